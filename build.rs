@@ -1,0 +1,45 @@
+//! Compiles `proto/` in pure Rust, so that no `protoc` has to be installed.
+//!
+//! Writes to `OUT_DIR`: the messages, clients and servers (`tonic::include_proto!`), and
+//! `personalization.bin`, the file descriptor set that reflection serves. The set keeps the comments,
+//! so that `grpcurl describe` shows them.
+
+use std::env;
+use std::error::Error;
+use std::fs;
+use std::path::PathBuf;
+
+const ROOT: &str = "proto";
+const FILES: [&str; 5] = [
+    "personalization/v1/common.proto",
+    "personalization/v1/personalization.proto",
+    "personalization/v1/catalog.proto",
+    "personalization/v1/model.proto",
+    "personalization/v1/admin.proto",
+];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    // Neither protox nor tonic-prost-build says what the output depends on.
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed={ROOT}");
+
+    let mut compiler = protox::Compiler::new([ROOT])?;
+    compiler
+        .include_imports(true)
+        .include_source_info(true)
+        .open_files(FILES)?;
+
+    let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("OUT_DIR is not set: run by cargo only")?);
+    fs::write(
+        out.join("personalization.bin"),
+        compiler.encode_file_descriptor_set(),
+    )?;
+
+    tonic_prost_build::configure()
+        .build_client(true)
+        .build_server(true)
+        // Maps come out in the order of their keys, every time.
+        .btree_map(".")
+        .compile_fds(compiler.file_descriptor_set())?;
+    Ok(())
+}

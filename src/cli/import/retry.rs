@@ -1,0 +1,203 @@
+//! Going on after a cut: which failures pass, and how long to wait.
+//!
+//! - Waits double from 0.1 s to 5 s, each shortened at random by up to half, so that many clients of a
+//!   restarted server do not come at once.
+//! - Bounded: after a fixed time without any success, it gives up.
+
+use std::error::Error;
+use std::future::Future;
+use std::time::Duration;
+use std::time::Instant;
+use std::time::SystemTime;
+use std::time::UNIX_EPOCH;
+
+use rand::RngExt;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use tokio_util::sync::CancellationToken;
+use tonic::Code;
+use tonic::Status;
+
+use crate::cli::Failure;
+
+const WAIT_FIRST: Duration = Duration::from_millis(100);
+const WAIT_MAX: Duration = Duration::from_secs(5);
+/// The longest wait for one answer.
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Why an import ended early. What was acknowledged is kept.
+#[derive(Debug, thiserror::Error)]
+pub enum Trouble {
+    #[error("interrupted")]
+    Interrupted,
+    #[error("the server was not available for {} s, last with {:?}: {}", seconds, status.code(), status.message())]
+    GaveUp { seconds: u64, status: Box<Status> },
+    #[error("the server refused with {:?}: {}", .0.code(), .0.message())]
+    Refused(Box<Status>),
+    #[error(transparent)]
+    Local(#[from] Failure),
+}
+
+/// Whether the same call may succeed a little later.
+pub fn passes(status: &Status) -> bool {
+    match status.code() {
+        Code::Unavailable | Code::ResourceExhausted | Code::Cancelled | Code::Aborted => true,
+        // A status with a source was made here, from a broken connection; the server's have none.
+        _ => status.source().is_some() || status.message().starts_with("h2 protocol error"),
+    }
+}
+
+/// Waits between attempts, over a bounded time.
+#[derive(Debug)]
+pub struct Backoff {
+    limit: Duration,
+    failures: u32,
+    failing_since: Option<Instant>,
+    rng: ChaCha8Rng,
+}
+
+impl Backoff {
+    /// Gives up after `limit` without success.
+    pub fn new(limit: Duration) -> Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        Self {
+            limit,
+            failures: 0,
+            failing_since: None,
+            rng: ChaCha8Rng::seed_from_u64(now.map_or(0, |now| now.as_nanos() as u64)),
+        }
+    }
+
+    /// There was progress: the next failure is the first again.
+    pub fn succeeded(&mut self) {
+        self.failures = 0;
+        self.failing_since = None;
+    }
+
+    /// How long to wait after a failure at `now`; `None`: give up.
+    fn next_wait(&mut self, now: Instant) -> Option<Duration> {
+        let since = *self.failing_since.get_or_insert(now);
+        let left = self.limit.checked_sub(now.saturating_duration_since(since))?;
+        if left.is_zero() {
+            return None;
+        }
+        let doubled = WAIT_FIRST.saturating_mul(1 << self.failures.min(10)).min(WAIT_MAX);
+        self.failures += 1;
+        let share: f64 = self.rng.random_range(0.5..=1.0);
+        Some(doubled.mul_f64(share).min(left))
+    }
+
+    /// Waits after a failure.
+    ///
+    /// # Errors
+    /// When the failure does not pass, has lasted too long, or `stop` is cancelled.
+    pub async fn wait(&mut self, status: Status, stop: &CancellationToken) -> Result<(), Trouble> {
+        let status = Box::new(status);
+        if !passes(&status) {
+            return Err(Trouble::Refused(status));
+        }
+        let Some(wait) = self.next_wait(Instant::now()) else {
+            return Err(Trouble::GaveUp { seconds: self.limit.as_secs(), status });
+        };
+        tokio::select! {
+            () = stop.cancelled() => Err(Trouble::Interrupted),
+            () = tokio::time::sleep(wait) => Ok(()),
+        }
+    }
+}
+
+/// Makes a call, again and again while its failures pass.
+///
+/// # Errors
+/// As [`Backoff::wait`].
+pub async fn retried<T, F>(
+    limit: Duration,
+    stop: &CancellationToken,
+    mut call: impl FnMut() -> F,
+) -> Result<T, Trouble>
+where
+    F: Future<Output = Result<T, Status>>,
+{
+    let mut backoff = Backoff::new(limit);
+    loop {
+        let answer = tokio::select! {
+            () = stop.cancelled() => return Err(Trouble::Interrupted),
+            answer = tokio::time::timeout(ANSWER_TIMEOUT, call()) => answer,
+        };
+        let status = match answer {
+            Ok(Ok(value)) => return Ok(value),
+            Ok(Err(status)) => status,
+            Err(_elapsed) => Status::unavailable("no answer in time"),
+        };
+        backoff.wait(status, stop).await?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_up_to_a_bound_and_end_in_time() {
+        let mut backoff = Backoff::new(Duration::from_secs(60));
+        let start = Instant::now();
+        let mut now = start;
+        let mut waits = Vec::new();
+        while let Some(wait) = backoff.next_wait(now) {
+            waits.push(wait);
+            now += wait;
+        }
+        assert_eq!(now - start, Duration::from_secs(60));
+        assert!(waits[0] >= WAIT_FIRST / 2 && waits[0] <= WAIT_FIRST, "{waits:?}");
+        assert!(waits.iter().all(|wait| *wait <= WAIT_MAX), "{waits:?}");
+        assert!((10..60).contains(&waits.len()), "{waits:?}");
+    }
+
+    #[test]
+    fn progress_starts_the_waits_anew() {
+        let mut backoff = Backoff::new(Duration::from_secs(1));
+        let start = Instant::now();
+        for _ in 0..20 {
+            assert!(backoff.next_wait(start).is_some());
+        }
+        backoff.succeeded();
+        let late = start + Duration::from_secs(100);
+        assert!(backoff.next_wait(late).unwrap() <= WAIT_FIRST);
+        assert!(backoff.next_wait(late + Duration::from_secs(1)).is_none());
+    }
+
+    #[test]
+    fn a_refusal_of_the_server_does_not_pass_and_a_broken_connection_does() {
+        assert!(!passes(&Status::invalid_argument("wrong")));
+        assert!(!passes(&Status::unknown("server's own")));
+        assert!(passes(&Status::unavailable("shutting down")));
+        let broken = std::io::Error::other("connection reset");
+        assert!(passes(&Status::from_error(Box::new(broken))));
+    }
+
+    #[tokio::test]
+    async fn a_call_is_made_again_until_it_succeeds() {
+        let mut failures = 3;
+        let answer = retried(Duration::from_secs(60), &CancellationToken::new(), || {
+            failures -= 1;
+            let answer = if failures > 0 { Err(Status::unavailable("not yet")) } else { Ok(5) };
+            std::future::ready(answer)
+        });
+        assert_eq!(answer.await.unwrap(), 5);
+    }
+
+    #[tokio::test]
+    async fn a_refusal_and_an_interruption_end_the_attempts_at_once() {
+        let limit = Duration::from_secs(60);
+        let stop = CancellationToken::new();
+        let refused = retried(limit, &stop, || {
+            std::future::ready(Err::<(), Status>(Status::not_found("no namespace")))
+        });
+        assert!(matches!(refused.await, Err(Trouble::Refused(_))));
+        stop.cancel();
+        let interrupted = retried(limit, &stop, || {
+            std::future::ready(Err::<(), Status>(Status::unavailable("down")))
+        });
+        assert!(matches!(interrupted.await, Err(Trouble::Interrupted)));
+    }
+}

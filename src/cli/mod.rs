@@ -1,0 +1,69 @@
+//! The command line: one file per command.
+//!
+//! `serve` is the composition root, the only place that names a storage backend.
+//! Commands that talk to a server are clients like any other; `evaluate` needs none.
+
+mod dataset;
+mod evaluate;
+mod healthcheck;
+mod import;
+mod loadtest;
+mod serve;
+mod verify;
+
+use clap::Parser;
+use clap::Subcommand;
+
+/// What a command ends with when it fails; `main` prints it with its sources.
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Ranks every feed, list and home page for the person looking at it, and learns
+/// from what that person does next, at once.
+#[derive(Debug, Parser)]
+#[command(version, about, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the service.
+    Serve(Box<serve::Args>),
+    /// Stream files of items, users and interactions into a running server.
+    Import(import::Args),
+    /// Measure ranking quality of the engine on files, without a server.
+    Evaluate(evaluate::Args),
+    /// Put an open-loop load on a running server and report latencies.
+    Loadtest(loadtest::Args),
+    /// Replay a stopped server's log from the start and check what is stored.
+    Verify(verify::Args),
+    /// Ask a running server for its health; the exit code is the answer.
+    Healthcheck(healthcheck::Args),
+}
+
+/// Parses the arguments of the process and runs the command.
+///
+/// # Errors
+/// Whatever made the command fail.
+pub async fn run() -> Result<(), Failure> {
+    match Arguments::parse().command {
+        Command::Serve(args) => serve::run(*args).await,
+        Command::Import(args) => import::run(args).await,
+        Command::Evaluate(args) => evaluate::run(args).await,
+        Command::Loadtest(args) => loadtest::run(args).await,
+        Command::Verify(args) => verify::run(&args),
+        Command::Healthcheck(args) => healthcheck::run(args).await,
+    }
+}
+
+/// Prints a failure and what caused it to standard error.
+pub fn report(failure: &(dyn std::error::Error + 'static)) {
+    let mut line = format!("error: {failure}");
+    let mut source = failure.source();
+    while let Some(cause) = source {
+        line.push_str(&format!(": {cause}"));
+        source = cause.source();
+    }
+    eprintln!("{line}");
+}

@@ -1,0 +1,116 @@
+//! Flat, typed attributes of items, users, interactions and requests.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde::Serialize;
+
+use super::ids::check_text;
+use super::limits;
+
+/// A value of an attribute. Numbers are finite.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum AttributeValue {
+    Text(String),
+    Number(f64),
+    Flag(bool),
+    List(Vec<String>),
+}
+
+impl AttributeValue {
+    /// Whether `self`, a stored value, satisfies `wanted`, a filter's value: equal,
+    /// or for lists on either side sharing a member.
+    pub fn satisfies(&self, wanted: &Self) -> bool {
+        match (self, wanted) {
+            (Self::List(have), Self::List(any)) => have.iter().any(|value| any.contains(value)),
+            (Self::List(have), Self::Text(one)) => have.contains(one),
+            (Self::Text(have), Self::List(any)) => any.contains(have),
+            (have, one) => have == one,
+        }
+    }
+}
+
+/// Attributes by name, in the order of their names.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Attributes(BTreeMap<String, AttributeValue>);
+
+impl Attributes {
+    /// # Errors
+    /// When there are over 64 attributes, a name or text is too long, or a number
+    /// is not finite; the reason names the attribute.
+    pub fn new(values: BTreeMap<String, AttributeValue>) -> Result<Self, String> {
+        if values.len() > limits::ATTRIBUTES {
+            return Err(format!("must hold at most {} attributes", limits::ATTRIBUTES));
+        }
+        for (name, value) in &values {
+            check_text(name, limits::ATTRIBUTE_NAME_BYTES)
+                .map_err(|reason| format!("attribute name {name:?} {reason}"))?;
+            check_value(value).map_err(|reason| format!("attribute {name:?} {reason}"))?;
+        }
+        Ok(Self(values))
+    }
+
+    pub fn get(&self, name: &str) -> Option<&AttributeValue> {
+        self.0.get(name)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &AttributeValue)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value))
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether every attribute of `wanted` is present and satisfied.
+    pub fn satisfy(&self, wanted: &Self) -> bool {
+        wanted.iter().all(|(name, value)| self.get(name).is_some_and(|have| have.satisfies(value)))
+    }
+}
+
+fn check_value(value: &AttributeValue) -> Result<(), String> {
+    let check_string = |text: &str| {
+        if text.len() > limits::ATTRIBUTE_STRING_BYTES {
+            return Err(format!("must be at most {} bytes", limits::ATTRIBUTE_STRING_BYTES));
+        }
+        Ok(())
+    };
+    match value {
+        AttributeValue::Text(text) => check_string(text),
+        AttributeValue::Number(number) if !number.is_finite() => Err("must be finite".to_owned()),
+        AttributeValue::Number(_) | AttributeValue::Flag(_) => Ok(()),
+        AttributeValue::List(list) if list.len() > limits::ATTRIBUTE_LIST => {
+            Err(format!("must list at most {} values", limits::ATTRIBUTE_LIST))
+        }
+        AttributeValue::List(list) => list.iter().try_for_each(|text| check_string(text)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(value: &str) -> AttributeValue {
+        AttributeValue::Text(value.to_owned())
+    }
+
+    fn one(name: &str, value: AttributeValue) -> Attributes {
+        Attributes::new(BTreeMap::from([(name.to_owned(), value)])).unwrap()
+    }
+
+    #[test]
+    fn a_wanted_list_means_any_of_its_values() {
+        let wanted = one("lang", AttributeValue::List(vec!["de".into(), "fr".into()]));
+        assert!(one("lang", text("fr")).satisfy(&wanted));
+        assert!(!one("lang", text("en")).satisfy(&wanted));
+        assert!(!Attributes::default().satisfy(&wanted));
+    }
+
+    #[test]
+    fn numbers_that_are_not_finite_are_refused() {
+        for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            let values = BTreeMap::from([("price".to_owned(), AttributeValue::Number(bad))]);
+            assert!(Attributes::new(values).is_err());
+        }
+    }
+}

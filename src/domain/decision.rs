@@ -1,0 +1,72 @@
+//! What Personalize answered, with all that is needed to learn from it and to
+//! audit it.
+
+use serde::Deserialize;
+use serde::Serialize;
+
+use super::ids::DecisionId;
+use super::ids::ItemId;
+use super::ids::UserId;
+use super::timestamp::Timestamp;
+
+/// How the ranker chooses. The discriminants are stored: append only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[repr(u8)]
+pub enum Strategy {
+    /// Always the best by posterior mean.
+    Greedy = 1,
+    /// The best, but at each place with probability epsilon any other.
+    EpsilonGreedy = 2,
+}
+
+impl Strategy {
+    pub fn from_code(code: u8) -> Option<Self> {
+        match code {
+            1 => Some(Self::Greedy),
+            2 => Some(Self::EpsilonGreedy),
+            _ => None,
+        }
+    }
+
+    pub const fn code(self) -> u8 {
+        self as u8
+    }
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Greedy => "greedy",
+            Self::EpsilonGreedy => "epsilon_greedy",
+        }
+    }
+}
+
+/// One place of a shown list.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ShownItem {
+    pub item_id: ItemId,
+    /// Posterior mean of the reward at decision time.
+    pub score: f32,
+    /// Probability that this item came to this place, given the places above it.
+    pub propensity: f32,
+    /// The ranker's feature vector at decision time.
+    pub features: Vec<f32>,
+}
+
+/// One answer of Personalize. The random stream that chose is keyed by
+/// `decision_id`, so a decision can be derived again.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Decision {
+    pub decision_id: DecisionId,
+    pub user_id: UserId,
+    pub decided_at: Timestamp,
+    pub strategy: Strategy,
+    pub epsilon: f32,
+    /// 0 when no model had been trained.
+    pub model_version: u64,
+    /// Sequence of the last record the view had learnt from.
+    pub watermark: u64,
+    /// How many candidates stood to choose from.
+    pub candidates: u32,
+    /// In the order shown.
+    pub shown: Vec<ShownItem>,
+}

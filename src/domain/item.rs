@@ -1,0 +1,22 @@
+//! Something that can be recommended, as the catalogue knows it.
+
+use serde::Deserialize;
+use serde::Serialize;
+
+use super::attributes::Attributes;
+use super::ids::ItemId;
+use super::timestamp::Timestamp;
+
+/// A catalogue entry. Bounds: [`super::limits`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Item {
+    pub item_id: ItemId,
+    pub title: String,
+    pub content: String,
+    pub topics: Vec<Box<str>>,
+    pub source: Option<Box<str>>,
+    pub published_at: Option<Timestamp>,
+    /// Empty, or as long as the namespace's embedding dimension; finite.
+    pub embedding: Vec<f32>,
+    pub attributes: Attributes,
+}

@@ -1,0 +1,54 @@
+//! Every bound of the service in one place, each with its reason.
+
+/// Bytes of a user, item, event, session or decision id. Covers UUIDs, URNs
+/// and composite keys; keeps an interned id small.
+pub const ID_BYTES: usize = 256;
+/// Characters of a namespace name: it appears in metric labels and paths.
+pub const NAMESPACE_CHARS: usize = 63;
+/// Candidates of one Personalize call: keeps a call within about a millisecond.
+pub const CANDIDATES: usize = 1_000;
+/// Results of one Personalize or SimilarItems call.
+pub const RESULTS: usize = 500;
+/// Results when the caller names no number.
+pub const RESULTS_DEFAULT: usize = 20;
+/// Bytes of an item's title.
+pub const TITLE_BYTES: usize = 1_024;
+/// Bytes of an item's content: about ten printed pages.
+pub const CONTENT_BYTES: usize = 65_536;
+/// Topics of one item or one interaction.
+pub const TOPICS: usize = 32;
+/// Bytes of a topic, source, device type or location.
+pub const LABEL_BYTES: usize = 256;
+/// Attributes of an item, a user, an interaction or a request.
+pub const ATTRIBUTES: usize = 64;
+/// Bytes of an attribute's name.
+pub const ATTRIBUTE_NAME_BYTES: usize = 128;
+/// Bytes of one attribute string.
+pub const ATTRIBUTE_STRING_BYTES: usize = 1_024;
+/// Strings in one attribute list.
+pub const ATTRIBUTE_LIST: usize = 64;
+/// How far ahead of the server's clock an event may lie: a day covers clients
+/// that send local time as UTC.
+pub const FUTURE_MS: i64 = 24 * 3_600_000;
+/// Largest value of an interaction (rating, dwell seconds, price).
+pub const INTERACTION_VALUE: f64 = 1e9;
+/// Places of a shown list that an interaction may name.
+pub const POSITION: u32 = 10_000;
+/// Interactions or items of one stream message.
+pub const STREAM_MESSAGE_ITEMS: usize = 10_000;
+/// Rejections of a stream that are described one by one; all are counted.
+pub const REJECTIONS_DESCRIBED: usize = 100;
+/// Rejected events after which a stream is ended: the producer is broken.
+pub const REJECTIONS_PER_STREAM: u64 = 10_000;
+/// Items of one page of a listing.
+pub const PAGE_SIZE: usize = 1_000;
+/// Items of a page when the caller names no number.
+pub const PAGE_SIZE_DEFAULT: usize = 100;
+/// Items of one DeleteItems call.
+pub const DELETE_ITEMS: usize = 1_000;
+/// Filter values (topics, sources, left-out ids) of one request.
+pub const FILTER_VALUES: usize = 10_000;
+/// Longest wait for `min_watermark` when the caller set no deadline.
+pub const WATERMARK_WAIT_MS: u64 = 10_000;
+/// Bytes of one gRPC message, in and out.
+pub const MESSAGE_BYTES: usize = 16 * 1024 * 1024;

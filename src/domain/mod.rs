@@ -1,0 +1,29 @@
+//! The vocabulary of the service: ids, items, interactions, decisions and the
+//! records of the interaction log.
+//!
+//! - Every public constructor validates, so a value of one of these types is
+//!   always within the limits of [`limits`].
+//! - Nothing here does I/O, reads a clock or draws a random number.
+//! - This module imports no other module of the crate.
+#![deny(clippy::disallowed_types)]
+
+mod attributes;
+mod decision;
+mod ids;
+mod interaction;
+mod item;
+pub mod limits;
+mod record;
+mod settings;
+mod timestamp;
+mod violation;
+
+pub use attributes::{AttributeValue, Attributes};
+pub use decision::{Decision, ShownItem, Strategy};
+pub use ids::{DecisionId, EventId, ItemId, NamespaceName, SessionId, UserId, check_text};
+pub use interaction::{Interaction, InteractionContext, InteractionType};
+pub use item::Item;
+pub use record::{LogRecord, PublishedModel, Record, Sequence};
+pub use settings::{ConfidenceTable, Settings, SettingsRange};
+pub use timestamp::Timestamp;
+pub use violation::{Violation, Violations};

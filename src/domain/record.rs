@@ -1,0 +1,66 @@
+//! The records of the interaction log, the one source of all state.
+
+use std::sync::Arc;
+
+use super::attributes::Attributes;
+use super::decision::Decision;
+use super::ids::ItemId;
+use super::ids::UserId;
+use super::interaction::Interaction;
+use super::item::Item;
+use super::settings::Settings;
+use super::timestamp::Timestamp;
+
+/// Position in a namespace's log. The first record has sequence 1; 0 means
+/// "before the first".
+pub type Sequence = u64;
+
+/// Everything that changes state. What is not a record cannot be learnt.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Record {
+    Interaction(Interaction),
+    Decision(Decision),
+    ItemUpserted(Item),
+    ItemDeleted(ItemId),
+    UserAttributesSet {
+        user_id: UserId,
+        attributes: Attributes,
+    },
+    SettingsSet(Settings),
+    /// A trained model enters the state as data: training uses kernels whose bits
+    /// depend on the processor.
+    ModelPublished(PublishedModel),
+}
+
+impl Record {
+    /// The idempotency key, for the kind of record that has one.
+    pub fn event_id(&self) -> Option<&str> {
+        match self {
+            Self::Interaction(interaction) => Some(interaction.event_id.as_str()),
+            Self::Decision(_)
+            | Self::ItemUpserted(_)
+            | Self::ItemDeleted(_)
+            | Self::UserAttributesSet { .. }
+            | Self::SettingsSet(_)
+            | Self::ModelPublished(_) => None,
+        }
+    }
+}
+
+/// A trained model as its trainer encoded it; only the engine reads it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublishedModel {
+    pub version: u64,
+    /// What the model was trained on: all records up to this one.
+    pub trained_at: Sequence,
+    pub encoded: Arc<[u8]>,
+}
+
+/// A record at its place in the log.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LogRecord {
+    pub sequence: Sequence,
+    /// The server's clock when the record was appended, stamped once.
+    pub recorded_at: Timestamp,
+    pub record: Record,
+}

@@ -1,0 +1,245 @@
+//! The parameters of a namespace that change what its engine learns or answers.
+//!
+//! They are a record of the log, not flags of a process: two replicas started
+//! with different flags still learn the same. Stored as JSON with a default for
+//! every field, so that older and newer binaries read each other's records.
+
+use serde::Deserialize;
+use serde::Serialize;
+
+use super::decision::Strategy;
+use super::interaction::InteractionType;
+use super::violation::Violation;
+use super::violation::Violations;
+
+/// Confidence of each interaction type: how strongly one event of it says that
+/// the person wants the item (positive) or does not (negative). 0 is neutral.
+/// In the order of [`InteractionType::ALL`].
+///
+/// Two types are scaled by their value: a dwell counts in full from 30 seconds
+/// on and in proportion below; a rating counts in full from the namespace's
+/// rating threshold on, as a dislike (scaled by one half) from two points below
+/// it down, and is neutral in between.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct ConfidenceTable([f32; InteractionType::ALL.len()]);
+
+impl ConfidenceTable {
+    pub fn of(&self, kind: InteractionType) -> f32 {
+        self.0[kind.index()]
+    }
+
+    #[must_use]
+    pub fn with(mut self, kind: InteractionType, confidence: f32) -> Self {
+        self.0[kind.index()] = confidence;
+        self
+    }
+}
+
+impl Default for ConfidenceTable {
+    fn default() -> Self {
+        let confidence = |kind| match kind {
+            InteractionType::Impression => 0.0,
+            InteractionType::Click | InteractionType::Dwell | InteractionType::Rating => 1.0,
+            InteractionType::Save | InteractionType::Share => 1.5,
+            InteractionType::Like | InteractionType::Purchase => 2.0,
+            InteractionType::Skip => -0.25,
+            InteractionType::Dislike | InteractionType::Hide => -1.0,
+        };
+        Self(InteractionType::ALL.map(confidence))
+    }
+}
+
+/// Parameters of one namespace.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Settings {
+    /// Length of user and item factors, k.
+    pub collaborative_factors: u32,
+    /// L2 regularization of implicit matrix factorization, lambda.
+    pub collaborative_regularization: f32,
+    /// Weight of unobserved pairs in implicit matrix factorization, alpha0.
+    pub unobserved_weight: f32,
+    /// Most terms of the TF-IDF vocabulary.
+    pub tfidf_max_features: u32,
+    /// Length of the embeddings that items may carry.
+    pub embedding_dimension: u32,
+    /// After this time an interaction counts half for popularity.
+    pub popularity_half_life_hours: f32,
+    /// The same for the trend, which looks at the recent past only.
+    pub trend_half_life_hours: f32,
+    /// The same for a person's topic, source, device and temporal preferences.
+    pub profile_half_life_hours: f32,
+    /// The same for item co-occurrence.
+    pub cooccurrence_half_life_hours: f32,
+    /// A rating of at least this value is positive.
+    pub rating_threshold: f32,
+    pub confidences: ConfidenceTable,
+    /// How the ranker chooses when the request does not say.
+    pub strategy: Strategy,
+    /// Probability per place of an exploring choice under epsilon-greedy.
+    pub epsilon: f32,
+    /// Weight of dissimilarity in diversification (MMR) when the request does not say.
+    pub diversity_weight: f32,
+    /// The largest topic takes at most 1 - this share of a list when the request
+    /// does not say.
+    pub topic_diversity_threshold: f32,
+    /// Whether items a person already had may be recommended again.
+    pub recommend_seen: bool,
+    /// Keys the random streams of the engine and the trainer.
+    pub seed: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            collaborative_factors: 64,
+            collaborative_regularization: 0.01,
+            unobserved_weight: 0.1,
+            tfidf_max_features: 10_000,
+            embedding_dimension: 384,
+            popularity_half_life_hours: 90.0 * 24.0,
+            trend_half_life_hours: 3.0 * 24.0,
+            profile_half_life_hours: 60.0 * 24.0,
+            cooccurrence_half_life_hours: 365.0 * 24.0,
+            rating_threshold: 4.0,
+            confidences: ConfidenceTable::default(),
+            strategy: Strategy::EpsilonGreedy,
+            epsilon: 0.1,
+            diversity_weight: 0.3,
+            topic_diversity_threshold: 0.3,
+            recommend_seen: false,
+            seed: 1,
+        }
+    }
+}
+
+/// Allowed range of a numeric setting; both ends belong to it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SettingsRange {
+    pub name: &'static str,
+    pub min: f64,
+    pub max: f64,
+}
+
+impl SettingsRange {
+    const fn new(name: &'static str, min: f64, max: f64) -> Self {
+        Self { name, min, max }
+    }
+
+    /// # Errors
+    /// A phrase that names the range.
+    pub fn check(&self, value: f64) -> Result<f64, String> {
+        if value >= self.min && value <= self.max {
+            Ok(value)
+        } else {
+            Err(format!("must lie in {}..={}, is {value}", self.min, self.max))
+        }
+    }
+
+    pub const FACTORS: Self = Self::new("collaborative_factors", 8.0, 256.0);
+    pub const REGULARIZATION: Self = Self::new("collaborative_regularization", 1e-6, 100.0);
+    pub const UNOBSERVED_WEIGHT: Self = Self::new("unobserved_weight", 1e-6, 10.0);
+    pub const TFIDF_MAX_FEATURES: Self = Self::new("tfidf_max_features", 16.0, 1_000_000.0);
+    pub const EMBEDDING_DIMENSION: Self = Self::new("embedding_dimension", 1.0, 4_096.0);
+    pub const POPULARITY_HALF_LIFE: Self = Self::new("popularity_half_life_hours", 0.1, 1e6);
+    pub const TREND_HALF_LIFE: Self = Self::new("trend_half_life_hours", 0.1, 1e6);
+    pub const PROFILE_HALF_LIFE: Self = Self::new("profile_half_life_hours", 0.1, 1e6);
+    pub const COOCCURRENCE_HALF_LIFE: Self = Self::new("cooccurrence_half_life_hours", 0.1, 1e6);
+    pub const RATING_THRESHOLD: Self = Self::new("rating_threshold", 0.0, 1e6);
+    pub const EPSILON: Self = Self::new("epsilon", 0.0, 1.0);
+    pub const DIVERSITY_WEIGHT: Self = Self::new("diversity_weight", 0.0, 1.0);
+    pub const TOPIC_DIVERSITY: Self = Self::new("topic_diversity_threshold", 0.0, 1.0);
+}
+
+impl Settings {
+    /// # Errors
+    /// Every setting outside its range.
+    pub fn check(self) -> Result<Self, Vec<Violation>> {
+        let mut violations = Violations::default();
+        for (range, value) in self.numbers() {
+            violations.take(range.name, range.check(value));
+        }
+        for kind in InteractionType::ALL {
+            let confidence = self.confidences.of(kind);
+            if !(confidence.is_finite() && confidence.abs() <= 100.0) {
+                violations.add(format!("confidences.{}", kind.name()), "must lie in -100..=100");
+            }
+        }
+        violations.finish(self)
+    }
+
+    fn numbers(&self) -> [(SettingsRange, f64); 13] {
+        [
+            (SettingsRange::FACTORS, f64::from(self.collaborative_factors)),
+            (SettingsRange::REGULARIZATION, f64::from(self.collaborative_regularization)),
+            (SettingsRange::UNOBSERVED_WEIGHT, f64::from(self.unobserved_weight)),
+            (SettingsRange::TFIDF_MAX_FEATURES, f64::from(self.tfidf_max_features)),
+            (SettingsRange::EMBEDDING_DIMENSION, f64::from(self.embedding_dimension)),
+            (SettingsRange::POPULARITY_HALF_LIFE, f64::from(self.popularity_half_life_hours)),
+            (SettingsRange::TREND_HALF_LIFE, f64::from(self.trend_half_life_hours)),
+            (SettingsRange::PROFILE_HALF_LIFE, f64::from(self.profile_half_life_hours)),
+            (SettingsRange::COOCCURRENCE_HALF_LIFE, f64::from(self.cooccurrence_half_life_hours)),
+            (SettingsRange::RATING_THRESHOLD, f64::from(self.rating_threshold)),
+            (SettingsRange::EPSILON, f64::from(self.epsilon)),
+            (SettingsRange::DIVERSITY_WEIGHT, f64::from(self.diversity_weight)),
+            (SettingsRange::TOPIC_DIVERSITY, f64::from(self.topic_diversity_threshold)),
+        ]
+    }
+
+    /// Signed confidence of one interaction: its type's, scaled by its value.
+    pub fn confidence(&self, kind: InteractionType, value: Option<f32>) -> f32 {
+        const FULL_DWELL_SECONDS: f32 = 30.0;
+        const DISLIKE_POINTS_BELOW: f32 = 2.0;
+        const DISLIKE_SCALE: f32 = -0.5;
+        let confidence = self.confidences.of(kind);
+        match (kind, value) {
+            (InteractionType::Dwell, Some(seconds)) => {
+                confidence * (seconds / FULL_DWELL_SECONDS).min(1.0)
+            }
+            (InteractionType::Rating, Some(rating)) if rating >= self.rating_threshold => {
+                confidence
+            }
+            (InteractionType::Rating, Some(rating))
+                if rating <= self.rating_threshold - DISLIKE_POINTS_BELOW =>
+            {
+                confidence * DISLIKE_SCALE
+            }
+            (InteractionType::Rating | InteractionType::Dwell, _) => 0.0,
+            _ => confidence,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_lie_in_their_ranges() {
+        assert!(Settings::default().check().is_ok());
+    }
+
+    #[test]
+    fn a_setting_out_of_range_or_not_a_number_is_named() {
+        let settings =
+            Settings { epsilon: f32::NAN, collaborative_factors: 7, ..Settings::default() };
+        let fields: Vec<_> =
+            settings.check().unwrap_err().into_iter().map(|violation| violation.field).collect();
+        assert_eq!(fields, ["collaborative_factors", "epsilon"]);
+    }
+
+    #[test]
+    fn a_rating_is_positive_neutral_or_negative_by_its_distance_from_the_threshold() {
+        let settings = Settings::default();
+        let rating = |value| settings.confidence(InteractionType::Rating, Some(value));
+        assert!(rating(4.0) > 0.0);
+        assert_eq!(rating(3.0), 0.0);
+        assert!(rating(2.0) < 0.0);
+    }
+
+    #[test]
+    fn settings_written_by_an_older_binary_take_defaults_for_what_they_lack() {
+        let read: Settings = serde_json::from_str(r#"{"epsilon":0.5,"later_field":1}"#).unwrap();
+        assert_eq!(read, Settings { epsilon: 0.5, ..Settings::default() });
+    }
+}

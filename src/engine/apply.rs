@@ -1,0 +1,405 @@
+//! What each kind of record does to the state.
+//!
+//! Deterministic: the outcome is a function of the records and their order alone,
+//! however they were split into batches. Work that is done every so often is done
+//! at fixed sequence numbers.
+
+use std::sync::Arc;
+
+use xxhash_rust::xxh3::xxh3_128;
+
+use super::Engine;
+use super::bandit::PENDING_DECISIONS_MAX;
+use super::bandit::PendingDecision;
+use super::bandit::PendingItem;
+use super::cold_start::cohort_names;
+use super::collaborative;
+use super::collaborative::ItemAccumulator;
+use super::collaborative::ItemSolve;
+use super::collaborative::RECENT;
+use super::factors::ItemFactors;
+use super::model;
+use super::profile;
+use super::ranking::Candidate;
+use super::ranking::FeatureMatrix;
+use super::ranking::Occasion;
+use super::ranking::UserContext;
+use super::seed;
+use super::view::Entry;
+use super::view::document;
+use crate::domain::Attributes;
+use crate::domain::Decision;
+use crate::domain::Interaction;
+use crate::domain::InteractionType;
+use crate::domain::Item;
+use crate::domain::ItemId;
+use crate::domain::LogRecord;
+use crate::domain::PublishedModel;
+use crate::domain::Record;
+use crate::domain::Settings;
+use crate::domain::Timestamp;
+
+/// New items with evidence get new factors at every sequence that this divides.
+const SOLVE_EVERY: u64 = 16;
+/// Observations from which on an item waits for the next training.
+const ONLINE_OBSERVATIONS_MAX: u32 = 200;
+
+/// Something the shell may act on after a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// From here on this model serves.
+    ModelSwitched { version: u64 },
+}
+
+/// A record this engine cannot make sense of; applying must stop at it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unreadable {
+    #[error("record {found} follows record {watermark}: the log has a gap or was reordered")]
+    OutOfOrder { watermark: u64, found: u64 },
+    #[error("the model published at record {sequence} cannot be decoded")]
+    Model { sequence: u64 },
+}
+
+impl Engine {
+    /// Learns from records that follow the watermark, in order.
+    ///
+    /// # Errors
+    /// [`Unreadable`]; the records before the one at fault are learnt.
+    pub fn apply(&mut self, batch: &[LogRecord]) -> Result<Vec<Effect>, Unreadable> {
+        let mut effects = Vec::new();
+        for record in batch {
+            let watermark = self.view.watermark;
+            if record.sequence != watermark + 1 {
+                return Err(Unreadable::OutOfOrder { watermark, found: record.sequence });
+            }
+            self.apply_record(record, &mut effects)?;
+            self.view.watermark = record.sequence;
+            if record.sequence.is_multiple_of(SOLVE_EVERY) {
+                self.solve_new_items();
+            }
+        }
+        if !batch.is_empty() {
+            self.view.top_lists = Arc::default();
+        }
+        Ok(effects)
+    }
+
+    fn apply_record(
+        &mut self,
+        record: &LogRecord,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), Unreadable> {
+        let at = record.recorded_at;
+        match &record.record {
+            Record::Interaction(interaction) => {
+                self.apply_interaction(interaction, record.sequence, at);
+            }
+            Record::Decision(decision) => self.apply_decision(decision),
+            Record::ItemUpserted(item) => self.upsert_item(item, at),
+            Record::ItemDeleted(item_id) => self.delete_item(item_id, at),
+            Record::UserAttributesSet { user_id, attributes } => {
+                self.set_attributes(user_id.as_str(), attributes, record.sequence);
+            }
+            Record::SettingsSet(settings) => self.set_settings(settings),
+            Record::ModelPublished(published) => {
+                self.switch_model(published, record.sequence)?;
+                effects.push(Effect::ModelSwitched { version: published.version });
+            }
+        }
+        Ok(())
+    }
+
+    fn apply_interaction(&mut self, event: &Interaction, sequence: u64, recorded_at: Timestamp) {
+        // An event from the future must not age everything else.
+        let at = event.occurred_at.min(recorded_at);
+        let user = self.intern_user(event.user_id.as_str());
+        let item = self.intern_item(event.item_id.as_str());
+        self.describe_stub(item, event);
+        let device =
+            event.context.device_type.as_ref().map(|device| self.view.devices.intern(device));
+        let settings = self.view.settings.clone();
+        let confidence = settings.confidence(event.kind, event.value);
+        self.view.counts.interactions += 1;
+        self.view.clock = self.view.clock.max(at);
+
+        if confidence > 0.0 {
+            self.test_before_learning(user, item, device, at, sequence);
+            self.learn_positive(user, item, device, confidence, at);
+        } else {
+            let statistics = self.view.statistics.get_mut(item as usize);
+            match event.kind {
+                InteractionType::Impression => statistics.impressions += 1,
+                _ => statistics.interactions += 1,
+            }
+        }
+        let entry = self.view.entries[item as usize].clone();
+        let occasion =
+            profile::Occasion { topics: &entry.topics, source: entry.source, device, at };
+        let state = Arc::make_mut(self.view.users.get_mut(user as usize));
+        let half_life = settings.profile_half_life_hours;
+        state.note(item, event.kind, confidence, occasion, half_life);
+        state.changed_at = sequence;
+        self.credit_decision(event, user, item, confidence);
+    }
+
+    /// Everything that a wanted item changes beside the person's own state, which
+    /// still is that of before.
+    fn learn_positive(
+        &mut self,
+        user: u32,
+        item: u32,
+        device: Option<u32>,
+        confidence: f32,
+        at: Timestamp,
+    ) {
+        let view = &mut self.view;
+        let settings = &view.settings;
+        let statistics = view.statistics.get_mut(item as usize);
+        statistics.interactions += 1;
+        statistics.add_positive(confidence, at, settings);
+        view.totals.add_positive(confidence, at, settings);
+
+        let state = view.users[user as usize].clone();
+        let recent: Vec<u32> =
+            state.history.positives().take(RECENT).map(|entry| entry.item).collect();
+        let half_life = settings.cooccurrence_half_life_hours;
+        collaborative::note(&mut view.cooccurrence, item, &recent, at, half_life);
+        let half_life = settings.popularity_half_life_hours;
+        for &cohort in &state.cohorts {
+            view.cohorts.add(cohort, item, confidence, at, half_life);
+        }
+        let entry = view.entries[item as usize].clone();
+        view.contexts.note(&entry.topics, device, at, &settings.clone());
+        self.observe_new_item(&state, item, confidence);
+    }
+
+    /// Ranks the item among sampled others before it is learnt, and lets the hybrid
+    /// learn from the choice.
+    fn test_before_learning(
+        &mut self,
+        user: u32,
+        item: u32,
+        device: Option<u32>,
+        at: Timestamp,
+        sequence: u64,
+    ) {
+        let known = self.view.users[user as usize].history.find(item).is_some();
+        if known && !self.view.settings.recommend_seen {
+            return;
+        }
+        if !Arc::make_mut(&mut self.view.prequential).next_is_test() {
+            return;
+        }
+        let view = &self.view;
+        let state = view.users[user as usize].clone();
+        let indices = super::sampling::choice_set(view, &state, item, sequence);
+        if indices.len() < 2 {
+            return;
+        }
+        let candidates: Vec<Candidate<'_>> =
+            indices.iter().map(|&index| Candidate::known(view, index)).collect();
+        let context = UserContext::new(view, Some(&state));
+        let occasion = Occasion { now: at, utc_offset_minutes: 0, device };
+        let features =
+            FeatureMatrix::describe(view, Some(&state), &context, &occasion, &candidates);
+        let scores = features.rows().map(|row| self.view.hybrid.score(row));
+        let hybrid_rank = super::sampling::rank_of_first(scores);
+        let popularity = indices.iter().map(|&index| {
+            f64::from(view.statistics[index as usize].popularity(view.clock, &view.settings))
+        });
+        let popularity_rank = super::sampling::rank_of_first(popularity);
+        Arc::make_mut(&mut self.view.prequential).note(hybrid_rank, popularity_rank);
+        Arc::make_mut(&mut self.view.hybrid).learn_choice(&features);
+    }
+
+    /// Gathers evidence for an item the model does not know or barely knows.
+    fn observe_new_item(&mut self, state: &profile::User, item: u32, confidence: f32) {
+        let Some(model) = self.view.model.clone() else {
+            return;
+        };
+        let trained = (item as usize) < model.regularization.n_items
+            && self.view.accumulators[item as usize].is_none()
+            && self.view.factors.row(item).is_some();
+        if trained {
+            return;
+        }
+        let Some(user_factors) = self.view.fold_in(state) else {
+            return;
+        };
+        let slot = self.view.accumulators.get_mut(item as usize);
+        let sums = slot.get_or_insert_with(|| Arc::new(ItemAccumulator::new(model.k)));
+        if sums.count() < ONLINE_OBSERVATIONS_MAX {
+            Arc::make_mut(sums).add(&user_factors, confidence);
+            if let Err(place) = self.view.unsolved.binary_search(&item) {
+                self.view.unsolved.insert(place, item);
+            }
+        }
+    }
+
+    /// Gives items with new evidence their factors: an exact item-side solve, as
+    /// in training, with the user side fixed.
+    fn solve_new_items(&mut self) {
+        let unsolved = std::mem::take(&mut self.view.unsolved);
+        let Some(model) = self.view.model.clone().filter(|_| !unsolved.is_empty()) else {
+            return;
+        };
+        let mut solver = ItemSolve::new(model.k);
+        let mut row = vec![0.0; model.k];
+        let mut updated = model.as_ref().clone();
+        for item in unsolved {
+            let Some(sums) = &self.view.accumulators[item as usize] else {
+                continue;
+            };
+            solver.solve(sums, &model.user_gram, &model.regularization, None, &mut row);
+            let old = self.view.factors.row(item).map_or_else(|| vec![0.0; model.k], <[f32]>::to_vec);
+            collaborative::update_gram(&mut updated.item_gram, &old, &row);
+            self.view.factors.set_row(item, &row);
+        }
+        self.view.model = Some(Arc::new(updated));
+    }
+
+    fn apply_decision(&mut self, decision: &Decision) {
+        let user = self.intern_user(decision.user_id.as_str());
+        let items = decision
+            .shown
+            .iter()
+            .map(|shown| PendingItem {
+                item: self.intern_item(shown.item_id.as_str()),
+                features: shown.features.clone(),
+                examined: false,
+                reward: 0.0,
+            })
+            .collect();
+        let key = xxh3_128(decision.decision_id.as_str().as_bytes());
+        let pending = Arc::new(PendingDecision { key, user, items });
+        let place = (self.view.counts.decisions % PENDING_DECISIONS_MAX as u64) as usize;
+        self.view.counts.decisions += 1;
+        if place < self.view.decisions.len() {
+            let forgotten = std::mem::replace(self.view.decisions.get_mut(place), pending);
+            self.decision_places.remove(&forgotten.key);
+        } else {
+            self.view.decisions.push(pending);
+        }
+        self.decision_places.insert(key, place);
+    }
+
+    fn credit_decision(&mut self, event: &Interaction, user: u32, item: u32, confidence: f32) {
+        let Some(decision_id) = &event.decision_id else {
+            return;
+        };
+        let key = xxh3_128(decision_id.as_str().as_bytes());
+        let Some(&place) = self.decision_places.get(&key) else {
+            return;
+        };
+        if self.view.decisions[place].user != user {
+            return;
+        }
+        let decision = Arc::make_mut(self.view.decisions.get_mut(place));
+        let posterior = Arc::make_mut(&mut self.view.posterior);
+        decision.credit(item, confidence.clamp(-1.0, 1.0), posterior);
+    }
+
+    fn upsert_item(&mut self, item: &Item, at: Timestamp) {
+        let index = self.intern_item(item.item_id.as_str());
+        self.remove_from_catalogue(index);
+        let topics = item.topics.iter().map(|topic| self.view.topics.intern(topic)).collect();
+        let source = item.source.as_ref().map(|source| self.view.sources.intern(source));
+        let counts = self.view.vocabulary.count_document(&document(item));
+        let refit = self.view.vocabulary.add(&counts);
+        *self.view.terms.get_mut(index as usize) = self.view.vocabulary.weigh(&counts);
+        let entry =
+            Entry { item: Some(Arc::new(item.clone())), topics, source, counts, updated_at: at };
+        *self.view.entries.get_mut(index as usize) = Arc::new(entry);
+        self.view.counts.catalogue += 1;
+        if refit {
+            self.weigh_all_terms();
+        }
+    }
+
+    fn delete_item(&mut self, item_id: &ItemId, at: Timestamp) {
+        let Some(index) = self.view.item_ids.find(item_id.as_str()) else {
+            return;
+        };
+        self.remove_from_catalogue(index);
+        Arc::make_mut(self.view.entries.get_mut(index as usize)).updated_at = at;
+    }
+
+    /// Takes an item out of the catalogue; what was learnt about it stays.
+    fn remove_from_catalogue(&mut self, index: u32) {
+        if self.view.entries[index as usize].item.is_none() {
+            return;
+        }
+        let entry = Arc::make_mut(self.view.entries.get_mut(index as usize));
+        entry.item = None;
+        let counts = std::mem::take(&mut entry.counts);
+        self.view.vocabulary.remove(&counts);
+        *self.view.terms.get_mut(index as usize) = Default::default();
+        self.view.counts.catalogue -= 1;
+    }
+
+    /// An item that is not in the catalogue gets its topics from the interaction.
+    fn describe_stub(&mut self, item: u32, event: &Interaction) {
+        let context = &event.context;
+        let entry = &self.view.entries[item as usize];
+        let wanting = entry.item.is_none() && entry.topics.is_empty() && entry.source.is_none();
+        if !wanting || (context.topics.is_empty() && context.source.is_none()) {
+            return;
+        }
+        let topics = context.topics.iter().map(|topic| self.view.topics.intern(topic)).collect();
+        let source = context.source.as_ref().map(|source| self.view.sources.intern(source));
+        let entry = Arc::make_mut(self.view.entries.get_mut(item as usize));
+        (entry.topics, entry.source) = (topics, source);
+    }
+
+    fn set_attributes(&mut self, user_id: &str, attributes: &Attributes, sequence: u64) {
+        let user = self.intern_user(user_id);
+        let cohorts =
+            cohort_names(attributes).map(|name| self.view.cohorts.intern(&name)).collect();
+        let state = Arc::make_mut(self.view.users.get_mut(user as usize));
+        state.attributes = attributes.clone();
+        state.cohorts = cohorts;
+        state.changed_at = sequence;
+    }
+
+    fn set_settings(&mut self, settings: &Settings) {
+        self.view.vocabulary.set_max_features(settings.tfidf_max_features as usize);
+        self.view.settings = Arc::new(settings.clone());
+    }
+
+    fn switch_model(&mut self, published: &PublishedModel, sequence: u64) -> Result<(), Unreadable> {
+        let (model, factors) = model::decode(published).ok_or(Unreadable::Model { sequence })?;
+        self.view.factors = ItemFactors::new(model.k, &factors);
+        self.view.model = Some(model);
+        // Sums over the old user factors mean nothing beside the new ones.
+        self.view.accumulators = std::iter::repeat_n(None, self.view.entries.len()).collect();
+        self.view.unsolved.clear();
+        Ok(())
+    }
+
+    fn intern_user(&mut self, user_id: &str) -> u32 {
+        let user = self.view.user_ids.intern(user_id);
+        self.view.users.grow(user as usize + 1, &Arc::default());
+        user
+    }
+
+    fn intern_item(&mut self, item_id: &str) -> u32 {
+        let view = &mut self.view;
+        let item = view.item_ids.intern(item_id);
+        let items = item as usize + 1;
+        if items > view.entries.len() {
+            view.entries.grow(items, &Arc::default());
+            view.terms.grow(items, &Default::default());
+            view.statistics.grow(items, &Default::default());
+            view.cooccurrence.grow(items, &Arc::default());
+            view.accumulators.grow(items, &None);
+        }
+        item
+    }
+
+    /// Derives the term vectors again after the vocabulary's weights changed.
+    pub(super) fn weigh_all_terms(&mut self) {
+        let vocabulary = &self.view.vocabulary;
+        self.view.terms =
+            self.view.entries.iter().map(|entry| vocabulary.weigh(&entry.counts)).collect();
+    }
+}

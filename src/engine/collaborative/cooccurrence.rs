@@ -1,0 +1,182 @@
+//! Items that the same people want in short succession, decayed over time.
+//!
+//! When a person wants item `i`, `C[i,j]` and `C[j,i]` grow by one for each of the
+//! ten distinct items `j` the person wanted last. The score of a candidate `c` is
+//! the sum over the person's last ten items, newest first with weight 0.95^t, of
+//! `C[j,c] / (n_c^0.3 n_j^0.7)`. It is the strongest single signal of a stream:
+//! it needs no training and follows the latest event at once.
+//!
+//! A row is bounded, so its least entries are forgotten: 8 KiB an item at most.
+
+use std::sync::Arc;
+
+use crate::domain::Settings;
+use crate::domain::Timestamp;
+use crate::engine::cold_start::ItemStatistics;
+use crate::engine::column::Column;
+use crate::engine::decay::DecayedRow;
+use crate::numeric::math;
+
+/// Items of a person's recent path.
+pub const RECENT: usize = 10;
+const RECENCY_WEIGHT: f32 = 0.95;
+const CANDIDATE_EXPONENT: f64 = 0.3;
+const RECENT_EXPONENT: f64 = 0.7;
+const NEIGHBOURS_MAX: usize = 1_024;
+
+/// Counts that `item` was wanted after `recent`.
+pub fn note(
+    rows: &mut Column<Arc<DecayedRow>>,
+    item: u32,
+    recent: &[u32],
+    at: Timestamp,
+    half_life_hours: f32,
+) {
+    for &other in recent.iter().filter(|&&other| other != item) {
+        for (from, to) in [(item, other), (other, item)] {
+            let row = Arc::make_mut(rows.get_mut(from as usize));
+            row.add(to, 1.0, at, half_life_hours, NEIGHBOURS_MAX);
+        }
+    }
+}
+
+/// Scores candidates against one person's recent path.
+#[derive(Debug)]
+pub struct CooccurrenceScorer<'v> {
+    /// The rows of the recent items with their weights, the newest first.
+    rows: Vec<(u32, &'v DecayedRow, f32)>,
+    statistics: &'v Column<ItemStatistics>,
+    settings: &'v Settings,
+    now: Timestamp,
+}
+
+impl<'v> CooccurrenceScorer<'v> {
+    /// `recent` has the newest item first and at most [`RECENT`] items.
+    pub fn new(
+        rows: &'v Column<Arc<DecayedRow>>,
+        statistics: &'v Column<ItemStatistics>,
+        settings: &'v Settings,
+        recent: &[u32],
+        now: Timestamp,
+    ) -> Self {
+        let mut recency = 1.0;
+        let mut weighted = Vec::with_capacity(recent.len());
+        for &item in recent {
+            let row: &DecayedRow = &rows[item as usize];
+            let mass = statistics[item as usize].cooccurrence_mass(now, settings);
+            let scale = row.scale(now, settings.cooccurrence_half_life_hours);
+            if mass > 0.0 {
+                let norm = math::pow(f64::from(mass), RECENT_EXPONENT) as f32;
+                weighted.push((item, row, recency * scale / norm));
+            }
+            recency *= RECENCY_WEIGHT;
+        }
+        Self { rows: weighted, statistics, settings, now }
+    }
+
+    pub fn score(&self, candidate: u32) -> f32 {
+        let sum: f32 = self.rows.iter().map(|(_, row, weight)| weight * row.stored(candidate)).sum();
+        if sum == 0.0 { 0.0 } else { sum * self.candidate_weight(candidate) }
+    }
+
+    /// The recent item that adds most to the candidate's score.
+    pub fn cause(&self, candidate: u32) -> Option<u32> {
+        self.rows
+            .iter()
+            .map(|(item, row, weight)| (weight * row.stored(candidate), *item))
+            .filter(|(part, _)| *part > 0.0)
+            .max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(&a.1)))
+            .map(|(_, item)| item)
+    }
+
+    /// Scores of every item that shares a row with the recent path, dense by index;
+    /// the same bits as [`Self::score`].
+    pub fn score_all(&self, scores: &mut [f32]) {
+        scores.fill(0.0);
+        for (_, row, weight) in &self.rows {
+            for &(candidate, count) in row.entries() {
+                scores[candidate as usize] += weight * count;
+            }
+        }
+        for (candidate, score) in scores.iter_mut().enumerate() {
+            if *score != 0.0 {
+                *score *= self.candidate_weight(candidate as u32);
+            }
+        }
+    }
+
+    /// Every item with a score above 0, in no particular order but always the same.
+    pub fn neighbours(&self) -> Vec<(u32, f32)> {
+        let mut parts: Vec<(u32, f32)> = self
+            .rows
+            .iter()
+            .flat_map(|(_, row, weight)| {
+                row.entries().iter().map(move |&(item, count)| (item, weight * count))
+            })
+            .collect();
+        parts.sort_by_key(|part| part.0);
+        let mut merged: Vec<(u32, f32)> = Vec::with_capacity(parts.len());
+        for (item, part) in parts {
+            match merged.last_mut() {
+                Some(last) if last.0 == item => last.1 += part,
+                _ => merged.push((item, part)),
+            }
+        }
+        for (item, score) in &mut merged {
+            *score *= self.candidate_weight(*item);
+        }
+        merged
+    }
+
+    fn candidate_weight(&self, candidate: u32) -> f32 {
+        let statistics = &self.statistics[candidate as usize];
+        let mass = statistics.cooccurrence_mass(self.now, self.settings);
+        if mass > 0.0 { math::pow(f64::from(mass), -CANDIDATE_EXPONENT) as f32 } else { 0.0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn world(paths: &[&[u32]]) -> (Column<Arc<DecayedRow>>, Column<ItemStatistics>, Settings) {
+        let settings = Settings::default();
+        let mut rows: Column<Arc<DecayedRow>> = (0..10).map(|_| Arc::default()).collect();
+        let mut statistics: Column<ItemStatistics> = (0..10).map(|_| Default::default()).collect();
+        let now = Timestamp::from_seconds(0);
+        for path in paths {
+            for (place, &item) in path.iter().enumerate() {
+                note(&mut rows, item, &path[..place], now, settings.cooccurrence_half_life_hours);
+                statistics.get_mut(item as usize).add_positive(1.0, now, &settings);
+            }
+        }
+        (rows, statistics, settings)
+    }
+
+    #[test]
+    fn the_score_is_the_documented_formula() {
+        let (rows, statistics, settings) = world(&[&[1, 2], &[1, 2], &[1, 3]]);
+        let now = Timestamp::from_seconds(0);
+        let scorer = CooccurrenceScorer::new(&rows, &statistics, &settings, &[1], now);
+        let expected = 2.0 / (2.0_f64.powf(0.3) * 3.0_f64.powf(0.7));
+        assert!((f64::from(scorer.score(2)) - expected).abs() < 1e-6);
+        assert_eq!(scorer.cause(2), Some(1));
+        assert_eq!(scorer.score(7), 0.0);
+    }
+
+    #[test]
+    fn dense_sparse_and_single_scores_agree_to_the_bit() {
+        let (rows, statistics, settings) = world(&[&[1, 2, 3, 4], &[2, 4, 5], &[5, 1]]);
+        let now = Timestamp::from_seconds(3_600);
+        let scorer = CooccurrenceScorer::new(&rows, &statistics, &settings, &[2, 5], now);
+        let mut dense = [0.0; 10];
+        scorer.score_all(&mut dense);
+        let sparse = scorer.neighbours();
+        for item in 0..10_u32 {
+            let single = scorer.score(item);
+            assert_eq!(dense[item as usize].to_bits(), single.to_bits());
+            let found = sparse.iter().find(|entry| entry.0 == item).map_or(0.0, |entry| entry.1);
+            assert_eq!(found.to_bits(), single.to_bits());
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! Collaborative filtering: implicit matrix factorization, exact fold-in of users, online item factors, retrieval scan.
+//!
+//! Symbols, the paper's letters: `w` user factors, `h` item factors, k of each; `c` confidence of an observation;
+//! `a0` weight of the unobserved; `G` = `H'H` over all items (`Gu` = `W'W` over all users); `l_u`, `l_i` L2 weights.
+//! Source: Rendle, Krichene, Zhang, Koren, "Revisiting the Performance of iALS on Item Recommendation Benchmarks",
+//! 2021 (arXiv 2110.14037), after Hu, Koren, Volinsky 2008.
+//!
+//! Invariants
+//! - One row solve (`NormalEquations`) serves training, fold-in and online items, so the three agree.
+//! - `fold_in`, `online_items`, `gram` and `scan` use `crate::numeric` only: the same bits on every CPU. `train` also uses
+//!   faer (an eigenbasis), so its result enters replayed state as data; it is the same for any number of threads.
+
+mod cooccurrence;
+mod dual;
+mod fold_in;
+mod half_step;
+mod hyperparameters;
+mod normal_equations;
+mod online_items;
+mod scan;
+mod train;
+mod training_set;
+
+pub use cooccurrence::{CooccurrenceScorer, RECENT, note};
+pub use fold_in::{FoldIn, gram, update_gram};
+pub use hyperparameters::{Hyperparameters, InvalidHyperparameter, Regularization};
+pub use online_items::{ItemAccumulator, ItemSolve};
+pub use scan::{Page, scan};
+pub use train::{EpochProgress, Trained, train};
+pub use training_set::{InvalidTrainingSet, TrainingSet};

@@ -1,0 +1,75 @@
+//! The learning engine: a deterministic state machine over log records.
+//!
+//! - Pure: no I/O, no clock, no global randomness, no threads that matter. Time is
+//!   in the records; randomness is a named stream keyed by sequence or decision id.
+//! - The same records in the same order give the same digest on every machine,
+//!   however they were split into batches.
+//! - Readers get a [`View`], which never changes.
+#![deny(clippy::disallowed_types)]
+
+mod apply;
+mod bandit;
+mod cold_start;
+pub mod collaborative;
+mod column;
+mod content;
+mod contexts;
+mod decay;
+mod factors;
+mod interner;
+mod model;
+mod prequential;
+mod profile;
+mod ranking;
+mod sampling;
+mod seed;
+mod snapshot;
+mod view;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+pub use apply::{Effect, Unreadable};
+pub use bandit::{Posterior, PosteriorMean};
+pub use collaborative::EpochProgress;
+pub use column::Digest;
+pub use decay::DecayedRow;
+pub use model::{Model, TrainingError, train};
+pub use prequential::PrequentialFigures;
+pub use profile::{HistoryEntry, User};
+pub use ranking::{
+    Candidate, Choice, FEATURE_COUNT, FEATURES, FeatureMatrix, Filter, Hybrid, Occasion,
+    RankRequest, Ranked, RankedItem, Reason, Retrieval, SimilarItem, UserContext, prior_mean, rank,
+    similar_items,
+};
+pub use snapshot::{ENGINE_REVISION, Unrestorable};
+pub use view::{Counts, Entry, View};
+
+use crate::domain::Settings;
+
+/// The state machine. One writer owns it; readers hold views.
+#[derive(Debug)]
+pub struct Engine {
+    view: View,
+    /// Where each pending decision is, by key. Derived.
+    decision_places: BTreeMap<u128, usize>,
+}
+
+impl Engine {
+    /// An engine that has learnt nothing. Settings that a `SettingsSet` record does
+    /// not replace are these.
+    pub fn new(settings: Settings) -> Self {
+        Self { view: View::new(settings), decision_places: BTreeMap::new() }
+    }
+
+    /// The state as of now, for readers.
+    pub fn view(&self) -> Arc<View> {
+        Arc::new(self.view.clone())
+    }
+
+    /// The state as of now, borrowed: for a single-threaded caller that alternates
+    /// between ranking and learning.
+    pub fn state(&self) -> &View {
+        &self.view
+    }
+}

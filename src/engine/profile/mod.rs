@@ -1,0 +1,7 @@
+//! What is known about each person, updated with every interaction.
+
+mod history;
+mod user;
+
+pub use history::{History, HistoryEntry};
+pub use user::{Occasion, User};

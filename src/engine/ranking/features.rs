@@ -1,0 +1,260 @@
+//! What the ranker knows of a person and a candidate: one vector of features.
+//!
+//! - Every feature is computed from the view alone, by `numeric` and `libm`, so the
+//!   engine may learn from it in replay.
+//! - Features are of the order of one; 0 means "nothing known".
+//!
+//! Cost for 100 candidates with k = 64: about 40 us, most of it co-occurrence.
+
+use crate::domain::Timestamp;
+use crate::engine::collaborative::CooccurrenceScorer;
+use crate::engine::collaborative::RECENT;
+use crate::engine::content::Centroid;
+use crate::engine::content::SparseVector;
+use crate::engine::contexts::context_slot;
+use crate::engine::profile::User;
+use crate::engine::view::Entry;
+use crate::engine::view::View;
+use crate::numeric;
+use crate::numeric::math;
+
+/// Names of the features, which are also the names of score components.
+pub const FEATURES: [&str; FEATURE_COUNT] = [
+    "collaborative",
+    "cooccurrence",
+    "content",
+    "topic_affinity",
+    "source_affinity",
+    "popularity",
+    "popularity_all_time",
+    "trend",
+    "cohort",
+    "time_of_day",
+    "device",
+    "freshness",
+    "popularity_for_newcomers",
+    "repeat",
+];
+pub const FEATURE_COUNT: usize = 14;
+
+/// Positive items that make up the content centroid and the fold-in.
+const TASTE_ITEMS: usize = 200;
+/// Mass at which half of a profile's share is believed.
+const SHARE_PRIOR: f32 = 3.0;
+/// Age at which an item is half as fresh.
+const FRESHNESS_HALF_LIFE_HOURS: f64 = 7.0 * 24.0;
+/// The weight of each older item in the content centroid.
+const TASTE_DECAY: f32 = 0.98;
+
+/// Something that may be recommended: a catalogue item or one of the request's own.
+#[derive(Debug, Clone, Copy)]
+pub struct Candidate<'v> {
+    /// Its index, when it was ever seen or is in the catalogue.
+    pub index: Option<u32>,
+    pub entry: &'v Entry,
+    pub terms: &'v SparseVector,
+}
+
+impl<'v> Candidate<'v> {
+    /// An item the view knows.
+    pub fn known(view: &'v View, index: u32) -> Self {
+        let entry = &view.entries[index as usize];
+        Self { index: Some(index), entry, terms: &view.terms[index as usize] }
+    }
+}
+
+/// When and where a ranking is for.
+#[derive(Debug, Clone, Copy)]
+pub struct Occasion {
+    pub now: Timestamp,
+    /// Minutes to add to UTC for the person's clock.
+    pub utc_offset_minutes: i32,
+    pub device: Option<u32>,
+}
+
+/// What is derived of a person once per change: factors and content taste.
+#[derive(Debug, Clone, Default)]
+pub struct UserContext {
+    /// Folded in against the current item factors.
+    pub factors: Option<Vec<f32>>,
+    pub taste: Option<Centroid>,
+    /// The items wanted last, the newest first.
+    pub recent: Vec<u32>,
+    pub positives: u32,
+}
+
+impl UserContext {
+    /// Derives everything from the person's history: about 200 us for a long one.
+    pub fn new(view: &View, user: Option<&User>) -> Self {
+        let Some(user) = user.filter(|user| !user.history.is_empty()) else {
+            return Self::default();
+        };
+        let recent = user.history.positives().take(RECENT).map(|entry| entry.item).collect();
+        let mut weight = 1.0;
+        let mut parts: Vec<(f32, &SparseVector)> = Vec::new();
+        for entry in user.history.entries().iter().rev().take(TASTE_ITEMS) {
+            let sign = entry.confidence.clamp(-0.5, 1.0);
+            if sign != 0.0 {
+                parts.push((weight * sign, &view.terms[entry.item as usize]));
+                weight *= TASTE_DECAY;
+            }
+        }
+        let taste = Some(Centroid::new(parts)).filter(|centroid| !centroid.is_empty());
+        let positives = user.history.positives().count() as u32;
+        Self { factors: view.fold_in(user), taste, recent, positives }
+    }
+}
+
+/// Features of many candidates, one row each.
+#[derive(Debug, Clone, Default)]
+pub struct FeatureMatrix(Vec<f32>);
+
+impl FeatureMatrix {
+    pub fn rows(&self) -> impl ExactSizeIterator<Item = &[f32]> {
+        self.0.chunks_exact(FEATURE_COUNT)
+    }
+
+    pub fn from_rows<'a>(rows: impl Iterator<Item = &'a [f32]>) -> Self {
+        Self(rows.flatten().copied().collect())
+    }
+
+    /// Describes candidates for a person at an occasion.
+    pub fn describe(
+        view: &View,
+        user: Option<&User>,
+        context: &UserContext,
+        occasion: &Occasion,
+        candidates: &[Candidate<'_>],
+    ) -> Self {
+        let describer = Describer::new(view, user, context, occasion, candidates.len());
+        let mut values = Vec::with_capacity(candidates.len() * FEATURE_COUNT);
+        for candidate in candidates {
+            values.extend_from_slice(&describer.row(candidate));
+        }
+        Self(values)
+    }
+}
+
+/// Everything about the person and the occasion that all candidates share.
+struct Describer<'a> {
+    view: &'a View,
+    user: Option<&'a User>,
+    context: &'a UserContext,
+    occasion: &'a Occasion,
+    slot: u32,
+    cooccurrence: CooccurrenceScorer<'a>,
+    /// Scores of all items, when that is cheaper than asking one by one.
+    dense: Option<Vec<f32>>,
+}
+
+impl<'a> Describer<'a> {
+    fn new(
+        view: &'a View,
+        user: Option<&'a User>,
+        context: &'a UserContext,
+        occasion: &'a Occasion,
+        candidates: usize,
+    ) -> Self {
+        let cooccurrence = view.cooccurrence_scorer(&context.recent);
+        let many = candidates * 8 > view.entries.len();
+        let dense = (many && !context.recent.is_empty()).then(|| {
+            let mut scores = vec![0.0; view.entries.len()];
+            cooccurrence.score_all(&mut scores);
+            scores
+        });
+        let (day, hour) = occasion.now.day_and_hour(occasion.utc_offset_minutes);
+        let slot = context_slot(day, hour);
+        Self { view, user, context, occasion, slot, cooccurrence, dense }
+    }
+
+    fn row(&self, candidate: &Candidate<'_>) -> [f32; FEATURE_COUNT] {
+        let (view, entry) = (self.view, candidate.entry);
+        let statistics = candidate.index.map(|index| &view.statistics[index as usize]);
+        let popularity = statistics.map_or(0.0, |s| s.popularity(view.clock, &view.settings));
+        let trend = statistics.map_or(0.0, |s| s.trend(view.clock, &view.settings));
+        let log_popularity = math::log1p_f32(popularity);
+        [
+            self.collaborative(candidate.index),
+            self.cooccurrence(candidate.index),
+            self.context.taste.as_ref().map_or(0.0, |taste| taste.score(candidate.terms)),
+            self.topic_affinity(entry),
+            self.source_affinity(entry),
+            log_popularity,
+            statistics.map_or(0.0, |s| math::log1p_f32(s.positives as f32)),
+            math::log1p_f32(trend),
+            self.cohort(candidate.index, popularity),
+            self.mean_over_topics(entry, |topic| view.contexts.slot_lift(topic, self.slot)),
+            self.occasion.device.map_or(0.0, |device| {
+                self.mean_over_topics(entry, |topic| view.contexts.device_lift(topic, device))
+            }),
+            self.freshness(entry),
+            log_popularity / (1.0 + self.context.positives as f32),
+            self.repeat(candidate.index),
+        ]
+    }
+
+    fn collaborative(&self, index: Option<u32>) -> f32 {
+        match (&self.context.factors, index.and_then(|index| self.view.factors.row(index))) {
+            (Some(user), Some(item)) => numeric::dot(user, item),
+            _ => 0.0,
+        }
+    }
+
+    /// Square root: the difference between no and some evidence matters most.
+    fn cooccurrence(&self, index: Option<u32>) -> f32 {
+        let score = match (index, &self.dense) {
+            (None, _) => 0.0,
+            (Some(index), Some(dense)) => dense[index as usize],
+            (Some(index), None) => self.cooccurrence.score(index),
+        };
+        score.max(0.0).sqrt()
+    }
+
+    fn topic_affinity(&self, entry: &Entry) -> f32 {
+        let Some(user) = self.user.filter(|_| !entry.topics.is_empty()) else {
+            return 0.0;
+        };
+        let half_life = self.view.settings.profile_half_life_hours;
+        let share = |&topic: &u32| user.topics.share(topic, user.last_seen, half_life, SHARE_PRIOR);
+        entry.topics.iter().map(share).sum::<f32>() / (entry.topics.len() as f32).sqrt()
+    }
+
+    fn source_affinity(&self, entry: &Entry) -> f32 {
+        let (Some(user), Some(source)) = (self.user, entry.source) else {
+            return 0.0;
+        };
+        let half_life = self.view.settings.profile_half_life_hours;
+        user.sources.share(source, user.last_seen, half_life, SHARE_PRIOR)
+    }
+
+    fn cohort(&self, index: Option<u32>, popularity: f32) -> f32 {
+        let (Some(user), Some(index)) = (self.user, index) else {
+            return 0.0;
+        };
+        let view = self.view;
+        let total = view.totals.popularity(view.clock, &view.settings);
+        let share = if total > 0.0 { popularity / total } else { 0.0 };
+        let half_life = view.settings.popularity_half_life_hours;
+        view.cohorts.preference(&user.cohorts, index, share, view.clock, half_life)
+    }
+
+    fn mean_over_topics(&self, entry: &Entry, lift: impl Fn(u32) -> f32) -> f32 {
+        if entry.topics.is_empty() {
+            return 0.0;
+        }
+        entry.topics.iter().map(|&topic| lift(topic)).sum::<f32>() / entry.topics.len() as f32
+    }
+
+    fn freshness(&self, entry: &Entry) -> f32 {
+        let Some(published) = entry.item.as_ref().and_then(|item| item.published_at) else {
+            return 0.0;
+        };
+        let age_hours = self.occasion.now.hours_since(published).max(0.0);
+        math::exp2(-age_hours / FRESHNESS_HALF_LIFE_HOURS) as f32
+    }
+
+    fn repeat(&self, index: Option<u32>) -> f32 {
+        let found = self.user.zip(index).and_then(|(user, index)| user.history.find(index));
+        found.map_or(0.0, |entry| math::log1p_f32(f32::from(entry.count)))
+    }
+}

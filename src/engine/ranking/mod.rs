@@ -1,0 +1,17 @@
+//! From candidates to an ordered list: retrieve, describe by features, score by the
+//! learnt hybrid, choose.
+
+mod choose;
+mod explain;
+mod features;
+mod hybrid;
+mod rank;
+mod retrieve;
+mod similar;
+
+pub use choose::{Choice, Chosen, choose};
+pub use features::{Candidate, FEATURES, FEATURE_COUNT, FeatureMatrix, Occasion, UserContext};
+pub use hybrid::Hybrid;
+pub use rank::{RANKER_DIMENSION, RankRequest, Ranked, RankedItem, Reason, prior_mean, rank};
+pub use retrieve::{Filter, Retrieval};
+pub use similar::{SimilarItem, similar_items};

@@ -1,0 +1,201 @@
+//! Candidates from the whole catalogue, by several sources that each see another
+//! side of a person and an item.
+//!
+//! - Sources: factors (exact scan), co-occurrence, content, popular, trending,
+//!   fresh, cohorts, and a few random items to explore.
+//! - The filter is applied inside each source. When they yield fewer candidates
+//!   than are wanted, the catalogue is walked until there are enough or no more.
+
+use super::features::UserContext;
+use crate::domain::Attributes;
+use crate::domain::Timestamp;
+use crate::engine::collaborative::Page;
+use crate::engine::collaborative::scan;
+use crate::engine::column::PAGE;
+use crate::engine::profile::User;
+use crate::engine::seed;
+use crate::engine::view::Entry;
+use crate::engine::view::View;
+use crate::numeric::TopK;
+
+/// Candidates of each personal source.
+const PERSONAL_MAX: usize = 200;
+/// Candidates of each source that all people share.
+const SHARED_MAX: usize = 100;
+const EXPLORE_MAX: usize = 20;
+/// Items whose content is compared, the newest entries of the catalogue: older ones
+/// are found by what people did with them.
+const CONTENT_SCAN_MAX: usize = 50_000;
+
+/// Which candidates a request allows.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Any of these topics; empty: all.
+    pub topics: Vec<Box<str>>,
+    /// Any of these sources; empty: all.
+    pub sources: Vec<Box<str>>,
+    /// Every one of these attributes.
+    pub attributes: Attributes,
+    pub published_after: Option<Timestamp>,
+    /// Ids left out, sorted.
+    pub exclude: Vec<Box<str>>,
+    /// Whether items the person already had are allowed.
+    pub include_seen: bool,
+}
+
+impl Filter {
+    /// Whether an item may be shown to a person.
+    pub fn allows(&self, entry: &Entry, index: Option<u32>, user: Option<&User>) -> bool {
+        let Some(item) = &entry.item else {
+            return false;
+        };
+        let seen = || {
+            let found = user.zip(index).and_then(|(user, index)| user.history.find(index));
+            found.is_some()
+        };
+        let topic_fits = || item.topics.iter().any(|topic| self.topics.contains(topic));
+        let source_fits =
+            || item.source.as_ref().is_some_and(|source| self.sources.contains(source));
+        let late_enough = |after| item.published_at.is_some_and(|published| published > after);
+        (self.topics.is_empty() || topic_fits())
+            && (self.sources.is_empty() || source_fits())
+            && self.published_after.is_none_or(late_enough)
+            && self.exclude.binary_search_by(|id| (**id).cmp(item.item_id.as_str())).is_err()
+            && item.attributes.satisfy(&self.attributes)
+            && (self.include_seen || !seen())
+    }
+}
+
+/// A search of the catalogue for one person.
+#[derive(Debug)]
+pub struct Retrieval<'a> {
+    pub view: &'a View,
+    pub user: Option<&'a User>,
+    pub context: &'a UserContext,
+    pub filter: &'a Filter,
+    /// Names the draw of the items to explore.
+    pub seed_key: &'a [u8],
+}
+
+impl Retrieval<'_> {
+    /// Distinct indices of allowed catalogue items in rising order, at least
+    /// `wanted` where the catalogue has them.
+    pub fn run(&self, wanted: usize) -> Vec<u32> {
+        let mut found = self.by_factors();
+        found.append(&mut self.by_cooccurrence());
+        found.append(&mut self.by_content());
+        found.append(&mut self.by_cohorts());
+        for list in [self.view.popular(), self.view.trending(), self.view.fresh()] {
+            let allowed = list.iter().copied().filter(|&index| self.allows(index));
+            found.extend(allowed.take(SHARED_MAX));
+        }
+        found.append(&mut self.explore());
+        found.sort_unstable();
+        found.dedup();
+        if found.len() < wanted {
+            self.fill_up(&mut found, wanted);
+        }
+        found
+    }
+
+    fn allows(&self, index: u32) -> bool {
+        self.filter.allows(&self.view.entries[index as usize], Some(index), self.user)
+    }
+
+    fn by_factors(&self) -> Vec<u32> {
+        let Some(factors) = &self.context.factors else {
+            return Vec::new();
+        };
+        // Scanning for more than wanted and filtering after is cheaper than asking
+        // every item of the catalogue; only what is left over matters.
+        let mut wanted = PERSONAL_MAX + self.user.map_or(0, |user| user.history.entries().len());
+        loop {
+            let pages = self.view.factors.pages().map(|factors| Page { factors, eligible: None });
+            let top = scan(pages, self.view.factors.k(), factors, wanted);
+            let allowed: Vec<u32> = top
+                .iter()
+                .map(|(index, _)| *index)
+                .filter(|&index| self.allows(index))
+                .take(PERSONAL_MAX)
+                .collect();
+            if allowed.len() == PERSONAL_MAX || wanted > 16 * PAGE || top.len() < wanted {
+                return allowed;
+            }
+            wanted *= 4;
+        }
+    }
+
+    fn by_cooccurrence(&self) -> Vec<u32> {
+        if self.context.recent.is_empty() {
+            return Vec::new();
+        }
+        let mut top = TopK::new(PERSONAL_MAX);
+        for (index, score) in self.view.cooccurrence_scorer(&self.context.recent).neighbours() {
+            if self.allows(index) {
+                top.push(score, index);
+            }
+        }
+        indices(top)
+    }
+
+    fn by_content(&self) -> Vec<u32> {
+        let Some(taste) = &self.context.taste else {
+            return Vec::new();
+        };
+        let items = self.view.entries.len();
+        let mut top = TopK::new(SHARED_MAX);
+        for index in items.saturating_sub(CONTENT_SCAN_MAX)..items {
+            let score = taste.score(&self.view.terms[index]);
+            let enters = top.threshold().is_none_or(|threshold| score > threshold);
+            if score > 0.0 && enters && self.allows(index as u32) {
+                top.push(score, index as u32);
+            }
+        }
+        indices(top)
+    }
+
+    fn by_cohorts(&self) -> Vec<u32> {
+        let Some(user) = self.user else {
+            return Vec::new();
+        };
+        let mut found = Vec::new();
+        for &cohort in &user.cohorts {
+            let mut top = TopK::new(SHARED_MAX / 2);
+            for &(index, mass) in self.view.cohorts.rows[cohort as usize].entries() {
+                if mass > 0.0 && self.allows(index) {
+                    top.push(mass, index);
+                }
+            }
+            found.append(&mut indices(top));
+        }
+        found
+    }
+
+    fn explore(&self) -> Vec<u32> {
+        let items = self.view.entries.len();
+        let settings = self.view.settings();
+        let mut rng = seed::stream(settings.seed, seed::Purpose::Retrieve, self.seed_key);
+        let draws = if items == 0 { 0 } else { EXPLORE_MAX };
+        (0..draws)
+            .map(|_| seed::below(&mut rng, items) as u32)
+            .filter(|&index| self.allows(index))
+            .collect()
+    }
+
+    fn fill_up(&self, found: &mut Vec<u32>, wanted: usize) {
+        let have = found.len();
+        for index in 0..self.view.entries.len() as u32 {
+            if found.len() >= wanted {
+                break;
+            }
+            if found[..have].binary_search(&index).is_err() && self.allows(index) {
+                found.push(index);
+            }
+        }
+        found.sort_unstable();
+    }
+}
+
+fn indices(top: TopK) -> Vec<u32> {
+    top.into_sorted_vec().into_iter().map(|(index, _)| index).collect()
+}

@@ -1,0 +1,65 @@
+//! Named, portable random streams: one per purpose and key, so that an extra draw
+//! here changes no draw there. ChaCha gives the same numbers on every platform.
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+/// What a stream is for.
+#[derive(Debug, Clone, Copy)]
+pub enum Purpose {
+    /// Choosing items at a place of a list, keyed by the decision id.
+    Choose,
+    /// Exploring candidates of a retrieval, keyed by the decision id.
+    Retrieve,
+    /// Negatives of the prequential test, keyed by the record's sequence.
+    Negatives,
+}
+
+impl Purpose {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Choose => "choose",
+            Self::Retrieve => "retrieve",
+            Self::Negatives => "negatives",
+        }
+    }
+}
+
+/// The stream of a purpose under the namespace's seed.
+pub fn stream(seed: u64, purpose: Purpose, key: &[u8]) -> ChaCha8Rng {
+    let purpose = xxh3_64_with_seed(purpose.name().as_bytes(), seed);
+    ChaCha8Rng::seed_from_u64(xxh3_64_with_seed(key, purpose))
+}
+
+/// A number below `bound`, by multiplication; the bias is below 2^-32.
+pub fn below(rng: &mut ChaCha8Rng, bound: usize) -> usize {
+    use rand_chacha::rand_core::Rng;
+    ((u128::from(rng.next_u64()) * bound as u128) >> 64) as usize
+}
+
+/// A number in 0..1 with 53 random bits.
+pub fn unit(rng: &mut ChaCha8Rng) -> f64 {
+    use rand_chacha::rand_core::Rng;
+    (rng.next_u64() >> 11) as f64 * (1.0 / (1_u64 << 53) as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn streams_of_other_purposes_and_keys_differ_and_the_same_repeats() {
+        let first = |purpose, key: &[u8]| below(&mut stream(7, purpose, key), usize::MAX);
+        assert_eq!(first(Purpose::Choose, b"a"), first(Purpose::Choose, b"a"));
+        assert_ne!(first(Purpose::Choose, b"a"), first(Purpose::Choose, b"b"));
+        assert_ne!(first(Purpose::Choose, b"a"), first(Purpose::Retrieve, b"a"));
+    }
+
+    #[test]
+    fn draws_stay_in_their_range() {
+        let mut rng = stream(1, Purpose::Negatives, b"k");
+        assert!((0..1_000).all(|_| below(&mut rng, 3) < 3));
+        assert!((0..1_000).all(|_| (0.0..1.0).contains(&unit(&mut rng))));
+    }
+}

@@ -1,0 +1,346 @@
+//! The learnt state at a watermark.
+//!
+//! The engine works on one `View` and hands out clones of it: everything is in
+//! copy-on-write pages or behind `Arc`, so a clone is a few pointers per page and a
+//! reader works on its own, forever unchanged state.
+//!
+//! - Items, users, topics, sources, devices and cohorts are dense indices, given in
+//!   the order of the log and never reused.
+//! - The columns of items all have the same length; so have those of users.
+
+use std::sync::Arc;
+use std::sync::OnceLock;
+
+use serde::Deserialize;
+use serde::Serialize;
+
+use super::bandit::PendingDecision;
+use super::bandit::Posterior;
+use super::bandit::PosteriorMean;
+use super::cold_start::Cohorts;
+use super::cold_start::ItemStatistics;
+use super::collaborative::CooccurrenceScorer;
+use super::collaborative::FoldIn;
+use super::collaborative::ItemAccumulator;
+use super::column::Column;
+use super::content::Document;
+use super::content::SparseVector;
+use super::content::TermCounts;
+use super::content::Vocabulary;
+use super::contexts::TopicContexts;
+use super::decay::DecayedRow;
+use super::factors::ItemFactors;
+use super::interner::Interner;
+use super::model::Model;
+use super::prequential::Prequential;
+use super::profile::User;
+use super::ranking::Hybrid;
+use super::ranking::RANKER_DIMENSION;
+use super::ranking::prior_mean;
+use crate::domain::Item;
+use crate::domain::Sequence;
+use crate::domain::Settings;
+use crate::domain::Timestamp;
+use crate::numeric::TopK;
+
+/// Newest positive interactions of a person that are folded in.
+const FOLD_IN_EVENTS: usize = 500;
+/// Length of the popular, trending and fresh lists of a view.
+pub const TOP_LIST: usize = 500;
+
+/// An item as far as the engine knows it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// `None` for an item known from interactions only; it is never retrieved.
+    pub item: Option<Arc<Item>>,
+    pub topics: Vec<u32>,
+    pub source: Option<u32>,
+    pub counts: TermCounts,
+    pub updated_at: Timestamp,
+}
+
+/// How much of each kind the state has learnt from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    pub interactions: u64,
+    pub decisions: u64,
+    /// Items in the catalogue now.
+    pub catalogue: u64,
+}
+
+/// Lists that every retrieval shares, made when first asked for.
+#[derive(Debug, Default)]
+pub struct TopLists {
+    popular: OnceLock<Vec<u32>>,
+    trending: OnceLock<Vec<u32>>,
+    fresh: OnceLock<Vec<u32>>,
+    posterior: OnceLock<PosteriorMean>,
+}
+
+/// State at a watermark.
+#[derive(Debug, Clone)]
+pub struct View {
+    pub(super) settings: Arc<Settings>,
+    pub(super) watermark: Sequence,
+    /// The latest time of an interaction: the "now" of everything that decays, so
+    /// that a pause in the stream does not wash out what was learnt.
+    pub(super) clock: Timestamp,
+    pub(super) counts: Counts,
+
+    pub(super) user_ids: Interner,
+    pub(super) users: Column<Arc<User>>,
+
+    pub(super) item_ids: Interner,
+    pub(super) entries: Column<Arc<Entry>>,
+    /// Derived of `entries` and `vocabulary`.
+    pub(super) terms: Column<SparseVector>,
+    pub(super) statistics: Column<ItemStatistics>,
+    pub(super) cooccurrence: Column<Arc<DecayedRow>>,
+    pub(super) totals: ItemStatistics,
+
+    pub(super) topics: Interner,
+    pub(super) sources: Interner,
+    pub(super) devices: Interner,
+    pub(super) vocabulary: Vocabulary,
+    pub(super) contexts: TopicContexts,
+    pub(super) cohorts: Cohorts,
+
+    pub(super) model: Option<Arc<Model>>,
+    pub(super) factors: ItemFactors,
+    /// Evidence about items the model was not trained on.
+    pub(super) accumulators: Column<Option<Arc<ItemAccumulator>>>,
+    /// Items with evidence since their factors were last solved, in order.
+    pub(super) unsolved: Vec<u32>,
+
+    pub(super) hybrid: Arc<Hybrid>,
+    pub(super) posterior: Arc<Posterior>,
+    pub(super) decisions: Column<Arc<PendingDecision>>,
+    pub(super) prequential: Arc<Prequential>,
+    pub(super) top_lists: Arc<TopLists>,
+}
+
+impl View {
+    pub(super) fn new(settings: Settings) -> Self {
+        Self {
+            watermark: 0,
+            clock: Timestamp::default(),
+            counts: Counts::default(),
+            user_ids: Interner::default(),
+            users: Column::default(),
+            item_ids: Interner::default(),
+            entries: Column::default(),
+            terms: Column::default(),
+            statistics: Column::default(),
+            cooccurrence: Column::default(),
+            totals: ItemStatistics::default(),
+            topics: Interner::default(),
+            sources: Interner::default(),
+            devices: Interner::default(),
+            vocabulary: Vocabulary::new(settings.tfidf_max_features as usize),
+            contexts: TopicContexts::default(),
+            cohorts: Cohorts::default(),
+            model: None,
+            factors: ItemFactors::default(),
+            accumulators: Column::default(),
+            unsolved: Vec::new(),
+            hybrid: Arc::default(),
+            posterior: Arc::new(Posterior::new(RANKER_DIMENSION)),
+            decisions: Column::default(),
+            prequential: Arc::default(),
+            top_lists: Arc::default(),
+            settings: Arc::new(settings),
+        }
+    }
+
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Sequence of the last record this state has learnt from.
+    pub fn watermark(&self) -> Sequence {
+        self.watermark
+    }
+
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    pub fn clock(&self) -> Timestamp {
+        self.clock
+    }
+
+    pub fn users_len(&self) -> usize {
+        self.users.len()
+    }
+
+    /// 0 as long as no model was published.
+    pub fn model_version(&self) -> u64 {
+        self.model.as_ref().map_or(0, |model| model.version)
+    }
+
+    pub fn model(&self) -> Option<&Model> {
+        self.model.as_deref()
+    }
+
+    pub fn prequential(&self) -> &Prequential {
+        &self.prequential
+    }
+
+    pub fn hybrid(&self) -> &Hybrid {
+        &self.hybrid
+    }
+
+    pub fn posterior(&self) -> &Posterior {
+        &self.posterior
+    }
+
+    /// The ranker to serve with: solved once per view.
+    pub fn posterior_mean(&self) -> &PosteriorMean {
+        self.top_lists.posterior.get_or_init(|| self.posterior.solve(&prior_mean()))
+    }
+
+    pub fn user_index(&self, user_id: &str) -> Option<u32> {
+        self.user_ids.find(user_id)
+    }
+
+    pub fn user(&self, index: u32) -> &Arc<User> {
+        &self.users[index as usize]
+    }
+
+    pub fn item_index(&self, item_id: &str) -> Option<u32> {
+        self.item_ids.find(item_id)
+    }
+
+    pub fn item_id(&self, index: u32) -> &str {
+        self.item_ids.name(index).expect("item indices come from this interner")
+    }
+
+    pub fn entry(&self, index: u32) -> &Arc<Entry> {
+        &self.entries[index as usize]
+    }
+
+    /// The catalogue entry of an item that was upserted and not deleted.
+    pub fn catalogue_item(&self, item_id: &str) -> Option<&Arc<Entry>> {
+        let entry = self.entry(self.item_index(item_id)?);
+        entry.item.is_some().then_some(entry)
+    }
+
+    /// Items known, catalogue or not.
+    pub fn items_len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub fn topic_name(&self, index: u32) -> &str {
+        self.topics.name(index).expect("topic indices come from this interner")
+    }
+
+    pub fn source_name(&self, index: u32) -> &str {
+        self.sources.name(index).expect("source indices come from this interner")
+    }
+
+    pub fn device_name(&self, index: u32) -> &str {
+        self.devices.name(index).expect("device indices come from this interner")
+    }
+
+    pub fn device_index(&self, device: &str) -> Option<u32> {
+        self.devices.find(device)
+    }
+
+    pub fn cohort_name(&self, index: u32) -> &str {
+        self.cohorts.names.name(index).expect("cohort indices come from this interner")
+    }
+
+    /// Describes an item of a request as if it were in the catalogue, without
+    /// adding it: topics and terms nobody has used before are unknown.
+    pub fn describe_inline(&self, item: Arc<Item>) -> (Entry, SparseVector) {
+        let terms = self.vocabulary.weigh_text(&document(&item));
+        let entry = Entry {
+            topics: item.topics.iter().filter_map(|topic| self.topics.find(topic)).collect(),
+            source: item.source.as_ref().and_then(|source| self.sources.find(source)),
+            counts: TermCounts::default(),
+            updated_at: Timestamp::default(),
+            item: Some(item),
+        };
+        (entry, terms)
+    }
+
+    pub(super) fn cooccurrence_scorer(&self, recent: &[u32]) -> CooccurrenceScorer<'_> {
+        CooccurrenceScorer::new(
+            &self.cooccurrence,
+            &self.statistics,
+            &self.settings,
+            recent,
+            self.clock,
+        )
+    }
+
+    /// The person's factors against the current item factors; `None` without a
+    /// model or without an item that has factors. About 100 us for 50 events, k = 64.
+    pub(super) fn fold_in(&self, user: &User) -> Option<Vec<f32>> {
+        let model = self.model.as_ref()?;
+        let events: Vec<(&[f32], f32)> = user
+            .history
+            .positives()
+            .take(FOLD_IN_EVENTS)
+            .filter_map(|entry| Some((self.factors.row(entry.item)?, entry.confidence)))
+            .collect();
+        if events.is_empty() {
+            return None;
+        }
+        let mut factors = vec![0.0; model.k];
+        FoldIn::new(model.k).solve(
+            &model.item_gram,
+            &model.regularization,
+            events.iter().copied(),
+            None,
+            &mut factors,
+        );
+        Some(factors)
+    }
+
+    /// Most popular catalogue items over the long run, at most [`TOP_LIST`].
+    pub(super) fn popular(&self) -> &[u32] {
+        self.top_lists.popular.get_or_init(|| {
+            self.top_by(|index, _| {
+                self.statistics[index as usize].popularity(self.clock, &self.settings)
+            })
+        })
+    }
+
+    pub(super) fn trending(&self) -> &[u32] {
+        self.top_lists.trending.get_or_init(|| {
+            self.top_by(|index, _| {
+                self.statistics[index as usize].trend(self.clock, &self.settings)
+            })
+        })
+    }
+
+    /// Latest published catalogue items.
+    pub(super) fn fresh(&self) -> &[u32] {
+        self.top_lists.fresh.get_or_init(|| {
+            self.top_by(|_, entry| {
+                let published = entry.item.as_ref().and_then(|item| item.published_at);
+                // Minutes fit f32 to about a quarter of an hour: enough to sort by.
+                published.map_or(f32::NEG_INFINITY, |at| (at.as_millis() / 60_000) as f32)
+            })
+        })
+    }
+
+    fn top_by(&self, score: impl Fn(u32, &Entry) -> f32) -> Vec<u32> {
+        let mut top = TopK::new(TOP_LIST);
+        for (index, entry) in self.entries.iter().enumerate() {
+            if entry.item.is_some() {
+                let score = score(index as u32, entry);
+                if score > f32::NEG_INFINITY {
+                    top.push(score, index as u32);
+                }
+            }
+        }
+        top.into_sorted_vec().into_iter().map(|(index, _)| index).collect()
+    }
+}
+
+/// The text of an item for the vocabulary.
+pub fn document(item: &Item) -> Document<'_> {
+    Document { title: &item.title, content: &item.content, topics: &item.topics }
+}

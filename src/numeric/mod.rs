@@ -1,0 +1,22 @@
+//! Numeric kernels on slices: dot products, Gram matrices, Cholesky solves, top-k selection, elementary functions.
+//!
+//! Invariants
+//! - Knows no domain type, does no I/O, holds no state but the cached CPU level.
+//! - Every function gives the same bits on every CPU: sums run in a fixed order (16 lanes and one reduction tree, or
+//!   strictly sequential), multiplication and addition are separate (never fused), and `exp`, `ln` and friends come
+//!   from the `libm` crate. So state built with these functions may enter a replayed digest.
+
+pub mod cholesky;
+pub mod cholesky_f64;
+mod dispatch;
+mod gram;
+mod kernels;
+mod lanes;
+pub mod math;
+mod top_k;
+
+pub use gram::{add_gram, add_outer, add_outer_packed, packed_len};
+pub use kernels::{
+    add_vector_matrix, axpy, dot, dot_rows, fixed_sum, scale_into, sum_squares, vector_matrix,
+};
+pub use top_k::TopK;

@@ -1,0 +1,75 @@
+//! A decision: its header, then the shown items with score, propensity and
+//! features.
+//!
+//! A field to come of each shown item is a column behind the last item.
+
+use super::wire::Fault;
+use super::wire::Reader;
+use super::wire::put_f32;
+use super::wire::put_floats;
+use super::wire::put_text;
+use super::wire::put_time;
+use super::wire::put_varint;
+use crate::domain::Decision;
+use crate::domain::DecisionId;
+use crate::domain::ItemId;
+use crate::domain::ShownItem;
+use crate::domain::Strategy;
+use crate::domain::Timestamp;
+use crate::domain::UserId;
+
+/// An id of one byte with its length, two floats and an empty feature vector.
+const SHOWN_BYTES_MIN: usize = 11;
+
+pub fn put(out: &mut Vec<u8>, decision: &Decision, base: Timestamp) {
+    out.push(decision.strategy.code());
+    put_f32(out, decision.epsilon);
+    put_text(out, decision.decision_id.as_str());
+    put_text(out, decision.user_id.as_str());
+    put_time(out, decision.decided_at, base);
+    put_varint(out, decision.model_version);
+    put_varint(out, decision.watermark);
+    put_varint(out, decision.candidates.into());
+    put_varint(out, decision.shown.len() as u64);
+    for shown in &decision.shown {
+        put_text(out, shown.item_id.as_str());
+        put_f32(out, shown.score);
+        put_f32(out, shown.propensity);
+        put_floats(out, &shown.features);
+    }
+}
+
+pub fn read(reader: &mut Reader<'_>, base: Timestamp) -> Result<Decision, Fault> {
+    let code = reader.byte()?;
+    let strategy = Strategy::from_code(code).ok_or(Fault::TooNew {
+        what: "strategy",
+        found: code.into(),
+        known: Strategy::EpsilonGreedy.code().into(),
+    })?;
+    // Fields are evaluated in the order written here, which is that of the bytes.
+    Ok(Decision {
+        strategy,
+        epsilon: reader.f32()?,
+        decision_id: reader.parsed(DecisionId::parse)?,
+        user_id: reader.parsed(UserId::parse)?,
+        decided_at: reader.time(base)?,
+        model_version: reader.varint()?,
+        watermark: reader.varint()?,
+        candidates: reader.u32("the number of candidates")?,
+        shown: read_shown(reader)?,
+    })
+}
+
+fn read_shown(reader: &mut Reader<'_>) -> Result<Vec<ShownItem>, Fault> {
+    let count = reader.count(SHOWN_BYTES_MIN)?;
+    let mut shown = Vec::with_capacity(count);
+    for _ in 0..count {
+        shown.push(ShownItem {
+            item_id: reader.parsed(ItemId::parse)?,
+            score: reader.f32()?,
+            propensity: reader.f32()?,
+            features: reader.floats()?,
+        });
+    }
+    Ok(shown)
+}

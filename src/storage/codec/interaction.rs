@@ -1,0 +1,112 @@
+//! An interaction: type, mask of the optional fields, three ids, time, then the
+//! optional fields in the order of their bits.
+//!
+//! The mask is full: fields to come carry a mask of their own behind the last.
+
+use super::attributes;
+use super::wire::Fault;
+use super::wire::Reader;
+use super::wire::put_f32;
+use super::wire::put_text;
+use super::wire::put_texts;
+use super::wire::put_time;
+use super::wire::put_varint;
+use crate::domain::Attributes;
+use crate::domain::DecisionId;
+use crate::domain::EventId;
+use crate::domain::Interaction;
+use crate::domain::InteractionContext;
+use crate::domain::InteractionType;
+use crate::domain::ItemId;
+use crate::domain::SessionId;
+use crate::domain::Timestamp;
+use crate::domain::UserId;
+
+const VALUE: u8 = 1;
+const SESSION: u8 = 1 << 1;
+const DECISION: u8 = 1 << 2;
+const POSITION: u8 = 1 << 3;
+const TOPICS: u8 = 1 << 4;
+const SOURCE: u8 = 1 << 5;
+const DEVICE_TYPE: u8 = 1 << 6;
+const ATTRIBUTES: u8 = 1 << 7;
+
+pub fn put(out: &mut Vec<u8>, interaction: &Interaction, base: Timestamp) {
+    out.push(interaction.kind.code());
+    out.push(mask(interaction));
+    put_text(out, interaction.event_id.as_str());
+    put_text(out, interaction.user_id.as_str());
+    put_text(out, interaction.item_id.as_str());
+    put_time(out, interaction.occurred_at, base);
+    if let Some(value) = interaction.value {
+        put_f32(out, value);
+    }
+    if let Some(session_id) = &interaction.session_id {
+        put_text(out, session_id.as_str());
+    }
+    if let Some(decision_id) = &interaction.decision_id {
+        put_text(out, decision_id.as_str());
+    }
+    if let Some(position) = interaction.position {
+        put_varint(out, position.into());
+    }
+    let context = &interaction.context;
+    if !context.topics.is_empty() {
+        put_texts(out, &context.topics);
+    }
+    if let Some(source) = &context.source {
+        put_text(out, source);
+    }
+    if let Some(device_type) = &context.device_type {
+        put_text(out, device_type);
+    }
+    if !context.attributes.is_empty() {
+        attributes::put(out, &context.attributes);
+    }
+}
+
+fn mask(interaction: &Interaction) -> u8 {
+    let bit = |present: bool, bit: u8| if present { bit } else { 0 };
+    let context = &interaction.context;
+    bit(interaction.value.is_some(), VALUE)
+        | bit(interaction.session_id.is_some(), SESSION)
+        | bit(interaction.decision_id.is_some(), DECISION)
+        | bit(interaction.position.is_some(), POSITION)
+        | bit(!context.topics.is_empty(), TOPICS)
+        | bit(context.source.is_some(), SOURCE)
+        | bit(context.device_type.is_some(), DEVICE_TYPE)
+        | bit(!context.attributes.is_empty(), ATTRIBUTES)
+}
+
+pub fn read(reader: &mut Reader<'_>, base: Timestamp) -> Result<Interaction, Fault> {
+    let code = reader.byte()?;
+    let kind = InteractionType::from_code(code).ok_or(Fault::TooNew {
+        what: "interaction type",
+        found: code.into(),
+        known: InteractionType::ALL.len() as u64,
+    })?;
+    let mask = reader.byte()?;
+    let has = |bit: u8| mask & bit != 0;
+    // Fields are evaluated in the order written here, which is that of the bytes.
+    Ok(Interaction {
+        kind,
+        event_id: reader.parsed(EventId::parse)?,
+        user_id: reader.parsed(UserId::parse)?,
+        item_id: reader.parsed(ItemId::parse)?,
+        occurred_at: reader.time(base)?,
+        value: has(VALUE).then(|| reader.f32()).transpose()?,
+        session_id: has(SESSION).then(|| reader.parsed(SessionId::parse)).transpose()?,
+        decision_id: has(DECISION).then(|| reader.parsed(DecisionId::parse)).transpose()?,
+        position: has(POSITION).then(|| reader.u32("a position")).transpose()?,
+        context: InteractionContext {
+            topics: if has(TOPICS) { reader.texts()? } else { Vec::new() },
+            source: has(SOURCE).then(|| reader.text().map(Box::from)).transpose()?,
+            device_type: has(DEVICE_TYPE).then(|| reader.text().map(Box::from)).transpose()?,
+            attributes: if has(ATTRIBUTES) {
+                attributes::read(reader)?
+            } else {
+                Attributes::default()
+            },
+        },
+    })
+}

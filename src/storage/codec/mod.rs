@@ -1,0 +1,172 @@
+//! The encoding of log records, shared by all backends.
+//!
+//! A payload is a format byte, the base time, and for each record its kind, the
+//! length of its body and the body.
+//!
+//! - Decoding never panics and never allocates more than a small multiple of the
+//!   input's length, whatever the bytes.
+//! - It evolves by addition: a newer version may add fields behind the last one
+//!   of a body, and an older one ignores them; a body that ends before an added
+//!   field lacks it. A kind, a type or a format that this version does not know
+//!   is `TooNew`: a record is never skipped, since it would not be learnt from.
+//! - Times are stored as distances from the base time, the `recorded_at` of the
+//!   batch, which is near most of them.
+//! - Ids and attributes are checked again when read. Other bounds are not: they
+//!   may change, and what was accepted once must stay readable.
+
+mod attributes;
+mod decision;
+mod interaction;
+mod item;
+#[cfg(test)]
+mod tests;
+mod wire;
+
+use std::sync::Arc;
+
+pub use wire::Fault;
+use wire::Reader;
+use wire::put_text;
+use wire::put_time;
+use wire::put_varint;
+
+use crate::domain::ItemId;
+use crate::domain::LogRecord;
+use crate::domain::PublishedModel;
+use crate::domain::Record;
+use crate::domain::Sequence;
+use crate::domain::Timestamp;
+use crate::domain::UserId;
+
+const FORMAT: u8 = 1;
+
+const INTERACTION: u8 = 1;
+const DECISION: u8 = 2;
+const ITEM_UPSERTED: u8 = 3;
+const ITEM_DELETED: u8 = 4;
+const USER_ATTRIBUTES_SET: u8 = 5;
+const SETTINGS_SET: u8 = 6;
+const MODEL_PUBLISHED: u8 = 7;
+
+/// Begins a payload in `out`, which is emptied.
+pub fn begin(out: &mut Vec<u8>, base: Timestamp) {
+    out.clear();
+    out.push(FORMAT);
+    put_time(out, base, Timestamp::default());
+}
+
+/// Adds a record to a payload begun with the same base time.
+pub fn put(out: &mut Vec<u8>, record: &Record, base: Timestamp) {
+    out.push(kind(record));
+    let length_at = out.len();
+    // One byte holds the length of most interactions; longer bodies are moved.
+    out.push(0);
+    put_body(out, record, base);
+    let body_at = length_at + 1;
+    let length = out.len() - body_at;
+    if length < 0x80 {
+        out[length_at] = length as u8;
+        return;
+    }
+    let length_bytes = (length.ilog2() / 7 + 1) as usize;
+    out.resize(out.len() + length_bytes - 1, 0);
+    out.copy_within(body_at..body_at + length, length_at + length_bytes);
+    for (index, byte) in out[length_at..length_at + length_bytes].iter_mut().enumerate() {
+        let more = if index + 1 < length_bytes { 0x80 } else { 0 };
+        *byte = (length >> (7 * index)) as u8 & 0x7f | more;
+    }
+}
+
+fn kind(record: &Record) -> u8 {
+    match record {
+        Record::Interaction(_) => INTERACTION,
+        Record::Decision(_) => DECISION,
+        Record::ItemUpserted(_) => ITEM_UPSERTED,
+        Record::ItemDeleted(_) => ITEM_DELETED,
+        Record::UserAttributesSet { .. } => USER_ATTRIBUTES_SET,
+        Record::SettingsSet(_) => SETTINGS_SET,
+        Record::ModelPublished(_) => MODEL_PUBLISHED,
+    }
+}
+
+fn put_body(out: &mut Vec<u8>, record: &Record, base: Timestamp) {
+    match record {
+        Record::Interaction(interaction) => interaction::put(out, interaction, base),
+        Record::Decision(decision) => decision::put(out, decision, base),
+        Record::ItemUpserted(item) => item::put(out, item, base),
+        Record::ItemDeleted(item_id) => put_text(out, item_id.as_str()),
+        Record::UserAttributesSet { user_id, attributes } => {
+            put_text(out, user_id.as_str());
+            attributes::put(out, attributes);
+        }
+        Record::SettingsSet(settings) => {
+            serde_json::to_writer(out, settings).expect("settings have text keys only");
+        }
+        Record::ModelPublished(model) => {
+            put_varint(out, model.version);
+            put_varint(out, model.trained_at);
+            put_varint(out, model.encoded.len() as u64);
+            out.extend_from_slice(&model.encoded);
+        }
+    }
+}
+
+/// Decodes the `count` records of a payload onto `records`, numbered from
+/// `first`.
+///
+/// # Errors
+/// The reason; `records` may then hold some of the records.
+pub fn read(
+    payload: &[u8],
+    first: Sequence,
+    count: u32,
+    recorded_at: Timestamp,
+    records: &mut Vec<LogRecord>,
+) -> Result<(), Fault> {
+    let mut reader = Reader::new(payload);
+    let format = reader.byte()?;
+    if format > FORMAT {
+        let (found, known) = (format.into(), FORMAT.into());
+        return Err(Fault::TooNew { what: "log batch format", found, known });
+    }
+    let base = reader.time(Timestamp::default())?;
+    for index in 0..u64::from(count) {
+        let sequence =
+            first.checked_add(index).ok_or_else(|| Fault::damaged("a sequence is too large"))?;
+        let record = read_record(&mut reader, base)?;
+        records.push(LogRecord { sequence, recorded_at, record });
+    }
+    if reader.is_empty() { Ok(()) } else { Err(Fault::damaged("it holds too many records")) }
+}
+
+fn read_record(reader: &mut Reader<'_>, base: Timestamp) -> Result<Record, Fault> {
+    let kind = reader.byte()?;
+    let length = reader.count(1)?;
+    let mut body = Reader::new(reader.bytes(length)?);
+    match kind {
+        INTERACTION => interaction::read(&mut body, base).map(Record::Interaction),
+        DECISION => decision::read(&mut body, base).map(Record::Decision),
+        ITEM_UPSERTED => item::read(&mut body, base).map(Record::ItemUpserted),
+        ITEM_DELETED => body.parsed(ItemId::parse).map(Record::ItemDeleted),
+        USER_ATTRIBUTES_SET => {
+            let user_id = body.parsed(UserId::parse)?;
+            let attributes = attributes::read(&mut body)?;
+            Ok(Record::UserAttributesSet { user_id, attributes })
+        }
+        SETTINGS_SET => serde_json::from_slice(body.remainder())
+            .map(Record::SettingsSet)
+            .map_err(|error| Fault::Damaged(format!("settings: {error}"))),
+        MODEL_PUBLISHED => {
+            let version = body.varint()?;
+            let trained_at = body.varint()?;
+            let length = body.count(1)?;
+            let encoded = Arc::from(body.bytes(length)?);
+            Ok(Record::ModelPublished(PublishedModel { version, trained_at, encoded }))
+        }
+        0 => Err(Fault::damaged("a record has no kind")),
+        newer => {
+            let (found, known) = (newer.into(), MODEL_PUBLISHED.into());
+            Err(Fault::TooNew { what: "log record kind", found, known })
+        }
+    }
+}

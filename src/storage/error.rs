@@ -1,0 +1,20 @@
+//! The one error of the storage layer.
+
+use crate::domain::NamespaceName;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The store cannot be reached or written now; the same call may work later.
+    #[error("store unavailable: {reason}")]
+    Unavailable { reason: String },
+    #[error("namespace {namespace} does not exist")]
+    NoNamespace { namespace: NamespaceName },
+    #[error("namespace {namespace} exists already")]
+    NamespaceExists { namespace: NamespaceName },
+    /// Stored bytes are not what was written.
+    #[error("{what} is corrupt: {reason}")]
+    Corrupt { what: String, reason: String },
+    /// A newer binary wrote this.
+    #[error("{what} has version {found}, this binary knows up to {known}")]
+    TooNew { what: &'static str, found: u64, known: u64 },
+}

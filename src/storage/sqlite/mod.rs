@@ -1,0 +1,17 @@
+//! The embedded store: one SQLite database in a data directory.
+//!
+//! - A directory belongs to one process at a time, kept by a lock file.
+//! - All writing goes through one connection behind a mutex; readers have their
+//!   own connections and never wait for it.
+//! - What a call has returned `Ok` for is on disk (WAL, synchronous=FULL).
+
+mod append;
+mod connection;
+mod log;
+mod migrations;
+mod namespaces;
+mod purge;
+mod snapshots;
+mod store;
+
+pub use store::{SqliteOptions, SqliteStore, open};

@@ -1,0 +1,94 @@
+//! Namespaces.
+
+use rusqlite::OptionalExtension;
+use rusqlite::Row;
+use rusqlite::params;
+
+use super::connection::integer;
+use super::connection::is_taken;
+use super::purge;
+use super::store::SqliteStore;
+use crate::domain::NamespaceName;
+use crate::domain::Timestamp;
+use crate::storage::error::Error;
+use crate::storage::namespaces::NamespaceEntry;
+use crate::storage::namespaces::NamespaceStore;
+
+impl NamespaceStore for SqliteStore {
+    fn create(&self, entry: &NamespaceEntry) -> Result<(), Error> {
+        let settings = entry
+            .settings
+            .as_ref()
+            .map(|settings| serde_json::to_string(settings).expect("settings have text keys only"));
+        let created = self.writer().connection.execute(
+            "INSERT INTO namespaces (name, created_at_ms, settings) VALUES (?1, ?2, ?3)",
+            params![entry.name.as_str(), entry.created_at.as_millis(), settings],
+        );
+        match created {
+            Err(error) if is_taken(&error) => {
+                Err(Error::NamespaceExists { namespace: entry.name.clone() })
+            }
+            created => Ok(created.map(drop)?),
+        }
+    }
+
+    fn get(&self, name: &NamespaceName) -> Result<NamespaceEntry, Error> {
+        self.reading(|connection| {
+            connection
+                .prepare_cached(
+                    "SELECT name, created_at_ms, settings FROM namespaces WHERE name = ?1",
+                )?
+                .query_row([name.as_str()], |row| Ok(entry(row)))
+                .optional()?
+                .unwrap_or_else(|| Err(Error::NoNamespace { namespace: name.clone() }))
+        })
+    }
+
+    fn list(
+        &self,
+        after: Option<&NamespaceName>,
+        count: usize,
+    ) -> Result<Vec<NamespaceEntry>, Error> {
+        self.reading(|connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT name, created_at_ms, settings FROM namespaces
+                 WHERE name > ?1 ORDER BY name LIMIT ?2",
+            )?;
+            // No name is empty, and deleted namespaces have none.
+            let after = after.map_or("", NamespaceName::as_str);
+            let rows =
+                statement.query_map(params![after, integer(count as u64)], |row| Ok(entry(row)))?;
+            rows.map(|entry| entry?).collect()
+        })
+    }
+
+    fn delete(&self, name: &NamespaceName) -> Result<(), Error> {
+        {
+            let mut writer = self.writer();
+            let unnamed = writer
+                .connection
+                .execute("UPDATE namespaces SET name = NULL WHERE name = ?1", [name.as_str()])?;
+            if unnamed == 0 {
+                return Err(Error::NoNamespace { namespace: name.clone() });
+            }
+            writer.forget(name);
+        }
+        // The namespace is gone for everyone. Rows that cannot be removed now are
+        // removed by the next deletion or the next start, so this is no failure.
+        let _left_behind = purge::deleted_namespaces(self);
+        Ok(())
+    }
+}
+
+fn entry(row: &Row<'_>) -> Result<NamespaceEntry, Error> {
+    let corrupt = |reason| Error::Corrupt { what: "the entry of a namespace".to_owned(), reason };
+    let settings: Option<String> = row.get(2)?;
+    Ok(NamespaceEntry {
+        name: NamespaceName::parse(row.get::<_, String>(0)?).map_err(corrupt)?,
+        created_at: Timestamp::from_millis(row.get(1)?),
+        settings: settings
+            .map(|json| serde_json::from_str(&json))
+            .transpose()
+            .map_err(|error| corrupt(error.to_string()))?,
+    })
+}

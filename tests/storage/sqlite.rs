@@ -1,0 +1,136 @@
+//! The promises of the storage traits, kept by the embedded store.
+
+use std::sync::Arc;
+
+use personalization::storage::Error;
+use personalization::storage::SqliteOptions;
+use personalization::storage::SqliteStore;
+use personalization::storage::open_sqlite;
+use tempfile::TempDir;
+
+use crate::conformance;
+use crate::conformance::Backend;
+use crate::conformance::Store;
+
+/// A data directory that goes with the test.
+pub struct Sqlite(TempDir);
+
+impl Sqlite {
+    pub fn new() -> Self {
+        Self(TempDir::new().unwrap())
+    }
+
+    pub fn options(&self, dedup_horizon: u64) -> SqliteOptions {
+        SqliteOptions { path: self.0.path().join("data"), dedup_horizon }
+    }
+
+    pub fn try_open(&self) -> Result<Arc<SqliteStore>, Error> {
+        open_sqlite(&self.options(100_000))
+    }
+}
+
+impl Backend for Sqlite {
+    fn open_with(&self, dedup_horizon: u64) -> Arc<dyn Store> {
+        open_sqlite(&self.options(dedup_horizon)).unwrap()
+    }
+}
+
+fn on_a_store(case: impl FnOnce(&dyn Store)) {
+    let sqlite = Sqlite::new();
+    case(&*sqlite.open());
+}
+
+#[test]
+fn an_empty_log_ends_at_zero() {
+    on_a_store(conformance::an_empty_log_ends_at_zero);
+}
+
+#[test]
+fn records_are_read_in_the_order_of_their_append() {
+    on_a_store(conformance::records_are_read_in_the_order_of_their_append);
+}
+
+#[test]
+fn sequences_have_no_gaps_where_duplicates_were_left_out() {
+    on_a_store(conformance::sequences_have_no_gaps_where_duplicates_were_left_out);
+}
+
+#[test]
+fn large_appends_are_split_and_lose_nothing() {
+    on_a_store(conformance::large_appends_are_split_and_lose_nothing);
+}
+
+#[test]
+fn a_duplicate_within_one_call_is_found() {
+    on_a_store(conformance::a_duplicate_within_one_call_is_found);
+}
+
+#[test]
+fn a_duplicate_of_an_earlier_call_is_found_and_nothing_is_written() {
+    on_a_store(conformance::a_duplicate_of_an_earlier_call_is_found_and_nothing_is_written);
+}
+
+#[test]
+fn a_duplicate_is_found_after_a_reopen() {
+    conformance::a_duplicate_is_found_after_a_reopen(&Sqlite::new());
+}
+
+#[test]
+fn an_event_id_is_remembered_for_the_horizon_also_after_a_reopen() {
+    conformance::an_event_id_is_remembered_for_the_horizon_also_after_a_reopen(&Sqlite::new());
+}
+
+#[test]
+fn records_without_an_event_id_are_never_duplicates() {
+    on_a_store(conformance::records_without_an_event_id_are_never_duplicates);
+}
+
+#[test]
+fn recorded_at_never_goes_back() {
+    conformance::recorded_at_never_goes_back(&Sqlite::new());
+}
+
+#[test]
+fn concurrent_appenders_lose_nothing_and_keep_their_order() {
+    on_a_store(conformance::concurrent_appenders_lose_nothing_and_keep_their_order);
+}
+
+#[test]
+fn a_call_becomes_visible_as_a_whole() {
+    on_a_store(conformance::a_call_becomes_visible_as_a_whole);
+}
+
+#[test]
+fn a_missing_namespace_does_not_fail_its_neighbours() {
+    on_a_store(conformance::a_missing_namespace_does_not_fail_its_neighbours);
+}
+
+#[test]
+fn namespaces_are_listed_in_the_order_of_their_names() {
+    on_a_store(conformance::namespaces_are_listed_in_the_order_of_their_names);
+}
+
+#[test]
+fn namespaces_do_not_see_each_other() {
+    on_a_store(conformance::namespaces_do_not_see_each_other);
+}
+
+#[test]
+fn a_deleted_namespace_is_gone_and_made_again_it_is_empty() {
+    on_a_store(conformance::a_deleted_namespace_is_gone_and_made_again_it_is_empty);
+}
+
+#[test]
+fn a_reopen_keeps_everything() {
+    conformance::a_reopen_keeps_everything(&Sqlite::new());
+}
+
+#[test]
+fn the_newest_snapshot_of_the_engine_revision_is_read_whole() {
+    on_a_store(conformance::the_newest_snapshot_of_the_engine_revision_is_read_whole);
+}
+
+#[test]
+fn pruning_leaves_the_newest_snapshots_only() {
+    on_a_store(conformance::pruning_leaves_the_newest_snapshots_only);
+}

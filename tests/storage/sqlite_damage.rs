@@ -1,0 +1,205 @@
+//! What the embedded store makes of damage, of newer data and of a directory that
+//! is taken.
+
+use std::sync::Arc;
+
+use personalization::storage::AppendOutcome::Accepted;
+use personalization::storage::AppendOutcome::Duplicate;
+use personalization::storage::Error;
+use personalization::storage::InteractionLog;
+use personalization::storage::LogAppend;
+use personalization::storage::NamespaceStore;
+use personalization::storage::SnapshotStore;
+use personalization::storage::SqliteStore;
+use rusqlite::Connection;
+
+use crate::conformance::NOW;
+use crate::conformance::append;
+use crate::conformance::default_namespace;
+use crate::conformance::interactions;
+use crate::conformance::newest_watermark;
+use crate::conformance::snapshot;
+use crate::sqlite::Sqlite;
+
+fn raw(sqlite: &Sqlite) -> Connection {
+    Connection::open(sqlite.options(1).path.join("personalization.db")).unwrap()
+}
+
+/// A log of three batches of ten records, two snapshots, then `damage`.
+fn damaged(sqlite: &Sqlite, damage: &str) -> Result<Arc<SqliteStore>, Error> {
+    {
+        let store = sqlite.try_open().unwrap();
+        for prefix in ["a", "b", "c"] {
+            append(&*store, interactions(prefix, 0..10));
+        }
+        for watermark in [10, 20] {
+            store.put(&default_namespace(), &snapshot(watermark, 1)).unwrap();
+        }
+    }
+    raw(sqlite).execute_batch(damage).unwrap();
+    sqlite.try_open()
+}
+
+fn is_corrupt<T>(result: Result<T, Error>) -> bool {
+    matches!(result, Err(Error::Corrupt { .. }))
+}
+
+#[test]
+fn a_damaged_batch_is_corrupt_and_those_before_it_are_read() {
+    for damage in [
+        "payload = CAST(substr(payload, 1, 40) || x'ff' || substr(payload, 42) AS BLOB)",
+        "payload = substr(payload, 1, 40)",
+        "payload = x''",
+        "payload_crc32 = payload_crc32 + 1",
+        "payload_crc32 = -1",
+        "recorded_at_ms = recorded_at_ms + 1",
+        "count = 9",
+        "count = -1",
+        "first_sequence = 12",
+    ] {
+        let sqlite = Sqlite::new();
+        let update = format!("UPDATE log_batches SET {damage} WHERE first_sequence = 11");
+        let store = damaged(&sqlite, &update).unwrap();
+        let before = store.read_after(&default_namespace(), 0, 5).unwrap();
+        assert_eq!(before.len(), 10, "{damage}");
+        assert!(is_corrupt(store.read_after(&default_namespace(), 0, 30)), "{damage}");
+    }
+}
+
+#[test]
+fn a_missing_batch_is_corrupt() {
+    let sqlite = Sqlite::new();
+    let store = damaged(&sqlite, "DELETE FROM log_batches WHERE first_sequence = 11").unwrap();
+    assert!(is_corrupt(store.read_after(&default_namespace(), 0, 30)));
+    assert!(is_corrupt(store.read_after(&default_namespace(), 10, 30)));
+    assert_eq!(store.read_after(&default_namespace(), 20, 30).unwrap().len(), 10);
+}
+
+#[test]
+fn damaged_event_hashes_stop_appends_to_their_namespace_only() {
+    let sqlite = Sqlite::new();
+    let store =
+        damaged(&sqlite, "UPDATE log_batches SET event_hashes = x'00' WHERE first_sequence = 1")
+            .unwrap();
+    let mut entry = store.get(&default_namespace()).unwrap();
+    entry.name = personalization::domain::NamespaceName::parse("other").unwrap();
+    store.create(&entry).unwrap();
+    let group = |namespace| LogAppend { namespace, records: interactions("d", 0..1) };
+    let groups = [group(default_namespace()), group(entry.name)];
+    let mut appended = store.append(&groups, NOW).unwrap();
+    assert_eq!(appended.pop().unwrap().unwrap().outcomes, [Accepted(1)]);
+    assert!(is_corrupt(appended.pop().unwrap()));
+}
+
+#[test]
+fn a_batch_of_a_newer_format_is_too_new() {
+    // The format is the first byte of a payload; the checksum must match again.
+    let sqlite = Sqlite::new();
+    let store = damaged(&sqlite, "").unwrap();
+    let raw = raw(&sqlite);
+    let mut payload: Vec<u8> = raw
+        .query_row("SELECT payload FROM log_batches WHERE first_sequence = 11", [], |row| {
+            row.get(0)
+        })
+        .unwrap();
+    payload[0] = 200;
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&11_u64.to_le_bytes());
+    hasher.update(&10_u32.to_le_bytes());
+    hasher.update(&NOW.as_millis().to_le_bytes());
+    hasher.update(&payload);
+    raw.execute(
+        "UPDATE log_batches SET payload = ?1, payload_crc32 = ?2 WHERE first_sequence = 11",
+        (payload, hasher.finalize()),
+    )
+    .unwrap();
+    let read = store.read_after(&default_namespace(), 10, 10);
+    assert!(matches!(read, Err(Error::TooNew { found: 200, known: 1, .. })), "{read:?}");
+}
+
+#[test]
+fn a_damaged_snapshot_is_passed_over() {
+    let newest = "snapshot_id = (SELECT max(id) FROM snapshots)";
+    for damage in [
+        format!("UPDATE snapshot_parts SET bytes = x'00' WHERE position = 0 AND {newest}"),
+        format!("UPDATE snapshot_parts SET crc32 = -1 WHERE position = 2 AND {newest}"),
+        format!("UPDATE snapshot_parts SET name = 'other' WHERE position = 1 AND {newest}"),
+        format!("UPDATE snapshot_parts SET section = 1 WHERE position = 2 AND {newest}"),
+        format!("DELETE FROM snapshot_parts WHERE position = 0 AND {newest}"),
+        format!("DELETE FROM snapshot_parts WHERE position = 4 AND {newest}"),
+        "UPDATE snapshots SET watermark = -1 WHERE watermark = 20".to_owned(),
+    ] {
+        let sqlite = Sqlite::new();
+        let store = damaged(&sqlite, &damage).unwrap();
+        assert_eq!(newest_watermark(&*store, 1), Some(10), "{damage}");
+    }
+}
+
+#[test]
+fn what_an_earlier_process_left_half_done_is_removed_at_the_start() {
+    let sqlite = Sqlite::new();
+    let damage = "UPDATE snapshots SET parts = NULL WHERE watermark = 20;
+        UPDATE namespaces SET name = NULL WHERE name = 'default';
+        INSERT INTO namespaces (name, created_at_ms) VALUES ('default', 0);
+        UPDATE snapshots SET namespace_id = 2 WHERE watermark = 20;";
+    let store = damaged(&sqlite, damage).unwrap();
+    assert_eq!(store.log_end(&default_namespace()).unwrap(), 0);
+    for table in ["log_batches", "snapshots", "snapshot_parts"] {
+        let rows: i64 = raw(&sqlite)
+            .query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(rows, 0, "{table}");
+    }
+}
+
+#[test]
+fn a_newer_schema_is_refused_and_left_alone() {
+    let sqlite = Sqlite::new();
+    let newer = "INSERT INTO refinery_schema_history (version, name, applied_on, checksum)
+        VALUES (9000, 'later', '2030-01-01T00:00:00Z', '1')";
+    let refused = damaged(&sqlite, newer);
+    assert!(matches!(refused, Err(Error::TooNew { found: 9000, .. })), "{refused:?}");
+}
+
+#[test]
+fn a_file_that_is_no_database_is_corrupt() {
+    let sqlite = Sqlite::new();
+    let path = sqlite.options(1).path;
+    std::fs::create_dir_all(&path).unwrap();
+    std::fs::write(path.join("personalization.db"), [b'x'; 50_000]).unwrap();
+    assert!(is_corrupt(sqlite.try_open()));
+}
+
+#[test]
+fn a_directory_in_use_is_refused_until_its_store_is_dropped() {
+    let sqlite = Sqlite::new();
+    let first = sqlite.try_open().unwrap();
+    match sqlite.try_open() {
+        Err(Error::Unavailable { reason }) => assert!(reason.contains("in use"), "{reason}"),
+        other => panic!("{other:?}"),
+    }
+    drop(first);
+    sqlite.try_open().unwrap();
+}
+
+#[test]
+fn a_refused_write_leaves_the_store_as_it_was_and_usable() {
+    let sqlite = Sqlite::new();
+    let store = damaged(
+        &sqlite,
+        "CREATE TRIGGER full BEFORE INSERT ON log_batches WHEN new.first_sequence > 10_000
+         BEGIN SELECT raise(ABORT, 'disk full'); END",
+    )
+    .unwrap();
+    // The first two batches of the call are written before the third is refused.
+    let group =
+        || [LogAppend { namespace: default_namespace(), records: interactions("d", 0..25_000) }];
+    let refused = store.append(&group(), NOW);
+    assert!(matches!(refused, Err(Error::Unavailable { .. })), "{refused:?}");
+    assert_eq!(store.log_end(&default_namespace()).unwrap(), 30);
+    assert_eq!(append(&*store, interactions("a", 0..1)).outcomes, [Duplicate]);
+    raw(&sqlite).execute_batch("DROP TRIGGER full").unwrap();
+    let appended = store.append(&group(), NOW).unwrap().remove(0).unwrap();
+    assert!(appended.outcomes.iter().all(|outcome| *outcome != Duplicate));
+    assert_eq!(appended.log_end, 25_030);
+}
