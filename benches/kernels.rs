@@ -66,9 +66,8 @@ fn retrieval(c: &mut Criterion) {
         group.throughput(Throughput::Elements(n as u64));
         group.bench_function(BenchmarkId::from_parameter(n), |b| {
             b.iter(|| {
-                let pages = items[..n * K]
-                    .chunks(4096 * K)
-                    .map(|factors| Page { factors, eligible: None });
+                let pages =
+                    items[..n * K].chunks(4096 * K).map(|factors| Page { factors, eligible: None });
                 scan(pages, K, black_box(&query), 100)
             });
         });
@@ -129,7 +128,8 @@ fn training_epoch(c: &mut Criterion) {
 
 /// The time of `epochs` epochs, without the set-up before the first and the user pass after the last.
 fn time_epochs(set: &TrainingSet, epochs: usize) -> Duration {
-    let hyperparameters = Hyperparameters { epochs: epochs + 1, ..Hyperparameters::with_factors(K) };
+    let hyperparameters =
+        Hyperparameters { epochs: epochs + 1, ..Hyperparameters::with_factors(K) };
     let (mut begin, mut spent) = (None, Duration::ZERO);
     train(set, &hyperparameters, None, &mut |progress| {
         match begin {

@@ -6,7 +6,8 @@
 //! - The table goes to standard output, or to standard error when the figures take
 //!   standard output with `--json -`; progress goes to standard error.
 
-use std::fmt::Write as _;
+mod table;
+
 use std::fs::File;
 use std::io;
 use std::io::Write as _;
@@ -31,7 +32,6 @@ use crate::evaluation::Comparison;
 use crate::evaluation::Dataset;
 use crate::evaluation::DatasetBuilder;
 use crate::evaluation::EngineRecommender;
-use crate::evaluation::Figure;
 use crate::evaluation::ModelFigures;
 use crate::evaluation::Outcome;
 use crate::evaluation::Popularity;
@@ -39,7 +39,6 @@ use crate::evaluation::Recommender;
 use crate::evaluation::RecommenderOptions;
 use crate::evaluation::Report;
 use crate::evaluation::Row;
-use crate::evaluation::Subset;
 use crate::evaluation::bootstrap;
 use crate::evaluation::protocols;
 use crate::evaluation::protocols::Protocol;
@@ -119,7 +118,7 @@ fn evaluate(args: &Args) -> Result<(), Failure> {
     }
     let report = summarize(&outcomes, &ks, items, args.seed);
 
-    let table = render(&dataset, options, &report, &costs);
+    let table = table::render(&dataset, options, &report, &costs);
     let is_json_on_stdout = args.json.as_deref() == Some(Path::new("-"));
     if is_json_on_stdout {
         io::stderr().write_all(table.as_bytes())?;
@@ -258,148 +257,6 @@ fn observe(
     (outcome, cost)
 }
 
-/// The report as text.
-fn render(
-    dataset: &Dataset,
-    options: RecommenderOptions,
-    report: &Report,
-    costs: &[Cost],
-) -> String {
-    let mut text = format!(
-        "{}: {} users, {} items, {} rows, {} of them positive (at least {}); tested: {} users, {} cases\n",
-        options.protocol.name(),
-        dataset.users.len(),
-        dataset.items.len(),
-        dataset.rows.len(),
-        dataset.positives(options.positive),
-        options.positive,
-        report.users,
-        report.cases,
-    );
-    text += "In brackets: 95 % bootstrap intervals over users.\n";
-    for block in blocks(&report.models[0].figures) {
-        let mut rows = vec![vec![block_title(&report.models[0].figures[block[0]])]];
-        rows[0].extend(block.iter().map(|at| report.models[0].figures[*at].metric.clone()));
-        for model in &report.models {
-            let values = block.iter().map(|at| with_interval(&model.figures[*at]));
-            rows.push(std::iter::once(model.model.clone()).chain(values).collect());
-        }
-        align(&mut text, &rows);
-    }
-    let header =
-        ["time", "rows learnt", "learning s", "rankings", "scoring s", "all s", "events/s"];
-    let mut rows = vec![header.map(str::to_owned).to_vec()];
-    for (model, cost) in report.models.iter().zip(costs) {
-        rows.push(vec![
-            model.model.clone(),
-            cost.rows_learnt.to_string(),
-            format!("{:.2}", cost.learning_seconds),
-            cost.rankings.to_string(),
-            format!("{:.2}", cost.scoring_seconds),
-            format!("{:.2}", cost.seconds),
-            format!("{:.0}", cost.events_per_second),
-        ]);
-    }
-    align(&mut text, &rows);
-    for gain in &report.comparisons {
-        let mut rows = vec![vec![format!("{} - {}", gain.model, gain.baseline)]];
-        rows[0].push("paired difference".to_owned());
-        for figure in &gain.figures {
-            let warm = if figure.subset == Subset::Warm { ", warm" } else { "" };
-            rows.push(vec![format!("{}{warm}", figure.metric), with_interval(figure)]);
-        }
-        align(&mut text, &rows);
-    }
-    text.push('\n');
-    for gain in &report.comparisons {
-        text += &verdict(report, gain);
-    }
-    text
-}
-
-/// Places of the figures that share a table: one cut-off of lists, or one subset of
-/// events.
-fn blocks(figures: &[Figure]) -> Vec<Vec<usize>> {
-    let mut blocks: Vec<Vec<usize>> = Vec::new();
-    for (at, figure) in figures.iter().enumerate() {
-        let title = block_title(figure);
-        match blocks.iter_mut().find(|block| block_title(&figures[block[0]]) == title) {
-            Some(block) => block.push(at),
-            None => blocks.push(vec![at]),
-        }
-    }
-    blocks
-}
-
-fn block_title(figure: &Figure) -> String {
-    match (figure.subset, figure.k) {
-        (Subset::Warm, _) => "warm users' events".to_owned(),
-        _ => "model".to_owned(),
-    }
-}
-
-fn with_interval(figure: &Figure) -> String {
-    match (figure.low, figure.high) {
-        (Some(low), Some(high)) => format!("{:.4} ({low:.4} to {high:.4})", figure.point),
-        _ => format!("{:.4}", figure.point),
-    }
-}
-
-/// Appends a table: the first column to the left, the others to the right.
-fn align(text: &mut String, rows: &[Vec<String>]) {
-    text.push('\n');
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |column: usize| {
-        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max()
-    };
-    let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
-    for row in rows {
-        for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
-            let padding = " ".repeat(width - cell.chars().count());
-            if column == 0 {
-                text.push_str(cell);
-                text.push_str(&padding);
-            } else {
-                text.push_str("  ");
-                text.push_str(&padding);
-                text.push_str(cell);
-            }
-        }
-        text.truncate(text.trim_end().len());
-        text.push('\n');
-    }
-}
-
-/// One plain sentence on the first discounted metric.
-fn verdict(report: &Report, gain: &Comparison) -> String {
-    let is_discounted = |figure: &&Figure| figure.metric.contains("DCG");
-    let Some(difference) = gain.figures.iter().find(is_discounted) else { return String::new() };
-    let of = |model: &str| {
-        let figures = report.models.iter().find(|of_model| of_model.model == model);
-        let figures = &figures.expect("comparisons are between models of the report").figures;
-        let wanted = |figure: &&Figure| figure.metric == difference.metric;
-        figures.iter().find(wanted).map_or(f64::NAN, |figure| figure.point)
-    };
-    let (own, other) = (of(&gain.model), of(&gain.baseline));
-    let (low, high) = (difference.low.unwrap_or(f64::NAN), difference.high.unwrap_or(f64::NAN));
-    let (model, baseline) = (&gain.model, &gain.baseline);
-    let judgement = if low > 0.0 {
-        format!("{model} ranks better than {baseline}")
-    } else if high < 0.0 {
-        format!("{model} ranks worse than {baseline}")
-    } else {
-        format!("these data do not tell {model} and {baseline} apart")
-    };
-    let mut sentence = String::new();
-    writeln!(
-        sentence,
-        "By {}, {judgement}: {own:.4} against {other:.4}, a difference of {:+.4} (95 % interval {low:+.4} to {high:+.4}).",
-        difference.metric, difference.point
-    )
-    .expect("strings take all that is written");
-    sentence
-}
-
 /// Everything that was measured, for machines.
 #[derive(Serialize)]
 struct Document<'a> {
@@ -473,4 +330,60 @@ fn write_json(path: &Path, is_stdout: bool, document: &Document<'_>) -> Result<(
             .map_err(|cause| format!("failed to write {}: {cause}", path.display()))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct CommandLine {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn parse(words: &[&str]) -> Result<Args, clap::Error> {
+        let words = ["evaluate", "--interactions", "rows.csv"].iter().chain(words);
+        CommandLine::try_parse_from(words).map(|line| line.args)
+    }
+
+    fn loaded(interactions: &str) -> (Vec<f32>, f32) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("rows.csv");
+        fs::write(&path, interactions).unwrap();
+        let files = Files { interactions: path, items: None, users: None };
+        let (dataset, positive) = load(&files, 4.0).unwrap();
+        (dataset.rows.iter().map(|row| row.value).collect(), positive)
+    }
+
+    #[test]
+    fn protocols_and_cut_offs_are_read_from_the_command_line() {
+        let args = parse(&["--protocol", "leave-last-out", "--k", "5,50"]).unwrap();
+        assert_eq!(args.protocol, Protocol::LeaveLastOut);
+        assert_eq!(args.k.iter().map(|k| k.get()).collect::<Vec<_>>(), [5, 50]);
+        assert!(parse(&["--protocol", "random"]).is_err());
+        assert!(parse(&["--protocol", "temporal", "--k", "0"]).is_err());
+        assert!(parse(&[]).is_err());
+    }
+
+    #[test]
+    fn rows_without_ratings_are_positives() {
+        assert_eq!(loaded("user_id,item_id,timestamp\nu,a,1\nu,b,2\n"), (vec![1.0, 1.0], 1.0));
+        let rated = "user_id,item_id,rating,timestamp\nu,a,2.5,1\nu,b,,2\n";
+        assert_eq!(loaded(rated), (vec![2.5, 4.0], 4.0));
+    }
+
+    #[test]
+    fn an_item_listed_twice_is_refused_with_its_line() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("items.csv");
+        fs::write(&path, "item_id,title\na,A\na,B\n").unwrap();
+        let files = Files { interactions: path.clone(), items: Some(path), users: None };
+        let message = load(&files, 4.0).unwrap_err().to_string();
+        assert!(message.ends_with("items.csv:3: column item_id: is described more than once"));
+    }
 }

@@ -15,7 +15,7 @@ use tonic_health::pb::health_client::HealthClient;
 
 use crate::cli::Failure;
 
-/// Arguments of `healthcheck`.
+/// Ask a running server for its health; the exit code is the answer.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// Address of the server.
@@ -49,13 +49,9 @@ pub async fn run(args: Args) -> Result<(), Failure> {
 }
 
 async fn check(args: &Args, limit: Duration) -> Result<ServingStatus, Failure> {
-    let channel = Endpoint::from_shared(args.addr.clone())?
-        .connect_timeout(limit)
-        .connect()
-        .await?;
-    let request = HealthCheckRequest {
-        service: args.service.clone(),
-    };
+    let channel =
+        Endpoint::from_shared(args.addr.clone())?.connect_timeout(limit).connect().await?;
+    let request = HealthCheckRequest { service: args.service.clone() };
     match HealthClient::new(channel).check(request).await {
         Ok(response) => Ok(response.into_inner().status()),
         Err(status) => Err(unanswered(&args.service, &status)),
@@ -71,11 +67,7 @@ fn unanswered(service: &str, status: &Status) -> Failure {
 }
 
 fn subject(service: &str) -> String {
-    if service.is_empty() {
-        "the server".to_owned()
-    } else {
-        format!("service {service}")
-    }
+    if service.is_empty() { "the server".to_owned() } else { format!("service {service}") }
 }
 
 #[cfg(test)]
@@ -103,11 +95,7 @@ mod tests {
     }
 
     fn args(addr: String, service: &str) -> Args {
-        Args {
-            addr,
-            service: service.to_owned(),
-            timeout_ms: 500,
-        }
+        Args { addr, service: service.to_owned(), timeout_ms: 500 }
     }
 
     #[tokio::test]
@@ -127,10 +115,7 @@ mod tests {
     async fn an_unknown_service_is_a_failure_that_says_so() {
         let addr = server(ServingStatus::Serving).await;
         let failure = run(args(addr, "other")).await.unwrap_err();
-        assert_eq!(
-            failure.to_string(),
-            "the server does not know service other"
-        );
+        assert_eq!(failure.to_string(), "the server does not know service other");
     }
 
     #[tokio::test]

@@ -34,6 +34,7 @@ use crate::cli::dataset::InteractionRow;
 use crate::cli::dataset::Rows;
 use crate::cli::import::convert::EventIds;
 use crate::cli::import::ledger::Ledger;
+use crate::cli::import::retry::Patience;
 use crate::cli::import::retry::Trouble;
 use crate::cli::import::state::Fingerprint;
 use crate::cli::import::state::State;
@@ -44,7 +45,7 @@ pub(in crate::cli) use crate::cli::import::tally::Summary;
 /// Wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Arguments of `import`.
+/// Stream files of items, users and interactions into a running server.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// Address of the server.
@@ -111,8 +112,7 @@ struct Link {
     channel: Channel,
     namespace: String,
     window: usize,
-    retry: Duration,
-    stop: CancellationToken,
+    patience: Patience,
 }
 
 /// What there is to import; any part may be missing.
@@ -159,8 +159,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
             .connect_lazy(),
         namespace: args.namespace.clone(),
         window: options.window,
-        retry: options.retry,
-        stop,
+        patience: Patience::new(options.retry, stop),
     };
     let result = import(&link, &inputs, &options, &mut state).await;
     ctrl_c.abort();
@@ -184,7 +183,6 @@ pub async fn run(args: Args) -> Result<(), Failure> {
 ///
 /// # Errors
 /// As [`run`]; a cancelled `stop` is an error too.
-#[cfg_attr(not(test), expect(dead_code, reason = "serve --demo is being written"))]
 pub(in crate::cli) async fn stream_movielens(
     channel: Channel,
     namespace: &str,
@@ -197,8 +195,7 @@ pub(in crate::cli) async fn stream_movielens(
         channel,
         namespace: namespace.to_owned(),
         window: options.window,
-        retry: options.retry,
-        stop,
+        patience: Patience::new(options.retry, stop),
     };
     let options = Options { sort: true, ..options.clone() };
     let mut state = State::open(None, "", namespace)?;
@@ -212,7 +209,9 @@ fn inputs(args: &Args) -> Result<Inputs, Failure> {
         return Ok(Files::find(named, items, users)?.into());
     }
     if items.is_none() && users.is_none() {
-        return Err("nothing to import: give --interactions, --items, --users or --movielens".into());
+        return Err(
+            "nothing to import: give --interactions, --items, --users or --movielens".into()
+        );
     }
     Ok(Inputs { items: args.items.clone(), users: args.users.clone(), interactions: None })
 }
@@ -250,7 +249,8 @@ async fn import(
             let path = file.clone();
             let namespace = link.namespace.clone();
             let open = move || {
-                Ok(Rows::users(&path)?.map(move |row| row.map(|row| convert::user(row, &namespace))))
+                Ok(Rows::users(&path)?
+                    .map(move |row| row.map(|row| convert::user(row, &namespace))))
             };
             let feed = feed::read(open, ledger.rows(), options.batch);
             let sent = catalogue::send_users(link, feed, &mut ledger).await;
@@ -259,7 +259,8 @@ async fn import(
         summary.users = ledger.complete()?;
     }
     if let Some(file) = &inputs.interactions {
-        let mut ledger = ledger(state, "interactions", file, options.sort, options.progress).await?;
+        let mut ledger =
+            ledger(state, "interactions", file, options.sort, options.progress).await?;
         if !ledger.is_complete() {
             let (path, sort) = (file.clone(), options.sort);
             let open = move || identified(&path, sort);
@@ -302,7 +303,7 @@ type InteractionResult = Result<crate::proto::Interaction, dataset::Error>;
 fn identified(
     path: &Path,
     sort: bool,
-) -> Result<impl Iterator<Item = InteractionResult>, dataset::Error> {
+) -> Result<impl Iterator<Item = InteractionResult> + use<>, dataset::Error> {
     let rows = Rows::interactions(path)?;
     let rows: Box<dyn Iterator<Item = Result<InteractionRow, dataset::Error>>> = match sort {
         true => Box::new(in_order_of_time(rows)),
@@ -321,7 +322,15 @@ fn identified(
 fn in_order_of_time(
     rows: impl Iterator<Item = Result<InteractionRow, dataset::Error>>,
 ) -> impl Iterator<Item = Result<InteractionRow, dataset::Error>> {
-    let mut sorted: Vec<Result<InteractionRow, dataset::Error>> = rows.collect();
+    let mut sorted = Vec::new();
+    for row in rows {
+        // After these the reader may fail forever.
+        let is_last = row.as_ref().is_err_and(|error| !feed::is_about_one_row(error));
+        sorted.push(row);
+        if is_last {
+            break;
+        }
+    }
     sorted.sort_by_key(|row| row.as_ref().ok().map(|row| row.at));
     sorted.into_iter()
 }

@@ -62,10 +62,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     args.check()?;
     let channels = connect(&args.addr, args.connections).await?;
     let population = population(&args, &channels[0]).await?;
-    let mut report = Report {
-        settings: args.settings(),
-        ..Report::default()
-    };
+    let mut report = Report { settings: args.settings(), ..Report::default() };
     match args.target {
         Target::Personalize => personalize_only(&args, &channels, &population, &mut report).await?,
         Target::Ingest => ingest_only(&args, &channels, &population, &mut report).await?,
@@ -79,9 +76,8 @@ pub async fn run(args: Args) -> Result<(), Failure> {
 }
 
 async fn connect(url: &str, connections: usize) -> Result<Vec<Channel>, Failure> {
-    let endpoint = Endpoint::from_shared(url.to_owned())?
-        .connect_timeout(CONNECT_TIMEOUT)
-        .tcp_nodelay(true);
+    let endpoint =
+        Endpoint::from_shared(url.to_owned())?.connect_timeout(CONNECT_TIMEOUT).tcp_nodelay(true);
     let mut channels = Vec::with_capacity(connections);
     for _ in 0..connections {
         let channel = endpoint
@@ -184,10 +180,7 @@ impl Sides {
                 }
             }
         }
-        Ok(Sum {
-            subject,
-            echo: self.echo.is_some().then_some(floor),
-        })
+        Ok(Sum { subject, echo: self.echo.is_some().then_some(floor) })
     }
 }
 
@@ -234,12 +227,8 @@ struct Sum {
 
 impl Sum {
     fn report(self, subject: &'static str, rate: Option<f64>, report: &mut Report) {
-        let section = |subject, measured| Section {
-            subject,
-            offered_rate: rate,
-            unit: "calls",
-            measured,
-        };
+        let section =
+            |subject, measured| Section { subject, offered_rate: rate, unit: "calls", measured };
         if let Some(echo) = self.echo {
             if let Some(ratios) = Ratios::of(&self.subject, &echo) {
                 report.ratios.push((subject, ratios));
@@ -344,8 +333,6 @@ async fn with_cpu(
     let before = pid.and_then(CpuReading::take);
     let mut measured = load.await?;
     let after = pid.and_then(CpuReading::take);
-    measured.cpu = before
-        .zip(after)
-        .map(|(before, after)| after.since(&before));
+    measured.cpu = before.zip(after).map(|(before, after)| after.since(&before));
     Ok(measured)
 }

@@ -4,6 +4,7 @@
 //! Commands that talk to a server are clients like any other; `evaluate` needs none.
 
 mod dataset;
+mod demo;
 mod evaluate;
 mod healthcheck;
 mod import;

@@ -93,8 +93,8 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             collaborative_factors: 64,
-            collaborative_regularization: 0.01,
-            unobserved_weight: 0.1,
+            collaborative_regularization: 0.006,
+            unobserved_weight: 0.2,
             tfidf_max_features: 10_000,
             embedding_dimension: 384,
             popularity_half_life_hours: 90.0 * 24.0,

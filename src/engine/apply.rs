@@ -24,7 +24,6 @@ use super::ranking::Candidate;
 use super::ranking::FeatureMatrix;
 use super::ranking::Occasion;
 use super::ranking::UserContext;
-use super::seed;
 use super::view::Entry;
 use super::view::document;
 use crate::domain::Attributes;
@@ -102,7 +101,7 @@ impl Engine {
             }
             Record::SettingsSet(settings) => self.set_settings(settings),
             Record::ModelPublished(published) => {
-                self.switch_model(published, record.sequence)?;
+                self.switch_model(published, record.sequence, at)?;
                 effects.push(Effect::ModelSwitched { version: published.version });
             }
         }
@@ -366,10 +365,19 @@ impl Engine {
         self.view.settings = Arc::new(settings.clone());
     }
 
-    fn switch_model(&mut self, published: &PublishedModel, sequence: u64) -> Result<(), Unreadable> {
-        let (model, factors) = model::decode(published).ok_or(Unreadable::Model { sequence })?;
+    fn switch_model(
+        &mut self,
+        published: &PublishedModel,
+        sequence: u64,
+        at: Timestamp,
+    ) -> Result<(), Unreadable> {
+        let (model, factors) =
+            model::decode(published, at).ok_or(Unreadable::Model { sequence })?;
         self.view.factors = ItemFactors::new(model.k, &factors);
         self.view.model = Some(model);
+        // A good moment to weigh terms anew: doublings grow rare in old catalogues.
+        self.view.vocabulary.refit();
+        self.weigh_all_terms();
         // Sums over the old user factors mean nothing beside the new ones.
         self.view.accumulators = std::iter::repeat_n(None, self.view.entries.len()).collect();
         self.view.unsolved.clear();

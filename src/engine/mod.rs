@@ -24,6 +24,8 @@ mod ranking;
 mod sampling;
 mod seed;
 mod snapshot;
+#[cfg(test)]
+mod tests;
 mod view;
 
 use std::collections::BTreeMap;
@@ -33,6 +35,7 @@ pub use apply::{Effect, Unreadable};
 pub use bandit::{Posterior, PosteriorMean};
 pub use collaborative::EpochProgress;
 pub use column::Digest;
+pub use content::SparseVector;
 pub use decay::DecayedRow;
 pub use model::{Model, TrainingError, train};
 pub use prequential::PrequentialFigures;
@@ -40,7 +43,7 @@ pub use profile::{HistoryEntry, User};
 pub use ranking::{
     Candidate, Choice, FEATURE_COUNT, FEATURES, FeatureMatrix, Filter, Hybrid, Occasion,
     RankRequest, Ranked, RankedItem, Reason, Retrieval, SimilarItem, UserContext, prior_mean, rank,
-    similar_items,
+    score_candidates, similar_items,
 };
 pub use snapshot::{ENGINE_REVISION, Unrestorable};
 pub use view::{Counts, Entry, View};

@@ -20,6 +20,7 @@ use super::column::encode;
 use super::view::View;
 use crate::domain::PublishedModel;
 use crate::domain::Sequence;
+use crate::domain::Timestamp;
 
 /// Fewest positive interactions worth a training.
 pub const TRAINING_POSITIVES_MIN: usize = 20;
@@ -32,6 +33,8 @@ pub struct Model {
     pub version: u64,
     /// All records up to this one were trained on.
     pub trained_at: Sequence,
+    /// When it entered the log.
+    pub published_at: Timestamp,
     /// Number of factors.
     pub k: usize,
     pub regularization: Regularization,
@@ -125,7 +128,10 @@ fn training_rows(view: &View) -> Vec<Vec<(u32, f32)>> {
 }
 
 /// Reads a published model; `None` when the bytes are not one.
-pub(super) fn decode(published: &PublishedModel) -> Option<(Arc<Model>, Vec<f32>)> {
+pub(super) fn decode(
+    published: &PublishedModel,
+    published_at: Timestamp,
+) -> Option<(Arc<Model>, Vec<f32>)> {
     let encoded: Encoded = postcard::from_bytes(&published.encoded).ok()?;
     let k = encoded.k;
     let whole = k > 0
@@ -138,6 +144,7 @@ pub(super) fn decode(published: &PublishedModel) -> Option<(Arc<Model>, Vec<f32>
     let model = Model {
         version: published.version,
         trained_at: published.trained_at,
+        published_at,
         k,
         regularization: encoded.regularization,
         item_gram: collaborative::gram(&encoded.item_factors, k),

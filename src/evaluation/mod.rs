@@ -8,11 +8,13 @@
 
 pub mod bootstrap;
 mod dataset;
+mod engine_recommender;
 pub mod metrics;
 pub mod protocols;
 mod recommender;
 mod report;
 
 pub use dataset::{Dataset, DatasetBuilder, DatasetItem, Repeated, Row};
+pub use engine_recommender::EngineRecommender;
 pub use recommender::{Popularity, Recommender, RecommenderOptions};
 pub use report::{Comparison, Figure, ModelFigures, Outcome, Report, Subset, summarize};

@@ -11,9 +11,11 @@ use std::io::BufReader;
 use std::path::Path;
 
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use crate::cli::Failure;
 use crate::cli::dataset;
+use crate::cli::import::retry::Trouble;
 use crate::cli::import::tally::Tally;
 
 /// Batches that may wait for the sender.
@@ -31,8 +33,29 @@ pub struct Batch<T> {
     pub unreadable: Tally,
 }
 
-/// What the sender gets.
-pub type Feed<T> = mpsc::Receiver<Result<Batch<T>, Failure>>;
+/// What comes from the reading thread: batches, then `None` for the end of the file. A channel that
+/// closes without it means that the thread died.
+type Message<T> = Result<Option<Batch<T>>, Failure>;
+
+/// The batches of a file.
+#[derive(Debug)]
+pub struct Feed<T>(mpsc::Receiver<Message<T>>);
+
+impl<T> Feed<T> {
+    /// The next batch; `None` at the end of the file, after which it must not be called again.
+    ///
+    /// # Errors
+    /// When the file cannot be read on, or `stop` is cancelled.
+    pub async fn next(&mut self, stop: &CancellationToken) -> Result<Option<Batch<T>>, Trouble> {
+        tokio::select! {
+            () = stop.cancelled() => Err(Trouble::Interrupted),
+            message = self.0.recv() => match message {
+                Some(message) => Ok(message?),
+                None => Err(Trouble::Local("the reading of the file broke off".into())),
+            },
+        }
+    }
+}
 
 /// Starts reading. Rows before `skip` are read and left out. `open` runs on the reading thread.
 pub fn read<T, I, O>(open: O, skip: u64, size: usize) -> Feed<T>
@@ -42,21 +65,20 @@ where
     O: FnOnce() -> Result<I, dataset::Error> + Send + 'static,
 {
     let (sender, feed) = mpsc::channel(AHEAD);
-    tokio::task::spawn_blocking(move || {
-        let result = read_all(open, skip, size, &sender);
-        if let Err(failure) = result {
-            // Nobody listens when the import ended early.
-            let _ = sender.blocking_send(Err(failure));
-        }
+    // Not a thread of the runtime: that would wait for it at the end of the program.
+    std::thread::spawn(move || {
+        let end = read_all(open, skip, size, &sender).map(|()| None);
+        // Nobody listens when the import ended early.
+        let _ = sender.blocking_send(end);
     });
-    feed
+    Feed(feed)
 }
 
 fn read_all<T, I, O>(
     open: O,
     skip: u64,
     size: usize,
-    sender: &mpsc::Sender<Result<Batch<T>, Failure>>,
+    sender: &mpsc::Sender<Message<T>>,
 ) -> Result<(), Failure>
 where
     I: Iterator<Item = Result<T, dataset::Error>>,
@@ -71,7 +93,13 @@ where
         }
         match row {
             Ok(row) => batch.rows.push(row),
-            Err(error) if is_about_one_row(&error) && unreadable < UNREADABLE_MAX => {
+            Err(error) if is_about_one_row(&error) && unreadable >= UNREADABLE_MAX => {
+                let told = told(&error);
+                return Err(
+                    format!("over {UNREADABLE_MAX} rows are unreadable, last {told}").into()
+                );
+            }
+            Err(error) if is_about_one_row(&error) => {
                 unreadable += 1;
                 batch.unreadable.add(Tally {
                     unreadable: 1,
@@ -84,20 +112,20 @@ where
         batch.rows_end = number;
         if batch.rows.len() == size {
             let full = std::mem::replace(&mut batch, empty(number));
-            if sender.blocking_send(Ok(full)).is_err() {
+            if sender.blocking_send(Ok(Some(full))).is_err() {
                 return Ok(());
             }
         }
     }
     if !batch.rows.is_empty() || batch.unreadable.rows() > 0 {
         // As above.
-        let _ = sender.blocking_send(Ok(batch));
+        let _ = sender.blocking_send(Ok(Some(batch)));
     }
     Ok(())
 }
 
 /// Whether the rows after the error can be read.
-fn is_about_one_row(error: &dataset::Error) -> bool {
+pub fn is_about_one_row(error: &dataset::Error) -> bool {
     match error {
         dataset::Error::Field { .. } => true,
         dataset::Error::Malformed { source, .. } => !source.is_io_error(),
@@ -153,15 +181,16 @@ mod tests {
     ) -> (Vec<(Vec<u64>, u64, u64)>, Option<String>) {
         let mut feed = read(move || Ok(rows.into_iter()), skip, size);
         let mut batches = Vec::new();
-        while let Some(batch) = feed.recv().await {
-            match batch {
-                Ok(batch) => {
+        let stop = CancellationToken::new();
+        loop {
+            match feed.next(&stop).await {
+                Ok(Some(batch)) => {
                     batches.push((batch.rows, batch.rows_end, batch.unreadable.unreadable));
                 }
-                Err(failure) => return (batches, Some(failure.to_string())),
+                Ok(None) => return (batches, None),
+                Err(trouble) => return (batches, Some(trouble.to_string())),
             }
         }
-        (batches, None)
     }
 
     #[tokio::test]
@@ -187,5 +216,14 @@ mod tests {
         let (batches, failure) = all(rows, 0, 10).await;
         assert_eq!(batches, []);
         assert!(failure.unwrap().contains("must be a number"));
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_dies_is_not_taken_for_the_end_of_the_file() {
+        let rows = [Ok(1), Ok(2)].into_iter().inspect(|row| assert!(matches!(row, Ok(1))));
+        let mut feed = read(move || Ok(rows), 0, 1);
+        let stop = CancellationToken::new();
+        assert!(feed.next(&stop).await.unwrap().is_some());
+        assert!(feed.next(&stop).await.is_err());
     }
 }

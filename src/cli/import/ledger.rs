@@ -70,16 +70,13 @@ impl<'a> Ledger<'a> {
         Ok(())
     }
 
-
-    /// Keeps the progress now.
+    /// Keeps the progress now, if there is any.
     pub fn save(&mut self) -> Result<(), Failure> {
+        if self.position.rows == 0 && !self.position.complete {
+            return Ok(());
+        }
         self.saved_at = Instant::now();
         self.state.save(self.kind, self.position.clone())
-    }
-
-    /// Tells something without tearing the bar.
-    pub fn tell(&self, line: &str) {
-        self.bar.suspend(|| eprintln!("{line}"));
     }
 
     /// All rows are done.

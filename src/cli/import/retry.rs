@@ -6,6 +6,9 @@
 
 use std::error::Error;
 use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
 use std::time::SystemTime;
@@ -23,7 +26,7 @@ use crate::cli::Failure;
 const WAIT_FIRST: Duration = Duration::from_millis(100);
 const WAIT_MAX: Duration = Duration::from_secs(5);
 /// The longest wait for one answer.
-pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Why an import ended early. What was acknowledged is kept.
 #[derive(Debug, thiserror::Error)]
@@ -47,21 +50,50 @@ pub fn passes(status: &Status) -> bool {
     }
 }
 
+/// How an import bears failures; clones share what was told.
+#[derive(Clone, Debug)]
+pub struct Patience {
+    limit: Duration,
+    stop: CancellationToken,
+    /// Whether the present outage was told to the user: many calls notice it at once.
+    told: Arc<AtomicBool>,
+}
+
+impl Patience {
+    /// Gives up after `limit` without success, and at once when `stop` is cancelled.
+    pub fn new(limit: Duration, stop: CancellationToken) -> Self {
+        Self { limit, stop, told: Arc::default() }
+    }
+
+    /// What cancels the import.
+    pub fn stop(&self) -> &CancellationToken {
+        &self.stop
+    }
+
+    fn tell(&self, status: &Status) {
+        if !self.told.swap(true, Ordering::Relaxed) {
+            let (code, message) = (status.code(), status.message());
+            let seconds = self.limit.as_secs();
+            eprintln!("{code:?}: {message}; trying again for up to {seconds} s");
+        }
+    }
+}
+
 /// Waits between attempts, over a bounded time.
 #[derive(Debug)]
 pub struct Backoff {
-    limit: Duration,
+    patience: Patience,
     failures: u32,
     failing_since: Option<Instant>,
     rng: ChaCha8Rng,
 }
 
 impl Backoff {
-    /// Gives up after `limit` without success.
-    pub fn new(limit: Duration) -> Self {
+    /// No failure so far.
+    pub fn new(patience: &Patience) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         Self {
-            limit,
+            patience: patience.clone(),
             failures: 0,
             failing_since: None,
             rng: ChaCha8Rng::seed_from_u64(now.map_or(0, |now| now.as_nanos() as u64)),
@@ -72,15 +104,14 @@ impl Backoff {
     pub fn succeeded(&mut self) {
         self.failures = 0;
         self.failing_since = None;
+        self.patience.told.store(false, Ordering::Relaxed);
     }
 
     /// How long to wait after a failure at `now`; `None`: give up.
     fn next_wait(&mut self, now: Instant) -> Option<Duration> {
         let since = *self.failing_since.get_or_insert(now);
-        let left = self.limit.checked_sub(now.saturating_duration_since(since))?;
-        if left.is_zero() {
-            return None;
-        }
+        let failing = now.saturating_duration_since(since);
+        let left = self.patience.limit.checked_sub(failing).filter(|left| !left.is_zero())?;
         let doubled = WAIT_FIRST.saturating_mul(1 << self.failures.min(10)).min(WAIT_MAX);
         self.failures += 1;
         let share: f64 = self.rng.random_range(0.5..=1.0);
@@ -90,17 +121,18 @@ impl Backoff {
     /// Waits after a failure.
     ///
     /// # Errors
-    /// When the failure does not pass, has lasted too long, or `stop` is cancelled.
-    pub async fn wait(&mut self, status: Status, stop: &CancellationToken) -> Result<(), Trouble> {
+    /// When the failure does not pass, has lasted too long, or the import is to stop.
+    pub async fn wait(&mut self, status: Status) -> Result<(), Trouble> {
         let status = Box::new(status);
         if !passes(&status) {
             return Err(Trouble::Refused(status));
         }
         let Some(wait) = self.next_wait(Instant::now()) else {
-            return Err(Trouble::GaveUp { seconds: self.limit.as_secs(), status });
+            return Err(Trouble::GaveUp { seconds: self.patience.limit.as_secs(), status });
         };
+        self.patience.tell(&status);
         tokio::select! {
-            () = stop.cancelled() => Err(Trouble::Interrupted),
+            () = self.patience.stop.cancelled() => Err(Trouble::Interrupted),
             () = tokio::time::sleep(wait) => Ok(()),
         }
     }
@@ -110,36 +142,47 @@ impl Backoff {
 ///
 /// # Errors
 /// As [`Backoff::wait`].
-pub async fn retried<T, F>(
-    limit: Duration,
-    stop: &CancellationToken,
-    mut call: impl FnMut() -> F,
-) -> Result<T, Trouble>
+pub async fn retried<T, F>(patience: &Patience, mut call: impl FnMut() -> F) -> Result<T, Trouble>
 where
     F: Future<Output = Result<T, Status>>,
 {
-    let mut backoff = Backoff::new(limit);
+    let mut backoff = Backoff::new(patience);
     loop {
         let answer = tokio::select! {
-            () = stop.cancelled() => return Err(Trouble::Interrupted),
-            answer = tokio::time::timeout(ANSWER_TIMEOUT, call()) => answer,
+            () = patience.stop.cancelled() => return Err(Trouble::Interrupted),
+            answer = in_time(call()) => answer,
         };
-        let status = match answer {
-            Ok(Ok(value)) => return Ok(value),
-            Ok(Err(status)) => status,
-            Err(_elapsed) => Status::unavailable("no answer in time"),
-        };
-        backoff.wait(status, stop).await?;
+        match answer {
+            Ok(value) => {
+                backoff.succeeded();
+                return Ok(value);
+            }
+            Err(status) => backoff.wait(status).await?,
+        }
     }
+}
+
+/// An answer, or UNAVAILABLE when there is none in time.
+///
+/// # Errors
+/// The answer's.
+pub async fn in_time<T>(answer: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
+    tokio::time::timeout(ANSWER_TIMEOUT, answer)
+        .await
+        .unwrap_or_else(|_elapsed| Err(Status::unavailable("no answer in time")))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn patience(seconds: u64) -> Patience {
+        Patience::new(Duration::from_secs(seconds), CancellationToken::new())
+    }
+
     #[test]
     fn waits_grow_up_to_a_bound_and_end_in_time() {
-        let mut backoff = Backoff::new(Duration::from_secs(60));
+        let mut backoff = Backoff::new(&patience(60));
         let start = Instant::now();
         let mut now = start;
         let mut waits = Vec::new();
@@ -155,7 +198,7 @@ mod tests {
 
     #[test]
     fn progress_starts_the_waits_anew() {
-        let mut backoff = Backoff::new(Duration::from_secs(1));
+        let mut backoff = Backoff::new(&patience(1));
         let start = Instant::now();
         for _ in 0..20 {
             assert!(backoff.next_wait(start).is_some());
@@ -178,7 +221,8 @@ mod tests {
     #[tokio::test]
     async fn a_call_is_made_again_until_it_succeeds() {
         let mut failures = 3;
-        let answer = retried(Duration::from_secs(60), &CancellationToken::new(), || {
+        let patience = patience(60);
+        let answer = retried(&patience, || {
             failures -= 1;
             let answer = if failures > 0 { Err(Status::unavailable("not yet")) } else { Ok(5) };
             std::future::ready(answer)
@@ -188,14 +232,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_refusal_and_an_interruption_end_the_attempts_at_once() {
-        let limit = Duration::from_secs(60);
-        let stop = CancellationToken::new();
-        let refused = retried(limit, &stop, || {
+        let patience = patience(60);
+        let refused = retried(&patience, || {
             std::future::ready(Err::<(), Status>(Status::not_found("no namespace")))
         });
         assert!(matches!(refused.await, Err(Trouble::Refused(_))));
-        stop.cancel();
-        let interrupted = retried(limit, &stop, || {
+        patience.stop().cancel();
+        let interrupted = retried(&patience, || {
             std::future::ready(Err::<(), Status>(Status::unavailable("down")))
         });
         assert!(matches!(interrupted.await, Err(Trouble::Interrupted)));

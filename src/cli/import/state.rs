@@ -119,12 +119,7 @@ impl State {
     pub fn position(&self, kind: &str, file: &Fingerprint) -> Position {
         match self.content.files.get(kind) {
             Some(position) if position.file == *file => position.clone(),
-            _ => Position {
-                file: file.clone(),
-                rows: 0,
-                complete: false,
-                tally: Tally::default(),
-            },
+            _ => Position { file: file.clone(), rows: 0, complete: false, tally: Tally::default() },
         }
     }
 

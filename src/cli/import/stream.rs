@@ -16,9 +16,9 @@ use crate::cli::import::Link;
 use crate::cli::import::feed::Batch;
 use crate::cli::import::feed::Feed;
 use crate::cli::import::ledger::Ledger;
-use crate::cli::import::retry::ANSWER_TIMEOUT;
 use crate::cli::import::retry::Backoff;
 use crate::cli::import::retry::Trouble;
+use crate::cli::import::retry::in_time;
 use crate::cli::import::tally::Tally;
 use crate::cli::import::tally::reason;
 use crate::proto::Interaction;
@@ -77,7 +77,7 @@ impl<'a, 'b> Sending<'a, 'b> {
             link,
             feed,
             ledger,
-            backoff: Backoff::new(link.retry),
+            backoff: Backoff::new(&link.patience),
             pending: VecDeque::new(),
             exhausted: false,
             acknowledged: 0,
@@ -90,21 +90,17 @@ impl<'a, 'b> Sending<'a, 'b> {
             match self.session().await {
                 Ok(()) => return Ok(()),
                 Err(Cut::Trouble(trouble)) => return Err(trouble),
-                Err(Cut::Status(status)) => {
-                    let told =
-                        format!("cut at row {}: {}", self.ledger.rows(), status.message());
-                    self.backoff.wait(status, &self.link.stop).await?;
-                    self.ledger.tell(&format!("{told}; reconnecting"));
-                }
+                Err(Cut::Status(status)) => self.backoff.wait(status).await?,
             }
         }
     }
 
     /// One opening of the stream: first what is pending, then the rest of the file.
     async fn session(&mut self) -> Result<(), Cut> {
+        let stop = self.link.patience.stop();
         self.acknowledged = 0;
         while self.pending.is_empty() && !self.exhausted {
-            let batch = self.feed.recv().await;
+            let batch = self.feed.next(stop).await?;
             self.take(batch)?;
         }
         if self.pending.is_empty() {
@@ -119,7 +115,7 @@ impl<'a, 'b> Sending<'a, 'b> {
         let mut client = PersonalizationServiceClient::new(self.link.channel.clone());
         let opening = client.stream_interactions(ReceiverStream::new(outgoing));
         let mut acks = tokio::select! {
-            () = self.link.stop.cancelled() => return Err(Trouble::Interrupted.into()),
+            () = stop.cancelled() => return Err(Trouble::Interrupted.into()),
             opened = in_time(opening) => opened?.into_inner(),
         };
         let mut sender = Some(sender);
@@ -133,10 +129,10 @@ impl<'a, 'b> Sending<'a, 'b> {
             }
             let room = !self.exhausted && self.pending.len() < self.link.window;
             tokio::select! {
-                () = self.link.stop.cancelled() => return Err(Trouble::Interrupted.into()),
+                () = stop.cancelled() => return Err(Trouble::Interrupted.into()),
                 ack = next(&mut acks), if !self.pending.is_empty() => self.acknowledge(ack?)?,
-                batch = self.feed.recv(), if room => {
-                    if self.take(batch)? && let (Some(sender), Some(last)) = (&sender, self.pending.back()) {
+                batch = self.feed.next(stop), if room => {
+                    if self.take(batch?)? && let (Some(sender), Some(last)) = (&sender, self.pending.back()) {
                         // A closed channel is a broken stream: the acknowledgements will say so.
                         let _ = sender.try_send(last.request.clone());
                     }
@@ -146,11 +142,8 @@ impl<'a, 'b> Sending<'a, 'b> {
     }
 
     /// Takes a batch of the feed; whether it is a new request.
-    fn take(
-        &mut self,
-        batch: Option<Result<Batch<Interaction>, crate::cli::Failure>>,
-    ) -> Result<bool, Trouble> {
-        let Some(batch) = batch.transpose()? else {
+    fn take(&mut self, batch: Option<Batch<Interaction>>) -> Result<bool, Trouble> {
+        let Some(batch) = batch else {
             self.exhausted = true;
             return Ok(false);
         };
@@ -202,11 +195,8 @@ impl<'a, 'b> Sending<'a, 'b> {
 
     /// The server's reasons, about rows the reader of the file will recognise.
     fn reasons(&self, rejections: &[Rejection]) -> Vec<String> {
-        let sent: Vec<&Interaction> = self
-            .pending
-            .iter()
-            .flat_map(|pending| &pending.request.interactions)
-            .collect();
+        let sent: Vec<&Interaction> =
+            self.pending.iter().flat_map(|pending| &pending.request.interactions).collect();
         rejections
             .iter()
             .map(|rejection| {
@@ -228,13 +218,5 @@ impl<'a, 'b> Sending<'a, 'b> {
 async fn next(
     acks: &mut Streaming<StreamInteractionsResponse>,
 ) -> Result<StreamInteractionsResponse, Status> {
-    in_time(acks.message())
-        .await?
-        .ok_or_else(|| Status::unavailable("the server ended the stream"))
-}
-
-async fn in_time<T>(answer: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
-    tokio::time::timeout(ANSWER_TIMEOUT, answer)
-        .await
-        .unwrap_or_else(|_elapsed| Err(Status::unavailable("no answer in time")))
+    in_time(acks.message()).await?.ok_or_else(|| Status::unavailable("the server ended the stream"))
 }

@@ -26,7 +26,7 @@ pub enum Target {
     Mixed,
 }
 
-/// Arguments of `loadtest`.
+/// Put an open-loop load on a running server and report latencies.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Args {
     /// Address of the server.
@@ -202,9 +202,7 @@ impl Args {
 
 /// Whether a URL names this machine by address or as `localhost`. Other names are not looked up.
 fn is_loopback(url: &str) -> Result<bool, Failure> {
-    let uri: Uri = url
-        .parse()
-        .map_err(|error| format!("--addr {url}: {error}"))?;
+    let uri: Uri = url.parse().map_err(|error| format!("--addr {url}: {error}"))?;
     let host = uri
         .host()
         .ok_or_else(|| format!("--addr {url}: names no host; write http://127.0.0.1:50051"))?;
@@ -270,11 +268,7 @@ mod tests {
 
     #[test]
     fn only_this_machine_is_loaded_unless_told_otherwise() {
-        for addr in [
-            "http://localhost:1",
-            "http://127.8.9.1:5",
-            "http://[::1]:50051",
-        ] {
+        for addr in ["http://localhost:1", "http://127.8.9.1:5", "http://[::1]:50051"] {
             parse(&format!("--addr {addr}")).unwrap();
         }
         for addr in [

@@ -149,9 +149,7 @@ pub async fn closed_loop<C: Call>(
 }
 
 pub fn lock(measured: &Mutex<Measured>) -> std::sync::MutexGuard<'_, Measured> {
-    measured
-        .lock()
-        .expect("no thread panics while it counts a call")
+    measured.lock().expect("no thread panics while it counts a call")
 }
 
 #[cfg(test)]
@@ -186,11 +184,7 @@ mod tests {
 
     fn plan(rate: f64, length_ms: u64, in_flight: usize) -> Plan {
         let length = Duration::from_millis(length_ms);
-        Plan {
-            schedule: Schedule::new(Arrivals::Fixed, rate, length, 0),
-            length,
-            in_flight,
-        }
+        Plan { schedule: Schedule::new(Arrivals::Fixed, rate, length, 0), length, in_flight }
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -228,9 +222,7 @@ mod tests {
                 Ok(())
             }
         }
-        let measured = closed_loop(Arc::new(Slow), 2, Duration::from_millis(50))
-            .await
-            .unwrap();
+        let measured = closed_loop(Arc::new(Slow), 2, Duration::from_millis(50)).await.unwrap();
         assert_eq!(measured.failed(), 1);
         assert!(measured.succeeded >= 4, "{}", measured.succeeded);
         assert_eq!(measured.offered, measured.succeeded + 1);

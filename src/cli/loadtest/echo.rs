@@ -19,7 +19,6 @@ use std::task::Poll;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio_stream::wrappers::TcpListenerStream;
 use tonic::Code;
 use tonic::Status;
 use tonic::body::Body;
@@ -31,6 +30,7 @@ use tonic::server::NamedService;
 use tonic::server::UnaryService;
 use tonic::transport::Channel;
 use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
 use tonic_prost::ProstCodec;
 
 use crate::cli::Failure;
@@ -57,10 +57,7 @@ impl Blob {
         // Tag and length take 2 to 11 bytes.
         (size.saturating_sub(13)..=size)
             .flat_map(|length| [(length, false), (length, true)])
-            .map(|(length, pad)| Self {
-                data: vec![b'x'; length],
-                pad,
-            })
+            .map(|(length, pad)| Self { data: vec![b'x'; length], pad })
             .find(|blob| prost::Message::encoded_len(blob) == size)
             .unwrap_or_default()
     }
@@ -117,14 +114,11 @@ pub async fn serve(port: u16, answer_bytes: usize) -> Result<(), Failure> {
         let _ = std::io::stdin().read_to_end(&mut ignored);
         drop(stop);
     });
-    let service = EchoService {
-        answer: Arc::new(Blob::of_encoded_size(answer_bytes)),
-    };
+    let service = EchoService { answer: Arc::new(Blob::of_encoded_size(answer_bytes)) };
+    // The builder's own option has no effect on connections that come from outside.
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     tokio::select! {
-        served = Server::builder()
-            .tcp_nodelay(true)
-            .add_service(service)
-            .serve_with_incoming(TcpListenerStream::new(listener)) => Ok(served?),
+        served = Server::builder().add_service(service).serve_with_incoming(incoming) => Ok(served?),
         _ = stopped => Ok(()),
     }
 }
@@ -151,10 +145,7 @@ impl EchoProcess {
             .spawn()?;
         let stdout = child.stdout.take().expect("standard output is piped");
         // Before anything can fail: from here on, dropping it ends the child.
-        let mut process = Self {
-            child,
-            url: String::new(),
-        };
+        let mut process = Self { child, url: String::new() };
         let line = tokio::task::spawn_blocking(move || {
             let mut line = String::new();
             BufReader::new(stdout).read_line(&mut line).map(|_| line)
@@ -196,10 +187,7 @@ impl Echo {
     pub fn new(channels: Vec<Channel>, request_bytes: &[usize], timeout: Duration) -> Self {
         Self {
             channels,
-            requests: request_bytes
-                .iter()
-                .map(|size| Blob::of_encoded_size(*size))
-                .collect(),
+            requests: request_bytes.iter().map(|size| Blob::of_encoded_size(*size)).collect(),
             timeout,
         }
     }
@@ -210,9 +198,7 @@ impl Echo {
         let mut request = tonic::Request::new(blob);
         request.set_timeout(self.timeout);
         let mut grpc = tonic::client::Grpc::new(channel);
-        grpc.ready()
-            .await
-            .map_err(|error| Status::unavailable(error.to_string()))?;
+        grpc.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
         let codec = ProstCodec::<Blob, Blob>::default();
         let path = PathAndQuery::from_static(PATH);
         let response = grpc.unary(request, path, codec).await?;
@@ -249,13 +235,9 @@ mod tests {
     async fn the_echo_answers_with_the_size_it_was_given() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let service = EchoService {
-            answer: Arc::new(Blob::of_encoded_size(777)),
-        };
+        let service = EchoService { answer: Arc::new(Blob::of_encoded_size(777)) };
         tokio::spawn(
-            Server::builder()
-                .add_service(service)
-                .serve_with_incoming(TcpListenerStream::new(listener)),
+            Server::builder().add_service(service).serve_with_incoming(TcpIncoming::from(listener)),
         );
         let channel = Channel::from_shared(url).unwrap().connect().await.unwrap();
         let echo = Echo::new(vec![channel], &[130], Duration::from_secs(5));

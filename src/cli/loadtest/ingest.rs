@@ -262,13 +262,7 @@ mod tests {
     }
 
     fn options(run: u128) -> Options {
-        Options {
-            batch: 3,
-            streams: 1,
-            timeout: Duration::from_secs(1),
-            seed: 1,
-            run,
-        }
+        Options { batch: 3, streams: 1, timeout: Duration::from_secs(1), seed: 1, run }
     }
 
     #[test]

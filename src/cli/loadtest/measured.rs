@@ -153,9 +153,7 @@ impl Measured {
 
 /// A duration as the histograms keep it: at least 1.
 fn nanoseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos())
-        .unwrap_or(u64::MAX)
-        .max(1)
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX).max(1)
 }
 
 #[cfg(test)]

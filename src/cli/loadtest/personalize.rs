@@ -69,11 +69,8 @@ pub async fn listed_items(channel: Channel, namespace: &str) -> Result<Vec<Strin
     let mut ids = Vec::new();
     let mut page_token = String::new();
     for _ in 0..ITEMS.div_ceil(PAGE as usize) {
-        let request = ListItemsRequest {
-            namespace: namespace.to_owned(),
-            page_size: PAGE,
-            page_token,
-        };
+        let request =
+            ListItemsRequest { namespace: namespace.to_owned(), page_size: PAGE, page_token };
         let page = client.list_items(request).await?.into_inner();
         ids.extend(page.items.into_iter().map(|item| item.item_id));
         if page.next_page_token.is_empty() {
@@ -126,11 +123,7 @@ impl Personalize {
             })
             .collect();
         Ok(Self {
-            clients: channels
-                .iter()
-                .cloned()
-                .map(PersonalizationServiceClient::new)
-                .collect(),
+            clients: channels.iter().cloned().map(PersonalizationServiceClient::new).collect(),
             requests,
             timeout: options.timeout,
         })
@@ -158,10 +151,7 @@ impl Personalize {
     fn prepared(
         &self,
         number: u64,
-    ) -> (
-        PersonalizationServiceClient<Channel>,
-        tonic::Request<PersonalizeRequest>,
-    ) {
+    ) -> (PersonalizationServiceClient<Channel>, tonic::Request<PersonalizeRequest>) {
         let client = self.clients[index(number, self.clients.len())].clone();
         let mut request =
             tonic::Request::new(self.requests[index(number, self.requests.len())].clone());
@@ -206,10 +196,7 @@ fn distinct(entries: &[String], count: usize, rng: &mut ChaCha8Rng) -> Vec<Strin
             chosen.insert(upper);
         }
     }
-    chosen
-        .into_iter()
-        .map(|index| entries[index].clone())
-        .collect()
+    chosen.into_iter().map(|index| entries[index].clone()).collect()
 }
 
 #[cfg(test)]

@@ -34,10 +34,7 @@ impl CpuReading {
                 threads.insert(thread, time);
             }
         }
-        Some(Self {
-            threads,
-            ticks: ticks(&stat)?,
-        })
+        Some(Self { threads, ticks: ticks(&stat)? })
     }
 
     /// The CPU time between an earlier reading and this one.
@@ -83,19 +80,10 @@ mod tests {
 
     #[test]
     fn a_thread_that_ended_is_covered_by_the_process_counter() {
-        let earlier = CpuReading {
-            threads: BTreeMap::from([(1, 1_000), (2, 2_000)]),
-            ticks: 10,
-        };
-        let later = CpuReading {
-            threads: BTreeMap::from([(1, 6_000)]),
-            ticks: 31,
-        };
+        let earlier = CpuReading { threads: BTreeMap::from([(1, 1_000), (2, 2_000)]), ticks: 10 };
+        let later = CpuReading { threads: BTreeMap::from([(1, 6_000)]), ticks: 31 };
         assert_eq!(later.since(&earlier), Duration::from_millis(200));
-        let fine = CpuReading {
-            threads: BTreeMap::from([(1, 6_000), (3, 500)]),
-            ticks: 11,
-        };
+        let fine = CpuReading { threads: BTreeMap::from([(1, 6_000), (3, 500)]), ticks: 11 };
         assert_eq!(fine.since(&earlier), Duration::from_nanos(5_500));
     }
 

@@ -132,9 +132,7 @@ impl Ratios {
         Some(Self {
             latency_p50: subject.latency_us(0.5) / echo.latency_us(0.5),
             latency_p99: subject.latency_us(0.99) / echo.latency_us(0.99),
-            cpu_per_call: cpu
-                .filter(|(_, echo)| *echo > 0.0)
-                .map(|(subject, echo)| subject / echo),
+            cpu_per_call: cpu.filter(|(_, echo)| *echo > 0.0).map(|(subject, echo)| subject / echo),
             rate: subject.achieved_rate() / echo.achieved_rate(),
         })
     }
@@ -225,12 +223,7 @@ mod tests {
         measured.unsent = offered - succeeded;
         measured.success(Duration::from_micros(200), succeeded);
         measured.elapsed = Duration::from_secs(elapsed_s);
-        Section {
-            subject: "personalize",
-            offered_rate: Some(100.0),
-            unit: "calls",
-            measured,
-        }
+        Section { subject: "personalize", offered_rate: Some(100.0), unit: "calls", measured }
     }
 
     #[test]

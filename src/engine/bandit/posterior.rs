@@ -159,13 +159,14 @@ mod tests {
     proptest! {
         #[test]
         fn the_order_of_evidence_does_not_matter(
-            events in prop::collection::vec((prop::array::uniform3(-9.0_f32..9.0), 0.0_f32..1.0), 0..40)
+            events in prop::collection::vec((prop::array::uniform3(-900..900_i32), 0..100_i32), 0..40)
         ) {
-            let learn = |events: &mut dyn Iterator<Item = &([f32; 3], f32)>| {
+            let learn = |events: &mut dyn Iterator<Item = &([i32; 3], i32)>| {
                 let mut posterior = Posterior::new(3);
                 for (features, reward) in events {
-                    posterior.add_impression(features);
-                    posterior.add_reward(features, *reward);
+                    let features = features.map(|feature| feature as f32 / 100.0);
+                    posterior.add_impression(&features);
+                    posterior.add_reward(&features, *reward as f32 / 100.0);
                 }
                 posterior
             };

@@ -23,9 +23,8 @@ pub struct Page<'a> {
 impl Page<'_> {
     #[inline]
     fn is_eligible(&self, row: usize) -> bool {
-        self.eligible.is_none_or(|words| {
-            words.get(row / 64).is_some_and(|word| word >> (row % 64) & 1 == 1)
-        })
+        self.eligible
+            .is_none_or(|words| words.get(row / 64).is_some_and(|word| word >> (row % 64) & 1 == 1))
     }
 }
 
@@ -80,11 +79,8 @@ mod tests {
     }
 
     fn full_sort(items: &[f32], k: usize, query: &[f32], n: usize) -> Vec<(u32, f32)> {
-        let mut all: Vec<(u32, f32)> = items
-            .chunks(k)
-            .enumerate()
-            .map(|(i, h)| (i as u32, numeric::dot(h, query)))
-            .collect();
+        let mut all: Vec<(u32, f32)> =
+            items.chunks(k).enumerate().map(|(i, h)| (i as u32, numeric::dot(h, query))).collect();
         all.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
         all.truncate(n);
         all

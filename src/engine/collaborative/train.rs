@@ -92,16 +92,12 @@ fn solve_users(set: &TrainingSet, items: &[f32], k: usize, weights: &Regularizat
 /// The item half of an epoch.
 fn solve_items(by_item: &TrainingSet, users: &[f32], k: usize, weights: &Regularization) -> Solved {
     let unobserved_weight = weights.unobserved_weight;
-    HalfStep { rows: by_item, fixed: users, k, unobserved_weight, ridge: &|n| weights.item(n) }.run()
+    HalfStep { rows: by_item, fixed: users, k, unobserved_weight, ridge: &|n| weights.item(n) }
+        .run()
 }
 
 /// `sum l |w|^2` over the rows of one side.
-fn ridge_loss(
-    rows: &TrainingSet,
-    factors: &[f32],
-    k: usize,
-    ridge: &dyn Fn(usize) -> f32,
-) -> f64 {
+fn ridge_loss(rows: &TrainingSet, factors: &[f32], k: usize, ridge: &dyn Fn(usize) -> f32) -> f64 {
     factors.chunks_exact(k).enumerate().fold(0.0, |sum, (row, w)| {
         sum + f64::from(ridge(rows.row_len(row))) * f64::from(numeric::sum_squares(w))
     })

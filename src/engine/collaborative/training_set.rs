@@ -51,10 +51,7 @@ impl std::error::Error for InvalidTrainingSet {}
 impl TrainingSet {
     /// Builds the set from one (item, confidence) list per user; the order inside a list does not matter to the result
     /// of training beyond rounding.
-    pub fn from_rows(
-        n_items: usize,
-        rows: &[Vec<(u32, f32)>],
-    ) -> Result<Self, InvalidTrainingSet> {
+    pub fn from_rows(n_items: usize, rows: &[Vec<(u32, f32)>]) -> Result<Self, InvalidTrainingSet> {
         if u32::try_from(n_items).is_err() || u32::try_from(rows.len()).is_err() {
             return Err(InvalidTrainingSet::TooLarge);
         }

@@ -3,5 +3,5 @@
 mod history;
 mod user;
 
-pub use history::{History, HistoryEntry};
+pub use history::HistoryEntry;
 pub use user::{Occasion, User};

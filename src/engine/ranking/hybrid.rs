@@ -52,6 +52,24 @@ impl Hybrid {
         &self.weights
     }
 
+    /// What the weights were before anything was learnt.
+    pub fn prior_weights(&self) -> &[f64] {
+        &PRIOR_WEIGHTS
+    }
+
+    /// How uncertain each weight still is.
+    pub fn standard_deviations(&self) -> Vec<f64> {
+        let mut factor = self.precision.clone();
+        let mut diagonal = vec![0.0; FEATURE_COUNT];
+        match cholesky_f64::factor(&mut factor, &mut diagonal) {
+            Ok(()) => cholesky_f64::inverse_diagonal(&factor, &diagonal)
+                .into_iter()
+                .map(f64::sqrt)
+                .collect(),
+            Err(_not_definite) => vec![f64::INFINITY; FEATURE_COUNT],
+        }
+    }
+
     /// `w' x`.
     pub fn score(&self, features: &[f32]) -> f64 {
         self.weights.iter().zip(features).map(|(weight, &x)| weight * f64::from(x)).sum()

@@ -9,9 +9,9 @@ mod rank;
 mod retrieve;
 mod similar;
 
-pub use choose::{Choice, Chosen, choose};
+pub use choose::Choice;
 pub use features::{Candidate, FEATURES, FEATURE_COUNT, FeatureMatrix, Occasion, UserContext};
 pub use hybrid::Hybrid;
-pub use rank::{RANKER_DIMENSION, RankRequest, Ranked, RankedItem, Reason, prior_mean, rank};
+pub use rank::{RANKER_DIMENSION, RankRequest, Ranked, RankedItem, Reason, prior_mean, rank, score_candidates};
 pub use retrieve::{Filter, Retrieval};
 pub use similar::{SimilarItem, similar_items};

@@ -87,6 +87,20 @@ pub struct Ranked {
     pub items: Vec<RankedItem>,
 }
 
+/// Scores of candidates by the view's ranker, in their order.
+pub fn score_candidates(
+    view: &View,
+    user: Option<&User>,
+    context: &UserContext,
+    occasion: &Occasion,
+    candidates: &[Candidate<'_>],
+) -> Vec<f64> {
+    let features = FeatureMatrix::describe(view, user, context, occasion, candidates);
+    let scale = Scale::over(view, &features);
+    let mean = &view.posterior_mean().mean;
+    features.rows().map(|row| scale.score(mean, row)).collect()
+}
+
 /// Ranks candidates by the view's ranker.
 pub fn rank(view: &View, candidates: &[Candidate<'_>], request: &RankRequest<'_>) -> Ranked {
     let features = FeatureMatrix::describe(

@@ -45,14 +45,11 @@ pub struct Filter {
 
 impl Filter {
     /// Whether an item may be shown to a person.
-    pub fn allows(&self, entry: &Entry, index: Option<u32>, user: Option<&User>) -> bool {
+    pub fn allows(&self, entry: &Entry, index: Option<u32>, context: &UserContext) -> bool {
         let Some(item) = &entry.item else {
             return false;
         };
-        let seen = || {
-            let found = user.zip(index).and_then(|(user, index)| user.history.find(index));
-            found.is_some()
-        };
+        let seen = || index.is_some_and(|index| context.times_seen(index) > 0);
         let topic_fits = || item.topics.iter().any(|topic| self.topics.contains(topic));
         let source_fits =
             || item.source.as_ref().is_some_and(|source| self.sources.contains(source));
@@ -99,7 +96,7 @@ impl Retrieval<'_> {
     }
 
     fn allows(&self, index: u32) -> bool {
-        self.filter.allows(&self.view.entries[index as usize], Some(index), self.user)
+        self.filter.allows(&self.view.entries[index as usize], Some(index), self.context)
     }
 
     fn by_factors(&self) -> Vec<u32> {

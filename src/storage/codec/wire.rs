@@ -62,7 +62,7 @@ pub fn put_time(out: &mut Vec<u8>, time: Timestamp, base: Timestamp) {
 }
 
 /// What remains of an input.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub struct Reader<'a> {
     rest: &'a [u8],
 }

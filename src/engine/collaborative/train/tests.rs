@@ -51,9 +51,10 @@ fn user_row(set: &TrainingSet, trained: &Trained, user: usize) -> Vec<f32> {
     let k = trained.factors;
     let mut fold_in = FoldIn::new(k);
     let (items, confidences) = set.row(user);
-    let events = items.iter().zip(confidences).map(|(i, c)| {
-        (&trained.item_factors[*i as usize * k..][..k], *c)
-    });
+    let events = items
+        .iter()
+        .zip(confidences)
+        .map(|(i, c)| (&trained.item_factors[*i as usize * k..][..k], *c));
     let g = gram(&trained.item_factors, k);
     let mut out = vec![0.0; k];
     fold_in.solve(&g, &trained.regularization, events, None, &mut out);

@@ -1,0 +1,92 @@
+//! `AdminService`.
+
+use tonic::Request;
+use tonic::Response;
+use tonic::Status;
+
+use super::convert;
+use super::convert::Listing;
+use super::status;
+use crate::domain::NamespaceName;
+use crate::domain::Violation;
+use crate::proto;
+use crate::proto::admin_service_server::AdminService;
+use crate::service::Service;
+use crate::storage::NamespaceEntry;
+
+/// Handlers of `AdminService`.
+#[derive(Debug, Clone)]
+pub struct AdminApi {
+    service: Service,
+}
+
+impl AdminApi {
+    pub fn new(service: Service) -> Self {
+        Self { service }
+    }
+}
+
+/// A name that must be given: deleting or creating `default` by omission would be
+/// an accident.
+fn named(namespace: &str) -> Result<NamespaceName, Status> {
+    if namespace.is_empty() {
+        return Err(status::invalid(vec![Violation::new("namespace", "must not be empty")]));
+    }
+    convert::namespace(namespace).map_err(status::invalid)
+}
+
+#[tonic::async_trait]
+impl AdminService for AdminApi {
+    async fn create_namespace(
+        &self,
+        request: Request<proto::CreateNamespaceRequest>,
+    ) -> Result<Response<proto::CreateNamespaceResponse>, Status> {
+        let message = request.into_inner();
+        let name = named(&message.namespace)?;
+        let defaults = self.service.namespaces.defaults();
+        let settings = convert::settings(message.settings, defaults).map_err(status::invalid)?;
+        let created = self.service.namespaces.create(name, settings).await;
+        let entry = created.map_err(status::status)?;
+        let namespace_info = Some(info_message(entry));
+        Ok(Response::new(proto::CreateNamespaceResponse { namespace_info }))
+    }
+
+    async fn list_namespaces(
+        &self,
+        request: Request<proto::ListNamespacesRequest>,
+    ) -> Result<Response<proto::ListNamespacesResponse>, Status> {
+        let message = request.into_inner();
+        let size = convert::page_size(message.page_size).map_err(status::invalid)?;
+        let after = convert::page_token(Listing::Namespaces, &message.page_token);
+        let after = after.map_err(status::invalid)?;
+        let after = after.map(NamespaceName::parse).transpose().map_err(|_not_a_name| {
+            status::invalid(vec![Violation::new("page_token", "must come from ListNamespaces")])
+        })?;
+        let listed = self.service.namespaces.list(after, size + 1).await;
+        let mut entries = listed.map_err(status::status)?;
+        let more = entries.len() > size;
+        entries.truncate(size);
+        let last = entries.last().filter(|_| more);
+        let next_page_token =
+            last.map_or_else(String::new, |entry| convert::next_page_token(Listing::Namespaces, entry.name.as_str()));
+        let namespaces = entries.into_iter().map(info_message).collect();
+        Ok(Response::new(proto::ListNamespacesResponse { namespaces, next_page_token }))
+    }
+
+    async fn delete_namespace(
+        &self,
+        request: Request<proto::DeleteNamespaceRequest>,
+    ) -> Result<Response<proto::DeleteNamespaceResponse>, Status> {
+        let name = named(&request.into_inner().namespace)?;
+        self.service.namespaces.delete(name).await.map_err(status::status)?;
+        Ok(Response::new(proto::DeleteNamespaceResponse {}))
+    }
+}
+
+fn info_message(entry: NamespaceEntry) -> proto::NamespaceInfo {
+    proto::NamespaceInfo {
+        namespace: entry.name.to_string(),
+        created_at: Some(convert::timestamp_message(entry.created_at)),
+        settings: entry.settings.as_ref().map(convert::settings_message),
+    }
+}

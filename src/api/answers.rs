@@ -1,0 +1,89 @@
+//! Answers of the use cases as messages.
+
+use crate::api::convert;
+use crate::domain::Strategy;
+use crate::engine::SimilarItem;
+use crate::engine::View;
+use crate::proto;
+use crate::service::Answer;
+use crate::service::ProfilePart;
+use crate::service::ProfileReport;
+
+pub fn personalize(
+    answer: Answer,
+    decision_id: String,
+    strategy: Strategy,
+) -> proto::PersonalizeResponse {
+    let recommendations = answer.recommendations.into_iter().enumerate();
+    let recommendations = recommendations.map(|(position, item)| proto::Recommendation {
+        item_id: item.item_id.to_string(),
+        title: item.title,
+        position: position as u32,
+        score: item.score,
+        propensity: item.propensity,
+        components: by_name(item.components),
+        reasons: item.reasons,
+    });
+    proto::PersonalizeResponse {
+        decision_id,
+        recommendations: recommendations.collect(),
+        model_version: answer.model_version,
+        watermark: answer.watermark,
+        degraded: answer.degraded,
+        unknown_candidate_ids: answer.unknown_candidate_ids,
+        strategy: convert::strategy_message(strategy).into(),
+    }
+}
+
+pub fn profile(user_id: String, report: ProfileReport) -> proto::Profile {
+    let counts = report.interaction_counts.into_iter();
+    let times = report.times.into_iter().map(|time| proto::TimePreference {
+        day_of_week: time.day_of_week,
+        hour: time.hour,
+        weight: time.weight,
+    });
+    let recent = report.recent_items.into_iter().map(|item| proto::RecentItem {
+        item_id: item.item_id,
+        title: item.title,
+        r#type: convert::interaction_type_message(item.kind).into(),
+        occurred_at: Some(convert::timestamp_message(item.occurred_at)),
+    });
+    proto::Profile {
+        user_id,
+        topics: preferences(report.topics),
+        sources: preferences(report.sources),
+        devices: preferences(report.devices),
+        times: times.collect(),
+        interaction_counts: counts.map(|(name, count)| (name.to_owned(), count)).collect(),
+        recent_items: recent.collect(),
+        cohort: report.cohort,
+        attributes: convert::attributes_message(&report.attributes),
+        first_seen: Some(convert::timestamp_message(report.first_seen)),
+        last_seen: Some(convert::timestamp_message(report.last_seen)),
+    }
+}
+
+fn preferences(parts: Vec<ProfilePart>) -> Vec<proto::Preference> {
+    let preference = |part: ProfilePart| proto::Preference {
+        name: part.name,
+        weight: part.weight,
+        confidence: part.confidence,
+    };
+    parts.into_iter().map(preference).collect()
+}
+
+pub fn similar_item(view: &View, similar: SimilarItem) -> proto::SimilarItem {
+    let item = view.entry(similar.index).item.as_ref();
+    proto::SimilarItem {
+        item_id: view.item_id(similar.index).to_owned(),
+        title: item.map_or_else(String::new, |item| item.title.clone()),
+        score: similar.score,
+        components: by_name(similar.components),
+    }
+}
+
+fn by_name(
+    components: std::collections::BTreeMap<&'static str, f64>,
+) -> std::collections::BTreeMap<String, f64> {
+    components.into_iter().map(|(name, part)| (name.to_owned(), part)).collect()
+}

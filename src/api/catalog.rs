@@ -1,0 +1,210 @@
+//! `CatalogService`.
+//!
+//! Reads and deletions first wait a moment for the engine to have applied what is
+//! durable, so that whoever upserts finds the item.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tonic::Request;
+use tonic::Response;
+use tonic::Status;
+use tonic::Streaming;
+
+use super::convert;
+use super::convert::Listing;
+use super::intake::Intake;
+use super::namespace;
+use super::producer::Producer;
+use super::producer::RECORDS_PER_SUBMISSION;
+use super::producer::check_same_namespace;
+use super::producer::ready_message;
+use super::status;
+use crate::domain::Record;
+use crate::domain::Violation;
+use crate::domain::limits;
+use crate::engine::View;
+use crate::proto;
+use crate::proto::catalog_service_server::CatalogService;
+use crate::service;
+use crate::service::Namespace;
+use crate::service::Service;
+
+/// Longest wait for the engine; then the answer is of the view there is.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Handlers of `CatalogService`.
+#[derive(Debug, Clone)]
+pub struct CatalogApi {
+    service: Service,
+}
+
+impl CatalogApi {
+    pub fn new(service: Service) -> Self {
+        Self { service }
+    }
+
+    fn check(
+        intake: &mut Intake,
+        items: Vec<proto::Item>,
+        dimension: usize,
+        records: &mut Vec<Record>,
+    ) -> Result<(), Status> {
+        if items.len() > limits::STREAM_MESSAGE_ITEMS {
+            return Err(status::invalid(vec![Violation::new(
+                "items",
+                format!("must hold at most {} entries", limits::STREAM_MESSAGE_ITEMS),
+            )]));
+        }
+        for item in items {
+            let item_id = item.item_id.clone();
+            let checked = convert::item(item, dimension);
+            records.extend(intake.take(|| item_id, checked.map(Record::ItemUpserted)));
+        }
+        intake.check_patience()
+    }
+
+    async fn take_in(
+        &self,
+        stream: &mut Streaming<proto::UpsertItemsRequest>,
+        first: proto::UpsertItemsRequest,
+        intake: &mut Intake,
+        producer: &mut Producer,
+        namespace: &Namespace,
+    ) -> Result<(), Status> {
+        let dimension = namespace.view().settings().embedding_dimension as usize;
+        let mut next = Some(first);
+        while let Some(message) = next {
+            let mut records = Vec::new();
+            Self::check(intake, message.items, dimension, &mut records)?;
+            while records.len() < RECORDS_PER_SUBMISSION {
+                let Some(message) = ready_message(stream).await.transpose()? else {
+                    break;
+                };
+                check_same_namespace(namespace, &message.namespace)?;
+                Self::check(intake, message.items, dimension, &mut records)?;
+            }
+            producer.submit(records).await?;
+            next = tokio::select! {
+                biased;
+                () = self.service.draining.cancelled() => {
+                    return Err(status::status(service::Error::ShuttingDown));
+                }
+                message = stream.message() => message?,
+            };
+            if let Some(message) = &next {
+                check_same_namespace(namespace, &message.namespace)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The view with everything durable, or the newest after some patience.
+async fn current_view(namespace: &Namespace) -> Arc<View> {
+    let end = namespace.tail.end();
+    namespace.view_at(end, PATIENCE).await.unwrap_or_else(|_behind| namespace.view())
+}
+
+#[tonic::async_trait]
+impl CatalogService for CatalogApi {
+    async fn upsert_items(
+        &self,
+        request: Request<Streaming<proto::UpsertItemsRequest>>,
+    ) -> Result<Response<proto::UpsertItemsResponse>, Status> {
+        let mut stream = request.into_inner();
+        let Some(first) = stream.message().await? else {
+            return Ok(Response::new(Default::default()));
+        };
+        let namespace = namespace(&self.service, &first.namespace).await?;
+        // The embedding dimension is a setting, hence known once the log is applied.
+        current_view(&namespace).await;
+        let mut intake = Intake::default();
+        let mut producer = Producer::new(self.service.writer.clone(), namespace.clone());
+        let read = self.take_in(&mut stream, first, &mut intake, &mut producer, &namespace).await;
+        let settled = producer.settle().await;
+        let mut counts = producer.counts;
+        (counts.received, counts.rejected) = (intake.received, intake.rejected);
+        read.and(settled).map_err(|status| counts.attach(status))?;
+        Ok(Response::new(proto::UpsertItemsResponse {
+            received: counts.received,
+            accepted: counts.accepted,
+            rejected: counts.rejected,
+            rejections: intake.drain_rejections(),
+            last_sequence: counts.last_sequence,
+        }))
+    }
+
+    async fn get_item(
+        &self,
+        request: Request<proto::GetItemRequest>,
+    ) -> Result<Response<proto::GetItemResponse>, Status> {
+        let message = request.into_inner();
+        let item_id = convert::item_id(&message.item_id).map_err(status::invalid)?;
+        let namespace = namespace(&self.service, &message.namespace).await?;
+        let view = current_view(&namespace).await;
+        let entry = view
+            .catalogue_item(item_id.as_str())
+            .ok_or_else(|| status::status(service::Error::NoItem(item_id.to_string())))?;
+        Ok(Response::new(proto::GetItemResponse {
+            item: entry.item.as_deref().map(convert::item_message),
+            updated_at: Some(convert::timestamp_message(entry.updated_at)),
+        }))
+    }
+
+    async fn list_items(
+        &self,
+        request: Request<proto::ListItemsRequest>,
+    ) -> Result<Response<proto::ListItemsResponse>, Status> {
+        let message = request.into_inner();
+        let size = convert::page_size(message.page_size).map_err(status::invalid)?;
+        let after = convert::page_token(Listing::Items, &message.page_token);
+        let after = after.map_err(status::invalid)?;
+        let namespace = namespace(&self.service, &message.namespace).await?;
+        let view = current_view(&namespace).await;
+        // The token is the id of the last item of the page before.
+        let start = match &after {
+            None => 0,
+            Some(last) => 1 + view.item_index(last).ok_or_else(|| {
+                status::invalid(vec![Violation::new("page_token", "must come from ListItems")])
+            })?,
+        };
+        let mut found = (start..view.items_len() as u32)
+            .filter_map(|index| view.entry(index).item.as_ref());
+        let items: Vec<_> = found.by_ref().take(size).collect();
+        let last = items.last().map(|item| item.item_id.as_str());
+        let next_page_token = match (found.next(), last) {
+            (Some(_more), Some(last)) => convert::next_page_token(Listing::Items, last),
+            _ => String::new(),
+        };
+        Ok(Response::new(proto::ListItemsResponse {
+            items: items.into_iter().map(|item| convert::item_message(item)).collect(),
+            next_page_token,
+            total_size: view.counts().catalogue,
+        }))
+    }
+
+    async fn delete_items(
+        &self,
+        request: Request<proto::DeleteItemsRequest>,
+    ) -> Result<Response<proto::DeleteItemsResponse>, Status> {
+        let message = request.into_inner();
+        let ids = convert::deleted_item_ids(message.item_ids).map_err(status::invalid)?;
+        let namespace = namespace(&self.service, &message.namespace).await?;
+        let view = current_view(&namespace).await;
+        let (known, unknown): (Vec<_>, Vec<_>) =
+            ids.into_iter().partition(|id| view.catalogue_item(id.as_str()).is_some());
+        let deleted = known.len() as u64;
+        let records: Vec<Record> = known.into_iter().map(Record::ItemDeleted).collect();
+        let mut last_sequence = view.watermark();
+        if !records.is_empty() {
+            let appended = self.service.writer.append(&namespace.tail, records).await;
+            last_sequence = appended.map_err(status::status)?.log_end;
+        }
+        Ok(Response::new(proto::DeleteItemsResponse {
+            deleted,
+            unknown_item_ids: unknown.iter().map(ToString::to_string).collect(),
+            last_sequence,
+        }))
+    }
+}

@@ -1,0 +1,34 @@
+//! Protobuf messages to domain values and back: all validation of requests.
+//!
+//! - A conversion that succeeds yields a value within [`crate::domain::limits`].
+//! - A conversion that fails names every wrong field of the message, by its path in
+//!   the request, or in the element of a stream (`context.topics[2]`). Of a long
+//!   repeated field it names the first few entries only: an answer must not grow
+//!   with the mistakes of its request.
+//! - No message makes a conversion panic, and none is echoed but for a shortened
+//!   attribute name.
+//!
+//! Cost: linear in the message; texts and embeddings are moved, not copied.
+
+mod attributes;
+mod interaction;
+mod item;
+mod keys;
+mod rejection;
+mod request;
+mod scalars;
+mod settings;
+#[cfg(test)]
+mod tests;
+
+pub use attributes::{attributes, attributes_message};
+pub use interaction::{interaction, interaction_type_message};
+pub use item::{item, item_message};
+pub use keys::{
+    Listing, deleted_item_ids, item_id, namespace, namespace_again, next_page_token, page_size,
+    page_token, user_id,
+};
+pub use rejection::rejection;
+pub use request::{Candidates, Personalize, personalize, results};
+pub use scalars::timestamp_message;
+pub use settings::{settings, settings_message, strategy_message};

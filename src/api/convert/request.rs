@@ -1,0 +1,431 @@
+//! The parts of a Personalize request, each on its own and all together.
+//!
+//! Paths start at the request (`context.timestamp`, `diversity.max_results`).
+
+use std::collections::HashSet;
+
+use super::attributes::attributes;
+use super::item::item;
+use super::keys::length;
+use super::keys::user_id;
+use super::scalars::decimal;
+use super::scalars::each;
+use super::scalars::each_message;
+use super::scalars::label;
+use super::scalars::merge;
+use super::scalars::optional_label;
+use super::scalars::share;
+use super::scalars::timestamp;
+use super::scalars::timestamp_near;
+use super::settings::strategy;
+use crate::domain::Item;
+use crate::domain::ItemId;
+use crate::domain::Settings;
+use crate::domain::Timestamp;
+use crate::domain::UserId;
+use crate::domain::Violation;
+use crate::domain::Violations;
+use crate::domain::limits;
+use crate::engine::Choice;
+use crate::engine::Filter;
+use crate::proto;
+
+/// The furthest time zones from UTC are 12 hours behind and 14 ahead.
+const UTC_OFFSET_MINUTES_MAX: u32 = 14 * 60;
+
+/// A Personalize request without its namespace, which decides the settings it is
+/// read with.
+#[derive(Debug, Clone)]
+pub struct Personalize {
+    pub user_id: UserId,
+    pub candidates: Candidates,
+    pub context: RequestContext,
+    pub choice: Choice,
+    pub filter: Filter,
+    pub explain: bool,
+    /// 0: no wait.
+    pub min_watermark: u64,
+}
+
+/// Whom to rank for, when and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestContext {
+    pub device_type: Option<Box<str>>,
+    /// The time for which to recommend.
+    pub now: Timestamp,
+    pub utc_offset_minutes: i32,
+}
+
+/// What to rank, no item twice. Both empty: what the catalogue has.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Candidates {
+    /// Described in the request.
+    pub items: Vec<Item>,
+    /// In the catalogue, or unknown.
+    pub ids: Vec<ItemId>,
+}
+
+/// # Errors
+/// Every field that breaks the contract, but for the namespace.
+pub fn personalize(
+    message: proto::PersonalizeRequest,
+    settings: &Settings,
+    now: Timestamp,
+) -> Result<Personalize, Vec<Violation>> {
+    let mut violations = Violations::default();
+    let dimension = settings.embedding_dimension as usize;
+    let user_id = merge(&mut violations, user_id(&message.user_id));
+    let candidates = candidates(message.candidates, message.candidate_ids, dimension);
+    let candidates = merge(&mut violations, candidates);
+    let context = merge(&mut violations, request_context(message.context, now));
+    let choice = merge(&mut violations, choice(message.diversity, message.strategy, settings));
+    let filter = merge(&mut violations, filter(message.filters, settings));
+    let (Some(user_id), Some(candidates), Some(context), Some(choice), Some(filter)) =
+        (user_id, candidates, context, choice, filter)
+    else {
+        return Err(violations.into_vec());
+    };
+    let (explain, min_watermark) = (message.explain, message.min_watermark);
+    Ok(Personalize { user_id, candidates, context, choice, filter, explain, min_watermark })
+}
+
+/// Of candidates with one id the first stays, described ones before ids: an item must
+/// not take two places of an answer.
+///
+/// # Errors
+/// Every violation of `candidates` and `candidate_ids`.
+fn candidates(
+    items: Vec<proto::Item>,
+    ids: Vec<String>,
+    embedding_dimension: usize,
+) -> Result<Candidates, Vec<Violation>> {
+    let found = items.len() + ids.len();
+    if found > limits::CANDIDATES {
+        let field = if items.is_empty() { "candidate_ids" } else { "candidates" };
+        let reason =
+            format!("must be at most {} candidates in all, are {found}", limits::CANDIDATES);
+        return Err(vec![Violation::new(field, reason)]);
+    }
+    let mut violations = Violations::default();
+    let items = each_message("candidates", items, |message| item(message, embedding_dimension));
+    let items = merge(&mut violations, items).unwrap_or_default();
+    let ids = merge(&mut violations, each("candidate_ids", ids, ItemId::parse)).unwrap_or_default();
+    violations.finish(Candidates { items, ids }.without_repetition())
+}
+
+impl Candidates {
+    fn without_repetition(mut self) -> Self {
+        let mut seen = HashSet::with_capacity(self.items.len() + self.ids.len());
+        let new_items: Vec<bool> =
+            self.items.iter().map(|item| seen.insert(item.item_id.as_str())).collect();
+        let new_ids: Vec<bool> = self.ids.iter().map(|id| seen.insert(id.as_str())).collect();
+        keep(&mut self.items, &new_items);
+        keep(&mut self.ids, &new_ids);
+        self
+    }
+}
+
+fn keep<T>(values: &mut Vec<T>, kept: &[bool]) {
+    let mut kept = kept.iter();
+    values.retain(|_| kept.next() == Some(&true));
+}
+
+/// Location and attributes are checked although nothing reads them yet, so that
+/// callers who send them are not refused once something does.
+///
+/// # Errors
+/// Every field that breaks the contract, under `context`.
+fn request_context(
+    message: Option<proto::RequestContext>,
+    now: Timestamp,
+) -> Result<RequestContext, Vec<Violation>> {
+    let message = message.unwrap_or_default();
+    let mut violations = Violations::default();
+    let device_type = optional_label(message.device_type);
+    let device_type = violations.take("context.device_type", device_type).flatten();
+    let time = message.timestamp.map_or(Ok(now), |time| timestamp_near(time, now));
+    let time = violations.take("context.timestamp", time).unwrap_or(now);
+    let utc_offset_minutes = message.utc_offset_minutes.unwrap_or_default();
+    if utc_offset_minutes.unsigned_abs() > UTC_OFFSET_MINUTES_MAX {
+        let most = UTC_OFFSET_MINUTES_MAX;
+        let reason = format!("must lie in -{most}..={most}, is {utc_offset_minutes}");
+        violations.add("context.utc_offset_minutes", reason);
+    }
+    violations.take("context.location", optional_label(message.location));
+    violations.absorb("context", attributes(message.attributes));
+    violations.finish(RequestContext { device_type, now: time, utc_offset_minutes })
+}
+
+/// # Errors
+/// Every violation of `diversity` and `strategy`.
+fn choice(
+    diversity: Option<proto::DiversityParams>,
+    strategy_code: Option<i32>,
+    settings: &Settings,
+) -> Result<Choice, Vec<Violation>> {
+    let diversity = diversity.unwrap_or_default();
+    let mut violations = Violations::default();
+    let mut share_of = |field: &str, set: Option<f32>, default: f32| {
+        violations.take(field, share(set.unwrap_or(default))).unwrap_or_default()
+    };
+    let topic_threshold = share_of(
+        "diversity.topic_diversity_threshold",
+        diversity.topic_diversity_threshold,
+        settings.topic_diversity_threshold,
+    );
+    let source_threshold =
+        share_of("diversity.source_diversity_threshold", diversity.source_diversity_threshold, 0.0);
+    let diversity_weight = share_of(
+        "diversity.diversity_weight",
+        diversity.diversity_weight,
+        settings.diversity_weight,
+    );
+    let places = length(diversity.max_results, limits::RESULTS_DEFAULT, limits::RESULTS);
+    let places = violations.take("diversity.max_results", places).unwrap_or_default();
+    let chosen = strategy_code.map(strategy).transpose();
+    let strategy = violations.take("strategy", chosen).flatten().flatten();
+    let varied = if diversity.enable_diversity.unwrap_or(true) { 1.0 } else { 0.0 };
+    violations.finish(Choice {
+        strategy: strategy.unwrap_or(settings.strategy),
+        epsilon: decimal(settings.epsilon),
+        diversity_weight: varied * diversity_weight,
+        topic_threshold: varied * topic_threshold,
+        source_threshold: varied * source_threshold,
+        places,
+    })
+}
+
+/// The length of an answer of SimilarItems; 0 means the default.
+///
+/// # Errors
+/// A violation of `max_results`.
+pub fn results(max_results: u32) -> Result<usize, Vec<Violation>> {
+    length(max_results, limits::RESULTS_DEFAULT, limits::RESULTS)
+        .map_err(|reason| vec![Violation::new("max_results", reason)])
+}
+
+/// # Errors
+/// Every violation of `filters`.
+fn filter(message: Option<proto::Filters>, settings: &Settings) -> Result<Filter, Vec<Violation>> {
+    let message = message.unwrap_or_default();
+    let found = message.topics.len() + message.sources.len() + message.exclude_item_ids.len();
+    if found > limits::FILTER_VALUES {
+        let most = limits::FILTER_VALUES;
+        let reason =
+            format!("must hold at most {most} topics, sources and ids in all, hold {found}");
+        return Err(vec![Violation::new("filters", reason)]);
+    }
+    let mut violations = Violations::default();
+    let topics = merge(&mut violations, each("filters.topics", message.topics, label));
+    let sources = merge(&mut violations, each("filters.sources", message.sources, label));
+    let attributes = violations.absorb("filters", attributes(message.attributes));
+    let exclude = each("filters.exclude_item_ids", message.exclude_item_ids, left_out);
+    let exclude = merge(&mut violations, exclude);
+    let published_after = message.published_after.map(timestamp).transpose();
+    let published_after = violations.take("filters.published_after", published_after);
+    violations.finish(Filter {
+        topics: sorted(topics),
+        sources: sorted(sources),
+        attributes: attributes.unwrap_or_default(),
+        published_after: published_after.flatten(),
+        exclude: sorted(exclude),
+        include_seen: message.include_seen.unwrap_or(settings.recommend_seen),
+    })
+}
+
+fn left_out(id: String) -> Result<Box<str>, String> {
+    ItemId::parse(id).map(|id| id.as_str().into())
+}
+
+/// In rising order, each once.
+fn sorted(values: Option<Vec<Box<str>>>) -> Vec<Box<str>> {
+    let mut values = values.unwrap_or_default();
+    values.sort_unstable();
+    values.dedup();
+    values
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Strategy;
+
+    const NOW: Timestamp = Timestamp::from_seconds(1_700_000_000);
+
+    fn fields<T: std::fmt::Debug>(checked: Result<T, Vec<Violation>>) -> Vec<String> {
+        checked.unwrap_err().into_iter().map(|violation| violation.field).collect()
+    }
+
+    fn diversity(params: proto::DiversityParams) -> Result<Choice, Vec<Violation>> {
+        choice(Some(params), None, &Settings::default())
+    }
+
+    #[test]
+    fn a_request_that_names_a_user_only_takes_the_settings_and_the_clock() {
+        let message = proto::PersonalizeRequest { user_id: "u".to_owned(), ..Default::default() };
+        let settings = Settings {
+            strategy: Strategy::Greedy,
+            epsilon: 0.1,
+            diversity_weight: 0.7,
+            topic_diversity_threshold: 0.3,
+            recommend_seen: true,
+            ..Settings::default()
+        };
+        let read = personalize(message, &settings, NOW).unwrap();
+        assert_eq!(read.candidates, Candidates::default());
+        assert_eq!(read.context.now, NOW);
+        assert_eq!(read.context.utc_offset_minutes, 0);
+        let expected = Choice {
+            strategy: Strategy::Greedy,
+            epsilon: 0.1,
+            diversity_weight: 0.7,
+            topic_threshold: 0.3,
+            source_threshold: 0.0,
+            places: limits::RESULTS_DEFAULT,
+        };
+        assert_eq!(read.choice, expected);
+        assert!(read.filter.include_seen && read.filter.exclude.is_empty());
+    }
+
+    #[test]
+    fn what_is_wrong_in_any_part_of_a_request_is_named_at_once() {
+        let message = proto::PersonalizeRequest {
+            candidates: vec![proto::Item { source: "\n".to_owned(), ..Default::default() }],
+            candidate_ids: vec!["i".to_owned(), String::new()],
+            context: Some(proto::RequestContext {
+                device_type: "\t".to_owned(),
+                timestamp: Some(prost_types::Timestamp { seconds: i64::MAX, nanos: 0 }),
+                utc_offset_minutes: Some(i32::MIN),
+                location: "x".repeat(257),
+                attributes: Some(prost_types::Struct {
+                    fields: [(String::new(), prost_types::Value::default())].into(),
+                }),
+            }),
+            diversity: Some(proto::DiversityParams {
+                enable_diversity: Some(false),
+                topic_diversity_threshold: Some(1.5),
+                source_diversity_threshold: Some(-0.5),
+                diversity_weight: Some(f32::NAN),
+                max_results: 501,
+            }),
+            filters: Some(proto::Filters {
+                topics: vec![String::new()],
+                sources: vec!["x".repeat(257)],
+                exclude_item_ids: vec!["\0".to_owned()],
+                published_after: Some(prost_types::Timestamp { seconds: -1, nanos: 0 }),
+                ..Default::default()
+            }),
+            strategy: Some(7),
+            ..Default::default()
+        };
+        let expected = [
+            "user_id",
+            "candidates[0].item_id",
+            "candidates[0].source",
+            "candidate_ids[1]",
+            "context.device_type",
+            "context.timestamp",
+            "context.utc_offset_minutes",
+            "context.location",
+            r#"context.attributes[""]"#,
+            "diversity.topic_diversity_threshold",
+            "diversity.source_diversity_threshold",
+            "diversity.diversity_weight",
+            "diversity.max_results",
+            "strategy",
+            "filters.topics[0]",
+            "filters.sources[0]",
+            "filters.exclude_item_ids[0]",
+            "filters.published_after",
+        ];
+        assert_eq!(fields(personalize(message, &Settings::default(), NOW)), expected);
+    }
+
+    #[test]
+    fn the_offset_from_utc_spans_fourteen_hours_either_way() {
+        for (offset, accepted) in [(840, true), (-840, true), (841, false), (-841, false)] {
+            let context =
+                proto::RequestContext { utc_offset_minutes: Some(offset), ..Default::default() };
+            assert_eq!(request_context(Some(context), NOW).is_ok(), accepted, "{offset}");
+        }
+    }
+
+    #[test]
+    fn diversity_switched_off_leaves_the_length_only() {
+        let read = diversity(proto::DiversityParams {
+            enable_diversity: Some(false),
+            topic_diversity_threshold: Some(0.9),
+            max_results: 7,
+            ..Default::default()
+        });
+        let read = read.unwrap();
+        assert_eq!(
+            (read.diversity_weight, read.topic_threshold, read.source_threshold),
+            (0.0, 0.0, 0.0)
+        );
+        assert_eq!(read.places, 7);
+    }
+
+    #[test]
+    fn a_strategy_of_the_request_goes_before_the_setting_and_unspecified_does_not() {
+        let chosen = |code| choice(None, Some(code), &Settings::default()).unwrap().strategy;
+        assert_eq!(chosen(1), Strategy::Greedy);
+        assert_eq!(chosen(0), Settings::default().strategy);
+    }
+
+    #[test]
+    fn a_thousand_candidates_in_all_are_accepted_and_one_more_is_refused() {
+        let item = |n: usize| proto::Item { item_id: format!("c{n}"), ..Default::default() };
+        let split = |items: usize, ids: usize| {
+            let ids = (0..ids).map(|n| n.to_string()).collect();
+            candidates((0..items).map(item).collect(), ids, 3)
+        };
+        assert!(split(400, 600).is_ok());
+        assert_eq!(fields(split(400, 601)), ["candidates"]);
+        assert_eq!(fields(split(0, 1_001)), ["candidate_ids"]);
+    }
+
+    #[test]
+    fn an_item_is_a_candidate_once() {
+        let titled = |id: &str, title: &str| proto::Item {
+            item_id: id.to_owned(),
+            title: title.to_owned(),
+            ..Default::default()
+        };
+        let items = vec![titled("a", "first"), titled("a", "second"), titled("b", "")];
+        let ids = ["c", "b", "c", "d"].map(str::to_owned).to_vec();
+        let read = candidates(items, ids, 3).unwrap();
+        let titles: Vec<_> = read.items.iter().map(|item| item.title.as_str()).collect();
+        let ids: Vec<_> = read.ids.iter().map(ItemId::as_str).collect();
+        assert_eq!((titles, ids), (vec!["first", ""], vec!["c", "d"]));
+    }
+
+    #[test]
+    fn ids_left_out_are_sorted_by_their_bytes() {
+        let filters = proto::Filters {
+            exclude_item_ids: ["b", "ä", "a", "b"].map(str::to_owned).to_vec(),
+            include_seen: Some(true),
+            ..Default::default()
+        };
+        let read = filter(Some(filters), &Settings::default()).unwrap();
+        assert_eq!(read.exclude, ["a".into(), "b".into(), "ä".into()]);
+        assert!(read.include_seen);
+    }
+
+    #[test]
+    fn filters_are_bounded_in_all() {
+        let filters = proto::Filters {
+            topics: vec!["t".to_owned(); limits::FILTER_VALUES],
+            sources: vec!["s".to_owned()],
+            ..Default::default()
+        };
+        assert_eq!(fields(filter(Some(filters), &Settings::default())), ["filters"]);
+    }
+
+    #[test]
+    fn the_length_of_a_list_of_similar_items_has_a_default_and_a_bound() {
+        assert_eq!(results(0), Ok(limits::RESULTS_DEFAULT));
+        assert_eq!(results(500), Ok(500));
+        assert_eq!(fields(results(501)), ["max_results"]);
+    }
+}

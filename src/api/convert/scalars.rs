@@ -1,0 +1,237 @@
+//! Texts, numbers, times and lists of them.
+//!
+//! Checks return the reason alone; who knows the field's path adds it.
+
+use crate::domain::Timestamp;
+use crate::domain::Violation;
+use crate::domain::Violations;
+use crate::domain::check_text;
+use crate::domain::limits;
+
+/// Wrong entries of one repeated field that are described: with more, the list as a
+/// whole was made wrongly.
+const ENTRIES_DESCRIBED: usize = 16;
+/// 9999-12-31T23:59:59Z, the last second that Protobuf and RFC 3339 can express.
+const LAST_SECOND: i64 = 253_402_300_799;
+const NANOS_PER_MILLI: i32 = 1_000_000;
+
+pub fn timestamp_message(time: Timestamp) -> prost_types::Timestamp {
+    let millis = time.as_millis();
+    let nanos = millis.rem_euclid(1_000) as i32 * NANOS_PER_MILLI;
+    prost_types::Timestamp { seconds: millis.div_euclid(1_000), nanos }
+}
+
+/// A time from 1970 to 9999, cut to milliseconds.
+pub(super) fn timestamp(message: prost_types::Timestamp) -> Result<Timestamp, String> {
+    if !(0..1_000_000_000).contains(&message.nanos) {
+        return Err("must have 0 to 999,999,999 nanos".to_owned());
+    }
+    if message.seconds < 0 {
+        return Err("must not be before 1970-01-01T00:00:00Z".to_owned());
+    }
+    if message.seconds > LAST_SECOND {
+        return Err("must not be after 9999-12-31T23:59:59Z".to_owned());
+    }
+    let millis = i64::from(message.nanos / NANOS_PER_MILLI);
+    Ok(Timestamp::from_seconds(message.seconds).plus_millis(millis))
+}
+
+/// A time that may lie ahead of `now` by what clocks and time zones explain, no more.
+pub(super) fn timestamp_near(
+    message: prost_types::Timestamp,
+    now: Timestamp,
+) -> Result<Timestamp, String> {
+    let time = timestamp(message)?;
+    if time > now.plus_millis(limits::FUTURE_MS) {
+        let hours = limits::FUTURE_MS / Timestamp::HOUR_MS;
+        return Err(format!("must be at most {hours} hours after the server's clock"));
+    }
+    Ok(time)
+}
+
+/// A share or probability, widened by [`decimal`].
+pub(super) fn share(value: f32) -> Result<f64, String> {
+    if (0.0..=1.0).contains(&value) {
+        Ok(decimal(value))
+    } else {
+        Err(format!("must lie in 0..=1, is {value:?}"))
+    }
+}
+
+/// The shortest decimal number that reads as `value`: 0.3 stays 0.3, where a plain
+/// cast would give 0.30000001 and allow a topic one place less of ten.
+pub(super) fn decimal(value: f32) -> f64 {
+    value.to_string().parse().unwrap_or(f64::from(value))
+}
+
+/// A text people wrote: bounded, any characters but NUL.
+pub(super) fn prose(text: String, bytes_max: usize) -> Result<String, String> {
+    if text.len() > bytes_max {
+        return Err(format!("must be at most {bytes_max} bytes long, is {}", text.len()));
+    }
+    if text.contains('\0') {
+        return Err("must not contain the character NUL".to_owned());
+    }
+    Ok(text)
+}
+
+/// A topic, source, device type or location; empty is a violation.
+pub(super) fn label(text: String) -> Result<Box<str>, String> {
+    check_text(&text, limits::LABEL_BYTES)?;
+    Ok(text.into_boxed_str())
+}
+
+/// The same where empty means that there is none.
+pub(super) fn optional_label(text: String) -> Result<Option<Box<str>>, String> {
+    if text.is_empty() { Ok(None) } else { label(text).map(Some) }
+}
+
+/// Topics of an item or an interaction: bounded in number, each once, in the order
+/// of their first mention.
+pub(super) fn topics(texts: Vec<String>) -> Result<Vec<Box<str>>, Vec<Violation>> {
+    if texts.len() > limits::TOPICS {
+        let reason = format!("must hold at most {}, holds {}", limits::TOPICS, texts.len());
+        return Err(vec![Violation::new("topics", reason)]);
+    }
+    let mut topics: Vec<Box<str>> = Vec::with_capacity(texts.len());
+    for topic in each("topics", texts, label)? {
+        if !topics.contains(&topic) {
+            topics.push(topic);
+        }
+    }
+    Ok(topics)
+}
+
+/// Converts every entry of a repeated field, or names the first wrong ones.
+pub(super) fn each<S, T>(
+    field: &str,
+    entries: Vec<S>,
+    convert: impl Fn(S) -> Result<T, String>,
+) -> Result<Vec<T>, Vec<Violation>> {
+    each_message(field, entries, |entry| {
+        convert(entry).map_err(|reason| vec![Violation::new("", reason)])
+    })
+}
+
+/// The same for entries that have fields of their own.
+pub(super) fn each_message<S, T>(
+    field: &str,
+    entries: Vec<S>,
+    convert: impl Fn(S) -> Result<T, Vec<Violation>>,
+) -> Result<Vec<T>, Vec<Violation>> {
+    let mut wrong = Vec::new();
+    let mut wrong_entries = 0;
+    let mut converted = Vec::with_capacity(entries.len());
+    for (index, entry) in entries.into_iter().enumerate() {
+        match convert(entry) {
+            Ok(value) => converted.push(value),
+            Err(violations) => {
+                let path = format!("{field}[{index}]");
+                wrong.extend(violations.into_iter().map(|violation| under(&path, violation)));
+                wrong_entries += 1;
+            }
+        }
+        if wrong_entries == ENTRIES_DESCRIBED {
+            break;
+        }
+    }
+    if wrong.is_empty() { Ok(converted) } else { Err(wrong) }
+}
+
+/// The violation as the enclosing message sees it; without a field of its own it is
+/// that of the whole entry.
+fn under(path: &str, violation: Violation) -> Violation {
+    if violation.field.is_empty() {
+        Violation::new(path, violation.reason)
+    } else {
+        violation.within(path)
+    }
+}
+
+/// Adds the violations of a part whose paths start where those of the whole do.
+pub(super) fn merge<T>(
+    violations: &mut Violations,
+    checked: Result<T, Vec<Violation>>,
+) -> Option<T> {
+    match checked {
+        Ok(value) => Some(value),
+        Err(inner) => {
+            for violation in inner {
+                violations.add(violation.field, violation.reason);
+            }
+            None
+        }
+    }
+}
+
+/// Names the first numbers of an embedding that are not finite.
+pub(super) fn check_finite(field: &str, numbers: &[f32], violations: &mut Violations) {
+    let wrong = numbers.iter().enumerate().filter(|(_, number)| !number.is_finite());
+    for (index, _) in wrong.take(ENTRIES_DESCRIBED) {
+        violations.add(format!("{field}[{index}]"), "must be finite");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64, nanos: i32) -> prost_types::Timestamp {
+        prost_types::Timestamp { seconds, nanos }
+    }
+
+    #[test]
+    fn times_are_cut_to_milliseconds_and_come_back() {
+        let time = timestamp(at(1_700_000_000, 123_999_999)).unwrap();
+        assert_eq!(time, Timestamp::from_millis(1_700_000_000_123));
+        assert_eq!(timestamp_message(time), at(1_700_000_000, 123_000_000));
+        assert_eq!(timestamp_message(Timestamp::from_millis(-1)), at(-1, 999_000_000));
+    }
+
+    #[test]
+    fn times_outside_the_calendar_or_with_bad_nanos_are_refused() {
+        for bad in [
+            at(-1, 0),
+            at(-1, 999_999_999),
+            at(i64::MIN, 0),
+            at(i64::MAX, 999_999_999),
+            at(LAST_SECOND + 1, 0),
+            at(0, -1),
+            at(0, 1_000_000_000),
+        ] {
+            assert!(timestamp(bad).is_err(), "{bad:?}");
+        }
+        assert!(timestamp(at(LAST_SECOND, 999_999_999)).is_ok());
+        assert_eq!(timestamp(at(0, 0)), Ok(Timestamp::from_millis(0)));
+    }
+
+    #[test]
+    fn a_time_a_day_ahead_of_the_clock_is_accepted_and_a_millisecond_more_is_refused() {
+        let now = Timestamp::from_seconds(1_700_000_000);
+        let latest = now.plus_millis(limits::FUTURE_MS);
+        assert_eq!(timestamp_near(timestamp_message(latest), now), Ok(latest));
+        assert!(timestamp_near(timestamp_message(latest.plus_millis(1)), now).is_err());
+    }
+
+    #[test]
+    fn a_share_of_single_precision_means_the_decimal_number_that_was_written() {
+        assert_eq!(share(0.3), Ok(0.3));
+        assert_eq!(share(1.0), Ok(1.0));
+        for bad in [-0.1, 1.000_001, f32::NAN, f32::INFINITY] {
+            assert!(share(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_long_list_of_wrong_entries_is_described_by_its_first() {
+        let violations = each("ids", vec![String::new(); 5_000], label).unwrap_err();
+        assert_eq!(violations.len(), ENTRIES_DESCRIBED);
+        assert_eq!(violations[15].field, "ids[15]");
+    }
+
+    #[test]
+    fn repeated_topics_are_dropped() {
+        let texts = ["b", "a", "b"].map(str::to_owned).to_vec();
+        assert_eq!(topics(texts).unwrap(), ["b".into(), "a".into()]);
+    }
+}

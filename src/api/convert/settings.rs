@@ -1,0 +1,184 @@
+//! Settings of a namespace, and the names of strategies.
+
+use super::interaction::RATING_MAX;
+use super::scalars::decimal;
+use crate::domain::Settings;
+use crate::domain::SettingsRange;
+use crate::domain::Strategy;
+use crate::domain::Violation;
+use crate::domain::Violations;
+use crate::proto;
+
+const FIELD: &str = "settings";
+
+/// `base` with what the message sets; `None` when it sets nothing. Fields have the
+/// names of [`Settings`], so the violations of its check are those of the message.
+///
+/// # Errors
+/// Every setting out of range, under `settings`.
+pub fn settings(
+    message: Option<proto::NamespaceSettings>,
+    base: &Settings,
+) -> Result<Option<Settings>, Vec<Violation>> {
+    let message = message.unwrap_or_default();
+    let mut violations = Violations::default();
+    let chosen = message.strategy.map(strategy).transpose();
+    let chosen = violations.take("settings.strategy", chosen).flatten().flatten();
+    let rating_threshold = message.rating_threshold.map(rating_threshold).transpose();
+    let rating_threshold = violations.take("settings.rating_threshold", rating_threshold).flatten();
+    let settings = overlaid(&message, base);
+    let settings = Settings {
+        strategy: chosen.unwrap_or(base.strategy),
+        rating_threshold: rating_threshold.unwrap_or(base.rating_threshold),
+        ..settings
+    };
+    let settings = violations.absorb(FIELD, settings.check());
+    // UNSPECIFIED is as unset; any other strategy is something.
+    let message = proto::NamespaceSettings { strategy: chosen.map(strategy_code), ..message };
+    let set = message != proto::NamespaceSettings::default();
+    violations.finish(settings.filter(|_| set))
+}
+
+/// All but the strategy and the rating threshold, which are checked on the way.
+fn overlaid(message: &proto::NamespaceSettings, base: &Settings) -> Settings {
+    let number = |set: Option<f64>, base| set.map_or(base, |set| set as f32);
+    Settings {
+        collaborative_factors: message.collaborative_factors.unwrap_or(base.collaborative_factors),
+        collaborative_regularization: number(
+            message.collaborative_regularization,
+            base.collaborative_regularization,
+        ),
+        unobserved_weight: number(message.unobserved_weight, base.unobserved_weight),
+        popularity_half_life_hours: number(
+            message.popularity_half_life_hours,
+            base.popularity_half_life_hours,
+        ),
+        trend_half_life_hours: number(message.trend_half_life_hours, base.trend_half_life_hours),
+        profile_half_life_hours: number(
+            message.profile_half_life_hours,
+            base.profile_half_life_hours,
+        ),
+        epsilon: message.epsilon.unwrap_or(base.epsilon),
+        recommend_seen: message.recommend_seen.unwrap_or(base.recommend_seen),
+        tfidf_max_features: message.tfidf_max_features.unwrap_or(base.tfidf_max_features),
+        embedding_dimension: message.embedding_dimension.unwrap_or(base.embedding_dimension),
+        ..base.clone()
+    }
+}
+
+/// Narrower than [`SettingsRange::RATING_THRESHOLD`]: ratings of the contract end at 5.
+fn rating_threshold(threshold: f64) -> Result<f32, String> {
+    let range = SettingsRange { max: RATING_MAX, ..SettingsRange::RATING_THRESHOLD };
+    range.check(threshold).map(|threshold| threshold as f32)
+}
+
+/// All that a namespace can set, with nothing left unset.
+pub fn settings_message(settings: &Settings) -> proto::NamespaceSettings {
+    let number = |value| Some(decimal(value));
+    proto::NamespaceSettings {
+        collaborative_factors: Some(settings.collaborative_factors),
+        collaborative_regularization: number(settings.collaborative_regularization),
+        unobserved_weight: number(settings.unobserved_weight),
+        popularity_half_life_hours: number(settings.popularity_half_life_hours),
+        trend_half_life_hours: number(settings.trend_half_life_hours),
+        profile_half_life_hours: number(settings.profile_half_life_hours),
+        rating_threshold: number(settings.rating_threshold),
+        strategy: Some(strategy_code(settings.strategy)),
+        epsilon: Some(settings.epsilon),
+        recommend_seen: Some(settings.recommend_seen),
+        tfidf_max_features: Some(settings.tfidf_max_features),
+        embedding_dimension: Some(settings.embedding_dimension),
+    }
+}
+
+/// `None` for UNSPECIFIED.
+pub(super) fn strategy(code: i32) -> Result<Option<Strategy>, String> {
+    match proto::Strategy::try_from(code) {
+        Err(_) => Err(format!("must be a known strategy, is {code}")),
+        Ok(proto::Strategy::Unspecified) => Ok(None),
+        Ok(proto::Strategy::Greedy) => Ok(Some(Strategy::Greedy)),
+        Ok(proto::Strategy::EpsilonGreedy) => Ok(Some(Strategy::EpsilonGreedy)),
+    }
+}
+
+pub fn strategy_message(strategy: Strategy) -> proto::Strategy {
+    match strategy {
+        Strategy::Greedy => proto::Strategy::Greedy,
+        Strategy::EpsilonGreedy => proto::Strategy::EpsilonGreedy,
+    }
+}
+
+fn strategy_code(strategy: Strategy) -> i32 {
+    strategy_message(strategy).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Message = proto::NamespaceSettings;
+
+    fn convert(message: Message) -> Result<Option<Settings>, Vec<Violation>> {
+        settings(Some(message), &Settings::default())
+    }
+
+    #[test]
+    fn a_message_that_sets_nothing_gives_no_settings() {
+        assert_eq!(settings(None, &Settings::default()), Ok(None));
+        assert_eq!(convert(Message::default()), Ok(None));
+        assert_eq!(convert(Message { strategy: Some(0), ..Message::default() }), Ok(None));
+    }
+
+    #[test]
+    fn what_is_unset_stays_as_in_the_base() {
+        let base = Settings { collaborative_factors: 32, seed: 9, ..Settings::default() };
+        let message = Message { epsilon: Some(0.5), strategy: Some(1), ..Message::default() };
+        let expected = Settings { epsilon: 0.5, strategy: Strategy::Greedy, ..base.clone() };
+        assert_eq!(settings(Some(message), &base), Ok(Some(expected)));
+    }
+
+    #[test]
+    fn settings_come_back_as_they_were_in_the_decimal_numbers_people_write() {
+        let written = Settings { collaborative_regularization: 0.01, ..Settings::default() };
+        let message = settings_message(&written);
+        assert_eq!(message.collaborative_regularization, Some(0.01));
+        assert_eq!(convert(message), Ok(Some(written)));
+    }
+
+    #[test]
+    fn every_setting_out_of_range_is_named() {
+        let wrong = Message {
+            collaborative_factors: Some(7),
+            collaborative_regularization: Some(0.0),
+            unobserved_weight: Some(f64::NAN),
+            popularity_half_life_hours: Some(-1.0),
+            trend_half_life_hours: Some(f64::INFINITY),
+            profile_half_life_hours: Some(1e300),
+            rating_threshold: Some(5.1),
+            strategy: Some(3),
+            epsilon: Some(1.1),
+            recommend_seen: None,
+            tfidf_max_features: Some(0),
+            embedding_dimension: Some(0),
+        };
+        let mut fields: Vec<_> =
+            convert(wrong).unwrap_err().into_iter().map(|violation| violation.field).collect();
+        fields.sort_unstable();
+        assert_eq!(
+            fields,
+            [
+                "settings.collaborative_factors",
+                "settings.collaborative_regularization",
+                "settings.embedding_dimension",
+                "settings.epsilon",
+                "settings.popularity_half_life_hours",
+                "settings.profile_half_life_hours",
+                "settings.rating_threshold",
+                "settings.strategy",
+                "settings.tfidf_max_features",
+                "settings.trend_half_life_hours",
+                "settings.unobserved_weight",
+            ]
+        );
+    }
+}

@@ -1,0 +1,169 @@
+//! `ModelService`.
+
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use tokio_stream::Stream;
+use tokio_stream::StreamExt;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Request;
+use tonic::Response;
+use tonic::Status;
+
+use super::convert;
+use super::namespace;
+use super::status;
+use crate::engine::ENGINE_REVISION;
+use crate::engine::FEATURES;
+use crate::engine::View;
+use crate::engine::prior_mean;
+use crate::proto;
+use crate::proto::model_service_server::ModelService;
+use crate::service;
+use crate::service::Namespace;
+use crate::service::RetrainProgress;
+use crate::service::RetrainStage;
+use crate::service::Service;
+
+/// Handlers of `ModelService`.
+#[derive(Debug, Clone)]
+pub struct ModelApi {
+    service: Service,
+}
+
+impl ModelApi {
+    pub fn new(service: Service) -> Self {
+        Self { service }
+    }
+}
+
+#[tonic::async_trait]
+impl ModelService for ModelApi {
+    async fn get_model_status(
+        &self,
+        request: Request<proto::GetModelStatusRequest>,
+    ) -> Result<Response<proto::GetModelStatusResponse>, Status> {
+        let namespace = namespace(&self.service, &request.into_inner().namespace).await?;
+        let log_end = namespace.tail.end();
+        let view = namespace.view();
+        let worker = view.clone();
+        let digest = tokio::task::spawn_blocking(move || worker.digest()).await;
+        let digest = digest.map_err(|_panicked| status::status(service::Error::ShuttingDown))?;
+        let counts = view.counts();
+        Ok(Response::new(proto::GetModelStatusResponse {
+            namespace: namespace.name().to_string(),
+            model_version: view.model_version(),
+            watermark: view.watermark(),
+            log_end,
+            lag: log_end.saturating_sub(view.watermark()),
+            state_digest: hex(&digest),
+            engine_revision: ENGINE_REVISION,
+            users: view.users_len() as u64,
+            items: counts.catalogue,
+            interactions: counts.interactions,
+            decisions: counts.decisions,
+            trained_at_watermark: view.model().map_or(0, |model| model.trained_at),
+            trained_at: view.model().map(|model| convert::timestamp_message(model.published_at)),
+            training: namespace.is_training(),
+        }))
+    }
+
+    type RetrainStream = Pin<Box<dyn Stream<Item = Result<proto::RetrainResponse, Status>> + Send>>;
+
+    async fn retrain(
+        &self,
+        request: Request<proto::RetrainRequest>,
+    ) -> Result<Response<Self::RetrainStream>, Status> {
+        let namespace = namespace(&self.service, &request.into_inner().namespace).await?;
+        let progress = self.service.retrain(&namespace).map_err(status::status)?;
+        let messages = ReceiverStream::new(progress).map(move |report| match report {
+            Ok(report) => Ok(progress_message(&namespace, &report)),
+            Err(error) => Err(status::status(error)),
+        });
+        Ok(Response::new(Box::pin(messages)))
+    }
+
+    async fn get_model_metrics(
+        &self,
+        request: Request<proto::GetModelMetricsRequest>,
+    ) -> Result<Response<proto::GetModelMetricsResponse>, Status> {
+        let namespace = namespace(&self.service, &request.into_inner().namespace).await?;
+        Ok(Response::new(metrics_message(&namespace.view())))
+    }
+}
+
+fn metrics_message(view: &View) -> proto::GetModelMetricsResponse {
+    let figures = view.prequential().figures();
+    proto::GetModelMetricsResponse {
+        prequential: Some(proto::PrequentialMetrics {
+            window: figures.tests,
+            hit_rate_at_10: figures.hit_rate_at_10,
+            mean_reciprocal_rank: figures.mean_reciprocal_rank,
+            popularity_hit_rate_at_10: figures.popularity_hit_rate_at_10,
+        }),
+        training: training_figures(view),
+        feature_weights: feature_weights(view),
+        impressions: view.posterior().impressions,
+        rewards: view.posterior().rewards,
+    }
+}
+
+fn training_figures(view: &View) -> BTreeMap<String, f64> {
+    view.model().map(|model| model.figures.clone()).unwrap_or_default()
+}
+
+/// The ranker's weights; those of the hybrid stand beside, with a prefix.
+fn feature_weights(view: &View) -> Vec<proto::FeatureWeight> {
+    let posterior = view.posterior_mean();
+    let names = ["base", "hybrid"].into_iter().chain(FEATURES);
+    let ranker = names.zip(prior_mean()).enumerate().map(|(place, (name, prior_mean))| {
+        proto::FeatureWeight {
+            name: name.to_owned(),
+            prior_mean,
+            posterior_mean: posterior.mean[place],
+            posterior_standard_deviation: posterior.standard_deviation[place],
+        }
+    });
+    let hybrid = view.hybrid();
+    let hybrid = FEATURES.iter().enumerate().map(|(place, name)| proto::FeatureWeight {
+        name: format!("hybrid/{name}"),
+        prior_mean: hybrid.prior_weights()[place],
+        posterior_mean: hybrid.weights()[place],
+        posterior_standard_deviation: hybrid.standard_deviations()[place],
+    });
+    ranker.chain(hybrid).collect()
+}
+
+fn progress_message(namespace: &Arc<Namespace>, report: &RetrainProgress) -> proto::RetrainResponse {
+    let stage = match report.stage {
+        RetrainStage::Loading => proto::RetrainStage::Loading,
+        RetrainStage::Training => proto::RetrainStage::Training,
+        RetrainStage::Publishing => proto::RetrainStage::Publishing,
+        RetrainStage::Done => proto::RetrainStage::Done,
+    };
+    let done = report.stage == RetrainStage::Done;
+    let progress = match report.stage {
+        RetrainStage::Loading => 0.0,
+        RetrainStage::Training => 0.95 * report.epoch as f64 / report.epochs.max(1) as f64,
+        RetrainStage::Publishing => 0.95,
+        RetrainStage::Done => 1.0,
+    };
+    proto::RetrainResponse {
+        stage: stage.into(),
+        epoch: report.epoch as u32,
+        epochs: report.epochs as u32,
+        loss: report.loss,
+        progress,
+        model_version: report.model_version,
+        metrics: if done { training_figures(&namespace.view()) } else { BTreeMap::new() },
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("writing to a string does not fail");
+        text
+    })
+}

@@ -1,0 +1,258 @@
+//! `PersonalizationService`.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use tokio_stream::Stream;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Request;
+use tonic::Response;
+use tonic::Status;
+use tonic::Streaming;
+use uuid::Uuid;
+
+use super::answers;
+use super::convert;
+use super::deadline;
+use super::intake::Intake;
+use super::namespace;
+use super::producer::Producer;
+use super::producer::RECORDS_PER_SUBMISSION;
+use super::producer::check_same_namespace;
+use super::producer::ready_message;
+use super::status;
+use crate::domain::DecisionId;
+use crate::domain::EventId;
+use crate::domain::Record;
+use crate::domain::Violation;
+use crate::domain::limits;
+use crate::engine;
+use crate::proto;
+use crate::proto::personalization_service_server::PersonalizationService;
+use crate::service;
+use crate::service::Candidates;
+use crate::service::Namespace;
+use crate::service::PersonalizeCall;
+use crate::service::Service;
+
+mod stream;
+
+/// Handlers of `PersonalizationService`.
+#[derive(Debug, Clone)]
+pub struct PersonalizationApi {
+    service: Service,
+}
+
+/// A time-ordered id for an event or a decision that came without one.
+fn new_id(now: crate::domain::Timestamp) -> String {
+    let millis = u64::try_from(now.as_millis()).unwrap_or(0);
+    let seconds = millis / 1_000;
+    let nanos = (millis % 1_000) as u32 * 1_000_000;
+    Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, seconds, nanos)).to_string()
+}
+
+/// A checked request as a call of the use case.
+fn call(request: convert::Personalize, decision_id: String) -> PersonalizeCall {
+    let convert::Candidates { items, ids } = request.candidates;
+    let candidates = if items.is_empty() && ids.is_empty() {
+        Candidates::Catalogue
+    } else {
+        Candidates::Given { items: items.into_iter().map(Arc::new).collect(), ids }
+    };
+    PersonalizeCall {
+        user_id: request.user_id,
+        decision_id: DecisionId::parse(decision_id).expect("a UUID is an id"),
+        candidates,
+        filter: request.filter,
+        choice: request.choice,
+        now: request.context.now,
+        utc_offset_minutes: request.context.utc_offset_minutes,
+        device_type: request.context.device_type,
+        explain: request.explain,
+    }
+}
+
+impl PersonalizationApi {
+    pub fn new(service: Service) -> Self {
+        Self { service }
+    }
+
+    /// Checks the interactions of one message; the good ones become records.
+    fn check(
+        &self,
+        intake: &mut Intake,
+        interactions: Vec<proto::Interaction>,
+        records: &mut Vec<Record>,
+    ) -> Result<(), Status> {
+        if interactions.len() > limits::STREAM_MESSAGE_ITEMS {
+            return Err(status::invalid(vec![Violation::new(
+                "interactions",
+                format!("must hold at most {} entries", limits::STREAM_MESSAGE_ITEMS),
+            )]));
+        }
+        let now = self.service.clock.now();
+        let new_event_id = || EventId::parse(new_id(now)).expect("a UUID is an id");
+        for interaction in interactions {
+            let event_id = interaction.event_id.clone();
+            let checked = convert::interaction(interaction, now, new_event_id);
+            records.extend(intake.take(|| event_id, checked.map(Record::Interaction)));
+        }
+        intake.check_patience()
+    }
+
+    fn count(&self, counts: &super::intake::Counts) {
+        let metrics = &self.service.metrics;
+        metrics.count_interactions("accepted", counts.accepted);
+        metrics.count_interactions("duplicate", counts.duplicates);
+        metrics.count_interactions("rejected", counts.rejected);
+    }
+
+    /// Reads the stream to its end, submitting as it goes.
+    async fn take_in(
+        &self,
+        stream: &mut Streaming<proto::RecordInteractionsRequest>,
+        first: proto::RecordInteractionsRequest,
+        intake: &mut Intake,
+        producer: &mut Producer,
+        namespace: &Namespace,
+    ) -> Result<(), Status> {
+        let mut next = Some(first);
+        while let Some(message) = next {
+            let mut records = Vec::new();
+            self.check(intake, message.interactions, &mut records)?;
+            while records.len() < RECORDS_PER_SUBMISSION {
+                let Some(message) = ready_message(stream).await.transpose()? else {
+                    break;
+                };
+                check_same_namespace(namespace, &message.namespace)?;
+                self.check(intake, message.interactions, &mut records)?;
+            }
+            producer.submit(records).await?;
+            next = tokio::select! {
+                biased;
+                () = self.service.draining.cancelled() => {
+                    return Err(status::status(service::Error::ShuttingDown));
+                }
+                message = stream.message() => message?,
+            };
+            if let Some(message) = &next {
+                check_same_namespace(namespace, &message.namespace)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[tonic::async_trait]
+impl PersonalizationService for PersonalizationApi {
+    async fn personalize(
+        &self,
+        request: Request<proto::PersonalizeRequest>,
+    ) -> Result<Response<proto::PersonalizeResponse>, Status> {
+        let patience = deadline::patience(request.metadata());
+        let message = request.into_inner();
+        let namespace = namespace(&self.service, &message.namespace).await?;
+        let wanted = message.min_watermark;
+        let view = namespace.view_at(wanted, patience).await.map_err(status::status)?;
+        let now = self.service.clock.now();
+        let request = convert::personalize(message, view.settings(), now);
+        let call = call(request.map_err(status::invalid)?, new_id(now));
+        let (decision_id, strategy) = (call.decision_id.to_string(), call.choice.strategy);
+        let answer = self.service.personalize(&namespace, view, call).await;
+        let answer = answer.map_err(status::status)?;
+        Ok(Response::new(answers::personalize(answer, decision_id, strategy)))
+    }
+
+    async fn record_interactions(
+        &self,
+        request: Request<Streaming<proto::RecordInteractionsRequest>>,
+    ) -> Result<Response<proto::RecordInteractionsResponse>, Status> {
+        let mut stream = request.into_inner();
+        let Some(first) = stream.message().await? else {
+            return Ok(Response::new(Default::default()));
+        };
+        let namespace = namespace(&self.service, &first.namespace).await?;
+        let mut intake = Intake::default();
+        let mut producer = Producer::new(self.service.writer.clone(), namespace.clone());
+        let read = self.take_in(&mut stream, first, &mut intake, &mut producer, &namespace).await;
+        // Whatever ended the stream, what was read is made durable before the answer.
+        let settled = producer.settle().await;
+        let mut counts = producer.counts;
+        (counts.received, counts.rejected) = (intake.received, intake.rejected);
+        self.count(&counts);
+        read.and(settled).map_err(|status| counts.attach(status))?;
+        Ok(Response::new(proto::RecordInteractionsResponse {
+            received: counts.received,
+            accepted: counts.accepted,
+            duplicates: counts.duplicates,
+            rejected: counts.rejected,
+            rejections: intake.drain_rejections(),
+            last_sequence: counts.last_sequence,
+        }))
+    }
+
+    type StreamInteractionsStream =
+        Pin<Box<dyn Stream<Item = Result<proto::StreamInteractionsResponse, Status>> + Send>>;
+
+    async fn stream_interactions(
+        &self,
+        request: Request<Streaming<proto::StreamInteractionsRequest>>,
+    ) -> Result<Response<Self::StreamInteractionsStream>, Status> {
+        let acks = stream::serve(self.clone(), request.into_inner());
+        Ok(Response::new(Box::pin(ReceiverStream::new(acks))))
+    }
+
+    async fn get_profile(
+        &self,
+        request: Request<proto::GetProfileRequest>,
+    ) -> Result<Response<proto::GetProfileResponse>, Status> {
+        let patience = deadline::patience(request.metadata());
+        let message = request.into_inner();
+        let user_id = convert::user_id(&message.user_id).map_err(status::invalid)?;
+        let namespace = namespace(&self.service, &message.namespace).await?;
+        let wanted = message.min_watermark;
+        let view = namespace.view_at(wanted, patience).await.map_err(status::status)?;
+        let profile = service::profile(&view, user_id.as_str()).map_err(status::status)?;
+        Ok(Response::new(proto::GetProfileResponse {
+            profile: Some(answers::profile(user_id.to_string(), profile)),
+            watermark: view.watermark(),
+        }))
+    }
+
+    async fn similar_items(
+        &self,
+        request: Request<proto::SimilarItemsRequest>,
+    ) -> Result<Response<proto::SimilarItemsResponse>, Status> {
+        let message = request.into_inner();
+        let item_id = convert::item_id(&message.item_id).map_err(status::invalid)?;
+        let results = convert::results(message.max_results).map_err(status::invalid)?;
+        let namespace = namespace(&self.service, &message.namespace).await?;
+        let view = namespace.view();
+        let unknown = || status::status(service::Error::NoItem(item_id.to_string()));
+        let index = view.item_index(item_id.as_str()).ok_or_else(unknown)?;
+        let worker = view.clone();
+        let similar = move || engine::similar_items(&worker, index, results);
+        let similar = tokio::task::spawn_blocking(similar).await;
+        let similar =
+            similar.map_err(|_panicked| status::status(service::Error::ShuttingDown))?;
+        let items = similar.into_iter().map(|item| answers::similar_item(&view, item));
+        Ok(Response::new(proto::SimilarItemsResponse { items: items.collect() }))
+    }
+
+    async fn set_user_attributes(
+        &self,
+        request: Request<proto::SetUserAttributesRequest>,
+    ) -> Result<Response<proto::SetUserAttributesResponse>, Status> {
+        let message = request.into_inner();
+        let user_id = convert::user_id(&message.user_id).map_err(status::invalid)?;
+        let attributes = convert::attributes(message.attributes).map_err(status::invalid)?;
+        let namespace = namespace(&self.service, &message.namespace).await?;
+        let records = vec![Record::UserAttributesSet { user_id, attributes }];
+        let appended = self.service.writer.append(&namespace.tail, records).await;
+        let appended = appended.map_err(status::status)?;
+        Ok(Response::new(proto::SetUserAttributesResponse { sequence: appended.log_end }))
+    }
+}
+
+/// A namespace as an `Arc`, for the stream task.
+type Shared = Arc<Namespace>;

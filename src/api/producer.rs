@@ -1,0 +1,97 @@
+//! One client stream of records: messages that are ready travel together to the log
+//! writer, a bounded number of submissions at a time.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use tokio_stream::Stream;
+use tonic::Status;
+
+use super::intake::Counts;
+use super::convert;
+use super::status;
+use crate::domain::Record;
+use crate::service::LogWriter;
+use crate::service::Namespace;
+use crate::service::Pending;
+
+/// Records of one submission, unless a single message holds more.
+pub const RECORDS_PER_SUBMISSION: usize = 1_024;
+/// Submissions of one stream on their way to the disk.
+const SUBMISSIONS_IN_FLIGHT: usize = 8;
+
+/// The next message if it is there already.
+pub async fn ready_message<S, T>(stream: &mut S) -> Option<Result<T, Status>>
+where
+    S: Stream<Item = Result<T, Status>> + Unpin,
+{
+    poll_fn(|context| {
+        Poll::Ready(match Pin::new(&mut *stream).poll_next(context) {
+            Poll::Ready(message) => message,
+            Poll::Pending => None,
+        })
+    })
+    .await
+}
+
+/// Submissions of a stream that answers once, at its end.
+#[derive(Debug)]
+pub struct Producer {
+    writer: LogWriter,
+    namespace: Arc<Namespace>,
+    in_flight: VecDeque<Pending>,
+    pub counts: Counts,
+}
+
+impl Producer {
+    pub fn new(writer: LogWriter, namespace: Arc<Namespace>) -> Self {
+        Self { writer, namespace, in_flight: VecDeque::new(), counts: Counts::default() }
+    }
+
+    /// Hands records over; waits for the oldest submission when there are many.
+    ///
+    /// # Errors
+    /// What became of an earlier submission.
+    pub async fn submit(&mut self, records: Vec<Record>) -> Result<(), Status> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        while self.in_flight.len() >= SUBMISSIONS_IN_FLIGHT {
+            self.settle_oldest().await?;
+        }
+        let submitted = self.writer.submit(&self.namespace.tail, records).await;
+        self.in_flight.push_back(submitted.map_err(status::status)?);
+        Ok(())
+    }
+
+    /// Waits until all that was submitted is durable.
+    ///
+    /// # Errors
+    /// The first failure; what came before it is counted.
+    pub async fn settle(&mut self) -> Result<(), Status> {
+        while !self.in_flight.is_empty() {
+            self.settle_oldest().await?;
+        }
+        Ok(())
+    }
+
+    async fn settle_oldest(&mut self) -> Result<(), Status> {
+        if let Some(oldest) = self.in_flight.pop_front() {
+            let appended = oldest.outcome().await.map_err(status::status)?;
+            self.counts.settle(&appended);
+        }
+        Ok(())
+    }
+}
+
+/// The namespace of a client stream is that of its first message.
+///
+/// # Errors
+/// When a later message names another.
+pub fn check_same_namespace(namespace: &Namespace, named: &str) -> Result<(), Status> {
+    convert::namespace_again(named, namespace.name()).map_err(status::invalid)
+}
+

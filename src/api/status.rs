@@ -1,0 +1,302 @@
+//! The one table from errors to gRPC statuses.
+//!
+//! | code | what the caller does | what the operator does |
+//! | --- | --- | --- |
+//! | `INVALID_ARGUMENT` | mends the fields of `BadRequest`; sending again is useless | nothing |
+//! | `NOT_FOUND` | checks the namespace, user or item that `ErrorInfo` names | nothing |
+//! | `ALREADY_EXISTS` | uses the namespace that exists, or another name | nothing |
+//! | `FAILED_PRECONDITION` | changes the state first: records more to train on, names another namespace | nothing |
+//! | `ABORTED` | waits for the training that runs, then calls again if still wanted | nothing |
+//! | `CANCELLED` | calls again if the training is still wanted | nothing |
+//! | `DEADLINE_EXCEEDED` | calls again with a later deadline or without `min_watermark` | looks at the lag when it is frequent |
+//! | `RESOURCE_EXHAUSTED` | sends again after the delay of `RetryInfo`, then ever later | adds capacity or raises the limit |
+//! | `UNAVAILABLE` | sends again after the delay of `RetryInfo`, with the same event ids | looks at the disk and the log when it lasts |
+//! | `DATA_LOSS` | gives up | stops the server, runs `verify`, restores a backup |
+//! | `INTERNAL` | gives up | reads the error in the log; after a downgrade, starts the newer binary again |
+//!
+//! - Each status but `INVALID_ARGUMENT` has an `ErrorInfo` whose reason does not
+//!   change when the wording does.
+//! - Details of storage go to the log, never to the caller: they hold paths.
+//! - A status fits into the 8 KiB of headers that all gRPC clients accept.
+
+use std::time::Duration;
+
+use tonic::Code;
+use tonic::Status;
+use tonic_types::ErrorDetails;
+use tonic_types::StatusExt;
+
+use crate::domain::Violation;
+use crate::engine::TrainingError;
+use crate::service::Error;
+use crate::storage;
+
+/// Domain of all `ErrorInfo` details.
+const DOMAIN: &str = "personalization";
+/// Queues drain in well under a second unless more work keeps coming.
+const OVERLOAD_DELAY: Duration = Duration::from_secs(1);
+/// Another replica answers at once; a restart takes some seconds.
+const SHUTDOWN_DELAY: Duration = Duration::from_secs(2);
+/// A full disk or a locked file does not heal in milliseconds.
+const STORAGE_DELAY: Duration = Duration::from_secs(5);
+/// Bytes of all violations of one status. Java clients accept 8 KiB of headers, and
+/// the details travel there in base64.
+const VIOLATION_BYTES_MAX: usize = 3_000;
+/// Bytes of one path, one reason or one message; ours are far shorter.
+const PHRASE_BYTES_MAX: usize = 400;
+
+/// The status a caller sees. Damage and outages of the store are logged here, since
+/// this is where their details end.
+pub fn status(error: Error) -> Status {
+    let message = error.to_string();
+    match error {
+        Error::Invalid(violations) => invalid(violations),
+        Error::NoNamespace(namespace)
+        | Error::Storage(storage::Error::NoNamespace { namespace }) => {
+            let metadata = [("namespace", namespace.to_string())];
+            explained(Code::NotFound, &message, "NAMESPACE_NOT_FOUND", metadata)
+        }
+        Error::NamespaceExists(namespace)
+        | Error::Storage(storage::Error::NamespaceExists { namespace }) => {
+            let metadata = [("namespace", namespace.to_string())];
+            explained(Code::AlreadyExists, &message, "NAMESPACE_EXISTS", metadata)
+        }
+        Error::NamespaceKept(namespace) => {
+            let metadata = [("namespace", namespace.to_string())];
+            explained(Code::FailedPrecondition, &message, "NAMESPACE_KEPT", metadata)
+        }
+        Error::NoUser(user_id) => {
+            explained(Code::NotFound, &message, "USER_NOT_FOUND", [("user_id", user_id)])
+        }
+        Error::NoItem(item_id) => {
+            explained(Code::NotFound, &message, "ITEM_NOT_FOUND", [("item_id", item_id)])
+        }
+        Error::WatermarkNotReached { wanted, watermark } => {
+            let metadata = [("wanted", wanted.to_string()), ("watermark", watermark.to_string())];
+            explained(Code::DeadlineExceeded, &message, "WATERMARK_NOT_REACHED", metadata)
+        }
+        Error::TrainingRuns => explained(Code::Aborted, &message, "TRAINING_RUNS", []),
+        Error::Training(TrainingError::TooLittleData { found }) => {
+            let metadata = [("positive_interactions", found.to_string())];
+            explained(Code::FailedPrecondition, &message, "TOO_LITTLE_DATA", metadata)
+        }
+        Error::Training(TrainingError::Cancelled) => {
+            explained(Code::Cancelled, &message, "TRAINING_CANCELLED", [])
+        }
+        Error::Training(TrainingError::Diverged) => {
+            tracing::error!("a training diverged: regularization may be too weak");
+            explained(Code::Internal, &message, "TRAINING_DIVERGED", [])
+        }
+        Error::Overloaded(_) => {
+            retried(Code::ResourceExhausted, &message, "OVERLOADED", OVERLOAD_DELAY)
+        }
+        Error::ShuttingDown => {
+            retried(Code::Unavailable, &message, "SHUTTING_DOWN", SHUTDOWN_DELAY)
+        }
+        Error::Storage(storage::Error::Unavailable { reason }) => {
+            tracing::warn!(reason, "the store is unavailable");
+            let message = "the store is unavailable";
+            retried(Code::Unavailable, message, "STORE_UNAVAILABLE", STORAGE_DELAY)
+        }
+        Error::Storage(storage::Error::Corrupt { what, reason }) => {
+            tracing::error!(what, reason, "stored data are corrupt");
+            explained(Code::DataLoss, "stored data are corrupt", "STORED_DATA_CORRUPT", [])
+        }
+        Error::Storage(storage::Error::TooNew { what, found, known }) => {
+            tracing::error!(what, found, known, "stored data are of a newer version");
+            let message = "stored data are of a newer version";
+            explained(Code::Internal, message, "STORED_DATA_TOO_NEW", [])
+        }
+    }
+}
+
+/// The status of a request with wrong fields: the first ones, and how many in all.
+pub fn invalid(violations: Vec<Violation>) -> Status {
+    let message = match violations.as_slice() {
+        [] => "the request is invalid".to_owned(),
+        [only] => only.to_string(),
+        [first, rest @ ..] => format!("{} (and {} more)", cut(&first.to_string()), rest.len()),
+    };
+    let mut details = ErrorDetails::new();
+    let mut bytes = 0;
+    for violation in &violations {
+        let (field, reason) = (cut(&violation.field), cut(&violation.reason));
+        bytes += field.len() + reason.len();
+        if bytes > VIOLATION_BYTES_MAX {
+            break;
+        }
+        details.add_bad_request_violation(field, reason);
+    }
+    Status::with_error_details(Code::InvalidArgument, cut(&message), details)
+}
+
+/// Adds counts to the `ErrorInfo` of a status that ends a stream, so that its caller
+/// knows how far it came.
+#[must_use]
+pub fn with_counts(status: Status, counts: &[(&str, u64)]) -> Status {
+    let mut details = status.get_error_details();
+    let info = details.error_info().cloned();
+    let (reason, domain, mut metadata) = match info {
+        Some(info) => (info.reason, info.domain, info.metadata),
+        None => ("STREAM_ENDED".to_owned(), DOMAIN.to_owned(), Default::default()),
+    };
+    metadata.extend(counts.iter().map(|(name, count)| ((*name).to_owned(), count.to_string())));
+    details.set_error_info(reason, domain, metadata);
+    let (code, message) = (status.code(), status.message().to_owned());
+    let headers = status.metadata().clone();
+    Status::with_error_details_and_metadata(code, message, details, headers)
+}
+
+fn explained<const N: usize>(
+    code: Code,
+    message: &str,
+    reason: &str,
+    metadata: [(&str, String); N],
+) -> Status {
+    Status::with_error_details(code, cut(message), info(reason, metadata))
+}
+
+fn retried(code: Code, message: &str, reason: &str, delay: Duration) -> Status {
+    let mut details = info(reason, []);
+    details.set_retry_info(Some(delay));
+    Status::with_error_details(code, cut(message), details)
+}
+
+fn info<const N: usize>(reason: &str, metadata: [(&str, String); N]) -> ErrorDetails {
+    let metadata = metadata.map(|(name, value)| (name.to_owned(), cut(&value).to_owned()));
+    ErrorDetails::with_error_info(reason, DOMAIN, metadata)
+}
+
+fn cut(phrase: &str) -> &str {
+    &phrase[..phrase.floor_char_boundary(PHRASE_BYTES_MAX)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::NamespaceName;
+
+    fn shop() -> NamespaceName {
+        NamespaceName::parse("shop").unwrap()
+    }
+
+    /// Every error with its code, its reason, and whether a retry is advised.
+    fn table() -> Vec<(Error, Code, &'static str, bool)> {
+        let stored = Error::Storage;
+        let (what, reason) = ("/data/x.db".to_owned(), "secret".to_owned());
+        let unavailable = storage::Error::Unavailable { reason: reason.clone() };
+        let corrupt = storage::Error::Corrupt { what, reason };
+        let too_new = storage::Error::TooNew { what: "secret", found: 2, known: 1 };
+        let behind = Error::WatermarkNotReached { wanted: 9, watermark: 4 };
+        let few = TrainingError::TooLittleData { found: 3 };
+        let missing = storage::Error::NoNamespace { namespace: shop() };
+        let exists = storage::Error::NamespaceExists { namespace: shop() };
+        vec![
+            (Error::NoNamespace(shop()), Code::NotFound, "NAMESPACE_NOT_FOUND", false),
+            (stored(missing), Code::NotFound, "NAMESPACE_NOT_FOUND", false),
+            (Error::NamespaceExists(shop()), Code::AlreadyExists, "NAMESPACE_EXISTS", false),
+            (stored(exists), Code::AlreadyExists, "NAMESPACE_EXISTS", false),
+            (Error::NamespaceKept(shop()), Code::FailedPrecondition, "NAMESPACE_KEPT", false),
+            (Error::NoUser("u".to_owned()), Code::NotFound, "USER_NOT_FOUND", false),
+            (Error::NoItem("i".to_owned()), Code::NotFound, "ITEM_NOT_FOUND", false),
+            (behind, Code::DeadlineExceeded, "WATERMARK_NOT_REACHED", false),
+            (Error::TrainingRuns, Code::Aborted, "TRAINING_RUNS", false),
+            (Error::Training(few), Code::FailedPrecondition, "TOO_LITTLE_DATA", false),
+            (
+                Error::Training(TrainingError::Cancelled),
+                Code::Cancelled,
+                "TRAINING_CANCELLED",
+                false,
+            ),
+            (Error::Training(TrainingError::Diverged), Code::Internal, "TRAINING_DIVERGED", false),
+            (Error::Overloaded("the queue"), Code::ResourceExhausted, "OVERLOADED", true),
+            (Error::ShuttingDown, Code::Unavailable, "SHUTTING_DOWN", true),
+            (stored(unavailable), Code::Unavailable, "STORE_UNAVAILABLE", true),
+            (stored(corrupt), Code::DataLoss, "STORED_DATA_CORRUPT", false),
+            (stored(too_new), Code::Internal, "STORED_DATA_TOO_NEW", false),
+        ]
+    }
+
+    #[test]
+    fn every_error_has_its_code_its_reason_and_its_advice() {
+        for (error, code, reason, retry) in table() {
+            let status = status(error);
+            let details = status.get_error_details();
+            let info = details.error_info().unwrap();
+            assert_eq!((status.code(), info.reason.as_str()), (code, reason));
+            assert_eq!(info.domain, DOMAIN);
+            assert_eq!(details.retry_info().is_some(), retry, "{reason}");
+        }
+    }
+
+    #[test]
+    fn details_of_the_store_stay_inside() {
+        for (error, ..) in table() {
+            let shown = format!("{:?}", status(error).get_error_details());
+            assert!(!shown.contains("secret") && !shown.contains("/data"), "{shown}");
+        }
+        for (error, ..) in table() {
+            let message = status(error).message().to_owned();
+            assert!(!message.contains("secret") && !message.contains("/data"), "{message}");
+        }
+    }
+
+    #[test]
+    fn what_was_not_found_is_in_the_metadata() {
+        let details = status(Error::NoUser("ünï".to_owned())).get_error_details();
+        assert_eq!(details.error_info().unwrap().metadata["user_id"], "ünï");
+    }
+
+    #[test]
+    fn wrong_fields_are_a_bad_request() {
+        let violations = vec![Violation::new("user_id", "must not be empty")];
+        let status = status(Error::Invalid(violations));
+        assert_eq!(status.code(), Code::InvalidArgument);
+        assert_eq!(status.message(), "user_id must not be empty");
+        let details = status.get_error_details();
+        let wrong = &details.bad_request().unwrap().field_violations[0];
+        assert_eq!((&*wrong.field, &*wrong.description), ("user_id", "must not be empty"));
+    }
+
+    #[test]
+    fn no_number_or_length_of_violations_breaks_the_bounds_of_headers() {
+        let many = (0..100_000).map(|n| Violation::new(format!("topics[{n}]"), "must be set"));
+        let long = Violation::new("é".repeat(100_000), "é".repeat(100_000));
+        for violations in [Vec::new(), many.collect(), vec![long.clone()], vec![long; 9]] {
+            let count = violations.len();
+            let status = invalid(violations);
+            let base64_bytes = status.details().len().div_ceil(3) * 4;
+            let escaped_bytes = status.message().len() * 3;
+            assert!(base64_bytes + escaped_bytes < 7_500, "{base64_bytes} {escaped_bytes}");
+            let described = status.get_error_details();
+            assert_eq!(described.bad_request().is_some(), count > 0);
+        }
+    }
+
+    #[test]
+    fn counts_join_the_details_a_status_has() {
+        let counts = [("received", 5), ("accepted", 3)];
+        let ended = with_counts(status(Error::ShuttingDown), &counts);
+        let details = ended.get_error_details();
+        let info = details.error_info().unwrap();
+        assert_eq!(ended.code(), Code::Unavailable);
+        assert!(details.retry_info().is_some());
+        assert_eq!(info.reason, "SHUTTING_DOWN");
+        assert_eq!((&*info.metadata["received"], &*info.metadata["accepted"]), ("5", "3"));
+    }
+
+    #[test]
+    fn counts_are_told_for_any_status_that_ends_a_stream() {
+        let wrong = invalid(vec![Violation::new("namespace", "must stay the same")]);
+        for status in [wrong, Status::cancelled("gone")] {
+            let code = status.code();
+            let had_fields = status.get_error_details().bad_request().is_some();
+            let ended = with_counts(status, &[("rejected", u64::MAX)]);
+            let details = ended.get_error_details();
+            let info = details.error_info().unwrap();
+            assert_eq!((ended.code(), info.reason.as_str()), (code, "STREAM_ENDED"));
+            assert_eq!(info.metadata["rejected"], u64::MAX.to_string());
+            assert_eq!(details.bad_request().is_some(), had_fields);
+        }
+    }
+}

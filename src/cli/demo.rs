@@ -1,0 +1,133 @@
+//! `serve --demo`: loads the bundled MovieLens data through the service's own calls,
+//! trains a model, and prints what to try next.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::path::PathBuf;
+
+use indicatif::ProgressBar;
+use indicatif::ProgressStyle;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Channel;
+use tonic::transport::Endpoint;
+
+use super::Failure;
+use super::import;
+use crate::proto;
+use crate::proto::model_service_client::ModelServiceClient;
+use crate::proto::personalization_service_client::PersonalizationServiceClient;
+
+const BUNDLED: &str = "examples/movielens";
+/// A user of the data with a clear taste, for the calls to try.
+const USER: &str = "599";
+const FILMS_SHOWN: u32 = 5;
+
+/// Loads the data unless they are loaded, and prints calls to try.
+///
+/// # Errors
+/// When the data are missing or the service refuses them.
+pub async fn run(
+    server: SocketAddr,
+    data: Option<&Path>,
+    stop: &CancellationToken,
+) -> Result<(), Failure> {
+    let channel = Endpoint::from_shared(format!("http://{server}"))?.connect().await?;
+    let mut models = ModelServiceClient::new(channel.clone());
+    let status = models.get_model_status(proto::GetModelStatusRequest::default()).await?;
+    let status = status.into_inner();
+    if status.interactions == 0 || status.items == 0 {
+        let data = find(data)?;
+        eprintln!("Loading the MovieLens demo data from {}", data.display());
+        let options = import::Options::default();
+        let loading = import::stream_movielens(channel.clone(), "", &data, &options, stop.clone());
+        let summary = loading.await?;
+        eprintln!("{summary}");
+    }
+    if status.model_version == 0 {
+        train(&mut models).await?;
+    }
+    print_tour(server, channel).await
+}
+
+/// The directory of the data: as named, here, or where this binary was built.
+fn find(named: Option<&Path>) -> Result<PathBuf, Failure> {
+    let places = match named {
+        Some(named) => vec![named.to_owned()],
+        None => vec![
+            PathBuf::from(BUNDLED),
+            Path::new(env!("CARGO_MANIFEST_DIR")).join(BUNDLED),
+        ],
+    };
+    let found = places.iter().find(|place| place.join("ratings.csv").is_file());
+    found.cloned().ok_or_else(|| {
+        format!(
+            "the demo data are not at {}: run from a clone of the repository, or name their \
+             directory with --demo-data",
+            places[0].display()
+        )
+        .into()
+    })
+}
+
+async fn train(models: &mut ModelServiceClient<Channel>) -> Result<(), Failure> {
+    let bar = ProgressBar::new(100).with_style(
+        ProgressStyle::with_template("Training {bar:40} {percent:>3} % {msg}")
+            .expect("the template is well-formed"),
+    );
+    let mut progress = models.retrain(proto::RetrainRequest::default()).await?.into_inner();
+    while let Some(report) = progress.message().await? {
+        bar.set_position((report.progress * 100.0) as u64);
+        if report.epochs > 0 {
+            bar.set_message(format!("epoch {} of {}", report.epoch, report.epochs));
+        }
+        if report.model_version > 0 {
+            bar.finish_with_message(format!("model version {}", report.model_version));
+        }
+    }
+    Ok(())
+}
+
+async fn print_tour(server: SocketAddr, channel: Channel) -> Result<(), Failure> {
+    let mut client = PersonalizationServiceClient::new(channel);
+    let request = proto::PersonalizeRequest {
+        user_id: USER.to_owned(),
+        diversity: Some(proto::DiversityParams { max_results: FILMS_SHOWN, ..Default::default() }),
+        ..Default::default()
+    };
+    let answer = client.personalize(request).await?.into_inner();
+    let profile = proto::GetProfileRequest { user_id: USER.to_owned(), ..Default::default() };
+    let profile = client.get_profile(profile).await?.into_inner().profile.unwrap_or_default();
+    let liked: Vec<&str> =
+        profile.topics.iter().take(3).map(|topic| topic.name.as_str()).collect();
+
+    println!("\nUser {USER} likes {}. Personalize says:", liked.join(", "));
+    for item in &answer.recommendations {
+        println!("  {}. {} (id {})", item.position + 1, item.title, item.item_id);
+    }
+    let film = answer.recommendations.first();
+    let (film, title) = film.map_or(("1", "Toy Story (1995)"), |item| (&item.item_id, &item.title));
+    println!(
+        r#"
+Try, in another terminal:
+
+  grpcurl -plaintext {server} list
+
+  # films for user {USER}, with reasons
+  grpcurl -plaintext -d '{{"user_id":"{USER}","explain":true,"diversity":{{"max_results":5}}}}' \
+    {server} personalization.v1.PersonalizationService/Personalize
+
+  # somebody new: popular films first
+  grpcurl -plaintext -d '{{"user_id":"me","diversity":{{"max_results":5}}}}' \
+    {server} personalization.v1.PersonalizationService/Personalize
+
+  # they like "{title}"; then ask the line above again
+  grpcurl -plaintext -d '{{"interactions":[{{"user_id":"me","item_id":"{film}","type":"INTERACTION_TYPE_LIKE"}}]}}' \
+    {server} personalization.v1.PersonalizationService/RecordInteractions
+
+  # what has been learnt about them
+  grpcurl -plaintext -d '{{"user_id":"me"}}' {server} personalization.v1.PersonalizationService/GetProfile
+
+Ctrl-C stops the service; what was acknowledged stays in the store."#
+    );
+    Ok(())
+}

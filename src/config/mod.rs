@@ -1,0 +1,7 @@
+//! The configuration of `serve`: flags and environment variables by the same
+//! names. `serve --help` is the reference. A value out of range stops the start and
+//! names the variable and its range.
+
+mod serve;
+
+pub use serve::{Environment, ServeConfig, Unsupported};

@@ -1,0 +1,216 @@
+//! Flags and environment variables of `serve`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Args;
+use clap::ValueEnum;
+
+use crate::domain::Settings;
+use crate::domain::SettingsRange;
+use crate::domain::Strategy;
+
+/// Where the process runs; decides the form of the logs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Environment {
+    /// Logs as text.
+    Development,
+    /// Logs as JSON.
+    Production,
+}
+
+/// Strategy by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum StrategyName {
+    Greedy,
+    EpsilonGreedy,
+}
+
+/// Options of `serve`.
+#[derive(Debug, Clone, Args)]
+pub struct ServeConfig {
+    /// Address of the gRPC server
+    #[arg(long, env = "GRPC_ADDR", default_value = "127.0.0.1:50051")]
+    pub grpc_addr: SocketAddr,
+
+    /// Address of the HTTP server: /metrics, /healthz, /readyz
+    #[arg(long, env = "HTTP_ADDR", default_value = "127.0.0.1:9090")]
+    pub http_addr: SocketAddr,
+
+    /// Directory of the embedded store; created if missing
+    #[arg(long, env = "DATA_DIR", default_value = "./data")]
+    pub data_dir: PathBuf,
+
+    /// Decides the form of the logs: text or JSON
+    #[arg(long, env = "ENVIRONMENT", value_enum, default_value = "development")]
+    pub environment: Environment,
+
+    /// More logs
+    #[arg(long, env = "DEBUG", value_parser = clap::builder::FalseyValueParser::new(),
+          action = clap::ArgAction::SetTrue)]
+    pub debug: bool,
+
+    /// Longest time, in seconds, that a shutdown waits for running calls
+    #[arg(long, env = "SHUTDOWN_SECONDS", default_value = "20",
+          value_parser = clap::value_parser!(u64).range(0..=600))]
+    pub shutdown_seconds: u64,
+
+    /// Records between two snapshots of a namespace (1,000 to 100,000,000)
+    #[arg(long, env = "SNAPSHOT_EVERY_RECORDS", default_value = "100000",
+          value_parser = clap::value_parser!(u64).range(1_000..=100_000_000))]
+    pub snapshot_every_records: u64,
+
+    /// Events within which a resent event id is recognised, at least (1,000 to 100,000,000);
+    /// about 60 bytes of memory each
+    #[arg(long, env = "DEDUP_HORIZON_EVENTS", default_value = "1000000",
+          value_parser = clap::value_parser!(u64).range(1_000..=100_000_000))]
+    pub dedup_horizon_events: u64,
+
+    /// Train a model whenever enough was learnt since the last one
+    #[arg(long, env = "AUTO_RETRAIN", default_value = "true", action = clap::ArgAction::Set)]
+    pub auto_retrain: bool,
+
+    /// Length of user and item factors (8 to 256; multiples of 16 are fastest)
+    #[arg(long, env = "COLLABORATIVE_FACTORS", default_value_t = defaults().collaborative_factors,
+          value_parser = integer(SettingsRange::FACTORS))]
+    pub collaborative_factors: u32,
+
+    /// L2 regularization of the matrix factorization (0.000001 to 100)
+    #[arg(long, env = "COLLABORATIVE_REGULARIZATION",
+          default_value_t = defaults().collaborative_regularization,
+          value_parser = number(SettingsRange::REGULARIZATION))]
+    pub collaborative_regularization: f32,
+
+    /// Weight of unobserved pairs in the matrix factorization (0.000001 to 10)
+    #[arg(long, env = "UNOBSERVED_WEIGHT", default_value_t = defaults().unobserved_weight,
+          value_parser = number(SettingsRange::UNOBSERVED_WEIGHT))]
+    pub unobserved_weight: f32,
+
+    /// Length of the embeddings that items may carry (1 to 4096)
+    #[arg(long, env = "CONTENT_EMBEDDING_DIM", default_value_t = defaults().embedding_dimension,
+          value_parser = integer(SettingsRange::EMBEDDING_DIMENSION))]
+    pub content_embedding_dim: u32,
+
+    /// Most terms of the TF-IDF vocabulary (16 to 1000000)
+    #[arg(long, env = "TFIDF_MAX_FEATURES", default_value_t = defaults().tfidf_max_features,
+          value_parser = integer(SettingsRange::TFIDF_MAX_FEATURES))]
+    pub tfidf_max_features: u32,
+
+    /// How the ranker chooses when the request does not say
+    #[arg(long, env = "STRATEGY", value_enum, default_value = "epsilon_greedy")]
+    pub strategy: StrategyName,
+
+    /// Probability per place of an exploring choice under epsilon_greedy (0 to 1)
+    #[arg(long, env = "EPSILON", default_value_t = defaults().epsilon,
+          value_parser = number(SettingsRange::EPSILON))]
+    pub epsilon: f32,
+
+    /// Share of a list that must lie outside its most frequent topic (0 to 1)
+    #[arg(long, env = "DIVERSITY_THRESHOLD", default_value_t = defaults().topic_diversity_threshold,
+          value_parser = number(SettingsRange::TOPIC_DIVERSITY))]
+    pub diversity_threshold: f32,
+
+    /// Key of the engine's random streams
+    #[arg(long, env = "SEED", default_value_t = defaults().seed)]
+    pub seed: u64,
+}
+
+fn defaults() -> Settings {
+    Settings::default()
+}
+
+fn number(range: SettingsRange) -> impl Fn(&str) -> Result<f32, String> + Clone + Send + Sync {
+    move |text| {
+        let value: f32 = text.parse().map_err(|_not_a_number| "is not a number".to_owned())?;
+        range.check(f64::from(value)).map(|_within| value)
+    }
+}
+
+fn integer(range: SettingsRange) -> impl Fn(&str) -> Result<u32, String> + Clone + Send + Sync {
+    move |text| {
+        let value: u32 = text.parse().map_err(|_not_a_number| "is not a whole number".to_owned())?;
+        range.check(f64::from(value)).map(|_within| value)
+    }
+}
+
+/// A variable that asks for something this version does not have.
+#[derive(Debug, thiserror::Error)]
+#[error("{name} is set, but this version has the embedded store only: unset {name}")]
+pub struct Unsupported {
+    name: &'static str,
+}
+
+impl ServeConfig {
+    /// The settings of namespaces that have none of their own.
+    pub fn settings(&self) -> Settings {
+        Settings {
+            collaborative_factors: self.collaborative_factors,
+            collaborative_regularization: self.collaborative_regularization,
+            unobserved_weight: self.unobserved_weight,
+            embedding_dimension: self.content_embedding_dim,
+            tfidf_max_features: self.tfidf_max_features,
+            strategy: match self.strategy {
+                StrategyName::Greedy => Strategy::Greedy,
+                StrategyName::EpsilonGreedy => Strategy::EpsilonGreedy,
+            },
+            epsilon: self.epsilon,
+            topic_diversity_threshold: self.diversity_threshold,
+            seed: self.seed,
+            ..Settings::default()
+        }
+    }
+
+    /// Refuses variables of stores that do not exist yet: silently writing to another
+    /// store than the operator named would lose their data to them.
+    ///
+    /// # Errors
+    /// The first such variable.
+    pub fn refuse_unsupported(
+        set: impl Fn(&'static str) -> bool,
+    ) -> Result<(), Unsupported> {
+        match ["DATABASE_URL", "REDIS_URL"].into_iter().find(|name| set(name)) {
+            Some(name) => Err(Unsupported { name }),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Command {
+        #[command(flatten)]
+        config: ServeConfig,
+    }
+
+    fn parse(args: &[&str]) -> Result<ServeConfig, String> {
+        let args = std::iter::once("serve").chain(args.iter().copied());
+        Command::try_parse_from(args).map(|c| c.config).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_domain() {
+        assert_eq!(parse(&[]).unwrap().settings(), Settings::default());
+    }
+
+    #[test]
+    fn a_value_out_of_range_names_the_flag_and_the_range() {
+        let error = parse(&["--epsilon", "1.5"]).unwrap_err();
+        assert!(error.contains("--epsilon") && error.contains("0..=1"), "{error}");
+        let error = parse(&["--collaborative-factors", "4"]).unwrap_err();
+        assert!(error.contains("--collaborative-factors") && error.contains("8..=256"), "{error}");
+        assert!(parse(&["--epsilon", "NaN"]).is_err());
+    }
+
+    #[test]
+    fn variables_of_stores_that_do_not_exist_stop_the_start() {
+        let error = ServeConfig::refuse_unsupported(|name| name == "REDIS_URL").unwrap_err();
+        assert!(error.to_string().contains("REDIS_URL"));
+        assert!(ServeConfig::refuse_unsupported(|_| false).is_ok());
+    }
+}

@@ -1,0 +1,156 @@
+//! Assembly: gRPC and HTTP on their ports, health, reflection, shutdown order.
+
+mod http;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio_stream::wrappers::TcpListenerStream;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Server;
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
+
+use crate::api::AdminApi;
+use crate::api::CatalogApi;
+use crate::api::ModelApi;
+use crate::api::PersonalizationApi;
+use crate::domain::limits;
+use crate::proto::DESCRIPTORS;
+use crate::proto::admin_service_server::AdminServiceServer;
+use crate::proto::catalog_service_server::CatalogServiceServer;
+use crate::proto::model_service_server::ModelServiceServer;
+use crate::proto::personalization_service_server::PersonalizationServiceServer;
+use crate::service::Service;
+
+/// Bytes of an HTTP/2 stream and connection that may be under way: a client stream
+/// of events must not wait for window updates.
+const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
+const CONNECTION_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
+const KEEPALIVE: Duration = Duration::from_secs(30);
+
+const SERVICES: [&str; 5] = [
+    "",
+    "personalization.v1.PersonalizationService",
+    "personalization.v1.CatalogService",
+    "personalization.v1.ModelService",
+    "personalization.v1.AdminService",
+];
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("cannot listen on {addr}")]
+    Listen { addr: SocketAddr, source: std::io::Error },
+    #[error("the gRPC server failed")]
+    Grpc(#[from] tonic::transport::Error),
+    #[error("the reflection service cannot be built")]
+    Reflection(#[from] tonic_reflection::server::Error),
+}
+
+/// Ports that are bound but not yet served.
+#[derive(Debug)]
+pub struct Bound {
+    grpc: TcpListener,
+    http: TcpListener,
+    pub grpc_addr: SocketAddr,
+    pub http_addr: SocketAddr,
+}
+
+/// Binds both ports; port 0 takes a free one.
+///
+/// # Errors
+/// When a port is taken.
+pub async fn bind(grpc: SocketAddr, http: SocketAddr) -> Result<Bound, Error> {
+    let listen = async |addr: SocketAddr| -> Result<(TcpListener, SocketAddr), Error> {
+        let failed = |source| Error::Listen { addr, source };
+        let listener = TcpListener::bind(addr).await.map_err(failed)?;
+        let addr = listener.local_addr().map_err(failed)?;
+        Ok((listener, addr))
+    };
+    let (grpc, grpc_addr) = listen(grpc).await?;
+    let (http, http_addr) = listen(http).await?;
+    Ok(Bound { grpc, http, grpc_addr, http_addr })
+}
+
+/// Tells probes whether the services serve.
+#[derive(Debug, Clone)]
+pub struct Health {
+    reporter: HealthReporter,
+    ready: Arc<std::sync::atomic::AtomicBool>,
+}
+
+impl Health {
+    pub async fn set(&self, serving: bool) {
+        self.ready.store(serving, std::sync::atomic::Ordering::Release);
+        let status = if serving { ServingStatus::Serving } else { ServingStatus::NotServing };
+        for service in SERVICES {
+            self.reporter.set_service_status(service, status).await;
+        }
+    }
+}
+
+/// Serves until `stop` is cancelled and the calls under way have ended, or
+/// `patience` after that.
+///
+/// # Errors
+/// When the server cannot be assembled or fails.
+pub async fn run(
+    bound: Bound,
+    service: Service,
+    stop: CancellationToken,
+    patience: Duration,
+    on_health: impl FnOnce(Health),
+) -> Result<(), Error> {
+    let (reporter, health_service) = tonic_health::server::health_reporter();
+    let health = Health { reporter, ready: Arc::default() };
+    health.set(false).await;
+    on_health(health.clone());
+
+    let http = http::router(service.metrics.clone(), health.ready.clone());
+    let http_stop = stop.clone();
+    let http_server = axum::serve(bound.http, http)
+        .with_graceful_shutdown(async move { http_stop.cancelled().await });
+    let http_task = tokio::spawn(async move { http_server.await });
+
+    let personalization =
+        PersonalizationServiceServer::new(PersonalizationApi::new(service.clone()))
+            .max_decoding_message_size(limits::MESSAGE_BYTES);
+    let catalog = CatalogServiceServer::new(CatalogApi::new(service.clone()))
+        .max_decoding_message_size(limits::MESSAGE_BYTES);
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    let serving = Server::builder()
+        .tcp_nodelay(true)
+        .http2_keepalive_interval(Some(KEEPALIVE))
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .add_service(health_service)
+        .add_service(reflection().build_v1()?)
+        .add_service(reflection().build_v1alpha()?)
+        .add_service(personalization)
+        .add_service(catalog)
+        .add_service(ModelServiceServer::new(ModelApi::new(service.clone())))
+        .add_service(AdminServiceServer::new(AdminApi::new(service.clone())))
+        .serve_with_incoming_shutdown(
+            TcpListenerStream::new(bound.grpc),
+            stop.clone().cancelled_owned(),
+        );
+    let given_up = async {
+        stop.cancelled().await;
+        // Probes hear it first, then streams are told to end.
+        health.set(false).await;
+        service.draining.cancel();
+        tokio::time::sleep(patience).await;
+    };
+    tokio::select! {
+        served = serving => served?,
+        () = given_up => tracing::warn!("calls were still running when the patience ended"),
+    }
+    http_task.abort();
+    Ok(())
+}

@@ -1,0 +1,47 @@
+//! The one error of the use cases. `api::status` maps it to gRPC codes.
+
+use crate::domain::NamespaceName;
+use crate::domain::Sequence;
+use crate::domain::Violation;
+use crate::engine::TrainingError;
+use crate::storage;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("the request is invalid")]
+    Invalid(Vec<Violation>),
+    #[error("namespace {0} does not exist")]
+    NoNamespace(NamespaceName),
+    #[error("namespace {0} exists already")]
+    NamespaceExists(NamespaceName),
+    #[error("namespace {0} cannot be deleted")]
+    NamespaceKept(NamespaceName),
+    #[error("user {0:?} has not been seen")]
+    NoUser(String),
+    #[error("item {0:?} is not known")]
+    NoItem(String),
+    /// The model did not reach the wanted watermark in time.
+    #[error("the model has applied record {watermark}, not yet {wanted}")]
+    WatermarkNotReached { wanted: Sequence, watermark: Sequence },
+    #[error("a training of this namespace is running")]
+    TrainingRuns,
+    #[error(transparent)]
+    Training(#[from] TrainingError),
+    /// Work is refused for now; the same call may be sent again.
+    #[error("the service is overloaded: {0}")]
+    Overloaded(&'static str),
+    #[error("the service is shutting down")]
+    ShuttingDown,
+    #[error(transparent)]
+    Storage(storage::Error),
+}
+
+impl From<storage::Error> for Error {
+    fn from(error: storage::Error) -> Self {
+        match error {
+            storage::Error::NoNamespace { namespace } => Self::NoNamespace(namespace),
+            storage::Error::NamespaceExists { namespace } => Self::NamespaceExists(namespace),
+            error => Self::Storage(error),
+        }
+    }
+}

@@ -1,0 +1,329 @@
+//! Group commit: many callers, one transaction at a time.
+//!
+//! - An acknowledgement is sent after the commit, never before.
+//! - While one commit is on its way to the disk the next group gathers, so the
+//!   size of a group follows the load and nobody waits for a timer.
+//! - Decisions travel beside: they never wait and never make anybody wait. They are
+//!   written with the next group, before its other records, so that a decision
+//!   precedes every interaction that names it; without traffic they are written
+//!   after a short delay. When their queue is full, a decision is dropped and counted.
+//! - Memory is bounded by records in flight; callers beyond wait.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::Semaphore;
+use tokio::sync::mpsc;
+use tokio::sync::oneshot;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::clock::Clock;
+use super::error::Error;
+use crate::domain::Decision;
+use crate::domain::NamespaceName;
+use crate::domain::Record;
+use crate::domain::Sequence;
+use crate::storage;
+use crate::storage::Appended;
+use crate::storage::InteractionLog;
+use crate::storage::LogAppend;
+use crate::telemetry::Metrics;
+
+/// Records accepted but not yet committed, over all callers.
+const RECORDS_IN_FLIGHT: usize = 200_000;
+/// Records of one commit: about 2 MiB and a few milliseconds.
+const RECORDS_PER_COMMIT: usize = 20_000;
+/// Submissions waiting for the writer.
+const SUBMISSIONS: usize = 4_096;
+/// Decisions waiting for the writer.
+const DECISIONS: usize = 16_384;
+/// Longest wait of a decision when nothing else is written.
+const DECISION_DELAY: Duration = Duration::from_millis(25);
+
+/// The end of one namespace's log, as its followers see it.
+#[derive(Debug)]
+pub struct LogTail {
+    pub namespace: NamespaceName,
+    end: watch::Sender<Sequence>,
+}
+
+impl LogTail {
+    pub fn new(namespace: NamespaceName, end: Sequence) -> Self {
+        Self { namespace, end: watch::Sender::new(end) }
+    }
+
+    /// The last durable sequence.
+    pub fn end(&self) -> Sequence {
+        *self.end.borrow()
+    }
+
+    pub fn subscribe(&self) -> watch::Receiver<Sequence> {
+        self.end.subscribe()
+    }
+
+    /// Tells followers that the log reaches this far.
+    pub fn advance(&self, end: Sequence) {
+        self.end.send_if_modified(|current| {
+            let further = end > *current;
+            *current = end.max(*current);
+            further
+        });
+    }
+}
+
+#[derive(Debug)]
+struct Submission {
+    tail: Arc<LogTail>,
+    records: Vec<Record>,
+    reply: oneshot::Sender<Result<Appended, Error>>,
+    _in_flight: OwnedSemaphorePermit,
+}
+
+/// Runs until its handles are gone or the token is cancelled, then writes what is
+/// left and ends.
+#[derive(Debug)]
+pub struct Service {
+    submissions: mpsc::Receiver<Submission>,
+    decisions: mpsc::Receiver<(Arc<LogTail>, Decision)>,
+    writer: Writer,
+}
+
+/// Submits records. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    submissions: mpsc::Sender<Submission>,
+    decisions: mpsc::Sender<(Arc<LogTail>, Decision)>,
+    in_flight: Arc<Semaphore>,
+    metrics: Arc<Metrics>,
+}
+
+/// Waits for the outcome of a submission.
+#[derive(Debug)]
+pub struct Pending(oneshot::Receiver<Result<Appended, Error>>);
+
+impl Pending {
+    /// # Errors
+    /// What kept the records from being written.
+    pub async fn outcome(self) -> Result<Appended, Error> {
+        self.0.await.unwrap_or(Err(Error::ShuttingDown))
+    }
+}
+
+#[derive(Clone)]
+struct Writer {
+    log: Arc<dyn InteractionLog>,
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+}
+
+impl std::fmt::Debug for Writer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Writer").field("clock", &self.clock).finish_non_exhaustive()
+    }
+}
+
+/// A writer and its handle.
+pub fn log_writer(
+    log: Arc<dyn InteractionLog>,
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+) -> (Service, Handle) {
+    let (submissions, submissions_in) = mpsc::channel(SUBMISSIONS);
+    let (decisions, decisions_in) = mpsc::channel(DECISIONS);
+    let in_flight = Arc::new(Semaphore::new(RECORDS_IN_FLIGHT));
+    let writer = Writer { log, clock, metrics: metrics.clone() };
+    let service = Service { submissions: submissions_in, decisions: decisions_in, writer };
+    (service, Handle { submissions, decisions, in_flight, metrics })
+}
+
+impl Handle {
+    /// Hands records over; waits while too many are in flight.
+    ///
+    /// # Errors
+    /// `ShuttingDown` when the writer has ended.
+    pub async fn submit(
+        &self,
+        tail: &Arc<LogTail>,
+        records: Vec<Record>,
+    ) -> Result<Pending, Error> {
+        let weight = records.len().clamp(1, RECORDS_IN_FLIGHT) as u32;
+        let permit = self.in_flight.clone().acquire_many_owned(weight).await;
+        let permit = permit.map_err(|_closed| Error::ShuttingDown)?;
+        let (reply, outcome) = oneshot::channel();
+        let submission = Submission { tail: tail.clone(), records, reply, _in_flight: permit };
+        self.submissions.send(submission).await.map_err(|_closed| Error::ShuttingDown)?;
+        Ok(Pending(outcome))
+    }
+
+    /// Writes records and waits for the commit.
+    ///
+    /// # Errors
+    /// What kept the records from being written.
+    pub async fn append(
+        &self,
+        tail: &Arc<LogTail>,
+        records: Vec<Record>,
+    ) -> Result<Appended, Error> {
+        self.submit(tail, records).await?.outcome().await
+    }
+
+    /// Leaves a decision to be written; never waits.
+    pub fn offer_decision(&self, tail: &Arc<LogTail>, decision: Decision) {
+        if self.decisions.try_send((tail.clone(), decision)).is_err() {
+            self.metrics.decisions_dropped.inc();
+        }
+    }
+}
+
+impl Service {
+    pub async fn run(mut self, shutdown: CancellationToken) {
+        loop {
+            tokio::select! {
+                biased;
+                first = self.submissions.recv() => match first {
+                    Some(first) => self.commit(Some(first)).await,
+                    None => break,
+                },
+                first = self.decisions.recv() => match first {
+                    Some(first) => self.commit_decisions(first).await,
+                    None => break,
+                },
+                () = shutdown.cancelled() => break,
+            }
+        }
+        self.submissions.close();
+        self.decisions.close();
+        while let Ok(first) = self.submissions.try_recv() {
+            self.commit(Some(first)).await;
+        }
+        self.commit(None).await;
+    }
+
+    /// Waits a little for company, then commits.
+    async fn commit_decisions(&mut self, first: (Arc<LogTail>, Decision)) {
+        let company = tokio::time::timeout(DECISION_DELAY, self.submissions.recv()).await;
+        let mut group = Group::default();
+        group.add_decision(first);
+        self.gather_and_append(group, company.ok().flatten()).await;
+    }
+
+    async fn commit(&mut self, first: Option<Submission>) {
+        self.gather_and_append(Group::default(), first).await;
+    }
+
+    async fn gather_and_append(&mut self, mut group: Group, first: Option<Submission>) {
+        // Decisions first: whoever saw one has submitted after it was offered.
+        let mut gathered: Vec<Submission> = first.into_iter().collect();
+        let mut records: usize = gathered.iter().map(|one| one.records.len()).sum();
+        while records < RECORDS_PER_COMMIT {
+            let Ok(more) = self.submissions.try_recv() else {
+                break;
+            };
+            records += more.records.len();
+            gathered.push(more);
+        }
+        while let Ok(decision) = self.decisions.try_recv() {
+            group.add_decision(decision);
+        }
+        for submission in gathered {
+            group.add(submission);
+        }
+        if !group.appends.is_empty() {
+            let writer = self.writer.clone();
+            let written = tokio::task::spawn_blocking(move || writer.append(group)).await;
+            if let Err(failure) = written {
+                tracing::error!(%failure, "the log writer's commit panicked");
+            }
+        }
+    }
+}
+
+/// The records of one commit by namespace, and who waits for which of them.
+#[derive(Debug, Default)]
+struct Group {
+    appends: Vec<LogAppend>,
+    tails: Vec<Arc<LogTail>>,
+    waiting: Vec<Waiting>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    append: usize,
+    records: std::ops::Range<usize>,
+    reply: oneshot::Sender<Result<Appended, Error>>,
+    _in_flight: OwnedSemaphorePermit,
+}
+
+impl Group {
+    fn append_of(&mut self, tail: &Arc<LogTail>) -> usize {
+        let found = self.tails.iter().position(|known| known.namespace == tail.namespace);
+        found.unwrap_or_else(|| {
+            self.tails.push(tail.clone());
+            let namespace = tail.namespace.clone();
+            self.appends.push(LogAppend { namespace, records: Vec::new() });
+            self.appends.len() - 1
+        })
+    }
+
+    fn add_decision(&mut self, (tail, decision): (Arc<LogTail>, Decision)) {
+        let append = self.append_of(&tail);
+        self.appends[append].records.push(Record::Decision(decision));
+    }
+
+    fn add(&mut self, submission: Submission) {
+        let append = self.append_of(&submission.tail);
+        let into = &mut self.appends[append].records;
+        let start = into.len();
+        into.extend(submission.records);
+        let records = start..into.len();
+        let Submission { reply, _in_flight, .. } = submission;
+        self.waiting.push(Waiting { append, records, reply, _in_flight });
+    }
+}
+
+impl Writer {
+    /// One transaction; then everybody hears what became of theirs.
+    fn append(&self, group: Group) {
+        let Group { appends, tails, waiting } = group;
+        let records: usize = appends.iter().map(|append| append.records.len()).sum();
+        let started = std::time::Instant::now();
+        let outcome = self.log.append(&appends, self.clock.now());
+        self.metrics.commit_seconds.observe(started.elapsed().as_secs_f64());
+        self.metrics.commit_records.observe(records as f64);
+        let appended = match outcome {
+            Ok(appended) => appended,
+            Err(error) => {
+                tracing::error!(%error, records, "commit failed");
+                let reason = error.to_string();
+                for waiting in waiting {
+                    let error = storage::Error::Unavailable { reason: reason.clone() };
+                    // A caller that has gone away does not want to know.
+                    let _gone = waiting.reply.send(Err(Error::Storage(error)));
+                }
+                return;
+            }
+        };
+        for (tail, outcome) in tails.iter().zip(&appended) {
+            if let Ok(appended) = outcome {
+                tail.advance(appended.log_end);
+            }
+        }
+        for waiting in waiting {
+            let outcome = match &appended[waiting.append] {
+                Ok(appended) => Ok(Appended {
+                    outcomes: appended.outcomes[waiting.records].to_vec(),
+                    log_end: appended.log_end,
+                }),
+                Err(storage::Error::NoNamespace { namespace }) => {
+                    Err(Error::NoNamespace(namespace.clone()))
+                }
+                Err(error) => {
+                    Err(Error::Storage(storage::Error::Unavailable { reason: error.to_string() }))
+                }
+            };
+            let _gone = waiting.reply.send(outcome);
+        }
+    }
+}

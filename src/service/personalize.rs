@@ -1,0 +1,266 @@
+//! One call of Personalize: retrieve, rank, answer, leave the decision to be logged.
+//!
+//! It works on one view and takes no lock and no database.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::Service;
+use super::error::Error;
+use super::namespace::Namespace;
+use crate::domain::Decision;
+use crate::domain::DecisionId;
+use crate::domain::Item;
+use crate::domain::ItemId;
+use crate::domain::ShownItem;
+use crate::domain::Timestamp;
+use crate::domain::UserId;
+use crate::engine::Candidate;
+use crate::engine::Choice;
+use crate::engine::Entry;
+use crate::engine::Filter;
+use crate::engine::Occasion;
+use crate::engine::RankRequest;
+use crate::engine::Ranked;
+use crate::engine::RankedItem;
+use crate::engine::Reason;
+use crate::engine::Retrieval;
+use crate::engine::SparseVector;
+use crate::engine::UserContext;
+use crate::engine::View;
+use crate::engine::rank;
+
+/// Catalogue size from which a retrieval is work for a blocking thread.
+const RETRIEVE_INLINE_MAX: usize = 20_000;
+/// Candidates wanted of a retrieval, per place of the answer.
+const RETRIEVE_PER_PLACE: usize = 5;
+
+/// What stands to choose from.
+#[derive(Debug)]
+pub enum Candidates {
+    Given { items: Vec<Arc<Item>>, ids: Vec<ItemId> },
+    Catalogue,
+}
+
+/// One call, checked.
+#[derive(Debug)]
+pub struct PersonalizeCall {
+    pub user_id: UserId,
+    pub decision_id: DecisionId,
+    pub candidates: Candidates,
+    pub filter: Filter,
+    pub choice: Choice,
+    pub now: Timestamp,
+    pub utc_offset_minutes: i32,
+    pub device_type: Option<Box<str>>,
+    pub explain: bool,
+}
+
+#[derive(Debug)]
+pub struct Recommendation {
+    pub item_id: ItemId,
+    pub title: String,
+    pub score: f64,
+    pub propensity: f64,
+    pub components: BTreeMap<&'static str, f64>,
+    pub reasons: Vec<String>,
+}
+
+#[derive(Debug)]
+pub struct Answer {
+    pub recommendations: Vec<Recommendation>,
+    pub model_version: u64,
+    pub watermark: u64,
+    pub degraded: Vec<String>,
+    pub unknown_candidate_ids: Vec<String>,
+}
+
+impl Service {
+    /// Ranks for a person on the given view of the namespace.
+    ///
+    /// # Errors
+    /// `ShuttingDown` when the work was cut off.
+    pub async fn personalize(
+        &self,
+        namespace: &Arc<Namespace>,
+        view: Arc<View>,
+        call: PersonalizeCall,
+    ) -> Result<Answer, Error> {
+        let started = std::time::Instant::now();
+        let large = matches!(call.candidates, Candidates::Catalogue)
+            && view.items_len() > RETRIEVE_INLINE_MAX;
+        let (answer, decision) = if large {
+            let namespace = namespace.clone();
+            let work = move || answer(&namespace, &view, &call);
+            tokio::task::spawn_blocking(work).await.map_err(|_panicked| Error::ShuttingDown)?
+        } else {
+            answer(namespace, &view, &call)
+        };
+        if !decision.shown.is_empty() {
+            self.writer.offer_decision(&namespace.tail, decision);
+        }
+        if !answer.degraded.is_empty() {
+            self.metrics.degraded_answers.inc();
+        }
+        self.metrics.personalize_seconds.observe(started.elapsed().as_secs_f64());
+        Ok(answer)
+    }
+}
+
+/// Candidates as the view or the request describes them, allowed by the filter.
+struct Pool {
+    indices: Vec<u32>,
+    inline: Vec<(Option<u32>, Entry, SparseVector)>,
+    unknown: Vec<String>,
+}
+
+impl Pool {
+    fn candidates<'a>(&'a self, view: &'a View) -> Vec<Candidate<'a>> {
+        let known = self.indices.iter().map(|&index| Candidate::known(view, index));
+        let inline =
+            self.inline.iter().map(|(index, entry, terms)| Candidate { index: *index, entry, terms });
+        known.chain(inline).collect()
+    }
+}
+
+fn answer(namespace: &Namespace, view: &View, call: &PersonalizeCall) -> (Answer, Decision) {
+    let user_index = view.user_index(call.user_id.as_str());
+    let user = user_index.map(|index| view.user(index).as_ref());
+    let context = namespace.user_contexts.get(view, user_index);
+    let pool = match &call.candidates {
+        Candidates::Given { items, ids } => given(view, &context, &call.filter, items, ids),
+        Candidates::Catalogue => {
+            let seed_key = call.decision_id.as_str().as_bytes();
+            let filter = &call.filter;
+            let retrieval = Retrieval { view, user, context: &context, filter, seed_key };
+            let indices = retrieval.run(call.choice.places * RETRIEVE_PER_PLACE);
+            Pool { indices, inline: Vec::new(), unknown: Vec::new() }
+        }
+    };
+    let candidates = pool.candidates(view);
+    let device = call.device_type.as_ref().and_then(|device| view.device_index(device));
+    let request = RankRequest {
+        user,
+        context: &context,
+        occasion: Occasion { now: call.now, utc_offset_minutes: call.utc_offset_minutes, device },
+        choice: call.choice,
+        explain: call.explain,
+        decision_id: call.decision_id.as_str(),
+    };
+    let ranked = rank(view, &candidates, &request);
+    let decision = decision(view, call, &candidates, &ranked);
+    let recommendations = ranked
+        .items
+        .into_iter()
+        .map(|item| recommendation(view, &candidates, item))
+        .collect();
+    let degraded = namespace.stopped().map(|reason| format!("learning stopped: {reason}"));
+    let answer = Answer {
+        recommendations,
+        model_version: view.model_version(),
+        watermark: view.watermark(),
+        degraded: degraded.into_iter().collect(),
+        unknown_candidate_ids: pool.unknown,
+    };
+    (answer, decision)
+}
+
+fn given(
+    view: &View,
+    context: &UserContext,
+    filter: &Filter,
+    items: &[Arc<Item>],
+    ids: &[ItemId],
+) -> Pool {
+    let mut pool = Pool { indices: Vec::new(), inline: Vec::new(), unknown: Vec::new() };
+    for id in ids {
+        match view.item_index(id.as_str()).filter(|&index| view.entry(index).item.is_some()) {
+            Some(index) => pool.indices.push(index),
+            None => pool.unknown.push(id.as_str().to_owned()),
+        }
+    }
+    pool.indices.sort_unstable();
+    pool.indices.dedup();
+    pool.indices.retain(|&index| filter.allows(view.entry(index), Some(index), context));
+    let mut described = std::collections::BTreeSet::new();
+    for item in items {
+        let index = view.item_index(item.item_id.as_str());
+        let again = !described.insert(item.item_id.as_str())
+            || index.is_some_and(|index| pool.indices.binary_search(&index).is_ok());
+        if again {
+            continue;
+        }
+        let (entry, terms) = view.describe_inline(item.clone());
+        if filter.allows(&entry, index, context) {
+            pool.inline.push((index, entry, terms));
+        }
+    }
+    pool
+}
+
+fn item_of<'a>(candidate: &'a Candidate<'_>) -> &'a Item {
+    candidate.entry.item.as_deref().expect("the filter lets only described items through")
+}
+
+fn recommendation(
+    view: &View,
+    candidates: &[Candidate<'_>],
+    ranked: RankedItem,
+) -> Recommendation {
+    let item = item_of(&candidates[ranked.candidate]);
+    Recommendation {
+        item_id: item.item_id.clone(),
+        title: item.title.clone(),
+        score: ranked.score,
+        propensity: ranked.propensity,
+        components: ranked.components,
+        reasons: ranked.reasons.iter().map(|reason| in_words(view, reason)).collect(),
+    }
+}
+
+fn decision(
+    view: &View,
+    call: &PersonalizeCall,
+    candidates: &[Candidate<'_>],
+    ranked: &Ranked,
+) -> Decision {
+    Decision {
+        decision_id: call.decision_id.clone(),
+        user_id: call.user_id.clone(),
+        decided_at: call.now,
+        strategy: call.choice.strategy,
+        epsilon: call.choice.epsilon as f32,
+        model_version: view.model_version(),
+        watermark: view.watermark(),
+        candidates: candidates.len() as u32,
+        shown: ranked
+            .items
+            .iter()
+            .map(|item| ShownItem {
+                item_id: item_of(&candidates[item.candidate]).item_id.clone(),
+                score: item.score as f32,
+                propensity: item.propensity as f32,
+                features: item.features.clone(),
+            })
+            .collect(),
+    }
+}
+
+/// A reason as a sentence for the person who sees the recommendation.
+fn in_words(view: &View, reason: &Reason) -> String {
+    match reason {
+        Reason::BecauseOf(index) => {
+            let item = view.entry(*index).item.as_ref();
+            let title = item.map(|item| item.title.as_str()).filter(|title| !title.is_empty());
+            format!("because you liked {}", title.unwrap_or_else(|| view.item_id(*index)))
+        }
+        Reason::YourTaste => "people with your taste like it".to_owned(),
+        Reason::LikeYourContent => "similar in content to what you like".to_owned(),
+        Reason::Topic(topic) => format!("you like {}", view.topic_name(*topic)),
+        Reason::Popular => "popular".to_owned(),
+        Reason::Trending => "trending now".to_owned(),
+        Reason::PopularInCohort => "popular with people like you".to_owned(),
+        Reason::Fresh => "new".to_owned(),
+        Reason::Exploration => "something different".to_owned(),
+    }
+}

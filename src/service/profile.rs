@@ -1,0 +1,122 @@
+//! What is known about a person, in the words of the API.
+
+use std::collections::BTreeMap;
+
+use super::error::Error;
+use crate::domain::Attributes;
+use crate::domain::InteractionType;
+use crate::domain::Timestamp;
+use crate::engine::DecayedRow;
+use crate::engine::View;
+
+/// Recent items reported.
+const RECENT: usize = 20;
+/// Decayed mass at which half of a preference is believed.
+const CONFIDENCE_MASS: f32 = 3.0;
+
+/// A preference for a topic, source or device.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProfilePart {
+    pub name: String,
+    /// Share of the person's decayed interactions, -1 to 1.
+    pub weight: f64,
+    /// 0 to 1: how much evidence there is.
+    pub confidence: f64,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct TimePart {
+    pub day_of_week: u32,
+    pub hour: u32,
+    pub weight: f64,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct RecentItem {
+    pub item_id: String,
+    pub title: String,
+    pub kind: InteractionType,
+    pub occurred_at: Timestamp,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProfileReport {
+    pub topics: Vec<ProfilePart>,
+    pub sources: Vec<ProfilePart>,
+    pub devices: Vec<ProfilePart>,
+    pub times: Vec<TimePart>,
+    pub interaction_counts: BTreeMap<&'static str, u64>,
+    pub recent_items: Vec<RecentItem>,
+    pub cohort: String,
+    pub attributes: Attributes,
+    pub first_seen: Timestamp,
+    pub last_seen: Timestamp,
+}
+
+/// Reports on a person.
+///
+/// # Errors
+/// `NoUser` for somebody never seen.
+pub fn profile(view: &View, user_id: &str) -> Result<ProfileReport, Error> {
+    let index = view.user_index(user_id).ok_or_else(|| Error::NoUser(user_id.to_owned()))?;
+    let user = view.user(index);
+    let counts = InteractionType::ALL.into_iter().filter_map(|kind| {
+        let count = u64::from(user.counts[kind.index()]);
+        (count > 0).then_some((kind.name(), count))
+    });
+    let recent = user.history.entries().iter().rev().take(RECENT).map(|entry| RecentItem {
+        item_id: view.item_id(entry.item).to_owned(),
+        title: view.entry(entry.item).item.as_ref().map_or_else(String::new, |i| i.title.clone()),
+        kind: entry.kind(),
+        occurred_at: entry.at(),
+    });
+    let cohorts: Vec<&str> = user.cohorts.iter().map(|&cohort| view.cohort_name(cohort)).collect();
+    Ok(ProfileReport {
+        topics: parts(view, &user.topics, user.last_seen, |topic| view.topic_name(topic)),
+        sources: parts(view, &user.sources, user.last_seen, |source| view.source_name(source)),
+        devices: parts(view, &user.devices, user.last_seen, |device| view.device_name(device)),
+        times: times(&user.slots),
+        interaction_counts: counts.collect(),
+        recent_items: recent.collect(),
+        cohort: cohorts.join(", "),
+        attributes: user.attributes.clone(),
+        first_seen: user.first_seen,
+        last_seen: user.last_seen,
+    })
+}
+
+/// The entries of a row as shares, the strongest first.
+fn parts<'v>(
+    view: &'v View,
+    row: &DecayedRow,
+    now: Timestamp,
+    name: impl Fn(u32) -> &'v str,
+) -> Vec<ProfilePart> {
+    let scale = row.scale(now, view.settings().profile_half_life_hours);
+    let total = row.total();
+    let mut parts: Vec<ProfilePart> = row
+        .entries()
+        .iter()
+        .filter(|_| total > 0.0)
+        .map(|&(key, stored)| {
+            let mass = stored.abs() * scale;
+            ProfilePart {
+                name: name(key).to_owned(),
+                weight: f64::from(stored / total),
+                confidence: f64::from(mass / (mass + CONFIDENCE_MASS)),
+            }
+        })
+        .collect();
+    parts.sort_by(|a, b| b.weight.total_cmp(&a.weight).then_with(|| a.name.cmp(&b.name)));
+    parts
+}
+
+fn times(slots: &DecayedRow) -> Vec<TimePart> {
+    let total = slots.total();
+    let part = |&(slot, stored): &(u32, f32)| TimePart {
+        day_of_week: slot / 24,
+        hour: slot % 24,
+        weight: f64::from(stored / total),
+    };
+    slots.entries().iter().filter(|_| total > 0.0).map(part).collect()
+}

@@ -1,0 +1,155 @@
+//! Full training beside serving, and its publication through the log.
+//!
+//! A training works on one view and holds up nobody. Its model becomes a record, so
+//! every follower of the log switches at the same place.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::Service;
+use super::error::Error;
+use super::namespace::Namespace;
+use crate::domain::PublishedModel;
+use crate::domain::Record;
+use crate::engine;
+use crate::engine::EpochProgress;
+use crate::engine::TrainingError;
+use crate::storage::AppendOutcome;
+
+/// How often the schedule looks whether a training is due.
+const CHECK_EVERY: Duration = Duration::from_secs(30);
+/// A training is due when this many interactions came since the last one...
+const DUE_INTERACTIONS: u64 = 1_000;
+/// ...and they are at least one in this many of all.
+const DUE_SHARE: u64 = 10;
+/// Longest wait for a published model to be applied.
+const SWITCH_PATIENCE: Duration = Duration::from_secs(60);
+/// Progress messages a slow listener may leave unread; further ones are dropped.
+const PROGRESS_MESSAGES: usize = 64;
+
+/// In the order they come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RetrainStage {
+    Loading,
+    Training,
+    Publishing,
+    Done,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct RetrainProgress {
+    pub stage: RetrainStage,
+    pub epoch: usize,
+    pub epochs: usize,
+    pub loss: Option<f64>,
+    /// Set when done.
+    pub model_version: u64,
+}
+
+impl RetrainProgress {
+    fn stage(stage: RetrainStage) -> Self {
+        Self { stage, epoch: 0, epochs: 0, loss: None, model_version: 0 }
+    }
+}
+
+impl Service {
+    /// Starts a training and returns its progress; the last message is `Done` or an
+    /// error. When the receiver is dropped the training is cancelled.
+    ///
+    /// # Errors
+    /// `TrainingRuns`.
+    pub fn retrain(
+        &self,
+        namespace: &Arc<Namespace>,
+    ) -> Result<mpsc::Receiver<Result<RetrainProgress, Error>>, Error> {
+        let permit = namespace.start_training()?;
+        let (progress, receiver) = mpsc::channel(PROGRESS_MESSAGES);
+        let (service, namespace) = (self.clone(), namespace.clone());
+        // Not tracked: a training that outlives the server's patience is given up,
+        // and nothing durable is lost by that.
+        tokio::spawn(async move {
+            let _permit = permit;
+            let outcome = service.train_and_publish(&namespace, &progress).await;
+            let last = outcome.map(|version| RetrainProgress {
+                model_version: version,
+                ..RetrainProgress::stage(RetrainStage::Done)
+            });
+            let _unheard = progress.send(last).await;
+        });
+        Ok(receiver)
+    }
+
+    async fn train_and_publish(
+        &self,
+        namespace: &Arc<Namespace>,
+        progress: &mpsc::Sender<Result<RetrainProgress, Error>>,
+    ) -> Result<u64, Error> {
+        let _full = progress.try_send(Ok(RetrainProgress::stage(RetrainStage::Loading)));
+        let started = std::time::Instant::now();
+        let view = namespace.view();
+        let (reports, draining) = (progress.clone(), self.draining.clone());
+        let trained = tokio::task::spawn_blocking(move || {
+            engine::train(&view, &mut |epoch: EpochProgress| {
+                let report = RetrainProgress {
+                    epoch: epoch.epoch,
+                    epochs: epoch.epochs,
+                    loss: Some(epoch.loss),
+                    ..RetrainProgress::stage(RetrainStage::Training)
+                };
+                let _full = reports.try_send(Ok(report));
+                if reports.is_closed() || draining.is_cancelled() {
+                    ControlFlow::Break(())
+                } else {
+                    ControlFlow::Continue(())
+                }
+            })
+        })
+        .await;
+        let model: PublishedModel =
+            trained.map_err(|_panicked| Error::Training(TrainingError::Cancelled))??;
+        let version = model.version;
+        let _full = progress.try_send(Ok(RetrainProgress::stage(RetrainStage::Publishing)));
+        let appended =
+            self.writer.append(&namespace.tail, vec![Record::ModelPublished(model)]).await?;
+        if let [AppendOutcome::Accepted(sequence)] = appended.outcomes[..] {
+            namespace.view_at(sequence, SWITCH_PATIENCE).await?;
+        }
+        self.metrics.trainings.inc();
+        self.metrics.training_seconds.observe(started.elapsed().as_secs_f64());
+        Ok(version)
+    }
+}
+
+/// Trains each open namespace when enough was learnt since its last training.
+pub async fn run_schedule(service: Service, shutdown: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = tokio::time::sleep(CHECK_EVERY) => {}
+        }
+        for namespace in service.namespaces.opened() {
+            if !is_due(&namespace) {
+                continue;
+            }
+            let Ok(mut progress) = service.retrain(&namespace) else {
+                continue;
+            };
+            while let Some(report) = progress.recv().await {
+                if let Err(error) = report {
+                    tracing::warn!(namespace = %namespace.name(), %error, "training failed");
+                }
+            }
+        }
+    }
+}
+
+fn is_due(namespace: &Namespace) -> bool {
+    let view = namespace.view();
+    let trained_at = view.model().map_or(0, |model| model.trained_at);
+    let since = view.watermark().saturating_sub(trained_at);
+    since >= DUE_INTERACTIONS && since >= view.counts().interactions / DUE_SHARE
+}

@@ -1,0 +1,82 @@
+//! Stores snapshots as the log grows, so that a start replays little, and puts
+//! namespaces nobody uses to sleep.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::Options;
+use super::Service;
+use super::namespace::Namespace;
+use crate::engine::ENGINE_REVISION;
+use crate::storage;
+use crate::storage::Snapshot;
+use crate::storage::SnapshotHeader;
+
+const CHECK_EVERY: Duration = Duration::from_secs(5);
+/// Snapshots kept per namespace: the newest and one to fall back on.
+const KEPT: usize = 2;
+/// Checks in a row without a user after which a namespace is put to sleep: an hour.
+const IDLE_CHECKS: u32 = 720;
+/// Owners of a namespace that nobody uses: the registry, its applier, the list of
+/// this check.
+const OWNERS_IDLE: usize = 3;
+
+/// Checks every few seconds until cancelled.
+pub async fn run(service: Service, options: Options, shutdown: CancellationToken) {
+    let mut idle = std::collections::BTreeMap::new();
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = tokio::time::sleep(CHECK_EVERY) => {}
+        }
+        store_all(&service, options.snapshot_every_records).await;
+        for namespace in service.namespaces.opened() {
+            let lag = namespace.tail.end().saturating_sub(namespace.view().watermark());
+            service.metrics.set_lag(namespace.name().as_str(), lag);
+            let checks = idle.entry(namespace.name().clone()).or_insert((0, 0));
+            let end = namespace.tail.end();
+            let used = Arc::strong_count(&namespace) > OWNERS_IDLE || end != checks.1;
+            *checks = if used { (0, end) } else { (checks.0 + 1, end) };
+            if checks.0 >= IDLE_CHECKS && !namespace.name().is_default() {
+                store(&service, &namespace, 1).await;
+                service.namespaces.put_to_sleep(&namespace);
+            }
+        }
+    }
+}
+
+/// Stores a snapshot of each namespace that learnt at least `records` since its last.
+pub async fn store_all(service: &Service, records: u64) {
+    for namespace in service.namespaces.opened() {
+        store(service, &namespace, records).await;
+    }
+}
+
+async fn store(service: &Service, namespace: &Arc<Namespace>, records: u64) {
+    let view = namespace.view();
+    let watermark = view.watermark();
+    let since = watermark.saturating_sub(namespace.snapshot_at.load(Ordering::Acquire));
+    if since < records.max(1) || namespace.stopped().is_some() {
+        return;
+    }
+    let (stores, name) = (service.namespaces.stores().clone(), namespace.name().clone());
+    let taken_at = service.clock.now();
+    let stored = tokio::task::spawn_blocking(move || -> Result<(), storage::Error> {
+        let header = SnapshotHeader { watermark, engine_revision: ENGINE_REVISION, taken_at };
+        stores.snapshots.put(&name, &Snapshot { header, sections: view.sections() })?;
+        stores.snapshots.prune(&name, KEPT)
+    })
+    .await;
+    match stored {
+        Ok(Ok(())) => {
+            namespace.snapshot_at.store(watermark, Ordering::Release);
+            service.metrics.snapshots.inc();
+            tracing::debug!(namespace = %namespace.name(), watermark, "snapshot stored");
+        }
+        Ok(Err(error)) => tracing::warn!(namespace = %namespace.name(), %error, "no snapshot"),
+        Err(panicked) => tracing::error!(%panicked, "storing a snapshot panicked"),
+    }
+}

@@ -1,0 +1,127 @@
+//! Names and types of all metrics, in the text format of Prometheus.
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::histogram::exponential_buckets;
+use prometheus_client::registry::Registry;
+
+type Labels = Vec<(&'static str, String)>;
+
+/// All metrics of the process.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    /// Interactions by outcome: accepted, duplicate, rejected.
+    pub interactions: Family<Labels, Counter>,
+    /// Decisions that found their queue full and were not written.
+    pub decisions_dropped: Counter,
+    pub commit_seconds: Histogram,
+    pub commit_records: Histogram,
+    pub apply_seconds: Histogram,
+    pub applied_records: Counter,
+    pub personalize_seconds: Histogram,
+    /// Personalize answers that carry a reason for being degraded.
+    pub degraded_answers: Counter,
+    pub trainings: Counter,
+    pub training_seconds: Histogram,
+    pub snapshots: Counter,
+    /// Records that are durable but not yet applied, by namespace.
+    pub lag: Family<Labels, Gauge>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let seconds = || Histogram::new(exponential_buckets(0.000_05, 2.0, 20));
+        let metrics = Self {
+            registry: Registry::default(),
+            interactions: Family::default(),
+            decisions_dropped: Counter::default(),
+            commit_seconds: seconds(),
+            commit_records: Histogram::new(exponential_buckets(1.0, 4.0, 9)),
+            apply_seconds: seconds(),
+            applied_records: Counter::default(),
+            personalize_seconds: seconds(),
+            degraded_answers: Counter::default(),
+            trainings: Counter::default(),
+            training_seconds: Histogram::new(exponential_buckets(0.01, 2.0, 18)),
+            snapshots: Counter::default(),
+            lag: Family::default(),
+        };
+        metrics.registered()
+    }
+}
+
+impl Metrics {
+    fn registered(mut self) -> Self {
+        let mut registry = Registry::with_prefix("personalization");
+        registry.register(
+            "interactions",
+            "Interactions received, by outcome",
+            self.interactions.clone(),
+        );
+        registry.register(
+            "decisions_dropped",
+            "Decisions not written because their queue was full",
+            self.decisions_dropped.clone(),
+        );
+        registry.register(
+            "commit_seconds",
+            "Time of a group commit to the interaction log",
+            self.commit_seconds.clone(),
+        );
+        registry.register(
+            "commit_records",
+            "Records of a group commit",
+            self.commit_records.clone(),
+        );
+        registry.register(
+            "apply_seconds",
+            "Time to learn one batch of records",
+            self.apply_seconds.clone(),
+        );
+        registry.register("applied_records", "Records learnt", self.applied_records.clone());
+        registry.register(
+            "personalize_seconds",
+            "Time to answer Personalize, without the network",
+            self.personalize_seconds.clone(),
+        );
+        registry.register(
+            "degraded_answers",
+            "Personalize answers given in a degraded state",
+            self.degraded_answers.clone(),
+        );
+        registry.register("trainings", "Models trained and published", self.trainings.clone());
+        registry.register("training_seconds", "Time of a training", self.training_seconds.clone());
+        registry.register("snapshots", "Snapshots stored", self.snapshots.clone());
+        registry.register(
+            "lag_records",
+            "Durable records not yet learnt, by namespace",
+            self.lag.clone(),
+        );
+        self.registry = registry;
+        self
+    }
+
+    /// Counts interactions of an outcome.
+    pub fn count_interactions(&self, outcome: &'static str, count: u64) {
+        if count > 0 {
+            self.interactions.get_or_create(&vec![("outcome", outcome.to_owned())]).inc_by(count);
+        }
+    }
+
+    /// Sets the lag of a namespace.
+    pub fn set_lag(&self, namespace: &str, records: u64) {
+        let records = i64::try_from(records).unwrap_or(i64::MAX);
+        self.lag.get_or_create(&vec![("namespace", namespace.to_owned())]).set(records);
+    }
+
+    /// All metrics as text.
+    pub fn render(&self) -> String {
+        let mut text = String::new();
+        encode(&mut text, &self.registry).expect("writing to a string does not fail");
+        text
+    }
+}
