@@ -1,0 +1,230 @@
+//! What the engine costs beyond its kernels: learning a batch, deriving a person's
+//! context, ranking candidates, publishing a view, the digest, replay from a snapshot.
+//!
+//! The data are the bundled MovieLens ratings, so people and items have real shapes;
+//! k is the default. It stands for one core of the server; network, storage and the
+//! decision log are left out.
+
+use std::hint::black_box;
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use criterion::BatchSize;
+use criterion::Criterion;
+use criterion::Throughput;
+use criterion::criterion_group;
+use criterion::criterion_main;
+use personalization::domain::EventId;
+use personalization::domain::Interaction;
+use personalization::domain::InteractionContext;
+use personalization::domain::InteractionType;
+use personalization::domain::Item;
+use personalization::domain::ItemId;
+use personalization::domain::LogRecord;
+use personalization::domain::Record;
+use personalization::domain::Settings;
+use personalization::domain::Strategy;
+use personalization::domain::Timestamp;
+use personalization::domain::UserId;
+use personalization::engine::Candidate;
+use personalization::engine::Choice;
+use personalization::engine::Engine;
+use personalization::engine::Filter;
+use personalization::engine::Occasion;
+use personalization::engine::RankRequest;
+use personalization::engine::Retrieval;
+use personalization::engine::UserContext;
+use personalization::engine::rank;
+use personalization::engine::train;
+
+fn lines(file: &str) -> Vec<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/movielens").join(file);
+    let text = std::fs::read_to_string(path).expect("the bundled data are in the repository");
+    text.lines().skip(1).map(str::to_owned).collect()
+}
+
+fn item(line: &str) -> Record {
+    let (id, rest) = line.split_once(',').expect("movies.csv has three columns");
+    let (title, genres) = rest.rsplit_once(',').expect("movies.csv has three columns");
+    Record::ItemUpserted(Item {
+        item_id: ItemId::parse(id).expect("an id"),
+        title: title.trim_matches('"').to_owned(),
+        content: String::new(),
+        topics: genres.split('|').map(Into::into).collect(),
+        source: None,
+        published_at: None,
+        embedding: Vec::new(),
+        attributes: Default::default(),
+    })
+}
+
+fn rating(line: &str) -> (i64, Record) {
+    let cells: Vec<&str> = line.split(',').collect();
+    let seconds: i64 = cells[3].parse().expect("a time");
+    let record = Record::Interaction(Interaction {
+        event_id: EventId::parse(line).expect("an id"),
+        user_id: UserId::parse(cells[0]).expect("an id"),
+        item_id: ItemId::parse(cells[1]).expect("an id"),
+        kind: InteractionType::Rating,
+        value: Some(cells[2].parse().expect("a rating")),
+        occurred_at: Timestamp::from_seconds(seconds),
+        session_id: None,
+        decision_id: None,
+        position: None,
+        context: InteractionContext::default(),
+    });
+    (seconds, record)
+}
+
+/// The bundled data as a log: the catalogue, then ratings in order of time.
+fn log() -> Vec<LogRecord> {
+    let mut ratings: Vec<(i64, Record)> = lines("ratings.csv").iter().map(|l| rating(l)).collect();
+    ratings.sort_by_key(|(seconds, _)| *seconds);
+    let items = lines("movies.csv").iter().map(|line| (0, item(line))).collect::<Vec<_>>();
+    items
+        .into_iter()
+        .chain(ratings)
+        .enumerate()
+        .map(|(place, (seconds, record))| LogRecord {
+            sequence: place as u64 + 1,
+            recorded_at: Timestamp::from_seconds(seconds),
+            record,
+        })
+        .collect()
+}
+
+/// An engine that has learnt the log up to `end`, with a model trained there.
+fn learnt(log: &[LogRecord], end: usize) -> Engine {
+    let mut engine = Engine::new(Settings::default());
+    engine.apply(&log[..end]).expect("the log is readable");
+    let model = train(engine.state(), &mut |_| ControlFlow::Continue(())).expect("enough data");
+    let sequence = engine.state().watermark() + 1;
+    let recorded_at = engine.state().clock();
+    let record = Record::ModelPublished(model);
+    engine.apply(&[LogRecord { sequence, recorded_at, record }]).expect("the model is readable");
+    engine
+}
+
+fn restored(engine: &Engine) -> Engine {
+    Engine::restore(&engine.view().sections()).expect("just stored")
+}
+
+fn learning(criterion: &mut Criterion) {
+    let log = log();
+    let tail = 8_192;
+    let engine = learnt(&log, log.len() - tail);
+    let next: Vec<LogRecord> = log[log.len() - tail..]
+        .iter()
+        .enumerate()
+        .map(|(place, record)| LogRecord {
+            sequence: engine.state().watermark() + 1 + place as u64,
+            ..record.clone()
+        })
+        .collect();
+    let mut group = criterion.benchmark_group("apply");
+    group.sample_size(10);
+    group.throughput(Throughput::Elements(tail as u64));
+    for batch in [64, 4_096] {
+        group.bench_function(format!("ratings, a view every {batch}"), |bencher| {
+            bencher.iter_batched(
+                || restored(&engine),
+                |mut engine| {
+                    for batch in next.chunks(batch) {
+                        engine.apply(batch).expect("the log is readable");
+                        black_box(engine.view());
+                    }
+                    engine
+                },
+                BatchSize::LargeInput,
+            );
+        });
+    }
+    group.finish();
+    criterion.bench_function("digest after 64 ratings", |bencher| {
+        bencher.iter_batched(
+            || {
+                let mut engine = restored(&engine);
+                engine.state().digest();
+                engine.apply(&next[..64]).expect("the log is readable");
+                engine
+            },
+            |engine| black_box(engine.state().digest()),
+            BatchSize::LargeInput,
+        );
+    });
+    criterion.bench_function("view of 610 users and 9,742 items", |bencher| {
+        bencher.iter(|| black_box(engine.view()));
+    });
+}
+
+fn ranking(criterion: &mut Criterion) {
+    let log = log();
+    let engine = learnt(&log, log.len());
+    let view = engine.view();
+    let index = view.user_index("42").expect("a user of the data");
+    let user = view.user(index).clone();
+    criterion.bench_function("user context, 440 ratings", |bencher| {
+        bencher.iter(|| black_box(UserContext::new(&view, Some(&user))));
+    });
+    let context = UserContext::new(&view, Some(&user));
+    let filter = Filter::default();
+    let request = |strategy, diversity_weight| RankRequest {
+        user: Some(&user),
+        context: &context,
+        occasion: Occasion { now: view.clock(), utc_offset_minutes: 0, device: None },
+        choice: Choice {
+            strategy,
+            epsilon: 0.1,
+            diversity_weight,
+            topic_threshold: 0.3,
+            source_threshold: 0.0,
+            places: 20,
+        },
+        explain: false,
+        decision_id: "decision",
+    };
+    for count in [100, 500] {
+        let candidates: Vec<Candidate<'_>> =
+            (0..count).map(|place| Candidate::known(&view, place * 17)).collect();
+        criterion.bench_function(&format!("rank {count} candidates, greedy"), |bencher| {
+            bencher.iter(|| black_box(rank(&view, &candidates, &request(Strategy::Greedy, 0.0))));
+        });
+        let diverse = request(Strategy::EpsilonGreedy, 0.3);
+        criterion.bench_function(
+            &format!("rank {count} candidates, epsilon-greedy, diverse"),
+            |bencher| bencher.iter(|| black_box(rank(&view, &candidates, &diverse))),
+        );
+    }
+    criterion.bench_function("retrieve from 9,742 items", |bencher| {
+        let retrieval = Retrieval {
+            view: &view,
+            user: Some(&user),
+            context: &context,
+            filter: &filter,
+            seed_key: b"decision",
+        };
+        bencher.iter(|| black_box(retrieval.run(100)));
+    });
+}
+
+fn recovery(criterion: &mut Criterion) {
+    let log = log();
+    let engine = learnt(&log, log.len());
+    let sections = engine.view().sections();
+    let mut group = criterion.benchmark_group("recovery of 110,578 records");
+    group.sample_size(10);
+    group.bench_function("from a snapshot", |bencher| {
+        bencher.iter(|| black_box(Engine::restore(&sections).expect("just stored")));
+    });
+    group.bench_function("from the log", |bencher| {
+        bencher.iter(|| {
+            let mut engine = Engine::new(Settings::default());
+            engine.apply(&log).expect("the log is readable");
+            engine
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, learning, ranking, recovery);
+criterion_main!(benches);

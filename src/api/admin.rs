@@ -67,8 +67,9 @@ impl AdminService for AdminApi {
         let more = entries.len() > size;
         entries.truncate(size);
         let last = entries.last().filter(|_| more);
-        let next_page_token =
-            last.map_or_else(String::new, |entry| convert::next_page_token(Listing::Namespaces, entry.name.as_str()));
+        let next_page_token = last.map_or_else(String::new, |entry| {
+            convert::next_page_token(Listing::Namespaces, entry.name.as_str())
+        });
         let namespaces = entries.into_iter().map(info_message).collect();
         Ok(Response::new(proto::ListNamespacesResponse { namespaces, next_page_token }))
     }

@@ -76,15 +76,17 @@ impl CatalogApi {
         let mut next = Some(first);
         while let Some(message) = next {
             let mut records = Vec::new();
-            Self::check(intake, message.items, dimension, &mut records)?;
-            while records.len() < RECORDS_PER_SUBMISSION {
+            let mut read = Self::check(intake, message.items, dimension, &mut records);
+            while read.is_ok() && records.len() < RECORDS_PER_SUBMISSION {
                 let Some(message) = ready_message(stream).await.transpose()? else {
                     break;
                 };
-                check_same_namespace(namespace, &message.namespace)?;
-                Self::check(intake, message.items, dimension, &mut records)?;
+                read = check_same_namespace(namespace, &message.namespace)
+                    .and_then(|()| Self::check(intake, message.items, dimension, &mut records));
             }
+            // What came before a mistake is made durable all the same.
             producer.submit(records).await?;
+            read?;
             next = tokio::select! {
                 biased;
                 () = self.service.draining.cancelled() => {
@@ -165,12 +167,14 @@ impl CatalogService for CatalogApi {
         // The token is the id of the last item of the page before.
         let start = match &after {
             None => 0,
-            Some(last) => 1 + view.item_index(last).ok_or_else(|| {
-                status::invalid(vec![Violation::new("page_token", "must come from ListItems")])
-            })?,
+            Some(last) => {
+                1 + view.item_index(last).ok_or_else(|| {
+                    status::invalid(vec![Violation::new("page_token", "must come from ListItems")])
+                })?
+            }
         };
-        let mut found = (start..view.items_len() as u32)
-            .filter_map(|index| view.entry(index).item.as_ref());
+        let mut found =
+            (start..view.items_len() as u32).filter_map(|index| view.entry(index).item.as_ref());
         let items: Vec<_> = found.by_ref().take(size).collect();
         let last = items.last().map(|item| item.item_id.as_str());
         let next_page_token = match (found.next(), last) {

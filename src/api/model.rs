@@ -135,7 +135,10 @@ fn feature_weights(view: &View) -> Vec<proto::FeatureWeight> {
     ranker.chain(hybrid).collect()
 }
 
-fn progress_message(namespace: &Arc<Namespace>, report: &RetrainProgress) -> proto::RetrainResponse {
+fn progress_message(
+    namespace: &Arc<Namespace>,
+    report: &RetrainProgress,
+) -> proto::RetrainResponse {
     let stage = match report.stage {
         RetrainStage::Loading => proto::RetrainStage::Loading,
         RetrainStage::Training => proto::RetrainStage::Training,

@@ -119,15 +119,17 @@ impl PersonalizationApi {
         let mut next = Some(first);
         while let Some(message) = next {
             let mut records = Vec::new();
-            self.check(intake, message.interactions, &mut records)?;
-            while records.len() < RECORDS_PER_SUBMISSION {
+            let mut read = self.check(intake, message.interactions, &mut records);
+            while read.is_ok() && records.len() < RECORDS_PER_SUBMISSION {
                 let Some(message) = ready_message(stream).await.transpose()? else {
                     break;
                 };
-                check_same_namespace(namespace, &message.namespace)?;
-                self.check(intake, message.interactions, &mut records)?;
+                read = check_same_namespace(namespace, &message.namespace)
+                    .and_then(|()| self.check(intake, message.interactions, &mut records));
             }
+            // What came before a mistake is made durable all the same.
             producer.submit(records).await?;
+            read?;
             next = tokio::select! {
                 biased;
                 () = self.service.draining.cancelled() => {
@@ -233,8 +235,7 @@ impl PersonalizationService for PersonalizationApi {
         let worker = view.clone();
         let similar = move || engine::similar_items(&worker, index, results);
         let similar = tokio::task::spawn_blocking(similar).await;
-        let similar =
-            similar.map_err(|_panicked| status::status(service::Error::ShuttingDown))?;
+        let similar = similar.map_err(|_panicked| status::status(service::Error::ShuttingDown))?;
         let items = similar.into_iter().map(|item| answers::similar_item(&view, item));
         Ok(Response::new(proto::SimilarItemsResponse { items: items.collect() }))
     }

@@ -10,8 +10,8 @@ use std::task::Poll;
 use tokio_stream::Stream;
 use tonic::Status;
 
-use super::intake::Counts;
 use super::convert;
+use super::intake::Counts;
 use super::status;
 use crate::domain::Record;
 use crate::service::LogWriter;
@@ -94,4 +94,3 @@ impl Producer {
 pub fn check_same_namespace(namespace: &Namespace, named: &str) -> Result<(), Status> {
     convert::namespace_again(named, namespace.name()).map_err(status::invalid)
 }
-

@@ -53,10 +53,7 @@ pub async fn run(
 fn find(named: Option<&Path>) -> Result<PathBuf, Failure> {
     let places = match named {
         Some(named) => vec![named.to_owned()],
-        None => vec![
-            PathBuf::from(BUNDLED),
-            Path::new(env!("CARGO_MANIFEST_DIR")).join(BUNDLED),
-        ],
+        None => vec![PathBuf::from(BUNDLED), Path::new(env!("CARGO_MANIFEST_DIR")).join(BUNDLED)],
     };
     let found = places.iter().find(|place| place.join("ratings.csv").is_file());
     found.cloned().ok_or_else(|| {
@@ -97,8 +94,7 @@ async fn print_tour(server: SocketAddr, channel: Channel) -> Result<(), Failure>
     let answer = client.personalize(request).await?.into_inner();
     let profile = proto::GetProfileRequest { user_id: USER.to_owned(), ..Default::default() };
     let profile = client.get_profile(profile).await?.into_inner().profile.unwrap_or_default();
-    let liked: Vec<&str> =
-        profile.topics.iter().take(3).map(|topic| topic.name.as_str()).collect();
+    let liked: Vec<&str> = profile.topics.iter().take(3).map(|topic| topic.name.as_str()).collect();
 
     println!("\nUser {USER} likes {}. Personalize says:", liked.join(", "));
     for item in &answer.recommendations {

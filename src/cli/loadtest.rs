@@ -18,8 +18,6 @@ mod schedule;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
-use std::time::SystemTime;
-use std::time::UNIX_EPOCH;
 
 use tonic::transport::Channel;
 use tonic::transport::Endpoint;
@@ -44,6 +42,8 @@ use crate::cli::loadtest::report::Ratios;
 use crate::cli::loadtest::report::Report;
 use crate::cli::loadtest::report::Section;
 use crate::cli::loadtest::schedule::Schedule;
+use crate::service::Clock;
+use crate::service::SystemClock;
 
 /// Wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -304,13 +304,12 @@ async fn ingest_slice(
     events_per_s: f64,
     length: Duration,
 ) -> Result<Measured, Failure> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let options = ingest::Options {
         batch: args.batch,
         streams: args.streams.unwrap_or(args.connections),
         timeout: args.timeout(),
         seed: args.seed,
-        run: now.map_or(0, |now| now.as_nanos()),
+        run: u128::from(SystemClock.now().as_millis().unsigned_abs()),
     };
     let messages_per_s = events_per_s / args.batch as f64;
     let plan = plan(args, messages_per_s, length, args.seed);

@@ -51,13 +51,10 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     leave_a_core_to_serving();
 
     let bound = server::bind(config.grpc_addr, config.http_addr).await?;
-    let store = SqliteOptions {
-        path: config.data_dir.clone(),
-        dedup_horizon: config.dedup_horizon_events,
-    };
+    let store =
+        SqliteOptions { path: config.data_dir.clone(), dedup_horizon: config.dedup_horizon_events };
     let store = tokio::task::spawn_blocking(move || open_sqlite(&store)).await??;
-    let stores =
-        Stores { log: store.clone(), snapshots: store.clone(), namespaces: store.clone() };
+    let stores = Stores { log: store.clone(), snapshots: store.clone(), namespaces: store.clone() };
     let options = Options {
         settings: config.settings(),
         snapshot_every_records: config.snapshot_every_records,

@@ -129,7 +129,8 @@ fn number(range: SettingsRange) -> impl Fn(&str) -> Result<f32, String> + Clone 
 
 fn integer(range: SettingsRange) -> impl Fn(&str) -> Result<u32, String> + Clone + Send + Sync {
     move |text| {
-        let value: u32 = text.parse().map_err(|_not_a_number| "is not a whole number".to_owned())?;
+        let value: u32 =
+            text.parse().map_err(|_not_a_number| "is not a whole number".to_owned())?;
         range.check(f64::from(value)).map(|_within| value)
     }
 }
@@ -166,9 +167,7 @@ impl ServeConfig {
     ///
     /// # Errors
     /// The first such variable.
-    pub fn refuse_unsupported(
-        set: impl Fn(&'static str) -> bool,
-    ) -> Result<(), Unsupported> {
+    pub fn refuse_unsupported(set: impl Fn(&'static str) -> bool) -> Result<(), Unsupported> {
         match ["DATABASE_URL", "REDIS_URL"].into_iter().find(|name| set(name)) {
             Some(name) => Err(Unsupported { name }),
             None => Ok(()),

@@ -129,7 +129,9 @@ impl SettingsRange {
     /// # Errors
     /// A phrase that names the range.
     pub fn check(&self, value: f64) -> Result<f64, String> {
-        if value >= self.min && value <= self.max {
+        // In f32, as settings are stored: the ends are within.
+        let stored = value as f32;
+        if stored >= self.min as f32 && stored <= self.max as f32 {
             Ok(value)
         } else {
             Err(format!("must lie in {}..={}, is {value}", self.min, self.max))

@@ -125,7 +125,7 @@ impl Engine {
             self.test_before_learning(user, item, device, at, sequence);
             self.learn_positive(user, item, device, confidence, at);
         } else {
-            let statistics = self.view.statistics.get_mut(item as usize);
+            let statistics = self.view.popularity.items.get_mut(item as usize);
             match event.kind {
                 InteractionType::Impression => statistics.impressions += 1,
                 _ => statistics.interactions += 1,
@@ -153,10 +153,8 @@ impl Engine {
     ) {
         let view = &mut self.view;
         let settings = &view.settings;
-        let statistics = view.statistics.get_mut(item as usize);
-        statistics.interactions += 1;
-        statistics.add_positive(confidence, at, settings);
-        view.totals.add_positive(confidence, at, settings);
+        view.popularity.items.get_mut(item as usize).interactions += 1;
+        view.popularity.add_positive(item, confidence, at, settings);
 
         let state = view.users[user as usize].clone();
         let recent: Vec<u32> =
@@ -203,9 +201,10 @@ impl Engine {
             FeatureMatrix::describe(view, Some(&state), &context, &occasion, &candidates);
         let scores = features.rows().map(|row| self.view.hybrid.score(row));
         let hybrid_rank = super::sampling::rank_of_first(scores);
-        let popularity = indices.iter().map(|&index| {
-            f64::from(view.statistics[index as usize].popularity(view.clock, &view.settings))
-        });
+        let now = view.popularity.scales(view.clock, &view.settings);
+        let popularity = indices
+            .iter()
+            .map(|&index| f64::from(now.popularity(&view.popularity.items[index as usize])));
         let popularity_rank = super::sampling::rank_of_first(popularity);
         Arc::make_mut(&mut self.view.prequential).note(hybrid_rank, popularity_rank);
         Arc::make_mut(&mut self.view.hybrid).learn_choice(&features);
@@ -250,7 +249,8 @@ impl Engine {
                 continue;
             };
             solver.solve(sums, &model.user_gram, &model.regularization, None, &mut row);
-            let old = self.view.factors.row(item).map_or_else(|| vec![0.0; model.k], <[f32]>::to_vec);
+            let old =
+                self.view.factors.row(item).map_or_else(|| vec![0.0; model.k], <[f32]>::to_vec);
             collaborative::update_gram(&mut updated.item_gram, &old, &row);
             self.view.factors.set_row(item, &row);
         }
@@ -361,8 +361,12 @@ impl Engine {
     }
 
     fn set_settings(&mut self, settings: &Settings) {
-        self.view.vocabulary.set_max_features(settings.tfidf_max_features as usize);
-        self.view.settings = Arc::new(settings.clone());
+        let view = &mut self.view;
+        view.vocabulary.set_max_features(settings.tfidf_max_features as usize);
+        // Sums made under the old half-lives keep their present value under the new.
+        let old = view.settings.clone();
+        view.popularity.move_landmarks(view.clock, &old);
+        view.settings = Arc::new(settings.clone());
     }
 
     fn switch_model(
@@ -397,7 +401,7 @@ impl Engine {
         if items > view.entries.len() {
             view.entries.grow(items, &Arc::default());
             view.terms.grow(items, &Default::default());
-            view.statistics.grow(items, &Default::default());
+            view.popularity.items.grow(items, &Default::default());
             view.cooccurrence.grow(items, &Arc::default());
             view.accumulators.grow(items, &None);
         }

@@ -134,7 +134,8 @@ impl<T: Serialize> Column<T> {
         let mut hasher = blake3::Hasher::new();
         hasher.update(&(self.len as u64).to_le_bytes());
         for page in &self.pages {
-            let digest = page.digest.get_or_init(|| *blake3::hash(&encode(&page.values)).as_bytes());
+            let digest =
+                page.digest.get_or_init(|| *blake3::hash(&encode(&page.values)).as_bytes());
             hasher.update(digest);
         }
         *hasher.finalize().as_bytes()

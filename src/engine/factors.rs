@@ -46,10 +46,6 @@ impl ItemFactors {
         self.k
     }
 
-    pub fn rows(&self) -> usize {
-        self.rows
-    }
-
     /// The factors of an item; `None` beyond the last row or when all zero.
     pub fn row(&self, item: u32) -> Option<&[f32]> {
         let item = item as usize;
@@ -93,7 +89,9 @@ impl ItemFactors {
         let mut hasher = blake3::Hasher::new();
         hasher.update(&(self.k as u64).to_le_bytes());
         for page in &self.pages {
-            hasher.update(page.digest.get_or_init(|| *blake3::hash(&encode(&page.values)).as_bytes()));
+            hasher.update(
+                page.digest.get_or_init(|| *blake3::hash(&encode(&page.values)).as_bytes()),
+            );
         }
         *hasher.finalize().as_bytes()
     }
@@ -107,7 +105,7 @@ mod tests {
     fn setting_a_far_row_leaves_unknown_rows_between() {
         let mut factors = ItemFactors::new(2, &[1.0, 2.0]);
         factors.set_row(700, &[3.0, 4.0]);
-        assert_eq!(factors.rows(), 701);
+        assert_eq!(factors.rows, 701);
         assert_eq!(factors.row(0), Some(&[1.0, 2.0][..]));
         assert_eq!(factors.row(350), None);
         assert_eq!(factors.row(700), Some(&[3.0, 4.0][..]));

@@ -30,10 +30,6 @@ impl Interner {
         self.names.len()
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.names.is_empty()
-    }
-
     pub fn name(&self, index: u32) -> Option<&Arc<str>> {
         self.names.get(index as usize)
     }

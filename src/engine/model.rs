@@ -59,7 +59,9 @@ struct Encoded {
 /// Why no model came out of a training.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TrainingError {
-    #[error("{found} positive interactions are too few to train on, {TRAINING_POSITIVES_MIN} are needed")]
+    #[error(
+        "{found} positive interactions are too few to train on, {TRAINING_POSITIVES_MIN} are needed"
+    )]
     TooLittleData { found: usize },
     #[error("the training was cancelled")]
     Cancelled,

@@ -45,8 +45,8 @@ impl Prequential {
     pub fn next_is_test(&mut self) -> bool {
         self.considered += 1;
         match self.considered {
-            ..=4_000 => true,
-            ..=64_000 => self.considered.is_multiple_of(4),
+            ..4_000 => true,
+            4_000..64_000 => self.considered.is_multiple_of(4),
             _ => self.considered.is_multiple_of(64),
         }
     }

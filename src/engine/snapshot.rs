@@ -15,6 +15,7 @@ use super::Engine;
 use super::bandit::Posterior;
 use super::cold_start::Cohorts;
 use super::cold_start::ItemStatistics;
+use super::cold_start::Popularity;
 use super::column::Column;
 use super::column::Digest;
 use super::column::encode;
@@ -44,6 +45,7 @@ struct Head {
     clock: Timestamp,
     counts: Counts,
     totals: ItemStatistics,
+    landmarks: [Timestamp; 3],
     all_slots: Arc<DecayedRow>,
     all_devices: Arc<DecayedRow>,
     model: Option<Arc<Model>>,
@@ -72,7 +74,7 @@ impl View {
             self.users.digest(),
             self.item_ids.digest(),
             self.entries.digest(),
-            self.statistics.digest(),
+            self.popularity.items.digest(),
             self.cooccurrence.digest(),
             self.topics.digest(),
             self.sources.digest(),
@@ -99,7 +101,7 @@ impl View {
             self.users.sections("users"),
             self.item_ids.names().sections("item_ids"),
             self.entries.sections("entries"),
-            self.statistics.sections("statistics"),
+            self.popularity.items.sections("statistics"),
             self.cooccurrence.sections("cooccurrence"),
             self.topics.names().sections("topics"),
             self.sources.names().sections("sources"),
@@ -123,7 +125,8 @@ impl View {
             watermark: self.watermark,
             clock: self.clock,
             counts: self.counts,
-            totals: self.totals,
+            totals: self.popularity.totals,
+            landmarks: self.popularity.landmarks,
             all_slots: self.contexts.all_slots.clone(),
             all_devices: self.contexts.all_devices.clone(),
             model: self.model.clone(),
@@ -144,18 +147,20 @@ impl Engine {
     pub fn restore(sections: &[(String, Vec<u8>)]) -> Result<Self, Unrestorable> {
         let sections = Sections(sections);
         let head: Head = sections.value("head")?;
-        let named =
-            |section| sections.column(section).map(Interner::from_names);
+        let named = |section| sections.column(section).map(Interner::from_names);
         let mut view = View::new(head.settings);
         view.watermark = head.watermark;
         view.clock = head.clock;
         view.counts = head.counts;
-        view.totals = head.totals;
         view.user_ids = named("user_ids")?;
         view.users = sections.column("users")?;
         view.item_ids = named("item_ids")?;
         view.entries = sections.column("entries")?;
-        view.statistics = sections.column("statistics")?;
+        view.popularity = Popularity {
+            items: sections.column("statistics")?,
+            totals: head.totals,
+            landmarks: head.landmarks,
+        };
         view.cooccurrence = sections.column("cooccurrence")?;
         view.topics = named("topics")?;
         view.sources = named("sources")?;
@@ -179,8 +184,12 @@ impl Engine {
         view.posterior = head.posterior;
         view.decisions = sections.column("decisions")?;
         view.prequential = head.prequential;
-        let decision_places: BTreeMap<u128, usize> =
-            view.decisions.iter().enumerate().map(|(place, pending)| (pending.key, place)).collect();
+        let decision_places: BTreeMap<u128, usize> = view
+            .decisions
+            .iter()
+            .enumerate()
+            .map(|(place, pending)| (pending.key, place))
+            .collect();
         let mut engine = Self { view, decision_places };
         engine.weigh_all_terms();
         Ok(engine)
@@ -201,9 +210,8 @@ impl Sections<'_> {
         &self,
         section: &'static str,
     ) -> Result<Column<T>, Unrestorable> {
-        let numbered = |name: &str| {
-            name.strip_prefix(section).is_some_and(|number| number.starts_with('/'))
-        };
+        let numbered =
+            |name: &str| name.strip_prefix(section).is_some_and(|number| number.starts_with('/'));
         let parts = self.0.iter().filter(|(name, _)| numbered(name));
         Column::from_sections(parts.map(|(_, bytes)| bytes.as_slice()))
             .map_err(|error| unrestorable(section, &error.to_string()))

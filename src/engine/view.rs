@@ -18,7 +18,7 @@ use super::bandit::PendingDecision;
 use super::bandit::Posterior;
 use super::bandit::PosteriorMean;
 use super::cold_start::Cohorts;
-use super::cold_start::ItemStatistics;
+use super::cold_start::Popularity;
 use super::collaborative::CooccurrenceScorer;
 use super::collaborative::FoldIn;
 use super::collaborative::ItemAccumulator;
@@ -94,9 +94,8 @@ pub struct View {
     pub(super) entries: Column<Arc<Entry>>,
     /// Derived of `entries` and `vocabulary`.
     pub(super) terms: Column<SparseVector>,
-    pub(super) statistics: Column<ItemStatistics>,
+    pub(super) popularity: Popularity,
     pub(super) cooccurrence: Column<Arc<DecayedRow>>,
-    pub(super) totals: ItemStatistics,
 
     pub(super) topics: Interner,
     pub(super) sources: Interner,
@@ -130,9 +129,8 @@ impl View {
             item_ids: Interner::default(),
             entries: Column::default(),
             terms: Column::default(),
-            statistics: Column::default(),
+            popularity: Popularity::default(),
             cooccurrence: Column::default(),
-            totals: ItemStatistics::default(),
             topics: Interner::default(),
             sources: Interner::default(),
             devices: Interner::default(),
@@ -267,7 +265,7 @@ impl View {
     pub(super) fn cooccurrence_scorer(&self, recent: &[u32]) -> CooccurrenceScorer<'_> {
         CooccurrenceScorer::new(
             &self.cooccurrence,
-            &self.statistics,
+            &self.popularity,
             &self.settings,
             recent,
             self.clock,
@@ -301,17 +299,15 @@ impl View {
     /// Most popular catalogue items over the long run, at most [`TOP_LIST`].
     pub(super) fn popular(&self) -> &[u32] {
         self.top_lists.popular.get_or_init(|| {
-            self.top_by(|index, _| {
-                self.statistics[index as usize].popularity(self.clock, &self.settings)
-            })
+            let now = self.popularity.scales(self.clock, &self.settings);
+            self.top_by(|index, _| now.popularity(&self.popularity.items[index as usize]))
         })
     }
 
     pub(super) fn trending(&self) -> &[u32] {
         self.top_lists.trending.get_or_init(|| {
-            self.top_by(|index, _| {
-                self.statistics[index as usize].trend(self.clock, &self.settings)
-            })
+            let now = self.popularity.scales(self.clock, &self.settings);
+            self.top_by(|index, _| now.trend(&self.popularity.items[index as usize]))
         })
     }
 

@@ -81,7 +81,9 @@ impl EngineRecommender {
             };
             recommender.apply(Record::ItemUpserted(item), Timestamp::default());
         }
-        for (user_id, attributes) in recommender.users.clone().into_iter().zip(&dataset.user_attributes) {
+        for (user_id, attributes) in
+            recommender.users.clone().into_iter().zip(&dataset.user_attributes)
+        {
             if !attributes.is_empty() {
                 let attributes = attributes.clone();
                 let record = Record::UserAttributesSet { user_id, attributes };

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
@@ -125,7 +125,6 @@ pub async fn run(
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
     let serving = Server::builder()
-        .tcp_nodelay(true)
         .http2_keepalive_interval(Some(KEEPALIVE))
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
@@ -137,7 +136,7 @@ pub async fn run(
         .add_service(ModelServiceServer::new(ModelApi::new(service.clone())))
         .add_service(AdminServiceServer::new(AdminApi::new(service.clone())))
         .serve_with_incoming_shutdown(
-            TcpListenerStream::new(bound.grpc),
+            TcpIncoming::from(bound.grpc).with_nodelay(Some(true)),
             stop.clone().cancelled_owned(),
         );
     let given_up = async {

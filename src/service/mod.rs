@@ -105,7 +105,8 @@ pub fn start(
         tasks.clone(),
         stop_tasks.clone(),
     ));
-    let service = Service { namespaces, writer, clock, metrics, draining: CancellationToken::new() };
+    let service =
+        Service { namespaces, writer, clock, metrics, draining: CancellationToken::new() };
     tasks.spawn(snapshotter::run(service.clone(), options.clone(), stop_tasks.clone()));
     if options.auto_retrain {
         tasks.spawn(retrain::run_schedule(service.clone(), stop_tasks.clone()));

@@ -190,7 +190,8 @@ impl Namespaces {
 
 /// The engine at the end of the log, and the watermark of the snapshot it came from.
 fn recover(stores: &Stores, name: &NamespaceName) -> Result<(Engine, u64), storage::Error> {
-    let corrupt = |reason: String| storage::Error::Corrupt { what: format!("log of {name}"), reason };
+    let corrupt =
+        |reason: String| storage::Error::Corrupt { what: format!("log of {name}"), reason };
     let (mut engine, snapshot_at) = match stores.snapshots.newest(name, ENGINE_REVISION)? {
         Some(snapshot) => match Engine::restore(&snapshot.sections) {
             Ok(engine) => (engine, snapshot.header.watermark),

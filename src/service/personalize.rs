@@ -117,8 +117,11 @@ struct Pool {
 impl Pool {
     fn candidates<'a>(&'a self, view: &'a View) -> Vec<Candidate<'a>> {
         let known = self.indices.iter().map(|&index| Candidate::known(view, index));
-        let inline =
-            self.inline.iter().map(|(index, entry, terms)| Candidate { index: *index, entry, terms });
+        let inline = self.inline.iter().map(|(index, entry, terms)| Candidate {
+            index: *index,
+            entry,
+            terms,
+        });
         known.chain(inline).collect()
     }
 }
@@ -149,11 +152,8 @@ fn answer(namespace: &Namespace, view: &View, call: &PersonalizeCall) -> (Answer
     };
     let ranked = rank(view, &candidates, &request);
     let decision = decision(view, call, &candidates, &ranked);
-    let recommendations = ranked
-        .items
-        .into_iter()
-        .map(|item| recommendation(view, &candidates, item))
-        .collect();
+    let recommendations =
+        ranked.items.into_iter().map(|item| recommendation(view, &candidates, item)).collect();
     let degraded = namespace.stopped().map(|reason| format!("learning stopped: {reason}"));
     let answer = Answer {
         recommendations,
@@ -202,11 +202,7 @@ fn item_of<'a>(candidate: &'a Candidate<'_>) -> &'a Item {
     candidate.entry.item.as_deref().expect("the filter lets only described items through")
 }
 
-fn recommendation(
-    view: &View,
-    candidates: &[Candidate<'_>],
-    ranked: RankedItem,
-) -> Recommendation {
+fn recommendation(view: &View, candidates: &[Candidate<'_>], ranked: RankedItem) -> Recommendation {
     let item = item_of(&candidates[ranked.candidate]);
     Recommendation {
         item_id: item.item_id.clone(),

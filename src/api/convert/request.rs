@@ -33,8 +33,8 @@ use crate::proto;
 /// The furthest time zones from UTC are 12 hours behind and 14 ahead.
 const UTC_OFFSET_MINUTES_MAX: u32 = 14 * 60;
 
-/// A Personalize request without its namespace, which decides the settings it is
-/// read with.
+/// A Personalize request without its namespace and watermark, which decide the
+/// settings it is read with.
 #[derive(Debug, Clone)]
 pub struct Personalize {
     pub user_id: UserId,
@@ -43,8 +43,6 @@ pub struct Personalize {
     pub choice: Choice,
     pub filter: Filter,
     pub explain: bool,
-    /// 0: no wait.
-    pub min_watermark: u64,
 }
 
 /// Whom to rank for, when and where.
@@ -85,8 +83,8 @@ pub fn personalize(
     else {
         return Err(violations.into_vec());
     };
-    let (explain, min_watermark) = (message.explain, message.min_watermark);
-    Ok(Personalize { user_id, candidates, context, choice, filter, explain, min_watermark })
+    let explain = message.explain;
+    Ok(Personalize { user_id, candidates, context, choice, filter, explain })
 }
 
 /// Of candidates with one id the first stays, described ones before ids: an item must

@@ -11,8 +11,6 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
-use std::time::SystemTime;
-use std::time::UNIX_EPOCH;
 
 use rand::RngExt;
 use rand::SeedableRng;
@@ -22,6 +20,8 @@ use tonic::Code;
 use tonic::Status;
 
 use crate::cli::Failure;
+use crate::service::Clock;
+use crate::service::SystemClock;
 
 const WAIT_FIRST: Duration = Duration::from_millis(100);
 const WAIT_MAX: Duration = Duration::from_secs(5);
@@ -91,12 +91,12 @@ pub struct Backoff {
 impl Backoff {
     /// No failure so far.
     pub fn new(patience: &Patience) -> Self {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now = SystemClock.now().as_millis();
         Self {
             patience: patience.clone(),
             failures: 0,
             failing_since: None,
-            rng: ChaCha8Rng::seed_from_u64(now.map_or(0, |now| now.as_nanos() as u64)),
+            rng: ChaCha8Rng::seed_from_u64(now.unsigned_abs()),
         }
     }
 

@@ -112,10 +112,7 @@ impl Posterior {
             .expect("a sum of outer products plus a ridge is positive definite");
         cholesky_f64::solve(&a, &inverse_diagonal, &mut mean);
         let variances = cholesky_f64::inverse_diagonal(&a, &inverse_diagonal);
-        PosteriorMean {
-            mean,
-            standard_deviation: variances.into_iter().map(f64::sqrt).collect(),
-        }
+        PosteriorMean { mean, standard_deviation: variances.into_iter().map(f64::sqrt).collect() }
     }
 }
 

@@ -4,4 +4,4 @@ mod cohorts;
 mod popularity;
 
 pub use cohorts::{Cohorts, cohort_names};
-pub use popularity::ItemStatistics;
+pub use popularity::{ItemStatistics, Popularity, Scales};

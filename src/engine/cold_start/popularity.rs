@@ -1,22 +1,36 @@
 //! How wanted each item is, over the long run and just now.
+//!
+//! Forward decay with one landmark for all items: an event at `t` adds
+//! `w * 2^((t - landmark) / half_life)`, and one scale turns the stored sums of all
+//! items into those of any instant. So ranking many items computes no exponential,
+//! and an event touches its own item only. When an exponent grows large, the
+//! landmark moves and every stored sum is scaled once.
+//! Source: Cormode et al., "Forward Decay" (ICDE 2009).
 
 use serde::Deserialize;
 use serde::Serialize;
 
 use crate::domain::Settings;
 use crate::domain::Timestamp;
-use crate::engine::decay::decay;
+use crate::engine::column::Column;
+use crate::numeric::math;
 
-/// Evidence about one item, or about all of them together.
-///
-/// The decayed sums hold as of `at`; all three move to a later event's time at
-/// once, and a late event adds what it would be worth by `at`.
+/// Exponent at which a landmark moves; f32 reaches to 2^127.
+const EXPONENT_MAX: f64 = 60.0;
+/// Exponent of a candidate's own mass in the co-occurrence score.
+const CANDIDATE_EXPONENT: f64 = 0.3;
+
+/// Evidence about one item, or about all of them together. The decayed sums are as
+/// of the landmarks of [`Popularity`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct ItemStatistics {
-    at: Timestamp,
     popularity: f32,
     trend: f32,
     cooccurrence: f32,
+    /// `cooccurrence^-0.3`, 0 for none.
+    cooccurrence_weight: f32,
+    /// `ln(1 + positives)`.
+    pub log_positives: f32,
     /// Positive interactions ever.
     pub positives: u32,
     /// Interactions of every type but impressions.
@@ -25,34 +39,122 @@ pub struct ItemStatistics {
 }
 
 impl ItemStatistics {
-    /// Counts a positive interaction of the given weight.
-    pub fn add_positive(&mut self, weight: f32, at: Timestamp, settings: &Settings) {
-        if at > self.at {
-            self.popularity *= decay(self.at, at, settings.popularity_half_life_hours);
-            self.trend *= decay(self.at, at, settings.trend_half_life_hours);
-            self.cooccurrence *= decay(self.at, at, settings.cooccurrence_half_life_hours);
-            self.at = at;
-        }
-        self.popularity += weight * decay(at, self.at, settings.popularity_half_life_hours);
-        self.trend += weight * decay(at, self.at, settings.trend_half_life_hours);
-        self.cooccurrence += decay(at, self.at, settings.cooccurrence_half_life_hours);
+    fn add(&mut self, weight: f32, growth: [f32; 3]) {
+        self.popularity += weight * growth[0];
+        self.trend += weight * growth[1];
+        self.cooccurrence += growth[2];
         self.positives = self.positives.saturating_add(1);
+        self.log_positives = math::log1p_f32(self.positives as f32);
+        self.weigh();
     }
 
-    /// Decayed sum of positive weights at `now`, long half-life.
-    pub fn popularity(&self, now: Timestamp, settings: &Settings) -> f32 {
-        self.popularity * decay(self.at, now, settings.popularity_half_life_hours)
+    fn scale(&mut self, by: [f32; 3]) {
+        self.popularity *= by[0];
+        self.trend *= by[1];
+        self.cooccurrence *= by[2];
+        self.weigh();
     }
 
-    /// Decayed sum of positive weights at `now`, short half-life.
-    pub fn trend(&self, now: Timestamp, settings: &Settings) -> f32 {
-        self.trend * decay(self.at, now, settings.trend_half_life_hours)
+    fn weigh(&mut self) {
+        let mass = f64::from(self.cooccurrence);
+        self.cooccurrence_weight =
+            if mass > 0.0 { math::pow(mass, -CANDIDATE_EXPONENT) as f32 } else { 0.0 };
+    }
+}
+
+/// Statistics of all items on common landmarks.
+#[derive(Debug, Clone, Default)]
+pub struct Popularity {
+    pub items: Column<ItemStatistics>,
+    pub totals: ItemStatistics,
+    /// Of popularity, trend and co-occurrence.
+    pub landmarks: [Timestamp; 3],
+}
+
+/// What turns stored sums into those of an instant.
+#[derive(Debug, Clone, Copy)]
+pub struct Scales {
+    popularity: f32,
+    trend: f32,
+    cooccurrence: f32,
+    cooccurrence_weight: f32,
+}
+
+fn half_lives(settings: &Settings) -> [f32; 3] {
+    [
+        settings.popularity_half_life_hours,
+        settings.trend_half_life_hours,
+        settings.cooccurrence_half_life_hours,
+    ]
+}
+
+impl Popularity {
+    /// Counts a positive interaction.
+    pub fn add_positive(&mut self, item: u32, weight: f32, at: Timestamp, settings: &Settings) {
+        if self.totals.positives == 0 {
+            self.landmarks = [at; 3];
+        }
+        let half_lives = half_lives(settings);
+        let exponents: [f64; 3] = std::array::from_fn(|place| {
+            at.hours_since(self.landmarks[place]) / f64::from(half_lives[place])
+        });
+        if exponents.iter().any(|&exponent| exponent > EXPONENT_MAX) {
+            self.move_landmarks(at, settings);
+            return self.add_positive(item, weight, at, settings);
+        }
+        let growth = exponents.map(|exponent| math::exp2_f32(exponent as f32));
+        self.items.get_mut(item as usize).add(weight, growth);
+        self.totals.add(weight, growth);
     }
 
-    /// Decayed number of positive interactions at `now`, on the time scale of the
+    /// Makes `at` the landmark; every sum keeps its value. Also what a change of
+    /// half-lives needs before and nothing after.
+    pub fn move_landmarks(&mut self, at: Timestamp, settings: &Settings) {
+        let half_lives = half_lives(settings);
+        let by: [f32; 3] = std::array::from_fn(|place| {
+            let hours = at.hours_since(self.landmarks[place]);
+            math::exp2_f32((-hours / f64::from(half_lives[place])) as f32)
+        });
+        for item in 0..self.items.len() {
+            self.items.get_mut(item).scale(by);
+        }
+        self.totals.scale(by);
+        self.landmarks = [at; 3];
+    }
+
+    /// The scales of an instant.
+    pub fn scales(&self, now: Timestamp, settings: &Settings) -> Scales {
+        let half_lives = half_lives(settings);
+        let exponents: [f64; 3] = std::array::from_fn(|place| {
+            -now.hours_since(self.landmarks[place]) / f64::from(half_lives[place])
+        });
+        let [popularity, trend, cooccurrence] =
+            exponents.map(|exponent| math::exp2_f32(exponent as f32));
+        let weight = math::exp2_f32((-CANDIDATE_EXPONENT * exponents[2]) as f32);
+        Scales { popularity, trend, cooccurrence, cooccurrence_weight: weight }
+    }
+}
+
+impl Scales {
+    /// Decayed sum of positive weights, long half-life.
+    pub fn popularity(&self, statistics: &ItemStatistics) -> f32 {
+        statistics.popularity * self.popularity
+    }
+
+    /// Decayed sum of positive weights, short half-life.
+    pub fn trend(&self, statistics: &ItemStatistics) -> f32 {
+        statistics.trend * self.trend
+    }
+
+    /// Decayed number of positive interactions, on the time scale of the
     /// co-occurrence counts that it normalises.
-    pub fn cooccurrence_mass(&self, now: Timestamp, settings: &Settings) -> f32 {
-        self.cooccurrence * decay(self.at, now, settings.cooccurrence_half_life_hours)
+    pub fn cooccurrence_mass(&self, statistics: &ItemStatistics) -> f32 {
+        statistics.cooccurrence * self.cooccurrence
+    }
+
+    /// That number to the power of -0.3; 0 for none.
+    pub fn cooccurrence_weight(&self, statistics: &ItemStatistics) -> f32 {
+        statistics.cooccurrence_weight * self.cooccurrence_weight
     }
 }
 
@@ -60,29 +162,59 @@ impl ItemStatistics {
 mod tests {
     use super::*;
 
+    fn day(number: i64) -> Timestamp {
+        Timestamp::from_millis(number * Timestamp::DAY_MS)
+    }
+
+    fn two_items() -> Popularity {
+        Popularity { items: (0..2).map(|_| Default::default()).collect(), ..Default::default() }
+    }
+
     #[test]
     fn the_trend_forgets_faster_than_popularity() {
-        let settings = Settings::default();
-        let mut statistics = ItemStatistics::default();
-        statistics.add_positive(1.0, Timestamp::from_millis(0), &settings);
-        let month = Timestamp::from_millis(30 * Timestamp::DAY_MS);
-        assert!(statistics.trend(month, &settings) < 0.01);
-        assert!(statistics.popularity(month, &settings) > 0.7);
-        assert_eq!(statistics.positives, 1);
+        let (settings, mut popularity) = (Settings::default(), two_items());
+        popularity.add_positive(0, 1.0, day(0), &settings);
+        let month = popularity.scales(day(30), &settings);
+        let item = &popularity.items[0];
+        assert!(month.trend(item) < 0.01);
+        assert!(month.popularity(item) > 0.7);
+        assert_eq!(item.positives, 1);
     }
 
     #[test]
     fn the_order_of_two_events_does_not_matter() {
         let settings = Settings::default();
-        let (early, late) =
-            (Timestamp::from_millis(0), Timestamp::from_millis(3 * Timestamp::DAY_MS));
-        let sum = |times: [Timestamp; 2]| {
-            let mut statistics = ItemStatistics::default();
-            for at in times {
-                statistics.add_positive(1.0, at, &settings);
+        let trend = |days: [i64; 2]| {
+            let mut popularity = two_items();
+            for at in days {
+                popularity.add_positive(0, 1.0, day(at), &settings);
             }
-            statistics.trend(late, &settings)
+            popularity.scales(day(3), &settings).trend(&popularity.items[0])
         };
-        assert!((sum([early, late]) - sum([late, early])).abs() < 1e-6);
+        assert!((trend([0, 3]) - trend([3, 0])).abs() < 1e-6);
+    }
+
+    #[test]
+    fn moving_the_landmarks_over_decades_changes_no_value() {
+        let (settings, mut popularity) = (Settings::default(), two_items());
+        popularity.add_positive(0, 2.0, day(0), &settings);
+        popularity.add_positive(1, 1.0, day(9_000), &settings);
+        let now = popularity.scales(day(9_000), &settings);
+        assert_eq!(now.popularity(&popularity.items[1]), 1.0);
+        assert_eq!(now.trend(&popularity.items[0]), 0.0);
+        assert_eq!(popularity.landmarks, [day(9_000); 3]);
+    }
+
+    #[test]
+    fn the_candidate_weight_is_the_documented_power() {
+        let (settings, mut popularity) = (Settings::default(), two_items());
+        for at in [0, 10, 20] {
+            popularity.add_positive(0, 1.0, day(at), &settings);
+        }
+        let now = popularity.scales(day(25), &settings);
+        let item = &popularity.items[0];
+        let expected = now.cooccurrence_mass(item).powf(-0.3);
+        assert!((now.cooccurrence_weight(item) - expected).abs() < 1e-5);
+        assert_eq!(now.cooccurrence_weight(&popularity.items[1]), 0.0);
     }
 }

@@ -12,7 +12,8 @@ use std::sync::Arc;
 
 use crate::domain::Settings;
 use crate::domain::Timestamp;
-use crate::engine::cold_start::ItemStatistics;
+use crate::engine::cold_start::Popularity;
+use crate::engine::cold_start::Scales;
 use crate::engine::column::Column;
 use crate::engine::decay::DecayedRow;
 use crate::numeric::math;
@@ -20,7 +21,6 @@ use crate::numeric::math;
 /// Items of a person's recent path.
 pub const RECENT: usize = 10;
 const RECENCY_WEIGHT: f32 = 0.95;
-const CANDIDATE_EXPONENT: f64 = 0.3;
 const RECENT_EXPONENT: f64 = 0.7;
 const NEIGHBOURS_MAX: usize = 1_024;
 
@@ -45,25 +45,25 @@ pub fn note(
 pub struct CooccurrenceScorer<'v> {
     /// The rows of the recent items with their weights, the newest first.
     rows: Vec<(u32, &'v DecayedRow, f32)>,
-    statistics: &'v Column<ItemStatistics>,
-    settings: &'v Settings,
-    now: Timestamp,
+    popularity: &'v Popularity,
+    scales: Scales,
 }
 
 impl<'v> CooccurrenceScorer<'v> {
     /// `recent` has the newest item first and at most [`RECENT`] items.
     pub fn new(
         rows: &'v Column<Arc<DecayedRow>>,
-        statistics: &'v Column<ItemStatistics>,
-        settings: &'v Settings,
+        popularity: &'v Popularity,
+        settings: &Settings,
         recent: &[u32],
         now: Timestamp,
     ) -> Self {
+        let scales = popularity.scales(now, settings);
         let mut recency = 1.0;
         let mut weighted = Vec::with_capacity(recent.len());
         for &item in recent {
             let row: &DecayedRow = &rows[item as usize];
-            let mass = statistics[item as usize].cooccurrence_mass(now, settings);
+            let mass = scales.cooccurrence_mass(&popularity.items[item as usize]);
             let scale = row.scale(now, settings.cooccurrence_half_life_hours);
             if mass > 0.0 {
                 let norm = math::pow(f64::from(mass), RECENT_EXPONENT) as f32;
@@ -71,11 +71,12 @@ impl<'v> CooccurrenceScorer<'v> {
             }
             recency *= RECENCY_WEIGHT;
         }
-        Self { rows: weighted, statistics, settings, now }
+        Self { rows: weighted, popularity, scales }
     }
 
     pub fn score(&self, candidate: u32) -> f32 {
-        let sum: f32 = self.rows.iter().map(|(_, row, weight)| weight * row.stored(candidate)).sum();
+        let sum: f32 =
+            self.rows.iter().map(|(_, row, weight)| weight * row.stored(candidate)).sum();
         if sum == 0.0 { 0.0 } else { sum * self.candidate_weight(candidate) }
     }
 
@@ -129,9 +130,7 @@ impl<'v> CooccurrenceScorer<'v> {
     }
 
     fn candidate_weight(&self, candidate: u32) -> f32 {
-        let statistics = &self.statistics[candidate as usize];
-        let mass = statistics.cooccurrence_mass(self.now, self.settings);
-        if mass > 0.0 { math::pow(f64::from(mass), -CANDIDATE_EXPONENT) as f32 } else { 0.0 }
+        self.scales.cooccurrence_weight(&self.popularity.items[candidate as usize])
     }
 }
 
@@ -139,25 +138,26 @@ impl<'v> CooccurrenceScorer<'v> {
 mod tests {
     use super::*;
 
-    fn world(paths: &[&[u32]]) -> (Column<Arc<DecayedRow>>, Column<ItemStatistics>, Settings) {
+    fn world(paths: &[&[u32]]) -> (Column<Arc<DecayedRow>>, Popularity, Settings) {
         let settings = Settings::default();
         let mut rows: Column<Arc<DecayedRow>> = (0..10).map(|_| Arc::default()).collect();
-        let mut statistics: Column<ItemStatistics> = (0..10).map(|_| Default::default()).collect();
+        let items = (0..10).map(|_| Default::default()).collect();
+        let mut popularity = Popularity { items, ..Popularity::default() };
         let now = Timestamp::from_seconds(0);
         for path in paths {
             for (place, &item) in path.iter().enumerate() {
                 note(&mut rows, item, &path[..place], now, settings.cooccurrence_half_life_hours);
-                statistics.get_mut(item as usize).add_positive(1.0, now, &settings);
+                popularity.add_positive(item, 1.0, now, &settings);
             }
         }
-        (rows, statistics, settings)
+        (rows, popularity, settings)
     }
 
     #[test]
     fn the_score_is_the_documented_formula() {
-        let (rows, statistics, settings) = world(&[&[1, 2], &[1, 2], &[1, 3]]);
+        let (rows, popularity, settings) = world(&[&[1, 2], &[1, 2], &[1, 3]]);
         let now = Timestamp::from_seconds(0);
-        let scorer = CooccurrenceScorer::new(&rows, &statistics, &settings, &[1], now);
+        let scorer = CooccurrenceScorer::new(&rows, &popularity, &settings, &[1], now);
         let expected = 2.0 / (2.0_f64.powf(0.3) * 3.0_f64.powf(0.7));
         assert!((f64::from(scorer.score(2)) - expected).abs() < 1e-6);
         assert_eq!(scorer.cause(2), Some(1));
@@ -166,9 +166,9 @@ mod tests {
 
     #[test]
     fn dense_sparse_and_single_scores_agree_to_the_bit() {
-        let (rows, statistics, settings) = world(&[&[1, 2, 3, 4], &[2, 4, 5], &[5, 1]]);
+        let (rows, popularity, settings) = world(&[&[1, 2, 3, 4], &[2, 4, 5], &[5, 1]]);
         let now = Timestamp::from_seconds(3_600);
-        let scorer = CooccurrenceScorer::new(&rows, &statistics, &settings, &[2, 5], now);
+        let scorer = CooccurrenceScorer::new(&rows, &popularity, &settings, &[2, 5], now);
         let mut dense = [0.0; 10];
         scorer.score_all(&mut dense);
         let sparse = scorer.neighbours();

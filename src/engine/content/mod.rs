@@ -24,8 +24,5 @@ mod vocabulary;
 pub use centroid::Centroid;
 pub use counts::Document;
 pub use counts::TermCounts;
-pub use tokenize::Tokenizer;
 pub use vector::SparseVector;
-pub use vector::VECTOR_TERMS;
-pub use vocabulary::MAX_FEATURES_LIMIT;
 pub use vocabulary::Vocabulary;

@@ -19,8 +19,6 @@
 //! terms and asks the caller to weigh all documents again. A clone copies pointers
 //! to pages. About 100 bytes per term with its name and its share of the lookup table.
 
-use std::sync::Arc;
-
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -176,38 +174,9 @@ impl Vocabulary {
         self.weigh(&count(document, |term, _| self.terms.find(term)))
     }
 
-    /// Documents counted in now.
-    pub fn documents(&self) -> u32 {
-        self.head.documents
-    }
-
-    /// Terms that have an id.
-    pub fn len(&self) -> usize {
-        self.terms.len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.terms.is_empty()
-    }
-
     /// Terms that have a weight now.
     pub fn active(&self) -> usize {
         self.head.active as usize
-    }
-
-    /// The text of a term: a word, or "topic:" and a topic.
-    pub fn term(&self, id: u32) -> Option<&Arc<str>> {
-        self.terms.name(id)
-    }
-
-    /// The id of a term in the form the tokenizer makes.
-    pub fn find(&self, term: &str) -> Option<u32> {
-        self.terms.find(term)
-    }
-
-    /// Documents that have the term now; 0 when it is unknown.
-    pub fn document_frequency(&self, id: u32) -> u32 {
-        self.frequencies.get(id as usize).copied().unwrap_or(0)
     }
 
     /// Hash of the whole state.
@@ -345,6 +314,35 @@ fn sublinear(count: u16) -> f32 {
 
 fn bounded(max_features: usize) -> u32 {
     max_features.clamp(1, MAX_FEATURES_LIMIT) as u32
+}
+
+/// What tests look at.
+#[cfg(test)]
+impl Vocabulary {
+    /// Documents counted in now.
+    pub fn documents(&self) -> u32 {
+        self.head.documents
+    }
+
+    /// Terms that have an id.
+    pub fn len(&self) -> usize {
+        self.terms.len()
+    }
+
+    /// The text of a term: a word, or "topic:" and a topic.
+    pub fn term(&self, id: u32) -> Option<&std::sync::Arc<str>> {
+        self.terms.name(id)
+    }
+
+    /// The id of a term in the form the tokenizer makes.
+    pub fn find(&self, term: &str) -> Option<u32> {
+        self.terms.find(term)
+    }
+
+    /// Documents that have the term now; 0 when it is unknown.
+    pub fn document_frequency(&self, id: u32) -> u32 {
+        self.frequencies.get(id as usize).copied().unwrap_or(0)
+    }
 }
 
 #[cfg(test)]

@@ -99,7 +99,8 @@ mod tests {
         history.note(1, InteractionType::Click, 1.0, at(1));
         history.note(2, InteractionType::Click, 1.0, at(2));
         history.note(1, InteractionType::Click, 1.0, at(3));
-        let items: Vec<_> = history.entries().iter().map(|entry| (entry.item, entry.count)).collect();
+        let items: Vec<_> =
+            history.entries().iter().map(|entry| (entry.item, entry.count)).collect();
         assert_eq!(items, [(2, 1), (1, 2)]);
     }
 

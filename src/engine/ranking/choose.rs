@@ -60,7 +60,8 @@ struct Cap<'a> {
 impl<'a> Cap<'a> {
     /// A threshold of 0 is no cap. At least one place is always allowed.
     fn new(threshold: f64, places: usize) -> Self {
-        let most = ((1.0 - threshold) * places as f64).floor() as usize;
+        // A hair more, so that 1 - 0.8 of ten places are two and not one.
+        let most = ((1.0 - threshold) * places as f64 + 1e-9).floor() as usize;
         let most = if threshold <= 0.0 { usize::MAX } else { most.max(1) };
         Self { most, taken: Vec::new() }
     }

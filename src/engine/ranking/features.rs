@@ -12,6 +12,7 @@ use rayon::slice::ParallelSlice;
 use rayon::slice::ParallelSliceMut;
 
 use crate::domain::Timestamp;
+use crate::engine::cold_start::Scales;
 use crate::engine::collaborative::CooccurrenceScorer;
 use crate::engine::collaborative::RECENT;
 use crate::engine::content::Centroid;
@@ -48,6 +49,8 @@ const TASTE_ITEMS: usize = 200;
 const SHARE_PRIOR: f32 = 3.0;
 /// Candidates from which on describing them is shared among threads.
 const PARALLEL_CANDIDATES: usize = 2_048;
+/// Items whose co-occurrence scores are made together for the price of one candidate's.
+const CHEAP_ITEMS_PER_CANDIDATE: usize = 100;
 /// Age at which an item is half as fresh.
 const FRESHNESS_HALF_LIFE_HOURS: f64 = 7.0 * 24.0;
 /// The weight of each older item in the content centroid.
@@ -180,6 +183,10 @@ struct Describer<'a> {
     context: &'a UserContext,
     occasion: &'a Occasion,
     slot: u32,
+    /// Of the view's clock.
+    scales: Scales,
+    /// Lift of each topic at this time, when that is cheaper than asking one by one.
+    slot_lifts: Option<Vec<f32>>,
     cooccurrence: CooccurrenceScorer<'a>,
     /// Scores of all items, when that is cheaper than asking one by one.
     dense: Option<Vec<f32>>,
@@ -194,7 +201,7 @@ impl<'a> Describer<'a> {
         candidates: usize,
     ) -> Self {
         let cooccurrence = view.cooccurrence_scorer(&context.recent);
-        let many = candidates * 8 > view.entries.len();
+        let many = candidates * CHEAP_ITEMS_PER_CANDIDATE > view.entries.len();
         let dense = (many && !context.recent.is_empty()).then(|| {
             let mut scores = vec![0.0; view.entries.len()];
             cooccurrence.score_all(&mut scores);
@@ -202,14 +209,19 @@ impl<'a> Describer<'a> {
         });
         let (day, hour) = occasion.now.day_and_hour(occasion.utc_offset_minutes);
         let slot = context_slot(day, hour);
-        Self { view, user, context, occasion, slot, cooccurrence, dense }
+        let topics = view.topics.len();
+        let slot_lifts = (candidates > topics).then(|| {
+            (0..topics as u32).map(|topic| view.contexts.slot_lift(topic, slot)).collect()
+        });
+        let scales = view.popularity.scales(view.clock, &view.settings);
+        Self { view, user, context, occasion, slot, scales, slot_lifts, cooccurrence, dense }
     }
 
     fn row(&self, candidate: &Candidate<'_>) -> [f32; FEATURE_COUNT] {
         let (view, entry) = (self.view, candidate.entry);
-        let statistics = candidate.index.map(|index| &view.statistics[index as usize]);
-        let popularity = statistics.map_or(0.0, |s| s.popularity(view.clock, &view.settings));
-        let trend = statistics.map_or(0.0, |s| s.trend(view.clock, &view.settings));
+        let statistics = candidate.index.map(|index| &view.popularity.items[index as usize]);
+        let popularity = statistics.map_or(0.0, |one| self.scales.popularity(one));
+        let trend = statistics.map_or(0.0, |one| self.scales.trend(one));
         let log_popularity = math::log1p_f32(popularity);
         [
             self.collaborative(candidate.index),
@@ -218,10 +230,10 @@ impl<'a> Describer<'a> {
             self.topic_affinity(entry),
             self.source_affinity(entry),
             log_popularity,
-            statistics.map_or(0.0, |s| math::log1p_f32(s.positives as f32)),
+            statistics.map_or(0.0, |one| one.log_positives),
             math::log1p_f32(trend),
             self.cohort(candidate.index, popularity),
-            self.mean_over_topics(entry, |topic| view.contexts.slot_lift(topic, self.slot)),
+            self.mean_over_topics(entry, |topic| self.slot_lift(topic)),
             self.occasion.device.map_or(0.0, |device| {
                 self.mean_over_topics(entry, |topic| view.contexts.device_lift(topic, device))
             }),
@@ -270,10 +282,17 @@ impl<'a> Describer<'a> {
             return 0.0;
         };
         let view = self.view;
-        let total = view.totals.popularity(view.clock, &view.settings);
+        let total = self.scales.popularity(&view.popularity.totals);
         let share = if total > 0.0 { popularity / total } else { 0.0 };
         let half_life = view.settings.popularity_half_life_hours;
         view.cohorts.preference(&user.cohorts, index, share, view.clock, half_life)
+    }
+
+    fn slot_lift(&self, topic: u32) -> f32 {
+        match &self.slot_lifts {
+            Some(lifts) => lifts[topic as usize],
+            None => self.view.contexts.slot_lift(topic, self.slot),
+        }
     }
 
     fn mean_over_topics(&self, entry: &Entry, lift: impl Fn(u32) -> f32) -> f32 {

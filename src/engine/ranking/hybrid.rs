@@ -133,9 +133,8 @@ mod tests {
         let mut hybrid = Hybrid::default();
         let mut rng = seed::stream(5, seed::Purpose::Negatives, b"test");
         for _ in 0..4_000 {
-            let mut rows: Vec<[f32; FEATURE_COUNT]> = (0..20)
-                .map(|_| std::array::from_fn(|_| seed::unit(&mut rng) as f32))
-                .collect();
+            let mut rows: Vec<[f32; FEATURE_COUNT]> =
+                (0..20).map(|_| std::array::from_fn(|_| seed::unit(&mut rng) as f32)).collect();
             // Gumbel noise turns the best score into a draw from the logit model.
             let noisy = |row: &[f32; FEATURE_COUNT], draw: f64| {
                 let score: f64 = row.iter().zip(hidden).map(|(&x, w)| f64::from(x) * w).sum();

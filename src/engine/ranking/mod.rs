@@ -10,8 +10,10 @@ mod retrieve;
 mod similar;
 
 pub use choose::Choice;
-pub use features::{Candidate, FEATURES, FEATURE_COUNT, FeatureMatrix, Occasion, UserContext};
+pub use features::{Candidate, FEATURE_COUNT, FEATURES, FeatureMatrix, Occasion, UserContext};
 pub use hybrid::Hybrid;
-pub use rank::{RANKER_DIMENSION, RankRequest, Ranked, RankedItem, Reason, prior_mean, rank, score_candidates};
+pub use rank::{
+    RANKER_DIMENSION, RankRequest, Ranked, RankedItem, Reason, prior_mean, rank, score_candidates,
+};
 pub use retrieve::{Filter, Retrieval};
 pub use similar::{SimilarItem, similar_items};

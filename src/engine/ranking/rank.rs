@@ -103,13 +103,8 @@ pub fn score_candidates(
 
 /// Ranks candidates by the view's ranker.
 pub fn rank(view: &View, candidates: &[Candidate<'_>], request: &RankRequest<'_>) -> Ranked {
-    let features = FeatureMatrix::describe(
-        view,
-        request.user,
-        request.context,
-        &request.occasion,
-        candidates,
-    );
+    let features =
+        FeatureMatrix::describe(view, request.user, request.context, &request.occasion, candidates);
     let scale = Scale::over(view, &features);
     let mean = &view.posterior_mean().mean;
     let scores: Vec<f64> = features.rows().map(|row| scale.score(mean, row)).collect();
@@ -124,7 +119,13 @@ pub fn rank(view: &View, candidates: &[Candidate<'_>], request: &RankRequest<'_>
             let components = scale.components(mean, row);
             let explored = chosen.propensity < 0.5;
             let reasons = if request.explain {
-                explain::reasons(view, request, &candidates[chosen.candidate], &components, explored)
+                explain::reasons(
+                    view,
+                    request,
+                    &candidates[chosen.candidate],
+                    &components,
+                    explored,
+                )
             } else {
                 Vec::new()
             };

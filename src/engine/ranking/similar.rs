@@ -52,8 +52,12 @@ pub fn similar_items(view: &View, item: u32, n: usize) -> Vec<SimilarItem> {
     let score = |index: u32| {
         let together = if strongest > 0.0 { scorer.score(index) / strongest } else { 0.0 };
         let content = own.terms.cosine(Candidate::known(view, index).terms).max(0.0);
-        [("cooccurrence", together), ("collaborative", factor_cosine(view, item, index)), ("content", content)]
-            .map(|(name, part)| (name, f64::from(part) / 3.0))
+        [
+            ("cooccurrence", together),
+            ("collaborative", factor_cosine(view, item, index)),
+            ("content", content),
+        ]
+        .map(|(name, part)| (name, f64::from(part) / 3.0))
     };
     for &index in &found {
         best.push(score(index).iter().map(|part| part.1).sum::<f64>() as f32, index);

@@ -1,0 +1,122 @@
+//! Clients of all services over one connection, and the calls most tests make.
+
+use std::net::SocketAddr;
+
+use personalization::proto::GetModelStatusRequest;
+use personalization::proto::GetModelStatusResponse;
+use personalization::proto::GetProfileRequest;
+use personalization::proto::GetProfileResponse;
+use personalization::proto::Interaction;
+use personalization::proto::Item;
+use personalization::proto::PersonalizeRequest;
+use personalization::proto::PersonalizeResponse;
+use personalization::proto::RecordInteractionsRequest;
+use personalization::proto::RecordInteractionsResponse;
+use personalization::proto::UpsertItemsRequest;
+use personalization::proto::UpsertItemsResponse;
+use personalization::proto::admin_service_client::AdminServiceClient;
+use personalization::proto::catalog_service_client::CatalogServiceClient;
+use personalization::proto::model_service_client::ModelServiceClient;
+use personalization::proto::personalization_service_client::PersonalizationServiceClient;
+use tonic::transport::Channel;
+use tonic::transport::Endpoint;
+
+use super::wait::eventually;
+
+/// Elements of one stream message; the contract allows 10,000.
+const PER_MESSAGE: usize = 5_000;
+/// A page of a thousand items passes the 4 MiB that tonic's clients accept.
+const ANSWER_BYTES_MAX: usize = 64 << 20;
+
+/// Cheap to clone; clones share the connection.
+#[derive(Clone)]
+pub struct Api {
+    pub channel: Channel,
+    pub personalization: PersonalizationServiceClient<Channel>,
+    pub catalog: CatalogServiceClient<Channel>,
+    pub model: ModelServiceClient<Channel>,
+    pub admin: AdminServiceClient<Channel>,
+    /// Named in the requests this type makes; empty is `default`.
+    pub namespace: String,
+}
+
+impl Api {
+    pub async fn connect(address: SocketAddr) -> Self {
+        let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("a URL");
+        let channel = endpoint.connect().await.expect("the server accepts connections");
+        Self {
+            personalization: PersonalizationServiceClient::new(channel.clone()),
+            catalog: CatalogServiceClient::new(channel.clone())
+                .max_decoding_message_size(ANSWER_BYTES_MAX),
+            model: ModelServiceClient::new(channel.clone()),
+            admin: AdminServiceClient::new(channel.clone()),
+            channel,
+            namespace: String::new(),
+        }
+    }
+
+    pub fn within(&self, namespace: &str) -> Self {
+        Self { namespace: namespace.to_owned(), ..self.clone() }
+    }
+
+    /// Records interactions in one stream of as few messages as are needed.
+    pub async fn record(&self, events: Vec<Interaction>) -> RecordInteractionsResponse {
+        let namespace = self.namespace.clone();
+        let mut messages: Vec<RecordInteractionsRequest> = Vec::new();
+        for event in events {
+            match messages.last_mut() {
+                Some(message) if message.interactions.len() < PER_MESSAGE => {
+                    message.interactions.push(event);
+                }
+                _ => messages.push(RecordInteractionsRequest {
+                    namespace: namespace.clone(),
+                    interactions: vec![event],
+                }),
+            }
+        }
+        let mut client = self.personalization.clone();
+        let recorded = client.record_interactions(tokio_stream::iter(messages)).await;
+        recorded.expect("interactions are recorded").into_inner()
+    }
+
+    pub async fn upsert(&self, items: Vec<Item>) -> UpsertItemsResponse {
+        let namespace = self.namespace.clone();
+        let messages: Vec<UpsertItemsRequest> = items
+            .chunks(PER_MESSAGE)
+            .map(|items| UpsertItemsRequest { namespace: namespace.clone(), items: items.to_vec() })
+            .collect();
+        let upserted = self.catalog.clone().upsert_items(tokio_stream::iter(messages)).await;
+        upserted.expect("items are upserted").into_inner()
+    }
+
+    pub async fn personalize(&self, request: PersonalizeRequest) -> PersonalizeResponse {
+        let request = PersonalizeRequest { namespace: self.namespace.clone(), ..request };
+        let answer = self.personalization.clone().personalize(request).await;
+        answer.expect("a ranking").into_inner()
+    }
+
+    pub async fn profile(&self, user_id: &str, min_watermark: u64) -> GetProfileResponse {
+        let (namespace, user_id) = (self.namespace.clone(), user_id.to_owned());
+        let request = GetProfileRequest { namespace, user_id, min_watermark };
+        self.personalization.clone().get_profile(request).await.expect("a profile").into_inner()
+    }
+
+    pub async fn status(&self) -> GetModelStatusResponse {
+        let request = GetModelStatusRequest { namespace: self.namespace.clone() };
+        self.model.clone().get_model_status(request).await.expect("a status").into_inner()
+    }
+
+    /// The status once everything durable is learnt and nothing more is written:
+    /// decisions reach the log a moment after their answer.
+    pub async fn settled_status(&self) -> GetModelStatusResponse {
+        let mut before = self.status().await;
+        eventually("a model without lag", async || {
+            tokio::time::sleep(std::time::Duration::from_millis(60)).await;
+            let now = self.status().await;
+            let settled = now.lag == 0 && now == before;
+            before = now;
+            settled.then(|| before.clone())
+        })
+        .await
+    }
+}

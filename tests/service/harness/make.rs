@@ -1,0 +1,58 @@
+//! Messages with what a test does not care about filled in.
+
+use personalization::proto::Interaction;
+use personalization::proto::InteractionType;
+use personalization::proto::Item;
+use prost_types::Struct;
+use prost_types::Timestamp;
+use prost_types::Value;
+use prost_types::value::Kind;
+
+pub fn event(event_id: &str, user: &str, item: &str, kind: InteractionType) -> Interaction {
+    Interaction {
+        event_id: event_id.to_owned(),
+        user_id: user.to_owned(),
+        item_id: item.to_owned(),
+        r#type: kind.into(),
+        ..Interaction::default()
+    }
+}
+
+/// Its id is made of the two others.
+pub fn click(user: &str, item: &str) -> Interaction {
+    event(&format!("click/{user}/{item}"), user, item, InteractionType::Click)
+}
+
+/// Clicks with ids `{prefix}-{n}` of a hundred users on a hundred items.
+pub fn events(prefix: &str, numbers: std::ops::Range<u64>) -> Vec<Interaction> {
+    numbers
+        .map(|n| {
+            let (user, item) = (format!("user-{}", n % 97), format!("item-{}", n * 7 % 101));
+            event(&format!("{prefix}-{n}"), &user, &item, InteractionType::Click)
+        })
+        .collect()
+}
+
+pub fn item(item_id: &str) -> Item {
+    Item { item_id: item_id.to_owned(), title: format!("Title of {item_id}"), ..Item::default() }
+}
+
+/// Seconds from this machine's clock.
+pub fn now_plus(seconds: i64) -> Timestamp {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let now = i64::try_from(now.expect("after 1970").as_secs()).expect("before 9999");
+    Timestamp { seconds: now + seconds, nanos: 0 }
+}
+
+pub fn text(text: &str) -> Value {
+    Value { kind: Some(Kind::StringValue(text.to_owned())) }
+}
+
+pub fn structure(fields: impl IntoIterator<Item = (&'static str, Value)>) -> Option<Struct> {
+    let fields = fields.into_iter().map(|(name, value)| (name.to_owned(), value));
+    Some(Struct { fields: fields.collect() })
+}
+
+pub fn strings<const N: usize>(texts: [&str; N]) -> Vec<String> {
+    texts.map(str::to_owned).to_vec()
+}

@@ -1,0 +1,67 @@
+//! A producer as the contract describes it: pipelined, with its own event ids, and a
+//! ledger of what it sent and what was acknowledged.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::Mutex;
+
+use personalization::proto::StreamInteractionsRequest;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+
+use super::api::Api;
+use super::make::events;
+
+/// Requests sent but not acknowledged, at most.
+const WINDOW: usize = 8;
+
+/// What one producer did. Its events are numbered from 0 on under its name.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Ledger {
+    /// Events handed to the connection at least once.
+    pub sent: u64,
+    /// Events of requests that were acknowledged.
+    pub acked: u64,
+}
+
+/// Streams messages of `per_message` events until the connection breaks or the server
+/// ends the stream, going on after the last acknowledged event of the ledger: what was
+/// sent but not acknowledged before goes out again.
+pub async fn produce(api: Api, name: String, ledger: Arc<Mutex<Ledger>>, per_message: u64) {
+    let (requests, outgoing) = mpsc::channel(WINDOW);
+    let mut client = api.personalization.clone();
+    let Ok(answer) = client.stream_interactions(ReceiverStream::new(outgoing)).await else {
+        return;
+    };
+    let mut acks = answer.into_inner();
+    let mut next = ledger.lock().expect("no panic").acked;
+    let mut unacked: VecDeque<(u64, u64)> = VecDeque::new();
+    let mut client_sequence = 0;
+    loop {
+        while unacked.len() < WINDOW {
+            client_sequence += 1;
+            let interactions = events(&name, next..next + per_message);
+            next += per_message;
+            let namespace = String::new();
+            let request = StreamInteractionsRequest { namespace, client_sequence, interactions };
+            {
+                let mut ledger = ledger.lock().expect("no panic");
+                ledger.sent = ledger.sent.max(next);
+            }
+            unacked.push_back((client_sequence, next));
+            if requests.send(request).await.is_err() {
+                return;
+            }
+        }
+        let Ok(Some(ack)) = acks.message().await else {
+            return;
+        };
+        while let Some(&(sequence, end)) = unacked.front() {
+            if sequence > ack.client_sequence {
+                break;
+            }
+            ledger.lock().expect("no panic").acked = end;
+            unacked.pop_front();
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! Taking in interactions and user attributes.
+
+mod finite;
+mod endless;

@@ -1,0 +1,15 @@
+//! The whole service as its callers meet it: the real binary, real gRPC, a real disk.
+//!
+//! - Each test has its own server process, data directory and free ports.
+//! - Nothing sleeps for a guess: tests wait for a condition, with a bound that only a
+//!   broken server reaches.
+
+mod catalog;
+mod durability;
+mod harness;
+mod ingest;
+mod model;
+mod namespaces;
+mod probes;
+mod recommendations;
+mod validation;
