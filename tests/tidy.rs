@@ -62,6 +62,7 @@ const LAYERS: &[Layer] = &[
             "service",
             "storage::AppendOutcome",
             "storage::Appended",
+            "storage::Error",
             "storage::NamespaceEntry",
             "proto",
             "config",

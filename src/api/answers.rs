@@ -2,6 +2,7 @@
 
 use crate::api::convert;
 use crate::domain::Strategy;
+use crate::domain::Timestamp;
 use crate::engine::SimilarItem;
 use crate::engine::View;
 use crate::proto;
@@ -58,9 +59,14 @@ pub fn profile(user_id: String, report: ProfileReport) -> proto::Profile {
         recent_items: recent.collect(),
         cohort: report.cohort,
         attributes: convert::attributes_message(&report.attributes),
-        first_seen: Some(convert::timestamp_message(report.first_seen)),
-        last_seen: Some(convert::timestamp_message(report.last_seen)),
+        first_seen: seen(report.first_seen),
+        last_seen: seen(report.last_seen),
     }
+}
+
+/// Unset for somebody of whom nothing but attributes is known.
+fn seen(at: Timestamp) -> Option<prost_types::Timestamp> {
+    (at != Timestamp::default()).then(|| convert::timestamp_message(at))
 }
 
 fn preferences(parts: Vec<ProfilePart>) -> Vec<proto::Preference> {

@@ -200,7 +200,7 @@ impl CatalogService for CatalogApi {
             ids.into_iter().partition(|id| view.catalogue_item(id.as_str()).is_some());
         let deleted = known.len() as u64;
         let records: Vec<Record> = known.into_iter().map(Record::ItemDeleted).collect();
-        let mut last_sequence = view.watermark();
+        let mut last_sequence = 0;
         if !records.is_empty() {
             let appended = self.service.writer.append(&namespace.tail, records).await;
             last_sequence = appended.map_err(status::status)?.log_end;

@@ -96,7 +96,7 @@ impl ModelService for ModelApi {
 fn metrics_message(view: &View) -> proto::GetModelMetricsResponse {
     let figures = view.prequential().figures();
     proto::GetModelMetricsResponse {
-        prequential: Some(proto::PrequentialMetrics {
+        prequential: (figures.tests > 0).then_some(proto::PrequentialMetrics {
             window: figures.tests,
             hit_rate_at_10: figures.hit_rate_at_10,
             mean_reciprocal_rank: figures.mean_reciprocal_rank,

@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::answers;
 use super::convert;
 use super::deadline;
+use super::intake::Counts;
 use super::intake::Intake;
 use super::namespace;
 use super::producer::Producer;
@@ -100,7 +101,7 @@ impl PersonalizationApi {
         intake.check_patience()
     }
 
-    fn count(&self, counts: &super::intake::Counts) {
+    fn count(&self, counts: &Counts) {
         let metrics = &self.service.metrics;
         metrics.count_interactions("accepted", counts.accepted);
         metrics.count_interactions("duplicate", counts.duplicates);
@@ -250,8 +251,9 @@ impl PersonalizationService for PersonalizationApi {
         let namespace = namespace(&self.service, &message.namespace).await?;
         let records = vec![Record::UserAttributesSet { user_id, attributes }];
         let appended = self.service.writer.append(&namespace.tail, records).await;
-        let appended = appended.map_err(status::status)?;
-        Ok(Response::new(proto::SetUserAttributesResponse { sequence: appended.log_end }))
+        let mut counts = Counts::default();
+        counts.settle(&appended.map_err(status::status)?);
+        Ok(Response::new(proto::SetUserAttributesResponse { sequence: counts.last_sequence }))
     }
 }
 

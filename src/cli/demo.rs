@@ -19,7 +19,7 @@ use crate::proto::personalization_service_client::PersonalizationServiceClient;
 
 const BUNDLED: &str = "examples/movielens";
 /// A user of the data with a clear taste, for the calls to try.
-const USER: &str = "599";
+const USER: &str = "20";
 const FILMS_SHOWN: u32 = 5;
 
 /// Loads the data unless they are loaded, and prints calls to try.

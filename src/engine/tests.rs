@@ -331,5 +331,4 @@ fn the_golden_log_leads_to_the_golden_digest() {
     assert_eq!((ENGINE_REVISION, digest.as_str()), (1, GOLDEN_DIGEST));
 }
 
-const GOLDEN_DIGEST: &str =
-    "30a98e9e79b6745ba68f4068ecbcb89d03b3a2a6cddc1419d2ff8323aa1f3aa5";
+const GOLDEN_DIGEST: &str = "30a98e9e79b6745ba68f4068ecbcb89d03b3a2a6cddc1419d2ff8323aa1f3aa5";

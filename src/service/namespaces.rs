@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
+use std::time::Duration;
 
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
@@ -27,6 +28,9 @@ use crate::engine::Engine;
 use crate::storage;
 use crate::storage::NamespaceEntry;
 use crate::telemetry::Metrics;
+
+/// Longest wait for the settings of a namespace that is being opened.
+const SETTINGS_PATIENCE: Duration = Duration::from_secs(10);
 
 type Slot = Arc<OnceCell<Arc<Namespace>>>;
 
@@ -182,7 +186,9 @@ impl Namespaces {
         self.tasks.spawn(follow);
         if !current {
             let records = vec![Record::SettingsSet(wanted)];
-            self.writer.append(&namespace.tail, records).await?;
+            let appended = self.writer.append(&namespace.tail, records).await?;
+            // The first request must not be answered by other settings.
+            namespace.view_at(appended.log_end, SETTINGS_PATIENCE).await?;
         }
         Ok(namespace)
     }

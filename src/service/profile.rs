@@ -60,6 +60,10 @@ pub struct ProfileReport {
 pub fn profile(view: &View, user_id: &str) -> Result<ProfileReport, Error> {
     let index = view.user_index(user_id).ok_or_else(|| Error::NoUser(user_id.to_owned()))?;
     let user = view.user(index);
+    if user.changed_at == 0 {
+        // Only ranked for so far: that is our doing, not theirs.
+        return Err(Error::NoUser(user_id.to_owned()));
+    }
     let counts = InteractionType::ALL.into_iter().filter_map(|kind| {
         let count = u64::from(user.counts[kind.index()]);
         (count > 0).then_some((kind.name(), count))

@@ -21,13 +21,13 @@ use crate::engine::TrainingError;
 use crate::storage::AppendOutcome;
 
 /// How often the schedule looks whether a training is due.
-const CHECK_EVERY: Duration = Duration::from_secs(30);
+const CHECK_EVERY: Duration = Duration::from_secs(5);
 /// A training is due when this many interactions came since the last one...
 const DUE_INTERACTIONS: u64 = 1_000;
 /// ...and they are at least one in this many of all.
 const DUE_SHARE: u64 = 10;
-/// Longest wait for a published model to be applied.
-const SWITCH_PATIENCE: Duration = Duration::from_secs(60);
+/// Longest wait for records to be applied: those to train on, and the model.
+const APPLY_PATIENCE: Duration = Duration::from_secs(60);
 /// Progress messages a slow listener may leave unread; further ones are dropped.
 const PROGRESS_MESSAGES: usize = 64;
 
@@ -90,7 +90,8 @@ impl Service {
     ) -> Result<u64, Error> {
         let _full = progress.try_send(Ok(RetrainProgress::stage(RetrainStage::Loading)));
         let started = std::time::Instant::now();
-        let view = namespace.view();
+        // What was acknowledged before the call is trained on.
+        let view = namespace.view_at(namespace.tail.end(), APPLY_PATIENCE).await?;
         let (reports, draining) = (progress.clone(), self.draining.clone());
         let trained = tokio::task::spawn_blocking(move || {
             engine::train(&view, &mut |epoch: EpochProgress| {
@@ -116,7 +117,7 @@ impl Service {
         let appended =
             self.writer.append(&namespace.tail, vec![Record::ModelPublished(model)]).await?;
         if let [AppendOutcome::Accepted(sequence)] = appended.outcomes[..] {
-            namespace.view_at(sequence, SWITCH_PATIENCE).await?;
+            namespace.view_at(sequence, APPLY_PATIENCE).await?;
         }
         self.metrics.trainings.inc();
         self.metrics.training_seconds.observe(started.elapsed().as_secs_f64());

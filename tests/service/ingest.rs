@@ -1,4 +1,4 @@
 //! Taking in interactions and user attributes.
 
-mod finite;
 mod endless;
+mod finite;

@@ -1,5 +1,7 @@
 //! What names something in a request: users, items, namespaces, pages.
 
+use std::collections::HashSet;
+
 use super::scalars::each;
 use crate::domain::ItemId;
 use crate::domain::NamespaceName;
@@ -46,7 +48,8 @@ pub fn namespace_again(text: &str, first: &NamespaceName) -> Result<(), Vec<Viol
     one("namespace", Err(reason))
 }
 
-/// The `item_ids` of a DeleteItems request.
+/// The `item_ids` of a DeleteItems request, each once, in the order of their first
+/// mention.
 ///
 /// # Errors
 /// A violation of `item_ids`, or of its first wrong entries.
@@ -55,7 +58,10 @@ pub fn deleted_item_ids(texts: Vec<String>) -> Result<Vec<ItemId>, Vec<Violation
         let most = limits::DELETE_ITEMS;
         return one("item_ids", Err(format!("must hold at most {most}, holds {}", texts.len())));
     }
-    each("item_ids", texts, ItemId::parse)
+    let mut ids = each("item_ids", texts, ItemId::parse)?;
+    let mut seen = HashSet::with_capacity(ids.len());
+    ids.retain(|id| seen.insert(id.clone()));
+    Ok(ids)
 }
 
 /// 0 means the default.

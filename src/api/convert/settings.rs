@@ -2,6 +2,8 @@
 
 use super::interaction::RATING_MAX;
 use super::scalars::decimal;
+use crate::domain::ConfidenceTable;
+use crate::domain::InteractionType;
 use crate::domain::Settings;
 use crate::domain::SettingsRange;
 use crate::domain::Strategy;
@@ -27,7 +29,9 @@ pub fn settings(
     let rating_threshold = message.rating_threshold.map(rating_threshold).transpose();
     let rating_threshold = violations.take("settings.rating_threshold", rating_threshold).flatten();
     let settings = overlaid(&message, base);
+    let confidences = confidences(&message, base, &mut violations);
     let settings = Settings {
+        confidences,
         strategy: chosen.unwrap_or(base.strategy),
         rating_threshold: rating_threshold.unwrap_or(base.rating_threshold),
         ..settings
@@ -66,6 +70,22 @@ fn overlaid(message: &proto::NamespaceSettings, base: &Settings) -> Settings {
     }
 }
 
+/// The table with the named types replaced; its values are checked with the others.
+fn confidences(
+    message: &proto::NamespaceSettings,
+    base: &Settings,
+    violations: &mut Violations,
+) -> ConfidenceTable {
+    let mut table = base.confidences;
+    for (name, confidence) in &message.confidences {
+        match InteractionType::ALL.into_iter().find(|kind| kind.name() == name) {
+            Some(kind) => table = table.with(kind, *confidence as f32),
+            None => violations.add("settings.confidences", "must be keyed by interaction types"),
+        }
+    }
+    table
+}
+
 /// Narrower than [`SettingsRange::RATING_THRESHOLD`]: ratings of the contract end at 5.
 fn rating_threshold(threshold: f64) -> Result<f32, String> {
     let range = SettingsRange { max: RATING_MAX, ..SettingsRange::RATING_THRESHOLD };
@@ -88,6 +108,10 @@ pub fn settings_message(settings: &Settings) -> proto::NamespaceSettings {
         recommend_seen: Some(settings.recommend_seen),
         tfidf_max_features: Some(settings.tfidf_max_features),
         embedding_dimension: Some(settings.embedding_dimension),
+        confidences: InteractionType::ALL
+            .into_iter()
+            .map(|kind| (kind.name().to_owned(), decimal(settings.confidences.of(kind))))
+            .collect(),
     }
 }
 
@@ -160,6 +184,9 @@ mod tests {
             recommend_seen: None,
             tfidf_max_features: Some(0),
             embedding_dimension: Some(0),
+            confidences: [("click", f64::NAN), ("CLICK", 1.0)]
+                .map(|(name, value)| (name.to_owned(), value))
+                .into(),
         };
         let mut fields: Vec<_> =
             convert(wrong).unwrap_err().into_iter().map(|violation| violation.field).collect();
@@ -169,6 +196,8 @@ mod tests {
             [
                 "settings.collaborative_factors",
                 "settings.collaborative_regularization",
+                "settings.confidences",
+                "settings.confidences.click",
                 "settings.embedding_dimension",
                 "settings.epsilon",
                 "settings.popularity_half_life_hours",

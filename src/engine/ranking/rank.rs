@@ -155,7 +155,7 @@ impl<'v> Scale<'v> {
         let scores: Vec<f64> = features.rows().map(|row| hybrid.score(row)).collect();
         let n = scores.len().max(1) as f64;
         let mean = scores.iter().sum::<f64>() / n;
-        let variance = scores.iter().map(|score| (score - mean).powi(2)).sum::<f64>() / n;
+        let variance = scores.iter().map(|score| (score - mean) * (score - mean)).sum::<f64>() / n;
         Self { weights: hybrid.weights(), mean, deviation: variance.sqrt().max(1e-9) }
     }
 

@@ -37,8 +37,10 @@ pub struct SqliteOptions {
 #[derive(Debug)]
 pub struct SqliteStore {
     database: PathBuf,
-    writer: Mutex<Writer>,
+    // Closed before the writer: the last connection to close folds the write-ahead
+    // log into the database, and a reader may not.
     readers: Mutex<Vec<Connection>>,
+    writer: Mutex<Writer>,
     /// Holds the directory; released when the store or the process ends.
     _lock: File,
 }

@@ -3,6 +3,8 @@
 use personalization::proto::Interaction;
 use personalization::proto::InteractionType;
 use personalization::proto::Item;
+use personalization::service::Clock;
+use personalization::service::SystemClock;
 use prost_types::Struct;
 use prost_types::Timestamp;
 use prost_types::Value;
@@ -39,9 +41,7 @@ pub fn item(item_id: &str) -> Item {
 
 /// Seconds from this machine's clock.
 pub fn now_plus(seconds: i64) -> Timestamp {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    let now = i64::try_from(now.expect("after 1970").as_secs()).expect("before 9999");
-    Timestamp { seconds: now + seconds, nanos: 0 }
+    Timestamp { seconds: SystemClock.now().as_millis() / 1_000 + seconds, nanos: 0 }
 }
 
 pub fn text(text: &str) -> Value {

@@ -24,8 +24,10 @@ impl World {
     /// Items `jazz-00` to `metal-19`; item n appeared n days ago, in the colour
     /// `even` or `odd`.
     pub fn items() -> Vec<Item> {
-        let tastes = [("jazz", "blue", "saxophone swing improvised trumpet"),
-            ("metal", "iron", "guitar distortion drums loud")];
+        let tastes = [
+            ("jazz", "blue", "saxophone swing improvised trumpet"),
+            ("metal", "iron", "guitar distortion drums loud"),
+        ];
         let item = |(taste, source, content): (&str, &str, &str), n: usize| Item {
             item_id: format!("{taste}-{n:02}"),
             title: format!("{taste} record {n}"),
@@ -33,7 +35,10 @@ impl World {
             topics: vec![taste.to_owned()],
             source: source.to_owned(),
             published_at: Some(now_plus(-DAY * n as i64 - DAY / 2)),
-            attributes: structure([("parity", text(if n.is_multiple_of(2) { "even" } else { "odd" }))]),
+            attributes: structure([(
+                "parity",
+                text(if n.is_multiple_of(2) { "even" } else { "odd" }),
+            )]),
             ..Item::default()
         };
         tastes.into_iter().flat_map(|taste| (0..PER_TASTE).map(move |n| item(taste, n))).collect()
@@ -42,7 +47,9 @@ impl World {
     /// Each fan likes six items of one taste; everybody likes `metal-00`.
     pub fn likes() -> Vec<Interaction> {
         let mut likes = Vec::new();
-        for (taste, fan) in ["jazz", "metal"].into_iter().flat_map(|t| (0..PER_TASTE).map(move |f| (t, f))) {
+        for (taste, fan) in
+            ["jazz", "metal"].into_iter().flat_map(|t| (0..PER_TASTE).map(move |f| (t, f)))
+        {
             let user = format!("{taste}-fan-{fan}");
             let liked = (0..6).map(|n| format!("{taste}-{:02}", (fan + n * 3) % PER_TASTE));
             for item in liked.chain(["metal-00".to_owned()]) {

@@ -191,7 +191,7 @@ async fn attributes_place_a_person_in_a_cohort_and_replace_those_before() {
     let first = structure([("country", text("de")), ("age_band", text("25-34"))]);
     let sequence = set(first.clone()).await;
     let profile = api.profile("anna", sequence).await.profile.unwrap();
-    assert_eq!(profile.attributes, first);
+    assert_eq!((profile.attributes, profile.first_seen), (first, None));
     assert!(!profile.cohort.is_empty());
     let second = structure([("country", text("fr"))]);
     let later = set(second.clone()).await;
