@@ -39,6 +39,7 @@ use crate::cli::import::retry::Trouble;
 use crate::cli::import::state::Fingerprint;
 use crate::cli::import::state::State;
 use crate::cli::import::stream::Sending;
+use crate::domain::Timestamp;
 
 pub(in crate::cli) use crate::cli::import::tally::Summary;
 
@@ -95,13 +96,22 @@ pub(in crate::cli) struct Options {
     pub retry: Duration,
     /// Whether interactions go in the order of time, held in memory.
     pub sort: bool,
+    /// With `sort`: moves all times by whole weeks, so that the last is within a week of this.
+    pub ends_at: Option<Timestamp>,
     /// Whether to draw progress bars on standard error (if it is a terminal).
     pub progress: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { batch: 500, window: 16, retry: Duration::from_secs(60), sort: false, progress: true }
+        Self {
+            batch: 500,
+            window: 16,
+            retry: Duration::from_secs(60),
+            sort: false,
+            ends_at: None,
+            progress: true,
+        }
     }
 }
 
@@ -142,6 +152,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         window: args.window.into(),
         retry: Duration::from_secs(args.retry_seconds),
         sort: args.sort,
+        ends_at: None,
         progress: true,
     };
     let stop = CancellationToken::new();
@@ -262,8 +273,8 @@ async fn import(
         let mut ledger =
             ledger(state, "interactions", file, options.sort, options.progress).await?;
         if !ledger.is_complete() {
-            let (path, sort) = (file.clone(), options.sort);
-            let open = move || identified(&path, sort);
+            let (path, sort, ends_at) = (file.clone(), options.sort, options.ends_at);
+            let open = move || identified(&path, sort, ends_at);
             let feed = feed::read(open, ledger.rows(), options.batch);
             let sent = Sending::new(link, feed, &mut ledger).run().await;
             kept(sent, &mut ledger)?;
@@ -297,23 +308,37 @@ async fn ledger<'a>(
     Ok(Ledger::open(state, kind, &fingerprint, lines, progress))
 }
 
+const WEEK_MS: i64 = 7 * Timestamp::DAY_MS;
+
 type InteractionResult = Result<crate::proto::Interaction, dataset::Error>;
 
 /// The interactions of a file with their event ids, in its order or in that of time.
 fn identified(
     path: &Path,
     sort: bool,
+    ends_at: Option<Timestamp>,
 ) -> Result<impl Iterator<Item = InteractionResult> + use<>, dataset::Error> {
     let rows = Rows::interactions(path)?;
-    let rows: Box<dyn Iterator<Item = Result<InteractionRow, dataset::Error>>> = match sort {
-        true => Box::new(in_order_of_time(rows)),
-        false => Box::new(rows),
+    let mut shift_ms = 0;
+    let rows: Box<dyn Iterator<Item = Result<InteractionRow, dataset::Error>>> = if sort {
+        let sorted = in_order_of_time(rows);
+        let last = sorted.as_slice().iter().rev().find_map(|row| row.as_ref().ok());
+        if let (Some(last), Some(end)) = (last, ends_at) {
+            // Whole weeks keep the hour of the day and the day of the week.
+            let late_ms = end.as_millis() - last.at.as_millis();
+            shift_ms = late_ms - late_ms.rem_euclid(WEEK_MS);
+        }
+        Box::new(sorted)
+    } else {
+        Box::new(rows)
     };
     let mut ids = EventIds::default();
     Ok(rows.map(move |row| {
         row.map(|row| {
+            // The id is of the row as it stands in the file.
             let event_id = ids.next(&row);
-            convert::interaction(row, event_id)
+            let at = row.at.plus_millis(shift_ms);
+            convert::interaction(InteractionRow { at, ..row }, event_id)
         })
     }))
 }
@@ -321,7 +346,7 @@ fn identified(
 /// All rows by time, those of one time in the order of the file; what is unreadable comes first.
 fn in_order_of_time(
     rows: impl Iterator<Item = Result<InteractionRow, dataset::Error>>,
-) -> impl Iterator<Item = Result<InteractionRow, dataset::Error>> {
+) -> std::vec::IntoIter<Result<InteractionRow, dataset::Error>> {
     let mut sorted = Vec::new();
     for row in rows {
         // After these the reader may fail forever.

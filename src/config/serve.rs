@@ -62,7 +62,7 @@ pub struct ServeConfig {
     pub snapshot_every_records: u64,
 
     /// Events within which a resent event id is recognised, at least (1,000 to 100,000,000);
-    /// about 60 bytes of memory each
+    /// 20 to 72 bytes of memory each
     #[arg(long, env = "DEDUP_HORIZON_EVENTS", default_value = "1000000",
           value_parser = clap::value_parser!(u64).range(1_000..=100_000_000))]
     pub dedup_horizon_events: u64,

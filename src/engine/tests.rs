@@ -30,12 +30,14 @@ const ITEMS: usize = 60;
 struct World {
     rng: rand_chacha::ChaCha8Rng,
     records: Vec<LogRecord>,
+    /// Decisions that interactions may name: id, person, items shown.
+    decisions: Vec<(DecisionId, UserId, Vec<ItemId>)>,
 }
 
 impl World {
     fn new(seed: u64) -> Self {
         let rng = seed::stream(seed, seed::Purpose::Choose, b"world");
-        Self { rng, records: Vec::new() }
+        Self { rng, records: Vec::new(), decisions: Vec::new() }
     }
 
     fn push(&mut self, record: Record) {
@@ -75,13 +77,20 @@ impl World {
         if self.below(3) > 0 {
             kind = InteractionType::Like;
         }
-        let decision_id = (self.below(3) == 0).then(|| decision_id(self.below(20)));
+        let mut subject = (None, user_id(user), item_id(number));
+        if self.below(3) == 0 && !self.decisions.is_empty() {
+            let decision = self.below(self.decisions.len());
+            let place = self.below(5);
+            let (decision_id, user_id, shown) = &self.decisions[decision];
+            subject = (Some(decision_id.clone()), user_id.clone(), shown[place].clone());
+        }
+        let (decision_id, user_id, item_id) = subject;
         let occurred_at = 1_700_000_000 + self.below(5_000_000) as i64 - 4_000_000;
         let event_id = EventId::parse(format!("e{}", self.records.len())).unwrap();
         self.push(Record::Interaction(Interaction {
             event_id,
-            user_id: user_id(user),
-            item_id: item_id(number),
+            user_id,
+            item_id,
             kind,
             value: kind.needs_value().then_some(4.0),
             occurred_at: Timestamp::from_seconds(occurred_at),
@@ -96,18 +105,23 @@ impl World {
     }
 
     fn decision(&mut self) {
+        let shown: Vec<ItemId> = (0..5).map(|_| item_id(self.below(ITEMS))).collect();
+        let (decision_id, user_id) = (decision_id(self.decisions.len()), user_id(self.below(30)));
+        self.decisions.push((decision_id.clone(), user_id.clone(), shown.clone()));
         let decision = Decision {
-            decision_id: decision_id(self.below(20)),
-            user_id: user_id(self.below(30)),
+            decision_id,
+            user_id,
             decided_at: Timestamp::from_seconds(1_700_000_000),
             strategy: Strategy::EpsilonGreedy,
             epsilon: 0.1,
             model_version: 0,
             watermark: 1,
             candidates: 10,
-            shown: (0..5)
-                .map(|place| ShownItem {
-                    item_id: item_id(self.below(ITEMS)),
+            shown: shown
+                .into_iter()
+                .enumerate()
+                .map(|(place, item_id)| ShownItem {
+                    item_id,
                     score: 0.5,
                     propensity: 0.9,
                     features: (0..16).map(|f| (f + place) as f32 / 10.0).collect(),
@@ -331,4 +345,4 @@ fn the_golden_log_leads_to_the_golden_digest() {
     assert_eq!((ENGINE_REVISION, digest.as_str()), (1, GOLDEN_DIGEST));
 }
 
-const GOLDEN_DIGEST: &str = "30a98e9e79b6745ba68f4068ecbcb89d03b3a2a6cddc1419d2ff8323aa1f3aa5";
+const GOLDEN_DIGEST: &str = "e24e2020022a399c75346c9a846189bc5ab60e0fc1f30107562fa211916af0c4";

@@ -21,7 +21,7 @@ use crate::engine::TrainingError;
 use crate::storage::AppendOutcome;
 
 /// How often the schedule looks whether a training is due.
-const CHECK_EVERY: Duration = Duration::from_secs(5);
+const CHECK_EVERY: Duration = Duration::from_secs(1);
 /// A training is due when this many interactions came since the last one...
 const DUE_INTERACTIONS: u64 = 1_000;
 /// ...and they are at least one in this many of all.

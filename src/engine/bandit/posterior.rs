@@ -70,7 +70,7 @@ impl Posterior {
         let mut cells = self.precision.iter_mut();
         for (row, &left) in features.iter().enumerate() {
             let left = quantise(left);
-            for (cell, &right) in cells.by_ref().zip(&features[..=row]) {
+            for (&right, cell) in features[..=row].iter().zip(cells.by_ref()) {
                 *cell = cell.saturating_add(left * quantise(right));
             }
         }
@@ -108,8 +108,13 @@ impl Posterior {
             .map(|(&sum, prior)| sum as f64 / SUM_SCALE + PRIOR_STRENGTH * prior)
             .collect();
         let mut inverse_diagonal = vec![0.0; d];
-        cholesky_f64::factor(&mut a, &mut inverse_diagonal)
-            .expect("a sum of outer products plus a ridge is positive definite");
+        if cholesky_f64::factor(&mut a, &mut inverse_diagonal).is_err() {
+            // Sums that saturated are no Gram matrix any more: serve by the prior.
+            return PosteriorMean {
+                mean: prior_mean.to_vec(),
+                standard_deviation: vec![PRIOR_STRENGTH.sqrt().recip(); d],
+            };
+        }
         cholesky_f64::solve(&a, &inverse_diagonal, &mut mean);
         let variances = cholesky_f64::inverse_diagonal(&a, &inverse_diagonal);
         PosteriorMean { mean, standard_deviation: variances.into_iter().map(f64::sqrt).collect() }
@@ -143,6 +148,37 @@ mod tests {
         let expected = (25.0 + PRIOR_STRENGTH * 0.1) / (100.0 + PRIOR_STRENGTH);
         assert!((solved.mean[0] - expected).abs() < 1e-9);
         assert!((solved.standard_deviation[0] - (100.0 + PRIOR_STRENGTH).powf(-0.5)).abs() < 1e-9);
+    }
+
+    #[test]
+    fn the_mean_solves_the_normal_equations_written_out() {
+        let (rows, rewards) =
+            ([[1.0, 2.0, 3.0], [0.5, -1.0, 2.0], [2.0, 0.0, 1.0]], [1.0, 0.0, 0.5]);
+        let prior = [0.1, -0.2, 0.3];
+        let mut posterior = Posterior::new(3);
+        for (row, reward) in rows.iter().zip(rewards) {
+            posterior.add_impression(row);
+            posterior.add_reward(row, reward);
+        }
+        let solved = posterior.solve(&prior);
+        // (s I + sum x x') mean = s prior + sum r x, element by element.
+        for i in 0..3 {
+            let mut left = PRIOR_STRENGTH * solved.mean[i];
+            let mut right = PRIOR_STRENGTH * prior[i];
+            for (row, reward) in rows.iter().zip(rewards) {
+                let x: [f64; 3] = row.map(f64::from);
+                left += x[i] * x.iter().zip(&solved.mean).map(|(x, m)| x * m).sum::<f64>();
+                right += f64::from(reward) * x[i];
+            }
+            assert!((left - right).abs() < 1e-9, "row {i}: {left} against {right}");
+        }
+    }
+
+    #[test]
+    fn sums_that_are_no_gram_matrix_fall_back_to_the_prior() {
+        let mut posterior = Posterior::new(2);
+        posterior.precision = vec![0, i64::MAX, 0];
+        assert_eq!(posterior.solve(&[0.5, 0.1]).mean, [0.5, 0.1]);
     }
 
     #[test]

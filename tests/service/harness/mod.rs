@@ -15,5 +15,5 @@ pub use make::{click, event, events, item, now_plus, strings, structure, text};
 pub use producer::{Ledger, produce};
 pub use raw::call_with_bytes;
 pub use server::{Server, command};
-pub use wait::{PATIENCE, Random, eventually};
+pub use wait::{Random, eventually};
 pub use world::{World, greedy, of_taste};

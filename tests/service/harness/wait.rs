@@ -4,7 +4,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 /// Only a server that is broken takes this long.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(60);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(5);
 
 /// The first `Some` that `look` gives; `what` is named when it never does.

@@ -14,7 +14,10 @@ use crate::harness::item;
 use crate::harness::now_plus;
 use crate::harness::structure;
 
-fn bad_interactions() -> Vec<(&'static str, fn(&mut Interaction))> {
+/// A field, and what makes it wrong.
+type Wrong<T> = (&'static str, fn(&mut T));
+
+fn bad_interactions() -> Vec<Wrong<Interaction>> {
     vec![
         ("user_id", |e| e.user_id.clear()),
         ("user_id", |e| e.user_id = "u".repeat(257)),
@@ -54,7 +57,7 @@ fn context(event: &mut Interaction) -> &mut InteractionContext {
     event.context.get_or_insert_default()
 }
 
-fn bad_items() -> Vec<(&'static str, fn(&mut Item))> {
+fn bad_items() -> Vec<Wrong<Item>> {
     vec![
         ("item_id", |i| i.item_id.clear()),
         ("item_id", |i| i.item_id = "i".repeat(257)),

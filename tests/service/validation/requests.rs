@@ -66,7 +66,8 @@ fn bad_namespaces() -> Vec<String> {
     ["Shop", "-shop", "shop_1", "shop ", "größe", "a/b", "..", &long].map(str::to_owned).to_vec()
 }
 
-type Change = fn(&mut PersonalizeRequest);
+/// A field, and what makes it wrong.
+type Wrong<T> = (&'static str, fn(&mut T));
 
 fn inline(change: impl FnOnce(&mut Item)) -> Vec<Item> {
     let mut bad = item("good-id");
@@ -74,7 +75,7 @@ fn inline(change: impl FnOnce(&mut Item)) -> Vec<Item> {
     vec![item("neighbour"), bad]
 }
 
-fn bad_personalize_requests() -> Vec<(&'static str, Change)> {
+fn bad_candidates() -> Vec<Wrong<PersonalizeRequest>> {
     vec![
         ("user_id", |r| r.user_id.clear()),
         ("strategy", |r| r.strategy = Some(3)),
@@ -104,6 +105,11 @@ fn bad_personalize_requests() -> Vec<(&'static str, Change)> {
         ("candidates[1].published_at", |r| {
             r.candidates = inline(|i| i.published_at = Some(Timestamp { seconds: -1, nanos: 0 }));
         }),
+    ]
+}
+
+fn bad_circumstances() -> Vec<Wrong<PersonalizeRequest>> {
+    vec![
         ("context.device_type", |r| {
             r.context =
                 Some(RequestContext { device_type: "a\tb".to_owned(), ..Default::default() });
@@ -164,7 +170,7 @@ fn filters(request: &mut PersonalizeRequest) -> &mut Filters {
 async fn a_bad_personalize_request_is_refused_by_field() {
     untouched(async |api| {
         let mut client = api.personalization.clone();
-        for (field, change) in bad_personalize_requests() {
+        for (field, change) in bad_candidates().into_iter().chain(bad_circumstances()) {
             let mut request = greedy("somebody", 5);
             change(&mut request);
             assert_refused(client.personalize(request).await, field);
@@ -290,7 +296,7 @@ async fn bad_namespaces_are_refused_by_every_call() {
 
 #[tokio::test]
 async fn settings_out_of_range_are_refused_by_field_and_make_no_namespace() {
-    let bad: [(&str, fn(&mut NamespaceSettings)); 9] = [
+    let bad: [Wrong<NamespaceSettings>; 9] = [
         ("settings.collaborative_factors", |s| s.collaborative_factors = Some(7)),
         ("settings.collaborative_factors", |s| s.collaborative_factors = Some(u32::MAX)),
         ("settings.unobserved_weight", |s| s.unobserved_weight = Some(f64::NAN)),
