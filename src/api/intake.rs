@@ -92,10 +92,9 @@ impl Intake {
     /// When so much was rejected that the producer must be broken.
     pub fn check_patience(&self) -> Result<(), Status> {
         if self.rejected > limits::REJECTIONS_PER_STREAM {
-            return Err(Status::invalid_argument(format!(
-                "more than {} messages of this stream were rejected",
-                limits::REJECTIONS_PER_STREAM
-            )));
+            let reason =
+                format!("must not be bad more than {} times", limits::REJECTIONS_PER_STREAM);
+            return Err(status::invalid(vec![Violation::new("stream", reason)]));
         }
         Ok(())
     }

@@ -53,6 +53,14 @@ fn verify(store: &SqliteStore, name: &NamespaceName) -> Result<(), Failure> {
     let digest = blake3::Hash::from_bytes(whole.state().digest());
     println!("{name}: {watermark} records, digest {digest}");
     if let Some(snapshot) = store.newest(name, ENGINE_REVISION)? {
+        if snapshot.header.watermark > watermark {
+            return Err(format!(
+                "{name}: the log ends at {watermark}, but a snapshot has learnt from {}: records \
+                 were lost",
+                snapshot.header.watermark
+            )
+            .into());
+        }
         let mut continued = Engine::restore(&snapshot.sections)?;
         replay(&mut continued, store as &dyn InteractionLog, name)?;
         if continued.state().digest() != whole.state().digest() {

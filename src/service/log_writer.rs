@@ -258,7 +258,9 @@ struct Waiting {
 
 impl Group {
     fn append_of(&mut self, tail: &Arc<LogTail>) -> usize {
-        let found = self.tails.iter().position(|known| known.namespace == tail.namespace);
+        // By identity: a namespace that was deleted and created again has another tail,
+        // and each must hear of its own records.
+        let found = self.tails.iter().position(|known| Arc::ptr_eq(known, tail));
         found.unwrap_or_else(|| {
             self.tails.push(tail.clone());
             let namespace = tail.namespace.clone();

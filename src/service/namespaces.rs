@@ -208,6 +208,12 @@ fn recover(stores: &Stores, name: &NamespaceName) -> Result<(Engine, u64), stora
         },
         None => (Engine::new(Settings::default()), 0),
     };
+    let end = stores.log.log_end(name)?;
+    if end < snapshot_at {
+        return Err(corrupt(format!(
+            "it ends at record {end}, but a snapshot has learnt from {snapshot_at}: records were lost"
+        )));
+    }
     match applier::replay(&mut engine, &*stores.log, name) {
         Ok(_watermark) => Ok((engine, snapshot_at)),
         Err(Stopped::Storage(error)) => Err(error),
