@@ -16,9 +16,7 @@ use super::convert::Listing;
 use super::intake::Intake;
 use super::namespace;
 use super::producer::Producer;
-use super::producer::RECORDS_PER_SUBMISSION;
 use super::producer::check_same_namespace;
-use super::producer::ready_message;
 use super::status;
 use crate::domain::Record;
 use crate::domain::Violation;
@@ -63,43 +61,6 @@ impl CatalogApi {
         }
         intake.check_patience()
     }
-
-    async fn take_in(
-        &self,
-        stream: &mut Streaming<proto::UpsertItemsRequest>,
-        first: proto::UpsertItemsRequest,
-        intake: &mut Intake,
-        producer: &mut Producer,
-        namespace: &Namespace,
-    ) -> Result<(), Status> {
-        let dimension = namespace.view().settings().embedding_dimension as usize;
-        let mut next = Some(first);
-        while let Some(message) = next {
-            let mut records = Vec::new();
-            let mut read = Self::check(intake, message.items, dimension, &mut records);
-            while read.is_ok() && records.len() < RECORDS_PER_SUBMISSION {
-                let Some(message) = ready_message(stream).await.transpose()? else {
-                    break;
-                };
-                read = check_same_namespace(namespace, &message.namespace)
-                    .and_then(|()| Self::check(intake, message.items, dimension, &mut records));
-            }
-            // What came before a mistake is made durable all the same.
-            producer.submit(records).await?;
-            read?;
-            next = tokio::select! {
-                biased;
-                () = self.service.draining.cancelled() => {
-                    return Err(status::status(service::Error::ShuttingDown));
-                }
-                message = stream.message() => message?,
-            };
-            if let Some(message) = &next {
-                check_same_namespace(namespace, &message.namespace)?;
-            }
-        }
-        Ok(())
-    }
 }
 
 /// The view with everything durable, or the newest after some patience.
@@ -120,10 +81,15 @@ impl CatalogService for CatalogApi {
         };
         let namespace = namespace(&self.service, &first.namespace).await?;
         // The embedding dimension is a setting, hence known once the log is applied.
-        current_view(&namespace).await;
+        let dimension = current_view(&namespace).await.settings().embedding_dimension as usize;
         let mut intake = Intake::default();
         let mut producer = Producer::new(self.service.writer.clone(), namespace.clone());
-        let read = self.take_in(&mut stream, first, &mut intake, &mut producer, &namespace).await;
+        let draining = &self.service.draining;
+        let check = |message: proto::UpsertItemsRequest, records: &mut Vec<Record>| {
+            check_same_namespace(&namespace, &message.namespace)?;
+            Self::check(&mut intake, message.items, dimension, records)
+        };
+        let read = producer.take_in(&mut stream, first, draining, check).await;
         let settled = producer.settle().await;
         let mut counts = producer.counts;
         (counts.received, counts.rejected) = (intake.received, intake.rejected);

@@ -6,15 +6,16 @@ use tonic::metadata::MetadataMap;
 
 use crate::domain::limits;
 
-/// Kept back from the caller's deadline, so that an answer still arrives in time.
-const MARGIN: Duration = Duration::from_millis(5);
+/// Part of the caller's deadline that is kept back, so that an answer still arrives in
+/// time: the transport turns a deadline that passes into a mere cancellation.
+const MARGIN_DIVISOR: u32 = 5;
 
 /// The caller's deadline less a margin, or the longest wait the service allows.
 pub fn patience(metadata: &MetadataMap) -> Duration {
     let longest = Duration::from_millis(limits::WATERMARK_WAIT_MS);
     let header = metadata.get("grpc-timeout").and_then(|value| value.to_str().ok());
     let deadline = header.and_then(parse).unwrap_or(longest);
-    deadline.saturating_sub(MARGIN).min(longest)
+    (deadline - deadline / MARGIN_DIVISOR).min(longest)
 }
 
 /// `grpc-timeout`: up to eight digits and a unit (gRPC over HTTP/2 protocol).

@@ -18,9 +18,7 @@ use super::intake::Counts;
 use super::intake::Intake;
 use super::namespace;
 use super::producer::Producer;
-use super::producer::RECORDS_PER_SUBMISSION;
 use super::producer::check_same_namespace;
-use super::producer::ready_message;
 use super::status;
 use crate::domain::DecisionId;
 use crate::domain::EventId;
@@ -107,43 +105,6 @@ impl PersonalizationApi {
         metrics.count_interactions("duplicate", counts.duplicates);
         metrics.count_interactions("rejected", counts.rejected);
     }
-
-    /// Reads the stream to its end, submitting as it goes.
-    async fn take_in(
-        &self,
-        stream: &mut Streaming<proto::RecordInteractionsRequest>,
-        first: proto::RecordInteractionsRequest,
-        intake: &mut Intake,
-        producer: &mut Producer,
-        namespace: &Namespace,
-    ) -> Result<(), Status> {
-        let mut next = Some(first);
-        while let Some(message) = next {
-            let mut records = Vec::new();
-            let mut read = self.check(intake, message.interactions, &mut records);
-            while read.is_ok() && records.len() < RECORDS_PER_SUBMISSION {
-                let Some(message) = ready_message(stream).await.transpose()? else {
-                    break;
-                };
-                read = check_same_namespace(namespace, &message.namespace)
-                    .and_then(|()| self.check(intake, message.interactions, &mut records));
-            }
-            // What came before a mistake is made durable all the same.
-            producer.submit(records).await?;
-            read?;
-            next = tokio::select! {
-                biased;
-                () = self.service.draining.cancelled() => {
-                    return Err(status::status(service::Error::ShuttingDown));
-                }
-                message = stream.message() => message?,
-            };
-            if let Some(message) = &next {
-                check_same_namespace(namespace, &message.namespace)?;
-            }
-        }
-        Ok(())
-    }
 }
 
 #[tonic::async_trait]
@@ -177,7 +138,12 @@ impl PersonalizationService for PersonalizationApi {
         let namespace = namespace(&self.service, &first.namespace).await?;
         let mut intake = Intake::default();
         let mut producer = Producer::new(self.service.writer.clone(), namespace.clone());
-        let read = self.take_in(&mut stream, first, &mut intake, &mut producer, &namespace).await;
+        let draining = &self.service.draining;
+        let check = |message: proto::RecordInteractionsRequest, records: &mut Vec<Record>| {
+            check_same_namespace(&namespace, &message.namespace)?;
+            self.check(&mut intake, message.interactions, records)
+        };
+        let read = producer.take_in(&mut stream, first, draining, check).await;
         // Whatever ended the stream, what was read is made durable before the answer.
         let settled = producer.settle().await;
         let mut counts = producer.counts;

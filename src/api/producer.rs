@@ -8,12 +8,15 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use tokio_stream::Stream;
+use tokio_util::sync::CancellationToken;
 use tonic::Status;
+use tonic::Streaming;
 
 use super::convert;
 use super::intake::Counts;
 use super::status;
 use crate::domain::Record;
+use crate::service;
 use crate::service::LogWriter;
 use crate::service::Namespace;
 use crate::service::Pending;
@@ -64,6 +67,42 @@ impl Producer {
         }
         let submitted = self.writer.submit(&self.namespace.tail, records).await;
         self.in_flight.push_back(submitted.map_err(status::status)?);
+        Ok(())
+    }
+
+    /// Reads a client stream to its end, submitting what `check` makes of its messages.
+    /// What came before a mistake, a broken connection or a shutdown is submitted all
+    /// the same.
+    ///
+    /// # Errors
+    /// What `check` refused, what broke the stream, or `ShuttingDown`.
+    pub async fn take_in<M>(
+        &mut self,
+        stream: &mut Streaming<M>,
+        first: M,
+        draining: &CancellationToken,
+        mut check: impl FnMut(M, &mut Vec<Record>) -> Result<(), Status>,
+    ) -> Result<(), Status> {
+        let mut next = Some(first);
+        while let Some(message) = next {
+            let mut records = Vec::new();
+            let mut read = check(message, &mut records);
+            while read.is_ok() && records.len() < RECORDS_PER_SUBMISSION {
+                read = match ready_message(stream).await {
+                    Some(message) => message.and_then(|message| check(message, &mut records)),
+                    None => break,
+                };
+            }
+            self.submit(records).await?;
+            read?;
+            next = tokio::select! {
+                biased;
+                () = draining.cancelled() => {
+                    return Err(status::status(service::Error::ShuttingDown));
+                }
+                message = stream.message() => message?,
+            };
+        }
         Ok(())
     }
 

@@ -65,9 +65,9 @@ pub fn solve_f64(a: &mut [f64], b: &mut [f64]) -> Result<(), NotPositiveDefinite
     Ok(())
 }
 
-/// `x' A^-1 x` = the squared length of the solution of `L y = x`; never negative. `scratch` has the length of `x`.
-#[must_use]
-pub fn quadratic_form(l: &[f64], inverse_diagonal: &[f64], x: &[f64], scratch: &mut [f64]) -> f64 {
+/// `x' A^-1 x` = the squared length of the solution of `L y = x`: the plain form of `quadratic_forms`.
+#[cfg(test)]
+fn quadratic_form(l: &[f64], inverse_diagonal: &[f64], x: &[f64], scratch: &mut [f64]) -> f64 {
     scratch.copy_from_slice(x);
     solve_lower(l, inverse_diagonal, scratch);
     scratch.iter().fold(0.0, |sum, y| sum + y * y)

@@ -9,12 +9,6 @@ pub fn exp(x: f64) -> f64 {
     libm::exp(x)
 }
 
-/// `e^x` in f32.
-#[must_use]
-pub fn exp_f32(x: f32) -> f32 {
-    libm::expf(x)
-}
-
 /// `2^x`: decay by half-lives is `exp2(-age / half_life)`.
 #[must_use]
 pub fn exp2(x: f64) -> f64 {
@@ -57,28 +51,10 @@ pub fn log2(x: f64) -> f64 {
     libm::log2(x)
 }
 
-/// Logarithm to base 2 in f32.
-#[must_use]
-pub fn log2_f32(x: f32) -> f32 {
-    libm::log2f(x)
-}
-
 /// `x^y`.
 #[must_use]
 pub fn pow(x: f64, y: f64) -> f64 {
     libm::pow(x, y)
-}
-
-/// Hyperbolic tangent.
-#[must_use]
-pub fn tanh(x: f64) -> f64 {
-    libm::tanh(x)
-}
-
-/// Hyperbolic tangent in f32.
-#[must_use]
-pub fn tanh_f32(x: f32) -> f32 {
-    libm::tanhf(x)
 }
 
 /// Cosine.
@@ -93,28 +69,6 @@ pub fn sin(x: f64) -> f64 {
     libm::sin(x)
 }
 
-/// `1 / (1 + e^-x)`, without overflow at either end.
-#[must_use]
-pub fn sigmoid(x: f64) -> f64 {
-    if x >= 0.0 {
-        1.0 / (1.0 + libm::exp(-x))
-    } else {
-        let e = libm::exp(x);
-        e / (1.0 + e)
-    }
-}
-
-/// `sigmoid` in f32.
-#[must_use]
-pub fn sigmoid_f32(x: f32) -> f32 {
-    if x >= 0.0 {
-        1.0 / (1.0 + libm::expf(-x))
-    } else {
-        let e = libm::expf(x);
-        e / (1.0 + e)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -127,16 +81,5 @@ mod tests {
         assert_eq!(exp2(-1.0), 0.5);
         assert_eq!(log2(8.0), 3.0);
         assert_eq!(pow(2.0, 10.0), 1024.0);
-    }
-
-    #[test]
-    fn sigmoid_and_tanh_stay_in_range_at_the_extremes() {
-        for x in [-1e4, -50.0, 0.0, 50.0, 1e4] {
-            assert!((0.0..=1.0).contains(&sigmoid(x)));
-            assert!((0.0..=1.0).contains(&sigmoid_f32(x as f32)));
-            assert!((-1.0..=1.0).contains(&tanh(x)));
-        }
-        assert_eq!(sigmoid(0.0), 0.5);
-        assert!((sigmoid(3.0) + sigmoid(-3.0) - 1.0).abs() < 1e-15);
     }
 }

@@ -9,10 +9,10 @@ use super::PersonalizationApi;
 use super::Shared;
 use super::check_same_namespace;
 use super::namespace;
-use super::ready_message;
 use crate::api::intake::Counts;
 use crate::api::intake::Intake;
 use crate::api::producer::RECORDS_PER_SUBMISSION;
+use crate::api::producer::ready_message;
 use crate::api::status;
 use crate::domain::Record;
 use crate::domain::Violation;
@@ -76,10 +76,11 @@ impl Reader {
             let mut records = Vec::new();
             let mut checked = self.check(&mut intake, message, &namespace, &mut records);
             while checked.is_ok() && records.len() < RECORDS_PER_SUBMISSION {
-                let Some(message) = ready_message(&mut self.requests).await.transpose()? else {
-                    break;
+                checked = match ready_message(&mut self.requests).await {
+                    Some(Ok(message)) => self.check(&mut intake, message, &namespace, &mut records),
+                    Some(Err(broken)) => Err(broken),
+                    None => break,
                 };
-                checked = self.check(&mut intake, message, &namespace, &mut records);
             }
             let rejected = intake.rejected - rejected_before;
             let rejections = intake.drain_rejections();

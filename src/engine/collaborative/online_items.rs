@@ -37,37 +37,13 @@ impl ItemAccumulator {
         self.n
     }
 
-    /// The number of factors.
-    #[must_use]
-    pub fn factors(&self) -> usize {
-        self.b.len()
-    }
-
     /// Adds one user's observation; left out when the confidence is not a finite number above zero.
     pub fn add(&mut self, user_factors: &[f32], confidence: f32) {
         if confidence.is_finite() && confidence > 0.0 {
-            self.accumulate(user_factors, confidence);
+            numeric::add_outer_packed(confidence, user_factors, &mut self.a);
+            numeric::axpy(confidence, user_factors, &mut self.b);
             self.n = self.n.saturating_add(1);
         }
-    }
-
-    /// Takes back an observation added with the same factors and confidence.
-    pub fn remove(&mut self, user_factors: &[f32], confidence: f32) {
-        if confidence.is_finite() && confidence > 0.0 && self.n > 0 {
-            self.n -= 1;
-            if self.n == 0 {
-                // Exactly nothing, not rounding noise, so that an erased item equals a new one.
-                self.a.fill(0.0);
-                self.b.fill(0.0);
-            } else {
-                self.accumulate(user_factors, -confidence);
-            }
-        }
-    }
-
-    fn accumulate(&mut self, w: &[f32], confidence: f32) {
-        numeric::add_outer_packed(confidence, w, &mut self.a);
-        numeric::axpy(confidence, w, &mut self.b);
     }
 }
 
@@ -108,20 +84,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn taking_everything_back_leaves_a_new_accumulator() {
+    fn an_observation_without_a_usable_confidence_is_left_out() {
         let mut sums = ItemAccumulator::new(3);
-        sums.add(&[0.1, 0.2, 0.3], 1.5);
-        sums.add(&[-0.4, 0.7, 0.1], 0.5);
-        sums.remove(&[0.1, 0.2, 0.3], 1.5);
-        let mut expected = ItemAccumulator::new(3);
-        expected.add(&[-0.4, 0.7, 0.1], 0.5);
-        for (left, right) in sums.a.iter().zip(&expected.a) {
-            assert!((left - right).abs() < 1e-6);
+        for confidence in [f32::NAN, f32::INFINITY, 0.0, -1.0] {
+            sums.add(&[1.0, 1.0, 1.0], confidence);
         }
-        sums.remove(&[-0.4, 0.7, 0.1], 0.5);
-        assert_eq!(sums, ItemAccumulator::new(3));
-        sums.remove(&[1.0, 1.0, 1.0], 1.0);
-        sums.add(&[1.0, 1.0, 1.0], f32::NAN);
         assert_eq!(sums, ItemAccumulator::new(3));
     }
 
