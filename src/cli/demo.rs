@@ -22,6 +22,7 @@ use crate::service::Clock;
 use crate::service::SystemClock;
 
 const BUNDLED: &str = "examples/movielens";
+const RATINGS: &str = "ratings.csv";
 /// A user of the data with a clear taste, for the calls to try.
 const USER: &str = "318";
 const FILMS_SHOWN: u32 = 5;
@@ -39,8 +40,9 @@ pub async fn run(
     let mut models = ModelServiceClient::new(channel.clone());
     let status = models.get_model_status(proto::GetModelStatusRequest::default()).await?;
     let status = status.into_inner();
-    if status.interactions == 0 || status.items == 0 {
-        let data = find(data)?;
+    let data = find(data)?;
+    // A load that was cut short goes on: what was acknowledged is recognised.
+    if status.interactions < count_ratings(&data)? {
         eprintln!("Loading the MovieLens demo data from {}", data.display());
         // As if the last rating had just been given: else the first live event would
         // make eight years of decay of everything before it.
@@ -62,7 +64,7 @@ fn find(named: Option<&Path>) -> Result<PathBuf, Failure> {
         Some(named) => vec![named.to_owned()],
         None => vec![PathBuf::from(BUNDLED), Path::new(env!("CARGO_MANIFEST_DIR")).join(BUNDLED)],
     };
-    let found = places.iter().find(|place| place.join("ratings.csv").is_file());
+    let found = places.iter().find(|place| place.join(RATINGS).is_file());
     found.cloned().ok_or_else(|| {
         format!(
             "the demo data are not at {}: run from a clone of the repository, or name their \
@@ -71,6 +73,13 @@ fn find(named: Option<&Path>) -> Result<PathBuf, Failure> {
         )
         .into()
     })
+}
+
+/// Rows of the ratings below the header.
+fn count_ratings(data: &Path) -> Result<u64, std::io::Error> {
+    let ratings = std::fs::read(data.join(RATINGS))?;
+    let lines = ratings.iter().filter(|&&byte| byte == b'\n').count();
+    Ok(lines.saturating_sub(1) as u64)
 }
 
 async fn train(models: &mut ModelServiceClient<Channel>) -> Result<(), Failure> {

@@ -32,6 +32,8 @@ use crate::engine::rank;
 
 /// Catalogue size from which a retrieval is work for a blocking thread.
 const RETRIEVE_INLINE_MAX: usize = 20_000;
+/// Text of the request's own candidates from which the same holds: about 1 ms.
+const TEXT_INLINE_BYTES_MAX: usize = 64 * 1024;
 /// Candidates wanted of a retrieval, per place of the answer.
 const RETRIEVE_PER_PLACE: usize = 5;
 
@@ -75,6 +77,19 @@ pub struct Answer {
     pub unknown_candidate_ids: Vec<String>,
 }
 
+impl PersonalizeCall {
+    /// Whether the work is too long for a thread that serves others.
+    fn is_large(&self, view: &View) -> bool {
+        match &self.candidates {
+            Candidates::Catalogue => view.items_len() > RETRIEVE_INLINE_MAX,
+            Candidates::Given { items, .. } => {
+                let text: usize = items.iter().map(|item| item.content.len()).sum();
+                text > TEXT_INLINE_BYTES_MAX
+            }
+        }
+    }
+}
+
 impl Service {
     /// Ranks for a person on the given view of the namespace.
     ///
@@ -87,9 +102,7 @@ impl Service {
         call: PersonalizeCall,
     ) -> Result<Answer, Error> {
         let started = std::time::Instant::now();
-        let large = matches!(call.candidates, Candidates::Catalogue)
-            && view.items_len() > RETRIEVE_INLINE_MAX;
-        let (answer, decision) = if large {
+        let (answer, decision) = if call.is_large(&view) {
             let namespace = namespace.clone();
             let work = move || answer(&namespace, &view, &call);
             tokio::task::spawn_blocking(work).await.map_err(|_panicked| Error::ShuttingDown)?
