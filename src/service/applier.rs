@@ -46,7 +46,8 @@ pub async fn run(
     shutdown: CancellationToken,
 ) {
     let mut end = namespace.tail.subscribe();
-    loop {
+    // Also between batches: a stop does not wait for what the next start can replay.
+    while !shutdown.is_cancelled() && !namespace.closed.is_cancelled() {
         let behind = *end.borrow_and_update() > namespace.view().watermark();
         if behind {
             let (namespace_, engine, log) = (namespace.clone(), engine.clone(), log.clone());
