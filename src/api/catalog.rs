@@ -90,10 +90,8 @@ impl CatalogService for CatalogApi {
             Self::check(&mut intake, message.items, dimension, records)
         };
         let read = producer.take_in(&mut stream, first, draining, check).await;
-        let settled = producer.settle().await;
-        let mut counts = producer.counts;
-        (counts.received, counts.rejected) = (intake.received, intake.rejected);
-        read.and(settled).map_err(|status| counts.attach(status))?;
+        let (counts, ended) = producer.finish(read, &intake).await;
+        ended?;
         Ok(Response::new(proto::UpsertItemsResponse {
             received: counts.received,
             accepted: counts.accepted,

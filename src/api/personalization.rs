@@ -144,12 +144,9 @@ impl PersonalizationService for PersonalizationApi {
             self.check(&mut intake, message.interactions, records)
         };
         let read = producer.take_in(&mut stream, first, draining, check).await;
-        // Whatever ended the stream, what was read is made durable before the answer.
-        let settled = producer.settle().await;
-        let mut counts = producer.counts;
-        (counts.received, counts.rejected) = (intake.received, intake.rejected);
+        let (counts, ended) = producer.finish(read, &intake).await;
         self.count(&counts);
-        read.and(settled).map_err(|status| counts.attach(status))?;
+        ended?;
         Ok(Response::new(proto::RecordInteractionsResponse {
             received: counts.received,
             accepted: counts.accepted,

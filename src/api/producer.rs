@@ -14,6 +14,7 @@ use tonic::Streaming;
 
 use super::convert;
 use super::intake::Counts;
+use super::intake::Intake;
 use super::status;
 use crate::domain::Record;
 use crate::service;
@@ -46,7 +47,7 @@ pub struct Producer {
     writer: LogWriter,
     namespace: Arc<Namespace>,
     in_flight: VecDeque<Pending>,
-    pub counts: Counts,
+    counts: Counts,
 }
 
 impl Producer {
@@ -106,11 +107,24 @@ impl Producer {
         Ok(())
     }
 
+    /// Ends a stream that was read so far: makes durable what was submitted, whatever
+    /// ended the reading, and counts. The status of a failure carries the counts.
+    pub async fn finish(
+        mut self,
+        read: Result<(), Status>,
+        intake: &Intake,
+    ) -> (Counts, Result<(), Status>) {
+        let settled = self.settle().await;
+        let mut counts = self.counts;
+        (counts.received, counts.rejected) = (intake.received, intake.rejected);
+        (counts, read.and(settled).map_err(|status| counts.attach(status)))
+    }
+
     /// Waits until all that was submitted is durable.
     ///
     /// # Errors
     /// The first failure; what came before it is counted.
-    pub async fn settle(&mut self) -> Result<(), Status> {
+    async fn settle(&mut self) -> Result<(), Status> {
         while !self.in_flight.is_empty() {
             self.settle_oldest().await?;
         }

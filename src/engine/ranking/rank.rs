@@ -16,6 +16,7 @@ use super::features::FEATURES;
 use super::features::FeatureMatrix;
 use super::features::Occasion;
 use super::features::UserContext;
+use super::hybrid::Hybrid;
 use crate::engine::profile::User;
 use crate::engine::seed;
 use crate::engine::view::View;
@@ -96,9 +97,7 @@ pub fn score_candidates(
     candidates: &[Candidate<'_>],
 ) -> Vec<f64> {
     let features = FeatureMatrix::describe(view, user, context, occasion, candidates);
-    let scale = Scale::over(view, &features);
-    let mean = &view.posterior_mean().mean;
-    features.rows().map(|row| scale.score(mean, row)).collect()
+    Scale::over(view, &features).scores(&features)
 }
 
 /// Ranks candidates by the view's ranker.
@@ -106,8 +105,7 @@ pub fn rank(view: &View, candidates: &[Candidate<'_>], request: &RankRequest<'_>
     let features =
         FeatureMatrix::describe(view, request.user, request.context, &request.occasion, candidates);
     let scale = Scale::over(view, &features);
-    let mean = &view.posterior_mean().mean;
-    let scores: Vec<f64> = features.rows().map(|row| scale.score(mean, row)).collect();
+    let scores = scale.scores(&features);
     let key = request.decision_id.as_bytes();
     let mut rng = seed::stream(view.settings().seed, seed::Purpose::Choose, key);
     let chosen = choose(candidates, &scores, &request.choice, &mut rng);
@@ -116,7 +114,7 @@ pub fn rank(view: &View, candidates: &[Candidate<'_>], request: &RankRequest<'_>
         .into_iter()
         .map(|chosen| {
             let row = rows[chosen.candidate];
-            let components = scale.components(mean, row);
+            let components = scale.components(row);
             let explored = chosen.propensity < 0.5;
             let reasons = if request.explain {
                 explain::reasons(
@@ -142,9 +140,12 @@ pub fn rank(view: &View, candidates: &[Candidate<'_>], request: &RankRequest<'_>
     Ranked { items }
 }
 
-/// Mean and spread of the hybrid's score over the candidates of a request.
+/// The ranker of a view on the scale of a request: mean and spread of the hybrid's
+/// score over its candidates.
 struct Scale<'v> {
-    weights: &'v [f64],
+    hybrid: &'v Hybrid,
+    /// Posterior mean of the ranker.
+    ranker: &'v [f64],
     mean: f64,
     deviation: f64,
 }
@@ -156,12 +157,12 @@ impl<'v> Scale<'v> {
         let n = scores.len().max(1) as f64;
         let mean = scores.iter().sum::<f64>() / n;
         let variance = scores.iter().map(|score| (score - mean) * (score - mean)).sum::<f64>() / n;
-        Self { weights: hybrid.weights(), mean, deviation: variance.sqrt().max(1e-9) }
+        let deviation = variance.sqrt().max(1e-9);
+        Self { hybrid, ranker: &view.posterior_mean().mean, mean, deviation }
     }
 
     fn standardised(&self, row: &[f32]) -> f64 {
-        let score: f64 = self.weights.iter().zip(row).map(|(w, &x)| w * f64::from(x)).sum();
-        (score - self.mean) / self.deviation
+        (self.hybrid.score(row) - self.mean) / self.deviation
     }
 
     fn vector(&self, row: &[f32]) -> Vec<f32> {
@@ -171,20 +172,26 @@ impl<'v> Scale<'v> {
         vector
     }
 
-    fn score(&self, mean: &[f64], row: &[f32]) -> f64 {
+    fn scores(&self, features: &FeatureMatrix) -> Vec<f64> {
+        features.rows().map(|row| self.score(row)).collect()
+    }
+
+    fn score(&self, row: &[f32]) -> f64 {
+        let mean = self.ranker;
         let own: f64 = mean[2..].iter().zip(row).map(|(m, &x)| m * f64::from(x)).sum();
         mean[BIAS] + mean[HYBRID] * self.standardised(row) + own
     }
 
     /// The score by feature, each with its part in the hybrid and its own; what
     /// belongs to none is `base`.
-    fn components(&self, mean: &[f64], row: &[f32]) -> BTreeMap<&'static str, f64> {
+    fn components(&self, row: &[f32]) -> BTreeMap<&'static str, f64> {
+        let (mean, weights) = (self.ranker, self.hybrid.weights());
         let gain = mean[HYBRID] / self.deviation;
         let mut components: BTreeMap<_, _> = FEATURES
             .iter()
             .enumerate()
             .map(|(place, name)| {
-                let weight = gain * self.weights[place] + mean[2 + place];
+                let weight = gain * weights[place] + mean[2 + place];
                 (*name, weight * f64::from(row[place]))
             })
             .filter(|(_, part)| *part != 0.0)

@@ -4,6 +4,7 @@ use personalization::proto::Interaction;
 use personalization::proto::InteractionContext;
 use personalization::proto::InteractionType;
 use personalization::proto::Item;
+use personalization::proto::Rejection;
 use prost_types::Timestamp;
 use prost_types::Value;
 use prost_types::value::Kind;
@@ -78,6 +79,13 @@ fn bad_items() -> Vec<Wrong<Item>> {
     ]
 }
 
+fn assert_each_names_its_field<C>(table: &[(&'static str, C)], rejections: &[Rejection]) {
+    for ((field, _), rejection) in table.iter().zip(rejections) {
+        let fields: Vec<_> = rejection.violations.iter().map(|one| one.field.as_str()).collect();
+        assert_eq!(fields, [*field], "{rejection:?}");
+    }
+}
+
 #[tokio::test]
 async fn every_way_an_interaction_can_be_wrong_is_reported_by_field_and_nothing_is_written() {
     let server = Server::start().await;
@@ -91,10 +99,7 @@ async fn every_way_an_interaction_can_be_wrong_is_reported_by_field_and_nothing_
     });
     let answer = api.record(sent.collect()).await;
     assert_eq!((answer.accepted, answer.rejected), (0, table.len() as u64));
-    for ((field, _), rejection) in table.iter().zip(&answer.rejections) {
-        let fields: Vec<_> = rejection.violations.iter().map(|one| one.field.as_str()).collect();
-        assert_eq!(fields, [*field], "{rejection:?}");
-    }
+    assert_each_names_its_field(&table, &answer.rejections);
     assert_eq!(api.settled_status().await, before);
 }
 
@@ -111,10 +116,7 @@ async fn every_way_an_item_can_be_wrong_is_reported_by_field_and_nothing_is_writ
     });
     let answer = api.upsert(sent.collect()).await;
     assert_eq!((answer.accepted, answer.rejected), (0, table.len() as u64));
-    for ((field, _), rejection) in table.iter().zip(&answer.rejections) {
-        let fields: Vec<_> = rejection.violations.iter().map(|one| one.field.as_str()).collect();
-        assert_eq!(fields, [*field], "{rejection:?}");
-    }
+    assert_each_names_its_field(&table, &answer.rejections);
     assert_eq!(api.settled_status().await, before);
 }
 
