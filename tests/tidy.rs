@@ -28,12 +28,12 @@ const LAYERS: &[Layer] = &[
     Layer {
         name: "config",
         may_import: &["domain"],
-        must_not_use: &["tokio", "tonic", "prost", "rusqlite"],
+        must_not_use: &["tokio", "tonic", "prost", "rusqlite", "tokio_postgres", "fred"],
     },
     Layer {
         name: "telemetry",
         may_import: &["config"],
-        must_not_use: &["tonic", "prost", "rusqlite"],
+        must_not_use: &["tonic", "prost", "rusqlite", "tokio_postgres", "fred"],
     },
     // Never the engine: a snapshot is a header and opaque sections.
     Layer {
@@ -48,12 +48,26 @@ const LAYERS: &[Layer] = &[
             "tonic",
             "prost",
             "rusqlite",
+            "tokio_postgres",
+            "deadpool_postgres",
+            "fred",
             "crate::storage::open_sqlite",
             "crate::storage::SqliteOptions",
             "crate::storage::SqliteStore",
+            "crate::storage::open_postgres",
+            "crate::storage::open_postgres_reading",
+            "crate::storage::migrate_postgres",
+            "crate::storage::PostgresOptions",
+            "crate::storage::PostgresStore",
+            "crate::storage::connect_redis",
+            "crate::storage::Redis",
+            "crate::storage::RedisOptions",
+            "crate::storage::MemoryCache",
+            "crate::storage::MemoryLeases",
+            "crate::storage::MemoryRates",
         ],
     },
-    Layer { name: "proto", may_import: &[], must_not_use: &["rusqlite"] },
+    Layer { name: "proto", may_import: &[], must_not_use: DATABASES },
     Layer {
         name: "api",
         may_import: &[
@@ -68,12 +82,12 @@ const LAYERS: &[Layer] = &[
             "config",
             "telemetry",
         ],
-        must_not_use: &["rusqlite"],
+        must_not_use: DATABASES,
     },
     Layer {
         name: "server",
         may_import: &["api", "service", "config", "telemetry", "domain", "proto"],
-        must_not_use: &["rusqlite"],
+        must_not_use: DATABASES,
     },
     Layer {
         name: "cli",
@@ -90,9 +104,12 @@ const LAYERS: &[Layer] = &[
             "api",
             "server",
         ],
-        must_not_use: &["rusqlite"],
+        must_not_use: DATABASES,
     },
 ];
+
+/// Clients of databases: for `storage` only.
+const DATABASES: &[&str] = &["rusqlite", "tokio_postgres", "deadpool_postgres", "fred"];
 
 /// What a pure module must not use: replay gives the same bits on every machine.
 const PURE: &[&str] = &[
@@ -101,6 +118,9 @@ const PURE: &[&str] = &[
     "prost",
     "tracing",
     "rusqlite",
+    "tokio_postgres",
+    "deadpool_postgres",
+    "fred",
     "std::env",
     "std::fs",
     "std::net",

@@ -11,6 +11,12 @@ pub enum Error {
     NoNamespace { namespace: NamespaceName },
     #[error("namespace {namespace} exists already")]
     NamespaceExists { namespace: NamespaceName },
+    /// The lease that a write belongs to is held by somebody else now.
+    #[error("the lease {lease} has passed to another process")]
+    Fenced { lease: String },
+    /// The store cannot work as it is configured; trying again is useless.
+    #[error("{reason}")]
+    Misconfigured { reason: String },
     /// Stored bytes are not what was written.
     #[error("{what} is corrupt: {reason}")]
     Corrupt { what: String, reason: String },

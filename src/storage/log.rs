@@ -1,6 +1,8 @@
 //! The interaction log: ordered, durable, deduplicated.
 
 use super::error::Error;
+use super::leases::Fence;
+use super::tail::Partition;
 use crate::domain::LogRecord;
 use crate::domain::NamespaceName;
 use crate::domain::Record;
@@ -12,6 +14,17 @@ use crate::domain::Timestamp;
 pub struct LogAppend {
     pub namespace: NamespaceName,
     pub records: Vec<Record>,
+    /// The lease these records are written under, if any: when it has passed to
+    /// somebody else the group is refused as `Fenced`.
+    pub fence: Option<Fence>,
+}
+
+/// How far a partition reaches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogEnd {
+    pub partition: Partition,
+    /// The last sequence; 0 when empty.
+    pub end: Sequence,
 }
 
 /// What became of one record of an append.
@@ -45,7 +58,8 @@ pub trait InteractionLog: Send + Sync {
     /// its neighbours.
     ///
     /// # Errors
-    /// `Unavailable` when nothing of the call was written.
+    /// `Unavailable` when nothing of the call was written, or when it cannot be found
+    /// out: sent again, records with an event id are recognised.
     fn append(
         &self,
         groups: &[LogAppend],
@@ -69,4 +83,14 @@ pub trait InteractionLog: Send + Sync {
     /// # Errors
     /// `NoNamespace`, `Unavailable`.
     fn log_end(&self, namespace: &NamespaceName) -> Result<Sequence, Error>;
+
+    /// The ends of those of the namespaces that exist, in one question.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    fn log_ends(&self, namespaces: &[NamespaceName]) -> Result<Vec<LogEnd>, Error>;
+
+    /// Whether other processes append to the same log, so that its end must be asked
+    /// for again and again.
+    fn is_shared(&self) -> bool;
 }

@@ -5,16 +5,34 @@
 //! - A backend is reached through its one `open` function only.
 
 mod batch;
+mod cache;
 mod codec;
 mod dedup;
 mod error;
+mod leases;
 mod log;
+mod memory;
 mod namespaces;
+mod postgres;
+mod projection;
+mod redis;
 mod snapshots;
 mod sqlite;
+mod tail;
 
+pub use batch::BatchHead;
+pub use cache::{Cache, RateCounters};
 pub use error::Error;
-pub use log::{AppendOutcome, Appended, InteractionLog, LogAppend};
+pub use leases::{Fence, Lease, Leases};
+pub use log::{AppendOutcome, Appended, InteractionLog, LogAppend, LogEnd};
+pub use memory::{MemoryCache, MemoryLeases, MemoryRates};
 pub use namespaces::{NamespaceEntry, NamespaceStore};
+pub use postgres::{
+    Migrated, PostgresOptions, PostgresStore, migrate as migrate_postgres, open as open_postgres,
+    open_reading as open_postgres_reading,
+};
+pub use projection::Projection;
+pub use redis::{Redis, RedisCounts, RedisHealth, RedisOptions, connect as connect_redis};
 pub use snapshots::{Snapshot, SnapshotHeader, SnapshotStore};
 pub use sqlite::{SqliteOptions, SqliteStore, open as open_sqlite};
+pub use tail::{Partition, TailBatch, TailFeed};

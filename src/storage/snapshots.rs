@@ -41,7 +41,8 @@ pub trait SnapshotStore: Send + Sync {
         engine_revision: u32,
     ) -> Result<Option<Snapshot>, Error>;
 
-    /// Deletes all but the newest `keep` snapshots.
+    /// Deletes all but the newest `keep` snapshots of each engine revision, and those of
+    /// revisions that nobody has written for 30 days.
     ///
     /// # Errors
     /// `Unavailable`.

@@ -131,6 +131,16 @@ fn the_newest_snapshot_of_the_engine_revision_is_read_whole() {
 }
 
 #[test]
-fn pruning_leaves_the_newest_snapshots_only() {
-    on_a_store(conformance::pruning_leaves_the_newest_snapshots_only);
+fn pruning_leaves_the_newest_snapshots_of_each_revision() {
+    on_a_store(conformance::pruning_leaves_the_newest_snapshots_of_each_revision);
+}
+
+#[test]
+fn pruning_drops_a_revision_that_nobody_has_stored_for_a_month() {
+    on_a_store(conformance::pruning_drops_a_revision_that_nobody_has_stored_for_a_month);
+}
+
+#[test]
+fn the_ends_of_many_logs_are_told_at_once() {
+    on_a_store(conformance::the_ends_of_many_logs_are_told_at_once);
 }

@@ -84,7 +84,7 @@ fn damaged_event_hashes_stop_appends_to_their_namespace_only() {
     let mut entry = store.get(&default_namespace()).unwrap();
     entry.name = personalization::domain::NamespaceName::parse("other").unwrap();
     store.create(&entry).unwrap();
-    let group = |namespace| LogAppend { namespace, records: interactions("d", 0..1) };
+    let group = |namespace| LogAppend { namespace, records: interactions("d", 0..1), fence: None };
     let groups = [group(default_namespace()), group(entry.name)];
     let mut appended = store.append(&groups, NOW).unwrap();
     assert_eq!(appended.pop().unwrap().unwrap().outcomes, [Accepted(1)]);
@@ -192,8 +192,13 @@ fn a_refused_write_leaves_the_store_as_it_was_and_usable() {
     )
     .unwrap();
     // The first two batches of the call are written before the third is refused.
-    let group =
-        || [LogAppend { namespace: default_namespace(), records: interactions("d", 0..25_000) }];
+    let group = || {
+        [LogAppend {
+            namespace: default_namespace(),
+            records: interactions("d", 0..25_000),
+            fence: None,
+        }]
+    };
     let refused = store.append(&group(), NOW);
     assert!(matches!(refused, Err(Error::Unavailable { .. })), "{refused:?}");
     assert_eq!(store.log_end(&default_namespace()).unwrap(), 30);

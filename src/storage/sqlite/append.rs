@@ -212,6 +212,7 @@ mod tests {
         let group = || LogAppend {
             namespace: NamespaceName::default(),
             records: vec![deletion(), Record::ModelPublished(model.clone()), deletion()],
+            fence: None,
         };
         store.append(&[group()], Timestamp::default()).unwrap();
         limit_pages(1);

@@ -17,6 +17,8 @@ use crate::storage::error::Error;
 use crate::storage::log::Appended;
 use crate::storage::log::InteractionLog;
 use crate::storage::log::LogAppend;
+use crate::storage::log::LogEnd;
+use crate::storage::tail::Partition;
 
 /// From the batch that holds sequence ?2, or the next one, on. At the end of the
 /// log the last batch is looked at but its payload is not.
@@ -67,6 +69,28 @@ impl InteractionLog for SqliteStore {
             let namespace_id = namespace_id(connection, namespace)?;
             Ok(newest_head(connection, namespace_id)?.map_or(0, |head| head.last()))
         })
+    }
+
+    fn log_ends(&self, namespaces: &[NamespaceName]) -> Result<Vec<LogEnd>, Error> {
+        self.reading(|connection| {
+            let mut ends = Vec::with_capacity(namespaces.len());
+            for namespace in namespaces {
+                let id = match namespace_id(connection, namespace) {
+                    Err(Error::NoNamespace { .. }) => continue,
+                    id => id?,
+                };
+                let incarnation = natural(id, "id")?;
+                let partition = Partition { namespace: namespace.clone(), incarnation };
+                let end = newest_head(connection, id)?.map_or(0, |head| head.last());
+                ends.push(LogEnd { partition, end });
+            }
+            Ok(ends)
+        })
+    }
+
+    /// A data directory belongs to one process.
+    fn is_shared(&self) -> bool {
+        false
     }
 }
 

@@ -2,7 +2,6 @@
 //! number of parts, written last, makes a snapshot visible.
 
 use rusqlite::Connection;
-use rusqlite::OptionalExtension;
 use rusqlite::Row;
 use rusqlite::params;
 
@@ -21,6 +20,25 @@ use crate::storage::snapshots::SnapshotStore;
 
 /// Keeps the writer for a few milliseconds only.
 const PART_BYTES: usize = 4 << 20;
+
+/// Snapshots of a revision that nobody has stored for so long before the newest of
+/// all are of no use: nobody runs that revision any more.
+const REVISION_LIFETIME_MS: i64 = 30 * Timestamp::DAY_MS;
+
+const HIDE_OLD: &str = "WITH ranked AS (
+        SELECT id,
+            row_number() OVER (PARTITION BY engine_revision ORDER BY id DESC) AS place,
+            max(taken_at_ms) OVER (PARTITION BY engine_revision) AS newest_of_revision,
+            max(taken_at_ms) OVER () AS newest
+        FROM snapshots WHERE namespace_id = ?1 AND parts IS NOT NULL
+    ), old AS (
+        SELECT id FROM ranked WHERE place > ?2 OR newest_of_revision < newest - ?3
+    )
+    UPDATE snapshots SET parts = NULL
+    WHERE namespace_id = ?1
+      AND (id IN (SELECT id FROM old)
+           OR parts IS NULL AND id < (SELECT max(id) FROM old))
+    RETURNING id";
 
 impl SnapshotStore for SqliteStore {
     fn put(&self, namespace: &NamespaceName, snapshot: &Snapshot) -> Result<(), Error> {
@@ -110,8 +128,9 @@ impl SqliteStore {
         if completed == 0 { Err(deleted()) } else { Ok(()) }
     }
 
-    /// Hides the older snapshots, and returns them and the unfinished ones before
-    /// the last of them. One that is being written is newer and stays.
+    /// Hides the older snapshots of each revision, and the revisions nobody stores any
+    /// more; returns them and the unfinished ones before the last of them. One that is
+    /// being written is newer and stays.
     fn hide_all_but_newest(
         &self,
         namespace: &NamespaceName,
@@ -122,19 +141,9 @@ impl SqliteStore {
             Err(Error::NoNamespace { .. }) => return Ok(Vec::new()),
             namespace_id => namespace_id?,
         };
-        let newest_dropped: Option<i64> = writer
-            .connection
-            .prepare_cached(
-                "SELECT id FROM snapshots WHERE namespace_id = ?1 AND parts IS NOT NULL
-                 ORDER BY id DESC LIMIT 1 OFFSET ?2",
-            )?
-            .query_row(params![namespace_id, integer(keep as u64)], |row| row.get(0))
-            .optional()?;
-        let mut statement = writer.connection.prepare_cached(
-            "UPDATE snapshots SET parts = NULL WHERE namespace_id = ?1 AND id <= ?2
-             RETURNING id",
-        )?;
-        let ids = statement.query_map(params![namespace_id, newest_dropped], |row| row.get(0))?;
+        let mut statement = writer.connection.prepare_cached(HIDE_OLD)?;
+        let parameters = params![namespace_id, integer(keep as u64), REVISION_LIFETIME_MS];
+        let ids = statement.query_map(parameters, |row| row.get(0))?;
         Ok(ids.collect::<Result<_, _>>()?)
     }
 }

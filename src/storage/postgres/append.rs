@@ -1,0 +1,223 @@
+//! Appending: one transaction for all groups, duplicates left out.
+//!
+//! - What this process knows of a partition runs ahead of the transaction once
+//!   sequences are decided, and is forgotten when it fails.
+//! - What fails before COMMIT is sent is tried again where that may help. When the
+//!   answer to COMMIT is lost the append is in doubt. The next attempt then waits for
+//!   the partitions' locks, which says that the transaction has ended, and looks for
+//!   its rows: there, it was committed; else it is done again. Rows are better evidence
+//!   than `pg_xact_status`: a standby that took over uses transaction ids again.
+//! - All of it ends within the statement timeout and a second, as `Unavailable`.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use deadpool_postgres::Client;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+use tokio::time::timeout_at;
+
+use super::decided::Decided;
+use super::failure;
+use super::known::Known;
+use super::known::Refusal;
+use super::known::Refused;
+use super::partition::Partition;
+use super::session::GRACE;
+use super::session::Session;
+use super::session::Sessions;
+use super::session::jittered;
+use super::session::no_answer;
+use super::transaction;
+use super::transaction::State;
+use crate::domain::NamespaceName;
+use crate::domain::Timestamp;
+use crate::storage::error::Error;
+use crate::storage::log::Appended;
+use crate::storage::log::LogAppend;
+use crate::storage::tail::TailFeed;
+
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
+const IDS: &str = "SELECT name, id FROM namespaces WHERE name = ANY ($1)";
+
+/// Appends of this process, one at a time.
+pub struct Appender {
+    dedup_horizon: u64,
+    known: Mutex<Known>,
+}
+
+/// What is asked for, and until when.
+pub struct Call<'a> {
+    sessions: &'a Sessions,
+    pub groups: &'a [LogAppend],
+    pub now: Timestamp,
+    give_up: Instant,
+}
+
+/// An append whose COMMIT was sent and not answered.
+pub struct Doubt {
+    pub xid: String,
+    pub decided: Decided,
+}
+
+/// An attempt that wrote nothing, or left a [`Doubt`].
+pub struct Failed {
+    pub error: Error,
+    /// Whether the next attempt may go well.
+    pub passing: bool,
+}
+
+impl From<tokio_postgres::Error> for Failed {
+    fn from(error: tokio_postgres::Error) -> Self {
+        let passing = failure::is_passing(&error);
+        Self { error: error.into(), passing }
+    }
+}
+
+impl Appender {
+    pub fn new(dedup_horizon: u64) -> Self {
+        Self { dedup_horizon, known: Mutex::default() }
+    }
+
+    /// See `InteractionLog::append`.
+    pub fn append(
+        &self,
+        sessions: &Sessions,
+        feed: Option<&dyn TailFeed>,
+        groups: &[LogAppend],
+        now: Timestamp,
+    ) -> Result<Vec<Result<Appended, Error>>, Error> {
+        let give_up = Instant::now() + sessions.limits().statement_timeout;
+        let call = Call { sessions, groups, now, give_up };
+        sessions.block_on(async {
+            let known = timeout_at(give_up, self.known.lock());
+            let mut known = known.await.map_err(|_| no_answer())?;
+            let written = timeout_at(give_up + GRACE, self.until_written(&mut known, &call));
+            let mut decided = written.await.unwrap_or_else(|_| Err(no_answer()))?;
+            if let Some(feed) = feed {
+                decided.publish(feed, &known.of(groups));
+            }
+            Ok(decided.outcomes)
+        })
+    }
+
+    async fn until_written(&self, known: &mut Known, call: &Call<'_>) -> Result<Decided, Error> {
+        let mut doubt = None;
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let failed = match self.attempt(known, call, &mut doubt).await {
+                Ok(decided) => return Ok(decided),
+                Err(failed) => failed,
+            };
+            let pause_ends = Instant::now() + jittered(pause);
+            if failed.passing && pause_ends < call.give_up {
+                tokio::time::sleep_until(pause_ends).await;
+                pause = LONGEST_PAUSE.min(2 * pause);
+            } else if doubt.is_some() {
+                let reason = format!("whether it was written is not known: {}", failed.error);
+                return Err(Error::Unavailable { reason });
+            } else {
+                return Err(failed.error);
+            }
+        }
+    }
+
+    async fn attempt(
+        &self,
+        known: &mut Known,
+        call: &Call<'_>,
+        doubt: &mut Option<Doubt>,
+    ) -> Result<Decided, Failed> {
+        let session = call.sessions.session().await;
+        let session = session.map_err(|(error, passing)| Failed { error, passing })?;
+        if let Some(doubt) = doubt {
+            transaction::end_idle(&session, &doubt.xid).await?;
+        }
+        transaction::prepare(&session).await?;
+        let mut refused = Refused::new();
+        let Some(state) = self.lock(&session, known, call, &mut refused).await? else {
+            session.give_back();
+            let refusals = call.groups.iter().map(|group| Err(refused[&group.namespace].of(group)));
+            return Ok(Decided { outcomes: refusals.collect(), batches: Vec::new() });
+        };
+        if let Some(doubted) = doubt.take() {
+            match transaction::is_written(&session, &doubted.decided.batches).await {
+                Ok(true) => {
+                    session.roll_back().await;
+                    return Ok(doubted.decided);
+                }
+                Ok(false) => {}
+                Err(error) => {
+                    *doubt = Some(doubted);
+                    return Err(error.into());
+                }
+            }
+        }
+        known.write(session, call, &refused, state, doubt).await
+    }
+
+    /// Begins the transaction, up to date with all partitions that can be used; the
+    /// others are refused. `None`, and no transaction, when there is no such partition.
+    async fn lock(
+        &self,
+        session: &Session,
+        known: &mut Known,
+        call: &Call<'_>,
+        refused: &mut Refused,
+    ) -> Result<Option<State>, Failed> {
+        let names: BTreeSet<_> = call.groups.iter().map(|group| &group.namespace).collect();
+        let fences = call.groups.iter().filter_map(|group| group.fence.as_ref());
+        let leases: Vec<_> = fences.map(|fence| fence.lease.as_str()).collect();
+        loop {
+            let wanted = || names.iter().copied().filter(|name| !refused.contains_key(*name));
+            let missing = self.begin_unknown(session, known, &wanted().collect::<Vec<_>>()).await?;
+            for name in missing {
+                refused.insert(name, Refusal::NoNamespace);
+            }
+            let mut partitions: Vec<_> =
+                names.iter().filter_map(|name| known.partitions.get(*name)).collect();
+            if partitions.is_empty() {
+                return Ok(None);
+            }
+            partitions.sort_unstable_by_key(|partition| partition.id);
+            let state = transaction::begin(session, &partitions, &leases).await?;
+            if known.note(session, &names, &state, refused).await? {
+                return Ok(Some(state));
+            }
+        }
+    }
+
+    /// Begins those partitions of which nothing is known; returns the names that no
+    /// namespace has.
+    async fn begin_unknown(
+        &self,
+        client: &Client,
+        known: &mut Known,
+        names: &[&NamespaceName],
+    ) -> Result<Vec<NamespaceName>, tokio_postgres::Error> {
+        let unknown: Vec<_> =
+            names.iter().filter(|name| !known.partitions.contains_key(**name)).collect();
+        if unknown.is_empty() {
+            return Ok(Vec::new());
+        }
+        let texts: Vec<_> = unknown.iter().map(|name| name.as_str()).collect();
+        let mut ids = BTreeMap::new();
+        for row in client.query(IDS, &[&texts]).await? {
+            ids.insert(row.try_get::<_, String>(0)?, row.try_get::<_, i64>(1)?);
+        }
+        let mut missing = Vec::new();
+        for name in unknown {
+            match ids.get(name.as_str()) {
+                Some(id) => {
+                    let partition = Partition::begin(client, *id, self.dedup_horizon).await?;
+                    known.partitions.insert((*name).clone(), partition);
+                }
+                None => missing.push((*name).clone()),
+            }
+        }
+        Ok(missing)
+    }
+}

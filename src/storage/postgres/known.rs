@@ -1,0 +1,190 @@
+//! What this process knows of the partitions it appends to, and deciding and writing
+//! with it.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::collections::HashMap;
+
+use super::append::Call;
+use super::append::Doubt;
+use super::append::Failed;
+use super::decided::Decided;
+use super::failure;
+use super::partition::Behind;
+use super::partition::Partition;
+use super::session::Session;
+use super::transaction;
+use super::transaction::State;
+use crate::domain::NamespaceName;
+use crate::storage::batch::BatchBuilder;
+use crate::storage::error::Error;
+use crate::storage::log::LogAppend;
+use crate::storage::tail;
+
+/// Why nothing is appended to a namespace.
+pub enum Refusal {
+    NoNamespace,
+    Corrupt { what: String, reason: String },
+    Unavailable { reason: String },
+}
+
+pub type Refused = BTreeMap<NamespaceName, Refusal>;
+
+impl Refusal {
+    fn because(error: Error) -> Self {
+        match error {
+            Error::Corrupt { what, reason } => Self::Corrupt { what, reason },
+            other => Self::Unavailable { reason: other.to_string() },
+        }
+    }
+
+    /// The answer for one of the groups.
+    pub fn of(&self, group: &LogAppend) -> Error {
+        match self {
+            Self::NoNamespace => Error::NoNamespace { namespace: group.namespace.clone() },
+            Self::Corrupt { what, reason } => {
+                Error::Corrupt { what: what.clone(), reason: reason.clone() }
+            }
+            Self::Unavailable { reason } => Error::Unavailable { reason: reason.clone() },
+        }
+    }
+}
+
+#[derive(Default)]
+pub struct Known {
+    pub partitions: HashMap<NamespaceName, Partition>,
+    builder: BatchBuilder,
+}
+
+impl Known {
+    /// The partitions of the groups as the tail feed names them.
+    pub fn of(&self, groups: &[LogAppend]) -> BTreeMap<i64, tail::Partition> {
+        let mut partitions = BTreeMap::new();
+        for group in groups {
+            if let Some(known) = self.partitions.get(&group.namespace) {
+                let incarnation = known.id.unsigned_abs();
+                let namespace = group.namespace.clone();
+                partitions.insert(known.id, tail::Partition { namespace, incarnation });
+            }
+        }
+        partitions
+    }
+
+    /// Notes what the server says under the locks. Returns whether all partitions
+    /// are up to date and can be written to; if not, the transaction has ended and is
+    /// to be begun again.
+    pub async fn note(
+        &mut self,
+        session: &Session,
+        names: &BTreeSet<&NamespaceName>,
+        state: &State,
+        refused: &mut Refused,
+    ) -> Result<bool, Failed> {
+        let mut current = true;
+        let mut behind = Vec::new();
+        for name in names {
+            let Some(partition) = self.partitions.get_mut(*name) else { continue };
+            let told = state.partitions.get(&partition.id);
+            let told = told.filter(|told| told.name.as_deref() == Some(name.as_str()));
+            let noted = match told {
+                Some(told) if told.is_cut_short() => {
+                    behind.push(*name);
+                    told.tell(partition)
+                }
+                Some(told) => told.tell(partition),
+                // Deleted, and perhaps created again.
+                None => Err(Behind::GoneBack),
+            };
+            current &= self.keep_or_drop(name, noted, refused)?;
+        }
+        if current && behind.is_empty() {
+            return Ok(true);
+        }
+        session.batch_execute("ROLLBACK").await?;
+        // Far behind: not while others wait for the locks.
+        for name in behind {
+            if let Some(partition) = self.partitions.get_mut(name) {
+                let caught_up = partition.catch_up(session).await;
+                self.keep_or_drop(name, caught_up, refused)?;
+            }
+        }
+        Ok(false)
+    }
+
+    /// Returns whether the partition need not be looked at again.
+    fn keep_or_drop(
+        &mut self,
+        name: &NamespaceName,
+        noted: Result<(), Behind>,
+        refused: &mut Refused,
+    ) -> Result<bool, Failed> {
+        match noted {
+            Ok(()) => return Ok(true),
+            Err(Behind::Unanswered(error)) => return Err(error.into()),
+            Err(Behind::GoneBack) => {}
+            Err(Behind::Unusable(error)) => {
+                refused.insert(name.clone(), Refusal::because(error));
+            }
+        }
+        self.partitions.remove(name);
+        Ok(refused.contains_key(name))
+    }
+
+    /// Decides, writes and commits.
+    pub async fn write(
+        &mut self,
+        session: Session,
+        call: &Call<'_>,
+        refused: &Refused,
+        state: State,
+        doubt: &mut Option<Doubt>,
+    ) -> Result<Decided, Failed> {
+        let (decided, partitions) = self.decide(call, refused, &state);
+        if decided.batches.is_empty() {
+            session.roll_back().await;
+            self.partitions.extend(partitions);
+            return Ok(decided);
+        }
+        // From here on until the answer, whatever happens to this call.
+        let doubted = doubt.insert(Doubt { xid: state.xid, decided });
+        let mut failures = transaction::commit(&session, &doubted.decided.batches).await;
+        if let Some(place) = failures.iter().position(failure::is_refusal) {
+            *doubt = None;
+            return Err(failures.swap_remove(place).into());
+        }
+        if let Some(error) = failures.into_iter().next() {
+            return Err(Failed { error: error.into(), passing: true });
+        }
+        session.give_back();
+        self.partitions.extend(partitions);
+        Ok(doubt.take().expect("set above, and no longer in doubt").decided)
+    }
+
+    /// Takes the partitions written to out of what is known, until they are committed.
+    fn decide(
+        &mut self,
+        call: &Call<'_>,
+        refused: &Refused,
+        state: &State,
+    ) -> (Decided, BTreeMap<NamespaceName, Partition>) {
+        let mut decided = Decided::default();
+        let mut held = BTreeMap::new();
+        for group in call.groups {
+            if let Some(refusal) = refused.get(&group.namespace) {
+                decided.outcomes.push(Err(refusal.of(group)));
+                continue;
+            }
+            if let Some(fence) = &group.fence
+                && state.epochs.get(&fence.lease) != Some(&fence.epoch)
+            {
+                decided.outcomes.push(Err(Error::Fenced { lease: fence.lease.clone() }));
+                continue;
+            }
+            let partition = held.entry(group.namespace.clone()).or_insert_with_key(|name| {
+                self.partitions.remove(name).expect("what is not known is refused")
+            });
+            decided.add(partition, &group.records, call.now, &mut self.builder);
+        }
+        (decided, held)
+    }
+}

@@ -1,0 +1,110 @@
+//! What a run of records changes in the tables, by table.
+//!
+//! - Several changes of one item or one person are one change here: the tables of the
+//!   present are written once for each key.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+use super::partitions::Partition;
+use super::text::storable;
+use super::time::Month;
+use crate::domain::Attributes;
+use crate::domain::Decision;
+use crate::domain::Interaction;
+use crate::domain::InteractionType;
+use crate::domain::Item;
+use crate::domain::LogRecord;
+use crate::domain::PublishedModel;
+use crate::domain::Record;
+use crate::domain::Sequence;
+use crate::domain::Settings;
+use crate::domain::Timestamp;
+
+/// Where and when in the log something stands.
+#[derive(Debug, Clone, Copy)]
+pub struct Place {
+    pub sequence: Sequence,
+    pub recorded_at: Timestamp,
+}
+
+/// What became of one person.
+#[derive(Debug, Default)]
+pub struct ProfileChange<'a> {
+    /// The attributes set last, if any were.
+    pub attributes: Option<&'a Attributes>,
+    /// When the earliest and the latest interaction occurred.
+    pub seen: Option<(Timestamp, Timestamp)>,
+    /// New interactions, in the order of [`InteractionType::ALL`].
+    pub interactions: [u32; InteractionType::ALL.len()],
+    pub decisions: u32,
+    pub sequence: Sequence,
+}
+
+/// Keys are ids as the tables hold them.
+#[derive(Debug, Default)]
+pub struct Changes<'a> {
+    pub interactions: Vec<(Place, &'a Interaction)>,
+    pub decisions: Vec<(Place, &'a Decision)>,
+    pub models: Vec<(Place, &'a PublishedModel)>,
+    pub settings: Vec<(Place, &'a Settings)>,
+    /// `None` for an item that is deleted.
+    pub items: BTreeMap<Cow<'a, str>, (Place, Option<&'a Item>)>,
+    pub profiles: BTreeMap<Cow<'a, str>, ProfileChange<'a>>,
+}
+
+impl<'a> Changes<'a> {
+    pub fn of(records: impl IntoIterator<Item = &'a LogRecord>) -> Self {
+        let mut changes = Self::default();
+        for record in records {
+            changes.add(record);
+        }
+        changes
+    }
+
+    /// The partitions that hold the new rows.
+    pub fn partitions(&self) -> BTreeSet<Partition> {
+        let interactions = self.interactions.iter().map(|(place, _)| ("interactions", place));
+        let decisions = self.decisions.iter().map(|(place, _)| ("decisions", place));
+        interactions
+            .chain(decisions)
+            .map(|(table, place)| Partition { table, month: Month::of(place.recorded_at) })
+            .collect()
+    }
+
+    fn add(&mut self, record: &'a LogRecord) {
+        let place = Place { sequence: record.sequence, recorded_at: record.recorded_at };
+        match &record.record {
+            Record::Interaction(interaction) => {
+                self.interactions.push((place, interaction));
+                let profile = self.profile(interaction.user_id.as_str(), place);
+                let at = interaction.occurred_at;
+                let (first, last) = profile.seen.unwrap_or((at, at));
+                profile.seen = Some((first.min(at), last.max(at)));
+                profile.interactions[interaction.kind.index()] += 1;
+            }
+            Record::Decision(decision) => {
+                self.decisions.push((place, decision));
+                self.profile(decision.user_id.as_str(), place).decisions += 1;
+            }
+            Record::ItemUpserted(item) => {
+                self.items.insert(storable(item.item_id.as_str()), (place, Some(item)));
+            }
+            Record::ItemDeleted(item_id) => {
+                self.items.insert(storable(item_id.as_str()), (place, None));
+            }
+            Record::UserAttributesSet { user_id, attributes } => {
+                self.profile(user_id.as_str(), place).attributes = Some(attributes);
+            }
+            Record::SettingsSet(settings) => self.settings.push((place, settings)),
+            Record::ModelPublished(model) => self.models.push((place, model)),
+        }
+    }
+
+    fn profile(&mut self, user_id: &'a str, place: Place) -> &mut ProfileChange<'a> {
+        let profile = self.profiles.entry(storable(user_id)).or_default();
+        profile.sequence = place.sequence;
+        profile
+    }
+}

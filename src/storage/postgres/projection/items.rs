@@ -1,0 +1,64 @@
+//! The catalogue as the log has left it.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use deadpool_postgres::Transaction;
+
+use super::changes::Place;
+use super::copy::Target;
+use super::copy::copy;
+use super::row::Row;
+use super::text::attributes_json;
+use crate::domain::Item;
+use crate::storage::error::Error;
+
+const ITEMS: Target = Target {
+    table: "items",
+    columns: &[
+        "namespace_id",
+        "item_id",
+        "title",
+        "content",
+        "topics",
+        "source",
+        "published_at",
+        "attributes",
+        "updated_sequence",
+        "updated_at",
+    ],
+};
+
+/// Removes the rows of all changed items and adds those of the items that are left:
+/// as many rows written as by an update, and COPY for all of them.
+pub async fn change(
+    transaction: &Transaction<'_>,
+    namespace_id: i64,
+    changes: &BTreeMap<Cow<'_, str>, (Place, Option<&Item>)>,
+) -> Result<(), Error> {
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let item_ids: Vec<&str> = changes.keys().map(|item_id| &**item_id).collect();
+    let delete = "DELETE FROM items WHERE namespace_id = $1 AND item_id = ANY ($2)";
+    transaction.execute(delete, &[&namespace_id, &item_ids]).await?;
+    let left: Vec<_> =
+        changes.values().filter_map(|(place, item)| item.map(|item| (*place, item))).collect();
+    copy(transaction, &ITEMS, &left, |row, (place, item)| {
+        row.bigint(namespace_id);
+        put_item(row, item);
+        row.natural(place.sequence);
+        row.timestamp(place.recorded_at);
+    })
+    .await
+}
+
+fn put_item(row: &mut Row, item: &Item) {
+    row.text(item.item_id.as_str());
+    row.text(&item.title);
+    row.text(&item.content);
+    row.texts(item.topics.iter().map(|topic| &**topic));
+    row.optional(item.source.as_deref(), Row::text);
+    row.optional(item.published_at, Row::timestamp);
+    row.optional(attributes_json(&item.attributes), Row::json);
+}

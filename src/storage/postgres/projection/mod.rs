@@ -1,0 +1,149 @@
+//! The projection: relational tables filled from the log, for SQL and analytics.
+//!
+//! - Rows and position move in one transaction, so the tables hold each record up to
+//!   the position once and no other.
+//! - Nothing a record can hold stops it: what PostgreSQL cannot store is brought to
+//!   the nearest that it can ([`text`], [`time`], [`row`]); the log keeps the original.
+//! - The transactions do not wait for the disk: what a crash of the server takes back,
+//!   rows and position together, is projected again.
+
+mod changes;
+mod copy;
+mod embeddings;
+mod events;
+mod items;
+mod partitions;
+mod position;
+mod profiles;
+mod removal;
+mod row;
+mod text;
+mod time;
+
+use deadpool_postgres::Client;
+use deadpool_postgres::Transaction;
+
+use self::changes::Changes;
+use self::position::Position;
+pub use self::removal::remove_some;
+use super::store::PostgresStore;
+use crate::domain::LogRecord;
+use crate::domain::NamespaceName;
+use crate::domain::Record;
+use crate::domain::Sequence;
+use crate::storage::error::Error;
+use crate::storage::projection::Projection;
+
+/// Records of one transaction at most.
+const RECORDS_MAX: usize = 10_000;
+/// Bytes of items in one transaction, roughly.
+const ITEM_BYTES: usize = 8 << 20;
+/// Embeddings in one transaction: each takes some milliseconds in a large index.
+const EMBEDDINGS_MAX: usize = 250;
+
+impl Projection for PostgresStore {
+    fn projected_to(&self, namespace: &NamespaceName) -> Result<Sequence, Error> {
+        self.sessions.read(async |client| position::read(client, namespace).await)
+    }
+
+    fn project(&self, namespace: &NamespaceName, records: &[LogRecord]) -> Result<Sequence, Error> {
+        let mut position = None;
+        let mut rest = records;
+        while position.is_none() || !rest.is_empty() {
+            let (next, later) = rest.split_at(transaction_len(rest));
+            let reached =
+                self.sessions.run(async |client| advance(client, namespace, next).await)?;
+            if reached.is_some() {
+                (position, rest) = (reached, later);
+            }
+        }
+        Ok(position.unwrap_or_default())
+    }
+
+    fn clear(&self, namespace: &NamespaceName) -> Result<(), Error> {
+        self.sessions.run(async |client| {
+            let transaction = client.transaction().await?;
+            let position = Position::lock(&transaction, namespace).await?;
+            position.reset(&transaction, true).await?;
+            Ok(transaction.commit().await?)
+        })?;
+        // What cuts this short does no harm: the next `project` goes on with it.
+        while self.sessions.run(async |client| clear_some(client, namespace).await)? {}
+        Ok(())
+    }
+}
+
+/// Returns whether there may be more to remove.
+async fn clear_some(client: &mut Client, namespace: &NamespaceName) -> Result<bool, Error> {
+    let transaction = begin(client).await?;
+    let position = Position::lock(&transaction, namespace).await?;
+    if position.clearing {
+        removal::clear_some(&transaction, &position).await?;
+    }
+    transaction.commit().await?;
+    Ok(position.clearing)
+}
+
+/// How many of the records go into one transaction.
+fn transaction_len(records: &[LogRecord]) -> usize {
+    let (mut bytes, mut embeddings) = (0, 0);
+    let fits = |record: &LogRecord| {
+        if let Record::ItemUpserted(item) = &record.record {
+            bytes += item.content.len() + item.title.len() + size_of_val(&*item.embedding);
+            embeddings += usize::from(!item.embedding.is_empty());
+        }
+        bytes <= ITEM_BYTES && embeddings <= EMBEDDINGS_MAX
+    };
+    let fitting = records.iter().take(RECORDS_MAX).map(fits).take_while(|fits| *fits).count();
+    fitting.max(1).min(records.len())
+}
+
+/// One transaction; `None` when it went into a clear that was cut short.
+async fn advance(
+    client: &mut Client,
+    namespace: &NamespaceName,
+    records: &[LogRecord],
+) -> Result<Option<Sequence>, Error> {
+    if records.first().is_some_and(|record| record.sequence == 1) {
+        embeddings::set_up(client).await?;
+    }
+    embeddings::index(client, records).await?;
+    let transaction = begin(client).await?;
+    let position = Position::lock(&transaction, namespace).await?;
+    let reached = if position.clearing {
+        removal::clear_some(&transaction, &position).await?;
+        None
+    } else {
+        let following = position.following(namespace, records)?;
+        let reached = following.last().map_or(position.sequence, |record| record.sequence);
+        write(&transaction, position.namespace_id, &Changes::of(following)).await?;
+        position.move_to(&transaction, reached).await?;
+        Some(reached)
+    };
+    transaction.commit().await?;
+    Ok(reached)
+}
+
+async fn begin(client: &mut Client) -> Result<Transaction<'_>, Error> {
+    let transaction = client.transaction().await?;
+    transaction.batch_execute("SET LOCAL synchronous_commit = off").await?;
+    Ok(transaction)
+}
+
+async fn write(
+    transaction: &Transaction<'_>,
+    namespace_id: i64,
+    changes: &Changes<'_>,
+) -> Result<(), Error> {
+    partitions::ensure(transaction, &changes.partitions()).await?;
+    events::add_interactions(transaction, namespace_id, &changes.interactions).await?;
+    events::add_decisions(transaction, namespace_id, &changes.decisions).await?;
+    events::add_models(transaction, namespace_id, &changes.models).await?;
+    events::add_settings(transaction, namespace_id, &changes.settings).await?;
+    profiles::change(transaction, namespace_id, &changes.profiles).await?;
+    items::change(transaction, namespace_id, &changes.items).await?;
+    if !changes.items.is_empty() && embeddings::is_set_up(transaction).await? {
+        embeddings::change(transaction, namespace_id, &changes.items).await?;
+    }
+    Ok(())
+}

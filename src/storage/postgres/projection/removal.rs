@@ -1,0 +1,67 @@
+//! Removal of a namespace's rows, some at a time, so that no transaction holds many
+//! rows for long.
+
+use deadpool_postgres::Client;
+use deadpool_postgres::Transaction;
+
+use super::embeddings;
+use super::position::Position;
+use crate::storage::error::Error;
+
+/// Rows removed by one statement: a fraction of a second, whatever they hold.
+const ROWS_PER_STEP: i64 = 5_000;
+
+/// The tables with the columns that, together with the namespace, name their rows.
+const TABLES: [(&str, &str); 6] = [
+    ("interactions", "sequence"),
+    ("decisions", "sequence"),
+    ("models", "sequence"),
+    ("settings", "sequence"),
+    ("items", "item_id"),
+    ("profiles", "user_id"),
+];
+
+/// Removes some of the rows of a deleted namespace, with the last its position.
+/// Returns whether there may be more. The namespace's own row must be there until then.
+pub async fn remove_some(client: &mut Client, namespace_id: i64) -> Result<bool, Error> {
+    let transaction = client.transaction().await?;
+    let lock = "SELECT FROM projections WHERE namespace_id = $1 FOR UPDATE";
+    if transaction.query_opt(lock, &[&namespace_id]).await?.is_none() {
+        transaction.rollback().await?;
+        return Ok(false);
+    }
+    let more = remove_rows(&transaction, namespace_id).await?;
+    if !more {
+        let delete = "DELETE FROM projections WHERE namespace_id = $1";
+        transaction.execute(delete, &[&namespace_id]).await?;
+    }
+    transaction.commit().await?;
+    Ok(more)
+}
+
+/// One step of a clear: with the last the position is free to move again.
+pub async fn clear_some(transaction: &Transaction<'_>, position: &Position) -> Result<(), Error> {
+    if !remove_rows(transaction, position.namespace_id).await? {
+        position.reset(transaction, false).await?;
+    }
+    Ok(())
+}
+
+/// Returns whether there may be more.
+async fn remove_rows(transaction: &Transaction<'_>, namespace_id: i64) -> Result<bool, Error> {
+    let embeddings = embeddings::is_set_up(transaction).await?.then_some(embeddings::KEY);
+    for (table, key) in TABLES.into_iter().chain(embeddings) {
+        // The first rows by their key, found through the primary key's index.
+        let delete = format!(
+            "DELETE FROM {table} WHERE namespace_id = $1 AND {key} <= (
+                SELECT max({key}) FROM (
+                    SELECT {key} FROM {table} WHERE namespace_id = $1 ORDER BY {key} LIMIT $2
+                ) AS first
+            )"
+        );
+        if transaction.execute(&delete, &[&namespace_id, &ROWS_PER_STEP]).await? > 0 {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}

@@ -1,0 +1,84 @@
+//! Text and JSON as PostgreSQL can hold them.
+//!
+//! - PostgreSQL's text cannot hold U+0000, also not escaped within jsonb. The tables
+//!   hold U+FFFD in its place; the log keeps what was sent.
+
+use std::borrow::Cow;
+
+use serde_json::Map;
+use serde_json::Value;
+
+use crate::domain::AttributeValue;
+use crate::domain::Attributes;
+
+pub fn storable(text: &str) -> Cow<'_, str> {
+    if text.contains('\0') {
+        Cow::Owned(text.replace('\0', "\u{fffd}"))
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
+/// Attributes as an object; `None` when there are none.
+pub fn attributes_json(attributes: &Attributes) -> Option<String> {
+    (!attributes.is_empty()).then(|| object(attributes))
+}
+
+/// Attributes as an object, also when there are none.
+pub fn object(attributes: &Attributes) -> String {
+    let members =
+        attributes.iter().map(|(name, attribute)| (storable(name).into_owned(), value(attribute)));
+    Value::Object(members.collect::<Map<_, _>>()).to_string()
+}
+
+fn value(attribute: &AttributeValue) -> Value {
+    match attribute {
+        AttributeValue::Text(text) => storable(text).into(),
+        AttributeValue::Number(number) => number_value(*number),
+        AttributeValue::Flag(flag) => (*flag).into(),
+        AttributeValue::List(list) => list.iter().map(|text| storable(text)).collect(),
+    }
+}
+
+/// Whole numbers without a fraction, as people write them in queries.
+fn number_value(number: f64) -> Value {
+    const EXACT: f64 = (1_u64 << f64::MANTISSA_DIGITS) as f64;
+    if number.fract() == 0.0 && number.abs() < EXACT {
+        (number as i64).into()
+    } else {
+        // JSON has no NaN: that becomes null.
+        number.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn json(name: &str, value: AttributeValue) -> String {
+        object(&Attributes::new(BTreeMap::from([(name.to_owned(), value)])).unwrap())
+    }
+
+    #[test]
+    fn no_escaped_nul_is_left() {
+        let list = AttributeValue::List(vec!["\0".to_owned(), "\"\\u0000".to_owned()]);
+        assert_eq!(json("k", list), "{\"k\":[\"\u{fffd}\",\"\\\"\\\\u0000\"]}");
+    }
+
+    #[test]
+    fn whole_numbers_have_no_fraction() {
+        let number = |number| json("n", AttributeValue::Number(number));
+        assert_eq!(number(3.0), r#"{"n":3}"#);
+        assert_eq!(number(-0.0), r#"{"n":0}"#);
+        assert_eq!(number(0.5), r#"{"n":0.5}"#);
+        assert_eq!(number(f64::MAX).replace("e+", "e"), r#"{"n":1.7976931348623157e308}"#);
+    }
+
+    #[test]
+    fn no_attributes_are_no_object() {
+        assert_eq!(attributes_json(&Attributes::default()), None);
+        assert_eq!(object(&Attributes::default()), "{}");
+    }
+}

@@ -1,0 +1,247 @@
+//! Snapshots, written part by part; the number of parts, written last, makes a
+//! snapshot visible.
+//!
+//! - No transaction is held open over parts: each is written and read on its own.
+//! - Several processes may store snapshots of one namespace, also of two engine
+//!   revisions. The newest is the one that holds most records.
+
+use deadpool_postgres::Client;
+use tokio_postgres::Row;
+
+use super::column::Parameter;
+use super::column::integer;
+use super::column::natural;
+use super::purge;
+use super::store::PostgresStore;
+use super::store::namespace_id;
+use crate::domain::NamespaceName;
+use crate::domain::Timestamp;
+use crate::storage::error::Error;
+use crate::storage::snapshots::Snapshot;
+use crate::storage::snapshots::SnapshotHeader;
+use crate::storage::snapshots::SnapshotStore;
+
+/// Before compression.
+const PART_BYTES: usize = 1 << 20;
+const PARTS_PER_STEP: i64 = 8;
+/// Snapshots of a revision that nobody has stored for so long before the newest of
+/// all are of no use: nobody runs that revision any more.
+const REVISION_LIFETIME_MS: i64 = 30 * Timestamp::DAY_MS;
+
+const BEGIN: &str = "INSERT INTO snapshots (namespace_id, watermark, engine_revision, taken_at_ms)
+    SELECT id, $2, $3, $4 FROM namespaces WHERE name = $1 RETURNING id";
+/// Nothing is written once the snapshot, or its namespace, is gone.
+const PUT_PART: &str = "WITH touched AS (
+        UPDATE snapshots SET touched_at = now()
+        FROM namespaces
+        WHERE snapshots.id = $1 AND parts IS NULL AND touched_at > '-infinity'
+          AND namespaces.id = namespace_id AND namespaces.name IS NOT NULL
+        RETURNING snapshots.id
+    )
+    INSERT INTO snapshot_parts (snapshot_id, position, section, crc32, name, bytes)
+    SELECT id, $2, $3, $4, $5, $6 FROM touched";
+const COMPLETE: &str = "UPDATE snapshots SET parts = $2
+    FROM namespaces
+    WHERE snapshots.id = $1 AND touched_at > '-infinity'
+      AND namespaces.id = namespace_id AND namespaces.name IS NOT NULL";
+const HIDE: &str = "UPDATE snapshots SET parts = NULL, touched_at = '-infinity' WHERE id = $1";
+const COMPLETED: &str = "SELECT id, watermark, engine_revision, taken_at_ms, parts
+    FROM snapshots
+    WHERE namespace_id = $1 AND engine_revision = $2 AND parts IS NOT NULL
+    ORDER BY watermark DESC, id DESC";
+const PARTS: &str = "SELECT position, section, crc32, name, bytes FROM snapshot_parts
+    WHERE snapshot_id = $1 AND position >= $2 ORDER BY position LIMIT $3";
+const IS_COMPLETE: &str =
+    "SELECT EXISTS (SELECT FROM snapshots WHERE id = $1 AND parts IS NOT NULL)";
+const HIDE_OLD: &str = "UPDATE snapshots SET parts = NULL, touched_at = '-infinity'
+    FROM (
+        SELECT id,
+            row_number() OVER (PARTITION BY engine_revision ORDER BY watermark DESC, id DESC)
+                AS place,
+            max(taken_at_ms) OVER (PARTITION BY engine_revision) AS newest_of_revision,
+            max(taken_at_ms) OVER () AS newest
+        FROM snapshots
+        WHERE parts IS NOT NULL AND namespace_id = (SELECT id FROM namespaces WHERE name = $1)
+    ) AS ranked
+    WHERE snapshots.id = ranked.id AND (place > $2 OR newest_of_revision < newest - $3)";
+
+impl SnapshotStore for PostgresStore {
+    fn put(&self, namespace: &NamespaceName, snapshot: &Snapshot) -> Result<(), Error> {
+        let id = self.begin(namespace, &snapshot.header)?;
+        let result = self.finish(namespace, id, &snapshot.sections);
+        if result.is_err() {
+            // What cannot be removed now is invisible, and removed later.
+            let _left_behind = self
+                .sessions
+                .run(async |client| Ok(client.execute(HIDE, &[&id]).await?))
+                .and_then(|_| purge::snapshots(&self.sessions));
+        }
+        result
+    }
+
+    fn newest(
+        &self,
+        namespace: &NamespaceName,
+        engine_revision: u32,
+    ) -> Result<Option<Snapshot>, Error> {
+        let rows = self.sessions.read(async |client| {
+            let id = match namespace_id(client, namespace).await {
+                Err(Error::NoNamespace { .. }) => return Ok(Vec::new()),
+                id => id?,
+            };
+            Ok(client.query(COMPLETED, &[&id, &i64::from(engine_revision)]).await?)
+        })?;
+        for row in &rows {
+            match self.load(row) {
+                Ok(snapshot) => return Ok(Some(snapshot)),
+                Err(Error::Corrupt { .. }) if self.is_complete(row)? => {}
+                // Another process has pruned it while it was read, so there are newer
+                // ones by now.
+                Err(Error::Corrupt { .. }) => return self.newest(namespace, engine_revision),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
+    }
+
+    fn prune(&self, namespace: &NamespaceName, keep: usize) -> Result<(), Error> {
+        self.sessions.run(async |client| {
+            let keep = integer(keep as u64);
+            let parameters: [Parameter<'_>; 3] =
+                [&namespace.as_str(), &keep, &REVISION_LIFETIME_MS];
+            Ok(client.execute(HIDE_OLD, &parameters).await?)
+        })?;
+        purge::snapshots(&self.sessions)
+    }
+}
+
+impl PostgresStore {
+    fn begin(&self, namespace: &NamespaceName, header: &SnapshotHeader) -> Result<i64, Error> {
+        self.sessions.run(async |client| {
+            let parameters: [Parameter<'_>; 4] = [
+                &namespace.as_str(),
+                &integer(header.watermark),
+                &i64::from(header.engine_revision),
+                &header.taken_at.as_millis(),
+            ];
+            match client.query_opt(BEGIN, &parameters).await? {
+                Some(row) => Ok(row.try_get(0)?),
+                None => Err(Error::NoNamespace { namespace: namespace.clone() }),
+            }
+        })
+    }
+
+    fn finish(
+        &self,
+        namespace: &NamespaceName,
+        id: i64,
+        sections: &[(String, Vec<u8>)],
+    ) -> Result<(), Error> {
+        let gone = || Error::NoNamespace { namespace: namespace.clone() };
+        let mut parts = 0;
+        for (section, (name, bytes)) in (0..).zip(sections) {
+            // An empty section is one empty part.
+            let first = &bytes[..bytes.len().min(PART_BYTES)];
+            for bytes in std::iter::once(first).chain(bytes[first.len()..].chunks(PART_BYTES)) {
+                let part = Part { position: parts, section, name, bytes };
+                if self.sessions.run(async |client| part.write(client, id).await)? == 0 {
+                    return Err(gone());
+                }
+                parts += 1;
+            }
+        }
+        let completed = self
+            .sessions
+            .run(async |client| Ok(client.execute(COMPLETE, &[&id, &parts]).await?))?;
+        if completed == 0 { Err(gone()) } else { Ok(()) }
+    }
+
+    fn is_complete(&self, row: &Row) -> Result<bool, Error> {
+        let id: i64 = row.try_get(0)?;
+        self.sessions
+            .read(async |client| Ok(client.query_one(IS_COMPLETE, &[&id]).await?.try_get(0)?))
+    }
+
+    fn load(&self, row: &Row) -> Result<Snapshot, Error> {
+        let id: i64 = row.try_get(0)?;
+        let header = SnapshotHeader {
+            watermark: natural(row.try_get(1)?, "watermark")?,
+            engine_revision: natural(row.try_get(2)?, "engine_revision")?,
+            taken_at: Timestamp::from_millis(row.try_get(3)?),
+        };
+        let mut sections = Vec::new();
+        let mut read = 0;
+        let parts: i32 = row.try_get(4)?;
+        while read < parts {
+            let rows = self.sessions.read(async |client| {
+                let parts = client.prepare_cached(PARTS).await?;
+                Ok(client.query(&parts, &[&id, &read, &PARTS_PER_STEP]).await?)
+            })?;
+            if rows.is_empty() {
+                return Err(corrupt("parts are missing"));
+            }
+            for row in &rows {
+                add_part(&mut sections, row, read)?;
+                read += 1;
+            }
+        }
+        if read == parts {
+            Ok(Snapshot { header, sections })
+        } else {
+            Err(corrupt("there are parts too many"))
+        }
+    }
+}
+
+fn corrupt(reason: &str) -> Error {
+    Error::Corrupt { what: "a snapshot".to_owned(), reason: reason.to_owned() }
+}
+
+fn add_part(sections: &mut Vec<(String, Vec<u8>)>, row: &Row, position: i32) -> Result<(), Error> {
+    let bytes = lz4_flex::block::decompress_size_prepended(row.try_get(4)?)
+        .map_err(|_| corrupt("a part cannot be decompressed"))?;
+    let part = Part {
+        position: row.try_get(0)?,
+        section: row.try_get(1)?,
+        name: row.try_get(3)?,
+        bytes: &bytes,
+    };
+    if part.position != position || row.try_get::<_, i64>(2)? != i64::from(part.checksum()) {
+        return Err(corrupt("a part is missing or does not match its checksum"));
+    }
+    if usize::try_from(part.section) == Ok(sections.len()) {
+        sections.push((part.name.to_owned(), Vec::new()));
+    }
+    let (_, bytes) = sections.last_mut().ok_or_else(|| corrupt("a section is missing"))?;
+    bytes.extend_from_slice(part.bytes);
+    Ok(())
+}
+
+/// A piece of a section.
+struct Part<'a> {
+    position: i32,
+    section: i32,
+    name: &'a str,
+    bytes: &'a [u8],
+}
+
+impl Part<'_> {
+    fn checksum(&self) -> u32 {
+        let mut hasher = crc32fast::Hasher::new();
+        hasher.update(&self.position.to_le_bytes());
+        hasher.update(&self.section.to_le_bytes());
+        hasher.update(self.name.as_bytes());
+        hasher.update(self.bytes);
+        hasher.finalize()
+    }
+
+    /// Returns 0 when the snapshot is gone.
+    async fn write(&self, client: &Client, snapshot_id: i64) -> Result<u64, Error> {
+        let put = client.prepare_cached(PUT_PART).await?;
+        let checksum = i64::from(self.checksum());
+        let bytes = lz4_flex::block::compress_prepend_size(self.bytes);
+        let parameters: [Parameter<'_>; 6] =
+            [&snapshot_id, &self.position, &self.section, &checksum, &self.name, &bytes];
+        Ok(client.execute(&put, &parameters).await?)
+    }
+}

@@ -1,0 +1,206 @@
+//! The transaction of an append, in two round trips: locks and state, then rows and
+//! commit. The statements of a round trip are sent without waiting in between.
+
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::task::Poll;
+
+use deadpool_postgres::Client;
+use tokio_postgres::Error as PgError;
+use tokio_postgres::Row;
+
+use super::column::Parameter;
+use super::column::integer;
+use super::decided::Batch;
+use super::log::PARTITION_LOCKS;
+use super::partition::BATCHES_PER_STEP;
+use super::partition::Partition;
+
+/// READ COMMITTED: what follows the lock sees all that was committed before it.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+/// In the order of the array: two appends never wait for each other crosswise.
+const LOCK: &str = "SELECT pg_advisory_xact_lock(partition) FROM unnest($1::bigint[]) AS partition";
+/// The columns of a batch come last; its place is [`BATCH`].
+const STATE: &str = "SELECT known.id, namespaces.name, pg_current_xact_id()::text, batches.*
+    FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS known (id, first, skipped)
+    LEFT JOIN namespaces ON namespaces.id = known.id
+    LEFT JOIN LATERAL (
+        SELECT first_sequence, count, recorded_at_ms, event_hashes_crc32,
+            CASE WHEN first_sequence > known.skipped THEN event_hashes END
+        FROM log_batches
+        WHERE namespace_id = known.id AND first_sequence >= known.first
+        ORDER BY first_sequence LIMIT $4
+    ) AS batches ON true
+    ORDER BY known.id, batches.first_sequence";
+/// Locked, so that the lease does not change hands before the commit.
+const EPOCHS: &str = "SELECT name, epoch FROM leases WHERE name = ANY ($1)
+    ORDER BY name FOR SHARE";
+const INSERT: &str = "INSERT INTO log_batches
+    (namespace_id, first_sequence, count, recorded_at_ms,
+     payload_crc32, event_hashes_crc32, event_hashes, payload)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+const FIND: &str = "SELECT EXISTS (
+    SELECT FROM log_batches
+    JOIN unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[])
+        AS written (namespace_id, first_sequence, payload_crc32, event_hashes_crc32)
+        USING (namespace_id, first_sequence, payload_crc32, event_hashes_crc32))";
+/// A session that waits for a COMMIT that will not come keeps the locks until the
+/// server notices; one that is committing is left alone.
+const END_IDLE: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND state LIKE 'idle in transaction%'
+      AND backend_xid = ($1::text::xid8)::xid";
+
+const BATCH: usize = 3;
+
+type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+
+/// What the server says of the partitions under their locks.
+pub struct State {
+    /// Identifies the transaction.
+    pub xid: String,
+    /// By id; a namespace without a name is deleted.
+    pub partitions: BTreeMap<i64, PartitionState>,
+    pub epochs: BTreeMap<String, u64>,
+}
+
+#[derive(Default)]
+pub struct PartitionState {
+    pub name: Option<String>,
+    /// The newest batch known and those after it, [`BATCHES_PER_STEP`] at most.
+    pub batches: Vec<Row>,
+}
+
+impl PartitionState {
+    /// Has the partition note what others have appended.
+    pub fn tell(&self, partition: &mut Partition) -> Result<(), super::partition::Behind> {
+        partition.note(&self.batches, BATCH)
+    }
+
+    pub fn is_cut_short(&self) -> bool {
+        self.batches.len() >= BATCHES_PER_STEP
+    }
+}
+
+/// Prepares what is sent within a transaction, so that it takes two round trips only.
+pub async fn prepare(client: &Client) -> Result<(), PgError> {
+    for statement in [LOCK, STATE, EPOCHS, INSERT] {
+        client.prepare_cached(statement).await?;
+    }
+    Ok(())
+}
+
+/// Begins a transaction with the locks of the partitions, whose ids rise.
+pub async fn begin(
+    client: &Client,
+    partitions: &[&Partition],
+    leases: &[&str],
+) -> Result<State, PgError> {
+    let (lock, state) = (client.prepare_cached(LOCK).await?, client.prepare_cached(STATE).await?);
+    let epochs = client.prepare_cached(EPOCHS).await?;
+    let ids: Vec<_> = partitions.iter().map(|partition| partition.id).collect();
+    let locks: Vec<_> = ids.iter().map(|id| PARTITION_LOCKS + id).collect();
+    let first: Vec<_> = partitions.iter().map(|partition| partition.known_first()).collect();
+    let skipped: Vec<_> = partitions.iter().map(|partition| partition.skipped()).collect();
+    let limit = BATCHES_PER_STEP as i64;
+    let of_lock: [Parameter<'_>; 1] = [&locks];
+    let of_state: [Parameter<'_>; 4] = [&ids, &first, &skipped, &limit];
+    let (begun, locked, state, epochs) = tokio::join!(
+        biased;
+        client.batch_execute(BEGIN),
+        client.execute(&lock, &of_lock),
+        client.query(&state, &of_state),
+        async {
+            // Nobody waits for leases that nobody names.
+            if leases.is_empty() {
+                Ok(Vec::new())
+            } else {
+                client.query(&epochs, &[&leases]).await
+            }
+        },
+    );
+    // The first failure is the cause of those behind it.
+    begun?;
+    locked?;
+    read_state(state?, &epochs?)
+}
+
+fn read_state(rows: Vec<Row>, epochs: &[Row]) -> Result<State, PgError> {
+    let mut state =
+        State { xid: String::new(), partitions: BTreeMap::new(), epochs: BTreeMap::new() };
+    for row in rows {
+        state.xid = row.try_get(2)?;
+        let partition: &mut PartitionState = state.partitions.entry(row.try_get(0)?).or_default();
+        partition.name = row.try_get(1)?;
+        if row.try_get::<_, Option<i64>>(BATCH)?.is_some() {
+            partition.batches.push(row);
+        }
+    }
+    for row in epochs {
+        state.epochs.insert(row.try_get(0)?, row.try_get::<_, i64>(1)?.unsigned_abs());
+    }
+    Ok(state)
+}
+
+/// Writes the batches and commits. The failures in the order of the statements, or
+/// nothing when all is committed.
+pub async fn commit(client: &Client, batches: &[Batch]) -> Vec<PgError> {
+    let insert = match client.prepare_cached(INSERT).await {
+        Ok(insert) => insert,
+        Err(error) => return vec![error],
+    };
+    let mut statements: Vec<Pending<'_, Result<(), PgError>>> = Vec::new();
+    for batch in batches {
+        let insert = &insert;
+        statements.push(Box::pin(async move {
+            let head = &batch.head;
+            let parameters: [Parameter<'_>; 8] = [
+                &batch.namespace_id,
+                &integer(head.first),
+                &i32::try_from(head.count).expect("a batch holds 10,000 records at most"),
+                &head.recorded_at.as_millis(),
+                &i64::from(batch.payload_checksum()),
+                &i64::from(batch.event_hashes_checksum()),
+                &batch.event_hashes,
+                &batch.payload,
+            ];
+            client.execute(insert, &parameters).await.map(drop)
+        }));
+    }
+    // After a failed INSERT this rolls back. It knows no timeout: this side gives up.
+    statements.push(Box::pin(client.batch_execute("COMMIT")));
+    together(statements).await.into_iter().filter_map(Result::err).collect()
+}
+
+/// Runs futures at once, begun in their order.
+async fn together<T>(mut futures: Vec<Pending<'_, T>>) -> Vec<T> {
+    let mut outputs: Vec<Option<T>> = futures.iter().map(|_| None).collect();
+    std::future::poll_fn(|context| {
+        let mut pending = false;
+        for (future, output) in futures.iter_mut().zip(&mut outputs) {
+            if output.is_none() {
+                match future.as_mut().poll(context) {
+                    Poll::Ready(ready) => *output = Some(ready),
+                    Poll::Pending => pending = true,
+                }
+            }
+        }
+        if pending { Poll::Pending } else { Poll::Ready(()) }
+    })
+    .await;
+    outputs.into_iter().flatten().collect()
+}
+
+/// Whether one of the batches, which are written together, is in the log.
+pub async fn is_written(client: &Client, batches: &[Batch]) -> Result<bool, PgError> {
+    let column = |number: fn(&Batch) -> i64| batches.iter().map(number).collect::<Vec<_>>();
+    let ids = column(|batch| batch.namespace_id);
+    let first = column(|batch| integer(batch.head.first));
+    let payloads = column(|batch| batch.payload_checksum().into());
+    let hashes = column(|batch| batch.event_hashes_checksum().into());
+    client.query_one(FIND, &[&ids, &first, &payloads, &hashes]).await?.try_get(0)
+}
+
+/// Ends the transaction if its session waits for the next statement.
+pub async fn end_idle(client: &Client, xid: &str) -> Result<(), PgError> {
+    client.query(END_IDLE, &[&xid]).await.map(drop)
+}

@@ -1,0 +1,31 @@
+//! The projection: relational tables filled from the log, for SQL and analytics.
+
+use super::error::Error;
+use crate::domain::LogRecord;
+use crate::domain::NamespaceName;
+use crate::domain::Sequence;
+
+/// Behind the log, never ahead of it, and rebuilt from it. Calls block; callers run
+/// them off the async threads.
+pub trait Projection: Send + Sync {
+    /// The last record of the namespace that is in the tables; 0 before the first.
+    ///
+    /// # Errors
+    /// `NoNamespace`, `Unavailable`.
+    fn projected_to(&self, namespace: &NamespaceName) -> Result<Sequence, Error>;
+
+    /// Adds records to the tables and moves the position with them, in one transaction
+    /// or several: after an error the position says how many are in. Records at or
+    /// below the position are passed over, so that two processes at it do no harm.
+    /// Returns the new position.
+    ///
+    /// # Errors
+    /// `NoNamespace`, `Unavailable`; `Corrupt` when records are missing before the first.
+    fn project(&self, namespace: &NamespaceName, records: &[LogRecord]) -> Result<Sequence, Error>;
+
+    /// Empties the tables of the namespace and sets the position to 0.
+    ///
+    /// # Errors
+    /// `NoNamespace`, `Unavailable`.
+    fn clear(&self, namespace: &NamespaceName) -> Result<(), Error>;
+}
