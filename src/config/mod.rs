@@ -3,5 +3,7 @@
 //! names the variable and its range.
 
 mod serve;
+mod stores;
 
-pub use serve::{Environment, ServeConfig, Unsupported};
+pub use serve::{Environment, ServeConfig};
+pub use stores::StoreConfig;

@@ -1,11 +1,11 @@
 //! Flags and environment variables of `serve`.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 
 use clap::Args;
 use clap::ValueEnum;
 
+use super::stores::StoreConfig;
 use crate::domain::Settings;
 use crate::domain::SettingsRange;
 use crate::domain::Strategy;
@@ -38,9 +38,8 @@ pub struct ServeConfig {
     #[arg(long, env = "HTTP_ADDR", default_value = "127.0.0.1:9090")]
     pub http_addr: SocketAddr,
 
-    /// Directory of the embedded store; created if missing
-    #[arg(long, env = "DATA_DIR", default_value = "./data")]
-    pub data_dir: PathBuf,
+    #[command(flatten)]
+    pub stores: StoreConfig,
 
     /// Decides the form of the logs: text or JSON
     #[arg(long, env = "ENVIRONMENT", value_enum, default_value = "development")]
@@ -61,11 +60,19 @@ pub struct ServeConfig {
           value_parser = clap::value_parser!(u64).range(1_000..=100_000_000))]
     pub snapshot_every_records: u64,
 
-    /// Events within which a resent event id is recognised, at least (1,000 to 100,000,000);
-    /// 20 to 72 bytes of memory each
-    #[arg(long, env = "DEDUP_HORIZON_EVENTS", default_value = "1000000",
-          value_parser = clap::value_parser!(u64).range(1_000..=100_000_000))]
-    pub dedup_horizon_events: u64,
+    /// Records behind the log up to which a starting replica counts as ready, and from
+    /// which answers say that they are late (100 to 100,000,000)
+    #[arg(long, env = "READY_LAG_RECORDS", default_value = "10000",
+          value_parser = clap::value_parser!(u64).range(100..=100_000_000))]
+    pub ready_lag_records: u64,
+
+    /// Requests a second that a namespace may make, over all replicas; 0 is no limit
+    #[arg(long, env = "RATE_LIMIT_REQUESTS", value_name = "PER_SECOND", default_value = "0")]
+    pub rate_limit_requests: u64,
+
+    /// Events and items a second that a namespace may send, over all replicas; 0 is no limit
+    #[arg(long, env = "RATE_LIMIT_EVENTS", value_name = "PER_SECOND", default_value = "0")]
+    pub rate_limit_events: u64,
 
     /// Train a model whenever enough was learnt since the last one
     #[arg(long, env = "AUTO_RETRAIN", default_value = "true", action = clap::ArgAction::Set)]
@@ -135,13 +142,6 @@ fn integer(range: SettingsRange) -> impl Fn(&str) -> Result<u32, String> + Clone
     }
 }
 
-/// A variable that asks for something this version does not have.
-#[derive(Debug, thiserror::Error)]
-#[error("{name} is set, but this version has the embedded store only: unset {name}")]
-pub struct Unsupported {
-    name: &'static str,
-}
-
 impl ServeConfig {
     /// The settings of namespaces that have none of their own.
     pub fn settings(&self) -> Settings {
@@ -159,18 +159,6 @@ impl ServeConfig {
             topic_diversity_threshold: self.diversity_threshold,
             seed: self.seed,
             ..Settings::default()
-        }
-    }
-
-    /// Refuses variables of stores that do not exist yet: silently writing to another
-    /// store than the operator named would lose their data to them.
-    ///
-    /// # Errors
-    /// The first such variable.
-    pub fn refuse_unsupported(set: impl Fn(&'static str) -> bool) -> Result<(), Unsupported> {
-        match ["DATABASE_URL", "REDIS_URL"].into_iter().find(|name| set(name)) {
-            Some(name) => Err(Unsupported { name }),
-            None => Ok(()),
         }
     }
 }
@@ -204,12 +192,5 @@ mod tests {
         let error = parse(&["--collaborative-factors", "4"]).unwrap_err();
         assert!(error.contains("--collaborative-factors") && error.contains("8..=256"), "{error}");
         assert!(parse(&["--epsilon", "NaN"]).is_err());
-    }
-
-    #[test]
-    fn variables_of_stores_that_do_not_exist_stop_the_start() {
-        let error = ServeConfig::refuse_unsupported(|name| name == "REDIS_URL").unwrap_err();
-        assert!(error.to_string().contains("REDIS_URL"));
-        assert!(ServeConfig::refuse_unsupported(|_| false).is_ok());
     }
 }

@@ -10,6 +10,7 @@
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
@@ -24,6 +25,11 @@ use crate::telemetry::Metrics;
 
 /// Records between two published views while catching up.
 pub const BATCH: usize = 4_096;
+
+/// Pause when the log is said to go on, and does not yet for us.
+const NOTHING_YET: Duration = Duration::from_millis(10);
+/// Pause after the log could not be read.
+const UNREADABLE: Duration = Duration::from_millis(200);
 
 /// Why a namespace's state cannot follow its log any further.
 #[derive(Debug, thiserror::Error)]
@@ -48,16 +54,21 @@ pub async fn run(
     let mut end = namespace.tail.subscribe();
     // Also between batches: a stop does not wait for what the next start can replay.
     while !shutdown.is_cancelled() && !namespace.closed.is_cancelled() {
-        let behind = *end.borrow_and_update() > namespace.view().watermark();
-        if behind {
+        end.mark_unchanged();
+        if namespace.lag() > 0 {
             let (namespace_, engine, log) = (namespace.clone(), engine.clone(), log.clone());
             let metrics = metrics.clone();
             let step = move || catch_up(&namespace_, &engine, &*log, &metrics);
             match tokio::task::spawn_blocking(step).await {
-                Ok(Ok(())) => {}
-                Ok(Err(Stopped::Storage(storage::Error::Unavailable { reason }))) => {
-                    tracing::warn!(namespace = %namespace.name(), reason, "log unreadable for now");
-                    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+                Ok(Ok(0)) => tokio::time::sleep(NOTHING_YET).await,
+                Ok(Ok(_learnt)) => {}
+                // A namespace that is gone is closed by the follower.
+                Ok(Err(Stopped::Storage(
+                    error @ (storage::Error::Unavailable { .. }
+                    | storage::Error::NoNamespace { .. }),
+                ))) => {
+                    tracing::debug!(namespace = %namespace.name(), %error, "log unreadable for now");
+                    tokio::time::sleep(UNREADABLE).await;
                 }
                 Ok(Err(error)) => return stop(&namespace, &error),
                 Err(panicked) => return stop(&namespace, &panicked),
@@ -77,13 +88,13 @@ fn stop(namespace: &Namespace, error: &dyn std::fmt::Display) {
     namespace.set_stopped(error.to_string());
 }
 
-/// Reads and learns one batch, then publishes.
+/// Reads and learns one batch, then publishes; returns how many records.
 fn catch_up(
     namespace: &Namespace,
     engine: &Mutex<Engine>,
     log: &dyn InteractionLog,
     metrics: &Metrics,
-) -> Result<(), Stopped> {
+) -> Result<usize, Stopped> {
     let mut engine = engine.lock().unwrap_or_else(PoisonError::into_inner);
     let records = log.read_after(namespace.name(), engine.state().watermark(), BATCH)?;
     let started = std::time::Instant::now();
@@ -98,10 +109,10 @@ fn catch_up(
             }
         }
     }
-    Ok(())
+    Ok(records.len())
 }
 
-/// Applies everything up to the end of the log, before a namespace is opened.
+/// Applies everything up to and including record `end`, before a namespace is opened.
 ///
 /// # Errors
 /// [`Stopped`].
@@ -109,12 +120,15 @@ pub fn replay(
     engine: &mut Engine,
     log: &dyn InteractionLog,
     name: &crate::domain::NamespaceName,
-) -> Result<Sequence, Stopped> {
-    loop {
-        let records = log.read_after(name, engine.state().watermark(), BATCH)?;
+    end: Sequence,
+) -> Result<(), Stopped> {
+    while engine.state().watermark() < end {
+        let mut records = log.read_after(name, engine.state().watermark(), BATCH)?;
+        records.truncate(records.partition_point(|record| record.sequence <= end));
         if records.is_empty() {
-            return Ok(engine.state().watermark());
+            break;
         }
         engine.apply(&records)?;
     }
+    Ok(())
 }

@@ -30,6 +30,9 @@ pub enum Error {
     /// Work is refused for now; the same call may be sent again.
     #[error("the service is overloaded: {0}")]
     Overloaded(&'static str),
+    /// The namespace has used up what it may do in a second.
+    #[error("more than {limit} {what} a second")]
+    RateLimited { what: &'static str, limit: u64 },
     #[error("the service is shutting down")]
     ShuttingDown,
     #[error(transparent)]

@@ -21,20 +21,25 @@ use tokio_util::sync::CancellationToken;
 
 use super::clock::Clock;
 use super::error::Error;
+use super::store_health::StoreMonitor;
 use crate::domain::Decision;
 use crate::domain::NamespaceName;
 use crate::domain::Record;
 use crate::domain::Sequence;
 use crate::storage;
 use crate::storage::Appended;
+use crate::storage::Fence;
 use crate::storage::InteractionLog;
 use crate::storage::LogAppend;
+use crate::storage::Partition;
 use crate::telemetry::Metrics;
 
 /// Records accepted but not yet committed, over all callers.
 const RECORDS_IN_FLIGHT: usize = 200_000;
 /// Records of one commit: about 2 MiB and a few milliseconds.
 const RECORDS_PER_COMMIT: usize = 20_000;
+/// Longest wait for room in the queue.
+const QUEUE_PATIENCE: Duration = Duration::from_secs(2);
 /// Submissions waiting for the writer.
 const SUBMISSIONS: usize = 4_096;
 /// Decisions waiting for the writer.
@@ -45,13 +50,17 @@ const DECISION_DELAY: Duration = Duration::from_millis(25);
 /// The end of one namespace's log, as its followers see it.
 #[derive(Debug)]
 pub struct LogTail {
-    pub namespace: NamespaceName,
+    pub partition: Partition,
     end: watch::Sender<Sequence>,
 }
 
 impl LogTail {
-    pub fn new(namespace: NamespaceName, end: Sequence) -> Self {
-        Self { namespace, end: watch::Sender::new(end) }
+    pub fn new(partition: Partition, end: Sequence) -> Self {
+        Self { partition, end: watch::Sender::new(end) }
+    }
+
+    pub fn namespace(&self) -> &NamespaceName {
+        &self.partition.namespace
     }
 
     /// The last durable sequence.
@@ -77,6 +86,7 @@ impl LogTail {
 struct Submission {
     tail: Arc<LogTail>,
     records: Vec<Record>,
+    fence: Option<Fence>,
     reply: oneshot::Sender<Result<Appended, Error>>,
     _in_flight: OwnedSemaphorePermit,
 }
@@ -97,6 +107,7 @@ pub struct Handle {
     decisions: mpsc::Sender<(Arc<LogTail>, Decision)>,
     in_flight: Arc<Semaphore>,
     metrics: Arc<Metrics>,
+    store: Arc<StoreMonitor>,
 }
 
 /// Waits for the outcome of a submission.
@@ -116,6 +127,7 @@ struct Writer {
     log: Arc<dyn InteractionLog>,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
+    store: Arc<StoreMonitor>,
 }
 
 impl std::fmt::Debug for Writer {
@@ -129,32 +141,58 @@ pub fn log_writer(
     log: Arc<dyn InteractionLog>,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
+    store: Arc<StoreMonitor>,
 ) -> (Service, Handle) {
     let (submissions, submissions_in) = mpsc::channel(SUBMISSIONS);
     let (decisions, decisions_in) = mpsc::channel(DECISIONS);
     let in_flight = Arc::new(Semaphore::new(RECORDS_IN_FLIGHT));
-    let writer = Writer { log, clock, metrics: metrics.clone() };
+    let writer = Writer { log, clock, metrics: metrics.clone(), store: store.clone() };
     let service = Service { submissions: submissions_in, decisions: decisions_in, writer };
-    (service, Handle { submissions, decisions, in_flight, metrics })
+    (service, Handle { submissions, decisions, in_flight, metrics, store })
 }
 
 impl Handle {
-    /// Hands records over; waits while too many are in flight.
+    /// Hands records over; waits a little while too many are in flight.
     ///
     /// # Errors
+    /// `Overloaded`, or `Storage` when the log refuses writes, after the wait;
     /// `ShuttingDown` when the writer has ended.
     pub async fn submit(
         &self,
         tail: &Arc<LogTail>,
         records: Vec<Record>,
     ) -> Result<Pending, Error> {
+        self.hand_over(tail, records, None).await
+    }
+
+    async fn hand_over(
+        &self,
+        tail: &Arc<LogTail>,
+        records: Vec<Record>,
+        fence: Option<Fence>,
+    ) -> Result<Pending, Error> {
         let weight = records.len().clamp(1, RECORDS_IN_FLIGHT) as u32;
-        let permit = self.in_flight.clone().acquire_many_owned(weight).await;
-        let permit = permit.map_err(|_closed| Error::ShuttingDown)?;
+        let room = async {
+            let permit = self.in_flight.clone().acquire_many_owned(weight).await;
+            let place = self.submissions.reserve().await;
+            permit.ok().zip(place.ok()).ok_or(Error::ShuttingDown)
+        };
+        let room = tokio::time::timeout(QUEUE_PATIENCE, room).await;
+        let (permit, place) = room.map_err(|_full| self.refusal())??;
         let (reply, outcome) = oneshot::channel();
-        let submission = Submission { tail: tail.clone(), records, reply, _in_flight: permit };
-        self.submissions.send(submission).await.map_err(|_closed| Error::ShuttingDown)?;
+        let (tail, _in_flight) = (tail.clone(), permit);
+        place.send(Submission { tail, records, fence, reply, _in_flight });
         Ok(Pending(outcome))
+    }
+
+    /// Why there is no room: the store does not take what is queued, or not fast enough.
+    fn refusal(&self) -> Error {
+        match self.store.health().degraded() {
+            Some(reason) => {
+                Error::Storage(storage::Error::Unavailable { reason: reason.to_owned() })
+            }
+            None => Error::Overloaded("the queue of records to write is full"),
+        }
     }
 
     /// Writes records and waits for the commit.
@@ -167,6 +205,19 @@ impl Handle {
         records: Vec<Record>,
     ) -> Result<Appended, Error> {
         self.submit(tail, records).await?.outcome().await
+    }
+
+    /// Writes records under a lease, and only if it is still held.
+    ///
+    /// # Errors
+    /// As `append`; `Storage(Fenced)` when the lease has passed on.
+    pub async fn append_fenced(
+        &self,
+        tail: &Arc<LogTail>,
+        records: Vec<Record>,
+        fence: Fence,
+    ) -> Result<Appended, Error> {
+        self.hand_over(tail, records, Some(fence)).await?.outcome().await
     }
 
     /// Leaves a decision to be written; never waits.
@@ -246,6 +297,8 @@ struct Group {
     appends: Vec<LogAppend>,
     tails: Vec<Arc<LogTail>>,
     waiting: Vec<Waiting>,
+    /// How many of the records are decisions.
+    decisions: u64,
 }
 
 #[derive(Debug)]
@@ -257,30 +310,34 @@ struct Waiting {
 }
 
 impl Group {
-    fn append_of(&mut self, tail: &Arc<LogTail>) -> usize {
+    fn append_of(&mut self, tail: &Arc<LogTail>, fence: Option<Fence>) -> usize {
         // By identity: a namespace that was deleted and created again has another tail,
-        // and each must hear of its own records.
-        let found = self.tails.iter().position(|known| Arc::ptr_eq(known, tail));
+        // and each must hear of its own records. What is fenced is refused alone.
+        let mut known = self.tails.iter().zip(&self.appends);
+        let found = known.position(|(known, append)| {
+            Arc::ptr_eq(known, tail) && append.fence.is_none() && fence.is_none()
+        });
         found.unwrap_or_else(|| {
             self.tails.push(tail.clone());
-            let namespace = tail.namespace.clone();
-            self.appends.push(LogAppend { namespace, records: Vec::new() });
+            let namespace = tail.namespace().clone();
+            self.appends.push(LogAppend { namespace, records: Vec::new(), fence });
             self.appends.len() - 1
         })
     }
 
     fn add_decision(&mut self, (tail, decision): (Arc<LogTail>, Decision)) {
-        let append = self.append_of(&tail);
+        let append = self.append_of(&tail, None);
         self.appends[append].records.push(Record::Decision(decision));
+        self.decisions += 1;
     }
 
     fn add(&mut self, submission: Submission) {
-        let append = self.append_of(&submission.tail);
+        let Submission { tail, records, fence, reply, _in_flight } = submission;
+        let append = self.append_of(&tail, fence);
         let into = &mut self.appends[append].records;
         let start = into.len();
-        into.extend(submission.records);
+        into.extend(records);
         let records = start..into.len();
-        let Submission { reply, _in_flight, .. } = submission;
         self.waiting.push(Waiting { append, records, reply, _in_flight });
     }
 }
@@ -288,7 +345,7 @@ impl Group {
 impl Writer {
     /// One transaction; then everybody hears what became of theirs.
     fn append(&self, group: Group) {
-        let Group { appends, tails, waiting } = group;
+        let Group { appends, tails, waiting, decisions } = group;
         let records: usize = appends.iter().map(|append| append.records.len()).sum();
         let started = std::time::Instant::now();
         let outcome = self.log.append(&appends, self.clock.now());
@@ -297,7 +354,11 @@ impl Writer {
         let appended = match outcome {
             Ok(appended) => appended,
             Err(error) => {
-                tracing::error!(%error, records, "commit failed");
+                if self.store.health().writes {
+                    tracing::error!(%error, records, "commit failed");
+                }
+                self.store.saw_write(false);
+                self.metrics.decisions_dropped.inc_by(decisions);
                 let reason = error.to_string();
                 for waiting in waiting {
                     let error = storage::Error::Unavailable { reason: reason.clone() };
@@ -307,6 +368,7 @@ impl Writer {
                 return;
             }
         };
+        self.store.saw_write(true);
         for (tail, outcome) in tails.iter().zip(&appended) {
             if let Ok(appended) = outcome {
                 tail.advance(appended.log_end);
@@ -320,6 +382,9 @@ impl Writer {
                 }),
                 Err(storage::Error::NoNamespace { namespace }) => {
                     Err(Error::NoNamespace(namespace.clone()))
+                }
+                Err(storage::Error::Fenced { lease }) => {
+                    Err(Error::Storage(storage::Error::Fenced { lease: lease.clone() }))
                 }
                 Err(error) => {
                     Err(Error::Storage(storage::Error::Unavailable { reason: error.to_string() }))

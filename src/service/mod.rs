@@ -1,42 +1,67 @@
 //! The use cases: what the API's calls do, with the tasks that run behind them.
 //!
-//! - `log_writer` makes records durable, `applier` learns them, `snapshotter` and
-//!   `retrain` run beside; a request works on one published view.
+//! - `log_writer` makes records durable, `applier` learns them, `follower` hears of
+//!   what other processes wrote; a request works on one published view.
+//! - `snapshotter`, `retrain` and `projector` run beside, on the leader only.
 //! - Storage is reached through its traits; no backend is named here.
 //! - Nothing is acknowledged before it is durable.
 
 mod applier;
 mod clock;
 mod error;
+mod follower;
+mod leadership;
+mod limiter;
 mod log_writer;
 mod namespace;
 mod namespaces;
 mod personalize;
+mod predictions;
 mod profile;
+mod projector;
 mod retrain;
 mod snapshotter;
+mod store_health;
 mod user_contexts;
 
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+use leadership::Leadership;
+use namespaces::Surroundings;
+use predictions::Predictions;
 
 pub use applier::{Stopped, replay};
 pub use clock::{Clock, SystemClock};
 pub use error::Error;
+pub use limiter::{Limiter, RateLimits};
 pub use log_writer::{Handle as LogWriter, LogTail, Pending};
 pub use namespace::Namespace;
 pub use namespaces::Namespaces;
 pub use personalize::{Answer, Candidates, PersonalizeCall, Recommendation};
 pub use profile::{ProfilePart, ProfileReport, RecentItem, TimePart, profile};
+pub use projector::project_all;
 pub use retrain::{RetrainProgress, RetrainStage};
+pub use store_health::{StoreHealth, StoreMonitor};
 
+use crate::domain::Record;
 use crate::domain::Settings;
+use crate::storage::Appended;
+use crate::storage::Cache;
 use crate::storage::InteractionLog;
+use crate::storage::Leases;
 use crate::storage::NamespaceStore;
+use crate::storage::Projection;
+use crate::storage::RateCounters;
 use crate::storage::SnapshotStore;
+use crate::storage::TailFeed;
 use crate::telemetry::Metrics;
+
+/// Beyond these, large requests are refused: each has a thread of its own.
+const HEAVY_CALLS: usize = 256;
 
 /// The stores behind the service.
 #[derive(Clone)]
@@ -44,6 +69,13 @@ pub struct Stores {
     pub log: Arc<dyn InteractionLog>,
     pub snapshots: Arc<dyn SnapshotStore>,
     pub namespaces: Arc<dyn NamespaceStore>,
+    pub leases: Arc<dyn Leases>,
+    /// Relational tables behind the log, where the store has them.
+    pub projection: Option<Arc<dyn Projection>>,
+    /// What carries the end of a shared log sooner than asking for it.
+    pub feed: Option<Arc<dyn TailFeed>>,
+    pub cache: Arc<dyn Cache>,
+    pub rates: Arc<dyn RateCounters>,
 }
 
 impl std::fmt::Debug for Stores {
@@ -61,6 +93,9 @@ pub struct Options {
     pub snapshot_every_records: u64,
     /// Whether a model is trained when enough was learnt since the last one.
     pub auto_retrain: bool,
+    pub rate_limits: RateLimits,
+    /// Records behind the log from which answers say so.
+    pub ready_lag_records: u64,
 }
 
 /// Everything a handler needs. Cheap to clone.
@@ -70,8 +105,54 @@ pub struct Service {
     pub writer: LogWriter,
     pub clock: Arc<dyn Clock>,
     pub metrics: Arc<Metrics>,
+    pub limiter: Arc<Limiter>,
+    /// Whether the store answers.
+    pub store: Arc<StoreMonitor>,
+    pub ready_lag_records: u64,
+    leadership: Arc<Leadership>,
+    predictions: Predictions,
+    /// Large requests that may be answered at a time.
+    heavy_calls: Arc<Semaphore>,
     /// Cancelled when no new work is to be taken.
     pub draining: CancellationToken,
+}
+
+impl Service {
+    /// Hands what somebody sent over to be written, within the rate limits.
+    ///
+    /// # Errors
+    /// `RateLimited`, `Overloaded`, and what the log writer says.
+    pub async fn submit(
+        &self,
+        namespace: &Namespace,
+        records: Vec<Record>,
+    ) -> Result<Pending, Error> {
+        let now = self.clock.now();
+        self.limiter.admit_events(namespace.name(), records.len(), now).await?;
+        self.writer.submit(&namespace.tail, records).await
+    }
+
+    /// Writes what somebody sent and waits for the commit.
+    ///
+    /// # Errors
+    /// As `submit`, and what kept the records from being written.
+    pub async fn write(
+        &self,
+        namespace: &Namespace,
+        records: Vec<Record>,
+    ) -> Result<Appended, Error> {
+        self.submit(namespace, records).await?.outcome().await
+    }
+
+    /// Whether other processes write the same log.
+    pub fn store_is_shared(&self) -> bool {
+        self.namespaces.stores().log.is_shared()
+    }
+
+    /// Answers that are kept for a while, shared by replicas.
+    pub fn cache(&self) -> &dyn Cache {
+        &*self.namespaces.stores().cache
+    }
 }
 
 /// The tasks behind a service, for an orderly end.
@@ -92,22 +173,35 @@ pub fn start(
     metrics: Arc<Metrics>,
 ) -> Running {
     let (stop_writer, stop_tasks) = (CancellationToken::new(), CancellationToken::new());
-    let tasks = TaskTracker::new();
+    let (tasks, store) = (TaskTracker::new(), Arc::new(StoreMonitor::default()));
     let (writer_service, writer) =
-        log_writer::log_writer(stores.log.clone(), clock.clone(), metrics.clone());
+        log_writer::log_writer(stores.log.clone(), clock.clone(), metrics.clone(), store.clone());
     let writer_task = tokio::spawn(writer_service.run(stop_writer.clone()));
-    let namespaces = Arc::new(Namespaces::new(
-        stores,
-        options.clone(),
-        writer.clone(),
-        clock.clone(),
-        metrics.clone(),
-        tasks.clone(),
-        stop_tasks.clone(),
-    ));
-    let service =
-        Service { namespaces, writer, clock, metrics, draining: CancellationToken::new() };
+    let service = Service {
+        limiter: Arc::new(Limiter::new(stores.rates.clone(), options.rate_limits, &metrics)),
+        leadership: Arc::new(Leadership::new(stores.leases.clone())),
+        predictions: Predictions::new(stores.cache.clone()),
+        heavy_calls: Arc::new(Semaphore::new(HEAVY_CALLS)),
+        ready_lag_records: options.ready_lag_records,
+        namespaces: Arc::new(Namespaces::new(Surroundings {
+            stores,
+            options: options.clone(),
+            writer: writer.clone(),
+            clock: clock.clone(),
+            metrics: metrics.clone(),
+            tasks: tasks.clone(),
+            shutdown: stop_tasks.clone(),
+        })),
+        writer,
+        clock,
+        metrics,
+        store,
+        draining: CancellationToken::new(),
+    };
+    tasks.spawn(service.leadership.clone().run(stop_tasks.clone()));
+    tasks.spawn(follower::run(service.clone(), stop_tasks.clone()));
     tasks.spawn(snapshotter::run(service.clone(), options.clone(), stop_tasks.clone()));
+    tasks.spawn(projector::run(service.clone(), stop_tasks.clone()));
     if options.auto_retrain {
         tasks.spawn(retrain::run_schedule(service.clone(), stop_tasks.clone()));
     }
@@ -125,6 +219,9 @@ impl Running {
         self.stop_tasks.cancel();
         self.tasks.close();
         self.tasks.wait().await;
-        snapshotter::store_all(&self.service, 1).await;
+        if self.service.leadership.leads() {
+            snapshotter::store_all(&self.service, 1).await;
+        }
+        self.service.leadership.resign();
     }
 }

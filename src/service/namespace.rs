@@ -58,7 +58,7 @@ impl Namespace {
     }
 
     pub fn name(&self) -> &NamespaceName {
-        &self.tail.namespace
+        self.tail.namespace()
     }
 
     /// The newest published view.
@@ -70,6 +70,11 @@ impl Namespace {
         let watermark = view.watermark();
         self.view.store(view);
         self.watermark.send_replace(watermark);
+    }
+
+    /// Records known to be durable and not yet learnt.
+    pub fn lag(&self) -> u64 {
+        self.tail.end().saturating_sub(self.view.load().watermark())
     }
 
     /// Waits until the view holds `wanted`.

@@ -22,43 +22,45 @@ use super::log_writer::LogTail;
 use super::namespace::Namespace;
 use crate::domain::NamespaceName;
 use crate::domain::Record;
+use crate::domain::Sequence;
 use crate::domain::Settings;
 use crate::engine::ENGINE_REVISION;
 use crate::engine::Engine;
 use crate::storage;
+use crate::storage::LogEnd;
 use crate::storage::NamespaceEntry;
 use crate::telemetry::Metrics;
 
 /// Longest wait for the settings of a namespace that is being opened.
 const SETTINGS_PATIENCE: Duration = Duration::from_secs(10);
 
+/// How often the end of the log is looked at while catching up with it.
+const CATCH_UP_STEP: Duration = Duration::from_secs(1);
+
 type Slot = Arc<OnceCell<Arc<Namespace>>>;
+
+/// What the registry and the namespaces it opens work with.
+#[derive(Debug)]
+pub struct Surroundings {
+    pub stores: Stores,
+    pub options: Options,
+    pub writer: Handle,
+    pub clock: Arc<dyn Clock>,
+    pub metrics: Arc<Metrics>,
+    pub tasks: TaskTracker,
+    pub shutdown: CancellationToken,
+}
 
 /// The registry.
 #[derive(Debug)]
 pub struct Namespaces {
     open: Mutex<BTreeMap<NamespaceName, Slot>>,
-    stores: Stores,
-    options: Options,
-    writer: Handle,
-    clock: Arc<dyn Clock>,
-    metrics: Arc<Metrics>,
-    tasks: TaskTracker,
-    shutdown: CancellationToken,
+    with: Surroundings,
 }
 
 impl Namespaces {
-    pub(super) fn new(
-        stores: Stores,
-        options: Options,
-        writer: Handle,
-        clock: Arc<dyn Clock>,
-        metrics: Arc<Metrics>,
-        tasks: TaskTracker,
-        shutdown: CancellationToken,
-    ) -> Self {
-        let open = Mutex::default();
-        Self { open, stores, options, writer, clock, metrics, tasks, shutdown }
+    pub(super) fn new(with: Surroundings) -> Self {
+        Self { open: Mutex::default(), with }
     }
 
     /// The namespace, opened now unless it is open.
@@ -79,7 +81,7 @@ impl Namespaces {
 
     /// Settings of namespaces without their own.
     pub fn defaults(&self) -> &Settings {
-        &self.options.settings
+        &self.with.options.settings
     }
 
     /// All namespaces open now.
@@ -95,7 +97,7 @@ impl Namespaces {
         name: NamespaceName,
         settings: Option<Settings>,
     ) -> Result<NamespaceEntry, Error> {
-        let entry = NamespaceEntry { name, created_at: self.clock.now(), settings };
+        let entry = NamespaceEntry { name, created_at: self.with.clock.now(), settings };
         self.with_stores(move |stores| {
             stores.namespaces.create(&entry)?;
             Ok(entry)
@@ -131,15 +133,45 @@ impl Namespaces {
         self.with_stores(move |stores| stores.namespaces.delete(&name)).await
     }
 
-    /// Closes a namespace nobody holds. Its snapshot must have been stored.
-    pub(super) fn put_to_sleep(&self, namespace: &Arc<Namespace>) {
+    /// Closes a namespace: it is used no more, or it is not what the store has under
+    /// its name now. The next use opens it again.
+    pub(super) fn close(&self, namespace: &Arc<Namespace>) {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.remove(namespace.name());
+        let slot = open.get(namespace.name()).and_then(|slot| slot.get());
+        if slot.is_some_and(|open| Arc::ptr_eq(open, namespace)) {
+            open.remove(namespace.name());
+        }
         namespace.closed.cancel();
     }
 
     pub(super) fn stores(&self) -> &Stores {
-        &self.stores
+        &self.with.stores
+    }
+
+    /// The default namespace, opened and no more than so many records behind its log.
+    ///
+    /// # Errors
+    /// What keeps it from being opened or from catching up.
+    pub async fn get_ready(&self, lag_max: u64) -> Result<Arc<Namespace>, Error> {
+        let namespace = self.get(&NamespaceName::default()).await?;
+        loop {
+            namespace.tail.advance(self.log_end(&namespace).await?);
+            let wanted = namespace.tail.end().saturating_sub(lag_max);
+            match namespace.view_at(wanted, CATCH_UP_STEP).await {
+                Ok(_view) => return Ok(namespace),
+                Err(_behind) if namespace.stopped().is_none() => {}
+                Err(behind) => return Err(behind),
+            }
+        }
+    }
+
+    /// The end of a namespace's log as the store has it now.
+    ///
+    /// # Errors
+    /// Storage errors.
+    pub(super) async fn log_end(&self, namespace: &Namespace) -> Result<Sequence, Error> {
+        let name = namespace.name().clone();
+        self.with_stores(move |stores| stores.log.log_end(&name)).await
     }
 
     fn forget(&self, name: &NamespaceName, failed: &Slot) {
@@ -153,7 +185,7 @@ impl Namespaces {
         &self,
         work: impl FnOnce(&Stores) -> Result<T, storage::Error> + Send + 'static,
     ) -> Result<T, Error> {
-        let stores = self.stores.clone();
+        let stores = self.with.stores.clone();
         let done = tokio::task::spawn_blocking(move || work(&stores)).await;
         Ok(done.map_err(|_panicked| Error::ShuttingDown)??)
     }
@@ -161,34 +193,44 @@ impl Namespaces {
     /// Restores the newest snapshot, replays the log after it and starts to follow.
     async fn load(&self, name: &NamespaceName) -> Result<Arc<Namespace>, Error> {
         let owned = name.clone();
-        let defaults = self.options.settings.clone();
-        let (engine, snapshot_at, wanted) = self
+        let defaults = self.with.options.settings.clone();
+        let (partition, engine, snapshot_at, wanted) = self
             .with_stores(move |stores| {
+                let ends = stores.log.log_ends(std::slice::from_ref(&owned))?;
+                let [LogEnd { partition, .. }] = &ends[..] else {
+                    return Err(storage::Error::NoNamespace { namespace: owned });
+                };
                 let entry = stores.namespaces.get(&owned)?;
                 let (engine, snapshot_at) = recover(stores, &owned)?;
-                Ok((engine, snapshot_at, entry.settings.unwrap_or(defaults)))
+                let wanted = entry.settings.unwrap_or(defaults);
+                Ok((partition.clone(), engine, snapshot_at, wanted))
             })
             .await?;
         let end = engine.state().watermark();
         let current = engine.state().settings() == &wanted && end > 0;
-        let view = engine.view();
-        let namespace =
-            Arc::new(Namespace::new(LogTail::new(name.clone(), end), view, snapshot_at));
+        let tail = LogTail::new(partition, end);
+        let namespace = Arc::new(Namespace::new(tail, engine.view(), snapshot_at));
         tracing::info!(namespace = %name, watermark = end, snapshot_at, "namespace opened");
-        let engine = Arc::new(Mutex::new(engine));
         let follow = applier::run(
             namespace.clone(),
-            engine,
-            self.stores.log.clone(),
-            self.metrics.clone(),
-            self.shutdown.clone(),
+            Arc::new(Mutex::new(engine)),
+            self.with.stores.log.clone(),
+            self.with.metrics.clone(),
+            self.with.shutdown.clone(),
         );
-        self.tasks.spawn(follow);
+        self.with.tasks.spawn(follow);
         if !current {
             let records = vec![Record::SettingsSet(wanted)];
-            let appended = self.writer.append(&namespace.tail, records).await?;
+            let appended = self.with.writer.append(&namespace.tail, records).await;
             // The first request must not be answered by other settings.
-            namespace.view_at(appended.log_end, SETTINGS_PATIENCE).await?;
+            let settled = match appended {
+                Ok(appended) => namespace.view_at(appended.log_end, SETTINGS_PATIENCE).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = settled {
+                namespace.closed.cancel();
+                return Err(error);
+            }
         }
         Ok(namespace)
     }
@@ -214,8 +256,8 @@ fn recover(stores: &Stores, name: &NamespaceName) -> Result<(Engine, u64), stora
             "it ends at record {end}, but a snapshot has learnt from {snapshot_at}: records were lost"
         )));
     }
-    match applier::replay(&mut engine, &*stores.log, name) {
-        Ok(_watermark) => Ok((engine, snapshot_at)),
+    match applier::replay(&mut engine, &*stores.log, name, end) {
+        Ok(()) => Ok((engine, snapshot_at)),
         Err(Stopped::Storage(error)) => Err(error),
         Err(Stopped::Unreadable(error)) => Err(corrupt(error.to_string())),
     }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::Service;
 use super::error::Error;
 use super::namespace::Namespace;
+use super::predictions::PredictionKey;
 use crate::domain::Decision;
 use crate::domain::DecisionId;
 use crate::domain::Item;
@@ -81,7 +82,7 @@ impl PersonalizeCall {
     /// Whether the work is too long for a thread that serves others.
     fn is_large(&self, view: &View) -> bool {
         match &self.candidates {
-            Candidates::Catalogue => view.items_len() > RETRIEVE_INLINE_MAX,
+            Candidates::Catalogue => is_large_catalogue(view),
             Candidates::Given { items, .. } => {
                 let text: usize = items.iter().map(|item| item.content.len()).sum();
                 text > TEXT_INLINE_BYTES_MAX
@@ -90,11 +91,15 @@ impl PersonalizeCall {
     }
 }
 
+fn is_large_catalogue(view: &View) -> bool {
+    view.items_len() > RETRIEVE_INLINE_MAX
+}
+
 impl Service {
     /// Ranks for a person on the given view of the namespace.
     ///
     /// # Errors
-    /// `ShuttingDown` when the work was cut off.
+    /// `Overloaded`; `ShuttingDown` when the work was cut off.
     pub async fn personalize(
         &self,
         namespace: &Arc<Namespace>,
@@ -102,13 +107,15 @@ impl Service {
         call: PersonalizeCall,
     ) -> Result<Answer, Error> {
         let started = std::time::Instant::now();
-        let (answer, decision) = if call.is_large(&view) {
-            let namespace = namespace.clone();
-            let work = move || answer(&namespace, &view, &call);
-            tokio::task::spawn_blocking(work).await.map_err(|_panicked| Error::ShuttingDown)?
+        let (mut answer, decision) = if call.is_large(&view) {
+            let _permit = self.heavy_calls.try_acquire().map_err(|_none_left| {
+                Error::Overloaded("too many large requests are being answered")
+            })?;
+            self.answer_large(namespace, view, call).await?
         } else {
-            answer(namespace, &view, &call)
+            answer(namespace, &view, &call, None)
         };
+        answer.degraded.extend(self.degraded(namespace));
         if !decision.shown.is_empty() {
             self.writer.offer_decision(&namespace.tail, decision);
         }
@@ -117,6 +124,53 @@ impl Service {
         }
         self.metrics.personalize_seconds.observe(started.elapsed().as_secs_f64());
         Ok(answer)
+    }
+
+    /// Why an answer of this moment may be worse than it should be.
+    fn degraded(&self, namespace: &Namespace) -> Vec<String> {
+        let stopped = namespace.stopped().map(|reason| format!("learning stopped: {reason}"));
+        let store = self.store.health().degraded().map(str::to_owned);
+        let lag = namespace.lag();
+        let late = (lag > self.ready_lag_records).then(|| format!("{lag} records behind the log"));
+        [stopped, store, late].into_iter().flatten().collect()
+    }
+
+    async fn answer_large(
+        &self,
+        namespace: &Arc<Namespace>,
+        view: Arc<View>,
+        call: PersonalizeCall,
+    ) -> Result<(Answer, Decision), Error> {
+        let searches = matches!(call.candidates, Candidates::Catalogue);
+        let user = view.user_index(call.user_id.as_str()).filter(|_| searches);
+        let key = user.map(|user| {
+            let key = PredictionKey {
+                partition: &namespace.tail.partition,
+                user,
+                user_changed_at: view.user(user).changed_at,
+                model_version: view.model_version(),
+                filter: &call.filter,
+            };
+            key.text()
+        });
+        let known = match &key {
+            Some(key) => self.predictions.get(key).await,
+            None => None,
+        };
+        let key = key.filter(|_| known.is_none());
+        let (worker, predictions) = (namespace.clone(), self.predictions.clone());
+        let work = move || {
+            let personal = known.or_else(|| {
+                let find = |retrieval: &Retrieval<'_>| retrieval.personal();
+                let found = searches.then(|| search(&worker, &view, &call, find))?;
+                if let Some(key) = key {
+                    predictions.put(key, &found);
+                }
+                Some(found)
+            });
+            answer(&worker, &view, &call, personal)
+        };
+        tokio::task::spawn_blocking(work).await.map_err(|_panicked| Error::ShuttingDown)
     }
 }
 
@@ -139,17 +193,41 @@ impl Pool {
     }
 }
 
-fn answer(namespace: &Namespace, view: &View, call: &PersonalizeCall) -> (Answer, Decision) {
+/// Searches the catalogue for a person with what is known of them.
+fn search<T>(
+    namespace: &Namespace,
+    view: &View,
+    call: &PersonalizeCall,
+    work: impl FnOnce(&Retrieval<'_>) -> T,
+) -> T {
+    let user_index = view.user_index(call.user_id.as_str());
+    work(&Retrieval {
+        view,
+        user: user_index.map(|index| view.user(index).as_ref()),
+        context: &namespace.user_contexts.get(view, user_index),
+        filter: &call.filter,
+        seed_key: call.decision_id.as_str().as_bytes(),
+    })
+}
+
+/// `personal`: candidates found already, when the catalogue is searched.
+fn answer(
+    namespace: &Namespace,
+    view: &View,
+    call: &PersonalizeCall,
+    personal: Option<Vec<u32>>,
+) -> (Answer, Decision) {
     let user_index = view.user_index(call.user_id.as_str());
     let user = user_index.map(|index| view.user(index).as_ref());
     let context = namespace.user_contexts.get(view, user_index);
     let pool = match &call.candidates {
         Candidates::Given { items, ids } => given(view, &context, &call.filter, items, ids),
         Candidates::Catalogue => {
-            let seed_key = call.decision_id.as_str().as_bytes();
-            let filter = &call.filter;
-            let retrieval = Retrieval { view, user, context: &context, filter, seed_key };
-            let indices = retrieval.run(call.choice.places * RETRIEVE_PER_PLACE);
+            let wanted = call.choice.places * RETRIEVE_PER_PLACE;
+            let indices = search(namespace, view, call, |retrieval| match personal {
+                Some(personal) => retrieval.complete(personal, wanted),
+                None => retrieval.run(wanted),
+            });
             Pool { indices, inline: Vec::new(), unknown: Vec::new() }
         }
     };
@@ -167,12 +245,11 @@ fn answer(namespace: &Namespace, view: &View, call: &PersonalizeCall) -> (Answer
     let decision = decision(view, call, &candidates, &ranked);
     let recommendations =
         ranked.items.into_iter().map(|item| recommendation(view, &candidates, item)).collect();
-    let degraded = namespace.stopped().map(|reason| format!("learning stopped: {reason}"));
     let answer = Answer {
         recommendations,
         model_version: view.model_version(),
         watermark: view.watermark(),
-        degraded: degraded.into_iter().collect(),
+        degraded: Vec::new(),
         unknown_candidate_ids: pool.unknown,
     };
     (answer, decision)

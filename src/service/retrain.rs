@@ -13,12 +13,15 @@ use tokio_util::sync::CancellationToken;
 use super::Service;
 use super::error::Error;
 use super::namespace::Namespace;
+use super::namespace::TrainingPermit;
 use crate::domain::PublishedModel;
 use crate::domain::Record;
 use crate::engine;
 use crate::engine::EpochProgress;
 use crate::engine::TrainingError;
 use crate::storage::AppendOutcome;
+use crate::storage::Fence;
+use crate::storage::Lease;
 
 /// How often the schedule looks whether a training is due.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
@@ -61,32 +64,45 @@ impl Service {
     /// error. When the receiver is dropped the training is cancelled.
     ///
     /// # Errors
-    /// `TrainingRuns`.
-    pub fn retrain(
+    /// `TrainingRuns`, here or in another process; storage errors.
+    pub async fn retrain(
         &self,
         namespace: &Arc<Namespace>,
     ) -> Result<mpsc::Receiver<Result<RetrainProgress, Error>>, Error> {
         let permit = namespace.start_training()?;
+        let lease = self.leadership.lease_training(namespace.name().as_str()).await?;
+        Ok(self.train(namespace, permit, lease))
+    }
+
+    fn train(
+        &self,
+        namespace: &Arc<Namespace>,
+        permit: TrainingPermit,
+        lease: Box<dyn Lease>,
+    ) -> mpsc::Receiver<Result<RetrainProgress, Error>> {
         let (progress, receiver) = mpsc::channel(PROGRESS_MESSAGES);
         let (service, namespace) = (self.clone(), namespace.clone());
         // Not tracked: a training that outlives the server's patience is given up,
         // and nothing durable is lost by that.
         tokio::spawn(async move {
             let _permit = permit;
-            let outcome = service.train_and_publish(&namespace, &progress).await;
+            let fence = lease.fence().clone();
+            let outcome = service.train_and_publish(&namespace, &progress, fence).await;
+            drop(lease);
             let last = outcome.map(|version| RetrainProgress {
                 model_version: version,
                 ..RetrainProgress::stage(RetrainStage::Done)
             });
             let _unheard = progress.send(last).await;
         });
-        Ok(receiver)
+        receiver
     }
 
     async fn train_and_publish(
         &self,
         namespace: &Arc<Namespace>,
         progress: &mpsc::Sender<Result<RetrainProgress, Error>>,
+        fence: Fence,
     ) -> Result<u64, Error> {
         let _full = progress.try_send(Ok(RetrainProgress::stage(RetrainStage::Loading)));
         let started = std::time::Instant::now();
@@ -114,8 +130,8 @@ impl Service {
             trained.map_err(|_panicked| Error::Training(TrainingError::Cancelled))??;
         let version = model.version;
         let _full = progress.try_send(Ok(RetrainProgress::stage(RetrainStage::Publishing)));
-        let appended =
-            self.writer.append(&namespace.tail, vec![Record::ModelPublished(model)]).await?;
+        let records = vec![Record::ModelPublished(model)];
+        let appended = self.writer.append_fenced(&namespace.tail, records, fence).await?;
         if let [AppendOutcome::Accepted(sequence)] = appended.outcomes[..] {
             namespace.view_at(sequence, APPLY_PATIENCE).await?;
         }
@@ -125,26 +141,48 @@ impl Service {
     }
 }
 
-/// Trains each open namespace when enough was learnt since its last training.
+/// Trains each open namespace when enough was learnt since its last training, while
+/// this process is the leader.
 pub async fn run_schedule(service: Service, shutdown: CancellationToken) {
     loop {
         tokio::select! {
             () = shutdown.cancelled() => return,
             () = tokio::time::sleep(CHECK_EVERY) => {}
         }
+        if !service.leadership.leads() {
+            continue;
+        }
         for namespace in service.namespaces.opened() {
-            if !is_due(&namespace) {
-                continue;
-            }
-            let Ok(mut progress) = service.retrain(&namespace) else {
-                continue;
-            };
-            while let Some(report) = progress.recv().await {
-                if let Err(error) = report {
-                    tracing::warn!(namespace = %namespace.name(), %error, "training failed");
-                }
+            if is_due(&namespace)
+                && let Err(error) = service.train_when_due(&namespace).await
+            {
+                tracing::warn!(namespace = %namespace.name(), %error, "training failed");
             }
         }
+    }
+}
+
+impl Service {
+    async fn train_when_due(&self, namespace: &Arc<Namespace>) -> Result<(), Error> {
+        let Ok(permit) = namespace.start_training() else {
+            return Ok(());
+        };
+        let lease = match self.leadership.lease_training(namespace.name().as_str()).await {
+            Err(Error::TrainingRuns) => return Ok(()),
+            lease => lease?,
+        };
+        // Whoever had the lease before may have published a model that is not here yet.
+        let end = self.namespaces.log_end(namespace).await?;
+        namespace.tail.advance(end);
+        namespace.view_at(end, APPLY_PATIENCE).await?;
+        if !is_due(namespace) {
+            return Ok(());
+        }
+        let mut progress = self.train(namespace, permit, lease);
+        while let Some(report) = progress.recv().await {
+            report?;
+        }
+        Ok(())
     }
 }
 

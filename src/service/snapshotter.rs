@@ -1,5 +1,7 @@
 //! Stores snapshots as the log grows, so that a start replays little, and puts
 //! namespaces nobody uses to sleep.
+//!
+//! The leader stores the snapshots; replicas restore them as they open a namespace.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -32,20 +34,31 @@ pub async fn run(service: Service, options: Options, shutdown: CancellationToken
             () = shutdown.cancelled() => return,
             () = tokio::time::sleep(CHECK_EVERY) => {}
         }
-        store_all(&service, options.snapshot_every_records).await;
+        if service.leadership.leads() {
+            store_all(&service, options.snapshot_every_records).await;
+        }
+        observe(&service);
         for namespace in service.namespaces.opened() {
-            let lag = namespace.tail.end().saturating_sub(namespace.view().watermark());
-            service.metrics.set_lag(namespace.name().as_str(), lag);
+            service.metrics.set_lag(namespace.name().as_str(), namespace.lag());
             let checks = idle.entry(namespace.name().clone()).or_insert((0, 0));
             let end = namespace.tail.end();
             let used = Arc::strong_count(&namespace) > OWNERS_IDLE || end != checks.1;
             *checks = if used { (0, end) } else { (checks.0 + 1, end) };
             if checks.0 >= IDLE_CHECKS && !namespace.name().is_default() {
-                store(&service, &namespace, 1).await;
-                service.namespaces.put_to_sleep(&namespace);
+                if service.leadership.leads() {
+                    store(&service, &namespace, 1).await;
+                }
+                service.namespaces.close(&namespace);
             }
         }
     }
+}
+
+fn observe(service: &Service) {
+    let health = service.store.health();
+    service.metrics.set_store_up("read", health.reads);
+    service.metrics.set_store_up("write", health.writes);
+    service.metrics.leader.set(i64::from(service.leadership.leads()));
 }
 
 /// Stores a snapshot of each namespace that learnt at least `records` since its last.

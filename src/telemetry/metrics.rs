@@ -8,6 +8,8 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::histogram::exponential_buckets;
 use prometheus_client::registry::Registry;
 
+use super::observed::Observed;
+
 type Labels = Vec<(&'static str, String)>;
 
 /// All metrics of the process.
@@ -28,6 +30,12 @@ pub struct Metrics {
     pub trainings: Counter,
     pub training_seconds: Histogram,
     pub snapshots: Counter,
+    /// Calls refused by a rate limit.
+    pub rate_limited: Counter,
+    /// 1 while the log can be read, written; by operation.
+    pub store_up: Family<Labels, Gauge>,
+    /// 1 while this process is the leader.
+    pub leader: Gauge,
     /// Records that are durable but not yet applied, by namespace.
     pub lag: Family<Labels, Gauge>,
 }
@@ -48,6 +56,9 @@ impl Default for Metrics {
             trainings: Counter::default(),
             training_seconds: Histogram::new(exponential_buckets(0.01, 2.0, 18)),
             snapshots: Counter::default(),
+            rate_limited: Counter::default(),
+            store_up: Family::default(),
+            leader: Gauge::default(),
             lag: Family::default(),
         };
         metrics.registered()
@@ -97,6 +108,21 @@ impl Metrics {
         registry.register("training_seconds", "Time of a training", self.training_seconds.clone());
         registry.register("snapshots", "Snapshots stored", self.snapshots.clone());
         registry.register(
+            "rate_limited",
+            "Calls refused by a rate limit",
+            self.rate_limited.clone(),
+        );
+        registry.register(
+            "store_up",
+            "Whether the log can be read and written",
+            self.store_up.clone(),
+        );
+        registry.register(
+            "leader",
+            "Whether this process trains, snapshots, projects",
+            self.leader.clone(),
+        );
+        registry.register(
             "lag_records",
             "Durable records not yet learnt, by namespace",
             self.lag.clone(),
@@ -110,6 +136,21 @@ impl Metrics {
         if count > 0 {
             self.interactions.get_or_create(&vec![("outcome", outcome.to_owned())]).inc_by(count);
         }
+    }
+
+    /// Adds counters that are kept elsewhere.
+    #[must_use]
+    pub fn observing(mut self, observed: Vec<Observed>) -> Self {
+        for observed in observed {
+            self.registry.register_collector(Box::new(observed));
+        }
+        self
+    }
+
+    /// Sets whether an operation of the store works.
+    pub fn set_store_up(&self, operation: &'static str, up: bool) {
+        let labels = vec![("operation", operation.to_owned())];
+        self.store_up.get_or_create(&labels).set(i64::from(up));
     }
 
     /// Sets the lag of a namespace.

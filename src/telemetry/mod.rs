@@ -2,6 +2,8 @@
 
 mod logging;
 mod metrics;
+mod observed;
 
 pub use logging::start_logging;
 pub use metrics::Metrics;
+pub use observed::Observed;

@@ -78,9 +78,24 @@ impl Retrieval<'_> {
     /// Distinct indices of allowed catalogue items in rising order, at least
     /// `wanted` where the catalogue has them.
     pub fn run(&self, wanted: usize) -> Vec<u32> {
+        self.complete(self.personal(), wanted)
+    }
+
+    /// Allowed items that suit the person: the costly part, and a function of the
+    /// person, the model and the filter but for what is newest.
+    pub fn personal(&self) -> Vec<u32> {
         let mut found = self.by_factors();
         found.append(&mut self.by_cooccurrence());
         found.append(&mut self.by_content());
+        found
+    }
+
+    /// What `run` answers, given what `personal` found, now or a while ago: what is
+    /// not there or not allowed any more is left out.
+    pub fn complete(&self, personal: Vec<u32>, wanted: usize) -> Vec<u32> {
+        let mut found = personal;
+        let items = self.view.entries.len();
+        found.retain(|&index| (index as usize) < items && self.allows(index));
         found.append(&mut self.by_cohorts());
         for list in [self.view.popular(), self.view.trending(), self.view.fresh()] {
             let allowed = list.iter().copied().filter(|&index| self.allows(index));

@@ -1,0 +1,71 @@
+//! Personal candidates of large catalogues, kept for an hour and shared by replicas.
+//!
+//! - Searching a large catalogue for a person takes milliseconds; its outcome holds
+//!   while neither the person nor the model nor the filter changes, which the key
+//!   says. Cohorts, popular, trending, fresh and random items are added each time,
+//!   and ranking, exploration and propensities are always of the moment.
+//! - Item indices are handed out in the order of the log, so they mean the same on
+//!   every replica. One that is ahead may know items that this one does not yet:
+//!   those are left out.
+
+use std::fmt::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::domain::Sequence;
+use crate::engine::Filter;
+use crate::storage::Cache;
+use crate::storage::Partition;
+
+const LIFETIME: Duration = Duration::from_secs(3_600);
+
+/// What personal candidates depend on.
+#[derive(Debug)]
+pub struct PredictionKey<'a> {
+    pub partition: &'a Partition,
+    pub user: u32,
+    pub user_changed_at: Sequence,
+    pub model_version: u64,
+    pub filter: &'a Filter,
+}
+
+impl PredictionKey<'_> {
+    pub fn text(&self) -> String {
+        let Partition { namespace, incarnation } = self.partition;
+        let filter = xxhash_rust::xxh3::xxh3_128(format!("{:?}", self.filter).as_bytes());
+        let mut text = format!("prediction/{namespace}/{incarnation}/");
+        let Self { user, user_changed_at, model_version, .. } = self;
+        write!(text, "{model_version}/{user}/{user_changed_at}/{filter:032x}")
+            .expect("writing to a string does not fail");
+        text
+    }
+}
+
+/// The cache of personal candidates.
+#[derive(Clone)]
+pub struct Predictions(Arc<dyn Cache>);
+
+impl std::fmt::Debug for Predictions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Predictions")
+    }
+}
+
+impl Predictions {
+    pub fn new(cache: Arc<dyn Cache>) -> Self {
+        Self(cache)
+    }
+
+    pub async fn get(&self, key: &str) -> Option<Vec<u32>> {
+        let bytes = self.0.get(key).await?;
+        let (indices, []) = bytes.as_chunks() else {
+            return None;
+        };
+        Some(indices.iter().map(|index| u32::from_le_bytes(*index)).collect())
+    }
+
+    pub fn put(&self, key: String, candidates: &[u32]) {
+        let bytes = candidates.iter().flat_map(|index| index.to_le_bytes()).collect();
+        self.0.put(key, bytes, LIFETIME);
+    }
+}

@@ -1,0 +1,105 @@
+//! Keeps the relational tables behind the log filled, on the leader.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::Service;
+use super::Stores;
+use crate::domain::NamespaceName;
+use crate::domain::Sequence;
+use crate::storage;
+
+const CHECK_EVERY: Duration = Duration::from_secs(1);
+/// Every so many checks, namespaces that are not open here are looked at, too.
+const CHECKS_PER_ROUND: u32 = 60;
+/// Records of one transaction.
+const RECORDS: usize = 10_000;
+/// Namespaces read at a time.
+const PAGE: usize = 100;
+
+/// Projects what is new, every second, until cancelled.
+pub async fn run(service: Service, shutdown: CancellationToken) {
+    let stores = service.namespaces.stores().clone();
+    if stores.projection.is_none() {
+        return;
+    }
+    let mut projected = BTreeMap::new();
+    let mut check = 0;
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = tokio::time::sleep(CHECK_EVERY) => {}
+        }
+        if !service.leadership.leads() {
+            // Another process projects now, so what is known here grows old.
+            projected.clear();
+            continue;
+        }
+        check += 1;
+        let mut behind = open_and_behind(&service, &projected);
+        if check % CHECKS_PER_ROUND == 1 {
+            let stores = stores.clone();
+            let all = tokio::task::spawn_blocking(move || all_names(&stores)).await;
+            behind = all.ok().and_then(Result::ok).unwrap_or_default();
+        }
+        for name in behind {
+            let (stores, wanted, stop) = (stores.clone(), name.clone(), shutdown.clone());
+            let done = tokio::task::spawn_blocking(move || {
+                project_all(&stores, &wanted, || stop.is_cancelled())
+            });
+            match done.await {
+                Ok(Ok(position)) => drop(projected.insert(name, position)),
+                Ok(Err(error)) => tracing::warn!(namespace = %name, %error, "projection waits"),
+                Err(panicked) => {
+                    tracing::error!(namespace = %name, %panicked, "projection panicked")
+                }
+            }
+        }
+    }
+}
+
+fn open_and_behind(
+    service: &Service,
+    projected: &BTreeMap<NamespaceName, Sequence>,
+) -> Vec<NamespaceName> {
+    let opened = service.namespaces.opened().into_iter();
+    let behind = opened.filter(|open| projected.get(open.name()) != Some(&open.tail.end()));
+    behind.map(|open| open.name().clone()).collect()
+}
+
+fn all_names(stores: &Stores) -> Result<Vec<NamespaceName>, storage::Error> {
+    let mut names: Vec<NamespaceName> = Vec::new();
+    loop {
+        let page = stores.namespaces.list(names.last(), PAGE)?;
+        if page.is_empty() {
+            return Ok(names);
+        }
+        names.extend(page.into_iter().map(|entry| entry.name));
+    }
+}
+
+/// Projects a namespace up to the end of its log, or until told to stop; returns how
+/// far it came. Blocks.
+///
+/// # Errors
+/// Storage errors.
+pub fn project_all(
+    stores: &Stores,
+    name: &NamespaceName,
+    stop: impl Fn() -> bool,
+) -> Result<Sequence, storage::Error> {
+    let Some(projection) = &stores.projection else {
+        return Ok(0);
+    };
+    let mut position = projection.projected_to(name)?;
+    while !stop() {
+        let records = stores.log.read_after(name, position, RECORDS)?;
+        if records.is_empty() {
+            break;
+        }
+        position = projection.project(name, &records)?;
+    }
+    Ok(position)
+}
