@@ -83,7 +83,7 @@ impl CatalogService for CatalogApi {
         // The embedding dimension is a setting, hence known once the log is applied.
         let dimension = current_view(&namespace).await.settings().embedding_dimension as usize;
         let mut intake = Intake::default();
-        let mut producer = Producer::new(self.service.writer.clone(), namespace.clone());
+        let mut producer = Producer::new(self.service.clone(), namespace.clone());
         let draining = &self.service.draining;
         let check = |message: proto::UpsertItemsRequest, records: &mut Vec<Record>| {
             check_same_namespace(&namespace, &message.namespace)?;
@@ -166,7 +166,7 @@ impl CatalogService for CatalogApi {
         let records: Vec<Record> = known.into_iter().map(Record::ItemDeleted).collect();
         let mut last_sequence = 0;
         if !records.is_empty() {
-            let appended = self.service.writer.append(&namespace.tail, records).await;
+            let appended = self.service.write(&namespace, records).await;
             last_sequence = appended.map_err(status::status)?.log_end;
         }
         Ok(Response::new(proto::DeleteItemsResponse {

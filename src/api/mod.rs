@@ -13,6 +13,7 @@ mod intake;
 mod model;
 mod personalization;
 mod producer;
+mod profile_cache;
 mod status;
 
 pub use admin::AdminApi;

@@ -76,7 +76,7 @@ impl ModelService for ModelApi {
         request: Request<proto::RetrainRequest>,
     ) -> Result<Response<Self::RetrainStream>, Status> {
         let namespace = namespace(&self.service, &request.into_inner().namespace).await?;
-        let progress = self.service.retrain(&namespace).map_err(status::status)?;
+        let progress = self.service.retrain(&namespace).await.map_err(status::status)?;
         let messages = ReceiverStream::new(progress).map(move |report| match report {
             Ok(report) => Ok(progress_message(&namespace, &report)),
             Err(error) => Err(status::status(error)),

@@ -19,9 +19,11 @@ use super::intake::Intake;
 use super::namespace;
 use super::producer::Producer;
 use super::producer::check_same_namespace;
+use super::profile_cache;
 use super::status;
 use crate::domain::DecisionId;
 use crate::domain::EventId;
+use crate::domain::NamespaceName;
 use crate::domain::Record;
 use crate::domain::Violation;
 use crate::domain::limits;
@@ -76,11 +78,13 @@ impl PersonalizationApi {
         Self { service }
     }
 
-    /// Checks the interactions of one message; the good ones become records.
+    /// Checks the interactions of one message; the good ones become records. Those
+    /// without an event id get that of their place, or a new one.
     fn check(
         &self,
         intake: &mut Intake,
         interactions: Vec<proto::Interaction>,
+        id_of_place: impl Fn(usize) -> Option<EventId>,
         records: &mut Vec<Record>,
     ) -> Result<(), Status> {
         if interactions.len() > limits::STREAM_MESSAGE_ITEMS {
@@ -90,13 +94,21 @@ impl PersonalizationApi {
             )]));
         }
         let now = self.service.clock.now();
-        let new_event_id = || EventId::parse(new_id(now)).expect("a UUID is an id");
-        for interaction in interactions {
+        for (place, interaction) in interactions.into_iter().enumerate() {
             let event_id = interaction.event_id.clone();
-            let checked = convert::interaction(interaction, now, new_event_id);
+            let checked = convert::interaction(interaction, now, || {
+                let random = || EventId::parse(new_id(now)).expect("a UUID is an id");
+                id_of_place(place).unwrap_or_else(random)
+            });
             records.extend(intake.take(|| event_id, checked.map(Record::Interaction)));
         }
         intake.check_patience()
+    }
+
+    /// Counts a request against the rate limit of its namespace.
+    async fn admit(&self, name: &NamespaceName) -> Result<(), Status> {
+        let now = self.service.clock.now();
+        self.service.limiter.admit_request(name, now).await.map_err(status::status)
     }
 
     fn count(&self, counts: &Counts) {
@@ -116,6 +128,7 @@ impl PersonalizationService for PersonalizationApi {
         let patience = deadline::patience(request.metadata());
         let message = request.into_inner();
         let namespace = namespace(&self.service, &message.namespace).await?;
+        self.admit(namespace.name()).await?;
         let wanted = message.min_watermark;
         let view = namespace.view_at(wanted, patience).await.map_err(status::status)?;
         let now = self.service.clock.now();
@@ -137,11 +150,11 @@ impl PersonalizationService for PersonalizationApi {
         };
         let namespace = namespace(&self.service, &first.namespace).await?;
         let mut intake = Intake::default();
-        let mut producer = Producer::new(self.service.writer.clone(), namespace.clone());
+        let mut producer = Producer::new(self.service.clone(), namespace.clone());
         let draining = &self.service.draining;
         let check = |message: proto::RecordInteractionsRequest, records: &mut Vec<Record>| {
             check_same_namespace(&namespace, &message.namespace)?;
-            self.check(&mut intake, message.interactions, records)
+            self.check(&mut intake, message.interactions, |_place| None, records)
         };
         let read = producer.take_in(&mut stream, first, draining, check).await;
         let (counts, ended) = producer.finish(read, &intake).await;
@@ -175,14 +188,30 @@ impl PersonalizationService for PersonalizationApi {
         let patience = deadline::patience(request.metadata());
         let message = request.into_inner();
         let user_id = convert::user_id(&message.user_id).map_err(status::invalid)?;
-        let namespace = namespace(&self.service, &message.namespace).await?;
-        let wanted = message.min_watermark;
+        let name = convert::namespace(&message.namespace).map_err(status::invalid)?;
+        self.admit(&name).await?;
+        let (service, wanted) = (&self.service, message.min_watermark);
+        let namespace = match service.namespaces.get(&name).await {
+            Err(service::Error::Storage(error)) => {
+                let kept = profile_cache::recall(service, &name, &user_id, wanted).await;
+                let status = || status::status(service::Error::Storage(error));
+                return kept.map(Response::new).ok_or_else(status);
+            }
+            namespace => namespace.map_err(status::status)?,
+        };
+        if namespace.view().watermark() < wanted
+            && let Some(kept) = profile_cache::recall(service, &name, &user_id, wanted).await
+        {
+            return Ok(Response::new(kept));
+        }
         let view = namespace.view_at(wanted, patience).await.map_err(status::status)?;
         let profile = service::profile(&view, user_id.as_str()).map_err(status::status)?;
-        Ok(Response::new(proto::GetProfileResponse {
+        let answer = proto::GetProfileResponse {
             profile: Some(answers::profile(user_id.to_string(), profile)),
             watermark: view.watermark(),
-        }))
+        };
+        profile_cache::keep(service, &name, &user_id, &answer);
+        Ok(Response::new(answer))
     }
 
     async fn similar_items(
@@ -193,6 +222,7 @@ impl PersonalizationService for PersonalizationApi {
         let item_id = convert::item_id(&message.item_id).map_err(status::invalid)?;
         let results = convert::results(message.max_results).map_err(status::invalid)?;
         let namespace = namespace(&self.service, &message.namespace).await?;
+        self.admit(namespace.name()).await?;
         let view = namespace.view();
         let unknown = || status::status(service::Error::NoItem(item_id.to_string()));
         let index = view.item_index(item_id.as_str()).ok_or_else(unknown)?;
@@ -213,7 +243,7 @@ impl PersonalizationService for PersonalizationApi {
         let attributes = convert::attributes(message.attributes).map_err(status::invalid)?;
         let namespace = namespace(&self.service, &message.namespace).await?;
         let records = vec![Record::UserAttributesSet { user_id, attributes }];
-        let appended = self.service.writer.append(&namespace.tail, records).await;
+        let appended = self.service.write(&namespace, records).await;
         let mut counts = Counts::default();
         counts.settle(&appended.map_err(status::status)?);
         Ok(Response::new(proto::SetUserAttributesResponse { sequence: counts.last_sequence }))

@@ -18,9 +18,9 @@ use super::intake::Intake;
 use super::status;
 use crate::domain::Record;
 use crate::service;
-use crate::service::LogWriter;
 use crate::service::Namespace;
 use crate::service::Pending;
+use crate::service::Service;
 
 /// Records of one submission, unless a single message holds more.
 pub const RECORDS_PER_SUBMISSION: usize = 1_024;
@@ -44,15 +44,15 @@ where
 /// Submissions of a stream that answers once, at its end.
 #[derive(Debug)]
 pub struct Producer {
-    writer: LogWriter,
+    service: Service,
     namespace: Arc<Namespace>,
     in_flight: VecDeque<Pending>,
     counts: Counts,
 }
 
 impl Producer {
-    pub fn new(writer: LogWriter, namespace: Arc<Namespace>) -> Self {
-        Self { writer, namespace, in_flight: VecDeque::new(), counts: Counts::default() }
+    pub fn new(service: Service, namespace: Arc<Namespace>) -> Self {
+        Self { service, namespace, in_flight: VecDeque::new(), counts: Counts::default() }
     }
 
     /// Hands records over; waits for the oldest submission when there are many.
@@ -66,7 +66,7 @@ impl Producer {
         while self.in_flight.len() >= SUBMISSIONS_IN_FLIGHT {
             self.settle_oldest().await?;
         }
-        let submitted = self.writer.submit(&self.namespace.tail, records).await;
+        let submitted = self.service.submit(&self.namespace, records).await;
         self.in_flight.push_back(submitted.map_err(status::status)?);
         Ok(())
     }

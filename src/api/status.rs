@@ -51,13 +51,11 @@ pub fn status(error: Error) -> Status {
     let message = error.to_string();
     match error {
         Error::Invalid(violations) => invalid(violations),
-        Error::NoNamespace(namespace)
-        | Error::Storage(storage::Error::NoNamespace { namespace }) => {
+        Error::NoNamespace(namespace) => {
             let metadata = [("namespace", namespace.to_string())];
             explained(Code::NotFound, &message, "NAMESPACE_NOT_FOUND", metadata)
         }
-        Error::NamespaceExists(namespace)
-        | Error::Storage(storage::Error::NamespaceExists { namespace }) => {
+        Error::NamespaceExists(namespace) => {
             let metadata = [("namespace", namespace.to_string())];
             explained(Code::AlreadyExists, &message, "NAMESPACE_EXISTS", metadata)
         }
@@ -90,19 +88,38 @@ pub fn status(error: Error) -> Status {
         Error::Overloaded(_) => {
             retried(Code::ResourceExhausted, &message, "OVERLOADED", OVERLOAD_DELAY)
         }
+        Error::RateLimited { .. } => {
+            retried(Code::ResourceExhausted, &message, "RATE_LIMITED", OVERLOAD_DELAY)
+        }
         Error::ShuttingDown => {
             retried(Code::Unavailable, &message, "SHUTTING_DOWN", SHUTDOWN_DELAY)
         }
-        Error::Storage(storage::Error::Unavailable { reason }) => {
+        Error::Storage(error) => stored(error, &message),
+    }
+}
+
+/// The status of an error of the store.
+fn stored(error: storage::Error, message: &str) -> Status {
+    match error {
+        storage::Error::NoNamespace { namespace } => status(Error::NoNamespace(namespace)),
+        storage::Error::NamespaceExists { namespace } => status(Error::NamespaceExists(namespace)),
+        storage::Error::Unavailable { reason } => {
             tracing::warn!(reason, "the store is unavailable");
             let message = "the store is unavailable";
             retried(Code::Unavailable, message, "STORE_UNAVAILABLE", STORAGE_DELAY)
         }
-        Error::Storage(storage::Error::Corrupt { what, reason }) => {
+        storage::Error::Fenced { lease } => {
+            explained(Code::Aborted, message, "LEASE_LOST", [("lease", lease)])
+        }
+        storage::Error::Misconfigured { reason } => {
+            tracing::error!(reason, "the store is misconfigured");
+            explained(Code::Internal, "the store is misconfigured", "STORE_MISCONFIGURED", [])
+        }
+        storage::Error::Corrupt { what, reason } => {
             tracing::error!(what, reason, "stored data are corrupt");
             explained(Code::DataLoss, "stored data are corrupt", "STORED_DATA_CORRUPT", [])
         }
-        Error::Storage(storage::Error::TooNew { what, found, known }) => {
+        storage::Error::TooNew { what, found, known } => {
             tracing::error!(what, found, known, "stored data are of a newer version");
             let message = "stored data are of a newer version";
             explained(Code::Internal, message, "STORED_DATA_TOO_NEW", [])
@@ -209,6 +226,12 @@ mod tests {
                 false,
             ),
             (Error::Training(TrainingError::Diverged), Code::Internal, "TRAINING_DIVERGED", false),
+            (
+                Error::RateLimited { what: "events", limit: 5 },
+                Code::ResourceExhausted,
+                "RATE_LIMITED",
+                true,
+            ),
             (Error::Overloaded("the queue"), Code::ResourceExhausted, "OVERLOADED", true),
             (Error::ShuttingDown, Code::Unavailable, "SHUTTING_DOWN", true),
             (stored(unavailable), Code::Unavailable, "STORE_UNAVAILABLE", true),

@@ -1,6 +1,6 @@
 //! The command line: one file per command.
 //!
-//! `serve` is the composition root, the only place that names a storage backend.
+//! `stores` is the one file that names storage backends, `serve` the composition root.
 //! Commands that talk to a server are clients like any other; `evaluate` needs none.
 
 mod dataset;
@@ -9,7 +9,10 @@ mod evaluate;
 mod healthcheck;
 mod import;
 mod loadtest;
+mod migrate;
+mod rebuild_projection;
 mod serve;
+mod stores;
 mod verify;
 
 use clap::Parser;
@@ -39,6 +42,10 @@ enum Command {
     Loadtest(loadtest::Args),
     /// Replay a stopped server's log from the start and check what is stored.
     Verify(verify::Args),
+    /// Bring the schema of a PostgreSQL database up to this version.
+    Migrate(migrate::Args),
+    /// Fill the relational tables behind the log anew.
+    RebuildProjection(rebuild_projection::Args),
     /// Ask a running server for its health; the exit code is the answer.
     Healthcheck(healthcheck::Args),
 }
@@ -53,9 +60,20 @@ pub async fn run() -> Result<(), Failure> {
         Command::Import(args) => import::run(args).await,
         Command::Evaluate(args) => evaluate::run(args).await,
         Command::Loadtest(args) => loadtest::run(args).await,
-        Command::Verify(args) => verify::run(&args),
+        Command::Verify(args) => off_the_runtime(move || verify::run(&args)).await,
+        Command::Migrate(args) => off_the_runtime(move || migrate::run(&args)).await,
+        Command::RebuildProjection(args) => {
+            off_the_runtime(move || rebuild_projection::run(&args)).await
+        }
         Command::Healthcheck(args) => healthcheck::run(args).await,
     }
+}
+
+/// Runs a command whose calls block.
+async fn off_the_runtime(
+    command: impl FnOnce() -> Result<(), Failure> + Send + 'static,
+) -> Result<(), Failure> {
+    tokio::task::spawn_blocking(command).await?
 }
 
 /// Prints a failure and what caused it to standard error.

@@ -1,7 +1,5 @@
-//! `serve`: reads the configuration, opens the store, puts everything together,
+//! `serve`: reads the configuration, opens the stores, puts everything together,
 //! and takes it apart in order.
-//!
-//! The only place that names a storage backend.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,18 +10,23 @@ use tokio_util::sync::CancellationToken;
 
 use super::Failure;
 use super::demo;
+use super::stores;
 use crate::config::Environment;
 use crate::config::ServeConfig;
-use crate::domain::NamespaceName;
 use crate::server;
 use crate::service;
 use crate::service::Options;
+use crate::service::RateLimits;
+use crate::service::Service;
 use crate::service::Stores;
 use crate::service::SystemClock;
-use crate::storage::SqliteOptions;
-use crate::storage::open_sqlite;
+use crate::storage;
+use crate::storage::Redis;
 use crate::telemetry::Metrics;
 use crate::telemetry::start_logging;
+
+/// Pause before a database that was away is tried again.
+const OPEN_AGAIN: Duration = Duration::from_millis(500);
 
 /// Options of `serve`.
 #[derive(Debug, clap::Args)]
@@ -46,24 +49,29 @@ pub struct Args {
 /// When the store or a port cannot be had.
 pub async fn run(args: Args) -> Result<(), Failure> {
     let config = args.config;
-    ServeConfig::refuse_unsupported(|name| std::env::var_os(name).is_some())?;
     start_logging(config.environment == Environment::Production, config.debug);
     leave_a_core_to_serving();
+    let stop = CancellationToken::new();
+    tokio::spawn(cancel_on_signal(stop.clone()));
 
     let bound = server::bind(config.grpc_addr, config.http_addr).await?;
-    let store =
-        SqliteOptions { path: config.data_dir.clone(), dedup_horizon: config.dedup_horizon_events };
-    let store = tokio::task::spawn_blocking(move || open_sqlite(&store)).await??;
-    let stores = Stores { log: store.clone(), snapshots: store.clone(), namespaces: store.clone() };
+    let redis = stores::redis(&config.stores).await?.map(Arc::new);
+    let Some(opened) = server::waiting(&bound, open_stores(&config, &redis, &stop)).await? else {
+        return Ok(());
+    };
     let options = Options {
         settings: config.settings(),
         snapshot_every_records: config.snapshot_every_records,
         auto_retrain: config.auto_retrain,
+        rate_limits: RateLimits {
+            requests_per_second: config.rate_limit_requests,
+            events_per_second: config.rate_limit_events,
+        },
+        ready_lag_records: config.ready_lag_records,
     };
-    let running =
-        service::start(stores, options, Arc::new(SystemClock), Arc::new(Metrics::default()));
-    let stop = CancellationToken::new();
-    tokio::spawn(cancel_on_signal(stop.clone()));
+    let observed = redis.as_ref().map(stores::redis_metrics).unwrap_or_default();
+    let metrics = Arc::new(Metrics::default().observing(observed));
+    let running = service::start(opened?, options, Arc::new(SystemClock), metrics);
 
     let (grpc_addr, http_addr) = (bound.grpc_addr, bound.http_addr);
     let (health_ready, health) = oneshot::channel();
@@ -76,22 +84,69 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         move |health| drop(health_ready.send(health)),
     ));
     // The default namespace is recovered before anybody is told that we serve.
-    let opened = running.service.namespaces.get(&NamespaceName::default()).await;
-    let opened = opened.map(|namespace| namespace.view().watermark());
-    if let (Ok(_), Ok(health)) = (&opened, health.await) {
-        health.set(true).await;
-        tracing::info!(grpc = %grpc_addr, http = %http_addr, data = %config.data_dir.display(), "serving");
+    let ready = get_ready(&running.service, config.ready_lag_records, &stop).await;
+    if let (Ok(()), Ok(health)) = (&ready, health.await) {
+        health.set_ready().await;
+        tracing::info!(grpc = %grpc_addr, http = %http_addr, stores = ?config.stores, "serving");
     } else {
         stop.cancel();
     }
-    if args.demo && opened.is_ok() {
+    if args.demo && ready.is_ok() {
         demo::run(grpc_addr, args.demo_data.as_deref(), &stop).await?;
     }
     let served = serving.await?;
     running.stop().await;
     tracing::info!("stopped");
-    opened?;
+    ready?;
     Ok(served?)
+}
+
+/// Opens the stores; waits for a server that is away, since it may start after us.
+/// `None` when told to stop.
+async fn open_stores(
+    config: &ServeConfig,
+    redis: &Option<Arc<Redis>>,
+    stop: &CancellationToken,
+) -> Option<Result<Stores, storage::Error>> {
+    loop {
+        let (config, redis) = (config.stores.clone(), redis.clone());
+        let embedded = config.database_url.is_none();
+        let opened = tokio::task::spawn_blocking(move || stores::open(&config, redis.as_deref()));
+        match opened.await {
+            Ok(Err(storage::Error::Unavailable { reason })) if !embedded => {
+                tracing::warn!(reason, "waiting for the database");
+            }
+            Ok(opened) => return Some(opened),
+            Err(panicked) => {
+                let reason = panicked.to_string();
+                return Some(Err(storage::Error::Unavailable { reason }));
+            }
+        }
+        tokio::select! {
+            () = stop.cancelled() => return None,
+            () = tokio::time::sleep(OPEN_AGAIN) => {}
+        }
+    }
+}
+
+/// Opens the default namespace; a shared store that goes away meanwhile is waited for.
+async fn get_ready(
+    service: &Service,
+    lag_max: u64,
+    stop: &CancellationToken,
+) -> Result<(), service::Error> {
+    loop {
+        let ready = service.namespaces.get_ready(lag_max).await;
+        match ready {
+            Err(service::Error::Storage(storage::Error::Unavailable { reason }))
+                if service.store_is_shared() && !stop.is_cancelled() =>
+            {
+                tracing::warn!(reason, "waiting for the database");
+                tokio::time::sleep(OPEN_AGAIN).await;
+            }
+            ready => return ready.map(drop),
+        }
+    }
 }
 
 /// Training is the only heavy parallel work; one core stays for requests.

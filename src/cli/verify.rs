@@ -1,19 +1,15 @@
-//! `verify`: replays the log of a stopped server and checks what is stored.
-
-use std::path::PathBuf;
+//! `verify`: replays the log and checks what is stored: of a stopped server with the
+//! embedded store, of PostgreSQL at any time.
 
 use super::Failure;
+use super::stores;
+use crate::config::StoreConfig;
 use crate::domain::NamespaceName;
 use crate::domain::Settings;
 use crate::engine::ENGINE_REVISION;
 use crate::engine::Engine;
+use crate::service::Stores;
 use crate::service::replay;
-use crate::storage::InteractionLog;
-use crate::storage::NamespaceStore;
-use crate::storage::SnapshotStore;
-use crate::storage::SqliteOptions;
-use crate::storage::SqliteStore;
-use crate::storage::open_sqlite;
 
 /// Namespaces read at a time.
 const PAGE: usize = 100;
@@ -21,9 +17,8 @@ const PAGE: usize = 100;
 /// Options of `verify`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Directory of the embedded store
-    #[arg(long, env = "DATA_DIR", default_value = "./data")]
-    data_dir: PathBuf,
+    #[command(flatten)]
+    stores: StoreConfig,
 }
 
 /// Replays every namespace from its first record, checksums included, and compares
@@ -32,27 +27,29 @@ pub struct Args {
 /// # Errors
 /// When something stored cannot be read, or the two states differ.
 pub fn run(args: &Args) -> Result<(), Failure> {
-    let options = SqliteOptions { path: args.data_dir.clone(), dedup_horizon: 1_000 };
-    let store = open_sqlite(&options)?;
+    let stores = stores::open_for_reading(&args.stores)?;
     let mut after = None;
     loop {
-        let page = store.list(after.as_ref(), PAGE)?;
+        let page = stores.namespaces.list(after.as_ref(), PAGE)?;
         let Some(last) = page.last() else {
             return Ok(());
         };
         after = Some(last.name.clone());
         for entry in page {
-            verify(&store, &entry.name)?;
+            verify(&stores, &entry.name)?;
         }
     }
 }
 
-fn verify(store: &SqliteStore, name: &NamespaceName) -> Result<(), Failure> {
+fn verify(stores: &Stores, name: &NamespaceName) -> Result<(), Failure> {
     let mut whole = Engine::new(Settings::default());
-    let watermark = replay(&mut whole, store as &dyn InteractionLog, name)?;
+    // Servers may go on writing meanwhile.
+    let end = stores.log.log_end(name)?;
+    replay(&mut whole, &*stores.log, name, end)?;
+    let watermark = whole.state().watermark();
     let digest = blake3::Hash::from_bytes(whole.state().digest());
     println!("{name}: {watermark} records, digest {digest}");
-    if let Some(snapshot) = store.newest(name, ENGINE_REVISION)? {
+    if let Some(snapshot) = stores.snapshots.newest(name, ENGINE_REVISION)? {
         if snapshot.header.watermark > watermark {
             return Err(format!(
                 "{name}: the log ends at {watermark}, but a snapshot has learnt from {}: records \
@@ -62,7 +59,7 @@ fn verify(store: &SqliteStore, name: &NamespaceName) -> Result<(), Failure> {
             .into());
         }
         let mut continued = Engine::restore(&snapshot.sections)?;
-        replay(&mut continued, store as &dyn InteractionLog, name)?;
+        replay(&mut continued, &*stores.log, name, end)?;
         if continued.state().digest() != whole.state().digest() {
             return Err(format!(
                 "{name}: the snapshot at {} leads to another state than the log",

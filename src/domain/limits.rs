@@ -3,6 +3,8 @@
 /// Bytes of a user, item, event, session or decision id. Covers UUIDs, URNs
 /// and composite keys; keeps an interned id small.
 pub const ID_BYTES: usize = 256;
+/// Bytes of a producer's id: an event id made of it, a sequence and a place still fits.
+pub const PRODUCER_ID_BYTES: usize = 128;
 /// Characters of a namespace name: it appears in metric labels and paths.
 pub const NAMESPACE_CHARS: usize = 63;
 /// Candidates of one Personalize call: keeps a call within about a millisecond.

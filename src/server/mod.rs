@@ -1,17 +1,19 @@
 //! Assembly: gRPC and HTTP on their ports, health, reflection, shutdown order.
 
+mod health;
 mod http;
+mod waiting;
+
+pub use health::Health;
+pub use waiting::waiting;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
-use tonic_health::ServingStatus;
-use tonic_health::server::HealthReporter;
 
 use crate::api::AdminApi;
 use crate::api::CatalogApi;
@@ -31,18 +33,14 @@ const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
 const KEEPALIVE: Duration = Duration::from_secs(30);
 
-const SERVICES: [&str; 5] = [
-    "",
-    "personalization.v1.PersonalizationService",
-    "personalization.v1.CatalogService",
-    "personalization.v1.ModelService",
-    "personalization.v1.AdminService",
-];
-
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("cannot listen on {addr}")]
     Listen { addr: SocketAddr, source: std::io::Error },
+    #[error("a listening socket failed")]
+    Socket(#[from] std::io::Error),
+    #[error("a server ended by itself")]
+    Ended,
     #[error("the gRPC server failed")]
     Grpc(#[from] tonic::transport::Error),
     #[error("the reflection service cannot be built")]
@@ -52,8 +50,9 @@ pub enum Error {
 /// Ports that are bound but not yet served.
 #[derive(Debug)]
 pub struct Bound {
-    grpc: TcpListener,
-    http: TcpListener,
+    // Of std, so that they can be cloned: probes are answered before the service is.
+    grpc: std::net::TcpListener,
+    http: std::net::TcpListener,
     pub grpc_addr: SocketAddr,
     pub http_addr: SocketAddr,
 }
@@ -63,9 +62,10 @@ pub struct Bound {
 /// # Errors
 /// When a port is taken.
 pub async fn bind(grpc: SocketAddr, http: SocketAddr) -> Result<Bound, Error> {
-    let listen = async |addr: SocketAddr| -> Result<(TcpListener, SocketAddr), Error> {
+    let listen = async |addr: SocketAddr| -> Result<(std::net::TcpListener, SocketAddr), Error> {
         let failed = |source| Error::Listen { addr, source };
         let listener = TcpListener::bind(addr).await.map_err(failed)?;
+        let listener = listener.into_std().map_err(failed)?;
         let addr = listener.local_addr().map_err(failed)?;
         Ok((listener, addr))
     };
@@ -74,21 +74,8 @@ pub async fn bind(grpc: SocketAddr, http: SocketAddr) -> Result<Bound, Error> {
     Ok(Bound { grpc, http, grpc_addr, http_addr })
 }
 
-/// Tells probes whether the services serve.
-#[derive(Debug, Clone)]
-pub struct Health {
-    reporter: HealthReporter,
-    ready: Arc<std::sync::atomic::AtomicBool>,
-}
-
-impl Health {
-    pub async fn set(&self, serving: bool) {
-        self.ready.store(serving, std::sync::atomic::Ordering::Release);
-        let status = if serving { ServingStatus::Serving } else { ServingStatus::NotServing };
-        for service in SERVICES {
-            self.reporter.set_service_status(service, status).await;
-        }
-    }
+fn listener(bound: std::net::TcpListener) -> Result<TcpListener, Error> {
+    Ok(TcpListener::from_std(bound)?)
 }
 
 /// Serves until `stop` is cancelled and the calls under way have ended, or
@@ -103,14 +90,13 @@ pub async fn run(
     patience: Duration,
     on_health: impl FnOnce(Health),
 ) -> Result<(), Error> {
-    let (reporter, health_service) = tonic_health::server::health_reporter();
-    let health = Health { reporter, ready: Arc::default() };
-    health.set(false).await;
+    let (health, health_service) = health::new().await;
     on_health(health.clone());
+    let following = tokio::spawn(health.clone().follow(service.store.subscribe()));
 
-    let http = http::router(service.metrics.clone(), health.ready.clone());
+    let http = http::router(service.metrics.clone(), health.readiness());
     let http_stop = stop.clone();
-    let http_server = axum::serve(bound.http, http)
+    let http_server = axum::serve(listener(bound.http)?, http)
         .with_graceful_shutdown(async move { http_stop.cancelled().await });
     let http_task = tokio::spawn(async move { http_server.await });
 
@@ -137,13 +123,14 @@ pub async fn run(
         .add_service(ModelServiceServer::new(ModelApi::new(service.clone())))
         .add_service(AdminServiceServer::new(AdminApi::new(service.clone())))
         .serve_with_incoming_shutdown(
-            TcpIncoming::from(bound.grpc).with_nodelay(Some(true)),
+            TcpIncoming::from(listener(bound.grpc)?).with_nodelay(Some(true)),
             stop.clone().cancelled_owned(),
         );
     let given_up = async {
         stop.cancelled().await;
         // Probes hear it first, then streams are told to end.
-        health.set(false).await;
+        following.abort();
+        health.set_stopping().await;
         service.draining.cancel();
         tokio::time::sleep(patience).await;
     };

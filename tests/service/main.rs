@@ -12,4 +12,5 @@ mod model;
 mod namespaces;
 mod probes;
 mod recommendations;
+mod replicas;
 mod validation;

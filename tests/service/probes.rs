@@ -48,7 +48,8 @@ fn refused_start(environment: &[(&str, &str)], flags: &[&str]) -> String {
 async fn health_is_told_of_the_server_and_of_every_service() {
     let server = Server::start().await;
     let mut client = HealthClient::new(server.api().await.channel);
-    for service in SERVICES.into_iter().chain([""]) {
+    let recording = "personalization.v1.PersonalizationService/RecordInteractions";
+    for service in SERVICES.into_iter().chain(["", recording]) {
         let request = HealthCheckRequest { service: service.to_owned() };
         let answer = client.check(request).await.expect(service).into_inner();
         assert_eq!(answer.status(), ServingStatus::Serving, "{service}");
@@ -180,10 +181,13 @@ async fn an_idle_server_ends_soon_after_sigterm_with_connections_open() {
 }
 
 #[tokio::test]
-async fn a_store_this_version_does_not_have_stops_the_start_by_name() {
-    for name in ["DATABASE_URL", "REDIS_URL"] {
-        let errors = refused_start(&[(name, "postgres://user:secret@host/db")], &[]);
-        assert!(errors.contains(name), "{errors}");
+async fn a_store_url_that_can_never_work_stops_the_start_without_showing_its_password() {
+    for (name, url) in [
+        ("DATABASE_URL", "postgres://user:secret@host/db?sslmode=perhaps"),
+        ("REDIS_URL", "http://user:secret@host"),
+    ] {
+        let errors = refused_start(&[(name, url)], &[]);
+        assert!(errors.contains("URL"), "{errors}");
         assert!(!errors.contains("secret"), "{errors}");
     }
 }

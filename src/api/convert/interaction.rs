@@ -223,7 +223,7 @@ mod tests {
         assert_eq!(read.session_id.unwrap().as_str(), "s");
         assert_eq!(read.decision_id.unwrap().as_str(), "d");
         assert_eq!(read.position, Some(limits::POSITION));
-        assert_eq!(read.context.topics, ["t".into(), "s".into()]);
+        assert_eq!(read.context.topics, ["t", "s"].map(Box::<str>::from));
         assert_eq!(read.context.source.as_deref(), Some("shop"));
         assert_eq!(read.context.device_type.as_deref(), Some("phone"));
     }

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::scalars::each;
+use crate::domain::EventId;
 use crate::domain::ItemId;
 use crate::domain::NamespaceName;
 use crate::domain::UserId;
@@ -23,6 +24,23 @@ pub fn user_id(text: &str) -> Result<UserId, Vec<Violation>> {
 /// A violation of `item_id`.
 pub fn item_id(text: &str) -> Result<ItemId, Vec<Violation>> {
     one("item_id", ItemId::parse(text))
+}
+
+/// Empty means that the stream names none.
+///
+/// # Errors
+/// A violation of `producer_id`.
+pub fn producer_id(text: &str) -> Result<String, Vec<Violation>> {
+    let longest = limits::PRODUCER_ID_BYTES;
+    if text.len() > longest {
+        let reason = format!("must be at most {longest} bytes, is {}", text.len());
+        return one("producer_id", Err(reason));
+    }
+    if !text.is_empty() {
+        // What it becomes a part of must be an id.
+        one("producer_id", EventId::parse(text))?;
+    }
+    Ok(text.to_owned())
 }
 
 /// Empty means the default namespace.

@@ -26,7 +26,7 @@ pub use interaction::{interaction, interaction_type_message};
 pub use item::{item, item_message};
 pub use keys::{
     Listing, deleted_item_ids, item_id, namespace, namespace_again, next_page_token, page_size,
-    page_token, user_id,
+    page_token, producer_id, user_id,
 };
 pub use rejection::rejection;
 pub use request::{Candidates, Personalize, personalize, results};

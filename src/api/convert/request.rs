@@ -406,7 +406,7 @@ mod tests {
             ..Default::default()
         };
         let read = filter(Some(filters), &Settings::default()).unwrap();
-        assert_eq!(read.exclude, ["a".into(), "b".into(), "ä".into()]);
+        assert_eq!(read.exclude, ["a", "b", "ä"].map(Box::<str>::from));
         assert!(read.include_seen);
     }
 

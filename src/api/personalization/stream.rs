@@ -9,11 +9,13 @@ use super::PersonalizationApi;
 use super::Shared;
 use super::check_same_namespace;
 use super::namespace;
+use crate::api::convert;
 use crate::api::intake::Counts;
 use crate::api::intake::Intake;
 use crate::api::producer::RECORDS_PER_SUBMISSION;
 use crate::api::producer::ready_message;
 use crate::api::status;
+use crate::domain::EventId;
 use crate::domain::Record;
 use crate::domain::Violation;
 use crate::proto;
@@ -46,7 +48,9 @@ pub fn serve(
         let (submitted, to_ack) = mpsc::channel(SUBMISSIONS_IN_FLIGHT);
         let metrics_api = api.clone();
         let acker = tokio::spawn(acknowledge(metrics_api, to_ack, acks.clone()));
-        let read = Reader { api, requests, submitted, client_sequence: 0 }.run().await;
+        let reader =
+            Reader { api, requests, submitted, client_sequence: 0, producer_id: String::new() };
+        let read = reader.run().await;
         // Everything read is acknowledged before the stream ends with its error.
         let acked = acker.await;
         if let (Err(status), Ok(counts)) = (read, acked) {
@@ -61,6 +65,8 @@ struct Reader {
     requests: Streaming<proto::StreamInteractionsRequest>,
     submitted: mpsc::Sender<Submitted>,
     client_sequence: u64,
+    /// Empty when the stream names none.
+    producer_id: String,
 }
 
 impl Reader {
@@ -69,6 +75,7 @@ impl Reader {
             return Ok(());
         };
         let namespace = namespace(&self.api.service, &first.namespace).await?;
+        self.producer_id = convert::producer_id(&first.producer_id).map_err(status::invalid)?;
         let mut intake = Intake::default();
         let mut next = Some(first);
         while let Some(message) = next {
@@ -115,9 +122,17 @@ impl Reader {
                 format!("must be above {}, that of the request before", self.client_sequence),
             )]));
         }
-        self.api.check(intake, message.interactions, records)?;
-        self.client_sequence = message.client_sequence;
+        let sequence = message.client_sequence;
+        let id_of_place = |place| self.event_id(sequence, place);
+        self.api.check(intake, message.interactions, id_of_place, records)?;
+        self.client_sequence = sequence;
         Ok(())
+    }
+
+    /// The same for the same place of the same request, however often it is sent.
+    fn event_id(&self, client_sequence: u64, place: usize) -> Option<EventId> {
+        let producer = Some(&self.producer_id).filter(|id| !id.is_empty())?;
+        EventId::parse(format!("producer/{producer}/{client_sequence}/{place}")).ok()
     }
 
     async fn submit(
@@ -130,7 +145,7 @@ impl Reader {
         let pending = if records.is_empty() {
             None
         } else {
-            let submitted = self.api.service.writer.submit(&namespace.tail, records).await;
+            let submitted = self.api.service.submit(namespace, records).await;
             Some(submitted.map_err(status::status)?)
         };
         let client_sequence = self.client_sequence;

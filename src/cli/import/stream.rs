@@ -163,6 +163,7 @@ impl<'a, 'b> Sending<'a, 'b> {
                 namespace: self.link.namespace.clone(),
                 client_sequence: batch.rows_end,
                 interactions: batch.rows,
+                producer_id: String::new(),
             },
             rows_end: batch.rows_end,
             unreadable: batch.unreadable,

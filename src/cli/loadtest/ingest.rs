@@ -245,6 +245,7 @@ fn message(population: &Population, options: &Options, number: u64) -> StreamInt
         namespace: population.namespace.clone(),
         client_sequence: number + 1,
         interactions,
+        producer_id: String::new(),
     }
 }
 

@@ -18,6 +18,7 @@ use personalization::proto::admin_service_client::AdminServiceClient;
 use personalization::proto::catalog_service_client::CatalogServiceClient;
 use personalization::proto::model_service_client::ModelServiceClient;
 use personalization::proto::personalization_service_client::PersonalizationServiceClient;
+use tonic::Status;
 use tonic::transport::Channel;
 use tonic::transport::Endpoint;
 
@@ -42,9 +43,14 @@ pub struct Api {
 
 impl Api {
     pub async fn connect(address: SocketAddr) -> Self {
+        Self::try_connect(address).await.expect("the server accepts connections")
+    }
+
+    /// `None` when nobody listens there.
+    pub async fn try_connect(address: SocketAddr) -> Option<Self> {
         let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("a URL");
-        let channel = endpoint.connect().await.expect("the server accepts connections");
-        Self {
+        let channel = endpoint.connect().await.ok()?;
+        Some(Self {
             personalization: PersonalizationServiceClient::new(channel.clone()),
             catalog: CatalogServiceClient::new(channel.clone())
                 .max_decoding_message_size(ANSWER_BYTES_MAX),
@@ -52,15 +58,22 @@ impl Api {
             admin: AdminServiceClient::new(channel.clone()),
             channel,
             namespace: String::new(),
-        }
+        })
     }
 
     pub fn within(&self, namespace: &str) -> Self {
         Self { namespace: namespace.to_owned(), ..self.clone() }
     }
 
-    /// Records interactions in one stream of as few messages as are needed.
     pub async fn record(&self, events: Vec<Interaction>) -> RecordInteractionsResponse {
+        self.try_record(events).await.expect("interactions are recorded")
+    }
+
+    /// Records interactions in one stream of as few messages as are needed.
+    pub async fn try_record(
+        &self,
+        events: Vec<Interaction>,
+    ) -> Result<RecordInteractionsResponse, Status> {
         let namespace = self.namespace.clone();
         let mut messages: Vec<RecordInteractionsRequest> = Vec::new();
         for event in events {
@@ -75,8 +88,7 @@ impl Api {
             }
         }
         let mut client = self.personalization.clone();
-        let recorded = client.record_interactions(tokio_stream::iter(messages)).await;
-        recorded.expect("interactions are recorded").into_inner()
+        Ok(client.record_interactions(tokio_stream::iter(messages)).await?.into_inner())
     }
 
     pub async fn upsert(&self, items: Vec<Item>) -> UpsertItemsResponse {
@@ -90,9 +102,15 @@ impl Api {
     }
 
     pub async fn personalize(&self, request: PersonalizeRequest) -> PersonalizeResponse {
+        self.try_personalize(request).await.expect("a ranking")
+    }
+
+    pub async fn try_personalize(
+        &self,
+        request: PersonalizeRequest,
+    ) -> Result<PersonalizeResponse, Status> {
         let request = PersonalizeRequest { namespace: self.namespace.clone(), ..request };
-        let answer = self.personalization.clone().personalize(request).await;
-        answer.expect("a ranking").into_inner()
+        Ok(self.personalization.clone().personalize(request).await?.into_inner())
     }
 
     pub async fn profile(&self, user_id: &str, min_watermark: u64) -> GetProfileResponse {

@@ -1,19 +1,31 @@
 //! What every capability's tests stand on.
 
 mod api;
+mod health;
 mod http;
 mod make;
+mod postgres;
+mod process;
 mod producer;
+mod producers;
+mod proxy;
 mod raw;
+mod redis;
 mod server;
 mod wait;
 mod world;
 
 pub use api::Api;
+pub use health::{INGEST, health, is_serving};
 pub use http::get;
 pub use make::{click, event, events, item, now_plus, strings, structure, text};
+pub use postgres::Postgres;
+pub use process::free_address;
 pub use producer::{Ledger, produce};
+pub use producers::Producers;
+pub use proxy::{Network, Proxy};
 pub use raw::call_with_bytes;
-pub use server::{Server, command};
+pub use redis::Redis;
+pub use server::{Server, binary, command};
 pub use wait::{Random, eventually};
 pub use world::{World, greedy, of_taste};

@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use personalization::proto::StreamInteractionsRequest;
 use tokio::sync::mpsc;
@@ -28,6 +29,17 @@ pub struct Ledger {
 /// ends the stream, going on after the last acknowledged event of the ledger: what was
 /// sent but not acknowledged before goes out again.
 pub async fn produce(api: Api, name: String, ledger: Arc<Mutex<Ledger>>, per_message: u64) {
+    stream(&api, &name, &ledger, per_message, Duration::ZERO).await;
+}
+
+/// The same, with this much time between two messages at least.
+pub async fn stream(
+    api: &Api,
+    name: &str,
+    ledger: &Mutex<Ledger>,
+    per_message: u64,
+    pace: Duration,
+) {
     let (requests, outgoing) = mpsc::channel(WINDOW);
     let mut client = api.personalization.clone();
     let Ok(answer) = client.stream_interactions(ReceiverStream::new(outgoing)).await else {
@@ -40,10 +52,13 @@ pub async fn produce(api: Api, name: String, ledger: Arc<Mutex<Ledger>>, per_mes
     loop {
         while unacked.len() < WINDOW {
             client_sequence += 1;
-            let interactions = events(&name, next..next + per_message);
+            let interactions = events(name, next..next + per_message);
             next += per_message;
-            let namespace = String::new();
-            let request = StreamInteractionsRequest { namespace, client_sequence, interactions };
+            let request = StreamInteractionsRequest {
+                client_sequence,
+                interactions,
+                ..StreamInteractionsRequest::default()
+            };
             {
                 let mut ledger = ledger.lock().expect("no panic");
                 ledger.sent = ledger.sent.max(next);
@@ -52,6 +67,7 @@ pub async fn produce(api: Api, name: String, ledger: Arc<Mutex<Ledger>>, per_mes
             if requests.send(request).await.is_err() {
                 return;
             }
+            tokio::time::sleep(pace).await;
         }
         let Ok(Some(ack)) = acks.message().await else {
             return;

@@ -4,6 +4,7 @@ use std::io::BufRead;
 use std::io::BufReader;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::path::PathBuf;
 use std::process::Child;
 use std::process::ChildStderr;
 use std::process::Command;
@@ -15,20 +16,32 @@ use std::sync::Mutex;
 use tempfile::TempDir;
 
 use super::api::Api;
+use super::health::is_serving;
+use super::process::free_address;
+use super::process::signal;
 use super::wait::eventually;
 
 /// The binary with one of its commands and an environment that says nothing.
 pub fn command(name: &str) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_personalization"));
+    clean(Command::new(binary()), name)
+}
+
+/// The binary that is being tested.
+pub fn binary() -> PathBuf {
+    PathBuf::from(env!("CARGO_BIN_EXE_personalization"))
+}
+
+fn clean(mut command: Command, name: &str) -> Command {
     command.arg(name).env_clear().env("NO_COLOR", "1").stdin(Stdio::null());
     command
 }
 
-/// A running server and its data directory. Dropping it kills the process.
+/// A running server and its directory. Dropping it kills the process.
 pub struct Server {
     child: Child,
     log: Log,
     directory: TempDir,
+    program: PathBuf,
     arguments: Vec<String>,
     pub grpc: SocketAddr,
     pub http: SocketAddr,
@@ -41,14 +54,48 @@ impl Server {
         Self::start_with(&[]).await
     }
 
-    /// Starts with further flags and waits until it serves. No training starts by
-    /// itself: which records a log holds is up to the test.
+    /// Starts with an embedded store and further flags and waits until it serves. No
+    /// training starts by itself: which records a log holds is up to the test.
     pub async fn start_with(flags: &[&str]) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
-        let mut arguments: Vec<String> = flags.iter().map(|&flag| flag.to_owned()).collect();
-        arguments.extend(["--auto-retrain", "false"].map(str::to_owned));
-        let (child, log, (grpc, http)) = launch(directory.path(), &arguments).await;
-        Self { child, log, directory, arguments, grpc, http }
+        let data = directory.path().to_str().expect("UTF-8").to_owned();
+        let flags = [flags, &["--data-dir", &data, "--auto-retrain", "false"]].concat();
+        let mut server = Self::launch(&binary(), directory, &flags);
+        server.serves().await;
+        server
+    }
+
+    /// One of several servers on stores that the flags name, serving.
+    pub async fn replica(flags: &[&str]) -> Self {
+        let mut server = Self::replica_of(&binary(), flags);
+        server.serves().await;
+        server
+    }
+
+    /// The same, of any version of the binary, and not waited for.
+    pub fn replica_of(program: &Path, flags: &[&str]) -> Self {
+        Self::launch(program, tempfile::tempdir().expect("a temporary directory"), flags)
+    }
+
+    fn launch(program: &Path, directory: TempDir, flags: &[&str]) -> Self {
+        let (grpc, http) = (free_address(), free_address());
+        let (grpc_text, http_text) = (grpc.to_string(), http.to_string());
+        let addresses = ["--grpc-addr", &grpc_text, "--http-addr", &http_text];
+        let arguments =
+            [&addresses, flags].concat().into_iter().map(str::to_owned).collect::<Vec<_>>();
+        let program = program.to_owned();
+        let (child, log) = run(&program, directory.path(), &arguments);
+        Self { child, log, directory, program, arguments, grpc, http }
+    }
+
+    /// Waits until the server says that it serves.
+    pub async fn serves(&mut self) {
+        eventually("a server that serves", async || {
+            let ended = self.child.try_wait().expect("the process can be asked");
+            assert!(ended.is_none(), "the server ended: {}", self.log());
+            is_serving(self.grpc, "").await.then_some(())
+        })
+        .await;
     }
 
     pub fn data_dir(&self) -> &Path {
@@ -71,8 +118,7 @@ impl Server {
     }
 
     pub fn terminate(&self) {
-        let sent = Command::new("sh").arg("-c").arg(format!("kill -TERM {}", self.pid())).status();
-        assert!(sent.expect("sh runs").success(), "SIGTERM was not sent");
+        signal("TERM", &[self.pid()]);
     }
 
     pub async fn ended(&mut self) -> ExitStatus {
@@ -90,10 +136,16 @@ impl Server {
         self.child.wait().expect("a killed process ends");
     }
 
-    /// A new process on the same directory, on other ports.
+    /// A new process on the same stores and addresses; waits until it serves.
     pub async fn restart(&mut self) {
-        let (child, log, (grpc, http)) = launch(self.directory.path(), &self.arguments).await;
-        (self.child, self.log, self.grpc, self.http) = (child, log, grpc, http);
+        (self.child, self.log) = run(&self.program, self.data_dir(), &self.arguments);
+        self.serves().await;
+    }
+
+    /// The same, as another version of the binary.
+    pub async fn restart_as(&mut self, program: &Path) {
+        self.program = program.to_owned();
+        self.restart().await;
     }
 
     /// Standard error so far.
@@ -124,11 +176,10 @@ fn text(log: &Log) -> String {
     log.lock().expect("the reader does not panic").clone()
 }
 
-async fn launch(directory: &Path, arguments: &[String]) -> (Child, Log, (SocketAddr, SocketAddr)) {
-    let mut child = command("serve")
-        .args(["--grpc-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0", "--data-dir"])
-        .arg(directory)
+fn run(program: &Path, directory: &Path, arguments: &[String]) -> (Child, Log) {
+    let mut child = clean(Command::new(program), "serve")
         .args(arguments)
+        .current_dir(directory)
         .env("RUST_LOG", "info")
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
@@ -138,16 +189,7 @@ async fn launch(directory: &Path, arguments: &[String]) -> (Child, Log, (SocketA
     let errors = child.stderr.take().expect("stderr is piped");
     let kept = log.clone();
     std::thread::spawn(move || keep(errors, &kept));
-    let addresses = eventually("the server to serve", async || {
-        let addresses = announced(&text(&log));
-        if addresses.is_none() {
-            let ended = child.try_wait().expect("the process can be asked");
-            assert!(ended.is_none(), "the server did not start: {}", text(&log));
-        }
-        addresses
-    })
-    .await;
-    (child, log, addresses)
+    (child, log)
 }
 
 fn keep(errors: ChildStderr, log: &Mutex<String>) {
@@ -156,14 +198,4 @@ fn keep(errors: ChildStderr, log: &Mutex<String>) {
         log.push_str(&line);
         log.push('\n');
     }
-}
-
-/// The addresses of the line that says the server serves.
-fn announced(log: &str) -> Option<(SocketAddr, SocketAddr)> {
-    let line = log.lines().find(|line| line.contains(" serving "))?;
-    let address = |name: &str| {
-        let after = line.split_once(name)?.1;
-        after.split_whitespace().next()?.parse().ok()
-    };
-    Some((address("grpc=")?, address("http=")?))
 }

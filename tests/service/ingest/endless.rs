@@ -16,7 +16,7 @@ use crate::harness::click;
 use crate::harness::events;
 
 fn request(client_sequence: u64, interactions: Vec<Interaction>) -> StreamInteractionsRequest {
-    StreamInteractionsRequest { namespace: String::new(), client_sequence, interactions }
+    StreamInteractionsRequest { client_sequence, interactions, ..Default::default() }
 }
 
 /// Sends everything, ends the stream, and returns the acks with how the stream ended.
@@ -84,6 +84,31 @@ async fn one_ack_may_cover_several_requests_and_the_counts_add_up() {
     assert_eq!(acks.last().unwrap().client_sequence, 300);
     assert_eq!(sums(&acks), [1_505, 1_495, 0]);
     assert_eq!(api.settled_status().await.interactions, 1_505);
+}
+
+#[tokio::test]
+async fn a_producers_requests_are_recognised_without_any_event_ids() {
+    let server = Server::start().await;
+    let api = server.api().await;
+    let nameless = |n: u64| {
+        let event = |place| Interaction { event_id: String::new(), ..click("ann", place) };
+        request(n, vec![event("1"), event("1"), event("2")])
+    };
+    let of = |producer_id: &str| {
+        let producer_id = producer_id.to_owned();
+        let name =
+            |n| StreamInteractionsRequest { producer_id: producer_id.clone(), ..nameless(n) };
+        (1..=20).map(name).collect::<Vec<_>>()
+    };
+    for (producer, wanted) in
+        [("till-1", [60, 0, 0]), ("till-1", [0, 60, 0]), ("till-2", [60, 0, 0]), ("", [60, 0, 0])]
+    {
+        let (acks, ended) = stream(&api, of(producer)).await;
+        ended.unwrap();
+        assert_eq!(sums(&acks), wanted, "{producer:?}");
+    }
+    let (_acks, ended) = stream(&api, of(&"p".repeat(129))).await;
+    assert_eq!(ended.unwrap_err().code(), Code::InvalidArgument);
 }
 
 #[tokio::test]

@@ -1,0 +1,35 @@
+//! `rebuild-projection`: empties the relational tables behind the log and fills them
+//! from it again. Servers may run meanwhile.
+
+use super::Failure;
+use super::stores;
+use crate::config::StoreConfig;
+use crate::domain::NamespaceName;
+use crate::service::project_all;
+
+/// Options of `rebuild-projection`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    stores: StoreConfig,
+
+    /// The namespace whose tables are rebuilt
+    #[arg(long, default_value = NamespaceName::DEFAULT)]
+    namespace: String,
+}
+
+/// Clears and projects one namespace.
+///
+/// # Errors
+/// When the store cannot be reached or the log cannot be read.
+pub fn run(args: &Args) -> Result<(), Failure> {
+    stores::required_postgres(&args.stores)?;
+    let name = NamespaceName::parse(args.namespace.clone())?;
+    let stores = stores::open(&args.stores, None)?;
+    if let Some(projection) = &stores.projection {
+        projection.clear(&name)?;
+    }
+    let position = project_all(&stores, &name, || false)?;
+    println!("{name}: {position} records projected");
+    Ok(())
+}

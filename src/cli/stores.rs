@@ -1,0 +1,146 @@
+//! Opens the backends that the configuration asks for: with `serve` the composition
+//! root, and with it the only place that names them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Failure;
+use crate::config::StoreConfig;
+use crate::service::Stores;
+use crate::storage;
+use crate::storage::MemoryCache;
+use crate::storage::MemoryLeases;
+use crate::storage::MemoryRates;
+use crate::storage::PostgresOptions;
+use crate::storage::PostgresStore;
+use crate::storage::Redis;
+use crate::storage::RedisCounts;
+use crate::storage::RedisOptions;
+use crate::storage::SqliteOptions;
+use crate::storage::TailFeed;
+use crate::storage::connect_redis;
+use crate::storage::open_postgres;
+use crate::storage::open_postgres_reading;
+use crate::storage::open_sqlite;
+use crate::telemetry::Observed;
+
+/// A server that does not listen is known to be away at once; this is for one that
+/// does not answer.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The cache of a process without Redis.
+const CACHED_VALUES: usize = 50_000;
+const CACHED_BYTES: u64 = 64 << 20;
+
+/// The options of PostgreSQL, when it is asked for.
+pub fn postgres_options(
+    config: &StoreConfig,
+    feed: Option<Arc<dyn TailFeed>>,
+) -> Option<PostgresOptions> {
+    Some(PostgresOptions {
+        url: config.database_url.clone()?,
+        read_url: config.database_read_url.clone(),
+        pool_size: config.database_pool_size.into(),
+        statement_timeout: config.statement_timeout(),
+        connect_timeout: CONNECT_TIMEOUT,
+        dedup_horizon: config.dedup_horizon_events,
+        feed,
+    })
+}
+
+/// Begins to connect to Redis, when it is asked for.
+///
+/// # Errors
+/// When its URL cannot be used; not when it is away.
+pub async fn redis(config: &StoreConfig) -> Result<Option<Redis>, storage::Error> {
+    let Some(url) = &config.redis_url else {
+        return Ok(None);
+    };
+    let mut options = RedisOptions::new(url);
+    options.key_prefix = config.redis_key_prefix.clone();
+    options.ca_file = config.redis_ca_file.clone();
+    connect_redis(&options).await.map(Some)
+}
+
+/// Opens the store, with what Redis shares where it is there. Blocks.
+///
+/// # Errors
+/// `Unavailable` when it may work later, anything else when it will not.
+pub fn open(config: &StoreConfig, redis: Option<&Redis>) -> Result<Stores, storage::Error> {
+    let feed = redis.map(|redis| redis.tail() as Arc<dyn TailFeed>);
+    let mut stores = match postgres_options(config, feed.clone()) {
+        Some(options) => with_postgres(open_postgres(&options)?, feed),
+        None => embedded(config)?,
+    };
+    if let Some(redis) = redis {
+        stores.cache = redis.cache();
+        stores.rates = redis.rates();
+    }
+    Ok(stores)
+}
+
+/// Opens the store for a command that reads all of it: a read replica where one is
+/// configured. Blocks.
+///
+/// # Errors
+/// As `open`.
+pub fn open_for_reading(config: &StoreConfig) -> Result<Stores, storage::Error> {
+    match postgres_options(config, None) {
+        Some(options) => Ok(with_postgres(open_postgres_reading(&options)?, None)),
+        None => embedded(config),
+    }
+}
+
+fn with_postgres(store: Arc<PostgresStore>, feed: Option<Arc<dyn TailFeed>>) -> Stores {
+    Stores {
+        log: store.clone(),
+        snapshots: store.clone(),
+        namespaces: store.clone(),
+        leases: store.clone(),
+        projection: Some(store),
+        feed,
+        cache: Arc::new(MemoryCache::new(CACHED_VALUES, CACHED_BYTES)),
+        rates: Arc::new(MemoryRates::default()),
+    }
+}
+
+fn embedded(config: &StoreConfig) -> Result<Stores, storage::Error> {
+    let path = config.data_dir.clone();
+    let store = open_sqlite(&SqliteOptions { path, dedup_horizon: config.dedup_horizon_events })?;
+    Ok(Stores {
+        log: store.clone(),
+        snapshots: store.clone(),
+        namespaces: store,
+        leases: Arc::new(MemoryLeases::default()),
+        projection: None,
+        feed: None,
+        cache: Arc::new(MemoryCache::new(CACHED_VALUES, CACHED_BYTES)),
+        rates: Arc::new(MemoryRates::default()),
+    })
+}
+
+/// The options of PostgreSQL for a command that works on nothing else.
+///
+/// # Errors
+/// When it is not asked for.
+pub fn required_postgres(config: &StoreConfig) -> Result<PostgresOptions, Failure> {
+    let missing = "this command works on PostgreSQL: set --database-url or DATABASE_URL";
+    Ok(postgres_options(config, None).ok_or(missing)?)
+}
+
+/// What Redis counts, as metrics.
+pub fn redis_metrics(redis: &Arc<Redis>) -> Vec<Observed> {
+    let count = |name, help, read: fn(&RedisCounts) -> u64| {
+        let redis = redis.clone();
+        Observed { name, help, read: Box::new(move || read(&redis.counts())) }
+    };
+    vec![
+        count("redis_batches_published", "Log batches sent to other replicas", |c| c.published),
+        count("redis_batches_received", "Log batches of other replicas", |c| c.received),
+        count("redis_dropped", "Batches and values not sent", |c| c.dropped),
+        count("redis_rejected", "Entries and values that were not readable", |c| c.rejected),
+        count("redis_timeouts", "Commands without an answer in time", |c| c.timeouts),
+        count("redis_errors", "Commands answered by an error", |c| c.errors),
+        count("redis_connections", "Connections made", |c| c.connections),
+    ]
+}

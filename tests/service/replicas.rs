@@ -1,0 +1,16 @@
+//! Several replicas on one PostgreSQL, with Redis and without, while processes are killed
+//! and networks are cut.
+//!
+//! - Each test starts servers of its own and may do with them what it likes.
+//! - Outages and their ends are waited for, so the bounds here say "in time", not "fast";
+//!   what it took is printed.
+
+mod agreement;
+mod crashes;
+mod cuts;
+mod fleet;
+mod full_disk;
+mod joining;
+mod leader;
+mod overload;
+mod versions;
