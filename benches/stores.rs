@@ -1,7 +1,7 @@
 //! The shared stores: durable ingest against raw COPY, news between replicas, recovery.
 //!
-//! Needs servers: `DATABASE_URL` (PostgreSQL, a user who may create databases) and, for
-//! the second figure, `REDIS_URL`. `scripts/with-servers cargo bench --bench stores`
+//! Needs servers: `TEST_DATABASE_URL` (PostgreSQL, a user who may create databases) and,
+//! for news by Redis, `TEST_REDIS_URL`. `scripts/with-servers cargo bench --bench stores`
 //! starts both. Each part runs in a database of its own and prints one line a figure;
 //! figures of one run compare with each other, not with those of another machine.
 //!
@@ -45,7 +45,8 @@ const NEWS: usize = 500;
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> Result<(), Failure> {
-    let url = std::env::var("DATABASE_URL").map_err(|_| "DATABASE_URL names no server")?;
+    let url =
+        std::env::var("TEST_DATABASE_URL").map_err(|_| "TEST_DATABASE_URL names no server")?;
     let wanted: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
     let runs = |part: &str| wanted.is_empty() || wanted.iter().any(|name| name == part);
     let runtime = tokio::runtime::Runtime::new()?;
@@ -54,7 +55,7 @@ fn main() -> Result<(), Failure> {
     }
     if runs("news") {
         news(&runtime, &url, None)?;
-        if let Ok(redis) = std::env::var("REDIS_URL") {
+        if let Ok(redis) = std::env::var("TEST_REDIS_URL") {
             news(&runtime, &url, Some(&redis))?;
         }
     }

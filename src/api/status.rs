@@ -45,8 +45,8 @@ const VIOLATION_BYTES_MAX: usize = 3_000;
 /// Bytes of one path, one reason or one message; ours are far shorter.
 const PHRASE_BYTES_MAX: usize = 400;
 
-/// The status a caller sees. Damage and outages of the store are logged here, since
-/// this is where their details end.
+/// The status a caller sees. Damage of the store is logged here, since this is where
+/// its details end.
 pub fn status(error: Error) -> Status {
     let message = error.to_string();
     match error {
@@ -104,7 +104,8 @@ fn stored(error: storage::Error, message: &str) -> Status {
         storage::Error::NoNamespace { namespace } => status(Error::NoNamespace(namespace)),
         storage::Error::NamespaceExists { namespace } => status(Error::NamespaceExists(namespace)),
         storage::Error::Unavailable { reason } => {
-            tracing::warn!(reason, "the store is unavailable");
+            // The log writer tells of the outage once; this would be each call.
+            tracing::debug!(reason, "the store is unavailable");
             let message = "the store is unavailable";
             retried(Code::Unavailable, message, "STORE_UNAVAILABLE", STORAGE_DELAY)
         }

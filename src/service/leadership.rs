@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::time::Duration;
 
@@ -24,7 +25,7 @@ const CHECK_EVERY: Duration = Duration::from_secs(2);
 /// Whether this process is the leader.
 pub struct Leadership {
     leases: Arc<dyn Leases>,
-    held: Mutex<Option<Box<dyn Lease>>>,
+    held: Mutex<Option<Arc<dyn Lease>>>,
 }
 
 impl std::fmt::Debug for Leadership {
@@ -39,7 +40,7 @@ impl Leadership {
     }
 
     pub fn leads(&self) -> bool {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+        self.held().is_some()
     }
 
     /// Takes the lease of a training. At most one process trains a namespace.
@@ -72,13 +73,18 @@ impl Leadership {
 
     /// Gives the lease up, so that another replica need not wait for our end.
     pub fn resign(&self) {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.held().take();
+    }
+
+    fn held(&self) -> MutexGuard<'_, Option<Arc<dyn Lease>>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn check(&self) -> Result<(), storage::Error> {
-        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // Asked without the lock: the store may take its time.
+        let held = self.held().clone();
         let still = match held {
-            Some(lease) if lease.is_held()? => Some(lease),
+            Some(lease) if matches!(lease.is_held(), Ok(true)) => Some(lease),
             Some(lost) => {
                 tracing::warn!(lease = lost.fence().lease, "no longer the leader");
                 None
@@ -88,10 +94,10 @@ impl Leadership {
                 if let Some(lease) = &taken {
                     tracing::info!(epoch = lease.fence().epoch, "leading");
                 }
-                taken
+                taken.map(Arc::from)
             }
         };
-        *self.held.lock().unwrap_or_else(PoisonError::into_inner) = still;
+        *self.held() = still;
         Ok(())
     }
 }

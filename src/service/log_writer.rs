@@ -27,6 +27,7 @@ use crate::domain::NamespaceName;
 use crate::domain::Record;
 use crate::domain::Sequence;
 use crate::storage;
+use crate::storage::AppendOutcome;
 use crate::storage::Appended;
 use crate::storage::Fence;
 use crate::storage::InteractionLog;
@@ -155,7 +156,8 @@ impl Handle {
     /// Hands records over; waits a little while too many are in flight.
     ///
     /// # Errors
-    /// `Overloaded`, or `Storage` when the log refuses writes, after the wait;
+    /// `Storage` while the log cannot be reached; `Overloaded`, or `Storage` when the log
+    /// refuses writes, after the wait;
     /// `ShuttingDown` when the writer has ended.
     pub async fn submit(
         &self,
@@ -171,6 +173,10 @@ impl Handle {
         records: Vec<Record>,
         fence: Option<Fence>,
     ) -> Result<Pending, Error> {
+        // The follower asks on and on: what cannot be read cannot be written either.
+        if !self.store.health().reads {
+            return Err(self.refusal());
+        }
         let weight = records.len().clamp(1, RECORDS_IN_FLIGHT) as u32;
         let room = async {
             let permit = self.in_flight.clone().acquire_many_owned(weight).await;
@@ -368,7 +374,11 @@ impl Writer {
                 return;
             }
         };
-        self.store.saw_write(true);
+        let mut outcomes = appended.iter().flatten().flat_map(|appended| &appended.outcomes);
+        // A group of duplicates has tried nothing.
+        if outcomes.any(|outcome| matches!(outcome, AppendOutcome::Accepted(_))) {
+            self.store.saw_write(true);
+        }
         for (tail, outcome) in tails.iter().zip(&appended) {
             if let Ok(appended) = outcome {
                 tail.advance(appended.log_end);

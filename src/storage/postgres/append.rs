@@ -131,8 +131,13 @@ impl Appender {
         call: &Call<'_>,
         doubt: &mut Option<Doubt>,
     ) -> Result<Decided, Failed> {
-        let session = call.sessions.session().await;
-        let session = session.map_err(|(error, passing)| Failed { error, passing })?;
+        let session = match known.session.take().filter(|session| !session.is_closed()) {
+            Some(session) => session,
+            None => {
+                let session = call.sessions.session().await;
+                session.map_err(|(error, passing)| Failed { error, passing })?
+            }
+        };
         if let Some(doubt) = doubt {
             transaction::end_idle(&session, &doubt.xid).await?;
         }
@@ -171,6 +176,7 @@ impl Appender {
         let names: BTreeSet<_> = call.groups.iter().map(|group| &group.namespace).collect();
         let fences = call.groups.iter().filter_map(|group| group.fence.as_ref());
         let leases: Vec<_> = fences.map(|fence| fence.lease.as_str()).collect();
+        let mut again = false;
         loop {
             let wanted = || names.iter().copied().filter(|name| !refused.contains_key(*name));
             let missing = self.begin_unknown(session, known, &wanted().collect::<Vec<_>>()).await?;
@@ -184,9 +190,10 @@ impl Appender {
             }
             partitions.sort_unstable_by_key(|partition| partition.id);
             let state = transaction::begin(session, &partitions, &leases).await?;
-            if known.note(session, &names, &state, refused).await? {
+            if known.note(session, &names, &state, refused, again).await? {
                 return Ok(Some(state));
             }
+            again = true;
         }
     }
 

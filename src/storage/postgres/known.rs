@@ -53,6 +53,9 @@ impl Refusal {
 #[derive(Default)]
 pub struct Known {
     pub partitions: HashMap<NamespaceName, Partition>,
+    /// The connection of the last append, whose statements are prepared: to a server
+    /// far away another one would take several round trips first.
+    pub session: Option<Session>,
     builder: BatchBuilder,
 }
 
@@ -73,12 +76,16 @@ impl Known {
     /// Notes what the server says under the locks. Returns whether all partitions
     /// are up to date and can be written to; if not, the transaction has ended and is
     /// to be begun again.
+    ///
+    /// What is far behind is caught up without the locks, since others wait for them;
+    /// with `again`, that is once others have been faster than that, under the locks.
     pub async fn note(
         &mut self,
         session: &Session,
         names: &BTreeSet<&NamespaceName>,
         state: &State,
         refused: &mut Refused,
+        again: bool,
     ) -> Result<bool, Failed> {
         let mut current = true;
         let mut behind = Vec::new();
@@ -86,29 +93,31 @@ impl Known {
             let Some(partition) = self.partitions.get_mut(*name) else { continue };
             let told = state.partitions.get(&partition.id);
             let told = told.filter(|told| told.name.as_deref() == Some(name.as_str()));
-            let noted = match told {
-                Some(told) if told.is_cut_short() => {
-                    behind.push(*name);
-                    told.tell(partition)
-                }
-                Some(told) => told.tell(partition),
-                // Deleted, and perhaps created again.
-                None => Err(Behind::GoneBack),
-            };
+            // One that is not there was deleted, and perhaps created again.
+            let noted = told.map_or(Err(Behind::GoneBack), |told| told.tell(partition));
+            if matches!(noted, Ok(true)) {
+                behind.push(*name);
+            }
+            let noted = noted.map(|_may_go_on| ());
             current &= self.keep_or_drop(name, noted, refused)?;
         }
         if current && behind.is_empty() {
             return Ok(true);
         }
-        session.batch_execute("ROLLBACK").await?;
-        // Far behind: not while others wait for the locks.
+        let holds = again && current;
+        if !holds {
+            session.batch_execute("ROLLBACK").await?;
+        }
         for name in behind {
             if let Some(partition) = self.partitions.get_mut(name) {
                 let caught_up = partition.catch_up(session).await;
-                self.keep_or_drop(name, caught_up, refused)?;
+                current &= self.keep_or_drop(name, caught_up, refused)?;
             }
         }
-        Ok(false)
+        if holds && !current {
+            session.batch_execute("ROLLBACK").await?;
+        }
+        Ok(holds && current)
     }
 
     /// Returns whether the partition need not be looked at again.
@@ -155,7 +164,7 @@ impl Known {
         if let Some(error) = failures.into_iter().next() {
             return Err(Failed { error: error.into(), passing: true });
         }
-        session.give_back();
+        self.session = Some(session);
         self.partitions.extend(partitions);
         Ok(doubt.take().expect("set above, and no longer in doubt").decided)
     }

@@ -9,6 +9,7 @@
 use deadpool_postgres::Client;
 use tokio_postgres::Row;
 
+use super::column::Parameter;
 use super::column::batch_head;
 use super::column::integer;
 use super::column::natural;
@@ -18,8 +19,11 @@ use crate::storage::batch::BatchHead;
 use crate::storage::dedup::DedupWindow;
 use crate::storage::error::Error;
 
-/// Batches read at a time: at most 12 MB of hashes.
-pub const BATCHES_PER_STEP: usize = 64;
+/// Batches read at a time: a replica far away is behind by hundreds of small ones when
+/// its question arrives.
+pub const BATCHES_PER_STEP: usize = 2_048;
+/// Records of these batches: at most 12 MB of hashes.
+pub const RECORDS_PER_STEP: i64 = 640_000;
 
 /// Where a new window begins to matter.
 const NEWEST: &str = "SELECT first_sequence, count FROM log_batches
@@ -29,7 +33,8 @@ const HOLDING: &str = "SELECT coalesce(max(first_sequence), 0) FROM log_batches
     WHERE namespace_id = $1 AND first_sequence <= $2";
 const BATCHES_FROM: &str = "SELECT first_sequence, count, recorded_at_ms, event_hashes_crc32,
         CASE WHEN first_sequence > $3 THEN event_hashes END
-    FROM log_batches WHERE namespace_id = $1 AND first_sequence >= $2
+    FROM log_batches
+    WHERE namespace_id = $1 AND first_sequence >= $2 AND first_sequence < $2 + $5
     ORDER BY first_sequence LIMIT $4";
 
 #[derive(Debug)]
@@ -110,12 +115,20 @@ impl Partition {
         loop {
             let (first, skipped) = (self.known_first(), self.skipped());
             let limit = BATCHES_PER_STEP as i64;
-            let rows = client.query(&batches, &[&self.id, &first, &skipped, &limit]).await?;
+            let parameters: [Parameter<'_>; 5] =
+                [&self.id, &first, &skipped, &limit, &RECORDS_PER_STEP];
+            let rows = client.query(&batches, &parameters).await?;
             self.note(&rows, 0)?;
-            if rows.len() < BATCHES_PER_STEP {
+            if !self.may_go_on(first, rows.len()) {
                 return Ok(());
             }
         }
+    }
+
+    /// Whether a step from `first` on, which brought so many batches, may have been cut
+    /// short: sequences have no gaps.
+    pub fn may_go_on(&self, first: i64, batches: usize) -> bool {
+        batches >= BATCHES_PER_STEP || integer(self.end) + 1 >= first + RECORDS_PER_STEP
     }
 
     /// Notes batches from [`Self::known_first`] on, whose columns begin at `place`.

@@ -234,6 +234,9 @@ fn setup(statement_timeout: Duration, read_only: bool) -> String {
     let timeout = statement_timeout.as_millis().max(1);
     // Waiting for a lock ends first, so that the message names the cause.
     let lock_timeout = (timeout * 3 / 4).max(1);
+    // A replica that falls silent in the middle of an append must not keep the others
+    // from the log for long; a healthy one pauses for a round trip.
+    let idle_timeout = timeout.min(2_000);
     let read_only = if read_only { "SET default_transaction_read_only = on;" } else { "" };
     // The server's side of the connection: it must notice that this process is gone,
     // or its locks stay. 5 s of silence and three probes 3 s apart: 14 s.
@@ -245,7 +248,7 @@ fn setup(statement_timeout: Duration, read_only: bool) -> String {
     format!(
         "SET statement_timeout = {timeout};
          SET lock_timeout = {lock_timeout};
-         SET idle_in_transaction_session_timeout = {timeout};
+         SET idle_in_transaction_session_timeout = {idle_timeout};
          SET tcp_keepalives_idle = 5;
          SET tcp_keepalives_interval = 3;
          SET tcp_keepalives_count = 3;

@@ -14,7 +14,9 @@ use super::column::integer;
 use super::decided::Batch;
 use super::log::PARTITION_LOCKS;
 use super::partition::BATCHES_PER_STEP;
+use super::partition::Behind;
 use super::partition::Partition;
+use super::partition::RECORDS_PER_STEP;
 
 /// READ COMMITTED: what follows the lock sees all that was committed before it.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
@@ -28,7 +30,8 @@ const STATE: &str = "SELECT known.id, namespaces.name, pg_current_xact_id()::tex
         SELECT first_sequence, count, recorded_at_ms, event_hashes_crc32,
             CASE WHEN first_sequence > known.skipped THEN event_hashes END
         FROM log_batches
-        WHERE namespace_id = known.id AND first_sequence >= known.first
+        WHERE namespace_id = known.id
+          AND first_sequence >= known.first AND first_sequence < known.first + $5
         ORDER BY first_sequence LIMIT $4
     ) AS batches ON true
     ORDER BY known.id, batches.first_sequence";
@@ -71,22 +74,25 @@ pub struct PartitionState {
 }
 
 impl PartitionState {
-    /// Has the partition note what others have appended.
-    pub fn tell(&self, partition: &mut Partition) -> Result<(), super::partition::Behind> {
-        partition.note(&self.batches, BATCH)
-    }
-
-    pub fn is_cut_short(&self) -> bool {
-        self.batches.len() >= BATCHES_PER_STEP
+    /// Has the partition note what others have appended. Returns whether there may be
+    /// more of it.
+    pub fn tell(&self, partition: &mut Partition) -> Result<bool, Behind> {
+        let first = partition.known_first();
+        partition.note(&self.batches, BATCH)?;
+        Ok(partition.may_go_on(first, self.batches.len()))
     }
 }
 
 /// Prepares what is sent within a transaction, so that it takes two round trips only.
 pub async fn prepare(client: &Client) -> Result<(), PgError> {
-    for statement in [LOCK, STATE, EPOCHS, INSERT] {
-        client.prepare_cached(statement).await?;
-    }
-    Ok(())
+    // At once: where nothing is prepared yet the server may be far away.
+    tokio::try_join!(
+        client.prepare_cached(LOCK),
+        client.prepare_cached(STATE),
+        client.prepare_cached(EPOCHS),
+        client.prepare_cached(INSERT),
+    )
+    .map(drop)
 }
 
 /// Begins a transaction with the locks of the partitions, whose ids rise.
@@ -103,7 +109,7 @@ pub async fn begin(
     let skipped: Vec<_> = partitions.iter().map(|partition| partition.skipped()).collect();
     let limit = BATCHES_PER_STEP as i64;
     let of_lock: [Parameter<'_>; 1] = [&locks];
-    let of_state: [Parameter<'_>; 4] = [&ids, &first, &skipped, &limit];
+    let of_state: [Parameter<'_>; 5] = [&ids, &first, &skipped, &limit, &RECORDS_PER_STEP];
     let (begun, locked, state, epochs) = tokio::join!(
         biased;
         client.batch_execute(BEGIN),

@@ -211,8 +211,9 @@ fn template(binaries: &Path, account: Account) -> PathBuf {
     let kept = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let version = output(Command::new(binaries.join("postgres")).arg("--version"));
     let version = version.split_whitespace().nth(2).expect("a version").to_owned();
-    let template = kept.join(format!("postgres-{version}-of-{}", account.uid));
-    let lock = File::create(template.with_extension("lock")).expect("a lock file");
+    let name = format!("postgres-{version}-of-{}", account.uid);
+    let template = kept.join(&name);
+    let lock = File::create(kept.join(format!("{name}.lock"))).expect("a lock file");
     lock.lock().expect("a lock");
     if !template.exists() {
         let scratch = tempfile::tempdir().expect("a temporary directory");
@@ -221,7 +222,7 @@ fn template(binaries: &Path, account: Account) -> PathBuf {
         initdb.args(["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "-N"]);
         initdb.args(["--wal-segsize=1", "-D"]).arg(scratch.path().join("data"));
         output(&mut initdb);
-        let unfinished = template.with_extension("unfinished");
+        let unfinished = kept.join(format!("{name}.unfinished"));
         let _nothing_there = std::fs::remove_dir_all(&unfinished);
         output(Command::new("cp").arg("-a").arg(scratch.path().join("data")).arg(&unfinished));
         std::fs::rename(&unfinished, &template).expect("the same directory");

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use personalization::proto::StreamInteractionsRequest;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::api::Api;
@@ -40,6 +41,7 @@ pub async fn stream(
     per_message: u64,
     pace: Duration,
 ) {
+    // Room for the whole window: sending never waits.
     let (requests, outgoing) = mpsc::channel(WINDOW);
     let mut client = api.personalization.clone();
     let Ok(answer) = client.stream_interactions(ReceiverStream::new(outgoing)).await else {
@@ -49,35 +51,37 @@ pub async fn stream(
     let mut next = ledger.lock().expect("no panic").acked;
     let mut unacked: VecDeque<(u64, u64)> = VecDeque::new();
     let mut client_sequence = 0;
+    let mut due = Instant::now();
     loop {
-        while unacked.len() < WINDOW {
-            client_sequence += 1;
-            let interactions = events(name, next..next + per_message);
-            next += per_message;
-            let request = StreamInteractionsRequest {
-                client_sequence,
-                interactions,
-                ..StreamInteractionsRequest::default()
-            };
-            {
-                let mut ledger = ledger.lock().expect("no panic");
-                ledger.sent = ledger.sent.max(next);
+        tokio::select! {
+            biased;
+            ack = acks.message() => {
+                let Ok(Some(ack)) = ack else { return };
+                while let Some((_, end)) =
+                    unacked.pop_front_if(|(sequence, _)| *sequence <= ack.client_sequence)
+                {
+                    ledger.lock().expect("no panic").acked = end;
+                }
             }
-            unacked.push_back((client_sequence, next));
-            if requests.send(request).await.is_err() {
-                return;
+            () = tokio::time::sleep_until(due), if unacked.len() < WINDOW => {
+                client_sequence += 1;
+                let interactions = events(name, next..next + per_message);
+                next += per_message;
+                let request = StreamInteractionsRequest {
+                    client_sequence,
+                    interactions,
+                    ..StreamInteractionsRequest::default()
+                };
+                {
+                    let mut ledger = ledger.lock().expect("no panic");
+                    ledger.sent = ledger.sent.max(next);
+                }
+                unacked.push_back((client_sequence, next));
+                if requests.send(request).await.is_err() {
+                    return;
+                }
+                due = Instant::now() + pace;
             }
-            tokio::time::sleep(pace).await;
-        }
-        let Ok(Some(ack)) = acks.message().await else {
-            return;
-        };
-        while let Some(&(sequence, end)) = unacked.front() {
-            if sequence > ack.client_sequence {
-                break;
-            }
-            ledger.lock().expect("no panic").acked = end;
-            unacked.pop_front();
         }
     }
 }

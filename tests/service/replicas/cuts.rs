@@ -21,6 +21,7 @@ use crate::harness::Network;
 use crate::harness::Postgres;
 use crate::harness::Producers;
 use crate::harness::Proxy;
+use crate::harness::Random;
 use crate::harness::Redis;
 use crate::harness::Server;
 use crate::harness::World;
@@ -68,12 +69,23 @@ async fn refuses_ingest(server: &Server) -> u64 {
     offered
 }
 
+/// How long a replica takes to append. The event is known already, so there is nothing
+/// to count afterwards, and all the same it goes through the lock of the log.
+async fn time_to_append(server: &Server) -> Duration {
+    let api = server.api().await;
+    let known = || World::likes()[..1].to_vec();
+    let acked = async || api.try_record(known()).await.is_ok();
+    time_until("an ack of the other replica", acked).await
+}
+
 /// One replica loses its database, another keeps it; both have producers.
 async fn cut_from_postgresql(network: Network) {
     let postgres = Postgres::start().await;
     let url = postgres.url();
     let proxy = Proxy::to(postgres.address()).await;
-    let cut = Server::replica(&flags(&postgres.url_at(proxy.address), None)).await;
+    let cut_url = postgres.url_at(proxy.address);
+    let impatient = ["--database-statement-timeout-ms", "2000"];
+    let cut = Server::replica(&[&flags(&cut_url, None)[..], &impatient].concat()).await;
     let whole = Server::replica(&flags(&url, None)).await;
     let api = cut.api().await;
     World::fill(&api).await;
@@ -88,10 +100,9 @@ async fn cut_from_postgresql(network: Network) {
     let (late, noticed, held_up) = tokio::join!(
         api.try_record(events("late", 0..10)),
         time_until("the outage is noticed", async || is_unwell(&cut).await),
-        whole_producers.progress(),
+        time_to_append(&whole),
     );
     assert_come_back(&late.expect_err("a false ack"), Code::Unavailable);
-    println!("the other replica was held up for {held_up:?}");
     assert!(noticed < NOTICE && held_up < NOTICE, "noticed {noticed:?}, held up {held_up:?}");
     let (offered, ()) = tokio::join!(refuses_ingest(&cut), ranks_from_memory(&cut));
     let grown = cut.resident_kib().saturating_sub(resident);
@@ -121,6 +132,35 @@ async fn a_replica_whose_database_falls_silent_serves_from_memory_and_recovers_b
 #[tokio::test]
 async fn a_replica_whose_database_refuses_it_serves_from_memory_and_recovers_by_itself() {
     cut_from_postgresql(Network::Closed).await;
+}
+
+#[tokio::test]
+async fn a_replica_cut_off_in_the_middle_of_an_append_holds_up_the_others_for_seconds_only() {
+    let postgres = Postgres::start().await;
+    let url = postgres.url();
+    let proxy = Proxy::to(postgres.address()).await;
+    let cut = Server::replica(&flags(&postgres.url_at(proxy.address), None)).await;
+    let whole = Server::replica(&flags(&url, None)).await;
+    World::fill(&whole.api().await).await;
+    // So slow that the replica holds the lock of the log most of the time.
+    let slow = Network::Slow(Duration::from_millis(50));
+    proxy.set(slow);
+    let mut cut_producers = Producers::start("cut", &[cut.grpc; 3], Duration::from_millis(1));
+    let seldom = Duration::from_millis(25);
+    let mut whole_producers = Producers::start("whole", &[whole.grpc], seldom);
+    let mut random = Random(2_029);
+    for _ in 0..4 {
+        cut_producers.progress().await;
+        tokio::time::sleep(Duration::from_millis(random.below(200))).await;
+        proxy.set(Network::Silent);
+        let held_up = time_to_append(&whole).await;
+        assert!(held_up < NOTICE, "{held_up:?}");
+        proxy.set(slow);
+    }
+    proxy.restore();
+    cut_producers.progress().await;
+    let producers = &mut [&mut cut_producers, &mut whole_producers];
+    nothing_lost_or_doubled(&[&cut, &whole], &url, producers, LIKES).await;
 }
 
 #[tokio::test]

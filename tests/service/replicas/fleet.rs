@@ -23,10 +23,9 @@ pub const LIKES: u64 = 274;
 /// A producer sends a message at most this often: load, but not all of the machine.
 pub const PACE: Duration = Duration::from_millis(4);
 
-/// The flags of a replica: no training by itself, and impatient enough for a test.
+/// The flags of a replica that trains only when told to.
 pub fn flags<'a>(database: &'a str, redis: Option<&'a str>) -> Vec<&'a str> {
     let mut flags = vec!["--database-url", database, "--auto-retrain", "false"];
-    flags.extend(["--database-statement-timeout-ms", "2000"]);
     flags.extend(redis.into_iter().flat_map(|redis| ["--redis-url", redis]));
     flags
 }
