@@ -65,10 +65,12 @@ fn listen(service: &Service) {
 
 /// Asks the store for the ends of the open namespaces' logs; whether it answered.
 async fn ask(service: &Service) -> bool {
-    let opened = service.namespaces.opened();
-    // Taken before the question: what was learnt by now must be in the answer.
-    let learnt: Vec<_> = opened.iter().map(|namespace| namespace.view().watermark()).collect();
-    let names: Vec<_> = opened.iter().map(|namespace| namespace.name().clone()).collect();
+    // Watermarks before the question: what was learnt by now must be in the answer. No
+    // namespace is held while waiting, or none would ever count as unused.
+    let opened = service.namespaces.opened().into_iter();
+    let learnt: Vec<_> =
+        opened.map(|namespace| (namespace.tail.clone(), namespace.view().watermark())).collect();
+    let names: Vec<_> = learnt.iter().map(|(tail, _)| tail.namespace().clone()).collect();
     let log = service.namespaces.stores().log.clone();
     let ends = match tokio::task::spawn_blocking(move || log.log_ends(&names)).await {
         Ok(Ok(ends)) => ends,
@@ -78,16 +80,15 @@ async fn ask(service: &Service) -> bool {
         }
         Err(_panicked) => return false,
     };
-    for (namespace, learnt) in opened.iter().zip(learnt) {
-        let ours = ends.iter().find(|end| end.partition == namespace.tail.partition);
-        match ours {
-            Some(LogEnd { end, .. }) if *end >= learnt => namespace.tail.advance(*end),
+    for (tail, learnt) in learnt {
+        match ends.iter().find(|end| end.partition == tail.partition) {
+            Some(LogEnd { end, .. }) if *end >= learnt => tail.advance(*end),
             Some(LogEnd { end, .. }) => {
                 // Another log, for instance one restored from a backup.
-                tracing::error!(namespace = %namespace.name(), end, learnt, "the log lost records");
-                service.namespaces.close(namespace);
+                tracing::error!(namespace = %tail.namespace(), end, learnt, "the log lost records");
+                service.namespaces.close(&tail);
             }
-            None => service.namespaces.close(namespace),
+            None => service.namespaces.close(&tail),
         }
     }
     true

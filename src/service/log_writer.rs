@@ -156,7 +156,7 @@ impl Handle {
     /// Hands records over; waits a little while too many are in flight.
     ///
     /// # Errors
-    /// `Storage` while the log cannot be reached; `Overloaded`, or `Storage` when the log
+    /// `Storage` while the log is away; `Overloaded`, or `Storage` when the log
     /// refuses writes, after the wait;
     /// `ShuttingDown` when the writer has ended.
     pub async fn submit(
@@ -173,10 +173,7 @@ impl Handle {
         records: Vec<Record>,
         fence: Option<Fence>,
     ) -> Result<Pending, Error> {
-        // The follower asks on and on: what cannot be read cannot be written either.
-        if !self.store.health().reads {
-            return Err(self.refusal());
-        }
+        self.check_store()?;
         let weight = records.len().clamp(1, RECORDS_IN_FLIGHT) as u32;
         let room = async {
             let permit = self.in_flight.clone().acquire_many_owned(weight).await;
@@ -189,6 +186,15 @@ impl Handle {
         let (tail, _in_flight) = (tail.clone(), permit);
         place.send(Submission { tail, records, fence, reply, _in_flight });
         Ok(Pending(outcome))
+    }
+
+    /// Refuses at once what would only wait for a timeout: the follower asks on and on,
+    /// and what cannot be read cannot be written either.
+    ///
+    /// # Errors
+    /// `Storage` while the log is away.
+    pub(super) fn check_store(&self) -> Result<(), Error> {
+        if self.store.is_away() { Err(self.refusal()) } else { Ok(()) }
     }
 
     /// Why there is no room: the store does not take what is queued, or not fast enough.

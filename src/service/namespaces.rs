@@ -72,6 +72,10 @@ impl Namespaces {
             let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
             open.entry(name.clone()).or_default().clone()
         };
+        if slot.get().is_none() {
+            // Those who wait for the same namespace would wait for one timeout each.
+            self.with.writer.check_store()?;
+        }
         let opened = slot.get_or_try_init(|| self.load(name)).await.cloned();
         if opened.is_err() {
             self.forget(name, &slot);
@@ -135,13 +139,13 @@ impl Namespaces {
 
     /// Closes a namespace: it is used no more, or it is not what the store has under
     /// its name now. The next use opens it again.
-    pub(super) fn close(&self, namespace: &Arc<Namespace>) {
+    pub(super) fn close(&self, tail: &Arc<LogTail>) {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let slot = open.get(namespace.name()).and_then(|slot| slot.get());
-        if slot.is_some_and(|open| Arc::ptr_eq(open, namespace)) {
-            open.remove(namespace.name());
+        let slot = open.get(tail.namespace()).and_then(|slot| slot.get());
+        if let Some(namespace) = slot.filter(|open| Arc::ptr_eq(&open.tail, tail)) {
+            namespace.closed.cancel();
+            open.remove(tail.namespace());
         }
-        namespace.closed.cancel();
     }
 
     pub(super) fn stores(&self) -> &Stores {

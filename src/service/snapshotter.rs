@@ -48,7 +48,7 @@ pub async fn run(service: Service, options: Options, shutdown: CancellationToken
                 if service.leadership.leads() {
                     store(&service, &namespace, 1).await;
                 }
-                service.namespaces.close(&namespace);
+                service.namespaces.close(&namespace.tail);
             }
         }
     }

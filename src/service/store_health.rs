@@ -16,6 +16,10 @@ use tokio::sync::watch;
 /// to work again.
 const BELIEVED_AGAIN: Duration = Duration::from_secs(5);
 
+/// How long the log must have been out of reach for new work to be refused at once:
+/// a server that restarts is worth a short wait.
+const AWAY: Duration = Duration::from_secs(3);
+
 /// What works now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StoreHealth {
@@ -39,12 +43,15 @@ impl StoreHealth {
 pub struct StoreMonitor {
     health: watch::Sender<StoreHealth>,
     write_refused: Mutex<Option<Instant>>,
+    /// Since when the log could not be read.
+    unread_since: Mutex<Option<Instant>>,
 }
 
 impl Default for StoreMonitor {
     fn default() -> Self {
         let health = StoreHealth { reads: true, writes: true };
-        Self { health: watch::Sender::new(health), write_refused: Mutex::default() }
+        let health = watch::Sender::new(health);
+        Self { health, write_refused: Mutex::default(), unread_since: Mutex::default() }
     }
 }
 
@@ -57,8 +64,17 @@ impl StoreMonitor {
         self.health.subscribe()
     }
 
+    /// Whether the log has been out of reach for so long that trying is of no use.
+    pub fn is_away(&self) -> bool {
+        let since = self.unread_since.lock().unwrap_or_else(PoisonError::into_inner);
+        since.is_some_and(|since| since.elapsed() >= AWAY)
+    }
+
     /// Notes whether the log could be asked.
     pub fn saw_read(&self, worked: bool) {
+        let mut since = self.unread_since.lock().unwrap_or_else(PoisonError::into_inner);
+        *since = if worked { None } else { since.or_else(|| Some(Instant::now())) };
+        drop(since);
         self.set(|health| health.reads = worked);
         self.forget_old_refusal();
     }
