@@ -113,7 +113,7 @@ impl Service {
             })?;
             self.answer_large(namespace, view, call).await?
         } else {
-            answer(namespace, &view, &call, None)
+            answer(namespace, &view, &call, |retrieval| retrieval.personal())
         };
         answer.degraded.extend(self.degraded(namespace));
         if !decision.shown.is_empty() {
@@ -160,15 +160,15 @@ impl Service {
         let key = key.filter(|_| known.is_none());
         let (worker, predictions) = (namespace.clone(), self.predictions.clone());
         let work = move || {
-            let personal = known.or_else(|| {
-                let find = |retrieval: &Retrieval<'_>| retrieval.personal();
-                let found = searches.then(|| search(&worker, &view, &call, find))?;
-                if let Some(key) = key {
-                    predictions.put(key, &found);
-                }
-                Some(found)
-            });
-            answer(&worker, &view, &call, personal)
+            answer(&worker, &view, &call, |retrieval| {
+                known.unwrap_or_else(|| {
+                    let found = retrieval.personal();
+                    if let Some(key) = key {
+                        predictions.put(key, &found);
+                    }
+                    found
+                })
+            })
         };
         tokio::task::spawn_blocking(work).await.map_err(|_panicked| Error::ShuttingDown)
     }
@@ -193,29 +193,12 @@ impl Pool {
     }
 }
 
-/// Searches the catalogue for a person with what is known of them.
-fn search<T>(
-    namespace: &Namespace,
-    view: &View,
-    call: &PersonalizeCall,
-    work: impl FnOnce(&Retrieval<'_>) -> T,
-) -> T {
-    let user_index = view.user_index(call.user_id.as_str());
-    work(&Retrieval {
-        view,
-        user: user_index.map(|index| view.user(index).as_ref()),
-        context: &namespace.user_contexts.get(view, user_index),
-        filter: &call.filter,
-        seed_key: call.decision_id.as_str().as_bytes(),
-    })
-}
-
-/// `personal`: candidates found already, when the catalogue is searched.
+/// `personal`: finds, or remembers, what suits the person when the catalogue is searched.
 fn answer(
     namespace: &Namespace,
     view: &View,
     call: &PersonalizeCall,
-    personal: Option<Vec<u32>>,
+    personal: impl FnOnce(&Retrieval<'_>) -> Vec<u32>,
 ) -> (Answer, Decision) {
     let user_index = view.user_index(call.user_id.as_str());
     let user = user_index.map(|index| view.user(index).as_ref());
@@ -223,11 +206,11 @@ fn answer(
     let pool = match &call.candidates {
         Candidates::Given { items, ids } => given(view, &context, &call.filter, items, ids),
         Candidates::Catalogue => {
+            let seed_key = call.decision_id.as_str().as_bytes();
+            let filter = &call.filter;
+            let retrieval = Retrieval { view, user, context: &context, filter, seed_key };
             let wanted = call.choice.places * RETRIEVE_PER_PLACE;
-            let indices = search(namespace, view, call, |retrieval| match personal {
-                Some(personal) => retrieval.complete(personal, wanted),
-                None => retrieval.run(wanted),
-            });
+            let indices = retrieval.complete(personal(&retrieval), wanted);
             Pool { indices, inline: Vec::new(), unknown: Vec::new() }
         }
     };

@@ -13,6 +13,7 @@ mod leases;
 mod log;
 mod memory;
 mod namespaces;
+mod number;
 mod postgres;
 mod projection;
 mod redis;

@@ -4,8 +4,6 @@ use deadpool_postgres::Client;
 use tokio_postgres::Row;
 
 use super::column::batch_head;
-use super::column::integer;
-use super::column::natural;
 use super::store::PostgresStore;
 use super::store::namespace_id;
 use crate::domain::LogRecord;
@@ -18,6 +16,8 @@ use crate::storage::log::Appended;
 use crate::storage::log::InteractionLog;
 use crate::storage::log::LogAppend;
 use crate::storage::log::LogEnd;
+use crate::storage::number::integer;
+use crate::storage::number::natural;
 use crate::storage::tail::Partition;
 
 /// The advisory lock of a partition is this and the id of its namespace.

@@ -2,7 +2,6 @@
 
 use tokio_postgres::Row;
 
-use super::column::integer;
 use super::log::PARTITION_LOCKS;
 use super::purge;
 use super::store::PostgresStore;
@@ -11,6 +10,7 @@ use crate::domain::Timestamp;
 use crate::storage::error::Error;
 use crate::storage::namespaces::NamespaceEntry;
 use crate::storage::namespaces::NamespaceStore;
+use crate::storage::number::integer;
 
 const CREATE: &str = "INSERT INTO namespaces (name, created_at_ms, settings)
     VALUES ($1, $2, $3::text::json) ON CONFLICT (name) DO NOTHING RETURNING id";

@@ -9,14 +9,14 @@ use deadpool_postgres::Client;
 use tokio_postgres::Row;
 
 use super::column::Parameter;
-use super::column::integer;
-use super::column::natural;
 use super::purge;
 use super::store::PostgresStore;
 use super::store::namespace_id;
 use crate::domain::NamespaceName;
 use crate::domain::Timestamp;
 use crate::storage::error::Error;
+use crate::storage::number::integer;
+use crate::storage::number::natural;
 use crate::storage::snapshots::Snapshot;
 use crate::storage::snapshots::SnapshotHeader;
 use crate::storage::snapshots::SnapshotStore;

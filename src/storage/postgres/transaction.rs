@@ -10,13 +10,13 @@ use tokio_postgres::Error as PgError;
 use tokio_postgres::Row;
 
 use super::column::Parameter;
-use super::column::integer;
 use super::decided::Batch;
 use super::log::PARTITION_LOCKS;
 use super::partition::BATCHES_PER_STEP;
 use super::partition::Behind;
 use super::partition::Partition;
 use super::partition::RECORDS_PER_STEP;
+use crate::storage::number::integer;
 
 /// READ COMMITTED: what follows the lock sees all that was committed before it.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";

@@ -14,7 +14,6 @@ use rusqlite::Connection;
 use rusqlite::TransactionBehavior;
 use rusqlite::params;
 
-use super::connection::integer;
 use super::log;
 use super::store::namespace_id;
 use crate::domain::NamespaceName;
@@ -28,6 +27,7 @@ use crate::storage::error::Error;
 use crate::storage::log::AppendOutcome;
 use crate::storage::log::Appended;
 use crate::storage::log::LogAppend;
+use crate::storage::number::integer;
 
 const INSERT: &str = "INSERT INTO log_batches
     (namespace_id, first_sequence, count, recorded_at_ms,

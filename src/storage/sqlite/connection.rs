@@ -45,20 +45,6 @@ fn prepare(connection: &Connection) -> Result<(), Error> {
     Ok(())
 }
 
-/// SQLite's integers are signed; no sequence comes near their end.
-pub fn integer(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
-}
-
-/// The inverse of [`integer`] for a column; `Corrupt` when it is negative or too
-/// large.
-pub fn natural<T: TryFrom<i64>>(value: i64, column: &str) -> Result<T, Error> {
-    T::try_from(value).map_err(|_| Error::Corrupt {
-        what: format!("column {column}"),
-        reason: format!("{value} is out of range"),
-    })
-}
-
 /// Whether a write failed because the row it refers to is gone.
 pub fn is_missing_parent(error: &rusqlite::Error) -> bool {
     error

@@ -4,8 +4,6 @@ use rusqlite::Connection;
 use rusqlite::OptionalExtension;
 use rusqlite::Row;
 
-use super::connection::integer;
-use super::connection::natural;
 use super::store::SqliteStore;
 use super::store::namespace_id;
 use crate::domain::LogRecord;
@@ -18,6 +16,8 @@ use crate::storage::log::Appended;
 use crate::storage::log::InteractionLog;
 use crate::storage::log::LogAppend;
 use crate::storage::log::LogEnd;
+use crate::storage::number::integer;
+use crate::storage::number::natural;
 use crate::storage::tail::Partition;
 
 /// From the batch that holds sequence ?2, or the next one, on. At the end of the

@@ -4,7 +4,6 @@ use rusqlite::OptionalExtension;
 use rusqlite::Row;
 use rusqlite::params;
 
-use super::connection::integer;
 use super::connection::is_taken;
 use super::purge;
 use super::store::SqliteStore;
@@ -13,6 +12,7 @@ use crate::domain::Timestamp;
 use crate::storage::error::Error;
 use crate::storage::namespaces::NamespaceEntry;
 use crate::storage::namespaces::NamespaceStore;
+use crate::storage::number::integer;
 
 impl NamespaceStore for SqliteStore {
     fn create(&self, entry: &NamespaceEntry) -> Result<(), Error> {

@@ -5,15 +5,15 @@ use rusqlite::Connection;
 use rusqlite::Row;
 use rusqlite::params;
 
-use super::connection::integer;
 use super::connection::is_missing_parent;
-use super::connection::natural;
 use super::purge;
 use super::store::SqliteStore;
 use super::store::namespace_id;
 use crate::domain::NamespaceName;
 use crate::domain::Timestamp;
 use crate::storage::error::Error;
+use crate::storage::number::integer;
+use crate::storage::number::natural;
 use crate::storage::snapshots::Snapshot;
 use crate::storage::snapshots::SnapshotHeader;
 use crate::storage::snapshots::SnapshotStore;

@@ -10,8 +10,8 @@ use crate::domain::LogRecord;
 use crate::domain::NamespaceName;
 use crate::domain::Sequence;
 use crate::storage::error::Error;
-use crate::storage::postgres::column::integer;
-use crate::storage::postgres::column::natural;
+use crate::storage::number::integer;
+use crate::storage::number::natural;
 
 /// The position row of a namespace, held until the transaction ends.
 pub struct Position {

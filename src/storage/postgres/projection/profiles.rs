@@ -15,7 +15,7 @@ use super::text::object;
 use super::time::system_time;
 use crate::domain::InteractionType;
 use crate::storage::error::Error;
-use crate::storage::postgres::column::integer;
+use crate::storage::number::integer;
 
 /// A person's row is made or added to. The counts stand in the order of
 /// `InteractionType::ALL`. People come in the order of their ids.
