@@ -171,7 +171,12 @@ fn ranking(criterion: &mut Criterion) {
     let request = |strategy, diversity_weight| RankRequest {
         user: Some(&user),
         context: &context,
-        occasion: Occasion { now: view.clock(), utc_offset_minutes: 0, device: None },
+        occasion: Occasion {
+            now: view.clock(),
+            utc_offset_minutes: 0,
+            device: None,
+            location: None,
+        },
         choice: Choice {
             strategy,
             epsilon: 0.1,
@@ -201,6 +206,7 @@ fn ranking(criterion: &mut Criterion) {
             user: Some(&user),
             context: &context,
             filter: &filter,
+            location: None,
             seed_key: b"decision",
         };
         bencher.iter(|| black_box(retrieval.run(100)));

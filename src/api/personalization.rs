@@ -69,6 +69,7 @@ fn call(request: convert::Personalize, decision_id: String) -> PersonalizeCall {
         now: request.context.now,
         utc_offset_minutes: request.context.utc_offset_minutes,
         device_type: request.context.device_type,
+        location: request.context.location,
         explain: request.explain,
     }
 }

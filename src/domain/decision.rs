@@ -44,7 +44,7 @@ impl Strategy {
 #[derive(Debug, Clone, PartialEq)]
 pub struct ShownItem {
     pub item_id: ItemId,
-    /// Posterior mean of the reward at decision time.
+    /// Posterior mean of the reward at decision time, with the bonus of a new item.
     pub score: f32,
     /// Probability that this item came to this place, given the places above it.
     pub propensity: f32,

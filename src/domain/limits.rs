@@ -34,6 +34,10 @@ pub const ATTRIBUTE_LIST: usize = 64;
 pub const FUTURE_MS: i64 = 24 * 3_600_000;
 /// Largest value of an interaction (rating, dwell seconds, price).
 pub const INTERACTION_VALUE: f64 = 1e9;
+/// The furthest time zones from UTC are 12 hours behind and 14 ahead.
+pub const UTC_OFFSET_MINUTES: i32 = 14 * 60;
+/// Half-lives of topics and sources that a namespace configures.
+pub const FRESHNESS_HALF_LIVES: usize = 256;
 /// Places of a shown list that an interaction may name.
 pub const POSITION: u32 = 10_000;
 /// Interactions or items of one stream message.

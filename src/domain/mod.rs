@@ -24,6 +24,6 @@ pub use ids::{DecisionId, EventId, ItemId, NamespaceName, SessionId, UserId, che
 pub use interaction::{Interaction, InteractionContext, InteractionType};
 pub use item::Item;
 pub use record::{LogRecord, PublishedModel, Record, Sequence};
-pub use settings::{ConfidenceTable, Settings, SettingsRange};
+pub use settings::{ConfidenceTable, FreshnessTable, Settings, SettingsRange};
 pub use timestamp::Timestamp;
 pub use violation::{Violation, Violations};

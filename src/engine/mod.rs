@@ -7,6 +7,7 @@
 //! - Readers get a [`View`], which never changes.
 #![deny(clippy::disallowed_types)]
 
+mod aging;
 mod apply;
 mod bandit;
 mod cold_start;

@@ -14,10 +14,13 @@ use std::sync::OnceLock;
 use serde::Deserialize;
 use serde::Serialize;
 
+use super::aging::Aging;
 use super::bandit::PendingDecision;
 use super::bandit::Posterior;
 use super::bandit::PosteriorMean;
 use super::cold_start::Cohorts;
+use super::cold_start::Locations;
+use super::cold_start::Newcomers;
 use super::cold_start::Popularity;
 use super::collaborative::CooccurrenceScorer;
 use super::collaborative::FoldIn;
@@ -57,6 +60,15 @@ pub struct Entry {
     pub source: Option<u32>,
     pub counts: TermCounts,
     pub updated_at: Timestamp,
+    /// When it first came into the catalogue.
+    pub added_at: Timestamp,
+}
+
+impl Entry {
+    /// When the item appeared: its publication, or its first upsert.
+    pub fn born(&self) -> Timestamp {
+        self.item.as_ref().and_then(|item| item.published_at).unwrap_or(self.added_at)
+    }
 }
 
 /// How much of each kind the state has learnt from.
@@ -74,6 +86,7 @@ pub struct TopLists {
     popular: OnceLock<Vec<u32>>,
     trending: OnceLock<Vec<u32>>,
     fresh: OnceLock<Vec<u32>>,
+    newcomers: OnceLock<Vec<u32>>,
     posterior: OnceLock<PosteriorMean>,
 }
 
@@ -102,7 +115,9 @@ pub struct View {
     pub(super) devices: Interner,
     pub(super) vocabulary: Vocabulary,
     pub(super) contexts: TopicContexts,
+    pub(super) aging: Aging,
     pub(super) cohorts: Cohorts,
+    pub(super) locations: Locations,
 
     pub(super) model: Option<Arc<Model>>,
     pub(super) factors: ItemFactors,
@@ -136,7 +151,9 @@ impl View {
             devices: Interner::default(),
             vocabulary: Vocabulary::new(settings.tfidf_max_features as usize),
             contexts: TopicContexts::default(),
+            aging: Aging::default(),
             cohorts: Cohorts::default(),
+            locations: Locations::default(),
             model: None,
             factors: ItemFactors::default(),
             accumulators: Column::default(),
@@ -244,8 +261,15 @@ impl View {
         self.devices.find(device)
     }
 
-    pub fn cohort_name(&self, index: u32) -> &str {
-        self.cohorts.names.name(index).expect("cohort indices come from this interner")
+    pub fn location_index(&self, location: &str) -> Option<u32> {
+        self.locations.names.find(location)
+    }
+
+    /// The most specific cohorts that a person's attributes name: one, as long as
+    /// the namespace has room for new ones.
+    pub fn cohort_names(&self, user: &User) -> Vec<&str> {
+        let cohorts = self.cohorts.most_specific(&user.cohorts);
+        cohorts.into_iter().map(|cohort| self.cohorts.name(cohort)).collect()
     }
 
     /// Describes an item of a request as if it were in the catalogue, without
@@ -257,6 +281,7 @@ impl View {
             source: item.source.as_ref().and_then(|source| self.sources.find(source)),
             counts: TermCounts::default(),
             updated_at: Timestamp::default(),
+            added_at: Timestamp::default(),
             item: Some(item),
         };
         (entry, terms)
@@ -318,6 +343,19 @@ impl View {
                 let published = entry.item.as_ref().and_then(|item| item.published_at);
                 // Minutes fit f32 to about a quarter of an hour: enough to sort by.
                 published.map_or(f32::NEG_INFINITY, |at| (at.as_millis() / 60_000) as f32)
+            })
+        })
+    }
+
+    /// Catalogue items that few have seen, the youngest first.
+    pub(super) fn newcomers(&self) -> &[u32] {
+        self.top_lists.newcomers.get_or_init(|| {
+            let newcomers = Newcomers::new(&self.settings, &self.popularity.totals, self.clock);
+            self.top_by(|index, entry| {
+                let seen = newcomers.impressions(&self.popularity.items[index as usize]);
+                let unseen = seen < self.settings.new_item_impressions;
+                let minutes = (entry.born().as_millis() / 60_000) as f32;
+                if unseen { minutes } else { f32::NEG_INFINITY }
             })
         })
     }

@@ -56,6 +56,7 @@ pub struct PersonalizeCall {
     pub now: Timestamp,
     pub utc_offset_minutes: i32,
     pub device_type: Option<Box<str>>,
+    pub location: Option<Box<str>>,
     pub explain: bool,
 }
 
@@ -203,12 +204,13 @@ fn answer(
     let user_index = view.user_index(call.user_id.as_str());
     let user = user_index.map(|index| view.user(index).as_ref());
     let context = namespace.user_contexts.get(view, user_index);
+    let location = call.location.as_ref().and_then(|location| view.location_index(location));
     let pool = match &call.candidates {
         Candidates::Given { items, ids } => given(view, &context, &call.filter, items, ids),
         Candidates::Catalogue => {
             let seed_key = call.decision_id.as_str().as_bytes();
             let filter = &call.filter;
-            let retrieval = Retrieval { view, user, context: &context, filter, seed_key };
+            let retrieval = Retrieval { view, user, context: &context, filter, location, seed_key };
             let wanted = call.choice.places * RETRIEVE_PER_PLACE;
             let indices = retrieval.complete(personal(&retrieval), wanted);
             Pool { indices, inline: Vec::new(), unknown: Vec::new() }
@@ -219,7 +221,12 @@ fn answer(
     let request = RankRequest {
         user,
         context: &context,
-        occasion: Occasion { now: call.now, utc_offset_minutes: call.utc_offset_minutes, device },
+        occasion: Occasion {
+            now: call.now,
+            utc_offset_minutes: call.utc_offset_minutes,
+            device,
+            location,
+        },
         choice: call.choice,
         explain: call.explain,
         decision_id: call.decision_id.as_str(),

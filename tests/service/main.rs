@@ -5,6 +5,7 @@
 //!   broken server reaches.
 
 mod catalog;
+mod cold_start;
 mod durability;
 mod harness;
 mod ingest;

@@ -17,6 +17,7 @@ use super::scalars::optional_label;
 use super::scalars::share;
 use super::scalars::timestamp;
 use super::scalars::timestamp_near;
+use super::scalars::utc_offset;
 use super::settings::strategy;
 use crate::domain::Item;
 use crate::domain::ItemId;
@@ -29,9 +30,6 @@ use crate::domain::limits;
 use crate::engine::Choice;
 use crate::engine::Filter;
 use crate::proto;
-
-/// The furthest time zones from UTC are 12 hours behind and 14 ahead.
-const UTC_OFFSET_MINUTES_MAX: u32 = 14 * 60;
 
 /// A Personalize request without its namespace and watermark, which decide the
 /// settings it is read with.
@@ -52,6 +50,7 @@ pub struct RequestContext {
     /// The time for which to recommend.
     pub now: Timestamp,
     pub utc_offset_minutes: i32,
+    pub location: Option<Box<str>>,
 }
 
 /// What to rank, no item twice. Both empty: what the catalogue has.
@@ -128,7 +127,7 @@ fn keep<T>(values: &mut Vec<T>, kept: &[bool]) {
     values.retain(|_| kept.next() == Some(&true));
 }
 
-/// Location and attributes are checked although nothing reads them yet, so that
+/// Attributes are checked although nothing reads them yet, so that
 /// callers who send them are not refused once something does.
 ///
 /// # Errors
@@ -143,15 +142,12 @@ fn request_context(
     let device_type = violations.take("context.device_type", device_type).flatten();
     let time = message.timestamp.map_or(Ok(now), |time| timestamp_near(time, now));
     let time = violations.take("context.timestamp", time).unwrap_or(now);
-    let utc_offset_minutes = message.utc_offset_minutes.unwrap_or_default();
-    if utc_offset_minutes.unsigned_abs() > UTC_OFFSET_MINUTES_MAX {
-        let most = UTC_OFFSET_MINUTES_MAX;
-        let reason = format!("must lie in -{most}..={most}, is {utc_offset_minutes}");
-        violations.add("context.utc_offset_minutes", reason);
-    }
-    violations.take("context.location", optional_label(message.location));
+    let offset = utc_offset(message.utc_offset_minutes.unwrap_or_default());
+    let utc_offset_minutes = violations.take("context.utc_offset_minutes", offset).unwrap_or(0);
+    let location = optional_label(message.location);
+    let location = violations.take("context.location", location).flatten();
     violations.absorb("context", attributes(message.attributes));
-    violations.finish(RequestContext { device_type, now: time, utc_offset_minutes })
+    violations.finish(RequestContext { device_type, now: time, utc_offset_minutes, location })
 }
 
 /// # Errors

@@ -1,8 +1,12 @@
 //! Settings of a namespace, and the names of strategies.
 
+use std::collections::HashMap;
+
 use super::interaction::RATING_MAX;
 use super::scalars::decimal;
+use super::scalars::label;
 use crate::domain::ConfidenceTable;
+use crate::domain::FreshnessTable;
 use crate::domain::InteractionType;
 use crate::domain::Settings;
 use crate::domain::SettingsRange;
@@ -30,8 +34,10 @@ pub fn settings(
     let rating_threshold = violations.take("settings.rating_threshold", rating_threshold).flatten();
     let settings = overlaid(&message, base);
     let confidences = confidences(&message, base, &mut violations);
+    let freshness = freshness(&message.freshness_half_lives, base, &mut violations);
     let settings = Settings {
         confidences,
+        freshness_half_lives: freshness,
         strategy: chosen.unwrap_or(base.strategy),
         rating_threshold: rating_threshold.unwrap_or(base.rating_threshold),
         ..settings
@@ -62,6 +68,14 @@ fn overlaid(message: &proto::NamespaceSettings, base: &Settings) -> Settings {
             message.profile_half_life_hours,
             base.profile_half_life_hours,
         ),
+        freshness_half_life_hours: number(
+            message.freshness_half_life_hours,
+            base.freshness_half_life_hours,
+        ),
+        new_item_share: number(message.new_item_share, base.new_item_share),
+        new_item_impressions: message.new_item_impressions.unwrap_or(base.new_item_impressions),
+        new_item_days: number(message.new_item_days, base.new_item_days),
+        exploration_bonus: number(message.exploration_bonus, base.exploration_bonus),
         epsilon: message.epsilon.unwrap_or(base.epsilon),
         recommend_seen: message.recommend_seen.unwrap_or(base.recommend_seen),
         tfidf_max_features: message.tfidf_max_features.unwrap_or(base.tfidf_max_features),
@@ -86,6 +100,37 @@ fn confidences(
     table
 }
 
+/// The table with the named topics and sources put in; hours are checked with the others.
+fn freshness(
+    named: &HashMap<String, f64>,
+    base: &Settings,
+    violations: &mut Violations,
+) -> FreshnessTable {
+    let mut table = base.freshness_half_lives.clone();
+    for (key, hours) in named {
+        let (half_lives, name) = if let Some(name) = key.strip_prefix("topic:") {
+            (&mut table.topics, name)
+        } else if let Some(name) = key.strip_prefix("source:") {
+            (&mut table.sources, name)
+        } else {
+            let reason = "must be keyed by topic:NAME or source:NAME";
+            violations.add("settings.freshness_half_lives", reason);
+            continue;
+        };
+        if let Some(name) = violations.take("settings.freshness_half_lives", label(name.to_owned()))
+        {
+            half_lives.insert(name, *hours as f32);
+        }
+    }
+    table
+}
+
+fn freshness_message(table: &FreshnessTable) -> HashMap<String, f64> {
+    let topics = table.topics.iter().map(|(name, hours)| (format!("topic:{name}"), *hours));
+    let sources = table.sources.iter().map(|(name, hours)| (format!("source:{name}"), *hours));
+    topics.chain(sources).map(|(key, hours)| (key, decimal(hours))).collect()
+}
+
 /// Narrower than [`SettingsRange::RATING_THRESHOLD`]: ratings of the contract end at 5.
 fn rating_threshold(threshold: f64) -> Result<f32, String> {
     let range = SettingsRange { max: RATING_MAX, ..SettingsRange::RATING_THRESHOLD };
@@ -108,6 +153,12 @@ pub fn settings_message(settings: &Settings) -> proto::NamespaceSettings {
         recommend_seen: Some(settings.recommend_seen),
         tfidf_max_features: Some(settings.tfidf_max_features),
         embedding_dimension: Some(settings.embedding_dimension),
+        freshness_half_lives: freshness_message(&settings.freshness_half_lives),
+        freshness_half_life_hours: number(settings.freshness_half_life_hours),
+        new_item_share: number(settings.new_item_share),
+        new_item_impressions: Some(settings.new_item_impressions),
+        new_item_days: number(settings.new_item_days),
+        exploration_bonus: number(settings.exploration_bonus),
         confidences: InteractionType::ALL
             .into_iter()
             .map(|kind| (kind.name().to_owned(), decimal(settings.confidences.of(kind))))
@@ -163,7 +214,14 @@ mod tests {
 
     #[test]
     fn settings_come_back_as_they_were_in_the_decimal_numbers_people_write() {
-        let written = Settings { collaborative_regularization: 0.01, ..Settings::default() };
+        let written = Settings {
+            collaborative_regularization: 0.01,
+            freshness_half_lives: FreshnessTable {
+                topics: [("news".into(), 5.5)].into(),
+                sources: [("archive".into(), 8_000.0)].into(),
+            },
+            ..Settings::default()
+        };
         let message = settings_message(&written);
         assert_eq!(message.collaborative_regularization, Some(0.01));
         assert_eq!(convert(message), Ok(Some(written)));
@@ -184,6 +242,14 @@ mod tests {
             recommend_seen: None,
             tfidf_max_features: Some(0),
             embedding_dimension: Some(0),
+            freshness_half_lives: [("topic:a", 0.0), ("b", 1.0), ("source:", 1.0)]
+                .map(|(name, value)| (name.to_owned(), value))
+                .into(),
+            freshness_half_life_hours: Some(0.0),
+            new_item_share: Some(0.6),
+            new_item_impressions: Some(0),
+            new_item_days: Some(-1.0),
+            exploration_bonus: Some(f64::INFINITY),
             confidences: [("click", f64::NAN), ("CLICK", 1.0)]
                 .map(|(name, value)| (name.to_owned(), value))
                 .into(),
@@ -200,6 +266,14 @@ mod tests {
                 "settings.confidences.click",
                 "settings.embedding_dimension",
                 "settings.epsilon",
+                "settings.exploration_bonus",
+                "settings.freshness_half_life_hours",
+                "settings.freshness_half_lives",
+                "settings.freshness_half_lives",
+                "settings.freshness_half_lives.topic:a",
+                "settings.new_item_days",
+                "settings.new_item_impressions",
+                "settings.new_item_share",
                 "settings.popularity_half_life_hours",
                 "settings.profile_half_life_hours",
                 "settings.rating_threshold",

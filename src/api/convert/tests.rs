@@ -85,8 +85,12 @@ prop_compose! {
         source in text(),
         device_type in text(),
         attributes in structure(),
+        location in text(),
+        utc_offset_minutes in option::of(prop_oneof![4 => -840..=840, 1 => any::<i32>()]),
     ) -> proto::InteractionContext {
-        proto::InteractionContext { topics, source, device_type, attributes }
+        proto::InteractionContext {
+            topics, source, device_type, attributes, location, utc_offset_minutes,
+        }
     }
 }
 

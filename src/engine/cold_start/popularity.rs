@@ -36,6 +36,10 @@ pub struct ItemStatistics {
     /// Interactions of every type but impressions.
     pub interactions: u32,
     pub impressions: u32,
+    /// Places in answers.
+    pub shown: u32,
+    /// Places in answers that led to a reward.
+    pub rewarded: u32,
 }
 
 impl ItemStatistics {
@@ -120,6 +124,12 @@ impl Popularity {
         }
         self.totals.scale(by);
         self.landmarks = [at; 3];
+    }
+
+    /// The item's share of everybody's decayed positive weights, 0 to 1.
+    pub fn share(&self, item: u32) -> f32 {
+        let total = self.totals.popularity;
+        if total > 0.0 { self.items[item as usize].popularity / total } else { 0.0 }
     }
 
     /// The scales of an instant.

@@ -23,6 +23,8 @@ pub const RECENT: usize = 10;
 const RECENCY_WEIGHT: f32 = 0.95;
 const RECENT_EXPONENT: f64 = 0.7;
 const NEIGHBOURS_MAX: usize = 1_024;
+/// Weight of an item of the present session against one before it.
+const SESSION_EMPHASIS: f32 = 2.0;
 
 /// Counts that `item` was wanted after `recent`.
 pub fn note(
@@ -72,6 +74,23 @@ impl<'v> CooccurrenceScorer<'v> {
             recency *= RECENCY_WEIGHT;
         }
         Self { rows: weighted, popularity, scales }
+    }
+
+    /// Lets the items of the present session, by index, weigh more than those before,
+    /// with the weights of all together unchanged.
+    #[must_use]
+    pub fn emphasising(mut self, session: &[(u32, f32)]) -> Self {
+        let in_session = |item: u32| session.iter().any(|&(known, _)| known == item);
+        let inside = self.rows.iter().filter(|(item, _, _)| in_session(*item)).count() as f32;
+        let outside = self.rows.len() as f32 - inside;
+        if inside == 0.0 || outside == 0.0 {
+            return self;
+        }
+        let scale = (inside + outside) / (SESSION_EMPHASIS * inside + outside);
+        for (item, _, weight) in &mut self.rows {
+            *weight *= if in_session(*item) { SESSION_EMPHASIS * scale } else { scale };
+        }
+        self
     }
 
     pub fn score(&self, candidate: u32) -> f32 {
@@ -162,6 +181,19 @@ mod tests {
         assert!((f64::from(scorer.score(2)) - expected).abs() < 1e-6);
         assert_eq!(scorer.cause(2), Some(1));
         assert_eq!(scorer.score(7), 0.0);
+    }
+
+    #[test]
+    fn the_items_of_a_session_weigh_more_and_all_together_the_same() {
+        let (rows, popularity, settings) = world(&[&[1, 3], &[2, 4]]);
+        let now = Timestamp::from_seconds(0);
+        let scorer = || CooccurrenceScorer::new(&rows, &popularity, &settings, &[1, 2], now);
+        let (plain, busy) = (scorer(), scorer().emphasising(&[(1, 1.0)]));
+        assert!(busy.score(3) > plain.score(3) && busy.score(4) < plain.score(4));
+        let ratio = (busy.score(3) / plain.score(3)) / (busy.score(4) / plain.score(4));
+        assert!((ratio - SESSION_EMPHASIS).abs() < 1e-5, "{ratio}");
+        let everything = scorer().emphasising(&[(1, 1.0), (2, 1.0)]);
+        assert_eq!(everything.score(3).to_bits(), plain.score(3).to_bits());
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! What is known about each person, updated with every interaction.
 
 mod history;
+mod session;
 mod user;
 
 pub use history::HistoryEntry;
-pub use user::{Occasion, User};
+pub use user::{Event, User};

@@ -5,7 +5,7 @@
 //! epsilon-greedy any other admissible candidate takes the place with probability
 //! epsilon. Diversity is thus inside the sampling step, and the propensity noted
 //! for a place is exactly the probability of what was done there, given the places
-//! above it.
+//! above it. Places for new items ([`super::exploration`]) are drawn in the same step.
 //!
 //! Cost: pool x places similarity updates; the pool is bounded.
 
@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 
 use rand_chacha::ChaCha8Rng;
 
+use super::exploration::Exploration;
 use super::features::Candidate;
 use crate::domain::Strategy;
 use crate::engine::seed;
@@ -21,6 +22,8 @@ use crate::engine::seed;
 /// an exploring choice is still a sensible one.
 const POOL_PER_PLACE: usize = 5;
 const POOL_MIN: usize = 50;
+/// New items that stand to choose from although they score too low.
+const POOL_NEW: usize = 20;
 
 /// How to choose.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -46,6 +49,7 @@ pub struct Chosen {
 
 struct Pool<'a> {
     candidates: &'a [Candidate<'a>],
+    exploration: &'a Exploration,
     /// Candidates left, best score first.
     left: Vec<Left>,
     topics: Cap,
@@ -55,7 +59,8 @@ struct Pool<'a> {
 /// A candidate that is not in the list yet.
 struct Left {
     candidate: usize,
-    /// 0 for the worst of the pool to 1 for the best.
+    /// 0 for the worst of the pool to 1 for the best; below 0 for a new item that
+    /// would not be in it.
     relevance: f64,
     /// Greatest similarity to a chosen candidate.
     similarity: f64,
@@ -107,13 +112,15 @@ pub fn choose(
     candidates: &[Candidate<'_>],
     scores: &[f64],
     choice: &Choice,
+    exploration: &Exploration,
     rng: &mut ChaCha8Rng,
 ) -> Vec<Chosen> {
     let mut order: Vec<usize> = (0..candidates.len()).collect();
     order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]).then(a.cmp(&b)));
-    order.truncate((choice.places * POOL_PER_PLACE).max(POOL_MIN));
+    let below = order.split_off(order.len().min((choice.places * POOL_PER_PLACE).max(POOL_MIN)));
     let best = order.first().map_or(0.0, |&first| scores[first]);
     let worst = order.last().map_or(0.0, |&last| scores[last]);
+    order.extend(below.into_iter().filter(|&one| exploration.has_share(one)).take(POOL_NEW));
     let spread = (best - worst).max(f64::MIN_POSITIVE);
     let (mut topics, mut sources) = (Labels::default(), Labels::default());
     let left = order.iter().map(|&candidate| {
@@ -134,6 +141,7 @@ pub fn choose(
     let left: Vec<Left> = left.collect();
     let mut pool = Pool {
         candidates,
+        exploration,
         left,
         topics: Cap::new(choice.topic_threshold, choice.places, topics.0.len()),
         sources: Cap::new(choice.source_threshold, choice.places, sources.0.len()),
@@ -165,13 +173,18 @@ impl Pool<'_> {
             Strategy::Greedy => 0.0,
             Strategy::EpsilonGreedy => choice.epsilon,
         };
-        let place = if epsilon > 0.0 && seed::unit(rng) < epsilon {
-            admissible[seed::below(rng, admissible.len())]
-        } else {
-            greedy
+        let candidate_of = |&place: &usize| (place, self.left[place].candidate);
+        let for_new = self.exploration.at_place(admissible.iter().map(candidate_of));
+        let place = match for_new.draw(rng) {
+            Some(new) => new,
+            None if epsilon > 0.0 && seed::unit(rng) < epsilon => {
+                admissible[seed::below(rng, admissible.len())]
+            }
+            None => greedy,
         };
         let exploring = epsilon / admissible.len() as f64;
-        let propensity = if place == greedy { 1.0 - epsilon + exploring } else { exploring };
+        let otherwise = if place == greedy { 1.0 - epsilon + exploring } else { exploring };
+        let propensity = for_new.propensity(place, otherwise);
         let candidate = self.take(place, weight > 0.0);
         Chosen { candidate, propensity }
     }
@@ -235,8 +248,12 @@ mod tests {
         ((0..count).map(entry).collect(), (0..count).map(terms).collect())
     }
 
-    /// Chooses among items of which the even ones score best.
     fn chosen(choice: &Choice, key: &[u8]) -> Vec<Chosen> {
+        chosen_with(&Exploration::default(), choice, key)
+    }
+
+    /// Chooses among items of which the even ones score best.
+    fn chosen_with(exploration: &Exploration, choice: &Choice, key: &[u8]) -> Vec<Chosen> {
         let (entries, terms) = world(10);
         let candidates: Vec<Candidate<'_>> = entries
             .iter()
@@ -245,7 +262,8 @@ mod tests {
             .collect();
         let scores: Vec<f64> =
             (0..10).map(|n| if n % 2 == 0 { 1.0 } else { 0.5 } - f64::from(n) / 100.0).collect();
-        choose(&candidates, &scores, choice, &mut seed::stream(1, seed::Purpose::Choose, key))
+        let mut rng = seed::stream(1, seed::Purpose::Choose, key);
+        choose(&candidates, &scores, choice, exploration, &mut rng)
     }
 
     fn order(chosen: &[Chosen]) -> Vec<usize> {
@@ -277,12 +295,43 @@ mod tests {
     /// of them are passed by chance once in two million runs; the seeds are fixed.
     #[test]
     fn propensities_are_the_frequencies_of_what_is_chosen() {
+        assert_calibrated(&Exploration::default());
+    }
+
+    #[test]
+    fn with_places_for_new_items_they_are_so_too_and_new_items_get_their_share() {
+        let is_new: Vec<bool> = (0..10).map(|n| n >= 7).collect();
+        let propensities = assert_calibrated(&Exploration::marking(0.2, &is_new));
+        let new: f64 = propensities[7..].iter().sum();
+        assert!((new - (0.2 + 0.8 * 0.3 * 3.0 / 10.0)).abs() < 1e-9, "{propensities:?}");
+    }
+
+    #[test]
+    fn a_new_item_may_take_a_place_however_low_it_scores() {
+        let (entries, terms) = world(200);
+        let described = entries.iter().zip(&terms);
+        let candidates: Vec<Candidate<'_>> =
+            described.map(|(entry, terms)| Candidate { index: None, entry, terms }).collect();
+        let scores: Vec<f64> = (0..200).map(|n| -f64::from(n)).collect();
+        let is_new: Vec<bool> = (0..200).map(|n| n == 199).collect();
+        let exploration = Exploration::marking(0.5, &is_new);
+        let took_place = |key: u32| {
+            let mut rng = seed::stream(1, seed::Purpose::Choose, &key.to_le_bytes());
+            let list = choose(&candidates, &scores, &CHOICE, &exploration, &mut rng);
+            assert_eq!(list.len(), 4);
+            list.iter().any(|chosen| chosen.candidate == 199)
+        };
+        // Of 100 lists of four places 6 are expected to miss it, with a deviation of 2.4.
+        assert!((0..100).filter(|&key| took_place(key)).count() > 80);
+    }
+
+    fn assert_calibrated(exploration: &Exploration) -> [f64; 10] {
         let choice = Choice { strategy: Strategy::EpsilonGreedy, places: 1, ..CHOICE };
         let draws = 20_000_u32;
         let mut counts = [0_u32; 10];
         let mut propensities = [0.0; 10];
         for draw in 0..draws {
-            let first = chosen(&choice, &draw.to_le_bytes())[0];
+            let first = chosen_with(exploration, &choice, &draw.to_le_bytes())[0];
             counts[first.candidate] += 1;
             propensities[first.candidate] = first.propensity;
         }
@@ -292,5 +341,6 @@ mod tests {
             assert!((share - propensity).abs() < 5.0 * deviation, "{share} against {propensity}");
         }
         assert!((propensities.iter().sum::<f64>() - 1.0).abs() < 1e-9);
+        propensities
     }
 }

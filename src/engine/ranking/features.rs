@@ -11,13 +11,14 @@ use rayon::iter::ParallelIterator;
 use rayon::slice::ParallelSlice;
 use rayon::slice::ParallelSliceMut;
 
-use crate::domain::Timestamp;
+use super::context_features::Circumstances;
+use crate::engine::cold_start::CohortScorer;
 use crate::engine::cold_start::Scales;
 use crate::engine::collaborative::CooccurrenceScorer;
 use crate::engine::collaborative::RECENT;
 use crate::engine::content::Centroid;
 use crate::engine::content::SparseVector;
-use crate::engine::contexts::context_slot;
+pub use crate::engine::contexts::Occasion;
 use crate::engine::profile::User;
 use crate::engine::view::Entry;
 use crate::engine::view::View;
@@ -40,8 +41,14 @@ pub const FEATURES: [&str; FEATURE_COUNT] = [
     "freshness",
     "popularity_for_newcomers",
     "repeat",
+    "personal_time",
+    "season",
+    "location",
+    "location_popularity",
+    "session_content",
+    "session_topics",
 ];
-pub const FEATURE_COUNT: usize = 14;
+pub const FEATURE_COUNT: usize = 20;
 
 /// Positive items that make up the content centroid and the fold-in.
 const TASTE_ITEMS: usize = 200;
@@ -51,8 +58,6 @@ const SHARE_PRIOR: f32 = 3.0;
 const PARALLEL_CANDIDATES: usize = 2_048;
 /// Items whose co-occurrence scores are made together for the price of one candidate's.
 const CHEAP_ITEMS_PER_CANDIDATE: usize = 100;
-/// Age at which an item is half as fresh.
-const FRESHNESS_HALF_LIFE_HOURS: f64 = 7.0 * 24.0;
 /// The weight of each older item in the content centroid.
 const TASTE_DECAY: f32 = 0.98;
 
@@ -71,15 +76,6 @@ impl<'v> Candidate<'v> {
         let entry = &view.entries[index as usize];
         Self { index: Some(index), entry, terms: &view.terms[index as usize] }
     }
-}
-
-/// When and where a ranking is for.
-#[derive(Debug, Clone, Copy)]
-pub struct Occasion {
-    pub now: Timestamp,
-    /// Minutes to add to UTC for the person's clock.
-    pub utc_offset_minutes: i32,
-    pub device: Option<u32>,
 }
 
 /// What is derived of a person once per change: factors and content taste.
@@ -156,7 +152,7 @@ impl FeatureMatrix {
         occasion: &Occasion,
         candidates: &[Candidate<'_>],
     ) -> Self {
-        let describer = Describer::new(view, user, context, occasion, candidates.len());
+        let describer = Describer::new(view, user, context, occasion, candidates);
         let describe = |candidates: &[Candidate<'_>], values: &mut [f32]| {
             for (candidate, row) in candidates.iter().zip(values.chunks_exact_mut(FEATURE_COUNT)) {
                 row.copy_from_slice(&describer.row(candidate));
@@ -181,12 +177,10 @@ struct Describer<'a> {
     view: &'a View,
     user: Option<&'a User>,
     context: &'a UserContext,
-    occasion: &'a Occasion,
-    slot: u32,
+    circumstances: Circumstances<'a>,
+    cohorts: Option<CohortScorer<'a>>,
     /// Of the view's clock.
     scales: Scales,
-    /// Lift of each topic at this time, when that is cheaper than asking one by one.
-    slot_lifts: Option<Vec<f32>>,
     cooccurrence: CooccurrenceScorer<'a>,
     /// Scores of all items, when that is cheaper than asking one by one.
     dense: Option<Vec<f32>>,
@@ -198,27 +192,29 @@ impl<'a> Describer<'a> {
         user: Option<&'a User>,
         context: &'a UserContext,
         occasion: &'a Occasion,
-        candidates: usize,
+        candidates: &[Candidate<'_>],
     ) -> Self {
-        let cooccurrence = view.cooccurrence_scorer(&context.recent);
-        let many = candidates * CHEAP_ITEMS_PER_CANDIDATE > view.entries.len();
+        let session = user.map_or(&[][..], |user| user.session.items_at(occasion.now));
+        let cooccurrence = view.cooccurrence_scorer(&context.recent).emphasising(session);
+        let many = candidates.len() * CHEAP_ITEMS_PER_CANDIDATE > view.entries.len();
         let dense = (many && !context.recent.is_empty()).then(|| {
             let mut scores = vec![0.0; view.entries.len()];
             cooccurrence.score_all(&mut scores);
             scores
         });
-        let (day, hour) = occasion.now.day_and_hour(occasion.utc_offset_minutes);
-        let slot = context_slot(day, hour);
-        let topics = view.topics.len();
-        let slot_lifts = (candidates > topics).then(|| {
-            (0..topics as u32).map(|topic| view.contexts.slot_lift(topic, slot)).collect()
-        });
+        let circumstances = Circumstances::new(view, user, occasion, candidates);
+        let half_life = view.settings.popularity_half_life_hours;
+        let cohorts = user
+            .filter(|user| !user.cohorts.is_empty())
+            .map(|user| view.cohorts.scorer(&user.cohorts, view.clock, half_life));
         let scales = view.popularity.scales(view.clock, &view.settings);
-        Self { view, user, context, occasion, slot, scales, slot_lifts, cooccurrence, dense }
+        Self { view, user, context, circumstances, cohorts, scales, cooccurrence, dense }
     }
 
     fn row(&self, candidate: &Candidate<'_>) -> [f32; FEATURE_COUNT] {
-        let (view, entry) = (self.view, candidate.entry);
+        let (view, entry, around) = (self.view, candidate.entry, &self.circumstances);
+        let lifts = around.topic_lifts(entry);
+        let overall = candidate.index.map_or(0.0, |index| view.popularity.share(index));
         let statistics = candidate.index.map(|index| &view.popularity.items[index as usize]);
         let popularity = statistics.map_or(0.0, |one| self.scales.popularity(one));
         let trend = statistics.map_or(0.0, |one| self.scales.trend(one));
@@ -232,14 +228,18 @@ impl<'a> Describer<'a> {
             log_popularity,
             statistics.map_or(0.0, |one| one.log_positives),
             math::log1p_f32(trend),
-            self.cohort(candidate.index, popularity),
-            self.mean_over_topics(entry, |topic| self.slot_lift(topic)),
-            self.occasion.device.map_or(0.0, |device| {
-                self.mean_over_topics(entry, |topic| view.contexts.device_lift(topic, device))
-            }),
-            self.freshness(entry),
+            self.cohort(candidate.index, overall),
+            lifts.time,
+            lifts.device,
+            around.freshness(entry),
             log_popularity / (1.0 + self.context.positives as f32),
             self.repeat(candidate.index),
+            lifts.personal_time,
+            lifts.season,
+            lifts.location,
+            around.location_popularity(candidate.index, overall),
+            around.session_content(candidate.terms),
+            around.session_topics(entry),
         ]
     }
 
@@ -276,38 +276,11 @@ impl<'a> Describer<'a> {
         user.sources.share(source, user.last_seen, half_life, SHARE_PRIOR)
     }
 
-    fn cohort(&self, index: Option<u32>, popularity: f32) -> f32 {
-        let user = self.user.filter(|user| !user.cohorts.is_empty());
-        let (Some(user), Some(index)) = (user, index) else {
-            return 0.0;
-        };
-        let view = self.view;
-        let total = self.scales.popularity(&view.popularity.totals);
-        let share = if total > 0.0 { popularity / total } else { 0.0 };
-        let half_life = view.settings.popularity_half_life_hours;
-        view.cohorts.preference(&user.cohorts, index, share, view.clock, half_life)
-    }
-
-    fn slot_lift(&self, topic: u32) -> f32 {
-        match &self.slot_lifts {
-            Some(lifts) => lifts[topic as usize],
-            None => self.view.contexts.slot_lift(topic, self.slot),
+    fn cohort(&self, index: Option<u32>, overall_share: f32) -> f32 {
+        match (&self.cohorts, index) {
+            (Some(cohorts), Some(index)) => cohorts.preference(index, overall_share),
+            _ => 0.0,
         }
-    }
-
-    fn mean_over_topics(&self, entry: &Entry, lift: impl Fn(u32) -> f32) -> f32 {
-        if entry.topics.is_empty() {
-            return 0.0;
-        }
-        entry.topics.iter().map(|&topic| lift(topic)).sum::<f32>() / entry.topics.len() as f32
-    }
-
-    fn freshness(&self, entry: &Entry) -> f32 {
-        let Some(published) = entry.item.as_ref().and_then(|item| item.published_at) else {
-            return 0.0;
-        };
-        let age_hours = self.occasion.now.hours_since(published).max(0.0);
-        math::exp2(-age_hours / FRESHNESS_HALF_LIFE_HOURS) as f32
     }
 
     fn repeat(&self, index: Option<u32>) -> f32 {

@@ -2,7 +2,9 @@
 //! learnt hybrid, choose.
 
 mod choose;
+mod context_features;
 mod explain;
+mod exploration;
 mod features;
 mod hybrid;
 mod rank;

@@ -1,6 +1,7 @@
 //! One ranking: candidates to an ordered, scored, explained list.
 //!
-//! The score is the posterior mean of the reward. Its prior is the hybrid: with no
+//! The score is the posterior mean of the reward, and under strategies that explore a
+//! bonus for items that are new. Its prior is the hybrid: with no
 //! decision rewarded yet, the order is the hybrid's. Rewards then teach the
 //! Bayesian linear ranker where showing an item pays off differently than the
 //! hybrid thinks.
@@ -10,6 +11,7 @@ use std::collections::BTreeMap;
 use super::choose::Choice;
 use super::choose::choose;
 use super::explain;
+use super::exploration::Exploration;
 use super::features::Candidate;
 use super::features::FEATURE_COUNT;
 use super::features::FEATURES;
@@ -24,6 +26,8 @@ use crate::engine::view::View;
 /// The ranker's vector: a constant, the hybrid's score standardised over the
 /// candidates, and the features.
 pub const RANKER_DIMENSION: usize = FEATURE_COUNT + 2;
+/// The part of a score that no feature has.
+const EXPLORATION_BONUS: &str = "exploration_bonus";
 const BIAS: usize = 0;
 const HYBRID: usize = 1;
 /// Expected reward of an average candidate, and gain per standard deviation of the
@@ -105,16 +109,25 @@ pub fn rank(view: &View, candidates: &[Candidate<'_>], request: &RankRequest<'_>
     let features =
         FeatureMatrix::describe(view, request.user, request.context, &request.occasion, candidates);
     let scale = Scale::over(view, &features);
-    let scores = scale.scores(&features);
+    let (strategy, now) = (request.choice.strategy, request.occasion.now);
+    let exploration = Exploration::new(view, candidates, strategy, now);
+    let mut scores = scale.scores(&features);
+    for (candidate, score) in scores.iter_mut().enumerate() {
+        *score += exploration.bonus(candidate);
+    }
     let key = request.decision_id.as_bytes();
     let mut rng = seed::stream(view.settings().seed, seed::Purpose::Choose, key);
-    let chosen = choose(candidates, &scores, &request.choice, &mut rng);
+    let chosen = choose(candidates, &scores, &request.choice, &exploration, &mut rng);
     let rows: Vec<&[f32]> = features.rows().collect();
     let items = chosen
         .into_iter()
         .map(|chosen| {
             let row = rows[chosen.candidate];
-            let components = scale.components(row);
+            let mut components = scale.components(row);
+            let bonus = exploration.bonus(chosen.candidate);
+            if bonus > 0.0 {
+                components.insert(EXPLORATION_BONUS, bonus);
+            }
             let explored = chosen.propensity < 0.5;
             let reasons = if request.explain {
                 explain::reasons(

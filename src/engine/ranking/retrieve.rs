@@ -2,7 +2,8 @@
 //! side of a person and an item.
 //!
 //! - Sources: factors (exact scan), co-occurrence, content, popular, trending,
-//!   fresh, cohorts, and a few random items to explore.
+//!   fresh, cohorts, the location, new items where they have a share of the places,
+//!   and a few random items to explore.
 //! - The filter is applied inside each source. When they yield fewer candidates
 //!   than are wanted, the catalogue is walked until there are enough or no more.
 
@@ -12,6 +13,7 @@ use crate::domain::Timestamp;
 use crate::engine::collaborative::Page;
 use crate::engine::collaborative::scan;
 use crate::engine::column::PAGE;
+use crate::engine::decay::DecayedRow;
 use crate::engine::profile::User;
 use crate::engine::seed;
 use crate::engine::view::Entry;
@@ -23,6 +25,10 @@ const PERSONAL_MAX: usize = 200;
 /// Candidates of each source that all people share.
 const SHARED_MAX: usize = 100;
 const EXPLORE_MAX: usize = 20;
+/// New items, drawn from those that few have seen.
+const NEWCOMERS_MAX: usize = 50;
+/// Cohorts searched, the most specific ones.
+const COHORTS_MAX: usize = 4;
 /// Items whose content is compared, the newest entries of the catalogue: older ones
 /// are found by what people did with them.
 const CONTENT_SCAN_MAX: usize = 50_000;
@@ -70,6 +76,8 @@ pub struct Retrieval<'a> {
     pub user: Option<&'a User>,
     pub context: &'a UserContext,
     pub filter: &'a Filter,
+    /// Where the person is.
+    pub location: Option<u32>,
     /// Names the draw of the items to explore.
     pub seed_key: &'a [u8],
 }
@@ -97,10 +105,12 @@ impl Retrieval<'_> {
         let items = self.view.entries.len();
         found.retain(|&index| (index as usize) < items && self.allows(index));
         found.append(&mut self.by_cohorts());
+        found.append(&mut self.by_location());
         for list in [self.view.popular(), self.view.trending(), self.view.fresh()] {
             let allowed = list.iter().copied().filter(|&index| self.allows(index));
             found.extend(allowed.take(SHARED_MAX));
         }
+        found.append(&mut self.newcomers());
         found.append(&mut self.explore());
         found.sort_unstable();
         found.dedup();
@@ -171,16 +181,40 @@ impl Retrieval<'_> {
             return Vec::new();
         };
         let mut found = Vec::new();
-        for &cohort in &user.cohorts {
-            let mut top = TopK::new(SHARED_MAX / 2);
-            for &(index, mass) in self.view.cohorts.rows[cohort as usize].entries() {
-                if mass > 0.0 && self.allows(index) {
-                    top.push(mass, index);
-                }
-            }
-            found.append(&mut indices(top));
+        for &cohort in user.cohorts.iter().rev().take(COHORTS_MAX) {
+            found.append(&mut self.most_wanted(self.view.cohorts.items(cohort)));
         }
         found
+    }
+
+    fn by_location(&self) -> Vec<u32> {
+        self.location.map_or_else(Vec::new, |location| {
+            self.most_wanted(&self.view.locations.rows[location as usize])
+        })
+    }
+
+    fn most_wanted(&self, items: &DecayedRow) -> Vec<u32> {
+        let mut top = TopK::new(SHARED_MAX / 2);
+        for &(index, mass) in items.entries() {
+            if mass > 0.0 && self.allows(index) {
+                top.push(mass, index);
+            }
+        }
+        indices(top)
+    }
+
+    /// Some of the new items, others for each decision.
+    fn newcomers(&self) -> Vec<u32> {
+        let settings = self.view.settings();
+        if settings.new_item_share <= 0.0 {
+            return Vec::new();
+        }
+        let list = self.view.newcomers();
+        let mut rng = seed::stream(settings.seed, seed::Purpose::Newcomers, self.seed_key);
+        let start = if list.is_empty() { 0 } else { seed::below(&mut rng, list.len()) };
+        let (before, after) = list.split_at(start);
+        let allowed = after.iter().chain(before).copied().filter(|&index| self.allows(index));
+        allowed.take(NEWCOMERS_MAX).collect()
     }
 
     fn explore(&self) -> Vec<u32> {
