@@ -346,4 +346,4 @@ fn the_golden_log_leads_to_the_golden_digest() {
     assert_eq!((ENGINE_REVISION, digest.as_str()), (2, GOLDEN_DIGEST));
 }
 
-const GOLDEN_DIGEST: &str = "e24e2020022a399c75346c9a846189bc5ab60e0fc1f30107562fa211916af0c4";
+const GOLDEN_DIGEST: &str = "71e2efeb351a1beb4c4284107927c4db803492f7b4d5212a386371dc827f9188";

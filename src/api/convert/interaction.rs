@@ -214,6 +214,8 @@ mod tests {
             source: "shop".to_owned(),
             device_type: "phone".to_owned(),
             attributes: None,
+            location: "DE".to_owned(),
+            utc_offset_minutes: Some(-210),
         };
         let message = proto::Interaction {
             occurred_at: Some(prost_types::Timestamp { seconds: 5, nanos: 0 }),
@@ -232,6 +234,8 @@ mod tests {
         assert_eq!(read.context.topics, ["t", "s"].map(Box::<str>::from));
         assert_eq!(read.context.source.as_deref(), Some("shop"));
         assert_eq!(read.context.device_type.as_deref(), Some("phone"));
+        assert_eq!(read.context.location.as_deref(), Some("DE"));
+        assert_eq!(read.context.utc_offset_minutes, Some(-210));
     }
 
     #[test]

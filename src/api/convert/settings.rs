@@ -1,6 +1,6 @@
 //! Settings of a namespace, and the names of strategies.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use super::interaction::RATING_MAX;
 use super::scalars::decimal;
@@ -102,7 +102,7 @@ fn confidences(
 
 /// The table with the named topics and sources put in; hours are checked with the others.
 fn freshness(
-    named: &HashMap<String, f64>,
+    named: &BTreeMap<String, f64>,
     base: &Settings,
     violations: &mut Violations,
 ) -> FreshnessTable {
@@ -125,7 +125,7 @@ fn freshness(
     table
 }
 
-fn freshness_message(table: &FreshnessTable) -> HashMap<String, f64> {
+fn freshness_message(table: &FreshnessTable) -> BTreeMap<String, f64> {
     let topics = table.topics.iter().map(|(name, hours)| (format!("topic:{name}"), *hours));
     let sources = table.sources.iter().map(|(name, hours)| (format!("source:{name}"), *hours));
     topics.chain(sources).map(|(key, hours)| (key, decimal(hours))).collect()

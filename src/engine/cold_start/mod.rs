@@ -8,7 +8,7 @@ mod newcomers;
 mod popularity;
 mod shrinkage;
 
-pub use cohorts::{Cohort, CohortScorer, Cohorts, Estimates, Made};
+pub use cohorts::{CohortScorer, Cohorts, Estimates, Made};
 pub use locations::{LocationScorer, Locations};
 pub use newcomers::Newcomers;
 pub use popularity::{ItemStatistics, Popularity, Scales};

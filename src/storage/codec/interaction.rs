@@ -2,7 +2,8 @@
 //! optional fields in the order of their bits.
 //!
 //! The mask is full: what was added since stands behind the last field, under a mask
-//! of its own that is left out when nothing of it is there.
+//! of its own that is left out when nothing of it is there. Fields to come have a bit
+//! in this second mask.
 
 use super::attributes;
 use super::wire::Fault;

@@ -255,6 +255,13 @@ proptest! {
     ) {
         let mut body = Vec::new();
         put_body(&mut body, &record, Timestamp::default());
+        if let Record::Interaction(Interaction { context, .. }) = &record
+            && context.location.is_none()
+            && context.utc_offset_minutes.is_none()
+        {
+            // What an interaction gets is announced by a bit of the second mask.
+            body.push(0x80);
+        }
         body.extend_from_slice(&added);
         let read = read_all(&framed(kind(&record), &body), 1).unwrap();
         prop_assert_eq!(&read[0].record, &record);
