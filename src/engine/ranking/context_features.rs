@@ -113,11 +113,21 @@ impl<'v> Circumstances<'v> {
             return sum;
         }
         for &topic in &entry.topics {
-            if let Ok(place) = self.lifts.binary_search_by_key(&topic, |lift| lift.0) {
-                sum.add(&self.lifts[place].1);
+            if let Some(lifts) = self.lifts_of(topic) {
+                sum.add(lifts);
             }
         }
         sum.over(entry.topics.len())
+    }
+
+    fn lifts_of(&self, topic: u32) -> Option<&TopicLifts> {
+        // Where all topics are there, a topic's place is its index.
+        let guess = self.lifts.get(topic as usize).filter(|lift| lift.0 == topic);
+        let search = || {
+            let place = self.lifts.binary_search_by_key(&topic, |lift| lift.0);
+            place.ok().map(|place| &self.lifts[place])
+        };
+        guess.or_else(search).map(|lift| &lift.1)
     }
 
     /// 1 for what was just published, half after one half-life; 0 for items of
