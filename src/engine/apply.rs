@@ -59,6 +59,11 @@ pub enum Unreadable {
     Model { sequence: u64 },
 }
 
+/// What names a decision in the state.
+pub fn decision_key(decision_id: &str) -> u128 {
+    xxh3_128(decision_id.as_bytes())
+}
+
 impl Engine {
     /// Learns from records that follow the watermark, in order.
     ///
@@ -130,6 +135,9 @@ impl Engine {
                 InteractionType::Impression => statistics.impressions += 1,
                 _ => statistics.interactions += 1,
             }
+        }
+        if event.kind == InteractionType::Impression && event.decision_id.is_none() {
+            self.note_shown(user, std::iter::once(item), at, 0);
         }
         let entry = self.view.entries[item as usize].clone();
         let occasion =
@@ -259,7 +267,7 @@ impl Engine {
 
     fn apply_decision(&mut self, decision: &Decision) {
         let user = self.intern_user(decision.user_id.as_str());
-        let items = decision
+        let items: Vec<PendingItem> = decision
             .shown
             .iter()
             .map(|shown| PendingItem {
@@ -269,7 +277,9 @@ impl Engine {
                 reward: 0.0,
             })
             .collect();
-        let key = xxh3_128(decision.decision_id.as_str().as_bytes());
+        let key = decision_key(decision.decision_id.as_str());
+        let at = decision.decided_at;
+        self.note_shown(user, items.iter().map(|shown| shown.item), at, key);
         let pending = Arc::new(PendingDecision { key, user, items });
         let place = (self.view.counts.decisions % PENDING_DECISIONS_MAX as u64) as usize;
         self.view.counts.decisions += 1;
@@ -282,11 +292,23 @@ impl Engine {
         self.decision_places.insert(key, place);
     }
 
+    fn note_shown(
+        &mut self,
+        user: u32,
+        items: impl Iterator<Item = u32>,
+        at: Timestamp,
+        decision: u128,
+    ) {
+        let showings = &mut self.view.showings;
+        showings.grow(user as usize + 1, &Arc::default());
+        Arc::make_mut(showings.get_mut(user as usize)).note(items, at, decision);
+    }
+
     fn credit_decision(&mut self, event: &Interaction, user: u32, item: u32, confidence: f32) {
         let Some(decision_id) = &event.decision_id else {
             return;
         };
-        let key = xxh3_128(decision_id.as_str().as_bytes());
+        let key = decision_key(decision_id.as_str());
         let Some(&place) = self.decision_places.get(&key) else {
             return;
         };

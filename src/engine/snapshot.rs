@@ -35,7 +35,7 @@ use crate::domain::Timestamp;
 
 /// What the sections mean and how records are learnt. Raised with every change of
 /// either: snapshots of another revision are passed over and the log is replayed.
-pub const ENGINE_REVISION: u32 = 1;
+pub const ENGINE_REVISION: u32 = 2;
 
 /// Everything that is not a column.
 #[derive(Serialize, Deserialize)]
@@ -72,6 +72,7 @@ impl View {
         for part in [
             self.user_ids.digest(),
             self.users.digest(),
+            self.showings.digest(),
             self.item_ids.digest(),
             self.entries.digest(),
             self.popularity.items.digest(),
@@ -99,6 +100,7 @@ impl View {
         for mut part in [
             self.user_ids.names().sections("user_ids"),
             self.users.sections("users"),
+            self.showings.sections("showings"),
             self.item_ids.names().sections("item_ids"),
             self.entries.sections("entries"),
             self.popularity.items.sections("statistics"),
@@ -154,6 +156,7 @@ impl Engine {
         view.counts = head.counts;
         view.user_ids = named("user_ids")?;
         view.users = sections.column("users")?;
+        view.showings = sections.column("showings")?;
         view.item_ids = named("item_ids")?;
         view.entries = sections.column("entries")?;
         view.popularity = Popularity {

@@ -1,7 +1,9 @@
 //! What is known about each person, updated with every interaction.
 
 mod history;
+mod showings;
 mod user;
 
 pub use history::HistoryEntry;
+pub use showings::Showings;
 pub use user::{Occasion, User};

@@ -7,7 +7,11 @@
 
 use std::collections::BTreeMap;
 
+use super::boost;
+use super::boost::Boost;
 use super::choose::Choice;
+use super::choose::Pin;
+use super::choose::Slate;
 use super::choose::choose;
 use super::explain;
 use super::features::Candidate;
@@ -17,6 +21,7 @@ use super::features::FeatureMatrix;
 use super::features::Occasion;
 use super::features::UserContext;
 use super::hybrid::Hybrid;
+use crate::domain::DiversityMethod;
 use crate::engine::profile::User;
 use crate::engine::seed;
 use crate::engine::view::View;
@@ -45,6 +50,9 @@ pub struct RankRequest<'a> {
     pub context: &'a UserContext,
     pub occasion: Occasion,
     pub choice: Choice,
+    pub boosts: &'a [Boost],
+    /// At most one for each place and candidate.
+    pub pins: &'a [Pin],
     pub explain: bool,
     /// Keys the random stream of the choice.
     pub decision_id: &'a str,
@@ -67,14 +75,20 @@ pub enum Reason {
     Fresh,
     /// Shown to learn about it.
     Exploration,
+    /// The caller wants it there.
+    Pinned,
 }
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct RankedItem {
     /// Place in the candidates of the request.
     pub candidate: usize,
+    /// The estimate with what boosts add to it.
     pub score: f64,
+    /// Posterior mean of the reward.
+    pub estimate: f64,
     pub propensity: f64,
+    pub pinned: bool,
     /// Parts of the score by name; they add up to it.
     pub components: BTreeMap<&'static str, f64>,
     pub reasons: Vec<Reason>,
@@ -105,32 +119,37 @@ pub fn rank(view: &View, candidates: &[Candidate<'_>], request: &RankRequest<'_>
     let features =
         FeatureMatrix::describe(view, request.user, request.context, &request.occasion, candidates);
     let scale = Scale::over(view, &features);
-    let scores = scale.scores(&features);
+    let estimates = scale.scores(&features);
+    let boosts = boosts(candidates, &estimates, request);
+    let scores: Vec<f64> = estimates.iter().zip(&boosts).map(|(a, b)| a + b).collect();
     let key = request.decision_id.as_bytes();
     let mut rng = seed::stream(view.settings().seed, seed::Purpose::Choose, key);
-    let chosen = choose(candidates, &scores, &request.choice, &mut rng);
+    let slate = slate(view, candidates, &scores, request);
+    let chosen = choose(&slate, &request.choice, &mut rng);
     let rows: Vec<&[f32]> = features.rows().collect();
     let items = chosen
         .into_iter()
         .map(|chosen| {
-            let row = rows[chosen.candidate];
-            let components = scale.components(row);
-            let explored = chosen.propensity < 0.5;
-            let reasons = if request.explain {
-                explain::reasons(
-                    view,
-                    request,
-                    &candidates[chosen.candidate],
-                    &components,
-                    explored,
-                )
-            } else {
-                Vec::new()
+            let (place, row) = (chosen.candidate, rows[chosen.candidate]);
+            let mut components = scale.components(row);
+            if boosts[place] != 0.0 {
+                components.insert("boost", boosts[place]);
+            }
+            let candidate = &candidates[place];
+            let reasons = match (request.explain, chosen.pinned) {
+                (false, _) => Vec::new(),
+                (true, true) => vec![Reason::Pinned],
+                (true, false) => {
+                    let explored = chosen.propensity < 0.5;
+                    explain::reasons(view, request, candidate, &components, explored)
+                }
             };
             RankedItem {
-                candidate: chosen.candidate,
-                score: scores[chosen.candidate],
+                candidate: place,
+                score: scores[place],
+                estimate: estimates[place],
                 propensity: chosen.propensity,
+                pinned: chosen.pinned,
                 components,
                 reasons,
                 features: scale.vector(row),
@@ -138,6 +157,48 @@ pub fn rank(view: &View, candidates: &[Candidate<'_>], request: &RankRequest<'_>
         })
         .collect();
     Ranked { items }
+}
+
+/// What the caller's boosts add to each estimate.
+fn boosts(candidates: &[Candidate<'_>], estimates: &[f64], request: &RankRequest<'_>) -> Vec<f64> {
+    if request.boosts.is_empty() {
+        return vec![0.0; candidates.len()];
+    }
+    let now = request.occasion.now;
+    let boost = |(candidate, estimate): (&Candidate<'_>, &f64)| {
+        let item = candidate.entry.item.as_ref();
+        item.map_or(0.0, |item| boost::boost(request.boosts, item, now, *estimate))
+    };
+    candidates.iter().zip(estimates).map(boost).collect()
+}
+
+/// The candidates with what the choice's variety is about.
+fn slate<'a>(
+    view: &'a View,
+    candidates: &'a [Candidate<'a>],
+    scores: &'a [f64],
+    request: &'a RankRequest<'_>,
+) -> Slate<'a> {
+    let choice = &request.choice;
+    let recent = if choice.serendipity_weight > 0.0 { &request.context.recent[..] } else { &[] };
+    let novelty = if choice.novelty_weight > 0.0 {
+        view.self_information(candidates.iter().map(|candidate| candidate.index))
+    } else {
+        Vec::new()
+    };
+    let topic_mix = match request.user {
+        Some(user) if choice.method == DiversityMethod::Calibrated => topic_mix(view, user),
+        _ => Vec::new(),
+    };
+    let recent = recent.iter().map(|&item| Candidate::known(view, item)).collect();
+    Slate { candidates, scores, recent, novelty, topic_mix, pins: request.pins }
+}
+
+/// Shares of topics in what a person wants. What they dislike has none.
+fn topic_mix<'v>(view: &'v View, user: &User) -> Vec<(&'v str, f64)> {
+    let wanted = || user.topics.entries().iter().filter(|entry| entry.1 > 0.0);
+    let total: f64 = wanted().map(|entry| f64::from(entry.1)).sum();
+    wanted().map(|&(topic, mass)| (view.topic_name(topic), f64::from(mass) / total)).collect()
 }
 
 /// The ranker of a view on the scale of a request: mean and spread of the hybrid's
