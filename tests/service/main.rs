@@ -13,4 +13,5 @@ mod namespaces;
 mod probes;
 mod recommendations;
 mod replicas;
+mod rules;
 mod validation;

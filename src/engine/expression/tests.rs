@@ -55,7 +55,7 @@ fn conditions_on_fields_and_attributes_hold_as_they_read() {
         "tags = ['x', 'y'] and tags != ['y', 'x']",
         "false or not false",
         "  price\n<\t20  ",
-        "price<20and price>10",
+        "price<20 and price>10",
     ] {
         assert!(holds(held), "{held}");
     }
