@@ -65,6 +65,8 @@ fn call(request: convert::Personalize, decision_id: String) -> PersonalizeCall {
         decision_id: DecisionId::parse(decision_id).expect("a UUID is an id"),
         candidates,
         filter: request.filter,
+        pins: request.pins,
+        boosts: request.boosts,
         choice: request.choice,
         now: request.context.now,
         utc_offset_minutes: request.context.utc_offset_minutes,

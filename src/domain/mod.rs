@@ -19,7 +19,7 @@ mod timestamp;
 mod violation;
 
 pub use attributes::{AttributeValue, Attributes};
-pub use decision::{Decision, ShownItem, Strategy};
+pub use decision::{Decision, DiversityMethod, ShownItem, Strategy};
 pub use ids::{DecisionId, EventId, ItemId, NamespaceName, SessionId, UserId, check_text};
 pub use interaction::{Interaction, InteractionContext, InteractionType};
 pub use item::Item;

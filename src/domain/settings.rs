@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde::Serialize;
 
+use super::decision::DiversityMethod;
 use super::decision::Strategy;
 use super::interaction::InteractionType;
 use super::limits;
@@ -132,11 +133,32 @@ pub struct Settings {
     pub strategy: Strategy,
     /// Probability per place of an exploring choice under epsilon-greedy.
     pub epsilon: f32,
-    /// Weight of dissimilarity in diversification (MMR) when the request does not say.
+    /// How a list is varied when the request does not say.
+    pub diversity_method: DiversityMethod,
+    /// How strongly, 0 (not at all) to 1, when the request does not say.
     pub diversity_weight: f32,
     /// The largest topic takes at most 1 - this share of a list when the request
     /// does not say.
     pub topic_diversity_threshold: f32,
+    /// How much of an item's relevance depends on being unlike what the person had,
+    /// 0 to 1, when the request does not say.
+    pub serendipity_weight: f32,
+    /// Weight of being little known against relevance, 0 to 1, when the request does
+    /// not say.
+    pub novelty_weight: f32,
+    /// Most items of one topic in a list when the request does not say; 0: any number.
+    pub max_per_topic: u32,
+    /// The same for sources.
+    pub max_per_source: u32,
+    /// How often an item may be shown to a person in 24 hours when the request does
+    /// not say; 0: any number of times.
+    pub frequency_cap_per_day: u32,
+    /// Hours for which an item stays away after an interaction with it when the
+    /// request does not say; 0: no such rule.
+    pub seen_cooldown_hours: f32,
+    /// Interactions with an item from which on it stays away when the request does
+    /// not say; 0: no such rule.
+    pub seen_after_interactions: u32,
     /// Whether items a person already had may be recommended again.
     pub recommend_seen: bool,
     /// Keys the random streams of the engine and the trainer.
@@ -165,8 +187,16 @@ impl Default for Settings {
             confidences: ConfidenceTable::default(),
             strategy: Strategy::EpsilonGreedy,
             epsilon: 0.1,
+            diversity_method: DiversityMethod::Mmr,
             diversity_weight: 0.3,
             topic_diversity_threshold: 0.3,
+            serendipity_weight: 0.0,
+            novelty_weight: 0.0,
+            max_per_topic: 0,
+            max_per_source: 0,
+            frequency_cap_per_day: 0,
+            seen_cooldown_hours: 0.0,
+            seen_after_interactions: 0,
             recommend_seen: false,
             seed: 1,
         }
@@ -216,6 +246,13 @@ impl SettingsRange {
     pub const EPSILON: Self = Self::new("epsilon", 0.0, 1.0);
     pub const DIVERSITY_WEIGHT: Self = Self::new("diversity_weight", 0.0, 1.0);
     pub const TOPIC_DIVERSITY: Self = Self::new("topic_diversity_threshold", 0.0, 1.0);
+    pub const SERENDIPITY_WEIGHT: Self = Self::new("serendipity_weight", 0.0, 1.0);
+    pub const NOVELTY_WEIGHT: Self = Self::new("novelty_weight", 0.0, 1.0);
+    pub const MAX_PER_TOPIC: Self = Self::new("max_per_topic", 0.0, 500.0);
+    pub const MAX_PER_SOURCE: Self = Self::new("max_per_source", 0.0, 500.0);
+    pub const FREQUENCY_CAP: Self = Self::new("frequency_cap_per_day", 0.0, 1_000.0);
+    pub const SEEN_COOLDOWN: Self = Self::new("seen_cooldown_hours", 0.0, 1e6);
+    pub const SEEN_AFTER: Self = Self::new("seen_after_interactions", 0.0, 65_535.0);
 }
 
 impl Settings {
@@ -244,7 +281,7 @@ impl Settings {
         violations.finish(self)
     }
 
-    fn numbers(&self) -> [(SettingsRange, f64); 18] {
+    fn numbers(&self) -> [(SettingsRange, f64); 25] {
         [
             (SettingsRange::FACTORS, f64::from(self.collaborative_factors)),
             (SettingsRange::REGULARIZATION, f64::from(self.collaborative_regularization)),
@@ -264,6 +301,13 @@ impl Settings {
             (SettingsRange::EPSILON, f64::from(self.epsilon)),
             (SettingsRange::DIVERSITY_WEIGHT, f64::from(self.diversity_weight)),
             (SettingsRange::TOPIC_DIVERSITY, f64::from(self.topic_diversity_threshold)),
+            (SettingsRange::SERENDIPITY_WEIGHT, f64::from(self.serendipity_weight)),
+            (SettingsRange::NOVELTY_WEIGHT, f64::from(self.novelty_weight)),
+            (SettingsRange::MAX_PER_TOPIC, f64::from(self.max_per_topic)),
+            (SettingsRange::MAX_PER_SOURCE, f64::from(self.max_per_source)),
+            (SettingsRange::FREQUENCY_CAP, f64::from(self.frequency_cap_per_day)),
+            (SettingsRange::SEEN_COOLDOWN, f64::from(self.seen_cooldown_hours)),
+            (SettingsRange::SEEN_AFTER, f64::from(self.seen_after_interactions)),
         ]
     }
 

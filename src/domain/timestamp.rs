@@ -35,6 +35,18 @@ impl Timestamp {
         Self(self.0.saturating_add(millis))
     }
 
+    /// A date (midnight UTC) or a date and time by RFC 3339, in the years 1970 to 9999;
+    /// fractions of a millisecond are cut off. `None` for anything else.
+    pub fn parse_rfc3339(text: &str) -> Option<Self> {
+        let (date, time) = match text.split_once(['T', 't', ' ']) {
+            Some((date, time)) => (date, Some(time)),
+            None => (text, None),
+        };
+        let days = days_since_1970(date)?;
+        let millis = time.map_or(Some(0), millis_of_day)?;
+        Some(Self(days * Self::DAY_MS + millis)).filter(|time| time.0 >= 0)
+    }
+
     /// Day of the week (0 is Monday) and hour of the day (0..24) at an offset
     /// from UTC in minutes.
     pub fn day_and_hour(self, utc_offset_minutes: i32) -> (u8, u8) {
@@ -64,9 +76,91 @@ impl Timestamp {
     }
 }
 
+/// Of `2024-05-01`. Days from a civil date by counting from 1 March, so that the leap
+/// day is the last of its year.
+fn days_since_1970(date: &str) -> Option<i64> {
+    const BEFORE_1970: i64 = 719_468;
+    let [year, month, day] = numbers(date, '-', [4, 2, 2])?;
+    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let length = match month {
+        2 => 28 + i64::from(leap),
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    };
+    if year < 1970 || !(1..=12).contains(&month) || !(1..=length).contains(&day) {
+        return None;
+    }
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let leap_days = year / 4 - year / 100 + year / 400;
+    Some(year * 365 + leap_days + (month * 153 + 2) / 5 + day - 1 - BEFORE_1970)
+}
+
+/// Of `12:30:00`, with an optional fraction and a zone, `Z` or `+02:00`, in UTC.
+fn millis_of_day(time: &str) -> Option<i64> {
+    let zone = time.find(['Z', 'z', '+', '-'])?;
+    let (time, zone) = time.split_at(zone);
+    let offset = match zone.as_bytes()[0] {
+        b'Z' | b'z' if zone.len() == 1 => 0,
+        sign @ (b'+' | b'-') => {
+            let [hours, minutes] = numbers(&zone[1..], ':', [2, 2])?;
+            let minutes = (hours < 24 && minutes < 60).then_some(hours * 60 + minutes)?;
+            if sign == b'+' { minutes } else { -minutes }
+        }
+        _ => return None,
+    };
+    let (time, fraction) = time.split_once('.').unwrap_or((time, "0"));
+    let [hour, minute, second] = numbers(time, ':', [2, 2, 2])?;
+    if hour > 23 || minute > 59 || second > 59 {
+        return None;
+    }
+    if fraction.is_empty() || !fraction.bytes().all(|digit| digit.is_ascii_digit()) {
+        return None;
+    }
+    let millis: i64 = format!("{fraction:0<3}")[..3].parse().ok()?;
+    Some(((hour * 60 + minute - offset) * 60 + second) * 1_000 + millis)
+}
+
+/// Decimal numbers of the given widths between separators, and nothing else.
+fn numbers<const N: usize>(text: &str, separator: char, widths: [usize; N]) -> Option<[i64; N]> {
+    let mut parts = text.split(separator);
+    let mut numbers = [0; N];
+    for (number, width) in numbers.iter_mut().zip(widths) {
+        let part = parts.next().filter(|part| part.len() == width)?;
+        if !part.bytes().all(|digit| digit.is_ascii_digit()) {
+            return None;
+        }
+        *number = part.parse().ok()?;
+    }
+    parts.next().is_none().then_some(numbers)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn dates_and_times_of_rfc_3339_are_read_and_others_are_not() {
+        let read = |text| Timestamp::parse_rfc3339(text).map(Timestamp::as_millis);
+        assert_eq!(read("1970-01-01"), Some(0));
+        assert_eq!(read("2024-02-29T12:30:15.1239Z"), Some(1_709_209_815_123));
+        assert_eq!(read("2024-02-29T14:30:15+02:00"), Some(1_709_209_815_000));
+        assert_eq!(read("9999-12-31T23:59:59Z"), Some(253_402_300_799_000));
+        for wrong in [
+            "",
+            "2023-02-29",
+            "2024-13-01",
+            "2024-1-01",
+            "1969-12-31",
+            "2024-01-01T24:00:00Z",
+            "2024-01-01T10:00:00",
+            "2024-01-01T10:00:00+25:00",
+            "2024-01-01T10:00:00.Z",
+            "2024-01-01T10:00:00Zulu",
+            "20é4-01-01",
+        ] {
+            assert_eq!(read(wrong), None, "{wrong}");
+        }
+    }
 
     #[test]
     fn the_epoch_is_a_thursday_at_midnight() {

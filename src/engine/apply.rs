@@ -58,6 +58,11 @@ pub enum Unreadable {
     Model { sequence: u64 },
 }
 
+/// What names a decision in the state.
+pub fn decision_key(decision_id: &str) -> u128 {
+    xxh3_128(decision_id.as_bytes())
+}
+
 impl Engine {
     /// Learns from records that follow the watermark, in order.
     ///
@@ -134,6 +139,9 @@ impl Engine {
                 }
                 _ => statistics.interactions += 1,
             }
+        }
+        if event.kind == InteractionType::Impression && event.decision_id.is_none() {
+            self.note_shown(user, std::iter::once(item), at, 0);
         }
         let entry = self.view.entries[item as usize].clone();
         let noted = profile::Event {
@@ -292,7 +300,9 @@ impl Engine {
             self.view.popularity.items.get_mut(shown.item as usize).shown += 1;
             self.view.popularity.totals.shown += 1;
         }
-        let key = xxh3_128(decision.decision_id.as_str().as_bytes());
+        let key = decision_key(decision.decision_id.as_str());
+        let at = decision.decided_at;
+        self.note_shown(user, items.iter().map(|shown| shown.item), at, key);
         let pending = Arc::new(PendingDecision { key, user, items });
         let place = (self.view.counts.decisions % PENDING_DECISIONS_MAX as u64) as usize;
         self.view.counts.decisions += 1;
@@ -305,11 +315,23 @@ impl Engine {
         self.decision_places.insert(key, place);
     }
 
+    fn note_shown(
+        &mut self,
+        user: u32,
+        items: impl Iterator<Item = u32>,
+        at: Timestamp,
+        decision: u128,
+    ) {
+        let showings = &mut self.view.showings;
+        showings.grow(user as usize + 1, &Arc::default());
+        Arc::make_mut(showings.get_mut(user as usize)).note(items, at, decision);
+    }
+
     fn credit_decision(&mut self, event: &Interaction, user: u32, item: u32, confidence: f32) {
         let Some(decision_id) = &event.decision_id else {
             return;
         };
-        let key = xxh3_128(decision_id.as_str().as_bytes());
+        let key = decision_key(decision_id.as_str());
         let Some(&place) = self.decision_places.get(&key) else {
             return;
         };

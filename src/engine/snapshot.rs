@@ -89,6 +89,7 @@ impl View {
         for part in [
             self.user_ids.digest(),
             self.users.digest(),
+            self.showings.digest(),
             self.item_ids.digest(),
             self.entries.digest(),
             self.popularity.items.digest(),
@@ -121,6 +122,7 @@ impl View {
         for mut part in [
             self.user_ids.names().sections("user_ids"),
             self.users.sections("users"),
+            self.showings.sections("showings"),
             self.item_ids.names().sections("item_ids"),
             self.entries.sections("entries"),
             self.popularity.items.sections("statistics"),
@@ -188,6 +190,7 @@ impl Engine {
         view.counts = head.counts;
         view.user_ids = named("user_ids")?;
         view.users = sections.column("users")?;
+        view.showings = sections.column("showings")?;
         view.item_ids = named("item_ids")?;
         view.entries = sections.column("entries")?;
         view.popularity = Popularity {

@@ -36,6 +36,7 @@ use super::factors::ItemFactors;
 use super::interner::Interner;
 use super::model::Model;
 use super::prequential::Prequential;
+use super::profile::Showings;
 use super::profile::User;
 use super::ranking::Hybrid;
 use super::ranking::RANKER_DIMENSION;
@@ -45,6 +46,7 @@ use crate::domain::Sequence;
 use crate::domain::Settings;
 use crate::domain::Timestamp;
 use crate::numeric::TopK;
+use crate::numeric::math;
 
 /// Newest positive interactions of a person that are folded in.
 const FOLD_IN_EVENTS: usize = 500;
@@ -102,6 +104,8 @@ pub struct View {
 
     pub(super) user_ids: Interner,
     pub(super) users: Column<Arc<User>>,
+    /// What each was shown of late; as long as `users`, or shorter.
+    pub(super) showings: Column<Arc<Showings>>,
 
     pub(super) item_ids: Interner,
     pub(super) entries: Column<Arc<Entry>>,
@@ -141,6 +145,7 @@ impl View {
             counts: Counts::default(),
             user_ids: Interner::default(),
             users: Column::default(),
+            showings: Column::default(),
             item_ids: Interner::default(),
             entries: Column::default(),
             terms: Column::default(),
@@ -222,6 +227,11 @@ impl View {
         &self.users[index as usize]
     }
 
+    /// What a person was shown of late; `None` for nothing yet.
+    pub fn showings(&self, user: u32) -> Option<&Showings> {
+        self.showings.get(user as usize).map(AsRef::as_ref)
+    }
+
     pub fn item_index(&self, item_id: &str) -> Option<u32> {
         self.item_ids.find(item_id)
     }
@@ -285,6 +295,20 @@ impl View {
             item: Some(item),
         };
         (entry, terms)
+    }
+
+    /// How little known an item is: `-log2` of its share of all popularity, as a part of
+    /// that of an item nobody wanted. 0 to 1; 1 for an item that is not known.
+    pub(super) fn self_information(&self, items: impl Iterator<Item = Option<u32>>) -> Vec<f64> {
+        let scales = self.popularity.scales(self.clock, &self.settings);
+        let smoothed = |mass: f32| f64::from(mass.max(0.0)) + 1.0;
+        let all = f64::from(scales.popularity(&self.popularity.totals).max(0.0))
+            + self.entries.len() as f64
+            + 1.0;
+        let most = math::log2(all);
+        let of = |index: u32| scales.popularity(&self.popularity.items[index as usize]);
+        let bits = |index: u32| (most - math::log2(smoothed(of(index)))) / most;
+        items.map(|index| index.map_or(1.0, bits).clamp(0.0, 1.0)).collect()
     }
 
     pub(super) fn cooccurrence_scorer(&self, recent: &[u32]) -> CooccurrenceScorer<'_> {

@@ -14,4 +14,5 @@ mod namespaces;
 mod probes;
 mod recommendations;
 mod replicas;
+mod rules;
 mod validation;

@@ -8,17 +8,17 @@ use super::attributes::attributes;
 use super::item::item;
 use super::keys::length;
 use super::keys::user_id;
-use super::scalars::decimal;
+use super::rules::boosts;
+use super::rules::choice;
+use super::rules::filter;
+use super::rules::frequency_cap;
+use super::rules::pins;
 use super::scalars::each;
 use super::scalars::each_message;
-use super::scalars::label;
 use super::scalars::merge;
 use super::scalars::optional_label;
-use super::scalars::share;
-use super::scalars::timestamp;
 use super::scalars::timestamp_near;
 use super::scalars::utc_offset;
-use super::settings::strategy;
 use crate::domain::Item;
 use crate::domain::ItemId;
 use crate::domain::Settings;
@@ -27,9 +27,11 @@ use crate::domain::UserId;
 use crate::domain::Violation;
 use crate::domain::Violations;
 use crate::domain::limits;
+use crate::engine::Boost;
 use crate::engine::Choice;
 use crate::engine::Filter;
 use crate::proto;
+use crate::service::PinnedItem;
 
 /// A Personalize request without its namespace and watermark, which decide the
 /// settings it is read with.
@@ -40,6 +42,8 @@ pub struct Personalize {
     pub context: RequestContext,
     pub choice: Choice,
     pub filter: Filter,
+    pub pins: Vec<PinnedItem>,
+    pub boosts: Vec<Boost>,
     pub explain: bool,
 }
 
@@ -76,14 +80,24 @@ pub fn personalize(
     let candidates = merge(&mut violations, candidates);
     let context = merge(&mut violations, request_context(message.context, now));
     let choice = merge(&mut violations, choice(message.diversity, message.strategy, settings));
+    let cap = frequency_cap(message.frequency_cap_per_day, settings);
+    let cap = violations.take("frequency_cap_per_day", cap);
     let filter = merge(&mut violations, filter(message.filters, settings));
-    let (Some(user_id), Some(candidates), Some(context), Some(choice), Some(filter)) =
-        (user_id, candidates, context, choice, filter)
-    else {
+    let places = choice.as_ref().map_or(limits::RESULTS, |choice| choice.places);
+    let pins = merge(&mut violations, pins(message.pins, places));
+    let boosts = merge(&mut violations, boosts(message.boosts));
+    let (Some(user_id), Some(candidates), Some(context)) = (user_id, candidates, context) else {
         return Err(violations.into_vec());
     };
+    let (Some(choice), Some(filter), Some(cap)) = (choice, filter, cap) else {
+        return Err(violations.into_vec());
+    };
+    let (Some(pins), Some(boosts)) = (pins, boosts) else {
+        return Err(violations.into_vec());
+    };
+    let filter = Filter { frequency_cap_per_day: cap, ..filter };
     let explain = message.explain;
-    Ok(Personalize { user_id, candidates, context, choice, filter, explain })
+    Ok(Personalize { user_id, candidates, context, choice, filter, pins, boosts, explain })
 }
 
 /// Of candidates with one id the first stays, described ones before ids: an item must
@@ -150,45 +164,6 @@ fn request_context(
     violations.finish(RequestContext { device_type, now: time, utc_offset_minutes, location })
 }
 
-/// # Errors
-/// Every violation of `diversity` and `strategy`.
-fn choice(
-    diversity: Option<proto::DiversityParams>,
-    strategy_code: Option<i32>,
-    settings: &Settings,
-) -> Result<Choice, Vec<Violation>> {
-    let diversity = diversity.unwrap_or_default();
-    let mut violations = Violations::default();
-    let mut share_of = |field: &str, set: Option<f32>, default: f32| {
-        violations.take(field, share(set.unwrap_or(default))).unwrap_or_default()
-    };
-    let topic_threshold = share_of(
-        "diversity.topic_diversity_threshold",
-        diversity.topic_diversity_threshold,
-        settings.topic_diversity_threshold,
-    );
-    let source_threshold =
-        share_of("diversity.source_diversity_threshold", diversity.source_diversity_threshold, 0.0);
-    let diversity_weight = share_of(
-        "diversity.diversity_weight",
-        diversity.diversity_weight,
-        settings.diversity_weight,
-    );
-    let places = length(diversity.max_results, limits::RESULTS_DEFAULT, limits::RESULTS);
-    let places = violations.take("diversity.max_results", places).unwrap_or_default();
-    let chosen = strategy_code.map(strategy).transpose();
-    let strategy = violations.take("strategy", chosen).flatten().flatten();
-    let varied = if diversity.enable_diversity.unwrap_or(true) { 1.0 } else { 0.0 };
-    violations.finish(Choice {
-        strategy: strategy.unwrap_or(settings.strategy),
-        epsilon: decimal(settings.epsilon),
-        diversity_weight: varied * diversity_weight,
-        topic_threshold: varied * topic_threshold,
-        source_threshold: varied * source_threshold,
-        places,
-    })
-}
-
 /// The length of an answer of SimilarItems; 0 means the default.
 ///
 /// # Errors
@@ -196,47 +171,6 @@ fn choice(
 pub fn results(max_results: u32) -> Result<usize, Vec<Violation>> {
     length(max_results, limits::RESULTS_DEFAULT, limits::RESULTS)
         .map_err(|reason| vec![Violation::new("max_results", reason)])
-}
-
-/// # Errors
-/// Every violation of `filters`.
-fn filter(message: Option<proto::Filters>, settings: &Settings) -> Result<Filter, Vec<Violation>> {
-    let message = message.unwrap_or_default();
-    let found = message.topics.len() + message.sources.len() + message.exclude_item_ids.len();
-    if found > limits::FILTER_VALUES {
-        let most = limits::FILTER_VALUES;
-        let reason =
-            format!("must hold at most {most} topics, sources and ids in all, hold {found}");
-        return Err(vec![Violation::new("filters", reason)]);
-    }
-    let mut violations = Violations::default();
-    let topics = merge(&mut violations, each("filters.topics", message.topics, label));
-    let sources = merge(&mut violations, each("filters.sources", message.sources, label));
-    let attributes = violations.absorb("filters", attributes(message.attributes));
-    let exclude = each("filters.exclude_item_ids", message.exclude_item_ids, left_out);
-    let exclude = merge(&mut violations, exclude);
-    let published_after = message.published_after.map(timestamp).transpose();
-    let published_after = violations.take("filters.published_after", published_after);
-    violations.finish(Filter {
-        topics: sorted(topics),
-        sources: sorted(sources),
-        attributes: attributes.unwrap_or_default(),
-        published_after: published_after.flatten(),
-        exclude: sorted(exclude),
-        include_seen: message.include_seen.unwrap_or(settings.recommend_seen),
-    })
-}
-
-fn left_out(id: String) -> Result<Box<str>, String> {
-    ItemId::parse(id).map(|id| id.as_str().into())
-}
-
-/// In rising order, each once.
-fn sorted(values: Option<Vec<Box<str>>>) -> Vec<Box<str>> {
-    let mut values = values.unwrap_or_default();
-    values.sort_unstable();
-    values.dedup();
-    values
 }
 
 #[cfg(test)]
@@ -273,8 +207,13 @@ mod tests {
             strategy: Strategy::Greedy,
             epsilon: 0.1,
             diversity_weight: 0.7,
+            method: settings.diversity_method,
+            serendipity_weight: 0.0,
+            novelty_weight: 0.0,
             topic_threshold: 0.3,
             source_threshold: 0.0,
+            max_per_topic: 0,
+            max_per_source: 0,
             places: limits::RESULTS_DEFAULT,
         };
         assert_eq!(read.choice, expected);
@@ -300,13 +239,24 @@ mod tests {
                 topic_diversity_threshold: Some(1.5),
                 source_diversity_threshold: Some(-0.5),
                 diversity_weight: Some(f32::NAN),
+                method: Some(9),
+                serendipity_weight: Some(-1.0),
+                novelty_weight: Some(2.0),
+                max_per_topic: Some(501),
+                max_per_source: Some(501),
                 max_results: 501,
             }),
+            frequency_cap_per_day: Some(1_001),
+            pins: vec![proto::Pin { item_id: String::new(), position: 900 }],
+            boosts: vec![proto::Boost::default()],
             filters: Some(proto::Filters {
                 topics: vec![String::new()],
                 sources: vec!["x".repeat(257)],
                 exclude_item_ids: vec!["\0".to_owned()],
                 published_after: Some(prost_types::Timestamp { seconds: -1, nanos: 0 }),
+                expression: "price <".to_owned(),
+                seen_cooldown_hours: Some(f32::NAN),
+                seen_after_interactions: Some(65_536),
                 ..Default::default()
             }),
             strategy: Some(7),
@@ -325,12 +275,25 @@ mod tests {
             "diversity.topic_diversity_threshold",
             "diversity.source_diversity_threshold",
             "diversity.diversity_weight",
+            "diversity.serendipity_weight",
+            "diversity.novelty_weight",
+            "diversity.max_per_topic",
+            "diversity.max_per_source",
+            "diversity.method",
             "diversity.max_results",
             "strategy",
+            "frequency_cap_per_day",
             "filters.topics[0]",
             "filters.sources[0]",
             "filters.exclude_item_ids[0]",
             "filters.published_after",
+            "filters.expression",
+            "filters.seen_cooldown_hours",
+            "filters.seen_after_interactions",
+            "pins[0].item_id",
+            "pins[0].position",
+            "boosts[0].target",
+            "boosts[0].change",
         ];
         assert_eq!(fields(personalize(message, &Settings::default(), NOW)), expected);
     }

@@ -6,6 +6,7 @@ use super::interaction::RATING_MAX;
 use super::scalars::decimal;
 use super::scalars::label;
 use crate::domain::ConfidenceTable;
+use crate::domain::DiversityMethod;
 use crate::domain::FreshnessTable;
 use crate::domain::InteractionType;
 use crate::domain::Settings;
@@ -30,6 +31,8 @@ pub fn settings(
     let mut violations = Violations::default();
     let chosen = message.strategy.map(strategy).transpose();
     let chosen = violations.take("settings.strategy", chosen).flatten().flatten();
+    let method = message.diversity_method.map(diversity_method).transpose();
+    let method = violations.take("settings.diversity_method", method).flatten().flatten();
     let rating_threshold = message.rating_threshold.map(rating_threshold).transpose();
     let rating_threshold = violations.take("settings.rating_threshold", rating_threshold).flatten();
     let settings = overlaid(&message, base);
@@ -39,18 +42,25 @@ pub fn settings(
         confidences,
         freshness_half_lives: freshness,
         strategy: chosen.unwrap_or(base.strategy),
+        diversity_method: method.unwrap_or(base.diversity_method),
         rating_threshold: rating_threshold.unwrap_or(base.rating_threshold),
         ..settings
     };
     let settings = violations.absorb(FIELD, settings.check());
-    // UNSPECIFIED is as unset; any other strategy is something.
-    let message = proto::NamespaceSettings { strategy: chosen.map(strategy_code), ..message };
+    // UNSPECIFIED is as unset; any other strategy or method is something.
+    let message = proto::NamespaceSettings {
+        strategy: chosen.map(strategy_code),
+        diversity_method: method.map(diversity_method_code),
+        ..message
+    };
     let set = message != proto::NamespaceSettings::default();
     violations.finish(settings.filter(|_| set))
 }
 
-/// All but the strategy and the rating threshold, which are checked on the way.
+/// All but the strategy, the method and the rating threshold, which are checked on the
+/// way.
 fn overlaid(message: &proto::NamespaceSettings, base: &Settings) -> Settings {
+    let base = &with_rules(message, base);
     let number = |set: Option<f64>, base| set.map_or(base, |set| set as f32);
     Settings {
         collaborative_factors: message.collaborative_factors.unwrap_or(base.collaborative_factors),
@@ -80,6 +90,26 @@ fn overlaid(message: &proto::NamespaceSettings, base: &Settings) -> Settings {
         recommend_seen: message.recommend_seen.unwrap_or(base.recommend_seen),
         tfidf_max_features: message.tfidf_max_features.unwrap_or(base.tfidf_max_features),
         embedding_dimension: message.embedding_dimension.unwrap_or(base.embedding_dimension),
+        ..base.clone()
+    }
+}
+
+/// What concerns the variety of lists and the rules on repetition.
+fn with_rules(message: &proto::NamespaceSettings, base: &Settings) -> Settings {
+    Settings {
+        diversity_weight: message.diversity_weight.unwrap_or(base.diversity_weight),
+        topic_diversity_threshold: message
+            .topic_diversity_threshold
+            .unwrap_or(base.topic_diversity_threshold),
+        serendipity_weight: message.serendipity_weight.unwrap_or(base.serendipity_weight),
+        novelty_weight: message.novelty_weight.unwrap_or(base.novelty_weight),
+        max_per_topic: message.max_per_topic.unwrap_or(base.max_per_topic),
+        max_per_source: message.max_per_source.unwrap_or(base.max_per_source),
+        frequency_cap_per_day: message.frequency_cap_per_day.unwrap_or(base.frequency_cap_per_day),
+        seen_cooldown_hours: message.seen_cooldown_hours.unwrap_or(base.seen_cooldown_hours),
+        seen_after_interactions: message
+            .seen_after_interactions
+            .unwrap_or(base.seen_after_interactions),
         ..base.clone()
     }
 }
@@ -159,6 +189,16 @@ pub fn settings_message(settings: &Settings) -> proto::NamespaceSettings {
         new_item_impressions: Some(settings.new_item_impressions),
         new_item_days: number(settings.new_item_days),
         exploration_bonus: number(settings.exploration_bonus),
+        diversity_method: Some(diversity_method_code(settings.diversity_method)),
+        diversity_weight: Some(settings.diversity_weight),
+        topic_diversity_threshold: Some(settings.topic_diversity_threshold),
+        serendipity_weight: Some(settings.serendipity_weight),
+        novelty_weight: Some(settings.novelty_weight),
+        max_per_topic: Some(settings.max_per_topic),
+        max_per_source: Some(settings.max_per_source),
+        frequency_cap_per_day: Some(settings.frequency_cap_per_day),
+        seen_cooldown_hours: Some(settings.seen_cooldown_hours),
+        seen_after_interactions: Some(settings.seen_after_interactions),
         confidences: InteractionType::ALL
             .into_iter()
             .map(|kind| (kind.name().to_owned(), decimal(settings.confidences.of(kind))))
@@ -185,6 +225,28 @@ pub fn strategy_message(strategy: Strategy) -> proto::Strategy {
 
 fn strategy_code(strategy: Strategy) -> i32 {
     strategy_message(strategy).into()
+}
+
+/// `None` for UNSPECIFIED.
+pub(super) fn diversity_method(code: i32) -> Result<Option<DiversityMethod>, String> {
+    match proto::DiversityMethod::try_from(code) {
+        Err(_) => Err(format!("must be a known method, is {code}")),
+        Ok(proto::DiversityMethod::Unspecified) => Ok(None),
+        Ok(proto::DiversityMethod::None) => Ok(Some(DiversityMethod::None)),
+        Ok(proto::DiversityMethod::Mmr) => Ok(Some(DiversityMethod::Mmr)),
+        Ok(proto::DiversityMethod::Dpp) => Ok(Some(DiversityMethod::Dpp)),
+        Ok(proto::DiversityMethod::Calibrated) => Ok(Some(DiversityMethod::Calibrated)),
+    }
+}
+
+fn diversity_method_code(method: DiversityMethod) -> i32 {
+    let method = match method {
+        DiversityMethod::None => proto::DiversityMethod::None,
+        DiversityMethod::Mmr => proto::DiversityMethod::Mmr,
+        DiversityMethod::Dpp => proto::DiversityMethod::Dpp,
+        DiversityMethod::Calibrated => proto::DiversityMethod::Calibrated,
+    };
+    method.into()
 }
 
 #[cfg(test)]
@@ -250,6 +312,16 @@ mod tests {
             new_item_impressions: Some(0),
             new_item_days: Some(-1.0),
             exploration_bonus: Some(f64::INFINITY),
+            diversity_method: Some(5),
+            diversity_weight: Some(1.1),
+            topic_diversity_threshold: Some(-0.1),
+            serendipity_weight: Some(2.0),
+            novelty_weight: Some(f32::NAN),
+            max_per_topic: Some(501),
+            max_per_source: Some(501),
+            frequency_cap_per_day: Some(1_001),
+            seen_cooldown_hours: Some(-1.0),
+            seen_after_interactions: Some(65_536),
             confidences: [("click", f64::NAN), ("CLICK", 1.0)]
                 .map(|(name, value)| (name.to_owned(), value))
                 .into(),
@@ -264,6 +336,8 @@ mod tests {
                 "settings.collaborative_regularization",
                 "settings.confidences",
                 "settings.confidences.click",
+                "settings.diversity_method",
+                "settings.diversity_weight",
                 "settings.embedding_dimension",
                 "settings.epsilon",
                 "settings.exploration_bonus",
@@ -274,11 +348,19 @@ mod tests {
                 "settings.new_item_days",
                 "settings.new_item_impressions",
                 "settings.new_item_share",
+                "settings.frequency_cap_per_day",
+                "settings.max_per_source",
+                "settings.max_per_topic",
+                "settings.novelty_weight",
                 "settings.popularity_half_life_hours",
                 "settings.profile_half_life_hours",
                 "settings.rating_threshold",
+                "settings.seen_after_interactions",
+                "settings.seen_cooldown_hours",
+                "settings.serendipity_weight",
                 "settings.strategy",
                 "settings.tfidf_max_features",
+                "settings.topic_diversity_threshold",
                 "settings.trend_half_life_hours",
                 "settings.unobserved_weight",
             ]

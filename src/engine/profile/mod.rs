@@ -2,7 +2,9 @@
 
 mod history;
 mod session;
+mod showings;
 mod user;
 
 pub use history::HistoryEntry;
+pub use showings::Showings;
 pub use user::{Event, User};

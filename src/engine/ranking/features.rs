@@ -87,8 +87,8 @@ pub struct UserContext {
     /// The items wanted last, the newest first.
     pub recent: Vec<u32>,
     pub positives: u32,
-    /// Every item the person had, sorted, with how often.
-    seen: Vec<(u32, u16)>,
+    /// Every item the person had, sorted, with how often and when last.
+    seen: Vec<(u32, u16, Timestamp)>,
     /// Shares of topics in the person's preferences, sorted by topic.
     topic_shares: Vec<(u32, f32)>,
 }
@@ -111,8 +111,8 @@ impl UserContext {
         }
         let taste = Some(Centroid::new(parts)).filter(|centroid| !centroid.is_empty());
         let positives = user.history.positives().count() as u32;
-        let mut seen: Vec<(u32, u16)> =
-            user.history.entries().iter().map(|entry| (entry.item, entry.count)).collect();
+        let had = user.history.entries().iter();
+        let mut seen: Vec<_> = had.map(|entry| (entry.item, entry.count, entry.at())).collect();
         seen.sort_unstable();
         let half_life = view.settings.profile_half_life_hours;
         let topic_shares = user.topics.shares(user.last_seen, half_life, SHARE_PRIOR);
@@ -121,8 +121,14 @@ impl UserContext {
 
     /// How often the person had an item; 0 when never.
     pub fn times_seen(&self, item: u32) -> u16 {
-        let found = self.seen.binary_search_by_key(&item, |entry| entry.0);
-        found.map_or(0, |place| self.seen[place].1)
+        self.seen(item).map_or(0, |(times, _)| times)
+    }
+
+    /// How often the person had an item, and when last; `None` when never.
+    pub fn seen(&self, item: u32) -> Option<(u16, Timestamp)> {
+        let place = self.seen.binary_search_by_key(&item, |entry| entry.0).ok()?;
+        let (_, times, last) = self.seen[place];
+        Some((times, last))
     }
 
     fn topic_share(&self, topic: u32) -> f32 {

@@ -8,7 +8,11 @@
 
 use std::collections::BTreeMap;
 
+use super::boost;
+use super::boost::Boost;
 use super::choose::Choice;
+use super::choose::Pin;
+use super::choose::Slate;
 use super::choose::choose;
 use super::explain;
 use super::exploration::Exploration;
@@ -19,6 +23,7 @@ use super::features::FeatureMatrix;
 use super::features::Occasion;
 use super::features::UserContext;
 use super::hybrid::Hybrid;
+use crate::domain::DiversityMethod;
 use crate::engine::profile::User;
 use crate::engine::seed;
 use crate::engine::view::View;
@@ -49,6 +54,9 @@ pub struct RankRequest<'a> {
     pub context: &'a UserContext,
     pub occasion: Occasion,
     pub choice: Choice,
+    pub boosts: &'a [Boost],
+    /// At most one for each place and candidate.
+    pub pins: &'a [Pin],
     pub explain: bool,
     /// Keys the random stream of the choice.
     pub decision_id: &'a str,
@@ -71,14 +79,20 @@ pub enum Reason {
     Fresh,
     /// Shown to learn about it.
     Exploration,
+    /// The caller wants it there.
+    Pinned,
 }
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct RankedItem {
     /// Place in the candidates of the request.
     pub candidate: usize,
+    /// The estimate with what boosts and the bonus of a new item add to it.
     pub score: f64,
+    /// Posterior mean of the reward.
+    pub estimate: f64,
     pub propensity: f64,
+    pub pinned: bool,
     /// Parts of the score by name; they add up to it.
     pub components: BTreeMap<&'static str, f64>,
     pub reasons: Vec<Reason>,
@@ -109,41 +123,40 @@ pub fn rank(view: &View, candidates: &[Candidate<'_>], request: &RankRequest<'_>
     let features =
         FeatureMatrix::describe(view, request.user, request.context, &request.occasion, candidates);
     let scale = Scale::over(view, &features);
+    let estimates = scale.scores(&features);
+    let boosts = boosts(candidates, &estimates, request);
     let (strategy, now) = (request.choice.strategy, request.occasion.now);
     let exploration = Exploration::new(view, candidates, strategy, now);
-    let mut scores = scale.scores(&features);
-    for (candidate, score) in scores.iter_mut().enumerate() {
-        *score += exploration.bonus(candidate);
-    }
+    let added = |place: usize| boosts[place] + exploration.bonus(place);
+    let scores: Vec<f64> =
+        estimates.iter().enumerate().map(|(place, estimate)| estimate + added(place)).collect();
     let key = request.decision_id.as_bytes();
     let mut rng = seed::stream(view.settings().seed, seed::Purpose::Choose, key);
-    let chosen = choose(candidates, &scores, &request.choice, &exploration, &mut rng);
+    let slate = slate(view, candidates, &scores, &exploration, request);
+    let chosen = choose(&slate, &request.choice, &mut rng);
     let rows: Vec<&[f32]> = features.rows().collect();
     let items = chosen
         .into_iter()
         .map(|chosen| {
-            let row = rows[chosen.candidate];
+            let (place, row) = (chosen.candidate, rows[chosen.candidate]);
             let mut components = scale.components(row);
-            let bonus = exploration.bonus(chosen.candidate);
-            if bonus > 0.0 {
-                components.insert(EXPLORATION_BONUS, bonus);
-            }
-            let explored = chosen.propensity < 0.5;
-            let reasons = if request.explain {
-                explain::reasons(
-                    view,
-                    request,
-                    &candidates[chosen.candidate],
-                    &components,
-                    explored,
-                )
-            } else {
-                Vec::new()
+            let added = [("boost", boosts[place]), (EXPLORATION_BONUS, exploration.bonus(place))];
+            components.extend(added.into_iter().filter(|part| part.1 != 0.0));
+            let candidate = &candidates[place];
+            let reasons = match (request.explain, chosen.pinned) {
+                (false, _) => Vec::new(),
+                (true, true) => vec![Reason::Pinned],
+                (true, false) => {
+                    let explored = chosen.propensity < 0.5;
+                    explain::reasons(view, request, candidate, &components, explored)
+                }
             };
             RankedItem {
-                candidate: chosen.candidate,
-                score: scores[chosen.candidate],
+                candidate: place,
+                score: scores[place],
+                estimate: estimates[place],
                 propensity: chosen.propensity,
+                pinned: chosen.pinned,
                 components,
                 reasons,
                 features: scale.vector(row),
@@ -151,6 +164,49 @@ pub fn rank(view: &View, candidates: &[Candidate<'_>], request: &RankRequest<'_>
         })
         .collect();
     Ranked { items }
+}
+
+/// What the caller's boosts add to each estimate.
+fn boosts(candidates: &[Candidate<'_>], estimates: &[f64], request: &RankRequest<'_>) -> Vec<f64> {
+    if request.boosts.is_empty() {
+        return vec![0.0; candidates.len()];
+    }
+    let now = request.occasion.now;
+    let boost = |(candidate, estimate): (&Candidate<'_>, &f64)| {
+        let item = candidate.entry.item.as_ref();
+        item.map_or(0.0, |item| boost::boost(request.boosts, item, now, *estimate))
+    };
+    candidates.iter().zip(estimates).map(boost).collect()
+}
+
+/// The candidates with what the choice's variety is about.
+fn slate<'a>(
+    view: &'a View,
+    candidates: &'a [Candidate<'a>],
+    scores: &'a [f64],
+    exploration: &'a Exploration,
+    request: &'a RankRequest<'_>,
+) -> Slate<'a> {
+    let choice = &request.choice;
+    let recent = if choice.serendipity_weight > 0.0 { &request.context.recent[..] } else { &[] };
+    let novelty = if choice.novelty_weight > 0.0 {
+        view.self_information(candidates.iter().map(|candidate| candidate.index))
+    } else {
+        Vec::new()
+    };
+    let topic_mix = match request.user {
+        Some(user) if choice.method == DiversityMethod::Calibrated => topic_mix(view, user),
+        _ => Vec::new(),
+    };
+    let recent = recent.iter().map(|&item| Candidate::known(view, item)).collect();
+    Slate { candidates, scores, recent, novelty, topic_mix, exploration, pins: request.pins }
+}
+
+/// Shares of topics in what a person wants. What they dislike has none.
+fn topic_mix<'v>(view: &'v View, user: &User) -> Vec<(&'v str, f64)> {
+    let wanted = || user.topics.entries().iter().filter(|entry| entry.1 > 0.0);
+    let total: f64 = wanted().map(|entry| f64::from(entry.1)).sum();
+    wanted().map(|&(topic, mass)| (view.topic_name(topic), f64::from(mass) / total)).collect()
 }
 
 /// The ranker of a view on the scale of a request: mean and spread of the hybrid's
