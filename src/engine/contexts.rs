@@ -91,7 +91,10 @@ impl Lifts {
             self.topics.grow(topic as usize + 1, &Arc::default());
             let row = Arc::make_mut(self.topics.get_mut(topic as usize));
             row.add(key, 1.0, at, half_life, capacity);
-            Arc::make_mut(&mut self.all).add(key, 1.0, at, half_life, ALL_MAX);
+        }
+        if !topics.is_empty() {
+            let weight = topics.len() as f32;
+            Arc::make_mut(&mut self.all).add(key, weight, at, half_life, ALL_MAX);
         }
     }
 

@@ -12,6 +12,7 @@ use rayon::slice::ParallelSlice;
 use rayon::slice::ParallelSliceMut;
 
 use super::context_features::Circumstances;
+use crate::domain::Timestamp;
 use crate::engine::cold_start::CohortScorer;
 use crate::engine::cold_start::Scales;
 use crate::engine::collaborative::CooccurrenceScorer;
