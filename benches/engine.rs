@@ -37,6 +37,7 @@ use personalization::engine::RankRequest;
 use personalization::engine::Retrieval;
 use personalization::engine::Supply;
 use personalization::engine::UserContext;
+use personalization::engine::View;
 use personalization::engine::rank;
 use personalization::engine::train;
 
@@ -160,6 +161,11 @@ fn learning(criterion: &mut Criterion) {
     });
 }
 
+/// As of the latest event, nowhere in particular.
+fn now(view: &View) -> Occasion {
+    Occasion { now: view.clock(), utc_offset_minutes: 0, device: None, location: None }
+}
+
 fn ranking(criterion: &mut Criterion) {
     let log = log();
     let engine = learnt(&log, log.len());
@@ -174,12 +180,7 @@ fn ranking(criterion: &mut Criterion) {
     let request = |strategy, method, diversity_weight, extra| RankRequest {
         user: Some(&user),
         context: &context,
-        occasion: Occasion {
-            now: view.clock(),
-            utc_offset_minutes: 0,
-            device: None,
-            location: None,
-        },
+        occasion: now(&view),
         choice: Choice {
             strategy,
             epsilon: 0.1,

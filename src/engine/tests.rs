@@ -346,4 +346,4 @@ fn the_golden_log_leads_to_the_golden_digest() {
     assert_eq!((ENGINE_REVISION, digest.as_str()), (2, GOLDEN_DIGEST));
 }
 
-const GOLDEN_DIGEST: &str = "71e2efeb351a1beb4c4284107927c4db803492f7b4d5212a386371dc827f9188";
+const GOLDEN_DIGEST: &str = "2b976ae3fe82e2c5d3aad4e8e4b6d97bb54ac486dd48de0e2fd17457ac458586";

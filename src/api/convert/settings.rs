@@ -289,9 +289,8 @@ mod tests {
         assert_eq!(convert(message), Ok(Some(written)));
     }
 
-    #[test]
-    fn every_setting_out_of_range_is_named() {
-        let wrong = Message {
+    fn all_wrong() -> Message {
+        Message {
             collaborative_factors: Some(7),
             collaborative_regularization: Some(0.0),
             unobserved_weight: Some(f64::NAN),
@@ -325,9 +324,16 @@ mod tests {
             confidences: [("click", f64::NAN), ("CLICK", 1.0)]
                 .map(|(name, value)| (name.to_owned(), value))
                 .into(),
-        };
-        let mut fields: Vec<_> =
-            convert(wrong).unwrap_err().into_iter().map(|violation| violation.field).collect();
+        }
+    }
+
+    #[test]
+    fn every_setting_out_of_range_is_named() {
+        let mut fields: Vec<_> = convert(all_wrong())
+            .unwrap_err()
+            .into_iter()
+            .map(|violation| violation.field)
+            .collect();
         fields.sort_unstable();
         assert_eq!(
             fields,
@@ -341,16 +347,16 @@ mod tests {
                 "settings.embedding_dimension",
                 "settings.epsilon",
                 "settings.exploration_bonus",
+                "settings.frequency_cap_per_day",
                 "settings.freshness_half_life_hours",
                 "settings.freshness_half_lives",
                 "settings.freshness_half_lives",
                 "settings.freshness_half_lives.topic:a",
+                "settings.max_per_source",
+                "settings.max_per_topic",
                 "settings.new_item_days",
                 "settings.new_item_impressions",
                 "settings.new_item_share",
-                "settings.frequency_cap_per_day",
-                "settings.max_per_source",
-                "settings.max_per_topic",
                 "settings.novelty_weight",
                 "settings.popularity_half_life_hours",
                 "settings.profile_half_life_hours",
