@@ -48,7 +48,18 @@ async fn serendipity_prefers_what_is_unlike_the_past_and_novelty_what_few_know()
     let plain = answer(0.0, 0.0).await;
     assert_eq!(of_taste("jazz", &plain), 0);
     assert!(of_taste("jazz", &answer(1.0, 0.0).await) > 0);
-    assert!(of_taste("jazz", &answer(0.0, 1.0).await) > 0);
+    // Everybody likes `metal-00`: with novelty alone it is the last of all 40.
+    let newcomer = async |novelty_weight: f32| {
+        let mut request = greedy("somebody", 40);
+        let diversity = request.diversity.as_mut().unwrap();
+        diversity.enable_diversity = None;
+        diversity.topic_diversity_threshold = Some(0.0);
+        diversity.diversity_weight = Some(0.0);
+        diversity.novelty_weight = Some(novelty_weight);
+        let answer = api.personalize(PersonalizeRequest { min_watermark, ..request }).await;
+        answer.recommendations.iter().position(|item| item.item_id == "metal-00")
+    };
+    assert_eq!((newcomer(0.0).await, newcomer(1.0).await), (Some(0), Some(39)));
 }
 
 #[tokio::test]
