@@ -159,8 +159,9 @@ pub struct Settings {
     /// Interactions with an item from which on it stays away when the request does
     /// not say; 0: no such rule.
     pub seen_after_interactions: u32,
-    /// Whether items a person already had may be recommended again.
-    pub recommend_seen: bool,
+    /// Whether items a person already had may be recommended again; `None`: learnt from
+    /// how often people come back to an item.
+    pub recommend_seen: Option<bool>,
     /// Keys the random streams of the engine and the trainer.
     pub seed: u64,
 }
@@ -176,7 +177,7 @@ impl Default for Settings {
             popularity_half_life_hours: 90.0 * 24.0,
             trend_half_life_hours: 3.0 * 24.0,
             profile_half_life_hours: 60.0 * 24.0,
-            cooccurrence_half_life_hours: 365.0 * 24.0,
+            cooccurrence_half_life_hours: 5.0 * 365.0 * 24.0,
             freshness_half_life_hours: 7.0 * 24.0,
             freshness_half_lives: FreshnessTable::default(),
             new_item_share: 0.05,
@@ -197,7 +198,7 @@ impl Default for Settings {
             frequency_cap_per_day: 0,
             seen_cooldown_hours: 0.0,
             seen_after_interactions: 0,
-            recommend_seen: false,
+            recommend_seen: None,
             seed: 1,
         }
     }

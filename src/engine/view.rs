@@ -25,6 +25,8 @@ use super::cold_start::Popularity;
 use super::collaborative::CooccurrenceScorer;
 use super::collaborative::FoldIn;
 use super::collaborative::ItemAccumulator;
+use super::collaborative::ItemItem;
+use super::collaborative::SUCCESSION;
 use super::column::Column;
 use super::content::Document;
 use super::content::SparseVector;
@@ -50,6 +52,10 @@ use crate::numeric::math;
 
 /// Newest positive interactions of a person that are folded in.
 const FOLD_IN_EVENTS: usize = 500;
+/// Share of repeated positives from which on items are recommended again, and the
+/// fewest positives that say anything about it.
+const REPEATS_ONE_IN: u64 = 10;
+const REPEATS_POSITIVES_MIN: u64 = 200;
 /// Length of the popular, trending and fresh lists of a view.
 pub const TOP_LIST: usize = 500;
 
@@ -80,6 +86,9 @@ pub struct Counts {
     pub decisions: u64,
     /// Items in the catalogue now.
     pub catalogue: u64,
+    pub positives: u64,
+    /// Positive interactions that repeat an earlier one of the same person, item and type.
+    pub repeats: u64,
 }
 
 /// Lists that every retrieval shares, made when first asked for.
@@ -113,6 +122,7 @@ pub struct View {
     pub(super) terms: Column<SparseVector>,
     pub(super) popularity: Popularity,
     pub(super) cooccurrence: Column<Arc<DecayedRow>>,
+    pub(super) successors: Column<Arc<DecayedRow>>,
 
     pub(super) topics: Interner,
     pub(super) sources: Interner,
@@ -125,6 +135,8 @@ pub struct View {
 
     pub(super) model: Option<Arc<Model>>,
     pub(super) factors: ItemFactors,
+    /// Of the model; empty where it has none.
+    pub(super) item_item: Arc<ItemItem>,
     /// Evidence about items the model was not trained on.
     pub(super) accumulators: Column<Option<Arc<ItemAccumulator>>>,
     /// Items with evidence since their factors were last solved, in order.
@@ -151,6 +163,7 @@ impl View {
             terms: Column::default(),
             popularity: Popularity::default(),
             cooccurrence: Column::default(),
+            successors: Column::default(),
             topics: Interner::default(),
             sources: Interner::default(),
             devices: Interner::default(),
@@ -161,6 +174,7 @@ impl View {
             locations: Locations::default(),
             model: None,
             factors: ItemFactors::default(),
+            item_item: Arc::default(),
             accumulators: Column::default(),
             unsolved: Vec::new(),
             hybrid: Arc::default(),
@@ -174,6 +188,15 @@ impl View {
 
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// Whether items a person already had are recommended again: as the settings say,
+    /// or as people do.
+    pub fn recommends_seen(&self) -> bool {
+        let Counts { positives, repeats, .. } = self.counts;
+        let people_repeat =
+            positives >= REPEATS_POSITIVES_MIN && repeats * REPEATS_ONE_IN >= positives;
+        self.settings.recommend_seen.unwrap_or(people_repeat)
     }
 
     /// Sequence of the last record this state has learnt from.
@@ -317,6 +340,17 @@ impl View {
             &self.popularity,
             &self.settings,
             recent,
+            self.clock,
+        )
+    }
+
+    /// The same by what came next.
+    pub(super) fn succession_scorer(&self, recent: &[u32]) -> CooccurrenceScorer<'_> {
+        CooccurrenceScorer::new(
+            &self.successors,
+            &self.popularity,
+            &self.settings,
+            &recent[..recent.len().min(SUCCESSION)],
             self.clock,
         )
     }

@@ -196,7 +196,7 @@ mod tests {
             epsilon: 0.1,
             diversity_weight: 0.7,
             topic_diversity_threshold: 0.3,
-            recommend_seen: true,
+            recommend_seen: Some(true),
             ..Settings::default()
         };
         let read = personalize(message, &settings, NOW).unwrap();

@@ -87,7 +87,7 @@ fn overlaid(message: &proto::NamespaceSettings, base: &Settings) -> Settings {
         new_item_days: number(message.new_item_days, base.new_item_days),
         exploration_bonus: number(message.exploration_bonus, base.exploration_bonus),
         epsilon: message.epsilon.unwrap_or(base.epsilon),
-        recommend_seen: message.recommend_seen.unwrap_or(base.recommend_seen),
+        recommend_seen: message.recommend_seen.or(base.recommend_seen),
         tfidf_max_features: message.tfidf_max_features.unwrap_or(base.tfidf_max_features),
         embedding_dimension: message.embedding_dimension.unwrap_or(base.embedding_dimension),
         ..base.clone()
@@ -180,7 +180,7 @@ pub fn settings_message(settings: &Settings) -> proto::NamespaceSettings {
         rating_threshold: number(settings.rating_threshold),
         strategy: Some(strategy_code(settings.strategy)),
         epsilon: Some(settings.epsilon),
-        recommend_seen: Some(settings.recommend_seen),
+        recommend_seen: settings.recommend_seen,
         tfidf_max_features: Some(settings.tfidf_max_features),
         embedding_dimension: Some(settings.embedding_dimension),
         freshness_half_lives: freshness_message(&settings.freshness_half_lives),

@@ -94,6 +94,7 @@ impl Retrieval<'_> {
     pub fn personal(&self) -> Vec<u32> {
         let mut found = self.by_factors();
         found.append(&mut self.by_cooccurrence());
+        found.append(&mut self.by_item_item());
         found.append(&mut self.by_content());
         found
     }
@@ -157,6 +158,16 @@ impl Retrieval<'_> {
         }
         let mut top = TopK::new(PERSONAL_MAX);
         for (index, score) in self.view.cooccurrence_scorer(&self.context.recent).neighbours() {
+            if self.allows(index) {
+                top.push(score, index);
+            }
+        }
+        indices(top)
+    }
+
+    fn by_item_item(&self) -> Vec<u32> {
+        let mut top = TopK::new(PERSONAL_MAX);
+        for &(index, score) in self.context.item_item.entries() {
             if self.allows(index) {
                 top.push(score, index);
             }
