@@ -262,7 +262,7 @@ mod tests {
         let reasons = reasons(filter(Some(filters), &Settings::default()));
         let expected = "filters.expression is wrong at byte 8: \
             expected a name, a text, a number, `true`, `false` or a list";
-        assert_eq!(reasons, [expected.replace("byte 8", "byte 8")]);
+        assert_eq!(reasons, [expected]);
     }
 
     #[test]
