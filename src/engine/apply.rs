@@ -440,10 +440,10 @@ impl Engine {
         sequence: u64,
         at: Timestamp,
     ) -> Result<(), Unreadable> {
-        let (model, factors) =
-            model::decode(published, at).ok_or(Unreadable::Model { sequence })?;
-        self.view.factors = ItemFactors::new(model.k, &factors);
-        self.view.model = Some(model);
+        let decoded = model::decode(published, at).ok_or(Unreadable::Model { sequence })?;
+        self.view.factors = ItemFactors::new(decoded.model.k, &decoded.item_factors);
+        self.view.item_item = decoded.item_item;
+        self.view.model = Some(decoded.model);
         // A good moment to weigh terms anew: doublings grow rare in old catalogues.
         self.view.vocabulary.refit();
         self.weigh_all_terms();

@@ -69,6 +69,7 @@ fn overlaid(message: &proto::NamespaceSettings, base: &Settings) -> Settings {
             base.collaborative_regularization,
         ),
         unobserved_weight: number(message.unobserved_weight, base.unobserved_weight),
+        search_trials: message.search_trials.unwrap_or(base.search_trials),
         popularity_half_life_hours: number(
             message.popularity_half_life_hours,
             base.popularity_half_life_hours,
@@ -174,6 +175,7 @@ pub fn settings_message(settings: &Settings) -> proto::NamespaceSettings {
         collaborative_factors: Some(settings.collaborative_factors),
         collaborative_regularization: number(settings.collaborative_regularization),
         unobserved_weight: number(settings.unobserved_weight),
+        search_trials: Some(settings.search_trials),
         popularity_half_life_hours: number(settings.popularity_half_life_hours),
         trend_half_life_hours: number(settings.trend_half_life_hours),
         profile_half_life_hours: number(settings.profile_half_life_hours),
@@ -294,6 +296,7 @@ mod tests {
             collaborative_factors: Some(7),
             collaborative_regularization: Some(0.0),
             unobserved_weight: Some(f64::NAN),
+            search_trials: Some(101),
             popularity_half_life_hours: Some(-1.0),
             trend_half_life_hours: Some(f64::INFINITY),
             profile_half_life_hours: Some(1e300),
@@ -369,6 +372,7 @@ mod tests {
                 "settings.topic_diversity_threshold",
                 "settings.trend_half_life_hours",
                 "settings.unobserved_weight",
+                "settings.search_trials",
             ]
         );
     }
