@@ -1,6 +1,7 @@
 //! Flags and environment variables of `serve`.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use clap::Args;
 use clap::ValueEnum;
@@ -106,7 +107,12 @@ pub struct ServeConfig {
           value_parser = integer(SettingsRange::EMBEDDING_DIMENSION))]
     pub content_embedding_dim: u32,
 
-    /// Most terms of the TF-IDF vocabulary (16 to 1000000)
+    /// Directory of a sentence-transformer that makes the embeddings of items that come
+    /// without one; its vectors must be as long as CONTENT_EMBEDDING_DIM
+    #[arg(long, env = "EMBEDDING_MODEL_DIR", value_name = "DIR")]
+    pub embedding_model_dir: Option<PathBuf>,
+
+    /// Length of the embeddings that items may carry (1 to 4096) of the TF-IDF vocabulary (16 to 1000000)
     #[arg(long, env = "TFIDF_MAX_FEATURES", default_value_t = defaults().tfidf_max_features,
           value_parser = integer(SettingsRange::TFIDF_MAX_FEATURES))]
     pub tfidf_max_features: u32,
