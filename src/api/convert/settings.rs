@@ -364,6 +364,7 @@ mod tests {
                 "settings.popularity_half_life_hours",
                 "settings.profile_half_life_hours",
                 "settings.rating_threshold",
+                "settings.search_trials",
                 "settings.seen_after_interactions",
                 "settings.seen_cooldown_hours",
                 "settings.serendipity_weight",
@@ -372,7 +373,6 @@ mod tests {
                 "settings.topic_diversity_threshold",
                 "settings.trend_half_life_hours",
                 "settings.unobserved_weight",
-                "settings.search_trials",
             ]
         );
     }
