@@ -5,6 +5,7 @@ mod choose;
 mod explain;
 mod features;
 mod hybrid;
+mod mask;
 mod rank;
 mod retrieve;
 mod similar;
@@ -12,6 +13,7 @@ mod similar;
 pub use choose::Choice;
 pub use features::{Candidate, FEATURE_COUNT, FEATURES, FeatureMatrix, Occasion, UserContext};
 pub use hybrid::Hybrid;
+pub use mask::FeatureMask;
 pub use rank::{
     RANKER_DIMENSION, RankRequest, Ranked, RankedItem, Reason, prior_mean, rank, score_candidates,
 };
