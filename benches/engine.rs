@@ -14,6 +14,7 @@ use criterion::Criterion;
 use criterion::Throughput;
 use criterion::criterion_group;
 use criterion::criterion_main;
+use personalization::domain::DiversityMethod;
 use personalization::domain::EventId;
 use personalization::domain::Interaction;
 use personalization::domain::InteractionContext;
@@ -28,12 +29,15 @@ use personalization::domain::Timestamp;
 use personalization::domain::UserId;
 use personalization::engine::Candidate;
 use personalization::engine::Choice;
+use personalization::engine::Eligibility;
 use personalization::engine::Engine;
 use personalization::engine::Filter;
 use personalization::engine::Occasion;
 use personalization::engine::RankRequest;
 use personalization::engine::Retrieval;
+use personalization::engine::Supply;
 use personalization::engine::UserContext;
+use personalization::engine::View;
 use personalization::engine::rank;
 use personalization::engine::train;
 
@@ -157,6 +161,11 @@ fn learning(criterion: &mut Criterion) {
     });
 }
 
+/// As of the latest event, nowhere in particular.
+fn now(view: &View) -> Occasion {
+    Occasion { now: view.clock(), utc_offset_minutes: 0, device: None, location: None }
+}
+
 fn ranking(criterion: &mut Criterion) {
     let log = log();
     let engine = learnt(&log, log.len());
@@ -168,42 +177,62 @@ fn ranking(criterion: &mut Criterion) {
     });
     let context = UserContext::new(&view, Some(&user));
     let filter = Filter::default();
-    let request = |strategy, diversity_weight| RankRequest {
+    let request = |strategy, method, diversity_weight, extra| RankRequest {
         user: Some(&user),
         context: &context,
-        occasion: Occasion { now: view.clock(), utc_offset_minutes: 0, device: None },
+        occasion: now(&view),
         choice: Choice {
             strategy,
             epsilon: 0.1,
+            method,
             diversity_weight,
+            serendipity_weight: extra,
+            novelty_weight: extra,
             topic_threshold: 0.3,
             source_threshold: 0.0,
+            max_per_topic: 0,
+            max_per_source: 0,
             places: 20,
         },
+        boosts: &[],
+        pins: &[],
         explain: false,
         decision_id: "decision",
     };
     for count in [100, 500] {
         let candidates: Vec<Candidate<'_>> =
             (0..count).map(|place| Candidate::known(&view, place * 17)).collect();
+        let greedy = request(Strategy::Greedy, DiversityMethod::None, 0.0, 0.0);
         criterion.bench_function(&format!("rank {count} candidates, greedy"), |bencher| {
-            bencher.iter(|| black_box(rank(&view, &candidates, &request(Strategy::Greedy, 0.0))));
+            bencher.iter(|| black_box(rank(&view, &candidates, &greedy)));
         });
-        let diverse = request(Strategy::EpsilonGreedy, 0.3);
-        criterion.bench_function(
-            &format!("rank {count} candidates, epsilon-greedy, diverse"),
-            |bencher| bencher.iter(|| black_box(rank(&view, &candidates, &diverse))),
-        );
+        for (name, method, extra) in [
+            ("mmr", DiversityMethod::Mmr, 0.0),
+            ("dpp", DiversityMethod::Dpp, 0.0),
+            ("calibrated", DiversityMethod::Calibrated, 0.0),
+            ("dpp with serendipity and novelty", DiversityMethod::Dpp, 0.2),
+        ] {
+            let request = request(Strategy::EpsilonGreedy, method, 0.3, extra);
+            criterion.bench_function(
+                &format!("rank {count} candidates, epsilon-greedy, {name}"),
+                |bencher| bencher.iter(|| black_box(rank(&view, &candidates, &request))),
+            );
+        }
     }
     criterion.bench_function("retrieve from 9,742 items", |bencher| {
+        let eligible = Eligibility::new(&view, &filter, Some(index), &context, view.clock(), &[]);
+        let choice = request(Strategy::Greedy, DiversityMethod::None, 0.0, 0.0).choice;
+        let supply = Supply::of(&choice, &[]);
         let retrieval = Retrieval {
             view: &view,
             user: Some(&user),
             context: &context,
-            filter: &filter,
+            eligible: &eligible,
+            location: None,
+            now: view.clock(),
             seed_key: b"decision",
         };
-        bencher.iter(|| black_box(retrieval.run(100)));
+        bencher.iter(|| black_box(retrieval.run(&supply)));
     });
 }
 

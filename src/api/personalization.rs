@@ -27,6 +27,7 @@ use crate::domain::NamespaceName;
 use crate::domain::Record;
 use crate::domain::Violation;
 use crate::domain::limits;
+use crate::domain::Settings;
 use crate::engine;
 use crate::proto;
 use crate::proto::personalization_service_server::PersonalizationService;
@@ -65,10 +66,13 @@ fn call(request: convert::Personalize, decision_id: String) -> PersonalizeCall {
         decision_id: DecisionId::parse(decision_id).expect("a UUID is an id"),
         candidates,
         filter: request.filter,
+        pins: request.pins,
+        boosts: request.boosts,
         choice: request.choice,
         now: request.context.now,
         utc_offset_minutes: request.context.utc_offset_minutes,
         device_type: request.context.device_type,
+        location: request.context.location,
         explain: request.explain,
     }
 }
@@ -132,7 +136,11 @@ impl PersonalizationService for PersonalizationApi {
         let wanted = message.min_watermark;
         let view = namespace.view_at(wanted, patience).await.map_err(status::status)?;
         let now = self.service.clock.now();
-        let request = convert::personalize(message, view.settings(), now);
+        let settings = Settings {
+            recommend_seen: Some(view.recommends_seen()),
+            ..view.settings().clone()
+        };
+        let request = convert::personalize(message, &settings, now);
         let call = call(request.map_err(status::invalid)?, new_id(now));
         let (decision_id, strategy) = (call.decision_id.to_string(), call.choice.strategy);
         let answer = self.service.personalize(&namespace, view, call).await;

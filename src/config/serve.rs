@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use clap::Args;
 use clap::ValueEnum;
 
+use super::rules::RulesConfig;
 use super::stores::StoreConfig;
 use crate::domain::Settings;
 use crate::domain::SettingsRange;
@@ -118,23 +119,30 @@ pub struct ServeConfig {
           value_parser = number(SettingsRange::TOPIC_DIVERSITY))]
     pub diversity_threshold: f32,
 
+    #[command(flatten)]
+    pub rules: RulesConfig,
+
     /// Key of the engine's random streams
     #[arg(long, env = "SEED", default_value_t = defaults().seed)]
     pub seed: u64,
 }
 
-fn defaults() -> Settings {
+pub(super) fn defaults() -> Settings {
     Settings::default()
 }
 
-fn number(range: SettingsRange) -> impl Fn(&str) -> Result<f32, String> + Clone + Send + Sync {
+pub(super) fn number(
+    range: SettingsRange,
+) -> impl Fn(&str) -> Result<f32, String> + Clone + Send + Sync {
     move |text| {
         let value: f32 = text.parse().map_err(|_not_a_number| "is not a number".to_owned())?;
         range.check(f64::from(value)).map(|_within| value)
     }
 }
 
-fn integer(range: SettingsRange) -> impl Fn(&str) -> Result<u32, String> + Clone + Send + Sync {
+pub(super) fn integer(
+    range: SettingsRange,
+) -> impl Fn(&str) -> Result<u32, String> + Clone + Send + Sync {
     move |text| {
         let value: u32 =
             text.parse().map_err(|_not_a_number| "is not a whole number".to_owned())?;
@@ -145,7 +153,7 @@ fn integer(range: SettingsRange) -> impl Fn(&str) -> Result<u32, String> + Clone
 impl ServeConfig {
     /// The settings of namespaces that have none of their own.
     pub fn settings(&self) -> Settings {
-        Settings {
+        let settings = Settings {
             collaborative_factors: self.collaborative_factors,
             collaborative_regularization: self.collaborative_regularization,
             unobserved_weight: self.unobserved_weight,
@@ -159,7 +167,8 @@ impl ServeConfig {
             topic_diversity_threshold: self.diversity_threshold,
             seed: self.seed,
             ..Settings::default()
-        }
+        };
+        self.rules.overlaid(settings)
     }
 }
 

@@ -40,15 +40,31 @@ impl Strategy {
     }
 }
 
+/// How a list is varied: which candidate does most for the list as it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DiversityMethod {
+    /// By relevance alone.
+    None,
+    /// Maximal marginal relevance: relevance against the greatest similarity to a
+    /// place above.
+    Mmr,
+    /// Greedy determinantal point process: relevance times the volume that the items
+    /// span together.
+    Dpp,
+    /// Calibrated to the person's mix of topics.
+    Calibrated,
+}
+
 /// One place of a shown list.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ShownItem {
     pub item_id: ItemId,
-    /// Posterior mean of the reward at decision time.
+    /// Posterior mean of the reward at decision time, without boosts and bonuses.
     pub score: f32,
     /// Probability that this item came to this place, given the places above it.
     pub propensity: f32,
-    /// The ranker's feature vector at decision time.
+    /// The ranker's feature vector at decision time. Empty for an item that the
+    /// caller pinned to its place: the ranker learns nothing from it.
     pub features: Vec<f32>,
 }
 

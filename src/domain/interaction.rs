@@ -85,6 +85,10 @@ pub struct InteractionContext {
     pub source: Option<Box<str>>,
     pub device_type: Option<Box<str>>,
     pub attributes: Attributes,
+    /// Where the person was, in the client's words.
+    pub location: Option<Box<str>>,
+    /// Minutes to add to UTC for the person's clock; `None` is unknown.
+    pub utc_offset_minutes: Option<i32>,
 }
 
 /// One event of one person with one item.

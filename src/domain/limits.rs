@@ -34,6 +34,10 @@ pub const ATTRIBUTE_LIST: usize = 64;
 pub const FUTURE_MS: i64 = 24 * 3_600_000;
 /// Largest value of an interaction (rating, dwell seconds, price).
 pub const INTERACTION_VALUE: f64 = 1e9;
+/// The furthest time zones from UTC are 12 hours behind and 14 ahead.
+pub const UTC_OFFSET_MINUTES: i32 = 14 * 60;
+/// Half-lives of topics and sources that a namespace configures.
+pub const FRESHNESS_HALF_LIVES: usize = 256;
 /// Places of a shown list that an interaction may name.
 pub const POSITION: u32 = 10_000;
 /// Interactions or items of one stream message.
@@ -50,6 +54,17 @@ pub const PAGE_SIZE_DEFAULT: usize = 100;
 pub const DELETE_ITEMS: usize = 1_000;
 /// Filter values (topics, sources, left-out ids) of one request.
 pub const FILTER_VALUES: usize = 10_000;
+/// Bytes of a filter expression: a screen full.
+pub const EXPRESSION_BYTES: usize = 4_096;
+/// Nested parentheses and negations of a filter expression.
+pub const EXPRESSION_DEPTH: usize = 32;
+/// Operators, names and values of a filter expression: each costs time for each item.
+pub const EXPRESSION_NODES: usize = 512;
+/// Boosts of one request: each is tried on each candidate.
+pub const BOOSTS: usize = 64;
+/// Most that a boost adds to a score or multiplies it with: a score is an expected
+/// reward, -1 to 1.
+pub const BOOST: f64 = 1_000.0;
 /// Longest wait for `min_watermark` when the caller set no deadline.
 pub const WATERMARK_WAIT_MS: u64 = 10_000;
 /// Bytes of one gRPC message, in and out.

@@ -19,11 +19,11 @@ mod timestamp;
 mod violation;
 
 pub use attributes::{AttributeValue, Attributes};
-pub use decision::{Decision, ShownItem, Strategy};
+pub use decision::{Decision, DiversityMethod, ShownItem, Strategy};
 pub use ids::{DecisionId, EventId, ItemId, NamespaceName, SessionId, UserId, check_text};
 pub use interaction::{Interaction, InteractionContext, InteractionType};
 pub use item::Item;
 pub use record::{LogRecord, PublishedModel, Record, Sequence};
-pub use settings::{ConfidenceTable, Settings, SettingsRange};
+pub use settings::{ConfidenceTable, FreshnessTable, Settings, SettingsRange};
 pub use timestamp::Timestamp;
 pub use violation::{Violation, Violations};

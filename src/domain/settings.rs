@@ -4,11 +4,15 @@
 //! with different flags still learn the same. Stored as JSON with a default for
 //! every field, so that older and newer binaries read each other's records.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use serde::Serialize;
 
+use super::decision::DiversityMethod;
 use super::decision::Strategy;
 use super::interaction::InteractionType;
+use super::limits;
 use super::violation::Violation;
 use super::violation::Violations;
 
@@ -49,6 +53,42 @@ impl Default for ConfidenceTable {
     }
 }
 
+/// Half-lives of freshness that are set rather than learnt, in hours, by topic and by
+/// source.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FreshnessTable {
+    pub topics: BTreeMap<Box<str>, f32>,
+    pub sources: BTreeMap<Box<str>, f32>,
+}
+
+impl FreshnessTable {
+    pub fn len(&self) -> usize {
+        self.topics.len() + self.sources.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The half-life set for an item: its source's, else the shortest of its topics'.
+    pub fn of<'a>(
+        &self,
+        topics: impl Iterator<Item = &'a str>,
+        source: Option<&str>,
+    ) -> Option<f32> {
+        let by_source = source.and_then(|source| self.sources.get(source)).copied();
+        let by_topic = || topics.filter_map(|topic| self.topics.get(topic)).copied();
+        by_source.or_else(|| by_topic().min_by(f32::total_cmp))
+    }
+
+    fn entries(&self) -> impl Iterator<Item = (String, f32)> {
+        let topics = self.topics.iter().map(|(name, hours)| (format!("topic:{name}"), *hours));
+        let sources = self.sources.iter().map(|(name, hours)| (format!("source:{name}"), *hours));
+        topics.chain(sources)
+    }
+}
+
 /// Parameters of one namespace.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -71,6 +111,21 @@ pub struct Settings {
     pub profile_half_life_hours: f32,
     /// The same for item co-occurrence.
     pub cooccurrence_half_life_hours: f32,
+    /// Age at which an item is half as fresh, where neither its topic or source has
+    /// one nor the ages of what people want say otherwise.
+    pub freshness_half_life_hours: f32,
+    /// Half-lives of freshness that are not to be learnt.
+    pub freshness_half_lives: FreshnessTable,
+    /// Share of the places given to new items by strategies that explore; 0 is none.
+    pub new_item_share: f32,
+    /// Impressions from which on an item is not new any more.
+    pub new_item_impressions: u32,
+    /// Age, from its publication or its first upsert, at which an item is not new
+    /// any more.
+    pub new_item_days: f32,
+    /// How much the uncertainty about a new item adds to its score under strategies
+    /// that explore, in standard deviations of its reward; 0 is nothing.
+    pub exploration_bonus: f32,
     /// A rating of at least this value is positive.
     pub rating_threshold: f32,
     pub confidences: ConfidenceTable,
@@ -78,13 +133,35 @@ pub struct Settings {
     pub strategy: Strategy,
     /// Probability per place of an exploring choice under epsilon-greedy.
     pub epsilon: f32,
-    /// Weight of dissimilarity in diversification (MMR) when the request does not say.
+    /// How a list is varied when the request does not say.
+    pub diversity_method: DiversityMethod,
+    /// How strongly, 0 (not at all) to 1, when the request does not say.
     pub diversity_weight: f32,
     /// The largest topic takes at most 1 - this share of a list when the request
     /// does not say.
     pub topic_diversity_threshold: f32,
-    /// Whether items a person already had may be recommended again.
-    pub recommend_seen: bool,
+    /// How much of an item's relevance depends on being unlike what the person had,
+    /// 0 to 1, when the request does not say.
+    pub serendipity_weight: f32,
+    /// Weight of being little known against relevance, 0 to 1, when the request does
+    /// not say.
+    pub novelty_weight: f32,
+    /// Most items of one topic in a list when the request does not say; 0: any number.
+    pub max_per_topic: u32,
+    /// The same for sources.
+    pub max_per_source: u32,
+    /// How often an item may be shown to a person in 24 hours when the request does
+    /// not say; 0: any number of times.
+    pub frequency_cap_per_day: u32,
+    /// Hours for which an item stays away after an interaction with it when the
+    /// request does not say; 0: no such rule.
+    pub seen_cooldown_hours: f32,
+    /// Interactions with an item from which on it stays away when the request does
+    /// not say; 0: no such rule.
+    pub seen_after_interactions: u32,
+    /// Whether items a person already had may be recommended again; `None`: learnt from
+    /// how often people come back to an item.
+    pub recommend_seen: Option<bool>,
     /// Keys the random streams of the engine and the trainer.
     pub seed: u64,
 }
@@ -100,14 +177,28 @@ impl Default for Settings {
             popularity_half_life_hours: 90.0 * 24.0,
             trend_half_life_hours: 3.0 * 24.0,
             profile_half_life_hours: 60.0 * 24.0,
-            cooccurrence_half_life_hours: 365.0 * 24.0,
+            cooccurrence_half_life_hours: 5.0 * 365.0 * 24.0,
+            freshness_half_life_hours: 7.0 * 24.0,
+            freshness_half_lives: FreshnessTable::default(),
+            new_item_share: 0.05,
+            new_item_impressions: 100,
+            new_item_days: 14.0,
+            exploration_bonus: 0.5,
             rating_threshold: 4.0,
             confidences: ConfidenceTable::default(),
             strategy: Strategy::EpsilonGreedy,
             epsilon: 0.1,
+            diversity_method: DiversityMethod::Mmr,
             diversity_weight: 0.3,
             topic_diversity_threshold: 0.3,
-            recommend_seen: false,
+            serendipity_weight: 0.0,
+            novelty_weight: 0.0,
+            max_per_topic: 0,
+            max_per_source: 0,
+            frequency_cap_per_day: 0,
+            seen_cooldown_hours: 0.0,
+            seen_after_interactions: 0,
+            recommend_seen: None,
             seed: 1,
         }
     }
@@ -147,10 +238,22 @@ impl SettingsRange {
     pub const TREND_HALF_LIFE: Self = Self::new("trend_half_life_hours", 0.1, 1e6);
     pub const PROFILE_HALF_LIFE: Self = Self::new("profile_half_life_hours", 0.1, 1e6);
     pub const COOCCURRENCE_HALF_LIFE: Self = Self::new("cooccurrence_half_life_hours", 0.1, 1e6);
+    pub const FRESHNESS_HALF_LIFE: Self = Self::new("freshness_half_life_hours", 0.1, 1e6);
+    pub const NEW_ITEM_SHARE: Self = Self::new("new_item_share", 0.0, 0.5);
+    pub const NEW_ITEM_IMPRESSIONS: Self = Self::new("new_item_impressions", 1.0, 1e6);
+    pub const NEW_ITEM_DAYS: Self = Self::new("new_item_days", 0.0, 36_500.0);
+    pub const EXPLORATION_BONUS: Self = Self::new("exploration_bonus", 0.0, 10.0);
     pub const RATING_THRESHOLD: Self = Self::new("rating_threshold", 0.0, 1e6);
     pub const EPSILON: Self = Self::new("epsilon", 0.0, 1.0);
     pub const DIVERSITY_WEIGHT: Self = Self::new("diversity_weight", 0.0, 1.0);
     pub const TOPIC_DIVERSITY: Self = Self::new("topic_diversity_threshold", 0.0, 1.0);
+    pub const SERENDIPITY_WEIGHT: Self = Self::new("serendipity_weight", 0.0, 1.0);
+    pub const NOVELTY_WEIGHT: Self = Self::new("novelty_weight", 0.0, 1.0);
+    pub const MAX_PER_TOPIC: Self = Self::new("max_per_topic", 0.0, 500.0);
+    pub const MAX_PER_SOURCE: Self = Self::new("max_per_source", 0.0, 500.0);
+    pub const FREQUENCY_CAP: Self = Self::new("frequency_cap_per_day", 0.0, 1_000.0);
+    pub const SEEN_COOLDOWN: Self = Self::new("seen_cooldown_hours", 0.0, 1e6);
+    pub const SEEN_AFTER: Self = Self::new("seen_after_interactions", 0.0, 65_535.0);
 }
 
 impl Settings {
@@ -161,6 +264,15 @@ impl Settings {
         for (range, value) in self.numbers() {
             violations.take(range.name, range.check(value));
         }
+        let freshness = &self.freshness_half_lives;
+        if freshness.len() > limits::FRESHNESS_HALF_LIVES {
+            let most = limits::FRESHNESS_HALF_LIVES;
+            violations.add("freshness_half_lives", format!("must hold at most {most} entries"));
+        }
+        for (name, hours) in freshness.entries().take(limits::FRESHNESS_HALF_LIVES) {
+            let checked = SettingsRange::FRESHNESS_HALF_LIFE.check(f64::from(hours));
+            violations.take(&format!("freshness_half_lives.{name}"), checked);
+        }
         for kind in InteractionType::ALL {
             let confidence = self.confidences.of(kind);
             if !(confidence.is_finite() && confidence.abs() <= 100.0) {
@@ -170,7 +282,7 @@ impl Settings {
         violations.finish(self)
     }
 
-    fn numbers(&self) -> [(SettingsRange, f64); 13] {
+    fn numbers(&self) -> [(SettingsRange, f64); 25] {
         [
             (SettingsRange::FACTORS, f64::from(self.collaborative_factors)),
             (SettingsRange::REGULARIZATION, f64::from(self.collaborative_regularization)),
@@ -181,10 +293,22 @@ impl Settings {
             (SettingsRange::TREND_HALF_LIFE, f64::from(self.trend_half_life_hours)),
             (SettingsRange::PROFILE_HALF_LIFE, f64::from(self.profile_half_life_hours)),
             (SettingsRange::COOCCURRENCE_HALF_LIFE, f64::from(self.cooccurrence_half_life_hours)),
+            (SettingsRange::FRESHNESS_HALF_LIFE, f64::from(self.freshness_half_life_hours)),
+            (SettingsRange::NEW_ITEM_SHARE, f64::from(self.new_item_share)),
+            (SettingsRange::NEW_ITEM_IMPRESSIONS, f64::from(self.new_item_impressions)),
+            (SettingsRange::NEW_ITEM_DAYS, f64::from(self.new_item_days)),
+            (SettingsRange::EXPLORATION_BONUS, f64::from(self.exploration_bonus)),
             (SettingsRange::RATING_THRESHOLD, f64::from(self.rating_threshold)),
             (SettingsRange::EPSILON, f64::from(self.epsilon)),
             (SettingsRange::DIVERSITY_WEIGHT, f64::from(self.diversity_weight)),
             (SettingsRange::TOPIC_DIVERSITY, f64::from(self.topic_diversity_threshold)),
+            (SettingsRange::SERENDIPITY_WEIGHT, f64::from(self.serendipity_weight)),
+            (SettingsRange::NOVELTY_WEIGHT, f64::from(self.novelty_weight)),
+            (SettingsRange::MAX_PER_TOPIC, f64::from(self.max_per_topic)),
+            (SettingsRange::MAX_PER_SOURCE, f64::from(self.max_per_source)),
+            (SettingsRange::FREQUENCY_CAP, f64::from(self.frequency_cap_per_day)),
+            (SettingsRange::SEEN_COOLDOWN, f64::from(self.seen_cooldown_hours)),
+            (SettingsRange::SEEN_AFTER, f64::from(self.seen_after_interactions)),
         ]
     }
 
@@ -219,6 +343,19 @@ mod tests {
     #[test]
     fn the_defaults_lie_in_their_ranges() {
         assert!(Settings::default().check().is_ok());
+    }
+
+    #[test]
+    fn the_half_life_of_a_source_goes_before_the_shortest_of_the_topics() {
+        let by_name = |entries: [(&str, f32); 2]| entries.map(|(name, h)| (name.into(), h)).into();
+        let table = FreshnessTable {
+            topics: by_name([("news", 6.0), ("music", 900.0)]),
+            sources: by_name([("archive", 5_000.0), ("wire", 2.0)]),
+        };
+        let of = |topics: &[&str], source| table.of(topics.iter().copied(), source);
+        assert_eq!(of(&["music", "news"], Some("nobody")), Some(6.0));
+        assert_eq!(of(&["music", "news"], Some("archive")), Some(5_000.0));
+        assert_eq!(of(&["cooking"], None), None);
     }
 
     #[test]

@@ -35,6 +35,18 @@ impl Timestamp {
         Self(self.0.saturating_add(millis))
     }
 
+    /// A date (midnight UTC) or a date and time by RFC 3339, in the years 1970 to 9999;
+    /// fractions of a millisecond are cut off. `None` for anything else.
+    pub fn parse_rfc3339(text: &str) -> Option<Self> {
+        let (date, time) = match text.split_once(['T', 't', ' ']) {
+            Some((date, time)) => (date, Some(time)),
+            None => (text, None),
+        };
+        let days = days_since_1970(date)?;
+        let millis = time.map_or(Some(0), millis_of_day)?;
+        Some(Self(days * Self::DAY_MS + millis)).filter(|time| time.0 >= 0)
+    }
+
     /// Day of the week (0 is Monday) and hour of the day (0..24) at an offset
     /// from UTC in minutes.
     pub fn day_and_hour(self, utc_offset_minutes: i32) -> (u8, u8) {
@@ -44,6 +56,82 @@ impl Timestamp {
         // 1970-01-01 was a Thursday, day 3 of a week that starts on Monday.
         ((days + 3).rem_euclid(7) as u8, hour as u8)
     }
+
+    /// Month of the Gregorian year (0 is January) at an offset from UTC in minutes.
+    ///
+    /// Years are taken to begin in March, so that a leap day is the last day of its
+    /// year and months have a linear pattern of lengths (Hinnant, "chrono-compatible
+    /// low-level date algorithms").
+    pub fn month(self, utc_offset_minutes: i32) -> u8 {
+        const DAYS_PER_ERA: i64 = 146_097;
+        // 1970-01-01 is 719,468 days after 0000-03-01.
+        const EPOCH: i64 = 719_468;
+        let local = self.0.saturating_add(i64::from(utc_offset_minutes) * 60_000);
+        let day_of_era = (local.div_euclid(Self::DAY_MS) + EPOCH).rem_euclid(DAYS_PER_ERA);
+        let leap_days = day_of_era / 1_460 - day_of_era / 36_524 + day_of_era / 146_096;
+        let year_of_era = (day_of_era - leap_days) / 365;
+        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let month_from_march = (5 * day_of_year + 2) / 153;
+        ((month_from_march + 2) % 12) as u8
+    }
+}
+
+/// Of `2024-05-01`. Days from a civil date by counting from 1 March, so that the leap
+/// day is the last of its year.
+fn days_since_1970(date: &str) -> Option<i64> {
+    const BEFORE_1970: i64 = 719_468;
+    let [year, month, day] = numbers(date, '-', [4, 2, 2])?;
+    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let length = match month {
+        2 => 28 + i64::from(leap),
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    };
+    if year < 1970 || !(1..=12).contains(&month) || !(1..=length).contains(&day) {
+        return None;
+    }
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let leap_days = year / 4 - year / 100 + year / 400;
+    Some(year * 365 + leap_days + (month * 153 + 2) / 5 + day - 1 - BEFORE_1970)
+}
+
+/// Of `12:30:00`, with an optional fraction and a zone, `Z` or `+02:00`, in UTC.
+fn millis_of_day(time: &str) -> Option<i64> {
+    let zone = time.find(['Z', 'z', '+', '-'])?;
+    let (time, zone) = time.split_at(zone);
+    let offset = match zone.as_bytes()[0] {
+        b'Z' | b'z' if zone.len() == 1 => 0,
+        sign @ (b'+' | b'-') => {
+            let [hours, minutes] = numbers(&zone[1..], ':', [2, 2])?;
+            let minutes = (hours < 24 && minutes < 60).then_some(hours * 60 + minutes)?;
+            if sign == b'+' { minutes } else { -minutes }
+        }
+        _ => return None,
+    };
+    let (time, fraction) = time.split_once('.').unwrap_or((time, "0"));
+    let [hour, minute, second] = numbers(time, ':', [2, 2, 2])?;
+    if hour > 23 || minute > 59 || second > 59 {
+        return None;
+    }
+    if fraction.is_empty() || !fraction.bytes().all(|digit| digit.is_ascii_digit()) {
+        return None;
+    }
+    let millis: i64 = format!("{fraction:0<3}")[..3].parse().ok()?;
+    Some(((hour * 60 + minute - offset) * 60 + second) * 1_000 + millis)
+}
+
+/// Decimal numbers of the given widths between separators, and nothing else.
+fn numbers<const N: usize>(text: &str, separator: char, widths: [usize; N]) -> Option<[i64; N]> {
+    let mut parts = text.split(separator);
+    let mut numbers = [0; N];
+    for (number, width) in numbers.iter_mut().zip(widths) {
+        let part = parts.next().filter(|part| part.len() == width)?;
+        if !part.bytes().all(|digit| digit.is_ascii_digit()) {
+            return None;
+        }
+        *number = part.parse().ok()?;
+    }
+    parts.next().is_none().then_some(numbers)
 }
 
 #[cfg(test)]
@@ -51,8 +139,49 @@ mod tests {
     use super::*;
 
     #[test]
+    fn dates_and_times_of_rfc_3339_are_read_and_others_are_not() {
+        let read = |text| Timestamp::parse_rfc3339(text).map(Timestamp::as_millis);
+        assert_eq!(read("1970-01-01"), Some(0));
+        assert_eq!(read("2024-02-29T12:30:15.1239Z"), Some(1_709_209_815_123));
+        assert_eq!(read("2024-02-29T14:30:15+02:00"), Some(1_709_209_815_000));
+        assert_eq!(read("9999-12-31T23:59:59Z"), Some(253_402_300_799_000));
+        for wrong in [
+            "",
+            "2023-02-29",
+            "2024-13-01",
+            "2024-1-01",
+            "1969-12-31",
+            "2024-01-01T24:00:00Z",
+            "2024-01-01T10:00:00",
+            "2024-01-01T10:00:00+25:00",
+            "2024-01-01T10:00:00.Z",
+            "2024-01-01T10:00:00Zulu",
+            "20é4-01-01",
+        ] {
+            assert_eq!(read(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
     fn the_epoch_is_a_thursday_at_midnight() {
         assert_eq!(Timestamp::from_millis(0).day_and_hour(0), (3, 0));
+    }
+
+    #[test]
+    fn months_follow_the_gregorian_calendar() {
+        let days = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+        // 2024-01-01; 2024 is a leap year.
+        let mut day = Timestamp::from_seconds(1_704_067_200);
+        for (month, days) in days.into_iter().enumerate() {
+            for _ in 0..days {
+                assert_eq!(usize::from(day.month(0)), month);
+                day = day.plus_millis(Timestamp::DAY_MS);
+            }
+        }
+        assert_eq!(day.month(-60), 11);
+        // 1900 had no leap day, 2000 had one.
+        assert_eq!(Timestamp::from_seconds(-2_203_891_200).month(0), 2);
+        assert_eq!(Timestamp::from_seconds(951_782_400).month(0), 1);
     }
 
     #[test]

@@ -12,17 +12,16 @@ use super::Engine;
 use super::bandit::PENDING_DECISIONS_MAX;
 use super::bandit::PendingDecision;
 use super::bandit::PendingItem;
-use super::cold_start::cohort_names;
 use super::collaborative;
 use super::collaborative::ItemAccumulator;
 use super::collaborative::ItemSolve;
 use super::collaborative::RECENT;
+use super::contexts::Occasion;
 use super::factors::ItemFactors;
 use super::model;
 use super::profile;
 use super::ranking::Candidate;
 use super::ranking::FeatureMatrix;
-use super::ranking::Occasion;
 use super::ranking::UserContext;
 use super::view::Entry;
 use super::view::document;
@@ -40,6 +39,8 @@ use crate::domain::Timestamp;
 
 /// New items with evidence get new factors at every sequence that this divides.
 const SOLVE_EVERY: u64 = 16;
+/// Time from which on the same again is a repetition and no slip of the finger.
+const REPEAT_GAP_MINUTES: f64 = 1.0;
 /// Observations from which on an item waits for the next training.
 const ONLINE_OBSERVATIONS_MAX: u32 = 200;
 
@@ -57,6 +58,11 @@ pub enum Unreadable {
     OutOfOrder { watermark: u64, found: u64 },
     #[error("the model published at record {sequence} cannot be decoded")]
     Model { sequence: u64 },
+}
+
+/// What names a decision in the state.
+pub fn decision_key(decision_id: &str) -> u128 {
+    xxh3_128(decision_id.as_bytes())
 }
 
 impl Engine {
@@ -114,43 +120,72 @@ impl Engine {
         let user = self.intern_user(event.user_id.as_str());
         let item = self.intern_item(event.item_id.as_str());
         self.describe_stub(item, event);
-        let device =
-            event.context.device_type.as_ref().map(|device| self.view.devices.intern(device));
+        let occasion = self.occasion(event, at);
+        let session_id = event.session_id.as_ref().map(|id| id.as_str());
+        let state = Arc::make_mut(self.view.users.get_mut(user as usize));
+        let in_session = state.session.enter(session_id, at);
         let settings = self.view.settings.clone();
         let confidence = settings.confidence(event.kind, event.value);
         self.view.counts.interactions += 1;
         self.view.clock = self.view.clock.max(at);
 
         if confidence > 0.0 {
-            self.test_before_learning(user, item, device, at, sequence);
-            self.learn_positive(user, item, device, confidence, at);
+            self.count_positive(user, item, event.kind, at);
+            self.test_before_learning(user, item, &occasion, sequence);
+            self.learn_positive(user, item, confidence, &occasion);
         } else {
             let statistics = self.view.popularity.items.get_mut(item as usize);
             match event.kind {
-                InteractionType::Impression => statistics.impressions += 1,
+                InteractionType::Impression => {
+                    statistics.impressions += 1;
+                    self.view.popularity.totals.impressions += 1;
+                }
                 _ => statistics.interactions += 1,
             }
         }
+        if event.kind == InteractionType::Impression && event.decision_id.is_none() {
+            self.note_shown(user, std::iter::once(item), at, 0);
+        }
         let entry = self.view.entries[item as usize].clone();
-        let occasion =
-            profile::Occasion { topics: &entry.topics, source: entry.source, device, at };
+        let noted = profile::Event {
+            item,
+            kind: event.kind,
+            confidence,
+            topics: &entry.topics,
+            source: entry.source,
+            occasion: &occasion,
+            in_session,
+        };
         let state = Arc::make_mut(self.view.users.get_mut(user as usize));
-        let half_life = settings.profile_half_life_hours;
-        state.note(item, event.kind, confidence, occasion, half_life);
+        state.note(&noted, settings.profile_half_life_hours);
         state.changed_at = sequence;
         self.credit_decision(event, user, item, confidence);
     }
 
+    /// Counts a positive interaction, and whether it repeats one of at least a minute ago.
+    fn count_positive(&mut self, user: u32, item: u32, kind: InteractionType, at: Timestamp) {
+        let before = self.view.users[user as usize].history.find(item);
+        let repeats = before.is_some_and(|before| {
+            before.kind() == kind && at.hours_since(before.at()) * 60.0 >= REPEAT_GAP_MINUTES
+        });
+        self.view.counts.positives += 1;
+        self.view.counts.repeats += u64::from(repeats);
+    }
+
+    /// When and where an event took place.
+    fn occasion(&mut self, event: &Interaction, at: Timestamp) -> Occasion {
+        let context = &event.context;
+        let device = context.device_type.as_ref().map(|device| self.view.devices.intern(device));
+        let location = context.location.as_ref();
+        let location = location.and_then(|location| self.view.locations.intern(location));
+        let utc_offset_minutes = context.utc_offset_minutes.unwrap_or(0);
+        Occasion { now: at, utc_offset_minutes, device, location }
+    }
+
     /// Everything that a wanted item changes beside the person's own state, which
     /// still is that of before.
-    fn learn_positive(
-        &mut self,
-        user: u32,
-        item: u32,
-        device: Option<u32>,
-        confidence: f32,
-        at: Timestamp,
-    ) {
+    fn learn_positive(&mut self, user: u32, item: u32, confidence: f32, occasion: &Occasion) {
+        let at = occasion.now;
         let view = &mut self.view;
         let settings = &view.settings;
         view.popularity.items.get_mut(item as usize).interactions += 1;
@@ -161,27 +196,35 @@ impl Engine {
             state.history.positives().take(RECENT).map(|entry| entry.item).collect();
         let half_life = settings.cooccurrence_half_life_hours;
         collaborative::note(&mut view.cooccurrence, item, &recent, at, half_life);
+        collaborative::note_succession(&mut view.successors, item, &recent, at, half_life);
         let half_life = settings.popularity_half_life_hours;
-        for &cohort in &state.cohorts {
-            view.cohorts.add(cohort, item, confidence, at, half_life);
+        if let Some(location) = occasion.location {
+            view.locations.add(location, item, confidence, at, half_life);
         }
+        let due = view.cohorts.add(&state.cohorts, item, confidence, at, half_life);
         let entry = view.entries[item as usize].clone();
-        view.contexts.note(&entry.topics, device, at, &settings.clone());
+        view.contexts.note(&entry.topics, occasion, settings);
+        if let Some(published_at) = entry.item.as_ref().and_then(|item| item.published_at) {
+            view.aging.note(&entry.topics, at.hours_since(published_at), at, settings);
+        }
+        if due {
+            self.estimate_cohorts();
+        }
         self.observe_new_item(&state, item, confidence);
+    }
+
+    /// How hard cohorts are shrunk, from how much they differ by now.
+    fn estimate_cohorts(&mut self) {
+        let view = &mut self.view;
+        let (popularity, half_life) = (&view.popularity, view.settings.popularity_half_life_hours);
+        view.cohorts.estimate(|item| popularity.share(item), view.clock, half_life);
     }
 
     /// Ranks the item among sampled others before it is learnt, and lets the hybrid
     /// learn from the choice.
-    fn test_before_learning(
-        &mut self,
-        user: u32,
-        item: u32,
-        device: Option<u32>,
-        at: Timestamp,
-        sequence: u64,
-    ) {
+    fn test_before_learning(&mut self, user: u32, item: u32, occasion: &Occasion, sequence: u64) {
         let known = self.view.users[user as usize].history.find(item).is_some();
-        if known && !self.view.settings.recommend_seen {
+        if known && !self.view.recommends_seen() {
             return;
         }
         if !Arc::make_mut(&mut self.view.prequential).next_is_test() {
@@ -196,9 +239,7 @@ impl Engine {
         let candidates: Vec<Candidate<'_>> =
             indices.iter().map(|&index| Candidate::known(view, index)).collect();
         let context = UserContext::new(view, Some(&state));
-        let occasion = Occasion { now: at, utc_offset_minutes: 0, device };
-        let features =
-            FeatureMatrix::describe(view, Some(&state), &context, &occasion, &candidates);
+        let features = FeatureMatrix::describe(view, Some(&state), &context, occasion, &candidates);
         let scores = features.rows().map(|row| self.view.hybrid.score(row));
         let hybrid_rank = super::sampling::rank_of_first(scores);
         let now = view.popularity.scales(view.clock, &view.settings);
@@ -259,7 +300,7 @@ impl Engine {
 
     fn apply_decision(&mut self, decision: &Decision) {
         let user = self.intern_user(decision.user_id.as_str());
-        let items = decision
+        let items: Vec<PendingItem> = decision
             .shown
             .iter()
             .map(|shown| PendingItem {
@@ -269,7 +310,13 @@ impl Engine {
                 reward: 0.0,
             })
             .collect();
-        let key = xxh3_128(decision.decision_id.as_str().as_bytes());
+        for shown in &items {
+            self.view.popularity.items.get_mut(shown.item as usize).shown += 1;
+            self.view.popularity.totals.shown += 1;
+        }
+        let key = decision_key(decision.decision_id.as_str());
+        let at = decision.decided_at;
+        self.note_shown(user, items.iter().map(|shown| shown.item), at, key);
         let pending = Arc::new(PendingDecision { key, user, items });
         let place = (self.view.counts.decisions % PENDING_DECISIONS_MAX as u64) as usize;
         self.view.counts.decisions += 1;
@@ -282,11 +329,23 @@ impl Engine {
         self.decision_places.insert(key, place);
     }
 
+    fn note_shown(
+        &mut self,
+        user: u32,
+        items: impl Iterator<Item = u32>,
+        at: Timestamp,
+        decision: u128,
+    ) {
+        let showings = &mut self.view.showings;
+        showings.grow(user as usize + 1, &Arc::default());
+        Arc::make_mut(showings.get_mut(user as usize)).note(items, at, decision);
+    }
+
     fn credit_decision(&mut self, event: &Interaction, user: u32, item: u32, confidence: f32) {
         let Some(decision_id) = &event.decision_id else {
             return;
         };
-        let key = xxh3_128(decision_id.as_str().as_bytes());
+        let key = decision_key(decision_id.as_str());
         let Some(&place) = self.decision_places.get(&key) else {
             return;
         };
@@ -295,7 +354,12 @@ impl Engine {
         }
         let decision = Arc::make_mut(self.view.decisions.get_mut(place));
         let posterior = Arc::make_mut(&mut self.view.posterior);
+        let rewarded = decision.is_rewarded(item);
         decision.credit(item, confidence.clamp(-1.0, 1.0), posterior);
+        if !rewarded && decision.is_rewarded(item) {
+            self.view.popularity.items.get_mut(item as usize).rewarded += 1;
+            self.view.popularity.totals.rewarded += 1;
+        }
     }
 
     fn upsert_item(&mut self, item: &Item, at: Timestamp) {
@@ -306,8 +370,10 @@ impl Engine {
         let counts = self.view.vocabulary.count_document(&document(item));
         let refit = self.view.vocabulary.add(&counts);
         *self.view.terms.get_mut(index as usize) = self.view.vocabulary.weigh(&counts);
-        let entry =
-            Entry { item: Some(Arc::new(item.clone())), topics, source, counts, updated_at: at };
+        let before = self.view.entries[index as usize].added_at;
+        let added_at = if before == Timestamp::default() { at } else { before };
+        let item = Some(Arc::new(item.clone()));
+        let entry = Entry { item, topics, source, counts, updated_at: at, added_at };
         *self.view.entries.get_mut(index as usize) = Arc::new(entry);
         self.view.counts.catalogue += 1;
         if refit {
@@ -352,8 +418,7 @@ impl Engine {
 
     fn set_attributes(&mut self, user_id: &str, attributes: &Attributes, sequence: u64) {
         let user = self.intern_user(user_id);
-        let cohorts =
-            cohort_names(attributes).map(|name| self.view.cohorts.intern(&name)).collect();
+        let cohorts = self.view.cohorts.of(attributes);
         let state = Arc::make_mut(self.view.users.get_mut(user as usize));
         state.attributes = attributes.clone();
         state.cohorts = cohorts;
@@ -403,6 +468,7 @@ impl Engine {
             view.terms.grow(items, &Default::default());
             view.popularity.items.grow(items, &Default::default());
             view.cooccurrence.grow(items, &Arc::default());
+            view.successors.grow(items, &Arc::default());
             view.accumulators.grow(items, &None);
         }
         item

@@ -7,6 +7,7 @@
 //! - Readers get a [`View`], which never changes.
 #![deny(clippy::disallowed_types)]
 
+mod aging;
 mod apply;
 mod bandit;
 mod cold_start;
@@ -15,6 +16,7 @@ mod column;
 mod content;
 mod contexts;
 mod decay;
+mod expression;
 mod factors;
 mod interner;
 mod model;
@@ -31,19 +33,20 @@ mod view;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-pub use apply::{Effect, Unreadable};
+pub use apply::{Effect, Unreadable, decision_key};
 pub use bandit::{Posterior, PosteriorMean};
 pub use collaborative::EpochProgress;
 pub use column::Digest;
 pub use content::SparseVector;
 pub use decay::DecayedRow;
+pub use expression::{Expression, SyntaxError, parse as parse_expression};
 pub use model::{Model, TrainingError, train};
 pub use prequential::PrequentialFigures;
 pub use profile::{HistoryEntry, User};
 pub use ranking::{
-    Candidate, Choice, FEATURE_COUNT, FEATURES, FeatureMask, FeatureMatrix, Filter, Hybrid,
-    Occasion, RankRequest, Ranked, RankedItem, Reason, Retrieval, SimilarItem, UserContext, prior_mean, rank,
-    score_candidates, similar_items,
+    Boost, Candidate, Change, Choice, Eligibility, FEATURE_COUNT, FEATURES, FeatureMask, FeatureMatrix, Filter,
+    Hybrid, Occasion, Pin, RankRequest, Ranked, RankedItem, Reason, Refusal, Retrieval,
+    SimilarItem, Supply, Target, UserContext, prior_mean, rank, score_candidates, similar_items,
 };
 pub use snapshot::{ENGINE_REVISION, Unrestorable};
 pub use view::{Counts, Entry, View};

@@ -22,7 +22,7 @@ pub fn choice_set(view: &View, user: &User, item: u32, sequence: u64) -> Vec<u32
         let index = seed::below(&mut rng, view.entries.len()) as u32;
         let fits = view.entries[index as usize].item.is_some()
             && !chosen.contains(&index)
-            && (view.settings.recommend_seen || user.history.find(index).is_none());
+            && (view.recommends_seen() || user.history.find(index).is_none());
         if fits {
             chosen.push(index);
         }

@@ -12,6 +12,8 @@ pub enum Purpose {
     Choose,
     /// Exploring candidates of a retrieval, keyed by the decision id.
     Retrieve,
+    /// New items of a retrieval, keyed by the decision id.
+    Newcomers,
     /// Negatives of the prequential test, keyed by the record's sequence.
     Negatives,
 }
@@ -21,6 +23,7 @@ impl Purpose {
         match self {
             Self::Choose => "choose",
             Self::Retrieve => "retrieve",
+            Self::Newcomers => "newcomers",
             Self::Negatives => "negatives",
         }
     }

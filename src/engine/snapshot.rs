@@ -12,14 +12,20 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Engine;
+use super::aging::Ages;
+use super::aging::Aging;
 use super::bandit::Posterior;
 use super::cold_start::Cohorts;
+use super::cold_start::Estimates;
 use super::cold_start::ItemStatistics;
+use super::cold_start::Locations;
+use super::cold_start::Made;
 use super::cold_start::Popularity;
 use super::column::Column;
 use super::column::Digest;
 use super::column::encode;
 use super::content::Vocabulary;
+use super::contexts::Lifts;
 use super::contexts::TopicContexts;
 use super::decay::DecayedRow;
 use super::factors::ItemFactors;
@@ -35,7 +41,7 @@ use crate::domain::Timestamp;
 
 /// What the sections mean and how records are learnt. Raised with every change of
 /// either: snapshots of another revision are passed over and the log is replayed.
-pub const ENGINE_REVISION: u32 = 1;
+pub const ENGINE_REVISION: u32 = 2;
 
 /// Everything that is not a column.
 #[derive(Serialize, Deserialize)]
@@ -46,14 +52,26 @@ struct Head {
     counts: Counts,
     totals: ItemStatistics,
     landmarks: [Timestamp; 3],
-    all_slots: Arc<DecayedRow>,
-    all_devices: Arc<DecayedRow>,
+    activity_landmark: u32,
+    contexts: ContextsHead,
+    cohorts: (Arc<Made>, Estimates),
     model: Option<Arc<Model>>,
     factors: (usize, Vec<f32>),
     unsolved: Vec<u32>,
     hybrid: Arc<Hybrid>,
     posterior: Arc<Posterior>,
     prequential: Arc<Prequential>,
+}
+
+/// What the contexts know of all topics together.
+#[derive(Serialize, Deserialize)]
+struct ContextsHead {
+    cells: Arc<DecayedRow>,
+    months: Arc<DecayedRow>,
+    devices: Arc<DecayedRow>,
+    locations: Arc<DecayedRow>,
+    since: Option<Timestamp>,
+    ages: Arc<Ages>,
 }
 
 /// Sections that are not a snapshot of this revision.
@@ -72,18 +90,26 @@ impl View {
         for part in [
             self.user_ids.digest(),
             self.users.digest(),
+            self.showings.digest(),
             self.item_ids.digest(),
             self.entries.digest(),
             self.popularity.items.digest(),
             self.cooccurrence.digest(),
+            self.successors.digest(),
+            self.item_item.digest(),
             self.topics.digest(),
             self.sources.digest(),
             self.devices.digest(),
             self.vocabulary.digest(),
-            self.contexts.slots.digest(),
-            self.contexts.devices.digest(),
+            self.contexts.cells.topics.digest(),
+            self.contexts.months.topics.digest(),
+            self.contexts.devices.topics.digest(),
+            self.contexts.locations.topics.digest(),
+            self.aging.topics.digest(),
             self.cohorts.names.digest(),
             self.cohorts.rows.digest(),
+            self.locations.names.digest(),
+            self.locations.rows.digest(),
             self.factors.digest(),
             self.accumulators.digest(),
             self.decisions.digest(),
@@ -99,18 +125,26 @@ impl View {
         for mut part in [
             self.user_ids.names().sections("user_ids"),
             self.users.sections("users"),
+            self.showings.sections("showings"),
             self.item_ids.names().sections("item_ids"),
             self.entries.sections("entries"),
             self.popularity.items.sections("statistics"),
             self.cooccurrence.sections("cooccurrence"),
+            self.successors.sections("successors"),
+            vec![("item_item".to_owned(), encode(self.item_item.as_ref()))],
             self.topics.names().sections("topics"),
             self.sources.names().sections("sources"),
             self.devices.names().sections("devices"),
             self.vocabulary.sections("vocabulary"),
-            self.contexts.slots.sections("context_slots"),
-            self.contexts.devices.sections("context_devices"),
+            self.contexts.cells.topics.sections("context_cells"),
+            self.contexts.months.topics.sections("context_months"),
+            self.contexts.devices.topics.sections("context_devices"),
+            self.contexts.locations.topics.sections("context_locations"),
+            self.aging.topics.sections("ages"),
             self.cohorts.names.names().sections("cohort_names"),
             self.cohorts.rows.sections("cohort_rows"),
+            self.locations.names.names().sections("location_names"),
+            self.locations.rows.sections("location_rows"),
             self.accumulators.sections("accumulators"),
             self.decisions.sections("decisions"),
         ] {
@@ -127,8 +161,16 @@ impl View {
             counts: self.counts,
             totals: self.popularity.totals,
             landmarks: self.popularity.landmarks,
-            all_slots: self.contexts.all_slots.clone(),
-            all_devices: self.contexts.all_devices.clone(),
+            activity_landmark: self.popularity.activity_landmark,
+            contexts: ContextsHead {
+                cells: self.contexts.cells.all.clone(),
+                months: self.contexts.months.all.clone(),
+                devices: self.contexts.devices.all.clone(),
+                locations: self.contexts.locations.all.clone(),
+                since: self.contexts.since,
+                ages: self.aging.all.clone(),
+            },
+            cohorts: (self.cohorts.made.clone(), self.cohorts.estimates),
             model: self.model.clone(),
             factors: (self.factors.k(), factors),
             unsolved: self.unsolved.clone(),
@@ -154,26 +196,28 @@ impl Engine {
         view.counts = head.counts;
         view.user_ids = named("user_ids")?;
         view.users = sections.column("users")?;
+        view.showings = sections.column("showings")?;
         view.item_ids = named("item_ids")?;
         view.entries = sections.column("entries")?;
         view.popularity = Popularity {
             items: sections.column("statistics")?,
             totals: head.totals,
             landmarks: head.landmarks,
+            activity_landmark: head.activity_landmark,
         };
         view.cooccurrence = sections.column("cooccurrence")?;
+        view.successors = sections.column("successors")?;
+        view.item_item = Arc::new(sections.value("item_item")?);
         view.topics = named("topics")?;
         view.sources = named("sources")?;
         view.devices = named("devices")?;
         view.vocabulary = sections.vocabulary()?;
-        view.contexts = TopicContexts {
-            slots: sections.column("context_slots")?,
-            devices: sections.column("context_devices")?,
-            all_slots: head.all_slots,
-            all_devices: head.all_devices,
-        };
-        view.cohorts =
-            Cohorts { names: named("cohort_names")?, rows: sections.column("cohort_rows")? };
+        (view.contexts, view.aging) = sections.contexts(head.contexts)?;
+        let (made, estimates) = head.cohorts;
+        let (names, rows) = (named("cohort_names")?, sections.column("cohort_rows")?);
+        view.cohorts = Cohorts { names, rows, made, estimates };
+        let (names, rows) = (named("location_names")?, sections.column("location_rows")?);
+        view.locations = Locations { names, rows };
         view.model = head.model;
         if head.factors.0 > 0 {
             view.factors = ItemFactors::new(head.factors.0, &head.factors.1);
@@ -215,6 +259,18 @@ impl Sections<'_> {
         let parts = self.0.iter().filter(|(name, _)| numbered(name));
         Column::from_sections(parts.map(|(_, bytes)| bytes.as_slice()))
             .map_err(|error| unrestorable(section, &error.to_string()))
+    }
+
+    fn contexts(&self, head: ContextsHead) -> Result<(TopicContexts, Aging), Unrestorable> {
+        let lifts = |section, all| self.column(section).map(|topics| Lifts { topics, all });
+        let contexts = TopicContexts {
+            cells: lifts("context_cells", head.cells)?,
+            months: lifts("context_months", head.months)?,
+            devices: lifts("context_devices", head.devices)?,
+            locations: lifts("context_locations", head.locations)?,
+            since: head.since,
+        };
+        Ok((contexts, Aging { topics: self.column("ages")?, all: head.ages }))
     }
 
     fn vocabulary(&self) -> Result<Vocabulary, Unrestorable> {

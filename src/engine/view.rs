@@ -14,14 +14,19 @@ use std::sync::OnceLock;
 use serde::Deserialize;
 use serde::Serialize;
 
+use super::aging::Aging;
 use super::bandit::PendingDecision;
 use super::bandit::Posterior;
 use super::bandit::PosteriorMean;
 use super::cold_start::Cohorts;
+use super::cold_start::Locations;
+use super::cold_start::Newcomers;
 use super::cold_start::Popularity;
 use super::collaborative::CooccurrenceScorer;
 use super::collaborative::FoldIn;
 use super::collaborative::ItemAccumulator;
+use super::collaborative::ItemItem;
+use super::collaborative::SUCCESSION;
 use super::column::Column;
 use super::content::Document;
 use super::content::SparseVector;
@@ -33,6 +38,7 @@ use super::factors::ItemFactors;
 use super::interner::Interner;
 use super::model::Model;
 use super::prequential::Prequential;
+use super::profile::Showings;
 use super::profile::User;
 use super::ranking::Hybrid;
 use super::ranking::RANKER_DIMENSION;
@@ -42,9 +48,14 @@ use crate::domain::Sequence;
 use crate::domain::Settings;
 use crate::domain::Timestamp;
 use crate::numeric::TopK;
+use crate::numeric::math;
 
 /// Newest positive interactions of a person that are folded in.
 const FOLD_IN_EVENTS: usize = 500;
+/// Share of repeated positives from which on items are recommended again, and the
+/// fewest positives that say anything about it.
+const REPEATS_ONE_IN: u64 = 10;
+const REPEATS_POSITIVES_MIN: u64 = 200;
 /// Length of the popular, trending and fresh lists of a view.
 pub const TOP_LIST: usize = 500;
 
@@ -57,6 +68,15 @@ pub struct Entry {
     pub source: Option<u32>,
     pub counts: TermCounts,
     pub updated_at: Timestamp,
+    /// When it first came into the catalogue.
+    pub added_at: Timestamp,
+}
+
+impl Entry {
+    /// When the item appeared: its publication, or its first upsert.
+    pub fn born(&self) -> Timestamp {
+        self.item.as_ref().and_then(|item| item.published_at).unwrap_or(self.added_at)
+    }
 }
 
 /// How much of each kind the state has learnt from.
@@ -66,6 +86,9 @@ pub struct Counts {
     pub decisions: u64,
     /// Items in the catalogue now.
     pub catalogue: u64,
+    pub positives: u64,
+    /// Positive interactions that repeat an earlier one of the same person, item and type.
+    pub repeats: u64,
 }
 
 /// Lists that every retrieval shares, made when first asked for.
@@ -74,6 +97,7 @@ pub struct TopLists {
     popular: OnceLock<Vec<u32>>,
     trending: OnceLock<Vec<u32>>,
     fresh: OnceLock<Vec<u32>>,
+    newcomers: OnceLock<Vec<u32>>,
     posterior: OnceLock<PosteriorMean>,
 }
 
@@ -89,6 +113,8 @@ pub struct View {
 
     pub(super) user_ids: Interner,
     pub(super) users: Column<Arc<User>>,
+    /// What each was shown of late; as long as `users`, or shorter.
+    pub(super) showings: Column<Arc<Showings>>,
 
     pub(super) item_ids: Interner,
     pub(super) entries: Column<Arc<Entry>>,
@@ -96,16 +122,21 @@ pub struct View {
     pub(super) terms: Column<SparseVector>,
     pub(super) popularity: Popularity,
     pub(super) cooccurrence: Column<Arc<DecayedRow>>,
+    pub(super) successors: Column<Arc<DecayedRow>>,
 
     pub(super) topics: Interner,
     pub(super) sources: Interner,
     pub(super) devices: Interner,
     pub(super) vocabulary: Vocabulary,
     pub(super) contexts: TopicContexts,
+    pub(super) aging: Aging,
     pub(super) cohorts: Cohorts,
+    pub(super) locations: Locations,
 
     pub(super) model: Option<Arc<Model>>,
     pub(super) factors: ItemFactors,
+    /// Of the model; empty where it has none.
+    pub(super) item_item: Arc<ItemItem>,
     /// Evidence about items the model was not trained on.
     pub(super) accumulators: Column<Option<Arc<ItemAccumulator>>>,
     /// Items with evidence since their factors were last solved, in order.
@@ -126,19 +157,24 @@ impl View {
             counts: Counts::default(),
             user_ids: Interner::default(),
             users: Column::default(),
+            showings: Column::default(),
             item_ids: Interner::default(),
             entries: Column::default(),
             terms: Column::default(),
             popularity: Popularity::default(),
             cooccurrence: Column::default(),
+            successors: Column::default(),
             topics: Interner::default(),
             sources: Interner::default(),
             devices: Interner::default(),
             vocabulary: Vocabulary::new(settings.tfidf_max_features as usize),
             contexts: TopicContexts::default(),
+            aging: Aging::default(),
             cohorts: Cohorts::default(),
+            locations: Locations::default(),
             model: None,
             factors: ItemFactors::default(),
+            item_item: Arc::default(),
             accumulators: Column::default(),
             unsolved: Vec::new(),
             hybrid: Arc::default(),
@@ -152,6 +188,15 @@ impl View {
 
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// Whether items a person already had are recommended again: as the settings say,
+    /// or as people do.
+    pub fn recommends_seen(&self) -> bool {
+        let Counts { positives, repeats, .. } = self.counts;
+        let people_repeat =
+            positives >= REPEATS_POSITIVES_MIN && repeats * REPEATS_ONE_IN >= positives;
+        self.settings.recommend_seen.unwrap_or(people_repeat)
     }
 
     /// Sequence of the last record this state has learnt from.
@@ -205,6 +250,11 @@ impl View {
         &self.users[index as usize]
     }
 
+    /// What a person was shown of late; `None` for nothing yet.
+    pub fn showings(&self, user: u32) -> Option<&Showings> {
+        self.showings.get(user as usize).map(AsRef::as_ref)
+    }
+
     pub fn item_index(&self, item_id: &str) -> Option<u32> {
         self.item_ids.find(item_id)
     }
@@ -244,8 +294,15 @@ impl View {
         self.devices.find(device)
     }
 
-    pub fn cohort_name(&self, index: u32) -> &str {
-        self.cohorts.names.name(index).expect("cohort indices come from this interner")
+    pub fn location_index(&self, location: &str) -> Option<u32> {
+        self.locations.names.find(location)
+    }
+
+    /// The most specific cohorts that a person's attributes name: one, as long as
+    /// the namespace has room for new ones.
+    pub fn cohort_names(&self, user: &User) -> Vec<&str> {
+        let cohorts = self.cohorts.most_specific(&user.cohorts);
+        cohorts.into_iter().map(|cohort| self.cohorts.name(cohort)).collect()
     }
 
     /// Describes an item of a request as if it were in the catalogue, without
@@ -257,9 +314,24 @@ impl View {
             source: item.source.as_ref().and_then(|source| self.sources.find(source)),
             counts: TermCounts::default(),
             updated_at: Timestamp::default(),
+            added_at: Timestamp::default(),
             item: Some(item),
         };
         (entry, terms)
+    }
+
+    /// How little known an item is: `-log2` of its share of all popularity, as a part of
+    /// that of an item nobody wanted. 0 to 1; 1 for an item that is not known.
+    pub(super) fn self_information(&self, items: impl Iterator<Item = Option<u32>>) -> Vec<f64> {
+        let scales = self.popularity.scales(self.clock, &self.settings);
+        let smoothed = |mass: f32| f64::from(mass.max(0.0)) + 1.0;
+        let all = f64::from(scales.popularity(&self.popularity.totals).max(0.0))
+            + self.entries.len() as f64
+            + 1.0;
+        let most = math::log2(all);
+        let of = |index: u32| scales.popularity(&self.popularity.items[index as usize]);
+        let bits = |index: u32| (most - math::log2(smoothed(of(index)))) / most;
+        items.map(|index| index.map_or(1.0, bits).clamp(0.0, 1.0)).collect()
     }
 
     pub(super) fn cooccurrence_scorer(&self, recent: &[u32]) -> CooccurrenceScorer<'_> {
@@ -268,6 +340,17 @@ impl View {
             &self.popularity,
             &self.settings,
             recent,
+            self.clock,
+        )
+    }
+
+    /// The same by what came next.
+    pub(super) fn succession_scorer(&self, recent: &[u32]) -> CooccurrenceScorer<'_> {
+        CooccurrenceScorer::new(
+            &self.successors,
+            &self.popularity,
+            &self.settings,
+            &recent[..recent.len().min(SUCCESSION)],
             self.clock,
         )
     }
@@ -318,6 +401,19 @@ impl View {
                 let published = entry.item.as_ref().and_then(|item| item.published_at);
                 // Minutes fit f32 to about a quarter of an hour: enough to sort by.
                 published.map_or(f32::NEG_INFINITY, |at| (at.as_millis() / 60_000) as f32)
+            })
+        })
+    }
+
+    /// Catalogue items that few have seen, the youngest first.
+    pub(super) fn newcomers(&self) -> &[u32] {
+        self.top_lists.newcomers.get_or_init(|| {
+            let newcomers = Newcomers::new(&self.settings, &self.popularity.totals, self.clock);
+            self.top_by(|index, entry| {
+                let seen = newcomers.impressions(&self.popularity.items[index as usize]);
+                let unseen = seen < self.settings.new_item_impressions;
+                let minutes = (entry.born().as_millis() / 60_000) as f32;
+                if unseen { minutes } else { f32::NEG_INFINITY }
             })
         })
     }

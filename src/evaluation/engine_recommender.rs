@@ -140,7 +140,7 @@ impl Recommender for EngineRecommender {
         let user = view.user_index(self.users[user as usize].as_str());
         let user = user.map(|index| view.user(index).as_ref());
         let context = UserContext::new(view, user);
-        let occasion = Occasion { now, utc_offset_minutes: 0, device: None };
+        let occasion = Occasion { now, utc_offset_minutes: 0, device: None, location: None };
         let candidates: Vec<Candidate<'_>> =
             (0..scores.len() as u32).map(|index| Candidate::known(view, index)).collect();
         let ranked = score_candidates(view, user, &context, &occasion, &candidates);

@@ -22,6 +22,7 @@ mod projector;
 mod retrain;
 mod snapshotter;
 mod store_health;
+mod unlearnt_showings;
 mod user_contexts;
 
 use std::sync::Arc;
@@ -41,7 +42,7 @@ pub use limiter::{Limiter, RateLimits};
 pub use log_writer::{Handle as LogWriter, LogTail, Pending};
 pub use namespace::Namespace;
 pub use namespaces::Namespaces;
-pub use personalize::{Answer, Candidates, PersonalizeCall, Recommendation};
+pub use personalize::{Answer, Candidates, PersonalizeCall, PinnedItem, Recommendation};
 pub use profile::{ProfilePart, ProfileReport, RecentItem, TimePart, profile};
 pub use projector::project_all;
 pub use retrain::{RetrainProgress, RetrainStage};

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::error::Error;
 use super::log_writer::LogTail;
+use super::unlearnt_showings::UnlearntShowings;
 use super::user_contexts::UserContexts;
 use crate::domain::NamespaceName;
 use crate::domain::Sequence;
@@ -25,6 +26,7 @@ pub struct Namespace {
     view: ArcSwap<View>,
     watermark: watch::Sender<Sequence>,
     pub user_contexts: UserContexts,
+    pub unlearnt_showings: UnlearntShowings,
     training: AtomicBool,
     /// Watermark of the newest stored snapshot.
     pub snapshot_at: AtomicU64,
@@ -50,6 +52,7 @@ impl Namespace {
             watermark: watch::Sender::new(view.watermark()),
             view: ArcSwap::new(view),
             user_contexts: UserContexts::default(),
+            unlearnt_showings: UnlearntShowings::default(),
             training: AtomicBool::new(false),
             snapshot_at: AtomicU64::new(snapshot_at),
             stopped: OnceLock::new(),

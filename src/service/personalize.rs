@@ -16,18 +16,21 @@ use crate::domain::ItemId;
 use crate::domain::ShownItem;
 use crate::domain::Timestamp;
 use crate::domain::UserId;
+use crate::engine::Boost;
 use crate::engine::Candidate;
 use crate::engine::Choice;
+use crate::engine::Eligibility;
 use crate::engine::Entry;
 use crate::engine::Filter;
 use crate::engine::Occasion;
+use crate::engine::Pin;
 use crate::engine::RankRequest;
 use crate::engine::Ranked;
 use crate::engine::RankedItem;
 use crate::engine::Reason;
 use crate::engine::Retrieval;
 use crate::engine::SparseVector;
-use crate::engine::UserContext;
+use crate::engine::Supply;
 use crate::engine::View;
 use crate::engine::rank;
 
@@ -35,14 +38,19 @@ use crate::engine::rank;
 const RETRIEVE_INLINE_MAX: usize = 20_000;
 /// Text of the request's own candidates from which the same holds: about 1 ms.
 const TEXT_INLINE_BYTES_MAX: usize = 64 * 1024;
-/// Candidates wanted of a retrieval, per place of the answer.
-const RETRIEVE_PER_PLACE: usize = 5;
 
 /// What stands to choose from.
 #[derive(Debug)]
 pub enum Candidates {
     Given { items: Vec<Arc<Item>>, ids: Vec<ItemId> },
     Catalogue,
+}
+
+/// An item that the caller wants at a place of the list, from 0.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PinnedItem {
+    pub item_id: ItemId,
+    pub place: usize,
 }
 
 /// One call, checked.
@@ -53,9 +61,12 @@ pub struct PersonalizeCall {
     pub candidates: Candidates,
     pub filter: Filter,
     pub choice: Choice,
+    pub pins: Vec<PinnedItem>,
+    pub boosts: Vec<Boost>,
     pub now: Timestamp,
     pub utc_offset_minutes: i32,
     pub device_type: Option<Box<str>>,
+    pub location: Option<Box<str>>,
     pub explain: bool,
 }
 
@@ -107,6 +118,7 @@ impl Service {
         call: PersonalizeCall,
     ) -> Result<Answer, Error> {
         let started = std::time::Instant::now();
+        let capped = call.filter.frequency_cap_per_day > 0;
         let (mut answer, decision) = if call.is_large(&view) {
             let _permit = self.heavy_calls.try_acquire().map_err(|_none_left| {
                 Error::Overloaded("too many large requests are being answered")
@@ -117,6 +129,9 @@ impl Service {
         };
         answer.degraded.extend(self.degraded(namespace));
         if !decision.shown.is_empty() {
+            if capped {
+                namespace.unlearnt_showings.note(&decision);
+            }
             self.writer.offer_decision(&namespace.tail, decision);
         }
         if !answer.degraded.is_empty() {
@@ -142,7 +157,9 @@ impl Service {
         call: PersonalizeCall,
     ) -> Result<(Answer, Decision), Error> {
         let searches = matches!(call.candidates, Candidates::Catalogue);
-        let user = view.user_index(call.user_id.as_str()).filter(|_| searches);
+        let user = view.user_index(call.user_id.as_str());
+        // Who may come along by time or by what was shown changes under the key.
+        let user = user.filter(|_| searches && call.filter.is_timeless());
         let key = user.map(|user| {
             let key = PredictionKey {
                 partition: &namespace.tail.partition,
@@ -191,6 +208,38 @@ impl Pool {
         });
         known.chain(inline).collect()
     }
+
+    /// Pinned items that are no candidates yet: of the request as it describes them,
+    /// else of the catalogue. Personal rules are none against them.
+    fn add_pinned(&mut self, view: &View, eligible: &Eligibility<'_>, call: &PersonalizeCall) {
+        for pin in &call.pins {
+            let id = pin.item_id.as_str();
+            let index = view.item_index(id);
+            let is_it =
+                |entry: &Entry| entry.item.as_ref().is_some_and(|item| item.item_id == pin.item_id);
+            let known = index.is_some_and(|index| self.indices.contains(&index))
+                || self.inline.iter().any(|(_, entry, _)| is_it(entry));
+            if known {
+                continue;
+            }
+            let described = match &call.candidates {
+                Candidates::Given { items, .. } => {
+                    items.iter().find(|item| item.item_id == pin.item_id)
+                }
+                Candidates::Catalogue => None,
+            };
+            if let Some(item) = described {
+                let (entry, terms) = view.describe_inline(item.clone());
+                if eligible.allows_pinned(&entry) {
+                    self.inline.push((index, entry, terms));
+                }
+            } else if let Some(index) = index
+                && eligible.allows_pinned(view.entry(index))
+            {
+                self.indices.push(index);
+            }
+        }
+    }
 }
 
 /// `personal`: finds, or remembers, what suits the person when the catalogue is searched.
@@ -203,24 +252,39 @@ fn answer(
     let user_index = view.user_index(call.user_id.as_str());
     let user = user_index.map(|index| view.user(index).as_ref());
     let context = namespace.user_contexts.get(view, user_index);
-    let pool = match &call.candidates {
-        Candidates::Given { items, ids } => given(view, &context, &call.filter, items, ids),
+    let location = call.location.as_ref().and_then(|location| view.location_index(location));
+    let shown = match call.filter.frequency_cap_per_day {
+        0 => Vec::new(),
+        _ => namespace.unlearnt_showings.of(view, call.user_id.as_str(), user_index, call.now),
+    };
+    let eligible = Eligibility::new(view, &call.filter, user_index, &context, call.now, &shown);
+    let mut pool = match &call.candidates {
+        Candidates::Given { items, ids } => given(view, &eligible, items, ids),
         Candidates::Catalogue => {
-            let seed_key = call.decision_id.as_str().as_bytes();
-            let filter = &call.filter;
-            let retrieval = Retrieval { view, user, context: &context, filter, seed_key };
-            let wanted = call.choice.places * RETRIEVE_PER_PLACE;
-            let indices = retrieval.complete(personal(&retrieval), wanted);
+            let (seed_key, now) = (call.decision_id.as_str().as_bytes(), call.now);
+            let (context, eligible) = (&*context, &eligible);
+            let retrieval = Retrieval { view, user, context, eligible, location, now, seed_key };
+            let supply = Supply::of(&call.choice, &call.boosts);
+            let indices = retrieval.complete(personal(&retrieval), &supply);
             Pool { indices, inline: Vec::new(), unknown: Vec::new() }
         }
     };
+    pool.add_pinned(view, &eligible, call);
     let candidates = pool.candidates(view);
     let device = call.device_type.as_ref().and_then(|device| view.device_index(device));
+    let pins = pins(&candidates, &call.pins, &eligible);
     let request = RankRequest {
         user,
         context: &context,
-        occasion: Occasion { now: call.now, utc_offset_minutes: call.utc_offset_minutes, device },
+        occasion: Occasion {
+            now: call.now,
+            utc_offset_minutes: call.utc_offset_minutes,
+            device,
+            location,
+        },
         choice: call.choice,
+        boosts: &call.boosts,
+        pins: &pins,
         explain: call.explain,
         decision_id: call.decision_id.as_str(),
     };
@@ -238,13 +302,27 @@ fn answer(
     (answer, decision)
 }
 
-fn given(
-    view: &View,
-    context: &UserContext,
-    filter: &Filter,
-    items: &[Arc<Item>],
-    ids: &[ItemId],
-) -> Pool {
+/// Where the pinned items are among the candidates; those that are not there or may
+/// not be shown have no place.
+fn pins(
+    candidates: &[Candidate<'_>],
+    pinned: &[PinnedItem],
+    eligible: &Eligibility<'_>,
+) -> Vec<Pin> {
+    let place_of = |pin: &PinnedItem| {
+        let is_it = |candidate: &Candidate<'_>| {
+            let item = candidate.entry.item.as_ref();
+            item.is_some_and(|item| item.item_id == pin.item_id)
+        };
+        let candidate = candidates.iter().position(is_it)?;
+        eligible
+            .allows_pinned(candidates[candidate].entry)
+            .then_some(Pin { candidate, place: pin.place })
+    };
+    pinned.iter().filter_map(place_of).collect()
+}
+
+fn given(view: &View, eligible: &Eligibility<'_>, items: &[Arc<Item>], ids: &[ItemId]) -> Pool {
     let mut pool = Pool { indices: Vec::new(), inline: Vec::new(), unknown: Vec::new() };
     for id in ids {
         match view.item_index(id.as_str()).filter(|&index| view.entry(index).item.is_some()) {
@@ -254,7 +332,7 @@ fn given(
     }
     pool.indices.sort_unstable();
     pool.indices.dedup();
-    pool.indices.retain(|&index| filter.allows(view.entry(index), Some(index), context));
+    pool.indices.retain(|&index| eligible.allows(view.entry(index), Some(index)));
     let mut described = std::collections::BTreeSet::new();
     for item in items {
         let index = view.item_index(item.item_id.as_str());
@@ -264,7 +342,7 @@ fn given(
             continue;
         }
         let (entry, terms) = view.describe_inline(item.clone());
-        if filter.allows(&entry, index, context) {
+        if eligible.allows(&entry, index) {
             pool.inline.push((index, entry, terms));
         }
     }
@@ -307,9 +385,10 @@ fn decision(
             .iter()
             .map(|item| ShownItem {
                 item_id: item_of(&candidates[item.candidate]).item_id.clone(),
-                score: item.score as f32,
+                score: item.estimate as f32,
                 propensity: item.propensity as f32,
-                features: item.features.clone(),
+                // Without features the ranker learns nothing from it.
+                features: if item.pinned { Vec::new() } else { item.features.clone() },
             })
             .collect(),
     }
@@ -331,5 +410,6 @@ fn in_words(view: &View, reason: &Reason) -> String {
         Reason::PopularInCohort => "popular with people like you".to_owned(),
         Reason::Fresh => "new".to_owned(),
         Reason::Exploration => "something different".to_owned(),
+        Reason::Pinned => "selected for you".to_owned(),
     }
 }

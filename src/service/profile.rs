@@ -74,7 +74,6 @@ pub fn profile(view: &View, user_id: &str) -> Result<ProfileReport, Error> {
         kind: entry.kind(),
         occurred_at: entry.at(),
     });
-    let cohorts: Vec<&str> = user.cohorts.iter().map(|&cohort| view.cohort_name(cohort)).collect();
     Ok(ProfileReport {
         topics: parts(view, &user.topics, user.last_seen, |topic| view.topic_name(topic)),
         sources: parts(view, &user.sources, user.last_seen, |source| view.source_name(source)),
@@ -82,7 +81,7 @@ pub fn profile(view: &View, user_id: &str) -> Result<ProfileReport, Error> {
         times: times(&user.slots),
         interaction_counts: counts.collect(),
         recent_items: recent.collect(),
-        cohort: cohorts.join(", "),
+        cohort: view.cohort_names(user).join(", "),
         attributes: user.attributes.clone(),
         first_seen: user.first_seen,
         last_seen: user.last_seen,

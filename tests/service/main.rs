@@ -5,6 +5,7 @@
 //!   broken server reaches.
 
 mod catalog;
+mod cold_start;
 mod durability;
 mod harness;
 mod ingest;
@@ -13,4 +14,5 @@ mod namespaces;
 mod probes;
 mod recommendations;
 mod replicas;
+mod rules;
 mod validation;

@@ -5,6 +5,7 @@ use super::scalars::merge;
 use super::scalars::optional_label;
 use super::scalars::timestamp_near;
 use super::scalars::topics;
+use super::scalars::utc_offset;
 use crate::domain::DecisionId;
 use crate::domain::EventId;
 use crate::domain::Interaction;
@@ -110,11 +111,16 @@ fn context(message: proto::InteractionContext) -> Result<InteractionContext, Vec
     let source = violations.take("source", optional_label(message.source));
     let device_type = violations.take("device_type", optional_label(message.device_type));
     let attributes = merge(&mut violations, attributes(message.attributes));
+    let location = violations.take("location", optional_label(message.location));
+    let offset = message.utc_offset_minutes.map(utc_offset).transpose();
+    let offset = violations.take("utc_offset_minutes", offset);
     violations.finish(InteractionContext {
         topics: topics.unwrap_or_default(),
         source: source.flatten(),
         device_type: device_type.flatten(),
         attributes: attributes.unwrap_or_default(),
+        location: location.flatten(),
+        utc_offset_minutes: offset.flatten(),
     })
 }
 
@@ -208,6 +214,8 @@ mod tests {
             source: "shop".to_owned(),
             device_type: "phone".to_owned(),
             attributes: None,
+            location: "DE".to_owned(),
+            utc_offset_minutes: Some(-210),
         };
         let message = proto::Interaction {
             occurred_at: Some(prost_types::Timestamp { seconds: 5, nanos: 0 }),
@@ -226,6 +234,8 @@ mod tests {
         assert_eq!(read.context.topics, ["t", "s"].map(Box::<str>::from));
         assert_eq!(read.context.source.as_deref(), Some("shop"));
         assert_eq!(read.context.device_type.as_deref(), Some("phone"));
+        assert_eq!(read.context.location.as_deref(), Some("DE"));
+        assert_eq!(read.context.utc_offset_minutes, Some(-210));
     }
 
     #[test]

@@ -16,6 +16,7 @@ mod item;
 mod keys;
 mod rejection;
 mod request;
+mod rules;
 mod scalars;
 mod settings;
 #[cfg(test)]

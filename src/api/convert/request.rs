@@ -8,16 +8,17 @@ use super::attributes::attributes;
 use super::item::item;
 use super::keys::length;
 use super::keys::user_id;
-use super::scalars::decimal;
+use super::rules::boosts;
+use super::rules::choice;
+use super::rules::filter;
+use super::rules::frequency_cap;
+use super::rules::pins;
 use super::scalars::each;
 use super::scalars::each_message;
-use super::scalars::label;
 use super::scalars::merge;
 use super::scalars::optional_label;
-use super::scalars::share;
-use super::scalars::timestamp;
 use super::scalars::timestamp_near;
-use super::settings::strategy;
+use super::scalars::utc_offset;
 use crate::domain::Item;
 use crate::domain::ItemId;
 use crate::domain::Settings;
@@ -26,12 +27,11 @@ use crate::domain::UserId;
 use crate::domain::Violation;
 use crate::domain::Violations;
 use crate::domain::limits;
+use crate::engine::Boost;
 use crate::engine::Choice;
 use crate::engine::Filter;
 use crate::proto;
-
-/// The furthest time zones from UTC are 12 hours behind and 14 ahead.
-const UTC_OFFSET_MINUTES_MAX: u32 = 14 * 60;
+use crate::service::PinnedItem;
 
 /// A Personalize request without its namespace and watermark, which decide the
 /// settings it is read with.
@@ -42,6 +42,8 @@ pub struct Personalize {
     pub context: RequestContext,
     pub choice: Choice,
     pub filter: Filter,
+    pub pins: Vec<PinnedItem>,
+    pub boosts: Vec<Boost>,
     pub explain: bool,
 }
 
@@ -52,6 +54,7 @@ pub struct RequestContext {
     /// The time for which to recommend.
     pub now: Timestamp,
     pub utc_offset_minutes: i32,
+    pub location: Option<Box<str>>,
 }
 
 /// What to rank, no item twice. Both empty: what the catalogue has.
@@ -77,14 +80,24 @@ pub fn personalize(
     let candidates = merge(&mut violations, candidates);
     let context = merge(&mut violations, request_context(message.context, now));
     let choice = merge(&mut violations, choice(message.diversity, message.strategy, settings));
+    let cap = frequency_cap(message.frequency_cap_per_day, settings);
+    let cap = violations.take("frequency_cap_per_day", cap);
     let filter = merge(&mut violations, filter(message.filters, settings));
-    let (Some(user_id), Some(candidates), Some(context), Some(choice), Some(filter)) =
-        (user_id, candidates, context, choice, filter)
-    else {
+    let places = choice.as_ref().map_or(limits::RESULTS, |choice| choice.places);
+    let pins = merge(&mut violations, pins(message.pins, places));
+    let boosts = merge(&mut violations, boosts(message.boosts));
+    let (Some(user_id), Some(candidates), Some(context)) = (user_id, candidates, context) else {
         return Err(violations.into_vec());
     };
+    let (Some(choice), Some(filter), Some(cap)) = (choice, filter, cap) else {
+        return Err(violations.into_vec());
+    };
+    let (Some(pins), Some(boosts)) = (pins, boosts) else {
+        return Err(violations.into_vec());
+    };
+    let filter = Filter { frequency_cap_per_day: cap, ..filter };
     let explain = message.explain;
-    Ok(Personalize { user_id, candidates, context, choice, filter, explain })
+    Ok(Personalize { user_id, candidates, context, choice, filter, pins, boosts, explain })
 }
 
 /// Of candidates with one id the first stays, described ones before ids: an item must
@@ -128,7 +141,7 @@ fn keep<T>(values: &mut Vec<T>, kept: &[bool]) {
     values.retain(|_| kept.next() == Some(&true));
 }
 
-/// Location and attributes are checked although nothing reads them yet, so that
+/// Attributes are checked although nothing reads them yet, so that
 /// callers who send them are not refused once something does.
 ///
 /// # Errors
@@ -143,54 +156,12 @@ fn request_context(
     let device_type = violations.take("context.device_type", device_type).flatten();
     let time = message.timestamp.map_or(Ok(now), |time| timestamp_near(time, now));
     let time = violations.take("context.timestamp", time).unwrap_or(now);
-    let utc_offset_minutes = message.utc_offset_minutes.unwrap_or_default();
-    if utc_offset_minutes.unsigned_abs() > UTC_OFFSET_MINUTES_MAX {
-        let most = UTC_OFFSET_MINUTES_MAX;
-        let reason = format!("must lie in -{most}..={most}, is {utc_offset_minutes}");
-        violations.add("context.utc_offset_minutes", reason);
-    }
-    violations.take("context.location", optional_label(message.location));
+    let offset = utc_offset(message.utc_offset_minutes.unwrap_or_default());
+    let utc_offset_minutes = violations.take("context.utc_offset_minutes", offset).unwrap_or(0);
+    let location = optional_label(message.location);
+    let location = violations.take("context.location", location).flatten();
     violations.absorb("context", attributes(message.attributes));
-    violations.finish(RequestContext { device_type, now: time, utc_offset_minutes })
-}
-
-/// # Errors
-/// Every violation of `diversity` and `strategy`.
-fn choice(
-    diversity: Option<proto::DiversityParams>,
-    strategy_code: Option<i32>,
-    settings: &Settings,
-) -> Result<Choice, Vec<Violation>> {
-    let diversity = diversity.unwrap_or_default();
-    let mut violations = Violations::default();
-    let mut share_of = |field: &str, set: Option<f32>, default: f32| {
-        violations.take(field, share(set.unwrap_or(default))).unwrap_or_default()
-    };
-    let topic_threshold = share_of(
-        "diversity.topic_diversity_threshold",
-        diversity.topic_diversity_threshold,
-        settings.topic_diversity_threshold,
-    );
-    let source_threshold =
-        share_of("diversity.source_diversity_threshold", diversity.source_diversity_threshold, 0.0);
-    let diversity_weight = share_of(
-        "diversity.diversity_weight",
-        diversity.diversity_weight,
-        settings.diversity_weight,
-    );
-    let places = length(diversity.max_results, limits::RESULTS_DEFAULT, limits::RESULTS);
-    let places = violations.take("diversity.max_results", places).unwrap_or_default();
-    let chosen = strategy_code.map(strategy).transpose();
-    let strategy = violations.take("strategy", chosen).flatten().flatten();
-    let varied = if diversity.enable_diversity.unwrap_or(true) { 1.0 } else { 0.0 };
-    violations.finish(Choice {
-        strategy: strategy.unwrap_or(settings.strategy),
-        epsilon: decimal(settings.epsilon),
-        diversity_weight: varied * diversity_weight,
-        topic_threshold: varied * topic_threshold,
-        source_threshold: varied * source_threshold,
-        places,
-    })
+    violations.finish(RequestContext { device_type, now: time, utc_offset_minutes, location })
 }
 
 /// The length of an answer of SimilarItems; 0 means the default.
@@ -200,47 +171,6 @@ fn choice(
 pub fn results(max_results: u32) -> Result<usize, Vec<Violation>> {
     length(max_results, limits::RESULTS_DEFAULT, limits::RESULTS)
         .map_err(|reason| vec![Violation::new("max_results", reason)])
-}
-
-/// # Errors
-/// Every violation of `filters`.
-fn filter(message: Option<proto::Filters>, settings: &Settings) -> Result<Filter, Vec<Violation>> {
-    let message = message.unwrap_or_default();
-    let found = message.topics.len() + message.sources.len() + message.exclude_item_ids.len();
-    if found > limits::FILTER_VALUES {
-        let most = limits::FILTER_VALUES;
-        let reason =
-            format!("must hold at most {most} topics, sources and ids in all, hold {found}");
-        return Err(vec![Violation::new("filters", reason)]);
-    }
-    let mut violations = Violations::default();
-    let topics = merge(&mut violations, each("filters.topics", message.topics, label));
-    let sources = merge(&mut violations, each("filters.sources", message.sources, label));
-    let attributes = violations.absorb("filters", attributes(message.attributes));
-    let exclude = each("filters.exclude_item_ids", message.exclude_item_ids, left_out);
-    let exclude = merge(&mut violations, exclude);
-    let published_after = message.published_after.map(timestamp).transpose();
-    let published_after = violations.take("filters.published_after", published_after);
-    violations.finish(Filter {
-        topics: sorted(topics),
-        sources: sorted(sources),
-        attributes: attributes.unwrap_or_default(),
-        published_after: published_after.flatten(),
-        exclude: sorted(exclude),
-        include_seen: message.include_seen.unwrap_or(settings.recommend_seen),
-    })
-}
-
-fn left_out(id: String) -> Result<Box<str>, String> {
-    ItemId::parse(id).map(|id| id.as_str().into())
-}
-
-/// In rising order, each once.
-fn sorted(values: Option<Vec<Box<str>>>) -> Vec<Box<str>> {
-    let mut values = values.unwrap_or_default();
-    values.sort_unstable();
-    values.dedup();
-    values
 }
 
 #[cfg(test)]
@@ -266,7 +196,7 @@ mod tests {
             epsilon: 0.1,
             diversity_weight: 0.7,
             topic_diversity_threshold: 0.3,
-            recommend_seen: true,
+            recommend_seen: Some(true),
             ..Settings::default()
         };
         let read = personalize(message, &settings, NOW).unwrap();
@@ -277,17 +207,22 @@ mod tests {
             strategy: Strategy::Greedy,
             epsilon: 0.1,
             diversity_weight: 0.7,
+            method: settings.diversity_method,
+            serendipity_weight: 0.0,
+            novelty_weight: 0.0,
             topic_threshold: 0.3,
             source_threshold: 0.0,
+            max_per_topic: 0,
+            max_per_source: 0,
             places: limits::RESULTS_DEFAULT,
         };
         assert_eq!(read.choice, expected);
         assert!(read.filter.include_seen && read.filter.exclude.is_empty());
     }
 
-    #[test]
-    fn what_is_wrong_in_any_part_of_a_request_is_named_at_once() {
-        let message = proto::PersonalizeRequest {
+    /// With something wrong in every part.
+    fn wrong_everywhere() -> proto::PersonalizeRequest {
+        proto::PersonalizeRequest {
             candidates: vec![proto::Item { source: "\n".to_owned(), ..Default::default() }],
             candidate_ids: vec!["i".to_owned(), String::new()],
             context: Some(proto::RequestContext {
@@ -304,18 +239,33 @@ mod tests {
                 topic_diversity_threshold: Some(1.5),
                 source_diversity_threshold: Some(-0.5),
                 diversity_weight: Some(f32::NAN),
+                method: Some(9),
+                serendipity_weight: Some(-1.0),
+                novelty_weight: Some(2.0),
+                max_per_topic: Some(501),
+                max_per_source: Some(501),
                 max_results: 501,
             }),
+            frequency_cap_per_day: Some(1_001),
+            pins: vec![proto::Pin { item_id: String::new(), position: 900 }],
+            boosts: vec![proto::Boost::default()],
             filters: Some(proto::Filters {
                 topics: vec![String::new()],
                 sources: vec!["x".repeat(257)],
                 exclude_item_ids: vec!["\0".to_owned()],
                 published_after: Some(prost_types::Timestamp { seconds: -1, nanos: 0 }),
+                expression: "price <".to_owned(),
+                seen_cooldown_hours: Some(f32::NAN),
+                seen_after_interactions: Some(65_536),
                 ..Default::default()
             }),
             strategy: Some(7),
             ..Default::default()
-        };
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_in_any_part_of_a_request_is_named_at_once() {
         let expected = [
             "user_id",
             "candidates[0].item_id",
@@ -329,14 +279,27 @@ mod tests {
             "diversity.topic_diversity_threshold",
             "diversity.source_diversity_threshold",
             "diversity.diversity_weight",
+            "diversity.serendipity_weight",
+            "diversity.novelty_weight",
+            "diversity.max_per_topic",
+            "diversity.max_per_source",
+            "diversity.method",
             "diversity.max_results",
             "strategy",
+            "frequency_cap_per_day",
             "filters.topics[0]",
             "filters.sources[0]",
             "filters.exclude_item_ids[0]",
             "filters.published_after",
+            "filters.expression",
+            "filters.seen_cooldown_hours",
+            "filters.seen_after_interactions",
+            "pins[0].item_id",
+            "pins[0].position",
+            "boosts[0].target",
+            "boosts[0].change",
         ];
-        assert_eq!(fields(personalize(message, &Settings::default(), NOW)), expected);
+        assert_eq!(fields(personalize(wrong_everywhere(), &Settings::default(), NOW)), expected);
     }
 
     #[test]

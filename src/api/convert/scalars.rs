@@ -86,6 +86,16 @@ pub(super) fn optional_label(text: String) -> Result<Option<Box<str>>, String> {
     if text.is_empty() { Ok(None) } else { label(text).map(Some) }
 }
 
+/// Minutes between UTC and a local time.
+pub(super) fn utc_offset(minutes: i32) -> Result<i32, String> {
+    let most = limits::UTC_OFFSET_MINUTES;
+    if (-most..=most).contains(&minutes) {
+        Ok(minutes)
+    } else {
+        Err(format!("must lie in -{most}..={most}, is {minutes}"))
+    }
+}
+
 /// Topics of an item or an interaction: bounded in number, each once, in the order
 /// of their first mention.
 pub(super) fn topics(texts: Vec<String>) -> Result<Vec<Box<str>>, Vec<Violation>> {

@@ -1,8 +1,13 @@
 //! Settings of a namespace, and the names of strategies.
 
+use std::collections::BTreeMap;
+
 use super::interaction::RATING_MAX;
 use super::scalars::decimal;
+use super::scalars::label;
 use crate::domain::ConfidenceTable;
+use crate::domain::DiversityMethod;
+use crate::domain::FreshnessTable;
 use crate::domain::InteractionType;
 use crate::domain::Settings;
 use crate::domain::SettingsRange;
@@ -26,25 +31,36 @@ pub fn settings(
     let mut violations = Violations::default();
     let chosen = message.strategy.map(strategy).transpose();
     let chosen = violations.take("settings.strategy", chosen).flatten().flatten();
+    let method = message.diversity_method.map(diversity_method).transpose();
+    let method = violations.take("settings.diversity_method", method).flatten().flatten();
     let rating_threshold = message.rating_threshold.map(rating_threshold).transpose();
     let rating_threshold = violations.take("settings.rating_threshold", rating_threshold).flatten();
     let settings = overlaid(&message, base);
     let confidences = confidences(&message, base, &mut violations);
+    let freshness = freshness(&message.freshness_half_lives, base, &mut violations);
     let settings = Settings {
         confidences,
+        freshness_half_lives: freshness,
         strategy: chosen.unwrap_or(base.strategy),
+        diversity_method: method.unwrap_or(base.diversity_method),
         rating_threshold: rating_threshold.unwrap_or(base.rating_threshold),
         ..settings
     };
     let settings = violations.absorb(FIELD, settings.check());
-    // UNSPECIFIED is as unset; any other strategy is something.
-    let message = proto::NamespaceSettings { strategy: chosen.map(strategy_code), ..message };
+    // UNSPECIFIED is as unset; any other strategy or method is something.
+    let message = proto::NamespaceSettings {
+        strategy: chosen.map(strategy_code),
+        diversity_method: method.map(diversity_method_code),
+        ..message
+    };
     let set = message != proto::NamespaceSettings::default();
     violations.finish(settings.filter(|_| set))
 }
 
-/// All but the strategy and the rating threshold, which are checked on the way.
+/// All but the strategy, the method and the rating threshold, which are checked on the
+/// way.
 fn overlaid(message: &proto::NamespaceSettings, base: &Settings) -> Settings {
+    let base = &with_rules(message, base);
     let number = |set: Option<f64>, base| set.map_or(base, |set| set as f32);
     Settings {
         collaborative_factors: message.collaborative_factors.unwrap_or(base.collaborative_factors),
@@ -62,10 +78,38 @@ fn overlaid(message: &proto::NamespaceSettings, base: &Settings) -> Settings {
             message.profile_half_life_hours,
             base.profile_half_life_hours,
         ),
+        freshness_half_life_hours: number(
+            message.freshness_half_life_hours,
+            base.freshness_half_life_hours,
+        ),
+        new_item_share: number(message.new_item_share, base.new_item_share),
+        new_item_impressions: message.new_item_impressions.unwrap_or(base.new_item_impressions),
+        new_item_days: number(message.new_item_days, base.new_item_days),
+        exploration_bonus: number(message.exploration_bonus, base.exploration_bonus),
         epsilon: message.epsilon.unwrap_or(base.epsilon),
-        recommend_seen: message.recommend_seen.unwrap_or(base.recommend_seen),
+        recommend_seen: message.recommend_seen.or(base.recommend_seen),
         tfidf_max_features: message.tfidf_max_features.unwrap_or(base.tfidf_max_features),
         embedding_dimension: message.embedding_dimension.unwrap_or(base.embedding_dimension),
+        ..base.clone()
+    }
+}
+
+/// What concerns the variety of lists and the rules on repetition.
+fn with_rules(message: &proto::NamespaceSettings, base: &Settings) -> Settings {
+    Settings {
+        diversity_weight: message.diversity_weight.unwrap_or(base.diversity_weight),
+        topic_diversity_threshold: message
+            .topic_diversity_threshold
+            .unwrap_or(base.topic_diversity_threshold),
+        serendipity_weight: message.serendipity_weight.unwrap_or(base.serendipity_weight),
+        novelty_weight: message.novelty_weight.unwrap_or(base.novelty_weight),
+        max_per_topic: message.max_per_topic.unwrap_or(base.max_per_topic),
+        max_per_source: message.max_per_source.unwrap_or(base.max_per_source),
+        frequency_cap_per_day: message.frequency_cap_per_day.unwrap_or(base.frequency_cap_per_day),
+        seen_cooldown_hours: message.seen_cooldown_hours.unwrap_or(base.seen_cooldown_hours),
+        seen_after_interactions: message
+            .seen_after_interactions
+            .unwrap_or(base.seen_after_interactions),
         ..base.clone()
     }
 }
@@ -84,6 +128,37 @@ fn confidences(
         }
     }
     table
+}
+
+/// The table with the named topics and sources put in; hours are checked with the others.
+fn freshness(
+    named: &BTreeMap<String, f64>,
+    base: &Settings,
+    violations: &mut Violations,
+) -> FreshnessTable {
+    let mut table = base.freshness_half_lives.clone();
+    for (key, hours) in named {
+        let (half_lives, name) = if let Some(name) = key.strip_prefix("topic:") {
+            (&mut table.topics, name)
+        } else if let Some(name) = key.strip_prefix("source:") {
+            (&mut table.sources, name)
+        } else {
+            let reason = "must be keyed by topic:NAME or source:NAME";
+            violations.add("settings.freshness_half_lives", reason);
+            continue;
+        };
+        if let Some(name) = violations.take("settings.freshness_half_lives", label(name.to_owned()))
+        {
+            half_lives.insert(name, *hours as f32);
+        }
+    }
+    table
+}
+
+fn freshness_message(table: &FreshnessTable) -> BTreeMap<String, f64> {
+    let topics = table.topics.iter().map(|(name, hours)| (format!("topic:{name}"), *hours));
+    let sources = table.sources.iter().map(|(name, hours)| (format!("source:{name}"), *hours));
+    topics.chain(sources).map(|(key, hours)| (key, decimal(hours))).collect()
 }
 
 /// Narrower than [`SettingsRange::RATING_THRESHOLD`]: ratings of the contract end at 5.
@@ -105,9 +180,25 @@ pub fn settings_message(settings: &Settings) -> proto::NamespaceSettings {
         rating_threshold: number(settings.rating_threshold),
         strategy: Some(strategy_code(settings.strategy)),
         epsilon: Some(settings.epsilon),
-        recommend_seen: Some(settings.recommend_seen),
+        recommend_seen: settings.recommend_seen,
         tfidf_max_features: Some(settings.tfidf_max_features),
         embedding_dimension: Some(settings.embedding_dimension),
+        freshness_half_lives: freshness_message(&settings.freshness_half_lives),
+        freshness_half_life_hours: number(settings.freshness_half_life_hours),
+        new_item_share: number(settings.new_item_share),
+        new_item_impressions: Some(settings.new_item_impressions),
+        new_item_days: number(settings.new_item_days),
+        exploration_bonus: number(settings.exploration_bonus),
+        diversity_method: Some(diversity_method_code(settings.diversity_method)),
+        diversity_weight: Some(settings.diversity_weight),
+        topic_diversity_threshold: Some(settings.topic_diversity_threshold),
+        serendipity_weight: Some(settings.serendipity_weight),
+        novelty_weight: Some(settings.novelty_weight),
+        max_per_topic: Some(settings.max_per_topic),
+        max_per_source: Some(settings.max_per_source),
+        frequency_cap_per_day: Some(settings.frequency_cap_per_day),
+        seen_cooldown_hours: Some(settings.seen_cooldown_hours),
+        seen_after_interactions: Some(settings.seen_after_interactions),
         confidences: InteractionType::ALL
             .into_iter()
             .map(|kind| (kind.name().to_owned(), decimal(settings.confidences.of(kind))))
@@ -134,6 +225,28 @@ pub fn strategy_message(strategy: Strategy) -> proto::Strategy {
 
 fn strategy_code(strategy: Strategy) -> i32 {
     strategy_message(strategy).into()
+}
+
+/// `None` for UNSPECIFIED.
+pub(super) fn diversity_method(code: i32) -> Result<Option<DiversityMethod>, String> {
+    match proto::DiversityMethod::try_from(code) {
+        Err(_) => Err(format!("must be a known method, is {code}")),
+        Ok(proto::DiversityMethod::Unspecified) => Ok(None),
+        Ok(proto::DiversityMethod::None) => Ok(Some(DiversityMethod::None)),
+        Ok(proto::DiversityMethod::Mmr) => Ok(Some(DiversityMethod::Mmr)),
+        Ok(proto::DiversityMethod::Dpp) => Ok(Some(DiversityMethod::Dpp)),
+        Ok(proto::DiversityMethod::Calibrated) => Ok(Some(DiversityMethod::Calibrated)),
+    }
+}
+
+fn diversity_method_code(method: DiversityMethod) -> i32 {
+    let method = match method {
+        DiversityMethod::None => proto::DiversityMethod::None,
+        DiversityMethod::Mmr => proto::DiversityMethod::Mmr,
+        DiversityMethod::Dpp => proto::DiversityMethod::Dpp,
+        DiversityMethod::Calibrated => proto::DiversityMethod::Calibrated,
+    };
+    method.into()
 }
 
 #[cfg(test)]
@@ -163,15 +276,21 @@ mod tests {
 
     #[test]
     fn settings_come_back_as_they_were_in_the_decimal_numbers_people_write() {
-        let written = Settings { collaborative_regularization: 0.01, ..Settings::default() };
+        let written = Settings {
+            collaborative_regularization: 0.01,
+            freshness_half_lives: FreshnessTable {
+                topics: [("news".into(), 5.5)].into(),
+                sources: [("archive".into(), 8_000.0)].into(),
+            },
+            ..Settings::default()
+        };
         let message = settings_message(&written);
         assert_eq!(message.collaborative_regularization, Some(0.01));
         assert_eq!(convert(message), Ok(Some(written)));
     }
 
-    #[test]
-    fn every_setting_out_of_range_is_named() {
-        let wrong = Message {
+    fn all_wrong() -> Message {
+        Message {
             collaborative_factors: Some(7),
             collaborative_regularization: Some(0.0),
             unobserved_weight: Some(f64::NAN),
@@ -184,12 +303,37 @@ mod tests {
             recommend_seen: None,
             tfidf_max_features: Some(0),
             embedding_dimension: Some(0),
+            freshness_half_lives: [("topic:a", 0.0), ("b", 1.0), ("source:", 1.0)]
+                .map(|(name, value)| (name.to_owned(), value))
+                .into(),
+            freshness_half_life_hours: Some(0.0),
+            new_item_share: Some(0.6),
+            new_item_impressions: Some(0),
+            new_item_days: Some(-1.0),
+            exploration_bonus: Some(f64::INFINITY),
+            diversity_method: Some(5),
+            diversity_weight: Some(1.1),
+            topic_diversity_threshold: Some(-0.1),
+            serendipity_weight: Some(2.0),
+            novelty_weight: Some(f32::NAN),
+            max_per_topic: Some(501),
+            max_per_source: Some(501),
+            frequency_cap_per_day: Some(1_001),
+            seen_cooldown_hours: Some(-1.0),
+            seen_after_interactions: Some(65_536),
             confidences: [("click", f64::NAN), ("CLICK", 1.0)]
                 .map(|(name, value)| (name.to_owned(), value))
                 .into(),
-        };
-        let mut fields: Vec<_> =
-            convert(wrong).unwrap_err().into_iter().map(|violation| violation.field).collect();
+        }
+    }
+
+    #[test]
+    fn every_setting_out_of_range_is_named() {
+        let mut fields: Vec<_> = convert(all_wrong())
+            .unwrap_err()
+            .into_iter()
+            .map(|violation| violation.field)
+            .collect();
         fields.sort_unstable();
         assert_eq!(
             fields,
@@ -198,13 +342,31 @@ mod tests {
                 "settings.collaborative_regularization",
                 "settings.confidences",
                 "settings.confidences.click",
+                "settings.diversity_method",
+                "settings.diversity_weight",
                 "settings.embedding_dimension",
                 "settings.epsilon",
+                "settings.exploration_bonus",
+                "settings.frequency_cap_per_day",
+                "settings.freshness_half_life_hours",
+                "settings.freshness_half_lives",
+                "settings.freshness_half_lives",
+                "settings.freshness_half_lives.topic:a",
+                "settings.max_per_source",
+                "settings.max_per_topic",
+                "settings.new_item_days",
+                "settings.new_item_impressions",
+                "settings.new_item_share",
+                "settings.novelty_weight",
                 "settings.popularity_half_life_hours",
                 "settings.profile_half_life_hours",
                 "settings.rating_threshold",
+                "settings.seen_after_interactions",
+                "settings.seen_cooldown_hours",
+                "settings.serendipity_weight",
                 "settings.strategy",
                 "settings.tfidf_max_features",
+                "settings.topic_diversity_threshold",
                 "settings.trend_half_life_hours",
                 "settings.unobserved_weight",
             ]

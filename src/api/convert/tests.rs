@@ -85,8 +85,12 @@ prop_compose! {
         source in text(),
         device_type in text(),
         attributes in structure(),
+        location in text(),
+        utc_offset_minutes in option::of(prop_oneof![4 => -840..=840, 1 => any::<i32>()]),
     ) -> proto::InteractionContext {
-        proto::InteractionContext { topics, source, device_type, attributes }
+        proto::InteractionContext {
+            topics, source, device_type, attributes, location, utc_offset_minutes,
+        }
     }
 }
 
@@ -138,6 +142,9 @@ prop_compose! {
         max_results in prop_oneof![4 => 0_u32..=500, 1 => any::<u32>()],
         (topics, sources, exclude_item_ids) in (texts(), texts(), texts()),
         published_after in time(),
+        expression in text(),
+        rules in (any::<Option<u32>>(), option::of(single()), any::<Option<i32>>()),
+        (pinned, position) in (text(), 0_u32..30),
         strategy in option::of(prop_oneof![4 => 0..3, 1 => any::<i32>()]),
         min_watermark in any::<u64>(),
     ) -> proto::PersonalizeRequest {
@@ -150,12 +157,18 @@ prop_compose! {
             source_diversity_threshold: shares.1,
             diversity_weight: shares.2,
             max_results,
+            serendipity_weight: rules.1,
+            max_per_topic: rules.0,
+            method: rules.2,
+            ..Default::default()
         };
         let filters = proto::Filters {
-            topics, sources, exclude_item_ids, published_after, ..Default::default()
+            topics, sources, exclude_item_ids, published_after, expression,
+            seen_cooldown_hours: rules.1, seen_after_interactions: rules.0, ..Default::default()
         };
         proto::PersonalizeRequest {
             user_id, candidates, candidate_ids, strategy, min_watermark,
+            pins: vec![proto::Pin { item_id: pinned, position }],
             context: Some(context), diversity: Some(diversity), filters: Some(filters),
             ..Default::default()
         }

@@ -38,6 +38,11 @@ impl PendingDecision {
         self.items.iter().position(|shown| shown.item == item)
     }
 
+    /// Whether something good came of showing the item.
+    pub fn is_rewarded(&self, item: u32) -> bool {
+        self.place_of(item).is_some_and(|place| self.items[place].reward > 0.0)
+    }
+
     /// Credits what a person did with a shown item. `reward` is 0 for a mere
     /// impression. Returns whether the decision had shown the item.
     pub fn credit(&mut self, item: u32, reward: f32, posterior: &mut Posterior) -> bool {

@@ -1,7 +1,14 @@
-//! What can be said without knowing the person: popularity, trend, cohorts.
+//! What can be said without knowing the person or the item: popularity, trend,
+//! cohorts, locations, newness.
 
 mod cohorts;
+mod groups;
+mod locations;
+mod newcomers;
 mod popularity;
+mod shrinkage;
 
-pub use cohorts::{Cohorts, cohort_names};
+pub use cohorts::{CohortScorer, Cohorts, Estimates, Made};
+pub use locations::{LocationScorer, Locations};
+pub use newcomers::Newcomers;
 pub use popularity::{ItemStatistics, Popularity, Scales};

@@ -6,6 +6,10 @@
 //! `C[j,c] / (n_c^0.3 n_j^0.7)`. It is the strongest single signal of a stream:
 //! it needs no training and follows the latest event at once.
 //!
+//! Succession is the same with a direction: `D[j,i]` grows by one when `i` is wanted
+//! after `j`, of the three items wanted last. It says what comes next, where order
+//! matters: tracks, places, episodes.
+//!
 //! A row is bounded, so its least entries are forgotten: 8 KiB an item at most.
 
 use std::sync::Arc;
@@ -20,9 +24,14 @@ use crate::numeric::math;
 
 /// Items of a person's recent path.
 pub const RECENT: usize = 10;
+/// Of these, the ones that succession looks at.
+pub const SUCCESSION: usize = 3;
 const RECENCY_WEIGHT: f32 = 0.95;
 const RECENT_EXPONENT: f64 = 0.7;
 const NEIGHBOURS_MAX: usize = 1_024;
+const SUCCESSORS_MAX: usize = 256;
+/// Weight of an item of the present session against one before it.
+const SESSION_EMPHASIS: f32 = 2.0;
 
 /// Counts that `item` was wanted after `recent`.
 pub fn note(
@@ -37,6 +46,20 @@ pub fn note(
             let row = Arc::make_mut(rows.get_mut(from as usize));
             row.add(to, 1.0, at, half_life_hours, NEIGHBOURS_MAX);
         }
+    }
+}
+
+/// Counts that `item` came next after `recent`.
+pub fn note_succession(
+    rows: &mut Column<Arc<DecayedRow>>,
+    item: u32,
+    recent: &[u32],
+    at: Timestamp,
+    half_life_hours: f32,
+) {
+    for &other in recent.iter().take(SUCCESSION).filter(|&&other| other != item) {
+        let row = Arc::make_mut(rows.get_mut(other as usize));
+        row.add(item, 1.0, at, half_life_hours, SUCCESSORS_MAX);
     }
 }
 
@@ -72,6 +95,28 @@ impl<'v> CooccurrenceScorer<'v> {
             recency *= RECENCY_WEIGHT;
         }
         Self { rows: weighted, popularity, scales }
+    }
+
+    /// Lets the items of the present session, by index, weigh more than those before,
+    /// with the weights of all together unchanged.
+    #[must_use]
+    pub fn emphasising(mut self, session: &[(u32, f32)]) -> Self {
+        let in_session = |item: u32| session.iter().any(|&(known, _)| known == item);
+        let inside = self.rows.iter().filter(|(item, _, _)| in_session(*item)).count() as f32;
+        let outside = self.rows.len() as f32 - inside;
+        if inside == 0.0 || outside == 0.0 {
+            return self;
+        }
+        let scale = (inside + outside) / (SESSION_EMPHASIS * inside + outside);
+        for (item, _, weight) in &mut self.rows {
+            *weight *= if in_session(*item) { SESSION_EMPHASIS * scale } else { scale };
+        }
+        self
+    }
+
+    /// Whether nothing of the path says anything.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
     }
 
     pub fn score(&self, candidate: u32) -> f32 {
@@ -162,6 +207,19 @@ mod tests {
         assert!((f64::from(scorer.score(2)) - expected).abs() < 1e-6);
         assert_eq!(scorer.cause(2), Some(1));
         assert_eq!(scorer.score(7), 0.0);
+    }
+
+    #[test]
+    fn the_items_of_a_session_weigh_more_and_all_together_the_same() {
+        let (rows, popularity, settings) = world(&[&[1, 3], &[2, 4]]);
+        let now = Timestamp::from_seconds(0);
+        let scorer = || CooccurrenceScorer::new(&rows, &popularity, &settings, &[1, 2], now);
+        let (plain, busy) = (scorer(), scorer().emphasising(&[(1, 1.0)]));
+        assert!(busy.score(3) > plain.score(3) && busy.score(4) < plain.score(4));
+        let ratio = (busy.score(3) / plain.score(3)) / (busy.score(4) / plain.score(4));
+        assert!((ratio - SESSION_EMPHASIS).abs() < 1e-5, "{ratio}");
+        let everything = scorer().emphasising(&[(1, 1.0), (2, 1.0)]);
+        assert_eq!(everything.score(3).to_bits(), plain.score(3).to_bits());
     }
 
     #[test]

@@ -15,15 +15,17 @@ mod dual;
 mod fold_in;
 mod half_step;
 mod hyperparameters;
+mod item_item;
 mod normal_equations;
 mod online_items;
 mod scan;
 mod train;
 mod training_set;
 
-pub use cooccurrence::{CooccurrenceScorer, RECENT, note};
+pub use cooccurrence::{CooccurrenceScorer, RECENT, SUCCESSION, note, note_succession};
 pub use fold_in::{FoldIn, gram, update_gram};
 pub use hyperparameters::{Hyperparameters, InvalidHyperparameter, Regularization};
+pub use item_item::{ItemItem, ItemItemScores};
 pub use online_items::{ItemAccumulator, ItemSolve};
 pub use scan::{Page, scan};
 pub use train::{EpochProgress, Trained, train};

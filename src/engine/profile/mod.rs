@@ -1,7 +1,10 @@
 //! What is known about each person, updated with every interaction.
 
 mod history;
+mod session;
+mod showings;
 mod user;
 
 pub use history::HistoryEntry;
-pub use user::{Occasion, User};
+pub use showings::Showings;
+pub use user::{Event, User};

@@ -2,17 +2,20 @@
 //!
 //! Preferences are decayed sums of the signed confidences of what the person did,
 //! so a dislike lowers a topic as a like raises it. Each list is bounded: with the
-//! default bounds a person costs 80 bytes and 8 more per preference plus 16 per
+//! default bounds a person costs 300 bytes and 8 more per preference plus 16 per
 //! item of history.
 
 use serde::Deserialize;
 use serde::Serialize;
 
 use super::history::History;
+use super::session::Session;
 use crate::domain::Attributes;
 use crate::domain::InteractionType;
 use crate::domain::Sequence;
 use crate::domain::Timestamp;
+use crate::engine::contexts::Occasion;
+use crate::engine::contexts::SLOTS;
 use crate::engine::decay::DecayedRow;
 
 pub const TOPICS_MAX: usize = 64;
@@ -20,6 +23,8 @@ pub const SOURCES_MAX: usize = 32;
 pub const DEVICES_MAX: usize = 8;
 /// Hours of the week.
 pub const SLOTS_MAX: usize = 168;
+/// Topics at parts of the week.
+const TOPIC_SLOTS_MAX: usize = 48;
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct User {
@@ -29,8 +34,11 @@ pub struct User {
     pub topics: DecayedRow,
     pub sources: DecayedRow,
     pub devices: DecayedRow,
-    /// By hour of the week, UTC: day * 24 + hour, Monday is day 0.
+    /// By hour of the local week: day * 24 + hour, Monday is day 0.
     pub slots: DecayedRow,
+    /// Wanted topics by part of the week: topic * [`SLOTS`] + slot.
+    pub topic_slots: DecayedRow,
+    pub session: Session,
     pub attributes: Attributes,
     /// Cohorts the attributes put this person in.
     pub cohorts: Vec<u32>,
@@ -41,26 +49,25 @@ pub struct User {
     pub changed_at: Sequence,
 }
 
-/// Where and when an interaction took place, as indices of the engine.
+/// One interaction, as indices of the engine.
 #[derive(Debug, Clone, Copy)]
-pub struct Occasion<'a> {
+pub struct Event<'a> {
+    pub item: u32,
+    pub kind: InteractionType,
+    /// Signed: above 0 the person wants the item, below 0 not.
+    pub confidence: f32,
     pub topics: &'a [u32],
     pub source: Option<u32>,
-    pub device: Option<u32>,
-    pub at: Timestamp,
+    pub occasion: &'a Occasion,
+    /// Whether it belongs to the person's session.
+    pub in_session: bool,
 }
 
 impl User {
-    /// Learns from one interaction of the given signed confidence.
-    pub fn note(
-        &mut self,
-        item: u32,
-        kind: InteractionType,
-        confidence: f32,
-        occasion: Occasion<'_>,
-        half_life_hours: f32,
-    ) {
-        let at = occasion.at;
+    /// Learns from one interaction.
+    pub fn note(&mut self, event: &Event<'_>, half_life_hours: f32) {
+        let Event { item, kind, confidence, occasion, .. } = *event;
+        let at = occasion.now;
         let first = self.counts.iter().all(|&count| count == 0);
         if first || at < self.first_seen {
             self.first_seen = at;
@@ -72,7 +79,10 @@ impl User {
             return;
         }
         self.history.note(item, kind, confidence, at);
-        let (day, hour) = at.day_and_hour(0);
+        if event.in_session {
+            self.session.note(item, confidence, at);
+        }
+        let (day, hour) = at.day_and_hour(occasion.utc_offset_minutes);
         let slot = u32::from(day) * 24 + u32::from(hour);
         self.slots.add(slot, 1.0, at, half_life_hours, SLOTS_MAX);
         if let Some(device) = occasion.device {
@@ -81,10 +91,14 @@ impl User {
         if confidence == 0.0 {
             return;
         }
-        for &topic in occasion.topics {
+        for &topic in event.topics {
             self.topics.add(topic, confidence, at, half_life_hours, TOPICS_MAX);
+            if confidence > 0.0 {
+                let key = topic * SLOTS + occasion.slot();
+                self.topic_slots.add(key, 1.0, at, half_life_hours, TOPIC_SLOTS_MAX);
+            }
         }
-        if let Some(source) = occasion.source {
+        if let Some(source) = event.source {
             self.sources.add(source, confidence, at, half_life_hours, SOURCES_MAX);
         }
     }
@@ -105,15 +119,23 @@ mod tests {
 
     const HALF_LIFE: f32 = 24.0;
 
-    fn occasion(topics: &[u32]) -> Occasion<'_> {
-        Occasion { topics, source: Some(1), device: None, at: Timestamp::from_seconds(1_000) }
+    const OCCASION: Occasion = Occasion {
+        now: Timestamp::from_seconds(1_000),
+        utc_offset_minutes: 0,
+        device: None,
+        location: None,
+    };
+
+    fn event(item: u32, kind: InteractionType, confidence: f32, topics: &[u32]) -> Event<'_> {
+        let (source, occasion, in_session) = (Some(1), &OCCASION, true);
+        Event { item, kind, confidence, topics, source, occasion, in_session }
     }
 
     #[test]
     fn likes_raise_a_topic_and_dislikes_lower_it() {
         let mut user = User::default();
-        user.note(1, InteractionType::Like, 2.0, occasion(&[4]), HALF_LIFE);
-        user.note(2, InteractionType::Dislike, -1.0, occasion(&[5]), HALF_LIFE);
+        user.note(&event(1, InteractionType::Like, 2.0, &[4]), HALF_LIFE);
+        user.note(&event(2, InteractionType::Dislike, -1.0, &[5]), HALF_LIFE);
         assert!(user.topics.stored(4) > 0.0);
         assert!(user.topics.stored(5) < 0.0);
     }
@@ -121,7 +143,7 @@ mod tests {
     #[test]
     fn an_impression_is_counted_but_is_no_taste() {
         let mut user = User::default();
-        user.note(1, InteractionType::Impression, 0.0, occasion(&[4]), HALF_LIFE);
+        user.note(&event(1, InteractionType::Impression, 0.0, &[4]), HALF_LIFE);
         assert_eq!(user.counts[InteractionType::Impression.index()], 1);
         assert_eq!(user.interactions(), 0);
         assert!(user.history.is_empty());

@@ -3,6 +3,8 @@
 //! - Every feature is computed from the view alone, by `numeric` and `libm`, so the
 //!   engine may learn from it in replay.
 //! - Features are of the order of one; 0 means "nothing known".
+//! - Evidence enters as `ln(1 + score / unit)`: evidence of several kinds then multiplies,
+//!   and the difference between none and some matters more than between much and more.
 //!
 //! Cost for 100 candidates with k = 64: about 40 us, most of it co-occurrence.
 
@@ -11,14 +13,18 @@ use rayon::iter::ParallelIterator;
 use rayon::slice::ParallelSlice;
 use rayon::slice::ParallelSliceMut;
 
+use super::context_features::Circumstances;
 use super::mask::FeatureMask;
 use crate::domain::Timestamp;
+use crate::engine::cold_start::CohortScorer;
 use crate::engine::cold_start::Scales;
 use crate::engine::collaborative::CooccurrenceScorer;
+use crate::engine::collaborative::ItemItemScores;
 use crate::engine::collaborative::RECENT;
 use crate::engine::content::Centroid;
 use crate::engine::content::SparseVector;
-use crate::engine::contexts::context_slot;
+pub use crate::engine::contexts::Occasion;
+use crate::engine::decay::decay;
 use crate::engine::profile::User;
 use crate::engine::view::Entry;
 use crate::engine::view::View;
@@ -41,8 +47,18 @@ pub const FEATURES: [&str; FEATURE_COUNT] = [
     "freshness",
     "popularity_for_newcomers",
     "repeat",
+    "personal_time",
+    "season",
+    "location",
+    "location_popularity",
+    "session_content",
+    "session_topics",
+    "item_item",
+    "succession",
+    "activity",
+    "repeat_recency",
 ];
-pub const FEATURE_COUNT: usize = 14;
+pub const FEATURE_COUNT: usize = 24;
 
 /// Positive items that make up the content centroid and the fold-in.
 const TASTE_ITEMS: usize = 200;
@@ -52,8 +68,11 @@ const SHARE_PRIOR: f32 = 3.0;
 const PARALLEL_CANDIDATES: usize = 2_048;
 /// Items whose co-occurrence scores are made together for the price of one candidate's.
 const CHEAP_ITEMS_PER_CANDIDATE: usize = 100;
-/// Age at which an item is half as fresh.
-const FRESHNESS_HALF_LIFE_HOURS: f64 = 7.0 * 24.0;
+/// Scores from which on more evidence adds by the logarithm.
+const COLLABORATIVE_UNIT: f32 = 0.02;
+const COOCCURRENCE_UNIT: f32 = 0.01;
+/// Hours from which on the time since an item was had counts by the logarithm.
+const REPEAT_UNIT_HOURS: f64 = 1.0;
 /// The weight of each older item in the content centroid.
 const TASTE_DECAY: f32 = 0.98;
 
@@ -74,15 +93,6 @@ impl<'v> Candidate<'v> {
     }
 }
 
-/// When and where a ranking is for.
-#[derive(Debug, Clone, Copy)]
-pub struct Occasion {
-    pub now: Timestamp,
-    /// Minutes to add to UTC for the person's clock.
-    pub utc_offset_minutes: i32,
-    pub device: Option<u32>,
-}
-
 /// What is derived of a person once per change: factors and content taste.
 #[derive(Debug, Clone, Default)]
 pub struct UserContext {
@@ -92,8 +102,10 @@ pub struct UserContext {
     /// The items wanted last, the newest first.
     pub recent: Vec<u32>,
     pub positives: u32,
-    /// Every item the person had, sorted, with how often.
-    seen: Vec<(u32, u16)>,
+    /// What the items wanted so far say of others.
+    pub item_item: ItemItemScores,
+    /// Every item the person had, sorted, with how often and when last.
+    seen: Vec<(u32, u16, Timestamp)>,
     /// Shares of topics in the person's preferences, sorted by topic.
     topic_shares: Vec<(u32, f32)>,
 }
@@ -116,18 +128,27 @@ impl UserContext {
         }
         let taste = Some(Centroid::new(parts)).filter(|centroid| !centroid.is_empty());
         let positives = user.history.positives().count() as u32;
-        let mut seen: Vec<(u32, u16)> =
-            user.history.entries().iter().map(|entry| (entry.item, entry.count)).collect();
+        let had = user.history.entries().iter();
+        let mut seen: Vec<_> = had.map(|entry| (entry.item, entry.count, entry.at())).collect();
         seen.sort_unstable();
         let half_life = view.settings.profile_half_life_hours;
         let topic_shares = user.topics.shares(user.last_seen, half_life, SHARE_PRIOR);
-        Self { factors: view.fold_in(user), taste, recent, positives, seen, topic_shares }
+        let path = user.history.positives().map(|entry| entry.item);
+        let item_item = view.item_item.scores(path);
+        let factors = view.fold_in(user);
+        Self { factors, taste, recent, positives, item_item, seen, topic_shares }
     }
 
     /// How often the person had an item; 0 when never.
     pub fn times_seen(&self, item: u32) -> u16 {
-        let found = self.seen.binary_search_by_key(&item, |entry| entry.0);
-        found.map_or(0, |place| self.seen[place].1)
+        self.seen(item).map_or(0, |(times, _)| times)
+    }
+
+    /// How often the person had an item, and when last; `None` when never.
+    pub fn seen(&self, item: u32) -> Option<(u16, Timestamp)> {
+        let place = self.seen.binary_search_by_key(&item, |entry| entry.0).ok()?;
+        let (_, times, last) = self.seen[place];
+        Some((times, last))
     }
 
     fn topic_share(&self, topic: u32) -> f32 {
@@ -171,7 +192,7 @@ impl FeatureMatrix {
         occasion: &Occasion,
         candidates: &[Candidate<'_>],
     ) -> Self {
-        let describer = Describer::new(view, user, context, occasion, candidates.len());
+        let describer = Describer::new(view, user, context, occasion, candidates);
         let describe = |candidates: &[Candidate<'_>], values: &mut [f32]| {
             for (candidate, row) in candidates.iter().zip(values.chunks_exact_mut(FEATURE_COUNT)) {
                 row.copy_from_slice(&describer.row(candidate));
@@ -196,15 +217,48 @@ struct Describer<'a> {
     view: &'a View,
     user: Option<&'a User>,
     context: &'a UserContext,
-    occasion: &'a Occasion,
-    slot: u32,
+    circumstances: Circumstances<'a>,
+    cohorts: Option<CohortScorer<'a>>,
     /// Of the view's clock.
     scales: Scales,
-    /// Lift of each topic at this time, when that is cheaper than asking one by one.
-    slot_lifts: Option<Vec<f32>>,
-    cooccurrence: CooccurrenceScorer<'a>,
+    /// How much what is popular at the view's clock says of the occasion, 0 to 1.
+    timeliness: [f32; 2],
+    now: Timestamp,
+    together: PathScores<'a>,
+    next: PathScores<'a>,
+}
+
+/// Scores by the recent path.
+struct PathScores<'a> {
+    scorer: CooccurrenceScorer<'a>,
     /// Scores of all items, when that is cheaper than asking one by one.
     dense: Option<Vec<f32>>,
+}
+
+impl<'a> PathScores<'a> {
+    fn new(scorer: CooccurrenceScorer<'a>, candidates: usize, items: usize) -> Self {
+        let many = candidates * CHEAP_ITEMS_PER_CANDIDATE > items && !scorer.is_empty();
+        let dense = many.then(|| {
+            let mut scores = vec![0.0; items];
+            scorer.score_all(&mut scores);
+            scores
+        });
+        Self { scorer, dense }
+    }
+
+    fn of(&self, index: Option<u32>) -> f32 {
+        let score = match (index, &self.dense) {
+            (None, _) => 0.0,
+            (Some(index), Some(dense)) => dense[index as usize],
+            (Some(index), None) => self.scorer.score(index),
+        };
+        evidence(score, COOCCURRENCE_UNIT)
+    }
+}
+
+/// `ln(1 + score / unit)`, 0 for a score of 0 or below.
+fn evidence(score: f32, unit: f32) -> f32 {
+    if score > 0.0 { math::log1p_f32(score / unit) } else { 0.0 }
 }
 
 impl<'a> Describer<'a> {
@@ -213,66 +267,73 @@ impl<'a> Describer<'a> {
         user: Option<&'a User>,
         context: &'a UserContext,
         occasion: &'a Occasion,
-        candidates: usize,
+        candidates: &[Candidate<'_>],
     ) -> Self {
-        let cooccurrence = view.cooccurrence_scorer(&context.recent);
-        let many = candidates * CHEAP_ITEMS_PER_CANDIDATE > view.entries.len();
-        let dense = (many && !context.recent.is_empty()).then(|| {
-            let mut scores = vec![0.0; view.entries.len()];
-            cooccurrence.score_all(&mut scores);
-            scores
-        });
-        let (day, hour) = occasion.now.day_and_hour(occasion.utc_offset_minutes);
-        let slot = context_slot(day, hour);
-        let topics = view.topics.len();
-        let slot_lifts = (candidates > topics).then(|| {
-            (0..topics as u32).map(|topic| view.contexts.slot_lift(topic, slot)).collect()
-        });
+        let session = user.map_or(&[][..], |user| user.session.items_at(occasion.now));
+        let cooccurrence = view.cooccurrence_scorer(&context.recent).emphasising(session);
+        let (count, items) = (candidates.len(), view.entries.len());
+        let together = PathScores::new(cooccurrence, count, items);
+        let next = PathScores::new(view.succession_scorer(&context.recent), count, items);
+        let circumstances = Circumstances::new(view, user, occasion, candidates);
+        let half_life = view.settings.popularity_half_life_hours;
+        let cohorts = user
+            .filter(|user| !user.cohorts.is_empty())
+            .map(|user| view.cohorts.scorer(&user.cohorts, view.clock, half_life));
         let scales = view.popularity.scales(view.clock, &view.settings);
-        Self { view, user, context, occasion, slot, scales, slot_lifts, cooccurrence, dense }
+        let now = occasion.now;
+        let timeliness = timeliness(view, now);
+        Self { view, user, context, circumstances, cohorts, scales, timeliness, now, together, next }
     }
 
     fn row(&self, candidate: &Candidate<'_>) -> [f32; FEATURE_COUNT] {
-        let (view, entry) = (self.view, candidate.entry);
+        let (view, entry, around) = (self.view, candidate.entry, &self.circumstances);
+        let lifts = around.topic_lifts(entry);
+        let overall = candidate.index.map_or(0.0, |index| view.popularity.share(index));
         let statistics = candidate.index.map(|index| &view.popularity.items[index as usize]);
+        let [long, short] = self.timeliness;
         let popularity = statistics.map_or(0.0, |one| self.scales.popularity(one));
         let trend = statistics.map_or(0.0, |one| self.scales.trend(one));
-        let log_popularity = math::log1p_f32(popularity);
+        let activity = statistics.map_or(0.0, |one| self.scales.activity(one));
+        let log_popularity = long * math::log1p_f32(popularity);
+        let newcomer = 1.0 / (1.0 + self.context.positives as f32);
+        let all_time = statistics.map_or(0.0, |one| one.log_positives);
         [
             self.collaborative(candidate.index),
-            self.cooccurrence(candidate.index),
+            self.together.of(candidate.index),
             self.context.taste.as_ref().map_or(0.0, |taste| taste.score(candidate.terms)),
             self.topic_affinity(entry),
             self.source_affinity(entry),
             log_popularity,
-            statistics.map_or(0.0, |one| one.log_positives),
-            math::log1p_f32(trend),
-            self.cohort(candidate.index, popularity),
-            self.mean_over_topics(entry, |topic| self.slot_lift(topic)),
-            self.occasion.device.map_or(0.0, |device| {
-                self.mean_over_topics(entry, |topic| view.contexts.device_lift(topic, device))
-            }),
-            self.freshness(entry),
-            log_popularity / (1.0 + self.context.positives as f32),
+            all_time,
+            short * math::log1p_f32(trend),
+            self.cohort(candidate.index, overall),
+            lifts.time,
+            lifts.device,
+            around.freshness(entry),
+            log_popularity * newcomer,
             self.repeat(candidate.index),
+            lifts.personal_time,
+            lifts.season,
+            lifts.location,
+            around.location_popularity(candidate.index, overall),
+            around.session_content(candidate.terms),
+            around.session_topics(entry),
+            self.item_item(candidate.index),
+            self.next.of(candidate.index),
+            long * math::log1p_f32(activity),
+            self.repeat_recency(candidate.index),
         ]
     }
 
     fn collaborative(&self, index: Option<u32>) -> f32 {
         match (&self.context.factors, index.and_then(|index| self.view.factors.row(index))) {
-            (Some(user), Some(item)) => numeric::dot(user, item),
+            (Some(user), Some(item)) => evidence(numeric::dot(user, item), COLLABORATIVE_UNIT),
             _ => 0.0,
         }
     }
 
-    /// Square root: the difference between no and some evidence matters most.
-    fn cooccurrence(&self, index: Option<u32>) -> f32 {
-        let score = match (index, &self.dense) {
-            (None, _) => 0.0,
-            (Some(index), Some(dense)) => dense[index as usize],
-            (Some(index), None) => self.cooccurrence.score(index),
-        };
-        score.max(0.0).sqrt()
+    fn item_item(&self, index: Option<u32>) -> f32 {
+        index.map_or(0.0, |index| evidence(self.context.item_item.of(index), COOCCURRENCE_UNIT))
     }
 
     fn topic_affinity(&self, entry: &Entry) -> f32 {
@@ -291,38 +352,11 @@ impl<'a> Describer<'a> {
         user.sources.share(source, user.last_seen, half_life, SHARE_PRIOR)
     }
 
-    fn cohort(&self, index: Option<u32>, popularity: f32) -> f32 {
-        let user = self.user.filter(|user| !user.cohorts.is_empty());
-        let (Some(user), Some(index)) = (user, index) else {
-            return 0.0;
-        };
-        let view = self.view;
-        let total = self.scales.popularity(&view.popularity.totals);
-        let share = if total > 0.0 { popularity / total } else { 0.0 };
-        let half_life = view.settings.popularity_half_life_hours;
-        view.cohorts.preference(&user.cohorts, index, share, view.clock, half_life)
-    }
-
-    fn slot_lift(&self, topic: u32) -> f32 {
-        match &self.slot_lifts {
-            Some(lifts) => lifts[topic as usize],
-            None => self.view.contexts.slot_lift(topic, self.slot),
+    fn cohort(&self, index: Option<u32>, overall_share: f32) -> f32 {
+        match (&self.cohorts, index) {
+            (Some(cohorts), Some(index)) => cohorts.preference(index, overall_share),
+            _ => 0.0,
         }
-    }
-
-    fn mean_over_topics(&self, entry: &Entry, lift: impl Fn(u32) -> f32) -> f32 {
-        if entry.topics.is_empty() {
-            return 0.0;
-        }
-        entry.topics.iter().map(|&topic| lift(topic)).sum::<f32>() / entry.topics.len() as f32
-    }
-
-    fn freshness(&self, entry: &Entry) -> f32 {
-        let Some(published) = entry.item.as_ref().and_then(|item| item.published_at) else {
-            return 0.0;
-        };
-        let age_hours = self.occasion.now.hours_since(published).max(0.0);
-        math::exp2(-age_hours / FRESHNESS_HALF_LIFE_HOURS) as f32
     }
 
     fn repeat(&self, index: Option<u32>) -> f32 {
@@ -331,4 +365,23 @@ impl<'a> Describer<'a> {
             times => math::log1p_f32(f32::from(times)),
         }
     }
+
+    /// `ln(1 + hours since)`, negative: 0 for just now and for never, which `repeat` tells
+    /// apart.
+    fn repeat_recency(&self, index: Option<u32>) -> f32 {
+        let seen = index.and_then(|index| self.context.seen(index));
+        seen.map_or(0.0, |(_, last)| {
+            let hours = self.now.hours_since(last).max(0.0);
+            -0.1 * math::log1p_f32((hours / REPEAT_UNIT_HOURS) as f32)
+        })
+    }
+}
+
+/// What is popular at the view's clock says the less of an occasion the longer that was
+/// before: by the half-lives of popularity and of the trend. After the clock it says all
+/// there is to say.
+fn timeliness(view: &View, now: Timestamp) -> [f32; 2] {
+    let settings = &view.settings;
+    [settings.popularity_half_life_hours, settings.trend_half_life_hours]
+        .map(|half_life| decay(now.min(view.clock), view.clock, half_life))
 }

@@ -21,8 +21,10 @@ use crate::numeric::math;
 
 /// What each feature is worth before anything was learnt, in the order of
 /// [`super::features::FEATURES`]: popularity first, content once there is a taste.
-const PRIOR_WEIGHTS: [f64; FEATURE_COUNT] =
-    [2.0, 2.0, 2.0, 1.0, 0.3, 0.5, 0.3, 0.2, 0.3, 0.2, 0.1, 0.2, 0.3, 0.0];
+const PRIOR_WEIGHTS: [f64; FEATURE_COUNT] = [
+    0.6, 0.5, 1.0, 1.0, 0.3, 0.3, 0.3, 0.2, 0.3, 0.2, 0.1, 0.2, 0.3, 0.0, 0.2, 0.1, 0.2, 0.2, 0.3,
+    0.3, 0.5, 0.2, 0.1, 0.0,
+];
 const PRIOR_PRECISION: f64 = 1.0;
 /// Evidence keeps half its weight over about 7,000 choices, so that drift is followed.
 const FORGETTING: f64 = 0.9999;

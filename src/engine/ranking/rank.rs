@@ -1,15 +1,21 @@
 //! One ranking: candidates to an ordered, scored, explained list.
 //!
-//! The score is the posterior mean of the reward. Its prior is the hybrid: with no
+//! The score is the posterior mean of the reward, and under strategies that explore a
+//! bonus for items that are new. Its prior is the hybrid: with no
 //! decision rewarded yet, the order is the hybrid's. Rewards then teach the
 //! Bayesian linear ranker where showing an item pays off differently than the
 //! hybrid thinks.
 
 use std::collections::BTreeMap;
 
+use super::boost;
+use super::boost::Boost;
 use super::choose::Choice;
+use super::choose::Pin;
+use super::choose::Slate;
 use super::choose::choose;
 use super::explain;
+use super::exploration::Exploration;
 use super::features::Candidate;
 use super::features::FEATURE_COUNT;
 use super::features::FEATURES;
@@ -18,6 +24,7 @@ use super::features::Occasion;
 use super::features::UserContext;
 use super::hybrid::Hybrid;
 use super::mask::FeatureMask;
+use crate::domain::DiversityMethod;
 use crate::engine::profile::User;
 use crate::engine::seed;
 use crate::engine::view::View;
@@ -25,6 +32,8 @@ use crate::engine::view::View;
 /// The ranker's vector: a constant, the hybrid's score standardised over the
 /// candidates, and the features.
 pub const RANKER_DIMENSION: usize = FEATURE_COUNT + 2;
+/// The part of a score that no feature has.
+const EXPLORATION_BONUS: &str = "exploration_bonus";
 const BIAS: usize = 0;
 const HYBRID: usize = 1;
 /// Expected reward of an average candidate, and gain per standard deviation of the
@@ -46,6 +55,9 @@ pub struct RankRequest<'a> {
     pub context: &'a UserContext,
     pub occasion: Occasion,
     pub choice: Choice,
+    pub boosts: &'a [Boost],
+    /// At most one for each place and candidate.
+    pub pins: &'a [Pin],
     pub explain: bool,
     /// Keys the random stream of the choice.
     pub decision_id: &'a str,
@@ -68,14 +80,20 @@ pub enum Reason {
     Fresh,
     /// Shown to learn about it.
     Exploration,
+    /// The caller wants it there.
+    Pinned,
 }
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct RankedItem {
     /// Place in the candidates of the request.
     pub candidate: usize,
+    /// The estimate with what boosts and the bonus of a new item add to it.
     pub score: f64,
+    /// Posterior mean of the reward.
+    pub estimate: f64,
     pub propensity: f64,
+    pub pinned: bool,
     /// Parts of the score by name; they add up to it.
     pub components: BTreeMap<&'static str, f64>,
     pub reasons: Vec<Reason>,
@@ -109,32 +127,40 @@ pub fn rank(view: &View, candidates: &[Candidate<'_>], request: &RankRequest<'_>
     let features =
         FeatureMatrix::describe(view, request.user, request.context, &request.occasion, candidates);
     let scale = Scale::over(view, &features);
-    let scores = scale.scores(&features);
+    let estimates = scale.scores(&features);
+    let boosts = boosts(candidates, &estimates, request);
+    let (strategy, now) = (request.choice.strategy, request.occasion.now);
+    let exploration = Exploration::new(view, candidates, strategy, now);
+    let added = |place: usize| boosts[place] + exploration.bonus(place);
+    let scores: Vec<f64> =
+        estimates.iter().enumerate().map(|(place, estimate)| estimate + added(place)).collect();
     let key = request.decision_id.as_bytes();
     let mut rng = seed::stream(view.settings().seed, seed::Purpose::Choose, key);
-    let chosen = choose(candidates, &scores, &request.choice, &mut rng);
+    let slate = slate(view, candidates, &scores, &exploration, request);
+    let chosen = choose(&slate, &request.choice, &mut rng);
     let rows: Vec<&[f32]> = features.rows().collect();
     let items = chosen
         .into_iter()
         .map(|chosen| {
-            let row = rows[chosen.candidate];
-            let components = scale.components(row);
-            let explored = chosen.propensity < 0.5;
-            let reasons = if request.explain {
-                explain::reasons(
-                    view,
-                    request,
-                    &candidates[chosen.candidate],
-                    &components,
-                    explored,
-                )
-            } else {
-                Vec::new()
+            let (place, row) = (chosen.candidate, rows[chosen.candidate]);
+            let mut components = scale.components(row);
+            let added = [("boost", boosts[place]), (EXPLORATION_BONUS, exploration.bonus(place))];
+            components.extend(added.into_iter().filter(|part| part.1 != 0.0));
+            let candidate = &candidates[place];
+            let reasons = match (request.explain, chosen.pinned) {
+                (false, _) => Vec::new(),
+                (true, true) => vec![Reason::Pinned],
+                (true, false) => {
+                    let explored = chosen.propensity < 0.5;
+                    explain::reasons(view, request, candidate, &components, explored)
+                }
             };
             RankedItem {
-                candidate: chosen.candidate,
-                score: scores[chosen.candidate],
+                candidate: place,
+                score: scores[place],
+                estimate: estimates[place],
                 propensity: chosen.propensity,
+                pinned: chosen.pinned,
                 components,
                 reasons,
                 features: scale.vector(row),
@@ -142,6 +168,49 @@ pub fn rank(view: &View, candidates: &[Candidate<'_>], request: &RankRequest<'_>
         })
         .collect();
     Ranked { items }
+}
+
+/// What the caller's boosts add to each estimate.
+fn boosts(candidates: &[Candidate<'_>], estimates: &[f64], request: &RankRequest<'_>) -> Vec<f64> {
+    if request.boosts.is_empty() {
+        return vec![0.0; candidates.len()];
+    }
+    let now = request.occasion.now;
+    let boost = |(candidate, estimate): (&Candidate<'_>, &f64)| {
+        let item = candidate.entry.item.as_ref();
+        item.map_or(0.0, |item| boost::boost(request.boosts, item, now, *estimate))
+    };
+    candidates.iter().zip(estimates).map(boost).collect()
+}
+
+/// The candidates with what the choice's variety is about.
+fn slate<'a>(
+    view: &'a View,
+    candidates: &'a [Candidate<'a>],
+    scores: &'a [f64],
+    exploration: &'a Exploration,
+    request: &'a RankRequest<'_>,
+) -> Slate<'a> {
+    let choice = &request.choice;
+    let recent = if choice.serendipity_weight > 0.0 { &request.context.recent[..] } else { &[] };
+    let novelty = if choice.novelty_weight > 0.0 {
+        view.self_information(candidates.iter().map(|candidate| candidate.index))
+    } else {
+        Vec::new()
+    };
+    let topic_mix = match request.user {
+        Some(user) if choice.method == DiversityMethod::Calibrated => topic_mix(view, user),
+        _ => Vec::new(),
+    };
+    let recent = recent.iter().map(|&item| Candidate::known(view, item)).collect();
+    Slate { candidates, scores, recent, novelty, topic_mix, exploration, pins: request.pins }
+}
+
+/// Shares of topics in what a person wants. What they dislike has none.
+fn topic_mix<'v>(view: &'v View, user: &User) -> Vec<(&'v str, f64)> {
+    let wanted = || user.topics.entries().iter().filter(|entry| entry.1 > 0.0);
+    let total: f64 = wanted().map(|entry| f64::from(entry.1)).sum();
+    wanted().map(|&(topic, mass)| (view.topic_name(topic), f64::from(mass) / total)).collect()
 }
 
 /// The ranker of a view on the scale of a request: mean and spread of the hybrid's

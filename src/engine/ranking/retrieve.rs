@@ -2,64 +2,68 @@
 //! side of a person and an item.
 //!
 //! - Sources: factors (exact scan), co-occurrence, content, popular, trending,
-//!   fresh, cohorts, and a few random items to explore.
+//!   fresh, cohorts, the location, new items where they have a share of the places,
+//!   and a few random items to explore.
 //! - The filter is applied inside each source. When they yield fewer candidates
 //!   than are wanted, the catalogue is walked until there are enough or no more.
 
+use std::collections::BTreeMap;
+
+use super::boost::Boost;
+use super::boost::Target;
+use super::choose::Choice;
 use super::features::UserContext;
-use crate::domain::Attributes;
+use super::filter::Eligibility;
 use crate::domain::Timestamp;
 use crate::engine::collaborative::Page;
 use crate::engine::collaborative::scan;
 use crate::engine::column::PAGE;
+use crate::engine::decay::DecayedRow;
 use crate::engine::profile::User;
 use crate::engine::seed;
 use crate::engine::view::Entry;
 use crate::engine::view::View;
 use crate::numeric::TopK;
 
+/// Candidates wanted, per place of the list.
+const CANDIDATES_PER_PLACE: usize = 5;
 /// Candidates of each personal source.
 const PERSONAL_MAX: usize = 200;
 /// Candidates of each source that all people share.
 const SHARED_MAX: usize = 100;
 const EXPLORE_MAX: usize = 20;
+/// New items, drawn from those that few have seen.
+const NEWCOMERS_MAX: usize = 50;
+/// Cohorts searched, the most specific ones.
+const COHORTS_MAX: usize = 4;
 /// Items whose content is compared, the newest entries of the catalogue: older ones
 /// are found by what people did with them.
 const CONTENT_SCAN_MAX: usize = 50_000;
 
-/// Which candidates a request allows.
-#[derive(Debug, Clone, Default)]
-pub struct Filter {
-    /// Any of these topics; empty: all.
-    pub topics: Vec<Box<str>>,
-    /// Any of these sources; empty: all.
-    pub sources: Vec<Box<str>>,
-    /// Every one of these attributes.
-    pub attributes: Attributes,
-    pub published_after: Option<Timestamp>,
-    /// Ids left out, sorted.
-    pub exclude: Vec<Box<str>>,
-    /// Whether items the person already had are allowed.
-    pub include_seen: bool,
+/// How much a list needs at least.
+#[derive(Debug, Clone, Copy)]
+pub struct Supply<'a> {
+    /// Candidates wanted where the catalogue has them.
+    pub wanted: usize,
+    /// Places of the list.
+    pub places: usize,
+    /// Absolute caps, which must leave enough to fill the list; 0: none.
+    pub max_per_topic: u32,
+    pub max_per_source: u32,
+    /// Items that raising boosts are about come along.
+    pub boosts: &'a [Boost],
 }
 
-impl Filter {
-    /// Whether an item may be shown to a person.
-    pub fn allows(&self, entry: &Entry, index: Option<u32>, context: &UserContext) -> bool {
-        let Some(item) = &entry.item else {
-            return false;
-        };
-        let seen = || index.is_some_and(|index| context.times_seen(index) > 0);
-        let topic_fits = || item.topics.iter().any(|topic| self.topics.contains(topic));
-        let source_fits =
-            || item.source.as_ref().is_some_and(|source| self.sources.contains(source));
-        let late_enough = |after| item.published_at.is_some_and(|published| published > after);
-        (self.topics.is_empty() || topic_fits())
-            && (self.sources.is_empty() || source_fits())
-            && self.published_after.is_none_or(late_enough)
-            && self.exclude.binary_search_by(|id| (**id).cmp(item.item_id.as_str())).is_err()
-            && item.attributes.satisfy(&self.attributes)
-            && (self.include_seen || !seen())
+impl<'a> Supply<'a> {
+    /// What a choice among the catalogue needs.
+    pub fn of(choice: &Choice, boosts: &'a [Boost]) -> Self {
+        Self {
+            wanted: choice.places * CANDIDATES_PER_PLACE,
+            places: choice.places,
+            max_per_topic: choice.max_per_topic,
+            max_per_source: choice.max_per_source,
+            boosts,
+        }
     }
 }
 
@@ -69,16 +73,20 @@ pub struct Retrieval<'a> {
     pub view: &'a View,
     pub user: Option<&'a User>,
     pub context: &'a UserContext,
-    pub filter: &'a Filter,
+    pub eligible: &'a Eligibility<'a>,
+    /// Where the person is.
+    pub location: Option<u32>,
+    /// The moment of the request.
+    pub now: Timestamp,
     /// Names the draw of the items to explore.
     pub seed_key: &'a [u8],
 }
 
 impl Retrieval<'_> {
     /// Distinct indices of allowed catalogue items in rising order, at least
-    /// `wanted` where the catalogue has them.
-    pub fn run(&self, wanted: usize) -> Vec<u32> {
-        self.complete(self.personal(), wanted)
+    /// as many as are wanted where the catalogue has them.
+    pub fn run(&self, supply: &Supply<'_>) -> Vec<u32> {
+        self.complete(self.personal(), supply)
     }
 
     /// Allowed items that suit the person: the costly part, and a function of the
@@ -86,32 +94,39 @@ impl Retrieval<'_> {
     pub fn personal(&self) -> Vec<u32> {
         let mut found = self.by_factors();
         found.append(&mut self.by_cooccurrence());
+        found.append(&mut self.by_item_item());
         found.append(&mut self.by_content());
         found
     }
 
     /// What `run` answers, given what `personal` found, now or a while ago: what is
     /// not there or not allowed any more is left out.
-    pub fn complete(&self, personal: Vec<u32>, wanted: usize) -> Vec<u32> {
+    pub fn complete(&self, personal: Vec<u32>, supply: &Supply<'_>) -> Vec<u32> {
         let mut found = personal;
         let items = self.view.entries.len();
         found.retain(|&index| (index as usize) < items && self.allows(index));
         found.append(&mut self.by_cohorts());
+        found.append(&mut self.by_location());
         for list in [self.view.popular(), self.view.trending(), self.view.fresh()] {
             let allowed = list.iter().copied().filter(|&index| self.allows(index));
             found.extend(allowed.take(SHARED_MAX));
         }
+        found.append(&mut self.newcomers());
+        found.append(&mut self.by_boosts(supply.boosts));
         found.append(&mut self.explore());
         found.sort_unstable();
         found.dedup();
-        if found.len() < wanted {
-            self.fill_up(&mut found, wanted);
+        if found.len() < supply.wanted {
+            self.fill_up(&mut found, supply.wanted);
+        }
+        if supply.max_per_topic > 0 || supply.max_per_source > 0 {
+            self.fill_up_within_caps(&mut found, supply);
         }
         found
     }
 
     fn allows(&self, index: u32) -> bool {
-        self.filter.allows(&self.view.entries[index as usize], Some(index), self.context)
+        self.eligible.allows(&self.view.entries[index as usize], Some(index))
     }
 
     fn by_factors(&self) -> Vec<u32> {
@@ -150,6 +165,16 @@ impl Retrieval<'_> {
         indices(top)
     }
 
+    fn by_item_item(&self) -> Vec<u32> {
+        let mut top = TopK::new(PERSONAL_MAX);
+        for &(index, score) in self.context.item_item.entries() {
+            if self.allows(index) {
+                top.push(score, index);
+            }
+        }
+        indices(top)
+    }
+
     fn by_content(&self) -> Vec<u32> {
         let Some(taste) = &self.context.taste else {
             return Vec::new();
@@ -171,14 +196,58 @@ impl Retrieval<'_> {
             return Vec::new();
         };
         let mut found = Vec::new();
-        for &cohort in &user.cohorts {
-            let mut top = TopK::new(SHARED_MAX / 2);
-            for &(index, mass) in self.view.cohorts.rows[cohort as usize].entries() {
-                if mass > 0.0 && self.allows(index) {
-                    top.push(mass, index);
-                }
+        for &cohort in user.cohorts.iter().rev().take(COHORTS_MAX) {
+            found.append(&mut self.most_wanted(self.view.cohorts.items(cohort)));
+        }
+        found
+    }
+
+    fn by_location(&self) -> Vec<u32> {
+        self.location.map_or_else(Vec::new, |location| {
+            self.most_wanted(&self.view.locations.rows[location as usize])
+        })
+    }
+
+    fn most_wanted(&self, items: &DecayedRow) -> Vec<u32> {
+        let mut top = TopK::new(SHARED_MAX / 2);
+        for &(index, mass) in items.entries() {
+            if mass > 0.0 && self.allows(index) {
+                top.push(mass, index);
             }
-            found.append(&mut indices(top));
+        }
+        indices(top)
+    }
+
+    /// Some of the new items, others for each decision.
+    fn newcomers(&self) -> Vec<u32> {
+        let settings = self.view.settings();
+        if settings.new_item_share <= 0.0 {
+            return Vec::new();
+        }
+        let list = self.view.newcomers();
+        let mut rng = seed::stream(settings.seed, seed::Purpose::Newcomers, self.seed_key);
+        let start = if list.is_empty() { 0 } else { seed::below(&mut rng, list.len()) };
+        let (before, after) = list.split_at(start);
+        let allowed = after.iter().chain(before).copied().filter(|&index| self.allows(index));
+        allowed.take(NEWCOMERS_MAX).collect()
+    }
+
+    /// Items that the caller raises: those named by id, and of the lists that all
+    /// people share those that a topic, a source or an expression is about.
+    fn by_boosts(&self, boosts: &[Boost]) -> Vec<u32> {
+        let mut found = Vec::new();
+        for boost in boosts.iter().filter(|boost| boost.raises()) {
+            if let Target::Item(id) = &boost.target {
+                found.extend(self.view.item_index(id).filter(|&index| self.allows(index)));
+                continue;
+            }
+            let is_raised = |&index: &u32| {
+                let item = self.view.entries[index as usize].item.as_ref();
+                item.is_some_and(|item| boost.is_about(item, self.now)) && self.allows(index)
+            };
+            for list in [self.view.popular(), self.view.trending(), self.view.fresh()] {
+                found.extend(list.iter().copied().filter(is_raised).take(SHARED_MAX));
+            }
         }
         found
     }
@@ -205,6 +274,53 @@ impl Retrieval<'_> {
             }
         }
         found.sort_unstable();
+    }
+
+    /// Adds items of other topics and sources until a list within the caps can be
+    /// filled, as far as the catalogue has them.
+    fn fill_up_within_caps(&self, found: &mut Vec<u32>, supply: &Supply<'_>) {
+        let mut taken =
+            Taken { supply, topics: BTreeMap::new(), sources: BTreeMap::new(), items: 0 };
+        let have = found.len();
+        for &index in &*found {
+            taken.take(&self.view.entries[index as usize]);
+        }
+        for index in 0..self.view.entries.len() as u32 {
+            if taken.items >= supply.places {
+                break;
+            }
+            let is_new = found[..have].binary_search(&index).is_err();
+            if is_new && self.allows(index) && taken.take(&self.view.entries[index as usize]) {
+                found.push(index);
+            }
+        }
+        found.sort_unstable();
+    }
+}
+
+/// How many of each label a list within absolute caps has taken.
+struct Taken<'a> {
+    supply: &'a Supply<'a>,
+    topics: BTreeMap<u32, u32>,
+    sources: BTreeMap<u32, u32>,
+    items: usize,
+}
+
+impl Taken<'_> {
+    /// Takes an item if the caps allow it.
+    fn take(&mut self, entry: &Entry) -> bool {
+        let below = |taken: &BTreeMap<u32, u32>, label: &u32, most: u32| {
+            most == 0 || taken.get(label).is_none_or(|&count| count < most)
+        };
+        let (per_topic, per_source) = (self.supply.max_per_topic, self.supply.max_per_source);
+        let fits = entry.topics.iter().all(|topic| below(&self.topics, topic, per_topic))
+            && entry.source.iter().all(|source| below(&self.sources, source, per_source));
+        if fits {
+            self.items += 1;
+            entry.topics.iter().for_each(|&topic| *self.topics.entry(topic).or_default() += 1);
+            entry.source.iter().for_each(|&source| *self.sources.entry(source).or_default() += 1);
+        }
+        fits
     }
 }
 

@@ -1,12 +1,15 @@
 //! An interaction: type, mask of the optional fields, three ids, time, then the
 //! optional fields in the order of their bits.
 //!
-//! The mask is full: fields to come carry a mask of their own behind the last.
+//! The mask is full: what was added since stands behind the last field, under a mask
+//! of its own that is left out when nothing of it is there. Fields to come have a bit
+//! in this second mask.
 
 use super::attributes;
 use super::wire::Fault;
 use super::wire::Reader;
 use super::wire::put_f32;
+use super::wire::put_signed;
 use super::wire::put_text;
 use super::wire::put_texts;
 use super::wire::put_time;
@@ -30,6 +33,10 @@ const TOPICS: u8 = 1 << 4;
 const SOURCE: u8 = 1 << 5;
 const DEVICE_TYPE: u8 = 1 << 6;
 const ATTRIBUTES: u8 = 1 << 7;
+
+/// Of the second mask.
+const LOCATION: u8 = 1;
+const UTC_OFFSET: u8 = 1 << 1;
 
 pub fn put(out: &mut Vec<u8>, interaction: &Interaction, base: Timestamp) {
     out.push(interaction.kind.code());
@@ -63,6 +70,23 @@ pub fn put(out: &mut Vec<u8>, interaction: &Interaction, base: Timestamp) {
     if !context.attributes.is_empty() {
         attributes::put(out, &context.attributes);
     }
+    let mask = second_mask(context);
+    if mask == 0 {
+        return;
+    }
+    out.push(mask);
+    if let Some(location) = &context.location {
+        put_text(out, location);
+    }
+    if let Some(minutes) = context.utc_offset_minutes {
+        put_signed(out, minutes.into());
+    }
+}
+
+fn second_mask(context: &InteractionContext) -> u8 {
+    let bit = |present: bool, bit: u8| if present { bit } else { 0 };
+    bit(context.location.is_some(), LOCATION)
+        | bit(context.utc_offset_minutes.is_some(), UTC_OFFSET)
 }
 
 fn mask(interaction: &Interaction) -> u8 {
@@ -88,7 +112,7 @@ pub fn read(reader: &mut Reader<'_>, base: Timestamp) -> Result<Interaction, Fau
     let mask = reader.byte()?;
     let has = |bit: u8| mask & bit != 0;
     // Fields are evaluated in the order written here, which is that of the bytes.
-    Ok(Interaction {
+    let mut interaction = Interaction {
         kind,
         event_id: reader.parsed(EventId::parse)?,
         user_id: reader.parsed(UserId::parse)?,
@@ -107,6 +131,15 @@ pub fn read(reader: &mut Reader<'_>, base: Timestamp) -> Result<Interaction, Fau
             } else {
                 Attributes::default()
             },
+            ..InteractionContext::default()
         },
-    })
+    };
+    let mask = if reader.is_empty() { 0 } else { reader.byte()? };
+    if mask & LOCATION != 0 {
+        interaction.context.location = Some(Box::from(reader.text()?));
+    }
+    if mask & UTC_OFFSET != 0 {
+        interaction.context.utc_offset_minutes = Some(reader.i32("a UTC offset")?);
+    }
+    Ok(interaction)
 }

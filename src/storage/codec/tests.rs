@@ -66,6 +66,8 @@ fn interaction() -> impl Strategy<Value = Record> {
         prop::option::of(label()),
         prop::option::of(label()),
         attributes(),
+        prop::option::of(label()),
+        prop::option::of(any::<i32>()),
     );
     (ids, about, context).prop_map(|(ids, about, context)| {
         Record::Interaction(Interaction {
@@ -83,6 +85,8 @@ fn interaction() -> impl Strategy<Value = Record> {
                 source: context.1,
                 device_type: context.2,
                 attributes: context.3,
+                location: context.4,
+                utc_offset_minutes: context.5,
             },
         })
     })
@@ -139,7 +143,7 @@ fn settings() -> impl Strategy<Value = Record> {
             Record::SettingsSet(Settings {
                 seed,
                 epsilon,
-                recommend_seen,
+                recommend_seen: Some(recommend_seen),
                 confidences: ConfidenceTable::default().with(InteractionType::Save, confidence),
                 ..Settings::default()
             })
@@ -251,6 +255,13 @@ proptest! {
     ) {
         let mut body = Vec::new();
         put_body(&mut body, &record, Timestamp::default());
+        if let Record::Interaction(Interaction { context, .. }) = &record
+            && context.location.is_none()
+            && context.utc_offset_minutes.is_none()
+        {
+            // What an interaction gets is announced by a bit of the second mask.
+            body.push(0x80);
+        }
         body.extend_from_slice(&added);
         let read = read_all(&framed(kind(&record), &body), 1).unwrap();
         prop_assert_eq!(&read[0].record, &record);
@@ -321,8 +332,17 @@ fn the_encoding_of_an_interaction_is_the_one_that_logs_hold() {
             ..InteractionContext::default()
         },
     };
-    let payload = written(&[Record::Interaction(interaction)], Timestamp::from_millis(1_000));
+    let base = Timestamp::from_millis(1_000);
+    let payload = written(&[Record::Interaction(interaction.clone())], base);
     let expected = b"\x01\xd0\x0f\x01\x21\x0b\x99\x02e1\x02u1\x02i1\x01\x00\x00\x80\x40\xac\x02\
         \x01\x01a\x01\x01n\x02\x00\x00\x00\x00\x00\x00\xe0\x3f";
     assert_eq!(payload, expected);
+    let mut somewhere = interaction;
+    somewhere.context.location = Some("DE".into());
+    somewhere.context.utc_offset_minutes = Some(-90);
+    let payload = written(&[Record::Interaction(somewhere)], base);
+    let mut longer = expected.to_vec();
+    longer[4] += 6;
+    longer.extend(b"\x03\x02DE\xb3\x01");
+    assert_eq!(payload, longer, "what was added stands behind the last field");
 }

@@ -57,8 +57,12 @@ pub fn put_floats(out: &mut Vec<u8>, values: &[f32]) {
 
 /// A time as its distance from `base`: mostly small, so two to four bytes.
 pub fn put_time(out: &mut Vec<u8>, time: Timestamp, base: Timestamp) {
-    let delta = time.as_millis().wrapping_sub(base.as_millis());
-    put_varint(out, ((delta << 1) ^ (delta >> 63)) as u64);
+    put_signed(out, time.as_millis().wrapping_sub(base.as_millis()));
+}
+
+/// A number of either sign, small when it is near 0.
+pub fn put_signed(out: &mut Vec<u8>, value: i64) {
+    put_varint(out, ((value << 1) ^ (value >> 63)) as u64);
 }
 
 /// What remains of an input.
@@ -120,6 +124,15 @@ impl<'a> Reader<'a> {
         u32::try_from(self.varint()?).map_err(|_| Fault::damaged(format!("{what} is too large")))
     }
 
+    fn signed(&mut self) -> Result<i64, Fault> {
+        let zigzag = self.varint()?;
+        Ok((zigzag >> 1) as i64 ^ -((zigzag & 1) as i64))
+    }
+
+    pub fn i32(&mut self, what: &str) -> Result<i32, Fault> {
+        i32::try_from(self.signed()?).map_err(|_| Fault::damaged(format!("{what} is too large")))
+    }
+
     /// How many entries of at least `entry_bytes` bytes follow.
     pub fn count(&mut self, entry_bytes: usize) -> Result<usize, Fault> {
         let count = usize::try_from(self.varint()?).map_err(|_| cut_short())?;
@@ -163,8 +176,7 @@ impl<'a> Reader<'a> {
     }
 
     pub fn time(&mut self, base: Timestamp) -> Result<Timestamp, Fault> {
-        let zigzag = self.varint()?;
-        let delta = (zigzag >> 1) as i64 ^ -((zigzag & 1) as i64);
+        let delta = self.signed()?;
         Ok(Timestamp::from_millis(base.as_millis().wrapping_add(delta)))
     }
 }

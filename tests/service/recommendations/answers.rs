@@ -127,6 +127,7 @@ async fn thresholds_are_not_used_with_variety_off() {
         source_diversity_threshold: Some(0.9),
         diversity_weight: Some(1.0),
         max_results: 10,
+        ..DiversityParams::default()
     };
     let plain = PersonalizeRequest { min_watermark, ..greedy("metal-fan-3", 10) };
     let ids = |answer: PersonalizeResponse| -> Vec<String> {

@@ -109,6 +109,8 @@ fn interaction(random: &mut Random) -> Interaction {
             source: string(random),
             device_type: string(random),
             attributes: None,
+            location: string(random),
+            utc_offset_minutes: Some(random.below(4_000) as i32 - 2_000),
         }),
     }
 }

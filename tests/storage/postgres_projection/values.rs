@@ -190,6 +190,7 @@ fn text_of_any_kind_survives_and_nul_becomes_the_replacement_character() {
         source: Some(spoilt.as_str().into()),
         device_type: Some("\0".into()),
         attributes: attributes.clone(),
+        ..InteractionContext::default()
     };
     let (_database, session) = after([
         Record::ItemUpserted(Item {

@@ -1,0 +1,309 @@
+//! The parts of a Personalize request that shape a list beside the scores: variety,
+//! filters, pins, boosts.
+//!
+//! Paths start at the request.
+
+use super::attributes::attributes;
+use super::keys::length;
+use super::scalars::decimal;
+use super::scalars::each;
+use super::scalars::each_message;
+use super::scalars::label;
+use super::scalars::merge;
+use super::scalars::share;
+use super::scalars::timestamp;
+use super::settings::diversity_method;
+use super::settings::strategy;
+use crate::domain::ItemId;
+use crate::domain::Settings;
+use crate::domain::SettingsRange;
+use crate::domain::Violation;
+use crate::domain::Violations;
+use crate::domain::limits;
+use crate::engine::Boost;
+use crate::engine::Change;
+use crate::engine::Choice;
+use crate::engine::Expression;
+use crate::engine::Filter;
+use crate::engine::Target;
+use crate::engine::parse_expression;
+use crate::proto;
+use crate::service::PinnedItem;
+
+/// # Errors
+/// Every violation of `diversity` and `strategy`.
+pub(super) fn choice(
+    diversity: Option<proto::DiversityParams>,
+    strategy_code: Option<i32>,
+    settings: &Settings,
+) -> Result<Choice, Vec<Violation>> {
+    let diversity = diversity.unwrap_or_default();
+    let mut violations = Violations::default();
+    let mut share_of = |name: &str, set: Option<f32>, default: f32| {
+        let checked = share(set.unwrap_or(default));
+        violations.take(&format!("diversity.{name}"), checked).unwrap_or_default()
+    };
+    let topic_threshold = share_of(
+        "topic_diversity_threshold",
+        diversity.topic_diversity_threshold,
+        settings.topic_diversity_threshold,
+    );
+    let source_threshold =
+        share_of("source_diversity_threshold", diversity.source_diversity_threshold, 0.0);
+    let diversity_weight =
+        share_of("diversity_weight", diversity.diversity_weight, settings.diversity_weight);
+    let serendipity_weight =
+        share_of("serendipity_weight", diversity.serendipity_weight, settings.serendipity_weight);
+    let novelty_weight =
+        share_of("novelty_weight", diversity.novelty_weight, settings.novelty_weight);
+    let mut cap = |range: SettingsRange, set: Option<u32>, default: u32| {
+        let checked = whole(range, set.unwrap_or(default));
+        violations.take(&format!("diversity.{}", range.name), checked).unwrap_or_default()
+    };
+    let max_per_topic =
+        cap(SettingsRange::MAX_PER_TOPIC, diversity.max_per_topic, settings.max_per_topic);
+    let max_per_source =
+        cap(SettingsRange::MAX_PER_SOURCE, diversity.max_per_source, settings.max_per_source);
+    let method = diversity.method.map(diversity_method).transpose();
+    let method = violations.take("diversity.method", method).flatten().flatten();
+    let places = length(diversity.max_results, limits::RESULTS_DEFAULT, limits::RESULTS);
+    let places = violations.take("diversity.max_results", places).unwrap_or_default();
+    let chosen = strategy_code.map(strategy).transpose();
+    let strategy = violations.take("strategy", chosen).flatten().flatten();
+    let varied = if diversity.enable_diversity.unwrap_or(true) { 1.0 } else { 0.0 };
+    violations.finish(Choice {
+        strategy: strategy.unwrap_or(settings.strategy),
+        epsilon: decimal(settings.epsilon),
+        method: method.unwrap_or(settings.diversity_method),
+        diversity_weight: varied * diversity_weight,
+        serendipity_weight: varied * serendipity_weight,
+        novelty_weight: varied * novelty_weight,
+        topic_threshold: varied * topic_threshold,
+        source_threshold: varied * source_threshold,
+        max_per_topic,
+        max_per_source,
+        places,
+    })
+}
+
+fn whole(range: SettingsRange, value: u32) -> Result<u32, String> {
+    range.check(f64::from(value)).map(|_within| value)
+}
+
+/// # Errors
+/// The range.
+pub(super) fn frequency_cap(set: Option<u32>, settings: &Settings) -> Result<u32, String> {
+    whole(SettingsRange::FREQUENCY_CAP, set.unwrap_or(settings.frequency_cap_per_day))
+}
+
+/// All but the frequency cap, which is not a field of `filters`.
+///
+/// # Errors
+/// Every violation of `filters`.
+pub(super) fn filter(
+    message: Option<proto::Filters>,
+    settings: &Settings,
+) -> Result<Filter, Vec<Violation>> {
+    let message = message.unwrap_or_default();
+    let found = message.topics.len() + message.sources.len() + message.exclude_item_ids.len();
+    if found > limits::FILTER_VALUES {
+        let most = limits::FILTER_VALUES;
+        let reason =
+            format!("must hold at most {most} topics, sources and ids in all, hold {found}");
+        return Err(vec![Violation::new("filters", reason)]);
+    }
+    let mut violations = Violations::default();
+    let topics = merge(&mut violations, each("filters.topics", message.topics, label));
+    let sources = merge(&mut violations, each("filters.sources", message.sources, label));
+    let attributes = violations.absorb("filters", attributes(message.attributes));
+    let exclude = each("filters.exclude_item_ids", message.exclude_item_ids, left_out);
+    let exclude = merge(&mut violations, exclude);
+    let published_after = message.published_after.map(timestamp).transpose();
+    let published_after = violations.take("filters.published_after", published_after);
+    let expression = Some(message.expression).filter(|text| !text.is_empty());
+    let expression = expression.map(|text| expression_of(&text)).transpose();
+    let expression = violations.take("filters.expression", expression).flatten();
+    let hours = message.seen_cooldown_hours.unwrap_or(settings.seen_cooldown_hours);
+    let cooldown = SettingsRange::SEEN_COOLDOWN.check(decimal(hours));
+    let cooldown = violations.take("filters.seen_cooldown_hours", cooldown).unwrap_or_default();
+    let times = message.seen_after_interactions.unwrap_or(settings.seen_after_interactions);
+    let times = whole(SettingsRange::SEEN_AFTER, times);
+    let times = violations.take("filters.seen_after_interactions", times).unwrap_or_default();
+    // The finer rules say when an item comes back, so they replace "never again".
+    let comes_back = cooldown > 0.0 || times > 0 || settings.recommend_seen == Some(true);
+    violations.finish(Filter {
+        topics: sorted(topics),
+        sources: sorted(sources),
+        attributes: attributes.unwrap_or_default(),
+        published_after: published_after.flatten(),
+        exclude: sorted(exclude),
+        expression,
+        include_seen: message.include_seen.unwrap_or(comes_back),
+        seen_cooldown_hours: cooldown as f32,
+        seen_after_interactions: times,
+        frequency_cap_per_day: 0,
+    })
+}
+
+/// The fault by its byte, so that an editor can point there.
+fn expression_of(text: &str) -> Result<Expression, String> {
+    parse_expression(text).map_err(|error| error.to_string())
+}
+
+fn left_out(id: String) -> Result<Box<str>, String> {
+    ItemId::parse(id).map(|id| id.as_str().into())
+}
+
+/// In rising order, each once.
+fn sorted(values: Option<Vec<Box<str>>>) -> Vec<Box<str>> {
+    let mut values = values.unwrap_or_default();
+    values.sort_unstable();
+    values.dedup();
+    values
+}
+
+/// # Errors
+/// Every violation of `pins`.
+pub(super) fn pins(
+    messages: Vec<proto::Pin>,
+    places: usize,
+) -> Result<Vec<PinnedItem>, Vec<Violation>> {
+    if messages.len() > limits::RESULTS {
+        let reason = format!("must hold at most {}, holds {}", limits::RESULTS, messages.len());
+        return Err(vec![Violation::new("pins", reason)]);
+    }
+    let pins = each_message("pins", messages, |message| {
+        let mut violations = Violations::default();
+        let item_id = violations.take("item_id", ItemId::parse(message.item_id));
+        let place = message.position as usize;
+        if place >= places {
+            violations.add("position", format!("must be less than {places}, is {place}"));
+        }
+        let item_id = item_id.ok_or(());
+        match (item_id, violations.is_empty()) {
+            (Ok(item_id), true) => Ok(PinnedItem { item_id, place }),
+            _ => Err(violations.into_vec()),
+        }
+    })?;
+    let mut violations = Violations::default();
+    for (number, pin) in pins.iter().enumerate() {
+        let earlier = &pins[..number];
+        if earlier.iter().any(|other| other.item_id == pin.item_id) {
+            violations.add(format!("pins[{number}].item_id"), "must be pinned once");
+        }
+        if earlier.iter().any(|other| other.place == pin.place) {
+            violations.add(format!("pins[{number}].position"), "must hold one item");
+        }
+    }
+    violations.finish(pins)
+}
+
+/// # Errors
+/// Every violation of `boosts`.
+pub(super) fn boosts(messages: Vec<proto::Boost>) -> Result<Vec<Boost>, Vec<Violation>> {
+    if messages.len() > limits::BOOSTS {
+        let reason = format!("must hold at most {}, holds {}", limits::BOOSTS, messages.len());
+        return Err(vec![Violation::new("boosts", reason)]);
+    }
+    each_message("boosts", messages, |message| {
+        let mut violations = Violations::default();
+        let target = target(message.target, &mut violations);
+        let change = change(message.change, &mut violations);
+        match (target, change) {
+            (Some(target), Some(change)) => Ok(Boost { target, change }),
+            _ => Err(violations.into_vec()),
+        }
+    })
+}
+
+fn target(message: Option<proto::boost::Target>, violations: &mut Violations) -> Option<Target> {
+    use proto::boost::Target as Message;
+    match message {
+        None => violations.take("target", Err("must be set")),
+        Some(Message::ItemId(id)) => violations.take("item_id", left_out(id)).map(Target::Item),
+        Some(Message::Topic(topic)) => violations.take("topic", label(topic)).map(Target::Topic),
+        Some(Message::Source(source)) => {
+            violations.take("source", label(source)).map(Target::Source)
+        }
+        Some(Message::Expression(text)) => {
+            violations.take("expression", expression_of(&text)).map(Target::Matching)
+        }
+    }
+}
+
+fn change(message: Option<proto::boost::Change>, violations: &mut Violations) -> Option<Change> {
+    let within = |least: f64, value: f64| {
+        let range = least..=limits::BOOST;
+        let error = || format!("must lie in {least}..={}, is {value}", limits::BOOST);
+        if range.contains(&value) { Ok(value) } else { Err(error()) }
+    };
+    match message {
+        None => violations.take("change", Err("must be set")),
+        Some(proto::boost::Change::Add(addend)) => {
+            violations.take("add", within(-limits::BOOST, addend)).map(Change::Add)
+        }
+        Some(proto::boost::Change::Multiply(factor)) => {
+            violations.take("multiply", within(0.0, factor)).map(Change::Multiply)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reasons<T: std::fmt::Debug>(checked: Result<T, Vec<Violation>>) -> Vec<String> {
+        checked.unwrap_err().iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_wrong_expression_is_named_with_the_byte_and_what_was_expected_there() {
+        let filters = proto::Filters { expression: "price < ".to_owned(), ..Default::default() };
+        let reasons = reasons(filter(Some(filters), &Settings::default()));
+        let expected = "filters.expression is wrong at byte 8: \
+            expected a name, a text, a number, `true`, `false` or a list";
+        assert_eq!(reasons, [expected]);
+    }
+
+    #[test]
+    fn seen_items_come_back_where_a_finer_rule_is_in_force_and_no_switch_is_set() {
+        let read = |filters, settings: &Settings| filter(Some(filters), settings).unwrap();
+        let cooldown = || proto::Filters { seen_cooldown_hours: Some(2.0), ..Default::default() };
+        let settings = Settings::default();
+        assert!(!read(proto::Filters::default(), &settings).include_seen);
+        assert!(read(cooldown(), &settings).include_seen);
+        let never = proto::Filters { include_seen: Some(false), ..cooldown() };
+        assert!(!read(never, &settings).include_seen);
+        let settings = Settings { seen_after_interactions: 3, ..settings };
+        assert!(read(proto::Filters::default(), &settings).include_seen);
+    }
+
+    #[test]
+    fn an_item_and_a_place_are_pinned_once() {
+        let pin = |id: &str, position| proto::Pin { item_id: id.to_owned(), position };
+        assert_eq!(pins(vec![pin("a", 0), pin("b", 4)], 5).unwrap().len(), 2);
+        let twice = reasons(pins(vec![pin("a", 0), pin("a", 0)], 5));
+        assert_eq!(
+            twice,
+            ["pins[1].item_id must be pinned once", "pins[1].position must hold one item"]
+        );
+        assert_eq!(
+            reasons(pins(vec![pin("a", 5)], 5)),
+            ["pins[0].position must be less than 5, is 5"]
+        );
+    }
+
+    #[test]
+    fn a_boost_out_of_range_is_refused() {
+        use proto::boost::Change as Message;
+        let boost = |change| proto::Boost {
+            target: Some(proto::boost::Target::Topic("t".to_owned())),
+            change: Some(change),
+        };
+        assert!(boosts(vec![boost(Message::Add(-3.0)), boost(Message::Multiply(0.0))]).is_ok());
+        for wrong in [Message::Add(f64::NAN), Message::Add(1_001.0), Message::Multiply(-0.1)] {
+            assert!(boosts(vec![boost(wrong)]).is_err());
+        }
+        assert!(boosts(vec![boost(Message::Add(0.0)); limits::BOOSTS + 1]).is_err());
+    }
+}

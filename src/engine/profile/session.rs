@@ -1,0 +1,119 @@
+//! What a person is busy with just now.
+//!
+//! - A session is named by its id where events carry one; other events belong to it
+//!   when they follow within half an hour.
+//! - An event of the past, of another session or none, changes nothing.
+//! - It is over half an hour after its last event, whatever its name.
+
+use serde::Deserialize;
+use serde::Serialize;
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::domain::Timestamp;
+
+/// Items of a session that are remembered.
+pub const SESSION_ITEMS: usize = 10;
+/// Silence that ends a session.
+const GAP_HOURS: f64 = 0.5;
+
+/// The latest session of a person.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Session {
+    /// Hash of the session's id, 0 without one.
+    key: u64,
+    last_at: Timestamp,
+    /// Items with the signed confidence of the latest interaction, the newest last.
+    items: Vec<(u32, f32)>,
+}
+
+impl Session {
+    /// Whether an event belongs to the session, after beginning a new one for an
+    /// event that follows it.
+    pub fn enter(&mut self, id: Option<&str>, at: Timestamp) -> bool {
+        let key = id.map(|id| xxh3_64(id.as_bytes()).max(1));
+        let belongs = key.map_or_else(|| self.is_near(at), |key| key == self.key);
+        let follows = at >= self.last_at;
+        if !belongs && follows {
+            *self = Self { key: key.unwrap_or(0), last_at: at, items: Vec::new() };
+        }
+        belongs || follows
+    }
+
+    /// Notes an interaction of an event that belongs to the session.
+    pub fn note(&mut self, item: u32, confidence: f32, at: Timestamp) {
+        self.last_at = self.last_at.max(at);
+        if confidence == 0.0 {
+            return;
+        }
+        self.items.retain(|&(known, _)| known != item);
+        if self.items.len() == SESSION_ITEMS {
+            self.items.remove(0);
+        }
+        self.items.push((item, confidence));
+    }
+
+    /// The items of the session with signed confidences, the newest last; none when
+    /// it is over.
+    pub fn items_at(&self, now: Timestamp) -> &[(u32, f32)] {
+        if self.is_near(now) { &self.items } else { &[] }
+    }
+
+    fn is_near(&self, at: Timestamp) -> bool {
+        at.hours_since(self.last_at).abs() <= GAP_HOURS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: Timestamp = Timestamp::from_seconds(1_700_000_000);
+
+    fn minutes(minutes: i64) -> Timestamp {
+        START.plus_millis(minutes * 60_000)
+    }
+
+    fn session(events: &[(Option<&str>, i64, u32)]) -> Session {
+        let mut session = Session::default();
+        for &(id, at, item) in events {
+            if session.enter(id, minutes(at)) {
+                session.note(item, 1.0, minutes(at));
+            }
+        }
+        session
+    }
+
+    fn items(session: &Session, at: i64) -> Vec<u32> {
+        session.items_at(minutes(at)).iter().map(|entry| entry.0).collect()
+    }
+
+    #[test]
+    fn half_an_hour_of_silence_ends_a_session() {
+        let session = session(&[(None, 0, 1), (None, 20, 2), (None, 51, 3), (None, 60, 4)]);
+        assert_eq!(items(&session, 61), [3, 4]);
+        assert_eq!(items(&session, 90), [3, 4]);
+        assert!(items(&session, 91).is_empty());
+    }
+
+    #[test]
+    fn a_named_session_goes_on_through_silence_and_ends_with_another_name() {
+        let named = [(Some("a"), 0, 1), (Some("a"), 100, 2), (None, 110, 3)];
+        assert_eq!(items(&session(&named), 111), [1, 2, 3]);
+        let next = [(Some("a"), 0, 1), (Some("b"), 1, 2)];
+        assert_eq!(items(&session(&next), 1), [2]);
+    }
+
+    #[test]
+    fn an_event_of_the_past_changes_nothing() {
+        let now = [(Some("a"), 100, 1), (Some("b"), 99, 2), (None, 40, 3)];
+        assert_eq!(items(&session(&now), 100), [1]);
+    }
+
+    #[test]
+    fn the_newest_items_are_kept_each_once() {
+        let mut events: Vec<_> = (0..20).map(|n| (None, i64::from(n), n)).collect();
+        events.push((None, 20, 15));
+        let kept = items(&session(&events), 20);
+        assert_eq!(kept, [10, 11, 12, 13, 14, 16, 17, 18, 19, 15]);
+    }
+}

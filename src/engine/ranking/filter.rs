@@ -1,0 +1,168 @@
+//! Which items a request allows, and which rule refuses the others.
+//!
+//! - Every rule acts before anything is chosen: retrieval asks for each item, so that
+//!   a list is as long as the catalogue allows.
+//! - [`Filter`] is what the request says, and the same for everybody at any time;
+//!   [`Eligibility`] is that filter for a person at a moment.
+
+use super::features::UserContext;
+use crate::domain::Attributes;
+use crate::domain::Item;
+use crate::domain::Timestamp;
+use crate::engine::expression::Expression;
+use crate::engine::expression::Subject;
+use crate::engine::profile::Showings;
+use crate::engine::view::Entry;
+use crate::engine::view::View;
+
+/// Which candidates a request allows.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Any of these topics; empty: all.
+    pub topics: Vec<Box<str>>,
+    /// Any of these sources; empty: all.
+    pub sources: Vec<Box<str>>,
+    /// Every one of these attributes.
+    pub attributes: Attributes,
+    pub published_after: Option<Timestamp>,
+    /// Ids left out, sorted.
+    pub exclude: Vec<Box<str>>,
+    pub expression: Option<Expression>,
+    /// Whether items the person already had are allowed.
+    pub include_seen: bool,
+    /// Hours for which an item stays away after an interaction; 0: no such rule.
+    pub seen_cooldown_hours: f32,
+    /// Interactions from which on an item stays away; 0: no such rule.
+    pub seen_after_interactions: u32,
+    /// Showings in 24 hours from which on an item stays away; 0: no such rule.
+    pub frequency_cap_per_day: u32,
+}
+
+/// The rule that keeps an item out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// It is not described in the catalogue.
+    NotInCatalogue,
+    Topics,
+    Sources,
+    Attributes,
+    PublishedAfter,
+    Excluded,
+    Expression,
+    /// The person had it.
+    Seen,
+    /// The person had it a short while ago.
+    SeenCooldown,
+    /// The person had it often enough.
+    SeenAfterInteractions,
+    /// The person was shown it often enough today.
+    FrequencyCap,
+}
+
+impl Filter {
+    /// Whether who passes depends on nothing but the item, the person's history and
+    /// the model: not on the time nor on what was shown.
+    pub fn is_timeless(&self) -> bool {
+        self.seen_cooldown_hours == 0.0
+            && self.frequency_cap_per_day == 0
+            && !self.expression.as_ref().is_some_and(Expression::depends_on_time)
+    }
+
+    /// The rule about the item itself that it breaks.
+    fn refusal(&self, item: &Item, now: Timestamp) -> Option<Refusal> {
+        let topic_fits = || item.topics.iter().any(|topic| self.topics.contains(topic));
+        let source_fits =
+            || item.source.as_ref().is_some_and(|source| self.sources.contains(source));
+        let late_enough = |after| item.published_at.is_some_and(|published| published > after);
+        let excluded = || self.exclude.binary_search_by(|id| (**id).cmp(item.item_id.as_str()));
+        let holds = |expression: &Expression| expression.holds(Subject { item, now });
+        if !self.topics.is_empty() && !topic_fits() {
+            Some(Refusal::Topics)
+        } else if !self.sources.is_empty() && !source_fits() {
+            Some(Refusal::Sources)
+        } else if !self.published_after.is_none_or(late_enough) {
+            Some(Refusal::PublishedAfter)
+        } else if excluded().is_ok() {
+            Some(Refusal::Excluded)
+        } else if !item.attributes.satisfy(&self.attributes) {
+            Some(Refusal::Attributes)
+        } else if !self.expression.as_ref().is_none_or(holds) {
+            Some(Refusal::Expression)
+        } else {
+            None
+        }
+    }
+}
+
+/// A filter for a person at a moment.
+#[derive(Debug, Clone)]
+pub struct Eligibility<'a> {
+    filter: &'a Filter,
+    context: &'a UserContext,
+    now: Timestamp,
+    /// Items shown as often as is allowed, sorted.
+    worn_out: Vec<u32>,
+}
+
+impl<'a> Eligibility<'a> {
+    /// `shown`: showings of the person that the view does not know yet, an item once
+    /// for each.
+    pub fn new(
+        view: &View,
+        filter: &'a Filter,
+        user: Option<u32>,
+        context: &'a UserContext,
+        now: Timestamp,
+        shown: &[u32],
+    ) -> Self {
+        let cap = filter.frequency_cap_per_day as usize;
+        let known = user.and_then(|user| view.showings(user)).filter(|_| cap > 0);
+        let known = known.into_iter().flat_map(|showings: &Showings| showings.in_a_day(now));
+        let mut worn_out: Vec<u32> = known.collect();
+        if cap > 0 {
+            worn_out.extend(shown);
+            worn_out.sort_unstable();
+            let often = worn_out.chunk_by(|a, b| a == b).filter(|showings| showings.len() >= cap);
+            worn_out = often.map(|showings| showings[0]).collect();
+        }
+        Self { filter, context, now, worn_out }
+    }
+
+    /// Whether an item may be shown.
+    pub fn allows(&self, entry: &Entry, index: Option<u32>) -> bool {
+        self.refusal(entry, index).is_none()
+    }
+
+    /// Whether an item may be pinned: by the rules about the item itself. What the
+    /// person had or was shown is no reason against what the caller wants there.
+    pub fn allows_pinned(&self, entry: &Entry) -> bool {
+        entry.item.as_ref().is_some_and(|item| self.filter.refusal(item, self.now).is_none())
+    }
+
+    /// The first rule that keeps an item out; `None` when it may be shown.
+    pub fn refusal(&self, entry: &Entry, index: Option<u32>) -> Option<Refusal> {
+        let Some(item) = &entry.item else {
+            return Some(Refusal::NotInCatalogue);
+        };
+        self.filter.refusal(item, self.now).or_else(|| self.personal_refusal(index?))
+    }
+
+    fn personal_refusal(&self, index: u32) -> Option<Refusal> {
+        let filter = self.filter;
+        if let Some((times, last)) = self.context.seen(index) {
+            let cooldown = f64::from(filter.seen_cooldown_hours);
+            let often = filter.seen_after_interactions;
+            if !filter.include_seen {
+                return Some(Refusal::Seen);
+            }
+            if cooldown > 0.0 && self.now.hours_since(last) < cooldown {
+                return Some(Refusal::SeenCooldown);
+            }
+            if often > 0 && u32::from(times) >= often {
+                return Some(Refusal::SeenAfterInteractions);
+            }
+        }
+        let worn_out = self.worn_out.binary_search(&index).is_ok();
+        worn_out.then_some(Refusal::FrequencyCap)
+    }
+}
