@@ -25,9 +25,9 @@ use crate::domain::DecisionId;
 use crate::domain::EventId;
 use crate::domain::NamespaceName;
 use crate::domain::Record;
+use crate::domain::Settings;
 use crate::domain::Violation;
 use crate::domain::limits;
-use crate::domain::Settings;
 use crate::engine;
 use crate::proto;
 use crate::proto::personalization_service_server::PersonalizationService;
@@ -136,10 +136,8 @@ impl PersonalizationService for PersonalizationApi {
         let wanted = message.min_watermark;
         let view = namespace.view_at(wanted, patience).await.map_err(status::status)?;
         let now = self.service.clock.now();
-        let settings = Settings {
-            recommend_seen: Some(view.recommends_seen()),
-            ..view.settings().clone()
-        };
+        let settings =
+            Settings { recommend_seen: Some(view.recommends_seen()), ..view.settings().clone() };
         let request = convert::personalize(message, &settings, now);
         let call = call(request.map_err(status::invalid)?, new_id(now));
         let (decision_id, strategy) = (call.decision_id.to_string(), call.choice.strategy);

@@ -44,9 +44,10 @@ pub use model::{Model, TrainingError, train};
 pub use prequential::PrequentialFigures;
 pub use profile::{HistoryEntry, User};
 pub use ranking::{
-    Boost, Candidate, Change, Choice, Eligibility, FEATURE_COUNT, FEATURES, FeatureMask, FeatureMatrix, Filter,
-    Hybrid, Occasion, Pin, RankRequest, Ranked, RankedItem, Reason, Refusal, Retrieval,
-    SimilarItem, Supply, Target, UserContext, prior_mean, rank, score_candidates, similar_items,
+    Boost, Candidate, Change, Choice, Eligibility, FEATURE_COUNT, FEATURES, FeatureMask,
+    FeatureMatrix, Filter, Hybrid, Occasion, Pin, RankRequest, Ranked, RankedItem, Reason, Refusal,
+    Retrieval, SimilarItem, Supply, Target, UserContext, prior_mean, rank, score_candidates,
+    similar_items,
 };
 pub use snapshot::{ENGINE_REVISION, Unrestorable};
 pub use view::{Counts, Entry, View};

@@ -12,11 +12,7 @@ use crate::numeric::math;
 const CALIBRATION_ALPHA: f64 = 0.01;
 
 /// How often each item of a catalogue of `items` is among the first `k` of a list.
-pub fn exposures<'a>(
-    k: usize,
-    lists: impl Iterator<Item = &'a [u32]>,
-    items: usize,
-) -> Vec<u32> {
+pub fn exposures<'a>(k: usize, lists: impl Iterator<Item = &'a [u32]>, items: usize) -> Vec<u32> {
     let mut shown = vec![0; items];
     for item in lists.flat_map(|list| list.iter().take(k)) {
         shown[*item as usize] += 1;
@@ -75,8 +71,7 @@ pub fn intra_list_diversity_at(
 /// is popularity's list; `relevant` is ascending.
 pub fn serendipity_at(k: usize, list: &[u32], relevant: &[u32], expected: &[u32]) -> f64 {
     let expected = &expected[..k.min(expected.len())];
-    let is_find =
-        |item: &&u32| relevant.binary_search(item).is_ok() && !expected.contains(item);
+    let is_find = |item: &&u32| relevant.binary_search(item).is_ok() && !expected.contains(item);
     list.iter().take(k).filter(is_find).count() as f64 / k as f64
 }
 

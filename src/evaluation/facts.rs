@@ -90,7 +90,8 @@ impl Facts {
             }
             Space::Audience(bits) => {
                 let (a, b) = (&bits[a as usize], &bits[b as usize]);
-                let ones = |words: &[u64; WORDS]| words.iter().map(|word| word.count_ones()).sum::<u32>();
+                let ones =
+                    |words: &[u64; WORDS]| words.iter().map(|word| word.count_ones()).sum::<u32>();
                 let common: u32 = a.iter().zip(b).map(|(a, b)| (a & b).count_ones()).sum();
                 if common == 0 {
                     return Some(1.0);
@@ -167,6 +168,8 @@ mod tests {
     use crate::evaluation::DatasetBuilder;
     use crate::evaluation::DatasetItem;
 
+    const NONE: &[&str] = &[];
+
     fn dataset(topics: &[&[&str]], rows: &[(&str, usize)]) -> Dataset {
         let mut builder = DatasetBuilder::default();
         for (item, topics) in topics.iter().enumerate() {
@@ -184,7 +187,7 @@ mod tests {
     #[test]
     fn the_head_is_the_smallest_set_of_items_with_half_of_the_positives() {
         let rows = [("a", 0), ("b", 0), ("c", 0), ("a", 1), ("b", 1), ("a", 2), ("a", 3)];
-        let facts = Facts::new(&dataset(&[&[]; 5], &rows), 1.0, |_| true);
+        let facts = Facts::new(&dataset(&[NONE; 5], &rows), 1.0, |_| true);
         assert_eq!(facts.counts, [3, 2, 1, 1, 0]);
         assert_eq!(facts.is_head, [true, true, false, false, false]);
     }
@@ -192,7 +195,7 @@ mod tests {
     #[test]
     fn only_what_was_learnt_counts_and_is_expected() {
         let rows = [("a", 2), ("b", 2), ("a", 1), ("a", 0), ("b", 0), ("c", 0)];
-        let facts = Facts::new(&dataset(&[&[]; 3], &rows), 1.0, |place| place < 3);
+        let facts = Facts::new(&dataset(&[NONE; 3], &rows), 1.0, |place| place < 3);
         assert_eq!((facts.counts.as_slice(), facts.total), (&[0, 1, 2][..], 3));
         assert_eq!(facts.expected(5, &[]), [2, 1]);
         assert_eq!(facts.expected(5, &[2]), [1]);
@@ -208,7 +211,7 @@ mod tests {
         assert!((facts.distance(0, 1).unwrap() - (1.0 - 0.5_f64.sqrt())).abs() < 1e-12);
         assert_eq!(facts.distance(0, 2), Some(1.0));
 
-        let facts = Facts::new(&dataset(&[&[]; 3], &rows), 1.0, |_| true);
+        let facts = Facts::new(&dataset(&[NONE; 3], &rows), 1.0, |_| true);
         assert_eq!(facts.distance_name(), "audiences");
         // Item 0 has users a and b, item 1 has a: 1 - 1 / sqrt(2 * 1).
         assert!((facts.distance(0, 1).unwrap() - (1.0 - 0.5_f64.sqrt())).abs() < 1e-12);

@@ -47,7 +47,8 @@ pub fn reciprocal_rank_at(k: usize, list: &[u32], relevant: &[u32]) -> f64 {
 /// min(k, relevant) hits: average precision, whose mean over cases is MAP (Manning,
 /// Raghavan and Schütze 2008, 8.4, cut at `k`).
 pub fn average_precision_at(k: usize, list: &[u32], relevant: &[u32]) -> f64 {
-    let precisions = (1..).zip(hits(list, relevant, k)).map(|(hits, rank)| hits as f64 / rank as f64);
+    let precisions =
+        (1..).zip(hits(list, relevant, k)).map(|(hits, rank)| hits as f64 / rank as f64);
     precisions.sum::<f64>() / k.min(relevant.len()) as f64
 }
 

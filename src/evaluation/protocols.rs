@@ -118,11 +118,8 @@ fn learnt_share(rows: usize) -> usize {
 /// earlier positive of the same user and item. 0 without positives.
 pub fn repeat_share(dataset: &Dataset, positive: f32) -> f64 {
     let learnt = &dataset.rows[..learnt_share(dataset.rows.len())];
-    let mut pairs: Vec<(u32, u32)> = learnt
-        .iter()
-        .filter(|row| row.value >= positive)
-        .map(|row| (row.user, row.item))
-        .collect();
+    let mut pairs: Vec<(u32, u32)> =
+        learnt.iter().filter(|row| row.value >= positive).map(|row| (row.user, row.item)).collect();
     let positives = pairs.len();
     pairs.sort_unstable();
     pairs.dedup();

@@ -282,7 +282,18 @@ impl<'a> Describer<'a> {
         let scales = view.popularity.scales(view.clock, &view.settings);
         let now = occasion.now;
         let timeliness = timeliness(view, now);
-        Self { view, user, context, circumstances, cohorts, scales, timeliness, now, together, next }
+        Self {
+            view,
+            user,
+            context,
+            circumstances,
+            cohorts,
+            scales,
+            timeliness,
+            now,
+            together,
+            next,
+        }
     }
 
     fn row(&self, candidate: &Candidate<'_>) -> [f32; FEATURE_COUNT] {

@@ -125,6 +125,15 @@ impl ColdStart {
         self.users.len()
     }
 
+    /// Who is tested and on what, for a reader.
+    pub fn describe(&self) -> String {
+        format!(
+            "{} users whom training never saw, the last {} of their positives being the test at every step",
+            self.users.len(),
+            self.tests_per_user,
+        )
+    }
+
     /// Learns the other users, then walks the held-out ones through the steps.
     pub fn run(
         &self,
@@ -185,7 +194,11 @@ impl ColdStart {
 }
 
 /// The held-out users with enough positives for a plan.
-fn qualified(rows_of: &[Vec<Row>], task: &Task, (events, tests): (&[usize], usize)) -> Vec<HeldOut> {
+fn qualified(
+    rows_of: &[Vec<Row>],
+    task: &Task,
+    (events, tests): (&[usize], usize),
+) -> Vec<HeldOut> {
     let longest = events.last().copied().unwrap_or(0);
     let held_out = |(user, rows): (u32, &Vec<Row>)| {
         let positives: Vec<Row> = distinct_positives(rows, task);

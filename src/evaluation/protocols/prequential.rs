@@ -36,7 +36,7 @@ pub fn prequential(
         let history = &mut history_of[row.user as usize];
         let place = had.binary_search(&row.item);
         if (task.repeats || place.is_err()) && is_drawn(done, share) {
-            let excluded = if task.repeats { &[][..] } else { had };
+            let excluded: &[u32] = if task.repeats { &[] } else { had };
             score_open(&*recommender, row.user, row.at, excluded, &mut scores);
             let rank = rank_of(row.item as usize, &scores, scores.len() - excluded.len());
             cases.push(Case {

@@ -63,9 +63,20 @@ impl Split {
             _ => leave_last_out(dataset, task.positive),
         };
         let facts = Facts::new(dataset, task.positive, |place| is_training[place]);
-        let mut tests = qualified_tests(dataset, task, &is_training, wanted);
-        draw(&mut tests, task.max_cases);
-        Self { is_training, tests, facts }
+        let tests = qualified_tests(dataset, task, &is_training, wanted);
+        let mut split = Self { is_training, tests, facts };
+        split.draw(task.max_cases);
+        split
+    }
+
+    /// Keeps at most so many tests, those whose users have the lowest hashes.
+    pub fn draw(&mut self, most: usize) {
+        let tests = &mut self.tests;
+        if tests.len() > most {
+            tests.sort_by_key(|test| xxh3_64(&test.user.to_le_bytes()));
+            tests.truncate(most);
+            tests.sort_by_key(|test| test.user);
+        }
     }
 
     /// Learns the training part.
@@ -210,15 +221,6 @@ fn qualified_tests(
     tests
 }
 
-/// Keeps `most` tests, those whose users have the lowest hashes, by user.
-fn draw(tests: &mut Vec<Test>, most: usize) {
-    if tests.len() > most {
-        tests.sort_by_key(|test| xxh3_64(&test.user.to_le_bytes()));
-        tests.truncate(most);
-        tests.sort_by_key(|test| test.user);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -233,9 +235,11 @@ mod tests {
             excluded: Vec::new(),
         };
         let drawn = |most| {
-            let mut tests: Vec<Test> = (0..100).map(test).collect();
-            draw(&mut tests, most);
-            tests.iter().map(|test| test.user).collect::<Vec<u32>>()
+            let facts = Facts::new(&Dataset::default(), 1.0, |_| true);
+            let tests = (0..100).map(test).collect();
+            let mut split = Split { is_training: Vec::new(), tests, facts };
+            split.draw(most);
+            split.tests.iter().map(|test| test.user).collect::<Vec<u32>>()
         };
         assert_eq!(drawn(100).len(), 100);
         let few = drawn(10);
