@@ -1,33 +1,32 @@
 //! Readers of interaction, item and user files, row by row.
 //!
-//! - Comma-separated with a header (`.tsv`: tabs). Names are recognised whatever
-//!   their case, MovieLens' among them: interactions have `user_id`, `item_id`,
-//!   `timestamp` and, if explicit, `rating`; items `item_id` and, if known, `title`,
-//!   `topics` (split at `|`), `source`; users `user_id`, every other column is an
-//!   attribute.
-//! - Without header, by file name: `*.dat` of ml-1m (`::`), `u.data`, `u.item` and
-//!   `u.user` of ml-100k. Bytes there that are not UTF-8 are read as Latin-1.
+//! - With a header, separated by commas, tabs, semicolons or bars, whichever the header
+//!   has most of. Names are recognised whatever their case and separators, with the
+//!   spellings of well-known data sets (`movieId`, `Book-Rating`, `item_id:token`):
+//!   interactions have `user_id`, `item_id`, `timestamp` and, if explicit, `rating`;
+//!   items `item_id` and, if known, `title`, `topics` (split at `|`), `source`; users
+//!   `user_id`, every other column is an attribute.
+//! - Without header, by file name: `*.dat` with `::` as in ml-1m, `u.data`, `u.item`
+//!   and `u.user` of ml-100k. Bytes that are not UTF-8 are read as Latin-1.
 //! - A row without a rating is an implicit signal: `rating` is `None`.
-//! - Timestamps are seconds since 1970, or milliseconds when above 1e11.
+//! - Timestamps are seconds since 1970, milliseconds when above 1e11, or ISO 8601. A
+//!   caller may allow files without them: their rows count as in order of time.
 //! - Nothing is held in memory but the current row; every error names file, line
 //!   and column.
 
+mod instant;
+mod table;
+
 use std::collections::BTreeMap;
-use std::fmt::Display;
-use std::fs::File;
 use std::io;
-use std::io::BufRead;
-use std::io::BufReader;
 use std::path::Path;
 use std::path::PathBuf;
 
-use csv::StringRecord;
-
+use self::instant::parse_timestamp;
+use self::table::Table;
 use crate::domain::AttributeValue;
 use crate::domain::Attributes;
 use crate::domain::Timestamp;
-use crate::domain::check_text;
-use crate::domain::limits;
 use crate::evaluation::DatasetItem;
 
 /// What is wrong with a file.
@@ -44,10 +43,24 @@ pub enum Error {
     #[error("{}:{line}: column {column}: {reason}", path.display())]
     Field { path: PathBuf, line: u64, column: String, reason: String },
     #[error(
-        "{} holds no interactions file: expected one of ratings.csv, interactions.csv, ratings.dat, u.data",
+        "{} holds no interactions file: expected ratings.csv, interactions.csv, ratings.dat, u.data, or \
+         events, plays, checkins, purchases or transactions as csv, tsv, txt, dat or inter",
         path.display()
     )]
     Layout { path: PathBuf },
+}
+
+impl Error {
+    /// Whether the rows after it can be read.
+    pub fn is_about_one_row(&self) -> bool {
+        match self {
+            Self::Field { .. } => true,
+            Self::Malformed { source, .. } => !source.is_io_error(),
+            Self::Open { .. } | Self::Read { .. } | Self::Column { .. } | Self::Layout { .. } => {
+                false
+            }
+        }
+    }
 }
 
 /// The files of one data set.
@@ -59,13 +72,22 @@ pub struct Files {
 }
 
 impl Files {
-    /// Interactions, items and users as released layouts name them.
-    const LAYOUTS: [(&str, &str, &str); 4] = [
-        ("ratings.csv", "movies.csv", "users.csv"),
-        ("interactions.csv", "items.csv", "users.csv"),
-        ("ratings.dat", "movies.dat", "users.dat"),
-        ("u.data", "u.item", "u.user"),
+    /// Stems of files as released layouts name them, the likeliest first.
+    const INTERACTIONS: [&str; 9] = [
+        "ratings",
+        "interactions",
+        "u",
+        "events",
+        "plays",
+        "checkins",
+        "purchases",
+        "transactions",
+        "user_artists",
     ];
+    const ITEMS: [&str; 9] =
+        ["movies", "items", "u", "books", "artists", "tracks", "products", "venues", "places"];
+    const USERS: [&str; 2] = ["users", "u"];
+    const EXTENSIONS: [&str; 5] = ["csv", "tsv", "dat", "txt", "inter"];
 
     /// The named files; where `interactions` is a directory, those that lie in it
     /// fill in what is not named.
@@ -82,15 +104,19 @@ impl Files {
             let interactions = interactions.to_path_buf();
             return Ok(Self { interactions, items: named(items), users: named(users) });
         }
-        let present = |name: &str| Some(interactions.join(name)).filter(|path| path.is_file());
-        let (found, item_name, user_name) = Self::LAYOUTS
-            .into_iter()
-            .find_map(|(rows, items, users)| present(rows).map(|path| (path, items, users)))
+        let present = |stems: &[&str], own: &str| {
+            let names = stems.iter().flat_map(|&stem| {
+                let extensions = if stem == "u" { vec![own] } else { Self::EXTENSIONS.to_vec() };
+                extensions.into_iter().map(move |extension| format!("{stem}.{extension}"))
+            });
+            names.map(|name| interactions.join(name)).find(|path| path.is_file())
+        };
+        let found = present(&Self::INTERACTIONS, "data")
             .ok_or_else(|| Error::Layout { path: interactions.to_path_buf() })?;
         Ok(Self {
             interactions: found,
-            items: named(items).or_else(|| present(item_name)),
-            users: named(users).or_else(|| present(user_name)),
+            items: named(items).or_else(|| present(&Self::ITEMS, "item")),
+            users: named(users).or_else(|| present(&Self::USERS, "user")),
         })
     }
 }
@@ -140,20 +166,85 @@ impl<C: Columns> Iterator for Rows<C> {
     }
 }
 
-impl<C> Rows<C> {
-    /// An error about the row read last.
-    pub fn fault(&self, column: &str, reason: impl Display) -> Error {
-        self.table.fault(column, reason)
-    }
-}
-
-const USER_ID: [&str; 3] = ["user_id", "userid", "user"];
-const ITEM_ID: [&str; 5] = ["item_id", "itemid", "movie_id", "movieid", "item"];
-const RATING: [&str; 2] = ["rating", "value"];
-const TIMESTAMP: [&str; 2] = ["timestamp", "time"];
-const TITLE: [&str; 1] = ["title"];
-const TOPICS: [&str; 2] = ["topics", "genres"];
-const SOURCE: [&str; 1] = ["source"];
+/// Names of columns as [`table::normalised`], the likeliest first.
+const USER_ID: [&str; 8] =
+    ["userid", "user", "uid", "customerid", "visitorid", "memberid", "reviewerid", "personid"];
+const ITEM_ID: [&str; 26] = [
+    "itemid",
+    "movieid",
+    "bookid",
+    "isbn",
+    "artistid",
+    "trackid",
+    "songid",
+    "venueid",
+    "placeid",
+    "poiid",
+    "locationid",
+    "businessid",
+    "productid",
+    "asin",
+    "articleid",
+    "newsid",
+    "gameid",
+    "animeid",
+    "recipeid",
+    "sku",
+    "item",
+    "movie",
+    "book",
+    "artist",
+    "product",
+    "iid",
+];
+const RATING: [&str; 17] = [
+    "rating",
+    "bookrating",
+    "value",
+    "score",
+    "stars",
+    "overall",
+    "rate",
+    "weight",
+    "plays",
+    "playcount",
+    "listencount",
+    "count",
+    "visits",
+    "quantity",
+    "purchases",
+    "strength",
+    "preference",
+];
+const TIMESTAMP: [&str; 14] = [
+    "timestamp",
+    "time",
+    "ts",
+    "unixreviewtime",
+    "datetime",
+    "date",
+    "createdat",
+    "eventtime",
+    "utctime",
+    "checkintime",
+    "visittime",
+    "playedat",
+    "purchasedat",
+    "orderdate",
+];
+const TITLE: [&str; 8] = [
+    "title",
+    "name",
+    "itemname",
+    "productname",
+    "booktitle",
+    "movietitle",
+    "trackname",
+    "artistname",
+];
+const TOPICS: [&str; 8] =
+    ["topics", "genres", "categories", "tags", "topic", "genre", "category", "department"];
+const SOURCE: [&str; 6] = ["source", "publisher", "author", "authors", "brand", "bookauthor"];
 
 /// Columns of an interactions file.
 #[derive(Debug)]
@@ -161,26 +252,38 @@ pub struct InteractionColumns {
     user_id: usize,
     item_id: usize,
     rating: Option<usize>,
-    timestamp: usize,
+    /// Without it rows are a second apart, in the order of the file.
+    timestamp: Option<usize>,
 }
 
 impl Rows<InteractionColumns> {
     /// # Errors
     /// When the file cannot be opened or lacks a column.
     pub fn interactions(path: &Path) -> Result<Self, Error> {
+        let rows = Self::interactions_in_any_order(path)?;
+        rows.table.required(&TIMESTAMP, "timestamp")?;
+        Ok(rows)
+    }
+
+    /// As [`Self::interactions`], and where the file has no timestamps its order stands
+    /// for that of time.
+    ///
+    /// # Errors
+    /// When the file cannot be opened or lacks a column.
+    pub fn interactions_in_any_order(path: &Path) -> Result<Self, Error> {
         let table = Table::open(path, &["user_id", "item_id", "rating", "timestamp"])?;
         let columns = InteractionColumns {
-            user_id: table.required(&USER_ID)?,
-            item_id: table.required(&ITEM_ID)?,
+            user_id: table.required(&USER_ID, "user_id")?,
+            item_id: table.required(&ITEM_ID, "item_id")?,
             rating: table.place(&RATING),
-            timestamp: table.required(&TIMESTAMP)?,
+            timestamp: table.place(&TIMESTAMP),
         };
         Ok(Self { table, columns })
     }
 
-    /// Whether the file has a column of ratings.
-    pub fn has_ratings(&self) -> bool {
-        self.columns.rating.is_some()
+    /// Whether the file says when its rows happened.
+    pub fn has_timestamps(&self) -> bool {
+        self.columns.timestamp.is_some()
     }
 }
 
@@ -196,7 +299,10 @@ impl Columns for InteractionColumns {
             user_id: table.id(self.user_id)?,
             item_id: table.id(self.item_id)?,
             rating,
-            at: table.checked(self.timestamp, parse_timestamp(table.field(self.timestamp)))?,
+            at: match self.timestamp {
+                Some(column) => table.checked(column, parse_timestamp(table.field(column)))?,
+                None => Timestamp::from_seconds(table.line() as i64),
+            },
         })
     }
 }
@@ -249,7 +355,7 @@ impl Rows<ItemColumns> {
         let columns_1m: &[&str] = &["item_id", "title", "topics"];
         let table = Table::open(path, if is_100k { &COLUMNS_100K } else { columns_1m })?;
         let columns = ItemColumns {
-            item_id: table.required(&ITEM_ID)?,
+            item_id: table.required(&ITEM_ID, "item_id")?,
             title: table.place(&TITLE),
             topics: table.place(&TOPICS),
             source: table.place(&SOURCE),
@@ -268,9 +374,9 @@ impl Columns for ItemColumns {
         let text = |column: Option<usize>| column.map_or("", |column| table.field(column));
         let named = text(self.topics).split('|').map(str::trim);
         let named = named.filter(|topic| !topic.is_empty() && *topic != NO_GENRES);
-        let flagged = (self.flags.unwrap_or(table.columns.len())..table.columns.len())
+        let flagged = (self.flags.unwrap_or(table.columns().len())..table.columns().len())
             .filter(|column| table.field(*column) == "1")
-            .map(|column| table.columns[column].as_str());
+            .map(|column| table.columns()[column].as_str());
         Ok(DatasetItem {
             id: table.id(self.item_id)?,
             title: text(self.title).to_owned(),
@@ -299,7 +405,7 @@ impl Rows<UserColumns> {
                 ["user_id", "gender", "age", "occupation", "zip_code"]
             },
         )?;
-        let columns = UserColumns { user_id: table.required(&USER_ID)? };
+        let columns = UserColumns { user_id: table.required(&USER_ID, "user_id")? };
         Ok(Self { table, columns })
     }
 }
@@ -309,7 +415,7 @@ impl Columns for UserColumns {
 
     fn parse(&self, table: &Table) -> Result<UserRow, Error> {
         let mut values = BTreeMap::new();
-        for (column, name) in table.columns.iter().enumerate() {
+        for (column, name) in table.columns().iter().enumerate() {
             let text = table.field(column);
             if column != self.user_id && !text.is_empty() {
                 values.insert(name.clone(), attribute_value(text));
@@ -337,140 +443,6 @@ fn parse_rating(text: &str) -> Result<f32, String> {
         Ok(rating) if rating.is_finite() && rating >= 0.0 => Ok(rating),
         Ok(_) => Err(format!("must be finite and not negative, is {text}")),
         Err(_) => Err(format!("must be a number, is {text:?}")),
-    }
-}
-
-fn parse_timestamp(text: &str) -> Result<Timestamp, String> {
-    /// The year 5138 in seconds, March 1973 in milliseconds.
-    const SECONDS_MAX: f64 = 1e11;
-    if let Ok(whole) = text.parse::<i64>() {
-        let is_seconds = whole as f64 <= SECONDS_MAX;
-        return Ok(if is_seconds {
-            Timestamp::from_seconds(whole)
-        } else {
-            Timestamp::from_millis(whole)
-        });
-    }
-    match text.parse::<f64>() {
-        Ok(number) if number.is_finite() => {
-            let scale = if number <= SECONDS_MAX { 1e3 } else { 1.0 };
-            Ok(Timestamp::from_millis((number * scale).round() as i64))
-        }
-        _ => Err(format!("must be seconds or milliseconds since 1970, is {text:?}")),
-    }
-}
-
-/// A file of named columns, one row at a time.
-#[derive(Debug)]
-pub struct Table {
-    path: PathBuf,
-    source: Source,
-    columns: Vec<String>,
-    record: StringRecord,
-}
-
-#[derive(Debug)]
-enum Source {
-    Delimited(Box<csv::Reader<File>>),
-    /// No header, no quotes, a separator of any length.
-    Plain {
-        lines: BufReader<File>,
-        separator: &'static str,
-        line: u64,
-    },
-}
-
-impl Table {
-    /// Opens a file; `unnamed` are the columns of formats without header.
-    fn open(path: &Path, unnamed: &[&str]) -> Result<Self, Error> {
-        let file =
-            File::open(path).map_err(|source| Error::Open { path: path.to_path_buf(), source })?;
-        let name = path.file_name().map_or(String::new(), |name| name.to_string_lossy().into());
-        let separator = match name.as_str() {
-            "u.data" => Some("\t"),
-            "u.item" | "u.user" => Some("|"),
-            dat if dat.ends_with(".dat") => Some("::"),
-            _ => None,
-        };
-        let path = path.to_path_buf();
-        if let Some(separator) = separator {
-            let columns = unnamed.iter().map(|name| (*name).to_owned()).collect();
-            let source = Source::Plain { lines: BufReader::new(file), separator, line: 0 };
-            return Ok(Self { path, source, columns, record: StringRecord::new() });
-        }
-        let mut reader = csv::ReaderBuilder::new()
-            .delimiter(if name.ends_with(".tsv") { b'\t' } else { b',' })
-            .trim(csv::Trim::All)
-            .buffer_capacity(1 << 16)
-            .from_reader(file);
-        let malformed = |source| Error::Malformed { path: path.clone(), source };
-        // Excel puts a byte-order mark before the first name.
-        let clean = |name: &str| name.trim_start_matches('\u{feff}').trim().to_owned();
-        let columns = reader.headers().map_err(malformed)?.iter().map(clean).collect();
-        let source = Source::Delimited(Box::new(reader));
-        Ok(Self { path, source, columns, record: StringRecord::new() })
-    }
-
-    /// Place of the first column with one of these names.
-    fn place(&self, names: &[&'static str]) -> Option<usize> {
-        let is_named = |column: &String| names.iter().any(|name| column.eq_ignore_ascii_case(name));
-        self.columns.iter().position(is_named)
-    }
-
-    fn required(&self, names: &[&'static str]) -> Result<usize, Error> {
-        self.place(names).ok_or_else(|| Error::Column {
-            path: self.path.clone(),
-            wanted: names[0],
-            found: self.columns.join(", "),
-        })
-    }
-
-    /// Reads the next row, if there is one.
-    fn advance(&mut self) -> Result<bool, Error> {
-        let path = &self.path;
-        match &mut self.source {
-            Source::Delimited(reader) => reader
-                .read_record(&mut self.record)
-                .map_err(|source| Error::Malformed { path: path.clone(), source }),
-            Source::Plain { lines, separator, line } => {
-                let mut bytes = Vec::new();
-                *line += 1;
-                lines.read_until(b'\n', &mut bytes).map_err(|source| Error::Read {
-                    path: path.clone(),
-                    line: *line,
-                    source,
-                })?;
-                let text = String::from_utf8(bytes).unwrap_or_else(|latin_1| {
-                    latin_1.as_bytes().iter().map(|byte| char::from(*byte)).collect()
-                });
-                self.record = text.trim_end().split(*separator).map(str::trim).collect();
-                Ok(!text.is_empty())
-            }
-        }
-    }
-
-    /// A field of the current row; empty when the row is too short.
-    fn field(&self, column: usize) -> &str {
-        self.record.get(column).unwrap_or("")
-    }
-
-    fn id(&self, column: usize) -> Result<String, Error> {
-        let text = self.field(column);
-        self.checked(column, check_text(text, limits::ID_BYTES))?;
-        Ok(text.to_owned())
-    }
-
-    fn checked<T>(&self, column: usize, value: Result<T, String>) -> Result<T, Error> {
-        value.map_err(|reason| self.fault(&self.columns[column], reason))
-    }
-
-    fn fault(&self, column: &str, reason: impl Display) -> Error {
-        let line = match &self.source {
-            Source::Delimited(_) => self.record.position().map_or(0, csv::Position::line),
-            Source::Plain { line, .. } => *line,
-        };
-        let (path, column, reason) = (self.path.clone(), column.to_owned(), reason.to_string());
-        Error::Field { path, line, column, reason }
     }
 }
 

@@ -1,47 +1,53 @@
-//! `evaluate`: ranking quality of the engine on files, beside popularity, without a
+//! `evaluate`: ranking quality of the engine on files, beside baselines, without a
 //! server.
 //!
 //! - The recommenders run one after the other on the same cases; their time is
 //!   measured here, since the evaluation itself reads no clock.
 //! - The table goes to standard output, or to standard error when the figures take
-//!   standard output with `--json -`; progress goes to standard error.
+//!   standard output with `--json -`; progress and what was assumed about the data go
+//!   to standard error.
 
+mod analyses;
+mod document;
+mod load;
+mod observe;
 mod table;
 
-use std::fs::File;
 use std::io;
 use std::io::Write as _;
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::path::PathBuf;
-use std::time::Duration;
-use std::time::Instant;
 
 use clap::builder::PossibleValuesParser;
 use clap::builder::TypedValueParser as _;
-use indicatif::ProgressBar;
-use indicatif::ProgressStyle;
-use serde::Serialize;
 
+use self::analyses::Analyses;
+use self::document::Document;
+use self::load::Positive;
+use self::load::Repeats;
+use self::load::load;
+use self::observe::Cost;
+use self::observe::observe;
 use crate::cli::Failure;
-use crate::cli::dataset;
 use crate::cli::dataset::Files;
-use crate::cli::dataset::Rows;
-use crate::domain::Timestamp;
-use crate::evaluation::Comparison;
 use crate::evaluation::Dataset;
-use crate::evaluation::DatasetBuilder;
 use crate::evaluation::EngineRecommender;
-use crate::evaluation::ModelFigures;
-use crate::evaluation::Outcome;
+use crate::evaluation::Facts;
+use crate::evaluation::OwnFrequency;
 use crate::evaluation::Popularity;
 use crate::evaluation::Recommender;
 use crate::evaluation::RecommenderOptions;
-use crate::evaluation::Report;
-use crate::evaluation::Row;
-use crate::evaluation::bootstrap;
+use crate::evaluation::Summary;
+use crate::evaluation::learning_curve;
 use crate::evaluation::protocols;
+use crate::evaluation::protocols::Case;
+use crate::evaluation::protocols::ColdStart;
 use crate::evaluation::protocols::Protocol;
+use crate::evaluation::protocols::Split;
+use crate::evaluation::protocols::StepCases;
+use crate::evaluation::protocols::Task;
+use crate::evaluation::report;
 use crate::evaluation::summarize;
 
 /// Events after which a positive counts half in the fading baseline.
@@ -49,9 +55,10 @@ const HALF_LIFE_EVENTS: u32 = 2_000;
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// Interactions: user_id, item_id, rating, timestamp, in CSV with a header; or a
-    /// directory in MovieLens layout (ratings.csv and movies.csv). Without a column
-    /// of ratings every row is a positive of value 1.
+    /// Interactions: user_id, item_id, rating, timestamp, in a text file with a header;
+    /// or a directory in MovieLens layout (ratings.csv and movies.csv). Spellings of
+    /// well-known data sets are recognised. Without a column of ratings every row is a
+    /// positive; without timestamps the order of the file stands for that of time.
     #[arg(long, value_name = "FILE")]
     interactions: PathBuf,
     /// Items: item_id, title, topics (split at |), source. Ties in a ranking go to
@@ -61,23 +68,50 @@ pub struct Args {
     /// Users: user_id and any attributes.
     #[arg(long, value_name = "FILE")]
     users: Option<PathBuf>,
-    /// Test on the last fifth of all rows, on each user's last positive, or on every
-    /// positive just before it is learnt.
+    /// Test on the last fifth of all rows, on each user's last positive, on every
+    /// positive just before it is learnt, or on users whom training never saw, after
+    /// 0, 1, 2, 5 and 10 of their events.
     #[arg(long, value_parser = PossibleValuesParser::new(Protocol::ALL.map(Protocol::name))
         .map(|name| Protocol::from_name(&name).expect("one of the possible values")))]
     protocol: Protocol,
-    /// A row with at least this rating is a positive.
-    #[arg(long, value_name = "RATING", default_value_t = 4.0)]
-    positive: f32,
+    /// A row with at least this value is a positive. auto looks at the values: from 4 of
+    /// 5, 8 of 10 or 80 of 100 for ratings, every row for counts.
+    #[arg(long, value_name = "VALUE", default_value = "auto", value_parser = load::parse_positive)]
+    positive: Positive,
+    /// Whether what a user had before may be recommended and counts as a test. auto: when
+    /// at least a tenth of the positives repeat an earlier one.
+    #[arg(long, value_enum, default_value_t = Repeats::Auto)]
+    repeats: Repeats,
     /// How many places of a ranking to look at.
     #[arg(long, value_name = "K", value_delimiter = ',', default_value = "10,20")]
     k: Vec<NonZeroUsize>,
+    /// Test about so many cases at most, drawn by hash; all rows are learnt. By default
+    /// as many as there are while cases times items stay below 500 million.
+    #[arg(long, value_name = "CASES")]
+    max_cases: Option<NonZeroUsize>,
     /// Seed of the engine and of the resamples behind the intervals.
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Also write every figure to this file; - is standard output.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Also measure what each component of the ranker is worth, accuracy against
+    /// diversity, and the learning curve of new users, and write everything as one page
+    /// with plots.
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+}
+
+/// What is asked of every recommender of a run.
+#[derive(Debug)]
+pub struct Question {
+    dataset: Dataset,
+    task: Task,
+    /// Ascending, not empty.
+    ks: Vec<usize>,
+    seed: u64,
+    /// What was assumed about the data.
+    notes: Vec<String>,
 }
 
 /// Evaluates and prints; see [`Args`].
@@ -90,35 +124,18 @@ pub async fn run(args: Args) -> Result<(), Failure> {
 
 fn evaluate(args: &Args) -> Result<(), Failure> {
     let files = Files::find(&args.interactions, args.items.as_deref(), args.users.as_deref())?;
-    let (dataset, positive) = load(&files, args.positive)?;
-    let options = RecommenderOptions { protocol: args.protocol, positive, seed: args.seed };
-    let mut ks: Vec<usize> = args.k.iter().map(|k| k.get()).collect();
-    ks.sort_unstable();
-    ks.dedup();
-
-    let items = dataset.items.len();
-    let recommenders: [Box<dyn Recommender>; 3] = [
-        Box::new(EngineRecommender::new(&dataset, options)),
-        Box::new(Popularity::new(items, positive)),
-        Box::new(Popularity::with_half_life(items, positive, HALF_LIFE_EVENTS)),
-    ];
-    let (mut outcomes, mut costs) = (Vec::new(), Vec::new());
-    for recommender in recommenders {
-        let name = recommender.name().to_owned();
-        let (outcome, cost) = observe(&dataset, options, &ks, recommender);
-        if outcome.is_empty() {
-            return Err(format!(
-                "no user can be tested: {} has no user with enough ratings of at least {positive}",
-                files.interactions.display()
-            )
-            .into());
-        }
-        outcomes.push((name, outcome));
-        costs.push(cost);
+    let question = Question::new(args, &files)?;
+    for note in &question.notes {
+        eprintln!("{note}");
     }
-    let report = summarize(&outcomes, &ks, items, args.seed);
-
-    let table = table::render(&dataset, options, &report, &costs);
+    let (summary, costs, mut analyses) = match args.protocol {
+        Protocol::ColdStart => question.cold_start()?,
+        protocol => question.run(protocol, args.report.is_some())?,
+    };
+    if args.report.is_some() {
+        question.complete(&mut analyses);
+    }
+    let table = table::render(&question, args.protocol, &summary, &costs, &analyses);
     let is_json_on_stdout = args.json.as_deref() == Some(Path::new("-"));
     if is_json_on_stdout {
         io::stderr().write_all(table.as_bytes())?;
@@ -126,264 +143,170 @@ fn evaluate(args: &Args) -> Result<(), Failure> {
         io::stdout().write_all(table.as_bytes())?;
     }
     if let Some(path) = &args.json {
-        let document = Document::new(&dataset, options, &ks, &report, &costs);
-        write_json(path, is_json_on_stdout, &document)?;
+        let document = Document::new(&question, args.protocol, &summary, &costs, &analyses);
+        document.write(path, is_json_on_stdout)?;
+    }
+    if let Some(path) = &args.report {
+        let page = analyses::page(&question, args.protocol, &summary, &costs, &analyses);
+        document::write_file(path, report::render(&page).as_bytes())?;
+        eprintln!("the report is in {}", path.display());
     }
     Ok(())
 }
 
-/// Reads the files; also the value from which a row is a positive: `positive`, or 1
-/// where the file has no ratings. A row that lacks its rating is a positive.
-fn load(files: &Files, positive: f32) -> Result<(Dataset, f32), dataset::Error> {
-    const IMPLICIT: f32 = 1.0;
-    let mut builder = DatasetBuilder::default();
-    if let Some(path) = &files.items {
-        let mut items = Rows::items(path)?;
-        while let Some(item) = items.next() {
-            builder.add_item(item?).map_err(|repeated| items.fault("item_id", repeated))?;
+impl Question {
+    fn new(args: &Args, files: &Files) -> Result<Self, Failure> {
+        let loaded = load(files, args.positive, args.repeats)?;
+        let mut ks: Vec<usize> = args.k.iter().map(|k| k.get()).collect();
+        ks.sort_unstable();
+        ks.dedup();
+        let items = loaded.dataset.items.len();
+        let task = Task {
+            positive: loaded.positive,
+            repeats: loaded.repeats,
+            k: ks.last().copied().unwrap_or(1),
+            max_cases: args.max_cases.map_or(Task::cases_by_budget(items), NonZeroUsize::get),
+        };
+        Ok(Self { dataset: loaded.dataset, task, ks, seed: args.seed, notes: loaded.notes })
+    }
+
+    fn engine(&self, protocol: Protocol) -> EngineRecommender {
+        let Task { positive, repeats, .. } = self.task;
+        let options = RecommenderOptions { protocol, positive, repeats, seed: self.seed };
+        EngineRecommender::new(&self.dataset, options)
+    }
+
+    fn baselines(&self) -> Vec<Box<dyn Recommender>> {
+        let (users, items) = (self.dataset.users.len(), self.dataset.items.len());
+        let positive = self.task.positive;
+        let mut baselines: Vec<Box<dyn Recommender>> = vec![
+            Box::new(Popularity::new(items, positive)),
+            Box::new(Popularity::with_half_life(items, positive, HALF_LIFE_EVENTS)),
+        ];
+        if self.task.repeats {
+            baselines.push(Box::new(OwnFrequency::new(users, items, positive)));
         }
+        baselines
     }
-    if let Some(path) = &files.users {
-        let mut users = Rows::users(path)?;
-        while let Some(user) = users.next() {
-            let user = user?;
-            builder
-                .add_user(&user.user_id, user.attributes)
-                .map_err(|repeated| users.fault("user_id", repeated))?;
+
+    /// Why there is nothing to say.
+    fn untestable(&self) -> Failure {
+        format!(
+            "no user can be tested: among {} rows of {} users no user has a positive (a value of at \
+             least {}) to learn from and a later one to test; --positive and --repeats say what counts",
+            self.dataset.rows.len(),
+            self.dataset.users.len(),
+            self.task.positive,
+        )
+        .into()
+    }
+
+    /// Temporal, leave-last-out or prequential. With `deeply`, also what needs the
+    /// trained engine again.
+    fn run(
+        &self,
+        protocol: Protocol,
+        deeply: bool,
+    ) -> Result<(Summary, Vec<Cost>, Analyses), Failure> {
+        let (dataset, items) = (&self.dataset, self.dataset.items.len());
+        let mut engine = self.engine(protocol);
+        let mut analyses = Analyses::default();
+        let mut outcomes = Outcomes::default();
+        let facts = if protocol == Protocol::Prequential {
+            let facts = Facts::new(dataset, self.task.positive, |_| true);
+            let mut ask = |recommender: &mut dyn Recommender| {
+                let (cases, cost) = observe(recommender, |asked, progress| {
+                    protocols::prequential(dataset, &self.task, &facts, asked, progress)
+                });
+                outcomes.push(recommender.name(), cases, cost);
+            };
+            ask(&mut engine);
+            self.baselines().iter_mut().for_each(|baseline| ask(&mut **baseline));
+            facts
+        } else {
+            let mut split = Split::of(dataset, protocol, &self.task);
+            let mut ask = |recommender: &mut dyn Recommender| {
+                let (cases, cost) = observe(recommender, |asked, progress| {
+                    split.learn(dataset, asked, progress);
+                    split.test(asked, items, self.task.k, progress)
+                });
+                outcomes.push(recommender.name(), cases, cost);
+            };
+            ask(&mut engine);
+            self.baselines().iter_mut().for_each(|baseline| ask(&mut **baseline));
+            if deeply && !split.tests.is_empty() {
+                analyses.look_inside(self, &engine, &mut split, protocol);
+            }
+            split.facts
+        };
+        if outcomes.cases.iter().any(|(_, cases)| cases.is_empty()) {
+            return Err(self.untestable());
         }
-    }
-    let interactions = Rows::interactions(&files.interactions)?;
-    let positive = if interactions.has_ratings() { positive } else { IMPLICIT };
-    for row in interactions {
-        let row = row?;
-        let value = row.rating.unwrap_or(positive);
-        builder.add_interaction(&row.user_id, &row.item_id, value, row.at);
-    }
-    Ok((builder.build(), positive))
-}
-
-/// Time that one recommender took.
-#[derive(Debug, Default, Serialize)]
-struct Cost {
-    rows_learnt: u64,
-    rankings: u64,
-    learning_seconds: f64,
-    scoring_seconds: f64,
-    /// Wall time of the run, the protocol's own work included.
-    seconds: f64,
-    /// Rows learnt and, if prequential, ranked for, per second of the run.
-    events_per_second: f64,
-}
-
-/// A recommender under a stopwatch.
-struct Timed {
-    inner: Box<dyn Recommender>,
-    rows_learnt: u64,
-    rankings: u64,
-    learning: Duration,
-    scoring: Duration,
-}
-
-impl Recommender for Timed {
-    fn name(&self) -> &str {
-        self.inner.name()
+        let summary = summarize(&outcomes.cases, &self.ks, &facts, self.seed);
+        Ok((summary, outcomes.costs, analyses))
     }
 
-    fn learn(&mut self, row: &Row) {
-        let start = Instant::now();
-        self.inner.learn(row);
-        self.learning += start.elapsed();
-        self.rows_learnt += 1;
-    }
-
-    fn train(&mut self) {
-        let start = Instant::now();
-        self.inner.train();
-        self.learning += start.elapsed();
-    }
-
-    fn score(&mut self, user: u32, now: Timestamp, scores: &mut [f32]) {
-        let start = Instant::now();
-        self.inner.score(user, now, scores);
-        self.scoring += start.elapsed();
-        self.rankings += 1;
-    }
-}
-
-/// Puts one recommender through the protocol.
-fn observe(
-    dataset: &Dataset,
-    options: RecommenderOptions,
-    ks: &[usize],
-    inner: Box<dyn Recommender>,
-) -> (Outcome, Cost) {
-    let style =
-        ProgressStyle::with_template("{msg:28} {wide_bar} {percent:>3} % {elapsed} + {eta}")
-            .expect("the template is well-formed");
-    let bar = ProgressBar::new(1).with_style(style).with_message(inner.name().to_owned());
-    let mut progress = |done, total| {
-        bar.set_length(total);
-        bar.set_position(done);
-    };
-    let zero = Duration::ZERO;
-    let mut timed = Timed { inner, rows_learnt: 0, rankings: 0, learning: zero, scoring: zero };
-    let k_max = ks.last().copied().unwrap_or(0);
-    let (positive, start) = (options.positive, Instant::now());
-    let outcome = match options.protocol {
-        Protocol::Temporal => {
-            Outcome::Lists(protocols::temporal(dataset, positive, k_max, &mut timed, &mut progress))
+    /// The learning curve; its warm step is the summary.
+    fn cold_start(&self) -> Result<(Summary, Vec<Cost>, Analyses), Failure> {
+        let plan = ColdStart::of(&self.dataset, &self.task);
+        if plan.users() == 0 {
+            return Err(self.untestable());
         }
-        Protocol::LeaveLastOut => Outcome::Lists(protocols::leave_last_out(
-            dataset,
-            positive,
-            k_max,
-            &mut timed,
-            &mut progress,
-        )),
-        Protocol::Prequential => {
-            Outcome::Events(protocols::prequential(dataset, positive, &mut timed, &mut progress))
+        let (walks, costs) = self.walk(&plan);
+        let curve = learning_curve(&walks, &self.ks, &plan.facts, self.seed);
+        let warm = curve.last().ok_or_else(|| self.untestable())?.summary.clone();
+        let plan = Some(plan.describe());
+        Ok((warm, costs, Analyses { curve: Some(curve), plan, ..Analyses::default() }))
+    }
+
+    fn walk(&self, plan: &ColdStart) -> (Vec<(String, Vec<StepCases>)>, Vec<Cost>) {
+        let mut recommenders: Vec<Box<dyn Recommender>> =
+            vec![Box::new(self.engine(Protocol::ColdStart))];
+        recommenders.append(&mut self.baselines());
+        let walk = |mut recommender: Box<dyn Recommender>| {
+            let (steps, cost) = observe(&mut *recommender, |asked, progress| {
+                plan.run(&self.dataset, self.task.k, asked, progress)
+            });
+            ((recommender.name().to_owned(), steps), cost)
+        };
+        recommenders.into_iter().map(walk).unzip()
+    }
+
+    /// Adds what a report shows and the protocol did not measure by itself.
+    fn complete(&self, analyses: &mut Analyses) {
+        if analyses.ablations.is_none() {
+            let protocol = Protocol::LeaveLastOut;
+            let mut split = Split::of(&self.dataset, protocol, &self.task);
+            if !split.tests.is_empty() {
+                let mut engine = self.engine(protocol);
+                observe(&mut engine, |asked, progress| split.learn(&self.dataset, asked, progress));
+                analyses.look_inside(self, &engine, &mut split, protocol);
+            }
         }
-    };
-    let seconds = start.elapsed().as_secs_f64();
-    bar.finish_and_clear();
-    let cost = Cost {
-        rows_learnt: timed.rows_learnt,
-        rankings: timed.rankings,
-        learning_seconds: timed.learning.as_secs_f64(),
-        scoring_seconds: timed.scoring.as_secs_f64(),
-        seconds,
-        events_per_second: timed.rows_learnt as f64 / seconds,
-    };
-    (outcome, cost)
-}
-
-/// Everything that was measured, for machines.
-#[derive(Serialize)]
-struct Document<'a> {
-    protocol: Protocol,
-    positive: f32,
-    seed: u64,
-    k: &'a [usize],
-    confidence: f64,
-    resamples: usize,
-    dataset: DatasetSize,
-    users_tested: u64,
-    cases: u64,
-    models: Vec<ModelDocument<'a>>,
-    /// The first model minus each other one, paired by user.
-    comparisons: &'a [Comparison],
-}
-
-#[derive(Serialize)]
-struct DatasetSize {
-    users: usize,
-    items: usize,
-    rows: usize,
-    positives: usize,
-}
-
-#[derive(Serialize)]
-struct ModelDocument<'a> {
-    #[serde(flatten)]
-    model: &'a ModelFigures,
-    cost: &'a Cost,
-}
-
-impl<'a> Document<'a> {
-    fn new(
-        dataset: &Dataset,
-        options: RecommenderOptions,
-        k: &'a [usize],
-        report: &'a Report,
-        costs: &'a [Cost],
-    ) -> Self {
-        let models = report.models.iter().zip(costs);
-        Self {
-            protocol: options.protocol,
-            positive: options.positive,
-            seed: options.seed,
-            k,
-            confidence: bootstrap::CONFIDENCE,
-            resamples: bootstrap::RESAMPLES,
-            dataset: DatasetSize {
-                users: dataset.users.len(),
-                items: dataset.items.len(),
-                rows: dataset.rows.len(),
-                positives: dataset.positives(options.positive),
-            },
-            users_tested: report.users,
-            cases: report.cases,
-            models: models.map(|(model, cost)| ModelDocument { model, cost }).collect(),
-            comparisons: &report.comparisons,
+        if analyses.curve.is_none() {
+            let plan = ColdStart::of(&self.dataset, &self.task);
+            if plan.users() > 0 {
+                let (walks, _) = self.walk(&plan);
+                let curve = learning_curve(&walks, &self.ks, &plan.facts, self.seed);
+                (analyses.curve, analyses.plan) = (Some(curve), Some(plan.describe()));
+            }
         }
     }
 }
 
-fn write_json(path: &Path, is_stdout: bool, document: &Document<'_>) -> Result<(), Failure> {
-    let mut json = serde_json::to_vec_pretty(document)?;
-    json.push(b'\n');
-    if is_stdout {
-        io::stdout().write_all(&json)?;
-    } else {
-        File::create(path)
-            .and_then(|mut file| file.write_all(&json))
-            .map_err(|cause| format!("failed to write {}: {cause}", path.display()))?;
+/// What was observed of each recommender, in order.
+#[derive(Default)]
+struct Outcomes {
+    cases: Vec<(String, Vec<Case>)>,
+    costs: Vec<Cost>,
+}
+
+impl Outcomes {
+    fn push(&mut self, name: &str, cases: Vec<Case>, cost: Cost) {
+        self.cases.push((name.to_owned(), cases));
+        self.costs.push(cost);
     }
-    Ok(())
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fs;
-
-    use clap::Parser;
-
-    use super::*;
-
-    #[derive(Debug, Parser)]
-    struct CommandLine {
-        #[command(flatten)]
-        args: Args,
-    }
-
-    fn parse(words: &[&str]) -> Result<Args, clap::Error> {
-        let words = ["evaluate", "--interactions", "rows.csv"].iter().chain(words);
-        CommandLine::try_parse_from(words).map(|line| line.args)
-    }
-
-    fn loaded(interactions: &str) -> (Vec<f32>, f32) {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("rows.csv");
-        fs::write(&path, interactions).unwrap();
-        let files = Files { interactions: path, items: None, users: None };
-        let (dataset, positive) = load(&files, 4.0).unwrap();
-        (dataset.rows.iter().map(|row| row.value).collect(), positive)
-    }
-
-    #[test]
-    fn protocols_and_cut_offs_are_read_from_the_command_line() {
-        let args = parse(&["--protocol", "leave-last-out", "--k", "5,50"]).unwrap();
-        assert_eq!(args.protocol, Protocol::LeaveLastOut);
-        assert_eq!(args.k.iter().map(|k| k.get()).collect::<Vec<_>>(), [5, 50]);
-        assert!(parse(&["--protocol", "random"]).is_err());
-        assert!(parse(&["--protocol", "temporal", "--k", "0"]).is_err());
-        assert!(parse(&[]).is_err());
-    }
-
-    #[test]
-    fn rows_without_ratings_are_positives() {
-        assert_eq!(loaded("user_id,item_id,timestamp\nu,a,1\nu,b,2\n"), (vec![1.0, 1.0], 1.0));
-        let rated = "user_id,item_id,rating,timestamp\nu,a,2.5,1\nu,b,,2\n";
-        assert_eq!(loaded(rated), (vec![2.5, 4.0], 4.0));
-    }
-
-    #[test]
-    fn an_item_listed_twice_is_refused_with_its_line() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("items.csv");
-        fs::write(&path, "item_id,title\na,A\na,B\n").unwrap();
-        let files = Files { interactions: path.clone(), items: Some(path), users: None };
-        let message = load(&files, 4.0).unwrap_err().to_string();
-        assert!(message.ends_with("items.csv:3: column item_id: is described more than once"));
-    }
-}
+mod tests;

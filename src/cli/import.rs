@@ -350,7 +350,7 @@ fn in_order_of_time(
     let mut sorted = Vec::new();
     for row in rows {
         // After these the reader may fail forever.
-        let is_last = row.as_ref().is_err_and(|error| !feed::is_about_one_row(error));
+        let is_last = row.as_ref().is_err_and(|error| !error.is_about_one_row());
         sorted.push(row);
         if is_last {
             break;

@@ -45,9 +45,10 @@ pub use model::Model;
 pub use prequential::PrequentialFigures;
 pub use profile::{HistoryEntry, User};
 pub use ranking::{
-    Boost, Candidate, Change, Choice, Eligibility, FEATURE_COUNT, FEATURES, FeatureMatrix, Filter,
-    Hybrid, Occasion, Pin, RankRequest, Ranked, RankedItem, Reason, Refusal, Retrieval,
-    SimilarItem, Supply, Target, UserContext, prior_mean, rank, score_candidates, similar_items,
+    Boost, Candidate, Change, Choice, Eligibility, FEATURE_COUNT, FEATURES, FeatureMask,
+    FeatureMatrix, Filter, Hybrid, Occasion, Pin, RankRequest, Ranked, RankedItem, Reason, Refusal,
+    Retrieval, SimilarItem, Supply, Target, UserContext, prior_mean, rank, score_candidates,
+    similar_items,
 };
 pub use snapshot::{ENGINE_REVISION, Unrestorable};
 pub use training::{
@@ -70,6 +71,13 @@ impl Engine {
     /// not replace are these.
     pub fn new(settings: Settings) -> Self {
         Self { view: View::new(settings), decision_places: BTreeMap::new() }
+    }
+
+    /// A second engine that goes on from this state on its own; neither sees what the
+    /// other learns. Costs as much as a view: what-if questions are cheap.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        Self { view: self.view.clone(), decision_places: self.decision_places.clone() }
     }
 
     /// The state as of now, for readers.

@@ -124,7 +124,7 @@ impl World {
                     item_id,
                     score: 0.5,
                     propensity: 0.9,
-                    features: (0..22).map(|f| (f + place) as f32 / 10.0).collect(),
+                    features: (0..26).map(|f| (f + place) as f32 / 10.0).collect(),
                 })
                 .collect(),
         };
@@ -294,7 +294,8 @@ fn people_get_what_those_with_their_taste_like() {
     let occasion =
         Occasion { now: view.clock(), utc_offset_minutes: 0, device: None, location: None };
     let candidates: Vec<_> = (0..ITEMS as u32).map(|i| Candidate::known(&view, i)).collect();
-    let scores = score_candidates(&view, Some(&user), &context, &occasion, &candidates);
+    let scores =
+        score_candidates(&view, Some(&user), &context, &occasion, &candidates, FeatureMask::ALL);
     let mut order: Vec<usize> = (0..ITEMS).collect();
     order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
     let own = order[..10].iter().filter(|&&item| item % 2 == 0).count();

@@ -102,7 +102,16 @@ impl DatasetBuilder {
 
     /// The data set, its rows sorted by time.
     pub fn build(self) -> Dataset {
+        self.build_with(|_, value| value)
+    }
+
+    /// As [`Self::build`], with the values that `value` gives for the place of an
+    /// interaction in the order of adding and the value added with it.
+    pub fn build_with(self, value: impl Fn(usize, f32) -> f32) -> Dataset {
         let mut dataset = self.dataset;
+        for (place, row) in dataset.rows.iter_mut().enumerate() {
+            row.value = value(place, row.value);
+        }
         dataset.rows.sort_by_key(|row| row.at);
         dataset
     }

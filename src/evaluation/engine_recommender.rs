@@ -9,6 +9,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use super::dataset::Dataset;
 use super::dataset::Row;
@@ -27,10 +28,14 @@ use crate::domain::Settings;
 use crate::domain::Timestamp;
 use crate::domain::UserId;
 use crate::engine::Candidate;
+use crate::engine::Choice;
 use crate::engine::Effort;
 use crate::engine::Engine;
+use crate::engine::FeatureMask;
 use crate::engine::Occasion;
+use crate::engine::RankRequest;
 use crate::engine::UserContext;
+use crate::engine::rank;
 use crate::engine::score_candidates;
 use crate::engine::train;
 
@@ -43,11 +48,13 @@ const TRAINING_GROWTH: f64 = 1.15;
 #[derive(Debug)]
 pub struct EngineRecommender {
     engine: Engine,
-    users: Vec<UserId>,
-    items: Vec<ItemId>,
+    name: String,
+    users: Arc<[UserId]>,
+    items: Arc<[ItemId]>,
     learnt: u64,
     /// Rows at which a stream is trained on next.
     next_training: u64,
+    mask: FeatureMask,
 }
 
 impl EngineRecommender {
@@ -57,6 +64,8 @@ impl EngineRecommender {
     pub fn new(dataset: &Dataset, options: RecommenderOptions) -> Self {
         let settings = Settings {
             rating_threshold: options.positive,
+            // The one place that tells the engine.
+            recommend_seen: Some(options.repeats),
             seed: options.seed,
             ..Settings::default()
         };
@@ -64,14 +73,16 @@ impl EngineRecommender {
         let item = |id: &str| ItemId::parse(id).expect("the reader checked the id");
         let mut recommender = Self {
             engine: Engine::new(settings),
+            name: "engine".to_owned(),
             users: dataset.users.iter().map(user).collect(),
             items: dataset.items.iter().map(|entry| item(&entry.id)).collect(),
             learnt: 0,
             next_training: FIRST_TRAINING,
+            mask: FeatureMask::ALL,
         };
-        for (entry, item_id) in dataset.items.iter().zip(recommender.items.clone()) {
+        for (item, entry) in dataset.items.iter().enumerate() {
             let item = Item {
-                item_id,
+                item_id: recommender.items[item].clone(),
                 title: entry.title.clone(),
                 content: String::new(),
                 topics: entry.topics.iter().map(|topic| topic.as_str().into()).collect(),
@@ -82,11 +93,10 @@ impl EngineRecommender {
             };
             recommender.apply(Record::ItemUpserted(item), Timestamp::default());
         }
-        for (user_id, attributes) in
-            recommender.users.clone().into_iter().zip(&dataset.user_attributes)
-        {
+        for (user, attributes) in dataset.user_attributes.iter().enumerate() {
             if !attributes.is_empty() {
                 let attributes = attributes.clone();
+                let user_id = recommender.users[user].clone();
                 let record = Record::UserAttributesSet { user_id, attributes };
                 recommender.apply(record, Timestamp::default());
             }
@@ -103,6 +113,52 @@ impl EngineRecommender {
         }
     }
 
+    /// A copy that learns on its own and is never trained again.
+    fn copy(&self) -> Self {
+        Self {
+            engine: self.engine.fork(),
+            name: self.name.clone(),
+            users: self.users.clone(),
+            items: self.items.clone(),
+            learnt: self.learnt,
+            next_training: u64::MAX,
+            mask: self.mask,
+        }
+    }
+
+    /// A copy that ranks without some features; `component` names them in reports.
+    #[must_use]
+    pub fn without(&self, component: &str, features: &[&str]) -> Self {
+        let mask = FeatureMask::without(features);
+        Self { name: format!("without {component}"), mask, ..self.copy() }
+    }
+
+    /// The best of `candidates` for a user at `now` as the service would list them.
+    pub fn list(&self, user: u32, now: Timestamp, candidates: &[u32], choice: Choice) -> Vec<u32> {
+        let view = self.engine.state();
+        let user = view.user_index(self.users[user as usize].as_str());
+        let user = user.map(|index| view.user(index).as_ref());
+        let known: Vec<Candidate<'_>> =
+            candidates.iter().map(|&index| Candidate::known(view, index)).collect();
+        let request = RankRequest {
+            user,
+            context: &UserContext::new(view, user),
+            occasion: occasion(now),
+            choice,
+            boosts: &[],
+            pins: &[],
+            explain: false,
+            decision_id: "",
+        };
+        let ranked = rank(view, &known, &request);
+        ranked.items.iter().map(|item| candidates[item.candidate]).collect()
+    }
+
+    /// How the service diversifies when nobody says.
+    pub fn settings(&self) -> &Settings {
+        self.engine.state().settings()
+    }
+
     fn apply(&mut self, record: Record, at: Timestamp) {
         let sequence = self.engine.state().watermark() + 1;
         let record = LogRecord { sequence, recorded_at: at, record };
@@ -110,9 +166,18 @@ impl EngineRecommender {
     }
 }
 
+/// Recorded rows say when, not where.
+fn occasion(now: Timestamp) -> Occasion {
+    Occasion { now, utc_offset_minutes: 0, device: None, location: None }
+}
+
 impl Recommender for EngineRecommender {
     fn name(&self) -> &str {
-        "engine"
+        &self.name
+    }
+
+    fn fork(&self) -> Box<dyn Recommender> {
+        Box::new(self.copy())
     }
 
     fn learn(&mut self, row: &Row) {
@@ -140,15 +205,14 @@ impl Recommender for EngineRecommender {
         self.train_with(Effort::Search);
     }
 
-    fn score(&mut self, user: u32, now: Timestamp, scores: &mut [f32]) {
+    fn score(&self, user: u32, now: Timestamp, scores: &mut [f32]) {
         let view = self.engine.state();
         let user = view.user_index(self.users[user as usize].as_str());
         let user = user.map(|index| view.user(index).as_ref());
         let context = UserContext::new(view, user);
-        let occasion = Occasion { now, utc_offset_minutes: 0, device: None, location: None };
         let candidates: Vec<Candidate<'_>> =
             (0..scores.len() as u32).map(|index| Candidate::known(view, index)).collect();
-        let ranked = score_candidates(view, user, &context, &occasion, &candidates);
+        let ranked = score_candidates(view, user, &context, &occasion(now), &candidates, self.mask);
         for (score, ranked) in scores.iter_mut().zip(ranked) {
             *score = ranked as f32;
         }

@@ -1,4 +1,4 @@
-//! Ranking metrics, one function each, over one case.
+//! Accuracy of rankings, one function each, over one case.
 //!
 //! - `list`: recommended items, best first, without repeats. `relevant`: the items
 //!   that should be in it, ascending, without repeats, not empty.
@@ -43,17 +43,13 @@ pub fn reciprocal_rank_at(k: usize, list: &[u32], relevant: &[u32]) -> f64 {
     hits(list, relevant, k).next().map_or(0.0, |rank| 1.0 / rank as f64)
 }
 
-/// Share of a catalogue of `items` that is among the first `k` of any list.
-pub fn catalogue_coverage<'a>(
-    k: usize,
-    lists: impl Iterator<Item = &'a [u32]>,
-    items: usize,
-) -> f64 {
-    let mut is_shown = vec![false; items];
-    for item in lists.flat_map(|list| list.iter().take(k)) {
-        is_shown[*item as usize] = true;
-    }
-    is_shown.iter().filter(|shown| **shown).count() as f64 / items as f64
+/// Mean of the precisions at the ranks of the hits among the first `k`, relative to
+/// min(k, relevant) hits: average precision, whose mean over cases is MAP (Manning,
+/// Raghavan and Schütze 2008, 8.4, cut at `k`).
+pub fn average_precision_at(k: usize, list: &[u32], relevant: &[u32]) -> f64 {
+    let precisions =
+        (1..).zip(hits(list, relevant, k)).map(|(hits, rank)| hits as f64 / rank as f64);
+    precisions.sum::<f64>() / k.min(relevant.len()) as f64
 }
 
 /// 1 when `rank` is at most `k`, else 0.
@@ -118,10 +114,11 @@ mod tests {
     }
 
     #[test]
-    fn coverage_counts_each_item_once_and_only_within_k() {
-        let lists: [&[u32]; 3] = [&[0, 1, 5], &[1, 0, 6], &[2]];
-        assert_close(catalogue_coverage(2, lists.into_iter(), 10), 0.3);
-        assert_close(catalogue_coverage(3, lists.into_iter(), 10), 0.5);
+    fn average_precision_is_the_mean_precision_at_the_hits() {
+        // Hits at 2 and 4: (1/2 + 2/4) / 3; within 3 only the first: (1/2) / 3.
+        assert_close(average_precision_at(5, &LIST, &RELEVANT), 1.0 / 3.0);
+        assert_close(average_precision_at(3, &LIST, &RELEVANT), 1.0 / 6.0);
+        assert_close(average_precision_at(1, &[9, 7], &RELEVANT), 1.0);
     }
 
     #[test]

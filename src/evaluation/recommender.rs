@@ -1,8 +1,12 @@
-//! What a protocol asks of a recommender, and the popularity baselines.
+//! What a protocol asks of a recommender, and the baselines.
 //!
 //! A recommender hears rows in order of time, of every value: which of them are
 //! positive is its own to judge, by [`RecommenderOptions::positive`]. The
 //! prequential protocol passes positives only, and never calls `train`.
+//!
+//! Scoring changes nothing, so that protocols may ask from several threads.
+
+use std::collections::BTreeMap;
 
 use crate::domain::Timestamp;
 use crate::numeric::math;
@@ -11,7 +15,7 @@ use super::dataset::Row;
 use super::protocols::Protocol;
 
 /// Something that ranks the catalogue for a user.
-pub trait Recommender {
+pub trait Recommender: Sync {
     /// How reports call it.
     fn name(&self) -> &str;
 
@@ -23,7 +27,10 @@ pub trait Recommender {
 
     /// Scores every item for `user` at `now`; `scores` is as long as the catalogue
     /// and holds NaN at entry. Higher is better; what is not finite ranks last.
-    fn score(&mut self, user: u32, now: Timestamp, scores: &mut [f32]);
+    fn score(&self, user: u32, now: Timestamp, scores: &mut [f32]);
+
+    /// A copy that goes on learning on its own from here, and is never trained again.
+    fn fork(&self) -> Box<dyn Recommender>;
 }
 
 /// What the recommenders of one run are told.
@@ -32,6 +39,8 @@ pub struct RecommenderOptions {
     pub protocol: Protocol,
     /// A row with at least this value is a positive.
     pub positive: f32,
+    /// Whether what a user had before may be recommended.
+    pub repeats: bool,
     pub seed: u64,
 }
 
@@ -87,11 +96,61 @@ impl Recommender for Popularity {
 
     fn train(&mut self) {}
 
-    fn score(&mut self, _user: u32, _now: Timestamp, scores: &mut [f32]) {
+    fn score(&self, _user: u32, _now: Timestamp, scores: &mut [f32]) {
         let scale = 1.0 / self.weight;
         for (score, count) in scores.iter_mut().zip(&self.counts) {
             *score = (count * scale) as f32;
         }
+    }
+
+    fn fork(&self) -> Box<dyn Recommender> {
+        Box::new(self.clone())
+    }
+}
+
+/// Ranks what the user had most often first, then everything else by popularity: what
+/// has to be beaten where people repeat.
+#[derive(Debug, Clone)]
+pub struct OwnFrequency {
+    popularity: Popularity,
+    positive: f32,
+    /// By user, how often each item was a positive.
+    had: Vec<BTreeMap<u32, u32>>,
+}
+
+impl OwnFrequency {
+    pub fn new(users: usize, items: usize, positive: f32) -> Self {
+        let popularity = Popularity::new(items, positive);
+        Self { popularity, positive, had: vec![BTreeMap::new(); users] }
+    }
+}
+
+impl Recommender for OwnFrequency {
+    fn name(&self) -> &str {
+        "own most frequent"
+    }
+
+    fn learn(&mut self, row: &Row) {
+        self.popularity.learn(row);
+        if row.value >= self.positive {
+            *self.had[row.user as usize].entry(row.item).or_default() += 1;
+        }
+    }
+
+    fn train(&mut self) {}
+
+    fn score(&self, user: u32, now: Timestamp, scores: &mut [f32]) {
+        self.popularity.score(user, now, scores);
+        let most = scores.iter().copied().fold(1.0, f32::max);
+        // Below one, so that popularity only decides between equal counts.
+        scores.iter_mut().for_each(|score| *score *= 0.5 / most);
+        for (item, count) in &self.had[user as usize] {
+            scores[*item as usize] += *count as f32;
+        }
+    }
+
+    fn fork(&self) -> Box<dyn Recommender> {
+        Box::new(self.clone())
     }
 }
 
@@ -117,6 +176,31 @@ mod tests {
     fn popularity_counts_positives_only() {
         let scores = learnt(Popularity::new(3, 4.0), &[(0, 5.0), (1, 3.5), (0, 4.0), (2, 4.5)]);
         assert_eq!(scores, [2.0, 0.0, 1.0]);
+    }
+
+    #[test]
+    fn own_counts_come_first_and_popularity_breaks_their_ties() {
+        let mut frequency = OwnFrequency::new(2, 4, 1.0);
+        for (user, item) in [(0, 3), (0, 3), (0, 1), (1, 2), (1, 2), (1, 1)] {
+            frequency.learn(&Row { user, item, value: 1.0, at: Timestamp::default() });
+        }
+        let mut scores = vec![f32::NAN; 4];
+        frequency.score(0, Timestamp::default(), &mut scores);
+        assert_eq!(scores, [0.0, 1.5, 0.5, 2.5]);
+    }
+
+    #[test]
+    fn a_copy_learns_on_its_own() {
+        let mut popularity = Popularity::new(2, 1.0);
+        popularity.learn(&Row { user: 0, item: 1, value: 1.0, at: Timestamp::default() });
+        let mut copy = popularity.fork();
+        copy.learn(&Row { user: 0, item: 0, value: 1.0, at: Timestamp::default() });
+        let scores = |recommender: &dyn Recommender| {
+            let mut scores = [f32::NAN; 2];
+            recommender.score(0, Timestamp::default(), &mut scores);
+            scores
+        };
+        assert_eq!((scores(&popularity), scores(&*copy)), ([0.0, 1.0], [1.0, 1.0]));
     }
 
     #[test]

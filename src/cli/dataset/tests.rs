@@ -48,18 +48,47 @@ fn the_formats_without_header_are_recognised_by_file_name() {
 }
 
 #[test]
-fn timestamps_above_1e11_are_milliseconds_and_fractions_of_seconds_count() {
-    let content = "user_id,item_id,timestamp\nu,i,100000000000\nu,i,1260759144123\nu,i,1.5\n";
-    let millis: Vec<i64> =
-        interactions("a.csv", content).unwrap().iter().map(|row| row.at.as_millis()).collect();
-    assert_eq!(millis, [100_000_000_000_000, 1_260_759_144_123, 1_500]);
+fn spellings_and_separators_of_well_known_data_sets_are_recognised() {
+    let golden = [row("u", "i", Some(7.0), 5_000)];
+    for (name, content) in [
+        ("BX.csv", "\"User-ID\";\"ISBN\";\"Book-Rating\";\"Date\"\n\"u\";\"i\";\"7\";\"5\"\n"),
+        ("user_artists.dat", "userID\tartistID\tweight\tts\nu\ti\t7\t5\n"),
+        ("x.inter", "user_id:token\titem_id:token\trating:float\ttimestamp:float\nu\ti\t7\t5\n"),
+        ("visits.csv", "VisitorId,venue_id,Visits,time\nu,i,7,1970-01-01T00:00:05Z\n"),
+        ("plain.txt", "user|item|count|timestamp\nu|i|7|5\n"),
+    ] {
+        assert_eq!(interactions(name, content).unwrap(), golden, "{name}");
+    }
+}
+
+#[test]
+fn the_likeliest_of_several_names_is_taken_wherever_it_stands() {
+    let content = "item,item_id,user,user_id,date,timestamp\nx,i,x,u,2020-01-01,5\n";
+    assert_eq!(interactions("a.csv", content).unwrap(), [row("u", "i", None, 5_000)]);
+}
+
+#[test]
+fn without_timestamps_the_order_of_the_file_is_that_of_time_where_that_is_allowed() {
+    let (_directory, path) = file("a.csv", "user_id,book_id,rating\nu,i,5\nv,j,3\n");
+    let text = message(Rows::interactions(&path));
+    assert!(text.contains("has no column timestamp"), "{text}");
+    let rows = Rows::interactions_in_any_order(&path).unwrap();
+    assert!(!rows.has_timestamps());
+    let at: Vec<i64> = rows.map(|row| row.unwrap().at.as_millis()).collect();
+    assert!(at[0] < at[1]);
+}
+
+#[test]
+fn a_named_file_that_is_not_utf_8_is_latin_1() {
+    let (_directory, path) = file("books.csv", b"ISBN;Book-Title\n7;Am\xe9lie\n");
+    let item = Rows::items(&path).unwrap().next().unwrap().unwrap();
+    assert_eq!((item.id.as_str(), item.title.as_str()), ("7", "Amélie"));
 }
 
 #[test]
 fn ratings_may_be_missing_as_a_column_or_in_a_row() {
     let (_directory, path) = file("a.csv", "user_id,item_id,timestamp\nu,i,1\n");
     let mut rows = Rows::interactions(&path).unwrap();
-    assert!(!rows.has_ratings());
     assert_eq!(rows.next().unwrap().unwrap(), row("u", "i", None, 1_000));
     let content = "user_id,item_id,rating,timestamp\nu,i,,1\n";
     assert_eq!(interactions("b.csv", content).unwrap(), [row("u", "i", None, 1_000)]);
@@ -79,7 +108,7 @@ fn errors_name_file_line_and_column() {
     assert_eq!(
         message(interactions("a.dat", "1::2::3")),
         concat!(
-            "a.dat:1: column timestamp: must be seconds or milliseconds since 1970, is ",
+            "a.dat:1: column timestamp: must be seconds or milliseconds since 1970 or a date, is ",
             r#""""#
         )
     );

@@ -93,13 +93,13 @@ where
         }
         match row {
             Ok(row) => batch.rows.push(row),
-            Err(error) if is_about_one_row(&error) && unreadable >= UNREADABLE_MAX => {
+            Err(error) if error.is_about_one_row() && unreadable >= UNREADABLE_MAX => {
                 let told = told(&error);
                 return Err(
                     format!("over {UNREADABLE_MAX} rows are unreadable, last {told}").into()
                 );
             }
-            Err(error) if is_about_one_row(&error) => {
+            Err(error) if error.is_about_one_row() => {
                 unreadable += 1;
                 batch.unreadable.add(Tally {
                     unreadable: 1,
@@ -122,18 +122,6 @@ where
         let _ = sender.blocking_send(Ok(Some(batch)));
     }
     Ok(())
-}
-
-/// Whether the rows after the error can be read.
-pub fn is_about_one_row(error: &dataset::Error) -> bool {
-    match error {
-        dataset::Error::Field { .. } => true,
-        dataset::Error::Malformed { source, .. } => !source.is_io_error(),
-        dataset::Error::Open { .. }
-        | dataset::Error::Read { .. }
-        | dataset::Error::Column { .. }
-        | dataset::Error::Layout { .. } => false,
-    }
 }
 
 /// An error with its cause, in one line.

@@ -14,6 +14,7 @@ use rayon::slice::ParallelSlice;
 use rayon::slice::ParallelSliceMut;
 
 use super::context_features::Circumstances;
+use super::mask::FeatureMask;
 use crate::domain::Timestamp;
 use crate::engine::cold_start::CohortScorer;
 use crate::engine::cold_start::Scales;
@@ -167,6 +168,20 @@ impl FeatureMatrix {
 
     pub fn from_rows<'a>(rows: impl Iterator<Item = &'a [f32]>) -> Self {
         Self(rows.flatten().copied().collect())
+    }
+
+    /// Sets every feature to 0 that `mask` leaves out.
+    pub fn keep(&mut self, mask: FeatureMask) {
+        if mask == FeatureMask::ALL {
+            return;
+        }
+        for row in self.0.chunks_exact_mut(FEATURE_COUNT) {
+            for (place, value) in row.iter_mut().enumerate() {
+                if !mask.keeps(place) {
+                    *value = 0.0;
+                }
+            }
+        }
     }
 
     /// Describes candidates for a person at an occasion.

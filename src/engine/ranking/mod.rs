@@ -9,6 +9,7 @@ mod exploration;
 mod features;
 mod filter;
 mod hybrid;
+mod mask;
 mod rank;
 mod retrieve;
 mod similar;
@@ -18,6 +19,7 @@ pub use choose::{Choice, Pin};
 pub use features::{Candidate, FEATURE_COUNT, FEATURES, FeatureMatrix, Occasion, UserContext};
 pub use filter::{Eligibility, Filter, Refusal};
 pub use hybrid::Hybrid;
+pub use mask::FeatureMask;
 pub use rank::{
     RANKER_DIMENSION, RankRequest, Ranked, RankedItem, Reason, prior_mean, rank, score_candidates,
 };

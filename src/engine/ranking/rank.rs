@@ -23,6 +23,7 @@ use super::features::FeatureMatrix;
 use super::features::Occasion;
 use super::features::UserContext;
 use super::hybrid::Hybrid;
+use super::mask::FeatureMask;
 use crate::domain::DiversityMethod;
 use crate::engine::profile::User;
 use crate::engine::seed;
@@ -106,15 +107,18 @@ pub struct Ranked {
     pub items: Vec<RankedItem>,
 }
 
-/// Scores of candidates by the view's ranker, in their order.
+/// Scores of candidates by the view's ranker, in their order. Features that `mask`
+/// leaves out count as "nothing known" for every candidate.
 pub fn score_candidates(
     view: &View,
     user: Option<&User>,
     context: &UserContext,
     occasion: &Occasion,
     candidates: &[Candidate<'_>],
+    mask: FeatureMask,
 ) -> Vec<f64> {
-    let features = FeatureMatrix::describe(view, user, context, occasion, candidates);
+    let mut features = FeatureMatrix::describe(view, user, context, occasion, candidates);
+    features.keep(mask);
     Scale::over(view, &features).scores(&features)
 }
 

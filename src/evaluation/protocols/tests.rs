@@ -1,7 +1,11 @@
 //! Each protocol on data small enough to follow by hand.
 
+use std::sync::Arc;
+use std::sync::Mutex;
+
 use super::*;
 use crate::evaluation::DatasetBuilder;
+use crate::evaluation::Facts;
 use crate::evaluation::Row;
 
 /// Gives fixed scores and notes what it was told.
@@ -10,7 +14,10 @@ struct Scripted {
     scores: Vec<f32>,
     learnt: Vec<(u32, u32)>,
     learnt_at_training: Option<usize>,
-    asked: Vec<(u32, i64, usize)>,
+    asked: Mutex<Vec<(u32, i64, usize)>>,
+    /// What copies of this one were asked: user, items learnt, in the order of asking.
+    copies: Arc<Mutex<Vec<(u32, Vec<u32>)>>>,
+    is_copy: bool,
 }
 
 impl Scripted {
@@ -32,8 +39,22 @@ impl Recommender for Scripted {
         self.learnt_at_training = Some(self.learnt.len());
     }
 
-    fn score(&mut self, user: u32, now: Timestamp, scores: &mut [f32]) {
-        self.asked.push((user, now.as_millis() / 1_000, self.learnt.len()));
+    fn fork(&self) -> Box<dyn Recommender> {
+        Box::new(Self {
+            scores: self.scores.clone(),
+            copies: self.copies.clone(),
+            is_copy: true,
+            ..Self::default()
+        })
+    }
+
+    fn score(&self, user: u32, now: Timestamp, scores: &mut [f32]) {
+        let second = now.as_millis() / 1_000;
+        self.asked.lock().unwrap().push((user, second, self.learnt.len()));
+        if self.is_copy {
+            let learnt = self.learnt.iter().map(|(_, item)| *item).collect();
+            self.copies.lock().unwrap().push((user, learnt));
+        }
         for (to, from) in scores.iter_mut().zip(&self.scores) {
             *to = *from;
         }
@@ -59,6 +80,27 @@ fn dataset(rows: &[(u32, u32, f32)]) -> Dataset {
 
 fn ignore(_: u64, _: u64) {}
 
+fn task(k: usize) -> Task {
+    Task { positive: 4.0, repeats: false, k, max_cases: usize::MAX }
+}
+
+/// User, list, relevant of each case.
+type Told = Vec<(u32, Vec<u32>, Vec<u32>)>;
+
+fn lists(protocol: Protocol, data: &Dataset, task: &Task, recommender: &mut Scripted) -> Told {
+    let split = Split::of(data, protocol, task);
+    split.learn(data, recommender, &mut ignore);
+    let cases = split.test(recommender, data.items.len(), task.k, &mut ignore);
+    cases.into_iter().map(|case| (case.user, case.list, case.relevant)).collect()
+}
+
+/// User, rank, history of each case.
+fn ranks(data: &Dataset, task: &Task, recommender: &mut Scripted) -> Vec<(u32, u32, u32)> {
+    let facts = Facts::new(data, task.positive, |_| true);
+    let cases = prequential(data, task, &facts, recommender, &mut ignore);
+    cases.into_iter().map(|case| (case.user, case.rank.unwrap(), case.history)).collect()
+}
+
 #[test]
 fn temporal_tests_the_last_fifth_without_what_was_seen_in_training() {
     let data = dataset(&[
@@ -76,10 +118,10 @@ fn temporal_tests_the_last_fifth_without_what_was_seen_in_training() {
         (1, 3, 5.0),
     ]);
     let mut recommender = Scripted::new(&[9.0, 8.0, 7.0, 1.0, 1.0, 1.0]);
-    let cases = temporal(&data, 4.0, 2, &mut recommender, &mut ignore);
-    assert_eq!(cases, [ListCase { user: 0, list: vec![3, 4], relevant: vec![4] }]);
+    let cases = lists(Protocol::Temporal, &data, &task(2), &mut recommender);
+    assert_eq!(cases, [(0, vec![3, 4], vec![4])]);
     assert_eq!(recommender.learnt_at_training, Some(8));
-    assert_eq!(recommender.asked, [(0, 8, 8)], "now is the user's first test row");
+    assert_eq!(*recommender.asked.lock().unwrap(), [(0, 8, 8)], "now is the user's first test row");
 }
 
 #[test]
@@ -93,18 +135,18 @@ fn leave_last_out_learns_what_came_before_each_users_last_positive() {
         (2, 4, 1.0), // no positive at all: training
     ]);
     let mut recommender = Scripted::new(&[1.0, 2.0, 3.0, 3.0, f32::NAN, f32::INFINITY]);
-    let cases = leave_last_out(&data, 4.0, 4, &mut recommender, &mut ignore);
-    assert_eq!(cases, [ListCase { user: 0, list: vec![2, 3], relevant: vec![2] }]);
+    let cases = lists(Protocol::LeaveLastOut, &data, &task(4), &mut recommender);
+    assert_eq!(cases, [(0, vec![2, 3], vec![2])]);
     assert_eq!(recommender.learnt, [(0, 0), (0, 1), (2, 4)]);
     assert_eq!(recommender.learnt_at_training, Some(3));
-    assert_eq!(recommender.asked, [(0, 3, 3)]);
+    assert_eq!(*recommender.asked.lock().unwrap(), [(0, 3, 3)]);
 }
 
 #[test]
 fn a_last_positive_that_was_seen_before_is_no_test() {
     let data = dataset(&[(0, 0, 5.0), (0, 1, 5.0), (0, 0, 5.0)]);
     let mut recommender = Scripted::new(&[1.0; 6]);
-    assert!(leave_last_out(&data, 4.0, 2, &mut recommender, &mut ignore).is_empty());
+    assert!(lists(Protocol::LeaveLastOut, &data, &task(2), &mut recommender).is_empty());
 }
 
 #[test]
@@ -117,40 +159,21 @@ fn prequential_ranks_each_positive_before_it_is_learnt() {
         (0, 3, 5.0), // had before: learnt, not counted
     ]);
     let mut recommender = Scripted::new(&[1.0, 2.0, 2.0, 2.0, 0.5, 9.0]);
-    let cases = prequential(&data, 4.0, &mut recommender, &mut ignore);
-    let golden = [
-        EventCase { user: 0, rank: 1, warm: false },
-        // Behind item 5 and, by index, item 1.
-        EventCase { user: 1, rank: 3, warm: false },
-        // Item 5 is no candidate any more; items 1 and 2 win by index.
-        EventCase { user: 0, rank: 3, warm: true },
-    ];
-    assert_eq!(cases, golden);
+    let cases = ranks(&data, &task(3), &mut recommender);
+    // User 1: behind item 5 and, by index, item 1. Then item 5 is no candidate any more;
+    // items 1 and 2 win by index.
+    assert_eq!(cases, [(0, 1, 0), (1, 3, 0), (0, 3, 1)]);
     assert_eq!(recommender.learnt, [(0, 5), (1, 2), (0, 3), (0, 3)]);
-    assert_eq!(recommender.asked, [(0, 0, 0), (1, 2, 1), (0, 3, 2)]);
+    assert_eq!(*recommender.asked.lock().unwrap(), [(0, 0, 0), (1, 2, 1), (0, 3, 2)]);
     assert_eq!(recommender.learnt_at_training, None);
-}
-
-#[test]
-fn scores_that_are_not_finite_rank_last_and_never_push_others_down() {
-    let scores = [f32::INFINITY, f32::NAN, 1.0, f32::NEG_INFINITY, 2.0];
-    assert_eq!(rank_of(4, &scores, 5), 1);
-    assert_eq!(rank_of(2, &scores, 5), 2);
-    for diverged in [0, 1, 3] {
-        assert_eq!(rank_of(diverged, &scores, 5), 5);
-    }
-    assert_eq!(rank_of(0, &[f32::NAN; 7], 7), 7, "a diverged model once won by its ties");
-    assert_eq!(best(3, &scores), [4, 2]);
 }
 
 #[test]
 fn a_recommender_that_leaves_scores_unset_gets_the_last_rank_for_them() {
     let data = dataset(&[(0, 4, 5.0), (0, 0, 5.0)]);
     let mut recommender = Scripted::new(&[1.0]);
-    let ranks: Vec<u32> = prequential(&data, 4.0, &mut recommender, &mut ignore)
-        .iter()
-        .map(|case| case.rank)
-        .collect();
+    let ranks: Vec<u32> =
+        ranks(&data, &task(1), &mut recommender).iter().map(|case| case.1).collect();
     assert_eq!(ranks, [6, 1]);
 }
 
@@ -158,11 +181,13 @@ fn a_recommender_that_leaves_scores_unset_gets_the_last_rank_for_them() {
 fn progress_ends_at_its_total() {
     let data = dataset(&[(0, 0, 5.0), (0, 1, 5.0)]);
     let mut last = (0, 1);
-    leave_last_out(&data, 4.0, 1, &mut Scripted::new(&[0.0; 6]), &mut |done, total| {
-        last = (done, total);
-    });
+    let mut recommender = Scripted::new(&[0.0; 6]);
+    let split = Split::of(&data, Protocol::LeaveLastOut, &task(1));
+    split.learn(&data, &mut recommender, &mut ignore);
+    split.test(&recommender, 6, 1, &mut |done, total| last = (done, total));
     assert_eq!(last, (3, 3));
-    prequential(&data, 4.0, &mut Scripted::new(&[0.0; 6]), &mut |done, total| last = (done, total));
+    let facts = Facts::new(&data, 4.0, |_| true);
+    prequential(&data, &task(1), &facts, &mut recommender, &mut |done, total| last = (done, total));
     assert_eq!(last, (2, 2));
 }
 
@@ -170,9 +195,89 @@ fn progress_ends_at_its_total() {
 fn an_empty_data_set_has_no_cases() {
     let data = Dataset::default();
     let mut recommender = Scripted::new(&[]);
-    assert!(temporal(&data, 4.0, 10, &mut recommender, &mut ignore).is_empty());
-    assert!(leave_last_out(&data, 4.0, 10, &mut recommender, &mut ignore).is_empty());
-    assert!(prequential(&data, 4.0, &mut recommender, &mut ignore).is_empty());
+    for protocol in [Protocol::Temporal, Protocol::LeaveLastOut] {
+        assert!(lists(protocol, &data, &task(10), &mut recommender).is_empty());
+    }
+    assert!(ranks(&data, &task(10), &mut recommender).is_empty());
+    assert_eq!(ColdStart::of(&data, &task(10)).users(), 0);
+    assert_eq!(repeat_share(&data, 1.0), 0.0);
+}
+
+#[test]
+fn with_repeats_what_was_had_is_ranked_and_tested() {
+    let repeating = Task { repeats: true, ..task(2) };
+    let data = dataset(&[(0, 0, 5.0), (0, 1, 5.0), (0, 0, 5.0)]);
+    let scores = [3.0, 2.0, 1.0, 0.0, 0.0, 0.0];
+    let cases = lists(Protocol::LeaveLastOut, &data, &repeating, &mut Scripted::new(&scores));
+    assert_eq!(cases, [(0, vec![0, 1], vec![0])]);
+    let cases = ranks(&data, &repeating, &mut Scripted::new(&scores));
+    assert_eq!(cases, [(0, 1, 0), (0, 2, 1), (0, 1, 2)]);
+}
+
+#[test]
+fn repeats_are_counted_in_the_first_four_fifths() {
+    let data = dataset(&[
+        (0, 0, 5.0),
+        (0, 0, 5.0), // a repeat
+        (0, 0, 1.0), // not a positive
+        (1, 0, 5.0), // of another user
+        (0, 0, 5.0), // behind floor(.8 * 5)
+    ]);
+    assert_eq!(repeat_share(&data, 4.0), 1.0 / 3.0);
+}
+
+#[test]
+fn held_out_users_are_revealed_step_by_step_to_copies_that_share_nothing() {
+    let mut builder = DatasetBuilder::default();
+    for user in 0..200 {
+        for step in 0..16 {
+            let item = ((user + step) % 20).to_string();
+            let at = Timestamp::from_seconds(step);
+            builder.add_interaction(&user.to_string(), &item, 5.0, at);
+        }
+    }
+    let data = builder.build();
+    let plan = ColdStart::of(&data, &task(3));
+    assert!((30..50).contains(&plan.users()), "{} of 200 are about a fifth", plan.users());
+    assert_eq!(plan.tests_per_user, 5);
+    let mut recommender = Scripted::new(&[1.0; 20]);
+    let steps = plan.run(&data, 3, &mut recommender, &mut ignore);
+
+    let held_out: Vec<u32> = steps[0].cases.iter().map(|case| case.user).collect();
+    assert!(recommender.learnt.iter().all(|(user, _)| !held_out.contains(user)));
+    assert_eq!(recommender.learnt_at_training, Some(recommender.learnt.len()));
+    let histories: Vec<u32> = steps.iter().map(|step| step.cases[0].history).collect();
+    assert_eq!(histories, [0, 1, 2, 5, 10, 11]);
+    for step in &steps {
+        for (case, first) in step.cases.iter().zip(&steps[0].cases) {
+            assert_eq!((case.user, &case.relevant), (first.user, &first.relevant));
+            assert_eq!(case.list, first.list, "the candidates are the same");
+            assert!(case.relevant.len() == 5);
+        }
+    }
+    let copies = recommender.copies.lock().unwrap();
+    let asked: Vec<&Vec<u32>> =
+        copies.iter().filter(|(user, _)| *user == held_out[0]).map(|(_, items)| items).collect();
+    assert_eq!(asked.iter().map(|items| items.len()).collect::<Vec<_>>(), [0, 1, 2, 5, 10, 11]);
+    assert_eq!(*asked[5], data_items(&data, held_out[0])[..11]);
+}
+
+fn data_items(data: &Dataset, user: u32) -> Vec<u32> {
+    data.rows.iter().filter(|row| row.user == user).map(|row| row.item).collect()
+}
+
+#[test]
+fn short_histories_get_a_shorter_plan() {
+    let mut builder = DatasetBuilder::default();
+    for user in 0..300 {
+        for step in 0..4 {
+            let at = Timestamp::from_seconds(step);
+            builder.add_interaction(&user.to_string(), &step.to_string(), 5.0, at);
+        }
+    }
+    let plan = ColdStart::of(&builder.build(), &task(3));
+    let golden = [Step::Events(0), Step::Events(1), Step::Events(2), Step::Warm];
+    assert_eq!((plan.steps.as_slice(), plan.tests_per_user), (&golden[..], 1));
 }
 
 #[test]

@@ -1,0 +1,120 @@
+//! Every figure as JSON, for machines.
+
+use std::fs::File;
+use std::io;
+use std::io::Write as _;
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::Analyses;
+use super::Question;
+use super::observe::Cost;
+use crate::cli::Failure;
+use crate::evaluation::Comparison;
+use crate::evaluation::CurvePoint;
+use crate::evaluation::ModelFigures;
+use crate::evaluation::Summary;
+use crate::evaluation::bootstrap;
+use crate::evaluation::protocols::Protocol;
+use crate::evaluation::report::TradeoffPoint;
+
+/// Everything that was measured. Of the cold-start protocol, `models` has the warm step.
+#[derive(Serialize)]
+pub struct Document<'a> {
+    protocol: Protocol,
+    positive: f32,
+    repeats: bool,
+    seed: u64,
+    k: &'a [usize],
+    max_cases: usize,
+    confidence: f64,
+    resamples: usize,
+    /// What was assumed about the data.
+    assumed: &'a [String],
+    dataset: DatasetSize,
+    users_tested: u64,
+    cases: u64,
+    models: Vec<ModelDocument<'a>>,
+    /// The first model minus each other one, paired by user.
+    comparisons: &'a [Comparison],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    learning_curve: Option<&'a [CurvePoint]>,
+    /// The engine, and the engine without each component.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ablations: Option<&'a Summary>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    accuracy_against_diversity: Option<&'a [TradeoffPoint]>,
+}
+
+#[derive(Serialize)]
+struct DatasetSize {
+    users: usize,
+    items: usize,
+    rows: usize,
+    positives: usize,
+}
+
+#[derive(Serialize)]
+struct ModelDocument<'a> {
+    #[serde(flatten)]
+    model: &'a ModelFigures,
+    cost: &'a Cost,
+}
+
+impl<'a> Document<'a> {
+    pub fn new(
+        question: &'a Question,
+        protocol: Protocol,
+        summary: &'a Summary,
+        costs: &'a [Cost],
+        analyses: &'a Analyses,
+    ) -> Self {
+        let models = summary.models.iter().zip(costs);
+        let dataset = &question.dataset;
+        Self {
+            protocol,
+            positive: question.task.positive,
+            repeats: question.task.repeats,
+            seed: question.seed,
+            k: &question.ks,
+            max_cases: question.task.max_cases,
+            confidence: bootstrap::CONFIDENCE,
+            resamples: bootstrap::RESAMPLES,
+            assumed: &question.notes,
+            dataset: DatasetSize {
+                users: dataset.users.len(),
+                items: dataset.items.len(),
+                rows: dataset.rows.len(),
+                positives: dataset.positives(question.task.positive),
+            },
+            users_tested: summary.users,
+            cases: summary.cases,
+            models: models.map(|(model, cost)| ModelDocument { model, cost }).collect(),
+            comparisons: &summary.comparisons,
+            learning_curve: analyses.curve.as_deref(),
+            ablations: analyses.ablations.as_ref(),
+            accuracy_against_diversity: analyses.tradeoff.as_deref(),
+        }
+    }
+
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write(&self, path: &Path, is_stdout: bool) -> Result<(), Failure> {
+        let mut json = serde_json::to_vec_pretty(self)?;
+        json.push(b'\n');
+        if is_stdout {
+            io::stdout().write_all(&json)?;
+            return Ok(());
+        }
+        write_file(path, &json)
+    }
+}
+
+/// # Errors
+/// With the name of the file.
+pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    File::create(path)
+        .and_then(|mut file| file.write_all(bytes))
+        .map_err(|cause| format!("failed to write {}: {cause}", path.display()).into())
+}

@@ -1,0 +1,110 @@
+//! Puts recommenders through protocols, with a progress bar and a stopwatch.
+
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use std::time::Instant;
+
+use indicatif::ProgressBar;
+use indicatif::ProgressStyle;
+use serde::Serialize;
+
+use crate::domain::Timestamp;
+use crate::evaluation::Recommender;
+use crate::evaluation::Row;
+
+/// Time that one recommender took.
+#[derive(Debug, Default, Serialize)]
+pub struct Cost {
+    pub rows_learnt: u64,
+    pub rankings: u64,
+    pub learning_seconds: f64,
+    /// Added up over threads.
+    pub scoring_seconds: f64,
+    /// Wall time of the run, the protocol's own work included.
+    pub seconds: f64,
+    /// Rows learnt and, if prequential, ranked for, per second of the run.
+    pub events_per_second: f64,
+}
+
+/// A bar that is gone when it is done.
+pub fn bar(name: &str) -> ProgressBar {
+    let style =
+        ProgressStyle::with_template("{msg:28} {wide_bar} {percent:>3} % {elapsed} + {eta}")
+            .expect("the template is well-formed");
+    ProgressBar::new(1).with_style(style).with_message(name.to_owned())
+}
+
+/// Runs `protocol` on a recommender under a stopwatch; it is told whom to ask and whom
+/// to tell how far it is.
+pub fn observe<T>(
+    inner: &mut dyn Recommender,
+    protocol: impl FnOnce(&mut dyn Recommender, &mut dyn FnMut(u64, u64)) -> T,
+) -> (T, Cost) {
+    let bar = bar(inner.name());
+    let mut progress = |done, total| {
+        bar.set_length(total);
+        bar.set_position(done);
+    };
+    let mut timed = Timed {
+        inner,
+        rows_learnt: 0,
+        learning: Duration::ZERO,
+        rankings: AtomicU64::new(0),
+        scoring_nanoseconds: AtomicU64::new(0),
+    };
+    let start = Instant::now();
+    let outcome = protocol(&mut timed, &mut progress);
+    let seconds = start.elapsed().as_secs_f64();
+    bar.finish_and_clear();
+    let cost = Cost {
+        rows_learnt: timed.rows_learnt,
+        rankings: timed.rankings.into_inner(),
+        learning_seconds: timed.learning.as_secs_f64(),
+        scoring_seconds: timed.scoring_nanoseconds.into_inner() as f64 * 1e-9,
+        seconds,
+        events_per_second: timed.rows_learnt as f64 / seconds,
+    };
+    (outcome, cost)
+}
+
+/// A recommender under a stopwatch. What its copies do is not measured.
+struct Timed<'a> {
+    inner: &'a mut dyn Recommender,
+    rows_learnt: u64,
+    learning: Duration,
+    rankings: AtomicU64,
+    scoring_nanoseconds: AtomicU64,
+}
+
+impl Recommender for Timed<'_> {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    fn learn(&mut self, row: &Row) {
+        let start = Instant::now();
+        self.inner.learn(row);
+        self.learning += start.elapsed();
+        self.rows_learnt += 1;
+    }
+
+    fn train(&mut self) {
+        let start = Instant::now();
+        self.inner.train();
+        self.learning += start.elapsed();
+    }
+
+    fn score(&self, user: u32, now: Timestamp, scores: &mut [f32]) {
+        let start = Instant::now();
+        self.inner.score(user, now, scores);
+        let nanoseconds = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        // Counters of their own: nothing is read through them before the run has ended.
+        self.scoring_nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
+        self.rankings.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn fork(&self) -> Box<dyn Recommender> {
+        self.inner.fork()
+    }
+}

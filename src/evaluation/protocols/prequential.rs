@@ -1,0 +1,105 @@
+//! Test, then learn (Vinagre et al. 2014): positives only, one by one.
+//!
+//! - Candidates are the items that the user has not yet had as a positive. A positive
+//!   that the user had before cannot be ranked: it is learnt and not counted. With
+//!   repeats every item is a candidate and every positive counts.
+//! - `now` is the time of the event. Nothing is ever seen before it is tested.
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::Case;
+use super::Progress;
+use super::Task;
+use super::best;
+use super::score_open;
+use crate::evaluation::dataset::Dataset;
+use crate::evaluation::facts::Facts;
+use crate::evaluation::recommender::Recommender;
+
+/// One case per positive that is tested, in order of time.
+pub fn prequential(
+    dataset: &Dataset,
+    task: &Task,
+    facts: &Facts,
+    recommender: &mut dyn Recommender,
+    progress: Progress<'_>,
+) -> Vec<Case> {
+    let total = dataset.positives(task.positive) as u64;
+    let share = task.max_cases as f64 / total.max(1) as f64;
+    let mut cases = Vec::new();
+    let mut had_by_user: Vec<Vec<u32>> = vec![Vec::new(); dataset.users.len()];
+    let mut history_of = vec![0_u32; dataset.users.len()];
+    let mut scores = vec![f32::NAN; dataset.items.len()];
+    for (done, row) in (0..).zip(dataset.rows.iter().filter(|row| row.value >= task.positive)) {
+        progress(done, total);
+        let had = &mut had_by_user[row.user as usize];
+        let history = &mut history_of[row.user as usize];
+        let place = had.binary_search(&row.item);
+        if (task.repeats || place.is_err()) && is_drawn(done, share) {
+            let excluded: &[u32] = if task.repeats { &[] } else { had };
+            score_open(&*recommender, row.user, row.at, excluded, &mut scores);
+            let rank = rank_of(row.item as usize, &scores, scores.len() - excluded.len());
+            cases.push(Case {
+                user: row.user,
+                history: *history,
+                list: best(task.k, &scores),
+                expected: facts.expected(task.k, excluded),
+                relevant: vec![row.item],
+                rank: Some(rank),
+            });
+        }
+        if let Err(place) = place {
+            had.insert(place, row.item);
+        }
+        *history += 1;
+        recommender.learn(row);
+    }
+    progress(total, total);
+    cases
+}
+
+/// Whether the event is among the share of them that is tested.
+fn is_drawn(event: u64, share: f64) -> bool {
+    const ALL: f64 = u64::MAX as f64;
+    share >= 1.0 || (xxh3_64(&event.to_le_bytes()) as f64) < share * ALL
+}
+
+/// Rank from 1 of `target`: how many items score higher, or the same with a lower
+/// index, plus one. The last of `candidates` when its score is not finite.
+fn rank_of(target: usize, scores: &[f32], candidates: usize) -> u32 {
+    let own = scores[target];
+    if !own.is_finite() {
+        return u32::try_from(candidates).expect("items are counted in 32 bits");
+    }
+    // Counts in u32 so that the loops vectorise; NaN fails every comparison.
+    let before: u32 =
+        scores[..target].iter().map(|x| u32::from((*x >= own) & (*x < f32::INFINITY))).sum();
+    let after: u32 =
+        scores[target + 1..].iter().map(|x| u32::from((*x > own) & (*x < f32::INFINITY))).sum();
+    1 + before + after
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scores_that_are_not_finite_rank_last_and_never_push_others_down() {
+        let scores = [f32::INFINITY, f32::NAN, 1.0, f32::NEG_INFINITY, 2.0];
+        assert_eq!(rank_of(4, &scores, 5), 1);
+        assert_eq!(rank_of(2, &scores, 5), 2);
+        for diverged in [0, 1, 3] {
+            assert_eq!(rank_of(diverged, &scores, 5), 5);
+        }
+        assert_eq!(rank_of(0, &[f32::NAN; 7], 7), 7, "a diverged model once won by its ties");
+        assert_eq!(best(3, &scores), [4, 2]);
+    }
+
+    #[test]
+    fn about_the_wanted_share_of_events_is_drawn() {
+        let drawn = (0..10_000).filter(|&event| is_drawn(event, 0.1)).count();
+        // Standard deviation 30: five of them.
+        assert!((850..1_150).contains(&drawn), "{drawn}");
+        assert!((0..100).all(|event| is_drawn(event, 1.0)));
+    }
+}

@@ -1,0 +1,250 @@
+//! Protocols that learn one part of the rows and test on another.
+//!
+//! - **temporal**: the first floor(.8 n) rows are training. All training items of a
+//!   user, whatever the rating, are seen: left out of the ranking and of the test.
+//!   Users count when they have a test positive after that and a training positive.
+//!   `now` is the time of the user's first test row.
+//! - **leave-last-out**: each user's last positive is the test, the rows before it
+//!   are training, the rows after it are dropped; seen as above. Users count when
+//!   they have a training positive. A user without positives is training throughout.
+//!   `now` is the time of the test row.
+//! - With repeats nothing is left out: a seen item may be ranked and tested.
+
+use rayon::iter::IntoParallelRefIterator;
+use rayon::iter::ParallelIterator;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::Case;
+use super::Progress;
+use super::Protocol;
+use super::Task;
+use super::best;
+use super::learnt_share;
+use super::score_open;
+use crate::domain::Timestamp;
+use crate::evaluation::dataset::Dataset;
+use crate::evaluation::facts::Facts;
+use crate::evaluation::recommender::Recommender;
+
+/// Rows between two words on progress.
+const ROWS_PER_PROGRESS: usize = 1_024;
+/// Tests between two words on progress, ranked in parallel.
+const TESTS_PER_PROGRESS: usize = 64;
+
+/// Which rows are learnt, and which users are then tested.
+#[derive(Debug)]
+pub struct Split {
+    /// As long as the data set's rows.
+    pub is_training: Vec<bool>,
+    /// By user.
+    pub tests: Vec<Test>,
+    /// Of the training part.
+    pub facts: Facts,
+}
+
+/// A user to be tested.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Test {
+    pub user: u32,
+    pub now: Timestamp,
+    /// Positives of the user in training.
+    pub history: u32,
+    /// Ascending, not empty.
+    pub relevant: Vec<u32>,
+    /// Items that are no candidates, ascending.
+    pub excluded: Vec<u32>,
+}
+
+impl Split {
+    /// Cuts the data as the protocol says, which is temporal or leave-last-out.
+    pub fn of(dataset: &Dataset, protocol: Protocol, task: &Task) -> Self {
+        let (is_training, wanted) = match protocol {
+            Protocol::Temporal => temporal(dataset, task.positive),
+            _ => leave_last_out(dataset, task.positive),
+        };
+        let facts = Facts::new(dataset, task.positive, |place| is_training[place]);
+        let tests = qualified_tests(dataset, task, &is_training, wanted);
+        let mut split = Self { is_training, tests, facts };
+        split.draw(task.max_cases);
+        split
+    }
+
+    /// Keeps at most so many tests, those whose users have the lowest hashes.
+    pub fn draw(&mut self, most: usize) {
+        let tests = &mut self.tests;
+        if tests.len() > most {
+            tests.sort_by_key(|test| xxh3_64(&test.user.to_le_bytes()));
+            tests.truncate(most);
+            tests.sort_by_key(|test| test.user);
+        }
+    }
+
+    /// Learns the training part.
+    pub fn learn(
+        &self,
+        dataset: &Dataset,
+        recommender: &mut dyn Recommender,
+        progress: Progress<'_>,
+    ) {
+        learn_rows(dataset, &self.is_training, recommender, self.tests.len(), progress);
+    }
+
+    /// Ranks the catalogue for every tested user.
+    pub fn test(
+        &self,
+        recommender: &dyn Recommender,
+        items: usize,
+        k: usize,
+        progress: Progress<'_>,
+    ) -> Vec<Case> {
+        let ranking = |test: &Test| {
+            let mut scores = vec![f32::NAN; items];
+            score_open(recommender, test.user, test.now, &test.excluded, &mut scores);
+            best(k, &scores)
+        };
+        self.lists(&ranking, k, progress)
+    }
+
+    /// A case for each test, with the list that `list` makes for it.
+    pub fn lists(
+        &self,
+        list: &(dyn Fn(&Test) -> Vec<u32> + Sync),
+        k: usize,
+        progress: Progress<'_>,
+    ) -> Vec<Case> {
+        let learnt = self.is_training.len() as u64;
+        let total = learnt + self.tests.len() as u64;
+        let case = |test: &Test| Case {
+            user: test.user,
+            history: test.history,
+            list: list(test),
+            expected: self.facts.expected(k, &test.excluded),
+            relevant: test.relevant.clone(),
+            rank: None,
+        };
+        let mut cases = Vec::with_capacity(self.tests.len());
+        for tests in self.tests.chunks(TESTS_PER_PROGRESS) {
+            progress(learnt + cases.len() as u64, total);
+            cases.append(&mut tests.par_iter().map(case).collect());
+        }
+        progress(total, total);
+        cases
+    }
+}
+
+/// Learns the rows that are training, then trains.
+pub fn learn_rows(
+    dataset: &Dataset,
+    is_training: &[bool],
+    recommender: &mut dyn Recommender,
+    steps_after: usize,
+    progress: Progress<'_>,
+) {
+    let total = (is_training.len() + steps_after) as u64;
+    for (index, (row, is_training)) in dataset.rows.iter().zip(is_training).enumerate() {
+        if *is_training {
+            recommender.learn(row);
+        }
+        if index % ROWS_PER_PROGRESS == 0 {
+            progress(index as u64, total);
+        }
+    }
+    recommender.train();
+}
+
+/// For each user the time of the test and its positives.
+type Wanted = Vec<Option<(Timestamp, Vec<u32>)>>;
+
+fn temporal(dataset: &Dataset, positive: f32) -> (Vec<bool>, Wanted) {
+    let learnt = learnt_share(dataset.rows.len());
+    let is_training: Vec<bool> = (0..dataset.rows.len()).map(|row| row < learnt).collect();
+    let mut wanted: Wanted = vec![None; dataset.users.len()];
+    for row in &dataset.rows[learnt..] {
+        let (_, items) = wanted[row.user as usize].get_or_insert((row.at, Vec::new()));
+        if row.value >= positive {
+            items.push(row.item);
+        }
+    }
+    (is_training, wanted)
+}
+
+fn leave_last_out(dataset: &Dataset, positive: f32) -> (Vec<bool>, Wanted) {
+    let mut last_positive: Vec<Option<usize>> = vec![None; dataset.users.len()];
+    for (index, row) in dataset.rows.iter().enumerate() {
+        if row.value >= positive {
+            last_positive[row.user as usize] = Some(index);
+        }
+    }
+    let is_training = dataset
+        .rows
+        .iter()
+        .enumerate()
+        .map(|(index, row)| last_positive[row.user as usize].is_none_or(|last| index < last))
+        .collect();
+    let wanted = last_positive
+        .into_iter()
+        .map(|last| last.map(|index| (dataset.rows[index].at, vec![dataset.rows[index].item])))
+        .collect();
+    (is_training, wanted)
+}
+
+/// The tests of the users that count. Without repeats, what was seen in training is
+/// removed from them.
+fn qualified_tests(
+    dataset: &Dataset,
+    task: &Task,
+    is_training: &[bool],
+    wanted: Wanted,
+) -> Vec<Test> {
+    let mut seen_by_user: Vec<Vec<u32>> = vec![Vec::new(); dataset.users.len()];
+    let mut history_of = vec![0; dataset.users.len()];
+    for (row, _) in dataset.rows.iter().zip(is_training).filter(|(_, learnt)| **learnt) {
+        if !task.repeats {
+            seen_by_user[row.user as usize].push(row.item);
+        }
+        history_of[row.user as usize] += u32::from(row.value >= task.positive);
+    }
+    let mut tests = Vec::new();
+    for (user, ((test, mut excluded), history)) in
+        (0..).zip(wanted.into_iter().zip(seen_by_user).zip(history_of))
+    {
+        let Some((now, mut relevant)) = test else { continue };
+        excluded.sort_unstable();
+        excluded.dedup();
+        relevant.retain(|item| excluded.binary_search(item).is_err());
+        relevant.sort_unstable();
+        relevant.dedup();
+        if history > 0 && !relevant.is_empty() {
+            tests.push(Test { user, now, history, relevant, excluded });
+        }
+    }
+    tests
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tests_over_the_bound_are_drawn_the_same_each_time_and_stay_in_order() {
+        let test = |user| Test {
+            user,
+            now: Timestamp::default(),
+            history: 1,
+            relevant: vec![0],
+            excluded: Vec::new(),
+        };
+        let drawn = |most| {
+            let facts = Facts::new(&Dataset::default(), 1.0, |_| true);
+            let tests = (0..100).map(test).collect();
+            let mut split = Split { is_training: Vec::new(), tests, facts };
+            split.draw(most);
+            split.tests.iter().map(|test| test.user).collect::<Vec<u32>>()
+        };
+        assert_eq!(drawn(100).len(), 100);
+        let few = drawn(10);
+        assert_eq!(few.len(), 10);
+        assert!(few.is_sorted() && few != (0..10).collect::<Vec<u32>>());
+        assert!(few.iter().all(|user| drawn(20).contains(user)), "more cases hold the fewer");
+    }
+}

@@ -1,0 +1,322 @@
+//! The page, section by section.
+
+use super::Inside;
+use super::LearningCurve;
+use super::Page;
+use super::TradeoffPoint;
+use super::chart;
+use super::chart::Bar;
+use super::chart::Curve;
+use super::chart::Line;
+use super::chart::Value;
+use super::markup::escape;
+use super::markup::number;
+use super::markup::table;
+use crate::evaluation::curve;
+use crate::evaluation::protocols::Protocol;
+use crate::evaluation::summary::Comparison;
+use crate::evaluation::summary::Figure;
+use crate::evaluation::summary::NEW_USER_MAX;
+use crate::evaluation::summary::Subset;
+use crate::evaluation::summary::WARM_USER_MAX;
+use crate::evaluation::summary::headline;
+use crate::evaluation::tradeoff;
+
+const STYLE: &str = include_str!("style.css");
+
+/// Metrics with a plot of their own and what they say.
+const PLOTTED: [(&str, &str); 12] = [
+    ("NDCG", "hits, weighted by place"),
+    ("DCG", "hits, weighted by place"),
+    ("Recall", "share of the wanted items found"),
+    ("Hit", "share of cases with a hit"),
+    ("MRR", "1 / place of the first hit"),
+    ("MAP", "precision at the hits"),
+    ("Coverage", "share of the catalogue shown"),
+    ("Gini", "concentration of what is shown; lower is fairer"),
+    ("Novelty", "bits of surprise of the items"),
+    ("Diversity", "mean distance within a list"),
+    ("Serendipity", "hits that popularity would miss"),
+    ("Calibration error", "from the user's own mix; lower is closer"),
+];
+/// Series of the style sheet.
+const SERIES: usize = 5;
+
+/// The whole page as HTML.
+pub fn render(page: &Page<'_>) -> String {
+    let sections = [
+        head(page),
+        metrics(page),
+        segments(page),
+        page.curve.as_ref().map_or_else(String::new, |curve| learning_curve(page, curve)),
+        page.inside.as_ref().map_or_else(String::new, |inside| ablations(page, inside)),
+        page.inside.as_ref().map_or_else(String::new, accuracy_against_diversity),
+        every_figure(page),
+    ];
+    format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <title>Ranking quality, {}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n{}</body>\n</html>\n",
+        page.protocol.name(),
+        sections.concat(),
+    )
+}
+
+fn metric(page: &Page<'_>) -> String {
+    headline(page.k, page.protocol == Protocol::Prequential)
+}
+
+fn value(figure: &Figure) -> Value {
+    Value { point: figure.point, interval: figure.low.zip(figure.high) }
+}
+
+fn series(place: usize) -> usize {
+    place.min(SERIES - 1)
+}
+
+fn legend<'a>(names: impl Iterator<Item = (usize, &'a str)>) -> String {
+    let entry = |(series, name): (usize, &str)| {
+        format!("<span><i class=\"s{series}\"></i>{}</span>", escape(name))
+    };
+    format!("<div class=\"legend\">{}</div>\n", names.map(entry).collect::<String>())
+}
+
+fn models_legend(page: &Page<'_>) -> String {
+    legend(
+        page.summary
+            .models
+            .iter()
+            .enumerate()
+            .map(|(at, model)| (series(at), model.model.as_str())),
+    )
+}
+
+fn verdict(words: &str) -> String {
+    format!("<p class=\"verdict\">{}</p>\n", escape(words))
+}
+
+/// Such as `engine ranks better than popularity by NDCG@10: .0500 against .0240`.
+fn judgement(page: &Page<'_>, gain: &Comparison) -> Option<String> {
+    let metric = metric(page);
+    let difference = gain.figures.iter().find(|figure| figure.metric == metric)?;
+    let point = |name: &str| {
+        let model = page.summary.models.iter().find(|model| model.model == name);
+        model
+            .and_then(|model| model.find(&metric, Subset::All))
+            .map_or(f64::NAN, |found| found.point)
+    };
+    let (low, high) = difference.low.zip(difference.high)?;
+    let (model, baseline) = (&gain.model, &gain.baseline);
+    let judged = if low > 0.0 {
+        format!("{model} ranks better than {baseline}")
+    } else if high < 0.0 {
+        format!("{model} ranks worse than {baseline}")
+    } else {
+        format!("these data do not tell {model} and {baseline} apart")
+    };
+    Some(format!(
+        "By {metric}, {judged}: {} against {} (difference {}, 95 % interval {} to {}).",
+        number(point(model)),
+        number(point(baseline)),
+        number(difference.point),
+        number(low),
+        number(high),
+    ))
+}
+
+fn head(page: &Page<'_>) -> String {
+    let facts: String = page
+        .data
+        .iter()
+        .map(|(name, value)| format!("<div><b>{}</b><span>{name}</span></div>", escape(value)))
+        .collect();
+    let notes: String =
+        page.notes.iter().map(|note| format!("<li>{}</li>\n", escape(note))).collect();
+    let gains = page.summary.comparisons.iter().filter_map(|gain| judgement(page, gain));
+    let verdicts: String = gains.map(|words| verdict(&words)).collect();
+    format!(
+        "<h1>Ranking quality</h1>\n<p class=\"soft\">Protocol: {}. Bars and points with whiskers: \
+         mean and 95 % bootstrap interval over users.</p>\n<div class=\"facts\">{facts}</div>\n\
+         {verdicts}<p class=\"soft\">What was assumed about the data:</p>\n<ul class=\"soft\">\n{notes}</ul>\n",
+        page.protocol.name(),
+    )
+}
+
+fn metrics(page: &Page<'_>) -> String {
+    let mut cards = String::new();
+    for (name, meaning) in PLOTTED {
+        let metric = format!("{name}@{}", page.k);
+        let bar = |(at, model): (usize, &crate::evaluation::ModelFigures)| {
+            let figure = model.find(&metric, Subset::All)?;
+            Some(Bar { label: model.model.clone(), value: value(figure), series: series(at) })
+        };
+        let bars: Vec<Bar> = page.summary.models.iter().enumerate().filter_map(bar).collect();
+        if !bars.is_empty() {
+            cards.push_str(&format!(
+                "<div class=\"card\"><h3>{metric} <span class=\"soft\">{meaning}</span></h3>{}</div>\n",
+                chart::bars(&bars, 142.0),
+            ));
+        }
+    }
+    format!("<h2>Metrics at {}</h2>\n<div class=\"cards\">\n{cards}</div>\n", page.k)
+}
+
+fn segments(page: &Page<'_>) -> String {
+    const SEGMENTS: [Subset; 5] = [
+        Subset::NewUsers,
+        Subset::WarmUsers,
+        Subset::HeavyUsers,
+        Subset::HeadItems,
+        Subset::TailItems,
+    ];
+    let metric = metric(page);
+    let mut cards = String::new();
+    for segment in SEGMENTS {
+        let mut cases = 0;
+        let mut bars = Vec::new();
+        for (at, model) in page.summary.models.iter().enumerate() {
+            if let Some(figure) = model.find(&metric, segment) {
+                cases = figure.n;
+                bars.push(Bar {
+                    label: model.model.clone(),
+                    value: value(figure),
+                    series: series(at),
+                });
+            }
+        }
+        if !bars.is_empty() {
+            cards.push_str(&format!(
+                "<div class=\"card\"><h3>{} <span class=\"soft\">{cases} cases</span></h3>{}</div>\n",
+                segment.label(),
+                chart::bars(&bars, 142.0),
+            ));
+        }
+    }
+    format!(
+        "<h2>{metric} by segment</h2>\n<p class=\"soft\">New users have at most {NEW_USER_MAX} \
+         positives in training, warm ones at most {WARM_USER_MAX}, heavy ones more. Head items are the \
+         fewest that together have half of all positives; the others are the tail.</p>\n\
+         <div class=\"cards\">\n{cards}</div>\n"
+    )
+}
+
+fn learning_curve(page: &Page<'_>, learning: &LearningCurve<'_>) -> String {
+    let points = learning.points;
+    let steps: Vec<String> = points.iter().map(|point| point.label()).collect();
+    let models = points.first().map_or(&[][..], |point| &point.summary.models);
+    let line = |(at, model): (usize, &crate::evaluation::ModelFigures)| Line {
+        label: model.model.clone(),
+        series: series(at),
+        values: points.iter().map(|point| point.figure(at, page.k).map(value)).collect(),
+    };
+    let lines: Vec<Line> = models.iter().enumerate().map(line).collect();
+    let verdicts: String =
+        curve::verdicts(points, page.k).iter().map(|words| verdict(words)).collect();
+    format!(
+        "<h2>Learning curve of new users</h2>\n<p class=\"soft\">Of {}. Nothing is trained in \
+         between.</p>\n{verdicts}<figure>{}{}</figure>\n",
+        escape(learning.plan),
+        legend(lines.iter().map(|line| (line.series, line.label.as_str()))),
+        chart::lines(
+            &steps,
+            "events of the user that were learnt",
+            &headline(page.k, false),
+            &lines
+        ),
+    )
+}
+
+fn ablations(page: &Page<'_>, inside: &Inside<'_>) -> String {
+    let metric = headline(page.k, false);
+    let mut bars: Vec<Bar> = inside
+        .ablations
+        .comparisons
+        .iter()
+        .filter_map(|gain| {
+            let figure = gain.figures.iter().find(|figure| figure.metric == metric)?;
+            let value = Value {
+                point: -figure.point,
+                interval: figure.low.zip(figure.high).map(|(low, high)| (-high, -low)),
+            };
+            let label = format!("without {}", gain.baseline);
+            Some(Bar { label, value, series: usize::from(figure.point <= 0.0) })
+        })
+        .collect();
+    bars.sort_by(|a, b| a.value.point.total_cmp(&b.value.point));
+    let whole = inside.ablations.models.first().and_then(|model| model.find(&metric, Subset::All));
+    format!(
+        "<h2>What each component is worth</h2>\n<p class=\"soft\">Change of {metric} when each \
+         component of the ranker is left out and everything else stays ({}; {} with all of them). The \
+         weights were learnt with the component, so this is what it does now, not what an engine that \
+         never had it would lack.</p>\n<figure>{}</figure>\n",
+        inside.protocol.name(),
+        whole.map_or_else(String::new, |figure| number(figure.point)),
+        chart::bars(&bars, 132.0),
+    )
+}
+
+fn accuracy_against_diversity(inside: &Inside<'_>) -> String {
+    let points = inside.tradeoff;
+    let Some(plain) = points.iter().find(|point| point.strength == 0.0) else {
+        return String::new();
+    };
+    let told = |point: &TradeoffPoint| {
+        let words = format!("{:.1}: NDCG {}", point.strength, number(point.accuracy.point));
+        (point.diversity.point, point.accuracy.point, words)
+    };
+    let mut curves: Vec<Curve> = Vec::new();
+    for point in points.iter().filter(|point| point.strength > 0.0) {
+        match curves.last_mut().filter(|curve| curve.label == point.method) {
+            Some(curve) => curve.points.push(told(point)),
+            None => curves.push(Curve {
+                label: point.method.to_owned(),
+                series: [0, 2, 3, 4][curves.len().min(3)],
+                points: vec![told(plain), told(point)],
+            }),
+        }
+    }
+    let words = tradeoff::verdict(points).map_or_else(String::new, |words| verdict(&words));
+    format!(
+        "<h2>Accuracy against diversity</h2>\n<p class=\"soft\">The same scores, listed with rising \
+         strength of diversification (0 to 1). Diversity is the mean distance within a list, by the \
+         items' {}; {}.</p>\n{words}<figure>{}{}</figure>\n",
+        escape(inside.distance),
+        inside.protocol.name(),
+        legend(curves.iter().map(|curve| (curve.series, curve.label.as_str()))),
+        chart::curves("diversity of the list", &plain.accuracy.metric, &curves),
+    )
+}
+
+fn told(figure: &Figure) -> String {
+    match figure.low.zip(figure.high) {
+        Some((low, high)) => {
+            format!("{} ({} to {})", number(figure.point), number(low), number(high))
+        }
+        None => number(figure.point),
+    }
+}
+
+fn every_figure(page: &Page<'_>) -> String {
+    let models = &page.summary.models;
+    let names = models.iter().map(|model| model.model.clone());
+    let mut rows = vec![
+        ["figure", "of", "cases"].map(str::to_owned).into_iter().chain(names).collect::<Vec<_>>(),
+    ];
+    for figure in models.first().map_or(&[][..], |model| &model.figures) {
+        let values = models
+            .iter()
+            .map(|model| model.find(&figure.metric, figure.subset).map_or_else(String::new, told));
+        let first = [figure.metric.clone(), figure.subset.label().to_owned(), figure.n.to_string()];
+        rows.push(first.into_iter().chain(values).collect());
+    }
+    let mut seconds = vec![["time", "seconds", "rows learnt"].map(str::to_owned).to_vec()];
+    for (model, (spent, learnt)) in models.iter().zip(&page.seconds) {
+        seconds.push(vec![model.model.clone(), format!("{spent:.1}"), learnt.to_string()]);
+    }
+    format!(
+        "<h2>Every figure</h2>\n{}{}<p></p>\n{}",
+        models_legend(page),
+        table(&rows),
+        table(&seconds)
+    )
+}
