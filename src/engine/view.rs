@@ -24,6 +24,7 @@ use super::cold_start::Newcomers;
 use super::cold_start::Popularity;
 use super::collaborative::CooccurrenceScorer;
 use super::collaborative::FoldIn;
+use super::collaborative::Influence;
 use super::collaborative::ItemAccumulator;
 use super::column::Column;
 use super::content::Document;
@@ -275,6 +276,10 @@ impl View {
         self.locations.names.find(location)
     }
 
+    pub fn location_name(&self, index: u32) -> &str {
+        self.locations.names.name(index).expect("location indices come from this interner")
+    }
+
     /// The most specific cohorts that a person's attributes name: one, as long as
     /// the namespace has room for new ones.
     pub fn cohort_names(&self, user: &User) -> Vec<&str> {
@@ -321,16 +326,32 @@ impl View {
         )
     }
 
+    /// The person's positives that have factors, the newest first: item, factors,
+    /// confidence.
+    fn fold_in_events(&self, user: &User) -> Vec<(u32, &[f32], f32)> {
+        let positives = user.history.positives().take(FOLD_IN_EVENTS);
+        let factors = |item: u32| self.factors.row(item);
+        positives
+            .filter_map(|entry| Some((entry.item, factors(entry.item)?, entry.confidence)))
+            .collect()
+    }
+
+    /// What each item of the person's history adds to collaborative scores; `None`
+    /// where [`Self::fold_in`] is.
+    pub(super) fn influence(&self, user: &User) -> Option<Influence<'_>> {
+        let model = self.model.as_ref()?;
+        let events = self.fold_in_events(user);
+        if events.is_empty() {
+            return None;
+        }
+        Influence::new(&model.item_gram, &model.regularization, events)
+    }
+
     /// The person's factors against the current item factors; `None` without a
     /// model or without an item that has factors. About 100 us for 50 events, k = 64.
     pub(super) fn fold_in(&self, user: &User) -> Option<Vec<f32>> {
         let model = self.model.as_ref()?;
-        let events: Vec<(&[f32], f32)> = user
-            .history
-            .positives()
-            .take(FOLD_IN_EVENTS)
-            .filter_map(|entry| Some((self.factors.row(entry.item)?, entry.confidence)))
-            .collect();
+        let events = self.fold_in_events(user);
         if events.is_empty() {
             return None;
         }
@@ -338,7 +359,7 @@ impl View {
         FoldIn::new(model.k).solve(
             &model.item_gram,
             &model.regularization,
-            events.iter().copied(),
+            events.iter().map(|&(_, factors, confidence)| (factors, confidence)),
             None,
             &mut factors,
         );
