@@ -58,7 +58,10 @@ fn text(reason: &Reason, cause: Option<&str>) -> String {
         Kind::SessionContent => {
             about(cause, "similar to ", ", which you just had", "similar to what you just had")
         }
-        Kind::SessionTopic => about(topic, "you are into ", " now", "about what you are into now"),
+        Kind::SessionTopic => match (topic, cause) {
+            (Some(topic), Some(cause)) => format!("about {topic}, as {cause}, which you just had"),
+            _ => "about what you just had".to_owned(),
+        },
         Kind::Boosted => "recommended by us".to_owned(),
         Kind::Exploration => about(topic, "something different in ", "", "something different"),
         Kind::Pinned => "selected for you".to_owned(),

@@ -1,8 +1,8 @@
 //! Reasons for a recommendation: what its score is made of, in terms of the person.
 //!
-//! A component is a reason when it raises the score and says what it seems to say: a
-//! learnt weight below 0 turns an aversion into a gain, and nobody is told that they
-//! like what they do not. Where one item of the person's history is behind it, that
+//! A component is a reason when it raises the score above that of the average candidate
+//! and says what it seems to say: a learnt weight below 0 turns an aversion into a gain,
+//! and nobody is told that they like what they do not. Where one item of the person's history is behind it, that
 //! item is named: for the factors by the exact split of the score ([`Influence`]),
 //! for co-occurrence by the largest summand, for content by the greatest similarity.
 
@@ -16,6 +16,8 @@ use crate::engine::collaborative::Influence;
 use crate::engine::content::SparseVector;
 use crate::engine::view::View;
 
+/// The part of a score that belongs to no feature.
+const BASE: &str = "base";
 /// Reasons given at most.
 const REASONS_MAX: usize = 3;
 /// Newest liked items among which the cause of a likeness in content is looked for.
@@ -92,6 +94,8 @@ pub struct Explainer<'a> {
     request: &'a RankRequest<'a>,
     cooccurrence: CooccurrenceScorer<'a>,
     influence: Option<Influence<'a>>,
+    /// Components of the average candidate.
+    average: BTreeMap<&'static str, f64>,
     /// Liked items, the newest first.
     liked: Vec<u32>,
     /// Liked items of the present session, the newest first.
@@ -99,7 +103,11 @@ pub struct Explainer<'a> {
 }
 
 impl<'a> Explainer<'a> {
-    pub fn new(view: &'a View, request: &'a RankRequest<'a>) -> Self {
+    pub fn new(
+        view: &'a View,
+        request: &'a RankRequest<'a>,
+        average: BTreeMap<&'static str, f64>,
+    ) -> Self {
         let session =
             request.user.map_or(&[][..], |one| one.session.items_at(request.occasion.now));
         let recent = &request.context.recent;
@@ -109,13 +117,14 @@ impl<'a> Explainer<'a> {
             view,
             request,
             cooccurrence: view.cooccurrence_scorer(recent).emphasising(session),
+            average,
             influence: request.user.and_then(|user| view.influence(user)),
             liked: positives.take(LIKED_MAX).map(|entry| entry.item).collect(),
             session: wanted.map(|entry| entry.0).collect(),
         }
     }
 
-    /// The strongest positive components as reasons, the strongest first. `row`: the
+    /// What speaks for a candidate as reasons, what sets it apart most first. `row`: the
     /// features of the candidate.
     pub fn reasons(
         &self,
@@ -128,11 +137,7 @@ impl<'a> Explainer<'a> {
         if propensity < EXPLORED_BELOW {
             reasons.push(Reason::new(ReasonKind::Exploration));
         }
-        let positive = components.iter().filter(|(_, part)| **part > 0.0);
-        let mut parts: Vec<(&'static str, f64)> =
-            positive.map(|(name, part)| (*name, *part)).collect();
-        parts.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(b.0)));
-        for (component, contribution) in parts {
+        for (component, contribution) in self.outstanding(components) {
             let feature = FEATURES.iter().position(|name| *name == component);
             let says_so = feature.is_none_or(|place| row[place] > 0.0);
             let Some(reason) = self.reason(candidate, component).filter(|_| says_so) else {
@@ -148,6 +153,20 @@ impl<'a> Explainer<'a> {
             }
         }
         reasons
+    }
+
+    /// Positive components that are greater than those of the average candidate, by how
+    /// much; all positive ones, by their size, where none is.
+    fn outstanding(&self, components: &BTreeMap<&'static str, f64>) -> Vec<(&'static str, f64)> {
+        let excess = |name: &str, part: f64| part - self.average.get(name).unwrap_or(&0.0);
+        let mut positive: Vec<(&'static str, f64)> =
+            components.iter().map(|(name, part)| (*name, *part)).collect();
+        positive.retain(|&(name, part)| part > 0.0 && name != BASE);
+        positive.sort_by(|a, b| b.1.total_cmp(&a.1));
+        let mut outstanding = positive.clone();
+        outstanding.retain(|&(name, part)| excess(name, part) > 0.0);
+        outstanding.sort_by(|a, b| excess(b.0, b.1).total_cmp(&excess(a.0, a.1)));
+        if outstanding.is_empty() { positive } else { outstanding }
     }
 
     /// `None` for a component that is no cause or whose cause is not known.

@@ -107,7 +107,10 @@ pub fn rank(view: &View, candidates: &[Candidate<'_>], request: &RankRequest<'_>
     let mut rng = seed::stream(view.settings().seed, seed::Purpose::Choose, key);
     let slate = slate(view, candidates, &scored.scores, &scored.exploration, request);
     let chosen = choose(&slate, &request.choice, &mut rng);
-    let explainer = request.explain.then(|| Explainer::new(view, request));
+    let explainer = request.explain.then(|| {
+        let average = scored.scale.components(&scored.features.mean());
+        Explainer::new(view, request, average)
+    });
     let rows: Vec<&[f32]> = scored.features.rows().collect();
     let items = chosen
         .into_iter()

@@ -9,6 +9,7 @@ use personalization::proto::FilterRule;
 use personalization::proto::Filters;
 use personalization::proto::PersonalizeRequest;
 use personalization::proto::RequestChange;
+use personalization::proto::RequestContext;
 use personalization::proto::boost;
 use personalization::proto::request_change::Change;
 use tonic::Code;
@@ -18,6 +19,7 @@ use super::world;
 use crate::harness::Api;
 use crate::harness::click;
 use crate::harness::greedy;
+use crate::harness::now_plus;
 use crate::harness::strings;
 
 async fn explain(api: &Api, request: &PersonalizeRequest, item: &str) -> ExplainAbsenceResponse {
@@ -126,7 +128,10 @@ async fn what_was_shown_too_often_is_held_back_by_the_cap() {
 #[tokio::test]
 async fn an_outranked_item_is_told_by_how_much_and_what_would_do() {
     let (_server, api, min_watermark) = world().await;
-    let request = PersonalizeRequest { min_watermark, ..greedy("metal-fan-3", 5) };
+    // At one moment, so that no score fades between two requests.
+    let context = RequestContext { timestamp: Some(now_plus(0)), ..RequestContext::default() };
+    let context = Some(context);
+    let request = PersonalizeRequest { min_watermark, context, ..greedy("metal-fan-3", 5) };
     let before = api.settled_status().await;
     let answer = explain(&api, &request, "jazz-19").await;
     assert_eq!(explain(&api, &request, "jazz-19").await, answer, "nothing is left to chance");

@@ -68,7 +68,7 @@ async fn what_is_popular_or_raised_is_said_to_be_so_with_its_topic() {
     let first = &raised.reason_details[0];
     assert_eq!((first.kind(), first.contribution), (ReasonKind::Boosted, 0.75));
     assert_eq!(popular.item_id, "metal-00");
-    let detail = details(std::slice::from_ref(popular));
-    let detail = detail.into_iter().find(|one| one.kind() == ReasonKind::Popular).unwrap();
+    let mut detail = popular.reason_details.iter();
+    let detail = detail.find(|one| one.kind() == ReasonKind::Popular).unwrap();
     assert_eq!((detail.text.as_str(), detail.topic.as_str()), ("popular in metal", "metal"));
 }
