@@ -26,6 +26,7 @@ use crate::domain::DecisionId;
 use crate::domain::EventId;
 use crate::domain::NamespaceName;
 use crate::domain::Record;
+use crate::domain::Settings;
 use crate::domain::Violation;
 use crate::domain::limits;
 use crate::engine;
@@ -139,7 +140,9 @@ impl PersonalizationService for PersonalizationApi {
         let wanted = message.min_watermark;
         let view = namespace.view_at(wanted, patience).await.map_err(status::status)?;
         let now = self.service.clock.now();
-        let request = convert::personalize(message, view.settings(), now);
+        let settings =
+            Settings { recommend_seen: Some(view.recommends_seen()), ..view.settings().clone() };
+        let request = convert::personalize(message, &settings, now);
         let call = call(request.map_err(status::invalid)?, new_id(now));
         let (decision_id, strategy) = (call.decision_id.to_string(), call.choice.strategy);
         let answer = self.service.personalize(&namespace, view, call).await;

@@ -95,6 +95,12 @@ pub struct ServeConfig {
           value_parser = number(SettingsRange::UNOBSERVED_WEIGHT))]
     pub unobserved_weight: f32,
 
+    /// Trainings that a search for better values of the three may take, from these on; 0 or
+    /// 1: none (0 to 100)
+    #[arg(long, env = "SEARCH_TRIALS", default_value_t = defaults().search_trials,
+          value_parser = integer(SettingsRange::SEARCH_TRIALS))]
+    pub search_trials: u32,
+
     /// Length of the embeddings that items may carry (1 to 4096)
     #[arg(long, env = "CONTENT_EMBEDDING_DIM", default_value_t = defaults().embedding_dimension,
           value_parser = integer(SettingsRange::EMBEDDING_DIMENSION))]
@@ -157,6 +163,7 @@ impl ServeConfig {
             collaborative_factors: self.collaborative_factors,
             collaborative_regularization: self.collaborative_regularization,
             unobserved_weight: self.unobserved_weight,
+            search_trials: self.search_trials,
             embedding_dimension: self.content_embedding_dim,
             tfidf_max_features: self.tfidf_max_features,
             strategy: match self.strategy {

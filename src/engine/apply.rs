@@ -39,6 +39,8 @@ use crate::domain::Timestamp;
 
 /// New items with evidence get new factors at every sequence that this divides.
 const SOLVE_EVERY: u64 = 16;
+/// Time from which on the same again is a repetition and no slip of the finger.
+const REPEAT_GAP_MINUTES: f64 = 1.0;
 /// Observations from which on an item waits for the next training.
 const ONLINE_OBSERVATIONS_MAX: u32 = 200;
 
@@ -128,6 +130,7 @@ impl Engine {
         self.view.clock = self.view.clock.max(at);
 
         if confidence > 0.0 {
+            self.count_positive(user, item, event.kind, at);
             self.test_before_learning(user, item, &occasion, sequence);
             self.learn_positive(user, item, confidence, &occasion);
         } else {
@@ -159,6 +162,16 @@ impl Engine {
         self.credit_decision(event, user, item, confidence);
     }
 
+    /// Counts a positive interaction, and whether it repeats one of at least a minute ago.
+    fn count_positive(&mut self, user: u32, item: u32, kind: InteractionType, at: Timestamp) {
+        let before = self.view.users[user as usize].history.find(item);
+        let repeats = before.is_some_and(|before| {
+            before.kind() == kind && at.hours_since(before.at()) * 60.0 >= REPEAT_GAP_MINUTES
+        });
+        self.view.counts.positives += 1;
+        self.view.counts.repeats += u64::from(repeats);
+    }
+
     /// When and where an event took place.
     fn occasion(&mut self, event: &Interaction, at: Timestamp) -> Occasion {
         let context = &event.context;
@@ -183,6 +196,7 @@ impl Engine {
             state.history.positives().take(RECENT).map(|entry| entry.item).collect();
         let half_life = settings.cooccurrence_half_life_hours;
         collaborative::note(&mut view.cooccurrence, item, &recent, at, half_life);
+        collaborative::note_succession(&mut view.successors, item, &recent, at, half_life);
         let half_life = settings.popularity_half_life_hours;
         if let Some(location) = occasion.location {
             view.locations.add(location, item, confidence, at, half_life);
@@ -210,7 +224,7 @@ impl Engine {
     /// learn from the choice.
     fn test_before_learning(&mut self, user: u32, item: u32, occasion: &Occasion, sequence: u64) {
         let known = self.view.users[user as usize].history.find(item).is_some();
-        if known && !self.view.settings.recommend_seen {
+        if known && !self.view.recommends_seen() {
             return;
         }
         if !Arc::make_mut(&mut self.view.prequential).next_is_test() {
@@ -218,7 +232,8 @@ impl Engine {
         }
         let view = &self.view;
         let state = view.users[user as usize].clone();
-        let indices = super::sampling::choice_set(view, &state, item, sequence);
+        let choice = super::sampling::choice_set(view, &state, item, sequence);
+        let indices = &choice.items;
         if indices.len() < 2 {
             return;
         }
@@ -234,7 +249,7 @@ impl Engine {
             .map(|&index| f64::from(now.popularity(&view.popularity.items[index as usize])));
         let popularity_rank = super::sampling::rank_of_first(popularity);
         Arc::make_mut(&mut self.view.prequential).note(hybrid_rank, popularity_rank);
-        Arc::make_mut(&mut self.view.hybrid).learn_choice(&features);
+        Arc::make_mut(&mut self.view.hybrid).learn_choice(&features, &choice.offsets);
     }
 
     /// Gathers evidence for an item the model does not know or barely knows.
@@ -426,10 +441,10 @@ impl Engine {
         sequence: u64,
         at: Timestamp,
     ) -> Result<(), Unreadable> {
-        let (model, factors) =
-            model::decode(published, at).ok_or(Unreadable::Model { sequence })?;
-        self.view.factors = ItemFactors::new(model.k, &factors);
-        self.view.model = Some(model);
+        let decoded = model::decode(published, at).ok_or(Unreadable::Model { sequence })?;
+        self.view.factors = ItemFactors::new(decoded.model.k, &decoded.item_factors);
+        self.view.item_item = decoded.item_item;
+        self.view.model = Some(decoded.model);
         // A good moment to weigh terms anew: doublings grow rare in old catalogues.
         self.view.vocabulary.refit();
         self.weigh_all_terms();
@@ -454,6 +469,7 @@ impl Engine {
             view.terms.grow(items, &Default::default());
             view.popularity.items.grow(items, &Default::default());
             view.cooccurrence.grow(items, &Arc::default());
+            view.successors.grow(items, &Arc::default());
             view.accumulators.grow(items, &None);
         }
         item

@@ -52,6 +52,7 @@ struct Head {
     counts: Counts,
     totals: ItemStatistics,
     landmarks: [Timestamp; 3],
+    activity_landmark: u32,
     contexts: ContextsHead,
     cohorts: (Arc<Made>, Estimates),
     model: Option<Arc<Model>>,
@@ -94,6 +95,8 @@ impl View {
             self.entries.digest(),
             self.popularity.items.digest(),
             self.cooccurrence.digest(),
+            self.successors.digest(),
+            self.item_item.digest(),
             self.topics.digest(),
             self.sources.digest(),
             self.devices.digest(),
@@ -127,6 +130,8 @@ impl View {
             self.entries.sections("entries"),
             self.popularity.items.sections("statistics"),
             self.cooccurrence.sections("cooccurrence"),
+            self.successors.sections("successors"),
+            vec![("item_item".to_owned(), encode(self.item_item.as_ref()))],
             self.topics.names().sections("topics"),
             self.sources.names().sections("sources"),
             self.devices.names().sections("devices"),
@@ -156,6 +161,7 @@ impl View {
             counts: self.counts,
             totals: self.popularity.totals,
             landmarks: self.popularity.landmarks,
+            activity_landmark: self.popularity.activity_landmark,
             contexts: ContextsHead {
                 cells: self.contexts.cells.all.clone(),
                 months: self.contexts.months.all.clone(),
@@ -197,8 +203,11 @@ impl Engine {
             items: sections.column("statistics")?,
             totals: head.totals,
             landmarks: head.landmarks,
+            activity_landmark: head.activity_landmark,
         };
         view.cooccurrence = sections.column("cooccurrence")?;
+        view.successors = sections.column("successors")?;
+        view.item_item = Arc::new(sections.value("item_item")?);
         view.topics = named("topics")?;
         view.sources = named("sources")?;
         view.devices = named("devices")?;

@@ -26,6 +26,8 @@ use super::collaborative::CooccurrenceScorer;
 use super::collaborative::FoldIn;
 use super::collaborative::Influence;
 use super::collaborative::ItemAccumulator;
+use super::collaborative::ItemItem;
+use super::collaborative::SUCCESSION;
 use super::column::Column;
 use super::content::Document;
 use super::content::SparseVector;
@@ -49,8 +51,10 @@ use crate::domain::Timestamp;
 use crate::numeric::TopK;
 use crate::numeric::math;
 
-/// Newest positive interactions of a person that are folded in.
-const FOLD_IN_EVENTS: usize = 500;
+/// Share of repeated positives from which on items are recommended again, and the
+/// fewest positives that say anything about it.
+const REPEATS_ONE_IN: u64 = 10;
+const REPEATS_POSITIVES_MIN: u64 = 200;
 /// Length of the popular, trending and fresh lists of a view.
 pub const TOP_LIST: usize = 500;
 
@@ -81,6 +85,9 @@ pub struct Counts {
     pub decisions: u64,
     /// Items in the catalogue now.
     pub catalogue: u64,
+    pub positives: u64,
+    /// Positive interactions that repeat an earlier one of the same person, item and type.
+    pub repeats: u64,
 }
 
 /// Lists that every retrieval shares, made when first asked for.
@@ -114,6 +121,7 @@ pub struct View {
     pub(super) terms: Column<SparseVector>,
     pub(super) popularity: Popularity,
     pub(super) cooccurrence: Column<Arc<DecayedRow>>,
+    pub(super) successors: Column<Arc<DecayedRow>>,
 
     pub(super) topics: Interner,
     pub(super) sources: Interner,
@@ -126,6 +134,8 @@ pub struct View {
 
     pub(super) model: Option<Arc<Model>>,
     pub(super) factors: ItemFactors,
+    /// Of the model; empty where it has none.
+    pub(super) item_item: Arc<ItemItem>,
     /// Evidence about items the model was not trained on.
     pub(super) accumulators: Column<Option<Arc<ItemAccumulator>>>,
     /// Items with evidence since their factors were last solved, in order.
@@ -152,6 +162,7 @@ impl View {
             terms: Column::default(),
             popularity: Popularity::default(),
             cooccurrence: Column::default(),
+            successors: Column::default(),
             topics: Interner::default(),
             sources: Interner::default(),
             devices: Interner::default(),
@@ -162,6 +173,7 @@ impl View {
             locations: Locations::default(),
             model: None,
             factors: ItemFactors::default(),
+            item_item: Arc::default(),
             accumulators: Column::default(),
             unsolved: Vec::new(),
             hybrid: Arc::default(),
@@ -175,6 +187,15 @@ impl View {
 
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// Whether items a person already had are recommended again: as the settings say,
+    /// or as people do.
+    pub fn recommends_seen(&self) -> bool {
+        let Counts { positives, repeats, .. } = self.counts;
+        let people_repeat =
+            positives >= REPEATS_POSITIVES_MIN && repeats * REPEATS_ONE_IN >= positives;
+        self.settings.recommend_seen.unwrap_or(people_repeat)
     }
 
     /// Sequence of the last record this state has learnt from.
@@ -326,32 +347,41 @@ impl View {
         )
     }
 
-    /// The person's positives that have factors, the newest first: item, factors,
-    /// confidence.
-    fn fold_in_events(&self, user: &User) -> Vec<(u32, &[f32], f32)> {
-        let positives = user.history.positives().take(FOLD_IN_EVENTS);
+    /// The examples of a person that have factors, the newest first: item, factors,
+    /// signed weight.
+    fn fold_in_events(&self, model: &Model, user: &User) -> Vec<(u32, &[f32], f32)> {
+        let examples = model.origin.weighing.examples(&user.history, 0).into_iter();
         let factors = |item: u32| self.factors.row(item);
-        positives
-            .filter_map(|entry| Some((entry.item, factors(entry.item)?, entry.confidence)))
-            .collect()
+        examples.filter_map(|(item, weight)| Some((item, factors(item)?, weight))).collect()
     }
 
     /// What each item of the person's history adds to collaborative scores; `None`
     /// where [`Self::fold_in`] is.
     pub(super) fn influence(&self, user: &User) -> Option<Influence<'_>> {
         let model = self.model.as_ref()?;
-        let events = self.fold_in_events(user);
+        let events = self.fold_in_events(model, user);
         if events.is_empty() {
             return None;
         }
         Influence::new(&model.item_gram, &model.regularization, events)
     }
 
+    /// The same by what came next.
+    pub(super) fn succession_scorer(&self, recent: &[u32]) -> CooccurrenceScorer<'_> {
+        CooccurrenceScorer::new(
+            &self.successors,
+            &self.popularity,
+            &self.settings,
+            &recent[..recent.len().min(SUCCESSION)],
+            self.clock,
+        )
+    }
+
     /// The person's factors against the current item factors; `None` without a
     /// model or without an item that has factors. About 100 us for 50 events, k = 64.
     pub(super) fn fold_in(&self, user: &User) -> Option<Vec<f32>> {
         let model = self.model.as_ref()?;
-        let events = self.fold_in_events(user);
+        let events = self.fold_in_events(model, user);
         if events.is_empty() {
             return None;
         }

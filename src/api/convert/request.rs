@@ -234,7 +234,7 @@ mod tests {
             epsilon: 0.1,
             diversity_weight: 0.7,
             topic_diversity_threshold: 0.3,
-            recommend_seen: true,
+            recommend_seen: Some(true),
             ..Settings::default()
         };
         let read = personalize(message, &settings, NOW).unwrap();
@@ -258,9 +258,9 @@ mod tests {
         assert!(read.filter.include_seen && read.filter.exclude.is_empty());
     }
 
-    #[test]
-    fn what_is_wrong_in_any_part_of_a_request_is_named_at_once() {
-        let message = proto::PersonalizeRequest {
+    /// With something wrong in every part.
+    fn wrong_everywhere() -> proto::PersonalizeRequest {
+        proto::PersonalizeRequest {
             candidates: vec![proto::Item { source: "\n".to_owned(), ..Default::default() }],
             candidate_ids: vec!["i".to_owned(), String::new()],
             context: Some(proto::RequestContext {
@@ -299,7 +299,11 @@ mod tests {
             }),
             strategy: Some(7),
             ..Default::default()
-        };
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_in_any_part_of_a_request_is_named_at_once() {
         let expected = [
             "user_id",
             "candidates[0].item_id",
@@ -333,7 +337,7 @@ mod tests {
             "boosts[0].target",
             "boosts[0].change",
         ];
-        assert_eq!(fields(personalize(message, &Settings::default(), NOW)), expected);
+        assert_eq!(fields(personalize(wrong_everywhere(), &Settings::default(), NOW)), expected);
     }
 
     #[test]

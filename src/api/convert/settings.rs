@@ -69,6 +69,7 @@ fn overlaid(message: &proto::NamespaceSettings, base: &Settings) -> Settings {
             base.collaborative_regularization,
         ),
         unobserved_weight: number(message.unobserved_weight, base.unobserved_weight),
+        search_trials: message.search_trials.unwrap_or(base.search_trials),
         popularity_half_life_hours: number(
             message.popularity_half_life_hours,
             base.popularity_half_life_hours,
@@ -87,7 +88,7 @@ fn overlaid(message: &proto::NamespaceSettings, base: &Settings) -> Settings {
         new_item_days: number(message.new_item_days, base.new_item_days),
         exploration_bonus: number(message.exploration_bonus, base.exploration_bonus),
         epsilon: message.epsilon.unwrap_or(base.epsilon),
-        recommend_seen: message.recommend_seen.unwrap_or(base.recommend_seen),
+        recommend_seen: message.recommend_seen.or(base.recommend_seen),
         tfidf_max_features: message.tfidf_max_features.unwrap_or(base.tfidf_max_features),
         embedding_dimension: message.embedding_dimension.unwrap_or(base.embedding_dimension),
         ..base.clone()
@@ -174,13 +175,14 @@ pub fn settings_message(settings: &Settings) -> proto::NamespaceSettings {
         collaborative_factors: Some(settings.collaborative_factors),
         collaborative_regularization: number(settings.collaborative_regularization),
         unobserved_weight: number(settings.unobserved_weight),
+        search_trials: Some(settings.search_trials),
         popularity_half_life_hours: number(settings.popularity_half_life_hours),
         trend_half_life_hours: number(settings.trend_half_life_hours),
         profile_half_life_hours: number(settings.profile_half_life_hours),
         rating_threshold: number(settings.rating_threshold),
         strategy: Some(strategy_code(settings.strategy)),
         epsilon: Some(settings.epsilon),
-        recommend_seen: Some(settings.recommend_seen),
+        recommend_seen: settings.recommend_seen,
         tfidf_max_features: Some(settings.tfidf_max_features),
         embedding_dimension: Some(settings.embedding_dimension),
         freshness_half_lives: freshness_message(&settings.freshness_half_lives),
@@ -294,6 +296,7 @@ mod tests {
             collaborative_factors: Some(7),
             collaborative_regularization: Some(0.0),
             unobserved_weight: Some(f64::NAN),
+            search_trials: Some(101),
             popularity_half_life_hours: Some(-1.0),
             trend_half_life_hours: Some(f64::INFINITY),
             profile_half_life_hours: Some(1e300),
@@ -369,6 +372,7 @@ mod tests {
                 "settings.topic_diversity_threshold",
                 "settings.trend_half_life_hours",
                 "settings.unobserved_weight",
+                "settings.search_trials",
             ]
         );
     }

@@ -19,6 +19,9 @@ use crate::numeric::math;
 const EXPONENT_MAX: f64 = 60.0;
 /// Exponent of a candidate's own mass in the co-occurrence score.
 const CANDIDATE_EXPONENT: f64 = 0.3;
+/// Activity counts half after this many further positives of everybody: the same for a
+/// catalogue of ten events a day as for one of ten a second.
+const ACTIVITY_HALF_LIFE: f64 = 2_000.0;
 
 /// Evidence about one item, or about all of them together. The decayed sums are as
 /// of the landmarks of [`Popularity`].
@@ -27,6 +30,7 @@ pub struct ItemStatistics {
     popularity: f32,
     trend: f32,
     cooccurrence: f32,
+    activity: f32,
     /// `cooccurrence^-0.3`, 0 for none.
     cooccurrence_weight: f32,
     /// `ln(1 + positives)`.
@@ -43,10 +47,11 @@ pub struct ItemStatistics {
 }
 
 impl ItemStatistics {
-    fn add(&mut self, weight: f32, growth: [f32; 3]) {
+    fn add(&mut self, weight: f32, growth: [f32; 4]) {
         self.popularity += weight * growth[0];
         self.trend += weight * growth[1];
         self.cooccurrence += growth[2];
+        self.activity += growth[3];
         self.positives = self.positives.saturating_add(1);
         self.log_positives = math::log1p_f32(self.positives as f32);
         self.weigh();
@@ -73,6 +78,8 @@ pub struct Popularity {
     pub totals: ItemStatistics,
     /// Of popularity, trend and co-occurrence.
     pub landmarks: [Timestamp; 3],
+    /// Positives at which the stored activity stands.
+    pub activity_landmark: u32,
 }
 
 /// What turns stored sums into those of an instant.
@@ -82,6 +89,7 @@ pub struct Scales {
     trend: f32,
     cooccurrence: f32,
     cooccurrence_weight: f32,
+    activity: f32,
 }
 
 fn half_lives(settings: &Settings) -> [f32; 3] {
@@ -106,9 +114,26 @@ impl Popularity {
             self.move_landmarks(at, settings);
             return self.add_positive(item, weight, at, settings);
         }
-        let growth = exponents.map(|exponent| math::exp2_f32(exponent as f32));
+        let [popularity, trend, cooccurrence] =
+            exponents.map(|exponent| math::exp2_f32(exponent as f32));
+        let growth = [popularity, trend, cooccurrence, self.activity_growth()];
         self.items.get_mut(item as usize).add(weight, growth);
         self.totals.add(weight, growth);
+    }
+
+    /// What the next positive adds to activity; moves its landmark now and then.
+    fn activity_growth(&mut self) -> f32 {
+        let since = f64::from(self.totals.positives - self.activity_landmark) / ACTIVITY_HALF_LIFE;
+        if since <= EXPONENT_MAX {
+            return math::exp2_f32(since as f32);
+        }
+        let by = math::exp2_f32(-since as f32);
+        for item in 0..self.items.len() {
+            self.items.get_mut(item).activity *= by;
+        }
+        self.totals.activity *= by;
+        self.activity_landmark = self.totals.positives;
+        1.0
     }
 
     /// Makes `at` the landmark; every sum keeps its value. Also what a change of
@@ -141,7 +166,9 @@ impl Popularity {
         let [popularity, trend, cooccurrence] =
             exponents.map(|exponent| math::exp2_f32(exponent as f32));
         let weight = math::exp2_f32((-CANDIDATE_EXPONENT * exponents[2]) as f32);
-        Scales { popularity, trend, cooccurrence, cooccurrence_weight: weight }
+        let since = self.totals.positives - self.activity_landmark;
+        let activity = math::exp2_f32((-f64::from(since) / ACTIVITY_HALF_LIFE) as f32);
+        Scales { popularity, trend, cooccurrence, cooccurrence_weight: weight, activity }
     }
 }
 
@@ -154,6 +181,11 @@ impl Scales {
     /// Decayed sum of positive weights, short half-life.
     pub fn trend(&self, statistics: &ItemStatistics) -> f32 {
         statistics.trend * self.trend
+    }
+
+    /// Number of positive interactions, each counting half after 2,000 further ones.
+    pub fn activity(&self, statistics: &ItemStatistics) -> f32 {
+        statistics.activity * self.activity
     }
 
     /// Decayed number of positive interactions, on the time scale of the

@@ -6,6 +6,10 @@
 //! `C[j,c] / (n_c^0.3 n_j^0.7)`. It is the strongest single signal of a stream:
 //! it needs no training and follows the latest event at once.
 //!
+//! Succession is the same with a direction: `D[j,i]` grows by one when `i` is wanted
+//! after `j`, of the three items wanted last. It says what comes next, where order
+//! matters: tracks, places, episodes.
+//!
 //! A row is bounded, so its least entries are forgotten: 8 KiB an item at most.
 
 use std::sync::Arc;
@@ -20,9 +24,12 @@ use crate::numeric::math;
 
 /// Items of a person's recent path.
 pub const RECENT: usize = 10;
+/// Of these, the ones that succession looks at.
+pub const SUCCESSION: usize = 3;
 const RECENCY_WEIGHT: f32 = 0.95;
 const RECENT_EXPONENT: f64 = 0.7;
 const NEIGHBOURS_MAX: usize = 1_024;
+const SUCCESSORS_MAX: usize = 256;
 /// Weight of an item of the present session against one before it.
 const SESSION_EMPHASIS: f32 = 2.0;
 
@@ -39,6 +46,20 @@ pub fn note(
             let row = Arc::make_mut(rows.get_mut(from as usize));
             row.add(to, 1.0, at, half_life_hours, NEIGHBOURS_MAX);
         }
+    }
+}
+
+/// Counts that `item` came next after `recent`.
+pub fn note_succession(
+    rows: &mut Column<Arc<DecayedRow>>,
+    item: u32,
+    recent: &[u32],
+    at: Timestamp,
+    half_life_hours: f32,
+) {
+    for &other in recent.iter().take(SUCCESSION).filter(|&&other| other != item) {
+        let row = Arc::make_mut(rows.get_mut(other as usize));
+        row.add(item, 1.0, at, half_life_hours, SUCCESSORS_MAX);
     }
 }
 
@@ -91,6 +112,11 @@ impl<'v> CooccurrenceScorer<'v> {
             *weight *= if in_session(*item) { SESSION_EMPHASIS * scale } else { scale };
         }
         self
+    }
+
+    /// Whether nothing of the path says anything.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
     }
 
     pub fn score(&self, candidate: u32) -> f32 {

@@ -1,7 +1,8 @@
 //! What each item of a person's history adds to the score of another item.
 //!
 //! A folded-in user is `w = A^-1 sum_j c_j h_j` with `A = sum_j c_j h_j h_j' + a0 G + l_u I`, so a score splits exactly
-//! (Hu, Koren, Volinsky 2008, section 5): `h_i' w = sum_j c_j h_j' A^-1 h_i`.
+//! (Hu, Koren, Volinsky 2008, section 5): `h_i' w = sum_j c_j h_j' A^-1 h_i`. What is not wanted (negative confidence,
+//! target 0) is in `A` by its absolute value and adds nothing itself.
 //! Invariants: `numeric` only, in f64; the parts add up to the score of the fold-in but for its rounding in f32.
 //! Cost: n k^2 / 2 + k^3 / 6 for a person of n events, then k^2 + n k for each item.
 
@@ -25,7 +26,7 @@ impl<'v> Influence<'v> {
         regularization: &Regularization,
         mut events: Vec<(u32, &'v [f32], f32)>,
     ) -> Option<Self> {
-        events.retain(|(_, _, confidence)| confidence.is_finite() && *confidence > 0.0);
+        events.retain(|(_, _, confidence)| confidence.is_finite() && *confidence != 0.0);
         let k = events.first()?.1.len();
         let unobserved = f64::from(regularization.unobserved_weight);
         let mut factor: Vec<f64> = gram.iter().map(|&g| unobserved * f64::from(g)).collect();
@@ -35,7 +36,7 @@ impl<'v> Influence<'v> {
         }
         for (_, h, confidence) in &events {
             for column in 0..k {
-                let scale = f64::from(*confidence) * f64::from(h[column]);
+                let scale = f64::from(confidence.abs()) * f64::from(h[column]);
                 for (cell, &value) in factor[column * k + column..].iter_mut().zip(&h[column..]) {
                     *cell += scale * f64::from(value);
                 }
@@ -52,7 +53,7 @@ impl<'v> Influence<'v> {
         cholesky_f64::solve(&self.factor, &self.inverse_diagonal, &mut direction);
         self.events.iter().map(move |&(event, h, confidence)| {
             let dot: f64 = h.iter().zip(&direction).map(|(&h, d)| f64::from(h) * d).sum();
-            (event, f64::from(confidence) * dot)
+            (event, f64::from(confidence.max(0.0)) * dot)
         })
     }
 
@@ -84,7 +85,7 @@ mod tests {
         #[test]
         fn the_parts_add_up_to_the_score_of_the_fold_in(
             factors in prop::collection::vec(-1.0_f32..1.0, 8 * 4),
-            confidences in prop::collection::vec(0.1_f32..4.0, 1..7),
+            confidences in prop::collection::vec(prop_oneof![0.1_f32..4.0, -2.0_f32..-0.1], 1..7),
         ) {
             let k = 4;
             let rows: Vec<&[f32]> = factors.chunks(k).collect();

@@ -184,6 +184,15 @@ impl<'a> Explainer<'a> {
                 let cause = self.cooccurrence.cause(candidate.index?)?;
                 about_item(Kind::WantedTogether, Some(cause))
             }
+            "succession" => {
+                let recent = self.view.succession_scorer(&self.request.context.recent);
+                about_item(Kind::WantedTogether, Some(recent.cause(candidate.index?)?))
+            }
+            "item_item" => {
+                let path = self.request.user?.history.positives().map(|entry| entry.item);
+                let cause = self.view.item_item.cause(path, candidate.index?)?;
+                about_item(Kind::WantedTogether, Some(cause))
+            }
             "collaborative" => {
                 let factors = self.view.factors.row(candidate.index?)?;
                 let influence = self.influence.as_ref();
@@ -205,7 +214,7 @@ impl<'a> Explainer<'a> {
                 let source = candidate.entry.source?;
                 about_group(Kind::LikedSource, Some(self.view.source_name(source)))?
             }
-            "popularity" | "popularity_all_time" | "popularity_for_newcomers" => {
+            "popularity" | "popularity_all_time" | "popularity_for_newcomers" | "activity" => {
                 about_topic(Kind::Popular)
             }
             "trend" => about_topic(Kind::Trending),
@@ -222,7 +231,7 @@ impl<'a> Explainer<'a> {
                 about_group(Kind::Device, Some(self.view.device_name(device)))?
             }
             "freshness" => about_topic(Kind::New),
-            "repeat" => about_item(Kind::Repeat, candidate.index),
+            "repeat" | "repeat_recency" => about_item(Kind::Repeat, candidate.index),
             "boost" => Reason::new(Kind::Boosted),
             "exploration_bonus" => about_topic(Kind::Exploration),
             _ => return None,

@@ -3,6 +3,8 @@
 //! - Every feature is computed from the view alone, by `numeric` and `libm`, so the
 //!   engine may learn from it in replay.
 //! - Features are of the order of one; 0 means "nothing known".
+//! - Evidence enters as `ln(1 + score / unit)`: evidence of several kinds then multiplies,
+//!   and the difference between none and some matters more than between much and more.
 //!
 //! Cost for 100 candidates with k = 64: about 40 us, most of it co-occurrence.
 
@@ -16,10 +18,12 @@ use crate::domain::Timestamp;
 use crate::engine::cold_start::CohortScorer;
 use crate::engine::cold_start::Scales;
 use crate::engine::collaborative::CooccurrenceScorer;
+use crate::engine::collaborative::ItemItemScores;
 use crate::engine::collaborative::RECENT;
 use crate::engine::content::Centroid;
 use crate::engine::content::SparseVector;
 pub use crate::engine::contexts::Occasion;
+use crate::engine::decay::decay;
 use crate::engine::profile::User;
 use crate::engine::view::Entry;
 use crate::engine::view::View;
@@ -48,8 +52,12 @@ pub const FEATURES: [&str; FEATURE_COUNT] = [
     "location_popularity",
     "session_content",
     "session_topics",
+    "item_item",
+    "succession",
+    "activity",
+    "repeat_recency",
 ];
-pub const FEATURE_COUNT: usize = 20;
+pub const FEATURE_COUNT: usize = 24;
 
 /// Positive items that make up the content centroid and the fold-in.
 const TASTE_ITEMS: usize = 200;
@@ -59,6 +67,11 @@ const SHARE_PRIOR: f32 = 3.0;
 const PARALLEL_CANDIDATES: usize = 2_048;
 /// Items whose co-occurrence scores are made together for the price of one candidate's.
 const CHEAP_ITEMS_PER_CANDIDATE: usize = 100;
+/// Scores from which on more evidence adds by the logarithm.
+const COLLABORATIVE_UNIT: f32 = 0.02;
+const COOCCURRENCE_UNIT: f32 = 0.01;
+/// Hours from which on the time since an item was had counts by the logarithm.
+const REPEAT_UNIT_HOURS: f64 = 1.0;
 /// The weight of each older item in the content centroid.
 const TASTE_DECAY: f32 = 0.98;
 
@@ -88,6 +101,8 @@ pub struct UserContext {
     /// The items wanted last, the newest first.
     pub recent: Vec<u32>,
     pub positives: u32,
+    /// What the items wanted so far say of others.
+    pub item_item: ItemItemScores,
     /// Every item the person had, sorted, with how often and when last.
     seen: Vec<(u32, u16, Timestamp)>,
     /// Shares of topics in the person's preferences, sorted by topic.
@@ -117,7 +132,10 @@ impl UserContext {
         seen.sort_unstable();
         let half_life = view.settings.profile_half_life_hours;
         let topic_shares = user.topics.shares(user.last_seen, half_life, SHARE_PRIOR);
-        Self { factors: view.fold_in(user), taste, recent, positives, seen, topic_shares }
+        let path = user.history.positives().map(|entry| entry.item);
+        let item_item = view.item_item.scores(path);
+        let factors = view.fold_in(user);
+        Self { factors, taste, recent, positives, item_item, seen, topic_shares }
     }
 
     /// How often the person had an item; 0 when never.
@@ -198,9 +216,44 @@ struct Describer<'a> {
     cohorts: Option<CohortScorer<'a>>,
     /// Of the view's clock.
     scales: Scales,
-    cooccurrence: CooccurrenceScorer<'a>,
+    /// How much what is popular at the view's clock says of the occasion, 0 to 1.
+    timeliness: [f32; 2],
+    now: Timestamp,
+    together: PathScores<'a>,
+    next: PathScores<'a>,
+}
+
+/// Scores by the recent path.
+struct PathScores<'a> {
+    scorer: CooccurrenceScorer<'a>,
     /// Scores of all items, when that is cheaper than asking one by one.
     dense: Option<Vec<f32>>,
+}
+
+impl<'a> PathScores<'a> {
+    fn new(scorer: CooccurrenceScorer<'a>, candidates: usize, items: usize) -> Self {
+        let many = candidates * CHEAP_ITEMS_PER_CANDIDATE > items && !scorer.is_empty();
+        let dense = many.then(|| {
+            let mut scores = vec![0.0; items];
+            scorer.score_all(&mut scores);
+            scores
+        });
+        Self { scorer, dense }
+    }
+
+    fn of(&self, index: Option<u32>) -> f32 {
+        let score = match (index, &self.dense) {
+            (None, _) => 0.0,
+            (Some(index), Some(dense)) => dense[index as usize],
+            (Some(index), None) => self.scorer.score(index),
+        };
+        evidence(score, COOCCURRENCE_UNIT)
+    }
+}
+
+/// `ln(1 + score / unit)`, 0 for a score of 0 or below.
+fn evidence(score: f32, unit: f32) -> f32 {
+    if score > 0.0 { math::log1p_f32(score / unit) } else { 0.0 }
 }
 
 impl<'a> Describer<'a> {
@@ -213,19 +266,29 @@ impl<'a> Describer<'a> {
     ) -> Self {
         let session = user.map_or(&[][..], |user| user.session.items_at(occasion.now));
         let cooccurrence = view.cooccurrence_scorer(&context.recent).emphasising(session);
-        let many = candidates.len() * CHEAP_ITEMS_PER_CANDIDATE > view.entries.len();
-        let dense = (many && !context.recent.is_empty()).then(|| {
-            let mut scores = vec![0.0; view.entries.len()];
-            cooccurrence.score_all(&mut scores);
-            scores
-        });
+        let (count, items) = (candidates.len(), view.entries.len());
+        let together = PathScores::new(cooccurrence, count, items);
+        let next = PathScores::new(view.succession_scorer(&context.recent), count, items);
         let circumstances = Circumstances::new(view, user, occasion, candidates);
         let half_life = view.settings.popularity_half_life_hours;
         let cohorts = user
             .filter(|user| !user.cohorts.is_empty())
             .map(|user| view.cohorts.scorer(&user.cohorts, view.clock, half_life));
         let scales = view.popularity.scales(view.clock, &view.settings);
-        Self { view, user, context, circumstances, cohorts, scales, cooccurrence, dense }
+        let now = occasion.now;
+        let timeliness = timeliness(view, now);
+        Self {
+            view,
+            user,
+            context,
+            circumstances,
+            cohorts,
+            scales,
+            timeliness,
+            now,
+            together,
+            next,
+        }
     }
 
     fn row(&self, candidate: &Candidate<'_>) -> [f32; FEATURE_COUNT] {
@@ -233,23 +296,27 @@ impl<'a> Describer<'a> {
         let lifts = around.topic_lifts(entry);
         let overall = candidate.index.map_or(0.0, |index| view.popularity.share(index));
         let statistics = candidate.index.map(|index| &view.popularity.items[index as usize]);
+        let [long, short] = self.timeliness;
         let popularity = statistics.map_or(0.0, |one| self.scales.popularity(one));
         let trend = statistics.map_or(0.0, |one| self.scales.trend(one));
-        let log_popularity = math::log1p_f32(popularity);
+        let activity = statistics.map_or(0.0, |one| self.scales.activity(one));
+        let log_popularity = long * math::log1p_f32(popularity);
+        let newcomer = 1.0 / (1.0 + self.context.positives as f32);
+        let all_time = statistics.map_or(0.0, |one| one.log_positives);
         [
             self.collaborative(candidate.index),
-            self.cooccurrence(candidate.index),
+            self.together.of(candidate.index),
             self.context.taste.as_ref().map_or(0.0, |taste| taste.score(candidate.terms)),
             self.topic_affinity(entry),
             self.source_affinity(entry),
             log_popularity,
-            statistics.map_or(0.0, |one| one.log_positives),
-            math::log1p_f32(trend),
+            all_time,
+            short * math::log1p_f32(trend),
             self.cohort(candidate.index, overall),
             lifts.time,
             lifts.device,
             around.freshness(entry),
-            log_popularity / (1.0 + self.context.positives as f32),
+            log_popularity * newcomer,
             self.repeat(candidate.index),
             lifts.personal_time,
             lifts.season,
@@ -257,24 +324,22 @@ impl<'a> Describer<'a> {
             around.location_popularity(candidate.index, overall),
             around.session_content(candidate.terms),
             around.session_topics(entry),
+            self.item_item(candidate.index),
+            self.next.of(candidate.index),
+            long * math::log1p_f32(activity),
+            self.repeat_recency(candidate.index),
         ]
     }
 
     fn collaborative(&self, index: Option<u32>) -> f32 {
         match (&self.context.factors, index.and_then(|index| self.view.factors.row(index))) {
-            (Some(user), Some(item)) => numeric::dot(user, item),
+            (Some(user), Some(item)) => evidence(numeric::dot(user, item), COLLABORATIVE_UNIT),
             _ => 0.0,
         }
     }
 
-    /// Square root: the difference between no and some evidence matters most.
-    fn cooccurrence(&self, index: Option<u32>) -> f32 {
-        let score = match (index, &self.dense) {
-            (None, _) => 0.0,
-            (Some(index), Some(dense)) => dense[index as usize],
-            (Some(index), None) => self.cooccurrence.score(index),
-        };
-        score.max(0.0).sqrt()
+    fn item_item(&self, index: Option<u32>) -> f32 {
+        index.map_or(0.0, |index| evidence(self.context.item_item.of(index), COOCCURRENCE_UNIT))
     }
 
     fn topic_affinity(&self, entry: &Entry) -> f32 {
@@ -306,4 +371,23 @@ impl<'a> Describer<'a> {
             times => math::log1p_f32(f32::from(times)),
         }
     }
+
+    /// `ln(1 + hours since)`, negative: 0 for just now and for never, which `repeat` tells
+    /// apart.
+    fn repeat_recency(&self, index: Option<u32>) -> f32 {
+        let seen = index.and_then(|index| self.context.seen(index));
+        seen.map_or(0.0, |(_, last)| {
+            let hours = self.now.hours_since(last).max(0.0);
+            -0.1 * math::log1p_f32((hours / REPEAT_UNIT_HOURS) as f32)
+        })
+    }
+}
+
+/// What is popular at the view's clock says the less of an occasion the longer that was
+/// before: by the half-lives of popularity and of the trend. After the clock it says all
+/// there is to say.
+fn timeliness(view: &View, now: Timestamp) -> [f32; 2] {
+    let settings = &view.settings;
+    [settings.popularity_half_life_hours, settings.trend_half_life_hours]
+        .map(|half_life| decay(now.min(view.clock), view.clock, half_life))
 }

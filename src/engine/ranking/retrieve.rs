@@ -100,10 +100,11 @@ impl Retrieval<'_> {
         self.personal_sources().into_iter().flat_map(|(_, found)| found).collect()
     }
 
-    fn personal_sources(&self) -> [(Source, Vec<u32>); 3] {
+    fn personal_sources(&self) -> [(Source, Vec<u32>); 4] {
         [
             (Source::Factors, self.by_factors()),
             (Source::Cooccurrence, self.by_cooccurrence()),
+            (Source::ItemItem, self.by_item_item()),
             (Source::Content, self.by_content()),
         ]
     }
@@ -178,6 +179,16 @@ impl Retrieval<'_> {
         }
         let mut top = TopK::new(PERSONAL_MAX);
         for (index, score) in self.view.cooccurrence_scorer(&self.context.recent).neighbours() {
+            if self.allows(index) {
+                top.push(score, index);
+            }
+        }
+        indices(top)
+    }
+
+    fn by_item_item(&self) -> Vec<u32> {
+        let mut top = TopK::new(PERSONAL_MAX);
+        for &(index, score) in self.context.item_item.entries() {
             if self.allows(index) {
                 top.push(score, index);
             }

@@ -164,11 +164,11 @@ impl Search<'_> {
 
 /// The least number of three digits that is no less.
 fn rounded_up(value: f64) -> f64 {
-    let mut unit = 1e-6;
-    while unit * 1_000.0 < value {
-        unit *= 10.0;
+    let mut millionths = 1.0;
+    while millionths * 1_000.0 < value * 1e6 {
+        millionths *= 10.0;
     }
-    ((value / unit).ceil() * unit).min(limits::BOOST)
+    ((value * 1e6 / millionths).ceil() * millionths / 1e6).min(limits::BOOST)
 }
 
 #[cfg(test)]
@@ -177,9 +177,9 @@ mod tests {
 
     #[test]
     fn a_boost_is_rounded_up_to_three_digits_and_never_down() {
-        for (value, expected) in [(0.123_41, 0.124), (0.000_104_2, 0.000_105), (7.0, 7.0)] {
+        for (value, expected) in [(0.034_91, 0.035), (0.000_104_2, 0.000_105), (7.0, 7.0)] {
             let rounded = rounded_up(value);
-            assert!((rounded - expected).abs() < 1e-9 && rounded >= value - 1e-12, "{rounded}");
+            assert_eq!(rounded, expected);
         }
     }
 }

@@ -143,7 +143,7 @@ fn settings() -> impl Strategy<Value = Record> {
             Record::SettingsSet(Settings {
                 seed,
                 epsilon,
-                recommend_seen,
+                recommend_seen: Some(recommend_seen),
                 confidences: ConfidenceTable::default().with(InteractionType::Save, confidence),
                 ..Settings::default()
             })

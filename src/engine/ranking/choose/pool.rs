@@ -20,8 +20,8 @@ use crate::engine::ranking::features::Candidate;
 
 /// Best candidates that stand to choose from: enough for variety, few enough that
 /// an exploring choice is still a sensible one.
-const POOL_PER_PLACE: usize = 5;
-const POOL_MIN: usize = 50;
+const POOL_PER_PLACE: usize = 10;
+const POOL_MIN: usize = 100;
 /// Bounds the time of long lists.
 const POOL_MAX: usize = 1_000;
 /// New items that stand to choose from although they score too low.
@@ -271,7 +271,7 @@ impl<'s, 'a> Gathering<'s, 'a> {
         let mut row = vec![0.0; members + recent.len()];
         let mut familiarity = vec![0.0_f64; members];
         for place in members..row.len() {
-            similarity.to_all(place, &mut row);
+            similarity.compare_all(place, &mut row);
             for (familiarity, with) in familiarity.iter_mut().zip(&row) {
                 *familiarity = familiarity.max(*with);
             }

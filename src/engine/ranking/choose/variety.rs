@@ -77,7 +77,7 @@ impl<'a> Mmr<'a> {
     }
 
     fn take(&mut self, member: usize) {
-        self.similarity.to_all(member, &mut self.row);
+        self.similarity.compare_all(member, &mut self.row);
         for (nearest, with) in self.nearest.iter_mut().zip(&self.row) {
             *nearest = nearest.max(*with);
         }
@@ -110,7 +110,7 @@ impl<'a> Dpp<'a> {
         };
         let left = self.residuals[member];
         if left > RESIDUAL_MIN {
-            self.similarity.to_all(member, &mut column);
+            self.similarity.compare_all(member, &mut column);
             for (_, above) in &self.columns {
                 let own = above[member];
                 for (value, other) in column.iter_mut().zip(above) {
@@ -211,5 +211,98 @@ impl Calibrated {
         }
         self.places += 1.0;
         self.prepare();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::engine::content::SparseVector;
+
+    fn vectors(weights: &[Vec<u8>]) -> Vec<SparseVector> {
+        let vector = |weights: &Vec<u8>| {
+            let terms = (0..).zip(weights).map(|(term, &weight)| (term, f32::from(weight)));
+            SparseVector::new(terms.collect())
+        };
+        weights.iter().map(vector).collect()
+    }
+
+    /// Determinant by elimination with pivots.
+    fn determinant(mut rows: Vec<Vec<f64>>) -> f64 {
+        let mut product = 1.0;
+        for at in 0..rows.len() {
+            let pivot =
+                (at..rows.len()).max_by(|&a, &b| rows[a][at].abs().total_cmp(&rows[b][at].abs()));
+            let pivot = pivot.unwrap();
+            if rows[pivot][at] == 0.0 {
+                return 0.0;
+            }
+            if pivot != at {
+                rows.swap(pivot, at);
+                product = -product;
+            }
+            product *= rows[at][at];
+            let (above, below) = rows.split_at_mut(at + 1);
+            for row in below {
+                let factor = row[at] / above[at][at];
+                row.iter_mut().zip(&above[at]).for_each(|(x, y)| *x -= factor * y);
+            }
+        }
+        product
+    }
+
+    fn volume(vectors: &[SparseVector], set: &[usize]) -> f64 {
+        let cosine = |a: usize, b: usize| match a == b {
+            true => 1.0,
+            false => f64::from(vectors[a].cosine(&vectors[b]).clamp(0.0, 1.0)),
+        };
+        determinant(set.iter().map(|&a| set.iter().map(|&b| cosine(a, b)).collect()).collect())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        /// Lists longer than the window: what is left of an item is the ratio of two
+        /// determinants over the last places, however many have been forgotten.
+        #[test]
+        fn what_is_left_of_an_item_is_a_ratio_of_determinants_of_the_last_places(
+            weights in prop::collection::vec(prop::collection::vec(0..6_u8, 60), 44)
+        ) {
+            let vectors = vectors(&weights);
+            let rows = vectors.iter().map(|terms| (terms, &[][..]));
+            let mut dpp = Dpp::new(Similarity::new(rows, 0), vectors.len());
+            for taken in 0..40 {
+                dpp.take(taken);
+                let window: Vec<usize> = ((taken + 1).saturating_sub(WINDOW)..=taken).collect();
+                let below = volume(&vectors, &window);
+                if below < 1e-9 {
+                    break;
+                }
+                for other in 40..44 {
+                    let with: Vec<usize> = window.iter().copied().chain([other]).collect();
+                    let left = volume(&vectors, &with) / below;
+                    prop_assert!(
+                        (dpp.residuals[other] - left).abs() < 1e-3,
+                        "{} {left} after {taken}", dpp.residuals[other]
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn calibration_measures_the_divergence_of_the_list_with_the_item() {
+        let mut calibrated = Calibrated::new(vec![0.7, 0.3]);
+        calibrated.take(&[0]);
+        // A list of one item of each topic: q = (0.5, 0.5).
+        let smoothed = [0.99 * 0.5 + 0.01 * 0.7, 0.99 * 0.5 + 0.01 * 0.3];
+        let expected = 0.7 * (0.7_f64 / smoothed[0]).ln() + 0.3 * (0.3_f64 / smoothed[1]).ln();
+        assert!((calibrated.divergence_with(&[1]) - expected).abs() < 1e-12);
+        // An item of both topics shares its place between them: q = (0.75, 0.25).
+        let smoothed = [0.99 * 0.75 + 0.01 * 0.7, 0.99 * 0.25 + 0.01 * 0.3];
+        let expected = 0.7 * (0.7_f64 / smoothed[0]).ln() + 0.3 * (0.3_f64 / smoothed[1]).ln();
+        assert!((calibrated.divergence_with(&[0, 1]) - expected).abs() < 1e-12);
     }
 }

@@ -10,6 +10,7 @@ use crate::numeric;
 pub enum Source {
     Factors,
     Cooccurrence,
+    ItemItem,
     Content,
     Cohorts,
     Location,
@@ -27,6 +28,7 @@ impl Source {
         match self {
             Self::Factors => "collaborative",
             Self::Cooccurrence => "cooccurrence",
+            Self::ItemItem => "item_item",
             Self::Content => "content",
             Self::Cohorts => "cohorts",
             Self::Location => "location",
@@ -79,6 +81,11 @@ impl Retrieval<'_> {
             }
             Source::Cooccurrence if !context.recent.is_empty() => {
                 Some(f64::from(view.cooccurrence_scorer(&context.recent).score(item)))
+            }
+            Source::ItemItem => {
+                let scores = context.item_item.entries();
+                let place = scores.binary_search_by_key(&item, |score| score.0).ok()?;
+                Some(f64::from(scores[place].1))
             }
             Source::Content => {
                 let taste = context.taste.as_ref()?;
