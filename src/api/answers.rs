@@ -1,6 +1,7 @@
 //! Answers of the use cases as messages.
 
 use crate::api::convert;
+use crate::api::explanations;
 use crate::domain::Strategy;
 use crate::domain::Timestamp;
 use crate::engine::SimilarItem;
@@ -23,7 +24,8 @@ pub fn personalize(
         score: item.score,
         propensity: item.propensity,
         components: by_name(item.components),
-        reasons: item.reasons,
+        reasons: item.reasons.iter().map(|reason| reason.text.clone()).collect(),
+        reason_details: item.reasons.into_iter().map(explanations::reason).collect(),
     });
     proto::PersonalizeResponse {
         decision_id,

@@ -9,6 +9,7 @@ mod answers;
 mod catalog;
 mod convert;
 mod deadline;
+mod explanations;
 mod intake;
 mod model;
 mod personalization;

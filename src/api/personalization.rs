@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::answers;
 use super::convert;
 use super::deadline;
+use super::explanations;
 use super::intake::Counts;
 use super::intake::Intake;
 use super::namespace;
@@ -45,6 +46,9 @@ pub struct PersonalizationApi {
     service: Service,
 }
 
+/// The decision id of what is worked out for an explanation: always the same draws.
+const UNRECORDED: &str = "explain";
+
 /// A time-ordered id for an event or a decision that came without one.
 fn new_id(now: crate::domain::Timestamp) -> String {
     let millis = u64::try_from(now.as_millis()).unwrap_or(0);
@@ -63,7 +67,7 @@ fn call(request: convert::Personalize, decision_id: String) -> PersonalizeCall {
     };
     PersonalizeCall {
         user_id: request.user_id,
-        decision_id: DecisionId::parse(decision_id).expect("a UUID is an id"),
+        decision_id: DecisionId::parse(decision_id).expect("the server makes valid ids"),
         candidates,
         filter: request.filter,
         pins: request.pins,
@@ -238,6 +242,44 @@ impl PersonalizationService for PersonalizationApi {
         let similar = similar.map_err(|_panicked| status::status(service::Error::ShuttingDown))?;
         let items = similar.into_iter().map(|item| answers::similar_item(&view, item));
         Ok(Response::new(proto::SimilarItemsResponse { items: items.collect() }))
+    }
+
+    async fn explain_absence(
+        &self,
+        request: Request<proto::ExplainAbsenceRequest>,
+    ) -> Result<Response<proto::ExplainAbsenceResponse>, Status> {
+        let patience = deadline::patience(request.metadata());
+        let message = request.into_inner();
+        let (name, wanted) = match &message.request {
+            Some(request) => (request.namespace.as_str(), request.min_watermark),
+            None => ("", 0),
+        };
+        let namespace = namespace(&self.service, name).await?;
+        self.admit(namespace.name()).await?;
+        let view = namespace.view_at(wanted, patience).await.map_err(status::status)?;
+        let now = self.service.clock.now();
+        let checked = convert::absence(message, view.settings(), now);
+        let (request, item_id) = checked.map_err(status::invalid)?;
+        let call = call(request, UNRECORDED.to_owned());
+        let absence = self.service.explain_absence(&namespace, view, call, item_id).await;
+        Ok(Response::new(explanations::absence(absence.map_err(status::status)?)))
+    }
+
+    async fn onboarding_items(
+        &self,
+        request: Request<proto::OnboardingItemsRequest>,
+    ) -> Result<Response<proto::OnboardingItemsResponse>, Status> {
+        let patience = deadline::patience(request.metadata());
+        let message = request.into_inner();
+        let namespace = namespace(&self.service, &message.namespace).await?;
+        self.admit(namespace.name()).await?;
+        let wanted = message.min_watermark;
+        let view = namespace.view_at(wanted, patience).await.map_err(status::status)?;
+        let checked = convert::onboarding(message, view.settings());
+        let (filter, places) = checked.map_err(status::invalid)?;
+        let now = self.service.clock.now();
+        let items = self.service.onboarding_items(view.clone(), filter, now, places).await;
+        Ok(Response::new(explanations::onboarding(&view, items.map_err(status::status)?)))
     }
 
     async fn set_user_attributes(

@@ -65,6 +65,10 @@ pub const BOOSTS: usize = 64;
 /// Most that a boost adds to a score or multiplies it with: a score is an expected
 /// reward, -1 to 1.
 pub const BOOST: f64 = 1_000.0;
+/// Items that a new person is asked about: more than anybody answers.
+pub const ONBOARDING: usize = 50;
+/// The same when the caller names no number: a screen full.
+pub const ONBOARDING_DEFAULT: usize = 10;
 /// Longest wait for `min_watermark` when the caller set no deadline.
 pub const WATERMARK_WAIT_MS: u64 = 10_000;
 /// Bytes of one gRPC message, in and out.

@@ -46,9 +46,9 @@ pub use prequential::PrequentialFigures;
 pub use profile::{HistoryEntry, User};
 pub use ranking::{
     Boost, Candidate, Change, Choice, Eligibility, FEATURE_COUNT, FEATURES, FeatureMask,
-    FeatureMatrix, Filter, Hybrid, Occasion, Pin, RankRequest, Ranked, RankedItem, Reason, Refusal,
-    Retrieval, SimilarItem, Supply, Target, UserContext, prior_mean, rank, score_candidates,
-    similar_items,
+    FeatureMatrix, Filter, Hybrid, Occasion, OnboardingItem, Pin, RankRequest, Ranked, RankedItem,
+    Reason, ReasonKind, Refusal, Retrieval, SimilarItem, SourceTrace, Standing, Supply, Target,
+    UserContext, onboarding_items, prior_mean, rank, score_candidates, similar_items, standing,
 };
 pub use snapshot::{ENGINE_REVISION, Unrestorable};
 pub use training::{

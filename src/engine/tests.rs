@@ -1,5 +1,7 @@
 //! The engine as a state machine: replay, snapshots, learning.
 
+mod explanations;
+
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 

@@ -24,6 +24,7 @@ use super::cold_start::Newcomers;
 use super::cold_start::Popularity;
 use super::collaborative::CooccurrenceScorer;
 use super::collaborative::FoldIn;
+use super::collaborative::Influence;
 use super::collaborative::ItemAccumulator;
 use super::collaborative::ItemItem;
 use super::collaborative::SUCCESSION;
@@ -296,6 +297,10 @@ impl View {
         self.locations.names.find(location)
     }
 
+    pub fn location_name(&self, index: u32) -> &str {
+        self.locations.names.name(index).expect("location indices come from this interner")
+    }
+
     /// The most specific cohorts that a person's attributes name: one, as long as
     /// the namespace has room for new ones.
     pub fn cohort_names(&self, user: &User) -> Vec<&str> {
@@ -342,6 +347,25 @@ impl View {
         )
     }
 
+    /// The examples of a person that have factors, the newest first: item, factors,
+    /// signed weight.
+    fn fold_in_events(&self, model: &Model, user: &User) -> Vec<(u32, &[f32], f32)> {
+        let examples = model.origin.weighing.examples(&user.history, 0).into_iter();
+        let factors = |item: u32| self.factors.row(item);
+        examples.filter_map(|(item, weight)| Some((item, factors(item)?, weight))).collect()
+    }
+
+    /// What each item of the person's history adds to collaborative scores; `None`
+    /// where [`Self::fold_in`] is.
+    pub(super) fn influence(&self, user: &User) -> Option<Influence<'_>> {
+        let model = self.model.as_ref()?;
+        let events = self.fold_in_events(model, user);
+        if events.is_empty() {
+            return None;
+        }
+        Influence::new(&model.item_gram, &model.regularization, events)
+    }
+
     /// The same by what came next.
     pub(super) fn succession_scorer(&self, recent: &[u32]) -> CooccurrenceScorer<'_> {
         CooccurrenceScorer::new(
@@ -357,11 +381,7 @@ impl View {
     /// model or without an item that has factors. About 100 us for 50 events, k = 64.
     pub(super) fn fold_in(&self, user: &User) -> Option<Vec<f32>> {
         let model = self.model.as_ref()?;
-        let examples = model.origin.weighing.examples(&user.history, 0);
-        let events: Vec<(&[f32], f32)> = examples
-            .iter()
-            .filter_map(|&(item, weight)| Some((self.factors.row(item)?, weight)))
-            .collect();
+        let events = self.fold_in_events(model, user);
         if events.is_empty() {
             return None;
         }
@@ -369,7 +389,7 @@ impl View {
         FoldIn::new(model.k).solve(
             &model.item_gram,
             &model.regularization,
-            events.iter().copied(),
+            events.iter().map(|&(_, factors, confidence)| (factors, confidence)),
             None,
             &mut factors,
         );

@@ -6,6 +6,7 @@
 //! - Storage is reached through its traits; no backend is named here.
 //! - Nothing is acknowledged before it is durable.
 
+mod absence;
 mod applier;
 mod clock;
 mod embedder;
@@ -16,11 +17,14 @@ mod limiter;
 mod log_writer;
 mod namespace;
 mod namespaces;
+mod onboarding;
 mod personalize;
 mod predictions;
 mod profile;
 mod projector;
+mod reasons;
 mod retrain;
+mod scene;
 mod snapshotter;
 mod store_health;
 mod unlearnt_showings;
@@ -39,6 +43,7 @@ use leadership::Leadership;
 use namespaces::Surroundings;
 use predictions::Predictions;
 
+pub use absence::{Absence, Alteration, Cause, Gap, Suggestion};
 pub use applier::{Stopped, replay};
 pub use clock::{Clock, SystemClock};
 pub use error::Error;
@@ -49,6 +54,7 @@ pub use namespaces::Namespaces;
 pub use personalize::{Answer, Candidates, PersonalizeCall, PinnedItem, Recommendation};
 pub use profile::{ProfilePart, ProfileReport, RecentItem, TimePart, profile};
 pub use projector::project_all;
+pub use reasons::ReasonInWords;
 pub use retrain::{RetrainProgress, RetrainStage};
 pub use store_health::{StoreHealth, StoreMonitor};
 

@@ -8,6 +8,7 @@ mod catalog;
 mod cold_start;
 mod durability;
 mod embeddings;
+mod explain;
 mod harness;
 mod ingest;
 mod model;

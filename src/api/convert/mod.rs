@@ -30,6 +30,6 @@ pub use keys::{
     page_token, producer_id, user_id,
 };
 pub use rejection::rejection;
-pub use request::{Candidates, Personalize, personalize, results};
+pub use request::{Candidates, Personalize, absence, onboarding, personalize, results};
 pub use scalars::timestamp_message;
 pub use settings::{settings, settings_message, strategy_message};

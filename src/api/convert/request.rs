@@ -6,6 +6,7 @@ use std::collections::HashSet;
 
 use super::attributes::attributes;
 use super::item::item;
+use super::keys::item_id;
 use super::keys::length;
 use super::keys::user_id;
 use super::rules::boosts;
@@ -162,6 +163,43 @@ fn request_context(
     let location = violations.take("context.location", location).flatten();
     violations.absorb("context", attributes(message.attributes));
     violations.finish(RequestContext { device_type, now: time, utc_offset_minutes, location })
+}
+
+/// An ExplainAbsence request.
+///
+/// # Errors
+/// Every field that breaks the contract; those of the embedded request under `request`.
+pub fn absence(
+    message: proto::ExplainAbsenceRequest,
+    settings: &Settings,
+    now: Timestamp,
+) -> Result<(Personalize, ItemId), Vec<Violation>> {
+    let mut violations = Violations::default();
+    let request = personalize(message.request.unwrap_or_default(), settings, now);
+    let request = violations.absorb("request", request);
+    let item_id = merge(&mut violations, item_id(&message.item_id));
+    match (request, item_id) {
+        (Some(request), Some(item_id)) => Ok((request, item_id)),
+        _ => Err(violations.into_vec()),
+    }
+}
+
+/// The filter and the length of an answer of OnboardingItems.
+///
+/// # Errors
+/// Every violation of `filters` and `max_results`.
+pub fn onboarding(
+    message: proto::OnboardingItemsRequest,
+    settings: &Settings,
+) -> Result<(Filter, usize), Vec<Violation>> {
+    let mut violations = Violations::default();
+    let filter = merge(&mut violations, filter(message.filters, settings));
+    let items = length(message.max_results, limits::ONBOARDING_DEFAULT, limits::ONBOARDING);
+    let items = violations.take("max_results", items);
+    match (filter, items) {
+        (Some(filter), Some(items)) => Ok((filter, items)),
+        _ => Err(violations.into_vec()),
+    }
 }
 
 /// The length of an answer of SimilarItems; 0 means the default.

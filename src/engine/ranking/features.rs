@@ -166,6 +166,16 @@ impl FeatureMatrix {
         self.0.chunks_exact(FEATURE_COUNT)
     }
 
+    /// The mean of all rows; zeros without any.
+    pub fn mean(&self) -> Vec<f32> {
+        let mut sums = vec![0.0_f64; FEATURE_COUNT];
+        for row in self.rows() {
+            sums.iter_mut().zip(row).for_each(|(sum, &value)| *sum += f64::from(value));
+        }
+        let n = self.rows().len().max(1) as f64;
+        sums.into_iter().map(|sum| (sum / n) as f32).collect()
+    }
+
     pub fn from_rows<'a>(rows: impl Iterator<Item = &'a [f32]>) -> Self {
         Self(rows.flatten().copied().collect())
     }

@@ -59,6 +59,22 @@ pub enum Refusal {
     FrequencyCap,
 }
 
+impl Refusal {
+    /// All rules of a filter, those about the item first.
+    pub const RULES: [Self; 10] = [
+        Self::Topics,
+        Self::Sources,
+        Self::PublishedAfter,
+        Self::Excluded,
+        Self::Attributes,
+        Self::Expression,
+        Self::Seen,
+        Self::SeenCooldown,
+        Self::SeenAfterInteractions,
+        Self::FrequencyCap,
+    ];
+}
+
 impl Filter {
     /// Whether who passes depends on nothing but the item, the person's history and
     /// the model: not on the time nor on what was shown.
@@ -68,28 +84,35 @@ impl Filter {
             && !self.expression.as_ref().is_some_and(Expression::depends_on_time)
     }
 
-    /// The rule about the item itself that it breaks.
-    fn refusal(&self, item: &Item, now: Timestamp) -> Option<Refusal> {
-        let topic_fits = || item.topics.iter().any(|topic| self.topics.contains(topic));
-        let source_fits =
-            || item.source.as_ref().is_some_and(|source| self.sources.contains(source));
-        let late_enough = |after| item.published_at.is_some_and(|published| published > after);
-        let excluded = || self.exclude.binary_search_by(|id| (**id).cmp(item.item_id.as_str()));
-        let holds = |expression: &Expression| expression.holds(Subject { item, now });
-        if !self.topics.is_empty() && !topic_fits() {
-            Some(Refusal::Topics)
-        } else if !self.sources.is_empty() && !source_fits() {
-            Some(Refusal::Sources)
-        } else if !self.published_after.is_none_or(late_enough) {
-            Some(Refusal::PublishedAfter)
-        } else if excluded().is_ok() {
-            Some(Refusal::Excluded)
-        } else if !item.attributes.satisfy(&self.attributes) {
-            Some(Refusal::Attributes)
-        } else if !self.expression.as_ref().is_none_or(holds) {
-            Some(Refusal::Expression)
-        } else {
-            None
+    /// Whether a rule about the item itself is broken; rules about the person's
+    /// history are not.
+    fn refuses(&self, rule: Refusal, item: &Item, now: Timestamp) -> bool {
+        match rule {
+            Refusal::Topics => {
+                let fits = || item.topics.iter().any(|topic| self.topics.contains(topic));
+                !self.topics.is_empty() && !fits()
+            }
+            Refusal::Sources => {
+                let fits = || item.source.as_ref().is_some_and(|one| self.sources.contains(one));
+                !self.sources.is_empty() && !fits()
+            }
+            Refusal::PublishedAfter => {
+                let late = |after| item.published_at.is_some_and(|published| published > after);
+                !self.published_after.is_none_or(late)
+            }
+            Refusal::Excluded => {
+                self.exclude.binary_search_by(|id| (**id).cmp(item.item_id.as_str())).is_ok()
+            }
+            Refusal::Attributes => !item.attributes.satisfy(&self.attributes),
+            Refusal::Expression => {
+                let holds = |expression: &Expression| expression.holds(Subject { item, now });
+                !self.expression.as_ref().is_none_or(holds)
+            }
+            Refusal::NotInCatalogue
+            | Refusal::Seen
+            | Refusal::SeenCooldown
+            | Refusal::SeenAfterInteractions
+            | Refusal::FrequencyCap => false,
         }
     }
 }
@@ -128,41 +151,57 @@ impl<'a> Eligibility<'a> {
         Self { filter, context, now, worn_out }
     }
 
-    /// Whether an item may be shown.
+    /// Whether an item may be shown: no rule refuses it.
     pub fn allows(&self, entry: &Entry, index: Option<u32>) -> bool {
-        self.refusal(entry, index).is_none()
+        let Some(item) = &entry.item else {
+            return false;
+        };
+        !Refusal::RULES.iter().any(|&rule| self.refuses(rule, item, index))
     }
 
     /// Whether an item may be pinned: by the rules about the item itself. What the
     /// person had or was shown is no reason against what the caller wants there.
     pub fn allows_pinned(&self, entry: &Entry) -> bool {
-        entry.item.as_ref().is_some_and(|item| self.filter.refusal(item, self.now).is_none())
-    }
-
-    /// The first rule that keeps an item out; `None` when it may be shown.
-    pub fn refusal(&self, entry: &Entry, index: Option<u32>) -> Option<Refusal> {
         let Some(item) = &entry.item else {
-            return Some(Refusal::NotInCatalogue);
+            return false;
         };
-        self.filter.refusal(item, self.now).or_else(|| self.personal_refusal(index?))
+        !Refusal::RULES.iter().any(|&rule| self.filter.refuses(rule, item, self.now))
     }
 
-    fn personal_refusal(&self, index: u32) -> Option<Refusal> {
+    /// Every rule that keeps an item out; none when it may be shown.
+    pub fn refusals(&self, entry: &Entry, index: Option<u32>) -> Vec<Refusal> {
+        let Some(item) = &entry.item else {
+            return vec![Refusal::NotInCatalogue];
+        };
+        let rules = Refusal::RULES.into_iter();
+        rules.filter(|&rule| self.refuses(rule, item, index)).collect()
+    }
+
+    fn refuses(&self, rule: Refusal, item: &Item, index: Option<u32>) -> bool {
+        self.filter.refuses(rule, item, self.now)
+            || index.is_some_and(|index| self.refuses_again(rule, index))
+    }
+
+    /// Whether a rule about what the person had or was shown is broken.
+    fn refuses_again(&self, rule: Refusal, index: u32) -> bool {
         let filter = self.filter;
-        if let Some((times, last)) = self.context.seen(index) {
-            let cooldown = f64::from(filter.seen_cooldown_hours);
-            let often = filter.seen_after_interactions;
-            if !filter.include_seen {
-                return Some(Refusal::Seen);
+        let seen = || self.context.seen(index);
+        match rule {
+            Refusal::Seen => !filter.include_seen && seen().is_some(),
+            Refusal::SeenCooldown => {
+                let hours = f64::from(filter.seen_cooldown_hours);
+                let recent = |(_, last)| self.now.hours_since(last) < hours;
+                hours > 0.0 && seen().is_some_and(recent)
             }
-            if cooldown > 0.0 && self.now.hours_since(last) < cooldown {
-                return Some(Refusal::SeenCooldown);
+            Refusal::SeenAfterInteractions => {
+                let most = filter.seen_after_interactions;
+                most > 0 && seen().is_some_and(|(times, _)| u32::from(times) >= most)
             }
-            if often > 0 && u32::from(times) >= often {
-                return Some(Refusal::SeenAfterInteractions);
-            }
+            Refusal::FrequencyCap => self.worn_out.binary_search(&index).is_ok(),
+            _ => false,
         }
-        let worn_out = self.worn_out.binary_search(&index).is_ok();
-        worn_out.then_some(Refusal::FrequencyCap)
     }
 }
+
+#[cfg(test)]
+mod tests;

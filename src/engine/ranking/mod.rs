@@ -10,18 +10,22 @@ mod features;
 mod filter;
 mod hybrid;
 mod mask;
+mod onboarding;
 mod rank;
 mod retrieve;
 mod similar;
 
 pub use boost::{Boost, Change, Target};
 pub use choose::{Choice, Pin};
+pub use explain::{Reason, ReasonKind};
 pub use features::{Candidate, FEATURE_COUNT, FEATURES, FeatureMatrix, Occasion, UserContext};
 pub use filter::{Eligibility, Filter, Refusal};
 pub use hybrid::Hybrid;
 pub use mask::FeatureMask;
+pub use onboarding::{OnboardingItem, onboarding_items};
 pub use rank::{
-    RANKER_DIMENSION, RankRequest, Ranked, RankedItem, Reason, prior_mean, rank, score_candidates,
+    RANKER_DIMENSION, RankRequest, Ranked, RankedItem, Standing, prior_mean, rank,
+    score_candidates, standing,
 };
-pub use retrieve::{Retrieval, Supply};
+pub use retrieve::{Retrieval, SourceTrace, Supply};
 pub use similar::{SimilarItem, similar_items};

@@ -14,7 +14,9 @@ use super::choose::Choice;
 use super::choose::Pin;
 use super::choose::Slate;
 use super::choose::choose;
-use super::explain;
+use super::explain::Explainer;
+use super::explain::Reason;
+use super::explain::ReasonKind;
 use super::exploration::Exploration;
 use super::features::Candidate;
 use super::features::FEATURE_COUNT;
@@ -32,7 +34,8 @@ use crate::engine::view::View;
 /// The ranker's vector: a constant, the hybrid's score standardised over the
 /// candidates, and the features.
 pub const RANKER_DIMENSION: usize = FEATURE_COUNT + 2;
-/// The part of a score that no feature has.
+/// The parts of a score that no feature has.
+const BOOST: &str = "boost";
 const EXPLORATION_BONUS: &str = "exploration_bonus";
 const BIAS: usize = 0;
 const HYBRID: usize = 1;
@@ -61,27 +64,6 @@ pub struct RankRequest<'a> {
     pub explain: bool,
     /// Keys the random stream of the choice.
     pub decision_id: &'a str,
-}
-
-/// Why an item is in a list.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reason {
-    /// People who wanted this item of yours, by index, want the recommended one.
-    BecauseOf(u32),
-    /// It is close to what you want, by people with your taste.
-    YourTaste,
-    /// It is about what you like.
-    LikeYourContent,
-    /// You like this topic, by index.
-    Topic(u32),
-    Popular,
-    Trending,
-    PopularInCohort,
-    Fresh,
-    /// Shown to learn about it.
-    Exploration,
-    /// The caller wants it there.
-    Pinned,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -124,50 +106,107 @@ pub fn score_candidates(
 
 /// Ranks candidates by the view's ranker.
 pub fn rank(view: &View, candidates: &[Candidate<'_>], request: &RankRequest<'_>) -> Ranked {
-    let features =
-        FeatureMatrix::describe(view, request.user, request.context, &request.occasion, candidates);
-    let scale = Scale::over(view, &features);
-    let estimates = scale.scores(&features);
-    let boosts = boosts(candidates, &estimates, request);
-    let (strategy, now) = (request.choice.strategy, request.occasion.now);
-    let exploration = Exploration::new(view, candidates, strategy, now);
-    let added = |place: usize| boosts[place] + exploration.bonus(place);
-    let scores: Vec<f64> =
-        estimates.iter().enumerate().map(|(place, estimate)| estimate + added(place)).collect();
+    let scored = Scored::new(view, candidates, request);
     let key = request.decision_id.as_bytes();
     let mut rng = seed::stream(view.settings().seed, seed::Purpose::Choose, key);
-    let slate = slate(view, candidates, &scores, &exploration, request);
+    let slate = slate(view, candidates, &scored.scores, &scored.exploration, request);
     let chosen = choose(&slate, &request.choice, &mut rng);
-    let rows: Vec<&[f32]> = features.rows().collect();
+    let explainer = request.explain.then(|| {
+        let average = scored.scale.components(&scored.features.mean());
+        Explainer::new(view, request, average)
+    });
+    let rows: Vec<&[f32]> = scored.features.rows().collect();
     let items = chosen
         .into_iter()
         .map(|chosen| {
             let (place, row) = (chosen.candidate, rows[chosen.candidate]);
-            let mut components = scale.components(row);
-            let added = [("boost", boosts[place]), (EXPLORATION_BONUS, exploration.bonus(place))];
-            components.extend(added.into_iter().filter(|part| part.1 != 0.0));
-            let candidate = &candidates[place];
-            let reasons = match (request.explain, chosen.pinned) {
-                (false, _) => Vec::new(),
-                (true, true) => vec![Reason::Pinned],
-                (true, false) => {
-                    let explored = chosen.propensity < 0.5;
-                    explain::reasons(view, request, candidate, &components, explored)
+            let components = scored.components(place, row);
+            let reasons = match &explainer {
+                None => Vec::new(),
+                Some(_) if chosen.pinned => vec![Reason::new(ReasonKind::Pinned)],
+                Some(explainer) => {
+                    let candidate = &candidates[place];
+                    explainer.reasons(candidate, row, &components, chosen.propensity)
                 }
             };
             RankedItem {
                 candidate: place,
-                score: scores[place],
-                estimate: estimates[place],
+                score: scored.scores[place],
+                estimate: scored.estimates[place],
                 propensity: chosen.propensity,
                 pinned: chosen.pinned,
                 components,
                 reasons,
-                features: scale.vector(row),
+                features: scored.scale.vector(row),
             }
         })
         .collect();
     Ranked { items }
+}
+
+/// Where a candidate stands among all of a request by score alone.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Standing {
+    /// Candidates before it.
+    pub place: usize,
+    pub score: f64,
+    /// Parts of the score by name; they add up to it.
+    pub components: BTreeMap<&'static str, f64>,
+}
+
+/// Where one candidate stands, shown or not, by the scores that [`rank`] ranks by.
+pub fn standing(
+    view: &View,
+    candidates: &[Candidate<'_>],
+    request: &RankRequest<'_>,
+    candidate: usize,
+) -> Standing {
+    let scored = Scored::new(view, candidates, request);
+    let score = scored.scores[candidate];
+    let is_before = |&(place, other): &(usize, &f64)| {
+        other.total_cmp(&score).reverse().then(place.cmp(&candidate)).is_lt()
+    };
+    let row = scored.features.rows().nth(candidate).expect("every candidate has a row");
+    Standing {
+        place: scored.scores.iter().enumerate().filter(is_before).count(),
+        score,
+        components: scored.components(candidate, row),
+    }
+}
+
+/// The scores of all candidates with what they are made of.
+struct Scored<'v> {
+    features: FeatureMatrix,
+    scale: Scale<'v>,
+    estimates: Vec<f64>,
+    boosts: Vec<f64>,
+    exploration: Exploration,
+    /// Estimates with boosts and bonuses.
+    scores: Vec<f64>,
+}
+
+impl<'v> Scored<'v> {
+    fn new(view: &'v View, candidates: &[Candidate<'_>], request: &RankRequest<'_>) -> Self {
+        let RankRequest { user, context, occasion, .. } = request;
+        let features = FeatureMatrix::describe(view, *user, context, occasion, candidates);
+        let scale = Scale::over(view, &features);
+        let estimates = scale.scores(&features);
+        let boosts = boosts(candidates, &estimates, request);
+        let exploration = Exploration::new(view, candidates, request.choice.strategy, occasion.now);
+        let added = |place: usize| boosts[place] + exploration.bonus(place);
+        let scores = estimates.iter().enumerate();
+        let scores = scores.map(|(place, estimate)| estimate + added(place)).collect();
+        Self { features, scale, estimates, boosts, exploration, scores }
+    }
+
+    /// The score of a candidate with this row of features by parts.
+    fn components(&self, place: usize, row: &[f32]) -> BTreeMap<&'static str, f64> {
+        let mut components = self.scale.components(row);
+        let bonus = self.exploration.bonus(place);
+        let added = [(BOOST, self.boosts[place]), (EXPLORATION_BONUS, bonus)];
+        components.extend(added.into_iter().filter(|part| part.1 != 0.0));
+        components
+    }
 }
 
 /// What the caller's boosts add to each estimate.

@@ -7,8 +7,11 @@
 //! - The filter is applied inside each source. When they yield fewer candidates
 //!   than are wanted, the catalogue is walked until there are enough or no more.
 
+mod trace;
+
 use std::collections::BTreeMap;
 
+use self::trace::Source;
 use super::boost::Boost;
 use super::boost::Target;
 use super::choose::Choice;
@@ -67,6 +70,8 @@ impl<'a> Supply<'a> {
     }
 }
 
+pub use self::trace::SourceTrace;
+
 /// A search of the catalogue for one person.
 #[derive(Debug)]
 pub struct Retrieval<'a> {
@@ -92,11 +97,33 @@ impl Retrieval<'_> {
     /// Allowed items that suit the person: the costly part, and a function of the
     /// person, the model and the filter but for what is newest.
     pub fn personal(&self) -> Vec<u32> {
-        let mut found = self.by_factors();
-        found.append(&mut self.by_cooccurrence());
-        found.append(&mut self.by_item_item());
-        found.append(&mut self.by_content());
-        found
+        self.personal_sources().into_iter().flat_map(|(_, found)| found).collect()
+    }
+
+    fn personal_sources(&self) -> [(Source, Vec<u32>); 4] {
+        [
+            (Source::Factors, self.by_factors()),
+            (Source::Cooccurrence, self.by_cooccurrence()),
+            (Source::ItemItem, self.by_item_item()),
+            (Source::Content, self.by_content()),
+        ]
+    }
+
+    fn shared_sources(&self, supply: &Supply<'_>) -> [(Source, Vec<u32>); 8] {
+        let of_list = |list: &[u32]| {
+            let allowed = list.iter().copied().filter(|&index| self.allows(index));
+            allowed.take(SHARED_MAX).collect()
+        };
+        [
+            (Source::Cohorts, self.by_cohorts()),
+            (Source::Location, self.by_location()),
+            (Source::Popular, of_list(self.view.popular())),
+            (Source::Trending, of_list(self.view.trending())),
+            (Source::Fresh, of_list(self.view.fresh())),
+            (Source::Newcomers, self.newcomers()),
+            (Source::Boosts, self.by_boosts(supply.boosts)),
+            (Source::Explore, self.explore()),
+        ]
     }
 
     /// What `run` answers, given what `personal` found, now or a while ago: what is
@@ -105,15 +132,9 @@ impl Retrieval<'_> {
         let mut found = personal;
         let items = self.view.entries.len();
         found.retain(|&index| (index as usize) < items && self.allows(index));
-        found.append(&mut self.by_cohorts());
-        found.append(&mut self.by_location());
-        for list in [self.view.popular(), self.view.trending(), self.view.fresh()] {
-            let allowed = list.iter().copied().filter(|&index| self.allows(index));
-            found.extend(allowed.take(SHARED_MAX));
+        for (_, mut more) in self.shared_sources(supply) {
+            found.append(&mut more);
         }
-        found.append(&mut self.newcomers());
-        found.append(&mut self.by_boosts(supply.boosts));
-        found.append(&mut self.explore());
         found.sort_unstable();
         found.dedup();
         if found.len() < supply.wanted {

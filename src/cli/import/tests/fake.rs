@@ -17,6 +17,8 @@ use tonic::transport::server::TcpIncoming;
 
 use crate::proto::DeleteItemsRequest;
 use crate::proto::DeleteItemsResponse;
+use crate::proto::ExplainAbsenceRequest;
+use crate::proto::ExplainAbsenceResponse;
 use crate::proto::FieldViolation;
 use crate::proto::GetItemRequest;
 use crate::proto::GetItemResponse;
@@ -26,6 +28,8 @@ use crate::proto::Interaction;
 use crate::proto::Item;
 use crate::proto::ListItemsRequest;
 use crate::proto::ListItemsResponse;
+use crate::proto::OnboardingItemsRequest;
+use crate::proto::OnboardingItemsResponse;
 use crate::proto::PersonalizeRequest;
 use crate::proto::PersonalizeResponse;
 use crate::proto::Recommendation;
@@ -234,6 +238,20 @@ impl PersonalizationService for Service {
         &self,
         _request: Request<SimilarItemsRequest>,
     ) -> Result<Response<SimilarItemsResponse>, Status> {
+        Err(Status::unimplemented("not needed"))
+    }
+
+    async fn explain_absence(
+        &self,
+        _request: Request<ExplainAbsenceRequest>,
+    ) -> Result<Response<ExplainAbsenceResponse>, Status> {
+        Err(Status::unimplemented("not needed"))
+    }
+
+    async fn onboarding_items(
+        &self,
+        _request: Request<OnboardingItemsRequest>,
+    ) -> Result<Response<OnboardingItemsResponse>, Status> {
         Err(Status::unimplemented("not needed"))
     }
 

@@ -1,0 +1,188 @@
+//! Explanations as messages: reasons, absences, what to ask a new user about.
+
+use crate::engine::OnboardingItem;
+use crate::engine::ReasonKind;
+use crate::engine::Refusal;
+use crate::engine::SourceTrace;
+use crate::engine::View;
+use crate::proto;
+use crate::service::Absence;
+use crate::service::Alteration;
+use crate::service::Cause;
+use crate::service::Gap;
+use crate::service::ReasonInWords;
+use crate::service::Suggestion;
+
+pub fn reason(words: ReasonInWords) -> proto::ReasonDetail {
+    let reason = words.reason;
+    proto::ReasonDetail {
+        text: words.text,
+        kind: reason_kind(reason.kind).into(),
+        cause_item_id: words.cause_id,
+        cause_title: words.cause_title,
+        topic: reason.topic.map(String::from).unwrap_or_default(),
+        group: reason.group.map(String::from).unwrap_or_default(),
+        component: reason.component.unwrap_or_default().to_owned(),
+        contribution: reason.contribution,
+    }
+}
+
+fn reason_kind(kind: ReasonKind) -> proto::ReasonKind {
+    use proto::ReasonKind as Message;
+    match kind {
+        ReasonKind::WantedTogether => Message::WantedTogether,
+        ReasonKind::SharedTaste => Message::SharedTaste,
+        ReasonKind::SimilarContent => Message::SimilarContent,
+        ReasonKind::LikedTopic => Message::LikedTopic,
+        ReasonKind::LikedSource => Message::LikedSource,
+        ReasonKind::Popular => Message::Popular,
+        ReasonKind::Trending => Message::Trending,
+        ReasonKind::PopularInCohort => Message::PopularInCohort,
+        ReasonKind::PopularInPlace => Message::PopularInPlace,
+        ReasonKind::TimeOfWeek => Message::TimeOfWeek,
+        ReasonKind::OwnTimeOfWeek => Message::OwnTimeOfWeek,
+        ReasonKind::Season => Message::Season,
+        ReasonKind::Device => Message::Device,
+        ReasonKind::New => Message::New,
+        ReasonKind::Repeat => Message::Repeat,
+        ReasonKind::SessionContent => Message::SessionContent,
+        ReasonKind::SessionTopic => Message::SessionTopic,
+        ReasonKind::Boosted => Message::Boosted,
+        ReasonKind::Exploration => Message::Exploration,
+        ReasonKind::Pinned => Message::Pinned,
+    }
+}
+
+pub fn absence(absence: Absence) -> proto::ExplainAbsenceResponse {
+    let rule = |refusal: &Refusal| filter_rule(*refusal).into();
+    let suppressed_by = absence.suppressed_by.into_iter().map(request_change);
+    proto::ExplainAbsenceResponse {
+        cause: absence_cause(absence.cause).into(),
+        summary: absence.sentence,
+        position: absence.place.map(|place| place as u32),
+        refused_by: absence.refusals.iter().map(rule).collect(),
+        sources: absence.sources.into_iter().map(source).collect(),
+        standing: absence.gap.map(standing),
+        suppressed_by: suppressed_by.collect(),
+        suggestions: absence.suggestions.into_iter().map(suggestion).collect(),
+        model_version: absence.model_version,
+        watermark: absence.watermark,
+    }
+}
+
+fn absence_cause(cause: Cause) -> proto::AbsenceCause {
+    use proto::AbsenceCause as Message;
+    match cause {
+        Cause::Present => Message::Present,
+        Cause::UnknownItem => Message::UnknownItem,
+        Cause::NotInCatalogue => Message::NotInCatalogue,
+        Cause::NotACandidate => Message::NotACandidate,
+        Cause::Filtered => Message::Filtered,
+        Cause::NotRetrieved => Message::NotRetrieved,
+        Cause::Suppressed => Message::Suppressed,
+        Cause::Outranked => Message::Outranked,
+    }
+}
+
+fn filter_rule(refusal: Refusal) -> proto::FilterRule {
+    use proto::FilterRule as Message;
+    match refusal {
+        Refusal::NotInCatalogue => Message::Catalogue,
+        Refusal::Topics => Message::Topics,
+        Refusal::Sources => Message::Sources,
+        Refusal::Attributes => Message::Attributes,
+        Refusal::PublishedAfter => Message::PublishedAfter,
+        Refusal::Excluded => Message::ExcludeItemIds,
+        Refusal::Expression => Message::Expression,
+        Refusal::Seen => Message::Seen,
+        Refusal::SeenCooldown => Message::SeenCooldown,
+        Refusal::SeenAfterInteractions => Message::SeenAfterInteractions,
+        Refusal::FrequencyCap => Message::FrequencyCap,
+    }
+}
+
+fn source(trace: SourceTrace) -> proto::RetrievalSource {
+    proto::RetrievalSource {
+        name: trace.name.to_owned(),
+        candidates: trace.given as u32,
+        rank: trace.place.map(|place| place as u32),
+        score: trace.score,
+        cut: trace.cut,
+    }
+}
+
+fn standing(gap: Gap) -> proto::Standing {
+    let score = gap.standing.score;
+    let difference = |(component, difference): (&str, f64)| proto::ComponentDifference {
+        component: component.to_owned(),
+        difference,
+    };
+    let (last_item_id, last_score) =
+        gap.last_shown.map_or((String::new(), score), |(id, score)| (id.to_string(), score));
+    proto::Standing {
+        rank: gap.standing.place as u32,
+        candidates: gap.candidates as u32,
+        score,
+        last_item_id,
+        last_score,
+        gap: last_score - score,
+        differences: gap.differences.into_iter().map(difference).collect(),
+    }
+}
+
+fn suggestion(suggestion: Suggestion) -> proto::AbsenceSuggestion {
+    proto::AbsenceSuggestion {
+        changes: suggestion.alterations.into_iter().map(request_change).collect(),
+        position: suggestion.place as u32,
+        displaced: suggestion.displaced as u32,
+        text: suggestion.sentence,
+    }
+}
+
+fn request_change(alteration: Alteration) -> proto::RequestChange {
+    use proto::request_change::Change;
+    let off = |field: &str| Change::SwitchOff(field.to_owned());
+    let change = match alteration {
+        Alteration::Without(rule) => Change::DropRule(filter_rule(rule).into()),
+        Alteration::AddCandidate => Change::AddCandidate(true),
+        Alteration::MaxResults(places) => Change::MaxResults(places as u32),
+        Alteration::Boost(addend) => Change::BoostAdd(addend),
+        Alteration::NoTopicThreshold => off("topic_diversity_threshold"),
+        Alteration::NoSourceThreshold => off("source_diversity_threshold"),
+        Alteration::NoMaxPerTopic => off("max_per_topic"),
+        Alteration::NoMaxPerSource => off("max_per_source"),
+        Alteration::NoDiversityWeight => off("diversity_weight"),
+        Alteration::NoSerendipity => off("serendipity_weight"),
+        Alteration::NoNovelty => off("novelty_weight"),
+        Alteration::NoDiversity => off("enable_diversity"),
+        Alteration::NoPins => off("pins"),
+    };
+    proto::RequestChange { change: Some(change) }
+}
+
+pub fn onboarding(view: &View, items: Vec<OnboardingItem>) -> proto::OnboardingItemsResponse {
+    let item = |picked: OnboardingItem| {
+        let item = view.entry(picked.index).item.as_ref();
+        let topics = item.map_or_else(Vec::new, |item| item.topics.clone());
+        let topics: Vec<String> = topics.into_iter().map(String::from).collect();
+        let share = 100.0 * picked.familiarity;
+        let known = format!("{share:.0} % of all people wanted it");
+        let text = match topics.first() {
+            Some(topic) => format!("tells about {topic}; {known}"),
+            None => known,
+        };
+        proto::OnboardingItem {
+            item_id: view.item_id(picked.index).to_owned(),
+            title: item.map_or_else(String::new, |item| item.title.clone()),
+            topics,
+            gain: picked.gain,
+            familiarity: picked.familiarity,
+            text,
+        }
+    };
+    proto::OnboardingItemsResponse {
+        items: items.into_iter().map(item).collect(),
+        model_version: view.model_version(),
+        watermark: view.watermark(),
+    }
+}

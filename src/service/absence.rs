@@ -1,0 +1,233 @@
+//! Why an item is not in an answer, and the smallest change that would bring it in.
+//!
+//! - What is looked at is the list itself ([`work_out`]), chosen greedily: nothing is left
+//!   to chance, nothing is recorded.
+//! - A change is suggested only after the list was worked out again with it and the item
+//!   was there.
+//!
+//! Cost: one ranking, and up to about sixty more to find the changes.
+
+mod alteration;
+mod search;
+mod sentence;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+pub use self::alteration::Alteration;
+pub use self::search::Suggestion;
+use super::Service;
+use super::error::Error;
+use super::namespace::Namespace;
+use super::personalize::Candidates;
+use super::personalize::PersonalizeCall;
+use super::scene::List;
+use super::scene::item_of;
+use super::scene::work_out;
+use crate::domain::ItemId;
+use crate::domain::Strategy;
+use crate::engine::Refusal;
+use crate::engine::SourceTrace;
+use crate::engine::Standing;
+use crate::engine::Supply;
+use crate::engine::View;
+use crate::engine::standing;
+
+/// The first of these that applies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// It is in the answer.
+    Present,
+    /// Nobody ever heard of it.
+    UnknownItem,
+    /// It is known from interactions only.
+    NotInCatalogue,
+    /// The request names its candidates, and it is none of them.
+    NotACandidate,
+    /// Rules refuse it.
+    Filtered,
+    /// No source of candidates came up with it.
+    NotRetrieved,
+    /// Its score is good enough, but others take the places for other reasons.
+    Suppressed,
+    /// Its score is too low.
+    Outranked,
+}
+
+/// An item against the last item that was shown.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Gap {
+    pub standing: Standing,
+    pub candidates: usize,
+    /// The last item of the answer with its score; `None` for an empty answer.
+    pub last_shown: Option<(ItemId, f64)>,
+    /// Components of the last shown item less those of this one, the greatest first.
+    pub differences: Vec<(&'static str, f64)>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Absence {
+    pub cause: Cause,
+    pub sentence: String,
+    /// Its place, when it is in the answer.
+    pub place: Option<usize>,
+    pub refusals: Vec<Refusal>,
+    /// Where the catalogue was searched and the item was allowed.
+    pub sources: Vec<SourceTrace>,
+    /// Where it was a candidate.
+    pub gap: Option<Gap>,
+    /// Rules of variety and pins each of which alone keeps it out although its score is
+    /// good enough.
+    pub suppressed_by: Vec<Alteration>,
+    /// The smallest first.
+    pub suggestions: Vec<Suggestion>,
+    pub model_version: u64,
+    pub watermark: u64,
+}
+
+/// What one list says of the item.
+#[derive(Debug, Clone)]
+struct Finding {
+    cause: Cause,
+    place: Option<usize>,
+    shown: BTreeSet<ItemId>,
+    refusals: Vec<Refusal>,
+    sources: Vec<SourceTrace>,
+    gap: Option<Gap>,
+}
+
+impl Service {
+    /// Why an item is not in the answer to a call.
+    ///
+    /// # Errors
+    /// `Overloaded`; `ShuttingDown` when the work was cut off.
+    pub async fn explain_absence(
+        &self,
+        namespace: &Arc<Namespace>,
+        view: Arc<View>,
+        call: PersonalizeCall,
+        item_id: ItemId,
+    ) -> Result<Absence, Error> {
+        let _permit = self.heavy_permit()?;
+        let namespace = namespace.clone();
+        let work = move || explain(&namespace, &view, call, &item_id);
+        tokio::task::spawn_blocking(work).await.map_err(|_panicked| Error::ShuttingDown)
+    }
+}
+
+fn explain(
+    namespace: &Namespace,
+    view: &View,
+    mut call: PersonalizeCall,
+    item_id: &ItemId,
+) -> Absence {
+    call.choice.strategy = Strategy::Greedy;
+    call.explain = false;
+    let finding = work_out(
+        namespace,
+        view,
+        &call,
+        |retrieval| retrieval.personal(),
+        |list| Finding::of(view, &call, &list, item_id),
+    );
+    let suggestions = search::suggestions(namespace, view, &call, item_id, &finding);
+    let single = suggestions.iter().filter_map(|suggestion| match &suggestion.alterations[..] {
+        [one] if one.is_about_choice() => Some(*one),
+        _ => None,
+    });
+    let suppressed = finding.cause == Cause::Suppressed;
+    let suppressed_by = if suppressed { single.collect() } else { Vec::new() };
+    let mut absence = Absence {
+        cause: finding.cause,
+        sentence: String::new(),
+        place: finding.place,
+        refusals: finding.refusals,
+        sources: finding.sources,
+        gap: finding.gap,
+        suppressed_by,
+        suggestions,
+        model_version: view.model_version(),
+        watermark: view.watermark(),
+    };
+    absence.sentence = sentence::of(&absence, call.choice.places);
+    absence
+}
+
+impl Finding {
+    fn of(view: &View, call: &PersonalizeCall, list: &List<'_>, item_id: &ItemId) -> Self {
+        let shown = list.ranked.items.iter().map(|item| &list.candidates[item.candidate]);
+        let shown: Vec<&ItemId> = shown.map(|candidate| &item_of(candidate).item_id).collect();
+        let place = shown.iter().position(|id| *id == item_id);
+        let mut candidates = list.candidates.iter();
+        let candidate = candidates.position(|candidate| item_of(candidate).item_id == *item_id);
+        let refusals = refusals(view, call, list, item_id);
+        let gap = candidate.map(|candidate| gap(view, list, candidate));
+        let cause = match (&refusals, &gap) {
+            _ if place.is_some() => Cause::Present,
+            (None, _) => Cause::UnknownItem,
+            (Some(refusals), _) if *refusals == [Refusal::NotInCatalogue] => Cause::NotInCatalogue,
+            _ if !call.candidates.may_be(item_id) => Cause::NotACandidate,
+            (Some(refusals), _) if !refusals.is_empty() => Cause::Filtered,
+            (_, Some(gap)) if gap.standing.place < call.choice.places => Cause::Suppressed,
+            (_, Some(_)) => Cause::Outranked,
+            (_, None) => Cause::NotRetrieved,
+        };
+        let searched = matches!(call.candidates, Candidates::Catalogue);
+        let allowed = refusals.as_ref().is_some_and(Vec::is_empty);
+        let index = view.item_index(item_id.as_str()).filter(|_| searched && allowed);
+        let supply = Supply::of(&call.choice, &call.boosts);
+        Self {
+            cause,
+            place,
+            shown: shown.into_iter().cloned().collect(),
+            refusals: refusals.unwrap_or_default(),
+            sources: index.map_or_else(Vec::new, |index| list.retrieval.trace(index, &supply)),
+            gap,
+        }
+    }
+}
+
+/// The rules that refuse an item as the catalogue or the request describes it;
+/// `None` for one that neither knows.
+fn refusals(
+    view: &View,
+    call: &PersonalizeCall,
+    list: &List<'_>,
+    item_id: &ItemId,
+) -> Option<Vec<Refusal>> {
+    let index = view.item_index(item_id.as_str());
+    let described = match &call.candidates {
+        Candidates::Given { items, ids } if !ids.contains(item_id) => {
+            items.iter().find(|item| item.item_id == *item_id)
+        }
+        _ => None,
+    };
+    if let Some(item) = described {
+        let (entry, _) = view.describe_inline(item.clone());
+        return Some(list.eligible.refusals(&entry, index));
+    }
+    index.map(|index| list.eligible.refusals(view.entry(index), Some(index)))
+}
+
+fn gap(view: &View, list: &List<'_>, candidate: usize) -> Gap {
+    let standing = standing(view, list.candidates, list.request, candidate);
+    let last = list.ranked.items.last();
+    let mut differences: Vec<(&'static str, f64)> = Vec::new();
+    if let Some(last) = last {
+        let names: BTreeSet<&'static str> =
+            last.components.keys().chain(standing.components.keys()).copied().collect();
+        let of = |components: &std::collections::BTreeMap<&str, f64>, name: &str| {
+            components.get(name).copied().unwrap_or(0.0)
+        };
+        let part = |name| (name, of(&last.components, name) - of(&standing.components, name));
+        differences = names.into_iter().map(part).filter(|part| part.1 != 0.0).collect();
+        differences.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(b.0)));
+    }
+    let id = |candidate: usize| item_of(&list.candidates[candidate]).item_id.clone();
+    Gap {
+        standing,
+        candidates: list.candidates.len(),
+        last_shown: last.map(|last| (id(last.candidate), last.score)),
+        differences,
+    }
+}

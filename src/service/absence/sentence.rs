@@ -1,0 +1,115 @@
+//! What was found, in words for the people who run the service.
+
+use super::Absence;
+use super::Alteration;
+use super::Cause;
+use super::Gap;
+use crate::engine::Refusal;
+
+/// Differences that are named.
+const DIFFERENCES: usize = 2;
+
+pub fn of(absence: &Absence, places: usize) -> String {
+    let mut sentence = match absence.cause {
+        Cause::Present => {
+            let place = absence.place.map_or(0, |place| place + 1);
+            format!("in the answer, at place {place}")
+        }
+        Cause::UnknownItem => "no item of this id is known".to_owned(),
+        Cause::NotInCatalogue => "not in the catalogue: known from interactions only".to_owned(),
+        Cause::Filtered => {
+            let rules: Vec<&str> = absence.refusals.iter().map(|&rule| refusal(rule)).collect();
+            format!("filtered out: {}", rules.join("; "))
+        }
+        Cause::NotACandidate => "not among the candidates of the request".to_owned(),
+        Cause::NotRetrieved => "no source of candidates came up with it".to_owned(),
+        Cause::Suppressed => {
+            let place = absence.gap.as_ref().map_or(0, |gap| gap.standing.place + 1);
+            format!("by score alone at place {place} of {places}, but left out for others' sake")
+        }
+        Cause::Outranked => absence.gap.as_ref().map_or_else(String::new, outranked),
+    };
+    if let Some(best) = absence.suggestions.first() {
+        sentence.push_str("; ");
+        sentence.push_str(&best.sentence);
+    }
+    sentence
+}
+
+fn outranked(gap: &Gap) -> String {
+    let place = gap.standing.place + 1;
+    let mut sentence = format!("place {place} of {} candidates by score", gap.candidates);
+    if let Some((id, score)) = &gap.last_shown {
+        let behind = score - gap.standing.score;
+        sentence.push_str(&format!(", {behind:.4} behind the last one shown, {id}"));
+    }
+    let behind = gap.differences.iter().filter(|difference| difference.1 > 0.0);
+    let named: Vec<String> =
+        behind.take(DIFFERENCES).map(|(name, part)| format!("{name} {part:.4}")).collect();
+    if !named.is_empty() {
+        sentence.push_str(&format!(", most of it by {}", named.join(" and ")));
+    }
+    sentence
+}
+
+pub fn suggestion(alterations: &[Alteration], place: usize) -> String {
+    let parts: Vec<String> = alterations.iter().map(|&one| alteration(one)).collect();
+    format!("{}: it would be at place {}", parts.join(" and "), place + 1)
+}
+
+fn refusal(rule: Refusal) -> &'static str {
+    match rule {
+        Refusal::NotInCatalogue => "it is not in the catalogue",
+        Refusal::Topics => "none of its topics is among `topics`",
+        Refusal::Sources => "its source is not among `sources`",
+        Refusal::Attributes => "its attributes are not those of `attributes`",
+        Refusal::PublishedAfter => "it is older than `published_after`, or of unknown age",
+        Refusal::Excluded => "it is among `exclude_item_ids`",
+        Refusal::Expression => "`expression` does not hold for it",
+        Refusal::Seen => "the user has already had it",
+        Refusal::SeenCooldown => "the user had it within `seen_cooldown_hours`",
+        Refusal::SeenAfterInteractions => "the user had it `seen_after_interactions` times",
+        Refusal::FrequencyCap => "it was shown `frequency_cap_per_day` times in 24 hours",
+    }
+}
+
+fn alteration(one: Alteration) -> String {
+    match one {
+        Alteration::Without(Refusal::Seen) => "allow seen items".to_owned(),
+        Alteration::Without(rule) => format!("drop `{}`", field(rule)),
+        Alteration::AddCandidate => "name it in `candidate_ids`".to_owned(),
+        Alteration::MaxResults(places) => format!("raise `max_results` to {places}"),
+        Alteration::Boost(addend) => format!("a boost of +{}", digits(addend)),
+        Alteration::NoTopicThreshold => "drop `topic_diversity_threshold`".to_owned(),
+        Alteration::NoSourceThreshold => "drop `source_diversity_threshold`".to_owned(),
+        Alteration::NoMaxPerTopic => "drop `max_per_topic`".to_owned(),
+        Alteration::NoMaxPerSource => "drop `max_per_source`".to_owned(),
+        Alteration::NoDiversityWeight => "set `diversity_weight` to 0".to_owned(),
+        Alteration::NoSerendipity => "set `serendipity_weight` to 0".to_owned(),
+        Alteration::NoNovelty => "set `novelty_weight` to 0".to_owned(),
+        Alteration::NoDiversity => "turn diversity and its caps off".to_owned(),
+        Alteration::NoPins => "drop `pins`".to_owned(),
+    }
+}
+
+fn field(rule: Refusal) -> &'static str {
+    match rule {
+        Refusal::NotInCatalogue => "the catalogue",
+        Refusal::Topics => "topics",
+        Refusal::Sources => "sources",
+        Refusal::Attributes => "attributes",
+        Refusal::PublishedAfter => "published_after",
+        Refusal::Excluded => "exclude_item_ids",
+        Refusal::Expression => "expression",
+        Refusal::Seen => "include_seen",
+        Refusal::SeenCooldown => "seen_cooldown_hours",
+        Refusal::SeenAfterInteractions => "seen_after_interactions",
+        Refusal::FrequencyCap => "frequency_cap_per_day",
+    }
+}
+
+/// Six decimals are what a rounded boost can have.
+fn digits(value: f64) -> String {
+    let text = format!("{value:.6}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}

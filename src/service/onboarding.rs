@@ -1,0 +1,35 @@
+//! What to ask somebody new about.
+
+use std::sync::Arc;
+
+use super::Service;
+use super::error::Error;
+use crate::domain::Timestamp;
+use crate::engine::Eligibility;
+use crate::engine::Filter;
+use crate::engine::OnboardingItem;
+use crate::engine::UserContext;
+use crate::engine::View;
+use crate::engine::onboarding_items;
+
+impl Service {
+    /// At most `n` items of the catalogue, the most telling first.
+    ///
+    /// # Errors
+    /// `Overloaded`; `ShuttingDown` when the work was cut off.
+    pub async fn onboarding_items(
+        &self,
+        view: Arc<View>,
+        filter: Filter,
+        now: Timestamp,
+        n: usize,
+    ) -> Result<Vec<OnboardingItem>, Error> {
+        let _permit = self.heavy_permit()?;
+        let work = move || {
+            let nobody = UserContext::default();
+            let eligible = Eligibility::new(&view, &filter, None, &nobody, now, &[]);
+            onboarding_items(&view, &eligible, n)
+        };
+        tokio::task::spawn_blocking(work).await.map_err(|_panicked| Error::ShuttingDown)
+    }
+}

@@ -1,0 +1,203 @@
+//! A Personalize call worked out on a view: candidates, rules, ranking.
+//!
+//! Everything that answers or explains a list comes through [`work_out`], so that what
+//! is said about a list is said of the very list that is answered.
+
+use std::sync::Arc;
+
+use super::namespace::Namespace;
+use super::personalize::Candidates;
+use super::personalize::PersonalizeCall;
+use super::personalize::PinnedItem;
+use crate::domain::Item;
+use crate::domain::ItemId;
+use crate::engine::Candidate;
+use crate::engine::Eligibility;
+use crate::engine::Entry;
+use crate::engine::Occasion;
+use crate::engine::Pin;
+use crate::engine::RankRequest;
+use crate::engine::Ranked;
+use crate::engine::Retrieval;
+use crate::engine::SparseVector;
+use crate::engine::Supply;
+use crate::engine::View;
+use crate::engine::rank;
+
+/// A list with what it was chosen from.
+pub struct List<'a> {
+    pub candidates: &'a [Candidate<'a>],
+    pub request: &'a RankRequest<'a>,
+    pub eligible: &'a Eligibility<'a>,
+    pub retrieval: &'a Retrieval<'a>,
+    pub ranked: Ranked,
+    /// Candidates of the request that the catalogue does not have.
+    pub unknown: Vec<String>,
+}
+
+/// Ranks, and hands the list to `look`. `personal` finds, or remembers, what suits the
+/// person when the catalogue is searched.
+pub fn work_out<T>(
+    namespace: &Namespace,
+    view: &View,
+    call: &PersonalizeCall,
+    personal: impl FnOnce(&Retrieval<'_>) -> Vec<u32>,
+    look: impl FnOnce(List<'_>) -> T,
+) -> T {
+    let user_index = view.user_index(call.user_id.as_str());
+    let user = user_index.map(|index| view.user(index).as_ref());
+    let context = namespace.user_contexts.get(view, user_index);
+    let location = call.location.as_ref().and_then(|location| view.location_index(location));
+    let shown = match call.filter.frequency_cap_per_day {
+        0 => Vec::new(),
+        _ => namespace.unlearnt_showings.of(view, call.user_id.as_str(), user_index, call.now),
+    };
+    let eligible = Eligibility::new(view, &call.filter, user_index, &context, call.now, &shown);
+    let retrieval = Retrieval {
+        view,
+        user,
+        context: &context,
+        eligible: &eligible,
+        location,
+        now: call.now,
+        seed_key: call.decision_id.as_str().as_bytes(),
+    };
+    let mut pool = match &call.candidates {
+        Candidates::Given { items, ids } => given(view, &eligible, items, ids),
+        Candidates::Catalogue => {
+            let supply = Supply::of(&call.choice, &call.boosts);
+            let indices = retrieval.complete(personal(&retrieval), &supply);
+            Pool { indices, inline: Vec::new(), unknown: Vec::new() }
+        }
+    };
+    pool.add_pinned(view, &eligible, call);
+    let candidates = pool.candidates(view);
+    let device = call.device_type.as_ref().and_then(|device| view.device_index(device));
+    let pins = pins(&candidates, &call.pins, &eligible);
+    let request = RankRequest {
+        user,
+        context: &context,
+        occasion: Occasion {
+            now: call.now,
+            utc_offset_minutes: call.utc_offset_minutes,
+            device,
+            location,
+        },
+        choice: call.choice,
+        boosts: &call.boosts,
+        pins: &pins,
+        explain: call.explain,
+        decision_id: call.decision_id.as_str(),
+    };
+    let ranked = rank(view, &candidates, &request);
+    look(List {
+        candidates: &candidates,
+        request: &request,
+        eligible: &eligible,
+        retrieval: &retrieval,
+        ranked,
+        unknown: pool.unknown.clone(),
+    })
+}
+
+/// Candidates as the view or the request describes them, allowed by the filter.
+struct Pool {
+    indices: Vec<u32>,
+    inline: Vec<(Option<u32>, Entry, SparseVector)>,
+    unknown: Vec<String>,
+}
+
+impl Pool {
+    fn candidates<'a>(&'a self, view: &'a View) -> Vec<Candidate<'a>> {
+        let known = self.indices.iter().map(|&index| Candidate::known(view, index));
+        let inline = self.inline.iter().map(|(index, entry, terms)| Candidate {
+            index: *index,
+            entry,
+            terms,
+        });
+        known.chain(inline).collect()
+    }
+
+    /// Pinned items that are no candidates yet: of the request as it describes them,
+    /// else of the catalogue. Personal rules are none against them.
+    fn add_pinned(&mut self, view: &View, eligible: &Eligibility<'_>, call: &PersonalizeCall) {
+        for pin in &call.pins {
+            let id = pin.item_id.as_str();
+            let index = view.item_index(id);
+            let is_it =
+                |entry: &Entry| entry.item.as_ref().is_some_and(|item| item.item_id == pin.item_id);
+            let known = index.is_some_and(|index| self.indices.contains(&index))
+                || self.inline.iter().any(|(_, entry, _)| is_it(entry));
+            if known {
+                continue;
+            }
+            let described = match &call.candidates {
+                Candidates::Given { items, .. } => {
+                    items.iter().find(|item| item.item_id == pin.item_id)
+                }
+                Candidates::Catalogue => None,
+            };
+            if let Some(item) = described {
+                let (entry, terms) = view.describe_inline(item.clone());
+                if eligible.allows_pinned(&entry) {
+                    self.inline.push((index, entry, terms));
+                }
+            } else if let Some(index) = index
+                && eligible.allows_pinned(view.entry(index))
+            {
+                self.indices.push(index);
+            }
+        }
+    }
+}
+
+/// Where the pinned items are among the candidates; those that are not there or may
+/// not be shown have no place.
+fn pins(
+    candidates: &[Candidate<'_>],
+    pinned: &[PinnedItem],
+    eligible: &Eligibility<'_>,
+) -> Vec<Pin> {
+    let place_of = |pin: &PinnedItem| {
+        let is_it = |candidate: &Candidate<'_>| {
+            let item = candidate.entry.item.as_ref();
+            item.is_some_and(|item| item.item_id == pin.item_id)
+        };
+        let candidate = candidates.iter().position(is_it)?;
+        eligible
+            .allows_pinned(candidates[candidate].entry)
+            .then_some(Pin { candidate, place: pin.place })
+    };
+    pinned.iter().filter_map(place_of).collect()
+}
+
+fn given(view: &View, eligible: &Eligibility<'_>, items: &[Arc<Item>], ids: &[ItemId]) -> Pool {
+    let mut pool = Pool { indices: Vec::new(), inline: Vec::new(), unknown: Vec::new() };
+    for id in ids {
+        match view.item_index(id.as_str()).filter(|&index| view.entry(index).item.is_some()) {
+            Some(index) => pool.indices.push(index),
+            None => pool.unknown.push(id.as_str().to_owned()),
+        }
+    }
+    pool.indices.sort_unstable();
+    pool.indices.dedup();
+    pool.indices.retain(|&index| eligible.allows(view.entry(index), Some(index)));
+    let mut described = std::collections::BTreeSet::new();
+    for item in items {
+        let index = view.item_index(item.item_id.as_str());
+        let again = !described.insert(item.item_id.as_str())
+            || index.is_some_and(|index| pool.indices.binary_search(&index).is_ok());
+        if again {
+            continue;
+        }
+        let (entry, terms) = view.describe_inline(item.clone());
+        if eligible.allows(&entry, index) {
+            pool.inline.push((index, entry, terms));
+        }
+    }
+    pool
+}
+
+pub fn item_of<'a>(candidate: &'a Candidate<'_>) -> &'a Item {
+    candidate.entry.item.as_deref().expect("the filter lets only described items through")
+}

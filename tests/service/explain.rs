@@ -1,0 +1,28 @@
+//! Why items are in a list, why others are not, and what to ask somebody new.
+
+mod absence;
+mod onboarding;
+mod reasons;
+
+use personalization::proto::RetrainRequest;
+
+use crate::harness::Api;
+use crate::harness::Server;
+use crate::harness::World;
+
+async fn world() -> (Server, Api, u64) {
+    let server = Server::start().await;
+    let api = server.api().await;
+    let watermark = World::fill(&api).await;
+    (server, api, watermark)
+}
+
+/// The world with a trained model.
+async fn trained_world() -> (Server, Api, u64) {
+    let (server, api, _) = world().await;
+    let mut progress =
+        api.model.clone().retrain(RetrainRequest::default()).await.unwrap().into_inner();
+    while progress.message().await.unwrap().is_some() {}
+    let watermark = api.settled_status().await.watermark;
+    (server, api, watermark)
+}
