@@ -59,6 +59,7 @@ fn item(line: &str) -> Record {
         published_at: None,
         embedding: Vec::new(),
         attributes: Default::default(),
+        language: None,
     })
 }
 

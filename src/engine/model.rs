@@ -11,12 +11,14 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde::Serialize;
 
+use super::cold_items;
 use super::collaborative;
 use super::collaborative::EpochProgress;
 use super::collaborative::Hyperparameters;
 use super::collaborative::Regularization;
 use super::collaborative::TrainingSet;
 use super::column::encode;
+use super::content::ContentModel;
 use super::view::View;
 use crate::domain::PublishedModel;
 use crate::domain::Sequence;
@@ -44,9 +46,22 @@ pub struct Model {
     pub user_gram: Vec<f32>,
     /// Figures of the training, by name.
     pub figures: BTreeMap<String, f64>,
+    /// Bit `i % 64` of word `i / 64`: training saw item `i`.
+    trained: Arc<[u64]>,
+    pub(super) content: Arc<ContentModel>,
 }
 
-/// The bytes of a published model.
+impl Model {
+    /// Whether an item has factors of training: other items have those that their content
+    /// foretells and their own evidence.
+    pub(super) fn is_trained(&self, item: u32) -> bool {
+        let word = self.trained.get(item as usize / 64);
+        word.is_some_and(|word| word >> (item % 64) & 1 == 1)
+    }
+}
+
+/// The bytes of a published model; a `ContentModel` follows, but not in models of before
+/// there was one.
 #[derive(Debug, Serialize, Deserialize)]
 struct Encoded {
     k: usize,
@@ -97,7 +112,9 @@ pub fn train(
     if trained.item_factors.iter().any(|value| !value.is_finite()) {
         return Err(TrainingError::Diverged);
     }
-    let figures = BTreeMap::from([
+    let counts = item_counts(view.items_len(), &rows);
+    let content = cold_items::fit_content(view, &trained.item_factors, trained.factors, &counts);
+    let mut figures = BTreeMap::from([
         ("users".to_owned(), rows.len() as f64),
         ("items".to_owned(), view.items_len() as f64),
         ("positives".to_owned(), positives as f64),
@@ -105,13 +122,15 @@ pub fn train(
         ("epochs".to_owned(), hyperparameters.epochs as f64),
         ("loss".to_owned(), trained.loss),
     ]);
-    let encoded = encode(&Encoded {
+    figures.append(&mut cold_items::content_figures(&content));
+    let mut encoded = encode(&Encoded {
         k: trained.factors,
         regularization: trained.regularization,
         item_factors: trained.item_factors,
         user_gram: trained.user_gram,
         figures,
     });
+    encoded.append(&mut encode(&content));
     Ok(PublishedModel {
         version: view.model_version() + 1,
         trained_at: view.watermark(),
@@ -129,17 +148,27 @@ fn training_rows(view: &View) -> Vec<Vec<(u32, f32)>> {
         .collect()
 }
 
+/// How many people's positives each item is among.
+fn item_counts(items: usize, rows: &[Vec<(u32, f32)>]) -> Vec<u32> {
+    let mut counts = vec![0; items];
+    rows.iter().flatten().for_each(|&(item, _)| counts[item as usize] += 1);
+    counts
+}
+
 /// Reads a published model; `None` when the bytes are not one.
 pub(super) fn decode(
     published: &PublishedModel,
     published_at: Timestamp,
 ) -> Option<(Arc<Model>, Vec<f32>)> {
-    let encoded: Encoded = postcard::from_bytes(&published.encoded).ok()?;
+    let (encoded, rest) = postcard::take_from_bytes::<Encoded>(&published.encoded).ok()?;
+    let content: ContentModel =
+        if rest.is_empty() { ContentModel::default() } else { postcard::from_bytes(rest).ok()? };
     let k = encoded.k;
     let whole = k > 0
         && encoded.item_factors.len().is_multiple_of(k)
         && encoded.user_gram.len() == k * k
-        && encoded.item_factors.iter().chain(&encoded.user_gram).all(|value| value.is_finite());
+        && encoded.item_factors.iter().chain(&encoded.user_gram).all(|value| value.is_finite())
+        && content.is_whole(k);
     if !whole {
         return None;
     }
@@ -152,6 +181,19 @@ pub(super) fn decode(
         item_gram: collaborative::gram(&encoded.item_factors, k),
         user_gram: encoded.user_gram,
         figures: encoded.figures,
+        trained: trained_items(&encoded.item_factors, k),
+        content: Arc::new(content),
     };
     Some((Arc::new(model), encoded.item_factors))
+}
+
+/// Which items have factors, as bits.
+fn trained_items(item_factors: &[f32], k: usize) -> Arc<[u64]> {
+    let rows: Vec<&[f32]> = item_factors.chunks_exact(k).collect();
+    let bits = |rows: &[&[f32]]| {
+        rows.iter().enumerate().fold(0, |word, (bit, row)| {
+            word | u64::from(row.iter().any(|&value| value != 0.0)) << bit
+        })
+    };
+    rows.chunks(64).map(bits).collect()
 }

@@ -61,6 +61,7 @@ impl World {
                 source: Some(if number % 3 == 0 { "a" } else { "b" }.into()),
                 published_at: Some(Timestamp::from_seconds(1_690_000_000 + number as i64)),
                 embedding: Vec::new(),
+                language: None,
                 attributes: Attributes::default(),
             }));
         }

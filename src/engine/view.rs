@@ -27,6 +27,7 @@ use super::collaborative::FoldIn;
 use super::collaborative::ItemAccumulator;
 use super::column::Column;
 use super::content::Document;
+use super::content::Embeddings;
 use super::content::SparseVector;
 use super::content::TermCounts;
 use super::content::Vocabulary;
@@ -111,6 +112,8 @@ pub struct View {
     pub(super) entries: Column<Arc<Entry>>,
     /// Derived of `entries` and `vocabulary`.
     pub(super) terms: Column<SparseVector>,
+    /// Derived of `entries`, `terms` and `model`.
+    pub(super) embeddings: Embeddings,
     pub(super) popularity: Popularity,
     pub(super) cooccurrence: Column<Arc<DecayedRow>>,
 
@@ -149,6 +152,7 @@ impl View {
             item_ids: Interner::default(),
             entries: Column::default(),
             terms: Column::default(),
+            embeddings: Embeddings::new(settings.embedding_dimension as usize, 0),
             popularity: Popularity::default(),
             cooccurrence: Column::default(),
             topics: Interner::default(),
@@ -400,5 +404,10 @@ impl View {
 
 /// The text of an item for the vocabulary.
 pub fn document(item: &Item) -> Document<'_> {
-    Document { title: &item.title, content: &item.content, topics: &item.topics }
+    Document {
+        title: &item.title,
+        content: &item.content,
+        topics: &item.topics,
+        language: item.language.as_deref(),
+    }
 }

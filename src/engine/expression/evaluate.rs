@@ -85,6 +85,7 @@ impl<'a> Subject<'a> {
             Field::Topics => {
                 Some(item.topics.as_slice()).filter(|t| !t.is_empty()).map(Value::Topics)
             }
+            Field::Language => item.language.as_deref().map(Value::Text),
             Field::Source => item.source.as_deref().map(Value::Text),
             Field::PublishedAt => {
                 item.published_at.map(|at| Value::Number(at.as_millis() as f64 / 1_000.0))

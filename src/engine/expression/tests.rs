@@ -24,6 +24,7 @@ fn item(values: impl IntoIterator<Item = (String, AttributeValue)>) -> Item {
         source: Some("a".into()),
         published_at: Timestamp::parse_rfc3339("2024-05-01T12:00:00Z"),
         embedding: Vec::new(),
+        language: Some("en".into()),
         attributes: Attributes::new(values.into_iter().collect()).unwrap(),
     }
 }
@@ -47,6 +48,7 @@ fn conditions_on_fields_and_attributes_hold_as_they_read() {
         "price = 12.5 and price != 13 and price >= 12.5 and price <= 12.5 and 12 < price",
         "topics in ['sport', 'art'] and tags in ['y']",
         "language in ['de', 'fr'] and language not in ['en'] and language > 'aa'",
+        "language in ['en', 'de'] and has(language)",
         "id = 'i1' and title = 'A title' and source == 'a'",
         "published_at >= time('2024-05-01') and published_at < time(\"2024-05-01T14:30:00+02:00\")",
         "age_hours = 12 and age_hours < 24",
@@ -224,6 +226,7 @@ mod naive {
             Field::Title => Value::Text(item.title.clone()),
             Field::Topics => texts(&item.topics),
             Field::Source => Value::Text(item.source.as_ref()?.to_string()),
+            Field::Language => Value::Text(item.language.as_ref()?.to_string()),
             Field::PublishedAt => Value::Number(published? / 1e3),
             Field::AgeHours => Value::Number((NOW.as_millis() as f64 - published?) / 3.6e6),
             Field::Attribute(name) => match item.attributes.get(name)? {

@@ -48,7 +48,7 @@ fn reason(
             cause.map(Reason::BecauseOf)
         }
         "collaborative" => Some(Reason::YourTaste),
-        "content" => Some(Reason::LikeYourContent),
+        "content" | "embedding" => Some(Reason::LikeYourContent),
         "topic_affinity" => {
             let user = request.user?;
             let best = candidate.entry.topics.iter().max_by(|&&a, &&b| {

@@ -12,6 +12,7 @@ use rayon::slice::ParallelSlice;
 use rayon::slice::ParallelSliceMut;
 
 use super::context_features::Circumstances;
+use super::embedding_features::EmbeddingTaste;
 use crate::domain::Timestamp;
 use crate::engine::cold_start::CohortScorer;
 use crate::engine::cold_start::Scales;
@@ -48,8 +49,9 @@ pub const FEATURES: [&str; FEATURE_COUNT] = [
     "location_popularity",
     "session_content",
     "session_topics",
+    "embedding",
 ];
-pub const FEATURE_COUNT: usize = 20;
+pub const FEATURE_COUNT: usize = 21;
 
 /// Positive items that make up the content centroid and the fold-in.
 const TASTE_ITEMS: usize = 200;
@@ -85,6 +87,7 @@ pub struct UserContext {
     /// Folded in against the current item factors.
     pub factors: Option<Vec<f32>>,
     pub taste: Option<Centroid>,
+    pub embedding_taste: EmbeddingTaste,
     /// The items wanted last, the newest first.
     pub recent: Vec<u32>,
     pub positives: u32,
@@ -102,14 +105,16 @@ impl UserContext {
         };
         let recent = user.history.positives().take(RECENT).map(|entry| entry.item).collect();
         let mut weight = 1.0;
-        let mut parts: Vec<(f32, &SparseVector)> = Vec::new();
+        let mut had: Vec<(f32, u32)> = Vec::new();
         for entry in user.history.entries().iter().rev().take(TASTE_ITEMS) {
             let sign = entry.confidence.clamp(-0.5, 1.0);
             if sign != 0.0 {
-                parts.push((weight * sign, &view.terms[entry.item as usize]));
+                had.push((weight * sign, entry.item));
                 weight *= TASTE_DECAY;
             }
         }
+        let embedding_taste = EmbeddingTaste::new(view, &had);
+        let parts = had.iter().map(|&(weight, item)| (weight, &view.terms[item as usize]));
         let taste = Some(Centroid::new(parts)).filter(|centroid| !centroid.is_empty());
         let positives = user.history.positives().count() as u32;
         let had = user.history.entries().iter();
@@ -117,7 +122,8 @@ impl UserContext {
         seen.sort_unstable();
         let half_life = view.settings.profile_half_life_hours;
         let topic_shares = user.topics.shares(user.last_seen, half_life, SHARE_PRIOR);
-        Self { factors: view.fold_in(user), taste, recent, positives, seen, topic_shares }
+        let factors = view.fold_in(user);
+        Self { factors, taste, embedding_taste, recent, positives, seen, topic_shares }
     }
 
     /// How often the person had an item; 0 when never.
@@ -247,6 +253,7 @@ impl<'a> Describer<'a> {
             around.location_popularity(candidate.index, overall),
             around.session_content(candidate.terms),
             around.session_topics(entry),
+            self.context.embedding_taste.score(view, candidate),
         ]
     }
 

@@ -1,8 +1,8 @@
 //! Candidates from the whole catalogue, by several sources that each see another
 //! side of a person and an item.
 //!
-//! - Sources: factors (exact scan), co-occurrence, content, popular, trending,
-//!   fresh, cohorts, the location, new items where they have a share of the places,
+//! - Sources: factors (exact scan), co-occurrence, content, embeddings (exact
+//!   scan), popular, trending, fresh, cohorts, the location, new items where they have a share of the places,
 //!   and a few random items to explore.
 //! - The filter is applied inside each source. When they yield fewer candidates
 //!   than are wanted, the catalogue is walked until there are enough or no more.
@@ -95,6 +95,7 @@ impl Retrieval<'_> {
         let mut found = self.by_factors();
         found.append(&mut self.by_cooccurrence());
         found.append(&mut self.by_content());
+        found.append(&mut self.by_embedding());
         found
     }
 
@@ -178,6 +179,13 @@ impl Retrieval<'_> {
             }
         }
         indices(top)
+    }
+
+    /// As `by_factors`, in each space of content.
+    fn by_embedding(&self) -> Vec<u32> {
+        let had = self.user.map_or(0, |user| user.history.entries().len());
+        let near = self.context.embedding_taste.nearest(self.view, PERSONAL_MAX + had);
+        near.into_iter().filter(|&index| self.allows(index)).take(SHARED_MAX).collect()
     }
 
     fn by_cohorts(&self) -> Vec<u32> {
