@@ -177,3 +177,207 @@ pub(super) fn content_figures(content: &ContentModel) -> BTreeMap<String, f64> {
     }
     figures
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ops::ControlFlow;
+
+    use super::*;
+    use crate::domain::Attributes;
+    use crate::domain::EventId;
+    use crate::domain::Interaction;
+    use crate::domain::InteractionContext;
+    use crate::domain::InteractionType;
+    use crate::domain::ItemId;
+    use crate::domain::LogRecord;
+    use crate::domain::PublishedModel;
+    use crate::domain::Record;
+    use crate::domain::Settings;
+    use crate::domain::Timestamp;
+    use crate::domain::UserId;
+    use crate::engine::ranking::Candidate;
+    use crate::engine::ranking::Eligibility;
+    use crate::engine::ranking::Filter;
+    use crate::engine::ranking::Retrieval;
+    use crate::engine::ranking::UserContext;
+    use crate::engine::train;
+
+    const DIMENSION: usize = 4;
+
+    /// An engine and the records it has learnt.
+    struct World {
+        engine: Engine,
+        records: Vec<LogRecord>,
+    }
+
+    impl World {
+        /// 80 items of two tastes and 40 people who like those of theirs, trained.
+        fn new() -> Self {
+            let settings = Settings {
+                embedding_dimension: DIMENSION as u32,
+                collaborative_factors: 16,
+                ..Settings::default()
+            };
+            let mut world = Self { engine: Engine::new(settings), records: Vec::new() };
+            for number in 0..80 {
+                world.learn(Record::ItemUpserted(item(number)));
+            }
+            for step in 0..1_600 {
+                // Twenty items each, of the person's taste.
+                let (person, nth) = (step % 40, step / 40);
+                let number = (person * 7 + nth * 3) % 40 * 2 + person % 2;
+                world.like(person, number);
+            }
+            let model = world.trained();
+            world.learn(Record::ModelPublished(model));
+            world
+        }
+
+        fn trained(&self) -> PublishedModel {
+            train(self.engine.state(), &mut |_| ControlFlow::Continue(())).unwrap()
+        }
+
+        fn learn(&mut self, record: Record) {
+            let sequence = self.records.len() as u64 + 1;
+            let recorded_at = Timestamp::from_seconds(1_700_000_000 + sequence as i64);
+            self.records.push(LogRecord { sequence, recorded_at, record });
+            self.engine.apply(&self.records[self.records.len() - 1..]).unwrap();
+        }
+
+        fn like(&mut self, person: usize, number: usize) {
+            self.learn(Record::Interaction(Interaction {
+                event_id: EventId::parse(format!("e{}", self.records.len())).unwrap(),
+                user_id: UserId::parse(format!("p{person}")).unwrap(),
+                item_id: item(number).item_id,
+                kind: InteractionType::Like,
+                value: None,
+                occurred_at: Timestamp::from_seconds(1_700_000_000 + self.records.len() as i64),
+                session_id: None,
+                decision_id: None,
+                position: None,
+                context: InteractionContext::default(),
+            }));
+        }
+
+        fn index(&self, number: usize) -> u32 {
+            self.engine.state().item_index(&format!("i{number}")).unwrap()
+        }
+
+        /// Collaborative score of an item for a person.
+        fn collaborative(&self, person: usize, number: usize) -> f32 {
+            let view = self.engine.state();
+            let user = view.user(view.user_index(&format!("p{person}")).unwrap());
+            let factors = view.fold_in(user).unwrap();
+            let row = view.factors.row(self.index(number));
+            row.map_or(0.0, |row| crate::numeric::dot(&factors, row))
+        }
+    }
+
+    /// Even items are of one taste, odd ones of another; no word but of the subject's eight.
+    fn item(number: usize) -> Item {
+        let words = [
+            ["river", "boat", "fish", "lake", "water", "shore", "wave", "swim"],
+            ["stone", "peak", "climb", "rope", "snow", "ridge", "cliff", "hike"],
+        ][number % 2];
+        let word = |place: usize| words[(number / 2 * 3 + place * place) % 8];
+        Item {
+            item_id: ItemId::parse(format!("i{number}")).unwrap(),
+            title: format!("{} {} {}", word(0), word(1), word(2)),
+            content: String::new(),
+            topics: Vec::new(),
+            source: None,
+            published_at: None,
+            embedding: Vec::new(),
+            attributes: Attributes::default(),
+            language: None,
+        }
+    }
+
+    #[test]
+    fn new_items_of_a_taste_are_found_for_its_people_before_anybody_touched_them() {
+        let mut world = World::new();
+        for number in 80..100 {
+            world.learn(Record::ItemUpserted(item(number)));
+        }
+        for person in 0..6 {
+            let (own, other) = (80 + person % 2, 81 - person % 2);
+            let own_score = world.collaborative(person, own);
+            assert!(own_score > 0.1 && own_score > 2.0 * world.collaborative(person, other));
+            let view = world.engine.state();
+            let user = view.user(view.user_index(&format!("p{person}")).unwrap());
+            let context = UserContext::new(view, Some(user));
+            let score = |number| {
+                let candidate = Candidate::known(view, world.index(number));
+                context.embedding_taste.score(view, &candidate)
+            };
+            assert!(score(own) > 0.5 && score(other) < 0.2);
+            let filter = Filter::default();
+            let retrieval = Retrieval {
+                view,
+                user: Some(user),
+                context: &context,
+                eligible: &Eligibility::new(view, &filter, None, &context, view.clock(), &[]),
+                location: None,
+                now: view.clock(),
+                seed_key: b"",
+            };
+            let found = retrieval.personal();
+            assert!((80..100).step_by(2).all(|n| found.contains(&world.index(n + person % 2))));
+        }
+    }
+
+    #[test]
+    fn a_model_gives_untouched_items_what_an_upsert_after_it_gives() {
+        let mut world = World::new();
+        world.learn(Record::ItemUpserted(item(90)));
+        let after = world.collaborative(0, 90);
+        let model = world.trained();
+        world.learn(Record::ModelPublished(model));
+        let before = world.collaborative(0, 90);
+        assert!(after > 0.1 && (after - before).abs() < 0.1 * after, "{after} {before}");
+        let view = world.engine.state();
+        let gram = collaborative::gram(&view.factors.to_vec(), 16);
+        let kept = &view.model().unwrap().item_gram;
+        assert!(gram.iter().zip(kept).all(|(a, b)| (a - b).abs() < 1e-3));
+    }
+
+    #[test]
+    fn evidence_against_the_content_overrules_it_in_time() {
+        let mut world = World::new();
+        world.learn(Record::ItemUpserted(item(80)));
+        let foretold = world.collaborative(2, 80);
+        // An item with the words of the even taste that the people of the odd one like.
+        for nth in 0..19 {
+            world.like(nth * 2 + 1, 80);
+        }
+        for _ in 0..16 {
+            world.learn(Record::ItemUpserted(item(0)));
+        }
+        assert!(world.collaborative(2, 80) < foretold);
+        assert!(world.collaborative(39, 80) > world.collaborative(2, 80));
+    }
+
+    #[test]
+    fn items_with_embeddings_are_compared_in_their_own_space_and_restored_to_it() {
+        let mut world = World::new();
+        for number in 0..80 {
+            let embedding = vec![1.0 - 2.0 * (number % 2) as f32, 0.2, 0.0, 0.1];
+            world.learn(Record::ItemUpserted(Item { embedding, ..item(number) }));
+        }
+        let model = world.trained();
+        world.learn(Record::ModelPublished(model));
+        // No word of it is known: the embedding alone tells.
+        let embedding = vec![1.0, 0.0, 0.1, 0.0];
+        let unknown = Item { embedding, title: "zzz".to_owned(), ..item(80) };
+        world.learn(Record::ItemUpserted(unknown));
+        let place = |engine: &Engine| {
+            let (space, row) = engine.state().embeddings.row(world.index(80)).unwrap();
+            (space, row.to_vec())
+        };
+        assert_eq!(place(&world.engine).0, EmbeddingSpace::Own);
+        assert!(world.collaborative(0, 80) > 2.0 * world.collaborative(1, 80).max(0.05));
+        let restored = Engine::restore(&world.engine.state().sections()).unwrap();
+        assert_eq!(place(&restored), place(&world.engine));
+        assert_eq!(restored.state().digest(), world.engine.state().digest());
+    }
+}

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 
 use proptest::prelude::*;
 
+use super::ranking::RANKER_DIMENSION;
 use super::*;
 use crate::domain::AttributeValue;
 use crate::domain::Attributes;
@@ -125,7 +126,7 @@ impl World {
                     item_id,
                     score: 0.5,
                     propensity: 0.9,
-                    features: (0..22).map(|f| (f + place) as f32 / 10.0).collect(),
+                    features: (0..RANKER_DIMENSION).map(|f| (f + place) as f32 / 10.0).collect(),
                 })
                 .collect(),
         };

@@ -24,7 +24,7 @@ fn item(values: impl IntoIterator<Item = (String, AttributeValue)>) -> Item {
         source: Some("a".into()),
         published_at: Timestamp::parse_rfc3339("2024-05-01T12:00:00Z"),
         embedding: Vec::new(),
-        language: Some("en".into()),
+        language: None,
         attributes: Attributes::new(values.into_iter().collect()).unwrap(),
     }
 }
@@ -48,7 +48,6 @@ fn conditions_on_fields_and_attributes_hold_as_they_read() {
         "price = 12.5 and price != 13 and price >= 12.5 and price <= 12.5 and 12 < price",
         "topics in ['sport', 'art'] and tags in ['y']",
         "language in ['de', 'fr'] and language not in ['en'] and language > 'aa'",
-        "language in ['en', 'de'] and has(language)",
         "id = 'i1' and title = 'A title' and source == 'a'",
         "published_at >= time('2024-05-01') and published_at < time(\"2024-05-01T14:30:00+02:00\")",
         "age_hours = 12 and age_hours < 24",
@@ -188,6 +187,17 @@ fn attribute() -> impl Strategy<Value = AttributeValue> {
     ]
 }
 
+#[test]
+fn the_language_is_the_item_s_own_or_an_attribute_of_that_name() {
+    let attributes = [("language".to_owned(), AttributeValue::Text("de".to_owned()))];
+    let named = item(attributes);
+    let own = Item { language: Some("fr".into()), ..named.clone() };
+    let holds = |text: &str, item: &Item| parse(text).unwrap().holds(Subject { item, now: NOW });
+    assert!(holds("language = 'de'", &named) && holds("language in ['fr']", &own));
+    assert!(holds("attr('language') = 'de'", &own));
+    assert!(!holds("has(language)", &item([])));
+}
+
 /// An interpreter that owns everything and knows no shortcuts.
 mod naive {
     use super::*;
@@ -212,6 +222,15 @@ mod naive {
         Value::List(texts.iter().map(|text| Value::Text(text.to_string())).collect())
     }
 
+    fn attribute(value: &AttributeValue) -> Value {
+        match value {
+            AttributeValue::Text(text) => Value::Text(text.clone()),
+            AttributeValue::Number(number) => Value::Number(*number),
+            AttributeValue::Flag(flag) => Value::Flag(*flag),
+            AttributeValue::List(list) => texts(list),
+        }
+    }
+
     fn value(operand: &Operand, item: &Item) -> Option<Value> {
         let field = match operand {
             Operand::Literal(one) => return Some(literal(one)),
@@ -226,15 +245,13 @@ mod naive {
             Field::Title => Value::Text(item.title.clone()),
             Field::Topics => texts(&item.topics),
             Field::Source => Value::Text(item.source.as_ref()?.to_string()),
-            Field::Language => Value::Text(item.language.as_ref()?.to_string()),
+            Field::Language if item.language.is_some() => {
+                Value::Text(item.language.as_ref()?.to_string())
+            }
+            Field::Language => attribute(item.attributes.get("language")?),
+            Field::Attribute(name) => attribute(item.attributes.get(name)?),
             Field::PublishedAt => Value::Number(published? / 1e3),
             Field::AgeHours => Value::Number((NOW.as_millis() as f64 - published?) / 3.6e6),
-            Field::Attribute(name) => match item.attributes.get(name)? {
-                AttributeValue::Text(text) => Value::Text(text.clone()),
-                AttributeValue::Number(number) => Value::Number(*number),
-                AttributeValue::Flag(flag) => Value::Flag(*flag),
-                AttributeValue::List(list) => texts(list),
-            },
         })
     }
 
