@@ -60,6 +60,7 @@ fn item(line: &str) -> Record {
         published_at: None,
         embedding: Vec::new(),
         attributes: Default::default(),
+        language: None,
     })
 }
 

@@ -19,4 +19,6 @@ pub struct Item {
     /// Empty, or as long as the namespace's embedding dimension; finite.
     pub embedding: Vec<f32>,
     pub attributes: Attributes,
+    /// Primary subtag of BCP 47, two or three lower-case letters; `None`: not said.
+    pub language: Option<Box<str>>,
 }

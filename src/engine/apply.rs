@@ -257,10 +257,7 @@ impl Engine {
         let Some(model) = self.view.model.clone() else {
             return;
         };
-        let trained = (item as usize) < model.regularization.n_items
-            && self.view.accumulators[item as usize].is_none()
-            && self.view.factors.row(item).is_some();
-        if trained {
+        if model.is_trained(item) {
             return;
         }
         let Some(user_factors) = self.view.fold_in(state) else {
@@ -290,7 +287,9 @@ impl Engine {
             let Some(sums) = &self.view.accumulators[item as usize] else {
                 continue;
             };
-            solver.solve(sums, &model.user_gram, &model.regularization, None, &mut row);
+            let prior = self.view.foretold_factors(item);
+            let (gram, weights) = (&model.user_gram, &model.regularization);
+            solver.solve(sums, gram, weights, prior.as_deref(), &mut row);
             let old =
                 self.view.factors.row(item).map_or_else(|| vec![0.0; model.k], <[f32]>::to_vec);
             collaborative::update_gram(&mut updated.item_gram, &old, &row);
@@ -379,7 +378,10 @@ impl Engine {
         self.view.counts.catalogue += 1;
         if refit {
             self.weigh_all_terms();
+        } else {
+            self.embed_item(index);
         }
+        self.foretell(index);
     }
 
     fn delete_item(&mut self, item_id: &ItemId, at: Timestamp) {
@@ -400,6 +402,7 @@ impl Engine {
         let counts = std::mem::take(&mut entry.counts);
         self.view.vocabulary.remove(&counts);
         *self.view.terms.get_mut(index as usize) = Default::default();
+        self.view.embeddings.set(index, None);
         self.view.counts.catalogue -= 1;
     }
 
@@ -433,6 +436,9 @@ impl Engine {
         let old = view.settings.clone();
         view.popularity.move_landmarks(view.clock, &old);
         view.settings = Arc::new(settings.clone());
+        if old.embedding_dimension != settings.embedding_dimension {
+            self.embed_all();
+        }
     }
 
     fn switch_model(
@@ -451,6 +457,7 @@ impl Engine {
         // Sums over the old user factors mean nothing beside the new ones.
         self.view.accumulators = std::iter::repeat_n(None, self.view.entries.len()).collect();
         self.view.unsolved.clear();
+        self.foretell_all();
         Ok(())
     }
 
@@ -475,10 +482,11 @@ impl Engine {
         item
     }
 
-    /// Derives the term vectors again after the vocabulary's weights changed.
+    /// Derives the term vectors and the places in content again after the vocabulary's weights changed.
     pub(super) fn weigh_all_terms(&mut self) {
         let vocabulary = &self.view.vocabulary;
         self.view.terms =
             self.view.entries.iter().map(|entry| vocabulary.weigh(&entry.counts)).collect();
+        self.embed_all();
     }
 }

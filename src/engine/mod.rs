@@ -10,6 +10,7 @@
 mod aging;
 mod apply;
 mod bandit;
+mod cold_items;
 mod cold_start;
 pub mod collaborative;
 mod column;

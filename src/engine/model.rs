@@ -16,6 +16,7 @@ use super::collaborative::ItemItem;
 use super::collaborative::Regularization;
 use super::collaborative::Trained;
 use super::column::encode;
+use super::content::ContentModel;
 use super::weighing::Weighing;
 use crate::domain::PublishedModel;
 use crate::domain::Sequence;
@@ -39,6 +40,18 @@ pub struct Model {
     pub origin: Origin,
     /// Figures of the training, by name.
     pub figures: BTreeMap<String, f64>,
+    /// Bit `i % 64` of word `i / 64`: training saw item `i`.
+    trained: Arc<[u64]>,
+    pub(super) content: Arc<ContentModel>,
+}
+
+impl Model {
+    /// Whether an item has factors of training: other items have those that their content
+    /// foretells and their own evidence.
+    pub(super) fn is_trained(&self, item: u32) -> bool {
+        let word = self.trained.get(item as usize / 64);
+        word.is_some_and(|word| word >> (item % 64) & 1 == 1)
+    }
 }
 
 /// How a model came about: what the next training begins from.
@@ -53,40 +66,55 @@ pub struct Origin {
     pub item_item_l2: f64,
     /// Positives that had been learnt at the last search.
     pub searched_positives: u64,
-    /// The latest time of an interaction trained on.
+    /// The latest time of an interaction trained on; 0 when that is not known.
     pub trained_until: Timestamp,
 }
 
-/// What a training leaves to publish.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct TrainedParts {
-    k: usize,
-    regularization: Regularization,
-    item_factors: Vec<f32>,
-    user_gram: Vec<f32>,
-    pub loss: f64,
-    pub item_item: ItemItem,
-    pub origin: Origin,
-}
-
-impl TrainedParts {
-    /// The factors; the rest is for the caller to fill in.
-    pub fn of(trained: Trained, origin: Origin) -> Self {
+impl Default for Origin {
+    /// That of a model from before origins were kept: trained on positives, and asked for
+    /// by no settings that there are.
+    fn default() -> Self {
         Self {
-            k: trained.factors,
-            regularization: trained.regularization,
-            item_factors: trained.item_factors,
-            user_gram: trained.user_gram,
-            loss: trained.loss,
-            item_item: ItemItem::default(),
-            origin,
+            hyperparameters: Hyperparameters::default(),
+            asked: Hyperparameters { factors: 0, ..Hyperparameters::default() },
+            weighing: Weighing { negatives: false, ..Weighing::default() },
+            item_item_l2: 0.0,
+            searched_positives: 0,
+            trained_until: Timestamp::default(),
         }
     }
 }
 
-/// The bytes of a published model.
-pub fn encoded(parts: &TrainedParts, figures: &BTreeMap<String, f64>) -> Vec<u8> {
-    encode(&(parts, figures))
+/// The bytes of a published model: these, then [`Beside`], which models of the first
+/// revision lack.
+#[derive(Debug, Serialize, Deserialize)]
+struct Encoded {
+    k: usize,
+    regularization: Regularization,
+    item_factors: Vec<f32>,
+    user_gram: Vec<f32>,
+    figures: BTreeMap<String, f64>,
+}
+
+/// What a training makes beside the factors.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Beside {
+    pub origin: Origin,
+    pub item_item: ItemItem,
+    pub content: ContentModel,
+}
+
+/// The bytes of a model to publish.
+pub fn encoded(trained: Trained, beside: &Beside, figures: BTreeMap<String, f64>) -> Vec<u8> {
+    let mut bytes = encode(&Encoded {
+        k: trained.factors,
+        regularization: trained.regularization,
+        item_factors: trained.item_factors,
+        user_gram: trained.user_gram,
+        figures,
+    });
+    bytes.append(&mut encode(beside));
+    bytes
 }
 
 /// A published model, decoded.
@@ -98,14 +126,16 @@ pub struct Decoded {
 
 /// Reads a published model; `None` when the bytes are not one.
 pub fn decode(published: &PublishedModel, published_at: Timestamp) -> Option<Decoded> {
-    let (parts, figures): (TrainedParts, BTreeMap<String, f64>) =
-        postcard::from_bytes(&published.encoded).ok()?;
-    let k = parts.k;
+    let (encoded, rest) = postcard::take_from_bytes::<Encoded>(&published.encoded).ok()?;
+    let beside: Beside =
+        if rest.is_empty() { Beside::default() } else { postcard::from_bytes(rest).ok()? };
+    let k = encoded.k;
     let whole = k > 0
-        && parts.item_factors.len().is_multiple_of(k)
-        && parts.user_gram.len() == k * k
-        && parts.item_factors.iter().chain(&parts.user_gram).all(|value| value.is_finite())
-        && parts.item_item.is_sound(parts.item_factors.len() / k);
+        && encoded.item_factors.len().is_multiple_of(k)
+        && encoded.user_gram.len() == k * k
+        && encoded.item_factors.iter().chain(&encoded.user_gram).all(|value| value.is_finite())
+        && beside.item_item.is_sound(encoded.item_factors.len() / k)
+        && beside.content.is_whole(k);
     if !whole {
         return None;
     }
@@ -114,15 +144,28 @@ pub fn decode(published: &PublishedModel, published_at: Timestamp) -> Option<Dec
         trained_at: published.trained_at,
         published_at,
         k,
-        regularization: parts.regularization,
-        item_gram: collaborative::gram(&parts.item_factors, k),
-        user_gram: parts.user_gram,
-        origin: parts.origin,
-        figures,
+        regularization: encoded.regularization,
+        item_gram: collaborative::gram(&encoded.item_factors, k),
+        user_gram: encoded.user_gram,
+        origin: beside.origin,
+        figures: encoded.figures,
+        trained: trained_items(&encoded.item_factors, k),
+        content: Arc::new(beside.content),
     };
     Some(Decoded {
         model: Arc::new(model),
-        item_factors: parts.item_factors,
-        item_item: Arc::new(parts.item_item),
+        item_factors: encoded.item_factors,
+        item_item: Arc::new(beside.item_item),
     })
+}
+
+/// Which items have factors, as bits.
+fn trained_items(item_factors: &[f32], k: usize) -> Arc<[u64]> {
+    let rows: Vec<&[f32]> = item_factors.chunks_exact(k).collect();
+    let bits = |rows: &[&[f32]]| {
+        rows.iter().enumerate().fold(0, |word, (bit, row)| {
+            word | u64::from(row.iter().any(|&value| value != 0.0)) << bit
+        })
+    };
+    rows.chunks(64).map(bits).collect()
 }

@@ -16,6 +16,8 @@ pub enum Purpose {
     Newcomers,
     /// Negatives of the prequential test, keyed by the record's sequence.
     Negatives,
+    /// The sketch that the latent space of content is found by.
+    Latent,
 }
 
 impl Purpose {
@@ -25,6 +27,7 @@ impl Purpose {
             Self::Retrieve => "retrieve",
             Self::Newcomers => "newcomers",
             Self::Negatives => "negatives",
+            Self::Latent => "latent",
         }
     }
 }

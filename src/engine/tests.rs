@@ -7,6 +7,7 @@ use std::ops::ControlFlow;
 
 use proptest::prelude::*;
 
+use super::ranking::RANKER_DIMENSION;
 use super::*;
 use crate::domain::AttributeValue;
 use crate::domain::Attributes;
@@ -63,6 +64,7 @@ impl World {
                 source: Some(if number % 3 == 0 { "a" } else { "b" }.into()),
                 published_at: Some(Timestamp::from_seconds(1_690_000_000 + number as i64)),
                 embedding: Vec::new(),
+                language: None,
                 attributes: Attributes::default(),
             }));
         }
@@ -126,7 +128,7 @@ impl World {
                     item_id,
                     score: 0.5,
                     propensity: 0.9,
-                    features: (0..26).map(|f| (f + place) as f32 / 10.0).collect(),
+                    features: (0..RANKER_DIMENSION).map(|f| (f + place) as f32 / 10.0).collect(),
                 })
                 .collect(),
         };

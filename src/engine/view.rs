@@ -30,6 +30,7 @@ use super::collaborative::ItemItem;
 use super::collaborative::SUCCESSION;
 use super::column::Column;
 use super::content::Document;
+use super::content::Embeddings;
 use super::content::SparseVector;
 use super::content::TermCounts;
 use super::content::Vocabulary;
@@ -119,6 +120,8 @@ pub struct View {
     pub(super) entries: Column<Arc<Entry>>,
     /// Derived of `entries` and `vocabulary`.
     pub(super) terms: Column<SparseVector>,
+    /// Derived of `entries`, `terms` and `model`.
+    pub(super) embeddings: Embeddings,
     pub(super) popularity: Popularity,
     pub(super) cooccurrence: Column<Arc<DecayedRow>>,
     pub(super) successors: Column<Arc<DecayedRow>>,
@@ -160,6 +163,7 @@ impl View {
             item_ids: Interner::default(),
             entries: Column::default(),
             terms: Column::default(),
+            embeddings: Embeddings::new(settings.embedding_dimension as usize, 0),
             popularity: Popularity::default(),
             cooccurrence: Column::default(),
             successors: Column::default(),
@@ -451,5 +455,10 @@ impl View {
 
 /// The text of an item for the vocabulary.
 pub fn document(item: &Item) -> Document<'_> {
-    Document { title: &item.title, content: &item.content, topics: &item.topics }
+    Document {
+        title: &item.title,
+        content: &item.content,
+        topics: &item.topics,
+        language: item.language.as_deref(),
+    }
 }

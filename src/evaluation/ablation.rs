@@ -14,12 +14,19 @@ pub const COMPONENTS: [(&str, &[&str]); 10] = [
     ("collaborative", &["collaborative"]),
     ("item-item", &["item_item"]),
     ("co-occurrence", &["cooccurrence", "succession"]),
-    ("content", &["content"]),
+    ("content", &["content", "embedding"]),
     ("session", &["session_content", "session_topics"]),
-    ("profile", &["topic_affinity", "source_affinity", "activity"]),
+    ("profile", &["topic_affinity", "source_affinity"]),
     (
         "popularity",
-        &["popularity", "popularity_all_time", "trend", "popularity_for_newcomers", "freshness"],
+        &[
+            "popularity",
+            "popularity_all_time",
+            "trend",
+            "activity",
+            "popularity_for_newcomers",
+            "freshness",
+        ],
     ),
     ("cohort", &["cohort"]),
     (

@@ -89,6 +89,7 @@ impl EngineRecommender {
                 source: entry.source.as_deref().map(Into::into),
                 published_at: None,
                 embedding: Vec::new(),
+                language: None,
                 attributes: Attributes::new(BTreeMap::new()).expect("nothing is within limits"),
             };
             recommender.apply(Record::ItemUpserted(item), Timestamp::default());

@@ -29,6 +29,7 @@ pub fn item(message: proto::Item, embedding_dimension: usize) -> Result<Item, Ve
     let published_at = violations.take("published_at", published_at);
     check_embedding(&message.embedding, embedding_dimension, &mut violations);
     let attributes = merge(&mut violations, attributes(message.attributes));
+    let language = violations.take("language", language(&message.language));
     let Some(item_id) = item_id else {
         return Err(violations.into_vec());
     };
@@ -41,7 +42,21 @@ pub fn item(message: proto::Item, embedding_dimension: usize) -> Result<Item, Ve
         published_at: published_at.flatten(),
         embedding: message.embedding,
         attributes: attributes.unwrap_or_default(),
+        language: language.flatten(),
     })
+}
+
+/// The primary subtag of a BCP 47 tag in lower case; `None` for the empty text.
+fn language(tag: &str) -> Result<Option<Box<str>>, String> {
+    let primary = tag.split('-').next().unwrap_or_default();
+    let letters = primary.bytes().all(|byte| byte.is_ascii_alphabetic());
+    match primary.len() {
+        0 if tag.is_empty() => Ok(None),
+        2 | 3 if letters && tag.len() <= limits::ID_BYTES => {
+            Ok(Some(primary.to_ascii_lowercase().into()))
+        }
+        _ => Err("must be empty or a BCP 47 language tag such as \"en\"".to_owned()),
+    }
 }
 
 fn check_embedding(embedding: &[f32], dimension: usize, violations: &mut Violations) {
@@ -64,6 +79,7 @@ pub fn item_message(item: &Item) -> proto::Item {
         published_at: item.published_at.map(timestamp_message),
         embedding: item.embedding.clone(),
         attributes: attributes_message(&item.attributes),
+        language: item.language.as_deref().unwrap_or_default().to_owned(),
     }
 }
 
@@ -98,6 +114,7 @@ mod tests {
             published_at: Some(prost_types::Timestamp { seconds: 7, nanos: 5_000_000 }),
             embedding: vec![0.5, -1.0, 0.0],
             attributes: attribute(Some(Kind::StringValue("de".to_owned()))),
+            language: "de".to_owned(),
         };
         assert_eq!(item_message(&item(full.clone(), 3).unwrap()), full);
         assert_eq!(item_message(&item(plain(), 3).unwrap()), plain());

@@ -123,9 +123,14 @@ prop_compose! {
             1 => vec(single(), 0..9),
         ],
         attributes in structure(),
+        language in prop_oneof![
+            4 => Just(String::new()),
+            4 => "[a-zA-Z]{2,3}(-[A-Z]{2})?",
+            1 => text(),
+        ],
     ) -> proto::Item {
         proto::Item {
-            item_id, title, content, topics, source, published_at, embedding, attributes,
+            item_id, title, content, topics, source, published_at, embedding, attributes, language,
         }
     }
 }

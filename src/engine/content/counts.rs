@@ -20,6 +20,8 @@ pub struct Document<'a> {
     pub title: &'a str,
     pub content: &'a str,
     pub topics: &'a [Box<str>],
+    /// Primary subtag of BCP 47; `None`: found out from the text.
+    pub language: Option<&'a str>,
 }
 
 /// Terms of a document with their counts; cheap to clone.

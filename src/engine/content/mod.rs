@@ -1,4 +1,5 @@
-//! What items are about: incremental TF-IDF over title, content and topics.
+//! What items are about: incremental TF-IDF over title, content and topics, places in a
+//! space of embeddings, and what these foretell of item factors.
 //!
 //! - State is the vocabulary (terms, document frequencies, weights as of the last
 //!   refit) and the term counts of each item. Vectors are derived: they are a pure
@@ -15,7 +16,12 @@
 
 mod centroid;
 mod counts;
+mod embeddings;
+mod factor_map;
 mod fold;
+mod language;
+mod latent;
+mod learnt;
 mod stop_words;
 mod tokenize;
 mod vector;
@@ -24,5 +30,12 @@ mod vocabulary;
 pub use centroid::Centroid;
 pub use counts::Document;
 pub use counts::TermCounts;
+pub use embeddings::EmbeddingSpace;
+pub use embeddings::Embeddings;
+pub use embeddings::embed;
+pub use factor_map::FactorMap;
+pub use factor_map::MapExample;
+pub use latent::Latent;
+pub use learnt::ContentModel;
 pub use vector::SparseVector;
 pub use vocabulary::Vocabulary;

@@ -5,21 +5,23 @@
 //!   Latin diacritics.
 //! - A term has 2 to 40 characters. Stop words, numbers of more than four digits
 //!   and numbers with separators (quantities, addresses) are dropped.
-//! - English plurals lose their ending by three rules (Harman, "How effective is
+//! - Words of a text whose language is known are stemmed by its Snowball stemmer
+//!   before their diacritics are dropped, and its stop words go.
+//! - Where no language is known, English plurals lose their ending by three rules (Harman, "How effective is
 //!   suffixing?", 1991, the S-stemmer): "ies" gives "y", "es" gives "e", "s" goes.
-//!   Departure: "ie" gives "y" too, so that "movie" meets "movies". That is all: no
-//!   Porter or Snowball stemming, and words of other languages are treated alike.
+//!   Departure: "ie" gives "y" too, so that "movie" meets "movies".
 //!   It is wrong now and then ("tennis" gives "tenni"), but always the same way.
 //! - Scripts without spaces, where each character is a word to UAX 29, give
 //!   overlapping pairs of characters, as Lucene's CJK analyzer does.
 //!
 //! Cost: no allocation per token; the one buffer is used again.
 
+use rust_stemmers::Stemmer;
 use unicode_segmentation::UnicodeSegmentation;
 
 use super::fold::push_folded;
 use super::fold::push_letter;
-use super::stop_words::is_stop_word;
+use super::language::Language;
 
 /// Characters of a term at least and at most. Longer ones are encodings or
 /// addresses and stand in one document only.
@@ -38,12 +40,22 @@ const NO_PLURALS: [&str; 3] = ["news", "series", "species"];
 const TOPIC_PREFIX: &str = "topic:";
 
 /// Cuts text into terms with one buffer.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Tokenizer {
     token: String,
+    /// The token with its diacritics, which stemmers need; empty where it has none.
+    marked: String,
+    language: Option<Language>,
+    stemmer: Option<Stemmer>,
 }
 
 impl Tokenizer {
+    /// For texts of a language.
+    pub(super) fn new(language: Option<Language>) -> Self {
+        let stemmer = language.map(Language::stemmer);
+        Self { token: String::new(), marked: String::new(), language, stemmer }
+    }
+
     /// Calls `emit` with each term of `text`, in order, repetitions included.
     pub fn words(&mut self, text: &str, mut emit: impl FnMut(&str)) {
         self.token.clear();
@@ -81,8 +93,11 @@ impl Tokenizer {
                 continue;
             }
             for c in word.chars() {
+                let before = self.token.len();
                 if !push_folded(&mut self.token, c) {
                     self.finish(emit);
+                } else if self.stemmer.is_some() && self.token.len() > before {
+                    self.marked.extend(c.to_lowercase());
                 }
             }
             self.finish(emit);
@@ -106,11 +121,15 @@ impl Tokenizer {
     }
 
     fn finish(&mut self, emit: &mut impl FnMut(&str)) {
-        if is_term(&self.token) {
-            strip_plural(&mut self.token);
+        if is_term(&self.token, self.language) {
+            match &self.stemmer {
+                Some(stemmer) => stem(stemmer, &self.marked, &mut self.token),
+                None => strip_plural(&mut self.token),
+            }
             emit(&self.token);
         }
         self.token.clear();
+        self.marked.clear();
     }
 }
 
@@ -131,7 +150,17 @@ fn is_quantity(word: &str) -> bool {
         && !bytes.iter().all(u8::is_ascii_digit)
 }
 
-fn is_term(token: &str) -> bool {
+/// Puts the stem in place of the token, unless too little is left of it.
+fn stem(stemmer: &Stemmer, marked: &str, token: &mut String) {
+    let whole = if marked.is_empty() { token.as_str() } else { marked };
+    let stem = stemmer.stem(whole).into_owned();
+    if stem.chars().count() >= TERM_CHARS_MIN {
+        token.clear();
+        stem.chars().for_each(|c| push_letter(token, c));
+    }
+}
+
+fn is_term(token: &str, language: Option<Language>) -> bool {
     if token.len() < TERM_CHARS_MIN {
         return false;
     }
@@ -139,7 +168,7 @@ fn is_term(token: &str) -> bool {
     let number = || token.bytes().all(|byte| byte.is_ascii_digit());
     (TERM_CHARS_MIN..=TERM_CHARS_MAX).contains(&chars)
         && !(token.len() > NUMBER_DIGITS_MAX && number())
-        && !is_stop_word(token)
+        && !Language::is_stop_word(language, token)
 }
 
 fn strip_plural(token: &mut String) {
@@ -188,6 +217,20 @@ mod tests {
             words("cats heroes virus glass news gas"),
             ["cat", "heroes", "virus", "glass", "news", "gas"]
         );
+    }
+
+    #[test]
+    fn words_of_a_language_meet_in_their_stem_and_lose_its_stop_words() {
+        let stems = |language, text: &str| {
+            let mut words = Vec::new();
+            let language = Language::of(Some(language), "", "");
+            Tokenizer::new(language).words(text, |word| words.push(word.to_owned()));
+            words
+        };
+        assert_eq!(stems("de", "Häuser und das Haus"), ["haus", "haus"]);
+        assert_eq!(stems("fr", "les chanteuses chanteuse"), ["chanteux", "chanteux"]);
+        assert_eq!(stems("en", "the running runs"), ["run", "run"]);
+        assert_eq!(stems("es", "Canciones de la canción"), ["cancion", "cancion"]);
     }
 
     #[test]

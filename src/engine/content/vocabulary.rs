@@ -32,6 +32,7 @@ use crate::numeric::math::ln_f32;
 use super::counts::Document;
 use super::counts::TERMS_MAX;
 use super::counts::TermCounts;
+use super::language::Language;
 use super::tokenize::Tokenizer;
 use super::vector::SparseVector;
 
@@ -280,7 +281,8 @@ impl Vocabulary {
 fn count(document: &Document<'_>, mut id: impl FnMut(&str, Kind) -> Option<u32>) -> TermCounts {
     // About one word in eight bytes of English.
     let mut terms = Vec::with_capacity(document.content.len() / 8 + 32);
-    let mut tokenizer = Tokenizer::default();
+    let language = Language::of(document.language, document.title, document.content);
+    let mut tokenizer = Tokenizer::new(language);
     let mut record = |term: &str, kind, times| {
         if let Some(id) = id(term, kind) {
             terms.extend(std::iter::repeat_n(id, times));

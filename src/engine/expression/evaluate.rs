@@ -85,22 +85,31 @@ impl<'a> Subject<'a> {
             Field::Topics => {
                 Some(item.topics.as_slice()).filter(|t| !t.is_empty()).map(Value::Topics)
             }
+            // An attribute of that name stands in, as it did before items had a language.
+            Field::Language => {
+                let own = item.language.as_deref().map(Value::Text);
+                own.or_else(|| item.attributes.get("language").map(Value::of))
+            }
             Field::Source => item.source.as_deref().map(Value::Text),
             Field::PublishedAt => {
                 item.published_at.map(|at| Value::Number(at.as_millis() as f64 / 1_000.0))
             }
             Field::AgeHours => item.published_at.map(|at| Value::Number(self.now.hours_since(at))),
-            Field::Attribute(name) => item.attributes.get(name).map(|value| match value {
-                AttributeValue::Text(text) => Value::Text(text),
-                AttributeValue::Number(number) => Value::Number(*number),
-                AttributeValue::Flag(flag) => Value::Flag(*flag),
-                AttributeValue::List(list) => Value::Texts(list),
-            }),
+            Field::Attribute(name) => item.attributes.get(name).map(Value::of),
         }
     }
 }
 
 impl<'a> Value<'a> {
+    fn of(value: &'a AttributeValue) -> Self {
+        match value {
+            AttributeValue::Text(text) => Self::Text(text),
+            AttributeValue::Number(number) => Self::Number(*number),
+            AttributeValue::Flag(flag) => Self::Flag(*flag),
+            AttributeValue::List(list) => Self::Texts(list),
+        }
+    }
+
     /// Members of a list, none of anything else.
     fn members(self) -> impl Iterator<Item = Value<'a>> {
         let (topics, texts, literals): (&[Box<str>], &[String], &[Literal]) = match self {

@@ -19,8 +19,8 @@
 //! field   = name | "attr" "(" text ")"
 //! ```
 //!
-//! `id`, `title`, `topics`, `source`, `published_at` (seconds since 1970) and
-//! `age_hours` are the item's own fields; any other name, and any name in `attr(..)`,
+//! `id`, `title`, `topics`, `source`, `language`, `published_at` (seconds since 1970)
+//! and `age_hours` are the item's own fields; any other name, and any name in `attr(..)`,
 //! is an attribute.
 
 mod evaluate;
@@ -73,6 +73,7 @@ pub enum Field {
     Title,
     Topics,
     Source,
+    Language,
     /// In seconds since 1970.
     PublishedAt,
     /// Hours from publication to the moment of the request.
@@ -82,11 +83,12 @@ pub enum Field {
 
 impl Field {
     /// The item's own fields by name.
-    const OWN: [(&'static str, Self); 6] = [
+    const OWN: [(&'static str, Self); 7] = [
         ("id", Self::Id),
         ("title", Self::Title),
         ("topics", Self::Topics),
         ("source", Self::Source),
+        ("language", Self::Language),
         ("published_at", Self::PublishedAt),
         ("age_hours", Self::AgeHours),
     ];

@@ -24,6 +24,7 @@ fn item(values: impl IntoIterator<Item = (String, AttributeValue)>) -> Item {
         source: Some("a".into()),
         published_at: Timestamp::parse_rfc3339("2024-05-01T12:00:00Z"),
         embedding: Vec::new(),
+        language: None,
         attributes: Attributes::new(values.into_iter().collect()).unwrap(),
     }
 }
@@ -186,6 +187,17 @@ fn attribute() -> impl Strategy<Value = AttributeValue> {
     ]
 }
 
+#[test]
+fn the_language_is_the_item_s_own_or_an_attribute_of_that_name() {
+    let attributes = [("language".to_owned(), AttributeValue::Text("de".to_owned()))];
+    let named = item(attributes);
+    let own = Item { language: Some("fr".into()), ..named.clone() };
+    let holds = |text: &str, item: &Item| parse(text).unwrap().holds(Subject { item, now: NOW });
+    assert!(holds("language = 'de'", &named) && holds("language in ['fr']", &own));
+    assert!(holds("attr('language') = 'de'", &own));
+    assert!(!holds("has(language)", &item([])));
+}
+
 /// An interpreter that owns everything and knows no shortcuts.
 mod naive {
     use super::*;
@@ -210,6 +222,15 @@ mod naive {
         Value::List(texts.iter().map(|text| Value::Text(text.to_string())).collect())
     }
 
+    fn attribute(value: &AttributeValue) -> Value {
+        match value {
+            AttributeValue::Text(text) => Value::Text(text.clone()),
+            AttributeValue::Number(number) => Value::Number(*number),
+            AttributeValue::Flag(flag) => Value::Flag(*flag),
+            AttributeValue::List(list) => texts(list),
+        }
+    }
+
     fn value(operand: &Operand, item: &Item) -> Option<Value> {
         let field = match operand {
             Operand::Literal(one) => return Some(literal(one)),
@@ -224,14 +245,13 @@ mod naive {
             Field::Title => Value::Text(item.title.clone()),
             Field::Topics => texts(&item.topics),
             Field::Source => Value::Text(item.source.as_ref()?.to_string()),
+            Field::Language if item.language.is_some() => {
+                Value::Text(item.language.as_ref()?.to_string())
+            }
+            Field::Language => attribute(item.attributes.get("language")?),
+            Field::Attribute(name) => attribute(item.attributes.get(name)?),
             Field::PublishedAt => Value::Number(published? / 1e3),
             Field::AgeHours => Value::Number((NOW.as_millis() as f64 - published?) / 3.6e6),
-            Field::Attribute(name) => match item.attributes.get(name)? {
-                AttributeValue::Text(text) => Value::Text(text.clone()),
-                AttributeValue::Number(number) => Value::Number(*number),
-                AttributeValue::Flag(flag) => Value::Flag(*flag),
-                AttributeValue::List(list) => texts(list),
-            },
         })
     }
 

@@ -199,7 +199,7 @@ impl<'a> Explainer<'a> {
                 let cause = influence.and_then(|influence| influence.cause(factors));
                 about_item(Kind::SharedTaste, cause)
             }
-            "content" => {
+            "content" | "embedding" => {
                 about_item(Kind::SimilarContent, self.most_similar(&self.liked, candidate.terms))
             }
             "session_content" => {

@@ -14,6 +14,7 @@ use rayon::slice::ParallelSlice;
 use rayon::slice::ParallelSliceMut;
 
 use super::context_features::Circumstances;
+use super::embedding_features::EmbeddingTaste;
 use super::mask::FeatureMask;
 use crate::domain::Timestamp;
 use crate::engine::cold_start::CohortScorer;
@@ -57,8 +58,9 @@ pub const FEATURES: [&str; FEATURE_COUNT] = [
     "succession",
     "activity",
     "repeat_recency",
+    "embedding",
 ];
-pub const FEATURE_COUNT: usize = 24;
+pub const FEATURE_COUNT: usize = 25;
 
 /// Positive items that make up the content centroid and the fold-in.
 const TASTE_ITEMS: usize = 200;
@@ -99,6 +101,7 @@ pub struct UserContext {
     /// Folded in against the current item factors.
     pub factors: Option<Vec<f32>>,
     pub taste: Option<Centroid>,
+    pub embedding_taste: EmbeddingTaste,
     /// The items wanted last, the newest first.
     pub recent: Vec<u32>,
     pub positives: u32,
@@ -118,14 +121,16 @@ impl UserContext {
         };
         let recent = user.history.positives().take(RECENT).map(|entry| entry.item).collect();
         let mut weight = 1.0;
-        let mut parts: Vec<(f32, &SparseVector)> = Vec::new();
+        let mut had: Vec<(f32, u32)> = Vec::new();
         for entry in user.history.entries().iter().rev().take(TASTE_ITEMS) {
             let sign = entry.confidence.clamp(-0.5, 1.0);
             if sign != 0.0 {
-                parts.push((weight * sign, &view.terms[entry.item as usize]));
+                had.push((weight * sign, entry.item));
                 weight *= TASTE_DECAY;
             }
         }
+        let embedding_taste = EmbeddingTaste::new(view, &had);
+        let parts = had.iter().map(|&(weight, item)| (weight, &view.terms[item as usize]));
         let taste = Some(Centroid::new(parts)).filter(|centroid| !centroid.is_empty());
         let positives = user.history.positives().count() as u32;
         let had = user.history.entries().iter();
@@ -136,7 +141,7 @@ impl UserContext {
         let path = user.history.positives().map(|entry| entry.item);
         let item_item = view.item_item.scores(path);
         let factors = view.fold_in(user);
-        Self { factors, taste, recent, positives, item_item, seen, topic_shares }
+        Self { factors, taste, embedding_taste, recent, positives, item_item, seen, topic_shares }
     }
 
     /// How often the person had an item; 0 when never.
@@ -343,6 +348,7 @@ impl<'a> Describer<'a> {
             self.next.of(candidate.index),
             long * math::log1p_f32(activity),
             self.repeat_recency(candidate.index),
+            self.context.embedding_taste.score(view, candidate),
         ]
     }
 

@@ -4,6 +4,7 @@
 mod boost;
 mod choose;
 mod context_features;
+mod embedding_features;
 mod explain;
 mod exploration;
 mod features;

@@ -1,8 +1,8 @@
 //! Candidates from the whole catalogue, by several sources that each see another
 //! side of a person and an item.
 //!
-//! - Sources: factors (exact scan), co-occurrence, content, popular, trending,
-//!   fresh, cohorts, the location, new items where they have a share of the places,
+//! - Sources: factors (exact scan), co-occurrence, content, embeddings (exact
+//!   scan), popular, trending, fresh, cohorts, the location, new items where they have a share of the places,
 //!   and a few random items to explore.
 //! - The filter is applied inside each source. When they yield fewer candidates
 //!   than are wanted, the catalogue is walked until there are enough or no more.
@@ -100,12 +100,13 @@ impl Retrieval<'_> {
         self.personal_sources().into_iter().flat_map(|(_, found)| found).collect()
     }
 
-    fn personal_sources(&self) -> [(Source, Vec<u32>); 4] {
+    fn personal_sources(&self) -> [(Source, Vec<u32>); 5] {
         [
             (Source::Factors, self.by_factors()),
             (Source::Cooccurrence, self.by_cooccurrence()),
             (Source::ItemItem, self.by_item_item()),
             (Source::Content, self.by_content()),
+            (Source::Embedding, self.by_embedding()),
         ]
     }
 
@@ -210,6 +211,13 @@ impl Retrieval<'_> {
             }
         }
         indices(top)
+    }
+
+    /// As `by_factors`, in each space of content.
+    fn by_embedding(&self) -> Vec<u32> {
+        let had = self.user.map_or(0, |user| user.history.entries().len());
+        let near = self.context.embedding_taste.nearest(self.view, PERSONAL_MAX + had);
+        near.into_iter().filter(|&index| self.allows(index)).take(SHARED_MAX).collect()
     }
 
     fn by_cohorts(&self) -> Vec<u32> {

@@ -1,7 +1,10 @@
-//! Items like an item: by who wants them together, by factors, by content.
+//! Items like an item: by who wants them together, by factors, by content in
+//! words and in embeddings.
 
 use std::collections::BTreeMap;
 
+use super::embedding_features::embedding_cosine;
+use super::embedding_features::nearest_items;
 use super::features::Candidate;
 use crate::engine::collaborative::Page;
 use crate::engine::collaborative::scan;
@@ -21,8 +24,8 @@ pub struct SimilarItem {
 }
 
 /// The catalogue items most like `item`, best first, at most `n`. The score is the
-/// mean of three similarities, each 0 to 1 where it is known: cosine of the
-/// factors, of co-occurrence, of the content.
+/// mean of four similarities, each 0 to 1 where it is known: cosine of the
+/// factors, of co-occurrence, of the content, of the embeddings.
 pub fn similar_items(view: &View, item: u32, n: usize) -> Vec<SimilarItem> {
     let scorer = view.cooccurrence_scorer(&[item]);
     let mut found: Vec<u32> = Vec::new();
@@ -44,6 +47,7 @@ pub fn similar_items(view: &View, item: u32, n: usize) -> Vec<SimilarItem> {
         near.push(own.terms.cosine(terms), index as u32);
     }
     found.extend(near.into_sorted_vec().iter().map(|entry| entry.0));
+    found.append(&mut nearest_items(view, item, CANDIDATES));
     found.sort_unstable();
     found.dedup();
     found.retain(|&index| index != item && view.entries[index as usize].item.is_some());
@@ -56,8 +60,9 @@ pub fn similar_items(view: &View, item: u32, n: usize) -> Vec<SimilarItem> {
             ("cooccurrence", together),
             ("collaborative", factor_cosine(view, item, index)),
             ("content", content),
+            ("embedding", embedding_cosine(view, item, index)),
         ]
-        .map(|(name, part)| (name, f64::from(part) / 3.0))
+        .map(|(name, part)| (name, f64::from(part) / 4.0))
     };
     for &index in &found {
         best.push(score(index).iter().map(|part| part.1).sum::<f64>() as f32, index);

@@ -11,6 +11,8 @@ use super::holdout::is_worse;
 use super::holdout::mean;
 use super::trial;
 use super::trial::Trial;
+use crate::domain::Timestamp;
+use crate::engine::model::Model;
 use crate::engine::view::View;
 
 /// Fewest people whose newest positives are judged by.
@@ -19,7 +21,9 @@ const PEOPLE_MIN: usize = 30;
 /// # Errors
 /// `NotBetter` with the figures of both.
 pub fn pass(view: &View, holdout: &Holdout<'_>, candidate: &Trial) -> Result<(), TrainingError> {
-    let Some(model) = view.model() else {
+    // Of a model from before this was kept nobody knows what it has seen.
+    let knows = |model: &&Model| model.origin.trained_until > Timestamp::default();
+    let Some(model) = view.model().filter(knows) else {
         return Ok(());
     };
     let recent = holdout.after(model.origin.trained_until);

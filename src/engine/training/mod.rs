@@ -17,14 +17,15 @@ mod trial;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
+use super::cold_items;
 use super::collaborative;
 use super::collaborative::EpochProgress;
 use super::collaborative::Hyperparameters;
 use super::collaborative::ItemItem;
 use super::collaborative::Trained;
 use super::collaborative::TrainingSet;
+use super::model::Beside;
 use super::model::Origin;
-use super::model::TrainedParts;
 use super::model::encoded;
 use super::view::View;
 use super::weighing::Weighing;
@@ -127,7 +128,11 @@ pub fn train(
     let searches = effort == Effort::Search || search_is_due(view);
     let start = starting_configuration(view);
     let mut figures = BTreeMap::new();
-    let mut item_item_l2 = view.model().map_or(ITEM_ITEM_L2[0], |model| model.origin.item_item_l2);
+    let mut item_item_l2 = view
+        .model()
+        .map(|model| model.origin.item_item_l2)
+        .filter(|l2| *l2 > 0.0)
+        .unwrap_or(ITEM_ITEM_L2[0]);
     let (configuration, warm) = match Holdout::new(view) {
         Some(holdout) => {
             let tried = tried(view, &holdout, start, searches, report)?;
@@ -159,14 +164,26 @@ pub fn train(
         searched_positives,
         trained_until: view.clock,
     };
-    let mut parts = TrainedParts::of(trained, origin);
-    parts.item_item = ItemItem::fit(&set, item_item_l2).unwrap_or_default();
-    describe(&mut figures, &parts, &set, view);
+    let counts = item_counts(view.items_len(), &rows);
+    let content = cold_items::fit_content(view, &trained.item_factors, trained.factors, &counts);
+    figures.append(&mut cold_items::content_figures(&content));
+    let item_item = ItemItem::fit(&set, item_item_l2).unwrap_or_default();
+    figures.insert("loss".to_owned(), trained.loss);
+    let beside = Beside { origin, item_item, content };
+    describe(&mut figures, &beside, &set, view);
     Ok(PublishedModel {
         version: view.model_version() + 1,
         trained_at: view.watermark(),
-        encoded: encoded(&parts, &figures).into(),
+        encoded: encoded(trained, &beside, figures).into(),
     })
+}
+
+/// How many people wanted each item.
+fn item_counts(items: usize, rows: &[Vec<(u32, f32)>]) -> Vec<u32> {
+    let mut counts = vec![0; items];
+    let wanted = rows.iter().flatten().filter(|example| example.1 > 0.0);
+    wanted.for_each(|&(item, _)| counts[item as usize] += 1);
+    counts
 }
 
 fn search_is_due(view: &View) -> bool {
@@ -270,13 +287,8 @@ fn finish(
 }
 
 /// The figures that are kept with the model.
-fn describe(
-    figures: &mut BTreeMap<String, f64>,
-    parts: &TrainedParts,
-    set: &TrainingSet,
-    view: &View,
-) {
-    let Origin { hyperparameters, weighing, item_item_l2, .. } = parts.origin;
+fn describe(figures: &mut BTreeMap<String, f64>, beside: &Beside, set: &TrainingSet, view: &View) {
+    let Origin { hyperparameters, weighing, item_item_l2, .. } = beside.origin;
     let more = [
         ("users", set.n_users() as f64),
         ("items", view.items_len() as f64),
@@ -288,9 +300,8 @@ fn describe(
         ("epochs", hyperparameters.epochs as f64),
         ("confidence_half_life_hours", f64::from(weighing.half_life_hours)),
         ("negatives", f64::from(u8::from(weighing.negatives))),
-        ("item_item_items", parts.item_item.len() as f64),
+        ("item_item_items", beside.item_item.len() as f64),
         ("item_item_l2", item_item_l2),
-        ("loss", parts.loss),
     ];
     figures.extend(more.map(|(name, value)| (name.to_owned(), value)));
 }

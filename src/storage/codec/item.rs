@@ -1,4 +1,4 @@
-//! A catalogue item: mask of the optional fields, texts, attributes, embedding.
+//! A catalogue item: mask of the optional fields, texts, attributes, embedding, language.
 
 use super::attributes;
 use super::wire::Fault;
@@ -13,11 +13,14 @@ use crate::domain::Timestamp;
 
 const SOURCE: u8 = 1;
 const PUBLISHED_AT: u8 = 1 << 1;
+/// Not set in records of before the field.
+const LANGUAGE: u8 = 1 << 2;
 
 pub fn put(out: &mut Vec<u8>, item: &Item, base: Timestamp) {
     let source = if item.source.is_some() { SOURCE } else { 0 };
     let published_at = if item.published_at.is_some() { PUBLISHED_AT } else { 0 };
-    out.push(source | published_at);
+    let language = if item.language.is_some() { LANGUAGE } else { 0 };
+    out.push(source | published_at | language);
     put_text(out, item.item_id.as_str());
     put_text(out, &item.title);
     put_text(out, &item.content);
@@ -30,6 +33,9 @@ pub fn put(out: &mut Vec<u8>, item: &Item, base: Timestamp) {
     }
     attributes::put(out, &item.attributes);
     put_floats(out, &item.embedding);
+    if let Some(language) = &item.language {
+        put_text(out, language);
+    }
 }
 
 pub fn read(reader: &mut Reader<'_>, base: Timestamp) -> Result<Item, Fault> {
@@ -45,5 +51,6 @@ pub fn read(reader: &mut Reader<'_>, base: Timestamp) -> Result<Item, Fault> {
         published_at: has(PUBLISHED_AT).then(|| reader.time(base)).transpose()?,
         attributes: attributes::read(reader)?,
         embedding: reader.floats()?,
+        language: has(LANGUAGE).then(|| reader.text().map(Box::from)).transpose()?,
     })
 }

@@ -117,6 +117,7 @@ pub fn item(id: &str, title: &str) -> Item {
         published_at: Some(NOW),
         embedding: Vec::new(),
         attributes: attributes([("lang", text("de")), ("pages", AttributeValue::Number(3.0))]),
+        language: Some("en".into()),
     }
 }
 

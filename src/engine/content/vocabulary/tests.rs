@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn document<'a>(title: &'a str, content: &'a str, topics: &'a [Box<str>]) -> Document<'a> {
-    Document { title, content, topics }
+    Document { title, content, topics, language: None }
 }
 
 fn add(vocabulary: &mut Vocabulary, content: &str) -> TermCounts {

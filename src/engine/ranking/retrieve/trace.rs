@@ -3,6 +3,7 @@
 
 use super::Retrieval;
 use super::Supply;
+use crate::engine::ranking::features::Candidate;
 use crate::numeric;
 
 /// Where candidates come from.
@@ -12,6 +13,7 @@ pub enum Source {
     Cooccurrence,
     ItemItem,
     Content,
+    Embedding,
     Cohorts,
     Location,
     Popular,
@@ -30,6 +32,7 @@ impl Source {
             Self::Cooccurrence => "cooccurrence",
             Self::ItemItem => "item_item",
             Self::Content => "content",
+            Self::Embedding => "embedding",
             Self::Cohorts => "cohorts",
             Self::Location => "location",
             Self::Popular => "popular",
@@ -90,6 +93,10 @@ impl Retrieval<'_> {
             Source::Content => {
                 let taste = context.taste.as_ref()?;
                 Some(f64::from(taste.score(&view.terms[item as usize])))
+            }
+            Source::Embedding => {
+                let candidate = Candidate::known(view, item);
+                Some(f64::from(context.embedding_taste.score(view, &candidate)))
             }
             _ => None,
         }
