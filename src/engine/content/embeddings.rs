@@ -44,7 +44,10 @@ pub struct Embeddings {
 impl Embeddings {
     /// No item has a place yet.
     pub fn new(dimension: usize, rank: usize) -> Self {
-        Self { own: ItemFactors::new(dimension.max(1), &[]), latent: ItemFactors::new(rank.max(1), &[]) }
+        Self {
+            own: ItemFactors::new(dimension.max(1), &[]),
+            latent: ItemFactors::new(rank.max(1), &[]),
+        }
     }
 
     pub fn set(&mut self, item: u32, place: Option<(EmbeddingSpace, Vec<f32>)>) {

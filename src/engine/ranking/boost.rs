@@ -79,7 +79,7 @@ mod tests {
             source: Some("blue".into()),
             published_at: None,
             embedding: Vec::new(),
-                language: None,
+            language: None,
             attributes: Attributes::default(),
         }
     }

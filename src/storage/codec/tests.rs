@@ -119,8 +119,7 @@ fn decision() -> impl Strategy<Value = Record> {
 
 fn item() -> impl Strategy<Value = Record> {
     let texts = (".{0,40}", ".{0,300}", prop::collection::vec(label(), 0..4));
-    let options =
-        (prop::option::of(label()), prop::option::of(time()), prop::option::of(label()));
+    let options = (prop::option::of(label()), prop::option::of(time()), prop::option::of(label()));
     let vector = prop::collection::vec(number(), 0..20);
     (id(ItemId::parse), texts, options, attributes(), vector).prop_map(
         |(item_id, texts, options, attributes, embedding)| {

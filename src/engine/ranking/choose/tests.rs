@@ -34,7 +34,7 @@ fn world(count: usize) -> (Vec<Entry>, Vec<SparseVector>) {
             source: Some("one".into()),
             published_at: None,
             embedding: Vec::new(),
-                language: None,
+            language: None,
             attributes: Attributes::default(),
         })),
         ..Entry::default()
