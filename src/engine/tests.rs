@@ -355,4 +355,4 @@ fn the_golden_log_leads_to_the_golden_digest() {
     assert_eq!((ENGINE_REVISION, digest.as_str()), (2, GOLDEN_DIGEST));
 }
 
-const GOLDEN_DIGEST: &str = "2b976ae3fe82e2c5d3aad4e8e4b6d97bb54ac486dd48de0e2fd17457ac458586";
+const GOLDEN_DIGEST: &str = "27708e8b1c25d1a626f1674ff9f752de4e0dcf9512713250ca90d80b52417e33";
