@@ -195,6 +195,7 @@ mod tests {
     use crate::domain::Settings;
     use crate::domain::Timestamp;
     use crate::domain::UserId;
+    use crate::engine::Effort;
     use crate::engine::ranking::Candidate;
     use crate::engine::ranking::Eligibility;
     use crate::engine::ranking::Filter;
@@ -234,7 +235,7 @@ mod tests {
         }
 
         fn trained(&self) -> PublishedModel {
-            train(self.engine.state(), &mut |_| ControlFlow::Continue(())).unwrap()
+            train(self.engine.state(), Effort::Search, &mut |_| ControlFlow::Continue(())).unwrap()
         }
 
         fn learn(&mut self, record: Record) {

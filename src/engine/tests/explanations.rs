@@ -15,7 +15,7 @@ fn trained(records: Vec<LogRecord>) -> Engine {
         engine.apply(&[LogRecord { sequence, recorded_at, record }]).unwrap();
     };
     publish(&mut engine, Record::SettingsSet(settings));
-    let model = train(engine.state(), &mut |_| ControlFlow::Continue(())).unwrap();
+    let model = train(engine.state(), Effort::Search, &mut |_| ControlFlow::Continue(())).unwrap();
     publish(&mut engine, Record::ModelPublished(model));
     engine
 }
@@ -168,6 +168,7 @@ fn tastes() -> Vec<LogRecord> {
             published_at: None,
             embedding: Vec::new(),
             attributes: Attributes::default(),
+            language: None,
         }));
     }
     for (user, n) in (0..80).flat_map(|user| (0..5).map(move |n| (user, n))) {

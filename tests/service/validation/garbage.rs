@@ -130,7 +130,7 @@ fn item(random: &mut Random) -> Item {
         published_at: time(random),
         embedding,
         attributes: None,
-        language: text(random),
+        language: string(random),
     }
 }
 

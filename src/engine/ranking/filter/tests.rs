@@ -23,6 +23,7 @@ fn entry(topic: &str, source: &str, published_hours_ago: i64) -> Entry {
         published_at: Some(Timestamp::from_seconds(1_000_000 - published_hours_ago * 3_600)),
         embedding: Vec::new(),
         attributes: Attributes::default(),
+        language: None,
     };
     Entry { item: Some(Arc::new(item)), ..Entry::default() }
 }
