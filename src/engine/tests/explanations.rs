@@ -15,7 +15,7 @@ fn trained(records: Vec<LogRecord>) -> Engine {
         engine.apply(&[LogRecord { sequence, recorded_at, record }]).unwrap();
     };
     publish(&mut engine, Record::SettingsSet(settings));
-    let model = train(engine.state(), &mut |_| ControlFlow::Continue(())).unwrap();
+    let model = train(engine.state(), Effort::Search, &mut |_| ControlFlow::Continue(())).unwrap();
     publish(&mut engine, Record::ModelPublished(model));
     engine
 }
