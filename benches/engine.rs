@@ -29,6 +29,7 @@ use personalization::domain::Timestamp;
 use personalization::domain::UserId;
 use personalization::engine::Candidate;
 use personalization::engine::Choice;
+use personalization::engine::Effort;
 use personalization::engine::Eligibility;
 use personalization::engine::Engine;
 use personalization::engine::Filter;
@@ -101,7 +102,8 @@ fn log() -> Vec<LogRecord> {
 fn learnt(log: &[LogRecord], end: usize) -> Engine {
     let mut engine = Engine::new(Settings::default());
     engine.apply(&log[..end]).expect("the log is readable");
-    let model = train(engine.state(), &mut |_| ControlFlow::Continue(())).expect("enough data");
+    let model = train(engine.state(), Effort::Search, &mut |_| ControlFlow::Continue(()))
+        .expect("enough data");
     let sequence = engine.state().watermark() + 1;
     let recorded_at = engine.state().clock();
     let record = Record::ModelPublished(model);

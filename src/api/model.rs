@@ -26,6 +26,9 @@ use crate::service::RetrainProgress;
 use crate::service::RetrainStage;
 use crate::service::Service;
 
+/// Share of a training's progress that is the search; it may end early.
+const SEARCH_SHARE: f64 = 0.7;
+
 /// Handlers of `ModelService`.
 #[derive(Debug, Clone)]
 pub struct ModelApi {
@@ -141,14 +144,20 @@ fn progress_message(
 ) -> proto::RetrainResponse {
     let stage = match report.stage {
         RetrainStage::Loading => proto::RetrainStage::Loading,
+        RetrainStage::Searching => proto::RetrainStage::Searching,
         RetrainStage::Training => proto::RetrainStage::Training,
         RetrainStage::Publishing => proto::RetrainStage::Publishing,
         RetrainStage::Done => proto::RetrainStage::Done,
     };
     let done = report.stage == RetrainStage::Done;
+    let epochs = report.epoch as f64 / report.epochs.max(1) as f64;
     let progress = match report.stage {
         RetrainStage::Loading => 0.0,
-        RetrainStage::Training => 0.95 * report.epoch as f64 / report.epochs.max(1) as f64,
+        RetrainStage::Searching => {
+            let before = report.trial.saturating_sub(1) as f64;
+            SEARCH_SHARE * (before + epochs) / report.trials.max(1) as f64
+        }
+        RetrainStage::Training => SEARCH_SHARE + (0.95 - SEARCH_SHARE) * epochs,
         RetrainStage::Publishing => 0.95,
         RetrainStage::Done => 1.0,
     };
@@ -157,6 +166,9 @@ fn progress_message(
         epoch: report.epoch as u32,
         epochs: report.epochs as u32,
         loss: report.loss,
+        trial: report.trial as u32,
+        trials: report.trials as u32,
+        validation_ndcg_at_20: report.validation_ndcg,
         progress,
         model_version: report.model_version,
         metrics: if done { training_figures(&namespace.view()) } else { BTreeMap::new() },

@@ -78,6 +78,10 @@ pub fn status(error: Error) -> Status {
             let metadata = [("positive_interactions", found.to_string())];
             explained(Code::FailedPrecondition, &message, "TOO_LITTLE_DATA", metadata)
         }
+        Error::Training(TrainingError::NotBetter { candidate, serving }) => {
+            let metadata = [("candidate", candidate.to_string()), ("serving", serving.to_string())];
+            explained(Code::FailedPrecondition, &message, "MODEL_NOT_BETTER", metadata)
+        }
         Error::Training(TrainingError::Cancelled) => {
             explained(Code::Cancelled, &message, "TRAINING_CANCELLED", [])
         }
@@ -207,6 +211,7 @@ mod tests {
         let too_new = storage::Error::TooNew { what: "secret", found: 2, known: 1 };
         let behind = Error::WatermarkNotReached { wanted: 9, watermark: 4 };
         let few = TrainingError::TooLittleData { found: 3 };
+        let worse = TrainingError::NotBetter { candidate: 0.1, serving: 0.2 };
         let missing = storage::Error::NoNamespace { namespace: shop() };
         let exists = storage::Error::NamespaceExists { namespace: shop() };
         vec![
@@ -220,6 +225,7 @@ mod tests {
             (behind, Code::DeadlineExceeded, "WATERMARK_NOT_REACHED", false),
             (Error::TrainingRuns, Code::Aborted, "TRAINING_RUNS", false),
             (Error::Training(few), Code::FailedPrecondition, "TOO_LITTLE_DATA", false),
+            (Error::Training(worse), Code::FailedPrecondition, "MODEL_NOT_BETTER", false),
             (
                 Error::Training(TrainingError::Cancelled),
                 Code::Cancelled,

@@ -15,6 +15,7 @@ use crate::config::Environment;
 use crate::config::ServeConfig;
 use crate::server;
 use crate::service;
+use crate::service::EmbeddingModel;
 use crate::service::Options;
 use crate::service::RateLimits;
 use crate::service::Service;
@@ -68,6 +69,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
             events_per_second: config.rate_limit_events,
         },
         ready_lag_records: config.ready_lag_records,
+        embedding_model: embedding_model(&config)?,
     };
     let observed = redis.as_ref().map(stores::redis_metrics).unwrap_or_default();
     let metrics = Arc::new(Metrics::default().observing(observed));
@@ -99,6 +101,21 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     tracing::info!("stopped");
     ready?;
     Ok(served?)
+}
+
+/// Loads the model that makes embeddings, if there is to be one.
+fn embedding_model(config: &ServeConfig) -> Result<Option<Arc<EmbeddingModel>>, Failure> {
+    let Some(directory) = &config.embedding_model_dir else {
+        return Ok(None);
+    };
+    let wrong = |reason: String| format!("EMBEDDING_MODEL_DIR {}: {reason}", directory.display());
+    let model = EmbeddingModel::open(directory).map_err(|error| wrong(error.to_string()))?;
+    let (made, wanted) = (model.dimension(), config.content_embedding_dim as usize);
+    if made != wanted {
+        let reason = format!("its vectors have {made} numbers, CONTENT_EMBEDDING_DIM is {wanted}");
+        return Err(wrong(reason).into());
+    }
+    Ok(Some(Arc::new(model)))
 }
 
 /// Opens the stores; waits for a server that is away, since it may start after us.

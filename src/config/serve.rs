@@ -1,6 +1,7 @@
 //! Flags and environment variables of `serve`.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use clap::Args;
 use clap::ValueEnum;
@@ -95,12 +96,23 @@ pub struct ServeConfig {
           value_parser = number(SettingsRange::UNOBSERVED_WEIGHT))]
     pub unobserved_weight: f32,
 
+    /// Trainings that a search for better values of the three may take, from these on; 0 or
+    /// 1: none (0 to 100)
+    #[arg(long, env = "SEARCH_TRIALS", default_value_t = defaults().search_trials,
+          value_parser = integer(SettingsRange::SEARCH_TRIALS))]
+    pub search_trials: u32,
+
     /// Length of the embeddings that items may carry (1 to 4096)
     #[arg(long, env = "CONTENT_EMBEDDING_DIM", default_value_t = defaults().embedding_dimension,
           value_parser = integer(SettingsRange::EMBEDDING_DIMENSION))]
     pub content_embedding_dim: u32,
 
-    /// Most terms of the TF-IDF vocabulary (16 to 1000000)
+    /// Directory of a sentence-transformer that makes the embeddings of items that come
+    /// without one; its vectors must be as long as CONTENT_EMBEDDING_DIM
+    #[arg(long, env = "EMBEDDING_MODEL_DIR", value_name = "DIR")]
+    pub embedding_model_dir: Option<PathBuf>,
+
+    /// Length of the embeddings that items may carry (1 to 4096) of the TF-IDF vocabulary (16 to 1000000)
     #[arg(long, env = "TFIDF_MAX_FEATURES", default_value_t = defaults().tfidf_max_features,
           value_parser = integer(SettingsRange::TFIDF_MAX_FEATURES))]
     pub tfidf_max_features: u32,
@@ -157,6 +169,7 @@ impl ServeConfig {
             collaborative_factors: self.collaborative_factors,
             collaborative_regularization: self.collaborative_regularization,
             unobserved_weight: self.unobserved_weight,
+            search_trials: self.search_trials,
             embedding_dimension: self.content_embedding_dim,
             tfidf_max_features: self.tfidf_max_features,
             strategy: match self.strategy {

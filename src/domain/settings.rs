@@ -99,6 +99,8 @@ pub struct Settings {
     pub collaborative_regularization: f32,
     /// Weight of unobserved pairs in implicit matrix factorization, alpha0.
     pub unobserved_weight: f32,
+    /// Trainings that a search for better values of these three may take; 0 or 1: none.
+    pub search_trials: u32,
     /// Most terms of the TF-IDF vocabulary.
     pub tfidf_max_features: u32,
     /// Length of the embeddings that items may carry.
@@ -172,6 +174,7 @@ impl Default for Settings {
             collaborative_factors: 64,
             collaborative_regularization: 0.006,
             unobserved_weight: 0.2,
+            search_trials: 10,
             tfidf_max_features: 10_000,
             embedding_dimension: 384,
             popularity_half_life_hours: 90.0 * 24.0,
@@ -230,6 +233,7 @@ impl SettingsRange {
     }
 
     pub const FACTORS: Self = Self::new("collaborative_factors", 8.0, 256.0);
+    pub const SEARCH_TRIALS: Self = Self::new("search_trials", 0.0, 100.0);
     pub const REGULARIZATION: Self = Self::new("collaborative_regularization", 1e-6, 100.0);
     pub const UNOBSERVED_WEIGHT: Self = Self::new("unobserved_weight", 1e-6, 10.0);
     pub const TFIDF_MAX_FEATURES: Self = Self::new("tfidf_max_features", 16.0, 1_000_000.0);
@@ -282,11 +286,12 @@ impl Settings {
         violations.finish(self)
     }
 
-    fn numbers(&self) -> [(SettingsRange, f64); 25] {
+    fn numbers(&self) -> [(SettingsRange, f64); 26] {
         [
             (SettingsRange::FACTORS, f64::from(self.collaborative_factors)),
             (SettingsRange::REGULARIZATION, f64::from(self.collaborative_regularization)),
             (SettingsRange::UNOBSERVED_WEIGHT, f64::from(self.unobserved_weight)),
+            (SettingsRange::SEARCH_TRIALS, f64::from(self.search_trials)),
             (SettingsRange::TFIDF_MAX_FEATURES, f64::from(self.tfidf_max_features)),
             (SettingsRange::EMBEDDING_DIMENSION, f64::from(self.embedding_dimension)),
             (SettingsRange::POPULARITY_HALF_LIFE, f64::from(self.popularity_half_life_hours)),

@@ -232,7 +232,8 @@ impl Engine {
         }
         let view = &self.view;
         let state = view.users[user as usize].clone();
-        let indices = super::sampling::choice_set(view, &state, item, sequence);
+        let choice = super::sampling::choice_set(view, &state, item, sequence);
+        let indices = &choice.items;
         if indices.len() < 2 {
             return;
         }
@@ -248,7 +249,7 @@ impl Engine {
             .map(|&index| f64::from(now.popularity(&view.popularity.items[index as usize])));
         let popularity_rank = super::sampling::rank_of_first(popularity);
         Arc::make_mut(&mut self.view.prequential).note(hybrid_rank, popularity_rank);
-        Arc::make_mut(&mut self.view.hybrid).learn_choice(&features);
+        Arc::make_mut(&mut self.view.hybrid).learn_choice(&features, &choice.offsets);
     }
 
     /// Gathers evidence for an item the model does not know or barely knows.
@@ -440,10 +441,10 @@ impl Engine {
         sequence: u64,
         at: Timestamp,
     ) -> Result<(), Unreadable> {
-        let (model, factors) =
-            model::decode(published, at).ok_or(Unreadable::Model { sequence })?;
-        self.view.factors = ItemFactors::new(model.k, &factors);
-        self.view.model = Some(model);
+        let decoded = model::decode(published, at).ok_or(Unreadable::Model { sequence })?;
+        self.view.factors = ItemFactors::new(decoded.model.k, &decoded.item_factors);
+        self.view.item_item = decoded.item_item;
+        self.view.model = Some(decoded.model);
         // A good moment to weigh terms anew: doublings grow rare in old catalogues.
         self.view.vocabulary.refit();
         self.weigh_all_terms();

@@ -28,19 +28,20 @@ mod seed;
 mod snapshot;
 #[cfg(test)]
 mod tests;
+mod training;
 mod view;
+mod weighing;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use apply::{Effect, Unreadable, decision_key};
 pub use bandit::{Posterior, PosteriorMean};
-pub use collaborative::EpochProgress;
 pub use column::Digest;
 pub use content::SparseVector;
 pub use decay::DecayedRow;
 pub use expression::{Expression, SyntaxError, parse as parse_expression};
-pub use model::{Model, TrainingError, train};
+pub use model::Model;
 pub use prequential::PrequentialFigures;
 pub use profile::{HistoryEntry, User};
 pub use ranking::{
@@ -50,6 +51,9 @@ pub use ranking::{
     similar_items,
 };
 pub use snapshot::{ENGINE_REVISION, Unrestorable};
+pub use training::{
+    Effort, TRAINING_POSITIVES_MIN, TrainingError, TrainingProgress, TrainingStage, train,
+};
 pub use view::{Counts, Entry, View};
 
 use crate::domain::Settings;

@@ -124,7 +124,7 @@ impl World {
                     item_id,
                     score: 0.5,
                     propensity: 0.9,
-                    features: (0..22).map(|f| (f + place) as f32 / 10.0).collect(),
+                    features: (0..26).map(|f| (f + place) as f32 / 10.0).collect(),
                 })
                 .collect(),
         };
@@ -159,7 +159,9 @@ impl World {
                 let settings =
                     Settings { collaborative_factors: 16, epsilon: 0.2, ..Settings::default() };
                 world.push(Record::SettingsSet(settings));
-                if let Ok(model) = train(engine.state(), &mut |_| ControlFlow::Continue(())) {
+                if let Ok(model) =
+                    train(engine.state(), Effort::Search, &mut |_| ControlFlow::Continue(()))
+                {
                     world.push(Record::ModelPublished(model));
                 }
             }
@@ -241,7 +243,9 @@ fn training_gives_the_same_model_on_one_thread_and_on_many() {
     let engine = applied(&World::history(7, 800));
     let trained = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| train(engine.state(), &mut |_| ControlFlow::Continue(())).unwrap())
+        pool.install(|| {
+            train(engine.state(), Effort::Search, &mut |_| ControlFlow::Continue(())).unwrap()
+        })
     };
     assert_eq!(trained(1), trained(4));
 }
@@ -276,7 +280,7 @@ fn people_get_what_those_with_their_taste_like() {
         world.interaction();
     }
     let mut engine = applied(&world.records);
-    let model = train(engine.state(), &mut |_| ControlFlow::Continue(())).unwrap();
+    let model = train(engine.state(), Effort::Search, &mut |_| ControlFlow::Continue(())).unwrap();
     world.records.clear();
     world.records.push(LogRecord {
         sequence: engine.state().watermark() + 1,

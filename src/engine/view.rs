@@ -50,8 +50,6 @@ use crate::domain::Timestamp;
 use crate::numeric::TopK;
 use crate::numeric::math;
 
-/// Newest positive interactions of a person that are folded in.
-const FOLD_IN_EVENTS: usize = 500;
 /// Share of repeated positives from which on items are recommended again, and the
 /// fewest positives that say anything about it.
 const REPEATS_ONE_IN: u64 = 10;
@@ -359,11 +357,10 @@ impl View {
     /// model or without an item that has factors. About 100 us for 50 events, k = 64.
     pub(super) fn fold_in(&self, user: &User) -> Option<Vec<f32>> {
         let model = self.model.as_ref()?;
-        let events: Vec<(&[f32], f32)> = user
-            .history
-            .positives()
-            .take(FOLD_IN_EVENTS)
-            .filter_map(|entry| Some((self.factors.row(entry.item)?, entry.confidence)))
+        let examples = model.origin.weighing.examples(&user.history, 0);
+        let events: Vec<(&[f32], f32)> = examples
+            .iter()
+            .filter_map(|&(item, weight)| Some((self.factors.row(item)?, weight)))
             .collect();
         if events.is_empty() {
             return None;

@@ -29,6 +29,7 @@ use crate::domain::Timestamp;
 use crate::domain::UserId;
 use crate::engine::Candidate;
 use crate::engine::Choice;
+use crate::engine::Effort;
 use crate::engine::Engine;
 use crate::engine::FeatureMask;
 use crate::engine::Occasion;
@@ -101,6 +102,15 @@ impl EngineRecommender {
             }
         }
         recommender
+    }
+
+    fn train_with(&mut self, effort: Effort) {
+        let trained = train(self.engine.state(), effort, &mut |_epoch| ControlFlow::Continue(()));
+        // Too little data leaves the engine as it is, and so does a model that is no better.
+        if let Ok(model) = trained {
+            let at = self.engine.state().clock();
+            self.apply(Record::ModelPublished(model), at);
+        }
     }
 
     /// A copy that learns on its own and is never trained again.
@@ -186,18 +196,13 @@ impl Recommender for EngineRecommender {
         };
         self.apply(Record::Interaction(interaction), row.at);
         if self.learnt >= self.next_training {
-            self.train();
+            self.train_with(Effort::WhenDue);
             self.next_training = (self.learnt as f64 * TRAINING_GROWTH) as u64 + 1;
         }
     }
 
     fn train(&mut self) {
-        let trained = train(self.engine.state(), &mut |_epoch| ControlFlow::Continue(()));
-        // Too little data leaves the engine as it is: it serves without a model.
-        if let Ok(model) = trained {
-            let at = self.engine.state().clock();
-            self.apply(Record::ModelPublished(model), at);
-        }
+        self.train_with(Effort::Search);
     }
 
     fn score(&self, user: u32, now: Timestamp, scores: &mut [f32]) {

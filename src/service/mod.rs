@@ -8,6 +8,7 @@
 
 mod applier;
 mod clock;
+mod embedder;
 mod error;
 mod follower;
 mod leadership;
@@ -31,6 +32,9 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use embedder::Embedder;
+pub use embedder::EmbeddingModel;
+pub use embedder::ModelError;
 use leadership::Leadership;
 use namespaces::Surroundings;
 use predictions::Predictions;
@@ -97,6 +101,8 @@ pub struct Options {
     pub rate_limits: RateLimits,
     /// Records behind the log from which answers say so.
     pub ready_lag_records: u64,
+    /// What makes embeddings of items that come without one.
+    pub embedding_model: Option<Arc<EmbeddingModel>>,
 }
 
 /// Everything a handler needs. Cheap to clone.
@@ -112,6 +118,7 @@ pub struct Service {
     pub ready_lag_records: u64,
     leadership: Arc<Leadership>,
     predictions: Predictions,
+    embedder: Option<Embedder>,
     /// Large requests that may be answered at a time.
     heavy_calls: Arc<Semaphore>,
     /// Cancelled when no new work is to be taken.
@@ -119,17 +126,22 @@ pub struct Service {
 }
 
 impl Service {
-    /// Hands what somebody sent over to be written, within the rate limits.
+    /// Hands what somebody sent over to be written, within the rate limits; items get
+    /// their embeddings first where there is a model for them.
     ///
     /// # Errors
     /// `RateLimited`, `Overloaded`, and what the log writer says.
     pub async fn submit(
         &self,
         namespace: &Namespace,
-        records: Vec<Record>,
+        mut records: Vec<Record>,
     ) -> Result<Pending, Error> {
         let now = self.clock.now();
         self.limiter.admit_events(namespace.name(), records.len(), now).await?;
+        if let Some(embedder) = &self.embedder {
+            let dimension = namespace.view().settings().embedding_dimension as usize;
+            embedder.fill(&mut records, dimension).await?;
+        }
         self.writer.submit(&namespace.tail, records).await
     }
 
@@ -182,6 +194,10 @@ pub fn start(
         limiter: Arc::new(Limiter::new(stores.rates.clone(), options.rate_limits, &metrics)),
         leadership: Arc::new(Leadership::new(stores.leases.clone())),
         predictions: Predictions::new(stores.cache.clone()),
+        embedder: options
+            .embedding_model
+            .clone()
+            .map(|model| Embedder::new(model, stores.cache.clone(), metrics.clone())),
         heavy_calls: Arc::new(Semaphore::new(HEAVY_CALLS)),
         ready_lag_records: options.ready_lag_records,
         namespaces: Arc::new(Namespaces::new(Surroundings {

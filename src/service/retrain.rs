@@ -17,8 +17,10 @@ use super::namespace::TrainingPermit;
 use crate::domain::PublishedModel;
 use crate::domain::Record;
 use crate::engine;
-use crate::engine::EpochProgress;
+use crate::engine::Effort;
 use crate::engine::TrainingError;
+use crate::engine::TrainingProgress;
+use crate::engine::TrainingStage;
 use crate::storage::AppendOutcome;
 use crate::storage::Fence;
 use crate::storage::Lease;
@@ -38,6 +40,7 @@ const PROGRESS_MESSAGES: usize = 64;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RetrainStage {
     Loading,
+    Searching,
     Training,
     Publishing,
     Done,
@@ -46,16 +49,46 @@ pub enum RetrainStage {
 #[derive(Debug, Clone, PartialEq)]
 pub struct RetrainProgress {
     pub stage: RetrainStage,
+    /// From 1, while searching.
+    pub trial: usize,
+    pub trials: usize,
     pub epoch: usize,
     pub epochs: usize,
     pub loss: Option<f64>,
+    /// NDCG@20 on what is held out, best epoch so far; while searching.
+    pub validation_ndcg: Option<f64>,
     /// Set when done.
     pub model_version: u64,
 }
 
 impl RetrainProgress {
     fn stage(stage: RetrainStage) -> Self {
-        Self { stage, epoch: 0, epochs: 0, loss: None, model_version: 0 }
+        Self {
+            stage,
+            trial: 0,
+            trials: 0,
+            epoch: 0,
+            epochs: 0,
+            loss: None,
+            validation_ndcg: None,
+            model_version: 0,
+        }
+    }
+
+    fn training(progress: TrainingProgress) -> Self {
+        let stage = match progress.stage {
+            TrainingStage::Searching => RetrainStage::Searching,
+            TrainingStage::Training => RetrainStage::Training,
+        };
+        Self {
+            trial: progress.trial,
+            trials: progress.trials,
+            epoch: progress.epoch,
+            epochs: progress.epochs,
+            loss: Some(progress.loss),
+            validation_ndcg: progress.ndcg,
+            ..Self::stage(stage)
+        }
     }
 }
 
@@ -71,7 +104,7 @@ impl Service {
     ) -> Result<mpsc::Receiver<Result<RetrainProgress, Error>>, Error> {
         let permit = namespace.start_training()?;
         let lease = self.leadership.lease_training(namespace.name().as_str()).await?;
-        Ok(self.train(namespace, permit, lease))
+        Ok(self.train(namespace, permit, lease, Effort::Search))
     }
 
     fn train(
@@ -79,6 +112,7 @@ impl Service {
         namespace: &Arc<Namespace>,
         permit: TrainingPermit,
         lease: Box<dyn Lease>,
+        effort: Effort,
     ) -> mpsc::Receiver<Result<RetrainProgress, Error>> {
         let (progress, receiver) = mpsc::channel(PROGRESS_MESSAGES);
         let (service, namespace) = (self.clone(), namespace.clone());
@@ -87,7 +121,7 @@ impl Service {
         tokio::spawn(async move {
             let _permit = permit;
             let fence = lease.fence().clone();
-            let outcome = service.train_and_publish(&namespace, &progress, fence).await;
+            let outcome = service.train_and_publish(&namespace, effort, &progress, fence).await;
             drop(lease);
             let last = outcome.map(|version| RetrainProgress {
                 model_version: version,
@@ -101,6 +135,7 @@ impl Service {
     async fn train_and_publish(
         &self,
         namespace: &Arc<Namespace>,
+        effort: Effort,
         progress: &mpsc::Sender<Result<RetrainProgress, Error>>,
         fence: Fence,
     ) -> Result<u64, Error> {
@@ -110,14 +145,8 @@ impl Service {
         let view = namespace.view_at(namespace.tail.end(), APPLY_PATIENCE).await?;
         let (reports, draining) = (progress.clone(), self.draining.clone());
         let trained = tokio::task::spawn_blocking(move || {
-            engine::train(&view, &mut |epoch: EpochProgress| {
-                let report = RetrainProgress {
-                    epoch: epoch.epoch,
-                    epochs: epoch.epochs,
-                    loss: Some(epoch.loss),
-                    ..RetrainProgress::stage(RetrainStage::Training)
-                };
-                let _full = reports.try_send(Ok(report));
+            engine::train(&view, effort, &mut |progress| {
+                let _full = reports.try_send(Ok(RetrainProgress::training(progress)));
                 if reports.is_closed() || draining.is_cancelled() {
                     ControlFlow::Break(())
                 } else {
@@ -178,7 +207,7 @@ impl Service {
         if !is_due(namespace) {
             return Ok(());
         }
-        let mut progress = self.train(namespace, permit, lease);
+        let mut progress = self.train(namespace, permit, lease, Effort::WhenDue);
         while let Some(report) = progress.recv().await {
             report?;
         }

@@ -27,6 +27,9 @@ pub struct Metrics {
     pub personalize_seconds: Histogram,
     /// Personalize answers that carry a reason for being degraded.
     pub degraded_answers: Counter,
+    /// Embeddings of items by outcome: computed, cached, failed.
+    pub embeddings: Family<Labels, Counter>,
+    pub embedding_seconds: Histogram,
     pub trainings: Counter,
     pub training_seconds: Histogram,
     pub snapshots: Counter,
@@ -53,6 +56,8 @@ impl Default for Metrics {
             applied_records: Counter::default(),
             personalize_seconds: seconds(),
             degraded_answers: Counter::default(),
+            embeddings: Family::default(),
+            embedding_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 18)),
             trainings: Counter::default(),
             training_seconds: Histogram::new(exponential_buckets(0.01, 2.0, 18)),
             snapshots: Counter::default(),
@@ -103,6 +108,16 @@ impl Metrics {
             "degraded_answers",
             "Personalize answers given in a degraded state",
             self.degraded_answers.clone(),
+        );
+        registry.register(
+            "embeddings",
+            "Embeddings of items that came without one, by outcome",
+            self.embeddings.clone(),
+        );
+        registry.register(
+            "embedding_seconds",
+            "Time to compute the embeddings of one submission",
+            self.embedding_seconds.clone(),
         );
         registry.register("trainings", "Models trained and published", self.trainings.clone());
         registry.register("training_seconds", "Time of a training", self.training_seconds.clone());

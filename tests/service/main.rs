@@ -7,6 +7,7 @@
 mod catalog;
 mod cold_start;
 mod durability;
+mod embeddings;
 mod harness;
 mod ingest;
 mod model;

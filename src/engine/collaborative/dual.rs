@@ -1,7 +1,7 @@
 //! The row solve for rows with few observations, by the n x n dual system instead of the k x k primal one.
 //!
 //! With a diagonal prior D (the fixed side rotated to the eigenbasis of its Gram matrix, see `half_step`), observations
-//! `x_o` scaled by `sqrt(c_o)` as the rows of X, and `Z = X D^-1/2` (Woodbury, matrix inversion lemma):
+//! `x_o` scaled by `sqrt(|c_o|)` as the rows of X, and `Z = X D^-1/2` (Woodbury, matrix inversion lemma):
 //!   `(D + X'X)^-1 X' sqrt(c) = D^-1/2 Z' s`, `(I + Z Z') s = sqrt(c)`, and the row's loss is `sqrt(c)' s`.
 //! Invariants: the dual matrix has no eigenvalue under 1, so it never needs jitter; padding rows to a multiple of 16
 //! leaves the solution unchanged.
@@ -78,13 +78,14 @@ impl DualEquations {
         self.scale.clear();
         self.scale.extend(diagonal.iter().map(|d| 1.0 / d.sqrt()));
         self.roots.clear();
-        self.roots.extend(confidences.iter().map(|c| c.sqrt()));
+        // The right-hand side: 0 for what is not wanted.
+        self.roots.extend(confidences.iter().map(|c| c.max(0.0).sqrt()));
         self.roots.resize(n, 0.0);
         self.z.clear();
         self.z.resize(self.k * n, 0.0);
-        for (o, &column) in columns.iter().enumerate() {
+        for (o, (&column, confidence)) in columns.iter().zip(confidences).enumerate() {
             let x = &fixed[column as usize * self.k..][..self.k];
-            let root = self.roots[o];
+            let root = confidence.abs().sqrt();
             let target = self.z[o..].iter_mut().step_by(n);
             for ((z, value), scale) in target.zip(x).zip(&self.scale) {
                 *z = value * scale * root;
@@ -106,7 +107,9 @@ mod tests {
         let (mut dual, mut primal) = (DualEquations::new(k), NormalEquations::new(k));
         for n in [1, 5, 16, 31] {
             let columns: Vec<u32> = (0..n).map(|o| o * 7 % 40).collect();
-            let confidences: Vec<f32> = (0..n).map(|o| 0.5 + o as f32 * 0.1).collect();
+            // Every fourth is not wanted.
+            let sign = |o: u32| if o % 4 == 3 { -1.0 } else { 1.0 };
+            let confidences: Vec<f32> = (0..n).map(|o| sign(o) * (0.5 + o as f32 * 0.1)).collect();
             let (mut w, mut v) = (vec![0.0; k], vec![0.0; k]);
             let loss = dual.solve(&diagonal, &fixed, &columns, &confidences, &mut w).unwrap();
             primal.begin_diagonal(&diagonal);
@@ -117,7 +120,7 @@ mod tests {
             for (left, right) in w.iter().zip(&v) {
                 assert!((left - right).abs() < 1e-4);
             }
-            let total: f32 = confidences.iter().sum();
+            let total: f32 = confidences.iter().filter(|c| **c > 0.0).sum();
             assert!((loss - (total - explained)).abs() < 1e-3);
         }
     }

@@ -23,8 +23,8 @@ impl FoldIn {
 
     /// Writes the factors of the user with `events` (item factors, confidence) to `out`.
     ///
-    /// `gram` is `gram(item_factors, k)` of the model. Events whose confidence is not a finite number above zero are
-    /// left out. Without events the result is the prior mean shrunk by the unobserved weight, zero without one.
+    /// `gram` is `gram(item_factors, k)` of the model. A negative confidence is an event of what is not wanted (target 0).
+    /// Events whose confidence is zero or not finite are left out. Without events the result is the prior mean shrunk by the unobserved weight, zero without one.
     /// Panics when a slice is not of the solver's width.
     pub fn solve<'a>(
         &mut self,
@@ -34,7 +34,7 @@ impl FoldIn {
         prior_mean: Option<&[f32]>,
         out: &mut [f32],
     ) {
-        let usable = events.filter(|(_, confidence)| confidence.is_finite() && *confidence > 0.0);
+        let usable = events.filter(|(_, confidence)| confidence.is_finite() && *confidence != 0.0);
         let ridge = regularization.user(usable.clone().count());
         self.equations.begin(gram, regularization.unobserved_weight, ridge);
         for (h, confidence) in usable {
@@ -93,7 +93,7 @@ mod tests {
         let (mut w, mut v) = ([0.0; 4], [0.0; 4]);
         let good = [(&factors[..4], 1.0)];
         fold_in.solve(&g, &weights(), good.into_iter(), None, &mut w);
-        let bad = [(&factors[4..8], f32::NAN), (&factors[..4], 1.0), (&factors[8..12], -2.0)];
+        let bad = [(&factors[4..8], f32::NAN), (&factors[..4], 1.0), (&factors[8..12], 0.0)];
         fold_in.solve(&g, &weights(), bad.into_iter(), None, &mut v);
         assert_eq!(w, v);
         assert!(w.iter().any(|x| *x != 0.0));

@@ -151,7 +151,7 @@ impl RowSolver {
         for (&column, &confidence) in columns.iter().zip(confidences) {
             let x = &side.fixed[column as usize * k..][..k];
             self.primal.observe(x, confidence);
-            total += f64::from(confidence);
+            total += f64::from(confidence.max(0.0));
         }
         total - f64::from(self.primal.solve(&mut self.rotated))
     }

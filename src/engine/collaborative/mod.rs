@@ -28,5 +28,5 @@ pub use hyperparameters::{Hyperparameters, InvalidHyperparameter, Regularization
 pub use item_item::{ItemItem, ItemItemScores};
 pub use online_items::{ItemAccumulator, ItemSolve};
 pub use scan::{Page, scan};
-pub use train::{EpochProgress, Trained, train};
+pub use train::{EpochProgress, Trained, Verdict, train, train_watched};
 pub use training_set::{InvalidTrainingSet, TrainingSet};

@@ -23,7 +23,7 @@ pub(super) struct NormalEquations {
     b: Vec<f32>,
     /// Observations not yet in `a`, scaled by the square root of their confidence.
     tile: Vec<f32>,
-    /// The square roots by which the rows of the tile were scaled; the length counts the rows.
+    /// The square roots by which the rows of the tile were scaled, 0 where the target is; the length counts the rows.
     roots: Vec<f32>,
     factor: Vec<f32>,
     inverse_diagonal: Vec<f32>,
@@ -67,13 +67,13 @@ impl NormalEquations {
         self.roots.clear();
     }
 
-    /// Adds `c x x'` to the matrix and `c x` to the right-hand side.
+    /// Adds `|c| x x'` to the matrix and, for a confidence above 0 (target 1), `c x` to the right-hand side.
     #[inline]
     pub(super) fn observe(&mut self, x: &[f32], confidence: f32) {
-        let root = confidence.sqrt();
+        let root = confidence.abs().sqrt();
         let at = self.roots.len() * self.k;
         numeric::scale_into(root, &x[..self.k], &mut self.tile[at..at + self.k]);
-        self.roots.push(root);
+        self.roots.push(if confidence > 0.0 { root } else { 0.0 });
         if self.roots.len() == TILE_ROWS {
             self.flush();
         }

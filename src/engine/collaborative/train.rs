@@ -47,16 +47,42 @@ pub struct Trained {
     pub loss: f64,
 }
 
-/// Trains from a random start, or from `warm_start` (item factors, row-major, k wide: rows beyond its end start at
-/// zero, rows beyond `n_items` are ignored, a row with a value that is not finite starts at zero).
-///
-/// `progress` is called after each epoch and may stop the training, which then returns `None`. `None` too when the
-/// hyperparameters are out of range (call `Hyperparameters::validate` first for the reason).
+/// What becomes of a training after an epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    Continue,
+    /// This epoch was the last.
+    Finish,
+    /// Nothing comes out.
+    Cancel,
+}
+
+/// [`train_watched`] that looks at progress only.
 pub fn train(
     set: &TrainingSet,
     hyperparameters: &Hyperparameters,
     warm_start: Option<&[f32]>,
     progress: &mut dyn FnMut(EpochProgress) -> ControlFlow<()>,
+) -> Option<Trained> {
+    train_watched(set, hyperparameters, warm_start, &mut |report, _, _| match progress(report) {
+        ControlFlow::Continue(()) => Verdict::Continue,
+        ControlFlow::Break(()) => Verdict::Cancel,
+    })
+}
+
+/// Sees the item factors and the weights to fold users in with after each epoch.
+pub type Watcher<'a> = &'a mut dyn FnMut(EpochProgress, &[f32], &Regularization) -> Verdict;
+
+/// Trains from a random start, or from `warm_start` (item factors, row-major, k wide: rows beyond its end start at
+/// zero, rows beyond `n_items` are ignored, a row with a value that is not finite starts at zero).
+///
+/// `watch` is called after each epoch and may end the training or cancel it, which then returns `None`. `None` too
+/// when the hyperparameters are out of range (call `Hyperparameters::validate` first for the reason).
+pub fn train_watched(
+    set: &TrainingSet,
+    hyperparameters: &Hyperparameters,
+    warm_start: Option<&[f32]>,
+    watch: Watcher<'_>,
 ) -> Option<Trained> {
     hyperparameters.validate().ok()?;
     let k = hyperparameters.factors;
@@ -74,8 +100,10 @@ pub fn train(
         items = solved.factors;
         loss = solved.loss + user_ridge;
         let report = EpochProgress { epoch, epochs: hyperparameters.epochs, loss };
-        if progress(report).is_break() {
-            return None;
+        match watch(report, &items, &regularization) {
+            Verdict::Continue => {}
+            Verdict::Finish => break,
+            Verdict::Cancel => return None,
         }
     }
     let users = solve_users(set, &items, k, &regularization);

@@ -1,7 +1,8 @@
 //! The observations to train on: users by items, sparse, with a confidence each.
 //!
 //! Invariants (checked on construction): every item is below `n_items`; a user has an item at most once; every
-//! confidence is finite and above zero. So a training set always gives positive definite normal equations.
+//! confidence is finite and not zero. A negative one is an observation of "not wanted", target 0 in place of 1, of
+//! its absolute value. So a training set always gives positive definite normal equations.
 
 use std::fmt;
 
@@ -25,7 +26,7 @@ pub enum InvalidTrainingSet {
     ItemOutOfRange { user: usize, item: u32 },
     /// The user has the item twice.
     DuplicateItem { user: usize, item: u32 },
-    /// The confidence is not finite or not above zero.
+    /// The confidence is not finite or zero.
     Confidence { user: usize, item: u32, confidence: f32 },
 }
 
@@ -40,7 +41,10 @@ impl fmt::Display for InvalidTrainingSet {
                 write!(f, "user row {user}: item {item} occurs twice")
             }
             Self::Confidence { user, item, confidence } => {
-                write!(f, "user row {user}: item {item}: confidence {confidence} is not positive")
+                write!(
+                    f,
+                    "user row {user}: item {item}: confidence {confidence} is zero or no number"
+                )
             }
         }
     }
@@ -74,7 +78,7 @@ impl TrainingSet {
                 if std::mem::replace(last, user + 1) == user + 1 {
                     return Err(InvalidTrainingSet::DuplicateItem { user, item });
                 }
-                if !(confidence.is_finite() && confidence > 0.0) {
+                if !confidence.is_finite() || confidence == 0.0 {
                     return Err(InvalidTrainingSet::Confidence { user, item, confidence });
                 }
                 set.items.push(item);
@@ -166,7 +170,7 @@ mod tests {
         assert_eq!(refused(&[vec![(0, 1.0)], vec![(0, 1.0), (0, 1.0)]]), duplicate);
         let outside = InvalidTrainingSet::ItemOutOfRange { user: 0, item: 2 };
         assert_eq!(refused(&[vec![(2, 1.0)]]), outside);
-        for confidence in [0.0, -1.0, f32::NAN, f32::INFINITY] {
+        for confidence in [0.0, f32::NAN, f32::INFINITY] {
             let error = refused(&[vec![(1, confidence)]]);
             assert!(matches!(error, InvalidTrainingSet::Confidence { user: 0, item: 1, .. }));
         }

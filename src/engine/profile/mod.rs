@@ -5,6 +5,6 @@ mod session;
 mod showings;
 mod user;
 
-pub use history::HistoryEntry;
+pub use history::{History, HistoryEntry};
 pub use showings::Showings;
 pub use user::{Event, User};

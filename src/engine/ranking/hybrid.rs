@@ -5,7 +5,8 @@
 //! them takes one Newton step on that choice. Nothing is set by hand but the prior,
 //! and nothing leaks: the features are those of the moment before.
 //!
-//! Model: `P(chosen = i) = exp(w' x_i) / sum_j exp(w' x_j)`, prior `w ~ N(w_0, 1)`.
+//! Model: `P(chosen = i) = exp(w' x_i + o_i) / sum_j exp(w' x_j + o_j)`, with offsets `o` for
+//! how the sample was drawn, prior `w ~ N(w_0, 1)`.
 //! Step (Laplace approximation, as an extended Kalman filter): `H <- g H +
 //! Cov_p(x)`, `w <- w + H^-1 (x_chosen - E_p[x])`, with forgetting `g`.
 //!
@@ -77,10 +78,12 @@ impl Hybrid {
         self.weights.iter().zip(features).map(|(weight, &x)| weight * f64::from(x)).sum()
     }
 
-    /// Learns that the first row was chosen among all rows.
-    pub fn learn_choice(&mut self, features: &FeatureMatrix) {
+    /// Learns that the first row was chosen among all rows; `offsets`, one a row, are added
+    /// to the scores.
+    pub fn learn_choice(&mut self, features: &FeatureMatrix, offsets: &[f64]) {
         let d = FEATURE_COUNT;
-        let scores: Vec<f64> = features.rows().map(|row| self.score(row)).collect();
+        let rows = features.rows().zip(offsets);
+        let scores: Vec<f64> = rows.map(|(row, offset)| self.score(row) + offset).collect();
         let best = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         if !best.is_finite() {
             return;
@@ -146,7 +149,8 @@ mod tests {
                 rows.iter().map(|row| noisy(row, seed::unit(&mut rng).max(1e-12))).collect();
             let chosen = (0..20).max_by(|&a, &b| scores[a].total_cmp(&scores[b])).unwrap();
             rows.swap(0, chosen);
-            hybrid.learn_choice(&FeatureMatrix::from_rows(rows.iter().map(|row| &row[..])));
+            let rows = FeatureMatrix::from_rows(rows.iter().map(|row| &row[..]));
+            hybrid.learn_choice(&rows, &[0.0; 20]);
         }
         for (weight, wanted) in hybrid.weights().iter().zip(hidden) {
             assert!((weight - wanted).abs() < 0.5, "{:?}", hybrid.weights());
@@ -157,7 +161,8 @@ mod tests {
     fn features_that_are_no_numbers_change_nothing() {
         let mut hybrid = Hybrid::default();
         let rows = [[f32::NAN; FEATURE_COUNT]; 3];
-        hybrid.learn_choice(&FeatureMatrix::from_rows(rows.iter().map(|row| &row[..])));
+        let rows = FeatureMatrix::from_rows(rows.iter().map(|row| &row[..]));
+        hybrid.learn_choice(&rows, &[0.0; 3]);
         assert_eq!(hybrid, Hybrid::default());
     }
 }

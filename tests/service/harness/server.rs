@@ -142,6 +142,13 @@ impl Server {
         self.serves().await;
     }
 
+    /// The same, with flags of the start left out.
+    pub async fn restart_without(&mut self, flags: &[&str]) {
+        self.kill_9();
+        self.arguments.retain(|argument| !flags.contains(&argument.as_str()));
+        self.restart().await;
+    }
+
     /// The same, as another version of the binary.
     pub async fn restart_as(&mut self, program: &Path) {
         self.program = program.to_owned();

@@ -1,0 +1,150 @@
+//! Embeddings of items that come without one, by a local sentence-transformer.
+//!
+//! - They are computed before an item is written, so they enter the log as data: replay,
+//!   other replicas and a later start need no model.
+//! - The same text under the same model is computed once in 24 hours: the cache is shared.
+//! - Work is done on blocking threads and bounded; beyond the bound it is refused. A text
+//!   that the model cannot take leaves its item without embedding, counted and logged.
+
+mod chunks;
+mod model;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
+use super::error::Error;
+use crate::domain::Item;
+use crate::domain::Record;
+use crate::storage::Cache;
+use crate::telemetry::Metrics;
+pub use model::EmbeddingModel;
+pub use model::ModelError;
+
+const LIFETIME: Duration = Duration::from_secs(24 * 3_600);
+/// Submissions that compute at a time: each uses every core that training would.
+const RUNNING_MAX: usize = 1;
+/// Submissions that may wait for their turn.
+const WAITING_MAX: usize = 64;
+
+/// Fills in embeddings. Cheap to clone.
+#[derive(Clone)]
+pub struct Embedder {
+    model: Arc<EmbeddingModel>,
+    cache: Arc<dyn Cache>,
+    metrics: Arc<Metrics>,
+    running: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
+}
+
+impl std::fmt::Debug for Embedder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Embedder").field("model", &self.model).finish_non_exhaustive()
+    }
+}
+
+impl Embedder {
+    pub fn new(model: Arc<EmbeddingModel>, cache: Arc<dyn Cache>, metrics: Arc<Metrics>) -> Self {
+        let running = Arc::new(Semaphore::new(RUNNING_MAX));
+        let waiting = Arc::new(Semaphore::new(WAITING_MAX));
+        Self { model, cache, metrics, running, waiting }
+    }
+
+    /// Gives upserted items that have a text and no embedding the one of their text.
+    /// Namespaces whose embeddings have another length than the model's are left alone.
+    ///
+    /// # Errors
+    /// `Overloaded` when too many submissions wait already; `ShuttingDown` when the work
+    /// was cut off.
+    pub async fn fill(&self, records: &mut [Record], dimension: usize) -> Result<(), Error> {
+        if dimension != self.model.dimension() {
+            return Ok(());
+        }
+        let mut missing: Vec<(usize, String, String)> = Vec::new();
+        for (place, record) in records.iter_mut().enumerate() {
+            let Some((item, text)) = wanting(record) else {
+                continue;
+            };
+            let key = self.key(&text);
+            match self.cached(&key).await {
+                Some(embedding) => {
+                    item.embedding = embedding;
+                    self.count("cached", 1);
+                }
+                None => missing.push((place, key, text)),
+            }
+        }
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let texts: Vec<String> = missing.iter().map(|(_, _, text)| text.clone()).collect();
+        for ((place, key, _), embedding) in missing.into_iter().zip(self.compute(texts).await?) {
+            let (Some(embedding), Record::ItemUpserted(item)) = (embedding, &mut records[place])
+            else {
+                continue;
+            };
+            let bytes = embedding.iter().flat_map(|value| value.to_le_bytes()).collect();
+            self.cache.put(key, bytes, LIFETIME);
+            item.embedding = embedding;
+        }
+        Ok(())
+    }
+
+    /// `None` for each text when the model failed.
+    async fn compute(&self, texts: Vec<String>) -> Result<Vec<Option<Vec<f32>>>, Error> {
+        let overloaded = |_none_left| Error::Overloaded("too many items wait for an embedding");
+        let _place = self.waiting.try_acquire().map_err(overloaded)?;
+        let _turn = self.running.acquire().await.map_err(|_closed| Error::ShuttingDown)?;
+        let started = std::time::Instant::now();
+        let (model, count) = (self.model.clone(), texts.len());
+        let computed = tokio::task::spawn_blocking(move || model.embed(&texts)).await;
+        self.metrics.embedding_seconds.observe(started.elapsed().as_secs_f64());
+        match computed.map_err(|_panicked| Error::ShuttingDown)? {
+            Ok(embeddings) => {
+                self.count("computed", count);
+                Ok(embeddings.into_iter().map(Some).collect())
+            }
+            Err(error) => {
+                tracing::warn!(%error, items = count, "embeddings could not be computed");
+                self.count("failed", count);
+                Ok(vec![None; count])
+            }
+        }
+    }
+
+    async fn cached(&self, key: &str) -> Option<Vec<f32>> {
+        let bytes = self.cache.get(key).await?;
+        let (values, []) = bytes.as_chunks() else {
+            return None;
+        };
+        let embedding: Vec<f32> = values.iter().map(|value| f32::from_le_bytes(*value)).collect();
+        let sound = embedding.len() == self.model.dimension()
+            && embedding.iter().all(|value| value.is_finite());
+        sound.then_some(embedding)
+    }
+
+    fn key(&self, text: &str) -> String {
+        format!("embedding/{}/{}", self.model.fingerprint(), blake3::hash(text.as_bytes()).to_hex())
+    }
+
+    fn count(&self, outcome: &str, items: usize) {
+        let labels = vec![("outcome", outcome.to_owned())];
+        self.metrics.embeddings.get_or_create(&labels).inc_by(items as u64);
+    }
+}
+
+/// The item of a record that wants an embedding, with the text to make it of.
+fn wanting(record: &mut Record) -> Option<(&mut Item, String)> {
+    let Record::ItemUpserted(item) = record else {
+        return None;
+    };
+    if !item.embedding.is_empty() {
+        return None;
+    }
+    let topics = item.topics.join(", ");
+    let parts = [item.title.as_str(), item.content.as_str(), topics.as_str()];
+    let parts: Vec<&str> = parts.into_iter().filter(|part| !part.trim().is_empty()).collect();
+    let text = parts.join(". ");
+    (!text.is_empty()).then_some((item, text))
+}
