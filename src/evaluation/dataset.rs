@@ -100,6 +100,32 @@ impl DatasetBuilder {
         self.dataset.rows.push(Row { user, item, value, at });
     }
 
+    /// Whether every user's rows stand together: their order then says nothing about
+    /// which of two users came first.
+    pub fn is_grouped_by_user(&self) -> bool {
+        let mut is_done = vec![false; self.dataset.users.len()];
+        let mut before = None;
+        self.dataset.rows.iter().all(|row| {
+            let is_new = before.replace(row.user) != Some(row.user);
+            !is_new || !std::mem::replace(&mut is_done[row.user as usize], true)
+        })
+    }
+
+    /// Gives every row a time as if all users had come and gone together: those of a user
+    /// keep their order and are spread evenly over a second for each row there is.
+    pub fn spread_users_over_time(&mut self) {
+        let span = self.dataset.rows.len() as f64 * 1e3;
+        let mut of_user = vec![0_u32; self.dataset.users.len()];
+        self.dataset.rows.iter().for_each(|row| of_user[row.user as usize] += 1);
+        let mut place_of = vec![0_u32; self.dataset.users.len()];
+        for row in &mut self.dataset.rows {
+            let (place, of) = (&mut place_of[row.user as usize], of_user[row.user as usize]);
+            let share = (f64::from(*place) + 0.5) / f64::from(of);
+            row.at = Timestamp::from_millis((share * span) as i64);
+            *place += 1;
+        }
+    }
+
     /// The data set, its rows sorted by time.
     pub fn build(self) -> Dataset {
         self.build_with(|_, value| value)
@@ -167,6 +193,27 @@ mod tests {
         }
         let values: Vec<f32> = builder.build().rows.iter().map(|row| row.value).collect();
         assert_eq!(values, [3.0, 1.0, 2.0]);
+    }
+
+    #[test]
+    fn users_that_follow_each_other_are_spread_over_the_same_time() {
+        let built = |rows: &[(&str, &str)]| {
+            let mut builder = DatasetBuilder::default();
+            for (user, item) in rows {
+                builder.add_interaction(user, item, 1.0, Timestamp::default());
+            }
+            builder
+        };
+        assert!(!built(&[("u", "a"), ("v", "a"), ("u", "b")]).is_grouped_by_user());
+        let mut grouped =
+            built(&[("u", "a"), ("u", "b"), ("u", "c"), ("u", "d"), ("v", "a"), ("v", "b")]);
+        assert!(grouped.is_grouped_by_user());
+        grouped.spread_users_over_time();
+        let dataset = grouped.build();
+        let users: Vec<u32> = dataset.rows.iter().map(|row| row.user).collect();
+        let items: Vec<u32> = dataset.rows.iter().map(|row| row.item).collect();
+        assert_eq!(users, [0, 1, 0, 0, 1, 0]);
+        assert_eq!(items, [0, 0, 1, 2, 1, 3]);
     }
 
     #[test]

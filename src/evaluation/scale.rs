@@ -3,7 +3,7 @@
 //!
 //! 1. No values, or one value throughout: every row is a positive.
 //! 2. Nothing above 1 (likes, weights): every row above 0.
-//! 3. The lowest value is the most frequent one: these are counts (plays, visits,
+//! 3. The lowest value is more frequent than every other: these are counts (plays, visits,
 //!    quantities), which fall off from the lowest; people who rate give their favour to
 //!    the upper half. Every row above 0 is a positive.
 //! 4. Nothing above 5, 10 or 100: ratings on that scale, positive from 4, 8 or 80 on.
@@ -58,12 +58,12 @@ impl Scale {
         else {
             return Self::plain(Kind::Implicit, 1.0, 1.0);
         };
-        let most = counts.values().max().copied().unwrap_or(0);
+        let of_others = counts.values().skip(1).max().copied().unwrap_or(0);
         let (lowest, highest) = (f32::from_bits(lowest), f32::from_bits(highest));
         if lowest == highest {
             return Self::plain(Kind::Implicit, lowest, highest);
         }
-        if highest <= 1.0 || of_lowest == most {
+        if highest <= 1.0 || of_lowest > of_others {
             return Self::plain(Kind::Counts, lowest, highest);
         }
         let scale = Self::RATINGS.into_iter().find(|(top, _)| highest <= *top);

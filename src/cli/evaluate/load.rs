@@ -149,10 +149,18 @@ fn interactions(
         builder.add_interaction(&row.user_id, &row.item_id, row.rating.unwrap_or(0.0), row.at);
     }
     passed_over.note("interactions", notes);
-    if !has_timestamps {
-        notes.push("no timestamps: the order of the file stands for that of time".to_owned());
-    } else if first == last && ratings.len() > 1 {
-        notes.push("all rows are of one instant: their order in the file decides".to_owned());
+    let is_one_instant = first == last && ratings.len() > 1;
+    if !has_timestamps || is_one_instant {
+        let lacking = if has_timestamps { "all rows are of one instant" } else { "no timestamps" };
+        if builder.is_grouped_by_user() {
+            builder.spread_users_over_time();
+            notes.push(format!(
+                "{lacking}, and users follow each other: each user's rows are taken to be in \
+                 order and spread over the same time"
+            ));
+        } else {
+            notes.push(format!("{lacking}: the order of the file stands for that of time"));
+        }
     }
     Ok(ratings)
 }

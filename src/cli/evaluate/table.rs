@@ -318,7 +318,7 @@ beside accuracy  Gini@1
 engine            .7500
 popularity        .7500
 
-NDCG@1            tail items (7)
+NDCG@1              tail items (7)
 engine      .1250 (.1000 to .2000)
 popularity  .1250 (.1000 to .2000)
 ";

@@ -44,28 +44,30 @@ fn groceries() -> String {
     let mut rows = "customer_id,product_id,quantity,date\n".to_owned();
     for week in 0..12_usize {
         for user in 0..40_usize {
+            let day = week * 7 + user % 7;
+            let (month, day) = (day / 28 + 1, day % 28 + 1);
             for place in 0..3 {
                 let staple = (user * 7 + (week + place) % 4 * 13) % 60;
-                let day = week * 7 + user % 7;
-                let (month, day) = (day / 28 + 1, day % 28 + 1);
                 let _ =
                     writeln!(rows, "c{user},p{staple},{},2024-{month:02}-{day:02}", 1 + place / 2);
             }
             if (user + week) % 5 == 0 {
-                let _ = writeln!(rows, "c{user},p{},1,2024-04-01", 60 + (user + week * 3) % 40);
+                let item = 60 + (user + week * 3) % 40;
+                let _ = writeln!(rows, "c{user},p{item},1,2024-{month:02}-{day:02}");
             }
         }
     }
     rows
 }
 
-/// Users of two tastes; no timestamps, ratings up to ten with many unrated.
+/// Users of two tastes, one after the other; no timestamps, ratings up to ten with many
+/// unrated.
 fn books(users: usize, each: usize) -> String {
     let mut rows = "\"User-ID\";\"ISBN\";\"Book-Rating\"\n".to_owned();
     for user in 0..users {
         for step in 0..each {
             let book = (user * 5 + step * (2 + user % 3)) % 40 * 2 + user % 2;
-            let rating = [0, 8, 0, 9, 10, 0, 7, 3][(user + step) % 8];
+            let rating = [0, 8, 0, 9, 10, 0, 8, 3][(user + step) % 8];
             let _ = writeln!(rows, "\"{user}\";\"isbn{book}\";\"{rating}\"");
         }
     }
