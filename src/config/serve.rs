@@ -112,7 +112,7 @@ pub struct ServeConfig {
     #[arg(long, env = "EMBEDDING_MODEL_DIR", value_name = "DIR")]
     pub embedding_model_dir: Option<PathBuf>,
 
-    /// Length of the embeddings that items may carry (1 to 4096) of the TF-IDF vocabulary (16 to 1000000)
+    /// Most terms of the TF-IDF vocabulary (16 to 1000000)
     #[arg(long, env = "TFIDF_MAX_FEATURES", default_value_t = defaults().tfidf_max_features,
           value_parser = integer(SettingsRange::TFIDF_MAX_FEATURES))]
     pub tfidf_max_features: u32,

@@ -355,4 +355,4 @@ fn the_golden_log_leads_to_the_golden_digest() {
     assert_eq!((ENGINE_REVISION, digest.as_str()), (2, GOLDEN_DIGEST));
 }
 
-const GOLDEN_DIGEST: &str = "27708e8b1c25d1a626f1674ff9f752de4e0dcf9512713250ca90d80b52417e33";
+const GOLDEN_DIGEST: &str = "2bedb1627d7d46aedb7c82b40ba30de49b4d6e722ff7507c36ad6399ec2f2305";

@@ -71,6 +71,19 @@ impl Default for Metrics {
 }
 
 impl Metrics {
+    fn register_embeddings(&self, registry: &mut Registry) {
+        registry.register(
+            "embeddings",
+            "Embeddings of items that came without one, by outcome",
+            self.embeddings.clone(),
+        );
+        registry.register(
+            "embedding_seconds",
+            "Time to compute the embeddings of one submission",
+            self.embedding_seconds.clone(),
+        );
+    }
+
     fn registered(mut self) -> Self {
         let mut registry = Registry::with_prefix("personalization");
         registry.register(
@@ -109,16 +122,7 @@ impl Metrics {
             "Personalize answers given in a degraded state",
             self.degraded_answers.clone(),
         );
-        registry.register(
-            "embeddings",
-            "Embeddings of items that came without one, by outcome",
-            self.embeddings.clone(),
-        );
-        registry.register(
-            "embedding_seconds",
-            "Time to compute the embeddings of one submission",
-            self.embedding_seconds.clone(),
-        );
+        self.register_embeddings(&mut registry);
         registry.register("trainings", "Models trained and published", self.trainings.clone());
         registry.register("training_seconds", "Time of a training", self.training_seconds.clone());
         registry.register("snapshots", "Snapshots stored", self.snapshots.clone());

@@ -3,13 +3,17 @@
 //! - They are computed before an item is written, so they enter the log as data: replay,
 //!   other replicas and a later start need no model.
 //! - The same text under the same model is computed once in 24 hours: the cache is shared.
-//! - Work is done on blocking threads and bounded; beyond the bound it is refused. A text
-//!   that the model cannot take leaves its item without embedding, counted and logged.
+//! - Work is done on blocking threads, some texts at a turn, and bounded; beyond the bound
+//!   it is refused. A caller who goes away is worked for to the end of the turn only.
+//! - A text that the model cannot take leaves its own item without embedding, counted and
+//!   logged.
 
 mod chunks;
 mod model;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
@@ -23,8 +27,10 @@ pub use model::EmbeddingModel;
 pub use model::ModelError;
 
 const LIFETIME: Duration = Duration::from_secs(24 * 3_600);
-/// Submissions that compute at a time: each uses every core that training would.
+/// Turns that compute at a time: each uses every core that training would.
 const RUNNING_MAX: usize = 1;
+/// Texts of a turn.
+const TEXTS_PER_TURN: usize = 64;
 /// Submissions that may wait for their turn.
 const WAITING_MAX: usize = 64;
 
@@ -36,6 +42,8 @@ pub struct Embedder {
     metrics: Arc<Metrics>,
     running: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
+    /// Whether somebody was told of a namespace that the model does not suit.
+    told: Arc<AtomicBool>,
 }
 
 impl std::fmt::Debug for Embedder {
@@ -48,7 +56,7 @@ impl Embedder {
     pub fn new(model: Arc<EmbeddingModel>, cache: Arc<dyn Cache>, metrics: Arc<Metrics>) -> Self {
         let running = Arc::new(Semaphore::new(RUNNING_MAX));
         let waiting = Arc::new(Semaphore::new(WAITING_MAX));
-        Self { model, cache, metrics, running, waiting }
+        Self { model, cache, metrics, running, waiting, told: Arc::default() }
     }
 
     /// Gives upserted items that have a text and no embedding the one of their text.
@@ -59,6 +67,10 @@ impl Embedder {
     /// was cut off.
     pub async fn fill(&self, records: &mut [Record], dimension: usize) -> Result<(), Error> {
         if dimension != self.model.dimension() {
+            if !self.told.swap(true, Ordering::Relaxed) {
+                let made = self.model.dimension();
+                tracing::warn!(made, wanted = dimension, "a namespace gets no embeddings");
+            }
             return Ok(());
         }
         let mut missing: Vec<(usize, String, String)> = Vec::new();
@@ -79,7 +91,8 @@ impl Embedder {
             return Ok(());
         }
         let texts: Vec<String> = missing.iter().map(|(_, _, text)| text.clone()).collect();
-        for ((place, key, _), embedding) in missing.into_iter().zip(self.compute(texts).await?) {
+        let computed = self.compute(texts).await?;
+        for ((place, key, _), embedding) in missing.into_iter().zip(computed) {
             let (Some(embedding), Record::ItemUpserted(item)) = (embedding, &mut records[place])
             else {
                 continue;
@@ -91,26 +104,37 @@ impl Embedder {
         Ok(())
     }
 
-    /// `None` for each text when the model failed.
-    async fn compute(&self, texts: Vec<String>) -> Result<Vec<Option<Vec<f32>>>, Error> {
+    /// `None` for a text that the model failed at.
+    async fn compute(&self, mut texts: Vec<String>) -> Result<Vec<Option<Vec<f32>>>, Error> {
         let overloaded = |_none_left| Error::Overloaded("too many items wait for an embedding");
         let _place = self.waiting.try_acquire().map_err(overloaded)?;
-        let _turn = self.running.acquire().await.map_err(|_closed| Error::ShuttingDown)?;
-        let started = std::time::Instant::now();
-        let (model, count) = (self.model.clone(), texts.len());
-        let computed = tokio::task::spawn_blocking(move || model.embed(&texts)).await;
-        self.metrics.embedding_seconds.observe(started.elapsed().as_secs_f64());
-        match computed.map_err(|_panicked| Error::ShuttingDown)? {
-            Ok(embeddings) => {
-                self.count("computed", count);
-                Ok(embeddings.into_iter().map(Some).collect())
-            }
-            Err(error) => {
-                tracing::warn!(%error, items = count, "embeddings could not be computed");
-                self.count("failed", count);
-                Ok(vec![None; count])
-            }
+        let mut embeddings = Vec::with_capacity(texts.len());
+        while !texts.is_empty() {
+            let later = texts.split_off(texts.len().min(TEXTS_PER_TURN));
+            embeddings.append(&mut self.turn(std::mem::replace(&mut texts, later)).await?);
         }
+        let failed = embeddings.iter().filter(|embedding| embedding.is_none()).count();
+        self.count("computed", embeddings.len() - failed);
+        self.count("failed", failed);
+        Ok(embeddings)
+    }
+
+    async fn turn(&self, texts: Vec<String>) -> Result<Vec<Option<Vec<f32>>>, Error> {
+        let closed = |_closed| Error::ShuttingDown;
+        let turn = self.running.clone().acquire_owned().await.map_err(closed)?;
+        let started = std::time::Instant::now();
+        let model = self.model.clone();
+        let work = move || {
+            // Held by the work: a caller who goes away frees no place for more of it.
+            let _turn = turn;
+            match model.embed(&texts) {
+                Ok(embeddings) => embeddings.into_iter().map(Some).collect(),
+                Err(_one_of_them) => texts.iter().map(|text| alone(&model, text)).collect(),
+            }
+        };
+        let computed = tokio::task::spawn_blocking(work).await;
+        self.metrics.embedding_seconds.observe(started.elapsed().as_secs_f64());
+        computed.map_err(|_panicked| Error::ShuttingDown)
     }
 
     async fn cached(&self, key: &str) -> Option<Vec<f32>> {
@@ -129,9 +153,18 @@ impl Embedder {
     }
 
     fn count(&self, outcome: &str, items: usize) {
+        if items == 0 {
+            return;
+        }
         let labels = vec![("outcome", outcome.to_owned())];
         self.metrics.embeddings.get_or_create(&labels).inc_by(items as u64);
     }
+}
+
+fn alone(model: &EmbeddingModel, text: &String) -> Option<Vec<f32>> {
+    let embedded = model.embed(std::slice::from_ref(text));
+    let logged = embedded.inspect_err(|error| tracing::warn!(%error, "no embedding of a text"));
+    logged.ok()?.pop()
 }
 
 /// The item of a record that wants an embedding, with the text to make it of.

@@ -40,6 +40,15 @@ pub enum ModelError {
 #[serde(default)]
 struct Pooling {
     pooling_mode_cls_token: bool,
+    pooling_mode_max_tokens: bool,
+    pooling_mode_mean_sqrt_len_tokens: bool,
+}
+
+/// One step of a sentence-transformer.
+#[derive(Debug, Deserialize)]
+struct Module {
+    #[serde(rename = "type")]
+    kind: String,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -81,7 +90,7 @@ impl EmbeddingModel {
         let config: Config = read_json(&directory.join("config.json"))?;
         let weights_path = directory.join("model.safetensors");
         let weights = read(&weights_path)?;
-        let fingerprint = blake3::hash(&weights).to_hex()[..16].to_owned();
+        let fingerprint = fingerprint(directory, &weights);
         let unusable =
             |path: &Path, reason: String| ModelError::Unusable { path: path.to_owned(), reason };
         let builder = VarBuilder::from_buffered_safetensors(weights, DType::F32, &Device::Cpu);
@@ -102,6 +111,7 @@ impl EmbeddingModel {
         };
         let (begin, end) = (special("[CLS]")?, special("[SEP]")?);
 
+        check_steps(directory)?;
         let lengths: Lengths = read_optional(&directory.join("sentence_bert_config.json"))?;
         let pooling: Pooling = read_optional(&directory.join("1_Pooling/config.json"))?;
         let longest = lengths.max_seq_length.unwrap_or(usize::MAX);
@@ -189,6 +199,36 @@ impl EmbeddingModel {
         };
         Ok(pooled.to_vec2()?)
     }
+}
+
+/// Of everything that the vectors depend on.
+fn fingerprint(directory: &Path, weights: &[u8]) -> String {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(weights);
+    for name in ["tokenizer.json", "sentence_bert_config.json", "1_Pooling/config.json"] {
+        // A missing file is as an empty one: the defaults hold.
+        hasher.update(&std::fs::read(directory.join(name)).unwrap_or_default());
+    }
+    hasher.finalize().to_hex()[..16].to_owned()
+}
+
+/// Refuses a model with steps that are not done here, which would give other vectors.
+fn check_steps(directory: &Path) -> Result<(), ModelError> {
+    const KNOWN: [&str; 3] = ["Transformer", "Pooling", "Normalize"];
+    let path = directory.join("modules.json");
+    let modules: Vec<Module> = read_optional(&path)?;
+    let known = |kind: &str| KNOWN.iter().any(|name| kind.ends_with(name));
+    if let Some(module) = modules.iter().find(|module| !known(&module.kind)) {
+        let reason = format!("the step {} is not known here", module.kind);
+        return Err(ModelError::Unusable { path, reason });
+    }
+    let path = directory.join("1_Pooling/config.json");
+    let pooling: Pooling = read_optional(&path)?;
+    if pooling.pooling_mode_max_tokens || pooling.pooling_mode_mean_sqrt_len_tokens {
+        let reason = "only the mean of the tokens and the first token are known".to_owned();
+        return Err(ModelError::Unusable { path, reason });
+    }
+    Ok(())
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, ModelError> {

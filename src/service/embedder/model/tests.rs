@@ -64,13 +64,27 @@ fn texts_of_one_meaning_are_near_and_their_neighbours_in_a_batch_change_nothing(
 }
 
 #[test]
-fn a_long_text_is_near_to_each_of_its_subjects() {
+fn a_long_text_is_the_mean_of_its_windows_by_tokens() {
     let model = model();
-    let (cooking, space) = ("Chop the onions and fry them. ", "The rocket left the orbit. ");
-    let long = format!("{}{}", cooking.repeat(80), space.repeat(80));
-    let embeddings = model.embed(&[long, cooking.to_owned(), space.to_owned()]).unwrap();
-    assert!(cosine(&embeddings[0], &embeddings[1]) > 0.4);
-    assert!(cosine(&embeddings[0], &embeddings[2]) > 0.4);
+    let long = "Chop the onions. ".repeat(50) + &"The rocket left. ".repeat(50);
+    let tokens = model.tokenizer.encode(long.as_str(), false).unwrap().get_ids().to_vec();
+    let windows = chunks::windows(&tokens, model.window);
+    assert!(windows.len() > 1);
+    let parts: Vec<(Vec<f32>, usize)> = windows
+        .iter()
+        .map(|window| (model.forward(&[(0, *window)]).unwrap().remove(0), window.len() + 2))
+        .collect();
+    let expected = chunks::pooled(&parts);
+    assert!(cosine(&model.embed(&[long]).unwrap()[0], &expected) > 0.999_99);
+}
+
+#[test]
+fn a_model_with_a_step_that_is_not_done_here_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let step = r#"[{"type": "sentence_transformers.models.Dense"}]"#;
+    std::fs::write(directory.path().join("modules.json"), step).unwrap();
+    let refused = check_steps(directory.path()).unwrap_err().to_string();
+    assert!(refused.contains("modules.json") && refused.contains("Dense"), "{refused}");
 }
 
 #[test]
