@@ -67,8 +67,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+/// Items with confidences, by user.
+type Rows = Vec<Vec<(u32, f32)>>;
+
 /// Number of items, and the items of each user with confidence one.
-fn read(path: &str) -> Result<(usize, Vec<Vec<(u32, f32)>>), Box<dyn Error>> {
+fn read(path: &str) -> Result<(usize, Rows), Box<dyn Error>> {
     let text = fs::read_to_string(path)?;
     let mut numbers = text.split_ascii_whitespace().map(str::parse::<usize>);
     let mut next = || numbers.next().transpose();

@@ -97,7 +97,7 @@ impl ColdStart {
         for row in dataset.rows.iter().filter(|row| is_held_out[row.user as usize]) {
             rows_of[row.user as usize].push(*row);
         }
-        let mut found: Option<((&[usize], usize), Vec<HeldOut>)> = None;
+        let mut found = None;
         for plan in PLANS {
             let users = qualified(&rows_of, task, plan);
             let enough = users.len() >= USERS_MIN;
@@ -108,7 +108,7 @@ impl ColdStart {
                 break;
             }
         }
-        let ((events, tests_per_user), mut users) = found.unwrap_or((PLANS[0], Vec::new()));
+        let ((events, tests_per_user), mut users) = found.unwrap_or_else(|| (PLANS[0], Vec::new()));
         let most = (task.max_cases / (events.len() + 1)).max(1);
         if users.len() > most {
             users.sort_by_key(|held_out| xxh3_64(&held_out.user.to_le_bytes()));

@@ -8,6 +8,9 @@ use crate::evaluation::DatasetBuilder;
 use crate::evaluation::Facts;
 use crate::evaluation::Row;
 
+/// A user, and the items learnt before.
+type Asked = (u32, Vec<u32>);
+
 /// Gives fixed scores and notes what it was told.
 #[derive(Default)]
 struct Scripted {
@@ -16,7 +19,7 @@ struct Scripted {
     learnt_at_training: Option<usize>,
     asked: Mutex<Vec<(u32, i64, usize)>>,
     /// What copies of this one were asked: user, items learnt, in the order of asking.
-    copies: Arc<Mutex<Vec<(u32, Vec<u32>)>>>,
+    copies: Arc<Mutex<Vec<Asked>>>,
     is_copy: bool,
 }
 

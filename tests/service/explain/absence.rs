@@ -185,7 +185,7 @@ async fn an_item_that_a_cap_or_variety_holds_back_is_suppressed_by_it() {
         assert_eq!(answer.cause(), AbsenceCause::Suppressed, "{answer:?}");
         assert_eq!(answer.standing.as_ref().unwrap().rank, gone.position);
         let off = RequestChange { change: Some(Change::SwitchOff(field.to_owned())) };
-        assert_eq!(answer.suppressed_by, [off.clone()], "{answer:?}");
+        assert_eq!(answer.suppressed_by, std::slice::from_ref(&off), "{answer:?}");
         let request = changed(&request, &[off], &gone.item_id);
         assert_eq!(place(&api, &request, &gone.item_id).await, Some(gone.position));
     }
