@@ -58,7 +58,7 @@ impl ModelService for ModelApi {
             namespace: namespace.name().to_string(),
             model_version: view.model_version(),
             watermark: view.watermark(),
-            log_end,
+            log_end: log_end.max(view.watermark()),
             lag: log_end.saturating_sub(view.watermark()),
             state_digest: hex(&digest),
             engine_revision: ENGINE_REVISION,
@@ -144,8 +144,8 @@ fn progress_message(
 ) -> proto::RetrainResponse {
     let stage = match report.stage {
         RetrainStage::Loading => proto::RetrainStage::Loading,
-        RetrainStage::Searching => proto::RetrainStage::Searching,
         RetrainStage::Training => proto::RetrainStage::Training,
+        RetrainStage::Fitting => proto::RetrainStage::Fitting,
         RetrainStage::Publishing => proto::RetrainStage::Publishing,
         RetrainStage::Done => proto::RetrainStage::Done,
     };
@@ -153,11 +153,11 @@ fn progress_message(
     let epochs = report.epoch as f64 / report.epochs.max(1) as f64;
     let progress = match report.stage {
         RetrainStage::Loading => 0.0,
-        RetrainStage::Searching => {
+        RetrainStage::Training => {
             let before = report.trial.saturating_sub(1) as f64;
             SEARCH_SHARE * (before + epochs) / report.trials.max(1) as f64
         }
-        RetrainStage::Training => SEARCH_SHARE + (0.95 - SEARCH_SHARE) * epochs,
+        RetrainStage::Fitting => SEARCH_SHARE + (0.95 - SEARCH_SHARE) * epochs,
         RetrainStage::Publishing => 0.95,
         RetrainStage::Done => 1.0,
     };

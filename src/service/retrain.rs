@@ -40,8 +40,8 @@ const PROGRESS_MESSAGES: usize = 64;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RetrainStage {
     Loading,
-    Searching,
     Training,
+    Fitting,
     Publishing,
     Done,
 }
@@ -49,13 +49,13 @@ pub enum RetrainStage {
 #[derive(Debug, Clone, PartialEq)]
 pub struct RetrainProgress {
     pub stage: RetrainStage,
-    /// From 1, while searching.
+    /// From 1, while training; 0 otherwise.
     pub trial: usize,
     pub trials: usize,
     pub epoch: usize,
     pub epochs: usize,
     pub loss: Option<f64>,
-    /// NDCG@20 on what is held out, best epoch so far; while searching.
+    /// NDCG@20 on what is held out, best epoch so far; while training.
     pub validation_ndcg: Option<f64>,
     /// Set when done.
     pub model_version: u64,
@@ -77,8 +77,8 @@ impl RetrainProgress {
 
     fn training(progress: TrainingProgress) -> Self {
         let stage = match progress.stage {
-            TrainingStage::Searching => RetrainStage::Searching,
             TrainingStage::Training => RetrainStage::Training,
+            TrainingStage::Fitting => RetrainStage::Fitting,
         };
         Self {
             trial: progress.trial,

@@ -43,6 +43,7 @@ async fn a_training_reports_its_progress_and_its_model_serves_at_once() {
     let reports = retrain(&api).await.unwrap();
     assert_eq!(reports.first().unwrap().stage(), RetrainStage::Loading);
     assert!(reports.iter().any(|report| report.stage() == RetrainStage::Training));
+    assert!(reports.iter().any(|report| report.stage() == RetrainStage::Fitting));
     assert!(reports.is_sorted_by_key(|report| report.stage));
     assert!(reports.is_sorted_by(|a, b| a.progress <= b.progress), "{reports:?}");
     assert!(reports.iter().all(|report| report.epoch <= report.epochs || report.epochs == 0));

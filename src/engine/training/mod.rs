@@ -58,16 +58,16 @@ pub enum Effort {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TrainingStage {
     /// Trials without what is held out.
-    Searching,
-    /// On everything.
     Training,
+    /// The best configuration on everything.
+    Fitting,
 }
 
 /// Where a training is.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TrainingProgress {
     pub stage: TrainingStage,
-    /// From 1, of at most `trials`; 0 in the training on everything.
+    /// From 1, of at most `trials`; 0 while fitting.
     pub trial: usize,
     pub trials: usize,
     pub epoch: usize,
@@ -80,7 +80,7 @@ pub struct TrainingProgress {
 impl TrainingProgress {
     fn of(epoch: EpochProgress) -> Self {
         Self {
-            stage: TrainingStage::Searching,
+            stage: TrainingStage::Training,
             trial: 0,
             trials: 0,
             epoch: epoch.epoch,
@@ -277,7 +277,7 @@ fn finish(
         hyperparameters.epochs = FINAL_EPOCHS;
     }
     let trained = collaborative::train(set, &hyperparameters, warm, &mut |epoch| {
-        report(TrainingProgress { stage: TrainingStage::Training, ..TrainingProgress::of(epoch) })
+        report(TrainingProgress { stage: TrainingStage::Fitting, ..TrainingProgress::of(epoch) })
     });
     let trained = trained.ok_or(TrainingError::Cancelled)?;
     if trained.item_factors.iter().any(|value| !value.is_finite()) {

@@ -92,6 +92,11 @@ impl Server {
     pub async fn serves(&mut self) {
         eventually("a server that serves", async || {
             let ended = self.child.try_wait().expect("the process can be asked");
+            if ended.is_some() && self.log().contains("Address already in use") {
+                // A passing connection of another test has the port just now.
+                (self.child, self.log) = run(&self.program, self.directory.path(), &self.arguments);
+                return None;
+            }
             assert!(ended.is_none(), "the server ended: {}", self.log());
             is_serving(self.grpc, "").await.then_some(())
         })
