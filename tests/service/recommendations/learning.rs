@@ -129,8 +129,10 @@ async fn a_click_that_names_somebody_elses_decision_is_no_reward() {
 async fn a_person_exists_from_the_first_interaction_on_not_from_the_first_ranking() {
     let (_server, api, _) = world().await;
     api.personalize(greedy("looker", 5)).await;
-    let decided = api.settled_status().await;
-    assert_eq!(decided.decisions, 1);
+    eventually("the decision in the log", async || {
+        (api.settled_status().await.decisions == 1).then_some(())
+    })
+    .await;
     let request = GetProfileRequest { user_id: "looker".to_owned(), ..Default::default() };
     let unknown = api.personalization.clone().get_profile(request).await.unwrap_err();
     assert_eq!(unknown.code(), Code::NotFound);
