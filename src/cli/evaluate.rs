@@ -69,7 +69,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     users: Option<PathBuf>,
     /// Test on the last fifth of all rows, on each user's last positive, on every
-    /// positive just before it is learnt, or on users whom training never saw, after
+    /// positive just before it is learnt, or on users held out of all learning, after
     /// 0, 1, 2, 5 and 10 of their events.
     #[arg(long, value_parser = PossibleValuesParser::new(Protocol::ALL.map(Protocol::name))
         .map(|name| Protocol::from_name(&name).expect("one of the possible values")))]

@@ -104,7 +104,7 @@ mod tests {
     fn steps(hits_by_step: &[bool]) -> Vec<StepCases> {
         let case = |user, is_hit| Case {
             user,
-            history: 0,
+            had: 0..0,
             list: vec![if is_hit { 0 } else { 1 }],
             expected: Vec::new(),
             relevant: vec![0],

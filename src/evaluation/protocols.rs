@@ -28,6 +28,8 @@ pub use prequential::prequential;
 pub use split::Split;
 pub use split::Test;
 
+use std::ops::Range;
+
 use crate::domain::Timestamp;
 use crate::numeric::TopK;
 
@@ -96,8 +98,8 @@ pub type Progress<'a> = &'a mut dyn FnMut(u64, u64);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Case {
     pub user: u32,
-    /// How many of the user's positives were learnt before: the first so many.
-    pub history: u32,
+    /// Which of the user's positives, in order of time, were learnt before.
+    pub had: Range<u32>,
     /// Best first, without excluded items and without scores that are not finite.
     pub list: Vec<u32>,
     /// What popularity alone would list.
@@ -107,6 +109,13 @@ pub struct Case {
     /// Rank from 1 of the one relevant item among all candidates, under the
     /// prequential protocol.
     pub rank: Option<u32>,
+}
+
+impl Case {
+    /// How many of the user's positives were learnt before.
+    pub fn history(&self) -> u32 {
+        self.had.end - self.had.start
+    }
 }
 
 /// Share of rows, by time, that temporal tests learn from.

@@ -59,7 +59,7 @@ impl Subset {
 
     /// What of the case's relevant items counts here; empty: the case does not.
     fn relevant(self, facts: &Facts, case: &Case) -> Vec<u32> {
-        let history = case.history;
+        let history = case.history();
         let is_in = match self {
             Self::All => true,
             Self::Warm => history > 0,
@@ -209,12 +209,11 @@ fn estimated(label: &Figure, estimate: Estimate) -> Figure {
     Figure { point, low: Some(low), high: Some(high), ..label.clone() }
 }
 
-/// Topic shares of what each case's user had chosen until then. Cases of a user come
-/// in order of time.
+/// Topic shares of what was known that each case's user had chosen.
 fn tastes(facts: &Facts, cases: &[Case]) -> Vec<Vec<(u32, f64)>> {
     let taste = |case: &Case| {
         let had = &facts.positives[case.user as usize];
-        let had = &had[..had.len().min(case.history as usize)];
+        let had = had.get(case.had.start as usize..case.had.end as usize).unwrap_or_default();
         beyond::topic_shares(had.iter().map(|item| facts.topics[*item as usize].as_slice()))
     };
     cases.iter().map(taste).collect()

@@ -1,21 +1,22 @@
 //! Learning curve: how good are the lists for somebody after 0, 1, 2, 5, 10 events?
 //!
-//! - A fifth of the users, by the hash of their id, is held out whole; training sees
-//!   the rows of the others.
-//! - Of a held-out user's positives in order of time the last few are the test, the
-//!   same at every step; the first 0, 1, 2, 5, 10 are revealed, and at the last step,
-//!   **warm**, all before the test.
-//! - Revealed events reach a copy of the recommender that learns as a running service
-//!   does and is not trained again: no user's test is touched by what another revealed.
+//! - A fifth of the users, by the hash of their id, is held out whole. The rows of the
+//!   others are learnt in order of time.
+//! - Of a held-out user's positives the last few are the test, the same at every step.
+//!   When the stream reaches the first of them, copies of the recommender are told of the
+//!   user: of the last 0, 1, 2, 5, 10 positives before the test, as if the user had come
+//!   that late, and at the last step, **warm**, of all. So what is known of everybody else
+//!   is the same at every step, and nothing is known that was yet to come.
+//! - Copies learn as a running service does and are not trained again; no user's test is
+//!   touched by what another revealed.
 //! - Candidates are the same at every step: without repeats, the catalogue without
-//!   what the user had before the test, revealed or not. Otherwise the items a user is
-//!   yet to take would count as mistakes at the early steps only.
+//!   what the user had before the test, revealed or not. Otherwise the items a user
+//!   really had would count as mistakes at the early steps only.
 //! - `now` is the time of the first test positive.
-//! - Users count who have positives for every step: 10 and 5 tests. Where fewer than
-//!   30 users have them, the plan gets shorter: see [`PLANS`].
+//! - Users count who have positives for every step (10 and 5 tests) and whose test comes
+//!   after the first fifth of the rows. Where fewer than 30 users have them, the plan
+//!   gets shorter: see [`PLANS`].
 
-use rayon::iter::IntoParallelRefIterator;
-use rayon::iter::ParallelIterator;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::Case;
@@ -23,7 +24,6 @@ use super::Progress;
 use super::Task;
 use super::best;
 use super::score_open;
-use super::split::learn_rows;
 use crate::domain::Timestamp;
 use crate::evaluation::dataset::Dataset;
 use crate::evaluation::dataset::Row;
@@ -34,7 +34,9 @@ use crate::evaluation::recommender::Recommender;
 const HELD_OUT_ONE_IN: u64 = 5;
 /// Users that make a plan worth following.
 const USERS_MIN: usize = 30;
-const USERS_PER_PROGRESS: usize = 16;
+/// One row in so many is learnt before anybody is tested.
+const LEARNT_BEFORE_ONE_IN: usize = 5;
+const ROWS_PER_PROGRESS: usize = 1_024;
 
 /// Numbers of revealed events before the warm step, and of tests after it; the first
 /// plan with enough users is followed, or the last that has any.
@@ -71,17 +73,32 @@ pub struct ColdStart {
     pub tests_per_user: usize,
     /// Of the training part.
     pub facts: Facts,
+    /// By place.
     users: Vec<HeldOut>,
 }
 
 #[derive(Debug)]
 struct HeldOut {
     user: u32,
+    /// Place in the data set of the first test positive.
+    place: usize,
     now: Timestamp,
     /// Positives before the test, in order of time.
-    revealed: Vec<Row>,
+    before: Vec<Positive>,
+    /// Which of the user's positives is the first test.
+    tested: u32,
     relevant: Vec<u32>,
     excluded: Vec<u32>,
+}
+
+/// A positive of a held-out user.
+#[derive(Debug, Clone, Copy)]
+struct Positive {
+    row: Row,
+    /// Place in the data set.
+    place: usize,
+    /// Which of the user's positives it is, from 0.
+    order: u32,
 }
 
 impl ColdStart {
@@ -93,13 +110,17 @@ impl ColdStart {
             .collect();
         let is_training: Vec<bool> =
             dataset.rows.iter().map(|row| !is_held_out[row.user as usize]).collect();
-        let mut rows_of: Vec<Vec<Row>> = vec![Vec::new(); dataset.users.len()];
-        for row in dataset.rows.iter().filter(|row| is_held_out[row.user as usize]) {
-            rows_of[row.user as usize].push(*row);
+        let mut positives_of: Vec<Vec<Positive>> = vec![Vec::new(); dataset.users.len()];
+        for (place, row) in dataset.rows.iter().enumerate() {
+            if is_held_out[row.user as usize] && row.value >= task.positive {
+                let positives = &mut positives_of[row.user as usize];
+                positives.push(Positive { row: *row, place, order: positives.len() as u32 });
+            }
         }
+        let tested_from = dataset.rows.len() / LEARNT_BEFORE_ONE_IN;
         let mut found = None;
         for plan in PLANS {
-            let users = qualified(&rows_of, task, plan);
+            let users = qualified(&positives_of, task, plan, tested_from);
             let enough = users.len() >= USERS_MIN;
             if enough || !users.is_empty() {
                 found = Some((plan, users));
@@ -113,8 +134,8 @@ impl ColdStart {
         if users.len() > most {
             users.sort_by_key(|held_out| xxh3_64(&held_out.user.to_le_bytes()));
             users.truncate(most);
-            users.sort_by_key(|held_out| held_out.user);
         }
+        users.sort_by_key(|held_out| held_out.place);
         let steps = events.iter().map(|&n| Step::Events(n)).chain([Step::Warm]).collect();
         let facts = Facts::new(dataset, task.positive, |place| is_training[place]);
         Self { is_training, steps, tests_per_user, facts, users }
@@ -128,13 +149,14 @@ impl ColdStart {
     /// Who is tested and on what, for a reader.
     pub fn describe(&self) -> String {
         format!(
-            "{} users whom training never saw, the last {} of their positives being the test at every step",
+            "{} users held out of all learning, the last {} of their positives being the test at every step",
             self.users.len(),
             self.tests_per_user,
         )
     }
 
-    /// Learns the other users, then walks the held-out ones through the steps.
+    /// Learns the other users in order of time, and walks each held-out one through the
+    /// steps when its time comes.
     pub fn run(
         &self,
         dataset: &Dataset,
@@ -142,17 +164,22 @@ impl ColdStart {
         recommender: &mut dyn Recommender,
         progress: Progress<'_>,
     ) -> Vec<StepCases> {
-        learn_rows(dataset, &self.is_training, recommender, self.users.len(), progress);
-        let learnt = self.is_training.len();
-        let total = (learnt + self.users.len()) as u64;
+        let total = dataset.rows.len() as u64;
         let mut walks: Vec<Vec<Case>> = Vec::with_capacity(self.users.len());
-        let recommender = &*recommender;
-        for users in self.users.chunks(USERS_PER_PROGRESS) {
-            progress((learnt + walks.len()) as u64, total);
-            let walk = |user: &HeldOut| self.walk(user, recommender, dataset.items.len(), k);
-            walks.append(&mut users.par_iter().map(walk).collect());
+        for (place, (row, is_training)) in dataset.rows.iter().zip(&self.is_training).enumerate() {
+            if place % ROWS_PER_PROGRESS == 0 {
+                progress(place as u64, total);
+            }
+            if *is_training {
+                recommender.learn(row);
+            }
+            let next = self.users.get(walks.len()).filter(|held_out| held_out.place == place);
+            if let Some(held_out) = next {
+                walks.push(self.walk(held_out, recommender, dataset.items.len(), k));
+            }
         }
         progress(total, total);
+        walks.sort_by_key(|walk| walk.first().map(|case| case.user));
         let at_step = |step: usize| walks.iter().map(|walk| walk[step].clone()).collect();
         (0..self.steps.len())
             .map(|step| StepCases { step: self.steps[step], cases: at_step(step) })
@@ -167,22 +194,21 @@ impl ColdStart {
         items: usize,
         k: usize,
     ) -> Vec<Case> {
-        let mut own = recommender.fork();
-        let mut scores = vec![f32::NAN; items];
-        let mut told = 0;
         let ask = |step: &Step| {
-            let upto = match *step {
-                Step::Events(n) => n,
-                Step::Warm => held_out.revealed.len(),
+            let before = &held_out.before;
+            let revealed = match *step {
+                Step::Events(n) => &before[before.len() - n..],
+                Step::Warm => before,
             };
-            for row in &held_out.revealed[told..upto] {
-                own.learn(row);
+            let mut own = recommender.fork();
+            for positive in revealed {
+                own.learn(&positive.row);
             }
-            told = upto;
+            let mut scores = vec![f32::NAN; items];
             score_open(&*own, held_out.user, held_out.now, &held_out.excluded, &mut scores);
             Case {
                 user: held_out.user,
-                history: upto as u32,
+                had: revealed.first().map_or(held_out.tested, |first| first.order)..held_out.tested,
                 list: best(k, &scores),
                 expected: self.facts.expected(k, &held_out.excluded),
                 relevant: held_out.relevant.clone(),
@@ -193,40 +219,51 @@ impl ColdStart {
     }
 }
 
-/// The held-out users with enough positives for a plan.
+/// The held-out users with enough positives for a plan, the first test not before a row.
 fn qualified(
-    rows_of: &[Vec<Row>],
+    positives_of: &[Vec<Positive>],
     task: &Task,
     (events, tests): (&[usize], usize),
+    tested_from: usize,
 ) -> Vec<HeldOut> {
     let longest = events.last().copied().unwrap_or(0);
-    let held_out = |(user, rows): (u32, &Vec<Row>)| {
-        let positives: Vec<Row> = distinct_positives(rows, task);
+    let held_out = |(user, all): (u32, &Vec<Positive>)| {
+        let positives = if task.repeats { all.clone() } else { first_of_each_item(all) };
         let cut = positives.len().checked_sub(tests).filter(|&cut| cut >= longest.max(1))?;
-        let now = positives[cut].at;
-        let mut excluded: Vec<u32> = if task.repeats {
-            Vec::new()
-        } else {
-            positives[..cut].iter().map(|row| row.item).collect()
-        };
-        excluded.sort_unstable();
-        let mut relevant: Vec<u32> = positives[cut..].iter().map(|row| row.item).collect();
-        relevant.sort_unstable();
-        relevant.dedup();
-        Some(HeldOut { user, now, revealed: positives[..cut].to_vec(), relevant, excluded })
+        let first = positives[cut];
+        if first.place < tested_from {
+            return None;
+        }
+        Some(HeldOut {
+            user,
+            place: first.place,
+            now: first.row.at,
+            before: positives[..cut].to_vec(),
+            tested: first.order,
+            relevant: items(&positives[cut..]),
+            excluded: if task.repeats { Vec::new() } else { items(&positives[..cut]) },
+        })
     };
-    (0..).zip(rows_of).filter_map(held_out).collect()
+    (0..).zip(positives_of).filter_map(held_out).collect()
 }
 
-/// A user's positives in order of time; without repeats the first of each item.
-fn distinct_positives(rows: &[Row], task: &Task) -> Vec<Row> {
+/// Ascending.
+fn items(positives: &[Positive]) -> Vec<u32> {
+    let mut items: Vec<u32> = positives.iter().map(|positive| positive.row.item).collect();
+    items.sort_unstable();
+    items.dedup();
+    items
+}
+
+/// The first positive of each item, in order of time.
+fn first_of_each_item(positives: &[Positive]) -> Vec<Positive> {
     let mut had: Vec<u32> = Vec::new();
-    let is_wanted = |row: &&Row| {
-        let place = had.binary_search(&row.item);
-        if let Err(place) = place {
-            had.insert(place, row.item);
+    let is_first = |positive: &&Positive| match had.binary_search(&positive.row.item) {
+        Ok(_) => false,
+        Err(place) => {
+            had.insert(place, positive.row.item);
+            true
         }
-        task.repeats || place.is_err()
     };
-    rows.iter().filter(|row| row.value >= task.positive).filter(is_wanted).copied().collect()
+    positives.iter().filter(is_first).copied().collect()
 }

@@ -41,7 +41,7 @@ pub fn prequential(
             let rank = rank_of(row.item as usize, &scores, scores.len() - excluded.len());
             cases.push(Case {
                 user: row.user,
-                history: *history,
+                had: 0..*history,
                 list: best(task.k, &scores),
                 expected: facts.expected(task.k, excluded),
                 relevant: vec![row.item],

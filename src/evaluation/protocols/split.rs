@@ -79,14 +79,23 @@ impl Split {
         }
     }
 
-    /// Learns the training part.
+    /// Learns the training part, then trains.
     pub fn learn(
         &self,
         dataset: &Dataset,
         recommender: &mut dyn Recommender,
         progress: Progress<'_>,
     ) {
-        learn_rows(dataset, &self.is_training, recommender, self.tests.len(), progress);
+        let total = (self.is_training.len() + self.tests.len()) as u64;
+        for (index, (row, is_training)) in dataset.rows.iter().zip(&self.is_training).enumerate() {
+            if *is_training {
+                recommender.learn(row);
+            }
+            if index % ROWS_PER_PROGRESS == 0 {
+                progress(index as u64, total);
+            }
+        }
+        recommender.train();
     }
 
     /// Ranks the catalogue for every tested user.
@@ -116,7 +125,7 @@ impl Split {
         let total = learnt + self.tests.len() as u64;
         let case = |test: &Test| Case {
             user: test.user,
-            history: test.history,
+            had: 0..test.history,
             list: list(test),
             expected: self.facts.expected(k, &test.excluded),
             relevant: test.relevant.clone(),
@@ -130,26 +139,6 @@ impl Split {
         progress(total, total);
         cases
     }
-}
-
-/// Learns the rows that are training, then trains.
-pub fn learn_rows(
-    dataset: &Dataset,
-    is_training: &[bool],
-    recommender: &mut dyn Recommender,
-    steps_after: usize,
-    progress: Progress<'_>,
-) {
-    let total = (is_training.len() + steps_after) as u64;
-    for (index, (row, is_training)) in dataset.rows.iter().zip(is_training).enumerate() {
-        if *is_training {
-            recommender.learn(row);
-        }
-        if index % ROWS_PER_PROGRESS == 0 {
-            progress(index as u64, total);
-        }
-    }
-    recommender.train();
 }
 
 /// For each user the time of the test and its positives.

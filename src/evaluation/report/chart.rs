@@ -42,9 +42,8 @@ pub struct Bar {
 const BAR_HEIGHT: f64 = 22.0;
 
 /// Horizontal bars from a common zero, whiskers for intervals, values in words behind.
-/// `label_width` is the room for names, of a drawing 340 wide.
-pub fn bars(bars: &[Bar], label_width: f64) -> String {
-    const WIDTH: f64 = 340.0;
+/// `label_width` is the room for names, of a drawing `width` wide.
+pub fn bars(bars: &[Bar], label_width: f64, width: f64) -> String {
     const VALUE_WIDTH: f64 = 58.0;
     let finite: Vec<(f64, f64)> = bars
         .iter()
@@ -54,10 +53,10 @@ pub fn bars(bars: &[Bar], label_width: f64) -> String {
     let low = finite.iter().fold(0.0_f64, |low, extent| low.min(extent.0));
     let high = finite.iter().fold(0.0_f64, |high, extent| high.max(extent.1));
     let span = (high - low).max(f64::MIN_POSITIVE);
-    let room = WIDTH - label_width - VALUE_WIDTH;
+    let room = width - label_width - VALUE_WIDTH;
     let x = |value: f64| label_width + (value - low) / span * room;
     let height = bars.len() as f64 * BAR_HEIGHT + 4.0;
-    let mut svg = open(WIDTH, height);
+    let mut svg = open(width, height);
     for (place, bar) in bars.iter().enumerate() {
         let top = place as f64 * BAR_HEIGHT + 4.0;
         let middle = top + BAR_HEIGHT / 2.0 - 2.0;
@@ -76,7 +75,7 @@ pub fn bars(bars: &[Bar], label_width: f64) -> String {
                 whisker(&mut svg, (x(low), middle - 1.0), (x(high), middle - 1.0));
             }
         }
-        text(&mut svg, WIDTH, middle + 4.0, "end", "value", &number(bar.value.point));
+        text(&mut svg, width, middle + 4.0, "end", "value", &number(bar.value.point));
         svg.push_str("</g>\n");
     }
     rule(&mut svg, (x(0.0), 0.0), (x(0.0), height), "axis");
@@ -318,7 +317,7 @@ mod tests {
     fn bars_are_as_long_as_their_values_and_negative_ones_go_left() {
         let bar =
             |label: &str, point| Bar { label: label.to_owned(), value: plain(point), series: 0 };
-        let svg = bars(&[bar("a", 1.0), bar("b", -0.5), bar("c", f64::NAN)], 40.0);
+        let svg = bars(&[bar("a", 1.0), bar("b", -0.5), bar("c", f64::NAN)], 40.0, 300.0);
         let widths: Vec<f64> = svg
             .split(" width=\"")
             .skip(1)
@@ -330,7 +329,7 @@ mod tests {
 
     #[test]
     fn drawings_of_nothing_are_drawings() {
-        for svg in [bars(&[], 10.0), lines(&[], "x", "y", &[]), curves("x", "y", &[])] {
+        for svg in [bars(&[], 10.0, 300.0), lines(&[], "x", "y", &[]), curves("x", "y", &[])] {
             assert!(svg.starts_with("<svg") && svg.ends_with("</svg>\n") && !svg.contains("NaN"));
         }
     }

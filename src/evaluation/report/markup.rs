@@ -20,6 +20,8 @@ pub fn escape(text: &str) -> String {
 pub fn number(value: f64) -> String {
     match value.abs() {
         _ if value.is_nan() => "–".to_owned(),
+        // Not with a sign that rounding left over.
+        size if size < 0.000_05 => "0.0000".to_owned(),
         size if size < 10.0 => format!("{value:.4}"),
         size if size < 1_000.0 => format!("{value:.2}"),
         _ => format!("{value:.0}"),
@@ -59,6 +61,6 @@ mod tests {
             [number(0.12345), number(-12.345), number(98_765.4)],
             ["0.1235", "-12.35", "98765"]
         );
-        assert_eq!(number(f64::NAN), "–");
+        assert_eq!([number(f64::NAN), number(-0.00001)], ["–", "0.0000"]);
     }
 }

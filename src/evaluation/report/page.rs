@@ -39,6 +39,8 @@ const PLOTTED: [(&str, &str); 12] = [
     ("Serendipity", "hits that popularity would miss"),
     ("Calibration error", "from the user's own mix; lower is closer"),
 ];
+/// Width of a drawing on a card.
+const CARD: f64 = 340.0;
 /// Series of the style sheet.
 const SERIES: usize = 5;
 
@@ -154,7 +156,7 @@ fn metrics(page: &Page<'_>) -> String {
         if !bars.is_empty() {
             cards.push_str(&format!(
                 "<div class=\"card\"><h3>{metric} <span class=\"soft\">{meaning}</span></h3>{}</div>\n",
-                chart::bars(&bars, 142.0),
+                chart::bars(&bars, 142.0, CARD),
             ));
         }
     }
@@ -188,7 +190,7 @@ fn segments(page: &Page<'_>) -> String {
             cards.push_str(&format!(
                 "<div class=\"card\"><h3>{} <span class=\"soft\">{cases} cases</span></h3>{}</div>\n",
                 segment.label(),
-                chart::bars(&bars, 142.0),
+                chart::bars(&bars, 142.0, CARD),
             ));
         }
     }
@@ -251,7 +253,7 @@ fn ablations(page: &Page<'_>, inside: &Inside<'_>) -> String {
          never had it would lack.</p>\n<figure>{}</figure>\n",
         inside.protocol.name(),
         whole.map_or_else(String::new, |figure| number(figure.point)),
-        chart::bars(&bars, 132.0),
+        chart::bars(&bars, 150.0, 720.0),
     )
 }
 

@@ -34,7 +34,7 @@ fn point(figures: &ModelFigures, metric: &str, subset: Subset) -> f64 {
 fn list(user: u32, history: u32, list: &[u32], relevant: &[u32]) -> Case {
     Case {
         user,
-        history,
+        had: 0..history,
         list: list.to_vec(),
         expected: vec![0],
         relevant: relevant.to_vec(),
