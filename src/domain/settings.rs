@@ -192,7 +192,7 @@ impl Default for Settings {
             strategy: Strategy::EpsilonGreedy,
             epsilon: 0.1,
             diversity_method: DiversityMethod::Mmr,
-            diversity_weight: 0.3,
+            diversity_weight: 0.5,
             topic_diversity_threshold: 0.3,
             serendipity_weight: 0.0,
             novelty_weight: 0.0,

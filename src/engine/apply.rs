@@ -190,6 +190,7 @@ impl Engine {
         let settings = &view.settings;
         view.popularity.items.get_mut(item as usize).interactions += 1;
         view.popularity.add_positive(item, confidence, at, settings);
+        view.recently_wanted.note(item, view.counts.positives);
 
         let state = view.users[user as usize].clone();
         let recent: Vec<u32> =

@@ -33,6 +33,7 @@ use super::interner::Interner;
 use super::model::Model;
 use super::prequential::Prequential;
 use super::ranking::Hybrid;
+use super::sampling::RecentlyWanted;
 use super::view::Counts;
 use super::view::View;
 use crate::domain::Sequence;
@@ -41,7 +42,7 @@ use crate::domain::Timestamp;
 
 /// What the sections mean and how records are learnt. Raised with every change of
 /// either: snapshots of another revision are passed over and the log is replayed.
-pub const ENGINE_REVISION: u32 = 2;
+pub const ENGINE_REVISION: u32 = 3;
 
 /// Everything that is not a column.
 #[derive(Serialize, Deserialize)]
@@ -61,6 +62,7 @@ struct Head {
     hybrid: Arc<Hybrid>,
     posterior: Arc<Posterior>,
     prequential: Arc<Prequential>,
+    recently_wanted: RecentlyWanted,
 }
 
 /// What the contexts know of all topics together.
@@ -177,6 +179,7 @@ impl View {
             hybrid: self.hybrid.clone(),
             posterior: self.posterior.clone(),
             prequential: self.prequential.clone(),
+            recently_wanted: self.recently_wanted.clone(),
         }
     }
 }
@@ -228,6 +231,7 @@ impl Engine {
         view.posterior = head.posterior;
         view.decisions = sections.column("decisions")?;
         view.prequential = head.prequential;
+        view.recently_wanted = head.recently_wanted;
         let decision_places: BTreeMap<u128, usize> = view
             .decisions
             .iter()

@@ -45,6 +45,7 @@ use super::profile::User;
 use super::ranking::Hybrid;
 use super::ranking::RANKER_DIMENSION;
 use super::ranking::prior_mean;
+use super::sampling::RecentlyWanted;
 use crate::domain::Item;
 use crate::domain::Sequence;
 use crate::domain::Settings;
@@ -148,6 +149,7 @@ pub struct View {
     pub(super) posterior: Arc<Posterior>,
     pub(super) decisions: Column<Arc<PendingDecision>>,
     pub(super) prequential: Arc<Prequential>,
+    pub(super) recently_wanted: RecentlyWanted,
     pub(super) top_lists: Arc<TopLists>,
 }
 
@@ -184,6 +186,7 @@ impl View {
             posterior: Arc::new(Posterior::new(RANKER_DIMENSION)),
             decisions: Column::default(),
             prequential: Arc::default(),
+            recently_wanted: RecentlyWanted::default(),
             top_lists: Arc::default(),
             settings: Arc::new(settings),
         }

@@ -3,8 +3,14 @@
 //!
 //! As in the service, candidates are retrieved first (here: the best by score) and the
 //! list is chosen among them, greedily and without caps.
+//!
+//! A strength read off the curve is flattered by the cases it was read off. So the
+//! users are split in two by the hash of their number: the most diverse variation that
+//! costs at most [`LOSS_MAX`] of the accuracy is looked up in either half and measured
+//! in the other.
 
 use serde::Serialize;
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::engine_recommender::EngineRecommender;
 use super::facts::Facts;
@@ -113,55 +119,122 @@ pub struct TradeoffPoint {
     pub coverage: f64,
 }
 
+/// Accuracy that diversity may cost.
+const LOSS_MAX: f64 = 0.03;
+
+/// The curve, and what it is good for.
+#[derive(Debug, Clone, Serialize)]
+pub struct Tradeoff {
+    /// Without diversification, then by method and rising strength.
+    pub points: Vec<TradeoffPoint>,
+    pub held_out: Option<HeldOutChoice>,
+}
+
+/// The variation that one half of the users chose, measured on the other half, for all
+/// users together.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct HeldOutChoice {
+    /// Method and strength by half of the users measured.
+    pub chosen: [(&'static str, f64); 2],
+    /// Share by which lists are more diverse.
+    pub diversity_gain: f64,
+    /// Share of the accuracy lost; negative when it is gained.
+    pub accuracy_loss: f64,
+}
+
 /// The figures of variations, in their order; those without diversity (lists of one
 /// item) are left out.
-pub fn tradeoff(
-    variations: Vec<Variation>,
-    k: usize,
-    facts: &Facts,
-    seed: u64,
-) -> Vec<TradeoffPoint> {
-    let (plans, models): (Vec<_>, Vec<_>) = variations
-        .into_iter()
-        .map(|Variation { method, strength, cases }| {
-            ((method, strength), (method.to_owned(), cases))
-        })
-        .unzip();
+pub fn tradeoff(variations: &[Variation], k: usize, facts: &Facts, seed: u64) -> Tradeoff {
+    let points = points(variations, k, facts, seed);
+    let held_out = held_out(variations, k, facts, seed);
+    Tradeoff { points, held_out }
+}
+
+fn points(variations: &[Variation], k: usize, facts: &Facts, seed: u64) -> Vec<TradeoffPoint> {
+    let models: Vec<(String, Vec<Case>)> =
+        variations.iter().map(|one| (one.method.to_owned(), one.cases.clone())).collect();
     let summary = summarize(&models, &[k], facts, seed);
-    let point = |((method, strength), model): ((&'static str, f64), &ModelFigures)| {
+    let point = |(variation, model): (&Variation, &ModelFigures)| {
         let find = |name: &str| model.find(&format!("{name}@{k}"), Subset::All).cloned();
         Some(TradeoffPoint {
-            method,
-            strength,
+            method: variation.method,
+            strength: variation.strength,
             accuracy: find("NDCG")?,
             diversity: find("Diversity").filter(|figure| figure.point.is_finite())?,
             coverage: find("Coverage")?.point,
         })
     };
-    plans.into_iter().zip(&summary.models).filter_map(point).collect()
+    variations.iter().zip(&summary.models).filter_map(point).collect()
 }
 
-/// What the curve says: the most diversity that costs at most 3 % of the accuracy.
-pub fn verdict(points: &[TradeoffPoint]) -> Option<String> {
-    const LOSS_MAX: f64 = 0.03;
+/// The most diverse of the points that cost little.
+fn cheapest(points: &[TradeoffPoint]) -> Option<&TradeoffPoint> {
     let plain = points.iter().find(|point| point.strength == 0.0)?;
-    let is_cheap =
-        |point: &&TradeoffPoint| point.accuracy.point >= (1.0 - LOSS_MAX) * plain.accuracy.point;
-    let best = points
+    points
         .iter()
-        .filter(is_cheap)
-        .max_by(|a, b| a.diversity.point.total_cmp(&b.diversity.point))?;
-    let percent = |value: f64, of: f64| 100.0 * (value / of - 1.0);
-    Some(format!(
-        "At {} {:.1} lists are {:.0} % more diverse at {:+.1} % {}, and show {:.1} % of the catalogue instead of {:.1} %.",
-        best.method,
-        best.strength,
-        percent(best.diversity.point, plain.diversity.point),
-        percent(best.accuracy.point, plain.accuracy.point),
-        plain.accuracy.metric,
-        100.0 * best.coverage,
-        100.0 * plain.coverage,
-    ))
+        .filter(|point| point.accuracy.point >= (1.0 - LOSS_MAX) * plain.accuracy.point)
+        .max_by(|a, b| a.diversity.point.total_cmp(&b.diversity.point))
+}
+
+fn held_out(variations: &[Variation], k: usize, facts: &Facts, seed: u64) -> Option<HeldOutChoice> {
+    let is_in = |case: &Case, half: u64| xxh3_64(&case.user.to_le_bytes()) % 2 == half;
+    let of_half = |half: u64| -> Vec<Variation> {
+        let cases =
+            |one: &Variation| one.cases.iter().filter(|case| is_in(case, half)).cloned().collect();
+        variations.iter().map(|one| Variation { cases: cases(one), ..*one }).collect()
+    };
+    let (mut varied, mut plain) = (Vec::new(), Vec::new());
+    let mut chosen = [("", 0.0); 2];
+    for half in 0..2 {
+        let others = points(&of_half(1 - half), k, facts, seed);
+        let choice = cheapest(&others)?;
+        let is_chosen =
+            |one: &&Variation| (one.method, one.strength) == (choice.method, choice.strength);
+        let cases = &variations.iter().find(is_chosen)?.cases;
+        varied.extend(cases.iter().filter(|case| is_in(case, half)).cloned());
+        let cases = &variations.iter().find(|one| one.strength == 0.0)?.cases;
+        plain.extend(cases.iter().filter(|case| is_in(case, half)).cloned());
+        chosen[half as usize] = (choice.method, choice.strength);
+    }
+    let measured = [("none", 0.0, plain), ("chosen", 1.0, varied)]
+        .map(|(method, strength, cases)| Variation { method, strength, cases });
+    let measured = points(&measured, k, facts, seed);
+    let [plain, varied] = &measured[..] else {
+        return None;
+    };
+    Some(HeldOutChoice {
+        chosen,
+        diversity_gain: varied.diversity.point / plain.diversity.point - 1.0,
+        accuracy_loss: 1.0 - varied.accuracy.point / plain.accuracy.point,
+    })
+}
+
+/// What the curve says.
+pub fn verdicts(tradeoff: &Tradeoff) -> Vec<String> {
+    let Tradeoff { points, held_out } = tradeoff;
+    let read = points.iter().find(|point| point.strength == 0.0).zip(cheapest(points));
+    let curve = read.map(|(plain, best)| {
+        let percent = |value: f64, of: f64| 100.0 * (value / of - 1.0);
+        format!(
+            "At {} {:.1} lists are {:.0} % more diverse at {:+.1} % {}, and show {:.1} % of the catalogue instead of {:.1} %.",
+            best.method,
+            best.strength,
+            percent(best.diversity.point, plain.diversity.point),
+            percent(best.accuracy.point, plain.accuracy.point),
+            plain.accuracy.metric,
+            100.0 * best.coverage,
+            100.0 * plain.coverage,
+        )
+    });
+    let held_out = held_out.as_ref().map(|choice| {
+        let [(first, a), (second, b)] = choice.chosen;
+        format!(
+            "Chosen on one half of the users and measured on the other ({first} {a:.1}, {second} {b:.1}): {:.0} % more diverse at {:+.1} % accuracy.",
+            100.0 * choice.diversity_gain,
+            -100.0 * choice.accuracy_loss,
+        )
+    });
+    curve.into_iter().chain(held_out).collect()
 }
 
 #[cfg(test)]
@@ -185,10 +258,10 @@ mod tests {
     #[test]
     fn the_verdict_names_the_most_diversity_for_at_most_three_percent_of_the_accuracy() {
         let points = [point(0.0, 0.1, 0.5), point(0.3, 0.0975, 0.7), point(0.6, 0.09, 0.9)];
-        let told = verdict(&points).unwrap();
+        let told = verdicts(&Tradeoff { points: points.to_vec(), held_out: None });
         assert!(
-            told.starts_with("At MMR 0.3 lists are 40 % more diverse at -2.5 % NDCG@10"),
-            "{told}"
+            told[0].starts_with("At MMR 0.3 lists are 40 % more diverse at -2.5 % NDCG@10"),
+            "{told:?}"
         );
     }
 }

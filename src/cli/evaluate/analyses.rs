@@ -15,7 +15,7 @@ use crate::evaluation::report::LearningCurve;
 use crate::evaluation::report::Page;
 use crate::evaluation::summarize;
 use crate::evaluation::tradeoff;
-use crate::evaluation::tradeoff::TradeoffPoint;
+use crate::evaluation::tradeoff::Tradeoff;
 
 /// Tests that are repeated for each component and each strength.
 const TESTS_MAX: usize = 5_000;
@@ -28,7 +28,7 @@ pub struct Analyses {
     pub plan: Option<String>,
     /// The engine, then the engine without each component.
     pub ablations: Option<Summary>,
-    pub tradeoff: Option<Vec<TradeoffPoint>>,
+    pub tradeoff: Option<Tradeoff>,
     /// Of the ablations and the trade-off.
     pub inside: Option<(Protocol, String)>,
 }
@@ -55,7 +55,7 @@ impl Analyses {
         let variations = with_bar("diversity", |progress| {
             tradeoff::vary(engine, split, items, first_k, progress)
         });
-        self.tradeoff = Some(tradeoff::tradeoff(variations, first_k, &split.facts, seed));
+        self.tradeoff = Some(tradeoff::tradeoff(&variations, first_k, &split.facts, seed));
         self.inside = Some((protocol, split.facts.distance_name().to_owned()));
     }
 }
@@ -81,7 +81,7 @@ pub fn page<'a>(
     let (dataset, task) = (&question.dataset, &question.task);
     let count = |n: usize| n.to_string();
     let curve = analyses.curve.as_deref().zip(analyses.plan.as_deref());
-    let inside = analyses.ablations.as_ref().zip(analyses.tradeoff.as_deref());
+    let inside = analyses.ablations.as_ref().zip(analyses.tradeoff.as_ref());
     let inside = inside.zip(analyses.inside.as_ref());
     Page {
         protocol,

@@ -17,7 +17,7 @@ use crate::evaluation::ModelFigures;
 use crate::evaluation::Summary;
 use crate::evaluation::bootstrap;
 use crate::evaluation::protocols::Protocol;
-use crate::evaluation::report::TradeoffPoint;
+use crate::evaluation::report::Tradeoff;
 
 /// Everything that was measured. Of the cold-start protocol, `models` has the warm step.
 #[derive(Serialize)]
@@ -44,7 +44,7 @@ pub struct Document<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     ablations: Option<&'a Summary>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    accuracy_against_diversity: Option<&'a [TradeoffPoint]>,
+    accuracy_against_diversity: Option<&'a Tradeoff>,
 }
 
 #[derive(Serialize)]
@@ -94,7 +94,7 @@ impl<'a> Document<'a> {
             comparisons: &summary.comparisons,
             learning_curve: analyses.curve.as_deref(),
             ablations: analyses.ablations.as_ref(),
-            accuracy_against_diversity: analyses.tradeoff.as_deref(),
+            accuracy_against_diversity: analyses.tradeoff.as_ref(),
         }
     }
 

@@ -45,7 +45,7 @@ pub fn render(
     for words in analyses.curve.iter().flat_map(|curve| verdicts(curve, first_k)) {
         text += &format!("{words}\n");
     }
-    if let Some(words) = analyses.tradeoff.as_deref().and_then(tradeoff::verdict) {
+    for words in analyses.tradeoff.iter().flat_map(tradeoff::verdicts) {
         text += &format!("{words}\n");
     }
     text

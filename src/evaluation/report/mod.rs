@@ -10,7 +10,7 @@ mod page;
 
 pub use page::render;
 
-pub use super::tradeoff::TradeoffPoint;
+pub use super::tradeoff::{Tradeoff, TradeoffPoint};
 
 use super::curve::CurvePoint;
 use super::protocols::Protocol;
@@ -46,7 +46,7 @@ pub struct LearningCurve<'a> {
 pub struct Inside<'a> {
     /// The engine, then the engine without each component.
     pub ablations: &'a Summary,
-    pub tradeoff: &'a [TradeoffPoint],
+    pub tradeoff: &'a Tradeoff,
     pub protocol: Protocol,
     /// What distances between items rest on.
     pub distance: &'a str,

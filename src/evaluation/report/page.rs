@@ -258,7 +258,7 @@ fn ablations(page: &Page<'_>, inside: &Inside<'_>) -> String {
 }
 
 fn accuracy_against_diversity(inside: &Inside<'_>) -> String {
-    let points = inside.tradeoff;
+    let points = &inside.tradeoff.points;
     let Some(plain) = points.iter().find(|point| point.strength == 0.0) else {
         return String::new();
     };
@@ -277,7 +277,8 @@ fn accuracy_against_diversity(inside: &Inside<'_>) -> String {
             }),
         }
     }
-    let words = tradeoff::verdict(points).map_or_else(String::new, |words| verdict(&words));
+    let words: String =
+        tradeoff::verdicts(inside.tradeoff).iter().map(|words| verdict(words)).collect();
     format!(
         "<h2>Accuracy against diversity</h2>\n<p class=\"soft\">The same scores, listed with rising \
          strength of diversification (0 to 1). Diversity is the mean distance within a list, by the \
