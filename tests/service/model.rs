@@ -130,8 +130,13 @@ async fn a_model_that_ranks_worse_what_came_since_is_refused_and_the_old_one_ser
     let api = server.api().await;
     World::fill(&api).await;
     assert_eq!(retrain(&api).await.unwrap().last().unwrap().model_version, 1);
-    // A pull to zero that leaves nothing of tastes, and no search that would find a better one.
-    let bad = ["--collaborative-regularization", "100", "--search-trials", "1"];
+    // A pull to zero that leaves little of tastes, and no search that would find a better one.
+    let bad = [
+        ["--collaborative-regularization", "100"],
+        ["--unobserved-weight", "10"],
+        ["--search-trials", "1"],
+    ];
+    let bad = bad.concat();
     server.restart_with(&bad).await;
     let api = server.api().await;
     // Everybody goes on where they left off in their own taste.
