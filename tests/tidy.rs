@@ -138,6 +138,10 @@ const INEXACT: &[&str] = &[
     "tanh", "asinh", "acosh", "atanh",
 ];
 
+/// Crates for one folder only: the crate, where it may be used.
+const CONFINED: &[(&str, &str)] =
+    &[("candle", "src/service/embedder/"), ("tokenizers", "src/service/embedder/")];
+
 const FILE_LINES_MAX: usize = 500;
 const FUNCTION_LINES_MAX: usize = 70;
 
@@ -178,6 +182,11 @@ fn the_layer_table_is_bottom_up_and_names_every_module() {
             assert!(lower, "{} may not import {import}: it is not lower", layer.name);
         }
     }
+}
+
+#[test]
+fn confined_crates_stay_where_they_belong() {
+    report(rust_sources().iter().flat_map(strayed));
 }
 
 #[test]
@@ -310,6 +319,26 @@ fn covers(ban: &str, path: &[&str]) -> bool {
         }
     }
     true
+}
+
+fn strayed(source: &Source) -> Vec<String> {
+    if source.module().is_none() {
+        return Vec::new();
+    }
+    let mut findings = Vec::new();
+    for path in paths(&source.tokens()) {
+        let segments: Vec<&str> = path.segments.iter().map(String::as_str).collect();
+        let strays = |(name, folder): &&(&str, &str)| {
+            (path.in_use || segments.len() > 1)
+                && covers(name, &segments)
+                && !source.path.starts_with(folder)
+        };
+        let found = CONFINED.iter().find(strays);
+        findings.extend(found.map(|(name, folder)| {
+            source.finding(path.at, &format!("{name} is used in {folder} only"))
+        }));
+    }
+    findings
 }
 
 fn inexact_functions(source: &Source) -> Vec<String> {
@@ -832,6 +861,16 @@ fn a_banned_crate_or_type_is_found() {
     let found = "src/storage/a.rs:1: storage must not use tonic";
     check(imports, "src/storage/a.rs", "use tonic::Status;", &[found]);
     check(imports, "src/api/a.rs", "use tonic::Status;", &[]);
+}
+
+#[test]
+fn a_confined_crate_elsewhere_is_found() {
+    let found = "src/service/a.rs:1: candle is used in src/service/embedder/ only";
+    check(strayed, "src/service/a.rs", "use candle_core::Tensor;", &[found]);
+    let found = "src/engine/a.rs:1: tokenizers is used in src/service/embedder/ only";
+    check(strayed, "src/engine/a.rs", "fn f(t: tokenizers::Tokenizer) {}", &[found]);
+    check(strayed, "src/service/embedder/a.rs", "use candle_nn::VarBuilder;", &[]);
+    check(strayed, "src/service/a.rs", "fn f(tokenizers: u8) { g(tokenizers) }", &[]);
 }
 
 #[test]

@@ -26,7 +26,6 @@ use crate::domain::DecisionId;
 use crate::domain::EventId;
 use crate::domain::NamespaceName;
 use crate::domain::Record;
-use crate::domain::Settings;
 use crate::domain::Violation;
 use crate::domain::limits;
 use crate::engine;
@@ -140,9 +139,7 @@ impl PersonalizationService for PersonalizationApi {
         let wanted = message.min_watermark;
         let view = namespace.view_at(wanted, patience).await.map_err(status::status)?;
         let now = self.service.clock.now();
-        let settings =
-            Settings { recommend_seen: Some(view.recommends_seen()), ..view.settings().clone() };
-        let request = convert::personalize(message, &settings, now);
+        let request = convert::personalize(message, view.request_settings(), now);
         let call = call(request.map_err(status::invalid)?, new_id(now));
         let (decision_id, strategy) = (call.decision_id.to_string(), call.choice.strategy);
         let answer = self.service.personalize(&namespace, view, call).await;
@@ -258,7 +255,7 @@ impl PersonalizationService for PersonalizationApi {
         self.admit(namespace.name()).await?;
         let view = namespace.view_at(wanted, patience).await.map_err(status::status)?;
         let now = self.service.clock.now();
-        let checked = convert::absence(message, view.settings(), now);
+        let checked = convert::absence(message, view.request_settings(), now);
         let (request, item_id) = checked.map_err(status::invalid)?;
         let call = call(request, UNRECORDED.to_owned());
         let absence = self.service.explain_absence(&namespace, view, call, item_id).await;
@@ -275,7 +272,7 @@ impl PersonalizationService for PersonalizationApi {
         self.admit(namespace.name()).await?;
         let wanted = message.min_watermark;
         let view = namespace.view_at(wanted, patience).await.map_err(status::status)?;
-        let checked = convert::onboarding(message, view.settings());
+        let checked = convert::onboarding(message, view.request_settings());
         let (filter, places) = checked.map_err(status::invalid)?;
         let now = self.service.clock.now();
         let items = self.service.onboarding_items(view.clone(), filter, now, places).await;

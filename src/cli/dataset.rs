@@ -11,9 +11,11 @@
 //! - A row without a rating is an implicit signal: `rating` is `None`.
 //! - Timestamps are seconds since 1970, milliseconds when above 1e11, or ISO 8601. A
 //!   caller may allow files without them: their rows count as in order of time.
+//! - Files packed by gzip are read as they are.
 //! - Nothing is held in memory but the current row; every error names file, line
 //!   and column.
 
+mod bytes;
 mod instant;
 mod table;
 
@@ -22,6 +24,7 @@ use std::io;
 use std::path::Path;
 use std::path::PathBuf;
 
+pub use self::bytes::open as open_unpacked;
 use self::instant::parse_timestamp;
 use self::table::Table;
 use crate::domain::AttributeValue;
@@ -109,7 +112,8 @@ impl Files {
                 let extensions = if stem == "u" { vec![own] } else { Self::EXTENSIONS.to_vec() };
                 extensions.into_iter().map(move |extension| format!("{stem}.{extension}"))
             });
-            names.map(|name| interactions.join(name)).find(|path| path.is_file())
+            let packed = |name: String| [interactions.join(&name), interactions.join(name + ".gz")];
+            names.flat_map(packed).find(|path| path.is_file())
         };
         let found = present(&Self::INTERACTIONS, "data")
             .ok_or_else(|| Error::Layout { path: interactions.to_path_buf() })?;
@@ -351,7 +355,7 @@ impl Rows<ItemColumns> {
     /// # Errors
     /// When the file cannot be opened or lacks a column.
     pub fn items(path: &Path) -> Result<Self, Error> {
-        let is_100k = path.file_name().is_some_and(|name| name == "u.item");
+        let is_100k = bytes::unpacked_name(path) == "u.item";
         let columns_1m: &[&str] = &["item_id", "title", "topics"];
         let table = Table::open(path, if is_100k { &COLUMNS_100K } else { columns_1m })?;
         let columns = ItemColumns {
@@ -396,7 +400,7 @@ impl Rows<UserColumns> {
     /// # Errors
     /// When the file cannot be opened or lacks a column.
     pub fn users(path: &Path) -> Result<Self, Error> {
-        let is_100k = path.file_name().is_some_and(|name| name == "u.user");
+        let is_100k = bytes::unpacked_name(path) == "u.user";
         let table = Table::open(
             path,
             &if is_100k {

@@ -57,8 +57,9 @@ const HALF_LIFE_EVENTS: u32 = 2_000;
 pub struct Args {
     /// Interactions: user_id, item_id, rating, timestamp, in a text file with a header;
     /// or a directory in MovieLens layout (ratings.csv and movies.csv). Spellings of
-    /// well-known data sets are recognised. Without a column of ratings every row is a
-    /// positive; without timestamps the order of the file stands for that of time.
+    /// well-known data sets are recognised; files may be packed by gzip. Without a column
+    /// of ratings every row is a positive; without timestamps the order of the file stands
+    /// for that of time.
     #[arg(long, value_name = "FILE")]
     interactions: PathBuf,
     /// Items: item_id, title, topics (split at |), source. Ties in a ranking go to

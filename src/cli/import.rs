@@ -56,7 +56,7 @@ pub struct Args {
     #[arg(long, default_value = "default", value_name = "NAME")]
     namespace: String,
     /// Interactions: user_id, item_id, timestamp and, if explicit, rating. Rows without a rating are
-    /// clicks.
+    /// clicks. Files may be packed by gzip.
     #[arg(long, value_name = "FILE")]
     interactions: Option<PathBuf>,
     /// Items: item_id, title, topics (separated by |), source.

@@ -92,9 +92,10 @@ pub struct Counts {
     pub repeats: u64,
 }
 
-/// Lists that every retrieval shares, made when first asked for.
+/// What the requests on a view share, made when first asked for.
 #[derive(Debug, Default)]
 pub struct TopLists {
+    request_settings: OnceLock<Settings>,
     popular: OnceLock<Vec<u32>>,
     trending: OnceLock<Vec<u32>>,
     fresh: OnceLock<Vec<u32>>,
@@ -203,6 +204,15 @@ impl View {
         let people_repeat =
             positives >= REPEATS_POSITIVES_MIN && repeats * REPEATS_ONE_IN >= positives;
         self.settings.recommend_seen.unwrap_or(people_repeat)
+    }
+
+    /// The settings that requests are read with: as [`Self::settings`], with what was learnt
+    /// where these leave it open.
+    pub fn request_settings(&self) -> &Settings {
+        self.top_lists.request_settings.get_or_init(|| Settings {
+            recommend_seen: Some(self.recommends_seen()),
+            ..self.settings().clone()
+        })
     }
 
     /// Sequence of the last record this state has learnt from.

@@ -8,10 +8,12 @@ use personalization::proto::RetrainResponse;
 use personalization::proto::RetrainStage;
 use tonic::Code;
 use tonic::Status;
+use tonic_types::StatusExt;
 
 use crate::harness::Api;
 use crate::harness::Server;
 use crate::harness::World;
+use crate::harness::click;
 use crate::harness::events;
 use crate::harness::eventually;
 use crate::harness::greedy;
@@ -120,6 +122,48 @@ async fn too_little_to_train_on_is_said_and_leaves_everything_as_it_was() {
         .await;
         assert_eq!(after, before);
     }
+}
+
+#[tokio::test]
+async fn a_model_that_ranks_worse_what_came_since_is_refused_and_the_old_one_serves_on() {
+    let mut server = Server::start().await;
+    let api = server.api().await;
+    World::fill(&api).await;
+    assert_eq!(retrain(&api).await.unwrap().last().unwrap().model_version, 1);
+    // A pull to zero that leaves little of tastes, and no search that would find a better one.
+    let bad = [
+        ["--collaborative-regularization", "100"],
+        ["--unobserved-weight", "10"],
+        ["--search-trials", "1"],
+    ];
+    let bad = bad.concat();
+    server.restart_with(&bad).await;
+    let api = server.api().await;
+    // Everybody goes on where they left off in their own taste.
+    let fans = ["jazz", "metal"].into_iter().flat_map(|taste| (0..20).map(move |fan| (taste, fan)));
+    let more = fans.flat_map(|(taste, fan)| {
+        [18, 21, 24].map(|step| {
+            let (user, item) = (format!("{taste}-fan-{fan}"), (fan + step) % 20);
+            click(&user, &format!("{taste}-{item:02}"))
+        })
+    });
+    api.record(more.collect()).await;
+    let before = api.settled_status().await;
+    let refused = retrain(&api).await.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition);
+    let details = refused.get_error_details();
+    let info = details.error_info().expect("a reason");
+    assert_eq!(info.reason, "MODEL_NOT_BETTER");
+    let after = eventually("the end of the training", async || {
+        let status = api.status().await;
+        (!status.training).then_some(status)
+    })
+    .await;
+    assert_eq!(after, before);
+    assert_eq!(api.personalize(greedy("jazz-fan-1", 5)).await.model_version, 1);
+    server.restart_without(&bad).await;
+    let api = server.api().await;
+    assert_eq!(retrain(&api).await.unwrap().last().unwrap().model_version, 2);
 }
 
 #[tokio::test]

@@ -1,12 +1,11 @@
 //! A file of named columns, one row at a time, whatever separates them.
 
 use std::fmt::Display;
-use std::fs::File;
 use std::io::BufRead;
 use std::io::BufReader;
 use std::io::Chain;
 use std::io::Cursor;
-use std::io::Read;
+use std::io::Read as _;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -14,6 +13,8 @@ use csv::ByteRecord;
 use csv::StringRecord;
 
 use super::Error;
+use super::bytes;
+use super::bytes::Bytes;
 use crate::domain::check_text;
 use crate::domain::limits;
 
@@ -27,7 +28,7 @@ pub struct Table {
 }
 
 /// The first line, which was looked at, and the rest: so that pipes can be read.
-type Input = Chain<Cursor<Vec<u8>>, BufReader<File>>;
+type Input = Chain<Cursor<Vec<u8>>, BufReader<Bytes>>;
 
 #[derive(Debug)]
 enum Source {
@@ -43,15 +44,14 @@ enum Source {
 impl Table {
     /// Opens a file; `unnamed` are the columns of formats without header.
     pub fn open(path: &Path, unnamed: &[&str]) -> Result<Self, Error> {
-        let opened = File::open(path).and_then(|file| {
-            let (mut rest, mut first) = (BufReader::new(file), Vec::new());
+        let opened = bytes::open(path).and_then(|mut rest| {
+            let mut first = Vec::new();
             rest.read_until(b'\n', &mut first)?;
             Ok((text(first.clone()), Cursor::new(first).chain(rest)))
         });
         let (first, input) =
             opened.map_err(|source| Error::Open { path: path.to_path_buf(), source })?;
-        let name = path.file_name().map_or(String::new(), |name| name.to_string_lossy().into());
-        let separator = match name.as_str() {
+        let separator = match bytes::unpacked_name(path).as_str() {
             "u.data" => Some("\t"),
             "u.item" | "u.user" => Some("|"),
             dat if dat.ends_with(".dat") && (first.contains("::") || first.is_empty()) => {

@@ -1,7 +1,10 @@
 //! Files of every accepted format, and of some that are not.
 
 use std::fs;
+use std::io::Write;
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use tempfile::TempDir;
 
 use super::*;
@@ -45,6 +48,24 @@ fn the_formats_without_header_are_recognised_by_file_name() {
     assert_eq!(interactions("ratings.dat", "196::242::3::881250949\r\n").unwrap(), golden);
     let tabs = "user_id\titem_id\trating\ttimestamp\n196\t242\t3\t881250949\n";
     assert_eq!(interactions("rows.tsv", tabs).unwrap(), golden);
+}
+
+#[test]
+fn packed_files_are_found_and_recognised_as_if_they_were_not() {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(b"196\t242\t3\t881250949\n").unwrap();
+    let packed = encoder.finish().unwrap();
+    let golden = [row("196", "242", Some(3.0), 881_250_949_000)];
+    for name in ["u.data.gz", "u.data"] {
+        let (directory, path) = file(name, &packed);
+        let found = Files::find(directory.path(), None, None).unwrap();
+        assert_eq!(found.interactions, path);
+        let rows: Result<Vec<_>, _> = Rows::interactions(&path).unwrap().collect();
+        assert_eq!(rows.unwrap(), golden, "{name}");
+    }
+    let (_directory, path) = file("u.data.gz", &packed[..packed.len() - 9]);
+    let cut = Rows::interactions(&path).map(Iterator::collect::<Result<Vec<_>, _>>);
+    assert!(!matches!(cut, Ok(Ok(_))), "{cut:?}");
 }
 
 #[test]

@@ -136,6 +136,8 @@ fn the_report_is_one_page_with_everything_measured() {
     for part in ["Learning curve", "Accuracy against diversity", "each component", "<svg"] {
         assert!(page.contains(part), "{part}");
     }
+    assert_eq!(page.matches("<svg").count(), page.matches("aria-label=\"").count());
+    assert_eq!(page.matches("<table>").count(), 5, "three analyses, every figure, time");
     assert!(!page.contains("<script") && !page.contains("http://") && !page.contains("https://"));
 }
 

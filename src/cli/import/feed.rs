@@ -4,10 +4,8 @@
 //! - A row that cannot be read is counted and passed over; a file that cannot be, and more than 10,000
 //!   such rows, end the reading.
 
-use std::fs::File;
 use std::io;
 use std::io::BufRead;
-use std::io::BufReader;
 use std::path::Path;
 
 use tokio::sync::mpsc;
@@ -15,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::Failure;
 use crate::cli::dataset;
+use crate::cli::dataset::open_unpacked;
 use crate::cli::import::retry::Trouble;
 use crate::cli::import::tally::Tally;
 
@@ -134,7 +133,7 @@ fn told(error: &dyn std::error::Error) -> String {
 
 /// The lines of a file: for the progress bar, so a quoted line break more does not matter.
 pub fn count_lines(path: &Path) -> io::Result<u64> {
-    let mut reader = BufReader::with_capacity(1 << 18, File::open(path)?);
+    let mut reader = open_unpacked(path)?;
     let mut lines = 0;
     loop {
         let bytes = reader.fill_buf()?;

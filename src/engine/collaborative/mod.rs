@@ -27,7 +27,7 @@ pub use cooccurrence::{CooccurrenceScorer, RECENT, SUCCESSION, note, note_succes
 pub use fold_in::{FoldIn, gram, update_gram};
 pub use hyperparameters::{Hyperparameters, InvalidHyperparameter, Regularization};
 pub use influence::Influence;
-pub use item_item::{ItemItem, ItemItemScores};
+pub use item_item::{ItemItem, ItemItemScores, WantedTogether};
 pub use online_items::{ItemAccumulator, ItemSolve};
 pub use scan::{Page, scan};
 pub use train::{EpochProgress, Trained, Verdict, train, train_watched};

@@ -133,24 +133,33 @@ impl Test {
 
     /// Ties count as half; a score that is no number ranks last.
     fn ndcg(&self, scores: &[f32], stride: usize) -> f64 {
-        let rank = |item: u32| {
-            let own = scores[item as usize];
-            if !own.is_finite() {
-                return f64::INFINITY;
-            }
-            let (mut better, mut equal) = (0_u32, 0_u32);
-            for (other, &score) in scores.iter().enumerate().step_by(stride) {
-                if score >= own && score.is_finite() && self.competes(other as u32, item) {
-                    better += u32::from(score > own);
-                    equal += u32::from(score == own);
+        let gain = |&item: &u32| {
+            let rank = self.rank(item, scores, stride);
+            rank.map_or(0.0, |rank| 1.0 / math::log2(rank + 1.0))
+        };
+        self.wanted.iter().map(gain).sum::<f64>() / self.wanted.len().max(1) as f64
+    }
+
+    /// The rank of a wanted item; `None` beyond [`DEPTH`], which most are known to be long
+    /// before the last score was looked at.
+    fn rank(&self, item: u32, scores: &[f32], stride: usize) -> Option<f64> {
+        let own = scores[item as usize];
+        if !own.is_finite() {
+            return None;
+        }
+        let (mut better, mut equal) = (0_u32, 0_u32);
+        let mut rank = 1.0;
+        for (other, &score) in scores.iter().enumerate().step_by(stride) {
+            if score >= own && score.is_finite() && self.competes(other as u32, item) {
+                better += u32::from(score > own);
+                equal += u32::from(score == own);
+                rank = 1.0 + stride as f64 * (f64::from(better) + 0.5 * f64::from(equal));
+                if rank > DEPTH as f64 {
+                    return None;
                 }
             }
-            1.0 + stride as f64 * (f64::from(better) + 0.5 * f64::from(equal))
-        };
-        let gain =
-            |rank: f64| if rank <= DEPTH as f64 { 1.0 / math::log2(rank + 1.0) } else { 0.0 };
-        let gained: f64 = self.wanted.iter().map(|&item| gain(rank(item))).sum();
-        gained / self.wanted.len().max(1) as f64
+        }
+        Some(rank)
     }
 
     /// Whether an item stands against a wanted one: neither had before nor wanted, too.
@@ -189,6 +198,21 @@ mod tests {
         let expected = (1.0 + 1.0 / 3.0_f64.log2()) / 2.0;
         assert!((ndcg - expected).abs() < 1e-9, "{ndcg}");
         assert!(test().ndcg(&[9.0, f32::NAN, 3.0, f32::NAN, 1.0], 1) == 0.0);
+    }
+
+    #[test]
+    fn the_twentieth_counts_the_next_does_not_and_ties_stand_in_the_middle() {
+        let own = |better: usize, equal: usize| {
+            let test = Test { wanted: vec![0], had: Vec::new(), ..test() };
+            let mut scores = vec![1.0];
+            scores.extend(vec![2.0; better]);
+            scores.extend(vec![1.0; equal]);
+            test.ndcg(&scores, 1)
+        };
+        assert_eq!(own(19, 0), 1.0 / math::log2(21.0));
+        assert_eq!(own(20, 0), 0.0);
+        assert_eq!(own(0, 38), own(19, 0));
+        assert_eq!(own(0, 39), 0.0);
     }
 
     #[test]

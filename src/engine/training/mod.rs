@@ -17,6 +17,9 @@ mod trial;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
+use rayon::iter::IntoParallelRefIterator;
+use rayon::iter::ParallelIterator;
+
 use super::cold_items;
 use super::collaborative;
 use super::collaborative::EpochProgress;
@@ -24,6 +27,7 @@ use super::collaborative::Hyperparameters;
 use super::collaborative::ItemItem;
 use super::collaborative::Trained;
 use super::collaborative::TrainingSet;
+use super::collaborative::WantedTogether;
 use super::model::Beside;
 use super::model::Origin;
 use super::model::encoded;
@@ -44,6 +48,8 @@ const SEARCH_GROWTH: u64 = 2;
 const FINAL_EPOCHS: usize = 3;
 /// L2 weights tried for the item-item weights, in observations.
 const ITEM_ITEM_L2: [f64; 4] = [100.0, 400.0, 30.0, 1_000.0];
+/// Of these, those fitted at a time: each takes memory for two more matrices.
+const FITTED_TOGETHER: usize = 2;
 
 /// How much is tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,10 +146,10 @@ pub fn train(
             figures.insert("validation_people".to_owned(), holdout.len() as f64);
             figures.insert("validation_ndcg_at_20".to_owned(), tried.ndcg());
             let weighing = &tried.configuration.weighing;
-            let set = trial::training_set(view.items_len(), &holdout.rows(weighing));
-            let choice = item_item(&holdout, &set, weighing, item_item_l2, searches);
-            item_item_l2 = choice.0;
-            figures.insert("item_item_validation_ndcg_at_20".to_owned(), choice.1);
+            if searches && let Some((l2, ndcg)) = best_l2(&holdout, view.items_len(), weighing) {
+                item_item_l2 = l2;
+                figures.insert("item_item_validation_ndcg_at_20".to_owned(), ndcg);
+            }
             (tried.configuration, Some(tried.item_factors))
         }
         None => (start, None),
@@ -165,9 +171,12 @@ pub fn train(
         trained_until: view.clock,
     };
     let counts = item_counts(view.items_len(), &rows);
-    let content = cold_items::fit_content(view, &trained.item_factors, trained.factors, &counts);
+    // One core each, beside each other.
+    let (content, item_item) = rayon::join(
+        || cold_items::fit_content(view, &trained.item_factors, trained.factors, &counts),
+        || ItemItem::fit(&set, item_item_l2).unwrap_or_default(),
+    );
     figures.append(&mut cold_items::content_figures(&content));
-    let item_item = ItemItem::fit(&set, item_item_l2).unwrap_or_default();
     figures.insert("loss".to_owned(), trained.loss);
     let beside = Beside { origin, item_item, content };
     describe(&mut figures, &beside, &set, view);
@@ -242,24 +251,21 @@ fn tried(
 }
 
 /// The L2 weight of the item-item weights that ranks best what is held out, and how well.
-fn item_item(
-    holdout: &Holdout<'_>,
-    set: &TrainingSet,
-    weighing: &Weighing,
-    present: f64,
-    searches: bool,
-) -> (f64, f64) {
-    let judged = |l2: f64| {
-        let fitted = ItemItem::fit(set, l2)?;
-        Some(mean(&trial::judge_item_item(holdout, &fitted, weighing)))
+/// `None` when none can be fitted.
+fn best_l2(holdout: &Holdout<'_>, n_items: usize, weighing: &Weighing) -> Option<(f64, f64)> {
+    let set = trial::training_set(n_items, &holdout.rows(weighing));
+    let counts = WantedTogether::of(&set)?;
+    let judged = |&l2: &f64| {
+        let fitted = counts.fit(l2)?;
+        Some((l2, mean(&trial::judge_item_item(holdout, &fitted, weighing))))
     };
-    let candidates = if searches { &ITEM_ITEM_L2[..] } else { &[] };
-    let mut best = (present, 0.0);
-    for &l2 in candidates {
-        match judged(l2) {
-            Some(ndcg) if ndcg > best.1 => best = (l2, ndcg),
-            Some(_) => {}
-            None => break,
+    let mut best: Option<(f64, f64)> = None;
+    for some in ITEM_ITEM_L2.chunks(FITTED_TOGETHER) {
+        let tried: Vec<Option<(f64, f64)>> = some.par_iter().map(judged).collect();
+        for (l2, ndcg) in tried.into_iter().flatten() {
+            if best.is_none_or(|(_, highest)| ndcg > highest) {
+                best = Some((l2, ndcg));
+            }
         }
     }
     best

@@ -1,7 +1,8 @@
 //! Drawings in SVG: bars with intervals, lines over steps, curves in a plane.
 //!
 //! Colours and fonts come from the page's style sheet by class (`s0`, `s1`, ... for
-//! series), so that drawings follow light and dark.
+//! series), so that drawings follow light and dark. A drawing has a name for those who
+//! do not see it; its figures stand in a table of the page.
 
 use std::fmt::Write as _;
 
@@ -16,7 +17,8 @@ pub struct Value {
 }
 
 impl Value {
-    fn told(&self) -> String {
+    /// The figure, with its interval where there is one.
+    pub fn told(&self) -> String {
         match self.interval {
             Some((low, high)) => {
                 format!("{} ({} to {})", number(self.point), number(low), number(high))
@@ -42,8 +44,8 @@ pub struct Bar {
 const BAR_HEIGHT: f64 = 22.0;
 
 /// Horizontal bars from a common zero, whiskers for intervals, values in words behind.
-/// `label_width` is the room for names, of a drawing `width` wide.
-pub fn bars(bars: &[Bar], label_width: f64, width: f64) -> String {
+/// `label_width` is the room for names, of a drawing `width` wide and called `name`.
+pub fn bars(bars: &[Bar], name: &str, label_width: f64, width: f64) -> String {
     const VALUE_WIDTH: f64 = 58.0;
     let finite: Vec<(f64, f64)> = bars
         .iter()
@@ -56,7 +58,7 @@ pub fn bars(bars: &[Bar], label_width: f64, width: f64) -> String {
     let room = width - label_width - VALUE_WIDTH;
     let x = |value: f64| label_width + (value - low) / span * room;
     let height = bars.len() as f64 * BAR_HEIGHT + 4.0;
-    let mut svg = open(width, height);
+    let mut svg = open(width, height, name);
     for (place, bar) in bars.iter().enumerate() {
         let top = place as f64 * BAR_HEIGHT + 4.0;
         let middle = top + BAR_HEIGHT / 2.0 - 2.0;
@@ -109,7 +111,7 @@ pub fn lines(steps: &[String], x_name: &str, y_name: &str, lines: &[Line]) -> St
         let share = (place as f64 + 0.5) / steps.len().max(1) as f64;
         LEFT + share * (PLOT_WIDTH - LEFT - RIGHT)
     };
-    let mut svg = open(PLOT_WIDTH, PLOT_HEIGHT);
+    let mut svg = open(PLOT_WIDTH, PLOT_HEIGHT, &format!("{y_name} by {x_name}"));
     axis.draw_y(&mut svg, y_name);
     for (place, name) in steps.iter().enumerate() {
         text(&mut svg, step(place), PLOT_HEIGHT - BOTTOM + 16.0, "middle", "label", name);
@@ -158,7 +160,7 @@ pub fn curves(x_name: &str, y_name: &str, curves: &[Curve]) -> String {
     let (x_low, x_high) = bounds(&mut points().map(|point| point.0));
     let (y_low, y_high) = bounds(&mut points().map(|point| point.1));
     let (across, up) = (Axis::over(x_low, x_high), Axis::over(y_low.min(0.8 * y_high), y_high));
-    let mut svg = open(PLOT_WIDTH, PLOT_HEIGHT);
+    let mut svg = open(PLOT_WIDTH, PLOT_HEIGHT, &format!("{y_name} by {x_name}"));
     up.draw_y(&mut svg, y_name);
     across.draw_x(&mut svg, x_name);
     for curve in curves {
@@ -250,8 +252,9 @@ impl Axis {
     }
 }
 
-fn open(width: f64, height: f64) -> String {
-    format!("<svg viewBox=\"0 0 {width:.0} {height:.0}\" role=\"img\">\n")
+fn open(width: f64, height: f64, name: &str) -> String {
+    let name = escape(name);
+    format!("<svg viewBox=\"0 0 {width:.0} {height:.0}\" role=\"img\" aria-label=\"{name}\">\n")
 }
 
 fn text(svg: &mut String, x: f64, y: f64, anchor: &str, class: &str, words: &str) {
@@ -317,7 +320,7 @@ mod tests {
     fn bars_are_as_long_as_their_values_and_negative_ones_go_left() {
         let bar =
             |label: &str, point| Bar { label: label.to_owned(), value: plain(point), series: 0 };
-        let svg = bars(&[bar("a", 1.0), bar("b", -0.5), bar("c", f64::NAN)], 40.0, 300.0);
+        let svg = bars(&[bar("a", 1.0), bar("b", -0.5), bar("c", f64::NAN)], "n", 40.0, 300.0);
         let widths: Vec<f64> = svg
             .split(" width=\"")
             .skip(1)
@@ -329,7 +332,7 @@ mod tests {
 
     #[test]
     fn drawings_of_nothing_are_drawings() {
-        for svg in [bars(&[], 10.0, 300.0), lines(&[], "x", "y", &[]), curves("x", "y", &[])] {
+        for svg in [bars(&[], "n", 10.0, 300.0), lines(&[], "x", "y", &[]), curves("x", "y", &[])] {
             assert!(svg.starts_with("<svg") && svg.ends_with("</svg>\n") && !svg.contains("NaN"));
         }
     }
@@ -337,7 +340,8 @@ mod tests {
     #[test]
     fn names_in_drawings_are_escaped() {
         let line = Line { label: "<i>".to_owned(), series: 1, values: vec![Some(plain(1.0))] };
-        let svg = lines(&["<u>".to_owned()], "x", "y", &[line]);
-        assert!(!svg.contains("<i>") && !svg.contains("<u>"));
+        let svg = lines(&["<u>".to_owned()], "x", "<b>", &[line]);
+        assert!(!svg.contains("<i>") && !svg.contains("<u>") && !svg.contains("<b>"));
+        assert!(svg.contains("aria-label=\"&lt;b&gt; by x\""));
     }
 }

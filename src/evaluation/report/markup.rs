@@ -28,18 +28,23 @@ pub fn number(value: f64) -> String {
     }
 }
 
-/// A table; the first row is its head. Cells are escaped here.
+/// A table; its first row is the head of its columns, the first cell of the others that of
+/// their row. Cells are escaped here.
 pub fn table(rows: &[Vec<String>]) -> String {
-    let mut html = String::from("<div class=\"scroll\"><table>\n");
-    for (place, row) in rows.iter().enumerate() {
-        let tag = if place == 0 { "th" } else { "td" };
+    let mut html = String::from("<div class=\"scroll\" tabindex=\"0\"><table>\n<thead>");
+    for (line, row) in rows.iter().enumerate() {
         html.push_str("<tr>");
-        for cell in row {
-            html.push_str(&format!("<{tag}>{}</{tag}>", escape(cell)));
+        for (place, cell) in row.iter().enumerate() {
+            let cell = escape(cell);
+            html.push_str(&match (line, place) {
+                (0, _) => format!("<th scope=\"col\">{cell}</th>"),
+                (_, 0) => format!("<th scope=\"row\">{cell}</th>"),
+                _ => format!("<td>{cell}</td>"),
+            });
         }
-        html.push_str("</tr>\n");
+        html.push_str(if line == 0 { "</tr></thead>\n<tbody>\n" } else { "</tr>\n" });
     }
-    html.push_str("</table></div>\n");
+    html.push_str("</tbody></table></div>\n");
     html
 }
 
@@ -53,6 +58,16 @@ mod tests {
         let golden = "&lt;b onclick=&#39;x&#39;&gt;&quot;a&quot; &amp; b&lt;/b&gt;";
         assert_eq!(escape(text), golden);
         assert!(table(&[vec![text.to_owned()]]).contains(golden));
+    }
+
+    #[test]
+    fn tables_say_what_heads_their_columns_and_rows() {
+        let rows =
+            [["model", "NDCG"], ["engine", "0.1"]].map(|row| row.map(str::to_owned).to_vec());
+        let html = table(&rows);
+        let (head, body) = html.split_once("<tbody>").unwrap();
+        assert_eq!(head.matches("<th scope=\"col\">").count(), 2);
+        assert!(body.contains("<th scope=\"row\">engine</th><td>0.1</td>"));
     }
 
     #[test]

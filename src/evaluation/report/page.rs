@@ -58,7 +58,8 @@ pub fn render(page: &Page<'_>) -> String {
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <title>Ranking quality, {}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n{}</body>\n</html>\n",
+         <meta name=\"color-scheme\" content=\"light dark\">\n\
+         <title>Ranking quality, {}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n{}</main>\n</body>\n</html>\n",
         page.protocol.name(),
         sections.concat(),
     )
@@ -156,7 +157,7 @@ fn metrics(page: &Page<'_>) -> String {
         if !bars.is_empty() {
             cards.push_str(&format!(
                 "<div class=\"card\"><h3>{metric} <span class=\"soft\">{meaning}</span></h3>{}</div>\n",
-                chart::bars(&bars, 142.0, CARD),
+                chart::bars(&bars, &metric, 142.0, CARD),
             ));
         }
     }
@@ -190,7 +191,7 @@ fn segments(page: &Page<'_>) -> String {
             cards.push_str(&format!(
                 "<div class=\"card\"><h3>{} <span class=\"soft\">{cases} cases</span></h3>{}</div>\n",
                 segment.label(),
-                chart::bars(&bars, 142.0, CARD),
+                chart::bars(&bars, &format!("{metric}, {}", segment.label()), 142.0, CARD),
             ));
         }
     }
@@ -216,7 +217,7 @@ fn learning_curve(page: &Page<'_>, learning: &LearningCurve<'_>) -> String {
         curve::verdicts(points, page.k).iter().map(|words| verdict(words)).collect();
     format!(
         "<h2>Learning curve of new users</h2>\n<p class=\"soft\">Of {}. Nothing is trained in \
-         between.</p>\n{verdicts}<figure>{}{}</figure>\n",
+         between.</p>\n{verdicts}<figure>{}{}</figure>\n{}",
         escape(learning.plan),
         legend(lines.iter().map(|line| (line.series, line.label.as_str()))),
         chart::lines(
@@ -225,7 +226,18 @@ fn learning_curve(page: &Page<'_>, learning: &LearningCurve<'_>) -> String {
             &headline(page.k, false),
             &lines
         ),
+        table(&steps_in_figures(page, &steps, &lines)),
     )
+}
+
+fn steps_in_figures(page: &Page<'_>, steps: &[String], lines: &[Line]) -> Vec<Vec<String>> {
+    let head = std::iter::once(format!("{} after", headline(page.k, false)));
+    let mut rows = vec![head.chain(lines.iter().map(|line| line.label.clone())).collect()];
+    for (place, step) in steps.iter().enumerate() {
+        let value = |line: &Line| line.values[place].map_or_else(String::new, |value| value.told());
+        rows.push(std::iter::once(step.clone()).chain(lines.iter().map(value)).collect());
+    }
+    rows
 }
 
 fn ablations(page: &Page<'_>, inside: &Inside<'_>) -> String {
@@ -245,15 +257,19 @@ fn ablations(page: &Page<'_>, inside: &Inside<'_>) -> String {
         })
         .collect();
     bars.sort_by(|a, b| a.value.point.total_cmp(&b.value.point));
+    let change = format!("change of {metric}");
+    let mut rows = vec![vec!["the engine".to_owned(), change.clone()]];
+    rows.extend(bars.iter().map(|bar| vec![bar.label.clone(), bar.value.told()]));
     let whole = inside.ablations.models.first().and_then(|model| model.find(&metric, Subset::All));
     format!(
         "<h2>What each component is worth</h2>\n<p class=\"soft\">Change of {metric} when each \
          component of the ranker is left out and everything else stays ({}; {} with all of them). The \
          weights were learnt with the component, so this is what it does now, not what an engine that \
-         never had it would lack.</p>\n<figure>{}</figure>\n",
+         never had it would lack.</p>\n<figure>{}</figure>\n{}",
         inside.protocol.name(),
         whole.map_or_else(String::new, |figure| number(figure.point)),
-        chart::bars(&bars, 150.0, 720.0),
+        chart::bars(&bars, &change, 150.0, 720.0),
+        table(&rows),
     )
 }
 
@@ -282,21 +298,28 @@ fn accuracy_against_diversity(inside: &Inside<'_>) -> String {
     format!(
         "<h2>Accuracy against diversity</h2>\n<p class=\"soft\">The same scores, listed with rising \
          strength of diversification (0 to 1). Diversity is the mean distance within a list, by the \
-         items' {}; {}.</p>\n{words}<figure>{}{}</figure>\n",
+         items' {}; {}.</p>\n{words}<figure>{}{}</figure>\n{}",
         escape(inside.distance),
         inside.protocol.name(),
         legend(curves.iter().map(|curve| (curve.series, curve.label.as_str()))),
         chart::curves("diversity of the list", &plain.accuracy.metric, &curves),
+        table(&strengths_in_figures(plain, points)),
     )
 }
 
+fn strengths_in_figures(plain: &TradeoffPoint, points: &[TradeoffPoint]) -> Vec<Vec<String>> {
+    let (accuracy, diversity) = (plain.accuracy.metric.clone(), plain.diversity.metric.clone());
+    let mut rows = vec![vec!["method".to_owned(), "strength".to_owned(), diversity, accuracy]];
+    rows.extend(points.iter().map(|point| {
+        let figures = [&point.diversity, &point.accuracy].map(told);
+        let strength = format!("{:.1}", point.strength);
+        [point.method.to_owned(), strength].into_iter().chain(figures).collect()
+    }));
+    rows
+}
+
 fn told(figure: &Figure) -> String {
-    match figure.low.zip(figure.high) {
-        Some((low, high)) => {
-            format!("{} ({} to {})", number(figure.point), number(low), number(high))
-        }
-        None => number(figure.point),
-    }
+    value(figure).told()
 }
 
 fn every_figure(page: &Page<'_>) -> String {

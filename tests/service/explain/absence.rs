@@ -7,6 +7,8 @@ use personalization::proto::ExplainAbsenceRequest;
 use personalization::proto::ExplainAbsenceResponse;
 use personalization::proto::FilterRule;
 use personalization::proto::Filters;
+use personalization::proto::Interaction;
+use personalization::proto::InteractionType;
 use personalization::proto::PersonalizeRequest;
 use personalization::proto::RequestChange;
 use personalization::proto::RequestContext;
@@ -17,7 +19,10 @@ use tonic_types::StatusExt;
 
 use super::world;
 use crate::harness::Api;
+use crate::harness::Server;
+use crate::harness::World;
 use crate::harness::click;
+use crate::harness::event;
 use crate::harness::greedy;
 use crate::harness::now_plus;
 use crate::harness::strings;
@@ -111,6 +116,38 @@ async fn every_rule_that_filters_an_item_is_named_and_dropping_them_brings_it_in
     assert_eq!(suggestion.changes.len(), 3, "each of them is needed");
     let request = changed(&request, &suggestion.changes, "jazz-07");
     assert_eq!(place(&api, &request, "jazz-07").await, Some(suggestion.position));
+}
+
+#[tokio::test]
+async fn where_people_come_back_to_items_a_seen_one_is_not_refused_for_it() {
+    let server = Server::start().await;
+    let api = server.api().await;
+    api.upsert(World::items()).await;
+    let likes = |hours_ago: i64| -> Vec<Interaction> {
+        let like = |user: usize, n: usize| {
+            let (id, user) = (format!("{user}/{n}/{hours_ago}"), format!("listener-{user}"));
+            Interaction {
+                occurred_at: Some(now_plus(-3_600 * hours_ago)),
+                ..event(&id, &user, &format!("jazz-{n:02}"), InteractionType::Like)
+            }
+        };
+        (0..40).flat_map(|user| (0..4).map(move |n| like(user, n))).collect()
+    };
+    let min_watermark = api.record(likes(3)).await.last_sequence;
+    let request = PersonalizeRequest { min_watermark, ..greedy("listener-0", 40) };
+    let once = explain(&api, &request, "jazz-00").await;
+    assert_eq!(once.refused_by().collect::<Vec<_>>(), [FilterRule::Seen]);
+
+    // From now on half of all positives repeat an earlier one.
+    let min_watermark = api.record(likes(2)).await.last_sequence;
+    let request = PersonalizeRequest { min_watermark, ..request };
+    let again = explain(&api, &request, "jazz-00").await;
+    assert_eq!(again.cause(), AbsenceCause::Present, "{}", again.summary);
+    assert!(place(&api, &request, "jazz-00").await.is_some());
+    let filters = Filters { include_seen: Some(false), ..Filters::default() };
+    let request = PersonalizeRequest { filters: Some(filters), ..request };
+    let never = explain(&api, &request, "jazz-00").await;
+    assert_eq!(never.refused_by().collect::<Vec<_>>(), [FilterRule::Seen]);
 }
 
 #[tokio::test]

@@ -154,6 +154,13 @@ impl Server {
         self.restart().await;
     }
 
+    /// The same, with further flags.
+    pub async fn restart_with(&mut self, flags: &[&str]) {
+        self.kill_9();
+        self.arguments.extend(flags.iter().map(|flag| (*flag).to_owned()));
+        self.restart().await;
+    }
+
     /// The same, as another version of the binary.
     pub async fn restart_as(&mut self, program: &Path) {
         self.program = program.to_owned();

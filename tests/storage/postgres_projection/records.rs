@@ -81,7 +81,8 @@ pub fn full_interaction(number: u64, user: &str, kind: InteractionType) -> Inter
                 ("paid", AttributeValue::Flag(true)),
                 ("tags", AttributeValue::List(vec!["x".to_owned(), "y".to_owned()])),
             ]),
-            ..InteractionContext::default()
+            location: Some("Vienna".into()),
+            utc_offset_minutes: Some(-210),
         },
         ..click(number, user, "item1", NOW.plus_millis(-1))
     }

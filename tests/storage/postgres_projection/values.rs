@@ -45,9 +45,10 @@ fn an_interaction_is_a_row_with_all_its_fields() {
         [
             "1|1|event1|ann|item1|rating|4.5|2023-11-14 22:13:19.999+00|2023-11-14 22:13:21+00\
              |visit|decision1|3|{news,\"a \\\"quoted\\\", {braced} one\"}|wire|phone\
-             |{\"paid\": true, \"tags\": [\"x\", \"y\"], \"price\": 9.75, \"campaign\": \"spring\"}",
+             |{\"paid\": true, \"tags\": [\"x\", \"y\"], \"price\": 9.75, \"campaign\": \"spring\"}\
+             |Vienna|-210",
             "1|2|event2|bob|item2|click|NULL|2023-11-14 22:13:20+00|2023-11-14 22:13:22+00\
-             |NULL|NULL|NULL|{}|NULL|NULL|NULL",
+             |NULL|NULL|NULL|{}|NULL|NULL|NULL|NULL|NULL",
         ]
     );
 }
@@ -109,7 +110,7 @@ fn the_catalogue_is_as_its_last_records_left_it() {
         item_deleted("never seen"),
     ]);
     let item_a = "1|a|new|some content|{news,sport}|wire|2023-11-14 22:13:20+00\
-        |{\"lang\": \"de\", \"pages\": 3}|3|2023-11-14 22:13:23+00";
+        |{\"lang\": \"de\", \"pages\": 3}|3|2023-11-14 22:13:23+00|en";
     assert_eq!(session.rows("SELECT * FROM items"), [item_a]);
 
     let bare = Item {
@@ -119,6 +120,7 @@ fn the_catalogue_is_as_its_last_records_left_it() {
         source: None,
         published_at: None,
         attributes: Default::default(),
+        language: None,
         ..item("b", "")
     };
     let mut later = log([Record::ItemUpserted(bare), item_deleted("a")]);
@@ -126,7 +128,7 @@ fn the_catalogue_is_as_its_last_records_left_it() {
         record.sequence += 5;
     }
     project(&database.store(), &later);
-    let item_b = "1|b|||{}|NULL|NULL|NULL|6|2023-11-14 22:13:21+00";
+    let item_b = "1|b|||{}|NULL|NULL|NULL|6|2023-11-14 22:13:21+00|NULL";
     assert_eq!(session.rows("SELECT * FROM items"), [item_b]);
 }
 

@@ -32,6 +32,8 @@ const INTERACTIONS: Target = Target {
         "source",
         "device_type",
         "attributes",
+        "location",
+        "utc_offset_minutes",
     ],
 };
 
@@ -135,6 +137,8 @@ fn put_interaction(row: &mut Row, interaction: &Interaction) {
     row.optional(context.source.as_deref(), Row::text);
     row.optional(context.device_type.as_deref(), Row::text);
     row.optional(attributes_json(&context.attributes), Row::json);
+    row.optional(context.location.as_deref(), Row::text);
+    row.optional(context.utc_offset_minutes, Row::integer);
 }
 
 fn put_decision(row: &mut Row, decision: &Decision) {

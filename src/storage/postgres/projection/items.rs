@@ -26,6 +26,7 @@ const ITEMS: Target = Target {
         "attributes",
         "updated_sequence",
         "updated_at",
+        "language",
     ],
 };
 
@@ -49,6 +50,7 @@ pub async fn change(
         put_item(row, item);
         row.natural(place.sequence);
         row.timestamp(place.recorded_at);
+        row.optional(item.language.as_deref(), Row::text);
     })
     .await
 }

@@ -46,7 +46,10 @@ impl Row {
 
     /// A column of type integer; the largest for what is larger.
     pub fn small(&mut self, value: u32) {
-        let value = i32::try_from(value).unwrap_or(i32::MAX);
+        self.integer(i32::try_from(value).unwrap_or(i32::MAX));
+    }
+
+    pub fn integer(&mut self, value: i32) {
         self.put(|bytes| bytes.extend(value.to_be_bytes()));
     }
 
