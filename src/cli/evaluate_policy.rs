@@ -78,7 +78,7 @@ pub struct Args {
     unit: Unit,
     /// Smallest and greatest reward there can be, for the bounds that hold at any time. By
     /// default 0,1 where all rewards lie within; else there are no such bounds.
-    #[arg(long, value_name = "LOW,HIGH", value_parser = range)]
+    #[arg(long, value_name = "LOW,HIGH", value_parser = range, allow_hyphen_values = true)]
     reward_range: Option<(f64, f64)>,
     /// Resamples behind a bootstrap interval.
     #[arg(long, default_value_t = bootstrap::RESAMPLES)]

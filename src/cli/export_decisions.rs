@@ -37,7 +37,7 @@ use crate::service::Stores;
 const BATCH: usize = 10_000;
 
 /// Options of `export-decisions`.
-#[derive(clap::Args)]
+#[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
     stores: StoreConfig,
@@ -96,11 +96,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 }
 
 /// Rounds of a file, those that can be read; the number written.
-fn convert(
-    path: &Path,
-    format: Format,
-    writer: &mut Writer<impl Write>,
-) -> Result<u64, Failure> {
+fn convert(path: &Path, format: Format, writer: &mut Writer<impl Write>) -> Result<u64, Failure> {
     let mut written = 0;
     let mut reader = Reader::open(path, format)?;
     for round in reader.by_ref() {

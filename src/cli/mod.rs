@@ -67,9 +67,7 @@ pub async fn run() -> Result<(), Failure> {
         Command::Serve(args) => serve::run(*args).await,
         Command::Import(args) => import::run(args).await,
         Command::Evaluate(args) => evaluate::run(args).await,
-        Command::EvaluatePolicy(args) => {
-            off_the_runtime(move || evaluate_policy::run(&args)).await
-        }
+        Command::EvaluatePolicy(args) => off_the_runtime(move || evaluate_policy::run(&args)).await,
         Command::ExportDecisions(args) => {
             off_the_runtime(move || export_decisions::run(&args)).await
         }

@@ -30,8 +30,7 @@ const CONTEXT_PREFIXES: [&str; 2] = ["x_", "context_"];
 const CANDIDATES: [&str; 2] = ["candidates", "actions"];
 const CANDIDATE_PROPENSITIES: [&str; 1] = ["candidatepropensities"];
 const CANDIDATE_SCORES: [&str; 2] = ["candidatescores", "scores"];
-const CANDIDATE_TARGETS: [&str; 2] =
-    ["candidatetargetprobabilities", "targetprobabilities"];
+const CANDIDATE_TARGETS: [&str; 2] = ["candidatetargetprobabilities", "targetprobabilities"];
 const CANDIDATE_FEATURES: [&str; 1] = ["candidatefeatures"];
 
 /// The header that [`super::Writer`] writes; each name is recognised above.
@@ -194,11 +193,7 @@ fn numbers(table: &Table, column: usize) -> Result<Vec<f32>, dataset::Error> {
 }
 
 /// A list as long as that of the candidates, or nothing.
-fn values(
-    table: &Table,
-    column: Option<usize>,
-    count: usize,
-) -> Result<Vec<f64>, dataset::Error> {
+fn values(table: &Table, column: Option<usize>, count: usize) -> Result<Vec<f64>, dataset::Error> {
     let Some(column) = column.filter(|column| !table.field(*column).is_empty()) else {
         return Ok(Vec::new());
     };

@@ -276,7 +276,9 @@ fn number(value: &Value, name: &str) -> Result<f64, String> {
 
 fn whole(value: &Value, name: &str) -> Result<usize, String> {
     let whole = value.as_u64().and_then(|whole| usize::try_from(whole).ok());
-    whole.filter(|whole| *whole < u32::MAX as usize).ok_or_else(|| format!("{name} must be a whole number"))
+    whole
+        .filter(|whole| *whole < u32::MAX as usize)
+        .ok_or_else(|| format!("{name} must be a whole number"))
 }
 
 /// A list, or one of them alone; nothing where there is none.

@@ -17,9 +17,10 @@ use crate::evaluation::off_policy::NewRound;
 const TOLD_MAX: usize = 5;
 
 /// Whose rounds are alike.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Unit {
     /// Users, and decisions where a round has no user.
+    #[default]
     Auto,
     Decision,
 }
@@ -58,7 +59,9 @@ pub fn load(path: &Path, format: Format, unit: Unit) -> Result<Loaded, Failure> 
         let fault = match round {
             Ok(round) => match intake.add(&round) {
                 Ok(()) => continue,
-                Err(reason) => format!("round {number} of decision {:?}: {reason}", round.decision_id),
+                Err(reason) => {
+                    format!("round {number} of decision {:?}: {reason}", round.decision_id)
+                }
             },
             Err(fault) if fault.is_about_one_line() => fault.to_string(),
             Err(failure) => return Err(failure.into()),
@@ -86,6 +89,7 @@ pub fn load(path: &Path, format: Format, unit: Unit) -> Result<Loaded, Failure> 
 }
 
 /// What was read so far.
+#[derive(Default)]
 struct Intake {
     builder: LogBuilder,
     actions: HashMap<String, u32>,
@@ -95,20 +99,6 @@ struct Intake {
     of_users: usize,
     decisions: usize,
     last_decision: String,
-}
-
-impl Default for Intake {
-    fn default() -> Self {
-        Self {
-            builder: LogBuilder::default(),
-            actions: HashMap::new(),
-            units: HashMap::new(),
-            unit: Unit::Auto,
-            of_users: 0,
-            decisions: 0,
-            last_decision: String::new(),
-        }
-    }
 }
 
 impl Intake {
@@ -166,8 +156,8 @@ impl Intake {
         }
         if rounds > self.decisions {
             notes.push(
-                "decisions have several places: each is a round, its reward is taken not to depend \
-                 on the other places"
+                "decisions have several places: each is a round, below what the log showed above \
+                 it, and its reward is taken not to depend on the other places"
                     .to_owned(),
             );
         }

@@ -69,7 +69,8 @@ fn uniform_dsjson() -> String {
             b = others[1],
         );
     }
-    lines.replace(r#"{"id":"arm-0"}"#, r#"{"id":"arm-0","_score":0}"#)
+    lines
+        .replace(r#"{"id":"arm-0"}"#, r#"{"id":"arm-0","_score":0}"#)
         .replace(r#"{"id":"arm-2"}"#, r#"{"id":"arm-2","_score":1}"#)
 }
 
@@ -192,12 +193,14 @@ fn missing_support_is_told() {
 
 #[test]
 fn bad_lines_are_left_out_and_told_with_their_numbers() {
-    let rows = uniform_table().replace("d5,arm-2,0,1,", "d5,arm-2,0,often,").replace(
-        "d7,arm-1,0,0,0.3333333333333333\n",
-        "d7,arm-1,0,0,0\n",
-    );
+    let rows = uniform_table()
+        .replace("d5,arm-2,0,1,", "d5,arm-2,0,often,")
+        .replace("d7,arm-1,0,0,0.3333333333333333\n", "d7,arm-1,0,0,0\n");
     let document = evaluated("log.csv", &rows, &["--policy", "uniform"]).unwrap();
-    assert_eq!((document["rounds"].as_u64(), document["unreadable"].as_u64()), (Some(1_198), Some(2)));
+    assert_eq!(
+        (document["rounds"].as_u64(), document["unreadable"].as_u64()),
+        (Some(1_198), Some(2))
+    );
     let notes = document["notes"].to_string();
     assert!(notes.contains("line 7: column reward: must be a finite number"), "{notes}");
     assert!(notes.contains("propensity must be above 0 and at most 1"), "{notes}");
@@ -220,9 +223,8 @@ fn intervals_are_over_users_where_the_log_has_them() {
 
 #[test]
 fn what_cannot_be_evaluated_is_refused_with_the_reason() {
-    let refused = |log: &str, words: &[&str]| {
-        evaluated("log.csv", log, words).unwrap_err().to_string()
-    };
+    let refused =
+        |log: &str, words: &[&str]| evaluated("log.csv", log, words).unwrap_err().to_string();
     let head = "action,reward,propensity\n";
     assert!(refused(head, &["--policy", "uniform"]).contains("no round that can be used"));
     let one = format!("{head}a,1,0.5\n");

@@ -20,8 +20,10 @@
 //! "Clipped" has `min(w, bound)` for `w`.
 //!
 //! - Slates: every shown place is a round with its own propensity and the reward of its
-//!   own item (item-position model, IIPS; Li et al. 2018). Right as long as what a place
-//!   earns does not depend on the other places; the value is the reward of one place.
+//!   own item (item-position model, IIPS; Li et al. 2018), right as long as what a place
+//!   earns does not depend on what the others show. Where propensities are given the
+//!   places above, the value is that of the target at each place below what the logging
+//!   policy showed above it; where they are marginal, that of the target at all places.
 //! - A reward model judges no round of a unit that it was fitted on (two folds by unit).
 //! - Standard errors and resamples are over units (users, or decisions), since rounds of
 //!   one unit are alike. They hold the reward model fixed; the direct method's say nothing

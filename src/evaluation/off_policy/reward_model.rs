@@ -38,7 +38,9 @@ pub enum RewardModel {
     Rates(Prior),
     /// Rates with an estimated prior, and a ridge over features. `penalty` above 0: rounds
     /// that the prior of a coefficient is worth.
-    Ridge { penalty: f64 },
+    Ridge {
+        penalty: f64,
+    },
 }
 
 /// Why a model cannot be fitted.
@@ -71,7 +73,10 @@ struct FoldModel {
 enum Coefficients {
     Shared(Vec<f64>),
     /// Row-major, by action.
-    ByAction { width: usize, values: Vec<f64> },
+    ByAction {
+        width: usize,
+        values: Vec<f64>,
+    },
 }
 
 /// The fold of a unit: a hash, since numbers of units may have a pattern (Steele et al.
@@ -139,9 +144,7 @@ impl FoldModel {
                 let shared = Coefficients::Shared(solved.swap_remove(0));
                 let explained = |at: usize| {
                     let view = log.view(at);
-                    let mut all = vec![0.0; view.candidates];
-                    shared.add(&view, &mut all);
-                    all[view.round.chosen as usize]
+                    shared.of(&view, view.round.chosen as usize)
                 };
                 let rates = rates(log, Prior::Estimated, &trains, explained);
                 Self { rates, ridge: Some(shared) }
@@ -162,33 +165,26 @@ impl FoldModel {
 
     fn predict(&self, round: &RoundView<'_>, out: &mut [f64]) {
         for (candidate, out) in out.iter_mut().enumerate() {
-            *out = self.rates[round.action_of(candidate) as usize];
-        }
-        if let Some(ridge) = &self.ridge {
-            ridge.add(round, out);
+            let linear = self.ridge.as_ref().map_or(0.0, |ridge| ridge.of(round, candidate));
+            *out = self.rates[round.action_of(candidate) as usize] + linear;
         }
     }
 }
 
 impl Coefficients {
-    /// Adds the linear part of each candidate.
-    fn add(&self, round: &RoundView<'_>, out: &mut [f64]) {
+    /// The linear part of one candidate.
+    fn of(&self, round: &RoundView<'_>, candidate: usize) -> f64 {
         match self {
             Self::Shared(values) => {
-                let width = round.features.len() / out.len().max(1);
-                let (constant, values) = values.split_at(1);
-                let (of_candidate, of_context) = values.split_at(width);
-                let shared = constant[0] + product(of_context, round.context);
-                for (out, features) in out.iter_mut().zip(round.features.chunks_exact(width)) {
-                    *out += shared + product(of_candidate, features);
-                }
+                let width = round.features.len() / round.candidates;
+                let (of_candidate, rest) = values[1..].split_at(width);
+                let features = &round.features[candidate * width..(candidate + 1) * width];
+                values[0] + product(rest, round.context) + product(of_candidate, features)
             }
             Self::ByAction { width, values } => {
-                for (candidate, out) in out.iter_mut().enumerate() {
-                    let at = round.action_of(candidate) as usize * width;
-                    let own = &values[at..at + width];
-                    *out += own[0] + product(&own[1..], round.context);
-                }
+                let at = round.action_of(candidate) as usize * width;
+                let own = &values[at..at + width];
+                own[0] + product(&own[1..], round.context)
             }
         }
     }
@@ -233,8 +229,8 @@ fn rates(
 fn prior_rounds(sums: &[(f64, f64)], mean: f64, squares: f64, rounds: f64) -> f64 {
     let seen: Vec<_> = sums.iter().filter(|(_, count)| *count > 0.0).collect();
     let groups = seen.len() as f64;
-    let distance = |(sum, count): &&(f64, f64)| count * (sum / count - mean) * (sum / count - mean);
-    let between: f64 = seen.iter().copied().map(|pair| distance(&pair)).sum();
+    let off = |(sum, count): &&(f64, f64)| count * (sum / count - mean) * (sum / count - mean);
+    let between: f64 = seen.iter().map(off).sum();
     let explained: f64 = seen.iter().map(|(sum, count)| sum * sum / count).sum();
     let within = (squares - explained).max(0.0) / (rounds - groups).max(1.0);
     let counts: f64 = seen.iter().map(|(_, count)| count * count).sum();
@@ -426,8 +422,7 @@ mod tests {
         let fit = |context: &[f32]| {
             let mut builder = LogBuilder::default();
             builder.push(&NewRound { context, ..new }).unwrap();
-            FittedModel::fit(&builder.build(), RewardModel::Ridge { penalty: 1.0 }, true)
-                .err()
+            FittedModel::fit(&builder.build(), RewardModel::Ridge { penalty: 1.0 }, true).err()
         };
         assert_eq!(fit(&[]), Some(Unfit::NoFeatures));
         assert_eq!(fit(&[0.5; 600]), Some(Unfit::TooManyFeatures { found: 600 }));

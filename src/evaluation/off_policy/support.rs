@@ -35,6 +35,8 @@ pub struct Support {
     /// The target's mass on actions that the log never shows; `None` where the target is
     /// known for what was shown only.
     pub unseen: Option<f64>,
+    /// Share of rounds where the target's probabilities do not add up to 1.
+    pub uneven: Option<f64>,
     /// Whether every candidate was as likely as any other.
     pub logged_uniformly: bool,
 }
@@ -43,14 +45,30 @@ pub struct Support {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Warning {
     /// The target's mass on what had no chance.
-    Unsupported { share: f64, floor: f64 },
+    Unsupported {
+        share: f64,
+        floor: f64,
+    },
     /// The same, as weights give it away.
-    SeemsUnsupported { share: f64 },
+    SeemsUnsupported {
+        share: f64,
+    },
     /// The target's mass on what was never shown.
-    Unseen { share: f64 },
+    Unseen {
+        share: f64,
+    },
     /// Weights average more than 1.
-    TooHeavy { mean: f64, standard_error: f64 },
-    FewEffective { size: f64 },
+    TooHeavy {
+        mean: f64,
+        standard_error: f64,
+    },
+    FewEffective {
+        size: f64,
+    },
+    /// Probabilities of the target do not add up to 1 in this share of the rounds.
+    Uneven {
+        share: f64,
+    },
     /// Replay needs uniform logging.
     NotUniform,
 }
@@ -94,6 +112,11 @@ impl fmt::Display for Warning {
                 "the effective sample size is {size:.1}, below {EFFECTIVE_SAMPLE_MIN}: the policies \
                  differ too much for this log, do not decide by these figures"
             ),
+            Self::Uneven { share } => write!(
+                f,
+                "the probabilities of this policy do not add up to 1 in {:.1} % of the rounds",
+                100.0 * share
+            ),
             Self::NotUniform => write!(
                 f,
                 "replay assumes that every candidate was equally likely, which this log was not: \
@@ -115,6 +138,7 @@ impl Support {
             unsupported: modelled.and_then(|modelled| modelled.unsupported),
             floor,
             unseen: modelled.map(|modelled| modelled.unseen),
+            uneven: modelled.map(|modelled| modelled.uneven),
             logged_uniformly: is_uniform(evidence),
         }
     }
@@ -122,6 +146,9 @@ impl Support {
     /// What is wrong, the worst first.
     pub fn warnings(&self) -> Vec<Warning> {
         let mut warnings = Vec::new();
+        if let Some(share) = self.uneven.filter(|share| *share > 0.0) {
+            warnings.push(Warning::Uneven { share });
+        }
         let missing = 1.0 - self.mean_weight;
         let surprise = SURPRISING_ERRORS * self.mean_weight_standard_error;
         match self.unsupported {
@@ -158,8 +185,7 @@ fn is_uniform(evidence: &Evidence<'_>) -> bool {
     let expected = |at: usize| {
         if log.lists_candidates() { 1.0 / log.view(at).candidates as f64 } else { first }
     };
-    let is_as_expected = |(at, propensity): (usize, f64)| {
-        (propensity / expected(at) - 1.0).abs() < 1e-4
-    };
+    let is_as_expected =
+        |(at, propensity): (usize, f64)| (propensity / expected(at) - 1.0).abs() < 1e-4;
     log.rounds().iter().map(|round| round.propensity).enumerate().all(is_as_expected)
 }

@@ -16,6 +16,10 @@ use super::reward_model::FittedModel;
 /// Rounds of a chunk.
 const CHUNK: usize = 4_096;
 
+/// How far the probabilities of a round may be from adding up to 1: they are often written
+/// with few digits.
+const SUM_SLACK: f64 = 0.01;
+
 /// Columns by round.
 #[derive(Debug)]
 pub struct Terms {
@@ -39,6 +43,8 @@ pub struct Modelled {
     pub unsupported: Option<f64>,
     /// Share of what the target shows that is an action the log never shows.
     pub unseen: f64,
+    /// Share of rounds whose probabilities do not add up to 1.
+    pub uneven: f64,
 }
 
 impl Terms {
@@ -67,6 +73,7 @@ struct Chunk {
     predicted: Vec<f64>,
     unsupported: f64,
     unseen: f64,
+    uneven: f64,
 }
 
 fn asked(
@@ -93,12 +100,14 @@ fn asked(
         all.predicted.append(&mut chunk.predicted);
         all.unsupported += chunk.unsupported;
         all.unseen += chunk.unseen;
+        all.uneven += chunk.uneven;
     }
     let modelled = Modelled {
         direct: all.direct,
         predicted: all.predicted,
         unsupported: knows_propensities.then_some(all.unsupported / count as f64),
         unseen: all.unseen / count as f64,
+        uneven: all.uneven / count as f64,
     };
     (all.target, modelled)
 }
@@ -133,7 +142,10 @@ fn chunk(
             }
         }
         done.direct.push(direct);
-        for (probability, propensity) in probabilities.iter().zip(view.propensities.unwrap_or(&[])) {
+        let sum: f64 = probabilities.iter().sum();
+        done.uneven += f64::from(u8::from((sum - 1.0).abs() > SUM_SLACK));
+        for (probability, propensity) in probabilities.iter().zip(view.propensities.unwrap_or(&[]))
+        {
             if *propensity <= floor {
                 done.unsupported += probability;
             }

@@ -203,7 +203,8 @@ fn world(rounds: u32, seed: u64) -> (Log, f64) {
         };
         builder.push(&new).unwrap();
     }
-    let of_kind = |kind| (0..5).map(|action| target(kind, action) * pays(kind, action)).sum::<f64>();
+    let of_kind =
+        |kind| (0..5).map(|action| target(kind, action) * pays(kind, action)).sum::<f64>();
     (builder.build(), (0..3).map(of_kind).sum::<f64>() / 3.0)
 }
 
@@ -232,9 +233,8 @@ fn intervals_hold_the_truth_as_often_as_they_say() {
         let report = evaluated(&log, Policy::FromLog, RATES, &options);
         for (estimator, missed) in unbiased.iter().zip(&mut missed) {
             let estimate = report.find(*estimator).unwrap();
-            let misses = |interval: Interval| {
-                usize::from(truth < interval.low || truth > interval.high)
-            };
+            let misses =
+                |interval: Interval| usize::from(truth < interval.low || truth > interval.high);
             missed.0 += misses(estimate.value.normal);
             missed.1 += misses(estimate.value.bootstrap);
         }
@@ -329,6 +329,19 @@ fn propensities_that_are_too_small_are_told() {
 }
 
 #[test]
+fn probabilities_that_do_not_add_up_to_one_are_told() {
+    let mut builder = LogBuilder::default();
+    for unit in 0..400 {
+        let candidate = |action| Candidate { action, target: Some(0.4), ..Candidate::default() };
+        let candidates = [candidate(0), candidate(1)];
+        let new = NewRound { action: unit % 2, propensity: 0.5, unit, ..NewRound::default() };
+        builder.push(&NewRound { candidates: &candidates, ..new }).unwrap();
+    }
+    let report = evaluated(&builder.build(), Policy::FromLog, RATES, &Options::default());
+    assert_eq!(report.warnings[0], Warning::Uneven { share: 1.0 });
+}
+
+#[test]
 fn rounds_of_one_unit_count_as_one_observation() {
     let log = |units: u32| {
         let mut builder = LogBuilder::default();
@@ -417,10 +430,7 @@ fn a_round_that_cannot_be_used_is_refused_and_changes_nothing() {
         (NewRound { propensity: 0.0, ..good }, InvalidRound::Propensity(0.0)),
         (NewRound { propensity: 1.5, ..good }, InvalidRound::Propensity(1.5)),
         (NewRound { target: Some(-0.5), ..good }, InvalidRound::Probability(-0.5)),
-        (
-            NewRound { context: &[1.0], ..good },
-            InvalidRound::Features { found: 1, expected: 2 },
-        ),
+        (NewRound { context: &[1.0], ..good }, InvalidRound::Features { found: 1, expected: 2 }),
         (NewRound { candidates: &twice, ..good }, InvalidRound::Candidates),
         (NewRound { candidates: &other, ..good }, InvalidRound::Candidates),
         (NewRound { candidates: &wild, ..good }, InvalidRound::NotFinite),
