@@ -312,7 +312,7 @@ pub fn write(rounds: &[LoggedRound]) -> Value {
     let first = rounds.first().expect("a decision has rounds");
     let is_unlisted = rounds.iter().any(|round| round.candidates.is_empty());
     let actions = all_actions(rounds);
-    let multi: Vec<Value> = actions.iter().map(|action| feature_object(action)).collect();
+    let multi: Vec<Value> = actions.iter().map(feature_object).collect();
     let mut context = Object::new();
     if !first.context.is_empty() {
         context.insert("context".to_owned(), json!(first.context));

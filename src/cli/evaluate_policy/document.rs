@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::Args;
 use super::Evaluated;
 use super::load::Loaded;
+use super::policy::PolicyName;
 use crate::evaluation::bootstrap;
 use crate::evaluation::off_policy::Bounds;
 use crate::evaluation::off_policy::Interval;
@@ -53,8 +54,8 @@ impl<'a> Document<'a> {
         options: &Options,
         evaluated: &'a [Evaluated],
     ) -> Self {
-        let policy = |(asked, policy): (_, &'a Evaluated)| PolicyDocument {
-            policy: ToString::to_string(asked),
+        let policy = |(asked, policy): (&'a PolicyName, &'a Evaluated)| PolicyDocument {
+            policy: asked.to_string(),
             name: &policy.name,
             units: policy.report.units,
             logged: policy.report.logged,

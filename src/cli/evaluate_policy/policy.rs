@@ -61,7 +61,7 @@ pub fn parse(text: &str) -> Result<PolicyName, String> {
         ("greedy", None) => Ok(PolicyName::Greedy),
         ("file", None) => Ok(PolicyName::File),
         ("epsilon-greedy", _) => {
-            let is_share = |epsilon| (0.0..=1.0).contains(&epsilon);
+            let is_share = |epsilon: f64| (0.0..=1.0).contains(&epsilon);
             number(EPSILON, is_share, "a number from 0 to 1").map(PolicyName::EpsilonGreedy)
         }
         ("softmax", _) => {
