@@ -21,7 +21,6 @@ use serde::Deserialize;
 use serde::Serialize;
 
 pub use self::reader::Reader;
-pub use self::reader::Unreadable;
 pub use self::writer::Writer;
 
 /// One place of one decision.

@@ -152,7 +152,7 @@ fn slots(
         let (Some(&shown), Some(&propensity)) = (offered.first(), chances.first()) else {
             return Err(format!("slot {place} has no _a or no _p"));
         };
-        let action = name_of(actions, shown)?;
+        let (action, score, features) = shown_of(actions, shown)?;
         let slot = places.and_then(|places| places.get(place));
         let candidates = match offered.len() {
             _ if is_unlisted => Vec::new(),

@@ -58,7 +58,7 @@ fn uniform_dsjson() -> String {
     let mut lines = String::new();
     for at in 0..1_200 {
         let (action, turn) = (at % 3, at / 3 % 2);
-        let cost = -[0, turn, 1][action];
+        let cost = -([0, turn, 1][action] as i64);
         let others: Vec<usize> = (1..=3).filter(|other| *other != action + 1).collect();
         let _ = writeln!(
             lines,

@@ -47,7 +47,7 @@ pub use confidence_sequence::ConfidenceSequence;
 pub use estimators::{Bounds, Estimator};
 pub use log::{Candidate, Incomplete, InvalidRound, Log, LogBuilder, NewRound, Round, RoundView};
 pub use policy::{Policy, PolicyUnknown, Scores, Target, TargetPolicy};
-pub use report::{Interval, Options, PolicyEstimate, Report, evaluate};
+pub use report::{Interval, Options, PolicyEstimate, Report, Value, evaluate};
 pub use reward_model::{FEATURES_MAX, FittedModel, Prior, RewardModel, Unfit};
 pub use support::{EFFECTIVE_SAMPLE_MIN, Support, Warning};
 
