@@ -35,7 +35,7 @@ pub struct Reader {
 }
 
 enum Source {
-    Table(Box<Table>, RoundColumns),
+    Table(Box<(Table, RoundColumns)>),
     Lines(Lines),
     Decisions(Lines, VecDeque<LoggedRound>),
 }
@@ -56,7 +56,7 @@ impl Reader {
             Format::Csv => {
                 let table = Table::open(path, &[])?;
                 let columns = RoundColumns::of(&table)?;
-                Source::Table(Box::new(table), columns)
+                Source::Table(Box::new((table, columns)))
             }
             Format::Jsonl => Source::Lines(Lines::open(path)?),
             Format::Dsjson => Source::Decisions(Lines::open(path)?, VecDeque::new()),
@@ -70,11 +70,14 @@ impl Iterator for Reader {
 
     fn next(&mut self) -> Option<Self::Item> {
         match &mut self.source {
-            Source::Table(table, columns) => match table.advance() {
-                Ok(true) => Some(columns.parse(table).map_err(Unreadable::of_row)),
-                Ok(false) => None,
-                Err(error) => Some(Err(Unreadable::of_row(error))),
-            },
+            Source::Table(rows) => {
+                let (table, columns) = &mut **rows;
+                match table.advance() {
+                    Ok(true) => Some(columns.parse(table).map_err(Unreadable::of_row)),
+                    Ok(false) => None,
+                    Err(error) => Some(Err(Unreadable::of_row(error))),
+                }
+            }
             Source::Lines(lines) => match lines.advance() {
                 Ok(true) => Some(round(lines)),
                 Ok(false) => None,

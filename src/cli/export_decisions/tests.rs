@@ -96,7 +96,8 @@ fn a_file_is_brought_into_another_format_without_its_bad_lines() {
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
     let line = r#"{"_label_cost":-1,"_label_probability":0.5,"_labelIndex":0,"EventId":"e","a":[1,2],"p":[0.5,0.5],"c":{"_multi":[{"id":"x"},{"id":"y"}]}}"#;
-    fs::write(path("log.dsjson"), format!("{line}\nnot json\n{line}\n")).unwrap();
+    let other = line.replace(r#""e""#, r#""f""#);
+    fs::write(path("log.dsjson"), format!("{line}\nnot json\n{other}\n")).unwrap();
     let convert = |from: &str, to: &str| {
         let (from, to) = (path(from), path(to));
         let words = ["export-decisions", "--from", &from, "--output", &to];
