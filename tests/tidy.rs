@@ -43,7 +43,16 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "service",
-        may_import: &["domain", "numeric", "engine", "storage::*", "telemetry", "config"],
+        // Evaluation: what other policies would have earned, over gRPC.
+        may_import: &[
+            "domain",
+            "numeric",
+            "engine",
+            "evaluation",
+            "storage::*",
+            "telemetry",
+            "config",
+        ],
         must_not_use: &[
             "tonic",
             "prost",

@@ -9,6 +9,7 @@ mod answers;
 mod catalog;
 mod convert;
 mod deadline;
+mod evaluation;
 mod explanations;
 mod intake;
 mod model;

@@ -12,6 +12,7 @@ use tonic::Response;
 use tonic::Status;
 
 use super::convert;
+use super::evaluation;
 use super::namespace;
 use super::status;
 use crate::engine::ENGINE_REVISION;
@@ -93,6 +94,20 @@ impl ModelService for ModelApi {
     ) -> Result<Response<proto::GetModelMetricsResponse>, Status> {
         let namespace = namespace(&self.service, &request.into_inner().namespace).await?;
         Ok(Response::new(metrics_message(&namespace.view())))
+    }
+
+    async fn get_evaluation_metrics(
+        &self,
+        request: Request<proto::GetEvaluationMetricsRequest>,
+    ) -> Result<Response<proto::GetEvaluationMetricsResponse>, Status> {
+        let message = request.into_inner();
+        let namespace = namespace(&self.service, &message.namespace).await?;
+        let epsilon = namespace.view().settings().epsilon;
+        let call = convert::evaluation(&message, epsilon, self.service.clock.now());
+        let call = call.map_err(status::invalid)?;
+        let evaluation = self.service.evaluate_policies(&namespace, call).await;
+        let evaluation = evaluation.map_err(status::status)?;
+        Ok(Response::new(evaluation::message(&namespace, &evaluation)))
     }
 }
 

@@ -89,6 +89,10 @@ pub fn status(error: Error) -> Status {
             tracing::error!("a training diverged: regularization may be too weak");
             explained(Code::Internal, &message, "TRAINING_DIVERGED", [])
         }
+        Error::NothingToEvaluate { decisions } => {
+            let metadata = [("decisions", decisions.to_string())];
+            explained(Code::FailedPrecondition, &message, "NOTHING_TO_EVALUATE", metadata)
+        }
         Error::Overloaded(_) => {
             retried(Code::ResourceExhausted, &message, "OVERLOADED", OVERLOAD_DELAY)
         }

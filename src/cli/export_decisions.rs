@@ -1,14 +1,12 @@
 //! `export-decisions`: logged decisions with their rewards, for `evaluate-policy` and
 //! other tools: from a store, or from a file in another format.
 //!
-//! - Rewards are those that the ranker learns from: of each shown item the best
-//!   interaction that names the decision, by the confidences of the namespace's settings,
-//!   from -1 to 1; a negative one outweighs what came before it. Without any, 0.
+//! - Rewards are those that the ranker learns from, see [`Rewards`].
 //! - Of a store all decisions are written that lie in the log at the start: two passes
 //!   over it, and in memory the interactions that name a decision.
-//! - Places that the caller pinned were no choice of the ranker and are left out.
+//! - Places that the caller pinned were no choice of the ranker and are left out, and so
+//!   are decisions past their retention.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::io::BufWriter;
@@ -19,6 +17,7 @@ use std::path::PathBuf;
 use super::Failure;
 use super::dataset::format_timestamp;
 use super::decisions::Format;
+use super::decisions::LoggedCandidate;
 use super::decisions::LoggedRound;
 use super::decisions::Reader;
 use super::decisions::Writer;
@@ -26,15 +25,14 @@ use super::output;
 use super::stores;
 use crate::config::StoreConfig;
 use crate::domain::Decision;
-use crate::domain::Interaction;
-use crate::domain::LogRecord;
 use crate::domain::NamespaceName;
 use crate::domain::Record;
-use crate::domain::Settings;
+use crate::domain::Timestamp;
+use crate::service::Clock;
+use crate::service::Rewards;
 use crate::service::Stores;
-
-/// Records read at a time.
-const BATCH: usize = 10_000;
+use crate::service::SystemClock;
+use crate::service::each_record;
 
 /// Options of `export-decisions`.
 #[derive(Debug, clap::Args)]
@@ -54,6 +52,11 @@ pub struct Args {
     /// How that file is written; by default its name says it
     #[arg(long, value_enum, requires = "from")]
     from_format: Option<Format>,
+
+    /// Also write what else could have been shown at each place, with its score, where the
+    /// record says it: some kilobytes for each place
+    #[arg(long, conflicts_with = "from")]
+    candidates: bool,
 
     /// Where to write; - is standard output
     #[arg(long, value_name = "FILE", default_value = "-")]
@@ -87,7 +90,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         None => {
             let name = NamespaceName::parse(args.namespace.clone())?;
             let stores = stores::open_for_reading(&args.stores)?;
-            export(&stores, &name, &mut writer)?
+            let kept_since = args.stores.decisions_kept_since(SystemClock.now());
+            let wanted = Wanted { kept_since, candidates: args.candidates };
+            export(&stores, &name, &wanted, &mut writer)?
         }
     };
     writer.finish()?;
@@ -115,92 +120,51 @@ fn convert(path: &Path, format: Format, writer: &mut Writer<impl Write>) -> Resu
     Ok(written)
 }
 
+/// Which decisions are written, and what of them.
+#[derive(Debug)]
+struct Wanted {
+    /// Older decisions are past their retention.
+    kept_since: Timestamp,
+    candidates: bool,
+}
+
 /// Rounds of a namespace's decisions; the number written.
 fn export(
     stores: &Stores,
     name: &NamespaceName,
+    wanted: &Wanted,
     writer: &mut Writer<impl Write>,
 ) -> Result<u64, Failure> {
     let end = stores.log.log_end(name)?;
     let mut rewards = Rewards::default();
-    each_record(stores, name, end, |record| {
+    each_record(&*stores.log, name, 0, end, |record| {
         match &record.record {
             Record::Interaction(interaction) => rewards.note(interaction),
             Record::SettingsSet(settings) => rewards.settings = settings.clone(),
             _ => {}
         }
-        Ok(())
+        Ok::<(), Failure>(())
     })?;
     let mut written = 0;
-    each_record(stores, name, end, |record| {
-        if let Record::Decision(decision) = &record.record {
-            for round in rounds(decision, &rewards) {
+    each_record(&*stores.log, name, 0, end, |record| {
+        if let Record::Decision(decision) = &record.record
+            && record.recorded_at >= wanted.kept_since
+        {
+            for round in rounds(decision, &rewards, wanted.candidates) {
                 writer.write(round)?;
                 written += 1;
             }
         }
-        Ok(())
+        Ok::<(), Failure>(())
     })?;
     Ok(written)
-}
-
-fn each_record(
-    stores: &Stores,
-    name: &NamespaceName,
-    end: u64,
-    mut look: impl FnMut(&LogRecord) -> Result<(), Failure>,
-) -> Result<(), Failure> {
-    let mut after = 0;
-    while after < end {
-        let records = stores.log.read_after(name, after, BATCH)?;
-        let Some(last) = records.last() else { break };
-        after = last.sequence;
-        for record in records.iter().filter(|record| record.sequence <= end) {
-            look(record)?;
-        }
-    }
-    Ok(())
-}
-
-/// What came of decisions so far.
-#[derive(Default)]
-struct Rewards {
-    /// Those in force at the place of the log.
-    settings: Settings,
-    /// By decision: who, what, and the reward.
-    by_decision: HashMap<Box<str>, Vec<(Box<str>, Box<str>, f32)>>,
-}
-
-impl Rewards {
-    fn note(&mut self, interaction: &Interaction) {
-        let Some(decision_id) = &interaction.decision_id else { return };
-        let confidence = self.settings.confidence(interaction.kind, interaction.value);
-        let reward = confidence.clamp(-1.0, 1.0);
-        if reward == 0.0 {
-            return;
-        }
-        let (user, item) = (interaction.user_id.as_str(), interaction.item_id.as_str());
-        let noted = self.by_decision.entry(decision_id.as_str().into()).or_default();
-        match noted.iter_mut().find(|(of, what, _)| (&**of, &**what) == (user, item)) {
-            // As the ranker credits it: the best, or the last negative one.
-            Some((_, _, best)) if reward < 0.0 || reward > *best => *best = reward,
-            Some(_) => {}
-            None => noted.push((user.into(), item.into(), reward)),
-        }
-    }
-
-    fn of(&self, decision: &Decision, item: &str) -> f32 {
-        let user = decision.user_id.as_str();
-        let noted = self.by_decision.get(decision.decision_id.as_str());
-        let mut noted = noted.into_iter().flatten();
-        noted.find(|(of, what, _)| (&**of, &**what) == (user, item)).map_or(0.0, |found| found.2)
-    }
 }
 
 /// The places of a decision that were the ranker's choice.
 fn rounds<'a>(
     decision: &'a Decision,
     rewards: &'a Rewards,
+    candidates: bool,
 ) -> impl Iterator<Item = LoggedRound> + 'a {
     let chosen = |(_, shown): &(usize, &crate::domain::ShownItem)| !shown.features.is_empty();
     decision.shown.iter().enumerate().filter(chosen).map(move |(place, shown)| LoggedRound {
@@ -217,8 +181,24 @@ fn rounds<'a>(
         score: Some(f64::from(shown.score)),
         features: shown.features.clone(),
         context: Vec::new(),
-        candidates: Vec::new(),
+        candidates: if candidates { open_at(decision, place) } else { Vec::new() },
     })
+}
+
+/// What could have been shown at a place: no pinned item, and nothing from above.
+fn open_at(decision: &Decision, place: usize) -> Vec<LoggedCandidate> {
+    let shown = decision.shown.iter().enumerate();
+    let taken = shown.filter(|(at, shown)| *at < place || shown.features.is_empty());
+    let taken: Vec<&str> = taken.map(|(_, shown)| shown.item_id.as_str()).collect();
+    let recorded = decision.detail.iter().flat_map(|detail| detail.candidates.iter());
+    recorded
+        .filter(|(id, _)| !taken.contains(id))
+        .map(|(id, score)| LoggedCandidate {
+            action: id.to_owned(),
+            score: Some(f64::from(score)),
+            ..LoggedCandidate::default()
+        })
+        .collect()
 }
 
 #[cfg(test)]

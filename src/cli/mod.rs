@@ -15,6 +15,7 @@ mod loadtest;
 mod migrate;
 mod output;
 mod rebuild_projection;
+mod replay_decision;
 mod serve;
 mod stores;
 mod verify;
@@ -50,6 +51,8 @@ enum Command {
     Loadtest(loadtest::Args),
     /// Replay a stopped server's log from the start and check what is stored.
     Verify(verify::Args),
+    /// Work a past decision out again and compare it with its record, bit by bit.
+    ReplayDecision(replay_decision::Args),
     /// Bring the schema of a PostgreSQL database up to this version.
     Migrate(migrate::Args),
     /// Fill the relational tables behind the log anew.
@@ -73,6 +76,7 @@ pub async fn run() -> Result<(), Failure> {
         }
         Command::Loadtest(args) => loadtest::run(args).await,
         Command::Verify(args) => off_the_runtime(move || verify::run(&args)).await,
+        Command::ReplayDecision(args) => off_the_runtime(move || replay_decision::run(&args)).await,
         Command::Migrate(args) => off_the_runtime(move || migrate::run(&args)).await,
         Command::RebuildProjection(args) => {
             off_the_runtime(move || rebuild_projection::run(&args)).await

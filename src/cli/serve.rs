@@ -11,10 +11,12 @@ use tokio_util::sync::CancellationToken;
 use super::Failure;
 use super::demo;
 use super::stores;
+use crate::config::DecisionDetail;
 use crate::config::Environment;
 use crate::config::ServeConfig;
 use crate::server;
 use crate::service;
+use crate::service::Detail;
 use crate::service::EmbeddingModel;
 use crate::service::Options;
 use crate::service::RateLimits;
@@ -69,6 +71,12 @@ pub async fn run(args: Args) -> Result<(), Failure> {
             events_per_second: config.rate_limit_events,
         },
         ready_lag_records: config.ready_lag_records,
+        decision_detail: match config.decision_detail {
+            DecisionDetail::Shown => Detail::Shown,
+            DecisionDetail::Candidates => Detail::Candidates,
+            DecisionDetail::Full => Detail::Full,
+        },
+        decision_retention_days: config.stores.decision_retention_days,
         embedding_model: embedding_model(&config)?,
     };
     let observed = redis.as_ref().map(stores::redis_metrics).unwrap_or_default();

@@ -6,5 +6,5 @@ mod rules;
 mod serve;
 mod stores;
 
-pub use serve::{Environment, ServeConfig};
-pub use stores::StoreConfig;
+pub use serve::{DecisionDetail, Environment, ServeConfig};
+pub use stores::{StoreConfig, decisions_kept_since};

@@ -29,6 +29,17 @@ pub enum StrategyName {
     EpsilonGreedy,
 }
 
+/// How much of a decision is recorded, by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DecisionDetail {
+    /// What was shown, with scores, propensities and features.
+    Shown,
+    /// And the call, and every candidate with its score: what an audit needs.
+    Candidates,
+    /// And the items that requests describe themselves.
+    Full,
+}
+
 /// Options of `serve`.
 #[derive(Debug, Clone, Args)]
 pub struct ServeConfig {
@@ -130,6 +141,11 @@ pub struct ServeConfig {
     #[arg(long, env = "DIVERSITY_THRESHOLD", default_value_t = defaults().topic_diversity_threshold,
           value_parser = number(SettingsRange::TOPIC_DIVERSITY))]
     pub diversity_threshold: f32,
+
+    /// How much of each decision is recorded: what was shown; the call and all candidates,
+    /// too; or also the items that a request describes itself
+    #[arg(long, env = "DECISION_DETAIL", value_enum, default_value = "candidates")]
+    pub decision_detail: DecisionDetail,
 
     #[command(flatten)]
     pub rules: RulesConfig,

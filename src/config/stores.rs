@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use clap::Args;
 
+use crate::domain::Timestamp;
+
 /// Options of the stores. Without a URL the embedded kind is used.
 #[derive(Clone, Args)]
 pub struct StoreConfig {
@@ -50,11 +52,22 @@ pub struct StoreConfig {
     #[arg(long, env = "DEDUP_HORIZON_EVENTS", default_value = "1000000",
           value_parser = clap::value_parser!(u64).range(1_000..=100_000_000))]
     pub dedup_horizon_events: u64,
+
+    /// Days for which decisions are exported, replayed, evaluated and kept in the table
+    /// `decisions`; 0 is for ever (0 to 36500)
+    #[arg(long, env = "DECISION_RETENTION_DAYS", default_value = "0",
+          value_parser = clap::value_parser!(u32).range(0..=36_500))]
+    pub decision_retention_days: u32,
 }
 
 impl StoreConfig {
     pub const fn statement_timeout(&self) -> Duration {
         Duration::from_millis(self.database_statement_timeout_ms)
+    }
+
+    /// Decisions recorded before this are past their retention.
+    pub fn decisions_kept_since(&self, now: Timestamp) -> Timestamp {
+        decisions_kept_since(self.decision_retention_days, now)
     }
 }
 
@@ -66,6 +79,14 @@ impl std::fmt::Debug for StoreConfig {
             .field("postgres", &self.database_url.is_some())
             .field("redis", &self.redis_url.is_some())
             .finish_non_exhaustive()
+    }
+}
+
+/// When the oldest decision that a retention of so many days keeps was recorded.
+pub fn decisions_kept_since(retention_days: u32, now: Timestamp) -> Timestamp {
+    match retention_days {
+        0 => Timestamp::from_millis(i64::MIN),
+        days => now.plus_millis(-i64::from(days) * Timestamp::DAY_MS),
     }
 }
 
@@ -87,6 +108,14 @@ mod tests {
         let command = Command::try_parse_from(arguments).unwrap();
         assert_eq!(command.stores.database_url.as_deref(), Some("postgres://u:secret@h/d"));
         assert!(!format!("{command:?}").contains("secret"));
+    }
+
+    #[test]
+    fn decisions_are_kept_for_so_many_days_and_by_default_for_ever() {
+        let now = Timestamp::from_seconds(1_700_000_000);
+        assert_eq!(decisions_kept_since(3, now), now.plus_millis(-3 * 24 * 3_600_000));
+        let command = Command::try_parse_from(["serve"]).unwrap();
+        assert_eq!(command.stores.decisions_kept_since(now), Timestamp::from_millis(i64::MIN));
     }
 
     #[test]

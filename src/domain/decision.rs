@@ -4,6 +4,7 @@
 use serde::Deserialize;
 use serde::Serialize;
 
+use super::decision_detail::DecisionDetail;
 use super::ids::DecisionId;
 use super::ids::ItemId;
 use super::ids::UserId;
@@ -85,4 +86,6 @@ pub struct Decision {
     pub candidates: u32,
     /// In the order shown.
     pub shown: Vec<ShownItem>,
+    /// How it came about, where that is recorded.
+    pub detail: Option<Box<DecisionDetail>>,
 }

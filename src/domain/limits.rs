@@ -69,6 +69,10 @@ pub const BOOST: f64 = 1_000.0;
 pub const ONBOARDING: usize = 50;
 /// The same when the caller names no number: a screen full.
 pub const ONBOARDING_DEFAULT: usize = 10;
+/// Days of decisions that an evaluation reads: a quarter.
+pub const EVALUATION_DAYS: u32 = 90;
+/// The same when the caller names no number: a week has all weekdays.
+pub const EVALUATION_DAYS_DEFAULT: u32 = 7;
 /// Longest wait for `min_watermark` when the caller set no deadline.
 pub const WATERMARK_WAIT_MS: u64 = 10_000;
 /// Bytes of one gRPC message, in and out.

@@ -9,6 +9,7 @@
 
 mod attributes;
 mod decision;
+mod decision_detail;
 mod ids;
 mod interaction;
 mod item;
@@ -20,6 +21,10 @@ mod violation;
 
 pub use attributes::{AttributeValue, Attributes};
 pub use decision::{Decision, DiversityMethod, ShownItem, Strategy};
+pub use decision_detail::{
+    BoostSubject, CandidateScores, CandidateSource, DecisionDetail, RecordedBoost, RecordedChoice,
+    RecordedFilter, RecordedOccasion, RecordedPin,
+};
 pub use ids::{DecisionId, EventId, ItemId, NamespaceName, SessionId, UserId, check_text};
 pub use interaction::{Interaction, InteractionContext, InteractionType};
 pub use item::Item;

@@ -121,6 +121,7 @@ impl World {
             model_version: 0,
             watermark: 1,
             candidates: 10,
+            detail: None,
             shown: shown
                 .into_iter()
                 .enumerate()

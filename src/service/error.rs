@@ -25,6 +25,12 @@ pub enum Error {
     WatermarkNotReached { wanted: Sequence, watermark: Sequence },
     #[error("a training of this namespace is running")]
     TrainingRuns,
+    /// No decision of the time says what it chose from.
+    #[error(
+        "none of the {decisions} decisions of the time says what it chose from at a place that \
+         was not pinned"
+    )]
+    NothingToEvaluate { decisions: u64 },
     #[error(transparent)]
     Training(#[from] TrainingError),
     /// Work is refused for now; the same call may be sent again.

@@ -9,8 +9,10 @@
 mod absence;
 mod applier;
 mod clock;
+mod decision_log;
 mod embedder;
 mod error;
+mod evaluation;
 mod follower;
 mod leadership;
 mod limiter;
@@ -23,6 +25,8 @@ mod predictions;
 mod profile;
 mod projector;
 mod reasons;
+mod recording;
+mod redo;
 mod retrain;
 mod scene;
 mod snapshotter;
@@ -46,7 +50,9 @@ use predictions::Predictions;
 pub use absence::{Absence, Alteration, Cause, Gap, Suggestion};
 pub use applier::{Stopped, replay};
 pub use clock::{Clock, SystemClock};
+pub use decision_log::{Rewards, each_record, first_recorded_since};
 pub use error::Error;
+pub use evaluation::{EstimatedValue, Evaluation, EvaluationCall, PolicyEvaluation, PolicyReport};
 pub use limiter::{Limiter, RateLimits};
 pub use log_writer::{Handle as LogWriter, LogTail, Pending};
 pub use namespace::Namespace;
@@ -55,6 +61,8 @@ pub use personalize::{Answer, Candidates, PersonalizeCall, PinnedItem, Recommend
 pub use profile::{ProfilePart, ProfileReport, RecentItem, TimePart, profile};
 pub use projector::project_all;
 pub use reasons::ReasonInWords;
+pub use recording::{Detail, Recording};
+pub use redo::{NotRedone, check_record, redo};
 pub use retrain::{RetrainProgress, RetrainStage};
 pub use store_health::{StoreHealth, StoreMonitor};
 
@@ -107,6 +115,10 @@ pub struct Options {
     pub rate_limits: RateLimits,
     /// Records behind the log from which answers say so.
     pub ready_lag_records: u64,
+    /// How much of a decision is recorded.
+    pub decision_detail: Detail,
+    /// Days after which decisions are not looked at any more; 0: never.
+    pub decision_retention_days: u32,
     /// What makes embeddings of items that come without one.
     pub embedding_model: Option<Arc<EmbeddingModel>>,
 }
@@ -125,6 +137,10 @@ pub struct Service {
     leadership: Arc<Leadership>,
     predictions: Predictions,
     embedder: Option<Embedder>,
+    recording: Recording,
+    decision_retention_days: u32,
+    /// One evaluation at a time: each takes tens of megabytes and a core.
+    evaluations: Arc<Semaphore>,
     /// Large requests that may be answered at a time.
     heavy_calls: Arc<Semaphore>,
     /// Cancelled when no new work is to be taken.
@@ -205,6 +221,9 @@ pub fn start(
             .clone()
             .map(|model| Embedder::new(model, stores.cache.clone(), metrics.clone())),
         heavy_calls: Arc::new(Semaphore::new(HEAVY_CALLS)),
+        recording: Recording::new(options.decision_detail),
+        decision_retention_days: options.decision_retention_days,
+        evaluations: Arc::new(Semaphore::new(1)),
         ready_lag_records: options.ready_lag_records,
         namespaces: Arc::new(Namespaces::new(Surroundings {
             stores,

@@ -11,20 +11,20 @@ use super::namespace::Namespace;
 use super::predictions::PredictionKey;
 use super::reasons::ReasonInWords;
 use super::reasons::in_words;
+use super::recording::Recording;
+use super::recording::decision;
 use super::scene::item_of;
 use super::scene::work_out;
 use crate::domain::Decision;
 use crate::domain::DecisionId;
 use crate::domain::Item;
 use crate::domain::ItemId;
-use crate::domain::ShownItem;
 use crate::domain::Timestamp;
 use crate::domain::UserId;
 use crate::engine::Boost;
 use crate::engine::Candidate;
 use crate::engine::Choice;
 use crate::engine::Filter;
-use crate::engine::Ranked;
 use crate::engine::RankedItem;
 use crate::engine::Retrieval;
 use crate::engine::View;
@@ -130,7 +130,7 @@ impl Service {
             let _permit = self.heavy_permit()?;
             self.answer_large(namespace, view, call).await?
         } else {
-            answer(namespace, &view, &call, |retrieval| retrieval.personal())
+            answer(namespace, &view, &call, self.recording, |retrieval| retrieval.personal())
         };
         answer.degraded.extend(self.degraded(namespace));
         if !decision.shown.is_empty() {
@@ -190,8 +190,9 @@ impl Service {
         };
         let key = key.filter(|_| known.is_none());
         let (worker, predictions) = (namespace.clone(), self.predictions.clone());
+        let recording = self.recording.remembering(known.is_some());
         let work = move || {
-            answer(&worker, &view, &call, |retrieval| {
+            answer(&worker, &view, &call, recording, |retrieval| {
                 known.unwrap_or_else(|| {
                     let found = retrieval.personal();
                     if let Some(key) = key {
@@ -210,10 +211,11 @@ fn answer(
     namespace: &Namespace,
     view: &View,
     call: &PersonalizeCall,
+    recording: Recording,
     personal: impl FnOnce(&Retrieval<'_>) -> Vec<u32>,
 ) -> (Answer, Decision) {
     work_out(namespace, view, call, personal, |list| {
-        let decision = decision(view, call, list.candidates, &list.ranked);
+        let decision = decision(view, call, &list, recording);
         let items = list.ranked.items.into_iter();
         let answer = Answer {
             recommendations: items
@@ -237,34 +239,5 @@ fn recommendation(view: &View, candidates: &[Candidate<'_>], ranked: RankedItem)
         propensity: ranked.propensity,
         components: ranked.components,
         reasons: ranked.reasons.into_iter().map(|reason| in_words(view, reason)).collect(),
-    }
-}
-
-fn decision(
-    view: &View,
-    call: &PersonalizeCall,
-    candidates: &[Candidate<'_>],
-    ranked: &Ranked,
-) -> Decision {
-    Decision {
-        decision_id: call.decision_id.clone(),
-        user_id: call.user_id.clone(),
-        decided_at: call.now,
-        strategy: call.choice.strategy,
-        epsilon: call.choice.epsilon as f32,
-        model_version: view.model_version(),
-        watermark: view.watermark(),
-        candidates: candidates.len() as u32,
-        shown: ranked
-            .items
-            .iter()
-            .map(|item| ShownItem {
-                item_id: item_of(&candidates[item.candidate]).item_id.clone(),
-                score: item.estimate as f32,
-                propensity: item.propensity as f32,
-                // Without features the ranker learns nothing from it.
-                features: if item.pinned { Vec::new() } else { item.features.clone() },
-            })
-            .collect(),
     }
 }

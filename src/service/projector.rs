@@ -1,4 +1,5 @@
-//! Keeps the relational tables behind the log filled, on the leader.
+//! Keeps the relational tables behind the log filled, on the leader, and decisions that
+//! are past their retention out of them.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Service;
 use super::Stores;
+use crate::config::decisions_kept_since;
 use crate::domain::NamespaceName;
 use crate::domain::Sequence;
 use crate::storage;
@@ -43,6 +45,7 @@ pub async fn run(service: Service, shutdown: CancellationToken) {
             let stores = stores.clone();
             let all = tokio::task::spawn_blocking(move || all_names(&stores)).await;
             behind = all.ok().and_then(Result::ok).unwrap_or_default();
+            forget_decisions(&service, behind.clone()).await;
         }
         for name in behind {
             let (stores, wanted, stop) = (stores.clone(), name.clone(), shutdown.clone());
@@ -57,6 +60,33 @@ pub async fn run(service: Service, shutdown: CancellationToken) {
                 }
             }
         }
+    }
+}
+
+/// Removes decisions that are past their retention.
+async fn forget_decisions(service: &Service, names: Vec<NamespaceName>) {
+    let days = service.decision_retention_days;
+    if days == 0 {
+        return;
+    }
+    let before = decisions_kept_since(days, service.clock.now());
+    let projection = service.namespaces.stores().projection.clone();
+    let work = move || {
+        for name in names {
+            let forgotten = projection.as_ref().map(|rows| rows.forget_decisions(&name, before));
+            match forgotten {
+                Some(Ok(rows)) if rows > 0 => {
+                    tracing::info!(namespace = %name, rows, "decisions past their retention removed");
+                }
+                Some(Err(error)) => {
+                    tracing::warn!(namespace = %name, %error, "old decisions stay for now");
+                }
+                _ => {}
+            }
+        }
+    };
+    if let Err(panicked) = tokio::task::spawn_blocking(work).await {
+        tracing::error!(%panicked, "removing old decisions panicked");
     }
 }
 

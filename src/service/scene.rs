@@ -1,5 +1,8 @@
 //! A Personalize call worked out on a view: candidates, rules, ranking.
 //!
+//! What is not in the view or the call comes as [`Beside`], so that a recorded call can
+//! be worked out again without the process that answered it.
+//!
 //! Everything that answers or explains a list comes through [`work_out`], so that what
 //! is said about a list is said of the very list that is answered.
 
@@ -9,6 +12,7 @@ use super::namespace::Namespace;
 use super::personalize::Candidates;
 use super::personalize::PersonalizeCall;
 use super::personalize::PinnedItem;
+use super::user_contexts::Derived;
 use crate::domain::Item;
 use crate::domain::ItemId;
 use crate::engine::Candidate;
@@ -31,8 +35,31 @@ pub struct List<'a> {
     pub eligible: &'a Eligibility<'a>,
     pub retrieval: &'a Retrieval<'a>,
     pub ranked: Ranked,
+    pub beside: &'a Beside,
+    /// How many candidates, the last ones, are as the request describes them.
+    pub described: usize,
     /// Candidates of the request that the catalogue does not have.
     pub unknown: Vec<String>,
+}
+
+/// What a call is worked out with beside its view.
+#[derive(Debug)]
+pub struct Beside {
+    /// What is derived of the person.
+    pub person: Derived,
+    /// Showings that the view does not know yet, an item once for each.
+    pub shown: Vec<u32>,
+}
+
+impl Beside {
+    fn now(namespace: &Namespace, view: &View, call: &PersonalizeCall) -> Self {
+        let user = view.user_index(call.user_id.as_str());
+        let shown = match call.filter.frequency_cap_per_day {
+            0 => Vec::new(),
+            _ => namespace.unlearnt_showings.of(view, call.user_id.as_str(), user, call.now),
+        };
+        Self { person: namespace.user_contexts.get(view, user), shown }
+    }
 }
 
 /// Ranks, and hands the list to `look`. `personal` finds, or remembers, what suits the
@@ -44,39 +71,81 @@ pub fn work_out<T>(
     personal: impl FnOnce(&Retrieval<'_>) -> Vec<u32>,
     look: impl FnOnce(List<'_>) -> T,
 ) -> T {
+    let beside = Beside::now(namespace, view, call);
+    work_out_with(view, call, &beside, personal, look)
+}
+
+/// The same with what is beside the view as it is said to be.
+pub fn work_out_with<T>(
+    view: &View,
+    call: &PersonalizeCall,
+    beside: &Beside,
+    personal: impl FnOnce(&Retrieval<'_>) -> Vec<u32>,
+    look: impl FnOnce(List<'_>) -> T,
+) -> T {
+    let gather = |retrieval: &Retrieval<'_>| {
+        let eligible = retrieval.eligible;
+        let mut pool = match &call.candidates {
+            Candidates::Given { items, ids } => given(view, eligible, items, ids),
+            Candidates::Catalogue => {
+                let supply = Supply::of(&call.choice, &call.boosts);
+                Pool::of(retrieval.complete(personal(retrieval), &supply))
+            }
+        };
+        pool.add_pinned(view, eligible, call);
+        pool
+    };
+    work_out_from(view, call, beside, gather, look)
+}
+
+/// The same with candidates that were found before: of the catalogue, and described.
+pub fn work_out_among<T>(
+    view: &View,
+    call: &PersonalizeCall,
+    beside: &Beside,
+    (indices, described): (Vec<u32>, &[Arc<Item>]),
+    look: impl FnOnce(List<'_>) -> T,
+) -> T {
+    let gather = |_retrieval: &Retrieval<'_>| {
+        let mut pool = Pool::of(indices);
+        for item in described {
+            let (entry, terms) = view.describe_inline(item.clone());
+            pool.inline.push((view.item_index(item.item_id.as_str()), entry, terms));
+        }
+        pool
+    };
+    work_out_from(view, call, beside, gather, look)
+}
+
+fn work_out_from<T>(
+    view: &View,
+    call: &PersonalizeCall,
+    beside: &Beside,
+    gather: impl FnOnce(&Retrieval<'_>) -> Pool,
+    look: impl FnOnce(List<'_>) -> T,
+) -> T {
     let user_index = view.user_index(call.user_id.as_str());
     let user = user_index.map(|index| view.user(index).as_ref());
-    let context = namespace.user_contexts.get(view, user_index);
+    let context = &*beside.person.context;
     let location = call.location.as_ref().and_then(|location| view.location_index(location));
-    let shown = match call.filter.frequency_cap_per_day {
-        0 => Vec::new(),
-        _ => namespace.unlearnt_showings.of(view, call.user_id.as_str(), user_index, call.now),
-    };
-    let eligible = Eligibility::new(view, &call.filter, user_index, &context, call.now, &shown);
+    let eligible =
+        Eligibility::new(view, &call.filter, user_index, context, call.now, &beside.shown);
     let retrieval = Retrieval {
         view,
         user,
-        context: &context,
+        context,
         eligible: &eligible,
         location,
         now: call.now,
         seed_key: call.decision_id.as_str().as_bytes(),
     };
-    let mut pool = match &call.candidates {
-        Candidates::Given { items, ids } => given(view, &eligible, items, ids),
-        Candidates::Catalogue => {
-            let supply = Supply::of(&call.choice, &call.boosts);
-            let indices = retrieval.complete(personal(&retrieval), &supply);
-            Pool { indices, inline: Vec::new(), unknown: Vec::new() }
-        }
-    };
-    pool.add_pinned(view, &eligible, call);
+    let pool = gather(&retrieval);
     let candidates = pool.candidates(view);
     let device = call.device_type.as_ref().and_then(|device| view.device_index(device));
     let pins = pins(&candidates, &call.pins, &eligible);
     let request = RankRequest {
         user,
-        context: &context,
+        context,
         occasion: Occasion {
             now: call.now,
             utc_offset_minutes: call.utc_offset_minutes,
@@ -96,6 +165,8 @@ pub fn work_out<T>(
         eligible: &eligible,
         retrieval: &retrieval,
         ranked,
+        beside,
+        described: pool.inline.len(),
         unknown: pool.unknown.clone(),
     })
 }
@@ -108,6 +179,10 @@ struct Pool {
 }
 
 impl Pool {
+    fn of(indices: Vec<u32>) -> Self {
+        Self { indices, inline: Vec::new(), unknown: Vec::new() }
+    }
+
     fn candidates<'a>(&'a self, view: &'a View) -> Vec<Candidate<'a>> {
         let known = self.indices.iter().map(|&index| Candidate::known(view, index));
         let inline = self.inline.iter().map(|(index, entry, terms)| Candidate {
@@ -172,7 +247,7 @@ fn pins(
 }
 
 fn given(view: &View, eligible: &Eligibility<'_>, items: &[Arc<Item>], ids: &[ItemId]) -> Pool {
-    let mut pool = Pool { indices: Vec::new(), inline: Vec::new(), unknown: Vec::new() };
+    let mut pool = Pool::of(Vec::new());
     for id in ids {
         match view.item_index(id.as_str()).filter(|&index| view.entry(index).item.is_some()) {
             Some(index) => pool.indices.push(index),

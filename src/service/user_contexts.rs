@@ -16,11 +16,28 @@ const CAPACITY: usize = 50_000;
 #[derive(Debug)]
 pub struct UserContexts(Cache<u32, Derived>);
 
+/// A person's context and what it was derived from.
 #[derive(Debug, Clone)]
-struct Derived {
+pub struct Derived {
     user_changed_at: Sequence,
     model_version: u64,
-    context: Arc<UserContext>,
+    /// Of the view it was derived from. What the person had may have been described anew
+    /// since, so whoever works out a decision again needs that view.
+    pub watermark: Sequence,
+    pub context: Arc<UserContext>,
+}
+
+impl Derived {
+    /// Derived now.
+    pub fn new(view: &View, user: Option<u32>) -> Self {
+        let user = user.map(|index| view.user(index).as_ref());
+        Self {
+            user_changed_at: user.map_or(0, |user| user.changed_at),
+            model_version: view.model_version(),
+            watermark: view.watermark(),
+            context: Arc::new(UserContext::new(view, user)),
+        }
+    }
 }
 
 impl Default for UserContexts {
@@ -31,9 +48,9 @@ impl Default for UserContexts {
 
 impl UserContexts {
     /// The person's context under this view, derived now unless it is known.
-    pub fn get(&self, view: &View, user: Option<u32>) -> Arc<UserContext> {
+    pub fn get(&self, view: &View, user: Option<u32>) -> Derived {
         let Some(index) = user else {
-            return Arc::default();
+            return Derived::new(view, None);
         };
         let user = view.user(index);
         let fits = |derived: &Derived| {
@@ -41,15 +58,10 @@ impl UserContexts {
                 && derived.model_version == view.model_version()
         };
         if let Some(derived) = self.0.get(&index).filter(fits) {
-            return derived.context;
+            return derived;
         }
-        let context = Arc::new(UserContext::new(view, Some(user)));
-        let derived = Derived {
-            user_changed_at: user.changed_at,
-            model_version: view.model_version(),
-            context: context.clone(),
-        };
-        self.0.insert(index, derived);
-        context
+        let derived = Derived::new(view, Some(index));
+        self.0.insert(index, derived.clone());
+        derived
     }
 }

@@ -4,6 +4,7 @@ use super::error::Error;
 use crate::domain::LogRecord;
 use crate::domain::NamespaceName;
 use crate::domain::Sequence;
+use crate::domain::Timestamp;
 
 /// Behind the log, never ahead of it, and rebuilt from it. Calls block; callers run
 /// them off the async threads.
@@ -22,6 +23,13 @@ pub trait Projection: Send + Sync {
     /// # Errors
     /// `NoNamespace`, `Unavailable`; `Corrupt` when records are missing before the first.
     fn project(&self, namespace: &NamespaceName, records: &[LogRecord]) -> Result<Sequence, Error>;
+
+    /// Removes decisions that were recorded before this time from the tables; returns how
+    /// many. The position stays: they do not come back unless the tables are built anew.
+    ///
+    /// # Errors
+    /// `NoNamespace`, `Unavailable`; some may be removed then.
+    fn forget_decisions(&self, namespace: &NamespaceName, before: Timestamp) -> Result<u64, Error>;
 
     /// Empties the tables of the namespace and sets the position to 0.
     ///

@@ -39,6 +39,19 @@ pub trait SnapshotStore: Send + Sync {
         &self,
         namespace: &NamespaceName,
         engine_revision: u32,
+    ) -> Result<Option<Snapshot>, Error> {
+        self.newest_up_to(namespace, engine_revision, Sequence::MAX)
+    }
+
+    /// The same of those whose watermark is at most this one.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    fn newest_up_to(
+        &self,
+        namespace: &NamespaceName,
+        engine_revision: u32,
+        watermark: Sequence,
     ) -> Result<Option<Snapshot>, Error>;
 
     /// Deletes all but the newest `keep` snapshots of each engine revision, and those of

@@ -6,6 +6,7 @@
 
 mod catalog;
 mod cold_start;
+mod decisions;
 mod durability;
 mod embeddings;
 mod explain;

@@ -25,6 +25,7 @@ use proptest::test_runner::TestRunner;
 use self::database::Database;
 use self::records::NOW;
 use self::records::click;
+use self::records::decision;
 use self::records::log;
 use self::records::mixture;
 
@@ -53,6 +54,29 @@ fn the_position_follows_the_records() {
     assert_eq!(store.projected_to(&name()).unwrap(), 60);
     assert_eq!(project(&store, &records[60..]), 100);
     assert_eq!(database.store().projected_to(&name()).unwrap(), 100);
+}
+
+#[test]
+fn decisions_past_their_retention_are_removed_and_everything_else_stays() {
+    let database = Database::new();
+    let store = database.store();
+    let mut records = log((0..6).map(|n| Record::Decision(decision(n, "bob", &["item1"]))));
+    records.extend(
+        log([Record::Interaction(click(1, "bob", "item1", NOW))])
+            .into_iter()
+            .map(|record| LogRecord { sequence: 7, ..record }),
+    );
+    for (record, hours) in records.iter_mut().zip(0..) {
+        record.recorded_at = NOW.plus_millis(hours * 3_600_000);
+    }
+    project(&store, &records);
+    let before = NOW.plus_millis(4 * 3_600_000);
+    assert_eq!(store.forget_decisions(&name(), before).unwrap(), 4);
+    assert_eq!(store.forget_decisions(&name(), before).unwrap(), 0);
+    let session = database.session();
+    assert_eq!(session.one("SELECT string_agg(sequence::text, ' ') FROM decisions"), "5 6");
+    assert_eq!(session.one("SELECT count(*) FROM interactions"), "1");
+    assert_eq!(store.projected_to(&name()).unwrap(), 7, "the tables go on where they were");
 }
 
 #[test]

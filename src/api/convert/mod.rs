@@ -11,6 +11,7 @@
 //! Cost: linear in the message; texts and embeddings are moved, not copied.
 
 mod attributes;
+mod evaluation;
 mod interaction;
 mod item;
 mod keys;
@@ -23,6 +24,7 @@ mod settings;
 mod tests;
 
 pub use attributes::{attributes, attributes_message};
+pub use evaluation::evaluation;
 pub use interaction::{interaction, interaction_type_message};
 pub use item::{item, item_message};
 pub use keys::{

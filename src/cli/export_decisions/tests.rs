@@ -8,9 +8,11 @@ use clap::Parser;
 use super::*;
 use crate::domain::DecisionId;
 use crate::domain::EventId;
+use crate::domain::Interaction;
 use crate::domain::InteractionContext;
 use crate::domain::InteractionType;
 use crate::domain::ItemId;
+use crate::domain::Settings;
 use crate::domain::ShownItem;
 use crate::domain::Strategy;
 use crate::domain::Timestamp;
@@ -38,6 +40,7 @@ fn decision() -> Decision {
         model_version: 3,
         watermark: 9,
         candidates: 10,
+        detail: None,
         shown: vec![shown("a", vec![1.0, 2.0]), shown("pinned", Vec::new()), shown("b", vec![0.5])],
     }
 }
@@ -61,7 +64,7 @@ fn interaction(user: &str, item: &str, kind: InteractionType) -> Interaction {
 fn a_decision_is_a_round_for_each_place_that_was_the_rankers_choice() {
     let mut rewards = Rewards::default();
     rewards.note(&interaction("u", "b", InteractionType::Purchase));
-    let rounds: Vec<LoggedRound> = rounds(&decision(), &rewards).collect();
+    let rounds: Vec<LoggedRound> = rounds(&decision(), &rewards, false).collect();
     let found: Vec<_> =
         rounds.iter().map(|round| (round.position, round.action.as_str(), round.reward)).collect();
     assert_eq!(found, [(0, "a", 0.0), (2, "b", 1.0)]);

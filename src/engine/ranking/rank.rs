@@ -83,10 +83,13 @@ pub struct RankedItem {
     pub features: Vec<f32>,
 }
 
-/// The list, best place first.
+/// What a ranking comes to.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ranked {
+    /// The list, best place first.
     pub items: Vec<RankedItem>,
+    /// What the choice went by, of every candidate of the request.
+    pub scores: Vec<f64>,
 }
 
 /// Scores of candidates by the view's ranker, in their order. Features that `mask`
@@ -141,7 +144,7 @@ pub fn rank(view: &View, candidates: &[Candidate<'_>], request: &RankRequest<'_>
             }
         })
         .collect();
-    Ranked { items }
+    Ranked { items, scores: scored.scores }
 }
 
 /// Where a candidate stands among all of a request by score alone.

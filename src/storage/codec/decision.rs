@@ -1,12 +1,16 @@
 //! A decision: its header, then the shown items with score, propensity and
 //! features.
 //!
-//! A field to come of each shown item is a column behind the last item.
+//! Behind the last item stands what was added since, under a mask that is left out when
+//! nothing of it is there, each part with its length before it. Parts to come have a bit
+//! in this mask; a field to come of each shown item is a column.
 
+use super::decision_detail;
 use super::wire::Fault;
 use super::wire::Reader;
 use super::wire::put_f32;
 use super::wire::put_floats;
+use super::wire::put_framed;
 use super::wire::put_text;
 use super::wire::put_time;
 use super::wire::put_varint;
@@ -20,6 +24,9 @@ use crate::domain::UserId;
 
 /// An id of one byte with its length, two floats and an empty feature vector.
 const SHOWN_BYTES_MIN: usize = 11;
+
+/// Of the mask behind the shown items.
+const DETAIL: u8 = 1;
 
 pub fn put(out: &mut Vec<u8>, decision: &Decision, base: Timestamp) {
     out.push(decision.strategy.code());
@@ -37,6 +44,10 @@ pub fn put(out: &mut Vec<u8>, decision: &Decision, base: Timestamp) {
         put_f32(out, shown.propensity);
         put_floats(out, &shown.features);
     }
+    if let Some(detail) = &decision.detail {
+        out.push(DETAIL);
+        put_framed(out, |out| decision_detail::put(out, detail, base));
+    }
 }
 
 pub fn read(reader: &mut Reader<'_>, base: Timestamp) -> Result<Decision, Fault> {
@@ -47,7 +58,7 @@ pub fn read(reader: &mut Reader<'_>, base: Timestamp) -> Result<Decision, Fault>
         known: Strategy::EpsilonGreedy.code().into(),
     })?;
     // Fields are evaluated in the order written here, which is that of the bytes.
-    Ok(Decision {
+    let mut decision = Decision {
         strategy,
         epsilon: reader.f32()?,
         decision_id: reader.parsed(DecisionId::parse)?,
@@ -57,7 +68,15 @@ pub fn read(reader: &mut Reader<'_>, base: Timestamp) -> Result<Decision, Fault>
         watermark: reader.varint()?,
         candidates: reader.u32("the number of candidates")?,
         shown: read_shown(reader)?,
-    })
+        detail: None,
+    };
+    let mask = if reader.is_empty() { 0 } else { reader.byte()? };
+    if mask & DETAIL != 0 {
+        let length = reader.count(1)?;
+        let mut framed = Reader::new(reader.bytes(length)?);
+        decision.detail = Some(Box::new(decision_detail::read(&mut framed, base)?));
+    }
+    Ok(decision)
 }
 
 fn read_shown(reader: &mut Reader<'_>) -> Result<Vec<ShownItem>, Fault> {

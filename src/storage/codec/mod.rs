@@ -16,6 +16,7 @@
 
 mod attributes;
 mod decision;
+mod decision_detail;
 mod interaction;
 mod item;
 #[cfg(test)]
@@ -26,6 +27,7 @@ use std::sync::Arc;
 
 pub use wire::Fault;
 use wire::Reader;
+use wire::put_framed;
 use wire::put_text;
 use wire::put_time;
 use wire::put_varint;
@@ -58,23 +60,7 @@ pub fn begin(out: &mut Vec<u8>, base: Timestamp) {
 /// Adds a record to a payload begun with the same base time.
 pub fn put(out: &mut Vec<u8>, record: &Record, base: Timestamp) {
     out.push(kind(record));
-    let length_at = out.len();
-    // One byte holds the length of most interactions; longer bodies are moved.
-    out.push(0);
-    put_body(out, record, base);
-    let body_at = length_at + 1;
-    let length = out.len() - body_at;
-    if length < 0x80 {
-        out[length_at] = length as u8;
-        return;
-    }
-    let length_bytes = (length.ilog2() / 7 + 1) as usize;
-    out.resize(out.len() + length_bytes - 1, 0);
-    out.copy_within(body_at..body_at + length, length_at + length_bytes);
-    for (index, byte) in out[length_at..length_at + length_bytes].iter_mut().enumerate() {
-        let more = if index + 1 < length_bytes { 0x80 } else { 0 };
-        *byte = (length >> (7 * index)) as u8 & 0x7f | more;
-    }
+    put_framed(out, |out| put_body(out, record, base));
 }
 
 fn kind(record: &Record) -> u8 {

@@ -7,14 +7,24 @@ use proptest::prelude::*;
 use super::*;
 use crate::domain::AttributeValue;
 use crate::domain::Attributes;
+use crate::domain::BoostSubject;
+use crate::domain::CandidateScores;
+use crate::domain::CandidateSource;
 use crate::domain::ConfidenceTable;
 use crate::domain::Decision;
+use crate::domain::DecisionDetail;
 use crate::domain::DecisionId;
+use crate::domain::DiversityMethod;
 use crate::domain::EventId;
 use crate::domain::Interaction;
 use crate::domain::InteractionContext;
 use crate::domain::InteractionType;
 use crate::domain::Item;
+use crate::domain::RecordedBoost;
+use crate::domain::RecordedChoice;
+use crate::domain::RecordedFilter;
+use crate::domain::RecordedOccasion;
+use crate::domain::RecordedPin;
 use crate::domain::SessionId;
 use crate::domain::Settings;
 use crate::domain::ShownItem;
@@ -92,6 +102,107 @@ fn interaction() -> impl Strategy<Value = Record> {
     })
 }
 
+fn detail() -> impl Strategy<Value = DecisionDetail> {
+    let numbers = (any::<u32>(), any::<u64>(), any::<u64>(), any::<u32>());
+    let source = prop::sample::select(
+        &[CandidateSource::Given, CandidateSource::Catalogue, CandidateSource::Remembered][..],
+    );
+    let occasion = (any::<i32>(), prop::option::of(label()), prop::option::of(label())).prop_map(
+        |(utc_offset_minutes, device_type, location)| RecordedOccasion {
+            utc_offset_minutes,
+            device_type,
+            location,
+        },
+    );
+    let rules = (
+        prop::collection::vec((id(ItemId::parse), any::<u32>()), 0..3).prop_map(|pins| {
+            pins.into_iter().map(|(item_id, place)| RecordedPin { item_id, place }).collect()
+        }),
+        prop::collection::vec(boost(), 0..3),
+        prop::collection::vec(label(), 0..3),
+    );
+    let items = prop::collection::vec(catalogue_item().prop_map(Arc::new), 0..3);
+    let scored = prop::collection::vec((".{0,20}", number()), 0..20).prop_map(|scored| {
+        let mut candidates = CandidateScores::default();
+        scored.iter().for_each(|(id, score)| candidates.push(id, *score));
+        candidates
+    });
+    let options = (prop::option::of(label()), occasion);
+    (numbers, source, options, recorded_choice(), recorded_filter(), rules, items, scored).prop_map(
+        |(numbers, source, options, choice, filter, rules, items, candidates)| DecisionDetail {
+            engine_revision: numbers.0,
+            seed: numbers.1,
+            context_watermark: numbers.2,
+            described: numbers.3,
+            source,
+            variant: options.0,
+            occasion: options.1,
+            choice,
+            filter,
+            pins: rules.0,
+            boosts: rules.1,
+            shown_lately: rules.2,
+            items,
+            candidates,
+        },
+    )
+}
+
+fn boost() -> impl Strategy<Value = RecordedBoost> {
+    let subject = prop::sample::select(
+        &[BoostSubject::Item, BoostSubject::Topic, BoostSubject::Source, BoostSubject::Matching][..],
+    );
+    (subject, label(), any::<bool>(), -1e3..1e3_f64).prop_map(
+        |(subject, name, multiplies, amount)| RecordedBoost { subject, name, multiplies, amount },
+    )
+}
+
+fn recorded_choice() -> impl Strategy<Value = RecordedChoice> {
+    let method = prop::sample::select(
+        &[
+            DiversityMethod::None,
+            DiversityMethod::Mmr,
+            DiversityMethod::Dpp,
+            DiversityMethod::Calibrated,
+        ][..],
+    );
+    (method, prop::array::uniform6(0.0..1.0_f64), prop::array::uniform3(any::<u32>())).prop_map(
+        |(method, weights, counts)| RecordedChoice {
+            epsilon: weights[0],
+            method,
+            diversity_weight: weights[1],
+            serendipity_weight: weights[2],
+            novelty_weight: weights[3],
+            topic_threshold: weights[4],
+            source_threshold: weights[5],
+            max_per_topic: counts[0],
+            max_per_source: counts[1],
+            places: counts[2],
+        },
+    )
+}
+
+fn recorded_filter() -> impl Strategy<Value = RecordedFilter> {
+    let labels = || prop::collection::vec(label(), 0..3);
+    let options = (prop::option::of(time()), prop::option::of(label()), any::<bool>());
+    let numbers = (number(), any::<u32>(), any::<u32>());
+    let some = (labels(), labels(), labels(), attributes(), options, numbers).prop_map(
+        |(topics, sources, exclude, attributes, options, numbers)| RecordedFilter {
+            topics,
+            sources,
+            exclude,
+            attributes,
+            published_after: options.0,
+            expression: options.1,
+            include_seen: options.2,
+            seen_cooldown_hours: numbers.0,
+            seen_after_interactions: numbers.1,
+            frequency_cap_per_day: numbers.2,
+        },
+    );
+    prop_oneof![Just(RecordedFilter::default()), some]
+}
+
 fn decision() -> impl Strategy<Value = Record> {
     let features = prop::collection::vec(number(), 0..20);
     let shown = (id(ItemId::parse), number(), number(), features).prop_map(
@@ -100,8 +211,9 @@ fn decision() -> impl Strategy<Value = Record> {
     let choice = prop::sample::select(&[Choice::Greedy, Choice::EpsilonGreedy][..]);
     let ids = (id(DecisionId::parse), id(UserId::parse), time());
     let numbers = (any::<u64>(), any::<u64>(), any::<u32>());
-    (ids, choice, number(), numbers, prop::collection::vec(shown, 0..5)).prop_map(
-        |(ids, strategy, epsilon, numbers, shown)| {
+    let shown = prop::collection::vec(shown, 0..5);
+    (ids, choice, number(), numbers, shown, prop::option::of(detail())).prop_map(
+        |(ids, strategy, epsilon, numbers, shown, detail)| {
             Record::Decision(Decision {
                 decision_id: ids.0,
                 user_id: ids.1,
@@ -112,28 +224,31 @@ fn decision() -> impl Strategy<Value = Record> {
                 watermark: numbers.1,
                 candidates: numbers.2,
                 shown,
+                detail: detail.map(Box::new),
             })
         },
     )
 }
 
 fn item() -> impl Strategy<Value = Record> {
+    catalogue_item().prop_map(Record::ItemUpserted)
+}
+
+fn catalogue_item() -> impl Strategy<Value = Item> {
     let texts = (".{0,40}", ".{0,300}", prop::collection::vec(label(), 0..4));
     let options = (prop::option::of(label()), prop::option::of(time()), prop::option::of(label()));
     let vector = prop::collection::vec(number(), 0..20);
     (id(ItemId::parse), texts, options, attributes(), vector).prop_map(
-        |(item_id, texts, options, attributes, embedding)| {
-            Record::ItemUpserted(Item {
-                item_id,
-                title: texts.0,
-                content: texts.1,
-                topics: texts.2,
-                source: options.0,
-                published_at: options.1,
-                embedding,
-                attributes,
-                language: options.2,
-            })
+        |(item_id, texts, options, attributes, embedding)| Item {
+            item_id,
+            title: texts.0,
+            content: texts.1,
+            topics: texts.2,
+            source: options.0,
+            published_at: options.1,
+            embedding,
+            attributes,
+            language: options.2,
         },
     )
 }
@@ -261,6 +376,10 @@ proptest! {
             && context.utc_offset_minutes.is_none()
         {
             // What an interaction gets is announced by a bit of the second mask.
+            body.push(0x80);
+        }
+        if let Record::Decision(Decision { detail: None, .. }) = &record {
+            // The same of a decision.
             body.push(0x80);
         }
         body.extend_from_slice(&added);

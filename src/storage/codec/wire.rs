@@ -46,12 +46,37 @@ pub fn put_f32(out: &mut Vec<u8>, value: f32) {
     out.extend_from_slice(&value.to_le_bytes());
 }
 
+pub fn put_f64(out: &mut Vec<u8>, value: f64) {
+    out.extend_from_slice(&value.to_le_bytes());
+}
+
 /// Floats with their number before them.
 pub fn put_floats(out: &mut Vec<u8>, values: &[f32]) {
     put_varint(out, values.len() as u64);
     out.reserve(size_of_val(values));
     for value in values {
         put_f32(out, *value);
+    }
+}
+
+/// What `put` adds, with its length before it.
+pub fn put_framed(out: &mut Vec<u8>, put: impl FnOnce(&mut Vec<u8>)) {
+    let length_at = out.len();
+    // One byte holds the length of most interactions; longer bodies are moved.
+    out.push(0);
+    put(out);
+    let body_at = length_at + 1;
+    let length = out.len() - body_at;
+    if length < 0x80 {
+        out[length_at] = length as u8;
+        return;
+    }
+    let length_bytes = (length.ilog2() / 7 + 1) as usize;
+    out.resize(out.len() + length_bytes - 1, 0);
+    out.copy_within(body_at..body_at + length, length_at + length_bytes);
+    for (index, byte) in out[length_at..length_at + length_bytes].iter_mut().enumerate() {
+        let more = if index + 1 < length_bytes { 0x80 } else { 0 };
+        *byte = (length >> (7 * index)) as u8 & 0x7f | more;
     }
 }
 

@@ -13,6 +13,7 @@ use super::purge;
 use super::store::PostgresStore;
 use super::store::namespace_id;
 use crate::domain::NamespaceName;
+use crate::domain::Sequence;
 use crate::domain::Timestamp;
 use crate::storage::error::Error;
 use crate::storage::number::integer;
@@ -47,7 +48,7 @@ const COMPLETE: &str = "UPDATE snapshots SET parts = $2
 const HIDE: &str = "UPDATE snapshots SET parts = NULL, touched_at = '-infinity' WHERE id = $1";
 const COMPLETED: &str = "SELECT id, watermark, engine_revision, taken_at_ms, parts
     FROM snapshots
-    WHERE namespace_id = $1 AND engine_revision = $2 AND parts IS NOT NULL
+    WHERE namespace_id = $1 AND engine_revision = $2 AND watermark <= $3 AND parts IS NOT NULL
     ORDER BY watermark DESC, id DESC";
 const PARTS: &str = "SELECT position, section, crc32, name, bytes FROM snapshot_parts
     WHERE snapshot_id = $1 AND position >= $2 ORDER BY position LIMIT $3";
@@ -79,17 +80,20 @@ impl SnapshotStore for PostgresStore {
         result
     }
 
-    fn newest(
+    fn newest_up_to(
         &self,
         namespace: &NamespaceName,
         engine_revision: u32,
+        watermark: Sequence,
     ) -> Result<Option<Snapshot>, Error> {
         let rows = self.sessions.read(async |client| {
             let id = match namespace_id(client, namespace).await {
                 Err(Error::NoNamespace { .. }) => return Ok(Vec::new()),
                 id => id?,
             };
-            Ok(client.query(COMPLETED, &[&id, &i64::from(engine_revision)]).await?)
+            let parameters: [Parameter<'_>; 3] =
+                [&id, &i64::from(engine_revision), &integer(watermark)];
+            Ok(client.query(COMPLETED, &parameters).await?)
         })?;
         for row in &rows {
             match self.load(row) {
@@ -97,7 +101,9 @@ impl SnapshotStore for PostgresStore {
                 Err(Error::Corrupt { .. }) if self.is_complete(row)? => {}
                 // Another process has pruned it while it was read, so there are newer
                 // ones by now.
-                Err(Error::Corrupt { .. }) => return self.newest(namespace, engine_revision),
+                Err(Error::Corrupt { .. }) => {
+                    return self.newest_up_to(namespace, engine_revision, watermark);
+                }
                 Err(error) => return Err(error),
             }
         }

@@ -10,6 +10,7 @@ use super::purge;
 use super::store::SqliteStore;
 use super::store::namespace_id;
 use crate::domain::NamespaceName;
+use crate::domain::Sequence;
 use crate::domain::Timestamp;
 use crate::storage::error::Error;
 use crate::storage::number::integer;
@@ -51,10 +52,11 @@ impl SnapshotStore for SqliteStore {
         result
     }
 
-    fn newest(
+    fn newest_up_to(
         &self,
         namespace: &NamespaceName,
         engine_revision: u32,
+        watermark: Sequence,
     ) -> Result<Option<Snapshot>, Error> {
         self.reading(|connection| {
             let namespace_id = match namespace_id(connection, namespace) {
@@ -63,10 +65,12 @@ impl SnapshotStore for SqliteStore {
             };
             let mut statement = connection.prepare_cached(
                 "SELECT id, watermark, engine_revision, taken_at_ms, parts FROM snapshots
-                 WHERE namespace_id = ?1 AND engine_revision = ?2 AND parts IS NOT NULL
+                 WHERE namespace_id = ?1 AND engine_revision = ?2 AND watermark <= ?3
+                     AND parts IS NOT NULL
                  ORDER BY id DESC",
             )?;
-            let mut rows = statement.query(params![namespace_id, engine_revision])?;
+            let parameters = params![namespace_id, engine_revision, integer(watermark)];
+            let mut rows = statement.query(parameters)?;
             while let Some(row) = rows.next()? {
                 match load(connection, row) {
                     Ok(snapshot) => return Ok(Some(snapshot)),

@@ -104,6 +104,7 @@ pub fn decision(number: u64, user: &str, items: &[&str]) -> Decision {
         model_version: 7,
         watermark: 41,
         candidates: 100,
+        detail: None,
         shown: shown.collect(),
     }
 }

@@ -31,6 +31,7 @@ use crate::domain::LogRecord;
 use crate::domain::NamespaceName;
 use crate::domain::Record;
 use crate::domain::Sequence;
+use crate::domain::Timestamp;
 use crate::storage::error::Error;
 use crate::storage::projection::Projection;
 
@@ -58,6 +59,19 @@ impl Projection for PostgresStore {
             }
         }
         Ok(position.unwrap_or_default())
+    }
+
+    fn forget_decisions(&self, namespace: &NamespaceName, before: Timestamp) -> Result<u64, Error> {
+        let mut forgotten = 0;
+        loop {
+            let removed = self.sessions.run(async |client| {
+                removal::forget_some_decisions(client, namespace, before).await
+            })?;
+            forgotten += removed;
+            if removed == 0 {
+                return Ok(forgotten);
+            }
+        }
     }
 
     fn clear(&self, namespace: &NamespaceName) -> Result<(), Error> {

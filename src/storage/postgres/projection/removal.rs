@@ -1,4 +1,4 @@
-//! Removal of a namespace's rows, some at a time, so that no transaction holds many
+//! Removal of rows: a namespace's, or of old decisions. Some at a time, so that no transaction holds many
 //! rows for long.
 
 use deadpool_postgres::Client;
@@ -6,7 +6,11 @@ use deadpool_postgres::Transaction;
 
 use super::embeddings;
 use super::position::Position;
+use super::time::system_time;
+use crate::domain::NamespaceName;
+use crate::domain::Timestamp;
 use crate::storage::error::Error;
+use crate::storage::postgres::store::namespace_id;
 
 /// Rows removed by one statement: a fraction of a second, whatever they hold.
 const ROWS_PER_STEP: i64 = 5_000;
@@ -45,6 +49,25 @@ pub async fn clear_some(transaction: &Transaction<'_>, position: &Position) -> R
         position.reset(transaction, false).await?;
     }
     Ok(())
+}
+
+/// Removes some of the decisions recorded before this time, the oldest first; returns how
+/// many.
+pub async fn forget_some_decisions(
+    client: &mut Client,
+    namespace: &NamespaceName,
+    before: Timestamp,
+) -> Result<u64, Error> {
+    let id = namespace_id(client, namespace).await?;
+    // By the primary key, in the partitions of that time only.
+    let delete = "DELETE FROM decisions WHERE namespace_id = $1 AND recorded_at < $2
+        AND sequence <= (
+            SELECT max(sequence) FROM (
+                SELECT sequence FROM decisions WHERE namespace_id = $1 AND recorded_at < $2
+                ORDER BY sequence LIMIT $3
+            ) AS first
+        )";
+    Ok(client.execute(delete, &[&id, &system_time(before), &ROWS_PER_STEP]).await?)
 }
 
 /// Returns whether there may be more.

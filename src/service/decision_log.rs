@@ -1,0 +1,230 @@
+//! Decisions in the log, and what came of them.
+
+use std::collections::HashMap;
+
+use crate::domain::Decision;
+use crate::domain::Interaction;
+use crate::domain::LogRecord;
+use crate::domain::NamespaceName;
+use crate::domain::Sequence;
+use crate::domain::Settings;
+use crate::domain::Timestamp;
+use crate::storage;
+use crate::storage::InteractionLog;
+
+/// Records read at a time.
+const BATCH: usize = 10_000;
+
+/// Looks at every record after `after` up to `end`, in order.
+///
+/// # Errors
+/// Those of the log, and those of `look`, which end it.
+pub fn each_record<E: From<storage::Error>>(
+    log: &dyn InteractionLog,
+    name: &NamespaceName,
+    after: Sequence,
+    end: Sequence,
+    mut look: impl FnMut(&LogRecord) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut after = after;
+    while after < end {
+        let records = log.read_after(name, after, BATCH)?;
+        let Some(last) = records.last() else { break };
+        after = last.sequence;
+        for record in records.iter().filter(|record| record.sequence <= end) {
+            look(record)?;
+        }
+    }
+    Ok(())
+}
+
+/// Sequence of the first record up to `end` that was recorded at `since` or later; the
+/// one after `end` when there is none. A search by halves: `recorded_at` never goes back
+/// in a log.
+///
+/// # Errors
+/// Those of the log.
+pub fn first_recorded_since(
+    log: &dyn InteractionLog,
+    name: &NamespaceName,
+    end: Sequence,
+    since: Timestamp,
+) -> Result<Sequence, storage::Error> {
+    // Records up to `before` are older; those after `from` are not.
+    let (mut before, mut from) = (0, end);
+    while before < from {
+        let middle = before + (from - before) / 2;
+        let records = log.read_after(name, middle, 1)?;
+        match records.first() {
+            Some(record) if record.recorded_at < since => before = record.sequence,
+            _ => from = middle,
+        }
+    }
+    Ok(before + 1)
+}
+
+/// Rewards of shown items, as the ranker credits them: of each the best interaction that
+/// names the decision, by the confidences of the settings, from -1 to 1; a negative one
+/// outweighs what came before it. Without any, 0.
+#[derive(Debug, Default)]
+pub struct Rewards {
+    /// Those in force at the place of the log.
+    pub settings: Settings,
+    /// By decision.
+    noted: HashMap<Box<str>, Vec<Noted>>,
+}
+
+#[derive(Debug)]
+struct Noted {
+    user: Box<str>,
+    item: Box<str>,
+    reward: f32,
+}
+
+impl Rewards {
+    /// By these settings, until others come.
+    pub fn by(settings: Settings) -> Self {
+        Self { settings, noted: HashMap::new() }
+    }
+
+    pub fn note(&mut self, interaction: &Interaction) {
+        let Some(decision_id) = &interaction.decision_id else { return };
+        let confidence = self.settings.confidence(interaction.kind, interaction.value);
+        let reward = confidence.clamp(-1.0, 1.0);
+        if reward == 0.0 {
+            return;
+        }
+        let (user, item) = (interaction.user_id.as_str(), interaction.item_id.as_str());
+        let noted = self.noted.entry(decision_id.as_str().into()).or_default();
+        match noted.iter_mut().find(|one| (&*one.user, &*one.item) == (user, item)) {
+            Some(known) if reward < 0.0 || reward > known.reward => known.reward = reward,
+            Some(_) => {}
+            None => noted.push(Noted { user: user.into(), item: item.into(), reward }),
+        }
+    }
+
+    /// The reward of an item that a decision showed.
+    pub fn of(&self, decision: &Decision, item: &str) -> f32 {
+        self.find(decision.decision_id.as_str(), decision.user_id.as_str(), item)
+    }
+
+    /// The same by ids.
+    pub fn find(&self, decision: &str, user: &str, item: &str) -> f32 {
+        let mut noted = self.noted.get(decision).into_iter().flatten();
+        let found = noted.find(|one| (&*one.user, &*one.item) == (user, item));
+        found.map_or(0.0, |one| one.reward)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+    use std::sync::atomic::Ordering;
+
+    use super::*;
+    use crate::domain::ItemId;
+    use crate::domain::Record;
+    use crate::storage::Appended;
+    use crate::storage::LogAppend;
+    use crate::storage::LogEnd;
+
+    /// A log of batches: how many records each has, and when it was recorded.
+    struct Batches {
+        batches: Vec<(u64, i64)>,
+        reads: AtomicUsize,
+    }
+
+    impl Batches {
+        fn new(batches: &[(u64, i64)]) -> Self {
+            Self { batches: batches.to_vec(), reads: AtomicUsize::new(0) }
+        }
+
+        fn end(&self) -> u64 {
+            self.batches.iter().map(|batch| batch.0).sum()
+        }
+    }
+
+    impl InteractionLog for Batches {
+        fn append(
+            &self,
+            _groups: &[LogAppend],
+            _now: Timestamp,
+        ) -> Result<Vec<Result<Appended, storage::Error>>, storage::Error> {
+            unreachable!("it is read only")
+        }
+
+        fn read_after(
+            &self,
+            _namespace: &NamespaceName,
+            after: Sequence,
+            records_max: usize,
+        ) -> Result<Vec<LogRecord>, storage::Error> {
+            self.reads.fetch_add(1, Ordering::Relaxed);
+            let mut records = Vec::new();
+            let mut sequence = 0;
+            for (count, at) in &self.batches {
+                for _ in 0..*count {
+                    sequence += 1;
+                    if sequence > after {
+                        records.push(LogRecord {
+                            sequence,
+                            recorded_at: Timestamp::from_millis(*at),
+                            record: Record::ItemDeleted(ItemId::parse("i").unwrap()),
+                        });
+                    }
+                }
+                if records.len() >= records_max {
+                    break;
+                }
+            }
+            Ok(records)
+        }
+
+        fn log_end(&self, _namespace: &NamespaceName) -> Result<Sequence, storage::Error> {
+            Ok(self.end())
+        }
+
+        fn log_ends(&self, _of: &[NamespaceName]) -> Result<Vec<LogEnd>, storage::Error> {
+            Ok(Vec::new())
+        }
+
+        fn is_shared(&self) -> bool {
+            false
+        }
+    }
+
+    #[test]
+    fn the_first_record_of_a_time_is_found_wherever_its_batch_begins() {
+        let log = Batches::new(&[(3, 10), (1, 20), (5, 20), (2, 30)]);
+        let name = NamespaceName::default();
+        for (since, expected) in [(0, 1), (10, 1), (11, 4), (20, 4), (21, 10), (30, 10), (31, 12)] {
+            let since = Timestamp::from_millis(since);
+            let found = first_recorded_since(&log, &name, log.end(), since).unwrap();
+            assert_eq!(found, expected, "{since:?}");
+        }
+        let empty = Batches::new(&[]);
+        assert_eq!(first_recorded_since(&empty, &name, 0, Timestamp::default()).unwrap(), 1);
+    }
+
+    #[test]
+    fn a_time_is_found_in_a_long_log_by_a_few_reads() {
+        let batches: Vec<(u64, i64)> = (0..1_000).map(|at| (1, at)).collect();
+        let log = Batches::new(&batches);
+        let name = NamespaceName::default();
+        let since = Timestamp::from_millis(700);
+        assert_eq!(first_recorded_since(&log, &name, 1_000, since).unwrap(), 701);
+        assert!(log.reads.load(Ordering::Relaxed) <= 11);
+    }
+
+    #[test]
+    fn records_up_to_the_end_are_looked_at_and_no_others() {
+        let log = Batches::new(&[(3, 10), (4, 20)]);
+        let mut seen = Vec::new();
+        each_record(&log, &NamespaceName::default(), 1, 5, |record| {
+            seen.push(record.sequence);
+            Ok::<(), storage::Error>(())
+        })
+        .unwrap();
+        assert_eq!(seen, [2, 3, 4, 5]);
+    }
+}

@@ -1,0 +1,296 @@
+//! What other policies would have earned of late: off-policy evaluation of the running
+//! service's own decisions.
+//!
+//! - Every place that was the ranker's choice is a round: its candidates are those of the
+//!   decision that stand neither above it nor pinned, with the scores that the choice went
+//!   by. A policy of scores knows nothing of variety and caps.
+//! - Bounded: when the decisions have more candidates than fit, whole users are left out,
+//!   by a hash of their ids, so that the rest is a fair sample of all the time.
+//! - One at a time, on a thread of its own; it ends early when nobody waits for it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::Service;
+use super::decision_log::Rewards;
+use super::decision_log::each_record;
+use super::decision_log::first_recorded_since;
+use super::error::Error;
+use super::namespace::Namespace;
+use crate::config::decisions_kept_since;
+use crate::domain::Decision;
+use crate::domain::Record;
+use crate::domain::Timestamp;
+use crate::evaluation::off_policy;
+use crate::evaluation::off_policy::Candidate;
+use crate::evaluation::off_policy::FittedModel;
+use crate::evaluation::off_policy::Log;
+use crate::evaluation::off_policy::LogBuilder;
+use crate::evaluation::off_policy::NewRound;
+use crate::evaluation::off_policy::Options;
+use crate::evaluation::off_policy::Policy;
+use crate::evaluation::off_policy::Prior;
+use crate::evaluation::off_policy::RewardModel;
+use crate::evaluation::off_policy::Scores;
+use crate::storage::InteractionLog;
+
+pub use crate::evaluation::off_policy::Report as PolicyReport;
+pub use crate::evaluation::off_policy::Value as EstimatedValue;
+
+/// Candidates of all rounds: 12 bytes each, and some milliseconds a million.
+const CELLS_MAX: usize = 4_000_000;
+/// Resamples behind an interval: enough for two digits of its bounds.
+const RESAMPLES: usize = 500;
+
+/// What is asked.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct EvaluationCall {
+    /// Decisions recorded since.
+    pub since: Timestamp,
+    /// Of the epsilon-greedy policy.
+    pub epsilon: f64,
+}
+
+/// What policies would have earned.
+#[derive(Debug)]
+pub struct Evaluation {
+    pub since: Timestamp,
+    pub until: Timestamp,
+    /// Decisions of the time.
+    pub decisions: u64,
+    /// Those of them that do not say what they chose from.
+    pub without_candidates: u64,
+    /// Decisions evaluated on.
+    pub evaluated: u64,
+    /// Share of users that these are of.
+    pub share_of_users: f64,
+    /// At least one.
+    pub policies: Vec<PolicyEvaluation>,
+}
+
+/// What one policy would have earned.
+#[derive(Debug)]
+pub struct PolicyEvaluation {
+    pub name: &'static str,
+    pub report: PolicyReport,
+}
+
+impl Service {
+    /// Evaluates policies on the decisions of a namespace.
+    ///
+    /// # Errors
+    /// `NothingToEvaluate`; `Overloaded` while another evaluation runs; `ShuttingDown`
+    /// when the work was cut off; errors of the store.
+    pub async fn evaluate_policies(
+        &self,
+        namespace: &Arc<Namespace>,
+        call: EvaluationCall,
+    ) -> Result<Evaluation, Error> {
+        let _heavy = self.heavy_permit()?;
+        let permit = self.evaluations.clone().try_acquire_owned();
+        let permit = permit.map_err(|_taken| Error::Overloaded("another evaluation is running"))?;
+        let stop = self.draining.child_token();
+        let _ends_with_this_call = stop.clone().drop_guard();
+        let until = self.clock.now();
+        let kept_since = decisions_kept_since(self.decision_retention_days, until);
+        let call = EvaluationCall { since: call.since.max(kept_since), ..call };
+        let (namespace, log) = (namespace.clone(), self.namespaces.stores().log.clone());
+        let work = move || {
+            let _permit = permit;
+            let gathered = Gathered::read(&namespace, &*log, call.since, &stop)?;
+            gathered.evaluate(call, until, &stop)
+        };
+        tokio::task::spawn_blocking(work).await.map_err(|_panicked| Error::ShuttingDown)?
+    }
+}
+
+/// One decision that can be evaluated on.
+#[derive(Debug)]
+struct Kept {
+    user_hash: u64,
+    decision_id: Box<str>,
+    user_id: Box<str>,
+    shown: Vec<Shown>,
+    /// Action and score.
+    candidates: Vec<(u32, f32)>,
+}
+
+#[derive(Debug)]
+struct Shown {
+    action: u32,
+    item_id: Box<str>,
+    propensity: f32,
+    pinned: bool,
+}
+
+impl Kept {
+    fn cells(&self) -> usize {
+        self.candidates.len() * self.shown.iter().filter(|shown| !shown.pinned).count()
+    }
+}
+
+/// Decisions and rewards, as the log is read.
+struct Gathered {
+    rewards: Rewards,
+    actions: HashMap<Box<str>, u32>,
+    kept: Vec<Kept>,
+    cells: usize,
+    /// Users with a greater hash are left out.
+    greatest_hash: u64,
+    decisions: u64,
+    without_candidates: u64,
+}
+
+impl Gathered {
+    fn read(
+        namespace: &Namespace,
+        log: &dyn InteractionLog,
+        since: Timestamp,
+        stop: &CancellationToken,
+    ) -> Result<Self, Error> {
+        let settings = namespace.view().settings().clone();
+        let mut gathered = Self {
+            rewards: Rewards::by(settings),
+            actions: HashMap::new(),
+            kept: Vec::new(),
+            cells: 0,
+            greatest_hash: u64::MAX,
+            decisions: 0,
+            without_candidates: 0,
+        };
+        let end = log.log_end(namespace.name())?;
+        let first = first_recorded_since(log, namespace.name(), end, since)?;
+        each_record(log, namespace.name(), first - 1, end, |record| {
+            match &record.record {
+                _ if stop.is_cancelled() => return Err(Error::ShuttingDown),
+                Record::Decision(decision) => gathered.keep(decision),
+                Record::Interaction(interaction) => gathered.rewards.note(interaction),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(gathered)
+    }
+
+    fn keep(&mut self, decision: &Decision) {
+        self.decisions += 1;
+        let Some(detail) = &decision.detail else {
+            self.without_candidates += 1;
+            return;
+        };
+        let user_hash = xxh3_64(decision.user_id.as_str().as_bytes());
+        if user_hash > self.greatest_hash {
+            return;
+        }
+        let candidates = detail.candidates.iter();
+        let candidates = candidates.map(|(id, score)| (numbered(&mut self.actions, id), score));
+        let candidates = candidates.collect();
+        let shown = decision.shown.iter().map(|shown| Shown {
+            action: numbered(&mut self.actions, shown.item_id.as_str()),
+            item_id: shown.item_id.as_str().into(),
+            propensity: shown.propensity,
+            pinned: shown.features.is_empty(),
+        });
+        let shown = shown.collect();
+        let (decision_id, user_id) = (decision.decision_id.as_str(), decision.user_id.as_str());
+        let (decision_id, user_id) = (decision_id.into(), user_id.into());
+        let kept = Kept { user_hash, decision_id, user_id, shown, candidates };
+        self.cells += kept.cells();
+        self.kept.push(kept);
+        while self.cells > CELLS_MAX && self.greatest_hash > 0 {
+            self.greatest_hash /= 2;
+            self.kept.retain(|kept| kept.user_hash <= self.greatest_hash);
+            self.cells = self.kept.iter().map(Kept::cells).sum();
+        }
+    }
+
+    fn evaluate(
+        self,
+        call: EvaluationCall,
+        until: Timestamp,
+        stop: &CancellationToken,
+    ) -> Result<Evaluation, Error> {
+        let log = self.log();
+        if log.rounds().is_empty() {
+            return Err(Error::NothingToEvaluate { decisions: self.decisions });
+        }
+        let fitted = FittedModel::fit(&log, RewardModel::Rates(Prior::Estimated), true)
+            .expect("mean rewards of actions can always be fitted");
+        let options =
+            Options { resamples: RESAMPLES, reward_range: Some((-1.0, 1.0)), ..Options::default() };
+        let policies = [
+            ("greedy", Policy::Greedy(Scores::Logged)),
+            (
+                "epsilon_greedy",
+                Policy::EpsilonGreedy { epsilon: call.epsilon, scores: Scores::Logged },
+            ),
+            ("uniform", Policy::Uniform),
+        ];
+        let mut evaluated = Vec::with_capacity(policies.len());
+        for (name, policy) in policies {
+            if stop.is_cancelled() {
+                return Err(Error::ShuttingDown);
+            }
+            let target = policy.on(&log).expect("every round has scores of its candidates");
+            let report = off_policy::evaluate(&log, target, &fitted, &options);
+            evaluated.push(PolicyEvaluation { name, report });
+        }
+        Ok(Evaluation {
+            since: call.since,
+            until,
+            decisions: self.decisions,
+            without_candidates: self.without_candidates,
+            evaluated: self.kept.len() as u64,
+            share_of_users: self.greatest_hash as f64 / u64::MAX as f64,
+            policies: evaluated,
+        })
+    }
+
+    /// A round for each place that was a choice.
+    fn log(&self) -> Log {
+        let mut builder = LogBuilder::default();
+        let mut units = HashMap::new();
+        for kept in &self.kept {
+            let unit = numbered(&mut units, &kept.user_id);
+            let mut taken: Vec<u32> =
+                kept.shown.iter().filter(|one| one.pinned).map(|one| one.action).collect();
+            for (place, shown) in kept.shown.iter().enumerate().filter(|(_, one)| !one.pinned) {
+                let open = kept.candidates.iter().filter(|(action, _)| !taken.contains(action));
+                let candidates: Vec<Candidate<'_>> = open
+                    .map(|&(action, score)| Candidate {
+                        action,
+                        score: Some(f64::from(score)),
+                        ..Candidate::default()
+                    })
+                    .collect();
+                let reward = self.rewards.find(&kept.decision_id, &kept.user_id, &shown.item_id);
+                // A round that is refused says something impossible, such as a propensity
+                // of 0; the others stand without it.
+                let _refused = builder.push(&NewRound {
+                    action: shown.action,
+                    reward: f64::from(reward),
+                    propensity: f64::from(shown.propensity),
+                    position: place as u32,
+                    unit,
+                    candidates: &candidates,
+                    ..NewRound::default()
+                });
+                taken.push(shown.action);
+            }
+        }
+        builder.build()
+    }
+}
+
+/// The number of a name, the next one for a new name.
+fn numbered(numbers: &mut HashMap<Box<str>, u32>, name: &str) -> u32 {
+    if let Some(number) = numbers.get(name) {
+        return *number;
+    }
+    let number = numbers.len() as u32;
+    numbers.insert(name.into(), number);
+    number
+}

@@ -1,0 +1,296 @@
+//! The decision log: what is recorded, worked out again, and evaluated.
+
+use std::path::Path;
+use std::process::Output;
+
+use personalization::proto::Boost;
+use personalization::proto::DiversityMethod;
+use personalization::proto::DiversityParams;
+use personalization::proto::Filters;
+use personalization::proto::GetEvaluationMetricsRequest;
+use personalization::proto::GetEvaluationMetricsResponse;
+use personalization::proto::Item;
+use personalization::proto::PersonalizeRequest;
+use personalization::proto::Pin;
+use personalization::proto::RequestContext;
+use personalization::proto::Strategy;
+use personalization::proto::boost;
+use tonic::Code;
+
+use crate::harness::Api;
+use crate::harness::Server;
+use crate::harness::World;
+use crate::harness::click;
+use crate::harness::command;
+use crate::harness::greedy;
+
+/// `replay-decision` on the store of a stopped server.
+fn replayed(directory: &Path, decision_id: &str, flags: &[&str]) -> Output {
+    let directory = directory.to_str().expect("UTF-8");
+    let output = command("replay-decision").args([decision_id, "--data-dir", directory]);
+    output.args(flags).output().expect("the command runs")
+}
+
+fn document(output: &Output) -> serde_json::Value {
+    let errors = String::from_utf8_lossy(&output.stderr);
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {errors}"))
+}
+
+/// With half of the places left to chance.
+fn exploring(user: &str) -> PersonalizeRequest {
+    PersonalizeRequest {
+        user_id: user.to_owned(),
+        strategy: Some(Strategy::EpsilonGreedy.into()),
+        ..PersonalizeRequest::default()
+    }
+}
+
+fn ids(of: &[&str]) -> Vec<String> {
+    of.iter().map(|id| (*id).to_owned()).collect()
+}
+
+fn topic_boost(topic: &str, change: boost::Change) -> Boost {
+    Boost { target: Some(boost::Target::Topic(topic.to_owned())), change: Some(change) }
+}
+
+/// Calls that differ in what a record has to hold, each with a name.
+fn calls() -> Vec<(&'static str, PersonalizeRequest)> {
+    let with = |method: DiversityMethod| DiversityParams {
+        method: Some(method.into()),
+        diversity_weight: Some(0.4),
+        serendipity_weight: Some(0.3),
+        novelty_weight: Some(0.2),
+        max_per_source: Some(4),
+        max_results: 8,
+        ..DiversityParams::default()
+    };
+    let given = ids(&["metal-03", "jazz-01", "jazz-02", "metal-01", "jazz-05", "nothing"]);
+    vec![
+        ("catalogue", exploring("jazz-fan-1")),
+        ("a new person", exploring("nobody-yet")),
+        ("given ids", PersonalizeRequest { candidate_ids: given, ..exploring("metal-fan-2") }),
+        (
+            "pins, one of them no candidate",
+            PersonalizeRequest {
+                candidate_ids: ids(&["jazz-01", "jazz-02", "jazz-03"]),
+                pins: vec![
+                    Pin { item_id: "metal-07".to_owned(), position: 1 },
+                    Pin { item_id: "jazz-02".to_owned(), position: 2 },
+                ],
+                ..exploring("jazz-fan-3")
+            },
+        ),
+        (
+            "boosts",
+            PersonalizeRequest {
+                boosts: vec![
+                    topic_boost("metal", boost::Change::Multiply(1.7)),
+                    Boost {
+                        target: Some(boost::Target::Expression(
+                            "parity = \"odd\" and age_hours < 200.5".to_owned(),
+                        )),
+                        change: Some(boost::Change::Add(0.123_456_789)),
+                    },
+                ],
+                ..exploring("jazz-fan-4")
+            },
+        ),
+        (
+            "dpp",
+            PersonalizeRequest {
+                diversity: Some(with(DiversityMethod::Dpp)),
+                ..exploring("jazz-fan-5")
+            },
+        ),
+        (
+            "calibrated",
+            PersonalizeRequest {
+                diversity: Some(with(DiversityMethod::Calibrated)),
+                ..exploring("metal-fan-5")
+            },
+        ),
+        (
+            "filters and a place",
+            PersonalizeRequest {
+                filters: Some(Filters {
+                    sources: vec!["blue".to_owned()],
+                    exclude_item_ids: ids(&["jazz-04", "jazz-09"]),
+                    expression: "not (id = \"jazz-07\")".to_owned(),
+                    include_seen: Some(true),
+                    ..Filters::default()
+                }),
+                context: Some(RequestContext {
+                    device_type: "phone".to_owned(),
+                    utc_offset_minutes: Some(-210),
+                    location: "DE".to_owned(),
+                    ..RequestContext::default()
+                }),
+                ..exploring("jazz-fan-6")
+            },
+        ),
+        ("a cap", PersonalizeRequest { frequency_cap_per_day: Some(1), ..exploring("jazz-fan-7") }),
+        (
+            "the same cap at once",
+            PersonalizeRequest { frequency_cap_per_day: Some(1), ..exploring("jazz-fan-7") },
+        ),
+    ]
+}
+
+/// One of a request's own items.
+fn own_item(id: &str) -> Item {
+    Item {
+        item_id: id.to_owned(),
+        title: format!("{id} saxophone swing"),
+        topics: vec!["jazz".to_owned()],
+        source: "street".to_owned(),
+        ..Item::default()
+    }
+}
+
+#[tokio::test]
+async fn a_past_decision_is_reproduced_bit_by_bit_from_its_record() {
+    let mut server = Server::start_with(&["--epsilon", "0.5", "--seed", "77"]).await;
+    let api = server.api().await;
+    let min_watermark = World::fill(&api).await;
+    let mut made = Vec::new();
+    for (name, request) in calls() {
+        let answer = api.personalize(PersonalizeRequest { min_watermark, ..request }).await;
+        assert!(!answer.recommendations.is_empty(), "{name}");
+        made.push((name, answer));
+    }
+    // Something the fan had is described anew. What is derived of the fan stays as it was,
+    // in this process.
+    let upserted =
+        api.upsert(vec![Item { item_id: "jazz-01".into(), ..own_item("jazz-01") }]).await;
+    let request =
+        PersonalizeRequest { min_watermark: upserted.last_sequence, ..exploring("jazz-fan-1") };
+    made.push(("an item described anew", api.personalize(request).await));
+    // The state moves on, and a snapshot of its end is stored.
+    api.record((0..50).map(|n| click(&format!("late-{n}"), "metal-02")).collect()).await;
+    assert!(server.stop_gracefully().await.success());
+
+    for (name, answer) in &made {
+        let output = replayed(server.data_dir(), &answer.decision_id, &["--json", "-"]);
+        let found = document(&output);
+        assert!(output.status.success(), "{name}: {}", found["reasons"]);
+        assert_eq!(found["verdict"], "reproduced", "{name}");
+        let shown = found["shown"].as_array().expect("places");
+        let recorded: Vec<_> = shown.iter().map(|one| one["item_id"].as_str().unwrap()).collect();
+        let answered: Vec<_> = answer.recommendations.iter().map(|one| &*one.item_id).collect();
+        assert_eq!(recorded, answered, "{name}");
+        let candidates = found["candidates"].as_u64().expect("a number");
+        assert_eq!(found["scores"].as_array().map(Vec::len), Some(candidates as usize), "{name}");
+        assert_eq!(found["call"]["seed"], 77);
+    }
+    let (_, anew) = made.last().expect("decisions were made");
+    let found = document(&replayed(server.data_dir(), &anew.decision_id, &["--json", "-"]));
+    assert!(
+        found["call"]["context_watermark"].as_u64() < found["watermark"].as_u64(),
+        "what is derived of the person was kept: {found}"
+    );
+    let output = replayed(server.data_dir(), &anew.decision_id, &[]);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("\nreproduced\n") && text.contains(&anew.decision_id), "{text}");
+    let unknown = replayed(server.data_dir(), "no-such-decision", &[]);
+    assert!(!unknown.status.success());
+    let elsewhere = replayed(server.data_dir(), &anew.decision_id, &["--namespace", "other"]);
+    assert!(!elsewhere.status.success());
+}
+
+async fn with_own_items(flags: &[&str]) -> Output {
+    let mut server = Server::start_with(flags).await;
+    let api = server.api().await;
+    let min_watermark = World::fill(&api).await;
+    let candidates = (0..4).map(|n| own_item(&format!("own-{n}"))).collect();
+    let request = PersonalizeRequest {
+        candidates,
+        candidate_ids: ids(&["metal-01", "jazz-02"]),
+        min_watermark,
+        ..exploring("jazz-fan-1")
+    };
+    let answer = api.personalize(request).await;
+    assert_eq!(answer.recommendations.len(), 6);
+    assert!(server.stop_gracefully().await.success());
+    replayed(server.data_dir(), &answer.decision_id, &["--json", "-"])
+}
+
+#[tokio::test]
+async fn a_decision_on_items_of_the_request_is_reproduced_when_they_are_recorded() {
+    let output = with_own_items(&["--decision-detail", "full"]).await;
+    let found = document(&output);
+    assert!(output.status.success(), "{found}");
+    assert_eq!((&found["verdict"], &found["call"]["described"]), (&"reproduced".into(), &4.into()));
+}
+
+#[tokio::test]
+async fn what_is_not_recorded_is_said_to_be_missing() {
+    let output = with_own_items(&[]).await;
+    let found = document(&output);
+    assert_eq!(found["verdict"], "not redone");
+    let reason = found["reasons"][0].as_str().expect("a reason");
+    assert!(reason.starts_with("4 of its candidates") && reason.contains("=full"), "{reason}");
+    assert!(!output.status.success());
+    assert_eq!(found["scores"].as_array().map(Vec::len), Some(6));
+
+    let output = with_own_items(&["--decision-detail", "shown"]).await;
+    let found = document(&output);
+    assert_eq!((&found["verdict"], &found["call"]), (&"not redone".into(), &().into()));
+    assert!(!output.status.success());
+}
+
+async fn evaluated(api: &Api) -> Result<GetEvaluationMetricsResponse, tonic::Status> {
+    let request = GetEvaluationMetricsRequest { epsilon: Some(0.2), ..Default::default() };
+    Ok(api.model.clone().get_evaluation_metrics(request).await?.into_inner())
+}
+
+#[tokio::test]
+async fn a_running_service_says_what_other_policies_would_have_earned() {
+    // Any of four items by chance, and everybody clicks at jazz, which the scores do not
+    // know of: boosts hold them up for metal.
+    let server = Server::start_with(&["--epsilon", "1"]).await;
+    let api = server.api().await;
+    let min_watermark = World::fill(&api).await;
+    let refused = evaluated(&api).await.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition, "{refused}");
+    for n in 0..300 {
+        let user = format!("visitor-{n}");
+        let request = PersonalizeRequest {
+            strategy: Some(Strategy::EpsilonGreedy.into()),
+            candidate_ids: ids(&["jazz-01", "jazz-02", "metal-01", "metal-02"]),
+            boosts: vec![topic_boost("metal", boost::Change::Add(10.0))],
+            min_watermark,
+            ..greedy(&user, 2)
+        };
+        let answer = api.personalize(request).await;
+        let jazz = answer.recommendations.iter().filter(|one| one.item_id.starts_with("jazz"));
+        let clicks = jazz.map(|one| personalization::proto::Interaction {
+            decision_id: answer.decision_id.clone(),
+            ..click(&user, &one.item_id)
+        });
+        api.record(clicks.collect()).await;
+    }
+    let found = evaluated(&api).await.unwrap();
+    assert_eq!((found.decisions, found.decisions_evaluated), (300, 300));
+    assert_eq!((found.rounds, found.users, found.share_of_users), (600, 300, 1.0));
+    let logged = found.logged.expect("what was earned");
+    assert!((0.4..0.6).contains(&logged.value), "{logged:?}");
+    assert!(logged.low < Some(logged.value) && logged.high > Some(logged.value), "{logged:?}");
+    let value = |policy: &str, estimator: &str| {
+        let policy = found.policies.iter().find(|one| one.policy == policy).expect("a policy");
+        let one = policy.estimates.iter().find(|one| one.estimator == estimator);
+        let one = one.unwrap_or_else(|| panic!("{estimator} among {:?}", policy.estimates));
+        one.reward.as_ref().expect("a reward").value
+    };
+    for estimator in ["IPS", "SNIPS", "DR"] {
+        // Metal is never clicked at, and it has the best scores.
+        let (greedy, uniform) = (value("greedy", estimator), value("uniform", estimator));
+        assert!(greedy.abs() < 0.1, "{estimator}: greedy {greedy}");
+        assert!((uniform - logged.value).abs() < 0.05, "{estimator}: uniform {uniform}");
+        let between = value("epsilon_greedy", estimator);
+        assert!(greedy <= between && between < uniform, "{estimator}: {between}");
+    }
+    let greedy = found.policies.iter().find(|one| one.policy == "greedy").expect("a policy");
+    // One in four at the first place and one in three at the second.
+    let size = greedy.effective_sample_size;
+    assert!((100.0..250.0).contains(&size), "{size}");
+}
