@@ -31,6 +31,7 @@ use crate::domain::LogRecord;
 use crate::domain::NamespaceName;
 use crate::domain::Record;
 use crate::domain::Settings;
+use crate::domain::ShownItem;
 use crate::service::Stores;
 
 /// Records read at a time.
@@ -167,8 +168,14 @@ fn each_record(
 struct Rewards {
     /// Those in force at the place of the log.
     settings: Settings,
-    /// By decision: who, what, and the reward.
-    by_decision: HashMap<Box<str>, Vec<(Box<str>, Box<str>, f32)>>,
+    by_decision: HashMap<Box<str>, Vec<Credit>>,
+}
+
+/// What a person did with an item of a decision.
+struct Credit {
+    user: Box<str>,
+    item: Box<str>,
+    reward: f32,
 }
 
 impl Rewards {
@@ -180,20 +187,25 @@ impl Rewards {
             return;
         }
         let (user, item) = (interaction.user_id.as_str(), interaction.item_id.as_str());
-        let noted = self.by_decision.entry(decision_id.as_str().into()).or_default();
-        match noted.iter_mut().find(|(of, what, _)| (&**of, &**what) == (user, item)) {
+        let credits = self.by_decision.entry(decision_id.as_str().into()).or_default();
+        match credits.iter_mut().find(|credit| credit.is_of(user, item)) {
             // As the ranker credits it: the best, or the last negative one.
-            Some((_, _, best)) if reward < 0.0 || reward > *best => *best = reward,
+            Some(credit) if reward < 0.0 || reward > credit.reward => credit.reward = reward,
             Some(_) => {}
-            None => noted.push((user.into(), item.into(), reward)),
+            None => credits.push(Credit { user: user.into(), item: item.into(), reward }),
         }
     }
 
     fn of(&self, decision: &Decision, item: &str) -> f32 {
         let user = decision.user_id.as_str();
-        let noted = self.by_decision.get(decision.decision_id.as_str());
-        let mut noted = noted.into_iter().flatten();
-        noted.find(|(of, what, _)| (&**of, &**what) == (user, item)).map_or(0.0, |found| found.2)
+        let mut credits = self.by_decision.get(decision.decision_id.as_str()).into_iter().flatten();
+        credits.find(|credit| credit.is_of(user, item)).map_or(0.0, |credit| credit.reward)
+    }
+}
+
+impl Credit {
+    fn is_of(&self, user: &str, item: &str) -> bool {
+        (&*self.user, &*self.item) == (user, item)
     }
 }
 
@@ -202,7 +214,7 @@ fn rounds<'a>(
     decision: &'a Decision,
     rewards: &'a Rewards,
 ) -> impl Iterator<Item = LoggedRound> + 'a {
-    let chosen = |(_, shown): &(usize, &crate::domain::ShownItem)| !shown.features.is_empty();
+    let chosen = |(_, shown): &(usize, &ShownItem)| !shown.features.is_empty();
     decision.shown.iter().enumerate().filter(chosen).map(move |(place, shown)| LoggedRound {
         decision_id: decision.decision_id.to_string(),
         user_id: Some(decision.user_id.to_string()),
