@@ -60,7 +60,7 @@ pub struct Args {
     /// Rounds that the prior of a ridge's coefficient is worth.
     #[arg(long, value_name = "ROUNDS", default_value_t = 10.0, value_parser = positive)]
     ridge_penalty: f64,
-    /// Greatest weight of clipped IPS and DR, and of the anytime bounds.
+    /// Greatest weight of clipped IPS and DR.
     #[arg(long, value_name = "WEIGHT", default_value_t = 10.0, value_parser = positive)]
     clip: f64,
     /// Greatest weight that switch-DR corrects by.

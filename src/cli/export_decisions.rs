@@ -27,6 +27,7 @@ use crate::config::StoreConfig;
 use crate::domain::Decision;
 use crate::domain::NamespaceName;
 use crate::domain::Record;
+use crate::domain::ShownItem;
 use crate::domain::Timestamp;
 use crate::service::Clock;
 use crate::service::Rewards;
@@ -166,7 +167,7 @@ fn rounds<'a>(
     rewards: &'a Rewards,
     candidates: bool,
 ) -> impl Iterator<Item = LoggedRound> + 'a {
-    let chosen = |(_, shown): &(usize, &crate::domain::ShownItem)| !shown.features.is_empty();
+    let chosen = |(_, shown): &(usize, &ShownItem)| !shown.features.is_empty();
     decision.shown.iter().enumerate().filter(chosen).map(move |(place, shown)| LoggedRound {
         decision_id: decision.decision_id.to_string(),
         user_id: Some(decision.user_id.to_string()),

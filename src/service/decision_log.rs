@@ -70,12 +70,12 @@ pub fn first_recorded_since(
 pub struct Rewards {
     /// Those in force at the place of the log.
     pub settings: Settings,
-    /// By decision.
-    noted: HashMap<Box<str>, Vec<Noted>>,
+    by_decision: HashMap<Box<str>, Vec<Credit>>,
 }
 
+/// What a person did with an item of a decision.
 #[derive(Debug)]
-struct Noted {
+struct Credit {
     user: Box<str>,
     item: Box<str>,
     reward: f32,
@@ -84,7 +84,7 @@ struct Noted {
 impl Rewards {
     /// By these settings, until others come.
     pub fn by(settings: Settings) -> Self {
-        Self { settings, noted: HashMap::new() }
+        Self { settings, by_decision: HashMap::new() }
     }
 
     pub fn note(&mut self, interaction: &Interaction) {
@@ -95,11 +95,11 @@ impl Rewards {
             return;
         }
         let (user, item) = (interaction.user_id.as_str(), interaction.item_id.as_str());
-        let noted = self.noted.entry(decision_id.as_str().into()).or_default();
-        match noted.iter_mut().find(|one| (&*one.user, &*one.item) == (user, item)) {
-            Some(known) if reward < 0.0 || reward > known.reward => known.reward = reward,
+        let credits = self.by_decision.entry(decision_id.as_str().into()).or_default();
+        match credits.iter_mut().find(|credit| credit.is_of(user, item)) {
+            Some(credit) if reward < 0.0 || reward > credit.reward => credit.reward = reward,
             Some(_) => {}
-            None => noted.push(Noted { user: user.into(), item: item.into(), reward }),
+            None => credits.push(Credit { user: user.into(), item: item.into(), reward }),
         }
     }
 
@@ -110,9 +110,14 @@ impl Rewards {
 
     /// The same by ids.
     pub fn find(&self, decision: &str, user: &str, item: &str) -> f32 {
-        let mut noted = self.noted.get(decision).into_iter().flatten();
-        let found = noted.find(|one| (&*one.user, &*one.item) == (user, item));
-        found.map_or(0.0, |one| one.reward)
+        let mut credits = self.by_decision.get(decision).into_iter().flatten();
+        credits.find(|credit| credit.is_of(user, item)).map_or(0.0, |credit| credit.reward)
+    }
+}
+
+impl Credit {
+    fn is_of(&self, user: &str, item: &str) -> bool {
+        (&*self.user, &*self.item) == (user, item)
     }
 }
 

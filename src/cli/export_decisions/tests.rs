@@ -13,7 +13,6 @@ use crate::domain::InteractionContext;
 use crate::domain::InteractionType;
 use crate::domain::ItemId;
 use crate::domain::Settings;
-use crate::domain::ShownItem;
 use crate::domain::Strategy;
 use crate::domain::Timestamp;
 use crate::domain::UserId;

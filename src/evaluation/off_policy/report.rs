@@ -214,11 +214,13 @@ fn grouped(column: &Column) -> Column {
 }
 
 /// The confidence sequence at the end of the log; rewards outside the range count as its
-/// bounds.
+/// bounds. Weights are clipped at the root of the number of rounds (Ionides 2008), where
+/// what is lost and what varies are of one size.
 fn anytime(evidence: &Evidence<'_>, (least, most): (f64, f64)) -> Interval {
     let rounds = evidence.log.rounds();
-    let mut sequence = ConfidenceSequence::new(1.0 - bootstrap::CONFIDENCE, evidence.bounds.clip)
-        .tightest_after(rounds.len());
+    let clip = (rounds.len() as f64).sqrt();
+    let mut sequence =
+        ConfidenceSequence::new(1.0 - bootstrap::CONFIDENCE, clip).tightest_after(rounds.len());
     for (round, weight) in rounds.iter().zip(&evidence.terms.weight) {
         sequence.observe(*weight, ((round.reward - least) / (most - least)).clamp(0.0, 1.0));
     }

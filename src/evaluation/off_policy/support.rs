@@ -39,6 +39,8 @@ pub struct Support {
     pub uneven: Option<f64>,
     /// Whether every candidate was as likely as any other.
     pub logged_uniformly: bool,
+    /// Whether any round that the target could have shown earned something.
+    pub has_rewards: bool,
 }
 
 /// What a reader of the figures must know.
@@ -65,6 +67,8 @@ pub enum Warning {
     FewEffective {
         size: f64,
     },
+    /// Nothing that the target could have shown earned anything.
+    NoReward,
     /// Probabilities of the target do not add up to 1 in this share of the rounds.
     Uneven {
         share: f64,
@@ -112,6 +116,11 @@ impl fmt::Display for Warning {
                 "the effective sample size is {size:.1}, below {EFFECTIVE_SAMPLE_MIN}: the policies \
                  differ too much for this log, do not decide by these figures"
             ),
+            Self::NoReward => write!(
+                f,
+                "no round that this policy could have shown earned anything: intervals from 0 to 0 \
+                 say nothing"
+            ),
             Self::Uneven { share } => write!(
                 f,
                 "the probabilities of this policy do not add up to 1 in {:.1} % of the rounds",
@@ -140,6 +149,7 @@ impl Support {
             unseen: modelled.map(|modelled| modelled.unseen),
             uneven: modelled.map(|modelled| modelled.uneven),
             logged_uniformly: is_uniform(evidence),
+            has_rewards: has_rewards(evidence),
         }
     }
 
@@ -170,11 +180,19 @@ impl Support {
         if self.effective_sample_size < EFFECTIVE_SAMPLE_MIN {
             warnings.push(Warning::FewEffective { size: self.effective_sample_size });
         }
+        if !self.has_rewards {
+            warnings.push(Warning::NoReward);
+        }
         if !self.logged_uniformly {
             warnings.push(Warning::NotUniform);
         }
         warnings
     }
+}
+
+fn has_rewards(evidence: &Evidence<'_>) -> bool {
+    let mut rounds = evidence.log.rounds().iter().zip(&evidence.terms.weight);
+    rounds.any(|(round, weight)| *weight > 0.0 && round.reward != 0.0)
 }
 
 /// Whether every propensity is one over the number of candidates, as far as six digits

@@ -321,7 +321,8 @@ fn missing_support_and_small_samples_are_told() {
 fn propensities_that_are_too_small_are_told() {
     let mut builder = LogBuilder::default();
     for unit in 0..400 {
-        let new = NewRound { action: unit % 2, propensity: 0.25, unit, ..NewRound::default() };
+        let (action, reward) = (unit % 2, 1.0);
+        let new = NewRound { action, reward, propensity: 0.25, unit, ..NewRound::default() };
         builder.push(&new).unwrap();
     }
     let report = evaluated(&builder.build(), Policy::Uniform, RATES, &Options::default());
@@ -466,6 +467,7 @@ fn one_round_and_no_matching_round_give_no_figures_rather_than_wrong_ones() {
     builder.push(&NewRound { action: 1, propensity: 0.5, ..NewRound::default() }).unwrap();
     let report = evaluated(&builder.build(), Policy::Constant(0), RATES, &Options::default());
     assert_eq!(report.find(Estimator::Ips).unwrap().value.value, 0.0);
+    assert!(report.warnings.contains(&Warning::NoReward));
     for estimator in [Estimator::Snips, Estimator::Replay, Estimator::Rejection] {
         assert!(report.find(estimator).unwrap().value.value.is_nan());
     }
