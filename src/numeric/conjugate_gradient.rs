@@ -3,8 +3,8 @@
 //! Minimizes `f(w) = sum_o |c_o| (t_o - x_o'w)^2 + sum_j d_j w_j^2` from a given start, where `x_o` is a row of the matrix,
 //! `t_o` is 1 for a weight above 0 and 0 for one below, and `d` is positive.
 //! Invariants
-//! - A step never raises `f` but for rounding, and `f` is known at every step without looking at the rows again:
-//!   it falls by `alpha rho`.
+//! - A step never raises `f` but for rounding, and `f` is known at every step without looking at the rows again: it falls
+//!   by `alpha rho`. Its error is about 1e-7 of `f` at the start.
 //! - Unlike the rest of `numeric` it fuses multiply and add where the CPU can, so its bits depend on the CPU (not on
 //!   anything else): for training, whose result enters state as data.
 //!
@@ -416,6 +416,7 @@ mod tests {
                 let expected = world.solution();
                 for level in levels() {
                     let mut w = noise(width, 22);
+                    let start = world.f(&w);
                     let mut scratch = Scratch::new(width);
                     let (ridge, scratch) = (world.ridge(), scratch.0.as_mut_slice());
                     let f =
@@ -424,7 +425,7 @@ mod tests {
                         let distance = (f64::from(*found) - exact).abs();
                         assert!(distance < 1e-4, "width={width} n={n} {level:?}: {found} {exact}");
                     }
-                    assert!((f / world.f(&w) - 1.0).abs() < 1e-5);
+                    assert!((f - world.f(&w)).abs() < 1e-6 * start);
                 }
             }
         }
@@ -434,13 +435,14 @@ mod tests {
     fn every_step_lowers_what_is_minimized_and_tells_it_right() {
         let world = World::new(64, 50);
         let start = noise(64, 23);
+        let rounding = 1e-6 * world.f(&start);
         let mut before = world.f(&start);
         for steps in 0..8 {
             let mut w = start.clone();
             let effort = Effort { steps, tolerance: 0.0 };
             let f = world.ridge().minimize(effort, &mut Scratch::new(64), &mut w);
-            assert!((f / world.f(&w) - 1.0).abs() < 1e-5, "{f} {}", world.f(&w));
-            assert!(f <= before * (1.0 + 1e-6), "{steps} steps: {before} to {f}");
+            assert!((f - world.f(&w)).abs() < rounding, "{f} {}", world.f(&w));
+            assert!(f <= before + rounding, "{steps} steps: {before} to {f}");
             before = f;
         }
     }
