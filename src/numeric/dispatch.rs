@@ -3,7 +3,7 @@
 //! Invariants
 //! - A kernel is one generic `#[inline(always)]` body compiled three times: AVX-512, AVX2, plain arrays. Its vectors have
 //!   sixteen lanes in every version and no operation is fused, so the versions give the same bits; the tests of each
-//!   kernel check it level by level.
+//!   kernel check it level by level. The exceptions are `Vector::mul_add` and `sums`, which say so.
 //! - This is the only file of the crate with `unsafe`. The vector types are private to it: a kernel meets them only as the
 //!   type parameter of `Kernel::run`, called from inside a function that enables their instructions, after detection.
 //!
@@ -30,8 +30,20 @@ pub(super) trait Vector: Copy {
     fn add(self, other: Self) -> Self;
     fn sub(self, other: Self) -> Self;
     fn mul(self, other: Self) -> Self;
+    /// `self * factor + addend`, rounded once where the CPU can and twice where not: not the same bits everywhere, so
+    /// only for what does not replay (`conjugate_gradient`).
+    fn mul_add(self, factor: Self, addend: Self) -> Self;
     /// The sum of the lanes by the tree of `lanes::reduce`.
     fn sum(self) -> f32;
+    /// The sum of the lanes of each vector, in an order of the instruction set's own: as for `mul_add`.
+    #[inline(always)]
+    fn sums<const N: usize>(vectors: [Self; N]) -> [f32; N] {
+        let mut sums = [0.0; N];
+        for (sum, vector) in sums.iter_mut().zip(vectors) {
+            *sum = vector.sum();
+        }
+        sums
+    }
 }
 
 /// A computation that can be compiled for several instruction sets.
@@ -82,7 +94,9 @@ fn detect() -> Level {
         && std::arch::is_x86_feature_detected!("avx512bw");
     if avx512 {
         Level::Avx512
-    } else if std::arch::is_x86_feature_detected!("avx2") {
+    } else if std::arch::is_x86_feature_detected!("avx2")
+        && std::arch::is_x86_feature_detected!("fma")
+    {
         Level::Avx2
     } else {
         Level::Portable
@@ -124,7 +138,7 @@ fn run_detected<K: Kernel>(level: Level, kernel: K) -> K::Output {
         // SAFETY: the level is at most the detected one (both callers ensure it), and detection saw every feature that
         // `run_avx512` enables.
         Level::Avx512 => unsafe { run_avx512(kernel) },
-        // SAFETY: as above; a CPU of level Avx2 or Avx512 has AVX2.
+        // SAFETY: as above; a CPU of level Avx2 or Avx512 has AVX2 and FMA.
         Level::Avx2 => unsafe { run_avx2(kernel) },
         Level::Portable => kernel.run::<Plain, 2>(),
     }
@@ -143,7 +157,7 @@ fn run_avx512<K: Kernel>(kernel: K) -> K::Output {
 }
 
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
+#[target_feature(enable = "avx2,fma")]
 fn run_avx2<K: Kernel>(kernel: K) -> K::Output {
     kernel.run::<x86::Pair, 4>()
 }
@@ -187,6 +201,10 @@ impl Vector for Plain {
     #[inline(always)]
     fn mul(self, other: Self) -> Self {
         self.map(other, |a, b| a * b)
+    }
+    #[inline(always)]
+    fn mul_add(self, factor: Self, addend: Self) -> Self {
+        self.mul(factor).add(addend)
     }
     #[inline(always)]
     fn sum(self) -> f32 {
@@ -244,6 +262,27 @@ mod x86 {
             Self(unsafe { _mm512_mul_ps(self.0, other.0) })
         }
         #[inline(always)]
+        fn mul_add(self, factor: Self, addend: Self) -> Self {
+            // SAFETY: module comment.
+            Self(unsafe { _mm512_fmadd_ps(self.0, factor.0, addend.0) })
+        }
+        #[inline(always)]
+        fn sums<const N: usize>(vectors: [Self; N]) -> [f32; N] {
+            let mut sums = [0.0; N];
+            let mut done = 0;
+            while done + 4 <= N {
+                let [a, b, c, d] = [done, done + 1, done + 2, done + 3];
+                let four = [vectors[a].0, vectors[b].0, vectors[c].0, vectors[d].0];
+                sums[done..done + 4].copy_from_slice(&sum_four(four));
+                done += 4;
+            }
+            while done < N {
+                sums[done] = vectors[done].sum();
+                done += 1;
+            }
+            sums
+        }
+        #[inline(always)]
         fn sum(self) -> f32 {
             // SAFETY: module comment.
             unsafe {
@@ -290,9 +329,49 @@ mod x86 {
             unsafe { Self(_mm256_mul_ps(self.0, other.0), _mm256_mul_ps(self.1, other.1)) }
         }
         #[inline(always)]
+        fn mul_add(self, factor: Self, addend: Self) -> Self {
+            // SAFETY: module comment.
+            unsafe {
+                Self(
+                    _mm256_fmadd_ps(self.0, factor.0, addend.0),
+                    _mm256_fmadd_ps(self.1, factor.1, addend.1),
+                )
+            }
+        }
+        #[inline(always)]
         fn sum(self) -> f32 {
             // SAFETY: module comment.
             unsafe { sum_eight(_mm256_add_ps(self.0, self.1)) }
+        }
+    }
+
+    /// The sums of four registers at once: every shuffle works for two or four of them.
+    #[inline(always)]
+    fn sum_four([a, b, c, d]: [__m512; 4]) -> [f32; 4] {
+        // SAFETY: module comment.
+        unsafe {
+            // A quarter of a register is four lanes. First each register's quarters in pairs, then in fours:
+            // the quarters of `all` belong to a, b, c, d.
+            let ab = _mm512_add_ps(
+                _mm512_shuffle_f32x4::<0b01_00_01_00>(a, b),
+                _mm512_shuffle_f32x4::<0b11_10_11_10>(a, b),
+            );
+            let cd = _mm512_add_ps(
+                _mm512_shuffle_f32x4::<0b01_00_01_00>(c, d),
+                _mm512_shuffle_f32x4::<0b11_10_11_10>(c, d),
+            );
+            let all = _mm512_add_ps(
+                _mm512_shuffle_f32x4::<0b10_00_10_00>(ab, cd),
+                _mm512_shuffle_f32x4::<0b11_01_11_01>(ab, cd),
+            );
+            let pairs = _mm512_add_ps(all, _mm512_permute_ps::<0b01_00_11_10>(all));
+            let sums = _mm512_add_ps(pairs, _mm512_permute_ps::<0b10_11_00_01>(pairs));
+            [
+                _mm512_cvtss_f32(sums),
+                _mm_cvtss_f32(_mm512_extractf32x4_ps::<1>(sums)),
+                _mm_cvtss_f32(_mm512_extractf32x4_ps::<2>(sums)),
+                _mm_cvtss_f32(_mm512_extractf32x4_ps::<3>(sums)),
+            ]
         }
     }
 

@@ -33,15 +33,9 @@ pub fn dot_rows(rows: &[f32], k: usize, q: &[f32], out: &mut [f32]) {
     dispatch(DotRows { rows, k, q, out });
 }
 
-/// `out = x' M` for the row-major `m` (x.len() x out.len()), rows added in order.
+/// `out += x' M` for the row-major `m` (x.len() x out.len()), rows added in order.
 ///
 /// Panics when the shapes do not match.
-pub fn vector_matrix(x: &[f32], m: &[f32], out: &mut [f32]) {
-    out.fill(0.0);
-    add_vector_matrix(x, m, out);
-}
-
-/// `out += x' M`, rows added in order; as `vector_matrix` else.
 pub fn add_vector_matrix(x: &[f32], m: &[f32], out: &mut [f32]) {
     assert!(m.len() == x.len() * out.len(), "matrix must be x.len() x out.len()");
     dispatch(AddVectorMatrix { x, m, out });

@@ -4,10 +4,13 @@
 //! - Knows no domain type, does no I/O, holds no state but the cached CPU level.
 //! - Every function gives the same bits on every CPU: sums run in a fixed order (16 lanes and one reduction tree, or
 //!   strictly sequential), multiplication and addition are separate (never fused), and `exp`, `ln` and friends come
-//!   from the `libm` crate. So state built with these functions may enter a replayed digest.
+//!   from the `libm` crate. So state built with these functions may enter a replayed digest. The one exception is
+//!   `conjugate_gradient`, which is for training.
 
+mod aligned;
 pub mod cholesky;
 pub mod cholesky_f64;
+pub mod conjugate_gradient;
 mod dispatch;
 mod gram;
 mod kernels;
@@ -15,8 +18,7 @@ mod lanes;
 pub mod math;
 mod top_k;
 
+pub use aligned::Aligned;
 pub use gram::{add_gram, add_outer, add_outer_packed, packed_len};
-pub use kernels::{
-    add_vector_matrix, axpy, dot, dot_rows, fixed_sum, scale_into, sum_squares, vector_matrix,
-};
+pub use kernels::{add_vector_matrix, axpy, dot, dot_rows, fixed_sum, scale_into, sum_squares};
 pub use top_k::TopK;

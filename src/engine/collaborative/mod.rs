@@ -6,12 +6,12 @@
 //! 2021 (arXiv 2110.14037), after Hu, Koren, Volinsky 2008.
 //!
 //! Invariants
-//! - One row solve (`NormalEquations`) serves training, fold-in and online items, so the three agree.
-//! - `fold_in`, `online_items`, `gram` and `scan` use `crate::numeric` only: the same bits on every CPU. `train` also uses
-//!   faer (an eigenbasis), so its result enters replayed state as data; it is the same for any number of threads.
+//! - Fold-in and online items solve the rows of training exactly (`NormalEquations`); training approaches the same
+//!   minimum by conjugate gradients, its last pass over the users to within rounding.
+//! - `fold_in`, `online_items`, `gram` and `scan` give the same bits on every CPU. `train` does not (faer, fused arithmetic),
+//!   so its result enters replayed state as data; it is the same for any number of threads.
 
 mod cooccurrence;
-mod dual;
 mod fold_in;
 mod half_step;
 mod hyperparameters;

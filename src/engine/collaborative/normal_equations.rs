@@ -1,4 +1,4 @@
-//! The row solve of alternating least squares: `(sum c x x' + a0 G + l I) w = sum c x (+ l m)`, one row at a time.
+//! The exact row solve of fold-in and online items: `(sum c x x' + a0 G + l I) w = sum c x (+ l m)`, one row at a time.
 //!
 //! `x` is a row of the fixed side (item factors when solving a user), `m` an optional prior mean.
 //! Invariants: `numeric` only, so the same bits on every CPU; a fixed order of the observations gives fixed bits; no
@@ -19,7 +19,7 @@ pub(super) struct NormalEquations {
     k: usize,
     /// k x k, `numeric` dense storage.
     a: Vec<f32>,
-    /// The right-hand side, then the solution.
+    /// The right-hand side.
     b: Vec<f32>,
     /// Observations not yet in `a`, scaled by the square root of their confidence.
     tile: Vec<f32>,
@@ -50,15 +50,6 @@ impl NormalEquations {
         }
         for at in (0..self.a.len()).step_by(self.k + 1) {
             self.a[at] += ridge;
-        }
-    }
-
-    /// Starts a row from a diagonal matrix.
-    pub(super) fn begin_diagonal(&mut self, diagonal: &[f32]) {
-        self.clear();
-        self.a.fill(0.0);
-        for (j, value) in diagonal.iter().enumerate() {
-            self.a[j * (self.k + 1)] = *value;
         }
     }
 
@@ -104,8 +95,8 @@ impl NormalEquations {
         self.roots.clear();
     }
 
-    /// Solves into `out`; returns `b'w`, by which the row's loss is `sum c - b'w`.
-    pub(super) fn solve(&mut self, out: &mut [f32]) -> f32 {
+    /// Solves into `out`.
+    pub(super) fn solve(&mut self, out: &mut [f32]) {
         self.flush();
         out.copy_from_slice(&self.b);
         self.factor.copy_from_slice(&self.a);
@@ -113,7 +104,6 @@ impl NormalEquations {
             Ok(()) => cholesky::solve(&self.factor, &self.inverse_diagonal, out),
             Err(_) => self.solve_in_f64(out),
         }
-        numeric::dot(&self.b, out)
     }
 
     /// Rare: the ridge is very small against the observations.
@@ -147,7 +137,7 @@ mod tests {
         let mut equations = NormalEquations::new(3);
         equations.begin(&[1.0; 9], 0.1, 0.5);
         let mut w = [9.0; 3];
-        assert_eq!(equations.solve(&mut w), 0.0);
+        equations.solve(&mut w);
         assert_eq!(w, [0.0; 3]);
     }
 
@@ -166,8 +156,8 @@ mod tests {
         let x = [[0.3, -0.2, 0.9], [1.0, 0.1, -0.4]];
         let (mut direct, mut summed) = (NormalEquations::new(3), NormalEquations::new(3));
         let (mut a, mut b) = (vec![0.0; 6], vec![0.0; 3]);
-        direct.begin_diagonal(&[0.5; 3]);
-        summed.begin_diagonal(&[0.5; 3]);
+        direct.begin(&[0.0; 9], 0.0, 0.5);
+        summed.begin(&[0.0; 9], 0.0, 0.5);
         for row in &x {
             direct.observe(row, 2.0);
             numeric::add_outer_packed(2.0, row, &mut a);
