@@ -142,10 +142,10 @@ fn views(
     second: Sequence,
 ) -> Result<(Arc<View>, Arc<View>), Failure> {
     let (lower, upper) = (first.min(second), first.max(second));
-    let mut engine = match stores.snapshots.newest_up_to(name, ENGINE_REVISION, lower)? {
-        Some(snapshot) => Engine::restore(&snapshot.sections)?,
-        None => Engine::new(Settings::default()),
-    };
+    let snapshot = stores.snapshots.newest_up_to(name, ENGINE_REVISION, lower)?;
+    // The log makes up for a snapshot that cannot be restored.
+    let restored = snapshot.and_then(|snapshot| Engine::restore(&snapshot.sections).ok());
+    let mut engine = restored.unwrap_or_else(|| Engine::new(Settings::default()));
     let mut view_at = |watermark: Sequence| -> Result<Arc<View>, Failure> {
         replay(&mut engine, &*stores.log, name, watermark)?;
         let view = engine.view();
