@@ -27,8 +27,9 @@ use crate::harness::greedy;
 /// `replay-decision` on the store of a stopped server.
 fn replayed(directory: &Path, decision_id: &str, flags: &[&str]) -> Output {
     let directory = directory.to_str().expect("UTF-8");
-    let output = command("replay-decision").args([decision_id, "--data-dir", directory]);
-    output.args(flags).output().expect("the command runs")
+    let mut command = command("replay-decision");
+    command.args([decision_id, "--data-dir", directory]).args(flags);
+    command.output().expect("the command runs")
 }
 
 fn document(output: &Output) -> serde_json::Value {
