@@ -161,8 +161,7 @@ async fn a_past_decision_is_reproduced_bit_by_bit_from_its_record() {
     }
     // Something the fan had is described anew. What is derived of the fan stays as it was,
     // in this process.
-    let upserted =
-        api.upsert(vec![Item { item_id: "jazz-01".into(), ..own_item("jazz-01") }]).await;
+    let upserted = api.upsert(vec![own_item("jazz-01")]).await;
     let request =
         PersonalizeRequest { min_watermark: upserted.last_sequence, ..exploring("jazz-fan-1") };
     made.push(("an item described anew", api.personalize(request).await));
