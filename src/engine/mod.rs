@@ -37,6 +37,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use apply::{Effect, Unreadable, decision_key};
+pub use bandit::strategy;
 pub use bandit::{Posterior, PosteriorMean};
 pub use column::Digest;
 pub use content::SparseVector;

@@ -3,6 +3,7 @@
 
 mod pending;
 mod posterior;
+pub mod strategy;
 
 pub use pending::{PENDING_DECISIONS_MAX, PendingDecision, PendingItem};
 pub use posterior::{Posterior, PosteriorMean};
