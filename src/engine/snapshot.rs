@@ -15,6 +15,7 @@ use super::Engine;
 use super::aging::Ages;
 use super::aging::Aging;
 use super::bandit::Posterior;
+use super::bandit::arms::Arms;
 use super::cold_start::Cohorts;
 use super::cold_start::Estimates;
 use super::cold_start::ItemStatistics;
@@ -41,7 +42,7 @@ use crate::domain::Timestamp;
 
 /// What the sections mean and how records are learnt. Raised with every change of
 /// either: snapshots of another revision are passed over and the log is replayed.
-pub const ENGINE_REVISION: u32 = 2;
+pub const ENGINE_REVISION: u32 = 3;
 
 /// Everything that is not a column.
 #[derive(Serialize, Deserialize)]
@@ -61,6 +62,7 @@ struct Head {
     hybrid: Arc<Hybrid>,
     posterior: Arc<Posterior>,
     prequential: Arc<Prequential>,
+    arm_selections: u64,
 }
 
 /// What the contexts know of all topics together.
@@ -113,6 +115,9 @@ impl View {
             self.factors.digest(),
             self.accumulators.digest(),
             self.decisions.digest(),
+            self.arms.names.digest(),
+            self.arms.sets.digest(),
+            self.arms.pending.digest(),
         ] {
             hasher.update(&part);
         }
@@ -147,6 +152,9 @@ impl View {
             self.locations.rows.sections("location_rows"),
             self.accumulators.sections("accumulators"),
             self.decisions.sections("decisions"),
+            self.arms.names.names().sections("arm_set_names"),
+            self.arms.sets.sections("arm_sets"),
+            self.arms.pending.sections("pending_selections"),
         ] {
             sections.append(&mut part);
         }
@@ -177,6 +185,7 @@ impl View {
             hybrid: self.hybrid.clone(),
             posterior: self.posterior.clone(),
             prequential: self.prequential.clone(),
+            arm_selections: self.arms.selections,
         }
     }
 }
@@ -228,13 +237,20 @@ impl Engine {
         view.posterior = head.posterior;
         view.decisions = sections.column("decisions")?;
         view.prequential = head.prequential;
+        view.arms = Arms {
+            names: named("arm_set_names")?,
+            sets: sections.column("arm_sets")?,
+            pending: sections.column("pending_selections")?,
+            selections: head.arm_selections,
+        };
         let decision_places: BTreeMap<u128, usize> = view
             .decisions
             .iter()
             .enumerate()
             .map(|(place, pending)| (pending.key, place))
             .collect();
-        let mut engine = Self { view, decision_places };
+        let arm_places = view.arms.places();
+        let mut engine = Self { view, decision_places, arm_places };
         engine.weigh_all_terms();
         Ok(engine)
     }
