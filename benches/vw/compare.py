@@ -75,11 +75,14 @@ def synth20():
 STREAMS = {"digits": digits, "synth20": synth20}
 
 GRID = {
-    "first": ["--first 500 -l 0.5", "--first 500 -l 2", "--first 2000 -l 0.5"],
-    "squarecb": ["--squarecb --gamma_scale 1000 -l 2", "--squarecb -l 0.5"],
-    "softmax": ["--softmax --lambda 20 -l 2", "--softmax --lambda 20 -l 0.5"],
+    "first": ["--first 300 -l 2", "--first 500 -l 2", "--first 2000 -l 2", "--first 2000 -l 0.5"],
+    "squarecb": ["--squarecb -l 0.5", "--squarecb -l 2", "--squarecb --gamma_scale 1000 -l 2"],
+    "softmax": [f"--softmax --lambda {factor} -l 2" for factor in (20, 50, 100)],
     "epsilon": ["--epsilon 0.02 -l 2", "--epsilon 0.02 -l 0.5"],
-    "regcbopt": ["--regcbopt --mellowness 0.001 -l 0.5"],
+    "regcbopt": [
+        f"--regcbopt --mellowness 0.001 --cb_min_cost -1 --cb_max_cost 0 -l {rate}"
+        for rate in (0.5, 2)
+    ],
 }
 
 
@@ -122,10 +125,12 @@ def driver_rate(arguments, log, runs=3):
     rates = []
     # The first run writes the cache.
     for _run in range(runs + 1):
-        workspace = vowpalwabbit.Workspace(common)
         started = time.perf_counter()
+        # Given a file, it learns all of it here.
+        workspace = vowpalwabbit.Workspace(common)
         workspace.run_parser()
         rates.append(len(log) / (time.perf_counter() - started))
+        assert workspace.get_weighted_examples() == len(log), "all of the log was learnt"
         workspace.finish()
     return max(rates[1:])
 

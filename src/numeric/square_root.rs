@@ -17,13 +17,37 @@
 use super::dispatch::{Kernel, Vector, dispatch};
 use super::gram::packed_len;
 
-/// Replaces `x` by `y = L^-1 x`; returns `y' z` and `y' y`.
+/// Columns solved together.
+const BLOCK: usize = 8;
+
+/// One system with its right-hand side, which becomes `y = L^-1 x`; `mean` and `square` become `y' z` and `y' y`.
+#[derive(Debug)]
+pub struct Projection<'a> {
+    l: &'a [f64],
+    inverse_diagonal: &'a [f64],
+    z: &'a [f64],
+    x: &'a mut [f64],
+    /// Where the next column begins.
+    column: usize,
+    pub mean: f64,
+    pub square: f64,
+}
+
+impl<'a> Projection<'a> {
+    /// Panics when the lengths do not match.
+    #[must_use]
+    pub fn new(l: &'a [f64], inverse_diagonal: &'a [f64], z: &'a [f64], x: &'a mut [f64]) -> Self {
+        let d = x.len();
+        assert!(l.len() == packed_len(d) && inverse_diagonal.len() == d && z.len() == d, "shapes");
+        Self { l, inverse_diagonal, z, x, column: 0, mean: 0.0, square: 0.0 }
+    }
+}
+
+/// Solves systems of one dimension in turns: each waits for its own results most of the time. The same bits as one by one.
 ///
-/// Panics when the lengths do not match.
-pub fn project(l: &[f64], inverse_diagonal: &[f64], z: &[f64], x: &mut [f64]) -> (f64, f64) {
-    let d = x.len();
-    assert!(l.len() == packed_len(d) && inverse_diagonal.len() == d && z.len() == d, "shapes");
-    dispatch(Project { l, inverse_diagonal, z, x })
+/// Panics when the dimensions differ.
+pub fn project(projections: &mut [Projection<'_>]) {
+    dispatch(Project { projections });
 }
 
 /// `A += x x'`, `b` unchanged. `x` is overwritten.
@@ -44,36 +68,99 @@ pub fn fade(l: &mut [f64], inverse_diagonal: &mut [f64], z: &mut [f64], keep: f6
     dispatch(Fade { l, inverse_diagonal, z, keep, ridge });
 }
 
-struct Project<'a> {
-    l: &'a [f64],
-    inverse_diagonal: &'a [f64],
-    z: &'a [f64],
-    x: &'a mut [f64],
+struct Project<'a, 'b> {
+    projections: &'a mut [Projection<'b>],
 }
 
-impl Kernel for Project<'_> {
-    type Output = (f64, f64);
+impl Kernel for Project<'_, '_> {
+    type Output = ();
     #[inline(always)]
-    fn run<V: Vector, const ROWS: usize>(self) -> (f64, f64) {
-        let (mut mean, mut square) = (0.0, 0.0);
-        let mut open = self.x;
-        let mut columns = self.l;
-        for (inverse, z) in self.inverse_diagonal.iter().zip(self.z) {
-            let (column, later_columns) = columns.split_at(open.len());
-            let (first, later) = open.split_first_mut().expect("a column for each element");
-            let y = *first * inverse;
-            *first = y;
-            mean += y * z;
-            square += y * y;
-            // Contexts are sparse: nothing to take off for a zero.
-            if y != 0.0 {
-                for (x, l) in later.iter_mut().zip(&column[1..]) {
-                    *x -= y * l;
-                }
+    fn run<V: Vector, const ROWS: usize>(self) {
+        let d = self.projections.first().map_or(0, |first| first.x.len());
+        assert!(self.projections.iter().all(|other| other.x.len() == d), "one dimension");
+        let blocks = d / BLOCK;
+        for block in 0..blocks {
+            for projection in self.projections.iter_mut() {
+                projection.solve_block(block * BLOCK);
             }
-            (open, columns) = (later, later_columns);
         }
-        (mean, square)
+        for projection in self.projections.iter_mut() {
+            projection.solve_rest(blocks * BLOCK);
+        }
+    }
+}
+
+impl Projection<'_> {
+    /// The columns of a block solve their own rows first, then take off all others in one pass: the same operations in
+    /// the same order as one by one.
+    #[inline(always)]
+    fn solve_block(&mut self, at: usize) {
+        let (rows, below) = self.x[at..].split_at_mut(BLOCK);
+        let rows: &mut [f64; BLOCK] = rows.try_into().expect("a block of rows");
+        let inverse: &[f64; BLOCK] =
+            self.inverse_diagonal[at..at + BLOCK].try_into().expect("a block");
+        let z: &[f64; BLOCK] = self.z[at..at + BLOCK].try_into().expect("a block");
+        let mut starts = [0; BLOCK];
+        // In registers while the block solves itself.
+        let mut y = *rows;
+        let (mut mean, mut square) = (self.mean, self.square);
+        for place in 0..BLOCK {
+            starts[place] = self.column;
+            let column = &self.l[self.column..self.column + BLOCK - place];
+            self.column += BLOCK - place + below.len();
+            let value = y[place] * inverse[place];
+            y[place] = value;
+            mean += value * z[place];
+            square += value * value;
+            for row in place + 1..BLOCK {
+                y[row] -= value * column[row - place];
+            }
+        }
+        (self.mean, self.square) = (mean, square);
+        *rows = y;
+        // Contexts are sparse: nothing to take off for zeros.
+        if y.iter().any(|y| *y != 0.0) {
+            take_off(&y, &starts, self.l, below);
+        }
+    }
+
+    #[inline(always)]
+    fn solve_rest(&mut self, from: usize) {
+        for at in from..self.x.len() {
+            let (first, later) = self.x[at..].split_first_mut().expect("an element");
+            let value = *first * self.inverse_diagonal[at];
+            *first = value;
+            self.mean += value * self.z[at];
+            self.square += value * value;
+            let below = &self.l[self.column + 1..][..later.len()];
+            for (x, l) in later.iter_mut().zip(below) {
+                *x -= value * l;
+            }
+            self.column += 1 + below.len();
+        }
+    }
+}
+
+/// `x -= sum y_k l_k`, k in order, for the rows below a block of columns that start at `starts`.
+#[inline(always)]
+fn take_off(y: &[f64; BLOCK], starts: &[usize; BLOCK], l: &[f64], x: &mut [f64]) {
+    let rows = x.len();
+    let mut columns = [&l[..0]; BLOCK];
+    for (place, below) in columns.iter_mut().enumerate() {
+        *below = &l[starts[place] + BLOCK - place..][..rows];
+    }
+    let [a, b, c, d, e, f, g, h] = columns;
+    for row in 0..rows {
+        let mut value = x[row];
+        value -= y[0] * a[row];
+        value -= y[1] * b[row];
+        value -= y[2] * c[row];
+        value -= y[3] * d[row];
+        value -= y[4] * e[row];
+        value -= y[5] * f[row];
+        value -= y[6] * g[row];
+        value -= y[7] * h[row];
+        x[row] = value;
     }
 }
 
@@ -176,14 +263,17 @@ mod tests {
         fn observe(&mut self, x: &[f64], reward: f64) {
             observe(&mut self.l, &mut self.inverse, &mut self.z, &mut x.to_vec());
             let mut y = x.to_vec();
-            project(&self.l, &self.inverse, &self.z, &mut y);
+            project(&mut [Projection::new(&self.l, &self.inverse, &self.z, &mut y)]);
             for (z, y) in self.z.iter_mut().zip(y) {
                 *z += reward * y;
             }
         }
 
         fn project(&self, x: &[f64]) -> (f64, f64) {
-            project(&self.l, &self.inverse, &self.z, &mut x.to_vec())
+            let mut y = x.to_vec();
+            let mut one = [Projection::new(&self.l, &self.inverse, &self.z, &mut y)];
+            project(&mut one);
+            (one[0].mean, one[0].square)
         }
     }
 
@@ -308,10 +398,14 @@ mod tests {
             let (l, z) = (&mut square.l, &mut square.z);
             let inverse_diagonal = &mut square.inverse;
             dispatch_at(level, Observe { l, inverse_diagonal, z, x: &mut x.clone() });
-            let (l, z) = (&square.l, &square.z);
-            let mut y = x.clone();
-            let found =
-                dispatch_at(level, Project { l, inverse_diagonal: &square.inverse, z, x: &mut y });
+            // Three in turns: each as if alone.
+            let mut right = [x.clone(), x.clone(), x.clone()];
+            let mut projections =
+                right.each_mut().map(|x| Projection::new(&square.l, &square.inverse, &square.z, x));
+            dispatch_at(level, Project { projections: &mut projections });
+            let found = projections.map(|one| (one.mean, one.square));
+            assert!(found[0] == found[1] && found[0] == found[2]);
+            let (found, [y, ..]) = (found[0], right);
             square.z.iter_mut().zip(&y).for_each(|(z, y)| *z += 0.5 * y);
             let (l, z) = (&mut square.l, &mut square.z);
             let inverse_diagonal = &mut square.inverse;

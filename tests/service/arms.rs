@@ -290,8 +290,7 @@ async fn settings_of_arms_come_from_flags_the_namespace_and_the_request_in_this_
         }),
         ..Default::default()
     };
-    let create =
-        CreateNamespaceRequest { namespace: "shop".to_owned(), settings: Some(settings) };
+    let create = CreateNamespaceRequest { namespace: "shop".to_owned(), settings: Some(settings) };
     api.admin.clone().create_namespace(create).await.expect("a namespace");
     let shop = api.within("shop");
     assert_eq!(select(&shop, request("a", &LAYOUTS)).await.strategy(), ArmStrategy::SquareCb);
@@ -320,7 +319,7 @@ async fn acknowledged_selections_and_rewards_survive_kills_and_replay_to_the_sam
     let flags = ["--snapshot-every-records", "1000", "--arm-half-life", "64"];
     let mut server = Server::start_with(&flags).await;
     let (mut selections, mut rewards) = (0, 0);
-    let mut last = None;
+    let mut last: Option<(String, String)> = None;
     for life in 0..4 {
         let api = server.api().await;
         if let Some((decision_id, event_id)) = last.take() {

@@ -23,7 +23,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
-pub use arms::{SelectArm, arm_set, arm_strategy_message, reward_arm, select_arm};
+pub use arms::{arm_set, arm_strategy_message, reward_arm, select_arm};
 pub use attributes::{attributes, attributes_message};
 pub use interaction::{interaction, interaction_type_message};
 pub use item::{item, item_message};

@@ -2,7 +2,8 @@
 //! and one draw.
 
 use super::context::Shape;
-use super::linear::unknown;
+use super::linear::Linear;
+use super::linear::foretell_all;
 use super::set::ArmSet;
 use crate::domain::ArmContext;
 use crate::domain::ArmName;
@@ -78,22 +79,18 @@ fn by_context(
     let set = set.unwrap_or(&fresh);
     let vector = shape.vector(choice.context);
     let x: Vec<f64> = vector.iter().map(|x| f64::from(*x)).collect();
-    let (noise, nothing) = (set.noise(), unknown(&x));
-    let mut work = x.clone();
-    let (means, deviations): (Vec<f64>, Vec<f64>) = choice
+    let models: Vec<Option<&Linear>> = choice
         .offered
         .iter()
         .enumerate()
         .map(|(place, name)| {
-            let foretold = match linear_of(set, name, place) {
-                Some(linear) if linear.dimension() == x.len() => {
-                    work.copy_from_slice(&x);
-                    linear.foretell(&mut work)
-                }
-                _ => nothing,
-            };
-            (foretold.mean, noise * foretold.variance.sqrt())
+            linear_of(set, name, place).filter(|linear| linear.dimension() == x.len())
         })
+        .collect();
+    let noise = set.noise();
+    let (means, deviations): (Vec<f64>, Vec<f64>) = foretell_all(&models, &x)
+        .into_iter()
+        .map(|foretold| (foretold.mean, noise * foretold.variance.sqrt()))
         .unzip();
     let exploration = f64::from(choice.settings.exploration);
     let policy: &dyn Policy = match choice.strategy {
@@ -107,11 +104,7 @@ fn by_context(
     (means, deviations)
 }
 
-fn linear_of<'a>(
-    set: &'a ArmSet,
-    name: &ArmName,
-    hint: usize,
-) -> Option<&'a super::linear::Linear> {
+fn linear_of<'a>(set: &'a ArmSet, name: &ArmName, hint: usize) -> Option<&'a Linear> {
     let hinted = set.arms.get(hint).filter(|arm| &*arm.name == name.as_str());
     let arm = hinted.or_else(|| set.find(name.as_str()).map(|arm| &set.arms[arm]));
     arm.and_then(|arm| arm.linear.as_deref())

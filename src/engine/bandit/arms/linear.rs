@@ -9,9 +9,12 @@ use serde::Serialize;
 
 use crate::numeric::packed_len;
 use crate::numeric::square_root;
+use crate::numeric::square_root::Projection;
 
 /// Observations along each axis that the prior is worth.
 const RIDGE: f64 = 1.0;
+/// Models that are solved in turns: their factors fit the L2 cache.
+const IN_TURNS: usize = 4;
 
 /// Sufficient statistics of one arm.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,8 +32,36 @@ pub struct Foretold {
     pub variance: f64,
 }
 
+/// What each of the models foretells for the same vector; `None` is an arm that nothing
+/// is known of.
+pub fn foretell_all(models: &[Option<&Linear>], x: &[f64]) -> Vec<Foretold> {
+    let nothing = unknown(x);
+    let mut foretold = vec![nothing; models.len()];
+    let mut vectors = vec![0.0; IN_TURNS * x.len()];
+    let mut known = models.iter().enumerate().filter_map(|(arm, model)| Some((arm, (*model)?)));
+    loop {
+        let group: Vec<(usize, &Linear)> = known.by_ref().take(IN_TURNS).collect();
+        if group.is_empty() {
+            return foretold;
+        }
+        let vectors = vectors.chunks_exact_mut(x.len());
+        let mut projections: Vec<Projection<'_>> = group
+            .iter()
+            .zip(vectors)
+            .map(|((_, model), vector)| {
+                vector.copy_from_slice(x);
+                model.projection(vector)
+            })
+            .collect();
+        square_root::project(&mut projections);
+        for ((arm, _), one) in group.iter().zip(projections) {
+            foretold[*arm] = Foretold { mean: one.mean, variance: one.square };
+        }
+    }
+}
+
 /// Of an arm that nothing is known of.
-pub fn unknown(x: &[f64]) -> Foretold {
+fn unknown(x: &[f64]) -> Foretold {
     let square: f64 = x.iter().map(|x| x * x).sum();
     Foretold { mean: 0.0, variance: square / RIDGE }
 }
@@ -53,9 +84,14 @@ impl Linear {
 
     /// Works in the place of `x`.
     pub fn foretell(&self, x: &mut [f64]) -> Foretold {
-        let (mean, variance) =
-            square_root::project(&self.factor, &self.inverse_diagonal, &self.z, x);
-        Foretold { mean, variance }
+        let mut one = [self.projection(x)];
+        square_root::project(&mut one);
+        Foretold { mean: one[0].mean, variance: one[0].square }
+    }
+
+    /// To foretell with several models at a time.
+    pub fn projection<'a>(&'a self, x: &'a mut [f64]) -> Projection<'a> {
+        Projection::new(&self.factor, &self.inverse_diagonal, &self.z, x)
     }
 
     /// Learns of a selection, so far without reward. Works in the place of `x`.
@@ -65,7 +101,7 @@ impl Linear {
 
     /// Learns of a reward, or of a change of one. Works in the place of `x`.
     pub fn reward(&mut self, x: &mut [f64], change: f64) {
-        square_root::project(&self.factor, &self.inverse_diagonal, &self.z, x);
+        square_root::project(&mut [self.projection(x)]);
         for (z, y) in self.z.iter_mut().zip(x.iter()) {
             *z += change * y;
         }

@@ -21,5 +21,5 @@ mod tests;
 
 pub use choose::{ArmChoice, ChosenArm, choose};
 pub use context::Shape;
-pub use learn::{Arms, PendingSelection};
+pub use learn::Arms;
 pub use set::{Arm, ArmSet};

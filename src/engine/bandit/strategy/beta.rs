@@ -10,7 +10,7 @@ use crate::numeric::math;
 use crate::numeric::normal::LnCdf;
 
 /// Observations up to which the continued fraction is worked out.
-const EXACT_MAX: f64 = 600.0;
+const EXACT_MAX: f64 = 200.0;
 const STEPS_MAX: usize = 200;
 const TINY: f64 = 1e-300;
 
@@ -112,7 +112,7 @@ fn continued_fraction(x: f64, a: f64, b: f64) -> f64 {
         d = 1.0 / away(1.0 + odd * d);
         c = away(1.0 + odd / c);
         fraction *= d * c;
-        if (d * c - 1.0).abs() < 1e-12 {
+        if (d * c - 1.0).abs() < 1e-9 {
             break;
         }
     }

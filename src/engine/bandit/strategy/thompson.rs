@@ -11,7 +11,7 @@ use super::Policy;
 use super::quadrature::Quadrature;
 use crate::numeric::normal::LnCdf;
 
-/// Beyond this many standard deviations nothing is expected.
+/// Beyond this many standard deviations nothing is expected: one in 10^10.
 const REACH: f64 = 6.5;
 
 /// Thompson sampling of one arm.
@@ -23,9 +23,35 @@ pub struct Thompson {
 
 impl Policy for Thompson {
     fn propensities(&self, beliefs: Beliefs<'_>, propensities: &mut [f64]) {
-        let mut slate = ThompsonSlate::default();
-        slate.begin(beliefs, self.scale);
-        slate.propensities(propensities);
+        let rivals = self.rivals(beliefs);
+        let of = |values: &[f64]| rivals.iter().map(|&arm| values[arm]).collect::<Vec<f64>>();
+        let (means, deviations) = (of(beliefs.means), of(beliefs.deviations));
+        let mut of_rivals = vec![1.0; rivals.len()];
+        if rivals.len() > 1 {
+            let mut slate = ThompsonSlate::default();
+            slate.begin(Beliefs { means: &means, deviations: &deviations }, self.scale);
+            slate.propensities(&mut of_rivals);
+        }
+        propensities.fill(0.0);
+        for (arm, propensity) in rivals.into_iter().zip(of_rivals) {
+            propensities[arm] = propensity;
+        }
+    }
+}
+
+impl Thompson {
+    /// The arms that may win: an arm wins no more often than it beats the one of the
+    /// highest mean. Mostly a few when much was learnt, and the integral costs what they
+    /// are.
+    fn rivals(&self, Beliefs { means, deviations }: Beliefs<'_>) -> Vec<usize> {
+        let best = (0..means.len()).max_by(|&a, &b| means[a].total_cmp(&means[b]));
+        let best = best.expect("there is an arm to choose");
+        let square = |arm: usize| (self.scale * deviations[arm]) * (self.scale * deviations[arm]);
+        let may_win = |arm: &usize| {
+            let behind = means[best] - means[*arm];
+            behind * behind <= REACH * REACH * (square(best) + square(*arm))
+        };
+        (0..means.len()).filter(may_win).collect()
     }
 }
 
