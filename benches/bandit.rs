@@ -61,13 +61,15 @@ impl World {
             decision_id: &decision_id,
         };
         let found = choose_arm(view.arm_set(self.set.as_str()), &choice);
-        let offered = self.offered.iter().zip(&found.propensities);
+        let offered = self.offered.iter().enumerate().map(|(place, name)| OfferedArm {
+            name: name.clone(),
+            propensity: found.propensities[place] as f32,
+            mean: found.means[place] as f32,
+        });
         let selection = ArmSelection {
             decision_id,
             set: self.set.clone(),
-            offered: offered
-                .map(|(name, p)| OfferedArm { name: name.clone(), propensity: *p as f32 })
-                .collect(),
+            offered: offered.collect(),
             chosen: found.chosen as u32,
             context: context.clone(),
             strategy: self.settings.strategy,

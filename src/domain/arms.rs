@@ -73,6 +73,8 @@ impl ArmContext {
 pub struct OfferedArm {
     pub name: ArmName,
     pub propensity: f32,
+    /// Expected reward, in the context where there is one.
+    pub mean: f32,
 }
 
 /// A selection of an arm, with all that is needed to learn from it and to audit it.

@@ -21,9 +21,9 @@ static LN_CDF: LazyLock<Vec<f64>> = LazyLock::new(|| {
 fn exact_ln_cdf(z: f64) -> f64 {
     // Above 0 the complement is small: its logarithm keeps the digits.
     if z > 0.0 {
-        math::log1p(-0.5 * libm::erfc(z * std::f64::consts::FRAC_1_SQRT_2))
+        math::log1p(-0.5 * math::erfc(z * std::f64::consts::FRAC_1_SQRT_2))
     } else {
-        math::ln(0.5 * libm::erfc(-z * std::f64::consts::FRAC_1_SQRT_2))
+        math::ln(0.5 * math::erfc(-z * std::f64::consts::FRAC_1_SQRT_2))
     }
 }
 

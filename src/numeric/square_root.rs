@@ -102,18 +102,20 @@ impl Projection<'_> {
         let z: &[f64; BLOCK] = self.z[at..at + BLOCK].try_into().expect("a block");
         let mut starts = [0; BLOCK];
         // In registers while the block solves itself.
-        let mut y = *rows;
+        let (mut open, mut y) = (*rows, [0.0; BLOCK]);
         let (mut mean, mut square) = (self.mean, self.square);
         for place in 0..BLOCK {
             starts[place] = self.column;
-            let column = &self.l[self.column..self.column + BLOCK - place];
+            // Whole blocks are faster than the open rows only: what lies before the diagonal turns finished rows to
+            // nonsense, which is not read again.
+            let lanes = &self.l[self.column - place..][..BLOCK];
             self.column += BLOCK - place + below.len();
-            let value = y[place] * inverse[place];
+            let value = open[place] * inverse[place];
             y[place] = value;
             mean += value * z[place];
             square += value * value;
-            for row in place + 1..BLOCK {
-                y[row] -= value * column[row - place];
+            for (open, l) in open.iter_mut().zip(lanes) {
+                *open -= value * l;
             }
         }
         (self.mean, self.square) = (mean, square);

@@ -72,14 +72,15 @@ impl SelectArmCall {
     }
 
     fn selection(&self, view: &View, found: &ChosenArm) -> ArmSelection {
-        let offered = self.offered.iter().zip(&found.propensities);
-        let offered = offered
-            .map(|(name, p)| OfferedArm { name: name.clone(), propensity: *p as f32 })
-            .collect();
+        let offered = self.offered.iter().enumerate().map(|(place, name)| OfferedArm {
+            name: name.clone(),
+            propensity: found.propensities[place] as f32,
+            mean: found.means[place] as f32,
+        });
         ArmSelection {
             decision_id: self.decision_id.clone(),
             set: self.set.clone(),
-            offered,
+            offered: offered.collect(),
             chosen: found.chosen as u32,
             context: self.context.clone(),
             strategy: self.strategy,

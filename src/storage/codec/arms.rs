@@ -21,8 +21,8 @@ use crate::domain::EventId;
 use crate::domain::OfferedArm;
 use crate::domain::Timestamp;
 
-/// A name of one byte with its length, and a float.
-const OFFERED_BYTES_MIN: usize = 6;
+/// A name of one byte with its length, and two floats.
+const OFFERED_BYTES_MIN: usize = 10;
 
 pub fn put_selection(out: &mut Vec<u8>, selection: &ArmSelection, base: Timestamp) {
     out.push(selection.strategy.code());
@@ -36,6 +36,7 @@ pub fn put_selection(out: &mut Vec<u8>, selection: &ArmSelection, base: Timestam
     for arm in &selection.offered {
         put_text(out, arm.name.as_str());
         put_f32(out, arm.propensity);
+        put_f32(out, arm.mean);
     }
     put_varint(out, selection.chosen.into());
     put_floats(out, &selection.context.numbers);
@@ -74,8 +75,11 @@ fn read_offered(reader: &mut Reader<'_>) -> Result<Vec<OfferedArm>, Fault> {
     let count = reader.count(OFFERED_BYTES_MIN)?;
     let mut offered = Vec::with_capacity(count);
     for _ in 0..count {
-        offered
-            .push(OfferedArm { name: reader.parsed(ArmName::parse)?, propensity: reader.f32()? });
+        offered.push(OfferedArm {
+            name: reader.parsed(ArmName::parse)?,
+            propensity: reader.f32()?,
+            mean: reader.f32()?,
+        });
     }
     Ok(offered)
 }

@@ -169,8 +169,8 @@ fn model() -> impl Strategy<Value = Record> {
 }
 
 fn arm_selection() -> impl Strategy<Value = Record> {
-    let offered = (id(ArmName::parse), number())
-        .prop_map(|(name, propensity)| OfferedArm { name, propensity });
+    let offered = (id(ArmName::parse), number(), number())
+        .prop_map(|(name, propensity, mean)| OfferedArm { name, propensity, mean });
     let ids = (id(DecisionId::parse), id(ArmSetName::parse), time());
     let numbers = (any::<u64>(), any::<u64>(), number());
     let context = (prop::collection::vec(number(), 0..6), attributes());

@@ -156,11 +156,10 @@ fn select(set: &mut ArmSet, arm: usize, selection: &ArmSelection) -> (Vec<f32>, 
         return (Vec::new(), 0.0);
     };
     let vector = shape.vector(context);
-    let x: Vec<f64> = vector.iter().map(|x| f64::from(*x)).collect();
+    let mut x: Vec<f64> = vector.iter().map(|x| f64::from(*x)).collect();
     let linear = arm.linear.get_or_insert_with(|| Arc::new(Linear::new(shape.dimension())));
-    let foretold = linear.foretell(&mut x.clone()).mean;
-    let mut x = x;
     Arc::make_mut(linear).select(&mut x);
+    let foretold = f64::from(selection.offered[selection.chosen as usize].mean);
     set.errors.0 += foretold * foretold;
     set.errors.1 += 1.0;
     (vector, foretold)

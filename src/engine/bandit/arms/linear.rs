@@ -82,15 +82,7 @@ impl Linear {
         self.z.len()
     }
 
-    /// Works in the place of `x`.
-    pub fn foretell(&self, x: &mut [f64]) -> Foretold {
-        let mut one = [self.projection(x)];
-        square_root::project(&mut one);
-        Foretold { mean: one[0].mean, variance: one[0].square }
-    }
-
-    /// To foretell with several models at a time.
-    pub fn projection<'a>(&'a self, x: &'a mut [f64]) -> Projection<'a> {
+    fn projection<'a>(&'a self, x: &'a mut [f64]) -> Projection<'a> {
         Projection::new(&self.factor, &self.inverse_diagonal, &self.z, x)
     }
 

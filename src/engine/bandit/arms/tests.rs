@@ -1,3 +1,7 @@
+//! Arms learn what simulated worlds reward: regret, drift, late rewards, replay.
+//!
+//! Statistical tests have fixed seeds, so they do not fail by chance.
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
@@ -65,13 +69,15 @@ impl World {
             decision_id: &decision_id,
         };
         let found = choose(self.engine.state().arm_set("set"), &choice);
-        let offered = self.offered.iter().zip(&found.propensities);
+        let offered = self.offered.iter().enumerate().map(|(place, name)| OfferedArm {
+            name: name.clone(),
+            propensity: found.propensities[place] as f32,
+            mean: found.means[place] as f32,
+        });
         self.learn(Record::ArmSelected(ArmSelection {
             decision_id: decision_id.clone(),
             set: ArmSetName::parse("set").unwrap(),
-            offered: offered
-                .map(|(name, p)| OfferedArm { name: name.clone(), propensity: *p as f32 })
-                .collect(),
+            offered: offered.collect(),
             chosen: found.chosen as u32,
             context: context.clone(),
             strategy,

@@ -47,7 +47,7 @@ struct Beta {
 
 impl Beta {
     fn new(alpha: f64, beta: f64) -> Self {
-        let ln_beta = libm::lgamma(alpha) + libm::lgamma(beta) - libm::lgamma(alpha + beta);
+        let ln_beta = math::ln_gamma(alpha) + math::ln_gamma(beta) - math::ln_gamma(alpha + beta);
         Self { alpha, beta, ln_beta }
     }
 
@@ -125,7 +125,7 @@ mod tests {
 
     /// Trapezoids over the density: slow and plain.
     fn by_trapezoids(alpha: f64, beta: f64, x: f64) -> f64 {
-        let ln_beta = libm::lgamma(alpha) + libm::lgamma(beta) - libm::lgamma(alpha + beta);
+        let ln_beta = math::ln_gamma(alpha) + math::ln_gamma(beta) - math::ln_gamma(alpha + beta);
         let density =
             |t: f64| ((alpha - 1.0) * t.ln() + (beta - 1.0) * (1.0 - t).ln() - ln_beta).exp();
         const STEPS: usize = 200_000;

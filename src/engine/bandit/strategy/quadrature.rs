@@ -12,13 +12,13 @@
 //!   than [`SHARE_MAX`].
 //!
 //! Arms may leave and come back: the rows of `ln F_i` stay, and cells that matter now
-//! are refined then. Cost: n lookups a node, about 70 to 100 nodes; a probability vector
+//! are refined then. Cost: n lookups a node, about 50 to 80 nodes; a probability vector
 //! one pass over them.
 
 use crate::numeric::math;
 
 /// Share of the distribution of the largest that one cell may hold.
-const SHARE_MAX: f64 = 1.0 / 48.0;
+const SHARE_MAX: f64 = 1.0 / 32.0;
 const CELLS_AT_FIRST: usize = 16;
 /// Nodes of one table: bounds the work whatever the distributions.
 const NODES_MAX: usize = 512;

@@ -1,3 +1,7 @@
+//! Propensities against plain simulation of what each policy says it does.
+//!
+//! Seeds are fixed; a bound is passed by chance with a probability below 1e-5 (chosen once).
+
 use proptest::prelude::*;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::Rng;
