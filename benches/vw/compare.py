@@ -75,10 +75,10 @@ def synth20():
 STREAMS = {"digits": digits, "synth20": synth20}
 
 GRID = {
-    "first": ["--first 300 -l 2", "--first 500 -l 2", "--first 2000 -l 2", "--first 2000 -l 0.5"],
+    "first": [f"--first {n} -l {rate}" for n, rate in [(300, 2), (500, 2), (2000, 2), (2000, 0.5)]],
     "squarecb": ["--squarecb -l 0.5", "--squarecb -l 2", "--squarecb --gamma_scale 1000 -l 2"],
-    "softmax": [f"--softmax --lambda {factor} -l 2" for factor in (20, 50, 100)],
-    "epsilon": ["--epsilon 0.02 -l 2", "--epsilon 0.02 -l 0.5"],
+    "softmax": [f"--softmax --lambda {n} -l {rate}" for n in (10, 20, 50) for rate in (0.5, 2)],
+    "epsilon": [f"--epsilon {n} -l {rate}" for n in (0.02, 0.05) for rate in (0.5, 2)],
     "regcbopt": [
         f"--regcbopt --mellowness 0.001 --cb_min_cost -1 --cb_max_cost 0 -l {rate}"
         for rate in (0.5, 2)

@@ -9,10 +9,13 @@
 use super::Beliefs;
 use super::Policy;
 use super::quadrature::Quadrature;
+use crate::numeric::math;
 use crate::numeric::normal::LnCdf;
 
 /// Beyond this many standard deviations nothing is expected: one in 10^10.
 const REACH: f64 = 6.5;
+/// An arm this many standard deviations behind has no chance: one in three million.
+const RIVAL_REACH: f64 = 5.0;
 
 /// Thompson sampling of one arm.
 #[derive(Debug, Clone, Copy)]
@@ -27,10 +30,17 @@ impl Policy for Thompson {
         let of = |values: &[f64]| rivals.iter().map(|&arm| values[arm]).collect::<Vec<f64>>();
         let (means, deviations) = (of(beliefs.means), of(beliefs.deviations));
         let mut of_rivals = vec![1.0; rivals.len()];
-        if rivals.len() > 1 {
-            let mut slate = ThompsonSlate::default();
-            slate.begin(Beliefs { means: &means, deviations: &deviations }, self.scale);
-            slate.propensities(&mut of_rivals);
+        match of_rivals.as_mut_slice() {
+            [_alone] => {}
+            [first, second] => {
+                *first = self.duel(means[0] - means[1], deviations[0], deviations[1]);
+                *second = 1.0 - *first;
+            }
+            of_rivals => {
+                let mut slate = ThompsonSlate::default();
+                slate.begin(Beliefs { means: &means, deviations: &deviations }, self.scale);
+                slate.propensities(of_rivals);
+            }
         }
         propensities.fill(0.0);
         for (arm, propensity) in rivals.into_iter().zip(of_rivals) {
@@ -40,6 +50,17 @@ impl Policy for Thompson {
 }
 
 impl Thompson {
+    /// The probability that one of two wins, in closed form: their difference is normal.
+    fn duel(&self, ahead: f64, first: f64, second: f64) -> f64 {
+        let deviation = self.scale * (first * first + second * second).sqrt();
+        if deviation > 0.0 {
+            math::exp(LnCdf::default().at(ahead / deviation))
+        } else {
+            // Only those that tie are rivals then.
+            0.5
+        }
+    }
+
     /// The arms that may win: an arm wins no more often than it beats the one of the
     /// highest mean. Mostly a few when much was learnt, and the integral costs what they
     /// are.
@@ -49,7 +70,7 @@ impl Thompson {
         let square = |arm: usize| (self.scale * deviations[arm]) * (self.scale * deviations[arm]);
         let may_win = |arm: &usize| {
             let behind = means[best] - means[*arm];
-            behind * behind <= REACH * REACH * (square(best) + square(*arm))
+            behind * behind <= RIVAL_REACH * RIVAL_REACH * (square(best) + square(*arm))
         };
         (0..means.len()).filter(may_win).collect()
     }
