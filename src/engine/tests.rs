@@ -355,4 +355,4 @@ fn the_golden_log_leads_to_the_golden_digest() {
     assert_eq!((ENGINE_REVISION, digest.as_str()), (3, GOLDEN_DIGEST));
 }
 
-const GOLDEN_DIGEST: &str = "2bedb1627d7d46aedb7c82b40ba30de49b4d6e722ff7507c36ad6399ec2f2305";
+const GOLDEN_DIGEST: &str = "23204eeb68a35836f1ae544c8610bebf5f7decd133d9d669d509aeca40ffe217";

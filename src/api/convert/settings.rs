@@ -40,10 +40,10 @@ pub fn settings(
     let settings = overlaid(&message, base);
     let confidences = confidences(&message, base, &mut violations);
     let freshness = freshness(&message.freshness_half_lives, base, &mut violations);
-    let arms = arm_settings(message.arms.unwrap_or_default(), base.arms);
-    let arms = violations.absorb("settings.arms", arms);
+    let arms = message.arms.unwrap_or_default();
+    let arms = arm_settings(&arms, base.arms, &mut violations);
     let settings = Settings {
-        arms: arms.unwrap_or(base.arms),
+        arms,
         confidences,
         freshness_half_lives: freshness,
         strategy: chosen.unwrap_or(base.strategy),
