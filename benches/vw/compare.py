@@ -226,7 +226,7 @@ def main():
     parser.add_argument("--streams", default="digits,synth20")
     parser.add_argument("--obd", help="obd log as JSON with action, reward, position")
     given = parser.parse_args()
-    subprocess.run(["cargo", "build", "-q", "--release", "--bench", "bandit"], cwd=ROOT, check=True)
+    subprocess.run(["cargo", "bench", "-q", "--no-run", "--bench", "bandit"], cwd=ROOT, check=True)
     for name in filter(None, given.streams.split(",")):
         compare(name, given.seeds)
     if given.obd:
