@@ -127,8 +127,9 @@ async fn a_click_that_names_somebody_elses_decision_is_no_reward() {
 
 #[tokio::test]
 async fn a_person_exists_from_the_first_interaction_on_not_from_the_first_ranking() {
-    let (_server, api, _) = world().await;
-    api.personalize(greedy("looker", 5)).await;
+    let (_server, api, min_watermark) = world().await;
+    // Of an empty catalogue nothing would be shown, and no decision be logged.
+    api.personalize(PersonalizeRequest { min_watermark, ..greedy("looker", 5) }).await;
     eventually("the decision in the log", async || {
         (api.settled_status().await.decisions == 1).then_some(())
     })
