@@ -25,8 +25,9 @@ use std::path::Path;
 use std::path::PathBuf;
 
 pub use self::bytes::open as open_unpacked;
+pub use self::instant::format_timestamp;
 use self::instant::parse_timestamp;
-use self::table::Table;
+pub use self::table::Table;
 use crate::domain::AttributeValue;
 use crate::domain::Attributes;
 use crate::domain::Timestamp;

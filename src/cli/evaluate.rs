@@ -13,10 +13,7 @@ mod load;
 mod observe;
 mod table;
 
-use std::io;
-use std::io::Write as _;
 use std::num::NonZeroUsize;
-use std::path::Path;
 use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
@@ -31,6 +28,7 @@ use self::observe::Cost;
 use self::observe::observe;
 use crate::cli::Failure;
 use crate::cli::dataset::Files;
+use crate::cli::output;
 use crate::evaluation::Dataset;
 use crate::evaluation::EngineRecommender;
 use crate::evaluation::Facts;
@@ -137,19 +135,14 @@ fn evaluate(args: &Args) -> Result<(), Failure> {
         question.complete(&mut analyses);
     }
     let table = table::render(&question, args.protocol, &summary, &costs, &analyses);
-    let is_json_on_stdout = args.json.as_deref() == Some(Path::new("-"));
-    if is_json_on_stdout {
-        io::stderr().write_all(table.as_bytes())?;
-    } else {
-        io::stdout().write_all(table.as_bytes())?;
-    }
+    output::print(&table, args.json.as_deref().is_some_and(output::is_stdout))?;
     if let Some(path) = &args.json {
         let document = Document::new(&question, args.protocol, &summary, &costs, &analyses);
-        document.write(path, is_json_on_stdout)?;
+        output::write_json(path, &document)?;
     }
     if let Some(path) = &args.report {
         let page = analyses::page(&question, args.protocol, &summary, &costs, &analyses);
-        document::write_file(path, report::render(&page).as_bytes())?;
+        output::write_file(path, report::render(&page).as_bytes())?;
         eprintln!("the report is in {}", path.display());
     }
     Ok(())

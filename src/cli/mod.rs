@@ -4,12 +4,16 @@
 //! Commands that talk to a server are clients like any other; `evaluate` needs none.
 
 mod dataset;
+mod decisions;
 mod demo;
 mod evaluate;
+mod evaluate_policy;
+mod export_decisions;
 mod healthcheck;
 mod import;
 mod loadtest;
 mod migrate;
+mod output;
 mod rebuild_projection;
 mod serve;
 mod stores;
@@ -38,6 +42,10 @@ enum Command {
     Import(import::Args),
     /// Measure ranking quality of the engine on files, without a server.
     Evaluate(evaluate::Args),
+    /// Estimate what another policy would have earned on logged decisions.
+    EvaluatePolicy(evaluate_policy::Args),
+    /// Write the decisions of a store, or of a file in another format, with their rewards.
+    ExportDecisions(export_decisions::Args),
     /// Put an open-loop load on a running server and report latencies.
     Loadtest(loadtest::Args),
     /// Replay a stopped server's log from the start and check what is stored.
@@ -59,6 +67,10 @@ pub async fn run() -> Result<(), Failure> {
         Command::Serve(args) => serve::run(*args).await,
         Command::Import(args) => import::run(args).await,
         Command::Evaluate(args) => evaluate::run(args).await,
+        Command::EvaluatePolicy(args) => off_the_runtime(move || evaluate_policy::run(&args)).await,
+        Command::ExportDecisions(args) => {
+            off_the_runtime(move || export_decisions::run(&args)).await
+        }
         Command::Loadtest(args) => loadtest::run(args).await,
         Command::Verify(args) => off_the_runtime(move || verify::run(&args)).await,
         Command::Migrate(args) => off_the_runtime(move || migrate::run(&args)).await,

@@ -82,8 +82,17 @@ impl Bootstrap {
     /// The mean of column `a` minus that of column `b`, with the interval of the
     /// paired difference.
     pub fn difference(&self, a: usize, b: usize) -> Estimate {
-        let differences = self.means[a].iter().zip(&self.means[b]).map(|(a, b)| a - b).collect();
-        interval(self.points[a] - self.points[b], differences)
+        self.combination(&[(a, 1.0), (b, -1.0)])
+    }
+
+    /// The sum of the means of columns times their factors, with its interval.
+    pub fn combination(&self, terms: &[(usize, f64)]) -> Estimate {
+        let sum = |mean_of: &dyn Fn(usize) -> f64| {
+            terms.iter().map(|(column, factor)| factor * mean_of(*column)).sum::<f64>()
+        };
+        let resamples = self.means.first().map_or(0, Vec::len);
+        let sums = (0..resamples).map(|resample| sum(&|column| self.means[column][resample]));
+        interval(sum(&|column| self.points[column]), sums.collect())
     }
 }
 
@@ -172,6 +181,22 @@ mod tests {
         let Estimate { point, low, high } = bootstrap.difference(0, 1);
         for value in [point, low, high] {
             assert!((value - 0.125).abs() < 1e-12);
+        }
+    }
+
+    #[test]
+    fn the_interval_of_a_combination_is_that_of_the_combined_values() {
+        let base = coins(400);
+        let other = ones(&(0..400).map(|user| f64::from(user % 3 == 0)).collect::<Vec<_>>());
+        let sums = base.sums.iter().zip(&other.sums).map(|(a, b)| 2.0 * a - b);
+        let combined = ones(&sums.collect::<Vec<_>>());
+        let bootstrap = Bootstrap::new(&[&base, &other, &combined], 200, 1);
+        let (found, golden) =
+            (bootstrap.combination(&[(0, 2.0), (1, -1.0)]), bootstrap.estimate(2));
+        for (a, b) in
+            [(found.point, golden.point), (found.low, golden.low), (found.high, golden.high)]
+        {
+            assert!((a - b).abs() < 1e-12, "{found:?} is not {golden:?}");
         }
     }
 

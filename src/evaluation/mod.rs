@@ -14,6 +14,7 @@ mod dataset;
 mod engine_recommender;
 mod facts;
 pub mod metrics;
+pub mod off_policy;
 pub mod protocols;
 mod recommender;
 pub mod report;

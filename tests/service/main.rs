@@ -14,6 +14,7 @@ mod harness;
 mod ingest;
 mod model;
 mod namespaces;
+mod off_policy;
 mod probes;
 mod recommendations;
 mod replicas;

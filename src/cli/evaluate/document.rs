@@ -1,16 +1,10 @@
 //! Every figure as JSON, for machines.
 
-use std::fs::File;
-use std::io;
-use std::io::Write as _;
-use std::path::Path;
-
 use serde::Serialize;
 
 use super::Analyses;
 use super::Question;
 use super::observe::Cost;
-use crate::cli::Failure;
 use crate::evaluation::Comparison;
 use crate::evaluation::CurvePoint;
 use crate::evaluation::ModelFigures;
@@ -97,24 +91,4 @@ impl<'a> Document<'a> {
             accuracy_against_diversity: analyses.tradeoff.as_ref(),
         }
     }
-
-    /// # Errors
-    /// When the file cannot be written.
-    pub fn write(&self, path: &Path, is_stdout: bool) -> Result<(), Failure> {
-        let mut json = serde_json::to_vec_pretty(self)?;
-        json.push(b'\n');
-        if is_stdout {
-            io::stdout().write_all(&json)?;
-            return Ok(());
-        }
-        write_file(path, &json)
-    }
-}
-
-/// # Errors
-/// With the name of the file.
-pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    File::create(path)
-        .and_then(|mut file| file.write_all(bytes))
-        .map_err(|cause| format!("failed to write {}: {cause}", path.display()).into())
 }

@@ -3,6 +3,7 @@
 use super::Analyses;
 use super::Cost;
 use super::Question;
+use crate::cli::output::align;
 use crate::evaluation::Comparison;
 use crate::evaluation::CurvePoint;
 use crate::evaluation::Dataset;
@@ -203,31 +204,6 @@ fn decimal(value: f64) -> String {
     match text.strip_prefix("-0.") {
         Some(places) => format!("-.{places}"),
         None => text.strip_prefix('0').map_or(text.clone(), str::to_owned),
-    }
-}
-
-/// Appends a table after an empty line: the first column to the left, the others to
-/// the right.
-fn align(text: &mut String, rows: &[Vec<String>]) {
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let mut widths = vec![0; columns];
-    for row in rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = cell.chars().count().max(*width);
-        }
-    }
-    text.push('\n');
-    for row in rows {
-        let mut line = String::new();
-        for (column, (cell, &width)) in row.iter().zip(&widths).enumerate() {
-            if column == 0 {
-                line += &format!("{cell:<width$}");
-            } else {
-                line += &format!("  {cell:>width$}");
-            }
-        }
-        text.push_str(line.trim_end());
-        text.push('\n');
     }
 }
 

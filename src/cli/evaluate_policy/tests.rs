@@ -1,0 +1,239 @@
+//! The command line, and the whole command on files of each format.
+
+use std::fmt::Write as _;
+use std::fs;
+
+use clap::Parser;
+use serde_json::Value;
+
+use super::*;
+
+#[derive(Debug, Parser)]
+struct CommandLine {
+    #[command(flatten)]
+    args: Args,
+}
+
+fn parse(words: &[&str]) -> Result<Args, clap::Error> {
+    let words = ["evaluate-policy", "log.csv"].iter().chain(words);
+    CommandLine::try_parse_from(words).map(|line| line.args)
+}
+
+/// Runs the command on a file written for it; its figures.
+fn evaluated(name: &str, log: &str, words: &[&str]) -> Result<Value, Failure> {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    let (file, json) = (path(name), path("figures.json"));
+    fs::write(&file, log).unwrap();
+    let line = ["evaluate-policy", &file, "--json", &json, "--resamples", "50"].into_iter();
+    run(&CommandLine::parse_from(line.chain(words.iter().copied())).args)?;
+    Ok(serde_json::from_slice(&fs::read(json).unwrap()).unwrap())
+}
+
+fn estimate<'a>(document: &'a Value, policy: usize, estimator: &str) -> &'a Value {
+    let estimates = document["policies"][policy]["estimates"].as_array().unwrap();
+    let is_wanted = |estimate: &&Value| estimate["estimator"] == estimator;
+    estimates.iter().find(is_wanted).unwrap_or_else(|| panic!("no {estimator} in {estimates:?}"))
+}
+
+fn value(document: &Value, policy: usize, estimator: &str) -> f64 {
+    estimate(document, policy, estimator)["value"].as_f64().unwrap()
+}
+
+/// Three actions shown alike; the first earns nothing, the second half of the time, the
+/// third always.
+fn uniform_table() -> String {
+    let mut rows = "decision_id,action,position,reward,propensity\n".to_owned();
+    for at in 0..1_200 {
+        let (action, turn) = (at % 3, at / 3 % 2);
+        let reward = [0, turn, 1][action];
+        let _ = writeln!(rows, "d{at},arm-{action},0,{reward},{}", 1.0 / 3.0);
+    }
+    rows
+}
+
+/// The same rounds as dsjson, with candidates, propensities and scores that prefer the
+/// second.
+fn uniform_dsjson() -> String {
+    let mut lines = String::new();
+    for at in 0..1_200 {
+        let (action, turn) = (at % 3, at / 3 % 2);
+        let cost = -([0, turn, 1][action] as i64);
+        let others: Vec<usize> = (1..=3).filter(|other| *other != action + 1).collect();
+        let _ = writeln!(
+            lines,
+            r#"{{"_label_cost":{cost},"_label_probability":{p},"_label_Action":{shown},"_labelIndex":{action},"EventId":"e{at}","a":[{shown},{a},{b}],"p":[{p},{p},{p}],"c":{{"context":[{turn}],"_multi":[{{"id":"arm-0"}},{{"id":"arm-1","_score":2}},{{"id":"arm-2"}}]}}}}"#,
+            p = 1.0 / 3.0,
+            shown = action + 1,
+            a = others[0],
+            b = others[1],
+        );
+    }
+    lines
+        .replace(r#"{"id":"arm-0"}"#, r#"{"id":"arm-0","_score":0}"#)
+        .replace(r#"{"id":"arm-2"}"#, r#"{"id":"arm-2","_score":1}"#)
+}
+
+#[test]
+fn policies_and_bounds_are_read_from_the_command_line() {
+    let args = parse(&[
+        "--policy",
+        "epsilon-greedy:0.25",
+        "--policy",
+        "constant:a:b",
+        "--policy",
+        "softmax",
+        "--reward-range",
+        "-1,1",
+        "--clip",
+        "inf",
+    ])
+    .unwrap();
+    let golden = [
+        PolicyName::EpsilonGreedy(0.25),
+        PolicyName::Constant("a:b".to_owned()),
+        PolicyName::Softmax(1.0),
+    ];
+    assert_eq!(args.policy, golden);
+    assert_eq!((args.reward_range, args.clip), (Some((-1.0, 1.0)), f64::INFINITY));
+    for bad in [
+        &[][..],
+        &["--policy", "best"],
+        &["--policy", "epsilon-greedy:2"],
+        &["--policy", "softmax:0"],
+        &["--policy", "constant:"],
+        &["--policy", "uniform:1"],
+        &["--policy", "uniform", "--clip", "0"],
+        &["--policy", "uniform", "--floor", "1"],
+        &["--policy", "uniform", "--reward-range", "1,1"],
+    ] {
+        assert!(parse(bad).is_err(), "{bad:?}");
+    }
+}
+
+#[test]
+fn a_table_is_evaluated_by_every_estimator() {
+    let words = ["--policy", "uniform", "--policy", "constant:arm-2", "--policy", "greedy"];
+    let document = evaluated("log.csv", &uniform_table(), &words).unwrap();
+    assert_eq!((document["rounds"].as_u64(), document["actions"].as_u64()), (Some(1_200), Some(3)));
+    for estimator in [
+        "ips",
+        "snips",
+        "direct",
+        "doubly_robust",
+        "self_normalized_doubly_robust",
+        "switch_doubly_robust",
+        "shrunk_doubly_robust",
+        "rejection",
+    ] {
+        assert!((value(&document, 0, estimator) - 0.5).abs() < 0.01, "{estimator}");
+        assert!((value(&document, 1, estimator) - 1.0).abs() < 0.05, "{estimator}");
+        // By the reward model the third action is the best of all.
+        assert!((value(&document, 2, estimator) - 1.0).abs() < 0.05, "{estimator}");
+    }
+    assert_eq!(value(&document, 1, "replay"), 1.0);
+    let greedy = estimate(&document, 2, "doubly_robust");
+    assert!(greedy["lift_bootstrap"]["low"].as_f64() > Some(0.4), "{greedy}");
+    assert_eq!(document["policies"][2]["name"], "greedy by the reward model");
+    assert!(document["policies"][1]["anytime"]["low"].as_f64() > Some(0.5));
+    assert!(document["notes"].to_string().contains("candidate of every round"));
+}
+
+#[test]
+fn a_dsjson_log_is_evaluated_by_its_scores_and_candidates() {
+    let document = evaluated("log.dsjson", &uniform_dsjson(), &["--policy", "greedy"]).unwrap();
+    assert_eq!(document["policies"][0]["name"], "greedy by the logged scores");
+    // The second action earns half of the time, and the context tells when.
+    assert!((value(&document, 0, "doubly_robust") - 0.5).abs() < 0.02);
+    let robust = estimate(&document, 0, "doubly_robust")["standard_error"].as_f64();
+    let plain = estimate(&document, 0, "ips")["standard_error"].as_f64();
+    assert!(robust < plain.map(|plain| 0.7 * plain), "{robust:?} against {plain:?}");
+    assert_eq!(document["policies"][0]["support"]["unsupported"], 0.0);
+    assert_eq!(document["policies"][0]["warnings"], serde_json::json!([]));
+}
+
+#[test]
+fn probabilities_of_the_file_are_a_policy() {
+    let mut rows = "decision_id,action,reward,propensity,target_probability\n".to_owned();
+    for at in 0..400 {
+        let (action, target) = (at % 2, [0.25, 0.75][at % 2]);
+        let _ = writeln!(rows, "d{at},{action},{action},0.5,{target}");
+    }
+    let document = evaluated("log.csv", &rows, &["--policy", "file"]).unwrap();
+    assert!((value(&document, 0, "ips") - 0.75).abs() < 1e-9);
+    let estimates = document["policies"][0]["estimates"].to_string();
+    assert!(!estimates.contains("direct"), "the others' probabilities are not known");
+    let candidates = "decision_id,action,reward,propensity,candidates,\
+                      candidate_target_probabilities\n"
+        .to_owned();
+    let rows = (0..400).fold(candidates, |mut rows, at| {
+        let _ = writeln!(rows, "d{at},{a},{a},0.5,0|1,0.25|0.75", a = at % 2);
+        rows
+    });
+    let document = evaluated("log.csv", &rows, &["--policy", "file"]).unwrap();
+    for estimator in ["ips", "direct", "doubly_robust"] {
+        assert!((value(&document, 0, estimator) - 0.75).abs() < 0.01, "{estimator}");
+    }
+}
+
+#[test]
+fn missing_support_is_told() {
+    let mut lines = String::new();
+    for at in 0..300 {
+        let _ = writeln!(
+            lines,
+            r#"{{"decision_id":"d{at}","action":"a","reward":1,"propensity":1,"candidates":[{{"action":"a","propensity":1}},{{"action":"b","propensity":0}}]}}"#
+        );
+    }
+    let document = evaluated("log.jsonl", &lines, &["--policy", "uniform"]).unwrap();
+    let warnings = document["policies"][0]["warnings"].to_string();
+    assert!(warnings.contains("50.0 % of what this policy shows had no chance"), "{warnings}");
+    assert_eq!(document["policies"][0]["support"]["unsupported"], 0.5);
+}
+
+#[test]
+fn bad_lines_are_left_out_and_told_with_their_numbers() {
+    let rows = uniform_table()
+        .replace("d5,arm-2,0,1,", "d5,arm-2,0,often,")
+        .replace("d7,arm-1,0,0,0.3333333333333333\n", "d7,arm-1,0,0,0\n");
+    let document = evaluated("log.csv", &rows, &["--policy", "uniform"]).unwrap();
+    assert_eq!(
+        (document["rounds"].as_u64(), document["unreadable"].as_u64()),
+        (Some(1_198), Some(2))
+    );
+    let notes = document["notes"].to_string();
+    assert!(notes.contains("line 7: column reward: must be a finite number"), "{notes}");
+    assert!(notes.contains("propensity must be above 0 and at most 1"), "{notes}");
+}
+
+#[test]
+fn intervals_are_over_users_where_the_log_has_them() {
+    let mut rows = "user_id,decision_id,action,reward,propensity\n".to_owned();
+    for at in 0..1_000 {
+        // Everything a user does earns the same.
+        let _ = writeln!(rows, "u{},d{at},a,{},1", at % 20, at % 2);
+    }
+    let by_user = evaluated("log.csv", &rows, &["--policy", "uniform"]).unwrap();
+    let words = ["--policy", "uniform", "--unit", "decision"];
+    let by_decision = evaluated("log.csv", &rows, &words).unwrap();
+    let error = |document: &Value| document["policies"][0]["logged"]["standard_error"].as_f64();
+    assert!(error(&by_user) > error(&by_decision).map(|error| 5.0 * error));
+    assert_eq!(by_user["policies"][0]["units"], 20);
+}
+
+#[test]
+fn what_cannot_be_evaluated_is_refused_with_the_reason() {
+    let refused =
+        |log: &str, words: &[&str]| evaluated("log.csv", log, words).unwrap_err().to_string();
+    let head = "action,reward,propensity\n";
+    assert!(refused(head, &["--policy", "uniform"]).contains("no round that can be used"));
+    let one = format!("{head}a,1,0.5\n");
+    let unknown = refused(&one, &["--policy", "constant:b"]);
+    assert!(unknown.contains("constant:b: the log has no such action"), "{unknown}");
+    let scores = refused(&one, &["--policy", "greedy", "--scores", "logged"]);
+    assert!(scores.contains("no scores of candidates"), "{scores}");
+    let file = refused(&one, &["--policy", "file"]);
+    assert!(file.contains("no probabilities of a target policy"), "{file}");
+    let ridge = refused(&one, &["--policy", "uniform", "--reward-model", "ridge"]);
+    assert!(ridge.contains("no features"), "{ridge}");
+}
