@@ -6,6 +6,7 @@
 
 mod admin;
 mod answers;
+mod bandit;
 mod catalog;
 mod convert;
 mod deadline;
@@ -19,6 +20,7 @@ mod profile_cache;
 mod status;
 
 pub use admin::AdminApi;
+pub use bandit::BanditApi;
 pub use catalog::CatalogApi;
 pub use model::ModelApi;
 pub use personalization::PersonalizationApi;

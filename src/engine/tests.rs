@@ -374,4 +374,4 @@ fn the_golden_log_leads_to_the_golden_digest() {
     assert_eq!((ENGINE_REVISION, digest.as_str()), (3, GOLDEN_DIGEST));
 }
 
-const GOLDEN_DIGEST: &str = "be7c2bc06995a8efdb19d433d59ae31f274dd7e5f28c51c67fd27da419c3dc02";
+const GOLDEN_DIGEST: &str = "757566905d187cf51b5e2caa1c0e18897aff4bb7fda2147c29f6fbefbab520bf";

@@ -5,9 +5,9 @@
 //! list is chosen among them, greedily and without caps.
 //!
 //! A strength read off the curve is flattered by the cases it was read off. So the
-//! users are split in two by the hash of their number: the most diverse variation that
-//! costs at most [`LOSS_MAX`] of the accuracy is looked up in either half and measured
-//! in the other.
+//! users are split in two by the hash of their number: the most diverse variation up to
+//! which a method costs at most [`LOSS_MAX`] of the accuracy is looked up in either half
+//! and measured in the other.
 
 use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_64;
@@ -167,12 +167,15 @@ fn points(variations: &[Variation], k: usize, facts: &Facts, seed: u64) -> Vec<T
     variations.iter().zip(&summary.models).filter_map(point).collect()
 }
 
-/// The most diverse of the points that cost little.
+/// The most diverse of the points that cost little, as do all of its method below its
+/// strength: one that is cheap by luck does not count.
 fn cheapest(points: &[TradeoffPoint]) -> Option<&TradeoffPoint> {
     let plain = points.iter().find(|point| point.strength == 0.0)?;
+    let is_cheap =
+        |point: &&TradeoffPoint| point.accuracy.point >= (1.0 - LOSS_MAX) * plain.accuracy.point;
     points
-        .iter()
-        .filter(|point| point.accuracy.point >= (1.0 - LOSS_MAX) * plain.accuracy.point)
+        .chunk_by(|one, next| one.method == next.method)
+        .filter_map(|method| method.iter().take_while(is_cheap).last())
         .max_by(|a, b| a.diversity.point.total_cmp(&b.diversity.point))
 }
 
@@ -253,6 +256,12 @@ mod tests {
         };
         let (accuracy, diversity) = (figure(accuracy), figure(diversity));
         TradeoffPoint { method: "MMR", strength, accuracy, diversity, coverage: 0.5 }
+    }
+
+    #[test]
+    fn a_strength_that_is_cheap_by_luck_does_not_count() {
+        let points = [point(0.0, 0.1, 0.5), point(0.3, 0.09, 0.7), point(0.6, 0.1, 0.9)];
+        assert_eq!(cheapest(&points).unwrap().strength, 0.0);
     }
 
     #[test]

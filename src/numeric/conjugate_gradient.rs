@@ -106,8 +106,9 @@ impl Minimize<'_> {
         let mut last = 0.0;
         for step in 0..self.effort.steps {
             let rho = vectors.rho::<V>();
-            // Written so that NaN stops too.
-            if !(f64::from(rho) > f64::from(self.effort.tolerance) * f) {
+            // False where either is no number, so that NaN stops too.
+            let is_large = f64::from(rho) > f64::from(self.effort.tolerance) * f;
+            if !is_large {
                 break;
             }
             vectors.turn::<V>(if step == 0 { 0.0 } else { rho / last });

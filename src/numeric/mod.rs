@@ -16,6 +16,8 @@ mod gram;
 mod kernels;
 mod lanes;
 pub mod math;
+pub mod normal;
+pub mod square_root;
 mod top_k;
 
 pub use aligned::Aligned;

@@ -8,6 +8,7 @@
 
 mod absence;
 mod applier;
+mod arms;
 mod clock;
 mod decision_log;
 mod embedder;
@@ -49,6 +50,7 @@ use predictions::Predictions;
 
 pub use absence::{Absence, Alteration, Cause, Gap, Suggestion};
 pub use applier::{Stopped, replay};
+pub use arms::{SelectArmCall, SelectedArm};
 pub use clock::{Clock, SystemClock};
 pub use decision_log::{Rewards, each_record, first_recorded_since};
 pub use error::Error;

@@ -48,7 +48,7 @@ async fn decisions_of_a_store_are_exported_with_their_rewards_and_evaluated() {
         let items: Vec<_> = answer
             .recommendations
             .iter()
-            .map(|item| (item.item_id.clone(), f64::from(item.propensity)))
+            .map(|item| (item.item_id.clone(), item.propensity))
             .collect();
         let clicks: Vec<Interaction> = items
             .iter()
