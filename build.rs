@@ -10,12 +10,13 @@ use std::fs;
 use std::path::PathBuf;
 
 const ROOT: &str = "proto";
-const FILES: [&str; 5] = [
+const FILES: [&str; 6] = [
     "personalization/v1/common.proto",
     "personalization/v1/personalization.proto",
     "personalization/v1/catalog.proto",
     "personalization/v1/model.proto",
     "personalization/v1/admin.proto",
+    "personalization/v1/bandit.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -6,6 +6,7 @@
 
 mod admin;
 mod answers;
+mod bandit;
 mod catalog;
 mod convert;
 mod deadline;
@@ -18,6 +19,7 @@ mod profile_cache;
 mod status;
 
 pub use admin::AdminApi;
+pub use bandit::BanditApi;
 pub use catalog::CatalogApi;
 pub use model::ModelApi;
 pub use personalization::PersonalizationApi;

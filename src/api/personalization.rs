@@ -49,7 +49,7 @@ pub struct PersonalizationApi {
 const UNRECORDED: &str = "explain";
 
 /// A time-ordered id for an event or a decision that came without one.
-fn new_id(now: crate::domain::Timestamp) -> String {
+pub(super) fn new_id(now: crate::domain::Timestamp) -> String {
     let millis = u64::try_from(now.as_millis()).unwrap_or(0);
     let seconds = millis / 1_000;
     let nanos = (millis % 1_000) as u32 * 1_000_000;

@@ -3,7 +3,7 @@
 //! | code | what the caller does | what the operator does |
 //! | --- | --- | --- |
 //! | `INVALID_ARGUMENT` | mends the fields of `BadRequest`; sending again is useless | nothing |
-//! | `NOT_FOUND` | checks the namespace, user or item that `ErrorInfo` names | nothing |
+//! | `NOT_FOUND` | checks the namespace, user, item or arm set that `ErrorInfo` names | nothing |
 //! | `ALREADY_EXISTS` | uses the namespace that exists, or another name | nothing |
 //! | `FAILED_PRECONDITION` | changes the state first: records more to train on, names another namespace | nothing |
 //! | `ABORTED` | waits for the training that runs, then calls again if still wanted | nothing |
@@ -68,6 +68,9 @@ pub fn status(error: Error) -> Status {
         }
         Error::NoItem(item_id) => {
             explained(Code::NotFound, &message, "ITEM_NOT_FOUND", [("item_id", item_id)])
+        }
+        Error::NoArmSet(name) => {
+            explained(Code::NotFound, &message, "ARM_SET_NOT_FOUND", [("arm_set", name)])
         }
         Error::WatermarkNotReached { wanted, watermark } => {
             let metadata = [("wanted", wanted.to_string()), ("watermark", watermark.to_string())];
@@ -222,6 +225,7 @@ mod tests {
             (Error::NamespaceKept(shop()), Code::FailedPrecondition, "NAMESPACE_KEPT", false),
             (Error::NoUser("u".to_owned()), Code::NotFound, "USER_NOT_FOUND", false),
             (Error::NoItem("i".to_owned()), Code::NotFound, "ITEM_NOT_FOUND", false),
+            (Error::NoArmSet("a".to_owned()), Code::NotFound, "ARM_SET_NOT_FOUND", false),
             (behind, Code::DeadlineExceeded, "WATERMARK_NOT_REACHED", false),
             (Error::TrainingRuns, Code::Aborted, "TRAINING_RUNS", false),
             (Error::Training(few), Code::FailedPrecondition, "TOO_LITTLE_DATA", false),

@@ -2,6 +2,7 @@
 //! names. `serve --help` is the reference. A value out of range stops the start and
 //! names the variable and its range.
 
+mod arms;
 mod rules;
 mod serve;
 mod stores;

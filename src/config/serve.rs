@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use clap::ValueEnum;
 
+use super::arms::ArmsConfig;
 use super::rules::RulesConfig;
 use super::stores::StoreConfig;
 use crate::domain::Settings;
@@ -134,6 +135,9 @@ pub struct ServeConfig {
     #[command(flatten)]
     pub rules: RulesConfig,
 
+    #[command(flatten)]
+    pub arms: ArmsConfig,
+
     /// Key of the engine's random streams
     #[arg(long, env = "SEED", default_value_t = defaults().seed)]
     pub seed: u64,
@@ -178,6 +182,7 @@ impl ServeConfig {
             },
             epsilon: self.epsilon,
             topic_diversity_threshold: self.diversity_threshold,
+            arms: self.arms.settings(),
             seed: self.seed,
             ..Settings::default()
         };

@@ -69,8 +69,16 @@ id_type!(
     SessionId
 );
 id_type!(
-    /// One answer of Personalize.
+    /// One answer of Personalize, or one selection of an arm.
     DecisionId
+);
+id_type!(
+    /// Some arms that compete with each other, such as the layouts of a page.
+    ArmSetName
+);
+id_type!(
+    /// One of a few named choices.
+    ArmName
 );
 
 /// An isolated catalogue, log partition, engine and model.

@@ -69,6 +69,16 @@ pub const BOOST: f64 = 1_000.0;
 pub const ONBOARDING: usize = 50;
 /// The same when the caller names no number: a screen full.
 pub const ONBOARDING_DEFAULT: usize = 10;
+/// Arms that one selection chooses among: beyond that, they are items to rank.
+pub const ARMS: usize = 200;
+/// Arms that a set knows, those it does not offer any more included.
+pub const ARMS_KNOWN: usize = 500;
+/// Arm sets of a namespace.
+pub const ARM_SETS: usize = 1_000;
+/// Numbers of a context of arms: learning costs their square.
+pub const CONTEXT_NUMBERS: usize = 128;
+/// Largest absolute number of a context.
+pub const CONTEXT_NUMBER: f32 = 1_000.0;
 /// Longest wait for `min_watermark` when the caller set no deadline.
 pub const WATERMARK_WAIT_MS: u64 = 10_000;
 /// Bytes of one gRPC message, in and out.

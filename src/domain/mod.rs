@@ -7,6 +7,7 @@
 //! - This module imports no other module of the crate.
 #![deny(clippy::disallowed_types)]
 
+mod arms;
 mod attributes;
 mod decision;
 mod ids;
@@ -18,9 +19,14 @@ mod settings;
 mod timestamp;
 mod violation;
 
+pub use arms::{
+    ArmContext, ArmReward, ArmSelection, ArmSettings, ArmStrategy, OfferedArm, check_half_life,
+};
 pub use attributes::{AttributeValue, Attributes};
 pub use decision::{Decision, DiversityMethod, ShownItem, Strategy};
-pub use ids::{DecisionId, EventId, ItemId, NamespaceName, SessionId, UserId, check_text};
+pub use ids::{
+    ArmName, ArmSetName, DecisionId, EventId, ItemId, NamespaceName, SessionId, UserId, check_text,
+};
 pub use interaction::{Interaction, InteractionContext, InteractionType};
 pub use item::Item;
 pub use record::{LogRecord, PublishedModel, Record, Sequence};

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use super::arms::ArmReward;
+use super::arms::ArmSelection;
 use super::attributes::Attributes;
 use super::decision::Decision;
 use super::ids::ItemId;
@@ -30,6 +32,8 @@ pub enum Record {
     /// A trained model enters the state as data: training uses kernels whose bits
     /// depend on the processor.
     ModelPublished(PublishedModel),
+    ArmSelected(ArmSelection),
+    ArmRewarded(ArmReward),
 }
 
 impl Record {
@@ -37,12 +41,14 @@ impl Record {
     pub fn event_id(&self) -> Option<&str> {
         match self {
             Self::Interaction(interaction) => Some(interaction.event_id.as_str()),
+            Self::ArmRewarded(reward) => Some(reward.event_id.as_str()),
             Self::Decision(_)
             | Self::ItemUpserted(_)
             | Self::ItemDeleted(_)
             | Self::UserAttributesSet { .. }
             | Self::SettingsSet(_)
-            | Self::ModelPublished(_) => None,
+            | Self::ModelPublished(_)
+            | Self::ArmSelected(_) => None,
         }
     }
 }

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde::Serialize;
 
+use super::arms::ArmSettings;
 use super::decision::DiversityMethod;
 use super::decision::Strategy;
 use super::interaction::InteractionType;
@@ -164,6 +165,8 @@ pub struct Settings {
     /// Whether items a person already had may be recommended again; `None`: learnt from
     /// how often people come back to an item.
     pub recommend_seen: Option<bool>,
+    /// How arms are chosen and learnt about.
+    pub arms: ArmSettings,
     /// Keys the random streams of the engine and the trainer.
     pub seed: u64,
 }
@@ -202,6 +205,7 @@ impl Default for Settings {
             seen_cooldown_hours: 0.0,
             seen_after_interactions: 0,
             recommend_seen: None,
+            arms: ArmSettings::default(),
             seed: 1,
         }
     }
@@ -283,6 +287,7 @@ impl Settings {
                 violations.add(format!("confidences.{}", kind.name()), "must lie in -100..=100");
             }
         }
+        violations.absorb("arms", self.arms.check());
         violations.finish(self)
     }
 

@@ -110,6 +110,11 @@ impl Engine {
                 self.switch_model(published, record.sequence, at)?;
                 effects.push(Effect::ModelSwitched { version: published.version });
             }
+            Record::ArmSelected(selection) => {
+                let half_life = self.view.settings.arms.half_life_selections;
+                self.view.arms.learn_selection(&mut self.arm_places, selection, half_life);
+            }
+            Record::ArmRewarded(reward) => self.view.arms.learn_reward(&self.arm_places, reward),
         }
         Ok(())
     }

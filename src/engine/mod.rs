@@ -37,6 +37,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use apply::{Effect, Unreadable, decision_key};
+pub use bandit::arms::{Arm, ArmChoice, ArmSet, ChosenArm, Shape, choose as choose_arm};
+pub use bandit::strategy;
 pub use bandit::{Posterior, PosteriorMean};
 pub use column::Digest;
 pub use content::SparseVector;
@@ -65,20 +67,30 @@ pub struct Engine {
     view: View,
     /// Where each pending decision is, by key. Derived.
     decision_places: BTreeMap<u128, usize>,
+    /// Where each pending selection of an arm is, by key. Derived.
+    arm_places: BTreeMap<u128, usize>,
 }
 
 impl Engine {
     /// An engine that has learnt nothing. Settings that a `SettingsSet` record does
     /// not replace are these.
     pub fn new(settings: Settings) -> Self {
-        Self { view: View::new(settings), decision_places: BTreeMap::new() }
+        Self {
+            view: View::new(settings),
+            decision_places: BTreeMap::new(),
+            arm_places: BTreeMap::new(),
+        }
     }
 
     /// A second engine that goes on from this state on its own; neither sees what the
     /// other learns. Costs as much as a view: what-if questions are cheap.
     #[must_use]
     pub fn fork(&self) -> Self {
-        Self { view: self.view.clone(), decision_places: self.decision_places.clone() }
+        Self {
+            view: self.view.clone(),
+            decision_places: self.decision_places.clone(),
+            arm_places: self.arm_places.clone(),
+        }
     }
 
     /// The state as of now, for readers.

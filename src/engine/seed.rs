@@ -18,6 +18,8 @@ pub enum Purpose {
     Negatives,
     /// The sketch that the latent space of content is found by.
     Latent,
+    /// Selecting an arm, keyed by the decision id.
+    SelectArm,
 }
 
 impl Purpose {
@@ -28,6 +30,7 @@ impl Purpose {
             Self::Newcomers => "newcomers",
             Self::Negatives => "negatives",
             Self::Latent => "latent",
+            Self::SelectArm => "select_arm",
         }
     }
 }

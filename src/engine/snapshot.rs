@@ -15,6 +15,7 @@ use super::Engine;
 use super::aging::Ages;
 use super::aging::Aging;
 use super::bandit::Posterior;
+use super::bandit::arms::Arms;
 use super::cold_start::Cohorts;
 use super::cold_start::Estimates;
 use super::cold_start::ItemStatistics;
@@ -63,6 +64,7 @@ struct Head {
     posterior: Arc<Posterior>,
     prequential: Arc<Prequential>,
     recently_wanted: RecentlyWanted,
+    arm_selections: u64,
 }
 
 /// What the contexts know of all topics together.
@@ -115,6 +117,9 @@ impl View {
             self.factors.digest(),
             self.accumulators.digest(),
             self.decisions.digest(),
+            self.arms.names.digest(),
+            self.arms.sets.digest(),
+            self.arms.pending.digest(),
         ] {
             hasher.update(&part);
         }
@@ -149,6 +154,9 @@ impl View {
             self.locations.rows.sections("location_rows"),
             self.accumulators.sections("accumulators"),
             self.decisions.sections("decisions"),
+            self.arms.names.names().sections("arm_set_names"),
+            self.arms.sets.sections("arm_sets"),
+            self.arms.pending.sections("pending_selections"),
         ] {
             sections.append(&mut part);
         }
@@ -180,6 +188,7 @@ impl View {
             posterior: self.posterior.clone(),
             prequential: self.prequential.clone(),
             recently_wanted: self.recently_wanted.clone(),
+            arm_selections: self.arms.selections,
         }
     }
 }
@@ -232,13 +241,20 @@ impl Engine {
         view.decisions = sections.column("decisions")?;
         view.prequential = head.prequential;
         view.recently_wanted = head.recently_wanted;
+        view.arms = Arms {
+            names: named("arm_set_names")?,
+            sets: sections.column("arm_sets")?,
+            pending: sections.column("pending_selections")?,
+            selections: head.arm_selections,
+        };
         let decision_places: BTreeMap<u128, usize> = view
             .decisions
             .iter()
             .enumerate()
             .map(|(place, pending)| (pending.key, place))
             .collect();
-        let mut engine = Self { view, decision_places };
+        let arm_places = view.arms.places();
+        let mut engine = Self { view, decision_places, arm_places };
         engine.weigh_all_terms();
         Ok(engine)
     }

@@ -18,6 +18,8 @@ use super::aging::Aging;
 use super::bandit::PendingDecision;
 use super::bandit::Posterior;
 use super::bandit::PosteriorMean;
+use super::bandit::arms::ArmSet;
+use super::bandit::arms::Arms;
 use super::cold_start::Cohorts;
 use super::cold_start::Locations;
 use super::cold_start::Newcomers;
@@ -151,6 +153,7 @@ pub struct View {
     pub(super) decisions: Column<Arc<PendingDecision>>,
     pub(super) prequential: Arc<Prequential>,
     pub(super) recently_wanted: RecentlyWanted,
+    pub(super) arms: Arms,
     pub(super) top_lists: Arc<TopLists>,
 }
 
@@ -188,6 +191,7 @@ impl View {
             decisions: Column::default(),
             prequential: Arc::default(),
             recently_wanted: RecentlyWanted::default(),
+            arms: Arms::default(),
             top_lists: Arc::default(),
             settings: Arc::new(settings),
         }
@@ -256,6 +260,15 @@ impl View {
     /// The ranker to serve with: solved once per view.
     pub fn posterior_mean(&self) -> &PosteriorMean {
         self.top_lists.posterior.get_or_init(|| self.posterior.solve(&prior_mean()))
+    }
+
+    /// An arm set by its name; `None` before its first selection is learnt.
+    pub fn arm_set(&self, name: &str) -> Option<&ArmSet> {
+        self.arms.set(name)
+    }
+
+    pub fn arm_sets_len(&self) -> usize {
+        self.arms.sets.len()
     }
 
     pub fn user_index(&self, user_id: &str) -> Option<u32> {

@@ -83,3 +83,15 @@ mod tests {
         assert_eq!(pow(2.0, 10.0), 1024.0);
     }
 }
+
+/// Complementary error function.
+#[must_use]
+pub fn erfc(x: f64) -> f64 {
+    libm::erfc(x)
+}
+
+/// Logarithm of the gamma function, for x above 0.
+#[must_use]
+pub fn ln_gamma(x: f64) -> f64 {
+    libm::lgamma(x)
+}

@@ -13,6 +13,8 @@ mod gram;
 mod kernels;
 mod lanes;
 pub mod math;
+pub mod normal;
+pub mod square_root;
 mod top_k;
 
 pub use gram::{add_gram, add_outer, add_outer_packed, packed_len};

@@ -3,7 +3,7 @@
 //! - The services serve as soon as the default namespace has caught up: answers come
 //!   from memory, whether the store is there or not.
 //! - Recording interactions needs the store, so it has a name of its own, which
-//!   follows the store.
+//!   follows the store. So does selecting arms.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -24,7 +24,10 @@ const ANSWERING: [&str; 5] = [
     "personalization.v1.ModelService",
     "personalization.v1.AdminService",
 ];
-const RECORDING: &str = "personalization.v1.PersonalizationService/RecordInteractions";
+const RECORDING: [&str; 2] = [
+    "personalization.v1.PersonalizationService/RecordInteractions",
+    "personalization.v1.BanditService",
+];
 
 /// Tells probes whether the services serve. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -80,6 +83,8 @@ impl Health {
             self.reporter.set_service_status(service, status(ready)).await;
         }
         let records = ready && self.recording.load(Ordering::Acquire);
-        self.reporter.set_service_status(RECORDING, status(records)).await;
+        for service in RECORDING {
+            self.reporter.set_service_status(service, status(records)).await;
+        }
     }
 }

@@ -16,12 +16,14 @@ use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 
 use crate::api::AdminApi;
+use crate::api::BanditApi;
 use crate::api::CatalogApi;
 use crate::api::ModelApi;
 use crate::api::PersonalizationApi;
 use crate::domain::limits;
 use crate::proto::DESCRIPTORS;
 use crate::proto::admin_service_server::AdminServiceServer;
+use crate::proto::bandit_service_server::BanditServiceServer;
 use crate::proto::catalog_service_server::CatalogServiceServer;
 use crate::proto::model_service_server::ModelServiceServer;
 use crate::proto::personalization_service_server::PersonalizationServiceServer;
@@ -121,6 +123,7 @@ pub async fn run(
         .add_service(personalization)
         .add_service(catalog)
         .add_service(ModelServiceServer::new(ModelApi::new(service.clone())))
+        .add_service(BanditServiceServer::new(BanditApi::new(service.clone())))
         .add_service(AdminServiceServer::new(AdminApi::new(service.clone())))
         .serve_with_incoming_shutdown(
             TcpIncoming::from(listener(bound.grpc)?).with_nodelay(Some(true)),

@@ -20,6 +20,8 @@ pub enum Error {
     NoUser(String),
     #[error("item {0:?} is not known")]
     NoItem(String),
+    #[error("arm set {0:?} has no selections")]
+    NoArmSet(String),
     /// The model did not reach the wanted watermark in time.
     #[error("the model has applied record {watermark}, not yet {wanted}")]
     WatermarkNotReached { wanted: Sequence, watermark: Sequence },

@@ -8,6 +8,7 @@
 
 mod absence;
 mod applier;
+mod arms;
 mod clock;
 mod embedder;
 mod error;
@@ -45,6 +46,7 @@ use predictions::Predictions;
 
 pub use absence::{Absence, Alteration, Cause, Gap, Suggestion};
 pub use applier::{Stopped, replay};
+pub use arms::{SelectArmCall, SelectedArm};
 pub use clock::{Clock, SystemClock};
 pub use error::Error;
 pub use limiter::{Limiter, RateLimits};

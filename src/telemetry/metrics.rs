@@ -27,6 +27,10 @@ pub struct Metrics {
     pub personalize_seconds: Histogram,
     /// Personalize answers that carry a reason for being degraded.
     pub degraded_answers: Counter,
+    /// Selections of arms by strategy.
+    arm_selections: Family<Labels, Counter>,
+    /// Rewards of arms by outcome: accepted, duplicate.
+    arm_rewards: Family<Labels, Counter>,
     /// Embeddings of items by outcome: computed, cached, failed.
     pub embeddings: Family<Labels, Counter>,
     pub embedding_seconds: Histogram,
@@ -56,6 +60,8 @@ impl Default for Metrics {
             applied_records: Counter::default(),
             personalize_seconds: seconds(),
             degraded_answers: Counter::default(),
+            arm_selections: Family::default(),
+            arm_rewards: Family::default(),
             embeddings: Family::default(),
             embedding_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 18)),
             trainings: Counter::default(),
@@ -71,6 +77,19 @@ impl Default for Metrics {
 }
 
 impl Metrics {
+    fn register_arms(&self, registry: &mut Registry) {
+        registry.register(
+            "arm_selections",
+            "Selections of arms, by strategy",
+            self.arm_selections.clone(),
+        );
+        registry.register(
+            "arm_rewards",
+            "Rewards of arms received, by outcome",
+            self.arm_rewards.clone(),
+        );
+    }
+
     fn register_embeddings(&self, registry: &mut Registry) {
         registry.register(
             "embeddings",
@@ -122,6 +141,7 @@ impl Metrics {
             "Personalize answers given in a degraded state",
             self.degraded_answers.clone(),
         );
+        self.register_arms(&mut registry);
         self.register_embeddings(&mut registry);
         registry.register("trainings", "Models trained and published", self.trainings.clone());
         registry.register("training_seconds", "Time of a training", self.training_seconds.clone());
@@ -155,6 +175,16 @@ impl Metrics {
         if count > 0 {
             self.interactions.get_or_create(&vec![("outcome", outcome.to_owned())]).inc_by(count);
         }
+    }
+
+    /// Counts a selection of an arm.
+    pub fn count_arm_selection(&self, strategy: &'static str) {
+        self.arm_selections.get_or_create(&vec![("strategy", strategy.to_owned())]).inc();
+    }
+
+    /// Counts a reward of an arm.
+    pub fn count_arm_reward(&self, outcome: &'static str) {
+        self.arm_rewards.get_or_create(&vec![("outcome", outcome.to_owned())]).inc();
     }
 
     /// Adds counters that are kept elsewhere.

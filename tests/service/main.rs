@@ -4,6 +4,7 @@
 //! - Nothing sleeps for a guess: tests wait for a condition, with a bound that only a
 //!   broken server reaches.
 
+mod arms;
 mod catalog;
 mod cold_start;
 mod durability;

@@ -19,11 +19,12 @@ use crate::harness::events;
 use crate::harness::eventually;
 use crate::harness::get;
 
-const SERVICES: [&str; 4] = [
+const SERVICES: [&str; 5] = [
     "personalization.v1.PersonalizationService",
     "personalization.v1.CatalogService",
     "personalization.v1.ModelService",
     "personalization.v1.AdminService",
+    "personalization.v1.BanditService",
 ];
 
 fn healthcheck(address: SocketAddr, service: &str) -> Output {

@@ -10,6 +10,7 @@
 //!
 //! Cost: linear in the message; texts and embeddings are moved, not copied.
 
+mod arms;
 mod attributes;
 mod interaction;
 mod item;
@@ -22,6 +23,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
+pub use arms::{arm_set, arm_strategy_message, reward_arm, select_arm};
 pub use attributes::{attributes, attributes_message};
 pub use interaction::{interaction, interaction_type_message};
 pub use item::{item, item_message};

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::arms::arm_settings;
+use super::arms::arm_settings_message;
 use super::interaction::RATING_MAX;
 use super::scalars::decimal;
 use super::scalars::label;
@@ -38,7 +40,10 @@ pub fn settings(
     let settings = overlaid(&message, base);
     let confidences = confidences(&message, base, &mut violations);
     let freshness = freshness(&message.freshness_half_lives, base, &mut violations);
+    let arms = arm_settings(message.arms.unwrap_or_default(), base.arms);
+    let arms = violations.absorb("settings.arms", arms);
     let settings = Settings {
+        arms: arms.unwrap_or(base.arms),
         confidences,
         freshness_half_lives: freshness,
         strategy: chosen.unwrap_or(base.strategy),
@@ -205,6 +210,7 @@ pub fn settings_message(settings: &Settings) -> proto::NamespaceSettings {
             .into_iter()
             .map(|kind| (kind.name().to_owned(), decimal(settings.confidences.of(kind))))
             .collect(),
+        arms: Some(arm_settings_message(&settings.arms)),
     }
 }
 
@@ -327,6 +333,12 @@ mod tests {
             confidences: [("click", f64::NAN), ("CLICK", 1.0)]
                 .map(|(name, value)| (name.to_owned(), value))
                 .into(),
+            arms: Some(proto::ArmSettings {
+                strategy: Some(9),
+                alpha: Some(0.0),
+                half_life_selections: Some(3),
+                ..Default::default()
+            }),
         }
     }
 
@@ -341,6 +353,9 @@ mod tests {
         assert_eq!(
             fields,
             [
+                "settings.arms.alpha",
+                "settings.arms.half_life_selections",
+                "settings.arms.strategy",
                 "settings.collaborative_factors",
                 "settings.collaborative_regularization",
                 "settings.confidences",

@@ -14,6 +14,7 @@
 //! - Ids and attributes are checked again when read. Other bounds are not: they
 //!   may change, and what was accepted once must stay readable.
 
+mod arms;
 mod attributes;
 mod decision;
 mod interaction;
@@ -47,6 +48,8 @@ const ITEM_DELETED: u8 = 4;
 const USER_ATTRIBUTES_SET: u8 = 5;
 const SETTINGS_SET: u8 = 6;
 const MODEL_PUBLISHED: u8 = 7;
+const ARM_SELECTED: u8 = 8;
+const ARM_REWARDED: u8 = 9;
 
 /// Begins a payload in `out`, which is emptied.
 pub fn begin(out: &mut Vec<u8>, base: Timestamp) {
@@ -86,6 +89,8 @@ fn kind(record: &Record) -> u8 {
         Record::UserAttributesSet { .. } => USER_ATTRIBUTES_SET,
         Record::SettingsSet(_) => SETTINGS_SET,
         Record::ModelPublished(_) => MODEL_PUBLISHED,
+        Record::ArmSelected(_) => ARM_SELECTED,
+        Record::ArmRewarded(_) => ARM_REWARDED,
     }
 }
 
@@ -108,6 +113,8 @@ fn put_body(out: &mut Vec<u8>, record: &Record, base: Timestamp) {
             put_varint(out, model.encoded.len() as u64);
             out.extend_from_slice(&model.encoded);
         }
+        Record::ArmSelected(selection) => arms::put_selection(out, selection, base),
+        Record::ArmRewarded(reward) => arms::put_reward(out, reward, base),
     }
 }
 
@@ -163,9 +170,11 @@ fn read_record(reader: &mut Reader<'_>, base: Timestamp) -> Result<Record, Fault
             let encoded = Arc::from(body.bytes(length)?);
             Ok(Record::ModelPublished(PublishedModel { version, trained_at, encoded }))
         }
+        ARM_SELECTED => arms::read_selection(&mut body, base).map(Record::ArmSelected),
+        ARM_REWARDED => arms::read_reward(&mut body, base).map(Record::ArmRewarded),
         0 => Err(Fault::damaged("a record has no kind")),
         newer => {
-            let (found, known) = (newer.into(), MODEL_PUBLISHED.into());
+            let (found, known) = (newer.into(), ARM_REWARDED.into());
             Err(Fault::TooNew { what: "log record kind", found, known })
         }
     }

@@ -5,6 +5,12 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
+use crate::domain::ArmContext;
+use crate::domain::ArmName;
+use crate::domain::ArmReward;
+use crate::domain::ArmSelection;
+use crate::domain::ArmSetName;
+use crate::domain::ArmStrategy;
 use crate::domain::AttributeValue;
 use crate::domain::Attributes;
 use crate::domain::ConfidenceTable;
@@ -15,6 +21,7 @@ use crate::domain::Interaction;
 use crate::domain::InteractionContext;
 use crate::domain::InteractionType;
 use crate::domain::Item;
+use crate::domain::OfferedArm;
 use crate::domain::SessionId;
 use crate::domain::Settings;
 use crate::domain::ShownItem;
@@ -161,6 +168,40 @@ fn model() -> impl Strategy<Value = Record> {
     )
 }
 
+fn arm_selection() -> impl Strategy<Value = Record> {
+    let offered = (id(ArmName::parse), number(), number())
+        .prop_map(|(name, propensity, mean)| OfferedArm { name, propensity, mean });
+    let ids = (id(DecisionId::parse), id(ArmSetName::parse), time());
+    let numbers = (any::<u64>(), any::<u64>(), number());
+    let context = (prop::collection::vec(number(), 0..6), attributes());
+    let strategy = prop::sample::select(&ArmStrategy::ALL[..]);
+    let offered = prop::collection::vec(offered, 1..5);
+    (ids, strategy, numbers, context, offered, any::<prop::sample::Index>()).prop_map(
+        |(ids, strategy, numbers, (context, attributes), offered, chosen)| {
+            Record::ArmSelected(ArmSelection {
+                decision_id: ids.0,
+                set: ids.1,
+                chosen: chosen.index(offered.len()) as u32,
+                offered,
+                context: ArmContext { numbers: context, attributes },
+                strategy,
+                epsilon: numbers.2,
+                selected_at: ids.2,
+                watermark: numbers.0,
+                seed: numbers.1,
+            })
+        },
+    )
+}
+
+fn arm_reward() -> impl Strategy<Value = Record> {
+    (id(EventId::parse), id(DecisionId::parse), number(), any::<bool>(), time()).prop_map(
+        |(event_id, decision_id, reward, corrects, occurred_at)| {
+            Record::ArmRewarded(ArmReward { event_id, decision_id, reward, corrects, occurred_at })
+        },
+    )
+}
+
 fn record() -> impl Strategy<Value = Record> {
     prop_oneof![
         interaction(),
@@ -171,6 +212,8 @@ fn record() -> impl Strategy<Value = Record> {
             .prop_map(|(user_id, attributes)| Record::UserAttributesSet { user_id, attributes }),
         settings(),
         model(),
+        arm_selection(),
+        arm_reward(),
     ]
 }
 
@@ -239,7 +282,7 @@ proptest! {
 
     #[test]
     fn arbitrary_bytes_never_panic(
-        kind in 0_u8..10,
+        kind in 0_u8..12,
         body in prop::collection::vec(any::<u8>(), 0..300),
         bytes in prop::collection::vec(any::<u8>(), 0..300),
     ) {
@@ -276,7 +319,7 @@ fn what_a_newer_version_wrote_is_too_new() {
     let unknown_type = [12, 0, 1, b'e', 1, b'u', 1, b'i', 0];
     for (payload, what) in [
         (newer_format, "log batch format"),
-        (framed(MODEL_PUBLISHED + 1, b"body"), "log record kind"),
+        (framed(ARM_REWARDED + 1, b"body"), "log record kind"),
         (framed(INTERACTION, &unknown_type), "interaction type"),
         (framed(DECISION, &[3]), "strategy"),
         (framed(USER_ATTRIBUTES_SET, &[1, b'u', 1, 1, b'n', 5, 0]), "attribute type"),

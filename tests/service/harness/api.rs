@@ -15,6 +15,7 @@ use personalization::proto::RecordInteractionsResponse;
 use personalization::proto::UpsertItemsRequest;
 use personalization::proto::UpsertItemsResponse;
 use personalization::proto::admin_service_client::AdminServiceClient;
+use personalization::proto::bandit_service_client::BanditServiceClient;
 use personalization::proto::catalog_service_client::CatalogServiceClient;
 use personalization::proto::model_service_client::ModelServiceClient;
 use personalization::proto::personalization_service_client::PersonalizationServiceClient;
@@ -37,6 +38,7 @@ pub struct Api {
     pub catalog: CatalogServiceClient<Channel>,
     pub model: ModelServiceClient<Channel>,
     pub admin: AdminServiceClient<Channel>,
+    pub bandit: BanditServiceClient<Channel>,
     /// Named in the requests this type makes; empty is `default`.
     pub namespace: String,
 }
@@ -56,6 +58,7 @@ impl Api {
                 .max_decoding_message_size(ANSWER_BYTES_MAX),
             model: ModelServiceClient::new(channel.clone()),
             admin: AdminServiceClient::new(channel.clone()),
+            bandit: BanditServiceClient::new(channel.clone()),
             channel,
             namespace: String::new(),
         })

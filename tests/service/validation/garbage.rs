@@ -14,7 +14,7 @@ use crate::harness::World;
 use crate::harness::call_with_bytes;
 use crate::harness::greedy;
 
-const UNARY: [&str; 12] = [
+const UNARY: [&str; 15] = [
     "PersonalizationService/Personalize",
     "PersonalizationService/GetProfile",
     "PersonalizationService/SimilarItems",
@@ -27,6 +27,9 @@ const UNARY: [&str; 12] = [
     "ModelService/GetModelStatus",
     "ModelService/GetModelMetrics",
     "AdminService/ListNamespaces",
+    "BanditService/SelectArm",
+    "BanditService/RewardArm",
+    "BanditService/GetArmSet",
 ];
 
 /// Not one of these means that the server, rather than the message, was at fault.

@@ -1,0 +1,137 @@
+//! `BanditService`.
+
+use tonic::Request;
+use tonic::Response;
+use tonic::Status;
+
+use super::convert;
+use super::deadline;
+use super::namespace;
+use super::personalization::new_id;
+use super::status;
+use crate::domain::DecisionId;
+use crate::domain::EventId;
+use crate::engine::ArmSet;
+use crate::proto;
+use crate::proto::bandit_service_server::BanditService;
+use crate::service::Namespace;
+use crate::service::SelectArmCall;
+use crate::service::SelectedArm;
+use crate::service::Service;
+
+/// Handlers of `BanditService`.
+#[derive(Debug, Clone)]
+pub struct BanditApi {
+    service: Service,
+}
+
+impl BanditApi {
+    pub fn new(service: Service) -> Self {
+        Self { service }
+    }
+
+    /// Counts a request against the rate limit of its namespace.
+    async fn admit(&self, namespace: &Namespace) -> Result<(), Status> {
+        let now = self.service.clock.now();
+        self.service.limiter.admit_request(namespace.name(), now).await.map_err(status::status)
+    }
+}
+
+#[tonic::async_trait]
+impl BanditService for BanditApi {
+    async fn select_arm(
+        &self,
+        request: Request<proto::SelectArmRequest>,
+    ) -> Result<Response<proto::SelectArmResponse>, Status> {
+        let patience = deadline::patience(request.metadata());
+        let message = request.into_inner();
+        let namespace = namespace(&self.service, &message.namespace).await?;
+        self.admit(&namespace).await?;
+        let wanted = message.min_watermark;
+        let view = namespace.view_at(wanted, patience).await.map_err(status::status)?;
+        let checked = convert::select_arm(message, view.settings()).map_err(status::invalid)?;
+        let now = self.service.clock.now();
+        let call = SelectArmCall {
+            decision_id: DecisionId::parse(new_id(now)).expect("a UUID is an id"),
+            set: checked.set,
+            offered: checked.offered,
+            context: checked.context,
+            strategy: checked.strategy,
+            epsilon: checked.epsilon,
+            now,
+        };
+        let selected = self.service.select_arm(&namespace, view, call).await;
+        Ok(Response::new(selected_message(selected.map_err(status::status)?)))
+    }
+
+    async fn reward_arm(
+        &self,
+        request: Request<proto::RewardArmRequest>,
+    ) -> Result<Response<proto::RewardArmResponse>, Status> {
+        let message = request.into_inner();
+        let namespace = namespace(&self.service, &message.namespace).await?;
+        self.admit(&namespace).await?;
+        let now = self.service.clock.now();
+        let make_id = || EventId::parse(new_id(now)).expect("a UUID is an id");
+        let reward = convert::reward_arm(message, now, make_id).map_err(status::invalid)?;
+        let recorded = self.service.reward_arm(&namespace, reward).await;
+        let sequence = recorded.map_err(status::status)?;
+        Ok(Response::new(proto::RewardArmResponse {
+            duplicate: sequence.is_none(),
+            sequence: sequence.unwrap_or(0),
+        }))
+    }
+
+    async fn get_arm_set(
+        &self,
+        request: Request<proto::GetArmSetRequest>,
+    ) -> Result<Response<proto::GetArmSetResponse>, Status> {
+        let patience = deadline::patience(request.metadata());
+        let message = request.into_inner();
+        let namespace = namespace(&self.service, &message.namespace).await?;
+        self.admit(&namespace).await?;
+        let wanted = message.min_watermark;
+        let view = namespace.view_at(wanted, patience).await.map_err(status::status)?;
+        let (name, context) = convert::arm_set(message).map_err(status::invalid)?;
+        let watermark = view.watermark();
+        let report = self.service.arm_set(view.clone(), &name, context).await;
+        let beliefs = report.map_err(status::status)?;
+        let set = view.arm_set(name.as_str()).expect("the report was of this view");
+        Ok(Response::new(set_message(set, &beliefs, watermark)))
+    }
+}
+
+fn selected_message(selected: SelectedArm) -> proto::SelectArmResponse {
+    let found = selected.found;
+    let arms = selected.offered.iter().enumerate().map(|(place, arm)| proto::OfferedArm {
+        arm: arm.to_string(),
+        propensity: found.propensities[place],
+        mean: found.means[place],
+        standard_deviation: found.deviations[place],
+    });
+    proto::SelectArmResponse {
+        decision_id: selected.decision_id.to_string(),
+        arm: selected.offered[found.chosen].to_string(),
+        propensity: found.propensities[found.chosen],
+        arms: arms.collect(),
+        strategy: convert::arm_strategy_message(selected.strategy).into(),
+        sequence: selected.sequence,
+        watermark: selected.watermark,
+    }
+}
+
+/// `beliefs` holds mean and standard deviation of each arm of the set.
+fn set_message(set: &ArmSet, beliefs: &[(f64, f64)], watermark: u64) -> proto::GetArmSetResponse {
+    let arms = set.arms.iter().zip(beliefs).map(|(arm, &(mean, standard_deviation))| {
+        let (name, pulls, reward) = (arm.name.to_string(), arm.selections, arm.reward);
+        proto::ArmState { arm: name, pulls, reward, mean, standard_deviation }
+    });
+    proto::GetArmSetResponse {
+        arms: arms.collect(),
+        selections: set.selections,
+        context_numbers: set.shape.map_or(0, |shape| shape.numbers),
+        context_attributes: set.shape.is_some_and(|shape| shape.attributes),
+        noise: set.noise(),
+        watermark,
+    }
+}

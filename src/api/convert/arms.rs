@@ -1,0 +1,271 @@
+//! Requests of `BanditService`, and the settings of arms.
+
+use std::collections::HashSet;
+
+use super::attributes::attributes;
+use super::scalars::decimal;
+use super::scalars::each;
+use super::scalars::merge;
+use super::scalars::timestamp_near;
+use crate::domain::ArmContext;
+use crate::domain::ArmName;
+use crate::domain::ArmReward;
+use crate::domain::ArmSetName;
+use crate::domain::ArmSettings;
+use crate::domain::ArmStrategy;
+use crate::domain::DecisionId;
+use crate::domain::EventId;
+use crate::domain::Settings;
+use crate::domain::Timestamp;
+use crate::domain::Violation;
+use crate::domain::Violations;
+use crate::domain::limits;
+use crate::proto;
+
+/// A checked SelectArm request.
+#[derive(Debug)]
+pub struct SelectArm {
+    pub set: ArmSetName,
+    pub offered: Vec<ArmName>,
+    pub context: ArmContext,
+    pub strategy: ArmStrategy,
+    pub epsilon: f64,
+}
+
+/// # Errors
+/// Every wrong field.
+pub fn select_arm(
+    message: proto::SelectArmRequest,
+    settings: &Settings,
+) -> Result<SelectArm, Vec<Violation>> {
+    let mut violations = Violations::default();
+    let set = violations.take("arm_set", ArmSetName::parse(message.arm_set));
+    let offered = merge(&mut violations, offered(message.arms));
+    let context = violations.absorb("context", context(message.context));
+    let strategy = violations.take("strategy", strategy(message.strategy)).flatten();
+    let epsilon = message.epsilon.map_or(Ok(settings.epsilon), |epsilon| {
+        if (0.0..=1.0).contains(&epsilon) {
+            Ok(epsilon)
+        } else {
+            Err(format!("must lie in 0..=1, is {epsilon:?}"))
+        }
+    });
+    let epsilon = violations.take("epsilon", epsilon).map(decimal);
+    let (Some(set), Some(offered), Some(context), Some(epsilon)) = (set, offered, context, epsilon)
+    else {
+        return Err(violations.into_vec());
+    };
+    let strategy = strategy.unwrap_or(settings.arms.strategy);
+    violations.finish(SelectArm { set, offered, context, strategy, epsilon })
+}
+
+/// One to some hundred names, each once.
+fn offered(texts: Vec<String>) -> Result<Vec<ArmName>, Vec<Violation>> {
+    let most = limits::ARMS;
+    if texts.is_empty() || texts.len() > most {
+        let reason = format!("must hold 1 to {most} arms, holds {}", texts.len());
+        return Err(vec![Violation::new("arms", reason)]);
+    }
+    let names = each("arms", texts, ArmName::parse)?;
+    let mut seen = HashSet::with_capacity(names.len());
+    match names.iter().position(|name| !seen.insert(name)) {
+        Some(place) => {
+            Err(vec![Violation::new(format!("arms[{place}]"), "must not be there twice")])
+        }
+        None => Ok(names),
+    }
+}
+
+fn context(message: Option<proto::ArmContext>) -> Result<ArmContext, Vec<Violation>> {
+    let message = message.unwrap_or_default();
+    let mut violations = Violations::default();
+    let attributes = merge(&mut violations, attributes(message.attributes));
+    let (found, most) = (message.numbers.len(), limits::CONTEXT_NUMBERS);
+    if found > most {
+        violations.add("numbers", format!("must hold at most {most}, holds {found}"));
+        return Err(violations.into_vec());
+    }
+    let largest = limits::CONTEXT_NUMBER;
+    let numbers = each("numbers", message.numbers, |number| {
+        // Written so that NaN fails, too.
+        if number.abs() <= largest {
+            Ok(number)
+        } else {
+            Err(format!("must lie in -{largest}..={largest}, is {number:?}"))
+        }
+    });
+    let numbers = merge(&mut violations, numbers).unwrap_or_default();
+    violations.finish(ArmContext { numbers, attributes: attributes.unwrap_or_default() })
+}
+
+/// `None` for UNSPECIFIED.
+fn strategy(code: i32) -> Result<Option<ArmStrategy>, String> {
+    match proto::ArmStrategy::try_from(code) {
+        Err(_) => Err(format!("must be a known strategy, is {code}")),
+        Ok(proto::ArmStrategy::Unspecified) => Ok(None),
+        Ok(proto::ArmStrategy::Greedy) => Ok(Some(ArmStrategy::Greedy)),
+        Ok(proto::ArmStrategy::EpsilonGreedy) => Ok(Some(ArmStrategy::EpsilonGreedy)),
+        Ok(proto::ArmStrategy::Thompson) => Ok(Some(ArmStrategy::Thompson)),
+        Ok(proto::ArmStrategy::UpperConfidence) => Ok(Some(ArmStrategy::UpperConfidence)),
+        Ok(proto::ArmStrategy::SquareCb) => Ok(Some(ArmStrategy::SquareCb)),
+    }
+}
+
+pub fn arm_strategy_message(strategy: ArmStrategy) -> proto::ArmStrategy {
+    match strategy {
+        ArmStrategy::Greedy => proto::ArmStrategy::Greedy,
+        ArmStrategy::EpsilonGreedy => proto::ArmStrategy::EpsilonGreedy,
+        ArmStrategy::Thompson => proto::ArmStrategy::Thompson,
+        ArmStrategy::UpperConfidence => proto::ArmStrategy::UpperConfidence,
+        ArmStrategy::SquareCb => proto::ArmStrategy::SquareCb,
+    }
+}
+
+/// `make_id` makes the event id of a reward that comes without one.
+///
+/// # Errors
+/// Every wrong field.
+pub fn reward_arm(
+    message: proto::RewardArmRequest,
+    now: Timestamp,
+    make_id: impl FnOnce() -> EventId,
+) -> Result<ArmReward, Vec<Violation>> {
+    let mut violations = Violations::default();
+    let decision_id = violations.take("decision_id", DecisionId::parse(message.decision_id));
+    let event_id =
+        if message.event_id.is_empty() { Ok(make_id()) } else { EventId::parse(message.event_id) };
+    let event_id = violations.take("event_id", event_id);
+    let reward = message.reward;
+    if !(0.0..=1.0).contains(&reward) {
+        violations.add("reward", format!("must lie in 0..=1, is {reward:?}"));
+    }
+    let occurred_at = message.occurred_at.map(|time| timestamp_near(time, now)).transpose();
+    let occurred_at = violations.take("occurred_at", occurred_at).flatten().unwrap_or(now);
+    let (Some(decision_id), Some(event_id)) = (decision_id, event_id) else {
+        return Err(violations.into_vec());
+    };
+    let corrects = message.corrects;
+    violations.finish(ArmReward { event_id, decision_id, reward, corrects, occurred_at })
+}
+
+/// The set and the context of a GetArmSet request.
+///
+/// # Errors
+/// Every wrong field.
+pub fn arm_set(
+    message: proto::GetArmSetRequest,
+) -> Result<(ArmSetName, ArmContext), Vec<Violation>> {
+    let mut violations = Violations::default();
+    let set = violations.take("arm_set", ArmSetName::parse(message.arm_set));
+    let context = violations.absorb("context", context(message.context));
+    match (set, context) {
+        (Some(set), Some(context)) => violations.finish((set, context)),
+        _ => Err(violations.into_vec()),
+    }
+}
+
+/// `base` with what the message sets; ranges are checked with those of all settings.
+///
+/// # Errors
+/// A violation of `strategy`.
+pub(super) fn arm_settings(
+    message: proto::ArmSettings,
+    base: ArmSettings,
+) -> Result<ArmSettings, Vec<Violation>> {
+    let chosen = message.strategy.map(strategy).transpose();
+    let chosen = chosen.map_err(|reason| vec![Violation::new("strategy", reason)])?.flatten();
+    Ok(ArmSettings {
+        strategy: chosen.unwrap_or(base.strategy),
+        alpha: message.alpha.unwrap_or(base.alpha),
+        beta: message.beta.unwrap_or(base.beta),
+        exploration: message.exploration.unwrap_or(base.exploration),
+        floor: message.floor.unwrap_or(base.floor),
+        half_life_selections: message.half_life_selections.unwrap_or(base.half_life_selections),
+    })
+}
+
+pub(super) fn arm_settings_message(settings: &ArmSettings) -> proto::ArmSettings {
+    proto::ArmSettings {
+        strategy: Some(arm_strategy_message(settings.strategy).into()),
+        alpha: Some(settings.alpha),
+        beta: Some(settings.beta),
+        exploration: Some(settings.exploration),
+        floor: Some(settings.floor),
+        half_life_selections: Some(settings.half_life_selections),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request() -> proto::SelectArmRequest {
+        proto::SelectArmRequest {
+            arm_set: "layout".to_owned(),
+            arms: vec!["grid".to_owned(), "list".to_owned()],
+            ..Default::default()
+        }
+    }
+
+    fn fields<T: std::fmt::Debug>(checked: Result<T, Vec<Violation>>) -> Vec<String> {
+        checked.unwrap_err().into_iter().map(|violation| violation.field).collect()
+    }
+
+    #[test]
+    fn what_a_request_does_not_say_is_as_the_namespace_says() {
+        let settings = Settings { epsilon: 0.3, ..Settings::default() };
+        let checked = select_arm(request(), &settings).unwrap();
+        assert_eq!((checked.strategy, checked.epsilon), (settings.arms.strategy, 0.3));
+        assert!(checked.context.is_empty());
+        let says = proto::SelectArmRequest { strategy: 5, epsilon: Some(0.25), ..request() };
+        let checked = select_arm(says, &settings).unwrap();
+        assert_eq!((checked.strategy, checked.epsilon), (ArmStrategy::SquareCb, 0.25));
+    }
+
+    #[test]
+    fn every_wrong_field_of_a_selection_is_named() {
+        let wrong = proto::SelectArmRequest {
+            arm_set: String::new(),
+            arms: vec!["a".to_owned(), "b".to_owned(), "a".to_owned()],
+            context: Some(proto::ArmContext {
+                numbers: vec![0.0, f32::NAN, 1_001.0],
+                attributes: None,
+            }),
+            strategy: 9,
+            epsilon: Some(f32::NAN),
+            ..Default::default()
+        };
+        let expected = [
+            "arm_set",
+            "arms[2]",
+            "context.numbers[1]",
+            "context.numbers[2]",
+            "strategy",
+            "epsilon",
+        ];
+        assert_eq!(fields(select_arm(wrong, &Settings::default())), expected);
+        for arms in [Vec::new(), vec!["a".to_owned(); limits::ARMS + 1]] {
+            let wrong = proto::SelectArmRequest { arms, ..request() };
+            assert_eq!(fields(select_arm(wrong, &Settings::default())), ["arms"]);
+        }
+        let numbers = vec![0.0; limits::CONTEXT_NUMBERS + 1];
+        let context = Some(proto::ArmContext { numbers, attributes: None });
+        let wrong = proto::SelectArmRequest { context, ..request() };
+        assert_eq!(fields(select_arm(wrong, &Settings::default())), ["context.numbers"]);
+    }
+
+    #[test]
+    fn rewards_lie_between_0_and_1() {
+        let now = Timestamp::from_seconds(1_700_000_000);
+        let reward = |reward| {
+            let decision_id = "d".to_owned();
+            let message = proto::RewardArmRequest { decision_id, reward, ..Default::default() };
+            reward_arm(message, now, || EventId::parse("made").unwrap())
+        };
+        let made = reward(0.5).unwrap();
+        assert_eq!((made.event_id.as_str(), made.occurred_at), ("made", now));
+        for wrong in [-0.1, 1.1, f32::NAN, f32::INFINITY] {
+            assert_eq!(fields(reward(wrong)), ["reward"]);
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Contexts as vectors: a constant, the numbers as given, the attributes hashed.
+//!
+//! Text attributes, flags and list members count as `name=value`: each adds 1 or -1 at a
+//! hashed place; a number adds its value at the place of its name. The sign is hashed,
+//! too, so that collisions cancel on average (Weinberger et al. 2009).
+
+use serde::Deserialize;
+use serde::Serialize;
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::domain::ArmContext;
+use crate::domain::AttributeValue;
+use crate::domain::limits;
+
+/// Places that attributes are hashed to.
+const PLACES: usize = 64;
+
+/// What the vectors of an arm set are made of; its first selection with a context
+/// decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shape {
+    pub numbers: u32,
+    pub attributes: bool,
+}
+
+impl Shape {
+    /// `None` for an empty context.
+    pub fn of(context: &ArmContext) -> Option<Self> {
+        let numbers = u32::try_from(context.numbers.len()).ok()?;
+        (!context.is_empty())
+            .then_some(Self { numbers, attributes: !context.attributes.is_empty() })
+    }
+
+    /// Whether contexts of this shape can stand for the given one.
+    pub fn fits(self, context: &ArmContext) -> bool {
+        context.numbers.len() == self.numbers as usize
+            && (self.attributes || context.attributes.is_empty())
+    }
+
+    pub fn dimension(self) -> usize {
+        1 + self.numbers as usize + if self.attributes { PLACES } else { 0 }
+    }
+
+    /// The vector of a context that fits.
+    pub fn vector(self, context: &ArmContext) -> Vec<f32> {
+        let mut vector = Vec::with_capacity(self.dimension());
+        vector.push(1.0);
+        vector.extend_from_slice(&context.numbers);
+        vector.resize(self.dimension(), 0.0);
+        let places = &mut vector[1 + self.numbers as usize..];
+        if self.attributes {
+            for (name, value) in context.attributes.iter() {
+                add(places, name, value);
+            }
+        }
+        vector
+    }
+}
+
+fn add(places: &mut [f32], name: &str, value: &AttributeValue) {
+    let mut put = |text: &str, size: f32| {
+        let mut hasher = Xxh3::new();
+        hasher.update(name.as_bytes());
+        // No character of UTF-8 has this byte: a name and a value never run together.
+        hasher.update(&[0xff]);
+        hasher.update(text.as_bytes());
+        let hash = hasher.digest();
+        let sign = if hash >> 63 == 0 { 1.0 } else { -1.0 };
+        places[hash as usize % PLACES] += sign * size;
+    };
+    match value {
+        AttributeValue::Text(text) => put(text, 1.0),
+        AttributeValue::Flag(flag) => put(if *flag { "true" } else { "false" }, 1.0),
+        AttributeValue::List(list) => list.iter().for_each(|text| put(text, 1.0)),
+        AttributeValue::Number(number) => {
+            let most = limits::CONTEXT_NUMBER;
+            put("", (*number as f32).clamp(-most, most));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::domain::Attributes;
+
+    fn context(numbers: &[f32], attributes: &[(&str, AttributeValue)]) -> ArmContext {
+        let attributes: BTreeMap<_, _> =
+            attributes.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+        ArmContext { numbers: numbers.to_vec(), attributes: Attributes::new(attributes).unwrap() }
+    }
+
+    fn text(value: &str) -> AttributeValue {
+        AttributeValue::Text(value.to_owned())
+    }
+
+    #[test]
+    fn a_vector_is_a_constant_the_numbers_and_the_hashed_attributes() {
+        let given = context(
+            &[0.5, -2.0],
+            &[("device", text("phone")), ("age", AttributeValue::Number(3.5))],
+        );
+        let shape = Shape::of(&given).unwrap();
+        let vector = shape.vector(&given);
+        assert_eq!((vector.len(), shape.dimension()), (67, 67));
+        assert_eq!(vector[..3], [1.0, 0.5, -2.0]);
+        let mut sizes: Vec<f32> =
+            vector[3..].iter().map(|v| v.abs()).filter(|v| *v > 0.0).collect();
+        sizes.sort_by(f32::total_cmp);
+        assert_eq!(sizes, [1.0, 3.5]);
+    }
+
+    #[test]
+    fn values_and_names_are_told_apart() {
+        let shape = Shape { numbers: 0, attributes: true };
+        let of = |name, value| shape.vector(&context(&[], &[(name, value)]));
+        assert_ne!(of("device", text("phone")), of("device", text("desktop")));
+        assert_ne!(of("ab", text("c")), of("a", text("bc")));
+        let both = AttributeValue::List(vec!["x".to_owned(), "y".to_owned()]);
+        let sum: Vec<f32> =
+            of("t", text("x")).iter().zip(of("t", text("y"))).map(|(x, y)| x + y).collect();
+        assert_eq!(of("t", both)[1..], sum[1..]);
+    }
+
+    #[test]
+    fn a_shape_fits_contexts_with_as_many_numbers_and_no_more_kinds() {
+        let shape = Shape { numbers: 1, attributes: false };
+        assert!(shape.fits(&context(&[0.0], &[])));
+        assert!(!shape.fits(&context(&[], &[])));
+        assert!(!shape.fits(&context(&[0.0], &[("a", text("b"))])));
+        assert!(Shape { numbers: 0, attributes: true }.fits(&context(&[], &[])));
+        assert_eq!(Shape::of(&ArmContext::default()), None);
+    }
+}

@@ -1,0 +1,106 @@
+//! The linear model of one arm's reward: Bayesian ridge regression in square-root form.
+//!
+//! `r ~ N(theta' x, s^2)` with the prior `theta ~ N(0, s^2 / ridge)`. The selection of the
+//! arm adds `x x'`, a reward adds `r x`, whenever it comes. See `numeric::square_root` for
+//! why millions of updates do no harm.
+
+use serde::Deserialize;
+use serde::Serialize;
+
+use crate::numeric::packed_len;
+use crate::numeric::square_root;
+use crate::numeric::square_root::Projection;
+
+/// Observations along each axis that the prior is worth.
+const RIDGE: f64 = 1.0;
+/// Models that are solved in turns: their factors fit the L2 cache.
+const IN_TURNS: usize = 4;
+
+/// Sufficient statistics of one arm.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Linear {
+    factor: Vec<f64>,
+    inverse_diagonal: Vec<f64>,
+    z: Vec<f64>,
+}
+
+/// What a model says of a reward.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Foretold {
+    pub mean: f64,
+    /// Variance of the mean over that of a single reward.
+    pub variance: f64,
+}
+
+/// What each of the models foretells for the same vector; `None` is an arm that nothing
+/// is known of.
+pub fn foretell_all(models: &[Option<&Linear>], x: &[f64]) -> Vec<Foretold> {
+    let nothing = unknown(x);
+    let mut foretold = vec![nothing; models.len()];
+    let mut vectors = vec![0.0; IN_TURNS * x.len()];
+    let mut known = models.iter().enumerate().filter_map(|(arm, model)| Some((arm, (*model)?)));
+    loop {
+        let group: Vec<(usize, &Linear)> = known.by_ref().take(IN_TURNS).collect();
+        if group.is_empty() {
+            return foretold;
+        }
+        let vectors = vectors.chunks_exact_mut(x.len());
+        let mut projections: Vec<Projection<'_>> = group
+            .iter()
+            .zip(vectors)
+            .map(|((_, model), vector)| {
+                vector.copy_from_slice(x);
+                model.projection(vector)
+            })
+            .collect();
+        square_root::project(&mut projections);
+        for ((arm, _), one) in group.iter().zip(projections) {
+            foretold[*arm] = Foretold { mean: one.mean, variance: one.square };
+        }
+    }
+}
+
+/// Of an arm that nothing is known of.
+fn unknown(x: &[f64]) -> Foretold {
+    let square: f64 = x.iter().map(|x| x * x).sum();
+    Foretold { mean: 0.0, variance: square / RIDGE }
+}
+
+impl Linear {
+    pub fn new(dimension: usize) -> Self {
+        let mut factor = vec![0.0; packed_len(dimension)];
+        let mut diagonal = 0;
+        for column in 0..dimension {
+            factor[diagonal] = RIDGE.sqrt();
+            diagonal += dimension - column;
+        }
+        let inverse_diagonal = vec![RIDGE.sqrt().recip(); dimension];
+        Self { factor, inverse_diagonal, z: vec![0.0; dimension] }
+    }
+
+    pub fn dimension(&self) -> usize {
+        self.z.len()
+    }
+
+    fn projection<'a>(&'a self, x: &'a mut [f64]) -> Projection<'a> {
+        Projection::new(&self.factor, &self.inverse_diagonal, &self.z, x)
+    }
+
+    /// Learns of a selection, so far without reward. Works in the place of `x`.
+    pub fn select(&mut self, x: &mut [f64]) {
+        square_root::observe(&mut self.factor, &mut self.inverse_diagonal, &mut self.z, x);
+    }
+
+    /// Learns of a reward, or of a change of one. Works in the place of `x`.
+    pub fn reward(&mut self, x: &mut [f64], change: f64) {
+        square_root::project(&mut [self.projection(x)]);
+        for (z, y) in self.z.iter_mut().zip(x.iter()) {
+            *z += change * y;
+        }
+    }
+
+    /// Leaves this part of all evidence.
+    pub fn fade(&mut self, keep: f64) {
+        square_root::fade(&mut self.factor, &mut self.inverse_diagonal, &mut self.z, keep, RIDGE);
+    }
+}

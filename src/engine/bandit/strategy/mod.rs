@@ -1,0 +1,63 @@
+//! How to choose among arms of which one knows how good they seem and how sure that is.
+//!
+//! A [`Policy`] turns beliefs (a mean and a standard deviation of the reward for each
+//! arm) into the probability of choosing each arm; the choice is then one draw from
+//! those. So a propensity is by construction the probability of what is done, whatever
+//! the policy: no estimate, no Monte-Carlo error.
+//!
+//! - Propensities are not negative and sum to 1 but for rounding.
+//! - Nothing here knows what an arm is: layouts, notifications, candidates of a ranking.
+//! - Sources: Thompson sampling by quadrature in [`thompson`]; LinUCB, Li et al. 2010;
+//!   SquareCB, Foster and Rakhlin 2020.
+
+mod best;
+mod beta;
+mod quadrature;
+mod square_cb;
+mod thompson;
+
+pub use best::{EpsilonGreedy, Greedy, UpperConfidence};
+pub use beta::BetaThompson;
+pub use square_cb::SquareCb;
+pub use thompson::{Thompson, ThompsonSlate};
+
+/// What is believed of the reward of each arm. Both slices have the same length.
+#[derive(Debug, Clone, Copy)]
+pub struct Beliefs<'a> {
+    pub means: &'a [f64],
+    /// Standard deviations of the means, not of single rewards; 0 or more.
+    pub deviations: &'a [f64],
+}
+
+/// A rule for choosing an arm.
+pub trait Policy {
+    /// Writes the probability of choosing each arm; `propensities` is as long as the
+    /// beliefs, at least 1.
+    fn propensities(&self, beliefs: Beliefs<'_>, propensities: &mut [f64]);
+}
+
+/// Mixes in an even share of all arms, so that no propensity is below `share / n`: what
+/// is estimated from the log stays finite.
+pub fn mix_evenly(propensities: &mut [f64], share: f64) {
+    let each = share / propensities.len() as f64;
+    for propensity in propensities {
+        *propensity = (1.0 - share) * *propensity + each;
+    }
+}
+
+/// The arm that a uniform number in 0..1 falls on.
+pub fn draw(propensities: &[f64], uniform: f64) -> usize {
+    let total: f64 = propensities.iter().sum();
+    let mut left = uniform * total;
+    for (arm, propensity) in propensities.iter().enumerate() {
+        left -= propensity;
+        if left < 0.0 {
+            return arm;
+        }
+    }
+    // Rounding may leave a rest behind the last arm that can be chosen.
+    propensities.iter().rposition(|propensity| *propensity > 0.0).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,155 @@
+//! The probability of being the largest of independent variables.
+//!
+//! With distribution functions `F_i` and `F = prod F_i` of the largest, arm `i` wins
+//! with probability `int F dln F_i`. On cells between nodes `t_g`, the middle factor is
+//! replaced by the logarithmic mean of `F` at both ends,
+//! `p_i = sum_g dF(g) / dln F(g) * dln F_i(g)`:
+//!
+//! - the probabilities sum to `F(end) - F(start)` exactly, since `ln F = sum ln F_i`;
+//! - no density is needed, and a distribution much narrower than a cell is not missed;
+//! - in a cell, arms share in proportion to their parts of `ln F`, which is right to
+//!   second order in the cell's share of `F`. Cells are halved until none holds more
+//!   than [`SHARE_MAX`].
+//!
+//! Arms may leave and come back: the rows of `ln F_i` stay, and cells that matter now
+//! are refined then. Cost: n lookups a node, about 50 to 80 nodes; a probability vector
+//! one pass over them.
+
+use crate::numeric::math;
+
+/// Share of the distribution of the largest that one cell may hold.
+const SHARE_MAX: f64 = 1.0 / 32.0;
+const CELLS_AT_FIRST: usize = 16;
+/// Nodes of one table: bounds the work whatever the distributions.
+const NODES_MAX: usize = 512;
+/// Cells are not halved below this part of the whole span.
+const WIDTH_MIN: f64 = 1e-7;
+/// Above this, the lowest node holds mass that counts: the table must reach further down.
+const LN_F_START: f64 = -20.0;
+
+/// Rows of `ln F_i(t)` at nodes `t`, in the order of `t`.
+#[derive(Debug, Clone, Default)]
+pub struct Quadrature {
+    arms: usize,
+    /// By arm: whether it takes part.
+    present: Vec<bool>,
+    nodes: Vec<Node>,
+    rows: Vec<f64>,
+    weights: Vec<f64>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Node {
+    t: f64,
+    /// Where its row begins in `rows`.
+    row: usize,
+    /// Sum of its row over the arms present.
+    ln_f: f64,
+    f: f64,
+}
+
+impl Quadrature {
+    /// Starts a table for `arms` variables that lie between `start` and `end`, as good
+    /// as certainly.
+    pub fn begin(&mut self, arms: usize, start: f64, end: f64, ln_f: impl Fn(usize, f64) -> f64) {
+        self.arms = arms;
+        self.present.clear();
+        self.present.resize(arms, true);
+        self.nodes.clear();
+        self.rows.clear();
+        for cell in 0..=CELLS_AT_FIRST {
+            let t = start + (end - start) * cell as f64 / CELLS_AT_FIRST as f64;
+            let node = self.node(t, &ln_f);
+            self.nodes.push(node);
+        }
+    }
+
+    fn node(&mut self, t: f64, ln_f: &impl Fn(usize, f64) -> f64) -> Node {
+        let row = self.rows.len();
+        let mut sum = 0.0;
+        for arm in 0..self.arms {
+            let value = ln_f(arm, t);
+            if self.present[arm] {
+                sum += value;
+            }
+            self.rows.push(value);
+        }
+        Node { t, row, ln_f: sum, f: math::exp(sum) }
+    }
+
+    /// Takes an arm out of the comparison, or back into it.
+    pub fn set_present(&mut self, arm: usize, present: bool) {
+        if self.present[arm] == present {
+            return;
+        }
+        self.present[arm] = present;
+        for node in &mut self.nodes {
+            let value = self.rows[node.row + arm];
+            node.ln_f += if present { value } else { -value };
+            node.f = math::exp(node.ln_f);
+        }
+    }
+
+    /// Writes each arm's probability of being the largest of those present; 0 for the
+    /// others.
+    pub fn propensities(&mut self, ln_f: impl Fn(usize, f64) -> f64, propensities: &mut [f64]) {
+        self.refine(&ln_f);
+        self.weigh();
+        propensities.fill(0.0);
+        for (node, weight) in self.nodes.iter().zip(&self.weights) {
+            if *weight != 0.0 {
+                let row = &self.rows[node.row..node.row + self.arms];
+                for (propensity, value) in propensities.iter_mut().zip(row) {
+                    *propensity += weight * value;
+                }
+            }
+        }
+        let mut total = 0.0;
+        for (propensity, present) in propensities.iter_mut().zip(&self.present) {
+            *propensity = if *present { propensity.max(0.0) } else { 0.0 };
+            total += *propensity;
+        }
+        for propensity in propensities {
+            *propensity /= total;
+        }
+    }
+
+    /// Halves cells until none holds too much of the distribution of the largest.
+    fn refine(&mut self, ln_f: &impl Fn(usize, f64) -> f64) {
+        let (first, last) = (self.nodes[0].t, self.nodes[self.nodes.len() - 1].t);
+        let mut start = first;
+        while self.nodes[0].ln_f > LN_F_START && self.nodes.len() < NODES_MAX {
+            start -= last - first;
+            let node = self.node(start, ln_f);
+            self.nodes.insert(0, node);
+        }
+        let narrowest = (last - start) * WIDTH_MIN;
+        let mut cell = 0;
+        while cell + 1 < self.nodes.len() {
+            let (left, right) = (self.nodes[cell], self.nodes[cell + 1]);
+            let halve = right.f - left.f > SHARE_MAX
+                && right.t - left.t > narrowest
+                && self.nodes.len() < NODES_MAX;
+            if halve {
+                let node = self.node(0.5 * (left.t + right.t), ln_f);
+                self.nodes.insert(cell + 1, node);
+            } else {
+                cell += 1;
+            }
+        }
+    }
+
+    /// The weight of each node's row: summation by parts of the formula above.
+    fn weigh(&mut self) {
+        self.weights.clear();
+        let mut before = 0.0;
+        for pair in self.nodes.windows(2) {
+            let rise = pair[1].ln_f - pair[0].ln_f;
+            // Where F does not rise, both ends are its logarithmic mean.
+            let mean = if rise > 1e-9 { (pair[1].f - pair[0].f) / rise } else { pair[1].f };
+            self.weights.push(before - mean);
+            before = mean;
+        }
+        self.weights.push(before);
+    }
+}

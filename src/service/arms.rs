@@ -1,0 +1,230 @@
+//! Selecting an arm and rewarding it: both answers wait for the commit.
+
+use std::sync::Arc;
+
+use super::Service;
+use super::error::Error;
+use super::namespace::Namespace;
+use crate::domain::ArmContext;
+use crate::domain::ArmName;
+use crate::domain::ArmReward;
+use crate::domain::ArmSelection;
+use crate::domain::ArmSetName;
+use crate::domain::ArmStrategy;
+use crate::domain::DecisionId;
+use crate::domain::OfferedArm;
+use crate::domain::Record;
+use crate::domain::Sequence;
+use crate::domain::Timestamp;
+use crate::domain::Violation;
+use crate::domain::limits;
+use crate::engine::ArmChoice;
+use crate::engine::ArmSet;
+use crate::engine::ChosenArm;
+use crate::engine::Shape;
+use crate::engine::View;
+use crate::engine::choose_arm;
+use crate::storage::AppendOutcome;
+use crate::storage::Appended;
+
+/// Arms times the square of the context's dimension from which on a choice is work for a
+/// blocking thread: about half a millisecond.
+const INLINE_MAX: usize = 1_000_000;
+/// The dimension that stands for the work of a choice without a context.
+const RATE_DIMENSION: usize = 100;
+
+/// One call of SelectArm, checked.
+#[derive(Debug, Clone)]
+pub struct SelectArmCall {
+    pub decision_id: DecisionId,
+    pub set: ArmSetName,
+    pub offered: Vec<ArmName>,
+    pub context: ArmContext,
+    pub strategy: ArmStrategy,
+    pub epsilon: f64,
+    pub now: Timestamp,
+}
+
+/// A selection that is durable.
+#[derive(Debug)]
+pub struct SelectedArm {
+    pub decision_id: DecisionId,
+    pub offered: Vec<ArmName>,
+    pub found: ChosenArm,
+    pub strategy: ArmStrategy,
+    pub sequence: Sequence,
+    pub watermark: Sequence,
+}
+
+impl SelectArmCall {
+    fn choose(&self, view: &View) -> ChosenArm {
+        let settings = view.settings();
+        let choice = ArmChoice {
+            offered: &self.offered,
+            context: &self.context,
+            strategy: self.strategy,
+            epsilon: self.epsilon,
+            settings: &settings.arms,
+            seed: settings.seed,
+            decision_id: &self.decision_id,
+        };
+        choose_arm(view.arm_set(self.set.as_str()), &choice)
+    }
+
+    fn selection(&self, view: &View, found: &ChosenArm) -> ArmSelection {
+        let offered = self.offered.iter().enumerate().map(|(place, name)| OfferedArm {
+            name: name.clone(),
+            propensity: found.propensities[place] as f32,
+            mean: found.means[place] as f32,
+        });
+        ArmSelection {
+            decision_id: self.decision_id.clone(),
+            set: self.set.clone(),
+            offered: offered.collect(),
+            chosen: found.chosen as u32,
+            context: self.context.clone(),
+            strategy: self.strategy,
+            epsilon: self.epsilon as f32,
+            selected_at: self.now,
+            watermark: view.watermark(),
+            seed: view.settings().seed,
+        }
+    }
+
+    /// Whether the work is too long for a thread that serves others.
+    fn is_large(&self) -> bool {
+        let dimension = Shape::of(&self.context).map_or(RATE_DIMENSION, Shape::dimension);
+        self.offered.len() * dimension * dimension > INLINE_MAX
+    }
+}
+
+impl Service {
+    /// Chooses one of the arms on the given view and writes the selection.
+    ///
+    /// # Errors
+    /// `Invalid` where the arm set cannot be what the call takes it for; what kept the
+    /// record from being written.
+    pub async fn select_arm(
+        &self,
+        namespace: &Arc<Namespace>,
+        view: Arc<View>,
+        call: SelectArmCall,
+    ) -> Result<SelectedArm, Error> {
+        check_room(&view, &call).map_err(Error::Invalid)?;
+        let (call, found) = if call.is_large() {
+            let _permit = self.heavy_permit()?;
+            let view = view.clone();
+            let work = move || {
+                let found = call.choose(&view);
+                (call, found)
+            };
+            let done = tokio::task::spawn_blocking(work).await;
+            done.map_err(|_panicked| Error::ShuttingDown)?
+        } else {
+            let found = call.choose(&view);
+            (call, found)
+        };
+        let records = vec![Record::ArmSelected(call.selection(&view, &found))];
+        let appended = self.write(namespace, records).await?;
+        self.metrics.count_arm_selection(call.strategy.name());
+        Ok(SelectedArm {
+            decision_id: call.decision_id,
+            offered: call.offered,
+            found,
+            strategy: call.strategy,
+            sequence: accepted(&appended).unwrap_or(appended.log_end),
+            watermark: view.watermark(),
+        })
+    }
+
+    /// Writes a reward; `None` for one that was written before.
+    ///
+    /// # Errors
+    /// What kept the record from being written.
+    pub async fn reward_arm(
+        &self,
+        namespace: &Arc<Namespace>,
+        reward: ArmReward,
+    ) -> Result<Option<Sequence>, Error> {
+        let appended = self.write(namespace, vec![Record::ArmRewarded(reward)]).await?;
+        let sequence = accepted(&appended);
+        let outcome = if sequence.is_some() { "accepted" } else { "duplicate" };
+        self.metrics.count_arm_reward(outcome);
+        Ok(sequence)
+    }
+
+    /// Mean and standard deviation of each arm of a set, in a context if there is one.
+    ///
+    /// # Errors
+    /// `NoArmSet`; `Invalid` for a context that does not fit the set.
+    pub async fn arm_set(
+        &self,
+        view: Arc<View>,
+        name: &ArmSetName,
+        context: ArmContext,
+    ) -> Result<Vec<(f64, f64)>, Error> {
+        let set = view.arm_set(name.as_str()).ok_or_else(|| Error::NoArmSet(name.to_string()))?;
+        check_context(set, &context).map_err(Error::Invalid)?;
+        let _permit = self.heavy_permit()?;
+        let call = SelectArmCall {
+            decision_id: DecisionId::parse("report").expect("an id"),
+            set: name.clone(),
+            offered: set
+                .arms
+                .iter()
+                .map(|arm| ArmName::parse(&*arm.name).expect("it was checked before"))
+                .collect(),
+            context,
+            // Beliefs are the same under each; this one is cheap.
+            strategy: ArmStrategy::Greedy,
+            epsilon: 0.0,
+            now: Timestamp::default(),
+        };
+        let done = tokio::task::spawn_blocking(move || call.choose(&view)).await;
+        let found = done.map_err(|_panicked| Error::ShuttingDown)?;
+        Ok(found.means.into_iter().zip(found.deviations).collect())
+    }
+}
+
+fn accepted(appended: &Appended) -> Option<Sequence> {
+    match appended.outcomes.first() {
+        Some(AppendOutcome::Accepted(sequence)) => Some(*sequence),
+        Some(AppendOutcome::Duplicate) | None => None,
+    }
+}
+
+/// Whether the namespace has room for the set, and the set for the arms and the context.
+fn check_room(view: &View, call: &SelectArmCall) -> Result<(), Vec<Violation>> {
+    let violation = |field: &str, reason: String| Err(vec![Violation::new(field, reason)]);
+    let Some(set) = view.arm_set(call.set.as_str()) else {
+        let most = limits::ARM_SETS;
+        if view.arm_sets_len() >= most {
+            return violation("arm_set", format!("must be one of the {most} that there are"));
+        }
+        return Ok(());
+    };
+    let new = call.offered.iter().filter(|arm| set.find(arm.as_str()).is_none()).count();
+    let most = limits::ARMS_KNOWN;
+    if set.arms.len() + new > most {
+        let reason = format!("must be at most {most} different ones over all selections");
+        return violation("arms", reason);
+    }
+    check_context(set, &call.context)
+}
+
+fn check_context(set: &ArmSet, context: &ArmContext) -> Result<(), Vec<Violation>> {
+    let Some(shape) = set.shape.filter(|shape| !context.is_empty() && !shape.fits(context)) else {
+        return Ok(());
+    };
+    let mut violations = Vec::new();
+    let (found, wanted) = (context.numbers.len(), shape.numbers as usize);
+    if found != wanted {
+        let reason = format!("must hold {wanted} as in the set's first selection, holds {found}");
+        violations.push(Violation::new("context.numbers", reason));
+    }
+    if !shape.attributes && !context.attributes.is_empty() {
+        let reason = "must be unset as in the set's first selection with a context";
+        violations.push(Violation::new("context.attributes", reason));
+    }
+    Err(violations)
+}

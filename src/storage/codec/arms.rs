@@ -1,0 +1,104 @@
+//! Selections of arms and their rewards.
+//!
+//! A field to come of each offered arm is a column behind the last field.
+
+use super::attributes;
+use super::wire::Fault;
+use super::wire::Reader;
+use super::wire::put_f32;
+use super::wire::put_floats;
+use super::wire::put_text;
+use super::wire::put_time;
+use super::wire::put_varint;
+use crate::domain::ArmContext;
+use crate::domain::ArmName;
+use crate::domain::ArmReward;
+use crate::domain::ArmSelection;
+use crate::domain::ArmSetName;
+use crate::domain::ArmStrategy;
+use crate::domain::DecisionId;
+use crate::domain::EventId;
+use crate::domain::OfferedArm;
+use crate::domain::Timestamp;
+
+/// A name of one byte with its length, and two floats.
+const OFFERED_BYTES_MIN: usize = 10;
+
+pub fn put_selection(out: &mut Vec<u8>, selection: &ArmSelection, base: Timestamp) {
+    out.push(selection.strategy.code());
+    put_f32(out, selection.epsilon);
+    put_text(out, selection.decision_id.as_str());
+    put_text(out, selection.set.as_str());
+    put_time(out, selection.selected_at, base);
+    put_varint(out, selection.watermark);
+    put_varint(out, selection.seed);
+    put_varint(out, selection.offered.len() as u64);
+    for arm in &selection.offered {
+        put_text(out, arm.name.as_str());
+        put_f32(out, arm.propensity);
+        put_f32(out, arm.mean);
+    }
+    put_varint(out, selection.chosen.into());
+    put_floats(out, &selection.context.numbers);
+    attributes::put(out, &selection.context.attributes);
+}
+
+pub fn read_selection(reader: &mut Reader<'_>, base: Timestamp) -> Result<ArmSelection, Fault> {
+    let code = reader.byte()?;
+    let known = ArmStrategy::ALL.len() as u64;
+    let strategy = ArmStrategy::from_code(code).ok_or(Fault::TooNew {
+        what: "strategy of arms",
+        found: code.into(),
+        known,
+    })?;
+    // Fields are evaluated in the order written here, which is that of the bytes.
+    let selection = ArmSelection {
+        strategy,
+        epsilon: reader.f32()?,
+        decision_id: reader.parsed(DecisionId::parse)?,
+        set: reader.parsed(ArmSetName::parse)?,
+        selected_at: reader.time(base)?,
+        watermark: reader.varint()?,
+        seed: reader.varint()?,
+        offered: read_offered(reader)?,
+        chosen: reader.u32("the place of the chosen arm")?,
+        context: ArmContext { numbers: reader.floats()?, attributes: attributes::read(reader)? },
+    };
+    if (selection.chosen as usize) < selection.offered.len() {
+        Ok(selection)
+    } else {
+        Err(Fault::damaged("the chosen arm was not offered"))
+    }
+}
+
+fn read_offered(reader: &mut Reader<'_>) -> Result<Vec<OfferedArm>, Fault> {
+    let count = reader.count(OFFERED_BYTES_MIN)?;
+    let mut offered = Vec::with_capacity(count);
+    for _ in 0..count {
+        offered.push(OfferedArm {
+            name: reader.parsed(ArmName::parse)?,
+            propensity: reader.f32()?,
+            mean: reader.f32()?,
+        });
+    }
+    Ok(offered)
+}
+
+pub fn put_reward(out: &mut Vec<u8>, reward: &ArmReward, base: Timestamp) {
+    out.push(u8::from(reward.corrects));
+    put_text(out, reward.event_id.as_str());
+    put_text(out, reward.decision_id.as_str());
+    put_f32(out, reward.reward);
+    put_time(out, reward.occurred_at, base);
+}
+
+pub fn read_reward(reader: &mut Reader<'_>, base: Timestamp) -> Result<ArmReward, Fault> {
+    // Fields are evaluated in the order written here, which is that of the bytes.
+    Ok(ArmReward {
+        corrects: reader.byte()? != 0,
+        event_id: reader.parsed(EventId::parse)?,
+        decision_id: reader.parsed(DecisionId::parse)?,
+        reward: reader.f32()?,
+        occurred_at: reader.time(base)?,
+    })
+}
