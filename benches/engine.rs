@@ -22,6 +22,7 @@ use personalization::domain::InteractionType;
 use personalization::domain::Item;
 use personalization::domain::ItemId;
 use personalization::domain::LogRecord;
+use personalization::domain::RankerSettings;
 use personalization::domain::Record;
 use personalization::domain::Settings;
 use personalization::domain::Strategy;
@@ -32,6 +33,7 @@ use personalization::engine::Choice;
 use personalization::engine::Effort;
 use personalization::engine::Eligibility;
 use personalization::engine::Engine;
+use personalization::engine::Exploring;
 use personalization::engine::Filter;
 use personalization::engine::Occasion;
 use personalization::engine::RankRequest;
@@ -187,6 +189,7 @@ fn ranking(criterion: &mut Criterion) {
         choice: Choice {
             strategy,
             epsilon: 0.1,
+            exploring: Exploring::of(&RankerSettings::default()),
             method,
             diversity_weight,
             serendipity_weight: extra,
@@ -209,6 +212,23 @@ fn ranking(criterion: &mut Criterion) {
         criterion.bench_function(&format!("rank {count} candidates, greedy"), |bencher| {
             bencher.iter(|| black_box(rank(&view, &candidates, &greedy)));
         });
+        for (name, strategy) in [
+            ("thompson", Strategy::Thompson),
+            ("lin_ucb", Strategy::LinUcb),
+            ("square_cb", Strategy::SquareCb),
+        ] {
+            let request = request(strategy, DiversityMethod::None, 0.0, 0.0);
+            criterion.bench_function(&format!("rank {count} candidates, {name}"), |bencher| {
+                bencher.iter(|| black_box(rank(&view, &candidates, &request)));
+            });
+        }
+        for (name, strategy) in [("greedy", Strategy::Greedy), ("thompson", Strategy::Thompson)] {
+            let request = request(strategy, DiversityMethod::Mmr, 0.5, 0.0);
+            let name = format!("rank {count} candidates, {name}, mmr");
+            criterion.bench_function(&name, |bencher| {
+                bencher.iter(|| black_box(rank(&view, &candidates, &request)));
+            });
+        }
         for (name, method, extra) in [
             ("mmr", DiversityMethod::Mmr, 0.0),
             ("dpp", DiversityMethod::Dpp, 0.0),

@@ -12,6 +12,8 @@ use super::Engine;
 use super::bandit::PENDING_DECISIONS_MAX;
 use super::bandit::PendingDecision;
 use super::bandit::PendingItem;
+use super::bandit::Weight;
+use super::bandit::discount;
 use super::collaborative;
 use super::collaborative::ItemAccumulator;
 use super::collaborative::ItemSolve;
@@ -309,11 +311,9 @@ impl Engine {
         let items: Vec<PendingItem> = decision
             .shown
             .iter()
-            .map(|shown| PendingItem {
-                item: self.intern_item(shown.item_id.as_str()),
-                features: shown.features.clone(),
-                examined: false,
-                reward: 0.0,
+            .map(|shown| {
+                let item = self.intern_item(shown.item_id.as_str());
+                PendingItem::new(item, shown.features.clone(), shown.propensity)
             })
             .collect();
         for shown in &items {
@@ -323,9 +323,18 @@ impl Engine {
         let key = decision_key(decision.decision_id.as_str());
         let at = decision.decided_at;
         self.note_shown(user, items.iter().map(|shown| shown.item), at, key);
-        let pending = Arc::new(PendingDecision { key, user, items });
-        let place = (self.view.counts.decisions % PENDING_DECISIONS_MAX as u64) as usize;
+        let number = self.view.counts.decisions;
         self.view.counts.decisions += 1;
+        let settings = self.view.settings.ranker;
+        let ranker = Arc::make_mut(&mut self.view.ranker);
+        ranker.tick(settings.half_life_decisions, number);
+        let curve = settings
+            .examination_decay
+            .map_or_else(Vec::new, |decay| ranker.examination.curve(items.len(), f64::from(decay)));
+        let mut pending = PendingDecision::new(key, user, decision.segment, number, items);
+        pending.begin(&curve, ranker);
+        let pending = Arc::new(pending);
+        let place = (number % PENDING_DECISIONS_MAX as u64) as usize;
         if place < self.view.decisions.len() {
             let forgotten = std::mem::replace(self.view.decisions.get_mut(place), pending);
             self.decision_places.remove(&forgotten.key);
@@ -359,9 +368,11 @@ impl Engine {
             return;
         }
         let decision = Arc::make_mut(self.view.decisions.get_mut(place));
-        let posterior = Arc::make_mut(&mut self.view.posterior);
+        let half_life = self.view.settings.ranker.half_life_decisions;
+        let left = discount(half_life, decision.number, self.view.counts.decisions - 1);
+        let ranker = Arc::make_mut(&mut self.view.ranker);
         let rewarded = decision.is_rewarded(item);
-        decision.credit(item, confidence.clamp(-1.0, 1.0), posterior);
+        decision.credit(item, confidence.clamp(-1.0, 1.0), Weight::new(left), ranker);
         if !rewarded && decision.is_rewarded(item) {
             self.view.popularity.items.get_mut(item as usize).rewarded += 1;
             self.view.popularity.totals.rewarded += 1;

@@ -255,6 +255,7 @@ fn decision(
         model_version: view.model_version(),
         watermark: view.watermark(),
         candidates: candidates.len() as u32,
+        segment: ranked.segment,
         shown: ranked
             .items
             .iter()

@@ -7,6 +7,7 @@
 mod arms;
 mod catalog;
 mod cold_start;
+mod drift;
 mod durability;
 mod embeddings;
 mod explain;

@@ -1,5 +1,5 @@
 //! A decision: its header, then the shown items with score, propensity and
-//! features.
+//! features, then its segment.
 //!
 //! A field to come of each shown item is a column behind the last item.
 
@@ -37,6 +37,7 @@ pub fn put(out: &mut Vec<u8>, decision: &Decision, base: Timestamp) {
         put_f32(out, shown.propensity);
         put_floats(out, &shown.features);
     }
+    out.push(decision.segment);
 }
 
 pub fn read(reader: &mut Reader<'_>, base: Timestamp) -> Result<Decision, Fault> {
@@ -44,7 +45,7 @@ pub fn read(reader: &mut Reader<'_>, base: Timestamp) -> Result<Decision, Fault>
     let strategy = Strategy::from_code(code).ok_or(Fault::TooNew {
         what: "strategy",
         found: code.into(),
-        known: Strategy::EpsilonGreedy.code().into(),
+        known: Strategy::ALL.len() as u64,
     })?;
     // Fields are evaluated in the order written here, which is that of the bytes.
     Ok(Decision {
@@ -57,6 +58,8 @@ pub fn read(reader: &mut Reader<'_>, base: Timestamp) -> Result<Decision, Fault>
         watermark: reader.varint()?,
         candidates: reader.u32("the number of candidates")?,
         shown: read_shown(reader)?,
+        // Absent in records of before there were segments.
+        segment: if reader.is_empty() { 0 } else { reader.byte()? },
     })
 }
 

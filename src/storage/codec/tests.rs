@@ -104,7 +104,7 @@ fn decision() -> impl Strategy<Value = Record> {
     let shown = (id(ItemId::parse), number(), number(), features).prop_map(
         |(item_id, score, propensity, features)| ShownItem { item_id, score, propensity, features },
     );
-    let choice = prop::sample::select(&[Choice::Greedy, Choice::EpsilonGreedy][..]);
+    let choice = prop::sample::select(&Choice::ALL[..]);
     let ids = (id(DecisionId::parse), id(UserId::parse), time());
     let numbers = (any::<u64>(), any::<u64>(), any::<u32>());
     (ids, choice, number(), numbers, prop::collection::vec(shown, 0..5)).prop_map(
@@ -118,6 +118,7 @@ fn decision() -> impl Strategy<Value = Record> {
                 model_version: numbers.0,
                 watermark: numbers.1,
                 candidates: numbers.2,
+                segment: numbers.2 as u8,
                 shown,
             })
         },

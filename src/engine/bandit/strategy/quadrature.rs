@@ -12,13 +12,15 @@
 //!   than [`SHARE_MAX`].
 //!
 //! Arms may leave and come back: the rows of `ln F_i` stay, and cells that matter now
-//! are refined then. Cost: n lookups a node, about 50 to 80 nodes; a probability vector
+//! are refined then. A winner can be drawn (a cell, then an arm in it) and the probability
+//! of one arm read without those of all: one row and one column.
+//! Cost: n lookups a node, about 50 to 80 nodes; a probability vector
 //! one pass over them.
 
 use crate::numeric::math;
 
 /// Share of the distribution of the largest that one cell may hold.
-const SHARE_MAX: f64 = 1.0 / 32.0;
+pub const SHARE_MAX: f64 = 1.0 / 32.0;
 const CELLS_AT_FIRST: usize = 16;
 /// Nodes of one table: bounds the work whatever the distributions.
 const NODES_MAX: usize = 512;
@@ -28,14 +30,23 @@ const WIDTH_MIN: f64 = 1e-7;
 const LN_F_START: f64 = -20.0;
 
 /// Rows of `ln F_i(t)` at nodes `t`, in the order of `t`.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Quadrature {
+    share_max: f64,
     arms: usize,
     /// By arm: whether it takes part.
     present: Vec<bool>,
     nodes: Vec<Node>,
     rows: Vec<f64>,
     weights: Vec<f64>,
+    /// Whether arms left or came since `f` of the nodes was worked out.
+    is_stale: bool,
+}
+
+impl Default for Quadrature {
+    fn default() -> Self {
+        Self::with_share(SHARE_MAX)
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -49,6 +60,19 @@ struct Node {
 }
 
 impl Quadrature {
+    /// Cells hold at most this share of the distribution of the largest.
+    pub fn with_share(share_max: f64) -> Self {
+        Self {
+            share_max,
+            arms: 0,
+            present: Vec::new(),
+            nodes: Vec::new(),
+            rows: Vec::new(),
+            weights: Vec::new(),
+            is_stale: false,
+        }
+    }
+
     /// Starts a table for `arms` variables that lie between `start` and `end`, as good
     /// as certainly.
     pub fn begin(&mut self, arms: usize, start: f64, end: f64, ln_f: impl Fn(usize, f64) -> f64) {
@@ -57,6 +81,7 @@ impl Quadrature {
         self.present.resize(arms, true);
         self.nodes.clear();
         self.rows.clear();
+        self.is_stale = false;
         for cell in 0..=CELLS_AT_FIRST {
             let t = start + (end - start) * cell as f64 / CELLS_AT_FIRST as f64;
             let node = self.node(t, &ln_f);
@@ -86,8 +111,8 @@ impl Quadrature {
         for node in &mut self.nodes {
             let value = self.rows[node.row + arm];
             node.ln_f += if present { value } else { -value };
-            node.f = math::exp(node.ln_f);
         }
+        self.is_stale = true;
     }
 
     /// Writes each arm's probability of being the largest of those present; 0 for the
@@ -116,6 +141,9 @@ impl Quadrature {
 
     /// Halves cells until none holds too much of the distribution of the largest.
     fn refine(&mut self, ln_f: &impl Fn(usize, f64) -> f64) {
+        if std::mem::take(&mut self.is_stale) {
+            self.nodes.iter_mut().for_each(|node| node.f = math::exp(node.ln_f));
+        }
         let (first, last) = (self.nodes[0].t, self.nodes[self.nodes.len() - 1].t);
         let mut start = first;
         while self.nodes[0].ln_f > LN_F_START && self.nodes.len() < NODES_MAX {
@@ -127,7 +155,7 @@ impl Quadrature {
         let mut cell = 0;
         while cell + 1 < self.nodes.len() {
             let (left, right) = (self.nodes[cell], self.nodes[cell + 1]);
-            let halve = right.f - left.f > SHARE_MAX
+            let halve = right.f - left.f > self.share_max
                 && right.t - left.t > narrowest
                 && self.nodes.len() < NODES_MAX;
             if halve {
@@ -151,5 +179,61 @@ impl Quadrature {
             before = mean;
         }
         self.weights.push(before);
+    }
+
+    /// The logarithmic mean of `F` on a cell.
+    fn mean_on(&self, cell: usize) -> f64 {
+        let (left, right) = (self.nodes[cell], self.nodes[cell + 1]);
+        let rise = right.ln_f - left.ln_f;
+        if rise > 1e-9 { (right.f - left.f) / rise } else { right.f }
+    }
+
+    /// How much of `ln F` an arm gains on a cell.
+    fn rise_of(&self, arm: usize, cell: usize) -> f64 {
+        let (left, right) = (self.nodes[cell].row + arm, self.nodes[cell + 1].row + arm);
+        (self.rows[right] - self.rows[left]).max(0.0)
+    }
+
+    /// Makes ready for [`Self::draw`] and [`Self::propensity_of`] with the arms present.
+    pub fn prepare(&mut self, ln_f: impl Fn(usize, f64) -> f64) {
+        self.refine(&ln_f);
+        self.weights.clear();
+        for cell in 0..self.nodes.len() - 1 {
+            let rise = (self.nodes[cell + 1].ln_f - self.nodes[cell].ln_f).max(0.0);
+            self.weights.push(self.mean_on(cell) * rise);
+        }
+    }
+
+    /// The largest of those present, by two uniform numbers in 0..1.
+    pub fn draw(&self, cell: f64, within: f64) -> usize {
+        let cell = super::draw(&self.weights, cell);
+        let present = |arm: &usize| self.present[*arm];
+        let total: f64 = (0..self.arms).filter(present).map(|arm| self.rise_of(arm, cell)).sum();
+        let mut left = within * total;
+        let mut last = 0;
+        for arm in (0..self.arms).filter(present) {
+            let rise = self.rise_of(arm, cell);
+            if rise > 0.0 {
+                last = arm;
+                left -= rise;
+                if left < 0.0 {
+                    break;
+                }
+            }
+        }
+        last
+    }
+
+    /// The probability that [`Self::draw`] gives this arm.
+    pub fn propensity_of(&self, arm: usize) -> f64 {
+        if !self.present[arm] {
+            return 0.0;
+        }
+        let (mut own, mut all) = (0.0, 0.0);
+        for (cell, mass) in self.weights.iter().enumerate() {
+            own += self.mean_on(cell) * self.rise_of(arm, cell);
+            all += mass;
+        }
+        own / all
     }
 }
