@@ -69,6 +69,18 @@ pub fn sin(x: f64) -> f64 {
     libm::sin(x)
 }
 
+/// Complementary error function.
+#[must_use]
+pub fn erfc(x: f64) -> f64 {
+    libm::erfc(x)
+}
+
+/// Logarithm of the gamma function, for x above 0.
+#[must_use]
+pub fn ln_gamma(x: f64) -> f64 {
+    libm::lgamma(x)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,16 +94,4 @@ mod tests {
         assert_eq!(log2(8.0), 3.0);
         assert_eq!(pow(2.0, 10.0), 1024.0);
     }
-}
-
-/// Complementary error function.
-#[must_use]
-pub fn erfc(x: f64) -> f64 {
-    libm::erfc(x)
-}
-
-/// Logarithm of the gamma function, for x above 0.
-#[must_use]
-pub fn ln_gamma(x: f64) -> f64 {
-    libm::lgamma(x)
 }

@@ -308,6 +308,30 @@ async fn settings_of_arms_come_from_flags_the_namespace_and_the_request_in_this_
     }
 }
 
+/// The best arm changes half-way; the click rate is back within 150 selections.
+#[tokio::test]
+async fn a_taste_that_shifts_is_followed() {
+    const HALF: usize = 300;
+    const RECOVERED: usize = HALF + 150;
+    let server = Server::start_with(&["--arm-half-life", "64", "--arm-floor", "0.05"]).await;
+    let api = server.api().await;
+    let mut random = Random(77);
+    let (mut before, mut after, mut sequence) = (0, 0, 0);
+    for round in 0..2 * HALF {
+        let best = LAYOUTS[if round < HALF { 0 } else { 2 }];
+        let asked = SelectArmRequest { min_watermark: sequence, ..request("shift", &LAYOUTS) };
+        let answer = select(&api, asked).await;
+        sequence = answer.sequence;
+        if random.below(10) < if answer.arm == best { 8 } else { 2 } {
+            sequence = reward(&api, &answer.decision_id, 1.0, "").await.1;
+            before += u32::from((HALF / 2..HALF).contains(&round));
+            after += u32::from(round >= RECOVERED);
+        }
+    }
+    println!("{before} clicks in 150 selections before the shift, {after} from 150 after it on");
+    assert!(f64::from(after) > 0.8 * f64::from(before), "{before} {after}");
+}
+
 fn verify(directory: &Path) -> String {
     let output = command("verify").arg("--data-dir").arg(directory).output().expect("verify runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

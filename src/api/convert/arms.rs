@@ -165,23 +165,21 @@ pub fn arm_set(
 }
 
 /// `base` with what the message sets; ranges are checked with those of all settings.
-///
-/// # Errors
-/// A violation of `strategy`.
 pub(super) fn arm_settings(
-    message: proto::ArmSettings,
+    message: &proto::ArmSettings,
     base: ArmSettings,
-) -> Result<ArmSettings, Vec<Violation>> {
+    violations: &mut Violations,
+) -> ArmSettings {
     let chosen = message.strategy.map(strategy).transpose();
-    let chosen = chosen.map_err(|reason| vec![Violation::new("strategy", reason)])?.flatten();
-    Ok(ArmSettings {
+    let chosen = violations.take("settings.arms.strategy", chosen).flatten().flatten();
+    ArmSettings {
         strategy: chosen.unwrap_or(base.strategy),
         alpha: message.alpha.unwrap_or(base.alpha),
         beta: message.beta.unwrap_or(base.beta),
         exploration: message.exploration.unwrap_or(base.exploration),
         floor: message.floor.unwrap_or(base.floor),
         half_life_selections: message.half_life_selections.unwrap_or(base.half_life_selections),
-    })
+    }
 }
 
 pub(super) fn arm_settings_message(settings: &ArmSettings) -> proto::ArmSettings {

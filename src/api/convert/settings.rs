@@ -41,11 +41,11 @@ pub fn settings(
     let settings = overlaid(&message, base);
     let confidences = confidences(&message, base, &mut violations);
     let freshness = freshness(&message.freshness_half_lives, base, &mut violations);
-    let arms = arm_settings(message.arms.unwrap_or_default(), base.arms);
-    let arms = violations.absorb("settings.arms", arms);
+    let arms = message.arms.unwrap_or_default();
+    let arms = arm_settings(&arms, base.arms, &mut violations);
     let ranker = ranker_settings(message.ranker.unwrap_or_default(), base.ranker);
     let settings = Settings {
-        arms: arms.unwrap_or(base.arms),
+        arms,
         ranker,
         confidences,
         freshness_half_lives: freshness,
