@@ -6,6 +6,7 @@ use personalization::proto::ExplorationParams;
 use personalization::proto::Filters;
 use personalization::proto::GetModelMetricsRequest;
 use personalization::proto::Interaction;
+use personalization::proto::InteractionContext;
 use personalization::proto::InteractionType;
 use personalization::proto::Item;
 use personalization::proto::NamespaceSettings;
@@ -171,14 +172,16 @@ async fn every_strategy_answers_with_sound_propensities_and_says_which_it_was() 
             assert_eq!(uncertain, strategy == Strategy::LinUcb, "{shown:?}");
         }
     }
-    // Without a part of the draw that is even, and without doubt, the best is near certain.
+    // Without a part of the draw that is even, and without doubt, the best is near certain
+    // but where a place goes to a new item.
     let calm = ExplorationParams {
         propensity_floor: Some(1e-4),
         exploration_scale: Some(0.0),
         ..Default::default()
     };
     let answer = ask(Strategy::Thompson, calm).await;
-    assert!(answer.recommendations.iter().all(|shown| shown.propensity > 0.9), "{answer:?}");
+    let certain = answer.recommendations.iter().filter(|shown| shown.propensity > 0.9).count();
+    assert!(certain >= 6, "{answer:?}");
 
     let wrong = PersonalizeRequest {
         user_id: "u".to_owned(),
@@ -210,7 +213,8 @@ async fn segments_and_the_examination_of_places_are_learnt_and_reported() {
     // The likes come from a device, so that it is known.
     World::fill(&api).await;
     let mut like = event("on a phone", "jazz-fan-1", "jazz-1", InteractionType::Like);
-    like.context = Some(RequestContext { device_type: "phone".to_owned(), ..Default::default() });
+    let on_phone = InteractionContext { device_type: "phone".to_owned(), ..Default::default() };
+    like.context = Some(on_phone);
     let min_watermark = api.record(vec![like]).await.last_sequence;
     let context = RequestContext { device_type: "phone".to_owned(), ..Default::default() };
     let request = PersonalizeRequest { min_watermark, ..greedy("jazz-fan-1", 4) };

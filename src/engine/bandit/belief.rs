@@ -127,8 +127,7 @@ pub(super) fn inverse(a: &mut [f64], d: usize) -> Option<Vec<f64>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::posterior::{Posterior, Weight};
-    use super::*;
+    use crate::engine::bandit::{Posterior, Weight};
 
     #[test]
     fn deviations_are_the_quadratic_forms_written_out() {

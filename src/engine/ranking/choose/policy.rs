@@ -96,6 +96,7 @@ impl Policy {
                 means.clear();
                 means.extend(pool.gains().iter().map(|gain| gain * scale));
                 propensities.resize(means.len(), 0.0);
+                let means: &[f64] = means;
                 let beliefs = Beliefs { means, deviations: means };
                 SquareCb { gamma: *gamma }.propensities(beliefs, propensities);
                 let place = match drawn {
