@@ -374,4 +374,4 @@ fn the_golden_log_leads_to_the_golden_digest() {
     assert_eq!((ENGINE_REVISION, digest.as_str()), (3, GOLDEN_DIGEST));
 }
 
-const GOLDEN_DIGEST: &str = "be7c2bc06995a8efdb19d433d59ae31f274dd7e5f28c51c67fd27da419c3dc02";
+const GOLDEN_DIGEST: &str = "b9d80812df44c6e174fcdf46cfaf0109721b2894b1e307cf479872bc406c4722";
