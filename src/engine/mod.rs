@@ -18,6 +18,7 @@ mod column;
 mod content;
 mod contexts;
 mod decay;
+mod decisions;
 mod expression;
 mod factors;
 mod interner;

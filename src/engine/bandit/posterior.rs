@@ -301,12 +301,11 @@ mod tests {
             let pivot = (at..d).max_by(|&i, &j| a[i][at].abs().total_cmp(&a[j][at].abs())).unwrap();
             a.swap(at, pivot);
             b.swap(at, pivot);
-            for row in at + 1..d {
-                let factor = a[row][at] / a[at][at];
-                for column in at..d {
-                    a[row][column] -= factor * a[at][column];
-                }
-                b[row] -= factor * b[at];
+            let (above, below) = a.split_at_mut(at + 1);
+            for (place, row) in below.iter_mut().enumerate() {
+                let factor = row[at] / above[at][at];
+                row.iter_mut().zip(&above[at]).for_each(|(x, y)| *x -= factor * y);
+                b[at + 1 + place] -= factor * b[at];
             }
         }
         for at in (0..d).rev() {

@@ -71,7 +71,7 @@ impl Ranker {
     pub fn new(dimension: usize) -> Self {
         Self {
             shared: Posterior::new(dimension),
-            segments: vec![Arc::new(Posterior::new(dimension)); SEGMENTS],
+            segments: (0..SEGMENTS).map(|_| Arc::new(Posterior::new(dimension))).collect(),
             examination: Examination::default(),
         }
     }
