@@ -399,13 +399,13 @@ impl Engine {
         Ok(())
     }
 
-    fn intern_user(&mut self, user_id: &str) -> u32 {
+    pub(super) fn intern_user(&mut self, user_id: &str) -> u32 {
         let user = self.view.user_ids.intern(user_id);
         self.view.users.grow(user as usize + 1, &Arc::default());
         user
     }
 
-    fn intern_item(&mut self, item_id: &str) -> u32 {
+    pub(super) fn intern_item(&mut self, item_id: &str) -> u32 {
         let view = &mut self.view;
         let item = view.item_ids.intern(item_id);
         let items = item as usize + 1;
