@@ -291,6 +291,8 @@ struct Scale<'v> {
     belief: &'v Belief,
     /// Posterior mean of the ranker.
     ranker: &'v [f64],
+    /// Of the candidates, by the hybrid.
+    hybrid_scores: Vec<f64>,
     mean: f64,
     deviation: f64,
 }
@@ -304,13 +306,14 @@ impl<'v> Scale<'v> {
         let variance = scores.iter().map(|score| (score - mean) * (score - mean)).sum::<f64>() / n;
         let deviation = variance.sqrt().max(1e-9);
         let belief = view.belief_of(segment);
-        Self { hybrid, belief, ranker: &belief.mean, mean, deviation }
+        let ranker = &belief.mean;
+        Self { hybrid, belief, ranker, hybrid_scores: scores, mean, deviation }
     }
 
     /// Standard deviations of the expected rewards.
     fn deviations(&self, features: &FeatureMatrix) -> Vec<f64> {
-        let heads: Vec<[f32; 2]> =
-            features.rows().map(|row| [1.0, self.standardised(row) as f32]).collect();
+        let head = |score: &f64| [1.0, ((score - self.mean) / self.deviation) as f32];
+        let heads: Vec<[f32; 2]> = self.hybrid_scores.iter().map(head).collect();
         let mut deviations = Vec::new();
         let vectors = heads.iter().zip(features.rows()).map(|(head, row)| [&head[..], row]);
         self.belief.deviations(vectors, &mut deviations);
@@ -329,13 +332,12 @@ impl<'v> Scale<'v> {
     }
 
     fn scores(&self, features: &FeatureMatrix) -> Vec<f64> {
-        features.rows().map(|row| self.score(row)).collect()
-    }
-
-    fn score(&self, row: &[f32]) -> f64 {
         let mean = self.ranker;
-        let own: f64 = mean[2..].iter().zip(row).map(|(m, &x)| m * f64::from(x)).sum();
-        mean[BIAS] + mean[HYBRID] * self.standardised(row) + own
+        let score = |(row, hybrid): (&[f32], &f64)| {
+            let own: f64 = mean[2..].iter().zip(row).map(|(m, &x)| m * f64::from(x)).sum();
+            mean[BIAS] + mean[HYBRID] * ((hybrid - self.mean) / self.deviation) + own
+        };
+        features.rows().zip(&self.hybrid_scores).map(score).collect()
     }
 
     /// The score by feature, each with its part in the hybrid and its own; what

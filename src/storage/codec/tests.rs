@@ -322,7 +322,7 @@ fn what_a_newer_version_wrote_is_too_new() {
         (newer_format, "log batch format"),
         (framed(ARM_REWARDED + 1, b"body"), "log record kind"),
         (framed(INTERACTION, &unknown_type), "interaction type"),
-        (framed(DECISION, &[3]), "strategy"),
+        (framed(DECISION, &[Choice::ALL.len() as u8 + 1]), "strategy"),
         (framed(USER_ATTRIBUTES_SET, &[1, b'u', 1, 1, b'n', 5, 0]), "attribute type"),
     ] {
         match read_all(&payload, 1) {

@@ -20,8 +20,18 @@
 use crate::numeric::math;
 
 /// Share of the distribution of the largest that one cell may hold.
-pub const SHARE_MAX: f64 = 1.0 / 32.0;
+const SHARE_MAX: f64 = 1.0 / 32.0;
 const CELLS_AT_FIRST: usize = 16;
+/// Of a coarse table: share, cells, and how much `ln F` may rise on a cell that holds more
+/// than [`STEEP_SHARE`]. What rises far is shared worst.
+const COARSE_SHARE_MAX: f64 = 1.0 / 8.0;
+const COARSE_CELLS_AT_FIRST: usize = 4;
+const COARSE_RISE_MAX: f64 = 3.0;
+const STEEP_SHARE: f64 = 1.0 / 64.0;
+/// Below this, `F` counts as 0.
+const LN_F_NONE: f64 = -40.0;
+/// Below this, the highest node leaves out mass that counts.
+const LN_F_END: f64 = -1e-6;
 /// Nodes of one table: bounds the work whatever the distributions.
 const NODES_MAX: usize = 512;
 /// Cells are not halved below this part of the whole span.
@@ -33,19 +43,23 @@ const LN_F_START: f64 = -20.0;
 #[derive(Debug, Clone)]
 pub struct Quadrature {
     share_max: f64,
+    cells_at_first: usize,
+    rise_max: f64,
     arms: usize,
     /// By arm: whether it takes part.
     present: Vec<bool>,
     nodes: Vec<Node>,
     rows: Vec<f64>,
     weights: Vec<f64>,
+    /// Of draws, by cell: the logarithmic mean of `F`; `weights` are then the cells' shares.
+    means: Vec<f64>,
     /// Whether arms left or came since `f` of the nodes was worked out.
     is_stale: bool,
 }
 
 impl Default for Quadrature {
     fn default() -> Self {
-        Self::with_share(SHARE_MAX)
+        Self::new(SHARE_MAX, CELLS_AT_FIRST, f64::INFINITY)
     }
 }
 
@@ -59,16 +73,29 @@ struct Node {
     f: f64,
 }
 
+/// `F` of its logarithm. Most nodes lie where it is next to nothing.
+fn share_below(ln_f: f64) -> f64 {
+    if ln_f < LN_F_NONE { 0.0 } else { math::exp(ln_f) }
+}
+
 impl Quadrature {
-    /// Cells hold at most this share of the distribution of the largest.
-    pub fn with_share(share_max: f64) -> Self {
+    /// A table of a third of the nodes, for draws: whatever the cells, what is done is what
+    /// its propensity says.
+    pub fn coarse() -> Self {
+        Self::new(COARSE_SHARE_MAX, COARSE_CELLS_AT_FIRST, COARSE_RISE_MAX)
+    }
+
+    fn new(share_max: f64, cells_at_first: usize, rise_max: f64) -> Self {
         Self {
             share_max,
+            cells_at_first,
+            rise_max,
             arms: 0,
             present: Vec::new(),
             nodes: Vec::new(),
             rows: Vec::new(),
             weights: Vec::new(),
+            means: Vec::new(),
             is_stale: false,
         }
     }
@@ -82,8 +109,8 @@ impl Quadrature {
         self.nodes.clear();
         self.rows.clear();
         self.is_stale = false;
-        for cell in 0..=CELLS_AT_FIRST {
-            let t = start + (end - start) * cell as f64 / CELLS_AT_FIRST as f64;
+        for cell in 0..=self.cells_at_first {
+            let t = start + (end - start) * cell as f64 / self.cells_at_first as f64;
             let node = self.node(t, &ln_f);
             self.nodes.push(node);
         }
@@ -91,15 +118,10 @@ impl Quadrature {
 
     fn node(&mut self, t: f64, ln_f: &impl Fn(usize, f64) -> f64) -> Node {
         let row = self.rows.len();
-        let mut sum = 0.0;
-        for arm in 0..self.arms {
-            let value = ln_f(arm, t);
-            if self.present[arm] {
-                sum += value;
-            }
-            self.rows.push(value);
-        }
-        Node { t, row, ln_f: sum, f: math::exp(sum) }
+        self.rows.extend((0..self.arms).map(|arm| ln_f(arm, t)));
+        let values = self.rows[row..].iter().zip(&self.present);
+        let sum = values.map(|(value, present)| if *present { *value } else { 0.0 }).sum();
+        Node { t, row, ln_f: sum, f: share_below(sum) }
     }
 
     /// Takes an arm out of the comparison, or back into it.
@@ -142,7 +164,7 @@ impl Quadrature {
     /// Halves cells until none holds too much of the distribution of the largest.
     fn refine(&mut self, ln_f: &impl Fn(usize, f64) -> f64) {
         if std::mem::take(&mut self.is_stale) {
-            self.nodes.iter_mut().for_each(|node| node.f = math::exp(node.ln_f));
+            self.nodes.iter_mut().for_each(|node| node.f = share_below(node.ln_f));
         }
         let (first, last) = (self.nodes[0].t, self.nodes[self.nodes.len() - 1].t);
         let mut start = first;
@@ -151,11 +173,19 @@ impl Quadrature {
             let node = self.node(start, ln_f);
             self.nodes.insert(0, node);
         }
-        let narrowest = (last - start) * WIDTH_MIN;
+        let mut end = last;
+        while self.nodes[self.nodes.len() - 1].ln_f < LN_F_END && self.nodes.len() < NODES_MAX {
+            end += last - first;
+            let node = self.node(end, ln_f);
+            self.nodes.push(node);
+        }
+        let narrowest = (end - start) * WIDTH_MIN;
         let mut cell = 0;
         while cell + 1 < self.nodes.len() {
             let (left, right) = (self.nodes[cell], self.nodes[cell + 1]);
-            let halve = right.f - left.f > self.share_max
+            let share = right.f - left.f;
+            let is_steep = share > STEEP_SHARE && right.ln_f - left.ln_f > self.rise_max;
+            let halve = (share > self.share_max || is_steep)
                 && right.t - left.t > narrowest
                 && self.nodes.len() < NODES_MAX;
             if halve {
@@ -181,6 +211,18 @@ impl Quadrature {
         self.weights.push(before);
     }
 
+    /// The distribution of an arm is another one: `ln_f` gives the new.
+    pub fn change(&mut self, arm: usize, ln_f: impl Fn(f64) -> f64) {
+        for node in &mut self.nodes {
+            let value = ln_f(node.t);
+            let before = std::mem::replace(&mut self.rows[node.row + arm], value);
+            if self.present[arm] {
+                node.ln_f += value - before;
+            }
+        }
+        self.is_stale = true;
+    }
+
     /// The logarithmic mean of `F` on a cell.
     fn mean_on(&self, cell: usize) -> f64 {
         let (left, right) = (self.nodes[cell], self.nodes[cell + 1]);
@@ -198,9 +240,12 @@ impl Quadrature {
     pub fn prepare(&mut self, ln_f: impl Fn(usize, f64) -> f64) {
         self.refine(&ln_f);
         self.weights.clear();
+        self.means.clear();
         for cell in 0..self.nodes.len() - 1 {
             let rise = (self.nodes[cell + 1].ln_f - self.nodes[cell].ln_f).max(0.0);
-            self.weights.push(self.mean_on(cell) * rise);
+            let mean = self.mean_on(cell);
+            self.means.push(mean);
+            self.weights.push(mean * rise);
         }
     }
 
@@ -229,10 +274,13 @@ impl Quadrature {
         if !self.present[arm] {
             return 0.0;
         }
-        let (mut own, mut all) = (0.0, 0.0);
-        for (cell, mass) in self.weights.iter().enumerate() {
-            own += self.mean_on(cell) * self.rise_of(arm, cell);
-            all += mass;
+        let all: f64 = self.weights.iter().sum();
+        let mut own = 0.0;
+        let mut below = self.rows[self.nodes[0].row + arm];
+        for (mean, node) in self.means.iter().zip(&self.nodes[1..]) {
+            let above = self.rows[node.row + arm];
+            own += mean * (above - below).max(0.0);
+            below = above;
         }
         own / all
     }

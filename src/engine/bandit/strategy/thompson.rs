@@ -87,15 +87,11 @@ pub struct ThompsonSlate {
     ln_cdf: LnCdf,
 }
 
-/// Share of the distribution of the largest that one cell holds at most where a winner is
-/// drawn by cells: what is done is what its propensity says, however wide they are.
-const DRAWN_SHARE: f64 = 1.0 / 12.0;
-
 impl ThompsonSlate {
     /// For [`Self::draw`]: with a coarser table. Within a cell arms share by their parts of
     /// it, so this is Thompson sampling to second order in the cell's share.
     pub fn for_draws() -> Self {
-        Self { quadrature: Quadrature::with_share(DRAWN_SHARE), ..Self::default() }
+        Self { quadrature: Quadrature::coarse(), ..Self::default() }
     }
 
     /// Starts with all arms. What was allocated for a slate before is used again.
@@ -133,6 +129,15 @@ impl ThompsonSlate {
         let (means, precisions, ln_cdf) = (&self.means, &self.precisions, self.ln_cdf);
         let ln_f = |arm: usize, t: f64| ln_cdf.at((t - means[arm]) * precisions[arm]);
         self.quadrature.propensities(ln_f, propensities);
+    }
+
+    /// The mean of an arm, as far as it is not what it was.
+    pub fn set_mean(&mut self, arm: usize, mean: f64) {
+        if self.means[arm] != mean {
+            self.means[arm] = mean;
+            let (precision, ln_cdf) = (self.precisions[arm], self.ln_cdf);
+            self.quadrature.change(arm, |t| ln_cdf.at((t - mean) * precision));
+        }
     }
 
     /// Makes ready for draws among the arms that are present.

@@ -13,9 +13,9 @@
 //! All but greedy mix in an even share; every probability is that of the draw that is
 //! made, none is estimated.
 //!
-//! Cost: nothing is allocated from the second place on. Where gains do not change from
-//! place to place, one table serves all places of Thompson sampling; else each place makes
-//! one of the candidates that can still win.
+//! Cost: nothing is allocated from the second place on. One table serves all places of
+//! Thompson sampling: who was taken leaves it, and only gains that changed are worked out
+//! anew.
 
 use rand_chacha::ChaCha8Rng;
 
@@ -28,9 +28,6 @@ use crate::engine::bandit::strategy::SquareCb;
 use crate::engine::bandit::strategy::ThompsonSlate;
 use crate::engine::bandit::strategy::draw;
 use crate::engine::seed;
-
-/// A candidate this many standard deviations behind has no chance: one in three million.
-const RIVAL_REACH: f64 = 5.0;
 
 /// The rule of one list, with room that all its places use.
 #[derive(Debug)]
@@ -100,7 +97,8 @@ impl Policy {
                 let beliefs = Beliefs { means, deviations: means };
                 SquareCb { gamma: *gamma }.propensities(beliefs, propensities);
                 let place = match drawn {
-                    Some(member) => place_of(pool, member),
+                    // Admissible members are in rising order.
+                    Some(member) => admissible.binary_search(&member).expect("it is admissible"),
                     None => draw(propensities, seed::unit(rng)),
                 };
                 Draw { member: admissible[place], propensity: propensities[place] }
@@ -112,94 +110,57 @@ impl Policy {
     }
 }
 
-/// Admissible members are in rising order.
-fn place_of(pool: &Pool<'_>, member: usize) -> usize {
-    pool.admissible().binary_search(&member).expect("who takes a place is admissible")
-}
-
 #[derive(Debug)]
 struct Thompson {
     scale: f64,
     slate: ThompsonSlate,
-    /// The members that the slate is about, in rising order.
-    rivals: Vec<usize>,
-    means: Vec<f64>,
-    deviations: Vec<f64>,
-    /// Whether the slate was begun with all members, whose gains stay.
-    is_lasting: bool,
+    /// All members that were there at the first place, in rising order: the arms of the
+    /// slate.
+    arms: Vec<usize>,
 }
 
 impl Thompson {
     fn new(scale: f64) -> Self {
-        Self {
-            scale,
-            slate: ThompsonSlate::for_draws(),
-            rivals: Vec::new(),
-            means: Vec::new(),
-            deviations: Vec::new(),
-            is_lasting: false,
-        }
+        Self { scale, slate: ThompsonSlate::for_draws(), arms: Vec::new() }
     }
 
     fn choose(&mut self, pool: &Pool<'_>, drawn: Option<usize>, rng: &mut ChaCha8Rng) -> Draw {
-        if pool.gains_stay() {
-            self.compare_lasting(pool);
-        } else {
-            self.compare_rivals(pool);
+        if self.arms.is_empty() {
+            self.begin(pool);
         }
-        if let [only] = self.rivals[..] {
-            let member = drawn.unwrap_or(only);
-            return Draw { member, propensity: if member == only { 1.0 } else { 0.0 } };
-        }
+        self.follow(pool);
         self.slate.prepare();
-        let member = drawn
-            .unwrap_or_else(|| self.rivals[self.slate.draw([seed::unit(rng), seed::unit(rng)])]);
-        let rival = self.rivals.binary_search(&member);
-        Draw { member, propensity: rival.map_or(0.0, |rival| self.slate.propensity_of(rival)) }
-    }
-
-    /// One table for all places: members leave it and come back as caps have it.
-    fn compare_lasting(&mut self, pool: &Pool<'_>) {
-        if !self.is_lasting {
-            self.is_lasting = true;
-            self.rivals.extend_from_slice(pool.open());
-            let scale = pool.scale();
-            self.means.extend(self.rivals.iter().map(|&member| pool.lasting_gain(member) * scale));
-            self.deviations.extend(self.rivals.iter().map(|&member| pool.deviation(member)));
-            self.slate
-                .begin(Beliefs { means: &self.means, deviations: &self.deviations }, self.scale);
-        }
-        let mut admissible = pool.admissible().iter().peekable();
-        for (rival, member) in self.rivals.iter().enumerate() {
-            let present = admissible.next_if_eq(&member).is_some();
-            self.slate.set_present(rival, present);
-        }
-    }
-
-    /// A table of those that beat the best of the admissible with a probability that
-    /// counts.
-    fn compare_rivals(&mut self, pool: &Pool<'_>) {
-        let (scale, gains) = (pool.scale(), pool.gains());
-        let best = place_of(pool, pool.best());
-        let square = |member: usize| {
-            let deviation = self.scale * pool.deviation(member);
-            deviation * deviation
+        let arm = match drawn {
+            Some(member) => self.arms.binary_search(&member).expect("all members are arms"),
+            None => self.slate.draw([seed::unit(rng), seed::unit(rng)]),
         };
-        let of_best = square(pool.best());
-        self.rivals.clear();
-        self.means.clear();
-        self.deviations.clear();
-        for (&member, gain) in pool.admissible().iter().zip(gains) {
-            let behind = (gains[best] - gain) * scale;
-            if behind * behind <= RIVAL_REACH * RIVAL_REACH * (of_best + square(member)) {
-                self.rivals.push(member);
-                self.means.push(-behind);
-                self.deviations.push(pool.deviation(member));
-            }
+        Draw { member: self.arms[arm], propensity: self.slate.propensity_of(arm) }
+    }
+
+    fn begin(&mut self, pool: &Pool<'_>) {
+        self.arms.extend_from_slice(pool.open());
+        let scale = pool.scale();
+        // Those who may not take this place have no gain yet; they get one when they may.
+        let mut means = vec![pool.gains()[0] * scale; self.arms.len()];
+        for (member, gain) in pool.admissible().iter().zip(pool.gains()) {
+            let arm = self.arms.binary_search(member).expect("all members are arms");
+            means[arm] = gain * scale;
         }
-        let beliefs = Beliefs { means: &self.means, deviations: &self.deviations };
-        if self.rivals.len() > 1 {
-            self.slate.begin(beliefs, self.scale);
+        let deviations: Vec<f64> = self.arms.iter().map(|&arm| pool.deviation(arm)).collect();
+        self.slate.begin(Beliefs { means: &means, deviations: &deviations }, self.scale);
+    }
+
+    /// Takes over who may take the place, and gains that changed.
+    fn follow(&mut self, pool: &Pool<'_>) {
+        let mut admissible = pool.admissible().iter().zip(pool.gains()).peekable();
+        for (arm, member) in self.arms.iter().enumerate() {
+            match admissible.next_if(|(next, _)| *next == member) {
+                Some((_, gain)) => {
+                    self.slate.set_mean(arm, gain * pool.scale());
+                    self.slate.set_present(arm, true);
+                }
+                None => self.slate.set_present(arm, false),
+            }
         }
     }
 }

@@ -118,16 +118,6 @@ impl<'a> Pool<'a> {
         self.scale
     }
 
-    /// Whether gains are the same at every place.
-    pub fn gains_stay(&self) -> bool {
-        matches!(self.variety, Variety::None)
-    }
-
-    /// The gain of a member at every place, where gains stay.
-    pub fn lasting_gain(&self, member: usize) -> f64 {
-        self.members[member].value
-    }
-
     /// The standard deviation of a member's expected reward.
     pub fn deviation(&self, member: usize) -> f64 {
         self.members[member].deviation
