@@ -171,6 +171,23 @@ fn now(view: &View) -> Occasion {
     Occasion { now: view.clock(), utc_offset_minutes: 0, device: None, location: None }
 }
 
+fn choice(strategy: Strategy, method: DiversityMethod, weight: f64, extra: f64) -> Choice {
+    Choice {
+        strategy,
+        epsilon: 0.1,
+        exploring: Exploring::of(&RankerSettings::default()),
+        method,
+        diversity_weight: weight,
+        serendipity_weight: extra,
+        novelty_weight: extra,
+        topic_threshold: 0.3,
+        source_threshold: 0.0,
+        max_per_topic: 0,
+        max_per_source: 0,
+        places: 20,
+    }
+}
+
 fn ranking(criterion: &mut Criterion) {
     let log = log();
     let engine = learnt(&log, log.len());
@@ -186,20 +203,7 @@ fn ranking(criterion: &mut Criterion) {
         user: Some(&user),
         context: &context,
         occasion: now(&view),
-        choice: Choice {
-            strategy,
-            epsilon: 0.1,
-            exploring: Exploring::of(&RankerSettings::default()),
-            method,
-            diversity_weight,
-            serendipity_weight: extra,
-            novelty_weight: extra,
-            topic_threshold: 0.3,
-            source_threshold: 0.0,
-            max_per_topic: 0,
-            max_per_source: 0,
-            places: 20,
-        },
+        choice: choice(strategy, method, diversity_weight, extra),
         boosts: &[],
         pins: &[],
         explain: false,
@@ -212,19 +216,15 @@ fn ranking(criterion: &mut Criterion) {
         criterion.bench_function(&format!("rank {count} candidates, greedy"), |bencher| {
             bencher.iter(|| black_box(rank(&view, &candidates, &greedy)));
         });
-        for (name, strategy) in [
-            ("thompson", Strategy::Thompson),
-            ("lin_ucb", Strategy::LinUcb),
-            ("square_cb", Strategy::SquareCb),
+        for (strategy, method, weight) in [
+            (Strategy::Thompson, DiversityMethod::None, 0.0),
+            (Strategy::LinUcb, DiversityMethod::None, 0.0),
+            (Strategy::SquareCb, DiversityMethod::None, 0.0),
+            (Strategy::Greedy, DiversityMethod::Mmr, 0.5),
+            (Strategy::Thompson, DiversityMethod::Mmr, 0.5),
         ] {
-            let request = request(strategy, DiversityMethod::None, 0.0, 0.0);
-            criterion.bench_function(&format!("rank {count} candidates, {name}"), |bencher| {
-                bencher.iter(|| black_box(rank(&view, &candidates, &request)));
-            });
-        }
-        for (name, strategy) in [("greedy", Strategy::Greedy), ("thompson", Strategy::Thompson)] {
-            let request = request(strategy, DiversityMethod::Mmr, 0.5, 0.0);
-            let name = format!("rank {count} candidates, {name}, mmr");
+            let request = request(strategy, method, weight, 0.0);
+            let name = format!("rank {count} candidates, {}, {method:?}", strategy.name());
             criterion.bench_function(&name, |bencher| {
                 bencher.iter(|| black_box(rank(&view, &candidates, &request)));
             });
@@ -244,7 +244,7 @@ fn ranking(criterion: &mut Criterion) {
     }
     criterion.bench_function("retrieve from 9,742 items", |bencher| {
         let eligible = Eligibility::new(&view, &filter, Some(index), &context, view.clock(), &[]);
-        let choice = request(Strategy::Greedy, DiversityMethod::None, 0.0, 0.0).choice;
+        let choice = choice(Strategy::Greedy, DiversityMethod::None, 0.0, 0.0);
         let supply = Supply::of(&choice, &[]);
         let retrieval = Retrieval {
             view: &view,
