@@ -28,6 +28,9 @@ const COARSE_SHARE_MAX: f64 = 1.0 / 8.0;
 const COARSE_CELLS_AT_FIRST: usize = 4;
 const COARSE_RISE_MAX: f64 = 3.0;
 const STEEP_SHARE: f64 = 1.0 / 64.0;
+/// `ln F_i` below this is this: `F` is nothing there, and sums of what is far greater would
+/// not come back exactly when arms leave.
+const LN_F_FLOOR: f64 = -1_000.0;
 /// Below this, `F` counts as 0.
 const LN_F_NONE: f64 = -40.0;
 /// Below this, the highest node leaves out mass that counts.
@@ -118,7 +121,7 @@ impl Quadrature {
 
     fn node(&mut self, t: f64, ln_f: &impl Fn(usize, f64) -> f64) -> Node {
         let row = self.rows.len();
-        self.rows.extend((0..self.arms).map(|arm| ln_f(arm, t)));
+        self.rows.extend((0..self.arms).map(|arm| ln_f(arm, t).max(LN_F_FLOOR)));
         let values = self.rows[row..].iter().zip(&self.present);
         let sum = values.map(|(value, present)| if *present { *value } else { 0.0 }).sum();
         Node { t, row, ln_f: sum, f: share_below(sum) }
@@ -214,7 +217,7 @@ impl Quadrature {
     /// The distribution of an arm is another one: `ln_f` gives the new.
     pub fn change(&mut self, arm: usize, ln_f: impl Fn(f64) -> f64) {
         for node in &mut self.nodes {
-            let value = ln_f(node.t);
+            let value = ln_f(node.t).max(LN_F_FLOOR);
             let before = std::mem::replace(&mut self.rows[node.row + arm], value);
             if self.present[arm] {
                 node.ln_f += value - before;
@@ -255,7 +258,7 @@ impl Quadrature {
         let present = |arm: &usize| self.present[*arm];
         let total: f64 = (0..self.arms).filter(present).map(|arm| self.rise_of(arm, cell)).sum();
         let mut left = within * total;
-        let mut last = 0;
+        let mut last = (0..self.arms).find(present).expect("an arm is left");
         for arm in (0..self.arms).filter(present) {
             let rise = self.rise_of(arm, cell);
             if rise > 0.0 {
