@@ -22,6 +22,7 @@ use personalization::domain::InteractionType;
 use personalization::domain::Item;
 use personalization::domain::ItemId;
 use personalization::domain::LogRecord;
+use personalization::domain::RankerSettings;
 use personalization::domain::Record;
 use personalization::domain::Settings;
 use personalization::domain::Strategy;
@@ -32,6 +33,7 @@ use personalization::engine::Choice;
 use personalization::engine::Effort;
 use personalization::engine::Eligibility;
 use personalization::engine::Engine;
+use personalization::engine::Exploring;
 use personalization::engine::Filter;
 use personalization::engine::Occasion;
 use personalization::engine::RankRequest;
@@ -169,6 +171,23 @@ fn now(view: &View) -> Occasion {
     Occasion { now: view.clock(), utc_offset_minutes: 0, device: None, location: None }
 }
 
+fn choice(strategy: Strategy, method: DiversityMethod, weight: f64, extra: f64) -> Choice {
+    Choice {
+        strategy,
+        epsilon: 0.1,
+        exploring: Exploring::of(&RankerSettings::default()),
+        method,
+        diversity_weight: weight,
+        serendipity_weight: extra,
+        novelty_weight: extra,
+        topic_threshold: 0.3,
+        source_threshold: 0.0,
+        max_per_topic: 0,
+        max_per_source: 0,
+        places: 20,
+    }
+}
+
 fn ranking(criterion: &mut Criterion) {
     let log = log();
     let engine = learnt(&log, log.len());
@@ -184,19 +203,7 @@ fn ranking(criterion: &mut Criterion) {
         user: Some(&user),
         context: &context,
         occasion: now(&view),
-        choice: Choice {
-            strategy,
-            epsilon: 0.1,
-            method,
-            diversity_weight,
-            serendipity_weight: extra,
-            novelty_weight: extra,
-            topic_threshold: 0.3,
-            source_threshold: 0.0,
-            max_per_topic: 0,
-            max_per_source: 0,
-            places: 20,
-        },
+        choice: choice(strategy, method, diversity_weight, extra),
         boosts: &[],
         pins: &[],
         explain: false,
@@ -209,6 +216,19 @@ fn ranking(criterion: &mut Criterion) {
         criterion.bench_function(&format!("rank {count} candidates, greedy"), |bencher| {
             bencher.iter(|| black_box(rank(&view, &candidates, &greedy)));
         });
+        for (strategy, method, weight) in [
+            (Strategy::Thompson, DiversityMethod::None, 0.0),
+            (Strategy::LinUcb, DiversityMethod::None, 0.0),
+            (Strategy::SquareCb, DiversityMethod::None, 0.0),
+            (Strategy::Greedy, DiversityMethod::Mmr, 0.5),
+            (Strategy::Thompson, DiversityMethod::Mmr, 0.5),
+        ] {
+            let request = request(strategy, method, weight, 0.0);
+            let name = format!("rank {count} candidates, {}, {method:?}", strategy.name());
+            criterion.bench_function(&name, |bencher| {
+                bencher.iter(|| black_box(rank(&view, &candidates, &request)));
+            });
+        }
         for (name, method, extra) in [
             ("mmr", DiversityMethod::Mmr, 0.0),
             ("dpp", DiversityMethod::Dpp, 0.0),
@@ -224,7 +244,7 @@ fn ranking(criterion: &mut Criterion) {
     }
     criterion.bench_function("retrieve from 9,742 items", |bencher| {
         let eligible = Eligibility::new(&view, &filter, Some(index), &context, view.clock(), &[]);
-        let choice = request(Strategy::Greedy, DiversityMethod::None, 0.0, 0.0).choice;
+        let choice = choice(Strategy::Greedy, DiversityMethod::None, 0.0, 0.0);
         let supply = Supply::of(&choice, &[]);
         let retrieval = Retrieval {
             view: &view,

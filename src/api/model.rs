@@ -122,9 +122,31 @@ fn metrics_message(view: &View) -> proto::GetModelMetricsResponse {
         }),
         training: training_figures(view),
         feature_weights: feature_weights(view),
-        impressions: view.posterior().impressions,
-        rewards: view.posterior().rewards,
+        impressions: view.ranker().shared().impressions,
+        rewards: view.ranker().shared().rewards,
+        segments: segments(view),
+        examination: examination(view),
     }
+}
+
+fn segments(view: &View) -> Vec<proto::SegmentEvidence> {
+    let evidence = |(segment, device, known): (u8, Option<&str>, bool)| {
+        let own = view.ranker().segment(segment)?;
+        (own.mass() > 0.0).then(|| proto::SegmentEvidence {
+            device_type: device.unwrap_or_default().to_owned(),
+            known,
+            impressions: own.impressions,
+            rewards: own.rewards,
+            evidence: own.mass(),
+        })
+    };
+    view.segments().filter_map(evidence).collect()
+}
+
+fn examination(view: &View) -> Vec<f64> {
+    const PLACES: usize = 20;
+    let decay = view.settings().ranker.examination_decay.map(f64::from);
+    decay.map_or_else(Vec::new, |decay| view.ranker().examination.curve(PLACES, decay))
 }
 
 fn training_figures(view: &View) -> BTreeMap<String, f64> {
@@ -133,7 +155,7 @@ fn training_figures(view: &View) -> BTreeMap<String, f64> {
 
 /// The ranker's weights; those of the hybrid stand beside, with a prefix.
 fn feature_weights(view: &View) -> Vec<proto::FeatureWeight> {
-    let posterior = view.posterior_mean();
+    let posterior = view.belief();
     let names = ["base", "hybrid"].into_iter().chain(FEATURES);
     let ranker = names.zip(prior_mean()).enumerate().map(|(place, (name, prior_mean))| {
         proto::FeatureWeight {

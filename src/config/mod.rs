@@ -3,6 +3,7 @@
 //! names the variable and its range.
 
 mod arms;
+mod ranker;
 mod rules;
 mod serve;
 mod stores;

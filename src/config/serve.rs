@@ -7,11 +7,11 @@ use clap::Args;
 use clap::ValueEnum;
 
 use super::arms::ArmsConfig;
+use super::ranker::RankerConfig;
 use super::rules::RulesConfig;
 use super::stores::StoreConfig;
 use crate::domain::Settings;
 use crate::domain::SettingsRange;
-use crate::domain::Strategy;
 
 /// Where the process runs; decides the form of the logs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -20,14 +20,6 @@ pub enum Environment {
     Development,
     /// Logs as JSON.
     Production,
-}
-
-/// Strategy by its name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-#[value(rename_all = "snake_case")]
-pub enum StrategyName {
-    Greedy,
-    EpsilonGreedy,
 }
 
 /// How much of a decision is recorded, by name.
@@ -129,14 +121,8 @@ pub struct ServeConfig {
           value_parser = integer(SettingsRange::TFIDF_MAX_FEATURES))]
     pub tfidf_max_features: u32,
 
-    /// How the ranker chooses when the request does not say
-    #[arg(long, env = "STRATEGY", value_enum, default_value = "epsilon_greedy")]
-    pub strategy: StrategyName,
-
-    /// Probability per place of an exploring choice under epsilon_greedy (0 to 1)
-    #[arg(long, env = "EPSILON", default_value_t = defaults().epsilon,
-          value_parser = number(SettingsRange::EPSILON))]
-    pub epsilon: f32,
+    #[command(flatten)]
+    pub ranker: RankerConfig,
 
     /// Share of a list that must lie outside its most frequent topic (0 to 1)
     #[arg(long, env = "DIVERSITY_THRESHOLD", default_value_t = defaults().topic_diversity_threshold,
@@ -192,17 +178,12 @@ impl ServeConfig {
             search_trials: self.search_trials,
             embedding_dimension: self.content_embedding_dim,
             tfidf_max_features: self.tfidf_max_features,
-            strategy: match self.strategy {
-                StrategyName::Greedy => Strategy::Greedy,
-                StrategyName::EpsilonGreedy => Strategy::EpsilonGreedy,
-            },
-            epsilon: self.epsilon,
             topic_diversity_threshold: self.diversity_threshold,
             arms: self.arms.settings(),
             seed: self.seed,
             ..Settings::default()
         };
-        self.rules.overlaid(settings)
+        self.rules.overlaid(self.ranker.overlaid(settings))
     }
 }
 

@@ -18,15 +18,21 @@ pub enum Strategy {
     Greedy = 1,
     /// The best, but at each place with probability epsilon any other.
     EpsilonGreedy = 2,
+    /// Each candidate as often as it is probably the best: linear Thompson sampling, each
+    /// score drawn on its own.
+    Thompson = 3,
+    /// Optimism: the best by mean plus standard deviations.
+    LinUcb = 4,
+    /// Inverse-gap weighting.
+    SquareCb = 5,
 }
 
 impl Strategy {
+    pub const ALL: [Self; 5] =
+        [Self::Greedy, Self::EpsilonGreedy, Self::Thompson, Self::LinUcb, Self::SquareCb];
+
     pub fn from_code(code: u8) -> Option<Self> {
-        match code {
-            1 => Some(Self::Greedy),
-            2 => Some(Self::EpsilonGreedy),
-            _ => None,
-        }
+        Self::ALL.get(usize::from(code).checked_sub(1)?).copied()
     }
 
     pub const fn code(self) -> u8 {
@@ -37,6 +43,9 @@ impl Strategy {
         match self {
             Self::Greedy => "greedy",
             Self::EpsilonGreedy => "epsilon_greedy",
+            Self::Thompson => "thompson",
+            Self::LinUcb => "lin_ucb",
+            Self::SquareCb => "square_cb",
         }
     }
 }
@@ -84,6 +93,8 @@ pub struct Decision {
     pub watermark: u64,
     /// How many candidates stood to choose from.
     pub candidates: u32,
+    /// Which segment's deviation of the ranker was in force: see the engine's segments.
+    pub segment: u8,
     /// In the order shown.
     pub shown: Vec<ShownItem>,
     /// How it came about, where that is recorded.

@@ -92,6 +92,11 @@ impl CandidateSource {
 pub struct RecordedChoice {
     /// Probability per place of an exploring choice, in full precision.
     pub epsilon: f64,
+    /// Factor of the standard deviations under Thompson sampling and LinUCB.
+    pub exploration_scale: f64,
+    pub square_cb_gamma: f64,
+    /// Share of a place that is spread evenly.
+    pub propensity_floor: f64,
     pub method: DiversityMethod,
     pub diversity_weight: f64,
     pub serendipity_weight: f64,

@@ -15,6 +15,7 @@ mod ids;
 mod interaction;
 mod item;
 pub mod limits;
+mod ranker;
 mod record;
 mod settings;
 mod timestamp;
@@ -34,6 +35,7 @@ pub use ids::{
 };
 pub use interaction::{Interaction, InteractionContext, InteractionType};
 pub use item::Item;
+pub use ranker::{RankerSettings, within as within_range};
 pub use record::{LogRecord, PublishedModel, Record, Sequence};
 pub use settings::{ConfidenceTable, FreshnessTable, Settings, SettingsRange};
 pub use timestamp::Timestamp;

@@ -14,6 +14,7 @@ use super::decision::DiversityMethod;
 use super::decision::Strategy;
 use super::interaction::InteractionType;
 use super::limits;
+use super::ranker::RankerSettings;
 use super::violation::Violation;
 use super::violation::Violations;
 
@@ -167,6 +168,8 @@ pub struct Settings {
     pub recommend_seen: Option<bool>,
     /// How arms are chosen and learnt about.
     pub arms: ArmSettings,
+    /// How the ranker explores and learns from decisions.
+    pub ranker: RankerSettings,
     /// Keys the random streams of the engine and the trainer.
     pub seed: u64,
 }
@@ -206,6 +209,7 @@ impl Default for Settings {
             seen_after_interactions: 0,
             recommend_seen: None,
             arms: ArmSettings::default(),
+            ranker: RankerSettings::default(),
             seed: 1,
         }
     }
@@ -288,6 +292,7 @@ impl Settings {
             }
         }
         violations.absorb("arms", self.arms.check());
+        violations.absorb("ranker", self.ranker.check());
         violations.finish(self)
     }
 

@@ -9,9 +9,6 @@ use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::Engine;
-use super::bandit::PENDING_DECISIONS_MAX;
-use super::bandit::PendingDecision;
-use super::bandit::PendingItem;
 use super::collaborative;
 use super::collaborative::ItemAccumulator;
 use super::collaborative::ItemSolve;
@@ -26,7 +23,6 @@ use super::ranking::UserContext;
 use super::view::Entry;
 use super::view::document;
 use crate::domain::Attributes;
-use crate::domain::Decision;
 use crate::domain::Interaction;
 use crate::domain::InteractionType;
 use crate::domain::Item;
@@ -304,70 +300,6 @@ impl Engine {
         self.view.model = Some(Arc::new(updated));
     }
 
-    fn apply_decision(&mut self, decision: &Decision) {
-        let user = self.intern_user(decision.user_id.as_str());
-        let items: Vec<PendingItem> = decision
-            .shown
-            .iter()
-            .map(|shown| PendingItem {
-                item: self.intern_item(shown.item_id.as_str()),
-                features: shown.features.clone(),
-                examined: false,
-                reward: 0.0,
-            })
-            .collect();
-        for shown in &items {
-            self.view.popularity.items.get_mut(shown.item as usize).shown += 1;
-            self.view.popularity.totals.shown += 1;
-        }
-        let key = decision_key(decision.decision_id.as_str());
-        let at = decision.decided_at;
-        self.note_shown(user, items.iter().map(|shown| shown.item), at, key);
-        let pending = Arc::new(PendingDecision { key, user, items });
-        let place = (self.view.counts.decisions % PENDING_DECISIONS_MAX as u64) as usize;
-        self.view.counts.decisions += 1;
-        if place < self.view.decisions.len() {
-            let forgotten = std::mem::replace(self.view.decisions.get_mut(place), pending);
-            self.decision_places.remove(&forgotten.key);
-        } else {
-            self.view.decisions.push(pending);
-        }
-        self.decision_places.insert(key, place);
-    }
-
-    fn note_shown(
-        &mut self,
-        user: u32,
-        items: impl Iterator<Item = u32>,
-        at: Timestamp,
-        decision: u128,
-    ) {
-        let showings = &mut self.view.showings;
-        showings.grow(user as usize + 1, &Arc::default());
-        Arc::make_mut(showings.get_mut(user as usize)).note(items, at, decision);
-    }
-
-    fn credit_decision(&mut self, event: &Interaction, user: u32, item: u32, confidence: f32) {
-        let Some(decision_id) = &event.decision_id else {
-            return;
-        };
-        let key = decision_key(decision_id.as_str());
-        let Some(&place) = self.decision_places.get(&key) else {
-            return;
-        };
-        if self.view.decisions[place].user != user {
-            return;
-        }
-        let decision = Arc::make_mut(self.view.decisions.get_mut(place));
-        let posterior = Arc::make_mut(&mut self.view.posterior);
-        let rewarded = decision.is_rewarded(item);
-        decision.credit(item, confidence.clamp(-1.0, 1.0), posterior);
-        if !rewarded && decision.is_rewarded(item) {
-            self.view.popularity.items.get_mut(item as usize).rewarded += 1;
-            self.view.popularity.totals.rewarded += 1;
-        }
-    }
-
     fn upsert_item(&mut self, item: &Item, at: Timestamp) {
         let index = self.intern_item(item.item_id.as_str());
         self.remove_from_catalogue(index);
@@ -467,13 +399,13 @@ impl Engine {
         Ok(())
     }
 
-    fn intern_user(&mut self, user_id: &str) -> u32 {
+    pub(super) fn intern_user(&mut self, user_id: &str) -> u32 {
         let user = self.view.user_ids.intern(user_id);
         self.view.users.grow(user as usize + 1, &Arc::default());
         user
     }
 
-    fn intern_item(&mut self, item_id: &str) -> u32 {
+    pub(super) fn intern_item(&mut self, item_id: &str) -> u32 {
         let view = &mut self.view;
         let item = view.item_ids.intern(item_id);
         let items = item as usize + 1;

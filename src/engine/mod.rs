@@ -10,6 +10,7 @@
 mod aging;
 mod apply;
 mod bandit;
+mod beliefs;
 mod cold_items;
 mod cold_start;
 pub mod collaborative;
@@ -17,6 +18,7 @@ mod column;
 mod content;
 mod contexts;
 mod decay;
+mod decisions;
 mod expression;
 mod factors;
 mod interner;
@@ -39,7 +41,7 @@ use std::sync::Arc;
 pub use apply::{Effect, Unreadable, decision_key};
 pub use bandit::arms::{Arm, ArmChoice, ArmSet, ChosenArm, Shape, choose as choose_arm};
 pub use bandit::strategy;
-pub use bandit::{Posterior, PosteriorMean};
+pub use bandit::{Belief, Posterior, Ranker};
 pub use column::Digest;
 pub use content::SparseVector;
 pub use decay::DecayedRow;
@@ -48,7 +50,7 @@ pub use model::Model;
 pub use prequential::PrequentialFigures;
 pub use profile::{HistoryEntry, User};
 pub use ranking::{
-    Boost, Candidate, Change, Choice, Eligibility, FEATURE_COUNT, FEATURES, FeatureMask,
+    Boost, Candidate, Change, Choice, Eligibility, Exploring, FEATURE_COUNT, FEATURES, FeatureMask,
     FeatureMatrix, Filter, Hybrid, Occasion, OnboardingItem, Pin, RankRequest, Ranked, RankedItem,
     Reason, ReasonKind, Refusal, Retrieval, SimilarItem, SourceTrace, Standing, Supply, Target,
     UserContext, onboarding_items, prior_mean, rank, score_candidates, similar_items, standing,

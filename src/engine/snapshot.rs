@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use super::Engine;
 use super::aging::Ages;
 use super::aging::Aging;
-use super::bandit::Posterior;
+use super::bandit::Ranker;
 use super::bandit::arms::Arms;
 use super::cold_start::Cohorts;
 use super::cold_start::Estimates;
@@ -61,7 +61,7 @@ struct Head {
     factors: (usize, Vec<f32>),
     unsolved: Vec<u32>,
     hybrid: Arc<Hybrid>,
-    posterior: Arc<Posterior>,
+    ranker: Arc<Ranker>,
     prequential: Arc<Prequential>,
     recently_wanted: RecentlyWanted,
     arm_selections: u64,
@@ -185,7 +185,7 @@ impl View {
             factors: (self.factors.k(), factors),
             unsolved: self.unsolved.clone(),
             hybrid: self.hybrid.clone(),
-            posterior: self.posterior.clone(),
+            ranker: self.ranker.clone(),
             prequential: self.prequential.clone(),
             recently_wanted: self.recently_wanted.clone(),
             arm_selections: self.arms.selections,
@@ -237,7 +237,7 @@ impl Engine {
         view.accumulators = sections.column("accumulators")?;
         view.unsolved = head.unsolved;
         view.hybrid = head.hybrid;
-        view.posterior = head.posterior;
+        view.ranker = head.ranker;
         view.decisions = sections.column("decisions")?;
         view.prequential = head.prequential;
         view.recently_wanted = head.recently_wanted;

@@ -118,6 +118,7 @@ impl World {
             decided_at: Timestamp::from_seconds(1_700_000_000),
             strategy: Strategy::EpsilonGreedy,
             epsilon: 0.1,
+            segment: 3,
             model_version: 0,
             watermark: 1,
             candidates: 10,
@@ -353,11 +354,11 @@ fn rewarded_decisions_move_the_ranker_and_resent_rewards_do_not() {
     click("second");
     let first = applied(&world.records[..ITEMS + 2]);
     let second = applied(&world.records);
-    assert_eq!(first.state().posterior().impressions, 2);
-    assert_eq!(first.state().posterior().rewards, 1);
-    assert_eq!(first.state().posterior(), second.state().posterior());
+    assert_eq!(first.state().ranker().shared().impressions, 2);
+    assert_eq!(first.state().ranker().shared().rewards, 1);
+    assert_eq!(first.state().ranker(), second.state().ranker());
     let prior = Engine::new(Settings::default());
-    assert_ne!(first.state().posterior_mean(), prior.state().posterior_mean());
+    assert_ne!(first.state().belief(), prior.state().belief());
 }
 
 /// The state a known log leads to. When the meaning of a record changes on purpose,

@@ -15,9 +15,10 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use super::aging::Aging;
+use super::bandit::Belief;
 use super::bandit::PendingDecision;
-use super::bandit::Posterior;
-use super::bandit::PosteriorMean;
+use super::bandit::Ranker;
+use super::bandit::SEGMENTS;
 use super::bandit::arms::ArmSet;
 use super::bandit::arms::Arms;
 use super::cold_start::Cohorts;
@@ -46,7 +47,6 @@ use super::profile::Showings;
 use super::profile::User;
 use super::ranking::Hybrid;
 use super::ranking::RANKER_DIMENSION;
-use super::ranking::prior_mean;
 use super::sampling::RecentlyWanted;
 use crate::domain::Item;
 use crate::domain::Sequence;
@@ -102,7 +102,8 @@ pub struct TopLists {
     trending: OnceLock<Vec<u32>>,
     fresh: OnceLock<Vec<u32>>,
     newcomers: OnceLock<Vec<u32>>,
-    posterior: OnceLock<PosteriorMean>,
+    pub(super) belief: OnceLock<Belief>,
+    pub(super) segment_beliefs: [OnceLock<Belief>; SEGMENTS],
 }
 
 /// State at a watermark.
@@ -149,7 +150,7 @@ pub struct View {
     pub(super) unsolved: Vec<u32>,
 
     pub(super) hybrid: Arc<Hybrid>,
-    pub(super) posterior: Arc<Posterior>,
+    pub(super) ranker: Arc<Ranker>,
     pub(super) decisions: Column<Arc<PendingDecision>>,
     pub(super) prequential: Arc<Prequential>,
     pub(super) recently_wanted: RecentlyWanted,
@@ -187,7 +188,7 @@ impl View {
             accumulators: Column::default(),
             unsolved: Vec::new(),
             hybrid: Arc::default(),
-            posterior: Arc::new(Posterior::new(RANKER_DIMENSION)),
+            ranker: Arc::new(Ranker::new(RANKER_DIMENSION)),
             decisions: Column::default(),
             prequential: Arc::default(),
             recently_wanted: RecentlyWanted::default(),
@@ -251,15 +252,6 @@ impl View {
 
     pub fn hybrid(&self) -> &Hybrid {
         &self.hybrid
-    }
-
-    pub fn posterior(&self) -> &Posterior {
-        &self.posterior
-    }
-
-    /// The ranker to serve with: solved once per view.
-    pub fn posterior_mean(&self) -> &PosteriorMean {
-        self.top_lists.posterior.get_or_init(|| self.posterior.solve(&prior_mean()))
     }
 
     /// An arm set by its name; `None` before its first selection is learnt.

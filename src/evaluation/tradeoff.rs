@@ -25,8 +25,10 @@ use super::summary::ModelFigures;
 use super::summary::Subset;
 use super::summary::summarize;
 use crate::domain::DiversityMethod;
+use crate::domain::RankerSettings;
 use crate::domain::Strategy;
 use crate::engine::Choice;
+use crate::engine::Exploring;
 
 /// Candidates that the list is chosen among.
 const CANDIDATES: usize = 500;
@@ -93,6 +95,7 @@ fn choice(method: DiversityMethod, diversity_weight: f64, places: usize) -> Choi
     Choice {
         strategy: Strategy::Greedy,
         epsilon: 0.0,
+        exploring: Exploring::of(&RankerSettings::default()),
         method,
         diversity_weight,
         serendipity_weight: 0.0,

@@ -19,6 +19,7 @@ pub mod math;
 pub mod normal;
 pub mod square_root;
 mod top_k;
+pub mod triangular;
 
 pub use aligned::Aligned;
 pub use gram::{add_gram, add_outer, add_outer_packed, packed_len};

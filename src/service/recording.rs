@@ -26,6 +26,7 @@ use crate::engine::Boost;
 use crate::engine::Change;
 use crate::engine::Choice;
 use crate::engine::ENGINE_REVISION;
+use crate::engine::Exploring;
 use crate::engine::Filter;
 use crate::engine::SyntaxError;
 use crate::engine::Target;
@@ -93,6 +94,7 @@ pub fn decision(
         model_version: view.model_version(),
         watermark: view.watermark(),
         candidates: list.candidates.len() as u32,
+        segment: list.ranked.segment,
         shown: shown.collect(),
         detail: match recording.detail {
             Detail::Shown => None,
@@ -148,6 +150,7 @@ fn recorded_choice(choice: &Choice) -> RecordedChoice {
     let Choice {
         strategy: _,
         epsilon,
+        exploring: Exploring { scale, gamma, floor },
         method,
         diversity_weight,
         serendipity_weight,
@@ -160,6 +163,9 @@ fn recorded_choice(choice: &Choice) -> RecordedChoice {
     } = *choice;
     RecordedChoice {
         epsilon,
+        exploration_scale: scale,
+        square_cb_gamma: gamma,
+        propensity_floor: floor,
         method,
         diversity_weight,
         serendipity_weight,
@@ -251,6 +257,9 @@ pub fn call_of(
 fn choice_of(decision: &Decision, choice: &RecordedChoice) -> Choice {
     let RecordedChoice {
         epsilon,
+        exploration_scale: scale,
+        square_cb_gamma: gamma,
+        propensity_floor: floor,
         method,
         diversity_weight,
         serendipity_weight,
@@ -264,6 +273,7 @@ fn choice_of(decision: &Decision, choice: &RecordedChoice) -> Choice {
     Choice {
         strategy: decision.strategy,
         epsilon,
+        exploring: Exploring { scale, gamma, floor },
         method,
         diversity_weight,
         serendipity_weight,

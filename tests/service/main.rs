@@ -8,6 +8,7 @@ mod arms;
 mod catalog;
 mod cold_start;
 mod decisions;
+mod drift;
 mod durability;
 mod embeddings;
 mod explain;

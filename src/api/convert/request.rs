@@ -80,7 +80,8 @@ pub fn personalize(
     let candidates = candidates(message.candidates, message.candidate_ids, dimension);
     let candidates = merge(&mut violations, candidates);
     let context = merge(&mut violations, request_context(message.context, now));
-    let choice = merge(&mut violations, choice(message.diversity, message.strategy, settings));
+    let choice = choice(message.diversity, message.strategy, message.exploration, settings);
+    let choice = merge(&mut violations, choice);
     let cap = frequency_cap(message.frequency_cap_per_day, settings);
     let cap = violations.take("frequency_cap_per_day", cap);
     let filter = merge(&mut violations, filter(message.filters, settings));
@@ -215,6 +216,7 @@ pub fn results(max_results: u32) -> Result<usize, Vec<Violation>> {
 mod tests {
     use super::*;
     use crate::domain::Strategy;
+    use crate::engine::Exploring;
 
     const NOW: Timestamp = Timestamp::from_seconds(1_700_000_000);
 
@@ -223,7 +225,7 @@ mod tests {
     }
 
     fn diversity(params: proto::DiversityParams) -> Result<Choice, Vec<Violation>> {
-        choice(Some(params), None, &Settings::default())
+        choice(Some(params), None, None, &Settings::default())
     }
 
     #[test]
@@ -244,6 +246,7 @@ mod tests {
         let expected = Choice {
             strategy: Strategy::Greedy,
             epsilon: 0.1,
+            exploring: Exploring { scale: 0.3, gamma: 10.0, floor: 0.01 },
             diversity_weight: 0.7,
             method: settings.diversity_method,
             serendipity_weight: 0.0,
@@ -298,6 +301,12 @@ mod tests {
                 ..Default::default()
             }),
             strategy: Some(7),
+            exploration: Some(proto::ExplorationParams {
+                epsilon: Some(1.5),
+                exploration_scale: Some(f32::NAN),
+                square_cb_gamma: Some(-1.0),
+                propensity_floor: Some(0.0),
+            }),
             ..Default::default()
         }
     }
@@ -324,6 +333,10 @@ mod tests {
             "diversity.method",
             "diversity.max_results",
             "strategy",
+            "exploration.epsilon",
+            "exploration.exploration_scale",
+            "exploration.square_cb_gamma",
+            "exploration.propensity_floor",
             "frequency_cap_per_day",
             "filters.topics[0]",
             "filters.sources[0]",
@@ -367,7 +380,7 @@ mod tests {
 
     #[test]
     fn a_strategy_of_the_request_goes_before_the_setting_and_unspecified_does_not() {
-        let chosen = |code| choice(None, Some(code), &Settings::default()).unwrap().strategy;
+        let chosen = |code| choice(None, Some(code), None, &Settings::default()).unwrap().strategy;
         assert_eq!(chosen(1), Strategy::Greedy);
         assert_eq!(chosen(0), Settings::default().strategy);
     }

@@ -15,14 +15,17 @@ use super::scalars::timestamp;
 use super::settings::diversity_method;
 use super::settings::strategy;
 use crate::domain::ItemId;
+use crate::domain::RankerSettings;
 use crate::domain::Settings;
 use crate::domain::SettingsRange;
 use crate::domain::Violation;
 use crate::domain::Violations;
 use crate::domain::limits;
+use crate::domain::within_range;
 use crate::engine::Boost;
 use crate::engine::Change;
 use crate::engine::Choice;
+use crate::engine::Exploring;
 use crate::engine::Expression;
 use crate::engine::Filter;
 use crate::engine::Target;
@@ -31,10 +34,11 @@ use crate::proto;
 use crate::service::PinnedItem;
 
 /// # Errors
-/// Every violation of `diversity` and `strategy`.
+/// Every violation of `diversity`, `strategy` and `exploration`.
 pub(super) fn choice(
     diversity: Option<proto::DiversityParams>,
     strategy_code: Option<i32>,
+    exploration: Option<proto::ExplorationParams>,
     settings: &Settings,
 ) -> Result<Choice, Vec<Violation>> {
     let diversity = diversity.unwrap_or_default();
@@ -70,10 +74,13 @@ pub(super) fn choice(
     let places = violations.take("diversity.max_results", places).unwrap_or_default();
     let chosen = strategy_code.map(strategy).transpose();
     let strategy = violations.take("strategy", chosen).flatten().flatten();
+    let exploration = exploration.unwrap_or_default();
+    let (epsilon, exploring) = exploring(exploration, settings, &mut violations);
     let varied = if diversity.enable_diversity.unwrap_or(true) { 1.0 } else { 0.0 };
     violations.finish(Choice {
         strategy: strategy.unwrap_or(settings.strategy),
-        epsilon: decimal(settings.epsilon),
+        epsilon,
+        exploring,
         method: method.unwrap_or(settings.diversity_method),
         diversity_weight: varied * diversity_weight,
         serendipity_weight: varied * serendipity_weight,
@@ -84,6 +91,39 @@ pub(super) fn choice(
         max_per_source,
         places,
     })
+}
+
+/// Epsilon, and the parameters of the other strategies.
+fn exploring(
+    message: proto::ExplorationParams,
+    settings: &Settings,
+    violations: &mut Violations,
+) -> (f64, Exploring) {
+    let ranker = &settings.ranker;
+    let mut read = |name: &str, set: Option<f32>, default: f32, range: (f32, f32)| {
+        let checked = within_range(set.unwrap_or(default), range);
+        decimal(violations.take(&format!("exploration.{name}"), checked).unwrap_or_default())
+    };
+    let epsilon = read("epsilon", message.epsilon, settings.epsilon, (0.0, 1.0));
+    let scale = read(
+        "exploration_scale",
+        message.exploration_scale,
+        ranker.exploration_scale,
+        RankerSettings::EXPLORATION_SCALE,
+    );
+    let gamma = read(
+        "square_cb_gamma",
+        message.square_cb_gamma,
+        ranker.square_cb_gamma,
+        RankerSettings::SQUARE_CB_GAMMA,
+    );
+    let floor = read(
+        "propensity_floor",
+        message.propensity_floor,
+        ranker.propensity_floor,
+        RankerSettings::PROPENSITY_FLOOR,
+    );
+    (epsilon, Exploring { scale, gamma, floor })
 }
 
 fn whole(range: SettingsRange, value: u32) -> Result<u32, String> {

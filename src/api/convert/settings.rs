@@ -11,6 +11,7 @@ use crate::domain::ConfidenceTable;
 use crate::domain::DiversityMethod;
 use crate::domain::FreshnessTable;
 use crate::domain::InteractionType;
+use crate::domain::RankerSettings;
 use crate::domain::Settings;
 use crate::domain::SettingsRange;
 use crate::domain::Strategy;
@@ -42,8 +43,10 @@ pub fn settings(
     let freshness = freshness(&message.freshness_half_lives, base, &mut violations);
     let arms = message.arms.unwrap_or_default();
     let arms = arm_settings(&arms, base.arms, &mut violations);
+    let ranker = ranker_settings(message.ranker.unwrap_or_default(), base.ranker);
     let settings = Settings {
         arms,
+        ranker,
         confidences,
         freshness_half_lives: freshness,
         strategy: chosen.unwrap_or(base.strategy),
@@ -60,6 +63,27 @@ pub fn settings(
     };
     let set = message != proto::NamespaceSettings::default();
     violations.finish(settings.filter(|_| set))
+}
+
+/// With what the message sets; checked with the other settings.
+fn ranker_settings(message: proto::RankerSettings, base: RankerSettings) -> RankerSettings {
+    RankerSettings {
+        exploration_scale: message.exploration_scale.unwrap_or(base.exploration_scale),
+        square_cb_gamma: message.square_cb_gamma.unwrap_or(base.square_cb_gamma),
+        propensity_floor: message.propensity_floor.unwrap_or(base.propensity_floor),
+        half_life_decisions: message.half_life_decisions.unwrap_or(base.half_life_decisions),
+        examination_decay: message.examination_decay.or(base.examination_decay),
+    }
+}
+
+fn ranker_settings_message(settings: &RankerSettings) -> proto::RankerSettings {
+    proto::RankerSettings {
+        exploration_scale: Some(settings.exploration_scale),
+        square_cb_gamma: Some(settings.square_cb_gamma),
+        propensity_floor: Some(settings.propensity_floor),
+        half_life_decisions: Some(settings.half_life_decisions),
+        examination_decay: settings.examination_decay,
+    }
 }
 
 /// All but the strategy, the method and the rating threshold, which are checked on the
@@ -211,6 +235,7 @@ pub fn settings_message(settings: &Settings) -> proto::NamespaceSettings {
             .map(|kind| (kind.name().to_owned(), decimal(settings.confidences.of(kind))))
             .collect(),
         arms: Some(arm_settings_message(&settings.arms)),
+        ranker: Some(ranker_settings_message(&settings.ranker)),
     }
 }
 
@@ -221,6 +246,9 @@ pub(super) fn strategy(code: i32) -> Result<Option<Strategy>, String> {
         Ok(proto::Strategy::Unspecified) => Ok(None),
         Ok(proto::Strategy::Greedy) => Ok(Some(Strategy::Greedy)),
         Ok(proto::Strategy::EpsilonGreedy) => Ok(Some(Strategy::EpsilonGreedy)),
+        Ok(proto::Strategy::Thompson) => Ok(Some(Strategy::Thompson)),
+        Ok(proto::Strategy::LinUcb) => Ok(Some(Strategy::LinUcb)),
+        Ok(proto::Strategy::SquareCb) => Ok(Some(Strategy::SquareCb)),
     }
 }
 
@@ -228,6 +256,9 @@ pub fn strategy_message(strategy: Strategy) -> proto::Strategy {
     match strategy {
         Strategy::Greedy => proto::Strategy::Greedy,
         Strategy::EpsilonGreedy => proto::Strategy::EpsilonGreedy,
+        Strategy::Thompson => proto::Strategy::Thompson,
+        Strategy::LinUcb => proto::Strategy::LinUcb,
+        Strategy::SquareCb => proto::Strategy::SquareCb,
     }
 }
 
@@ -307,7 +338,7 @@ mod tests {
             trend_half_life_hours: Some(f64::INFINITY),
             profile_half_life_hours: Some(1e300),
             rating_threshold: Some(5.1),
-            strategy: Some(3),
+            strategy: Some(99),
             epsilon: Some(1.1),
             recommend_seen: None,
             tfidf_max_features: Some(0),
@@ -333,6 +364,11 @@ mod tests {
             confidences: [("click", f64::NAN), ("CLICK", 1.0)]
                 .map(|(name, value)| (name.to_owned(), value))
                 .into(),
+            ranker: Some(proto::RankerSettings {
+                propensity_floor: Some(0.0),
+                half_life_decisions: Some(3),
+                ..Default::default()
+            }),
             arms: Some(proto::ArmSettings {
                 strategy: Some(9),
                 alpha: Some(0.0),
@@ -378,6 +414,8 @@ mod tests {
                 "settings.novelty_weight",
                 "settings.popularity_half_life_hours",
                 "settings.profile_half_life_hours",
+                "settings.ranker.half_life_decisions",
+                "settings.ranker.propensity_floor",
                 "settings.rating_threshold",
                 "settings.search_trials",
                 "settings.seen_after_interactions",

@@ -36,6 +36,7 @@ fn decision() -> Decision {
         decided_at: Timestamp::from_seconds(1),
         strategy: Strategy::EpsilonGreedy,
         epsilon: 0.1,
+        segment: 0,
         model_version: 3,
         watermark: 9,
         candidates: 10,

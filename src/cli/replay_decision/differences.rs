@@ -72,6 +72,7 @@ mod tests {
             decided_at: Timestamp::from_seconds(1),
             strategy: Strategy::EpsilonGreedy,
             epsilon: 0.1,
+            segment: 0,
             model_version: 3,
             watermark: 9,
             candidates: 2,

@@ -1,14 +1,21 @@
 //! Bandits.
 //!
 //! - The ranker: a Bayesian linear model of the reward of showing an item, learnt from
-//!   decisions and what followed them.
+//!   decisions and what followed them: sums (posterior), how sure they make one
+//!   (belief), segments that deviate (ranker), who looked at what (pending,
+//!   examination).
 //! - Small sets of named [`arms`].
 //! - [`strategy`]: how to choose, whatever the arms are.
 
 pub mod arms;
+mod belief;
+mod examination;
 mod pending;
 mod posterior;
+mod ranker;
 pub mod strategy;
 
+pub use belief::Belief;
 pub use pending::{PENDING_DECISIONS_MAX, PendingDecision, PendingItem};
-pub use posterior::{Posterior, PosteriorMean};
+pub use posterior::{Posterior, Weight};
+pub use ranker::{Ranker, SEGMENTS, discount, segment, segments};

@@ -1,15 +1,23 @@
 //! Decisions that may still earn a reward.
 //!
 //! Which of the shown items were looked at is rarely known, so evidence is taken
-//! only where there is some: an impression event says that its item was seen; a
+//! where there is some: an impression event says that its item was seen; a
 //! reward at place `p` says that everything down to place `p` was (Joachims et al.
 //! 2005, "skip above"). Each shown item is counted as an impression once and
 //! rewarded up to its best interaction, whatever is sent and in whatever order.
+//!
+//! Where examination is modelled (a setting), a shown item counts from the start as far
+//! as its place is probably looked at. The rest is added when it is known to have been
+//! seen; what was presumed is taken back when the caller reports impressions of the
+//! decision, and this item is not among them.
+//!
+//! All evidence of a decision counts as much as what is left of the time it was made at.
 
 use serde::Deserialize;
 use serde::Serialize;
 
-use super::posterior::Posterior;
+use super::posterior::Weight;
+use super::ranker::Ranker;
 
 /// Decisions remembered for credit; an older one can no longer be rewarded.
 pub const PENDING_DECISIONS_MAX: usize = 16_384;
@@ -18,10 +26,19 @@ pub const PENDING_DECISIONS_MAX: usize = 16_384;
 pub struct PendingItem {
     pub item: u32,
     pub features: Vec<f32>,
-    /// Counted as an impression.
-    pub examined: bool,
+    pub propensity: f32,
+    /// Counted as an impression in full.
+    seen: bool,
+    /// As far as it is counted without being known to have been seen.
+    presumed: Weight,
     /// Reward given so far, -1 to 1.
-    pub reward: f32,
+    reward: f32,
+}
+
+impl PendingItem {
+    pub fn new(item: u32, features: Vec<f32>, propensity: f32) -> Self {
+        Self { item, features, propensity, seen: false, presumed: Weight::NONE, reward: 0.0 }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,11 +46,20 @@ pub struct PendingDecision {
     /// 128-bit hash of the decision id.
     pub key: u128,
     pub user: u32,
+    pub segment: u8,
+    /// How many decisions were learnt before this one.
+    pub number: u64,
+    /// Whether an impression of it was reported.
+    reported: bool,
     /// In the order shown.
     pub items: Vec<PendingItem>,
 }
 
 impl PendingDecision {
+    pub fn new(key: u128, user: u32, segment: u8, number: u64, items: Vec<PendingItem>) -> Self {
+        Self { key, user, segment, number, reported: false, items }
+    }
+
     fn place_of(&self, item: u32) -> Option<usize> {
         self.items.iter().position(|shown| shown.item == item)
     }
@@ -43,26 +69,68 @@ impl PendingDecision {
         self.place_of(item).is_some_and(|place| self.items[place].reward > 0.0)
     }
 
+    /// To be called once, when the decision is learnt. `examination` is the probability
+    /// that each place is looked at; empty where that is not modelled.
+    pub fn begin(&mut self, examination: &[f64], ranker: &mut Ranker) {
+        for (place, shown) in self.items.iter_mut().enumerate() {
+            // What was pinned has no features.
+            if !shown.features.is_empty() {
+                ranker.examination.note_shown(place, shown.propensity);
+            }
+            if let Some(&seen) = examination.get(place) {
+                shown.presumed = Weight::new(seen);
+                ranker.add_impression(self.segment, &shown.features, shown.presumed);
+            }
+        }
+    }
+
     /// Credits what a person did with a shown item. `reward` is 0 for a mere
-    /// impression. Returns whether the decision had shown the item.
-    pub fn credit(&mut self, item: u32, reward: f32, posterior: &mut Posterior) -> bool {
+    /// impression; `left` is how much evidence of this decision still counts. Returns
+    /// whether the decision had shown the item.
+    pub fn credit(&mut self, item: u32, reward: f32, left: Weight, ranker: &mut Ranker) -> bool {
         let Some(place) = self.place_of(item) else {
             return false;
         };
-        let examined = if reward == 0.0 { place..place + 1 } else { 0..place + 1 };
-        for shown in &mut self.items[examined] {
-            if !shown.examined {
-                shown.examined = true;
-                posterior.add_impression(&shown.features);
-            }
+        if reward == 0.0 {
+            self.see(place, left, ranker);
+            self.take_back_presumed(left, ranker);
+            return true;
         }
-        let shown = &mut self.items[place];
-        let replaces = reward < 0.0 || reward > shown.reward;
-        if reward != 0.0 && replaces {
-            posterior.add_reward(&shown.features, reward - shown.reward);
+        for above in 0..=place {
+            self.see(above, left, ranker);
+        }
+        let (segment, shown) = (self.segment, &mut self.items[place]);
+        if reward < 0.0 || reward > shown.reward {
+            if reward > 0.0 && shown.reward <= 0.0 && !shown.features.is_empty() {
+                ranker.examination.note_rewarded(place, shown.propensity);
+            }
+            ranker.change_reward(segment, &shown.features, (shown.reward, reward), left);
             shown.reward = reward;
         }
         true
+    }
+
+    fn see(&mut self, place: usize, left: Weight, ranker: &mut Ranker) {
+        let shown = &mut self.items[place];
+        if !shown.seen {
+            shown.seen = true;
+            let rest = shown.presumed.rest().times(left);
+            ranker.add_impression(self.segment, &shown.features, rest);
+            ranker.count_impression(self.segment);
+        }
+    }
+
+    /// The caller says what was seen: nothing has to be presumed.
+    fn take_back_presumed(&mut self, left: Weight, ranker: &mut Ranker) {
+        if self.reported {
+            return;
+        }
+        self.reported = true;
+        for shown in self.items.iter_mut().filter(|shown| !shown.seen) {
+            let presumed = shown.presumed.times(left);
+            ranker.remove_impression(self.segment, &shown.features, presumed);
+            shown.presumed = Weight::NONE;
+        }
     }
 }
 
@@ -70,36 +138,64 @@ impl PendingDecision {
 mod tests {
     use super::*;
 
-    fn decision() -> PendingDecision {
-        let item = |item| PendingItem { item, features: vec![1.0], examined: false, reward: 0.0 };
-        PendingDecision { key: 1, user: 0, items: vec![item(10), item(11), item(12)] }
+    fn decision() -> (PendingDecision, Ranker) {
+        let item = |item| PendingItem::new(item, vec![1.0], 0.5);
+        let items = vec![item(10), item(11), item(12)];
+        (PendingDecision::new(1, 0, 3, 0, items), Ranker::new(1))
     }
 
     #[test]
     fn a_click_examines_the_places_above_it_and_none_below() {
-        let (mut decision, mut posterior) = (decision(), Posterior::new(1));
-        assert!(decision.credit(11, 1.0, &mut posterior));
-        assert_eq!((posterior.impressions, posterior.rewards), (2, 1));
-        assert!(!decision.items[2].examined);
+        let (mut decision, mut ranker) = decision();
+        assert!(decision.credit(11, 1.0, Weight::FULL, &mut ranker));
+        for posterior in [ranker.shared(), ranker.segment(3).unwrap()] {
+            assert_eq!((posterior.impressions, posterior.rewards), (2, 1));
+            assert_eq!(posterior.mass(), 2.0);
+        }
+        assert!(!decision.items[2].seen);
+        assert_eq!(ranker.segment(2).unwrap().impressions, 0);
     }
 
     #[test]
     fn repeated_evidence_counts_once_and_the_best_reward_stays() {
-        let (mut decision, mut posterior) = (decision(), Posterior::new(1));
+        let (mut decision, mut ranker) = decision();
         for reward in [0.0, 0.5, 1.0, 0.5, 0.0] {
-            decision.credit(10, reward, &mut posterior);
+            decision.credit(10, reward, Weight::FULL, &mut ranker);
         }
-        let mut once = Posterior::new(1);
-        once.add_impression(&[1.0]);
-        once.add_reward(&[1.0], 0.5);
-        once.add_reward(&[1.0], 0.5);
-        assert_eq!(posterior, once);
+        let (mut other, mut once) = self::decision();
+        for reward in [0.5, 1.0] {
+            other.credit(10, reward, Weight::FULL, &mut once);
+        }
+        assert_eq!(ranker.shared(), once.shared());
     }
 
     #[test]
     fn an_item_the_decision_did_not_show_earns_nothing() {
-        let (mut decision, mut posterior) = (decision(), Posterior::new(1));
-        assert!(!decision.credit(99, 1.0, &mut posterior));
-        assert_eq!(posterior, Posterior::new(1));
+        let (mut decision, mut ranker) = decision();
+        assert!(!decision.credit(99, 1.0, Weight::FULL, &mut ranker));
+        assert_eq!(ranker, Ranker::new(1));
+    }
+
+    #[test]
+    fn unseen_places_count_as_far_as_they_are_looked_at_until_impressions_are_reported() {
+        let (mut decision, mut ranker) = decision();
+        decision.begin(&[1.0, 0.5, 0.25], &mut ranker);
+        assert_eq!(ranker.shared().mass(), 1.75);
+        // Seen down to the second place; the third is presumed as before.
+        decision.credit(11, 1.0, Weight::FULL, &mut ranker);
+        assert_eq!(ranker.shared().mass(), 2.25);
+        // What is reported is all that was seen.
+        decision.credit(10, 0.0, Weight::FULL, &mut ranker);
+        assert_eq!(ranker.shared().mass(), 2.0);
+        assert_eq!(ranker.shared().impressions, 2);
+    }
+
+    #[test]
+    fn late_evidence_counts_by_what_is_left_of_the_decision() {
+        let (mut decision, mut ranker) = decision();
+        decision.credit(10, 1.0, Weight::new(0.25), &mut ranker);
+        assert_eq!(ranker.shared().mass(), 0.25);
+        let (rate, prior) = (ranker.shared().solve(&[0.0]).mean[0], 50.0);
+        assert!((rate - 0.25 / (prior + 0.25)).abs() < 1e-9, "{rate}");
     }
 }

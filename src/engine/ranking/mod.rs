@@ -17,7 +17,7 @@ mod retrieve;
 mod similar;
 
 pub use boost::{Boost, Change, Target};
-pub use choose::{Choice, Pin};
+pub use choose::{Choice, Exploring, Pin};
 pub use explain::{Reason, ReasonKind};
 pub use features::{Candidate, FEATURE_COUNT, FEATURES, FeatureMatrix, Occasion, UserContext};
 pub use filter::{Eligibility, Filter, Refusal};

@@ -1,7 +1,7 @@
 //! One ranking: candidates to an ordered, scored, explained list.
 //!
 //! The score is the posterior mean of the reward, and under strategies that explore a
-//! bonus for items that are new. Its prior is the hybrid: with no
+//! bonus for items that are new; LinUCB adds standard deviations (`uncertainty`). Its prior is the hybrid: with no
 //! decision rewarded yet, the order is the hybrid's. Rewards then teach the
 //! Bayesian linear ranker where showing an item pays off differently than the
 //! hybrid thinks.
@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use super::boost;
 use super::boost::Boost;
 use super::choose::Choice;
+use super::choose::Exploring;
 use super::choose::Pin;
 use super::choose::Slate;
 use super::choose::choose;
@@ -27,6 +28,8 @@ use super::features::UserContext;
 use super::hybrid::Hybrid;
 use super::mask::FeatureMask;
 use crate::domain::DiversityMethod;
+use crate::domain::Strategy;
+use crate::engine::bandit::Belief;
 use crate::engine::profile::User;
 use crate::engine::seed;
 use crate::engine::view::View;
@@ -37,6 +40,7 @@ pub const RANKER_DIMENSION: usize = FEATURE_COUNT + 2;
 /// The parts of a score that no feature has.
 const BOOST: &str = "boost";
 const EXPLORATION_BONUS: &str = "exploration_bonus";
+const UNCERTAINTY: &str = "uncertainty";
 const BIAS: usize = 0;
 const HYBRID: usize = 1;
 /// Expected reward of an average candidate, and gain per standard deviation of the
@@ -86,6 +90,8 @@ pub struct RankedItem {
 /// What a ranking comes to.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ranked {
+    /// Whose ranker this was.
+    pub segment: u8,
     /// The list, best place first.
     pub items: Vec<RankedItem>,
     /// What the choice went by, of every candidate of the request.
@@ -104,7 +110,8 @@ pub fn score_candidates(
 ) -> Vec<f64> {
     let mut features = FeatureMatrix::describe(view, user, context, occasion, candidates);
     features.keep(mask);
-    Scale::over(view, &features).scores(&features)
+    let segment = View::segment(user, occasion.device);
+    Scale::over(view, segment, &features).scores(&features)
 }
 
 /// Ranks candidates by the view's ranker.
@@ -112,8 +119,8 @@ pub fn rank(view: &View, candidates: &[Candidate<'_>], request: &RankRequest<'_>
     let scored = Scored::new(view, candidates, request);
     let key = request.decision_id.as_bytes();
     let mut rng = seed::stream(view.settings().seed, seed::Purpose::Choose, key);
-    let slate = slate(view, candidates, &scored.scores, &scored.exploration, request);
-    let chosen = choose(&slate, &request.choice, &mut rng);
+    let slate = slate(view, candidates, &scored, request);
+    let chosen = choose(&slate, &in_force(view, &request.choice), &mut rng);
     let explainer = request.explain.then(|| {
         let average = scored.scale.components(&scored.features.mean());
         Explainer::new(view, request, average)
@@ -144,7 +151,15 @@ pub fn rank(view: &View, candidates: &[Candidate<'_>], request: &RankRequest<'_>
             }
         })
         .collect();
-    Ranked { items, scores: scored.scores }
+    Ranked { segment: scored.segment, items, scores: scored.scores }
+}
+
+/// The choice with gamma for as much as was learnt: the better rewards are known, the
+/// less is tried (Foster and Rakhlin 2020: by the square root of the rounds).
+fn in_force(view: &View, choice: &Choice) -> Choice {
+    let mass = view.ranker().shared().mass().max(1.0);
+    let exploring = Exploring { gamma: choice.exploring.gamma * mass.sqrt(), ..choice.exploring };
+    Choice { exploring, ..*choice }
 }
 
 /// Where a candidate stands among all of a request by score alone.
@@ -181,10 +196,15 @@ pub fn standing(
 struct Scored<'v> {
     features: FeatureMatrix,
     scale: Scale<'v>,
+    segment: u8,
     estimates: Vec<f64>,
+    /// Of the expected rewards; empty where the strategy does not ask.
+    deviations: Vec<f64>,
+    /// Standard deviations that are part of a score.
+    width: f64,
     boosts: Vec<f64>,
     exploration: Exploration,
-    /// Estimates with boosts and bonuses.
+    /// Estimates with boosts, bonuses and widths.
     scores: Vec<f64>,
 }
 
@@ -192,21 +212,32 @@ impl<'v> Scored<'v> {
     fn new(view: &'v View, candidates: &[Candidate<'_>], request: &RankRequest<'_>) -> Self {
         let RankRequest { user, context, occasion, .. } = request;
         let features = FeatureMatrix::describe(view, *user, context, occasion, candidates);
-        let scale = Scale::over(view, &features);
+        let segment = View::segment(*user, occasion.device);
+        let scale = Scale::over(view, segment, &features);
         let estimates = scale.scores(&features);
+        let (deviations, width) = match request.choice.strategy {
+            Strategy::Thompson => (scale.deviations(&features), 0.0),
+            Strategy::LinUcb => (scale.deviations(&features), request.choice.exploring.scale),
+            Strategy::Greedy | Strategy::EpsilonGreedy | Strategy::SquareCb => (Vec::new(), 0.0),
+        };
         let boosts = boosts(candidates, &estimates, request);
         let exploration = Exploration::new(view, candidates, request.choice.strategy, occasion.now);
-        let added = |place: usize| boosts[place] + exploration.bonus(place);
+        let added = |place: usize| {
+            let uncertain = deviations.get(place).map_or(0.0, |deviation| width * deviation);
+            boosts[place] + exploration.bonus(place) + uncertain
+        };
         let scores = estimates.iter().enumerate();
         let scores = scores.map(|(place, estimate)| estimate + added(place)).collect();
-        Self { features, scale, estimates, boosts, exploration, scores }
+        Self { features, scale, segment, estimates, deviations, width, boosts, exploration, scores }
     }
 
     /// The score of a candidate with this row of features by parts.
     fn components(&self, place: usize, row: &[f32]) -> BTreeMap<&'static str, f64> {
         let mut components = self.scale.components(row);
         let bonus = self.exploration.bonus(place);
-        let added = [(BOOST, self.boosts[place]), (EXPLORATION_BONUS, bonus)];
+        let uncertain = self.deviations.get(place).map_or(0.0, |deviation| self.width * deviation);
+        let added =
+            [(BOOST, self.boosts[place]), (EXPLORATION_BONUS, bonus), (UNCERTAINTY, uncertain)];
         components.extend(added.into_iter().filter(|part| part.1 != 0.0));
         components
     }
@@ -229,8 +260,7 @@ fn boosts(candidates: &[Candidate<'_>], estimates: &[f64], request: &RankRequest
 fn slate<'a>(
     view: &'a View,
     candidates: &'a [Candidate<'a>],
-    scores: &'a [f64],
-    exploration: &'a Exploration,
+    scored: &'a Scored<'_>,
     request: &'a RankRequest<'_>,
 ) -> Slate<'a> {
     let choice = &request.choice;
@@ -245,7 +275,9 @@ fn slate<'a>(
         _ => Vec::new(),
     };
     let recent = recent.iter().map(|&item| Candidate::known(view, item)).collect();
-    Slate { candidates, scores, recent, novelty, topic_mix, exploration, pins: request.pins }
+    let Scored { scores, deviations, exploration, .. } = scored;
+    let pins = request.pins;
+    Slate { candidates, scores, deviations, recent, novelty, topic_mix, exploration, pins }
 }
 
 /// Shares of topics in what a person wants. What they dislike has none.
@@ -259,21 +291,36 @@ fn topic_mix<'v>(view: &'v View, user: &User) -> Vec<(&'v str, f64)> {
 /// score over its candidates.
 struct Scale<'v> {
     hybrid: &'v Hybrid,
+    belief: &'v Belief,
     /// Posterior mean of the ranker.
     ranker: &'v [f64],
+    /// Of the candidates, by the hybrid.
+    hybrid_scores: Vec<f64>,
     mean: f64,
     deviation: f64,
 }
 
 impl<'v> Scale<'v> {
-    fn over(view: &'v View, features: &FeatureMatrix) -> Self {
+    fn over(view: &'v View, segment: u8, features: &FeatureMatrix) -> Self {
         let hybrid = view.hybrid();
         let scores: Vec<f64> = features.rows().map(|row| hybrid.score(row)).collect();
         let n = scores.len().max(1) as f64;
         let mean = scores.iter().sum::<f64>() / n;
         let variance = scores.iter().map(|score| (score - mean) * (score - mean)).sum::<f64>() / n;
         let deviation = variance.sqrt().max(1e-9);
-        Self { hybrid, ranker: &view.posterior_mean().mean, mean, deviation }
+        let belief = view.belief_of(segment);
+        let ranker = &belief.mean;
+        Self { hybrid, belief, ranker, hybrid_scores: scores, mean, deviation }
+    }
+
+    /// Standard deviations of the expected rewards.
+    fn deviations(&self, features: &FeatureMatrix) -> Vec<f64> {
+        let head = |score: &f64| [1.0, ((score - self.mean) / self.deviation) as f32];
+        let heads: Vec<[f32; 2]> = self.hybrid_scores.iter().map(head).collect();
+        let mut deviations = Vec::new();
+        let vectors = heads.iter().zip(features.rows()).map(|(head, row)| [&head[..], row]);
+        self.belief.deviations(vectors, &mut deviations);
+        deviations
     }
 
     fn standardised(&self, row: &[f32]) -> f64 {
@@ -288,13 +335,12 @@ impl<'v> Scale<'v> {
     }
 
     fn scores(&self, features: &FeatureMatrix) -> Vec<f64> {
-        features.rows().map(|row| self.score(row)).collect()
-    }
-
-    fn score(&self, row: &[f32]) -> f64 {
         let mean = self.ranker;
-        let own: f64 = mean[2..].iter().zip(row).map(|(m, &x)| m * f64::from(x)).sum();
-        mean[BIAS] + mean[HYBRID] * self.standardised(row) + own
+        let score = |(row, hybrid): (&[f32], &f64)| {
+            let own: f64 = mean[2..].iter().zip(row).map(|(m, &x)| m * f64::from(x)).sum();
+            mean[BIAS] + mean[HYBRID] * ((hybrid - self.mean) / self.deviation) + own
+        };
+        features.rows().zip(&self.hybrid_scores).map(score).collect()
     }
 
     /// The score by feature, each with its part in the hybrid and its own; what

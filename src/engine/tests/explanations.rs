@@ -4,6 +4,7 @@ use proptest::strategy::Strategy as Generator;
 
 use super::*;
 use crate::domain::DiversityMethod;
+use crate::domain::RankerSettings;
 
 /// A world with a published model.
 fn trained(records: Vec<LogRecord>) -> Engine {
@@ -24,6 +25,7 @@ fn choice(strategy: Strategy, places: usize) -> Choice {
     Choice {
         strategy,
         epsilon: 0.2,
+        exploring: Exploring::of(&RankerSettings::default()),
         method: DiversityMethod::None,
         diversity_weight: 0.0,
         serendipity_weight: 0.0,

@@ -27,6 +27,7 @@ const SHOWN_BYTES_MIN: usize = 11;
 
 /// Of the mask behind the shown items.
 const DETAIL: u8 = 1;
+const SEGMENT: u8 = 2;
 
 pub fn put(out: &mut Vec<u8>, decision: &Decision, base: Timestamp) {
     out.push(decision.strategy.code());
@@ -44,9 +45,17 @@ pub fn put(out: &mut Vec<u8>, decision: &Decision, base: Timestamp) {
         put_f32(out, shown.propensity);
         put_floats(out, &shown.features);
     }
+    let detail = if decision.detail.is_some() { DETAIL } else { 0 };
+    let segment = if decision.segment == 0 { 0 } else { SEGMENT };
+    if detail | segment == 0 {
+        return;
+    }
+    out.push(detail | segment);
     if let Some(detail) = &decision.detail {
-        out.push(DETAIL);
         put_framed(out, |out| decision_detail::put(out, detail, base));
+    }
+    if segment != 0 {
+        put_framed(out, |out| out.push(decision.segment));
     }
 }
 
@@ -55,7 +64,7 @@ pub fn read(reader: &mut Reader<'_>, base: Timestamp) -> Result<Decision, Fault>
     let strategy = Strategy::from_code(code).ok_or(Fault::TooNew {
         what: "strategy",
         found: code.into(),
-        known: Strategy::EpsilonGreedy.code().into(),
+        known: Strategy::ALL.len() as u64,
     })?;
     // Fields are evaluated in the order written here, which is that of the bytes.
     let mut decision = Decision {
@@ -68,6 +77,7 @@ pub fn read(reader: &mut Reader<'_>, base: Timestamp) -> Result<Decision, Fault>
         watermark: reader.varint()?,
         candidates: reader.u32("the number of candidates")?,
         shown: read_shown(reader)?,
+        segment: 0,
         detail: None,
     };
     let mask = if reader.is_empty() { 0 } else { reader.byte()? };
@@ -75,6 +85,10 @@ pub fn read(reader: &mut Reader<'_>, base: Timestamp) -> Result<Decision, Fault>
         let length = reader.count(1)?;
         let mut framed = Reader::new(reader.bytes(length)?);
         decision.detail = Some(Box::new(decision_detail::read(&mut framed, base)?));
+    }
+    if mask & SEGMENT != 0 {
+        let length = reader.count(1)?;
+        decision.segment = Reader::new(reader.bytes(length)?).byte()?;
     }
     Ok(decision)
 }

@@ -123,6 +123,9 @@ fn put_choice(out: &mut Vec<u8>, choice: &RecordedChoice) {
         choice.novelty_weight,
         choice.topic_threshold,
         choice.source_threshold,
+        choice.exploration_scale,
+        choice.square_cb_gamma,
+        choice.propensity_floor,
     ];
     numbers.into_iter().for_each(|number| put_f64(out, number));
     let counts = [choice.max_per_topic, choice.max_per_source, choice.places];
@@ -146,6 +149,9 @@ fn read_choice(reader: &mut Reader<'_>) -> Result<RecordedChoice, Fault> {
         novelty_weight: reader.f64()?,
         topic_threshold: reader.f64()?,
         source_threshold: reader.f64()?,
+        exploration_scale: reader.f64()?,
+        square_cb_gamma: reader.f64()?,
+        propensity_floor: reader.f64()?,
         max_per_topic: reader.u32("a cap")?,
         max_per_source: reader.u32("a cap")?,
         places: reader.u32("the number of places")?,

@@ -173,9 +173,12 @@ fn recorded_choice() -> impl Strategy<Value = RecordedChoice> {
             DiversityMethod::Calibrated,
         ][..],
     );
-    (method, prop::array::uniform6(0.0..1.0_f64), prop::array::uniform3(any::<u32>())).prop_map(
+    (method, prop::array::uniform9(0.0..1.0_f64), prop::array::uniform3(any::<u32>())).prop_map(
         |(method, weights, counts)| RecordedChoice {
             epsilon: weights[0],
+            exploration_scale: weights[6],
+            square_cb_gamma: weights[7],
+            propensity_floor: weights[8],
             method,
             diversity_weight: weights[1],
             serendipity_weight: weights[2],
@@ -215,7 +218,7 @@ fn decision() -> impl Strategy<Value = Record> {
     let shown = (id(ItemId::parse), number(), number(), features).prop_map(
         |(item_id, score, propensity, features)| ShownItem { item_id, score, propensity, features },
     );
-    let choice = prop::sample::select(&[Choice::Greedy, Choice::EpsilonGreedy][..]);
+    let choice = prop::sample::select(&Choice::ALL[..]);
     let ids = (id(DecisionId::parse), id(UserId::parse), time());
     let numbers = (any::<u64>(), any::<u64>(), any::<u32>());
     let shown = prop::collection::vec(shown, 0..5);
@@ -230,6 +233,7 @@ fn decision() -> impl Strategy<Value = Record> {
                 model_version: numbers.0,
                 watermark: numbers.1,
                 candidates: numbers.2,
+                segment: numbers.2 as u8,
                 shown,
                 detail: detail.map(Box::new),
             })
@@ -440,7 +444,7 @@ fn what_a_newer_version_wrote_is_too_new() {
         (newer_format, "log batch format"),
         (framed(ARM_REWARDED + 1, b"body"), "log record kind"),
         (framed(INTERACTION, &unknown_type), "interaction type"),
-        (framed(DECISION, &[3]), "strategy"),
+        (framed(DECISION, &[Choice::ALL.len() as u8 + 1]), "strategy"),
         (framed(USER_ATTRIBUTES_SET, &[1, b'u', 1, 1, b'n', 5, 0]), "attribute type"),
     ] {
         match read_all(&payload, 1) {

@@ -78,7 +78,7 @@ fn inline(change: impl FnOnce(&mut Item)) -> Vec<Item> {
 fn bad_candidates() -> Vec<Wrong<PersonalizeRequest>> {
     vec![
         ("user_id", |r| r.user_id.clear()),
-        ("strategy", |r| r.strategy = Some(3)),
+        ("strategy", |r| r.strategy = Some(99)),
         ("strategy", |r| r.strategy = Some(-1)),
         ("candidate_ids[1]", |r| r.candidate_ids = vec!["jazz-01".to_owned(), String::new()]),
         ("candidate_ids", |r| r.candidate_ids = vec!["jazz-01".to_owned(); 1_001]),

@@ -101,6 +101,7 @@ pub fn decision(number: u64, user: &str, items: &[&str]) -> Decision {
         decided_at: NOW,
         strategy: Strategy::EpsilonGreedy,
         epsilon: 0.1,
+        segment: 0,
         model_version: 7,
         watermark: 41,
         candidates: 100,

@@ -169,6 +169,41 @@ fn a_slate_gives_each_place_the_propensities_of_the_arms_that_are_left() {
 }
 
 #[test]
+fn drawn_winners_come_as_often_as_their_propensities_say_with_arms_gone_too() {
+    const DRAWS: u32 = 40_000;
+    for (place, (means, deviations)) in worlds().into_iter().enumerate() {
+        let n = means.len();
+        let beliefs = Beliefs { means: &means, deviations: &deviations };
+        let mut slate = ThompsonSlate::for_draws();
+        slate.begin(beliefs, 1.0);
+        for gone in [false, true] {
+            // Every third arm left, the first ones of all among them.
+            let present: Vec<bool> = (0..n).map(|arm| !gone || n == 1 || arm % 3 != 0).collect();
+            (0..n).for_each(|arm| slate.set_present(arm, present[arm]));
+            slate.prepare();
+            let expected: Vec<f64> = (0..n).map(|arm| slate.propensity_of(arm)).collect();
+            assert!((expected.iter().sum::<f64>() - 1.0).abs() < 1e-9);
+            let mut rng = ChaCha8Rng::seed_from_u64(40 + place as u64);
+            let mut counts = vec![0; n];
+            for _ in 0..DRAWS {
+                counts[slate.draw([uniform(&mut rng), uniform(&mut rng)])] += 1;
+            }
+            let (statistic, cells) = chi_square(&counts, &expected, DRAWS);
+            assert!(statistic < bound(cells), "world {place}: {statistic} of {cells} cells");
+            assert!((0..n).all(|arm| present[arm] || expected[arm] == 0.0 && counts[arm] == 0));
+            // Coarse cells, but Thompson sampling all the same.
+            let of = |values: &[f64]| -> Vec<f64> {
+                (0..n).filter(|&arm| present[arm]).map(|arm| values[arm]).collect()
+            };
+            let exact = propensities(&Thompson { scale: 1.0 }, &of(&means), &of(&deviations));
+            for (found, exact) in of(&expected).iter().zip(exact) {
+                assert!((found - exact).abs() < 0.01, "world {place}: {found} against {exact}");
+            }
+        }
+    }
+}
+
+#[test]
 fn the_best_arm_of_each_rule_is_the_one_its_formula_says() {
     let (means, deviations) = ([0.5, 0.4, 0.5], [0.0, 0.3, 0.0]);
     assert_eq!(propensities(&Greedy, &means, &deviations), [0.5, 0.0, 0.5]);

@@ -88,6 +88,12 @@ pub struct ThompsonSlate {
 }
 
 impl ThompsonSlate {
+    /// For [`Self::draw`]: with a coarser table. Within a cell arms share by their parts of
+    /// it, so this is Thompson sampling to second order in the cell's share.
+    pub fn for_draws() -> Self {
+        Self { quadrature: Quadrature::coarse(), ..Self::default() }
+    }
+
     /// Starts with all arms. What was allocated for a slate before is used again.
     pub fn begin(&mut self, beliefs: Beliefs<'_>, scale: f64) {
         let Beliefs { means, deviations } = beliefs;
@@ -123,5 +129,31 @@ impl ThompsonSlate {
         let (means, precisions, ln_cdf) = (&self.means, &self.precisions, self.ln_cdf);
         let ln_f = |arm: usize, t: f64| ln_cdf.at((t - means[arm]) * precisions[arm]);
         self.quadrature.propensities(ln_f, propensities);
+    }
+
+    /// The mean of an arm, as far as it is not what it was.
+    pub fn set_mean(&mut self, arm: usize, mean: f64) {
+        if self.means[arm] != mean {
+            self.means[arm] = mean;
+            let (precision, ln_cdf) = (self.precisions[arm], self.ln_cdf);
+            self.quadrature.change(arm, |t| ln_cdf.at((t - mean) * precision));
+        }
+    }
+
+    /// Makes ready for draws among the arms that are present.
+    pub fn prepare(&mut self) {
+        let (means, precisions, ln_cdf) = (&self.means, &self.precisions, self.ln_cdf);
+        let ln_f = |arm: usize, t: f64| ln_cdf.at((t - means[arm]) * precisions[arm]);
+        self.quadrature.prepare(ln_f);
+    }
+
+    /// The arm for the next place, by two uniform numbers in 0..1.
+    pub fn draw(&self, uniforms: [f64; 2]) -> usize {
+        self.quadrature.draw(uniforms[0], uniforms[1])
+    }
+
+    /// The probability that [`Self::draw`] gives this arm.
+    pub fn propensity_of(&self, arm: usize) -> f64 {
+        self.quadrature.propensity_of(arm)
     }
 }

@@ -1,8 +1,8 @@
 //! From scored candidates to a list: relevance, diversity, exploration, pins.
 //!
 //! The list is filled place by place. At each place the candidate that does most for
-//! the list as it stands ([`variety`]) is the greedy choice; under epsilon-greedy any
-//! other admissible candidate takes the place with probability epsilon. Diversity and
+//! the list as it stands ([`variety`]) is the greedy choice; strategies that explore give
+//! others a chance ([`policy`]). Diversity and
 //! caps are thus inside the sampling step, and the propensity noted for a place is
 //! exactly the probability of what was done there, given the places above it. Places for
 //! new items ([`super::exploration`]) are drawn in the same step. A pinned item is at its
@@ -12,6 +12,7 @@
 //! per place. 20 places of 500 candidates: 50 to 150 us.
 
 mod caps;
+mod policy;
 mod pool;
 mod similarity;
 #[cfg(test)]
@@ -20,12 +21,14 @@ mod variety;
 
 use rand_chacha::ChaCha8Rng;
 
+use self::policy::Draw;
+use self::policy::Policy;
 use self::pool::Pool;
 use super::exploration::Exploration;
 use super::features::Candidate;
 use crate::domain::DiversityMethod;
+use crate::domain::RankerSettings;
 use crate::domain::Strategy;
-use crate::engine::seed;
 
 /// How to choose.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -33,6 +36,7 @@ pub struct Choice {
     pub strategy: Strategy,
     /// Probability per place of an exploring choice.
     pub epsilon: f64,
+    pub exploring: Exploring,
     pub method: DiversityMethod,
     /// Weight of the list's variety against relevance, 0 to 1.
     pub diversity_weight: f64,
@@ -53,6 +57,27 @@ pub struct Choice {
     pub places: usize,
 }
 
+/// Parameters of the strategies that know how sure the ranker is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Exploring {
+    /// Factor of the standard deviations under Thompson sampling and LinUCB.
+    pub scale: f64,
+    /// Of SquareCB, per square root of the impressions learnt from.
+    pub gamma: f64,
+    /// Share of a place that is spread evenly over the admissible.
+    pub floor: f64,
+}
+
+impl Exploring {
+    pub fn of(settings: &RankerSettings) -> Self {
+        Self {
+            scale: f64::from(settings.exploration_scale),
+            gamma: f64::from(settings.square_cb_gamma),
+            floor: f64::from(settings.propensity_floor),
+        }
+    }
+}
+
 /// An item that the caller wants at a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pin {
@@ -68,6 +93,8 @@ pub struct Slate<'a> {
     pub candidates: &'a [Candidate<'a>],
     /// One for each candidate.
     pub scores: &'a [f64],
+    /// Standard deviations of their expected rewards; empty where the strategy does not ask.
+    pub deviations: &'a [f64],
     /// Items the person wanted last; looked at with a serendipity weight only.
     pub recent: Vec<Candidate<'a>>,
     /// How little known each candidate is, 0 to 1; empty without a novelty weight.
@@ -96,12 +123,13 @@ pub fn choose(slate: &Slate<'_>, choice: &Choice, rng: &mut ChaCha8Rng) -> Vec<C
     pins.sort_unstable_by_key(|pin| pin.place);
     let mut pins = pins.into_iter().peekable();
     let mut pool = Pool::new(slate, choice);
+    let mut policy = Policy::new(choice);
     let mut chosen = Vec::with_capacity(choice.places);
     while chosen.len() < choice.places {
         if let Some(pin) = pins.next_if(|pin| pin.place <= chosen.len()) {
             pool.take_pinned(pin.candidate);
             chosen.push(Chosen { candidate: pin.candidate, propensity: 1.0, pinned: true });
-        } else if let Some(choice) = fill_place(&mut pool, slate.exploration, choice, rng) {
+        } else if let Some(choice) = fill_place(&mut pool, slate.exploration, &mut policy, rng) {
             chosen.push(choice);
         } else if let Some(pin) = pins.next() {
             // The list is too short for its place: the end is as near as it gets.
@@ -116,27 +144,17 @@ pub fn choose(slate: &Slate<'_>, choice: &Choice, rng: &mut ChaCha8Rng) -> Vec<C
 fn fill_place(
     pool: &mut Pool<'_>,
     exploration: &Exploration,
-    choice: &Choice,
+    policy: &mut Policy,
     rng: &mut ChaCha8Rng,
 ) -> Option<Chosen> {
-    let epsilon = match choice.strategy {
-        Strategy::Greedy => 0.0,
-        Strategy::EpsilonGreedy => choice.epsilon,
-    };
-    let greedy = pool.greedy()?;
-    let admissible = pool.admissible();
-    let candidates = admissible.iter().map(|&member| (member, pool.candidate(member)));
+    if !pool.look() {
+        return None;
+    }
+    let candidates = pool.admissible().iter().map(|&member| (member, pool.candidate(member)));
     let for_new = exploration.at_place(candidates);
-    let member = match for_new.draw(rng) {
-        Some(new) => new,
-        None if epsilon > 0.0 && seed::unit(rng) < epsilon => {
-            admissible[seed::below(rng, admissible.len())]
-        }
-        None => greedy,
-    };
-    let exploring = epsilon / admissible.len() as f64;
-    let otherwise = if member == greedy { 1.0 - epsilon + exploring } else { exploring };
-    let propensity = for_new.propensity(member, otherwise);
+    let new = for_new.draw(rng);
+    let Draw { member, propensity } = policy.choose(pool, new, rng);
+    let propensity = for_new.propensity(member, propensity);
     let candidate = pool.take(member);
     Some(Chosen { candidate, propensity, pinned: false })
 }

@@ -24,6 +24,8 @@ const POOL_PER_PLACE: usize = 10;
 const POOL_MIN: usize = 100;
 /// Bounds the time of long lists.
 const POOL_MAX: usize = 1_000;
+/// Where a list is to be varied whatever the scores, as if they weighed a little.
+const SHARE_OF_VALUE_MIN: f64 = 1e-6;
 /// New items that stand to choose from although they score too low.
 const POOL_NEW: usize = 20;
 
@@ -32,6 +34,8 @@ struct Member {
     candidate: usize,
     /// Relevance with serendipity and novelty, 0 to 1.
     value: f64,
+    /// Of its expected reward.
+    deviation: f64,
     topics: std::ops::Range<usize>,
     source: Option<u32>,
 }
@@ -43,8 +47,13 @@ pub struct Pool<'a> {
     labels: Vec<u32>,
     /// Members left, best score first.
     open: Vec<usize>,
-    /// Those of them that may take the next place.
+    /// Those of them that may take the next place, in rising order.
     admissible: Vec<usize>,
+    /// What each of these does for the list as it stands.
+    gains: Vec<f64>,
+    best: usize,
+    /// Score per unit of gain.
+    scale: f64,
     topics: Cap,
     sources: Cap,
     variety: Variety<'a>,
@@ -59,22 +68,64 @@ impl<'a> Pool<'a> {
         for candidate in order.iter().copied().chain(pinned) {
             gathering.add(candidate);
         }
-        gathering.value();
+        let spread = gathering.value();
         let (strength, variety) = (choice.diversity_weight, gathering.variety());
         let open: Vec<usize> = (0..order.len()).collect();
         let Gathering { members, labels, topics, sources, .. } = gathering;
         let admissible = Vec::with_capacity(open.len());
-        Self { members, labels, open, admissible, topics, sources, variety, strength }
+        let gains = Vec::with_capacity(open.len());
+        let of_value = if matches!(variety, Variety::None) { 1.0 } else { 1.0 - strength };
+        let scale = spread / of_value.max(SHARE_OF_VALUE_MIN);
+        Self {
+            members,
+            labels,
+            open,
+            admissible,
+            gains,
+            best: 0,
+            scale,
+            topics,
+            sources,
+            variety,
+            strength,
+        }
     }
 
-    /// Members that may take the next place, as of the last [`Self::greedy`].
+    /// Members left, in rising order.
+    pub fn open(&self) -> &[usize] {
+        &self.open
+    }
+
+    /// Members that may take the next place, as of the last [`Self::look`].
     pub fn admissible(&self) -> &[usize] {
         &self.admissible
     }
 
+    /// What each of [`Self::admissible`] does for the list as it stands.
+    pub fn gains(&self) -> &[f64] {
+        &self.gains
+    }
+
     /// The admissible member that does most for the list; of equals the one with the
-    /// better score. `None` when nobody may take the place.
-    pub fn greedy(&mut self) -> Option<usize> {
+    /// better score.
+    pub fn best(&self) -> usize {
+        self.best
+    }
+
+    /// Score per unit of gain: a difference of gains times this is how much more score the
+    /// one would need to be as good as the other.
+    pub fn scale(&self) -> f64 {
+        self.scale
+    }
+
+    /// The standard deviation of a member's expected reward.
+    pub fn deviation(&self, member: usize) -> f64 {
+        self.members[member].deviation
+    }
+
+    /// Finds out who may take the next place and what each would do for the list. `false`
+    /// when nobody may.
+    pub fn look(&mut self) -> bool {
         let Self { members, labels, open, admissible, topics, sources, .. } = self;
         let labels_of = |member: usize| &labels[members[member].topics.clone()];
         let source_of = |member: usize| members[member].source.as_slice();
@@ -88,18 +139,19 @@ impl<'a> Pool<'a> {
                     && sources.allows_at_most(source_of(member))
             }));
         }
-        let gain = |member: usize| {
-            let (topics, value) = (self.topics_of(member), self.members[member].value);
-            self.variety.gain(member, topics, value, self.strength)
-        };
         let mut best: Option<(usize, f64)> = None;
+        self.gains.clear();
         for &member in &self.admissible {
-            let gain = gain(member);
+            let topics = &self.labels[self.members[member].topics.clone()];
+            let value = self.members[member].value;
+            let gain = self.variety.gain(member, topics, value, self.strength);
+            self.gains.push(gain);
             if best.is_none_or(|(_, most)| gain > most) {
                 best = Some((member, gain));
             }
         }
-        best.map(|(member, _)| member)
+        self.best = best.map_or(0, |(member, _)| member);
+        best.is_some()
     }
 
     pub fn candidate(&self, member: usize) -> usize {
@@ -125,10 +177,6 @@ impl<'a> Pool<'a> {
         self.topics.take(&self.labels[topics.clone()]);
         self.sources.take(self.members[member].source.as_slice());
         self.variety.take(member, &self.labels[topics]);
-    }
-
-    fn topics_of(&self, member: usize) -> &[u32] {
-        &self.labels[self.members[member].topics.clone()]
     }
 }
 
@@ -222,14 +270,17 @@ impl<'s, 'a> Gathering<'s, 'a> {
         let mut labels = std::mem::take(&mut self.labels);
         let start = labels.len();
         let source = self.label(&self.slate.candidates[candidate], &mut labels);
-        self.members.push(Member { candidate, value: 0.0, topics: start..labels.len(), source });
+        let deviation = self.slate.deviations.get(candidate).copied().unwrap_or(0.0);
+        let topics = start..labels.len();
+        self.members.push(Member { candidate, value: 0.0, deviation, topics, source });
         self.labels = labels;
     }
 
     /// Sets the value of each member: relevance from 0 for the worst to 1 for the best;
     /// with serendipity less of it the more an item is like what the person had; with
-    /// novelty in part how little known it is.
-    fn value(&mut self) {
+    /// novelty in part how little known it is. Returns the scores' distance from worst to
+    /// best.
+    fn value(&mut self) -> f64 {
         let Slate { scores, novelty, .. } = self.slate;
         let choice = self.choice;
         let for_share = &self.for_share;
@@ -247,6 +298,7 @@ impl<'s, 'a> Gathering<'s, 'a> {
             let weight = choice.novelty_weight;
             member.value = (1.0 - weight) * unexpected + weight * novelty;
         }
+        spread
     }
 
     /// Greatest similarity of each member to an item the person wanted of late; empty

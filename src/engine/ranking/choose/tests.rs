@@ -1,5 +1,7 @@
 //! Lists from scored candidates: order, variety, caps, pins, propensities.
 
+mod propensities;
+
 use std::sync::Arc;
 
 use super::*;
@@ -7,11 +9,13 @@ use crate::domain::Attributes;
 use crate::domain::Item;
 use crate::domain::ItemId;
 use crate::engine::content::SparseVector;
+use crate::engine::seed;
 use crate::engine::view::Entry;
 
 const CHOICE: Choice = Choice {
     strategy: Strategy::Greedy,
     epsilon: 0.3,
+    exploring: Exploring { scale: 1.0, gamma: 10.0, floor: 0.1 },
     method: DiversityMethod::Mmr,
     diversity_weight: 0.0,
     serendipity_weight: 0.0,
@@ -22,6 +26,9 @@ const CHOICE: Choice = Choice {
     max_per_source: 0,
     places: 4,
 };
+
+/// How unsure the scores of the ten items are.
+const DEVIATIONS: [f64; 10] = [0.1, 0.2, 0.0, 0.5, 0.05, 0.4, 0.3, 0.1, 0.6, 0.2];
 
 /// Items of two topics in turn, each with terms of its topic only.
 fn world(count: usize) -> (Vec<Entry>, Vec<SparseVector>) {
@@ -62,6 +69,7 @@ fn exploring(choice: &Choice, key: &[u8], pins: &[Pin], exploration: &Exploratio
     let slate = Slate {
         candidates: &candidates,
         scores: &scores,
+        deviations: &DEVIATIONS,
         recent,
         novelty,
         topic_mix,
@@ -127,6 +135,7 @@ fn a_new_item_may_take_a_place_however_low_it_scores() {
         let slate = Slate {
             candidates: &candidates,
             scores: &scores,
+            deviations: &[],
             recent: Vec::new(),
             novelty: Vec::new(),
             topic_mix: Vec::new(),
@@ -201,6 +210,7 @@ fn a_source_far_down_the_scores_fills_the_list_that_a_cap_would_leave_short() {
     let slate = Slate {
         candidates: &candidates,
         scores: &scores,
+        deviations: &[],
         recent,
         novelty,
         topic_mix,
@@ -222,35 +232,4 @@ fn pins_are_at_their_places_with_certainty_and_the_rest_is_chosen_around_them() 
     let short = Choice { max_per_topic: 1, places: 10, ..CHOICE };
     let far = [Pin { candidate: 4, place: 9 }];
     assert_eq!(order(&pinned(&short, b"a", &far)), [0, 1, 4]);
-}
-
-/// Places below the first: the propensity of a whole list is the product of its
-/// places', and lists drawn again and again must come as often as that says.
-#[test]
-fn the_propensities_of_whole_lists_are_their_frequencies_under_every_method() {
-    for method in [DiversityMethod::Mmr, DiversityMethod::Dpp, DiversityMethod::Calibrated] {
-        let strategy = Strategy::EpsilonGreedy;
-        let choice = Choice {
-            strategy,
-            method,
-            places: 2,
-            diversity_weight: 0.5,
-            topic_threshold: 0.5,
-            epsilon: 0.5,
-            ..CHOICE
-        };
-        let draws = 20_000_u32;
-        let mut counts = std::collections::BTreeMap::<Vec<usize>, (u32, f64)>::new();
-        for draw in 0..draws {
-            let list = chosen(&choice, &draw.to_le_bytes());
-            let propensity = list.iter().map(|one| one.propensity).product();
-            let entry = counts.entry(order(&list)).or_insert((0, propensity));
-            entry.0 += 1;
-        }
-        for (list, (count, propensity)) in counts {
-            let share = f64::from(count) / f64::from(draws);
-            let deviation = (propensity * (1.0 - propensity) / f64::from(draws)).sqrt();
-            assert!((share - propensity).abs() < 5.0 * deviation, "{list:?} {share} {propensity}");
-        }
-    }
 }

@@ -1,0 +1,99 @@
+//! Flags of `serve` about how the ranker chooses and learns from decisions.
+
+use clap::Args;
+use clap::ValueEnum;
+
+use super::serve::defaults;
+use super::serve::number;
+use crate::domain::RankerSettings;
+use crate::domain::Settings;
+use crate::domain::SettingsRange;
+use crate::domain::Strategy;
+use crate::domain::within_range;
+
+/// Strategy by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum StrategyName {
+    Greedy,
+    EpsilonGreedy,
+    Thompson,
+    LinUcb,
+    SquareCb,
+}
+
+/// Settings of namespaces that have none of their own.
+#[derive(Debug, Clone, Args)]
+pub struct RankerConfig {
+    /// How the ranker chooses when the request does not say
+    #[arg(long, env = "STRATEGY", value_enum, default_value = "epsilon_greedy")]
+    pub strategy: StrategyName,
+
+    /// Probability per place of an exploring choice under epsilon_greedy (0 to 1)
+    #[arg(long, env = "EPSILON", default_value_t = defaults().epsilon,
+          value_parser = number(SettingsRange::EPSILON))]
+    pub epsilon: f32,
+
+    /// Factor of the standard deviations under thompson and lin_ucb (0 to 10)
+    #[arg(long, env = "EXPLORATION_SCALE", default_value_t = defaults().ranker.exploration_scale,
+          value_parser = within(RankerSettings::EXPLORATION_SCALE))]
+    pub exploration_scale: f32,
+
+    /// Gamma of square_cb per square root of the impressions learnt from (0 to 100000)
+    #[arg(long, env = "SQUARE_CB_GAMMA", default_value_t = defaults().ranker.square_cb_gamma,
+          value_parser = within(RankerSettings::SQUARE_CB_GAMMA))]
+    pub square_cb_gamma: f32,
+
+    /// Share of each place spread evenly over its candidates under thompson, lin_ucb and
+    /// square_cb (0.0001 to 1)
+    #[arg(long, env = "PROPENSITY_FLOOR", default_value_t = defaults().ranker.propensity_floor,
+          value_parser = within(RankerSettings::PROPENSITY_FLOOR))]
+    pub propensity_floor: f32,
+
+    /// Decisions after which what was learnt of one counts half; 0 is for ever in full
+    #[arg(long, env = "RANKER_HALF_LIFE", value_name = "DECISIONS",
+          default_value_t = defaults().ranker.half_life_decisions, value_parser = half_life)]
+    pub ranker_half_life: u32,
+
+    /// Places are presumed to be looked at with probability 1 / place^THIS, for callers that
+    /// report rewards and no impressions (0 to 10); unset: nothing is presumed
+    #[arg(long, env = "EXAMINATION_DECAY",
+          value_parser = within(RankerSettings::EXAMINATION_DECAY))]
+    pub examination_decay: Option<f32>,
+}
+
+fn within(range: (f32, f32)) -> impl Fn(&str) -> Result<f32, String> + Clone + Send + Sync {
+    move |text| {
+        let value: f32 = text.parse().map_err(|_not_a_number| "is not a number".to_owned())?;
+        within_range(value, range)
+    }
+}
+
+fn half_life(text: &str) -> Result<u32, String> {
+    let value = text.parse().map_err(|_not_a_number| "is not a whole number".to_owned())?;
+    RankerSettings::check_half_life(value)
+}
+
+impl RankerConfig {
+    /// `base` with what these flags say.
+    pub fn overlaid(&self, base: Settings) -> Settings {
+        Settings {
+            strategy: match self.strategy {
+                StrategyName::Greedy => Strategy::Greedy,
+                StrategyName::EpsilonGreedy => Strategy::EpsilonGreedy,
+                StrategyName::Thompson => Strategy::Thompson,
+                StrategyName::LinUcb => Strategy::LinUcb,
+                StrategyName::SquareCb => Strategy::SquareCb,
+            },
+            epsilon: self.epsilon,
+            ranker: RankerSettings {
+                exploration_scale: self.exploration_scale,
+                square_cb_gamma: self.square_cb_gamma,
+                propensity_floor: self.propensity_floor,
+                half_life_decisions: self.ranker_half_life,
+                examination_decay: self.examination_decay,
+            },
+            ..base
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! What the ranker has learnt from decisions: one posterior of everybody, and for each
+//! segment of occasions how it deviates.
+//!
+//! A segment is a kind of device with newcomers or with people who are known: 8 kinds
+//! (the first seven of the namespace; all others and none are one), 16 segments. In the
+//! spirit of the hybrid model of Li et al. 2010, section 3.2: `theta_s = theta + delta_s`,
+//! `delta_s ~ N(0, (sigma^2 / k) I)`.
+//!
+//! - `theta` has the posterior of all evidence ([`Posterior::solve`]).
+//! - A segment's own sums then give `theta_s`: prior mean `theta`, worth `k` impressions.
+//!   With `C = (k I + A_s)^-1` its mean is `C (b_s + k theta)`, its covariance
+//!   `C + k^2 C V C`, `V` that of `theta`. Little evidence: near `theta`.
+//!   The segment's evidence is in `theta`, too, as empirical Bayes has it.
+//! - Forgetting applies to all sums alike, at fixed numbers of decisions.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde::Serialize;
+
+use super::belief::Belief;
+use super::examination::Examination;
+use super::posterior::Posterior;
+use super::posterior::Retention;
+use super::posterior::Weight;
+use super::posterior::product;
+use crate::numeric::math;
+
+/// Kinds of devices; the first is "none or any other".
+const DEVICES: u32 = 8;
+/// Segments that learn a deviation.
+pub const SEGMENTS: usize = 2 * DEVICES as usize;
+/// Impressions that everybody's posterior is worth to a segment.
+const SHARED_STRENGTH: f64 = 200.0;
+/// Decisions between two moments of forgetting.
+const DECISIONS_PER_TICK: u64 = 16;
+
+/// The segment of an occasion. `device` is an index of the engine.
+pub fn segment(device: Option<u32>, is_known: bool) -> u8 {
+    let device = device.map_or(0, |device| device + 1);
+    let device = if device < DEVICES { device } else { 0 };
+    (2 * device + u32::from(is_known)) as u8
+}
+
+/// All segments with what they stand for: an index of a device, whether people are known.
+pub fn segments() -> impl Iterator<Item = (u8, Option<u32>, bool)> {
+    (0..2 * DEVICES).map(|segment| (segment as u8, (segment / 2).checked_sub(1), segment % 2 == 1))
+}
+
+/// How much evidence of a decision counts that comes when `decisions` more were made.
+pub fn discount(half_life: u32, number: u64, decisions: u64) -> f64 {
+    let ticks = decisions / DECISIONS_PER_TICK - number / DECISIONS_PER_TICK;
+    retention(half_life, ticks)
+}
+
+fn retention(half_life: u32, ticks: u64) -> f64 {
+    if half_life == 0 || ticks == 0 {
+        return 1.0;
+    }
+    math::exp2(-((ticks * DECISIONS_PER_TICK) as f64) / f64::from(half_life))
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ranker {
+    shared: Posterior,
+    segments: Vec<Arc<Posterior>>,
+    pub examination: Examination,
+}
+
+impl Ranker {
+    pub fn new(dimension: usize) -> Self {
+        Self {
+            shared: Posterior::new(dimension),
+            segments: (0..SEGMENTS).map(|_| Arc::new(Posterior::new(dimension))).collect(),
+            examination: Examination::default(),
+        }
+    }
+
+    /// Of everybody.
+    pub fn shared(&self) -> &Posterior {
+        &self.shared
+    }
+
+    /// Of one segment alone; a decision of a later version may name one that is none.
+    pub fn segment(&self, segment: u8) -> Option<&Posterior> {
+        self.segments.get(usize::from(segment)).map(AsRef::as_ref)
+    }
+
+    fn learn(&mut self, segment: u8, teach: impl Fn(&mut Posterior)) {
+        teach(&mut self.shared);
+        if let Some(own) = self.segments.get_mut(usize::from(segment)) {
+            teach(Arc::make_mut(own));
+        }
+    }
+
+    /// An item was seen, or is presumed to have been as far as `weight` says.
+    pub fn add_impression(&mut self, segment: u8, features: &[f32], weight: Weight) {
+        self.learn(segment, |posterior| posterior.add_impression(features, weight));
+    }
+
+    pub fn remove_impression(&mut self, segment: u8, features: &[f32], weight: Weight) {
+        self.learn(segment, |posterior| posterior.remove_impression(features, weight));
+    }
+
+    /// Counts an item that was seen for certain.
+    pub fn count_impression(&mut self, segment: u8) {
+        self.learn(segment, |posterior| posterior.impressions += 1);
+    }
+
+    /// The reward of a shown item is not `from`, as was known so far, but `to`.
+    pub fn change_reward(
+        &mut self,
+        segment: u8,
+        features: &[f32],
+        (from, to): (f32, f32),
+        weight: Weight,
+    ) {
+        self.learn(segment, |posterior| {
+            posterior.change_reward(features, from, to, weight);
+            posterior.rewards += 1;
+        });
+    }
+
+    /// To be called with every decision, the `decisions`-th: forgets when it is time.
+    pub fn tick(&mut self, half_life: u32, decisions: u64) {
+        if half_life == 0 || !decisions.is_multiple_of(DECISIONS_PER_TICK) {
+            return;
+        }
+        let left = Retention::new(retention(half_life, 1));
+        self.shared.forget(left);
+        for own in &mut self.segments {
+            if own.mass() > 0.0 {
+                Arc::make_mut(own).forget(left);
+            }
+        }
+    }
+
+    /// What to rank a segment with; `shared` is everybody's, solved.
+    pub fn solve_segment(&self, segment: u8, shared: &Belief) -> Belief {
+        let own = &self.segments[usize::from(segment)];
+        let d = own.dimension();
+        let Some(c) = own.covariance(SHARED_STRENGTH) else {
+            return shared.clone();
+        };
+        let mean = product(&c, &own.response_with(&shared.mean, SHARED_STRENGTH));
+        // C V C, column by column: all three are symmetric.
+        let mut covariance = c.clone();
+        for (column, out) in c.chunks_exact(d).zip(covariance.chunks_exact_mut(d)) {
+            let through = product(&c, &product(shared.covariance(), column));
+            for (out, value) in out.iter_mut().zip(through) {
+                *out += SHARED_STRENGTH * SHARED_STRENGTH * value;
+            }
+        }
+        Belief::new(mean, covariance, shared.variance)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PRIOR: [f64; 2] = [0.05, 0.0];
+
+    /// Rounds of items of two kinds, rewarded at the given rates, deterministically.
+    fn learn(ranker: &mut Ranker, segment: u8, rates: [f64; 2], rounds: u32, half_life: u32) {
+        let mut due = [0.0; 2];
+        for round in 0..rounds {
+            for (kind, due) in due.iter_mut().enumerate() {
+                let features = [1.0, kind as f32];
+                ranker.add_impression(segment, &features, Weight::FULL);
+                *due += rates[kind];
+                if *due >= 1.0 {
+                    *due -= 1.0;
+                    ranker.change_reward(segment, &features, (0.0, 1.0), Weight::FULL);
+                }
+            }
+            ranker.tick(half_life, u64::from(round));
+        }
+    }
+
+    fn advantage(belief: &Belief) -> f64 {
+        belief.mean[1]
+    }
+
+    #[test]
+    fn drift_is_followed_with_a_half_life_and_not_without() {
+        let after_drift = |half_life| {
+            let mut ranker = Ranker::new(2);
+            learn(&mut ranker, 0, [0.1, 0.4], 20_000, half_life);
+            learn(&mut ranker, 0, [0.4, 0.1], 4_000, half_life);
+            advantage(&ranker.shared().solve(&PRIOR))
+        };
+        assert!(after_drift(1_000) < -0.2, "{}", after_drift(1_000));
+        assert!(after_drift(0) > 0.1, "{}", after_drift(0));
+    }
+
+    #[test]
+    fn a_segment_with_another_taste_is_learnt_and_the_others_stay() {
+        let mut ranker = Ranker::new(2);
+        learn(&mut ranker, 0, [0.1, 0.4], 45_000, 0);
+        learn(&mut ranker, 3, [0.9, 0.0], 2_500, 0);
+        let shared = ranker.shared().solve(&PRIOR);
+        assert!(advantage(&shared) > 0.1);
+        assert!(advantage(&ranker.solve_segment(3, &shared)) < -0.5);
+        let own = advantage(&ranker.solve_segment(0, &shared));
+        assert!((own - 0.3).abs() < 0.15, "{own}");
+        // Nothing of its own: everybody's, and less sure of it.
+        let empty = ranker.solve_segment(7, &shared);
+        for (of_segment, of_all) in empty.mean.iter().zip(&shared.mean) {
+            assert!((of_segment - of_all).abs() < 1e-9);
+        }
+        for (of_segment, of_all) in empty.standard_deviation.iter().zip(&shared.standard_deviation)
+        {
+            assert!(of_segment > of_all);
+        }
+    }
+
+    #[test]
+    fn little_evidence_of_its_own_moves_a_segment_little() {
+        let mut ranker = Ranker::new(2);
+        learn(&mut ranker, 0, [0.1, 0.4], 2_000, 0);
+        let before = advantage(&ranker.shared().solve(&PRIOR));
+        learn(&mut ranker, 3, [1.0, 0.0], 5, 0);
+        let shared = ranker.shared().solve(&PRIOR);
+        let own = advantage(&ranker.solve_segment(3, &shared));
+        assert!((own - before).abs() < 0.05, "{own} after {before}");
+    }
+
+    #[test]
+    fn segments_are_bounded_and_told_apart() {
+        let mut seen: Vec<u8> = Vec::new();
+        for device in [None, Some(0), Some(3), Some(6), Some(7), Some(500)] {
+            seen.extend([segment(device, false), segment(device, true)]);
+        }
+        assert_eq!(seen, [0, 1, 2, 3, 8, 9, 14, 15, 0, 1, 0, 1]);
+        assert!(segments().all(|(number, device, known)| segment(device, known) == number));
+        assert_eq!(segments().count(), SEGMENTS);
+    }
+
+    #[test]
+    fn late_evidence_counts_as_much_as_what_is_left_of_its_time() {
+        assert_eq!(discount(0, 0, 1_000_000), 1.0);
+        assert_eq!(discount(160, 0, 160), 0.5);
+        assert_eq!(discount(160, 31, 47), discount(160, 16, 32));
+    }
+}

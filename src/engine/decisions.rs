@@ -1,0 +1,95 @@
+//! What decisions do to the state, and what people then did with what was shown.
+
+use std::sync::Arc;
+
+use super::Engine;
+use super::apply::decision_key;
+use super::bandit::PENDING_DECISIONS_MAX;
+use super::bandit::PendingDecision;
+use super::bandit::PendingItem;
+use super::bandit::Weight;
+use super::bandit::discount;
+use crate::domain::Decision;
+use crate::domain::Interaction;
+use crate::domain::Timestamp;
+
+impl Engine {
+    pub(super) fn apply_decision(&mut self, decision: &Decision) {
+        let user = self.intern_user(decision.user_id.as_str());
+        let items: Vec<PendingItem> = decision
+            .shown
+            .iter()
+            .map(|shown| {
+                let item = self.intern_item(shown.item_id.as_str());
+                PendingItem::new(item, shown.features.clone(), shown.propensity)
+            })
+            .collect();
+        for shown in &items {
+            self.view.popularity.items.get_mut(shown.item as usize).shown += 1;
+            self.view.popularity.totals.shown += 1;
+        }
+        let key = decision_key(decision.decision_id.as_str());
+        let at = decision.decided_at;
+        self.note_shown(user, items.iter().map(|shown| shown.item), at, key);
+        let number = self.view.counts.decisions;
+        self.view.counts.decisions += 1;
+        let settings = self.view.settings.ranker;
+        let ranker = Arc::make_mut(&mut self.view.ranker);
+        ranker.tick(settings.half_life_decisions, number);
+        let curve = settings
+            .examination_decay
+            .map_or_else(Vec::new, |decay| ranker.examination.curve(items.len(), f64::from(decay)));
+        let mut pending = PendingDecision::new(key, user, decision.segment, number, items);
+        pending.begin(&curve, ranker);
+        let pending = Arc::new(pending);
+        let place = (number % PENDING_DECISIONS_MAX as u64) as usize;
+        if place < self.view.decisions.len() {
+            let forgotten = std::mem::replace(self.view.decisions.get_mut(place), pending);
+            self.decision_places.remove(&forgotten.key);
+        } else {
+            self.view.decisions.push(pending);
+        }
+        self.decision_places.insert(key, place);
+    }
+
+    pub(super) fn note_shown(
+        &mut self,
+        user: u32,
+        items: impl Iterator<Item = u32>,
+        at: Timestamp,
+        decision: u128,
+    ) {
+        let showings = &mut self.view.showings;
+        showings.grow(user as usize + 1, &Arc::default());
+        Arc::make_mut(showings.get_mut(user as usize)).note(items, at, decision);
+    }
+
+    pub(super) fn credit_decision(
+        &mut self,
+        event: &Interaction,
+        user: u32,
+        item: u32,
+        confidence: f32,
+    ) {
+        let Some(decision_id) = &event.decision_id else {
+            return;
+        };
+        let key = decision_key(decision_id.as_str());
+        let Some(&place) = self.decision_places.get(&key) else {
+            return;
+        };
+        if self.view.decisions[place].user != user {
+            return;
+        }
+        let decision = Arc::make_mut(self.view.decisions.get_mut(place));
+        let half_life = self.view.settings.ranker.half_life_decisions;
+        let left = discount(half_life, decision.number, self.view.counts.decisions - 1);
+        let ranker = Arc::make_mut(&mut self.view.ranker);
+        let rewarded = decision.is_rewarded(item);
+        decision.credit(item, confidence.clamp(-1.0, 1.0), Weight::new(left), ranker);
+        if !rewarded && decision.is_rewarded(item) {
+            self.view.popularity.items.get_mut(item as usize).rewarded += 1;
+            self.view.popularity.totals.rewarded += 1;
+        }
+    }
+}
