@@ -204,6 +204,27 @@ fn drawn_winners_come_as_often_as_their_propensities_say_with_arms_gone_too() {
 }
 
 #[test]
+fn a_slate_of_arms_far_apart_takes_nobody_twice() {
+    let (mut means, deviations) = worlds().swap_remove(5);
+    let mut slate = ThompsonSlate::for_draws();
+    slate.begin(Beliefs { means: &means, deviations: &deviations }, 0.0);
+    let mut rng = ChaCha8Rng::seed_from_u64(3);
+    let mut left: Vec<usize> = (0..means.len()).collect();
+    while left.len() > 2 {
+        slate.prepare();
+        let taken = slate.draw([uniform(&mut rng), uniform(&mut rng)]);
+        assert!(left.contains(&taken) && slate.propensity_of(taken) > 0.0);
+        left.retain(|arm| *arm != taken);
+        slate.set_present(taken, false);
+        // As variety does: what is left is worth less.
+        for &arm in &left {
+            means[arm] -= 0.01 * uniform(&mut rng);
+            slate.set_mean(arm, means[arm]);
+        }
+    }
+}
+
+#[test]
 fn the_best_arm_of_each_rule_is_the_one_its_formula_says() {
     let (means, deviations) = ([0.5, 0.4, 0.5], [0.0, 0.3, 0.0]);
     assert_eq!(propensities(&Greedy, &means, &deviations), [0.5, 0.0, 0.5]);

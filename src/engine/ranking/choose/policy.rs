@@ -62,6 +62,8 @@ impl Policy {
                 let (means, propensities) = (Vec::new(), Vec::new());
                 (Rule::SquareCb { gamma: exploring.gamma, means, propensities }, exploring.floor)
             }
+            // Without doubt the best is certain.
+            Strategy::Thompson if exploring.scale <= 0.0 => (Rule::Best, exploring.floor),
             Strategy::Thompson => {
                 (Rule::Thompson(Box::new(Thompson::new(exploring.scale))), exploring.floor)
             }
