@@ -375,4 +375,4 @@ fn the_golden_log_leads_to_the_golden_digest() {
     assert_eq!((ENGINE_REVISION, digest.as_str()), (3, GOLDEN_DIGEST));
 }
 
-const GOLDEN_DIGEST: &str = "757566905d187cf51b5e2caa1c0e18897aff4bb7fda2147c29f6fbefbab520bf";
+const GOLDEN_DIGEST: &str = "b9d80812df44c6e174fcdf46cfaf0109721b2894b1e307cf479872bc406c4722";

@@ -1,5 +1,7 @@
 //! Training, the model's state and its figures.
 
+use std::time::Duration;
+
 use personalization::proto::GetModelMetricsRequest;
 use personalization::proto::GetModelMetricsResponse;
 use personalization::proto::PersonalizeRequest;
@@ -129,6 +131,8 @@ async fn a_model_that_ranks_worse_what_came_since_is_refused_and_the_old_one_ser
     let mut server = Server::start().await;
     let api = server.api().await;
     World::fill(&api).await;
+    // A training takes what is learnt by then.
+    api.settled_status().await;
     assert_eq!(retrain(&api).await.unwrap().last().unwrap().model_version, 1);
     // A pull to zero that leaves little of tastes, and no search that would find a better one.
     let bad = [
@@ -139,6 +143,8 @@ async fn a_model_that_ranks_worse_what_came_since_is_refused_and_the_old_one_ser
     let bad = bad.concat();
     server.restart_with(&bad).await;
     let api = server.api().await;
+    // Histories keep the second: what follows must lie in a later one than the training.
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
     // Everybody goes on where they left off in their own taste.
     let fans = ["jazz", "metal"].into_iter().flat_map(|taste| (0..20).map(move |fan| (taste, fan)));
     let more = fans.flat_map(|(taste, fan)| {

@@ -116,7 +116,7 @@ impl PendingDecision {
             shown.seen = true;
             let rest = shown.presumed.rest().times(left);
             ranker.add_impression(self.segment, &shown.features, rest);
-            ranker.count_impression(self.segment);
+            ranker.count_impression(self.segment, &shown.features);
         }
     }
 

@@ -102,9 +102,17 @@ impl Ranker {
         self.learn(segment, |posterior| posterior.remove_impression(features, weight));
     }
 
+    /// Whether these are features to learn from: not those of a pinned item, which has none,
+    /// nor of a decision of another engine.
+    fn is_learnt_from(&self, features: &[f32]) -> bool {
+        features.len() == self.shared.dimension()
+    }
+
     /// Counts an item that was seen for certain.
-    pub fn count_impression(&mut self, segment: u8) {
-        self.learn(segment, |posterior| posterior.impressions += 1);
+    pub fn count_impression(&mut self, segment: u8, features: &[f32]) {
+        if self.is_learnt_from(features) {
+            self.learn(segment, |posterior| posterior.impressions += 1);
+        }
     }
 
     /// The reward of a shown item is not `from`, as was known so far, but `to`.
@@ -115,6 +123,9 @@ impl Ranker {
         (from, to): (f32, f32),
         weight: Weight,
     ) {
+        if !self.is_learnt_from(features) {
+            return;
+        }
         self.learn(segment, |posterior| {
             posterior.change_reward(features, from, to, weight);
             posterior.rewards += 1;

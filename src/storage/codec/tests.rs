@@ -1,9 +1,12 @@
 //! Round trips of every kind of record, and bytes that nobody wrote.
 
+mod decisions;
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
+use self::decisions::decision;
 use super::*;
 use crate::domain::ArmContext;
 use crate::domain::ArmName;
@@ -107,138 +110,6 @@ fn interaction() -> impl Strategy<Value = Record> {
             },
         })
     })
-}
-
-fn detail() -> impl Strategy<Value = DecisionDetail> {
-    let numbers = (any::<u32>(), any::<u64>(), any::<u64>(), any::<u32>());
-    let source = prop::sample::select(
-        &[CandidateSource::Given, CandidateSource::Catalogue, CandidateSource::Remembered][..],
-    );
-    let occasion = (any::<i32>(), prop::option::of(label()), prop::option::of(label())).prop_map(
-        |(utc_offset_minutes, device_type, location)| RecordedOccasion {
-            utc_offset_minutes,
-            device_type,
-            location,
-        },
-    );
-    let rules = (
-        prop::collection::vec((id(ItemId::parse), any::<u32>()), 0..3).prop_map(|pins| {
-            pins.into_iter().map(|(item_id, place)| RecordedPin { item_id, place }).collect()
-        }),
-        prop::collection::vec(boost(), 0..3),
-        prop::collection::vec(label(), 0..3),
-    );
-    let items = prop::collection::vec(catalogue_item().prop_map(Arc::new), 0..3);
-    let scored = prop::collection::vec((".{0,20}", number()), 0..20).prop_map(|scored| {
-        let mut candidates = CandidateScores::default();
-        scored.iter().for_each(|(id, score)| candidates.push(id, *score));
-        candidates
-    });
-    let options = (prop::option::of(label()), occasion);
-    (numbers, source, options, recorded_choice(), recorded_filter(), rules, items, scored).prop_map(
-        |(numbers, source, options, choice, filter, rules, items, candidates)| DecisionDetail {
-            engine_revision: numbers.0,
-            seed: numbers.1,
-            context_watermark: numbers.2,
-            described: numbers.3,
-            source,
-            variant: options.0,
-            occasion: options.1,
-            choice,
-            filter,
-            pins: rules.0,
-            boosts: rules.1,
-            shown_lately: rules.2,
-            items,
-            candidates,
-        },
-    )
-}
-
-fn boost() -> impl Strategy<Value = RecordedBoost> {
-    let subject = prop::sample::select(
-        &[BoostSubject::Item, BoostSubject::Topic, BoostSubject::Source, BoostSubject::Matching][..],
-    );
-    (subject, label(), any::<bool>(), -1e3..1e3_f64).prop_map(
-        |(subject, name, multiplies, amount)| RecordedBoost { subject, name, multiplies, amount },
-    )
-}
-
-fn recorded_choice() -> impl Strategy<Value = RecordedChoice> {
-    let method = prop::sample::select(
-        &[
-            DiversityMethod::None,
-            DiversityMethod::Mmr,
-            DiversityMethod::Dpp,
-            DiversityMethod::Calibrated,
-        ][..],
-    );
-    (method, prop::array::uniform9(0.0..1.0_f64), prop::array::uniform3(any::<u32>())).prop_map(
-        |(method, weights, counts)| RecordedChoice {
-            epsilon: weights[0],
-            exploration_scale: weights[6],
-            square_cb_gamma: weights[7],
-            propensity_floor: weights[8],
-            method,
-            diversity_weight: weights[1],
-            serendipity_weight: weights[2],
-            novelty_weight: weights[3],
-            topic_threshold: weights[4],
-            source_threshold: weights[5],
-            max_per_topic: counts[0],
-            max_per_source: counts[1],
-            places: counts[2],
-        },
-    )
-}
-
-fn recorded_filter() -> impl Strategy<Value = RecordedFilter> {
-    let labels = || prop::collection::vec(label(), 0..3);
-    let options = (prop::option::of(time()), prop::option::of(label()), any::<bool>());
-    let numbers = (number(), any::<u32>(), any::<u32>());
-    let some = (labels(), labels(), labels(), attributes(), options, numbers).prop_map(
-        |(topics, sources, exclude, attributes, options, numbers)| RecordedFilter {
-            topics,
-            sources,
-            exclude,
-            attributes,
-            published_after: options.0,
-            expression: options.1,
-            include_seen: options.2,
-            seen_cooldown_hours: numbers.0,
-            seen_after_interactions: numbers.1,
-            frequency_cap_per_day: numbers.2,
-        },
-    );
-    prop_oneof![Just(RecordedFilter::default()), some]
-}
-
-fn decision() -> impl Strategy<Value = Record> {
-    let features = prop::collection::vec(number(), 0..20);
-    let shown = (id(ItemId::parse), number(), number(), features).prop_map(
-        |(item_id, score, propensity, features)| ShownItem { item_id, score, propensity, features },
-    );
-    let choice = prop::sample::select(&Choice::ALL[..]);
-    let ids = (id(DecisionId::parse), id(UserId::parse), time());
-    let numbers = (any::<u64>(), any::<u64>(), any::<u32>());
-    let shown = prop::collection::vec(shown, 0..5);
-    (ids, choice, number(), numbers, shown, prop::option::of(detail())).prop_map(
-        |(ids, strategy, epsilon, numbers, shown, detail)| {
-            Record::Decision(Decision {
-                decision_id: ids.0,
-                user_id: ids.1,
-                decided_at: ids.2,
-                strategy,
-                epsilon,
-                model_version: numbers.0,
-                watermark: numbers.1,
-                candidates: numbers.2,
-                segment: numbers.2 as u8,
-                shown,
-                detail: detail.map(Box::new),
-            })
-        },
-    )
 }
 
 fn item() -> impl Strategy<Value = Record> {
