@@ -56,15 +56,20 @@ fn topic_boost(topic: &str, change: boost::Change) -> Boost {
 
 /// Calls that differ in what a record has to hold, each with a name.
 fn calls() -> Vec<(&'static str, PersonalizeRequest)> {
-    let with = |method: DiversityMethod| DiversityParams {
-        method: Some(method.into()),
-        diversity_weight: Some(0.4),
-        serendipity_weight: Some(0.3),
-        novelty_weight: Some(0.2),
-        max_per_source: Some(4),
-        max_results: 8,
-        ..DiversityParams::default()
+    let by = |strategy: Strategy| PersonalizeRequest {
+        strategy: Some(strategy.into()),
+        ..exploring("jazz-fan-8")
     };
+    let strategies = vec![
+        ("thompson", by(Strategy::Thompson)),
+        ("lin_ucb", by(Strategy::LinUcb)),
+        ("square_cb", by(Strategy::SquareCb)),
+    ];
+    [candidate_calls(), list_calls(), strategies].concat()
+}
+
+/// Where candidates come from, and what the caller wants of them.
+fn candidate_calls() -> Vec<(&'static str, PersonalizeRequest)> {
     let given = ids(&["metal-03", "jazz-01", "jazz-02", "metal-01", "jazz-05", "nothing"]);
     vec![
         ("catalogue", exploring("jazz-fan-1")),
@@ -96,6 +101,21 @@ fn calls() -> Vec<(&'static str, PersonalizeRequest)> {
                 ..exploring("jazz-fan-4")
             },
         ),
+    ]
+}
+
+/// How the list is varied, what it may hold.
+fn list_calls() -> Vec<(&'static str, PersonalizeRequest)> {
+    let with = |method: DiversityMethod| DiversityParams {
+        method: Some(method.into()),
+        diversity_weight: Some(0.4),
+        serendipity_weight: Some(0.3),
+        novelty_weight: Some(0.2),
+        max_per_source: Some(4),
+        max_results: 8,
+        ..DiversityParams::default()
+    };
+    vec![
         (
             "dpp",
             PersonalizeRequest {
