@@ -22,6 +22,7 @@ use crate::harness::Server;
 use crate::harness::World;
 use crate::harness::click;
 use crate::harness::command;
+use crate::harness::eventually;
 use crate::harness::greedy;
 
 /// `replay-decision` on the store of a stopped server.
@@ -289,8 +290,13 @@ async fn a_running_service_says_what_other_policies_would_have_earned() {
         });
         api.record(clicks.collect()).await;
     }
-    let found = evaluated(&api).await.unwrap();
-    assert_eq!((found.decisions, found.decisions_evaluated), (300, 300));
+    // Decisions are written behind the answers.
+    let found = eventually("all decisions in the log", async || {
+        let found = evaluated(&api).await.unwrap();
+        (found.decisions == 300).then_some(found)
+    })
+    .await;
+    assert_eq!(found.decisions_evaluated, 300);
     assert_eq!((found.rounds, found.users, found.share_of_users), (600, 300, 1.0));
     let logged = found.logged.expect("what was earned");
     assert!((0.4..0.6).contains(&logged.value), "{logged:?}");
