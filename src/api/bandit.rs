@@ -4,6 +4,8 @@ use tonic::Request;
 use tonic::Response;
 use tonic::Status;
 
+use super::admit;
+use super::admitted_view;
 use super::convert;
 use super::deadline;
 use super::namespace;
@@ -14,7 +16,6 @@ use crate::domain::EventId;
 use crate::engine::ArmSet;
 use crate::proto;
 use crate::proto::bandit_service_server::BanditService;
-use crate::service::Namespace;
 use crate::service::SelectArmCall;
 use crate::service::SelectedArm;
 use crate::service::Service;
@@ -29,12 +30,6 @@ impl BanditApi {
     pub fn new(service: Service) -> Self {
         Self { service }
     }
-
-    /// Counts a request against the rate limit of its namespace.
-    async fn admit(&self, namespace: &Namespace) -> Result<(), Status> {
-        let now = self.service.clock.now();
-        self.service.limiter.admit_request(namespace.name(), now).await.map_err(status::status)
-    }
 }
 
 #[tonic::async_trait]
@@ -45,10 +40,9 @@ impl BanditService for BanditApi {
     ) -> Result<Response<proto::SelectArmResponse>, Status> {
         let patience = deadline::patience(request.metadata());
         let message = request.into_inner();
-        let namespace = namespace(&self.service, &message.namespace).await?;
-        self.admit(&namespace).await?;
         let wanted = message.min_watermark;
-        let view = namespace.view_at(wanted, patience).await.map_err(status::status)?;
+        let (namespace, view) =
+            admitted_view(&self.service, &message.namespace, wanted, patience).await?;
         let checked = convert::select_arm(message, view.settings()).map_err(status::invalid)?;
         let now = self.service.clock.now();
         let call = SelectArmCall {
@@ -70,7 +64,7 @@ impl BanditService for BanditApi {
     ) -> Result<Response<proto::RewardArmResponse>, Status> {
         let message = request.into_inner();
         let namespace = namespace(&self.service, &message.namespace).await?;
-        self.admit(&namespace).await?;
+        admit(&self.service, namespace.name()).await?;
         let now = self.service.clock.now();
         let make_id = || EventId::parse(new_id(now)).expect("a UUID is an id");
         let reward = convert::reward_arm(message, now, make_id).map_err(status::invalid)?;
@@ -88,10 +82,8 @@ impl BanditService for BanditApi {
     ) -> Result<Response<proto::GetArmSetResponse>, Status> {
         let patience = deadline::patience(request.metadata());
         let message = request.into_inner();
-        let namespace = namespace(&self.service, &message.namespace).await?;
-        self.admit(&namespace).await?;
         let wanted = message.min_watermark;
-        let view = namespace.view_at(wanted, patience).await.map_err(status::status)?;
+        let (_, view) = admitted_view(&self.service, &message.namespace, wanted, patience).await?;
         let (name, context) = convert::arm_set(message).map_err(status::invalid)?;
         let watermark = view.watermark();
         let report = self.service.arm_set(view.clone(), &name, context).await;

@@ -26,9 +26,12 @@ pub use model::ModelApi;
 pub use personalization::PersonalizationApi;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tonic::Status;
 
+use crate::domain::NamespaceName;
+use crate::engine::View;
 use crate::service::Namespace;
 use crate::service::Service;
 
@@ -36,4 +39,24 @@ use crate::service::Service;
 async fn namespace(service: &Service, name: &str) -> Result<Arc<Namespace>, Status> {
     let name = convert::namespace(name).map_err(status::invalid)?;
     service.namespaces.get(&name).await.map_err(status::status)
+}
+
+/// Counts a request against the rate limit of its namespace.
+async fn admit(service: &Service, name: &NamespaceName) -> Result<(), Status> {
+    let now = service.clock.now();
+    service.limiter.admit_request(name, now).await.map_err(status::status)
+}
+
+/// The namespace a request names, and its view at the watermark the request wants, for a
+/// request that its rate limit admits.
+async fn admitted_view(
+    service: &Service,
+    name: &str,
+    min_watermark: u64,
+    patience: Duration,
+) -> Result<(Arc<Namespace>, Arc<View>), Status> {
+    let namespace = namespace(service, name).await?;
+    admit(service, namespace.name()).await?;
+    let view = namespace.view_at(min_watermark, patience).await.map_err(status::status)?;
+    Ok((namespace, view))
 }

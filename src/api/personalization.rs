@@ -11,6 +11,8 @@ use tonic::Status;
 use tonic::Streaming;
 use uuid::Uuid;
 
+use super::admit;
+use super::admitted_view;
 use super::answers;
 use super::convert;
 use super::deadline;
@@ -24,7 +26,6 @@ use super::profile_cache;
 use super::status;
 use crate::domain::DecisionId;
 use crate::domain::EventId;
-use crate::domain::NamespaceName;
 use crate::domain::Record;
 use crate::domain::Violation;
 use crate::domain::limits;
@@ -112,12 +113,6 @@ impl PersonalizationApi {
         intake.check_patience()
     }
 
-    /// Counts a request against the rate limit of its namespace.
-    async fn admit(&self, name: &NamespaceName) -> Result<(), Status> {
-        let now = self.service.clock.now();
-        self.service.limiter.admit_request(name, now).await.map_err(status::status)
-    }
-
     fn count(&self, counts: &Counts) {
         let metrics = &self.service.metrics;
         metrics.count_interactions("accepted", counts.accepted);
@@ -134,10 +129,9 @@ impl PersonalizationService for PersonalizationApi {
     ) -> Result<Response<proto::PersonalizeResponse>, Status> {
         let patience = deadline::patience(request.metadata());
         let message = request.into_inner();
-        let namespace = namespace(&self.service, &message.namespace).await?;
-        self.admit(namespace.name()).await?;
         let wanted = message.min_watermark;
-        let view = namespace.view_at(wanted, patience).await.map_err(status::status)?;
+        let (namespace, view) =
+            admitted_view(&self.service, &message.namespace, wanted, patience).await?;
         let now = self.service.clock.now();
         let request = convert::personalize(message, view.request_settings(), now);
         let call = call(request.map_err(status::invalid)?, new_id(now));
@@ -196,7 +190,7 @@ impl PersonalizationService for PersonalizationApi {
         let message = request.into_inner();
         let user_id = convert::user_id(&message.user_id).map_err(status::invalid)?;
         let name = convert::namespace(&message.namespace).map_err(status::invalid)?;
-        self.admit(&name).await?;
+        admit(&self.service, &name).await?;
         let (service, wanted) = (&self.service, message.min_watermark);
         let namespace = match service.namespaces.get(&name).await {
             Err(service::Error::Storage(error)) => {
@@ -229,7 +223,7 @@ impl PersonalizationService for PersonalizationApi {
         let item_id = convert::item_id(&message.item_id).map_err(status::invalid)?;
         let results = convert::results(message.max_results).map_err(status::invalid)?;
         let namespace = namespace(&self.service, &message.namespace).await?;
-        self.admit(namespace.name()).await?;
+        admit(&self.service, namespace.name()).await?;
         let view = namespace.view();
         let unknown = || status::status(service::Error::NoItem(item_id.to_string()));
         let index = view.item_index(item_id.as_str()).ok_or_else(unknown)?;
@@ -251,9 +245,7 @@ impl PersonalizationService for PersonalizationApi {
             Some(request) => (request.namespace.as_str(), request.min_watermark),
             None => ("", 0),
         };
-        let namespace = namespace(&self.service, name).await?;
-        self.admit(namespace.name()).await?;
-        let view = namespace.view_at(wanted, patience).await.map_err(status::status)?;
+        let (namespace, view) = admitted_view(&self.service, name, wanted, patience).await?;
         let now = self.service.clock.now();
         let checked = convert::absence(message, view.request_settings(), now);
         let (request, item_id) = checked.map_err(status::invalid)?;
@@ -268,10 +260,8 @@ impl PersonalizationService for PersonalizationApi {
     ) -> Result<Response<proto::OnboardingItemsResponse>, Status> {
         let patience = deadline::patience(request.metadata());
         let message = request.into_inner();
-        let namespace = namespace(&self.service, &message.namespace).await?;
-        self.admit(namespace.name()).await?;
         let wanted = message.min_watermark;
-        let view = namespace.view_at(wanted, patience).await.map_err(status::status)?;
+        let (_, view) = admitted_view(&self.service, &message.namespace, wanted, patience).await?;
         let checked = convert::onboarding(message, view.request_settings());
         let (filter, places) = checked.map_err(status::invalid)?;
         let now = self.service.clock.now();

@@ -4,9 +4,10 @@ use clap::Args;
 use clap::ValueEnum;
 
 use super::serve::defaults;
+use super::serve::half_life;
+use super::serve::within;
 use crate::domain::ArmSettings;
 use crate::domain::ArmStrategy;
-use crate::domain::check_half_life;
 
 /// Strategy by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -28,45 +29,29 @@ pub struct ArmsConfig {
 
     /// Successes that every arm starts with (0.001 to 1000000)
     #[arg(long, env = "BANDIT_ALPHA", default_value_t = defaults().arms.alpha,
-          value_parser = number(ArmSettings::PRIOR))]
+          value_parser = within(ArmSettings::PRIOR))]
     pub bandit_alpha: f32,
 
     /// Failures that every arm starts with (0.001 to 1000000)
     #[arg(long, env = "BANDIT_BETA", default_value_t = defaults().arms.beta,
-          value_parser = number(ArmSettings::PRIOR))]
+          value_parser = within(ArmSettings::PRIOR))]
     pub bandit_beta: f32,
 
     /// With a context: factor of the standard deviations under thompson and
     /// upper_confidence (0 to 10)
     #[arg(long, env = "ARM_EXPLORATION", default_value_t = defaults().arms.exploration,
-          value_parser = number(ArmSettings::EXPLORATION))]
+          value_parser = within(ArmSettings::EXPLORATION))]
     pub arm_exploration: f32,
 
     /// Share of selections that is spread evenly over the arms (0 to 1)
     #[arg(long, env = "ARM_FLOOR", default_value_t = defaults().arms.floor,
-          value_parser = number(ArmSettings::FLOOR))]
+          value_parser = within(ArmSettings::FLOOR))]
     pub arm_floor: f32,
 
     /// Selections of an arm set after which an observation counts half; 0: for ever in full
     #[arg(long, env = "ARM_HALF_LIFE", value_name = "SELECTIONS",
           default_value_t = defaults().arms.half_life_selections, value_parser = half_life)]
     pub arm_half_life: u32,
-}
-
-fn number((min, max): (f32, f32)) -> impl Fn(&str) -> Result<f32, String> + Clone + Send + Sync {
-    move |text| {
-        let value: f32 = text.parse().map_err(|_not_a_number| "is not a number".to_owned())?;
-        if value >= min && value <= max {
-            Ok(value)
-        } else {
-            Err(format!("must lie in {min}..={max}, is {value}"))
-        }
-    }
-}
-
-fn half_life(text: &str) -> Result<u32, String> {
-    let value = text.parse().map_err(|_not_a_number| "is not a whole number".to_owned())?;
-    check_half_life(value)
 }
 
 impl ArmsConfig {

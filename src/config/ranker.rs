@@ -4,12 +4,13 @@ use clap::Args;
 use clap::ValueEnum;
 
 use super::serve::defaults;
+use super::serve::half_life;
 use super::serve::number;
+use super::serve::within;
 use crate::domain::RankerSettings;
 use crate::domain::Settings;
 use crate::domain::SettingsRange;
 use crate::domain::Strategy;
-use crate::domain::within_range;
 
 /// Strategy by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -60,18 +61,6 @@ pub struct RankerConfig {
     #[arg(long, env = "EXAMINATION_DECAY",
           value_parser = within(RankerSettings::EXAMINATION_DECAY))]
     pub examination_decay: Option<f32>,
-}
-
-fn within(range: (f32, f32)) -> impl Fn(&str) -> Result<f32, String> + Clone + Send + Sync {
-    move |text| {
-        let value: f32 = text.parse().map_err(|_not_a_number| "is not a number".to_owned())?;
-        within_range(value, range)
-    }
-}
-
-fn half_life(text: &str) -> Result<u32, String> {
-    let value = text.parse().map_err(|_not_a_number| "is not a whole number".to_owned())?;
-    RankerSettings::check_half_life(value)
 }
 
 impl RankerConfig {

@@ -12,6 +12,8 @@ use super::rules::RulesConfig;
 use super::stores::StoreConfig;
 use crate::domain::Settings;
 use crate::domain::SettingsRange;
+use crate::domain::check_half_life;
+use crate::domain::within_range;
 
 /// Where the process runs; decides the form of the logs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -156,6 +158,22 @@ pub(super) fn number(
         let value: f32 = text.parse().map_err(|_not_a_number| "is not a number".to_owned())?;
         range.check(f64::from(value)).map(|_within| value)
     }
+}
+
+/// As [`number`], for a range that is a pair.
+pub(super) fn within(
+    range: (f32, f32),
+) -> impl Fn(&str) -> Result<f32, String> + Clone + Send + Sync {
+    move |text| {
+        let value: f32 = text.parse().map_err(|_not_a_number| "is not a number".to_owned())?;
+        within_range(value, range)
+    }
+}
+
+/// Events of a half-life; 0 is for ever.
+pub(super) fn half_life(text: &str) -> Result<u32, String> {
+    let value = text.parse().map_err(|_not_a_number| "is not a whole number".to_owned())?;
+    check_half_life(value)
 }
 
 pub(super) fn integer(

@@ -9,6 +9,8 @@ use super::ids::ArmName;
 use super::ids::ArmSetName;
 use super::ids::DecisionId;
 use super::ids::EventId;
+use super::ranges::check_half_life;
+use super::ranges::within_range;
 use super::timestamp::Timestamp;
 use super::violation::Violation;
 use super::violation::Violations;
@@ -141,9 +143,6 @@ impl Default for ArmSettings {
     }
 }
 
-/// Fewest selections of a half-life: with less, nothing is ever learnt.
-const HALF_LIFE_MIN: u32 = 16;
-
 impl ArmSettings {
     pub const PRIOR: (f32, f32) = (0.001, 1e6);
     pub const EXPLORATION: (f32, f32) = (0.0, 10.0);
@@ -153,28 +152,17 @@ impl ArmSettings {
     /// Every setting outside its range.
     pub fn check(self) -> Result<Self, Vec<Violation>> {
         let mut violations = Violations::default();
-        for (name, value, (min, max)) in [
+        for (name, value, range) in [
             ("alpha", self.alpha, Self::PRIOR),
             ("beta", self.beta, Self::PRIOR),
             ("exploration", self.exploration, Self::EXPLORATION),
             ("floor", self.floor, Self::FLOOR),
         ] {
-            if !(value >= min && value <= max) {
-                violations.add(name, format!("must lie in {min}..={max}, is {value}"));
-            }
+            violations.take(name, within_range(value, range));
         }
         violations.take("half_life_selections", check_half_life(self.half_life_selections));
         violations.finish(self)
     }
-}
-
-/// # Errors
-/// When it is neither 0 nor long enough to learn anything.
-pub fn check_half_life(selections: u32) -> Result<u32, String> {
-    if selections == 0 || selections >= HALF_LIFE_MIN {
-        return Ok(selections);
-    }
-    Err(format!("must be 0 or at least {HALF_LIFE_MIN}, is {selections}"))
 }
 
 #[cfg(test)]

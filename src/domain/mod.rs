@@ -15,15 +15,15 @@ mod ids;
 mod interaction;
 mod item;
 pub mod limits;
+mod ranges;
 mod ranker;
 mod record;
+mod reward;
 mod settings;
 mod timestamp;
 mod violation;
 
-pub use arms::{
-    ArmContext, ArmReward, ArmSelection, ArmSettings, ArmStrategy, OfferedArm, check_half_life,
-};
+pub use arms::{ArmContext, ArmReward, ArmSelection, ArmSettings, ArmStrategy, OfferedArm};
 pub use attributes::{AttributeValue, Attributes};
 pub use decision::{Decision, DiversityMethod, ShownItem, Strategy};
 pub use decision_detail::{
@@ -35,8 +35,10 @@ pub use ids::{
 };
 pub use interaction::{Interaction, InteractionContext, InteractionType};
 pub use item::Item;
-pub use ranker::{RankerSettings, within as within_range};
+pub use ranges::{check_half_life, within_range};
+pub use ranker::RankerSettings;
 pub use record::{LogRecord, PublishedModel, Record, Sequence};
+pub use reward::{outweighs, reward};
 pub use settings::{ConfidenceTable, FreshnessTable, Settings, SettingsRange};
 pub use timestamp::Timestamp;
 pub use violation::{Violation, Violations};

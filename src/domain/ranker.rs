@@ -3,6 +3,8 @@
 use serde::Deserialize;
 use serde::Serialize;
 
+use super::ranges::check_half_life;
+use super::ranges::within_range;
 use super::violation::Violation;
 use super::violation::Violations;
 
@@ -46,8 +48,6 @@ impl RankerSettings {
     /// Not 0: a strategy that never does something cannot be compared with one that does.
     pub const PROPENSITY_FLOOR: (f32, f32) = (1e-4, 1.0);
     pub const EXAMINATION_DECAY: (f32, f32) = (0.0, 10.0);
-    /// With less, nothing is ever learnt.
-    pub const HALF_LIFE_MIN: u32 = 16;
 
     /// # Errors
     /// Every setting outside its range.
@@ -58,33 +58,13 @@ impl RankerSettings {
             ("square_cb_gamma", self.square_cb_gamma, Self::SQUARE_CB_GAMMA),
             ("propensity_floor", self.propensity_floor, Self::PROPENSITY_FLOOR),
         ] {
-            violations.take(name, within(value, range));
+            violations.take(name, within_range(value, range));
         }
-        violations.take("half_life_decisions", Self::check_half_life(self.half_life_decisions));
+        violations.take("half_life_decisions", check_half_life(self.half_life_decisions));
         if let Some(decay) = self.examination_decay {
-            violations.take("examination_decay", within(decay, Self::EXAMINATION_DECAY));
+            violations.take("examination_decay", within_range(decay, Self::EXAMINATION_DECAY));
         }
         violations.finish(self)
-    }
-
-    /// # Errors
-    /// When it is neither 0 nor long enough to learn anything.
-    pub fn check_half_life(decisions: u32) -> Result<u32, String> {
-        let least = Self::HALF_LIFE_MIN;
-        if decisions == 0 || decisions >= least {
-            return Ok(decisions);
-        }
-        Err(format!("must be 0 or at least {least}, is {decisions}"))
-    }
-}
-
-/// # Errors
-/// A phrase that names the range; both ends belong to it.
-pub fn within(value: f32, (min, max): (f32, f32)) -> Result<f32, String> {
-    if value >= min && value <= max {
-        Ok(value)
-    } else {
-        Err(format!("must lie in {min}..={max}, is {value}"))
     }
 }
 

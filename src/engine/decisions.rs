@@ -12,6 +12,7 @@ use super::bandit::discount;
 use crate::domain::Decision;
 use crate::domain::Interaction;
 use crate::domain::Timestamp;
+use crate::domain::reward;
 
 impl Engine {
     pub(super) fn apply_decision(&mut self, decision: &Decision) {
@@ -86,7 +87,7 @@ impl Engine {
         let left = discount(half_life, decision.number, self.view.counts.decisions - 1);
         let ranker = Arc::make_mut(&mut self.view.ranker);
         let rewarded = decision.is_rewarded(item);
-        decision.credit(item, confidence.clamp(-1.0, 1.0), Weight::new(left), ranker);
+        decision.credit(item, reward(confidence), Weight::new(left), ranker);
         if !rewarded && decision.is_rewarded(item) {
             self.view.popularity.items.get_mut(item as usize).rewarded += 1;
             self.view.popularity.totals.rewarded += 1;

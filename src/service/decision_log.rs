@@ -9,6 +9,8 @@ use crate::domain::NamespaceName;
 use crate::domain::Sequence;
 use crate::domain::Settings;
 use crate::domain::Timestamp;
+use crate::domain::outweighs;
+use crate::domain::reward;
 use crate::storage;
 use crate::storage::InteractionLog;
 
@@ -90,14 +92,14 @@ impl Rewards {
     pub fn note(&mut self, interaction: &Interaction) {
         let Some(decision_id) = &interaction.decision_id else { return };
         let confidence = self.settings.confidence(interaction.kind, interaction.value);
-        let reward = confidence.clamp(-1.0, 1.0);
+        let reward = reward(confidence);
         if reward == 0.0 {
             return;
         }
         let (user, item) = (interaction.user_id.as_str(), interaction.item_id.as_str());
         let credits = self.by_decision.entry(decision_id.as_str().into()).or_default();
         match credits.iter_mut().find(|credit| credit.is_of(user, item)) {
-            Some(credit) if reward < 0.0 || reward > credit.reward => credit.reward = reward,
+            Some(credit) if outweighs(reward, credit.reward) => credit.reward = reward,
             Some(_) => {}
             None => credits.push(Credit { user: user.into(), item: item.into(), reward }),
         }

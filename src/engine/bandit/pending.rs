@@ -18,6 +18,7 @@ use serde::Serialize;
 
 use super::posterior::Weight;
 use super::ranker::Ranker;
+use crate::domain::outweighs;
 
 /// Decisions remembered for credit; an older one can no longer be rewarded.
 pub const PENDING_DECISIONS_MAX: usize = 16_384;
@@ -100,7 +101,7 @@ impl PendingDecision {
             self.see(above, left, ranker);
         }
         let (segment, shown) = (self.segment, &mut self.items[place]);
-        if reward < 0.0 || reward > shown.reward {
+        if outweighs(reward, shown.reward) {
             if reward > 0.0 && shown.reward <= 0.0 && !shown.features.is_empty() {
                 ranker.examination.note_rewarded(place, shown.propensity);
             }
