@@ -12,6 +12,7 @@ pub mod cholesky;
 pub mod cholesky_f64;
 pub mod conjugate_gradient;
 mod dispatch;
+mod empirical_bernstein;
 mod gram;
 mod kernels;
 mod lanes;
@@ -22,6 +23,7 @@ mod top_k;
 pub mod triangular;
 
 pub use aligned::Aligned;
+pub use empirical_bernstein::{Guess, LowerBound};
 pub use gram::{add_gram, add_outer, add_outer_packed, packed_len};
 pub use kernels::{add_vector_matrix, axpy, dot, dot_rows, fixed_sum, scale_into, sum_squares};
 pub use top_k::TopK;

@@ -6,13 +6,8 @@
 //! leaves the bounds is at most `alpha`. The logging policy may learn meanwhile, and
 //! nothing is assumed of the greatest weight.
 //!
-//! With `x = min(w, clip) r` for rewards `r` in 0..=1, and any `l`, `m` in [0, 1) and
-//! [0, 1] that depend on earlier rounds only, `x - m >= -1`, so (Fan et al. 2015, lemma 4.1)
-//! `exp(l (x - v) - psi(l) (x - m)^2)` with `psi(l) = -ln(1 - l) - l` has a mean of at most
-//! 1 for `v` the mean of `x`. By Ville's inequality, with probability `1 - alpha / 2` at all
-//! times
-//!
-//! `v >= (sum l x - sum psi(l) (x - m)^2 - ln(2 / alpha)) / sum l`.
+//! The lower bound is that of `x = min(w, clip) r` for rewards `r` in 0..=1 by
+//! [`LowerBound`], with `alpha / 2`: `x` is never below 0, whatever the weights.
 //!
 //! - Upper bounds are 1 less the lower bound for `1 - r`.
 //! - Clipping only lowers the mean of `x`, on both sides: bounds stay valid, and are
@@ -22,12 +17,12 @@
 //!   a slate, given the places above.
 //! - Bounds are the tightest so far: they never widen.
 
+use crate::numeric::Guess;
+use crate::numeric::LowerBound;
 use crate::numeric::math;
 
-/// Largest `l`: a half, as in the paper's experiments.
-const STEP_MAX: f64 = 0.5;
-/// The variance before anything was seen, that of a coin.
-const VARIANCE_PRIOR: f64 = 0.25;
+/// Before anything was seen: as of a coin.
+const COIN: Guess = Guess { mean: 0.5, variance: 0.25, mean_max: 1.0 };
 
 /// Running bounds of one policy's value.
 #[derive(Debug, Clone)]
@@ -39,16 +34,10 @@ pub struct ConfidenceSequence {
     sides: [Side; 2],
 }
 
-/// Sums of one lower bound.
+/// One lower bound, the tightest so far.
 #[derive(Debug, Clone, Default)]
 struct Side {
-    rounds: f64,
-    sum: f64,
-    /// Sum of squared distances from the running mean.
-    squares: f64,
-    steps: f64,
-    stepped: f64,
-    penalty: f64,
+    bound: LowerBound,
     low: f64,
 }
 
@@ -86,24 +75,8 @@ impl ConfidenceSequence {
 impl Side {
     fn observe(&mut self, x: f64, alpha: f64, horizon: Option<f64>) {
         let evidence = -math::ln(alpha);
-        let variance = (VARIANCE_PRIOR + self.squares) / (self.rounds + 1.0);
-        let now = self.rounds + 1.0;
-        let scale = match horizon {
-            Some(horizon) if now <= horizon => horizon,
-            _ => now * math::ln(1.0 + now),
-        };
-        let step = (2.0 * evidence / (variance * scale)).sqrt().min(STEP_MAX);
-        let foretold = ((0.5 + self.sum) / now).min(1.0);
-        let psi = -math::log1p(-step) - step;
-        self.steps += step;
-        self.stepped += step * x;
-        self.penalty += psi * (x - foretold) * (x - foretold);
-        self.rounds = now;
-        self.sum += x;
-        let mean = (0.5 + self.sum) / (now + 1.0);
-        self.squares += (x - mean) * (x - mean);
-        let low = (self.stepped - self.penalty - evidence) / self.steps;
-        self.low = low.max(self.low).min(1.0);
+        self.bound.observe(x, 1.0, &COIN, evidence, horizon);
+        self.low = self.bound.low(evidence).max(self.low).min(1.0);
     }
 }
 
