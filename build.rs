@@ -10,13 +10,14 @@ use std::fs;
 use std::path::PathBuf;
 
 const ROOT: &str = "proto";
-const FILES: [&str; 6] = [
+const FILES: [&str; 7] = [
     "personalization/v1/common.proto",
     "personalization/v1/personalization.proto",
     "personalization/v1/catalog.proto",
     "personalization/v1/model.proto",
     "personalization/v1/admin.proto",
     "personalization/v1/bandit.proto",
+    "personalization/v1/takeover.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

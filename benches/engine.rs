@@ -206,6 +206,7 @@ fn ranking(criterion: &mut Criterion) {
         choice: choice(strategy, method, diversity_weight, extra),
         boosts: &[],
         pins: &[],
+        baseline: None,
         explain: false,
         decision_id: "decision",
     };

@@ -35,6 +35,7 @@ pub fn personalize(
         degraded: answer.degraded,
         unknown_candidate_ids: answer.unknown_candidate_ids,
         strategy: convert::strategy_message(strategy).into(),
+        origin: convert::list_origin_message(answer.origin).into(),
     }
 }
 

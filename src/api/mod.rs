@@ -18,12 +18,14 @@ mod personalization;
 mod producer;
 mod profile_cache;
 mod status;
+mod takeover;
 
 pub use admin::AdminApi;
 pub use bandit::BanditApi;
 pub use catalog::CatalogApi;
 pub use model::ModelApi;
 pub use personalization::PersonalizationApi;
+pub use takeover::TakeoverApi;
 
 use std::sync::Arc;
 use std::time::Duration;

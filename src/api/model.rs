@@ -126,6 +126,18 @@ fn metrics_message(view: &View) -> proto::GetModelMetricsResponse {
         rewards: view.ranker().shared().rewards,
         segments: segments(view),
         examination: examination(view),
+        exploration: Some(exploration(view)),
+    }
+}
+
+fn exploration(view: &View) -> proto::ExplorationAccount {
+    let account = view.ranker().account;
+    let allowance = view.settings().ranker.exploration_allowance.map(f64::from);
+    proto::ExplorationAccount {
+        earned: account.earned(),
+        cost: account.cost(),
+        allowance,
+        left: allowance.map(|share| account.left(share)),
     }
 }
 

@@ -77,6 +77,7 @@ fn call(request: convert::Personalize, decision_id: String) -> PersonalizeCall {
         utc_offset_minutes: request.context.utc_offset_minutes,
         device_type: request.context.device_type,
         location: request.context.location,
+        baseline: request.baseline,
         explain: request.explain,
     }
 }
@@ -249,7 +250,7 @@ impl PersonalizationService for PersonalizationApi {
         let now = self.service.clock.now();
         let checked = convert::absence(message, view.request_settings(), now);
         let (request, item_id) = checked.map_err(status::invalid)?;
-        let call = call(request, UNRECORDED.to_owned());
+        let call = PersonalizeCall { baseline: Vec::new(), ..call(request, UNRECORDED.to_owned()) };
         let absence = self.service.explain_absence(&namespace, view, call, item_id).await;
         Ok(Response::new(explanations::absence(absence.map_err(status::status)?)))
     }

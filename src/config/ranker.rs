@@ -61,6 +61,12 @@ pub struct RankerConfig {
     #[arg(long, env = "EXAMINATION_DECAY",
           value_parser = within(RankerSettings::EXAMINATION_DECAY))]
     pub examination_decay: Option<f32>,
+
+    /// Share of what the ranker's lists earn that exploring may cost (0 to 1); unset: without
+    /// bound
+    #[arg(long, env = "EXPLORATION_ALLOWANCE",
+          value_parser = within(RankerSettings::EXPLORATION_ALLOWANCE))]
+    pub exploration_allowance: Option<f32>,
 }
 
 impl RankerConfig {
@@ -81,6 +87,7 @@ impl RankerConfig {
                 propensity_floor: self.propensity_floor,
                 half_life_decisions: self.ranker_half_life,
                 examination_decay: self.examination_decay,
+                exploration_allowance: self.exploration_allowance,
             },
             ..base
         }

@@ -8,6 +8,7 @@ use super::decision_detail::DecisionDetail;
 use super::ids::DecisionId;
 use super::ids::ItemId;
 use super::ids::UserId;
+use super::takeover::TakeoverTrial;
 use super::timestamp::Timestamp;
 
 /// How the ranker chooses. The discriminants are stored: append only.
@@ -97,6 +98,11 @@ pub struct Decision {
     pub segment: u8,
     /// In the order shown.
     pub shown: Vec<ShownItem>,
+    /// What exploring is expected to have cost against the greedy choices, in rewards; an
+    /// upper bound, 0 or more.
+    pub exploration_cost: f32,
+    /// Where the caller sent an order of its own.
+    pub trial: Option<Box<TakeoverTrial>>,
     /// How it came about, where that is recorded.
     pub detail: Option<Box<DecisionDetail>>,
 }

@@ -28,6 +28,9 @@ pub struct RankerSettings {
     /// before it is learnt how often it is; `None`: what nobody reported as seen, and
     /// nothing below was rewarded for, teaches nothing.
     pub examination_decay: Option<f32>,
+    /// Share of what the ranker's lists earn that exploring may cost against greedy
+    /// choices; `None`: without bound.
+    pub exploration_allowance: Option<f32>,
 }
 
 impl Default for RankerSettings {
@@ -38,6 +41,7 @@ impl Default for RankerSettings {
             propensity_floor: 0.01,
             half_life_decisions: 0,
             examination_decay: None,
+            exploration_allowance: None,
         }
     }
 }
@@ -48,6 +52,7 @@ impl RankerSettings {
     /// Not 0: a strategy that never does something cannot be compared with one that does.
     pub const PROPENSITY_FLOOR: (f32, f32) = (1e-4, 1.0);
     pub const EXAMINATION_DECAY: (f32, f32) = (0.0, 10.0);
+    pub const EXPLORATION_ALLOWANCE: (f32, f32) = (0.0, 1.0);
 
     /// # Errors
     /// Every setting outside its range.
@@ -63,6 +68,10 @@ impl RankerSettings {
         violations.take("half_life_decisions", check_half_life(self.half_life_decisions));
         if let Some(decay) = self.examination_decay {
             violations.take("examination_decay", within_range(decay, Self::EXAMINATION_DECAY));
+        }
+        if let Some(allowance) = self.exploration_allowance {
+            let within = within_range(allowance, Self::EXPLORATION_ALLOWANCE);
+            violations.take("exploration_allowance", within);
         }
         violations.finish(self)
     }
@@ -81,6 +90,7 @@ mod tests {
             propensity_floor: 0.0,
             half_life_decisions: 15,
             examination_decay: Some(11.0),
+            exploration_allowance: Some(-0.1),
         };
         let fields: Vec<_> = wrong.check().unwrap_err().into_iter().map(|v| v.field).collect();
         let expected = [
@@ -89,6 +99,7 @@ mod tests {
             "propensity_floor",
             "half_life_decisions",
             "examination_decay",
+            "exploration_allowance",
         ];
         assert_eq!(fields, expected);
     }

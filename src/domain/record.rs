@@ -11,6 +11,7 @@ use super::ids::UserId;
 use super::interaction::Interaction;
 use super::item::Item;
 use super::settings::Settings;
+use super::takeover::TakeoverChange;
 use super::timestamp::Timestamp;
 
 /// Position in a namespace's log. The first record has sequence 1; 0 means
@@ -34,6 +35,7 @@ pub enum Record {
     ModelPublished(PublishedModel),
     ArmSelected(ArmSelection),
     ArmRewarded(ArmReward),
+    TakeoverChanged(TakeoverChange),
 }
 
 impl Record {
@@ -48,7 +50,8 @@ impl Record {
             | Self::UserAttributesSet { .. }
             | Self::SettingsSet(_)
             | Self::ModelPublished(_)
-            | Self::ArmSelected(_) => None,
+            | Self::ArmSelected(_)
+            | Self::TakeoverChanged(_) => None,
         }
     }
 }

@@ -27,6 +27,7 @@ use crate::domain::Interaction;
 use crate::domain::InteractionType;
 use crate::domain::Item;
 use crate::domain::ItemId;
+use crate::domain::ListOrigin;
 use crate::domain::LogRecord;
 use crate::domain::PublishedModel;
 use crate::domain::Record;
@@ -45,6 +46,8 @@ const ONLINE_OBSERVATIONS_MAX: u32 = 200;
 pub enum Effect {
     /// From here on this model serves.
     ModelSwitched { version: u64 },
+    /// From here on the takeover is given back: the ranker earned less than this.
+    TakeoverFellBack { against: ListOrigin },
 }
 
 /// A record this engine cannot make sense of; applying must stop at it.
@@ -91,11 +94,12 @@ impl Engine {
         effects: &mut Vec<Effect>,
     ) -> Result<(), Unreadable> {
         let at = record.recorded_at;
+        self.settle_decisions(at, effects);
         match &record.record {
             Record::Interaction(interaction) => {
                 self.apply_interaction(interaction, record.sequence, at);
             }
-            Record::Decision(decision) => self.apply_decision(decision),
+            Record::Decision(decision) => self.apply_decision(decision, at, effects),
             Record::ItemUpserted(item) => self.upsert_item(item, at),
             Record::ItemDeleted(item_id) => self.delete_item(item_id, at),
             Record::UserAttributesSet { user_id, attributes } => {
@@ -111,6 +115,9 @@ impl Engine {
                 self.view.arms.learn_selection(&mut self.arm_places, selection, half_life);
             }
             Record::ArmRewarded(reward) => self.view.arms.learn_reward(&self.arm_places, reward),
+            Record::TakeoverChanged(change) => {
+                Arc::make_mut(&mut self.view.takeover).change(change);
+            }
         }
         Ok(())
     }

@@ -6,12 +6,18 @@ use super::bandit::segment;
 use super::bandit::segments;
 use super::profile::User;
 use super::ranking::prior_mean;
+use super::takeover::Takeover;
 use super::view::View;
 
 /// Items in the history from which on somebody is not a newcomer to the ranker.
 const KNOWN_FROM: usize = 5;
 
 impl View {
+    /// How much of the requests with an order of their caller is taken over.
+    pub fn takeover(&self) -> &Takeover {
+        &self.takeover
+    }
+
     /// What was learnt from decisions.
     pub fn ranker(&self) -> &Ranker {
         &self.ranker

@@ -29,6 +29,7 @@ mod ranking;
 mod sampling;
 mod seed;
 mod snapshot;
+mod takeover;
 #[cfg(test)]
 mod tests;
 mod training;
@@ -41,7 +42,9 @@ use std::sync::Arc;
 pub use apply::{Effect, Unreadable, decision_key};
 pub use bandit::arms::{Arm, ArmChoice, ArmSet, ChosenArm, Shape, choose as choose_arm};
 pub use bandit::strategy;
-pub use bandit::{Belief, Posterior, Ranker};
+pub use bandit::{
+    Belief, ExplorationAccount, HALF_LIFE as EXPLORATION_HALF_LIFE, Posterior, Ranker,
+};
 pub use column::Digest;
 pub use content::SparseVector;
 pub use decay::DecayedRow;
@@ -50,12 +53,14 @@ pub use model::Model;
 pub use prequential::PrequentialFigures;
 pub use profile::{HistoryEntry, User};
 pub use ranking::{
-    Boost, Candidate, Change, Choice, Eligibility, Exploring, FEATURE_COUNT, FEATURES, FeatureMask,
-    FeatureMatrix, Filter, Hybrid, Occasion, OnboardingItem, Pin, RankRequest, Ranked, RankedItem,
-    Reason, ReasonKind, Refusal, Retrieval, SimilarItem, SourceTrace, Standing, Supply, Target,
-    UserContext, onboarding_items, prior_mean, rank, score_candidates, similar_items, standing,
+    Baseline, Boost, Candidate, Change, Choice, Eligibility, Exploring, FEATURE_COUNT, FEATURES,
+    FeatureMask, FeatureMatrix, Filter, Hybrid, Occasion, OnboardingItem, Pin, RankRequest, Ranked,
+    RankedItem, Reason, ReasonKind, Refusal, Retrieval, SimilarItem, SourceTrace, Standing, Supply,
+    Target, Trial, UserContext, onboarding_items, prior_mean, rank, score_candidates,
+    similar_items, standing,
 };
 pub use snapshot::{ENGINE_REVISION, Unrestorable};
+pub use takeover::{Agreement, Comparison, EstimatedLift, Fallback, Lift, Outcome, Takeover};
 pub use training::{
     Effort, TRAINING_POSITIVES_MIN, TrainingError, TrainingProgress, TrainingStage, train,
 };

@@ -18,6 +18,8 @@ pub enum Purpose {
     Negatives,
     /// The sketch that the latent space of content is found by.
     Latent,
+    /// Whose list is shown, keyed by the decision id.
+    Takeover,
     /// Selecting an arm, keyed by the decision id.
     SelectArm,
 }
@@ -30,6 +32,7 @@ impl Purpose {
             Self::Newcomers => "newcomers",
             Self::Negatives => "negatives",
             Self::Latent => "latent",
+            Self::Takeover => "takeover",
             Self::SelectArm => "select_arm",
         }
     }

@@ -35,6 +35,7 @@ use super::model::Model;
 use super::prequential::Prequential;
 use super::ranking::Hybrid;
 use super::sampling::RecentlyWanted;
+use super::takeover::Takeover;
 use super::view::Counts;
 use super::view::View;
 use crate::domain::Sequence;
@@ -43,7 +44,7 @@ use crate::domain::Timestamp;
 
 /// What the sections mean and how records are learnt. Raised with every change of
 /// either: snapshots of another revision are passed over and the log is replayed.
-pub const ENGINE_REVISION: u32 = 3;
+pub const ENGINE_REVISION: u32 = 4;
 
 /// Everything that is not a column.
 #[derive(Serialize, Deserialize)]
@@ -65,6 +66,7 @@ struct Head {
     prequential: Arc<Prequential>,
     recently_wanted: RecentlyWanted,
     arm_selections: u64,
+    takeover: Arc<Takeover>,
 }
 
 /// What the contexts know of all topics together.
@@ -189,6 +191,7 @@ impl View {
             prequential: self.prequential.clone(),
             recently_wanted: self.recently_wanted.clone(),
             arm_selections: self.arms.selections,
+            takeover: self.takeover.clone(),
         }
     }
 }
@@ -247,6 +250,7 @@ impl Engine {
             pending: sections.column("pending_selections")?,
             selections: head.arm_selections,
         };
+        view.takeover = head.takeover;
         let decision_places: BTreeMap<u128, usize> = view
             .decisions
             .iter()

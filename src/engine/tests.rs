@@ -19,10 +19,13 @@ use crate::domain::InteractionContext;
 use crate::domain::InteractionType;
 use crate::domain::Item;
 use crate::domain::ItemId;
+use crate::domain::ListOrigin;
 use crate::domain::LogRecord;
 use crate::domain::Record;
 use crate::domain::ShownItem;
 use crate::domain::Strategy;
+use crate::domain::TakeoverChange;
+use crate::domain::TakeoverTrial;
 use crate::domain::Timestamp;
 use crate::domain::UserId;
 
@@ -122,6 +125,8 @@ impl World {
             model_version: 0,
             watermark: 1,
             candidates: 10,
+            exploration_cost: 0.01,
+            trial: self.decisions.len().is_multiple_of(2).then(|| Box::new(self.trial())),
             detail: None,
             shown: shown
                 .into_iter()
@@ -135,6 +140,21 @@ impl World {
                 .collect(),
         };
         self.push(Record::Decision(decision));
+    }
+
+    fn trial(&mut self) -> TakeoverTrial {
+        TakeoverTrial {
+            round: 0,
+            origin: ListOrigin::ALL[self.below(3)],
+            chances: [0.4, 0.4, 0.2],
+            baseline: vec![item_id(0)],
+            places: 5,
+            same_place: self.below(5) as u32,
+            in_both: 5,
+            same_first: self.below(2) == 0,
+            expected_gain: 0.25,
+            difference: vec![0.5; RANKER_DIMENSION],
+        }
     }
 
     fn attributes(&mut self) {
@@ -162,6 +182,11 @@ impl World {
             if step == length / 2 {
                 let mut engine = Engine::new(Settings::default());
                 engine.apply(&world.records).unwrap();
+                world.push(Record::TakeoverChanged(TakeoverChange {
+                    share: Some(0.6),
+                    reward_window_seconds: Some(30),
+                    ..TakeoverChange::default()
+                }));
                 let settings =
                     Settings { collaborative_factors: 16, epsilon: 0.2, ..Settings::default() };
                 world.push(Record::SettingsSet(settings));
@@ -372,7 +397,7 @@ fn the_golden_log_leads_to_the_golden_digest() {
         .map(|(place, record)| LogRecord { sequence: place as u64 + 1, ..record })
         .collect();
     let digest = blake3::Hash::from_bytes(applied(&records).state().digest()).to_hex();
-    assert_eq!((ENGINE_REVISION, digest.as_str()), (3, GOLDEN_DIGEST));
+    assert_eq!((ENGINE_REVISION, digest.as_str()), (4, GOLDEN_DIGEST));
 }
 
-const GOLDEN_DIGEST: &str = "b9d80812df44c6e174fcdf46cfaf0109721b2894b1e307cf479872bc406c4722";
+const GOLDEN_DIGEST: &str = "10a9afc81028437a12da2fb9c7a93eda9740803426c249de5ff1812bf90f8cca";

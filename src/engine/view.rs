@@ -48,6 +48,7 @@ use super::profile::User;
 use super::ranking::Hybrid;
 use super::ranking::RANKER_DIMENSION;
 use super::sampling::RecentlyWanted;
+use super::takeover::Takeover;
 use crate::domain::Item;
 use crate::domain::Sequence;
 use crate::domain::Settings;
@@ -87,6 +88,8 @@ impl Entry {
 pub struct Counts {
     pub interactions: u64,
     pub decisions: u64,
+    /// Of these, the first so many whose rewards are no longer waited for.
+    pub settled: u64,
     /// Items in the catalogue now.
     pub catalogue: u64,
     pub positives: u64,
@@ -155,6 +158,7 @@ pub struct View {
     pub(super) prequential: Arc<Prequential>,
     pub(super) recently_wanted: RecentlyWanted,
     pub(super) arms: Arms,
+    pub(super) takeover: Arc<Takeover>,
     pub(super) top_lists: Arc<TopLists>,
 }
 
@@ -193,6 +197,7 @@ impl View {
             prequential: Arc::default(),
             recently_wanted: RecentlyWanted::default(),
             arms: Arms::default(),
+            takeover: Arc::default(),
             top_lists: Arc::default(),
             settings: Arc::new(settings),
         }

@@ -148,6 +148,7 @@ impl EngineRecommender {
             choice,
             boosts: &[],
             pins: &[],
+            baseline: None,
             explain: false,
             decision_id: "",
         };

@@ -17,11 +17,12 @@ use tonic_health::server::HealthReporter;
 
 use crate::service::StoreHealth;
 
-const ANSWERING: [&str; 5] = [
+const ANSWERING: [&str; 6] = [
     "",
     "personalization.v1.PersonalizationService",
     "personalization.v1.CatalogService",
     "personalization.v1.ModelService",
+    "personalization.v1.TakeoverService",
     "personalization.v1.AdminService",
 ];
 const RECORDING: [&str; 2] = [

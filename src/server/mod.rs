@@ -20,6 +20,7 @@ use crate::api::BanditApi;
 use crate::api::CatalogApi;
 use crate::api::ModelApi;
 use crate::api::PersonalizationApi;
+use crate::api::TakeoverApi;
 use crate::domain::limits;
 use crate::proto::DESCRIPTORS;
 use crate::proto::admin_service_server::AdminServiceServer;
@@ -27,6 +28,7 @@ use crate::proto::bandit_service_server::BanditServiceServer;
 use crate::proto::catalog_service_server::CatalogServiceServer;
 use crate::proto::model_service_server::ModelServiceServer;
 use crate::proto::personalization_service_server::PersonalizationServiceServer;
+use crate::proto::takeover_service_server::TakeoverServiceServer;
 use crate::service::Service;
 
 /// Bytes of an HTTP/2 stream and connection that may be under way: a client stream
@@ -124,6 +126,7 @@ pub async fn run(
         .add_service(catalog)
         .add_service(ModelServiceServer::new(ModelApi::new(service.clone())))
         .add_service(BanditServiceServer::new(BanditApi::new(service.clone())))
+        .add_service(TakeoverServiceServer::new(TakeoverApi::new(service.clone())))
         .add_service(AdminServiceServer::new(AdminApi::new(service.clone())))
         .serve_with_incoming_shutdown(
             TcpIncoming::from(listener(bound.grpc)?).with_nodelay(Some(true)),

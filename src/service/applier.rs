@@ -107,6 +107,14 @@ fn catch_up(
             Effect::ModelSwitched { version } => {
                 tracing::info!(namespace = %namespace.name(), version, "model switched");
             }
+            Effect::TakeoverFellBack { against } => {
+                let against = against.name();
+                tracing::warn!(
+                    namespace = %namespace.name(), against,
+                    "the ranker earns less: the takeover is given back"
+                );
+                metrics.takeover_fallbacks.inc();
+            }
         }
     }
     Ok(records.len())

@@ -19,6 +19,7 @@ use crate::domain::Decision;
 use crate::domain::DecisionId;
 use crate::domain::Item;
 use crate::domain::ItemId;
+use crate::domain::ListOrigin;
 use crate::domain::Timestamp;
 use crate::domain::UserId;
 use crate::engine::Boost;
@@ -74,6 +75,8 @@ pub struct PersonalizeCall {
     pub utc_offset_minutes: i32,
     pub device_type: Option<Box<str>>,
     pub location: Option<Box<str>>,
+    /// The order of the caller, if it sent one; no item twice.
+    pub baseline: Vec<ItemId>,
     pub explain: bool,
 }
 
@@ -90,6 +93,7 @@ pub struct Recommendation {
 #[derive(Debug)]
 pub struct Answer {
     pub recommendations: Vec<Recommendation>,
+    pub origin: ListOrigin,
     pub model_version: u64,
     pub watermark: u64,
     pub degraded: Vec<String>,
@@ -216,11 +220,13 @@ fn answer(
 ) -> (Answer, Decision) {
     work_out(namespace, view, call, personal, |list| {
         let decision = decision(view, call, &list, recording);
+        let origin = list.ranked.trial.as_ref().map_or(ListOrigin::Ranker, |trial| trial.origin);
         let items = list.ranked.items.into_iter();
         let answer = Answer {
             recommendations: items
                 .map(|item| recommendation(view, list.candidates, item))
                 .collect(),
+            origin,
             model_version: view.model_version(),
             watermark: view.watermark(),
             degraded: Vec::new(),

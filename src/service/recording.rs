@@ -22,6 +22,7 @@ use crate::domain::RecordedFilter;
 use crate::domain::RecordedOccasion;
 use crate::domain::RecordedPin;
 use crate::domain::ShownItem;
+use crate::domain::TakeoverTrial;
 use crate::engine::Boost;
 use crate::engine::Change;
 use crate::engine::Choice;
@@ -30,6 +31,7 @@ use crate::engine::Exploring;
 use crate::engine::Filter;
 use crate::engine::SyntaxError;
 use crate::engine::Target;
+use crate::engine::Trial;
 use crate::engine::View;
 use crate::engine::parse_expression;
 
@@ -96,10 +98,38 @@ pub fn decision(
         candidates: list.candidates.len() as u32,
         segment: list.ranked.segment,
         shown: shown.collect(),
+        exploration_cost: list.ranked.exploration_cost as f32,
+        trial: list.ranked.trial.as_ref().map(|trial| Box::new(recorded_trial(trial, call))),
         detail: match recording.detail {
             Detail::Shown => None,
             _ => Some(Box::new(detail(view, call, list, recording))),
         },
+    }
+}
+
+fn recorded_trial(trial: &Trial, call: &PersonalizeCall) -> TakeoverTrial {
+    let Trial {
+        round,
+        origin,
+        chances,
+        places,
+        same_place,
+        in_both,
+        same_first,
+        expected_gain,
+        difference,
+    } = trial;
+    TakeoverTrial {
+        round: *round,
+        origin: *origin,
+        chances: *chances,
+        baseline: call.baseline.clone(),
+        places: *places,
+        same_place: *same_place,
+        in_both: *in_both,
+        same_first: *same_first,
+        expected_gain: *expected_gain as f32,
+        difference: difference.clone(),
     }
 }
 
@@ -250,6 +280,7 @@ pub fn call_of(
         utc_offset_minutes: detail.occasion.utc_offset_minutes,
         device_type: detail.occasion.device_type.clone(),
         location: detail.occasion.location.clone(),
+        baseline: decision.trial.as_ref().map_or_else(Vec::new, |trial| trial.baseline.clone()),
         explain: false,
     })
 }

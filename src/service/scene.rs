@@ -6,6 +6,7 @@
 //! Everything that answers or explains a list comes through [`work_out`], so that what
 //! is said about a list is said of the very list that is answered.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::namespace::Namespace;
@@ -15,6 +16,7 @@ use super::personalize::PinnedItem;
 use super::user_contexts::Derived;
 use crate::domain::Item;
 use crate::domain::ItemId;
+use crate::engine::Baseline;
 use crate::engine::Candidate;
 use crate::engine::Eligibility;
 use crate::engine::Entry;
@@ -92,7 +94,7 @@ pub fn work_out_with<T>(
                 Pool::of(retrieval.complete(personal(retrieval), &supply))
             }
         };
-        pool.add_pinned(view, eligible, call);
+        pool.add_wanted(view, eligible, call);
         pool
     };
     work_out_from(view, call, beside, gather, look)
@@ -143,6 +145,7 @@ fn work_out_from<T>(
     let candidates = pool.candidates(view);
     let device = call.device_type.as_ref().and_then(|device| view.device_index(device));
     let pins = pins(&candidates, &call.pins, &eligible);
+    let baseline = baseline(&candidates, call, &pins, &eligible);
     let request = RankRequest {
         user,
         context,
@@ -155,6 +158,7 @@ fn work_out_from<T>(
         choice: call.choice,
         boosts: &call.boosts,
         pins: &pins,
+        baseline: baseline.as_ref(),
         explain: call.explain,
         decision_id: call.decision_id.as_str(),
     };
@@ -193,14 +197,15 @@ impl Pool {
         known.chain(inline).collect()
     }
 
-    /// Pinned items that are no candidates yet: of the request as it describes them,
-    /// else of the catalogue. Personal rules are none against them.
-    fn add_pinned(&mut self, view: &View, eligible: &Eligibility<'_>, call: &PersonalizeCall) {
-        for pin in &call.pins {
-            let id = pin.item_id.as_str();
+    /// Items that the caller wants at a place, or in its order, that are no candidates yet:
+    /// of the request as it describes them, else of the catalogue. Personal rules are none
+    /// against them.
+    fn add_wanted(&mut self, view: &View, eligible: &Eligibility<'_>, call: &PersonalizeCall) {
+        for item_id in call.pins.iter().map(|pin| &pin.item_id).chain(&call.baseline) {
+            let id = item_id.as_str();
             let index = view.item_index(id);
             let is_it =
-                |entry: &Entry| entry.item.as_ref().is_some_and(|item| item.item_id == pin.item_id);
+                |entry: &Entry| entry.item.as_ref().is_some_and(|item| item.item_id == *item_id);
             let known = index.is_some_and(|index| self.indices.contains(&index))
                 || self.inline.iter().any(|(_, entry, _)| is_it(entry));
             if known {
@@ -208,7 +213,7 @@ impl Pool {
             }
             let described = match &call.candidates {
                 Candidates::Given { items, .. } => {
-                    items.iter().find(|item| item.item_id == pin.item_id)
+                    items.iter().find(|item| item.item_id == *item_id)
                 }
                 Candidates::Catalogue => None,
             };
@@ -217,13 +222,39 @@ impl Pool {
                 if eligible.allows_pinned(&entry) {
                     self.inline.push((index, entry, terms));
                 }
-            } else if let Some(index) = index
-                && eligible.allows_pinned(view.entry(index))
-            {
-                self.indices.push(index);
+            } else if let Some(index) = index.filter(|&index| view.entry(index).item.is_some()) {
+                if eligible.allows_pinned(view.entry(index)) {
+                    self.indices.push(index);
+                }
+            } else if call.baseline.contains(item_id) {
+                self.unknown.push(id.to_owned());
             }
         }
     }
+}
+
+/// The caller's order among the candidates, without what is pinned and what may not be
+/// shown; `None` when nothing of it is left.
+fn baseline(
+    candidates: &[Candidate<'_>],
+    call: &PersonalizeCall,
+    pins: &[Pin],
+    eligible: &Eligibility<'_>,
+) -> Option<Baseline> {
+    if call.baseline.is_empty() {
+        return None;
+    }
+    let place_of: HashMap<&str, usize> =
+        candidates.iter().map(|one| item_of(one).item_id.as_str()).zip(0..).collect();
+    let places = call.baseline.iter().filter_map(|id| place_of.get(id.as_str()).copied());
+    let is_free = |place: &usize| pins.iter().all(|pin| pin.candidate != *place);
+    let may_be = |place: &usize| eligible.allows_pinned(candidates[*place].entry);
+    let order: Vec<usize> = places.filter(|place| is_free(place) && may_be(place)).collect();
+    let is_personal =
+        |place: &usize| eligible.allows(candidates[*place].entry, candidates[*place].index);
+    let mut excluded: Vec<usize> = order.iter().copied().filter(|one| !is_personal(one)).collect();
+    excluded.sort_unstable();
+    (!order.is_empty()).then_some(Baseline { order, excluded })
 }
 
 /// Where the pinned items are among the candidates; those that are not there or may

@@ -27,6 +27,8 @@ pub struct Metrics {
     pub personalize_seconds: Histogram,
     /// Personalize answers that carry a reason for being degraded.
     pub degraded_answers: Counter,
+    /// Takeovers given back by their guards.
+    pub takeover_fallbacks: Counter,
     /// Selections of arms by strategy.
     arm_selections: Family<Labels, Counter>,
     /// Rewards of arms by outcome: accepted, duplicate.
@@ -60,6 +62,7 @@ impl Default for Metrics {
             applied_records: Counter::default(),
             personalize_seconds: seconds(),
             degraded_answers: Counter::default(),
+            takeover_fallbacks: Counter::default(),
             arm_selections: Family::default(),
             arm_rewards: Family::default(),
             embeddings: Family::default(),
@@ -77,7 +80,12 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    fn register_arms(&self, registry: &mut Registry) {
+    fn register_bandits(&self, registry: &mut Registry) {
+        registry.register(
+            "takeover_fallbacks",
+            "Takeovers given back because the ranker earned less",
+            self.takeover_fallbacks.clone(),
+        );
         registry.register(
             "arm_selections",
             "Selections of arms, by strategy",
@@ -141,7 +149,7 @@ impl Metrics {
             "Personalize answers given in a degraded state",
             self.degraded_answers.clone(),
         );
-        self.register_arms(&mut registry);
+        self.register_bandits(&mut registry);
         self.register_embeddings(&mut registry);
         registry.register("trainings", "Models trained and published", self.trainings.clone());
         registry.register("training_seconds", "Time of a training", self.training_seconds.clone());

@@ -21,4 +21,5 @@ mod probes;
 mod recommendations;
 mod replicas;
 mod rules;
+mod takeover;
 mod validation;

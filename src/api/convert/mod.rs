@@ -36,4 +36,4 @@ pub use keys::{
 pub use rejection::rejection;
 pub use request::{Candidates, Personalize, absence, onboarding, personalize, results};
 pub use scalars::timestamp_message;
-pub use settings::{settings, settings_message, strategy_message};
+pub use settings::{list_origin_message, settings, settings_message, strategy_message};

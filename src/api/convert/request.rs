@@ -45,6 +45,8 @@ pub struct Personalize {
     pub filter: Filter,
     pub pins: Vec<PinnedItem>,
     pub boosts: Vec<Boost>,
+    /// No item twice.
+    pub baseline: Vec<ItemId>,
     pub explain: bool,
 }
 
@@ -88,18 +90,40 @@ pub fn personalize(
     let places = choice.as_ref().map_or(limits::RESULTS, |choice| choice.places);
     let pins = merge(&mut violations, pins(message.pins, places));
     let boosts = merge(&mut violations, boosts(message.boosts));
+    let baseline = merge(&mut violations, baseline(message.baseline_item_ids));
     let (Some(user_id), Some(candidates), Some(context)) = (user_id, candidates, context) else {
         return Err(violations.into_vec());
     };
     let (Some(choice), Some(filter), Some(cap)) = (choice, filter, cap) else {
         return Err(violations.into_vec());
     };
-    let (Some(pins), Some(boosts)) = (pins, boosts) else {
+    let (Some(pins), Some(boosts), Some(baseline)) = (pins, boosts, baseline) else {
         return Err(violations.into_vec());
     };
     let filter = Filter { frequency_cap_per_day: cap, ..filter };
     let explain = message.explain;
-    Ok(Personalize { user_id, candidates, context, choice, filter, pins, boosts, explain })
+    Ok(Personalize {
+        user_id,
+        candidates,
+        context,
+        choice,
+        filter,
+        pins,
+        boosts,
+        baseline,
+        explain,
+    })
+}
+
+/// The caller's order; of a repeated item the first counts.
+fn baseline(ids: Vec<String>) -> Result<Vec<ItemId>, Vec<Violation>> {
+    let (found, most) = (ids.len(), limits::CANDIDATES);
+    if found > most {
+        let reason = format!("must hold at most {most} ids, holds {found}");
+        return Err(vec![Violation::new("baseline_item_ids", reason)]);
+    }
+    let ids = each("baseline_item_ids", ids, ItemId::parse)?;
+    Ok(Candidates { items: Vec::new(), ids }.without_repetition().ids)
 }
 
 /// Of candidates with one id the first stays, described ones before ids: an item must
@@ -290,6 +314,7 @@ mod tests {
             frequency_cap_per_day: Some(1_001),
             pins: vec![proto::Pin { item_id: String::new(), position: 900 }],
             boosts: vec![proto::Boost::default()],
+            baseline_item_ids: vec!["i".to_owned(), String::new()],
             filters: Some(proto::Filters {
                 topics: vec![String::new()],
                 sources: vec!["x".repeat(257)],
@@ -349,6 +374,7 @@ mod tests {
             "pins[0].position",
             "boosts[0].target",
             "boosts[0].change",
+            "baseline_item_ids[1]",
         ];
         assert_eq!(fields(personalize(wrong_everywhere(), &Settings::default(), NOW)), expected);
     }

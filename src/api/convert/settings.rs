@@ -11,6 +11,7 @@ use crate::domain::ConfidenceTable;
 use crate::domain::DiversityMethod;
 use crate::domain::FreshnessTable;
 use crate::domain::InteractionType;
+use crate::domain::ListOrigin;
 use crate::domain::RankerSettings;
 use crate::domain::Settings;
 use crate::domain::SettingsRange;
@@ -73,6 +74,7 @@ fn ranker_settings(message: proto::RankerSettings, base: RankerSettings) -> Rank
         propensity_floor: message.propensity_floor.unwrap_or(base.propensity_floor),
         half_life_decisions: message.half_life_decisions.unwrap_or(base.half_life_decisions),
         examination_decay: message.examination_decay.or(base.examination_decay),
+        exploration_allowance: message.exploration_allowance.or(base.exploration_allowance),
     }
 }
 
@@ -83,6 +85,7 @@ fn ranker_settings_message(settings: &RankerSettings) -> proto::RankerSettings {
         propensity_floor: Some(settings.propensity_floor),
         half_life_decisions: Some(settings.half_life_decisions),
         examination_decay: settings.examination_decay,
+        exploration_allowance: settings.exploration_allowance,
     }
 }
 
@@ -249,6 +252,14 @@ pub(super) fn strategy(code: i32) -> Result<Option<Strategy>, String> {
         Ok(proto::Strategy::Thompson) => Ok(Some(Strategy::Thompson)),
         Ok(proto::Strategy::LinUcb) => Ok(Some(Strategy::LinUcb)),
         Ok(proto::Strategy::SquareCb) => Ok(Some(Strategy::SquareCb)),
+    }
+}
+
+pub fn list_origin_message(origin: ListOrigin) -> proto::ListOrigin {
+    match origin {
+        ListOrigin::Ranker => proto::ListOrigin::Ranker,
+        ListOrigin::Baseline => proto::ListOrigin::Baseline,
+        ListOrigin::Popular => proto::ListOrigin::Popular,
     }
 }
 

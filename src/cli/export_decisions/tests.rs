@@ -40,6 +40,8 @@ fn decision() -> Decision {
         model_version: 3,
         watermark: 9,
         candidates: 10,
+        exploration_cost: 0.0,
+        trial: None,
         detail: None,
         shown: vec![shown("a", vec![1.0, 2.0]), shown("pinned", Vec::new()), shown("b", vec![0.5])],
     }

@@ -24,6 +24,8 @@ pub fn differences(recorded: &Decision, redone: &Decision) -> Vec<String> {
         let lengths = before.features.len().abs_diff(now.features.len());
         tell(&at("differing features"), "none".to_owned(), counted(differing + lengths));
     }
+    tell("exploration cost", exact(before.exploration_cost), exact(now.exploration_cost));
+    tell("the trial", format!("{:?}", before.trial), format!("{:?}", now.trial));
     if let (Some(before), Some(now)) = (&before.detail, &now.detail) {
         let pairs = before.candidates.iter().zip(now.candidates.iter());
         let differing = pairs.enumerate().find(|(_, ((id, score), (other_id, other)))| {
@@ -77,6 +79,8 @@ mod tests {
             watermark: 9,
             candidates: 2,
             shown: vec![shown("a"), shown("b")],
+            exploration_cost: 0.0,
+            trial: None,
             detail: None,
         }
     }

@@ -7,6 +7,7 @@
 //! - Small sets of named [`arms`].
 //! - [`strategy`]: how to choose, whatever the arms are.
 
+mod allowance;
 pub mod arms;
 mod belief;
 mod examination;
@@ -15,7 +16,8 @@ mod posterior;
 mod ranker;
 pub mod strategy;
 
+pub use allowance::{ExplorationAccount, HALF_LIFE};
 pub use belief::Belief;
-pub use pending::{PENDING_DECISIONS_MAX, PendingDecision, PendingItem};
+pub use pending::{PENDING_DECISIONS_MAX, PendingDecision, PendingItem, PendingTrial};
 pub use posterior::{Posterior, Weight};
 pub use ranker::{Ranker, SEGMENTS, discount, segment, segments};

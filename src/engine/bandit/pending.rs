@@ -18,6 +18,9 @@ use serde::Serialize;
 
 use super::posterior::Weight;
 use super::ranker::Ranker;
+use crate::domain::ListOrigin;
+use crate::domain::TakeoverTrial;
+use crate::domain::Timestamp;
 use crate::domain::outweighs;
 
 /// Decisions remembered for credit; an older one can no longer be rewarded.
@@ -42,6 +45,28 @@ impl PendingItem {
     }
 }
 
+/// What a pending decision still needs of its trial.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct PendingTrial {
+    pub round: u32,
+    pub origin: ListOrigin,
+    /// In the order of [`ListOrigin::ALL`].
+    pub chances: [f64; 3],
+    pub recorded_at: Timestamp,
+}
+
+impl PendingTrial {
+    pub fn new(trial: &TakeoverTrial, recorded_at: Timestamp) -> Self {
+        let TakeoverTrial { round, origin, chances, .. } = *trial;
+        Self { round, origin, chances, recorded_at }
+    }
+
+    /// Until when rewards are waited for.
+    pub fn due(&self, reward_window_seconds: u32) -> Timestamp {
+        self.recorded_at.plus_millis(1_000 * i64::from(reward_window_seconds))
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PendingDecision {
     /// 128-bit hash of the decision id.
@@ -54,11 +79,27 @@ pub struct PendingDecision {
     reported: bool,
     /// In the order shown.
     pub items: Vec<PendingItem>,
+    /// Where the caller sent an order of its own.
+    pub trial: Option<PendingTrial>,
 }
 
 impl PendingDecision {
     pub fn new(key: u128, user: u32, segment: u8, number: u64, items: Vec<PendingItem>) -> Self {
-        Self { key, user, segment, number, reported: false, items }
+        Self { key, user, segment, number, reported: false, items, trial: None }
+    }
+
+    /// What the list earned, -1 to 1.
+    pub fn reward(&self) -> f64 {
+        let sum: f64 = self.items.iter().map(|shown| f64::from(shown.reward)).sum();
+        sum.clamp(-1.0, 1.0)
+    }
+
+    /// What a shown item earned that the ranker chose; 0 for others.
+    pub fn earned(&self, item: u32) -> f64 {
+        let is_rankers = self.trial.is_none_or(|trial| trial.origin == ListOrigin::Ranker);
+        let shown = self.place_of(item).map(|place| &self.items[place]);
+        let chosen = shown.filter(|shown| is_rankers && !shown.features.is_empty());
+        chosen.map_or(0.0, |shown| f64::from(shown.reward))
     }
 
     fn place_of(&self, item: u32) -> Option<usize> {

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde::Serialize;
 
+use super::allowance::ExplorationAccount;
 use super::belief::Belief;
 use super::examination::Examination;
 use super::posterior::Posterior;
@@ -33,7 +34,7 @@ pub const SEGMENTS: usize = 2 * DEVICES as usize;
 /// Impressions that everybody's posterior is worth to a segment.
 const SHARED_STRENGTH: f64 = 200.0;
 /// Decisions between two moments of forgetting.
-const DECISIONS_PER_TICK: u64 = 16;
+pub(super) const DECISIONS_PER_TICK: u64 = 16;
 
 /// The segment of an occasion. `device` is an index of the engine.
 pub fn segment(device: Option<u32>, is_known: bool) -> u8 {
@@ -53,7 +54,7 @@ pub fn discount(half_life: u32, number: u64, decisions: u64) -> f64 {
     retention(half_life, ticks)
 }
 
-fn retention(half_life: u32, ticks: u64) -> f64 {
+pub(super) fn retention(half_life: u32, ticks: u64) -> f64 {
     if half_life == 0 || ticks == 0 {
         return 1.0;
     }
@@ -65,6 +66,7 @@ pub struct Ranker {
     shared: Posterior,
     segments: Vec<Arc<Posterior>>,
     pub examination: Examination,
+    pub account: ExplorationAccount,
 }
 
 impl Ranker {
@@ -73,6 +75,7 @@ impl Ranker {
             shared: Posterior::new(dimension),
             segments: (0..SEGMENTS).map(|_| Arc::new(Posterior::new(dimension))).collect(),
             examination: Examination::default(),
+            account: ExplorationAccount::default(),
         }
     }
 
@@ -134,6 +137,7 @@ impl Ranker {
 
     /// To be called with every decision, the `decisions`-th: forgets when it is time.
     pub fn tick(&mut self, half_life: u32, decisions: u64) {
+        self.account.tick(decisions);
         if half_life == 0 || !decisions.is_multiple_of(DECISIONS_PER_TICK) {
             return;
         }

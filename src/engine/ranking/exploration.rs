@@ -51,6 +51,11 @@ impl Exploration {
         self.bonuses.get(candidate).copied().flatten().unwrap_or(0.0)
     }
 
+    /// Whether any candidate has a bonus.
+    pub fn has_bonuses(&self) -> bool {
+        self.bonuses.iter().any(Option::is_some)
+    }
+
     /// Whether a candidate may take one of the places for new items.
     pub fn has_share(&self, candidate: usize) -> bool {
         self.share > 0.0 && self.bonuses.get(candidate).is_some_and(Option::is_some)

@@ -15,6 +15,7 @@ mod onboarding;
 mod rank;
 mod retrieve;
 mod similar;
+mod trial;
 
 pub use boost::{Boost, Change, Target};
 pub use choose::{Choice, Exploring, Pin};
@@ -30,3 +31,4 @@ pub use rank::{
 };
 pub use retrieve::{Retrieval, SourceTrace, Supply};
 pub use similar::{SimilarItem, similar_items};
+pub use trial::{Baseline, Trial};

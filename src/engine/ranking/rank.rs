@@ -8,10 +8,15 @@
 
 use std::collections::BTreeMap;
 
+use rand_chacha::ChaCha8Rng;
+
 use super::boost;
 use super::boost::Boost;
 use super::choose::Choice;
+use super::choose::ChosenList;
+use super::choose::Costs;
 use super::choose::Exploring;
+use super::choose::Orders;
 use super::choose::Pin;
 use super::choose::Slate;
 use super::choose::choose;
@@ -27,6 +32,9 @@ use super::features::Occasion;
 use super::features::UserContext;
 use super::hybrid::Hybrid;
 use super::mask::FeatureMask;
+use super::trial;
+use super::trial::Baseline;
+use super::trial::Trial;
 use crate::domain::DiversityMethod;
 use crate::domain::Strategy;
 use crate::engine::bandit::Belief;
@@ -65,6 +73,8 @@ pub struct RankRequest<'a> {
     pub boosts: &'a [Boost],
     /// At most one for each place and candidate.
     pub pins: &'a [Pin],
+    /// The order of the caller, if it sent one that may be shown.
+    pub baseline: Option<&'a Baseline>,
     pub explain: bool,
     /// Keys the random stream of the choice.
     pub decision_id: &'a str,
@@ -96,6 +106,10 @@ pub struct Ranked {
     pub items: Vec<RankedItem>,
     /// What the choice went by, of every candidate of the request.
     pub scores: Vec<f64>,
+    /// What exploring is expected to have cost against greedy choices, at most.
+    pub exploration_cost: f64,
+    /// Where the request has a baseline.
+    pub trial: Option<Trial>,
 }
 
 /// Scores of candidates by the view's ranker, in their order. Features that `mask`
@@ -119,14 +133,23 @@ pub fn rank(view: &View, candidates: &[Candidate<'_>], request: &RankRequest<'_>
     let scored = Scored::new(view, candidates, request);
     let key = request.decision_id.as_bytes();
     let mut rng = seed::stream(view.settings().seed, seed::Purpose::Choose, key);
-    let slate = slate(view, candidates, &scored, request);
-    let chosen = choose(&slate, &in_force(view, &request.choice), &mut rng);
+    let costs = scored.costs(view, request);
+    let slate = slate(view, candidates, &scored, costs.as_ref(), request);
+    let choice = in_force(view, request);
+    let (list, trial) = match request.baseline {
+        None => (choose(&slate, &choice, None, &mut rng), None),
+        Some(baseline) => {
+            let (list, trial) = contest(view, slate, &scored, baseline, &choice, request, &mut rng);
+            (list, Some(trial))
+        }
+    };
     let explainer = request.explain.then(|| {
         let average = scored.scale.components(&scored.features.mean());
         Explainer::new(view, request, average)
     });
     let rows: Vec<&[f32]> = scored.features.rows().collect();
-    let items = chosen
+    let items = list
+        .chosen
         .into_iter()
         .map(|chosen| {
             let (place, row) = (chosen.candidate, rows[chosen.candidate]);
@@ -151,15 +174,52 @@ pub fn rank(view: &View, candidates: &[Candidate<'_>], request: &RankRequest<'_>
             }
         })
         .collect();
-    Ranked { segment: scored.segment, items, scores: scored.scores }
+    let exploration_cost = list.cost;
+    Ranked { segment: scored.segment, items, scores: scored.scores, exploration_cost, trial }
+}
+
+/// Shows the ranker's list, the caller's or the most popular items; compares the first two.
+fn contest(
+    view: &View,
+    slate: Slate<'_>,
+    scored: &Scored<'_>,
+    baseline: &Baseline,
+    choice: &Choice,
+    request: &RankRequest<'_>,
+    rng: &mut ChaCha8Rng,
+) -> (ChosenList, Trial) {
+    let is_pinned = |candidate| request.pins.iter().any(|pin| pin.candidate == candidate);
+    let is_free =
+        |candidate| !is_pinned(candidate) && baseline.excluded.binary_search(&candidate).is_err();
+    let (drawn, chances) = trial::draw(view, request.decision_id);
+    let popular = trial::popular(view, slate.candidates, is_free);
+    let orders = Orders { drawn, chances, baseline: &baseline.order, popular: &popular };
+    let list = choose(&slate, choice, Some(&orders), rng);
+    let scores: Vec<f64> = scored
+        .estimates
+        .iter()
+        .zip(&scored.boosts)
+        .map(|(estimate, boost)| estimate + boost)
+        .collect();
+    let (exploration, costs) = (&Exploration::default(), None);
+    let slate = Slate { scores: &scores, deviations: &[], exploration, costs, ..slate };
+    let own = choose(&slate, &Choice { strategy: Strategy::Greedy, ..*choice }, None, rng);
+    let rows: Vec<&[f32]> = scored.features.rows().collect();
+    let vector = |candidate: usize| scored.scale.vector(rows[candidate]);
+    let trial = Trial::new(view, (drawn, chances), baseline, &own, &scored.estimates, vector);
+    (list, trial)
 }
 
 /// The choice with gamma for as much as was learnt: the better rewards are known, the
 /// less is tried (Foster and Rakhlin 2020: by the square root of the rounds).
-fn in_force(view: &View, choice: &Choice) -> Choice {
+fn in_force(view: &View, request: &RankRequest<'_>) -> Choice {
+    let choice = &request.choice;
+    // All lists that may be shown are equally long.
+    let reach = |baseline: &Baseline| baseline.order.len() + request.pins.len();
+    let places = request.baseline.map_or(choice.places, |one| choice.places.min(reach(one)));
     let mass = view.ranker().shared().mass().max(1.0);
     let exploring = Exploring { gamma: choice.exploring.gamma * mass.sqrt(), ..choice.exploring };
-    Choice { exploring, ..*choice }
+    Choice { exploring, places, ..*choice }
 }
 
 /// Where a candidate stands among all of a request by score alone.
@@ -231,6 +291,37 @@ impl<'v> Scored<'v> {
         Self { features, scale, segment, estimates, deviations, width, boosts, exploration, scores }
     }
 
+    /// What choices cost against greedy ones; `None` where nothing explores.
+    fn costs(&self, view: &View, request: &RankRequest<'_>) -> Option<Costs<'_>> {
+        if request.choice.strategy == Strategy::Greedy {
+            return None;
+        }
+        let allowance = view.settings().ranker.exploration_allowance;
+        let left = allowance.map(|share| view.ranker().account.left(f64::from(share)));
+        let of_all;
+        let deviations = match left {
+            Some(_) if self.deviations.is_empty() => {
+                of_all = self.scale.deviations(&self.features);
+                &of_all
+            }
+            _ => &self.deviations,
+        };
+        let width = |place: usize| self.width * self.deviations.get(place).unwrap_or(&0.0);
+        let added = |place: usize| self.exploration.bonus(place) + width(place);
+        let adds = self.width > 0.0 || self.exploration.has_bonuses();
+        let count = if adds { self.estimates.len() } else { 0 };
+        Some(Costs {
+            estimates: &self.estimates,
+            added: (0..count).map(added).collect(),
+            belief: self.scale.belief,
+            hybrid: &self.scale.hybrid_scores,
+            hybrid_unit: self.scale.deviation,
+            features: &self.features,
+            left,
+            widest: deviations.iter().fold(0.0, |widest, deviation| deviation.max(widest)),
+        })
+    }
+
     /// The score of a candidate with this row of features by parts.
     fn components(&self, place: usize, row: &[f32]) -> BTreeMap<&'static str, f64> {
         let mut components = self.scale.components(row);
@@ -261,6 +352,7 @@ fn slate<'a>(
     view: &'a View,
     candidates: &'a [Candidate<'a>],
     scored: &'a Scored<'_>,
+    costs: Option<&'a Costs<'a>>,
     request: &'a RankRequest<'_>,
 ) -> Slate<'a> {
     let choice = &request.choice;
@@ -277,7 +369,19 @@ fn slate<'a>(
     let recent = recent.iter().map(|&item| Candidate::known(view, item)).collect();
     let Scored { scores, deviations, exploration, .. } = scored;
     let pins = request.pins;
-    Slate { candidates, scores, deviations, recent, novelty, topic_mix, exploration, pins }
+    let excluded = request.baseline.map_or(&[][..], |baseline| &baseline.excluded);
+    Slate {
+        candidates,
+        scores,
+        deviations,
+        recent,
+        novelty,
+        topic_mix,
+        exploration,
+        pins,
+        excluded,
+        costs,
+    }
 }
 
 /// Shares of topics in what a person wants. What they dislike has none.

@@ -75,6 +75,7 @@ fn ranked<T>(
         choice,
         boosts,
         pins: &[],
+        baseline: None,
         explain: true,
         decision_id: "decision",
     };

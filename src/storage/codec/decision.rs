@@ -6,6 +6,7 @@
 //! in this mask; a field to come of each shown item is a column.
 
 use super::decision_detail;
+use super::takeover;
 use super::wire::Fault;
 use super::wire::Reader;
 use super::wire::put_f32;
@@ -27,7 +28,9 @@ const SHOWN_BYTES_MIN: usize = 11;
 
 /// Of the mask behind the shown items.
 const DETAIL: u8 = 1;
-const SEGMENT: u8 = 2;
+const SEGMENT: u8 = 1 << 1;
+const TRIAL: u8 = 1 << 2;
+const EXPLORATION_COST: u8 = 1 << 3;
 
 pub fn put(out: &mut Vec<u8>, decision: &Decision, base: Timestamp) {
     out.push(decision.strategy.code());
@@ -45,17 +48,26 @@ pub fn put(out: &mut Vec<u8>, decision: &Decision, base: Timestamp) {
         put_f32(out, shown.propensity);
         put_floats(out, &shown.features);
     }
-    let detail = if decision.detail.is_some() { DETAIL } else { 0 };
-    let segment = if decision.segment == 0 { 0 } else { SEGMENT };
-    if detail | segment == 0 {
+    let bit = |present: bool, bit: u8| if present { bit } else { 0 };
+    let mask = bit(decision.detail.is_some(), DETAIL)
+        | bit(decision.segment != 0, SEGMENT)
+        | bit(decision.trial.is_some(), TRIAL)
+        | bit(decision.exploration_cost != 0.0, EXPLORATION_COST);
+    if mask == 0 {
         return;
     }
-    out.push(detail | segment);
+    out.push(mask);
     if let Some(detail) = &decision.detail {
         put_framed(out, |out| decision_detail::put(out, detail, base));
     }
-    if segment != 0 {
+    if decision.segment != 0 {
         put_framed(out, |out| out.push(decision.segment));
+    }
+    if let Some(trial) = &decision.trial {
+        put_framed(out, |out| takeover::put_trial(out, trial));
+    }
+    if decision.exploration_cost != 0.0 {
+        put_framed(out, |out| put_f32(out, decision.exploration_cost));
     }
 }
 
@@ -78,6 +90,8 @@ pub fn read(reader: &mut Reader<'_>, base: Timestamp) -> Result<Decision, Fault>
         candidates: reader.u32("the number of candidates")?,
         shown: read_shown(reader)?,
         segment: 0,
+        exploration_cost: 0.0,
+        trial: None,
         detail: None,
     };
     let mask = if reader.is_empty() { 0 } else { reader.byte()? };
@@ -89,6 +103,15 @@ pub fn read(reader: &mut Reader<'_>, base: Timestamp) -> Result<Decision, Fault>
     if mask & SEGMENT != 0 {
         let length = reader.count(1)?;
         decision.segment = Reader::new(reader.bytes(length)?).byte()?;
+    }
+    if mask & TRIAL != 0 {
+        let length = reader.count(1)?;
+        let mut framed = Reader::new(reader.bytes(length)?);
+        decision.trial = Some(Box::new(takeover::read_trial(&mut framed)?));
+    }
+    if mask & EXPLORATION_COST != 0 {
+        let length = reader.count(1)?;
+        decision.exploration_cost = Reader::new(reader.bytes(length)?).f32()?;
     }
     Ok(decision)
 }

@@ -20,6 +20,7 @@ mod decision;
 mod decision_detail;
 mod interaction;
 mod item;
+mod takeover;
 #[cfg(test)]
 mod tests;
 mod wire;
@@ -52,6 +53,7 @@ const SETTINGS_SET: u8 = 6;
 const MODEL_PUBLISHED: u8 = 7;
 const ARM_SELECTED: u8 = 8;
 const ARM_REWARDED: u8 = 9;
+const TAKEOVER_CHANGED: u8 = 10;
 
 /// Begins a payload in `out`, which is emptied.
 pub fn begin(out: &mut Vec<u8>, base: Timestamp) {
@@ -77,6 +79,7 @@ fn kind(record: &Record) -> u8 {
         Record::ModelPublished(_) => MODEL_PUBLISHED,
         Record::ArmSelected(_) => ARM_SELECTED,
         Record::ArmRewarded(_) => ARM_REWARDED,
+        Record::TakeoverChanged(_) => TAKEOVER_CHANGED,
     }
 }
 
@@ -101,6 +104,7 @@ fn put_body(out: &mut Vec<u8>, record: &Record, base: Timestamp) {
         }
         Record::ArmSelected(selection) => arms::put_selection(out, selection, base),
         Record::ArmRewarded(reward) => arms::put_reward(out, reward, base),
+        Record::TakeoverChanged(change) => takeover::put_change(out, change),
     }
 }
 
@@ -158,9 +162,10 @@ fn read_record(reader: &mut Reader<'_>, base: Timestamp) -> Result<Record, Fault
         }
         ARM_SELECTED => arms::read_selection(&mut body, base).map(Record::ArmSelected),
         ARM_REWARDED => arms::read_reward(&mut body, base).map(Record::ArmRewarded),
+        TAKEOVER_CHANGED => takeover::read_change(&mut body).map(Record::TakeoverChanged),
         0 => Err(Fault::damaged("a record has no kind")),
         newer => {
-            let (found, known) = (newer.into(), ARM_REWARDED.into());
+            let (found, known) = (newer.into(), TAKEOVER_CHANGED.into());
             Err(Fault::TooNew { what: "log record kind", found, known })
         }
     }

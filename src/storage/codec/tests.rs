@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use self::decisions::decision;
+use self::decisions::takeover_change;
 use super::*;
 use crate::domain::ArmContext;
 use crate::domain::ArmName;
@@ -29,6 +30,7 @@ use crate::domain::Interaction;
 use crate::domain::InteractionContext;
 use crate::domain::InteractionType;
 use crate::domain::Item;
+use crate::domain::ListOrigin;
 use crate::domain::OfferedArm;
 use crate::domain::RecordedBoost;
 use crate::domain::RecordedChoice;
@@ -39,6 +41,8 @@ use crate::domain::SessionId;
 use crate::domain::Settings;
 use crate::domain::ShownItem;
 use crate::domain::Strategy as Choice;
+use crate::domain::TakeoverChange;
+use crate::domain::TakeoverTrial;
 
 fn id<T: std::fmt::Debug>(parse: impl Fn(String) -> Result<T, String>) -> impl Strategy<Value = T> {
     // Up to the longest id, so that lengths of one and of two bytes occur.
@@ -204,6 +208,7 @@ fn record() -> impl Strategy<Value = Record> {
         model(),
         arm_selection(),
         arm_reward(),
+        takeover_change(),
     ]
 }
 
@@ -313,7 +318,7 @@ fn what_a_newer_version_wrote_is_too_new() {
     let unknown_type = [12, 0, 1, b'e', 1, b'u', 1, b'i', 0];
     for (payload, what) in [
         (newer_format, "log batch format"),
-        (framed(ARM_REWARDED + 1, b"body"), "log record kind"),
+        (framed(TAKEOVER_CHANGED + 1, b"body"), "log record kind"),
         (framed(INTERACTION, &unknown_type), "interaction type"),
         (framed(DECISION, &[Choice::ALL.len() as u8 + 1]), "strategy"),
         (framed(USER_ATTRIBUTES_SET, &[1, b'u', 1, 1, b'n', 5, 0]), "attribute type"),

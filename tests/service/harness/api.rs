@@ -19,6 +19,7 @@ use personalization::proto::bandit_service_client::BanditServiceClient;
 use personalization::proto::catalog_service_client::CatalogServiceClient;
 use personalization::proto::model_service_client::ModelServiceClient;
 use personalization::proto::personalization_service_client::PersonalizationServiceClient;
+use personalization::proto::takeover_service_client::TakeoverServiceClient;
 use tonic::Status;
 use tonic::transport::Channel;
 use tonic::transport::Endpoint;
@@ -39,6 +40,7 @@ pub struct Api {
     pub model: ModelServiceClient<Channel>,
     pub admin: AdminServiceClient<Channel>,
     pub bandit: BanditServiceClient<Channel>,
+    pub takeover: TakeoverServiceClient<Channel>,
     /// Named in the requests this type makes; empty is `default`.
     pub namespace: String,
 }
@@ -59,6 +61,7 @@ impl Api {
             model: ModelServiceClient::new(channel.clone()),
             admin: AdminServiceClient::new(channel.clone()),
             bandit: BanditServiceClient::new(channel.clone()),
+            takeover: TakeoverServiceClient::new(channel.clone()),
             channel,
             namespace: String::new(),
         })

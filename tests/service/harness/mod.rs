@@ -28,4 +28,4 @@ pub use raw::call_with_bytes;
 pub use redis::Redis;
 pub use server::{Server, binary, command};
 pub use wait::{Random, eventually};
-pub use world::{World, greedy, of_taste};
+pub use world::{PER_TASTE, World, greedy, of_taste};

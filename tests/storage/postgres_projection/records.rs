@@ -105,6 +105,8 @@ pub fn decision(number: u64, user: &str, items: &[&str]) -> Decision {
         model_version: 7,
         watermark: 41,
         candidates: 100,
+        exploration_cost: 0.0,
+        trial: None,
         detail: None,
         shown: shown.collect(),
     }

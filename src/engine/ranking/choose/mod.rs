@@ -6,14 +6,19 @@
 //! caps are thus inside the sampling step, and the propensity noted for a place is
 //! exactly the probability of what was done there, given the places above it. Places for
 //! new items ([`super::exploration`]) are drawn in the same step. A pinned item is at its
-//! place with certainty.
+//! place with certainty. Exploring costs rewards and may have an allowance
+//! ([`allowance`]); where the caller sends an order of its own, the list may be that
+//! ([`origin`]).
 //!
 //! Cost: pool x places similarity updates; the pool is bounded. Nothing is allocated
 //! per place. 20 places of 500 candidates: 50 to 150 us.
 
+mod allowance;
 mod caps;
+mod origin;
 mod policy;
 mod pool;
+mod ranker;
 mod similarity;
 #[cfg(test)]
 mod tests;
@@ -21,12 +26,14 @@ mod variety;
 
 use rand_chacha::ChaCha8Rng;
 
-use self::policy::Draw;
-use self::policy::Policy;
-use self::pool::Pool;
+pub use self::allowance::Costs;
+pub use self::origin::Orders;
+use self::origin::Origins;
+use self::ranker::RankerList;
 use super::exploration::Exploration;
 use super::features::Candidate;
 use crate::domain::DiversityMethod;
+use crate::domain::ListOrigin;
 use crate::domain::RankerSettings;
 use crate::domain::Strategy;
 
@@ -106,6 +113,10 @@ pub struct Slate<'a> {
     pub exploration: &'a Exploration,
     /// At most one for each place and candidate.
     pub pins: &'a [Pin],
+    /// Candidates that the ranker must not choose, in rising order.
+    pub excluded: &'a [usize],
+    /// What choices cost; `None` where nothing explores.
+    pub costs: Option<&'a Costs<'a>>,
 }
 
 /// A place of the list: which candidate, with which probability.
@@ -116,45 +127,48 @@ pub struct Chosen {
     pub pinned: bool,
 }
 
+/// A list and what it cost.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChosenList {
+    pub chosen: Vec<Chosen>,
+    /// What exploring is expected to cost at most, if the list is the ranker's.
+    pub cost: f64,
+}
+
 /// Fills up to `choice.places` places. Fills as many as there are candidates that the
-/// absolute caps allow: shares of topics and sources yield when nothing else is left.
-pub fn choose(slate: &Slate<'_>, choice: &Choice, rng: &mut ChaCha8Rng) -> Vec<Chosen> {
+/// absolute caps allow: shares of topics and sources yield when nothing else is left. With
+/// `orders` the list may be another than the ranker's.
+pub fn choose(
+    slate: &Slate<'_>,
+    choice: &Choice,
+    orders: Option<&Orders<'_>>,
+    rng: &mut ChaCha8Rng,
+) -> ChosenList {
     let mut pins: Vec<Pin> = slate.pins.to_vec();
     pins.sort_unstable_by_key(|pin| pin.place);
     let mut pins = pins.into_iter().peekable();
-    let mut pool = Pool::new(slate, choice);
-    let mut policy = Policy::new(choice);
+    let mut ranker = RankerList::new(slate, choice);
+    let mut origins = orders.map(Origins::new);
     let mut chosen = Vec::with_capacity(choice.places);
     while chosen.len() < choice.places {
+        let pinned = |pin: &Pin| Chosen { candidate: pin.candidate, propensity: 1.0, pinned: true };
         if let Some(pin) = pins.next_if(|pin| pin.place <= chosen.len()) {
-            pool.take_pinned(pin.candidate);
-            chosen.push(Chosen { candidate: pin.candidate, propensity: 1.0, pinned: true });
-        } else if let Some(choice) = fill_place(&mut pool, slate.exploration, &mut policy, rng) {
-            chosen.push(choice);
-        } else if let Some(pin) = pins.next() {
-            // The list is too short for its place: the end is as near as it gets.
-            chosen.push(Chosen { candidate: pin.candidate, propensity: 1.0, pinned: true });
-        } else {
-            break;
+            ranker.take_pinned(pin.candidate);
+            chosen.push(pinned(&pin));
+            continue;
+        }
+        let next = match &mut origins {
+            None => ranker.draw(rng),
+            Some(origins) => origins.fill(&mut ranker, rng),
+        };
+        match next.or_else(|| pins.next().as_ref().map(pinned)) {
+            Some(place) => chosen.push(place),
+            // The list is too short for the places of the pins that were left: the end was
+            // as near as they got.
+            None => break,
         }
     }
-    chosen
-}
-
-fn fill_place(
-    pool: &mut Pool<'_>,
-    exploration: &Exploration,
-    policy: &mut Policy,
-    rng: &mut ChaCha8Rng,
-) -> Option<Chosen> {
-    if !pool.look() {
-        return None;
-    }
-    let candidates = pool.admissible().iter().map(|&member| (member, pool.candidate(member)));
-    let for_new = exploration.at_place(candidates);
-    let new = for_new.draw(rng);
-    let Draw { member, propensity } = policy.choose(pool, new, rng);
-    let propensity = for_new.propensity(member, propensity);
-    let candidate = pool.take(member);
-    Some(Chosen { candidate, propensity, pinned: false })
+    let is_rankers = orders.is_none_or(|orders| orders.drawn == ListOrigin::Ranker);
+    let cost = if is_rankers { ranker.cost() } else { 0.0 };
+    ChosenList { chosen, cost }
 }

@@ -1,5 +1,6 @@
 //! Lists from scored candidates: order, variety, caps, pins, propensities.
 
+mod origins;
 mod propensities;
 
 use std::sync::Arc;
@@ -75,8 +76,10 @@ fn exploring(choice: &Choice, key: &[u8], pins: &[Pin], exploration: &Exploratio
         topic_mix,
         exploration,
         pins,
+        excluded: &[],
+        costs: None,
     };
-    choose(&slate, choice, &mut seed::stream(1, seed::Purpose::Choose, key))
+    choose(&slate, choice, None, &mut seed::stream(1, seed::Purpose::Choose, key)).chosen
 }
 
 fn candidates<'a>(entries: &'a [Entry], terms: &'a [SparseVector]) -> Vec<Candidate<'a>> {
@@ -141,9 +144,11 @@ fn a_new_item_may_take_a_place_however_low_it_scores() {
             topic_mix: Vec::new(),
             exploration: &exploration,
             pins: &[],
+            excluded: &[],
+            costs: None,
         };
         let mut rng = seed::stream(1, seed::Purpose::Choose, &key.to_le_bytes());
-        let list = choose(&slate, &CHOICE, &mut rng);
+        let list = choose(&slate, &CHOICE, None, &mut rng).chosen;
         assert_eq!(list.len(), 4);
         list.iter().any(|chosen| chosen.candidate == 199)
     };
@@ -216,9 +221,12 @@ fn a_source_far_down_the_scores_fills_the_list_that_a_cap_would_leave_short() {
         topic_mix,
         exploration: &Exploration::default(),
         pins: &[],
+        excluded: &[],
+        costs: None,
     };
     let choice = Choice { max_per_source: 2, ..CHOICE };
-    let list = choose(&slate, &choice, &mut seed::stream(1, seed::Purpose::Choose, b"a"));
+    let mut rng = seed::stream(1, seed::Purpose::Choose, b"a");
+    let list = choose(&slate, &choice, None, &mut rng).chosen;
     assert_eq!(order(&list), [0, 1, 390, 391]);
 }
 

@@ -108,6 +108,44 @@ fn recorded_filter() -> impl Strategy<Value = RecordedFilter> {
     prop_oneof![Just(RecordedFilter::default()), some]
 }
 
+fn trial() -> impl Strategy<Value = TakeoverTrial> {
+    let origin = prop::sample::select(&ListOrigin::ALL[..]);
+    let chances = prop::array::uniform3(0.0..1.0);
+    let baseline = prop::collection::vec(id(ItemId::parse), 0..4);
+    let counts = (any::<u32>(), any::<u32>(), any::<u32>(), any::<u32>(), any::<bool>());
+    let difference = prop::collection::vec(number(), 0..6);
+    (origin, chances, baseline, counts, number(), difference).prop_map(
+        |(origin, chances, baseline, counts, expected_gain, difference)| TakeoverTrial {
+            round: counts.0,
+            origin,
+            chances,
+            baseline,
+            places: counts.1,
+            same_place: counts.2,
+            in_both: counts.3,
+            same_first: counts.4,
+            expected_gain,
+            difference,
+        },
+    )
+}
+
+pub fn takeover_change() -> impl Strategy<Value = Record> {
+    let some = |range: std::ops::Range<f64>| prop::option::of(range);
+    let values = (some(0.0..1.0), some(0.0..1.0), some(0.0..1.0));
+    (values, prop::option::of(any::<u32>()), any::<bool>()).prop_map(
+        |((share, popular_share, alpha), reward_window_seconds, restart)| {
+            Record::TakeoverChanged(TakeoverChange {
+                share,
+                popular_share,
+                alpha,
+                reward_window_seconds,
+                restart,
+            })
+        },
+    )
+}
+
 pub fn decision() -> impl Strategy<Value = Record> {
     let features = prop::collection::vec(number(), 0..20);
     let shown = (id(ItemId::parse), number(), number(), features).prop_map(
@@ -117,8 +155,9 @@ pub fn decision() -> impl Strategy<Value = Record> {
     let ids = (id(DecisionId::parse), id(UserId::parse), time());
     let numbers = (any::<u64>(), any::<u64>(), any::<u32>());
     let shown = prop::collection::vec(shown, 0..5);
-    (ids, choice, number(), numbers, shown, prop::option::of(detail())).prop_map(
-        |(ids, strategy, epsilon, numbers, shown, detail)| {
+    let parts = (prop::option::of(trial()), number(), prop::option::of(detail()));
+    (ids, choice, number(), numbers, shown, parts).prop_map(
+        |(ids, strategy, epsilon, numbers, shown, (trial, exploration_cost, detail))| {
             Record::Decision(Decision {
                 decision_id: ids.0,
                 user_id: ids.1,
@@ -130,6 +169,8 @@ pub fn decision() -> impl Strategy<Value = Record> {
                 candidates: numbers.2,
                 segment: numbers.2 as u8,
                 shown,
+                exploration_cost,
+                trial: trial.map(Box::new),
                 detail: detail.map(Box::new),
             })
         },

@@ -99,8 +99,8 @@ impl<'a> Changes<'a> {
             }
             Record::SettingsSet(settings) => self.settings.push((place, settings)),
             Record::ModelPublished(model) => self.models.push((place, model)),
-            // Arms have no tables.
-            Record::ArmSelected(_) | Record::ArmRewarded(_) => {}
+            // Arms and takeovers have no tables.
+            Record::ArmSelected(_) | Record::ArmRewarded(_) | Record::TakeoverChanged(_) => {}
         }
     }
 

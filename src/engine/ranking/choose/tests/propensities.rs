@@ -5,6 +5,9 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::engine::ranking::choose::policy::Draw;
+use crate::engine::ranking::choose::policy::Policy;
+use crate::engine::ranking::choose::pool::Pool;
 
 const METHODS: [DiversityMethod; 4] = [
     DiversityMethod::None,
@@ -25,7 +28,7 @@ fn new_items(share: f64) -> Exploration {
 
 /// The statistic of counts against expectations of at least 5, the rest pooled, and how
 /// many cells that are.
-fn chi_square(counts: &[(u32, f64)], draws: u32) -> (f64, usize) {
+pub fn chi_square(counts: &[(u32, f64)], draws: u32) -> (f64, usize) {
     let mut cells: Vec<(f64, f64)> = Vec::new();
     let mut rest = (f64::from(draws), f64::from(draws));
     for &(count, share) in counts {
@@ -42,7 +45,7 @@ fn chi_square(counts: &[(u32, f64)], draws: u32) -> (f64, usize) {
 }
 
 /// Exceeded with a probability below 1e-5 (Wilson and Hilferty).
-fn bound(cells: usize) -> f64 {
+pub fn bound(cells: usize) -> f64 {
     let k = (cells.max(2) - 1) as f64;
     k * (1.0 - 2.0 / (9.0 * k) + 4.26 * (2.0 / (9.0 * k)).sqrt()).powi(3)
 }
@@ -89,6 +92,8 @@ fn at_every_place_the_propensities_of_all_that_may_take_it_add_up_to_one() {
                 topic_mix: vec![("even", 0.5), ("odd", 0.5)],
                 exploration: &exploration,
                 pins: &[],
+                excluded: &[],
+                costs: None,
             };
             let mut rng = seed::stream(1, seed::Purpose::Choose, b"a");
             let (mut pool, mut policy) = (Pool::new(&slate, &choice), Policy::new(&choice));

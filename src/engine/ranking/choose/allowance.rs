@@ -1,0 +1,111 @@
+//! What a choice costs against the greedy one, and whether another may be afforded.
+//!
+//! The greedy choice of a place is the candidate that does most for the list by its
+//! expected reward alone, without bonuses and widths. Choosing `c` in place of the greedy
+//! `g` costs at most `max(0, m_g - m_c + z s)` rewards, with `m` the posterior means, `s`
+//! the standard deviation of their difference and `z` for 95 % on one side: conservative,
+//! since what one is not sure of counts as lost.
+//!
+//! Where there is an allowance, a place explores only if what is left of it covers the
+//! most that the place can cost; else the greedy choice takes it, with certainty. Whether
+//! it does is known before the draw, so propensities stay exact.
+
+use super::pool::Pool;
+use crate::engine::bandit::Belief;
+use crate::engine::ranking::features::FeatureMatrix;
+
+/// Of a normal distribution, one-sided 95 %.
+const QUANTILE: f64 = 1.644_853_626_951_472_7;
+
+/// What choices cost, of the candidates of a request.
+#[derive(Debug)]
+pub struct Costs<'a> {
+    /// Posterior means of the rewards.
+    pub estimates: &'a [f64],
+    /// What scores hold for the sake of exploring; empty when nothing.
+    pub added: Vec<f64>,
+    pub belief: &'a Belief,
+    /// The hybrid's scores, and how much of one is a unit of the ranker's vector.
+    pub hybrid: &'a [f64],
+    pub hybrid_unit: f64,
+    pub features: &'a FeatureMatrix,
+    /// What may still be spent; `None`: without bound.
+    pub left: Option<f64>,
+    /// Greatest standard deviation of an expected reward; looked at with a bound only.
+    pub widest: f64,
+}
+
+impl Costs<'_> {
+    fn of(&self, chosen: usize, greedy: usize) -> f64 {
+        let mut rows = self.features.rows();
+        let (first, second) = (chosen.min(greedy), chosen.max(greedy));
+        let first_row = rows.nth(first).expect("every candidate has a row");
+        let second_row = rows.nth(second - first - 1).expect("every candidate has a row");
+        let row: Vec<f32> = first_row.iter().zip(second_row).map(|(a, b)| a - b).collect();
+        // Both have the same constant.
+        let hybrid = (self.hybrid[first] - self.hybrid[second]) / self.hybrid_unit;
+        let head = [0.0, hybrid as f32];
+        let mut deviation = Vec::with_capacity(1);
+        self.belief.deviations(std::iter::once([&head[..], &row[..]]), &mut deviation);
+        let behind = self.estimates[greedy] - self.estimates[chosen];
+        (behind + QUANTILE * deviation[0]).max(0.0)
+    }
+
+    /// The most that a place can cost.
+    fn worst(&self) -> f64 {
+        let of_estimates = self.estimates.iter();
+        let (least, most) =
+            of_estimates.fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), m| (m.min(a), m.max(b)));
+        most - least + QUANTILE * 2.0 * self.widest
+    }
+}
+
+/// The account of one list.
+#[derive(Debug)]
+pub struct Gate<'a> {
+    costs: Option<&'a Costs<'a>>,
+    worst: f64,
+    spent: f64,
+}
+
+impl<'a> Gate<'a> {
+    /// Without costs nothing is counted and every place may explore.
+    pub fn new(costs: Option<&'a Costs<'a>>) -> Self {
+        let bounded = costs.filter(|costs| costs.left.is_some());
+        Self { costs, worst: bounded.map_or(0.0, Costs::worst), spent: 0.0 }
+    }
+
+    /// What the list cost so far.
+    pub fn spent(&self) -> f64 {
+        self.spent
+    }
+
+    /// Whether the next place must be filled greedily.
+    pub fn is_closed(&self) -> bool {
+        let left = self.costs.and_then(|costs| costs.left);
+        left.is_some_and(|left| left - self.spent < self.worst)
+    }
+
+    /// The greedy choice among the admissible members.
+    pub fn greedy(&self, pool: &Pool<'_>) -> usize {
+        let Some(costs) = self.costs.filter(|costs| !costs.added.is_empty()) else {
+            return pool.best();
+        };
+        let gains = pool.admissible().iter().zip(pool.gains());
+        let mut best: Option<(usize, f64)> = None;
+        for (&member, gain) in gains {
+            let own = gain - costs.added[pool.candidate(member)] / pool.scale();
+            if best.is_none_or(|(_, most)| own > most) {
+                best = Some((member, own));
+            }
+        }
+        best.map_or(pool.best(), |(member, _)| member)
+    }
+
+    /// Notes that a candidate was chosen where the other one would have been greedy.
+    pub fn note(&mut self, chosen: usize, greedy: usize) {
+        if let Some(costs) = self.costs.filter(|_| chosen != greedy) {
+            self.spent += costs.of(chosen, greedy);
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Lists that may be the ranker's, the caller's or the most popular items'.
+//!
+//! Whose list is shown is drawn once; the probability of an item at a place, given the
+//! places above, is still that over all three: with `s_o` the chance of origin `o` given
+//! the places so far and `p_o` its probability of the item here,
+//!
+//! `p = sum s_o p_o`, and then `s_o <- s_o p_o / p`.
+//!
+//! The two orders are certain of their next item; the ranker's probability of an item that
+//! it did not draw is worked out along the list that is shown. So the log supports
+//! estimates of the ranker's policy from lists of the caller, as far as it could have
+//! shown them.
+
+use rand_chacha::ChaCha8Rng;
+
+use super::Chosen;
+use super::ranker::RankerList;
+use crate::domain::ListOrigin;
+
+const RANKER: usize = ListOrigin::Ranker.index();
+
+/// The orders that compete with the ranker's, as candidates, the best first, none twice.
+#[derive(Debug)]
+pub struct Orders<'a> {
+    /// Whose list is shown.
+    pub drawn: ListOrigin,
+    /// The chance of each origin, in the order of [`ListOrigin::ALL`].
+    pub chances: [f64; 3],
+    pub baseline: &'a [usize],
+    pub popular: &'a [usize],
+}
+
+/// A list under way.
+#[derive(Debug)]
+pub struct Origins<'a> {
+    drawn: ListOrigin,
+    /// The chance of each origin given the places so far.
+    chances: [f64; 3],
+    orders: [Order<'a>; 2],
+}
+
+#[derive(Debug)]
+struct Order<'a> {
+    origin: ListOrigin,
+    left: std::slice::Iter<'a, usize>,
+}
+
+impl<'a> Origins<'a> {
+    /// Orders without what is pinned.
+    pub fn new(orders: &Orders<'a>) -> Self {
+        let order = |origin, order: &'a [usize]| Order { origin, left: order.iter() };
+        Self {
+            drawn: orders.drawn,
+            chances: orders.chances,
+            orders: [
+                order(ListOrigin::Baseline, orders.baseline),
+                order(ListOrigin::Popular, orders.popular),
+            ],
+        }
+    }
+
+    /// Whether the ranker could still be the one whose list this is.
+    pub fn asks_ranker(&self) -> bool {
+        self.chances[RANKER] > 0.0
+    }
+
+    /// Fills the next place; `None` when the list is at its end.
+    pub fn fill(
+        &mut self,
+        ranker: &mut RankerList<'_, '_>,
+        rng: &mut ChaCha8Rng,
+    ) -> Option<Chosen> {
+        let mut probabilities = [0.0; 3];
+        let mut next = [None; 2];
+        for (next, order) in next.iter_mut().zip(&mut self.orders) {
+            *next = order.left.next().copied();
+        }
+        let candidate = if self.drawn == ListOrigin::Ranker {
+            let chosen = ranker.draw(rng)?;
+            probabilities[RANKER] = chosen.propensity;
+            chosen.candidate
+        } else {
+            let ours = self.orders.iter().position(|order| order.origin == self.drawn);
+            let candidate = next[ours.expect("both orders are here")]?;
+            if self.asks_ranker() {
+                probabilities[RANKER] = ranker.follow(candidate, rng);
+            }
+            candidate
+        };
+        for (next, order) in next.into_iter().zip(&self.orders) {
+            probabilities[order.origin.index()] = f64::from(u8::from(next == Some(candidate)));
+        }
+        let joint: f64 = self.chances.iter().zip(&probabilities).map(|(s, p)| s * p).sum();
+        for (chance, probability) in self.chances.iter_mut().zip(&probabilities) {
+            *chance *= probability / joint;
+        }
+        Some(Chosen { candidate, propensity: joint.min(1.0), pinned: false })
+    }
+}

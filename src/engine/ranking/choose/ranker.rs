@@ -1,0 +1,108 @@
+//! The ranker's own list, place by place.
+
+use rand_chacha::ChaCha8Rng;
+
+use super::Choice;
+use super::Chosen;
+use super::Slate;
+use super::allowance::Gate;
+use super::policy::Draw;
+use super::policy::Policy;
+use super::pool::Pool;
+
+/// A list under way.
+#[derive(Debug)]
+pub struct RankerList<'s, 'a> {
+    slate: &'s Slate<'a>,
+    choice: &'s Choice,
+    /// Made when the ranker is first asked.
+    parts: Option<Parts<'s, 'a>>,
+    /// What was pinned before.
+    pinned: Vec<usize>,
+}
+
+#[derive(Debug)]
+struct Parts<'s, 'a> {
+    pool: Pool<'a>,
+    policy: Policy,
+    gate: Gate<'s>,
+}
+
+impl<'s, 'a> RankerList<'s, 'a> {
+    pub fn new(slate: &'s Slate<'a>, choice: &'s Choice) -> Self {
+        Self { slate, choice, parts: None, pinned: Vec::new() }
+    }
+
+    fn parts(&mut self) -> &mut Parts<'s, 'a> {
+        let (slate, choice, pinned) = (self.slate, self.choice, &mut self.pinned);
+        self.parts.get_or_insert_with(|| {
+            let mut pool = Pool::new(slate, choice);
+            pinned.drain(..).for_each(|candidate| pool.take_pinned(candidate));
+            Parts { pool, policy: Policy::new(choice), gate: Gate::new(slate.costs) }
+        })
+    }
+
+    /// What exploring cost so far.
+    pub fn cost(&self) -> f64 {
+        self.parts.as_ref().map_or(0.0, |parts| parts.gate.spent())
+    }
+
+    /// Notes that a pinned candidate took the next place.
+    pub fn take_pinned(&mut self, candidate: usize) {
+        match &mut self.parts {
+            Some(parts) => parts.pool.take_pinned(candidate),
+            None => self.pinned.push(candidate),
+        }
+    }
+
+    /// Draws the next place; `None` when nobody may take it.
+    pub fn draw(&mut self, rng: &mut ChaCha8Rng) -> Option<Chosen> {
+        let slate = self.slate;
+        let Parts { pool, policy, gate } = self.parts();
+        if !pool.look() {
+            return None;
+        }
+        let greedy = gate.greedy(pool);
+        let (member, propensity) = if gate.is_closed() {
+            (greedy, 1.0)
+        } else {
+            let for_new = slate.exploration.at_place(candidates(pool));
+            let new = for_new.draw(rng);
+            let Draw { member, propensity } = policy.choose(pool, new, rng);
+            (member, for_new.propensity(member, propensity))
+        };
+        gate.note(pool.candidate(member), pool.candidate(greedy));
+        let candidate = pool.take(member);
+        Some(Chosen { candidate, propensity, pinned: false })
+    }
+
+    /// Gives the next place to a candidate that is not pinned; returns the probability with
+    /// which a draw would have done so. After 0 the list is none of the ranker's.
+    pub fn follow(&mut self, candidate: usize, rng: &mut ChaCha8Rng) -> f64 {
+        let slate = self.slate;
+        let Parts { pool, policy, gate } = self.parts();
+        if !pool.look() {
+            return 0.0;
+        }
+        let is_it = |member: &&usize| pool.candidate(**member) == candidate;
+        let Some(&member) = pool.admissible().iter().find(is_it) else {
+            return 0.0;
+        };
+        let greedy = gate.greedy(pool);
+        let propensity = if gate.is_closed() {
+            f64::from(u8::from(member == greedy))
+        } else {
+            let for_new = slate.exploration.at_place(candidates(pool));
+            let Draw { propensity, .. } = policy.choose(pool, Some(member), rng);
+            for_new.propensity(member, propensity)
+        };
+        gate.note(candidate, pool.candidate(greedy));
+        pool.take(member);
+        propensity
+    }
+}
+
+/// The admissible members with their candidates.
+fn candidates<'p>(pool: &'p Pool<'_>) -> impl Iterator<Item = (usize, usize)> + 'p {
+    pool.admissible().iter().map(|&member| (member, pool.candidate(member)))
+}

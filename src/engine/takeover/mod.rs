@@ -1,0 +1,242 @@
+//! Taking over from a caller's own order: which share of its requests the ranker answers,
+//! what came of that, and the guard that gives them back.
+//!
+//! A request may bring the order in which its caller would show items without this
+//! service, the baseline. Each such decision is a trial: its list is the ranker's with
+//! probability `share (1 - popular_share)`, the most popular items' with probability
+//! `share popular_share`, else the baseline. At a share of 0, the ranker is an apprentice:
+//! it sees what the caller shows, learns from it, and its own list is compared with it.
+//!
+//! - The ranker falls back (its share is 0 from there on) as soon as it is known to earn
+//!   less than the baseline or than what is popular ([`lift`]). The chance that this ever
+//!   happens to a ranker that is not worse is at most `alpha`, halved for the two.
+//! - The reward of a list is the sum of its items' rewards, cut to -1 to 1, when its
+//!   rewards have been waited for as long as is set, or when it can be rewarded no more.
+//! - Everything is a function of the log: all replicas fall back at the same record.
+
+mod lift;
+
+use serde::Deserialize;
+use serde::Serialize;
+
+pub use self::lift::Comparison;
+pub use self::lift::Lift;
+use super::bandit::Belief;
+use super::bandit::PendingDecision;
+use super::bandit::PendingTrial;
+use crate::domain::ListOrigin;
+use crate::domain::TakeoverChange;
+use crate::domain::TakeoverTrial;
+use crate::domain::Timestamp;
+
+/// Of a normal distribution, two-sided 95 %.
+const QUANTILE: f64 = 1.959_963_984_540_054;
+
+/// State of a namespace's takeover.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Takeover {
+    pub share: f64,
+    pub popular_share: f64,
+    pub alpha: f64,
+    pub reward_window_seconds: u32,
+    /// How often measuring was started anew.
+    pub round: u32,
+    /// Trials of this round.
+    pub trials: u64,
+    pub agreement: Agreement,
+    gain: Gain,
+    /// In the order of [`ListOrigin::ALL`].
+    pub outcomes: [Outcome; 3],
+    /// Against the baseline and against what is popular.
+    comparisons: [Comparison; 2],
+    pub fallback: Option<Fallback>,
+}
+
+/// How much the ranker's lists are like those of the caller; sums over trials.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Agreement {
+    /// With the same first item.
+    pub first: u64,
+    /// Places that were compared, and those of them with the same item in both.
+    pub places: u64,
+    pub same_place: u64,
+    /// Items in both.
+    pub in_both: u64,
+}
+
+/// What lists of one origin earned.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    pub shown: u64,
+    /// Of which the rewards have been waited for.
+    pub settled: u64,
+    /// Sum over these.
+    pub reward: f64,
+}
+
+/// That the ranker gave its share back.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Fallback {
+    pub at: Timestamp,
+    /// What it was worse than.
+    pub against: ListOrigin,
+    pub lift: Lift,
+}
+
+/// Differences of the ranker's lists and the caller's.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+struct Gain {
+    difference: Vec<f64>,
+    sum: f64,
+    squares: f64,
+}
+
+/// What the ranker believes that its lists would earn beyond the caller's, a list.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct EstimatedLift {
+    pub value: f64,
+    pub low: f64,
+    pub high: f64,
+}
+
+impl Default for Takeover {
+    fn default() -> Self {
+        let alpha = 0.05;
+        Self {
+            share: 0.0,
+            popular_share: 0.05,
+            alpha,
+            reward_window_seconds: 1_800,
+            round: 0,
+            trials: 0,
+            agreement: Agreement::default(),
+            gain: Gain::default(),
+            outcomes: Default::default(),
+            comparisons: [Comparison::new(alpha / 2.0), Comparison::new(alpha / 2.0)],
+            fallback: None,
+        }
+    }
+}
+
+impl Takeover {
+    /// The share that is taken over by now.
+    pub fn share_in_force(&self) -> f64 {
+        if self.fallback.is_some() { 0.0 } else { self.share }
+    }
+
+    /// The chance of each origin, in the order of [`ListOrigin::ALL`].
+    pub fn chances(&self) -> [f64; 3] {
+        let share = self.share_in_force();
+        [share * (1.0 - self.popular_share), 1.0 - share, share * self.popular_share]
+    }
+
+    /// The ranker against the baseline, or against what is popular.
+    pub fn comparison(&self, against: ListOrigin) -> &Comparison {
+        &self.comparisons[usize::from(against == ListOrigin::Popular)]
+    }
+
+    pub(super) fn change(&mut self, change: &TakeoverChange) {
+        let restarts = change.restart || change.alpha.is_some_and(|alpha| alpha != self.alpha);
+        let changed = Self {
+            share: change.share.unwrap_or(self.share),
+            popular_share: change.popular_share.unwrap_or(self.popular_share),
+            alpha: change.alpha.unwrap_or(self.alpha),
+            reward_window_seconds: change
+                .reward_window_seconds
+                .unwrap_or(self.reward_window_seconds),
+            ..self.clone()
+        };
+        *self = if restarts { changed.anew() } else { changed };
+    }
+
+    fn anew(&self) -> Self {
+        let comparison = || Comparison::new(self.alpha / 2.0);
+        Self {
+            share: self.share,
+            popular_share: self.popular_share,
+            alpha: self.alpha,
+            reward_window_seconds: self.reward_window_seconds,
+            round: self.round + 1,
+            comparisons: [comparison(), comparison()],
+            ..Self::default()
+        }
+    }
+
+    /// Counts a trial of this round.
+    pub(super) fn begin(&mut self, trial: &TakeoverTrial) {
+        if trial.round != self.round {
+            return;
+        }
+        self.trials += 1;
+        self.outcomes[trial.origin.index()].shown += 1;
+        let agreement = &mut self.agreement;
+        agreement.first += u64::from(trial.same_first);
+        agreement.places += u64::from(trial.places);
+        agreement.same_place += u64::from(trial.same_place);
+        agreement.in_both += u64::from(trial.in_both);
+        let (gain, expected) = (&mut self.gain, f64::from(trial.expected_gain));
+        // A decision of another engine may have vectors of another length.
+        if gain.difference.len() != trial.difference.len() {
+            *gain = Gain { difference: vec![0.0; trial.difference.len()], ..Gain::default() };
+        }
+        for (sum, value) in gain.difference.iter_mut().zip(&trial.difference) {
+            *sum += f64::from(*value);
+        }
+        gain.sum += expected;
+        gain.squares += expected * expected;
+    }
+
+    /// Takes in what a list earned. Returns what the ranker now falls back from, if it does.
+    pub(super) fn settle(
+        &mut self,
+        trial: &PendingTrial,
+        decision: &PendingDecision,
+        now: Timestamp,
+    ) -> Option<ListOrigin> {
+        if trial.round != self.round {
+            return None;
+        }
+        let reward = decision.reward();
+        let outcome = &mut self.outcomes[trial.origin.index()];
+        outcome.settled += 1;
+        outcome.reward += reward;
+        let ranker = trial.chances[ListOrigin::Ranker.index()];
+        let is_rankers = trial.origin == ListOrigin::Ranker;
+        for (comparison, against) in
+            self.comparisons.iter_mut().zip([ListOrigin::Baseline, ListOrigin::Popular])
+        {
+            let other = trial.chances[against.index()];
+            let is_compared = is_rankers || trial.origin == against;
+            if !is_compared || ranker <= 0.0 || other <= 0.0 {
+                continue;
+            }
+            comparison.observe(trial.recorded_at, ranker / (ranker + other), is_rankers, reward);
+            if self.fallback.is_none() && comparison.is_worse() {
+                self.fallback = Some(Fallback { at: now, against, lift: comparison.lift() });
+                return Some(against);
+            }
+        }
+        None
+    }
+
+    /// What the ranker's lists would earn beyond the caller's, by what it believes now: the
+    /// mean difference of the lists' vectors times the weights. The interval is of 95 %:
+    /// it holds how unsure the weights are, and how much trials differ. `None` without any.
+    pub fn estimated_lift(&self, belief: &Belief) -> Option<EstimatedLift> {
+        let d = belief.mean.len();
+        if self.trials == 0 || self.gain.difference.len() != d {
+            return None;
+        }
+        let n = self.trials as f64;
+        let mean: Vec<f32> = self.gain.difference.iter().map(|sum| (sum / n) as f32).collect();
+        let value: f64 = mean.iter().zip(&belief.mean).map(|(x, m)| f64::from(*x) * m).sum();
+        let mut deviation = Vec::with_capacity(1);
+        belief.deviations(std::iter::once([&mean[..], &[]]), &mut deviation);
+        let spread = (self.gain.squares / n - (self.gain.sum / n) * (self.gain.sum / n)).max(0.0);
+        let reach = QUANTILE * (deviation[0] * deviation[0] + spread / n).sqrt();
+        Some(EstimatedLift { value, low: value - reach, high: value + reach })
+    }
+}
+
+#[cfg(test)]
+mod tests;
