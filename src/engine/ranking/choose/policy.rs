@@ -35,6 +35,8 @@ pub struct Policy {
     rule: Rule,
     /// Spread evenly over the admissible.
     share: f64,
+    /// The look of the pool that the rule has weighed.
+    weighed: u64,
 }
 
 #[derive(Debug)]
@@ -68,7 +70,7 @@ impl Policy {
                 (Rule::Thompson(Box::new(Thompson::new(exploring.scale))), exploring.floor)
             }
         };
-        Self { rule, share }
+        Self { rule, share, weighed: 0 }
     }
 
     /// Chooses for the next place, of which the pool knows the admissible and their gains.
@@ -80,16 +82,47 @@ impl Policy {
         instead: Option<usize>,
         rng: &mut ChaCha8Rng,
     ) -> Draw {
-        let admissible = pool.admissible();
-        let mut drawn = instead;
-        if drawn.is_none() && self.share > 0.0 && seed::unit(rng) < self.share {
-            drawn = Some(admissible[seed::below(rng, admissible.len())]);
-        }
-        let Draw { member, propensity } = match &mut self.rule {
-            Rule::Best => {
-                let member = drawn.unwrap_or(pool.best());
-                Draw { member, propensity: if member == pool.best() { 1.0 } else { 0.0 } }
+        let member = instead.unwrap_or_else(|| self.draw(pool, rng));
+        Draw { member, propensity: self.propensity_of(pool, member) }
+    }
+
+    /// The probability that [`Self::choose`] gives this place to an admissible member when
+    /// it has nobody to take instead; with its part of the even share.
+    pub fn propensity_of(&mut self, pool: &Pool<'_>, member: usize) -> f64 {
+        self.weigh(pool);
+        let propensity = match &self.rule {
+            Rule::Best if member == pool.best() => 1.0,
+            Rule::Best => 0.0,
+            Rule::SquareCb { propensities, .. } => {
+                // Admissible members are in rising order.
+                let place = pool.admissible().binary_search(&member).expect("it is admissible");
+                propensities[place]
             }
+            Rule::Thompson(thompson) => thompson.propensity_of(member),
+        };
+        (1.0 - self.share) * propensity + self.share / pool.admissible().len() as f64
+    }
+
+    fn draw(&mut self, pool: &Pool<'_>, rng: &mut ChaCha8Rng) -> usize {
+        let admissible = pool.admissible();
+        if self.share > 0.0 && seed::unit(rng) < self.share {
+            return admissible[seed::below(rng, admissible.len())];
+        }
+        self.weigh(pool);
+        match &self.rule {
+            Rule::Best => pool.best(),
+            Rule::SquareCb { propensities, .. } => admissible[draw(propensities, seed::unit(rng))],
+            Rule::Thompson(thompson) => thompson.draw(rng),
+        }
+    }
+
+    /// Works out the probabilities of the rule at this place, once.
+    fn weigh(&mut self, pool: &Pool<'_>) {
+        if std::mem::replace(&mut self.weighed, pool.looks()) == pool.looks() {
+            return;
+        }
+        match &mut self.rule {
+            Rule::Best => {}
             Rule::SquareCb { gamma, means, propensities } => {
                 let scale = pool.scale();
                 means.clear();
@@ -98,17 +131,9 @@ impl Policy {
                 let means: &[f64] = means;
                 let beliefs = Beliefs { means, deviations: means };
                 SquareCb { gamma: *gamma }.propensities(beliefs, propensities);
-                let place = match drawn {
-                    // Admissible members are in rising order.
-                    Some(member) => admissible.binary_search(&member).expect("it is admissible"),
-                    None => draw(propensities, seed::unit(rng)),
-                };
-                Draw { member: admissible[place], propensity: propensities[place] }
             }
-            Rule::Thompson(thompson) => thompson.choose(pool, drawn, rng),
-        };
-        let even = self.share / admissible.len() as f64;
-        Draw { member, propensity: (1.0 - self.share) * propensity + even }
+            Rule::Thompson(thompson) => thompson.weigh(pool),
+        }
     }
 }
 
@@ -126,17 +151,21 @@ impl Thompson {
         Self { scale, slate: ThompsonSlate::for_draws(), arms: Vec::new() }
     }
 
-    fn choose(&mut self, pool: &Pool<'_>, drawn: Option<usize>, rng: &mut ChaCha8Rng) -> Draw {
+    fn draw(&self, rng: &mut ChaCha8Rng) -> usize {
+        self.arms[self.slate.draw([seed::unit(rng), seed::unit(rng)])]
+    }
+
+    fn propensity_of(&self, member: usize) -> f64 {
+        let arm = self.arms.binary_search(&member).expect("all members are arms");
+        self.slate.propensity_of(arm)
+    }
+
+    fn weigh(&mut self, pool: &Pool<'_>) {
         if self.arms.is_empty() {
             self.begin(pool);
         }
         self.follow(pool);
         self.slate.prepare();
-        let arm = match drawn {
-            Some(member) => self.arms.binary_search(&member).expect("all members are arms"),
-            None => self.slate.draw([seed::unit(rng), seed::unit(rng)]),
-        };
-        Draw { member: self.arms[arm], propensity: self.slate.propensity_of(arm) }
     }
 
     fn begin(&mut self, pool: &Pool<'_>) {

@@ -52,6 +52,7 @@ pub struct Pool<'a> {
     /// What each of these does for the list as it stands.
     gains: Vec<f64>,
     best: usize,
+    looks: u64,
     /// Score per unit of gain.
     scale: f64,
     topics: Cap,
@@ -83,6 +84,7 @@ impl<'a> Pool<'a> {
             admissible,
             gains,
             best: 0,
+            looks: 0,
             scale,
             topics,
             sources,
@@ -112,6 +114,12 @@ impl<'a> Pool<'a> {
         self.best
     }
 
+    /// How often [`Self::look`] was called: what was worked out of a look holds until the
+    /// next.
+    pub fn looks(&self) -> u64 {
+        self.looks
+    }
+
     /// Score per unit of gain: a difference of gains times this is how much more score the
     /// one would need to be as good as the other.
     pub fn scale(&self) -> f64 {
@@ -126,6 +134,7 @@ impl<'a> Pool<'a> {
     /// Finds out who may take the next place and what each would do for the list. `false`
     /// when nobody may.
     pub fn look(&mut self) -> bool {
+        self.looks += 1;
         let Self { members, labels, open, admissible, topics, sources, .. } = self;
         let labels_of = |member: usize| &labels[members[member].topics.clone()];
         let source_of = |member: usize| members[member].source.as_slice();
