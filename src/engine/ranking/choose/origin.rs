@@ -83,7 +83,7 @@ impl<'a> Origins<'a> {
             let ours = self.orders.iter().position(|order| order.origin == self.drawn);
             let candidate = next[ours.expect("both orders are here")]?;
             if self.asks_ranker() {
-                probabilities[RANKER] = ranker.follow(candidate, rng);
+                probabilities[RANKER] = ranker.follow(candidate);
             }
             candidate
         };

@@ -78,7 +78,7 @@ impl<'s, 'a> RankerList<'s, 'a> {
 
     /// Gives the next place to a candidate that is not pinned; returns the probability with
     /// which a draw would have done so. After 0 the list is none of the ranker's.
-    pub fn follow(&mut self, candidate: usize, rng: &mut ChaCha8Rng) -> f64 {
+    pub fn follow(&mut self, candidate: usize) -> f64 {
         let slate = self.slate;
         let Parts { pool, policy, gate } = self.parts();
         if !pool.look() {
@@ -93,8 +93,7 @@ impl<'s, 'a> RankerList<'s, 'a> {
             f64::from(u8::from(member == greedy))
         } else {
             let for_new = slate.exploration.at_place(candidates(pool));
-            let Draw { propensity, .. } = policy.choose(pool, Some(member), rng);
-            for_new.propensity(member, propensity)
+            for_new.propensity(member, policy.propensity_of(pool, member))
         };
         gate.note(candidate, pool.candidate(greedy));
         pool.take(member);
