@@ -149,6 +149,7 @@ impl EngineRecommender {
             boosts: &[],
             pins: &[],
             explain: false,
+            deviations: false,
             decision_id: "",
         };
         let ranked = rank(view, &known, &request);

@@ -76,6 +76,7 @@ fn ranked<T>(
         boosts,
         pins: &[],
         explain: true,
+        deviations: false,
         decision_id: "decision",
     };
     let ranked = rank(view, &candidates, &request);
