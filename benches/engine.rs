@@ -198,7 +198,6 @@ fn ranking(criterion: &mut Criterion) {
         bencher.iter(|| black_box(UserContext::new(&view, Some(&user))));
     });
     let context = UserContext::new(&view, Some(&user));
-    let filter = Filter::default();
     let request = |strategy, method, diversity_weight, extra| RankRequest {
         user: Some(&user),
         context: &context,
@@ -208,15 +207,23 @@ fn ranking(criterion: &mut Criterion) {
         pins: &[],
         baseline: None,
         explain: false,
+        deviations: false,
         decision_id: "decision",
     };
     for count in [100, 500] {
         let candidates: Vec<Candidate<'_>> =
             (0..count).map(|place| Candidate::known(&view, place * 17)).collect();
-        let greedy = request(Strategy::Greedy, DiversityMethod::None, 0.0, 0.0);
-        criterion.bench_function(&format!("rank {count} candidates, greedy"), |bencher| {
-            bencher.iter(|| black_box(rank(&view, &candidates, &greedy)));
-        });
+        // Without and with how unsure the ranker is of each, as decisions record it.
+        for (name, deviations) in [("", false), (", deviations", true)] {
+            let greedy = request(Strategy::Greedy, DiversityMethod::None, 0.0, 0.0);
+            let greedy = RankRequest { deviations, ..greedy };
+            criterion.bench_function(
+                &format!("rank {count} candidates, greedy{name}"),
+                |bencher| {
+                    bencher.iter(|| black_box(rank(&view, &candidates, &greedy)));
+                },
+            );
+        }
         for (strategy, method, weight) in [
             (Strategy::Thompson, DiversityMethod::None, 0.0),
             (Strategy::LinUcb, DiversityMethod::None, 0.0),
@@ -243,6 +250,15 @@ fn ranking(criterion: &mut Criterion) {
             );
         }
     }
+}
+
+fn retrieval(criterion: &mut Criterion) {
+    let log = log();
+    let view = learnt(&log, log.len()).view();
+    let index = view.user_index("42").expect("a user of the data");
+    let user = view.user(index).clone();
+    let context = UserContext::new(&view, Some(&user));
+    let filter = Filter::default();
     criterion.bench_function("retrieve from 9,742 items", |bencher| {
         let eligible = Eligibility::new(&view, &filter, Some(index), &context, view.clock(), &[]);
         let choice = choice(Strategy::Greedy, DiversityMethod::None, 0.0, 0.0);
@@ -279,5 +295,5 @@ fn recovery(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, learning, ranking, recovery);
+criterion_group!(benches, learning, ranking, retrieval, recovery);
 criterion_main!(benches);

@@ -25,6 +25,7 @@ pub fn message(
         users: first.units as u64,
         logged: Some(reward(&first.logged)),
         policies: evaluation.policies.iter().map(policy).collect(),
+        decisions_without_deviations: evaluation.without_deviations,
     }
 }
 

@@ -102,8 +102,8 @@ impl ModelService for ModelApi {
     ) -> Result<Response<proto::GetEvaluationMetricsResponse>, Status> {
         let message = request.into_inner();
         let namespace = namespace(&self.service, &message.namespace).await?;
-        let epsilon = namespace.view().settings().epsilon;
-        let call = convert::evaluation(&message, epsilon, self.service.clock.now());
+        let view = namespace.view();
+        let call = convert::evaluation(&message, view.settings(), self.service.clock.now());
         let call = call.map_err(status::invalid)?;
         let evaluation = self.service.evaluate_policies(&namespace, call).await;
         let evaluation = evaluation.map_err(status::status)?;

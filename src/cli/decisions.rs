@@ -72,6 +72,9 @@ pub struct LoggedCandidate {
     pub propensity: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub score: Option<f64>,
+    /// Standard deviation of the expected reward, as the ranker knew it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deviation: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target_probability: Option<f64>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -43,7 +43,9 @@ pub struct Args {
     format: Option<Format>,
     /// What to evaluate; may be given several times. uniform; greedy; epsilon-greedy or
     /// epsilon-greedy:0.05 (without a number 0.1); softmax or softmax:0.5 (the temperature,
-    /// without a number 1); constant:ACTION; file (the probabilities of the columns
+    /// without a number 1); thompson or lin-ucb, thompson:0.5 or thompson:0.5:0.02 (the factor of
+    /// the candidates' standard deviations in the log and the share of a place that is spread
+    /// evenly; without numbers 0.3 and 0.01); constant:ACTION; file (the probabilities of the columns
     /// target_probability and candidate_target_probabilities).
     #[arg(long, value_name = "POLICY", required = true, value_parser = policy::parse)]
     policy: Vec<PolicyName>,

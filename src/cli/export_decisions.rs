@@ -54,8 +54,8 @@ pub struct Args {
     #[arg(long, value_enum, requires = "from")]
     from_format: Option<Format>,
 
-    /// Also write what else could have been shown at each place, with its score, where the
-    /// record says it: some kilobytes for each place
+    /// Also write what else could have been shown at each place, with its score and how
+    /// unsure the ranker was, where the record says it: some kilobytes for each place
     #[arg(long, conflicts_with = "from")]
     candidates: bool,
 
@@ -191,12 +191,13 @@ fn open_at(decision: &Decision, place: usize) -> Vec<LoggedCandidate> {
     let shown = decision.shown.iter().enumerate();
     let taken = shown.filter(|(at, shown)| *at < place || shown.features.is_empty());
     let taken: Vec<&str> = taken.map(|(_, shown)| shown.item_id.as_str()).collect();
-    let recorded = decision.detail.iter().flat_map(|detail| detail.candidates.iter());
+    let recorded = decision.detail.iter().flat_map(|detail| detail.beliefs(decision.strategy));
     recorded
-        .filter(|(id, _)| !taken.contains(id))
-        .map(|(id, score)| LoggedCandidate {
-            action: id.to_owned(),
-            score: Some(f64::from(score)),
+        .filter(|belief| !taken.contains(&belief.item_id))
+        .map(|belief| LoggedCandidate {
+            action: belief.item_id.to_owned(),
+            score: Some(f64::from(belief.mean)),
+            deviation: belief.deviation.map(f64::from),
             ..LoggedCandidate::default()
         })
         .collect()

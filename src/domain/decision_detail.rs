@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use super::attributes::Attributes;
 use super::decision::DiversityMethod;
+use super::decision::Strategy;
 use super::ids::ItemId;
 use super::item::Item;
 use super::record::Sequence;
@@ -42,6 +43,36 @@ pub struct DecisionDetail {
     pub items: Vec<Arc<Item>>,
     /// What stood to choose from, in the order of the ranker.
     pub candidates: CandidateScores,
+}
+
+impl DecisionDetail {
+    /// What was believed of each candidate by the ranker of a decision by `strategy`.
+    pub fn beliefs(&self, strategy: Strategy) -> impl ExactSizeIterator<Item = Believed<'_>> {
+        let width = match strategy {
+            Strategy::LinUcb => self.choice.exploration_scale,
+            Strategy::Greedy
+            | Strategy::EpsilonGreedy
+            | Strategy::Thompson
+            | Strategy::SquareCb => 0.0,
+        };
+        let deviations = self.candidates.deviations();
+        self.candidates.iter().enumerate().map(move |(place, (item_id, score))| {
+            let deviation = deviations.map(|deviations| deviations[place]);
+            let uncertainty = width * f64::from(deviation.unwrap_or_default());
+            Believed { item_id, mean: (f64::from(score) - uncertainty) as f32, deviation }
+        })
+    }
+}
+
+/// What was believed of a candidate's reward.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Believed<'a> {
+    pub item_id: &'a str,
+    /// The score with boosts and the bonuses of new items, without what LinUCB adds for
+    /// being unsure; with that, too, where the deviation is not recorded.
+    pub mean: f32,
+    /// Standard deviation of the expected reward, where it is recorded.
+    pub deviation: Option<f32>,
 }
 
 /// When and where, beside the time of the decision.
@@ -169,8 +200,8 @@ pub struct RecordedBoost {
     pub amount: f64,
 }
 
-/// Candidates with the scores that the choice went by: the ranker's, with boosts and
-/// the bonuses of new items.
+/// Candidates with the scores that the choice went by: the ranker's, with boosts, the
+/// bonuses of new items and, under LinUCB, widths.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct CandidateScores {
     /// The ids, one after the other.
@@ -178,6 +209,8 @@ pub struct CandidateScores {
     /// Where each id ends.
     ends: Vec<u32>,
     scores: Vec<f32>,
+    /// Standard deviations of the expected rewards: one for each, or none at all.
+    deviations: Vec<f32>,
 }
 
 impl CandidateScores {
@@ -186,7 +219,14 @@ impl CandidateScores {
             ids: String::with_capacity(candidates * id_bytes),
             ends: Vec::with_capacity(candidates),
             scores: Vec::with_capacity(candidates),
+            deviations: Vec::new(),
         }
+    }
+
+    /// With the standard deviations of their expected rewards; `None` when there are not
+    /// as many as candidates.
+    pub fn with_deviations(self, deviations: Vec<f32>) -> Option<Self> {
+        (deviations.len() == self.len()).then_some(Self { deviations, ..self })
     }
 
     /// Adds a candidate. Ids of all candidates of a call have at most 256 KB.
@@ -215,6 +255,11 @@ impl CandidateScores {
         &self.scores
     }
 
+    /// Standard deviations of the expected rewards, where they are recorded.
+    pub fn deviations(&self) -> Option<&[f32]> {
+        (!self.deviations.is_empty()).then_some(&self.deviations)
+    }
+
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, f32)> {
         self.ids().zip(self.scores.iter().copied())
     }
@@ -231,5 +276,15 @@ mod tests {
         pushed.iter().for_each(|(id, score)| candidates.push(id, *score));
         assert_eq!(candidates.iter().collect::<Vec<_>>(), pushed);
         assert_eq!(candidates.len(), 3);
+    }
+
+    #[test]
+    fn deviations_are_of_all_candidates_or_of_none() {
+        let mut candidates = CandidateScores::default();
+        ["a", "b"].iter().for_each(|id| candidates.push(id, 0.5));
+        assert_eq!(candidates.deviations(), None);
+        assert_eq!(candidates.clone().with_deviations(vec![0.1]), None);
+        let known = candidates.with_deviations(vec![0.1, 0.2]).unwrap();
+        assert_eq!(known.deviations(), Some(&[0.1, 0.2][..]));
     }
 }

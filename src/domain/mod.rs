@@ -28,8 +28,8 @@ pub use arms::{ArmContext, ArmReward, ArmSelection, ArmSettings, ArmStrategy, Of
 pub use attributes::{AttributeValue, Attributes};
 pub use decision::{Decision, DiversityMethod, ShownItem, Strategy};
 pub use decision_detail::{
-    BoostSubject, CandidateScores, CandidateSource, DecisionDetail, RecordedBoost, RecordedChoice,
-    RecordedFilter, RecordedOccasion, RecordedPin,
+    Believed, BoostSubject, CandidateScores, CandidateSource, DecisionDetail, RecordedBoost,
+    RecordedChoice, RecordedFilter, RecordedOccasion, RecordedPin,
 };
 pub use ids::{
     ArmName, ArmSetName, DecisionId, EventId, ItemId, NamespaceName, SessionId, UserId, check_text,

@@ -150,6 +150,7 @@ impl EngineRecommender {
             pins: &[],
             baseline: None,
             explain: false,
+            deviations: false,
             decision_id: "",
         };
         let ranked = rank(view, &known, &request);

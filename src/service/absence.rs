@@ -127,6 +127,7 @@ fn explain(
         namespace,
         view,
         &call,
+        None,
         |retrieval| retrieval.personal(),
         |list| Finding::of(view, &call, &list, item_id),
     );

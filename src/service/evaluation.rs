@@ -3,7 +3,10 @@
 //!
 //! - Every place that was the ranker's choice is a round: its candidates are those of the
 //!   decision that stand neither above it nor pinned, with the scores that the choice went
-//!   by. A policy of scores knows nothing of variety and caps.
+//!   by, but for what LinUCB added to them. A policy of scores knows nothing of variety and
+//!   caps.
+//! - Policies that go by how unsure the ranker was are evaluated when every decision says
+//!   so: those that do may be of another time than the rest.
 //! - Bounded: when the decisions have more candidates than fit, whole users are left out,
 //!   by a hash of their ids, so that the rest is a fair sample of all the time.
 //! - One at a time, on a thread of its own; it ends early when nobody waits for it.
@@ -32,6 +35,7 @@ use crate::evaluation::off_policy::LogBuilder;
 use crate::evaluation::off_policy::NewRound;
 use crate::evaluation::off_policy::Options;
 use crate::evaluation::off_policy::Policy;
+use crate::evaluation::off_policy::PolicyUnknown;
 use crate::evaluation::off_policy::Prior;
 use crate::evaluation::off_policy::RewardModel;
 use crate::evaluation::off_policy::Scores;
@@ -40,7 +44,8 @@ use crate::storage::InteractionLog;
 pub use crate::evaluation::off_policy::Report as PolicyReport;
 pub use crate::evaluation::off_policy::Value as EstimatedValue;
 
-/// Candidates of all rounds: 12 bytes each, and some milliseconds a million.
+/// Candidates of all rounds: 20 bytes each, and some milliseconds a million; for Thompson
+/// sampling some seconds a million.
 const CELLS_MAX: usize = 4_000_000;
 /// Resamples behind an interval: enough for two digits of its bounds.
 const RESAMPLES: usize = 500;
@@ -52,6 +57,24 @@ pub struct EvaluationCall {
     pub since: Timestamp,
     /// Of the epsilon-greedy policy.
     pub epsilon: f64,
+    /// Of Thompson sampling and LinUCB: factor of the standard deviations, and share of a
+    /// place that is spread evenly.
+    pub exploration_scale: f64,
+    pub propensity_floor: f64,
+}
+
+impl EvaluationCall {
+    fn policies(&self) -> [(&'static str, Policy); 5] {
+        let (scores, epsilon) = (Scores::Logged, self.epsilon);
+        let (scale, floor) = (self.exploration_scale, self.propensity_floor);
+        [
+            ("greedy", Policy::Greedy(scores)),
+            ("epsilon_greedy", Policy::EpsilonGreedy { epsilon, scores }),
+            ("thompson", Policy::Thompson { scale, floor }),
+            ("lin_ucb", Policy::LinUcb { scale, floor }),
+            ("uniform", Policy::Uniform),
+        ]
+    }
 }
 
 /// What policies would have earned.
@@ -65,6 +88,9 @@ pub struct Evaluation {
     pub without_candidates: u64,
     /// Decisions evaluated on.
     pub evaluated: u64,
+    /// Those of them that do not say how unsure the ranker was; with any of them Thompson
+    /// sampling and LinUCB are not among the policies.
+    pub without_deviations: u64,
     /// Share of users that these are of.
     pub share_of_users: f64,
     /// At least one.
@@ -114,8 +140,16 @@ struct Kept {
     decision_id: Box<str>,
     user_id: Box<str>,
     shown: Vec<Shown>,
-    /// Action and score.
-    candidates: Vec<(u32, f32)>,
+    candidates: Vec<Believed>,
+    has_deviations: bool,
+}
+
+/// What was believed of the reward of an action.
+#[derive(Debug, Clone, Copy)]
+struct Believed {
+    action: u32,
+    mean: f32,
+    deviation: Option<f32>,
 }
 
 #[derive(Debug)]
@@ -185,9 +219,14 @@ impl Gathered {
         if user_hash > self.greatest_hash {
             return;
         }
-        let candidates = detail.candidates.iter();
-        let candidates = candidates.map(|(id, score)| (numbered(&mut self.actions, id), score));
+        let beliefs = detail.beliefs(decision.strategy);
+        let candidates = beliefs.map(|belief| Believed {
+            action: numbered(&mut self.actions, belief.item_id),
+            mean: belief.mean,
+            deviation: belief.deviation,
+        });
         let candidates = candidates.collect();
+        let has_deviations = detail.candidates.deviations().is_some();
         let shown = decision.shown.iter().map(|shown| Shown {
             action: numbered(&mut self.actions, shown.item_id.as_str()),
             item_id: shown.item_id.as_str().into(),
@@ -197,7 +236,7 @@ impl Gathered {
         let shown = shown.collect();
         let (decision_id, user_id) = (decision.decision_id.as_str(), decision.user_id.as_str());
         let (decision_id, user_id) = (decision_id.into(), user_id.into());
-        let kept = Kept { user_hash, decision_id, user_id, shown, candidates };
+        let kept = Kept { user_hash, decision_id, user_id, shown, candidates, has_deviations };
         self.cells += kept.cells();
         self.kept.push(kept);
         while self.cells > CELLS_MAX && self.greatest_hash > 0 {
@@ -217,24 +256,22 @@ impl Gathered {
         if log.rounds().is_empty() {
             return Err(Error::NothingToEvaluate { decisions: self.decisions });
         }
+        let without_deviations = self.kept.iter().filter(|kept| !kept.has_deviations).count();
         let fitted = FittedModel::fit(&log, RewardModel::Rates(Prior::Estimated), true)
             .expect("mean rewards of actions can always be fitted");
         let options =
             Options { resamples: RESAMPLES, reward_range: Some((-1.0, 1.0)), ..Options::default() };
-        let policies = [
-            ("greedy", Policy::Greedy(Scores::Logged)),
-            (
-                "epsilon_greedy",
-                Policy::EpsilonGreedy { epsilon: call.epsilon, scores: Scores::Logged },
-            ),
-            ("uniform", Policy::Uniform),
-        ];
+        let policies = call.policies();
         let mut evaluated = Vec::with_capacity(policies.len());
         for (name, policy) in policies {
             if stop.is_cancelled() {
                 return Err(Error::ShuttingDown);
             }
-            let target = policy.on(&log).expect("every round has scores of its candidates");
+            let target = match policy.on(&log) {
+                Ok(target) => target,
+                Err(PolicyUnknown::Deviations) => continue,
+                Err(unknown) => unreachable!("every round has scores: {unknown}"),
+            };
             let report = off_policy::evaluate(&log, target, &fitted, &options);
             evaluated.push(PolicyEvaluation { name, report });
         }
@@ -244,6 +281,7 @@ impl Gathered {
             decisions: self.decisions,
             without_candidates: self.without_candidates,
             evaluated: self.kept.len() as u64,
+            without_deviations: without_deviations as u64,
             share_of_users: self.greatest_hash as f64 / u64::MAX as f64,
             policies: evaluated,
         })
@@ -258,11 +296,12 @@ impl Gathered {
             let mut taken: Vec<u32> =
                 kept.shown.iter().filter(|one| one.pinned).map(|one| one.action).collect();
             for (place, shown) in kept.shown.iter().enumerate().filter(|(_, one)| !one.pinned) {
-                let open = kept.candidates.iter().filter(|(action, _)| !taken.contains(action));
+                let open = kept.candidates.iter().filter(|one| !taken.contains(&one.action));
                 let candidates: Vec<Candidate<'_>> = open
-                    .map(|&(action, score)| Candidate {
-                        action,
-                        score: Some(f64::from(score)),
+                    .map(|one| Candidate {
+                        action: one.action,
+                        score: Some(f64::from(one.mean)),
+                        deviation: one.deviation.map(f64::from),
                         ..Candidate::default()
                     })
                     .collect();

@@ -218,7 +218,7 @@ fn answer(
     recording: Recording,
     personal: impl FnOnce(&Retrieval<'_>) -> Vec<u32>,
 ) -> (Answer, Decision) {
-    work_out(namespace, view, call, personal, |list| {
+    work_out(namespace, view, call, Some(recording), personal, |list| {
         let decision = decision(view, call, &list, recording);
         let origin = list.ranked.trial.as_ref().map_or(ListOrigin::Ranker, |trial| trial.origin);
         let items = list.ranked.items.into_iter();

@@ -55,11 +55,14 @@ pub struct Recording {
     detail: Detail,
     /// Whether the personal candidates were found for an earlier call.
     remembered: bool,
+    /// Whether candidates are recorded with their standard deviations.
+    deviations: bool,
 }
 
 impl Recording {
     pub const fn new(detail: Detail) -> Self {
-        Self { detail, remembered: false }
+        let deviations = !matches!(detail, Detail::Shown);
+        Self { detail, remembered: false, deviations }
     }
 
     pub const fn remembering(self, remembered: bool) -> Self {
@@ -69,7 +72,15 @@ impl Recording {
     /// As the given record was made.
     pub fn like(detail: &DecisionDetail) -> Self {
         let kept = if detail.items.is_empty() { Detail::Candidates } else { Detail::Full };
-        Self::new(kept).remembering(detail.source == CandidateSource::Remembered)
+        Self {
+            detail: kept,
+            remembered: detail.source == CandidateSource::Remembered,
+            deviations: detail.candidates.deviations().is_some(),
+        }
+    }
+
+    pub const fn holds_deviations(self) -> bool {
+        self.deviations
     }
 }
 
@@ -148,6 +159,11 @@ fn detail(
     let mut candidates = CandidateScores::with_capacity(list.candidates.len(), ID_BYTES);
     for (candidate, score) in list.candidates.iter().zip(&list.ranked.scores) {
         candidates.push(item_of(candidate).item_id.as_str(), *score as f32);
+    }
+    if recording.deviations {
+        let deviations = list.ranked.deviations.iter().map(|deviation| *deviation as f32);
+        let known = candidates.with_deviations(deviations.collect());
+        candidates = known.expect("the ranking was asked for them");
     }
     let shown_lately = list.beside.shown.iter().map(|&index| view.item_id(index).into());
     DecisionDetail {

@@ -71,8 +71,9 @@ pub fn redo(view: &View, context_view: &View, recorded: &Decision) -> Result<Dec
     let shown = detail.shown_lately.iter().map(|id| index_of(id));
     let user = context_view.user_index(recorded.user_id.as_str());
     let person = Derived::new(context_view, user);
-    let beside = Beside { person, shown: shown.collect::<Result<_, _>>()? };
     let recording = Recording::like(detail);
+    let deviations = recording.holds_deviations();
+    let beside = Beside { person, shown: shown.collect::<Result<_, _>>()?, deviations };
     let look = |list: List<'_>| decision(view, &call, &list, recording);
     if detail.source == CandidateSource::Catalogue {
         let personal = |retrieval: &Retrieval<'_>| retrieval.personal();

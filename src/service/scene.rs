@@ -13,6 +13,7 @@ use super::namespace::Namespace;
 use super::personalize::Candidates;
 use super::personalize::PersonalizeCall;
 use super::personalize::PinnedItem;
+use super::recording::Recording;
 use super::user_contexts::Derived;
 use crate::domain::Item;
 use crate::domain::ItemId;
@@ -51,29 +52,38 @@ pub struct Beside {
     pub person: Derived,
     /// Showings that the view does not know yet, an item once for each.
     pub shown: Vec<u32>,
+    /// Whether standard deviations of all candidates are recorded.
+    pub deviations: bool,
 }
 
 impl Beside {
-    fn now(namespace: &Namespace, view: &View, call: &PersonalizeCall) -> Self {
+    fn now(
+        namespace: &Namespace,
+        view: &View,
+        call: &PersonalizeCall,
+        recording: Option<Recording>,
+    ) -> Self {
         let user = view.user_index(call.user_id.as_str());
         let shown = match call.filter.frequency_cap_per_day {
             0 => Vec::new(),
             _ => namespace.unlearnt_showings.of(view, call.user_id.as_str(), user, call.now),
         };
-        Self { person: namespace.user_contexts.get(view, user), shown }
+        let deviations = recording.is_some_and(Recording::holds_deviations);
+        Self { person: namespace.user_contexts.get(view, user), shown, deviations }
     }
 }
 
-/// Ranks, and hands the list to `look`. `personal` finds, or remembers, what suits the
-/// person when the catalogue is searched.
+/// Ranks, and hands the list to `look`. `recording` says how it is recorded, if it is;
+/// `personal` finds, or remembers, what suits the person when the catalogue is searched.
 pub fn work_out<T>(
     namespace: &Namespace,
     view: &View,
     call: &PersonalizeCall,
+    recording: Option<Recording>,
     personal: impl FnOnce(&Retrieval<'_>) -> Vec<u32>,
     look: impl FnOnce(List<'_>) -> T,
 ) -> T {
-    let beside = Beside::now(namespace, view, call);
+    let beside = Beside::now(namespace, view, call, recording);
     work_out_with(view, call, &beside, personal, look)
 }
 
@@ -160,6 +170,7 @@ fn work_out_from<T>(
         pins: &pins,
         baseline: baseline.as_ref(),
         explain: call.explain,
+        deviations: beside.deviations,
         decision_id: call.decision_id.as_str(),
     };
     let ranked = rank(view, &candidates, &request);

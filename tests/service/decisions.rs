@@ -6,6 +6,7 @@ use std::process::Output;
 use personalization::proto::Boost;
 use personalization::proto::DiversityMethod;
 use personalization::proto::DiversityParams;
+use personalization::proto::ExplorationParams;
 use personalization::proto::Filters;
 use personalization::proto::GetEvaluationMetricsRequest;
 use personalization::proto::GetEvaluationMetricsResponse;
@@ -260,7 +261,12 @@ async fn what_is_not_recorded_is_said_to_be_missing() {
 }
 
 async fn evaluated(api: &Api) -> Result<GetEvaluationMetricsResponse, tonic::Status> {
-    let request = GetEvaluationMetricsRequest { epsilon: Some(0.2), ..Default::default() };
+    let request = GetEvaluationMetricsRequest {
+        epsilon: Some(0.2),
+        exploration_scale: Some(0.5),
+        propensity_floor: Some(0.02),
+        ..Default::default()
+    };
     Ok(api.model.clone().get_evaluation_metrics(request).await?.into_inner())
 }
 
@@ -301,6 +307,9 @@ async fn a_running_service_says_what_other_policies_would_have_earned() {
     let logged = found.logged.expect("what was earned");
     assert!((0.4..0.6).contains(&logged.value), "{logged:?}");
     assert!(logged.low < Some(logged.value) && logged.high > Some(logged.value), "{logged:?}");
+    assert_eq!(found.decisions_without_deviations, 0);
+    let names: Vec<&str> = found.policies.iter().map(|one| &*one.policy).collect();
+    assert_eq!(names, ["greedy", "epsilon_greedy", "thompson", "lin_ucb", "uniform"]);
     let value = |policy: &str, estimator: &str| {
         let policy = found.policies.iter().find(|one| one.policy == policy).expect("a policy");
         let one = policy.estimates.iter().find(|one| one.estimator == estimator);
@@ -314,9 +323,53 @@ async fn a_running_service_says_what_other_policies_would_have_earned() {
         assert!((uniform - logged.value).abs() < 0.05, "{estimator}: uniform {uniform}");
         let between = value("epsilon_greedy", estimator);
         assert!(greedy <= between && between < uniform, "{estimator}: {between}");
+        // Nobody is so unsure that the boosts count for nothing: the floor is what is left.
+        for policy in ["thompson", "lin_ucb"] {
+            let unsure = value(policy, estimator);
+            assert!(unsure.abs() < 0.1, "{estimator}: {policy} {unsure}");
+        }
     }
     let greedy = found.policies.iter().find(|one| one.policy == "greedy").expect("a policy");
     // One in four at the first place and one in three at the second.
     let size = greedy.effective_sample_size;
     assert!((100.0..250.0).contains(&size), "{size}");
+}
+
+#[tokio::test]
+async fn a_strategy_is_worth_what_it_earned_by_its_own_record() {
+    // Weights are all 1 when the recorded beliefs are those that the strategy went by. No
+    // candidate is new enough to get a place for being that.
+    let old = (15..20).flat_map(|n| [format!("jazz-{n}"), format!("metal-{n}")]);
+    let candidate_ids: Vec<String> = old.collect();
+    for (strategy, name) in [(Strategy::Thompson, "thompson"), (Strategy::LinUcb, "lin_ucb")] {
+        let server = Server::start().await;
+        let api = server.api().await;
+        let min_watermark = World::fill(&api).await;
+        for n in 0..100 {
+            let user = format!("jazz-fan-{}", n % 10);
+            let request = PersonalizeRequest {
+                strategy: Some(strategy.into()),
+                exploration: Some(ExplorationParams {
+                    exploration_scale: Some(0.5),
+                    propensity_floor: Some(0.02),
+                    ..Default::default()
+                }),
+                candidate_ids: candidate_ids.clone(),
+                min_watermark,
+                ..greedy(&user, 4)
+            };
+            api.personalize(request).await;
+        }
+        let found = eventually("all decisions in the log", async || {
+            let found = evaluated(&api).await.ok()?;
+            (found.decisions == 100).then_some(found)
+        })
+        .await;
+        let own = found.policies.iter().find(|one| one.policy == name).expect("the policy");
+        let rounds = found.rounds as f64;
+        let size = own.effective_sample_size;
+        assert!(size > 0.999 * rounds, "{name}: {size} of {rounds}, {:?}", own.warnings);
+        let other = found.policies.iter().find(|one| one.policy == "uniform").expect("a policy");
+        assert!(other.effective_sample_size < 0.9 * rounds, "{name}");
+    }
 }

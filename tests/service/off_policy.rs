@@ -28,14 +28,17 @@ fn text(path: &Path) -> &str {
     path.to_str().expect("UTF-8")
 }
 
-#[tokio::test]
-async fn decisions_of_a_store_are_exported_with_their_rewards_and_evaluated() {
+/// What was shown by decision, with propensities.
+type Shown = BTreeMap<String, Vec<(String, f64)>>;
+
+/// A stopped server whose visitors were shown three of four items by chance, and clicked at
+/// jazz.
+async fn logged() -> (Server, Shown) {
     let mut server = Server::start_with(&["--epsilon", "1"]).await;
     let api = server.api().await;
     let min_watermark = World::fill(&api).await;
-    // Everybody is shown three of four items by chance, and clicks at jazz.
     let candidate_ids = ["jazz-01", "jazz-02", "metal-01", "metal-02"].map(str::to_owned).to_vec();
-    let mut shown: BTreeMap<String, Vec<(String, f64)>> = BTreeMap::new();
+    let mut shown = Shown::new();
     for n in 0..DECISIONS {
         let user = format!("visitor-{n}");
         let request = PersonalizeRequest {
@@ -62,7 +65,12 @@ async fn decisions_of_a_store_are_exported_with_their_rewards_and_evaluated() {
         shown.insert(answer.decision_id, items);
     }
     assert!(server.stop_gracefully().await.success());
+    (server, shown)
+}
 
+#[tokio::test]
+async fn decisions_of_a_store_are_exported_with_their_rewards_and_evaluated() {
+    let (server, shown) = logged().await;
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("decisions.jsonl");
     ran("export-decisions", &["--data-dir", text(server.data_dir()), "--output", text(&file)]);
@@ -96,5 +104,41 @@ async fn decisions_of_a_store_are_exported_with_their_rewards_and_evaluated() {
         // Every showing of jazz-01 was clicked at.
         let value = snips["value"].as_f64().expect("a number");
         assert!((value - reward).abs() < 1e-6, "{name}: {snips}");
+    }
+}
+
+#[tokio::test]
+async fn what_could_have_been_shown_is_exported_with_what_the_ranker_believed() {
+    let (server, _) = logged().await;
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("listed.jsonl");
+    let words = ["--data-dir", text(server.data_dir()), "--candidates", "--output", text(&file)];
+    ran("export-decisions", &words);
+    let lines = std::fs::read_to_string(&file).expect("the export");
+    for line in lines.lines() {
+        let round: serde_json::Value = serde_json::from_str(line).expect("JSON");
+        let candidates = round["candidates"].as_array().expect("candidates");
+        assert_eq!(candidates.len() as u64, 4 - round["position"].as_u64().expect("a place"));
+        let is_unsure = |one: &serde_json::Value| one["deviation"].as_f64() > Some(0.0);
+        assert!(candidates.iter().all(is_unsure), "{round}");
+    }
+    let mut golden = None;
+    for name in ["listed.jsonl", "listed.csv", "listed.dsjson"] {
+        let other = directory.path().join(name);
+        if name != "listed.jsonl" {
+            ran("export-decisions", &["--from", text(&file), "--output", text(&other)]);
+        }
+        let policies = ["--policy", "thompson:0.5:0.02", "--policy", "lin-ucb", "--json", "-"];
+        let words = [&[text(&other)], &policies[..]].concat();
+        let figures: serde_json::Value =
+            serde_json::from_str(&ran("evaluate-policy", &words)).expect("JSON");
+        let ips = |policy: &serde_json::Value| policy["estimates"][0]["value"].as_f64();
+        let policies = figures["policies"].as_array().expect("policies");
+        let found: Vec<_> = policies.iter().map(ips).collect();
+        let golden = golden.get_or_insert_with(|| found.clone());
+        for (found, golden) in found.iter().zip(&*golden) {
+            let (found, golden) = (found.expect("a value"), golden.expect("a value"));
+            assert!((found - golden).abs() < 1e-9, "{name}: {found} is not {golden}");
+        }
     }
 }

@@ -1,20 +1,23 @@
 //! A GetEvaluationMetrics request.
 
-use crate::domain::SettingsRange;
+use super::scalars::decimal;
+use crate::domain::RankerSettings;
+use crate::domain::Settings;
 use crate::domain::Timestamp;
 use crate::domain::Violation;
 use crate::domain::Violations;
 use crate::domain::limits;
+use crate::domain::within_range;
 use crate::proto;
 use crate::service::EvaluationCall;
 
-/// `epsilon`: of the namespace.
+/// `settings`: of the namespace.
 ///
 /// # Errors
-/// Violations of `days` and `epsilon`.
+/// Every field that breaks the contract, but for the namespace.
 pub fn evaluation(
     message: &proto::GetEvaluationMetricsRequest,
-    epsilon: f32,
+    settings: &Settings,
     now: Timestamp,
 ) -> Result<EvaluationCall, Vec<Violation>> {
     let mut violations = Violations::default();
@@ -24,12 +27,28 @@ pub fn evaluation(
         days => Err(format!("must be at most {}, is {days}", limits::EVALUATION_DAYS)),
     };
     let days = violations.take("days", days).unwrap_or_default();
-    let epsilon = f64::from(message.epsilon.unwrap_or(epsilon));
-    violations.take("epsilon", SettingsRange::EPSILON.check(epsilon));
-    violations.finish(EvaluationCall {
+    let mut read = |field: &str, given: Option<f32>, otherwise: f32, range: (f32, f32)| {
+        let checked = within_range(given.unwrap_or(otherwise), range);
+        decimal(violations.take(field, checked).unwrap_or_default())
+    };
+    let ranker = &settings.ranker;
+    let call = EvaluationCall {
         since: now.plus_millis(-i64::from(days) * Timestamp::DAY_MS),
-        epsilon,
-    })
+        epsilon: read("epsilon", message.epsilon, settings.epsilon, (0.0, 1.0)),
+        exploration_scale: read(
+            "exploration_scale",
+            message.exploration_scale,
+            ranker.exploration_scale,
+            RankerSettings::EXPLORATION_SCALE,
+        ),
+        propensity_floor: read(
+            "propensity_floor",
+            message.propensity_floor,
+            ranker.propensity_floor,
+            RankerSettings::PROPENSITY_FLOOR,
+        ),
+    };
+    violations.finish(call)
 }
 
 #[cfg(test)]
@@ -38,21 +57,30 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_seconds(1_700_000_000);
 
-    fn request(days: u32, epsilon: Option<f32>) -> proto::GetEvaluationMetricsRequest {
-        proto::GetEvaluationMetricsRequest { days, epsilon, ..Default::default() }
-    }
-
     #[test]
-    fn no_days_are_a_week_and_no_epsilon_is_that_of_the_namespace() {
-        let read = evaluation(&request(0, None), 0.25, NOW).unwrap();
+    fn no_days_are_a_week_and_what_is_not_given_is_that_of_the_namespace() {
+        let mut settings = Settings { epsilon: 0.25, ..Settings::default() };
+        settings.ranker.exploration_scale = 0.7;
+        let request = proto::GetEvaluationMetricsRequest {
+            propensity_floor: Some(0.2),
+            ..Default::default()
+        };
+        let read = evaluation(&request, &settings, NOW).unwrap();
         assert_eq!(read.since, NOW.plus_millis(-7 * Timestamp::DAY_MS));
-        assert_eq!(read.epsilon, 0.25);
+        assert_eq!((read.epsilon, read.exploration_scale, read.propensity_floor), (0.25, 0.7, 0.2));
     }
 
     #[test]
     fn what_is_out_of_range_is_named() {
-        let wrong = evaluation(&request(91, Some(f32::NAN)), 0.1, NOW).unwrap_err();
+        let request = proto::GetEvaluationMetricsRequest {
+            days: 91,
+            epsilon: Some(f32::NAN),
+            exploration_scale: Some(-1.0),
+            propensity_floor: Some(0.0),
+            ..Default::default()
+        };
+        let wrong = evaluation(&request, &Settings::default(), NOW).unwrap_err();
         let fields: Vec<_> = wrong.into_iter().map(|violation| violation.field).collect();
-        assert_eq!(fields, ["days", "epsilon"]);
+        assert_eq!(fields, ["days", "epsilon", "exploration_scale", "propensity_floor"]);
     }
 }

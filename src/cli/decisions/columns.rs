@@ -30,11 +30,12 @@ const CONTEXT_PREFIXES: [&str; 2] = ["x_", "context_"];
 const CANDIDATES: [&str; 2] = ["candidates", "actions"];
 const CANDIDATE_PROPENSITIES: [&str; 1] = ["candidatepropensities"];
 const CANDIDATE_SCORES: [&str; 2] = ["candidatescores", "scores"];
+const CANDIDATE_DEVIATIONS: [&str; 2] = ["candidatedeviations", "deviations"];
 const CANDIDATE_TARGETS: [&str; 2] = ["candidatetargetprobabilities", "targetprobabilities"];
 const CANDIDATE_FEATURES: [&str; 1] = ["candidatefeatures"];
 
 /// The header that [`super::Writer`] writes; each name is recognised above.
-pub const HEADER: [&str; 18] = [
+pub const HEADER: [&str; 19] = [
     "decision_id",
     "user_id",
     "timestamp",
@@ -51,6 +52,7 @@ pub const HEADER: [&str; 18] = [
     "candidates",
     "candidate_propensities",
     "candidate_scores",
+    "candidate_deviations",
     "candidate_target_probabilities",
     "candidate_features",
 ];
@@ -74,6 +76,7 @@ pub struct RoundColumns {
     candidates: Option<usize>,
     propensities: Option<usize>,
     scores: Option<usize>,
+    deviations: Option<usize>,
     targets: Option<usize>,
     features: Option<usize>,
 }
@@ -109,6 +112,7 @@ impl RoundColumns {
             candidates: table.place(&CANDIDATES),
             propensities: table.place(&CANDIDATE_PROPENSITIES),
             scores: table.place(&CANDIDATE_SCORES),
+            deviations: table.place(&CANDIDATE_DEVIATIONS),
             targets: table.place(&CANDIDATE_TARGETS),
             features: table.place(&CANDIDATE_FEATURES),
         })
@@ -158,6 +162,7 @@ impl RoundColumns {
         let actions: Vec<&str> = list(table.field(column)).collect();
         let propensities = values(table, self.propensities, actions.len())?;
         let scores = values(table, self.scores, actions.len())?;
+        let deviations = values(table, self.deviations, actions.len())?;
         let targets = values(table, self.targets, actions.len())?;
         let features = self.features(table, actions.len())?;
         let mut candidates = Vec::with_capacity(actions.len());
@@ -166,6 +171,7 @@ impl RoundColumns {
                 action: action.to_owned(),
                 propensity: propensities.get(place).copied(),
                 score: scores.get(place).copied(),
+                deviation: deviations.get(place).copied(),
                 target_probability: targets.get(place).copied(),
                 features,
             });

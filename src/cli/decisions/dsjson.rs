@@ -26,7 +26,8 @@
 //! - Written are one line a decision, with the features of its first round; probabilities
 //!   of a target policy are not part of the format.
 //! - Beside the format, and ignored by its other readers: `_user_id`, `_strategy`,
-//!   `_unlisted` (the candidates are not known), and `_score` of an action.
+//!   `_unlisted` (the candidates are not known), and `_score` and `_deviation` (how unsure
+//!   that was) of an action.
 
 use serde_json::Map;
 use serde_json::Value;
@@ -224,6 +225,7 @@ fn actions(context: &Object) -> Result<Vec<LoggedCandidate>, String> {
         actions.push(LoggedCandidate {
             action: if same > 0 { format!("{name}#{}", same + 1) } else { name },
             score: action.get("_score").and_then(Value::as_f64),
+            deviation: action.get("_deviation").and_then(Value::as_f64),
             features: numbers(action.get("f")),
             ..LoggedCandidate::default()
         });
@@ -392,6 +394,9 @@ fn feature_object(action: &LoggedCandidate) -> Value {
     object.insert("i".to_owned(), json!({ "id": action.action }));
     if let Some(score) = action.score {
         object.insert("_score".to_owned(), json!(score));
+    }
+    if let Some(deviation) = action.deviation {
+        object.insert("_deviation".to_owned(), json!(deviation));
     }
     if !action.features.is_empty() {
         object.insert("f".to_owned(), json!(action.features));

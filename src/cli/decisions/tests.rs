@@ -185,6 +185,7 @@ prop_compose! {
                 action: format!("item {at}"),
                 propensity: known.then(|| chances[at]),
                 score: scores.as_ref().map(|scores| scores[at]),
+                deviation: scores.as_ref().map(|scores| scores[8 - at]),
                 target_probability: None,
                 features: own[at].clone(),
             })

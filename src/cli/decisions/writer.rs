@@ -109,6 +109,7 @@ fn cells(round: &LoggedRound) -> [String; HEADER.len()] {
         joined(candidates.iter().map(|candidate| &candidate.action), "|"),
         of_all(|candidate| candidate.propensity),
         of_all(|candidate| candidate.score),
+        of_all(|candidate| candidate.deviation),
         of_all(|candidate| candidate.target_probability),
         if has_features { features.collect::<Vec<_>>().join("|") } else { String::new() },
     ]

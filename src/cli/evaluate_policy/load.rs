@@ -116,6 +116,7 @@ impl Intake {
                 action: numbered(&mut self.actions, &candidate.action),
                 propensity: candidate.propensity,
                 score: candidate.score,
+                deviation: candidate.deviation,
                 target: candidate.target_probability,
                 features: &candidate.features,
             });

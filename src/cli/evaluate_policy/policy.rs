@@ -4,11 +4,14 @@ use std::fmt;
 
 use super::load::Loaded;
 use crate::cli::Failure;
+use crate::domain::RankerSettings;
 use crate::evaluation::off_policy::Policy;
 use crate::evaluation::off_policy::Scores;
 
 const EPSILON: f64 = 0.1;
 const TEMPERATURE: f64 = 1.0;
+const SCALE: f64 = 0.3;
+const FLOOR: f64 = 0.01;
 
 /// What `--policy` asks for.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,8 +20,19 @@ pub enum PolicyName {
     Greedy,
     EpsilonGreedy(f64),
     Softmax(f64),
+    Thompson(Exploring),
+    LinUcb(Exploring),
     Constant(String),
     File,
+}
+
+/// How a policy goes by what the ranker was unsure of.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Exploring {
+    /// Factor of the standard deviations.
+    pub scale: f64,
+    /// Share of a place that is spread evenly over its candidates.
+    pub floor: f64,
 }
 
 /// What `--scores` asks for.
@@ -36,6 +50,8 @@ impl fmt::Display for PolicyName {
             Self::Greedy => write!(f, "greedy"),
             Self::EpsilonGreedy(epsilon) => write!(f, "epsilon-greedy:{epsilon}"),
             Self::Softmax(temperature) => write!(f, "softmax:{temperature}"),
+            Self::Thompson(Exploring { scale, floor }) => write!(f, "thompson:{scale}:{floor}"),
+            Self::LinUcb(Exploring { scale, floor }) => write!(f, "lin-ucb:{scale}:{floor}"),
             Self::Constant(action) => write!(f, "constant:{action}"),
             Self::File => write!(f, "file"),
         }
@@ -68,13 +84,33 @@ pub fn parse(text: &str) -> Result<PolicyName, String> {
             let is_positive = |temperature: f64| temperature > 0.0 && temperature.is_finite();
             number(TEMPERATURE, is_positive, "a number above 0").map(PolicyName::Softmax)
         }
+        ("thompson", _) => exploring(name, argument).map(PolicyName::Thompson),
+        ("lin-ucb", _) => exploring(name, argument).map(PolicyName::LinUcb),
         ("constant", Some(action)) if !action.is_empty() => {
             Ok(PolicyName::Constant(action.to_owned()))
         }
         _ => Err("must be uniform, greedy, epsilon-greedy[:EPSILON], softmax[:TEMPERATURE], \
-                  constant:ACTION or file"
+                  thompson[:SCALE[:FLOOR]], lin-ucb[:SCALE[:FLOOR]], constant:ACTION or file"
             .to_owned()),
     }
+}
+
+/// `SCALE` or `SCALE:FLOOR`; without them those of a new namespace.
+fn exploring(name: &str, argument: Option<&str>) -> Result<Exploring, String> {
+    let (scale, floor) = match argument.map(|text| text.split_once(':').unwrap_or((text, ""))) {
+        None => ("", ""),
+        Some(("", _)) => return Err(format!("{name}: must be {name}:SCALE or {name}:SCALE:FLOOR")),
+        Some(both) => both,
+    };
+    let number = |text: &str, otherwise: f64, most: f64| {
+        if text.is_empty() {
+            return Ok(otherwise);
+        }
+        let number = text.parse().ok().filter(|number| (0.0..=most).contains(number));
+        number.ok_or_else(|| format!("{name}: must be from 0 to {most}, is {text:?}"))
+    };
+    let (_, most) = RankerSettings::EXPLORATION_SCALE;
+    Ok(Exploring { scale: number(scale, SCALE, most.into())?, floor: number(floor, FLOOR, 1.0)? })
 }
 
 impl PolicyName {
@@ -101,6 +137,14 @@ impl PolicyName {
             Self::Softmax(temperature) => {
                 let policy = Policy::Softmax { temperature: *temperature, scores };
                 (policy, format!("{self} {by}"))
+            }
+            Self::Thompson(Exploring { scale, floor }) => {
+                let policy = Policy::Thompson { scale: *scale, floor: *floor };
+                (policy, format!("{self} by the logged scores"))
+            }
+            Self::LinUcb(Exploring { scale, floor }) => {
+                let policy = Policy::LinUcb { scale: *scale, floor: *floor };
+                (policy, format!("{self} by the logged scores"))
             }
             Self::Constant(action) => {
                 let number = loaded.action(action).ok_or_else(|| {

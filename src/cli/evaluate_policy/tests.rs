@@ -6,6 +6,7 @@ use std::fs;
 use clap::Parser;
 use serde_json::Value;
 
+use super::policy::Exploring;
 use super::*;
 
 #[derive(Debug, Parser)]
@@ -83,6 +84,10 @@ fn policies_and_bounds_are_read_from_the_command_line() {
         "constant:a:b",
         "--policy",
         "softmax",
+        "--policy",
+        "thompson:0.5",
+        "--policy",
+        "lin-ucb:2:0",
         "--reward-range",
         "-1,1",
         "--clip",
@@ -93,6 +98,8 @@ fn policies_and_bounds_are_read_from_the_command_line() {
         PolicyName::EpsilonGreedy(0.25),
         PolicyName::Constant("a:b".to_owned()),
         PolicyName::Softmax(1.0),
+        PolicyName::Thompson(Exploring { scale: 0.5, floor: 0.01 }),
+        PolicyName::LinUcb(Exploring { scale: 2.0, floor: 0.0 }),
     ];
     assert_eq!(args.policy, golden);
     assert_eq!((args.reward_range, args.clip), (Some((-1.0, 1.0)), f64::INFINITY));
@@ -101,6 +108,9 @@ fn policies_and_bounds_are_read_from_the_command_line() {
         &["--policy", "best"],
         &["--policy", "epsilon-greedy:2"],
         &["--policy", "softmax:0"],
+        &["--policy", "thompson:-1"],
+        &["--policy", "thompson:"],
+        &["--policy", "lin-ucb:1:2"],
         &["--policy", "constant:"],
         &["--policy", "uniform:1"],
         &["--policy", "uniform", "--clip", "0"],
@@ -150,6 +160,28 @@ fn a_dsjson_log_is_evaluated_by_its_scores_and_candidates() {
     assert!(robust < plain.map(|plain| 0.7 * plain), "{robust:?} against {plain:?}");
     assert_eq!(document["policies"][0]["support"]["unsupported"], 0.0);
     assert_eq!(document["policies"][0]["warnings"], serde_json::json!([]));
+}
+
+#[test]
+fn policies_that_go_by_deviations_need_them_in_the_log() {
+    let mut rows = "decision_id,action,reward,propensity,candidates,candidate_scores,\
+                    candidate_deviations\n"
+        .to_owned();
+    for at in 0..400 {
+        // The second earns always, and is the one that the ranker knows little of.
+        let _ = writeln!(rows, "d{at},{a},{a},0.5,0|1,0.5|0.4,0.01|0.5", a = at % 2);
+    }
+    let words = ["--policy", "lin-ucb:1:0.1", "--policy", "thompson:1:0", "--policy", "greedy"];
+    let document = evaluated("log.csv", &rows, &words).unwrap();
+    assert!((value(&document, 0, "ips") - 0.95).abs() < 1e-9);
+    // Behind by a tenth, with a deviation of the difference of a half: .4207.
+    assert!((value(&document, 1, "ips") - 0.4207).abs() < 1e-3);
+    assert!(value(&document, 2, "ips").abs() < 1e-9);
+    let named = &document["policies"][0]["name"];
+    assert_eq!(named, "lin-ucb:1:0.1 by the logged scores");
+    let without = rows.replace("candidate_deviations", "other");
+    let refused = evaluated("log.csv", &without, &words).unwrap_err().to_string();
+    assert!(refused.contains("no standard deviations"), "{refused}");
 }
 
 #[test]

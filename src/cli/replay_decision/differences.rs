@@ -1,5 +1,6 @@
 //! What differs between a recorded decision and the same one worked out again.
 
+use crate::domain::CandidateScores;
 use crate::domain::Decision;
 
 /// A sentence for each difference; floats are compared by their bits.
@@ -27,19 +28,41 @@ pub fn differences(recorded: &Decision, redone: &Decision) -> Vec<String> {
     tell("exploration cost", exact(before.exploration_cost), exact(now.exploration_cost));
     tell("the trial", format!("{:?}", before.trial), format!("{:?}", now.trial));
     if let (Some(before), Some(now)) = (&before.detail, &now.detail) {
-        let pairs = before.candidates.iter().zip(now.candidates.iter());
-        let differing = pairs.enumerate().find(|(_, ((id, score), (other_id, other)))| {
-            id != other_id || score.to_bits() != other.to_bits()
-        });
-        if let Some((place, ((id, score), (other_id, other)))) = differing {
-            let (before, now) = (format!("{id} {}", exact(score)), exact(other));
-            tell(&format!("candidate {place}"), before, format!("{other_id} {now}"));
+        for (what, before, now) in of_candidates(&before.candidates, &now.candidates) {
+            tell(&what, before, now);
         }
         let (mut before, mut now) = ((**before).clone(), (**now).clone());
         (before.candidates, now.candidates) = Default::default();
         tell("the call", format!("{before:?}"), format!("{now:?}"));
     }
     found
+}
+
+/// The first candidate that differs, and the first deviation: what, as recorded, as now.
+fn of_candidates(
+    before: &CandidateScores,
+    now: &CandidateScores,
+) -> impl Iterator<Item = (String, String, String)> {
+    let scored = |candidates: &CandidateScores| {
+        let pairs = candidates.iter();
+        pairs.map(|(id, score)| format!("{id} {}", exact(score))).collect::<Vec<_>>()
+    };
+    let deviations = |candidates: &CandidateScores| {
+        let deviations = candidates.deviations().unwrap_or_default().iter();
+        deviations.map(|deviation| exact(*deviation)).collect::<Vec<_>>()
+    };
+    let first = |what: &str, before: Vec<String>, now: Vec<String>| {
+        let (recorded, redone) = (before.len(), now.len());
+        if recorded != redone {
+            return Some((format!("{what}s"), recorded.to_string(), redone.to_string()));
+        }
+        let mut pairs = before.into_iter().zip(now).enumerate();
+        let differing = pairs.find(|(_, (before, now))| before != now);
+        differing.map(|(place, (before, now))| (format!("{what} {place}"), before, now))
+    };
+    let candidate = first("candidate", scored(before), scored(now));
+    let deviation = first("deviation", deviations(before), deviations(now));
+    candidate.into_iter().chain(deviation)
 }
 
 fn counted(number: usize) -> String {
@@ -113,5 +136,28 @@ mod tests {
         let (mut before, mut now) = (decision(), decision());
         (before.shown[0].score, now.shown[0].score) = (0.0, -0.0);
         assert_eq!(differences(&before, &now).len(), 1);
+    }
+
+    fn scores(deviations: &[f32]) -> CandidateScores {
+        let mut candidates = CandidateScores::default();
+        ["a", "b"].iter().for_each(|id| candidates.push(id, 0.5));
+        match deviations {
+            [] => candidates,
+            _ => candidates.with_deviations(deviations.to_vec()).unwrap(),
+        }
+    }
+
+    #[test]
+    fn the_first_candidate_and_the_first_deviation_that_differ_are_told() {
+        let told = |now: &CandidateScores| {
+            of_candidates(&scores(&[0.1, 0.2]), now).map(|one| one.0).collect::<Vec<_>>()
+        };
+        assert_eq!(told(&scores(&[0.1, 0.2])), Vec::<String>::new());
+        assert_eq!(told(&scores(&[0.1, 0.3])), ["deviation 1"]);
+        assert_eq!(told(&scores(&[])), ["deviations"]);
+        let mut other = CandidateScores::default();
+        ["a", "c"].iter().for_each(|id| other.push(id, 0.5));
+        let other = other.with_deviations(vec![0.0, 0.2]).unwrap();
+        assert_eq!(told(&other), ["candidate 1", "deviation 0"]);
     }
 }

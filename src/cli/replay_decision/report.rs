@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::cli::dataset::format_timestamp;
 use crate::cli::output;
+use crate::domain::CandidateScores;
 use crate::domain::Decision;
 use crate::domain::DecisionDetail;
 use crate::domain::LogRecord;
@@ -81,7 +82,11 @@ struct Place {
 #[derive(Debug, Serialize)]
 struct Scored {
     item_id: String,
+    /// What the choice went by.
     score: f32,
+    /// Standard deviation of the expected reward.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deviation: Option<f32>,
 }
 
 impl Report {
@@ -97,7 +102,13 @@ impl Report {
             Verdict::NotRedone(reason) => ("not redone", vec![reason.to_string()]),
         };
         let detail = decision.detail.as_deref();
-        let scores = detail.iter().flat_map(|detail| detail.candidates.iter());
+        let candidates = detail.map(|detail| &detail.candidates);
+        let deviations = candidates.and_then(CandidateScores::deviations).unwrap_or_default();
+        let scores = candidates.into_iter().flat_map(CandidateScores::iter).enumerate();
+        let scored = |(place, (id, score)): (usize, (&str, f32))| {
+            let deviation = deviations.get(place).copied();
+            Scored { item_id: id.to_owned(), score, deviation }
+        };
         let shown = decision.shown.iter().enumerate();
         Self {
             verdict,
@@ -124,7 +135,7 @@ impl Report {
                     features: shown.features.clone(),
                 })
                 .collect(),
-            scores: scores.map(|(id, score)| Scored { item_id: id.to_owned(), score }).collect(),
+            scores: scores.map(scored).collect(),
         }
     }
 

@@ -76,6 +76,8 @@ pub struct RankRequest<'a> {
     /// The order of the caller, if it sent one that may be shown.
     pub baseline: Option<&'a Baseline>,
     pub explain: bool,
+    /// Whether standard deviations are wanted of all candidates, whatever the strategy.
+    pub deviations: bool,
     /// Keys the random stream of the choice.
     pub decision_id: &'a str,
 }
@@ -106,6 +108,9 @@ pub struct Ranked {
     pub items: Vec<RankedItem>,
     /// What the choice went by, of every candidate of the request.
     pub scores: Vec<f64>,
+    /// Standard deviations of their expected rewards; empty where neither the request nor
+    /// the strategy asks.
+    pub deviations: Vec<f64>,
     /// What exploring is expected to have cost against greedy choices, at most.
     pub exploration_cost: f64,
     /// Where the request has a baseline.
@@ -175,7 +180,8 @@ pub fn rank(view: &View, candidates: &[Candidate<'_>], request: &RankRequest<'_>
         })
         .collect();
     let exploration_cost = list.cost;
-    Ranked { segment: scored.segment, items, scores: scored.scores, exploration_cost, trial }
+    let Scored { segment, scores, deviations, .. } = scored;
+    Ranked { segment, items, scores, deviations, exploration_cost, trial }
 }
 
 /// Shows the ranker's list, the caller's or the most popular items; compares the first two.
@@ -258,7 +264,7 @@ struct Scored<'v> {
     scale: Scale<'v>,
     segment: u8,
     estimates: Vec<f64>,
-    /// Of the expected rewards; empty where the strategy does not ask.
+    /// Of the expected rewards; empty where nobody asks.
     deviations: Vec<f64>,
     /// Standard deviations that are part of a score.
     width: f64,
@@ -275,11 +281,13 @@ impl<'v> Scored<'v> {
         let segment = View::segment(*user, occasion.device);
         let scale = Scale::over(view, segment, &features);
         let estimates = scale.scores(&features);
-        let (deviations, width) = match request.choice.strategy {
-            Strategy::Thompson => (scale.deviations(&features), 0.0),
-            Strategy::LinUcb => (scale.deviations(&features), request.choice.exploring.scale),
-            Strategy::Greedy | Strategy::EpsilonGreedy | Strategy::SquareCb => (Vec::new(), 0.0),
+        let (asks, width) = match request.choice.strategy {
+            Strategy::Thompson => (true, 0.0),
+            Strategy::LinUcb => (true, request.choice.exploring.scale),
+            Strategy::Greedy | Strategy::EpsilonGreedy | Strategy::SquareCb => (false, 0.0),
         };
+        let asks = asks || request.deviations;
+        let deviations = if asks { scale.deviations(&features) } else { Vec::new() };
         let boosts = boosts(candidates, &estimates, request);
         let exploration = Exploration::new(view, candidates, request.choice.strategy, occasion.now);
         let added = |place: usize| {

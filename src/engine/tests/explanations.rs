@@ -77,6 +77,7 @@ fn ranked<T>(
         pins: &[],
         baseline: None,
         explain: true,
+        deviations: false,
         decision_id: "decision",
     };
     let ranked = rank(view, &candidates, &request);

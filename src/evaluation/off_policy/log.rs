@@ -37,6 +37,9 @@ pub struct Candidate<'a> {
     pub propensity: Option<f64>,
     /// What a ranker gave it; finite.
     pub score: Option<f64>,
+    /// How unsure the ranker was: the standard deviation of the expected reward; finite, 0
+    /// or more.
+    pub deviation: Option<f64>,
     /// The target policy's probability, where a file brings it.
     pub target: Option<f64>,
     /// Features of this candidate on this occasion, of the same length everywhere.
@@ -54,6 +57,8 @@ pub enum InvalidRound {
     Probability(f64),
     #[error("a score or feature must be a finite number")]
     NotFinite,
+    #[error("a standard deviation must be a finite number of 0 or more, is {0}")]
+    Deviation(f64),
     #[error("the action is not one of the candidates, or a candidate is listed twice")]
     Candidates,
     #[error("a round has {found} features where those before have {expected}")]
@@ -92,6 +97,7 @@ pub struct RoundView<'a> {
     listed: Option<&'a [u32]>,
     /// By candidate.
     pub scores: Option<&'a [f64]>,
+    pub deviations: Option<&'a [f64]>,
     pub propensities: Option<&'a [f64]>,
     pub targets: Option<&'a [f64]>,
     /// Row-major, candidates x width; empty without features.
@@ -161,6 +167,7 @@ pub struct LogBuilder {
     listed: Vec<u32>,
     unlisted: usize,
     scores: Column,
+    deviations: Column,
     propensities: Column,
     targets: Column,
     features: Rows,
@@ -179,6 +186,7 @@ impl LogBuilder {
         for candidate in new.candidates {
             self.listed.push(candidate.action);
             self.scores.push(candidate.score);
+            self.deviations.push(candidate.deviation);
             self.propensities.push(candidate.propensity);
             self.targets.push(candidate.target);
             self.features.push(candidate.features);
@@ -228,6 +236,10 @@ impl LogBuilder {
             if candidate.score.is_some_and(|score| !score.is_finite()) {
                 return Err(InvalidRound::NotFinite);
             }
+            let is_deviation = |value: &f64| value.is_finite() && *value >= 0.0;
+            if let Some(wrong) = candidate.deviation.filter(|value| !is_deviation(value)) {
+                return Err(InvalidRound::Deviation(wrong));
+            }
         }
         let mut actions: Vec<u32> =
             new.candidates.iter().map(|candidate| candidate.action).collect();
@@ -265,6 +277,7 @@ impl LogBuilder {
         let places = if is_listed { self.listed.len() } else { 0 };
         let chosen_targets = whole(self.chosen_targets, "target probability", count);
         let scores = whole(self.scores, "candidates' scores", places);
+        let deviations = whole(self.deviations, "candidates' deviations", places);
         let propensities = whole(self.propensities, "candidates' propensities", places);
         let targets = whole(self.targets, "candidates' target probabilities", places);
         self.offsets.push(self.listed.len());
@@ -277,6 +290,7 @@ impl LogBuilder {
             offsets: is_listed.then_some(self.offsets),
             listed: self.listed,
             scores,
+            deviations,
             propensities,
             targets,
             features: if is_listed { self.features } else { Rows::default() },
@@ -297,6 +311,7 @@ pub struct Log {
     offsets: Option<Vec<usize>>,
     listed: Vec<u32>,
     scores: Option<Vec<f64>>,
+    deviations: Option<Vec<f64>>,
     propensities: Option<Vec<f64>>,
     targets: Option<Vec<f64>>,
     features: Rows,
@@ -342,6 +357,11 @@ impl Log {
         self.scores.is_some()
     }
 
+    /// Whether candidates come with how unsure their scores are.
+    pub fn has_deviations(&self) -> bool {
+        self.deviations.is_some()
+    }
+
     /// Features of an occasion.
     pub fn context_width(&self) -> usize {
         self.context.width
@@ -369,6 +389,7 @@ impl Log {
             candidates: range.len(),
             listed: self.offsets.as_ref().map(|_| &self.listed[range.clone()]),
             scores: self.scores.as_ref().map(|column| &column[range.clone()]),
+            deviations: self.deviations.as_ref().map(|column| &column[range.clone()]),
             propensities: self.propensities.as_ref().map(|column| &column[range.clone()]),
             targets: self.targets.as_ref().map(|column| &column[range.clone()]),
             features: self

@@ -2,6 +2,7 @@
 
 use super::log::Log;
 use super::log::RoundView;
+use crate::engine::strategy;
 use crate::numeric::math;
 
 /// A policy to evaluate.
@@ -42,6 +43,13 @@ pub enum Policy {
     EpsilonGreedy { epsilon: f64, scores: Scores },
     /// In proportion to `exp(score / temperature)`.
     Softmax { temperature: f64, scores: Scores },
+    /// Thompson sampling: `floor` spread over all candidates, the rest by how probably each
+    /// is the best of normal draws around the logged scores with `scale` of the logged
+    /// standard deviations.
+    Thompson { scale: f64, floor: f64 },
+    /// LinUCB: `floor` spread over all candidates, the rest on the best by logged score and
+    /// `scale` of the logged standard deviations.
+    LinUcb { scale: f64, floor: f64 },
     /// Always the same action; where it is no candidate, all candidates alike.
     Constant(u32),
     /// The probabilities that the log brings.
@@ -53,6 +61,8 @@ pub enum Policy {
 pub enum PolicyUnknown {
     #[error("the log has no scores of candidates, which this policy goes by")]
     Scores,
+    #[error("the log has no standard deviations of candidates' scores, which this policy goes by")]
+    Deviations,
     #[error("the log has no probabilities of a target policy")]
     Probabilities,
 }
@@ -67,9 +77,14 @@ impl Policy {
             Self::Greedy(Scores::Logged)
             | Self::EpsilonGreedy { scores: Scores::Logged, .. }
             | Self::Softmax { scores: Scores::Logged, .. }
+            | Self::Thompson { .. }
+            | Self::LinUcb { .. }
                 if !log.has_scores() =>
             {
                 Err(PolicyUnknown::Scores)
+            }
+            Self::Thompson { .. } | Self::LinUcb { .. } if !log.has_deviations() => {
+                Err(PolicyUnknown::Deviations)
             }
             Self::FromLog if !log.has_targets() => {
                 log.chosen_targets().map(Target::OfShown).ok_or(PolicyUnknown::Probabilities)
@@ -91,6 +106,12 @@ impl TargetPolicy for Policy {
             Self::Greedy(scores) => best(known(scores), 0.0, out),
             Self::EpsilonGreedy { epsilon, scores } => best(known(scores), epsilon, out),
             Self::Softmax { temperature, scores } => softmax(known(scores), temperature, out),
+            Self::Thompson { scale, floor } => {
+                believed(round, &strategy::Thompson { scale }, floor, out);
+            }
+            Self::LinUcb { scale, floor } => {
+                believed(round, &strategy::UpperConfidence { width: scale }, floor, out);
+            }
             Self::Constant(action) => {
                 out.fill(0.0);
                 match (0..out.len()).find(|at| round.action_of(*at) == action) {
@@ -114,6 +135,15 @@ fn best(scores: &[f64], epsilon: f64, out: &mut [f64]) {
     for (out, score) in out.iter_mut().zip(scores) {
         *out = spread + if *score == top { (1.0 - epsilon) / ties } else { 0.0 };
     }
+}
+
+/// `floor` on all, the rest by a rule over scores and their standard deviations.
+fn believed(round: &RoundView<'_>, rule: &dyn strategy::Policy, floor: f64, out: &mut [f64]) {
+    let (Some(means), Some(deviations)) = (round.scores, round.deviations) else {
+        return out.fill(f64::NAN);
+    };
+    rule.propensities(strategy::Beliefs { means, deviations }, out);
+    strategy::mix_evenly(out, floor);
 }
 
 fn softmax(scores: &[f64], temperature: f64, out: &mut [f64]) {

@@ -1,6 +1,8 @@
 //! The estimators against figures of the Open Bandit Pipeline, against worlds whose truth
 //! is known, and at the edges.
 
+mod beliefs;
+
 use rand::Rng;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;

@@ -1,5 +1,6 @@
 //! How a decision came about: a mask of the optional parts, the call, then the
-//! candidates, ids first and scores in a column behind them.
+//! candidates, ids first, then columns: scores, and standard deviations of the expected
+//! rewards, which records of earlier versions end before.
 //!
 //! The whole is framed by its length, so that fields to come stand behind the last one
 //! and an older version passes over them.
@@ -12,6 +13,7 @@ use super::wire::Fault;
 use super::wire::Reader;
 use super::wire::put_f32;
 use super::wire::put_f64;
+use super::wire::put_floats;
 use super::wire::put_signed;
 use super::wire::put_text;
 use super::wire::put_texts;
@@ -95,6 +97,7 @@ pub fn put(out: &mut Vec<u8>, detail: &DecisionDetail, base: Timestamp) {
     put_varint(out, detail.candidates.len() as u64);
     detail.candidates.ids().for_each(|id| put_text(out, id));
     detail.candidates.scores().iter().for_each(|score| put_f32(out, *score));
+    put_floats(out, detail.candidates.deviations().unwrap_or_default());
 }
 
 fn mask(detail: &DecisionDetail) -> u8 {
@@ -271,7 +274,12 @@ fn read_candidates(reader: &mut Reader<'_>) -> Result<CandidateScores, Fault> {
     for id in ids {
         candidates.push(id, reader.f32()?);
     }
-    Ok(candidates)
+    let deviations = if reader.is_empty() { Vec::new() } else { reader.floats()? };
+    if deviations.is_empty() {
+        return Ok(candidates);
+    }
+    let not_as_many = || Fault::damaged("not as many standard deviations as candidates");
+    candidates.with_deviations(deviations).ok_or_else(not_as_many)
 }
 
 fn too_new(what: &'static str, found: u8, known: u64) -> Fault {

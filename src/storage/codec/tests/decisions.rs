@@ -24,10 +24,12 @@ fn detail() -> impl Strategy<Value = DecisionDetail> {
         prop::collection::vec(label(), 0..3),
     );
     let items = prop::collection::vec(catalogue_item().prop_map(Arc::new), 0..3);
-    let scored = prop::collection::vec((".{0,20}", number()), 0..20).prop_map(|scored| {
+    let scored = prop::collection::vec((".{0,20}", number(), number()), 0..20);
+    let scored = (scored, any::<bool>()).prop_map(|(scored, with_deviations)| {
         let mut candidates = CandidateScores::default();
-        scored.iter().for_each(|(id, score)| candidates.push(id, *score));
-        candidates
+        scored.iter().for_each(|(id, score, _)| candidates.push(id, *score));
+        let deviations = scored.iter().map(|(_, _, deviation)| *deviation).collect();
+        if with_deviations { candidates.with_deviations(deviations).unwrap() } else { candidates }
     });
     let options = (prop::option::of(label()), occasion);
     (numbers, source, options, recorded_choice(), recorded_filter(), rules, items, scored).prop_map(
@@ -175,4 +177,68 @@ pub fn decision() -> impl Strategy<Value = Record> {
             })
         },
     )
+}
+
+fn with_deviations(deviations: Vec<f32>) -> DecisionDetail {
+    let mut candidates = CandidateScores::default();
+    ["a", "b"].iter().for_each(|id| candidates.push(id, 0.5));
+    DecisionDetail {
+        engine_revision: 3,
+        seed: 1,
+        variant: None,
+        occasion: RecordedOccasion::default(),
+        context_watermark: 1,
+        source: CandidateSource::Given,
+        choice: RecordedChoice {
+            epsilon: 0.1,
+            exploration_scale: 0.3,
+            square_cb_gamma: 10.0,
+            propensity_floor: 0.01,
+            method: DiversityMethod::None,
+            diversity_weight: 0.0,
+            serendipity_weight: 0.0,
+            novelty_weight: 0.0,
+            topic_threshold: 0.0,
+            source_threshold: 0.0,
+            max_per_topic: 0,
+            max_per_source: 0,
+            places: 2,
+        },
+        filter: RecordedFilter::default(),
+        pins: Vec::new(),
+        boosts: Vec::new(),
+        shown_lately: Vec::new(),
+        described: 0,
+        items: Vec::new(),
+        candidates: match deviations.len() {
+            0 => candidates,
+            _ => candidates.with_deviations(deviations).unwrap(),
+        },
+    }
+}
+
+fn bytes(detail: &DecisionDetail) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    decision_detail::put(&mut bytes, detail, Timestamp::default());
+    bytes
+}
+
+#[test]
+fn a_record_that_ends_behind_the_scores_has_no_deviations() {
+    let detail = with_deviations(Vec::new());
+    let mut bytes = bytes(&detail);
+    assert_eq!(bytes.pop(), Some(0), "the number of deviations is the last field");
+    let read = decision_detail::read(&mut Reader::new(&bytes), Timestamp::default()).unwrap();
+    assert_eq!(read, detail);
+    assert_eq!(read.candidates.deviations(), None);
+}
+
+#[test]
+fn deviations_of_some_candidates_only_are_damage() {
+    let mut bytes = bytes(&with_deviations(vec![0.25, 0.5]));
+    let count = bytes.len() - 2 * size_of::<f32>() - 1;
+    assert_eq!(bytes[count], 2);
+    bytes[count] = 1;
+    let read = decision_detail::read(&mut Reader::new(&bytes), Timestamp::default());
+    assert!(matches!(read, Err(Fault::Damaged(_))), "{read:?}");
 }
