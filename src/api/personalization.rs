@@ -250,7 +250,7 @@ impl PersonalizationService for PersonalizationApi {
         let now = self.service.clock.now();
         let checked = convert::absence(message, view.request_settings(), now);
         let (request, item_id) = checked.map_err(status::invalid)?;
-        let call = PersonalizeCall { baseline: Vec::new(), ..call(request, UNRECORDED.to_owned()) };
+        let call = PersonalizeCall { baseline: None, ..call(request, UNRECORDED.to_owned()) };
         let absence = self.service.explain_absence(&namespace, view, call, item_id).await;
         Ok(Response::new(explanations::absence(absence.map_err(status::status)?)))
     }

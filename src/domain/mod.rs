@@ -41,6 +41,6 @@ pub use ranker::RankerSettings;
 pub use record::{LogRecord, PublishedModel, Record, Sequence};
 pub use reward::{outweighs, reward};
 pub use settings::{ConfidenceTable, FreshnessTable, Settings, SettingsRange};
-pub use takeover::{ListOrigin, TakeoverChange, TakeoverTrial};
+pub use takeover::{BaselineOrder, ListOrigin, TakeoverChange, TakeoverTrial};
 pub use timestamp::Timestamp;
 pub use violation::{Violation, Violations};

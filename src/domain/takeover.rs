@@ -46,6 +46,15 @@ impl ListOrigin {
     }
 }
 
+/// The order in which a caller would show items without this service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BaselineOrder {
+    /// Its own, the best first.
+    Items(Vec<ItemId>),
+    /// It has none of its own: the candidates by popularity.
+    Popular,
+}
+
 /// A change of how much is taken over; what is `None` stays as it is.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct TakeoverChange {
@@ -103,7 +112,7 @@ pub struct TakeoverTrial {
     /// The chance of each origin, in the order of [`ListOrigin::ALL`].
     pub chances: [f64; 3],
     /// The caller's order, as it was sent.
-    pub baseline: Vec<ItemId>,
+    pub baseline: BaselineOrder,
     /// Places at which the ranker's greedy list and the caller's were compared.
     pub places: u32,
     /// Those of them with the same item in both.

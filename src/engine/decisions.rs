@@ -54,9 +54,9 @@ impl Engine {
             .examination_decay
             .map_or_else(Vec::new, |decay| ranker.examination.curve(items.len(), f64::from(decay)));
         let mut pending = PendingDecision::new(key, user, decision.segment, number, items);
+        pending.trial = decision.trial.as_ref().map(|trial| PendingTrial::new(trial, recorded_at));
         pending.begin(&curve, ranker);
         if let Some(trial) = &decision.trial {
-            pending.trial = Some(PendingTrial::new(trial, recorded_at));
             Arc::make_mut(&mut self.view.takeover).begin(trial);
         }
         let pending = Arc::new(pending);

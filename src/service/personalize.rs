@@ -15,6 +15,7 @@ use super::recording::Recording;
 use super::recording::decision;
 use super::scene::item_of;
 use super::scene::work_out;
+use crate::domain::BaselineOrder;
 use crate::domain::Decision;
 use crate::domain::DecisionId;
 use crate::domain::Item;
@@ -75,8 +76,8 @@ pub struct PersonalizeCall {
     pub utc_offset_minutes: i32,
     pub device_type: Option<Box<str>>,
     pub location: Option<Box<str>>,
-    /// The order of the caller, if it sent one; no item twice.
-    pub baseline: Vec<ItemId>,
+    /// The order of the caller, if it has one; no item twice.
+    pub baseline: Option<BaselineOrder>,
     pub explain: bool,
 }
 
@@ -101,6 +102,14 @@ pub struct Answer {
 }
 
 impl PersonalizeCall {
+    /// The items of the caller's own order.
+    pub(super) fn baseline_items(&self) -> &[ItemId] {
+        match &self.baseline {
+            Some(BaselineOrder::Items(items)) => items,
+            Some(BaselineOrder::Popular) | None => &[],
+        }
+    }
+
     /// Whether the work is too long for a thread that serves others.
     fn is_large(&self, view: &View) -> bool {
         match &self.candidates {

@@ -134,7 +134,7 @@ fn recorded_trial(trial: &Trial, call: &PersonalizeCall) -> TakeoverTrial {
         round: *round,
         origin: *origin,
         chances: *chances,
-        baseline: call.baseline.clone(),
+        baseline: call.baseline.clone().expect("a trial has a baseline"),
         places: *places,
         same_place: *same_place,
         in_both: *in_both,
@@ -296,7 +296,7 @@ pub fn call_of(
         utc_offset_minutes: detail.occasion.utc_offset_minutes,
         device_type: detail.occasion.device_type.clone(),
         location: detail.occasion.location.clone(),
-        baseline: decision.trial.as_ref().map_or_else(Vec::new, |trial| trial.baseline.clone()),
+        baseline: decision.trial.as_ref().map(|trial| trial.baseline.clone()),
         explain: false,
     })
 }

@@ -15,6 +15,7 @@ use super::personalize::PersonalizeCall;
 use super::personalize::PinnedItem;
 use super::recording::Recording;
 use super::user_contexts::Derived;
+use crate::domain::BaselineOrder;
 use crate::domain::Item;
 use crate::domain::ItemId;
 use crate::engine::Baseline;
@@ -212,7 +213,7 @@ impl Pool {
     /// of the request as it describes them, else of the catalogue. Personal rules are none
     /// against them.
     fn add_wanted(&mut self, view: &View, eligible: &Eligibility<'_>, call: &PersonalizeCall) {
-        for item_id in call.pins.iter().map(|pin| &pin.item_id).chain(&call.baseline) {
+        for item_id in call.pins.iter().map(|pin| &pin.item_id).chain(call.baseline_items()) {
             let id = item_id.as_str();
             let index = view.item_index(id);
             let is_it =
@@ -237,7 +238,7 @@ impl Pool {
                 if eligible.allows_pinned(view.entry(index)) {
                     self.indices.push(index);
                 }
-            } else if call.baseline.contains(item_id) {
+            } else if call.baseline_items().contains(item_id) {
                 self.unknown.push(id.to_owned());
             }
         }
@@ -252,12 +253,13 @@ fn baseline(
     pins: &[Pin],
     eligible: &Eligibility<'_>,
 ) -> Option<Baseline> {
-    if call.baseline.is_empty() {
-        return None;
-    }
+    let items = match call.baseline.as_ref()? {
+        BaselineOrder::Popular => return Some(Baseline::Popular),
+        BaselineOrder::Items(items) => items,
+    };
     let place_of: HashMap<&str, usize> =
         candidates.iter().map(|one| item_of(one).item_id.as_str()).zip(0..).collect();
-    let places = call.baseline.iter().filter_map(|id| place_of.get(id.as_str()).copied());
+    let places = items.iter().filter_map(|id| place_of.get(id.as_str()).copied());
     let is_free = |place: &usize| pins.iter().all(|pin| pin.candidate != *place);
     let may_be = |place: &usize| eligible.allows_pinned(candidates[*place].entry);
     let order: Vec<usize> = places.filter(|place| is_free(place) && may_be(place)).collect();
@@ -265,7 +267,7 @@ fn baseline(
         |place: &usize| eligible.allows(candidates[*place].entry, candidates[*place].index);
     let mut excluded: Vec<usize> = order.iter().copied().filter(|one| !is_personal(one)).collect();
     excluded.sort_unstable();
-    (!order.is_empty()).then_some(Baseline { order, excluded })
+    (!order.is_empty()).then_some(Baseline::Order { order, excluded })
 }
 
 /// Where the pinned items are among the candidates; those that are not there or may

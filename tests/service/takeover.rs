@@ -383,6 +383,14 @@ async fn what_the_filters_forbid_is_left_out_of_the_callers_order_and_an_empty_o
         (answer.origin(), shown(&answer)),
         (ListOrigin::Baseline, vec!["jazz-04".to_owned()])
     );
+    // Popularity is a baseline, too, for whoever has none.
+    let request = PersonalizeRequest {
+        min_watermark,
+        baseline_popular: true,
+        ..greedy("jazz-fan-1", PLACES)
+    };
+    let popular = api.personalize(request).await;
+    assert_eq!((popular.origin(), shown(&popular).len()), (ListOrigin::Baseline, PLACES as usize));
     let answer = ask("polka").await;
     assert_eq!((answer.origin(), shown(&answer).len()), (ListOrigin::Ranker, 0));
 }

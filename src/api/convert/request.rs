@@ -20,6 +20,7 @@ use super::scalars::merge;
 use super::scalars::optional_label;
 use super::scalars::timestamp_near;
 use super::scalars::utc_offset;
+use crate::domain::BaselineOrder;
 use crate::domain::Item;
 use crate::domain::ItemId;
 use crate::domain::Settings;
@@ -46,7 +47,7 @@ pub struct Personalize {
     pub pins: Vec<PinnedItem>,
     pub boosts: Vec<Boost>,
     /// No item twice.
-    pub baseline: Vec<ItemId>,
+    pub baseline: Option<BaselineOrder>,
     pub explain: bool,
 }
 
@@ -90,7 +91,8 @@ pub fn personalize(
     let places = choice.as_ref().map_or(limits::RESULTS, |choice| choice.places);
     let pins = merge(&mut violations, pins(message.pins, places));
     let boosts = merge(&mut violations, boosts(message.boosts));
-    let baseline = merge(&mut violations, baseline(message.baseline_item_ids));
+    let baseline =
+        merge(&mut violations, baseline(message.baseline_item_ids, message.baseline_popular));
     let (Some(user_id), Some(candidates), Some(context)) = (user_id, candidates, context) else {
         return Err(violations.into_vec());
     };
@@ -115,15 +117,26 @@ pub fn personalize(
     })
 }
 
-/// The caller's order; of a repeated item the first counts.
-fn baseline(ids: Vec<String>) -> Result<Vec<ItemId>, Vec<Violation>> {
+/// The caller's order, if it has one; of a repeated item the first counts.
+fn baseline(ids: Vec<String>, popular: bool) -> Result<Option<BaselineOrder>, Vec<Violation>> {
     let (found, most) = (ids.len(), limits::CANDIDATES);
     if found > most {
         let reason = format!("must hold at most {most} ids, holds {found}");
         return Err(vec![Violation::new("baseline_item_ids", reason)]);
     }
     let ids = each("baseline_item_ids", ids, ItemId::parse)?;
-    Ok(Candidates { items: Vec::new(), ids }.without_repetition().ids)
+    match (ids.is_empty(), popular) {
+        (false, true) => {
+            let reason = "must not be set beside baseline_item_ids";
+            Err(vec![Violation::new("baseline_popular", reason)])
+        }
+        (true, true) => Ok(Some(BaselineOrder::Popular)),
+        (true, false) => Ok(None),
+        (false, false) => {
+            let ids = Candidates { items: Vec::new(), ids }.without_repetition().ids;
+            Ok(Some(BaselineOrder::Items(ids)))
+        }
+    }
 }
 
 /// Of candidates with one id the first stays, described ones before ids: an item must
@@ -377,6 +390,17 @@ mod tests {
             "baseline_item_ids[1]",
         ];
         assert_eq!(fields(personalize(wrong_everywhere(), &Settings::default(), NOW)), expected);
+    }
+
+    #[test]
+    fn a_caller_has_one_order_its_own_or_the_popular_one() {
+        let ids = || ["b", "a", "b"].map(str::to_owned).to_vec();
+        let own = ["b", "a"].map(|id| ItemId::parse(id).unwrap()).to_vec();
+        assert_eq!(baseline(ids(), false), Ok(Some(BaselineOrder::Items(own))));
+        assert_eq!(baseline(Vec::new(), true), Ok(Some(BaselineOrder::Popular)));
+        assert_eq!(baseline(Vec::new(), false), Ok(None));
+        assert_eq!(fields(baseline(ids(), true)), ["baseline_popular"]);
+        assert_eq!(fields(baseline(vec!["i".to_owned(); 1_001], false)), ["baseline_item_ids"]);
     }
 
     #[test]

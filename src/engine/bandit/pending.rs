@@ -79,7 +79,7 @@ pub struct PendingDecision {
     reported: bool,
     /// In the order shown.
     pub items: Vec<PendingItem>,
-    /// Where the caller sent an order of its own.
+    /// Where the request has a baseline.
     pub trial: Option<PendingTrial>,
 }
 
@@ -115,8 +115,8 @@ impl PendingDecision {
     /// that each place is looked at; empty where that is not modelled.
     pub fn begin(&mut self, examination: &[f64], ranker: &mut Ranker) {
         for (place, shown) in self.items.iter_mut().enumerate() {
-            // What was pinned has no features.
-            if !shown.features.is_empty() {
+            // What was pinned has no features. In a trial chance decides on whole lists.
+            if !shown.features.is_empty() && self.trial.is_none() {
                 ranker.examination.note_shown(place, shown.propensity);
             }
             if let Some(&seen) = examination.get(place) {
@@ -143,7 +143,8 @@ impl PendingDecision {
         }
         let (segment, shown) = (self.segment, &mut self.items[place]);
         if outweighs(reward, shown.reward) {
-            if reward > 0.0 && shown.reward <= 0.0 && !shown.features.is_empty() {
+            let is_drawn = !shown.features.is_empty() && self.trial.is_none();
+            if reward > 0.0 && shown.reward <= 0.0 && is_drawn {
                 ranker.examination.note_rewarded(place, shown.propensity);
             }
             ranker.change_reward(segment, &shown.features, (shown.reward, reward), left);

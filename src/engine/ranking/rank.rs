@@ -196,10 +196,14 @@ fn contest(
 ) -> (ChosenList, Trial) {
     let is_pinned = |candidate| request.pins.iter().any(|pin| pin.candidate == candidate);
     let is_free =
-        |candidate| !is_pinned(candidate) && baseline.excluded.binary_search(&candidate).is_err();
+        |candidate| !is_pinned(candidate) && baseline.excluded().binary_search(&candidate).is_err();
     let (drawn, chances) = trial::draw(view, request.decision_id);
     let popular = trial::popular(view, slate.candidates, is_free);
-    let orders = Orders { drawn, chances, baseline: &baseline.order, popular: &popular };
+    let callers = match baseline {
+        Baseline::Order { order, .. } => order,
+        Baseline::Popular => &popular,
+    };
+    let orders = Orders { drawn, chances, baseline: callers, popular: &popular };
     let list = choose(&slate, choice, Some(&orders), rng);
     let scores: Vec<f64> = scored
         .estimates
@@ -212,7 +216,7 @@ fn contest(
     let own = choose(&slate, &Choice { strategy: Strategy::Greedy, ..*choice }, None, rng);
     let rows: Vec<&[f32]> = scored.features.rows().collect();
     let vector = |candidate: usize| scored.scale.vector(rows[candidate]);
-    let trial = Trial::new(view, (drawn, chances), baseline, &own, &scored.estimates, vector);
+    let trial = Trial::new(view, (drawn, chances), callers, &own, &scored.estimates, vector);
     (list, trial)
 }
 
@@ -221,8 +225,8 @@ fn contest(
 fn in_force(view: &View, request: &RankRequest<'_>) -> Choice {
     let choice = &request.choice;
     // All lists that may be shown are equally long.
-    let reach = |baseline: &Baseline| baseline.order.len() + request.pins.len();
-    let places = request.baseline.map_or(choice.places, |one| choice.places.min(reach(one)));
+    let reach = request.baseline.and_then(Baseline::reach);
+    let places = reach.map_or(choice.places, |reach| choice.places.min(reach + request.pins.len()));
     let mass = view.ranker().shared().mass().max(1.0);
     let exploring = Exploring { gamma: choice.exploring.gamma * mass.sqrt(), ..choice.exploring };
     Choice { exploring, places, ..*choice }
@@ -377,7 +381,7 @@ fn slate<'a>(
     let recent = recent.iter().map(|&item| Candidate::known(view, item)).collect();
     let Scored { scores, deviations, exploration, .. } = scored;
     let pins = request.pins;
-    let excluded = request.baseline.map_or(&[][..], |baseline| &baseline.excluded);
+    let excluded = request.baseline.map_or(&[][..], Baseline::excluded);
     Slate {
         candidates,
         scores,

@@ -12,13 +12,34 @@ use crate::engine::seed;
 use crate::engine::view::View;
 
 /// The caller's order among the candidates.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Baseline {
-    /// Places in the candidates, the best first; none twice, none that is pinned.
-    pub order: Vec<usize>,
-    /// Candidates that are there for the order alone, in rising order: a rule about the
-    /// person keeps them out otherwise.
-    pub excluded: Vec<usize>,
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Baseline {
+    Order {
+        /// Places in the candidates, the best first; none twice, none that is pinned.
+        order: Vec<usize>,
+        /// Candidates that are there for the order alone, in rising order: a rule about the
+        /// person keeps them out otherwise.
+        excluded: Vec<usize>,
+    },
+    /// What is most popular first.
+    Popular,
+}
+
+impl Baseline {
+    pub fn excluded(&self) -> &[usize] {
+        match self {
+            Self::Order { excluded, .. } => excluded,
+            Self::Popular => &[],
+        }
+    }
+
+    /// Candidates that the order has, if it need not have all.
+    pub fn reach(&self) -> Option<usize> {
+        match self {
+            Self::Order { order, .. } => Some(order.len()),
+            Self::Popular => None,
+        }
+    }
 }
 
 /// Whose list is shown, and how the ranker's compares with the caller's.
@@ -71,15 +92,15 @@ impl Trial {
     pub fn new(
         view: &View,
         (origin, chances): (ListOrigin, [f64; 3]),
-        baseline: &Baseline,
+        baseline: &[usize],
         own: &ChosenList,
         estimates: &[f64],
         vector: impl Fn(usize) -> Vec<f32>,
     ) -> Self {
         let own = own.chosen.iter().filter(|place| !place.pinned);
         let own: Vec<usize> = own.map(|place| place.candidate).collect();
-        let places = own.len().min(baseline.order.len());
-        let (own, callers) = (&own[..places], &baseline.order[..places]);
+        let places = own.len().min(baseline.len());
+        let (own, callers) = (&own[..places], &baseline[..places]);
         let pairs = || own.iter().zip(callers);
         let mut difference: Vec<f64> = Vec::new();
         for (list, sign) in [(own, 1.0), (callers, -1.0)] {

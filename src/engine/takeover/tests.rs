@@ -1,6 +1,7 @@
 //! The guard and the figures of a takeover, on trials made here.
 
 use super::*;
+use crate::domain::BaselineOrder;
 use crate::engine::bandit::PendingItem;
 use crate::engine::bandit::Posterior;
 use crate::engine::bandit::Ranker;
@@ -13,7 +14,7 @@ fn trial(takeover: &Takeover, origin: ListOrigin) -> TakeoverTrial {
         round: takeover.round,
         origin,
         chances: takeover.chances(),
-        baseline: Vec::new(),
+        baseline: BaselineOrder::Popular,
         places: 4,
         same_place: 1,
         in_both: 3,

@@ -17,6 +17,7 @@ use crate::domain::ArmSetName;
 use crate::domain::ArmStrategy;
 use crate::domain::AttributeValue;
 use crate::domain::Attributes;
+use crate::domain::BaselineOrder;
 use crate::domain::BoostSubject;
 use crate::domain::CandidateScores;
 use crate::domain::CandidateSource;

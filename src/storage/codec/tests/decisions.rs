@@ -113,7 +113,10 @@ fn recorded_filter() -> impl Strategy<Value = RecordedFilter> {
 fn trial() -> impl Strategy<Value = TakeoverTrial> {
     let origin = prop::sample::select(&ListOrigin::ALL[..]);
     let chances = prop::array::uniform3(0.0..1.0);
-    let baseline = prop::collection::vec(id(ItemId::parse), 0..4);
+    let baseline = prop_oneof![
+        prop::collection::vec(id(ItemId::parse), 0..4).prop_map(BaselineOrder::Items),
+        Just(BaselineOrder::Popular),
+    ];
     let counts = (any::<u32>(), any::<u32>(), any::<u32>(), any::<u32>(), any::<bool>());
     let difference = prop::collection::vec(number(), 0..6);
     (origin, chances, baseline, counts, number(), difference).prop_map(
