@@ -78,6 +78,7 @@ fn call(request: convert::Personalize, decision_id: String) -> PersonalizeCall {
         device_type: request.context.device_type,
         location: request.context.location,
         explain: request.explain,
+        variant: request.variant,
     }
 }
 

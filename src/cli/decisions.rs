@@ -49,6 +49,9 @@ pub struct LoggedRound {
     /// The logging policy's model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
+    /// Of the experiment that the decision belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
     /// What a ranker gave the action.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub score: Option<f64>,

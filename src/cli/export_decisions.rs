@@ -179,6 +179,10 @@ fn rounds<'a>(
         target_probability: None,
         strategy: Some(decision.strategy.name().to_owned()),
         model: Some(decision.model_version.to_string()),
+        variant: decision
+            .detail
+            .as_ref()
+            .and_then(|detail| detail.variant.as_deref().map(str::to_owned)),
         score: Some(f64::from(shown.score)),
         features: shown.features.clone(),
         context: Vec::new(),

@@ -23,7 +23,7 @@ pub struct DecisionDetail {
     pub engine_revision: u32,
     /// The namespace's seed; with the decision id it keys the random streams.
     pub seed: u64,
-    /// The variant of an experiment that the decision belongs to.
+    /// The variant of the caller's experiment that the decision belongs to.
     pub variant: Option<Box<str>>,
     pub occasion: RecordedOccasion,
     /// Watermark of the view that the person's derived values were computed on: at most

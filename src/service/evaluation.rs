@@ -51,7 +51,7 @@ const CELLS_MAX: usize = 4_000_000;
 const RESAMPLES: usize = 500;
 
 /// What is asked.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct EvaluationCall {
     /// Decisions recorded since.
     pub since: Timestamp,
@@ -61,9 +61,16 @@ pub struct EvaluationCall {
     /// place that is spread evenly.
     pub exploration_scale: f64,
     pub propensity_floor: f64,
+    /// Only decisions of this variant.
+    pub variant: Option<Box<str>>,
 }
 
 impl EvaluationCall {
+    fn is_about(&self, decision: &Decision) -> bool {
+        let variant = decision.detail.as_ref().and_then(|detail| detail.variant.as_ref());
+        self.variant.is_none() || self.variant.as_ref() == variant
+    }
+
     fn policies(&self) -> [(&'static str, Policy); 5] {
         let (scores, epsilon) = (Scores::Logged, self.epsilon);
         let (scale, floor) = (self.exploration_scale, self.propensity_floor);
@@ -126,8 +133,8 @@ impl Service {
         let (namespace, log) = (namespace.clone(), self.namespaces.stores().log.clone());
         let work = move || {
             let _permit = permit;
-            let gathered = Gathered::read(&namespace, &*log, call.since, &stop)?;
-            gathered.evaluate(call, until, &stop)
+            let gathered = Gathered::read(&namespace, &*log, &call, &stop)?;
+            gathered.evaluate(&call, until, &stop)
         };
         tokio::task::spawn_blocking(work).await.map_err(|_panicked| Error::ShuttingDown)?
     }
@@ -182,7 +189,7 @@ impl Gathered {
     fn read(
         namespace: &Namespace,
         log: &dyn InteractionLog,
-        since: Timestamp,
+        call: &EvaluationCall,
         stop: &CancellationToken,
     ) -> Result<Self, Error> {
         let settings = namespace.view().settings().clone();
@@ -196,11 +203,11 @@ impl Gathered {
             without_candidates: 0,
         };
         let end = log.log_end(namespace.name())?;
-        let first = first_recorded_since(log, namespace.name(), end, since)?;
+        let first = first_recorded_since(log, namespace.name(), end, call.since)?;
         each_record(log, namespace.name(), first - 1, end, |record| {
             match &record.record {
                 _ if stop.is_cancelled() => return Err(Error::ShuttingDown),
-                Record::Decision(decision) => gathered.keep(decision),
+                Record::Decision(decision) if call.is_about(decision) => gathered.keep(decision),
                 Record::Interaction(interaction) => gathered.rewards.note(interaction),
                 _ => {}
             }
@@ -248,7 +255,7 @@ impl Gathered {
 
     fn evaluate(
         self,
-        call: EvaluationCall,
+        call: &EvaluationCall,
         until: Timestamp,
         stop: &CancellationToken,
     ) -> Result<Evaluation, Error> {

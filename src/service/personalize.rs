@@ -75,6 +75,8 @@ pub struct PersonalizeCall {
     pub device_type: Option<Box<str>>,
     pub location: Option<Box<str>>,
     pub explain: bool,
+    /// Of an experiment of the caller; recorded, and without any effect.
+    pub variant: Option<Box<str>>,
 }
 
 #[derive(Debug)]

@@ -139,7 +139,7 @@ fn detail(
     DecisionDetail {
         engine_revision: ENGINE_REVISION,
         seed: view.settings().seed,
-        variant: None,
+        variant: call.variant.clone(),
         occasion: RecordedOccasion {
             utc_offset_minutes: call.utc_offset_minutes,
             device_type: call.device_type.clone(),
@@ -267,6 +267,7 @@ pub fn call_of(
         device_type: detail.occasion.device_type.clone(),
         location: detail.occasion.location.clone(),
         explain: false,
+        variant: detail.variant.clone(),
     })
 }
 

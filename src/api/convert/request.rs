@@ -20,6 +20,7 @@ use super::scalars::merge;
 use super::scalars::optional_label;
 use super::scalars::timestamp_near;
 use super::scalars::utc_offset;
+use super::scalars::variant;
 use crate::domain::Item;
 use crate::domain::ItemId;
 use crate::domain::Settings;
@@ -46,6 +47,7 @@ pub struct Personalize {
     pub pins: Vec<PinnedItem>,
     pub boosts: Vec<Boost>,
     pub explain: bool,
+    pub variant: Option<Box<str>>,
 }
 
 /// Whom to rank for, when and where.
@@ -88,18 +90,19 @@ pub fn personalize(
     let places = choice.as_ref().map_or(limits::RESULTS, |choice| choice.places);
     let pins = merge(&mut violations, pins(message.pins, places));
     let boosts = merge(&mut violations, boosts(message.boosts));
+    let variant = violations.take("variant", variant(message.variant));
     let (Some(user_id), Some(candidates), Some(context)) = (user_id, candidates, context) else {
         return Err(violations.into_vec());
     };
     let (Some(choice), Some(filter), Some(cap)) = (choice, filter, cap) else {
         return Err(violations.into_vec());
     };
-    let (Some(pins), Some(boosts)) = (pins, boosts) else {
+    let (Some(pins), Some(boosts), Some(variant)) = (pins, boosts, variant) else {
         return Err(violations.into_vec());
     };
     let filter = Filter { frequency_cap_per_day: cap, ..filter };
     let explain = message.explain;
-    Ok(Personalize { user_id, candidates, context, choice, filter, pins, boosts, explain })
+    Ok(Personalize { user_id, candidates, context, choice, filter, pins, boosts, explain, variant })
 }
 
 /// Of candidates with one id the first stays, described ones before ids: an item must
@@ -307,6 +310,7 @@ mod tests {
                 square_cb_gamma: Some(-1.0),
                 propensity_floor: Some(0.0),
             }),
+            variant: "x".repeat(65),
             ..Default::default()
         }
     }
@@ -349,6 +353,7 @@ mod tests {
             "pins[0].position",
             "boosts[0].target",
             "boosts[0].change",
+            "variant",
         ];
         assert_eq!(fields(personalize(wrong_everywhere(), &Settings::default(), NOW)), expected);
     }

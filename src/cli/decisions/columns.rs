@@ -23,6 +23,7 @@ const TARGET: [&str; 4] =
     ["targetprobability", "evaluationprobability", "targetpolicy", "newprobability"];
 const STRATEGY: [&str; 1] = ["strategy"];
 const MODEL: [&str; 2] = ["model", "modelversion"];
+const VARIANT: [&str; 1] = ["variant"];
 const SCORE: [&str; 1] = ["score"];
 const FEATURES: [&str; 1] = ["features"];
 const CONTEXT: [&str; 2] = ["context", "contextfeatures"];
@@ -35,7 +36,7 @@ const CANDIDATE_TARGETS: [&str; 2] = ["candidatetargetprobabilities", "targetpro
 const CANDIDATE_FEATURES: [&str; 1] = ["candidatefeatures"];
 
 /// The header that [`super::Writer`] writes; each name is recognised above.
-pub const HEADER: [&str; 19] = [
+pub const HEADER: [&str; 20] = [
     "decision_id",
     "user_id",
     "timestamp",
@@ -46,6 +47,7 @@ pub const HEADER: [&str; 19] = [
     "target_probability",
     "strategy",
     "model",
+    "variant",
     "score",
     "features",
     "context",
@@ -70,6 +72,7 @@ pub struct RoundColumns {
     target: Option<usize>,
     strategy: Option<usize>,
     model: Option<usize>,
+    variant: Option<usize>,
     score: Option<usize>,
     own_features: Option<usize>,
     context: Vec<usize>,
@@ -106,6 +109,7 @@ impl RoundColumns {
             target: table.place(&TARGET),
             strategy: table.place(&STRATEGY),
             model: table.place(&MODEL),
+            variant: table.place(&VARIANT),
             score: table.place(&SCORE),
             own_features: table.place(&FEATURES),
             context,
@@ -150,6 +154,7 @@ impl RoundColumns {
             target_probability: optional(self.target)?,
             strategy: owned(self.strategy),
             model: owned(self.model),
+            variant: owned(self.variant),
             score: optional(self.score)?,
             features: self.own_features.map_or(Ok(Vec::new()), |column| numbers(table, column))?,
             context,

@@ -25,7 +25,7 @@
 //! - A decision without label, of skipped learning, or of a lone reward is no round.
 //! - Written are one line a decision, with the features of its first round; probabilities
 //!   of a target policy are not part of the format.
-//! - Beside the format, and ignored by its other readers: `_user_id`, `_strategy`,
+//! - Beside the format, and ignored by its other readers: `_user_id`, `_strategy`, `_variant`,
 //!   `_unlisted` (the candidates are not known), and `_score` and `_deviation` (how unsure
 //!   that was) of an action.
 
@@ -59,6 +59,7 @@ pub fn read(line: &[u8]) -> Result<Vec<LoggedRound>, String> {
         user_id: text("_user_id"),
         timestamp: text("Timestamp"),
         strategy: text("_strategy"),
+        variant: text("_variant"),
         model: line.get("VWState").and_then(model),
         context: numbers(context.get("context")),
         ..LoggedRound::default()
@@ -356,6 +357,9 @@ pub fn write(rounds: &[LoggedRound]) -> Value {
     }
     if let Some(strategy) = &first.strategy {
         line.insert("_strategy".to_owned(), json!(strategy));
+    }
+    if let Some(variant) = &first.variant {
+        line.insert("_variant".to_owned(), json!(variant));
     }
     if is_unlisted {
         line.insert("_unlisted".to_owned(), json!(true));

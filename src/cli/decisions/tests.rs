@@ -205,6 +205,7 @@ prop_compose! {
                 target_probability: None,
                 strategy: strategy.clone(),
                 model: timestamp.as_ref().map(|_| "7".to_owned()),
+                variant: strategy.as_ref().map(|_| "blue".to_owned()),
                 score: shown.score,
                 features: shown.features.clone(),
                 context: context.clone(),

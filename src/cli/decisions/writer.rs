@@ -103,6 +103,7 @@ fn cells(round: &LoggedRound) -> [String; HEADER.len()] {
         number(round.target_probability),
         text(&round.strategy),
         text(&round.model),
+        text(&round.variant),
         number(round.score),
         joined(round.features.iter(), "|"),
         joined(round.context.iter(), "|"),
