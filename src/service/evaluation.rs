@@ -44,8 +44,7 @@ use crate::storage::InteractionLog;
 pub use crate::evaluation::off_policy::Report as PolicyReport;
 pub use crate::evaluation::off_policy::Value as EstimatedValue;
 
-/// Candidates of all rounds: 20 bytes each, and some milliseconds a million; for Thompson
-/// sampling some seconds a million.
+/// Candidates of all rounds: 20 bytes each; two seconds for all policies.
 const CELLS_MAX: usize = 4_000_000;
 /// Resamples behind an interval: enough for two digits of its bounds.
 const RESAMPLES: usize = 500;
@@ -302,6 +301,7 @@ impl Gathered {
             let unit = numbered(&mut units, &kept.user_id);
             let mut taken: Vec<u32> =
                 kept.shown.iter().filter(|one| one.pinned).map(|one| one.action).collect();
+            let mut is_below = false;
             for (place, shown) in kept.shown.iter().enumerate().filter(|(_, one)| !one.pinned) {
                 let open = kept.candidates.iter().filter(|one| !taken.contains(&one.action));
                 let candidates: Vec<Candidate<'_>> = open
@@ -320,11 +320,13 @@ impl Gathered {
                     reward: f64::from(reward),
                     propensity: f64::from(shown.propensity),
                     position: place as u32,
+                    is_below,
                     unit,
                     candidates: &candidates,
                     ..NewRound::default()
                 });
                 taken.push(shown.action);
+                is_below = true;
             }
         }
         builder.build()

@@ -19,6 +19,7 @@ const ACTION: [&str; 5] = ["action", "actionid", "itemid", "arm", "item"];
 const REWARD: [&str; 4] = ["reward", "click", "label", "outcome"];
 const PROPENSITY: [&str; 5] =
     ["propensity", "propensityscore", "pscore", "loggingprobability", "probability"];
+const SLATE_PROPENSITY: [&str; 1] = ["slatepropensity"];
 const TARGET: [&str; 4] =
     ["targetprobability", "evaluationprobability", "targetpolicy", "newprobability"];
 const STRATEGY: [&str; 1] = ["strategy"];
@@ -36,7 +37,7 @@ const CANDIDATE_TARGETS: [&str; 2] = ["candidatetargetprobabilities", "targetpro
 const CANDIDATE_FEATURES: [&str; 1] = ["candidatefeatures"];
 
 /// The header that [`super::Writer`] writes; each name is recognised above.
-pub const HEADER: [&str; 20] = [
+pub const HEADER: [&str; 21] = [
     "decision_id",
     "user_id",
     "timestamp",
@@ -44,6 +45,7 @@ pub const HEADER: [&str; 20] = [
     "action",
     "reward",
     "propensity",
+    "slate_propensity",
     "target_probability",
     "strategy",
     "model",
@@ -69,6 +71,7 @@ pub struct RoundColumns {
     action: usize,
     reward: usize,
     propensity: usize,
+    slate_propensity: Option<usize>,
     target: Option<usize>,
     strategy: Option<usize>,
     model: Option<usize>,
@@ -106,6 +109,7 @@ impl RoundColumns {
             action: table.required(&ACTION, "action")?,
             reward: table.required(&REWARD, "reward")?,
             propensity: table.required(&PROPENSITY, "propensity")?,
+            slate_propensity: table.place(&SLATE_PROPENSITY),
             target: table.place(&TARGET),
             strategy: table.place(&STRATEGY),
             model: table.place(&MODEL),
@@ -151,6 +155,7 @@ impl RoundColumns {
             action: table.id(self.action)?,
             reward: number(self.reward)?,
             propensity: number(self.propensity)?,
+            slate_propensity: optional(self.slate_propensity)?,
             target_probability: optional(self.target)?,
             strategy: owned(self.strategy),
             model: owned(self.model),

@@ -26,7 +26,7 @@
 //! - Written are one line a decision, with the features of its first round; probabilities
 //!   of a target policy are not part of the format.
 //! - Beside the format, and ignored by its other readers: `_user_id`, `_strategy`, `_variant`,
-//!   `_unlisted` (the candidates are not known), and `_score` and `_deviation` (how unsure
+//!   `_slate_propensity`, `_unlisted` (the candidates are not known), and `_score` and `_deviation` (how unsure
 //!   that was) of an action.
 
 use serde_json::Map;
@@ -60,6 +60,7 @@ pub fn read(line: &[u8]) -> Result<Vec<LoggedRound>, String> {
         timestamp: text("Timestamp"),
         strategy: text("_strategy"),
         variant: text("_variant"),
+        slate_propensity: line.get("_slate_propensity").and_then(Value::as_f64),
         model: line.get("VWState").and_then(model),
         context: numbers(context.get("context")),
         ..LoggedRound::default()
@@ -360,6 +361,9 @@ pub fn write(rounds: &[LoggedRound]) -> Value {
     }
     if let Some(variant) = &first.variant {
         line.insert("_variant".to_owned(), json!(variant));
+    }
+    if let Some(propensity) = first.slate_propensity {
+        line.insert("_slate_propensity".to_owned(), json!(propensity));
     }
     if is_unlisted {
         line.insert("_unlisted".to_owned(), json!(true));

@@ -202,6 +202,7 @@ prop_compose! {
                 action: shown.action.clone(),
                 reward: f64::from(rewards[place]) / 2.0,
                 propensity: shown.propensity.unwrap_or(chances[8]),
+                slate_propensity: strategy.as_ref().map(|_| chances[7]),
                 target_probability: None,
                 strategy: strategy.clone(),
                 model: timestamp.as_ref().map(|_| "7".to_owned()),

@@ -100,6 +100,7 @@ fn cells(round: &LoggedRound) -> [String; HEADER.len()] {
         round.action.clone(),
         round.reward.to_string(),
         round.propensity.to_string(),
+        number(round.slate_propensity),
         number(round.target_probability),
         text(&round.strategy),
         text(&round.model),

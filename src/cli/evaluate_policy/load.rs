@@ -112,6 +112,7 @@ struct Intake {
     of_users: usize,
     decisions: usize,
     last_decision: String,
+    last_position: u32,
 }
 
 impl Intake {
@@ -134,18 +135,21 @@ impl Intake {
                 features: &candidate.features,
             });
         }
+        let is_of_last = self.decisions > 0 && self.last_decision == round.decision_id;
         self.builder.push(&NewRound {
             action,
             reward: round.reward,
             propensity: round.propensity,
             position: round.position,
+            is_below: is_of_last && round.position > self.last_position,
             unit,
             target: round.target_probability,
             context: &round.context,
             candidates: &candidates,
         })?;
         self.of_users += usize::from(user.is_some());
-        if self.decisions == 0 || self.last_decision != round.decision_id {
+        self.last_position = round.position;
+        if !is_of_last {
             self.decisions += 1;
             self.last_decision.clone_from(&round.decision_id);
         }
@@ -171,7 +175,8 @@ impl Intake {
         if rounds > self.decisions {
             notes.push(
                 "decisions have several places: each is a round, below what the log showed above \
-                 it, and its reward is taken not to depend on the other places"
+                 it, and its reward is taken not to depend on the other places; by RIPS and SNRIPS, \
+                 not on those below it"
                     .to_owned(),
             );
         }
