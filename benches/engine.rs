@@ -206,6 +206,7 @@ fn ranking(criterion: &mut Criterion) {
         boosts: &[],
         pins: &[],
         baseline: None,
+        unlearnt_cost: 0.0,
         explain: false,
         deviations: false,
         decision_id: "decision",

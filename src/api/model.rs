@@ -103,7 +103,7 @@ impl ModelService for ModelApi {
         let message = request.into_inner();
         let namespace = namespace(&self.service, &message.namespace).await?;
         let view = namespace.view();
-        let call = convert::evaluation(&message, view.settings(), self.service.clock.now());
+        let call = convert::evaluation(message, view.settings(), self.service.clock.now());
         let call = call.map_err(status::invalid)?;
         let evaluation = self.service.evaluate_policies(&namespace, call).await;
         let evaluation = evaluation.map_err(status::status)?;

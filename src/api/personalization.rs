@@ -79,6 +79,7 @@ fn call(request: convert::Personalize, decision_id: String) -> PersonalizeCall {
         location: request.context.location,
         baseline: request.baseline,
         explain: request.explain,
+        variant: request.variant,
     }
 }
 

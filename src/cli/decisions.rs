@@ -40,6 +40,9 @@ pub struct LoggedRound {
     pub reward: f64,
     /// The logging policy's probability of the action.
     pub propensity: f64,
+    /// That of all places of the decision that were choices, together. For other tools.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slate_propensity: Option<f64>,
     /// The target policy's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target_probability: Option<f64>,
@@ -49,6 +52,9 @@ pub struct LoggedRound {
     /// The logging policy's model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
+    /// Of the experiment that the decision belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
     /// What a ranker gave the action.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub score: Option<f64>,

@@ -78,6 +78,9 @@ pub struct Args {
     /// the log has them.
     #[arg(long, value_enum, default_value_t = Unit::Auto)]
     unit: Unit,
+    /// Only rounds of this variant of an experiment.
+    #[arg(long, value_name = "VARIANT")]
+    variant: Option<String>,
     /// Smallest and greatest reward there can be, for the bounds that hold at any time. By
     /// default 0,1 where all rewards lie within; else there are no such bounds.
     #[arg(long, value_name = "LOW,HIGH", value_parser = range, allow_hyphen_values = true)]
@@ -115,7 +118,7 @@ pub struct Evaluated {
 /// When the file cannot be read, holds no round, or lacks what a policy goes by.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let format = args.format.unwrap_or_else(|| Format::of(&args.log));
-    let mut loaded = load::load(&args.log, format, args.unit)?;
+    let mut loaded = load::load(&args.log, format, args.unit, args.variant.as_deref())?;
     let model = args.model(&loaded.log);
     loaded.notes.push(describe(model, &loaded.log));
     let reward_range = args.reward_range.or_else(|| assumed_range(&mut loaded));

@@ -167,6 +167,7 @@ fn rounds<'a>(
     rewards: &'a Rewards,
     candidates: bool,
 ) -> impl Iterator<Item = LoggedRound> + 'a {
+    let slate_propensity = slate_propensity(decision);
     let chosen = |(_, shown): &(usize, &ShownItem)| !shown.features.is_empty();
     decision.shown.iter().enumerate().filter(chosen).map(move |(place, shown)| LoggedRound {
         decision_id: decision.decision_id.to_string(),
@@ -176,14 +177,27 @@ fn rounds<'a>(
         action: shown.item_id.to_string(),
         reward: f64::from(rewards.of(decision, shown.item_id.as_str())),
         propensity: f64::from(shown.propensity),
+        slate_propensity,
         target_probability: None,
         strategy: Some(decision.strategy.name().to_owned()),
         model: Some(decision.model_version.to_string()),
+        variant: decision
+            .detail
+            .as_ref()
+            .and_then(|detail| detail.variant.as_deref().map(str::to_owned)),
         score: Some(f64::from(shown.score)),
         features: shown.features.clone(),
         context: Vec::new(),
         candidates: if candidates { open_at(decision, place) } else { Vec::new() },
     })
+}
+
+/// The probability of all that was chosen, together: the product over the places, since
+/// each propensity is given the places above. `None` where it is too small for a number.
+fn slate_propensity(decision: &Decision) -> Option<f64> {
+    let chosen = decision.shown.iter().filter(|shown| !shown.features.is_empty());
+    let product: f64 = chosen.map(|shown| f64::from(shown.propensity)).product();
+    product.is_normal().then_some(product)
 }
 
 /// What could have been shown at a place: no pinned item, and nothing from above.

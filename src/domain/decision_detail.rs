@@ -23,7 +23,7 @@ pub struct DecisionDetail {
     pub engine_revision: u32,
     /// The namespace's seed; with the decision id it keys the random streams.
     pub seed: u64,
-    /// The variant of an experiment that the decision belongs to.
+    /// The variant of the caller's experiment that the decision belongs to.
     pub variant: Option<Box<str>>,
     pub occasion: RecordedOccasion,
     /// Watermark of the view that the person's derived values were computed on: at most
@@ -37,6 +37,9 @@ pub struct DecisionDetail {
     /// Items shown to the person just before and not learnt yet, once for each showing;
     /// looked at under a frequency cap only.
     pub shown_lately: Vec<Box<str>>,
+    /// What exploring cost in decisions just before that were not learnt yet; looked at with
+    /// an allowance only.
+    pub unlearnt_cost: f64,
     /// Of the candidates, so many at the end were described by the request itself.
     pub described: u32,
     /// Their descriptions, in the order of the candidates; empty unless they are kept.

@@ -21,6 +21,8 @@ pub const CONTENT_BYTES: usize = 65_536;
 pub const TOPICS: usize = 32;
 /// Bytes of a topic, source, device type or location.
 pub const LABEL_BYTES: usize = 256;
+/// Bytes of the variant of an experiment: a name, kept with every decision.
+pub const VARIANT_BYTES: usize = 64;
 /// Attributes of an item, a user, an interaction or a request.
 pub const ATTRIBUTES: usize = 64;
 /// Bytes of an attribute's name.

@@ -11,6 +11,7 @@ use super::bandit::PendingItem;
 use super::bandit::PendingTrial;
 use super::bandit::Weight;
 use super::bandit::discount;
+use super::view::View;
 use crate::domain::Decision;
 use crate::domain::Interaction;
 use crate::domain::Timestamp;
@@ -19,6 +20,15 @@ use crate::domain::reward;
 /// Where the decision of this number waits for rewards.
 fn place_of(number: u64) -> usize {
     (number % PENDING_DECISIONS_MAX as u64) as usize
+}
+
+impl View {
+    /// Names of the decisions that may still be rewarded, from this number of decisions on.
+    pub fn decision_keys_from(&self, number: u64) -> impl Iterator<Item = u128> {
+        let end = self.counts.decisions;
+        let first = number.max(end.saturating_sub(PENDING_DECISIONS_MAX as u64));
+        (first..end).map(|number| self.decisions[place_of(number)].key)
+    }
 }
 
 impl Engine {

@@ -149,6 +149,7 @@ impl EngineRecommender {
             boosts: &[],
             pins: &[],
             baseline: None,
+            unlearnt_cost: 0.0,
             explain: false,
             deviations: false,
             decision_id: "",

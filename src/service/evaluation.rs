@@ -44,14 +44,13 @@ use crate::storage::InteractionLog;
 pub use crate::evaluation::off_policy::Report as PolicyReport;
 pub use crate::evaluation::off_policy::Value as EstimatedValue;
 
-/// Candidates of all rounds: 20 bytes each, and some milliseconds a million; for Thompson
-/// sampling some seconds a million.
+/// Candidates of all rounds: 20 bytes each; two seconds for all policies.
 const CELLS_MAX: usize = 4_000_000;
 /// Resamples behind an interval: enough for two digits of its bounds.
 const RESAMPLES: usize = 500;
 
 /// What is asked.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct EvaluationCall {
     /// Decisions recorded since.
     pub since: Timestamp,
@@ -61,9 +60,16 @@ pub struct EvaluationCall {
     /// place that is spread evenly.
     pub exploration_scale: f64,
     pub propensity_floor: f64,
+    /// Only decisions of this variant.
+    pub variant: Option<Box<str>>,
 }
 
 impl EvaluationCall {
+    fn is_about(&self, decision: &Decision) -> bool {
+        let variant = decision.detail.as_ref().and_then(|detail| detail.variant.as_ref());
+        self.variant.is_none() || self.variant.as_ref() == variant
+    }
+
     fn policies(&self) -> [(&'static str, Policy); 5] {
         let (scores, epsilon) = (Scores::Logged, self.epsilon);
         let (scale, floor) = (self.exploration_scale, self.propensity_floor);
@@ -126,8 +132,8 @@ impl Service {
         let (namespace, log) = (namespace.clone(), self.namespaces.stores().log.clone());
         let work = move || {
             let _permit = permit;
-            let gathered = Gathered::read(&namespace, &*log, call.since, &stop)?;
-            gathered.evaluate(call, until, &stop)
+            let gathered = Gathered::read(&namespace, &*log, &call, &stop)?;
+            gathered.evaluate(&call, until, &stop)
         };
         tokio::task::spawn_blocking(work).await.map_err(|_panicked| Error::ShuttingDown)?
     }
@@ -182,7 +188,7 @@ impl Gathered {
     fn read(
         namespace: &Namespace,
         log: &dyn InteractionLog,
-        since: Timestamp,
+        call: &EvaluationCall,
         stop: &CancellationToken,
     ) -> Result<Self, Error> {
         let settings = namespace.view().settings().clone();
@@ -196,11 +202,11 @@ impl Gathered {
             without_candidates: 0,
         };
         let end = log.log_end(namespace.name())?;
-        let first = first_recorded_since(log, namespace.name(), end, since)?;
+        let first = first_recorded_since(log, namespace.name(), end, call.since)?;
         each_record(log, namespace.name(), first - 1, end, |record| {
             match &record.record {
                 _ if stop.is_cancelled() => return Err(Error::ShuttingDown),
-                Record::Decision(decision) => gathered.keep(decision),
+                Record::Decision(decision) if call.is_about(decision) => gathered.keep(decision),
                 Record::Interaction(interaction) => gathered.rewards.note(interaction),
                 _ => {}
             }
@@ -248,7 +254,7 @@ impl Gathered {
 
     fn evaluate(
         self,
-        call: EvaluationCall,
+        call: &EvaluationCall,
         until: Timestamp,
         stop: &CancellationToken,
     ) -> Result<Evaluation, Error> {
@@ -295,6 +301,7 @@ impl Gathered {
             let unit = numbered(&mut units, &kept.user_id);
             let mut taken: Vec<u32> =
                 kept.shown.iter().filter(|one| one.pinned).map(|one| one.action).collect();
+            let mut is_below = false;
             for (place, shown) in kept.shown.iter().enumerate().filter(|(_, one)| !one.pinned) {
                 let open = kept.candidates.iter().filter(|one| !taken.contains(&one.action));
                 let candidates: Vec<Candidate<'_>> = open
@@ -313,11 +320,13 @@ impl Gathered {
                     reward: f64::from(reward),
                     propensity: f64::from(shown.propensity),
                     position: place as u32,
+                    is_below,
                     unit,
                     candidates: &candidates,
                     ..NewRound::default()
                 });
                 taken.push(shown.action);
+                is_below = true;
             }
         }
         builder.build()

@@ -32,6 +32,7 @@ mod retrain;
 mod scene;
 mod snapshotter;
 mod store_health;
+mod unlearnt_costs;
 mod unlearnt_showings;
 mod user_contexts;
 

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::error::Error;
 use super::log_writer::LogTail;
+use super::unlearnt_costs::UnlearntCosts;
 use super::unlearnt_showings::UnlearntShowings;
 use super::user_contexts::UserContexts;
 use crate::domain::NamespaceName;
@@ -26,6 +27,7 @@ pub struct Namespace {
     view: ArcSwap<View>,
     watermark: watch::Sender<Sequence>,
     pub user_contexts: UserContexts,
+    pub unlearnt_costs: UnlearntCosts,
     pub unlearnt_showings: UnlearntShowings,
     training: AtomicBool,
     /// Watermark of the newest stored snapshot.
@@ -52,6 +54,7 @@ impl Namespace {
             watermark: watch::Sender::new(view.watermark()),
             view: ArcSwap::new(view),
             user_contexts: UserContexts::default(),
+            unlearnt_costs: UnlearntCosts::default(),
             unlearnt_showings: UnlearntShowings::default(),
             training: AtomicBool::new(false),
             snapshot_at: AtomicU64::new(snapshot_at),

@@ -79,6 +79,8 @@ pub struct PersonalizeCall {
     /// The order of the caller, if it has one; no item twice.
     pub baseline: Option<BaselineOrder>,
     pub explain: bool,
+    /// Of an experiment of the caller; recorded, and without any effect.
+    pub variant: Option<Box<str>>,
 }
 
 #[derive(Debug)]
@@ -139,6 +141,7 @@ impl Service {
     ) -> Result<Answer, Error> {
         let started = std::time::Instant::now();
         let capped = call.filter.frequency_cap_per_day > 0;
+        let is_bounded = view.settings().ranker.exploration_allowance.is_some();
         let (mut answer, decision) = if call.is_large(&view) {
             let _permit = self.heavy_permit()?;
             self.answer_large(namespace, view, call).await?
@@ -147,6 +150,9 @@ impl Service {
         };
         answer.degraded.extend(self.degraded(namespace));
         if !decision.shown.is_empty() {
+            if is_bounded {
+                namespace.unlearnt_costs.note(&decision);
+            }
             if capped {
                 namespace.unlearnt_showings.note(&decision);
             }

@@ -169,7 +169,7 @@ fn detail(
     DecisionDetail {
         engine_revision: ENGINE_REVISION,
         seed: view.settings().seed,
-        variant: None,
+        variant: call.variant.clone(),
         occasion: RecordedOccasion {
             utc_offset_minutes: call.utc_offset_minutes,
             device_type: call.device_type.clone(),
@@ -186,6 +186,7 @@ fn detail(
         pins: call.pins.iter().map(recorded_pin).collect(),
         boosts: call.boosts.iter().map(recorded_boost).collect(),
         shown_lately: shown_lately.collect(),
+        unlearnt_cost: list.beside.unlearnt_cost,
         described: list.described as u32,
         items,
         candidates,
@@ -298,6 +299,7 @@ pub fn call_of(
         location: detail.occasion.location.clone(),
         baseline: decision.trial.as_ref().map(|trial| trial.baseline.clone()),
         explain: false,
+        variant: detail.variant.clone(),
     })
 }
 

@@ -73,7 +73,8 @@ pub fn redo(view: &View, context_view: &View, recorded: &Decision) -> Result<Dec
     let person = Derived::new(context_view, user);
     let recording = Recording::like(detail);
     let deviations = recording.holds_deviations();
-    let beside = Beside { person, shown: shown.collect::<Result<_, _>>()?, deviations };
+    let (shown, unlearnt_cost) = (shown.collect::<Result<_, _>>()?, detail.unlearnt_cost);
+    let beside = Beside { person, shown, unlearnt_cost, deviations };
     let look = |list: List<'_>| decision(view, &call, &list, recording);
     if detail.source == CandidateSource::Catalogue {
         let personal = |retrieval: &Retrieval<'_>| retrieval.personal();

@@ -53,6 +53,9 @@ pub struct Beside {
     pub person: Derived,
     /// Showings that the view does not know yet, an item once for each.
     pub shown: Vec<u32>,
+    /// What exploring cost in decisions that the view does not know yet; looked at with an
+    /// allowance only.
+    pub unlearnt_cost: f64,
     /// Whether standard deviations of all candidates are recorded.
     pub deviations: bool,
 }
@@ -70,7 +73,12 @@ impl Beside {
             _ => namespace.unlearnt_showings.of(view, call.user_id.as_str(), user, call.now),
         };
         let deviations = recording.is_some_and(Recording::holds_deviations);
-        Self { person: namespace.user_contexts.get(view, user), shown, deviations }
+        let unlearnt_cost = match view.settings().ranker.exploration_allowance {
+            None => 0.0,
+            Some(_) => namespace.unlearnt_costs.beyond(view, call.now),
+        };
+        let person = namespace.user_contexts.get(view, user);
+        Self { person, shown, unlearnt_cost, deviations }
     }
 }
 
@@ -170,6 +178,7 @@ fn work_out_from<T>(
         boosts: &call.boosts,
         pins: &pins,
         baseline: baseline.as_ref(),
+        unlearnt_cost: beside.unlearnt_cost,
         explain: call.explain,
         deviations: beside.deviations,
         decision_id: call.decision_id.as_str(),

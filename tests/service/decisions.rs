@@ -66,6 +66,7 @@ fn calls() -> Vec<(&'static str, PersonalizeRequest)> {
         ("thompson", by(Strategy::Thompson)),
         ("lin_ucb", by(Strategy::LinUcb)),
         ("square_cb", by(Strategy::SquareCb)),
+        ("a variant", PersonalizeRequest { variant: "blue".to_owned(), ..by(Strategy::Greedy) }),
     ];
     [candidate_calls(), list_calls(), strategies].concat()
 }
@@ -203,6 +204,8 @@ async fn a_past_decision_is_reproduced_bit_by_bit_from_its_record() {
         let candidates = found["candidates"].as_u64().expect("a number");
         assert_eq!(found["scores"].as_array().map(Vec::len), Some(candidates as usize), "{name}");
         assert_eq!(found["call"]["seed"], 77);
+        let variant = (*name == "a variant").then_some("blue");
+        assert_eq!(found["call"]["variant"].as_str(), variant, "{name}");
     }
     let (_, anew) = made.last().expect("decisions were made");
     let found = document(&replayed(server.data_dir(), &anew.decision_id, &["--json", "-"]));

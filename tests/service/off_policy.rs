@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use personalization::proto::GetEvaluationMetricsRequest;
 use personalization::proto::Interaction;
 use personalization::proto::PersonalizeRequest;
 use personalization::proto::Strategy;
@@ -11,6 +12,7 @@ use crate::harness::Server;
 use crate::harness::World;
 use crate::harness::click;
 use crate::harness::command;
+use crate::harness::eventually;
 use crate::harness::greedy;
 
 const PLACES: u32 = 3;
@@ -140,5 +142,56 @@ async fn what_could_have_been_shown_is_exported_with_what_the_ranker_believed() 
             let (found, golden) = (found.expect("a value"), golden.expect("a value"));
             assert!((found - golden).abs() < 1e-9, "{name}: {found} is not {golden}");
         }
+    }
+}
+
+#[tokio::test]
+async fn decisions_of_the_variants_of_an_experiment_are_told_apart() {
+    let mut server = Server::start().await;
+    let api = server.api().await;
+    let min_watermark = World::fill(&api).await;
+    // People of the variant "loud" click at everything, others at nothing.
+    for n in 0..60 {
+        let user = format!("visitor-{n}");
+        let variant = ["loud", "quiet", ""][n % 3].to_owned();
+        let request = PersonalizeRequest { variant, min_watermark, ..greedy(&user, PLACES) };
+        let answer = api.personalize(request).await;
+        let items = answer.recommendations.iter().filter(|_| n % 3 == 0);
+        let clicks = items.map(|item| Interaction {
+            decision_id: answer.decision_id.clone(),
+            ..click(&user, &item.item_id)
+        });
+        api.record(clicks.collect()).await;
+    }
+    let evaluated = async |variant: &str| {
+        let variant = variant.to_owned();
+        let request = GetEvaluationMetricsRequest { variant, ..Default::default() };
+        Ok::<_, tonic::Status>(
+            api.model.clone().get_evaluation_metrics(request).await?.into_inner(),
+        )
+    };
+    eventually("all decisions in the log", async || {
+        evaluated("").await.ok().filter(|found| found.decisions == 60)
+    })
+    .await;
+    for (variant, earned) in [("loud", 1.0), ("quiet", 0.0)] {
+        let found = evaluated(variant).await.expect("an evaluation");
+        assert_eq!((found.decisions, found.users), (20, 20), "{variant}");
+        let logged = found.logged.expect("what was earned").value;
+        assert!((logged - earned).abs() < 1e-6, "{variant}: {logged}");
+    }
+    let nobody = evaluated("shrill").await.expect_err("nobody is of this variant");
+    assert_eq!(nobody.code(), tonic::Code::FailedPrecondition);
+    assert!(server.stop_gracefully().await.success());
+
+    let directory = tempfile::tempdir().expect("a directory");
+    for name in ["decisions.jsonl", "decisions.csv", "decisions.dsjson"] {
+        let file = directory.path().join(name);
+        ran("export-decisions", &["--data-dir", text(server.data_dir()), "--output", text(&file)]);
+        let words = [text(&file), "--variant", "loud", "--policy", "uniform", "--json", "-"];
+        let figures: serde_json::Value =
+            serde_json::from_str(&ran("evaluate-policy", &words)).expect("JSON");
+        assert_eq!(figures["decisions"], 20, "{name}");
+        assert_eq!(figures["policies"][0]["logged"]["value"], 1.0, "{name}");
     }
 }

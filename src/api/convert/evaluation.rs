@@ -1,6 +1,7 @@
 //! A GetEvaluationMetrics request.
 
 use super::scalars::decimal;
+use super::scalars::variant;
 use crate::domain::RankerSettings;
 use crate::domain::Settings;
 use crate::domain::Timestamp;
@@ -16,7 +17,7 @@ use crate::service::EvaluationCall;
 /// # Errors
 /// Every field that breaks the contract, but for the namespace.
 pub fn evaluation(
-    message: &proto::GetEvaluationMetricsRequest,
+    message: proto::GetEvaluationMetricsRequest,
     settings: &Settings,
     now: Timestamp,
 ) -> Result<EvaluationCall, Vec<Violation>> {
@@ -27,6 +28,7 @@ pub fn evaluation(
         days => Err(format!("must be at most {}, is {days}", limits::EVALUATION_DAYS)),
     };
     let days = violations.take("days", days).unwrap_or_default();
+    let variant = violations.take("variant", variant(message.variant)).flatten();
     let mut read = |field: &str, given: Option<f32>, otherwise: f32, range: (f32, f32)| {
         let checked = within_range(given.unwrap_or(otherwise), range);
         decimal(violations.take(field, checked).unwrap_or_default())
@@ -47,6 +49,7 @@ pub fn evaluation(
             ranker.propensity_floor,
             RankerSettings::PROPENSITY_FLOOR,
         ),
+        variant,
     };
     violations.finish(call)
 }
@@ -65,7 +68,7 @@ mod tests {
             propensity_floor: Some(0.2),
             ..Default::default()
         };
-        let read = evaluation(&request, &settings, NOW).unwrap();
+        let read = evaluation(request, &settings, NOW).unwrap();
         assert_eq!(read.since, NOW.plus_millis(-7 * Timestamp::DAY_MS));
         assert_eq!((read.epsilon, read.exploration_scale, read.propensity_floor), (0.25, 0.7, 0.2));
     }
@@ -77,10 +80,11 @@ mod tests {
             epsilon: Some(f32::NAN),
             exploration_scale: Some(-1.0),
             propensity_floor: Some(0.0),
+            variant: "\n".to_owned(),
             ..Default::default()
         };
-        let wrong = evaluation(&request, &Settings::default(), NOW).unwrap_err();
+        let wrong = evaluation(request, &Settings::default(), NOW).unwrap_err();
         let fields: Vec<_> = wrong.into_iter().map(|violation| violation.field).collect();
-        assert_eq!(fields, ["days", "epsilon", "exploration_scale", "propensity_floor"]);
+        assert_eq!(fields, ["days", "variant", "epsilon", "exploration_scale", "propensity_floor"]);
     }
 }

@@ -9,6 +9,7 @@ use super::item::item;
 use super::keys::item_id;
 use super::keys::length;
 use super::keys::user_id;
+use super::rules::baseline;
 use super::rules::boosts;
 use super::rules::choice;
 use super::rules::filter;
@@ -20,6 +21,7 @@ use super::scalars::merge;
 use super::scalars::optional_label;
 use super::scalars::timestamp_near;
 use super::scalars::utc_offset;
+use super::scalars::variant;
 use crate::domain::BaselineOrder;
 use crate::domain::Item;
 use crate::domain::ItemId;
@@ -49,6 +51,7 @@ pub struct Personalize {
     /// No item twice.
     pub baseline: Option<BaselineOrder>,
     pub explain: bool,
+    pub variant: Option<Box<str>>,
 }
 
 /// Whom to rank for, when and where.
@@ -93,13 +96,16 @@ pub fn personalize(
     let boosts = merge(&mut violations, boosts(message.boosts));
     let baseline =
         merge(&mut violations, baseline(message.baseline_item_ids, message.baseline_popular));
+    let variant = violations.take("variant", variant(message.variant));
     let (Some(user_id), Some(candidates), Some(context)) = (user_id, candidates, context) else {
         return Err(violations.into_vec());
     };
     let (Some(choice), Some(filter), Some(cap)) = (choice, filter, cap) else {
         return Err(violations.into_vec());
     };
-    let (Some(pins), Some(boosts), Some(baseline)) = (pins, boosts, baseline) else {
+    let (Some(pins), Some(boosts), Some(baseline), Some(variant)) =
+        (pins, boosts, baseline, variant)
+    else {
         return Err(violations.into_vec());
     };
     let filter = Filter { frequency_cap_per_day: cap, ..filter };
@@ -114,29 +120,8 @@ pub fn personalize(
         boosts,
         baseline,
         explain,
+        variant,
     })
-}
-
-/// The caller's order, if it has one; of a repeated item the first counts.
-fn baseline(ids: Vec<String>, popular: bool) -> Result<Option<BaselineOrder>, Vec<Violation>> {
-    let (found, most) = (ids.len(), limits::CANDIDATES);
-    if found > most {
-        let reason = format!("must hold at most {most} ids, holds {found}");
-        return Err(vec![Violation::new("baseline_item_ids", reason)]);
-    }
-    let ids = each("baseline_item_ids", ids, ItemId::parse)?;
-    match (ids.is_empty(), popular) {
-        (false, true) => {
-            let reason = "must not be set beside baseline_item_ids";
-            Err(vec![Violation::new("baseline_popular", reason)])
-        }
-        (true, true) => Ok(Some(BaselineOrder::Popular)),
-        (true, false) => Ok(None),
-        (false, false) => {
-            let ids = Candidates { items: Vec::new(), ids }.without_repetition().ids;
-            Ok(Some(BaselineOrder::Items(ids)))
-        }
-    }
 }
 
 /// Of candidates with one id the first stays, described ones before ids: an item must
@@ -345,6 +330,7 @@ mod tests {
                 square_cb_gamma: Some(-1.0),
                 propensity_floor: Some(0.0),
             }),
+            variant: "x".repeat(65),
             ..Default::default()
         }
     }
@@ -388,19 +374,9 @@ mod tests {
             "boosts[0].target",
             "boosts[0].change",
             "baseline_item_ids[1]",
+            "variant",
         ];
         assert_eq!(fields(personalize(wrong_everywhere(), &Settings::default(), NOW)), expected);
-    }
-
-    #[test]
-    fn a_caller_has_one_order_its_own_or_the_popular_one() {
-        let ids = || ["b", "a", "b"].map(str::to_owned).to_vec();
-        let own = ["b", "a"].map(|id| ItemId::parse(id).unwrap()).to_vec();
-        assert_eq!(baseline(ids(), false), Ok(Some(BaselineOrder::Items(own))));
-        assert_eq!(baseline(Vec::new(), true), Ok(Some(BaselineOrder::Popular)));
-        assert_eq!(baseline(Vec::new(), false), Ok(None));
-        assert_eq!(fields(baseline(ids(), true)), ["baseline_popular"]);
-        assert_eq!(fields(baseline(vec!["i".to_owned(); 1_001], false)), ["baseline_item_ids"]);
     }
 
     #[test]

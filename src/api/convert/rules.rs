@@ -1,7 +1,9 @@
 //! The parts of a Personalize request that shape a list beside the scores: variety,
-//! filters, pins, boosts.
+//! filters, pins, boosts, the order of the caller.
 //!
 //! Paths start at the request.
+
+use std::collections::HashSet;
 
 use super::attributes::attributes;
 use super::keys::length;
@@ -14,6 +16,7 @@ use super::scalars::share;
 use super::scalars::timestamp;
 use super::settings::diversity_method;
 use super::settings::strategy;
+use crate::domain::BaselineOrder;
 use crate::domain::ItemId;
 use crate::domain::RankerSettings;
 use crate::domain::Settings;
@@ -288,6 +291,33 @@ fn change(message: Option<proto::boost::Change>, violations: &mut Violations) ->
     }
 }
 
+/// The caller's order, if it has one; of a repeated item the first counts.
+///
+/// # Errors
+/// Every violation of `baseline_item_ids` and `baseline_popular`.
+pub fn baseline(ids: Vec<String>, popular: bool) -> Result<Option<BaselineOrder>, Vec<Violation>> {
+    let (found, most) = (ids.len(), limits::CANDIDATES);
+    if found > most {
+        let reason = format!("must hold at most {most} ids, holds {found}");
+        return Err(vec![Violation::new("baseline_item_ids", reason)]);
+    }
+    let ids = each("baseline_item_ids", ids, ItemId::parse)?;
+    match (ids.is_empty(), popular) {
+        (false, true) => {
+            let reason = "must not be set beside baseline_item_ids";
+            Err(vec![Violation::new("baseline_popular", reason)])
+        }
+        (true, true) => Ok(Some(BaselineOrder::Popular)),
+        (true, false) => Ok(None),
+        (false, false) => {
+            let mut seen = HashSet::with_capacity(ids.len());
+            let is_new: Vec<bool> = ids.iter().map(|id| seen.insert(id.clone())).collect();
+            let new = ids.into_iter().zip(is_new).filter(|(_, is_new)| *is_new);
+            Ok(Some(BaselineOrder::Items(new.map(|(id, _)| id).collect())))
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -345,5 +375,17 @@ mod tests {
             assert!(boosts(vec![boost(wrong)]).is_err());
         }
         assert!(boosts(vec![boost(Message::Add(0.0)); limits::BOOSTS + 1]).is_err());
+    }
+
+    #[test]
+    fn a_caller_has_one_order_its_own_or_the_popular_one() {
+        let ids = || ["b", "a", "b"].map(str::to_owned).to_vec();
+        let own = ["b", "a"].map(|id| ItemId::parse(id).unwrap()).to_vec();
+        assert_eq!(baseline(ids(), false), Ok(Some(BaselineOrder::Items(own))));
+        assert_eq!(baseline(Vec::new(), true), Ok(Some(BaselineOrder::Popular)));
+        assert_eq!(baseline(Vec::new(), false), Ok(None));
+        let refused = |found: Result<_, Vec<Violation>>| found.unwrap_err()[0].field.clone();
+        assert_eq!(refused(baseline(ids(), true)), "baseline_popular");
+        assert_eq!(refused(baseline(vec!["i".to_owned(); 1_001], false)), "baseline_item_ids");
     }
 }

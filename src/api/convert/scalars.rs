@@ -86,6 +86,15 @@ pub(super) fn optional_label(text: String) -> Result<Option<Box<str>>, String> {
     if text.is_empty() { Ok(None) } else { label(text).map(Some) }
 }
 
+/// The variant of an experiment, if there is one.
+pub(super) fn variant(text: String) -> Result<Option<Box<str>>, String> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    check_text(&text, limits::VARIANT_BYTES)?;
+    Ok(Some(text.into_boxed_str()))
+}
+
 /// Minutes between UTC and a local time.
 pub(super) fn utc_offset(minutes: i32) -> Result<i32, String> {
     let most = limits::UTC_OFFSET_MINUTES;

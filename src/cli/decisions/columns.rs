@@ -19,10 +19,12 @@ const ACTION: [&str; 5] = ["action", "actionid", "itemid", "arm", "item"];
 const REWARD: [&str; 4] = ["reward", "click", "label", "outcome"];
 const PROPENSITY: [&str; 5] =
     ["propensity", "propensityscore", "pscore", "loggingprobability", "probability"];
+const SLATE_PROPENSITY: [&str; 1] = ["slatepropensity"];
 const TARGET: [&str; 4] =
     ["targetprobability", "evaluationprobability", "targetpolicy", "newprobability"];
 const STRATEGY: [&str; 1] = ["strategy"];
 const MODEL: [&str; 2] = ["model", "modelversion"];
+const VARIANT: [&str; 1] = ["variant"];
 const SCORE: [&str; 1] = ["score"];
 const FEATURES: [&str; 1] = ["features"];
 const CONTEXT: [&str; 2] = ["context", "contextfeatures"];
@@ -35,7 +37,7 @@ const CANDIDATE_TARGETS: [&str; 2] = ["candidatetargetprobabilities", "targetpro
 const CANDIDATE_FEATURES: [&str; 1] = ["candidatefeatures"];
 
 /// The header that [`super::Writer`] writes; each name is recognised above.
-pub const HEADER: [&str; 19] = [
+pub const HEADER: [&str; 21] = [
     "decision_id",
     "user_id",
     "timestamp",
@@ -43,9 +45,11 @@ pub const HEADER: [&str; 19] = [
     "action",
     "reward",
     "propensity",
+    "slate_propensity",
     "target_probability",
     "strategy",
     "model",
+    "variant",
     "score",
     "features",
     "context",
@@ -67,9 +71,11 @@ pub struct RoundColumns {
     action: usize,
     reward: usize,
     propensity: usize,
+    slate_propensity: Option<usize>,
     target: Option<usize>,
     strategy: Option<usize>,
     model: Option<usize>,
+    variant: Option<usize>,
     score: Option<usize>,
     own_features: Option<usize>,
     context: Vec<usize>,
@@ -103,9 +109,11 @@ impl RoundColumns {
             action: table.required(&ACTION, "action")?,
             reward: table.required(&REWARD, "reward")?,
             propensity: table.required(&PROPENSITY, "propensity")?,
+            slate_propensity: table.place(&SLATE_PROPENSITY),
             target: table.place(&TARGET),
             strategy: table.place(&STRATEGY),
             model: table.place(&MODEL),
+            variant: table.place(&VARIANT),
             score: table.place(&SCORE),
             own_features: table.place(&FEATURES),
             context,
@@ -147,9 +155,11 @@ impl RoundColumns {
             action: table.id(self.action)?,
             reward: number(self.reward)?,
             propensity: number(self.propensity)?,
+            slate_propensity: optional(self.slate_propensity)?,
             target_probability: optional(self.target)?,
             strategy: owned(self.strategy),
             model: owned(self.model),
+            variant: owned(self.variant),
             score: optional(self.score)?,
             features: self.own_features.map_or(Ok(Vec::new()), |column| numbers(table, column))?,
             context,

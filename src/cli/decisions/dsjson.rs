@@ -25,8 +25,8 @@
 //! - A decision without label, of skipped learning, or of a lone reward is no round.
 //! - Written are one line a decision, with the features of its first round; probabilities
 //!   of a target policy are not part of the format.
-//! - Beside the format, and ignored by its other readers: `_user_id`, `_strategy`,
-//!   `_unlisted` (the candidates are not known), and `_score` and `_deviation` (how unsure
+//! - Beside the format, and ignored by its other readers: `_user_id`, `_strategy`, `_variant`,
+//!   `_slate_propensity`, `_unlisted` (the candidates are not known), and `_score` and `_deviation` (how unsure
 //!   that was) of an action.
 
 use serde_json::Map;
@@ -59,6 +59,8 @@ pub fn read(line: &[u8]) -> Result<Vec<LoggedRound>, String> {
         user_id: text("_user_id"),
         timestamp: text("Timestamp"),
         strategy: text("_strategy"),
+        variant: text("_variant"),
+        slate_propensity: line.get("_slate_propensity").and_then(Value::as_f64),
         model: line.get("VWState").and_then(model),
         context: numbers(context.get("context")),
         ..LoggedRound::default()
@@ -356,6 +358,12 @@ pub fn write(rounds: &[LoggedRound]) -> Value {
     }
     if let Some(strategy) = &first.strategy {
         line.insert("_strategy".to_owned(), json!(strategy));
+    }
+    if let Some(variant) = &first.variant {
+        line.insert("_variant".to_owned(), json!(variant));
+    }
+    if let Some(propensity) = first.slate_propensity {
+        line.insert("_slate_propensity".to_owned(), json!(propensity));
     }
     if is_unlisted {
         line.insert("_unlisted".to_owned(), json!(true));

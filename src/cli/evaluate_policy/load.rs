@@ -44,19 +44,28 @@ impl Loaded {
     }
 }
 
-/// Reads the file.
+/// Reads the file; of a `variant` only its rounds.
 ///
 /// # Errors
 /// When it cannot be opened, lacks a column, or holds no round that can be used.
-pub fn load(path: &Path, format: Format, unit: Unit) -> Result<Loaded, Failure> {
+pub fn load(
+    path: &Path,
+    format: Format,
+    unit: Unit,
+    variant: Option<&str>,
+) -> Result<Loaded, Failure> {
     let mut intake = Intake { unit, ..Intake::default() };
     let mut reader = Reader::open(path, format)?;
     let mut faults = Vec::new();
     let mut unreadable = 0;
-    let mut number = 0_u64;
+    let (mut number, mut of_others) = (0_u64, 0_u64);
     for round in reader.by_ref() {
         number += 1;
         let fault = match round {
+            Ok(round) if variant.is_some() && round.variant.as_deref() != variant => {
+                of_others += 1;
+                continue;
+            }
             Ok(round) => match intake.add(&round) {
                 Ok(()) => continue,
                 Err(reason) => {
@@ -72,7 +81,8 @@ pub fn load(path: &Path, format: Format, unit: Unit) -> Result<Loaded, Failure> 
         }
     }
     if intake.builder.is_empty() {
-        let reason = faults.first().map_or("it is empty", String::as_str);
+        let empty = if of_others > 0 { "none is of the variant" } else { "it is empty" };
+        let reason = faults.first().map_or(empty, String::as_str);
         return Err(format!("{} holds no round that can be used: {reason}", path.display()).into());
     }
     let mut notes = faults;
@@ -81,6 +91,9 @@ pub fn load(path: &Path, format: Format, unit: Unit) -> Result<Loaded, Failure> 
     }
     if unreadable > 0 {
         notes.push(format!("{unreadable} lines or rounds could not be used and are left out"));
+    }
+    if of_others > 0 {
+        notes.push(format!("{of_others} rounds of other variants are left out"));
     }
     if reader.unlabelled > 0 {
         notes.push(format!("{} lines are no labelled decisions", reader.unlabelled));
@@ -99,6 +112,7 @@ struct Intake {
     of_users: usize,
     decisions: usize,
     last_decision: String,
+    last_position: u32,
 }
 
 impl Intake {
@@ -121,18 +135,21 @@ impl Intake {
                 features: &candidate.features,
             });
         }
+        let is_of_last = self.decisions > 0 && self.last_decision == round.decision_id;
         self.builder.push(&NewRound {
             action,
             reward: round.reward,
             propensity: round.propensity,
             position: round.position,
+            is_below: is_of_last && round.position > self.last_position,
             unit,
             target: round.target_probability,
             context: &round.context,
             candidates: &candidates,
         })?;
         self.of_users += usize::from(user.is_some());
-        if self.decisions == 0 || self.last_decision != round.decision_id {
+        self.last_position = round.position;
+        if !is_of_last {
             self.decisions += 1;
             self.last_decision.clone_from(&round.decision_id);
         }
@@ -158,7 +175,8 @@ impl Intake {
         if rounds > self.decisions {
             notes.push(
                 "decisions have several places: each is a round, below what the log showed above \
-                 it, and its reward is taken not to depend on the other places"
+                 it, and its reward is taken not to depend on the other places; by RIPS and SNRIPS, \
+                 not on those below it"
                     .to_owned(),
             );
         }

@@ -254,6 +254,22 @@ fn intervals_are_over_users_where_the_log_has_them() {
 }
 
 #[test]
+fn of_a_variant_only_its_rounds_count() {
+    let mut rows = "decision_id,variant,action,reward,propensity\n".to_owned();
+    for at in 0..300 {
+        let (variant, reward) = [("blue", 1), ("green", 0), ("", 0)][at % 3];
+        let _ = writeln!(rows, "d{at},{variant},a,{reward},1");
+    }
+    let words = ["--policy", "uniform", "--variant", "blue"];
+    let document = evaluated("log.csv", &rows, &words).unwrap();
+    assert_eq!((document["rounds"].as_u64(), value(&document, 0, "ips")), (Some(100), 1.0));
+    assert!(document["notes"].to_string().contains("200 rounds of other variants"));
+    let words = ["--policy", "uniform", "--variant", "red"];
+    let refused = evaluated("log.csv", &rows, &words).unwrap_err().to_string();
+    assert!(refused.contains("none is of the variant"), "{refused}");
+}
+
+#[test]
 fn what_cannot_be_evaluated_is_refused_with_the_reason() {
     let refused =
         |log: &str, words: &[&str]| evaluated("log.csv", log, words).unwrap_err().to_string();

@@ -72,6 +72,8 @@ fn a_decision_is_a_round_for_each_place_that_was_the_rankers_choice() {
     assert_eq!(found, [(0, "a", 0.0), (2, "b", 1.0)]);
     assert_eq!(rounds[0].timestamp.as_deref(), Some("1970-01-01T00:00:01.000Z"));
     assert_eq!(rounds[0].features, [1.0, 2.0]);
+    // The pinned place was no choice.
+    assert!(rounds.iter().all(|round| round.slate_propensity == Some(0.25 * 0.25)));
     assert_eq!((rounds[0].propensity, rounds[0].model.as_deref()), (0.25, Some("3")));
 }
 

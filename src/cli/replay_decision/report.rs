@@ -208,6 +208,9 @@ impl Call {
             "engine revision {}, seed {}, candidates {} ({} described by the request)\n{}\n",
             self.engine_revision, self.seed, self.candidates_from, self.described, self.diversity,
         );
+        if let Some(variant) = &self.variant {
+            text += &format!("variant {variant}\n");
+        }
         for line in self.pins.iter().map(|pin| format!("pinned {pin}\n")) {
             text += &line;
         }

@@ -75,6 +75,8 @@ pub struct RankRequest<'a> {
     pub pins: &'a [Pin],
     /// The order of the caller, if it sent one that may be shown.
     pub baseline: Option<&'a Baseline>,
+    /// What exploring cost in decisions that the view does not know yet.
+    pub unlearnt_cost: f64,
     pub explain: bool,
     /// Whether standard deviations are wanted of all candidates, whatever the strategy.
     pub deviations: bool,
@@ -309,7 +311,8 @@ impl<'v> Scored<'v> {
             return None;
         }
         let allowance = view.settings().ranker.exploration_allowance;
-        let left = allowance.map(|share| view.ranker().account.left(f64::from(share)));
+        let left = allowance
+            .map(|share| view.ranker().account.left(f64::from(share)) - request.unlearnt_cost);
         let of_all;
         let deviations = match left {
             Some(_) if self.deviations.is_empty() => {

@@ -76,6 +76,7 @@ fn ranked<T>(
         boosts,
         pins: &[],
         baseline: None,
+        unlearnt_cost: 0.0,
         explain: true,
         deviations: false,
         decision_id: "decision",

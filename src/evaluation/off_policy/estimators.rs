@@ -14,6 +14,9 @@ use super::terms::Modelled;
 use super::terms::Terms;
 use crate::evaluation::bootstrap::Column;
 
+/// Beyond every weight that says something: sums of squares stay finite.
+const WEIGHT_MAX: f64 = 1e100;
+
 /// How a value is estimated; formulas in the parent module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -29,10 +32,12 @@ pub enum Estimator {
     ShrunkDoublyRobust,
     Replay,
     Rejection,
+    RewardInteraction,
+    SelfNormalizedRewardInteraction,
 }
 
 impl Estimator {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Ips,
         Self::ClippedIps,
         Self::Snips,
@@ -44,6 +49,8 @@ impl Estimator {
         Self::ShrunkDoublyRobust,
         Self::Replay,
         Self::Rejection,
+        Self::RewardInteraction,
+        Self::SelfNormalizedRewardInteraction,
     ];
 
     /// For a reader.
@@ -60,6 +67,8 @@ impl Estimator {
             Self::ShrunkDoublyRobust => "DRos",
             Self::Replay => "replay",
             Self::Rejection => "rejection",
+            Self::RewardInteraction => "RIPS",
+            Self::SelfNormalizedRewardInteraction => "SNRIPS",
         }
     }
 }
@@ -103,7 +112,8 @@ pub struct Evidence<'a> {
 }
 
 impl Sums {
-    /// `None` where the target's probability of every candidate is needed and not known.
+    /// `None` where the target's probability of every candidate is needed and not known, or
+    /// lists are needed and all have one place.
     pub fn of(evidence: &Evidence<'_>, estimator: Estimator) -> Option<Self> {
         let modelled = evidence.terms.modelled.as_ref();
         Some(match estimator {
@@ -141,6 +151,14 @@ impl Sums {
             Estimator::Replay | Estimator::Rejection => {
                 let kept = evidence.kept(estimator);
                 evidence.sums(&kept, |at, kept| (kept * evidence.reward(at), kept))
+            }
+            Estimator::RewardInteraction => {
+                let weights = evidence.weights_with_those_above()?;
+                evidence.sums(&weights, |at, w| (w * evidence.reward(at), 1.0))
+            }
+            Estimator::SelfNormalizedRewardInteraction => {
+                let weights = evidence.weights_with_those_above()?;
+                evidence.sums(&weights, |at, w| (w * evidence.reward(at), w))
             }
         })
     }
@@ -190,6 +208,18 @@ impl Evidence<'_> {
             }
             _ => self.terms.weight.clone(),
         }
+    }
+
+    /// The product of the weights of a list's places down to each round; `None` where all
+    /// lists have one place.
+    fn weights_with_those_above(&self) -> Option<Vec<f64>> {
+        let mut product = 1.0;
+        let weights = self.log.rounds().iter().zip(&self.terms.weight).map(|(round, weight)| {
+            let above = if round.is_below { product } else { 1.0 };
+            product = f64::min(above * weight, WEIGHT_MAX);
+            product
+        });
+        self.log.has_lists().then(|| weights.collect())
     }
 
     /// 1 for a round that replay or rejection keeps, 0 for any other.

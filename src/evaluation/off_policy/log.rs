@@ -19,6 +19,8 @@ pub struct NewRound<'a> {
     pub propensity: f64,
     /// Place in the shown list, from 0.
     pub position: u32,
+    /// Whether this is a place of the list that the round before is of, below it.
+    pub is_below: bool,
     /// Number of the user, or else of the decision: rounds of one unit are alike.
     pub unit: u32,
     /// The target policy's probability of the action, where a file brings it.
@@ -78,6 +80,9 @@ pub struct Incomplete {
 pub struct Round {
     pub action: u32,
     pub position: u32,
+    /// Whether this is a place of the list that the round before is of, below it. Below a
+    /// place that was refused, a list begins anew.
+    pub is_below: bool,
     pub unit: u32,
     /// Place of the action among the candidates.
     pub chosen: u32,
@@ -158,6 +163,8 @@ impl Rows {
 #[derive(Debug, Default)]
 pub struct LogBuilder {
     rounds: Vec<Round>,
+    /// Whether what came last was refused.
+    is_cut: bool,
     units: u32,
     actions: u32,
     chosen_targets: Column,
@@ -179,7 +186,9 @@ impl LogBuilder {
     /// # Errors
     /// What about the round cannot be used.
     pub fn push(&mut self, new: &NewRound<'_>) -> Result<(), InvalidRound> {
+        let is_cut = std::mem::replace(&mut self.is_cut, true);
         self.check(new)?;
+        self.is_cut = false;
         let place = |candidate: &Candidate<'_>| candidate.action == new.action;
         let chosen = new.candidates.iter().position(place).unwrap_or(new.action as usize) as u32;
         self.offsets.push(self.listed.len());
@@ -200,6 +209,7 @@ impl LogBuilder {
         self.rounds.push(Round {
             action: new.action,
             position: new.position,
+            is_below: new.is_below && !is_cut && !self.rounds.is_empty(),
             unit: new.unit,
             chosen,
             reward: new.reward,
@@ -321,6 +331,11 @@ pub struct Log {
 impl Log {
     pub fn rounds(&self) -> &[Round] {
         &self.rounds
+    }
+
+    /// Whether any list has several places.
+    pub fn has_lists(&self) -> bool {
+        self.rounds.iter().any(|round| round.is_below)
     }
 
     /// Number of units, at least one more than the greatest.

@@ -2,6 +2,7 @@
 //! is known, and at the edges.
 
 mod beliefs;
+mod slates;
 
 use rand::Rng;
 use rand::SeedableRng;

@@ -98,6 +98,7 @@ pub fn put(out: &mut Vec<u8>, detail: &DecisionDetail, base: Timestamp) {
     detail.candidates.ids().for_each(|id| put_text(out, id));
     detail.candidates.scores().iter().for_each(|score| put_f32(out, *score));
     put_floats(out, detail.candidates.deviations().unwrap_or_default());
+    put_f64(out, detail.unlearnt_cost);
 }
 
 fn mask(detail: &DecisionDetail) -> u8 {
@@ -232,6 +233,7 @@ pub fn read(reader: &mut Reader<'_>, base: Timestamp) -> Result<DecisionDetail, 
         items: if has(ITEMS) { read_items(reader, base)? } else { Vec::new() },
         described: reader.u32("a number of candidates")?,
         candidates: read_candidates(reader)?,
+        unlearnt_cost: if reader.is_empty() { 0.0 } else { reader.f64()? },
     })
 }
 

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn detail() -> impl Strategy<Value = DecisionDetail> {
-    let numbers = (any::<u32>(), any::<u64>(), any::<u64>(), any::<u32>());
+    let numbers = (any::<u32>(), any::<u64>(), any::<u64>(), any::<u32>(), 0.0..9.0);
     let source = prop::sample::select(
         &[CandidateSource::Given, CandidateSource::Catalogue, CandidateSource::Remembered][..],
     );
@@ -37,6 +37,7 @@ fn detail() -> impl Strategy<Value = DecisionDetail> {
             engine_revision: numbers.0,
             seed: numbers.1,
             context_watermark: numbers.2,
+            unlearnt_cost: numbers.4,
             described: numbers.3,
             source,
             variant: options.0,
@@ -211,6 +212,7 @@ fn with_deviations(deviations: Vec<f32>) -> DecisionDetail {
         pins: Vec::new(),
         boosts: Vec::new(),
         shown_lately: Vec::new(),
+        unlearnt_cost: 0.0,
         described: 0,
         items: Vec::new(),
         candidates: match deviations.len() {
@@ -230,7 +232,8 @@ fn bytes(detail: &DecisionDetail) -> Vec<u8> {
 fn a_record_that_ends_behind_the_scores_has_no_deviations() {
     let detail = with_deviations(Vec::new());
     let mut bytes = bytes(&detail);
-    assert_eq!(bytes.pop(), Some(0), "the number of deviations is the last field");
+    let last = bytes.split_off(bytes.len() - 1 - size_of::<f64>());
+    assert_eq!(last, [0; 9], "no deviations, and nothing spent ahead");
     let read = decision_detail::read(&mut Reader::new(&bytes), Timestamp::default()).unwrap();
     assert_eq!(read, detail);
     assert_eq!(read.candidates.deviations(), None);
@@ -239,7 +242,7 @@ fn a_record_that_ends_behind_the_scores_has_no_deviations() {
 #[test]
 fn deviations_of_some_candidates_only_are_damage() {
     let mut bytes = bytes(&with_deviations(vec![0.25, 0.5]));
-    let count = bytes.len() - 2 * size_of::<f32>() - 1;
+    let count = bytes.len() - size_of::<f64>() - 2 * size_of::<f32>() - 1;
     assert_eq!(bytes[count], 2);
     bytes[count] = 1;
     let read = decision_detail::read(&mut Reader::new(&bytes), Timestamp::default());

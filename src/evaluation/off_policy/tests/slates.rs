@@ -1,0 +1,99 @@
+//! Lists of several places: by hand, and where one place earns by what stands above it.
+
+use super::*;
+
+/// What was shown at the places of one list: propensity, target's probability, reward.
+fn push_list(builder: &mut LogBuilder, unit: u32, places: &[(u32, f64, f64, f64)]) {
+    for (position, &(action, propensity, target, reward)) in places.iter().enumerate() {
+        let new = NewRound {
+            action,
+            reward,
+            propensity,
+            target: Some(target),
+            position: position as u32,
+            is_below: position > 0,
+            unit,
+            ..NewRound::default()
+        };
+        builder.push(&new).unwrap();
+    }
+}
+
+fn values(log: &Log, estimators: [Estimator; 3]) -> [f64; 3] {
+    let report = evaluated(log, Policy::FromLog, RATES, &Options::default());
+    estimators.map(|estimator| report.find(estimator).unwrap().value.value)
+}
+
+const OF_LISTS: [Estimator; 3] =
+    [Estimator::Ips, Estimator::RewardInteraction, Estimator::SelfNormalizedRewardInteraction];
+
+#[test]
+fn places_are_weighed_alone_or_with_those_above_them() {
+    let mut builder = LogBuilder::default();
+    // Weights 1.6 and 2, below each other 3.2; then .4 and 2, below each other .8.
+    push_list(&mut builder, 0, &[(0, 0.5, 0.8, 1.0), (1, 0.25, 0.5, 0.5)]);
+    push_list(&mut builder, 1, &[(1, 0.5, 0.2, 0.0), (0, 0.5, 1.0, 1.0)]);
+    let found = values(&builder.build(), OF_LISTS);
+    let golden = [
+        (1.6 * 1.0 + 2.0 * 0.5 + 0.4 * 0.0 + 2.0 * 1.0) / 4.0,
+        (1.6 * 1.0 + 3.2 * 0.5 + 0.4 * 0.0 + 0.8 * 1.0) / 4.0,
+        (1.6 * 1.0 + 3.2 * 0.5 + 0.4 * 0.0 + 0.8 * 1.0) / (1.6 + 3.2 + 0.4 + 0.8),
+    ];
+    for (found, golden) in found.iter().zip(golden) {
+        assert!((found - golden).abs() < 1e-12, "{found} is not {golden}");
+    }
+}
+
+#[test]
+fn what_a_place_earns_by_the_place_above_it_is_seen_by_rips_alone() {
+    // Two items in either order. The second place earns 1 below the first item; the target
+    // always begins with that: half of its places earn 1.
+    let mut builder = LogBuilder::default();
+    for unit in 0..400 {
+        let first = unit % 2;
+        let (target, reward) = if first == 0 { (1.0, 1.0) } else { (0.0, 0.0) };
+        push_list(&mut builder, unit, &[(first, 0.5, target, 0.0), (1 - first, 1.0, 1.0, reward)]);
+    }
+    let [independent, interaction, normalized] = values(&builder.build(), OF_LISTS);
+    assert!((independent - 0.25).abs() < 1e-12, "{independent}");
+    assert!((interaction - 0.5).abs() < 1e-12, "{interaction}");
+    assert!((normalized - 0.5).abs() < 1e-12, "{normalized}");
+}
+
+#[test]
+fn without_lists_there_is_nothing_to_interact() {
+    let mut builder = LogBuilder::default();
+    (0..4).for_each(|unit| push_list(&mut builder, unit, &[(0, 0.5, 0.5, 1.0)]));
+    let report = evaluated(&builder.build(), Policy::FromLog, RATES, &Options::default());
+    assert_eq!(report.find(Estimator::RewardInteraction), None);
+    assert_eq!(report.find(Estimator::SelfNormalizedRewardInteraction), None);
+}
+
+#[test]
+fn below_a_refused_place_a_list_begins_anew() {
+    let mut builder = LogBuilder::default();
+    let place = |propensity, is_below| NewRound {
+        reward: 1.0,
+        propensity,
+        target: Some(1.0),
+        is_below,
+        ..NewRound::default()
+    };
+    builder.push(&place(0.5, false)).unwrap();
+    builder.push(&place(0.0, true)).unwrap_err();
+    builder.push(&place(0.5, true)).unwrap();
+    builder.push(&place(0.5, true)).unwrap();
+    let log = builder.build();
+    let below: Vec<bool> = log.rounds().iter().map(|round| round.is_below).collect();
+    assert_eq!(below, [false, false, true]);
+}
+
+#[test]
+fn long_lists_of_heavy_places_keep_their_sums_finite() {
+    let mut builder = LogBuilder::default();
+    let heavy = vec![(0, 1e-4, 1.0, 0.0); 500];
+    push_list(&mut builder, 0, &heavy);
+    push_list(&mut builder, 1, &[(0, 0.5, 0.5, 1.0)]);
+    let [_, interaction, normalized] = values(&builder.build(), OF_LISTS);
+    assert!(interaction.is_finite() && normalized.is_finite(), "{interaction} {normalized}");
+}

@@ -1,0 +1,66 @@
+//! What exploring cost in this replica's last decisions, until it has learnt them from the
+//! log.
+//!
+//! Between an answer and that lie some 25 ms, in which an allowance for exploring would be
+//! spent again by every request. So where there is one, each decision's cost is noted here
+//! when the answer is made, and counted until the view has the decision.
+//!
+//! Bounded: a decision that is not learnt within a minute is lost, and what another replica
+//! spends counts once it is learnt.
+
+use std::sync::Mutex;
+use std::sync::PoisonError;
+
+use crate::domain::Decision;
+use crate::domain::Timestamp;
+use crate::engine::View;
+use crate::engine::decision_key;
+
+const KEPT_MS: i64 = 60_000;
+
+#[derive(Debug, Clone, Copy)]
+struct Spent {
+    decision: u128,
+    at: Timestamp,
+    cost: f64,
+}
+
+#[derive(Debug, Default)]
+struct Spending {
+    unlearnt: Vec<Spent>,
+    /// Decisions of the view that were looked through.
+    decisions: u64,
+}
+
+/// By decision, the oldest first.
+#[derive(Debug, Default)]
+pub struct UnlearntCosts(Mutex<Spending>);
+
+impl UnlearntCosts {
+    /// Notes a decision whose answer is about to go out.
+    pub fn note(&self, decision: &Decision) {
+        if decision.exploration_cost > 0.0 {
+            let spent = Spent {
+                decision: decision_key(decision.decision_id.as_str()),
+                at: decision.decided_at,
+                cost: decision.exploration_cost.into(),
+            };
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).unlearnt.push(spent);
+        }
+    }
+
+    /// What was spent that the view does not know of.
+    pub fn beyond(&self, view: &View, now: Timestamp) -> f64 {
+        let mut spending = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Spending { unlearnt, decisions } = &mut *spending;
+        let oldest = now.plus_millis(-KEPT_MS);
+        unlearnt.retain(|spent| spent.at > oldest);
+        // A view of before may still be in somebody's hands.
+        if view.counts().decisions > *decisions && !unlearnt.is_empty() {
+            let learnt: Vec<u128> = view.decision_keys_from(*decisions).collect();
+            unlearnt.retain(|spent| !learnt.contains(&spent.decision));
+        }
+        *decisions = view.counts().decisions.max(*decisions);
+        unlearnt.iter().map(|spent| spent.cost).sum()
+    }
+}
