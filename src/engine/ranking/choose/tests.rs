@@ -67,19 +67,29 @@ fn exploring(choice: &Choice, key: &[u8], pins: &[Pin], exploration: &Exploratio
     let candidates = candidates(&entries, &terms);
     let (recent, novelty) = (vec![candidates[0]], (0..10).map(|n| f64::from(n) / 9.0).collect());
     let topic_mix = vec![("even", 0.5), ("odd", 0.5)];
-    let slate = Slate {
-        candidates: &candidates,
-        scores: &scores,
+    let plain = slate(&candidates, &scores, exploration);
+    let slate = Slate { recent, novelty, topic_mix, pins, ..plain };
+    choose(&slate, choice, None, &mut seed::stream(1, seed::Purpose::Choose, key)).chosen
+}
+
+/// What stands to choose from, with nothing beside the scores.
+fn slate<'a>(
+    candidates: &'a [Candidate<'a>],
+    scores: &'a [f64],
+    exploration: &'a Exploration,
+) -> Slate<'a> {
+    Slate {
+        candidates,
+        scores,
         deviations: &DEVIATIONS,
-        recent,
-        novelty,
-        topic_mix,
+        recent: Vec::new(),
+        novelty: Vec::new(),
+        topic_mix: Vec::new(),
         exploration,
-        pins,
+        pins: &[],
         excluded: &[],
         costs: None,
-    };
-    choose(&slate, choice, None, &mut seed::stream(1, seed::Purpose::Choose, key)).chosen
+    }
 }
 
 fn candidates<'a>(entries: &'a [Entry], terms: &'a [SparseVector]) -> Vec<Candidate<'a>> {
@@ -135,18 +145,7 @@ fn a_new_item_may_take_a_place_however_low_it_scores() {
     let is_new: Vec<bool> = (0..200).map(|n| n == 199).collect();
     let exploration = Exploration::marking(0.5, &is_new);
     let took_place = |key: u32| {
-        let slate = Slate {
-            candidates: &candidates,
-            scores: &scores,
-            deviations: &[],
-            recent: Vec::new(),
-            novelty: Vec::new(),
-            topic_mix: Vec::new(),
-            exploration: &exploration,
-            pins: &[],
-            excluded: &[],
-            costs: None,
-        };
+        let slate = Slate { deviations: &[], ..slate(&candidates, &scores, &exploration) };
         let mut rng = seed::stream(1, seed::Purpose::Choose, &key.to_le_bytes());
         let list = choose(&slate, &CHOICE, None, &mut rng).chosen;
         assert_eq!(list.len(), 4);
@@ -211,19 +210,8 @@ fn a_source_far_down_the_scores_fills_the_list_that_a_cap_would_leave_short() {
     }
     let candidates = candidates(&entries, &terms);
     let scores: Vec<f64> = (0..400).map(|n| -f64::from(n)).collect();
-    let (recent, novelty, topic_mix) = (Vec::new(), Vec::new(), Vec::new());
-    let slate = Slate {
-        candidates: &candidates,
-        scores: &scores,
-        deviations: &[],
-        recent,
-        novelty,
-        topic_mix,
-        exploration: &Exploration::default(),
-        pins: &[],
-        excluded: &[],
-        costs: None,
-    };
+    let exploration = Exploration::default();
+    let slate = Slate { deviations: &[], ..slate(&candidates, &scores, &exploration) };
     let choice = Choice { max_per_source: 2, ..CHOICE };
     let mut rng = seed::stream(1, seed::Purpose::Choose, b"a");
     let list = choose(&slate, &choice, None, &mut rng).chosen;

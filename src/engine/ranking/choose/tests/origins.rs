@@ -24,18 +24,7 @@ fn contested(choice: &Choice, key: u32, pins: &[Pin], excluded: &[usize]) -> Cho
     let (entries, terms) = world(10);
     let candidates = candidates(&entries, &terms);
     let (scores, exploration) = (scores(), Exploration::default());
-    let slate = Slate {
-        candidates: &candidates,
-        scores: &scores,
-        deviations: &DEVIATIONS,
-        recent: Vec::new(),
-        novelty: Vec::new(),
-        topic_mix: Vec::new(),
-        exploration: &exploration,
-        pins,
-        excluded,
-        costs: None,
-    };
+    let slate = Slate { pins, excluded, ..slate(&candidates, &scores, &exploration) };
     let mut rng = seed::stream(1, seed::Purpose::Takeover, &key.to_le_bytes());
     let drawn = seed::unit(&mut rng);
     let origin = ListOrigin::ALL[usize::from(drawn >= 0.5) + usize::from(drawn >= 0.8)];
@@ -109,18 +98,7 @@ fn spending(choice: &Choice, key: u32, left: Option<f64>) -> ChosenList {
     let rows = vec![0.0; 10 * FEATURE_COUNT];
     let features = FeatureMatrix::from_rows(rows.chunks_exact(FEATURE_COUNT));
     let costs = costs(&belief, &features, &scores, left);
-    let slate = Slate {
-        candidates: &candidates,
-        scores: &scores,
-        deviations: &DEVIATIONS,
-        recent: Vec::new(),
-        novelty: Vec::new(),
-        topic_mix: Vec::new(),
-        exploration: &exploration,
-        pins: &[],
-        excluded: &[],
-        costs: Some(&costs),
-    };
+    let slate = Slate { costs: Some(&costs), ..slate(&candidates, &scores, &exploration) };
     let key = key.to_le_bytes();
     choose(&slate, choice, None, &mut seed::stream(1, seed::Purpose::Choose, &key))
 }

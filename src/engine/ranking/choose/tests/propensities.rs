@@ -83,18 +83,8 @@ fn at_every_place_the_propensities_of_all_that_may_take_it_add_up_to_one() {
         for method in METHODS {
             let choice = varied(strategy, method, 6);
             let exploration = new_items(0.2);
-            let slate = Slate {
-                candidates: &candidates,
-                scores: &scores,
-                deviations: &DEVIATIONS,
-                recent: Vec::new(),
-                novelty: Vec::new(),
-                topic_mix: vec![("even", 0.5), ("odd", 0.5)],
-                exploration: &exploration,
-                pins: &[],
-                excluded: &[],
-                costs: None,
-            };
+            let topic_mix = vec![("even", 0.5), ("odd", 0.5)];
+            let slate = Slate { topic_mix, ..slate(&candidates, &scores, &exploration) };
             let mut rng = seed::stream(1, seed::Purpose::Choose, b"a");
             let (mut pool, mut policy) = (Pool::new(&slate, &choice), Policy::new(&choice));
             for place in 0..6 {
