@@ -188,6 +188,9 @@ fn choice(strategy: Strategy, method: DiversityMethod, weight: f64, extra: f64) 
     }
 }
 
+/// Lists that are drawn in turn: a draw decides what the places below it cost.
+const DECISIONS: usize = 64;
+
 fn ranking(criterion: &mut Criterion) {
     let log = log();
     let engine = learnt(&log, log.len());
@@ -199,6 +202,10 @@ fn ranking(criterion: &mut Criterion) {
     });
     let context = UserContext::new(&view, Some(&user));
     let filter = Filter::default();
+    let decisions: Vec<String> =
+        (0..DECISIONS).map(|number| format!("decision {number}")).collect();
+    let mut turn = (0..DECISIONS).cycle();
+    let mut decision = || decisions[turn.next().expect("a cycle")].as_str();
     let request = |strategy, method, diversity_weight, extra| RankRequest {
         user: Some(&user),
         context: &context,
@@ -223,10 +230,13 @@ fn ranking(criterion: &mut Criterion) {
             (Strategy::Greedy, DiversityMethod::Mmr, 0.5),
             (Strategy::Thompson, DiversityMethod::Mmr, 0.5),
         ] {
-            let request = request(strategy, method, weight, 0.0);
+            let mut request = request(strategy, method, weight, 0.0);
             let name = format!("rank {count} candidates, {}, {method:?}", strategy.name());
             criterion.bench_function(&name, |bencher| {
-                bencher.iter(|| black_box(rank(&view, &candidates, &request)));
+                bencher.iter(|| {
+                    request.decision_id = decision();
+                    black_box(rank(&view, &candidates, &request))
+                });
             });
         }
         for (name, method, extra) in [
@@ -241,6 +251,33 @@ fn ranking(criterion: &mut Criterion) {
                 |bencher| bencher.iter(|| black_box(rank(&view, &candidates, &request))),
             );
         }
+    }
+    for (strategy, method, weight) in [
+        (Strategy::Greedy, DiversityMethod::Mmr, 0.5),
+        (Strategy::Thompson, DiversityMethod::Mmr, 0.5),
+    ] {
+        let mut request = request(strategy, method, weight, 0.0);
+        let name = format!("retrieve and rank, {}, {method:?}", strategy.name());
+        criterion.bench_function(&name, |bencher| {
+            bencher.iter(|| {
+                request.decision_id = decision();
+                let eligible =
+                    Eligibility::new(&view, &filter, Some(index), &context, view.clock(), &[]);
+                let retrieval = Retrieval {
+                    view: &view,
+                    user: Some(&user),
+                    context: &context,
+                    eligible: &eligible,
+                    location: None,
+                    now: view.clock(),
+                    seed_key: request.decision_id.as_bytes(),
+                };
+                let found = retrieval.run(&Supply::of(&request.choice, &[]));
+                let candidates: Vec<Candidate<'_>> =
+                    found.iter().map(|&item| Candidate::known(&view, item)).collect();
+                black_box(rank(&view, &candidates, &request))
+            });
+        });
     }
     criterion.bench_function("retrieve from 9,742 items", |bencher| {
         let eligible = Eligibility::new(&view, &filter, Some(index), &context, view.clock(), &[]);
