@@ -5,15 +5,17 @@
 //! distribution of the highest score on cells between nodes, each shared by the arms in
 //! proportion to their parts of `ln F` on it. A winner is drawn from the table (a cell, then an
 //! arm in it) and its probability read from the same table, so that is exact whatever the
-//! cells; that they make Thompson sampling is right to second order in a cell's share, and
-//! within .01 of each propensity.
+//! cells; that they make Thompson sampling is right to second order in a cell's share.
+//! Where the narrow beliefs of some jump within a cell, a propensity may be off by the share
+//! of that cell: .014 at most in 200 random worlds, in which the mean distance of the whole
+//! distribution was .003.
 //!
 //! One table serves all places. What an arm leaves, joins or changes is its own row, and only
 //! the nodes that matter stay: those between next to nothing and nearly all of `F`. Arms that
 //! are sure to score below the lowest node are not in the table.
 //!
 //! Cost: about 15 nodes. One lookup a node for an arm that changed, one an arm for a new node,
-//! one row of nodes and one column of arms a draw. 20 places of 100 arms: 15 us, and 30 us when
+//! one row of nodes and one column of arms a draw. 20 places of 100 arms: 16 us, and 30 us when
 //! variety changes 15 arms a place.
 
 use super::Beliefs;
