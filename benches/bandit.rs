@@ -16,7 +16,7 @@ use personalization::domain::{
     ArmContext, ArmName, ArmReward, ArmSelection, ArmSetName, ArmSettings, ArmStrategy, DecisionId,
     EventId, LogRecord, OfferedArm, Record, Settings, Timestamp,
 };
-use personalization::engine::strategy::{Beliefs, Policy, Thompson, ThompsonSlate, draw};
+use personalization::engine::strategy::{Beliefs, Policy, Thompson, ThompsonSlate};
 use personalization::engine::{ArmChoice, Engine, choose_arm};
 
 /// A small portable generator, so that runs compare.
@@ -197,8 +197,10 @@ fn costs() {
         let list = microseconds(|| {
             slate.begin(black_box(beliefs), 1.0);
             for place in 0..places {
-                slate.propensities(&mut propensities);
-                let arm = draw(&propensities, (place as f64 + 0.5) / places as f64);
+                slate.prepare();
+                let uniform = (place as f64 + 0.5) / places as f64;
+                let arm = slate.draw([uniform, 1.0 - uniform]);
+                black_box(slate.propensity_of(arm));
                 slate.set_present(arm, false);
             }
         });

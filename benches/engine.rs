@@ -188,93 +188,115 @@ fn choice(strategy: Strategy, method: DiversityMethod, weight: f64, extra: f64) 
     }
 }
 
-fn ranking(criterion: &mut Criterion) {
-    let log = log();
-    let engine = learnt(&log, log.len());
-    let view = engine.view();
-    let index = view.user_index("42").expect("a user of the data");
-    let user = view.user(index).clone();
-    criterion.bench_function("user context, 440 ratings", |bencher| {
-        bencher.iter(|| black_box(UserContext::new(&view, Some(&user))));
-    });
-    let context = UserContext::new(&view, Some(&user));
-    let request = |strategy, method, diversity_weight, extra| RankRequest {
-        user: Some(&user),
-        context: &context,
-        occasion: now(&view),
-        choice: choice(strategy, method, diversity_weight, extra),
-        boosts: &[],
-        pins: &[],
-        baseline: None,
-        unlearnt_cost: 0.0,
-        explain: false,
-        deviations: false,
-        decision_id: "decision",
-    };
-    for count in [100, 500] {
-        let candidates: Vec<Candidate<'_>> =
-            (0..count).map(|place| Candidate::known(&view, place * 17)).collect();
-        // Without and with how unsure the ranker is of each, as decisions record it.
-        for (name, deviations) in [("", false), (", deviations", true)] {
-            let greedy = request(Strategy::Greedy, DiversityMethod::None, 0.0, 0.0);
-            let greedy = RankRequest { deviations, ..greedy };
-            criterion.bench_function(
-                &format!("rank {count} candidates, greedy{name}"),
-                |bencher| {
-                    bencher.iter(|| black_box(rank(&view, &candidates, &greedy)));
-                },
-            );
+/// Lists that are drawn in turn: a draw decides what the places below it cost.
+const DECISIONS: usize = 64;
+
+/// Somebody with a history on a view.
+struct Scene<'a> {
+    view: &'a View,
+    index: u32,
+    context: UserContext,
+    filter: Filter,
+    decisions: Vec<String>,
+}
+
+impl Scene<'_> {
+    fn request(&self, strategy: Strategy, variety: (DiversityMethod, f64, f64)) -> RankRequest<'_> {
+        let (method, weight, extra) = variety;
+        RankRequest {
+            user: Some(self.view.user(self.index)),
+            context: &self.context,
+            occasion: now(self.view),
+            choice: choice(strategy, method, weight, extra),
+            boosts: &[],
+            pins: &[],
+            baseline: None,
+            unlearnt_cost: 0.0,
+            explain: false,
+            // The service records them by default, whatever the strategy.
+            deviations: true,
+            decision_id: &self.decisions[0],
         }
-        for (strategy, method, weight) in [
-            (Strategy::Thompson, DiversityMethod::None, 0.0),
-            (Strategy::LinUcb, DiversityMethod::None, 0.0),
-            (Strategy::SquareCb, DiversityMethod::None, 0.0),
-            (Strategy::Greedy, DiversityMethod::Mmr, 0.5),
-            (Strategy::Thompson, DiversityMethod::Mmr, 0.5),
-        ] {
-            let request = request(strategy, method, weight, 0.0);
-            let name = format!("rank {count} candidates, {}, {method:?}", strategy.name());
-            criterion.bench_function(&name, |bencher| {
-                bencher.iter(|| black_box(rank(&view, &candidates, &request)));
-            });
-        }
-        for (name, method, extra) in [
-            ("mmr", DiversityMethod::Mmr, 0.0),
-            ("dpp", DiversityMethod::Dpp, 0.0),
-            ("calibrated", DiversityMethod::Calibrated, 0.0),
-            ("dpp with serendipity and novelty", DiversityMethod::Dpp, 0.2),
-        ] {
-            let request = request(Strategy::EpsilonGreedy, method, 0.3, extra);
-            criterion.bench_function(
-                &format!("rank {count} candidates, epsilon-greedy, {name}"),
-                |bencher| bencher.iter(|| black_box(rank(&view, &candidates, &request))),
-            );
-        }
+    }
+
+    /// Candidates of the catalogue for a request.
+    fn retrieve(&self, request: &RankRequest<'_>) -> Vec<u32> {
+        let (view, now) = (self.view, self.view.clock());
+        let eligible =
+            Eligibility::new(view, &self.filter, Some(self.index), &self.context, now, &[]);
+        let retrieval = Retrieval {
+            view,
+            user: request.user,
+            context: &self.context,
+            eligible: &eligible,
+            location: None,
+            now,
+            seed_key: request.decision_id.as_bytes(),
+        };
+        retrieval.run(&Supply::of(&request.choice, &[]))
     }
 }
 
-fn retrieval(criterion: &mut Criterion) {
+fn ranking(criterion: &mut Criterion) {
     let log = log();
-    let view = learnt(&log, log.len()).view();
+    let engine = learnt(&log, log.len());
+    let view = &*engine.view();
     let index = view.user_index("42").expect("a user of the data");
-    let user = view.user(index).clone();
-    let context = UserContext::new(&view, Some(&user));
-    let filter = Filter::default();
-    criterion.bench_function("retrieve from 9,742 items", |bencher| {
-        let eligible = Eligibility::new(&view, &filter, Some(index), &context, view.clock(), &[]);
-        let choice = choice(Strategy::Greedy, DiversityMethod::None, 0.0, 0.0);
-        let supply = Supply::of(&choice, &[]);
-        let retrieval = Retrieval {
-            view: &view,
-            user: Some(&user),
-            context: &context,
-            eligible: &eligible,
-            location: None,
-            now: view.clock(),
-            seed_key: b"decision",
-        };
-        bencher.iter(|| black_box(retrieval.run(&supply)));
+    criterion.bench_function("user context, 440 ratings", |bencher| {
+        bencher.iter(|| black_box(UserContext::new(view, Some(view.user(index)))));
     });
+    let context = UserContext::new(view, Some(view.user(index)));
+    let decisions = (0..DECISIONS).map(|number| format!("decision {number}")).collect();
+    let scene = Scene { view, index, context, filter: Filter::default(), decisions };
+    for count in [100, 500] {
+        rank_given(criterion, &scene, count);
+    }
+    for strategy in [Strategy::Greedy, Strategy::Thompson] {
+        let mut request = scene.request(strategy, (DiversityMethod::Mmr, 0.5, 0.0));
+        let mut turn = scene.decisions.iter().cycle();
+        let name = format!("retrieve and rank, {}, Mmr", strategy.name());
+        criterion.bench_function(&name, |bencher| {
+            bencher.iter(|| {
+                request.decision_id = turn.next().expect("a cycle has no end");
+                let found = scene.retrieve(&request);
+                let candidates: Vec<Candidate<'_>> =
+                    found.iter().map(|&item| Candidate::known(view, item)).collect();
+                black_box(rank(view, &candidates, &request))
+            });
+        });
+    }
+    criterion.bench_function("retrieve from 9,742 items", |bencher| {
+        let request = scene.request(Strategy::Greedy, (DiversityMethod::None, 0.0, 0.0));
+        bencher.iter(|| black_box(scene.retrieve(&request)));
+    });
+}
+
+fn rank_given(criterion: &mut Criterion, scene: &Scene<'_>, count: u32) {
+    let candidates: Vec<Candidate<'_>> =
+        (0..count).map(|place| Candidate::known(scene.view, place * 17)).collect();
+    let mut turn = scene.decisions.iter().cycle();
+    for (strategy, method, weight, extra) in [
+        (Strategy::Greedy, DiversityMethod::None, 0.0, 0.0),
+        (Strategy::Thompson, DiversityMethod::None, 0.0, 0.0),
+        (Strategy::LinUcb, DiversityMethod::None, 0.0, 0.0),
+        (Strategy::SquareCb, DiversityMethod::None, 0.0, 0.0),
+        (Strategy::Greedy, DiversityMethod::Mmr, 0.5, 0.0),
+        (Strategy::Thompson, DiversityMethod::Mmr, 0.5, 0.0),
+        (Strategy::EpsilonGreedy, DiversityMethod::Mmr, 0.3, 0.0),
+        (Strategy::EpsilonGreedy, DiversityMethod::Dpp, 0.3, 0.0),
+        (Strategy::EpsilonGreedy, DiversityMethod::Calibrated, 0.3, 0.0),
+        (Strategy::EpsilonGreedy, DiversityMethod::Dpp, 0.3, 0.2),
+    ] {
+        let mut request = scene.request(strategy, (method, weight, extra));
+        let with = if extra > 0.0 { " with serendipity and novelty" } else { "" };
+        let name = format!("rank {count} candidates, {}, {method:?}{with}", strategy.name());
+        criterion.bench_function(&name, |bencher| {
+            bencher.iter(|| {
+                request.decision_id = turn.next().expect("a cycle has no end");
+                black_box(rank(scene.view, &candidates, &request))
+            });
+        });
+    }
 }
 
 fn recovery(criterion: &mut Criterion) {
@@ -296,5 +318,5 @@ fn recovery(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, learning, ranking, retrieval, recovery);
+criterion_group!(benches, learning, ranking, recovery);
 criterion_main!(benches);

@@ -63,8 +63,14 @@ impl Exploration {
 
     /// The rule at one place: of `admissible` choices, each with its candidate.
     pub fn at_place(&self, admissible: impl Iterator<Item = (usize, usize)>) -> PlaceForNew {
-        let new = admissible.filter(|&(_, candidate)| self.has_share(candidate));
-        PlaceForNew { share: self.share, new: new.map(|(choice, _)| choice).collect() }
+        if self.share <= 0.0 || self.bonuses.is_empty() {
+            return PlaceForNew { share: self.share, new: Vec::new() };
+        }
+        // Room for all: growing costs more than the rule.
+        let mut new = Vec::with_capacity(admissible.size_hint().1.unwrap_or(0));
+        let is_new = |&(_, candidate): &(usize, usize)| self.has_share(candidate);
+        new.extend(admissible.filter(is_new).map(|(choice, _)| choice));
+        PlaceForNew { share: self.share, new }
     }
 }
 

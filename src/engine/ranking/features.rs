@@ -171,6 +171,11 @@ impl FeatureMatrix {
         self.0.chunks_exact(FEATURE_COUNT)
     }
 
+    /// Of one candidate.
+    pub fn row(&self, candidate: usize) -> &[f32] {
+        &self.0[candidate * FEATURE_COUNT..][..FEATURE_COUNT]
+    }
+
     /// The mean of all rows; zeros without any.
     pub fn mean(&self) -> Vec<f32> {
         let mut sums = vec![0.0_f64; FEATURE_COUNT];

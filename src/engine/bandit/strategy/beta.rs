@@ -29,11 +29,9 @@ impl BetaThompson<'_> {
     pub fn propensities(&self, propensities: &mut [f64]) {
         let both = self.alphas.iter().zip(self.betas);
         let arms: Vec<Beta> = both.map(|(&alpha, &beta)| Beta::new(alpha, beta)).collect();
-        let mut quadrature = Quadrature::default();
         let ln_cdf = LnCdf::default();
         let ln_f = |arm: usize, t: f64| arms[arm].ln_cdf(t, ln_cdf);
-        quadrature.begin(arms.len(), 0.0, 1.0, ln_f);
-        quadrature.propensities(ln_f, propensities);
+        Quadrature::new(arms.len(), 0.0, 1.0, ln_f).propensities(propensities);
     }
 }
 

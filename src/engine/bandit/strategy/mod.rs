@@ -13,13 +13,15 @@
 mod best;
 mod beta;
 mod quadrature;
+mod slate;
 mod square_cb;
 mod thompson;
 
 pub use best::{EpsilonGreedy, Greedy, UpperConfidence};
 pub use beta::BetaThompson;
+pub use slate::ThompsonSlate;
 pub use square_cb::SquareCb;
-pub use thompson::{Thompson, ThompsonSlate};
+pub use thompson::Thompson;
 
 /// What is believed of the reward of each arm. Both slices have the same length.
 #[derive(Debug, Clone, Copy)]

@@ -13,7 +13,7 @@ use crate::numeric::math;
 use crate::numeric::normal::LnCdf;
 
 /// Beyond this many standard deviations nothing is expected: one in 10^10.
-const REACH: f64 = 6.5;
+pub(super) const REACH: f64 = 6.5;
 /// An arm this many standard deviations behind has no chance: one in three million.
 const RIVAL_REACH: f64 = 5.0;
 
@@ -37,9 +37,7 @@ impl Policy for Thompson {
                 *second = 1.0 - *first;
             }
             of_rivals => {
-                let mut slate = ThompsonSlate::default();
-                slate.begin(Beliefs { means: &means, deviations: &deviations }, self.scale);
-                slate.propensities(of_rivals);
+                self.integrate(Beliefs { means: &means, deviations: &deviations }, of_rivals);
             }
         }
         propensities.fill(0.0);
@@ -74,86 +72,26 @@ impl Thompson {
         };
         (0..means.len()).filter(may_win).collect()
     }
+
+    fn integrate(&self, Beliefs { means, deviations }: Beliefs<'_>, propensities: &mut [f64]) {
+        let deviations = scaled(Beliefs { means, deviations }, self.scale);
+        let end = |reach: f64| {
+            let both = means.iter().zip(&deviations);
+            both.map(|(mean, d)| mean + reach * d).fold(f64::NEG_INFINITY, f64::max)
+        };
+        let precisions: Vec<f64> = deviations.iter().map(|deviation| 1.0 / deviation).collect();
+        let ln_cdf = LnCdf::default();
+        let ln_f = |arm: usize, t: f64| ln_cdf.at((t - means[arm]) * precisions[arm]);
+        Quadrature::new(means.len(), end(-REACH), end(REACH), ln_f).propensities(propensities);
+    }
 }
 
-/// Thompson sampling of several places one after the other: at each place the arms that
-/// are left compete anew. The tables are made once for all places.
-#[derive(Debug, Clone, Default)]
-pub struct ThompsonSlate {
-    means: Vec<f64>,
-    /// Reciprocals of the standard deviations.
-    precisions: Vec<f64>,
-    quadrature: Quadrature,
-    ln_cdf: LnCdf,
-}
-
-impl ThompsonSlate {
-    /// For [`Self::draw`]: with a coarser table. Within a cell arms share by their parts of
-    /// it, so this is Thompson sampling to second order in the cell's share.
-    pub fn for_draws() -> Self {
-        Self { quadrature: Quadrature::coarse(), ..Self::default() }
-    }
-
-    /// Starts with all arms. What was allocated for a slate before is used again.
-    pub fn begin(&mut self, beliefs: Beliefs<'_>, scale: f64) {
-        let Beliefs { means, deviations } = beliefs;
-        self.means.clear();
-        self.means.extend_from_slice(means);
-        let widest = deviations.iter().fold(0.0, |widest, d| d.max(widest)) * scale;
-        let (low, high) = means
-            .iter()
-            .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), m| (m.min(low), m.max(high)));
-        // No deviation: as if there were one far below every difference that matters.
-        let narrowest = ((high - low).max(widest) * 1e-6).max(1e-12);
-        let deviation = |given: f64| (given * scale).max(narrowest);
-        self.precisions.clear();
-        self.precisions.extend(deviations.iter().map(|&given| 1.0 / deviation(given)));
-        let (mut start, mut end) = (f64::NEG_INFINITY, f64::NEG_INFINITY);
-        for (mean, &given) in means.iter().zip(deviations) {
-            start = start.max(mean - REACH * deviation(given));
-            end = end.max(mean + REACH * deviation(given));
-        }
-        let (means, precisions, ln_cdf) = (&self.means, &self.precisions, self.ln_cdf);
-        let ln_f = |arm: usize, t: f64| ln_cdf.at((t - means[arm]) * precisions[arm]);
-        self.quadrature.begin(means.len(), start, end, ln_f);
-    }
-
-    /// Takes an arm out of the places to come, or back in.
-    pub fn set_present(&mut self, arm: usize, present: bool) {
-        self.quadrature.set_present(arm, present);
-    }
-
-    /// Writes each arm's probability at the next place; 0 for those that were taken out.
-    /// At least one arm must be left.
-    pub fn propensities(&mut self, propensities: &mut [f64]) {
-        let (means, precisions, ln_cdf) = (&self.means, &self.precisions, self.ln_cdf);
-        let ln_f = |arm: usize, t: f64| ln_cdf.at((t - means[arm]) * precisions[arm]);
-        self.quadrature.propensities(ln_f, propensities);
-    }
-
-    /// The mean of an arm, as far as it is not what it was.
-    pub fn set_mean(&mut self, arm: usize, mean: f64) {
-        if self.means[arm] != mean {
-            self.means[arm] = mean;
-            let (precision, ln_cdf) = (self.precisions[arm], self.ln_cdf);
-            self.quadrature.change(arm, |t| ln_cdf.at((t - mean) * precision));
-        }
-    }
-
-    /// Makes ready for draws among the arms that are present.
-    pub fn prepare(&mut self) {
-        let (means, precisions, ln_cdf) = (&self.means, &self.precisions, self.ln_cdf);
-        let ln_f = |arm: usize, t: f64| ln_cdf.at((t - means[arm]) * precisions[arm]);
-        self.quadrature.prepare(ln_f);
-    }
-
-    /// The arm for the next place, by two uniform numbers in 0..1.
-    pub fn draw(&self, uniforms: [f64; 2]) -> usize {
-        self.quadrature.draw(uniforms[0], uniforms[1])
-    }
-
-    /// The probability that [`Self::draw`] gives this arm.
-    pub fn propensity_of(&self, arm: usize) -> f64 {
-        self.quadrature.propensity_of(arm)
-    }
+/// Standard deviations times a scale.
+pub(super) fn scaled(Beliefs { means, deviations }: Beliefs<'_>, scale: f64) -> Vec<f64> {
+    let widest = deviations.iter().fold(0.0, |widest, d| d.max(widest)) * scale;
+    let low = means.iter().copied().fold(f64::INFINITY, f64::min);
+    let high = means.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    // No deviation: as if there were one far below every difference that matters.
+    let narrowest = ((high - low).max(widest) * 1e-6).max(1e-12);
+    deviations.iter().map(|given| (given * scale).max(narrowest)).collect()
 }

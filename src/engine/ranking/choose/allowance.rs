@@ -12,6 +12,7 @@
 
 use super::pool::Pool;
 use crate::engine::bandit::Belief;
+use crate::engine::ranking::features::FEATURE_COUNT;
 use crate::engine::ranking::features::FeatureMatrix;
 
 /// Of a normal distribution, one-sided 95 %.
@@ -35,20 +36,36 @@ pub struct Costs<'a> {
     pub widest: f64,
 }
 
+/// A choice that was made, and the greedy one in its place.
+#[derive(Debug, Clone, Copy)]
+struct Explored {
+    chosen: usize,
+    greedy: usize,
+}
+
 impl Costs<'_> {
-    fn of(&self, chosen: usize, greedy: usize) -> f64 {
-        let mut rows = self.features.rows();
-        let (first, second) = (chosen.min(greedy), chosen.max(greedy));
-        let first_row = rows.nth(first).expect("every candidate has a row");
-        let second_row = rows.nth(second - first - 1).expect("every candidate has a row");
-        let row: Vec<f32> = first_row.iter().zip(second_row).map(|(a, b)| a - b).collect();
-        // Both have the same constant.
-        let hybrid = (self.hybrid[first] - self.hybrid[second]) / self.hybrid_unit;
-        let head = [0.0, hybrid as f32];
-        let mut deviation = Vec::with_capacity(1);
-        self.belief.deviations(std::iter::once([&head[..], &row[..]]), &mut deviation);
-        let behind = self.estimates[greedy] - self.estimates[chosen];
-        (behind + QUANTILE * deviation[0]).max(0.0)
+    /// The sum over choices; deviations of many are worked out together.
+    fn of(&self, explored: &[Explored]) -> f64 {
+        if explored.is_empty() {
+            return 0.0;
+        }
+        let (unit, width) = (self.hybrid_unit, FEATURE_COUNT);
+        let mut rows = Vec::with_capacity(explored.len() * width);
+        let mut heads = Vec::with_capacity(explored.len());
+        for &Explored { chosen, greedy } in explored {
+            let pairs = self.features.row(chosen).iter().zip(self.features.row(greedy));
+            rows.extend(pairs.map(|(a, b)| a - b));
+            // Both have the same constant.
+            heads.push([0.0, ((self.hybrid[chosen] - self.hybrid[greedy]) / unit) as f32]);
+        }
+        let mut deviations = Vec::with_capacity(explored.len());
+        let vectors = heads.iter().zip(rows.chunks_exact(width));
+        self.belief.deviations(vectors.map(|(head, row)| [&head[..], row]), &mut deviations);
+        let of = |(explored, deviation): (&Explored, f64)| {
+            let behind = self.estimates[explored.greedy] - self.estimates[explored.chosen];
+            (behind + QUANTILE * deviation).max(0.0)
+        };
+        explored.iter().zip(deviations).map(of).sum()
     }
 
     /// The most that a place can cost.
@@ -65,19 +82,22 @@ impl Costs<'_> {
 pub struct Gate<'a> {
     costs: Option<&'a Costs<'a>>,
     worst: f64,
+    /// With a bound: what was spent.
     spent: f64,
+    /// Without one: what is added up in the end.
+    explored: Vec<Explored>,
 }
 
 impl<'a> Gate<'a> {
     /// Without costs nothing is counted and every place may explore.
     pub fn new(costs: Option<&'a Costs<'a>>) -> Self {
         let bounded = costs.filter(|costs| costs.left.is_some());
-        Self { costs, worst: bounded.map_or(0.0, Costs::worst), spent: 0.0 }
+        Self { costs, worst: bounded.map_or(0.0, Costs::worst), spent: 0.0, explored: Vec::new() }
     }
 
     /// What the list cost so far.
     pub fn spent(&self) -> f64 {
-        self.spent
+        self.spent + self.costs.map_or(0.0, |costs| costs.of(&self.explored))
     }
 
     /// Whether the next place must be filled greedily.
@@ -104,8 +124,13 @@ impl<'a> Gate<'a> {
 
     /// Notes that a candidate was chosen where the other one would have been greedy.
     pub fn note(&mut self, chosen: usize, greedy: usize) {
-        if let Some(costs) = self.costs.filter(|_| chosen != greedy) {
-            self.spent += costs.of(chosen, greedy);
+        let Some(costs) = self.costs.filter(|_| chosen != greedy) else {
+            return;
+        };
+        let explored = Explored { chosen, greedy };
+        match costs.left {
+            Some(_) => self.spent += costs.of(&[explored]),
+            None => self.explored.push(explored),
         }
     }
 }

@@ -148,7 +148,7 @@ struct Thompson {
 
 impl Thompson {
     fn new(scale: f64) -> Self {
-        Self { scale, slate: ThompsonSlate::for_draws(), arms: Vec::new() }
+        Self { scale, slate: ThompsonSlate::default(), arms: Vec::new() }
     }
 
     fn draw(&self, rng: &mut ChaCha8Rng) -> usize {
