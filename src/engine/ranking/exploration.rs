@@ -42,7 +42,10 @@ impl Exploration {
             let is_new = newcomers.is_new(candidate.entry, statistics);
             is_new.then(|| newcomers.bonus(statistics))
         };
-        let bonuses = candidates.iter().map(bonus).collect();
+        let mut bonuses: Vec<Option<f64>> = candidates.iter().map(bonus).collect();
+        if bonuses.iter().all(Option::is_none) {
+            bonuses.clear();
+        }
         Self { share: f64::from(settings.new_item_share), bonuses }
     }
 
@@ -53,7 +56,7 @@ impl Exploration {
 
     /// Whether any candidate has a bonus.
     pub fn has_bonuses(&self) -> bool {
-        self.bonuses.iter().any(Option::is_some)
+        !self.bonuses.is_empty()
     }
 
     /// Whether a candidate may take one of the places for new items.

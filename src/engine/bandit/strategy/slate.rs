@@ -134,6 +134,13 @@ impl ThompsonSlate {
         self.share_max = if self.arms.len() < FEW { SHARE_MAX_OF_FEW } else { SHARE_MAX };
     }
 
+    /// Whether an arm may take the next place and has this mean already.
+    #[inline]
+    pub fn has(&self, arm: usize, mean: f64) -> bool {
+        let arm = &self.arms[arm];
+        arm.mean == mean && arm.standing != Standing::Absent
+    }
+
     /// Takes an arm out of the places to come, or back in.
     pub fn set_present(&mut self, arm: usize, present: bool) {
         let standing = self.arms[arm].standing;

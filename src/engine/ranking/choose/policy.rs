@@ -183,14 +183,18 @@ impl Thompson {
 
     /// Takes over who may take the place, and gains that changed.
     fn follow(&mut self, pool: &Pool<'_>) {
-        let mut admissible = pool.admissible().iter().zip(pool.gains()).peekable();
-        for (arm, member) in self.arms.iter().enumerate() {
-            match admissible.next_if(|(next, _)| *next == member) {
-                Some((_, gain)) => {
-                    self.slate.set_mean(arm, gain * pool.scale());
-                    self.slate.set_present(arm, true);
-                }
-                None => self.slate.set_present(arm, false),
+        let (members, gains, scale) = (pool.admissible(), pool.gains(), pool.scale());
+        let mut next = 0;
+        for (arm, &member) in self.arms.iter().enumerate() {
+            if members.get(next) != Some(&member) {
+                self.slate.set_present(arm, false);
+                continue;
+            }
+            let mean = gains[next] * scale;
+            next += 1;
+            if !self.slate.has(arm, mean) {
+                self.slate.set_mean(arm, mean);
+                self.slate.set_present(arm, true);
             }
         }
     }
