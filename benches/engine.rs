@@ -14,6 +14,8 @@ use criterion::Criterion;
 use criterion::Throughput;
 use criterion::criterion_group;
 use criterion::criterion_main;
+use personalization::domain::Decision;
+use personalization::domain::DecisionId;
 use personalization::domain::DiversityMethod;
 use personalization::domain::EventId;
 use personalization::domain::Interaction;
@@ -25,6 +27,7 @@ use personalization::domain::LogRecord;
 use personalization::domain::RankerSettings;
 use personalization::domain::Record;
 use personalization::domain::Settings;
+use personalization::domain::ShownItem;
 use personalization::domain::Strategy;
 use personalization::domain::Timestamp;
 use personalization::domain::UserId;
@@ -251,7 +254,9 @@ fn ranking(criterion: &mut Criterion) {
     for count in [100, 500] {
         rank_given(criterion, &scene, count);
     }
+    rank_experienced(criterion, restored(&engine));
     for strategy in [Strategy::Greedy, Strategy::Thompson] {
+        answer_given(criterion, &scene, strategy);
         let mut request = scene.request(strategy, (DiversityMethod::Mmr, 0.5, 0.0));
         let mut turn = scene.decisions.iter().cycle();
         let name = format!("retrieve and rank, {}, Mmr", strategy.name());
@@ -297,6 +302,125 @@ fn rank_given(criterion: &mut Criterion, scene: &Scene<'_>, count: u32) {
             });
         });
     }
+}
+
+/// With a ranker that has learnt from a thousand lists: it is surer of itself, so fewer
+/// candidates have a chance.
+fn rank_experienced(criterion: &mut Criterion, mut engine: Engine) {
+    for list in 0..1_000 {
+        let view = engine.view();
+        let user = UserId::parse((list % 600 + 1).to_string()).expect("an id");
+        let index = view.user_index(user.as_str()).expect("a user of the data");
+        let context = UserContext::new(&view, Some(view.user(index)));
+        let decisions = vec![format!("lived {list}")];
+        let scene = Scene { view: &view, index, context, filter: Filter::default(), decisions };
+        let request = scene.request(Strategy::Thompson, (DiversityMethod::Mmr, 0.5, 0.0));
+        let candidates: Vec<Candidate<'_>> =
+            (0..100).map(|place| Candidate::known(&view, place * 17)).collect();
+        let records = lived(&scene, &user, &request, &candidates);
+        engine.apply(&records).expect("records made here are readable");
+    }
+    let view = &*engine.view();
+    let index = view.user_index("42").expect("a user of the data");
+    let context = UserContext::new(view, Some(view.user(index)));
+    let decisions = (0..DECISIONS).map(|number| format!("decision {number}")).collect();
+    let scene = Scene { view, index, context, filter: Filter::default(), decisions };
+    let candidates: Vec<Candidate<'_>> =
+        (0..100).map(|place| Candidate::known(view, place * 17)).collect();
+    for strategy in [Strategy::Greedy, Strategy::Thompson] {
+        let mut request = scene.request(strategy, (DiversityMethod::Mmr, 0.5, 0.0));
+        let mut turn = scene.decisions.iter().cycle();
+        let name = format!("rank 100 candidates, {}, Mmr, 1,000 lists learnt", strategy.name());
+        criterion.bench_function(&name, |bencher| {
+            bencher.iter(|| {
+                request.decision_id = turn.next().expect("a cycle has no end");
+                black_box(rank(view, &candidates, &request))
+            });
+        });
+    }
+}
+
+/// A list, and what followed: all of it was seen, and one item in ten was clicked.
+fn lived(
+    scene: &Scene<'_>,
+    user_id: &UserId,
+    request: &RankRequest<'_>,
+    candidates: &[Candidate<'_>],
+) -> Vec<LogRecord> {
+    let view = scene.view;
+    let ranked = rank(view, candidates, request);
+    let item_of = |candidate: usize| {
+        let item = candidates[candidate].entry.item.as_ref().expect("it is in the catalogue");
+        item.item_id.clone()
+    };
+    let decision_id = DecisionId::parse(request.decision_id).expect("an id");
+    let shown = ranked.items.iter().map(|item| ShownItem {
+        item_id: item_of(item.candidate),
+        score: item.estimate as f32,
+        propensity: item.propensity as f32,
+        features: item.features.clone(),
+    });
+    let decision = Record::Decision(Decision {
+        decision_id: decision_id.clone(),
+        user_id: user_id.clone(),
+        decided_at: view.clock(),
+        strategy: request.choice.strategy,
+        epsilon: 0.1,
+        model_version: view.model_version(),
+        watermark: view.watermark(),
+        candidates: candidates.len() as u32,
+        segment: ranked.segment,
+        shown: shown.collect(),
+        exploration_cost: 0.0,
+        trial: None,
+        detail: None,
+    });
+    let seen = ranked.items.iter().enumerate().map(|(place, item)| {
+        let clicked = (place + view.watermark() as usize).is_multiple_of(10);
+        Record::Interaction(Interaction {
+            event_id: EventId::parse(format!("{} {place}", request.decision_id)).expect("an id"),
+            user_id: user_id.clone(),
+            item_id: item_of(item.candidate),
+            kind: if clicked { InteractionType::Click } else { InteractionType::Impression },
+            value: None,
+            occurred_at: view.clock(),
+            session_id: None,
+            decision_id: Some(decision_id.clone()),
+            position: Some(place as u32),
+            context: InteractionContext::default(),
+        })
+    });
+    let records = std::iter::once(decision).chain(seen);
+    let first = view.watermark() + 1;
+    let at = |(sequence, record)| LogRecord { sequence, recorded_at: view.clock(), record };
+    (first..).zip(records).map(at).collect()
+}
+
+/// What a call with 100 candidates takes beside the network and the record: looking them
+/// up, filtering, ranking, the ids of the answer.
+fn answer_given(criterion: &mut Criterion, scene: &Scene<'_>, strategy: Strategy) {
+    let view = scene.view;
+    let ids: Vec<String> = (0..100).map(|place| view.item_id(place * 17).to_owned()).collect();
+    let mut request = scene.request(strategy, (DiversityMethod::Mmr, 0.5, 0.0));
+    let mut turn = scene.decisions.iter().cycle();
+    let name = format!("answer for 100 candidates, {}, Mmr", strategy.name());
+    // All of them stay.
+    let filter = Filter { include_seen: true, ..Filter::default() };
+    criterion.bench_function(&name, |bencher| {
+        bencher.iter(|| {
+            request.decision_id = turn.next().expect("a cycle has no end");
+            let (context, now) = (&scene.context, view.clock());
+            let eligible = Eligibility::new(view, &filter, Some(scene.index), context, now, &[]);
+            let found = ids.iter().filter_map(|id| view.item_index(id));
+            let allowed = found.filter(|&item| eligible.allows(view.entry(item), Some(item)));
+            let candidates: Vec<Candidate<'_>> =
+                allowed.map(|item| Candidate::known(view, item)).collect();
+            let ranked = rank(view, &candidates, &request);
+            let shown = ranked.items.iter().map(|item| candidates[item.candidate].index);
+            let answer: Vec<&str> = shown.flatten().map(|item| view.item_id(item)).collect();
+            black_box((answer, ranked))
+        });
+    });
 }
 
 fn recovery(criterion: &mut Criterion) {
