@@ -58,12 +58,7 @@ impl DecisionDetail {
             | Strategy::Thompson
             | Strategy::SquareCb => 0.0,
         };
-        let deviations = self.candidates.deviations();
-        self.candidates.iter().enumerate().map(move |(place, (item_id, score))| {
-            let deviation = deviations.map(|deviations| deviations[place]);
-            let uncertainty = width * f64::from(deviation.unwrap_or_default());
-            Believed { item_id, mean: (f64::from(score) - uncertainty) as f32, deviation }
-        })
+        self.candidates.beliefs(width)
     }
 }
 
@@ -266,6 +261,16 @@ impl CandidateScores {
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, f32)> {
         self.ids().zip(self.scores.iter().copied())
     }
+
+    /// Of scores that hold so many standard deviations, where those are recorded.
+    fn beliefs(&self, width: f64) -> impl ExactSizeIterator<Item = Believed<'_>> {
+        let deviations = self.deviations();
+        self.iter().enumerate().map(move |(place, (item_id, score))| {
+            let deviation = deviations.map(|deviations| deviations[place]);
+            let uncertainty = width * f64::from(deviation.unwrap_or_default());
+            Believed { item_id, mean: (f64::from(score) - uncertainty) as f32, deviation }
+        })
+    }
 }
 
 #[cfg(test)]
@@ -289,5 +294,20 @@ mod tests {
         assert_eq!(candidates.clone().with_deviations(vec![0.1]), None);
         let known = candidates.with_deviations(vec![0.1, 0.2]).unwrap();
         assert_eq!(known.deviations(), Some(&[0.1, 0.2][..]));
+    }
+
+    #[test]
+    fn means_are_without_the_standard_deviations_that_scores_hold() {
+        let mut candidates = CandidateScores::default();
+        [("a", 0.5), ("b", 0.75)].iter().for_each(|(id, score)| candidates.push(id, *score));
+        let means = |candidates: &CandidateScores, width| {
+            candidates.beliefs(width).map(|belief| belief.mean).collect::<Vec<_>>()
+        };
+        assert_eq!(means(&candidates, 0.5), [0.5, 0.75], "nothing is known to take off");
+        let known = candidates.with_deviations(vec![0.25, 1.0]).unwrap();
+        assert_eq!(means(&known, 0.5), [0.375, 0.25]);
+        assert_eq!(means(&known, 0.0), [0.5, 0.75]);
+        let deviations: Vec<_> = known.beliefs(0.5).map(|belief| belief.deviation).collect();
+        assert_eq!(deviations, [Some(0.25), Some(1.0)]);
     }
 }

@@ -319,7 +319,7 @@ async fn a_running_service_says_what_other_policies_would_have_earned() {
         let one = one.unwrap_or_else(|| panic!("{estimator} among {:?}", policy.estimates));
         one.reward.as_ref().expect("a reward").value
     };
-    for estimator in ["IPS", "SNIPS", "DR"] {
+    for estimator in ["IPS", "SNIPS", "DR", "RIPS"] {
         // Metal is never clicked at, and it has the best scores.
         let (greedy, uniform) = (value("greedy", estimator), value("uniform", estimator));
         assert!(greedy.abs() < 0.1, "{estimator}: greedy {greedy}");

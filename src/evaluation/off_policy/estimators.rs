@@ -33,11 +33,10 @@ pub enum Estimator {
     Replay,
     Rejection,
     RewardInteraction,
-    SelfNormalizedRewardInteraction,
 }
 
 impl Estimator {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 12] = [
         Self::Ips,
         Self::ClippedIps,
         Self::Snips,
@@ -50,7 +49,6 @@ impl Estimator {
         Self::Replay,
         Self::Rejection,
         Self::RewardInteraction,
-        Self::SelfNormalizedRewardInteraction,
     ];
 
     /// For a reader.
@@ -68,7 +66,6 @@ impl Estimator {
             Self::Replay => "replay",
             Self::Rejection => "rejection",
             Self::RewardInteraction => "RIPS",
-            Self::SelfNormalizedRewardInteraction => "SNRIPS",
         }
     }
 }
@@ -156,10 +153,6 @@ impl Sums {
                 let weights = evidence.weights_with_those_above()?;
                 evidence.sums(&weights, |at, w| (w * evidence.reward(at), 1.0))
             }
-            Estimator::SelfNormalizedRewardInteraction => {
-                let weights = evidence.weights_with_those_above()?;
-                evidence.sums(&weights, |at, w| (w * evidence.reward(at), w))
-            }
         })
     }
 
@@ -212,7 +205,7 @@ impl Evidence<'_> {
 
     /// The product of the weights of a list's places down to each round; `None` where all
     /// lists have one place.
-    fn weights_with_those_above(&self) -> Option<Vec<f64>> {
+    pub fn weights_with_those_above(&self) -> Option<Vec<f64>> {
         let mut product = 1.0;
         let weights = self.log.rounds().iter().zip(&self.terms.weight).map(|(round, weight)| {
             let above = if round.is_below { product } else { 1.0 };

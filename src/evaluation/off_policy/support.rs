@@ -10,6 +10,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::estimators::Evidence;
+use super::estimators::Sums;
 
 /// Below this effective sample size intervals are not to be trusted.
 pub const EFFECTIVE_SAMPLE_MIN: f64 = 100.0;
@@ -28,6 +29,10 @@ pub struct Support {
     /// 1 where propensities are right and nothing is missing.
     pub mean_weight: f64,
     pub mean_weight_standard_error: f64,
+    /// The same of the weights of places together with those above them, which RIPS goes by;
+    /// `None` where all lists have one place.
+    pub mean_list_weight: Option<f64>,
+    pub mean_list_weight_standard_error: Option<f64>,
     /// The target's mass on candidates with a propensity of at most `floor`; `None` where
     /// the log does not have their propensities.
     pub unsupported: Option<f64>,
@@ -66,6 +71,11 @@ pub enum Warning {
     },
     FewEffective {
         size: f64,
+    },
+    /// Weights of places with those above them do not average 1.
+    UnlikeLists {
+        mean: f64,
+        standard_error: f64,
     },
     /// Nothing that the target could have shown earned anything.
     NoReward,
@@ -116,6 +126,12 @@ impl fmt::Display for Warning {
                 "the effective sample size is {size:.1}, below {EFFECTIVE_SAMPLE_MIN}: the policies \
                  differ too much for this log, do not decide by these figures"
             ),
+            Self::UnlikeLists { mean, standard_error } => write!(
+                f,
+                "weights of places with those above them average {mean:.3} (standard error \
+                 {standard_error:.3}) where they should average 1: the lists of this policy are too \
+                 unlike those of the log for RIPS"
+            ),
             Self::NoReward => write!(
                 f,
                 "no round that this policy could have shown earned anything: intervals from 0 to 0 \
@@ -139,11 +155,15 @@ impl Support {
     pub fn of(evidence: &Evidence<'_>, floor: f64) -> Self {
         let mean = evidence.sums(&evidence.terms.weight, |_, weight| (weight, 1.0));
         let modelled = evidence.terms.modelled.as_ref();
+        let of_lists = evidence.weights_with_those_above();
+        let of_lists = of_lists.map(|weights| evidence.sums(&weights, |_, weight| (weight, 1.0)));
         Self {
             effective_sample_size: mean.effective_sample_size.unwrap_or(0.0),
             largest_weight: mean.largest_weight.unwrap_or(0.0),
             mean_weight: mean.value(),
             mean_weight_standard_error: mean.standard_error(),
+            mean_list_weight: of_lists.as_ref().map(Sums::value),
+            mean_list_weight_standard_error: of_lists.as_ref().map(Sums::standard_error),
             unsupported: modelled.and_then(|modelled| modelled.unsupported),
             floor,
             unseen: modelled.map(|modelled| modelled.unseen),
@@ -179,6 +199,12 @@ impl Support {
         }
         if self.effective_sample_size < EFFECTIVE_SAMPLE_MIN {
             warnings.push(Warning::FewEffective { size: self.effective_sample_size });
+        }
+        if let (Some(mean), Some(standard_error)) =
+            (self.mean_list_weight, self.mean_list_weight_standard_error)
+            && (mean - 1.0).abs() > (SURPRISING_ERRORS * standard_error).max(SURPRISING_EXCESS)
+        {
+            warnings.push(Warning::UnlikeLists { mean, standard_error });
         }
         if !self.has_rewards {
             warnings.push(Warning::NoReward);
