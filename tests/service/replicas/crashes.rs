@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::fleet::LIKES;
 use super::fleet::PACE;
 use super::fleet::agreed;
+use super::fleet::fill;
 use super::fleet::flags;
 use super::fleet::nothing_lost_or_doubled;
 use super::fleet::prompt_ranking;
@@ -65,7 +66,7 @@ async fn postgresql_killed_and_restarted_at_random_moments_under_load_loses_and_
     let url = postgres.url();
     let (a, b) =
         (Server::replica(&flags(&url, None)).await, Server::replica(&flags(&url, None)).await);
-    World::fill(&a.api().await).await;
+    fill(&[&a, &b]).await;
     let mut producers = Producers::start("p", &[a.grpc, b.grpc, a.grpc], PACE);
     let mut random = Random(2_027);
     for round in 0..6 {
@@ -95,7 +96,7 @@ async fn redis_killed_flushed_and_restarted_under_load_holds_up_nobody() {
     let (url, redis_url) = (postgres.url(), redis.url());
     let flags = flags(&url, Some(&redis_url));
     let (a, b) = (Server::replica(&flags).await, Server::replica(&flags).await);
-    World::fill(&a.api().await).await;
+    fill(&[&a, &b]).await;
     let mut producers = Producers::start("p", &[a.grpc, b.grpc], PACE);
     let mut random = Random(2_028);
     for _ in 0..4 {

@@ -9,6 +9,7 @@ use super::fleet::LIKES;
 use super::fleet::PACE;
 use super::fleet::agreed;
 use super::fleet::assert_come_back;
+use super::fleet::fill;
 use super::fleet::flags;
 use super::fleet::is_unwell;
 use super::fleet::is_well;
@@ -88,7 +89,7 @@ async fn cut_from_postgresql(network: Network) {
     let cut = Server::replica(&[&flags(&cut_url, None)[..], &impatient].concat()).await;
     let whole = Server::replica(&flags(&url, None)).await;
     let api = cut.api().await;
-    World::fill(&api).await;
+    fill(&[&cut, &whole]).await;
     let mut cut_producers = Producers::start("cut", &[cut.grpc; 3], Duration::from_millis(1));
     let mut whole_producers = Producers::start("whole", &[whole.grpc], PACE);
     cut_producers.progress().await;
@@ -141,7 +142,7 @@ async fn a_replica_cut_off_in_the_middle_of_an_append_holds_up_the_others_for_se
     let proxy = Proxy::to(postgres.address()).await;
     let cut = Server::replica(&flags(&postgres.url_at(proxy.address), None)).await;
     let whole = Server::replica(&flags(&url, None)).await;
-    World::fill(&whole.api().await).await;
+    fill(&[&whole, &cut]).await;
     // So slow that the replica holds the lock of the log most of the time.
     let slow = Network::Slow(Duration::from_millis(50));
     proxy.set(slow);
@@ -170,7 +171,7 @@ async fn a_replica_far_from_its_database_is_slow_to_acknowledge_and_prompt_to_ra
     let proxy = Proxy::to(postgres.address()).await;
     let far = Server::replica(&flags(&postgres.url_at(proxy.address), None)).await;
     let near = Server::replica(&flags(&url, None)).await;
-    World::fill(&far.api().await).await;
+    fill(&[&far, &near]).await;
     let mut producers = Producers::start("p", &[far.grpc, near.grpc, far.grpc], PACE);
     producers.progress().await;
     proxy.set(Network::Slow(Duration::from_millis(200)));
@@ -203,7 +204,7 @@ async fn cut_from_redis(network: Network) {
     let (url, redis_url, proxy_url) = (postgres.url(), redis.url(), Redis::url_at(proxy.address));
     let cut = Server::replica(&flags(&url, Some(&proxy_url))).await;
     let whole = Server::replica(&flags(&url, Some(&redis_url))).await;
-    World::fill(&cut.api().await).await;
+    fill(&[&cut, &whole]).await;
     let mut producers = Producers::start("p", &[cut.grpc, whole.grpc], PACE);
     producers.progress().await;
     let resident = cut.resident_kib();

@@ -13,6 +13,7 @@ use tonic_types::StatusExt;
 use crate::harness::INGEST;
 use crate::harness::Producers;
 use crate::harness::Server;
+use crate::harness::World;
 use crate::harness::command;
 use crate::harness::eventually;
 use crate::harness::greedy;
@@ -107,6 +108,14 @@ pub async fn time_until(what: &str, mut holds: impl AsyncFnMut() -> bool) -> Dur
     eventually(what, async || holds().await.then_some(())).await;
     println!("{what}: after {:?}", started.elapsed());
     started.elapsed()
+}
+
+/// Fills the world through the first and waits until all of them have learnt it.
+pub async fn fill(replicas: &[&Server]) {
+    let sequence = World::fill(&replicas[0].api().await).await;
+    for replica in replicas {
+        replica.api().await.profile("jazz-fan-1", sequence).await;
+    }
 }
 
 /// A ranking, which must come within a second whatever is broken.
