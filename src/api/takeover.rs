@@ -8,6 +8,7 @@ use super::admit;
 use super::admitted_view;
 use super::convert;
 use super::deadline;
+use super::intake::Counts;
 use super::namespace;
 use super::status;
 use crate::domain::ListOrigin;
@@ -52,9 +53,11 @@ impl TakeoverService for TakeoverApi {
         };
         let change = change.check().map_err(status::invalid)?;
         let records = vec![Record::TakeoverChanged(change)];
-        let appended = self.service.write(&namespace, records).await.map_err(status::status)?;
+        let appended = self.service.write(&namespace, records).await;
+        let mut counts = Counts::default();
+        counts.settle(&appended.map_err(status::status)?);
         tracing::info!(namespace = %namespace.name(), ?change, "takeover changed");
-        Ok(Response::new(proto::SetTakeoverResponse { sequence: appended.log_end }))
+        Ok(Response::new(proto::SetTakeoverResponse { sequence: counts.last_sequence }))
     }
 
     async fn get_takeover(
