@@ -276,10 +276,26 @@ fn ranking(criterion: &mut Criterion) {
     });
 }
 
+/// One list after the other, each drawn anew.
+fn bench_rank<'a>(
+    criterion: &mut Criterion,
+    scene: &'a Scene<'_>,
+    name: &str,
+    mut request: RankRequest<'a>,
+    candidates: &[Candidate<'_>],
+) {
+    let mut turn = scene.decisions.iter().cycle();
+    criterion.bench_function(name, |bencher| {
+        bencher.iter(|| {
+            request.decision_id = turn.next().expect("a cycle has no end");
+            black_box(rank(scene.view, candidates, &request))
+        });
+    });
+}
+
 fn rank_given(criterion: &mut Criterion, scene: &Scene<'_>, count: u32) {
     let candidates: Vec<Candidate<'_>> =
         (0..count).map(|place| Candidate::known(scene.view, place * 17)).collect();
-    let mut turn = scene.decisions.iter().cycle();
     for (strategy, method, weight, extra) in [
         (Strategy::Greedy, DiversityMethod::None, 0.0, 0.0),
         (Strategy::Thompson, DiversityMethod::None, 0.0, 0.0),
@@ -292,20 +308,14 @@ fn rank_given(criterion: &mut Criterion, scene: &Scene<'_>, count: u32) {
         (Strategy::EpsilonGreedy, DiversityMethod::Calibrated, 0.3, 0.0),
         (Strategy::EpsilonGreedy, DiversityMethod::Dpp, 0.3, 0.2),
     ] {
-        let mut request = scene.request(strategy, (method, weight, extra));
+        let request = scene.request(strategy, (method, weight, extra));
         let with = if extra > 0.0 { " with serendipity and novelty" } else { "" };
         let name = format!("rank {count} candidates, {}, {method:?}{with}", strategy.name());
-        criterion.bench_function(&name, |bencher| {
-            bencher.iter(|| {
-                request.decision_id = turn.next().expect("a cycle has no end");
-                black_box(rank(scene.view, &candidates, &request))
-            });
-        });
+        bench_rank(criterion, scene, &name, request, &candidates);
     }
 }
 
-/// With a ranker that has learnt from a thousand lists: it is surer of itself, so fewer
-/// candidates have a chance.
+/// With a ranker that has learnt from a thousand lists.
 fn rank_experienced(criterion: &mut Criterion, mut engine: Engine) {
     for list in 0..1_000 {
         let view = engine.view();
@@ -328,15 +338,9 @@ fn rank_experienced(criterion: &mut Criterion, mut engine: Engine) {
     let candidates: Vec<Candidate<'_>> =
         (0..100).map(|place| Candidate::known(view, place * 17)).collect();
     for strategy in [Strategy::Greedy, Strategy::Thompson] {
-        let mut request = scene.request(strategy, (DiversityMethod::Mmr, 0.5, 0.0));
-        let mut turn = scene.decisions.iter().cycle();
+        let request = scene.request(strategy, (DiversityMethod::Mmr, 0.5, 0.0));
         let name = format!("rank 100 candidates, {}, Mmr, 1,000 lists learnt", strategy.name());
-        criterion.bench_function(&name, |bencher| {
-            bencher.iter(|| {
-                request.decision_id = turn.next().expect("a cycle has no end");
-                black_box(rank(view, &candidates, &request))
-            });
-        });
+        bench_rank(criterion, &scene, &name, request, &candidates);
     }
 }
 

@@ -1,6 +1,6 @@
 //! A GetEvaluationMetrics request.
 
-use super::scalars::decimal;
+use super::scalars::strategy_parameter;
 use super::scalars::variant;
 use crate::domain::RankerSettings;
 use crate::domain::Settings;
@@ -8,7 +8,6 @@ use crate::domain::Timestamp;
 use crate::domain::Violation;
 use crate::domain::Violations;
 use crate::domain::limits;
-use crate::domain::within_range;
 use crate::proto;
 use crate::service::EvaluationCall;
 
@@ -29,9 +28,8 @@ pub fn evaluation(
     };
     let days = violations.take("days", days).unwrap_or_default();
     let variant = violations.take("variant", variant(message.variant)).flatten();
-    let mut read = |field: &str, given: Option<f32>, otherwise: f32, range: (f32, f32)| {
-        let checked = within_range(given.unwrap_or(otherwise), range);
-        decimal(violations.take(field, checked).unwrap_or_default())
+    let mut read = |field: &str, set: Option<f32>, otherwise: f32, range: (f32, f32)| {
+        strategy_parameter(&mut violations, field, set, otherwise, range)
     };
     let ranker = &settings.ranker;
     let call = EvaluationCall {

@@ -13,6 +13,7 @@ use super::scalars::each_message;
 use super::scalars::label;
 use super::scalars::merge;
 use super::scalars::share;
+use super::scalars::strategy_parameter;
 use super::scalars::timestamp;
 use super::settings::diversity_method;
 use super::settings::strategy;
@@ -24,7 +25,6 @@ use crate::domain::SettingsRange;
 use crate::domain::Violation;
 use crate::domain::Violations;
 use crate::domain::limits;
-use crate::domain::within_range;
 use crate::engine::Boost;
 use crate::engine::Change;
 use crate::engine::Choice;
@@ -104,8 +104,8 @@ fn exploring(
 ) -> (f64, Exploring) {
     let ranker = &settings.ranker;
     let mut read = |name: &str, set: Option<f32>, default: f32, range: (f32, f32)| {
-        let checked = within_range(set.unwrap_or(default), range);
-        decimal(violations.take(&format!("exploration.{name}"), checked).unwrap_or_default())
+        let field = format!("exploration.{name}");
+        strategy_parameter(violations, &field, set, default, range)
     };
     let epsilon = read("epsilon", message.epsilon, settings.epsilon, (0.0, 1.0));
     let scale = read(
@@ -301,7 +301,7 @@ pub fn baseline(ids: Vec<String>, popular: bool) -> Result<Option<BaselineOrder>
         let reason = format!("must hold at most {most} ids, holds {found}");
         return Err(vec![Violation::new("baseline_item_ids", reason)]);
     }
-    let ids = each("baseline_item_ids", ids, ItemId::parse)?;
+    let mut ids = each("baseline_item_ids", ids, ItemId::parse)?;
     match (ids.is_empty(), popular) {
         (false, true) => {
             let reason = "must not be set beside baseline_item_ids";
@@ -311,9 +311,8 @@ pub fn baseline(ids: Vec<String>, popular: bool) -> Result<Option<BaselineOrder>
         (true, false) => Ok(None),
         (false, false) => {
             let mut seen = HashSet::with_capacity(ids.len());
-            let is_new: Vec<bool> = ids.iter().map(|id| seen.insert(id.clone())).collect();
-            let new = ids.into_iter().zip(is_new).filter(|(_, is_new)| *is_new);
-            Ok(Some(BaselineOrder::Items(new.map(|(id, _)| id).collect())))
+            ids.retain(|id| seen.insert(id.clone()));
+            Ok(Some(BaselineOrder::Items(ids)))
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::domain::Violation;
 use crate::domain::Violations;
 use crate::domain::check_text;
 use crate::domain::limits;
+use crate::domain::within_range;
 
 /// Wrong entries of one repeated field that are described: with more, the list as a
 /// whole was made wrongly.
@@ -62,6 +63,18 @@ pub(super) fn share(value: f32) -> Result<f64, String> {
 /// cast would give 0.30000001 and allow a topic one place less of ten.
 pub(super) fn decimal(value: f32) -> f64 {
     value.to_string().parse().unwrap_or(f64::from(value))
+}
+
+/// A parameter of strategies: what is set, else what holds otherwise; 0 when it is wrong.
+pub(super) fn strategy_parameter(
+    violations: &mut Violations,
+    field: &str,
+    set: Option<f32>,
+    otherwise: f32,
+    range: (f32, f32),
+) -> f64 {
+    let checked = within_range(set.unwrap_or(otherwise), range);
+    decimal(violations.take(field, checked).unwrap_or_default())
 }
 
 /// A text people wrote: bounded, any characters but NUL.

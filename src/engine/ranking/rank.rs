@@ -154,13 +154,12 @@ pub fn rank(view: &View, candidates: &[Candidate<'_>], request: &RankRequest<'_>
         let average = scored.scale.components(&scored.features.mean());
         Explainer::new(view, request, average)
     });
-    let rows: Vec<&[f32]> = scored.features.rows().collect();
     let items = list
         .chosen
         .into_iter()
         .map(|chosen| {
-            let (place, row) = (chosen.candidate, rows[chosen.candidate]);
-            let components = scored.components(place, row);
+            let (place, row) = (chosen.candidate, scored.features.row(chosen.candidate));
+            let components = scored.components(place);
             let reasons = match &explainer {
                 None => Vec::new(),
                 Some(_) if chosen.pinned => vec![Reason::new(ReasonKind::Pinned)],
@@ -196,11 +195,8 @@ fn contest(
     request: &RankRequest<'_>,
     rng: &mut ChaCha8Rng,
 ) -> (ChosenList, Trial) {
-    let is_pinned = |candidate| request.pins.iter().any(|pin| pin.candidate == candidate);
-    let is_free =
-        |candidate| !is_pinned(candidate) && baseline.excluded().binary_search(&candidate).is_err();
     let (drawn, chances) = trial::draw(view, request.decision_id);
-    let popular = trial::popular(view, slate.candidates, is_free);
+    let popular = trial::popular(view, &slate);
     let callers = match baseline {
         Baseline::Order { order, .. } => order,
         Baseline::Popular => &popular,
@@ -216,8 +212,7 @@ fn contest(
     let (exploration, costs) = (&Exploration::default(), None);
     let slate = Slate { scores: &scores, deviations: &[], exploration, costs, ..slate };
     let own = choose(&slate, &Choice { strategy: Strategy::Greedy, ..*choice }, None, rng);
-    let rows: Vec<&[f32]> = scored.features.rows().collect();
-    let vector = |candidate: usize| scored.scale.vector(rows[candidate]);
+    let vector = |candidate: usize| scored.scale.vector(scored.features.row(candidate));
     let trial = Trial::new(view, (drawn, chances), callers, &own, &scored.estimates, vector);
     (list, trial)
 }
@@ -256,11 +251,10 @@ pub fn standing(
     let is_before = |&(place, other): &(usize, &f64)| {
         other.total_cmp(&score).reverse().then(place.cmp(&candidate)).is_lt()
     };
-    let row = scored.features.rows().nth(candidate).expect("every candidate has a row");
     Standing {
         place: scored.scores.iter().enumerate().filter(is_before).count(),
         score,
-        components: scored.components(candidate, row),
+        components: scored.components(candidate),
     }
 }
 
@@ -292,17 +286,35 @@ impl<'v> Scored<'v> {
             Strategy::LinUcb => (true, request.choice.exploring.scale),
             Strategy::Greedy | Strategy::EpsilonGreedy | Strategy::SquareCb => (false, 0.0),
         };
-        let asks = asks || request.deviations;
+        let explores = request.choice.strategy != Strategy::Greedy;
+        let is_bounded = explores && view.settings().ranker.exploration_allowance.is_some();
+        let asks = asks || is_bounded || request.deviations;
         let deviations = if asks { scale.deviations(&features) } else { Vec::new() };
         let boosts = boosts(candidates, &estimates, request);
         let exploration = Exploration::new(view, candidates, request.choice.strategy, occasion.now);
-        let added = |place: usize| {
-            let uncertain = deviations.get(place).map_or(0.0, |deviation| width * deviation);
-            boosts[place] + exploration.bonus(place) + uncertain
+        let scores = Vec::new();
+        let mut scored = Self {
+            features,
+            scale,
+            segment,
+            estimates,
+            deviations,
+            width,
+            boosts,
+            exploration,
+            scores,
         };
-        let scores = estimates.iter().enumerate();
-        let scores = scores.map(|(place, estimate)| estimate + added(place)).collect();
-        Self { features, scale, segment, estimates, deviations, width, boosts, exploration, scores }
+        let added = |place: usize| {
+            scored.boosts[place] + scored.exploration.bonus(place) + scored.uncertainty(place)
+        };
+        let estimates = scored.estimates.iter().enumerate();
+        scored.scores = estimates.map(|(place, estimate)| estimate + added(place)).collect();
+        scored
+    }
+
+    /// What a score holds for not being sure of the reward.
+    fn uncertainty(&self, place: usize) -> f64 {
+        self.deviations.get(place).map_or(0.0, |deviation| self.width * deviation)
     }
 
     /// What choices cost against greedy ones; `None` where nothing explores.
@@ -313,16 +325,7 @@ impl<'v> Scored<'v> {
         let allowance = view.settings().ranker.exploration_allowance;
         let left = allowance
             .map(|share| view.ranker().account.left(f64::from(share)) - request.unlearnt_cost);
-        let of_all;
-        let deviations = match left {
-            Some(_) if self.deviations.is_empty() => {
-                of_all = self.scale.deviations(&self.features);
-                &of_all
-            }
-            _ => &self.deviations,
-        };
-        let width = |place: usize| self.width * self.deviations.get(place).unwrap_or(&0.0);
-        let added = |place: usize| self.exploration.bonus(place) + width(place);
+        let added = |place: usize| self.exploration.bonus(place) + self.uncertainty(place);
         let adds = self.width > 0.0 || self.exploration.has_bonuses();
         let count = if adds { self.estimates.len() } else { 0 };
         Some(Costs {
@@ -333,15 +336,14 @@ impl<'v> Scored<'v> {
             hybrid_unit: self.scale.deviation,
             features: &self.features,
             left,
-            widest: deviations.iter().fold(0.0, |widest, deviation| deviation.max(widest)),
+            widest: self.deviations.iter().fold(0.0, |widest, deviation| deviation.max(widest)),
         })
     }
 
-    /// The score of a candidate with this row of features by parts.
-    fn components(&self, place: usize, row: &[f32]) -> BTreeMap<&'static str, f64> {
-        let mut components = self.scale.components(row);
-        let bonus = self.exploration.bonus(place);
-        let uncertain = self.deviations.get(place).map_or(0.0, |deviation| self.width * deviation);
+    /// The score of a candidate by parts.
+    fn components(&self, place: usize) -> BTreeMap<&'static str, f64> {
+        let mut components = self.scale.components(self.features.row(place));
+        let (bonus, uncertain) = (self.exploration.bonus(place), self.uncertainty(place));
         let added =
             [(BOOST, self.boosts[place]), (EXPLORATION_BONUS, bonus), (UNCERTAINTY, uncertain)];
         components.extend(added.into_iter().filter(|part| part.1 != 0.0));

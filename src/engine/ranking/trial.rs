@@ -6,6 +6,7 @@
 //! one list less that over the other.
 
 use super::choose::ChosenList;
+use super::choose::Slate;
 use super::features::Candidate;
 use crate::domain::ListOrigin;
 use crate::engine::seed;
@@ -71,18 +72,14 @@ pub fn draw(view: &View, decision_id: &str) -> (ListOrigin, [f64; 3]) {
 }
 
 /// Candidates that the ranker may choose, the most popular first.
-pub fn popular(
-    view: &View,
-    candidates: &[Candidate<'_>],
-    is_free: impl Fn(usize) -> bool,
-) -> Vec<usize> {
+pub fn popular(view: &View, slate: &Slate<'_>) -> Vec<usize> {
     let scales = view.popularity.scales(view.clock, &view.settings);
     let popularity = |candidate: &Candidate<'_>| {
         let index = candidate.index.map(|index| &view.popularity.items[index as usize]);
         index.map_or(0.0, |statistics| scales.popularity(statistics))
     };
-    let values: Vec<f32> = candidates.iter().map(popularity).collect();
-    let mut order: Vec<usize> = (0..candidates.len()).filter(|&place| is_free(place)).collect();
+    let values: Vec<f32> = slate.candidates.iter().map(popularity).collect();
+    let mut order: Vec<usize> = (0..values.len()).filter(|&place| slate.is_free(place)).collect();
     order.sort_by(|&a, &b| values[b].total_cmp(&values[a]).then(a.cmp(&b)));
     order
 }

@@ -101,13 +101,19 @@ pub struct EstimatedLift {
 
 impl Default for Takeover {
     fn default() -> Self {
-        let alpha = 0.05;
+        Self::measuring(0.05, 0)
+    }
+}
+
+impl Takeover {
+    /// Nothing measured and nothing taken over yet.
+    fn measuring(alpha: f64, round: u32) -> Self {
         Self {
             share: 0.0,
             popular_share: 0.05,
             alpha,
             reward_window_seconds: 1_800,
-            round: 0,
+            round,
             trials: 0,
             agreement: Agreement::default(),
             gain: Gain::default(),
@@ -116,9 +122,7 @@ impl Default for Takeover {
             fallback: None,
         }
     }
-}
 
-impl Takeover {
     /// The share that is taken over by now.
     pub fn share_in_force(&self) -> f64 {
         if self.fallback.is_some() { 0.0 } else { self.share }
@@ -136,30 +140,15 @@ impl Takeover {
     }
 
     pub(super) fn change(&mut self, change: &TakeoverChange) {
-        let restarts = change.restart || change.alpha.is_some_and(|alpha| alpha != self.alpha);
-        let changed = Self {
-            share: change.share.unwrap_or(self.share),
-            popular_share: change.popular_share.unwrap_or(self.popular_share),
-            alpha: change.alpha.unwrap_or(self.alpha),
-            reward_window_seconds: change
-                .reward_window_seconds
-                .unwrap_or(self.reward_window_seconds),
-            ..self.clone()
-        };
-        *self = if restarts { changed.anew() } else { changed };
-    }
-
-    fn anew(&self) -> Self {
-        let comparison = || Comparison::new(self.alpha / 2.0);
-        Self {
-            share: self.share,
-            popular_share: self.popular_share,
-            alpha: self.alpha,
-            reward_window_seconds: self.reward_window_seconds,
-            round: self.round + 1,
-            comparisons: [comparison(), comparison()],
-            ..Self::default()
+        let share = change.share.unwrap_or(self.share);
+        let popular_share = change.popular_share.unwrap_or(self.popular_share);
+        let window = change.reward_window_seconds.unwrap_or(self.reward_window_seconds);
+        let alpha = change.alpha.unwrap_or(self.alpha);
+        if change.restart || alpha != self.alpha {
+            *self = Self::measuring(alpha, self.round + 1);
         }
+        (self.share, self.popular_share) = (share, popular_share);
+        self.reward_window_seconds = window;
     }
 
     /// Counts a trial of this round.

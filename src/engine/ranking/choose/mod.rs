@@ -119,6 +119,14 @@ pub struct Slate<'a> {
     pub costs: Option<&'a Costs<'a>>,
 }
 
+impl Slate<'_> {
+    /// Whether the ranker may choose a candidate, as far as the caller lets it.
+    pub fn is_free(&self, candidate: usize) -> bool {
+        self.pins.iter().all(|pin| pin.candidate != candidate)
+            && self.excluded.binary_search(&candidate).is_err()
+    }
+}
+
 /// A place of the list: which candidate, with which probability.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Chosen {

@@ -60,7 +60,7 @@ impl<'a> Origins<'a> {
     }
 
     /// Whether the ranker could still be the one whose list this is.
-    pub fn asks_ranker(&self) -> bool {
+    fn asks_ranker(&self) -> bool {
         self.chances[RANKER] > 0.0
     }
 

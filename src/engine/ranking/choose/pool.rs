@@ -220,11 +220,8 @@ impl<'s, 'a> Gathering<'s, 'a> {
 
     /// The candidates of the pool that are not pinned, best score first.
     fn order(&mut self) -> Vec<usize> {
-        let Slate { candidates, scores, pins, excluded, .. } = self.slate;
-        let is_free = |candidate: &usize| {
-            pins.iter().all(|pin| pin.candidate != *candidate)
-                && excluded.binary_search(candidate).is_err()
-        };
+        let Slate { candidates, scores, .. } = self.slate;
+        let is_free = |candidate: &usize| self.slate.is_free(*candidate);
         let mut order: Vec<usize> = (0..candidates.len()).filter(is_free).collect();
         order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]).then(a.cmp(&b)));
         let places = self.choice.places;
