@@ -19,10 +19,6 @@
 pub mod api;
 pub mod cli;
 pub mod config;
-pub mod domain;
-pub mod engine;
-pub mod evaluation;
-pub mod numeric;
 pub mod proto;
 pub mod server;
 pub mod service;

@@ -362,7 +362,7 @@ fn inexact_functions(source: &Source) -> Vec<String> {
         INEXACT.contains(&name) && before == "." && after == "("
             || INEXACT.contains(&after) && name == "::" && ["f32", "f64"].contains(&before)
     };
-    let message = "use crate::numeric::math (or a product): std's result differs by platform";
+    let message = "use engine::numeric::math (or a product): std's result differs by platform";
     tokens.windows(3).filter(is_inexact).map(|three| source.finding(three[1].at, message)).collect()
 }
 
@@ -812,7 +812,7 @@ fn comments_literals_and_tests_import_what_they_like() {
         "const A: &str = r#\" \"use crate::service; \"#;",
         "#[cfg(test)]\nmod tests { use crate::service; fn f() { let a = [1; 2]; } }",
         "#[cfg(test)]\nuse crate::service;",
-        "use crate::domain::Item;\nuse crate::engine::View;\nfn f<'a>(a: &'a str) {}",
+        "use engine::domain::Item;\nuse engine::View;\nfn f<'a>(a: &'a str) {}",
     ] {
         check(imports, "src/engine/mf.rs", free, &[]);
     }
@@ -829,9 +829,9 @@ fn only_the_listed_part_of_a_module_is_open() {
     check(imports, path, "use crate::storage; fn f(e: storage::LogAppend) {}", &[found]);
     check(imports, path, "use crate::storage as s; fn f(e: s::LogAppend) {}", &[found]);
     check(imports, path, "use crate::storage; fn f(e: storage::Appended) {}", &[]);
-    check(imports, path, "use crate::engine; fn f() { engine::rank(engine::Reason::New) }", &[]);
+    check(imports, path, "use engine; fn f() { engine::rank(engine::Reason::New) }", &[]);
     let found = "src/api/a.rs:1: api must not import engine::collaborative::Scan";
-    check(imports, path, "use crate::engine::collaborative::Scan;", &[found]);
+    check(imports, path, "use engine::collaborative::Scan;", &[found]);
     let found = "src/service/a.rs:1: service must not use crate::storage::open_sqlite";
     check(imports, "src/service/a.rs", "use crate::storage::open_sqlite;", &[found]);
 }
@@ -884,7 +884,7 @@ fn a_confined_crate_elsewhere_is_found() {
 
 #[test]
 fn an_elementary_function_of_std_is_found() {
-    let message = "use crate::numeric::math (or a product): std's result differs by platform";
+    let message = "use engine::numeric::math (or a product): std's result differs by platform";
     let found = format!("src/engine/a.rs:1: {message}");
     check(inexact_functions, "src/engine/a.rs", "fn f(x: f64) { (-x).exp() }", &[&found]);
     check(inexact_functions, "src/engine/a.rs", "fn f() { a.map(f32::ln) }", &[&found]);

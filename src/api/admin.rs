@@ -7,12 +7,12 @@ use tonic::Status;
 use super::convert;
 use super::convert::Listing;
 use super::status;
-use crate::domain::NamespaceName;
-use crate::domain::Violation;
 use crate::proto;
 use crate::proto::admin_service_server::AdminService;
 use crate::service::Service;
 use crate::storage::NamespaceEntry;
+use engine::domain::NamespaceName;
+use engine::domain::Violation;
 
 /// Handlers of `AdminService`.
 #[derive(Debug, Clone)]

@@ -11,14 +11,14 @@ use super::deadline;
 use super::namespace;
 use super::personalization::new_id;
 use super::status;
-use crate::domain::DecisionId;
-use crate::domain::EventId;
-use crate::engine::ArmSet;
 use crate::proto;
 use crate::proto::bandit_service_server::BanditService;
 use crate::service::SelectArmCall;
 use crate::service::SelectedArm;
 use crate::service::Service;
+use engine::ArmSet;
+use engine::domain::DecisionId;
+use engine::domain::EventId;
 
 /// Handlers of `BanditService`.
 #[derive(Debug, Clone)]

@@ -18,15 +18,15 @@ use super::namespace;
 use super::producer::Producer;
 use super::producer::check_same_namespace;
 use super::status;
-use crate::domain::Record;
-use crate::domain::Violation;
-use crate::domain::limits;
-use crate::engine::View;
 use crate::proto;
 use crate::proto::catalog_service_server::CatalogService;
 use crate::service;
 use crate::service::Namespace;
 use crate::service::Service;
+use engine::View;
+use engine::domain::Record;
+use engine::domain::Violation;
+use engine::domain::limits;
 
 /// Longest wait for the engine; then the answer is of the view there is.
 const PATIENCE: Duration = Duration::from_secs(2);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tonic::metadata::MetadataMap;
 
-use crate::domain::limits;
+use engine::domain::limits;
 
 /// Part of the caller's deadline that is kept back, so that an answer still arrives in
 /// time: the transport turns a deadline that passes into a mere cancellation.

@@ -5,13 +5,13 @@ use tonic::Status;
 
 use super::convert;
 use super::status;
-use crate::domain::Record;
-use crate::domain::Sequence;
-use crate::domain::Violation;
-use crate::domain::limits;
 use crate::proto;
 use crate::storage::AppendOutcome;
 use crate::storage::Appended;
+use engine::domain::Record;
+use engine::domain::Sequence;
+use engine::domain::Violation;
+use engine::domain::limits;
 
 /// Counts of one stream so far.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]

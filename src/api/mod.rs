@@ -32,10 +32,10 @@ use std::time::Duration;
 
 use tonic::Status;
 
-use crate::domain::NamespaceName;
-use crate::engine::View;
 use crate::service::Namespace;
 use crate::service::Service;
+use engine::View;
+use engine::domain::NamespaceName;
 
 /// The namespace a request names; empty means the default one.
 async fn namespace(service: &Service, name: &str) -> Result<Arc<Namespace>, Status> {

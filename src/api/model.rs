@@ -15,10 +15,6 @@ use super::convert;
 use super::evaluation;
 use super::namespace;
 use super::status;
-use crate::engine::ENGINE_REVISION;
-use crate::engine::FEATURES;
-use crate::engine::View;
-use crate::engine::prior_mean;
 use crate::proto;
 use crate::proto::model_service_server::ModelService;
 use crate::service;
@@ -26,6 +22,10 @@ use crate::service::Namespace;
 use crate::service::RetrainProgress;
 use crate::service::RetrainStage;
 use crate::service::Service;
+use engine::ENGINE_REVISION;
+use engine::FEATURES;
+use engine::View;
+use engine::prior_mean;
 
 /// Share of a training's progress that is the search; it may end early.
 const SEARCH_SHARE: f64 = 0.7;

@@ -24,12 +24,6 @@ use super::producer::Producer;
 use super::producer::check_same_namespace;
 use super::profile_cache;
 use super::status;
-use crate::domain::DecisionId;
-use crate::domain::EventId;
-use crate::domain::Record;
-use crate::domain::Violation;
-use crate::domain::limits;
-use crate::engine;
 use crate::proto;
 use crate::proto::personalization_service_server::PersonalizationService;
 use crate::service;
@@ -37,6 +31,11 @@ use crate::service::Candidates;
 use crate::service::Namespace;
 use crate::service::PersonalizeCall;
 use crate::service::Service;
+use engine::domain::DecisionId;
+use engine::domain::EventId;
+use engine::domain::Record;
+use engine::domain::Violation;
+use engine::domain::limits;
 
 mod stream;
 
@@ -50,7 +49,7 @@ pub struct PersonalizationApi {
 const UNRECORDED: &str = "explain";
 
 /// A time-ordered id for an event or a decision that came without one.
-pub(super) fn new_id(now: crate::domain::Timestamp) -> String {
+pub(super) fn new_id(now: engine::domain::Timestamp) -> String {
     let millis = u64::try_from(now.as_millis()).unwrap_or(0);
     let seconds = millis / 1_000;
     let nanos = (millis % 1_000) as u32 * 1_000_000;

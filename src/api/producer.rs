@@ -16,11 +16,11 @@ use super::convert;
 use super::intake::Counts;
 use super::intake::Intake;
 use super::status;
-use crate::domain::Record;
 use crate::service;
 use crate::service::Namespace;
 use crate::service::Pending;
 use crate::service::Service;
+use engine::domain::Record;
 
 /// Records of one submission, unless a single message holds more.
 pub const RECORDS_PER_SUBMISSION: usize = 1_024;

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use prost::Message;
 
-use crate::domain::NamespaceName;
-use crate::domain::UserId;
 use crate::proto::GetProfileResponse;
 use crate::service::Service;
+use engine::domain::NamespaceName;
+use engine::domain::UserId;
 
 const LIFETIME: Duration = Duration::from_secs(3_600);
 

@@ -26,10 +26,10 @@ use tonic::Status;
 use tonic_types::ErrorDetails;
 use tonic_types::StatusExt;
 
-use crate::domain::Violation;
-use crate::engine::TrainingError;
 use crate::service::Error;
 use crate::storage;
+use engine::TrainingError;
+use engine::domain::Violation;
 
 /// Domain of all `ErrorInfo` details.
 const DOMAIN: &str = "personalization";
@@ -203,7 +203,7 @@ fn cut(phrase: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::NamespaceName;
+    use engine::domain::NamespaceName;
 
     fn shop() -> NamespaceName {
         NamespaceName::parse("shop").unwrap()

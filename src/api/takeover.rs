@@ -11,17 +11,17 @@ use super::deadline;
 use super::intake::Counts;
 use super::namespace;
 use super::status;
-use crate::domain::ListOrigin;
-use crate::domain::Record;
-use crate::domain::TakeoverChange;
-use crate::engine::Comparison;
-use crate::engine::Fallback;
-use crate::engine::Lift;
-use crate::engine::Takeover;
-use crate::engine::View;
 use crate::proto;
 use crate::proto::takeover_service_server::TakeoverService;
 use crate::service::Service;
+use engine::Comparison;
+use engine::Fallback;
+use engine::Lift;
+use engine::Takeover;
+use engine::View;
+use engine::domain::ListOrigin;
+use engine::domain::Record;
+use engine::domain::TakeoverChange;
 
 /// Handlers of `TakeoverService`.
 #[derive(Debug, Clone)]

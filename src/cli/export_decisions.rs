@@ -24,16 +24,16 @@ use super::decisions::Writer;
 use super::output;
 use super::stores;
 use crate::config::StoreConfig;
-use crate::domain::Decision;
-use crate::domain::NamespaceName;
-use crate::domain::Record;
-use crate::domain::ShownItem;
-use crate::domain::Timestamp;
 use crate::service::Clock;
 use crate::service::Rewards;
 use crate::service::Stores;
 use crate::service::SystemClock;
 use crate::service::each_record;
+use engine::domain::Decision;
+use engine::domain::NamespaceName;
+use engine::domain::Record;
+use engine::domain::ShownItem;
+use engine::domain::Timestamp;
 
 /// Options of `export-decisions`.
 #[derive(Debug, clap::Args)]

@@ -4,8 +4,8 @@
 use super::Failure;
 use super::stores;
 use crate::config::StoreConfig;
-use crate::domain::NamespaceName;
 use crate::service::project_all;
+use engine::domain::NamespaceName;
 
 /// Options of `rebuild-projection`.
 #[derive(Debug, clap::Args)]

@@ -4,12 +4,12 @@
 use super::Failure;
 use super::stores;
 use crate::config::StoreConfig;
-use crate::domain::NamespaceName;
-use crate::domain::Settings;
-use crate::engine::ENGINE_REVISION;
-use crate::engine::Engine;
 use crate::service::Stores;
 use crate::service::replay;
+use engine::ENGINE_REVISION;
+use engine::Engine;
+use engine::domain::NamespaceName;
+use engine::domain::Settings;
 
 /// Namespaces read at a time.
 const PAGE: usize = 100;

@@ -10,10 +10,10 @@ use super::arms::ArmsConfig;
 use super::ranker::RankerConfig;
 use super::rules::RulesConfig;
 use super::stores::StoreConfig;
-use crate::domain::Settings;
-use crate::domain::SettingsRange;
-use crate::domain::check_half_life;
-use crate::domain::within_range;
+use engine::domain::Settings;
+use engine::domain::SettingsRange;
+use engine::domain::check_half_life;
+use engine::domain::within_range;
 
 /// Where the process runs; decides the form of the logs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

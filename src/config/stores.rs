@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::domain::Timestamp;
+use engine::domain::Timestamp;
 
 /// Options of the stores. Without a URL the embedded kind is used.
 #[derive(Clone, Args)]

@@ -21,7 +21,6 @@ use crate::api::CatalogApi;
 use crate::api::ModelApi;
 use crate::api::PersonalizationApi;
 use crate::api::TakeoverApi;
-use crate::domain::limits;
 use crate::proto::DESCRIPTORS;
 use crate::proto::admin_service_server::AdminServiceServer;
 use crate::proto::bandit_service_server::BanditServiceServer;
@@ -30,6 +29,7 @@ use crate::proto::model_service_server::ModelServiceServer;
 use crate::proto::personalization_service_server::PersonalizationServiceServer;
 use crate::proto::takeover_service_server::TakeoverServiceServer;
 use crate::service::Service;
+use engine::domain::limits;
 
 /// Bytes of an HTTP/2 stream and connection that may be under way: a client stream
 /// of events must not wait for window updates.

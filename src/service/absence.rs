@@ -24,14 +24,14 @@ use super::personalize::PersonalizeCall;
 use super::scene::List;
 use super::scene::item_of;
 use super::scene::work_out;
-use crate::domain::ItemId;
-use crate::domain::Strategy;
-use crate::engine::Refusal;
-use crate::engine::SourceTrace;
-use crate::engine::Standing;
-use crate::engine::Supply;
-use crate::engine::View;
-use crate::engine::standing;
+use engine::Refusal;
+use engine::SourceTrace;
+use engine::Standing;
+use engine::Supply;
+use engine::View;
+use engine::domain::ItemId;
+use engine::domain::Strategy;
+use engine::standing;
 
 /// The first of these that applies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

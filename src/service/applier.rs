@@ -15,13 +15,13 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::namespace::Namespace;
-use crate::domain::Sequence;
-use crate::engine::Effect;
-use crate::engine::Engine;
-use crate::engine::Unreadable;
 use crate::storage;
 use crate::storage::InteractionLog;
 use crate::telemetry::Metrics;
+use engine::Effect;
+use engine::Engine;
+use engine::Unreadable;
+use engine::domain::Sequence;
 
 /// Records between two published views while catching up.
 pub const BATCH: usize = 4_096;
@@ -127,7 +127,7 @@ fn catch_up(
 pub fn replay(
     engine: &mut Engine,
     log: &dyn InteractionLog,
-    name: &crate::domain::NamespaceName,
+    name: &engine::domain::NamespaceName,
     end: Sequence,
 ) -> Result<(), Stopped> {
     while engine.state().watermark() < end {

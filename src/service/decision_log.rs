@@ -2,17 +2,17 @@
 
 use std::collections::HashMap;
 
-use crate::domain::Decision;
-use crate::domain::Interaction;
-use crate::domain::LogRecord;
-use crate::domain::NamespaceName;
-use crate::domain::Sequence;
-use crate::domain::Settings;
-use crate::domain::Timestamp;
-use crate::domain::outweighs;
-use crate::domain::reward;
 use crate::storage;
 use crate::storage::InteractionLog;
+use engine::domain::Decision;
+use engine::domain::Interaction;
+use engine::domain::LogRecord;
+use engine::domain::NamespaceName;
+use engine::domain::Sequence;
+use engine::domain::Settings;
+use engine::domain::Timestamp;
+use engine::domain::outweighs;
+use engine::domain::reward;
 
 /// Records read at a time.
 const BATCH: usize = 10_000;
@@ -129,11 +129,11 @@ mod tests {
     use std::sync::atomic::Ordering;
 
     use super::*;
-    use crate::domain::ItemId;
-    use crate::domain::Record;
     use crate::storage::Appended;
     use crate::storage::LogAppend;
     use crate::storage::LogEnd;
+    use engine::domain::ItemId;
+    use engine::domain::Record;
 
     /// A log of batches: how many records each has, and when it was recorded.
     struct Batches {

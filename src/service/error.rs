@@ -1,10 +1,10 @@
 //! The one error of the use cases. `api::status` maps it to gRPC codes.
 
-use crate::domain::NamespaceName;
-use crate::domain::Sequence;
-use crate::domain::Violation;
-use crate::engine::TrainingError;
 use crate::storage;
+use engine::TrainingError;
+use engine::domain::NamespaceName;
+use engine::domain::Sequence;
+use engine::domain::Violation;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

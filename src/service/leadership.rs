@@ -14,10 +14,10 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::error::Error;
-use crate::engine::ENGINE_REVISION;
 use crate::storage;
 use crate::storage::Lease;
 use crate::storage::Leases;
+use engine::ENGINE_REVISION;
 
 /// How often a follower asks for the lease and a leader whether it still has it.
 const CHECK_EVERY: Duration = Duration::from_secs(2);

@@ -15,10 +15,10 @@ use std::time::Duration;
 use prometheus_client::metrics::counter::Counter;
 
 use super::error::Error;
-use crate::domain::NamespaceName;
-use crate::domain::Timestamp;
 use crate::storage::RateCounters;
 use crate::telemetry::Metrics;
+use engine::domain::NamespaceName;
+use engine::domain::Timestamp;
 
 /// A process takes the window's allowance in this many shares.
 const SHARES: u64 = 20;

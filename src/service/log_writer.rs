@@ -22,10 +22,6 @@ use tokio_util::sync::CancellationToken;
 use super::clock::Clock;
 use super::error::Error;
 use super::store_health::StoreMonitor;
-use crate::domain::Decision;
-use crate::domain::NamespaceName;
-use crate::domain::Record;
-use crate::domain::Sequence;
 use crate::storage;
 use crate::storage::AppendOutcome;
 use crate::storage::Appended;
@@ -34,6 +30,10 @@ use crate::storage::InteractionLog;
 use crate::storage::LogAppend;
 use crate::storage::Partition;
 use crate::telemetry::Metrics;
+use engine::domain::Decision;
+use engine::domain::NamespaceName;
+use engine::domain::Record;
+use engine::domain::Sequence;
 
 /// Records accepted but not yet committed, over all callers.
 const RECORDS_IN_FLIGHT: usize = 200_000;

@@ -69,8 +69,6 @@ pub use redo::{NotRedone, check_record, redo};
 pub use retrain::{RetrainProgress, RetrainStage};
 pub use store_health::{StoreHealth, StoreMonitor};
 
-use crate::domain::Record;
-use crate::domain::Settings;
 use crate::storage::Appended;
 use crate::storage::Cache;
 use crate::storage::InteractionLog;
@@ -81,6 +79,8 @@ use crate::storage::RateCounters;
 use crate::storage::SnapshotStore;
 use crate::storage::TailFeed;
 use crate::telemetry::Metrics;
+use engine::domain::Record;
+use engine::domain::Settings;
 
 /// Beyond these, large requests are refused: each has a thread of its own.
 const HEAVY_CALLS: usize = 256;

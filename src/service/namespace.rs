@@ -16,9 +16,9 @@ use super::log_writer::LogTail;
 use super::unlearnt_costs::UnlearntCosts;
 use super::unlearnt_showings::UnlearntShowings;
 use super::user_contexts::UserContexts;
-use crate::domain::NamespaceName;
-use crate::domain::Sequence;
-use crate::engine::View;
+use engine::View;
+use engine::domain::NamespaceName;
+use engine::domain::Sequence;
 
 /// What requests share of a namespace. Readers take the view and never wait.
 #[derive(Debug)]

@@ -20,16 +20,16 @@ use super::error::Error;
 use super::log_writer::Handle;
 use super::log_writer::LogTail;
 use super::namespace::Namespace;
-use crate::domain::NamespaceName;
-use crate::domain::Record;
-use crate::domain::Sequence;
-use crate::domain::Settings;
-use crate::engine::ENGINE_REVISION;
-use crate::engine::Engine;
 use crate::storage;
 use crate::storage::LogEnd;
 use crate::storage::NamespaceEntry;
 use crate::telemetry::Metrics;
+use engine::ENGINE_REVISION;
+use engine::Engine;
+use engine::domain::NamespaceName;
+use engine::domain::Record;
+use engine::domain::Sequence;
+use engine::domain::Settings;
 
 /// Longest wait for the settings of a namespace that is being opened.
 const SETTINGS_PATIENCE: Duration = Duration::from_secs(10);

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use super::Service;
 use super::error::Error;
-use crate::domain::Timestamp;
-use crate::engine::Eligibility;
-use crate::engine::Filter;
-use crate::engine::OnboardingItem;
-use crate::engine::UserContext;
-use crate::engine::View;
-use crate::engine::onboarding_items;
+use engine::Eligibility;
+use engine::Filter;
+use engine::OnboardingItem;
+use engine::UserContext;
+use engine::View;
+use engine::domain::Timestamp;
+use engine::onboarding_items;
 
 impl Service {
     /// At most `n` items of the catalogue, the most telling first.

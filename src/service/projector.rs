@@ -9,9 +9,9 @@ use tokio_util::sync::CancellationToken;
 use super::Service;
 use super::Stores;
 use crate::config::decisions_kept_since;
-use crate::domain::NamespaceName;
-use crate::domain::Sequence;
 use crate::storage;
+use engine::domain::NamespaceName;
+use engine::domain::Sequence;
 
 const CHECK_EVERY: Duration = Duration::from_secs(1);
 /// Every so many checks, namespaces that are not open here are looked at, too.

@@ -13,13 +13,13 @@ use super::scene::List;
 use super::scene::work_out_among;
 use super::scene::work_out_with;
 use super::user_contexts::Derived;
-use crate::domain::CandidateSource;
-use crate::domain::Decision;
-use crate::domain::DecisionDetail;
-use crate::engine::ENGINE_REVISION;
-use crate::engine::Retrieval;
-use crate::engine::SyntaxError;
-use crate::engine::View;
+use engine::ENGINE_REVISION;
+use engine::Retrieval;
+use engine::SyntaxError;
+use engine::View;
+use engine::domain::CandidateSource;
+use engine::domain::Decision;
+use engine::domain::DecisionDetail;
 
 /// Why a decision cannot be worked out again.
 #[derive(Debug, thiserror::Error)]

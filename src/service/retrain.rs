@@ -14,16 +14,15 @@ use super::Service;
 use super::error::Error;
 use super::namespace::Namespace;
 use super::namespace::TrainingPermit;
-use crate::domain::PublishedModel;
-use crate::domain::Record;
-use crate::engine;
-use crate::engine::Effort;
-use crate::engine::TrainingError;
-use crate::engine::TrainingProgress;
-use crate::engine::TrainingStage;
 use crate::storage::AppendOutcome;
 use crate::storage::Fence;
 use crate::storage::Lease;
+use engine::Effort;
+use engine::TrainingError;
+use engine::TrainingProgress;
+use engine::TrainingStage;
+use engine::domain::PublishedModel;
+use engine::domain::Record;
 
 /// How often the schedule looks whether a training is due.
 const CHECK_EVERY: Duration = Duration::from_secs(1);

@@ -15,22 +15,22 @@ use super::personalize::PersonalizeCall;
 use super::personalize::PinnedItem;
 use super::recording::Recording;
 use super::user_contexts::Derived;
-use crate::domain::BaselineOrder;
-use crate::domain::Item;
-use crate::domain::ItemId;
-use crate::engine::Baseline;
-use crate::engine::Candidate;
-use crate::engine::Eligibility;
-use crate::engine::Entry;
-use crate::engine::Occasion;
-use crate::engine::Pin;
-use crate::engine::RankRequest;
-use crate::engine::Ranked;
-use crate::engine::Retrieval;
-use crate::engine::SparseVector;
-use crate::engine::Supply;
-use crate::engine::View;
-use crate::engine::rank;
+use engine::Baseline;
+use engine::Candidate;
+use engine::Eligibility;
+use engine::Entry;
+use engine::Occasion;
+use engine::Pin;
+use engine::RankRequest;
+use engine::Ranked;
+use engine::Retrieval;
+use engine::SparseVector;
+use engine::Supply;
+use engine::View;
+use engine::domain::BaselineOrder;
+use engine::domain::Item;
+use engine::domain::ItemId;
+use engine::rank;
 
 /// A list with what it was chosen from.
 pub struct List<'a> {

@@ -12,10 +12,10 @@ use tokio_util::sync::CancellationToken;
 use super::Options;
 use super::Service;
 use super::namespace::Namespace;
-use crate::engine::ENGINE_REVISION;
 use crate::storage;
 use crate::storage::Snapshot;
 use crate::storage::SnapshotHeader;
+use engine::ENGINE_REVISION;
 
 const CHECK_EVERY: Duration = Duration::from_secs(5);
 /// Snapshots kept per namespace: the newest and one to fall back on.

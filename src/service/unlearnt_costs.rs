@@ -11,10 +11,10 @@
 use std::sync::Mutex;
 use std::sync::PoisonError;
 
-use crate::domain::Decision;
-use crate::domain::Timestamp;
-use crate::engine::View;
-use crate::engine::decision_key;
+use engine::View;
+use engine::decision_key;
+use engine::domain::Decision;
+use engine::domain::Timestamp;
 
 const KEPT_MS: i64 = 60_000;
 

@@ -12,10 +12,10 @@ use std::sync::Arc;
 
 use quick_cache::sync::Cache;
 
-use crate::domain::Decision;
-use crate::domain::Timestamp;
-use crate::engine::View;
-use crate::engine::decision_key;
+use engine::View;
+use engine::decision_key;
+use engine::domain::Decision;
+use engine::domain::Timestamp;
 
 /// People whose last answers are kept.
 const CAPACITY: usize = 16_384;

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use quick_cache::sync::Cache;
 
-use crate::domain::Sequence;
-use crate::engine::UserContext;
-use crate::engine::View;
+use engine::UserContext;
+use engine::View;
+use engine::domain::Sequence;
 
 /// People whose derived values are kept: about 100 MB at k = 64.
 const CAPACITY: usize = 50_000;

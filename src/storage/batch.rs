@@ -10,10 +10,10 @@
 use super::codec;
 use super::codec::Fault;
 use super::error::Error;
-use crate::domain::LogRecord;
-use crate::domain::Record;
-use crate::domain::Sequence;
-use crate::domain::Timestamp;
+use engine::domain::LogRecord;
+use engine::domain::Record;
+use engine::domain::Sequence;
+use engine::domain::Timestamp;
 
 pub const RECORDS_MAX: u32 = 10_000;
 pub const PAYLOAD_BYTES: usize = 1 << 20;

@@ -1,6 +1,6 @@
 //! The one error of the storage layer.
 
-use crate::domain::NamespaceName;
+use engine::domain::NamespaceName;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

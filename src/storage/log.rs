@@ -3,11 +3,11 @@
 use super::error::Error;
 use super::leases::Fence;
 use super::tail::Partition;
-use crate::domain::LogRecord;
-use crate::domain::NamespaceName;
-use crate::domain::Record;
-use crate::domain::Sequence;
-use crate::domain::Timestamp;
+use engine::domain::LogRecord;
+use engine::domain::NamespaceName;
+use engine::domain::Record;
+use engine::domain::Sequence;
+use engine::domain::Timestamp;
 
 /// Records to append to one namespace's partition.
 #[derive(Debug)]

@@ -1,9 +1,9 @@
 //! Which namespaces exist.
 
 use super::error::Error;
-use crate::domain::NamespaceName;
-use crate::domain::Settings;
-use crate::domain::Timestamp;
+use engine::domain::NamespaceName;
+use engine::domain::Settings;
+use engine::domain::Timestamp;
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct NamespaceEntry {

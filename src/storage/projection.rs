@@ -1,10 +1,10 @@
 //! The projection: relational tables filled from the log, for SQL and analytics.
 
 use super::error::Error;
-use crate::domain::LogRecord;
-use crate::domain::NamespaceName;
-use crate::domain::Sequence;
-use crate::domain::Timestamp;
+use engine::domain::LogRecord;
+use engine::domain::NamespaceName;
+use engine::domain::Sequence;
+use engine::domain::Timestamp;
 
 /// Behind the log, never ahead of it, and rebuilt from it. Calls block; callers run
 /// them off the async threads.

@@ -2,9 +2,9 @@
 //! the log from its beginning.
 
 use super::error::Error;
-use crate::domain::NamespaceName;
-use crate::domain::Sequence;
-use crate::domain::Timestamp;
+use engine::domain::NamespaceName;
+use engine::domain::Sequence;
+use engine::domain::Timestamp;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SnapshotHeader {

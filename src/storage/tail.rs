@@ -9,8 +9,8 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::batch::BatchHead;
-use crate::domain::NamespaceName;
-use crate::domain::Sequence;
+use engine::domain::NamespaceName;
+use engine::domain::Sequence;
 
 /// The log of one namespace in one life: a namespace that is deleted and created
 /// again has another incarnation.

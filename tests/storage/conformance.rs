@@ -3,19 +3,19 @@
 
 use std::sync::Arc;
 
-use personalization::domain::EventId;
-use personalization::domain::Interaction;
-use personalization::domain::InteractionContext;
-use personalization::domain::InteractionType;
-use personalization::domain::ItemId;
-use personalization::domain::LogRecord;
-use personalization::domain::NamespaceName;
-use personalization::domain::PublishedModel;
-use personalization::domain::Record;
-use personalization::domain::Sequence;
-use personalization::domain::Settings;
-use personalization::domain::Timestamp;
-use personalization::domain::UserId;
+use engine::domain::EventId;
+use engine::domain::Interaction;
+use engine::domain::InteractionContext;
+use engine::domain::InteractionType;
+use engine::domain::ItemId;
+use engine::domain::LogRecord;
+use engine::domain::NamespaceName;
+use engine::domain::PublishedModel;
+use engine::domain::Record;
+use engine::domain::Sequence;
+use engine::domain::Settings;
+use engine::domain::Timestamp;
+use engine::domain::UserId;
 use personalization::storage::AppendOutcome;
 use personalization::storage::AppendOutcome::Accepted;
 use personalization::storage::AppendOutcome::Duplicate;

@@ -7,13 +7,13 @@ mod values;
 
 use std::time::Duration;
 
-use personalization::domain::Interaction;
-use personalization::domain::InteractionType;
-use personalization::domain::LogRecord;
-use personalization::domain::NamespaceName;
-use personalization::domain::Record;
-use personalization::domain::Sequence;
-use personalization::domain::Timestamp;
+use engine::domain::Interaction;
+use engine::domain::InteractionType;
+use engine::domain::LogRecord;
+use engine::domain::NamespaceName;
+use engine::domain::Record;
+use engine::domain::Sequence;
+use engine::domain::Timestamp;
 use personalization::storage::Error;
 use personalization::storage::NamespaceEntry;
 use personalization::storage::NamespaceStore;

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
-use personalization::domain::NamespaceName;
-use personalization::domain::Sequence;
-use personalization::domain::Timestamp;
+use engine::domain::NamespaceName;
+use engine::domain::Sequence;
+use engine::domain::Timestamp;
 use personalization::storage::BatchHead;
 use personalization::storage::Cache;
 use personalization::storage::Error;

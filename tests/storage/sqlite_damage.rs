@@ -82,7 +82,7 @@ fn damaged_event_hashes_stop_appends_to_their_namespace_only() {
         damaged(&sqlite, "UPDATE log_batches SET event_hashes = x'00' WHERE first_sequence = 1")
             .unwrap();
     let mut entry = store.get(&default_namespace()).unwrap();
-    entry.name = personalization::domain::NamespaceName::parse("other").unwrap();
+    entry.name = engine::domain::NamespaceName::parse("other").unwrap();
     store.create(&entry).unwrap();
     let group = |namespace| LogAppend { namespace, records: interactions("d", 0..1), fence: None };
     let groups = [group(default_namespace()), group(entry.name)];

@@ -1,6 +1,6 @@
 //! Protobuf messages to domain values and back: all validation of requests.
 //!
-//! - A conversion that succeeds yields a value within [`crate::domain::limits`].
+//! - A conversion that succeeds yields a value within [`engine::domain::limits`].
 //! - A conversion that fails names every wrong field of the message, by its path in
 //!   the request, or in the element of a stream (`context.topics[2]`). Of a long
 //!   repeated field it names the first few entries only: an answer must not grow

@@ -22,20 +22,20 @@ use super::scalars::optional_label;
 use super::scalars::timestamp_near;
 use super::scalars::utc_offset;
 use super::scalars::variant;
-use crate::domain::BaselineOrder;
-use crate::domain::Item;
-use crate::domain::ItemId;
-use crate::domain::Settings;
-use crate::domain::Timestamp;
-use crate::domain::UserId;
-use crate::domain::Violation;
-use crate::domain::Violations;
-use crate::domain::limits;
-use crate::engine::Boost;
-use crate::engine::Choice;
-use crate::engine::Filter;
 use crate::proto;
 use crate::service::PinnedItem;
+use engine::Boost;
+use engine::Choice;
+use engine::Filter;
+use engine::domain::BaselineOrder;
+use engine::domain::Item;
+use engine::domain::ItemId;
+use engine::domain::Settings;
+use engine::domain::Timestamp;
+use engine::domain::UserId;
+use engine::domain::Violation;
+use engine::domain::Violations;
+use engine::domain::limits;
 
 /// A Personalize request without its namespace and watermark, which decide the
 /// settings it is read with.
@@ -237,8 +237,8 @@ pub fn results(max_results: u32) -> Result<usize, Vec<Violation>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Strategy;
-    use crate::engine::Exploring;
+    use engine::Exploring;
+    use engine::domain::Strategy;
 
     const NOW: Timestamp = Timestamp::from_seconds(1_700_000_000);
 

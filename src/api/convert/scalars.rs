@@ -2,12 +2,12 @@
 //!
 //! Checks return the reason alone; who knows the field's path adds it.
 
-use crate::domain::Timestamp;
-use crate::domain::Violation;
-use crate::domain::Violations;
-use crate::domain::check_text;
-use crate::domain::limits;
-use crate::domain::within_range;
+use engine::domain::Timestamp;
+use engine::domain::Violation;
+use engine::domain::Violations;
+use engine::domain::check_text;
+use engine::domain::limits;
+use engine::domain::within_range;
 
 /// Wrong entries of one repeated field that are described: with more, the list as a
 /// whole was made wrongly.

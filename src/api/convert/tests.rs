@@ -13,17 +13,17 @@ use prost_types::Value;
 use prost_types::value::Kind;
 
 use super::*;
-use crate::domain::AttributeValue;
-use crate::domain::Attributes;
-use crate::domain::EventId;
-use crate::domain::Interaction;
-use crate::domain::InteractionType;
-use crate::domain::Item;
-use crate::domain::Settings;
-use crate::domain::Timestamp;
-use crate::domain::Violation;
-use crate::domain::limits;
 use crate::proto;
+use engine::domain::AttributeValue;
+use engine::domain::Attributes;
+use engine::domain::EventId;
+use engine::domain::Interaction;
+use engine::domain::InteractionType;
+use engine::domain::Item;
+use engine::domain::Settings;
+use engine::domain::Timestamp;
+use engine::domain::Violation;
+use engine::domain::limits;
 
 const NOW: Timestamp = Timestamp::from_seconds(1_700_000_000);
 const DIMENSION: usize = 3;

@@ -15,12 +15,12 @@ use crate::api::intake::Intake;
 use crate::api::producer::RECORDS_PER_SUBMISSION;
 use crate::api::producer::ready_message;
 use crate::api::status;
-use crate::domain::EventId;
-use crate::domain::Record;
-use crate::domain::Violation;
 use crate::proto;
 use crate::service;
 use crate::service::Pending;
+use engine::domain::EventId;
+use engine::domain::Record;
+use engine::domain::Violation;
 
 /// Acks a slow client may leave unread before its stream is no longer read.
 const ACKS: usize = 64;

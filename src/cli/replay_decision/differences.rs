@@ -1,7 +1,7 @@
 //! What differs between a recorded decision and the same one worked out again.
 
-use crate::domain::CandidateScores;
-use crate::domain::Decision;
+use engine::domain::CandidateScores;
+use engine::domain::Decision;
 
 /// A sentence for each difference; floats are compared by their bits.
 pub fn differences(recorded: &Decision, redone: &Decision) -> Vec<String> {
@@ -77,12 +77,12 @@ fn exact(value: f32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::DecisionId;
-    use crate::domain::ItemId;
-    use crate::domain::ShownItem;
-    use crate::domain::Strategy;
-    use crate::domain::Timestamp;
-    use crate::domain::UserId;
+    use engine::domain::DecisionId;
+    use engine::domain::ItemId;
+    use engine::domain::ShownItem;
+    use engine::domain::Strategy;
+    use engine::domain::Timestamp;
+    use engine::domain::UserId;
 
     fn decision() -> Decision {
         let shown = |item: &str| ShownItem {

@@ -4,12 +4,12 @@ use serde::Serialize;
 
 use crate::cli::dataset::format_timestamp;
 use crate::cli::output;
-use crate::domain::CandidateScores;
-use crate::domain::Decision;
-use crate::domain::DecisionDetail;
-use crate::domain::LogRecord;
-use crate::domain::NamespaceName;
 use crate::service::NotRedone;
+use engine::domain::CandidateScores;
+use engine::domain::Decision;
+use engine::domain::DecisionDetail;
+use engine::domain::LogRecord;
+use engine::domain::NamespaceName;
 
 /// What came of working a decision out again.
 #[derive(Debug)]

@@ -11,13 +11,13 @@ use super::Alteration;
 use super::Cause;
 use super::Finding;
 use super::sentence;
-use crate::domain::ItemId;
-use crate::domain::limits;
-use crate::engine::View;
 use crate::service::namespace::Namespace;
 use crate::service::personalize::PersonalizeCall;
 use crate::service::scene::item_of;
 use crate::service::scene::work_out;
+use engine::View;
+use engine::domain::ItemId;
+use engine::domain::limits;
 
 /// Halvings of the interval that holds the smallest boost.
 const BOOST_HALVINGS: usize = 12;

@@ -19,10 +19,10 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 use super::error::Error;
-use crate::domain::Item;
-use crate::domain::Record;
 use crate::storage::Cache;
 use crate::telemetry::Metrics;
+use engine::domain::Item;
+use engine::domain::Record;
 pub use model::EmbeddingModel;
 pub use model::ModelError;
 

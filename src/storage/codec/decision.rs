@@ -15,13 +15,13 @@ use super::wire::put_framed;
 use super::wire::put_text;
 use super::wire::put_time;
 use super::wire::put_varint;
-use crate::domain::Decision;
-use crate::domain::DecisionId;
-use crate::domain::ItemId;
-use crate::domain::ShownItem;
-use crate::domain::Strategy;
-use crate::domain::Timestamp;
-use crate::domain::UserId;
+use engine::domain::Decision;
+use engine::domain::DecisionId;
+use engine::domain::ItemId;
+use engine::domain::ShownItem;
+use engine::domain::Strategy;
+use engine::domain::Timestamp;
+use engine::domain::UserId;
 
 /// An id of one byte with its length, two floats and an empty feature vector.
 const SHOWN_BYTES_MIN: usize = 11;

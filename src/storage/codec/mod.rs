@@ -34,13 +34,13 @@ use wire::put_text;
 use wire::put_time;
 use wire::put_varint;
 
-use crate::domain::ItemId;
-use crate::domain::LogRecord;
-use crate::domain::PublishedModel;
-use crate::domain::Record;
-use crate::domain::Sequence;
-use crate::domain::Timestamp;
-use crate::domain::UserId;
+use engine::domain::ItemId;
+use engine::domain::LogRecord;
+use engine::domain::PublishedModel;
+use engine::domain::Record;
+use engine::domain::Sequence;
+use engine::domain::Timestamp;
+use engine::domain::UserId;
 
 const FORMAT: u8 = 1;
 

@@ -7,11 +7,11 @@ use super::wire::put_f64;
 use super::wire::put_floats;
 use super::wire::put_text;
 use super::wire::put_varint;
-use crate::domain::BaselineOrder;
-use crate::domain::ItemId;
-use crate::domain::ListOrigin;
-use crate::domain::TakeoverChange;
-use crate::domain::TakeoverTrial;
+use engine::domain::BaselineOrder;
+use engine::domain::ItemId;
+use engine::domain::ListOrigin;
+use engine::domain::TakeoverChange;
+use engine::domain::TakeoverTrial;
 
 const SHARE: u8 = 1;
 const POPULAR_SHARE: u8 = 1 << 1;

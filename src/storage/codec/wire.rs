@@ -4,7 +4,7 @@
 //! - A read never looks past the end of its input and never allocates more than
 //!   the input is long: every length is checked against what remains.
 
-use crate::domain::Timestamp;
+use engine::domain::Timestamp;
 
 /// Why bytes could not be decoded.
 #[derive(Debug, PartialEq, Eq)]

@@ -31,12 +31,12 @@ use super::session::jittered;
 use super::session::no_answer;
 use super::transaction;
 use super::transaction::State;
-use crate::domain::NamespaceName;
-use crate::domain::Timestamp;
 use crate::storage::error::Error;
 use crate::storage::log::Appended;
 use crate::storage::log::LogAppend;
 use crate::storage::tail::TailFeed;
+use engine::domain::NamespaceName;
+use engine::domain::Timestamp;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);

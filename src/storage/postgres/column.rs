@@ -3,10 +3,10 @@
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
-use crate::domain::Timestamp;
 use crate::storage::batch::BatchHead;
 use crate::storage::error::Error;
 use crate::storage::number::natural;
+use engine::domain::Timestamp;
 
 /// A parameter of a statement.
 pub type Parameter<'a> = &'a (dyn ToSql + Sync);

@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 
 use super::partition::Partition;
-use crate::domain::Record;
-use crate::domain::Timestamp;
 use crate::storage::batch::BatchBuilder;
 use crate::storage::batch::BatchHead;
 use crate::storage::dedup::event_hash;
@@ -14,6 +12,8 @@ use crate::storage::log::Appended;
 use crate::storage::tail;
 use crate::storage::tail::TailBatch;
 use crate::storage::tail::TailFeed;
+use engine::domain::Record;
+use engine::domain::Timestamp;
 
 /// Batches with more of it are not published: readers fetch them.
 const PUBLISHED_BYTES: usize = 256 << 10;

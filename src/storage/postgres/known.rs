@@ -15,11 +15,11 @@ use super::partition::Partition;
 use super::session::Session;
 use super::transaction;
 use super::transaction::State;
-use crate::domain::NamespaceName;
 use crate::storage::batch::BatchBuilder;
 use crate::storage::error::Error;
 use crate::storage::log::LogAppend;
 use crate::storage::tail;
+use engine::domain::NamespaceName;
 
 /// Why nothing is appended to a namespace.
 pub enum Refusal {

@@ -6,10 +6,6 @@ use tokio_postgres::Row;
 use super::column::batch_head;
 use super::store::PostgresStore;
 use super::store::namespace_id;
-use crate::domain::LogRecord;
-use crate::domain::NamespaceName;
-use crate::domain::Sequence;
-use crate::domain::Timestamp;
 use crate::storage::batch::BatchHead;
 use crate::storage::error::Error;
 use crate::storage::log::Appended;
@@ -19,6 +15,10 @@ use crate::storage::log::LogEnd;
 use crate::storage::number::integer;
 use crate::storage::number::natural;
 use crate::storage::tail::Partition;
+use engine::domain::LogRecord;
+use engine::domain::NamespaceName;
+use engine::domain::Sequence;
+use engine::domain::Timestamp;
 
 /// The advisory lock of a partition is this and the id of its namespace.
 pub const PARTITION_LOCKS: i64 = 0x6c6f_6700_0000_0000;

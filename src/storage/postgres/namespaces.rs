@@ -5,12 +5,12 @@ use tokio_postgres::Row;
 use super::log::PARTITION_LOCKS;
 use super::purge;
 use super::store::PostgresStore;
-use crate::domain::NamespaceName;
-use crate::domain::Timestamp;
 use crate::storage::error::Error;
 use crate::storage::namespaces::NamespaceEntry;
 use crate::storage::namespaces::NamespaceStore;
 use crate::storage::number::integer;
+use engine::domain::NamespaceName;
+use engine::domain::Timestamp;
 
 const CREATE: &str = "INSERT INTO namespaces (name, created_at_ms, settings)
     VALUES ($1, $2, $3::text::json) ON CONFLICT (name) DO NOTHING RETURNING id";

@@ -11,13 +11,13 @@ use tokio_postgres::Row;
 
 use super::column::Parameter;
 use super::column::batch_head;
-use crate::domain::Sequence;
-use crate::domain::Timestamp;
 use crate::storage::batch::BatchHead;
 use crate::storage::dedup::DedupWindow;
 use crate::storage::error::Error;
 use crate::storage::number::integer;
 use crate::storage::number::natural;
+use engine::domain::Sequence;
+use engine::domain::Timestamp;
 
 /// Batches read at a time: a replica far away is behind by hundreds of small ones when
 /// its question arrives.

@@ -12,15 +12,15 @@ use super::column::Parameter;
 use super::purge;
 use super::store::PostgresStore;
 use super::store::namespace_id;
-use crate::domain::NamespaceName;
-use crate::domain::Sequence;
-use crate::domain::Timestamp;
 use crate::storage::error::Error;
 use crate::storage::number::integer;
 use crate::storage::number::natural;
 use crate::storage::snapshots::Snapshot;
 use crate::storage::snapshots::SnapshotHeader;
 use crate::storage::snapshots::SnapshotStore;
+use engine::domain::NamespaceName;
+use engine::domain::Sequence;
+use engine::domain::Timestamp;
 
 /// Before compression.
 const PART_BYTES: usize = 1 << 20;

@@ -14,9 +14,9 @@ use super::options::PostgresOptions;
 use super::purge;
 use super::session::Limits;
 use super::session::Sessions;
-use crate::domain::NamespaceName;
 use crate::storage::error::Error;
 use crate::storage::tail::TailFeed;
+use engine::domain::NamespaceName;
 
 /// The shared store; see [`open`].
 pub struct PostgresStore {

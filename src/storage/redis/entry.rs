@@ -10,13 +10,13 @@
 //! | 1 | whether the payload follows |
 //! | .. | the payload, to the end |
 
-use crate::domain::NamespaceName;
-use crate::domain::Sequence;
-use crate::domain::Timestamp;
 use crate::storage::batch::BatchHead;
 use crate::storage::batch::RECORDS_MAX;
 use crate::storage::tail::Partition;
 use crate::storage::tail::TailBatch;
+use engine::domain::NamespaceName;
+use engine::domain::Sequence;
+use engine::domain::Timestamp;
 
 /// Name of the field.
 pub const FIELD: &str = "b";

@@ -10,9 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
-use crate::domain::Sequence;
 use crate::storage::tail::Partition;
 use crate::storage::tail::TailBatch;
+use engine::domain::Sequence;
 
 const BYTES_MAX: usize = 32 << 20;
 const PARTITION_BYTES_MAX: usize = 16 << 20;
@@ -128,9 +128,9 @@ fn size_of(batch: &TailBatch) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::NamespaceName;
-    use crate::domain::Timestamp;
     use crate::storage::batch::BatchHead;
+    use engine::domain::NamespaceName;
+    use engine::domain::Timestamp;
 
     fn partition(incarnation: u64) -> Partition {
         Partition { namespace: NamespaceName::parse("shop").unwrap(), incarnation }

@@ -30,10 +30,10 @@ use super::queue::Queued;
 use super::reader;
 use super::ring;
 use super::ring::Ring;
-use crate::domain::Sequence;
 use crate::storage::tail::Partition;
 use crate::storage::tail::TailBatch;
 use crate::storage::tail::TailFeed;
+use engine::domain::Sequence;
 
 /// Redis trims whole nodes, so that some more may stay for a while.
 const ENTRIES_MAX: u64 = 256;

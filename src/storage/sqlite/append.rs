@@ -16,10 +16,6 @@ use rusqlite::params;
 
 use super::log;
 use super::store::namespace_id;
-use crate::domain::NamespaceName;
-use crate::domain::Record;
-use crate::domain::Sequence;
-use crate::domain::Timestamp;
 use crate::storage::batch::BatchBuilder;
 use crate::storage::dedup::DedupWindow;
 use crate::storage::dedup::event_hash;
@@ -28,6 +24,10 @@ use crate::storage::log::AppendOutcome;
 use crate::storage::log::Appended;
 use crate::storage::log::LogAppend;
 use crate::storage::number::integer;
+use engine::domain::NamespaceName;
+use engine::domain::Record;
+use engine::domain::Sequence;
+use engine::domain::Timestamp;
 
 const INSERT: &str = "INSERT INTO log_batches
     (namespace_id, first_sequence, count, recorded_at_ms,
@@ -193,11 +193,11 @@ impl Partition {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::ItemId;
-    use crate::domain::PublishedModel;
     use crate::storage::log::InteractionLog;
     use crate::storage::sqlite::SqliteOptions;
     use crate::storage::sqlite::open;
+    use engine::domain::ItemId;
+    use engine::domain::PublishedModel;
 
     #[test]
     fn a_full_disk_refuses_the_call_and_the_next_one_is_served() {

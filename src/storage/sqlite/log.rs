@@ -6,10 +6,6 @@ use rusqlite::Row;
 
 use super::store::SqliteStore;
 use super::store::namespace_id;
-use crate::domain::LogRecord;
-use crate::domain::NamespaceName;
-use crate::domain::Sequence;
-use crate::domain::Timestamp;
 use crate::storage::batch::BatchHead;
 use crate::storage::error::Error;
 use crate::storage::log::Appended;
@@ -19,6 +15,10 @@ use crate::storage::log::LogEnd;
 use crate::storage::number::integer;
 use crate::storage::number::natural;
 use crate::storage::tail::Partition;
+use engine::domain::LogRecord;
+use engine::domain::NamespaceName;
+use engine::domain::Sequence;
+use engine::domain::Timestamp;
 
 /// From the batch that holds sequence ?2, or the next one, on. At the end of the
 /// log the last batch is looked at but its payload is not.

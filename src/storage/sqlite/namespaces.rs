@@ -7,12 +7,12 @@ use rusqlite::params;
 use super::connection::is_taken;
 use super::purge;
 use super::store::SqliteStore;
-use crate::domain::NamespaceName;
-use crate::domain::Timestamp;
 use crate::storage::error::Error;
 use crate::storage::namespaces::NamespaceEntry;
 use crate::storage::namespaces::NamespaceStore;
 use crate::storage::number::integer;
+use engine::domain::NamespaceName;
+use engine::domain::Timestamp;
 
 impl NamespaceStore for SqliteStore {
     fn create(&self, entry: &NamespaceEntry) -> Result<(), Error> {

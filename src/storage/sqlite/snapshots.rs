@@ -9,15 +9,15 @@ use super::connection::is_missing_parent;
 use super::purge;
 use super::store::SqliteStore;
 use super::store::namespace_id;
-use crate::domain::NamespaceName;
-use crate::domain::Sequence;
-use crate::domain::Timestamp;
 use crate::storage::error::Error;
 use crate::storage::number::integer;
 use crate::storage::number::natural;
 use crate::storage::snapshots::Snapshot;
 use crate::storage::snapshots::SnapshotHeader;
 use crate::storage::snapshots::SnapshotStore;
+use engine::domain::NamespaceName;
+use engine::domain::Sequence;
+use engine::domain::Timestamp;
 
 /// Keeps the writer for a few milliseconds only.
 const PART_BYTES: usize = 4 << 20;

@@ -16,8 +16,8 @@ use super::append::Writer;
 use super::connection;
 use super::migrations;
 use super::purge;
-use crate::domain::NamespaceName;
 use crate::storage::error::Error;
+use engine::domain::NamespaceName;
 
 const LOCK_FILE: &str = "lock";
 const DATABASE_FILE: &str = "personalization.db";

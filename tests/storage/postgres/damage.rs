@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use personalization::domain::NamespaceName;
+use engine::domain::NamespaceName;
 use personalization::storage::AppendOutcome::Accepted;
 use personalization::storage::AppendOutcome::Duplicate;
 use personalization::storage::Error;

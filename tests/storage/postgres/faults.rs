@@ -3,9 +3,9 @@
 use std::time::Duration;
 use std::time::Instant;
 
-use personalization::domain::ItemId;
-use personalization::domain::NamespaceName;
-use personalization::domain::Record;
+use engine::domain::ItemId;
+use engine::domain::NamespaceName;
+use engine::domain::Record;
 use personalization::storage::AppendOutcome;
 use personalization::storage::AppendOutcome::Accepted;
 use personalization::storage::Error;

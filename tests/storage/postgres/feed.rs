@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::sync::Mutex;
 
-use personalization::domain::PublishedModel;
-use personalization::domain::Record;
-use personalization::domain::Sequence;
+use engine::domain::PublishedModel;
+use engine::domain::Record;
+use engine::domain::Sequence;
 use personalization::storage::InteractionLog;
 use personalization::storage::Partition;
 use personalization::storage::PostgresOptions;

@@ -10,9 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
-use personalization::domain::LogRecord;
-use personalization::domain::Record;
-use personalization::domain::Sequence;
+use engine::domain::LogRecord;
+use engine::domain::Record;
+use engine::domain::Sequence;
 use personalization::storage::AppendOutcome;
 use personalization::storage::Error;
 use personalization::storage::InteractionLog;
@@ -82,7 +82,7 @@ fn write(options: &PostgresOptions, writer: usize) {
                 .extend((0..SHARED).map(|at| interaction(&format!("shared-{owner}-{call}-{at}"))));
         }
         let deleted = format!("deleted-{writer}-{call}");
-        records.push(Record::ItemDeleted(personalization::domain::ItemId::parse(deleted).unwrap()));
+        records.push(Record::ItemDeleted(engine::domain::ItemId::parse(deleted).unwrap()));
         let count = records.len();
         let group = [LogAppend { namespace: default_namespace(), records, fence: None }];
         let appended = store.append(&group, now).unwrap().remove(0).unwrap();

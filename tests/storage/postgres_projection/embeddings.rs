@@ -1,8 +1,8 @@
 //! Embeddings: in a table where the server has pgvector, nowhere else without it.
 
-use personalization::domain::Item;
-use personalization::domain::LogRecord;
-use personalization::domain::Record;
+use engine::domain::Item;
+use engine::domain::LogRecord;
+use engine::domain::Record;
 use personalization::storage::NamespaceStore;
 use personalization::storage::Projection;
 

@@ -1,15 +1,15 @@
 //! Which value of a record is in which column, and what becomes of values that
 //! PostgreSQL cannot hold.
 
-use personalization::domain::AttributeValue;
-use personalization::domain::Decision;
-use personalization::domain::Interaction;
-use personalization::domain::InteractionContext;
-use personalization::domain::InteractionType;
-use personalization::domain::Item;
-use personalization::domain::Record;
-use personalization::domain::Settings;
-use personalization::domain::Timestamp;
+use engine::domain::AttributeValue;
+use engine::domain::Decision;
+use engine::domain::Interaction;
+use engine::domain::InteractionContext;
+use engine::domain::InteractionType;
+use engine::domain::Item;
+use engine::domain::Record;
+use engine::domain::Settings;
+use engine::domain::Timestamp;
 
 use super::database::Database;
 use super::database::Session;

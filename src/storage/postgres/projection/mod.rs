@@ -27,13 +27,13 @@ use self::changes::Changes;
 use self::position::Position;
 pub use self::removal::remove_some;
 use super::store::PostgresStore;
-use crate::domain::LogRecord;
-use crate::domain::NamespaceName;
-use crate::domain::Record;
-use crate::domain::Sequence;
-use crate::domain::Timestamp;
 use crate::storage::error::Error;
 use crate::storage::projection::Projection;
+use engine::domain::LogRecord;
+use engine::domain::NamespaceName;
+use engine::domain::Record;
+use engine::domain::Sequence;
+use engine::domain::Timestamp;
 
 /// Records of one transaction at most.
 const RECORDS_MAX: usize = 10_000;

@@ -6,12 +6,12 @@
 use deadpool_postgres::Client;
 use deadpool_postgres::Transaction;
 
-use crate::domain::LogRecord;
-use crate::domain::NamespaceName;
-use crate::domain::Sequence;
 use crate::storage::error::Error;
 use crate::storage::number::integer;
 use crate::storage::number::natural;
+use engine::domain::LogRecord;
+use engine::domain::NamespaceName;
+use engine::domain::Sequence;
 
 /// The position row of a namespace, held until the transaction ends.
 pub struct Position {

@@ -7,10 +7,10 @@ use deadpool_postgres::Transaction;
 use super::embeddings;
 use super::position::Position;
 use super::time::system_time;
-use crate::domain::NamespaceName;
-use crate::domain::Timestamp;
 use crate::storage::error::Error;
 use crate::storage::postgres::store::namespace_id;
+use engine::domain::NamespaceName;
+use engine::domain::Timestamp;
 
 /// Rows removed by one statement: a fraction of a second, whatever they hold.
 const ROWS_PER_STEP: i64 = 5_000;
