@@ -35,6 +35,8 @@ use engine::domain::Violation;
 const DOMAIN: &str = "personalization";
 /// Queues drain in well under a second unless more work keeps coming.
 const OVERLOAD_DELAY: Duration = Duration::from_secs(1);
+/// Replaying a log takes seconds; another replica may have it open.
+const OPENING_DELAY: Duration = Duration::from_secs(1);
 /// Another replica answers at once; a restart takes some seconds.
 const SHUTDOWN_DELAY: Duration = Duration::from_secs(2);
 /// A full disk or a locked file does not heal in milliseconds.
@@ -101,6 +103,9 @@ pub fn status(error: Error) -> Status {
         }
         Error::RateLimited { .. } => {
             retried(Code::ResourceExhausted, &message, "RATE_LIMITED", OVERLOAD_DELAY)
+        }
+        Error::Opening { .. } => {
+            retried(Code::Unavailable, &message, "NAMESPACE_OPENING", OPENING_DELAY)
         }
         Error::ShuttingDown => {
             retried(Code::Unavailable, &message, "SHUTTING_DOWN", SHUTDOWN_DELAY)
@@ -203,6 +208,7 @@ fn cut(phrase: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::service::Progress;
     use engine::domain::NamespaceName;
 
     fn shop() -> NamespaceName {
@@ -219,6 +225,7 @@ mod tests {
         let behind = Error::WatermarkNotReached { wanted: 9, watermark: 4 };
         let few = TrainingError::TooLittleData { found: 3 };
         let worse = TrainingError::NotBetter { candidate: 0.1, serving: 0.2 };
+        let opening = Error::Opening { name: shop(), progress: Progress::default() };
         let missing = storage::Error::NoNamespace { namespace: shop() };
         let exists = storage::Error::NamespaceExists { namespace: shop() };
         vec![
@@ -248,6 +255,7 @@ mod tests {
                 true,
             ),
             (Error::Overloaded("the queue"), Code::ResourceExhausted, "OVERLOADED", true),
+            (opening, Code::Unavailable, "NAMESPACE_OPENING", true),
             (Error::ShuttingDown, Code::Unavailable, "SHUTTING_DOWN", true),
             (stored(unavailable), Code::Unavailable, "STORE_UNAVAILABLE", true),
             (stored(corrupt), Code::DataLoss, "STORED_DATA_CORRUPT", false),

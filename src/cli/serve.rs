@@ -65,6 +65,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     let options = Options {
         settings: config.settings(),
         snapshot_every_records: config.snapshot_every_records,
+        open_namespaces_max: config.open_namespaces_max as usize,
         auto_retrain: config.auto_retrain,
         rate_limits: RateLimits {
             requests_per_second: config.rate_limit_requests,

@@ -74,6 +74,12 @@ pub struct ServeConfig {
           value_parser = clap::value_parser!(u64).range(100..=100_000_000))]
     pub ready_lag_records: u64,
 
+    /// Namespaces that are open at a time; beyond these the least used are put to sleep
+    /// (1 to 1,000,000)
+    #[arg(long, env = "OPEN_NAMESPACES_MAX", default_value = "1000",
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub open_namespaces_max: u32,
+
     /// Requests a second that a namespace may make, over all replicas; 0 is no limit
     #[arg(long, env = "RATE_LIMIT_REQUESTS", value_name = "PER_SECOND", default_value = "0")]
     pub rate_limit_requests: u64,

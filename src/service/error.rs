@@ -1,12 +1,13 @@
 //! The one error of the use cases. `api::status` maps it to gRPC codes.
 
+use super::owner::Progress;
 use crate::storage;
 use engine::TrainingError;
 use engine::domain::NamespaceName;
 use engine::domain::Sequence;
 use engine::domain::Violation;
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
     #[error("the request is invalid")]
     Invalid(Vec<Violation>),
@@ -16,6 +17,11 @@ pub enum Error {
     NamespaceExists(NamespaceName),
     #[error("namespace {0} cannot be deleted")]
     NamespaceKept(NamespaceName),
+    /// It will be open soon; the same call may be sent again.
+    #[error(
+        "namespace {name} is being opened: {} of {} records are learnt", progress.learnt, progress.end
+    )]
+    Opening { name: NamespaceName, progress: Progress },
     #[error("user {0:?} has not been seen")]
     NoUser(String),
     #[error("item {0:?} is not known")]

@@ -73,6 +73,12 @@ impl LogTail {
         self.end.subscribe()
     }
 
+    /// Forgets how far the log reached: it is another one now. What it has is told by
+    /// `advance` again.
+    pub(super) fn rewind(&self) {
+        self.end.send_replace(0);
+    }
+
     /// Tells followers that the log reaches this far.
     pub fn advance(&self, end: Sequence) {
         self.end.send_if_modified(|current| {

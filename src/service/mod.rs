@@ -1,42 +1,43 @@
 //! The use cases: what the API's calls do, with the tasks that run behind them.
 //!
-//! - `log_writer` makes records durable, `applier` learns them, `follower` hears of
-//!   what other processes wrote; a request works on one published view.
-//! - `snapshotter`, `retrain` and `projector` run beside, on the leader only.
+//! - `log_writer` makes records durable; of each open namespace an `owner` learns them,
+//!   publishes and does the duties; a request works on one published view.
+//! - `ends` and `lease_keeper` ask the store for all of them, in one question each.
 //! - Storage is reached through its traits; no backend is named here.
 //! - Nothing is acknowledged before it is durable.
 
 mod absence;
-mod applier;
 mod arms;
 mod clock;
 mod decision_log;
 mod embedder;
+mod ends;
 mod error;
 mod evaluation;
-mod follower;
-mod leadership;
+mod lease_keeper;
 mod limiter;
 mod log_writer;
 mod namespace;
 mod namespaces;
 mod onboarding;
+mod owner;
 mod personalize;
 mod predictions;
 mod profile;
-mod projector;
 mod reasons;
 mod recording;
 mod redo;
 mod retrain;
 mod scene;
-mod snapshotter;
+mod sleepers;
 mod store_health;
 mod unlearnt_costs;
 mod unlearnt_showings;
 mod user_contexts;
+mod workers;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -45,12 +46,13 @@ use tokio_util::task::TaskTracker;
 use embedder::Embedder;
 pub use embedder::EmbeddingModel;
 pub use embedder::ModelError;
-use leadership::Leadership;
+use lease_keeper::LeaseKeeper;
 use namespaces::Surroundings;
 use predictions::Predictions;
+use user_contexts::ContextCache;
+use workers::Workers;
 
 pub use absence::{Absence, Alteration, Cause, Gap, Suggestion};
-pub use applier::{Stopped, replay};
 pub use arms::{SelectArmCall, SelectedArm};
 pub use clock::{Clock, SystemClock};
 pub use decision_log::{Rewards, each_record, first_recorded_since};
@@ -60,13 +62,13 @@ pub use limiter::{Limiter, RateLimits};
 pub use log_writer::{Handle as LogWriter, LogTail, Pending};
 pub use namespace::Namespace;
 pub use namespaces::Namespaces;
+pub use owner::{Progress, Stopped, follow, project_all, replay};
 pub use personalize::{Answer, Candidates, PersonalizeCall, PinnedItem, Recommendation};
 pub use profile::{ProfilePart, ProfileReport, RecentItem, TimePart, profile};
-pub use projector::project_all;
 pub use reasons::ReasonInWords;
 pub use recording::{Detail, Recording};
 pub use redo::{NotRedone, check_record, redo};
-pub use retrain::{RetrainProgress, RetrainStage};
+pub use retrain::{RetrainProgress, RetrainStage, Training};
 pub use store_health::{StoreHealth, StoreMonitor};
 
 use crate::storage::Appended;
@@ -81,6 +83,9 @@ use crate::storage::TailFeed;
 use crate::telemetry::Metrics;
 use engine::domain::Record;
 use engine::domain::Settings;
+
+/// Longest wait for the tasks to end; owners bound their last snapshots themselves.
+const TASKS_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Beyond these, large requests are refused: each has a thread of its own.
 const HEAVY_CALLS: usize = 256;
@@ -113,6 +118,8 @@ pub struct Options {
     pub settings: Settings,
     /// Records between two snapshots of a namespace.
     pub snapshot_every_records: u64,
+    /// Namespaces whose states are in memory, at most.
+    pub open_namespaces_max: usize,
     /// Whether a model is trained when enough was learnt since the last one.
     pub auto_retrain: bool,
     pub rate_limits: RateLimits,
@@ -137,7 +144,7 @@ pub struct Service {
     /// Whether the store answers.
     pub store: Arc<StoreMonitor>,
     pub ready_lag_records: u64,
-    leadership: Arc<Leadership>,
+    leases: Arc<LeaseKeeper>,
     predictions: Predictions,
     embedder: Option<Embedder>,
     recording: Recording,
@@ -161,6 +168,11 @@ impl Service {
         namespace: &Namespace,
         mut records: Vec<Record>,
     ) -> Result<Pending, Error> {
+        namespace.last_use.touch();
+        if namespace.is_closed() {
+            // Whoever holds on to a handle of before; what is written must be learnt.
+            self.namespaces.wake(namespace.name());
+        }
         let now = self.clock.now();
         self.limiter.admit_events(namespace.name(), records.len(), now).await?;
         if let Some(embedder) = &self.embedder {
@@ -201,6 +213,8 @@ pub struct Running {
     writer_task: tokio::task::JoinHandle<()>,
     stop_writer: CancellationToken,
     stop_tasks: CancellationToken,
+    leases_task: tokio::task::JoinHandle<()>,
+    stop_leases: CancellationToken,
 }
 
 /// Starts the log writer and the background tasks.
@@ -215,9 +229,11 @@ pub fn start(
     let (writer_service, writer) =
         log_writer::log_writer(stores.log.clone(), clock.clone(), metrics.clone(), store.clone());
     let writer_task = tokio::spawn(writer_service.run(stop_writer.clone()));
+    let (workers, draining) = (Workers::start(), CancellationToken::new());
+    let leases = Arc::new(LeaseKeeper::new(stores.leases.clone(), workers.asking.clone()));
     let service = Service {
         limiter: Arc::new(Limiter::new(stores.rates.clone(), options.rate_limits, &metrics)),
-        leadership: Arc::new(Leadership::new(stores.leases.clone())),
+        leases: leases.clone(),
         predictions: Predictions::new(stores.cache.clone()),
         embedder: options
             .embedding_model
@@ -234,28 +250,30 @@ pub fn start(
             writer: writer.clone(),
             clock: clock.clone(),
             metrics: metrics.clone(),
+            leases,
+            workers,
+            contexts: Arc::new(ContextCache::default()),
             tasks: tasks.clone(),
+            draining: draining.clone(),
             shutdown: stop_tasks.clone(),
         })),
         writer,
         clock,
         metrics,
         store,
-        draining: CancellationToken::new(),
+        draining,
     };
-    tasks.spawn(service.leadership.clone().run(stop_tasks.clone()));
-    tasks.spawn(follower::run(service.clone(), stop_tasks.clone()));
-    tasks.spawn(snapshotter::run(service.clone(), options.clone(), stop_tasks.clone()));
-    tasks.spawn(projector::run(service.clone(), stop_tasks.clone()));
-    if options.auto_retrain {
-        tasks.spawn(retrain::run_schedule(service.clone(), stop_tasks.clone()));
-    }
-    Running { service, tasks, writer_task, stop_writer, stop_tasks }
+    let (namespaces, store) = (service.namespaces.clone(), service.store.clone());
+    tasks.spawn(ends::run(namespaces.clone(), store, stop_tasks.clone()));
+    tasks.spawn(sleepers::run(namespaces, stop_tasks.clone()));
+    let stop_leases = CancellationToken::new();
+    let leases_task = tokio::spawn(service.leases.clone().run(stop_leases.clone()));
+    Running { service, tasks, writer_task, stop_writer, stop_tasks, leases_task, stop_leases }
 }
 
 impl Running {
-    /// Writes what was submitted, stops the tasks and stores a last snapshot, in
-    /// this order. Call it when no request is being answered any more.
+    /// Writes what was submitted, ends the owners with their last snapshots, and gives the
+    /// leases up, in this order. Call it when no request is being answered any more.
     pub async fn stop(self) {
         self.stop_writer.cancel();
         if let Err(failure) = self.writer_task.await {
@@ -263,10 +281,12 @@ impl Running {
         }
         self.stop_tasks.cancel();
         self.tasks.close();
-        self.tasks.wait().await;
-        if self.service.leadership.leads() {
-            snapshotter::store_all(&self.service, 1).await;
+        if tokio::time::timeout(TASKS_PATIENCE, self.tasks.wait()).await.is_err() {
+            tracing::warn!(tasks = self.tasks.len(), "tasks were still running");
         }
-        self.service.leadership.resign();
+        self.stop_leases.cancel();
+        if tokio::time::timeout(TASKS_PATIENCE, self.leases_task).await.is_err() {
+            tracing::warn!("leases end by their time limit");
+        }
     }
 }

@@ -223,7 +223,7 @@ mod tests {
             Arc::new(LogTail::new(partition, 0)),
             engine.view(),
             Position::default(),
-            UserContexts::default(),
+            UserContexts::within(&Arc::default()),
             Arc::new(LastUse::new(Instant::now())),
             mpsc::channel(1).0,
         )

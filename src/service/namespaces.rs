@@ -144,6 +144,12 @@ impl Namespaces {
         open.collect()
     }
 
+    /// Whether this process does the duties of the default namespace.
+    pub(super) fn leads_default(&self) -> bool {
+        let slot = self.slots().get(&NamespaceName::default()).cloned();
+        slot.and_then(|slot| slot.namespace()).is_some_and(|namespace| namespace.leads())
+    }
+
     /// Puts the least used namespace to sleep that was not told to yet; the default one
     /// stays.
     pub(super) fn make_room(&self) {

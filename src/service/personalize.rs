@@ -176,11 +176,11 @@ impl Service {
 
     /// Why an answer of this moment may be worse than it should be.
     fn degraded(&self, namespace: &Namespace) -> Vec<String> {
-        let stopped = namespace.stopped().map(|reason| format!("learning stopped: {reason}"));
+        let impaired = namespace.impairment().map(|impairment| impairment.to_string());
         let store = self.store.health().degraded().map(str::to_owned);
         let lag = namespace.lag();
         let late = (lag > self.ready_lag_records).then(|| format!("{lag} records behind the log"));
-        [stopped, store, late].into_iter().flatten().collect()
+        [impaired, store, late].into_iter().flatten().collect()
     }
 
     async fn answer_large(

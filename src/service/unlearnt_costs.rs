@@ -5,9 +5,12 @@
 //! spent again by every request. So where there is one, each decision's cost is noted here
 //! when the answer is made, and counted until the view has the decision.
 //!
-//! Bounded: a decision that is not learnt within a minute is lost, and what another replica
-//! spends counts once it is learnt.
+//! Bounded: a decision that is not learnt within a minute is lost. When there are too many,
+//! the oldest are counted together until the last of them is learnt or lost: an allowance
+//! is then spent later, never twice. What another replica spends counts once it is learnt.
 
+use std::collections::HashSet;
+use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 
@@ -17,6 +20,8 @@ use engine::domain::Decision;
 use engine::domain::Timestamp;
 
 const KEPT_MS: i64 = 60_000;
+/// Decisions noted: 200 KB of them.
+const NOTED_MAX: usize = 4_096;
 
 #[derive(Debug, Clone, Copy)]
 struct Spent {
@@ -27,12 +32,25 @@ struct Spent {
 
 #[derive(Debug, Default)]
 struct Spending {
-    unlearnt: Vec<Spent>,
+    /// The oldest first.
+    unlearnt: VecDeque<Spent>,
     /// Decisions of the view that were looked through.
     decisions: u64,
 }
 
-/// By decision, the oldest first.
+impl Spending {
+    fn note(&mut self, spent: Spent) {
+        if self.unlearnt.len() >= NOTED_MAX
+            && let Some(oldest) = self.unlearnt.pop_front()
+            && let Some(next) = self.unlearnt.front_mut()
+        {
+            next.cost += oldest.cost;
+        }
+        self.unlearnt.push_back(spent);
+    }
+}
+
+/// By decision.
 #[derive(Debug, Default)]
 pub struct UnlearntCosts(Mutex<Spending>);
 
@@ -45,7 +63,7 @@ impl UnlearntCosts {
                 at: decision.decided_at,
                 cost: decision.exploration_cost.into(),
             };
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).unlearnt.push(spent);
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).note(spent);
         }
     }
 
@@ -57,10 +75,27 @@ impl UnlearntCosts {
         unlearnt.retain(|spent| spent.at > oldest);
         // A view of before may still be in somebody's hands.
         if view.counts().decisions > *decisions && !unlearnt.is_empty() {
-            let learnt: Vec<u128> = view.decision_keys_from(*decisions).collect();
+            let learnt: HashSet<u128> = view.decision_keys_from(*decisions).collect();
             unlearnt.retain(|spent| !learnt.contains(&spent.decision));
         }
         *decisions = view.counts().decisions.max(*decisions);
         unlearnt.iter().map(|spent| spent.cost).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn too_many_are_counted_together_and_none_is_forgotten() {
+        let mut spending = Spending::default();
+        for number in 0..3 * NOTED_MAX as u128 {
+            let at = Timestamp::from_millis(number as i64);
+            spending.note(Spent { decision: number, at, cost: 1.0 });
+        }
+        assert_eq!(spending.unlearnt.len(), NOTED_MAX);
+        let total: f64 = spending.unlearnt.iter().map(|spent| spent.cost).sum();
+        assert_eq!(total, 3.0 * NOTED_MAX as f64);
     }
 }

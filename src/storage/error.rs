@@ -2,7 +2,7 @@
 
 use engine::domain::NamespaceName;
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
     /// The store cannot be reached or written now; the same call may work later.
     #[error("store unavailable: {reason}")]

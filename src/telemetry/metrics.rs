@@ -12,6 +12,23 @@ use super::observed::Observed;
 
 type Labels = Vec<(&'static str, String)>;
 
+/// One of what a gauge counts, for as long as it lives.
+#[derive(Debug)]
+pub struct Counted(Gauge);
+
+impl Counted {
+    pub fn new(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
 /// All metrics of the process.
 #[derive(Debug)]
 pub struct Metrics {
@@ -38,13 +55,19 @@ pub struct Metrics {
     pub embedding_seconds: Histogram,
     pub trainings: Counter,
     pub training_seconds: Histogram,
+    /// Trainings that published nothing, by cause.
+    training_failures: Family<Labels, Counter>,
+    /// States that had learnt from a log that is no more.
+    pub log_chain_breaks: Counter,
     pub snapshots: Counter,
     /// Calls refused by a rate limit.
     pub rate_limited: Counter,
     /// 1 while the log can be read, written; by operation.
     pub store_up: Family<Labels, Gauge>,
-    /// 1 while this process is the leader.
-    pub leader: Gauge,
+    /// Namespaces whose duties this process does.
+    pub namespaces_led: Gauge,
+    /// Namespaces whose states are in memory.
+    pub namespaces_open: Gauge,
     /// Records that are durable but not yet applied, by namespace.
     pub lag: Family<Labels, Gauge>,
 }
@@ -69,10 +92,13 @@ impl Default for Metrics {
             embedding_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 18)),
             trainings: Counter::default(),
             training_seconds: Histogram::new(exponential_buckets(0.01, 2.0, 18)),
+            training_failures: Family::default(),
+            log_chain_breaks: Counter::default(),
             snapshots: Counter::default(),
             rate_limited: Counter::default(),
             store_up: Family::default(),
-            leader: Gauge::default(),
+            namespaces_led: Gauge::default(),
+            namespaces_open: Gauge::default(),
             lag: Family::default(),
         };
         metrics.registered()
@@ -108,6 +134,35 @@ impl Metrics {
             "embedding_seconds",
             "Time to compute the embeddings of one submission",
             self.embedding_seconds.clone(),
+        );
+    }
+
+    fn register_owners(&self, registry: &mut Registry) {
+        registry.register("snapshots", "Snapshots stored", self.snapshots.clone());
+        registry.register(
+            "training_failures",
+            "Trainings that published nothing, by cause",
+            self.training_failures.clone(),
+        );
+        registry.register(
+            "log_chain_breaks",
+            "States built anew because they had learnt from a log that is no more",
+            self.log_chain_breaks.clone(),
+        );
+        registry.register(
+            "namespaces_led",
+            "Namespaces that this process trains, snapshots, projects",
+            self.namespaces_led.clone(),
+        );
+        registry.register(
+            "namespaces_open",
+            "Namespaces whose states are in memory",
+            self.namespaces_open.clone(),
+        );
+        registry.register(
+            "lag_records",
+            "Durable records not yet learnt, by namespace",
+            self.lag.clone(),
         );
     }
 
@@ -153,7 +208,7 @@ impl Metrics {
         self.register_embeddings(&mut registry);
         registry.register("trainings", "Models trained and published", self.trainings.clone());
         registry.register("training_seconds", "Time of a training", self.training_seconds.clone());
-        registry.register("snapshots", "Snapshots stored", self.snapshots.clone());
+        self.register_owners(&mut registry);
         registry.register(
             "rate_limited",
             "Calls refused by a rate limit",
@@ -163,16 +218,6 @@ impl Metrics {
             "store_up",
             "Whether the log can be read and written",
             self.store_up.clone(),
-        );
-        registry.register(
-            "leader",
-            "Whether this process trains, snapshots, projects",
-            self.leader.clone(),
-        );
-        registry.register(
-            "lag_records",
-            "Durable records not yet learnt, by namespace",
-            self.lag.clone(),
         );
         self.registry = registry;
         self
@@ -208,6 +253,16 @@ impl Metrics {
     pub fn set_store_up(&self, operation: &'static str, up: bool) {
         let labels = vec![("operation", operation.to_owned())];
         self.store_up.get_or_create(&labels).set(i64::from(up));
+    }
+
+    /// Counts a training that published nothing.
+    pub fn count_training_failure(&self, cause: &'static str) {
+        self.training_failures.get_or_create(&vec![("cause", cause.to_owned())]).inc();
+    }
+
+    /// Frees what is kept of a namespace that sleeps or is gone.
+    pub fn forget_namespace(&self, namespace: &str) {
+        self.lag.remove(&vec![("namespace", namespace.to_owned())]);
     }
 
     /// Sets the lag of a namespace.

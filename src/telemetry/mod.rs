@@ -5,5 +5,5 @@ mod metrics;
 mod observed;
 
 pub use logging::start_logging;
-pub use metrics::Metrics;
+pub use metrics::{Counted, Metrics};
 pub use observed::Observed;

@@ -12,9 +12,12 @@
 //! - When the log turns out to be another one than was learnt from, the owner says so,
 //!   goes on serving the last view and builds the state anew from what the log has now.
 
+mod duties;
+mod ending;
 mod keeping;
 mod learning;
 mod opening;
+mod outcomes;
 mod schedule;
 mod serving;
 mod slot;
@@ -124,25 +127,36 @@ impl Owner {
             Ok(recovered) => recovered,
             Err(ending) => return ending,
         };
-        let mut serving = Serving::new(&self.registry, &self.slot, entry, recovered);
+        let mut serving = Serving::new(&self.registry, &self.slot, entry.clone(), recovered);
         loop {
             let ending = serving.serve(&mut self.commands).await;
             if !matches!(ending, Ending::Broken) {
                 serving.end(&ending).await;
                 return ending;
             }
-            let partition = serving.doubt();
-            match self.recovered(&partition).await {
+            serving.doubt();
+            match self.recovered_at_last(&entry.partition).await {
                 Ok(recovered) => serving.begin_anew(recovered),
-                Err(Ending::Failed(error)) => {
-                    // The store may come back; until then the last view is served.
-                    tracing::warn!(namespace = %self.slot.name, %error, "not built anew yet");
-                    tokio::time::sleep(AWAY).await;
-                }
                 Err(ending) => {
                     serving.end(&ending).await;
                     return ending;
                 }
+            }
+        }
+    }
+
+    /// As `recovered`, tried until it works: the last view is served meanwhile.
+    async fn recovered_at_last(&self, partition: &Partition) -> Result<Recovered, Ending> {
+        loop {
+            match self.recovered(partition).await {
+                Err(Ending::Failed(storage::Error::NoNamespace { .. })) => {
+                    return Err(Ending::Gone);
+                }
+                Err(Ending::Failed(error)) => {
+                    tracing::debug!(namespace = %self.slot.name, %error, "not built anew yet");
+                    tokio::time::sleep(AWAY).await;
+                }
+                done => return done,
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU64;
 
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
@@ -62,6 +63,8 @@ pub struct Slot {
     pub closed: CancellationToken,
     /// Whether it was told to make room.
     pub told_to_sleep: AtomicBool,
+    /// How far the tail feed said that the log goes.
+    pub heard_of: AtomicU64,
 }
 
 impl Slot {
@@ -74,6 +77,7 @@ impl Slot {
             commands,
             closed: CancellationToken::new(),
             told_to_sleep: AtomicBool::new(false),
+            heard_of: AtomicU64::new(0),
         };
         (slot, received)
     }
