@@ -17,6 +17,10 @@ use tokio_util::sync::CancellationToken;
 use super::namespace::Namespace;
 use crate::storage;
 use crate::storage::InteractionLog;
+use crate::storage::LogRead;
+use crate::storage::Partition;
+use crate::storage::Position;
+use crate::storage::ReadLimit;
 use crate::telemetry::Metrics;
 use engine::Effect;
 use engine::Engine;
@@ -40,8 +44,15 @@ pub enum Stopped {
     Unreadable(#[from] Unreadable),
 }
 
+/// An engine and where in its log it stands.
+#[derive(Debug)]
+pub struct Learner {
+    pub engine: Engine,
+    pub position: Position,
+}
+
 /// The engine of one namespace; locked by its applier only.
-pub type SharedEngine = Arc<Mutex<Engine>>;
+pub type SharedEngine = Arc<Mutex<Learner>>;
 
 /// Follows the log until cancelled.
 pub async fn run(
@@ -91,18 +102,22 @@ fn stop(namespace: &Namespace, error: &dyn std::fmt::Display) {
 /// Reads and learns one batch, then publishes; returns how many records.
 fn catch_up(
     namespace: &Namespace,
-    engine: &Mutex<Engine>,
+    learner: &Mutex<Learner>,
     log: &dyn InteractionLog,
     metrics: &Metrics,
 ) -> Result<usize, Stopped> {
-    let mut engine = engine.lock().unwrap_or_else(PoisonError::into_inner);
-    let records = log.read_after(namespace.name(), engine.state().watermark(), BATCH)?;
+    let mut learner = learner.lock().unwrap_or_else(PoisonError::into_inner);
+    let Learner { engine, position } = &mut *learner;
+    let limit = ReadLimit::records(BATCH);
+    let LogRead { records, end } = log.read_after(&namespace.tail.partition, *position, limit)?;
     let started = std::time::Instant::now();
     let applied = engine.apply(&records);
     namespace.publish(engine.view());
     metrics.apply_seconds.observe(started.elapsed().as_secs_f64());
     metrics.applied_records.inc_by(records.len() as u64);
-    for effect in applied? {
+    let applied = applied?;
+    *position = end;
+    for effect in applied {
         match effect {
             Effect::ModelSwitched { version } => {
                 tracing::info!(namespace = %namespace.name(), version, "model switched");
@@ -120,18 +135,45 @@ fn catch_up(
     Ok(records.len())
 }
 
-/// Applies everything up to and including record `end`, before a namespace is opened.
+/// Applies everything up to the batch that ends at `end`, before a namespace is opened.
+///
+/// # Errors
+/// [`Stopped`].
+pub fn follow(
+    learner: &mut Learner,
+    log: &dyn InteractionLog,
+    partition: &Partition,
+    end: Position,
+) -> Result<(), Stopped> {
+    while learner.position.sequence < end.sequence {
+        let mut read = log.read_after(partition, learner.position, ReadLimit::records(BATCH))?;
+        if read.records.is_empty() {
+            break;
+        }
+        if read.end.sequence > end.sequence {
+            let within = read.records.partition_point(|record| record.sequence <= end.sequence);
+            read.records.truncate(within);
+            read.end = end;
+        }
+        learner.engine.apply(&read.records)?;
+        learner.position = read.end;
+    }
+    Ok(())
+}
+
+/// Applies everything up to and including record `end`, which may be within a batch.
 ///
 /// # Errors
 /// [`Stopped`].
 pub fn replay(
     engine: &mut Engine,
     log: &dyn InteractionLog,
-    name: &engine::domain::NamespaceName,
+    partition: &Partition,
     end: Sequence,
 ) -> Result<(), Stopped> {
     while engine.state().watermark() < end {
-        let mut records = log.read_after(name, engine.state().watermark(), BATCH)?;
+        let watermark = engine.state().watermark();
+        let mut records = log.read_from(partition, watermark, ReadLimit::records(BATCH))?;
         records.truncate(records.partition_point(|record| record.sequence <= end));
         if records.is_empty() {
             break;

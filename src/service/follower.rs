@@ -58,7 +58,7 @@ fn listen(service: &Service) {
     };
     for namespace in service.namespaces.opened() {
         if let Some(end) = feed.newest(&namespace.tail.partition) {
-            namespace.tail.advance(end);
+            namespace.tail.advance(end.sequence);
         }
     }
 }
@@ -70,9 +70,9 @@ async fn ask(service: &Service) -> bool {
     let opened = service.namespaces.opened().into_iter();
     let learnt: Vec<_> =
         opened.map(|namespace| (namespace.tail.clone(), namespace.view().watermark())).collect();
-    let names: Vec<_> = learnt.iter().map(|(tail, _)| tail.namespace().clone()).collect();
+    let partitions: Vec<_> = learnt.iter().map(|(tail, _)| tail.partition.clone()).collect();
     let log = service.namespaces.stores().log.clone();
-    let ends = match tokio::task::spawn_blocking(move || log.log_ends(&names)).await {
+    let ends = match tokio::task::spawn_blocking(move || log.log_ends(&partitions)).await {
         Ok(Ok(ends)) => ends,
         Ok(Err(error)) => {
             tracing::debug!(%error, "the log's end cannot be asked for");
@@ -82,9 +82,10 @@ async fn ask(service: &Service) -> bool {
     };
     for (tail, learnt) in learnt {
         match ends.iter().find(|end| end.partition == tail.partition) {
-            Some(LogEnd { end, .. }) if *end >= learnt => tail.advance(*end),
+            Some(LogEnd { end, .. }) if end.sequence >= learnt => tail.advance(end.sequence),
             Some(LogEnd { end, .. }) => {
                 // Another log, for instance one restored from a backup.
+                let end = end.sequence;
                 tracing::error!(namespace = %tail.namespace(), end, learnt, "the log lost records");
                 service.namespaces.close(&tail);
             }

@@ -50,7 +50,7 @@ use namespaces::Surroundings;
 use predictions::Predictions;
 
 pub use absence::{Absence, Alteration, Cause, Gap, Suggestion};
-pub use applier::{Stopped, replay};
+pub use applier::{Learner, Stopped, follow, replay};
 pub use arms::{SelectArmCall, SelectedArm};
 pub use clock::{Clock, SystemClock};
 pub use decision_log::{Rewards, each_record, first_recorded_since};
@@ -88,6 +88,8 @@ const HEAVY_CALLS: usize = 256;
 /// The stores behind the service.
 #[derive(Clone)]
 pub struct Stores {
+    /// What tells the database from every other: keys in shared places carry it.
+    pub identity: String,
     pub log: Arc<dyn InteractionLog>,
     pub snapshots: Arc<dyn SnapshotStore>,
     pub namespaces: Arc<dyn NamespaceStore>,
@@ -217,7 +219,7 @@ pub fn start(
     let writer_task = tokio::spawn(writer_service.run(stop_writer.clone()));
     let service = Service {
         limiter: Arc::new(Limiter::new(stores.rates.clone(), options.rate_limits, &metrics)),
-        leadership: Arc::new(Leadership::new(stores.leases.clone())),
+        leadership: Arc::new(Leadership::new(stores.leases.clone(), stores.namespaces.clone())),
         predictions: Predictions::new(stores.cache.clone()),
         embedder: options
             .embedding_model
@@ -267,6 +269,6 @@ impl Running {
         if self.service.leadership.leads() {
             snapshotter::store_all(&self.service, 1).await;
         }
-        self.service.leadership.resign();
+        self.service.leadership.resign().await;
     }
 }

@@ -14,15 +14,18 @@ use tokio_util::task::TaskTracker;
 use super::Options;
 use super::Stores;
 use super::applier;
+use super::applier::Learner;
 use super::applier::Stopped;
+use super::applier::follow;
 use super::clock::Clock;
 use super::error::Error;
 use super::log_writer::Handle;
 use super::log_writer::LogTail;
 use super::namespace::Namespace;
 use crate::storage;
-use crate::storage::LogEnd;
 use crate::storage::NamespaceEntry;
+use crate::storage::Partition;
+use crate::storage::Position;
 use crate::telemetry::Metrics;
 use engine::ENGINE_REVISION;
 use engine::Engine;
@@ -101,12 +104,8 @@ impl Namespaces {
         name: NamespaceName,
         settings: Option<Settings>,
     ) -> Result<NamespaceEntry, Error> {
-        let entry = NamespaceEntry { name, created_at: self.with.clock.now(), settings };
-        self.with_stores(move |stores| {
-            stores.namespaces.create(&entry)?;
-            Ok(entry)
-        })
-        .await
+        let created_at = self.with.clock.now();
+        self.with_stores(move |stores| stores.namespaces.create(&name, created_at, settings)).await
     }
 
     /// # Errors
@@ -134,7 +133,11 @@ impl Namespaces {
         if let Some(namespace) = slot.as_ref().and_then(|slot| slot.get()) {
             namespace.closed.cancel();
         }
-        self.with_stores(move |stores| stores.namespaces.delete(&name)).await
+        self.with_stores(move |stores| {
+            let entry = stores.namespaces.resolve(&name)?;
+            stores.namespaces.delete(&entry.partition)
+        })
+        .await
     }
 
     /// Closes a namespace: it is used no more, or it is not what the store has under
@@ -174,8 +177,9 @@ impl Namespaces {
     /// # Errors
     /// Storage errors.
     pub(super) async fn log_end(&self, namespace: &Namespace) -> Result<Sequence, Error> {
-        let name = namespace.name().clone();
-        self.with_stores(move |stores| stores.log.log_end(&name)).await
+        let partition = namespace.tail.partition.clone();
+        let end = self.with_stores(move |stores| stores.log.log_end(&partition)).await?;
+        Ok(end.sequence)
     }
 
     fn forget(&self, name: &NamespaceName, failed: &Slot) {
@@ -198,18 +202,15 @@ impl Namespaces {
     async fn load(&self, name: &NamespaceName) -> Result<Arc<Namespace>, Error> {
         let owned = name.clone();
         let defaults = self.with.options.settings.clone();
-        let (partition, engine, snapshot_at, wanted) = self
+        let (partition, learner, snapshot_at, wanted) = self
             .with_stores(move |stores| {
-                let ends = stores.log.log_ends(std::slice::from_ref(&owned))?;
-                let [LogEnd { partition, .. }] = &ends[..] else {
-                    return Err(storage::Error::NoNamespace { namespace: owned });
-                };
-                let entry = stores.namespaces.get(&owned)?;
-                let (engine, snapshot_at) = recover(stores, &owned)?;
+                let entry = stores.namespaces.resolve(&owned)?;
+                let (learner, snapshot_at) = recover(stores, &entry.partition)?;
                 let wanted = entry.settings.unwrap_or(defaults);
-                Ok((partition.clone(), engine, snapshot_at, wanted))
+                Ok((entry.partition, learner, snapshot_at, wanted))
             })
             .await?;
+        let engine = &learner.engine;
         let end = engine.state().watermark();
         let current = engine.state().settings() == &wanted && end > 0;
         let tail = LogTail::new(partition, end);
@@ -217,7 +218,7 @@ impl Namespaces {
         tracing::info!(namespace = %name, watermark = end, snapshot_at, "namespace opened");
         let follow = applier::run(
             namespace.clone(),
-            Arc::new(Mutex::new(engine)),
+            Arc::new(Mutex::new(learner)),
             self.with.stores.log.clone(),
             self.with.metrics.clone(),
             self.with.shutdown.clone(),
@@ -241,27 +242,31 @@ impl Namespaces {
 }
 
 /// The engine at the end of the log, and the watermark of the snapshot it came from.
-fn recover(stores: &Stores, name: &NamespaceName) -> Result<(Engine, u64), storage::Error> {
+fn recover(stores: &Stores, partition: &Partition) -> Result<(Learner, u64), storage::Error> {
     let corrupt =
-        |reason: String| storage::Error::Corrupt { what: format!("log of {name}"), reason };
-    let (mut engine, snapshot_at) = match stores.snapshots.newest(name, ENGINE_REVISION)? {
-        Some(snapshot) => match Engine::restore(&snapshot.sections) {
-            Ok(engine) => (engine, snapshot.header.watermark),
-            Err(error) => {
-                tracing::warn!(namespace = %name, %error, "snapshot passed over, log replayed");
-                (Engine::new(Settings::default()), 0)
-            }
-        },
-        None => (Engine::new(Settings::default()), 0),
-    };
-    let end = stores.log.log_end(name)?;
-    if end < snapshot_at {
+        |reason: String| storage::Error::Corrupt { what: format!("log of {partition}"), reason };
+    let newest = stores.snapshots.newest(partition, ENGINE_REVISION)?;
+    let restored = newest.and_then(|snapshot| match Engine::restore(&snapshot.sections) {
+        Ok(engine) => Some(Learner { engine, position: snapshot.header.position }),
+        Err(error) => {
+            tracing::warn!(namespace = %partition.namespace, %error, "snapshot passed over, log replayed");
+            None
+        }
+    });
+    let mut learner = restored.unwrap_or_else(|| Learner {
+        engine: Engine::new(Settings::default()),
+        position: Position::default(),
+    });
+    let snapshot_at = learner.position.sequence;
+    let end = stores.log.log_end(partition)?;
+    if end.sequence < snapshot_at {
+        let end = end.sequence;
         return Err(corrupt(format!(
             "it ends at record {end}, but a snapshot has learnt from {snapshot_at}: records were lost"
         )));
     }
-    match applier::replay(&mut engine, &*stores.log, name, end) {
-        Ok(()) => Ok((engine, snapshot_at)),
+    match follow(&mut learner, &*stores.log, partition, end) {
+        Ok(()) => Ok((learner, snapshot_at)),
         Err(Stopped::Storage(error)) => Err(error),
         Err(Stopped::Unreadable(error)) => Err(corrupt(error.to_string())),
     }

@@ -10,7 +10,8 @@ use super::Service;
 use super::Stores;
 use crate::config::decisions_kept_since;
 use crate::storage;
-use engine::domain::NamespaceName;
+use crate::storage::Partition;
+use crate::storage::ReadLimit;
 use engine::domain::Sequence;
 
 const CHECK_EVERY: Duration = Duration::from_secs(1);
@@ -43,20 +44,20 @@ pub async fn run(service: Service, shutdown: CancellationToken) {
         let mut behind = open_and_behind(&service, &projected);
         if check % CHECKS_PER_ROUND == 1 {
             let stores = stores.clone();
-            let all = tokio::task::spawn_blocking(move || all_names(&stores)).await;
+            let all = tokio::task::spawn_blocking(move || all_partitions(&stores)).await;
             behind = all.ok().and_then(Result::ok).unwrap_or_default();
             forget_decisions(&service, behind.clone()).await;
         }
-        for name in behind {
-            let (stores, wanted, stop) = (stores.clone(), name.clone(), shutdown.clone());
+        for partition in behind {
+            let (stores, wanted, stop) = (stores.clone(), partition.clone(), shutdown.clone());
             let done = tokio::task::spawn_blocking(move || {
                 project_all(&stores, &wanted, || stop.is_cancelled())
             });
             match done.await {
-                Ok(Ok(position)) => drop(projected.insert(name, position)),
-                Ok(Err(error)) => tracing::warn!(namespace = %name, %error, "projection waits"),
+                Ok(Ok(position)) => drop(projected.insert(partition, position)),
+                Ok(Err(error)) => tracing::warn!(namespace = %partition.namespace, %error, "projection waits"),
                 Err(panicked) => {
-                    tracing::error!(namespace = %name, %panicked, "projection panicked")
+                    tracing::error!(namespace = %partition.namespace, %panicked, "projection panicked")
                 }
             }
         }
@@ -64,7 +65,7 @@ pub async fn run(service: Service, shutdown: CancellationToken) {
 }
 
 /// Removes decisions that are past their retention.
-async fn forget_decisions(service: &Service, names: Vec<NamespaceName>) {
+async fn forget_decisions(service: &Service, partitions: Vec<Partition>) {
     let days = service.decision_retention_days;
     if days == 0 {
         return;
@@ -72,14 +73,14 @@ async fn forget_decisions(service: &Service, names: Vec<NamespaceName>) {
     let before = decisions_kept_since(days, service.clock.now());
     let projection = service.namespaces.stores().projection.clone();
     let work = move || {
-        for name in names {
-            let forgotten = projection.as_ref().map(|rows| rows.forget_decisions(&name, before));
+        for partition in partitions {
+            let forgotten = projection.as_ref().map(|rows| rows.forget_decisions(&partition, before));
             match forgotten {
                 Some(Ok(rows)) if rows > 0 => {
-                    tracing::info!(namespace = %name, rows, "decisions past their retention removed");
+                    tracing::info!(namespace = %partition.namespace, rows, "decisions past their retention removed");
                 }
                 Some(Err(error)) => {
-                    tracing::warn!(namespace = %name, %error, "old decisions stay for now");
+                    tracing::warn!(namespace = %partition.namespace, %error, "old decisions stay for now");
                 }
                 _ => {}
             }
@@ -92,21 +93,22 @@ async fn forget_decisions(service: &Service, names: Vec<NamespaceName>) {
 
 fn open_and_behind(
     service: &Service,
-    projected: &BTreeMap<NamespaceName, Sequence>,
-) -> Vec<NamespaceName> {
+    projected: &BTreeMap<Partition, Sequence>,
+) -> Vec<Partition> {
     let opened = service.namespaces.opened().into_iter();
-    let behind = opened.filter(|open| projected.get(open.name()) != Some(&open.tail.end()));
-    behind.map(|open| open.name().clone()).collect()
+    let behind = opened.filter(|open| projected.get(&open.tail.partition) != Some(&open.tail.end()));
+    behind.map(|open| open.tail.partition.clone()).collect()
 }
 
-fn all_names(stores: &Stores) -> Result<Vec<NamespaceName>, storage::Error> {
-    let mut names: Vec<NamespaceName> = Vec::new();
+fn all_partitions(stores: &Stores) -> Result<Vec<Partition>, storage::Error> {
+    let mut all: Vec<Partition> = Vec::new();
     loop {
-        let page = stores.namespaces.list(names.last(), PAGE)?;
+        let last = all.last().map(|partition| &partition.namespace);
+        let page = stores.namespaces.list(last, PAGE)?;
         if page.is_empty() {
-            return Ok(names);
+            return Ok(all);
         }
-        names.extend(page.into_iter().map(|entry| entry.name));
+        all.extend(page.into_iter().map(|entry| entry.partition));
     }
 }
 
@@ -117,19 +119,19 @@ fn all_names(stores: &Stores) -> Result<Vec<NamespaceName>, storage::Error> {
 /// Storage errors.
 pub fn project_all(
     stores: &Stores,
-    name: &NamespaceName,
+    partition: &Partition,
     stop: impl Fn() -> bool,
 ) -> Result<Sequence, storage::Error> {
     let Some(projection) = &stores.projection else {
         return Ok(0);
     };
-    let mut position = projection.projected_to(name)?;
+    let mut position = projection.projected_to(partition)?;
     while !stop() {
-        let records = stores.log.read_after(name, position, RECORDS)?;
+        let records = stores.log.read_from(partition, position, ReadLimit::records(RECORDS))?;
         if records.is_empty() {
             break;
         }
-        position = projection.project(name, &records)?;
+        position = projection.project(partition, &records)?;
     }
     Ok(position)
 }

@@ -12,11 +12,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::Service;
 use super::error::Error;
+use super::leadership::TrainingLease;
 use super::namespace::Namespace;
 use super::namespace::TrainingPermit;
 use crate::storage::AppendOutcome;
 use crate::storage::Fence;
-use crate::storage::Lease;
 use engine::Effort;
 use engine::TrainingError;
 use engine::TrainingProgress;
@@ -102,7 +102,7 @@ impl Service {
         namespace: &Arc<Namespace>,
     ) -> Result<mpsc::Receiver<Result<RetrainProgress, Error>>, Error> {
         let permit = namespace.start_training()?;
-        let lease = self.leadership.lease_training(namespace.name().as_str()).await?;
+        let lease = self.leadership.lease_training(&namespace.tail.partition).await?;
         Ok(self.train(namespace, permit, lease, Effort::Search))
     }
 
@@ -110,7 +110,7 @@ impl Service {
         &self,
         namespace: &Arc<Namespace>,
         permit: TrainingPermit,
-        lease: Box<dyn Lease>,
+        lease: TrainingLease,
         effort: Effort,
     ) -> mpsc::Receiver<Result<RetrainProgress, Error>> {
         let (progress, receiver) = mpsc::channel(PROGRESS_MESSAGES);
@@ -119,9 +119,9 @@ impl Service {
         // and nothing durable is lost by that.
         tokio::spawn(async move {
             let _permit = permit;
-            let fence = lease.fence().clone();
+            let fence = lease.fence.clone();
             let outcome = service.train_and_publish(&namespace, effort, &progress, fence).await;
-            drop(lease);
+            lease.release().await;
             let last = outcome.map(|version| RetrainProgress {
                 model_version: version,
                 ..RetrainProgress::stage(RetrainStage::Done)
@@ -195,7 +195,7 @@ impl Service {
         let Ok(permit) = namespace.start_training() else {
             return Ok(());
         };
-        let lease = match self.leadership.lease_training(namespace.name().as_str()).await {
+        let lease = match self.leadership.lease_training(&namespace.tail.partition).await {
             Err(Error::TrainingRuns) => return Ok(()),
             lease => lease?,
         };

@@ -13,7 +13,6 @@ use super::Options;
 use super::Service;
 use super::namespace::Namespace;
 use crate::storage;
-use crate::storage::Snapshot;
 use crate::storage::SnapshotHeader;
 use engine::ENGINE_REVISION;
 
@@ -75,12 +74,16 @@ async fn store(service: &Service, namespace: &Arc<Namespace>, records: u64) {
     if since < records.max(1) || namespace.stopped().is_some() {
         return;
     }
-    let (stores, name) = (service.namespaces.stores().clone(), namespace.name().clone());
+    let (stores, partition) = (service.namespaces.stores().clone(), namespace.tail.partition.clone());
     let taken_at = service.clock.now();
     let stored = tokio::task::spawn_blocking(move || -> Result<(), storage::Error> {
-        let header = SnapshotHeader { watermark, engine_revision: ENGINE_REVISION, taken_at };
-        stores.snapshots.put(&name, &Snapshot { header, sections: view.sections() })?;
-        stores.snapshots.prune(&name, KEPT)
+        // A view is published at the end of a batch.
+        let Some(position) = stores.log.position_at(&partition, watermark)? else {
+            return Err(storage::Error::ChainBroken { partition, sequence: watermark });
+        };
+        let header = SnapshotHeader { position, engine_revision: ENGINE_REVISION, taken_at };
+        stores.snapshots.put(&partition, &header, &mut view.sections().into_iter())?;
+        stores.snapshots.prune(&partition, KEPT)
     })
     .await;
     match stored {
