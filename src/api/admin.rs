@@ -68,7 +68,7 @@ impl AdminService for AdminApi {
         entries.truncate(size);
         let last = entries.last().filter(|_| more);
         let next_page_token = last.map_or_else(String::new, |entry| {
-            convert::next_page_token(Listing::Namespaces, entry.name.as_str())
+            convert::next_page_token(Listing::Namespaces, entry.name().as_str())
         });
         let namespaces = entries.into_iter().map(info_message).collect();
         Ok(Response::new(proto::ListNamespacesResponse { namespaces, next_page_token }))
@@ -86,7 +86,7 @@ impl AdminService for AdminApi {
 
 fn info_message(entry: NamespaceEntry) -> proto::NamespaceInfo {
     proto::NamespaceInfo {
-        namespace: entry.name.to_string(),
+        namespace: entry.name().to_string(),
         created_at: Some(convert::timestamp_message(entry.created_at)),
         settings: entry.settings.as_ref().map(convert::settings_message),
     }

@@ -126,7 +126,11 @@ fn stored(error: storage::Error, message: &str) -> Status {
             retried(Code::Unavailable, message, "STORE_UNAVAILABLE", STORAGE_DELAY)
         }
         storage::Error::Fenced { lease } => {
-            explained(Code::Aborted, message, "LEASE_LOST", [("lease", lease)])
+            explained(Code::Aborted, message, "LEASE_LOST", [("lease", lease.to_string())])
+        }
+        storage::Error::ChainBroken { partition, sequence } => {
+            tracing::error!(%partition, sequence, "the log is another one than was learnt from");
+            retried(Code::Unavailable, message, "LOG_REPLACED", STORAGE_DELAY)
         }
         storage::Error::Misconfigured { reason } => {
             tracing::error!(reason, "the store is misconfigured");

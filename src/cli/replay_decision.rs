@@ -25,6 +25,8 @@ use crate::service::SystemClock;
 use crate::service::check_record;
 use crate::service::redo;
 use crate::service::replay;
+use crate::storage::Partition;
+use crate::storage::ReadLimit;
 use engine::ENGINE_REVISION;
 use engine::Engine;
 use engine::View;
@@ -64,7 +66,8 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<(), Failure> {
     let name = NamespaceName::parse(args.namespace.clone())?;
     let stores = stores::open_for_reading(&args.stores)?;
-    let found = find(&stores, &name, &args.decision_id)?;
+    let partition = stores.namespaces.resolve(&name)?.partition;
+    let found = find(&stores, &partition, &args.decision_id)?;
     let (record, decision) = found.ok_or_else(|| {
         format!("decision {:?} is not in the log of namespace {name}", args.decision_id)
     })?;
@@ -75,7 +78,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         )
         .into());
     }
-    let verdict = verdict(&stores, &name, &decision)?;
+    let verdict = verdict(&stores, &partition, &decision)?;
     let report = Report::new(&name, &record, &decision, &verdict);
     let is_stdout_taken = args.json.as_deref().is_some_and(output::is_stdout);
     output::print(&report.table(), is_stdout_taken)?;
@@ -94,15 +97,15 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 /// Looks through the log from its end.
 fn find(
     stores: &Stores,
-    name: &NamespaceName,
+    partition: &Partition,
     decision_id: &str,
 ) -> Result<Option<(LogRecord, Decision)>, Failure> {
-    let mut end = stores.log.log_end(name)?;
+    let mut end = stores.log.log_end(partition)?.sequence;
     while end > 0 {
         let start = end.saturating_sub(BATCH);
         let mut after = start;
         while after < end {
-            let records = stores.log.read_after(name, after, BATCH as usize)?;
+            let records = stores.log.read_from(partition, after, ReadLimit::records(BATCH as usize))?;
             let Some(last) = records.last() else { break };
             after = last.sequence;
             for record in records {
@@ -119,12 +122,16 @@ fn find(
     Ok(None)
 }
 
-fn verdict(stores: &Stores, name: &NamespaceName, decision: &Decision) -> Result<Verdict, Failure> {
+fn verdict(
+    stores: &Stores,
+    partition: &Partition,
+    decision: &Decision,
+) -> Result<Verdict, Failure> {
     let context_watermark = match check_record(decision) {
         Ok(detail) => detail.context_watermark,
         Err(reason) => return Ok(Verdict::NotRedone(reason)),
     };
-    let (view, context_view) = views(stores, name, decision.watermark, context_watermark)?;
+    let (view, context_view) = views(stores, partition, decision.watermark, context_watermark)?;
     Ok(match redo(&view, &context_view, decision) {
         Ok(redone) => match differences(decision, &redone) {
             found if found.is_empty() => Verdict::Reproduced,
@@ -137,17 +144,17 @@ fn verdict(stores: &Stores, name: &NamespaceName, decision: &Decision) -> Result
 /// The state at two places of the log.
 fn views(
     stores: &Stores,
-    name: &NamespaceName,
+    partition: &Partition,
     first: Sequence,
     second: Sequence,
 ) -> Result<(Arc<View>, Arc<View>), Failure> {
     let (lower, upper) = (first.min(second), first.max(second));
-    let snapshot = stores.snapshots.newest_up_to(name, ENGINE_REVISION, lower)?;
+    let snapshot = stores.snapshots.newest_up_to(partition, ENGINE_REVISION, lower)?;
     // The log makes up for a snapshot that cannot be restored.
     let restored = snapshot.and_then(|snapshot| Engine::restore(&snapshot.sections).ok());
     let mut engine = restored.unwrap_or_else(|| Engine::new(Settings::default()));
     let mut view_at = |watermark: Sequence| -> Result<Arc<View>, Failure> {
-        replay(&mut engine, &*stores.log, name, watermark)?;
+        replay(&mut engine, &*stores.log, partition, watermark)?;
         let view = engine.view();
         if view.watermark() != watermark {
             return Err(format!("the log ends before record {watermark}").into());

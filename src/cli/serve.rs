@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::Failure;
 use super::demo;
 use super::stores;
+use super::stores::Opened;
 use crate::config::DecisionDetail;
 use crate::config::Environment;
 use crate::config::ServeConfig;
@@ -21,10 +22,8 @@ use crate::service::EmbeddingModel;
 use crate::service::Options;
 use crate::service::RateLimits;
 use crate::service::Service;
-use crate::service::Stores;
 use crate::service::SystemClock;
 use crate::storage;
-use crate::storage::Redis;
 use crate::telemetry::Metrics;
 use crate::telemetry::start_logging;
 
@@ -58,10 +57,11 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     tokio::spawn(cancel_on_signal(stop.clone()));
 
     let bound = server::bind(config.grpc_addr, config.http_addr).await?;
-    let redis = stores::redis(&config.stores).await?.map(Arc::new);
-    let Some(opened) = server::waiting(&bound, open_stores(&config, &redis, &stop)).await? else {
+    let Some(opened) = server::waiting(&bound, open_stores(&config, &stop)).await? else {
         return Ok(());
     };
+    let mut opened = opened?;
+    let redis = opened.join_redis(&config.stores).await?;
     let options = Options {
         settings: config.settings(),
         snapshot_every_records: config.snapshot_every_records,
@@ -82,7 +82,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     };
     let observed = redis.as_ref().map(stores::redis_metrics).unwrap_or_default();
     let metrics = Arc::new(Metrics::default().observing(observed));
-    let running = service::start(opened?, options, Arc::new(SystemClock), metrics);
+    let running = service::start(opened.stores, options, Arc::new(SystemClock), metrics);
 
     let (grpc_addr, http_addr) = (bound.grpc_addr, bound.http_addr);
     let (health_ready, health) = oneshot::channel();
@@ -131,13 +131,12 @@ fn embedding_model(config: &ServeConfig) -> Result<Option<Arc<EmbeddingModel>>, 
 /// `None` when told to stop.
 async fn open_stores(
     config: &ServeConfig,
-    redis: &Option<Arc<Redis>>,
     stop: &CancellationToken,
-) -> Option<Result<Stores, storage::Error>> {
+) -> Option<Result<Opened, storage::Error>> {
     loop {
-        let (config, redis) = (config.stores.clone(), redis.clone());
+        let config = config.stores.clone();
         let embedded = config.database_url.is_none();
-        let opened = tokio::task::spawn_blocking(move || stores::open(&config, redis.as_deref()));
+        let opened = tokio::task::spawn_blocking(move || stores::open(&config));
         match opened.await {
             Ok(Err(storage::Error::Unavailable { reason })) if !embedded => {
                 tracing::warn!(reason, "waiting for the database");

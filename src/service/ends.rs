@@ -9,7 +9,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -82,10 +82,10 @@ fn listen(namespaces: &Namespaces) {
         return;
     };
     for (slot, namespace) in namespaces.open() {
-        if let Some(newest) = feed.newest(&namespace.tail.partition)
-            && slot.heard_of.swap(newest, Ordering::Relaxed) != newest
-            && newest > namespace.position().sequence
-        {
+        let Some(newest) = feed.newest(&namespace.tail.partition) else { continue };
+        let mut heard_of = slot.heard_of.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_news = std::mem::replace(&mut *heard_of, newest) != newest;
+        if is_news && newest.sequence > namespace.position().sequence {
             let _full = slot.commands.try_send(Command::Look);
         }
     }

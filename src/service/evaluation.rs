@@ -201,9 +201,10 @@ impl Gathered {
             decisions: 0,
             without_candidates: 0,
         };
-        let end = log.log_end(namespace.name())?;
-        let first = first_recorded_since(log, namespace.name(), end, call.since)?;
-        each_record(log, namespace.name(), first - 1, end, |record| {
+        let partition = &namespace.tail.partition;
+        let end = log.log_end(partition)?.sequence;
+        let first = first_recorded_since(log, partition, end, call.since)?;
+        each_record(log, partition, first - 1, end, |record| {
             match &record.record {
                 _ if stop.is_cancelled() => return Err(Error::ShuttingDown),
                 Record::Decision(decision) if call.is_about(decision) => gathered.keep(decision),

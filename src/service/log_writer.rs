@@ -337,8 +337,8 @@ impl Group {
         });
         found.unwrap_or_else(|| {
             self.tails.push(tail.clone());
-            let namespace = tail.namespace().clone();
-            self.appends.push(LogAppend { namespace, records: Vec::new(), fence });
+            let partition = tail.partition.clone();
+            self.appends.push(LogAppend { partition, records: Vec::new(), fence });
             self.appends.len() - 1
         })
     }

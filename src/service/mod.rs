@@ -62,7 +62,7 @@ pub use limiter::{Limiter, RateLimits};
 pub use log_writer::{Handle as LogWriter, LogTail, Pending};
 pub use namespace::Namespace;
 pub use namespaces::Namespaces;
-pub use owner::{Progress, Stopped, follow, project_all, replay};
+pub use owner::{Learner, Progress, Stopped, follow, project_all, replay};
 pub use personalize::{Answer, Candidates, PersonalizeCall, PinnedItem, Recommendation};
 pub use profile::{ProfilePart, ProfileReport, RecentItem, TimePart, profile};
 pub use reasons::ReasonInWords;
@@ -93,6 +93,8 @@ const HEAVY_CALLS: usize = 256;
 /// The stores behind the service.
 #[derive(Clone)]
 pub struct Stores {
+    /// What tells the database from every other: keys in shared places carry it.
+    pub identity: String,
     pub log: Arc<dyn InteractionLog>,
     pub snapshots: Arc<dyn SnapshotStore>,
     pub namespaces: Arc<dyn NamespaceStore>,

@@ -7,6 +7,8 @@
 //!   without reading payloads: 16 bytes of hash and 2 of the record's place for
 //!   each record that has an event id.
 
+use super::chain::Chain;
+use super::chain::Seal;
 use super::codec;
 use super::codec::Fault;
 use super::error::Error;
@@ -134,10 +136,13 @@ impl BatchBuilder {
         self.count == 0
     }
 
-    /// The numbers of the batch when its last record has sequence `last`.
-    pub fn head(&self, last: Sequence) -> BatchHead {
+    /// The batch when its last record has sequence `last` and it comes after the batch
+    /// with chain `before`.
+    pub fn seal(&self, last: Sequence, before: Chain) -> Seal {
         let first = last + 1 - u64::from(self.count);
-        BatchHead { first, count: self.count, recorded_at: self.recorded_at }
+        let head = BatchHead { first, count: self.count, recorded_at: self.recorded_at };
+        let payload_checksum = head.checksum(&self.payload);
+        Seal::new(before, head, payload_checksum, head.checksum(&self.event_hashes))
     }
 
     pub fn payload(&self) -> &[u8] {

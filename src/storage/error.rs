@@ -1,6 +1,9 @@
 //! The one error of the storage layer.
 
+use super::leases::LeaseName;
+use super::partition::Partition;
 use engine::domain::NamespaceName;
+use engine::domain::Sequence;
 
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
@@ -13,7 +16,11 @@ pub enum Error {
     NamespaceExists { namespace: NamespaceName },
     /// The lease that a write belongs to is held by somebody else now.
     #[error("the lease {lease} has passed to another process")]
-    Fenced { lease: String },
+    Fenced { lease: LeaseName },
+    /// The log is not the one that was read up to here: its server was restored from a
+    /// backup, or a standby that was behind took over.
+    #[error("the log of {partition} is another one than was read up to record {sequence}")]
+    ChainBroken { partition: Partition, sequence: Sequence },
     /// The store cannot work as it is configured; trying again is useless.
     #[error("{reason}")]
     Misconfigured { reason: String },

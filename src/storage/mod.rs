@@ -6,6 +6,7 @@
 
 mod batch;
 mod cache;
+mod chain;
 mod codec;
 mod dedup;
 mod error;
@@ -14,8 +15,10 @@ mod log;
 mod memory;
 mod namespaces;
 mod number;
+mod partition;
 mod postgres;
 mod projection;
+mod reading;
 mod redis;
 mod snapshots;
 mod sqlite;
@@ -23,11 +26,13 @@ mod tail;
 
 pub use batch::BatchHead;
 pub use cache::{Cache, RateCounters};
+pub use chain::{Chain, Position, Seal};
 pub use error::Error;
-pub use leases::{Fence, Lease, Leases};
-pub use log::{AppendOutcome, Appended, InteractionLog, LogAppend, LogEnd};
+pub use leases::{Fence, LEASE_TTL, LeaseName, Leases};
+pub use log::{AppendOutcome, Appended, InteractionLog, LogAppend, LogEnd, LogRead, ReadLimit};
 pub use memory::{MemoryCache, MemoryLeases, MemoryRates};
 pub use namespaces::{NamespaceEntry, NamespaceStore};
+pub use partition::Partition;
 pub use postgres::{
     Migrated, PostgresOptions, PostgresStore, migrate as migrate_postgres, open as open_postgres,
     open_reading as open_postgres_reading,
@@ -36,4 +41,4 @@ pub use projection::Projection;
 pub use redis::{Redis, RedisCounts, RedisHealth, RedisOptions, connect as connect_redis};
 pub use snapshots::{Snapshot, SnapshotHeader, SnapshotStore};
 pub use sqlite::{SqliteOptions, SqliteStore, open as open_sqlite};
-pub use tail::{Partition, TailBatch, TailFeed};
+pub use tail::{TailBatch, TailFeed};

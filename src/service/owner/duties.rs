@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::ending::snapshot;
 use super::keeping;
-use super::learning::Learner;
 use super::learning::Stopped;
 use super::schedule::Attempt;
 use super::schedule::Due;
@@ -59,7 +59,7 @@ impl Duty {
 /// What begins, and when.
 impl Serving {
     /// Begins what is due; returns when the next thing is.
-    fn begin(&mut self) -> Option<Instant> {
+    pub(super) fn begin(&mut self) -> Option<Instant> {
         let mut alarm = (!self.slot.name.is_default()).then(|| self.idle_at());
         let mut wait = |when| match when {
             When::Now => true,
@@ -139,7 +139,7 @@ impl Serving {
             return When::Later;
         }
         let now = with.clock.now();
-        match self.schedule.due(Facts::of(&learner.view), now) {
+        match self.schedule.due(Facts::of(learner.engine.state()), now) {
             Due::Now => When::Now,
             Due::At(at) => {
                 let wait = at.as_millis().saturating_sub(now.as_millis());
@@ -170,7 +170,7 @@ impl Serving {
 
     fn set_settings(&mut self) {
         let (Some(wanted), Some(learner)) = (&self.settings, &self.learner) else { return };
-        if learner.view.settings() == wanted && learner.position.sequence > 0 {
+        if learner.engine.state().settings() == wanted && learner.position.sequence > 0 {
             self.settings = None;
             return;
         }
@@ -214,7 +214,7 @@ impl Serving {
     }
 
     /// Trains: because it is due, or because somebody waits for the reply.
-    fn train(&mut self, reply: Option<training::Reply>) {
+    pub(super) fn train(&mut self, reply: Option<training::Reply>) {
         let now = self.registry.with.clock.now();
         let interactions = self.namespace.view().counts().interactions;
         let attempt = Attempt { interactions, at: now };
@@ -231,7 +231,7 @@ impl Serving {
         });
     }
 
-    fn set_training(&mut self, training: bool) {
+    pub(super) fn set_training(&mut self, training: bool) {
         self.is_training = training;
         self.namespace.change(|condition| condition.training = training);
     }

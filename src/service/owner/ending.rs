@@ -84,7 +84,7 @@ pub fn snapshot(
 ) -> impl Future<Output = Result<Sequence, storage::Error>> + Send + 'static {
     let registry = registry.clone();
     let (partition, position) = (namespace.tail.partition.clone(), learner.position);
-    let view = learner.view.clone();
+    let view = learner.engine.view();
     async move {
         let with = &registry.with;
         let (stores, taken_at) = (with.stores.clone(), with.clock.now());

@@ -4,7 +4,6 @@
 //!   for the process that wrote them and for every other.
 //! - What is read at a time is bounded in records and in bytes.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use super::super::namespace::Namespace;
@@ -17,7 +16,6 @@ use crate::telemetry::Metrics;
 use engine::Effect;
 use engine::Engine;
 use engine::Unreadable;
-use engine::View;
 use engine::domain::Sequence;
 
 /// What is learnt between two published views while catching up.
@@ -39,18 +37,11 @@ pub enum Stopped {
 /// A state and where it stands in its log.
 #[derive(Debug)]
 pub struct Learner {
-    engine: Engine,
+    pub engine: Engine,
     pub position: Position,
-    /// The state at the position.
-    pub view: Arc<View>,
 }
 
 impl Learner {
-    pub fn new(engine: Engine, position: Position) -> Self {
-        let view = engine.view();
-        Self { engine, position, view }
-    }
-
     /// Reads and learns one batch, then publishes; returns how many records.
     ///
     /// # Errors
@@ -65,12 +56,12 @@ impl Learner {
         let read = log.read_after(&namespace.tail.partition, self.position, LIMIT)?;
         let started = Instant::now();
         let applied = self.engine.apply(&read.records);
-        self.view = self.engine.view();
+        let view = self.engine.view();
         if applied.is_ok() {
             self.position = read.end;
         }
-        let watermark = self.view.watermark();
-        namespace.publish(self.view.clone(), Position { sequence: watermark, ..self.position });
+        let watermark = view.watermark();
+        namespace.publish(view, Position { sequence: watermark, ..self.position });
         metrics.apply_seconds.observe(started.elapsed().as_secs_f64());
         metrics.applied_records.inc_by(read.records.len() as u64);
         metrics.set_lag(namespace.name().as_str(), namespace.lag());
@@ -97,31 +88,48 @@ fn tell(namespace: &Namespace, metrics: &Metrics, effect: Effect) {
     }
 }
 
-/// Learns the batches after `position` until `end` is reached, or the log ends; returns
-/// where it stands then. `learnt` is told after each read, and says whether to go on.
+/// Learns everything up to the batch that ends at `end`, or to the end of the log.
 ///
 /// # Errors
 /// [`Stopped`].
 pub fn follow(
-    engine: &mut Engine,
+    learner: &mut Learner,
     log: &dyn InteractionLog,
     partition: &Partition,
-    mut position: Position,
-    end: Sequence,
-    mut learnt: impl FnMut(Position) -> bool,
-) -> Result<Position, Stopped> {
-    while position.sequence < end {
-        if !learnt(position) {
+    end: Position,
+) -> Result<(), Stopped> {
+    follow_while(learner, log, partition, end, |_at| true)
+}
+
+/// The same; `goes_on` is told before each read where the learner stands.
+///
+/// # Errors
+/// [`Stopped`].
+pub fn follow_while(
+    learner: &mut Learner,
+    log: &dyn InteractionLog,
+    partition: &Partition,
+    end: Position,
+    mut goes_on: impl FnMut(Sequence) -> bool,
+) -> Result<(), Stopped> {
+    while learner.position.sequence < end.sequence {
+        if !goes_on(learner.position.sequence) {
             return Err(Stopped::Told);
         }
-        let read = log.read_after(partition, position, LIMIT)?;
+        let mut read = log.read_after(partition, learner.position, LIMIT)?;
         if read.records.is_empty() {
             break;
         }
-        engine.apply(&read.records)?;
-        position = read.end;
+        if read.end.sequence > end.sequence {
+            // Written since `end` was asked for.
+            let within = read.records.partition_point(|record| record.sequence <= end.sequence);
+            read.records.truncate(within);
+            read.end = end;
+        }
+        learner.engine.apply(&read.records)?;
+        learner.position = read.end;
     }
-    Ok(position)
+    Ok(())
 }
 
 /// Learns everything up to and including record `end`, wherever batches end.

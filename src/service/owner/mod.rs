@@ -21,8 +21,6 @@ mod outcomes;
 mod schedule;
 mod serving;
 mod slot;
-#[cfg(test)]
-mod tests;
 mod training;
 
 use std::sync::Arc;
@@ -40,7 +38,7 @@ use opening::recover;
 use serving::Serving;
 
 pub use keeping::project_all;
-pub use learning::{Stopped, follow, replay};
+pub use learning::{Learner, Stopped, follow, replay};
 pub use slot::{Command, Phase, Progress, Slot};
 
 /// How long what kept a namespace from being opened is told to whoever asks, before it is

@@ -7,7 +7,7 @@
 
 use super::learning::Learner;
 use super::learning::Stopped;
-use super::learning::follow;
+use super::learning::follow_while;
 use super::slot::Progress;
 use crate::service::Stores;
 use crate::storage;
@@ -38,24 +38,24 @@ pub fn recover(
     partition: &Partition,
     mut told: impl FnMut(Progress) -> bool,
 ) -> Result<Recovered, Stopped> {
-    let end = stores.log.log_end(partition)?.sequence;
+    let end = stores.log.log_end(partition)?;
     let (found, was_off_chain) = newest_on_chain(stores, partition)?;
-    let snapshot_at = found.as_ref().map_or(0, |(_, at)| at.sequence);
-    let (mut engine, position) =
-        found.unwrap_or_else(|| (Engine::new(Settings::default()), Position::default()));
-    let position = follow(&mut engine, &*stores.log, partition, position, end, |at| {
-        told(Progress { learnt: at.sequence, end })
+    let snapshot_at = found.as_ref().map_or(0, |learner| learner.position.sequence);
+    let mut learner = found.unwrap_or_else(|| Learner {
+        engine: Engine::new(Settings::default()),
+        position: Position::default(),
+    });
+    follow_while(&mut learner, &*stores.log, partition, end, |learnt| {
+        told(Progress { learnt, end: end.sequence })
     })?;
-    Ok(Recovered { learner: Learner::new(engine, position), snapshot_at, was_off_chain })
+    Ok(Recovered { learner, snapshot_at, was_off_chain })
 }
-
-type Found = Option<(Engine, Position)>;
 
 /// The newest snapshot on the chain, and whether there were others.
 fn newest_on_chain(
     stores: &Stores,
     partition: &Partition,
-) -> Result<(Found, bool), storage::Error> {
+) -> Result<(Option<Learner>, bool), storage::Error> {
     let (mut up_to, mut off_chain) = (Sequence::MAX, None);
     let mut found = None;
     while let Some(snapshot) =
@@ -65,7 +65,7 @@ fn newest_on_chain(
         if stores.log.position_at(partition, at.sequence)? == Some(at) {
             match Engine::restore(&snapshot.sections) {
                 Ok(engine) => {
-                    found = Some((engine, at));
+                    found = Some(Learner { engine, position: at });
                     break;
                 }
                 Err(error) => {

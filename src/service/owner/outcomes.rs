@@ -30,7 +30,7 @@ const SETTINGS_AGAIN: Duration = Duration::from_secs(10);
 
 /// What became of it.
 impl Serving {
-    fn ended(&mut self, done: Done) -> Option<Ending> {
+    pub(super) fn ended(&mut self, done: Done) -> Option<Ending> {
         match done {
             Done::Learnt(learner, learnt) => return self.learnt(learner, learnt),
             Done::Settings(written) => return self.settings_written(written),
@@ -77,7 +77,7 @@ impl Serving {
     }
 
     /// Serving goes on with the last view and says so.
-    fn stop_learning(&mut self, reason: &str) {
+    pub(super) fn stop_learning(&mut self, reason: &str) {
         tracing::error!(namespace = %self.slot.name, reason, "learning stopped");
         self.learner = None;
         let impairment = format!("learning stopped: {reason}");
@@ -110,7 +110,7 @@ impl Serving {
         None
     }
 
-    fn snapshot_stored(&mut self, stored: Result<Sequence, storage::Error>) -> Option<Ending> {
+    pub(super) fn snapshot_stored(&mut self, stored: Result<Sequence, storage::Error>) -> Option<Ending> {
         match stored {
             Ok(watermark) => {
                 self.snapshot_at = watermark;

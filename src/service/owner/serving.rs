@@ -124,7 +124,7 @@ impl Serving {
         tracing::info!(namespace = %self.slot.name, watermark, snapshot_at, "namespace opened");
         self.snapshot_at = snapshot_at;
         let wanted = self.settings.as_ref().is_some_and(|wanted| {
-            learner.view.settings() != wanted || watermark == 0
+            learner.engine.state().settings() != wanted || watermark == 0
         });
         if !wanted {
             self.announce_at = Some(watermark);
@@ -279,7 +279,7 @@ fn handle(
 ) -> Namespace {
     Namespace::new(
         tail,
-        learner.view.clone(),
+        learner.engine.view(),
         learner.position,
         UserContexts::within(&registry.with.contexts),
         slot.last_use.clone(),

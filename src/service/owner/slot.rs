@@ -1,8 +1,8 @@
 //! What the registry has of a namespace: how far it is, for whoever waits for it.
 
 use std::sync::Arc;
+use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
-use std::sync::atomic::AtomicU64;
 
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
@@ -64,7 +64,7 @@ pub struct Slot {
     /// Whether it was told to make room.
     pub told_to_sleep: AtomicBool,
     /// How far the tail feed said that the log goes.
-    pub heard_of: AtomicU64,
+    pub heard_of: Mutex<Position>,
 }
 
 impl Slot {
@@ -77,7 +77,7 @@ impl Slot {
             commands,
             closed: CancellationToken::new(),
             told_to_sleep: AtomicBool::new(false),
-            heard_of: AtomicU64::new(0),
+            heard_of: Mutex::default(),
         };
         (slot, received)
     }

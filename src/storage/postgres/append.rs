@@ -9,21 +9,20 @@
 //!   than `pg_xact_status`: a standby that took over uses transaction ids again.
 //! - All of it ends within the statement timeout and a second, as `Unavailable`.
 
-use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use deadpool_postgres::Client;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tokio::time::timeout_at;
 
+use super::column::id_of;
 use super::decided::Decided;
 use super::failure;
 use super::known::Known;
 use super::known::Refusal;
 use super::known::Refused;
-use super::partition::Partition;
+use super::partition::KnownPartition;
 use super::session::GRACE;
 use super::session::Session;
 use super::session::Sessions;
@@ -34,14 +33,12 @@ use super::transaction::State;
 use crate::storage::error::Error;
 use crate::storage::log::Appended;
 use crate::storage::log::LogAppend;
+use crate::storage::partition::Partition;
 use crate::storage::tail::TailFeed;
-use engine::domain::NamespaceName;
 use engine::domain::Timestamp;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
-
-const IDS: &str = "SELECT name, id FROM namespaces WHERE name = ANY ($1)";
 
 /// Appends of this process, one at a time.
 pub struct Appender {
@@ -98,7 +95,7 @@ impl Appender {
             let written = timeout_at(give_up + GRACE, self.until_written(&mut known, &call));
             let mut decided = written.await.unwrap_or_else(|_| Err(no_answer()))?;
             if let Some(feed) = feed {
-                decided.publish(feed, &known.of(groups));
+                decided.publish(feed);
             }
             Ok(decided.outcomes)
         })
@@ -145,7 +142,7 @@ impl Appender {
         let mut refused = Refused::new();
         let Some(state) = self.lock(&session, known, call, &mut refused).await? else {
             session.give_back();
-            let refusals = call.groups.iter().map(|group| Err(refused[&group.namespace].of(group)));
+            let refusals = call.groups.iter().map(|group| Err(refused[&group.partition].of(group)));
             return Ok(Decided { outcomes: refusals.collect(), batches: Vec::new() });
         };
         if let Some(doubted) = doubt.take() {
@@ -173,58 +170,35 @@ impl Appender {
         call: &Call<'_>,
         refused: &mut Refused,
     ) -> Result<Option<State>, Failed> {
-        let names: BTreeSet<_> = call.groups.iter().map(|group| &group.namespace).collect();
+        let wanted: BTreeSet<_> = call.groups.iter().map(|group| &group.partition).collect();
         let fences = call.groups.iter().filter_map(|group| group.fence.as_ref());
-        let leases: Vec<_> = fences.map(|fence| fence.lease.as_str()).collect();
+        let leases: Vec<_> = fences.map(|fence| &fence.lease).collect();
         let mut again = false;
         loop {
-            let wanted = || names.iter().copied().filter(|name| !refused.contains_key(*name));
-            let missing = self.begin_unknown(session, known, &wanted().collect::<Vec<_>>()).await?;
-            for name in missing {
-                refused.insert(name, Refusal::NoNamespace);
+            for partition in wanted.iter().filter(|wanted| !refused.contains_key(**wanted)) {
+                if !known.partitions.contains_key(*partition) {
+                    let id = id_of(partition);
+                    let begun = KnownPartition::begin(session, id, self.dedup_horizon).await?;
+                    known.partitions.insert((*partition).clone(), begun);
+                }
             }
             let mut partitions: Vec<_> =
-                names.iter().filter_map(|name| known.partitions.get(*name)).collect();
+                wanted.iter().filter_map(|wanted| known.partitions.get(*wanted)).collect();
             if partitions.is_empty() {
                 return Ok(None);
             }
             partitions.sort_unstable_by_key(|partition| partition.id);
             let state = transaction::begin(session, &partitions, &leases).await?;
-            if known.note(session, &names, &state, refused, again).await? {
+            if known.note(session, &wanted, &state, refused, again).await? {
                 return Ok(Some(state));
             }
             again = true;
         }
     }
 
-    /// Begins those partitions of which nothing is known; returns the names that no
-    /// namespace has.
-    async fn begin_unknown(
-        &self,
-        client: &Client,
-        known: &mut Known,
-        names: &[&NamespaceName],
-    ) -> Result<Vec<NamespaceName>, tokio_postgres::Error> {
-        let unknown: Vec<_> =
-            names.iter().filter(|name| !known.partitions.contains_key(**name)).collect();
-        if unknown.is_empty() {
-            return Ok(Vec::new());
-        }
-        let texts: Vec<_> = unknown.iter().map(|name| name.as_str()).collect();
-        let mut ids = BTreeMap::new();
-        for row in client.query(IDS, &[&texts]).await? {
-            ids.insert(row.try_get::<_, String>(0)?, row.try_get::<_, i64>(1)?);
-        }
-        let mut missing = Vec::new();
-        for name in unknown {
-            match ids.get(name.as_str()) {
-                Some(id) => {
-                    let partition = Partition::begin(client, *id, self.dedup_horizon).await?;
-                    known.partitions.insert((*name).clone(), partition);
-                }
-                None => missing.push((*name).clone()),
-            }
-        }
-        Ok(missing)
+    /// Frees what is known of a partition. Waits for the append that runs, which ends in
+    /// its time.
+    pub fn release(&self, sessions: &Sessions, partition: &Partition) {
+        sessions.block_on(async { self.known.lock().await.partitions.remove(partition) });
     }
 }

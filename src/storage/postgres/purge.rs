@@ -22,6 +22,7 @@ const BATCHES: &str = "DELETE FROM log_batches WHERE namespace_id = $1
     AND first_sequence IN (SELECT first_sequence FROM log_batches
         WHERE namespace_id = $1 ORDER BY first_sequence LIMIT $2
         FOR UPDATE SKIP LOCKED)";
+const LEASES: &str = "DELETE FROM leases WHERE namespace_id = $1";
 const NAMESPACE: &str = "DELETE FROM namespaces WHERE id = $1 AND name IS NULL";
 const PARTS: &str = "DELETE FROM snapshot_parts WHERE snapshot_id = $1
     AND position IN (SELECT position FROM snapshot_parts
@@ -35,6 +36,7 @@ pub fn unfinished(sessions: &Sessions) -> Result<(), Error> {
     snapshots(sessions)?;
     for id in ids(sessions, DELETED_NAMESPACES)? {
         while sessions.run(async |client| projection::remove_some(client, id).await)? {}
+        sessions.run(async |client| Ok(client.execute(LEASES, &[&id]).await?))?;
         remove(sessions, BATCHES, NAMESPACE, id)?;
     }
     Ok(())

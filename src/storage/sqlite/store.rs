@@ -17,6 +17,8 @@ use super::connection;
 use super::migrations;
 use super::purge;
 use crate::storage::error::Error;
+use crate::storage::number::integer;
+use crate::storage::partition::Partition;
 use engine::domain::NamespaceName;
 
 const LOCK_FILE: &str = "lock";
@@ -37,6 +39,7 @@ pub struct SqliteOptions {
 #[derive(Debug)]
 pub struct SqliteStore {
     database: PathBuf,
+    identity: String,
     // Closed before the writer: the last connection to close folds the write-ahead
     // log into the database, and a reader may not.
     readers: Mutex<Vec<Connection>>,
@@ -62,8 +65,10 @@ pub fn open(options: &SqliteOptions) -> Result<Arc<SqliteStore>, Error> {
          VALUES (?1, CAST(unixepoch('subsec') * 1000 AS INTEGER))",
         [NamespaceName::DEFAULT],
     )?;
+    let identity = connection.query_row("SELECT id FROM identity", [], |row| row.get(0))?;
     let store = SqliteStore {
         database,
+        identity,
         writer: Mutex::new(Writer::new(connection, options.dedup_horizon)),
         readers: Mutex::default(),
         _lock: lock,
@@ -87,6 +92,11 @@ fn lock(directory: &Path) -> Result<File, Error> {
 }
 
 impl SqliteStore {
+    /// What tells this database from every other.
+    pub fn identity(&self) -> &str {
+        &self.identity
+    }
+
     pub(super) fn writer(&self) -> MutexGuard<'_, Writer> {
         self.writer.lock().unwrap_or_else(|poisoned| {
             // What a panic left in memory is dropped; the database is the truth.
@@ -123,11 +133,11 @@ impl SqliteStore {
     }
 }
 
-/// The id of a namespace that is not deleted.
-pub(super) fn namespace_id(connection: &Connection, name: &NamespaceName) -> Result<i64, Error> {
+/// The id of a partition that is not deleted.
+pub(super) fn namespace_id(connection: &Connection, partition: &Partition) -> Result<i64, Error> {
     connection
-        .prepare_cached("SELECT id FROM namespaces WHERE name = ?1")?
-        .query_row([name.as_str()], |row| row.get(0))
+        .prepare_cached("SELECT id FROM namespaces WHERE id = ?1 AND name = ?2")?
+        .query_row((integer(partition.incarnation), partition.namespace.as_str()), |row| row.get(0))
         .optional()?
-        .ok_or_else(|| Error::NoNamespace { namespace: name.clone() })
+        .ok_or_else(|| Error::NoNamespace { namespace: partition.namespace.clone() })
 }
