@@ -91,7 +91,7 @@ fn with_sessions(
         appender: Appender::new(options.dedup_horizon),
         feed: OnceLock::new(),
         identity,
-        holder: uuid::Uuid::new_v4().simple().to_string(),
+        holder: uuid::Uuid::now_v7().simple().to_string(),
     }))
 }
 
