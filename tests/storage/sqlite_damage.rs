@@ -3,21 +3,21 @@
 
 use std::sync::Arc;
 
-use personalization::storage::AppendOutcome::Accepted;
 use personalization::storage::AppendOutcome::Duplicate;
 use personalization::storage::Error;
 use personalization::storage::InteractionLog;
-use personalization::storage::LogAppend;
-use personalization::storage::NamespaceStore;
-use personalization::storage::SnapshotStore;
 use personalization::storage::SqliteStore;
 use rusqlite::Connection;
 
 use crate::conformance::NOW;
 use crate::conformance::append;
-use crate::conformance::default_namespace;
+use crate::conformance::default_of;
+use crate::conformance::group as group_of;
 use crate::conformance::interactions;
+use crate::conformance::log_end;
 use crate::conformance::newest_watermark;
+use crate::conformance::put;
+use crate::conformance::read_from;
 use crate::conformance::snapshot;
 use crate::sqlite::Sqlite;
 
@@ -33,7 +33,7 @@ fn damaged(sqlite: &Sqlite, damage: &str) -> Result<Arc<SqliteStore>, Error> {
             append(&*store, interactions(prefix, 0..10));
         }
         for watermark in [10, 20] {
-            store.put(&default_namespace(), &snapshot(watermark, 1)).unwrap();
+            put(&*store, &default_of(&*store), snapshot(watermark, 1)).unwrap();
         }
     }
     raw(sqlite).execute_batch(damage).unwrap();
@@ -60,9 +60,9 @@ fn a_damaged_batch_is_corrupt_and_those_before_it_are_read() {
         let sqlite = Sqlite::new();
         let update = format!("UPDATE log_batches SET {damage} WHERE first_sequence = 11");
         let store = damaged(&sqlite, &update).unwrap();
-        let before = store.read_after(&default_namespace(), 0, 5).unwrap();
+        let before = read_from(&*store, 0, 5).unwrap();
         assert_eq!(before.len(), 10, "{damage}");
-        assert!(is_corrupt(store.read_after(&default_namespace(), 0, 30)), "{damage}");
+        assert!(is_corrupt(read_from(&*store, 0, 30)), "{damage}");
     }
 }
 
@@ -70,25 +70,9 @@ fn a_damaged_batch_is_corrupt_and_those_before_it_are_read() {
 fn a_missing_batch_is_corrupt() {
     let sqlite = Sqlite::new();
     let store = damaged(&sqlite, "DELETE FROM log_batches WHERE first_sequence = 11").unwrap();
-    assert!(is_corrupt(store.read_after(&default_namespace(), 0, 30)));
-    assert!(is_corrupt(store.read_after(&default_namespace(), 10, 30)));
-    assert_eq!(store.read_after(&default_namespace(), 20, 30).unwrap().len(), 10);
-}
-
-#[test]
-fn damaged_event_hashes_stop_appends_to_their_namespace_only() {
-    let sqlite = Sqlite::new();
-    let store =
-        damaged(&sqlite, "UPDATE log_batches SET event_hashes = x'00' WHERE first_sequence = 1")
-            .unwrap();
-    let mut entry = store.get(&default_namespace()).unwrap();
-    entry.name = engine::domain::NamespaceName::parse("other").unwrap();
-    store.create(&entry).unwrap();
-    let group = |namespace| LogAppend { namespace, records: interactions("d", 0..1), fence: None };
-    let groups = [group(default_namespace()), group(entry.name)];
-    let mut appended = store.append(&groups, NOW).unwrap();
-    assert_eq!(appended.pop().unwrap().unwrap().outcomes, [Accepted(1)]);
-    assert!(is_corrupt(appended.pop().unwrap()));
+    assert!(is_corrupt(read_from(&*store, 0, 30)));
+    assert!(is_corrupt(read_from(&*store, 10, 30)));
+    assert_eq!(read_from(&*store, 20, 30).unwrap().len(), 10);
 }
 
 #[test]
@@ -113,7 +97,7 @@ fn a_batch_of_a_newer_format_is_too_new() {
         (payload, hasher.finalize()),
     )
     .unwrap();
-    let read = store.read_after(&default_namespace(), 10, 10);
+    let read = read_from(&*store, 10, 10);
     assert!(matches!(read, Err(Error::TooNew { found: 200, known: 1, .. })), "{read:?}");
 }
 
@@ -143,7 +127,7 @@ fn what_an_earlier_process_left_half_done_is_removed_at_the_start() {
         INSERT INTO namespaces (name, created_at_ms) VALUES ('default', 0);
         UPDATE snapshots SET namespace_id = 2 WHERE watermark = 20;";
     let store = damaged(&sqlite, damage).unwrap();
-    assert_eq!(store.log_end(&default_namespace()).unwrap(), 0);
+    assert_eq!(log_end(&*store).unwrap(), 0);
     for table in ["log_batches", "snapshots", "snapshot_parts"] {
         let rows: i64 = raw(&sqlite)
             .query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0))
@@ -193,15 +177,11 @@ fn a_refused_write_leaves_the_store_as_it_was_and_usable() {
     .unwrap();
     // The first two batches of the call are written before the third is refused.
     let group = || {
-        [LogAppend {
-            namespace: default_namespace(),
-            records: interactions("d", 0..25_000),
-            fence: None,
-        }]
+        group_of(&default_of(&*store), interactions("d", 0..25_000))
     };
     let refused = store.append(&group(), NOW);
     assert!(matches!(refused, Err(Error::Unavailable { .. })), "{refused:?}");
-    assert_eq!(store.log_end(&default_namespace()).unwrap(), 30);
+    assert_eq!(log_end(&*store).unwrap(), 30);
     assert_eq!(append(&*store, interactions("a", 0..1)).outcomes, [Duplicate]);
     raw(&sqlite).execute_batch("DROP TRIGGER full").unwrap();
     let appended = store.append(&group(), NOW).unwrap().remove(0).unwrap();

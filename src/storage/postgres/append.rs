@@ -20,7 +20,6 @@ use super::column::id_of;
 use super::decided::Decided;
 use super::failure;
 use super::known::Known;
-use super::known::Refusal;
 use super::known::Refused;
 use super::partition::KnownPartition;
 use super::session::GRACE;

@@ -2,23 +2,21 @@
 
 use std::sync::Arc;
 
-use engine::domain::NamespaceName;
 use personalization::storage::AppendOutcome::Accepted;
 use personalization::storage::AppendOutcome::Duplicate;
 use personalization::storage::Error;
-use personalization::storage::InteractionLog;
-use personalization::storage::LogAppend;
-use personalization::storage::NamespaceStore;
 use personalization::storage::PostgresStore;
 use personalization::storage::SnapshotStore;
 use personalization::storage::open_postgres;
 
 use super::database::Database;
-use crate::conformance::NOW;
 use crate::conformance::append;
-use crate::conformance::default_namespace;
+use crate::conformance::default_of;
 use crate::conformance::interactions;
+use crate::conformance::log_end;
 use crate::conformance::newest_watermark;
+use crate::conformance::put;
+use crate::conformance::read_from;
 use crate::conformance::snapshot;
 
 /// A log of three batches of ten records, then `damage`.
@@ -55,9 +53,9 @@ fn a_damaged_batch_is_corrupt_and_those_before_it_are_read() {
              INSERT INTO log_batches SELECT * FROM kept;
              UPDATE log_batches SET {damage} WHERE first_sequence = 11"
         ));
-        let before = store.read_after(&default_namespace(), 0, 5).unwrap();
+        let before = read_from(&*store, 0, 5).unwrap();
         assert_eq!(before.len(), 10, "{damage}");
-        assert!(is_corrupt(store.read_after(&default_namespace(), 0, 30)), "{damage}");
+        assert!(is_corrupt(read_from(&*store, 0, 30)), "{damage}");
     }
 }
 
@@ -66,29 +64,11 @@ fn a_missing_batch_is_corrupt() {
     let database = Database::new();
     let store = damaged_log(&database, "DELETE FROM log_batches WHERE first_sequence = 11");
     for records_max in [1, 5, 30] {
-        assert!(is_corrupt(store.read_after(&default_namespace(), 10, records_max)));
+        assert!(is_corrupt(read_from(&*store, 10, records_max)));
     }
-    assert!(is_corrupt(store.read_after(&default_namespace(), 0, 30)));
-    assert_eq!(store.read_after(&default_namespace(), 20, 30).unwrap().len(), 10);
-    assert_eq!(store.read_after(&default_namespace(), 30, 30).unwrap(), []);
-}
-
-#[test]
-fn damaged_event_hashes_stop_appends_to_their_namespace_only() {
-    for damage in ["event_hashes = '\\x00'", "event_hashes_crc32 = -1"] {
-        let database = Database::new();
-        let update = format!("UPDATE log_batches SET {damage} WHERE first_sequence = 1");
-        let store = damaged_log(&database, &update);
-        let mut entry = store.get(&default_namespace()).unwrap();
-        entry.name = NamespaceName::parse("other").unwrap();
-        store.create(&entry).unwrap();
-        let group =
-            |namespace| LogAppend { namespace, records: interactions("d", 0..1), fence: None };
-        let groups = [group(default_namespace()), group(entry.name)];
-        let mut appended = store.append(&groups, NOW).unwrap();
-        assert_eq!(appended.pop().unwrap().unwrap().outcomes, [Accepted(1)]);
-        assert!(is_corrupt(appended.pop().unwrap()));
-    }
+    assert!(is_corrupt(read_from(&*store, 0, 30)));
+    assert_eq!(read_from(&*store, 20, 30).unwrap().len(), 10);
+    assert_eq!(read_from(&*store, 30, 30).unwrap(), []);
 }
 
 /// As after a failover to a standby that was behind.
@@ -102,7 +82,7 @@ fn a_log_that_has_gone_back_is_gone_on_with_where_it_ends() {
     database.raw().run("DELETE FROM log_batches WHERE first_sequence = 21");
     let again = append(&*store, [interactions("b", 0..1), interactions("c", 0..1)].concat());
     assert_eq!(again.outcomes, [Duplicate, Accepted(21)]);
-    assert_eq!(store.read_after(&default_namespace(), 0, 100).unwrap().len(), 21);
+    assert_eq!(read_from(&*store, 0, 100).unwrap().len(), 21);
 }
 
 #[test]
@@ -110,7 +90,7 @@ fn a_damaged_snapshot_is_passed_over() {
     let database = Database::new();
     let store = database.store();
     for watermark in [10, 20] {
-        store.put(&default_namespace(), &snapshot(watermark, 1)).unwrap();
+        put(&*store, &default_of(&*store), snapshot(watermark, 1)).unwrap();
     }
     let raw = database.raw();
     raw.run(
@@ -154,7 +134,7 @@ fn snapshots_without_an_end_are_removed_when_their_writer_has_been_silent_for_an
     let database = Database::new();
     let store = database.store();
     for watermark in [10, 20, 30] {
-        store.put(&default_namespace(), &snapshot(watermark, 1)).unwrap();
+        put(&*store, &default_of(&*store), snapshot(watermark, 1)).unwrap();
     }
     let raw = database.raw();
     raw.run(
@@ -163,7 +143,7 @@ fn snapshots_without_an_end_are_removed_when_their_writer_has_been_silent_for_an
          UPDATE snapshots SET parts = NULL, touched_at = now() - interval '59 minutes'
          WHERE watermark = 20;",
     );
-    store.prune(&default_namespace(), 9).unwrap();
+    store.prune(&default_of(&*store), 9).unwrap();
     assert_eq!(raw.count("snapshots WHERE watermark = 10"), 0);
     assert_eq!(raw.count("snapshots"), 2);
     assert_eq!(raw.count("snapshot_parts"), 2 * i64::from(parts(&raw)));
@@ -179,11 +159,11 @@ fn what_an_earlier_process_left_half_done_is_removed_at_the_start() {
     let database = Database::new();
     let damage = "UPDATE namespaces SET name = NULL WHERE name = 'default';";
     let store = damaged_log(&database, "");
-    store.put(&default_namespace(), &snapshot(20, 1)).unwrap();
+    put(&*store, &default_of(&*store), snapshot(20, 1)).unwrap();
     let raw = database.raw();
     raw.run(damage);
     let store = database.store();
-    assert_eq!(store.log_end(&default_namespace()).unwrap(), 0);
+    assert_eq!(log_end(&*store).unwrap(), 0);
     for table in ["log_batches", "snapshots", "snapshot_parts"] {
         assert_eq!(raw.count(table), 0, "{table}");
     }

@@ -58,7 +58,6 @@ impl Servers {
             statement_timeout: Duration::from_secs(20),
             connect_timeout: Duration::from_secs(10),
             dedup_horizon: 1,
-            feed: None,
         };
         migrate_postgres(&options).map(drop)
     }
