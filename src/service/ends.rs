@@ -36,7 +36,11 @@ const IN_USE: Duration = Duration::from_secs(5);
 
 /// Asks until cancelled. Nothing to ask where this process alone writes the log, but the
 /// store is believed in again that once refused a write.
-pub async fn run(namespaces: Arc<Namespaces>, store: Arc<StoreMonitor>, shutdown: CancellationToken) {
+pub async fn run(
+    namespaces: Arc<Namespaces>,
+    store: Arc<StoreMonitor>,
+    shutdown: CancellationToken,
+) {
     let stores = namespaces.stores().clone();
     let shared = stores.log.is_shared();
     // Without a feed nothing ever changes here.

@@ -202,9 +202,8 @@ impl Namespace {
         let (reply, answer) = oneshot::channel();
         let sent = self.commands.try_send(Command::Train(reply));
         sent.map_err(|_full| Error::Overloaded("the namespace has too much to do"))?;
-        let closed = |_dropped| {
-            Error::Opening { name: self.name().clone(), progress: Progress::default() }
-        };
+        let closed =
+            |_dropped| Error::Opening { name: self.name().clone(), progress: Progress::default() };
         answer.await.map_err(closed)?
     }
 }

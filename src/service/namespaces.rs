@@ -155,9 +155,9 @@ impl Namespaces {
     pub(super) fn make_room(&self) {
         let slots = self.slots();
         let told = |slot: &Slot| slot.told_to_sleep.load(Ordering::Relaxed);
-        let may = slots.values().filter(|slot| {
-            !slot.name.is_default() && !told(slot) && slot.namespace().is_some()
-        });
+        let may = slots
+            .values()
+            .filter(|slot| !slot.name.is_default() && !told(slot) && slot.namespace().is_some());
         if let Some(slot) = may.min_by_key(|slot| slot.last_use.at())
             && slot.commands.try_send(Command::Sleep).is_ok()
         {
@@ -267,7 +267,10 @@ impl Namespaces {
     ///
     /// # Errors
     /// `NoNamespace`, storage errors.
-    pub(super) async fn resolve(&self, name: &NamespaceName) -> Result<NamespaceEntry, storage::Error> {
+    pub(super) async fn resolve(
+        &self,
+        name: &NamespaceName,
+    ) -> Result<NamespaceEntry, storage::Error> {
         let (stores, name) = (self.with.stores.clone(), name.clone());
         let resolved = tokio::task::spawn_blocking(move || stores.namespaces.resolve(&name)).await;
         resolved.unwrap_or_else(|failure| {

@@ -99,11 +99,10 @@ impl Serving {
     }
 
     fn settings_when(&self) -> When {
-        match (&self.settings, &self.learner) {
-            (Some(_), Some(_)) if !self.settings_job.running => {
-                When::from(self.settings_job.not_before)
-            }
-            _ => When::Later,
+        if self.settings_due && self.learner.is_some() && !self.settings_job.running {
+            When::from(self.settings_job.not_before)
+        } else {
+            When::Later
         }
     }
 
@@ -121,9 +120,10 @@ impl Serving {
 
     fn projection_when(&self) -> When {
         let with = &self.registry.with;
-        let behind = self.learner.as_ref().is_some_and(|learner| {
-            self.projecting.done_to != Some(learner.position.sequence)
-        });
+        let behind = self
+            .learner
+            .as_ref()
+            .is_some_and(|learner| self.projecting.done_to != Some(learner.position.sequence));
         let is_there = with.stores.projection.is_some();
         if is_there && behind && self.leads() && !self.projecting.running {
             When::from(self.projecting.not_before)
@@ -169,13 +169,13 @@ impl Serving {
     }
 
     fn set_settings(&mut self) {
-        let (Some(wanted), Some(learner)) = (&self.settings, &self.learner) else { return };
-        if learner.engine.state().settings() == wanted && learner.position.sequence > 0 {
-            self.settings = None;
+        let Some(learner) = &self.learner else { return };
+        if learner.engine.state().settings() == &self.settings && learner.position.sequence > 0 {
+            self.settings_due = false;
             return;
         }
         self.settings_job.running = true;
-        let records = vec![Record::SettingsSet(wanted.clone())];
+        let records = vec![Record::SettingsSet(self.settings.clone())];
         let (writer, tail) = (self.registry.with.writer.clone(), self.namespace.tail.clone());
         self.jobs.spawn(async move {
             let written = tokio::time::timeout(SETTINGS_PATIENCE, writer.append(&tail, records));

@@ -34,9 +34,10 @@ impl Serving {
         let until = Instant::now() + patience;
         self.duties.cancel();
         let _in_time = tokio::time::timeout_at(until, self.settle()).await;
-        let new = self.learner.as_ref().map_or(0, |learner| {
-            learner.position.sequence.saturating_sub(self.snapshot_at)
-        });
+        let new = self
+            .learner
+            .as_ref()
+            .map_or(0, |learner| learner.position.sequence.saturating_sub(self.snapshot_at));
         let wanted = match ending {
             Ending::Shutdown => new >= SNAPSHOT_RECORDS_MIN,
             Ending::Asleep => new > 0,

@@ -21,6 +21,8 @@ mod outcomes;
 mod schedule;
 mod serving;
 mod slot;
+#[cfg(test)]
+mod tests;
 mod training;
 
 use std::sync::Arc;
@@ -84,8 +86,8 @@ impl Owner {
     pub async fn run(mut self) {
         let ending = self.live().await;
         let with = &self.registry.with;
-        if let Some(partition) = &self.partition {
-            with.stores.log.release(partition);
+        if self.partition.is_some() && !matches!(ending, Ending::Shutdown) {
+            self.release().await;
             with.metrics.forget_namespace(self.slot.name.as_str());
         }
         let last = match ending {
@@ -133,6 +135,7 @@ impl Owner {
                 return ending;
             }
             serving.doubt();
+            self.release().await;
             match self.recovered_at_last(&entry.partition).await {
                 Ok(recovered) => serving.begin_anew(recovered),
                 Err(ending) => {
@@ -156,6 +159,15 @@ impl Owner {
                 }
                 done => return done,
             }
+        }
+    }
+
+    /// Frees what the log keeps of the partition.
+    async fn release(&self) {
+        let (log, partition) = (self.registry.with.stores.log.clone(), self.partition.clone());
+        let work = move || partition.iter().for_each(|partition| log.release(partition));
+        if let Err(panicked) = self.registry.with.workers.learning.run(work).await {
+            tracing::error!(namespace = %self.slot.name, %panicked, "releasing a log");
         }
     }
 

@@ -58,9 +58,7 @@ fn newest_on_chain(
 ) -> Result<(Option<Learner>, bool), storage::Error> {
     let (mut up_to, mut off_chain) = (Sequence::MAX, None);
     let mut found = None;
-    while let Some(snapshot) =
-        stores.snapshots.newest_up_to(partition, ENGINE_REVISION, up_to)?
-    {
+    while let Some(snapshot) = stores.snapshots.newest_up_to(partition, ENGINE_REVISION, up_to)? {
         let at = snapshot.header.position;
         if stores.log.position_at(partition, at.sequence)? == Some(at) {
             match Engine::restore(&snapshot.sections) {

@@ -90,7 +90,7 @@ impl Serving {
     fn settings_written(&mut self, written: Result<Sequence, Error>) -> Option<Ending> {
         match written {
             Ok(log_end) => {
-                self.settings = None;
+                self.settings_due = false;
                 // The first request must not be answered by other settings.
                 if self.slot.is_opening() {
                     self.announce_at = Some(log_end);
@@ -110,7 +110,10 @@ impl Serving {
         None
     }
 
-    pub(super) fn snapshot_stored(&mut self, stored: Result<Sequence, storage::Error>) -> Option<Ending> {
+    pub(super) fn snapshot_stored(
+        &mut self,
+        stored: Result<Sequence, storage::Error>,
+    ) -> Option<Ending> {
         match stored {
             Ok(watermark) => {
                 self.snapshot_at = watermark;

@@ -132,7 +132,12 @@ mod tests {
     }
 
     fn facts(interactions: u64) -> Facts {
-        Facts { interactions, positives: interactions / 2, since_model: interactions, ..Facts::default() }
+        Facts {
+            interactions,
+            positives: interactions / 2,
+            since_model: interactions,
+            ..Facts::default()
+        }
     }
 
     #[test]
@@ -155,11 +160,8 @@ mod tests {
     #[test]
     fn anything_new_is_due_a_day_after_the_last_training_and_nothing_new_never() {
         let schedule = Schedule::new(at(0));
-        let model = |since_model| Facts {
-            since_model,
-            published_at: Some(at(500)),
-            ..facts(100_000)
-        };
+        let model =
+            |since_model| Facts { since_model, published_at: Some(at(500)), ..facts(100_000) };
         assert_eq!(schedule.due(model(1), at(600)), Due::At(at(500 + 86_400)));
         assert_eq!(schedule.due(model(1), at(500 + 86_400)), Due::Now);
         assert_eq!(schedule.due(model(0), at(500 + 86_400)), Due::Later);

@@ -60,8 +60,9 @@ pub struct Serving {
     pub(super) read_not_before: Option<Instant>,
     /// Somebody heard that the log goes on.
     pub(super) look: bool,
-    /// What the namespace's settings should be, until they are.
-    pub(super) settings: Option<Settings>,
+    /// What the namespace's settings should be, and whether they may not be yet.
+    pub(super) settings: Settings,
+    pub(super) settings_due: bool,
     pub(super) settings_job: Duty,
     /// Requests get the namespace once this is learnt.
     pub(super) announce_at: Option<Sequence>,
@@ -90,14 +91,16 @@ impl Serving {
         let with = &registry.with;
         let tail = LogTail::new(entry.partition.clone(), recovered.learner.position.sequence);
         let tail = Arc::new(tail);
-        let lead = LeaseName { partition: entry.partition, duty: format!("lead/{ENGINE_REVISION}") };
+        let lead =
+            LeaseName { partition: entry.partition, duty: format!("lead/{ENGINE_REVISION}") };
         let mut serving = Self {
             namespace: Arc::new(handle(registry, slot, tail.clone(), &recovered.learner)),
             end: tail.subscribe(),
             learner: None,
             read_not_before: None,
             look: false,
-            settings: Some(entry.settings.unwrap_or_else(|| with.options.settings.clone())),
+            settings: entry.settings.unwrap_or_else(|| with.options.settings.clone()),
+            settings_due: false,
             settings_job: Duty::default(),
             announce_at: None,
             snapshot_at: 0,
@@ -123,12 +126,8 @@ impl Serving {
         let watermark = learner.position.sequence;
         tracing::info!(namespace = %self.slot.name, watermark, snapshot_at, "namespace opened");
         self.snapshot_at = snapshot_at;
-        let wanted = self.settings.as_ref().is_some_and(|wanted| {
-            learner.engine.state().settings() != wanted || watermark == 0
-        });
-        if !wanted {
-            self.announce_at = Some(watermark);
-        }
+        self.settings_due = learner.engine.state().settings() != &self.settings || watermark == 0;
+        self.announce_at = (!self.settings_due).then_some(watermark);
         self.learner = Some(Box::new(learner));
     }
 
@@ -147,7 +146,6 @@ impl Serving {
         }
         self.namespace.doubt("the log lost records that were learnt: the model is built anew");
         self.namespace.tail.rewind();
-        with.stores.log.release(&partition);
         self.jobs.abort_all();
         self.duties.cancel();
         self.projection_is_wrong = true;
@@ -165,12 +163,10 @@ impl Serving {
         self.is_training = false;
         (self.snapshots, self.projecting) = (Duty::default(), Duty::default());
         self.settings_job = Duty::default();
-        self.announce_at = None;
         self.take(recovered);
         old.close();
         // Whoever asks meanwhile gets the new state, settings or not.
-        let at = self.learner.as_ref().map(|learner| learner.position.sequence);
-        self.announce_at = at;
+        self.announce_at = Some(0);
         self.announce();
     }
 
@@ -271,12 +267,7 @@ impl Serving {
     }
 }
 
-fn handle(
-    registry: &Namespaces,
-    slot: &Slot,
-    tail: Arc<LogTail>,
-    learner: &Learner,
-) -> Namespace {
+fn handle(registry: &Namespaces, slot: &Slot, tail: Arc<LogTail>, learner: &Learner) -> Namespace {
     Namespace::new(
         tail,
         learner.engine.view(),

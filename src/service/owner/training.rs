@@ -69,8 +69,7 @@ pub async fn when_asked(
     let (progress, receiver) = mpsc::channel(PROGRESS_MESSAGES);
     // The last message has its place from the beginning.
     let last = progress.clone().try_reserve_owned();
-    let run =
-        Run { registry, namespace, stop, effort: Effort::Search, progress: Some(progress) };
+    let run = Run { registry, namespace, stop, effort: Effort::Search, progress: Some(progress) };
     let mut reply = Some((reply, receiver));
     let outcome = run
         .run(|| {

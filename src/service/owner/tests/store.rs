@@ -70,7 +70,7 @@ struct Held {
 #[derive(Debug, Default)]
 pub struct World {
     held: Mutex<Held>,
-    /// What each read takes.
+    /// What each read of one batch takes; 0: reads bring whatever their limit allows.
     read_millis: AtomicU64,
     /// Reads from before the first record: as many as there were replays.
     pub replays: AtomicUsize,
@@ -108,6 +108,10 @@ impl World {
         held.lives[name].batches.iter().flat_map(|batch| batch.records.clone()).collect()
     }
 
+    pub fn ends(&self, name: &NamespaceName) -> Vec<Position> {
+        self.held().lives[name].batches.iter().map(|batch| batch.end).collect()
+    }
+
     pub fn snapshots(&self, name: &NamespaceName) -> Vec<Position> {
         let held = self.held();
         held.lives[name].snapshots.iter().map(|snapshot| snapshot.header.position).collect()
@@ -116,6 +120,7 @@ impl World {
     pub fn stores(self: &Arc<Self>, number: usize) -> Stores {
         let process = Arc::new(Process { world: self.clone(), number });
         Stores {
+            identity: "test".to_owned(),
             log: process.clone(),
             snapshots: process.clone(),
             namespaces: process.clone(),
@@ -203,7 +208,8 @@ impl InteractionLog for Process {
         for batch in &life.batches[at..] {
             read.records.extend(batch.records.iter().cloned());
             read.end = batch.end;
-            if read.records.len() >= limit.records {
+            let is_slow = self.world.read_millis.load(Ordering::Relaxed) > 0;
+            if is_slow || read.records.len() >= limit.records {
                 break;
             }
         }
