@@ -17,6 +17,7 @@ mod ingest;
 mod model;
 mod namespaces;
 mod off_policy;
+mod owners;
 mod probes;
 mod recommendations;
 mod replicas;

@@ -13,4 +13,5 @@ mod full_disk;
 mod joining;
 mod leader;
 mod overload;
+mod owners;
 mod versions;

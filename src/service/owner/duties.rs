@@ -120,10 +120,11 @@ impl Serving {
 
     fn projection_when(&self) -> When {
         let with = &self.registry.with;
+        let done_to = self.projecting.done_to;
         let behind = self
             .learner
             .as_ref()
-            .is_some_and(|learner| self.projecting.done_to != Some(learner.position.sequence));
+            .is_some_and(|learner| done_to.is_none_or(|to| to < learner.position.sequence));
         let is_there = with.stores.projection.is_some();
         if is_there && behind && self.leads() && !self.projecting.running {
             When::from(self.projecting.not_before)

@@ -17,7 +17,7 @@ mod world;
 
 pub use api::Api;
 pub use health::{INGEST, health, is_serving};
-pub use http::get;
+pub use http::{counter, get};
 pub use make::{click, event, events, item, now_plus, strings, structure, text};
 pub use postgres::Postgres;
 pub use process::free_address;

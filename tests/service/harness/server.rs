@@ -126,6 +126,15 @@ impl Server {
         signal("TERM", &[self.pid()]);
     }
 
+    /// The process goes on existing and does nothing.
+    pub fn pause(&self) {
+        signal("STOP", &[self.pid()]);
+    }
+
+    pub fn resume(&self) {
+        signal("CONT", &[self.pid()]);
+    }
+
     pub async fn ended(&mut self) -> ExitStatus {
         let child = &mut self.child;
         let log = &self.log;
@@ -170,6 +179,16 @@ impl Server {
     /// Standard error so far.
     pub fn log(&self) -> String {
         text(&self.log)
+    }
+
+    /// What the process has taken of the processors, in milliseconds.
+    pub fn cpu_millis(&self) -> u64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).expect("Linux");
+        let (_name, numbers) = stat.rsplit_once(") ").expect("a name in parentheses");
+        let ticks =
+            numbers.split(' ').skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok());
+        // A hundred ticks a second, on every Linux.
+        ticks.sum::<u64>() * 10
     }
 
     /// Resident memory in KiB.
