@@ -170,6 +170,7 @@ impl PersonalizationService for PersonalizationApi {
             rejected: counts.rejected,
             rejections: intake.drain_rejections(),
             last_sequence: counts.last_sequence,
+            unknown_decisions: counts.unknown_decisions,
         }))
     }
 
@@ -284,9 +285,9 @@ impl PersonalizationService for PersonalizationApi {
         let attributes = convert::attributes(message.attributes).map_err(status::invalid)?;
         let namespace = namespace(&self.service, &message.namespace).await?;
         let records = vec![Record::UserAttributesSet { user_id, attributes }];
-        let appended = self.service.write(&namespace, records).await?;
+        let recorded = self.service.write(&namespace, records).await?;
         let mut counts = Counts::default();
-        counts.settle(&appended);
+        counts.settle(&recorded);
         Ok(Response::new(proto::SetUserAttributesResponse { sequence: counts.last_sequence }))
     }
 }
