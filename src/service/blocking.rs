@@ -210,12 +210,15 @@ pub fn caught<T>(work: impl FnOnce() -> T) -> Result<T, Error> {
 mod tests {
     use super::*;
 
+    type Held = Box<dyn FnOnce(&Expiry) + Send>;
+
     /// Work that lasts until it is told to end.
-    fn held() -> (mpsc::Sender<()>, impl FnOnce(&Expiry) + Send + 'static) {
+    fn held() -> (mpsc::Sender<()>, Held) {
         let (release, wait) = mpsc::channel::<()>();
-        (release, move |_: &Expiry| {
+        let work = move |_: &Expiry| {
             let _released = wait.recv();
-        })
+        };
+        (release, Box::new(work))
     }
 
     /// Waits until so many places of the pool are taken.
@@ -246,12 +249,13 @@ mod tests {
     async fn beyond_threads_and_queue_work_is_refused_at_once() {
         let reads = Reads::new(1, 1);
         let ((release, first), (_release, second)) = (held(), held());
-        let run = |work| tokio::spawn(async move { work.await });
-        let (one, two) = (reads.clone(), reads.clone());
-        let running = run(Box::pin(async move { one.run(Deadline::NONE, first).await })
-            as std::pin::Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>);
+        let run = |work: Held| {
+            let reads = reads.clone();
+            tokio::spawn(async move { reads.run(Deadline::NONE, work).await })
+        };
+        let running = run(first);
         until(|| reads.threads.available_permits() == 0).await;
-        let queued = run(Box::pin(async move { two.run(Deadline::NONE, second).await }));
+        let queued = run(second);
         until(|| reads.queue.available_permits() == 0).await;
         let refused = reads.run(Deadline::NONE, |_| ()).await;
         assert!(matches!(refused, Err(Error::Overloaded(_))), "{refused:?}");

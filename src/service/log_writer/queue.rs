@@ -181,6 +181,12 @@ impl Queue {
         refused
     }
 
+    /// Entries that wait.
+    #[cfg(test)]
+    pub fn len(&self) -> usize {
+        self.lock().entries.len()
+    }
+
     /// Takes nothing any more; what is there is still given out.
     pub fn close(&self) {
         self.lock().is_closed = true;
