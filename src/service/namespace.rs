@@ -18,6 +18,8 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::error::Error;
+use super::known_decisions::KnownDecisions;
+use super::limiter::RateWindows;
 use super::log_writer::LogTail;
 use super::owner::Command;
 use super::owner::Progress;
@@ -77,6 +79,9 @@ pub struct Namespace {
     pub user_contexts: UserContexts,
     pub unlearnt_costs: UnlearntCosts,
     pub unlearnt_showings: UnlearntShowings,
+    pub known_decisions: KnownDecisions,
+    /// What it has used of the second under rate limits.
+    pub rates: RateWindows,
     pub(super) last_use: Arc<LastUse>,
     commands: mpsc::Sender<Command>,
 }
@@ -91,6 +96,7 @@ impl Namespace {
         commands: mpsc::Sender<Command>,
     ) -> Self {
         Self {
+            rates: RateWindows::new(tail.partition.clone()),
             tail,
             view: ArcSwap::new(view),
             position: watch::Sender::new(position),
@@ -98,6 +104,7 @@ impl Namespace {
             user_contexts,
             unlearnt_costs: UnlearntCosts::default(),
             unlearnt_showings: UnlearntShowings::default(),
+            known_decisions: KnownDecisions::default(),
             last_use,
             commands,
         }

@@ -20,6 +20,7 @@ use tokio_util::task::TaskTracker;
 
 use super::Options;
 use super::Stores;
+use super::blocking::run_blocking;
 use super::clock::Clock;
 use super::error::Error;
 use super::lease_keeper::LeaseKeeper;
@@ -259,8 +260,7 @@ impl Namespaces {
         work: impl FnOnce(&Stores) -> Result<T, storage::Error> + Send + 'static,
     ) -> Result<T, Error> {
         let stores = self.with.stores.clone();
-        let done = tokio::task::spawn_blocking(move || work(&stores)).await;
-        Ok(done.map_err(|_panicked| Error::ShuttingDown)??)
+        Ok(run_blocking(move || work(&stores)).await??)
     }
 
     /// The entry of a name, as the store has it now.
@@ -272,7 +272,7 @@ impl Namespaces {
         name: &NamespaceName,
     ) -> Result<NamespaceEntry, storage::Error> {
         let (stores, name) = (self.with.stores.clone(), name.clone());
-        let resolved = tokio::task::spawn_blocking(move || stores.namespaces.resolve(&name)).await;
+        let resolved = run_blocking(move || stores.namespaces.resolve(&name)).await;
         resolved.unwrap_or_else(|failure| {
             Err(storage::Error::Unavailable { reason: failure.to_string() })
         })

@@ -4,14 +4,15 @@
 //! - As many run at a time as a pool has threads; the rest waits in order. An owner has
 //!   one job of a kind at a time, so a queue is as long as there are namespaces open.
 
-use std::panic::AssertUnwindSafe;
-use std::panic::catch_unwind;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::mpsc;
 
 use tokio::sync::oneshot;
+
+use super::blocking::caught;
+use super::error::Error;
 
 /// Replays from a snapshot or from the first record: the heaviest there is in memory.
 const OPENINGS: usize = 2;
@@ -25,11 +26,6 @@ const TRAINERS: usize = 2;
 const ASKERS: usize = 2;
 
 type Job = Box<dyn FnOnce() + Send>;
-
-/// The work panicked; the panic itself went to standard error.
-#[derive(Debug, Clone, Copy, thiserror::Error)]
-#[error("the work panicked")]
-pub struct Panicked;
 
 /// Some threads and the jobs that wait for them. Cheap to clone; the threads end with the
 /// last clone.
@@ -52,22 +48,19 @@ impl Pool {
     /// has not begun is dropped, and work that has begun runs to its end.
     ///
     /// # Errors
-    /// [`Panicked`].
+    /// `Internal` when the work panics.
     pub async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, Panicked> {
+    ) -> Result<T, Error> {
         let (reply, done) = oneshot::channel();
         let job = move || {
             if !reply.is_closed() {
-                let _gone = reply.send(catch_unwind(AssertUnwindSafe(work)));
+                let _gone = reply.send(caught(work));
             }
         };
-        self.0.send(Box::new(job)).map_err(|_ended| Panicked)?;
-        match done.await {
-            Ok(Ok(done)) => Ok(done),
-            Ok(Err(_)) | Err(_) => Err(Panicked),
-        }
+        self.0.send(Box::new(job)).map_err(|_ended| Error::ShuttingDown)?;
+        done.await.unwrap_or(Err(Error::ShuttingDown))
     }
 }
 

@@ -5,6 +5,7 @@ use super::partition::Partition;
 use engine::domain::NamespaceName;
 use engine::domain::Sequence;
 
+/// Cloneable, so that everybody whose records shared a commit hears the same.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
     /// The store cannot be reached or written now; the same call may work later.

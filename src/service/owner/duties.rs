@@ -14,7 +14,6 @@ use super::serving::Done;
 use super::serving::Serving;
 use super::training;
 use crate::service::error::Error;
-use crate::service::workers::Panicked;
 use crate::storage;
 use engine::domain::Record;
 use engine::domain::Sequence;
@@ -238,6 +237,7 @@ impl Serving {
     }
 }
 
-pub fn failed(panicked: &Panicked) -> storage::Error {
+/// The error of a duty that panicked.
+pub fn failed(panicked: &Error) -> storage::Error {
     storage::Error::Unavailable { reason: panicked.to_string() }
 }

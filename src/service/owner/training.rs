@@ -104,6 +104,7 @@ pub const fn cause(error: &Error) -> &'static str {
         Error::Storage(storage::Error::Fenced { .. }) => "lease_lost",
         Error::Storage(_) | Error::NoNamespace(_) => "store",
         Error::WatermarkNotReached { .. } => "behind",
+        Error::Internal { .. } => "panicked",
         _ => "other",
     }
 }
@@ -169,9 +170,7 @@ impl Run {
                 }
             })
         };
-        let trained = with.workers.training.run(work).await;
-        let model: PublishedModel =
-            trained.map_err(|_panicked| Error::Training(TrainingError::Cancelled))??;
+        let model: PublishedModel = with.workers.training.run(work).await??;
         let version = model.version;
         self.tell(RetrainStage::Publishing);
         let records = vec![Record::ModelPublished(model)];
