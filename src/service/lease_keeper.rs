@@ -314,3 +314,93 @@ impl LeaseKeeper {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+    use std::sync::atomic::AtomicUsize;
+    use std::sync::atomic::Ordering;
+
+    use super::*;
+    use crate::storage::MemoryLeases;
+    use crate::storage::Partition;
+    use engine::domain::NamespaceName;
+
+    /// Leases of a store that can be away.
+    #[derive(Default)]
+    struct Store {
+        leases: MemoryLeases,
+        away: AtomicBool,
+        questions: AtomicUsize,
+    }
+
+    impl Leases for Store {
+        fn keep(&self, wanted: &[LeaseName]) -> Result<Vec<Fence>, storage::Error> {
+            self.questions.fetch_add(1, Ordering::SeqCst);
+            if self.away.load(Ordering::SeqCst) {
+                return Err(storage::Error::Unavailable { reason: "on purpose".to_owned() });
+            }
+            self.leases.keep(wanted)
+        }
+
+        fn release(&self, fences: &[Fence]) -> Result<(), storage::Error> {
+            self.leases.release(fences)
+        }
+    }
+
+    fn name(number: u64) -> LeaseName {
+        let partition = Partition { namespace: NamespaceName::default(), incarnation: number };
+        LeaseName { partition, duty: "lead/1".to_owned() }
+    }
+
+    fn keeper() -> (Arc<Store>, Arc<LeaseKeeper>) {
+        let store = Arc::new(Store::default());
+        let keeper = Arc::new(LeaseKeeper::new(store.clone(), Pool::start("ask", 1)));
+        tokio::spawn(keeper.clone().run(CancellationToken::new()));
+        (store, keeper)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_held_is_lost_when_the_store_is_silent_for_too_long_and_taken_again() {
+        let (store, keeper) = keeper();
+        let mut lease = keeper.want(name(1));
+        while !lease.is_held() {
+            lease.changed().await;
+        }
+        store.away.store(true, Ordering::SeqCst);
+        assert!(keeper.take(name(2)).await.is_err(), "what is new cannot be had");
+        let began = Instant::now();
+        lease.lost().await;
+        let took = began.elapsed();
+        assert!(took > Duration::from_secs(2) && took < Duration::from_secs(12), "{took:?}");
+        store.away.store(false, Ordering::SeqCst);
+        while !lease.is_held() {
+            lease.changed().await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_leases_are_kept_by_few_questions() {
+        let (store, keeper) = keeper();
+        let leases: Vec<Lease> = (0..500).map(|number| keeper.want(name(number))).collect();
+        while keeper.held() < leases.len() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert!(store.questions.load(Ordering::SeqCst) < 50);
+        let before = store.questions.load(Ordering::SeqCst);
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let asked = store.questions.load(Ordering::SeqCst) - before;
+        assert!((20..=32).contains(&asked), "{asked} in a minute");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_dropped_is_given_up_before_it_is_wanted_again() {
+        let (_store, keeper) = keeper();
+        let first = keeper.take(name(1)).await.unwrap().expect("it is free");
+        let fence = first.fence().expect("it is held");
+        drop(first);
+        let second = keeper.take(name(1)).await.unwrap().expect("it is free");
+        assert!(second.fence().expect("it is held").epoch > fence.epoch);
+        assert_eq!(keeper.held(), 1);
+    }
+}

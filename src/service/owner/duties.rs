@@ -154,6 +154,7 @@ impl Serving {
         let Some(mut learner) = self.learner.take() else { return };
         self.look = false;
         let with = &self.registry.with;
+        with.metrics.set_lag(self.slot.name.as_str(), self.namespace.lag());
         let (pool, log) = (with.workers.learning.clone(), with.stores.log.clone());
         let (namespace, metrics) = (self.namespace.clone(), with.metrics.clone());
         self.jobs.spawn(async move {

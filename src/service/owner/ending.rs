@@ -55,7 +55,6 @@ impl Serving {
                 }
             }
         }
-        self.namespace.close();
     }
 
     /// Waits for the learner and for a snapshot under way.

@@ -74,6 +74,20 @@ pub struct Owner {
     partition: Option<Partition>,
 }
 
+impl Drop for Owner {
+    fn drop(&mut self) {
+        // First out of the registry: whoever hears of the end finds the next owner.
+        self.registry.remove(&self.slot);
+        self.slot.phase.send_if_modified(|phase| {
+            let is_told = matches!(phase, Phase::Stopped(_));
+            if !is_told {
+                *phase = Phase::Closed;
+            }
+            !is_told
+        });
+    }
+}
+
 impl Owner {
     pub fn new(
         registry: Arc<Namespaces>,
@@ -90,27 +104,19 @@ impl Owner {
             self.release().await;
             with.metrics.forget_namespace(self.slot.name.as_str());
         }
-        let last = match ending {
-            Ending::Failed(error) => {
-                let hold = match &error {
-                    storage::Error::NoNamespace { .. } => Duration::ZERO,
-                    storage::Error::Unavailable { .. } => AWAY,
-                    _ => BROKEN,
-                };
-                tracing::debug!(namespace = %self.slot.name, %error, "not opened");
-                self.slot.phase.send_replace(Phase::Stopped(error.clone()));
-                tokio::select! {
-                    () = tokio::time::sleep(hold) => {}
-                    () = with.shutdown.cancelled() => {}
-                    () = self.slot.closed.cancelled() => {}
-                }
-                Phase::Stopped(error)
+        if let Ending::Failed(error) = ending {
+            let hold = match &error {
+                storage::Error::NoNamespace { .. } => Duration::ZERO,
+                storage::Error::Unavailable { .. } => AWAY,
+                _ => BROKEN,
+            };
+            tracing::debug!(namespace = %self.slot.name, %error, "not opened");
+            self.slot.phase.send_replace(Phase::Stopped(error));
+            tokio::select! {
+                () = tokio::time::sleep(hold) => {}
+                _ending = self.told_to_end() => {}
             }
-            _ => Phase::Closed,
-        };
-        // First out of the registry: whoever hears of the end finds the next owner.
-        self.registry.remove(&self.slot);
-        self.slot.phase.send_replace(last);
+        }
     }
 
     async fn live(&mut self) -> Ending {

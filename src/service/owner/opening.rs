@@ -21,7 +21,7 @@ use engine::domain::Settings;
 /// What an opening comes to.
 #[derive(Debug)]
 pub struct Recovered {
-    pub learner: Learner,
+    pub learner: Box<Learner>,
     /// Where the snapshot stood; 0 without one.
     pub snapshot_at: Sequence,
     /// Whether there were snapshots of a log that is no more.
@@ -41,10 +41,10 @@ pub fn recover(
     let end = stores.log.log_end(partition)?;
     let (found, was_off_chain) = newest_on_chain(stores, partition)?;
     let snapshot_at = found.as_ref().map_or(0, |learner| learner.position.sequence);
-    let mut learner = found.unwrap_or_else(|| Learner {
+    let mut learner = Box::new(found.unwrap_or_else(|| Learner {
         engine: Engine::new(Settings::default()),
         position: Position::default(),
-    });
+    }));
     follow_while(&mut learner, &*stores.log, partition, end, |learnt| {
         told(Progress { learnt, end: end.sequence })
     })?;

@@ -81,6 +81,12 @@ pub struct Serving {
     pub(super) jobs: JoinSet<Done>,
 }
 
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.namespace.close();
+    }
+}
+
 impl Serving {
     pub fn new(
         registry: &Arc<Namespaces>,
@@ -128,7 +134,7 @@ impl Serving {
         self.snapshot_at = snapshot_at;
         self.settings_due = learner.engine.state().settings() != &self.settings || watermark == 0;
         self.announce_at = (!self.settings_due).then_some(watermark);
-        self.learner = Some(Box::new(learner));
+        self.learner = Some(learner);
     }
 
     /// Says that the state is of a log that is no more, and forgets it; the last view is

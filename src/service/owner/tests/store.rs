@@ -94,11 +94,6 @@ impl World {
         self.read_millis.store(millis, Ordering::Relaxed);
     }
 
-    /// Another process dies without a word: its leases pass on.
-    pub fn end_leases_of(&self, process: usize) {
-        self.held().leases.retain(|_, (holder, _)| *holder != process);
-    }
-
     pub fn lose_last_batch(&self, name: &NamespaceName) {
         self.held().lives.get_mut(name).unwrap().batches.pop().unwrap();
     }
