@@ -58,7 +58,7 @@ fn verify(stores: &Stores, name: &NamespaceName) -> Result<(), Failure> {
             )
             .into());
         }
-        let mut continued = Engine::restore(&snapshot.sections)?;
+        let mut continued = Engine::restore(snapshot.sections)?;
         replay(&mut continued, &*stores.log, name, end)?;
         if continued.state().digest() != whole.state().digest() {
             return Err(format!(

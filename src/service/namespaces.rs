@@ -245,7 +245,7 @@ fn recover(stores: &Stores, name: &NamespaceName) -> Result<(Engine, u64), stora
     let corrupt =
         |reason: String| storage::Error::Corrupt { what: format!("log of {name}"), reason };
     let (mut engine, snapshot_at) = match stores.snapshots.newest(name, ENGINE_REVISION)? {
-        Some(snapshot) => match Engine::restore(&snapshot.sections) {
+        Some(snapshot) => match Engine::restore(snapshot.sections) {
             Ok(engine) => (engine, snapshot.header.watermark),
             Err(error) => {
                 tracing::warn!(namespace = %name, %error, "snapshot passed over, log replayed");

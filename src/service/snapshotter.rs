@@ -79,7 +79,8 @@ async fn store(service: &Service, namespace: &Arc<Namespace>, records: u64) {
     let taken_at = service.clock.now();
     let stored = tokio::task::spawn_blocking(move || -> Result<(), storage::Error> {
         let header = SnapshotHeader { watermark, engine_revision: ENGINE_REVISION, taken_at };
-        stores.snapshots.put(&name, &Snapshot { header, sections: view.sections() })?;
+        let sections = view.sections().collect();
+        stores.snapshots.put(&name, &Snapshot { header, sections })?;
         stores.snapshots.prune(&name, KEPT)
     })
     .await;

@@ -118,7 +118,7 @@ fn learnt(log: &[LogRecord], end: usize) -> Engine {
 }
 
 fn restored(engine: &Engine) -> Engine {
-    Engine::restore(&engine.view().sections()).expect("just stored")
+    Engine::restore(engine.view().sections()).expect("just stored")
 }
 
 fn learning(criterion: &mut Criterion) {
@@ -430,11 +430,15 @@ fn answer_given(criterion: &mut Criterion, scene: &Scene<'_>, strategy: Strategy
 fn recovery(criterion: &mut Criterion) {
     let log = log();
     let engine = learnt(&log, log.len());
-    let sections = engine.view().sections();
+    let sections: Vec<_> = engine.view().sections().collect();
     let mut group = criterion.benchmark_group("recovery of 110,578 records");
     group.sample_size(10);
     group.bench_function("from a snapshot", |bencher| {
-        bencher.iter(|| black_box(Engine::restore(&sections).expect("just stored")));
+        bencher.iter_batched(
+            || sections.clone(),
+            |sections| black_box(Engine::restore(sections).expect("just stored")),
+            BatchSize::PerIteration,
+        );
     });
     group.bench_function("from the log", |bencher| {
         bencher.iter(|| {

@@ -112,9 +112,9 @@ impl Engine {
             }
             Record::ArmSelected(selection) => {
                 let half_life = self.view.settings.arms.half_life_selections;
-                self.view.arms.learn_selection(&mut self.arm_places, selection, half_life);
+                self.view.arms.learn_selection(selection, half_life);
             }
-            Record::ArmRewarded(reward) => self.view.arms.learn_reward(&self.arm_places, reward),
+            Record::ArmRewarded(reward) => self.view.arms.learn_reward(reward),
             Record::TakeoverChanged(change) => {
                 Arc::make_mut(&mut self.view.takeover).change(change);
             }

@@ -377,7 +377,7 @@ mod tests {
         };
         assert_eq!(place(&world.engine).0, EmbeddingSpace::Own);
         assert!(world.collaborative(0, 80) > 2.0 * world.collaborative(1, 80).max(0.05));
-        let restored = Engine::restore(&world.engine.state().sections()).unwrap();
+        let restored = Engine::restore(world.engine.state().sections()).unwrap();
         assert_eq!(place(&restored), place(&world.engine));
         assert_eq!(restored.state().digest(), world.engine.state().digest());
     }

@@ -29,6 +29,31 @@ impl View {
         let first = number.max(end.saturating_sub(PENDING_DECISIONS_MAX as u64));
         (first..end).map(|number| self.decisions[place_of(number)].key)
     }
+
+    /// Whether a decision or a selection of an arm, by the key of its id, may still be
+    /// rewarded. Costs a look into a table.
+    pub fn knows_decision(&self, key: u128) -> bool {
+        self.decision_position(key).is_some() || self.arms.knows(key)
+    }
+
+    fn decision_position(&self, key: u128) -> Option<usize> {
+        self.decision_index.find(key as u64, |at| self.decisions[at].key == key)
+    }
+
+    fn index_decision(&mut self, at: usize) {
+        let Self { decision_index, decisions, .. } = self;
+        let key = decisions[at].key;
+        decision_index.insert(key as u64, at, |at| decisions[at].key == key);
+    }
+
+    /// Derives where each pending decision is. In the order of the log: of two of one key
+    /// the newer is meant.
+    pub(super) fn index_decisions(&mut self) {
+        let end = self.counts.decisions;
+        for number in end - self.decisions.len() as u64..end {
+            self.index_decision(place_of(number));
+        }
+    }
 }
 
 impl Engine {
@@ -77,11 +102,11 @@ impl Engine {
                 self.settle_next(recorded_at, effects);
             }
             let forgotten = std::mem::replace(self.view.decisions.get_mut(place), pending);
-            self.decision_places.remove(&forgotten.key);
+            self.view.decision_index.remove(forgotten.key as u64, place);
         } else {
             self.view.decisions.push(pending);
         }
-        self.decision_places.insert(key, place);
+        self.view.index_decision(place);
     }
 
     /// Takes in what trials earned whose rewards have been waited for until now.
@@ -129,7 +154,7 @@ impl Engine {
             return;
         };
         let key = decision_key(decision_id.as_str());
-        let Some(&place) = self.decision_places.get(&key) else {
+        let Some(place) = self.view.decision_position(key) else {
             return;
         };
         if self.view.decisions[place].user != user {

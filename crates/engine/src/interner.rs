@@ -11,6 +11,8 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::column::Column;
 use super::column::Digest;
+use super::parts::Part;
+use super::parts::Sections;
 
 /// Slots per name at least, so that probe sequences stay short.
 const SLOTS_PER_NAME: usize = 2;
@@ -61,29 +63,19 @@ impl Interner {
         if let Some(index) = self.find(name) {
             return index;
         }
+        self.push(Arc::from(name))
+    }
+
+    /// Gives a name that is new the next index.
+    fn push(&mut self, name: Arc<str>) -> u32 {
         let index = u32::try_from(self.names.len()).expect("fewer than 2^32 names fit in memory");
-        self.names.push(Arc::from(name));
+        self.names.push(name.clone());
         if self.names.len() * SLOTS_PER_NAME > self.slots.len() {
             self.rebuild();
         } else {
-            place(&mut self.slots, name, index);
+            place(&mut self.slots, &name, index);
         }
         index
-    }
-
-    pub fn names(&self) -> &Column<Arc<str>> {
-        &self.names
-    }
-
-    pub fn digest(&self) -> Digest {
-        self.names.digest()
-    }
-
-    /// An interner whose names get the indices of their order.
-    pub fn from_names(names: Column<Arc<str>>) -> Self {
-        let mut interner = Self { names, slots: Column::default() };
-        interner.rebuild();
-        interner
     }
 
     fn rebuild(&mut self) {
@@ -93,6 +85,31 @@ impl Interner {
             place(&mut slots, name, index as u32);
         }
         self.slots = slots;
+    }
+}
+
+impl Part for Interner {
+    fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    fn digest(&self) -> Digest {
+        self.names.digest()
+    }
+
+    fn sections(&self) -> Sections<'_> {
+        self.names.sections()
+    }
+
+    fn read(&mut self, section: &[u8]) -> Result<(), postcard::Error> {
+        let names: Vec<Arc<str>> = postcard::from_bytes(section)?;
+        for name in names {
+            if self.find(&name).is_some() {
+                return Err(postcard::Error::DeserializeBadEncoding);
+            }
+            self.push(name);
+        }
+        Ok(())
     }
 }
 
@@ -133,13 +150,17 @@ mod tests {
     }
 
     #[test]
-    fn an_interner_rebuilt_from_its_names_finds_them_all() {
+    fn an_interner_read_from_its_sections_finds_all_names_and_refuses_one_twice() {
         let mut interner = Interner::default();
         for number in 0..500 {
             interner.intern(&format!("n{number}"));
         }
-        let rebuilt = Interner::from_names(interner.names().clone());
+        let mut rebuilt = Interner::default();
+        for section in interner.sections() {
+            rebuilt.read(&section).unwrap();
+        }
         assert!((0..500).all(|number| rebuilt.find(&format!("n{number}")) == Some(number)));
         assert_eq!(rebuilt.digest(), interner.digest());
+        assert!(rebuilt.read(&interner.sections().next().unwrap()).is_err());
     }
 }

@@ -24,8 +24,10 @@ pub mod evaluation;
 mod expression;
 mod factors;
 mod interner;
+mod key_index;
 mod model;
 pub mod numeric;
+mod parts;
 mod prequential;
 mod profile;
 mod ranking;
@@ -39,7 +41,6 @@ mod training;
 mod view;
 mod weighing;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use apply::{Effect, Unreadable, decision_key};
@@ -75,32 +76,20 @@ use crate::domain::Settings;
 #[derive(Debug)]
 pub struct Engine {
     view: View,
-    /// Where each pending decision is, by key. Derived.
-    decision_places: BTreeMap<u128, usize>,
-    /// Where each pending selection of an arm is, by key. Derived.
-    arm_places: BTreeMap<u128, usize>,
 }
 
 impl Engine {
     /// An engine that has learnt nothing. Settings that a `SettingsSet` record does
     /// not replace are these.
     pub fn new(settings: Settings) -> Self {
-        Self {
-            view: View::new(settings),
-            decision_places: BTreeMap::new(),
-            arm_places: BTreeMap::new(),
-        }
+        Self { view: View::new(settings) }
     }
 
     /// A second engine that goes on from this state on its own; neither sees what the
     /// other learns. Costs as much as a view: what-if questions are cheap.
     #[must_use]
     pub fn fork(&self) -> Self {
-        Self {
-            view: self.view.clone(),
-            decision_places: self.decision_places.clone(),
-            arm_places: self.arm_places.clone(),
-        }
+        Self { view: self.view.clone() }
     }
 
     /// The state as of now, for readers.

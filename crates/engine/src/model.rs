@@ -17,6 +17,7 @@ use super::collaborative::Regularization;
 use super::collaborative::Trained;
 use super::column::encode;
 use super::content::ContentModel;
+use super::factors::ItemFactors;
 use super::weighing::Weighing;
 use crate::domain::PublishedModel;
 use crate::domain::Sequence;
@@ -46,6 +47,16 @@ pub struct Model {
 }
 
 impl Model {
+    /// Whether what was read of a snapshot fits the factors beside it.
+    pub(super) fn fits(&self, factors: &ItemFactors) -> bool {
+        let squares = self.k.checked_mul(self.k);
+        self.k > 0
+            && (factors.k() == self.k || factors.k() == 0)
+            && squares == Some(self.item_gram.len())
+            && squares == Some(self.user_gram.len())
+            && self.content.is_whole(self.k)
+    }
+
     /// Whether an item has factors of training: other items have those that their content
     /// foretells and their own evidence.
     pub(super) fn is_trained(&self, item: u32) -> bool {

@@ -41,6 +41,7 @@ use super::contexts::TopicContexts;
 use super::decay::DecayedRow;
 use super::factors::ItemFactors;
 use super::interner::Interner;
+use super::key_index::KeyIndex;
 use super::model::Model;
 use super::prequential::Prequential;
 use super::profile::Showings;
@@ -154,7 +155,10 @@ pub struct View {
 
     pub(super) hybrid: Arc<Hybrid>,
     pub(super) ranker: Arc<Ranker>,
+    /// A ring.
     pub(super) decisions: Column<Arc<PendingDecision>>,
+    /// Where each pending decision is, by key. Derived.
+    pub(super) decision_index: KeyIndex,
     pub(super) prequential: Arc<Prequential>,
     pub(super) recently_wanted: RecentlyWanted,
     pub(super) arms: Arms,
@@ -194,6 +198,7 @@ impl View {
             hybrid: Arc::default(),
             ranker: Arc::new(Ranker::new(RANKER_DIMENSION)),
             decisions: Column::default(),
+            decision_index: KeyIndex::default(),
             prequential: Arc::default(),
             recently_wanted: RecentlyWanted::default(),
             arms: Arms::default(),

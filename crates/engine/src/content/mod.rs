@@ -38,4 +38,4 @@ pub use factor_map::MapExample;
 pub use latent::Latent;
 pub use learnt::ContentModel;
 pub use vector::SparseVector;
-pub use vocabulary::Vocabulary;
+pub use vocabulary::{Head as VocabularyHead, Vocabulary};
