@@ -102,6 +102,7 @@ pub fn status(error: Error) -> Status {
         Error::RateLimited { .. } => {
             retried(Code::ResourceExhausted, &message, "RATE_LIMITED", OVERLOAD_DELAY)
         }
+        Error::GivenUp => explained(Code::DeadlineExceeded, &message, "GIVEN_UP", []),
         Error::ShuttingDown => {
             retried(Code::Unavailable, &message, "SHUTTING_DOWN", SHUTDOWN_DELAY)
         }
@@ -248,6 +249,7 @@ mod tests {
                 true,
             ),
             (Error::Overloaded("the queue"), Code::ResourceExhausted, "OVERLOADED", true),
+            (Error::GivenUp, Code::DeadlineExceeded, "GIVEN_UP", false),
             (Error::ShuttingDown, Code::Unavailable, "SHUTTING_DOWN", true),
             (stored(unavailable), Code::Unavailable, "STORE_UNAVAILABLE", true),
             (stored(corrupt), Code::DataLoss, "STORED_DATA_CORRUPT", false),

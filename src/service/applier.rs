@@ -107,6 +107,9 @@ fn catch_up(
             Effect::ModelSwitched { version } => {
                 tracing::info!(namespace = %namespace.name(), version, "model switched");
             }
+            Effect::ModelRefused { version, fault } => {
+                tracing::warn!(namespace = %namespace.name(), version, %fault, "model refused");
+            }
             Effect::TakeoverFellBack { against } => {
                 let against = against.name();
                 tracing::warn!(

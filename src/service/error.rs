@@ -41,6 +41,9 @@ pub enum Error {
     /// The namespace has used up what it may do in a second.
     #[error("more than {limit} {what} a second")]
     RateLimited { what: &'static str, limit: u64 },
+    /// The caller did not wait for the answer.
+    #[error("the deadline passed before the answer was worked out")]
+    GivenUp,
     #[error("the service is shutting down")]
     ShuttingDown,
     #[error(transparent)]

@@ -15,6 +15,7 @@ mod embedder;
 mod error;
 mod evaluation;
 mod follower;
+mod heavy;
 mod leadership;
 mod limiter;
 mod log_writer;

@@ -27,7 +27,7 @@ impl Service {
         let _permit = self.heavy_permit()?;
         let work = move || {
             let nobody = UserContext::default();
-            let eligible = Eligibility::new(&view, &filter, None, &nobody, now, &[]);
+            let eligible = Eligibility::new(&view, &filter, "", &nobody, now, &[]);
             onboarding_items(&view, &eligible, n)
         };
         tokio::task::spawn_blocking(work).await.map_err(|_panicked| Error::ShuttingDown)

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::Service;
 use super::error::Error;
+use super::heavy;
 use super::namespace::Namespace;
 use super::predictions::PredictionKey;
 use super::reasons::ReasonInWords;
@@ -16,9 +17,11 @@ use super::recording::decision;
 use super::scene::item_of;
 use super::scene::work_out;
 use engine::Boost;
+use engine::Cancelled;
 use engine::Candidate;
 use engine::Choice;
 use engine::Filter;
+use engine::GiveUp;
 use engine::RankedItem;
 use engine::Retrieval;
 use engine::View;
@@ -132,7 +135,7 @@ impl Service {
     /// Ranks for a person on the given view of the namespace.
     ///
     /// # Errors
-    /// `Overloaded`; `ShuttingDown` when the work was cut off.
+    /// `Overloaded`; `GivenUp`; `ShuttingDown` when the work was cut off.
     pub async fn personalize(
         &self,
         namespace: &Arc<Namespace>,
@@ -146,7 +149,9 @@ impl Service {
             let _permit = self.heavy_permit()?;
             self.answer_large(namespace, view, call).await?
         } else {
-            answer(namespace, &view, &call, self.recording, |retrieval| retrieval.personal())
+            let personal = |retrieval: &Retrieval<'_>| retrieval.personal();
+            answer(namespace, &view, &call, self.recording, &GiveUp::never(), personal)
+                .map_err(|Cancelled| Error::GivenUp)?
         };
         answer.degraded.extend(self.degraded(namespace));
         if !decision.shown.is_empty() {
@@ -210,18 +215,19 @@ impl Service {
         let key = key.filter(|_| known.is_none());
         let (worker, predictions) = (namespace.clone(), self.predictions.clone());
         let recording = self.recording.remembering(known.is_some());
-        let work = move || {
-            answer(&worker, &view, &call, recording, |retrieval| {
-                known.unwrap_or_else(|| {
-                    let found = retrieval.personal();
-                    if let Some(key) = key {
-                        predictions.put(key, &found);
-                    }
-                    found
-                })
+        heavy::run(move |give_up| {
+            answer(&worker, &view, &call, recording, give_up, |retrieval| {
+                if let Some(known) = known {
+                    return Ok(known);
+                }
+                let found = retrieval.personal()?;
+                if let Some(key) = key {
+                    predictions.put(key, &found);
+                }
+                Ok(found)
             })
-        };
-        tokio::task::spawn_blocking(work).await.map_err(|_panicked| Error::ShuttingDown)
+        })
+        .await
     }
 }
 
@@ -231,9 +237,10 @@ fn answer(
     view: &View,
     call: &PersonalizeCall,
     recording: Recording,
-    personal: impl FnOnce(&Retrieval<'_>) -> Vec<u32>,
-) -> (Answer, Decision) {
-    work_out(namespace, view, call, Some(recording), personal, |list| {
+    give_up: &GiveUp<'_>,
+    personal: impl FnOnce(&Retrieval<'_>) -> Result<Vec<u32>, Cancelled>,
+) -> Result<(Answer, Decision), Cancelled> {
+    work_out(namespace, view, call, Some(recording), give_up, personal, |list| {
         let decision = decision(view, call, &list, recording);
         let origin = list.ranked.trial.as_ref().map_or(ListOrigin::Ranker, |trial| trial.origin);
         let items = list.ranked.items.into_iter();

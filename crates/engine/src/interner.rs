@@ -18,6 +18,11 @@ use super::parts::Sections;
 const SLOTS_PER_NAME: usize = 2;
 const SLOTS_MIN: usize = 64;
 
+/// What stands for a name where it gets no index: 64 bits of its hash.
+pub fn name_key(name: &str) -> u64 {
+    xxh3_64(name.as_bytes())
+}
+
 /// A set of names with their indices.
 #[derive(Debug, Clone, Default)]
 pub struct Interner {
@@ -40,7 +45,7 @@ impl Interner {
         if self.slots.is_empty() {
             return None;
         }
-        let hash = xxh3_64(name.as_bytes());
+        let hash = name_key(name);
         let mask = self.slots.len() - 1;
         let mut at = hash as usize & mask;
         loop {
@@ -66,6 +71,11 @@ impl Interner {
         self.push(Arc::from(name))
     }
 
+    /// The same, but never more than `most` names; `None` for one that came too late.
+    pub fn intern_within(&mut self, most: usize, name: &str) -> Option<u32> {
+        self.find(name).or_else(|| (self.len() < most).then(|| self.push(Arc::from(name))))
+    }
+
     /// Gives a name that is new the next index.
     fn push(&mut self, name: Arc<str>) -> u32 {
         let index = u32::try_from(self.names.len()).expect("fewer than 2^32 names fit in memory");
@@ -76,6 +86,19 @@ impl Interner {
             place(&mut self.slots, &name, index);
         }
         index
+    }
+
+    /// Hash of the first `count` names and their order; `None` when there are fewer.
+    pub fn digest_of_first(&self, count: usize) -> Option<Digest> {
+        if count > self.names.len() {
+            return None;
+        }
+        let mut hasher = blake3::Hasher::new();
+        for name in self.names.iter().take(count) {
+            hasher.update(&(name.len() as u64).to_le_bytes());
+            hasher.update(name.as_bytes());
+        }
+        Some(*hasher.finalize().as_bytes())
     }
 
     fn rebuild(&mut self) {
@@ -114,7 +137,7 @@ impl Part for Interner {
 }
 
 fn place(slots: &mut Column<u64>, name: &str, index: u32) {
-    let hash = xxh3_64(name.as_bytes());
+    let hash = name_key(name);
     let mask = slots.len() - 1;
     let mut at = hash as usize & mask;
     while slots[at] != 0 {

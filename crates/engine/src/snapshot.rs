@@ -24,6 +24,7 @@ use super::column::Digest;
 use super::column::encode;
 use super::content::VocabularyHead;
 use super::decay::DecayedRow;
+use super::factors::ItemFactors;
 use super::model::Model;
 use super::parts::Part;
 use super::prequential::Prequential;
@@ -47,6 +48,7 @@ const HEAD: &str = "head";
 struct Head {
     settings: Settings,
     watermark: Sequence,
+    began: Timestamp,
     clock: Timestamp,
     counts: Counts,
     totals: ItemStatistics,
@@ -111,6 +113,7 @@ impl View {
         Head {
             settings: self.settings.as_ref().clone(),
             watermark: self.watermark,
+            began: self.began,
             clock: self.clock,
             counts: self.counts,
             totals: self.popularity.totals,
@@ -146,6 +149,7 @@ impl View {
     fn take_head(&mut self, head: Head) {
         self.settings = Arc::new(head.settings);
         self.watermark = head.watermark;
+        self.began = head.began;
         self.clock = head.clock;
         self.counts = head.counts;
         self.popularity.totals = head.totals;
@@ -231,6 +235,9 @@ impl Engine {
         }
         if let Some(part) = view.misfit() {
             return Err(unrestorable(part, "it does not fit the other parts"));
+        }
+        if let Some(model) = view.model.as_ref().filter(|_| view.factors.k() == 0) {
+            view.factors = ItemFactors::new(model.k, &[]);
         }
         view.index_decisions();
         view.arms.index_selections();

@@ -15,6 +15,8 @@ use crate::service::namespace::Namespace;
 use crate::service::personalize::PersonalizeCall;
 use crate::service::scene::item_of;
 use crate::service::scene::work_out;
+use engine::Cancelled;
+use engine::GiveUp;
 use engine::View;
 use engine::domain::ItemId;
 use engine::domain::limits;
@@ -37,23 +39,32 @@ pub struct Suggestion {
 }
 
 /// Verified changes, the smallest first; empty when there is none or none is needed.
+///
+/// # Errors
+/// `Cancelled`.
 pub fn suggestions(
     namespace: &Namespace,
     view: &View,
     call: &PersonalizeCall,
     item_id: &ItemId,
     finding: &Finding,
-) -> Vec<Suggestion> {
+    give_up: &GiveUp<'_>,
+) -> Result<Vec<Suggestion>, Cancelled> {
     if matches!(finding.cause, Cause::Present | Cause::UnknownItem | Cause::NotInCatalogue) {
-        return Vec::new();
+        return Ok(Vec::new());
     }
     let mut required: Vec<Alteration> =
         finding.refusals.iter().map(|&rule| Alteration::Without(rule)).collect();
     if !call.candidates.may_be(item_id) {
         required.push(Alteration::AddCandidate);
     }
-    let mut search = Search { namespace, view, call, item_id, finding, required, personal: None };
-    search.run()
+    let personal = None;
+    let mut search =
+        Search { namespace, view, call, item_id, finding, give_up, required, personal };
+    let found = search.run();
+    // Where nobody waits any more, a list that was not worked out was taken for one without it.
+    give_up.check()?;
+    Ok(found)
 }
 
 struct Search<'a> {
@@ -62,6 +73,7 @@ struct Search<'a> {
     call: &'a PersonalizeCall,
     item_id: &'a ItemId,
     finding: &'a Finding,
+    give_up: &'a GiveUp<'a>,
     /// Without these there is no way.
     required: Vec<Alteration>,
     /// What suits the person under the filter with the required changes.
@@ -93,18 +105,24 @@ impl Search<'_> {
             alteration.apply(&mut call, self.item_id);
         }
         let personal = &mut self.personal;
-        let shown: Vec<ItemId> = work_out(
+        let shown: Option<Vec<ItemId>> = work_out(
             self.namespace,
             self.view,
             &call,
             None,
-            |retrieval| personal.get_or_insert_with(|| retrieval.personal()).clone(),
+            self.give_up,
+            |retrieval| match personal {
+                Some(found) => Ok(found.clone()),
+                None => Ok(personal.insert(retrieval.personal()?).clone()),
+            },
             |list| {
                 let items = list.ranked.items.iter();
                 let candidates = items.map(|item| &list.candidates[item.candidate]);
                 candidates.map(|candidate| item_of(candidate).item_id.clone()).collect()
             },
-        );
+        )
+        .ok();
+        let shown = shown?;
         let place = shown.iter().position(|id| id == self.item_id)?;
         let shown: BTreeSet<ItemId> = shown.into_iter().collect();
         let displaced = self.finding.shown.symmetric_difference(&shown);

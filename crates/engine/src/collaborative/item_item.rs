@@ -216,12 +216,20 @@ impl ItemItem {
         self.rows.iter().all(Vec::is_empty)
     }
 
-    /// Whether every weight is a finite number and every item below `n_items`.
+    /// Whether every weight is a finite number, every item below `n_items`, and every row
+    /// sorted and no longer than rows are.
     pub fn is_sound(&self, n_items: usize) -> bool {
-        self.rows.len() <= n_items
-            && self.rows.iter().flatten().all(|(item, weight)| {
-                (*item as usize) < n_items && weight.is_finite() && *weight > 0.0
-            })
+        let is_row = |row: &Vec<(u32, f32)>| {
+            row.len() <= NEIGHBOURS_MAX
+                && row.is_sorted_by(|left, right| left.0 < right.0)
+                && row.last().is_none_or(|(item, _)| (*item as usize) < n_items)
+                && row.iter().all(|(_, weight)| weight.is_finite() && *weight > 0.0)
+        };
+        self.rows.len() <= n_items && self.rows.iter().all(is_row)
+    }
+
+    pub fn weights(&self) -> impl Iterator<Item = &f32> {
+        self.rows.iter().flatten().map(|(_, weight)| weight)
     }
 
     /// Scores of all items for somebody who wanted `path`, the newest first.

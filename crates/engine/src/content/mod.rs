@@ -35,7 +35,7 @@ pub use embeddings::Embeddings;
 pub use embeddings::embed;
 pub use factor_map::FactorMap;
 pub use factor_map::MapExample;
-pub use latent::Latent;
+pub use latent::{Latent, RANK_MAX};
 pub use learnt::ContentModel;
 pub use vector::SparseVector;
 pub use vocabulary::{Head as VocabularyHead, Vocabulary};

@@ -16,6 +16,7 @@ mod rank;
 mod retrieve;
 mod similar;
 mod trial;
+mod wanted;
 
 pub use boost::{Boost, Change, Target};
 pub use choose::{Choice, Exploring, Pin};

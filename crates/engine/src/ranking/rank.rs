@@ -38,6 +38,8 @@ use super::trial::Trial;
 use crate::bandit::Belief;
 use crate::domain::DiversityMethod;
 use crate::domain::Strategy;
+use crate::give_up::Cancelled;
+use crate::give_up::GiveUp;
 use crate::profile::User;
 use crate::seed;
 use crate::view::View;
@@ -82,6 +84,7 @@ pub struct RankRequest<'a> {
     pub deviations: bool,
     /// Keys the random stream of the choice.
     pub decision_id: &'a str,
+    pub give_up: &'a GiveUp<'a>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -136,8 +139,15 @@ pub fn score_candidates(
 }
 
 /// Ranks candidates by the view's ranker.
-pub fn rank(view: &View, candidates: &[Candidate<'_>], request: &RankRequest<'_>) -> Ranked {
-    let scored = Scored::new(view, candidates, request);
+///
+/// # Errors
+/// [`Cancelled`].
+pub fn rank(
+    view: &View,
+    candidates: &[Candidate<'_>],
+    request: &RankRequest<'_>,
+) -> Result<Ranked, Cancelled> {
+    let scored = Scored::new(view, candidates, request)?;
     let key = request.decision_id.as_bytes();
     let mut rng = seed::stream(view.settings().seed, seed::Purpose::Choose, key);
     let costs = scored.costs(view, request);
@@ -146,10 +156,12 @@ pub fn rank(view: &View, candidates: &[Candidate<'_>], request: &RankRequest<'_>
     let (list, trial) = match request.baseline {
         None => (choose(&slate, &choice, None, &mut rng), None),
         Some(baseline) => {
-            let (list, trial) = contest(view, slate, &scored, baseline, &choice, request, &mut rng);
+            let (list, trial) =
+                contest(view, slate, &scored, baseline, &choice, request, &mut rng)?;
             (list, Some(trial))
         }
     };
+    request.give_up.check()?;
     let explainer = request.explain.then(|| {
         let average = scored.scale.components(&scored.features.mean());
         Explainer::new(view, request, average)
@@ -182,7 +194,7 @@ pub fn rank(view: &View, candidates: &[Candidate<'_>], request: &RankRequest<'_>
         .collect();
     let exploration_cost = list.cost;
     let Scored { segment, scores, deviations, .. } = scored;
-    Ranked { segment, items, scores, deviations, exploration_cost, trial }
+    Ok(Ranked { segment, items, scores, deviations, exploration_cost, trial })
 }
 
 /// Shows the ranker's list, the caller's or the most popular items; compares the first two.
@@ -194,7 +206,7 @@ fn contest(
     choice: &Choice,
     request: &RankRequest<'_>,
     rng: &mut ChaCha8Rng,
-) -> (ChosenList, Trial) {
+) -> Result<(ChosenList, Trial), Cancelled> {
     let (drawn, chances) = trial::draw(view, request.decision_id);
     let popular = trial::popular(view, &slate);
     let callers = match baseline {
@@ -203,6 +215,7 @@ fn contest(
     };
     let orders = Orders { drawn, chances, baseline: callers, popular: &popular };
     let list = choose(&slate, choice, Some(&orders), rng);
+    request.give_up.check()?;
     let scores: Vec<f64> = scored
         .estimates
         .iter()
@@ -214,7 +227,7 @@ fn contest(
     let own = choose(&slate, &Choice { strategy: Strategy::Greedy, ..*choice }, None, rng);
     let vector = |candidate: usize| scored.scale.vector(scored.features.row(candidate));
     let trial = Trial::new(view, (drawn, chances), callers, &own, &scored.estimates, vector);
-    (list, trial)
+    Ok((list, trial))
 }
 
 /// The choice with gamma for as much as was learnt: the better rewards are known, the
@@ -240,22 +253,25 @@ pub struct Standing {
 }
 
 /// Where one candidate stands, shown or not, by the scores that [`rank`] ranks by.
+///
+/// # Errors
+/// [`Cancelled`].
 pub fn standing(
     view: &View,
     candidates: &[Candidate<'_>],
     request: &RankRequest<'_>,
     candidate: usize,
-) -> Standing {
-    let scored = Scored::new(view, candidates, request);
+) -> Result<Standing, Cancelled> {
+    let scored = Scored::new(view, candidates, request)?;
     let score = scored.scores[candidate];
     let is_before = |&(place, other): &(usize, &f64)| {
         other.total_cmp(&score).reverse().then(place.cmp(&candidate)).is_lt()
     };
-    Standing {
+    Ok(Standing {
         place: scored.scores.iter().enumerate().filter(is_before).count(),
         score,
         components: scored.components(candidate),
-    }
+    })
 }
 
 /// The scores of all candidates with what they are made of.
@@ -275,9 +291,15 @@ struct Scored<'v> {
 }
 
 impl<'v> Scored<'v> {
-    fn new(view: &'v View, candidates: &[Candidate<'_>], request: &RankRequest<'_>) -> Self {
-        let RankRequest { user, context, occasion, .. } = request;
+    fn new(
+        view: &'v View,
+        candidates: &[Candidate<'_>],
+        request: &RankRequest<'_>,
+    ) -> Result<Self, Cancelled> {
+        let RankRequest { user, context, occasion, give_up, .. } = request;
+        give_up.check()?;
         let features = FeatureMatrix::describe(view, *user, context, occasion, candidates);
+        give_up.check()?;
         let segment = View::segment(*user, occasion.device);
         let scale = Scale::over(view, segment, &features);
         let estimates = scale.scores(&features);
@@ -290,7 +312,7 @@ impl<'v> Scored<'v> {
         let is_bounded = explores && view.settings().ranker.exploration_allowance.is_some();
         let asks = asks || is_bounded || request.deviations;
         let deviations = if asks { scale.deviations(&features) } else { Vec::new() };
-        let boosts = boosts(candidates, &estimates, request);
+        let boosts = boosts(candidates, &estimates, request)?;
         let exploration = Exploration::new(view, candidates, request.choice.strategy, occasion.now);
         let scores = Vec::new();
         let mut scored = Self {
@@ -309,7 +331,7 @@ impl<'v> Scored<'v> {
         };
         let estimates = scored.estimates.iter().enumerate();
         scored.scores = estimates.map(|(place, estimate)| estimate + added(place)).collect();
-        scored
+        Ok(scored)
     }
 
     /// What a score holds for not being sure of the reward.
@@ -352,14 +374,19 @@ impl<'v> Scored<'v> {
 }
 
 /// What the caller's boosts add to each estimate.
-fn boosts(candidates: &[Candidate<'_>], estimates: &[f64], request: &RankRequest<'_>) -> Vec<f64> {
+fn boosts(
+    candidates: &[Candidate<'_>],
+    estimates: &[f64],
+    request: &RankRequest<'_>,
+) -> Result<Vec<f64>, Cancelled> {
     if request.boosts.is_empty() {
-        return vec![0.0; candidates.len()];
+        return Ok(vec![0.0; candidates.len()]);
     }
     let now = request.occasion.now;
     let boost = |(candidate, estimate): (&Candidate<'_>, &f64)| {
+        request.give_up.step()?;
         let item = candidate.entry.item.as_ref();
-        item.map_or(0.0, |item| boost::boost(request.boosts, item, now, *estimate))
+        Ok(item.map_or(0.0, |item| boost::boost(request.boosts, item, now, *estimate)))
     };
     candidates.iter().zip(estimates).map(boost).collect()
 }

@@ -4,6 +4,8 @@
 //!   one teaches nothing.
 //! - Of several rewards of one selection the best counts, in whatever order they come,
 //!   unless one says that it corrects: then it takes the place of what was so far.
+//! - Sets beyond the limit of a namespace are not learnt: whoever selects has to ask before,
+//!   and two who ask at once may both be told that one fits.
 //! - Evidence that faded since its selection gets its reward faded by as much.
 
 use std::sync::Arc;
@@ -18,6 +20,7 @@ use super::set::ArmSet;
 use crate::column::Column;
 use crate::domain::ArmReward;
 use crate::domain::ArmSelection;
+use crate::domain::limits;
 use crate::interner::Interner;
 use crate::key_index::KeyIndex;
 use crate::numeric::math;
@@ -100,7 +103,9 @@ impl Arms {
     }
 
     pub fn learn_selection(&mut self, selection: &ArmSelection, half_life: u32) {
-        let index = self.names.intern(selection.set.as_str());
+        let Some(index) = self.names.intern_within(limits::ARM_SETS, selection.set.as_str()) else {
+            return;
+        };
         self.sets.grow(index as usize + 1, &Arc::default());
         let set = Arc::make_mut(self.sets.get_mut(index as usize));
         set.advance(half_life);
