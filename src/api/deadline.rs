@@ -1,9 +1,10 @@
-//! How long a call may wait.
+//! How long a call may wait, and until when its answer is of use.
 
 use std::time::Duration;
 
 use tonic::metadata::MetadataMap;
 
+use crate::service::Deadline;
 use engine::domain::limits;
 
 /// Part of the caller's deadline that is kept back, so that an answer still arrives in
@@ -13,9 +14,17 @@ const MARGIN_DIVISOR: u32 = 5;
 /// The caller's deadline less a margin, or the longest wait the service allows.
 pub fn patience(metadata: &MetadataMap) -> Duration {
     let longest = Duration::from_millis(limits::WATERMARK_WAIT_MS);
+    time(metadata).unwrap_or(longest).min(longest)
+}
+
+/// Until when work for the call is of use: its deadline less the same margin.
+pub fn deadline(metadata: &MetadataMap) -> Deadline {
+    time(metadata).map_or(Deadline::NONE, Deadline::after)
+}
+
+fn time(metadata: &MetadataMap) -> Option<Duration> {
     let header = metadata.get("grpc-timeout").and_then(|value| value.to_str().ok());
-    let deadline = header.and_then(parse).unwrap_or(longest);
-    (deadline - deadline / MARGIN_DIVISOR).min(longest)
+    header.and_then(parse).map(|whole| whole - whole / MARGIN_DIVISOR)
 }
 
 /// `grpc-timeout`: up to eight digits and a unit (gRPC over HTTP/2 protocol).

@@ -35,18 +35,17 @@ use tonic::Status;
 use crate::service::Namespace;
 use crate::service::Service;
 use engine::View;
-use engine::domain::NamespaceName;
 
 /// The namespace a request names; empty means the default one.
 async fn namespace(service: &Service, name: &str) -> Result<Arc<Namespace>, Status> {
     let name = convert::namespace(name).map_err(status::invalid)?;
-    service.namespaces.get(&name).await.map_err(status::status)
+    Ok(service.namespaces.get(&name).await?)
 }
 
 /// Counts a request against the rate limit of its namespace.
-async fn admit(service: &Service, name: &NamespaceName) -> Result<(), Status> {
+async fn admit(service: &Service, namespace: &Namespace) -> Result<(), Status> {
     let now = service.clock.now();
-    service.limiter.admit_request(name, now).await.map_err(status::status)
+    Ok(service.limiter.admit_request(&namespace.rates, now).await?)
 }
 
 /// The namespace a request names, and its view at the watermark the request wants, for a
@@ -58,7 +57,7 @@ async fn admitted_view(
     patience: Duration,
 ) -> Result<(Arc<Namespace>, Arc<View>), Status> {
     let namespace = namespace(service, name).await?;
-    admit(service, namespace.name()).await?;
-    let view = namespace.view_at(min_watermark, patience).await.map_err(status::status)?;
+    admit(service, &namespace).await?;
+    let view = namespace.view_at(min_watermark, patience).await?;
     Ok((namespace, view))
 }

@@ -17,8 +17,9 @@ use std::sync::Arc;
 pub use self::alteration::Alteration;
 pub use self::search::Suggestion;
 use super::Service;
+use super::blocking::Deadline;
+use super::blocking::Expiry;
 use super::error::Error;
-use super::heavy;
 use super::namespace::Namespace;
 use super::personalize::Candidates;
 use super::personalize::PersonalizeCall;
@@ -26,8 +27,8 @@ use super::scene::List;
 use super::scene::item_of;
 use super::scene::work_out;
 use engine::Cancelled;
-use engine::GiveUp;
 use engine::Refusal;
+use engine::Retrieval;
 use engine::SourceTrace;
 use engine::Standing;
 use engine::Supply;
@@ -103,17 +104,18 @@ impl Service {
     /// Why an item is not in the answer to a call.
     ///
     /// # Errors
-    /// `Overloaded`; `GivenUp`; `ShuttingDown` when the work was cut off.
+    /// Those of [`Reads::run`](super::Reads::run).
     pub async fn explain_absence(
         &self,
         namespace: &Arc<Namespace>,
         view: Arc<View>,
         call: PersonalizeCall,
         item_id: ItemId,
+        deadline: Deadline,
     ) -> Result<Absence, Error> {
-        let _permit = self.heavy_permit()?;
         let namespace = namespace.clone();
-        heavy::run(move |give_up| explain(&namespace, &view, call, &item_id, give_up)).await
+        let work = move |expiry: &Expiry| explain(&namespace, &view, call, &item_id, expiry);
+        self.reads.run(deadline, work).await?
     }
 }
 
@@ -122,20 +124,16 @@ fn explain(
     view: &View,
     mut call: PersonalizeCall,
     item_id: &ItemId,
-    give_up: &GiveUp<'_>,
-) -> Result<Absence, Cancelled> {
+    expiry: &Expiry,
+) -> Result<Absence, Error> {
     call.choice.strategy = Strategy::Greedy;
     call.explain = false;
-    let finding = work_out(
-        namespace,
-        view,
-        &call,
-        None,
-        give_up,
-        |retrieval| retrieval.personal(),
-        |list| Finding::of(view, &call, &list, item_id),
-    )??;
-    let suggestions = search::suggestions(namespace, view, &call, item_id, &finding, give_up)?;
+    let finding = expiry.bound(|give_up| {
+        let personal = |retrieval: &Retrieval<'_>| retrieval.personal();
+        let look = |list: List<'_>| Finding::of(view, &call, &list, item_id);
+        work_out(namespace, view, &call, None, give_up, personal, look)?
+    })?;
+    let suggestions = search::suggestions(namespace, view, &call, item_id, &finding, expiry)?;
     let single = suggestions.iter().filter_map(|suggestion| match &suggestion.alterations[..] {
         [one] if one.is_about_choice() => Some(*one),
         _ => None,

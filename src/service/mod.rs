@@ -9,13 +9,15 @@
 mod absence;
 mod applier;
 mod arms;
+mod blocking;
 mod clock;
 mod decision_log;
 mod embedder;
 mod error;
 mod evaluation;
 mod follower;
-mod heavy;
+mod ingest;
+mod known_decisions;
 mod leadership;
 mod limiter;
 mod log_writer;
@@ -52,13 +54,15 @@ use predictions::Predictions;
 
 pub use absence::{Absence, Alteration, Cause, Gap, Suggestion};
 pub use applier::{Stopped, replay};
-pub use arms::{SelectArmCall, SelectedArm};
+pub use arms::{RewardedArm, SelectArmCall, SelectedArm};
+pub use blocking::{Deadline, Expiry, Reads, run_blocking};
 pub use clock::{Clock, SystemClock};
 pub use decision_log::{Rewards, each_record, first_recorded_since};
 pub use error::Error;
 pub use evaluation::{EstimatedValue, Evaluation, EvaluationCall, PolicyEvaluation, PolicyReport};
+pub use ingest::{Recorded, Submitted};
 pub use limiter::{Limiter, RateLimits};
-pub use log_writer::{Handle as LogWriter, LogTail, Pending};
+pub use log_writer::{Handle as LogWriter, LogTail};
 pub use namespace::Namespace;
 pub use namespaces::Namespaces;
 pub use personalize::{Answer, Candidates, PersonalizeCall, PinnedItem, Recommendation};
@@ -70,7 +74,6 @@ pub use redo::{NotRedone, check_record, redo};
 pub use retrain::{RetrainProgress, RetrainStage};
 pub use store_health::{StoreHealth, StoreMonitor};
 
-use crate::storage::Appended;
 use crate::storage::Cache;
 use crate::storage::InteractionLog;
 use crate::storage::Leases;
@@ -80,11 +83,7 @@ use crate::storage::RateCounters;
 use crate::storage::SnapshotStore;
 use crate::storage::TailFeed;
 use crate::telemetry::Metrics;
-use engine::domain::Record;
 use engine::domain::Settings;
-
-/// Beyond these, large requests are refused: each has a thread of its own.
-const HEAVY_CALLS: usize = 256;
 
 /// The stores behind the service.
 #[derive(Clone)]
@@ -145,44 +144,13 @@ pub struct Service {
     decision_retention_days: u32,
     /// One evaluation at a time: each takes tens of megabytes and a core.
     evaluations: Arc<Semaphore>,
-    /// Large requests that may be answered at a time.
-    heavy_calls: Arc<Semaphore>,
+    /// What answers reads that are too long for a thread that serves others.
+    pub reads: Reads,
     /// Cancelled when no new work is to be taken.
     pub draining: CancellationToken,
 }
 
 impl Service {
-    /// Hands what somebody sent over to be written, within the rate limits; items get
-    /// their embeddings first where there is a model for them.
-    ///
-    /// # Errors
-    /// `RateLimited`, `Overloaded`, and what the log writer says.
-    pub async fn submit(
-        &self,
-        namespace: &Namespace,
-        mut records: Vec<Record>,
-    ) -> Result<Pending, Error> {
-        let now = self.clock.now();
-        self.limiter.admit_events(namespace.name(), records.len(), now).await?;
-        if let Some(embedder) = &self.embedder {
-            let dimension = namespace.view().settings().embedding_dimension as usize;
-            embedder.fill(&mut records, dimension).await?;
-        }
-        self.writer.submit(&namespace.tail, records).await
-    }
-
-    /// Writes what somebody sent and waits for the commit.
-    ///
-    /// # Errors
-    /// As `submit`, and what kept the records from being written.
-    pub async fn write(
-        &self,
-        namespace: &Namespace,
-        records: Vec<Record>,
-    ) -> Result<Appended, Error> {
-        self.submit(namespace, records).await?.outcome().await
-    }
-
     /// Whether other processes write the same log.
     pub fn store_is_shared(&self) -> bool {
         self.namespaces.stores().log.is_shared()
@@ -224,7 +192,7 @@ pub fn start(
             .embedding_model
             .clone()
             .map(|model| Embedder::new(model, stores.cache.clone(), metrics.clone())),
-        heavy_calls: Arc::new(Semaphore::new(HEAVY_CALLS)),
+        reads: Reads::default(),
         recording: Recording::new(options.decision_detail),
         decision_retention_days: options.decision_retention_days,
         evaluations: Arc::new(Semaphore::new(1)),

@@ -6,8 +6,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Service;
+use super::blocking::Deadline;
+use super::blocking::Expiry;
+use super::blocking::caught;
 use super::error::Error;
-use super::heavy;
+use super::known_decisions::Named;
 use super::namespace::Namespace;
 use super::predictions::PredictionKey;
 use super::reasons::ReasonInWords;
@@ -135,23 +138,24 @@ impl Service {
     /// Ranks for a person on the given view of the namespace.
     ///
     /// # Errors
-    /// `Overloaded`; `GivenUp`; `ShuttingDown` when the work was cut off.
+    /// Those of [`Reads::run`](super::Reads::run).
     pub async fn personalize(
         &self,
         namespace: &Arc<Namespace>,
         view: Arc<View>,
         call: PersonalizeCall,
+        deadline: Deadline,
     ) -> Result<Answer, Error> {
         let started = std::time::Instant::now();
         let capped = call.filter.frequency_cap_per_day > 0;
         let is_bounded = view.settings().ranker.exploration_allowance.is_some();
         let (mut answer, decision) = if call.is_large(&view) {
-            let _permit = self.heavy_permit()?;
-            self.answer_large(namespace, view, call).await?
+            self.answer_large(namespace, view, call, deadline).await?
         } else {
             let personal = |retrieval: &Retrieval<'_>| retrieval.personal();
-            answer(namespace, &view, &call, self.recording, &GiveUp::never(), personal)
-                .map_err(|Cancelled| Error::GivenUp)?
+            let over = || deadline.is_past();
+            let give_up = GiveUp::when(&over);
+            caught(|| answer(namespace, &view, &call, self.recording, &give_up, personal))??
         };
         answer.degraded.extend(self.degraded(namespace));
         if !decision.shown.is_empty() {
@@ -161,22 +165,16 @@ impl Service {
             if capped {
                 namespace.unlearnt_showings.note(&decision);
             }
-            self.writer.offer_decision(&namespace.tail, decision);
+            let named = Named::decision(decision.decision_id.as_str());
+            if self.writer.offer_decision(&namespace.tail, decision) {
+                namespace.known_decisions.note(named);
+            }
         }
         if !answer.degraded.is_empty() {
             self.metrics.degraded_answers.inc();
         }
         self.metrics.personalize_seconds.observe(started.elapsed().as_secs_f64());
         Ok(answer)
-    }
-
-    /// Leave to do large work on a thread of its own, held while it is done.
-    ///
-    /// # Errors
-    /// `Overloaded`.
-    pub(super) fn heavy_permit(&self) -> Result<tokio::sync::SemaphorePermit<'_>, Error> {
-        let permit = self.heavy_calls.try_acquire();
-        permit.map_err(|_none_left| Error::Overloaded("too many large requests are being answered"))
     }
 
     /// Why an answer of this moment may be worse than it should be.
@@ -193,6 +191,7 @@ impl Service {
         namespace: &Arc<Namespace>,
         view: Arc<View>,
         call: PersonalizeCall,
+        deadline: Deadline,
     ) -> Result<(Answer, Decision), Error> {
         let searches = matches!(call.candidates, Candidates::Catalogue);
         let user = view.user_index(call.user_id.as_str());
@@ -215,19 +214,20 @@ impl Service {
         let key = key.filter(|_| known.is_none());
         let (worker, predictions) = (namespace.clone(), self.predictions.clone());
         let recording = self.recording.remembering(known.is_some());
-        heavy::run(move |give_up| {
-            answer(&worker, &view, &call, recording, give_up, |retrieval| {
-                if let Some(known) = known {
-                    return Ok(known);
-                }
-                let found = retrieval.personal()?;
-                if let Some(key) = key {
-                    predictions.put(key, &found);
-                }
-                Ok(found)
-            })
-        })
-        .await
+        let personal = move |retrieval: &Retrieval<'_>| {
+            if let Some(known) = known {
+                return Ok(known);
+            }
+            let found = retrieval.personal()?;
+            if let Some(key) = key {
+                predictions.put(key, &found);
+            }
+            Ok(found)
+        };
+        let work = move |expiry: &Expiry| {
+            expiry.bound(|give_up| answer(&worker, &view, &call, recording, give_up, personal))
+        };
+        self.reads.run(deadline, work).await?
     }
 }
 

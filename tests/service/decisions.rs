@@ -10,11 +10,13 @@ use personalization::proto::ExplorationParams;
 use personalization::proto::Filters;
 use personalization::proto::GetEvaluationMetricsRequest;
 use personalization::proto::GetEvaluationMetricsResponse;
+use personalization::proto::Interaction;
 use personalization::proto::Item;
 use personalization::proto::PersonalizeRequest;
 use personalization::proto::Pin;
 use personalization::proto::RequestContext;
 use personalization::proto::Strategy;
+use personalization::proto::StreamInteractionsRequest;
 use personalization::proto::boost;
 use tonic::Code;
 
@@ -24,6 +26,7 @@ use crate::harness::World;
 use crate::harness::click;
 use crate::harness::command;
 use crate::harness::eventually;
+use crate::harness::get;
 use crate::harness::greedy;
 
 /// `replay-decision` on the store of a stopped server.
@@ -375,4 +378,54 @@ async fn a_strategy_is_worth_what_it_earned_by_its_own_record() {
         let other = found.policies.iter().find(|one| one.policy == "uniform").expect("a policy");
         assert!(other.effective_sample_size < 0.9 * rounds, "{name}");
     }
+}
+
+/// A click that says which answer it came from.
+fn click_after(decision_id: &str, item_id: &str, number: u32) -> Interaction {
+    Interaction {
+        event_id: format!("after/{decision_id}/{number}"),
+        decision_id: decision_id.to_owned(),
+        ..click("jazz-fan-1", item_id)
+    }
+}
+
+#[tokio::test]
+async fn events_that_name_a_decision_nobody_made_are_recorded_and_counted() {
+    let mut server = Server::start().await;
+    let api = server.api().await;
+    World::fill(&api).await;
+    let answer = api.personalize(greedy("jazz-fan-1", 5)).await;
+    let (made, item) = (answer.decision_id.as_str(), answer.recommendations[0].item_id.as_str());
+    // At once, before anybody can have learnt the decision.
+    let clicks = vec![
+        click_after(made, item, 0),
+        click_after("never-made", item, 0),
+        Interaction { event_id: "without".to_owned(), ..click("jazz-fan-1", item) },
+    ];
+    let recorded = api.record(clicks.clone()).await;
+    assert_eq!((recorded.accepted, recorded.unknown_decisions), (3, 1));
+    // What was recorded before is not counted again.
+    let again = api.record(clicks).await;
+    assert_eq!((again.duplicates, again.unknown_decisions), (3, 0));
+    let request = StreamInteractionsRequest {
+        client_sequence: 1,
+        interactions: vec![click_after("never-made", item, 1), click_after(made, item, 1)],
+        ..StreamInteractionsRequest::default()
+    };
+    let mut client = api.personalization.clone();
+    let stream = client.stream_interactions(tokio_stream::iter([request])).await;
+    let mut acks = stream.expect("a stream").into_inner();
+    let ack = acks.message().await.expect("an answer").expect("an ack");
+    assert_eq!((ack.accepted, ack.unknown_decisions), (2, 1));
+    let (_, metrics) = get(server.http, "/metrics").await;
+    assert!(metrics.contains("personalization_unknown_decisions_total 2"), "{metrics}");
+    // Learnt from as far as it goes: all of them are in the model.
+    let learnt = api.settled_status().await;
+    server.kill_9();
+    server.restart().await;
+    let api = server.api().await;
+    assert_eq!(api.settled_status().await.interactions, learnt.interactions);
+    let later = vec![click_after(made, item, 2), click_after("never-made", item, 2)];
+    let later = api.record(later).await;
+    assert_eq!((later.accepted, later.unknown_decisions), (2, 1), "the log knows what was made");
 }

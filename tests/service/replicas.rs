@@ -9,6 +9,7 @@ mod agreement;
 mod crashes;
 mod cuts;
 mod fleet;
+mod frozen;
 mod full_disk;
 mod joining;
 mod leader;

@@ -33,6 +33,17 @@ impl View {
         (first..end).map(|number| self.decisions[place_of(number)].key)
     }
 
+    /// Names of the selections of arms that may still be rewarded, from this number of
+    /// selections on.
+    pub fn selection_keys_from(&self, number: u64) -> impl Iterator<Item = u128> {
+        self.arms.keys_from(number)
+    }
+
+    /// Selections of arms learnt so far.
+    pub fn selections(&self) -> u64 {
+        self.arms.selections
+    }
+
     /// Whether a decision or a selection of an arm, by the key of its id, may still be
     /// rewarded. Costs a look into a table.
     pub fn knows_decision(&self, key: u128) -> bool {

@@ -14,6 +14,7 @@ mod mask;
 mod onboarding;
 mod rank;
 mod retrieve;
+mod scale;
 mod similar;
 mod trial;
 mod wanted;

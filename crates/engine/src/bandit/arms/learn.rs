@@ -1,6 +1,6 @@
 //! Learning from selections and their rewards.
 //!
-//! - A reward counts for the last [`PENDING_MAX`] selections of the namespace; a later
+//! - A reward counts for the last [`PENDING_SELECTIONS_MAX`] selections of the namespace; a later
 //!   one teaches nothing.
 //! - Of several rewards of one selection the best counts, in whatever order they come,
 //!   unless one says that it corrects: then it takes the place of what was so far.
@@ -26,7 +26,7 @@ use crate::key_index::KeyIndex;
 use crate::numeric::math;
 
 /// Selections that may still be rewarded.
-const PENDING_MAX: usize = 65_536;
+pub const PENDING_SELECTIONS_MAX: usize = 65_536;
 
 /// A selection that may still earn a reward.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -47,7 +47,7 @@ pub struct PendingSelection {
 
 /// Where the selection of this number waits for its reward.
 fn position_of(number: u64) -> usize {
-    (number % PENDING_MAX as u64) as usize
+    (number % PENDING_SELECTIONS_MAX as u64) as usize
 }
 
 /// All arm sets of a namespace.
@@ -75,7 +75,7 @@ impl Arms {
             set.is_some_and(|set| (pending.arm as usize) < set.arms.len())
         };
         self.sets.len() == self.names.len()
-            && self.pending.len() as u64 == self.selections.min(PENDING_MAX as u64)
+            && self.pending.len() as u64 == self.selections.min(PENDING_SELECTIONS_MAX as u64)
             && self.pending.iter().all(fits)
     }
 
@@ -86,6 +86,12 @@ impl Arms {
             let at = position_of(number);
             self.note(self.pending[at].key, at);
         }
+    }
+
+    /// Names of the selections that may still be rewarded, from this number of selections on.
+    pub fn keys_from(&self, number: u64) -> impl Iterator<Item = u128> {
+        let first = number.max(self.selections.saturating_sub(PENDING_SELECTIONS_MAX as u64));
+        (first..self.selections).map(|number| self.pending[position_of(number)].key)
     }
 
     /// Whether a selection of this key may still be rewarded.
