@@ -151,7 +151,7 @@ fn views(
     let (lower, upper) = (first.min(second), first.max(second));
     let snapshot = stores.snapshots.newest_up_to(partition, ENGINE_REVISION, lower)?;
     // The log makes up for a snapshot that cannot be restored.
-    let restored = snapshot.and_then(|snapshot| Engine::restore(&snapshot.sections).ok());
+    let restored = snapshot.and_then(|snapshot| Engine::restore(snapshot.sections).ok());
     let mut engine = restored.unwrap_or_else(|| Engine::new(Settings::default()));
     let mut view_at = |watermark: Sequence| -> Result<Arc<View>, Failure> {
         replay(&mut engine, &*stores.log, partition, watermark)?;

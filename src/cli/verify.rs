@@ -63,7 +63,7 @@ fn verify(stores: &Stores, partition: &Partition) -> Result<(), Failure> {
             )
             .into());
         }
-        let mut continued = Learner { engine: Engine::restore(&snapshot.sections)?, position };
+        let mut continued = Learner { engine: Engine::restore(snapshot.sections)?, position };
         follow(&mut continued, &*stores.log, partition, end)?;
         if continued.engine.state().digest() != digest {
             return Err(format!(

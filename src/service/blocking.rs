@@ -25,6 +25,8 @@ use tokio::sync::Semaphore;
 use tokio::sync::oneshot;
 
 use super::error::Error;
+use engine::Cancelled;
+use engine::GiveUp;
 
 /// Reads that may wait for a thread.
 const QUEUE: usize = 128;
@@ -80,6 +82,17 @@ pub struct Expiry {
 impl Expiry {
     pub fn is_over(&self) -> bool {
         self.abandoned.load(Ordering::Relaxed) || self.deadline.is_past()
+    }
+
+    /// Does work of the engine that may end early.
+    ///
+    /// # Errors
+    /// `DeadlinePassed` when nobody waits any more.
+    pub fn bound<T>(
+        &self,
+        work: impl FnOnce(&GiveUp<'_>) -> Result<T, Cancelled>,
+    ) -> Result<T, Error> {
+        Ok(work(&GiveUp::when(&|| self.is_over()))?)
     }
 
     /// A place where long work may end early.

@@ -6,6 +6,7 @@ use std::hash::RandomState;
 
 use super::owner::Progress;
 use crate::storage;
+use engine::Cancelled;
 use engine::TrainingError;
 use engine::domain::NamespaceName;
 use engine::domain::Sequence;
@@ -78,6 +79,12 @@ impl Error {
         let id = format!("{:08x}", RandomState::new().hash_one(()) as u32);
         tracing::error!(id, "internal error: {what}");
         Self::Internal { id }
+    }
+}
+
+impl From<Cancelled> for Error {
+    fn from(_: Cancelled) -> Self {
+        Self::DeadlinePassed
     }
 }
 

@@ -29,7 +29,7 @@ impl Service {
     ) -> Result<Vec<OnboardingItem>, Error> {
         let work = move |_: &Expiry| {
             let nobody = UserContext::default();
-            let eligible = Eligibility::new(&view, &filter, None, &nobody, now, &[]);
+            let eligible = Eligibility::new(&view, &filter, "", &nobody, now, &[]);
             onboarding_items(&view, &eligible, n)
         };
         self.reads.run(deadline, work).await

@@ -20,9 +20,11 @@ use super::recording::decision;
 use super::scene::item_of;
 use super::scene::work_out;
 use engine::Boost;
+use engine::Cancelled;
 use engine::Candidate;
 use engine::Choice;
 use engine::Filter;
+use engine::GiveUp;
 use engine::RankedItem;
 use engine::Retrieval;
 use engine::View;
@@ -151,7 +153,9 @@ impl Service {
             self.answer_large(namespace, view, call, deadline).await?
         } else {
             let personal = |retrieval: &Retrieval<'_>| retrieval.personal();
-            caught(|| answer(namespace, &view, &call, self.recording, personal))?
+            let over = || deadline.is_past();
+            let give_up = GiveUp::when(&over);
+            caught(|| answer(namespace, &view, &call, self.recording, &give_up, personal))??
         };
         answer.degraded.extend(self.degraded(namespace));
         if !decision.shown.is_empty() {
@@ -210,18 +214,20 @@ impl Service {
         let key = key.filter(|_| known.is_none());
         let (worker, predictions) = (namespace.clone(), self.predictions.clone());
         let recording = self.recording.remembering(known.is_some());
-        let work = move |_: &Expiry| {
-            answer(&worker, &view, &call, recording, |retrieval| {
-                known.unwrap_or_else(|| {
-                    let found = retrieval.personal();
-                    if let Some(key) = key {
-                        predictions.put(key, &found);
-                    }
-                    found
-                })
-            })
+        let personal = move |retrieval: &Retrieval<'_>| {
+            if let Some(known) = known {
+                return Ok(known);
+            }
+            let found = retrieval.personal()?;
+            if let Some(key) = key {
+                predictions.put(key, &found);
+            }
+            Ok(found)
         };
-        self.reads.run(deadline, work).await
+        let work = move |expiry: &Expiry| {
+            expiry.bound(|give_up| answer(&worker, &view, &call, recording, give_up, personal))
+        };
+        self.reads.run(deadline, work).await?
     }
 }
 
@@ -231,9 +237,10 @@ fn answer(
     view: &View,
     call: &PersonalizeCall,
     recording: Recording,
-    personal: impl FnOnce(&Retrieval<'_>) -> Vec<u32>,
-) -> (Answer, Decision) {
-    work_out(namespace, view, call, Some(recording), personal, |list| {
+    give_up: &GiveUp<'_>,
+    personal: impl FnOnce(&Retrieval<'_>) -> Result<Vec<u32>, Cancelled>,
+) -> Result<(Answer, Decision), Cancelled> {
+    work_out(namespace, view, call, Some(recording), give_up, personal, |list| {
         let decision = decision(view, call, &list, recording);
         let origin = list.ranked.trial.as_ref().map_or(ListOrigin::Ranker, |trial| trial.origin);
         let items = list.ranked.items.into_iter();

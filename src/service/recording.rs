@@ -165,7 +165,6 @@ fn detail(
         let known = candidates.with_deviations(deviations.collect());
         candidates = known.expect("the ranking was asked for them");
     }
-    let shown_lately = list.beside.shown.iter().map(|&index| view.item_id(index).into());
     DecisionDetail {
         engine_revision: ENGINE_REVISION,
         seed: view.settings().seed,
@@ -185,7 +184,7 @@ fn detail(
         filter: recorded_filter(&call.filter),
         pins: call.pins.iter().map(recorded_pin).collect(),
         boosts: call.boosts.iter().map(recorded_boost).collect(),
-        shown_lately: shown_lately.collect(),
+        shown_lately: list.beside.shown.clone(),
         unlearnt_cost: list.beside.unlearnt_cost,
         described: list.described as u32,
         items,

@@ -14,6 +14,7 @@ use super::scene::work_out_among;
 use super::scene::work_out_with;
 use super::user_contexts::Derived;
 use engine::ENGINE_REVISION;
+use engine::GiveUp;
 use engine::Retrieval;
 use engine::SyntaxError;
 use engine::View;
@@ -68,17 +69,18 @@ pub fn redo(view: &View, context_view: &View, recorded: &Decision) -> Result<Dec
     let call = call_of(recorded, detail)?;
     let index_of =
         |id: &str| view.item_index(id).ok_or_else(|| NotRedone::UnknownItem(id.to_owned()));
-    let shown = detail.shown_lately.iter().map(|id| index_of(id));
     let user = context_view.user_index(recorded.user_id.as_str());
     let person = Derived::new(context_view, user);
     let recording = Recording::like(detail);
     let deviations = recording.holds_deviations();
-    let (shown, unlearnt_cost) = (shown.collect::<Result<_, _>>()?, detail.unlearnt_cost);
+    let (shown, unlearnt_cost) = (detail.shown_lately.clone(), detail.unlearnt_cost);
     let beside = Beside { person, shown, unlearnt_cost, deviations };
     let look = |list: List<'_>| decision(view, &call, &list, recording);
+    let never = GiveUp::never();
     if detail.source == CandidateSource::Catalogue {
         let personal = |retrieval: &Retrieval<'_>| retrieval.personal();
-        return Ok(work_out_with(view, &call, &beside, personal, look));
+        let redone = work_out_with(view, &call, &beside, &never, personal, look);
+        return Ok(redone.expect("nobody gives up"));
     }
     let catalogued = detail.candidates.len().saturating_sub(detail.described as usize);
     let described_index = |id: &str| {
@@ -88,5 +90,7 @@ pub fn redo(view: &View, context_view: &View, recorded: &Decision) -> Result<Dec
     };
     let indices = detail.candidates.ids().take(catalogued).map(described_index);
     let indices = indices.collect::<Result<_, _>>()?;
-    Ok(work_out_among(view, &call, &beside, (indices, &detail.items), look))
+    let among = (indices, &detail.items[..]);
+    let redone = work_out_among(view, &call, &beside, &never, among, look);
+    Ok(redone.expect("nobody gives up"))
 }

@@ -59,19 +59,16 @@ impl UnlearntShowings {
         self.0.insert(user.into(), Arc::new(answers));
     }
 
-    /// Items shown to a person that the view does not know of, once for each showing.
-    pub fn of(&self, view: &View, user_id: &str, user: Option<u32>, now: Timestamp) -> Vec<u32> {
+    /// Ids of items shown to a person that the view does not know of, once for each showing.
+    pub fn of(&self, view: &View, user_id: &str, now: Timestamp) -> Vec<Box<str>> {
         let Some(answers) = self.0.get(user_id) else {
             return Vec::new();
         };
-        let known = user.and_then(|user| view.showings(user));
-        let is_learnt = |key| known.is_some_and(|showings| showings.has_decision(key));
         let oldest = now.plus_millis(-KEPT_MS);
         answers
             .iter()
-            .filter(|answer| answer.at > oldest && !is_learnt(answer.decision))
-            .flat_map(|answer| answer.item_ids.iter())
-            .filter_map(|id| view.item_index(id))
+            .filter(|answer| answer.at > oldest && !view.knows_showings(user_id, answer.decision))
+            .flat_map(|answer| answer.item_ids.iter().cloned())
             .collect()
     }
 }

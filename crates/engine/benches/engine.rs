@@ -21,6 +21,7 @@ use engine::Eligibility;
 use engine::Engine;
 use engine::Exploring;
 use engine::Filter;
+use engine::GiveUp;
 use engine::Occasion;
 use engine::RankRequest;
 use engine::Retrieval;
@@ -118,7 +119,7 @@ fn learnt(log: &[LogRecord], end: usize) -> Engine {
 }
 
 fn restored(engine: &Engine) -> Engine {
-    Engine::restore(&engine.view().sections()).expect("just stored")
+    Engine::restore(engine.view().sections()).expect("just stored")
 }
 
 fn learning(criterion: &mut Criterion) {
@@ -194,6 +195,9 @@ fn choice(strategy: Strategy, method: DiversityMethod, weight: f64, extra: f64) 
 /// Lists that are drawn in turn: a draw decides what the places below it cost.
 const DECISIONS: usize = 64;
 
+/// A user of the data.
+const USER: &str = "42";
+
 /// Somebody with a history on a view.
 struct Scene<'a> {
     view: &'a View,
@@ -201,6 +205,7 @@ struct Scene<'a> {
     context: UserContext,
     filter: Filter,
     decisions: Vec<String>,
+    give_up: GiveUp<'static>,
 }
 
 impl Scene<'_> {
@@ -219,14 +224,14 @@ impl Scene<'_> {
             // The service records them by default, whatever the strategy.
             deviations: true,
             decision_id: &self.decisions[0],
+            give_up: &self.give_up,
         }
     }
 
     /// Candidates of the catalogue for a request.
     fn retrieve(&self, request: &RankRequest<'_>) -> Vec<u32> {
         let (view, now) = (self.view, self.view.clock());
-        let eligible =
-            Eligibility::new(view, &self.filter, Some(self.index), &self.context, now, &[]);
+        let eligible = Eligibility::new(view, &self.filter, USER, &self.context, now, &[]);
         let retrieval = Retrieval {
             view,
             user: request.user,
@@ -235,8 +240,9 @@ impl Scene<'_> {
             location: None,
             now,
             seed_key: request.decision_id.as_bytes(),
+            give_up: &self.give_up,
         };
-        retrieval.run(&Supply::of(&request.choice, &[]))
+        retrieval.run(&Supply::of(&request.choice, &[])).expect("nobody gives up")
     }
 }
 
@@ -244,13 +250,14 @@ fn ranking(criterion: &mut Criterion) {
     let log = log();
     let engine = learnt(&log, log.len());
     let view = &*engine.view();
-    let index = view.user_index("42").expect("a user of the data");
+    let index = view.user_index(USER).expect("a user of the data");
     criterion.bench_function("user context, 440 ratings", |bencher| {
         bencher.iter(|| black_box(UserContext::new(view, Some(view.user(index)))));
     });
     let context = UserContext::new(view, Some(view.user(index)));
     let decisions = (0..DECISIONS).map(|number| format!("decision {number}")).collect();
-    let scene = Scene { view, index, context, filter: Filter::default(), decisions };
+    let give_up = GiveUp::never();
+    let scene = Scene { view, index, context, filter: Filter::default(), decisions, give_up };
     for count in [100, 500] {
         rank_given(criterion, &scene, count);
     }
@@ -323,7 +330,9 @@ fn rank_experienced(criterion: &mut Criterion, mut engine: Engine) {
         let index = view.user_index(user.as_str()).expect("a user of the data");
         let context = UserContext::new(&view, Some(view.user(index)));
         let decisions = vec![format!("lived {list}")];
-        let scene = Scene { view: &view, index, context, filter: Filter::default(), decisions };
+        let give_up = GiveUp::never();
+        let scene =
+            Scene { view: &view, index, context, filter: Filter::default(), decisions, give_up };
         let request = scene.request(Strategy::Thompson, (DiversityMethod::Mmr, 0.5, 0.0));
         let candidates: Vec<Candidate<'_>> =
             (0..100).map(|place| Candidate::known(&view, place * 17)).collect();
@@ -331,10 +340,11 @@ fn rank_experienced(criterion: &mut Criterion, mut engine: Engine) {
         engine.apply(&records).expect("records made here are readable");
     }
     let view = &*engine.view();
-    let index = view.user_index("42").expect("a user of the data");
+    let index = view.user_index(USER).expect("a user of the data");
     let context = UserContext::new(view, Some(view.user(index)));
     let decisions = (0..DECISIONS).map(|number| format!("decision {number}")).collect();
-    let scene = Scene { view, index, context, filter: Filter::default(), decisions };
+    let give_up = GiveUp::never();
+    let scene = Scene { view, index, context, filter: Filter::default(), decisions, give_up };
     let candidates: Vec<Candidate<'_>> =
         (0..100).map(|place| Candidate::known(view, place * 17)).collect();
     for strategy in [Strategy::Greedy, Strategy::Thompson] {
@@ -352,7 +362,7 @@ fn lived(
     candidates: &[Candidate<'_>],
 ) -> Vec<LogRecord> {
     let view = scene.view;
-    let ranked = rank(view, candidates, request);
+    let ranked = rank(view, candidates, request).expect("nobody gives up");
     let item_of = |candidate: usize| {
         let item = candidates[candidate].entry.item.as_ref().expect("it is in the catalogue");
         item.item_id.clone()
@@ -414,12 +424,12 @@ fn answer_given(criterion: &mut Criterion, scene: &Scene<'_>, strategy: Strategy
         bencher.iter(|| {
             request.decision_id = turn.next().expect("a cycle has no end");
             let (context, now) = (&scene.context, view.clock());
-            let eligible = Eligibility::new(view, &filter, Some(scene.index), context, now, &[]);
+            let eligible = Eligibility::new(view, &filter, USER, context, now, &[]);
             let found = ids.iter().filter_map(|id| view.item_index(id));
             let allowed = found.filter(|&item| eligible.allows(view.entry(item), Some(item)));
             let candidates: Vec<Candidate<'_>> =
                 allowed.map(|item| Candidate::known(view, item)).collect();
-            let ranked = rank(view, &candidates, &request);
+            let ranked = rank(view, &candidates, &request).expect("nobody gives up");
             let shown = ranked.items.iter().map(|item| candidates[item.candidate].index);
             let answer: Vec<&str> = shown.flatten().map(|item| view.item_id(item)).collect();
             black_box((answer, ranked))
@@ -430,11 +440,15 @@ fn answer_given(criterion: &mut Criterion, scene: &Scene<'_>, strategy: Strategy
 fn recovery(criterion: &mut Criterion) {
     let log = log();
     let engine = learnt(&log, log.len());
-    let sections = engine.view().sections();
+    let sections: Vec<_> = engine.view().sections().collect();
     let mut group = criterion.benchmark_group("recovery of 110,578 records");
     group.sample_size(10);
     group.bench_function("from a snapshot", |bencher| {
-        bencher.iter(|| black_box(Engine::restore(&sections).expect("just stored")));
+        bencher.iter_batched(
+            || sections.clone(),
+            |sections| black_box(Engine::restore(sections).expect("just stored")),
+            BatchSize::PerIteration,
+        );
     });
     group.bench_function("from the log", |bencher| {
         bencher.iter(|| {

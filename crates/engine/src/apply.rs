@@ -15,7 +15,9 @@ use super::collaborative::ItemSolve;
 use super::collaborative::RECENT;
 use super::contexts::Occasion;
 use super::factors::ItemFactors;
+use super::interner::name_key;
 use super::model;
+use super::model::ModelFault;
 use super::profile;
 use super::ranking::Candidate;
 use super::ranking::FeatureMatrix;
@@ -38,6 +40,10 @@ use crate::domain::Timestamp;
 const SOLVE_EVERY: u64 = 16;
 /// Time from which on the same again is a repetition and no slip of the finger.
 const REPEAT_GAP_MINUTES: f64 = 1.0;
+/// Kinds of devices that are told apart: what comes later is none.
+const DEVICES_MAX: usize = 256;
+/// Topics that an event gives to an item of which nothing else is known.
+const STUB_TOPICS_MAX: usize = 8;
 /// Observations from which on an item waits for the next training.
 const ONLINE_OBSERVATIONS_MAX: u32 = 200;
 
@@ -46,17 +52,17 @@ const ONLINE_OBSERVATIONS_MAX: u32 = 200;
 pub enum Effect {
     /// From here on this model serves.
     ModelSwitched { version: u64 },
+    /// A published model does not fit the state, which stays as it was.
+    ModelRefused { version: u64, fault: ModelFault },
     /// From here on the takeover is given back: the ranker earned less than this.
     TakeoverFellBack { against: ListOrigin },
 }
 
-/// A record this engine cannot make sense of; applying must stop at it.
+/// Records that are not the next of this log; applying must stop at them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {
     #[error("record {found} follows record {watermark}: the log has a gap or was reordered")]
     OutOfOrder { watermark: u64, found: u64 },
-    #[error("the model published at record {sequence} cannot be decoded")]
-    Model { sequence: u64 },
 }
 
 /// What names a decision in the state.
@@ -76,7 +82,10 @@ impl Engine {
             if record.sequence != watermark + 1 {
                 return Err(Unreadable::OutOfOrder { watermark, found: record.sequence });
             }
-            self.apply_record(record, &mut effects)?;
+            if watermark == 0 {
+                self.view.began = record.recorded_at;
+            }
+            self.apply_record(record, &mut effects);
             self.view.watermark = record.sequence;
             if record.sequence.is_multiple_of(SOLVE_EVERY) {
                 self.solve_new_items();
@@ -88,11 +97,7 @@ impl Engine {
         Ok(effects)
     }
 
-    fn apply_record(
-        &mut self,
-        record: &LogRecord,
-        effects: &mut Vec<Effect>,
-    ) -> Result<(), Unreadable> {
+    fn apply_record(&mut self, record: &LogRecord, effects: &mut Vec<Effect>) {
         let at = record.recorded_at;
         self.settle_decisions(at, effects);
         match &record.record {
@@ -107,19 +112,17 @@ impl Engine {
             }
             Record::SettingsSet(settings) => self.set_settings(settings),
             Record::ModelPublished(published) => {
-                self.switch_model(published, record.sequence, at)?;
-                effects.push(Effect::ModelSwitched { version: published.version });
+                effects.push(self.switch_model(published, record.sequence, at));
             }
             Record::ArmSelected(selection) => {
                 let half_life = self.view.settings.arms.half_life_selections;
-                self.view.arms.learn_selection(&mut self.arm_places, selection, half_life);
+                self.view.arms.learn_selection(selection, half_life);
             }
-            Record::ArmRewarded(reward) => self.view.arms.learn_reward(&self.arm_places, reward),
+            Record::ArmRewarded(reward) => self.view.arms.learn_reward(reward),
             Record::TakeoverChanged(change) => {
                 Arc::make_mut(&mut self.view.takeover).change(change);
             }
         }
-        Ok(())
     }
 
     fn apply_interaction(&mut self, event: &Interaction, sequence: u64, recorded_at: Timestamp) {
@@ -152,6 +155,7 @@ impl Engine {
             }
         }
         if event.kind == InteractionType::Impression && event.decision_id.is_none() {
+            let item = name_key(event.item_id.as_str());
             self.note_shown(user, std::iter::once(item), at, 0);
         }
         let entry = self.view.entries[item as usize].clone();
@@ -167,7 +171,7 @@ impl Engine {
         let state = Arc::make_mut(self.view.users.get_mut(user as usize));
         state.note(&noted, settings.profile_half_life_hours);
         state.changed_at = sequence;
-        self.credit_decision(event, user, item, confidence);
+        self.credit_decision(event, item, confidence);
     }
 
     /// Counts a positive interaction, and whether it repeats one of at least a minute ago.
@@ -183,7 +187,8 @@ impl Engine {
     /// When and where an event took place.
     fn occasion(&mut self, event: &Interaction, at: Timestamp) -> Occasion {
         let context = &event.context;
-        let device = context.device_type.as_ref().map(|device| self.view.devices.intern(device));
+        let device = context.device_type.as_ref();
+        let device = device.and_then(|name| self.view.devices.intern_within(DEVICES_MAX, name));
         let location = context.location.as_ref();
         let location = location.and_then(|location| self.view.locations.intern(location));
         let utc_offset_minutes = context.utc_offset_minutes.unwrap_or(0);
@@ -359,7 +364,8 @@ impl Engine {
         if !wanting || (context.topics.is_empty() && context.source.is_none()) {
             return;
         }
-        let topics = context.topics.iter().map(|topic| self.view.topics.intern(topic)).collect();
+        let topics = context.topics.iter().take(STUB_TOPICS_MAX);
+        let topics = topics.map(|topic| self.view.topics.intern(topic)).collect();
         let source = context.source.as_ref().map(|source| self.view.sources.intern(source));
         let entry = Arc::make_mut(self.view.entries.get_mut(item as usize));
         (entry.topics, entry.source) = (topics, source);
@@ -386,13 +392,13 @@ impl Engine {
         }
     }
 
-    fn switch_model(
-        &mut self,
-        published: &PublishedModel,
-        sequence: u64,
-        at: Timestamp,
-    ) -> Result<(), Unreadable> {
-        let decoded = model::decode(published, at).ok_or(Unreadable::Model { sequence })?;
+    /// Everything is checked before anything is changed.
+    fn switch_model(&mut self, published: &PublishedModel, sequence: u64, at: Timestamp) -> Effect {
+        let version = published.version;
+        let decoded = match model::decode(&self.view, published, sequence, at) {
+            Ok(decoded) => decoded,
+            Err(fault) => return Effect::ModelRefused { version, fault },
+        };
         self.view.factors = ItemFactors::new(decoded.model.k, &decoded.item_factors);
         self.view.item_item = decoded.item_item;
         self.view.model = Some(decoded.model);
@@ -403,16 +409,19 @@ impl Engine {
         self.view.accumulators = std::iter::repeat_n(None, self.view.entries.len()).collect();
         self.view.unsolved.clear();
         self.foretell_all();
-        Ok(())
+        Effect::ModelSwitched { version }
     }
 
-    pub(super) fn intern_user(&mut self, user_id: &str) -> u32 {
+    fn intern_user(&mut self, user_id: &str) -> u32 {
         let user = self.view.user_ids.intern(user_id);
-        self.view.users.grow(user as usize + 1, &Arc::default());
+        if user as usize == self.view.users.len() {
+            self.view.users.push(Arc::default());
+            self.note_shown_before(user, user_id);
+        }
         user
     }
 
-    pub(super) fn intern_item(&mut self, item_id: &str) -> u32 {
+    fn intern_item(&mut self, item_id: &str) -> u32 {
         let view = &mut self.view;
         let item = view.item_ids.intern(item_id);
         let items = item as usize + 1;

@@ -21,14 +21,12 @@ use super::content::Embeddings;
 use super::content::FactorMap;
 use super::content::Latent;
 use super::content::MapExample;
+use super::content::RANK_MAX;
 use super::content::SparseVector;
 use super::content::embed;
 use super::view::Entry;
 use super::view::View;
 use crate::domain::Item;
-
-/// Dimensions of the latent space at most.
-const RANK_MAX: u32 = 64;
 
 impl View {
     /// Where an item is, described by its entry and its terms.
@@ -133,7 +131,7 @@ pub(super) fn fit_content(
     let catalogue: Vec<&SparseVector> =
         view.terms.iter().filter(|terms| !terms.is_empty()).collect();
     let settings = view.settings();
-    let rank = settings.embedding_dimension.min(RANK_MAX) as usize;
+    let rank = (settings.embedding_dimension as usize).min(RANK_MAX);
     let latent = Latent::fit(&catalogue, rank, settings.seed);
     let dimension = settings.embedding_dimension as usize;
     let own = |item: &Item| embed(&item.embedding, dimension, &SparseVector::default(), None);
@@ -184,6 +182,7 @@ mod tests {
 
     use super::*;
     use crate::Effort;
+    use crate::GiveUp;
     use crate::domain::Attributes;
     use crate::domain::EventId;
     use crate::domain::Interaction;
@@ -317,12 +316,13 @@ mod tests {
                 view,
                 user: Some(user),
                 context: &context,
-                eligible: &Eligibility::new(view, &filter, None, &context, view.clock(), &[]),
+                eligible: &Eligibility::new(view, &filter, "", &context, view.clock(), &[]),
                 location: None,
                 now: view.clock(),
                 seed_key: b"",
+                give_up: &GiveUp::never(),
             };
-            let found = retrieval.personal();
+            let found = retrieval.personal().unwrap();
             assert!((80..100).step_by(2).all(|n| found.contains(&world.index(n + person % 2))));
         }
     }
@@ -377,7 +377,7 @@ mod tests {
         };
         assert_eq!(place(&world.engine).0, EmbeddingSpace::Own);
         assert!(world.collaborative(0, 80) > 2.0 * world.collaborative(1, 80).max(0.05));
-        let restored = Engine::restore(&world.engine.state().sections()).unwrap();
+        let restored = Engine::restore(world.engine.state().sections()).unwrap();
         assert_eq!(place(&restored), place(&world.engine));
         assert_eq!(restored.state().digest(), world.engine.state().digest());
     }

@@ -12,11 +12,14 @@ use std::sync::OnceLock;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::parts::Part;
+use super::parts::Sections;
+
 /// Values of a page. Small enough to copy in microseconds, large enough that a
 /// million values are a few thousand pointers.
 pub const PAGE: usize = 256;
 /// Pages of one snapshot section: bounds the size of a section.
-const PAGES_PER_SECTION: usize = 64;
+pub const PAGES_PER_SECTION: usize = 64;
 
 /// BLAKE3 hash of a part of the state.
 pub type Digest = [u8; 32];
@@ -141,32 +144,32 @@ impl<T: Serialize> Column<T> {
         *hasher.finalize().as_bytes()
     }
 
-    /// The column as snapshot sections, named `name` and numbered.
-    pub fn sections(&self, name: &str) -> Vec<(String, Vec<u8>)> {
-        self.pages
-            .chunks(PAGES_PER_SECTION)
-            .enumerate()
-            .map(|(number, pages)| {
-                let values: Vec<&T> = pages.iter().flat_map(|page| page.values.iter()).collect();
-                (format!("{name}/{number}"), encode(&values))
-            })
-            .collect()
+    /// The values of each section, encoded.
+    pub fn encoded(&self) -> impl Iterator<Item = Vec<u8>> {
+        self.pages.chunks(PAGES_PER_SECTION).map(|pages| {
+            let values: Vec<&T> = pages.iter().flat_map(|page| page.values.iter()).collect();
+            encode(&values)
+        })
     }
 }
 
-impl<T: DeserializeOwned> Column<T> {
-    /// Reads back what [`Self::sections`] gave, in the same order.
-    ///
-    /// # Errors
-    /// When a section is not one of this column's.
-    pub fn from_sections<'a>(
-        sections: impl Iterator<Item = &'a [u8]>,
-    ) -> Result<Self, postcard::Error> {
-        let mut values = Vec::new();
-        for section in sections {
-            values.append(&mut postcard::from_bytes::<Vec<T>>(section)?);
-        }
-        Ok(values.into_iter().collect())
+impl<T: Clone + Serialize + DeserializeOwned> Part for Column<T> {
+    fn len(&self) -> usize {
+        self.len
+    }
+
+    fn digest(&self) -> Digest {
+        Self::digest(self)
+    }
+
+    fn sections(&self) -> Sections<'_> {
+        Box::new(self.encoded())
+    }
+
+    fn read(&mut self, section: &[u8]) -> Result<(), postcard::Error> {
+        let values: Vec<T> = postcard::from_bytes(section)?;
+        values.into_iter().for_each(|value| self.push(value));
+        Ok(())
     }
 }
 
@@ -206,10 +209,10 @@ mod tests {
         #[test]
         fn a_column_survives_its_sections(values in prop::collection::vec(any::<u16>(), 0..40_000)) {
             let column: Column<u16> = values.iter().copied().collect();
-            let sections = column.sections("x");
-            let back =
-                Column::<u16>::from_sections(sections.iter().map(|(_, bytes)| bytes.as_slice()))
-                    .unwrap();
+            let mut back = Column::<u16>::default();
+            for section in column.sections() {
+                back.read(&section).unwrap();
+            }
             prop_assert_eq!(back.digest(), column.digest());
             prop_assert!(back.iter().copied().eq(values));
         }

@@ -7,7 +7,10 @@ use std::sync::OnceLock;
 
 use super::column::Digest;
 use super::column::PAGE;
+use super::column::PAGES_PER_SECTION;
 use super::column::encode;
+use super::parts::Part;
+use super::parts::Sections;
 
 #[derive(Debug)]
 struct FactorPage {
@@ -84,8 +87,14 @@ impl ItemFactors {
     pub fn to_vec(&self) -> Vec<f32> {
         self.pages().flatten().copied().collect()
     }
+}
 
-    pub fn digest(&self) -> Digest {
+impl Part for ItemFactors {
+    fn len(&self) -> usize {
+        self.rows
+    }
+
+    fn digest(&self) -> Digest {
         let mut hasher = blake3::Hasher::new();
         hasher.update(&(self.k as u64).to_le_bytes());
         for page in &self.pages {
@@ -94,6 +103,27 @@ impl ItemFactors {
             );
         }
         *hasher.finalize().as_bytes()
+    }
+
+    fn sections(&self) -> Sections<'_> {
+        Box::new(self.pages.chunks(PAGES_PER_SECTION).map(|pages| {
+            let values: Vec<f32> = pages.iter().flat_map(|page| &page.values).copied().collect();
+            encode(&(self.k, values))
+        }))
+    }
+
+    fn read(&mut self, section: &[u8]) -> Result<(), postcard::Error> {
+        let (k, values): (usize, Vec<f32>) = postcard::from_bytes(section)?;
+        // Another section follows full pages only.
+        let fits = self.rows == 0 || self.k == k && self.rows.is_multiple_of(PAGE);
+        if !fits || k == 0 || !values.len().is_multiple_of(k) {
+            return Err(postcard::Error::DeserializeBadEncoding);
+        }
+        let mut more = Self::new(k, &values);
+        self.k = k;
+        self.rows += more.rows;
+        self.pages.append(&mut more.pages);
+        Ok(())
     }
 }
 

@@ -11,10 +11,17 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::column::Column;
 use super::column::Digest;
+use super::parts::Part;
+use super::parts::Sections;
 
 /// Slots per name at least, so that probe sequences stay short.
 const SLOTS_PER_NAME: usize = 2;
 const SLOTS_MIN: usize = 64;
+
+/// What stands for a name where it gets no index: 64 bits of its hash.
+pub fn name_key(name: &str) -> u64 {
+    xxh3_64(name.as_bytes())
+}
 
 /// A set of names with their indices.
 #[derive(Debug, Clone, Default)]
@@ -38,7 +45,7 @@ impl Interner {
         if self.slots.is_empty() {
             return None;
         }
-        let hash = xxh3_64(name.as_bytes());
+        let hash = name_key(name);
         let mask = self.slots.len() - 1;
         let mut at = hash as usize & mask;
         loop {
@@ -61,29 +68,37 @@ impl Interner {
         if let Some(index) = self.find(name) {
             return index;
         }
+        self.push(Arc::from(name))
+    }
+
+    /// The same, but never more than `most` names; `None` for one that came too late.
+    pub fn intern_within(&mut self, most: usize, name: &str) -> Option<u32> {
+        self.find(name).or_else(|| (self.len() < most).then(|| self.push(Arc::from(name))))
+    }
+
+    /// Gives a name that is new the next index.
+    fn push(&mut self, name: Arc<str>) -> u32 {
         let index = u32::try_from(self.names.len()).expect("fewer than 2^32 names fit in memory");
-        self.names.push(Arc::from(name));
+        self.names.push(name.clone());
         if self.names.len() * SLOTS_PER_NAME > self.slots.len() {
             self.rebuild();
         } else {
-            place(&mut self.slots, name, index);
+            place(&mut self.slots, &name, index);
         }
         index
     }
 
-    pub fn names(&self) -> &Column<Arc<str>> {
-        &self.names
-    }
-
-    pub fn digest(&self) -> Digest {
-        self.names.digest()
-    }
-
-    /// An interner whose names get the indices of their order.
-    pub fn from_names(names: Column<Arc<str>>) -> Self {
-        let mut interner = Self { names, slots: Column::default() };
-        interner.rebuild();
-        interner
+    /// Hash of the first `count` names and their order; `None` when there are fewer.
+    pub fn digest_of_first(&self, count: usize) -> Option<Digest> {
+        if count > self.names.len() {
+            return None;
+        }
+        let mut hasher = blake3::Hasher::new();
+        for name in self.names.iter().take(count) {
+            hasher.update(&(name.len() as u64).to_le_bytes());
+            hasher.update(name.as_bytes());
+        }
+        Some(*hasher.finalize().as_bytes())
     }
 
     fn rebuild(&mut self) {
@@ -96,8 +111,33 @@ impl Interner {
     }
 }
 
+impl Part for Interner {
+    fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    fn digest(&self) -> Digest {
+        self.names.digest()
+    }
+
+    fn sections(&self) -> Sections<'_> {
+        self.names.sections()
+    }
+
+    fn read(&mut self, section: &[u8]) -> Result<(), postcard::Error> {
+        let names: Vec<Arc<str>> = postcard::from_bytes(section)?;
+        for name in names {
+            if self.find(&name).is_some() {
+                return Err(postcard::Error::DeserializeBadEncoding);
+            }
+            self.push(name);
+        }
+        Ok(())
+    }
+}
+
 fn place(slots: &mut Column<u64>, name: &str, index: u32) {
-    let hash = xxh3_64(name.as_bytes());
+    let hash = name_key(name);
     let mask = slots.len() - 1;
     let mut at = hash as usize & mask;
     while slots[at] != 0 {
@@ -133,13 +173,17 @@ mod tests {
     }
 
     #[test]
-    fn an_interner_rebuilt_from_its_names_finds_them_all() {
+    fn an_interner_read_from_its_sections_finds_all_names_and_refuses_one_twice() {
         let mut interner = Interner::default();
         for number in 0..500 {
             interner.intern(&format!("n{number}"));
         }
-        let rebuilt = Interner::from_names(interner.names().clone());
+        let mut rebuilt = Interner::default();
+        for section in interner.sections() {
+            rebuilt.read(&section).unwrap();
+        }
         assert!((0..500).all(|number| rebuilt.find(&format!("n{number}")) == Some(number)));
         assert_eq!(rebuilt.digest(), interner.digest());
+        assert!(rebuilt.read(&interner.sections().next().unwrap()).is_err());
     }
 }

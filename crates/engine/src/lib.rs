@@ -1,10 +1,30 @@
-//! The learning engine: a deterministic state machine over log records.
+//! What learns and ranks: a deterministic state machine over the records of a log.
 //!
 //! - Pure: no I/O, no clock, no global randomness, no threads that matter. Time is
 //!   in the records; randomness is a named stream keyed by sequence or decision id.
 //! - The same records in the same order give the same digest on every machine,
 //!   however they were split into batches.
-//! - Readers get a [`View`], which never changes.
+//! - Readers get a [`View`], which never changes. Long work asks its caller now and then
+//!   whether to go on ([`GiveUp`]).
+//! - What comes from outside is data and never a panic: a published model, a snapshot, an
+//!   expression is checked whole before anything is done with it, and allocates only
+//!   what its bytes can hold.
+//! - Who only asks, and what is only shown, becomes no part of the state: users and items are
+//!   made known by events, attributes and the catalogue.
+//!
+//! Layers, bottom-up; each uses those above it in this list only:
+//!
+//! - [`domain`]: ids, items, records, settings, every limit. Imports nothing.
+//! - [`numeric`]: kernels on slices. Knows no domain type.
+//! - Pieces of state, each in its module: columns, interners, `profile`, `content`,
+//!   `cold_start`, `collaborative`, `bandit`, `takeover`; `expression` and `model` beside them.
+//! - [`View`]: the state, and `ranking` and `training`, which read it.
+//! - [`Engine`]: applies records, restores snapshots.
+//! - [`evaluation`]: protocols, metrics and what other policies would have earned.
+//!
+//! What may not be in here: tokio, tonic, prost, a database, files, sockets, `SystemTime`,
+//! environment variables, logging. `Cargo.toml` lists all that the crate can reach; that
+//! no module is a `HashMap`'s order away from another digest, clippy checks.
 #![deny(clippy::disallowed_types)]
 
 mod aging;
@@ -23,9 +43,12 @@ pub mod domain;
 pub mod evaluation;
 mod expression;
 mod factors;
+mod give_up;
 mod interner;
+mod key_index;
 mod model;
 pub mod numeric;
+mod parts;
 mod prequential;
 mod profile;
 mod ranking;
@@ -39,7 +62,6 @@ mod training;
 mod view;
 mod weighing;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use apply::{Effect, Unreadable, decision_key};
@@ -55,7 +77,8 @@ pub use column::Digest;
 pub use content::SparseVector;
 pub use decay::DecayedRow;
 pub use expression::{Expression, SyntaxError, parse as parse_expression};
-pub use model::Model;
+pub use give_up::{Cancelled, GiveUp};
+pub use model::{Model, ModelFault};
 pub use prequential::PrequentialFigures;
 pub use profile::{HistoryEntry, User};
 pub use ranking::{
@@ -78,32 +101,20 @@ use crate::domain::Settings;
 #[derive(Debug)]
 pub struct Engine {
     view: View,
-    /// Where each pending decision is, by key. Derived.
-    decision_places: BTreeMap<u128, usize>,
-    /// Where each pending selection of an arm is, by key. Derived.
-    arm_places: BTreeMap<u128, usize>,
 }
 
 impl Engine {
     /// An engine that has learnt nothing. Settings that a `SettingsSet` record does
     /// not replace are these.
     pub fn new(settings: Settings) -> Self {
-        Self {
-            view: View::new(settings),
-            decision_places: BTreeMap::new(),
-            arm_places: BTreeMap::new(),
-        }
+        Self { view: View::new(settings) }
     }
 
     /// A second engine that goes on from this state on its own; neither sees what the
     /// other learns. Costs as much as a view: what-if questions are cheap.
     #[must_use]
     pub fn fork(&self) -> Self {
-        Self {
-            view: self.view.clone(),
-            decision_places: self.decision_places.clone(),
-            arm_places: self.arm_places.clone(),
-        }
+        Self { view: self.view.clone() }
     }
 
     /// The state as of now, for readers.

@@ -60,6 +60,16 @@ impl RecentlyWanted {
         }
     }
 
+    /// Whether what was read of a snapshot is about these many items, and counts itself.
+    pub fn is_whole(&self, items: usize) -> bool {
+        let mut sorted = self.items.as_ref().clone();
+        sorted.sort_unstable();
+        let counted = sorted.chunk_by(|a, b| a == b).map(|run| (run[0], run.len() as u32));
+        sorted.len() <= RECENTLY_WANTED
+            && sorted.last().is_none_or(|&item| (item as usize) < items)
+            && counted.eq(self.occurrences.iter().copied())
+    }
+
     fn occurrences(&self, item: u32) -> u32 {
         let found = self.occurrences.binary_search_by_key(&item, |entry| entry.0);
         found.map_or(0, |place| self.occurrences[place].1)

@@ -1,10 +1,12 @@
 //! The state as bytes, and its digest.
 //!
-//! Both are made of the same canonical encoding, so equal digests mean equal
-//! snapshots. What is derived (lookup tables, term vectors, places of decisions) is
-//! in neither and is made again on restore.
+//! - Both are made of the same canonical encoding, so equal digests mean equal snapshots.
+//!   What is derived (lookup tables, term vectors) is in neither and is made again on restore.
+//! - Sections are made one at a time and read one at a time: whoever stores or restores a
+//!   state holds it once, and a section of it.
+//! - A restored state is whole: every part is as long as it was, and parts that belong
+//!   together are equally long. Bytes that say otherwise are refused.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -13,25 +15,18 @@ use serde::de::DeserializeOwned;
 
 use super::Engine;
 use super::aging::Ages;
-use super::aging::Aging;
+use super::bandit::PENDING_DECISIONS_MAX;
 use super::bandit::Ranker;
-use super::bandit::arms::Arms;
-use super::cold_start::Cohorts;
 use super::cold_start::Estimates;
 use super::cold_start::ItemStatistics;
-use super::cold_start::Locations;
 use super::cold_start::Made;
-use super::cold_start::Popularity;
-use super::column::Column;
 use super::column::Digest;
 use super::column::encode;
-use super::content::Vocabulary;
-use super::contexts::Lifts;
-use super::contexts::TopicContexts;
+use super::content::VocabularyHead;
 use super::decay::DecayedRow;
 use super::factors::ItemFactors;
-use super::interner::Interner;
 use super::model::Model;
+use super::parts::Part;
 use super::prequential::Prequential;
 use super::ranking::Hybrid;
 use super::sampling::RecentlyWanted;
@@ -44,22 +39,25 @@ use crate::domain::Timestamp;
 
 /// What the sections mean and how records are learnt. Raised with every change of
 /// either: snapshots of another revision are passed over and the log is replayed.
-pub const ENGINE_REVISION: u32 = 4;
+pub const ENGINE_REVISION: u32 = 1;
 
-/// Everything that is not a column.
+const HEAD: &str = "head";
+
+/// Everything that is no part of its own.
 #[derive(Serialize, Deserialize)]
 struct Head {
     settings: Settings,
     watermark: Sequence,
+    began: Timestamp,
     clock: Timestamp,
     counts: Counts,
     totals: ItemStatistics,
     landmarks: [Timestamp; 3],
     activity_landmark: u32,
+    vocabulary: VocabularyHead,
     contexts: ContextsHead,
     cohorts: (Arc<Made>, Estimates),
     model: Option<Arc<Model>>,
-    factors: (usize, Vec<f32>),
     unsolved: Vec<u32>,
     hybrid: Arc<Hybrid>,
     ranker: Arc<Ranker>,
@@ -67,6 +65,8 @@ struct Head {
     recently_wanted: RecentlyWanted,
     arm_selections: u64,
     takeover: Arc<Takeover>,
+    /// Lengths of the parts, in the order of their list.
+    lengths: Vec<u64>,
 }
 
 /// What the contexts know of all topics together.
@@ -84,7 +84,7 @@ struct ContextsHead {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("snapshot section {section} cannot be read: {reason}")]
 pub struct Unrestorable {
-    section: &'static str,
+    section: String,
     reason: String,
 }
 
@@ -92,88 +92,34 @@ impl View {
     /// BLAKE3 of the state. Costs what changed since a digest of an earlier view.
     pub fn digest(&self) -> Digest {
         let mut hasher = blake3::Hasher::new();
-        hasher.update(&encode(&self.head(Vec::new())));
-        for part in [
-            self.user_ids.digest(),
-            self.users.digest(),
-            self.showings.digest(),
-            self.item_ids.digest(),
-            self.entries.digest(),
-            self.popularity.items.digest(),
-            self.cooccurrence.digest(),
-            self.successors.digest(),
-            self.item_item.digest(),
-            self.topics.digest(),
-            self.sources.digest(),
-            self.devices.digest(),
-            self.vocabulary.digest(),
-            self.contexts.cells.topics.digest(),
-            self.contexts.months.topics.digest(),
-            self.contexts.devices.topics.digest(),
-            self.contexts.locations.topics.digest(),
-            self.aging.topics.digest(),
-            self.cohorts.names.digest(),
-            self.cohorts.rows.digest(),
-            self.locations.names.digest(),
-            self.locations.rows.digest(),
-            self.factors.digest(),
-            self.accumulators.digest(),
-            self.decisions.digest(),
-            self.arms.names.digest(),
-            self.arms.sets.digest(),
-            self.arms.pending.digest(),
-        ] {
-            hasher.update(&part);
+        hasher.update(&encode(&self.head()));
+        for (_, part) in self.parts() {
+            hasher.update(&part.digest());
         }
         *hasher.finalize().as_bytes()
     }
 
-    /// The state as named sections.
-    pub fn sections(&self) -> Vec<(String, Vec<u8>)> {
-        let mut sections = vec![("head".to_owned(), encode(&self.head(self.factors.to_vec())))];
-        for mut part in [
-            self.user_ids.names().sections("user_ids"),
-            self.users.sections("users"),
-            self.showings.sections("showings"),
-            self.item_ids.names().sections("item_ids"),
-            self.entries.sections("entries"),
-            self.popularity.items.sections("statistics"),
-            self.cooccurrence.sections("cooccurrence"),
-            self.successors.sections("successors"),
-            vec![("item_item".to_owned(), encode(self.item_item.as_ref()))],
-            self.topics.names().sections("topics"),
-            self.sources.names().sections("sources"),
-            self.devices.names().sections("devices"),
-            self.vocabulary.sections("vocabulary"),
-            self.contexts.cells.topics.sections("context_cells"),
-            self.contexts.months.topics.sections("context_months"),
-            self.contexts.devices.topics.sections("context_devices"),
-            self.contexts.locations.topics.sections("context_locations"),
-            self.aging.topics.sections("ages"),
-            self.cohorts.names.names().sections("cohort_names"),
-            self.cohorts.rows.sections("cohort_rows"),
-            self.locations.names.names().sections("location_names"),
-            self.locations.rows.sections("location_rows"),
-            self.accumulators.sections("accumulators"),
-            self.decisions.sections("decisions"),
-            self.arms.names.names().sections("arm_set_names"),
-            self.arms.sets.sections("arm_sets"),
-            self.arms.pending.sections("pending_selections"),
-        ] {
-            sections.append(&mut part);
-        }
-        sections
+    /// The state as named sections, each made when it is asked for.
+    pub fn sections(&self) -> impl Iterator<Item = (String, Vec<u8>)> {
+        let head = std::iter::once_with(|| (HEAD.to_owned(), encode(&self.head())));
+        let parts = self.parts().into_iter().flat_map(|(name, part)| {
+            let sections = part.sections().enumerate();
+            sections.map(move |(number, section)| (format!("{name}/{number}"), section))
+        });
+        head.chain(parts)
     }
 
-    fn head(&self, factors: Vec<f32>) -> Head {
+    fn head(&self) -> Head {
         Head {
             settings: self.settings.as_ref().clone(),
             watermark: self.watermark,
+            began: self.began,
             clock: self.clock,
             counts: self.counts,
             totals: self.popularity.totals,
             landmarks: self.popularity.landmarks,
             activity_landmark: self.popularity.activity_landmark,
+            vocabulary: self.vocabulary.head,
             contexts: ContextsHead {
                 cells: self.contexts.cells.all.clone(),
                 months: self.contexts.months.all.clone(),
@@ -184,7 +130,6 @@ impl View {
             },
             cohorts: (self.cohorts.made.clone(), self.cohorts.estimates),
             model: self.model.clone(),
-            factors: (self.factors.k(), factors),
             unsolved: self.unsolved.clone(),
             hybrid: self.hybrid.clone(),
             ranker: self.ranker.clone(),
@@ -192,118 +137,120 @@ impl View {
             recently_wanted: self.recently_wanted.clone(),
             arm_selections: self.arms.selections,
             takeover: self.takeover.clone(),
+            lengths: self.lengths(),
         }
+    }
+
+    fn lengths(&self) -> Vec<u64> {
+        self.parts().into_iter().map(|(_, part)| part.len() as u64).collect()
+    }
+
+    /// Takes over what the head of a snapshot says.
+    fn take_head(&mut self, head: Head) {
+        self.settings = Arc::new(head.settings);
+        self.watermark = head.watermark;
+        self.began = head.began;
+        self.clock = head.clock;
+        self.counts = head.counts;
+        self.popularity.totals = head.totals;
+        self.popularity.landmarks = head.landmarks;
+        self.popularity.activity_landmark = head.activity_landmark;
+        self.vocabulary.head = head.vocabulary;
+        self.contexts.cells.all = head.contexts.cells;
+        self.contexts.months.all = head.contexts.months;
+        self.contexts.devices.all = head.contexts.devices;
+        self.contexts.locations.all = head.contexts.locations;
+        self.contexts.since = head.contexts.since;
+        self.aging.all = head.contexts.ages;
+        (self.cohorts.made, self.cohorts.estimates) = head.cohorts;
+        self.model = head.model;
+        self.unsolved = head.unsolved;
+        self.hybrid = head.hybrid;
+        self.ranker = head.ranker;
+        self.prequential = head.prequential;
+        self.recently_wanted = head.recently_wanted;
+        self.arms.selections = head.arm_selections;
+        self.takeover = head.takeover;
+    }
+
+    /// The first thing that does not fit together, by the name of its part.
+    fn misfit(&self) -> Option<&'static str> {
+        let (items, users) = (self.item_ids.len(), self.user_ids.len());
+        let is_item = |item: &u32| (*item as usize) < items;
+        let model_fits = match &self.model {
+            None => self.factors.len() == 0,
+            Some(model) => model.fits(&self.factors),
+        };
+        let window = self.counts.decisions.min(PENDING_DECISIONS_MAX as u64);
+        let unsettled = self.counts.decisions.checked_sub(self.counts.settled);
+        let checks = [
+            ("users", self.users.len() == users && self.showings.len() <= users),
+            ("entries", self.entries.len() == items),
+            ("statistics", self.popularity.items.len() == items),
+            ("cooccurrence", self.cooccurrence.len() == items),
+            ("successors", self.successors.len() == items),
+            ("accumulators", self.accumulators.len() == items),
+            ("factors", model_fits && self.factors.len() <= items),
+            ("item_item", self.item_item.is_sound(items)),
+            ("terms", self.vocabulary.is_whole()),
+            ("cohort_rows", self.cohorts.rows.len() == self.cohorts.names.len()),
+            ("location_rows", self.locations.rows.len() == self.locations.names.len()),
+            ("decisions", self.decisions.len() as u64 == window),
+            ("decisions", unsettled.is_some_and(|number| number <= window)),
+            ("arm_sets", self.arms.is_whole()),
+            (HEAD, self.unsolved.iter().all(is_item) && self.recently_wanted.is_whole(items)),
+        ];
+        checks.into_iter().find(|(_, fits)| !fits).map(|(name, _)| name)
     }
 }
 
 impl Engine {
-    /// An engine that continues where the one of the snapshot was.
+    /// An engine that continues where the one of the snapshot was. Each section is freed
+    /// when it has been read.
     ///
     /// # Errors
-    /// [`Unrestorable`] when the sections are not of this revision.
-    pub fn restore(sections: &[(String, Vec<u8>)]) -> Result<Self, Unrestorable> {
-        let sections = Sections(sections);
-        let head: Head = sections.value("head")?;
-        let named = |section| sections.column(section).map(Interner::from_names);
-        let mut view = View::new(head.settings);
-        view.watermark = head.watermark;
-        view.clock = head.clock;
-        view.counts = head.counts;
-        view.user_ids = named("user_ids")?;
-        view.users = sections.column("users")?;
-        view.showings = sections.column("showings")?;
-        view.item_ids = named("item_ids")?;
-        view.entries = sections.column("entries")?;
-        view.popularity = Popularity {
-            items: sections.column("statistics")?,
-            totals: head.totals,
-            landmarks: head.landmarks,
-            activity_landmark: head.activity_landmark,
-        };
-        view.cooccurrence = sections.column("cooccurrence")?;
-        view.successors = sections.column("successors")?;
-        view.item_item = Arc::new(sections.value("item_item")?);
-        view.topics = named("topics")?;
-        view.sources = named("sources")?;
-        view.devices = named("devices")?;
-        view.vocabulary = sections.vocabulary()?;
-        (view.contexts, view.aging) = sections.contexts(head.contexts)?;
-        let (made, estimates) = head.cohorts;
-        let (names, rows) = (named("cohort_names")?, sections.column("cohort_rows")?);
-        view.cohorts = Cohorts { names, rows, made, estimates };
-        let (names, rows) = (named("location_names")?, sections.column("location_rows")?);
-        view.locations = Locations { names, rows };
-        view.model = head.model;
-        if head.factors.0 > 0 {
-            view.factors = ItemFactors::new(head.factors.0, &head.factors.1);
+    /// [`Unrestorable`] when the sections are not a snapshot of this revision.
+    pub fn restore(
+        sections: impl IntoIterator<Item = (String, Vec<u8>)>,
+    ) -> Result<Self, Unrestorable> {
+        let mut view = View::new(Settings::default());
+        let mut lengths = None;
+        for (name, section) in sections {
+            if name == HEAD {
+                let mut head: Head = value(&name, &section)?;
+                lengths = Some(std::mem::take(&mut head.lengths));
+                view.take_head(head);
+                continue;
+            }
+            let of = name.rsplit_once('/').map_or(&*name, |(part, _)| part);
+            let mut parts = view.parts_mut().into_iter();
+            let (_, part) = parts
+                .find(|(known, _)| *known == of)
+                .ok_or_else(|| unrestorable(&name, "there is no such part"))?;
+            part.read(&section).map_err(|error| unrestorable(&name, &error.to_string()))?;
         }
-        view.accumulators = sections.column("accumulators")?;
-        view.unsolved = head.unsolved;
-        view.hybrid = head.hybrid;
-        view.ranker = head.ranker;
-        view.decisions = sections.column("decisions")?;
-        view.prequential = head.prequential;
-        view.recently_wanted = head.recently_wanted;
-        view.arms = Arms {
-            names: named("arm_set_names")?,
-            sets: sections.column("arm_sets")?,
-            pending: sections.column("pending_selections")?,
-            selections: head.arm_selections,
-        };
-        view.takeover = head.takeover;
-        let decision_places: BTreeMap<u128, usize> = view
-            .decisions
-            .iter()
-            .enumerate()
-            .map(|(place, pending)| (pending.key, place))
-            .collect();
-        let arm_places = view.arms.places();
-        let mut engine = Self { view, decision_places, arm_places };
+        let lengths = lengths.ok_or_else(|| unrestorable(HEAD, "it is missing"))?;
+        if lengths != view.lengths() {
+            return Err(unrestorable(HEAD, "a section of a part is missing"));
+        }
+        if let Some(part) = view.misfit() {
+            return Err(unrestorable(part, "it does not fit the other parts"));
+        }
+        if let Some(model) = view.model.as_ref().filter(|_| view.factors.k() == 0) {
+            view.factors = ItemFactors::new(model.k, &[]);
+        }
+        view.index_decisions();
+        view.arms.index_selections();
+        let mut engine = Self { view };
         engine.weigh_all_terms();
         Ok(engine)
     }
 }
 
-struct Sections<'a>(&'a [(String, Vec<u8>)]);
-
-impl Sections<'_> {
-    fn value<T: DeserializeOwned>(&self, section: &'static str) -> Result<T, Unrestorable> {
-        let found = self.0.iter().find(|(name, _)| name == section);
-        let bytes = &found.ok_or_else(|| unrestorable(section, "it is missing"))?.1;
-        postcard::from_bytes(bytes).map_err(|error| unrestorable(section, &error.to_string()))
-    }
-
-    /// All numbered sections of a column, in the order they were stored.
-    fn column<T: DeserializeOwned>(
-        &self,
-        section: &'static str,
-    ) -> Result<Column<T>, Unrestorable> {
-        let numbered =
-            |name: &str| name.strip_prefix(section).is_some_and(|number| number.starts_with('/'));
-        let parts = self.0.iter().filter(|(name, _)| numbered(name));
-        Column::from_sections(parts.map(|(_, bytes)| bytes.as_slice()))
-            .map_err(|error| unrestorable(section, &error.to_string()))
-    }
-
-    fn contexts(&self, head: ContextsHead) -> Result<(TopicContexts, Aging), Unrestorable> {
-        let lifts = |section, all| self.column(section).map(|topics| Lifts { topics, all });
-        let contexts = TopicContexts {
-            cells: lifts("context_cells", head.cells)?,
-            months: lifts("context_months", head.months)?,
-            devices: lifts("context_devices", head.devices)?,
-            locations: lifts("context_locations", head.locations)?,
-            since: head.since,
-        };
-        Ok((contexts, Aging { topics: self.column("ages")?, all: head.ages }))
-    }
-
-    fn vocabulary(&self) -> Result<Vocabulary, Unrestorable> {
-        let all = self.0.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice()));
-        Vocabulary::from_sections("vocabulary", all)
-            .map_err(|error| unrestorable("vocabulary", &error.to_string()))
-    }
+fn value<T: DeserializeOwned>(section: &str, bytes: &[u8]) -> Result<T, Unrestorable> {
+    postcard::from_bytes(bytes).map_err(|error| unrestorable(section, &error.to_string()))
 }
 
-fn unrestorable(section: &'static str, reason: &str) -> Unrestorable {
-    Unrestorable { section, reason: reason.to_owned() }
+fn unrestorable(section: &str, reason: &str) -> Unrestorable {
+    Unrestorable { section: section.to_owned(), reason: reason.to_owned() }
 }

@@ -41,6 +41,7 @@ use super::contexts::TopicContexts;
 use super::decay::DecayedRow;
 use super::factors::ItemFactors;
 use super::interner::Interner;
+use super::key_index::KeyIndex;
 use super::model::Model;
 use super::prequential::Prequential;
 use super::profile::Showings;
@@ -114,6 +115,8 @@ pub struct TopLists {
 pub struct View {
     pub(super) settings: Arc<Settings>,
     pub(super) watermark: Sequence,
+    /// When the first record was appended: no two logs began at the same moment.
+    pub(super) began: Timestamp,
     /// The latest time of an interaction: the "now" of everything that decays, so
     /// that a pause in the stream does not wash out what was learnt.
     pub(super) clock: Timestamp,
@@ -154,7 +157,12 @@ pub struct View {
 
     pub(super) hybrid: Arc<Hybrid>,
     pub(super) ranker: Arc<Ranker>,
+    /// A ring.
     pub(super) decisions: Column<Arc<PendingDecision>>,
+    /// Where each pending decision is, by key. Derived.
+    pub(super) decision_index: KeyIndex,
+    /// Where the newest of each user is, by the key of the user's id. Derived.
+    pub(super) user_decisions: KeyIndex,
     pub(super) prequential: Arc<Prequential>,
     pub(super) recently_wanted: RecentlyWanted,
     pub(super) arms: Arms,
@@ -166,6 +174,7 @@ impl View {
     pub(super) fn new(settings: Settings) -> Self {
         Self {
             watermark: 0,
+            began: Timestamp::default(),
             clock: Timestamp::default(),
             counts: Counts::default(),
             user_ids: Interner::default(),
@@ -194,6 +203,8 @@ impl View {
             hybrid: Arc::default(),
             ranker: Arc::new(Ranker::new(RANKER_DIMENSION)),
             decisions: Column::default(),
+            decision_index: KeyIndex::default(),
+            user_decisions: KeyIndex::default(),
             prequential: Arc::default(),
             recently_wanted: RecentlyWanted::default(),
             arms: Arms::default(),
@@ -274,11 +285,6 @@ impl View {
 
     pub fn user(&self, index: u32) -> &Arc<User> {
         &self.users[index as usize]
-    }
-
-    /// What a person was shown of late; `None` for nothing yet.
-    pub fn showings(&self, user: u32) -> Option<&Showings> {
-        self.showings.get(user as usize).map(AsRef::as_ref)
     }
 
     pub fn item_index(&self, item_id: &str) -> Option<u32> {

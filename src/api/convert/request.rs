@@ -11,6 +11,7 @@ use super::keys::length;
 use super::keys::user_id;
 use super::rules::baseline;
 use super::rules::boosts;
+use super::rules::check_cost;
 use super::rules::choice;
 use super::rules::filter;
 use super::rules::frequency_cap;
@@ -108,6 +109,7 @@ pub fn personalize(
     else {
         return Err(violations.into_vec());
     };
+    check_cost(&filter, &boosts)?;
     let filter = Filter { frequency_cap_per_day: cap, ..filter };
     let explain = message.explain;
     Ok(Personalize {
@@ -220,7 +222,7 @@ pub fn onboarding(
     let items = length(message.max_results, limits::ONBOARDING_DEFAULT, limits::ONBOARDING);
     let items = violations.take("max_results", items);
     match (filter, items) {
-        (Some(filter), Some(items)) => Ok((filter, items)),
+        (Some(filter), Some(items)) => check_cost(&filter, &[]).map(|()| (filter, items)),
         _ => Err(violations.into_vec()),
     }
 }

@@ -259,6 +259,23 @@ pub(super) fn boosts(messages: Vec<proto::Boost>) -> Result<Vec<Boost>, Vec<Viol
     })
 }
 
+/// All rules together must not take long for any item.
+///
+/// # Errors
+/// The violation, and what to do about it.
+pub(super) fn check_cost(filter: &Filter, boosts: &[Boost]) -> Result<(), Vec<Violation>> {
+    let steps = filter.cost() + boosts.iter().map(Boost::cost).sum::<usize>();
+    if steps <= limits::REQUEST_STEPS {
+        return Ok(());
+    }
+    let reason = format!(
+        "may take {steps} steps for each item together with boosts, and {} are allowed: fewer \
+         rules about lists, or shorter ones",
+        limits::REQUEST_STEPS
+    );
+    Err(vec![Violation::new("filters", reason)])
+}
+
 fn target(message: Option<proto::boost::Target>, violations: &mut Violations) -> Option<Target> {
     use proto::boost::Target as Message;
     match message {

@@ -15,8 +15,10 @@ use crate::service::blocking::Expiry;
 use crate::service::error::Error;
 use crate::service::namespace::Namespace;
 use crate::service::personalize::PersonalizeCall;
+use crate::service::scene::List;
 use crate::service::scene::item_of;
 use crate::service::scene::work_out;
+use engine::Retrieval;
 use engine::View;
 use engine::domain::ItemId;
 use engine::domain::limits;
@@ -102,18 +104,18 @@ impl Search<'_> {
             alteration.apply(&mut call, self.item_id);
         }
         let personal = &mut self.personal;
-        let shown: Vec<ItemId> = work_out(
-            self.namespace,
-            self.view,
-            &call,
-            None,
-            |retrieval| personal.get_or_insert_with(|| retrieval.personal()).clone(),
-            |list| {
-                let items = list.ranked.items.iter();
-                let candidates = items.map(|item| &list.candidates[item.candidate]);
-                candidates.map(|candidate| item_of(candidate).item_id.clone()).collect()
-            },
-        );
+        let found = |retrieval: &Retrieval<'_>| match personal {
+            Some(found) => Ok(found.clone()),
+            None => Ok(personal.insert(retrieval.personal()?).clone()),
+        };
+        let look = |list: List<'_>| -> Vec<ItemId> {
+            let items = list.ranked.items.iter();
+            let candidates = items.map(|item| &list.candidates[item.candidate]);
+            candidates.map(|candidate| item_of(candidate).item_id.clone()).collect()
+        };
+        let shown = self.expiry.bound(|give_up| {
+            work_out(self.namespace, self.view, &call, None, give_up, found, look)
+        })?;
         let Some(place) = shown.iter().position(|id| id == self.item_id) else {
             return Ok(None);
         };

@@ -32,7 +32,7 @@ pub fn store_snapshot(
     taken_at: Timestamp,
 ) -> Result<(), storage::Error> {
     let header = SnapshotHeader { position, engine_revision: ENGINE_REVISION, taken_at };
-    let mut sections = view.sections().into_iter();
+    let mut sections = view.sections();
     stores.snapshots.put(partition, &header, &mut sections)?;
     stores.snapshots.prune(partition, KEPT)
 }

@@ -77,6 +77,9 @@ fn tell(namespace: &Namespace, metrics: &Metrics, effect: Effect) {
         Effect::ModelSwitched { version } => {
             tracing::info!(namespace = %namespace.name(), version, "model switched");
         }
+        Effect::ModelRefused { version, fault } => {
+            tracing::warn!(namespace = %namespace.name(), version, %fault, "model refused");
+        }
         Effect::TakeoverFellBack { against } => {
             let against = against.name();
             tracing::warn!(

@@ -61,7 +61,7 @@ fn newest_on_chain(
     while let Some(snapshot) = stores.snapshots.newest_up_to(partition, ENGINE_REVISION, up_to)? {
         let at = snapshot.header.position;
         if stores.log.position_at(partition, at.sequence)? == Some(at) {
-            match Engine::restore(&snapshot.sections) {
+            match Engine::restore(snapshot.sections) {
                 Ok(engine) => {
                     found = Some(Learner { engine, position: at });
                     break;

@@ -12,6 +12,9 @@
 //! decision, and this item is not among them.
 //!
 //! All evidence of a decision counts as much as what is left of the time it was made at.
+//!
+//! Users and items are named by keys, hashes of their ids: a decision makes nobody and
+//! nothing known, whoever it is for and whatever it shows.
 
 use serde::Deserialize;
 use serde::Serialize;
@@ -28,7 +31,10 @@ pub const PENDING_DECISIONS_MAX: usize = 16_384;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PendingItem {
-    pub item: u32,
+    /// Key of its id.
+    pub item: u64,
+    /// Whether it was known when it was shown: then its showing is counted with it.
+    pub counted: bool,
     pub features: Vec<f32>,
     pub propensity: f32,
     /// Counted as an impression in full.
@@ -40,8 +46,9 @@ pub struct PendingItem {
 }
 
 impl PendingItem {
-    pub fn new(item: u32, features: Vec<f32>, propensity: f32) -> Self {
-        Self { item, features, propensity, seen: false, presumed: Weight::NONE, reward: 0.0 }
+    pub fn new(item: u64, counted: bool, features: Vec<f32>, propensity: f32) -> Self {
+        let (seen, presumed, reward) = (false, Weight::NONE, 0.0);
+        Self { item, counted, features, propensity, seen, presumed, reward }
     }
 }
 
@@ -71,10 +78,14 @@ impl PendingTrial {
 pub struct PendingDecision {
     /// 128-bit hash of the decision id.
     pub key: u128,
-    pub user: u32,
+    /// Key of the user's id.
+    pub user: u64,
     pub segment: u8,
     /// How many decisions were learnt before this one.
     pub number: u64,
+    /// The number of the user's decision before it, if that was remembered.
+    pub previous: Option<u64>,
+    pub decided_at: Timestamp,
     /// Whether an impression of it was reported.
     reported: bool,
     /// In the order shown.
@@ -84,8 +95,10 @@ pub struct PendingDecision {
 }
 
 impl PendingDecision {
-    pub fn new(key: u128, user: u32, segment: u8, number: u64, items: Vec<PendingItem>) -> Self {
-        Self { key, user, segment, number, reported: false, items, trial: None }
+    pub fn new(key: u128, user: u64, segment: u8, number: u64, items: Vec<PendingItem>) -> Self {
+        let decided_at = Timestamp::default();
+        let (previous, trial, reported) = (None, None, false);
+        Self { key, user, segment, number, previous, decided_at, reported, items, trial }
     }
 
     /// What the list earned, -1 to 1.
@@ -95,20 +108,25 @@ impl PendingDecision {
     }
 
     /// What a shown item earned that the ranker chose; 0 for others.
-    pub fn earned(&self, item: u32) -> f64 {
+    pub fn earned(&self, item: u64) -> f64 {
         let is_rankers = self.trial.is_none_or(|trial| trial.origin == ListOrigin::Ranker);
         let shown = self.place_of(item).map(|place| &self.items[place]);
         let chosen = shown.filter(|shown| is_rankers && !shown.features.is_empty());
         chosen.map_or(0.0, |shown| f64::from(shown.reward))
     }
 
-    fn place_of(&self, item: u32) -> Option<usize> {
+    fn place_of(&self, item: u64) -> Option<usize> {
         self.items.iter().position(|shown| shown.item == item)
     }
 
     /// Whether something good came of showing the item.
-    pub fn is_rewarded(&self, item: u32) -> bool {
+    pub fn is_rewarded(&self, item: u64) -> bool {
         self.place_of(item).is_some_and(|place| self.items[place].reward > 0.0)
+    }
+
+    /// Whether the showing of the item is counted with it.
+    pub fn is_counted(&self, item: u64) -> bool {
+        self.place_of(item).is_some_and(|place| self.items[place].counted)
     }
 
     /// To be called once, when the decision is learnt. `examination` is the probability
@@ -129,7 +147,7 @@ impl PendingDecision {
     /// Credits what a person did with a shown item. `reward` is 0 for a mere
     /// impression; `left` is how much evidence of this decision still counts. Returns
     /// whether the decision had shown the item.
-    pub fn credit(&mut self, item: u32, reward: f32, left: Weight, ranker: &mut Ranker) -> bool {
+    pub fn credit(&mut self, item: u64, reward: f32, left: Weight, ranker: &mut Ranker) -> bool {
         let Some(place) = self.place_of(item) else {
             return false;
         };
@@ -182,7 +200,7 @@ mod tests {
     use super::*;
 
     fn decision() -> (PendingDecision, Ranker) {
-        let item = |item| PendingItem::new(item, vec![1.0], 0.5);
+        let item = |item| PendingItem::new(item, true, vec![1.0], 0.5);
         let items = vec![item(10), item(11), item(12)];
         (PendingDecision::new(1, 0, 3, 0, items), Ranker::new(1))
     }

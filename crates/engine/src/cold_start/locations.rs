@@ -31,12 +31,9 @@ pub struct Locations {
 impl Locations {
     /// The location's index; `None` for one that came too late.
     pub fn intern(&mut self, name: &str) -> Option<u32> {
-        let known = self.names.find(name);
-        if known.is_some() || self.names.len() >= LOCATIONS_MAX {
-            return known;
-        }
-        self.rows.push(Arc::default());
-        Some(self.names.intern(name))
+        let index = self.names.intern_within(LOCATIONS_MAX, name)?;
+        self.rows.grow(index as usize + 1, &Arc::default());
+        Some(index)
     }
 
     pub fn add(&mut self, location: u32, item: u32, weight: f32, at: Timestamp, half_life: f32) {

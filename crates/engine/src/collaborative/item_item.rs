@@ -12,6 +12,7 @@
 //! - Rows keep their strongest positive weights, sorted by item.
 //! - Fitted by faer, whose bits depend on the CPU: the rows enter the state as data.
 
+use std::sync::Arc;
 use std::sync::OnceLock;
 
 use faer::Accum;
@@ -31,6 +32,8 @@ use serde::Serialize;
 use super::training_set::TrainingSet;
 use crate::column::Digest;
 use crate::column::encode;
+use crate::parts::Part;
+use crate::parts::Sections;
 
 /// Items that take part at most: 4,096^3 operations are a few seconds on one core.
 pub const ITEM_ITEM_MAX: usize = 4_096;
@@ -213,12 +216,20 @@ impl ItemItem {
         self.rows.iter().all(Vec::is_empty)
     }
 
-    /// Whether every weight is a finite number and every item below `n_items`.
+    /// Whether every weight is a finite number, every item below `n_items`, and every row
+    /// sorted and no longer than rows are.
     pub fn is_sound(&self, n_items: usize) -> bool {
-        self.rows.len() <= n_items
-            && self.rows.iter().flatten().all(|(item, weight)| {
-                (*item as usize) < n_items && weight.is_finite() && *weight > 0.0
-            })
+        let is_row = |row: &Vec<(u32, f32)>| {
+            row.len() <= NEIGHBOURS_MAX
+                && row.is_sorted_by(|left, right| left.0 < right.0)
+                && row.last().is_none_or(|(item, _)| (*item as usize) < n_items)
+                && row.iter().all(|(_, weight)| weight.is_finite() && *weight > 0.0)
+        };
+        self.rows.len() <= n_items && self.rows.iter().all(is_row)
+    }
+
+    pub fn weights(&self) -> impl Iterator<Item = &f32> {
+        self.rows.iter().flatten().map(|(_, weight)| weight)
     }
 
     /// Scores of all items for somebody who wanted `path`, the newest first.
@@ -271,10 +282,25 @@ impl ItemItem {
             (item, recency, self.rows.get(item as usize).map_or(&[][..], Vec::as_slice))
         })
     }
+}
 
-    /// Hash of the weights, made once.
-    pub fn digest(&self) -> Digest {
+impl Part for Arc<ItemItem> {
+    fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Made once.
+    fn digest(&self) -> Digest {
         *self.digest.get_or_init(|| *blake3::hash(&encode(&self.rows)).as_bytes())
+    }
+
+    fn sections(&self) -> Sections<'_> {
+        Box::new(std::iter::once_with(|| encode(self.as_ref())))
+    }
+
+    fn read(&mut self, section: &[u8]) -> Result<(), postcard::Error> {
+        *self = Self::new(postcard::from_bytes(section)?);
+        Ok(())
     }
 }
 

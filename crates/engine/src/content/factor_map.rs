@@ -109,7 +109,12 @@ impl FactorMap {
         k > 0
             && self.intercept.len() == k
             && self.weights.len().is_multiple_of(k)
-            && self.weights.iter().chain(&self.intercept).all(|value| value.is_finite())
+            && self.numbers().all(|value| value.is_finite())
+            && self.r_squared.is_finite()
+    }
+
+    pub fn numbers(&self) -> impl Iterator<Item = &f32> {
+        self.weights.iter().chain(&self.intercept)
     }
 }
 

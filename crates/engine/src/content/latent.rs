@@ -20,6 +20,8 @@ use crate::numeric;
 use crate::numeric::math;
 use crate::seed;
 
+/// Dimensions at most.
+pub const RANK_MAX: usize = 64;
 /// Items at most that a space is fitted to, spread evenly over the catalogue.
 const ITEMS_MAX: usize = 50_000;
 /// Fewer items span no space worth having.
@@ -96,10 +98,14 @@ impl Latent {
 
     /// Whether bytes read from a model are one.
     pub fn is_whole(&self) -> bool {
-        self.rank > 0
-            && self.values.len() == self.terms.len() * self.rank
+        (1..=RANK_MAX).contains(&self.rank)
+            && self.terms.len().checked_mul(self.rank) == Some(self.values.len())
             && self.terms.is_sorted_by(|left, right| left < right)
             && self.values.iter().all(|value| value.is_finite())
+    }
+
+    pub fn numbers(&self) -> impl Iterator<Item = &f32> {
+        self.values.iter()
     }
 }
 

@@ -8,7 +8,6 @@ use super::embeddings::EmbeddingSpace;
 use super::factor_map::FactorMap;
 use super::latent::Latent;
 
-/// Empty for models of before there was one.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ContentModel {
     pub latent: Option<Latent>,
@@ -35,5 +34,11 @@ impl ContentModel {
     pub fn is_whole(&self, k: usize) -> bool {
         self.latent.iter().all(Latent::is_whole)
             && self.own_map.iter().chain(&self.latent_map).all(|map| map.is_whole(k))
+    }
+
+    /// All numbers that are calculated with.
+    pub fn numbers(&self) -> impl Iterator<Item = &f32> {
+        let maps = self.own_map.iter().chain(&self.latent_map).flat_map(FactorMap::numbers);
+        self.latent.iter().flat_map(Latent::numbers).chain(maps)
     }
 }

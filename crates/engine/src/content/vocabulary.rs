@@ -23,8 +23,6 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use crate::column::Column;
-use crate::column::Digest;
-use crate::column::encode;
 use crate::interner::Interner;
 use crate::numeric::math::ln;
 use crate::numeric::math::ln_f32;
@@ -58,7 +56,7 @@ const CONTENT_COUNT: usize = 1;
 
 /// The scalars of the state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-struct Head {
+pub struct Head {
     max_features: u32,
     documents: u32,
     /// Documents added in all; removals do not count back.
@@ -79,12 +77,12 @@ enum Kind {
 /// The vocabulary of a namespace; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Vocabulary {
-    head: Head,
-    terms: Interner,
+    pub head: Head,
+    pub terms: Interner,
     /// Documents that have the term, by id.
-    frequencies: Column<u32>,
+    pub frequencies: Column<u32>,
     /// Inverse document frequency as of the last refit, by id; 0 is inactive.
-    weights: Column<f32>,
+    pub weights: Column<f32>,
 }
 
 impl Vocabulary {
@@ -180,53 +178,10 @@ impl Vocabulary {
         self.head.active as usize
     }
 
-    /// Hash of the whole state.
-    pub fn digest(&self) -> Digest {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(&encode(&self.head));
-        hasher.update(&self.terms.digest());
-        hasher.update(&self.frequencies.digest());
-        hasher.update(&self.weights.digest());
-        *hasher.finalize().as_bytes()
-    }
-
-    /// The state as snapshot sections, their names below `name`.
-    pub fn sections(&self, name: &str) -> Vec<(String, Vec<u8>)> {
-        let mut sections = vec![(format!("{name}/head"), encode(&self.head))];
-        sections.append(&mut self.terms.names().sections(&format!("{name}/terms")));
-        sections.append(&mut self.frequencies.sections(&format!("{name}/frequencies")));
-        sections.append(&mut self.weights.sections(&format!("{name}/weights")));
-        sections
-    }
-
-    /// Reads back what [`Self::sections`] gave for `name`, in the same order;
-    /// sections of other names are passed over.
-    ///
-    /// # Errors
-    /// When a section is missing or not one of a vocabulary's.
-    pub fn from_sections<'a>(
-        name: &str,
-        sections: impl Iterator<Item = (&'a str, &'a [u8])> + Clone,
-    ) -> Result<Self, postcard::Error> {
-        let part = |part: &str| {
-            let prefix = format!("{name}/{part}");
-            sections.clone().filter_map(move |(section, bytes)| {
-                let rest = section.strip_prefix(&prefix)?;
-                (rest.is_empty() || rest.starts_with('/')).then_some(bytes)
-            })
-        };
-        let head = part("head").next().ok_or(postcard::Error::DeserializeUnexpectedEnd)?;
-        let vocabulary = Self {
-            head: postcard::from_bytes(head)?,
-            terms: Interner::from_names(Column::from_sections(part("terms"))?),
-            frequencies: Column::from_sections(part("frequencies"))?,
-            weights: Column::from_sections(part("weights"))?,
-        };
-        let terms = vocabulary.terms.len();
-        if vocabulary.frequencies.len() != terms || vocabulary.weights.len() != terms {
-            return Err(postcard::Error::DeserializeBadEncoding);
-        }
-        Ok(vocabulary)
+    /// Whether what was read of a snapshot fits together.
+    pub fn is_whole(&self) -> bool {
+        let terms = self.terms.len();
+        self.frequencies.len() == terms && self.weights.len() == terms
     }
 
     /// The id of a term, given now if it is new and the bound allows.
@@ -321,6 +276,29 @@ fn bounded(max_features: usize) -> u32 {
 /// What tests look at.
 #[cfg(test)]
 impl Vocabulary {
+    /// Hashes of the whole state.
+    pub fn digest(&self) -> (Head, [crate::column::Digest; 3]) {
+        use crate::parts::Part;
+        let parts: [&dyn Part; 3] = [&self.terms, &self.frequencies, &self.weights];
+        (self.head, parts.map(Part::digest))
+    }
+
+    /// The same, from its sections.
+    pub fn restored(&self) -> Self {
+        use crate::parts::Part;
+        let mut restored = Self { head: self.head, ..Self::new(1) };
+        let parts: [(&dyn Part, &mut dyn Part); 3] = [
+            (&self.terms, &mut restored.terms),
+            (&self.frequencies, &mut restored.frequencies),
+            (&self.weights, &mut restored.weights),
+        ];
+        for (from, to) in parts {
+            from.sections().for_each(|section| to.read(&section).unwrap());
+        }
+        assert!(restored.is_whole());
+        restored
+    }
+
     /// Documents counted in now.
     pub fn documents(&self) -> u32 {
         self.head.documents

@@ -112,7 +112,7 @@ pub struct ArmReward {
 
 /// How a namespace chooses arms and learns about them.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(deny_unknown_fields)]
 pub struct ArmSettings {
     /// How an arm is chosen when the request does not say.
     pub strategy: ArmStrategy,

@@ -62,6 +62,10 @@ pub const EXPRESSION_BYTES: usize = 4_096;
 pub const EXPRESSION_DEPTH: usize = 32;
 /// Operators, names and values of a filter expression: each costs time for each item.
 pub const EXPRESSION_NODES: usize = 512;
+/// Steps that a filter expression may take for one item: about ten microseconds.
+pub const EXPRESSION_STEPS: usize = 2_048;
+/// Steps that all rules of a request may take for one item: filter, expression and boosts.
+pub const REQUEST_STEPS: usize = 4_096;
 /// Boosts of one request: each is tried on each candidate.
 pub const BOOSTS: usize = 64;
 /// Most that a boost adds to a score or multiplies it with: a score is an expected

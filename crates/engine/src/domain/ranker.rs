@@ -10,7 +10,7 @@ use super::violation::Violations;
 
 /// How a namespace's ranker explores and learns.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(deny_unknown_fields)]
 pub struct RankerSettings {
     /// Factor of the standard deviations under Thompson sampling and LinUCB; 0 is greedy,
     /// 1 the textbook.

@@ -1,8 +1,8 @@
 //! The parameters of a namespace that change what its engine learns or answers.
 //!
 //! They are a record of the log, not flags of a process: two replicas started
-//! with different flags still learn the same. Stored as JSON with a default for
-//! every field, so that older and newer binaries read each other's records.
+//! with different flags still learn the same. Stored as JSON with every field: what
+//! lacks one, or has another, is not of this version and is not read.
 
 use std::collections::BTreeMap;
 
@@ -58,7 +58,7 @@ impl Default for ConfidenceTable {
 /// Half-lives of freshness that are set rather than learnt, in hours, by topic and by
 /// source.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(deny_unknown_fields)]
 pub struct FreshnessTable {
     pub topics: BTreeMap<Box<str>, f32>,
     pub sources: BTreeMap<Box<str>, f32>,
@@ -93,7 +93,7 @@ impl FreshnessTable {
 
 /// Parameters of one namespace.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(deny_unknown_fields)]
 pub struct Settings {
     /// Length of user and item factors, k.
     pub collaborative_factors: u32,
@@ -392,8 +392,15 @@ mod tests {
     }
 
     #[test]
-    fn settings_written_by_an_older_binary_take_defaults_for_what_they_lack() {
-        let read: Settings = serde_json::from_str(r#"{"epsilon":0.5,"later_field":1}"#).unwrap();
-        assert_eq!(read, Settings { epsilon: 0.5, ..Settings::default() });
+    fn settings_that_lack_a_field_or_have_another_are_not_read() {
+        let read = |value| serde_json::from_value::<Settings>(value);
+        let whole = serde_json::to_value(Settings::default()).unwrap();
+        assert_eq!(read(whole.clone()).unwrap(), Settings::default());
+        let mut lacking = whole.clone();
+        lacking.as_object_mut().unwrap().remove("epsilon");
+        assert!(read(lacking).unwrap_err().to_string().contains("epsilon"));
+        let mut more = whole;
+        more["later_field"] = 1.into();
+        assert!(read(more).unwrap_err().to_string().contains("later_field"));
     }
 }

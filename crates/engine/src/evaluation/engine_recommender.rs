@@ -20,6 +20,7 @@ use crate::Choice;
 use crate::Effort;
 use crate::Engine;
 use crate::FeatureMask;
+use crate::GiveUp;
 use crate::Occasion;
 use crate::RankRequest;
 use crate::UserContext;
@@ -153,8 +154,9 @@ impl EngineRecommender {
             explain: false,
             deviations: false,
             decision_id: "",
+            give_up: &GiveUp::never(),
         };
-        let ranked = rank(view, &known, &request);
+        let ranked = rank(view, &known, &request).expect("nobody gives up");
         ranked.items.iter().map(|item| candidates[item.candidate]).collect()
     }
 

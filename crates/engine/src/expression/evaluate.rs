@@ -1,18 +1,24 @@
 //! Whether an item satisfies an expression.
 //!
 //! Values are borrowed from the item and the expression: nothing is allocated. The
-//! depth of the recursion is that of the expression, which is bounded.
+//! depth of the recursion is that of the expression, which is bounded, and so is the number
+//! of steps ([`super::cost`]).
 
 use std::cmp::Ordering;
 
 use super::Comparison;
 use super::Expression;
 use super::Field;
+use super::List;
 use super::Literal;
 use super::Operand;
 use crate::domain::AttributeValue;
 use crate::domain::Item;
 use crate::domain::Timestamp;
+use crate::domain::limits;
+
+/// Members of a list that are sorted at a time: all that an attribute may have.
+const SORTED_MAX: usize = limits::ATTRIBUTE_LIST;
 
 /// What an expression is about.
 #[derive(Debug, Clone, Copy)]
@@ -23,18 +29,19 @@ pub struct Subject<'a> {
 }
 
 #[derive(Clone, Copy)]
-enum Value<'a> {
+pub enum Value<'a> {
     Text(&'a str),
     Number(f64),
     Flag(bool),
     Topics(&'a [Box<str>]),
     Texts(&'a [String]),
-    Literals(&'a [Literal]),
+    Literals(&'a List),
 }
 
 impl Expression {
     /// True or false for every item.
     pub fn holds(&self, subject: Subject<'_>) -> bool {
+        step();
         match self {
             Self::All(parts) => parts.iter().all(|part| part.holds(subject)),
             Self::Any(parts) => parts.iter().any(|part| part.holds(subject)),
@@ -47,10 +54,9 @@ impl Expression {
                     _ => false,
                 }
             }
-            Self::In(left, right) => match (left.value(subject), right.value(subject)) {
-                (Some(left), Some(right)) => is_in(left, right),
-                _ => false,
-            },
+            Self::In(left, right) => {
+                left.value(subject).is_some_and(|left| is_in(left, right, Some(subject)))
+            }
         }
     }
 }
@@ -60,7 +66,16 @@ impl Operand {
         match self {
             Self::Field(field) => subject.value(field),
             Self::Literal(literal) => Some(literal.value()),
-            Self::List(members) => Some(Value::Literals(members)),
+            Self::List(list) => Some(Value::Literals(list)),
+        }
+    }
+
+    /// Its value if that is the same for every item.
+    pub fn constant(&self) -> Option<Value<'_>> {
+        match self {
+            Self::Field(_) => None,
+            Self::Literal(literal) => Some(literal.value()),
+            Self::List(list) => Some(Value::Literals(list)),
         }
     }
 }
@@ -78,6 +93,7 @@ impl Literal {
 impl<'a> Subject<'a> {
     /// `None` when the item lacks it. An empty title and no topics are lacking, too.
     fn value(self, field: &Field) -> Option<Value<'a>> {
+        steps(field.cost());
         let item = self.item;
         match field {
             Field::Id => Some(Value::Text(item.item_id.as_str())),
@@ -85,7 +101,7 @@ impl<'a> Subject<'a> {
             Field::Topics => {
                 Some(item.topics.as_slice()).filter(|t| !t.is_empty()).map(Value::Topics)
             }
-            // An attribute of that name stands in, as it did before items had a language.
+            // An attribute of that name stands in: items may come without a language.
             Field::Language => {
                 let own = item.language.as_deref().map(Value::Text);
                 own.or_else(|| item.attributes.get("language").map(Value::of))
@@ -110,12 +126,12 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// Members of a list, none of anything else.
+    /// Members of a list, none of anything else, in order.
     fn members(self) -> impl Iterator<Item = Value<'a>> {
         let (topics, texts, literals): (&[Box<str>], &[String], &[Literal]) = match self {
             Self::Topics(topics) => (topics, &[], &[]),
             Self::Texts(texts) => (&[], texts, &[]),
-            Self::Literals(literals) => (&[], &[], literals),
+            Self::Literals(list) => (&[], &[], list.members()),
             Self::Text(_) | Self::Number(_) | Self::Flag(_) => (&[], &[], &[]),
         };
         let topics = topics.iter().map(|topic| Self::Text(topic));
@@ -123,12 +139,20 @@ impl<'a> Value<'a> {
         topics.chain(texts).chain(literals.iter().map(Literal::value))
     }
 
+    /// Those of the members that are texts.
+    fn texts(self) -> impl Iterator<Item = &'a str> {
+        self.members().filter_map(|member| match member {
+            Value::Text(text) => Some(text),
+            _ => None,
+        })
+    }
+
     fn is_list(self) -> bool {
         matches!(self, Self::Topics(_) | Self::Texts(_) | Self::Literals(_))
     }
 }
 
-fn compare(left: Value<'_>, comparison: Comparison, right: Value<'_>) -> bool {
+pub fn compare(left: Value<'_>, comparison: Comparison, right: Value<'_>) -> bool {
     match comparison {
         Comparison::Equal => equal(left, right),
         Comparison::NotEqual => !equal(left, right),
@@ -141,6 +165,7 @@ fn compare(left: Value<'_>, comparison: Comparison, right: Value<'_>) -> bool {
 
 /// Numbers by size, texts by their bytes; anything else has no order.
 fn order(left: Value<'_>, right: Value<'_>) -> Option<Ordering> {
+    step();
     match (left, right) {
         (Value::Number(left), Value::Number(right)) => left.partial_cmp(&right),
         (Value::Text(left), Value::Text(right)) => Some(left.cmp(right)),
@@ -166,7 +191,83 @@ fn equal(left: Value<'_>, right: Value<'_>) -> bool {
     }
 }
 
-fn is_in(left: Value<'_>, list: Value<'_>) -> bool {
-    let has = |value: Value<'_>| list.members().any(|member| equal(value, member));
-    if left.is_list() { left.members().any(has) } else { has(left) }
+/// Whether `left`, or for a list one of its members, is a member of `right`.
+/// `None` for a subject: `right` is the same for every item.
+pub fn is_in(left: Value<'_>, right: &Operand, subject: Option<Subject<'_>>) -> bool {
+    let right = match subject {
+        Some(subject) => right.value(subject),
+        None => right.constant(),
+    };
+    match (left, right) {
+        (_, None) => false,
+        (left, Some(Value::Literals(list))) if left.is_list() => {
+            left.members().any(|member| list.contains(member))
+        }
+        (one, Some(Value::Literals(list))) => list.contains(one),
+        (Value::Literals(list), Some(right)) => right.members().any(|one| {
+            step();
+            list.contains(one)
+        }),
+        (left, Some(right)) if left.is_list() => share(left, right),
+        (one, Some(right)) => right.members().any(|member| equal(one, member)),
+    }
+}
+
+/// Whether two lists of texts that the item has share a member: the right one is sorted, a
+/// few members at a time, on the stack.
+fn share(left: Value<'_>, right: Value<'_>) -> bool {
+    let compare = |a: &str, b: &str| {
+        step();
+        a.cmp(b)
+    };
+    let mut sorted = [""; SORTED_MAX];
+    let mut rest = right.texts();
+    loop {
+        let mut len = 0;
+        for text in rest.by_ref().take(SORTED_MAX) {
+            if let Err(at) = sorted[..len].binary_search_by(|one| compare(one, text)) {
+                sorted.copy_within(at..len, at + 1);
+                sorted[at] = text;
+                len += 1;
+            }
+        }
+        if len == 0 {
+            return false;
+        }
+        let found = |text| sorted[..len].binary_search_by(|one| compare(one, text)).is_ok();
+        if left.texts().any(found) {
+            return true;
+        }
+    }
+}
+
+/// Counts a step where tests look at them.
+pub fn step() {
+    steps(1);
+}
+
+#[cfg(not(test))]
+fn steps(_count: usize) {}
+
+#[cfg(test)]
+use counting::steps;
+
+#[cfg(test)]
+pub mod counting {
+    use std::cell::Cell;
+
+    thread_local! {
+        static TAKEN: Cell<usize> = const { Cell::new(0) };
+    }
+
+    pub fn steps(count: usize) {
+        TAKEN.set(TAKEN.get() + count);
+    }
+
+    /// Steps that the work takes.
+    pub fn taken<T>(work: impl FnOnce() -> T) -> (T, usize) {
+        TAKEN.set(0);
+        let done = work();
+        (done, TAKEN.get())
+    }
 }

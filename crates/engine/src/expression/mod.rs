@@ -4,8 +4,9 @@
 //!   item lacks. It has no loops, no functions of the caller and no arithmetic.
 //! - Two-valued: a test of something that the item lacks, or that is of another type
 //!   than the test needs, is false; `not` of it is true. `has(name)` asks.
-//! - Bounded: bytes, depth and nodes have limits, so a test costs at most a few
-//!   microseconds and never the stack. It allocates nothing.
+//! - Bounded: bytes, depth and nodes have limits, so a test never costs the stack; it
+//!   allocates nothing. What it costs for an item is known when it is read ([`cost`]), and
+//!   what costs too much is no expression.
 //!
 //! Grammar, loosest first; words are in lower case:
 //!
@@ -23,13 +24,17 @@
 //! and `age_hours` are the item's own fields; any other name, and any name in `attr(..)`,
 //! is an attribute.
 
+mod cost;
 mod evaluate;
+mod fold;
+mod list;
 mod parse;
 mod print;
 #[cfg(test)]
 mod tests;
 
 pub use evaluate::Subject;
+pub use list::List;
 pub use parse::{SyntaxError, parse};
 
 /// A condition on an item.
@@ -63,7 +68,7 @@ pub enum Comparison {
 pub enum Operand {
     Field(Field),
     Literal(Literal),
-    List(Vec<Literal>),
+    List(List),
 }
 
 /// Something an item may have.

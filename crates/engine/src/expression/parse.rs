@@ -30,6 +30,7 @@ use winnow::token::take_while;
 use super::Comparison;
 use super::Expression;
 use super::Field;
+use super::List;
 use super::Literal;
 use super::Operand;
 use super::RESERVED;
@@ -58,7 +59,8 @@ type Input<'i> = Stateful<LocatingSlice<&'i str>, Used>;
 /// Reads an expression.
 ///
 /// # Errors
-/// [`SyntaxError`] at the first place that is wrong or past a limit.
+/// [`SyntaxError`] at the first position that is wrong or past a limit; at the end when the
+/// whole costs too much.
 pub fn parse(text: &str) -> Result<Expression, SyntaxError> {
     if text.len() > limits::EXPRESSION_BYTES {
         return Err(SyntaxError {
@@ -69,10 +71,20 @@ pub fn parse(text: &str) -> Result<Expression, SyntaxError> {
     let input = Stateful { input: LocatingSlice::new(text), state: Used::default() };
     let whole = delimited(blanks, any_of, end.context(expected("`and`, `or` or the end")));
     let mut whole = whole;
-    whole.parse(input).map_err(|error| SyntaxError {
+    let read = whole.parse(input).map_err(|error| SyntaxError {
         position: error.offset(),
         expected: in_words(error.inner()),
-    })
+    })?;
+    let folded = read.folded();
+    let (cost, most) = (folded.cost(), limits::EXPRESSION_STEPS);
+    if cost > most {
+        let expected = format!(
+            "it may take {cost} steps for each item, and {most} are allowed: fewer tests of \
+             lists, or shorter ones"
+        );
+        return Err(SyntaxError { position: text.len(), expected });
+    }
+    Ok(folded)
 }
 
 fn end(input: &mut Input<'_>) -> ModalResult<()> {
@@ -196,7 +208,8 @@ fn operand(input: &mut Input<'_>) -> ModalResult<Operand> {
     let list = separated(0.., literal, sign(","));
     alt((
         literal.map(Operand::Literal),
-        delimited(sign("["), list, cut_err(sign("]"))).map(Operand::List),
+        delimited(sign("["), list, cut_err(sign("]")))
+            .map(|members: Vec<Literal>| Operand::List(List::new(members))),
         field.map(Operand::Field),
         fail.context(expected("a name, a text, a number, `true`, `false` or a list")),
     ))

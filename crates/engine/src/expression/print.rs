@@ -64,7 +64,7 @@ impl fmt::Display for Operand {
             Self::Literal(literal) => write!(f, "{literal}"),
             Self::List(members) => {
                 f.write_str("[")?;
-                for (place, member) in members.iter().enumerate() {
+                for (place, member) in members.members().iter().enumerate() {
                     let joint = if place > 0 { ", " } else { "" };
                     write!(f, "{joint}{member}")?;
                 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
+use super::evaluate::counting::taken;
 use super::*;
 use crate::domain::AttributeValue;
 use crate::domain::Attributes;
@@ -148,7 +149,8 @@ fn operand() -> impl Strategy<Value = Operand> {
     prop_oneof![
         3 => field().prop_map(Operand::Field),
         2 => literal().prop_map(Operand::Literal),
-        1 => prop::collection::vec(literal(), 0..4).prop_map(Operand::List),
+        1 => prop::collection::vec(literal(), 0..4)
+            .prop_map(|members| Operand::List(List::new(members))),
     ]
 }
 
@@ -198,6 +200,51 @@ fn the_language_is_the_item_s_own_or_an_attribute_of_that_name() {
     assert!(!holds("has(language)", &item([])));
 }
 
+/// As many texts as an attribute may hold.
+fn long() -> impl Strategy<Value = Vec<String>> {
+    prop::collection::vec("[a-p]{1,2}", 0..limits::ATTRIBUTE_LIST + 1)
+}
+
+/// Every text of both lists is as long as it may be, and they differ in the end only.
+#[test]
+fn what_once_took_milliseconds_for_an_item_is_refused_and_the_rest_takes_microseconds() {
+    let texts = |end: char| -> Vec<String> {
+        let start = "x".repeat(limits::ATTRIBUTE_STRING_BYTES - 3);
+        (0..limits::ATTRIBUTE_LIST).map(|n| format!("{start}{n:02}{end}")).collect()
+    };
+    let values = [("a", texts('a')), ("b", texts('b'))];
+    let item = item(values.map(|(name, list)| (name.to_owned(), AttributeValue::List(list))));
+    // 1.7 KB that ask for each of 64 texts among 64 others, and again.
+    let hostile = vec!["a in b"; 170].join(" or ");
+    assert!(hostile.len() < 1_750);
+    let error = parse(&hostile).unwrap_err();
+    assert!(error.expected.contains("steps for each item"), "{error}");
+    assert_eq!(error.position, hostile.len());
+    let (compared, list) = (limits::ATTRIBUTE_LIST, limits::ATTRIBUTE_LIST);
+    assert_eq!(170 * compared * list, 696_320, "comparisons that it used to take");
+    for allowed in ["a in b or false", "a in ['q'] or topics in b or not (b in ['r', 's'])"] {
+        let expression = parse(allowed).unwrap();
+        let subject = Subject { item: &item, now: NOW };
+        let (_, steps) = taken(|| expression.holds(subject));
+        assert!(steps <= expression.cost() && expression.cost() <= limits::EXPRESSION_STEPS);
+    }
+}
+
+#[test]
+fn parts_that_no_item_changes_are_worked_out_when_they_are_read() {
+    for (written, read) in [
+        ("1 < 2 and a", "a"),
+        ("a and not (3 in [1, 2])", "a"),
+        ("a or 'x' = 'x'", "true"),
+        ("a and ('x' in ['y'] or b)", "a and b"),
+        ("not not a", "a"),
+        ("[1] = [1, 2]", "false"),
+        ("a and false", "false"),
+    ] {
+        assert_eq!(parse(written), parse(read), "{written}");
+    }
+}
+
 /// An interpreter that owns everything and knows no shortcuts.
 mod naive {
     use super::*;
@@ -235,7 +282,7 @@ mod naive {
         let field = match operand {
             Operand::Literal(one) => return Some(literal(one)),
             Operand::List(members) => {
-                return Some(Value::List(members.iter().map(literal).collect()));
+                return Some(Value::List(members.members().iter().map(literal).collect()));
             }
             Operand::Field(field) => field,
         };
@@ -317,7 +364,12 @@ proptest! {
     #[test]
     fn printing_and_reading_again_gives_the_same_expression(written in expression()) {
         let text = written.to_string();
-        prop_assert_eq!(parse(&text), Ok(written), "{}", text);
+        let folded = written.folded();
+        if folded.cost() <= limits::EXPRESSION_STEPS {
+            prop_assert_eq!(parse(&text), Ok(folded), "{}", text);
+        } else {
+            prop_assert!(parse(&text).unwrap_err().expected.contains("steps"), "{}", text);
+        }
     }
 
     #[test]
@@ -326,7 +378,34 @@ proptest! {
         attributes in prop::collection::btree_map("[a-c]", attribute(), 0..4),
     ) {
         let item = item(attributes.into_iter().collect::<BTreeMap<_, _>>());
-        let held = expression.holds(Subject { item: &item, now: NOW });
+        let subject = Subject { item: &item, now: NOW };
+        let (held, steps) = taken(|| expression.holds(subject));
         prop_assert_eq!(held, naive::holds(&expression, &item), "{}", expression);
+        prop_assert!(steps <= expression.cost(), "{} steps of {}: {}", steps, expression.cost(), expression);
+        let folded = expression.clone().folded();
+        prop_assert!(folded.cost() <= expression.cost());
+        prop_assert_eq!(folded.holds(subject), held, "{} as {}", expression, folded);
+    }
+
+    #[test]
+    fn long_lists_never_take_more_steps_than_the_cost(
+        (ours, theirs) in (long(), long()),
+        literals in prop::collection::vec(literal(), 0..200),
+        reading in 0..5_usize,
+    ) {
+        let values = [("a", ours), ("b", theirs)].map(|(name, list)| (name.to_owned(), AttributeValue::List(list)));
+        let item = item(values);
+        let of = |name: &str| Operand::Field(Field::Attribute(name.into()));
+        let list = Operand::List(List::new(literals));
+        let expression = match reading {
+            0 => Expression::In(of("a"), of("b")),
+            1 => Expression::In(of("a"), list),
+            2 => Expression::In(list, of("b")),
+            3 => Expression::Compare(of("a"), Comparison::Equal, of("b")),
+            _ => Expression::In(Operand::Field(Field::Topics), of("b")),
+        };
+        let (held, steps) = taken(|| expression.holds(Subject { item: &item, now: NOW }));
+        prop_assert_eq!(held, naive::holds(&expression, &item));
+        prop_assert!(steps <= expression.cost(), "{} of {}", steps, expression.cost());
     }
 }

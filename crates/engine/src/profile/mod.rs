@@ -6,5 +6,5 @@ mod showings;
 mod user;
 
 pub use history::{History, HistoryEntry};
-pub use showings::Showings;
+pub use showings::{Showings, is_within_a_day};
 pub use user::{Event, User};

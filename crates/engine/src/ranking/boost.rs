@@ -7,6 +7,7 @@
 
 use crate::domain::Item;
 use crate::domain::Timestamp;
+use crate::domain::limits;
 use crate::expression::Expression;
 use crate::expression::Subject;
 
@@ -40,6 +41,15 @@ impl Boost {
             Target::Topic(topic) => item.topics.contains(topic),
             Target::Source(source) => item.source.as_ref() == Some(source),
             Target::Matching(expression) => expression.holds(Subject { item, now }),
+        }
+    }
+
+    /// Steps for one item at most, as expressions count them.
+    pub fn cost(&self) -> usize {
+        match &self.target {
+            Target::Item(_) | Target::Source(_) => 1,
+            Target::Topic(_) => limits::TOPICS,
+            Target::Matching(expression) => expression.cost(),
         }
     }
 

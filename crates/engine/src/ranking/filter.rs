@@ -6,12 +6,13 @@
 //!   [`Eligibility`] is that filter for a person at a moment.
 
 use super::features::UserContext;
+use super::wanted::Wanted;
 use crate::domain::Attributes;
 use crate::domain::Item;
 use crate::domain::Timestamp;
 use crate::expression::Expression;
 use crate::expression::Subject;
-use crate::profile::Showings;
+use crate::interner::name_key;
 use crate::view::Entry;
 use crate::view::View;
 
@@ -85,17 +86,11 @@ impl Filter {
     }
 
     /// Whether a rule about the item itself is broken; rules about the person's
-    /// history are not.
-    fn refuses(&self, rule: Refusal, item: &Item, now: Timestamp) -> bool {
+    /// history are not. `wanted`: its values, prepared.
+    fn refuses(&self, wanted: &Wanted<'_>, rule: Refusal, item: &Item, now: Timestamp) -> bool {
         match rule {
-            Refusal::Topics => {
-                let fits = || item.topics.iter().any(|topic| self.topics.contains(topic));
-                !self.topics.is_empty() && !fits()
-            }
-            Refusal::Sources => {
-                let fits = || item.source.as_ref().is_some_and(|one| self.sources.contains(one));
-                !self.sources.is_empty() && !fits()
-            }
+            Refusal::Topics => !wanted.topics_fit(item),
+            Refusal::Sources => !wanted.source_fits(item),
             Refusal::PublishedAfter => {
                 let late = |after| item.published_at.is_some_and(|published| published > after);
                 !self.published_after.is_none_or(late)
@@ -103,7 +98,7 @@ impl Filter {
             Refusal::Excluded => {
                 self.exclude.binary_search_by(|id| (**id).cmp(item.item_id.as_str())).is_ok()
             }
-            Refusal::Attributes => !item.attributes.satisfy(&self.attributes),
+            Refusal::Attributes => !wanted.attributes_fit(item),
             Refusal::Expression => {
                 let holds = |expression: &Expression| expression.holds(Subject { item, now });
                 !self.expression.as_ref().is_none_or(holds)
@@ -121,34 +116,34 @@ impl Filter {
 #[derive(Debug, Clone)]
 pub struct Eligibility<'a> {
     filter: &'a Filter,
+    wanted: Wanted<'a>,
     context: &'a UserContext,
     now: Timestamp,
-    /// Items shown as often as is allowed, sorted.
-    worn_out: Vec<u32>,
+    /// Keys of items shown as often as is allowed, sorted.
+    worn_out: Vec<u64>,
 }
 
 impl<'a> Eligibility<'a> {
-    /// `shown`: showings of the person that the view does not know yet, an item once
-    /// for each.
+    /// `shown`: ids of items shown to the user that the view has not learnt of yet, once for
+    /// each showing.
     pub fn new(
         view: &View,
         filter: &'a Filter,
-        user: Option<u32>,
+        user_id: &str,
         context: &'a UserContext,
         now: Timestamp,
-        shown: &[u32],
+        shown: &[Box<str>],
     ) -> Self {
         let cap = filter.frequency_cap_per_day as usize;
-        let known = user.and_then(|user| view.showings(user)).filter(|_| cap > 0);
-        let known = known.into_iter().flat_map(|showings: &Showings| showings.in_a_day(now));
-        let mut worn_out: Vec<u32> = known.collect();
+        let mut worn_out = Vec::new();
         if cap > 0 {
-            worn_out.extend(shown);
+            worn_out = view.shown_in_a_day(user_id, now);
+            worn_out.extend(shown.iter().map(|id| name_key(id)));
             worn_out.sort_unstable();
             let often = worn_out.chunk_by(|a, b| a == b).filter(|showings| showings.len() >= cap);
             worn_out = often.map(|showings| showings[0]).collect();
         }
-        Self { filter, context, now, worn_out }
+        Self { filter, wanted: Wanted::new(filter), context, now, worn_out }
     }
 
     /// Whether an item may be shown: no rule refuses it.
@@ -165,7 +160,7 @@ impl<'a> Eligibility<'a> {
         let Some(item) = &entry.item else {
             return false;
         };
-        !Refusal::RULES.iter().any(|&rule| self.filter.refuses(rule, item, self.now))
+        !Refusal::RULES.iter().any(|&rule| self.refuses_item(rule, item))
     }
 
     /// Every rule that keeps an item out; none when it may be shown.
@@ -178,11 +173,21 @@ impl<'a> Eligibility<'a> {
     }
 
     fn refuses(&self, rule: Refusal, item: &Item, index: Option<u32>) -> bool {
-        self.filter.refuses(rule, item, self.now)
+        self.refuses_item(rule, item)
             || index.is_some_and(|index| self.refuses_again(rule, index))
+            || rule == Refusal::FrequencyCap && self.is_worn_out(item)
     }
 
-    /// Whether a rule about what the person had or was shown is broken.
+    fn refuses_item(&self, rule: Refusal, item: &Item) -> bool {
+        self.filter.refuses(&self.wanted, rule, item, self.now)
+    }
+
+    fn is_worn_out(&self, item: &Item) -> bool {
+        let key = || name_key(item.item_id.as_str());
+        !self.worn_out.is_empty() && self.worn_out.binary_search(&key()).is_ok()
+    }
+
+    /// Whether a rule about what the person had is broken.
     fn refuses_again(&self, rule: Refusal, index: u32) -> bool {
         let filter = self.filter;
         let seen = || self.context.seen(index);
@@ -197,7 +202,6 @@ impl<'a> Eligibility<'a> {
                 let most = filter.seen_after_interactions;
                 most > 0 && seen().is_some_and(|(times, _)| u32::from(times) >= most)
             }
-            Refusal::FrequencyCap => self.worn_out.binary_search(&index).is_ok(),
             _ => false,
         }
     }

@@ -14,8 +14,10 @@ mod mask;
 mod onboarding;
 mod rank;
 mod retrieve;
+mod scale;
 mod similar;
 mod trial;
+mod wanted;
 
 pub use boost::{Boost, Change, Target};
 pub use choose::{Choice, Exploring, Pin};

@@ -26,18 +26,20 @@ use super::explain::ReasonKind;
 use super::exploration::Exploration;
 use super::features::Candidate;
 use super::features::FEATURE_COUNT;
-use super::features::FEATURES;
 use super::features::FeatureMatrix;
 use super::features::Occasion;
 use super::features::UserContext;
-use super::hybrid::Hybrid;
 use super::mask::FeatureMask;
+use super::scale::BIAS;
+use super::scale::HYBRID;
+use super::scale::Scale;
 use super::trial;
 use super::trial::Baseline;
 use super::trial::Trial;
-use crate::bandit::Belief;
 use crate::domain::DiversityMethod;
 use crate::domain::Strategy;
+use crate::give_up::Cancelled;
+use crate::give_up::GiveUp;
 use crate::profile::User;
 use crate::seed;
 use crate::view::View;
@@ -49,8 +51,6 @@ pub const RANKER_DIMENSION: usize = FEATURE_COUNT + 2;
 const BOOST: &str = "boost";
 const EXPLORATION_BONUS: &str = "exploration_bonus";
 const UNCERTAINTY: &str = "uncertainty";
-const BIAS: usize = 0;
-const HYBRID: usize = 1;
 /// Expected reward of an average candidate, and gain per standard deviation of the
 /// hybrid, before any reward was seen.
 const PRIOR_REWARD: f64 = 0.05;
@@ -82,6 +82,7 @@ pub struct RankRequest<'a> {
     pub deviations: bool,
     /// Keys the random stream of the choice.
     pub decision_id: &'a str,
+    pub give_up: &'a GiveUp<'a>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -136,8 +137,15 @@ pub fn score_candidates(
 }
 
 /// Ranks candidates by the view's ranker.
-pub fn rank(view: &View, candidates: &[Candidate<'_>], request: &RankRequest<'_>) -> Ranked {
-    let scored = Scored::new(view, candidates, request);
+///
+/// # Errors
+/// [`Cancelled`].
+pub fn rank(
+    view: &View,
+    candidates: &[Candidate<'_>],
+    request: &RankRequest<'_>,
+) -> Result<Ranked, Cancelled> {
+    let scored = Scored::new(view, candidates, request)?;
     let key = request.decision_id.as_bytes();
     let mut rng = seed::stream(view.settings().seed, seed::Purpose::Choose, key);
     let costs = scored.costs(view, request);
@@ -146,10 +154,12 @@ pub fn rank(view: &View, candidates: &[Candidate<'_>], request: &RankRequest<'_>
     let (list, trial) = match request.baseline {
         None => (choose(&slate, &choice, None, &mut rng), None),
         Some(baseline) => {
-            let (list, trial) = contest(view, slate, &scored, baseline, &choice, request, &mut rng);
+            let (list, trial) =
+                contest(view, slate, &scored, baseline, &choice, request, &mut rng)?;
             (list, Some(trial))
         }
     };
+    request.give_up.check()?;
     let explainer = request.explain.then(|| {
         let average = scored.scale.components(&scored.features.mean());
         Explainer::new(view, request, average)
@@ -182,7 +192,7 @@ pub fn rank(view: &View, candidates: &[Candidate<'_>], request: &RankRequest<'_>
         .collect();
     let exploration_cost = list.cost;
     let Scored { segment, scores, deviations, .. } = scored;
-    Ranked { segment, items, scores, deviations, exploration_cost, trial }
+    Ok(Ranked { segment, items, scores, deviations, exploration_cost, trial })
 }
 
 /// Shows the ranker's list, the caller's or the most popular items; compares the first two.
@@ -194,7 +204,7 @@ fn contest(
     choice: &Choice,
     request: &RankRequest<'_>,
     rng: &mut ChaCha8Rng,
-) -> (ChosenList, Trial) {
+) -> Result<(ChosenList, Trial), Cancelled> {
     let (drawn, chances) = trial::draw(view, request.decision_id);
     let popular = trial::popular(view, &slate);
     let callers = match baseline {
@@ -203,6 +213,7 @@ fn contest(
     };
     let orders = Orders { drawn, chances, baseline: callers, popular: &popular };
     let list = choose(&slate, choice, Some(&orders), rng);
+    request.give_up.check()?;
     let scores: Vec<f64> = scored
         .estimates
         .iter()
@@ -214,7 +225,7 @@ fn contest(
     let own = choose(&slate, &Choice { strategy: Strategy::Greedy, ..*choice }, None, rng);
     let vector = |candidate: usize| scored.scale.vector(scored.features.row(candidate));
     let trial = Trial::new(view, (drawn, chances), callers, &own, &scored.estimates, vector);
-    (list, trial)
+    Ok((list, trial))
 }
 
 /// The choice with gamma for as much as was learnt: the better rewards are known, the
@@ -240,22 +251,25 @@ pub struct Standing {
 }
 
 /// Where one candidate stands, shown or not, by the scores that [`rank`] ranks by.
+///
+/// # Errors
+/// [`Cancelled`].
 pub fn standing(
     view: &View,
     candidates: &[Candidate<'_>],
     request: &RankRequest<'_>,
     candidate: usize,
-) -> Standing {
-    let scored = Scored::new(view, candidates, request);
+) -> Result<Standing, Cancelled> {
+    let scored = Scored::new(view, candidates, request)?;
     let score = scored.scores[candidate];
     let is_before = |&(place, other): &(usize, &f64)| {
         other.total_cmp(&score).reverse().then(place.cmp(&candidate)).is_lt()
     };
-    Standing {
+    Ok(Standing {
         place: scored.scores.iter().enumerate().filter(is_before).count(),
         score,
         components: scored.components(candidate),
-    }
+    })
 }
 
 /// The scores of all candidates with what they are made of.
@@ -275,9 +289,15 @@ struct Scored<'v> {
 }
 
 impl<'v> Scored<'v> {
-    fn new(view: &'v View, candidates: &[Candidate<'_>], request: &RankRequest<'_>) -> Self {
-        let RankRequest { user, context, occasion, .. } = request;
+    fn new(
+        view: &'v View,
+        candidates: &[Candidate<'_>],
+        request: &RankRequest<'_>,
+    ) -> Result<Self, Cancelled> {
+        let RankRequest { user, context, occasion, give_up, .. } = request;
+        give_up.check()?;
         let features = FeatureMatrix::describe(view, *user, context, occasion, candidates);
+        give_up.check()?;
         let segment = View::segment(*user, occasion.device);
         let scale = Scale::over(view, segment, &features);
         let estimates = scale.scores(&features);
@@ -290,7 +310,7 @@ impl<'v> Scored<'v> {
         let is_bounded = explores && view.settings().ranker.exploration_allowance.is_some();
         let asks = asks || is_bounded || request.deviations;
         let deviations = if asks { scale.deviations(&features) } else { Vec::new() };
-        let boosts = boosts(candidates, &estimates, request);
+        let boosts = boosts(candidates, &estimates, request)?;
         let exploration = Exploration::new(view, candidates, request.choice.strategy, occasion.now);
         let scores = Vec::new();
         let mut scored = Self {
@@ -309,7 +329,7 @@ impl<'v> Scored<'v> {
         };
         let estimates = scored.estimates.iter().enumerate();
         scored.scores = estimates.map(|(place, estimate)| estimate + added(place)).collect();
-        scored
+        Ok(scored)
     }
 
     /// What a score holds for not being sure of the reward.
@@ -352,14 +372,19 @@ impl<'v> Scored<'v> {
 }
 
 /// What the caller's boosts add to each estimate.
-fn boosts(candidates: &[Candidate<'_>], estimates: &[f64], request: &RankRequest<'_>) -> Vec<f64> {
+fn boosts(
+    candidates: &[Candidate<'_>],
+    estimates: &[f64],
+    request: &RankRequest<'_>,
+) -> Result<Vec<f64>, Cancelled> {
     if request.boosts.is_empty() {
-        return vec![0.0; candidates.len()];
+        return Ok(vec![0.0; candidates.len()]);
     }
     let now = request.occasion.now;
     let boost = |(candidate, estimate): (&Candidate<'_>, &f64)| {
+        request.give_up.step()?;
         let item = candidate.entry.item.as_ref();
-        item.map_or(0.0, |item| boost::boost(request.boosts, item, now, *estimate))
+        Ok(item.map_or(0.0, |item| boost::boost(request.boosts, item, now, *estimate)))
     };
     candidates.iter().zip(estimates).map(boost).collect()
 }
@@ -406,79 +431,4 @@ fn topic_mix<'v>(view: &'v View, user: &User) -> Vec<(&'v str, f64)> {
     let wanted = || user.topics.entries().iter().filter(|entry| entry.1 > 0.0);
     let total: f64 = wanted().map(|entry| f64::from(entry.1)).sum();
     wanted().map(|&(topic, mass)| (view.topic_name(topic), f64::from(mass) / total)).collect()
-}
-
-/// The ranker of a view on the scale of a request: mean and spread of the hybrid's
-/// score over its candidates.
-struct Scale<'v> {
-    hybrid: &'v Hybrid,
-    belief: &'v Belief,
-    /// Posterior mean of the ranker.
-    ranker: &'v [f64],
-    /// Of the candidates, by the hybrid.
-    hybrid_scores: Vec<f64>,
-    mean: f64,
-    deviation: f64,
-}
-
-impl<'v> Scale<'v> {
-    fn over(view: &'v View, segment: u8, features: &FeatureMatrix) -> Self {
-        let hybrid = view.hybrid();
-        let scores: Vec<f64> = features.rows().map(|row| hybrid.score(row)).collect();
-        let n = scores.len().max(1) as f64;
-        let mean = scores.iter().sum::<f64>() / n;
-        let variance = scores.iter().map(|score| (score - mean) * (score - mean)).sum::<f64>() / n;
-        let deviation = variance.sqrt().max(1e-9);
-        let belief = view.belief_of(segment);
-        let ranker = &belief.mean;
-        Self { hybrid, belief, ranker, hybrid_scores: scores, mean, deviation }
-    }
-
-    /// Standard deviations of the expected rewards.
-    fn deviations(&self, features: &FeatureMatrix) -> Vec<f64> {
-        let head = |score: &f64| [1.0, ((score - self.mean) / self.deviation) as f32];
-        let heads: Vec<[f32; 2]> = self.hybrid_scores.iter().map(head).collect();
-        let mut deviations = Vec::new();
-        let vectors = heads.iter().zip(features.rows()).map(|(head, row)| [&head[..], row]);
-        self.belief.deviations(vectors, &mut deviations);
-        deviations
-    }
-
-    fn standardised(&self, row: &[f32]) -> f64 {
-        (self.hybrid.score(row) - self.mean) / self.deviation
-    }
-
-    fn vector(&self, row: &[f32]) -> Vec<f32> {
-        let mut vector = Vec::with_capacity(RANKER_DIMENSION);
-        vector.extend([1.0, self.standardised(row) as f32]);
-        vector.extend_from_slice(row);
-        vector
-    }
-
-    fn scores(&self, features: &FeatureMatrix) -> Vec<f64> {
-        let mean = self.ranker;
-        let score = |(row, hybrid): (&[f32], &f64)| {
-            let own: f64 = mean[2..].iter().zip(row).map(|(m, &x)| m * f64::from(x)).sum();
-            mean[BIAS] + mean[HYBRID] * ((hybrid - self.mean) / self.deviation) + own
-        };
-        features.rows().zip(&self.hybrid_scores).map(score).collect()
-    }
-
-    /// The score by feature, each with its part in the hybrid and its own; what
-    /// belongs to none is `base`.
-    fn components(&self, row: &[f32]) -> BTreeMap<&'static str, f64> {
-        let (mean, weights) = (self.ranker, self.hybrid.weights());
-        let gain = mean[HYBRID] / self.deviation;
-        let mut components: BTreeMap<_, _> = FEATURES
-            .iter()
-            .enumerate()
-            .map(|(place, name)| {
-                let weight = gain * weights[place] + mean[2 + place];
-                (*name, weight * f64::from(row[place]))
-            })
-            .filter(|(_, part)| *part != 0.0)
-            .collect();
-        components.insert("base", mean[BIAS] - gain * self.mean);
-        components
-    }
 }

@@ -6,6 +6,8 @@
 //!   and a few random items to explore.
 //! - The filter is applied inside each source. When they yield fewer candidates
 //!   than are wanted, the catalogue is walked until there are enough or no more.
+//! - Whoever does not wait any more is asked about between sources and every few hundred
+//!   items that the filter is asked about.
 
 mod trace;
 
@@ -22,6 +24,8 @@ use crate::collaborative::scan;
 use crate::column::PAGE;
 use crate::decay::DecayedRow;
 use crate::domain::Timestamp;
+use crate::give_up::Cancelled;
+use crate::give_up::GiveUp;
 use crate::numeric::TopK;
 use crate::profile::User;
 use crate::seed;
@@ -85,56 +89,68 @@ pub struct Retrieval<'a> {
     pub now: Timestamp,
     /// Names the draw of the items to explore.
     pub seed_key: &'a [u8],
+    pub give_up: &'a GiveUp<'a>,
 }
 
 impl Retrieval<'_> {
     /// Distinct indices of allowed catalogue items in rising order, at least
     /// as many as are wanted where the catalogue has them.
-    pub fn run(&self, supply: &Supply<'_>) -> Vec<u32> {
-        self.complete(self.personal(), supply)
+    ///
+    /// # Errors
+    /// [`Cancelled`].
+    pub fn run(&self, supply: &Supply<'_>) -> Result<Vec<u32>, Cancelled> {
+        self.complete(self.personal()?, supply)
     }
 
     /// Allowed items that suit the person: the costly part, and a function of the
     /// person, the model and the filter but for what is newest.
-    pub fn personal(&self) -> Vec<u32> {
-        self.personal_sources().into_iter().flat_map(|(_, found)| found).collect()
+    ///
+    /// # Errors
+    /// [`Cancelled`].
+    pub fn personal(&self) -> Result<Vec<u32>, Cancelled> {
+        let mut all = Vec::new();
+        for source in Source::PERSONAL {
+            all.append(&mut self.found_by(source, &[])?);
+        }
+        Ok(all)
     }
 
-    fn personal_sources(&self) -> [(Source, Vec<u32>); 5] {
-        [
-            (Source::Factors, self.by_factors()),
-            (Source::Cooccurrence, self.by_cooccurrence()),
-            (Source::ItemItem, self.by_item_item()),
-            (Source::Content, self.by_content()),
-            (Source::Embedding, self.by_embedding()),
-        ]
-    }
-
-    fn shared_sources(&self, supply: &Supply<'_>) -> [(Source, Vec<u32>); 8] {
+    /// What one source has.
+    fn found_by(&self, source: Source, boosts: &[Boost]) -> Result<Vec<u32>, Cancelled> {
+        self.give_up.check()?;
         let of_list = |list: &[u32]| {
             let allowed = list.iter().copied().filter(|&index| self.allows(index));
             allowed.take(SHARED_MAX).collect()
         };
-        [
-            (Source::Cohorts, self.by_cohorts()),
-            (Source::Location, self.by_location()),
-            (Source::Popular, of_list(self.view.popular())),
-            (Source::Trending, of_list(self.view.trending())),
-            (Source::Fresh, of_list(self.view.fresh())),
-            (Source::Newcomers, self.newcomers()),
-            (Source::Boosts, self.by_boosts(supply.boosts)),
-            (Source::Explore, self.explore()),
-        ]
+        let found = match source {
+            Source::Factors => self.by_factors(),
+            Source::Cooccurrence => self.by_cooccurrence(),
+            Source::ItemItem => self.by_item_item(),
+            Source::Content => self.by_content(),
+            Source::Embedding => self.by_embedding(),
+            Source::Cohorts => self.by_cohorts(),
+            Source::Location => self.by_location(),
+            Source::Popular => of_list(self.view.popular()),
+            Source::Trending => of_list(self.view.trending()),
+            Source::Fresh => of_list(self.view.fresh()),
+            Source::Newcomers => self.newcomers(),
+            Source::Boosts => self.by_boosts(boosts),
+            Source::Explore => self.explore(),
+        };
+        Ok(found)
     }
 
     /// What `run` answers, given what `personal` found, now or a while ago: what is
     /// not there or not allowed any more is left out.
-    pub fn complete(&self, personal: Vec<u32>, supply: &Supply<'_>) -> Vec<u32> {
+    ///
+    /// # Errors
+    /// [`Cancelled`].
+    pub fn complete(&self, personal: Vec<u32>, supply: &Supply<'_>) -> Result<Vec<u32>, Cancelled> {
         let mut found = personal;
         let items = self.view.entries.len();
         found.retain(|&index| (index as usize) < items && self.allows(index));
-        for (_, mut more) in self.shared_sources(supply) {
-            found.append(&mut more);
+        for source in Source::SHARED {
+            found.append(&mut self.found_by(source, supply.boosts)?);
         }
         found.sort_unstable();
         found.dedup();
@@ -144,11 +160,15 @@ impl Retrieval<'_> {
         if supply.max_per_topic > 0 || supply.max_per_source > 0 {
             self.fill_up_within_caps(&mut found, supply);
         }
-        found
+        // Where the filter said no for that reason, something may be missing.
+        self.give_up.check()?;
+        Ok(found)
     }
 
+    /// Whether the filter allows an item; none once nobody waits any more.
     fn allows(&self, index: u32) -> bool {
-        self.eligible.allows(&self.view.entries[index as usize], Some(index))
+        self.give_up.step().is_ok()
+            && self.eligible.allows(&self.view.entries[index as usize], Some(index))
     }
 
     fn by_factors(&self) -> Vec<u32> {
@@ -295,7 +315,7 @@ impl Retrieval<'_> {
     fn fill_up(&self, found: &mut Vec<u32>, wanted: usize) {
         let have = found.len();
         for index in 0..self.view.entries.len() as u32 {
-            if found.len() >= wanted {
+            if found.len() >= wanted || self.give_up.is_given_up() {
                 break;
             }
             if found[..have].binary_search(&index).is_err() && self.allows(index) {
@@ -315,7 +335,7 @@ impl Retrieval<'_> {
             taken.take(&self.view.entries[index as usize]);
         }
         for index in 0..self.view.entries.len() as u32 {
-            if taken.items >= supply.places {
+            if taken.items >= supply.places || self.give_up.is_given_up() {
                 break;
             }
             let is_new = found[..have].binary_search(&index).is_err();

@@ -27,7 +27,8 @@ fn trial(takeover: &Takeover, origin: ListOrigin) -> TakeoverTrial {
 /// A decision that showed one item, which earned this.
 fn decision(reward: f32) -> PendingDecision {
     let mut ranker = Ranker::new(1);
-    let mut decision = PendingDecision::new(1, 0, 0, 0, vec![PendingItem::new(7, vec![1.0], 0.5)]);
+    let item = PendingItem::new(7, true, vec![1.0], 0.5);
+    let mut decision = PendingDecision::new(1, 0, 0, 0, vec![item]);
     decision.credit(7, reward, Weight::FULL, &mut ranker);
     decision
 }

@@ -80,8 +80,9 @@ fn ranked<T>(
         explain: true,
         deviations: false,
         decision_id: "decision",
+        give_up: &GiveUp::never(),
     };
-    let ranked = rank(view, &candidates, &request);
+    let ranked = rank(view, &candidates, &request).unwrap();
     look(&candidates, &request, ranked)
 }
 
@@ -129,7 +130,8 @@ fn a_standing_is_the_place_and_score_that_the_list_goes_by() {
         |candidates, request, list| {
             assert_eq!(list.items.len(), ITEMS);
             for (place, item) in list.items.iter().enumerate() {
-                let standing = standing(engine.state(), candidates, request, item.candidate);
+                let standing =
+                    standing(engine.state(), candidates, request, item.candidate).unwrap();
                 assert_eq!((standing.place, standing.score), (place, item.score));
                 assert_eq!(standing.components, item.components);
             }
@@ -197,7 +199,7 @@ fn tastes() -> Vec<LogRecord> {
 
 fn asked(view: &View, n: usize) -> Vec<OnboardingItem> {
     let (filter, nobody) = (Filter::default(), UserContext::default());
-    let eligible = Eligibility::new(view, &filter, None, &nobody, view.clock(), &[]);
+    let eligible = Eligibility::new(view, &filter, "", &nobody, view.clock(), &[]);
     onboarding_items(view, &eligible, n)
 }
 

@@ -11,8 +11,6 @@ use super::holdout::is_worse;
 use super::holdout::mean;
 use super::trial;
 use super::trial::Trial;
-use crate::domain::Timestamp;
-use crate::model::Model;
 use crate::view::View;
 
 /// Fewest people whose newest positives are judged by.
@@ -21,9 +19,7 @@ const PEOPLE_MIN: usize = 30;
 /// # Errors
 /// `NotBetter` with the figures of both.
 pub fn pass(view: &View, holdout: &Holdout<'_>, candidate: &Trial) -> Result<(), TrainingError> {
-    // Of a model from before this was kept nobody knows what it has seen.
-    let knows = |model: &&Model| model.origin.trained_until > Timestamp::default();
-    let Some(model) = view.model().filter(knows) else {
+    let Some(model) = view.model() else {
         return Ok(());
     };
     let recent = holdout.after(model.origin.trained_until);

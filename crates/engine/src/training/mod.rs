@@ -183,7 +183,7 @@ pub fn train(
     Ok(PublishedModel {
         version: view.model_version() + 1,
         trained_at: view.watermark(),
-        encoded: encoded(trained, &beside, figures).into(),
+        encoded: encoded(view, trained, &beside, figures).into(),
     })
 }
 

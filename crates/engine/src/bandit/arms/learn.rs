@@ -4,9 +4,10 @@
 //!   one teaches nothing.
 //! - Of several rewards of one selection the best counts, in whatever order they come,
 //!   unless one says that it corrects: then it takes the place of what was so far.
+//! - Sets beyond the limit of a namespace are not learnt: whoever selects has to ask before,
+//!   and two who ask at once may both be told that one fits.
 //! - Evidence that faded since its selection gets its reward faded by as much.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -19,7 +20,9 @@ use super::set::ArmSet;
 use crate::column::Column;
 use crate::domain::ArmReward;
 use crate::domain::ArmSelection;
+use crate::domain::limits;
 use crate::interner::Interner;
+use crate::key_index::KeyIndex;
 use crate::numeric::math;
 
 /// Selections that may still be rewarded.
@@ -42,8 +45,8 @@ pub struct PendingSelection {
     faded: f64,
 }
 
-/// Where the selection of this number waits for rewards.
-fn place_of(number: u64) -> usize {
+/// Where the selection of this number waits for its reward.
+fn position_of(number: u64) -> usize {
     (number % PENDING_SELECTIONS_MAX as u64) as usize
 }
 
@@ -55,6 +58,8 @@ pub struct Arms {
     /// A ring.
     pub pending: Column<Arc<PendingSelection>>,
     pub selections: u64,
+    /// Where each pending selection is, by key. Derived.
+    index: KeyIndex,
 }
 
 impl Arms {
@@ -63,24 +68,50 @@ impl Arms {
         self.names.find(name).map(|set| self.sets[set as usize].as_ref())
     }
 
-    /// Places of the pending selections by key: derived.
-    pub fn places(&self) -> BTreeMap<u128, usize> {
-        self.pending.iter().enumerate().map(|(place, pending)| (pending.key, place)).collect()
+    /// Whether what was read of a snapshot fits together.
+    pub fn is_whole(&self) -> bool {
+        let fits = |pending: &Arc<PendingSelection>| {
+            let set = self.sets.get(pending.set as usize);
+            set.is_some_and(|set| (pending.arm as usize) < set.arms.len())
+        };
+        self.sets.len() == self.names.len()
+            && self.pending.len() as u64 == self.selections.min(PENDING_SELECTIONS_MAX as u64)
+            && self.pending.iter().all(fits)
+    }
+
+    /// Derives where each pending selection is. In the order of the log: of two of one key
+    /// the newer is meant.
+    pub fn index_selections(&mut self) {
+        for number in self.selections - self.pending.len() as u64..self.selections {
+            let at = position_of(number);
+            self.note(self.pending[at].key, at);
+        }
     }
 
     /// Names of the selections that may still be rewarded, from this number of selections on.
     pub fn keys_from(&self, number: u64) -> impl Iterator<Item = u128> {
         let first = number.max(self.selections.saturating_sub(PENDING_SELECTIONS_MAX as u64));
-        (first..self.selections).map(|number| self.pending[place_of(number)].key)
+        (first..self.selections).map(|number| self.pending[position_of(number)].key)
     }
 
-    pub fn learn_selection(
-        &mut self,
-        places: &mut BTreeMap<u128, usize>,
-        selection: &ArmSelection,
-        half_life: u32,
-    ) {
-        let index = self.names.intern(selection.set.as_str());
+    /// Whether a selection of this key may still be rewarded.
+    pub fn knows(&self, key: u128) -> bool {
+        self.position(key).is_some()
+    }
+
+    fn position(&self, key: u128) -> Option<usize> {
+        self.index.find(key as u64, |at| self.pending[at].key == key)
+    }
+
+    fn note(&mut self, key: u128, at: usize) {
+        let Self { index, pending, .. } = self;
+        index.insert(key as u64, at, |at| pending[at].key == key);
+    }
+
+    pub fn learn_selection(&mut self, selection: &ArmSelection, half_life: u32) {
+        let Some(index) = self.names.intern_within(limits::ARM_SETS, selection.set.as_str()) else {
+            return;
+        };
         self.sets.grow(index as usize + 1, &Arc::default());
         let set = Arc::make_mut(self.sets.get_mut(index as usize));
         set.advance(half_life);
@@ -105,28 +136,28 @@ impl Arms {
             rewarded: false,
             faded: set.faded,
         };
-        self.remember(places, pending);
+        self.remember(pending);
     }
 
-    fn remember(&mut self, places: &mut BTreeMap<u128, usize>, pending: PendingSelection) {
-        let place = place_of(self.selections);
+    fn remember(&mut self, pending: PendingSelection) {
+        let at = position_of(self.selections);
         self.selections += 1;
         let key = pending.key;
-        if place < self.pending.len() {
-            let forgotten = std::mem::replace(self.pending.get_mut(place), Arc::new(pending));
-            places.remove(&forgotten.key);
+        if at < self.pending.len() {
+            let forgotten = std::mem::replace(self.pending.get_mut(at), Arc::new(pending));
+            self.index.remove(forgotten.key as u64, at);
         } else {
             self.pending.push(Arc::new(pending));
         }
-        places.insert(key, place);
+        self.note(key, at);
     }
 
-    pub fn learn_reward(&mut self, places: &BTreeMap<u128, usize>, reward: &ArmReward) {
+    pub fn learn_reward(&mut self, reward: &ArmReward) {
         let key = xxh3_128(reward.decision_id.as_str().as_bytes());
-        let Some(&place) = places.get(&key) else {
+        let Some(at) = self.position(key) else {
             return;
         };
-        let pending = Arc::make_mut(self.pending.get_mut(place));
+        let pending = Arc::make_mut(self.pending.get_mut(at));
         let before = pending.reward;
         if pending.rewarded && !reward.corrects && reward.reward <= before {
             return;

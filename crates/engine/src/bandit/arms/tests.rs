@@ -400,7 +400,7 @@ proptest! {
         let cut = cut.index(log.len() + 1);
         let mut first = Engine::new(settings);
         first.apply(&log[..cut]).unwrap();
-        let mut second = Engine::restore(&first.state().sections()).unwrap();
+        let mut second = Engine::restore(first.state().sections()).unwrap();
         prop_assert_eq!(second.state().digest(), first.state().digest());
         second.apply(&log[cut..]).unwrap();
         prop_assert_eq!(second.state().digest(), whole.state().digest());

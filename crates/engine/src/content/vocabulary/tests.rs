@@ -231,18 +231,6 @@ fn max_features_stay_within_their_limits() {
     assert_eq!(vocabulary.active(), 2);
 }
 
-#[test]
-fn sections_of_another_shape_are_refused() {
-    let mut vocabulary = Vocabulary::new(100);
-    add(&mut vocabulary, "red apple");
-    let sections = vocabulary.sections("v");
-    for missing in 0..sections.len() {
-        let kept = sections.iter().enumerate().filter(|(number, _)| *number != missing);
-        let kept = kept.map(|(_, (name, bytes))| (name.as_str(), bytes.as_slice()));
-        assert!(Vocabulary::from_sections("v", kept).is_err(), "{}", sections[missing].0);
-    }
-}
-
 /// What a proptest does to a vocabulary: upsert or delete one of a few items.
 fn operations() -> impl Strategy<Value = Vec<(usize, Option<String>)>> {
     let text = prop::option::weighted(0.8, "[a-e]{2}( [a-e]{2}){0,6}");
@@ -283,9 +271,7 @@ proptest! {
         let mut first = Vocabulary::new(features);
         let mut restored_items = Default::default();
         apply(&mut first, &mut restored_items, &operations[..cut]);
-        let sections = first.sections("content/vocabulary");
-        let borrowed = sections.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice()));
-        let mut restored = Vocabulary::from_sections("content/vocabulary", borrowed).unwrap();
+        let mut restored = first.restored();
         prop_assert_eq!(restored.digest(), first.digest());
         apply(&mut restored, &mut restored_items, &operations[cut..]);
         prop_assert_eq!(restored.digest(), whole.digest());

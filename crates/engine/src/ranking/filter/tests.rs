@@ -78,8 +78,8 @@ proptest! {
         let engine = Engine::new(Settings::default());
         let view = engine.state();
         let context = had(view, times);
-        let shown = vec![0; shown];
-        let eligible = Eligibility::new(view, &filter, None, &context, NOW, &shown);
+        let shown = vec![Box::from("a"); shown];
+        let eligible = Eligibility::new(view, &filter, "", &context, NOW, &shown);
         let (entry, index) = (entry("jazz", "blue", 24), known.then_some(0));
         let refusals = eligible.refusals(&entry, index);
         prop_assert_eq!(eligible.allows(&entry, index), refusals.is_empty());
@@ -103,7 +103,7 @@ fn every_rule_that_refuses_is_named() {
         frequency_cap_per_day: 1,
         ..Filter::default()
     };
-    let eligible = Eligibility::new(view, &filter, None, &context, NOW, &[0]);
+    let eligible = Eligibility::new(view, &filter, "", &context, NOW, &["a".into()]);
     let expected = [
         Refusal::Topics,
         Refusal::Excluded,

@@ -3,6 +3,7 @@
 
 use super::Retrieval;
 use super::Supply;
+use crate::give_up::Cancelled;
 use crate::numeric;
 use crate::ranking::features::Candidate;
 
@@ -25,6 +26,21 @@ pub enum Source {
 }
 
 impl Source {
+    /// Those that are about the person.
+    pub const PERSONAL: [Self; 5] =
+        [Self::Factors, Self::Cooccurrence, Self::ItemItem, Self::Content, Self::Embedding];
+    /// Those that are the same for many.
+    pub const SHARED: [Self; 8] = [
+        Self::Cohorts,
+        Self::Location,
+        Self::Popular,
+        Self::Trending,
+        Self::Fresh,
+        Self::Newcomers,
+        Self::Boosts,
+        Self::Explore,
+    ];
+
     /// Those that are scored have the name of their component.
     fn name(self) -> &'static str {
         match self {
@@ -61,16 +77,21 @@ pub struct SourceTrace {
 
 impl Retrieval<'_> {
     /// What each source says of an item that the filter allows.
-    pub fn trace(&self, item: u32, supply: &Supply<'_>) -> Vec<SourceTrace> {
-        let sources = self.personal_sources().into_iter().chain(self.shared_sources(supply));
-        let trace = |(source, found): (Source, Vec<u32>)| SourceTrace {
-            name: source.name(),
-            given: found.len(),
-            place: found.iter().position(|&index| index == item),
-            score: self.score(source, item),
-            cut: found.last().and_then(|&last| self.score(source, last)),
+    ///
+    /// # Errors
+    /// [`Cancelled`].
+    pub fn trace(&self, item: u32, supply: &Supply<'_>) -> Result<Vec<SourceTrace>, Cancelled> {
+        let trace = |source: Source| {
+            let found = self.found_by(source, supply.boosts)?;
+            Ok(SourceTrace {
+                name: source.name(),
+                given: found.len(),
+                place: found.iter().position(|&index| index == item),
+                score: self.score(source, item),
+                cut: found.last().and_then(|&last| self.score(source, last)),
+            })
         };
-        sources.map(trace).collect()
+        Source::PERSONAL.into_iter().chain(Source::SHARED).map(trace).collect()
     }
 
     /// What a source orders items by; `None` where it has no scores or the person
