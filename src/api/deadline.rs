@@ -1,21 +1,50 @@
-//! How long a call may wait.
+//! When a call's answer is of no use any more.
 
 use std::time::Duration;
 
-use tonic::metadata::MetadataMap;
+use tokio::time::Instant;
+use tonic::codegen::http::HeaderMap;
 
+use super::refusal::Refusal;
 use engine::domain::limits;
 
-/// Part of the caller's deadline that is kept back, so that an answer still arrives in
-/// time: the transport turns a deadline that passes into a mere cancellation.
+/// Part of the time there is that is kept back, so that an answer still arrives in time.
 const MARGIN_DIVISOR: u32 = 5;
 
-/// The caller's deadline less a margin, or the longest wait the service allows.
-pub fn patience(metadata: &MetadataMap) -> Duration {
-    let longest = Duration::from_millis(limits::WATERMARK_WAIT_MS);
-    let header = metadata.get("grpc-timeout").and_then(|value| value.to_str().ok());
-    let deadline = header.and_then(parse).unwrap_or(longest);
-    (deadline - deadline / MARGIN_DIVISOR).min(longest)
+/// The caller's deadline, if it has one. It is read once, when the call comes, and lies
+/// among the extensions of the request from then on.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Deadline(Option<Instant>);
+
+impl Deadline {
+    /// The deadline that a request's headers name, from now on.
+    pub fn of(headers: &HeaderMap) -> Self {
+        let header = headers.get("grpc-timeout").and_then(|value| value.to_str().ok());
+        Self(header.and_then(parse).and_then(|timeout| Instant::now().checked_add(timeout)))
+    }
+
+    pub(super) fn of_request<T>(request: &tonic::Request<T>) -> Self {
+        request.extensions().get().copied().unwrap_or_default()
+    }
+
+    pub const fn at(self) -> Option<Instant> {
+        self.0
+    }
+
+    /// # Errors
+    /// When it has passed.
+    pub fn check(self) -> Result<(), Refusal> {
+        let passed = self.0.is_some_and(|at| Instant::now() >= at);
+        if passed { Err(Refusal::Deadline) } else { Ok(()) }
+    }
+
+    /// How long the call may wait: what is left less a margin, or the longest wait the
+    /// service allows.
+    pub fn patience(self) -> Duration {
+        let longest = Duration::from_millis(limits::WATERMARK_WAIT_MS);
+        let left = self.0.map_or(longest, |at| at.saturating_duration_since(Instant::now()));
+        (left - left / MARGIN_DIVISOR).min(longest)
+    }
 }
 
 /// `grpc-timeout`: up to eight digits and a unit (gRPC over HTTP/2 protocol).
@@ -55,5 +84,23 @@ mod tests {
         for bad in ["", "S", "1", "1.5S", "-1S", "123456789S", "1s", "ä"] {
             assert_eq!(parse(bad), None, "{bad}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn waits_leave_time_for_the_answer_and_end_with_the_deadline() {
+        let within = |timeout| {
+            let mut headers = HeaderMap::new();
+            headers.insert("grpc-timeout", timeout);
+            Deadline::of(&headers)
+        };
+        let longest = Duration::from_millis(limits::WATERMARK_WAIT_MS);
+        let one_second = within("1S".parse().unwrap());
+        assert_eq!(one_second.patience(), Duration::from_millis(800));
+        assert_eq!(within("99999999H".parse().unwrap()).patience(), longest);
+        assert_eq!(Deadline::default().patience(), longest - longest / MARGIN_DIVISOR);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(one_second.check(), Err(Refusal::Deadline));
+        assert_eq!(one_second.patience(), Duration::ZERO);
+        assert_eq!(Deadline::default().check(), Ok(()));
     }
 }
