@@ -110,10 +110,10 @@ impl Activity {
     }
 
     /// Why the connection should be closed now, if it should.
-    pub fn judge(&self, rules: &Rules, full: bool) -> Option<Closing> {
-        let (state, now) = (self.state(), Instant::now());
+    pub fn judge(&self, now: Instant, rules: &Rules, full: bool) -> Option<Closing> {
+        let state = self.state();
         let idle = if full { rules.idle_when_full } else { rules.idle };
-        let longest = |since: Option<&Instant>| since.map_or(Duration::ZERO, |since| now - *since);
+        let longest = |since: Option<&Instant>| since.map_or(Duration::ZERO, |since| now.duration_since(*since));
         let unwritten = longest(state.unwritten_since.as_ref());
         let untaken = longest(state.answers.values().min());
         if unwritten.max(untaken) >= rules.deaf {
@@ -128,9 +128,9 @@ impl Activity {
     }
 
     /// Whether no call that a shutdown waits for has run for a while.
-    pub fn is_over(&self, since: Instant, a_while: Duration) -> bool {
+    pub fn is_over(&self, now: Instant, since: Instant, a_while: Duration) -> bool {
         let state = self.state();
-        state.awaited == 0 && Instant::now() - since.max(state.quiet_since) >= a_while
+        state.awaited == 0 && now.duration_since(since.max(state.quiet_since)) >= a_while
     }
 }
 
@@ -170,53 +170,46 @@ mod tests {
         deaf: Duration::from_secs(60),
     };
 
-    async fn after(seconds: u64) {
-        tokio::time::advance(Duration::from_secs(seconds)).await;
+    fn after(seconds: u64) -> Instant {
+        Instant::now() + Duration::from_secs(seconds)
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn silence_is_closed_soon_and_quiet_later() {
+    #[test]
+    fn silence_is_closed_soon_and_quiet_later() {
         let (silent, quiet) = (Activity::new(), Activity::new());
         quiet.greet();
-        after(9).await;
-        assert_eq!(silent.judge(&RULES, true), None);
-        after(1).await;
-        assert_eq!(silent.judge(&RULES, false), Some(Closing::NoGreeting));
-        assert_eq!(quiet.judge(&RULES, true), None);
-        after(20).await;
-        assert_eq!(quiet.judge(&RULES, true), Some(Closing::Idle));
-        assert_eq!(quiet.judge(&RULES, false), None);
-        after(270).await;
-        assert_eq!(quiet.judge(&RULES, false), Some(Closing::Idle));
+        assert_eq!(silent.judge(after(9), &RULES, true), None);
+        assert_eq!(silent.judge(after(10), &RULES, false), Some(Closing::NoGreeting));
+        assert_eq!(quiet.judge(after(10), &RULES, true), None);
+        assert_eq!(quiet.judge(after(30), &RULES, true), Some(Closing::Idle));
+        assert_eq!(quiet.judge(after(30), &RULES, false), None);
+        assert_eq!(quiet.judge(after(300), &RULES, false), Some(Closing::Idle));
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_call_keeps_a_connection_and_an_answer_that_is_not_taken_ends_it() {
-        let activity = Activity::new();
+    #[test]
+    fn a_call_keeps_a_connection_and_an_answer_that_is_not_taken_ends_it() {
+        let (activity, started) = (Activity::new(), Instant::now());
         let mut call = activity.begin(true);
-        after(10_000).await;
-        assert_eq!(activity.judge(&RULES, true), None);
-        assert!(!activity.is_over(Instant::now(), Duration::ZERO));
+        assert_eq!(activity.judge(after(10_000), &RULES, true), None);
+        assert!(!activity.is_over(after(10_000), started, Duration::ZERO));
         call.is_answered();
-        after(60).await;
-        assert_eq!(activity.judge(&RULES, true), Some(Closing::Deaf));
+        assert_eq!(activity.judge(after(59), &RULES, true), None);
+        assert_eq!(activity.judge(after(60), &RULES, true), Some(Closing::Deaf));
         drop(call);
-        assert_eq!(activity.judge(&RULES, true), None);
-        assert!(activity.is_over(Instant::now(), Duration::ZERO));
+        assert_eq!(activity.judge(after(60), &RULES, false), None);
+        assert!(!activity.is_over(after(4), started, Duration::from_secs(5)));
+        assert!(activity.is_over(after(5), started, Duration::from_secs(5)));
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn what_is_not_written_for_long_ends_it() {
+    #[test]
+    fn what_is_not_written_for_long_ends_it() {
         let activity = Activity::new();
         activity.greet();
         activity.set_unwritten(true);
-        after(40).await;
         activity.set_unwritten(true);
-        after(19).await;
-        assert_eq!(activity.judge(&RULES, false), None);
-        after(1).await;
-        assert_eq!(activity.judge(&RULES, false), Some(Closing::Deaf));
+        assert_eq!(activity.judge(after(59), &RULES, false), None);
+        assert_eq!(activity.judge(after(60), &RULES, false), Some(Closing::Deaf));
         activity.set_unwritten(false);
-        assert_eq!(activity.judge(&RULES, false), None);
+        assert_eq!(activity.judge(after(60), &RULES, false), None);
     }
 }

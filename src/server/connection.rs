@@ -146,13 +146,13 @@ impl Watch {
                 () = tokio::time::sleep(look) => {}
             }
             if let Some(since) = ending {
-                if activity.is_over(since, LAST_WORDS) {
+                if activity.is_over(Instant::now(), since, LAST_WORDS) {
                     return;
                 }
                 continue;
             }
             let full = self.bound.available_permits() == 0;
-            let Some(closing) = activity.judge(&self.rules, full) else { continue };
+            let Some(closing) = activity.judge(Instant::now(), &self.rules, full) else { continue };
             self.metrics.count_closed_connection(closing.name());
             if closing != Closing::Idle {
                 return;
