@@ -46,7 +46,7 @@ impl AdminService for AdminApi {
         let defaults = self.service.namespaces.defaults();
         let settings = convert::settings(message.settings, defaults).map_err(status::invalid)?;
         let created = self.service.namespaces.create(name, settings).await;
-        let entry = created.map_err(status::status)?;
+        let entry = created?;
         let namespace_info = Some(info_message(entry));
         Ok(Response::new(proto::CreateNamespaceResponse { namespace_info }))
     }
@@ -63,7 +63,7 @@ impl AdminService for AdminApi {
             status::invalid(vec![Violation::new("page_token", "must come from ListNamespaces")])
         })?;
         let listed = self.service.namespaces.list(after, size + 1).await;
-        let mut entries = listed.map_err(status::status)?;
+        let mut entries = listed?;
         let more = entries.len() > size;
         entries.truncate(size);
         let last = entries.last().filter(|_| more);
@@ -79,7 +79,7 @@ impl AdminService for AdminApi {
         request: Request<proto::DeleteNamespaceRequest>,
     ) -> Result<Response<proto::DeleteNamespaceResponse>, Status> {
         let name = named(&request.into_inner().namespace)?;
-        self.service.namespaces.delete(name).await.map_err(status::status)?;
+        self.service.namespaces.delete(name).await?;
         Ok(Response::new(proto::DeleteNamespaceResponse {}))
     }
 }

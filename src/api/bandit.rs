@@ -39,6 +39,7 @@ impl BanditService for BanditApi {
         request: Request<proto::SelectArmRequest>,
     ) -> Result<Response<proto::SelectArmResponse>, Status> {
         let patience = deadline::patience(request.metadata());
+        let deadline = deadline::deadline(request.metadata());
         let message = request.into_inner();
         let wanted = message.min_watermark;
         let (namespace, view) =
@@ -54,8 +55,8 @@ impl BanditService for BanditApi {
             epsilon: checked.epsilon,
             now,
         };
-        let selected = self.service.select_arm(&namespace, view, call).await;
-        Ok(Response::new(selected_message(selected.map_err(status::status)?)))
+        let selected = self.service.select_arm(&namespace, view, call, deadline).await?;
+        Ok(Response::new(selected_message(selected)))
     }
 
     async fn reward_arm(
@@ -64,12 +65,11 @@ impl BanditService for BanditApi {
     ) -> Result<Response<proto::RewardArmResponse>, Status> {
         let message = request.into_inner();
         let namespace = namespace(&self.service, &message.namespace).await?;
-        admit(&self.service, namespace.name()).await?;
+        admit(&self.service, &namespace).await?;
         let now = self.service.clock.now();
         let make_id = || EventId::parse(new_id(now)).expect("a UUID is an id");
         let reward = convert::reward_arm(message, now, make_id).map_err(status::invalid)?;
-        let recorded = self.service.reward_arm(&namespace, reward).await;
-        let sequence = recorded.map_err(status::status)?;
+        let sequence = self.service.reward_arm(&namespace, reward).await?;
         Ok(Response::new(proto::RewardArmResponse {
             duplicate: sequence.is_none(),
             sequence: sequence.unwrap_or(0),
@@ -81,13 +81,13 @@ impl BanditService for BanditApi {
         request: Request<proto::GetArmSetRequest>,
     ) -> Result<Response<proto::GetArmSetResponse>, Status> {
         let patience = deadline::patience(request.metadata());
+        let deadline = deadline::deadline(request.metadata());
         let message = request.into_inner();
         let wanted = message.min_watermark;
         let (_, view) = admitted_view(&self.service, &message.namespace, wanted, patience).await?;
         let (name, context) = convert::arm_set(message).map_err(status::invalid)?;
         let watermark = view.watermark();
-        let report = self.service.arm_set(view.clone(), &name, context).await;
-        let beliefs = report.map_err(status::status)?;
+        let beliefs = self.service.arm_set(view.clone(), &name, context, deadline).await?;
         let set = view.arm_set(name.as_str()).expect("the report was of this view");
         Ok(Response::new(set_message(set, &beliefs, watermark)))
     }

@@ -111,7 +111,7 @@ impl CatalogService for CatalogApi {
         let view = current_view(&namespace).await;
         let entry = view
             .catalogue_item(item_id.as_str())
-            .ok_or_else(|| status::status(service::Error::NoItem(item_id.to_string())))?;
+            .ok_or_else(|| Status::from(service::Error::NoItem(item_id.to_string())))?;
         Ok(Response::new(proto::GetItemResponse {
             item: entry.item.as_deref().map(convert::item_message),
             updated_at: Some(convert::timestamp_message(entry.updated_at)),
@@ -167,7 +167,7 @@ impl CatalogService for CatalogApi {
         let mut last_sequence = 0;
         if !records.is_empty() {
             let appended = self.service.write(&namespace, records).await;
-            last_sequence = appended.map_err(status::status)?.log_end;
+            last_sequence = appended?.log_end;
         }
         Ok(Response::new(proto::DeleteItemsResponse {
             deleted,

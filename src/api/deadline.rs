@@ -1,49 +1,62 @@
-//! When a call's answer is of no use any more.
+//! How long a call may take, and how long it may wait.
 
 use std::time::Duration;
 
-use tokio::time::Instant;
 use tonic::codegen::http::HeaderMap;
 
-use super::refusal::Refusal;
+use crate::service::Deadline;
+use crate::service::Error;
 use engine::domain::limits;
 
-/// Part of the time there is that is kept back, so that an answer still arrives in time.
+/// Part of the caller's time that is kept back, so that an answer still arrives in time.
 const MARGIN_DIVISOR: u32 = 5;
 
-/// The caller's deadline, if it has one. It is read once, when the call comes, and lies
+/// The time that a caller gives a call. It is read once, when the call comes, and lies
 /// among the extensions of the request from then on.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Deadline(Option<Instant>);
+#[derive(Debug, Clone, Copy)]
+pub struct CallTime {
+    whole: Deadline,
+    work: Deadline,
+}
 
-impl Deadline {
-    /// The deadline that a request's headers name, from now on.
+impl CallTime {
+    /// The time that a request's headers name, from now on.
     pub fn of(headers: &HeaderMap) -> Self {
         let header = headers.get("grpc-timeout").and_then(|value| value.to_str().ok());
-        Self(header.and_then(parse).and_then(|timeout| Instant::now().checked_add(timeout)))
+        match header.and_then(parse) {
+            None => Self { whole: Deadline::NONE, work: Deadline::NONE },
+            Some(time) => Self {
+                whole: Deadline::after(time),
+                work: Deadline::after(time - time / MARGIN_DIVISOR),
+            },
+        }
     }
 
     pub(super) fn of_request<T>(request: &tonic::Request<T>) -> Self {
-        request.extensions().get().copied().unwrap_or_default()
+        let none = Self { whole: Deadline::NONE, work: Deadline::NONE };
+        request.extensions().get().copied().unwrap_or(none)
     }
 
-    pub const fn at(self) -> Option<Instant> {
-        self.0
+    /// When the call ends, whatever it is at.
+    pub const fn whole(self) -> Deadline {
+        self.whole
+    }
+
+    /// Until when work for the call is of use.
+    pub(super) const fn work(self) -> Deadline {
+        self.work
     }
 
     /// # Errors
-    /// When it has passed.
-    pub fn check(self) -> Result<(), Refusal> {
-        let passed = self.0.is_some_and(|at| Instant::now() >= at);
-        if passed { Err(Refusal::Deadline) } else { Ok(()) }
+    /// `DeadlinePassed`.
+    pub fn check(self) -> Result<(), Error> {
+        if self.work.is_past() { Err(Error::DeadlinePassed) } else { Ok(()) }
     }
 
-    /// How long the call may wait: what is left less a margin, or the longest wait the
-    /// service allows.
-    pub fn patience(self) -> Duration {
+    /// How long the call may wait for what is not there yet.
+    pub(super) fn patience(self) -> Duration {
         let longest = Duration::from_millis(limits::WATERMARK_WAIT_MS);
-        let left = self.0.map_or(longest, |at| at.saturating_duration_since(Instant::now()));
-        (left - left / MARGIN_DIVISOR).min(longest)
+        self.work.left().map_or(longest, |left| left.min(longest))
     }
 }
 
@@ -88,19 +101,21 @@ mod tests {
 
     #[test]
     fn waits_leave_time_for_the_answer_and_end_with_the_deadline() {
-        let within = |timeout: &'static str| {
+        let within = |timeout: Option<&'static str>| {
             let mut headers = HeaderMap::new();
-            headers.insert("grpc-timeout", timeout.parse().unwrap());
-            Deadline::of(&headers)
+            headers.extend(timeout.map(|timeout| {
+                ("grpc-timeout".parse().unwrap(), timeout.parse().unwrap())
+            }));
+            CallTime::of(&headers)
         };
         let longest = Duration::from_millis(limits::WATERMARK_WAIT_MS);
-        let patience = within("1S").patience();
+        let patience = within(Some("1S")).patience();
         assert!(patience > Duration::from_millis(700) && patience <= Duration::from_millis(800));
-        assert_eq!(within("99999999H").patience(), longest);
-        assert_eq!(Deadline::default().patience(), longest - longest / MARGIN_DIVISOR);
-        let passed = within("1n");
-        assert_eq!(passed.check(), Err(Refusal::Deadline));
+        assert_eq!(within(Some("99999999H")).patience(), longest);
+        assert_eq!(within(None).patience(), longest);
+        assert!(within(None).check().is_ok());
+        let passed = within(Some("1n"));
+        assert!(matches!(passed.check(), Err(Error::DeadlinePassed)));
         assert_eq!(passed.patience(), Duration::ZERO);
-        assert_eq!(Deadline::default().check(), Ok(()));
     }
 }

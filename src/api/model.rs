@@ -12,12 +12,12 @@ use tonic::Response;
 use tonic::Status;
 
 use super::convert;
+use super::deadline;
 use super::evaluation;
 use super::namespace;
 use super::status;
 use crate::proto;
 use crate::proto::model_service_server::ModelService;
-use crate::service;
 use crate::service::Namespace;
 use crate::service::RetrainProgress;
 use crate::service::RetrainStage;
@@ -48,12 +48,12 @@ impl ModelService for ModelApi {
         &self,
         request: Request<proto::GetModelStatusRequest>,
     ) -> Result<Response<proto::GetModelStatusResponse>, Status> {
+        let deadline = deadline::deadline(request.metadata());
         let namespace = namespace(&self.service, &request.into_inner().namespace).await?;
         let log_end = namespace.tail.end();
         let view = namespace.view();
         let worker = view.clone();
-        let digest = tokio::task::spawn_blocking(move || worker.digest()).await;
-        let digest = digest.map_err(|_panicked| status::status(service::Error::ShuttingDown))?;
+        let digest = self.service.reads.run(deadline, move |_| worker.digest()).await?;
         let counts = view.counts();
         Ok(Response::new(proto::GetModelStatusResponse {
             namespace: namespace.name().to_string(),
@@ -80,10 +80,10 @@ impl ModelService for ModelApi {
         request: Request<proto::RetrainRequest>,
     ) -> Result<Response<Self::RetrainStream>, Status> {
         let namespace = namespace(&self.service, &request.into_inner().namespace).await?;
-        let progress = self.service.retrain(&namespace).await.map_err(status::status)?;
+        let progress = self.service.retrain(&namespace).await?;
         let messages = ReceiverStream::new(progress).map(move |report| match report {
             Ok(report) => Ok(progress_message(&namespace, &report)),
-            Err(error) => Err(status::status(error)),
+            Err(error) => Err(Status::from(error)),
         });
         Ok(Response::new(Box::pin(messages)))
     }
@@ -105,8 +105,7 @@ impl ModelService for ModelApi {
         let view = namespace.view();
         let call = convert::evaluation(message, view.settings(), self.service.clock.now());
         let call = call.map_err(status::invalid)?;
-        let evaluation = self.service.evaluate_policies(&namespace, call).await;
-        let evaluation = evaluation.map_err(status::status)?;
+        let evaluation = self.service.evaluate_policies(&namespace, call).await?;
         Ok(Response::new(evaluation::message(&namespace, &evaluation)))
     }
 }

@@ -28,6 +28,7 @@ use crate::proto;
 use crate::proto::personalization_service_server::PersonalizationService;
 use crate::service;
 use crate::service::Candidates;
+use crate::service::Expiry;
 use crate::service::Namespace;
 use crate::service::PersonalizeCall;
 use crate::service::Service;
@@ -129,6 +130,7 @@ impl PersonalizationService for PersonalizationApi {
         request: Request<proto::PersonalizeRequest>,
     ) -> Result<Response<proto::PersonalizeResponse>, Status> {
         let patience = deadline::patience(request.metadata());
+        let deadline = deadline::deadline(request.metadata());
         let message = request.into_inner();
         let wanted = message.min_watermark;
         let (namespace, view) =
@@ -137,8 +139,7 @@ impl PersonalizationService for PersonalizationApi {
         let request = convert::personalize(message, view.request_settings(), now);
         let call = call(request.map_err(status::invalid)?, new_id(now));
         let (decision_id, strategy) = (call.decision_id.to_string(), call.choice.strategy);
-        let answer = self.service.personalize(&namespace, view, call).await;
-        let answer = answer.map_err(status::status)?;
+        let answer = self.service.personalize(&namespace, view, call, deadline).await?;
         Ok(Response::new(answers::personalize(answer, decision_id, strategy)))
     }
 
@@ -191,23 +192,23 @@ impl PersonalizationService for PersonalizationApi {
         let message = request.into_inner();
         let user_id = convert::user_id(&message.user_id).map_err(status::invalid)?;
         let name = convert::namespace(&message.namespace).map_err(status::invalid)?;
-        admit(&self.service, &name).await?;
         let (service, wanted) = (&self.service, message.min_watermark);
         let namespace = match service.namespaces.get(&name).await {
             Err(service::Error::Storage(error)) => {
                 let kept = profile_cache::recall(service, &name, &user_id, wanted).await;
-                let status = || status::status(service::Error::Storage(error));
+                let status = || Status::from(service::Error::Storage(error));
                 return kept.map(Response::new).ok_or_else(status);
             }
-            namespace => namespace.map_err(status::status)?,
+            namespace => namespace?,
         };
+        admit(service, &namespace).await?;
         if namespace.view().watermark() < wanted
             && let Some(kept) = profile_cache::recall(service, &name, &user_id, wanted).await
         {
             return Ok(Response::new(kept));
         }
-        let view = namespace.view_at(wanted, patience).await.map_err(status::status)?;
-        let profile = service::profile(&view, user_id.as_str()).map_err(status::status)?;
+        let view = namespace.view_at(wanted, patience).await?;
+        let profile = service::profile(&view, user_id.as_str())?;
         let answer = proto::GetProfileResponse {
             profile: Some(answers::profile(user_id.to_string(), profile)),
             watermark: view.watermark(),
@@ -220,18 +221,18 @@ impl PersonalizationService for PersonalizationApi {
         &self,
         request: Request<proto::SimilarItemsRequest>,
     ) -> Result<Response<proto::SimilarItemsResponse>, Status> {
+        let deadline = deadline::deadline(request.metadata());
         let message = request.into_inner();
         let item_id = convert::item_id(&message.item_id).map_err(status::invalid)?;
         let results = convert::results(message.max_results).map_err(status::invalid)?;
         let namespace = namespace(&self.service, &message.namespace).await?;
-        admit(&self.service, namespace.name()).await?;
+        admit(&self.service, &namespace).await?;
         let view = namespace.view();
-        let unknown = || status::status(service::Error::NoItem(item_id.to_string()));
+        let unknown = || Status::from(service::Error::NoItem(item_id.to_string()));
         let index = view.item_index(item_id.as_str()).ok_or_else(unknown)?;
         let worker = view.clone();
-        let similar = move || engine::similar_items(&worker, index, results);
-        let similar = tokio::task::spawn_blocking(similar).await;
-        let similar = similar.map_err(|_panicked| status::status(service::Error::ShuttingDown))?;
+        let similar = move |_: &Expiry| engine::similar_items(&worker, index, results);
+        let similar = self.service.reads.run(deadline, similar).await?;
         let items = similar.into_iter().map(|item| answers::similar_item(&view, item));
         Ok(Response::new(proto::SimilarItemsResponse { items: items.collect() }))
     }
@@ -241,6 +242,7 @@ impl PersonalizationService for PersonalizationApi {
         request: Request<proto::ExplainAbsenceRequest>,
     ) -> Result<Response<proto::ExplainAbsenceResponse>, Status> {
         let patience = deadline::patience(request.metadata());
+        let deadline = deadline::deadline(request.metadata());
         let message = request.into_inner();
         let (name, wanted) = match &message.request {
             Some(request) => (request.namespace.as_str(), request.min_watermark),
@@ -251,8 +253,9 @@ impl PersonalizationService for PersonalizationApi {
         let checked = convert::absence(message, view.request_settings(), now);
         let (request, item_id) = checked.map_err(status::invalid)?;
         let call = PersonalizeCall { baseline: None, ..call(request, UNRECORDED.to_owned()) };
-        let absence = self.service.explain_absence(&namespace, view, call, item_id).await;
-        Ok(Response::new(explanations::absence(absence.map_err(status::status)?)))
+        let absence =
+            self.service.explain_absence(&namespace, view, call, item_id, deadline).await?;
+        Ok(Response::new(explanations::absence(absence)))
     }
 
     async fn onboarding_items(
@@ -260,14 +263,16 @@ impl PersonalizationService for PersonalizationApi {
         request: Request<proto::OnboardingItemsRequest>,
     ) -> Result<Response<proto::OnboardingItemsResponse>, Status> {
         let patience = deadline::patience(request.metadata());
+        let deadline = deadline::deadline(request.metadata());
         let message = request.into_inner();
         let wanted = message.min_watermark;
         let (_, view) = admitted_view(&self.service, &message.namespace, wanted, patience).await?;
         let checked = convert::onboarding(message, view.request_settings());
         let (filter, places) = checked.map_err(status::invalid)?;
         let now = self.service.clock.now();
-        let items = self.service.onboarding_items(view.clone(), filter, now, places).await;
-        Ok(Response::new(explanations::onboarding(&view, items.map_err(status::status)?)))
+        let items =
+            self.service.onboarding_items(view.clone(), filter, now, places, deadline).await?;
+        Ok(Response::new(explanations::onboarding(&view, items)))
     }
 
     async fn set_user_attributes(
@@ -279,9 +284,9 @@ impl PersonalizationService for PersonalizationApi {
         let attributes = convert::attributes(message.attributes).map_err(status::invalid)?;
         let namespace = namespace(&self.service, &message.namespace).await?;
         let records = vec![Record::UserAttributesSet { user_id, attributes }];
-        let appended = self.service.write(&namespace, records).await;
+        let appended = self.service.write(&namespace, records).await?;
         let mut counts = Counts::default();
-        counts.settle(&appended.map_err(status::status)?);
+        counts.settle(&appended);
         Ok(Response::new(proto::SetUserAttributesResponse { sequence: counts.last_sequence }))
     }
 }

@@ -66,8 +66,7 @@ impl Producer {
         while self.in_flight.len() >= SUBMISSIONS_IN_FLIGHT {
             self.settle_oldest().await?;
         }
-        let submitted = self.service.submit(&self.namespace, records).await;
-        self.in_flight.push_back(submitted.map_err(status::status)?);
+        self.in_flight.push_back(self.service.submit(&self.namespace, records).await?);
         Ok(())
     }
 
@@ -99,7 +98,7 @@ impl Producer {
             next = tokio::select! {
                 biased;
                 () = draining.cancelled() => {
-                    return Err(status::status(service::Error::ShuttingDown));
+                    return Err(Status::from(service::Error::ShuttingDown));
                 }
                 message = stream.message() => message?,
             };
@@ -133,7 +132,7 @@ impl Producer {
 
     async fn settle_oldest(&mut self) -> Result<(), Status> {
         if let Some(oldest) = self.in_flight.pop_front() {
-            let appended = oldest.outcome().await.map_err(status::status)?;
+            let appended = oldest.outcome().await?;
             self.counts.settle(&appended);
         }
         Ok(())

@@ -18,8 +18,6 @@ pub enum Refusal {
     Calls,
     /// So many bytes of requests are held already.
     RequestBytes,
-    /// The caller's deadline has passed.
-    Deadline,
     /// The request did not come in time.
     RequestLate,
     MessageTooLarge {
@@ -33,10 +31,6 @@ pub enum Refusal {
     /// The request is no message of its type.
     Malformed(String),
     Compressed,
-    /// A handler panicked; the log has more under the id.
-    Panicked {
-        id: String,
-    },
 }
 
 /// Stores are opened in some seconds.
@@ -51,13 +45,11 @@ impl Refusal {
             Self::Starting => "starting",
             Self::Calls => "calls",
             Self::RequestBytes => "request_bytes",
-            Self::Deadline => "deadline",
             Self::RequestLate => "request_late",
             Self::MessageTooLarge { .. } => "message_too_large",
             Self::TooMuch { .. } => "decoded_bytes",
             Self::Malformed(_) => "malformed",
             Self::Compressed => "compressed",
-            Self::Panicked { .. } => "panicked",
         }
     }
 }
@@ -75,10 +67,6 @@ impl From<Refusal> for Status {
             Refusal::Calls => busy("the service is overloaded: too many calls", "OVERLOADED"),
             Refusal::RequestBytes => {
                 busy("the service is overloaded: too many bytes of requests", "OVERLOADED")
-            }
-            Refusal::Deadline => {
-                let message = "the deadline of the call has passed";
-                status::explained(Code::DeadlineExceeded, message, "DEADLINE_PASSED", [])
             }
             Refusal::RequestLate => {
                 let message = "the request did not come in time";
@@ -101,10 +89,6 @@ impl From<Refusal> for Status {
             Refusal::Compressed => {
                 let message = "messages are not taken compressed";
                 status::explained(Code::Unimplemented, message, "COMPRESSED", [])
-            }
-            Refusal::Panicked { id } => {
-                let message = format!("the call failed; the log has more under {id}");
-                status::explained(Code::Internal, &message, "INTERNAL", [("id", id)])
             }
         }
     }

@@ -8,13 +8,13 @@
 //! | `FAILED_PRECONDITION` | changes the state first: records more to train on, names another namespace | nothing |
 //! | `ABORTED` | waits for the training that runs, then calls again if still wanted | nothing |
 //! | `CANCELLED` | calls again if the training is still wanted | nothing |
-//! | `DEADLINE_EXCEEDED` | calls again with a later deadline or without `min_watermark` | looks at the lag when it is frequent |
+//! | `DEADLINE_EXCEEDED` | calls again with a later deadline or without `min_watermark` | looks at the lag and the load when it is frequent |
 //! | `RESOURCE_EXHAUSTED` | sends again after the delay of `RetryInfo`, then ever later | adds capacity or raises the limit |
 //! | `UNAVAILABLE` | sends again after the delay of `RetryInfo`, with the same event ids | looks at the disk and the log when it lasts |
 //! | `DATA_LOSS` | gives up | stops the server, runs `verify`, restores a backup |
 //! | `OUT_OF_RANGE` | sends smaller messages | nothing |
 //! | `UNIMPLEMENTED` | calls what the service has, uncompressed | nothing |
-//! | `INTERNAL` | gives up | reads the error in the log; after a downgrade, starts the newer binary again |
+//! | `INTERNAL` | gives up | reads the error in the log, by its `id` if there is one; after a downgrade, starts the newer binary again |
 //!
 //! - Each status but `INVALID_ARGUMENT` has an `ErrorInfo` whose reason does not
 //!   change when the wording does.
@@ -47,9 +47,15 @@ const VIOLATION_BYTES_MAX: usize = 3_000;
 /// Bytes of one path, one reason or one message; ours are far shorter.
 const PHRASE_BYTES_MAX: usize = 400;
 
+impl From<Error> for Status {
+    fn from(error: Error) -> Self {
+        status(error)
+    }
+}
+
 /// The status a caller sees. Damage of the store is logged here, since this is where
 /// its details end.
-pub fn status(error: Error) -> Status {
+fn status(error: Error) -> Status {
     let message = error.to_string();
     match error {
         Error::Invalid(violations) => invalid(violations),
@@ -106,6 +112,14 @@ pub fn status(error: Error) -> Status {
         }
         Error::ShuttingDown => {
             retried(Code::Unavailable, &message, "SHUTTING_DOWN", SHUTDOWN_DELAY)
+        }
+        Error::DeadlinePassed => {
+            explained(Code::DeadlineExceeded, &message, "DEADLINE_EXCEEDED", [])
+        }
+        // Logged where it happened, under the same id.
+        Error::Internal { id } => {
+            let message = format!("internal error {id}: the log tells more under this id");
+            explained(Code::Internal, &message, "INTERNAL", [("id", id)])
         }
         Error::Storage(error) => stored(error, &message),
     }
@@ -250,6 +264,8 @@ mod tests {
                 true,
             ),
             (Error::Overloaded("the queue"), Code::ResourceExhausted, "OVERLOADED", true),
+            (Error::DeadlinePassed, Code::DeadlineExceeded, "DEADLINE_EXCEEDED", false),
+            (Error::Internal { id: "1f".to_owned() }, Code::Internal, "INTERNAL", false),
             (Error::ShuttingDown, Code::Unavailable, "SHUTTING_DOWN", true),
             (stored(unavailable), Code::Unavailable, "STORE_UNAVAILABLE", true),
             (stored(corrupt), Code::DataLoss, "STORED_DATA_CORRUPT", false),

@@ -43,7 +43,7 @@ impl TakeoverService for TakeoverApi {
     ) -> Result<Response<proto::SetTakeoverResponse>, Status> {
         let message = request.into_inner();
         let namespace = namespace(&self.service, &message.namespace).await?;
-        admit(&self.service, namespace.name()).await?;
+        admit(&self.service, &namespace).await?;
         let change = TakeoverChange {
             share: message.share,
             popular_share: message.popular_share,
@@ -55,7 +55,7 @@ impl TakeoverService for TakeoverApi {
         let records = vec![Record::TakeoverChanged(change)];
         let appended = self.service.write(&namespace, records).await;
         let mut counts = Counts::default();
-        counts.settle(&appended.map_err(status::status)?);
+        counts.settle(&appended?);
         tracing::info!(namespace = %namespace.name(), ?change, "takeover changed");
         Ok(Response::new(proto::SetTakeoverResponse { sequence: counts.last_sequence }))
     }

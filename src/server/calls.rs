@@ -6,7 +6,6 @@
 //! - What a call holds is free when its answer is gone: its place, its bytes.
 //! - A panic is an answer with an id, and stays with its call.
 
-use std::convert::Infallible;
 use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
@@ -33,7 +32,6 @@ use tokio::time::Sleep;
 use tonic::Status;
 use tonic::codegen::Service as _;
 use tonic::service::Routes;
-use uuid::Uuid;
 
 use super::activity::Activity;
 use super::activity::Call;
@@ -42,8 +40,9 @@ use super::budget::Charge;
 use super::methods::Method;
 use super::methods::Methods;
 use super::request::RequestBody;
-use crate::api::Deadline;
+use crate::api::CallTime;
 use crate::api::Refusal;
+use crate::service::Error;
 use crate::telemetry::EdgeMetrics;
 use engine::domain::limits;
 
@@ -98,27 +97,26 @@ impl Calls {
     ) -> Response<Answer> {
         let method = self.methods.of(request.uri().path());
         let mut call = activity.begin(!method.is_of_the_server);
-        let deadline = Deadline::of(request.headers());
-        request.extensions_mut().insert(deadline);
+        let time = CallTime::of(request.headers());
+        request.extensions_mut().insert(time);
         let charge = Charge::new(self.budget.clone());
-        let answered = match self.let_in(&method, deadline) {
-            Err(refusal) => Err(refusal),
+        let (response, place) = match self.let_in(&method) {
+            Err(refusal) => {
+                self.metrics.count_refused_call(refusal.name());
+                (Status::from(refusal).into_http(), None)
+            }
             Ok((routes, place)) => {
-                let answered = self.ask(routes, request, &method, &charge, deadline).await;
-                answered.map(|response| (response, place))
+                let answered = self.ask(routes, request, &method, &charge, time).await;
+                (answered.unwrap_or_else(|error| Status::from(error).into_http()), place)
             }
         };
-        let (response, place) = answered.unwrap_or_else(|refusal| {
-            self.metrics.count_refused_call(refusal.name());
-            (Status::from(refusal).into_http(), None)
-        });
         if !method.server_streams {
             call.is_answered();
         }
         let charge = (!method.client_streams).then_some(charge);
         let held = Held { _call: call, _place: place, _charge: charge };
-        let until = deadline.at().filter(|_| method.server_streams);
-        let timer = until.map(|at| Box::pin(tokio::time::sleep_until(at)));
+        let left = time.whole().left().filter(|_| method.server_streams);
+        let timer = left.map(|left| Box::pin(tokio::time::sleep(left)));
         response.map(|body| Answer { body, timer, is_over: false, _held: held })
     }
 
@@ -126,13 +124,11 @@ impl Calls {
     fn let_in(
         &self,
         method: &Method,
-        deadline: Deadline,
     ) -> Result<(Routes, Option<OwnedSemaphorePermit>), Refusal> {
         if method.is_of_the_server {
             return Ok((self.own.clone(), None));
         }
         let routes = self.services.get().ok_or(Refusal::Starting)?;
-        deadline.check()?;
         let streams = method.client_streams || method.server_streams;
         let places = if streams { &self.streaming } else { &self.single };
         let place = places.clone().try_acquire_owned().map_err(|_full| Refusal::Calls)?;
@@ -145,41 +141,27 @@ impl Calls {
         request: Request<Incoming>,
         method: &Arc<Method>,
         charge: &Arc<Charge>,
-        deadline: Deadline,
-    ) -> Result<Response<tonic::body::Body>, Refusal> {
-        let path = request.uri().path().to_owned();
+        time: CallTime,
+    ) -> Result<Response<tonic::body::Body>, Error> {
+        time.check()?;
         let request = request.map(|body| {
             let (methods, method) = (self.methods.clone(), method.clone());
             let (charge, metrics) = (charge.clone(), self.metrics.clone());
             RequestBody::new(body, methods, method, charge, metrics, self.patience)
         });
-        let answer = without_panic(routes.call(request));
-        let answered = match deadline.at() {
-            None => answer.await,
-            Some(at) => {
-                let in_time = tokio::time::timeout_at(at, answer).await;
-                in_time.map_err(|_passed| Refusal::Deadline)?
-            }
-        };
-        let response: Result<_, Infallible> = answered.map_err(|Panicked| {
-            let id = Uuid::now_v7().to_string();
-            tracing::error!(id, path, "a call panicked");
-            Refusal::Panicked { id }
-        })?;
-        let Ok(response) = response;
+        let Ok(response) = time.whole().bound(without_panic(routes.call(request))).await??;
         Ok(response)
     }
 }
 
-struct Panicked;
-
-async fn without_panic<F: Future>(future: F) -> Result<F::Output, Panicked> {
+async fn without_panic<F: Future>(future: F) -> Result<F::Output, Error> {
     let mut future = pin!(future);
     poll_fn(|context| {
-        // A future that has panicked is not polled again.
+        // What the call shares is behind locks and published views, and a future that has
+        // panicked is not polled again.
         match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
             Ok(polled) => polled.map(Ok),
-            Err(_panic) => Poll::Ready(Err(Panicked)),
+            Err(panic) => Poll::Ready(Err(Error::of_panic(&*panic))),
         }
     })
     .await
@@ -214,7 +196,7 @@ impl Body for Answer {
             return Poll::Pending;
         }
         self.is_over = true;
-        Poll::Ready(Some(Ok(Frame::trailers(trailers(Refusal::Deadline.into())))))
+        Poll::Ready(Some(Ok(Frame::trailers(trailers(Error::DeadlinePassed.into())))))
     }
 
     fn is_end_stream(&self) -> bool {

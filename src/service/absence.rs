@@ -17,6 +17,8 @@ use std::sync::Arc;
 pub use self::alteration::Alteration;
 pub use self::search::Suggestion;
 use super::Service;
+use super::blocking::Deadline;
+use super::blocking::Expiry;
 use super::error::Error;
 use super::namespace::Namespace;
 use super::personalize::Candidates;
@@ -100,18 +102,18 @@ impl Service {
     /// Why an item is not in the answer to a call.
     ///
     /// # Errors
-    /// `Overloaded`; `ShuttingDown` when the work was cut off.
+    /// Those of [`Reads::run`](super::Reads::run).
     pub async fn explain_absence(
         &self,
         namespace: &Arc<Namespace>,
         view: Arc<View>,
         call: PersonalizeCall,
         item_id: ItemId,
+        deadline: Deadline,
     ) -> Result<Absence, Error> {
-        let _permit = self.heavy_permit()?;
         let namespace = namespace.clone();
-        let work = move || explain(&namespace, &view, call, &item_id);
-        tokio::task::spawn_blocking(work).await.map_err(|_panicked| Error::ShuttingDown)
+        let work = move |expiry: &Expiry| explain(&namespace, &view, call, &item_id, expiry);
+        self.reads.run(deadline, work).await?
     }
 }
 
@@ -120,7 +122,8 @@ fn explain(
     view: &View,
     mut call: PersonalizeCall,
     item_id: &ItemId,
-) -> Absence {
+    expiry: &Expiry,
+) -> Result<Absence, Error> {
     call.choice.strategy = Strategy::Greedy;
     call.explain = false;
     let finding = work_out(
@@ -131,7 +134,7 @@ fn explain(
         |retrieval| retrieval.personal(),
         |list| Finding::of(view, &call, &list, item_id),
     );
-    let suggestions = search::suggestions(namespace, view, &call, item_id, &finding);
+    let suggestions = search::suggestions(namespace, view, &call, item_id, &finding, expiry)?;
     let single = suggestions.iter().filter_map(|suggestion| match &suggestion.alterations[..] {
         [one] if one.is_about_choice() => Some(*one),
         _ => None,
@@ -151,7 +154,7 @@ fn explain(
         watermark: view.watermark(),
     };
     absence.sentence = sentence::of(&absence, call.choice.places);
-    absence
+    Ok(absence)
 }
 
 impl Finding {

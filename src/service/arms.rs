@@ -3,6 +3,9 @@
 use std::sync::Arc;
 
 use super::Service;
+use super::blocking::Deadline;
+use super::blocking::Expiry;
+use super::blocking::caught;
 use super::error::Error;
 use super::namespace::Namespace;
 use crate::storage::AppendOutcome;
@@ -109,19 +112,18 @@ impl Service {
         namespace: &Arc<Namespace>,
         view: Arc<View>,
         call: SelectArmCall,
+        deadline: Deadline,
     ) -> Result<SelectedArm, Error> {
         check_room(&view, &call).map_err(Error::Invalid)?;
         let (call, found) = if call.is_large() {
-            let _permit = self.heavy_permit()?;
             let view = view.clone();
-            let work = move || {
+            let work = move |_: &Expiry| {
                 let found = call.choose(&view);
                 (call, found)
             };
-            let done = tokio::task::spawn_blocking(work).await;
-            done.map_err(|_panicked| Error::ShuttingDown)?
+            self.reads.run(deadline, work).await?
         } else {
-            let found = call.choose(&view);
+            let found = caught(|| call.choose(&view))?;
             (call, found)
         };
         let records = vec![Record::ArmSelected(call.selection(&view, &found))];
@@ -162,10 +164,10 @@ impl Service {
         view: Arc<View>,
         name: &ArmSetName,
         context: ArmContext,
+        deadline: Deadline,
     ) -> Result<Vec<(f64, f64)>, Error> {
         let set = view.arm_set(name.as_str()).ok_or_else(|| Error::NoArmSet(name.to_string()))?;
         check_context(set, &context).map_err(Error::Invalid)?;
-        let _permit = self.heavy_permit()?;
         let call = SelectArmCall {
             decision_id: DecisionId::parse("report").expect("an id"),
             set: name.clone(),
@@ -180,8 +182,7 @@ impl Service {
             epsilon: 0.0,
             now: Timestamp::default(),
         };
-        let done = tokio::task::spawn_blocking(move || call.choose(&view)).await;
-        let found = done.map_err(|_panicked| Error::ShuttingDown)?;
+        let found = self.reads.run(deadline, move |_| call.choose(&view)).await?;
         Ok(found.means.into_iter().zip(found.deviations).collect())
     }
 }

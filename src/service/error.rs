@@ -1,5 +1,9 @@
 //! The one error of the use cases. `api::status` maps it to gRPC codes.
 
+use std::any::Any;
+use std::hash::BuildHasher;
+use std::hash::RandomState;
+
 use crate::storage;
 use engine::TrainingError;
 use engine::domain::NamespaceName;
@@ -41,10 +45,28 @@ pub enum Error {
     /// The namespace has used up what it may do in a second.
     #[error("more than {limit} {what} a second")]
     RateLimited { what: &'static str, limit: u64 },
+    /// The caller waits no longer; the work was not done, or not to its end.
+    #[error("the deadline passed before the work was done")]
+    DeadlinePassed,
     #[error("the service is shutting down")]
     ShuttingDown,
+    /// A mistake of ours; the log tells more under the same id.
+    #[error("internal error {id}")]
+    Internal { id: String },
     #[error(transparent)]
     Storage(storage::Error),
+}
+
+impl Error {
+    /// The error of work that panicked, logged with its id.
+    pub fn of_panic(panic: &(dyn Any + Send)) -> Self {
+        let text = panic.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        // A hasher of std is keyed at random: enough to tell two lines of a log apart.
+        let id = format!("{:08x}", RandomState::new().hash_one(()) as u32);
+        tracing::error!(id, panic = text.unwrap_or("without a text"), "work panicked");
+        Self::Internal { id }
+    }
 }
 
 impl From<storage::Error> for Error {

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::Service;
+use super::blocking::run_blocking;
 use super::decision_log::Rewards;
 use super::decision_log::each_record;
 use super::decision_log::first_recorded_since;
@@ -115,13 +116,12 @@ impl Service {
     ///
     /// # Errors
     /// `NothingToEvaluate`; `Overloaded` while another evaluation runs; `ShuttingDown`
-    /// when the work was cut off; errors of the store.
+    /// when the service drains meanwhile; errors of the store.
     pub async fn evaluate_policies(
         &self,
         namespace: &Arc<Namespace>,
         call: EvaluationCall,
     ) -> Result<Evaluation, Error> {
-        let _heavy = self.heavy_permit()?;
         let permit = self.evaluations.clone().try_acquire_owned();
         let permit = permit.map_err(|_taken| Error::Overloaded("another evaluation is running"))?;
         let stop = self.draining.child_token();
@@ -135,7 +135,7 @@ impl Service {
             let gathered = Gathered::read(&namespace, &*log, &call, &stop)?;
             gathered.evaluate(&call, until, &stop)
         };
-        tokio::task::spawn_blocking(work).await.map_err(|_panicked| Error::ShuttingDown)?
+        run_blocking(work).await?
     }
 }
 

@@ -9,6 +9,7 @@
 mod absence;
 mod applier;
 mod arms;
+mod blocking;
 mod clock;
 mod decision_log;
 mod embedder;
@@ -52,6 +53,7 @@ use predictions::Predictions;
 pub use absence::{Absence, Alteration, Cause, Gap, Suggestion};
 pub use applier::{Stopped, replay};
 pub use arms::{SelectArmCall, SelectedArm};
+pub use blocking::{Deadline, Expiry, Reads, run_blocking};
 pub use clock::{Clock, SystemClock};
 pub use decision_log::{Rewards, each_record, first_recorded_since};
 pub use error::Error;
@@ -81,9 +83,6 @@ use crate::storage::TailFeed;
 use crate::telemetry::Metrics;
 use engine::domain::Record;
 use engine::domain::Settings;
-
-/// Beyond these, large requests are refused: each has a thread of its own.
-const HEAVY_CALLS: usize = 256;
 
 /// The stores behind the service.
 #[derive(Clone)]
@@ -144,8 +143,8 @@ pub struct Service {
     decision_retention_days: u32,
     /// One evaluation at a time: each takes tens of megabytes and a core.
     evaluations: Arc<Semaphore>,
-    /// Large requests that may be answered at a time.
-    heavy_calls: Arc<Semaphore>,
+    /// What answers reads that are too long for a thread that serves others.
+    pub reads: Reads,
     /// Cancelled when no new work is to be taken.
     pub draining: CancellationToken,
 }
@@ -162,7 +161,7 @@ impl Service {
         mut records: Vec<Record>,
     ) -> Result<Pending, Error> {
         let now = self.clock.now();
-        self.limiter.admit_events(namespace.name(), records.len(), now).await?;
+        self.limiter.admit_events(&namespace.rates, records.len(), now).await?;
         if let Some(embedder) = &self.embedder {
             let dimension = namespace.view().settings().embedding_dimension as usize;
             embedder.fill(&mut records, dimension).await?;
@@ -223,7 +222,7 @@ pub fn start(
             .embedding_model
             .clone()
             .map(|model| Embedder::new(model, stores.cache.clone(), metrics.clone())),
-        heavy_calls: Arc::new(Semaphore::new(HEAVY_CALLS)),
+        reads: Reads::default(),
         recording: Recording::new(options.decision_detail),
         decision_retention_days: options.decision_retention_days,
         evaluations: Arc::new(Semaphore::new(1)),

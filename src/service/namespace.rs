@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::error::Error;
+use super::limiter::RateWindows;
 use super::log_writer::LogTail;
 use super::unlearnt_costs::UnlearntCosts;
 use super::unlearnt_showings::UnlearntShowings;
@@ -29,6 +30,8 @@ pub struct Namespace {
     pub user_contexts: UserContexts,
     pub unlearnt_costs: UnlearntCosts,
     pub unlearnt_showings: UnlearntShowings,
+    /// What it has used of the second under rate limits.
+    pub rates: RateWindows,
     training: AtomicBool,
     /// Watermark of the newest stored snapshot.
     pub snapshot_at: AtomicU64,
@@ -50,6 +53,7 @@ impl Drop for TrainingPermit {
 impl Namespace {
     pub fn new(tail: LogTail, view: Arc<View>, snapshot_at: Sequence) -> Self {
         Self {
+            rates: RateWindows::new(tail.partition.clone()),
             tail: Arc::new(tail),
             watermark: watch::Sender::new(view.watermark()),
             view: ArcSwap::new(view),

@@ -6,6 +6,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Service;
+use super::blocking::Deadline;
+use super::blocking::Expiry;
+use super::blocking::caught;
 use super::error::Error;
 use super::namespace::Namespace;
 use super::predictions::PredictionKey;
@@ -132,21 +135,22 @@ impl Service {
     /// Ranks for a person on the given view of the namespace.
     ///
     /// # Errors
-    /// `Overloaded`; `ShuttingDown` when the work was cut off.
+    /// Those of [`Reads::run`](super::Reads::run).
     pub async fn personalize(
         &self,
         namespace: &Arc<Namespace>,
         view: Arc<View>,
         call: PersonalizeCall,
+        deadline: Deadline,
     ) -> Result<Answer, Error> {
         let started = std::time::Instant::now();
         let capped = call.filter.frequency_cap_per_day > 0;
         let is_bounded = view.settings().ranker.exploration_allowance.is_some();
         let (mut answer, decision) = if call.is_large(&view) {
-            let _permit = self.heavy_permit()?;
-            self.answer_large(namespace, view, call).await?
+            self.answer_large(namespace, view, call, deadline).await?
         } else {
-            answer(namespace, &view, &call, self.recording, |retrieval| retrieval.personal())
+            let personal = |retrieval: &Retrieval<'_>| retrieval.personal();
+            caught(|| answer(namespace, &view, &call, self.recording, personal))?
         };
         answer.degraded.extend(self.degraded(namespace));
         if !decision.shown.is_empty() {
@@ -165,15 +169,6 @@ impl Service {
         Ok(answer)
     }
 
-    /// Leave to do large work on a thread of its own, held while it is done.
-    ///
-    /// # Errors
-    /// `Overloaded`.
-    pub(super) fn heavy_permit(&self) -> Result<tokio::sync::SemaphorePermit<'_>, Error> {
-        let permit = self.heavy_calls.try_acquire();
-        permit.map_err(|_none_left| Error::Overloaded("too many large requests are being answered"))
-    }
-
     /// Why an answer of this moment may be worse than it should be.
     fn degraded(&self, namespace: &Namespace) -> Vec<String> {
         let stopped = namespace.stopped().map(|reason| format!("learning stopped: {reason}"));
@@ -188,6 +183,7 @@ impl Service {
         namespace: &Arc<Namespace>,
         view: Arc<View>,
         call: PersonalizeCall,
+        deadline: Deadline,
     ) -> Result<(Answer, Decision), Error> {
         let searches = matches!(call.candidates, Candidates::Catalogue);
         let user = view.user_index(call.user_id.as_str());
@@ -210,7 +206,7 @@ impl Service {
         let key = key.filter(|_| known.is_none());
         let (worker, predictions) = (namespace.clone(), self.predictions.clone());
         let recording = self.recording.remembering(known.is_some());
-        let work = move || {
+        let work = move |_: &Expiry| {
             answer(&worker, &view, &call, recording, |retrieval| {
                 known.unwrap_or_else(|| {
                     let found = retrieval.personal();
@@ -221,7 +217,7 @@ impl Service {
                 })
             })
         };
-        tokio::task::spawn_blocking(work).await.map_err(|_panicked| Error::ShuttingDown)
+        self.reads.run(deadline, work).await
     }
 }
 

@@ -2,7 +2,8 @@
 
 use engine::domain::NamespaceName;
 
-#[derive(Debug, thiserror::Error)]
+/// Cloneable, so that everybody whose records shared a commit hears the same.
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
     /// The store cannot be reached or written now; the same call may work later.
     #[error("store unavailable: {reason}")]

@@ -102,7 +102,7 @@ impl Reader {
         tokio::select! {
             biased;
             () = self.api.service.draining.cancelled() => {
-                Err(status::status(service::Error::ShuttingDown))
+                Err(Status::from(service::Error::ShuttingDown))
             }
             message = self.requests.message() => message,
         }
@@ -145,8 +145,7 @@ impl Reader {
         let pending = if records.is_empty() {
             None
         } else {
-            let submitted = self.api.service.submit(namespace, records).await;
-            Some(submitted.map_err(status::status)?)
+            Some(self.api.service.submit(namespace, records).await?)
         };
         let client_sequence = self.client_sequence;
         let submitted = Submitted { client_sequence, rejected, rejections, pending };
@@ -168,7 +167,7 @@ async fn acknowledge(
             match pending.outcome().await {
                 Ok(appended) => counts.settle(&appended),
                 Err(error) => {
-                    let _gone = acks.send(Err(total.attach(status::status(error)))).await;
+                    let _gone = acks.send(Err(total.attach(error.into()))).await;
                     return total;
                 }
             }

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
+use super::blocking::run_blocking;
 use super::error::Error;
 use crate::storage::Cache;
 use crate::telemetry::Metrics;
@@ -132,9 +133,9 @@ impl Embedder {
                 Err(_one_of_them) => texts.iter().map(|text| alone(&model, text)).collect(),
             }
         };
-        let computed = tokio::task::spawn_blocking(work).await;
+        let computed = run_blocking(work).await;
         self.metrics.embedding_seconds.observe(started.elapsed().as_secs_f64());
-        computed.map_err(|_panicked| Error::ShuttingDown)
+        computed
     }
 
     async fn cached(&self, key: &str) -> Option<Vec<f32>> {

@@ -20,7 +20,7 @@ use crate::harness::greedy;
 async fn a_deadline_that_passes_has_its_own_status() {
     let server = Server::start().await;
     let mut connection = Hostile::connect(server.grpc).await;
-    let passed = (Code::DeadlineExceeded, "DEADLINE_PASSED".to_owned());
+    let passed = (Code::DeadlineExceeded, "DEADLINE_EXCEEDED".to_owned());
     // Passed when it comes, while its request comes, while its stream stands open.
     let before = connection.call("PersonalizationService/Personalize", Some("1n")).await;
     assert_eq!(reason(&before.status().await), passed);
