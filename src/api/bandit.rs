@@ -69,10 +69,11 @@ impl BanditService for BanditApi {
         let now = self.service.clock.now();
         let make_id = || EventId::parse(new_id(now)).expect("a UUID is an id");
         let reward = convert::reward_arm(message, now, make_id).map_err(status::invalid)?;
-        let sequence = self.service.reward_arm(&namespace, reward).await?;
+        let rewarded = self.service.reward_arm(&namespace, reward).await?;
         Ok(Response::new(proto::RewardArmResponse {
-            duplicate: sequence.is_none(),
-            sequence: sequence.unwrap_or(0),
+            duplicate: rewarded.sequence.is_none(),
+            sequence: rewarded.sequence.unwrap_or(0),
+            unknown_decisions: u64::from(rewarded.is_unknown),
         }))
     }
 

@@ -103,9 +103,9 @@ mod tests {
     fn waits_leave_time_for_the_answer_and_end_with_the_deadline() {
         let within = |timeout: Option<&'static str>| {
             let mut headers = HeaderMap::new();
-            headers.extend(timeout.map(|timeout| {
-                ("grpc-timeout".parse().unwrap(), timeout.parse().unwrap())
-            }));
+            if let Some(timeout) = timeout {
+                headers.insert("grpc-timeout", timeout.parse().unwrap());
+            }
             CallTime::of(&headers)
         };
         let longest = Duration::from_millis(limits::WATERMARK_WAIT_MS);

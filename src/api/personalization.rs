@@ -169,6 +169,7 @@ impl PersonalizationService for PersonalizationApi {
             rejected: counts.rejected,
             rejections: intake.drain_rejections(),
             last_sequence: counts.last_sequence,
+            unknown_decisions: counts.unknown_decisions,
         }))
     }
 
@@ -285,9 +286,9 @@ impl PersonalizationService for PersonalizationApi {
         let (service, wanted) = (&self.service, Wanted::Newest);
         let admitted = Admitted::new(service, time, &message.namespace, wanted).await?;
         let records = vec![Record::UserAttributesSet { user_id, attributes }];
-        let appended = service.write(&admitted.namespace, records).await?;
+        let recorded = service.write(&admitted.namespace, records).await?;
         let mut counts = Counts::default();
-        counts.settle(&appended);
+        counts.settle(&recorded);
         Ok(Response::new(proto::SetUserAttributesResponse { sequence: counts.last_sequence }))
     }
 }

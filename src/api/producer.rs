@@ -18,8 +18,8 @@ use super::intake::Intake;
 use super::status;
 use crate::service;
 use crate::service::Namespace;
-use crate::service::Pending;
 use crate::service::Service;
+use crate::service::Submitted;
 use engine::domain::Record;
 
 /// Records of one submission, unless a single message holds more.
@@ -46,7 +46,7 @@ where
 pub struct Producer {
     service: Service,
     namespace: Arc<Namespace>,
-    in_flight: VecDeque<Pending>,
+    in_flight: VecDeque<Submitted>,
     counts: Counts,
 }
 
@@ -132,8 +132,7 @@ impl Producer {
 
     async fn settle_oldest(&mut self) -> Result<(), Status> {
         if let Some(oldest) = self.in_flight.pop_front() {
-            let appended = oldest.outcome().await?;
-            self.counts.settle(&appended);
+            self.counts.settle(&oldest.outcome().await?);
         }
         Ok(())
     }

@@ -7,9 +7,10 @@ use super::blocking::Deadline;
 use super::blocking::Expiry;
 use super::blocking::caught;
 use super::error::Error;
+use super::ingest::Recorded;
+use super::known_decisions::Named;
 use super::namespace::Namespace;
 use crate::storage::AppendOutcome;
-use crate::storage::Appended;
 use engine::ArmChoice;
 use engine::ArmSet;
 use engine::ChosenArm;
@@ -57,6 +58,16 @@ pub struct SelectedArm {
     pub strategy: ArmStrategy,
     pub sequence: Sequence,
     pub watermark: Sequence,
+}
+
+/// A reward that is durable.
+#[derive(Debug)]
+pub struct RewardedArm {
+    /// `None` for one that was written before.
+    pub sequence: Option<Sequence>,
+    /// Whether it names a selection that was neither made here a moment ago nor among those
+    /// that can still be rewarded.
+    pub is_unknown: bool,
 }
 
 impl SelectArmCall {
@@ -128,6 +139,7 @@ impl Service {
         };
         let records = vec![Record::ArmSelected(call.selection(&view, &found))];
         let appended = self.write(namespace, records).await?;
+        namespace.known_decisions.note(Named::selection(call.decision_id.as_str()));
         self.metrics.count_arm_selection(call.strategy.name());
         Ok(SelectedArm {
             decision_id: call.decision_id,
@@ -139,7 +151,7 @@ impl Service {
         })
     }
 
-    /// Writes a reward; `None` for one that was written before.
+    /// Writes a reward.
     ///
     /// # Errors
     /// What kept the record from being written.
@@ -147,12 +159,12 @@ impl Service {
         &self,
         namespace: &Arc<Namespace>,
         reward: ArmReward,
-    ) -> Result<Option<Sequence>, Error> {
-        let appended = self.write(namespace, vec![Record::ArmRewarded(reward)]).await?;
-        let sequence = accepted(&appended);
+    ) -> Result<RewardedArm, Error> {
+        let recorded = self.write(namespace, vec![Record::ArmRewarded(reward)]).await?;
+        let sequence = accepted(&recorded);
         let outcome = if sequence.is_some() { "accepted" } else { "duplicate" };
         self.metrics.count_arm_reward(outcome);
-        Ok(sequence)
+        Ok(RewardedArm { sequence, is_unknown: recorded.unknown_decisions > 0 })
     }
 
     /// Mean and standard deviation of each arm of a set, in a context if there is one.
@@ -187,7 +199,7 @@ impl Service {
     }
 }
 
-fn accepted(appended: &Appended) -> Option<Sequence> {
+fn accepted(appended: &Recorded) -> Option<Sequence> {
     match appended.outcomes.first() {
         Some(AppendOutcome::Accepted(sequence)) => Some(*sequence),
         Some(AppendOutcome::Duplicate) | None => None,

@@ -10,7 +10,8 @@ use engine::domain::NamespaceName;
 use engine::domain::Sequence;
 use engine::domain::Violation;
 
-#[derive(Debug, thiserror::Error)]
+/// Cloneable, so that everybody whose records shared a commit hears the same.
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
     #[error("the request is invalid")]
     Invalid(Vec<Violation>),
@@ -62,9 +63,14 @@ impl Error {
     pub fn of_panic(panic: &(dyn Any + Send)) -> Self {
         let text = panic.downcast_ref::<&str>().copied();
         let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        Self::internal(text.unwrap_or("a panic without a text"))
+    }
+
+    /// The error of a mistake of ours, logged with its id.
+    pub fn internal(what: &str) -> Self {
         // A hasher of std is keyed at random: enough to tell two lines of a log apart.
         let id = format!("{:08x}", RandomState::new().hash_one(()) as u32);
-        tracing::error!(id, panic = text.unwrap_or("without a text"), "work panicked");
+        tracing::error!(id, "internal error: {what}");
         Self::Internal { id }
     }
 }

@@ -16,6 +16,8 @@ mod embedder;
 mod error;
 mod evaluation;
 mod follower;
+mod ingest;
+mod known_decisions;
 mod leadership;
 mod limiter;
 mod log_writer;
@@ -52,14 +54,15 @@ use predictions::Predictions;
 
 pub use absence::{Absence, Alteration, Cause, Gap, Suggestion};
 pub use applier::{Stopped, replay};
-pub use arms::{SelectArmCall, SelectedArm};
+pub use arms::{RewardedArm, SelectArmCall, SelectedArm};
 pub use blocking::{Deadline, Expiry, Reads, run_blocking};
 pub use clock::{Clock, SystemClock};
 pub use decision_log::{Rewards, each_record, first_recorded_since};
 pub use error::Error;
 pub use evaluation::{EstimatedValue, Evaluation, EvaluationCall, PolicyEvaluation, PolicyReport};
+pub use ingest::{Recorded, Submitted};
 pub use limiter::{Limiter, RateLimits};
-pub use log_writer::{Handle as LogWriter, LogTail, Pending};
+pub use log_writer::{Handle as LogWriter, LogTail};
 pub use namespace::Namespace;
 pub use namespaces::Namespaces;
 pub use personalize::{Answer, Candidates, PersonalizeCall, PinnedItem, Recommendation};
@@ -71,7 +74,6 @@ pub use redo::{NotRedone, check_record, redo};
 pub use retrain::{RetrainProgress, RetrainStage};
 pub use store_health::{StoreHealth, StoreMonitor};
 
-use crate::storage::Appended;
 use crate::storage::Cache;
 use crate::storage::InteractionLog;
 use crate::storage::Leases;
@@ -81,7 +83,6 @@ use crate::storage::RateCounters;
 use crate::storage::SnapshotStore;
 use crate::storage::TailFeed;
 use crate::telemetry::Metrics;
-use engine::domain::Record;
 use engine::domain::Settings;
 
 /// The stores behind the service.
@@ -150,37 +151,6 @@ pub struct Service {
 }
 
 impl Service {
-    /// Hands what somebody sent over to be written, within the rate limits; items get
-    /// their embeddings first where there is a model for them.
-    ///
-    /// # Errors
-    /// `RateLimited`, `Overloaded`, and what the log writer says.
-    pub async fn submit(
-        &self,
-        namespace: &Namespace,
-        mut records: Vec<Record>,
-    ) -> Result<Pending, Error> {
-        let now = self.clock.now();
-        self.limiter.admit_events(&namespace.rates, records.len(), now).await?;
-        if let Some(embedder) = &self.embedder {
-            let dimension = namespace.view().settings().embedding_dimension as usize;
-            embedder.fill(&mut records, dimension).await?;
-        }
-        self.writer.submit(&namespace.tail, records).await
-    }
-
-    /// Writes what somebody sent and waits for the commit.
-    ///
-    /// # Errors
-    /// As `submit`, and what kept the records from being written.
-    pub async fn write(
-        &self,
-        namespace: &Namespace,
-        records: Vec<Record>,
-    ) -> Result<Appended, Error> {
-        self.submit(namespace, records).await?.outcome().await
-    }
-
     /// Whether other processes write the same log.
     pub fn store_is_shared(&self) -> bool {
         self.namespaces.stores().log.is_shared()

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::error::Error;
+use super::known_decisions::KnownDecisions;
 use super::limiter::RateWindows;
 use super::log_writer::LogTail;
 use super::unlearnt_costs::UnlearntCosts;
@@ -30,6 +31,7 @@ pub struct Namespace {
     pub user_contexts: UserContexts,
     pub unlearnt_costs: UnlearntCosts,
     pub unlearnt_showings: UnlearntShowings,
+    pub known_decisions: KnownDecisions,
     /// What it has used of the second under rate limits.
     pub rates: RateWindows,
     training: AtomicBool,
@@ -60,6 +62,7 @@ impl Namespace {
             user_contexts: UserContexts::default(),
             unlearnt_costs: UnlearntCosts::default(),
             unlearnt_showings: UnlearntShowings::default(),
+            known_decisions: KnownDecisions::default(),
             training: AtomicBool::new(false),
             snapshot_at: AtomicU64::new(snapshot_at),
             stopped: OnceLock::new(),

@@ -10,6 +10,7 @@ use super::blocking::Deadline;
 use super::blocking::Expiry;
 use super::blocking::caught;
 use super::error::Error;
+use super::known_decisions::Named;
 use super::namespace::Namespace;
 use super::predictions::PredictionKey;
 use super::reasons::ReasonInWords;
@@ -160,7 +161,10 @@ impl Service {
             if capped {
                 namespace.unlearnt_showings.note(&decision);
             }
-            self.writer.offer_decision(&namespace.tail, decision);
+            let named = Named::decision(decision.decision_id.as_str());
+            if self.writer.offer_decision(&namespace.tail, decision) {
+                namespace.known_decisions.note(named);
+            }
         }
         if !answer.degraded.is_empty() {
             self.metrics.degraded_answers.inc();

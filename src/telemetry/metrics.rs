@@ -23,8 +23,12 @@ pub struct Metrics {
     pub edge: EdgeMetrics,
     /// Interactions by outcome: accepted, duplicate, rejected.
     pub interactions: Family<Labels, Counter>,
-    /// Decisions that found their queue full and were not written.
+    /// Decisions that found no room, or that the log did not take.
     pub decisions_dropped: Counter,
+    /// Decisions that were too large and written without their detail.
+    pub decisions_cut: Counter,
+    /// Events that name a decision which could not be credited.
+    pub unknown_decisions: Counter,
     pub commit_seconds: Histogram,
     pub commit_records: Histogram,
     pub apply_seconds: Histogram,
@@ -62,6 +66,8 @@ impl Default for Metrics {
             edge: EdgeMetrics::default(),
             interactions: Family::default(),
             decisions_dropped: Counter::default(),
+            decisions_cut: Counter::default(),
+            unknown_decisions: Counter::default(),
             commit_seconds: seconds(),
             commit_records: Histogram::new(exponential_buckets(1.0, 4.0, 9)),
             apply_seconds: seconds(),
@@ -104,6 +110,24 @@ impl Metrics {
         );
     }
 
+    fn register_decisions(&self, registry: &mut Registry) {
+        registry.register(
+            "decisions_dropped",
+            "Decisions not written: no room in their queue, or refused by the log",
+            self.decisions_dropped.clone(),
+        );
+        registry.register(
+            "decisions_cut",
+            "Decisions too large to be written with their detail",
+            self.decisions_cut.clone(),
+        );
+        registry.register(
+            "unknown_decisions",
+            "Recorded events that name a decision that could not be credited",
+            self.unknown_decisions.clone(),
+        );
+    }
+
     fn register_embeddings(&self, registry: &mut Registry) {
         registry.register(
             "embeddings",
@@ -124,11 +148,7 @@ impl Metrics {
             "Interactions received, by outcome",
             self.interactions.clone(),
         );
-        registry.register(
-            "decisions_dropped",
-            "Decisions not written because their queue was full",
-            self.decisions_dropped.clone(),
-        );
+        self.register_decisions(&mut registry);
         registry.register(
             "commit_seconds",
             "Time of a group commit to the interaction log",
@@ -222,11 +242,32 @@ impl Metrics {
         self.lag.get_or_create(&vec![("namespace", namespace.to_owned())]).set(records);
     }
 
+    /// Frees what is kept by the name of a namespace: it sleeps or is gone.
+    pub fn forget_namespace(&self, namespace: &str) {
+        self.lag.remove(&vec![("namespace", namespace.to_owned())]);
+    }
+
     /// All metrics as text.
     pub fn render(&self) -> String {
         let mut text = String::new();
         let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
         encode(&mut text, &registry).expect("writing to a string does not fail");
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_namespace_that_is_forgotten_leaves_no_series() {
+        let metrics = Metrics::default();
+        metrics.set_lag("shop", 3);
+        metrics.set_lag("news", 0);
+        assert!(metrics.render().contains("shop"));
+        metrics.forget_namespace("shop");
+        let text = metrics.render();
+        assert!(!text.contains("shop") && text.contains("news"), "{text}");
     }
 }

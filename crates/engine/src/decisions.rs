@@ -29,6 +29,17 @@ impl View {
         let first = number.max(end.saturating_sub(PENDING_DECISIONS_MAX as u64));
         (first..end).map(|number| self.decisions[place_of(number)].key)
     }
+
+    /// Names of the selections of arms that may still be rewarded, from this number of
+    /// selections on.
+    pub fn selection_keys_from(&self, number: u64) -> impl Iterator<Item = u128> {
+        self.arms.keys_from(number)
+    }
+
+    /// Selections of arms learnt so far.
+    pub fn selections(&self) -> u64 {
+        self.arms.selections
+    }
 }
 
 impl Engine {

@@ -20,6 +20,7 @@ mod ranker;
 mod record;
 mod reward;
 mod settings;
+mod size;
 mod takeover;
 mod timestamp;
 mod violation;

@@ -1,6 +1,6 @@
 //! Learning from selections and their rewards.
 //!
-//! - A reward counts for the last [`PENDING_MAX`] selections of the namespace; a later
+//! - A reward counts for the last [`PENDING_SELECTIONS_MAX`] selections of the namespace; a later
 //!   one teaches nothing.
 //! - Of several rewards of one selection the best counts, in whatever order they come,
 //!   unless one says that it corrects: then it takes the place of what was so far.
@@ -23,7 +23,7 @@ use crate::interner::Interner;
 use crate::numeric::math;
 
 /// Selections that may still be rewarded.
-const PENDING_MAX: usize = 65_536;
+pub const PENDING_SELECTIONS_MAX: usize = 65_536;
 
 /// A selection that may still earn a reward.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -40,6 +40,11 @@ pub struct PendingSelection {
     rewarded: bool,
     /// [`ArmSet::faded`] at the selection.
     faded: f64,
+}
+
+/// Where the selection of this number waits for rewards.
+fn place_of(number: u64) -> usize {
+    (number % PENDING_SELECTIONS_MAX as u64) as usize
 }
 
 /// All arm sets of a namespace.
@@ -61,6 +66,12 @@ impl Arms {
     /// Places of the pending selections by key: derived.
     pub fn places(&self) -> BTreeMap<u128, usize> {
         self.pending.iter().enumerate().map(|(place, pending)| (pending.key, place)).collect()
+    }
+
+    /// Names of the selections that may still be rewarded, from this number of selections on.
+    pub fn keys_from(&self, number: u64) -> impl Iterator<Item = u128> {
+        let first = number.max(self.selections.saturating_sub(PENDING_SELECTIONS_MAX as u64));
+        (first..self.selections).map(|number| self.pending[place_of(number)].key)
     }
 
     pub fn learn_selection(
@@ -98,7 +109,7 @@ impl Arms {
     }
 
     fn remember(&mut self, places: &mut BTreeMap<u128, usize>, pending: PendingSelection) {
-        let place = (self.selections % PENDING_MAX as u64) as usize;
+        let place = place_of(self.selections);
         self.selections += 1;
         let key = pending.key;
         if place < self.pending.len() {
