@@ -56,9 +56,8 @@ impl Refusal {
 
 impl From<Refusal> for Status {
     fn from(refusal: Refusal) -> Self {
-        let busy = |message, reason| {
-            status::retried(Code::ResourceExhausted, message, reason, BUSY_DELAY)
-        };
+        let busy =
+            |message, reason| status::retried(Code::ResourceExhausted, message, reason, BUSY_DELAY);
         match refusal {
             Refusal::Starting => {
                 let message = "the service is starting";

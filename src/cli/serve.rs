@@ -88,14 +88,17 @@ pub async fn run(args: Args) -> Result<(), Failure> {
 
     server.open(&running.service);
     // The default namespace is recovered before anybody is told that we serve.
-    let ready = get_ready(&running.service, config.ready_lag_records, &stop).await;
-    if ready.is_ok() {
+    let ready = tokio::select! {
+        ready = get_ready(&running.service, config.ready_lag_records, &stop) => ready,
+        () = stop.cancelled() => Ok(()),
+    };
+    if ready.is_ok() && !stop.is_cancelled() {
         server.set_ready().await;
         tracing::info!(grpc = %grpc_addr, http = %http_addr, stores = ?config.stores, "serving");
     } else {
         stop.cancel();
     }
-    if args.demo && ready.is_ok() {
+    if args.demo && ready.is_ok() && !stop.is_cancelled() {
         demo::run(grpc_addr, args.demo_data.as_deref(), &stop).await?;
     }
     server.ended().await;

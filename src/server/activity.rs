@@ -113,7 +113,9 @@ impl Activity {
     pub fn judge(&self, now: Instant, rules: &Rules, full: bool) -> Option<Closing> {
         let state = self.state();
         let idle = if full { rules.idle_when_full } else { rules.idle };
-        let longest = |since: Option<&Instant>| since.map_or(Duration::ZERO, |since| now.duration_since(*since));
+        let longest = |since: Option<&Instant>| {
+            since.map_or(Duration::ZERO, |since| now.duration_since(*since))
+        };
         let unwritten = longest(state.unwritten_since.as_ref());
         let untaken = longest(state.answers.values().min());
         if unwritten.max(untaken) >= rules.deaf {

@@ -20,9 +20,9 @@ impl Budget {
     }
 
     fn take(&self, bytes: usize) -> bool {
-        let took = self.left.fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| {
-            left.checked_sub(bytes)
-        });
+        let took = self
+            .left
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| left.checked_sub(bytes));
         if took.is_ok() {
             self.shown.inc_by(bytes as i64);
         }

@@ -121,10 +121,7 @@ impl Calls {
     }
 
     /// Who answers, and the call's place among those that run.
-    fn let_in(
-        &self,
-        method: &Method,
-    ) -> Result<(Routes, Option<OwnedSemaphorePermit>), Refusal> {
+    fn let_in(&self, method: &Method) -> Result<(Routes, Option<OwnedSemaphorePermit>), Refusal> {
         if method.is_of_the_server {
             return Ok((self.own.clone(), None));
         }
@@ -191,7 +188,8 @@ impl Body for Answer {
         if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) {
             return Poll::Ready(frame);
         }
-        let passed = self.timer.as_mut().is_some_and(|timer| timer.as_mut().poll(context).is_ready());
+        let passed =
+            self.timer.as_mut().is_some_and(|timer| timer.as_mut().poll(context).is_ready());
         if !passed {
             return Poll::Pending;
         }

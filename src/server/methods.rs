@@ -62,8 +62,7 @@ impl Methods {
         for file in sets.iter().flat_map(|set| &set.file) {
             for service in &file.service {
                 for method in &service.method {
-                    let path =
-                        format!("/{}.{}/{}", file.package(), service.name(), method.name());
+                    let path = format!("/{}.{}/{}", file.package(), service.name(), method.name());
                     let known = Method {
                         message: schema.message(method.input_type()),
                         message_bytes: bytes_of(&path),

@@ -160,18 +160,26 @@ pub async fn start(
     ])?;
     let edge = metrics.edge.clone();
     let calls = Arc::new(Calls::new(methods, own, edge.clone(), options.request_patience));
-    let grpc = Port::new(&edge, max_connections, Rules {
-        greeting: options.request_patience,
-        idle: IDLE,
-        idle_when_full: options.request_patience,
-        deaf: DEAF,
-    });
-    let http = Port::new(&edge, limits::HTTP_CONNECTIONS, Rules {
-        greeting: options.request_patience,
-        idle: IDLE,
-        idle_when_full: options.request_patience / 2,
-        deaf: DEAF,
-    });
+    let grpc = Port::new(
+        &edge,
+        max_connections,
+        Rules {
+            greeting: options.request_patience,
+            idle: IDLE,
+            idle_when_full: options.request_patience,
+            deaf: DEAF,
+        },
+    );
+    let http = Port::new(
+        &edge,
+        limits::HTTP_CONNECTIONS,
+        Rules {
+            greeting: options.request_patience,
+            idle: IDLE,
+            idle_when_full: options.request_patience / 2,
+            deaf: DEAF,
+        },
+    );
     let router = http::router(metrics, health.readiness());
     tokio::spawn(http.clone().serve_http(bound.http, router, options.request_patience));
     tokio::spawn(grpc.clone().serve_grpc(bound.grpc, calls.clone(), max_connections));
@@ -209,7 +217,8 @@ impl Server {
 }
 
 fn routes(service: &Service) -> Routes {
-    let personalization = PersonalizationServiceServer::new(PersonalizationApi::new(service.clone()));
+    let personalization =
+        PersonalizationServiceServer::new(PersonalizationApi::new(service.clone()));
     let catalog = CatalogServiceServer::new(CatalogApi::new(service.clone()));
     // Smaller bounds, by method, are those of `methods`.
     Routes::new(personalization.max_decoding_message_size(limits::MESSAGE_BYTES))

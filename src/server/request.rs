@@ -47,11 +47,10 @@ pub struct RequestBody<B> {
     held: BytesMut,
     messages: usize,
     patience: Duration,
-    /// When what comes must have come.
-    due: Option<Instant>,
+    /// Since when something is expected, and how much of it has come.
+    expected_since: Option<Instant>,
+    came: usize,
     timer: Option<Pin<Box<Sleep>>>,
-    /// Whether that was put off for the length of the message.
-    is_extended: bool,
 }
 
 impl<B> RequestBody<B> {
@@ -63,7 +62,7 @@ impl<B> RequestBody<B> {
         metrics: EdgeMetrics,
         patience: Duration,
     ) -> Self {
-        let due = (!method.client_streams).then(|| Instant::now() + patience);
+        let expected_since = (!method.client_streams).then(Instant::now);
         Self {
             inner,
             methods,
@@ -73,9 +72,9 @@ impl<B> RequestBody<B> {
             held: BytesMut::new(),
             messages: 0,
             patience,
-            due,
+            expected_since,
+            came: 0,
             timer: None,
-            is_extended: false,
         }
     }
 
@@ -101,11 +100,12 @@ impl<B> RequestBody<B> {
             self.held = held;
             messages
         };
+        self.came += came.len();
         if self.method.client_streams && !whole.is_empty() {
-            (self.due, self.timer, self.is_extended) = (None, None, false);
+            (self.expected_since, self.came) = (None, self.held.len());
         }
         if !self.held.is_empty() {
-            self.expect_the_rest();
+            self.expected_since.get_or_insert_with(Instant::now);
         }
         Ok((!whole.is_empty()).then_some(whole))
     }
@@ -154,19 +154,16 @@ impl<B> RequestBody<B> {
         }
     }
 
-    /// Sets when the rest of a message must have come.
-    fn expect_the_rest(&mut self) {
-        let due = *self.due.get_or_insert_with(|| Instant::now() + self.patience);
-        if let (false, Ok(Some(length))) = (self.is_extended, self.announced(&self.held)) {
-            let more = Duration::from_secs((length / BYTES_PER_SECOND) as u64);
-            (self.due, self.timer, self.is_extended) = (Some(due + more), None, true);
-        }
-    }
-
     /// Wakes the call when what comes is late.
     fn poll_late(&mut self, context: &mut Context<'_>) -> Poll<Status> {
-        let Some(due) = self.due else { return Poll::Pending };
+        let Some(since) = self.expected_since else { return Poll::Pending };
+        // What has come buys time for the rest; what was announced does not.
+        let bought = Duration::from_secs((self.came / BYTES_PER_SECOND) as u64);
+        let due = since + self.patience + bought;
         let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
+        if timer.deadline() != due {
+            timer.as_mut().reset(due);
+        }
         timer.as_mut().poll(context).map(|()| self.refused(Refusal::RequestLate))
     }
 }

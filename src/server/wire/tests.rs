@@ -40,7 +40,8 @@ fn empty_elements_are_counted_before_they_are_decoded() {
     let schema = schema();
     // Two bytes each: the field's key and a length of nothing.
     let bytes = [0x12_u8, 0].repeat(8_000_000);
-    let fields = schema.fields(schema.message(".personalization.v1.RecordInteractionsRequest").unwrap());
+    let fields =
+        schema.fields(schema.message(".personalization.v1.RecordInteractionsRequest").unwrap());
     let number = *fields.iter().find(|(_, field)| field.name == "interactions").unwrap().0;
     assert_eq!(number << 3 | 2, 0x12, "the bytes name the field");
     let fault = checked(&schema, "RecordInteractionsRequest", &bytes, MOST).unwrap_err();

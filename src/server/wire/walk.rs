@@ -154,8 +154,7 @@ fn varint(rest: &mut &[u8]) -> Result<u64, Fault> {
 }
 
 fn take<'a>(rest: &mut &'a [u8], count: usize) -> Result<&'a [u8], Fault> {
-    let (taken, left) =
-        rest.split_at_checked(count).ok_or_else(|| malformed("ends too early"))?;
+    let (taken, left) = rest.split_at_checked(count).ok_or_else(|| malformed("ends too early"))?;
     *rest = left;
     Ok(taken)
 }

@@ -3,9 +3,11 @@
 use std::time::Duration;
 use std::time::Instant;
 
+use personalization::proto::ExplainAbsenceRequest;
 use personalization::proto::SimilarItemsRequest;
 use tokio::task::JoinSet;
 use tonic::Code;
+use tonic::Request;
 
 use super::is_advised_to_return;
 use super::reason;
@@ -47,7 +49,8 @@ async fn reads_beyond_what_the_cores_can_do_wait_in_a_short_queue_or_are_refused
             for n in 0..EACH {
                 let mut client = api.personalization.clone();
                 let item_id = format!("jazz-{:02}", n % 20);
-                let request = SimilarItemsRequest { item_id, max_results: 20, ..Default::default() };
+                let request =
+                    SimilarItemsRequest { item_id, max_results: 20, ..Default::default() };
                 calls.spawn(async move { client.similar_items(request).await.err() });
             }
             calls.join_all().await
@@ -74,6 +77,47 @@ async fn reads_beyond_what_the_cores_can_do_wait_in_a_short_queue_or_are_refused
     assert!(threads < 64, "{threads}");
     assert!(grown < 128 * 1024, "{grown}");
     assert!(slowest < Duration::from_secs(1), "{slowest:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_nobody_waits_for_any_more_is_not_worked_out() {
+    const CONNECTIONS: usize = 16;
+    const EACH: usize = 250;
+    let server = Server::start().await;
+    let api = server.api().await;
+    World::fill(&api).await;
+    let ask = ExplainAbsenceRequest {
+        item_id: "metal-03".to_owned(),
+        request: Some(greedy("jazz-fan-1", 5)),
+    };
+    // One of them alone, to know what all of them would cost.
+    let (started, asked) = (server.cpu_seconds(), 20);
+    for _ in 0..asked {
+        api.personalization.clone().explain_absence(ask.clone()).await.expect("an answer");
+    }
+    let each = (server.cpu_seconds() - started) / f64::from(asked);
+    let started = server.cpu_seconds();
+    let mut callers = JoinSet::new();
+    for _ in 0..CONNECTIONS {
+        let (api, ask) = (server.api().await, ask.clone());
+        callers.spawn(async move {
+            let mut calls = JoinSet::new();
+            for _ in 0..EACH {
+                let (mut client, mut request) =
+                    (api.personalization.clone(), Request::new(ask.clone()));
+                request.set_timeout(Duration::from_millis(200));
+                calls.spawn(async move { client.explain_absence(request).await.is_ok() });
+            }
+            calls.join_all().await.into_iter().filter(|&answered| answered).count()
+        });
+    }
+    let answered: usize = callers.join_all().await.into_iter().sum();
+    // Whatever is still worked out is, by then.
+    api.personalization.clone().explain_absence(ask).await.expect("an answer");
+    let (spent, calls) = (server.cpu_seconds() - started, CONNECTIONS * EACH);
+    println!("{calls} calls of {:.1} ms: {answered} answered, {spent:.1} s spent", 1_000.0 * each);
+    assert!(answered < calls / 2, "{answered}");
+    assert!(spent < 4.0, "{spent} s, {each} s each");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

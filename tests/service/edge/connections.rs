@@ -41,7 +41,8 @@ async fn who_does_not_greet_or_ask_is_closed() {
     let silent = say(server.grpc, b"").await;
     let half = say(server.grpc, &GREETING[..10]).await;
     let http_silent = say(server.http, b"").await;
-    let http_half = say(server.http, b"GET /healthz HTTP/1.1\r\nHost: somewhere.that.is.long\r\n").await;
+    let http_half =
+        say(server.http, b"GET /healthz HTTP/1.1\r\nHost: somewhere.that.is.long\r\n").await;
     for (who, connection) in [
         ("silent", silent),
         ("half a preface", half),

@@ -105,8 +105,10 @@ async fn bytes_of_requests_that_are_not_whole_have_a_bound_and_are_given_back() 
         });
     }
     let statuses = answers.join_all().await;
-    let refused =
-        statuses.iter().filter(|status| status.code() == Code::ResourceExhausted).collect::<Vec<_>>();
+    let refused = statuses
+        .iter()
+        .filter(|status| status.code() == Code::ResourceExhausted)
+        .collect::<Vec<_>>();
     assert!(!refused.is_empty() && refused.len() < CALLS, "{statuses:?}");
     assert!(refused.iter().all(|status| is_advised_to_return(status)), "{refused:?}");
     let grown = server.peak_kib() - before;

@@ -27,10 +27,8 @@ async fn calls_hear_that_the_server_starts_and_probes_that_it_lives() {
     // A database that nobody runs: the start waits for it.
     let url = format!("postgres://nobody@{}/nothing", free_address());
     let server = Server::replica_of(&binary(), &["--database-url", &url]);
-    let api = eventually("the port", async || {
-        crate::harness::Api::try_connect(server.grpc).await
-    })
-    .await;
+    let api =
+        eventually("the port", async || crate::harness::Api::try_connect(server.grpc).await).await;
     for method in METHODS {
         let status = call_with_bytes(&api.channel, method, Vec::new()).await.unwrap_err();
         assert_eq!(reason(&status), (Code::Unavailable, "STARTING".to_owned()), "{method}");
