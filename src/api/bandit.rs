@@ -4,11 +4,10 @@ use tonic::Request;
 use tonic::Response;
 use tonic::Status;
 
-use super::admit;
-use super::admitted_view;
+use super::admission::Admitted;
+use super::admission::Wanted;
 use super::convert;
-use super::deadline;
-use super::namespace;
+use super::deadline::CallTime;
 use super::personalization::new_id;
 use super::status;
 use crate::proto;
@@ -38,12 +37,11 @@ impl BanditService for BanditApi {
         &self,
         request: Request<proto::SelectArmRequest>,
     ) -> Result<Response<proto::SelectArmResponse>, Status> {
-        let patience = deadline::patience(request.metadata());
-        let deadline = deadline::deadline(request.metadata());
+        let time = CallTime::of_request(&request);
         let message = request.into_inner();
-        let wanted = message.min_watermark;
-        let (namespace, view) =
-            admitted_view(&self.service, &message.namespace, wanted, patience).await?;
+        let wanted = Wanted::Record(message.min_watermark);
+        let admitted = Admitted::new(&self.service, time, &message.namespace, wanted).await?;
+        let Admitted { namespace, view, deadline } = admitted;
         let checked = convert::select_arm(message, view.settings()).map_err(status::invalid)?;
         let now = self.service.clock.now();
         let call = SelectArmCall {
@@ -63,9 +61,11 @@ impl BanditService for BanditApi {
         &self,
         request: Request<proto::RewardArmRequest>,
     ) -> Result<Response<proto::RewardArmResponse>, Status> {
+        let time = CallTime::of_request(&request);
         let message = request.into_inner();
-        let namespace = namespace(&self.service, &message.namespace).await?;
-        admit(&self.service, &namespace).await?;
+        let (service, wanted) = (&self.service, Wanted::Newest);
+        let Admitted { namespace, .. } =
+            Admitted::new(service, time, &message.namespace, wanted).await?;
         let now = self.service.clock.now();
         let make_id = || EventId::parse(new_id(now)).expect("a UUID is an id");
         let reward = convert::reward_arm(message, now, make_id).map_err(status::invalid)?;
@@ -81,11 +81,11 @@ impl BanditService for BanditApi {
         &self,
         request: Request<proto::GetArmSetRequest>,
     ) -> Result<Response<proto::GetArmSetResponse>, Status> {
-        let patience = deadline::patience(request.metadata());
-        let deadline = deadline::deadline(request.metadata());
+        let time = CallTime::of_request(&request);
         let message = request.into_inner();
-        let wanted = message.min_watermark;
-        let (_, view) = admitted_view(&self.service, &message.namespace, wanted, patience).await?;
+        let wanted = Wanted::Record(message.min_watermark);
+        let admitted = Admitted::new(&self.service, time, &message.namespace, wanted).await?;
+        let Admitted { view, deadline, .. } = admitted;
         let (name, context) = convert::arm_set(message).map_err(status::invalid)?;
         let watermark = view.watermark();
         let beliefs = self.service.arm_set(view.clone(), &name, context, deadline).await?;

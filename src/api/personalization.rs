@@ -11,15 +11,16 @@ use tonic::Status;
 use tonic::Streaming;
 use uuid::Uuid;
 
-use super::admit;
-use super::admitted_view;
+use super::admission;
+use super::admission::Admitted;
+use super::admission::Wanted;
+use super::admission::namespace;
 use super::answers;
 use super::convert;
-use super::deadline;
+use super::deadline::CallTime;
 use super::explanations;
 use super::intake::Counts;
 use super::intake::Intake;
-use super::namespace;
 use super::producer::Producer;
 use super::producer::check_same_namespace;
 use super::profile_cache;
@@ -28,7 +29,6 @@ use crate::proto;
 use crate::proto::personalization_service_server::PersonalizationService;
 use crate::service;
 use crate::service::Candidates;
-use crate::service::Expiry;
 use crate::service::Namespace;
 use crate::service::PersonalizeCall;
 use crate::service::Service;
@@ -129,12 +129,11 @@ impl PersonalizationService for PersonalizationApi {
         &self,
         request: Request<proto::PersonalizeRequest>,
     ) -> Result<Response<proto::PersonalizeResponse>, Status> {
-        let patience = deadline::patience(request.metadata());
-        let deadline = deadline::deadline(request.metadata());
+        let time = CallTime::of_request(&request);
         let message = request.into_inner();
-        let wanted = message.min_watermark;
-        let (namespace, view) =
-            admitted_view(&self.service, &message.namespace, wanted, patience).await?;
+        let wanted = Wanted::Record(message.min_watermark);
+        let admitted = Admitted::new(&self.service, time, &message.namespace, wanted).await?;
+        let Admitted { namespace, view, deadline } = admitted;
         let now = self.service.clock.now();
         let request = convert::personalize(message, view.request_settings(), now);
         let call = call(request.map_err(status::invalid)?, new_id(now));
@@ -189,12 +188,12 @@ impl PersonalizationService for PersonalizationApi {
         &self,
         request: Request<proto::GetProfileRequest>,
     ) -> Result<Response<proto::GetProfileResponse>, Status> {
-        let patience = deadline::patience(request.metadata());
+        let time = CallTime::of_request(&request);
         let message = request.into_inner();
         let user_id = convert::user_id(&message.user_id).map_err(status::invalid)?;
         let name = convert::namespace(&message.namespace).map_err(status::invalid)?;
         let (service, wanted) = (&self.service, message.min_watermark);
-        let namespace = match service.namespaces.get(&name).await {
+        let namespace = match admission::open(service, time, &name).await {
             Err(service::Error::Storage(error)) => {
                 let kept = profile_cache::recall(service, &name, &user_id, wanted).await;
                 let status = || Status::from(service::Error::Storage(error));
@@ -202,17 +201,18 @@ impl PersonalizationService for PersonalizationApi {
             }
             namespace => namespace?,
         };
-        admit(service, &namespace).await?;
         if namespace.view().watermark() < wanted
             && let Some(kept) = profile_cache::recall(service, &name, &user_id, wanted).await
         {
             return Ok(Response::new(kept));
         }
-        let view = namespace.view_at(wanted, patience).await?;
-        let profile = service::profile(&view, user_id.as_str())?;
+        let wanted = Wanted::Record(wanted);
+        let admitted = Admitted::of(service, time, namespace, wanted).await?;
+        let id = user_id.clone();
+        let profile = admitted.read(service, move |view, _| service::profile(view, id.as_str()));
         let answer = proto::GetProfileResponse {
-            profile: Some(answers::profile(user_id.to_string(), profile)),
-            watermark: view.watermark(),
+            profile: Some(answers::profile(user_id.to_string(), profile.await??)),
+            watermark: admitted.view.watermark(),
         };
         profile_cache::keep(service, &name, &user_id, &answer);
         Ok(Response::new(answer))
@@ -222,34 +222,33 @@ impl PersonalizationService for PersonalizationApi {
         &self,
         request: Request<proto::SimilarItemsRequest>,
     ) -> Result<Response<proto::SimilarItemsResponse>, Status> {
-        let deadline = deadline::deadline(request.metadata());
+        let time = CallTime::of_request(&request);
         let message = request.into_inner();
         let item_id = convert::item_id(&message.item_id).map_err(status::invalid)?;
         let results = convert::results(message.max_results).map_err(status::invalid)?;
-        let namespace = namespace(&self.service, &message.namespace).await?;
-        admit(&self.service, &namespace).await?;
-        let view = namespace.view();
-        let unknown = || Status::from(service::Error::NoItem(item_id.to_string()));
-        let index = view.item_index(item_id.as_str()).ok_or_else(unknown)?;
-        let worker = view.clone();
-        let similar = move |_: &Expiry| engine::similar_items(&worker, index, results);
-        let similar = self.service.reads.run(deadline, similar).await?;
-        let items = similar.into_iter().map(|item| answers::similar_item(&view, item));
-        Ok(Response::new(proto::SimilarItemsResponse { items: items.collect() }))
+        let (service, wanted) = (&self.service, Wanted::Newest);
+        let admitted = Admitted::new(service, time, &message.namespace, wanted).await?;
+        let index = admitted.view.item_index(item_id.as_str());
+        let index = index.ok_or_else(|| service::Error::NoItem(item_id.to_string()))?;
+        let similar = admitted.read(service, move |view, _| {
+            let similar = engine::similar_items(view, index, results).into_iter();
+            similar.map(|item| answers::similar_item(view, item)).collect()
+        });
+        Ok(Response::new(proto::SimilarItemsResponse { items: similar.await? }))
     }
 
     async fn explain_absence(
         &self,
         request: Request<proto::ExplainAbsenceRequest>,
     ) -> Result<Response<proto::ExplainAbsenceResponse>, Status> {
-        let patience = deadline::patience(request.metadata());
-        let deadline = deadline::deadline(request.metadata());
+        let time = CallTime::of_request(&request);
         let message = request.into_inner();
         let (name, wanted) = match &message.request {
             Some(request) => (request.namespace.as_str(), request.min_watermark),
             None => ("", 0),
         };
-        let (namespace, view) = admitted_view(&self.service, name, wanted, patience).await?;
+        let admitted = Admitted::new(&self.service, time, name, Wanted::Record(wanted)).await?;
+        let Admitted { namespace, view, deadline } = admitted;
         let now = self.service.clock.now();
         let checked = convert::absence(message, view.request_settings(), now);
         let (request, item_id) = checked.map_err(status::invalid)?;
@@ -263,11 +262,11 @@ impl PersonalizationService for PersonalizationApi {
         &self,
         request: Request<proto::OnboardingItemsRequest>,
     ) -> Result<Response<proto::OnboardingItemsResponse>, Status> {
-        let patience = deadline::patience(request.metadata());
-        let deadline = deadline::deadline(request.metadata());
+        let time = CallTime::of_request(&request);
         let message = request.into_inner();
-        let wanted = message.min_watermark;
-        let (_, view) = admitted_view(&self.service, &message.namespace, wanted, patience).await?;
+        let wanted = Wanted::Record(message.min_watermark);
+        let admitted = Admitted::new(&self.service, time, &message.namespace, wanted).await?;
+        let Admitted { view, deadline, .. } = admitted;
         let checked = convert::onboarding(message, view.request_settings());
         let (filter, places) = checked.map_err(status::invalid)?;
         let now = self.service.clock.now();
@@ -280,12 +279,14 @@ impl PersonalizationService for PersonalizationApi {
         &self,
         request: Request<proto::SetUserAttributesRequest>,
     ) -> Result<Response<proto::SetUserAttributesResponse>, Status> {
+        let time = CallTime::of_request(&request);
         let message = request.into_inner();
         let user_id = convert::user_id(&message.user_id).map_err(status::invalid)?;
         let attributes = convert::attributes(message.attributes).map_err(status::invalid)?;
-        let namespace = namespace(&self.service, &message.namespace).await?;
+        let (service, wanted) = (&self.service, Wanted::Newest);
+        let admitted = Admitted::new(service, time, &message.namespace, wanted).await?;
         let records = vec![Record::UserAttributesSet { user_id, attributes }];
-        let recorded = self.service.write(&namespace, records).await?;
+        let recorded = service.write(&admitted.namespace, records).await?;
         let mut counts = Counts::default();
         counts.settle(&recorded);
         Ok(Response::new(proto::SetUserAttributesResponse { sequence: counts.last_sequence }))

@@ -12,6 +12,8 @@
 //! | `RESOURCE_EXHAUSTED` | sends again after the delay of `RetryInfo`, then ever later | adds capacity or raises the limit |
 //! | `UNAVAILABLE` | sends again after the delay of `RetryInfo`, with the same event ids | looks at the disk and the log when it lasts |
 //! | `DATA_LOSS` | gives up | stops the server, runs `verify`, restores a backup |
+//! | `OUT_OF_RANGE` | sends smaller messages | nothing |
+//! | `UNIMPLEMENTED` | calls what the service has, uncompressed | nothing |
 //! | `INTERNAL` | gives up | reads the error in the log, by its `id` if there is one; after a downgrade, starts the newer binary again |
 //!
 //! - Each status but `INVALID_ARGUMENT` has an `ErrorInfo` whose reason does not
@@ -199,7 +201,7 @@ pub fn with_counts(status: Status, counts: &[(&str, u64)]) -> Status {
     Status::with_error_details_and_metadata(code, message, details, headers)
 }
 
-fn explained<const N: usize>(
+pub(super) fn explained<const N: usize>(
     code: Code,
     message: &str,
     reason: &str,
@@ -208,7 +210,7 @@ fn explained<const N: usize>(
     Status::with_error_details(code, cut(message), info(reason, metadata))
 }
 
-fn retried(code: Code, message: &str, reason: &str, delay: Duration) -> Status {
+pub(super) fn retried(code: Code, message: &str, reason: &str, delay: Duration) -> Status {
     let mut details = info(reason, []);
     details.set_retry_info(Some(delay));
     Status::with_error_details(code, cut(message), details)

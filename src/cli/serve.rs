@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::Failure;
@@ -57,7 +56,11 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     tokio::spawn(cancel_on_signal(stop.clone()));
 
     let bound = server::bind(config.grpc_addr, config.http_addr).await?;
-    let Some(opened) = server::waiting(&bound, open_stores(&config, &stop)).await? else {
+    let (grpc_addr, http_addr) = (bound.grpc_addr, bound.http_addr);
+    let metrics = Arc::new(Metrics::default());
+    let server = server::start(bound, edge(&config), metrics.clone(), stop.clone()).await?;
+    let Some(opened) = open_stores(&config, &stop).await else {
+        server.ended().await;
         return Ok(());
     };
     let mut opened = opened?;
@@ -81,35 +84,37 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         embedding_model: embedding_model(&config)?,
     };
     let observed = redis.as_ref().map(stores::redis_metrics).unwrap_or_default();
-    let metrics = Arc::new(Metrics::default().observing(observed));
+    metrics.observe(observed);
     let running = service::start(opened.stores, options, Arc::new(SystemClock), metrics);
 
-    let (grpc_addr, http_addr) = (bound.grpc_addr, bound.http_addr);
-    let (health_ready, health) = oneshot::channel();
-    let patience = Duration::from_secs(config.shutdown_seconds);
-    let serving = tokio::spawn(server::run(
-        bound,
-        running.service.clone(),
-        stop.clone(),
-        patience,
-        move |health| drop(health_ready.send(health)),
-    ));
+    server.open(&running.service);
     // The default namespace is recovered before anybody is told that we serve.
-    let ready = get_ready(&running.service, config.ready_lag_records, &stop).await;
-    if let (Ok(()), Ok(health)) = (&ready, health.await) {
-        health.set_ready().await;
+    let ready = tokio::select! {
+        ready = get_ready(&running.service, config.ready_lag_records, &stop) => ready,
+        () = stop.cancelled() => Ok(()),
+    };
+    if ready.is_ok() && !stop.is_cancelled() {
+        server.set_ready().await;
         tracing::info!(grpc = %grpc_addr, http = %http_addr, stores = ?config.stores, "serving");
     } else {
         stop.cancel();
     }
-    if args.demo && ready.is_ok() {
+    if args.demo && ready.is_ok() && !stop.is_cancelled() {
         demo::run(grpc_addr, args.demo_data.as_deref(), &stop).await?;
     }
-    let served = serving.await?;
+    server.ended().await;
     running.stop().await;
     tracing::info!("stopped");
-    ready?;
-    Ok(served?)
+    Ok(ready?)
+}
+
+/// How the ports are served.
+fn edge(config: &ServeConfig) -> server::Options {
+    server::Options {
+        max_connections: config.edge.max_connections.map(|most| most as usize),
+        request_patience: Duration::from_secs(config.edge.request_seconds),
+        shutdown_patience: Duration::from_secs(config.shutdown_seconds),
+    }
 }
 
 /// Loads the model that makes embeddings, if there is to be one.

@@ -7,6 +7,7 @@ use clap::Args;
 use clap::ValueEnum;
 
 use super::arms::ArmsConfig;
+use super::edge::EdgeConfig;
 use super::ranker::RankerConfig;
 use super::rules::RulesConfig;
 use super::stores::StoreConfig;
@@ -45,6 +46,9 @@ pub struct ServeConfig {
     /// Address of the HTTP server: /metrics, /healthz, /readyz
     #[arg(long, env = "HTTP_ADDR", default_value = "127.0.0.1:9090")]
     pub http_addr: SocketAddr,
+
+    #[command(flatten)]
+    pub edge: EdgeConfig,
 
     #[command(flatten)]
     pub stores: StoreConfig,

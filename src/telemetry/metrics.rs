@@ -1,5 +1,8 @@
 //! Names and types of all metrics, in the text format of Prometheus.
 
+use std::sync::PoisonError;
+use std::sync::RwLock;
+
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -8,9 +11,10 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::histogram::exponential_buckets;
 use prometheus_client::registry::Registry;
 
+use super::edge::EdgeMetrics;
 use super::observed::Observed;
 
-type Labels = Vec<(&'static str, String)>;
+pub(super) type Labels = Vec<(&'static str, String)>;
 
 /// One of what a gauge counts, for as long as it lives.
 #[derive(Debug)]
@@ -32,7 +36,8 @@ impl Drop for Counted {
 /// All metrics of the process.
 #[derive(Debug)]
 pub struct Metrics {
-    registry: Registry,
+    registry: RwLock<Registry>,
+    pub edge: EdgeMetrics,
     /// Interactions by outcome: accepted, duplicate, rejected.
     pub interactions: Family<Labels, Counter>,
     /// Decisions that found no room, or that the log did not take.
@@ -80,7 +85,8 @@ impl Default for Metrics {
     fn default() -> Self {
         let seconds = || Histogram::new(exponential_buckets(0.000_05, 2.0, 20));
         let metrics = Self {
-            registry: Registry::default(),
+            registry: RwLock::default(),
+            edge: EdgeMetrics::default(),
             interactions: Family::default(),
             decisions_dropped: Counter::default(),
             decisions_cut: Counter::default(),
@@ -239,7 +245,8 @@ impl Metrics {
             "Whether the log can be read and written",
             self.store_up.clone(),
         );
-        self.registry = registry;
+        self.edge.register(&mut registry);
+        self.registry = RwLock::new(registry);
         self
     }
 
@@ -261,12 +268,11 @@ impl Metrics {
     }
 
     /// Adds counters that are kept elsewhere.
-    #[must_use]
-    pub fn observing(mut self, observed: Vec<Observed>) -> Self {
+    pub fn observe(&self, observed: Vec<Observed>) {
+        let mut registry = self.registry.write().unwrap_or_else(PoisonError::into_inner);
         for observed in observed {
-            self.registry.register_collector(Box::new(observed));
+            registry.register_collector(Box::new(observed));
         }
-        self
     }
 
     /// Sets whether an operation of the store works.
@@ -299,7 +305,8 @@ impl Metrics {
     /// All metrics as text.
     pub fn render(&self) -> String {
         let mut text = String::new();
-        encode(&mut text, &self.registry).expect("writing to a string does not fail");
+        let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
+        encode(&mut text, &registry).expect("writing to a string does not fail");
         text
     }
 }

@@ -10,6 +10,7 @@ mod cold_start;
 mod decisions;
 mod drift;
 mod durability;
+mod edge;
 mod embeddings;
 mod explain;
 mod harness;

@@ -83,6 +83,11 @@ pub fn signal(name: &str, processes: &[u32]) {
     Command::new("sh").arg("-c").arg(script).output().expect("sh runs");
 }
 
+/// Sets limits of a running process, as the command of that name does.
+pub fn prlimit(process: u32, limit: &str) {
+    output(Command::new("prlimit").args(["--pid", &process.to_string(), limit]));
+}
+
 /// The running processes that a process has started.
 pub fn children_of(parent: u32) -> Vec<u32> {
     let processes = std::fs::read_dir("/proc").expect("Linux").flatten();

@@ -65,6 +65,21 @@ impl Server {
         server
     }
 
+    /// The same, within what a command of the shell sets, such as `ulimit -n 200`.
+    pub async fn start_within(limits: &str, flags: &[&str]) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let script = directory.path().join("serve.sh");
+        let text = format!("{limits}\nexec {} \"$@\"\n", binary().display());
+        std::fs::write(&script, format!("#!/bin/sh\n{text}")).expect("a script");
+        let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(&script, executable).expect("a script of ours");
+        let data = directory.path().to_str().expect("UTF-8").to_owned();
+        let flags = [flags, &["--data-dir", &data, "--auto-retrain", "false"]].concat();
+        let mut server = Self::launch(&script, directory, &flags);
+        server.serves().await;
+        server
+    }
+
     /// One of several servers on stores that the flags name, serving.
     pub async fn replica(flags: &[&str]) -> Self {
         let mut server = Self::replica_of(&binary(), flags);
@@ -193,10 +208,33 @@ impl Server {
 
     /// Resident memory in KiB.
     pub fn resident_kib(&self) -> u64 {
+        self.status("VmRSS:")
+    }
+
+    /// The most that it ever was.
+    pub fn peak_kib(&self) -> u64 {
+        self.status("VmHWM:")
+    }
+
+    pub fn threads(&self) -> u64 {
+        self.status("Threads:")
+    }
+
+    fn status(&self, name: &str) -> u64 {
         let status =
             std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("Linux");
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("VmRSS");
-        line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("a number")
+        let line = status.lines().find(|line| line.starts_with(name)).expect(name);
+        line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("a number")
+    }
+
+    /// Time of all cores that the process has used so far.
+    pub fn cpu_seconds(&self) -> f64 {
+        // Ticks of a hundredth of a second, everywhere.
+        const TICK: f64 = 0.01;
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).expect("Linux");
+        let (_name, rest) = stat.rsplit_once(") ").expect("a name in parentheses");
+        let ticks = rest.split(' ').skip(11).take(2).map(|ticks| ticks.parse::<f64>());
+        ticks.map(|ticks| TICK * ticks.expect("a number")).sum()
     }
 }
 

@@ -93,3 +93,22 @@ pub const CONTEXT_NUMBER: f32 = 1_000.0;
 pub const WATERMARK_WAIT_MS: u64 = 10_000;
 /// Bytes of one gRPC message, in and out.
 pub const MESSAGE_BYTES: usize = 16 * 1024 * 1024;
+/// The same of a request that holds filters, attributes or settings and no list.
+pub const MESSAGE_BYTES_MEDIUM: usize = 4 * 1024 * 1024;
+/// The same of a request that holds names and numbers.
+pub const MESSAGE_BYTES_SMALL: usize = 64 * 1024;
+/// Bytes that one request may take in memory once it is decoded: two bytes on the wire
+/// can be hundreds.
+pub const DECODED_BYTES: usize = 64 * 1024 * 1024;
+/// Bytes of all requests that are held, as they came and decoded.
+pub const REQUEST_BYTES: usize = 256 * 1024 * 1024;
+/// Bytes that all connections together may have sent and nobody has read.
+pub const UNREAD_BYTES: usize = 1024 * 1024 * 1024;
+/// Calls that run at a time, those that stream not counted.
+pub const CALLS: usize = 2_048;
+/// Calls that stream.
+pub const STREAMING_CALLS: usize = 2_048;
+/// Calls of one connection: clients hold back what is beyond it.
+pub const CALLS_PER_CONNECTION: u32 = 256;
+/// Connections to the HTTP port: probes and scrapers.
+pub const HTTP_CONNECTIONS: usize = 64;
