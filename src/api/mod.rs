@@ -23,6 +23,7 @@ mod takeover;
 pub use admin::AdminApi;
 pub use bandit::BanditApi;
 pub use catalog::CatalogApi;
+pub use convert::{RequestUnreadable, recorded_call, recorded_request};
 pub use model::ModelApi;
 pub use personalization::PersonalizationApi;
 pub use takeover::TakeoverApi;

@@ -127,7 +127,7 @@ fn explain(
         namespace,
         view,
         &call,
-        None,
+        false,
         |retrieval| retrieval.personal(),
         |list| Finding::of(view, &call, &list, item_id),
     );

@@ -64,7 +64,7 @@ pub use personalize::{Answer, Candidates, PersonalizeCall, PinnedItem, Recommend
 pub use profile::{ProfilePart, ProfileReport, RecentItem, TimePart, profile};
 pub use projector::project_all;
 pub use reasons::ReasonInWords;
-pub use recording::{Detail, Recording};
+pub use recording::{Detail, RequestRecord};
 pub use redo::{NotRedone, check_record, redo};
 pub use retrain::{RetrainProgress, RetrainStage};
 pub use store_health::{StoreHealth, StoreMonitor};
@@ -140,7 +140,7 @@ pub struct Service {
     leadership: Arc<Leadership>,
     predictions: Predictions,
     embedder: Option<Embedder>,
-    recording: Recording,
+    pub decision_detail: Detail,
     decision_retention_days: u32,
     /// One evaluation at a time: each takes tens of megabytes and a core.
     evaluations: Arc<Semaphore>,
@@ -224,7 +224,7 @@ pub fn start(
             .clone()
             .map(|model| Embedder::new(model, stores.cache.clone(), metrics.clone())),
         heavy_calls: Arc::new(Semaphore::new(HEAVY_CALLS)),
-        recording: Recording::new(options.decision_detail),
+        decision_detail: options.decision_detail,
         decision_retention_days: options.decision_retention_days,
         evaluations: Arc::new(Semaphore::new(1)),
         ready_lag_records: options.ready_lag_records,

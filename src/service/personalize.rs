@@ -11,7 +11,7 @@ use super::namespace::Namespace;
 use super::predictions::PredictionKey;
 use super::reasons::ReasonInWords;
 use super::reasons::in_words;
-use super::recording::Recording;
+use super::recording::RequestRecord;
 use super::recording::decision;
 use super::scene::item_of;
 use super::scene::work_out;
@@ -81,6 +81,8 @@ pub struct PersonalizeCall {
     pub explain: bool,
     /// Of an experiment of the caller; recorded, and without any effect.
     pub variant: Option<Box<str>>,
+    /// What the decision's record is to say of the request.
+    pub record: RequestRecord,
 }
 
 #[derive(Debug)]
@@ -142,11 +144,12 @@ impl Service {
         let started = std::time::Instant::now();
         let capped = call.filter.frequency_cap_per_day > 0;
         let is_bounded = view.settings().ranker.exploration_allowance.is_some();
+        let is_recorded = call.record.is_wanted();
         let (mut answer, decision) = if call.is_large(&view) {
             let _permit = self.heavy_permit()?;
             self.answer_large(namespace, view, call).await?
         } else {
-            answer(namespace, &view, &call, self.recording, |retrieval| retrieval.personal())
+            answer(namespace, &view, call, false, |retrieval| retrieval.personal())
         };
         answer.degraded.extend(self.degraded(namespace));
         if !decision.shown.is_empty() {
@@ -155,6 +158,9 @@ impl Service {
             }
             if capped {
                 namespace.unlearnt_showings.note(&decision);
+            }
+            if is_recorded && decision.detail.is_none() {
+                self.metrics.decision_details_left_out.inc();
             }
             self.writer.offer_decision(&namespace.tail, decision);
         }
@@ -209,9 +215,9 @@ impl Service {
         };
         let key = key.filter(|_| known.is_none());
         let (worker, predictions) = (namespace.clone(), self.predictions.clone());
-        let recording = self.recording.remembering(known.is_some());
+        let remembered = known.is_some();
         let work = move || {
-            answer(&worker, &view, &call, recording, |retrieval| {
+            answer(&worker, &view, call, remembered, |retrieval| {
                 known.unwrap_or_else(|| {
                     let found = retrieval.personal();
                     if let Some(key) = key {
@@ -225,16 +231,18 @@ impl Service {
     }
 }
 
-/// `personal`: finds, or remembers, what suits the person when the catalogue is searched.
+/// `personal`: finds, or remembers, what suits the person when the catalogue is searched;
+/// `remembered` says which.
 fn answer(
     namespace: &Namespace,
     view: &View,
-    call: &PersonalizeCall,
-    recording: Recording,
+    mut call: PersonalizeCall,
+    remembered: bool,
     personal: impl FnOnce(&Retrieval<'_>) -> Vec<u32>,
 ) -> (Answer, Decision) {
-    work_out(namespace, view, call, Some(recording), personal, |list| {
-        let decision = decision(view, call, &list, recording);
+    let request = std::mem::take(&mut call.record);
+    work_out(namespace, view, &call, request.is_there(), personal, |list| {
+        let decision = decision(view, &call, &list, request, remembered);
         let origin = list.ranked.trial.as_ref().map_or(ListOrigin::Ranker, |trial| trial.origin);
         let items = list.ranked.items.into_iter();
         let answer = Answer {

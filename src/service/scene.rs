@@ -13,7 +13,6 @@ use super::namespace::Namespace;
 use super::personalize::Candidates;
 use super::personalize::PersonalizeCall;
 use super::personalize::PinnedItem;
-use super::recording::Recording;
 use super::user_contexts::Derived;
 use engine::Baseline;
 use engine::Candidate;
@@ -40,8 +39,6 @@ pub struct List<'a> {
     pub retrieval: &'a Retrieval<'a>,
     pub ranked: Ranked,
     pub beside: &'a Beside,
-    /// How many candidates, the last ones, are as the request describes them.
-    pub described: usize,
     /// Candidates of the request that the catalogue does not have.
     pub unknown: Vec<String>,
 }
@@ -65,14 +62,13 @@ impl Beside {
         namespace: &Namespace,
         view: &View,
         call: &PersonalizeCall,
-        recording: Option<Recording>,
+        deviations: bool,
     ) -> Self {
         let user = view.user_index(call.user_id.as_str());
         let shown = match call.filter.frequency_cap_per_day {
             0 => Vec::new(),
             _ => namespace.unlearnt_showings.of(view, call.user_id.as_str(), user, call.now),
         };
-        let deviations = recording.is_some_and(Recording::holds_deviations);
         let unlearnt_cost = match view.settings().ranker.exploration_allowance {
             None => 0.0,
             Some(_) => namespace.unlearnt_costs.beyond(view, call.now),
@@ -82,17 +78,18 @@ impl Beside {
     }
 }
 
-/// Ranks, and hands the list to `look`. `recording` says how it is recorded, if it is;
-/// `personal` finds, or remembers, what suits the person when the catalogue is searched.
+/// Ranks, and hands the list to `look`. `deviations`: whether those of all candidates are
+/// recorded; `personal` finds, or remembers, what suits the person when the catalogue is
+/// searched.
 pub fn work_out<T>(
     namespace: &Namespace,
     view: &View,
     call: &PersonalizeCall,
-    recording: Option<Recording>,
+    deviations: bool,
     personal: impl FnOnce(&Retrieval<'_>) -> Vec<u32>,
     look: impl FnOnce(List<'_>) -> T,
 ) -> T {
-    let beside = Beside::now(namespace, view, call, recording);
+    let beside = Beside::now(namespace, view, call, deviations);
     work_out_with(view, call, &beside, personal, look)
 }
 
@@ -119,23 +116,15 @@ pub fn work_out_with<T>(
     work_out_from(view, call, beside, gather, look)
 }
 
-/// The same with candidates that were found before: of the catalogue, and described.
+/// The same with candidates of the catalogue that were found before.
 pub fn work_out_among<T>(
     view: &View,
     call: &PersonalizeCall,
     beside: &Beside,
-    (indices, described): (Vec<u32>, &[Arc<Item>]),
+    indices: Vec<u32>,
     look: impl FnOnce(List<'_>) -> T,
 ) -> T {
-    let gather = |_retrieval: &Retrieval<'_>| {
-        let mut pool = Pool::of(indices);
-        for item in described {
-            let (entry, terms) = view.describe_inline(item.clone());
-            pool.inline.push((view.item_index(item.item_id.as_str()), entry, terms));
-        }
-        pool
-    };
-    work_out_from(view, call, beside, gather, look)
+    work_out_from(view, call, beside, |_retrieval| Pool::of(indices), look)
 }
 
 fn work_out_from<T>(
@@ -191,7 +180,6 @@ fn work_out_from<T>(
         retrieval: &retrieval,
         ranked,
         beside,
-        described: pool.inline.len(),
         unknown: pool.unknown.clone(),
     })
 }

@@ -20,6 +20,8 @@ pub struct Metrics {
     pub interactions: Family<Labels, Counter>,
     /// Decisions that found their queue full and were not written.
     pub decisions_dropped: Counter,
+    /// Decisions written without how they came about, which was too long for a record.
+    pub decision_details_left_out: Counter,
     pub commit_seconds: Histogram,
     pub commit_records: Histogram,
     pub apply_seconds: Histogram,
@@ -56,6 +58,7 @@ impl Default for Metrics {
             registry: Registry::default(),
             interactions: Family::default(),
             decisions_dropped: Counter::default(),
+            decision_details_left_out: Counter::default(),
             commit_seconds: seconds(),
             commit_records: Histogram::new(exponential_buckets(1.0, 4.0, 9)),
             apply_seconds: seconds(),
@@ -98,6 +101,19 @@ impl Metrics {
         );
     }
 
+    fn register_decisions(&self, registry: &mut Registry) {
+        registry.register(
+            "decisions_dropped",
+            "Decisions not written because their queue was full",
+            self.decisions_dropped.clone(),
+        );
+        registry.register(
+            "decision_details_left_out",
+            "Decisions written without their request and candidates, which were too long",
+            self.decision_details_left_out.clone(),
+        );
+    }
+
     fn register_embeddings(&self, registry: &mut Registry) {
         registry.register(
             "embeddings",
@@ -118,11 +134,7 @@ impl Metrics {
             "Interactions received, by outcome",
             self.interactions.clone(),
         );
-        registry.register(
-            "decisions_dropped",
-            "Decisions not written because their queue was full",
-            self.decisions_dropped.clone(),
-        );
+        self.register_decisions(&mut registry);
         registry.register(
             "commit_seconds",
             "Time of a group commit to the interaction log",

@@ -97,7 +97,7 @@ impl Search<'_> {
             self.namespace,
             self.view,
             &call,
-            None,
+            false,
             |retrieval| personal.get_or_insert_with(|| retrieval.personal()).clone(),
             |list| {
                 let items = list.ranked.items.iter();
