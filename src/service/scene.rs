@@ -58,12 +58,7 @@ pub struct Beside {
 }
 
 impl Beside {
-    fn now(
-        namespace: &Namespace,
-        view: &View,
-        call: &PersonalizeCall,
-        deviations: bool,
-    ) -> Self {
+    fn now(namespace: &Namespace, view: &View, call: &PersonalizeCall, deviations: bool) -> Self {
         let user = view.user_index(call.user_id.as_str());
         let shown = match call.filter.frequency_cap_per_day {
             0 => Vec::new(),

@@ -280,7 +280,8 @@ async fn what_is_too_long_for_a_record_is_left_out_and_the_decision_is_not() {
     let mut server = Server::start_with(&["--decision-detail", "full"]).await;
     let api = server.api().await;
     let min_watermark = World::fill(&api).await;
-    let long = |n: usize| Item { content: "swing ".repeat(10_000), ..own_item(&format!("own-{n}")) };
+    let long =
+        |n: usize| Item { content: "swing ".repeat(10_000), ..own_item(&format!("own-{n}")) };
     let made = api
         .personalize(PersonalizeRequest {
             candidates: (0..5).map(long).collect(),

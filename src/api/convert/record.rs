@@ -36,7 +36,7 @@ pub fn request_record(message: &mut proto::PersonalizeRequest, detail: Detail) -
     let record = if detail == Detail::Full {
         encoded(message, 0)
     } else {
-        with_ids_only(message, |message, described| encoded(message, described))
+        with_ids_only(message, encoded)
     };
     (message.user_id, message.variant) = (user_id, variant);
     record

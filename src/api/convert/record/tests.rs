@@ -44,7 +44,9 @@ fn share() -> impl Strategy<Value = Option<f32>> {
 
 fn time() -> impl Strategy<Value = Option<Time>> {
     let past_and_tomorrow = 0..1_700_086_400_i64;
-    option::of((past_and_tomorrow, 0..1_000_000_000).prop_map(|(seconds, nanos)| Time { seconds, nanos }))
+    option::of(
+        (past_and_tomorrow, 0..1_000_000_000).prop_map(|(seconds, nanos)| Time { seconds, nanos }),
+    )
 }
 
 fn attributes() -> impl Strategy<Value = Option<Struct>> {
@@ -132,15 +134,18 @@ prop_compose! {
 }
 
 fn exploration() -> impl Strategy<Value = proto::ExplorationParams> {
-    let numbers = (option::of(0.0_f32..=10.0), option::of(0.0_f32..=1e5), option::of(0.001_f32..=1.0));
-    (share(), numbers).prop_map(|(epsilon, (exploration_scale, square_cb_gamma, propensity_floor))| {
-        proto::ExplorationParams {
-            epsilon,
-            exploration_scale,
-            square_cb_gamma,
-            propensity_floor,
-        }
-    })
+    let numbers =
+        (option::of(0.0_f32..=10.0), option::of(0.0_f32..=1e5), option::of(0.001_f32..=1.0));
+    (share(), numbers).prop_map(
+        |(epsilon, (exploration_scale, square_cb_gamma, propensity_floor))| {
+            proto::ExplorationParams {
+                epsilon,
+                exploration_scale,
+                square_cb_gamma,
+                propensity_floor,
+            }
+        },
+    )
 }
 
 fn boost() -> impl Strategy<Value = proto::Boost> {
@@ -150,7 +155,8 @@ fn boost() -> impl Strategy<Value = proto::Boost> {
         id().prop_map(Target::ItemId),
         id().prop_map(Target::Topic),
         id().prop_map(Target::Source),
-        prop::sample::select(&EXPRESSIONS[1..]).prop_map(|text| Target::Expression(text.to_owned())),
+        prop::sample::select(&EXPRESSIONS[1..])
+            .prop_map(|text| Target::Expression(text.to_owned())),
     ];
     let change =
         prop_oneof![(-1e3..1e3).prop_map(Change::Add), (0.0..1e3).prop_map(Change::Multiply)];

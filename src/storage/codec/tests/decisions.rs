@@ -13,7 +13,9 @@ fn detail() -> impl Strategy<Value = DecisionDetail> {
     (numbers, request, options, shown_lately, scored).prop_map(
         |(numbers, request, (variant, remembered), shown_lately, scored)| {
             let mut candidates = CandidateScores::default();
-            scored.iter().for_each(|(id, score, deviation)| candidates.push(id, *score, *deviation));
+            scored
+                .iter()
+                .for_each(|(id, score, deviation)| candidates.push(id, *score, *deviation));
             DecisionDetail {
                 engine_revision: numbers.0,
                 seed: numbers.1,
