@@ -27,6 +27,7 @@ pub use admin::AdminApi;
 pub use bandit::BanditApi;
 pub use catalog::CatalogApi;
 pub use deadline::CallTime;
+pub use convert::{RequestUnreadable, recorded_call, recorded_request};
 pub use model::ModelApi;
 pub use personalization::PersonalizationApi;
 pub use refusal::Refusal;

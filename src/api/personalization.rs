@@ -28,7 +28,6 @@ use super::status;
 use crate::proto;
 use crate::proto::personalization_service_server::PersonalizationService;
 use crate::service;
-use crate::service::Candidates;
 use crate::service::Namespace;
 use crate::service::PersonalizeCall;
 use crate::service::Service;
@@ -46,41 +45,12 @@ pub struct PersonalizationApi {
     service: Service,
 }
 
-/// The decision id of what is worked out for an explanation: always the same draws.
-const UNRECORDED: &str = "explain";
-
 /// A time-ordered id for an event or a decision that came without one.
 pub(super) fn new_id(now: engine::domain::Timestamp) -> String {
     let millis = u64::try_from(now.as_millis()).unwrap_or(0);
     let seconds = millis / 1_000;
     let nanos = (millis % 1_000) as u32 * 1_000_000;
     Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, seconds, nanos)).to_string()
-}
-
-/// A checked request as a call of the use case.
-fn call(request: convert::Personalize, decision_id: String) -> PersonalizeCall {
-    let convert::Candidates { items, ids } = request.candidates;
-    let candidates = if items.is_empty() && ids.is_empty() {
-        Candidates::Catalogue
-    } else {
-        Candidates::Given { items: items.into_iter().map(Arc::new).collect(), ids }
-    };
-    PersonalizeCall {
-        user_id: request.user_id,
-        decision_id: DecisionId::parse(decision_id).expect("the server makes valid ids"),
-        candidates,
-        filter: request.filter,
-        pins: request.pins,
-        boosts: request.boosts,
-        choice: request.choice,
-        now: request.context.now,
-        utc_offset_minutes: request.context.utc_offset_minutes,
-        device_type: request.context.device_type,
-        location: request.context.location,
-        baseline: request.baseline,
-        explain: request.explain,
-        variant: request.variant,
-    }
 }
 
 impl PersonalizationApi {
@@ -130,13 +100,15 @@ impl PersonalizationService for PersonalizationApi {
         request: Request<proto::PersonalizeRequest>,
     ) -> Result<Response<proto::PersonalizeResponse>, Status> {
         let time = CallTime::of_request(&request);
-        let message = request.into_inner();
+        let mut message = request.into_inner();
         let wanted = Wanted::Record(message.min_watermark);
         let admitted = Admitted::new(&self.service, time, &message.namespace, wanted).await?;
         let Admitted { namespace, view, deadline } = admitted;
         let now = self.service.clock.now();
-        let request = convert::personalize(message, view.request_settings(), now);
-        let call = call(request.map_err(status::invalid)?, new_id(now));
+        let record = convert::request_record(&mut message, self.service.decision_detail);
+        let decision_id = DecisionId::parse(new_id(now)).expect("a UUID is an id");
+        let call = convert::personalize(message, view.request_settings(), now, decision_id);
+        let call = PersonalizeCall { record, ..call.map_err(status::invalid)? };
         let (decision_id, strategy) = (call.decision_id.to_string(), call.choice.strategy);
         let answer = self.service.personalize(&namespace, view, call, deadline).await?;
         Ok(Response::new(answers::personalize(answer, decision_id, strategy)))
@@ -251,8 +223,7 @@ impl PersonalizationService for PersonalizationApi {
         let Admitted { namespace, view, deadline } = admitted;
         let now = self.service.clock.now();
         let checked = convert::absence(message, view.request_settings(), now);
-        let (request, item_id) = checked.map_err(status::invalid)?;
-        let call = PersonalizeCall { baseline: None, ..call(request, UNRECORDED.to_owned()) };
+        let (call, item_id) = checked.map_err(status::invalid)?;
         let absence =
             self.service.explain_absence(&namespace, view, call, item_id, deadline).await?;
         Ok(Response::new(explanations::absence(absence)))

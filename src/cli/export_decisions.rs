@@ -207,13 +207,13 @@ fn open_at(decision: &Decision, place: usize) -> Vec<LoggedCandidate> {
     let shown = decision.shown.iter().enumerate();
     let taken = shown.filter(|(at, shown)| *at < place || shown.features.is_empty());
     let taken: Vec<&str> = taken.map(|(_, shown)| shown.item_id.as_str()).collect();
-    let recorded = decision.detail.iter().flat_map(|detail| detail.beliefs(decision.strategy));
+    let recorded = decision.detail.iter().flat_map(|detail| detail.beliefs());
     recorded
         .filter(|belief| !taken.contains(&belief.item_id))
         .map(|belief| LoggedCandidate {
             action: belief.item_id.to_owned(),
             score: Some(f64::from(belief.mean)),
-            deviation: belief.deviation.map(f64::from),
+            deviation: Some(f64::from(belief.deviation)),
             ..LoggedCandidate::default()
         })
         .collect()

@@ -18,8 +18,11 @@ use self::report::Verdict;
 use super::Failure;
 use super::output;
 use super::stores;
+use crate::api::recorded_call;
 use crate::config::StoreConfig;
 use crate::service::Clock;
+use crate::service::NotRedone;
+use crate::service::PersonalizeCall;
 use crate::service::Stores;
 use crate::service::SystemClock;
 use crate::service::check_record;
@@ -78,8 +81,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         )
         .into());
     }
-    let verdict = verdict(&stores, &partition, &decision)?;
-    let report = Report::new(&name, &record, &decision, &verdict);
+    let (verdict, call) = verdict(&stores, &partition, &decision)?;
+    let report = Report::new(&name, &record, &decision, &verdict, call.as_ref());
     let is_stdout_taken = args.json.as_deref().is_some_and(output::is_stdout);
     output::print(&report.table(), is_stdout_taken)?;
     if let Some(path) = &args.json {
@@ -122,23 +125,32 @@ fn find(
     Ok(None)
 }
 
+/// The verdict, and the call as far as its request can be read.
 fn verdict(
     stores: &Stores,
     partition: &Partition,
     decision: &Decision,
-) -> Result<Verdict, Failure> {
-    let context_watermark = match check_record(decision) {
-        Ok(detail) => detail.context_watermark,
-        Err(reason) => return Ok(Verdict::NotRedone(reason)),
+) -> Result<(Verdict, Option<PersonalizeCall>), Failure> {
+    let detail = match check_record(decision) {
+        Ok(detail) => detail,
+        Err(reason) => return Ok((Verdict::NotRedone(reason), None)),
     };
-    let (view, context_view) = views(stores, partition, decision.watermark, context_watermark)?;
-    Ok(match redo(&view, &context_view, decision) {
+    let watermarks = (decision.watermark, detail.context_watermark);
+    let (view, context_view) = views(stores, partition, watermarks.0, watermarks.1)?;
+    let call = match recorded_call(decision, detail, view.request_settings()) {
+        Ok(call) => call,
+        Err(unreadable) => {
+            return Ok((Verdict::NotRedone(NotRedone::Request(unreadable.to_string())), None));
+        }
+    };
+    let verdict = match redo(&view, &context_view, decision, &call) {
         Ok(redone) => match differences(decision, &redone) {
             found if found.is_empty() => Verdict::Reproduced,
             found => Verdict::Differs(found),
         },
         Err(reason) => Verdict::NotRedone(reason),
-    })
+    };
+    Ok((verdict, Some(call)))
 }
 
 /// The state at two places of the log.

@@ -131,7 +131,7 @@ fn explain(
     let finding = expiry.bound(|give_up| {
         let personal = |retrieval: &Retrieval<'_>| retrieval.personal();
         let look = |list: List<'_>| Finding::of(view, &call, &list, item_id);
-        work_out(namespace, view, &call, None, give_up, personal, look)?
+        work_out(namespace, view, &call, false, give_up, personal, look)?
     })?;
     let suggestions = search::suggestions(namespace, view, &call, item_id, &finding, expiry)?;
     let single = suggestions.iter().filter_map(|suggestion| match &suggestion.alterations[..] {

@@ -71,7 +71,7 @@ pub use owner::{Learner, Progress, Stopped, follow, project_all, replay};
 pub use personalize::{Answer, Candidates, PersonalizeCall, PinnedItem, Recommendation};
 pub use profile::{ProfilePart, ProfileReport, RecentItem, TimePart, profile};
 pub use reasons::ReasonInWords;
-pub use recording::{Detail, Recording};
+pub use recording::{Detail, RequestRecord};
 pub use redo::{NotRedone, check_record, redo};
 pub use retrain::{RetrainProgress, RetrainStage, Training};
 pub use store_health::{StoreHealth, StoreMonitor};
@@ -149,7 +149,7 @@ pub struct Service {
     leases: Arc<LeaseKeeper>,
     predictions: Predictions,
     embedder: Option<Embedder>,
-    recording: Recording,
+    pub decision_detail: Detail,
     decision_retention_days: u32,
     /// One evaluation at a time: each takes tens of megabytes and a core.
     evaluations: Arc<Semaphore>,
@@ -206,7 +206,7 @@ pub fn start(
             .clone()
             .map(|model| Embedder::new(model, stores.cache.clone(), metrics.clone())),
         reads: Reads::default(),
-        recording: Recording::new(options.decision_detail),
+        decision_detail: options.decision_detail,
         decision_retention_days: options.decision_retention_days,
         evaluations: Arc::new(Semaphore::new(1)),
         ready_lag_records: options.ready_lag_records,

@@ -15,7 +15,7 @@ use super::namespace::Namespace;
 use super::predictions::PredictionKey;
 use super::reasons::ReasonInWords;
 use super::reasons::in_words;
-use super::recording::Recording;
+use super::recording::RequestRecord;
 use super::recording::decision;
 use super::scene::item_of;
 use super::scene::work_out;
@@ -87,6 +87,8 @@ pub struct PersonalizeCall {
     pub explain: bool,
     /// Of an experiment of the caller; recorded, and without any effect.
     pub variant: Option<Box<str>>,
+    /// What the decision's record is to say of the request.
+    pub record: RequestRecord,
 }
 
 #[derive(Debug)]
@@ -149,13 +151,14 @@ impl Service {
         let started = std::time::Instant::now();
         let capped = call.filter.frequency_cap_per_day > 0;
         let is_bounded = view.settings().ranker.exploration_allowance.is_some();
+        let is_recorded = call.record.is_wanted();
         let (mut answer, decision) = if call.is_large(&view) {
             self.answer_large(namespace, view, call, deadline).await?
         } else {
             let personal = |retrieval: &Retrieval<'_>| retrieval.personal();
             let over = || deadline.is_past();
             let give_up = GiveUp::when(&over);
-            caught(|| answer(namespace, &view, &call, self.recording, &give_up, personal))??
+            caught(|| answer(namespace, &view, call, false, &give_up, personal))??
         };
         answer.degraded.extend(self.degraded(namespace));
         if !decision.shown.is_empty() {
@@ -164,6 +167,9 @@ impl Service {
             }
             if capped {
                 namespace.unlearnt_showings.note(&decision);
+            }
+            if is_recorded && decision.detail.is_none() {
+                self.metrics.decision_details_left_out.inc();
             }
             let named = Named::decision(decision.decision_id.as_str());
             if self.writer.offer_decision(&namespace.tail, decision) {
@@ -213,7 +219,7 @@ impl Service {
         };
         let key = key.filter(|_| known.is_none());
         let (worker, predictions) = (namespace.clone(), self.predictions.clone());
-        let recording = self.recording.remembering(known.is_some());
+        let remembered = known.is_some();
         let personal = move |retrieval: &Retrieval<'_>| {
             if let Some(known) = known {
                 return Ok(known);
@@ -225,23 +231,25 @@ impl Service {
             Ok(found)
         };
         let work = move |expiry: &Expiry| {
-            expiry.bound(|give_up| answer(&worker, &view, &call, recording, give_up, personal))
+            expiry.bound(|give_up| answer(&worker, &view, call, remembered, give_up, personal))
         };
         self.reads.run(deadline, work).await?
     }
 }
 
-/// `personal`: finds, or remembers, what suits the person when the catalogue is searched.
+/// `personal`: finds, or remembers, what suits the person when the catalogue is searched;
+/// `remembered` says which.
 fn answer(
     namespace: &Namespace,
     view: &View,
-    call: &PersonalizeCall,
-    recording: Recording,
+    mut call: PersonalizeCall,
+    remembered: bool,
     give_up: &GiveUp<'_>,
     personal: impl FnOnce(&Retrieval<'_>) -> Result<Vec<u32>, Cancelled>,
 ) -> Result<(Answer, Decision), Cancelled> {
-    work_out(namespace, view, call, Some(recording), give_up, personal, |list| {
-        let decision = decision(view, call, &list, recording);
+    let request = std::mem::take(&mut call.record);
+    work_out(namespace, view, &call, request.is_there(), give_up, personal, |list| {
+        let decision = decision(view, &call, &list, request, remembered);
         let origin = list.ranked.trial.as_ref().map_or(ListOrigin::Ranker, |trial| trial.origin);
         let items = list.ranked.items.into_iter();
         let answer = Answer {

@@ -13,7 +13,6 @@ use super::namespace::Namespace;
 use super::personalize::Candidates;
 use super::personalize::PersonalizeCall;
 use super::personalize::PinnedItem;
-use super::recording::Recording;
 use super::user_contexts::Derived;
 use engine::Baseline;
 use engine::Cancelled;
@@ -42,8 +41,6 @@ pub struct List<'a> {
     pub retrieval: &'a Retrieval<'a>,
     pub ranked: Ranked,
     pub beside: &'a Beside,
-    /// How many candidates, the last ones, are as the request describes them.
-    pub described: usize,
     /// Candidates of the request that the catalogue does not have.
     pub unknown: Vec<String>,
 }
@@ -63,18 +60,12 @@ pub struct Beside {
 }
 
 impl Beside {
-    fn now(
-        namespace: &Namespace,
-        view: &View,
-        call: &PersonalizeCall,
-        recording: Option<Recording>,
-    ) -> Self {
+    fn now(namespace: &Namespace, view: &View, call: &PersonalizeCall, deviations: bool) -> Self {
         let user = view.user_index(call.user_id.as_str());
         let shown = match call.filter.frequency_cap_per_day {
             0 => Vec::new(),
             _ => namespace.unlearnt_showings.of(view, call.user_id.as_str(), call.now),
         };
-        let deviations = recording.is_some_and(Recording::holds_deviations);
         let unlearnt_cost = match view.settings().ranker.exploration_allowance {
             None => 0.0,
             Some(_) => namespace.unlearnt_costs.beyond(view, call.now),
@@ -84,8 +75,9 @@ impl Beside {
     }
 }
 
-/// Ranks, and hands the list to `look`. `recording` says how it is recorded, if it is;
-/// `personal` finds, or remembers, what suits the person when the catalogue is searched.
+/// Ranks, and hands the list to `look`. `deviations`: whether those of all candidates are
+/// recorded; `personal` finds, or remembers, what suits the person when the catalogue is
+/// searched.
 ///
 /// # Errors
 /// `Cancelled` when `give_up` says so.
@@ -93,12 +85,12 @@ pub fn work_out<T>(
     namespace: &Namespace,
     view: &View,
     call: &PersonalizeCall,
-    recording: Option<Recording>,
+    deviations: bool,
     give_up: &GiveUp<'_>,
     personal: impl FnOnce(&Retrieval<'_>) -> Result<Vec<u32>, Cancelled>,
     look: impl FnOnce(List<'_>) -> T,
 ) -> Result<T, Cancelled> {
-    let beside = Beside::now(namespace, view, call, recording);
+    let beside = Beside::now(namespace, view, call, deviations);
     work_out_with(view, call, &beside, give_up, personal, look)
 }
 
@@ -129,7 +121,7 @@ pub fn work_out_with<T>(
     work_out_from(view, call, beside, give_up, gather, look)
 }
 
-/// The same with candidates that were found before: of the catalogue, and described.
+/// The same with candidates of the catalogue that were found before.
 ///
 /// # Errors
 /// As [`work_out`].
@@ -138,18 +130,10 @@ pub fn work_out_among<T>(
     call: &PersonalizeCall,
     beside: &Beside,
     give_up: &GiveUp<'_>,
-    (indices, described): (Vec<u32>, &[Arc<Item>]),
+    indices: Vec<u32>,
     look: impl FnOnce(List<'_>) -> T,
 ) -> Result<T, Cancelled> {
-    let gather = |_retrieval: &Retrieval<'_>| {
-        let mut pool = Pool::of(indices);
-        for item in described {
-            let (entry, terms) = view.describe_inline(item.clone());
-            pool.inline.push((view.item_index(item.item_id.as_str()), entry, terms));
-        }
-        Ok(pool)
-    };
-    work_out_from(view, call, beside, give_up, gather, look)
+    work_out_from(view, call, beside, give_up, |_retrieval| Ok(Pool::of(indices)), look)
 }
 
 fn work_out_from<T>(
@@ -208,7 +192,6 @@ fn work_out_from<T>(
         retrieval: &retrieval,
         ranked,
         beside,
-        described: pool.inline.len(),
         unknown: pool.unknown.clone(),
     }))
 }

@@ -14,7 +14,6 @@ use super::ranking::RANKER_DIMENSION;
 use super::*;
 use crate::domain::AttributeValue;
 use crate::domain::Attributes;
-use crate::domain::BaselineOrder;
 use crate::domain::Decision;
 use crate::domain::DecisionId;
 use crate::domain::EventId;
@@ -151,7 +150,6 @@ impl World {
             round: 0,
             origin: ListOrigin::ALL[self.below(3)],
             chances: [0.4, 0.4, 0.2],
-            baseline: BaselineOrder::Items(vec![item_id(0)]),
             places: 5,
             same_place: self.below(5) as u32,
             in_both: 5,

@@ -7,6 +7,7 @@ use std::collections::HashSet;
 
 use super::attributes::attributes;
 use super::keys::length;
+use super::scalars::bounded;
 use super::scalars::decimal;
 use super::scalars::each;
 use super::scalars::each_message;
@@ -155,6 +156,8 @@ pub(super) fn filter(
             format!("must hold at most {most} topics, sources and ids in all, hold {found}");
         return Err(vec![Violation::new("filters", reason)]);
     }
+    let values = message.topics.iter().chain(&message.sources).chain(&message.exclude_item_ids);
+    bounded("filters", values, limits::FILTER_BYTES)?;
     let mut violations = Violations::default();
     let topics = merge(&mut violations, each("filters.topics", message.topics, label));
     let sources = merge(&mut violations, each("filters.sources", message.sources, label));
@@ -215,6 +218,7 @@ pub(super) fn pins(
         let reason = format!("must hold at most {}, holds {}", limits::RESULTS, messages.len());
         return Err(vec![Violation::new("pins", reason)]);
     }
+    bounded("pins", messages.iter().map(|pin| &pin.item_id), limits::ID_LIST_BYTES)?;
     let pins = each_message("pins", messages, |message| {
         let mut violations = Violations::default();
         let item_id = violations.take("item_id", ItemId::parse(message.item_id));
@@ -248,6 +252,7 @@ pub(super) fn boosts(messages: Vec<proto::Boost>) -> Result<Vec<Boost>, Vec<Viol
         let reason = format!("must hold at most {}, holds {}", limits::BOOSTS, messages.len());
         return Err(vec![Violation::new("boosts", reason)]);
     }
+    bounded("boosts", messages.iter().filter_map(subject), limits::BOOSTS_BYTES)?;
     each_message("boosts", messages, |message| {
         let mut violations = Violations::default();
         let target = target(message.target, &mut violations);
@@ -274,6 +279,17 @@ pub(super) fn check_cost(filter: &Filter, boosts: &[Boost]) -> Result<(), Vec<Vi
         limits::REQUEST_STEPS
     );
     Err(vec![Violation::new("filters", reason)])
+}
+
+/// What a boost is about, in its own words.
+fn subject(message: &proto::Boost) -> Option<&String> {
+    use proto::boost::Target as Message;
+    message.target.as_ref().map(|target| match target {
+        Message::ItemId(text)
+        | Message::Topic(text)
+        | Message::Source(text)
+        | Message::Expression(text) => text,
+    })
 }
 
 fn target(message: Option<proto::boost::Target>, violations: &mut Violations) -> Option<Target> {
@@ -318,6 +334,7 @@ pub fn baseline(ids: Vec<String>, popular: bool) -> Result<Option<BaselineOrder>
         let reason = format!("must hold at most {most} ids, holds {found}");
         return Err(vec![Violation::new("baseline_item_ids", reason)]);
     }
+    bounded("baseline_item_ids", ids.iter(), limits::ID_LIST_BYTES)?;
     let mut ids = each("baseline_item_ids", ids, ItemId::parse)?;
     match (ids.is_empty(), popular) {
         (false, true) => {
@@ -403,5 +420,7 @@ mod tests {
         let refused = |found: Result<_, Vec<Violation>>| found.unwrap_err()[0].field.clone();
         assert_eq!(refused(baseline(ids(), true)), "baseline_popular");
         assert_eq!(refused(baseline(vec!["i".to_owned(); 1_001], false)), "baseline_item_ids");
+        assert!(baseline(vec!["i".repeat(256); 256], false).is_ok());
+        assert_eq!(refused(baseline(vec!["i".repeat(256); 257], false)), "baseline_item_ids");
     }
 }

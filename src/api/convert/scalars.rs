@@ -134,6 +134,23 @@ pub(super) fn topics(texts: Vec<String>) -> Result<Vec<Box<str>>, Vec<Violation>
     Ok(topics)
 }
 
+/// Refuses texts that are too long together: they are kept with the request's decision.
+///
+/// # Errors
+/// A violation of `field`.
+pub(super) fn bounded<'a>(
+    field: &str,
+    texts: impl Iterator<Item = &'a String>,
+    bytes_max: usize,
+) -> Result<(), Vec<Violation>> {
+    let found: usize = texts.map(String::len).sum();
+    if found <= bytes_max {
+        return Ok(());
+    }
+    let reason = format!("must be at most {bytes_max} bytes long together, are {found}");
+    Err(vec![Violation::new(field, reason)])
+}
+
 /// Converts every entry of a repeated field, or names the first wrong ones.
 pub(super) fn each<S, T>(
     field: &str,

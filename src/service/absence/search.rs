@@ -114,7 +114,7 @@ impl Search<'_> {
             candidates.map(|candidate| item_of(candidate).item_id.clone()).collect()
         };
         let shown = self.expiry.bound(|give_up| {
-            work_out(self.namespace, self.view, &call, None, give_up, found, look)
+            work_out(self.namespace, self.view, &call, false, give_up, found, look)
         })?;
         let Some(place) = shown.iter().position(|id| id == self.item_id) else {
             return Ok(None);

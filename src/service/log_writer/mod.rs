@@ -52,9 +52,9 @@ use engine::domain::Sequence;
 const EVENT_BYTES: usize = 64 * 1024 * 1024;
 /// Memory of decisions waiting for the writer.
 const DECISION_BYTES: usize = 32 * 1024 * 1024;
-/// Memory of one decision, from which on it is written without its detail: a thousand
-/// candidates with their ids and scores have a tenth of it.
-const DECISION_BYTES_EACH: usize = 256 * 1024;
+/// Memory of one decision. Its record is bounded before (`limits::DECISION_BYTES`), so that
+/// only a list of hundreds of items with long features comes near.
+const DECISION_BYTES_EACH: usize = 1024 * 1024;
 /// Longest wait for room.
 const QUEUE_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -243,12 +243,8 @@ impl Handle {
     }
 
     /// Leaves a decision to be written; never waits. Whether there was room: one without
-    /// is dropped, and one that is too large loses its detail.
-    pub fn offer_decision(&self, tail: &Arc<LogTail>, mut decision: Decision) -> bool {
-        if decision.bytes() > DECISION_BYTES_EACH {
-            decision.detail = None;
-            self.metrics.decisions_cut.inc();
-        }
+    /// is dropped, and so is one that is too large.
+    pub fn offer_decision(&self, tail: &Arc<LogTail>, decision: Decision) -> bool {
         let bytes = decision.bytes();
         let room = self.decision_room.clone();
         let in_flight = (bytes <= DECISION_BYTES_EACH)

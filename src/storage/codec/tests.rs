@@ -17,15 +17,11 @@ use engine::domain::ArmSetName;
 use engine::domain::ArmStrategy;
 use engine::domain::AttributeValue;
 use engine::domain::Attributes;
-use engine::domain::BaselineOrder;
-use engine::domain::BoostSubject;
 use engine::domain::CandidateScores;
-use engine::domain::CandidateSource;
 use engine::domain::ConfidenceTable;
 use engine::domain::Decision;
 use engine::domain::DecisionDetail;
 use engine::domain::DecisionId;
-use engine::domain::DiversityMethod;
 use engine::domain::EventId;
 use engine::domain::Interaction;
 use engine::domain::InteractionContext;
@@ -33,11 +29,6 @@ use engine::domain::InteractionType;
 use engine::domain::Item;
 use engine::domain::ListOrigin;
 use engine::domain::OfferedArm;
-use engine::domain::RecordedBoost;
-use engine::domain::RecordedChoice;
-use engine::domain::RecordedFilter;
-use engine::domain::RecordedOccasion;
-use engine::domain::RecordedPin;
 use engine::domain::SessionId;
 use engine::domain::Settings;
 use engine::domain::ShownItem;
@@ -300,10 +291,6 @@ proptest! {
             && context.utc_offset_minutes.is_none()
         {
             // What an interaction gets is announced by a bit of the second mask.
-            body.push(0x80);
-        }
-        if let Record::Decision(Decision { detail: None, .. }) = &record {
-            // The same of a decision.
             body.push(0x80);
         }
         body.extend_from_slice(&added);

@@ -106,3 +106,26 @@ pub struct Decision {
     /// How it came about, where that is recorded.
     pub detail: Option<Box<DecisionDetail>>,
 }
+
+impl Decision {
+    /// The most that its record takes; little more than it does take.
+    pub fn record_bytes(&self) -> usize {
+        const NUMBERS: usize = 64;
+        const TRIAL_NUMBERS: usize = 64;
+        let floats = |values: &[f32]| 3 + size_of_val(values);
+        let place = |one: &ShownItem| {
+            text_bytes(one.item_id.as_str()) + 2 * size_of::<f32>() + floats(&one.features)
+        };
+        let ids = text_bytes(self.decision_id.as_str()) + text_bytes(self.user_id.as_str());
+        let shown: usize = self.shown.iter().map(place).sum();
+        let trial = self.trial.as_ref();
+        let trial = trial.map_or(0, |trial| TRIAL_NUMBERS + floats(&trial.difference));
+        let detail = self.detail.as_ref().map_or(0, |detail| detail.record_bytes());
+        NUMBERS + ids + shown + trial + detail
+    }
+}
+
+/// A text with its length before it, in a record.
+pub(super) const fn text_bytes(text: &str) -> usize {
+    3 + text.len()
+}

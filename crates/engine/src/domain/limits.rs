@@ -56,6 +56,17 @@ pub const PAGE_SIZE_DEFAULT: usize = 100;
 pub const DELETE_ITEMS: usize = 1_000;
 /// Filter values (topics, sources, left-out ids) of one request.
 pub const FILTER_VALUES: usize = 10_000;
+/// Bytes of all filter values of one request: 3,600 UUIDs. Half of what the record of a
+/// decision may take, which holds them.
+pub const FILTER_BYTES: usize = 128 * 1024;
+/// Bytes of the ids in one list of a request, candidates, pins or the caller's order: as
+/// many as there may be, of 65 bytes.
+pub const ID_LIST_BYTES: usize = 64 * 1024;
+/// Bytes of what all boosts of a request are about: eight of the longest expressions.
+pub const BOOSTS_BYTES: usize = 32 * 1024;
+/// Bytes of the record of one decision. Beyond it, how the decision came about is left out;
+/// what is learnt from always fits.
+pub const DECISION_BYTES: usize = 256 * 1024;
 /// Bytes of a filter expression: a screen full.
 pub const EXPRESSION_BYTES: usize = 4_096;
 /// Nested parentheses and negations of a filter expression.

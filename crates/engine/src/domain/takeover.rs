@@ -111,8 +111,6 @@ pub struct TakeoverTrial {
     pub origin: ListOrigin,
     /// The chance of each origin, in the order of [`ListOrigin::ALL`].
     pub chances: [f64; 3],
-    /// The caller's order, as it was sent.
-    pub baseline: BaselineOrder,
     /// Places at which the ranker's greedy list and the caller's were compared.
     pub places: u32,
     /// Those of them with the same item in both.

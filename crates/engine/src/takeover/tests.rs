@@ -5,7 +5,6 @@ use crate::bandit::PendingItem;
 use crate::bandit::Posterior;
 use crate::bandit::Ranker;
 use crate::bandit::Weight;
-use crate::domain::BaselineOrder;
 
 const NOW: Timestamp = Timestamp::from_seconds(1_700_000_000);
 
@@ -14,7 +13,6 @@ fn trial(takeover: &Takeover, origin: ListOrigin) -> TakeoverTrial {
         round: takeover.round,
         origin,
         chances: takeover.chances(),
-        baseline: BaselineOrder::Popular,
         places: 4,
         same_place: 1,
         in_both: 3,
