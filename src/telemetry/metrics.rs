@@ -42,15 +42,10 @@ pub struct Metrics {
     pub interactions: Family<Labels, Counter>,
     /// Decisions that found no room, or that the log did not take.
     pub decisions_dropped: Counter,
-<<<<<<< HEAD
-    /// Decisions that were too large and written without their detail.
-    pub decisions_cut: Counter,
-    /// Events that name a decision which could not be credited.
-    pub unknown_decisions: Counter,
-=======
     /// Decisions written without how they came about, which was too long for a record.
     pub decision_details_left_out: Counter,
->>>>>>> decision
+    /// Events that name a decision which could not be credited.
+    pub unknown_decisions: Counter,
     pub commit_seconds: Histogram,
     pub commit_records: Histogram,
     pub apply_seconds: Histogram,
@@ -94,12 +89,8 @@ impl Default for Metrics {
             edge: EdgeMetrics::default(),
             interactions: Family::default(),
             decisions_dropped: Counter::default(),
-<<<<<<< HEAD
-            decisions_cut: Counter::default(),
-            unknown_decisions: Counter::default(),
-=======
             decision_details_left_out: Counter::default(),
->>>>>>> decision
+            unknown_decisions: Counter::default(),
             commit_seconds: seconds(),
             commit_records: Histogram::new(exponential_buckets(1.0, 4.0, 9)),
             apply_seconds: seconds(),
@@ -148,28 +139,18 @@ impl Metrics {
     fn register_decisions(&self, registry: &mut Registry) {
         registry.register(
             "decisions_dropped",
-<<<<<<< HEAD
             "Decisions not written: no room in their queue, or refused by the log",
-            self.decisions_dropped.clone(),
-        );
-        registry.register(
-            "decisions_cut",
-            "Decisions too large to be written with their detail",
-            self.decisions_cut.clone(),
-        );
-        registry.register(
-            "unknown_decisions",
-            "Recorded events that name a decision that could not be credited",
-            self.unknown_decisions.clone(),
-=======
-            "Decisions not written because their queue was full",
             self.decisions_dropped.clone(),
         );
         registry.register(
             "decision_details_left_out",
             "Decisions written without their request and candidates, which were too long",
             self.decision_details_left_out.clone(),
->>>>>>> decision
+        );
+        registry.register(
+            "unknown_decisions",
+            "Recorded events that name a decision that could not be credited",
+            self.unknown_decisions.clone(),
         );
     }
 

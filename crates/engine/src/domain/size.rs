@@ -15,16 +15,12 @@ use super::attributes::Attributes;
 use super::decision::Decision;
 use super::decision::ShownItem;
 use super::decision_detail::DecisionDetail;
-use super::decision_detail::RecordedBoost;
-use super::decision_detail::RecordedFilter;
-use super::decision_detail::RecordedPin;
 use super::ids::ArmName;
 use super::ids::ItemId;
 use super::interaction::Interaction;
 use super::item::Item;
 use super::record::Record;
 use super::settings::Settings;
-use super::takeover::BaselineOrder;
 use super::takeover::TakeoverTrial;
 
 /// Entries that a node of a map has room for; the fewest that one but the root holds.
@@ -190,11 +186,7 @@ impl Heap for ShownItem {
 
 impl Heap for TakeoverTrial {
     fn heap(&self) -> usize {
-        let baseline = match &self.baseline {
-            BaselineOrder::Items(items) => items.heap(),
-            BaselineOrder::Popular => 0,
-        };
-        baseline + self.difference.heap()
+        self.difference.heap()
     }
 }
 
@@ -208,39 +200,12 @@ impl Heap for Decision {
     }
 }
 
-impl Heap for RecordedPin {
-    fn heap(&self) -> usize {
-        self.item_id.heap()
-    }
-}
-
-impl Heap for RecordedBoost {
-    fn heap(&self) -> usize {
-        self.name.heap()
-    }
-}
-
-impl Heap for RecordedFilter {
-    fn heap(&self) -> usize {
-        self.topics.heap()
-            + self.sources.heap()
-            + self.attributes.heap()
-            + self.exclude.heap()
-            + self.expression.heap()
-    }
-}
-
 impl Heap for DecisionDetail {
     fn heap(&self) -> usize {
         let candidate = size_of::<u32>() + 2 * size_of::<f32>();
-        self.variant.heap()
-            + self.occasion.device_type.heap()
-            + self.occasion.location.heap()
-            + self.filter.heap()
-            + self.pins.heap()
-            + self.boosts.heap()
+        self.request.len()
+            + self.variant.heap()
             + self.shown_lately.heap()
-            + self.items.heap()
             + candidate * self.candidates.len()
             + self.candidates.ids().map(str::len).sum::<usize>()
     }
