@@ -29,6 +29,7 @@ use tonic_types::ErrorDetails;
 use tonic_types::StatusExt;
 
 use crate::service::Error;
+use crate::service::short_id;
 use crate::storage;
 use engine::TrainingError;
 use engine::domain::Violation;
@@ -99,8 +100,9 @@ fn status(error: Error) -> Status {
             explained(Code::Cancelled, &message, "TRAINING_CANCELLED", [])
         }
         Error::Training(TrainingError::Diverged) => {
-            tracing::error!("a training diverged: regularization may be too weak");
-            explained(Code::Internal, &message, "TRAINING_DIVERGED", [])
+            let id = short_id();
+            tracing::error!(id, "a training diverged: regularization may be too weak");
+            explained(Code::Internal, &message, "TRAINING_DIVERGED", [("id", id)])
         }
         Error::NothingToEvaluate { decisions } => {
             let metadata = [("decisions", decisions.to_string())];
@@ -149,17 +151,19 @@ fn stored(error: storage::Error, message: &str) -> Status {
             retried(Code::Unavailable, message, "LOG_REPLACED", STORAGE_DELAY)
         }
         storage::Error::Misconfigured { reason } => {
-            tracing::error!(reason, "the store is misconfigured");
-            explained(Code::Internal, "the store is misconfigured", "STORE_MISCONFIGURED", [])
+            let (id, message) = (short_id(), "the store is misconfigured");
+            tracing::error!(id, reason, "{message}");
+            explained(Code::Internal, message, "STORE_MISCONFIGURED", [("id", id)])
         }
         storage::Error::Corrupt { what, reason } => {
-            tracing::error!(what, reason, "stored data are corrupt");
-            explained(Code::DataLoss, "stored data are corrupt", "STORED_DATA_CORRUPT", [])
+            let (id, message) = (short_id(), "stored data are corrupt");
+            tracing::error!(id, what, reason, "{message}");
+            explained(Code::DataLoss, message, "STORED_DATA_CORRUPT", [("id", id)])
         }
         storage::Error::TooNew { what, found, known } => {
-            tracing::error!(what, found, known, "stored data are of a newer version");
-            let message = "stored data are of a newer version";
-            explained(Code::Internal, message, "STORED_DATA_TOO_NEW", [])
+            let (id, message) = (short_id(), "stored data are of a newer version");
+            tracing::error!(id, what, found, known, "{message}");
+            explained(Code::Internal, message, "STORED_DATA_TOO_NEW", [("id", id)])
         }
     }
 }
@@ -241,6 +245,7 @@ mod tests {
         let (what, reason) = ("/data/x.db".to_owned(), "secret".to_owned());
         let unavailable = storage::Error::Unavailable { reason: reason.clone() };
         let corrupt = storage::Error::Corrupt { what, reason };
+        let misconfigured = storage::Error::Misconfigured { reason: "secret".to_owned() };
         let too_new = storage::Error::TooNew { what: "secret", found: 2, known: 1 };
         let behind = Error::WatermarkNotReached { wanted: 9, watermark: 4 };
         let few = TrainingError::TooLittleData { found: 3 };
@@ -282,6 +287,7 @@ mod tests {
             (stored(unavailable), Code::Unavailable, "STORE_UNAVAILABLE", true),
             (stored(corrupt), Code::DataLoss, "STORED_DATA_CORRUPT", false),
             (stored(too_new), Code::Internal, "STORED_DATA_TOO_NEW", false),
+            (stored(misconfigured), Code::Internal, "STORE_MISCONFIGURED", false),
         ]
     }
 
@@ -294,6 +300,9 @@ mod tests {
             assert_eq!((status.code(), info.reason.as_str()), (code, reason));
             assert_eq!(info.domain, DOMAIN);
             assert_eq!(details.retry_info().is_some(), retry, "{reason}");
+            // What the caller cannot mend is found in the log by its id.
+            let wants_id = matches!(code, Code::Internal | Code::DataLoss);
+            assert_eq!(info.metadata.contains_key("id"), wants_id, "{reason}");
         }
     }
 

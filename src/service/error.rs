@@ -75,8 +75,7 @@ impl Error {
 
     /// The error of a mistake of ours, logged with its id.
     pub fn internal(what: &str) -> Self {
-        // A hasher of std is keyed at random: enough to tell two lines of a log apart.
-        let id = format!("{:08x}", RandomState::new().hash_one(()) as u32);
+        let id = short_id();
         tracing::error!(id, "internal error: {what}");
         Self::Internal { id }
     }
@@ -86,6 +85,12 @@ impl From<Cancelled> for Error {
     fn from(_: Cancelled) -> Self {
         Self::DeadlinePassed
     }
+}
+
+/// Names what is told to a caller and what the log says of it: random, eight digits.
+pub fn short_id() -> String {
+    // A hasher of std is keyed at random: enough to tell two lines of a log apart.
+    format!("{:08x}", RandomState::new().hash_one(()) as u32)
 }
 
 impl From<storage::Error> for Error {

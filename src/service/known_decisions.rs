@@ -18,7 +18,7 @@ use engine::View;
 use engine::decision_key;
 use engine::domain::Record;
 
-/// Decisions made here and not learnt yet: more than the queue of the log writer holds.
+/// Decisions made here and not learnt yet: some seconds of them at high rates.
 const MADE_MAX: usize = 16_384;
 
 /// A decision or a selection by its name.

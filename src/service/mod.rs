@@ -60,7 +60,7 @@ pub use arms::{RewardedArm, SelectArmCall, SelectedArm};
 pub use blocking::{Deadline, Expiry, Reads, run_blocking};
 pub use clock::{Clock, SystemClock};
 pub use decision_log::{Rewards, each_record, first_recorded_since};
-pub use error::Error;
+pub use error::{Error, short_id};
 pub use evaluation::{EstimatedValue, Evaluation, EvaluationCall, PolicyEvaluation, PolicyReport};
 pub use ingest::{Recorded, Submitted};
 pub use limiter::{Limiter, RateLimits};

@@ -108,6 +108,11 @@ impl StoreMonitor {
         seen.is_stalled || seen.unread_since.is_some_and(|since| since.elapsed() >= AWAY)
     }
 
+    /// Whether the commit that runs does not end.
+    pub fn is_stalled(&self) -> bool {
+        self.lock().is_stalled
+    }
+
     /// Notes whether the log could be asked.
     pub fn saw_read(&self, worked: bool) {
         self.note(|seen| {

@@ -53,7 +53,7 @@ struct Group {
     parts: Vec<(Arc<LogTail>, usize)>,
     waiting: Vec<Waiting>,
     /// Held until the commit has ended.
-    _decision_bytes: Vec<OwnedSemaphorePermit>,
+    decision_bytes: Vec<OwnedSemaphorePermit>,
 }
 
 #[derive(Debug)]
@@ -76,7 +76,7 @@ impl Group {
             let append = *known.entry(log).or_insert_with(|| group.begin(&offered.tail, None));
             group.appends[append].records.push(Record::Decision(offered.decision));
             group.parts[append].1 += 1;
-            group._decision_bytes.push(offered.in_flight);
+            group.decision_bytes.push(offered.in_flight);
         }
         for submission in gathered.submissions {
             let log = Arc::as_ptr(&submission.tail);

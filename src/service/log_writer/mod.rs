@@ -57,6 +57,9 @@ const DECISION_BYTES: usize = 32 * 1024 * 1024;
 const DECISION_BYTES_EACH: usize = 1024 * 1024;
 /// Longest wait for room.
 const QUEUE_PATIENCE: Duration = Duration::from_secs(2);
+/// Longest wait for the last commits when the process stops: longer than a store takes to
+/// give up, and not for ever.
+const END_PATIENCE: Duration = Duration::from_secs(15);
 
 /// The end of one namespace's log, as its followers see it.
 #[derive(Debug)]
@@ -141,7 +144,7 @@ pub fn log_writer(
     metrics: Arc<Metrics>,
     store: Arc<StoreMonitor>,
 ) -> (Service, Handle) {
-    let queue = Arc::new(Queue::default());
+    let queue = Arc::new(Queue::new(store.clone()));
     let writer = Writer { log, clock, metrics: metrics.clone(), store: store.clone() };
     let (ended, end) = oneshot::channel();
     let gathered = queue.clone();
@@ -282,6 +285,12 @@ impl Service {
             }
         }
         self.queue.close();
+        if tokio::time::timeout(END_PATIENCE, self.written()).await.is_err() {
+            tracing::error!("the store does not answer: the last records are left to their fate");
+        }
+    }
+
+    async fn written(&mut self) {
         loop {
             tokio::select! {
                 biased;

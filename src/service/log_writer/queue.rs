@@ -19,6 +19,7 @@ use tokio::sync::oneshot;
 
 use super::LogTail;
 use crate::service::error::Error;
+use crate::service::store_health::StoreMonitor;
 use crate::storage::Appended;
 use crate::storage::Fence;
 use engine::domain::Decision;
@@ -88,18 +89,22 @@ struct State {
     submissions: usize,
     /// Whether the writer waits for news.
     is_waiting: bool,
-    is_stalled: bool,
     is_closed: bool,
 }
 
 /// One writer takes from it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Queue {
     state: Mutex<State>,
     news: Condvar,
+    store: Arc<StoreMonitor>,
 }
 
 impl Queue {
+    pub fn new(store: Arc<StoreMonitor>) -> Self {
+        Self { state: Mutex::default(), news: Condvar::new(), store }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -108,10 +113,12 @@ impl Queue {
     /// [`Refused`].
     pub fn submit(&self, submission: Submission) -> Result<(), Refused> {
         let mut state = self.lock();
-        match &*state {
-            State { is_closed: true, .. } => return Err(Refused::Closed),
-            State { is_stalled: true, .. } => return Err(Refused::Stalled),
-            State { .. } => {}
+        if state.is_closed {
+            return Err(Refused::Closed);
+        }
+        // Under the lock, so that nothing comes in behind what `stall` takes out.
+        if self.store.is_stalled() {
+            return Err(Refused::Stalled);
         }
         state.entries.push_back(Entry::Submission(submission));
         state.submissions += 1;
@@ -139,7 +146,6 @@ impl Queue {
     /// more.
     pub fn next(&self) -> Option<Gathered> {
         let mut state = self.lock();
-        state.is_stalled = false;
         while state.submissions == 0 && !state.is_closed {
             let left = match state.entries.front() {
                 Some(Entry::Decision(first)) => {
@@ -164,11 +170,14 @@ impl Queue {
         (!gathered.is_empty()).then_some(gathered)
     }
 
-    /// Takes out what somebody waits for, and takes no more of it until the writer asks
-    /// for more: the commit that runs does not end. Decisions stay, nobody waits for them.
+    /// Takes out what somebody waits for, as the commit that runs does not end. Decisions
+    /// stay, nobody waits for them.
     pub fn stall(&self) -> Vec<Submission> {
         let mut state = self.lock();
-        state.is_stalled = true;
+        // It may have ended just now.
+        if !self.store.is_stalled() {
+            return Vec::new();
+        }
         state.submissions = 0;
         let (mut refused, mut kept) = (Vec::new(), VecDeque::new());
         for entry in std::mem::take(&mut state.entries) {
