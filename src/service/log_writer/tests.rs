@@ -10,6 +10,9 @@ use crate::service::clock::SystemClock;
 use crate::storage::AppendOutcome;
 use crate::storage::LogAppend;
 use crate::storage::LogEnd;
+use crate::storage::LogRead;
+use crate::storage::Position;
+use crate::storage::ReadLimit;
 use engine::domain::DecisionId;
 use engine::domain::ItemId;
 use engine::domain::LogRecord;
@@ -91,18 +94,33 @@ impl InteractionLog for Fake {
 
     fn read_after(
         &self,
-        _namespace: &NamespaceName,
+        _partition: &Partition,
+        _after: Position,
+        _limit: ReadLimit,
+    ) -> Result<LogRead, storage::Error> {
+        unreachable!("the writer reads nothing")
+    }
+
+    fn read_from(
+        &self,
+        _partition: &Partition,
         _after: Sequence,
-        _records_max: usize,
+        _limit: ReadLimit,
     ) -> Result<Vec<LogRecord>, storage::Error> {
         unreachable!("the writer reads nothing")
     }
 
-    fn log_end(&self, _namespace: &NamespaceName) -> Result<Sequence, storage::Error> {
+    fn position_at(
+        &self,
+        _partition: &Partition,
+        _sequence: Sequence,
+    ) -> Result<Option<Position>, storage::Error> {
         unreachable!("the writer reads nothing")
     }
 
-    fn log_ends(&self, _of: &[NamespaceName]) -> Result<Vec<LogEnd>, storage::Error> {
+    fn release(&self, _partition: &Partition) {}
+
+    fn log_ends(&self, _of: &[Partition]) -> Result<Vec<LogEnd>, storage::Error> {
         unreachable!("the writer reads nothing")
     }
 
