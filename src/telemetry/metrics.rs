@@ -286,11 +286,6 @@ impl Metrics {
         self.training_failures.get_or_create(&vec![("cause", cause.to_owned())]).inc();
     }
 
-    /// Frees what is kept of a namespace that sleeps or is gone.
-    pub fn forget_namespace(&self, namespace: &str) {
-        self.lag.remove(&vec![("namespace", namespace.to_owned())]);
-    }
-
     /// Sets the lag of a namespace.
     pub fn set_lag(&self, namespace: &str, records: u64) {
         let records = i64::try_from(records).unwrap_or(i64::MAX);

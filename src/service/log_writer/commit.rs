@@ -91,8 +91,8 @@ impl Group {
     }
 
     fn begin(&mut self, tail: &Arc<LogTail>, fence: Option<Fence>) -> usize {
-        let namespace = tail.namespace().clone();
-        self.appends.push(LogAppend { namespace, records: Vec::new(), fence });
+        let partition = tail.partition.clone();
+        self.appends.push(LogAppend { partition, records: Vec::new(), fence });
         self.parts.push((tail.clone(), 0));
         self.appends.len() - 1
     }

@@ -107,7 +107,7 @@ impl Owner {
         if let Ending::Failed(error) = ending {
             let hold = match &error {
                 storage::Error::NoNamespace { .. } => Duration::ZERO,
-                storage::Error::Unavailable { .. } => AWAY,
+                storage::Error::Unavailable { .. } | storage::Error::ChainBroken { .. } => AWAY,
                 _ => BROKEN,
             };
             tracing::debug!(namespace = %self.slot.name, %error, "not opened");
@@ -133,6 +133,9 @@ impl Owner {
             Ok(recovered) => recovered,
             Err(ending) => return ending,
         };
+        if recovered.was_off_chain {
+            self.registry.with.metrics.log_chain_breaks.inc();
+        }
         let mut serving = Serving::new(&self.registry, &self.slot, entry.clone(), recovered);
         loop {
             let ending = serving.serve(&mut self.commands).await;
@@ -223,16 +226,15 @@ impl Owner {
             recovered = opening => recovered.unwrap_or(Err(Stopped::Panicked)),
             ending = self.told_to_end() => return Err(ending),
         };
-        let recovered = recovered.map_err(|stopped| match stopped {
-            Stopped::Storage(error) => Ending::Failed(error),
-            stopped => {
-                Ending::Failed(storage::Error::Corrupt { what, reason: stopped.to_string() })
+        match recovered {
+            Ok(recovered) => Ok(recovered),
+            Err(Stopped::Storage(error)) => Err(Ending::Failed(error)),
+            Err(Stopped::Told) => Err(self.told_to_end().await),
+            Err(stopped) => {
+                let reason = stopped.to_string();
+                Err(Ending::Failed(storage::Error::Corrupt { what, reason }))
             }
-        })?;
-        if recovered.was_off_chain {
-            with.metrics.log_chain_breaks.inc();
         }
-        Ok(recovered)
     }
 
     async fn told_to_end(&self) -> Ending {

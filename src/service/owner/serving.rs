@@ -143,13 +143,12 @@ impl Serving {
         let with = &self.registry.with;
         let partition = self.namespace.tail.partition.clone();
         let learnt = self.namespace.position().sequence;
-        if self.learner.take().is_some() || learnt > 0 {
-            tracing::error!(
-                namespace = %partition.namespace, learnt,
-                "the log is another one than was learnt from: the state is built anew"
-            );
-            with.metrics.log_chain_breaks.inc();
-        }
+        tracing::error!(
+            namespace = %partition.namespace, learnt,
+            "the log is another one than was learnt from: the state is built anew"
+        );
+        with.metrics.log_chain_breaks.inc();
+        self.learner = None;
         self.namespace.doubt("the log lost records that were learnt: the model is built anew");
         self.namespace.tail.rewind();
         self.jobs.abort_all();
@@ -183,6 +182,7 @@ impl Serving {
         loop {
             self.announce();
             let alarm = self.begin();
+            let may_learn = self.learner.is_some();
             let Self { end, lead, jobs, .. } = self;
             let ending = tokio::select! {
                 biased;
@@ -196,12 +196,15 @@ impl Serving {
                     }
                 },
                 Some(command) = commands.recv() => self.obey(command),
-                changed = end.changed() => changed.is_err().then_some(Ending::Shutdown),
                 () = lead.changed() => {
                     self.lead_changed();
                     None
                 }
                 () = at(alarm) => None,
+                // Last, since it is always so while much is written.
+                changed = end.changed(), if may_learn => {
+                    changed.is_err().then_some(Ending::Shutdown)
+                }
             };
             if let Some(ending) = ending {
                 return ending;
