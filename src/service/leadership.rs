@@ -110,8 +110,7 @@ impl Leadership {
     pub async fn resign(&self) {
         let Some(fence) = self.held().take() else { return };
         let leases = self.leases.clone();
-        let _ends_by_itself =
-            tokio::task::spawn_blocking(move || leases.release(&[fence])).await;
+        let _ends_by_itself = tokio::task::spawn_blocking(move || leases.release(&[fence])).await;
     }
 
     fn held(&self) -> MutexGuard<'_, Option<Fence>> {

@@ -55,7 +55,9 @@ pub async fn run(service: Service, shutdown: CancellationToken) {
             });
             match done.await {
                 Ok(Ok(position)) => drop(projected.insert(partition, position)),
-                Ok(Err(error)) => tracing::warn!(namespace = %partition.namespace, %error, "projection waits"),
+                Ok(Err(error)) => {
+                    tracing::warn!(namespace = %partition.namespace, %error, "projection waits")
+                }
                 Err(panicked) => {
                     tracing::error!(namespace = %partition.namespace, %panicked, "projection panicked")
                 }
@@ -74,7 +76,8 @@ async fn forget_decisions(service: &Service, partitions: Vec<Partition>) {
     let projection = service.namespaces.stores().projection.clone();
     let work = move || {
         for partition in partitions {
-            let forgotten = projection.as_ref().map(|rows| rows.forget_decisions(&partition, before));
+            let forgotten =
+                projection.as_ref().map(|rows| rows.forget_decisions(&partition, before));
             match forgotten {
                 Some(Ok(rows)) if rows > 0 => {
                     tracing::info!(namespace = %partition.namespace, rows, "decisions past their retention removed");
@@ -91,12 +94,10 @@ async fn forget_decisions(service: &Service, partitions: Vec<Partition>) {
     }
 }
 
-fn open_and_behind(
-    service: &Service,
-    projected: &BTreeMap<Partition, Sequence>,
-) -> Vec<Partition> {
+fn open_and_behind(service: &Service, projected: &BTreeMap<Partition, Sequence>) -> Vec<Partition> {
     let opened = service.namespaces.opened().into_iter();
-    let behind = opened.filter(|open| projected.get(&open.tail.partition) != Some(&open.tail.end()));
+    let behind =
+        opened.filter(|open| projected.get(&open.tail.partition) != Some(&open.tail.end()));
     behind.map(|open| open.tail.partition.clone()).collect()
 }
 

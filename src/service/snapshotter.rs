@@ -74,7 +74,8 @@ async fn store(service: &Service, namespace: &Arc<Namespace>, records: u64) {
     if since < records.max(1) || namespace.stopped().is_some() {
         return;
     }
-    let (stores, partition) = (service.namespaces.stores().clone(), namespace.tail.partition.clone());
+    let (stores, partition) =
+        (service.namespaces.stores().clone(), namespace.tail.partition.clone());
     let taken_at = service.clock.now();
     let stored = tokio::task::spawn_blocking(move || -> Result<(), storage::Error> {
         // A view is published at the end of a batch.

@@ -181,3 +181,12 @@ fn a_snapshot_that_is_being_stored_when_its_namespace_goes_is_refused() {
 fn a_chain_goes_on_after_a_reopen_and_a_release() {
     conformance::a_chain_goes_on_after_a_reopen_and_a_release(&Database::new());
 }
+
+#[test]
+fn a_database_has_an_identity_of_its_own_that_stays() {
+    let (one, two) = (Database::new(), Database::new());
+    let stores = [one.store(), one.store()];
+    assert_eq!(stores[0].identity(), stores[1].identity());
+    assert_ne!(stores[0].identity(), two.store().identity());
+    assert!(stores[0].identity().len() >= 32);
+}

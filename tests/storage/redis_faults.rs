@@ -9,16 +9,16 @@ use personalization::storage::RedisOptions;
 use personalization::storage::TailFeed;
 use personalization::storage::connect_redis;
 
+use crate::redis::IDENTITY;
 use crate::redis::MINUTE;
 use crate::redis::STREAM;
 use crate::redis::arrives;
 use crate::redis::batch;
 use crate::redis::connected;
-use crate::redis::IDENTITY;
 use crate::redis::firsts;
+use crate::redis::options;
 use crate::redis::place;
 use crate::redis::series;
-use crate::redis::options;
 use crate::redis::shares_values;
 use crate::redis_process::RedisProcess;
 use crate::redis_process::eventually;

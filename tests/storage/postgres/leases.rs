@@ -106,7 +106,8 @@ fn many_leases_take_one_statement_and_write_nothing_while_they_stay() {
     assert_eq!(stores[0].keep(mine).unwrap().len(), 50);
     assert_eq!(stores[1].keep(&wanted).unwrap().len(), 50);
     let raw = database.raw();
-    let versions = "SELECT md5(string_agg(xmin::text || duty, '' ORDER BY namespace_id)) FROM leases";
+    let versions =
+        "SELECT md5(string_agg(xmin::text || duty, '' ORDER BY namespace_id)) FROM leases";
     let before: String = raw.row(versions).get(0);
     assert_eq!(stores[0].keep(&wanted).unwrap().len(), 50);
     assert_eq!(stores[1].keep(others).unwrap().len(), 50);
