@@ -148,6 +148,11 @@ fn a_read_stops_at_its_limit_of_bytes_and_brings_one_batch_at_least() {
 }
 
 #[test]
+fn a_log_of_large_records_is_read_in_the_memory_it_was_written_in() {
+    on_a_store(conformance::a_log_of_large_records_is_read_in_the_memory_it_was_written_in);
+}
+
+#[test]
 fn many_small_batches_are_read_by_few_reads() {
     on_a_store(conformance::many_small_batches_are_read_by_few_reads);
 }
