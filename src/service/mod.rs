@@ -11,6 +11,7 @@ mod applier;
 mod arms;
 mod clock;
 mod decision_log;
+#[cfg_attr(not(feature = "embedder"), path = "no_embedder.rs")]
 mod embedder;
 mod error;
 mod evaluation;

@@ -10,6 +10,7 @@ mod cold_start;
 mod decisions;
 mod drift;
 mod durability;
+#[cfg_attr(not(feature = "embedder"), path = "no_embeddings.rs")]
 mod embeddings;
 mod explain;
 mod harness;
