@@ -124,7 +124,8 @@ pub struct ServeConfig {
     pub content_embedding_dim: u32,
 
     /// Directory of a sentence-transformer that makes the embeddings of items that come
-    /// without one; its vectors must be as long as CONTENT_EMBEDDING_DIM
+    /// without one; its vectors must be as long as CONTENT_EMBEDDING_DIM. Needs a build
+    /// with the feature `embedder`
     #[arg(long, env = "EMBEDDING_MODEL_DIR", value_name = "DIR")]
     pub embedding_model_dir: Option<PathBuf>,
 

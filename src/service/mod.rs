@@ -11,6 +11,7 @@ mod arms;
 mod blocking;
 mod clock;
 mod decision_log;
+#[cfg_attr(not(feature = "embedder"), path = "no_embedder.rs")]
 mod embedder;
 mod ends;
 mod error;

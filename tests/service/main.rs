@@ -11,6 +11,7 @@ mod decisions;
 mod drift;
 mod durability;
 mod edge;
+#[cfg_attr(not(feature = "embedder"), path = "no_embeddings.rs")]
 mod embeddings;
 mod explain;
 mod harness;

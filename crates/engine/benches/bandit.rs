@@ -7,7 +7,7 @@
 //!     cargo bench --bench bandit -- stream FILE ARMS SEEDS    rows of `label,x1,x2,...`: reward 1 for the label's arm
 //!     cargo bench --bench bandit -- replay FILE ARMS SEEDS    rows of `arm,reward,position` of a uniformly random log
 //!
-//! The latter two print a JSON object for each strategy; `benches/vw/compare.py` reads them.
+//! The latter two print a JSON object for each strategy; `crates/engine/benches/vw/compare.py` reads them.
 
 use std::hint::black_box;
 use std::time::Instant;

@@ -1,5 +1,5 @@
 //! One training of implicit alternating least squares on observations from a file, for
-//! `benches/implicit/compare.py`, which runs it beside another library.
+//! `crates/engine/benches/implicit/compare.py`, which runs it beside another library.
 //!
 //! Reads lines `user item` (dense numbers, no header; the first line is the number of
 //! users and of items), trains, writes item factors and folded-in user factors to OUTPUT,
@@ -25,7 +25,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
     let [observations, output, factors, epochs, regularization, unobserved, exponent] = &words[..]
     else {
-        eprintln!("nothing to do: see the head of benches/ials.rs");
+        eprintln!("nothing to do: see the head of crates/engine/benches/ials.rs");
         return Ok(());
     };
     let (n_items, rows) = read(observations)?;

@@ -8,6 +8,8 @@ use tokio::task::JoinHandle;
 use super::*;
 use crate::service::clock::SystemClock;
 use crate::storage::AppendOutcome;
+use crate::storage::Extent;
+use crate::storage::HashCheck;
 use crate::storage::LogAppend;
 use crate::storage::LogEnd;
 use crate::storage::LogRead;
@@ -123,6 +125,18 @@ impl InteractionLog for Fake {
     }
 
     fn release(&self, _partition: &Partition) {}
+
+    fn check_event_hashes(
+        &self,
+        _partition: &Partition,
+        _extent: Extent,
+    ) -> Result<HashCheck, storage::Error> {
+        unreachable!("the writer reads nothing")
+    }
+
+    fn event_hashes_rebuilt(&self) -> u64 {
+        0
+    }
 
     fn is_shared(&self) -> bool {
         false

@@ -17,13 +17,14 @@ use tempfile::TempDir;
 
 use super::api::Api;
 use super::health::is_serving;
+use super::process::ending_with_its_test;
 use super::process::free_address;
 use super::process::signal;
 use super::wait::eventually;
 
 /// The binary with one of its commands and an environment that says nothing.
 pub fn command(name: &str) -> Command {
-    clean(Command::new(binary()), name)
+    clean(&binary(), name)
 }
 
 /// The binary that is being tested.
@@ -31,7 +32,8 @@ pub fn binary() -> PathBuf {
     PathBuf::from(env!("CARGO_BIN_EXE_personalization"))
 }
 
-fn clean(mut command: Command, name: &str) -> Command {
+fn clean(program: &Path, name: &str) -> Command {
+    let mut command = ending_with_its_test(program);
     command.arg(name).env_clear().env("NO_COLOR", "1").stdin(Stdio::null());
     command
 }
@@ -253,7 +255,7 @@ fn text(log: &Log) -> String {
 }
 
 fn run(program: &Path, directory: &Path, arguments: &[String]) -> (Child, Log) {
-    let mut child = clean(Command::new(program), "serve")
+    let mut child = clean(program, "serve")
         .args(arguments)
         .current_dir(directory)
         .env("RUST_LOG", "info")

@@ -58,7 +58,8 @@ fn role() -> Option<(PostgresOptions, usize)> {
 /// Starts processes that run the test of this name, numbered from 0.
 fn start(test: &str, processes: usize, database: &Database) -> Vec<Child> {
     let start = |number: usize| {
-        let mut command = Command::new(std::env::current_exe().unwrap());
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", "--"]).arg(std::env::current_exe().unwrap());
         command.args(["--exact", test, "--nocapture"]);
         command.env(URL, database.url()).env(NUMBER, number.to_string());
         command.stdout(Stdio::piped()).spawn().unwrap()

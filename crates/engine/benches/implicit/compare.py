@@ -10,7 +10,7 @@ each user's newest fifth, with the difference of the NDCGs paired by user and it
 Both get the same twelve settings to choose from, translated so that they minimize the same loss, by
 NDCG@10 on a validation split of the training part, made in the same way. Nobody sees the test items.
 
-    python3 benches/implicit/compare.py [--factors 64 128] [--threads 1 2] [--iterations 16] [--runs 5]
+    python3 crates/engine/benches/implicit/compare.py [--factors 64 128] [--threads 1 2] [--iterations 16] [--runs 5]
 
 Needs Python 3.9 or later. Where `implicit` is not installed, it goes into a virtual environment
 below target/. Builds the bench `ials`, or runs the one given by --binary. Data: examples/movielens
@@ -28,7 +28,7 @@ import sys
 import time
 import venv
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+ROOT = pathlib.Path(__file__).resolve().parents[4]
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 HOME = TARGET / "implicit"
 VERSION = "0.7.3"
@@ -228,7 +228,7 @@ def compare(name, rows, factors, binary, options):
 
 
 def bench_binary():
-    command = ["cargo", "bench", "--bench", "ials", "--no-run", "--message-format=json"]
+    command = ["cargo", "bench", "-p", "personalization-engine", "--bench", "ials", "--no-run", "--message-format=json"]
     built = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
     messages = [json.loads(line) for line in built.stdout.splitlines()]
     return next(m["executable"] for m in messages

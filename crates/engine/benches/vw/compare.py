@@ -16,7 +16,7 @@ Bandit log, if its path is given.
 - Ours is timed with everything a record goes through in the engine: features, choice
   with propensities, learning the selection, learning the reward.
 
-    python3 benches/vw/compare.py [--seeds 5] [--streams digits,synth20] [--obd FILE]
+    python3 crates/engine/benches/vw/compare.py [--seeds 5] [--streams digits,synth20] [--obd FILE]
 
 Needs Python 3.9 or later; makes a virtual environment with `vowpalwabbit` and
 `scikit-learn` below target/ and builds the release bench.
@@ -32,7 +32,7 @@ import sys
 import time
 import venv
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+ROOT = pathlib.Path(__file__).resolve().parents[4]
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 HOME = TARGET / "vw"
 PACKAGES = ["vowpalwabbit==9.11.9", "scikit-learn==1.9.1"]
@@ -162,7 +162,7 @@ def report(name, rewards, rate, note=""):
 
 
 def ours(arguments):
-    command = ["cargo", "bench", "-q", "--bench", "bandit", "--", *arguments]
+    command = ["cargo", "bench", "-p", "personalization-engine", "-q", "--bench", "bandit", "--", *arguments]
     done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
     return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
 
@@ -226,7 +226,7 @@ def main():
     parser.add_argument("--streams", default="digits,synth20")
     parser.add_argument("--obd", help="obd log as JSON with action, reward, position")
     given = parser.parse_args()
-    subprocess.run(["cargo", "bench", "-q", "--no-run", "--bench", "bandit"], cwd=ROOT, check=True)
+    subprocess.run(["cargo", "bench", "-p", "personalization-engine", "-q", "--no-run", "--bench", "bandit"], cwd=ROOT, check=True)
     for name in filter(None, given.streams.split(",")):
         compare(name, given.seeds)
     if given.obd:

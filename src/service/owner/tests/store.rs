@@ -20,6 +20,8 @@ use crate::storage::Fence;
 use crate::storage::InteractionLog;
 use crate::storage::LeaseName;
 use crate::storage::Leases;
+use crate::storage::Extent;
+use crate::storage::HashCheck;
 use crate::storage::LogAppend;
 use crate::storage::LogEnd;
 use crate::storage::LogRead;
@@ -245,6 +247,18 @@ impl InteractionLog for Process {
 
     fn release(&self, partition: &Partition) {
         self.world.released.lock().unwrap().push(partition.clone());
+    }
+
+    fn check_event_hashes(
+        &self,
+        _partition: &Partition,
+        _extent: Extent,
+    ) -> Result<HashCheck, Error> {
+        Ok(HashCheck::default())
+    }
+
+    fn event_hashes_rebuilt(&self) -> u64 {
+        0
     }
 
     fn is_shared(&self) -> bool {
