@@ -83,7 +83,8 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         decision_retention_days: config.stores.decision_retention_days,
         embedding_model: embedding_model(&config)?,
     };
-    let observed = redis.as_ref().map(stores::redis_metrics).unwrap_or_default();
+    let mut observed = redis.as_ref().map(stores::redis_metrics).unwrap_or_default();
+    observed.push(stores::log_metrics(&opened.stores));
     metrics.observe(observed);
     let running = service::start(opened.stores, options, Arc::new(SystemClock), metrics);
 

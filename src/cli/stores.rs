@@ -140,6 +140,16 @@ pub fn required_postgres(config: &StoreConfig) -> Result<PostgresOptions, Failur
     Ok(postgres_options(config).ok_or(missing)?)
 }
 
+/// What the log counts, as a metric.
+pub fn log_metrics(stores: &Stores) -> Observed {
+    let log = stores.log.clone();
+    Observed {
+        name: "event_hashes_rebuilt",
+        help: "Batches whose damaged event hashes were built anew",
+        read: Box::new(move || log.event_hashes_rebuilt()),
+    }
+}
+
 /// What Redis counts, as metrics.
 pub fn redis_metrics(redis: &Arc<Redis>) -> Vec<Observed> {
     let count = |name, help, read: fn(&RedisCounts) -> u64| {

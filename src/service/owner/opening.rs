@@ -1,6 +1,8 @@
 //! Opening: the newest snapshot that lies on the chain of the log, else nothing; then the
 //! log from there on.
 //!
+//! - Event hashes that the next append needs are checked, so that damage is told before
+//!   somebody's record is refused for it.
 //! - A snapshot that is damaged, of another revision or off the chain is passed over: the
 //!   log makes up for it. One that is off the chain has learnt from a log that is no more,
 //!   and is removed with all that came after it.
@@ -11,6 +13,7 @@ use super::learning::follow_while;
 use super::slot::Progress;
 use crate::service::Stores;
 use crate::storage;
+use crate::storage::Extent;
 use crate::storage::Partition;
 use crate::storage::Position;
 use engine::ENGINE_REVISION;
@@ -26,6 +29,9 @@ pub struct Recovered {
     pub snapshot_at: Sequence,
     /// Whether there were snapshots of a log that is no more.
     pub was_off_chain: bool,
+    /// Batches whose event hashes are damaged and could not be built anew: nothing can be
+    /// appended behind them.
+    pub damaged_hashes: u64,
 }
 
 /// The state at the end of the log. `told` hears of the progress and says whether to go on.
@@ -48,7 +54,9 @@ pub fn recover(
     follow_while(&mut learner, &*stores.log, partition, end, |learnt| {
         told(Progress { learnt, end: end.sequence })
     })?;
-    Ok(Recovered { learner, snapshot_at, was_off_chain })
+    let hashes = stores.log.check_event_hashes(partition, Extent::Window)?;
+    let damaged_hashes = hashes.damaged.saturating_sub(hashes.rebuilt);
+    Ok(Recovered { learner, snapshot_at, was_off_chain, damaged_hashes })
 }
 
 /// The newest snapshot on the chain, and whether there were others.
