@@ -105,7 +105,8 @@ fn find(
         let start = end.saturating_sub(BATCH);
         let mut after = start;
         while after < end {
-            let records = stores.log.read_from(partition, after, ReadLimit::records(BATCH as usize))?;
+            let records =
+                stores.log.read_from(partition, after, ReadLimit::records(BATCH as usize))?;
             let Some(last) = records.last() else { break };
             after = last.sequence;
             for record in records {

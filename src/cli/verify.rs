@@ -7,6 +7,8 @@ use crate::config::StoreConfig;
 use crate::service::Learner;
 use crate::service::Stores;
 use crate::service::follow;
+use crate::storage::Extent;
+use crate::storage::HashCheck;
 use crate::storage::Partition;
 use crate::storage::Position;
 use engine::ENGINE_REVISION;
@@ -45,6 +47,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 
 fn verify(stores: &Stores, partition: &Partition) -> Result<(), Failure> {
     let name = &partition.namespace;
+    check_event_hashes(stores, partition)?;
     let mut whole =
         Learner { engine: Engine::new(Settings::default()), position: Position::default() };
     // Servers may go on writing meanwhile.
@@ -72,6 +75,21 @@ fn verify(stores: &Stores, partition: &Partition) -> Result<(), Failure> {
             .into());
         }
         println!("{name}: the snapshot at {taken_at} leads to the same state");
+    }
+    Ok(())
+}
+
+/// Event hashes are no part of the state, but nothing can be appended behind damaged ones.
+fn check_event_hashes(stores: &Stores, partition: &Partition) -> Result<(), Failure> {
+    let HashCheck { damaged, rebuilt, .. } =
+        stores.log.check_event_hashes(partition, Extent::Whole)?;
+    let name = &partition.namespace;
+    if rebuilt > 0 {
+        println!("{name}: damaged event hashes of {rebuilt} batches were rebuilt");
+    }
+    if damaged > rebuilt {
+        let left = damaged - rebuilt;
+        return Err(format!("{name}: the event hashes of {left} batches are damaged").into());
     }
     Ok(())
 }

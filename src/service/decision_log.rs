@@ -131,6 +131,8 @@ mod tests {
 
     use super::*;
     use crate::storage::Appended;
+    use crate::storage::Extent;
+    use crate::storage::HashCheck;
     use crate::storage::LogAppend;
     use crate::storage::LogEnd;
     use crate::storage::LogRead;
@@ -214,6 +216,18 @@ mod tests {
 
         fn log_ends(&self, _of: &[Partition]) -> Result<Vec<LogEnd>, storage::Error> {
             Ok(Vec::new())
+        }
+
+        fn check_event_hashes(
+            &self,
+            _partition: &Partition,
+            _extent: Extent,
+        ) -> Result<HashCheck, storage::Error> {
+            unreachable!("nothing is appended to it")
+        }
+
+        fn event_hashes_rebuilt(&self) -> u64 {
+            0
         }
 
         fn release(&self, _partition: &Partition) {}

@@ -11,6 +11,7 @@ use super::chain::Chain;
 use super::chain::Seal;
 use super::codec;
 use super::codec::Fault;
+use super::dedup::event_hash;
 use super::error::Error;
 use engine::domain::LogRecord;
 use engine::domain::Record;
@@ -91,10 +92,37 @@ impl BatchHead {
         }))
     }
 
+    /// The event hashes of a batch whose stored ones are damaged, from its payload.
+    ///
+    /// # Errors
+    /// `Corrupt`, `TooNew`.
+    pub fn rebuilt_event_hashes(&self, payload: &[u8], checksum: u32) -> Result<Vec<u8>, Error> {
+        let mut records = Vec::new();
+        self.read(payload, checksum, &mut records)?;
+        Ok(event_hashes_of(records.iter().map(|record| &record.record)))
+    }
+
     pub fn corrupt(&self, reason: impl Into<String>) -> Error {
         let what = format!("log batch at sequence {}", self.first);
         Error::Corrupt { what, reason: reason.into() }
     }
+}
+
+/// The stored form of the event hashes of a batch's records.
+pub fn event_hashes_of<'a>(records: impl Iterator<Item = &'a Record>) -> Vec<u8> {
+    let mut stored = Vec::new();
+    for (place, record) in (0..).zip(records) {
+        if let Some(id) = record.event_id() {
+            put_event_hash(&mut stored, event_hash(id), place);
+        }
+    }
+    stored
+}
+
+fn put_event_hash(stored: &mut Vec<u8>, hash: u128, place: u32) {
+    let place = u16::try_from(place).expect("a batch holds 10,000 records at most");
+    stored.extend_from_slice(&hash.to_le_bytes());
+    stored.extend_from_slice(&place.to_le_bytes());
 }
 
 /// Builds one batch after another in the same memory.
@@ -120,9 +148,7 @@ impl BatchBuilder {
     /// Adds a record with the hash of its event id. The batch must not be full.
     pub fn push(&mut self, record: &Record, event_hash: Option<u128>) {
         if let Some(hash) = event_hash {
-            let place = u16::try_from(self.count).expect("a batch holds 10,000 records at most");
-            self.event_hashes.extend_from_slice(&hash.to_le_bytes());
-            self.event_hashes.extend_from_slice(&place.to_le_bytes());
+            put_event_hash(&mut self.event_hashes, hash, self.count);
         }
         codec::put(&mut self.payload, record, self.recorded_at);
         self.count += 1;

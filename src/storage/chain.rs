@@ -5,6 +5,7 @@
 //!   earlier end: its log then has other chains from there on.
 
 use super::batch::BatchHead;
+use super::error::Error;
 use engine::domain::Sequence;
 
 /// Running hash over all batches up to one. Equal chains at a sequence mean equal logs
@@ -76,6 +77,19 @@ impl Seal {
         let Self { head, payload_checksum, event_hashes_checksum, .. } = *self;
         head.first.checked_sub(1) == Some(before.sequence)
             && *self == Self::new(before.chain, head, payload_checksum, event_hashes_checksum)
+    }
+
+    /// This batch with the event hashes of its records, whatever was stored of them.
+    ///
+    /// # Errors
+    /// `Corrupt` when that does not make it follow `before` either.
+    pub fn with_event_hashes(&self, before: Position, hashes: &[u8]) -> Result<Self, Error> {
+        let head = self.head;
+        let mended = Self::new(before.chain, head, self.payload_checksum, head.checksum(hashes));
+        if mended.chain == self.chain && mended.follows(before) {
+            return Ok(mended);
+        }
+        Err(head.corrupt("it does not continue the batch before it"))
     }
 
     /// Where a reader stands behind it.

@@ -70,6 +70,26 @@ pub struct LogRead {
     pub end: Position,
 }
 
+/// Which batches a check looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// Those that the next append needs: of the dedup window.
+    Window,
+    Whole,
+}
+
+/// What a check of event hashes has found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct HashCheck {
+    /// Batches looked at.
+    pub batches: u64,
+    /// Those whose hashes were not what was written.
+    pub damaged: u64,
+    /// Those of them that were written anew from their payloads. The others stand in the
+    /// way of appends.
+    pub rebuilt: u64,
+}
+
 /// One ordered, durable log per partition.
 ///
 /// Every call about a partition that is gone is `NoNamespace`. Calls block; callers run
@@ -147,6 +167,18 @@ pub trait InteractionLog: Send + Sync {
             .ok_or_else(|| Error::NoNamespace { namespace: partition.namespace.clone() })
     }
 
+    /// Checks stored event hashes against their checksums. Damaged ones are told, logged and,
+    /// where this store may write, built anew from the payloads; an append does the same
+    /// with those that it meets.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    fn check_event_hashes(&self, partition: &Partition, extent: Extent)
+    -> Result<HashCheck, Error>;
+
+    /// How many batches have had their event hashes built anew since the start.
+    fn event_hashes_rebuilt(&self) -> u64;
+
     /// Frees what this process keeps of a partition that sleeps or is deleted: its dedup
     /// window. Nothing is lost by it; the next append fills it again.
     fn release(&self, partition: &Partition);
@@ -154,4 +186,13 @@ pub trait InteractionLog: Send + Sync {
     /// Whether other processes append to the same log, so that its end must be asked
     /// for again and again.
     fn is_shared(&self) -> bool;
+}
+
+/// Says that the event hashes of a batch are not what was written.
+pub fn log_damaged_hashes(partition: &Partition, first: Sequence, rebuilt: Result<(), &Error>) {
+    let namespace = &partition.namespace;
+    match rebuilt {
+        Ok(()) => tracing::warn!(%namespace, first, "damaged event hashes rebuilt"),
+        Err(error) => tracing::error!(%namespace, first, %error, "event hashes are damaged"),
+    }
 }

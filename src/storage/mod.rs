@@ -29,7 +29,10 @@ pub use cache::{Cache, RateCounters};
 pub use chain::{Chain, Position, Seal};
 pub use error::Error;
 pub use leases::{Fence, LEASE_TTL, LeaseName, Leases};
-pub use log::{AppendOutcome, Appended, InteractionLog, LogAppend, LogEnd, LogRead, ReadLimit};
+pub use log::{
+    AppendOutcome, Appended, Extent, HashCheck, InteractionLog, LogAppend, LogEnd, LogRead,
+    ReadLimit,
+};
 pub use memory::{MemoryCache, MemoryLeases, MemoryRates};
 pub use namespaces::{NamespaceEntry, NamespaceStore};
 pub use partition::Partition;

@@ -1,6 +1,7 @@
 //! Records on their way from stored batches to a reader: in order, without a gap, each
 //! batch the continuation of the one before.
 
+use super::batch::event_hashes_of;
 use super::chain::Position;
 use super::chain::Seal;
 use super::error::Error;
@@ -57,25 +58,41 @@ impl Reading {
     }
 
     /// # Errors
-    /// `Corrupt` when the batch is damaged or not the next one, `TooNew`.
+    /// `Corrupt` when the batch is damaged or not the next one, `TooNew`; nothing of it is
+    /// taken then.
     pub fn take(&mut self, seal: &Seal, payload: &[u8]) -> Result<(), Error> {
-        let head = &seal.head;
-        if head.first > self.next() {
-            let reason = format!("the records from {} on are missing before it", self.next());
-            return Err(head.corrupt(reason));
-        }
-        if self.position.is_some_and(|before| !seal.follows(before)) {
-            return Err(head.corrupt("it does not continue the batch before it"));
-        }
         let known = self.records.len();
-        head.read(payload, seal.payload_checksum, &mut self.records)?;
+        let taken = self.decode(seal, payload);
+        if taken.is_err() {
+            self.records.truncate(known);
+            return taken;
+        }
         // The first batch may begin with records that the caller has.
         let after = self.after;
         let had = self.records[known..].partition_point(|record| record.sequence <= after);
         self.records.drain(known..known + had);
         self.bytes += payload.len();
-        self.last = head.last();
+        self.last = seal.head.last();
         self.position = Some(seal.end());
+        Ok(())
+    }
+
+    fn decode(&mut self, seal: &Seal, payload: &[u8]) -> Result<(), Error> {
+        let head = &seal.head;
+        if head.first > self.next() {
+            let reason = format!("the records from {} on are missing before it", self.next());
+            return Err(head.corrupt(reason));
+        }
+        let known = self.records.len();
+        head.read(payload, seal.payload_checksum, &mut self.records)?;
+        if let Some(before) = self.position
+            && !seal.follows(before)
+        {
+            // The checksum of the event hashes is part of the chain and may be damaged
+            // alone: the records are what they were.
+            let records = self.records[known..].iter().map(|record| &record.record);
+            seal.with_event_hashes(before, &event_hashes_of(records))?;
+        }
         Ok(())
     }
 

@@ -148,6 +148,11 @@ fn a_read_stops_at_its_limit_of_bytes_and_brings_one_batch_at_least() {
 }
 
 #[test]
+fn a_log_of_large_records_is_read_in_the_memory_it_was_written_in() {
+    on_a_store(conformance::a_log_of_large_records_is_read_in_the_memory_it_was_written_in);
+}
+
+#[test]
 fn many_small_batches_are_read_by_few_reads() {
     on_a_store(conformance::many_small_batches_are_read_by_few_reads);
 }
@@ -180,4 +185,13 @@ fn a_snapshot_that_is_being_stored_when_its_namespace_goes_is_refused() {
 #[test]
 fn a_chain_goes_on_after_a_reopen_and_a_release() {
     conformance::a_chain_goes_on_after_a_reopen_and_a_release(&Database::new());
+}
+
+#[test]
+fn a_database_has_an_identity_of_its_own_that_stays() {
+    let (one, two) = (Database::new(), Database::new());
+    let stores = [one.store(), one.store()];
+    assert_eq!(stores[0].identity(), stores[1].identity());
+    assert_ne!(stores[0].identity(), two.store().identity());
+    assert!(stores[0].identity().len() >= 32);
 }

@@ -8,6 +8,8 @@ use tokio::task::JoinHandle;
 use super::*;
 use crate::service::clock::SystemClock;
 use crate::storage::AppendOutcome;
+use crate::storage::Extent;
+use crate::storage::HashCheck;
 use crate::storage::LogAppend;
 use crate::storage::LogEnd;
 use crate::storage::LogRead;
@@ -116,6 +118,18 @@ impl InteractionLog for Fake {
         _sequence: Sequence,
     ) -> Result<Option<Position>, storage::Error> {
         unreachable!("the writer reads nothing")
+    }
+
+    fn check_event_hashes(
+        &self,
+        _partition: &Partition,
+        _extent: Extent,
+    ) -> Result<HashCheck, storage::Error> {
+        unreachable!("the writer checks nothing")
+    }
+
+    fn event_hashes_rebuilt(&self) -> u64 {
+        0
     }
 
     fn release(&self, _partition: &Partition) {}

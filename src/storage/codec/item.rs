@@ -13,7 +13,6 @@ use engine::domain::Timestamp;
 
 const SOURCE: u8 = 1;
 const PUBLISHED_AT: u8 = 1 << 1;
-/// Not set in records of before the field.
 const LANGUAGE: u8 = 1 << 2;
 
 pub fn put(out: &mut Vec<u8>, item: &Item, base: Timestamp) {

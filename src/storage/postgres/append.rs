@@ -7,9 +7,14 @@
 //!   the partitions' locks, which says that the transaction has ended, and looks for
 //!   its rows: there, it was committed; else it is done again. Rows are better evidence
 //!   than `pg_xact_status`: a standby that took over uses transaction ids again.
-//! - All of it ends within the statement timeout and a second, as `Unavailable`.
+//! - All of it, connecting and waiting for locks included, ends within the statement
+//!   timeout, as `Unavailable`. While the server has nothing to say, the next ones find
+//!   that out sooner: whoever has waited for the one before must not wait as long again.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::Mutex;
@@ -22,7 +27,6 @@ use super::failure;
 use super::known::Known;
 use super::known::Refused;
 use super::partition::KnownPartition;
-use super::session::GRACE;
 use super::session::Session;
 use super::session::Sessions;
 use super::session::jittered;
@@ -38,11 +42,16 @@ use engine::domain::Timestamp;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+/// What an append may take after one that has used up its time for nothing.
+const PROBE: Duration = Duration::from_secs(1);
 
 /// Appends of this process, one at a time.
 pub struct Appender {
     dedup_horizon: u64,
     known: Mutex<Known>,
+    /// Whether the last append has used up its time.
+    silent: AtomicBool,
+    event_hashes_rebuilt: AtomicU64,
 }
 
 /// What is asked for, and until when.
@@ -73,9 +82,19 @@ impl From<tokio_postgres::Error> for Failed {
     }
 }
 
+/// Whether trying went on until there was no time left for another attempt.
+fn is_silence(error: &Error, give_up: Instant) -> bool {
+    matches!(error, Error::Unavailable { .. }) && Instant::now() + LONGEST_PAUSE >= give_up
+}
+
 impl Appender {
     pub fn new(dedup_horizon: u64) -> Self {
-        Self { dedup_horizon, known: Mutex::default() }
+        Self {
+            dedup_horizon,
+            known: Mutex::default(),
+            silent: AtomicBool::new(false),
+            event_hashes_rebuilt: AtomicU64::new(0),
+        }
     }
 
     /// See `InteractionLog::append`.
@@ -86,18 +105,46 @@ impl Appender {
         groups: &[LogAppend],
         now: Timestamp,
     ) -> Result<Vec<Result<Appended, Error>>, Error> {
-        let give_up = Instant::now() + sessions.limits().statement_timeout;
+        let mut patience = sessions.limits().statement_timeout;
+        if self.silent.load(Ordering::Relaxed) {
+            patience = patience.min(PROBE);
+        }
+        let give_up = Instant::now() + patience;
         let call = Call { sessions, groups, now, give_up };
         sessions.block_on(async {
             let known = timeout_at(give_up, self.known.lock());
             let mut known = known.await.map_err(|_| no_answer())?;
-            let written = timeout_at(give_up + GRACE, self.until_written(&mut known, &call));
-            let mut decided = written.await.unwrap_or_else(|_| Err(no_answer()))?;
+            let written = timeout_at(give_up, self.until_written(&mut known, &call)).await;
+            self.note_rebuilt(std::mem::take(&mut known.event_hashes_rebuilt));
+            let mut decided = match written {
+                Ok(Ok(decided)) => decided,
+                Ok(Err(error)) => {
+                    self.silent.store(is_silence(&error, give_up), Ordering::Relaxed);
+                    return Err(error);
+                }
+                Err(_elapsed) => {
+                    self.silent.store(true, Ordering::Relaxed);
+                    return Err(no_answer());
+                }
+            };
+            self.silent.store(false, Ordering::Relaxed);
             if let Some(feed) = feed {
                 decided.publish(feed);
             }
             Ok(decided.outcomes)
         })
+    }
+
+    pub const fn dedup_horizon(&self) -> u64 {
+        self.dedup_horizon
+    }
+
+    pub fn note_rebuilt(&self, batches: u64) {
+        self.event_hashes_rebuilt.fetch_add(batches, Ordering::Relaxed);
+    }
+
+    pub fn event_hashes_rebuilt(&self) -> u64 {
+        self.event_hashes_rebuilt.load(Ordering::Relaxed)
     }
 
     async fn until_written(&self, known: &mut Known, call: &Call<'_>) -> Result<Decided, Error> {

@@ -7,6 +7,7 @@ use crate::storage::batch::BatchHead;
 use crate::storage::chain::Chain;
 use crate::storage::chain::Seal;
 use crate::storage::error::Error;
+use crate::storage::number::checksum;
 use crate::storage::number::integer;
 use crate::storage::number::natural;
 use crate::storage::partition::Partition;
@@ -25,8 +26,8 @@ pub fn seal(row: &Row, place: usize) -> Result<Seal, Error> {
     };
     Ok(Seal {
         head,
-        payload_checksum: natural(row.try_get(place + 3)?, "payload_crc32")?,
-        event_hashes_checksum: natural(row.try_get(place + 4)?, "event_hashes_crc32")?,
+        payload_checksum: checksum(row.try_get(place + 3)?),
+        event_hashes_checksum: checksum(row.try_get(place + 4)?),
         chain: Chain::from_column(row.try_get(place + 5)?),
     })
 }

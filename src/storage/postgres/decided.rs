@@ -66,12 +66,7 @@ impl Decided {
         self.outcomes.push(Ok(Appended { outcomes, log_end: known.end.sequence }));
     }
 
-    fn close(
-        &mut self,
-        partition: &Partition,
-        known: &mut KnownPartition,
-        builder: &BatchBuilder,
-    ) {
+    fn close(&mut self, partition: &Partition, known: &mut KnownPartition, builder: &BatchBuilder) {
         // Behind the batch before; `end` is at the last record of this one already.
         let seal = builder.seal(known.end.sequence, known.end.chain);
         self.batches.push(Batch {

@@ -9,6 +9,7 @@ use super::append::Call;
 use super::append::Doubt;
 use super::append::Failed;
 use super::decided::Decided;
+use super::event_hashes;
 use super::failure;
 use super::leases::key;
 use super::partition::Behind;
@@ -17,6 +18,7 @@ use super::session::Session;
 use super::transaction;
 use super::transaction::State;
 use crate::storage::batch::BatchBuilder;
+use crate::storage::chain::Seal;
 use crate::storage::error::Error;
 use crate::storage::log::LogAppend;
 use crate::storage::partition::Partition;
@@ -41,7 +43,9 @@ impl Refusal {
     /// The answer for one of the groups.
     pub fn of(&self, group: &LogAppend) -> Error {
         match self {
-            Self::NoNamespace => Error::NoNamespace { namespace: group.partition.namespace.clone() },
+            Self::NoNamespace => {
+                Error::NoNamespace { namespace: group.partition.namespace.clone() }
+            }
             Self::Corrupt { what, reason } => {
                 Error::Corrupt { what: what.clone(), reason: reason.clone() }
             }
@@ -56,6 +60,8 @@ pub struct Known {
     /// The connection of the last append, whose statements are prepared: to a server
     /// far away another one would take several round trips first.
     pub session: Option<Session>,
+    /// Batches whose event hashes were built anew, not yet counted.
+    pub event_hashes_rebuilt: u64,
     builder: BatchBuilder,
 }
 
@@ -75,7 +81,7 @@ impl Known {
         again: bool,
     ) -> Result<bool, Failed> {
         let mut current = true;
-        let mut behind = Vec::new();
+        let (mut behind, mut damaged) = (Vec::new(), Vec::new());
         for partition in wanted {
             let Some(known) = self.partitions.get_mut(*partition) else { continue };
             let told = state.partitions.get(&known.id);
@@ -86,7 +92,7 @@ impl Known {
                 behind.push(*partition);
             }
             let noted = noted.map(|_may_go_on| ());
-            current &= self.keep_or_drop(partition, noted, refused)?;
+            current &= self.keep_or_drop(partition, noted, refused, &mut damaged)?;
         }
         if current && behind.is_empty() {
             return Ok(true);
@@ -98,25 +104,41 @@ impl Known {
         for partition in behind {
             if let Some(known) = self.partitions.get_mut(partition) {
                 let caught_up = known.catch_up(session).await;
-                current &= self.keep_or_drop(partition, caught_up, refused)?;
+                current &= self.keep_or_drop(partition, caught_up, refused, &mut damaged)?;
             }
         }
         if holds && !current {
             session.batch_execute("ROLLBACK").await?;
         }
+        // What is damaged is not current, so the transaction is over.
+        for (partition, seal) in damaged {
+            match event_hashes::mend(session, partition, &seal).await? {
+                Ok(()) => self.event_hashes_rebuilt += 1,
+                Err(error) => {
+                    self.partitions.remove(partition);
+                    refused.insert(partition.clone(), Refusal::because(error));
+                }
+            }
+        }
         Ok(holds && current)
     }
 
     /// Returns whether the partition need not be looked at again.
-    fn keep_or_drop(
+    fn keep_or_drop<'a>(
         &mut self,
-        partition: &Partition,
+        partition: &'a Partition,
         noted: Result<(), Behind>,
         refused: &mut Refused,
+        damaged: &mut Vec<(&'a Partition, Box<Seal>)>,
     ) -> Result<bool, Failed> {
         match noted {
             Ok(()) => return Ok(true),
             Err(Behind::Unanswered(error)) => return Err(error.into()),
+            // It is known up to there; the next look goes on from there.
+            Err(Behind::DamagedHashes(seal)) => {
+                damaged.push((partition, seal));
+                return Ok(false);
+            }
             Err(Behind::GoneBack) => {}
             Err(Behind::Deleted) => {
                 refused.insert(partition.clone(), Refusal::NoNamespace);

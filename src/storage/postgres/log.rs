@@ -12,6 +12,8 @@ use crate::storage::chain::Chain;
 use crate::storage::chain::Position;
 use crate::storage::error::Error;
 use crate::storage::log::Appended;
+use crate::storage::log::Extent;
+use crate::storage::log::HashCheck;
 use crate::storage::log::InteractionLog;
 use crate::storage::log::LogAppend;
 use crate::storage::log::LogEnd;
@@ -34,15 +36,21 @@ const BATCHES_PER_STEP: usize = 1_024;
 
 /// From the batch that holds sequence $3, or the last one before it, on. Payloads are sent
 /// of batches that hold sequence $4 or come after it. Since sequences have no gaps, those
-/// that begin before $5 hold as many records as are asked for; the first behind $3 is read
-/// wherever it begins, so that a gap is seen. The sizes of payloads are known without
-/// fetching them.
-const READ: &str = "WITH start AS MATERIALIZED (
+/// that begin before $5 hold as many records as are asked for; where no batch holds $4 the
+/// next one is read wherever it begins, so that a gap is seen. The sizes of payloads are
+/// known without fetching them.
+const READ: &str = "WITH holder AS MATERIALIZED (
+        SELECT first_sequence AS first, first_sequence + count - 1 AS last FROM log_batches
+        WHERE namespace_id = $1 AND first_sequence <= $3
+        ORDER BY first_sequence DESC LIMIT 1
+    ), start AS MATERIALIZED (
         SELECT
-            (SELECT coalesce(max(first_sequence), 0) FROM log_batches
-             WHERE namespace_id = $1 AND first_sequence <= $3) AS holder,
-            (SELECT coalesce(min(first_sequence), 0) FROM log_batches
-             WHERE namespace_id = $1 AND first_sequence > $3) AS next
+            coalesce((SELECT first FROM holder), 0) AS holder,
+            CASE WHEN (SELECT last FROM holder) >= $4 THEN 0 ELSE coalesce((
+                SELECT first_sequence FROM log_batches
+                WHERE namespace_id = $1 AND first_sequence > $3
+                ORDER BY first_sequence LIMIT 1
+            ), 0) END AS next
     )
     SELECT first_sequence, count, recorded_at_ms, payload_crc32, event_hashes_crc32, chain,
         CASE WHEN first_sequence + count > $4 THEN payload END
@@ -140,14 +148,7 @@ impl InteractionLog for PostgresStore {
         partition: &Partition,
         sequence: Sequence,
     ) -> Result<Option<Position>, Error> {
-        let (id, name) = (id_of(partition), partition.namespace.as_str());
-        let found = self.sessions.read(async |client| {
-            let holding = client.prepare_cached(HOLDING).await?;
-            Ok(client.query_opt(&holding, &[&id, &name, &integer(sequence)]).await?)
-        })?;
-        let row = found
-            .ok_or_else(|| Error::NoNamespace { namespace: partition.namespace.clone() })?;
-        let position = end(&row)?;
+        let position = end(&self.holder(partition, sequence)?, 0)?;
         Ok((position.sequence == sequence).then_some(position))
     }
 
@@ -162,9 +163,21 @@ impl InteractionLog for PostgresStore {
         for row in &rows {
             let place: usize = natural(row.try_get(3)?, "place")?;
             let partition = partitions[place - 1].clone();
-            ends.push(LogEnd { partition, end: end(row)? });
+            ends.push(LogEnd { partition, end: end(row, 0)? });
         }
         Ok(ends)
+    }
+
+    fn check_event_hashes(
+        &self,
+        partition: &Partition,
+        extent: Extent,
+    ) -> Result<HashCheck, Error> {
+        self.check_hashes(partition, extent)
+    }
+
+    fn event_hashes_rebuilt(&self) -> u64 {
+        self.appender.event_hashes_rebuilt()
     }
 
     fn release(&self, partition: &Partition) {
@@ -177,6 +190,26 @@ impl InteractionLog for PostgresStore {
 }
 
 impl PostgresStore {
+    /// The batch that holds a sequence, or the last one before it.
+    fn holder(&self, partition: &Partition, sequence: Sequence) -> Result<Row, Error> {
+        let (id, name) = (id_of(partition), partition.namespace.as_str());
+        let found = self.sessions.read(async |client| {
+            let holding = client.prepare_cached(HOLDING).await?;
+            Ok(client.query_opt(&holding, &[&id, &name, &integer(sequence)]).await?)
+        })?;
+        found.ok_or_else(|| Error::NoNamespace { namespace: partition.namespace.clone() })
+    }
+
+    /// Where that batch begins.
+    pub(super) fn first_of_holder(
+        &self,
+        partition: &Partition,
+        sequence: Sequence,
+    ) -> Result<Option<Sequence>, Error> {
+        let first: Option<i64> = self.holder(partition, sequence)?.try_get(0)?;
+        Ok(first.map(i64::unsigned_abs))
+    }
+
     /// What the tail feed has brought; nothing when the next record is not there or not
     /// as it was written.
     fn heard_after(&self, partition: &Partition, after: Position, limit: ReadLimit) -> LogRead {
@@ -200,6 +233,9 @@ fn reading_goes_on<'a>(
     last: Sequence,
 ) -> Result<bool, Error> {
     for row in rows {
+        if reading.is_full() {
+            break;
+        }
         reading.take(&seal(row, 0)?, row.try_get(SEAL_COLUMNS)?)?;
     }
     Ok(reading.next() > last + 1 && !reading.is_full())
@@ -248,11 +284,12 @@ impl<'a> Question<'a> {
     }
 }
 
-/// The end of the batch of a row; position 0 without a batch.
-fn end(row: &Row) -> Result<Position, Error> {
-    let (first, count): (Option<i64>, Option<i32>) = (row.try_get(0)?, row.try_get(1)?);
+/// The end of the batch whose columns `first_sequence`, `count` and `chain` begin at
+/// `place`; position 0 without a batch.
+pub fn end(row: &Row, place: usize) -> Result<Position, Error> {
+    let (first, count): (Option<i64>, Option<i32>) = (row.try_get(place)?, row.try_get(place + 1)?);
     let (Some(first), Some(count)) = (first, count) else { return Ok(Position::default()) };
     let last = i64::from(count).saturating_add(first) - 1;
     let sequence = natural(last, "first_sequence")?;
-    Ok(Position { sequence, chain: Chain::from_column(row.try_get(2)?) })
+    Ok(Position { sequence, chain: Chain::from_column(row.try_get(place + 2)?) })
 }

@@ -61,6 +61,8 @@ pub enum Behind {
     Deleted,
     /// The log is not the one that is known: it must be loaded again.
     GoneBack,
+    /// The event hashes of this batch are not what was written.
+    DamagedHashes(Box<Seal>),
     /// What is stored cannot be used.
     Unusable(Error),
     /// The server did not tell.
@@ -99,7 +101,15 @@ impl KnownPartition {
             from = row.try_get::<_, i64>(0)?.unsigned_abs();
         }
         let recorded_at = Timestamp::from_millis(i64::MIN);
-        Ok(Self { id, end: Position::default(), recorded_at, window, newest: None, window_start, from })
+        Ok(Self {
+            id,
+            end: Position::default(),
+            recorded_at,
+            window,
+            newest: None,
+            window_start,
+            from,
+        })
     }
 
     /// The first batch to ask for: the newest one known, to see whether it is there.
@@ -148,12 +158,16 @@ impl KnownPartition {
         for row in rows {
             let seal = seal(row, place)?;
             let head = &seal.head;
-            if self.newest.is_some() && !seal.follows(self.end) {
-                let reason = format!("it does not continue the log up to {}", self.end.sequence);
+            if self.newest.is_some() && head.first != self.end.sequence + 1 {
+                let reason =
+                    format!("it should begin at {}: records are missing", self.end.sequence + 1);
                 return Err(Behind::Unusable(head.corrupt(reason)));
             }
             let stored = row.try_get(place + SEAL_COLUMNS)?;
-            for (hash, sequence) in head.event_hashes(stored, seal.event_hashes_checksum)? {
+            let hashes = head
+                .event_hashes(stored, seal.event_hashes_checksum)
+                .map_err(|_damaged| Behind::DamagedHashes(Box::new(seal)))?;
+            for (hash, sequence) in hashes {
                 if sequence >= self.window_start {
                     self.window.insert(hash, sequence);
                 }

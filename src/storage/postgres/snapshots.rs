@@ -230,9 +230,18 @@ fn corrupt(reason: &str) -> Error {
     Error::Corrupt { what: "a snapshot".to_owned(), reason: reason.to_owned() }
 }
 
+/// No more is allocated than a part can hold, whatever its length says.
+fn decompressed(stored: &[u8]) -> Result<Vec<u8>, Error> {
+    let (length, block) =
+        lz4_flex::block::uncompressed_size(stored).map_err(|_| corrupt("a part is cut short"))?;
+    if length > PART_BYTES {
+        return Err(corrupt("a part is too long"));
+    }
+    lz4_flex::block::decompress(block, length).map_err(|_| corrupt("a part cannot be decompressed"))
+}
+
 fn add_part(sections: &mut Vec<(String, Vec<u8>)>, row: &Row, position: i32) -> Result<(), Error> {
-    let bytes = lz4_flex::block::decompress_size_prepended(row.try_get(4)?)
-        .map_err(|_| corrupt("a part cannot be decompressed"))?;
+    let bytes = decompressed(row.try_get(4)?)?;
     let part = Part {
         position: row.try_get(0)?,
         section: row.try_get(1)?,
@@ -276,5 +285,29 @@ impl Part<'_> {
         let parameters: [Parameter<'_>; 6] =
             [&snapshot_id, &self.position, &self.section, &checksum, &self.name, &bytes];
         Ok(client.execute(&put, &parameters).await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_is_decompressed_to_what_it_was() {
+        for bytes in [Vec::new(), vec![7; PART_BYTES], (0..=255).collect()] {
+            let stored = lz4_flex::block::compress_prepend_size(&bytes);
+            assert_eq!(decompressed(&stored).unwrap(), bytes);
+        }
+    }
+
+    #[test]
+    fn a_part_that_claims_to_be_longer_than_a_part_is_refused_before_anything_is_allocated() {
+        let honest = lz4_flex::block::compress_prepend_size(&[1, 2, 3]);
+        for length in [PART_BYTES as u32 + 1, u32::MAX] {
+            let mut stored = honest.clone();
+            stored[..4].copy_from_slice(&length.to_le_bytes());
+            assert!(matches!(decompressed(&stored), Err(Error::Corrupt { .. })));
+        }
+        assert!(matches!(decompressed(&honest[..3]), Err(Error::Corrupt { .. })));
     }
 }

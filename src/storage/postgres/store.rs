@@ -25,6 +25,8 @@ pub struct PostgresStore {
     /// Set once, when there is one: its keys carry the identity, which is read first.
     feed: OnceLock<Arc<dyn TailFeed>>,
     identity: String,
+    /// Whether every write is refused.
+    pub(super) read_only: bool,
     /// This process among the holders of leases.
     pub(super) holder: String,
 }
@@ -52,19 +54,31 @@ pub fn limits(options: &PostgresOptions) -> Limits {
 pub fn open(options: &PostgresOptions) -> Result<Arc<PostgresStore>, Error> {
     let sessions = Sessions::new(&options.url, limits(options), false)?;
     migrations::run(&sessions)?;
-    sessions.run(async |client| {
-        // The namespace of requests that name none always exists.
-        let create = "INSERT INTO namespaces (name, created_at_ms)
-            SELECT $1, (extract(epoch FROM clock_timestamp()) * 1000)::bigint
-            WHERE NOT EXISTS (SELECT FROM namespaces WHERE name = $1)
-            ON CONFLICT (name) DO NOTHING";
-        client.execute(create, &[&NamespaceName::DEFAULT]).await?;
-        // Processes that are no more.
-        let forget = "DELETE FROM lease_holders WHERE seen_at < now() - interval '1 day'";
-        Ok(client.execute(forget, &[]).await?)
+    create_default(&sessions)?;
+    // A full disk, or a standby, can be read all the same.
+    if let Err(error) = purge::unfinished(&sessions) {
+        tracing::warn!(%error, "what an earlier process left half removed stays for now");
+    }
+    with_sessions(options, sessions, false)
+}
+
+/// The namespace of requests that name none always exists. Nothing is written where it
+/// does.
+fn create_default(sessions: &Sessions) -> Result<(), Error> {
+    let exists = "SELECT EXISTS (SELECT FROM namespaces WHERE name = $1)";
+    let exists: bool = sessions.read(async |client| {
+        Ok(client.query_one(exists, &[&NamespaceName::DEFAULT]).await?.try_get(0)?)
     })?;
-    purge::unfinished(&sessions)?;
-    with_sessions(options, sessions)
+    if exists {
+        return Ok(());
+    }
+    let create = "INSERT INTO namespaces (name, created_at_ms)
+        VALUES ($1, (extract(epoch FROM clock_timestamp()) * 1000)::bigint)
+        ON CONFLICT (name) DO NOTHING";
+    sessions.run(async |client| {
+        client.execute(create, &[&NamespaceName::DEFAULT]).await?;
+        Ok(())
+    })
 }
 
 /// Opens the store for heavy reads that may be a little behind: at `read_url` where
@@ -76,12 +90,13 @@ pub fn open_reading(options: &PostgresOptions) -> Result<Arc<PostgresStore>, Err
     let url = options.read_url.as_ref().unwrap_or(&options.url);
     let sessions = Sessions::new(url, limits(options), true)?;
     migrations::check(&sessions)?;
-    with_sessions(options, sessions)
+    with_sessions(options, sessions, true)
 }
 
 fn with_sessions(
     options: &PostgresOptions,
     sessions: Sessions,
+    read_only: bool,
 ) -> Result<Arc<PostgresStore>, Error> {
     let identity = sessions.read(async |client| {
         Ok(client.query_one("SELECT id FROM identity", &[]).await?.try_get(0)?)
@@ -91,6 +106,7 @@ fn with_sessions(
         appender: Appender::new(options.dedup_horizon),
         feed: OnceLock::new(),
         identity,
+        read_only,
         holder: uuid::Uuid::now_v7().simple().to_string(),
     }))
 }

@@ -8,12 +8,16 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
 
 use rusqlite::CachedStatement;
 use rusqlite::Connection;
 use rusqlite::TransactionBehavior;
 use rusqlite::params;
 
+use super::event_hashes;
 use super::log;
 use super::store::namespace_id;
 use crate::storage::batch::BatchBuilder;
@@ -40,6 +44,8 @@ pub struct Writer {
     pub connection: Connection,
     dedup_horizon: u64,
     partitions: HashMap<Partition, KnownPartition>,
+    /// Batches whose event hashes were damaged and are whole again.
+    pub event_hashes_rebuilt: Arc<AtomicU64>,
     batch: BatchBuilder,
 }
 
@@ -58,6 +64,7 @@ impl Writer {
             connection,
             dedup_horizon,
             partitions: HashMap::new(),
+            event_hashes_rebuilt: Arc::default(),
             batch: BatchBuilder::default(),
         }
     }
@@ -98,8 +105,12 @@ impl Writer {
             let known = match self.partitions.entry(group.partition.clone()) {
                 Entry::Occupied(entry) => Ok(entry.into_mut()),
                 Entry::Vacant(entry) => {
-                    KnownPartition::load(&transaction, &group.partition, self.dedup_horizon)
-                        .map(|partition| entry.insert(partition))
+                    KnownPartition::load(&transaction, &group.partition, self.dedup_horizon).map(
+                        |(partition, mended)| {
+                            self.event_hashes_rebuilt.fetch_add(mended, Ordering::Relaxed);
+                            entry.insert(partition)
+                        },
+                    )
                 }
             };
             match known {
@@ -118,11 +129,12 @@ impl Writer {
 }
 
 impl KnownPartition {
+    /// What the log tells of a partition, and how many batches had to be mended for it.
     fn load(
         connection: &Connection,
         partition: &Partition,
         dedup_horizon: u64,
-    ) -> Result<Self, Error> {
+    ) -> Result<(Self, u64), Error> {
         let namespace_id = namespace_id(connection, partition)?;
         let newest = log::newest(connection, namespace_id)?;
         let (end, recorded_at) = match newest {
@@ -130,11 +142,9 @@ impl KnownPartition {
             None => (Position::default(), Timestamp::from_millis(i64::MIN)),
         };
         let mut window = DedupWindow::new(dedup_horizon);
-        let start = window.starts_at(end.sequence);
-        log::each_event_hash(connection, namespace_id, start, |hash, sequence| {
-            window.insert(hash, sequence);
-        })?;
-        Ok(Self { namespace_id, end, recorded_at, window })
+        let mended =
+            event_hashes::fill(connection, partition, namespace_id, end.sequence, &mut window)?;
+        Ok((Self { namespace_id, end, recorded_at, window }, mended))
     }
 
     fn append(

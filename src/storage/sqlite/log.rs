@@ -1,5 +1,7 @@
 //! The interaction log: reading it, and the door to appending.
 
+use std::sync::atomic::Ordering;
+
 use rusqlite::Connection;
 use rusqlite::OptionalExtension;
 use rusqlite::Row;
@@ -12,11 +14,14 @@ use crate::storage::chain::Position;
 use crate::storage::chain::Seal;
 use crate::storage::error::Error;
 use crate::storage::log::Appended;
+use crate::storage::log::Extent;
+use crate::storage::log::HashCheck;
 use crate::storage::log::InteractionLog;
 use crate::storage::log::LogAppend;
 use crate::storage::log::LogEnd;
 use crate::storage::log::LogRead;
 use crate::storage::log::ReadLimit;
+use crate::storage::number::checksum;
 use crate::storage::number::integer;
 use crate::storage::number::natural;
 use crate::storage::partition::Partition;
@@ -30,15 +35,6 @@ const READ_FROM: &str =
     "SELECT first_sequence, count, recorded_at_ms, payload_crc32, event_hashes_crc32, chain, payload
     FROM log_batches
     WHERE namespace_id = ?1 AND first_sequence >= ?2
-    ORDER BY first_sequence";
-
-const EVENT_HASHES_FROM: &str =
-    "SELECT first_sequence, count, recorded_at_ms, event_hashes_crc32, event_hashes
-    FROM log_batches
-    WHERE namespace_id = ?1
-      AND first_sequence >= coalesce(
-          (SELECT max(first_sequence) FROM log_batches
-           WHERE namespace_id = ?1 AND first_sequence <= ?2), 0)
     ORDER BY first_sequence";
 
 /// The batch that holds a sequence, or the last one before it.
@@ -119,6 +115,18 @@ impl InteractionLog for SqliteStore {
         })
     }
 
+    fn check_event_hashes(
+        &self,
+        partition: &Partition,
+        extent: Extent,
+    ) -> Result<HashCheck, Error> {
+        self.check_hashes(partition, extent)
+    }
+
+    fn event_hashes_rebuilt(&self) -> u64 {
+        self.event_hashes_rebuilt.load(Ordering::Relaxed)
+    }
+
     fn release(&self, partition: &Partition) {
         self.writer().forget(partition);
     }
@@ -147,7 +155,7 @@ fn read(
     Ok(())
 }
 
-fn holding(
+pub fn holding(
     connection: &Connection,
     namespace_id: i64,
     sequence: Sequence,
@@ -164,33 +172,22 @@ pub fn newest(connection: &Connection, namespace_id: i64) -> Result<Option<Seal>
     holding(connection, namespace_id, Sequence::MAX)
 }
 
-/// Calls `note` for the hash of every event id from sequence `start` on, in order.
-pub fn each_event_hash(
+/// Where the batch begins that holds a sequence, or the last one before it.
+pub fn first_of_holder(
     connection: &Connection,
     namespace_id: i64,
-    start: Sequence,
-    mut note: impl FnMut(u128, Sequence),
-) -> Result<(), Error> {
-    let mut statement = connection.prepare_cached(EVENT_HASHES_FROM)?;
-    let mut rows = statement.query((namespace_id, integer(start)))?;
-    while let Some(row) = rows.next()? {
-        let head = head(row)?;
-        let checksum = natural(row.get(3)?, "event_hashes_crc32")?;
-        let stored = row.get_ref(4)?.as_blob().map_err(rusqlite::Error::from)?;
-        for (hash, sequence) in head.event_hashes(stored, checksum)? {
-            if sequence >= start {
-                note(hash, sequence);
-            }
-        }
-    }
-    Ok(())
+    sequence: Sequence,
+) -> Result<Sequence, Error> {
+    Ok(holding(connection, namespace_id, sequence)?.map_or(0, |seal| seal.head.first))
 }
 
-fn seal(row: &Row<'_>) -> Result<Seal, Error> {
+/// The columns `first_sequence`, `count`, `recorded_at_ms`, `payload_crc32`,
+/// `event_hashes_crc32` and `chain`.
+pub fn seal(row: &Row<'_>) -> Result<Seal, Error> {
     Ok(Seal {
         head: head(row)?,
-        payload_checksum: natural(row.get(3)?, "payload_crc32")?,
-        event_hashes_checksum: natural(row.get(4)?, "event_hashes_crc32")?,
+        payload_checksum: checksum(row.get(3)?),
+        event_hashes_checksum: checksum(row.get(4)?),
         chain: Chain::from_column(row.get(5)?),
     })
 }

@@ -78,9 +78,7 @@ impl NamespaceStore for SqliteStore {
         {
             let mut writer = self.writer();
             let id = namespace_id(&writer.connection, partition)?;
-            writer
-                .connection
-                .execute("UPDATE namespaces SET name = NULL WHERE id = ?1", [id])?;
+            writer.connection.execute("UPDATE namespaces SET name = NULL WHERE id = ?1", [id])?;
             writer.forget(partition);
         }
         // The namespace is gone for everyone. Rows that cannot be removed now are

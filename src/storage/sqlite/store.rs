@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
+use std::sync::atomic::AtomicU64;
 
 use rusqlite::Connection;
 use rusqlite::OptionalExtension;
@@ -16,6 +17,7 @@ use super::append::Writer;
 use super::connection;
 use super::migrations;
 use super::purge;
+use super::reserve;
 use crate::storage::error::Error;
 use crate::storage::number::integer;
 use crate::storage::partition::Partition;
@@ -40,6 +42,9 @@ pub struct SqliteOptions {
 pub struct SqliteStore {
     database: PathBuf,
     identity: String,
+    pub(super) dedup_horizon: u64,
+    /// Shared with the writer.
+    pub(super) event_hashes_rebuilt: Arc<AtomicU64>,
     // Closed before the writer: the last connection to close folds the write-ahead
     // log into the database, and a reader may not.
     readers: Mutex<Vec<Connection>>,
@@ -57,24 +62,44 @@ pub struct SqliteStore {
 pub fn open(options: &SqliteOptions) -> Result<Arc<SqliteStore>, Error> {
     let lock = lock(&options.path)?;
     let database = options.path.join(DATABASE_FILE);
-    let mut connection = connection::open_writer(&database)?;
+    let mut connection = match connection::open_writer(&database) {
+        Err(Error::Unavailable { .. }) if reserve::spend(&options.path) => {
+            connection::open_writer(&database)?
+        }
+        opened => opened?,
+    };
     migrations::run(&mut connection)?;
-    // The namespace of requests that name none always exists.
-    connection.execute(
-        "INSERT OR IGNORE INTO namespaces (name, created_at_ms)
-         VALUES (?1, CAST(unixepoch('subsec') * 1000 AS INTEGER))",
-        [NamespaceName::DEFAULT],
-    )?;
+    create_default(&connection)?;
     let identity = connection.query_row("SELECT id FROM identity", [], |row| row.get(0))?;
+    let writer = Writer::new(connection, options.dedup_horizon);
     let store = SqliteStore {
         database,
         identity,
-        writer: Mutex::new(Writer::new(connection, options.dedup_horizon)),
+        dedup_horizon: options.dedup_horizon,
+        event_hashes_rebuilt: writer.event_hashes_rebuilt.clone(),
+        writer: Mutex::new(writer),
         readers: Mutex::default(),
         _lock: lock,
     };
-    purge::unfinished(&store)?;
+    if let Err(error) = purge::unfinished(&store) {
+        // A full disk can be read all the same.
+        tracing::warn!(%error, "what an earlier process left half removed stays for now");
+    }
+    reserve::keep(&options.path);
     Ok(Arc::new(store))
+}
+
+/// The namespace of requests that name none always exists. Nothing is written where it
+/// does: the disk may be full.
+fn create_default(connection: &Connection) -> Result<(), Error> {
+    let name = [NamespaceName::DEFAULT];
+    let exists = "SELECT EXISTS (SELECT 1 FROM namespaces WHERE name = ?1)";
+    if connection.query_row(exists, name, |row| row.get::<_, bool>(0))? {
+        return Ok(());
+    }
+    let create = "INSERT INTO namespaces (name, created_at_ms)
+        VALUES (?1, CAST(unixepoch('subsec') * 1000 AS INTEGER))";
+    Ok(connection.execute(create, name).map(drop)?)
 }
 
 fn lock(directory: &Path) -> Result<File, Error> {

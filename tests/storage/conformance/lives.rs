@@ -31,13 +31,16 @@ pub fn a_missing_namespace_does_not_fail_its_neighbours(store: &dyn Store) {
     let [one] = group(&missing, records());
     let [two] = group(&default_of(store), records());
     let appended = store.append(&[one, two], NOW).unwrap();
-    assert!(is_no_namespace(appended[0].as_ref().map_err(|_| Error::NoNamespace {
-        namespace: missing.namespace.clone()
-    })));
+    assert!(is_no_namespace(
+        appended[0]
+            .as_ref()
+            .map_err(|_| Error::NoNamespace { namespace: missing.namespace.clone() })
+    ));
     assert_eq!(appended[1].as_ref().unwrap().log_end, 2);
     assert_gone(store, &missing);
     // An incarnation is of its own name only.
-    let renamed = Partition { namespace: NamespaceName::parse("missing").unwrap(), ..default_of(store) };
+    let renamed =
+        Partition { namespace: NamespaceName::parse("missing").unwrap(), ..default_of(store) };
     assert_gone(store, &renamed);
     assert!(is_no_namespace(store.resolve(&renamed.namespace)));
     assert_eq!(log_end(store).unwrap(), 2);

@@ -67,3 +67,31 @@ pub fn many_small_batches_are_read_by_few_reads(store: &dyn Store) {
     let read = store.read_after(&default_of(store), Position::default(), upto(300)).unwrap();
     assert_eq!((read.records.len(), read.end.sequence), (300, 300));
 }
+
+/// The most memory that this process has had, in bytes.
+fn peak_bytes() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().strip_suffix(" kB").unwrap().trim().parse::<usize>().unwrap() << 10
+}
+
+/// Far more bytes than a read may bring, in far fewer records.
+pub fn a_log_of_large_records_is_read_in_the_memory_it_was_written_in(store: &dyn Store) {
+    const LARGE: usize = 4 << 20;
+    const RECORDS: u64 = 48;
+    let partition = default_of(store);
+    for version in 1..=RECORDS {
+        let encoded = Arc::from(vec![version as u8; LARGE]);
+        let model = PublishedModel { version, trained_at: 1, encoded };
+        append(store, vec![Record::ModelPublished(model)]);
+    }
+    let written = peak_bytes();
+    let mut position = Position::default();
+    let limit = ReadLimit::records(4_096);
+    while position.sequence < RECORDS {
+        position = store.read_after(&partition, position, limit).unwrap().end;
+        store.read_from(&partition, position.sequence - 1, limit).unwrap();
+    }
+    let grown = peak_bytes().saturating_sub(written);
+    assert!(grown < 12 * LARGE, "{} MiB more than for writing", grown >> 20);
+}

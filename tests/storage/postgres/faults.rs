@@ -122,10 +122,38 @@ fn a_network_that_says_nothing_holds_no_call_and_heals() {
     bounded(&|| is_unavailable(put(&*store, &default_partition(), snapshot(1, 1))));
     bounded(&|| is_unavailable(store.resolve(&NamespaceName::default())));
     proxy.freeze(false);
-    let appended = append(&*store, interactions("b", 0..2));
-    // The first of them may have been on its way when the network fell silent.
+    // What was on its way when the network fell silent may stand in the way of the first.
+    let heals = |_| store.append(&group(interactions("b", 0..2)), NOW).ok();
+    let appended = (0..3).find_map(heals).unwrap().remove(0).unwrap();
     assert_eq!(appended.log_end, 3);
     assert_eq!(read_from(&*store, 0, 10).unwrap().len(), 3);
+}
+
+/// Also whoever has come while another append was waiting for nothing.
+#[test]
+fn a_server_that_says_nothing_refuses_appends_within_the_statement_timeout() {
+    let database = Database::new();
+    let proxy = Proxy::to(database.port());
+    let patience = Duration::from_secs(3);
+    let url = database.url_by(proxy.port);
+    let options = PostgresOptions { url, statement_timeout: patience, ..database.options() };
+    let store = open_postgres(&options).unwrap();
+    append(&*store, interactions("a", 0..1));
+    proxy.freeze(true);
+    let refused_within = |most: Duration| {
+        let started = Instant::now();
+        assert!(is_unavailable(store.append(&group(interactions("b", 0..1)), NOW)));
+        assert!(started.elapsed() < most, "{:?}", started.elapsed());
+    };
+    refused_within(patience + Duration::from_millis(500));
+    for _ in 0..2 {
+        refused_within(Duration::from_millis(1_500));
+    }
+    proxy.freeze(false);
+    // The first one may come too late for its answer still.
+    let heals = |_| store.append(&group(interactions("b", 0..1)), NOW).is_ok();
+    assert!((0..3).any(heals));
+    assert_eq!(log_end(&*store).unwrap(), 2);
 }
 
 #[test]

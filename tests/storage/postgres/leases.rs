@@ -38,11 +38,7 @@ fn silence(database: &Database, store: &PostgresStore, seconds: f64) {
         "UPDATE lease_holders SET seen_at = seen_at - make_interval(secs => {seconds})
          WHERE id = (SELECT holder FROM leases WHERE duty = 'of this process')"
     ));
-    store_release_quietly(database);
-}
-
-/// The lease that [`silence`] took goes without a sign of life.
-fn store_release_quietly(database: &Database) {
+    // Gone without a sign of life.
     database.raw().run("DELETE FROM leases WHERE duty = 'of this process'");
 }
 
@@ -61,11 +57,11 @@ fn a_lease_has_one_holder_at_a_time_and_each_holding_a_higher_epoch() {
         assert_eq!(stores[0].keep(&wanted).unwrap(), held);
         assert_eq!(stores[1].keep(&wanted).unwrap(), elsewhere);
     }
-    stores[0].release(&held).unwrap();
+    Leases::release(&*stores[0], &held).unwrap();
     assert_eq!(epochs(&stores[1].keep(&wanted).unwrap()), [("lead/1", 2), ("train", 1)]);
     assert_eq!(stores[0].keep(&wanted).unwrap(), []);
     // Of another holding by now: nothing is given up.
-    stores[0].release(&held).unwrap();
+    Leases::release(&*stores[0], &held).unwrap();
     assert_eq!(stores[1].keep(&wanted).unwrap().len(), 2);
 }
 
@@ -110,7 +106,8 @@ fn many_leases_take_one_statement_and_write_nothing_while_they_stay() {
     assert_eq!(stores[0].keep(mine).unwrap().len(), 50);
     assert_eq!(stores[1].keep(&wanted).unwrap().len(), 50);
     let raw = database.raw();
-    let versions = "SELECT md5(string_agg(xmin::text || duty, '' ORDER BY namespace_id)) FROM leases";
+    let versions =
+        "SELECT md5(string_agg(xmin::text || duty, '' ORDER BY namespace_id)) FROM leases";
     let before: String = raw.row(versions).get(0);
     assert_eq!(stores[0].keep(&wanted).unwrap().len(), 50);
     assert_eq!(stores[1].keep(others).unwrap().len(), 50);
@@ -147,7 +144,7 @@ fn processes_at_the_same_leases_never_hold_one_together() {
                 let fences = store.keep(&wanted).unwrap();
                 all.extend(fences.iter().cloned());
                 let given_up: Vec<_> = fences.into_iter().skip(skip).step_by(3).collect();
-                store.release(&given_up).unwrap();
+                Leases::release(store, &given_up).unwrap();
             }
             all
         };
@@ -188,7 +185,7 @@ fn a_record_under_a_lease_that_has_passed_on_is_refused_without_its_neighbours()
     let old = stores[0].keep(&wanted).unwrap().remove(0);
     let under = write(&stores[0], "a", &old);
     assert_eq!(under[1].as_ref().unwrap().outcomes, [Accepted(3), Accepted(4)]);
-    stores[0].release(std::slice::from_ref(&old)).unwrap();
+    Leases::release(&*stores[0], std::slice::from_ref(&old)).unwrap();
     let given_up = write(&stores[0], "b", &old).remove(1);
     assert!(matches!(given_up, Err(Error::Fenced { .. })), "{given_up:?}");
     let next = stores[1].keep(&wanted).unwrap().remove(0);

@@ -110,7 +110,7 @@ fn the_catalogue_is_as_its_last_records_left_it() {
         item_deleted("never seen"),
     ]);
     let item_a = "1|a|new|some content|{news,sport}|wire|2023-11-14 22:13:20+00\
-        |{\"lang\": \"de\", \"pages\": 3}|3|2023-11-14 22:13:23+00|en";
+        |{\"lang\": \"de\", \"pages\": 3}|en|3|2023-11-14 22:13:23+00";
     assert_eq!(session.rows("SELECT * FROM items"), [item_a]);
 
     let bare = Item {

@@ -52,7 +52,10 @@ impl Position {
             JOIN namespaces ON namespaces.id = projections.namespace_id
             WHERE namespaces.id = $1 AND namespaces.name = $2
             FOR UPDATE OF projections FOR KEY SHARE OF namespaces";
-        let Some(row) = transaction.query_opt(query, &[&id_of(partition), &partition.namespace.as_str()]).await? else {
+        let Some(row) = transaction
+            .query_opt(query, &[&id_of(partition), &partition.namespace.as_str()])
+            .await?
+        else {
             return Ok(None);
         };
         let (namespace_id, clearing) = (row.try_get(0)?, row.try_get(2)?);
