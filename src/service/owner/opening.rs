@@ -14,6 +14,7 @@ use super::slot::Progress;
 use crate::service::Stores;
 use crate::storage;
 use crate::storage::Extent;
+use crate::storage::HashCheck;
 use crate::storage::Partition;
 use crate::storage::Position;
 use engine::ENGINE_REVISION;
@@ -29,7 +30,7 @@ pub struct Recovered {
     pub snapshot_at: Sequence,
     /// Whether there were snapshots of a log that is no more.
     pub was_off_chain: bool,
-    /// Batches whose event hashes are damaged and could not be built anew: nothing can be
+    /// Batches whose event hashes are damaged and cannot be made again: nothing can be
     /// appended behind them.
     pub damaged_hashes: u64,
 }
@@ -54,9 +55,20 @@ pub fn recover(
     follow_while(&mut learner, &*stores.log, partition, end, |learnt| {
         told(Progress { learnt, end: end.sequence })
     })?;
-    let hashes = stores.log.check_event_hashes(partition, Extent::Window)?;
-    let damaged_hashes = hashes.damaged.saturating_sub(hashes.rebuilt);
+    let damaged_hashes = damaged_hashes(stores, partition);
     Ok(Recovered { learner, snapshot_at, was_off_chain, damaged_hashes })
+}
+
+/// How many batches of the dedup window cannot be read for it. What can be made again is.
+/// A store that does not answer hinders no reading.
+fn damaged_hashes(stores: &Stores, partition: &Partition) -> u64 {
+    match stores.log.check_event_hashes(partition, Extent::Window) {
+        Ok(HashCheck { damaged, rebuilt, .. }) => damaged.saturating_sub(rebuilt),
+        Err(error) => {
+            tracing::warn!(namespace = %partition.namespace, %error, "event hashes not checked");
+            0
+        }
+    }
 }
 
 /// The newest snapshot on the chain, and whether there were others.

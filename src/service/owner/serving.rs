@@ -129,12 +129,16 @@ impl Serving {
 
     fn take(&mut self, recovered: Recovered) {
         let Recovered { learner, snapshot_at, damaged_hashes, .. } = recovered;
+        if damaged_hashes > 0 {
+            tracing::error!(
+                namespace = %self.slot.name, batches = damaged_hashes,
+                "event hashes are damaged: nothing can be recorded"
+            );
+            let impairment = "event hashes of the log are damaged: nothing can be recorded";
+            self.namespace.change(|condition| condition.impairment = Some(impairment.into()));
+        }
         let watermark = learner.position.sequence;
         tracing::info!(namespace = %self.slot.name, watermark, snapshot_at, "namespace opened");
-        if damaged_hashes > 0 {
-            let impairment: Arc<str> = "nothing can be recorded: event hashes are damaged".into();
-            self.namespace.change(|condition| condition.impairment = Some(impairment));
-        }
         self.snapshot_at = snapshot_at;
         self.settings_due = learner.engine.state().settings() != &self.settings || watermark == 0;
         self.announce_at = (!self.settings_due).then_some(watermark);
