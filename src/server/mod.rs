@@ -269,6 +269,8 @@ impl Port {
             .initial_stream_window_size(window.min(STREAM_WINDOW_BYTES) as u32)
             .initial_connection_window_size(window as u32)
             .max_concurrent_streams(limits::CALLS_PER_CONNECTION)
+            // A client whose deadlines pass takes back all its calls at once, and means no harm.
+            .max_pending_accept_reset_streams(limits::CALLS_PER_CONNECTION as usize)
             .max_header_list_size(HEADER_BYTES)
             .max_send_buf_size(SEND_BYTES)
             .keep_alive_interval(KEEPALIVE)

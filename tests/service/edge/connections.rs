@@ -23,7 +23,8 @@ use crate::harness::prlimit;
 /// Connects, says this, and nothing more.
 async fn say(address: SocketAddr, words: &[u8]) -> TcpStream {
     let mut stream = TcpStream::connect(address).await.expect("the port is open");
-    stream.write_all(words).await.expect("the words are taken");
+    // One that is not taken may be closed before it says anything.
+    let _closed = stream.write_all(words).await;
     stream
 }
 
