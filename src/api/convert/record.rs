@@ -33,11 +33,8 @@ pub fn request_record(message: &mut proto::PersonalizeRequest, detail: Detail) -
     message.namespace.clear();
     message.min_watermark = 0;
     let (user_id, variant) = (take(&mut message.user_id), take(&mut message.variant));
-    let record = if detail == Detail::Full {
-        encoded(message, 0)
-    } else {
-        with_ids_only(message, encoded)
-    };
+    let record =
+        if detail == Detail::Full { encoded(message, 0) } else { with_ids_only(message, encoded) };
     (message.user_id, message.variant) = (user_id, variant);
     record
 }
