@@ -168,3 +168,53 @@ fn detail(
         candidates,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use engine::domain::DecisionId;
+    use engine::domain::ItemId;
+    use engine::domain::ListOrigin;
+    use engine::domain::Timestamp;
+    use engine::domain::UserId;
+
+    /// Numbers of a feature vector, a third more than there are.
+    const FEATURES: usize = 34;
+
+    #[test]
+    fn what_is_learnt_from_always_fits_in_a_record() {
+        let longest = "x".repeat(limits::ID_BYTES);
+        let shown = ShownItem {
+            item_id: ItemId::parse(longest.clone()).unwrap(),
+            score: 0.5,
+            propensity: 0.5,
+            features: vec![0.5; FEATURES],
+        };
+        let decision = Decision {
+            decision_id: DecisionId::parse(longest.clone()).unwrap(),
+            user_id: UserId::parse(longest).unwrap(),
+            decided_at: Timestamp::from_millis(i64::MAX),
+            strategy: Strategy::Thompson,
+            epsilon: 0.1,
+            model_version: u64::MAX,
+            watermark: u64::MAX,
+            candidates: u32::MAX,
+            segment: u8::MAX,
+            shown: vec![shown; limits::RESULTS],
+            exploration_cost: 1.0,
+            trial: Some(Box::new(TakeoverTrial {
+                round: u32::MAX,
+                origin: ListOrigin::Ranker,
+                chances: [0.5; 3],
+                places: u32::MAX,
+                same_place: u32::MAX,
+                in_both: u32::MAX,
+                same_first: true,
+                expected_gain: 0.5,
+                difference: vec![0.5; FEATURES],
+            })),
+            detail: None,
+        };
+        assert!(decision.record_bytes() <= limits::DECISION_BYTES);
+    }
+}
