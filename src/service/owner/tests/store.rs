@@ -247,18 +247,6 @@ impl InteractionLog for Process {
         Ok(ends.collect())
     }
 
-    fn check_event_hashes(
-        &self,
-        _partition: &Partition,
-        _extent: Extent,
-    ) -> Result<HashCheck, Error> {
-        Ok(HashCheck::default())
-    }
-
-    fn event_hashes_rebuilt(&self) -> u64 {
-        0
-    }
-
     fn release(&self, partition: &Partition) {
         self.world.released.lock().unwrap().push(partition.clone());
     }
