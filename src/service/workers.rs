@@ -127,10 +127,16 @@ mod tests {
     async fn work_that_nobody_waits_for_is_not_begun() {
         let pool = Pool::start("test", 1);
         let (release, wait) = mpsc::channel::<()>();
+        let (started, has_started) = oneshot::channel();
         let busy = tokio::spawn({
             let pool = pool.clone();
-            async move { pool.run(move || wait.recv()).await }
+            let work = move || {
+                let _heard = started.send(());
+                wait.recv()
+            };
+            async move { pool.run(work).await }
         });
+        has_started.await.unwrap();
         let begun = Arc::new(AtomicUsize::new(0));
         let mark = begun.clone();
         let given_up = pool.run(move || mark.fetch_add(1, Ordering::SeqCst));

@@ -173,7 +173,7 @@ mod tests {
         let mut now = at(0);
         let mut interactions = 1_000;
         let mut waits = Vec::new();
-        for _ in 0..5 {
+        for _ in 0..3 {
             assert_eq!(schedule.due(facts(interactions), now), Due::Now);
             schedule.failed(Attempt { interactions, at: now }, "not_better", now);
             // Enough is new, but the time is not over.
@@ -185,7 +185,7 @@ mod tests {
             interactions += wanted;
             now = next;
         }
-        assert_eq!(waits, [30, 60, 120, 240, 480]);
+        assert_eq!(waits, [30, 60, 120]);
         schedule.succeeded(Attempt { interactions, at: now });
         let after = Facts { since_model: 10, ..facts(interactions + 10) };
         assert_eq!(schedule.due(after, now), Due::At(now.plus_millis(86_400_000)));
