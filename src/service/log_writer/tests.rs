@@ -1,3 +1,5 @@
+//! The log writer on a log that waits, refuses and panics when it is told to.
+
 use std::sync::Condvar;
 use std::sync::Mutex;
 use std::sync::MutexGuard;

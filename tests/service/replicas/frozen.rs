@@ -28,8 +28,9 @@ async fn a_frozen_database_is_noticed_while_the_commit_hangs_and_nobody_queues_b
     let server = Server::replica(&flags(&postgres.url(), None)).await;
     let api = server.api().await;
     World::fill(&api).await;
-    api.settled_status().await;
     assert!(is_well(&server).await);
+    // Nothing is on its way: the commit that hangs is that of the event.
+    api.settled_status().await;
 
     postgres.freeze();
     let frozen = Instant::now();
