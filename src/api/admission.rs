@@ -129,6 +129,6 @@ pub async fn durable_view(namespace: &Namespace, time: CallTime) -> Arc<View> {
 }
 
 /// Counts a request against the rate limit of its namespace.
-async fn count(service: &Service, namespace: &Namespace) -> Result<(), Error> {
+pub async fn count(service: &Service, namespace: &Namespace) -> Result<(), Error> {
     service.limiter.admit_request(&namespace.rates, service.clock.now()).await
 }

@@ -165,17 +165,11 @@ impl PersonalizationService for PersonalizationApi {
         let user_id = convert::user_id(&message.user_id).map_err(status::invalid)?;
         let name = convert::namespace(&message.namespace).map_err(status::invalid)?;
         let (service, wanted) = (&self.service, message.min_watermark);
-        let namespace = match admission::open(service, time, &name).await {
-            Err(service::Error::Storage(error)) => {
-                let kept = profile_cache::recall(service, &name, &user_id, wanted).await;
-                let status = || Status::from(service::Error::Storage(error));
-                return kept.map(Response::new).ok_or_else(status);
-            }
-            namespace => namespace?,
-        };
+        let namespace = admission::open(service, time, &name).await?;
         if namespace.view().watermark() < wanted
-            && let Some(kept) = profile_cache::recall(service, &name, &user_id, wanted).await
+            && let Some(kept) = profile_cache::recall(service, &namespace, &user_id, wanted).await
         {
+            admission::count(service, &namespace).await?;
             return Ok(Response::new(kept));
         }
         let wanted = Wanted::Record(wanted);
@@ -186,7 +180,7 @@ impl PersonalizationService for PersonalizationApi {
             profile: Some(answers::profile(user_id.to_string(), profile.await??)),
             watermark: admitted.view.watermark(),
         };
-        profile_cache::keep(service, &name, &user_id, &answer);
+        profile_cache::keep(service, &admitted.namespace, &user_id, &answer);
         Ok(Response::new(answer))
     }
 
