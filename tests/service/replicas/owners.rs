@@ -2,6 +2,9 @@
 //! that lost its end.
 
 use personalization::proto::CreateNamespaceRequest;
+use personalization::proto::DeleteNamespaceRequest;
+use personalization::proto::GetProfileRequest;
+use tonic::Code;
 
 use super::fleet::agreed;
 use super::fleet::fill;
@@ -78,4 +81,32 @@ async fn replicas_converge_when_the_log_lost_its_newest_records() {
 #[tokio::test]
 async fn replicas_converge_when_the_log_lost_its_newest_records_and_redis_still_has_them() {
     converge_after_a_loss(true).await;
+}
+
+#[tokio::test]
+async fn a_profile_of_a_deleted_namespace_is_never_told_of_its_successor() {
+    let (postgres, redis) = (Postgres::start().await, Redis::start().await);
+    let (url, redis_url) = (postgres.url(), redis.url());
+    let flags = flags(&url, Some(&redis_url));
+    let (first, second) = (Server::replica(&flags).await, Server::replica(&flags).await);
+    let admin = first.api().await.admin;
+    let create = || CreateNamespaceRequest { namespace: "shop".to_owned(), ..Default::default() };
+    admin.clone().create_namespace(create()).await.expect("a new namespace");
+    let shop = first.api().await.within("shop");
+    let sequence = shop.record(events("e", 0..200)).await.last_sequence;
+    assert!(shop.profile("user-1", sequence).await.profile.is_some(), "and it is cached");
+    let delete = DeleteNamespaceRequest { namespace: "shop".to_owned() };
+    admin.clone().delete_namespace(delete).await.expect("it is deleted");
+    admin.clone().create_namespace(create()).await.expect("the name is free");
+    for replica in [&first, &second] {
+        // Its log ends long before what is asked for, so the cache is asked.
+        let request = GetProfileRequest {
+            namespace: "shop".to_owned(),
+            user_id: "user-1".to_owned(),
+            min_watermark: sequence,
+        };
+        let mut client = replica.api().await.personalization;
+        let refused = client.get_profile(request).await.expect_err("nobody is known yet");
+        assert_eq!(refused.code(), Code::DeadlineExceeded, "{refused:?}");
+    }
 }
