@@ -33,21 +33,15 @@ impl View {
         (first..end).map(|number| self.decisions[place_of(number)].key)
     }
 
-    /// Names of the selections of arms that may still be rewarded, from this number of
-    /// selections on.
-    pub fn selection_keys_from(&self, number: u64) -> impl Iterator<Item = u128> {
-        self.arms.keys_from(number)
-    }
-
-    /// Selections of arms learnt so far.
-    pub fn selections(&self) -> u64 {
-        self.arms.selections
-    }
-
-    /// Whether a decision or a selection of an arm, by the key of its id, may still be
-    /// rewarded. Costs a look into a table.
+    /// Whether a decision, by the key of its id, may still be rewarded. Costs a look into a
+    /// table, as does the next.
     pub fn knows_decision(&self, key: u128) -> bool {
-        self.decision_position(key).is_some() || self.arms.knows(key)
+        self.decision_position(key).is_some()
+    }
+
+    /// The same of a selection of an arm.
+    pub fn knows_selection(&self, key: u128) -> bool {
+        self.arms.knows(key)
     }
 
     fn decision_position(&self, key: u128) -> Option<usize> {

@@ -65,13 +65,10 @@ mod weighing;
 use std::sync::Arc;
 
 pub use apply::{Effect, Unreadable, decision_key};
-pub use bandit::arms::{
-    Arm, ArmChoice, ArmSet, ChosenArm, PENDING_SELECTIONS_MAX, Shape, choose as choose_arm,
-};
+pub use bandit::arms::{Arm, ArmChoice, ArmSet, ChosenArm, Shape, choose as choose_arm};
 pub use bandit::strategy;
 pub use bandit::{
-    Belief, ExplorationAccount, HALF_LIFE as EXPLORATION_HALF_LIFE, PENDING_DECISIONS_MAX,
-    Posterior, Ranker,
+    Belief, ExplorationAccount, HALF_LIFE as EXPLORATION_HALF_LIFE, Posterior, Ranker,
 };
 pub use column::Digest;
 pub use content::SparseVector;

@@ -37,16 +37,18 @@ fn decisions_and_selections_are_known_as_long_as_they_can_be_rewarded() {
     world.push(Record::ArmSelected(selection("chosen")));
     let mut engine = applied(&world.records);
     let knows = |engine: &Engine, id: &str| engine.state().knows_decision(decision_key(id));
-    assert!(knows(&engine, "decision-0") && knows(&engine, "chosen"));
+    let knows_chosen = |engine: &Engine| engine.state().knows_selection(decision_key("chosen"));
+    assert!(knows(&engine, "decision-0") && knows_chosen(&engine));
+    assert!(!knows(&engine, "chosen"), "each has its own kind");
     assert!(!knows(&engine, "decision-1") && !knows(&engine, ""));
     let restored = Engine::restore(engine.state().sections()).unwrap();
-    assert!(knows(&restored, "decision-0") && knows(&restored, "chosen"));
+    assert!(knows(&restored, "decision-0") && knows_chosen(&restored));
     let learnt = world.records.len();
     for _ in 0..PENDING_DECISIONS_MAX {
         world.decision();
     }
     engine.apply(&world.records[learnt..]).unwrap();
-    assert!(!knows(&engine, "decision-0") && knows(&engine, "chosen"));
+    assert!(!knows(&engine, "decision-0") && knows_chosen(&engine));
     assert!(knows(&engine, "decision-1") && knows(&engine, "decision-16384"));
 }
 

@@ -26,7 +26,7 @@ use crate::key_index::KeyIndex;
 use crate::numeric::math;
 
 /// Selections that may still be rewarded.
-pub const PENDING_SELECTIONS_MAX: usize = 65_536;
+const PENDING_SELECTIONS_MAX: usize = 65_536;
 
 /// A selection that may still earn a reward.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -86,12 +86,6 @@ impl Arms {
             let at = position_of(number);
             self.note(self.pending[at].key, at);
         }
-    }
-
-    /// Names of the selections that may still be rewarded, from this number of selections on.
-    pub fn keys_from(&self, number: u64) -> impl Iterator<Item = u128> {
-        let first = number.max(self.selections.saturating_sub(PENDING_SELECTIONS_MAX as u64));
-        (first..self.selections).map(|number| self.pending[position_of(number)].key)
     }
 
     /// Whether a selection of this key may still be rewarded.

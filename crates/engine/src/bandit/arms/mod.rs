@@ -22,5 +22,5 @@ mod tests;
 
 pub use choose::{ArmChoice, ChosenArm, choose};
 pub use context::Shape;
-pub use learn::{Arms, PENDING_SELECTIONS_MAX};
+pub use learn::Arms;
 pub use set::{Arm, ArmSet};
