@@ -9,7 +9,6 @@
 //! the oldest are counted together until the last of them is learnt or lost: an allowance
 //! is then spent later, never twice. What another replica spends counts once it is learnt.
 
-use std::collections::HashSet;
 use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -34,8 +33,6 @@ struct Spent {
 struct Spending {
     /// The oldest first.
     unlearnt: VecDeque<Spent>,
-    /// Decisions of the view that were looked through.
-    decisions: u64,
 }
 
 impl Spending {
@@ -70,16 +67,9 @@ impl UnlearntCosts {
     /// What was spent that the view does not know of.
     pub fn beyond(&self, view: &View, now: Timestamp) -> f64 {
         let mut spending = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Spending { unlearnt, decisions } = &mut *spending;
         let oldest = now.plus_millis(-KEPT_MS);
-        unlearnt.retain(|spent| spent.at > oldest);
-        // A view of before may still be in somebody's hands.
-        if view.counts().decisions > *decisions && !unlearnt.is_empty() {
-            let learnt: HashSet<u128> = view.decision_keys_from(*decisions).collect();
-            unlearnt.retain(|spent| !learnt.contains(&spent.decision));
-        }
-        *decisions = view.counts().decisions.max(*decisions);
-        unlearnt.iter().map(|spent| spent.cost).sum()
+        spending.unlearnt.retain(|spent| spent.at > oldest && !view.knows_decision(spent.decision));
+        spending.unlearnt.iter().map(|spent| spent.cost).sum()
     }
 }
 

@@ -26,13 +26,6 @@ fn place_of(number: u64) -> usize {
 }
 
 impl View {
-    /// Names of the decisions that may still be rewarded, from this number of decisions on.
-    pub fn decision_keys_from(&self, number: u64) -> impl Iterator<Item = u128> {
-        let end = self.counts.decisions;
-        let first = number.max(end.saturating_sub(PENDING_DECISIONS_MAX as u64));
-        (first..end).map(|number| self.decisions[place_of(number)].key)
-    }
-
     /// Whether a decision, by the key of its id, may still be rewarded. Costs a look into a
     /// table, as does the next.
     pub fn knows_decision(&self, key: u128) -> bool {
