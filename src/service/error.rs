@@ -4,13 +4,20 @@ use std::any::Any;
 use std::hash::BuildHasher;
 use std::hash::RandomState;
 
-use super::owner::Progress;
 use crate::storage;
 use engine::Cancelled;
 use engine::TrainingError;
 use engine::domain::NamespaceName;
 use engine::domain::Sequence;
 use engine::domain::Violation;
+
+/// How far an opening is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Progress {
+    pub learnt: Sequence,
+    /// The end of the log; 0 while it is not known.
+    pub end: Sequence,
+}
 
 /// Cloneable, so that everybody whose records shared a commit hears the same.
 #[derive(Debug, Clone, thiserror::Error)]

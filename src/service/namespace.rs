@@ -18,11 +18,11 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::error::Error;
+use super::error::Progress;
 use super::known_decisions::KnownDecisions;
 use super::limiter::RateWindows;
 use super::log_writer::LogTail;
 use super::owner::Command;
-use super::owner::Progress;
 use super::retrain::Training;
 use super::unlearnt_costs::UnlearntCosts;
 use super::unlearnt_showings::UnlearntShowings;

@@ -4,7 +4,7 @@
 //!   restored from a backup, or a standby that lagged and took over, may go on from an
 //!   earlier end: its log then has other chains from there on.
 
-use super::batch::BatchHead;
+use super::batch_head::BatchHead;
 use super::error::Error;
 use engine::domain::Sequence;
 

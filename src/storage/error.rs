@@ -1,6 +1,6 @@
 //! The one error of the storage layer.
 
-use super::leases::LeaseName;
+use super::partition::LeaseName;
 use super::partition::Partition;
 use engine::domain::NamespaceName;
 use engine::domain::Sequence;

@@ -7,23 +7,10 @@
 use std::time::Duration;
 
 use super::error::Error;
-use super::partition::Partition;
+use super::partition::LeaseName;
 
 /// How long a holder may be silent. It should say that it lives three times as often.
 pub const LEASE_TTL: Duration = Duration::from_secs(6);
-
-/// A duty of a partition, such as `lead/1` or `train`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct LeaseName {
-    pub partition: Partition,
-    pub duty: String,
-}
-
-impl std::fmt::Display for LeaseName {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} of {}", self.duty, self.partition)
-    }
-}
 
 /// Says which holding of a lease a write belongs to: a process that lost its lease
 /// without noticing, for instance because it was paused, cannot write under it.

@@ -5,6 +5,7 @@
 //! - A backend is reached through its one `open` function only.
 
 mod batch;
+mod batch_head;
 mod cache;
 mod chain;
 mod codec;
@@ -24,18 +25,18 @@ mod snapshots;
 mod sqlite;
 mod tail;
 
-pub use batch::BatchHead;
+pub use batch_head::BatchHead;
 pub use cache::{Cache, RateCounters};
 pub use chain::{Chain, Position, Seal};
 pub use error::Error;
-pub use leases::{Fence, LEASE_TTL, LeaseName, Leases};
+pub use leases::{Fence, LEASE_TTL, Leases};
 pub use log::{
     AppendOutcome, Appended, Extent, HashCheck, InteractionLog, LogAppend, LogEnd, LogRead,
     ReadLimit,
 };
 pub use memory::{MemoryCache, MemoryLeases, MemoryRates};
 pub use namespaces::{NamespaceEntry, NamespaceStore};
-pub use partition::Partition;
+pub use partition::{LeaseName, Partition};
 pub use postgres::{
     Migrated, PostgresOptions, PostgresStore, migrate as migrate_postgres, open as open_postgres,
     open_reading as open_postgres_reading,

@@ -1,4 +1,4 @@
-//! The identity of a log.
+//! The identity of a log, and of what is to be done for it.
 
 use engine::domain::NamespaceName;
 
@@ -14,5 +14,18 @@ pub struct Partition {
 impl std::fmt::Display for Partition {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}/{}", self.namespace, self.incarnation)
+    }
+}
+
+/// A duty of a partition, such as `lead/1` or `train`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LeaseName {
+    pub partition: Partition,
+    pub duty: String,
+}
+
+impl std::fmt::Display for LeaseName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} of {}", self.duty, self.partition)
     }
 }

@@ -1,7 +1,7 @@
 //! Records on their way from stored batches to a reader: in order, without a gap, each
 //! batch the continuation of the one before.
 
-use super::batch::event_hashes_of;
+use super::batch_head::event_hashes_of;
 use super::chain::Position;
 use super::chain::Seal;
 use super::error::Error;

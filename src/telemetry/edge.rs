@@ -5,7 +5,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-use super::metrics::Labels;
+use super::observed::Labels;
 
 /// What the ports count. Cheap to clone; clones share the numbers.
 #[derive(Debug, Clone, Default)]

@@ -12,9 +12,8 @@ use prometheus_client::metrics::histogram::exponential_buckets;
 use prometheus_client::registry::Registry;
 
 use super::edge::EdgeMetrics;
+use super::observed::Labels;
 use super::observed::Observed;
-
-pub(super) type Labels = Vec<(&'static str, String)>;
 
 /// One of what a gauge counts, for as long as it lives.
 #[derive(Debug)]

@@ -86,19 +86,25 @@ const LONG: &[Exception] = &[];
 /// its traits name each other.
 #[rustfmt::skip]
 const CIRCLES: &[Exception] = &[
-    ("engine", "a circle of cold_start, collaborative, model, ranking, sampling, view.", "issue 13"),
+    ("engine", "a circle of aging, bandit, cold_start, collaborative, column, content, contexts, factors, \
+      interner, key_index, model, parts, profile, ranking, sampling, takeover, view, weighing.", "issue 13"),
     ("engine::bandit", "a circle of allowance, ranker.", "issue 13"),
     ("engine::domain", "a circle of decision, decision_detail, record, settings.", "issue 13"),
     ("engine::evaluation", "a circle of protocols, recommender.", "issue 13"),
+    ("engine::expression", "a circle of evaluate, list.", "issue 13"),
     ("engine::ranking", "a circle of context_features, embedding_features, features, mask.", "issue 13"),
-    ("engine::ranking", "a circle of explain, rank.", "issue 13"),
+    ("engine::ranking", "a circle of explain, rank, scale.", "issue 13"),
+    ("engine::ranking", "a circle of filter, wanted.", "issue 13"),
     ("personalization::config", "a circle of arms, ranker, rules, serve.", "one command line"),
     ("personalization::service", "a circle of personalize, recording, scene.", "a call and its record"),
-    ("personalization::storage::postgres", "a circle of append, known, log, migrations, projection, \
-      purge, store, transaction.", "the store and its traits"),
+    ("personalization::service", "a circle of namespace, namespaces, owner, retrain.",
+        "a handle, its registry and its owner"),
+    ("personalization::service::owner", "a circle of duties, ending, serving.", "one task in three files"),
+    ("personalization::storage::postgres", "a circle of append, event_hashes, known, leases, log, \
+      migrations, projection, purge, store, transaction.", "the store and its traits"),
     ("personalization::storage::postgres", "a circle of options, tls.", "TLS is an option"),
     ("personalization::storage::redis", "a circle of reader, tail.", "the tail and its thread"),
-    ("personalization::storage::sqlite", "a circle of append, log, purge, store.",
+    ("personalization::storage::sqlite", "a circle of append, event_hashes, log, purge, store.",
         "the store and its traits"),
 ];
 

@@ -41,7 +41,7 @@ use serving::Serving;
 
 pub use keeping::project_all;
 pub use learning::{Learner, Stopped, follow, replay};
-pub use slot::{Command, Phase, Progress, Slot};
+pub use slot::{Command, Phase, Slot};
 
 /// How long what kept a namespace from being opened is told to whoever asks, before it is
 /// tried again: a store that was away...

@@ -7,10 +7,10 @@
 //!   log makes up for it. One that is off the chain has learnt from a log that is no more,
 //!   and is removed with all that came after it.
 
+use super::super::error::Progress;
 use super::learning::Learner;
 use super::learning::Stopped;
 use super::learning::follow_while;
-use super::slot::Progress;
 use crate::service::Stores;
 use crate::storage;
 use crate::storage::Extent;

@@ -11,13 +11,13 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::super::error::Error;
+use super::super::error::Progress;
 use super::super::namespace::LastUse;
 use super::super::namespace::Namespace;
 use super::super::retrain::Training;
 use crate::storage;
 use crate::storage::Position;
 use engine::domain::NamespaceName;
-use engine::domain::Sequence;
 
 /// Commands that an owner may leave unread.
 const COMMANDS: usize = 16;
@@ -32,14 +32,6 @@ pub enum Command {
     /// The room is needed.
     Sleep,
     Train(oneshot::Sender<Result<Training, Error>>),
-}
-
-/// How far an opening is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Progress {
-    pub learnt: Sequence,
-    /// The end of the log; 0 while it is not known.
-    pub end: Sequence,
 }
 
 #[derive(Debug, Clone)]

@@ -7,8 +7,8 @@ use std::sync::PoisonError;
 
 use crate::storage::error::Error;
 use crate::storage::leases::Fence;
-use crate::storage::leases::LeaseName;
 use crate::storage::leases::Leases;
+use crate::storage::partition::LeaseName;
 
 #[derive(Debug, Default)]
 pub struct MemoryLeases {

@@ -3,7 +3,7 @@
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
-use crate::storage::batch::BatchHead;
+use crate::storage::batch_head::BatchHead;
 use crate::storage::chain::Chain;
 use crate::storage::chain::Seal;
 use crate::storage::error::Error;

@@ -14,8 +14,8 @@ use super::store::PostgresStore;
 use crate::storage::error::Error;
 use crate::storage::leases::Fence;
 use crate::storage::leases::LEASE_TTL;
-use crate::storage::leases::LeaseName;
 use crate::storage::leases::Leases;
+use crate::storage::partition::LeaseName;
 
 /// Taken in one order: two processes at it never wait for each other crosswise. A row
 /// that changes hands meanwhile is looked at again where it is written. What is read

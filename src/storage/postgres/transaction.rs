@@ -19,8 +19,8 @@ use super::partition::BATCHES_PER_STEP;
 use super::partition::Behind;
 use super::partition::KnownPartition;
 use super::partition::RECORDS_PER_STEP;
-use crate::storage::leases::LeaseName;
 use crate::storage::number::integer;
+use crate::storage::partition::LeaseName;
 
 /// READ COMMITTED: what follows the lock sees all that was committed before it.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";

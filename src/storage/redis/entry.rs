@@ -11,8 +11,8 @@
 //! | 1 | whether the payload follows |
 //! | .. | the payload, to the end |
 
-use crate::storage::batch::BatchHead;
 use crate::storage::batch::RECORDS_MAX;
+use crate::storage::batch_head::BatchHead;
 use crate::storage::chain::Chain;
 use crate::storage::chain::Seal;
 use crate::storage::partition::Partition;

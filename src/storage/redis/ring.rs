@@ -129,7 +129,7 @@ fn size_of(batch: &TailBatch) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::storage::batch::BatchHead;
+    use crate::storage::batch_head::BatchHead;
     use crate::storage::chain::Chain;
     use crate::storage::chain::Seal;
     use engine::domain::NamespaceName;
@@ -196,9 +196,9 @@ mod tests {
         ring.insert(batches[0].clone(), now);
         ring.insert(batches[1].clone(), now);
         // Behind the first batch came something else before.
-        let other = batch_after(batches[0].seal.chain, 1, 11, 10, 9);
+        let other = Seal::new(batches[0].seal.chain, batches[1].seal.head, 1, 1);
         let after_other = TailBatch {
-            seal: Seal::new(other.seal.chain, batches[2].seal.head, 1, 1),
+            seal: Seal::new(other.chain, batches[2].seal.head, 0, 0),
             ..TailBatch::clone(&batches[2])
         };
         ring.insert(Arc::new(after_other), now);

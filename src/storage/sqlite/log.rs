@@ -8,7 +8,7 @@ use rusqlite::Row;
 
 use super::store::SqliteStore;
 use super::store::namespace_id;
-use crate::storage::batch::BatchHead;
+use crate::storage::batch_head::BatchHead;
 use crate::storage::chain::Chain;
 use crate::storage::chain::Position;
 use crate::storage::chain::Seal;

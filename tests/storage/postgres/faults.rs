@@ -110,6 +110,7 @@ fn a_network_that_says_nothing_holds_no_call_and_heals() {
     let options = PostgresOptions { url, statement_timeout: TIMEOUT, ..database.options() };
     let store = open_postgres(&options).unwrap();
     append(&*store, interactions("a", 0..1));
+    let partition = default_of(&*store);
     proxy.freeze(true);
     let bounded = |call: &dyn Fn() -> bool| {
         let started = Instant::now();
@@ -118,7 +119,7 @@ fn a_network_that_says_nothing_holds_no_call_and_heals() {
     };
     bounded(&|| is_unavailable(store.append(&group(interactions("b", 0..1)), NOW)));
     bounded(&|| is_unavailable(log_end(&*store)));
-    bounded(&|| is_unavailable(read_from(&*store, 0, 10)));
+    bounded(&|| is_unavailable(store.read_from(&partition, 0, upto(10))));
     bounded(&|| is_unavailable(put(&*store, &default_partition(), snapshot(1, 1))));
     bounded(&|| is_unavailable(store.resolve(&NamespaceName::default())));
     proxy.freeze(false);

@@ -128,7 +128,7 @@ fn the_catalogue_is_as_its_last_records_left_it() {
         record.sequence += 5;
     }
     project(&database.store(), &later);
-    let item_b = "1|b|||{}|NULL|NULL|NULL|6|2023-11-14 22:13:21+00|NULL";
+    let item_b = "1|b|||{}|NULL|NULL|NULL|NULL|6|2023-11-14 22:13:21+00";
     assert_eq!(session.rows("SELECT * FROM items"), [item_b]);
 }
 
