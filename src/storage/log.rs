@@ -189,10 +189,10 @@ pub trait InteractionLog: Send + Sync {
 }
 
 /// Says that the event hashes of a batch are not what was written.
-pub fn log_damaged_hashes(partition: &Partition, first: Sequence, rebuilt: Result<(), &Error>) {
+pub fn log_damaged_hashes(partition: &Partition, first: Sequence, failure: Option<&Error>) {
     let namespace = &partition.namespace;
-    match rebuilt {
-        Ok(()) => tracing::warn!(%namespace, first, "damaged event hashes rebuilt"),
-        Err(error) => tracing::error!(%namespace, first, %error, "event hashes are damaged"),
+    match failure {
+        None => tracing::warn!(%namespace, first, "damaged event hashes rebuilt"),
+        Some(error) => tracing::error!(%namespace, first, %error, "event hashes are damaged"),
     }
 }

@@ -65,7 +65,7 @@ pub async fn mend(
         }
         Err(error) => Err(error),
     };
-    log_damaged_hashes(partition, damaged.head.first, rebuilt.as_ref().map(|()| ()));
+    log_damaged_hashes(partition, damaged.head.first, rebuilt.as_ref().err());
     Ok(rebuilt)
 }
 
@@ -109,7 +109,7 @@ impl PostgresStore {
     fn mend(&self, partition: &Partition, damaged: &Seal) -> Result<bool, Error> {
         if self.read_only {
             let error = damaged.head.corrupt("this store may not write");
-            log_damaged_hashes(partition, damaged.head.first, Err(&error));
+            log_damaged_hashes(partition, damaged.head.first, Some(&error));
             return Ok(false);
         }
         let mended =

@@ -116,7 +116,7 @@ fn mend(
         connection.execute(MEND, parameters)?;
         Ok(())
     });
-    log_damaged_hashes(partition, first, mended.as_ref().map(|()| ()));
+    log_damaged_hashes(partition, first, mended.as_ref().err());
     mended
 }
 

@@ -26,6 +26,7 @@ use super::server::Server;
 use crate::conformance::NOW;
 use crate::conformance::append;
 use crate::conformance::create;
+use crate::conformance::default_of;
 use crate::conformance::deletion;
 use crate::conformance::group as group_of;
 use crate::conformance::interaction;
