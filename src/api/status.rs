@@ -88,22 +88,7 @@ fn status(error: Error) -> Status {
             explained(Code::DeadlineExceeded, &message, "WATERMARK_NOT_REACHED", metadata)
         }
         Error::TrainingRuns => explained(Code::Aborted, &message, "TRAINING_RUNS", []),
-        Error::Training(TrainingError::TooLittleData { found }) => {
-            let metadata = [("positive_interactions", found.to_string())];
-            explained(Code::FailedPrecondition, &message, "TOO_LITTLE_DATA", metadata)
-        }
-        Error::Training(TrainingError::NotBetter { candidate, serving }) => {
-            let metadata = [("candidate", candidate.to_string()), ("serving", serving.to_string())];
-            explained(Code::FailedPrecondition, &message, "MODEL_NOT_BETTER", metadata)
-        }
-        Error::Training(TrainingError::Cancelled) => {
-            explained(Code::Cancelled, &message, "TRAINING_CANCELLED", [])
-        }
-        Error::Training(TrainingError::Diverged) => {
-            let id = short_id();
-            tracing::error!(id, "a training diverged: regularization may be too weak");
-            explained(Code::Internal, &message, "TRAINING_DIVERGED", [("id", id)])
-        }
+        Error::Training(error) => untrained(error, &message),
         Error::NothingToEvaluate { decisions } => {
             let metadata = [("decisions", decisions.to_string())];
             explained(Code::FailedPrecondition, &message, "NOTHING_TO_EVALUATE", metadata)
@@ -129,6 +114,26 @@ fn status(error: Error) -> Status {
             explained(Code::Internal, &message, "INTERNAL", [("id", id)])
         }
         Error::Storage(error) => stored(error, &message),
+    }
+}
+
+/// The status of a training that published nothing.
+fn untrained(error: TrainingError, message: &str) -> Status {
+    match error {
+        TrainingError::TooLittleData { found } => {
+            let metadata = [("positive_interactions", found.to_string())];
+            explained(Code::FailedPrecondition, message, "TOO_LITTLE_DATA", metadata)
+        }
+        TrainingError::NotBetter { candidate, serving } => {
+            let metadata = [("candidate", candidate.to_string()), ("serving", serving.to_string())];
+            explained(Code::FailedPrecondition, message, "MODEL_NOT_BETTER", metadata)
+        }
+        TrainingError::Cancelled => explained(Code::Cancelled, message, "TRAINING_CANCELLED", []),
+        TrainingError::Diverged => {
+            let id = short_id();
+            tracing::error!(id, "a training diverged: regularization may be too weak");
+            explained(Code::Internal, message, "TRAINING_DIVERGED", [("id", id)])
+        }
     }
 }
 

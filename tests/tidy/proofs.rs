@@ -11,9 +11,11 @@ use super::report;
 use super::sizes;
 use super::wording;
 
+type Rule = fn(&Tree, &Source) -> Vec<Finding>;
+
 /// Rule, path, source, and what is found first: `line: message`, or nothing.
 #[rustfmt::skip]
-const PROOFS: &[(fn(&Tree, &Source) -> Vec<Finding>, &str, &str, &str)] = &[
+const PROOFS: &[(Rule, &str, &str, &str)] = &[
     (imports, "src/config/a.rs", "\nuse crate::api::X;", "2: config must not import personalization::api::X"),
     (imports, "src/config/a.rs", "use {crate::{api::X}};", "1: config must not import personalization::api::X"),
     (imports, "src/config/a.rs", "fn f() { g!(\"\", crate::api::X) }", "1: config must not import personalization::api::X"),

@@ -1,10 +1,13 @@
 //! Owners of several processes on one log: who does the duties, and what becomes of a log
 //! that lost its end.
 
+use std::time::Duration;
+
 use personalization::proto::CreateNamespaceRequest;
 use personalization::proto::DeleteNamespaceRequest;
 use personalization::proto::GetProfileRequest;
 use tonic::Code;
+use tonic::Request;
 
 use super::fleet::agreed;
 use super::fleet::fill;
@@ -15,6 +18,9 @@ use crate::harness::Redis;
 use crate::harness::Server;
 use crate::harness::counter;
 use crate::harness::events;
+
+/// How long a profile is waited for that will not be there.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 #[tokio::test]
 async fn a_namespace_that_only_a_follower_has_open_is_trained_and_has_snapshots() {
@@ -106,6 +112,8 @@ async fn a_profile_of_a_deleted_namespace_is_never_told_of_its_successor() {
             min_watermark: sequence,
         };
         let mut client = replica.api().await.personalization;
+        let mut request = Request::new(request);
+        request.set_timeout(PATIENCE);
         let refused = client.get_profile(request).await.expect_err("nobody is known yet");
         assert_eq!(refused.code(), Code::DeadlineExceeded, "{refused:?}");
     }
