@@ -1,3 +1,6 @@
+//! What is accepted is what the decoder accepts, and what is said of its memory covers what it
+//! takes.
+
 use proptest::prelude::*;
 use prost::Message;
 use prost_types::FileDescriptorSet;
