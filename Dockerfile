@@ -5,7 +5,7 @@ WORKDIR /src
 COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
-    cargo build --release --locked && cp target/release/personalization /personalization
+    cargo build --release --locked --features embedder && cp target/release/personalization /personalization
 
 FROM debian:bookworm-slim
 RUN apt-get update \

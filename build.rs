@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 const ROOT: &str = "proto";
 const FILES: [&str; 7] = [
-    "personalization/v1/common.proto",
+    "personalization/v1/vocabulary.proto",
     "personalization/v1/personalization.proto",
     "personalization/v1/catalog.proto",
     "personalization/v1/model.proto",

@@ -18,20 +18,21 @@ use std::time::Duration;
 use std::time::Instant;
 
 use bytes::Bytes;
+use engine::domain::EventId;
+use engine::domain::Interaction;
+use engine::domain::InteractionContext;
+use engine::domain::InteractionType;
+use engine::domain::ItemId;
+use engine::domain::NamespaceName;
+use engine::domain::Record;
+use engine::domain::Timestamp;
+use engine::domain::UserId;
 use futures_util::SinkExt;
-use personalization::domain::EventId;
-use personalization::domain::Interaction;
-use personalization::domain::InteractionContext;
-use personalization::domain::InteractionType;
-use personalization::domain::ItemId;
-use personalization::domain::NamespaceName;
-use personalization::domain::Record;
-use personalization::domain::Timestamp;
-use personalization::domain::UserId;
 use personalization::proto;
 use personalization::proto::personalization_service_client::PersonalizationServiceClient;
 use personalization::storage::InteractionLog;
 use personalization::storage::LogAppend;
+use personalization::storage::NamespaceStore;
 use personalization::storage::PostgresOptions;
 use personalization::storage::PostgresStore;
 use personalization::storage::open_postgres;
@@ -103,7 +104,6 @@ fn open(url: &str) -> Result<Arc<PostgresStore>, Failure> {
         statement_timeout: Duration::from_secs(60),
         connect_timeout: Duration::from_secs(5),
         dedup_horizon: 1_000_000,
-        feed: None,
     })?)
 }
 
@@ -145,11 +145,11 @@ fn ingest(runtime: &tokio::runtime::Runtime, url: &str) -> Result<(), Failure> {
 
 fn append_all(url: &str, group: u64) -> Result<f64, Failure> {
     let store = open(url)?;
+    let partition = store.resolve(&NamespaceName::default())?.partition;
     let mut busy = Duration::ZERO;
     for first in (0..EVENTS).step_by(group as usize) {
         let records = events(first..first + group)?.into_iter().map(Record::Interaction).collect();
-        let namespace = NamespaceName::default();
-        let groups = [LogAppend { namespace, records, fence: None }];
+        let groups = [LogAppend { partition: partition.clone(), records, fence: None }];
         let started = Instant::now();
         store.append(&groups, Timestamp::from_seconds(1_700_000_000))?;
         busy += started.elapsed();

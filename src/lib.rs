@@ -1,14 +1,12 @@
 //! A personalization service: ranks for the person looking, and learns from what
 //! that person does next.
 //!
-//! Layers, bottom-up; a module imports only from the lines above it (`tests/tidy.rs`
-//! holds the table and checks it):
+//! What learns and ranks is the crate `engine`; this one is all around it. Layers,
+//! bottom-up; a module imports only from the lines above it (`tests/tidy` holds the table
+//! and checks it):
 //!
 //! | module | what it is |
 //! | --- | --- |
-//! | `domain`, `numeric` | vocabulary; kernels on slices. Import nothing |
-//! | `engine` | pure: applies log records, ranks |
-//! | `evaluation` | pure: protocols and metrics over the engine |
 //! | `config`, `telemetry` | settings of the process; logging and metrics |
 //! | `storage` | traits of the log, snapshots, namespaces; `sqlite` behind them |
 //! | `service` | use cases: ingest, apply, personalize, retrain, snapshot |
@@ -19,10 +17,6 @@
 pub mod api;
 pub mod cli;
 pub mod config;
-pub mod domain;
-pub mod engine;
-pub mod evaluation;
-pub mod numeric;
 pub mod proto;
 pub mod server;
 pub mod service;

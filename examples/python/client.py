@@ -5,7 +5,7 @@ Run it against `cargo run --release -- serve --demo`, from this directory:
     python3 -m venv .venv
     .venv/bin/pip install -r requirements.txt
     .venv/bin/python -m grpc_tools.protoc -I ../../proto --python_out=. --grpc_python_out=. \
-        personalization/v1/common.proto personalization/v1/personalization.proto
+        personalization/v1/vocabulary.proto personalization/v1/personalization.proto
     .venv/bin/python client.py
 
 The third command makes the folder personalization/ with the messages and stubs.
@@ -16,7 +16,7 @@ import uuid
 
 import grpc
 
-from personalization.v1 import common_pb2 as common
+from personalization.v1 import vocabulary_pb2 as vocabulary
 from personalization.v1 import personalization_pb2 as messages
 from personalization.v1.personalization_pb2_grpc import PersonalizationServiceStub
 
@@ -33,7 +33,7 @@ def personalize(service, user, min_watermark=0):
         min_watermark=min_watermark,
         diversity=messages.DiversityParams(max_results=8),
         # The same answer every time; leave it out to let the service explore.
-        strategy=common.STRATEGY_GREEDY,
+        strategy=vocabulary.STRATEGY_GREEDY,
     )
     return service.Personalize(request, timeout=DEADLINE_SECONDS)
 
@@ -41,11 +41,11 @@ def personalize(service, user, min_watermark=0):
 def impressions(user, answer):
     """What the user was shown: this is how the ranker learns what nobody clicks."""
     return [
-        common.Interaction(
+        vocabulary.Interaction(
             event_id=str(uuid.uuid4()),
             user_id=user,
             item_id=item.item_id,
-            type=common.INTERACTION_TYPE_IMPRESSION,
+            type=vocabulary.INTERACTION_TYPE_IMPRESSION,
             decision_id=answer.decision_id,
             position=item.position,
         )
@@ -54,11 +54,11 @@ def impressions(user, answer):
 
 
 def like(user, film):
-    return common.Interaction(
+    return vocabulary.Interaction(
         event_id=str(uuid.uuid4()),
         user_id=user,
         item_id=film,
-        type=common.INTERACTION_TYPE_LIKE,
+        type=vocabulary.INTERACTION_TYPE_LIKE,
     )
 
 

@@ -1,28 +1,56 @@
 //! `AdminService`.
 
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
 use tonic::Request;
 use tonic::Response;
 use tonic::Status;
 
 use super::convert;
 use super::convert::Listing;
+use super::deadline::CallTime;
 use super::status;
-use crate::domain::NamespaceName;
-use crate::domain::Violation;
 use crate::proto;
 use crate::proto::admin_service_server::AdminService;
+use crate::service::Error;
 use crate::service::Service;
 use crate::storage::NamespaceEntry;
+use engine::domain::NamespaceName;
+use engine::domain::Violation;
 
 /// Handlers of `AdminService`.
 #[derive(Debug, Clone)]
 pub struct AdminApi {
     service: Service,
+    /// Calls to the stores that may run at a time.
+    places: Arc<Semaphore>,
 }
+
+/// Operators call seldom, and each call takes a connection of the store.
+const PLACES: usize = 4;
 
 impl AdminApi {
     pub fn new(service: Service) -> Self {
-        Self { service }
+        Self { service, places: Arc::new(Semaphore::new(PLACES)) }
+    }
+
+    /// Works with the stores to the end, whether the caller stays or not: its place is
+    /// held by the work.
+    async fn with_stores<T: Send + 'static>(
+        &self,
+        time: CallTime,
+        work: impl Future<Output = Result<T, Error>> + Send + 'static,
+    ) -> Result<T, Error> {
+        time.check()?;
+        let place = self.places.clone().try_acquire_owned();
+        let place = place.map_err(|_full| Error::Overloaded("too many calls to the stores"))?;
+        let working = tokio::spawn(async move {
+            let done = work.await;
+            drop(place);
+            done
+        });
+        working.await.unwrap_or(Err(Error::ShuttingDown))
     }
 }
 
@@ -41,12 +69,14 @@ impl AdminService for AdminApi {
         &self,
         request: Request<proto::CreateNamespaceRequest>,
     ) -> Result<Response<proto::CreateNamespaceResponse>, Status> {
+        let time = CallTime::of_request(&request);
         let message = request.into_inner();
         let name = named(&message.namespace)?;
         let defaults = self.service.namespaces.defaults();
         let settings = convert::settings(message.settings, defaults).map_err(status::invalid)?;
-        let created = self.service.namespaces.create(name, settings).await;
-        let entry = created.map_err(status::status)?;
+        let namespaces = self.service.namespaces.clone();
+        let create = async move { namespaces.create(name, settings).await };
+        let entry = self.with_stores(time, create).await?;
         let namespace_info = Some(info_message(entry));
         Ok(Response::new(proto::CreateNamespaceResponse { namespace_info }))
     }
@@ -55,6 +85,7 @@ impl AdminService for AdminApi {
         &self,
         request: Request<proto::ListNamespacesRequest>,
     ) -> Result<Response<proto::ListNamespacesResponse>, Status> {
+        let time = CallTime::of_request(&request);
         let message = request.into_inner();
         let size = convert::page_size(message.page_size).map_err(status::invalid)?;
         let after = convert::page_token(Listing::Namespaces, &message.page_token);
@@ -62,13 +93,14 @@ impl AdminService for AdminApi {
         let after = after.map(NamespaceName::parse).transpose().map_err(|_not_a_name| {
             status::invalid(vec![Violation::new("page_token", "must come from ListNamespaces")])
         })?;
-        let listed = self.service.namespaces.list(after, size + 1).await;
-        let mut entries = listed.map_err(status::status)?;
+        let namespaces = self.service.namespaces.clone();
+        let list = async move { namespaces.list(after, size + 1).await };
+        let mut entries = self.with_stores(time, list).await?;
         let more = entries.len() > size;
         entries.truncate(size);
         let last = entries.last().filter(|_| more);
         let next_page_token = last.map_or_else(String::new, |entry| {
-            convert::next_page_token(Listing::Namespaces, entry.name.as_str())
+            convert::next_page_token(Listing::Namespaces, entry.name().as_str())
         });
         let namespaces = entries.into_iter().map(info_message).collect();
         Ok(Response::new(proto::ListNamespacesResponse { namespaces, next_page_token }))
@@ -78,15 +110,17 @@ impl AdminService for AdminApi {
         &self,
         request: Request<proto::DeleteNamespaceRequest>,
     ) -> Result<Response<proto::DeleteNamespaceResponse>, Status> {
+        let time = CallTime::of_request(&request);
         let name = named(&request.into_inner().namespace)?;
-        self.service.namespaces.delete(name).await.map_err(status::status)?;
+        let namespaces = self.service.namespaces.clone();
+        self.with_stores(time, async move { namespaces.delete(name).await }).await?;
         Ok(Response::new(proto::DeleteNamespaceResponse {}))
     }
 }
 
 fn info_message(entry: NamespaceEntry) -> proto::NamespaceInfo {
     proto::NamespaceInfo {
-        namespace: entry.name.to_string(),
+        namespace: entry.name().to_string(),
         created_at: Some(convert::timestamp_message(entry.created_at)),
         settings: entry.settings.as_ref().map(convert::settings_message),
     }

@@ -2,14 +2,14 @@
 
 use crate::api::convert;
 use crate::api::explanations;
-use crate::domain::Strategy;
-use crate::domain::Timestamp;
-use crate::engine::SimilarItem;
-use crate::engine::View;
 use crate::proto;
 use crate::service::Answer;
 use crate::service::ProfilePart;
 use crate::service::ProfileReport;
+use engine::SimilarItem;
+use engine::View;
+use engine::domain::Strategy;
+use engine::domain::Timestamp;
 
 pub fn personalize(
     answer: Answer,

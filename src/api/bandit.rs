@@ -4,21 +4,20 @@ use tonic::Request;
 use tonic::Response;
 use tonic::Status;
 
-use super::admit;
-use super::admitted_view;
+use super::admission::Admitted;
+use super::admission::Wanted;
 use super::convert;
-use super::deadline;
-use super::namespace;
+use super::deadline::CallTime;
 use super::personalization::new_id;
 use super::status;
-use crate::domain::DecisionId;
-use crate::domain::EventId;
-use crate::engine::ArmSet;
 use crate::proto;
 use crate::proto::bandit_service_server::BanditService;
 use crate::service::SelectArmCall;
 use crate::service::SelectedArm;
 use crate::service::Service;
+use engine::ArmSet;
+use engine::domain::DecisionId;
+use engine::domain::EventId;
 
 /// Handlers of `BanditService`.
 #[derive(Debug, Clone)]
@@ -38,11 +37,11 @@ impl BanditService for BanditApi {
         &self,
         request: Request<proto::SelectArmRequest>,
     ) -> Result<Response<proto::SelectArmResponse>, Status> {
-        let patience = deadline::patience(request.metadata());
+        let time = CallTime::of_request(&request);
         let message = request.into_inner();
-        let wanted = message.min_watermark;
-        let (namespace, view) =
-            admitted_view(&self.service, &message.namespace, wanted, patience).await?;
+        let wanted = Wanted::Record(message.min_watermark);
+        let admitted = Admitted::new(&self.service, time, &message.namespace, wanted).await?;
+        let Admitted { namespace, view, deadline } = admitted;
         let checked = convert::select_arm(message, view.settings()).map_err(status::invalid)?;
         let now = self.service.clock.now();
         let call = SelectArmCall {
@@ -54,25 +53,27 @@ impl BanditService for BanditApi {
             epsilon: checked.epsilon,
             now,
         };
-        let selected = self.service.select_arm(&namespace, view, call).await;
-        Ok(Response::new(selected_message(selected.map_err(status::status)?)))
+        let selected = self.service.select_arm(&namespace, view, call, deadline).await?;
+        Ok(Response::new(selected_message(selected)))
     }
 
     async fn reward_arm(
         &self,
         request: Request<proto::RewardArmRequest>,
     ) -> Result<Response<proto::RewardArmResponse>, Status> {
+        let time = CallTime::of_request(&request);
         let message = request.into_inner();
-        let namespace = namespace(&self.service, &message.namespace).await?;
-        admit(&self.service, namespace.name()).await?;
+        let (service, wanted) = (&self.service, Wanted::Newest);
+        let Admitted { namespace, .. } =
+            Admitted::new(service, time, &message.namespace, wanted).await?;
         let now = self.service.clock.now();
         let make_id = || EventId::parse(new_id(now)).expect("a UUID is an id");
         let reward = convert::reward_arm(message, now, make_id).map_err(status::invalid)?;
-        let recorded = self.service.reward_arm(&namespace, reward).await;
-        let sequence = recorded.map_err(status::status)?;
+        let rewarded = self.service.reward_arm(&namespace, reward).await?;
         Ok(Response::new(proto::RewardArmResponse {
-            duplicate: sequence.is_none(),
-            sequence: sequence.unwrap_or(0),
+            duplicate: rewarded.sequence.is_none(),
+            sequence: rewarded.sequence.unwrap_or(0),
+            unknown_decisions: u64::from(rewarded.is_unknown),
         }))
     }
 
@@ -80,14 +81,14 @@ impl BanditService for BanditApi {
         &self,
         request: Request<proto::GetArmSetRequest>,
     ) -> Result<Response<proto::GetArmSetResponse>, Status> {
-        let patience = deadline::patience(request.metadata());
+        let time = CallTime::of_request(&request);
         let message = request.into_inner();
-        let wanted = message.min_watermark;
-        let (_, view) = admitted_view(&self.service, &message.namespace, wanted, patience).await?;
+        let wanted = Wanted::Record(message.min_watermark);
+        let admitted = Admitted::new(&self.service, time, &message.namespace, wanted).await?;
+        let Admitted { view, deadline, .. } = admitted;
         let (name, context) = convert::arm_set(message).map_err(status::invalid)?;
         let watermark = view.watermark();
-        let report = self.service.arm_set(view.clone(), &name, context).await;
-        let beliefs = report.map_err(status::status)?;
+        let beliefs = self.service.arm_set(view.clone(), &name, context, deadline).await?;
         let set = view.arm_set(name.as_str()).expect("the report was of this view");
         Ok(Response::new(set_message(set, &beliefs, watermark)))
     }

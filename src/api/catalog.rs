@@ -3,33 +3,30 @@
 //! Reads and deletions first wait a moment for the engine to have applied what is
 //! durable, so that whoever upserts finds the item.
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use tonic::Request;
 use tonic::Response;
 use tonic::Status;
 use tonic::Streaming;
 
+use super::admission::Admitted;
+use super::admission::Wanted;
+use super::admission::durable_view;
+use super::admission::namespace;
 use super::convert;
 use super::convert::Listing;
+use super::deadline::CallTime;
 use super::intake::Intake;
-use super::namespace;
 use super::producer::Producer;
 use super::producer::check_same_namespace;
 use super::status;
-use crate::domain::Record;
-use crate::domain::Violation;
-use crate::domain::limits;
-use crate::engine::View;
 use crate::proto;
 use crate::proto::catalog_service_server::CatalogService;
 use crate::service;
-use crate::service::Namespace;
 use crate::service::Service;
-
-/// Longest wait for the engine; then the answer is of the view there is.
-const PATIENCE: Duration = Duration::from_secs(2);
+use engine::View;
+use engine::domain::Record;
+use engine::domain::Violation;
+use engine::domain::limits;
 
 /// Handlers of `CatalogService`.
 #[derive(Debug, Clone)]
@@ -63,10 +60,21 @@ impl CatalogApi {
     }
 }
 
-/// The view with everything durable, or the newest after some patience.
-async fn current_view(namespace: &Namespace) -> Arc<View> {
-    let end = namespace.tail.end();
-    namespace.view_at(end, PATIENCE).await.unwrap_or_else(|_behind| namespace.view())
+/// A page of the catalogue behind the item of an index, and the token of the next one.
+fn page(view: &View, start: u32, size: usize) -> proto::ListItemsResponse {
+    let mut found =
+        (start..view.items_len() as u32).filter_map(|index| view.entry(index).item.as_ref());
+    let items: Vec<_> = found.by_ref().take(size).collect();
+    let last = items.last().map(|item| item.item_id.as_str());
+    let next_page_token = match (found.next(), last) {
+        (Some(_more), Some(last)) => convert::next_page_token(Listing::Items, last),
+        _ => String::new(),
+    };
+    proto::ListItemsResponse {
+        items: items.into_iter().map(|item| convert::item_message(item)).collect(),
+        next_page_token,
+        total_size: view.counts().catalogue,
+    }
 }
 
 #[tonic::async_trait]
@@ -75,13 +83,15 @@ impl CatalogService for CatalogApi {
         &self,
         request: Request<Streaming<proto::UpsertItemsRequest>>,
     ) -> Result<Response<proto::UpsertItemsResponse>, Status> {
+        let time = CallTime::of_request(&request);
         let mut stream = request.into_inner();
         let Some(first) = stream.message().await? else {
             return Ok(Response::new(Default::default()));
         };
         let namespace = namespace(&self.service, &first.namespace).await?;
         // The embedding dimension is a setting, hence known once the log is applied.
-        let dimension = current_view(&namespace).await.settings().embedding_dimension as usize;
+        let view = durable_view(&namespace, time).await;
+        let dimension = view.settings().embedding_dimension as usize;
         let mut intake = Intake::default();
         let mut producer = Producer::new(self.service.clone(), namespace.clone());
         let draining = &self.service.draining;
@@ -105,13 +115,15 @@ impl CatalogService for CatalogApi {
         &self,
         request: Request<proto::GetItemRequest>,
     ) -> Result<Response<proto::GetItemResponse>, Status> {
+        let time = CallTime::of_request(&request);
         let message = request.into_inner();
         let item_id = convert::item_id(&message.item_id).map_err(status::invalid)?;
-        let namespace = namespace(&self.service, &message.namespace).await?;
-        let view = current_view(&namespace).await;
-        let entry = view
+        let (service, wanted) = (&self.service, Wanted::Durable);
+        let admitted = Admitted::new(service, time, &message.namespace, wanted).await?;
+        let entry = admitted
+            .view
             .catalogue_item(item_id.as_str())
-            .ok_or_else(|| status::status(service::Error::NoItem(item_id.to_string())))?;
+            .ok_or_else(|| service::Error::NoItem(item_id.to_string()))?;
         Ok(Response::new(proto::GetItemResponse {
             item: entry.item.as_deref().map(convert::item_message),
             updated_at: Some(convert::timestamp_message(entry.updated_at)),
@@ -122,44 +134,36 @@ impl CatalogService for CatalogApi {
         &self,
         request: Request<proto::ListItemsRequest>,
     ) -> Result<Response<proto::ListItemsResponse>, Status> {
+        let time = CallTime::of_request(&request);
         let message = request.into_inner();
         let size = convert::page_size(message.page_size).map_err(status::invalid)?;
         let after = convert::page_token(Listing::Items, &message.page_token);
         let after = after.map_err(status::invalid)?;
-        let namespace = namespace(&self.service, &message.namespace).await?;
-        let view = current_view(&namespace).await;
+        let (service, wanted) = (&self.service, Wanted::Durable);
+        let admitted = Admitted::new(service, time, &message.namespace, wanted).await?;
         // The token is the id of the last item of the page before.
         let start = match &after {
             None => 0,
             Some(last) => {
-                1 + view.item_index(last).ok_or_else(|| {
+                1 + admitted.view.item_index(last).ok_or_else(|| {
                     status::invalid(vec![Violation::new("page_token", "must come from ListItems")])
                 })?
             }
         };
-        let mut found =
-            (start..view.items_len() as u32).filter_map(|index| view.entry(index).item.as_ref());
-        let items: Vec<_> = found.by_ref().take(size).collect();
-        let last = items.last().map(|item| item.item_id.as_str());
-        let next_page_token = match (found.next(), last) {
-            (Some(_more), Some(last)) => convert::next_page_token(Listing::Items, last),
-            _ => String::new(),
-        };
-        Ok(Response::new(proto::ListItemsResponse {
-            items: items.into_iter().map(|item| convert::item_message(item)).collect(),
-            next_page_token,
-            total_size: view.counts().catalogue,
-        }))
+        let page = admitted.read(service, move |view, _| page(view, start, size)).await?;
+        Ok(Response::new(page))
     }
 
     async fn delete_items(
         &self,
         request: Request<proto::DeleteItemsRequest>,
     ) -> Result<Response<proto::DeleteItemsResponse>, Status> {
+        let time = CallTime::of_request(&request);
         let message = request.into_inner();
         let ids = convert::deleted_item_ids(message.item_ids).map_err(status::invalid)?;
-        let namespace = namespace(&self.service, &message.namespace).await?;
-        let view = current_view(&namespace).await;
+        let (service, wanted) = (&self.service, Wanted::Durable);
+        let admitted = Admitted::new(service, time, &message.namespace, wanted).await?;
+        let Admitted { namespace, view, .. } = admitted;
         let (known, unknown): (Vec<_>, Vec<_>) =
             ids.into_iter().partition(|id| view.catalogue_item(id.as_str()).is_some());
         let deleted = known.len() as u64;
@@ -167,7 +171,7 @@ impl CatalogService for CatalogApi {
         let mut last_sequence = 0;
         if !records.is_empty() {
             let appended = self.service.write(&namespace, records).await;
-            last_sequence = appended.map_err(status::status)?.log_end;
+            last_sequence = appended?.log_end;
         }
         Ok(Response::new(proto::DeleteItemsResponse {
             deleted,

@@ -25,7 +25,6 @@ pub fn message(
         users: first.units as u64,
         logged: Some(reward(&first.logged)),
         policies: evaluation.policies.iter().map(policy).collect(),
-        decisions_without_deviations: evaluation.without_deviations,
     }
 }
 

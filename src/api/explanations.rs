@@ -1,10 +1,5 @@
 //! Explanations as messages: reasons, absences, what to ask a new user about.
 
-use crate::engine::OnboardingItem;
-use crate::engine::ReasonKind;
-use crate::engine::Refusal;
-use crate::engine::SourceTrace;
-use crate::engine::View;
 use crate::proto;
 use crate::service::Absence;
 use crate::service::Alteration;
@@ -12,6 +7,11 @@ use crate::service::Cause;
 use crate::service::Gap;
 use crate::service::ReasonInWords;
 use crate::service::Suggestion;
+use engine::OnboardingItem;
+use engine::ReasonKind;
+use engine::Refusal;
+use engine::SourceTrace;
+use engine::View;
 
 pub fn reason(words: ReasonInWords) -> proto::ReasonDetail {
     let reason = words.reason;

@@ -5,13 +5,13 @@ use tonic::Status;
 
 use super::convert;
 use super::status;
-use crate::domain::Record;
-use crate::domain::Sequence;
-use crate::domain::Violation;
-use crate::domain::limits;
 use crate::proto;
+use crate::service::Recorded;
 use crate::storage::AppendOutcome;
-use crate::storage::Appended;
+use engine::domain::Record;
+use engine::domain::Sequence;
+use engine::domain::Violation;
+use engine::domain::limits;
 
 /// Counts of one stream so far.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -20,13 +20,16 @@ pub struct Counts {
     pub accepted: u64,
     pub duplicates: u64,
     pub rejected: u64,
+    /// Of the accepted ones, those that name a decision which could not be credited.
+    pub unknown_decisions: u64,
     pub last_sequence: Sequence,
 }
 
 impl Counts {
     /// Adds what became of a submission.
-    pub fn settle(&mut self, appended: &Appended) {
-        for outcome in &appended.outcomes {
+    pub fn settle(&mut self, recorded: &Recorded) {
+        self.unknown_decisions += recorded.unknown_decisions;
+        for outcome in &recorded.outcomes {
             match outcome {
                 AppendOutcome::Accepted(sequence) => {
                     self.accepted += 1;
@@ -46,6 +49,7 @@ impl Counts {
                 ("accepted", self.accepted),
                 ("duplicates", self.duplicates),
                 ("rejected", self.rejected),
+                ("unknown_decisions", self.unknown_decisions),
                 ("last_sequence", self.last_sequence),
             ],
         )

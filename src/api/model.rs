@@ -11,21 +11,22 @@ use tonic::Request;
 use tonic::Response;
 use tonic::Status;
 
+use super::admission::Admitted;
+use super::admission::Wanted;
 use super::convert;
+use super::deadline::CallTime;
 use super::evaluation;
-use super::namespace;
 use super::status;
-use crate::engine::ENGINE_REVISION;
-use crate::engine::FEATURES;
-use crate::engine::View;
-use crate::engine::prior_mean;
 use crate::proto;
 use crate::proto::model_service_server::ModelService;
-use crate::service;
 use crate::service::Namespace;
 use crate::service::RetrainProgress;
 use crate::service::RetrainStage;
 use crate::service::Service;
+use engine::ENGINE_REVISION;
+use engine::FEATURES;
+use engine::View;
+use engine::prior_mean;
 
 /// Share of a training's progress that is the search; it may end early.
 const SEARCH_SHARE: f64 = 0.7;
@@ -40,6 +41,19 @@ impl ModelApi {
     pub fn new(service: Service) -> Self {
         Self { service }
     }
+
+    /// Lets a call in to the newest view; returns its message, too.
+    async fn admit<T>(
+        &self,
+        request: Request<T>,
+        namespace: impl FnOnce(&T) -> &String,
+    ) -> Result<(Admitted, T), Status> {
+        let time = CallTime::of_request(&request);
+        let message = request.into_inner();
+        let (service, wanted) = (&self.service, Wanted::Newest);
+        let admitted = Admitted::new(service, time, namespace(&message), wanted).await?;
+        Ok((admitted, message))
+    }
 }
 
 #[tonic::async_trait]
@@ -48,12 +62,10 @@ impl ModelService for ModelApi {
         &self,
         request: Request<proto::GetModelStatusRequest>,
     ) -> Result<Response<proto::GetModelStatusResponse>, Status> {
-        let namespace = namespace(&self.service, &request.into_inner().namespace).await?;
-        let log_end = namespace.tail.end();
-        let view = namespace.view();
-        let worker = view.clone();
-        let digest = tokio::task::spawn_blocking(move || worker.digest()).await;
-        let digest = digest.map_err(|_panicked| status::status(service::Error::ShuttingDown))?;
+        let admitted = self.admit(request, |message| &message.namespace).await?.0;
+        let log_end = admitted.namespace.tail.end();
+        let digest = admitted.read(&self.service, |view, _| view.digest()).await?;
+        let Admitted { namespace, view, .. } = admitted;
         let counts = view.counts();
         Ok(Response::new(proto::GetModelStatusResponse {
             namespace: namespace.name().to_string(),
@@ -79,11 +91,11 @@ impl ModelService for ModelApi {
         &self,
         request: Request<proto::RetrainRequest>,
     ) -> Result<Response<Self::RetrainStream>, Status> {
-        let namespace = namespace(&self.service, &request.into_inner().namespace).await?;
-        let progress = self.service.retrain(&namespace).await.map_err(status::status)?;
+        let Admitted { namespace, .. } = self.admit(request, |message| &message.namespace).await?.0;
+        let progress = self.service.retrain(&namespace).await?;
         let messages = ReceiverStream::new(progress).map(move |report| match report {
             Ok(report) => Ok(progress_message(&namespace, &report)),
-            Err(error) => Err(status::status(error)),
+            Err(error) => Err(Status::from(error)),
         });
         Ok(Response::new(Box::pin(messages)))
     }
@@ -92,21 +104,20 @@ impl ModelService for ModelApi {
         &self,
         request: Request<proto::GetModelMetricsRequest>,
     ) -> Result<Response<proto::GetModelMetricsResponse>, Status> {
-        let namespace = namespace(&self.service, &request.into_inner().namespace).await?;
-        Ok(Response::new(metrics_message(&namespace.view())))
+        let admitted = self.admit(request, |message| &message.namespace).await?.0;
+        let answer = admitted.read(&self.service, |view, _| metrics_message(view)).await?;
+        Ok(Response::new(answer))
     }
 
     async fn get_evaluation_metrics(
         &self,
         request: Request<proto::GetEvaluationMetricsRequest>,
     ) -> Result<Response<proto::GetEvaluationMetricsResponse>, Status> {
-        let message = request.into_inner();
-        let namespace = namespace(&self.service, &message.namespace).await?;
-        let view = namespace.view();
+        let (admitted, message) = self.admit(request, |message| &message.namespace).await?;
+        let Admitted { namespace, view, .. } = admitted;
         let call = convert::evaluation(message, view.settings(), self.service.clock.now());
         let call = call.map_err(status::invalid)?;
-        let evaluation = self.service.evaluate_policies(&namespace, call).await;
-        let evaluation = evaluation.map_err(status::status)?;
+        let evaluation = self.service.evaluate_policies(&namespace, call).await?;
         Ok(Response::new(evaluation::message(&namespace, &evaluation)))
     }
 }

@@ -11,32 +11,31 @@ use tonic::Status;
 use tonic::Streaming;
 use uuid::Uuid;
 
-use super::admit;
-use super::admitted_view;
+use super::admission;
+use super::admission::Admitted;
+use super::admission::Wanted;
+use super::admission::namespace;
 use super::answers;
 use super::convert;
-use super::deadline;
+use super::deadline::CallTime;
 use super::explanations;
 use super::intake::Counts;
 use super::intake::Intake;
-use super::namespace;
 use super::producer::Producer;
 use super::producer::check_same_namespace;
 use super::profile_cache;
 use super::status;
-use crate::domain::DecisionId;
-use crate::domain::EventId;
-use crate::domain::Record;
-use crate::domain::Violation;
-use crate::domain::limits;
-use crate::engine;
 use crate::proto;
 use crate::proto::personalization_service_server::PersonalizationService;
 use crate::service;
-use crate::service::Candidates;
 use crate::service::Namespace;
 use crate::service::PersonalizeCall;
 use crate::service::Service;
+use engine::domain::DecisionId;
+use engine::domain::EventId;
+use engine::domain::Record;
+use engine::domain::Violation;
+use engine::domain::limits;
 
 mod stream;
 
@@ -46,41 +45,12 @@ pub struct PersonalizationApi {
     service: Service,
 }
 
-/// The decision id of what is worked out for an explanation: always the same draws.
-const UNRECORDED: &str = "explain";
-
 /// A time-ordered id for an event or a decision that came without one.
-pub(super) fn new_id(now: crate::domain::Timestamp) -> String {
+pub(super) fn new_id(now: engine::domain::Timestamp) -> String {
     let millis = u64::try_from(now.as_millis()).unwrap_or(0);
     let seconds = millis / 1_000;
     let nanos = (millis % 1_000) as u32 * 1_000_000;
     Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, seconds, nanos)).to_string()
-}
-
-/// A checked request as a call of the use case.
-fn call(request: convert::Personalize, decision_id: String) -> PersonalizeCall {
-    let convert::Candidates { items, ids } = request.candidates;
-    let candidates = if items.is_empty() && ids.is_empty() {
-        Candidates::Catalogue
-    } else {
-        Candidates::Given { items: items.into_iter().map(Arc::new).collect(), ids }
-    };
-    PersonalizeCall {
-        user_id: request.user_id,
-        decision_id: DecisionId::parse(decision_id).expect("the server makes valid ids"),
-        candidates,
-        filter: request.filter,
-        pins: request.pins,
-        boosts: request.boosts,
-        choice: request.choice,
-        now: request.context.now,
-        utc_offset_minutes: request.context.utc_offset_minutes,
-        device_type: request.context.device_type,
-        location: request.context.location,
-        baseline: request.baseline,
-        explain: request.explain,
-        variant: request.variant,
-    }
 }
 
 impl PersonalizationApi {
@@ -129,17 +99,18 @@ impl PersonalizationService for PersonalizationApi {
         &self,
         request: Request<proto::PersonalizeRequest>,
     ) -> Result<Response<proto::PersonalizeResponse>, Status> {
-        let patience = deadline::patience(request.metadata());
-        let message = request.into_inner();
-        let wanted = message.min_watermark;
-        let (namespace, view) =
-            admitted_view(&self.service, &message.namespace, wanted, patience).await?;
+        let time = CallTime::of_request(&request);
+        let mut message = request.into_inner();
+        let wanted = Wanted::Record(message.min_watermark);
+        let admitted = Admitted::new(&self.service, time, &message.namespace, wanted).await?;
+        let Admitted { namespace, view, deadline } = admitted;
         let now = self.service.clock.now();
-        let request = convert::personalize(message, view.request_settings(), now);
-        let call = call(request.map_err(status::invalid)?, new_id(now));
+        let record = convert::request_record(&mut message, self.service.decision_detail);
+        let decision_id = DecisionId::parse(new_id(now)).expect("a UUID is an id");
+        let call = convert::personalize(message, view.request_settings(), now, decision_id);
+        let call = PersonalizeCall { record, ..call.map_err(status::invalid)? };
         let (decision_id, strategy) = (call.decision_id.to_string(), call.choice.strategy);
-        let answer = self.service.personalize(&namespace, view, call).await;
-        let answer = answer.map_err(status::status)?;
+        let answer = self.service.personalize(&namespace, view, call, deadline).await?;
         Ok(Response::new(answers::personalize(answer, decision_id, strategy)))
     }
 
@@ -170,6 +141,7 @@ impl PersonalizationService for PersonalizationApi {
             rejected: counts.rejected,
             rejections: intake.drain_rejections(),
             last_sequence: counts.last_sequence,
+            unknown_decisions: counts.unknown_decisions,
         }))
     }
 
@@ -188,32 +160,27 @@ impl PersonalizationService for PersonalizationApi {
         &self,
         request: Request<proto::GetProfileRequest>,
     ) -> Result<Response<proto::GetProfileResponse>, Status> {
-        let patience = deadline::patience(request.metadata());
+        let time = CallTime::of_request(&request);
         let message = request.into_inner();
         let user_id = convert::user_id(&message.user_id).map_err(status::invalid)?;
         let name = convert::namespace(&message.namespace).map_err(status::invalid)?;
-        admit(&self.service, &name).await?;
         let (service, wanted) = (&self.service, message.min_watermark);
-        let namespace = match service.namespaces.get(&name).await {
-            Err(service::Error::Storage(error)) => {
-                let kept = profile_cache::recall(service, &name, &user_id, wanted).await;
-                let status = || status::status(service::Error::Storage(error));
-                return kept.map(Response::new).ok_or_else(status);
-            }
-            namespace => namespace.map_err(status::status)?,
-        };
+        let namespace = admission::open(service, time, &name).await?;
         if namespace.view().watermark() < wanted
-            && let Some(kept) = profile_cache::recall(service, &name, &user_id, wanted).await
+            && let Some(kept) = profile_cache::recall(service, &namespace, &user_id, wanted).await
         {
+            admission::count(service, &namespace).await?;
             return Ok(Response::new(kept));
         }
-        let view = namespace.view_at(wanted, patience).await.map_err(status::status)?;
-        let profile = service::profile(&view, user_id.as_str()).map_err(status::status)?;
+        let wanted = Wanted::Record(wanted);
+        let admitted = Admitted::of(service, time, namespace, wanted).await?;
+        let id = user_id.clone();
+        let profile = admitted.read(service, move |view, _| service::profile(view, id.as_str()));
         let answer = proto::GetProfileResponse {
-            profile: Some(answers::profile(user_id.to_string(), profile)),
-            watermark: view.watermark(),
+            profile: Some(answers::profile(user_id.to_string(), profile.await??)),
+            watermark: admitted.view.watermark(),
         };
-        profile_cache::keep(service, &name, &user_id, &answer);
+        profile_cache::keep(service, &admitted.namespace, &user_id, &answer);
         Ok(Response::new(answer))
     }
 
@@ -221,68 +188,72 @@ impl PersonalizationService for PersonalizationApi {
         &self,
         request: Request<proto::SimilarItemsRequest>,
     ) -> Result<Response<proto::SimilarItemsResponse>, Status> {
+        let time = CallTime::of_request(&request);
         let message = request.into_inner();
         let item_id = convert::item_id(&message.item_id).map_err(status::invalid)?;
         let results = convert::results(message.max_results).map_err(status::invalid)?;
-        let namespace = namespace(&self.service, &message.namespace).await?;
-        admit(&self.service, namespace.name()).await?;
-        let view = namespace.view();
-        let unknown = || status::status(service::Error::NoItem(item_id.to_string()));
-        let index = view.item_index(item_id.as_str()).ok_or_else(unknown)?;
-        let worker = view.clone();
-        let similar = move || engine::similar_items(&worker, index, results);
-        let similar = tokio::task::spawn_blocking(similar).await;
-        let similar = similar.map_err(|_panicked| status::status(service::Error::ShuttingDown))?;
-        let items = similar.into_iter().map(|item| answers::similar_item(&view, item));
-        Ok(Response::new(proto::SimilarItemsResponse { items: items.collect() }))
+        let (service, wanted) = (&self.service, Wanted::Newest);
+        let admitted = Admitted::new(service, time, &message.namespace, wanted).await?;
+        let index = admitted.view.item_index(item_id.as_str());
+        let index = index.ok_or_else(|| service::Error::NoItem(item_id.to_string()))?;
+        let similar = admitted.read(service, move |view, _| {
+            let similar = engine::similar_items(view, index, results).into_iter();
+            similar.map(|item| answers::similar_item(view, item)).collect()
+        });
+        Ok(Response::new(proto::SimilarItemsResponse { items: similar.await? }))
     }
 
     async fn explain_absence(
         &self,
         request: Request<proto::ExplainAbsenceRequest>,
     ) -> Result<Response<proto::ExplainAbsenceResponse>, Status> {
-        let patience = deadline::patience(request.metadata());
+        let time = CallTime::of_request(&request);
         let message = request.into_inner();
         let (name, wanted) = match &message.request {
             Some(request) => (request.namespace.as_str(), request.min_watermark),
             None => ("", 0),
         };
-        let (namespace, view) = admitted_view(&self.service, name, wanted, patience).await?;
+        let admitted = Admitted::new(&self.service, time, name, Wanted::Record(wanted)).await?;
+        let Admitted { namespace, view, deadline } = admitted;
         let now = self.service.clock.now();
         let checked = convert::absence(message, view.request_settings(), now);
-        let (request, item_id) = checked.map_err(status::invalid)?;
-        let call = PersonalizeCall { baseline: None, ..call(request, UNRECORDED.to_owned()) };
-        let absence = self.service.explain_absence(&namespace, view, call, item_id).await;
-        Ok(Response::new(explanations::absence(absence.map_err(status::status)?)))
+        let (call, item_id) = checked.map_err(status::invalid)?;
+        let absence =
+            self.service.explain_absence(&namespace, view, call, item_id, deadline).await?;
+        Ok(Response::new(explanations::absence(absence)))
     }
 
     async fn onboarding_items(
         &self,
         request: Request<proto::OnboardingItemsRequest>,
     ) -> Result<Response<proto::OnboardingItemsResponse>, Status> {
-        let patience = deadline::patience(request.metadata());
+        let time = CallTime::of_request(&request);
         let message = request.into_inner();
-        let wanted = message.min_watermark;
-        let (_, view) = admitted_view(&self.service, &message.namespace, wanted, patience).await?;
+        let wanted = Wanted::Record(message.min_watermark);
+        let admitted = Admitted::new(&self.service, time, &message.namespace, wanted).await?;
+        let Admitted { view, deadline, .. } = admitted;
         let checked = convert::onboarding(message, view.request_settings());
         let (filter, places) = checked.map_err(status::invalid)?;
         let now = self.service.clock.now();
-        let items = self.service.onboarding_items(view.clone(), filter, now, places).await;
-        Ok(Response::new(explanations::onboarding(&view, items.map_err(status::status)?)))
+        let items =
+            self.service.onboarding_items(view.clone(), filter, now, places, deadline).await?;
+        Ok(Response::new(explanations::onboarding(&view, items)))
     }
 
     async fn set_user_attributes(
         &self,
         request: Request<proto::SetUserAttributesRequest>,
     ) -> Result<Response<proto::SetUserAttributesResponse>, Status> {
+        let time = CallTime::of_request(&request);
         let message = request.into_inner();
         let user_id = convert::user_id(&message.user_id).map_err(status::invalid)?;
         let attributes = convert::attributes(message.attributes).map_err(status::invalid)?;
-        let namespace = namespace(&self.service, &message.namespace).await?;
+        let (service, wanted) = (&self.service, Wanted::Newest);
+        let admitted = Admitted::new(service, time, &message.namespace, wanted).await?;
         let records = vec![Record::UserAttributesSet { user_id, attributes }];
-        let appended = self.service.write(&namespace, records).await;
+        let recorded = service.write(&admitted.namespace, records).await?;
         let mut counts = Counts::default();
-        counts.settle(&appended.map_err(status::status)?);
+        counts.settle(&recorded);
         Ok(Response::new(proto::SetUserAttributesResponse { sequence: counts.last_sequence }))
     }
 }

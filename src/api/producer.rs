@@ -16,11 +16,11 @@ use super::convert;
 use super::intake::Counts;
 use super::intake::Intake;
 use super::status;
-use crate::domain::Record;
 use crate::service;
 use crate::service::Namespace;
-use crate::service::Pending;
 use crate::service::Service;
+use crate::service::Submitted;
+use engine::domain::Record;
 
 /// Records of one submission, unless a single message holds more.
 pub const RECORDS_PER_SUBMISSION: usize = 1_024;
@@ -46,7 +46,7 @@ where
 pub struct Producer {
     service: Service,
     namespace: Arc<Namespace>,
-    in_flight: VecDeque<Pending>,
+    in_flight: VecDeque<Submitted>,
     counts: Counts,
 }
 
@@ -66,8 +66,7 @@ impl Producer {
         while self.in_flight.len() >= SUBMISSIONS_IN_FLIGHT {
             self.settle_oldest().await?;
         }
-        let submitted = self.service.submit(&self.namespace, records).await;
-        self.in_flight.push_back(submitted.map_err(status::status)?);
+        self.in_flight.push_back(self.service.submit(&self.namespace, records).await?);
         Ok(())
     }
 
@@ -99,7 +98,7 @@ impl Producer {
             next = tokio::select! {
                 biased;
                 () = draining.cancelled() => {
-                    return Err(status::status(service::Error::ShuttingDown));
+                    return Err(Status::from(service::Error::ShuttingDown));
                 }
                 message = stream.message() => message?,
             };
@@ -133,8 +132,7 @@ impl Producer {
 
     async fn settle_oldest(&mut self) -> Result<(), Status> {
         if let Some(oldest) = self.in_flight.pop_front() {
-            let appended = oldest.outcome().await.map_err(status::status)?;
-            self.counts.settle(&appended);
+            self.counts.settle(&oldest.outcome().await?);
         }
         Ok(())
     }

@@ -1,27 +1,29 @@
 //! Profiles as they were last answered, shared by replicas for an hour.
 //!
-//! They are asked when this replica cannot answer by itself: it has not yet applied
-//! what the caller wants to see, while another has, or it cannot open the namespace.
+//! They are asked when this replica has not yet applied what the caller wants to see, while
+//! another has. Their keys name the log and not only its namespace: what was learnt of a
+//! deleted namespace is never told of its successor.
 
 use std::time::Duration;
 
 use prost::Message;
 
-use crate::domain::NamespaceName;
-use crate::domain::UserId;
 use crate::proto::GetProfileResponse;
+use crate::service::Namespace;
 use crate::service::Service;
+use engine::domain::UserId;
 
 const LIFETIME: Duration = Duration::from_secs(3_600);
 
-fn key(namespace: &NamespaceName, user_id: &UserId) -> String {
-    format!("profile/{namespace}/{user_id}")
+fn key(namespace: &Namespace, user_id: &UserId) -> String {
+    let incarnation = namespace.tail.partition.incarnation;
+    format!("profile/{}/{incarnation}/{user_id}", namespace.name())
 }
 
 /// The last answer of any replica, if it holds what `min_watermark` asks for.
 pub async fn recall(
     service: &Service,
-    namespace: &NamespaceName,
+    namespace: &Namespace,
     user_id: &UserId,
     min_watermark: u64,
 ) -> Option<GetProfileResponse> {
@@ -33,7 +35,7 @@ pub async fn recall(
 /// Keeps an answer for other replicas.
 pub fn keep(
     service: &Service,
-    namespace: &NamespaceName,
+    namespace: &Namespace,
     user_id: &UserId,
     answer: &GetProfileResponse,
 ) {

@@ -8,11 +8,13 @@
 //! | `FAILED_PRECONDITION` | changes the state first: records more to train on, names another namespace | nothing |
 //! | `ABORTED` | waits for the training that runs, then calls again if still wanted | nothing |
 //! | `CANCELLED` | calls again if the training is still wanted | nothing |
-//! | `DEADLINE_EXCEEDED` | calls again with a later deadline or without `min_watermark` | looks at the lag when it is frequent |
+//! | `DEADLINE_EXCEEDED` | calls again with a later deadline or without `min_watermark` | looks at the lag and the load when it is frequent |
 //! | `RESOURCE_EXHAUSTED` | sends again after the delay of `RetryInfo`, then ever later | adds capacity or raises the limit |
 //! | `UNAVAILABLE` | sends again after the delay of `RetryInfo`, with the same event ids | looks at the disk and the log when it lasts |
 //! | `DATA_LOSS` | gives up | stops the server, runs `verify`, restores a backup |
-//! | `INTERNAL` | gives up | reads the error in the log; after a downgrade, starts the newer binary again |
+//! | `OUT_OF_RANGE` | sends smaller messages | nothing |
+//! | `UNIMPLEMENTED` | calls what the service has, uncompressed | nothing |
+//! | `INTERNAL` | gives up | reads the error in the log, by its `id` if there is one; after a downgrade, starts the newer binary again |
 //!
 //! - Each status but `INVALID_ARGUMENT` has an `ErrorInfo` whose reason does not
 //!   change when the wording does.
@@ -26,15 +28,18 @@ use tonic::Status;
 use tonic_types::ErrorDetails;
 use tonic_types::StatusExt;
 
-use crate::domain::Violation;
-use crate::engine::TrainingError;
 use crate::service::Error;
+use crate::service::short_id;
 use crate::storage;
+use engine::TrainingError;
+use engine::domain::Violation;
 
 /// Domain of all `ErrorInfo` details.
 const DOMAIN: &str = "personalization";
 /// Queues drain in well under a second unless more work keeps coming.
 const OVERLOAD_DELAY: Duration = Duration::from_secs(1);
+/// Replaying a log takes seconds; another replica may have it open.
+const OPENING_DELAY: Duration = Duration::from_secs(1);
 /// Another replica answers at once; a restart takes some seconds.
 const SHUTDOWN_DELAY: Duration = Duration::from_secs(2);
 /// A full disk or a locked file does not heal in milliseconds.
@@ -45,9 +50,15 @@ const VIOLATION_BYTES_MAX: usize = 3_000;
 /// Bytes of one path, one reason or one message; ours are far shorter.
 const PHRASE_BYTES_MAX: usize = 400;
 
+impl From<Error> for Status {
+    fn from(error: Error) -> Self {
+        status(error)
+    }
+}
+
 /// The status a caller sees. Damage of the store is logged here, since this is where
 /// its details end.
-pub fn status(error: Error) -> Status {
+fn status(error: Error) -> Status {
     let message = error.to_string();
     match error {
         Error::Invalid(violations) => invalid(violations),
@@ -77,21 +88,7 @@ pub fn status(error: Error) -> Status {
             explained(Code::DeadlineExceeded, &message, "WATERMARK_NOT_REACHED", metadata)
         }
         Error::TrainingRuns => explained(Code::Aborted, &message, "TRAINING_RUNS", []),
-        Error::Training(TrainingError::TooLittleData { found }) => {
-            let metadata = [("positive_interactions", found.to_string())];
-            explained(Code::FailedPrecondition, &message, "TOO_LITTLE_DATA", metadata)
-        }
-        Error::Training(TrainingError::NotBetter { candidate, serving }) => {
-            let metadata = [("candidate", candidate.to_string()), ("serving", serving.to_string())];
-            explained(Code::FailedPrecondition, &message, "MODEL_NOT_BETTER", metadata)
-        }
-        Error::Training(TrainingError::Cancelled) => {
-            explained(Code::Cancelled, &message, "TRAINING_CANCELLED", [])
-        }
-        Error::Training(TrainingError::Diverged) => {
-            tracing::error!("a training diverged: regularization may be too weak");
-            explained(Code::Internal, &message, "TRAINING_DIVERGED", [])
-        }
+        Error::Training(error) => untrained(error, &message),
         Error::NothingToEvaluate { decisions } => {
             let metadata = [("decisions", decisions.to_string())];
             explained(Code::FailedPrecondition, &message, "NOTHING_TO_EVALUATE", metadata)
@@ -102,10 +99,41 @@ pub fn status(error: Error) -> Status {
         Error::RateLimited { .. } => {
             retried(Code::ResourceExhausted, &message, "RATE_LIMITED", OVERLOAD_DELAY)
         }
+        Error::Opening { .. } => {
+            retried(Code::Unavailable, &message, "NAMESPACE_OPENING", OPENING_DELAY)
+        }
         Error::ShuttingDown => {
             retried(Code::Unavailable, &message, "SHUTTING_DOWN", SHUTDOWN_DELAY)
         }
+        Error::DeadlinePassed => {
+            explained(Code::DeadlineExceeded, &message, "DEADLINE_EXCEEDED", [])
+        }
+        // Logged where it happened, under the same id.
+        Error::Internal { id } => {
+            let message = format!("internal error {id}: the log tells more under this id");
+            explained(Code::Internal, &message, "INTERNAL", [("id", id)])
+        }
         Error::Storage(error) => stored(error, &message),
+    }
+}
+
+/// The status of a training that published nothing.
+fn untrained(error: TrainingError, message: &str) -> Status {
+    match error {
+        TrainingError::TooLittleData { found } => {
+            let metadata = [("positive_interactions", found.to_string())];
+            explained(Code::FailedPrecondition, message, "TOO_LITTLE_DATA", metadata)
+        }
+        TrainingError::NotBetter { candidate, serving } => {
+            let metadata = [("candidate", candidate.to_string()), ("serving", serving.to_string())];
+            explained(Code::FailedPrecondition, message, "MODEL_NOT_BETTER", metadata)
+        }
+        TrainingError::Cancelled => explained(Code::Cancelled, message, "TRAINING_CANCELLED", []),
+        TrainingError::Diverged => {
+            let id = short_id();
+            tracing::error!(id, "a training diverged: regularization may be too weak");
+            explained(Code::Internal, message, "TRAINING_DIVERGED", [("id", id)])
+        }
     }
 }
 
@@ -121,20 +149,26 @@ fn stored(error: storage::Error, message: &str) -> Status {
             retried(Code::Unavailable, message, "STORE_UNAVAILABLE", STORAGE_DELAY)
         }
         storage::Error::Fenced { lease } => {
-            explained(Code::Aborted, message, "LEASE_LOST", [("lease", lease)])
+            explained(Code::Aborted, message, "LEASE_LOST", [("lease", lease.to_string())])
+        }
+        storage::Error::ChainBroken { partition, sequence } => {
+            tracing::error!(%partition, sequence, "the log is another one than was learnt from");
+            retried(Code::Unavailable, message, "LOG_REPLACED", STORAGE_DELAY)
         }
         storage::Error::Misconfigured { reason } => {
-            tracing::error!(reason, "the store is misconfigured");
-            explained(Code::Internal, "the store is misconfigured", "STORE_MISCONFIGURED", [])
+            let (id, message) = (short_id(), "the store is misconfigured");
+            tracing::error!(id, reason, "{message}");
+            explained(Code::Internal, message, "STORE_MISCONFIGURED", [("id", id)])
         }
         storage::Error::Corrupt { what, reason } => {
-            tracing::error!(what, reason, "stored data are corrupt");
-            explained(Code::DataLoss, "stored data are corrupt", "STORED_DATA_CORRUPT", [])
+            let (id, message) = (short_id(), "stored data are corrupt");
+            tracing::error!(id, what, reason, "{message}");
+            explained(Code::DataLoss, message, "STORED_DATA_CORRUPT", [("id", id)])
         }
         storage::Error::TooNew { what, found, known } => {
-            tracing::error!(what, found, known, "stored data are of a newer version");
-            let message = "stored data are of a newer version";
-            explained(Code::Internal, message, "STORED_DATA_TOO_NEW", [])
+            let (id, message) = (short_id(), "stored data are of a newer version");
+            tracing::error!(id, what, found, known, "{message}");
+            explained(Code::Internal, message, "STORED_DATA_TOO_NEW", [("id", id)])
         }
     }
 }
@@ -176,7 +210,7 @@ pub fn with_counts(status: Status, counts: &[(&str, u64)]) -> Status {
     Status::with_error_details_and_metadata(code, message, details, headers)
 }
 
-fn explained<const N: usize>(
+pub(super) fn explained<const N: usize>(
     code: Code,
     message: &str,
     reason: &str,
@@ -185,7 +219,7 @@ fn explained<const N: usize>(
     Status::with_error_details(code, cut(message), info(reason, metadata))
 }
 
-fn retried(code: Code, message: &str, reason: &str, delay: Duration) -> Status {
+pub(super) fn retried(code: Code, message: &str, reason: &str, delay: Duration) -> Status {
     let mut details = info(reason, []);
     details.set_retry_info(Some(delay));
     Status::with_error_details(code, cut(message), details)
@@ -203,7 +237,8 @@ fn cut(phrase: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::NamespaceName;
+    use crate::service::Progress;
+    use engine::domain::NamespaceName;
 
     fn shop() -> NamespaceName {
         NamespaceName::parse("shop").unwrap()
@@ -215,10 +250,12 @@ mod tests {
         let (what, reason) = ("/data/x.db".to_owned(), "secret".to_owned());
         let unavailable = storage::Error::Unavailable { reason: reason.clone() };
         let corrupt = storage::Error::Corrupt { what, reason };
+        let misconfigured = storage::Error::Misconfigured { reason: "secret".to_owned() };
         let too_new = storage::Error::TooNew { what: "secret", found: 2, known: 1 };
         let behind = Error::WatermarkNotReached { wanted: 9, watermark: 4 };
         let few = TrainingError::TooLittleData { found: 3 };
         let worse = TrainingError::NotBetter { candidate: 0.1, serving: 0.2 };
+        let opening = Error::Opening { name: shop(), progress: Progress::default() };
         let missing = storage::Error::NoNamespace { namespace: shop() };
         let exists = storage::Error::NamespaceExists { namespace: shop() };
         vec![
@@ -248,10 +285,14 @@ mod tests {
                 true,
             ),
             (Error::Overloaded("the queue"), Code::ResourceExhausted, "OVERLOADED", true),
+            (Error::DeadlinePassed, Code::DeadlineExceeded, "DEADLINE_EXCEEDED", false),
+            (Error::Internal { id: "1f".to_owned() }, Code::Internal, "INTERNAL", false),
+            (opening, Code::Unavailable, "NAMESPACE_OPENING", true),
             (Error::ShuttingDown, Code::Unavailable, "SHUTTING_DOWN", true),
             (stored(unavailable), Code::Unavailable, "STORE_UNAVAILABLE", true),
             (stored(corrupt), Code::DataLoss, "STORED_DATA_CORRUPT", false),
             (stored(too_new), Code::Internal, "STORED_DATA_TOO_NEW", false),
+            (stored(misconfigured), Code::Internal, "STORE_MISCONFIGURED", false),
         ]
     }
 
@@ -264,6 +305,9 @@ mod tests {
             assert_eq!((status.code(), info.reason.as_str()), (code, reason));
             assert_eq!(info.domain, DOMAIN);
             assert_eq!(details.retry_info().is_some(), retry, "{reason}");
+            // What the caller cannot mend is found in the log by its id.
+            let wants_id = matches!(code, Code::Internal | Code::DataLoss);
+            assert_eq!(info.metadata.contains_key("id"), wants_id, "{reason}");
         }
     }
 

@@ -4,24 +4,23 @@ use tonic::Request;
 use tonic::Response;
 use tonic::Status;
 
-use super::admit;
-use super::admitted_view;
+use super::admission::Admitted;
+use super::admission::Wanted;
 use super::convert;
-use super::deadline;
+use super::deadline::CallTime;
 use super::intake::Counts;
-use super::namespace;
 use super::status;
-use crate::domain::ListOrigin;
-use crate::domain::Record;
-use crate::domain::TakeoverChange;
-use crate::engine::Comparison;
-use crate::engine::Fallback;
-use crate::engine::Lift;
-use crate::engine::Takeover;
-use crate::engine::View;
 use crate::proto;
 use crate::proto::takeover_service_server::TakeoverService;
 use crate::service::Service;
+use engine::Comparison;
+use engine::Fallback;
+use engine::Lift;
+use engine::Takeover;
+use engine::View;
+use engine::domain::ListOrigin;
+use engine::domain::Record;
+use engine::domain::TakeoverChange;
 
 /// Handlers of `TakeoverService`.
 #[derive(Debug, Clone)]
@@ -41,9 +40,11 @@ impl TakeoverService for TakeoverApi {
         &self,
         request: Request<proto::SetTakeoverRequest>,
     ) -> Result<Response<proto::SetTakeoverResponse>, Status> {
+        let time = CallTime::of_request(&request);
         let message = request.into_inner();
-        let namespace = namespace(&self.service, &message.namespace).await?;
-        admit(&self.service, namespace.name()).await?;
+        let (service, wanted) = (&self.service, Wanted::Newest);
+        let Admitted { namespace, .. } =
+            Admitted::new(service, time, &message.namespace, wanted).await?;
         let change = TakeoverChange {
             share: message.share,
             popular_share: message.popular_share,
@@ -55,7 +56,7 @@ impl TakeoverService for TakeoverApi {
         let records = vec![Record::TakeoverChanged(change)];
         let appended = self.service.write(&namespace, records).await;
         let mut counts = Counts::default();
-        counts.settle(&appended.map_err(status::status)?);
+        counts.settle(&appended?);
         tracing::info!(namespace = %namespace.name(), ?change, "takeover changed");
         Ok(Response::new(proto::SetTakeoverResponse { sequence: counts.last_sequence }))
     }
@@ -64,11 +65,12 @@ impl TakeoverService for TakeoverApi {
         &self,
         request: Request<proto::GetTakeoverRequest>,
     ) -> Result<Response<proto::GetTakeoverResponse>, Status> {
-        let patience = deadline::patience(request.metadata());
+        let time = CallTime::of_request(&request);
         let message = request.into_inner();
-        let wanted = message.min_watermark;
-        let (_, view) = admitted_view(&self.service, &message.namespace, wanted, patience).await?;
-        Ok(Response::new(takeover_message(&view)))
+        let wanted = Wanted::Record(message.min_watermark);
+        let admitted = Admitted::new(&self.service, time, &message.namespace, wanted).await?;
+        let answer = admitted.read(&self.service, |view, _| takeover_message(view)).await?;
+        Ok(Response::new(answer))
     }
 }
 

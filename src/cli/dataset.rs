@@ -28,10 +28,10 @@ pub use self::bytes::open as open_unpacked;
 pub use self::instant::format_timestamp;
 use self::instant::parse_timestamp;
 pub use self::table::Table;
-use crate::domain::AttributeValue;
-use crate::domain::Attributes;
-use crate::domain::Timestamp;
-use crate::evaluation::DatasetItem;
+use engine::domain::AttributeValue;
+use engine::domain::Attributes;
+use engine::domain::Timestamp;
+use engine::evaluation::DatasetItem;
 
 /// What is wrong with a file.
 #[derive(Debug, thiserror::Error)]

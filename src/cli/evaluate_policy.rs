@@ -21,15 +21,15 @@ use self::policy::ScoresFrom;
 use crate::cli::Failure;
 use crate::cli::decisions::Format;
 use crate::cli::output;
-use crate::evaluation::bootstrap;
-use crate::evaluation::off_policy;
-use crate::evaluation::off_policy::Bounds;
-use crate::evaluation::off_policy::FittedModel;
-use crate::evaluation::off_policy::Log;
-use crate::evaluation::off_policy::Options;
-use crate::evaluation::off_policy::Prior;
-use crate::evaluation::off_policy::Report;
-use crate::evaluation::off_policy::RewardModel;
+use engine::evaluation::bootstrap;
+use engine::evaluation::off_policy;
+use engine::evaluation::off_policy::Bounds;
+use engine::evaluation::off_policy::FittedModel;
+use engine::evaluation::off_policy::Log;
+use engine::evaluation::off_policy::Options;
+use engine::evaluation::off_policy::Prior;
+use engine::evaluation::off_policy::Report;
+use engine::evaluation::off_policy::RewardModel;
 
 #[derive(clap::Args, Debug)]
 pub struct Args {

@@ -24,16 +24,17 @@ use super::decisions::Writer;
 use super::output;
 use super::stores;
 use crate::config::StoreConfig;
-use crate::domain::Decision;
-use crate::domain::NamespaceName;
-use crate::domain::Record;
-use crate::domain::ShownItem;
-use crate::domain::Timestamp;
 use crate::service::Clock;
 use crate::service::Rewards;
 use crate::service::Stores;
 use crate::service::SystemClock;
 use crate::service::each_record;
+use crate::storage::Partition;
+use engine::domain::Decision;
+use engine::domain::NamespaceName;
+use engine::domain::Record;
+use engine::domain::ShownItem;
+use engine::domain::Timestamp;
 
 /// Options of `export-decisions`.
 #[derive(Debug, clap::Args)]
@@ -93,7 +94,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             let stores = stores::open_for_reading(&args.stores)?;
             let kept_since = args.stores.decisions_kept_since(SystemClock.now());
             let wanted = Wanted { kept_since, candidates: args.candidates };
-            export(&stores, &name, &wanted, &mut writer)?
+            let partition = stores.namespaces.resolve(&name)?.partition;
+            export(&stores, &partition, &wanted, &mut writer)?
         }
     };
     writer.finish()?;
@@ -132,13 +134,13 @@ struct Wanted {
 /// Rounds of a namespace's decisions; the number written.
 fn export(
     stores: &Stores,
-    name: &NamespaceName,
+    partition: &Partition,
     wanted: &Wanted,
     writer: &mut Writer<impl Write>,
 ) -> Result<u64, Failure> {
-    let end = stores.log.log_end(name)?;
+    let end = stores.log.log_end(partition)?.sequence;
     let mut rewards = Rewards::default();
-    each_record(&*stores.log, name, 0, end, |record| {
+    each_record(&*stores.log, partition, 0, end, |record| {
         match &record.record {
             Record::Interaction(interaction) => rewards.note(interaction),
             Record::SettingsSet(settings) => rewards.settings = settings.clone(),
@@ -147,7 +149,7 @@ fn export(
         Ok::<(), Failure>(())
     })?;
     let mut written = 0;
-    each_record(&*stores.log, name, 0, end, |record| {
+    each_record(&*stores.log, partition, 0, end, |record| {
         if let Record::Decision(decision) = &record.record
             && record.recorded_at >= wanted.kept_since
         {
@@ -205,13 +207,13 @@ fn open_at(decision: &Decision, place: usize) -> Vec<LoggedCandidate> {
     let shown = decision.shown.iter().enumerate();
     let taken = shown.filter(|(at, shown)| *at < place || shown.features.is_empty());
     let taken: Vec<&str> = taken.map(|(_, shown)| shown.item_id.as_str()).collect();
-    let recorded = decision.detail.iter().flat_map(|detail| detail.beliefs(decision.strategy));
+    let recorded = decision.detail.iter().flat_map(|detail| detail.beliefs());
     recorded
         .filter(|belief| !taken.contains(&belief.item_id))
         .map(|belief| LoggedCandidate {
             action: belief.item_id.to_owned(),
             score: Some(f64::from(belief.mean)),
-            deviation: belief.deviation.map(f64::from),
+            deviation: Some(f64::from(belief.deviation)),
             ..LoggedCandidate::default()
         })
         .collect()

@@ -39,7 +39,7 @@ use crate::cli::import::retry::Trouble;
 use crate::cli::import::state::Fingerprint;
 use crate::cli::import::state::State;
 use crate::cli::import::stream::Sending;
-use crate::domain::Timestamp;
+use engine::domain::Timestamp;
 
 pub(in crate::cli) use crate::cli::import::tally::Summary;
 

@@ -4,8 +4,8 @@
 use super::Failure;
 use super::stores;
 use crate::config::StoreConfig;
-use crate::domain::NamespaceName;
 use crate::service::project_all;
+use engine::domain::NamespaceName;
 
 /// Options of `rebuild-projection`.
 #[derive(Debug, clap::Args)]
@@ -25,11 +25,12 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<(), Failure> {
     stores::required_postgres(&args.stores)?;
     let name = NamespaceName::parse(args.namespace.clone())?;
-    let stores = stores::open(&args.stores, None)?;
+    let stores = stores::open(&args.stores)?.stores;
+    let partition = stores.namespaces.resolve(&name)?.partition;
     if let Some(projection) = &stores.projection {
-        projection.clear(&name)?;
+        projection.clear(&partition)?;
     }
-    let position = project_all(&stores, &name, || false)?;
+    let position = project_all(&stores, &partition, || false)?;
     println!("{name}: {position} records projected");
     Ok(())
 }

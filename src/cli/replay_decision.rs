@@ -18,22 +18,27 @@ use self::report::Verdict;
 use super::Failure;
 use super::output;
 use super::stores;
+use crate::api::recorded_call;
 use crate::config::StoreConfig;
-use crate::domain::Decision;
-use crate::domain::LogRecord;
-use crate::domain::NamespaceName;
-use crate::domain::Record;
-use crate::domain::Sequence;
-use crate::domain::Settings;
-use crate::engine::ENGINE_REVISION;
-use crate::engine::Engine;
-use crate::engine::View;
 use crate::service::Clock;
+use crate::service::NotRedone;
+use crate::service::PersonalizeCall;
 use crate::service::Stores;
 use crate::service::SystemClock;
 use crate::service::check_record;
 use crate::service::redo;
 use crate::service::replay;
+use crate::storage::Partition;
+use crate::storage::ReadLimit;
+use engine::ENGINE_REVISION;
+use engine::Engine;
+use engine::View;
+use engine::domain::Decision;
+use engine::domain::LogRecord;
+use engine::domain::NamespaceName;
+use engine::domain::Record;
+use engine::domain::Sequence;
+use engine::domain::Settings;
 
 /// Records read at a time.
 const BATCH: u64 = 10_000;
@@ -64,7 +69,8 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<(), Failure> {
     let name = NamespaceName::parse(args.namespace.clone())?;
     let stores = stores::open_for_reading(&args.stores)?;
-    let found = find(&stores, &name, &args.decision_id)?;
+    let partition = stores.namespaces.resolve(&name)?.partition;
+    let found = find(&stores, &partition, &args.decision_id)?;
     let (record, decision) = found.ok_or_else(|| {
         format!("decision {:?} is not in the log of namespace {name}", args.decision_id)
     })?;
@@ -75,8 +81,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         )
         .into());
     }
-    let verdict = verdict(&stores, &name, &decision)?;
-    let report = Report::new(&name, &record, &decision, &verdict);
+    let (verdict, call) = verdict(&stores, &partition, &decision)?;
+    let report = Report::new(&name, &record, &decision, &verdict, call.as_ref());
     let is_stdout_taken = args.json.as_deref().is_some_and(output::is_stdout);
     output::print(&report.table(), is_stdout_taken)?;
     if let Some(path) = &args.json {
@@ -94,15 +100,16 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 /// Looks through the log from its end.
 fn find(
     stores: &Stores,
-    name: &NamespaceName,
+    partition: &Partition,
     decision_id: &str,
 ) -> Result<Option<(LogRecord, Decision)>, Failure> {
-    let mut end = stores.log.log_end(name)?;
+    let mut end = stores.log.log_end(partition)?.sequence;
     while end > 0 {
         let start = end.saturating_sub(BATCH);
         let mut after = start;
         while after < end {
-            let records = stores.log.read_after(name, after, BATCH as usize)?;
+            let records =
+                stores.log.read_from(partition, after, ReadLimit::records(BATCH as usize))?;
             let Some(last) = records.last() else { break };
             after = last.sequence;
             for record in records {
@@ -119,35 +126,48 @@ fn find(
     Ok(None)
 }
 
-fn verdict(stores: &Stores, name: &NamespaceName, decision: &Decision) -> Result<Verdict, Failure> {
-    let context_watermark = match check_record(decision) {
-        Ok(detail) => detail.context_watermark,
-        Err(reason) => return Ok(Verdict::NotRedone(reason)),
+/// The verdict, and the call as far as its request can be read.
+fn verdict(
+    stores: &Stores,
+    partition: &Partition,
+    decision: &Decision,
+) -> Result<(Verdict, Option<PersonalizeCall>), Failure> {
+    let detail = match check_record(decision) {
+        Ok(detail) => detail,
+        Err(reason) => return Ok((Verdict::NotRedone(reason), None)),
     };
-    let (view, context_view) = views(stores, name, decision.watermark, context_watermark)?;
-    Ok(match redo(&view, &context_view, decision) {
+    let watermarks = (decision.watermark, detail.context_watermark);
+    let (view, context_view) = views(stores, partition, watermarks.0, watermarks.1)?;
+    let call = match recorded_call(decision, detail, view.request_settings()) {
+        Ok(call) => call,
+        Err(unreadable) => {
+            return Ok((Verdict::NotRedone(NotRedone::Request(unreadable.to_string())), None));
+        }
+    };
+    let verdict = match redo(&view, &context_view, decision, &call) {
         Ok(redone) => match differences(decision, &redone) {
             found if found.is_empty() => Verdict::Reproduced,
             found => Verdict::Differs(found),
         },
         Err(reason) => Verdict::NotRedone(reason),
-    })
+    };
+    Ok((verdict, Some(call)))
 }
 
 /// The state at two places of the log.
 fn views(
     stores: &Stores,
-    name: &NamespaceName,
+    partition: &Partition,
     first: Sequence,
     second: Sequence,
 ) -> Result<(Arc<View>, Arc<View>), Failure> {
     let (lower, upper) = (first.min(second), first.max(second));
-    let snapshot = stores.snapshots.newest_up_to(name, ENGINE_REVISION, lower)?;
+    let snapshot = stores.snapshots.newest_up_to(partition, ENGINE_REVISION, lower)?;
     // The log makes up for a snapshot that cannot be restored.
-    let restored = snapshot.and_then(|snapshot| Engine::restore(&snapshot.sections).ok());
+    let restored = snapshot.and_then(|snapshot| Engine::restore(snapshot.sections).ok());
     let mut engine = restored.unwrap_or_else(|| Engine::new(Settings::default()));
     let mut view_at = |watermark: Sequence| -> Result<Arc<View>, Failure> {
-        replay(&mut engine, &*stores.log, name, watermark)?;
+        replay(&mut engine, &*stores.log, partition, watermark)?;
         let view = engine.view();
         if view.watermark() != watermark {
             return Err(format!("the log ends before record {watermark}").into());

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::Failure;
 use super::demo;
 use super::stores;
+use super::stores::Opened;
 use crate::config::DecisionDetail;
 use crate::config::Environment;
 use crate::config::ServeConfig;
@@ -21,10 +21,8 @@ use crate::service::EmbeddingModel;
 use crate::service::Options;
 use crate::service::RateLimits;
 use crate::service::Service;
-use crate::service::Stores;
 use crate::service::SystemClock;
 use crate::storage;
-use crate::storage::Redis;
 use crate::telemetry::Metrics;
 use crate::telemetry::start_logging;
 
@@ -58,13 +56,19 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     tokio::spawn(cancel_on_signal(stop.clone()));
 
     let bound = server::bind(config.grpc_addr, config.http_addr).await?;
-    let redis = stores::redis(&config.stores).await?.map(Arc::new);
-    let Some(opened) = server::waiting(&bound, open_stores(&config, &redis, &stop)).await? else {
+    let (grpc_addr, http_addr) = (bound.grpc_addr, bound.http_addr);
+    let metrics = Arc::new(Metrics::default());
+    let server = server::start(bound, edge(&config), metrics.clone(), stop.clone()).await?;
+    let Some(opened) = open_stores(&config, &stop).await else {
+        server.ended().await;
         return Ok(());
     };
+    let mut opened = opened?;
+    let redis = opened.join_redis(&config.stores).await?;
     let options = Options {
         settings: config.settings(),
         snapshot_every_records: config.snapshot_every_records,
+        open_namespaces_max: config.open_namespaces_max as usize,
         auto_retrain: config.auto_retrain,
         rate_limits: RateLimits {
             requests_per_second: config.rate_limit_requests,
@@ -79,36 +83,39 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         decision_retention_days: config.stores.decision_retention_days,
         embedding_model: embedding_model(&config)?,
     };
-    let observed = redis.as_ref().map(stores::redis_metrics).unwrap_or_default();
-    let metrics = Arc::new(Metrics::default().observing(observed));
-    let running = service::start(opened?, options, Arc::new(SystemClock), metrics);
+    let mut observed = redis.as_ref().map(stores::redis_metrics).unwrap_or_default();
+    observed.push(stores::log_metrics(&opened.stores));
+    metrics.observe(observed);
+    let running = service::start(opened.stores, options, Arc::new(SystemClock), metrics);
 
-    let (grpc_addr, http_addr) = (bound.grpc_addr, bound.http_addr);
-    let (health_ready, health) = oneshot::channel();
-    let patience = Duration::from_secs(config.shutdown_seconds);
-    let serving = tokio::spawn(server::run(
-        bound,
-        running.service.clone(),
-        stop.clone(),
-        patience,
-        move |health| drop(health_ready.send(health)),
-    ));
+    server.open(&running.service);
     // The default namespace is recovered before anybody is told that we serve.
-    let ready = get_ready(&running.service, config.ready_lag_records, &stop).await;
-    if let (Ok(()), Ok(health)) = (&ready, health.await) {
-        health.set_ready().await;
+    let ready = tokio::select! {
+        ready = get_ready(&running.service, config.ready_lag_records, &stop) => ready,
+        () = stop.cancelled() => Ok(()),
+    };
+    if ready.is_ok() && !stop.is_cancelled() {
+        server.set_ready().await;
         tracing::info!(grpc = %grpc_addr, http = %http_addr, stores = ?config.stores, "serving");
     } else {
         stop.cancel();
     }
-    if args.demo && ready.is_ok() {
+    if args.demo && ready.is_ok() && !stop.is_cancelled() {
         demo::run(grpc_addr, args.demo_data.as_deref(), &stop).await?;
     }
-    let served = serving.await?;
+    server.ended().await;
     running.stop().await;
     tracing::info!("stopped");
-    ready?;
-    Ok(served?)
+    Ok(ready?)
+}
+
+/// How the ports are served.
+fn edge(config: &ServeConfig) -> server::Options {
+    server::Options {
+        max_connections: config.edge.max_connections.map(|most| most as usize),
+        request_patience: Duration::from_secs(config.edge.request_seconds),
+        shutdown_patience: Duration::from_secs(config.shutdown_seconds),
+    }
 }
 
 /// Loads the model that makes embeddings, if there is to be one.
@@ -130,13 +137,12 @@ fn embedding_model(config: &ServeConfig) -> Result<Option<Arc<EmbeddingModel>>, 
 /// `None` when told to stop.
 async fn open_stores(
     config: &ServeConfig,
-    redis: &Option<Arc<Redis>>,
     stop: &CancellationToken,
-) -> Option<Result<Stores, storage::Error>> {
+) -> Option<Result<Opened, storage::Error>> {
     loop {
-        let (config, redis) = (config.stores.clone(), redis.clone());
+        let config = config.stores.clone();
         let embedded = config.database_url.is_none();
-        let opened = tokio::task::spawn_blocking(move || stores::open(&config, redis.as_deref()));
+        let opened = tokio::task::spawn_blocking(move || stores::open(&config));
         match opened.await {
             Ok(Err(storage::Error::Unavailable { reason })) if !embedded => {
                 tracing::warn!(reason, "waiting for the database");

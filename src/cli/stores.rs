@@ -17,7 +17,6 @@ use crate::storage::Redis;
 use crate::storage::RedisCounts;
 use crate::storage::RedisOptions;
 use crate::storage::SqliteOptions;
-use crate::storage::TailFeed;
 use crate::storage::connect_redis;
 use crate::storage::open_postgres;
 use crate::storage::open_postgres_reading;
@@ -33,10 +32,7 @@ const CACHED_VALUES: usize = 50_000;
 const CACHED_BYTES: u64 = 64 << 20;
 
 /// The options of PostgreSQL, when it is asked for.
-pub fn postgres_options(
-    config: &StoreConfig,
-    feed: Option<Arc<dyn TailFeed>>,
-) -> Option<PostgresOptions> {
+pub fn postgres_options(config: &StoreConfig) -> Option<PostgresOptions> {
     Some(PostgresOptions {
         url: config.database_url.clone()?,
         read_url: config.database_read_url.clone(),
@@ -44,39 +40,53 @@ pub fn postgres_options(
         statement_timeout: config.statement_timeout(),
         connect_timeout: CONNECT_TIMEOUT,
         dedup_horizon: config.dedup_horizon_events,
-        feed,
     })
 }
 
-/// Begins to connect to Redis, when it is asked for.
-///
-/// # Errors
-/// When its URL cannot be used; not when it is away.
-pub async fn redis(config: &StoreConfig) -> Result<Option<Redis>, storage::Error> {
-    let Some(url) = &config.redis_url else {
-        return Ok(None);
-    };
-    let mut options = RedisOptions::new(url);
-    options.key_prefix = config.redis_key_prefix.clone();
-    options.ca_file = config.redis_ca_file.clone();
-    connect_redis(&options).await.map(Some)
+/// The opened stores, and what Redis is to be joined to.
+pub struct Opened {
+    pub stores: Stores,
+    postgres: Option<Arc<PostgresStore>>,
 }
 
-/// Opens the store, with what Redis shares where it is there. Blocks.
+/// Opens the store. Blocks.
 ///
 /// # Errors
 /// `Unavailable` when it may work later, anything else when it will not.
-pub fn open(config: &StoreConfig, redis: Option<&Redis>) -> Result<Stores, storage::Error> {
-    let feed = redis.map(|redis| redis.tail() as Arc<dyn TailFeed>);
-    let mut stores = match postgres_options(config, feed.clone()) {
-        Some(options) => with_postgres(open_postgres(&options)?, feed),
-        None => embedded(config)?,
-    };
-    if let Some(redis) = redis {
-        stores.cache = redis.cache();
-        stores.rates = redis.rates();
+pub fn open(config: &StoreConfig) -> Result<Opened, storage::Error> {
+    match postgres_options(config) {
+        Some(options) => {
+            let store = open_postgres(&options)?;
+            Ok(Opened { stores: with_postgres(store.clone()), postgres: Some(store) })
+        }
+        None => Ok(Opened { stores: embedded(config)?, postgres: None }),
     }
-    Ok(stores)
+}
+
+impl Opened {
+    /// Begins to connect to Redis, when it is asked for, and shares by it what it can.
+    ///
+    /// # Errors
+    /// When its URL cannot be used; not when it is away.
+    pub async fn join_redis(
+        &mut self,
+        config: &StoreConfig,
+    ) -> Result<Option<Arc<Redis>>, storage::Error> {
+        let Some(url) = &config.redis_url else {
+            return Ok(None);
+        };
+        let mut options = RedisOptions::new(url);
+        options.key_prefix = config.redis_key_prefix.clone();
+        options.ca_file = config.redis_ca_file.clone();
+        let redis = connect_redis(&options, &self.stores.identity).await?;
+        if let Some(postgres) = &self.postgres {
+            postgres.set_feed(redis.tail());
+            self.stores.feed = Some(redis.tail());
+        }
+        self.stores.cache = redis.cache();
+        self.stores.rates = redis.rates();
+        Ok(Some(Arc::new(redis)))
+    }
 }
 
 /// Opens the store for a command that reads all of it: a read replica where one is
@@ -85,20 +95,21 @@ pub fn open(config: &StoreConfig, redis: Option<&Redis>) -> Result<Stores, stora
 /// # Errors
 /// As `open`.
 pub fn open_for_reading(config: &StoreConfig) -> Result<Stores, storage::Error> {
-    match postgres_options(config, None) {
-        Some(options) => Ok(with_postgres(open_postgres_reading(&options)?, None)),
+    match postgres_options(config) {
+        Some(options) => Ok(with_postgres(open_postgres_reading(&options)?)),
         None => embedded(config),
     }
 }
 
-fn with_postgres(store: Arc<PostgresStore>, feed: Option<Arc<dyn TailFeed>>) -> Stores {
+fn with_postgres(store: Arc<PostgresStore>) -> Stores {
     Stores {
+        identity: store.identity().to_owned(),
         log: store.clone(),
         snapshots: store.clone(),
         namespaces: store.clone(),
         leases: store.clone(),
         projection: Some(store),
-        feed,
+        feed: None,
         cache: Arc::new(MemoryCache::new(CACHED_VALUES, CACHED_BYTES)),
         rates: Arc::new(MemoryRates::default()),
     }
@@ -108,6 +119,7 @@ fn embedded(config: &StoreConfig) -> Result<Stores, storage::Error> {
     let path = config.data_dir.clone();
     let store = open_sqlite(&SqliteOptions { path, dedup_horizon: config.dedup_horizon_events })?;
     Ok(Stores {
+        identity: store.identity().to_owned(),
         log: store.clone(),
         snapshots: store.clone(),
         namespaces: store,
@@ -125,7 +137,17 @@ fn embedded(config: &StoreConfig) -> Result<Stores, storage::Error> {
 /// When it is not asked for.
 pub fn required_postgres(config: &StoreConfig) -> Result<PostgresOptions, Failure> {
     let missing = "this command works on PostgreSQL: set --database-url or DATABASE_URL";
-    Ok(postgres_options(config, None).ok_or(missing)?)
+    Ok(postgres_options(config).ok_or(missing)?)
+}
+
+/// What the log counts, as a metric.
+pub fn log_metrics(stores: &Stores) -> Observed {
+    let log = stores.log.clone();
+    Observed {
+        name: "event_hashes_rebuilt",
+        help: "Batches whose damaged event hashes were built anew",
+        read: Box::new(move || log.event_hashes_rebuilt()),
+    }
 }
 
 /// What Redis counts, as metrics.

@@ -4,12 +4,16 @@
 use super::Failure;
 use super::stores;
 use crate::config::StoreConfig;
-use crate::domain::NamespaceName;
-use crate::domain::Settings;
-use crate::engine::ENGINE_REVISION;
-use crate::engine::Engine;
+use crate::service::Learner;
 use crate::service::Stores;
-use crate::service::replay;
+use crate::service::follow;
+use crate::storage::Extent;
+use crate::storage::HashCheck;
+use crate::storage::Partition;
+use crate::storage::Position;
+use engine::ENGINE_REVISION;
+use engine::Engine;
+use engine::domain::Settings;
 
 /// Namespaces read at a time.
 const PAGE: usize = 100;
@@ -34,40 +38,58 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         let Some(last) = page.last() else {
             return Ok(());
         };
-        after = Some(last.name.clone());
+        after = Some(last.name().clone());
         for entry in page {
-            verify(&stores, &entry.name)?;
+            verify(&stores, &entry.partition)?;
         }
     }
 }
 
-fn verify(stores: &Stores, name: &NamespaceName) -> Result<(), Failure> {
-    let mut whole = Engine::new(Settings::default());
+fn verify(stores: &Stores, partition: &Partition) -> Result<(), Failure> {
+    let name = &partition.namespace;
+    check_event_hashes(stores, partition)?;
+    let mut whole =
+        Learner { engine: Engine::new(Settings::default()), position: Position::default() };
     // Servers may go on writing meanwhile.
-    let end = stores.log.log_end(name)?;
-    replay(&mut whole, &*stores.log, name, end)?;
-    let watermark = whole.state().watermark();
-    let digest = blake3::Hash::from_bytes(whole.state().digest());
-    println!("{name}: {watermark} records, digest {digest}");
-    if let Some(snapshot) = stores.snapshots.newest(name, ENGINE_REVISION)? {
-        if snapshot.header.watermark > watermark {
+    let end = stores.log.log_end(partition)?;
+    follow(&mut whole, &*stores.log, partition, end)?;
+    let watermark = whole.position.sequence;
+    let digest = whole.engine.state().digest();
+    println!("{name}: {watermark} records, digest {}", blake3::Hash::from_bytes(digest));
+    if let Some(snapshot) = stores.snapshots.newest(partition, ENGINE_REVISION)? {
+        let position = snapshot.header.position;
+        let taken_at = position.sequence;
+        if taken_at > watermark {
             return Err(format!(
-                "{name}: the log ends at {watermark}, but a snapshot has learnt from {}: records \
-                 were lost",
-                snapshot.header.watermark
+                "{name}: the log ends at {watermark}, but a snapshot has learnt from {taken_at}: \
+                 records were lost"
             )
             .into());
         }
-        let mut continued = Engine::restore(&snapshot.sections)?;
-        replay(&mut continued, &*stores.log, name, end)?;
-        if continued.state().digest() != whole.state().digest() {
+        let mut continued = Learner { engine: Engine::restore(snapshot.sections)?, position };
+        follow(&mut continued, &*stores.log, partition, end)?;
+        if continued.engine.state().digest() != digest {
             return Err(format!(
-                "{name}: the snapshot at {} leads to another state than the log",
-                snapshot.header.watermark
+                "{name}: the snapshot at {taken_at} leads to another state than the log"
             )
             .into());
         }
-        println!("{name}: the snapshot at {} leads to the same state", snapshot.header.watermark);
+        println!("{name}: the snapshot at {taken_at} leads to the same state");
+    }
+    Ok(())
+}
+
+/// Event hashes are no part of the state, but nothing can be appended behind damaged ones.
+fn check_event_hashes(stores: &Stores, partition: &Partition) -> Result<(), Failure> {
+    let HashCheck { damaged, rebuilt, .. } =
+        stores.log.check_event_hashes(partition, Extent::Whole)?;
+    let name = &partition.namespace;
+    if rebuilt > 0 {
+        println!("{name}: damaged event hashes of {rebuilt} batches were rebuilt");
+    }
+    if damaged > rebuilt {
+        let left = damaged - rebuilt;
+        return Err(format!("{name}: the event hashes of {left} batches are damaged").into());
     }
     Ok(())
 }

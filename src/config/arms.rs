@@ -6,8 +6,8 @@ use clap::ValueEnum;
 use super::serve::defaults;
 use super::serve::half_life;
 use super::serve::within;
-use crate::domain::ArmSettings;
-use crate::domain::ArmStrategy;
+use engine::domain::ArmSettings;
+use engine::domain::ArmStrategy;
 
 /// Strategy by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

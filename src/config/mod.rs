@@ -3,10 +3,12 @@
 //! names the variable and its range.
 
 mod arms;
+mod edge;
 mod ranker;
 mod rules;
 mod serve;
 mod stores;
 
+pub use edge::EdgeConfig;
 pub use serve::{DecisionDetail, Environment, ServeConfig};
 pub use stores::{StoreConfig, decisions_kept_since};

@@ -7,10 +7,10 @@ use super::serve::defaults;
 use super::serve::half_life;
 use super::serve::number;
 use super::serve::within;
-use crate::domain::RankerSettings;
-use crate::domain::Settings;
-use crate::domain::SettingsRange;
-use crate::domain::Strategy;
+use engine::domain::RankerSettings;
+use engine::domain::Settings;
+use engine::domain::SettingsRange;
+use engine::domain::Strategy;
 
 /// Strategy by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -6,9 +6,9 @@ use clap::ValueEnum;
 use super::serve::defaults;
 use super::serve::integer;
 use super::serve::number;
-use crate::domain::DiversityMethod;
-use crate::domain::Settings;
-use crate::domain::SettingsRange;
+use engine::domain::DiversityMethod;
+use engine::domain::Settings;
+use engine::domain::SettingsRange;
 
 /// Method by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -7,13 +7,14 @@ use clap::Args;
 use clap::ValueEnum;
 
 use super::arms::ArmsConfig;
+use super::edge::EdgeConfig;
 use super::ranker::RankerConfig;
 use super::rules::RulesConfig;
 use super::stores::StoreConfig;
-use crate::domain::Settings;
-use crate::domain::SettingsRange;
-use crate::domain::check_half_life;
-use crate::domain::within_range;
+use engine::domain::Settings;
+use engine::domain::SettingsRange;
+use engine::domain::check_half_life;
+use engine::domain::within_range;
 
 /// Where the process runs; decides the form of the logs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -47,6 +48,9 @@ pub struct ServeConfig {
     pub http_addr: SocketAddr,
 
     #[command(flatten)]
+    pub edge: EdgeConfig,
+
+    #[command(flatten)]
     pub stores: StoreConfig,
 
     /// Decides the form of the logs: text or JSON
@@ -73,6 +77,12 @@ pub struct ServeConfig {
     #[arg(long, env = "READY_LAG_RECORDS", default_value = "10000",
           value_parser = clap::value_parser!(u64).range(100..=100_000_000))]
     pub ready_lag_records: u64,
+
+    /// Namespaces that are open at a time; beyond these the least used are put to sleep
+    /// (1 to 1,000,000)
+    #[arg(long, env = "OPEN_NAMESPACES_MAX", default_value = "1000",
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub open_namespaces_max: u32,
 
     /// Requests a second that a namespace may make, over all replicas; 0 is no limit
     #[arg(long, env = "RATE_LIMIT_REQUESTS", value_name = "PER_SECOND", default_value = "0")]
@@ -114,7 +124,8 @@ pub struct ServeConfig {
     pub content_embedding_dim: u32,
 
     /// Directory of a sentence-transformer that makes the embeddings of items that come
-    /// without one; its vectors must be as long as CONTENT_EMBEDDING_DIM
+    /// without one; its vectors must be as long as CONTENT_EMBEDDING_DIM. Needs a build
+    /// with the feature `embedder`
     #[arg(long, env = "EMBEDDING_MODEL_DIR", value_name = "DIR")]
     pub embedding_model_dir: Option<PathBuf>,
 

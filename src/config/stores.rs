@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::domain::Timestamp;
+use engine::domain::Timestamp;
 
 /// Options of the stores. Without a URL the embedded kind is used.
 #[derive(Clone, Args)]
@@ -23,7 +23,7 @@ pub struct StoreConfig {
     #[arg(long, env = "DATABASE_READ_URL", value_name = "URL", hide_env_values = true)]
     pub database_read_url: Option<String>,
 
-    /// Connections to PostgreSQL at most, beside one for each duty held (2 to 200)
+    /// Connections to PostgreSQL at most (2 to 200)
     #[arg(long, env = "DATABASE_POOL_SIZE", default_value = "8",
           value_parser = clap::value_parser!(u16).range(2..=200))]
     pub database_pool_size: u16,

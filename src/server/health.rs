@@ -48,7 +48,7 @@ pub async fn new() -> (Health, HealthServer<impl HealthService>) {
 }
 
 impl Health {
-    /// Shared with the HTTP probe.
+    /// Shared with the HTTP port.
     pub fn readiness(&self) -> Arc<AtomicBool> {
         self.ready.clone()
     }

@@ -1,4 +1,4 @@
-//! The HTTP port: metrics and probes.
+//! What the HTTP port answers: metrics and probes.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;

@@ -17,6 +17,8 @@ use std::sync::Arc;
 pub use self::alteration::Alteration;
 pub use self::search::Suggestion;
 use super::Service;
+use super::blocking::Deadline;
+use super::blocking::Expiry;
 use super::error::Error;
 use super::namespace::Namespace;
 use super::personalize::Candidates;
@@ -24,14 +26,16 @@ use super::personalize::PersonalizeCall;
 use super::scene::List;
 use super::scene::item_of;
 use super::scene::work_out;
-use crate::domain::ItemId;
-use crate::domain::Strategy;
-use crate::engine::Refusal;
-use crate::engine::SourceTrace;
-use crate::engine::Standing;
-use crate::engine::Supply;
-use crate::engine::View;
-use crate::engine::standing;
+use engine::Cancelled;
+use engine::Refusal;
+use engine::Retrieval;
+use engine::SourceTrace;
+use engine::Standing;
+use engine::Supply;
+use engine::View;
+use engine::domain::ItemId;
+use engine::domain::Strategy;
+use engine::standing;
 
 /// The first of these that applies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,18 +104,18 @@ impl Service {
     /// Why an item is not in the answer to a call.
     ///
     /// # Errors
-    /// `Overloaded`; `ShuttingDown` when the work was cut off.
+    /// Those of [`Reads::run`](super::Reads::run).
     pub async fn explain_absence(
         &self,
         namespace: &Arc<Namespace>,
         view: Arc<View>,
         call: PersonalizeCall,
         item_id: ItemId,
+        deadline: Deadline,
     ) -> Result<Absence, Error> {
-        let _permit = self.heavy_permit()?;
         let namespace = namespace.clone();
-        let work = move || explain(&namespace, &view, call, &item_id);
-        tokio::task::spawn_blocking(work).await.map_err(|_panicked| Error::ShuttingDown)
+        let work = move |expiry: &Expiry| explain(&namespace, &view, call, &item_id, expiry);
+        self.reads.run(deadline, work).await?
     }
 }
 
@@ -120,18 +124,16 @@ fn explain(
     view: &View,
     mut call: PersonalizeCall,
     item_id: &ItemId,
-) -> Absence {
+    expiry: &Expiry,
+) -> Result<Absence, Error> {
     call.choice.strategy = Strategy::Greedy;
     call.explain = false;
-    let finding = work_out(
-        namespace,
-        view,
-        &call,
-        None,
-        |retrieval| retrieval.personal(),
-        |list| Finding::of(view, &call, &list, item_id),
-    );
-    let suggestions = search::suggestions(namespace, view, &call, item_id, &finding);
+    let finding = expiry.bound(|give_up| {
+        let personal = |retrieval: &Retrieval<'_>| retrieval.personal();
+        let look = |list: List<'_>| Finding::of(view, &call, &list, item_id);
+        work_out(namespace, view, &call, false, give_up, personal, look)?
+    })?;
+    let suggestions = search::suggestions(namespace, view, &call, item_id, &finding, expiry)?;
     let single = suggestions.iter().filter_map(|suggestion| match &suggestion.alterations[..] {
         [one] if one.is_about_choice() => Some(*one),
         _ => None,
@@ -151,18 +153,23 @@ fn explain(
         watermark: view.watermark(),
     };
     absence.sentence = sentence::of(&absence, call.choice.places);
-    absence
+    Ok(absence)
 }
 
 impl Finding {
-    fn of(view: &View, call: &PersonalizeCall, list: &List<'_>, item_id: &ItemId) -> Self {
+    fn of(
+        view: &View,
+        call: &PersonalizeCall,
+        list: &List<'_>,
+        item_id: &ItemId,
+    ) -> Result<Self, Cancelled> {
         let shown = list.ranked.items.iter().map(|item| &list.candidates[item.candidate]);
         let shown: Vec<&ItemId> = shown.map(|candidate| &item_of(candidate).item_id).collect();
         let place = shown.iter().position(|id| *id == item_id);
         let mut candidates = list.candidates.iter();
         let candidate = candidates.position(|candidate| item_of(candidate).item_id == *item_id);
         let refusals = refusals(view, call, list, item_id);
-        let gap = candidate.map(|candidate| gap(view, list, candidate));
+        let gap = candidate.map(|candidate| gap(view, list, candidate)).transpose()?;
         let cause = match (&refusals, &gap) {
             _ if place.is_some() => Cause::Present,
             (None, _) => Cause::UnknownItem,
@@ -177,14 +184,15 @@ impl Finding {
         let allowed = refusals.as_ref().is_some_and(Vec::is_empty);
         let index = view.item_index(item_id.as_str()).filter(|_| searched && allowed);
         let supply = Supply::of(&call.choice, &call.boosts);
-        Self {
+        let sources = index.map(|index| list.retrieval.trace(index, &supply)).transpose()?;
+        Ok(Self {
             cause,
             place,
             shown: shown.into_iter().cloned().collect(),
             refusals: refusals.unwrap_or_default(),
-            sources: index.map_or_else(Vec::new, |index| list.retrieval.trace(index, &supply)),
+            sources: sources.unwrap_or_default(),
             gap,
-        }
+        })
     }
 }
 
@@ -210,8 +218,8 @@ fn refusals(
     index.map(|index| list.eligible.refusals(view.entry(index), Some(index)))
 }
 
-fn gap(view: &View, list: &List<'_>, candidate: usize) -> Gap {
-    let standing = standing(view, list.candidates, list.request, candidate);
+fn gap(view: &View, list: &List<'_>, candidate: usize) -> Result<Gap, Cancelled> {
+    let standing = standing(view, list.candidates, list.request, candidate)?;
     let last = list.ranked.items.last();
     let mut differences: Vec<(&'static str, f64)> = Vec::new();
     if let Some(last) = last {
@@ -225,10 +233,10 @@ fn gap(view: &View, list: &List<'_>, candidate: usize) -> Gap {
         differences.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(b.0)));
     }
     let id = |candidate: usize| item_of(&list.candidates[candidate]).item_id.clone();
-    Gap {
+    Ok(Gap {
         standing,
         candidates: list.candidates.len(),
         last_shown: last.map(|last| (id(last.candidate), last.score)),
         differences,
-    }
+    })
 }

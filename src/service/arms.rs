@@ -3,29 +3,33 @@
 use std::sync::Arc;
 
 use super::Service;
+use super::blocking::Deadline;
+use super::blocking::Expiry;
+use super::blocking::caught;
 use super::error::Error;
+use super::ingest::Recorded;
+use super::known_decisions::Named;
 use super::namespace::Namespace;
-use crate::domain::ArmContext;
-use crate::domain::ArmName;
-use crate::domain::ArmReward;
-use crate::domain::ArmSelection;
-use crate::domain::ArmSetName;
-use crate::domain::ArmStrategy;
-use crate::domain::DecisionId;
-use crate::domain::OfferedArm;
-use crate::domain::Record;
-use crate::domain::Sequence;
-use crate::domain::Timestamp;
-use crate::domain::Violation;
-use crate::domain::limits;
-use crate::engine::ArmChoice;
-use crate::engine::ArmSet;
-use crate::engine::ChosenArm;
-use crate::engine::Shape;
-use crate::engine::View;
-use crate::engine::choose_arm;
 use crate::storage::AppendOutcome;
-use crate::storage::Appended;
+use engine::ArmChoice;
+use engine::ArmSet;
+use engine::ChosenArm;
+use engine::Shape;
+use engine::View;
+use engine::choose_arm;
+use engine::domain::ArmContext;
+use engine::domain::ArmName;
+use engine::domain::ArmReward;
+use engine::domain::ArmSelection;
+use engine::domain::ArmSetName;
+use engine::domain::ArmStrategy;
+use engine::domain::DecisionId;
+use engine::domain::OfferedArm;
+use engine::domain::Record;
+use engine::domain::Sequence;
+use engine::domain::Timestamp;
+use engine::domain::Violation;
+use engine::domain::limits;
 
 /// Arms times the square of the context's dimension from which on a choice is work for a
 /// blocking thread: about half a millisecond.
@@ -54,6 +58,16 @@ pub struct SelectedArm {
     pub strategy: ArmStrategy,
     pub sequence: Sequence,
     pub watermark: Sequence,
+}
+
+/// A reward that is durable.
+#[derive(Debug)]
+pub struct RewardedArm {
+    /// `None` for one that was written before.
+    pub sequence: Option<Sequence>,
+    /// Whether it names a selection that was neither made here a moment ago nor among those
+    /// that can still be rewarded.
+    pub is_unknown: bool,
 }
 
 impl SelectArmCall {
@@ -109,23 +123,23 @@ impl Service {
         namespace: &Arc<Namespace>,
         view: Arc<View>,
         call: SelectArmCall,
+        deadline: Deadline,
     ) -> Result<SelectedArm, Error> {
         check_room(&view, &call).map_err(Error::Invalid)?;
         let (call, found) = if call.is_large() {
-            let _permit = self.heavy_permit()?;
             let view = view.clone();
-            let work = move || {
+            let work = move |_: &Expiry| {
                 let found = call.choose(&view);
                 (call, found)
             };
-            let done = tokio::task::spawn_blocking(work).await;
-            done.map_err(|_panicked| Error::ShuttingDown)?
+            self.reads.run(deadline, work).await?
         } else {
-            let found = call.choose(&view);
+            let found = caught(|| call.choose(&view))?;
             (call, found)
         };
         let records = vec![Record::ArmSelected(call.selection(&view, &found))];
         let appended = self.write(namespace, records).await?;
+        namespace.known_decisions.note(Named::selection(call.decision_id.as_str()));
         self.metrics.count_arm_selection(call.strategy.name());
         Ok(SelectedArm {
             decision_id: call.decision_id,
@@ -137,7 +151,7 @@ impl Service {
         })
     }
 
-    /// Writes a reward; `None` for one that was written before.
+    /// Writes a reward.
     ///
     /// # Errors
     /// What kept the record from being written.
@@ -145,12 +159,12 @@ impl Service {
         &self,
         namespace: &Arc<Namespace>,
         reward: ArmReward,
-    ) -> Result<Option<Sequence>, Error> {
-        let appended = self.write(namespace, vec![Record::ArmRewarded(reward)]).await?;
-        let sequence = accepted(&appended);
+    ) -> Result<RewardedArm, Error> {
+        let recorded = self.write(namespace, vec![Record::ArmRewarded(reward)]).await?;
+        let sequence = accepted(&recorded);
         let outcome = if sequence.is_some() { "accepted" } else { "duplicate" };
         self.metrics.count_arm_reward(outcome);
-        Ok(sequence)
+        Ok(RewardedArm { sequence, is_unknown: recorded.unknown_decisions > 0 })
     }
 
     /// Mean and standard deviation of each arm of a set, in a context if there is one.
@@ -162,10 +176,10 @@ impl Service {
         view: Arc<View>,
         name: &ArmSetName,
         context: ArmContext,
+        deadline: Deadline,
     ) -> Result<Vec<(f64, f64)>, Error> {
         let set = view.arm_set(name.as_str()).ok_or_else(|| Error::NoArmSet(name.to_string()))?;
         check_context(set, &context).map_err(Error::Invalid)?;
-        let _permit = self.heavy_permit()?;
         let call = SelectArmCall {
             decision_id: DecisionId::parse("report").expect("an id"),
             set: name.clone(),
@@ -180,13 +194,12 @@ impl Service {
             epsilon: 0.0,
             now: Timestamp::default(),
         };
-        let done = tokio::task::spawn_blocking(move || call.choose(&view)).await;
-        let found = done.map_err(|_panicked| Error::ShuttingDown)?;
+        let found = self.reads.run(deadline, move |_| call.choose(&view)).await?;
         Ok(found.means.into_iter().zip(found.deviations).collect())
     }
 }
 
-fn accepted(appended: &Appended) -> Option<Sequence> {
+fn accepted(appended: &Recorded) -> Option<Sequence> {
     match appended.outcomes.first() {
         Some(AppendOutcome::Accepted(sequence)) => Some(*sequence),
         Some(AppendOutcome::Duplicate) | None => None,

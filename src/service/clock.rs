@@ -1,6 +1,6 @@
 //! The one place that reads the time of day.
 
-use crate::domain::Timestamp;
+use engine::domain::Timestamp;
 
 /// Where "now" comes from; handed to whoever needs it.
 pub trait Clock: Send + Sync + std::fmt::Debug {

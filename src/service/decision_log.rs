@@ -2,17 +2,18 @@
 
 use std::collections::HashMap;
 
-use crate::domain::Decision;
-use crate::domain::Interaction;
-use crate::domain::LogRecord;
-use crate::domain::NamespaceName;
-use crate::domain::Sequence;
-use crate::domain::Settings;
-use crate::domain::Timestamp;
-use crate::domain::outweighs;
-use crate::domain::reward;
 use crate::storage;
 use crate::storage::InteractionLog;
+use crate::storage::Partition;
+use crate::storage::ReadLimit;
+use engine::domain::Decision;
+use engine::domain::Interaction;
+use engine::domain::LogRecord;
+use engine::domain::Sequence;
+use engine::domain::Settings;
+use engine::domain::Timestamp;
+use engine::domain::outweighs;
+use engine::domain::reward;
 
 /// Records read at a time.
 const BATCH: usize = 10_000;
@@ -23,14 +24,14 @@ const BATCH: usize = 10_000;
 /// Those of the log, and those of `look`, which end it.
 pub fn each_record<E: From<storage::Error>>(
     log: &dyn InteractionLog,
-    name: &NamespaceName,
+    partition: &Partition,
     after: Sequence,
     end: Sequence,
     mut look: impl FnMut(&LogRecord) -> Result<(), E>,
 ) -> Result<(), E> {
     let mut after = after;
     while after < end {
-        let records = log.read_after(name, after, BATCH)?;
+        let records = log.read_from(partition, after, ReadLimit::records(BATCH))?;
         let Some(last) = records.last() else { break };
         after = last.sequence;
         for record in records.iter().filter(|record| record.sequence <= end) {
@@ -48,7 +49,7 @@ pub fn each_record<E: From<storage::Error>>(
 /// Those of the log.
 pub fn first_recorded_since(
     log: &dyn InteractionLog,
-    name: &NamespaceName,
+    partition: &Partition,
     end: Sequence,
     since: Timestamp,
 ) -> Result<Sequence, storage::Error> {
@@ -56,7 +57,7 @@ pub fn first_recorded_since(
     let (mut before, mut from) = (0, end);
     while before < from {
         let middle = before + (from - before) / 2;
-        let records = log.read_after(name, middle, 1)?;
+        let records = log.read_from(partition, middle, ReadLimit::records(1))?;
         match records.first() {
             Some(record) if record.recorded_at < since => before = record.sequence,
             _ => from = middle,
@@ -129,11 +130,20 @@ mod tests {
     use std::sync::atomic::Ordering;
 
     use super::*;
-    use crate::domain::ItemId;
-    use crate::domain::Record;
     use crate::storage::Appended;
+    use crate::storage::Extent;
+    use crate::storage::HashCheck;
     use crate::storage::LogAppend;
     use crate::storage::LogEnd;
+    use crate::storage::LogRead;
+    use crate::storage::Position;
+    use engine::domain::ItemId;
+    use engine::domain::NamespaceName;
+    use engine::domain::Record;
+
+    fn partition() -> Partition {
+        Partition { namespace: NamespaceName::default(), incarnation: 1 }
+    }
 
     /// A log of batches: how many records each has, and when it was recorded.
     struct Batches {
@@ -162,9 +172,18 @@ mod tests {
 
         fn read_after(
             &self,
-            _namespace: &NamespaceName,
+            _partition: &Partition,
+            _after: Position,
+            _limit: ReadLimit,
+        ) -> Result<LogRead, storage::Error> {
+            unreachable!("nobody follows it")
+        }
+
+        fn read_from(
+            &self,
+            _partition: &Partition,
             after: Sequence,
-            records_max: usize,
+            limit: ReadLimit,
         ) -> Result<Vec<LogRecord>, storage::Error> {
             self.reads.fetch_add(1, Ordering::Relaxed);
             let mut records = Vec::new();
@@ -180,20 +199,38 @@ mod tests {
                         });
                     }
                 }
-                if records.len() >= records_max {
+                if records.len() >= limit.records {
                     break;
                 }
             }
             Ok(records)
         }
 
-        fn log_end(&self, _namespace: &NamespaceName) -> Result<Sequence, storage::Error> {
-            Ok(self.end())
+        fn position_at(
+            &self,
+            _partition: &Partition,
+            _sequence: Sequence,
+        ) -> Result<Option<Position>, storage::Error> {
+            unreachable!("nobody follows it")
         }
 
-        fn log_ends(&self, _of: &[NamespaceName]) -> Result<Vec<LogEnd>, storage::Error> {
+        fn log_ends(&self, _of: &[Partition]) -> Result<Vec<LogEnd>, storage::Error> {
             Ok(Vec::new())
         }
+
+        fn check_event_hashes(
+            &self,
+            _partition: &Partition,
+            _extent: Extent,
+        ) -> Result<HashCheck, storage::Error> {
+            unreachable!("nothing is appended to it")
+        }
+
+        fn event_hashes_rebuilt(&self) -> u64 {
+            0
+        }
+
+        fn release(&self, _partition: &Partition) {}
 
         fn is_shared(&self) -> bool {
             false
@@ -203,7 +240,7 @@ mod tests {
     #[test]
     fn the_first_record_of_a_time_is_found_wherever_its_batch_begins() {
         let log = Batches::new(&[(3, 10), (1, 20), (5, 20), (2, 30)]);
-        let name = NamespaceName::default();
+        let name = partition();
         for (since, expected) in [(0, 1), (10, 1), (11, 4), (20, 4), (21, 10), (30, 10), (31, 12)] {
             let since = Timestamp::from_millis(since);
             let found = first_recorded_since(&log, &name, log.end(), since).unwrap();
@@ -217,7 +254,7 @@ mod tests {
     fn a_time_is_found_in_a_long_log_by_a_few_reads() {
         let batches: Vec<(u64, i64)> = (0..1_000).map(|at| (1, at)).collect();
         let log = Batches::new(&batches);
-        let name = NamespaceName::default();
+        let name = partition();
         let since = Timestamp::from_millis(700);
         assert_eq!(first_recorded_since(&log, &name, 1_000, since).unwrap(), 701);
         assert!(log.reads.load(Ordering::Relaxed) <= 11);
@@ -227,7 +264,7 @@ mod tests {
     fn records_up_to_the_end_are_looked_at_and_no_others() {
         let log = Batches::new(&[(3, 10), (4, 20)]);
         let mut seen = Vec::new();
-        each_record(&log, &NamespaceName::default(), 1, 5, |record| {
+        each_record(&log, &partition(), 1, 5, |record| {
             seen.push(record.sequence);
             Ok::<(), storage::Error>(())
         })

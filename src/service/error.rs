@@ -1,12 +1,26 @@
 //! The one error of the use cases. `api::status` maps it to gRPC codes.
 
-use crate::domain::NamespaceName;
-use crate::domain::Sequence;
-use crate::domain::Violation;
-use crate::engine::TrainingError;
-use crate::storage;
+use std::any::Any;
+use std::hash::BuildHasher;
+use std::hash::RandomState;
 
-#[derive(Debug, thiserror::Error)]
+use crate::storage;
+use engine::Cancelled;
+use engine::TrainingError;
+use engine::domain::NamespaceName;
+use engine::domain::Sequence;
+use engine::domain::Violation;
+
+/// How far an opening is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Progress {
+    pub learnt: Sequence,
+    /// The end of the log; 0 while it is not known.
+    pub end: Sequence,
+}
+
+/// Cloneable, so that everybody whose records shared a commit hears the same.
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
     #[error("the request is invalid")]
     Invalid(Vec<Violation>),
@@ -16,6 +30,11 @@ pub enum Error {
     NamespaceExists(NamespaceName),
     #[error("namespace {0} cannot be deleted")]
     NamespaceKept(NamespaceName),
+    /// It will be open soon; the same call may be sent again.
+    #[error(
+        "namespace {name} is being opened: {} of {} records are learnt", progress.learnt, progress.end
+    )]
+    Opening { name: NamespaceName, progress: Progress },
     #[error("user {0:?} has not been seen")]
     NoUser(String),
     #[error("item {0:?} is not known")]
@@ -41,10 +60,44 @@ pub enum Error {
     /// The namespace has used up what it may do in a second.
     #[error("more than {limit} {what} a second")]
     RateLimited { what: &'static str, limit: u64 },
+    /// The caller waits no longer; the work was not done, or not to its end.
+    #[error("the deadline passed before the work was done")]
+    DeadlinePassed,
     #[error("the service is shutting down")]
     ShuttingDown,
+    /// A mistake of ours; the log tells more under the same id.
+    #[error("internal error {id}")]
+    Internal { id: String },
     #[error(transparent)]
     Storage(storage::Error),
+}
+
+impl Error {
+    /// The error of work that panicked, logged with its id.
+    pub fn of_panic(panic: &(dyn Any + Send)) -> Self {
+        let text = panic.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        Self::internal(text.unwrap_or("a panic without a text"))
+    }
+
+    /// The error of a mistake of ours, logged with its id.
+    pub fn internal(what: &str) -> Self {
+        let id = short_id();
+        tracing::error!(id, "internal error: {what}");
+        Self::Internal { id }
+    }
+}
+
+impl From<Cancelled> for Error {
+    fn from(_: Cancelled) -> Self {
+        Self::DeadlinePassed
+    }
+}
+
+/// Names what is told to a caller and what the log says of it: random, eight digits.
+pub fn short_id() -> String {
+    // A hasher of std is keyed at random: enough to tell two lines of a log apart.
+    format!("{:08x}", RandomState::new().hash_one(()) as u32)
 }
 
 impl From<storage::Error> for Error {

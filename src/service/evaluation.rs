@@ -5,8 +5,6 @@
 //!   decision that stand neither above it nor pinned, with the scores that the choice went
 //!   by, but for what LinUCB added to them. A policy of scores knows nothing of variety and
 //!   caps.
-//! - Policies that go by how unsure the ranker was are evaluated when every decision says
-//!   so: those that do may be of another time than the rest.
 //! - Bounded: when the decisions have more candidates than fit, whole users are left out,
 //!   by a hash of their ids, so that the rest is a fair sample of all the time.
 //! - One at a time, on a thread of its own; it ends early when nobody waits for it.
@@ -18,31 +16,31 @@ use tokio_util::sync::CancellationToken;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::Service;
+use super::blocking::run_blocking;
 use super::decision_log::Rewards;
 use super::decision_log::each_record;
 use super::decision_log::first_recorded_since;
 use super::error::Error;
 use super::namespace::Namespace;
 use crate::config::decisions_kept_since;
-use crate::domain::Decision;
-use crate::domain::Record;
-use crate::domain::Timestamp;
-use crate::evaluation::off_policy;
-use crate::evaluation::off_policy::Candidate;
-use crate::evaluation::off_policy::FittedModel;
-use crate::evaluation::off_policy::Log;
-use crate::evaluation::off_policy::LogBuilder;
-use crate::evaluation::off_policy::NewRound;
-use crate::evaluation::off_policy::Options;
-use crate::evaluation::off_policy::Policy;
-use crate::evaluation::off_policy::PolicyUnknown;
-use crate::evaluation::off_policy::Prior;
-use crate::evaluation::off_policy::RewardModel;
-use crate::evaluation::off_policy::Scores;
 use crate::storage::InteractionLog;
+use engine::domain::Decision;
+use engine::domain::Record;
+use engine::domain::Timestamp;
+use engine::evaluation::off_policy;
+use engine::evaluation::off_policy::Candidate;
+use engine::evaluation::off_policy::FittedModel;
+use engine::evaluation::off_policy::Log;
+use engine::evaluation::off_policy::LogBuilder;
+use engine::evaluation::off_policy::NewRound;
+use engine::evaluation::off_policy::Options;
+use engine::evaluation::off_policy::Policy;
+use engine::evaluation::off_policy::Prior;
+use engine::evaluation::off_policy::RewardModel;
+use engine::evaluation::off_policy::Scores;
 
-pub use crate::evaluation::off_policy::Report as PolicyReport;
-pub use crate::evaluation::off_policy::Value as EstimatedValue;
+pub use engine::evaluation::off_policy::Report as PolicyReport;
+pub use engine::evaluation::off_policy::Value as EstimatedValue;
 
 /// Candidates of all rounds: 20 bytes each; two seconds for all policies.
 const CELLS_MAX: usize = 4_000_000;
@@ -94,9 +92,6 @@ pub struct Evaluation {
     pub without_candidates: u64,
     /// Decisions evaluated on.
     pub evaluated: u64,
-    /// Those of them that do not say how unsure the ranker was; with any of them Thompson
-    /// sampling and LinUCB are not among the policies.
-    pub without_deviations: u64,
     /// Share of users that these are of.
     pub share_of_users: f64,
     /// At least one.
@@ -115,13 +110,12 @@ impl Service {
     ///
     /// # Errors
     /// `NothingToEvaluate`; `Overloaded` while another evaluation runs; `ShuttingDown`
-    /// when the work was cut off; errors of the store.
+    /// when the service drains meanwhile; errors of the store.
     pub async fn evaluate_policies(
         &self,
         namespace: &Arc<Namespace>,
         call: EvaluationCall,
     ) -> Result<Evaluation, Error> {
-        let _heavy = self.heavy_permit()?;
         let permit = self.evaluations.clone().try_acquire_owned();
         let permit = permit.map_err(|_taken| Error::Overloaded("another evaluation is running"))?;
         let stop = self.draining.child_token();
@@ -135,7 +129,7 @@ impl Service {
             let gathered = Gathered::read(&namespace, &*log, &call, &stop)?;
             gathered.evaluate(&call, until, &stop)
         };
-        tokio::task::spawn_blocking(work).await.map_err(|_panicked| Error::ShuttingDown)?
+        run_blocking(work).await?
     }
 }
 
@@ -147,7 +141,6 @@ struct Kept {
     user_id: Box<str>,
     shown: Vec<Shown>,
     candidates: Vec<Believed>,
-    has_deviations: bool,
 }
 
 /// What was believed of the reward of an action.
@@ -155,7 +148,7 @@ struct Kept {
 struct Believed {
     action: u32,
     mean: f32,
-    deviation: Option<f32>,
+    deviation: f32,
 }
 
 #[derive(Debug)]
@@ -201,9 +194,10 @@ impl Gathered {
             decisions: 0,
             without_candidates: 0,
         };
-        let end = log.log_end(namespace.name())?;
-        let first = first_recorded_since(log, namespace.name(), end, call.since)?;
-        each_record(log, namespace.name(), first - 1, end, |record| {
+        let partition = &namespace.tail.partition;
+        let end = log.log_end(partition)?.sequence;
+        let first = first_recorded_since(log, partition, end, call.since)?;
+        each_record(log, partition, first - 1, end, |record| {
             match &record.record {
                 _ if stop.is_cancelled() => return Err(Error::ShuttingDown),
                 Record::Decision(decision) if call.is_about(decision) => gathered.keep(decision),
@@ -225,14 +219,13 @@ impl Gathered {
         if user_hash > self.greatest_hash {
             return;
         }
-        let beliefs = detail.beliefs(decision.strategy);
+        let beliefs = detail.beliefs();
         let candidates = beliefs.map(|belief| Believed {
             action: numbered(&mut self.actions, belief.item_id),
             mean: belief.mean,
             deviation: belief.deviation,
         });
         let candidates = candidates.collect();
-        let has_deviations = detail.candidates.deviations().is_some();
         let shown = decision.shown.iter().map(|shown| Shown {
             action: numbered(&mut self.actions, shown.item_id.as_str()),
             item_id: shown.item_id.as_str().into(),
@@ -242,7 +235,7 @@ impl Gathered {
         let shown = shown.collect();
         let (decision_id, user_id) = (decision.decision_id.as_str(), decision.user_id.as_str());
         let (decision_id, user_id) = (decision_id.into(), user_id.into());
-        let kept = Kept { user_hash, decision_id, user_id, shown, candidates, has_deviations };
+        let kept = Kept { user_hash, decision_id, user_id, shown, candidates };
         self.cells += kept.cells();
         self.kept.push(kept);
         while self.cells > CELLS_MAX && self.greatest_hash > 0 {
@@ -262,7 +255,6 @@ impl Gathered {
         if log.rounds().is_empty() {
             return Err(Error::NothingToEvaluate { decisions: self.decisions });
         }
-        let without_deviations = self.kept.iter().filter(|kept| !kept.has_deviations).count();
         let fitted = FittedModel::fit(&log, RewardModel::Rates(Prior::Estimated), true)
             .expect("mean rewards of actions can always be fitted");
         let options =
@@ -273,11 +265,7 @@ impl Gathered {
             if stop.is_cancelled() {
                 return Err(Error::ShuttingDown);
             }
-            let target = match policy.on(&log) {
-                Ok(target) => target,
-                Err(PolicyUnknown::Deviations) => continue,
-                Err(unknown) => unreachable!("every round has scores: {unknown}"),
-            };
+            let target = policy.on(&log).expect("every round has scores and deviations");
             let report = off_policy::evaluate(&log, target, &fitted, &options);
             evaluated.push(PolicyEvaluation { name, report });
         }
@@ -287,7 +275,6 @@ impl Gathered {
             decisions: self.decisions,
             without_candidates: self.without_candidates,
             evaluated: self.kept.len() as u64,
-            without_deviations: without_deviations as u64,
             share_of_users: self.greatest_hash as f64 / u64::MAX as f64,
             policies: evaluated,
         })
@@ -308,7 +295,7 @@ impl Gathered {
                     .map(|one| Candidate {
                         action: one.action,
                         score: Some(f64::from(one.mean)),
-                        deviation: one.deviation.map(f64::from),
+                        deviation: Some(f64::from(one.deviation)),
                         ..Candidate::default()
                     })
                     .collect();

@@ -3,10 +3,11 @@
 //! - Counted in windows of one second. A process takes a share of a window's
 //!   allowance at a time, so the shared counters are asked some twenty times a
 //!   second and not at each call; the limit may be missed by a share a process.
+//! - What was used is kept with the open namespace: a name that nothing is behind has no
+//!   entry, and what a namespace has is freed with it.
 //! - When the shared counters cannot be reached, each process counts for itself:
 //!   being unable to count is no reason to refuse.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -15,10 +16,10 @@ use std::time::Duration;
 use prometheus_client::metrics::counter::Counter;
 
 use super::error::Error;
-use crate::domain::NamespaceName;
-use crate::domain::Timestamp;
+use crate::storage::Partition;
 use crate::storage::RateCounters;
 use crate::telemetry::Metrics;
+use engine::domain::Timestamp;
 
 /// A process takes the window's allowance in this many shares.
 const SHARES: u64 = 20;
@@ -32,7 +33,7 @@ pub struct RateLimits {
     pub events_per_second: u64,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy)]
 enum Kind {
     Requests,
     Events,
@@ -58,12 +59,43 @@ struct Window {
     counted_alone: u64,
 }
 
+/// What a namespace has used of the second.
+#[derive(Debug)]
+pub struct RateWindows {
+    partition: Partition,
+    requests: Mutex<Window>,
+    events: Mutex<Window>,
+}
+
+impl RateWindows {
+    pub fn new(partition: Partition) -> Self {
+        Self { partition, requests: Mutex::default(), events: Mutex::default() }
+    }
+
+    /// What all replicas count a second of this partition under.
+    fn key(&self, kind: Kind, second: i64) -> String {
+        let Partition { namespace, incarnation } = &self.partition;
+        format!("{namespace}/{incarnation}/{}/{second}", kind.name())
+    }
+
+    fn with<T>(&self, kind: Kind, second: i64, work: impl FnOnce(&mut Window) -> T) -> T {
+        let window = match kind {
+            Kind::Requests => &self.requests,
+            Kind::Events => &self.events,
+        };
+        let mut window = window.lock().unwrap_or_else(PoisonError::into_inner);
+        if window.second != second {
+            *window = Window { second, ..Window::default() };
+        }
+        work(&mut window)
+    }
+}
+
 /// Admits calls within the limits.
 pub struct Limiter {
     counters: Arc<dyn RateCounters>,
     limits: RateLimits,
     refused: Counter,
-    windows: Mutex<BTreeMap<(NamespaceName, Kind), Window>>,
 }
 
 impl std::fmt::Debug for Limiter {
@@ -75,15 +107,15 @@ impl std::fmt::Debug for Limiter {
 impl Limiter {
     pub fn new(counters: Arc<dyn RateCounters>, limits: RateLimits, metrics: &Metrics) -> Self {
         let refused = metrics.rate_limited.clone();
-        Self { counters, limits, refused, windows: Mutex::default() }
+        Self { counters, limits, refused }
     }
 
     /// Admits one request for a ranking or a profile.
     ///
     /// # Errors
     /// `RateLimited` when the namespace has used up this second.
-    pub async fn admit_request(&self, name: &NamespaceName, now: Timestamp) -> Result<(), Error> {
-        self.admit(name, Kind::Requests, self.limits.requests_per_second, 1, now).await
+    pub async fn admit_request(&self, used: &RateWindows, now: Timestamp) -> Result<(), Error> {
+        self.admit(used, Kind::Requests, self.limits.requests_per_second, 1, now).await
     }
 
     /// Admits records to be written: all of them or none.
@@ -92,17 +124,17 @@ impl Limiter {
     /// `RateLimited` when the namespace has used up this second.
     pub async fn admit_events(
         &self,
-        name: &NamespaceName,
+        used: &RateWindows,
         count: usize,
         now: Timestamp,
     ) -> Result<(), Error> {
         let limit = self.limits.events_per_second;
-        self.admit(name, Kind::Events, limit, count as u64, now).await
+        self.admit(used, Kind::Events, limit, count as u64, now).await
     }
 
     async fn admit(
         &self,
-        name: &NamespaceName,
+        used: &RateWindows,
         kind: Kind,
         limit: u64,
         amount: u64,
@@ -116,34 +148,18 @@ impl Limiter {
             self.refused.inc();
             Error::RateLimited { what: kind.name(), limit }
         };
-        match self.with_window(name, kind, second, |window| window.take(amount)) {
+        match used.with(kind, second, |window| window.take(amount)) {
             Taken::All => return Ok(()),
             Taken::Refused => return Err(refused()),
             Taken::Short => {}
         }
         let share = amount.max(limit.div_ceil(SHARES));
-        let key = format!("{name}/{}/{second}", kind.name());
-        let total = self.counters.add(&key, share, COUNTER_LIFETIME).await;
-        let admitted = self.with_window(name, kind, second, |window| match total {
+        let total = self.counters.add(&used.key(kind, second), share, COUNTER_LIFETIME).await;
+        let admitted = used.with(kind, second, |window| match total {
             Some(total) => window.add(share, total, limit, amount),
             None => window.count_alone(amount, limit),
         });
         if admitted { Ok(()) } else { Err(refused()) }
-    }
-
-    fn with_window<T>(
-        &self,
-        name: &NamespaceName,
-        kind: Kind,
-        second: i64,
-        work: impl FnOnce(&mut Window) -> T,
-    ) -> T {
-        let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
-        let window = windows.entry((name.clone(), kind)).or_default();
-        if window.second != second {
-            *window = Window { second, ..Window::default() };
-        }
-        work(window)
     }
 }
 
@@ -190,6 +206,8 @@ mod tests {
     use std::sync::atomic::AtomicU64;
     use std::sync::atomic::Ordering;
 
+    use engine::domain::NamespaceName;
+
     use super::*;
 
     #[derive(Default)]
@@ -213,12 +231,17 @@ mod tests {
         Limiter::new(Arc::new(counters), limits, &Metrics::default())
     }
 
+    fn windows(incarnation: u64) -> RateWindows {
+        RateWindows::new(Partition { namespace: NamespaceName::default(), incarnation })
+    }
+
     async fn admitted(limiters: &[Limiter], calls: usize) -> usize {
+        let used: Vec<RateWindows> = limiters.iter().map(|_process| windows(1)).collect();
         let mut admitted = 0;
         for call in 0..calls {
-            let limiter = &limiters[call % limiters.len()];
-            let name = NamespaceName::default();
-            let call = limiter.admit_request(&name, Timestamp::from_seconds(7)).await;
+            let process = call % limiters.len();
+            let now = Timestamp::from_seconds(7);
+            let call = limiters[process].admit_request(&used[process], now).await;
             admitted += usize::from(call.is_ok());
         }
         admitted
@@ -244,15 +267,21 @@ mod tests {
 
     #[tokio::test]
     async fn the_next_second_is_a_new_allowance_and_no_limit_admits_all() {
-        let name = NamespaceName::default();
+        let used = windows(1);
         let limiter = new(Counters { away: true, ..Counters::default() }, LIMITS);
         for second in 0..3 {
             let now = Timestamp::from_seconds(second);
-            limiter.admit_events(&name, 5_000, now).await.unwrap();
-            let refused = limiter.admit_events(&name, 1, now).await;
+            limiter.admit_events(&used, 5_000, now).await.unwrap();
+            let refused = limiter.admit_events(&used, 1, now).await;
             assert!(matches!(refused, Err(Error::RateLimited { what: "events", limit: 1_000 })));
         }
         let limiter = new(Counters::default(), RateLimits::default());
         assert_eq!(admitted(&[limiter], 500).await, 500);
+    }
+
+    #[test]
+    fn a_namespace_in_another_life_has_its_own_allowance() {
+        let keys = [1, 2].map(|incarnation| windows(incarnation).key(Kind::Requests, 7));
+        assert_ne!(keys[0], keys[1]);
     }
 }

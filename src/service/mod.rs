@@ -1,42 +1,47 @@
 //! The use cases: what the API's calls do, with the tasks that run behind them.
 //!
-//! - `log_writer` makes records durable, `applier` learns them, `follower` hears of
-//!   what other processes wrote; a request works on one published view.
-//! - `snapshotter`, `retrain` and `projector` run beside, on the leader only.
+//! - `log_writer` makes records durable; of each open namespace an `owner` learns them,
+//!   publishes and does the duties; a request works on one published view.
+//! - `ends` and `lease_keeper` ask the store for all of them, in one question each.
 //! - Storage is reached through its traits; no backend is named here.
 //! - Nothing is acknowledged before it is durable.
 
 mod absence;
-mod applier;
 mod arms;
+mod blocking;
 mod clock;
 mod decision_log;
+#[cfg_attr(not(feature = "embedder"), path = "no_embedder.rs")]
 mod embedder;
+mod ends;
 mod error;
 mod evaluation;
-mod follower;
-mod leadership;
+mod ingest;
+mod known_decisions;
+mod lease_keeper;
 mod limiter;
 mod log_writer;
 mod namespace;
 mod namespaces;
 mod onboarding;
+mod owner;
 mod personalize;
 mod predictions;
 mod profile;
-mod projector;
 mod reasons;
 mod recording;
 mod redo;
 mod retrain;
 mod scene;
-mod snapshotter;
+mod sleepers;
 mod store_health;
 mod unlearnt_costs;
 mod unlearnt_showings;
 mod user_contexts;
+mod workers;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -45,33 +50,33 @@ use tokio_util::task::TaskTracker;
 use embedder::Embedder;
 pub use embedder::EmbeddingModel;
 pub use embedder::ModelError;
-use leadership::Leadership;
+use lease_keeper::LeaseKeeper;
 use namespaces::Surroundings;
 use predictions::Predictions;
+use user_contexts::ContextCache;
+use workers::Workers;
 
 pub use absence::{Absence, Alteration, Cause, Gap, Suggestion};
-pub use applier::{Stopped, replay};
-pub use arms::{SelectArmCall, SelectedArm};
+pub use arms::{RewardedArm, SelectArmCall, SelectedArm};
+pub use blocking::{Deadline, Expiry, Reads, run_blocking};
 pub use clock::{Clock, SystemClock};
 pub use decision_log::{Rewards, each_record, first_recorded_since};
-pub use error::Error;
+pub use error::{Error, Progress, short_id};
 pub use evaluation::{EstimatedValue, Evaluation, EvaluationCall, PolicyEvaluation, PolicyReport};
+pub use ingest::{Recorded, Submitted};
 pub use limiter::{Limiter, RateLimits};
-pub use log_writer::{Handle as LogWriter, LogTail, Pending};
+pub use log_writer::{Handle as LogWriter, LogTail};
 pub use namespace::Namespace;
 pub use namespaces::Namespaces;
+pub use owner::{Learner, Stopped, follow, project_all, replay};
 pub use personalize::{Answer, Candidates, PersonalizeCall, PinnedItem, Recommendation};
 pub use profile::{ProfilePart, ProfileReport, RecentItem, TimePart, profile};
-pub use projector::project_all;
 pub use reasons::ReasonInWords;
-pub use recording::{Detail, Recording};
+pub use recording::{Detail, RequestRecord};
 pub use redo::{NotRedone, check_record, redo};
-pub use retrain::{RetrainProgress, RetrainStage};
+pub use retrain::{RetrainProgress, RetrainStage, Training};
 pub use store_health::{StoreHealth, StoreMonitor};
 
-use crate::domain::Record;
-use crate::domain::Settings;
-use crate::storage::Appended;
 use crate::storage::Cache;
 use crate::storage::InteractionLog;
 use crate::storage::Leases;
@@ -81,13 +86,16 @@ use crate::storage::RateCounters;
 use crate::storage::SnapshotStore;
 use crate::storage::TailFeed;
 use crate::telemetry::Metrics;
+use engine::domain::Settings;
 
-/// Beyond these, large requests are refused: each has a thread of its own.
-const HEAVY_CALLS: usize = 256;
+/// Longest wait for the tasks to end; owners bound their last snapshots themselves.
+const TASKS_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The stores behind the service.
 #[derive(Clone)]
 pub struct Stores {
+    /// What tells the database from every other: keys in shared places carry it.
+    pub identity: String,
     pub log: Arc<dyn InteractionLog>,
     pub snapshots: Arc<dyn SnapshotStore>,
     pub namespaces: Arc<dyn NamespaceStore>,
@@ -113,6 +121,8 @@ pub struct Options {
     pub settings: Settings,
     /// Records between two snapshots of a namespace.
     pub snapshot_every_records: u64,
+    /// Namespaces whose states are in memory, at most.
+    pub open_namespaces_max: usize,
     /// Whether a model is trained when enough was learnt since the last one.
     pub auto_retrain: bool,
     pub rate_limits: RateLimits,
@@ -137,51 +147,20 @@ pub struct Service {
     /// Whether the store answers.
     pub store: Arc<StoreMonitor>,
     pub ready_lag_records: u64,
-    leadership: Arc<Leadership>,
+    leases: Arc<LeaseKeeper>,
     predictions: Predictions,
     embedder: Option<Embedder>,
-    recording: Recording,
+    pub decision_detail: Detail,
     decision_retention_days: u32,
     /// One evaluation at a time: each takes tens of megabytes and a core.
     evaluations: Arc<Semaphore>,
-    /// Large requests that may be answered at a time.
-    heavy_calls: Arc<Semaphore>,
+    /// What answers reads that are too long for a thread that serves others.
+    pub reads: Reads,
     /// Cancelled when no new work is to be taken.
     pub draining: CancellationToken,
 }
 
 impl Service {
-    /// Hands what somebody sent over to be written, within the rate limits; items get
-    /// their embeddings first where there is a model for them.
-    ///
-    /// # Errors
-    /// `RateLimited`, `Overloaded`, and what the log writer says.
-    pub async fn submit(
-        &self,
-        namespace: &Namespace,
-        mut records: Vec<Record>,
-    ) -> Result<Pending, Error> {
-        let now = self.clock.now();
-        self.limiter.admit_events(namespace.name(), records.len(), now).await?;
-        if let Some(embedder) = &self.embedder {
-            let dimension = namespace.view().settings().embedding_dimension as usize;
-            embedder.fill(&mut records, dimension).await?;
-        }
-        self.writer.submit(&namespace.tail, records).await
-    }
-
-    /// Writes what somebody sent and waits for the commit.
-    ///
-    /// # Errors
-    /// As `submit`, and what kept the records from being written.
-    pub async fn write(
-        &self,
-        namespace: &Namespace,
-        records: Vec<Record>,
-    ) -> Result<Appended, Error> {
-        self.submit(namespace, records).await?.outcome().await
-    }
-
     /// Whether other processes write the same log.
     pub fn store_is_shared(&self) -> bool {
         self.namespaces.stores().log.is_shared()
@@ -201,6 +180,8 @@ pub struct Running {
     writer_task: tokio::task::JoinHandle<()>,
     stop_writer: CancellationToken,
     stop_tasks: CancellationToken,
+    leases_task: tokio::task::JoinHandle<()>,
+    stop_leases: CancellationToken,
 }
 
 /// Starts the log writer and the background tasks.
@@ -215,16 +196,18 @@ pub fn start(
     let (writer_service, writer) =
         log_writer::log_writer(stores.log.clone(), clock.clone(), metrics.clone(), store.clone());
     let writer_task = tokio::spawn(writer_service.run(stop_writer.clone()));
+    let (workers, draining) = (Workers::start(), CancellationToken::new());
+    let leases = Arc::new(LeaseKeeper::new(stores.leases.clone(), workers.asking.clone()));
     let service = Service {
         limiter: Arc::new(Limiter::new(stores.rates.clone(), options.rate_limits, &metrics)),
-        leadership: Arc::new(Leadership::new(stores.leases.clone())),
+        leases: leases.clone(),
         predictions: Predictions::new(stores.cache.clone()),
         embedder: options
             .embedding_model
             .clone()
             .map(|model| Embedder::new(model, stores.cache.clone(), metrics.clone())),
-        heavy_calls: Arc::new(Semaphore::new(HEAVY_CALLS)),
-        recording: Recording::new(options.decision_detail),
+        reads: Reads::default(),
+        decision_detail: options.decision_detail,
         decision_retention_days: options.decision_retention_days,
         evaluations: Arc::new(Semaphore::new(1)),
         ready_lag_records: options.ready_lag_records,
@@ -234,28 +217,30 @@ pub fn start(
             writer: writer.clone(),
             clock: clock.clone(),
             metrics: metrics.clone(),
+            leases,
+            workers,
+            contexts: Arc::new(ContextCache::default()),
             tasks: tasks.clone(),
+            draining: draining.clone(),
             shutdown: stop_tasks.clone(),
         })),
         writer,
         clock,
         metrics,
         store,
-        draining: CancellationToken::new(),
+        draining,
     };
-    tasks.spawn(service.leadership.clone().run(stop_tasks.clone()));
-    tasks.spawn(follower::run(service.clone(), stop_tasks.clone()));
-    tasks.spawn(snapshotter::run(service.clone(), options.clone(), stop_tasks.clone()));
-    tasks.spawn(projector::run(service.clone(), stop_tasks.clone()));
-    if options.auto_retrain {
-        tasks.spawn(retrain::run_schedule(service.clone(), stop_tasks.clone()));
-    }
-    Running { service, tasks, writer_task, stop_writer, stop_tasks }
+    let (namespaces, store) = (service.namespaces.clone(), service.store.clone());
+    tasks.spawn(ends::run(namespaces.clone(), store, stop_tasks.clone()));
+    tasks.spawn(sleepers::run(namespaces, stop_tasks.clone()));
+    let stop_leases = CancellationToken::new();
+    let leases_task = tokio::spawn(service.leases.clone().run(stop_leases.clone()));
+    Running { service, tasks, writer_task, stop_writer, stop_tasks, leases_task, stop_leases }
 }
 
 impl Running {
-    /// Writes what was submitted, stops the tasks and stores a last snapshot, in
-    /// this order. Call it when no request is being answered any more.
+    /// Writes what was submitted, ends the owners with their last snapshots, and gives the
+    /// leases up, in this order. Call it when no request is being answered any more.
     pub async fn stop(self) {
         self.stop_writer.cancel();
         if let Err(failure) = self.writer_task.await {
@@ -263,10 +248,12 @@ impl Running {
         }
         self.stop_tasks.cancel();
         self.tasks.close();
-        self.tasks.wait().await;
-        if self.service.leadership.leads() {
-            snapshotter::store_all(&self.service, 1).await;
+        if tokio::time::timeout(TASKS_PATIENCE, self.tasks.wait()).await.is_err() {
+            tracing::warn!(tasks = self.tasks.len(), "tasks were still running");
         }
-        self.service.leadership.resign();
+        self.stop_leases.cancel();
+        if tokio::time::timeout(TASKS_PATIENCE, self.leases_task).await.is_err() {
+            tracing::warn!("leases end by their time limit");
+        }
     }
 }

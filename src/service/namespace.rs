@@ -1,65 +1,112 @@
-//! One open namespace: its published view and what hangs on it.
+//! One open namespace, as requests share it: its published view and what hangs on it.
+//!
+//! - Readers take the view and never wait. Only the owner publishes.
+//! - A handle stays usable when its namespace is put to sleep or deleted: the view stays,
+//!   and what is submitted is written or refused by the log.
+//! - What is kept here dies with the handle. A state that was built anew from another log
+//!   has another handle, so nothing derived of the old one is ever used with it.
 
 use std::sync::Arc;
-use std::sync::OnceLock;
-use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use tokio::sync::mpsc;
+use tokio::sync::oneshot;
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
+use tokio::time::Instant;
 
 use super::error::Error;
+use super::error::Progress;
+use super::known_decisions::KnownDecisions;
+use super::limiter::RateWindows;
 use super::log_writer::LogTail;
+use super::owner::Command;
+use super::retrain::Training;
 use super::unlearnt_costs::UnlearntCosts;
 use super::unlearnt_showings::UnlearntShowings;
 use super::user_contexts::UserContexts;
-use crate::domain::NamespaceName;
-use crate::domain::Sequence;
-use crate::engine::View;
+use crate::storage::Position;
+use engine::View;
+use engine::domain::NamespaceName;
+use engine::domain::Sequence;
 
-/// What requests share of a namespace. Readers take the view and never wait.
+/// When a namespace was last used, in seconds since the process began.
+#[derive(Debug)]
+pub struct LastUse {
+    began: Instant,
+    seconds: AtomicU64,
+}
+
+impl LastUse {
+    pub fn new(began: Instant) -> Self {
+        let last_use = Self { began, seconds: AtomicU64::new(0) };
+        last_use.touch();
+        last_use
+    }
+
+    /// Notes a use.
+    pub fn touch(&self) {
+        self.seconds.fetch_max(self.began.elapsed().as_secs(), Ordering::Relaxed);
+    }
+
+    pub fn at(&self) -> Instant {
+        self.began + Duration::from_secs(self.seconds.load(Ordering::Relaxed))
+    }
+}
+
+/// How a namespace is, beside its view. Its owner alone writes it.
+#[derive(Debug, Clone, Default)]
+pub struct Condition {
+    /// Why what is learnt falls behind the log, in words for whoever is answered.
+    pub impairment: Option<Arc<str>>,
+    pub training: bool,
+    /// Whether this process does the namespace's duties.
+    pub leads: bool,
+    /// Put to sleep, deleted, or replaced by another handle.
+    pub closed: bool,
+}
+
+/// What requests share of a namespace.
 #[derive(Debug)]
 pub struct Namespace {
     pub tail: Arc<LogTail>,
     view: ArcSwap<View>,
-    watermark: watch::Sender<Sequence>,
+    /// Where the view stands in the log.
+    position: watch::Sender<Position>,
+    condition: watch::Sender<Condition>,
     pub user_contexts: UserContexts,
     pub unlearnt_costs: UnlearntCosts,
     pub unlearnt_showings: UnlearntShowings,
-    training: AtomicBool,
-    /// Watermark of the newest stored snapshot.
-    pub snapshot_at: AtomicU64,
-    stopped: OnceLock<String>,
-    /// Cancelled when the namespace is deleted or put to sleep.
-    pub closed: CancellationToken,
-}
-
-/// Held while a training runs, so that there is one at a time.
-#[derive(Debug)]
-pub struct TrainingPermit(Arc<Namespace>);
-
-impl Drop for TrainingPermit {
-    fn drop(&mut self) {
-        self.0.training.store(false, Ordering::Release);
-    }
+    pub known_decisions: KnownDecisions,
+    /// What it has used of the second under rate limits.
+    pub rates: RateWindows,
+    pub(super) last_use: Arc<LastUse>,
+    commands: mpsc::Sender<Command>,
 }
 
 impl Namespace {
-    pub fn new(tail: LogTail, view: Arc<View>, snapshot_at: Sequence) -> Self {
+    pub(super) fn new(
+        tail: Arc<LogTail>,
+        view: Arc<View>,
+        position: Position,
+        user_contexts: UserContexts,
+        last_use: Arc<LastUse>,
+        commands: mpsc::Sender<Command>,
+    ) -> Self {
         Self {
-            tail: Arc::new(tail),
-            watermark: watch::Sender::new(view.watermark()),
+            rates: RateWindows::new(tail.partition.clone()),
+            tail,
             view: ArcSwap::new(view),
-            user_contexts: UserContexts::default(),
+            position: watch::Sender::new(position),
+            condition: watch::Sender::default(),
+            user_contexts,
             unlearnt_costs: UnlearntCosts::default(),
             unlearnt_showings: UnlearntShowings::default(),
-            training: AtomicBool::new(false),
-            snapshot_at: AtomicU64::new(snapshot_at),
-            stopped: OnceLock::new(),
-            closed: CancellationToken::new(),
+            known_decisions: KnownDecisions::default(),
+            last_use,
+            commands,
         }
     }
 
@@ -72,10 +119,14 @@ impl Namespace {
         self.view.load_full()
     }
 
-    pub fn publish(&self, view: Arc<View>) {
-        let watermark = view.watermark();
+    pub(super) fn publish(&self, view: Arc<View>, position: Position) {
         self.view.store(view);
-        self.watermark.send_replace(watermark);
+        self.position.send_replace(position);
+    }
+
+    /// Where the view stands in the log.
+    pub(super) fn position(&self) -> Position {
+        *self.position.borrow()
     }
 
     /// Records known to be durable and not yet learnt.
@@ -83,42 +134,134 @@ impl Namespace {
         self.tail.end().saturating_sub(self.view.load().watermark())
     }
 
-    /// Waits until the view holds `wanted`.
+    /// Waits until the view holds `wanted`. Cancel safe.
     ///
     /// # Errors
-    /// `WatermarkNotReached` after `patience`, or at once when it never will be.
+    /// `WatermarkNotReached` after `patience`; `Opening` when this handle is closed, so
+    /// that another one must be asked for.
     pub async fn view_at(&self, wanted: Sequence, patience: Duration) -> Result<Arc<View>, Error> {
         if wanted > 0 {
-            let mut watermark = self.watermark.subscribe();
-            let reached = watermark.wait_for(|&watermark| watermark >= wanted);
-            let in_time = tokio::time::timeout(patience, reached).await;
-            if !matches!(in_time, Ok(Ok(_))) {
-                let watermark = self.view().watermark();
-                return Err(Error::WatermarkNotReached { wanted, watermark });
+            let (mut position, mut condition) =
+                (self.position.subscribe(), self.condition.subscribe());
+            let reached = async {
+                tokio::select! {
+                    biased;
+                    reached = position.wait_for(|at| at.sequence >= wanted) => reached.is_ok(),
+                    _closed = condition.wait_for(|condition| condition.closed) => false,
+                }
+            };
+            match tokio::time::timeout(patience, reached).await {
+                Ok(true) => {}
+                Ok(false) => {
+                    let (name, progress) = (self.name().clone(), Progress::default());
+                    return Err(Error::Opening { name, progress });
+                }
+                Err(_elapsed) => {
+                    let watermark = self.view().watermark();
+                    return Err(Error::WatermarkNotReached { wanted, watermark });
+                }
             }
         }
         Ok(self.view())
     }
 
-    /// Why learning stopped, when it did.
-    pub fn stopped(&self) -> Option<&str> {
-        self.stopped.get().map(String::as_str)
-    }
-
-    pub fn set_stopped(&self, reason: String) {
-        self.stopped.get_or_init(|| reason);
+    /// Why learning falls behind the log, when it does.
+    pub fn impairment(&self) -> Option<Arc<str>> {
+        self.condition.borrow().impairment.clone()
     }
 
     pub fn is_training(&self) -> bool {
-        self.training.load(Ordering::Acquire)
+        self.condition.borrow().training
     }
 
+    /// Whether this process does the namespace's duties.
+    pub(super) fn leads(&self) -> bool {
+        self.condition.borrow().leads
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.condition.borrow().closed
+    }
+
+    /// For the owner.
+    pub(super) fn change(&self, change: impl FnOnce(&mut Condition)) {
+        self.condition.send_modify(change);
+    }
+
+    /// Ends the use of this handle: nothing is published by it any more, and nobody waits
+    /// for that.
+    pub(super) fn close(&self) {
+        self.change(|condition| condition.closed = true);
+    }
+
+    /// While the state is built anew: nobody is told that the old one holds what they wrote.
+    pub(super) fn doubt(&self, impairment: &str) {
+        self.position.send_replace(Position::default());
+        self.change(|condition| condition.impairment = Some(impairment.into()));
+    }
+
+    /// Asks the owner to train now; returns the progress.
+    ///
     /// # Errors
-    /// `TrainingRuns` when somebody else has it.
-    pub fn start_training(self: &Arc<Self>) -> Result<TrainingPermit, Error> {
-        if self.training.swap(true, Ordering::AcqRel) {
-            return Err(Error::TrainingRuns);
-        }
-        Ok(TrainingPermit(self.clone()))
+    /// `TrainingRuns`, here or in another process; `Opening` when this handle is closed;
+    /// storage errors.
+    pub(super) async fn train(&self) -> Result<Training, Error> {
+        let (reply, answer) = oneshot::channel();
+        let sent = self.commands.try_send(Command::Train(reply));
+        sent.map_err(|_full| Error::Overloaded("the namespace has too much to do"))?;
+        let closed =
+            |_dropped| Error::Opening { name: self.name().clone(), progress: Progress::default() };
+        answer.await.map_err(closed)?
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::Partition;
+    use engine::Engine;
+    use engine::domain::Settings;
+
+    pub fn handle() -> Namespace {
+        let partition = Partition { namespace: NamespaceName::default(), incarnation: 1 };
+        let engine = Engine::new(Settings::default());
+        Namespace::new(
+            Arc::new(LogTail::new(partition, 0)),
+            engine.view(),
+            Position::default(),
+            UserContexts::within(&Arc::default()),
+            Arc::new(LastUse::new(Instant::now())),
+            mpsc::channel(1).0,
+        )
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_for_a_watermark_hears_of_it_of_the_end_and_of_the_time() {
+        let namespace = Arc::new(handle());
+        let patience = Duration::from_millis(300);
+        let late = namespace.view_at(3, patience).await;
+        assert!(matches!(late, Err(Error::WatermarkNotReached { wanted: 3, watermark: 0 })));
+        let waiting = tokio::spawn({
+            let namespace = namespace.clone();
+            async move { namespace.view_at(3, patience).await }
+        });
+        tokio::task::yield_now().await;
+        let at = Position { sequence: 3, ..Position::default() };
+        namespace.publish(namespace.view(), at);
+        assert!(waiting.await.unwrap().is_ok());
+        namespace.doubt("another log");
+        assert!(namespace.view_at(1, patience).await.is_err(), "the old state says nothing");
+        assert!(namespace.view_at(0, patience).await.is_ok());
+        namespace.close();
+        let closed = namespace.view_at(9, patience).await;
+        assert!(matches!(closed, Err(Error::Opening { .. })));
+    }
+
+    #[test]
+    fn a_use_counts_from_when_it_was_to_the_second() {
+        let began = Instant::now().checked_sub(Duration::from_secs(90)).unwrap();
+        let last_use = LastUse::new(began);
+        assert_eq!(last_use.at() - began, Duration::from_secs(90));
+        assert!(last_use.at().elapsed() < Duration::from_secs(2));
     }
 }

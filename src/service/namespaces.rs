@@ -1,45 +1,52 @@
-//! Which namespaces are open. One is opened at its first use and put to sleep when
-//! nobody has used it for a while, so an idle one costs nothing but its rows.
+//! Which namespaces are open: of each one owner, whom everybody else asks by its slot.
+//!
+//! - A name becomes a partition in the owner, once for as long as it lives.
+//! - The first who asks for a namespace starts its owner. Whoever gives up waiting changes
+//!   nothing: there is one opening, however many wait for it.
+//! - The number of states in memory is bounded; the least used make room.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::sync::MutexGuard;
 use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::sync::OnceCell;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::Options;
 use super::Stores;
-use super::applier;
-use super::applier::Stopped;
+use super::blocking::run_blocking;
 use super::clock::Clock;
 use super::error::Error;
+use super::lease_keeper::LeaseKeeper;
 use super::log_writer::Handle;
-use super::log_writer::LogTail;
 use super::namespace::Namespace;
-use crate::domain::NamespaceName;
-use crate::domain::Record;
-use crate::domain::Sequence;
-use crate::domain::Settings;
-use crate::engine::ENGINE_REVISION;
-use crate::engine::Engine;
+use super::owner::Command;
+use super::owner::Owner;
+use super::owner::Slot;
+use super::user_contexts::ContextCache;
+use super::workers::Workers;
 use crate::storage;
-use crate::storage::LogEnd;
 use crate::storage::NamespaceEntry;
 use crate::telemetry::Metrics;
+use engine::domain::NamespaceName;
+use engine::domain::Sequence;
+use engine::domain::Settings;
 
-/// Longest wait for the settings of a namespace that is being opened.
-const SETTINGS_PATIENCE: Duration = Duration::from_secs(10);
-
+/// Longest wait of a call for the opening of its namespace. A client that sets a deadline
+/// of a second hears "later" and when, instead of nothing.
+const OPENING_PATIENCE: Duration = Duration::from_millis(600);
 /// How often the end of the log is looked at while catching up with it.
 const CATCH_UP_STEP: Duration = Duration::from_secs(1);
+/// Longest wait for an owner to end whose namespace is to be deleted.
+const ENDING_PATIENCE: Duration = Duration::from_secs(2);
 
-type Slot = Arc<OnceCell<Arc<Namespace>>>;
-
-/// What the registry and the namespaces it opens work with.
+/// What owners work with.
 #[derive(Debug)]
 pub struct Surroundings {
     pub stores: Stores,
@@ -47,40 +54,83 @@ pub struct Surroundings {
     pub writer: Handle,
     pub clock: Arc<dyn Clock>,
     pub metrics: Arc<Metrics>,
+    pub leases: Arc<LeaseKeeper>,
+    pub workers: Workers,
+    pub contexts: Arc<ContextCache>,
     pub tasks: TaskTracker,
+    pub draining: CancellationToken,
     pub shutdown: CancellationToken,
 }
 
 /// The registry.
 #[derive(Debug)]
 pub struct Namespaces {
-    open: Mutex<BTreeMap<NamespaceName, Slot>>,
-    with: Surroundings,
+    slots: Mutex<BTreeMap<NamespaceName, Arc<Slot>>>,
+    pub(super) with: Surroundings,
+    /// One permit for each state in memory.
+    pub(super) room: Arc<Semaphore>,
+    began: Instant,
 }
 
 impl Namespaces {
     pub(super) fn new(with: Surroundings) -> Self {
-        Self { open: Mutex::default(), with }
+        let room = Arc::new(Semaphore::new(with.options.open_namespaces_max));
+        Self { slots: Mutex::default(), with, room, began: Instant::now() }
     }
 
-    /// The namespace, opened now unless it is open.
+    /// The namespace, opened now unless it is open. Cancel safe: the opening goes on.
     ///
     /// # Errors
-    /// `NoNamespace`, or what kept it from being opened.
-    pub async fn get(&self, name: &NamespaceName) -> Result<Arc<Namespace>, Error> {
-        let slot = {
-            let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-            open.entry(name.clone()).or_default().clone()
-        };
-        if slot.get().is_none() {
-            // Those who wait for the same namespace would wait for one timeout each.
-            self.with.writer.check_store()?;
+    /// `NoNamespace`, `Opening` when it takes longer than a moment, or what keeps it from
+    /// being opened.
+    pub async fn get(self: &Arc<Self>, name: &NamespaceName) -> Result<Arc<Namespace>, Error> {
+        self.opened(name, Some(Instant::now() + OPENING_PATIENCE)).await
+    }
+
+    /// Sees to it that a namespace is open, and waits for nothing.
+    pub(super) fn wake(self: &Arc<Self>, name: &NamespaceName) {
+        // Not when the service ends.
+        let _slot = self.slot(name);
+    }
+
+    async fn opened(
+        self: &Arc<Self>,
+        name: &NamespaceName,
+        until: Option<Instant>,
+    ) -> Result<Arc<Namespace>, Error> {
+        loop {
+            let slot = self.slot(name)?;
+            slot.last_use.touch();
+            if slot.is_opening() && until.is_some() {
+                // Those who wait for a store that is away wait in vain.
+                self.with.writer.check_store()?;
+            }
+            // An owner that has just ended is followed by another one.
+            if let Some(namespace) = slot.opened(until).await? {
+                return Ok(namespace);
+            }
         }
-        let opened = slot.get_or_try_init(|| self.load(name)).await.cloned();
-        if opened.is_err() {
-            self.forget(name, &slot);
+    }
+
+    /// The slot of a name, with an owner.
+    fn slot(self: &Arc<Self>, name: &NamespaceName) -> Result<Arc<Slot>, Error> {
+        let mut slots = self.slots();
+        if let Some(slot) = slots.get(name) {
+            return Ok(slot.clone());
         }
-        opened
+        if self.with.shutdown.is_cancelled() {
+            return Err(Error::ShuttingDown);
+        }
+        let (slot, commands) = Slot::new(name.clone(), self.began);
+        let slot = Arc::new(slot);
+        slots.insert(name.clone(), slot.clone());
+        let owner = Owner::new(self.clone(), slot.clone(), commands);
+        self.with.tasks.spawn(owner.run());
+        Ok(slot)
+    }
+
+    fn slots(&self) -> MutexGuard<'_, BTreeMap<NamespaceName, Arc<Slot>>> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Settings of namespaces without their own.
@@ -89,9 +139,39 @@ impl Namespaces {
     }
 
     /// All namespaces open now.
-    pub fn opened(&self) -> Vec<Arc<Namespace>> {
-        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.values().filter_map(|slot| slot.get().cloned()).collect()
+    pub(super) fn open(&self) -> Vec<(Arc<Slot>, Arc<Namespace>)> {
+        let slots = self.slots();
+        let open = slots.values().filter_map(|slot| Some((slot.clone(), slot.namespace()?)));
+        open.collect()
+    }
+
+    /// Whether this process does the duties of the default namespace.
+    pub(super) fn leads_default(&self) -> bool {
+        let slot = self.slots().get(&NamespaceName::default()).cloned();
+        slot.and_then(|slot| slot.namespace()).is_some_and(|namespace| namespace.leads())
+    }
+
+    /// Puts the least used namespace to sleep that was not told to yet; the default one
+    /// stays.
+    pub(super) fn make_room(&self) {
+        let slots = self.slots();
+        let told = |slot: &Slot| slot.told_to_sleep.load(Ordering::Relaxed);
+        let may = slots
+            .values()
+            .filter(|slot| !slot.name.is_default() && !told(slot) && slot.namespace().is_some());
+        if let Some(slot) = may.min_by_key(|slot| slot.last_use.at())
+            && slot.commands.try_send(Command::Sleep).is_ok()
+        {
+            slot.told_to_sleep.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes the slot of an owner that ends out of the registry.
+    pub(super) fn remove(&self, slot: &Arc<Slot>) {
+        let mut slots = self.slots();
+        if slots.get(&slot.name).is_some_and(|other| Arc::ptr_eq(other, slot)) {
+            slots.remove(&slot.name);
+        }
     }
 
     /// # Errors
@@ -101,12 +181,8 @@ impl Namespaces {
         name: NamespaceName,
         settings: Option<Settings>,
     ) -> Result<NamespaceEntry, Error> {
-        let entry = NamespaceEntry { name, created_at: self.with.clock.now(), settings };
-        self.with_stores(move |stores| {
-            stores.namespaces.create(&entry)?;
-            Ok(entry)
-        })
-        .await
+        let created_at = self.with.clock.now();
+        self.with_stores(move |stores| stores.namespaces.create(&name, created_at, settings)).await
     }
 
     /// # Errors
@@ -119,7 +195,8 @@ impl Namespaces {
         self.with_stores(move |stores| stores.namespaces.list(after.as_ref(), count)).await
     }
 
-    /// Deletes a namespace and everything in it.
+    /// Deletes a namespace and everything in it. Its owner ends first, with whatever it
+    /// does; an owner that somebody starts meanwhile ends behind it.
     ///
     /// # Errors
     /// `NamespaceKept` for the default one, `NoNamespace`, storage errors.
@@ -127,24 +204,23 @@ impl Namespaces {
         if name.is_default() {
             return Err(Error::NamespaceKept(name));
         }
-        let slot = {
-            let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-            open.remove(&name)
-        };
-        if let Some(namespace) = slot.as_ref().and_then(|slot| slot.get()) {
-            namespace.closed.cancel();
-        }
-        self.with_stores(move |stores| stores.namespaces.delete(&name)).await
+        self.close(&name).await;
+        let wanted = name.clone();
+        let deleted = self
+            .with_stores(move |stores| {
+                let entry = stores.namespaces.resolve(&wanted)?;
+                stores.namespaces.delete(&entry.partition)
+            })
+            .await;
+        self.close(&name).await;
+        deleted
     }
 
-    /// Closes a namespace: it is used no more, or it is not what the store has under
-    /// its name now. The next use opens it again.
-    pub(super) fn close(&self, tail: &Arc<LogTail>) {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let slot = open.get(tail.namespace()).and_then(|slot| slot.get());
-        if let Some(namespace) = slot.filter(|open| Arc::ptr_eq(&open.tail, tail)) {
-            namespace.closed.cancel();
-            open.remove(tail.namespace());
+    async fn close(&self, name: &NamespaceName) {
+        let slot = self.slots().get(name).cloned();
+        if let Some(slot) = slot {
+            slot.closed.cancel();
+            let _in_time = tokio::time::timeout(ENDING_PATIENCE, slot.ended()).await;
         }
     }
 
@@ -156,14 +232,14 @@ impl Namespaces {
     ///
     /// # Errors
     /// What keeps it from being opened or from catching up.
-    pub async fn get_ready(&self, lag_max: u64) -> Result<Arc<Namespace>, Error> {
-        let namespace = self.get(&NamespaceName::default()).await?;
+    pub async fn get_ready(self: &Arc<Self>, lag_max: u64) -> Result<Arc<Namespace>, Error> {
         loop {
+            let namespace = self.opened(&NamespaceName::default(), None).await?;
             namespace.tail.advance(self.log_end(&namespace).await?);
             let wanted = namespace.tail.end().saturating_sub(lag_max);
             match namespace.view_at(wanted, CATCH_UP_STEP).await {
                 Ok(_view) => return Ok(namespace),
-                Err(_behind) if namespace.stopped().is_none() => {}
+                Err(_behind) if namespace.is_closed() || namespace.impairment().is_none() => {}
                 Err(behind) => return Err(behind),
             }
         }
@@ -174,15 +250,9 @@ impl Namespaces {
     /// # Errors
     /// Storage errors.
     pub(super) async fn log_end(&self, namespace: &Namespace) -> Result<Sequence, Error> {
-        let name = namespace.name().clone();
-        self.with_stores(move |stores| stores.log.log_end(&name)).await
-    }
-
-    fn forget(&self, name: &NamespaceName, failed: &Slot) {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if open.get(name).is_some_and(|slot| Arc::ptr_eq(slot, failed) && slot.get().is_none()) {
-            open.remove(name);
-        }
+        let partition = namespace.tail.partition.clone();
+        let end = self.with_stores(move |stores| stores.log.log_end(&partition)).await?;
+        Ok(end.sequence)
     }
 
     async fn with_stores<T: Send + 'static>(
@@ -190,79 +260,21 @@ impl Namespaces {
         work: impl FnOnce(&Stores) -> Result<T, storage::Error> + Send + 'static,
     ) -> Result<T, Error> {
         let stores = self.with.stores.clone();
-        let done = tokio::task::spawn_blocking(move || work(&stores)).await;
-        Ok(done.map_err(|_panicked| Error::ShuttingDown)??)
+        Ok(run_blocking(move || work(&stores)).await??)
     }
 
-    /// Restores the newest snapshot, replays the log after it and starts to follow.
-    async fn load(&self, name: &NamespaceName) -> Result<Arc<Namespace>, Error> {
-        let owned = name.clone();
-        let defaults = self.with.options.settings.clone();
-        let (partition, engine, snapshot_at, wanted) = self
-            .with_stores(move |stores| {
-                let ends = stores.log.log_ends(std::slice::from_ref(&owned))?;
-                let [LogEnd { partition, .. }] = &ends[..] else {
-                    return Err(storage::Error::NoNamespace { namespace: owned });
-                };
-                let entry = stores.namespaces.get(&owned)?;
-                let (engine, snapshot_at) = recover(stores, &owned)?;
-                let wanted = entry.settings.unwrap_or(defaults);
-                Ok((partition.clone(), engine, snapshot_at, wanted))
-            })
-            .await?;
-        let end = engine.state().watermark();
-        let current = engine.state().settings() == &wanted && end > 0;
-        let tail = LogTail::new(partition, end);
-        let namespace = Arc::new(Namespace::new(tail, engine.view(), snapshot_at));
-        tracing::info!(namespace = %name, watermark = end, snapshot_at, "namespace opened");
-        let follow = applier::run(
-            namespace.clone(),
-            Arc::new(Mutex::new(engine)),
-            self.with.stores.log.clone(),
-            self.with.metrics.clone(),
-            self.with.shutdown.clone(),
-        );
-        self.with.tasks.spawn(follow);
-        if !current {
-            let records = vec![Record::SettingsSet(wanted)];
-            let appended = self.with.writer.append(&namespace.tail, records).await;
-            // The first request must not be answered by other settings.
-            let settled = match appended {
-                Ok(appended) => namespace.view_at(appended.log_end, SETTINGS_PATIENCE).await,
-                Err(error) => Err(error),
-            };
-            if let Err(error) = settled {
-                namespace.closed.cancel();
-                return Err(error);
-            }
-        }
-        Ok(namespace)
-    }
-}
-
-/// The engine at the end of the log, and the watermark of the snapshot it came from.
-fn recover(stores: &Stores, name: &NamespaceName) -> Result<(Engine, u64), storage::Error> {
-    let corrupt =
-        |reason: String| storage::Error::Corrupt { what: format!("log of {name}"), reason };
-    let (mut engine, snapshot_at) = match stores.snapshots.newest(name, ENGINE_REVISION)? {
-        Some(snapshot) => match Engine::restore(&snapshot.sections) {
-            Ok(engine) => (engine, snapshot.header.watermark),
-            Err(error) => {
-                tracing::warn!(namespace = %name, %error, "snapshot passed over, log replayed");
-                (Engine::new(Settings::default()), 0)
-            }
-        },
-        None => (Engine::new(Settings::default()), 0),
-    };
-    let end = stores.log.log_end(name)?;
-    if end < snapshot_at {
-        return Err(corrupt(format!(
-            "it ends at record {end}, but a snapshot has learnt from {snapshot_at}: records were lost"
-        )));
-    }
-    match applier::replay(&mut engine, &*stores.log, name, end) {
-        Ok(()) => Ok((engine, snapshot_at)),
-        Err(Stopped::Storage(error)) => Err(error),
-        Err(Stopped::Unreadable(error)) => Err(corrupt(error.to_string())),
+    /// The entry of a name, as the store has it now.
+    ///
+    /// # Errors
+    /// `NoNamespace`, storage errors.
+    pub(super) async fn resolve(
+        &self,
+        name: &NamespaceName,
+    ) -> Result<NamespaceEntry, storage::Error> {
+        let (stores, name) = (self.with.stores.clone(), name.clone());
+        let resolved = run_blocking(move || stores.namespaces.resolve(&name)).await;
+        resolved.unwrap_or_else(|failure| {
+            Err(storage::Error::Unavailable { reason: failure.to_string() })
+        })
     }
 }

@@ -3,33 +3,35 @@
 use std::sync::Arc;
 
 use super::Service;
+use super::blocking::Deadline;
+use super::blocking::Expiry;
 use super::error::Error;
-use crate::domain::Timestamp;
-use crate::engine::Eligibility;
-use crate::engine::Filter;
-use crate::engine::OnboardingItem;
-use crate::engine::UserContext;
-use crate::engine::View;
-use crate::engine::onboarding_items;
+use engine::Eligibility;
+use engine::Filter;
+use engine::OnboardingItem;
+use engine::UserContext;
+use engine::View;
+use engine::domain::Timestamp;
+use engine::onboarding_items;
 
 impl Service {
     /// At most `n` items of the catalogue, the most telling first.
     ///
     /// # Errors
-    /// `Overloaded`; `ShuttingDown` when the work was cut off.
+    /// Those of [`Reads::run`](super::Reads::run).
     pub async fn onboarding_items(
         &self,
         view: Arc<View>,
         filter: Filter,
         now: Timestamp,
         n: usize,
+        deadline: Deadline,
     ) -> Result<Vec<OnboardingItem>, Error> {
-        let _permit = self.heavy_permit()?;
-        let work = move || {
+        let work = move |_: &Expiry| {
             let nobody = UserContext::default();
-            let eligible = Eligibility::new(&view, &filter, None, &nobody, now, &[]);
+            let eligible = Eligibility::new(&view, &filter, "", &nobody, now, &[]);
             onboarding_items(&view, &eligible, n)
         };
-        tokio::task::spawn_blocking(work).await.map_err(|_panicked| Error::ShuttingDown)
+        self.reads.run(deadline, work).await
     }
 }

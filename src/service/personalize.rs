@@ -6,30 +6,36 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Service;
+use super::blocking::Deadline;
+use super::blocking::Expiry;
+use super::blocking::caught;
 use super::error::Error;
+use super::known_decisions::Named;
 use super::namespace::Namespace;
 use super::predictions::PredictionKey;
 use super::reasons::ReasonInWords;
 use super::reasons::in_words;
-use super::recording::Recording;
+use super::recording::RequestRecord;
 use super::recording::decision;
 use super::scene::item_of;
 use super::scene::work_out;
-use crate::domain::BaselineOrder;
-use crate::domain::Decision;
-use crate::domain::DecisionId;
-use crate::domain::Item;
-use crate::domain::ItemId;
-use crate::domain::ListOrigin;
-use crate::domain::Timestamp;
-use crate::domain::UserId;
-use crate::engine::Boost;
-use crate::engine::Candidate;
-use crate::engine::Choice;
-use crate::engine::Filter;
-use crate::engine::RankedItem;
-use crate::engine::Retrieval;
-use crate::engine::View;
+use engine::Boost;
+use engine::Cancelled;
+use engine::Candidate;
+use engine::Choice;
+use engine::Filter;
+use engine::GiveUp;
+use engine::RankedItem;
+use engine::Retrieval;
+use engine::View;
+use engine::domain::BaselineOrder;
+use engine::domain::Decision;
+use engine::domain::DecisionId;
+use engine::domain::Item;
+use engine::domain::ItemId;
+use engine::domain::ListOrigin;
+use engine::domain::Timestamp;
+use engine::domain::UserId;
 
 /// Catalogue size from which a retrieval is work for a blocking thread.
 const RETRIEVE_INLINE_MAX: usize = 20_000;
@@ -81,6 +87,8 @@ pub struct PersonalizeCall {
     pub explain: bool,
     /// Of an experiment of the caller; recorded, and without any effect.
     pub variant: Option<Box<str>>,
+    /// What the decision's record is to say of the request.
+    pub record: RequestRecord,
 }
 
 #[derive(Debug)]
@@ -132,21 +140,25 @@ impl Service {
     /// Ranks for a person on the given view of the namespace.
     ///
     /// # Errors
-    /// `Overloaded`; `ShuttingDown` when the work was cut off.
+    /// Those of [`Reads::run`](super::Reads::run).
     pub async fn personalize(
         &self,
         namespace: &Arc<Namespace>,
         view: Arc<View>,
         call: PersonalizeCall,
+        deadline: Deadline,
     ) -> Result<Answer, Error> {
         let started = std::time::Instant::now();
         let capped = call.filter.frequency_cap_per_day > 0;
         let is_bounded = view.settings().ranker.exploration_allowance.is_some();
+        let is_recorded = call.record.is_wanted();
         let (mut answer, decision) = if call.is_large(&view) {
-            let _permit = self.heavy_permit()?;
-            self.answer_large(namespace, view, call).await?
+            self.answer_large(namespace, view, call, deadline).await?
         } else {
-            answer(namespace, &view, &call, self.recording, |retrieval| retrieval.personal())
+            let personal = |retrieval: &Retrieval<'_>| retrieval.personal();
+            let over = || deadline.is_past();
+            let give_up = GiveUp::when(&over);
+            caught(|| answer(namespace, &view, call, false, &give_up, personal))??
         };
         answer.degraded.extend(self.degraded(namespace));
         if !decision.shown.is_empty() {
@@ -156,7 +168,13 @@ impl Service {
             if capped {
                 namespace.unlearnt_showings.note(&decision);
             }
-            self.writer.offer_decision(&namespace.tail, decision);
+            if is_recorded && decision.detail.is_none() {
+                self.metrics.decision_details_left_out.inc();
+            }
+            let named = Named::decision(decision.decision_id.as_str());
+            if self.writer.offer_decision(&namespace.tail, decision) {
+                namespace.known_decisions.note(named);
+            }
         }
         if !answer.degraded.is_empty() {
             self.metrics.degraded_answers.inc();
@@ -165,22 +183,13 @@ impl Service {
         Ok(answer)
     }
 
-    /// Leave to do large work on a thread of its own, held while it is done.
-    ///
-    /// # Errors
-    /// `Overloaded`.
-    pub(super) fn heavy_permit(&self) -> Result<tokio::sync::SemaphorePermit<'_>, Error> {
-        let permit = self.heavy_calls.try_acquire();
-        permit.map_err(|_none_left| Error::Overloaded("too many large requests are being answered"))
-    }
-
     /// Why an answer of this moment may be worse than it should be.
     fn degraded(&self, namespace: &Namespace) -> Vec<String> {
-        let stopped = namespace.stopped().map(|reason| format!("learning stopped: {reason}"));
+        let impaired = namespace.impairment().map(|impairment| impairment.to_string());
         let store = self.store.health().degraded().map(str::to_owned);
         let lag = namespace.lag();
         let late = (lag > self.ready_lag_records).then(|| format!("{lag} records behind the log"));
-        [stopped, store, late].into_iter().flatten().collect()
+        [impaired, store, late].into_iter().flatten().collect()
     }
 
     async fn answer_large(
@@ -188,6 +197,7 @@ impl Service {
         namespace: &Arc<Namespace>,
         view: Arc<View>,
         call: PersonalizeCall,
+        deadline: Deadline,
     ) -> Result<(Answer, Decision), Error> {
         let searches = matches!(call.candidates, Candidates::Catalogue);
         let user = view.user_index(call.user_id.as_str());
@@ -209,32 +219,37 @@ impl Service {
         };
         let key = key.filter(|_| known.is_none());
         let (worker, predictions) = (namespace.clone(), self.predictions.clone());
-        let recording = self.recording.remembering(known.is_some());
-        let work = move || {
-            answer(&worker, &view, &call, recording, |retrieval| {
-                known.unwrap_or_else(|| {
-                    let found = retrieval.personal();
-                    if let Some(key) = key {
-                        predictions.put(key, &found);
-                    }
-                    found
-                })
-            })
+        let remembered = known.is_some();
+        let personal = move |retrieval: &Retrieval<'_>| {
+            if let Some(known) = known {
+                return Ok(known);
+            }
+            let found = retrieval.personal()?;
+            if let Some(key) = key {
+                predictions.put(key, &found);
+            }
+            Ok(found)
         };
-        tokio::task::spawn_blocking(work).await.map_err(|_panicked| Error::ShuttingDown)
+        let work = move |expiry: &Expiry| {
+            expiry.bound(|give_up| answer(&worker, &view, call, remembered, give_up, personal))
+        };
+        self.reads.run(deadline, work).await?
     }
 }
 
-/// `personal`: finds, or remembers, what suits the person when the catalogue is searched.
+/// `personal`: finds, or remembers, what suits the person when the catalogue is searched;
+/// `remembered` says which.
 fn answer(
     namespace: &Namespace,
     view: &View,
-    call: &PersonalizeCall,
-    recording: Recording,
-    personal: impl FnOnce(&Retrieval<'_>) -> Vec<u32>,
-) -> (Answer, Decision) {
-    work_out(namespace, view, call, Some(recording), personal, |list| {
-        let decision = decision(view, call, &list, recording);
+    mut call: PersonalizeCall,
+    remembered: bool,
+    give_up: &GiveUp<'_>,
+    personal: impl FnOnce(&Retrieval<'_>) -> Result<Vec<u32>, Cancelled>,
+) -> Result<(Answer, Decision), Cancelled> {
+    let request = std::mem::take(&mut call.record);
+    work_out(namespace, view, &call, request.is_there(), give_up, personal, |list| {
+        let decision = decision(view, &call, &list, request, remembered);
         let origin = list.ranked.trial.as_ref().map_or(ListOrigin::Ranker, |trial| trial.origin);
         let items = list.ranked.items.into_iter();
         let answer = Answer {

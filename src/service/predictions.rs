@@ -12,10 +12,10 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::Sequence;
-use crate::engine::Filter;
 use crate::storage::Cache;
 use crate::storage::Partition;
+use engine::Filter;
+use engine::domain::Sequence;
 
 const LIFETIME: Duration = Duration::from_secs(3_600);
 

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::error::Error;
-use crate::domain::Attributes;
-use crate::domain::InteractionType;
-use crate::domain::Timestamp;
-use crate::engine::DecayedRow;
-use crate::engine::View;
+use engine::DecayedRow;
+use engine::View;
+use engine::domain::Attributes;
+use engine::domain::InteractionType;
+use engine::domain::Timestamp;
 
 /// Recent items reported.
 const RECENT: usize = 20;

@@ -1,8 +1,8 @@
 //! Reasons in words, for the person who sees the recommendation.
 
-use crate::engine::Reason;
-use crate::engine::ReasonKind;
-use crate::engine::View;
+use engine::Reason;
+use engine::ReasonKind;
+use engine::View;
 
 /// A reason as a sentence, with what it is made of.
 #[derive(Debug, Clone, PartialEq)]

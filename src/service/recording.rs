@@ -1,39 +1,25 @@
 //! The decision record of an answer: what was shown, and how it came about.
 //!
 //! - [`Detail`] says how much: at `Shown` only what the ranker learns from; at
-//!   `Candidates` the call and every candidate with its score; at `Full` the items that
+//!   `Candidates` the request and every candidate with its score; at `Full` the items that
 //!   the request itself described, too.
-//! - [`call_of`] is the inverse of what is recorded of a call. Both take structs apart by
-//!   name, so that a field to come cannot be forgotten here.
+//! - The request comes as bytes from the edge, which reads them when the decision is worked
+//!   out again. Nothing here knows its fields.
+//! - A record is bounded: one that would be longer says what was shown and no more.
 
-use super::personalize::Candidates;
 use super::personalize::PersonalizeCall;
-use super::personalize::PinnedItem;
 use super::scene::List;
 use super::scene::item_of;
-use crate::domain::BoostSubject;
-use crate::domain::CandidateScores;
-use crate::domain::CandidateSource;
-use crate::domain::Decision;
-use crate::domain::DecisionDetail;
-use crate::domain::RecordedBoost;
-use crate::domain::RecordedChoice;
-use crate::domain::RecordedFilter;
-use crate::domain::RecordedOccasion;
-use crate::domain::RecordedPin;
-use crate::domain::ShownItem;
-use crate::domain::TakeoverTrial;
-use crate::engine::Boost;
-use crate::engine::Change;
-use crate::engine::Choice;
-use crate::engine::ENGINE_REVISION;
-use crate::engine::Exploring;
-use crate::engine::Filter;
-use crate::engine::SyntaxError;
-use crate::engine::Target;
-use crate::engine::Trial;
-use crate::engine::View;
-use crate::engine::parse_expression;
+use engine::ENGINE_REVISION;
+use engine::Trial;
+use engine::View;
+use engine::domain::CandidateScores;
+use engine::domain::Decision;
+use engine::domain::DecisionDetail;
+use engine::domain::ShownItem;
+use engine::domain::Strategy;
+use engine::domain::TakeoverTrial;
+use engine::domain::limits;
 
 /// Bytes of an id that room is made for.
 const ID_BYTES: usize = 16;
@@ -43,53 +29,50 @@ const ID_BYTES: usize = 16;
 pub enum Detail {
     /// What was shown.
     Shown,
-    /// And the call, and all candidates with their scores.
+    /// And the request, and all candidates with their scores.
     Candidates,
     /// And the items that the request described.
     Full,
 }
 
-/// How an answer is recorded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Recording {
-    detail: Detail,
-    /// Whether the personal candidates were found for an earlier call.
-    remembered: bool,
-    /// Whether candidates are recorded with their standard deviations.
-    deviations: bool,
+/// What the record of a decision is to say of its request, and with it of how the decision
+/// came about.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum RequestRecord {
+    /// Nothing.
+    #[default]
+    Unwanted,
+    /// All: see [`DecisionDetail`].
+    Bytes { request: Vec<u8>, undescribed: u32 },
+    /// Nothing, since it is longer than a record may be.
+    TooLong,
 }
 
-impl Recording {
-    pub const fn new(detail: Detail) -> Self {
-        let deviations = !matches!(detail, Detail::Shown);
-        Self { detail, remembered: false, deviations }
+impl RequestRecord {
+    /// As the given record has it.
+    pub fn of(detail: &DecisionDetail) -> Self {
+        Self::Bytes { request: detail.request.clone(), undescribed: detail.undescribed }
     }
 
-    pub const fn remembering(self, remembered: bool) -> Self {
-        Self { remembered, ..self }
+    /// Whether there is one, so that candidates are recorded with their scores.
+    pub const fn is_there(&self) -> bool {
+        matches!(self, Self::Bytes { .. })
     }
 
-    /// As the given record was made.
-    pub fn like(detail: &DecisionDetail) -> Self {
-        let kept = if detail.items.is_empty() { Detail::Candidates } else { Detail::Full };
-        Self {
-            detail: kept,
-            remembered: detail.source == CandidateSource::Remembered,
-            deviations: detail.candidates.deviations().is_some(),
-        }
-    }
-
-    pub const fn holds_deviations(self) -> bool {
-        self.deviations
+    /// Whether one was wanted, be it there or not.
+    pub const fn is_wanted(&self) -> bool {
+        !matches!(self, Self::Unwanted)
     }
 }
 
-/// The record of a list.
+/// The record of a list. `remembered`: whether candidates of the catalogue were found for an
+/// earlier call.
 pub fn decision(
     view: &View,
     call: &PersonalizeCall,
     list: &List<'_>,
-    recording: Recording,
+    request: RequestRecord,
+    remembered: bool,
 ) -> Decision {
     let shown = list.ranked.items.iter().map(|item| ShownItem {
         item_id: item_of(&list.candidates[item.candidate]).item_id.clone(),
@@ -98,7 +81,7 @@ pub fn decision(
         // Without features the ranker learns nothing from it.
         features: if item.pinned { Vec::new() } else { item.features.clone() },
     });
-    Decision {
+    let mut decision = Decision {
         decision_id: call.decision_id.clone(),
         user_id: call.user_id.clone(),
         decided_at: call.now,
@@ -110,15 +93,22 @@ pub fn decision(
         segment: list.ranked.segment,
         shown: shown.collect(),
         exploration_cost: list.ranked.exploration_cost as f32,
-        trial: list.ranked.trial.as_ref().map(|trial| Box::new(recorded_trial(trial, call))),
-        detail: match recording.detail {
-            Detail::Shown => None,
-            _ => Some(Box::new(detail(view, call, list, recording))),
+        trial: list.ranked.trial.as_ref().map(|trial| Box::new(recorded_trial(trial))),
+        detail: match request {
+            RequestRecord::Unwanted | RequestRecord::TooLong => None,
+            RequestRecord::Bytes { request, undescribed } => {
+                let detail = detail(view, call, list, (request, undescribed), remembered);
+                Some(Box::new(detail))
+            }
         },
+    };
+    if decision.record_bytes() > limits::DECISION_BYTES {
+        decision.detail = None;
     }
+    decision
 }
 
-fn recorded_trial(trial: &Trial, call: &PersonalizeCall) -> TakeoverTrial {
+fn recorded_trial(trial: &Trial) -> TakeoverTrial {
     let Trial {
         round,
         origin,
@@ -134,7 +124,6 @@ fn recorded_trial(trial: &Trial, call: &PersonalizeCall) -> TakeoverTrial {
         round: *round,
         origin: *origin,
         chances: *chances,
-        baseline: call.baseline.clone().expect("a trial has a baseline"),
         places: *places,
         same_place: *same_place,
         in_both: *in_both,
@@ -148,233 +137,84 @@ fn detail(
     view: &View,
     call: &PersonalizeCall,
     list: &List<'_>,
-    recording: Recording,
+    (request, undescribed): (Vec<u8>, u32),
+    remembered: bool,
 ) -> DecisionDetail {
-    let catalogued = list.candidates.len() - list.described;
-    let described = list.candidates[catalogued..].iter();
-    let items = match recording.detail {
-        Detail::Full => described.filter_map(|candidate| candidate.entry.item.clone()).collect(),
-        Detail::Candidates | Detail::Shown => Vec::new(),
-    };
-    let mut candidates = CandidateScores::with_capacity(list.candidates.len(), ID_BYTES);
-    for (candidate, score) in list.candidates.iter().zip(&list.ranked.scores) {
-        candidates.push(item_of(candidate).item_id.as_str(), *score as f32);
+    let count = list.candidates.len();
+    let mut candidates = CandidateScores::with_capacity(count, count * ID_BYTES);
+    let deviations = &list.ranked.deviations;
+    assert_eq!(deviations.len(), count, "the ranking was asked for them");
+    let numbers = list.ranked.scores.iter().zip(deviations);
+    for (candidate, (score, deviation)) in list.candidates.iter().zip(numbers) {
+        candidates.push(item_of(candidate).item_id.as_str(), *score as f32, *deviation as f32);
     }
-    if recording.deviations {
-        let deviations = list.ranked.deviations.iter().map(|deviation| *deviation as f32);
-        let known = candidates.with_deviations(deviations.collect());
-        candidates = known.expect("the ranking was asked for them");
-    }
-    let shown_lately = list.beside.shown.iter().map(|&index| view.item_id(index).into());
     DecisionDetail {
         engine_revision: ENGINE_REVISION,
         seed: view.settings().seed,
+        request,
+        undescribed,
         variant: call.variant.clone(),
-        occasion: RecordedOccasion {
-            utc_offset_minutes: call.utc_offset_minutes,
-            device_type: call.device_type.clone(),
-            location: call.location.clone(),
-        },
         context_watermark: list.beside.person.watermark,
-        source: match &call.candidates {
-            Candidates::Given { .. } => CandidateSource::Given,
-            Candidates::Catalogue if recording.remembered => CandidateSource::Remembered,
-            Candidates::Catalogue => CandidateSource::Catalogue,
-        },
-        choice: recorded_choice(&call.choice),
-        filter: recorded_filter(&call.filter),
-        pins: call.pins.iter().map(recorded_pin).collect(),
-        boosts: call.boosts.iter().map(recorded_boost).collect(),
-        shown_lately: shown_lately.collect(),
+        remembered,
+        shown_lately: list.beside.shown.clone(),
         unlearnt_cost: list.beside.unlearnt_cost,
-        described: list.described as u32,
-        items,
+        width: match call.choice.strategy {
+            Strategy::LinUcb => call.choice.exploring.scale,
+            Strategy::Greedy
+            | Strategy::EpsilonGreedy
+            | Strategy::Thompson
+            | Strategy::SquareCb => 0.0,
+        },
         candidates,
     }
 }
 
-fn recorded_choice(choice: &Choice) -> RecordedChoice {
-    let Choice {
-        strategy: _,
-        epsilon,
-        exploring: Exploring { scale, gamma, floor },
-        method,
-        diversity_weight,
-        serendipity_weight,
-        novelty_weight,
-        topic_threshold,
-        source_threshold,
-        max_per_topic,
-        max_per_source,
-        places,
-    } = *choice;
-    RecordedChoice {
-        epsilon,
-        exploration_scale: scale,
-        square_cb_gamma: gamma,
-        propensity_floor: floor,
-        method,
-        diversity_weight,
-        serendipity_weight,
-        novelty_weight,
-        topic_threshold,
-        source_threshold,
-        max_per_topic,
-        max_per_source,
-        places: places as u32,
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use engine::domain::DecisionId;
+    use engine::domain::ItemId;
+    use engine::domain::ListOrigin;
+    use engine::domain::Timestamp;
+    use engine::domain::UserId;
+
+    /// Numbers of a feature vector, a third more than there are.
+    const FEATURES: usize = 34;
+
+    #[test]
+    fn what_is_learnt_from_always_fits_in_a_record() {
+        let longest = "x".repeat(limits::ID_BYTES);
+        let shown = ShownItem {
+            item_id: ItemId::parse(longest.clone()).unwrap(),
+            score: 0.5,
+            propensity: 0.5,
+            features: vec![0.5; FEATURES],
+        };
+        let decision = Decision {
+            decision_id: DecisionId::parse(longest.clone()).unwrap(),
+            user_id: UserId::parse(longest).unwrap(),
+            decided_at: Timestamp::from_millis(i64::MAX),
+            strategy: Strategy::Thompson,
+            epsilon: 0.1,
+            model_version: u64::MAX,
+            watermark: u64::MAX,
+            candidates: u32::MAX,
+            segment: u8::MAX,
+            shown: vec![shown; limits::RESULTS],
+            exploration_cost: 1.0,
+            trial: Some(Box::new(TakeoverTrial {
+                round: u32::MAX,
+                origin: ListOrigin::Ranker,
+                chances: [0.5; 3],
+                places: u32::MAX,
+                same_place: u32::MAX,
+                in_both: u32::MAX,
+                same_first: true,
+                expected_gain: 0.5,
+                difference: vec![0.5; FEATURES],
+            })),
+            detail: None,
+        };
+        assert!(decision.record_bytes() <= limits::DECISION_BYTES);
     }
-}
-
-fn recorded_filter(filter: &Filter) -> RecordedFilter {
-    let Filter {
-        topics,
-        sources,
-        attributes,
-        published_after,
-        exclude,
-        expression,
-        include_seen,
-        seen_cooldown_hours,
-        seen_after_interactions,
-        frequency_cap_per_day,
-    } = filter;
-    RecordedFilter {
-        topics: topics.clone(),
-        sources: sources.clone(),
-        attributes: attributes.clone(),
-        published_after: *published_after,
-        exclude: exclude.clone(),
-        expression: expression.as_ref().map(|expression| expression.to_string().into()),
-        include_seen: *include_seen,
-        seen_cooldown_hours: *seen_cooldown_hours,
-        seen_after_interactions: *seen_after_interactions,
-        frequency_cap_per_day: *frequency_cap_per_day,
-    }
-}
-
-fn recorded_pin(pin: &PinnedItem) -> RecordedPin {
-    RecordedPin { item_id: pin.item_id.clone(), place: pin.place as u32 }
-}
-
-fn recorded_boost(boost: &Boost) -> RecordedBoost {
-    let (subject, name) = match &boost.target {
-        Target::Item(id) => (BoostSubject::Item, id.clone()),
-        Target::Topic(topic) => (BoostSubject::Topic, topic.clone()),
-        Target::Source(source) => (BoostSubject::Source, source.clone()),
-        Target::Matching(expression) => (BoostSubject::Matching, expression.to_string().into()),
-    };
-    let (multiplies, amount) = match boost.change {
-        Change::Add(addend) => (false, addend),
-        Change::Multiply(factor) => (true, factor),
-    };
-    RecordedBoost { subject, name, multiplies, amount }
-}
-
-/// The call that a record is of. Candidates of the request are not in it: they are in
-/// the record, as they stood to choose from.
-///
-/// # Errors
-/// When an expression cannot be read.
-pub fn call_of(
-    decision: &Decision,
-    detail: &DecisionDetail,
-) -> Result<PersonalizeCall, SyntaxError> {
-    let pins = detail.pins.iter();
-    Ok(PersonalizeCall {
-        user_id: decision.user_id.clone(),
-        decision_id: decision.decision_id.clone(),
-        candidates: match detail.source {
-            CandidateSource::Given => Candidates::Given { items: Vec::new(), ids: Vec::new() },
-            CandidateSource::Catalogue | CandidateSource::Remembered => Candidates::Catalogue,
-        },
-        filter: filter_of(&detail.filter)?,
-        choice: choice_of(decision, &detail.choice),
-        pins: pins
-            .map(|pin| PinnedItem { item_id: pin.item_id.clone(), place: pin.place as usize })
-            .collect(),
-        boosts: detail.boosts.iter().map(boost_of).collect::<Result<_, _>>()?,
-        now: decision.decided_at,
-        utc_offset_minutes: detail.occasion.utc_offset_minutes,
-        device_type: detail.occasion.device_type.clone(),
-        location: detail.occasion.location.clone(),
-        baseline: decision.trial.as_ref().map(|trial| trial.baseline.clone()),
-        explain: false,
-        variant: detail.variant.clone(),
-    })
-}
-
-fn choice_of(decision: &Decision, choice: &RecordedChoice) -> Choice {
-    let RecordedChoice {
-        epsilon,
-        exploration_scale: scale,
-        square_cb_gamma: gamma,
-        propensity_floor: floor,
-        method,
-        diversity_weight,
-        serendipity_weight,
-        novelty_weight,
-        topic_threshold,
-        source_threshold,
-        max_per_topic,
-        max_per_source,
-        places,
-    } = *choice;
-    Choice {
-        strategy: decision.strategy,
-        epsilon,
-        exploring: Exploring { scale, gamma, floor },
-        method,
-        diversity_weight,
-        serendipity_weight,
-        novelty_weight,
-        topic_threshold,
-        source_threshold,
-        max_per_topic,
-        max_per_source,
-        places: places as usize,
-    }
-}
-
-fn filter_of(filter: &RecordedFilter) -> Result<Filter, SyntaxError> {
-    let RecordedFilter {
-        topics,
-        sources,
-        attributes,
-        published_after,
-        exclude,
-        expression,
-        include_seen,
-        seen_cooldown_hours,
-        seen_after_interactions,
-        frequency_cap_per_day,
-    } = filter;
-    Ok(Filter {
-        topics: topics.clone(),
-        sources: sources.clone(),
-        attributes: attributes.clone(),
-        published_after: *published_after,
-        exclude: exclude.clone(),
-        expression: expression.as_deref().map(parse_expression).transpose()?,
-        include_seen: *include_seen,
-        seen_cooldown_hours: *seen_cooldown_hours,
-        seen_after_interactions: *seen_after_interactions,
-        frequency_cap_per_day: *frequency_cap_per_day,
-    })
-}
-
-fn boost_of(boost: &RecordedBoost) -> Result<Boost, SyntaxError> {
-    let name = boost.name.clone();
-    Ok(Boost {
-        target: match boost.subject {
-            BoostSubject::Item => Target::Item(name),
-            BoostSubject::Topic => Target::Topic(name),
-            BoostSubject::Source => Target::Source(name),
-            BoostSubject::Matching => Target::Matching(parse_expression(&name)?),
-        },
-        change: if boost.multiplies {
-            Change::Multiply(boost.amount)
-        } else {
-            Change::Add(boost.amount)
-        },
-    })
 }

@@ -13,24 +13,25 @@ use super::namespace::Namespace;
 use super::personalize::Candidates;
 use super::personalize::PersonalizeCall;
 use super::personalize::PinnedItem;
-use super::recording::Recording;
 use super::user_contexts::Derived;
-use crate::domain::BaselineOrder;
-use crate::domain::Item;
-use crate::domain::ItemId;
-use crate::engine::Baseline;
-use crate::engine::Candidate;
-use crate::engine::Eligibility;
-use crate::engine::Entry;
-use crate::engine::Occasion;
-use crate::engine::Pin;
-use crate::engine::RankRequest;
-use crate::engine::Ranked;
-use crate::engine::Retrieval;
-use crate::engine::SparseVector;
-use crate::engine::Supply;
-use crate::engine::View;
-use crate::engine::rank;
+use engine::Baseline;
+use engine::Cancelled;
+use engine::Candidate;
+use engine::Eligibility;
+use engine::Entry;
+use engine::GiveUp;
+use engine::Occasion;
+use engine::Pin;
+use engine::RankRequest;
+use engine::Ranked;
+use engine::Retrieval;
+use engine::SparseVector;
+use engine::Supply;
+use engine::View;
+use engine::domain::BaselineOrder;
+use engine::domain::Item;
+use engine::domain::ItemId;
+use engine::rank;
 
 /// A list with what it was chosen from.
 pub struct List<'a> {
@@ -40,8 +41,6 @@ pub struct List<'a> {
     pub retrieval: &'a Retrieval<'a>,
     pub ranked: Ranked,
     pub beside: &'a Beside,
-    /// How many candidates, the last ones, are as the request describes them.
-    pub described: usize,
     /// Candidates of the request that the catalogue does not have.
     pub unknown: Vec<String>,
 }
@@ -51,8 +50,8 @@ pub struct List<'a> {
 pub struct Beside {
     /// What is derived of the person.
     pub person: Derived,
-    /// Showings that the view does not know yet, an item once for each.
-    pub shown: Vec<u32>,
+    /// Ids of items in showings that the view does not know yet, once for each.
+    pub shown: Vec<Box<str>>,
     /// What exploring cost in decisions that the view does not know yet; looked at with an
     /// allowance only.
     pub unlearnt_cost: f64,
@@ -61,18 +60,12 @@ pub struct Beside {
 }
 
 impl Beside {
-    fn now(
-        namespace: &Namespace,
-        view: &View,
-        call: &PersonalizeCall,
-        recording: Option<Recording>,
-    ) -> Self {
+    fn now(namespace: &Namespace, view: &View, call: &PersonalizeCall, deviations: bool) -> Self {
         let user = view.user_index(call.user_id.as_str());
         let shown = match call.filter.frequency_cap_per_day {
             0 => Vec::new(),
-            _ => namespace.unlearnt_showings.of(view, call.user_id.as_str(), user, call.now),
+            _ => namespace.unlearnt_showings.of(view, call.user_id.as_str(), call.now),
         };
-        let deviations = recording.is_some_and(Recording::holds_deviations);
         let unlearnt_cost = match view.settings().ranker.exploration_allowance {
             None => 0.0,
             Some(_) => namespace.unlearnt_costs.beyond(view, call.now),
@@ -82,75 +75,81 @@ impl Beside {
     }
 }
 
-/// Ranks, and hands the list to `look`. `recording` says how it is recorded, if it is;
-/// `personal` finds, or remembers, what suits the person when the catalogue is searched.
+/// Ranks, and hands the list to `look`. `deviations`: whether those of all candidates are
+/// recorded; `personal` finds, or remembers, what suits the person when the catalogue is
+/// searched.
+///
+/// # Errors
+/// `Cancelled` when `give_up` says so.
 pub fn work_out<T>(
     namespace: &Namespace,
     view: &View,
     call: &PersonalizeCall,
-    recording: Option<Recording>,
-    personal: impl FnOnce(&Retrieval<'_>) -> Vec<u32>,
+    deviations: bool,
+    give_up: &GiveUp<'_>,
+    personal: impl FnOnce(&Retrieval<'_>) -> Result<Vec<u32>, Cancelled>,
     look: impl FnOnce(List<'_>) -> T,
-) -> T {
-    let beside = Beside::now(namespace, view, call, recording);
-    work_out_with(view, call, &beside, personal, look)
+) -> Result<T, Cancelled> {
+    let beside = Beside::now(namespace, view, call, deviations);
+    work_out_with(view, call, &beside, give_up, personal, look)
 }
 
 /// The same with what is beside the view as it is said to be.
+///
+/// # Errors
+/// As [`work_out`].
 pub fn work_out_with<T>(
     view: &View,
     call: &PersonalizeCall,
     beside: &Beside,
-    personal: impl FnOnce(&Retrieval<'_>) -> Vec<u32>,
+    give_up: &GiveUp<'_>,
+    personal: impl FnOnce(&Retrieval<'_>) -> Result<Vec<u32>, Cancelled>,
     look: impl FnOnce(List<'_>) -> T,
-) -> T {
+) -> Result<T, Cancelled> {
     let gather = |retrieval: &Retrieval<'_>| {
         let eligible = retrieval.eligible;
         let mut pool = match &call.candidates {
             Candidates::Given { items, ids } => given(view, eligible, items, ids),
             Candidates::Catalogue => {
                 let supply = Supply::of(&call.choice, &call.boosts);
-                Pool::of(retrieval.complete(personal(retrieval), &supply))
+                Pool::of(retrieval.complete(personal(retrieval)?, &supply)?)
             }
         };
         pool.add_wanted(view, eligible, call);
-        pool
+        Ok(pool)
     };
-    work_out_from(view, call, beside, gather, look)
+    work_out_from(view, call, beside, give_up, gather, look)
 }
 
-/// The same with candidates that were found before: of the catalogue, and described.
+/// The same with candidates of the catalogue that were found before.
+///
+/// # Errors
+/// As [`work_out`].
 pub fn work_out_among<T>(
     view: &View,
     call: &PersonalizeCall,
     beside: &Beside,
-    (indices, described): (Vec<u32>, &[Arc<Item>]),
+    give_up: &GiveUp<'_>,
+    indices: Vec<u32>,
     look: impl FnOnce(List<'_>) -> T,
-) -> T {
-    let gather = |_retrieval: &Retrieval<'_>| {
-        let mut pool = Pool::of(indices);
-        for item in described {
-            let (entry, terms) = view.describe_inline(item.clone());
-            pool.inline.push((view.item_index(item.item_id.as_str()), entry, terms));
-        }
-        pool
-    };
-    work_out_from(view, call, beside, gather, look)
+) -> Result<T, Cancelled> {
+    work_out_from(view, call, beside, give_up, |_retrieval| Ok(Pool::of(indices)), look)
 }
 
 fn work_out_from<T>(
     view: &View,
     call: &PersonalizeCall,
     beside: &Beside,
-    gather: impl FnOnce(&Retrieval<'_>) -> Pool,
+    give_up: &GiveUp<'_>,
+    gather: impl FnOnce(&Retrieval<'_>) -> Result<Pool, Cancelled>,
     look: impl FnOnce(List<'_>) -> T,
-) -> T {
+) -> Result<T, Cancelled> {
     let user_index = view.user_index(call.user_id.as_str());
     let user = user_index.map(|index| view.user(index).as_ref());
     let context = &*beside.person.context;
     let location = call.location.as_ref().and_then(|location| view.location_index(location));
-    let eligible =
-        Eligibility::new(view, &call.filter, user_index, context, call.now, &beside.shown);
+    let user_id = call.user_id.as_str();
+    let eligible = Eligibility::new(view, &call.filter, user_id, context, call.now, &beside.shown);
     let retrieval = Retrieval {
         view,
         user,
@@ -159,8 +158,9 @@ fn work_out_from<T>(
         location,
         now: call.now,
         seed_key: call.decision_id.as_str().as_bytes(),
+        give_up,
     };
-    let pool = gather(&retrieval);
+    let pool = gather(&retrieval)?;
     let candidates = pool.candidates(view);
     let device = call.device_type.as_ref().and_then(|device| view.device_index(device));
     let pins = pins(&candidates, &call.pins, &eligible);
@@ -182,18 +182,18 @@ fn work_out_from<T>(
         explain: call.explain,
         deviations: beside.deviations,
         decision_id: call.decision_id.as_str(),
+        give_up,
     };
-    let ranked = rank(view, &candidates, &request);
-    look(List {
+    let ranked = rank(view, &candidates, &request)?;
+    Ok(look(List {
         candidates: &candidates,
         request: &request,
         eligible: &eligible,
         retrieval: &retrieval,
         ranked,
         beside,
-        described: pool.inline.len(),
         unknown: pool.unknown.clone(),
-    })
+    }))
 }
 
 /// Candidates as the view or the request describes them, allowed by the filter.

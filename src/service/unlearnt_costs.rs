@@ -5,18 +5,22 @@
 //! spent again by every request. So where there is one, each decision's cost is noted here
 //! when the answer is made, and counted until the view has the decision.
 //!
-//! Bounded: a decision that is not learnt within a minute is lost, and what another replica
-//! spends counts once it is learnt.
+//! Bounded: a decision that is not learnt within a minute is lost. When there are too many,
+//! the oldest are counted together until the last of them is learnt or lost: an allowance
+//! is then spent later, never twice. What another replica spends counts once it is learnt.
 
+use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 
-use crate::domain::Decision;
-use crate::domain::Timestamp;
-use crate::engine::View;
-use crate::engine::decision_key;
+use engine::View;
+use engine::decision_key;
+use engine::domain::Decision;
+use engine::domain::Timestamp;
 
 const KEPT_MS: i64 = 60_000;
+/// Decisions noted: 200 KB of them.
+const NOTED_MAX: usize = 4_096;
 
 #[derive(Debug, Clone, Copy)]
 struct Spent {
@@ -27,12 +31,23 @@ struct Spent {
 
 #[derive(Debug, Default)]
 struct Spending {
-    unlearnt: Vec<Spent>,
-    /// Decisions of the view that were looked through.
-    decisions: u64,
+    /// The oldest first.
+    unlearnt: VecDeque<Spent>,
 }
 
-/// By decision, the oldest first.
+impl Spending {
+    fn note(&mut self, spent: Spent) {
+        if self.unlearnt.len() >= NOTED_MAX
+            && let Some(oldest) = self.unlearnt.pop_front()
+            && let Some(next) = self.unlearnt.front_mut()
+        {
+            next.cost += oldest.cost;
+        }
+        self.unlearnt.push_back(spent);
+    }
+}
+
+/// By decision.
 #[derive(Debug, Default)]
 pub struct UnlearntCosts(Mutex<Spending>);
 
@@ -45,22 +60,32 @@ impl UnlearntCosts {
                 at: decision.decided_at,
                 cost: decision.exploration_cost.into(),
             };
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).unlearnt.push(spent);
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).note(spent);
         }
     }
 
     /// What was spent that the view does not know of.
     pub fn beyond(&self, view: &View, now: Timestamp) -> f64 {
         let mut spending = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Spending { unlearnt, decisions } = &mut *spending;
         let oldest = now.plus_millis(-KEPT_MS);
-        unlearnt.retain(|spent| spent.at > oldest);
-        // A view of before may still be in somebody's hands.
-        if view.counts().decisions > *decisions && !unlearnt.is_empty() {
-            let learnt: Vec<u128> = view.decision_keys_from(*decisions).collect();
-            unlearnt.retain(|spent| !learnt.contains(&spent.decision));
+        spending.unlearnt.retain(|spent| spent.at > oldest && !view.knows_decision(spent.decision));
+        spending.unlearnt.iter().map(|spent| spent.cost).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn too_many_are_counted_together_and_none_is_forgotten() {
+        let mut spending = Spending::default();
+        for number in 0..3 * NOTED_MAX as u128 {
+            let at = Timestamp::from_millis(number as i64);
+            spending.note(Spent { decision: number, at, cost: 1.0 });
         }
-        *decisions = view.counts().decisions.max(*decisions);
-        unlearnt.iter().map(|spent| spent.cost).sum()
+        assert_eq!(spending.unlearnt.len(), NOTED_MAX);
+        let total: f64 = spending.unlearnt.iter().map(|spent| spent.cost).sum();
+        assert_eq!(total, 3.0 * NOTED_MAX as f64);
     }
 }

@@ -5,22 +5,26 @@
 //! get an item once too often. So answers under a cap are noted here when they are
 //! made, and counted until the view has them.
 //!
-//! Bounded in people and in answers of each; what another replica shows counts once
-//! it is learnt.
+//! Bounded in bytes, over all and for each person, the newest answer apart; what another
+//! replica shows, or what finds no room, counts once it is learnt.
 
 use std::sync::Arc;
 
+use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
-use crate::domain::Decision;
-use crate::domain::Timestamp;
-use crate::engine::View;
-use crate::engine::decision_key;
+use engine::View;
+use engine::decision_key;
+use engine::domain::Decision;
+use engine::domain::Timestamp;
 
-/// People whose last answers are kept.
-const CAPACITY: usize = 16_384;
-/// Answers of each person: what is made within a minute is learnt by then, or lost.
-const ANSWERS_MAX: usize = 64;
+/// Bytes of the last answers of all people.
+const BYTES: u64 = 16 * 1024 * 1024;
+/// Of an answer of 20 items.
+const PERSON_BYTES: u64 = 1_024;
+/// Bytes of each person, beside the newest answer: some 60 answers of 20 items.
+const PERSON_BYTES_MAX: u64 = 64 * 1024;
+/// What is made within a minute is learnt by then, or lost.
 const KEPT_MS: i64 = 60_000;
 
 #[derive(Debug, Clone)]
@@ -28,50 +32,74 @@ struct Shown {
     decision: u128,
     at: Timestamp,
     item_ids: Arc<[Box<str>]>,
+    bytes: u64,
+}
+
+/// The last answers of a person, the oldest first.
+#[derive(Debug, Default)]
+struct Answers {
+    answers: Vec<Shown>,
+    bytes: u64,
+}
+
+#[derive(Debug, Clone)]
+struct Bytes;
+
+impl Weighter<Box<str>, Arc<Answers>> for Bytes {
+    fn weight(&self, user_id: &Box<str>, answers: &Arc<Answers>) -> u64 {
+        user_id.len() as u64 + answers.bytes
+    }
 }
 
 /// By user id, since a new person has no index yet.
 #[derive(Debug)]
-pub struct UnlearntShowings(Cache<Box<str>, Arc<Vec<Shown>>>);
+pub struct UnlearntShowings(Cache<Box<str>, Arc<Answers>, Bytes>);
 
 impl Default for UnlearntShowings {
     fn default() -> Self {
-        Self(Cache::new(CAPACITY))
+        Self(Cache::with_weighter((BYTES / PERSON_BYTES) as usize, BYTES, Bytes))
     }
 }
 
 impl UnlearntShowings {
     /// Notes an answer that is about to go out.
     pub fn note(&self, decision: &Decision) {
-        let item_ids = decision.shown.iter().map(|shown| shown.item_id.as_str().into()).collect();
+        let item_ids: Arc<[Box<str>]> =
+            decision.shown.iter().map(|shown| shown.item_id.as_str().into()).collect();
+        let ids: usize = item_ids.iter().map(|id| size_of_val(id) + id.len()).sum();
         let shown = Shown {
             decision: decision_key(decision.decision_id.as_str()),
             at: decision.decided_at,
             item_ids,
+            bytes: (size_of::<Shown>() + ids) as u64,
         };
         let user = decision.user_id.as_str();
         let oldest = decision.decided_at.plus_millis(-KEPT_MS);
-        let mut answers = self.0.get(user).unwrap_or_default().as_ref().clone();
-        answers.retain(|answer| answer.at > oldest);
-        let surplus = (answers.len() + 1).saturating_sub(ANSWERS_MAX);
-        answers.drain(..surplus);
+        let known = self.0.get(user).unwrap_or_default();
+        let mut earlier = 0;
+        let fits = |answer: &&Shown| {
+            earlier += answer.bytes;
+            earlier <= PERSON_BYTES_MAX
+        };
+        let recent = known.answers.iter().rev().filter(|answer| answer.at > oldest);
+        let mut answers: Vec<Shown> = recent.take_while(fits).cloned().collect();
+        answers.reverse();
         answers.push(shown);
+        let bytes = answers.iter().map(|answer| answer.bytes).sum();
+        let answers = Answers { answers, bytes };
         self.0.insert(user.into(), Arc::new(answers));
     }
 
-    /// Items shown to a person that the view does not know of, once for each showing.
-    pub fn of(&self, view: &View, user_id: &str, user: Option<u32>, now: Timestamp) -> Vec<u32> {
-        let Some(answers) = self.0.get(user_id) else {
+    /// Ids of items shown to a person that the view does not know of, once for each showing.
+    pub fn of(&self, view: &View, user_id: &str, now: Timestamp) -> Vec<Box<str>> {
+        let Some(known_here) = self.0.get(user_id) else {
             return Vec::new();
         };
-        let known = user.and_then(|user| view.showings(user));
-        let is_learnt = |key| known.is_some_and(|showings| showings.has_decision(key));
         let oldest = now.plus_millis(-KEPT_MS);
+        let answers = known_here.answers.iter();
         answers
-            .iter()
-            .filter(|answer| answer.at > oldest && !is_learnt(answer.decision))
-            .flat_map(|answer| answer.item_ids.iter())
-            .filter_map(|id| view.item_index(id))
+            .filter(|answer| answer.at > oldest && !view.knows_showings(user_id, answer.decision))
+            .flat_map(|answer| answer.item_ids.iter().cloned())
             .collect()
     }
 }

@@ -1,20 +1,74 @@
 //! What is derived of each person (folded-in factors, content taste), kept while
 //! neither the person nor the model changes.
+//!
+//! - One cache for the process, bounded in bytes; the least used make room, of whichever
+//!   namespace. Each handle of a namespace has its own part, which dies with it.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
 
+use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
-use crate::domain::Sequence;
-use crate::engine::UserContext;
-use crate::engine::View;
+use engine::UserContext;
+use engine::View;
+use engine::domain::Sequence;
 
-/// People whose derived values are kept: about 100 MB at k = 64.
-const CAPACITY: usize = 50_000;
+/// Bytes of what is derived, over all namespaces.
+const BYTES: u64 = 128 << 20;
+/// Of a person with a short history at k = 64.
+const USUAL_BYTES: u64 = 2_048;
+/// What a context takes beside its vectors, with its place in the cache.
+const OWN_BYTES: usize = 512;
+/// What an item of the history adds: that it was had, topics, scores of items beside it.
+const ITEM_BYTES: usize = 64;
 
-/// Bounded; the least used make room.
+/// A handle of a namespace, and a person's index in it.
+type Key = (u64, u32);
+
+#[derive(Debug, Clone)]
+struct ByBytes;
+
+impl Weighter<Key, Derived> for ByBytes {
+    fn weight(&self, _key: &Key, derived: &Derived) -> u64 {
+        derived.bytes
+    }
+}
+
+/// What all namespaces of the process share.
 #[derive(Debug)]
-pub struct UserContexts(Cache<u32, Derived>);
+pub struct ContextCache {
+    derived: Cache<Key, Derived, ByBytes>,
+    handles: AtomicU64,
+}
+
+impl Default for ContextCache {
+    fn default() -> Self {
+        Self::of(BYTES)
+    }
+}
+
+impl ContextCache {
+    fn of(bytes: u64) -> Self {
+        let usual = usize::try_from(bytes / USUAL_BYTES).unwrap_or(usize::MAX);
+        let derived = Cache::with_weighter(usual, bytes, ByBytes);
+        Self { derived, handles: AtomicU64::new(0) }
+    }
+}
+
+/// The part of one handle.
+#[derive(Debug)]
+pub struct UserContexts {
+    cache: Arc<ContextCache>,
+    handle: u64,
+}
+
+impl Drop for UserContexts {
+    fn drop(&mut self) {
+        self.cache.derived.retain(|(handle, _), _| *handle != self.handle);
+    }
+}
 
 /// A person's context and what it was derived from.
 #[derive(Debug, Clone)]
@@ -25,28 +79,35 @@ pub struct Derived {
     /// since, so whoever works out a decision again needs that view.
     pub watermark: Sequence,
     pub context: Arc<UserContext>,
+    /// What it takes, about.
+    bytes: u64,
 }
 
 impl Derived {
     /// Derived now.
     pub fn new(view: &View, user: Option<u32>) -> Self {
         let user = user.map(|index| view.user(index).as_ref());
+        let context = UserContext::new(view, user);
+        let history = user.map_or(0, |user| user.history.entries().len());
+        let factors = context.factors.as_ref().map_or(0, Vec::len);
+        let bytes = OWN_BYTES + history * ITEM_BYTES + factors * size_of::<f32>();
         Self {
             user_changed_at: user.map_or(0, |user| user.changed_at),
             model_version: view.model_version(),
             watermark: view.watermark(),
-            context: Arc::new(UserContext::new(view, user)),
+            context: Arc::new(context),
+            bytes: bytes as u64,
         }
     }
 }
 
-impl Default for UserContexts {
-    fn default() -> Self {
-        Self(Cache::new(CAPACITY))
-    }
-}
-
 impl UserContexts {
+    /// An empty part of the cache.
+    pub fn within(cache: &Arc<ContextCache>) -> Self {
+        let handle = cache.handles.fetch_add(1, Ordering::Relaxed);
+        Self { cache: cache.clone(), handle }
+    }
+
     /// The person's context under this view, derived now unless it is known.
     pub fn get(&self, view: &View, user: Option<u32>) -> Derived {
         let Some(index) = user else {
@@ -57,11 +118,40 @@ impl UserContexts {
             derived.user_changed_at == user.changed_at
                 && derived.model_version == view.model_version()
         };
-        if let Some(derived) = self.0.get(&index).filter(fits) {
+        let key = (self.handle, index);
+        if let Some(derived) = self.cache.derived.get(&key).filter(fits) {
             return derived;
         }
         let derived = Derived::new(view, Some(index));
-        self.0.insert(index, derived.clone());
+        self.cache.derived.insert(key, derived.clone());
         derived
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use engine::Engine;
+    use engine::domain::Settings;
+
+    fn derived(bytes: u64) -> Derived {
+        let view = Engine::new(Settings::default()).view();
+        Derived { bytes, ..Derived::new(&view, None) }
+    }
+
+    #[test]
+    fn what_is_kept_is_bounded_in_bytes_and_dies_with_its_handle() {
+        let cache = Arc::new(ContextCache::of(1 << 20));
+        let (one, other) = (UserContexts::within(&cache), UserContexts::within(&cache));
+        for user in 0..10_000 {
+            cache.derived.insert((one.handle, user), derived(1_000));
+        }
+        assert!(cache.derived.weight() <= 1 << 20, "{}", cache.derived.weight());
+        assert!(cache.derived.len() > 500);
+        cache.derived.insert((other.handle, 0), derived(1_000));
+        drop(one);
+        assert_eq!(cache.derived.len(), 1);
+        drop(other);
+        assert_eq!(cache.derived.weight(), 0);
     }
 }

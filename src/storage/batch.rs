@@ -4,96 +4,19 @@
 //! - A batch holds up to [`RECORDS_MAX`] records and ends when its payload has
 //!   reached [`PAYLOAD_BYTES`], so one record of any size fits.
 //! - The hashes lie beside the payload, so that a dedup window is filled again
-//!   without reading payloads: 16 bytes of hash and 2 of the record's place for
-//!   each record that has an event id.
+//!   without reading payloads.
 
+use super::batch_head::BatchHead;
+use super::batch_head::put_event_hash;
+use super::chain::Chain;
+use super::chain::Seal;
 use super::codec;
-use super::codec::Fault;
-use super::error::Error;
-use crate::domain::LogRecord;
-use crate::domain::Record;
-use crate::domain::Sequence;
-use crate::domain::Timestamp;
+use engine::domain::Record;
+use engine::domain::Sequence;
+use engine::domain::Timestamp;
 
 pub const RECORDS_MAX: u32 = 10_000;
 pub const PAYLOAD_BYTES: usize = 1 << 20;
-
-const HASH_BYTES: usize = 16;
-const HASH_ENTRY_BYTES: usize = HASH_BYTES + size_of::<u16>();
-
-/// The numbers of a batch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BatchHead {
-    pub first: Sequence,
-    pub count: u32,
-    pub recorded_at: Timestamp,
-}
-
-impl BatchHead {
-    pub fn last(&self) -> Sequence {
-        self.first.saturating_add(u64::from(self.count)).saturating_sub(1)
-    }
-
-    /// Covers the numbers as well: a batch must not be read at another place.
-    pub fn checksum(&self, bytes: &[u8]) -> u32 {
-        let mut hasher = crc32fast::Hasher::new();
-        hasher.update(&self.first.to_le_bytes());
-        hasher.update(&self.count.to_le_bytes());
-        hasher.update(&self.recorded_at.as_millis().to_le_bytes());
-        hasher.update(bytes);
-        hasher.finalize()
-    }
-
-    /// Checks and decodes a payload onto `records`.
-    ///
-    /// # Errors
-    /// `Corrupt`, `TooNew`.
-    pub fn read(
-        &self,
-        payload: &[u8],
-        checksum: u32,
-        records: &mut Vec<LogRecord>,
-    ) -> Result<(), Error> {
-        if self.checksum(payload) != checksum {
-            return Err(self.corrupt("the payload does not match its checksum"));
-        }
-        codec::read(payload, self.first, self.count, self.recorded_at, records).map_err(|fault| {
-            match fault {
-                Fault::Damaged(reason) => self.corrupt(reason),
-                Fault::TooNew { what, found, known } => Error::TooNew { what, found, known },
-            }
-        })
-    }
-
-    /// Checks the stored hashes and returns each with the sequence of its record.
-    ///
-    /// # Errors
-    /// `Corrupt`.
-    pub fn event_hashes(
-        &self,
-        stored: &[u8],
-        checksum: u32,
-    ) -> Result<impl Iterator<Item = (u128, Sequence)>, Error> {
-        if self.checksum(stored) != checksum {
-            return Err(self.corrupt("the event hashes do not match their checksum"));
-        }
-        let (entries, rest) = stored.as_chunks::<HASH_ENTRY_BYTES>();
-        if !rest.is_empty() {
-            return Err(self.corrupt("the event hashes are cut short"));
-        }
-        let first = self.first;
-        Ok(entries.iter().map(move |entry| {
-            let (hash, place) = entry.split_first_chunk().expect("an entry holds a hash");
-            let place = u16::from_le_bytes(place.try_into().expect("an entry holds a place"));
-            (u128::from_le_bytes(*hash), first.saturating_add(place.into()))
-        }))
-    }
-
-    pub fn corrupt(&self, reason: impl Into<String>) -> Error {
-        let what = format!("log batch at sequence {}", self.first);
-        Error::Corrupt { what, reason: reason.into() }
-    }
-}
 
 /// Builds one batch after another in the same memory.
 #[derive(Debug, Default)]
@@ -118,9 +41,7 @@ impl BatchBuilder {
     /// Adds a record with the hash of its event id. The batch must not be full.
     pub fn push(&mut self, record: &Record, event_hash: Option<u128>) {
         if let Some(hash) = event_hash {
-            let place = u16::try_from(self.count).expect("a batch holds 10,000 records at most");
-            self.event_hashes.extend_from_slice(&hash.to_le_bytes());
-            self.event_hashes.extend_from_slice(&place.to_le_bytes());
+            put_event_hash(&mut self.event_hashes, hash, self.count);
         }
         codec::put(&mut self.payload, record, self.recorded_at);
         self.count += 1;
@@ -134,10 +55,13 @@ impl BatchBuilder {
         self.count == 0
     }
 
-    /// The numbers of the batch when its last record has sequence `last`.
-    pub fn head(&self, last: Sequence) -> BatchHead {
+    /// The batch when its last record has sequence `last` and it comes after the batch
+    /// with chain `before`.
+    pub fn seal(&self, last: Sequence, before: Chain) -> Seal {
         let first = last + 1 - u64::from(self.count);
-        BatchHead { first, count: self.count, recorded_at: self.recorded_at }
+        let head = BatchHead { first, count: self.count, recorded_at: self.recorded_at };
+        let payload_checksum = head.checksum(&self.payload);
+        Seal::new(before, head, payload_checksum, head.checksum(&self.event_hashes))
     }
 
     pub fn payload(&self) -> &[u8] {

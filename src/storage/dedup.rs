@@ -15,7 +15,7 @@ use std::collections::HashSet;
 use std::hash::BuildHasherDefault;
 use std::hash::Hasher;
 
-use crate::domain::Sequence;
+use engine::domain::Sequence;
 
 /// What stands for an event id in the window and in stored batches.
 pub fn event_hash(event_id: &str) -> u128 {

@@ -1,8 +1,12 @@
 //! The one error of the storage layer.
 
-use crate::domain::NamespaceName;
+use super::partition::LeaseName;
+use super::partition::Partition;
+use engine::domain::NamespaceName;
+use engine::domain::Sequence;
 
-#[derive(Debug, thiserror::Error)]
+/// Cloneable, so that everybody whose records shared a commit hears the same.
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
     /// The store cannot be reached or written now; the same call may work later.
     #[error("store unavailable: {reason}")]
@@ -13,7 +17,11 @@ pub enum Error {
     NamespaceExists { namespace: NamespaceName },
     /// The lease that a write belongs to is held by somebody else now.
     #[error("the lease {lease} has passed to another process")]
-    Fenced { lease: String },
+    Fenced { lease: LeaseName },
+    /// The log is not the one that was read up to here: its server was restored from a
+    /// backup, or a standby that was behind took over.
+    #[error("the log of {partition} is another one than was read up to record {sequence}")]
+    ChainBroken { partition: Partition, sequence: Sequence },
     /// The store cannot work as it is configured; trying again is useless.
     #[error("{reason}")]
     Misconfigured { reason: String },

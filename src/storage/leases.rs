@@ -1,33 +1,40 @@
 //! Leases: duties that one process at a time may have.
+//!
+//! - A process holds a lease for as long as it says that it lives. One that has been
+//!   silent for [`LEASE_TTL`], frozen or cut off, loses what others want.
+//! - It may not notice. What it writes then is refused by its fence.
+
+use std::time::Duration;
 
 use super::error::Error;
+use super::partition::LeaseName;
+
+/// How long a holder may be silent. It should say that it lives three times as often.
+pub const LEASE_TTL: Duration = Duration::from_secs(6);
 
 /// Says which holding of a lease a write belongs to: a process that lost its lease
 /// without noticing, for instance because it was paused, cannot write under it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fence {
-    pub lease: String,
+    pub lease: LeaseName,
     /// Rises each time the lease changes hands.
     pub epoch: u64,
 }
 
-/// A held lease; dropping it gives it up, without waiting for the store.
-pub trait Lease: Send + Sync {
-    fn fence(&self) -> &Fence;
-
-    /// Asks the store whether the lease is still held.
-    ///
-    /// # Errors
-    /// `Unavailable` when the store cannot be asked: the lease may be lost.
-    fn is_held(&self) -> Result<bool, Error>;
-}
-
 /// Calls block; callers run them off the async threads.
 pub trait Leases: Send + Sync {
-    /// Takes the lease of this name, or `None` while another holder, in this process
-    /// or another one, has it.
+    /// Says that this process lives, and takes those of `wanted` that are free or whose
+    /// holder has been silent for [`LEASE_TTL`]. Returns the fences of all of `wanted`
+    /// that this process holds now: not those of partitions that are gone. One round
+    /// trip, whatever their number.
     ///
     /// # Errors
-    /// `Unavailable`.
-    fn acquire(&self, name: &str) -> Result<Option<Box<dyn Lease>>, Error>;
+    /// `Unavailable`; what was held is held until the time is over.
+    fn keep(&self, wanted: &[LeaseName]) -> Result<Vec<Fence>, Error>;
+
+    /// Gives leases up, those that this process still holds.
+    ///
+    /// # Errors
+    /// `Unavailable`; then they are free when this process is silent for long enough.
+    fn release(&self, fences: &[Fence]) -> Result<(), Error>;
 }

@@ -5,7 +5,9 @@
 //! - A backend is reached through its one `open` function only.
 
 mod batch;
+mod batch_head;
 mod cache;
+mod chain;
 mod codec;
 mod dedup;
 mod error;
@@ -14,20 +16,27 @@ mod log;
 mod memory;
 mod namespaces;
 mod number;
+mod partition;
 mod postgres;
 mod projection;
+mod reading;
 mod redis;
 mod snapshots;
 mod sqlite;
 mod tail;
 
-pub use batch::BatchHead;
+pub use batch_head::BatchHead;
 pub use cache::{Cache, RateCounters};
+pub use chain::{Chain, Position, Seal};
 pub use error::Error;
-pub use leases::{Fence, Lease, Leases};
-pub use log::{AppendOutcome, Appended, InteractionLog, LogAppend, LogEnd};
+pub use leases::{Fence, LEASE_TTL, Leases};
+pub use log::{
+    AppendOutcome, Appended, Extent, HashCheck, InteractionLog, LogAppend, LogEnd, LogRead,
+    ReadLimit,
+};
 pub use memory::{MemoryCache, MemoryLeases, MemoryRates};
 pub use namespaces::{NamespaceEntry, NamespaceStore};
+pub use partition::{LeaseName, Partition};
 pub use postgres::{
     Migrated, PostgresOptions, PostgresStore, migrate as migrate_postgres, open as open_postgres,
     open_reading as open_postgres_reading,
@@ -36,4 +45,4 @@ pub use projection::Projection;
 pub use redis::{Redis, RedisCounts, RedisHealth, RedisOptions, connect as connect_redis};
 pub use snapshots::{Snapshot, SnapshotHeader, SnapshotStore};
 pub use sqlite::{SqliteOptions, SqliteStore, open as open_sqlite};
-pub use tail::{Partition, TailBatch, TailFeed};
+pub use tail::{TailBatch, TailFeed};

@@ -1,28 +1,42 @@
-//! Which namespaces exist.
+//! Which namespaces exist, and which partition a name means.
 
 use super::error::Error;
-use crate::domain::NamespaceName;
-use crate::domain::Settings;
-use crate::domain::Timestamp;
+use super::partition::Partition;
+use engine::domain::NamespaceName;
+use engine::domain::Settings;
+use engine::domain::Timestamp;
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct NamespaceEntry {
-    pub name: NamespaceName,
+    pub partition: Partition,
     pub created_at: Timestamp,
     /// The settings the namespace was created with, where it has its own; without,
     /// it follows the configuration of the server.
     pub settings: Option<Settings>,
 }
 
+impl NamespaceEntry {
+    pub const fn name(&self) -> &NamespaceName {
+        &self.partition.namespace
+    }
+}
+
 /// Calls block; callers run them off the async threads.
 pub trait NamespaceStore: Send + Sync {
     /// # Errors
     /// `NamespaceExists`, `Unavailable`.
-    fn create(&self, entry: &NamespaceEntry) -> Result<(), Error>;
+    fn create(
+        &self,
+        name: &NamespaceName,
+        created_at: Timestamp,
+        settings: Option<Settings>,
+    ) -> Result<NamespaceEntry, Error>;
 
+    /// The one place where a name becomes a partition.
+    ///
     /// # Errors
     /// `NoNamespace`, `Unavailable`.
-    fn get(&self, name: &NamespaceName) -> Result<NamespaceEntry, Error>;
+    fn resolve(&self, name: &NamespaceName) -> Result<NamespaceEntry, Error>;
 
     /// Entries in the order of their names, after `after`, at most `count`.
     ///
@@ -34,9 +48,10 @@ pub trait NamespaceStore: Send + Sync {
         count: usize,
     ) -> Result<Vec<NamespaceEntry>, Error>;
 
-    /// Removes the namespace with its log and its snapshots.
+    /// Removes the namespace with its log and its snapshots; not one that was created
+    /// since under the same name.
     ///
     /// # Errors
     /// `NoNamespace`, `Unavailable`.
-    fn delete(&self, name: &NamespaceName) -> Result<(), Error>;
+    fn delete(&self, partition: &Partition) -> Result<(), Error>;
 }

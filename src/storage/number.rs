@@ -15,3 +15,9 @@ pub fn natural<T: TryFrom<i64>>(value: i64, column: &str) -> Result<T, Error> {
         reason: format!("{value} is out of range"),
     })
 }
+
+/// A checksum of which damage must not keep the rest of its row from being read: what no
+/// checksum can be becomes one that fits nothing.
+pub fn checksum(value: i64) -> u32 {
+    u32::try_from(value).unwrap_or(!(value as u32))
+}

@@ -1,19 +1,19 @@
 //! The projection: relational tables filled from the log, for SQL and analytics.
 
 use super::error::Error;
-use crate::domain::LogRecord;
-use crate::domain::NamespaceName;
-use crate::domain::Sequence;
-use crate::domain::Timestamp;
+use super::partition::Partition;
+use engine::domain::LogRecord;
+use engine::domain::Sequence;
+use engine::domain::Timestamp;
 
 /// Behind the log, never ahead of it, and rebuilt from it. Calls block; callers run
 /// them off the async threads.
 pub trait Projection: Send + Sync {
-    /// The last record of the namespace that is in the tables; 0 before the first.
+    /// The last record of the partition that is in the tables; 0 before the first.
     ///
     /// # Errors
     /// `NoNamespace`, `Unavailable`.
-    fn projected_to(&self, namespace: &NamespaceName) -> Result<Sequence, Error>;
+    fn projected_to(&self, partition: &Partition) -> Result<Sequence, Error>;
 
     /// Adds records to the tables and moves the position with them, in one transaction
     /// or several: after an error the position says how many are in. Records at or
@@ -22,18 +22,18 @@ pub trait Projection: Send + Sync {
     ///
     /// # Errors
     /// `NoNamespace`, `Unavailable`; `Corrupt` when records are missing before the first.
-    fn project(&self, namespace: &NamespaceName, records: &[LogRecord]) -> Result<Sequence, Error>;
+    fn project(&self, partition: &Partition, records: &[LogRecord]) -> Result<Sequence, Error>;
 
     /// Removes decisions that were recorded before this time from the tables; returns how
     /// many. The position stays: they do not come back unless the tables are built anew.
     ///
     /// # Errors
     /// `NoNamespace`, `Unavailable`; some may be removed then.
-    fn forget_decisions(&self, namespace: &NamespaceName, before: Timestamp) -> Result<u64, Error>;
+    fn forget_decisions(&self, partition: &Partition, before: Timestamp) -> Result<u64, Error>;
 
-    /// Empties the tables of the namespace and sets the position to 0.
+    /// Empties the tables of the partition and sets the position to 0.
     ///
     /// # Errors
     /// `NoNamespace`, `Unavailable`.
-    fn clear(&self, namespace: &NamespaceName) -> Result<(), Error>;
+    fn clear(&self, partition: &Partition) -> Result<(), Error>;
 }

@@ -1,15 +1,16 @@
-//! Snapshots: the engine's state at a watermark, so that a start need not read
+//! Snapshots: the engine's state at a position, so that a start need not read
 //! the log from its beginning.
 
+use super::chain::Position;
 use super::error::Error;
-use crate::domain::NamespaceName;
-use crate::domain::Sequence;
-use crate::domain::Timestamp;
+use super::partition::Partition;
+use engine::domain::Sequence;
+use engine::domain::Timestamp;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SnapshotHeader {
-    /// The state holds every record up to this one and no other.
-    pub watermark: Sequence,
+    /// The state holds every record up to this one of this log and no other.
+    pub position: Position,
     /// What the sections mean; a snapshot of another revision is not read.
     pub engine_revision: u32,
     pub taken_at: Timestamp,
@@ -20,27 +21,36 @@ pub struct SnapshotHeader {
 pub struct Snapshot {
     pub header: SnapshotHeader,
     pub sections: Vec<(String, Vec<u8>)>,
+    /// Newer ones that were damaged.
+    pub passed_over: usize,
 }
 
-/// Calls block; callers run them off the async threads.
+/// Every call about a partition that is gone is `NoNamespace`. Calls block; callers run
+/// them off the async threads.
 pub trait SnapshotStore: Send + Sync {
-    /// Stores a snapshot whole or not at all.
+    /// Stores a snapshot whole or not at all. Sections are taken one at a time, so that
+    /// the state need not be there twice.
     ///
     /// # Errors
-    /// `NoNamespace`, `Unavailable`.
-    fn put(&self, namespace: &NamespaceName, snapshot: &Snapshot) -> Result<(), Error>;
+    /// `Unavailable`.
+    fn put(
+        &self,
+        partition: &Partition,
+        header: &SnapshotHeader,
+        sections: &mut dyn Iterator<Item = (String, Vec<u8>)>,
+    ) -> Result<(), Error>;
 
     /// The newest snapshot of this engine revision whose checksums hold. A damaged
-    /// one is passed over: the log can always make up for it.
+    /// one is passed over and logged: the log can always make up for it.
     ///
     /// # Errors
     /// `Unavailable`.
     fn newest(
         &self,
-        namespace: &NamespaceName,
+        partition: &Partition,
         engine_revision: u32,
     ) -> Result<Option<Snapshot>, Error> {
-        self.newest_up_to(namespace, engine_revision, Sequence::MAX)
+        self.newest_up_to(partition, engine_revision, Sequence::MAX)
     }
 
     /// The same of those whose watermark is at most this one.
@@ -49,7 +59,7 @@ pub trait SnapshotStore: Send + Sync {
     /// `Unavailable`.
     fn newest_up_to(
         &self,
-        namespace: &NamespaceName,
+        partition: &Partition,
         engine_revision: u32,
         watermark: Sequence,
     ) -> Result<Option<Snapshot>, Error>;
@@ -59,5 +69,17 @@ pub trait SnapshotStore: Send + Sync {
     ///
     /// # Errors
     /// `Unavailable`.
-    fn prune(&self, namespace: &NamespaceName, keep: usize) -> Result<(), Error>;
+    fn prune(&self, partition: &Partition, keep: usize) -> Result<(), Error>;
+
+    /// Deletes the snapshots of every revision that hold records after `sequence`: they
+    /// have learnt from a log that is no more.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    fn discard_after(&self, partition: &Partition, sequence: Sequence) -> Result<(), Error>;
+}
+
+/// Says that a damaged snapshot is not used.
+pub fn log_passed_over(partition: &Partition, watermark: Sequence, error: &Error) {
+    tracing::warn!(namespace = %partition.namespace, watermark, %error, "snapshot passed over");
 }

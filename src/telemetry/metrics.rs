@@ -1,5 +1,8 @@
 //! Names and types of all metrics, in the text format of Prometheus.
 
+use std::sync::PoisonError;
+use std::sync::RwLock;
+
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -8,18 +11,40 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::histogram::exponential_buckets;
 use prometheus_client::registry::Registry;
 
+use super::edge::EdgeMetrics;
+use super::observed::Labels;
 use super::observed::Observed;
 
-type Labels = Vec<(&'static str, String)>;
+/// One of what a gauge counts, for as long as it lives.
+#[derive(Debug)]
+pub struct Counted(Gauge);
+
+impl Counted {
+    pub fn new(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
 
 /// All metrics of the process.
 #[derive(Debug)]
 pub struct Metrics {
-    registry: Registry,
+    registry: RwLock<Registry>,
+    pub edge: EdgeMetrics,
     /// Interactions by outcome: accepted, duplicate, rejected.
     pub interactions: Family<Labels, Counter>,
-    /// Decisions that found their queue full and were not written.
+    /// Decisions that found no room, or that the log did not take.
     pub decisions_dropped: Counter,
+    /// Decisions written without how they came about, which was too long for a record.
+    pub decision_details_left_out: Counter,
+    /// Events that name a decision which could not be credited.
+    pub unknown_decisions: Counter,
     pub commit_seconds: Histogram,
     pub commit_records: Histogram,
     pub apply_seconds: Histogram,
@@ -38,13 +63,19 @@ pub struct Metrics {
     pub embedding_seconds: Histogram,
     pub trainings: Counter,
     pub training_seconds: Histogram,
+    /// Trainings that published nothing, by cause.
+    training_failures: Family<Labels, Counter>,
+    /// States that had learnt from a log that is no more.
+    pub log_chain_breaks: Counter,
     pub snapshots: Counter,
     /// Calls refused by a rate limit.
     pub rate_limited: Counter,
     /// 1 while the log can be read, written; by operation.
     pub store_up: Family<Labels, Gauge>,
-    /// 1 while this process is the leader.
-    pub leader: Gauge,
+    /// Namespaces whose duties this process does.
+    pub namespaces_led: Gauge,
+    /// Namespaces whose states are in memory.
+    pub namespaces_open: Gauge,
     /// Records that are durable but not yet applied, by namespace.
     pub lag: Family<Labels, Gauge>,
 }
@@ -53,9 +84,12 @@ impl Default for Metrics {
     fn default() -> Self {
         let seconds = || Histogram::new(exponential_buckets(0.000_05, 2.0, 20));
         let metrics = Self {
-            registry: Registry::default(),
+            registry: RwLock::default(),
+            edge: EdgeMetrics::default(),
             interactions: Family::default(),
             decisions_dropped: Counter::default(),
+            decision_details_left_out: Counter::default(),
+            unknown_decisions: Counter::default(),
             commit_seconds: seconds(),
             commit_records: Histogram::new(exponential_buckets(1.0, 4.0, 9)),
             apply_seconds: seconds(),
@@ -69,10 +103,13 @@ impl Default for Metrics {
             embedding_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 18)),
             trainings: Counter::default(),
             training_seconds: Histogram::new(exponential_buckets(0.01, 2.0, 18)),
+            training_failures: Family::default(),
+            log_chain_breaks: Counter::default(),
             snapshots: Counter::default(),
             rate_limited: Counter::default(),
             store_up: Family::default(),
-            leader: Gauge::default(),
+            namespaces_led: Gauge::default(),
+            namespaces_open: Gauge::default(),
             lag: Family::default(),
         };
         metrics.registered()
@@ -98,6 +135,24 @@ impl Metrics {
         );
     }
 
+    fn register_decisions(&self, registry: &mut Registry) {
+        registry.register(
+            "decisions_dropped",
+            "Decisions not written: no room in their queue, or refused by the log",
+            self.decisions_dropped.clone(),
+        );
+        registry.register(
+            "decision_details_left_out",
+            "Decisions written without their request and candidates, which were too long",
+            self.decision_details_left_out.clone(),
+        );
+        registry.register(
+            "unknown_decisions",
+            "Recorded events that name a decision that could not be credited",
+            self.unknown_decisions.clone(),
+        );
+    }
+
     fn register_embeddings(&self, registry: &mut Registry) {
         registry.register(
             "embeddings",
@@ -111,6 +166,35 @@ impl Metrics {
         );
     }
 
+    fn register_owners(&self, registry: &mut Registry) {
+        registry.register("snapshots", "Snapshots stored", self.snapshots.clone());
+        registry.register(
+            "training_failures",
+            "Trainings that published nothing, by cause",
+            self.training_failures.clone(),
+        );
+        registry.register(
+            "log_chain_breaks",
+            "States built anew because they had learnt from a log that is no more",
+            self.log_chain_breaks.clone(),
+        );
+        registry.register(
+            "namespaces_led",
+            "Namespaces that this process trains, snapshots, projects",
+            self.namespaces_led.clone(),
+        );
+        registry.register(
+            "namespaces_open",
+            "Namespaces whose states are in memory",
+            self.namespaces_open.clone(),
+        );
+        registry.register(
+            "lag_records",
+            "Durable records not yet learnt, by namespace",
+            self.lag.clone(),
+        );
+    }
+
     fn registered(mut self) -> Self {
         let mut registry = Registry::with_prefix("personalization");
         registry.register(
@@ -118,11 +202,7 @@ impl Metrics {
             "Interactions received, by outcome",
             self.interactions.clone(),
         );
-        registry.register(
-            "decisions_dropped",
-            "Decisions not written because their queue was full",
-            self.decisions_dropped.clone(),
-        );
+        self.register_decisions(&mut registry);
         registry.register(
             "commit_seconds",
             "Time of a group commit to the interaction log",
@@ -153,7 +233,7 @@ impl Metrics {
         self.register_embeddings(&mut registry);
         registry.register("trainings", "Models trained and published", self.trainings.clone());
         registry.register("training_seconds", "Time of a training", self.training_seconds.clone());
-        registry.register("snapshots", "Snapshots stored", self.snapshots.clone());
+        self.register_owners(&mut registry);
         registry.register(
             "rate_limited",
             "Calls refused by a rate limit",
@@ -164,17 +244,8 @@ impl Metrics {
             "Whether the log can be read and written",
             self.store_up.clone(),
         );
-        registry.register(
-            "leader",
-            "Whether this process trains, snapshots, projects",
-            self.leader.clone(),
-        );
-        registry.register(
-            "lag_records",
-            "Durable records not yet learnt, by namespace",
-            self.lag.clone(),
-        );
-        self.registry = registry;
+        self.edge.register(&mut registry);
+        self.registry = RwLock::new(registry);
         self
     }
 
@@ -196,12 +267,11 @@ impl Metrics {
     }
 
     /// Adds counters that are kept elsewhere.
-    #[must_use]
-    pub fn observing(mut self, observed: Vec<Observed>) -> Self {
+    pub fn observe(&self, observed: Vec<Observed>) {
+        let mut registry = self.registry.write().unwrap_or_else(PoisonError::into_inner);
         for observed in observed {
-            self.registry.register_collector(Box::new(observed));
+            registry.register_collector(Box::new(observed));
         }
-        self
     }
 
     /// Sets whether an operation of the store works.
@@ -210,16 +280,43 @@ impl Metrics {
         self.store_up.get_or_create(&labels).set(i64::from(up));
     }
 
+    /// Counts a training that published nothing.
+    pub fn count_training_failure(&self, cause: &'static str) {
+        self.training_failures.get_or_create(&vec![("cause", cause.to_owned())]).inc();
+    }
+
     /// Sets the lag of a namespace.
     pub fn set_lag(&self, namespace: &str, records: u64) {
         let records = i64::try_from(records).unwrap_or(i64::MAX);
         self.lag.get_or_create(&vec![("namespace", namespace.to_owned())]).set(records);
     }
 
+    /// Frees what is kept by the name of a namespace: it sleeps or is gone.
+    pub fn forget_namespace(&self, namespace: &str) {
+        self.lag.remove(&vec![("namespace", namespace.to_owned())]);
+    }
+
     /// All metrics as text.
     pub fn render(&self) -> String {
         let mut text = String::new();
-        encode(&mut text, &self.registry).expect("writing to a string does not fail");
+        let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
+        encode(&mut text, &registry).expect("writing to a string does not fail");
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_namespace_that_is_forgotten_leaves_no_series() {
+        let metrics = Metrics::default();
+        metrics.set_lag("shop", 3);
+        metrics.set_lag("news", 0);
+        assert!(metrics.render().contains("shop"));
+        metrics.forget_namespace("shop");
+        let text = metrics.render();
+        assert!(!text.contains("shop") && text.contains("news"), "{text}");
     }
 }

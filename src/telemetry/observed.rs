@@ -5,6 +5,9 @@ use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::encoding::EncodeMetric;
 use prometheus_client::metrics::counter::ConstCounter;
 
+/// Names and values that tell the series of a metric apart.
+pub type Labels = Vec<(&'static str, String)>;
+
 /// A counter that only rises, by its name.
 pub struct Observed {
     pub name: &'static str,

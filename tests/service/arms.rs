@@ -378,3 +378,29 @@ async fn acknowledged_selections_and_rewards_survive_kills_and_replay_to_the_sam
     assert!(report.contains(&settled.state_digest), "{report}");
     assert!(report.contains("leads to the same state"), "{report}");
 }
+
+#[tokio::test]
+async fn a_reward_of_a_selection_that_was_never_made_is_recorded_and_counted() {
+    let server = Server::start().await;
+    let api = server.api().await;
+    let selected = select(&api, request("layout", &LAYOUTS)).await;
+    let reward = async |decision_id: &str, event_id: &str| {
+        let request = RewardArmRequest {
+            decision_id: decision_id.to_owned(),
+            reward: 1.0,
+            event_id: event_id.to_owned(),
+            ..Default::default()
+        };
+        api.bandit.clone().reward_arm(request).await.expect("a reward").into_inner()
+    };
+    assert_eq!(reward(&selected.decision_id, "a").await.unknown_decisions, 0);
+    let unknown = reward("never-made", "b").await;
+    assert!(unknown.sequence > 0 && !unknown.duplicate);
+    assert_eq!(unknown.unknown_decisions, 1);
+    let again = reward("never-made", "b").await;
+    assert!(again.duplicate);
+    assert_eq!(again.unknown_decisions, 0);
+    // Learnt by now, and still known.
+    set(&api, "layout", unknown.sequence).await;
+    assert_eq!(reward(&selected.decision_id, "c").await.unknown_decisions, 0);
+}

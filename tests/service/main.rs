@@ -10,6 +10,8 @@ mod cold_start;
 mod decisions;
 mod drift;
 mod durability;
+mod edge;
+#[cfg_attr(not(feature = "embedder"), path = "no_embeddings.rs")]
 mod embeddings;
 mod explain;
 mod harness;
@@ -17,6 +19,7 @@ mod ingest;
 mod model;
 mod namespaces;
 mod off_policy;
+mod owners;
 mod probes;
 mod recommendations;
 mod replicas;

@@ -9,3 +9,4 @@ mod redis_process;
 mod redis_topologies;
 mod sqlite;
 mod sqlite_damage;
+mod sqlite_full_disk;

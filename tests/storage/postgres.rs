@@ -136,3 +136,62 @@ fn pruning_drops_a_revision_that_nobody_has_stored_for_a_month() {
 fn the_ends_of_many_logs_are_told_at_once() {
     on_a_store(conformance::the_ends_of_many_logs_are_told_at_once);
 }
+
+#[test]
+fn a_duplicate_is_found_after_the_partition_was_released() {
+    on_a_store(conformance::a_duplicate_is_found_after_the_partition_was_released);
+}
+
+#[test]
+fn a_read_stops_at_its_limit_of_bytes_and_brings_one_batch_at_least() {
+    on_a_store(conformance::a_read_stops_at_its_limit_of_bytes_and_brings_one_batch_at_least);
+}
+
+#[test]
+fn a_log_of_large_records_is_read_in_the_memory_it_was_written_in() {
+    on_a_store(conformance::a_log_of_large_records_is_read_in_the_memory_it_was_written_in);
+}
+
+#[test]
+fn many_small_batches_are_read_by_few_reads() {
+    on_a_store(conformance::many_small_batches_are_read_by_few_reads);
+}
+
+#[test]
+fn the_position_of_each_batch_is_told_and_of_nothing_else() {
+    on_a_store(conformance::the_position_of_each_batch_is_told_and_of_nothing_else);
+}
+
+#[test]
+fn a_reader_goes_on_from_a_position_of_this_log_only() {
+    on_a_store(conformance::a_reader_goes_on_from_a_position_of_this_log_only);
+}
+
+#[test]
+fn sections_are_stored_one_at_a_time() {
+    on_a_store(conformance::sections_are_stored_one_at_a_time);
+}
+
+#[test]
+fn snapshots_beyond_a_place_are_discarded_whatever_their_revision() {
+    on_a_store(conformance::snapshots_beyond_a_place_are_discarded_whatever_their_revision);
+}
+
+#[test]
+fn a_snapshot_that_is_being_stored_when_its_namespace_goes_is_refused() {
+    on_a_store(conformance::a_snapshot_that_is_being_stored_when_its_namespace_goes_is_refused);
+}
+
+#[test]
+fn a_chain_goes_on_after_a_reopen_and_a_release() {
+    conformance::a_chain_goes_on_after_a_reopen_and_a_release(&Database::new());
+}
+
+#[test]
+fn a_database_has_an_identity_of_its_own_that_stays() {
+    let (one, two) = (Database::new(), Database::new());
+    let stores = [one.store(), one.store()];
+    assert_eq!(stores[0].identity(), stores[1].identity());
+    assert_ne!(stores[0].identity(), two.store().identity());
+    assert!(stores[0].identity().len() >= 32);
+}

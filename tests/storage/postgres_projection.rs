@@ -7,16 +7,16 @@ mod values;
 
 use std::time::Duration;
 
-use personalization::domain::Interaction;
-use personalization::domain::InteractionType;
-use personalization::domain::LogRecord;
-use personalization::domain::NamespaceName;
-use personalization::domain::Record;
-use personalization::domain::Sequence;
-use personalization::domain::Timestamp;
+use engine::domain::Interaction;
+use engine::domain::InteractionType;
+use engine::domain::LogRecord;
+use engine::domain::NamespaceName;
+use engine::domain::Record;
+use engine::domain::Sequence;
+use engine::domain::Timestamp;
 use personalization::storage::Error;
-use personalization::storage::NamespaceEntry;
 use personalization::storage::NamespaceStore;
+use personalization::storage::Partition;
 use personalization::storage::PostgresStore;
 use personalization::storage::Projection;
 use proptest::prelude::*;
@@ -29,18 +29,17 @@ use self::records::decision;
 use self::records::log;
 use self::records::mixture;
 
-fn name() -> NamespaceName {
-    NamespaceName::default()
+/// The partition of the default namespace.
+fn partition() -> Partition {
+    Partition { namespace: NamespaceName::default(), incarnation: 1 }
 }
 
 fn project(store: &PostgresStore, records: &[LogRecord]) -> Sequence {
-    store.project(&name(), records).unwrap()
+    store.project(&partition(), records).unwrap()
 }
 
-fn create(store: &PostgresStore, name: &str) -> NamespaceName {
-    let name = NamespaceName::parse(name).unwrap();
-    store.create(&NamespaceEntry { name: name.clone(), created_at: NOW, settings: None }).unwrap();
-    name
+fn create(store: &PostgresStore, name: &str) -> Partition {
+    store.create(&NamespaceName::parse(name).unwrap(), NOW, None).unwrap().partition
 }
 
 #[test]
@@ -48,12 +47,12 @@ fn the_position_follows_the_records() {
     let database = Database::new();
     let store = database.store();
     let records = mixture(100);
-    assert_eq!(store.projected_to(&name()).unwrap(), 0);
+    assert_eq!(store.projected_to(&partition()).unwrap(), 0);
     assert_eq!(project(&store, &[]), 0);
     assert_eq!(project(&store, &records[..60]), 60);
-    assert_eq!(store.projected_to(&name()).unwrap(), 60);
+    assert_eq!(store.projected_to(&partition()).unwrap(), 60);
     assert_eq!(project(&store, &records[60..]), 100);
-    assert_eq!(database.store().projected_to(&name()).unwrap(), 100);
+    assert_eq!(database.store().projected_to(&partition()).unwrap(), 100);
 }
 
 #[test]
@@ -71,12 +70,12 @@ fn decisions_past_their_retention_are_removed_and_everything_else_stays() {
     }
     project(&store, &records);
     let before = NOW.plus_millis(4 * 3_600_000);
-    assert_eq!(store.forget_decisions(&name(), before).unwrap(), 4);
-    assert_eq!(store.forget_decisions(&name(), before).unwrap(), 0);
+    assert_eq!(store.forget_decisions(&partition(), before).unwrap(), 4);
+    assert_eq!(store.forget_decisions(&partition(), before).unwrap(), 0);
     let session = database.session();
     assert_eq!(session.one("SELECT string_agg(sequence::text, ' ') FROM decisions"), "5 6");
     assert_eq!(session.one("SELECT count(*) FROM interactions"), "1");
-    assert_eq!(store.projected_to(&name()).unwrap(), 7, "the tables go on where they were");
+    assert_eq!(store.projected_to(&partition()).unwrap(), 7, "the tables go on where they were");
 }
 
 #[test]
@@ -134,7 +133,7 @@ fn a_gap_is_refused_and_nothing_of_the_call_is_written() {
     let contents = database.contents();
     let with_a_hole: Vec<_> = [&records[10..15], &records[16..]].concat();
     for gap in [&records[11..], &with_a_hole] {
-        let refused = store.project(&name(), gap);
+        let refused = store.project(&partition(), gap);
         assert!(matches!(refused, Err(Error::Corrupt { .. })), "{refused:?}");
     }
     assert_eq!(database.contents(), contents);
@@ -149,18 +148,18 @@ fn a_cleared_projection_filled_again_is_the_same() {
     let records = mixture(12_000);
     store.project(&other, &records[..100]).unwrap();
     let without = database.contents();
-    store.clear(&name()).unwrap();
+    store.clear(&partition()).unwrap();
     project(&store, &records);
     let contents = database.contents();
 
-    store.clear(&name()).unwrap();
-    assert_eq!(store.projected_to(&name()).unwrap(), 0);
+    store.clear(&partition()).unwrap();
+    assert_eq!(store.projected_to(&partition()).unwrap(), 0);
     let emptied = database.contents();
     assert_eq!(
         emptied.lines().take(6).collect::<Vec<_>>(),
         without.lines().take(6).collect::<Vec<_>>()
     );
-    store.clear(&name()).unwrap();
+    store.clear(&partition()).unwrap();
     assert_eq!(project(&store, &records), 12_000);
     assert_eq!(database.contents(), contents);
 }
@@ -176,7 +175,7 @@ fn a_clear_that_was_cut_short_is_finished_before_anything_is_added() {
         "UPDATE projections SET position = 0, clearing = true;
         DELETE FROM interactions WHERE sequence < 100",
     );
-    assert_eq!(store.projected_to(&name()).unwrap(), 0);
+    assert_eq!(store.projected_to(&partition()).unwrap(), 0);
     assert_eq!(project(&store, &records), 500);
     assert_eq!(database.contents(), contents);
 }
@@ -185,7 +184,8 @@ fn a_clear_that_was_cut_short_is_finished_before_anything_is_added() {
 fn a_namespace_that_does_not_exist_is_named() {
     let database = Database::new();
     let store = database.store();
-    let missing = NamespaceName::parse("missing").unwrap();
+    let namespace = NamespaceName::parse("missing").unwrap();
+    let missing = Partition { namespace, ..partition() };
     let failures = [
         store.projected_to(&missing).err(),
         store.project(&missing, &mixture(1)).err(),
@@ -193,7 +193,7 @@ fn a_namespace_that_does_not_exist_is_named() {
     ];
     for failure in failures {
         let Some(Error::NoNamespace { namespace }) = failure else { panic!("{failure:?}") };
-        assert_eq!(namespace, missing);
+        assert_eq!(namespace, missing.namespace);
     }
 }
 
@@ -209,8 +209,10 @@ fn a_deleted_namespace_leaves_no_row() {
     store.delete(&short_lived).unwrap();
     assert_eq!(database.contents(), before);
     assert!(matches!(store.projected_to(&short_lived), Err(Error::NoNamespace { .. })));
-    create(&store, "short-lived");
-    assert_eq!(store.projected_to(&short_lived).unwrap(), 0);
+    let again = create(&store, "short-lived");
+    assert_eq!(store.projected_to(&again).unwrap(), 0);
+    let late = store.project(&short_lived, &records[..50]);
+    assert!(matches!(late, Err(Error::NoNamespace { .. })), "{late:?}");
 }
 
 fn clicks_at(times: impl IntoIterator<Item = Timestamp>) -> Vec<LogRecord> {
@@ -330,7 +332,7 @@ fn counts_agree_with_rows_whatever_the_records_and_the_calls() {
     TestRunner::new(config)
         .run(&cases, |(events, cuts)| {
             let records = log((0..).zip(events).map(|(number, event)| record_of(event, number)));
-            store.clear(&name()).unwrap();
+            store.clear(&partition()).unwrap();
             let mut end = 0;
             for cut in cuts.into_iter().chain([records.len()]) {
                 end = (end + cut).min(records.len());

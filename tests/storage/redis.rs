@@ -4,16 +4,19 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
-use personalization::domain::NamespaceName;
-use personalization::domain::Sequence;
-use personalization::domain::Timestamp;
+use engine::domain::NamespaceName;
+use engine::domain::Sequence;
+use engine::domain::Timestamp;
 use personalization::storage::BatchHead;
 use personalization::storage::Cache;
+use personalization::storage::Chain;
 use personalization::storage::Error;
 use personalization::storage::Partition;
+use personalization::storage::Position;
 use personalization::storage::RateCounters;
 use personalization::storage::Redis;
 use personalization::storage::RedisOptions;
+use personalization::storage::Seal;
 use personalization::storage::TailBatch;
 use personalization::storage::TailFeed;
 use personalization::storage::connect_redis;
@@ -22,11 +25,13 @@ use crate::redis_process::RedisProcess;
 use crate::redis_process::eventually;
 
 pub const MINUTE: Duration = Duration::from_secs(60);
-pub const STREAM: &str = "personalization:tail";
+/// Of the database whose values the tests share.
+pub const IDENTITY: &str = "d1";
+pub const STREAM: &str = "personalization:d1:tail";
 
 /// A process that is connected.
 pub async fn connected(options: &RedisOptions) -> Redis {
-    let redis = connect_redis(options).await.unwrap();
+    let redis = connect_redis(options, IDENTITY).await.unwrap();
     eventually("the connection", async || redis.health().is_connected()).await;
     redis
 }
@@ -40,21 +45,39 @@ pub fn partition(incarnation: u64) -> Partition {
     Partition { namespace: NamespaceName::parse("shop").unwrap(), incarnation }
 }
 
-/// Ten records from `first` on.
-pub fn batch(first: Sequence, payload_bytes: usize) -> TailBatch {
+/// Where a reader stands that has read up to a record, on the log that [`batch`] goes on.
+pub fn place(sequence: Sequence) -> Position {
+    Position { sequence, chain: Chain::from_bytes(sequence.to_le_bytes()) }
+}
+
+/// Ten records behind a position.
+pub fn batch_after(before: Position, payload_bytes: usize) -> TailBatch {
+    let first = before.sequence + 1;
     let recorded_at = Timestamp::from_millis(1_700_000_000_000);
     let head = BatchHead { first, count: 10, recorded_at };
     let payload: Vec<u8> = (0..payload_bytes).map(|i| (first as usize * 31 + i) as u8).collect();
-    TailBatch {
-        partition: partition(1),
-        head,
-        payload_checksum: head.checksum(&payload),
-        payload: Some(payload),
-    }
+    let seal = Seal::new(before.chain, head, head.checksum(&payload), 0);
+    TailBatch { partition: partition(1), seal, payload: Some(payload) }
 }
 
-pub fn firsts(feed: &dyn TailFeed, after: Sequence) -> Vec<Sequence> {
-    feed.recent(&partition(1), after).iter().map(|batch| batch.head.first).collect()
+/// Ten records from `first` on. It follows no other batch but the place before it.
+pub fn batch(first: Sequence, payload_bytes: usize) -> TailBatch {
+    batch_after(place(first - 1), payload_bytes)
+}
+
+/// Batches that follow each other from the beginning of a log.
+pub fn series(payload_bytes: &[usize]) -> Vec<TailBatch> {
+    let mut end = Position::default();
+    let next = |bytes: &usize| {
+        let batch = batch_after(end, *bytes);
+        end = batch.seal.end();
+        batch
+    };
+    payload_bytes.iter().map(next).collect()
+}
+
+pub fn firsts(feed: &dyn TailFeed, after: Position) -> Vec<Sequence> {
+    feed.recent(&partition(1), after).iter().map(|batch| batch.seal.head.first).collect()
 }
 
 /// Publishes until it arrives: right after a fault the first ones may get lost.
@@ -62,7 +85,7 @@ pub async fn arrives(from: &Redis, to: &Redis, first: Sequence) {
     eventually("a batch to arrive", async || {
         from.tail().publish(vec![batch(first, 100)]);
         tokio::time::sleep(Duration::from_millis(20)).await;
-        firsts(&*to.tail(), first - 1) == [first]
+        firsts(&*to.tail(), place(first - 1)) == [first]
     })
     .await;
 }
@@ -86,14 +109,15 @@ async fn batches_reach_another_process_and_at_once_this_one() {
     let server = RedisProcess::start(&[]);
     let options = options(server.url());
     let (here, there) = (connected(&options).await, connected(&options).await);
-    let sent: Vec<_> = (0..100).map(|i| batch(1 + 10 * i, 20_000)).collect();
+    let sent = series(&[20_000; 100]);
+    let (start, end) = (Position::default(), sent[99].seal.end());
     for batches in sent.chunks(7) {
         here.tail().publish(batches.to_vec());
     }
-    let here_has = here.tail().recent(&partition(1), 0);
+    let here_has = here.tail().recent(&partition(1), start);
     assert!(here_has.iter().map(Arc::as_ref).eq(&sent), "without waiting for Redis");
-    eventually("the last batch", async || there.tail().newest(&partition(1)) == Some(1_000)).await;
-    let there_has = there.tail().recent(&partition(1), 0);
+    eventually("the last batch", async || there.tail().newest(&partition(1)) == Some(end)).await;
+    let there_has = there.tail().recent(&partition(1), start);
     assert!(there_has.iter().map(Arc::as_ref).eq(&sent));
     assert_eq!(there.counts().received, 100);
     eventually("Redis to have said so", async || here.counts().published == 100).await;
@@ -107,20 +131,23 @@ async fn batches_out_of_order_are_put_in_order_and_a_hole_ends_the_answer() {
     let server = RedisProcess::start(&[]);
     let options = options(server.url());
     let (here, there) = (connected(&options).await, connected(&options).await);
-    for first in [41, 21, 1, 11, 11] {
-        here.tail().publish(vec![batch(first, 100)]);
+    let sent = series(&[100; 5]);
+    let end = |place: usize| sent[place].seal.end();
+    for place in [4, 2, 0, 1, 1] {
+        here.tail().publish(vec![sent[place].clone()]);
     }
     eventually("all batches", async || there.counts().received == 5).await;
     for redis in [&here, &there] {
         let tail = redis.tail();
-        assert_eq!(firsts(&*tail, 0), [1, 11, 21]);
-        assert_eq!(firsts(&*tail, 15), [11, 21]);
-        assert_eq!(firsts(&*tail, 30), [] as [u64; 0]);
-        assert_eq!(firsts(&*tail, 40), [41]);
-        assert_eq!(tail.newest(&partition(1)), Some(50));
+        assert_eq!(firsts(&*tail, Position::default()), [1, 11, 21]);
+        assert_eq!(firsts(&*tail, end(0)), [11, 21]);
+        assert_eq!(firsts(&*tail, end(2)), [] as [u64; 0]);
+        assert_eq!(firsts(&*tail, end(3)), [41]);
+        assert_eq!(tail.newest(&partition(1)), Some(end(4)));
     }
-    here.tail().publish(vec![batch(31, 100)]);
-    eventually("the hole to be filled", async || firsts(&*there.tail(), 20) == [21, 31, 41]).await;
+    here.tail().publish(vec![sent[3].clone()]);
+    let filled = async || firsts(&*there.tail(), end(1)) == [21, 31, 41];
+    eventually("the hole to be filled", filled).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -128,11 +155,13 @@ async fn a_large_batch_is_announced_without_its_payload() {
     let server = RedisProcess::start(&[]);
     let options = options(server.url());
     let (here, there) = (connected(&options).await, connected(&options).await);
-    here.tail().publish(vec![batch(1, 256 << 10), batch(11, (256 << 10) + 1)]);
-    eventually("the news", async || there.tail().newest(&partition(1)) == Some(20)).await;
-    assert_eq!(firsts(&*there.tail(), 0), [1], "the log has the second one");
-    assert_eq!(firsts(&*there.tail(), 10), [] as [u64; 0]);
-    assert_eq!(firsts(&*here.tail(), 0), [1, 11]);
+    let sent = series(&[256 << 10, (256 << 10) + 1]);
+    let (start, ends) = (Position::default(), [0, 1].map(|place| sent[place].seal.end()));
+    here.tail().publish(sent);
+    eventually("the news", async || there.tail().newest(&partition(1)) == Some(ends[1])).await;
+    assert_eq!(firsts(&*there.tail(), start), [1], "the log has the second one");
+    assert_eq!(firsts(&*there.tail(), ends[0]), [] as [u64; 0]);
+    assert_eq!(firsts(&*here.tail(), start), [1, 11]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -142,19 +171,41 @@ async fn each_life_of_a_namespace_has_its_own_tail() {
     let (here, there) = (connected(&options).await, connected(&options).await);
     let earlier = batch(11, 100);
     let later = TailBatch { partition: partition(2), ..batch(1, 100) };
+    let ends = [earlier.seal.end(), later.seal.end()];
     here.tail().publish(vec![earlier, later]);
     eventually("both", async || there.counts().received == 2).await;
-    assert_eq!(there.tail().newest(&partition(1)), Some(20));
-    assert_eq!(there.tail().newest(&partition(2)), Some(10));
+    assert_eq!(there.tail().newest(&partition(1)), Some(ends[0]));
+    assert_eq!(there.tail().newest(&partition(2)), Some(ends[1]));
     assert_eq!(there.tail().newest(&partition(3)), None);
-    assert!(there.tail().recent(&partition(2), 10).is_empty());
+    assert!(there.tail().recent(&partition(2), ends[1]).is_empty());
+}
+
+/// Two deployments with the same prefix on one Redis, and the same numbers in both.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_databases_on_one_redis_never_meet() {
+    let server = RedisProcess::start(&[]);
+    let options = options(server.url());
+    let ours = [connected(&options).await, connected(&options).await];
+    let theirs = connect_redis(&options, "d2").await.unwrap();
+    eventually("the connection", async || theirs.health().is_connected()).await;
+    arrives(&ours[0], &ours[1], 1).await;
+    shares_values(&ours[0], &ours[1], "key").await;
+    assert_eq!(theirs.tail().newest(&partition(1)), None);
+    assert_eq!(theirs.cache().get("key").await, None);
+    assert_eq!(theirs.rates().add("key", 1, MINUTE).await, Some(1));
+    theirs.tail().publish(vec![batch(101, 100)]);
+    eventually("their batch", async || theirs.counts().published == 1).await;
+    arrives(&ours[0], &ours[1], 11).await;
+    assert_eq!(ours[1].tail().newest(&partition(1)).unwrap().sequence, 20);
+    assert_eq!(theirs.counts().received, 0);
+    assert_eq!(ours[1].counts().rejected + theirs.counts().rejected, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_waits_for_changes_hears_of_batches_and_of_the_connection() {
     let mut server = RedisProcess::stopped(&[]);
     let options = options(server.url());
-    let there = connect_redis(&options).await.unwrap();
+    let there = connect_redis(&options, IDENTITY).await.unwrap();
     let mut changes = there.tail().changes();
     changes.borrow_and_update();
     assert!(!there.tail().is_connected());
@@ -165,7 +216,7 @@ async fn whoever_waits_for_changes_hears_of_batches_and_of_the_connection() {
     changes.borrow_and_update();
     here.tail().publish(vec![batch(1, 100)]);
     changes.changed().await.unwrap();
-    assert_eq!(firsts(&*there.tail(), 0), [1]);
+    assert_eq!(firsts(&*there.tail(), place(0)), [1]);
     server.kill();
     changes.changed().await.unwrap();
     assert!(!there.tail().is_connected());
@@ -180,8 +231,8 @@ async fn a_new_process_begins_at_the_end_of_the_stream() {
     eventually("the first batch to be in Redis", async || here.counts().published == 1).await;
     let there = connected(&options).await;
     here.tail().publish(vec![batch(11, 100)]);
-    eventually("the second batch", async || firsts(&*there.tail(), 10) == [11]).await;
-    assert_eq!(firsts(&*there.tail(), 0), [] as [u64; 0]);
+    eventually("the second batch", async || firsts(&*there.tail(), place(10)) == [11]).await;
+    assert_eq!(firsts(&*there.tail(), place(0)), [] as [u64; 0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -210,9 +261,9 @@ async fn cached_values_are_shared_until_their_lifetime_ends() {
 async fn a_cache_entry_of_somebody_else_is_not_there() {
     let server = RedisProcess::start(&[]);
     let redis = connected(&options(server.url())).await;
-    server.cli(&["SET", "personalization:cache:text", "hello"]);
-    server.cli(&["LPUSH", "personalization:cache:list", "hello"]);
-    server.cli(&["SETRANGE", "personalization:cache:huge", "100000000", "x"]);
+    server.cli(&["SET", "personalization:d1:cache:text", "hello"]);
+    server.cli(&["LPUSH", "personalization:d1:cache:list", "hello"]);
+    server.cli(&["SETRANGE", "personalization:d1:cache:huge", "100000000", "x"]);
     for key in ["text", "list", "huge"] {
         assert_eq!(redis.cache().get(key).await, None);
     }
@@ -235,10 +286,10 @@ async fn rate_counters_sum_over_processes_and_end_after_their_lifetime() {
     })
     .await;
     assert!(begun.elapsed() >= short, "adding must not lengthen the lifetime");
-    server.cli(&["SET", "personalization:rate:for ever", "1"]);
+    server.cli(&["SET", "personalization:d1:rate:for ever", "1"]);
     assert_eq!(here.rates().add("for ever", 1, MINUTE).await, Some(2));
-    assert_ne!(server.cli(&["TTL", "personalization:rate:for ever"]), "-1");
-    server.cli(&["SET", "personalization:rate:text", "hello"]);
+    assert_ne!(server.cli(&["TTL", "personalization:d1:rate:for ever"]), "-1");
+    server.cli(&["SET", "personalization:d1:rate:text", "hello"]);
     assert_eq!(here.rates().add("text", 1, MINUTE).await, None);
     assert_eq!(here.rates().add("user", u64::MAX, MINUTE).await, None);
 }
@@ -280,7 +331,7 @@ async fn a_url_that_cannot_be_used_is_an_error_that_does_not_show_the_password()
         "redis-tls://:secret@localhost",
     ];
     for url in urls {
-        let error = connect_redis(&RedisOptions::new(url)).await.expect_err(url);
+        let error = connect_redis(&RedisOptions::new(url), IDENTITY).await.expect_err(url);
         assert!(matches!(error, Error::Misconfigured { .. }), "{url}: {error:?}");
         assert!(!format!("{error} {error:?}").contains("secret"), "{url}: {error}");
     }
@@ -289,6 +340,6 @@ async fn a_url_that_cannot_be_used_is_an_error_that_does_not_show_the_password()
         ..RedisOptions::new("rediss://:secret@localhost")
     };
     assert!(!format!("{options:?}").contains("secret"));
-    let error = connect_redis(&options).await.unwrap_err();
+    let error = connect_redis(&options, IDENTITY).await.unwrap_err();
     assert!(error.to_string().contains("ca.pem"), "{error}");
 }

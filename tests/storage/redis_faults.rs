@@ -9,6 +9,7 @@ use personalization::storage::RedisOptions;
 use personalization::storage::TailFeed;
 use personalization::storage::connect_redis;
 
+use crate::redis::IDENTITY;
 use crate::redis::MINUTE;
 use crate::redis::STREAM;
 use crate::redis::arrives;
@@ -16,6 +17,8 @@ use crate::redis::batch;
 use crate::redis::connected;
 use crate::redis::firsts;
 use crate::redis::options;
+use crate::redis::place;
+use crate::redis::series;
 use crate::redis::shares_values;
 use crate::redis_process::RedisProcess;
 use crate::redis_process::eventually;
@@ -27,7 +30,7 @@ const LOOK: Duration = Duration::from_millis(100);
 async fn without_redis_every_call_answers_at_once_and_a_redis_that_comes_is_used() {
     let mut server = RedisProcess::stopped(&[]);
     let options = options(server.url());
-    let redis = connect_redis(&options).await.unwrap();
+    let redis = connect_redis(&options, IDENTITY).await.unwrap();
     let begun = Instant::now();
     for _ in 0..100 {
         assert_eq!(redis.cache().get("key").await, None);
@@ -36,7 +39,7 @@ async fn without_redis_every_call_answers_at_once_and_a_redis_that_comes_is_used
         redis.tail().publish(vec![batch(1, 100)]);
     }
     assert!(begun.elapsed() < Duration::from_millis(200), "{:?}", begun.elapsed());
-    assert_eq!(firsts(&*redis.tail(), 0), [1], "its own batches are there");
+    assert_eq!(firsts(&*redis.tail(), place(0)), [1], "its own batches are there");
     assert!(!redis.health().is_connected());
     server.run();
     eventually("the connection", async || redis.health().is_connected()).await;
@@ -101,7 +104,8 @@ async fn what_came_while_the_reader_was_away_is_read_when_it_is_back() {
     arrives(&here, &there, 1).await;
     // A batch of a third process, as it lies in Redis.
     let third = connected(&options).await;
-    for first in [11, 21, 31] {
+    let sent = series(&[100; 4]);
+    for next in &sent[1..] {
         // All connections of all processes; again, should they be back before one has looked.
         eventually("the connection to be gone", async || {
             server.cli(&["CLIENT", "KILL", "TYPE", "normal"]);
@@ -116,12 +120,12 @@ async fn what_came_while_the_reader_was_away_is_read_when_it_is_back() {
         .await;
         let before = third.counts().published;
         eventually("a way to Redis", async || {
-            third.tail().publish(vec![batch(first, 100)]);
+            third.tail().publish(vec![next.clone()]);
             third.counts().published > before
         })
         .await;
     }
-    eventually("all", async || firsts(&*there.tail(), 0) == [1, 11, 21, 31]).await;
+    eventually("all", async || firsts(&*there.tail(), place(0)) == [1, 11, 21, 31]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -183,7 +187,8 @@ async fn entries_of_another_format_are_counted_and_ignored() {
         eventually("the count", async || redis.counts().rejected == 6).await;
         assert_eq!(redis.counts().connections, 3);
     }
-    assert_eq!(firsts(&*there.tail(), 0), [1, 11]);
+    assert_eq!(firsts(&*there.tail(), place(0)), [1]);
+    assert_eq!(firsts(&*there.tail(), place(10)), [11]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -204,7 +209,7 @@ async fn a_key_of_another_type_in_place_of_the_stream_is_waited_out() {
 async fn a_wrong_password_is_tried_until_it_is_right() {
     let server = RedisProcess::start(&["--requirepass", "other"]);
     let url = format!("redis://:secret@127.0.0.1:{}", server.port);
-    let redis = connect_redis(&options(url)).await.unwrap();
+    let redis = connect_redis(&options(url), IDENTITY).await.unwrap();
     let refused = || {
         let stats = server.cli(&["-a", "other", "INFO", "errorstats"]);
         stats.contains("errorstat_WRONGPASS:count=") || stats.contains("NOAUTH")

@@ -50,7 +50,7 @@ impl RedisProcess {
 
     pub fn run(&mut self) {
         let common = ["--save", "", "--appendonly", "no", "--bind", "127.0.0.1", "--port"];
-        let mut command = Command::new("redis-server");
+        let mut command = Self::server();
         command.args(common).arg(self.port.to_string()).args(&self.arguments);
         self.spawn(command);
     }
@@ -65,14 +65,21 @@ impl RedisProcess {
             sentinel.port
         );
         std::fs::write(&file, configuration).unwrap();
-        let mut command = Command::new("redis-server");
+        let mut command = Self::server();
         command.arg(file).arg("--sentinel");
         sentinel.spawn(command);
         sentinel
     }
 
+    /// Killed when the thread of the test ends, however it ends.
+    fn server() -> Command {
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", "--", "redis-server"]);
+        command
+    }
+
     fn spawn(&mut self, mut command: Command) {
-        command.current_dir(self.directory.path()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.current_dir(self.directory.path()).stdout(Stdio::null());
         let child = command.spawn().unwrap_or_else(|error| {
             panic!("redis-server: {error}; apt-get install redis-server, or run ./scripts/test")
         });

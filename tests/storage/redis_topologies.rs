@@ -69,7 +69,7 @@ async fn tls_works_with_a_ca_file_and_refuses_without_it() {
     std::fs::create_dir(&stranger).unwrap();
     make_certificates(&stranger);
     let wrong = RedisOptions { ca_file: Some(stranger.join("ca.pem")), ..options };
-    let refused = connect_redis(&wrong).await.unwrap();
+    let refused = connect_redis(&wrong, crate::redis::IDENTITY).await.unwrap();
     let log = server.directory().join("log");
     eventually("a handshake that was broken off", async || {
         std::fs::read_to_string(&log).unwrap().contains("Error accepting a client connection")

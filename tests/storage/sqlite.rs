@@ -3,9 +3,13 @@
 use std::sync::Arc;
 
 use personalization::storage::Error;
+use personalization::storage::InteractionLog;
+use personalization::storage::Position;
+use personalization::storage::ReadLimit;
 use personalization::storage::SqliteOptions;
 use personalization::storage::SqliteStore;
 use personalization::storage::open_sqlite;
+use proptest::prelude::*;
 use tempfile::TempDir;
 
 use crate::conformance;
@@ -143,4 +147,114 @@ fn pruning_drops_a_revision_that_nobody_has_stored_for_a_month() {
 #[test]
 fn the_ends_of_many_logs_are_told_at_once() {
     on_a_store(conformance::the_ends_of_many_logs_are_told_at_once);
+}
+
+#[test]
+fn a_duplicate_is_found_after_the_partition_was_released() {
+    on_a_store(conformance::a_duplicate_is_found_after_the_partition_was_released);
+}
+
+#[test]
+fn a_read_stops_at_its_limit_of_bytes_and_brings_one_batch_at_least() {
+    on_a_store(conformance::a_read_stops_at_its_limit_of_bytes_and_brings_one_batch_at_least);
+}
+
+#[test]
+fn a_log_of_large_records_is_read_in_the_memory_it_was_written_in() {
+    on_a_store(conformance::a_log_of_large_records_is_read_in_the_memory_it_was_written_in);
+}
+
+#[test]
+fn many_small_batches_are_read_by_few_reads() {
+    on_a_store(conformance::many_small_batches_are_read_by_few_reads);
+}
+
+#[test]
+fn the_position_of_each_batch_is_told_and_of_nothing_else() {
+    on_a_store(conformance::the_position_of_each_batch_is_told_and_of_nothing_else);
+}
+
+#[test]
+fn a_reader_goes_on_from_a_position_of_this_log_only() {
+    on_a_store(conformance::a_reader_goes_on_from_a_position_of_this_log_only);
+}
+
+#[test]
+fn sections_are_stored_one_at_a_time() {
+    on_a_store(conformance::sections_are_stored_one_at_a_time);
+}
+
+#[test]
+fn snapshots_beyond_a_place_are_discarded_whatever_their_revision() {
+    on_a_store(conformance::snapshots_beyond_a_place_are_discarded_whatever_their_revision);
+}
+
+#[test]
+fn a_snapshot_that_is_being_stored_when_its_namespace_goes_is_refused() {
+    on_a_store(conformance::a_snapshot_that_is_being_stored_when_its_namespace_goes_is_refused);
+}
+
+#[test]
+fn a_chain_goes_on_after_a_reopen_and_a_release() {
+    conformance::a_chain_goes_on_after_a_reopen_and_a_release(&Sqlite::new());
+}
+
+#[test]
+fn a_database_has_an_identity_of_its_own_that_stays() {
+    let (one, two) = (Sqlite::new(), Sqlite::new());
+    let identity = |sqlite: &Sqlite| sqlite.try_open().unwrap().identity().to_owned();
+    assert_eq!(identity(&one), identity(&one));
+    assert_ne!(identity(&one), identity(&two));
+    assert!(identity(&one).len() >= 32);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// Whatever is appended, and however the reads are limited, a reader gets it whole and
+    /// stands at ends of batches that every other reader finds, too.
+    #[test]
+    fn a_log_is_read_back_whatever_the_limits(
+        calls in prop::collection::vec(prop::collection::vec(0_u64..60, 0..20), 1..12),
+        limits in prop::collection::vec((0_usize..30, 0_usize..4_000), 1..5),
+        reopened in any::<prop::sample::Index>(),
+    ) {
+        let sqlite = Sqlite::new();
+        let mut store = sqlite.try_open().unwrap();
+        let partition = conformance::default_of(&*store);
+        let mut expected = Vec::new();
+        let reopened = reopened.index(calls.len());
+        for (call, numbers) in calls.iter().enumerate() {
+            if call == reopened {
+                drop(store);
+                store = sqlite.try_open().unwrap();
+            }
+            let id = |number: &u64| conformance::interaction(&format!("event-{number}"));
+            for record in numbers.iter().map(id) {
+                if !expected.contains(&record) {
+                    expected.push(record);
+                }
+            }
+            conformance::append(&*store, numbers.iter().map(id).collect());
+        }
+        for (records, bytes) in limits {
+            let limit = ReadLimit { records, bytes };
+            let mut position = Position::default();
+            let mut read = Vec::new();
+            loop {
+                let step = store.read_after(&partition, position, limit).unwrap();
+                prop_assert_eq!(
+                    store.position_at(&partition, step.end.sequence).unwrap(),
+                    Some(step.end)
+                );
+                position = step.end;
+                if step.records.is_empty() {
+                    break;
+                }
+                read.extend(step.records.into_iter().map(|record| record.record));
+            }
+            prop_assert_eq!(&read, &expected);
+            prop_assert_eq!(position, store.log_end(&partition).unwrap());
+        }
+    }
 }

@@ -6,19 +6,27 @@ use std::sync::Arc;
 use personalization::storage::AppendOutcome::Accepted;
 use personalization::storage::AppendOutcome::Duplicate;
 use personalization::storage::Error;
+use personalization::storage::Extent;
+use personalization::storage::HashCheck;
 use personalization::storage::InteractionLog;
-use personalization::storage::LogAppend;
-use personalization::storage::NamespaceStore;
+use personalization::storage::Position;
 use personalization::storage::SnapshotStore;
 use personalization::storage::SqliteStore;
 use rusqlite::Connection;
 
 use crate::conformance::NOW;
 use crate::conformance::append;
-use crate::conformance::default_namespace;
+use crate::conformance::create;
+use crate::conformance::default_of;
+use crate::conformance::group as group_of;
 use crate::conformance::interactions;
+use crate::conformance::log_end;
 use crate::conformance::newest_watermark;
+use crate::conformance::put;
+use crate::conformance::read_all;
+use crate::conformance::read_from;
 use crate::conformance::snapshot;
+use crate::conformance::upto;
 use crate::sqlite::Sqlite;
 
 fn raw(sqlite: &Sqlite) -> Connection {
@@ -33,7 +41,7 @@ fn damaged(sqlite: &Sqlite, damage: &str) -> Result<Arc<SqliteStore>, Error> {
             append(&*store, interactions(prefix, 0..10));
         }
         for watermark in [10, 20] {
-            store.put(&default_namespace(), &snapshot(watermark, 1)).unwrap();
+            put(&*store, &default_of(&*store), snapshot(watermark, 1)).unwrap();
         }
     }
     raw(sqlite).execute_batch(damage).unwrap();
@@ -56,13 +64,14 @@ fn a_damaged_batch_is_corrupt_and_those_before_it_are_read() {
         "count = 9",
         "count = -1",
         "first_sequence = 12",
+        "chain = chain + 1",
     ] {
         let sqlite = Sqlite::new();
         let update = format!("UPDATE log_batches SET {damage} WHERE first_sequence = 11");
         let store = damaged(&sqlite, &update).unwrap();
-        let before = store.read_after(&default_namespace(), 0, 5).unwrap();
+        let before = read_from(&*store, 0, 5).unwrap();
         assert_eq!(before.len(), 10, "{damage}");
-        assert!(is_corrupt(store.read_after(&default_namespace(), 0, 30)), "{damage}");
+        assert!(is_corrupt(read_from(&*store, 0, 30)), "{damage}");
     }
 }
 
@@ -70,25 +79,130 @@ fn a_damaged_batch_is_corrupt_and_those_before_it_are_read() {
 fn a_missing_batch_is_corrupt() {
     let sqlite = Sqlite::new();
     let store = damaged(&sqlite, "DELETE FROM log_batches WHERE first_sequence = 11").unwrap();
-    assert!(is_corrupt(store.read_after(&default_namespace(), 0, 30)));
-    assert!(is_corrupt(store.read_after(&default_namespace(), 10, 30)));
-    assert_eq!(store.read_after(&default_namespace(), 20, 30).unwrap().len(), 10);
+    assert!(is_corrupt(read_from(&*store, 0, 30)));
+    assert!(is_corrupt(read_from(&*store, 10, 30)));
+    assert_eq!(read_from(&*store, 20, 30).unwrap().len(), 10);
+}
+
+/// Each damages the hashes of the second batch, or their checksum.
+const DAMAGED_HASHES: [&str; 5] = [
+    "event_hashes = x'00'",
+    "event_hashes = x''",
+    "event_hashes = zeroblob(180)",
+    "event_hashes_crc32 = -1",
+    "event_hashes_crc32 = event_hashes_crc32 + 1",
+];
+
+fn hashes(sqlite: &Sqlite) -> Vec<(Vec<u8>, i64)> {
+    let raw = raw(sqlite);
+    let mut statement = raw
+        .prepare("SELECT event_hashes, event_hashes_crc32 FROM log_batches ORDER BY id")
+        .unwrap();
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+    rows.map(Result::unwrap).collect()
 }
 
 #[test]
-fn damaged_event_hashes_stop_appends_to_their_namespace_only() {
+fn damaged_event_hashes_are_built_anew_by_the_append_that_meets_them() {
+    for damage in DAMAGED_HASHES {
+        let sqlite = Sqlite::new();
+        drop(damaged(&sqlite, "").unwrap());
+        let whole = hashes(&sqlite);
+        let update = format!("UPDATE log_batches SET {damage} WHERE first_sequence = 11");
+        raw(&sqlite).execute_batch(&update).unwrap();
+        let store = sqlite.try_open().unwrap();
+        // Records are read meanwhile.
+        let partition = default_of(&*store);
+        assert_eq!(read_all(&*store, &partition, upto(1)).len(), 30, "{damage}");
+        let mixed = append(&*store, [interactions("b", 3..4), interactions("d", 0..1)].concat());
+        assert_eq!(mixed.outcomes, [Duplicate, Accepted(31)], "{damage}");
+        assert_eq!(hashes(&sqlite)[..3], whole, "{damage}");
+        assert_eq!(store.event_hashes_rebuilt(), 1);
+        assert_eq!(read_all(&*store, &partition, upto(100)).len(), 31);
+    }
+}
+
+#[test]
+fn a_check_tells_of_damaged_event_hashes_and_mends_them() {
+    for extent in [Extent::Window, Extent::Whole] {
+        for damage in DAMAGED_HASHES {
+            let sqlite = Sqlite::new();
+            let update = format!("UPDATE log_batches SET {damage} WHERE first_sequence = 11");
+            let store = damaged(&sqlite, &update).unwrap();
+            let partition = default_of(&*store);
+            let check = || store.check_event_hashes(&partition, extent).unwrap();
+            assert_eq!(check(), HashCheck { batches: 3, damaged: 1, rebuilt: 1 }, "{damage}");
+            assert_eq!(check(), HashCheck { batches: 3, damaged: 0, rebuilt: 0 }, "{damage}");
+            assert_eq!(append(&*store, interactions("b", 0..10)).outcomes, [Duplicate; 10]);
+            assert_eq!(store.event_hashes_rebuilt(), 1);
+        }
+    }
+}
+
+#[test]
+fn event_hashes_whose_batch_is_damaged_too_stop_appends_to_their_namespace_only() {
     let sqlite = Sqlite::new();
-    let store =
-        damaged(&sqlite, "UPDATE log_batches SET event_hashes = x'00' WHERE first_sequence = 1")
-            .unwrap();
-    let mut entry = store.get(&default_namespace()).unwrap();
-    entry.name = personalization::domain::NamespaceName::parse("other").unwrap();
-    store.create(&entry).unwrap();
-    let group = |namespace| LogAppend { namespace, records: interactions("d", 0..1), fence: None };
-    let groups = [group(default_namespace()), group(entry.name)];
-    let mut appended = store.append(&groups, NOW).unwrap();
+    let update = "UPDATE log_batches SET event_hashes = x'00', payload = substr(payload, 1, 40)
+        WHERE first_sequence = 11";
+    let store = damaged(&sqlite, update).unwrap();
+    let (partition, other) = (default_of(&*store), create(&*store, "other"));
+    let [one] = group_of(&partition, interactions("d", 0..1));
+    let [two] = group_of(&other, interactions("d", 0..1));
+    let mut appended = store.append(&[one, two], NOW).unwrap();
     assert_eq!(appended.pop().unwrap().unwrap().outcomes, [Accepted(1)]);
     assert!(is_corrupt(appended.pop().unwrap()));
+    let check = store.check_event_hashes(&partition, Extent::Whole).unwrap();
+    assert_eq!(check, HashCheck { batches: 3, damaged: 1, rebuilt: 0 });
+    let check = store.check_event_hashes(&other, Extent::Whole).unwrap();
+    assert_eq!(check, HashCheck { batches: 1, damaged: 0, rebuilt: 0 });
+}
+
+/// As after a restore from a backup: some records are gone, and others came in their place.
+#[test]
+fn a_reader_of_a_log_that_was_replaced_is_told_and_finds_where_the_logs_part() {
+    let sqlite = Sqlite::new();
+    let store = damaged(&sqlite, "").unwrap();
+    let partition = default_of(&*store);
+    let at = |store: &SqliteStore, sequence| store.position_at(&partition, sequence).unwrap();
+    let [common, lost] = [20, 30].map(|sequence| at(&store, sequence).unwrap());
+    drop(store);
+    raw(&sqlite).execute_batch("DELETE FROM log_batches WHERE first_sequence = 21").unwrap();
+    let store = sqlite.try_open().unwrap();
+    let is_broken = |after: Position| match store.read_after(&partition, after, upto(10)) {
+        Err(Error::ChainBroken { sequence, .. }) => sequence == after.sequence,
+        _ => false,
+    };
+    assert!(is_broken(lost), "its end is behind the reader");
+    append(&*store, interactions("d", 0..10));
+    assert!(is_broken(lost), "it is as long as what was read");
+    append(&*store, interactions("e", 0..10));
+    assert!(is_broken(lost), "it is longer than what was read");
+    assert_eq!(at(&store, 20), Some(common));
+    assert_ne!(at(&store, 30), Some(lost));
+    let read = store.read_after(&partition, common, upto(100)).unwrap();
+    assert_eq!((read.records.len(), read.end.sequence), (20, 40));
+}
+
+/// Every write is refused, as on a full disk.
+#[test]
+fn a_disk_that_takes_nothing_more_is_read() {
+    let sqlite = Sqlite::new();
+    // Something is left to be removed.
+    let mut refuse = "INSERT INTO namespaces (name, created_at_ms) VALUES (NULL, 0);".to_owned();
+    for table in ["namespaces", "log_batches", "snapshots", "snapshot_parts"] {
+        for event in ["INSERT", "UPDATE", "DELETE"] {
+            refuse.push_str(&format!(
+                "CREATE TRIGGER {event}_{table} BEFORE {event} ON {table}
+                 BEGIN SELECT raise(ABORT, 'disk full'); END;"
+            ));
+        }
+    }
+    let store = damaged(&sqlite, &refuse).unwrap();
+    let partition = default_of(&*store);
+    assert_eq!(read_all(&*store, &partition, upto(100)).len(), 30);
+    assert_eq!(newest_watermark(&*store, 1), Some(20));
+    let refused = store.append(&group_of(&partition, interactions("d", 0..1)), NOW);
+    assert!(matches!(refused, Err(Error::Unavailable { .. })), "{refused:?}");
 }
 
 #[test]
@@ -113,7 +227,7 @@ fn a_batch_of_a_newer_format_is_too_new() {
         (payload, hasher.finalize()),
     )
     .unwrap();
-    let read = store.read_after(&default_namespace(), 10, 10);
+    let read = read_from(&*store, 10, 10);
     assert!(matches!(read, Err(Error::TooNew { found: 200, known: 1, .. })), "{read:?}");
 }
 
@@ -127,11 +241,11 @@ fn a_damaged_snapshot_is_passed_over() {
         format!("UPDATE snapshot_parts SET section = 1 WHERE position = 2 AND {newest}"),
         format!("DELETE FROM snapshot_parts WHERE position = 0 AND {newest}"),
         format!("DELETE FROM snapshot_parts WHERE position = 4 AND {newest}"),
-        "UPDATE snapshots SET watermark = -1 WHERE watermark = 20".to_owned(),
     ] {
         let sqlite = Sqlite::new();
         let store = damaged(&sqlite, &damage).unwrap();
-        assert_eq!(newest_watermark(&*store, 1), Some(10), "{damage}");
+        let found = store.newest(&default_of(&*store), 1).unwrap().unwrap();
+        assert_eq!((found.header.position.sequence, found.passed_over), (10, 1), "{damage}");
     }
 }
 
@@ -143,7 +257,7 @@ fn what_an_earlier_process_left_half_done_is_removed_at_the_start() {
         INSERT INTO namespaces (name, created_at_ms) VALUES ('default', 0);
         UPDATE snapshots SET namespace_id = 2 WHERE watermark = 20;";
     let store = damaged(&sqlite, damage).unwrap();
-    assert_eq!(store.log_end(&default_namespace()).unwrap(), 0);
+    assert_eq!(log_end(&*store).unwrap(), 0);
     for table in ["log_batches", "snapshots", "snapshot_parts"] {
         let rows: i64 = raw(&sqlite)
             .query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0))
@@ -192,16 +306,10 @@ fn a_refused_write_leaves_the_store_as_it_was_and_usable() {
     )
     .unwrap();
     // The first two batches of the call are written before the third is refused.
-    let group = || {
-        [LogAppend {
-            namespace: default_namespace(),
-            records: interactions("d", 0..25_000),
-            fence: None,
-        }]
-    };
+    let group = || group_of(&default_of(&*store), interactions("d", 0..25_000));
     let refused = store.append(&group(), NOW);
     assert!(matches!(refused, Err(Error::Unavailable { .. })), "{refused:?}");
-    assert_eq!(store.log_end(&default_namespace()).unwrap(), 30);
+    assert_eq!(log_end(&*store).unwrap(), 30);
     assert_eq!(append(&*store, interactions("a", 0..1)).outcomes, [Duplicate]);
     raw(&sqlite).execute_batch("DROP TRIGGER full").unwrap();
     let appended = store.append(&group(), NOW).unwrap().remove(0).unwrap();

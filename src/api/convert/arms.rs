@@ -7,20 +7,20 @@ use super::scalars::decimal;
 use super::scalars::each;
 use super::scalars::merge;
 use super::scalars::timestamp_near;
-use crate::domain::ArmContext;
-use crate::domain::ArmName;
-use crate::domain::ArmReward;
-use crate::domain::ArmSetName;
-use crate::domain::ArmSettings;
-use crate::domain::ArmStrategy;
-use crate::domain::DecisionId;
-use crate::domain::EventId;
-use crate::domain::Settings;
-use crate::domain::Timestamp;
-use crate::domain::Violation;
-use crate::domain::Violations;
-use crate::domain::limits;
 use crate::proto;
+use engine::domain::ArmContext;
+use engine::domain::ArmName;
+use engine::domain::ArmReward;
+use engine::domain::ArmSetName;
+use engine::domain::ArmSettings;
+use engine::domain::ArmStrategy;
+use engine::domain::DecisionId;
+use engine::domain::EventId;
+use engine::domain::Settings;
+use engine::domain::Timestamp;
+use engine::domain::Violation;
+use engine::domain::Violations;
+use engine::domain::limits;
 
 /// A checked SelectArm request.
 #[derive(Debug)]

@@ -7,12 +7,12 @@ use prost_types::Struct;
 use prost_types::Value;
 use prost_types::value::Kind;
 
-use crate::domain::AttributeValue;
-use crate::domain::Attributes;
-use crate::domain::Violation;
-use crate::domain::Violations;
-use crate::domain::check_text;
-use crate::domain::limits;
+use engine::domain::AttributeValue;
+use engine::domain::Attributes;
+use engine::domain::Violation;
+use engine::domain::Violations;
+use engine::domain::check_text;
+use engine::domain::limits;
 
 const FIELD: &str = "attributes";
 /// Characters of an attribute's name that a violation repeats.

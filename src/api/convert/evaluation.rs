@@ -2,14 +2,14 @@
 
 use super::scalars::strategy_parameter;
 use super::scalars::variant;
-use crate::domain::RankerSettings;
-use crate::domain::Settings;
-use crate::domain::Timestamp;
-use crate::domain::Violation;
-use crate::domain::Violations;
-use crate::domain::limits;
 use crate::proto;
 use crate::service::EvaluationCall;
+use engine::domain::RankerSettings;
+use engine::domain::Settings;
+use engine::domain::Timestamp;
+use engine::domain::Violation;
+use engine::domain::Violations;
+use engine::domain::limits;
 
 /// `settings`: of the namespace.
 ///

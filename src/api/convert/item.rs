@@ -9,12 +9,12 @@ use super::scalars::prose;
 use super::scalars::timestamp;
 use super::scalars::timestamp_message;
 use super::scalars::topics;
-use crate::domain::Item;
-use crate::domain::ItemId;
-use crate::domain::Violation;
-use crate::domain::Violations;
-use crate::domain::limits;
 use crate::proto;
+use engine::domain::Item;
+use engine::domain::ItemId;
+use engine::domain::Violation;
+use engine::domain::Violations;
+use engine::domain::limits;
 
 /// # Errors
 /// Every field that breaks the contract.

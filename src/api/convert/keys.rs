@@ -3,12 +3,12 @@
 use std::collections::HashSet;
 
 use super::scalars::each;
-use crate::domain::EventId;
-use crate::domain::ItemId;
-use crate::domain::NamespaceName;
-use crate::domain::UserId;
-use crate::domain::Violation;
-use crate::domain::limits;
+use engine::domain::EventId;
+use engine::domain::ItemId;
+use engine::domain::NamespaceName;
+use engine::domain::UserId;
+use engine::domain::Violation;
+use engine::domain::limits;
 
 fn one<T>(field: &str, checked: Result<T, String>) -> Result<T, Vec<Violation>> {
     checked.map_err(|reason| vec![Violation::new(field, reason)])

@@ -1,6 +1,6 @@
 //! Protobuf messages to domain values and back: all validation of requests.
 //!
-//! - A conversion that succeeds yields a value within [`crate::domain::limits`].
+//! - A conversion that succeeds yields a value within [`engine::domain::limits`].
 //! - A conversion that fails names every wrong field of the message, by its path in
 //!   the request, or in the element of a stream (`context.topics[2]`). Of a long
 //!   repeated field it names the first few entries only: an answer must not grow
@@ -16,6 +16,7 @@ mod evaluation;
 mod interaction;
 mod item;
 mod keys;
+mod record;
 mod rejection;
 mod request;
 mod rules;
@@ -33,7 +34,8 @@ pub use keys::{
     Listing, deleted_item_ids, item_id, namespace, namespace_again, next_page_token, page_size,
     page_token, producer_id, user_id,
 };
+pub use record::{RequestUnreadable, recorded_call, recorded_request, request_record};
 pub use rejection::rejection;
-pub use request::{Candidates, Personalize, absence, onboarding, personalize, results};
+pub use request::{absence, onboarding, personalize, results};
 pub use scalars::timestamp_message;
 pub use settings::{list_origin_message, settings, settings_message, strategy_message};

@@ -1,8 +1,8 @@
 //! Violations as messages, for elements of a stream that are not accepted.
 
-use crate::domain::Violation;
-use crate::domain::limits;
 use crate::proto;
+use engine::domain::Violation;
+use engine::domain::limits;
 
 /// `id` is the element's id as it was sent. One that is too long to be an id is cut:
 /// an answer must not grow with the mistakes of its request.

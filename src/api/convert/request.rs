@@ -3,6 +3,7 @@
 //! Paths start at the request (`context.timestamp`, `diversity.max_results`).
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use super::attributes::attributes;
 use super::item::item;
@@ -11,10 +12,12 @@ use super::keys::length;
 use super::keys::user_id;
 use super::rules::baseline;
 use super::rules::boosts;
+use super::rules::check_cost;
 use super::rules::choice;
 use super::rules::filter;
 use super::rules::frequency_cap;
 use super::rules::pins;
+use super::scalars::bounded;
 use super::scalars::each;
 use super::scalars::each_message;
 use super::scalars::merge;
@@ -22,70 +25,49 @@ use super::scalars::optional_label;
 use super::scalars::timestamp_near;
 use super::scalars::utc_offset;
 use super::scalars::variant;
-use crate::domain::BaselineOrder;
-use crate::domain::Item;
-use crate::domain::ItemId;
-use crate::domain::Settings;
-use crate::domain::Timestamp;
-use crate::domain::UserId;
-use crate::domain::Violation;
-use crate::domain::Violations;
-use crate::domain::limits;
-use crate::engine::Boost;
-use crate::engine::Choice;
-use crate::engine::Filter;
 use crate::proto;
-use crate::service::PinnedItem;
+use crate::service::Candidates;
+use crate::service::PersonalizeCall;
+use crate::service::RequestRecord;
+use engine::Filter;
+use engine::domain::DecisionId;
+use engine::domain::Item;
+use engine::domain::ItemId;
+use engine::domain::Settings;
+use engine::domain::Timestamp;
+use engine::domain::Violation;
+use engine::domain::Violations;
+use engine::domain::limits;
 
-/// A Personalize request without its namespace and watermark, which decide the
-/// settings it is read with.
-#[derive(Debug, Clone)]
-pub struct Personalize {
-    pub user_id: UserId,
-    pub candidates: Candidates,
-    pub context: RequestContext,
-    pub choice: Choice,
-    pub filter: Filter,
-    pub pins: Vec<PinnedItem>,
-    pub boosts: Vec<Boost>,
-    /// No item twice.
-    pub baseline: Option<BaselineOrder>,
-    pub explain: bool,
-    pub variant: Option<Box<str>>,
-}
+/// The decision id of what is worked out for an explanation: always the same draws.
+const UNRECORDED: &str = "explain";
 
-/// Whom to rank for, when and where.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RequestContext {
-    pub device_type: Option<Box<str>>,
+/// When and where to rank.
+struct Circumstances {
     /// The time for which to recommend.
-    pub now: Timestamp,
-    pub utc_offset_minutes: i32,
-    pub location: Option<Box<str>>,
+    now: Timestamp,
+    utc_offset_minutes: i32,
+    device_type: Option<Box<str>>,
+    location: Option<Box<str>>,
 }
 
-/// What to rank, no item twice. Both empty: what the catalogue has.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Candidates {
-    /// Described in the request.
-    pub items: Vec<Item>,
-    /// In the catalogue, or unknown.
-    pub ids: Vec<ItemId>,
-}
-
+/// The call behind a request, with what it is read with: the settings of the view that its
+/// namespace and watermark lead to, the clock, and the id of its decision.
+///
 /// # Errors
 /// Every field that breaks the contract, but for the namespace.
 pub fn personalize(
     message: proto::PersonalizeRequest,
     settings: &Settings,
     now: Timestamp,
-) -> Result<Personalize, Vec<Violation>> {
+    decision_id: DecisionId,
+) -> Result<PersonalizeCall, Vec<Violation>> {
     let mut violations = Violations::default();
     let dimension = settings.embedding_dimension as usize;
     let user_id = merge(&mut violations, user_id(&message.user_id));
     let candidates = candidates(message.candidates, message.candidate_ids, dimension);
     let candidates = merge(&mut violations, candidates);
-    let context = merge(&mut violations, request_context(message.context, now));
+    let circumstances = merge(&mut violations, circumstances(message.context, now));
     let choice = choice(message.diversity, message.strategy, message.exploration, settings);
     let choice = merge(&mut violations, choice);
     let cap = frequency_cap(message.frequency_cap_per_day, settings);
@@ -97,7 +79,9 @@ pub fn personalize(
     let baseline =
         merge(&mut violations, baseline(message.baseline_item_ids, message.baseline_popular));
     let variant = violations.take("variant", variant(message.variant));
-    let (Some(user_id), Some(candidates), Some(context)) = (user_id, candidates, context) else {
+    let (Some(user_id), Some(candidates), Some(circumstances)) =
+        (user_id, candidates, circumstances)
+    else {
         return Err(violations.into_vec());
     };
     let (Some(choice), Some(filter), Some(cap)) = (choice, filter, cap) else {
@@ -108,24 +92,29 @@ pub fn personalize(
     else {
         return Err(violations.into_vec());
     };
-    let filter = Filter { frequency_cap_per_day: cap, ..filter };
-    let explain = message.explain;
-    Ok(Personalize {
+    check_cost(&filter, &boosts)?;
+    let Circumstances { now, utc_offset_minutes, device_type, location } = circumstances;
+    Ok(PersonalizeCall {
         user_id,
+        decision_id,
         candidates,
-        context,
+        filter: Filter { frequency_cap_per_day: cap, ..filter },
         choice,
-        filter,
         pins,
         boosts,
+        now,
+        utc_offset_minutes,
+        device_type,
+        location,
         baseline,
-        explain,
+        explain: message.explain,
         variant,
+        record: RequestRecord::default(),
     })
 }
 
-/// Of candidates with one id the first stays, described ones before ids: an item must
-/// not take two places of an answer.
+/// What to rank. Of candidates with one id the first stays, described ones before ids: an
+/// item must not take two places of an answer.
 ///
 /// # Errors
 /// Every violation of `candidates` and `candidate_ids`.
@@ -134,30 +123,33 @@ fn candidates(
     ids: Vec<String>,
     embedding_dimension: usize,
 ) -> Result<Candidates, Vec<Violation>> {
+    let field = if items.is_empty() { "candidate_ids" } else { "candidates" };
     let found = items.len() + ids.len();
     if found > limits::CANDIDATES {
-        let field = if items.is_empty() { "candidate_ids" } else { "candidates" };
         let reason =
             format!("must be at most {} candidates in all, are {found}", limits::CANDIDATES);
         return Err(vec![Violation::new(field, reason)]);
     }
+    if found == 0 {
+        return Ok(Candidates::Catalogue);
+    }
+    let described = items.iter().map(|item| &item.item_id);
+    bounded(field, described.chain(&ids), limits::ID_LIST_BYTES)?;
     let mut violations = Violations::default();
     let items = each_message("candidates", items, |message| item(message, embedding_dimension));
     let items = merge(&mut violations, items).unwrap_or_default();
     let ids = merge(&mut violations, each("candidate_ids", ids, ItemId::parse)).unwrap_or_default();
-    violations.finish(Candidates { items, ids }.without_repetition())
+    violations.finish(without_repetition(items, ids))
 }
 
-impl Candidates {
-    fn without_repetition(mut self) -> Self {
-        let mut seen = HashSet::with_capacity(self.items.len() + self.ids.len());
-        let new_items: Vec<bool> =
-            self.items.iter().map(|item| seen.insert(item.item_id.as_str())).collect();
-        let new_ids: Vec<bool> = self.ids.iter().map(|id| seen.insert(id.as_str())).collect();
-        keep(&mut self.items, &new_items);
-        keep(&mut self.ids, &new_ids);
-        self
-    }
+fn without_repetition(mut items: Vec<Item>, mut ids: Vec<ItemId>) -> Candidates {
+    let mut seen = HashSet::with_capacity(items.len() + ids.len());
+    let new_items: Vec<bool> =
+        items.iter().map(|item| seen.insert(item.item_id.as_str())).collect();
+    let new_ids: Vec<bool> = ids.iter().map(|id| seen.insert(id.as_str())).collect();
+    keep(&mut items, &new_items);
+    keep(&mut ids, &new_ids);
+    Candidates::Given { items: items.into_iter().map(Arc::new).collect(), ids }
 }
 
 fn keep<T>(values: &mut Vec<T>, kept: &[bool]) {
@@ -170,10 +162,10 @@ fn keep<T>(values: &mut Vec<T>, kept: &[bool]) {
 ///
 /// # Errors
 /// Every field that breaks the contract, under `context`.
-fn request_context(
+fn circumstances(
     message: Option<proto::RequestContext>,
     now: Timestamp,
-) -> Result<RequestContext, Vec<Violation>> {
+) -> Result<Circumstances, Vec<Violation>> {
     let message = message.unwrap_or_default();
     let mut violations = Violations::default();
     let device_type = optional_label(message.device_type);
@@ -185,10 +177,11 @@ fn request_context(
     let location = optional_label(message.location);
     let location = violations.take("context.location", location).flatten();
     violations.absorb("context", attributes(message.attributes));
-    violations.finish(RequestContext { device_type, now: time, utc_offset_minutes, location })
+    violations.finish(Circumstances { now: time, utc_offset_minutes, device_type, location })
 }
 
-/// An ExplainAbsence request.
+/// The call of an ExplainAbsence request, without an order of the caller, and the item that
+/// it asks about.
 ///
 /// # Errors
 /// Every field that breaks the contract; those of the embedded request under `request`.
@@ -196,13 +189,14 @@ pub fn absence(
     message: proto::ExplainAbsenceRequest,
     settings: &Settings,
     now: Timestamp,
-) -> Result<(Personalize, ItemId), Vec<Violation>> {
+) -> Result<(PersonalizeCall, ItemId), Vec<Violation>> {
     let mut violations = Violations::default();
-    let request = personalize(message.request.unwrap_or_default(), settings, now);
-    let request = violations.absorb("request", request);
+    let id = DecisionId::parse(UNRECORDED.to_owned()).expect("a short text is an id");
+    let call = personalize(message.request.unwrap_or_default(), settings, now, id);
+    let call = violations.absorb("request", call);
     let item_id = merge(&mut violations, item_id(&message.item_id));
-    match (request, item_id) {
-        (Some(request), Some(item_id)) => Ok((request, item_id)),
+    match (call, item_id) {
+        (Some(call), Some(item_id)) => Ok((PersonalizeCall { baseline: None, ..call }, item_id)),
         _ => Err(violations.into_vec()),
     }
 }
@@ -220,7 +214,7 @@ pub fn onboarding(
     let items = length(message.max_results, limits::ONBOARDING_DEFAULT, limits::ONBOARDING);
     let items = violations.take("max_results", items);
     match (filter, items) {
-        (Some(filter), Some(items)) => Ok((filter, items)),
+        (Some(filter), Some(items)) => check_cost(&filter, &[]).map(|()| (filter, items)),
         _ => Err(violations.into_vec()),
     }
 }
@@ -237,13 +231,18 @@ pub fn results(max_results: u32) -> Result<usize, Vec<Violation>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Strategy;
-    use crate::engine::Exploring;
+    use engine::Choice;
+    use engine::Exploring;
+    use engine::domain::Strategy;
 
     const NOW: Timestamp = Timestamp::from_seconds(1_700_000_000);
 
     fn fields<T: std::fmt::Debug>(checked: Result<T, Vec<Violation>>) -> Vec<String> {
         checked.unwrap_err().into_iter().map(|violation| violation.field).collect()
+    }
+
+    fn decision_id() -> DecisionId {
+        DecisionId::parse("d").unwrap()
     }
 
     fn diversity(params: proto::DiversityParams) -> Result<Choice, Vec<Violation>> {
@@ -261,10 +260,10 @@ mod tests {
             recommend_seen: Some(true),
             ..Settings::default()
         };
-        let read = personalize(message, &settings, NOW).unwrap();
-        assert_eq!(read.candidates, Candidates::default());
-        assert_eq!(read.context.now, NOW);
-        assert_eq!(read.context.utc_offset_minutes, 0);
+        let read = personalize(message, &settings, NOW, decision_id()).unwrap();
+        assert!(matches!(read.candidates, Candidates::Catalogue));
+        assert_eq!((read.now, read.utc_offset_minutes), (NOW, 0));
+        assert_eq!((&read.decision_id, &read.record), (&decision_id(), &RequestRecord::Unwanted));
         let expected = Choice {
             strategy: Strategy::Greedy,
             epsilon: 0.1,
@@ -376,7 +375,8 @@ mod tests {
             "baseline_item_ids[1]",
             "variant",
         ];
-        assert_eq!(fields(personalize(wrong_everywhere(), &Settings::default(), NOW)), expected);
+        let read = personalize(wrong_everywhere(), &Settings::default(), NOW, decision_id());
+        assert_eq!(fields(read), expected);
     }
 
     #[test]
@@ -384,7 +384,7 @@ mod tests {
         for (offset, accepted) in [(840, true), (-840, true), (841, false), (-841, false)] {
             let context =
                 proto::RequestContext { utc_offset_minutes: Some(offset), ..Default::default() };
-            assert_eq!(request_context(Some(context), NOW).is_ok(), accepted, "{offset}");
+            assert_eq!(circumstances(Some(context), NOW).is_ok(), accepted, "{offset}");
         }
     }
 
@@ -424,6 +424,18 @@ mod tests {
     }
 
     #[test]
+    fn ids_of_candidates_are_bounded_in_bytes_together() {
+        let id = |n: usize| format!("{n:0>128}");
+        let split = |items: usize, ids: usize| {
+            let item = |n| proto::Item { item_id: id(n), ..Default::default() };
+            candidates((0..items).map(item).collect(), (items..items + ids).map(id).collect(), 3)
+        };
+        assert!(split(212, 300).is_ok());
+        assert_eq!(fields(split(213, 300)), ["candidates"]);
+        assert_eq!(fields(split(0, 513)), ["candidate_ids"]);
+    }
+
+    #[test]
     fn an_item_is_a_candidate_once() {
         let titled = |id: &str, title: &str| proto::Item {
             item_id: id.to_owned(),
@@ -432,9 +444,11 @@ mod tests {
         };
         let items = vec![titled("a", "first"), titled("a", "second"), titled("b", "")];
         let ids = ["c", "b", "c", "d"].map(str::to_owned).to_vec();
-        let read = candidates(items, ids, 3).unwrap();
-        let titles: Vec<_> = read.items.iter().map(|item| item.title.as_str()).collect();
-        let ids: Vec<_> = read.ids.iter().map(ItemId::as_str).collect();
+        let Ok(Candidates::Given { items, ids }) = candidates(items, ids, 3) else {
+            panic!("they are good");
+        };
+        let titles: Vec<_> = items.iter().map(|item| item.title.as_str()).collect();
+        let ids: Vec<_> = ids.iter().map(ItemId::as_str).collect();
         assert_eq!((titles, ids), (vec!["first", ""], vec!["c", "d"]));
     }
 
@@ -458,6 +472,13 @@ mod tests {
             ..Default::default()
         };
         assert_eq!(fields(filter(Some(filters), &Settings::default())), ["filters"]);
+        let values = |count| proto::Filters {
+            topics: vec!["t".repeat(128); 512],
+            exclude_item_ids: vec!["i".repeat(256); count],
+            ..Default::default()
+        };
+        assert!(filter(Some(values(256)), &Settings::default()).is_ok());
+        assert_eq!(fields(filter(Some(values(257)), &Settings::default())), ["filters"]);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::collections::HashSet;
 
 use super::attributes::attributes;
 use super::keys::length;
+use super::scalars::bounded;
 use super::scalars::decimal;
 use super::scalars::each;
 use super::scalars::each_message;
@@ -17,24 +18,24 @@ use super::scalars::strategy_parameter;
 use super::scalars::timestamp;
 use super::settings::diversity_method;
 use super::settings::strategy;
-use crate::domain::BaselineOrder;
-use crate::domain::ItemId;
-use crate::domain::RankerSettings;
-use crate::domain::Settings;
-use crate::domain::SettingsRange;
-use crate::domain::Violation;
-use crate::domain::Violations;
-use crate::domain::limits;
-use crate::engine::Boost;
-use crate::engine::Change;
-use crate::engine::Choice;
-use crate::engine::Exploring;
-use crate::engine::Expression;
-use crate::engine::Filter;
-use crate::engine::Target;
-use crate::engine::parse_expression;
 use crate::proto;
 use crate::service::PinnedItem;
+use engine::Boost;
+use engine::Change;
+use engine::Choice;
+use engine::Exploring;
+use engine::Expression;
+use engine::Filter;
+use engine::Target;
+use engine::domain::BaselineOrder;
+use engine::domain::ItemId;
+use engine::domain::RankerSettings;
+use engine::domain::Settings;
+use engine::domain::SettingsRange;
+use engine::domain::Violation;
+use engine::domain::Violations;
+use engine::domain::limits;
+use engine::parse_expression;
 
 /// # Errors
 /// Every violation of `diversity`, `strategy` and `exploration`.
@@ -155,6 +156,8 @@ pub(super) fn filter(
             format!("must hold at most {most} topics, sources and ids in all, hold {found}");
         return Err(vec![Violation::new("filters", reason)]);
     }
+    let values = message.topics.iter().chain(&message.sources).chain(&message.exclude_item_ids);
+    bounded("filters", values, limits::FILTER_BYTES)?;
     let mut violations = Violations::default();
     let topics = merge(&mut violations, each("filters.topics", message.topics, label));
     let sources = merge(&mut violations, each("filters.sources", message.sources, label));
@@ -215,6 +218,7 @@ pub(super) fn pins(
         let reason = format!("must hold at most {}, holds {}", limits::RESULTS, messages.len());
         return Err(vec![Violation::new("pins", reason)]);
     }
+    bounded("pins", messages.iter().map(|pin| &pin.item_id), limits::ID_LIST_BYTES)?;
     let pins = each_message("pins", messages, |message| {
         let mut violations = Violations::default();
         let item_id = violations.take("item_id", ItemId::parse(message.item_id));
@@ -248,6 +252,7 @@ pub(super) fn boosts(messages: Vec<proto::Boost>) -> Result<Vec<Boost>, Vec<Viol
         let reason = format!("must hold at most {}, holds {}", limits::BOOSTS, messages.len());
         return Err(vec![Violation::new("boosts", reason)]);
     }
+    bounded("boosts", messages.iter().filter_map(subject), limits::BOOSTS_BYTES)?;
     each_message("boosts", messages, |message| {
         let mut violations = Violations::default();
         let target = target(message.target, &mut violations);
@@ -256,6 +261,34 @@ pub(super) fn boosts(messages: Vec<proto::Boost>) -> Result<Vec<Boost>, Vec<Viol
             (Some(target), Some(change)) => Ok(Boost { target, change }),
             _ => Err(violations.into_vec()),
         }
+    })
+}
+
+/// All rules together must not take long for any item.
+///
+/// # Errors
+/// The violation, and what to do about it.
+pub(super) fn check_cost(filter: &Filter, boosts: &[Boost]) -> Result<(), Vec<Violation>> {
+    let steps = filter.cost() + boosts.iter().map(Boost::cost).sum::<usize>();
+    if steps <= limits::REQUEST_STEPS {
+        return Ok(());
+    }
+    let reason = format!(
+        "may take {steps} steps for each item together with boosts, and {} are allowed: fewer \
+         rules about lists, or shorter ones",
+        limits::REQUEST_STEPS
+    );
+    Err(vec![Violation::new("filters", reason)])
+}
+
+/// What a boost is about, in its own words.
+fn subject(message: &proto::Boost) -> Option<&String> {
+    use proto::boost::Target as Message;
+    message.target.as_ref().map(|target| match target {
+        Message::ItemId(text)
+        | Message::Topic(text)
+        | Message::Source(text)
+        | Message::Expression(text) => text,
     })
 }
 
@@ -301,6 +334,7 @@ pub fn baseline(ids: Vec<String>, popular: bool) -> Result<Option<BaselineOrder>
         let reason = format!("must hold at most {most} ids, holds {found}");
         return Err(vec![Violation::new("baseline_item_ids", reason)]);
     }
+    bounded("baseline_item_ids", ids.iter(), limits::ID_LIST_BYTES)?;
     let mut ids = each("baseline_item_ids", ids, ItemId::parse)?;
     match (ids.is_empty(), popular) {
         (false, true) => {
@@ -386,5 +420,7 @@ mod tests {
         let refused = |found: Result<_, Vec<Violation>>| found.unwrap_err()[0].field.clone();
         assert_eq!(refused(baseline(ids(), true)), "baseline_popular");
         assert_eq!(refused(baseline(vec!["i".to_owned(); 1_001], false)), "baseline_item_ids");
+        assert!(baseline(vec!["i".repeat(256); 256], false).is_ok());
+        assert_eq!(refused(baseline(vec!["i".repeat(256); 257], false)), "baseline_item_ids");
     }
 }

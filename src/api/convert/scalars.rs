@@ -2,12 +2,12 @@
 //!
 //! Checks return the reason alone; who knows the field's path adds it.
 
-use crate::domain::Timestamp;
-use crate::domain::Violation;
-use crate::domain::Violations;
-use crate::domain::check_text;
-use crate::domain::limits;
-use crate::domain::within_range;
+use engine::domain::Timestamp;
+use engine::domain::Violation;
+use engine::domain::Violations;
+use engine::domain::check_text;
+use engine::domain::limits;
+use engine::domain::within_range;
 
 /// Wrong entries of one repeated field that are described: with more, the list as a
 /// whole was made wrongly.
@@ -132,6 +132,23 @@ pub(super) fn topics(texts: Vec<String>) -> Result<Vec<Box<str>>, Vec<Violation>
         }
     }
     Ok(topics)
+}
+
+/// Refuses texts that are too long together: they are kept with the request's decision.
+///
+/// # Errors
+/// A violation of `field`.
+pub(super) fn bounded<'a>(
+    field: &str,
+    texts: impl Iterator<Item = &'a String>,
+    bytes_max: usize,
+) -> Result<(), Vec<Violation>> {
+    let found: usize = texts.map(String::len).sum();
+    if found <= bytes_max {
+        return Ok(());
+    }
+    let reason = format!("must be at most {bytes_max} bytes long together, are {found}");
+    Err(vec![Violation::new(field, reason)])
 }
 
 /// Converts every entry of a repeated field, or names the first wrong ones.

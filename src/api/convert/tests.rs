@@ -13,17 +13,19 @@ use prost_types::Value;
 use prost_types::value::Kind;
 
 use super::*;
-use crate::domain::AttributeValue;
-use crate::domain::Attributes;
-use crate::domain::EventId;
-use crate::domain::Interaction;
-use crate::domain::InteractionType;
-use crate::domain::Item;
-use crate::domain::Settings;
-use crate::domain::Timestamp;
-use crate::domain::Violation;
-use crate::domain::limits;
 use crate::proto;
+use crate::service::Candidates;
+use engine::domain::AttributeValue;
+use engine::domain::Attributes;
+use engine::domain::DecisionId;
+use engine::domain::EventId;
+use engine::domain::Interaction;
+use engine::domain::InteractionType;
+use engine::domain::Item;
+use engine::domain::Settings;
+use engine::domain::Timestamp;
+use engine::domain::Violation;
+use engine::domain::limits;
 
 const NOW: Timestamp = Timestamp::from_seconds(1_700_000_000);
 const DIMENSION: usize = 3;
@@ -276,11 +278,13 @@ proptest! {
     #[test]
     fn a_request_is_within_the_limits_or_its_violations_are_named(message in message_request()) {
         let settings = Settings { embedding_dimension: DIMENSION as u32, ..Settings::default() };
-        match personalize(message, &settings, NOW) {
+        match personalize(message, &settings, NOW, DecisionId::parse("d").unwrap()) {
             Ok(read) => {
-                read.candidates.items.iter().for_each(check_item);
-                check_time(read.context.now, NOW.plus_millis(limits::FUTURE_MS));
-                prop_assert!(read.context.utc_offset_minutes.abs() <= 840);
+                if let Candidates::Given { items, .. } = &read.candidates {
+                    items.iter().for_each(|item| check_item(item));
+                }
+                check_time(read.now, NOW.plus_millis(limits::FUTURE_MS));
+                prop_assert!(read.utc_offset_minutes.abs() <= 840);
                 let choice = read.choice;
                 prop_assert!((1..=limits::RESULTS).contains(&choice.places));
                 for share in

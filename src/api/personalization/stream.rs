@@ -15,12 +15,12 @@ use crate::api::intake::Intake;
 use crate::api::producer::RECORDS_PER_SUBMISSION;
 use crate::api::producer::ready_message;
 use crate::api::status;
-use crate::domain::EventId;
-use crate::domain::Record;
-use crate::domain::Violation;
 use crate::proto;
 use crate::service;
-use crate::service::Pending;
+use crate::service::Submitted;
+use engine::domain::EventId;
+use engine::domain::Record;
+use engine::domain::Violation;
 
 /// Acks a slow client may leave unread before its stream is no longer read.
 const ACKS: usize = 64;
@@ -30,12 +30,12 @@ const SUBMISSIONS_IN_FLIGHT: usize = 8;
 type Ack = Result<proto::StreamInteractionsResponse, Status>;
 
 /// Requests that became one submission, and what is known of them before the commit.
-struct Submitted {
+struct Taken {
     client_sequence: u64,
     rejected: u64,
     rejections: Vec<proto::Rejection>,
     /// `None` when nothing of them was left to write.
-    pending: Option<Pending>,
+    pending: Option<Submitted>,
 }
 
 /// Starts serving a stream; the receiver yields its acks.
@@ -63,7 +63,7 @@ pub fn serve(
 struct Reader {
     api: PersonalizationApi,
     requests: Streaming<proto::StreamInteractionsRequest>,
-    submitted: mpsc::Sender<Submitted>,
+    submitted: mpsc::Sender<Taken>,
     client_sequence: u64,
     /// Empty when the stream names none.
     producer_id: String,
@@ -102,7 +102,7 @@ impl Reader {
         tokio::select! {
             biased;
             () = self.api.service.draining.cancelled() => {
-                Err(status::status(service::Error::ShuttingDown))
+                Err(Status::from(service::Error::ShuttingDown))
             }
             message = self.requests.message() => message,
         }
@@ -145,11 +145,10 @@ impl Reader {
         let pending = if records.is_empty() {
             None
         } else {
-            let submitted = self.api.service.submit(namespace, records).await;
-            Some(submitted.map_err(status::status)?)
+            Some(self.api.service.submit(namespace, records).await?)
         };
         let client_sequence = self.client_sequence;
-        let submitted = Submitted { client_sequence, rejected, rejections, pending };
+        let submitted = Taken { client_sequence, rejected, rejections, pending };
         let sent = self.submitted.send(submitted).await;
         sent.map_err(|_ended| Status::cancelled("the stream has ended"))
     }
@@ -158,7 +157,7 @@ impl Reader {
 /// Sends an ack for each submission once it is durable. Ends at the first failure.
 async fn acknowledge(
     api: PersonalizationApi,
-    mut submitted: mpsc::Receiver<Submitted>,
+    mut submitted: mpsc::Receiver<Taken>,
     acks: mpsc::Sender<Ack>,
 ) -> Counts {
     let mut total = Counts::default();
@@ -166,9 +165,9 @@ async fn acknowledge(
         let mut counts = Counts { last_sequence: total.last_sequence, ..Counts::default() };
         if let Some(pending) = next.pending {
             match pending.outcome().await {
-                Ok(appended) => counts.settle(&appended),
+                Ok(recorded) => counts.settle(&recorded),
                 Err(error) => {
-                    let _gone = acks.send(Err(total.attach(status::status(error)))).await;
+                    let _gone = acks.send(Err(total.attach(error.into()))).await;
                     return total;
                 }
             }
@@ -178,6 +177,7 @@ async fn acknowledge(
         total.accepted += counts.accepted;
         total.duplicates += counts.duplicates;
         total.rejected += counts.rejected;
+        total.unknown_decisions += counts.unknown_decisions;
         total.received += counts.accepted + counts.duplicates + counts.rejected;
         total.last_sequence = counts.last_sequence;
         let ack = proto::StreamInteractionsResponse {
@@ -187,6 +187,7 @@ async fn acknowledge(
             rejected: counts.rejected,
             rejections: next.rejections,
             last_sequence: counts.last_sequence,
+            unknown_decisions: counts.unknown_decisions,
         };
         // A client that no longer listens has still had its events written.
         let _gone = acks.send(Ok(ack)).await;

@@ -1,6 +1,6 @@
 //! Instants as files write them: seconds or milliseconds since 1970, ISO 8601.
 
-use crate::domain::Timestamp;
+use engine::domain::Timestamp;
 
 const MINUTE_MS: i64 = 60_000;
 

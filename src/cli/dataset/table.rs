@@ -15,8 +15,8 @@ use csv::StringRecord;
 use super::Error;
 use super::bytes;
 use super::bytes::Bytes;
-use crate::domain::check_text;
-use crate::domain::limits;
+use engine::domain::check_text;
+use engine::domain::limits;
 
 /// A file of named columns.
 #[derive(Debug)]

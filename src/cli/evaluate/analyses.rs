@@ -3,19 +3,19 @@
 use super::Cost;
 use super::Question;
 use super::observe::bar;
-use crate::evaluation::CurvePoint;
-use crate::evaluation::EngineRecommender;
-use crate::evaluation::Recommender as _;
-use crate::evaluation::Summary;
-use crate::evaluation::ablation;
-use crate::evaluation::protocols::Protocol;
-use crate::evaluation::protocols::Split;
-use crate::evaluation::report::Inside;
-use crate::evaluation::report::LearningCurve;
-use crate::evaluation::report::Page;
-use crate::evaluation::summarize;
-use crate::evaluation::tradeoff;
-use crate::evaluation::tradeoff::Tradeoff;
+use engine::evaluation::CurvePoint;
+use engine::evaluation::EngineRecommender;
+use engine::evaluation::Recommender as _;
+use engine::evaluation::Summary;
+use engine::evaluation::ablation;
+use engine::evaluation::protocols::Protocol;
+use engine::evaluation::protocols::Split;
+use engine::evaluation::report::Inside;
+use engine::evaluation::report::LearningCurve;
+use engine::evaluation::report::Page;
+use engine::evaluation::summarize;
+use engine::evaluation::tradeoff;
+use engine::evaluation::tradeoff::Tradeoff;
 
 /// Tests that are repeated for each component and each strength.
 const TESTS_MAX: usize = 5_000;

@@ -5,13 +5,13 @@ use serde::Serialize;
 use super::Analyses;
 use super::Question;
 use super::observe::Cost;
-use crate::evaluation::Comparison;
-use crate::evaluation::CurvePoint;
-use crate::evaluation::ModelFigures;
-use crate::evaluation::Summary;
-use crate::evaluation::bootstrap;
-use crate::evaluation::protocols::Protocol;
-use crate::evaluation::report::Tradeoff;
+use engine::evaluation::Comparison;
+use engine::evaluation::CurvePoint;
+use engine::evaluation::ModelFigures;
+use engine::evaluation::Summary;
+use engine::evaluation::bootstrap;
+use engine::evaluation::protocols::Protocol;
+use engine::evaluation::report::Tradeoff;
 
 /// Everything that was measured. Of the cold-start protocol, `models` has the warm step.
 #[derive(Serialize)]

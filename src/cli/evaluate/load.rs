@@ -3,11 +3,11 @@
 use crate::cli::dataset;
 use crate::cli::dataset::Files;
 use crate::cli::dataset::Rows;
-use crate::evaluation::Dataset;
-use crate::evaluation::DatasetBuilder;
-use crate::evaluation::Kind;
-use crate::evaluation::Scale;
-use crate::evaluation::protocols;
+use engine::evaluation::Dataset;
+use engine::evaluation::DatasetBuilder;
+use engine::evaluation::Kind;
+use engine::evaluation::Scale;
+use engine::evaluation::protocols;
 
 /// Share of positives that repeat an earlier one from which on people repeat: in a
 /// catalogue where nobody means to, double entries stay far below.

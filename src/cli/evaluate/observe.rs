@@ -9,9 +9,9 @@ use indicatif::ProgressBar;
 use indicatif::ProgressStyle;
 use serde::Serialize;
 
-use crate::domain::Timestamp;
-use crate::evaluation::Recommender;
-use crate::evaluation::Row;
+use engine::domain::Timestamp;
+use engine::evaluation::Recommender;
+use engine::evaluation::Row;
 
 /// Time that one recommender took.
 #[derive(Debug, Default, Serialize)]

@@ -4,16 +4,16 @@ use super::Analyses;
 use super::Cost;
 use super::Question;
 use crate::cli::output::align;
-use crate::evaluation::Comparison;
-use crate::evaluation::CurvePoint;
-use crate::evaluation::Dataset;
-use crate::evaluation::Figure;
-use crate::evaluation::Subset;
-use crate::evaluation::Summary;
-use crate::evaluation::headline;
-use crate::evaluation::protocols::Protocol;
-use crate::evaluation::tradeoff;
-use crate::evaluation::verdicts;
+use engine::evaluation::Comparison;
+use engine::evaluation::CurvePoint;
+use engine::evaluation::Dataset;
+use engine::evaluation::Figure;
+use engine::evaluation::Subset;
+use engine::evaluation::Summary;
+use engine::evaluation::headline;
+use engine::evaluation::protocols::Protocol;
+use engine::evaluation::tradeoff;
+use engine::evaluation::verdicts;
 
 /// Metrics of accuracy; all others make lists good in other ways and are shown apart.
 const ACCURACY: [&str; 6] = ["Recall", "NDCG", "DCG", "Hit", "MRR", "MAP"];
@@ -240,8 +240,8 @@ fn verdict(summary: &Summary, gain: &Comparison) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evaluation::ModelFigures;
-    use crate::evaluation::protocols::Task;
+    use engine::evaluation::ModelFigures;
+    use engine::evaluation::protocols::Task;
 
     fn figure(metric: &str, k: usize, point: f64, low: f64, high: f64) -> Figure {
         let metric = format!("{metric}@{k}");

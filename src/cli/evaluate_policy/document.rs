@@ -6,13 +6,13 @@ use super::Args;
 use super::Evaluated;
 use super::load::Loaded;
 use super::policy::PolicyName;
-use crate::evaluation::bootstrap;
-use crate::evaluation::off_policy::Bounds;
-use crate::evaluation::off_policy::Interval;
-use crate::evaluation::off_policy::Options;
-use crate::evaluation::off_policy::PolicyEstimate;
-use crate::evaluation::off_policy::Support;
-use crate::evaluation::off_policy::Value;
+use engine::evaluation::bootstrap;
+use engine::evaluation::off_policy::Bounds;
+use engine::evaluation::off_policy::Interval;
+use engine::evaluation::off_policy::Options;
+use engine::evaluation::off_policy::PolicyEstimate;
+use engine::evaluation::off_policy::Support;
+use engine::evaluation::off_policy::Value;
 
 /// Everything that was estimated. Values are rewards per round.
 #[derive(Serialize)]

@@ -7,11 +7,11 @@ use crate::cli::Failure;
 use crate::cli::decisions::Format;
 use crate::cli::decisions::LoggedRound;
 use crate::cli::decisions::Reader;
-use crate::evaluation::off_policy::Candidate;
-use crate::evaluation::off_policy::InvalidRound;
-use crate::evaluation::off_policy::Log;
-use crate::evaluation::off_policy::LogBuilder;
-use crate::evaluation::off_policy::NewRound;
+use engine::evaluation::off_policy::Candidate;
+use engine::evaluation::off_policy::InvalidRound;
+use engine::evaluation::off_policy::Log;
+use engine::evaluation::off_policy::LogBuilder;
+use engine::evaluation::off_policy::NewRound;
 
 /// Lines told one by one.
 const TOLD_MAX: usize = 5;

@@ -4,9 +4,9 @@ use std::fmt;
 
 use super::load::Loaded;
 use crate::cli::Failure;
-use crate::domain::RankerSettings;
-use crate::evaluation::off_policy::Policy;
-use crate::evaluation::off_policy::Scores;
+use engine::domain::RankerSettings;
+use engine::evaluation::off_policy::Policy;
+use engine::evaluation::off_policy::Scores;
 
 const EPSILON: f64 = 0.1;
 const TEMPERATURE: f64 = 1.0;

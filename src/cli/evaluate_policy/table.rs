@@ -3,8 +3,8 @@
 use super::Evaluated;
 use super::load::Loaded;
 use crate::cli::output::align;
-use crate::evaluation::off_policy::Interval;
-use crate::evaluation::off_policy::PolicyEstimate;
+use engine::evaluation::off_policy::Interval;
+use engine::evaluation::off_policy::PolicyEstimate;
 
 /// Everything as text.
 pub fn render(loaded: &Loaded, evaluated: &[Evaluated]) -> String {

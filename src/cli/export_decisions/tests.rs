@@ -6,16 +6,16 @@ use std::fs;
 use clap::Parser;
 
 use super::*;
-use crate::domain::DecisionId;
-use crate::domain::EventId;
-use crate::domain::Interaction;
-use crate::domain::InteractionContext;
-use crate::domain::InteractionType;
-use crate::domain::ItemId;
-use crate::domain::Settings;
-use crate::domain::Strategy;
-use crate::domain::Timestamp;
-use crate::domain::UserId;
+use engine::domain::DecisionId;
+use engine::domain::EventId;
+use engine::domain::Interaction;
+use engine::domain::InteractionContext;
+use engine::domain::InteractionType;
+use engine::domain::ItemId;
+use engine::domain::Settings;
+use engine::domain::Strategy;
+use engine::domain::Timestamp;
+use engine::domain::UserId;
 
 #[derive(Parser)]
 struct CommandLine {

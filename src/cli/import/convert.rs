@@ -17,14 +17,14 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use crate::cli::dataset::InteractionRow;
 use crate::cli::dataset::UserRow;
-use crate::domain::AttributeValue;
-use crate::domain::Attributes;
-use crate::domain::Timestamp;
-use crate::evaluation::DatasetItem;
 use crate::proto::Interaction;
 use crate::proto::InteractionType;
 use crate::proto::Item;
 use crate::proto::SetUserAttributesRequest;
+use engine::domain::AttributeValue;
+use engine::domain::Attributes;
+use engine::domain::Timestamp;
+use engine::evaluation::DatasetItem;
 
 /// Changes when the meaning of the hashed bytes does, which makes all ids new.
 const DOMAIN: &[u8] = b"personalization.import.v1";

@@ -1,7 +1,7 @@
 //! What differs between a recorded decision and the same one worked out again.
 
-use crate::domain::CandidateScores;
-use crate::domain::Decision;
+use engine::domain::CandidateScores;
+use engine::domain::Decision;
 
 /// A sentence for each difference; floats are compared by their bits.
 pub fn differences(recorded: &Decision, redone: &Decision) -> Vec<String> {
@@ -33,7 +33,7 @@ pub fn differences(recorded: &Decision, redone: &Decision) -> Vec<String> {
         }
         let (mut before, mut now) = ((**before).clone(), (**now).clone());
         (before.candidates, now.candidates) = Default::default();
-        tell("the call", format!("{before:?}"), format!("{now:?}"));
+        tell("what was beside the request", format!("{before:?}"), format!("{now:?}"));
     }
     found
 }
@@ -44,12 +44,11 @@ fn of_candidates(
     now: &CandidateScores,
 ) -> impl Iterator<Item = (String, String, String)> {
     let scored = |candidates: &CandidateScores| {
-        let pairs = candidates.iter();
-        pairs.map(|(id, score)| format!("{id} {}", exact(score))).collect::<Vec<_>>()
+        let pairs = candidates.ids().zip(candidates.scores());
+        pairs.map(|(id, score)| format!("{id} {}", exact(*score))).collect::<Vec<_>>()
     };
     let deviations = |candidates: &CandidateScores| {
-        let deviations = candidates.deviations().unwrap_or_default().iter();
-        deviations.map(|deviation| exact(*deviation)).collect::<Vec<_>>()
+        candidates.deviations().iter().map(|one| exact(*one)).collect::<Vec<_>>()
     };
     let first = |what: &str, before: Vec<String>, now: Vec<String>| {
         let (recorded, redone) = (before.len(), now.len());
@@ -77,12 +76,12 @@ fn exact(value: f32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::DecisionId;
-    use crate::domain::ItemId;
-    use crate::domain::ShownItem;
-    use crate::domain::Strategy;
-    use crate::domain::Timestamp;
-    use crate::domain::UserId;
+    use engine::domain::DecisionId;
+    use engine::domain::ItemId;
+    use engine::domain::ShownItem;
+    use engine::domain::Strategy;
+    use engine::domain::Timestamp;
+    use engine::domain::UserId;
 
     fn decision() -> Decision {
         let shown = |item: &str| ShownItem {
@@ -138,26 +137,21 @@ mod tests {
         assert_eq!(differences(&before, &now).len(), 1);
     }
 
-    fn scores(deviations: &[f32]) -> CandidateScores {
+    fn scores(deviations: &[(&str, f32)]) -> CandidateScores {
         let mut candidates = CandidateScores::default();
-        ["a", "b"].iter().for_each(|id| candidates.push(id, 0.5));
-        match deviations {
-            [] => candidates,
-            _ => candidates.with_deviations(deviations.to_vec()).unwrap(),
-        }
+        deviations.iter().for_each(|(id, deviation)| candidates.push(id, 0.5, *deviation));
+        candidates
     }
 
     #[test]
     fn the_first_candidate_and_the_first_deviation_that_differ_are_told() {
-        let told = |now: &CandidateScores| {
-            of_candidates(&scores(&[0.1, 0.2]), now).map(|one| one.0).collect::<Vec<_>>()
+        let before = scores(&[("a", 0.1), ("b", 0.2)]);
+        let told = |now: &[(&str, f32)]| {
+            of_candidates(&before, &scores(now)).map(|one| one.0).collect::<Vec<_>>()
         };
-        assert_eq!(told(&scores(&[0.1, 0.2])), Vec::<String>::new());
-        assert_eq!(told(&scores(&[0.1, 0.3])), ["deviation 1"]);
-        assert_eq!(told(&scores(&[])), ["deviations"]);
-        let mut other = CandidateScores::default();
-        ["a", "c"].iter().for_each(|id| other.push(id, 0.5));
-        let other = other.with_deviations(vec![0.0, 0.2]).unwrap();
-        assert_eq!(told(&other), ["candidate 1", "deviation 0"]);
+        assert_eq!(told(&[("a", 0.1), ("b", 0.2)]), Vec::<String>::new());
+        assert_eq!(told(&[("a", 0.1), ("b", 0.3)]), ["deviation 1"]);
+        assert_eq!(told(&[("a", 0.1)]), ["candidates", "deviations"]);
+        assert_eq!(told(&[("a", 0.0), ("c", 0.2)]), ["candidate 1", "deviation 0"]);
     }
 }

@@ -2,14 +2,16 @@
 
 use serde::Serialize;
 
+use crate::api::recorded_request;
 use crate::cli::dataset::format_timestamp;
 use crate::cli::output;
-use crate::domain::CandidateScores;
-use crate::domain::Decision;
-use crate::domain::DecisionDetail;
-use crate::domain::LogRecord;
-use crate::domain::NamespaceName;
+use crate::proto::PersonalizeRequest;
 use crate::service::NotRedone;
+use crate::service::PersonalizeCall;
+use engine::domain::Decision;
+use engine::domain::DecisionDetail;
+use engine::domain::LogRecord;
+use engine::domain::NamespaceName;
 
 /// What came of working a decision out again.
 #[derive(Debug)]
@@ -35,7 +37,7 @@ pub struct Report {
     user_id: String,
     decided_at: String,
     strategy: &'static str,
-    epsilon: f64,
+    epsilon: f32,
     model_version: u64,
     watermark: u64,
     /// How many stood to choose from.
@@ -46,27 +48,24 @@ pub struct Report {
     scores: Vec<Scored>,
 }
 
-/// What was asked.
+/// What was asked, and what was beside it.
 #[derive(Debug, Serialize)]
 struct Call {
     engine_revision: u32,
     seed: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     variant: Option<String>,
-    utc_offset_minutes: i32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    device_type: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    location: Option<String>,
     context_watermark: u64,
     candidates_from: &'static str,
     /// Candidates that the request described itself.
-    described: u32,
-    diversity: String,
-    places: u32,
-    filter: String,
-    pins: Vec<String>,
-    boosts: Vec<String>,
+    described: usize,
+    /// All of it as it was sent, but for namespace and watermark.
+    request: String,
+    /// What it comes to with the settings of its time, where it was worked out again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    choice: Option<String>,
+    shown_lately: Vec<String>,
+    unlearnt_cost: f64,
 }
 
 #[derive(Debug, Serialize)]
@@ -85,8 +84,7 @@ struct Scored {
     /// What the choice went by.
     score: f32,
     /// Standard deviation of the expected reward.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    deviation: Option<f32>,
+    deviation: f32,
 }
 
 impl Report {
@@ -95,6 +93,7 @@ impl Report {
         record: &LogRecord,
         decision: &Decision,
         verdict: &Verdict,
+        call: Option<&PersonalizeCall>,
     ) -> Self {
         let (verdict, reasons) = match verdict {
             Verdict::Reproduced => ("reproduced", Vec::new()),
@@ -102,12 +101,15 @@ impl Report {
             Verdict::NotRedone(reason) => ("not redone", vec![reason.to_string()]),
         };
         let detail = decision.detail.as_deref();
-        let candidates = detail.map(|detail| &detail.candidates);
-        let deviations = candidates.and_then(CandidateScores::deviations).unwrap_or_default();
-        let scores = candidates.into_iter().flat_map(CandidateScores::iter).enumerate();
-        let scored = |(place, (id, score)): (usize, (&str, f32))| {
-            let deviation = deviations.get(place).copied();
-            Scored { item_id: id.to_owned(), score, deviation }
+        let scores = detail.into_iter().flat_map(|detail| {
+            let candidates = &detail.candidates;
+            let numbers = candidates.scores().iter().zip(candidates.deviations());
+            candidates.ids().zip(numbers)
+        });
+        let scored = |(id, (score, deviation)): (&str, (&f32, &f32))| Scored {
+            item_id: id.to_owned(),
+            score: *score,
+            deviation: *deviation,
         };
         let shown = decision.shown.iter().enumerate();
         Self {
@@ -120,11 +122,11 @@ impl Report {
             user_id: decision.user_id.to_string(),
             decided_at: format_timestamp(decision.decided_at),
             strategy: decision.strategy.name(),
-            epsilon: detail.map_or(decision.epsilon.into(), |detail| detail.choice.epsilon),
+            epsilon: decision.epsilon,
             model_version: decision.model_version,
             watermark: decision.watermark,
             candidates: decision.candidates,
-            call: detail.map(Call::new),
+            call: detail.map(|detail| Call::new(decision, detail, call)),
             shown: shown
                 .map(|(place, shown)| Place {
                     place,
@@ -178,44 +180,41 @@ impl Report {
 }
 
 impl Call {
-    fn new(detail: &DecisionDetail) -> Self {
-        let owned = |text: &Option<Box<str>>| text.as_deref().map(str::to_owned);
-        let pins = detail.pins.iter().map(|pin| format!("{} at place {}", pin.item_id, pin.place));
-        let boosts = detail.boosts.iter().map(|boost| {
-            let change = if boost.multiplies { "times" } else { "plus" };
-            format!("{:?} {}: {change} {}", boost.subject, boost.name, boost.amount)
-        });
+    fn new(decision: &Decision, detail: &DecisionDetail, call: Option<&PersonalizeCall>) -> Self {
+        let request = recorded_request(decision, detail);
+        let described = request.as_ref().map_or(0, |request| request.candidates.len());
+        let is_given = |request: &PersonalizeRequest| {
+            !(request.candidates.is_empty() && request.candidate_ids.is_empty())
+        };
         Self {
             engine_revision: detail.engine_revision,
             seed: detail.seed,
-            variant: owned(&detail.variant),
-            utc_offset_minutes: detail.occasion.utc_offset_minutes,
-            device_type: owned(&detail.occasion.device_type),
-            location: owned(&detail.occasion.location),
+            variant: detail.variant.as_deref().map(str::to_owned),
             context_watermark: detail.context_watermark,
-            candidates_from: detail.source.name(),
-            described: detail.described,
-            diversity: format!("{:?}", detail.choice),
-            places: detail.choice.places,
-            filter: format!("{:?}", detail.filter),
-            pins: pins.collect(),
-            boosts: boosts.collect(),
+            candidates_from: match &request {
+                _ if detail.remembered => "remembered",
+                Ok(request) if is_given(request) => "given",
+                Ok(_) => "catalogue",
+                Err(_) => "unknown",
+            },
+            described,
+            request: match request {
+                Ok(request) => format!("{request:?}"),
+                Err(unreadable) => format!("cannot be read: {unreadable}"),
+            },
+            choice: call.map(|call| format!("{:?}", call.choice)),
+            shown_lately: detail.shown_lately.iter().map(|id| id.to_string()).collect(),
+            unlearnt_cost: detail.unlearnt_cost,
         }
     }
 
     fn lines(&self) -> String {
         let mut text = format!(
             "engine revision {}, seed {}, candidates {} ({} described by the request)\n{}\n",
-            self.engine_revision, self.seed, self.candidates_from, self.described, self.diversity,
+            self.engine_revision, self.seed, self.candidates_from, self.described, self.request,
         );
-        if let Some(variant) = &self.variant {
-            text += &format!("variant {variant}\n");
-        }
-        for line in self.pins.iter().map(|pin| format!("pinned {pin}\n")) {
-            text += &line;
-        }
-        for line in self.boosts.iter().map(|boost| format!("boost of {boost}\n")) {
-            text += &line;
+        if let Some(choice) = &self.choice {
+            text += &format!("{choice}\n");
         }
         text
     }

@@ -1,14 +1,14 @@
 //! Single changes of a request that may bring an item in.
 
-use crate::domain::DiversityMethod;
-use crate::domain::ItemId;
-use crate::engine::Boost;
-use crate::engine::Change;
-use crate::engine::Filter;
-use crate::engine::Refusal;
-use crate::engine::Target;
 use crate::service::personalize::Candidates;
 use crate::service::personalize::PersonalizeCall;
+use engine::Boost;
+use engine::Change;
+use engine::Filter;
+use engine::Refusal;
+use engine::Target;
+use engine::domain::DiversityMethod;
+use engine::domain::ItemId;
 
 /// One change.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -11,13 +11,17 @@ use super::Alteration;
 use super::Cause;
 use super::Finding;
 use super::sentence;
-use crate::domain::ItemId;
-use crate::domain::limits;
-use crate::engine::View;
+use crate::service::blocking::Expiry;
+use crate::service::error::Error;
 use crate::service::namespace::Namespace;
 use crate::service::personalize::PersonalizeCall;
+use crate::service::scene::List;
 use crate::service::scene::item_of;
 use crate::service::scene::work_out;
+use engine::Retrieval;
+use engine::View;
+use engine::domain::ItemId;
+use engine::domain::limits;
 
 /// Halvings of the interval that holds the smallest boost.
 const BOOST_HALVINGS: usize = 12;
@@ -37,22 +41,27 @@ pub struct Suggestion {
 }
 
 /// Verified changes, the smallest first; empty when there is none or none is needed.
+///
+/// # Errors
+/// `DeadlinePassed` when nobody waits for them any more.
 pub fn suggestions(
     namespace: &Namespace,
     view: &View,
     call: &PersonalizeCall,
     item_id: &ItemId,
     finding: &Finding,
-) -> Vec<Suggestion> {
+    expiry: &Expiry,
+) -> Result<Vec<Suggestion>, Error> {
     if matches!(finding.cause, Cause::Present | Cause::UnknownItem | Cause::NotInCatalogue) {
-        return Vec::new();
+        return Ok(Vec::new());
     }
     let mut required: Vec<Alteration> =
         finding.refusals.iter().map(|&rule| Alteration::Without(rule)).collect();
     if !call.candidates.may_be(item_id) {
         required.push(Alteration::AddCandidate);
     }
-    let mut search = Search { namespace, view, call, item_id, finding, required, personal: None };
+    let personal = None;
+    let mut search = Search { namespace, view, call, item_id, finding, expiry, required, personal };
     search.run()
 }
 
@@ -62,6 +71,7 @@ struct Search<'a> {
     call: &'a PersonalizeCall,
     item_id: &'a ItemId,
     finding: &'a Finding,
+    expiry: &'a Expiry,
     /// Without these there is no way.
     required: Vec<Alteration>,
     /// What suits the person under the filter with the required changes.
@@ -69,97 +79,102 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    fn run(&mut self) -> Vec<Suggestion> {
+    fn run(&mut self) -> Result<Vec<Suggestion>, Error> {
         if !self.required.is_empty()
-            && let Some(found) = self.with(None)
+            && let Some(found) = self.with(None)?
         {
-            return vec![found];
+            return Ok(vec![found]);
         }
         let mut found: Vec<Suggestion> = Vec::new();
         for one in Alteration::of_choice(self.call) {
-            found.extend(self.with(Some(one)));
+            found.extend(self.with(Some(one))?);
         }
-        found.extend(self.longest());
-        found.extend(self.boosted());
+        found.extend(self.longest()?);
+        found.extend(self.boosted()?);
         found.sort_by_key(|suggestion| (suggestion.alterations.len(), suggestion.displaced));
-        found
+        Ok(found)
     }
 
     /// Works out the list with the required changes and one more.
-    fn with(&mut self, one: Option<Alteration>) -> Option<Suggestion> {
+    fn with(&mut self, one: Option<Alteration>) -> Result<Option<Suggestion>, Error> {
+        self.expiry.check()?;
         let alterations: Vec<Alteration> = self.required.iter().copied().chain(one).collect();
         let mut call = self.call.clone();
         for alteration in &alterations {
             alteration.apply(&mut call, self.item_id);
         }
         let personal = &mut self.personal;
-        let shown: Vec<ItemId> = work_out(
-            self.namespace,
-            self.view,
-            &call,
-            None,
-            |retrieval| personal.get_or_insert_with(|| retrieval.personal()).clone(),
-            |list| {
-                let items = list.ranked.items.iter();
-                let candidates = items.map(|item| &list.candidates[item.candidate]);
-                candidates.map(|candidate| item_of(candidate).item_id.clone()).collect()
-            },
-        );
-        let place = shown.iter().position(|id| id == self.item_id)?;
+        let found = |retrieval: &Retrieval<'_>| match personal {
+            Some(found) => Ok(found.clone()),
+            None => Ok(personal.insert(retrieval.personal()?).clone()),
+        };
+        let look = |list: List<'_>| -> Vec<ItemId> {
+            let items = list.ranked.items.iter();
+            let candidates = items.map(|item| &list.candidates[item.candidate]);
+            candidates.map(|candidate| item_of(candidate).item_id.clone()).collect()
+        };
+        let shown = self.expiry.bound(|give_up| {
+            work_out(self.namespace, self.view, &call, false, give_up, found, look)
+        })?;
+        let Some(place) = shown.iter().position(|id| id == self.item_id) else {
+            return Ok(None);
+        };
         let shown: BTreeSet<ItemId> = shown.into_iter().collect();
         let displaced = self.finding.shown.symmetric_difference(&shown);
         let displaced = displaced.filter(|id| *id != self.item_id).count();
         let sentence = sentence::suggestion(&alterations, place);
-        Some(Suggestion { alterations, place, displaced, sentence })
+        Ok(Some(Suggestion { alterations, place, displaced, sentence }))
     }
 
     /// The shortest list that has it.
-    fn longest(&mut self) -> Option<Suggestion> {
+    fn longest(&mut self) -> Result<Option<Suggestion>, Error> {
         let mut without = self.call.choice.places;
-        let mut best = self.with(Some(Alteration::MaxResults(limits::RESULTS)))?;
+        let Some(mut best) = self.with(Some(Alteration::MaxResults(limits::RESULTS)))? else {
+            return Ok(None);
+        };
         let mut within = limits::RESULTS;
         let guess = best.place + 1;
         if guess > without && guess < within {
-            match self.with(Some(Alteration::MaxResults(guess))) {
+            match self.with(Some(Alteration::MaxResults(guess)))? {
                 Some(found) => (best, within) = (found, guess),
                 None => without = guess,
             }
         }
         while within - without > 1 {
             let middle = without.midpoint(within);
-            match self.with(Some(Alteration::MaxResults(middle))) {
+            match self.with(Some(Alteration::MaxResults(middle)))? {
                 Some(found) => (best, within) = (found, middle),
                 None => without = middle,
             }
         }
-        Some(best)
+        Ok(Some(best))
     }
 
     /// The least boost that does, but for one part in some thousands.
-    fn boosted(&mut self) -> Option<Suggestion> {
+    fn boosted(&mut self) -> Result<Option<Suggestion>, Error> {
         let gap = self.finding.gap.as_ref();
         let gap = gap.and_then(|gap| Some(gap.last_shown.as_ref()?.1 - gap.standing.score));
         let mut without = 0.0;
         let mut within = gap.unwrap_or(BOOST_MIN).max(BOOST_MIN);
         let mut best = loop {
-            if let Some(found) = self.with(Some(Alteration::Boost(within))) {
+            if let Some(found) = self.with(Some(Alteration::Boost(within)))? {
                 break found;
             }
             if within >= limits::BOOST {
-                return None;
+                return Ok(None);
             }
             (without, within) = (within, (within * 2.0).min(limits::BOOST));
         };
         for _ in 0..BOOST_HALVINGS {
             let middle = f64::midpoint(without, within);
-            match self.with(Some(Alteration::Boost(middle))) {
+            match self.with(Some(Alteration::Boost(middle)))? {
                 Some(found) => (best, within) = (found, middle),
                 None => without = middle,
             }
         }
         // A round number is easier to read, as long as it still does.
         let rounded = rounded_up(within);
-        self.with(Some(Alteration::Boost(rounded))).or(Some(best))
+        Ok(self.with(Some(Alteration::Boost(rounded)))?.or(Some(best)))
     }
 }
 

@@ -4,7 +4,7 @@ use super::Absence;
 use super::Alteration;
 use super::Cause;
 use super::Gap;
-use crate::engine::Refusal;
+use engine::Refusal;
 
 /// Differences that are named.
 const DIFFERENCES: usize = 2;

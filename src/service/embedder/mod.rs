@@ -3,8 +3,9 @@
 //! - They are computed before an item is written, so they enter the log as data: replay,
 //!   other replicas and a later start need no model.
 //! - The same text under the same model is computed once in 24 hours: the cache is shared.
-//! - Work is done on blocking threads, some texts at a turn, and bounded; beyond the bound
-//!   it is refused. A caller who goes away is worked for to the end of the turn only.
+//! - Work is done on blocking threads, some texts at a turn. What waits is bounded by bytes;
+//!   beyond the bound it is refused. A caller who goes away is worked for to the end of the
+//!   turn only.
 //! - A text that the model cannot take leaves its own item without embedding, counted and
 //!   logged.
 
@@ -18,11 +19,12 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
+use super::blocking::run_blocking;
 use super::error::Error;
-use crate::domain::Item;
-use crate::domain::Record;
 use crate::storage::Cache;
 use crate::telemetry::Metrics;
+use engine::domain::Item;
+use engine::domain::Record;
 pub use model::EmbeddingModel;
 pub use model::ModelError;
 
@@ -31,8 +33,8 @@ const LIFETIME: Duration = Duration::from_secs(24 * 3_600);
 const RUNNING_MAX: usize = 1;
 /// Texts of a turn.
 const TEXTS_PER_TURN: usize = 64;
-/// Submissions that may wait for their turn.
-const WAITING_MAX: usize = 64;
+/// Memory of items that may wait for their turn, with the copies of their texts.
+const WAITING_BYTES: usize = 32 * 1024 * 1024;
 
 /// Fills in embeddings. Cheap to clone.
 #[derive(Clone)]
@@ -41,7 +43,7 @@ pub struct Embedder {
     cache: Arc<dyn Cache>,
     metrics: Arc<Metrics>,
     running: Arc<Semaphore>,
-    waiting: Arc<Semaphore>,
+    room: Arc<Semaphore>,
     /// Whether somebody was told of a namespace that the model does not suit.
     told: Arc<AtomicBool>,
 }
@@ -55,16 +57,15 @@ impl std::fmt::Debug for Embedder {
 impl Embedder {
     pub fn new(model: Arc<EmbeddingModel>, cache: Arc<dyn Cache>, metrics: Arc<Metrics>) -> Self {
         let running = Arc::new(Semaphore::new(RUNNING_MAX));
-        let waiting = Arc::new(Semaphore::new(WAITING_MAX));
-        Self { model, cache, metrics, running, waiting, told: Arc::default() }
+        let room = Arc::new(Semaphore::new(WAITING_BYTES));
+        Self { model, cache, metrics, running, room, told: Arc::default() }
     }
 
     /// Gives upserted items that have a text and no embedding the one of their text.
     /// Namespaces whose embeddings have another length than the model's are left alone.
     ///
     /// # Errors
-    /// `Overloaded` when too many submissions wait already; `ShuttingDown` when the work
-    /// was cut off.
+    /// `Overloaded` when too much waits already; `Internal` when the model panics.
     pub async fn fill(&self, records: &mut [Record], dimension: usize) -> Result<(), Error> {
         if dimension != self.model.dimension() {
             if !self.told.swap(true, Ordering::Relaxed) {
@@ -73,7 +74,15 @@ impl Embedder {
             }
             return Ok(());
         }
-        let mut missing: Vec<(usize, String, String)> = Vec::new();
+        let wanting_bytes = records.iter_mut().filter_map(|record| {
+            let (_item, text) = wanting(record)?;
+            Some(text.len() + record.bytes())
+        });
+        let bytes = wanting_bytes.sum::<usize>().min(WAITING_BYTES);
+        let bytes = u32::try_from(bytes).expect("the room is below 4 GiB");
+        let overloaded = |_none_left| Error::Overloaded("too many items wait for an embedding");
+        let _room = self.room.try_acquire_many(bytes).map_err(overloaded)?;
+        let (mut missing, mut texts) = (Vec::new(), Vec::new());
         for (place, record) in records.iter_mut().enumerate() {
             let Some((item, text)) = wanting(record) else {
                 continue;
@@ -84,15 +93,17 @@ impl Embedder {
                     item.embedding = embedding;
                     self.count("cached", 1);
                 }
-                None => missing.push((place, key, text)),
+                None => {
+                    missing.push((place, key));
+                    texts.push(text);
+                }
             }
         }
         if missing.is_empty() {
             return Ok(());
         }
-        let texts: Vec<String> = missing.iter().map(|(_, _, text)| text.clone()).collect();
         let computed = self.compute(texts).await?;
-        for ((place, key, _), embedding) in missing.into_iter().zip(computed) {
+        for ((place, key), embedding) in missing.into_iter().zip(computed) {
             let (Some(embedding), Record::ItemUpserted(item)) = (embedding, &mut records[place])
             else {
                 continue;
@@ -106,8 +117,6 @@ impl Embedder {
 
     /// `None` for a text that the model failed at.
     async fn compute(&self, mut texts: Vec<String>) -> Result<Vec<Option<Vec<f32>>>, Error> {
-        let overloaded = |_none_left| Error::Overloaded("too many items wait for an embedding");
-        let _place = self.waiting.try_acquire().map_err(overloaded)?;
         let mut embeddings = Vec::with_capacity(texts.len());
         while !texts.is_empty() {
             let later = texts.split_off(texts.len().min(TEXTS_PER_TURN));
@@ -132,9 +141,9 @@ impl Embedder {
                 Err(_one_of_them) => texts.iter().map(|text| alone(&model, text)).collect(),
             }
         };
-        let computed = tokio::task::spawn_blocking(work).await;
+        let computed = run_blocking(work).await;
         self.metrics.embedding_seconds.observe(started.elapsed().as_secs_f64());
-        computed.map_err(|_panicked| Error::ShuttingDown)
+        computed
     }
 
     async fn cached(&self, key: &str) -> Option<Vec<f32>> {

@@ -10,16 +10,16 @@ use super::wire::put_floats;
 use super::wire::put_text;
 use super::wire::put_time;
 use super::wire::put_varint;
-use crate::domain::ArmContext;
-use crate::domain::ArmName;
-use crate::domain::ArmReward;
-use crate::domain::ArmSelection;
-use crate::domain::ArmSetName;
-use crate::domain::ArmStrategy;
-use crate::domain::DecisionId;
-use crate::domain::EventId;
-use crate::domain::OfferedArm;
-use crate::domain::Timestamp;
+use engine::domain::ArmContext;
+use engine::domain::ArmName;
+use engine::domain::ArmReward;
+use engine::domain::ArmSelection;
+use engine::domain::ArmSetName;
+use engine::domain::ArmStrategy;
+use engine::domain::DecisionId;
+use engine::domain::EventId;
+use engine::domain::OfferedArm;
+use engine::domain::Timestamp;
 
 /// A name of one byte with its length, and two floats.
 const OFFERED_BYTES_MIN: usize = 10;

@@ -10,8 +10,8 @@ use super::wire::Reader;
 use super::wire::put_text;
 use super::wire::put_texts;
 use super::wire::put_varint;
-use crate::domain::AttributeValue;
-use crate::domain::Attributes;
+use engine::domain::AttributeValue;
+use engine::domain::Attributes;
 
 const TEXT: u8 = 1;
 const NUMBER: u8 = 2;

@@ -1,9 +1,6 @@
-//! A decision: its header, then the shown items with score, propensity and
-//! features.
-//!
-//! Behind the last item stands what was added since, under a mask that is left out when
-//! nothing of it is there, each part with its length before it. Parts to come have a bit
-//! in this mask; a field to come of each shown item is a column.
+//! A decision: its header, the shown items with score, propensity and features, then under
+//! flags the trial against the caller's order and how the decision came about, each with its
+//! length before it.
 
 use super::decision_detail;
 use super::takeover;
@@ -15,22 +12,20 @@ use super::wire::put_framed;
 use super::wire::put_text;
 use super::wire::put_time;
 use super::wire::put_varint;
-use crate::domain::Decision;
-use crate::domain::DecisionId;
-use crate::domain::ItemId;
-use crate::domain::ShownItem;
-use crate::domain::Strategy;
-use crate::domain::Timestamp;
-use crate::domain::UserId;
+use engine::domain::Decision;
+use engine::domain::DecisionId;
+use engine::domain::ItemId;
+use engine::domain::ShownItem;
+use engine::domain::Strategy;
+use engine::domain::Timestamp;
+use engine::domain::UserId;
 
 /// An id of one byte with its length, two floats and an empty feature vector.
 const SHOWN_BYTES_MIN: usize = 11;
 
-/// Of the mask behind the shown items.
-const DETAIL: u8 = 1;
-const SEGMENT: u8 = 1 << 1;
-const TRIAL: u8 = 1 << 2;
-const EXPLORATION_COST: u8 = 1 << 3;
+/// Of the flags behind the shown items.
+const TRIAL: u8 = 1;
+const DETAIL: u8 = 1 << 1;
 
 pub fn put(out: &mut Vec<u8>, decision: &Decision, base: Timestamp) {
     out.push(decision.strategy.code());
@@ -41,6 +36,8 @@ pub fn put(out: &mut Vec<u8>, decision: &Decision, base: Timestamp) {
     put_varint(out, decision.model_version);
     put_varint(out, decision.watermark);
     put_varint(out, decision.candidates.into());
+    out.push(decision.segment);
+    put_f32(out, decision.exploration_cost);
     put_varint(out, decision.shown.len() as u64);
     for shown in &decision.shown {
         put_text(out, shown.item_id.as_str());
@@ -49,25 +46,12 @@ pub fn put(out: &mut Vec<u8>, decision: &Decision, base: Timestamp) {
         put_floats(out, &shown.features);
     }
     let bit = |present: bool, bit: u8| if present { bit } else { 0 };
-    let mask = bit(decision.detail.is_some(), DETAIL)
-        | bit(decision.segment != 0, SEGMENT)
-        | bit(decision.trial.is_some(), TRIAL)
-        | bit(decision.exploration_cost != 0.0, EXPLORATION_COST);
-    if mask == 0 {
-        return;
-    }
-    out.push(mask);
-    if let Some(detail) = &decision.detail {
-        put_framed(out, |out| decision_detail::put(out, detail, base));
-    }
-    if decision.segment != 0 {
-        put_framed(out, |out| out.push(decision.segment));
-    }
+    out.push(bit(decision.trial.is_some(), TRIAL) | bit(decision.detail.is_some(), DETAIL));
     if let Some(trial) = &decision.trial {
         put_framed(out, |out| takeover::put_trial(out, trial));
     }
-    if decision.exploration_cost != 0.0 {
-        put_framed(out, |out| put_f32(out, decision.exploration_cost));
+    if let Some(detail) = &decision.detail {
+        put_framed(out, |out| decision_detail::put(out, detail));
     }
 }
 
@@ -88,30 +72,20 @@ pub fn read(reader: &mut Reader<'_>, base: Timestamp) -> Result<Decision, Fault>
         model_version: reader.varint()?,
         watermark: reader.varint()?,
         candidates: reader.u32("the number of candidates")?,
+        segment: reader.byte()?,
+        exploration_cost: reader.f32()?,
         shown: read_shown(reader)?,
-        segment: 0,
-        exploration_cost: 0.0,
         trial: None,
         detail: None,
     };
-    let mask = if reader.is_empty() { 0 } else { reader.byte()? };
-    if mask & DETAIL != 0 {
-        let length = reader.count(1)?;
-        let mut framed = Reader::new(reader.bytes(length)?);
-        decision.detail = Some(Box::new(decision_detail::read(&mut framed, base)?));
-    }
-    if mask & SEGMENT != 0 {
-        let length = reader.count(1)?;
-        decision.segment = Reader::new(reader.bytes(length)?).byte()?;
-    }
-    if mask & TRIAL != 0 {
-        let length = reader.count(1)?;
-        let mut framed = Reader::new(reader.bytes(length)?);
+    let flags = reader.byte()?;
+    if flags & TRIAL != 0 {
+        let mut framed = Reader::new(reader.framed()?);
         decision.trial = Some(Box::new(takeover::read_trial(&mut framed)?));
     }
-    if mask & EXPLORATION_COST != 0 {
-        let length = reader.count(1)?;
-        decision.exploration_cost = Reader::new(reader.bytes(length)?).f32()?;
+    if flags & DETAIL != 0 {
+        let mut framed = Reader::new(reader.framed()?);
+        decision.detail = Some(Box::new(decision_detail::read(&mut framed)?));
     }
     Ok(decision)
 }

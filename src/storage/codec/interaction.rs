@@ -1,9 +1,5 @@
 //! An interaction: type, mask of the optional fields, three ids, time, then the
 //! optional fields in the order of their bits.
-//!
-//! The mask is full: what was added since stands behind the last field, under a mask
-//! of its own that is left out when nothing of it is there. Fields to come have a bit
-//! in this second mask.
 
 use super::attributes;
 use super::wire::Fault;
@@ -14,33 +10,33 @@ use super::wire::put_text;
 use super::wire::put_texts;
 use super::wire::put_time;
 use super::wire::put_varint;
-use crate::domain::Attributes;
-use crate::domain::DecisionId;
-use crate::domain::EventId;
-use crate::domain::Interaction;
-use crate::domain::InteractionContext;
-use crate::domain::InteractionType;
-use crate::domain::ItemId;
-use crate::domain::SessionId;
-use crate::domain::Timestamp;
-use crate::domain::UserId;
+use engine::domain::Attributes;
+use engine::domain::DecisionId;
+use engine::domain::EventId;
+use engine::domain::Interaction;
+use engine::domain::InteractionContext;
+use engine::domain::InteractionType;
+use engine::domain::ItemId;
+use engine::domain::SessionId;
+use engine::domain::Timestamp;
+use engine::domain::UserId;
 
-const VALUE: u8 = 1;
-const SESSION: u8 = 1 << 1;
-const DECISION: u8 = 1 << 2;
-const POSITION: u8 = 1 << 3;
-const TOPICS: u8 = 1 << 4;
-const SOURCE: u8 = 1 << 5;
-const DEVICE_TYPE: u8 = 1 << 6;
-const ATTRIBUTES: u8 = 1 << 7;
-
-/// Of the second mask.
-const LOCATION: u8 = 1;
-const UTC_OFFSET: u8 = 1 << 1;
+/// Those that most interactions have come first: their mask takes one byte.
+const VALUE: u32 = 1;
+const SESSION: u32 = 1 << 1;
+const DECISION: u32 = 1 << 2;
+const POSITION: u32 = 1 << 3;
+const TOPICS: u32 = 1 << 4;
+const SOURCE: u32 = 1 << 5;
+const DEVICE_TYPE: u32 = 1 << 6;
+const ATTRIBUTES: u32 = 1 << 7;
+const LOCATION: u32 = 1 << 8;
+const UTC_OFFSET: u32 = 1 << 9;
+const ALL: u32 = (1 << 10) - 1;
 
 pub fn put(out: &mut Vec<u8>, interaction: &Interaction, base: Timestamp) {
     out.push(interaction.kind.code());
-    out.push(mask(interaction));
+    put_varint(out, mask(interaction).into());
     put_text(out, interaction.event_id.as_str());
     put_text(out, interaction.user_id.as_str());
     put_text(out, interaction.item_id.as_str());
@@ -70,11 +66,6 @@ pub fn put(out: &mut Vec<u8>, interaction: &Interaction, base: Timestamp) {
     if !context.attributes.is_empty() {
         attributes::put(out, &context.attributes);
     }
-    let mask = second_mask(context);
-    if mask == 0 {
-        return;
-    }
-    out.push(mask);
     if let Some(location) = &context.location {
         put_text(out, location);
     }
@@ -83,14 +74,8 @@ pub fn put(out: &mut Vec<u8>, interaction: &Interaction, base: Timestamp) {
     }
 }
 
-fn second_mask(context: &InteractionContext) -> u8 {
-    let bit = |present: bool, bit: u8| if present { bit } else { 0 };
-    bit(context.location.is_some(), LOCATION)
-        | bit(context.utc_offset_minutes.is_some(), UTC_OFFSET)
-}
-
-fn mask(interaction: &Interaction) -> u8 {
-    let bit = |present: bool, bit: u8| if present { bit } else { 0 };
+fn mask(interaction: &Interaction) -> u32 {
+    let bit = |present: bool, bit: u32| if present { bit } else { 0 };
     let context = &interaction.context;
     bit(interaction.value.is_some(), VALUE)
         | bit(interaction.session_id.is_some(), SESSION)
@@ -100,6 +85,8 @@ fn mask(interaction: &Interaction) -> u8 {
         | bit(context.source.is_some(), SOURCE)
         | bit(context.device_type.is_some(), DEVICE_TYPE)
         | bit(!context.attributes.is_empty(), ATTRIBUTES)
+        | bit(context.location.is_some(), LOCATION)
+        | bit(context.utc_offset_minutes.is_some(), UTC_OFFSET)
 }
 
 pub fn read(reader: &mut Reader<'_>, base: Timestamp) -> Result<Interaction, Fault> {
@@ -109,10 +96,14 @@ pub fn read(reader: &mut Reader<'_>, base: Timestamp) -> Result<Interaction, Fau
         found: code.into(),
         known: InteractionType::ALL.len() as u64,
     })?;
-    let mask = reader.byte()?;
-    let has = |bit: u8| mask & bit != 0;
+    let mask = reader.u32("a mask of fields")?;
+    if mask & !ALL != 0 {
+        let (found, known) = (mask.into(), ALL.into());
+        return Err(Fault::TooNew { what: "fields of an interaction", found, known });
+    }
+    let has = |bit: u32| mask & bit != 0;
     // Fields are evaluated in the order written here, which is that of the bytes.
-    let mut interaction = Interaction {
+    Ok(Interaction {
         kind,
         event_id: reader.parsed(EventId::parse)?,
         user_id: reader.parsed(UserId::parse)?,
@@ -131,15 +122,8 @@ pub fn read(reader: &mut Reader<'_>, base: Timestamp) -> Result<Interaction, Fau
             } else {
                 Attributes::default()
             },
-            ..InteractionContext::default()
+            location: has(LOCATION).then(|| reader.text().map(Box::from)).transpose()?,
+            utc_offset_minutes: has(UTC_OFFSET).then(|| reader.i32("a UTC offset")).transpose()?,
         },
-    };
-    let mask = if reader.is_empty() { 0 } else { reader.byte()? };
-    if mask & LOCATION != 0 {
-        interaction.context.location = Some(Box::from(reader.text()?));
-    }
-    if mask & UTC_OFFSET != 0 {
-        interaction.context.utc_offset_minutes = Some(reader.i32("a UTC offset")?);
-    }
-    Ok(interaction)
+    })
 }

@@ -7,13 +7,12 @@ use super::wire::put_floats;
 use super::wire::put_text;
 use super::wire::put_texts;
 use super::wire::put_time;
-use crate::domain::Item;
-use crate::domain::ItemId;
-use crate::domain::Timestamp;
+use engine::domain::Item;
+use engine::domain::ItemId;
+use engine::domain::Timestamp;
 
 const SOURCE: u8 = 1;
 const PUBLISHED_AT: u8 = 1 << 1;
-/// Not set in records of before the field.
 const LANGUAGE: u8 = 1 << 2;
 
 pub fn put(out: &mut Vec<u8>, item: &Item, base: Timestamp) {

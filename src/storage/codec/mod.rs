@@ -5,10 +5,9 @@
 //!
 //! - Decoding never panics and never allocates more than a small multiple of the
 //!   input's length, whatever the bytes.
-//! - It evolves by addition: a newer version may add fields behind the last one
-//!   of a body, and an older one ignores them; a body that ends before an added
-//!   field lacks it. A kind, a type or a format that this version does not know
-//!   is `TooNew`: a record is never skipped, since it would not be learnt from.
+//! - A record is read whole or not at all. A kind, a type or a format that this version
+//!   does not know is `TooNew`, and so is a body with bytes behind the last known field:
+//!   who passed over them would learn something else than who wrote them.
 //! - Times are stored as distances from the base time, the `recorded_at` of the
 //!   batch, which is near most of them.
 //! - Ids and attributes are checked again when read. Other bounds are not: they
@@ -34,13 +33,13 @@ use wire::put_text;
 use wire::put_time;
 use wire::put_varint;
 
-use crate::domain::ItemId;
-use crate::domain::LogRecord;
-use crate::domain::PublishedModel;
-use crate::domain::Record;
-use crate::domain::Sequence;
-use crate::domain::Timestamp;
-use crate::domain::UserId;
+use engine::domain::ItemId;
+use engine::domain::LogRecord;
+use engine::domain::PublishedModel;
+use engine::domain::Record;
+use engine::domain::Sequence;
+use engine::domain::Timestamp;
+use engine::domain::UserId;
 
 const FORMAT: u8 = 1;
 
@@ -122,7 +121,10 @@ pub fn read(
 ) -> Result<(), Fault> {
     let mut reader = Reader::new(payload);
     let format = reader.byte()?;
-    if format > FORMAT {
+    if format == 0 {
+        return Err(Fault::damaged("it has no format"));
+    }
+    if format != FORMAT {
         let (found, known) = (format.into(), FORMAT.into());
         return Err(Fault::TooNew { what: "log batch format", found, known });
     }
@@ -140,14 +142,23 @@ fn read_record(reader: &mut Reader<'_>, base: Timestamp) -> Result<Record, Fault
     let kind = reader.byte()?;
     let length = reader.count(1)?;
     let mut body = Reader::new(reader.bytes(length)?);
+    let record = read_body(kind, &mut body, base)?;
+    if body.is_empty() {
+        return Ok(record);
+    }
+    let (found, known) = (length as u64, (length - body.remainder().len()) as u64);
+    Err(Fault::TooNew { what: "length of a log record", found, known })
+}
+
+fn read_body(kind: u8, body: &mut Reader<'_>, base: Timestamp) -> Result<Record, Fault> {
     match kind {
-        INTERACTION => interaction::read(&mut body, base).map(Record::Interaction),
-        DECISION => decision::read(&mut body, base).map(Record::Decision),
-        ITEM_UPSERTED => item::read(&mut body, base).map(Record::ItemUpserted),
+        INTERACTION => interaction::read(body, base).map(Record::Interaction),
+        DECISION => decision::read(body, base).map(Record::Decision),
+        ITEM_UPSERTED => item::read(body, base).map(Record::ItemUpserted),
         ITEM_DELETED => body.parsed(ItemId::parse).map(Record::ItemDeleted),
         USER_ATTRIBUTES_SET => {
             let user_id = body.parsed(UserId::parse)?;
-            let attributes = attributes::read(&mut body)?;
+            let attributes = attributes::read(body)?;
             Ok(Record::UserAttributesSet { user_id, attributes })
         }
         SETTINGS_SET => serde_json::from_slice(body.remainder())
@@ -160,9 +171,9 @@ fn read_record(reader: &mut Reader<'_>, base: Timestamp) -> Result<Record, Fault
             let encoded = Arc::from(body.bytes(length)?);
             Ok(Record::ModelPublished(PublishedModel { version, trained_at, encoded }))
         }
-        ARM_SELECTED => arms::read_selection(&mut body, base).map(Record::ArmSelected),
-        ARM_REWARDED => arms::read_reward(&mut body, base).map(Record::ArmRewarded),
-        TAKEOVER_CHANGED => takeover::read_change(&mut body).map(Record::TakeoverChanged),
+        ARM_SELECTED => arms::read_selection(body, base).map(Record::ArmSelected),
+        ARM_REWARDED => arms::read_reward(body, base).map(Record::ArmRewarded),
+        TAKEOVER_CHANGED => takeover::read_change(body).map(Record::TakeoverChanged),
         0 => Err(Fault::damaged("a record has no kind")),
         newer => {
             let (found, known) = (newer.into(), TAKEOVER_CHANGED.into());

@@ -5,26 +5,16 @@ use super::wire::Reader;
 use super::wire::put_f32;
 use super::wire::put_f64;
 use super::wire::put_floats;
-use super::wire::put_text;
 use super::wire::put_varint;
-use crate::domain::BaselineOrder;
-use crate::domain::ItemId;
-use crate::domain::ListOrigin;
-use crate::domain::TakeoverChange;
-use crate::domain::TakeoverTrial;
+use engine::domain::ListOrigin;
+use engine::domain::TakeoverChange;
+use engine::domain::TakeoverTrial;
 
 const SHARE: u8 = 1;
 const POPULAR_SHARE: u8 = 1 << 1;
 const ALPHA: u8 = 1 << 2;
 const REWARD_WINDOW: u8 = 1 << 3;
 const RESTART: u8 = 1 << 4;
-
-/// Of the baseline.
-const ITEMS: u8 = 1;
-const POPULAR: u8 = 2;
-
-/// An id of one byte with its length.
-const ID_BYTES_MIN: usize = 2;
 
 pub fn put_change(out: &mut Vec<u8>, change: &TakeoverChange) {
     let bit = |present: bool, bit: u8| if present { bit } else { 0 };
@@ -62,14 +52,6 @@ pub fn put_trial(out: &mut Vec<u8>, trial: &TakeoverTrial) {
     put_varint(out, trial.round.into());
     out.push(trial.origin.code());
     trial.chances.iter().for_each(|chance| put_f64(out, *chance));
-    match &trial.baseline {
-        BaselineOrder::Popular => out.push(POPULAR),
-        BaselineOrder::Items(ids) => {
-            out.push(ITEMS);
-            put_varint(out, ids.len() as u64);
-            ids.iter().for_each(|id| put_text(out, id.as_str()));
-        }
-    }
     for count in [trial.places, trial.same_place, trial.in_both] {
         put_varint(out, count.into());
     }
@@ -91,7 +73,6 @@ pub fn read_trial(reader: &mut Reader<'_>) -> Result<TakeoverTrial, Fault> {
         round,
         origin,
         chances: [reader.f64()?, reader.f64()?, reader.f64()?],
-        baseline: read_baseline(reader)?,
         places: reader.u32("the number of places")?,
         same_place: reader.u32("the number of places")?,
         in_both: reader.u32("the number of items")?,
@@ -99,24 +80,4 @@ pub fn read_trial(reader: &mut Reader<'_>) -> Result<TakeoverTrial, Fault> {
         expected_gain: reader.f32()?,
         difference: reader.floats()?,
     })
-}
-
-fn read_baseline(reader: &mut Reader<'_>) -> Result<BaselineOrder, Fault> {
-    match reader.byte()? {
-        ITEMS => read_ids(reader).map(BaselineOrder::Items),
-        POPULAR => Ok(BaselineOrder::Popular),
-        found => {
-            let (found, known) = (found.into(), POPULAR.into());
-            Err(Fault::TooNew { what: "kind of baseline", found, known })
-        }
-    }
-}
-
-fn read_ids(reader: &mut Reader<'_>) -> Result<Vec<ItemId>, Fault> {
-    let count = reader.count(ID_BYTES_MIN)?;
-    let mut ids = Vec::with_capacity(count);
-    for _ in 0..count {
-        ids.push(reader.parsed(ItemId::parse)?);
-    }
-    Ok(ids)
 }

@@ -4,7 +4,7 @@
 //! - A read never looks past the end of its input and never allocates more than
 //!   the input is long: every length is checked against what remains.
 
-use crate::domain::Timestamp;
+use engine::domain::Timestamp;
 
 /// Why bytes could not be decoded.
 #[derive(Debug, PartialEq, Eq)]
@@ -53,10 +53,21 @@ pub fn put_f64(out: &mut Vec<u8>, value: f64) {
 /// Floats with their number before them.
 pub fn put_floats(out: &mut Vec<u8>, values: &[f32]) {
     put_varint(out, values.len() as u64);
+    put_column(out, values);
+}
+
+/// Floats whose number is known otherwise.
+pub fn put_column(out: &mut Vec<u8>, values: &[f32]) {
     out.reserve(size_of_val(values));
     for value in values {
         put_f32(out, *value);
     }
+}
+
+/// Bytes with their number before them.
+pub fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    put_varint(out, bytes.len() as u64);
+    out.extend_from_slice(bytes);
 }
 
 /// What `put` adds, with its length before it.
@@ -181,12 +192,29 @@ impl<'a> Reader<'a> {
 
     pub fn floats(&mut self) -> Result<Vec<f32>, Fault> {
         let count = self.count(size_of::<f32>())?;
-        let (chunks, _) = self.bytes(count * size_of::<f32>())?.as_chunks();
+        self.column(count)
+    }
+
+    /// So many floats.
+    pub fn column(&mut self, count: usize) -> Result<Vec<f32>, Fault> {
+        let length = count.checked_mul(size_of::<f32>()).ok_or_else(cut_short)?;
+        let (chunks, _) = self.bytes(length)?.as_chunks();
         Ok(chunks.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())
+    }
+
+    /// Bytes with their number before them.
+    pub fn framed(&mut self) -> Result<&'a [u8], Fault> {
+        let length = self.count(1)?;
+        self.bytes(length)
     }
 
     pub fn text(&mut self) -> Result<&'a str, Fault> {
         let length = self.count(1)?;
+        self.text_of(length)
+    }
+
+    /// A text of so many bytes.
+    pub fn text_of(&mut self, length: usize) -> Result<&'a str, Fault> {
         std::str::from_utf8(self.bytes(length)?).map_err(|_| Fault::damaged("a text is not UTF-8"))
     }
 

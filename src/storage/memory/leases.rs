@@ -1,89 +1,81 @@
-//! Leases where there is one process only: a name is held or it is not.
+//! Leases where there is one process only: what it wants it has.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
 
 use crate::storage::error::Error;
 use crate::storage::leases::Fence;
-use crate::storage::leases::Lease;
 use crate::storage::leases::Leases;
+use crate::storage::partition::LeaseName;
 
 #[derive(Debug, Default)]
 pub struct MemoryLeases {
-    duties: Arc<Mutex<Duties>>,
+    held: Mutex<Held>,
 }
 
-/// Names are few: those of duties, some of them per namespace.
+/// What is given up is forgotten: epochs rise over all leases.
 #[derive(Debug, Default)]
-struct Duties(HashMap<String, Duty>);
+struct Held {
+    epochs: HashMap<LeaseName, u64>,
+    newest_epoch: u64,
+}
 
-#[derive(Debug, Default)]
-struct Duty {
-    held: bool,
-    epoch: u64,
+impl MemoryLeases {
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Leases for MemoryLeases {
-    fn acquire(&self, name: &str) -> Result<Option<Box<dyn Lease>>, Error> {
-        let mut duties = lock(&self.duties);
-        let duty = duties.0.entry(name.to_owned()).or_default();
-        if duty.held {
-            return Ok(None);
+    fn keep(&self, wanted: &[LeaseName]) -> Result<Vec<Fence>, Error> {
+        let mut held = self.held();
+        let held = &mut *held;
+        let fence = |lease: &LeaseName| {
+            let epoch = *held.epochs.entry(lease.clone()).or_insert_with(|| {
+                held.newest_epoch += 1;
+                held.newest_epoch
+            });
+            Fence { lease: lease.clone(), epoch }
+        };
+        Ok(wanted.iter().map(fence).collect())
+    }
+
+    fn release(&self, fences: &[Fence]) -> Result<(), Error> {
+        let mut held = self.held();
+        for fence in fences {
+            if held.epochs.get(&fence.lease) == Some(&fence.epoch) {
+                held.epochs.remove(&fence.lease);
+            }
         }
-        duty.held = true;
-        duty.epoch += 1;
-        let fence = Fence { lease: name.to_owned(), epoch: duty.epoch };
-        Ok(Some(Box::new(Held { duties: self.duties.clone(), fence })))
+        Ok(())
     }
-}
-
-#[derive(Debug)]
-struct Held {
-    duties: Arc<Mutex<Duties>>,
-    fence: Fence,
-}
-
-impl Lease for Held {
-    fn fence(&self) -> &Fence {
-        &self.fence
-    }
-
-    fn is_held(&self) -> Result<bool, Error> {
-        Ok(true)
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        if let Some(duty) = lock(&self.duties).0.get_mut(&self.fence.lease) {
-            duty.held = false;
-        }
-    }
-}
-
-fn lock(duties: &Mutex<Duties>) -> MutexGuard<'_, Duties> {
-    duties.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::storage::partition::Partition;
+    use engine::domain::NamespaceName;
+
+    fn lease(duty: &str) -> LeaseName {
+        let partition = Partition { namespace: NamespaceName::default(), incarnation: 1 };
+        LeaseName { partition, duty: duty.to_owned() }
+    }
 
     #[test]
-    fn a_name_has_one_holder_at_a_time_and_each_holding_a_higher_epoch() {
+    fn a_lease_keeps_its_epoch_until_it_is_given_up_and_is_forgotten_then() {
         let leases = MemoryLeases::default();
-        let acquire = |name| leases.acquire(name).unwrap();
-        let first = acquire("snapshots").unwrap();
-        assert!(first.is_held().unwrap());
-        assert!(acquire("snapshots").is_none());
-        assert!(acquire("training").is_some(), "another name is free");
-        let epoch = first.fence().epoch;
-        drop(first);
-        let second = acquire("snapshots").unwrap();
-        assert_eq!(second.fence().lease, "snapshots");
-        assert!(second.fence().epoch > epoch);
+        let wanted = [lease("lead/1"), lease("train")];
+        let first = leases.keep(&wanted).unwrap();
+        assert_eq!(first.len(), 2);
+        assert_eq!(leases.keep(&wanted).unwrap(), first);
+        leases.release(&first).unwrap();
+        assert!(leases.held().epochs.is_empty());
+        let second = leases.keep(&wanted).unwrap();
+        assert!(second.iter().zip(&first).all(|(second, first)| second.epoch > first.epoch));
+        leases.release(&first).unwrap();
+        assert_eq!(leases.keep(&wanted).unwrap(), second, "an old fence gives nothing up");
     }
 }

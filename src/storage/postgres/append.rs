@@ -7,46 +7,51 @@
 //!   the partitions' locks, which says that the transaction has ended, and looks for
 //!   its rows: there, it was committed; else it is done again. Rows are better evidence
 //!   than `pg_xact_status`: a standby that took over uses transaction ids again.
-//! - All of it ends within the statement timeout and a second, as `Unavailable`.
+//! - All of it, connecting and waiting for locks included, ends within the statement
+//!   timeout, as `Unavailable`. While the server has nothing to say, the next ones find
+//!   that out sooner: whoever has waited for the one before must not wait as long again.
 
-use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use deadpool_postgres::Client;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tokio::time::timeout_at;
 
+use super::column::id_of;
 use super::decided::Decided;
 use super::failure;
 use super::known::Known;
-use super::known::Refusal;
 use super::known::Refused;
-use super::partition::Partition;
-use super::session::GRACE;
+use super::partition::KnownPartition;
 use super::session::Session;
 use super::session::Sessions;
 use super::session::jittered;
 use super::session::no_answer;
 use super::transaction;
 use super::transaction::State;
-use crate::domain::NamespaceName;
-use crate::domain::Timestamp;
 use crate::storage::error::Error;
 use crate::storage::log::Appended;
 use crate::storage::log::LogAppend;
+use crate::storage::partition::Partition;
 use crate::storage::tail::TailFeed;
+use engine::domain::Timestamp;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
-
-const IDS: &str = "SELECT name, id FROM namespaces WHERE name = ANY ($1)";
+/// What an append may take after one that has used up its time for nothing.
+const PROBE: Duration = Duration::from_secs(1);
 
 /// Appends of this process, one at a time.
 pub struct Appender {
     dedup_horizon: u64,
     known: Mutex<Known>,
+    /// Whether the last append has used up its time.
+    silent: AtomicBool,
+    event_hashes_rebuilt: AtomicU64,
 }
 
 /// What is asked for, and until when.
@@ -77,9 +82,19 @@ impl From<tokio_postgres::Error> for Failed {
     }
 }
 
+/// Whether trying went on until there was no time left for another attempt.
+fn is_silence(error: &Error, give_up: Instant) -> bool {
+    matches!(error, Error::Unavailable { .. }) && Instant::now() + LONGEST_PAUSE >= give_up
+}
+
 impl Appender {
     pub fn new(dedup_horizon: u64) -> Self {
-        Self { dedup_horizon, known: Mutex::default() }
+        Self {
+            dedup_horizon,
+            known: Mutex::default(),
+            silent: AtomicBool::new(false),
+            event_hashes_rebuilt: AtomicU64::new(0),
+        }
     }
 
     /// See `InteractionLog::append`.
@@ -90,18 +105,46 @@ impl Appender {
         groups: &[LogAppend],
         now: Timestamp,
     ) -> Result<Vec<Result<Appended, Error>>, Error> {
-        let give_up = Instant::now() + sessions.limits().statement_timeout;
+        let mut patience = sessions.limits().statement_timeout;
+        if self.silent.load(Ordering::Relaxed) {
+            patience = patience.min(PROBE);
+        }
+        let give_up = Instant::now() + patience;
         let call = Call { sessions, groups, now, give_up };
         sessions.block_on(async {
             let known = timeout_at(give_up, self.known.lock());
             let mut known = known.await.map_err(|_| no_answer())?;
-            let written = timeout_at(give_up + GRACE, self.until_written(&mut known, &call));
-            let mut decided = written.await.unwrap_or_else(|_| Err(no_answer()))?;
+            let written = timeout_at(give_up, self.until_written(&mut known, &call)).await;
+            self.note_rebuilt(std::mem::take(&mut known.event_hashes_rebuilt));
+            let mut decided = match written {
+                Ok(Ok(decided)) => decided,
+                Ok(Err(error)) => {
+                    self.silent.store(is_silence(&error, give_up), Ordering::Relaxed);
+                    return Err(error);
+                }
+                Err(_elapsed) => {
+                    self.silent.store(true, Ordering::Relaxed);
+                    return Err(no_answer());
+                }
+            };
+            self.silent.store(false, Ordering::Relaxed);
             if let Some(feed) = feed {
-                decided.publish(feed, &known.of(groups));
+                decided.publish(feed);
             }
             Ok(decided.outcomes)
         })
+    }
+
+    pub const fn dedup_horizon(&self) -> u64 {
+        self.dedup_horizon
+    }
+
+    pub fn note_rebuilt(&self, batches: u64) {
+        self.event_hashes_rebuilt.fetch_add(batches, Ordering::Relaxed);
+    }
+
+    pub fn event_hashes_rebuilt(&self) -> u64 {
+        self.event_hashes_rebuilt.load(Ordering::Relaxed)
     }
 
     async fn until_written(&self, known: &mut Known, call: &Call<'_>) -> Result<Decided, Error> {
@@ -145,7 +188,7 @@ impl Appender {
         let mut refused = Refused::new();
         let Some(state) = self.lock(&session, known, call, &mut refused).await? else {
             session.give_back();
-            let refusals = call.groups.iter().map(|group| Err(refused[&group.namespace].of(group)));
+            let refusals = call.groups.iter().map(|group| Err(refused[&group.partition].of(group)));
             return Ok(Decided { outcomes: refusals.collect(), batches: Vec::new() });
         };
         if let Some(doubted) = doubt.take() {
@@ -173,58 +216,35 @@ impl Appender {
         call: &Call<'_>,
         refused: &mut Refused,
     ) -> Result<Option<State>, Failed> {
-        let names: BTreeSet<_> = call.groups.iter().map(|group| &group.namespace).collect();
+        let wanted: BTreeSet<_> = call.groups.iter().map(|group| &group.partition).collect();
         let fences = call.groups.iter().filter_map(|group| group.fence.as_ref());
-        let leases: Vec<_> = fences.map(|fence| fence.lease.as_str()).collect();
+        let leases: Vec<_> = fences.map(|fence| &fence.lease).collect();
         let mut again = false;
         loop {
-            let wanted = || names.iter().copied().filter(|name| !refused.contains_key(*name));
-            let missing = self.begin_unknown(session, known, &wanted().collect::<Vec<_>>()).await?;
-            for name in missing {
-                refused.insert(name, Refusal::NoNamespace);
+            for partition in wanted.iter().filter(|wanted| !refused.contains_key(**wanted)) {
+                if !known.partitions.contains_key(*partition) {
+                    let id = id_of(partition);
+                    let begun = KnownPartition::begin(session, id, self.dedup_horizon).await?;
+                    known.partitions.insert((*partition).clone(), begun);
+                }
             }
             let mut partitions: Vec<_> =
-                names.iter().filter_map(|name| known.partitions.get(*name)).collect();
+                wanted.iter().filter_map(|wanted| known.partitions.get(*wanted)).collect();
             if partitions.is_empty() {
                 return Ok(None);
             }
             partitions.sort_unstable_by_key(|partition| partition.id);
             let state = transaction::begin(session, &partitions, &leases).await?;
-            if known.note(session, &names, &state, refused, again).await? {
+            if known.note(session, &wanted, &state, refused, again).await? {
                 return Ok(Some(state));
             }
             again = true;
         }
     }
 
-    /// Begins those partitions of which nothing is known; returns the names that no
-    /// namespace has.
-    async fn begin_unknown(
-        &self,
-        client: &Client,
-        known: &mut Known,
-        names: &[&NamespaceName],
-    ) -> Result<Vec<NamespaceName>, tokio_postgres::Error> {
-        let unknown: Vec<_> =
-            names.iter().filter(|name| !known.partitions.contains_key(**name)).collect();
-        if unknown.is_empty() {
-            return Ok(Vec::new());
-        }
-        let texts: Vec<_> = unknown.iter().map(|name| name.as_str()).collect();
-        let mut ids = BTreeMap::new();
-        for row in client.query(IDS, &[&texts]).await? {
-            ids.insert(row.try_get::<_, String>(0)?, row.try_get::<_, i64>(1)?);
-        }
-        let mut missing = Vec::new();
-        for name in unknown {
-            match ids.get(name.as_str()) {
-                Some(id) => {
-                    let partition = Partition::begin(client, *id, self.dedup_horizon).await?;
-                    known.partitions.insert((*name).clone(), partition);
-                }
-                None => missing.push((*name).clone()),
-            }
-        }
-        Ok(missing)
+    /// Frees what is known of a partition. Waits for the append that runs, which ends in
+    /// its time.
+    pub fn release(&self, sessions: &Sessions, partition: &Partition) {
+        sessions.block_on(async { self.known.lock().await.partitions.remove(partition) });
     }
 }

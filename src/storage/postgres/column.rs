@@ -3,19 +3,39 @@
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
-use crate::domain::Timestamp;
-use crate::storage::batch::BatchHead;
+use crate::storage::batch_head::BatchHead;
+use crate::storage::chain::Chain;
+use crate::storage::chain::Seal;
 use crate::storage::error::Error;
+use crate::storage::number::checksum;
+use crate::storage::number::integer;
 use crate::storage::number::natural;
+use crate::storage::partition::Partition;
+use engine::domain::Timestamp;
 
 /// A parameter of a statement.
 pub type Parameter<'a> = &'a (dyn ToSql + Sync);
 
-/// The columns `first_sequence`, `count` and `recorded_at_ms` from `place` on.
-pub fn batch_head(row: &Row, place: usize) -> Result<BatchHead, Error> {
-    Ok(BatchHead {
+/// The columns `first_sequence`, `count`, `recorded_at_ms`, `payload_crc32`,
+/// `event_hashes_crc32` and `chain` from `place` on.
+pub fn seal(row: &Row, place: usize) -> Result<Seal, Error> {
+    let head = BatchHead {
         first: natural(row.try_get(place)?, "first_sequence")?,
         count: natural(i64::from(row.try_get::<_, i32>(place + 1)?), "count")?,
         recorded_at: Timestamp::from_millis(row.try_get(place + 2)?),
+    };
+    Ok(Seal {
+        head,
+        payload_checksum: checksum(row.try_get(place + 3)?),
+        event_hashes_checksum: checksum(row.try_get(place + 4)?),
+        chain: Chain::from_column(row.try_get(place + 5)?),
     })
+}
+
+/// How many columns [`seal`] reads.
+pub const SEAL_COLUMNS: usize = 6;
+
+/// The id of a partition's row.
+pub fn id_of(partition: &Partition) -> i64 {
+    integer(partition.incarnation)
 }

@@ -1,19 +1,17 @@
 //! What an append has decided and is about to write: outcomes and batches.
 
-use std::collections::BTreeMap;
-
-use super::partition::Partition;
-use crate::domain::Record;
-use crate::domain::Timestamp;
+use super::partition::KnownPartition;
 use crate::storage::batch::BatchBuilder;
-use crate::storage::batch::BatchHead;
+use crate::storage::chain::Seal;
 use crate::storage::dedup::event_hash;
 use crate::storage::error::Error;
 use crate::storage::log::AppendOutcome;
 use crate::storage::log::Appended;
-use crate::storage::tail;
+use crate::storage::log::LogAppend;
+use crate::storage::partition::Partition;
 use crate::storage::tail::TailBatch;
 use crate::storage::tail::TailFeed;
+use engine::domain::Timestamp;
 
 /// Batches with more of it are not published: readers fetch them.
 const PUBLISHED_BYTES: usize = 256 << 10;
@@ -21,20 +19,10 @@ const PUBLISHED_BYTES: usize = 256 << 10;
 /// A batch as it is written.
 #[derive(Debug)]
 pub struct Batch {
-    pub namespace_id: i64,
-    pub head: BatchHead,
+    pub partition: Partition,
+    pub seal: Seal,
     pub payload: Vec<u8>,
     pub event_hashes: Vec<u8>,
-}
-
-impl Batch {
-    pub fn payload_checksum(&self) -> u32 {
-        self.head.checksum(&self.payload)
-    }
-
-    pub fn event_hashes_checksum(&self) -> u32 {
-        self.head.checksum(&self.event_hashes)
-    }
 }
 
 /// The answer to an append, valid once the batches are committed.
@@ -45,60 +33,60 @@ pub struct Decided {
 }
 
 impl Decided {
-    /// Hands out the next sequences of the partition to the records that are new.
+    /// Hands out the next sequences of the partition to those of the records that are new.
     pub fn add(
         &mut self,
-        partition: &mut Partition,
-        records: &[Record],
+        group: &LogAppend,
+        known: &mut KnownPartition,
         now: Timestamp,
         builder: &mut BatchBuilder,
     ) {
         // Clocks of processes differ, and may be set back; the log's time never is.
-        let recorded_at = now.max(partition.recorded_at);
-        let mut outcomes = Vec::with_capacity(records.len());
+        let recorded_at = now.max(known.recorded_at);
+        let mut outcomes = Vec::with_capacity(group.records.len());
         builder.begin(recorded_at);
-        for record in records {
-            let sequence = partition.end + 1;
+        for record in &group.records {
+            let sequence = known.end.sequence + 1;
             let hash = record.event_id().map(event_hash);
-            if hash.is_some_and(|hash| !partition.window.insert(hash, sequence)) {
+            if hash.is_some_and(|hash| !known.window.insert(hash, sequence)) {
                 outcomes.push(AppendOutcome::Duplicate);
                 continue;
             }
             builder.push(record, hash);
-            partition.end = sequence;
+            known.end.sequence = sequence;
             outcomes.push(AppendOutcome::Accepted(sequence));
             if builder.is_full() {
-                self.close(partition, builder);
+                self.close(&group.partition, known, builder);
                 builder.begin(recorded_at);
             }
         }
         if !builder.is_empty() {
-            self.close(partition, builder);
+            self.close(&group.partition, known, builder);
         }
-        self.outcomes.push(Ok(Appended { outcomes, log_end: partition.end }));
+        self.outcomes.push(Ok(Appended { outcomes, log_end: known.end.sequence }));
     }
 
-    fn close(&mut self, partition: &mut Partition, builder: &BatchBuilder) {
-        let head = builder.head(partition.end);
+    fn close(&mut self, partition: &Partition, known: &mut KnownPartition, builder: &BatchBuilder) {
+        // Behind the batch before; `end` is at the last record of this one already.
+        let seal = builder.seal(known.end.sequence, known.end.chain);
         self.batches.push(Batch {
-            namespace_id: partition.id,
-            head,
+            partition: partition.clone(),
+            seal,
             payload: builder.payload().to_vec(),
             event_hashes: builder.event_hashes().to_vec(),
         });
-        partition.recorded_at = head.recorded_at;
-        partition.newest = Some(head);
+        known.end = seal.end();
+        known.recorded_at = seal.head.recorded_at;
+        known.newest = Some(seal);
     }
 
     /// Tells the other processes. Only to be called after the commit.
-    pub fn publish(&mut self, feed: &dyn TailFeed, partitions: &BTreeMap<i64, tail::Partition>) {
+    pub fn publish(&mut self, feed: &dyn TailFeed) {
         let batches = std::mem::take(&mut self.batches);
-        let published = batches.into_iter().filter_map(|batch| {
-            let partition = partitions.get(&batch.namespace_id)?.clone();
-            let payload_checksum = batch.payload_checksum();
-            let Batch { head, payload, .. } = batch;
+        let published = batches.into_iter().map(|batch| {
+            let Batch { partition, seal, payload, .. } = batch;
             let payload = (payload.len() <= PUBLISHED_BYTES).then_some(payload);
-            Some(TailBatch { partition, head, payload, payload_checksum })
+            TailBatch { partition, seal, payload }
         });
         feed.publish(published.collect());
     }

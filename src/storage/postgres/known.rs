@@ -9,17 +9,19 @@ use super::append::Call;
 use super::append::Doubt;
 use super::append::Failed;
 use super::decided::Decided;
+use super::event_hashes;
 use super::failure;
+use super::leases::key;
 use super::partition::Behind;
-use super::partition::Partition;
+use super::partition::KnownPartition;
 use super::session::Session;
 use super::transaction;
 use super::transaction::State;
-use crate::domain::NamespaceName;
 use crate::storage::batch::BatchBuilder;
+use crate::storage::chain::Seal;
 use crate::storage::error::Error;
 use crate::storage::log::LogAppend;
-use crate::storage::tail;
+use crate::storage::partition::Partition;
 
 /// Why nothing is appended to a namespace.
 pub enum Refusal {
@@ -28,7 +30,7 @@ pub enum Refusal {
     Unavailable { reason: String },
 }
 
-pub type Refused = BTreeMap<NamespaceName, Refusal>;
+pub type Refused = BTreeMap<Partition, Refusal>;
 
 impl Refusal {
     fn because(error: Error) -> Self {
@@ -41,7 +43,9 @@ impl Refusal {
     /// The answer for one of the groups.
     pub fn of(&self, group: &LogAppend) -> Error {
         match self {
-            Self::NoNamespace => Error::NoNamespace { namespace: group.namespace.clone() },
+            Self::NoNamespace => {
+                Error::NoNamespace { namespace: group.partition.namespace.clone() }
+            }
             Self::Corrupt { what, reason } => {
                 Error::Corrupt { what: what.clone(), reason: reason.clone() }
             }
@@ -52,27 +56,16 @@ impl Refusal {
 
 #[derive(Default)]
 pub struct Known {
-    pub partitions: HashMap<NamespaceName, Partition>,
+    pub partitions: HashMap<Partition, KnownPartition>,
     /// The connection of the last append, whose statements are prepared: to a server
     /// far away another one would take several round trips first.
     pub session: Option<Session>,
+    /// Batches whose event hashes were built anew, not yet counted.
+    pub event_hashes_rebuilt: u64,
     builder: BatchBuilder,
 }
 
 impl Known {
-    /// The partitions of the groups as the tail feed names them.
-    pub fn of(&self, groups: &[LogAppend]) -> BTreeMap<i64, tail::Partition> {
-        let mut partitions = BTreeMap::new();
-        for group in groups {
-            if let Some(known) = self.partitions.get(&group.namespace) {
-                let incarnation = known.id.unsigned_abs();
-                let namespace = group.namespace.clone();
-                partitions.insert(known.id, tail::Partition { namespace, incarnation });
-            }
-        }
-        partitions
-    }
-
     /// Notes what the server says under the locks. Returns whether all partitions
     /// are up to date and can be written to; if not, the transaction has ended and is
     /// to be begun again.
@@ -82,24 +75,24 @@ impl Known {
     pub async fn note(
         &mut self,
         session: &Session,
-        names: &BTreeSet<&NamespaceName>,
+        wanted: &BTreeSet<&Partition>,
         state: &State,
         refused: &mut Refused,
         again: bool,
     ) -> Result<bool, Failed> {
         let mut current = true;
-        let mut behind = Vec::new();
-        for name in names {
-            let Some(partition) = self.partitions.get_mut(*name) else { continue };
-            let told = state.partitions.get(&partition.id);
-            let told = told.filter(|told| told.name.as_deref() == Some(name.as_str()));
-            // One that is not there was deleted, and perhaps created again.
-            let noted = told.map_or(Err(Behind::GoneBack), |told| told.tell(partition));
+        let (mut behind, mut damaged) = (Vec::new(), Vec::new());
+        for partition in wanted {
+            let Some(known) = self.partitions.get_mut(*partition) else { continue };
+            let told = state.partitions.get(&known.id);
+            let name = partition.namespace.as_str();
+            let told = told.filter(|told| told.name.as_deref() == Some(name));
+            let noted = told.map_or(Err(Behind::Deleted), |told| told.tell(known));
             if matches!(noted, Ok(true)) {
-                behind.push(*name);
+                behind.push(*partition);
             }
             let noted = noted.map(|_may_go_on| ());
-            current &= self.keep_or_drop(name, noted, refused)?;
+            current &= self.keep_or_drop(partition, noted, refused, &mut damaged)?;
         }
         if current && behind.is_empty() {
             return Ok(true);
@@ -108,35 +101,54 @@ impl Known {
         if !holds {
             session.batch_execute("ROLLBACK").await?;
         }
-        for name in behind {
-            if let Some(partition) = self.partitions.get_mut(name) {
-                let caught_up = partition.catch_up(session).await;
-                current &= self.keep_or_drop(name, caught_up, refused)?;
+        for partition in behind {
+            if let Some(known) = self.partitions.get_mut(partition) {
+                let caught_up = known.catch_up(session).await;
+                current &= self.keep_or_drop(partition, caught_up, refused, &mut damaged)?;
             }
         }
         if holds && !current {
             session.batch_execute("ROLLBACK").await?;
         }
+        // What is damaged is not current, so the transaction is over.
+        for (partition, seal) in damaged {
+            match event_hashes::mend(session, partition, &seal).await? {
+                Ok(()) => self.event_hashes_rebuilt += 1,
+                Err(error) => {
+                    self.partitions.remove(partition);
+                    refused.insert(partition.clone(), Refusal::because(error));
+                }
+            }
+        }
         Ok(holds && current)
     }
 
     /// Returns whether the partition need not be looked at again.
-    fn keep_or_drop(
+    fn keep_or_drop<'a>(
         &mut self,
-        name: &NamespaceName,
+        partition: &'a Partition,
         noted: Result<(), Behind>,
         refused: &mut Refused,
+        damaged: &mut Vec<(&'a Partition, Box<Seal>)>,
     ) -> Result<bool, Failed> {
         match noted {
             Ok(()) => return Ok(true),
             Err(Behind::Unanswered(error)) => return Err(error.into()),
+            // It is known up to there; the next look goes on from there.
+            Err(Behind::DamagedHashes(seal)) => {
+                damaged.push((partition, seal));
+                return Ok(false);
+            }
             Err(Behind::GoneBack) => {}
+            Err(Behind::Deleted) => {
+                refused.insert(partition.clone(), Refusal::NoNamespace);
+            }
             Err(Behind::Unusable(error)) => {
-                refused.insert(name.clone(), Refusal::because(error));
+                refused.insert(partition.clone(), Refusal::because(error));
             }
         }
-        self.partitions.remove(name);
-        Ok(refused.contains_key(name))
+        self.partitions.remove(partition);
+        Ok(refused.contains_key(partition))
     }
 
     /// Decides, writes and commits.
@@ -175,24 +187,24 @@ impl Known {
         call: &Call<'_>,
         refused: &Refused,
         state: &State,
-    ) -> (Decided, BTreeMap<NamespaceName, Partition>) {
+    ) -> (Decided, BTreeMap<Partition, KnownPartition>) {
         let mut decided = Decided::default();
         let mut held = BTreeMap::new();
         for group in call.groups {
-            if let Some(refusal) = refused.get(&group.namespace) {
+            if let Some(refusal) = refused.get(&group.partition) {
                 decided.outcomes.push(Err(refusal.of(group)));
                 continue;
             }
             if let Some(fence) = &group.fence
-                && state.epochs.get(&fence.lease) != Some(&fence.epoch)
+                && state.epochs.get(&key(&fence.lease)) != Some(&fence.epoch)
             {
                 decided.outcomes.push(Err(Error::Fenced { lease: fence.lease.clone() }));
                 continue;
             }
-            let partition = held.entry(group.namespace.clone()).or_insert_with_key(|name| {
-                self.partitions.remove(name).expect("what is not known is refused")
+            let known = held.entry(group.partition.clone()).or_insert_with_key(|partition| {
+                self.partitions.remove(partition).expect("what is not known is refused")
             });
-            decided.add(partition, &group.records, call.now, &mut self.builder);
+            decided.add(group, known, call.now, &mut self.builder);
         }
         (decided, held)
     }

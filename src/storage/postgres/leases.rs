@@ -1,97 +1,103 @@
-//! Leases: an advisory lock of a connection that is kept for nothing else, and a row
-//! that counts how often it was taken.
+//! Leases as rows with a time limit.
 //!
-//! - The lock says who has the lease now; it goes with the connection, within 15 s
-//!   of the holder's machine.
-//! - The row's epoch fences: a holder whose connection was lost without its knowledge
-//!   cannot write under the next one's epoch.
+//! - A process says that it lives in one row, whatever it holds; what a silent one
+//!   holds may be taken. Only what changes hands is written.
+//! - Times are the server's: clocks of processes do not matter.
+//! - The epoch fences: a holder that lost a lease without its knowledge cannot write
+//!   under the next one's epoch.
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use tokio::time::timeout;
+use std::collections::BTreeMap;
 
 use super::column::Parameter;
-use super::session::GRACE;
-use super::session::OwnSession;
-use super::session::Sessions;
-use super::session::no_answer;
+use super::column::id_of;
 use super::store::PostgresStore;
 use crate::storage::error::Error;
 use crate::storage::leases::Fence;
-use crate::storage::leases::Lease;
+use crate::storage::leases::LEASE_TTL;
 use crate::storage::leases::Leases;
+use crate::storage::partition::LeaseName;
 
-/// Of the connection of a lease: it may be idle for as long as the lease is held.
-const KEEP: &str = "SET idle_session_timeout = 0";
-const TRY: &str = "SELECT pg_try_advisory_lock($1)";
-const TAKE: &str = "INSERT INTO leases (name, epoch, taken_at, holder)
-    VALUES ($1, 1, now(), concat_ws(' ',
-        current_setting('application_name'), inet_client_addr(), pg_backend_pid()))
-    ON CONFLICT (name) DO UPDATE
-    SET epoch = leases.epoch + 1, taken_at = excluded.taken_at, holder = excluded.holder
-    RETURNING epoch, pg_backend_pid()";
-const IS_HELD: &str = "SELECT EXISTS (
-    SELECT FROM leases WHERE name = $1 AND epoch = $2 AND pg_backend_pid() = $3)";
+/// Taken in one order: two processes at it never wait for each other crosswise. A row
+/// that changes hands meanwhile is looked at again where it is written. What is read
+/// is of the time before: a lease that is taken by somebody else at this moment is still
+/// reported, and fenced.
+const KEEP: &str = "WITH wanted AS (
+        SELECT namespaces.id, duty
+        FROM unnest($2::bigint[], $3::text[], $4::text[]) AS named (id, name, duty)
+        JOIN namespaces USING (id, name)
+    ), alive AS (
+        INSERT INTO lease_holders (id, seen_at, description)
+        VALUES ($1, clock_timestamp(), concat_ws(' ',
+            current_setting('application_name'), inet_client_addr(), pg_backend_pid()))
+        ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at
+    ), living AS (
+        SELECT id FROM lease_holders
+        WHERE seen_at > clock_timestamp() - make_interval(secs => $5)
+    ), taken AS (
+        INSERT INTO leases (namespace_id, duty, epoch, holder, taken_at)
+        SELECT wanted.id, wanted.duty, 1, $1, clock_timestamp()
+        FROM wanted LEFT JOIN leases ON namespace_id = wanted.id AND leases.duty = wanted.duty
+        WHERE holder IS NULL
+           OR holder <> $1 AND holder NOT IN (SELECT id FROM living)
+        ORDER BY wanted.id, wanted.duty
+        ON CONFLICT (namespace_id, duty) DO UPDATE
+        SET epoch = leases.epoch + 1, holder = excluded.holder, taken_at = excluded.taken_at
+        WHERE leases.holder IS NULL
+           OR leases.holder <> excluded.holder AND leases.holder NOT IN (SELECT id FROM living)
+        RETURNING namespace_id, duty, epoch
+    )
+    SELECT namespace_id, duty, epoch FROM taken
+    UNION ALL
+    SELECT namespace_id, leases.duty, epoch
+    FROM wanted JOIN leases ON namespace_id = wanted.id AND leases.duty = wanted.duty
+    WHERE holder = $1";
+const RELEASE: &str = "UPDATE leases SET holder = NULL
+    FROM (
+        SELECT namespace_id, duty
+        FROM unnest($2::bigint[], $3::text[], $4::bigint[]) AS given (namespace_id, duty, epoch)
+        JOIN leases USING (namespace_id, duty, epoch)
+        WHERE holder = $1
+        ORDER BY namespace_id, duty FOR UPDATE OF leases
+    ) AS held
+    WHERE leases.namespace_id = held.namespace_id AND leases.duty = held.duty";
 
-struct PostgresLease {
-    fence: Fence,
-    /// Server process: another one answers where a pooler shares connections.
-    backend: i32,
-    /// Closed when dropped, with the lock.
-    session: OwnSession,
-    sessions: Arc<Sessions>,
+/// What names a lease in the database.
+pub type LeaseKey = (i64, String);
+
+pub fn key(lease: &LeaseName) -> LeaseKey {
+    (id_of(&lease.partition), lease.duty.clone())
 }
 
 impl Leases for PostgresStore {
-    fn acquire(&self, name: &str) -> Result<Option<Box<dyn Lease>>, Error> {
-        let taken = within(&self.sessions, async {
-            let session = self.sessions.session().await.map_err(|(error, _)| error)?;
-            session.batch_execute(KEEP).await?;
-            let lock = session.query_one(TRY, &[&key(name)]).await?;
-            if !lock.try_get::<_, bool>(0)? {
-                return Ok(None);
-            }
-            let row = session.query_one(TAKE, &[&name]).await?;
-            let epoch: i64 = row.try_get(0)?;
-            Ok(Some((epoch.unsigned_abs(), row.try_get(1)?, session.into_own())))
+    fn keep(&self, wanted: &[LeaseName]) -> Result<Vec<Fence>, Error> {
+        let (ids, duties): (Vec<_>, Vec<_>) = wanted.iter().map(key).unzip();
+        let names: Vec<_> = wanted.iter().map(|lease| lease.partition.namespace.as_str()).collect();
+        let ttl = LEASE_TTL.as_secs_f64();
+        let rows = self.sessions.run(async |client| {
+            let keep = client.prepare_cached(KEEP).await?;
+            let parameters: [Parameter<'_>; 5] = [&self.holder, &ids, &names, &duties, &ttl];
+            Ok(client.query(&keep, &parameters).await?)
         })?;
-        Ok(taken.map(|(epoch, backend, session)| -> Box<dyn Lease> {
-            let fence = Fence { lease: name.to_owned(), epoch };
-            let sessions = self.sessions.clone();
-            Box::new(PostgresLease { fence, backend, session, sessions })
-        }))
+        let mut epochs: BTreeMap<LeaseKey, u64> = BTreeMap::new();
+        for row in &rows {
+            let held = (row.try_get(0)?, row.try_get(1)?);
+            epochs.insert(held, row.try_get::<_, i64>(2)?.unsigned_abs());
+        }
+        let fence = |lease: &LeaseName| {
+            let epoch = *epochs.get(&key(lease))?;
+            Some(Fence { lease: lease.clone(), epoch })
+        };
+        Ok(wanted.iter().filter_map(fence).collect())
     }
-}
 
-impl Lease for PostgresLease {
-    fn fence(&self) -> &Fence {
-        &self.fence
+    fn release(&self, fences: &[Fence]) -> Result<(), Error> {
+        let (ids, duties): (Vec<_>, Vec<_>) = fences.iter().map(|fence| key(&fence.lease)).unzip();
+        let epochs: Vec<_> = fences.iter().map(|fence| fence.epoch.cast_signed()).collect();
+        self.sessions.run(async |client| {
+            let release = client.prepare_cached(RELEASE).await?;
+            let parameters: [Parameter<'_>; 4] = [&self.holder, &ids, &duties, &epochs];
+            Ok(client.execute(&release, &parameters).await?)
+        })?;
+        Ok(())
     }
-
-    fn is_held(&self) -> Result<bool, Error> {
-        within(&self.sessions, async {
-            let epoch = self.fence.epoch.cast_signed();
-            let parameters: [Parameter<'_>; 3] = [&self.fence.lease, &epoch, &self.backend];
-            match self.session.query_one(IS_HELD, &parameters).await {
-                Ok(row) => Ok(row.try_get(0)?),
-                // The lock went with the connection.
-                Err(_) if self.session.is_closed() => Ok(false),
-                Err(error) => Err(error.into()),
-            }
-        })
-    }
-}
-
-fn within<T>(
-    sessions: &Sessions,
-    work: impl Future<Output = Result<T, Error>>,
-) -> Result<T, Error> {
-    let deadline: Duration = sessions.limits().statement_timeout + GRACE;
-    sessions.block_on(async { timeout(deadline, work).await.unwrap_or_else(|_| Err(no_answer())) })
-}
-
-/// Negative: the keys of the log's partitions and of the migrations are not.
-fn key(name: &str) -> i64 {
-    xxhash_rust::xxh3::xxh3_64(name.as_bytes()).cast_signed() | i64::MIN
 }

@@ -3,62 +3,91 @@
 use deadpool_postgres::Client;
 use tokio_postgres::Row;
 
-use super::column::batch_head;
+use super::column::Parameter;
+use super::column::SEAL_COLUMNS;
+use super::column::id_of;
+use super::column::seal;
 use super::store::PostgresStore;
-use super::store::namespace_id;
-use crate::domain::LogRecord;
-use crate::domain::NamespaceName;
-use crate::domain::Sequence;
-use crate::domain::Timestamp;
-use crate::storage::batch::BatchHead;
+use crate::storage::chain::Chain;
+use crate::storage::chain::Position;
 use crate::storage::error::Error;
 use crate::storage::log::Appended;
+use crate::storage::log::Extent;
+use crate::storage::log::HashCheck;
 use crate::storage::log::InteractionLog;
 use crate::storage::log::LogAppend;
 use crate::storage::log::LogEnd;
+use crate::storage::log::LogRead;
+use crate::storage::log::ReadLimit;
 use crate::storage::number::integer;
 use crate::storage::number::natural;
-use crate::storage::tail::Partition;
+use crate::storage::partition::Partition;
+use crate::storage::reading::Reading;
+use crate::storage::reading::check_position;
+use engine::domain::LogRecord;
+use engine::domain::Sequence;
+use engine::domain::Timestamp;
 
 /// The advisory lock of a partition is this and the id of its namespace.
 pub const PARTITION_LOCKS: i64 = 0x6c6f_6700_0000_0000;
 
-/// Batches fetched at a time: up to 64 MB where records are large.
-const BATCHES_PER_STEP: usize = 64;
+/// Batches looked at by one statement; how much of them is sent goes by bytes.
+const BATCHES_PER_STEP: usize = 1_024;
 
-/// From the batch that holds sequence $3, or the next one, on. Since sequences have no
-/// gaps, those that begin before $4 hold as many records as are asked for; the first
-/// is read wherever it begins, so that a gap is seen. At the end of the log the last
-/// batch is looked at but its payload is not.
-const READ_FROM: &str = "WITH start AS MATERIALIZED (
-        SELECT (
-            SELECT first_sequence FROM log_batches
-            WHERE namespace_id = $1
-              AND first_sequence >= coalesce(
-                  (SELECT max(first_sequence) FROM log_batches
-                   WHERE namespace_id = $1 AND first_sequence <= $3), 0)
-              AND first_sequence + count > $3
-            ORDER BY first_sequence LIMIT 1
-        ) AS at
+/// From the batch that holds sequence $3, or the last one before it, on. Payloads are sent
+/// of batches that hold sequence $4 or come after it. Since sequences have no gaps, those
+/// that begin before $5 hold as many records as are asked for; where no batch holds $4 the
+/// next one is read wherever it begins, so that a gap is seen. The sizes of payloads are
+/// known without fetching them.
+const READ: &str = "WITH holder AS MATERIALIZED (
+        SELECT first_sequence AS first, first_sequence + count - 1 AS last FROM log_batches
+        WHERE namespace_id = $1 AND first_sequence <= $3
+        ORDER BY first_sequence DESC LIMIT 1
+    ), start AS MATERIALIZED (
+        SELECT
+            coalesce((SELECT first FROM holder), 0) AS holder,
+            CASE WHEN (SELECT last FROM holder) >= $4 THEN 0 ELSE coalesce((
+                SELECT first_sequence FROM log_batches
+                WHERE namespace_id = $1 AND first_sequence > $3
+                ORDER BY first_sequence LIMIT 1
+            ), 0) END AS next
     )
-    SELECT first_sequence, count, recorded_at_ms, payload_crc32, payload
+    SELECT first_sequence, count, recorded_at_ms, payload_crc32, event_hashes_crc32, chain,
+        CASE WHEN first_sequence + count > $4 THEN payload END
     FROM namespaces LEFT JOIN LATERAL (
-        SELECT first_sequence, count, recorded_at_ms, payload_crc32, payload
-        FROM log_batches
-        WHERE namespace_id = $1
-          AND first_sequence >= (SELECT at FROM start)
-          AND first_sequence <= greatest($4::bigint - 1, (SELECT at FROM start))
-        ORDER BY first_sequence LIMIT $5
-    ) AS batches ON true
+        SELECT near.*, coalesce(sum(size) OVER (
+            ORDER BY first_sequence ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+        ), 0) AS bytes_before
+        FROM (
+            SELECT first_sequence, count, recorded_at_ms, payload_crc32, event_hashes_crc32,
+                chain, payload,
+                CASE WHEN first_sequence + count > $4 THEN octet_length(payload) ELSE 0 END AS size
+            FROM log_batches
+            WHERE namespace_id = $1
+              AND first_sequence >= (SELECT holder FROM start)
+              AND first_sequence <= greatest($5::bigint - 1, (SELECT next FROM start))
+            ORDER BY first_sequence LIMIT $6
+        ) AS near
+    ) AS batches ON bytes_before < $7
     WHERE id = $1 AND name = $2
     ORDER BY first_sequence";
 
-const ENDS: &str = "SELECT name, id, first_sequence, count
+const HOLDING: &str = "SELECT first_sequence, count, chain
     FROM namespaces LEFT JOIN LATERAL (
-        SELECT first_sequence, count FROM log_batches
+        SELECT first_sequence, count, chain FROM log_batches
+        WHERE namespace_id = id AND first_sequence <= $3
+        ORDER BY first_sequence DESC LIMIT 1
+    ) AS holder ON true
+    WHERE id = $1 AND name = $2";
+
+const ENDS: &str = "SELECT first_sequence, count, chain, place
+    FROM unnest($1::bigint[], $2::text[]) WITH ORDINALITY AS named (id, name, place)
+    JOIN namespaces USING (id, name)
+    LEFT JOIN LATERAL (
+        SELECT first_sequence, count, chain FROM log_batches
         WHERE namespace_id = id ORDER BY first_sequence DESC LIMIT 1
     ) AS newest ON true
-    WHERE name = ANY ($1)";
+    ORDER BY place";
 
 impl InteractionLog for PostgresStore {
     fn append(
@@ -66,69 +95,93 @@ impl InteractionLog for PostgresStore {
         groups: &[LogAppend],
         now: Timestamp,
     ) -> Result<Vec<Result<Appended, Error>>, Error> {
-        self.appender.append(&self.sessions, self.feed.as_deref(), groups, now)
+        self.appender.append(&self.sessions, self.feed(), groups, now)
     }
 
+    /// What the tail feed has brought is taken from there, also of a partition that has
+    /// just been deleted: it was committed before.
     fn read_after(
         &self,
-        namespace: &NamespaceName,
-        after: Sequence,
-        records_max: usize,
-    ) -> Result<Vec<LogRecord>, Error> {
-        let id = match self.known_id(namespace) {
-            Some(id) => id,
-            None => {
-                let id =
-                    self.sessions.read(async |client| namespace_id(client, namespace).await)?;
-                self.note_id(namespace, Some(id));
-                id
-            }
-        };
-        let heard = self.heard_after(namespace, id, after, records_max);
-        if !heard.is_empty() {
+        partition: &Partition,
+        after: Position,
+        limit: ReadLimit,
+    ) -> Result<LogRead, Error> {
+        let heard = self.heard_after(partition, after, limit);
+        if !heard.records.is_empty() {
             return Ok(heard);
         }
-        let mut reading = Reading { namespace, id, records: Vec::new(), after, next: after };
+        let mut reading = Reading::following(after, limit);
         loop {
-            let before = reading.next;
-            let missing = records_max.saturating_sub(reading.records.len()) as u64;
-            let batches =
-                self.sessions.read(async |client| fetch(client, &reading, missing).await)?;
-            let is_last = batches.len() < BATCHES_PER_STEP;
-            reading.take(batches)?;
-            if is_last || reading.records.len() >= records_max || reading.next == before {
-                return Ok(reading.records);
+            let before = reading.end();
+            let question = Question::new(partition, before.sequence, &reading);
+            let rows = self.sessions.read(async |client| question.ask(client).await)?;
+            let mut rows = rows.iter().peekable();
+            let holder = rows.next_if(|row| !has_payload(row));
+            let found = holder.map(|row| seal(row, 0)).transpose()?;
+            check_position(partition, before, found.map(|seal| seal.end()))?;
+            if !reading_goes_on(&mut reading, rows, before.sequence)? {
+                return Ok(reading.into_read());
             }
         }
     }
 
-    fn log_end(&self, namespace: &NamespaceName) -> Result<Sequence, Error> {
-        let ends = self.log_ends(std::slice::from_ref(namespace))?;
-        let end = ends.first().map(|end| end.end);
-        end.ok_or_else(|| Error::NoNamespace { namespace: namespace.clone() })
+    fn read_from(
+        &self,
+        partition: &Partition,
+        after: Sequence,
+        limit: ReadLimit,
+    ) -> Result<Vec<LogRecord>, Error> {
+        let mut reading = Reading::from(after, limit);
+        loop {
+            let next = reading.next();
+            let question = Question::new(partition, next, &reading);
+            let rows = self.sessions.read(async |client| question.ask(client).await)?;
+            let rows = rows.iter().filter(|row| has_payload(row));
+            if !reading_goes_on(&mut reading, rows, next - 1)? {
+                return Ok(reading.into_records());
+            }
+        }
     }
 
-    fn log_ends(&self, namespaces: &[NamespaceName]) -> Result<Vec<LogEnd>, Error> {
-        let names: Vec<_> = namespaces.iter().map(NamespaceName::as_str).collect();
+    fn position_at(
+        &self,
+        partition: &Partition,
+        sequence: Sequence,
+    ) -> Result<Option<Position>, Error> {
+        let position = end(&self.holder(partition, sequence)?, 0)?;
+        Ok((position.sequence == sequence).then_some(position))
+    }
+
+    fn log_ends(&self, partitions: &[Partition]) -> Result<Vec<LogEnd>, Error> {
+        let ids: Vec<_> = partitions.iter().map(id_of).collect();
+        let names: Vec<_> = partitions.iter().map(|wanted| wanted.namespace.as_str()).collect();
         let rows = self.sessions.read(async |client| {
             let ends = client.prepare_cached(ENDS).await?;
-            Ok(client.query(&ends, &[&names]).await?)
+            Ok(client.query(&ends, &[&ids, &names]).await?)
         })?;
         let mut ends = Vec::with_capacity(rows.len());
-        for namespace in namespaces {
-            let mut id = None;
-            for row in &rows {
-                if row.try_get::<_, &str>(0)? == namespace.as_str() {
-                    let found: i64 = row.try_get(1)?;
-                    id = Some(found);
-                    let incarnation = natural(found, "id")?;
-                    let partition = Partition { namespace: namespace.clone(), incarnation };
-                    ends.push(LogEnd { partition, end: end(row)? });
-                }
-            }
-            self.note_id(namespace, id);
+        for row in &rows {
+            let place: usize = natural(row.try_get(3)?, "place")?;
+            let partition = partitions[place - 1].clone();
+            ends.push(LogEnd { partition, end: end(row, 0)? });
         }
         Ok(ends)
+    }
+
+    fn check_event_hashes(
+        &self,
+        partition: &Partition,
+        extent: Extent,
+    ) -> Result<HashCheck, Error> {
+        self.check_hashes(partition, extent)
+    }
+
+    fn event_hashes_rebuilt(&self) -> u64 {
+        self.appender.event_hashes_rebuilt()
+    }
+
+    fn release(&self, partition: &Partition) {
+        self.appender.release(&self.sessions, partition);
     }
 
     fn is_shared(&self) -> bool {
@@ -137,93 +190,106 @@ impl InteractionLog for PostgresStore {
 }
 
 impl PostgresStore {
-    /// What the tail feed has brought; nothing when the records are not all there or
-    /// not as they were written.
-    fn heard_after(
+    /// The batch that holds a sequence, or the last one before it.
+    fn holder(&self, partition: &Partition, sequence: Sequence) -> Result<Row, Error> {
+        let (id, name) = (id_of(partition), partition.namespace.as_str());
+        let found = self.sessions.read(async |client| {
+            let holding = client.prepare_cached(HOLDING).await?;
+            Ok(client.query_opt(&holding, &[&id, &name, &integer(sequence)]).await?)
+        })?;
+        found.ok_or_else(|| Error::NoNamespace { namespace: partition.namespace.clone() })
+    }
+
+    /// Where that batch begins.
+    pub(super) fn first_of_holder(
         &self,
-        namespace: &NamespaceName,
-        id: i64,
-        after: Sequence,
-        records_max: usize,
-    ) -> Vec<LogRecord> {
-        let Some(feed) = &self.feed else { return Vec::new() };
-        let partition = Partition { namespace: namespace.clone(), incarnation: id.unsigned_abs() };
-        let mut reading = Reading { namespace, id, records: Vec::new(), after, next: after };
-        for batch in feed.recent(&partition, after) {
+        partition: &Partition,
+        sequence: Sequence,
+    ) -> Result<Option<Sequence>, Error> {
+        let first: Option<i64> = self.holder(partition, sequence)?.try_get(0)?;
+        Ok(first.map(i64::unsigned_abs))
+    }
+
+    /// What the tail feed has brought; nothing when the next record is not there or not
+    /// as it was written.
+    fn heard_after(&self, partition: &Partition, after: Position, limit: ReadLimit) -> LogRead {
+        let mut reading = Reading::following(after, limit);
+        let batches = self.feed().map(|feed| feed.recent(partition, after));
+        for batch in batches.into_iter().flatten() {
             let Some(payload) = &batch.payload else { break };
-            let stored = (batch.head, batch.payload_checksum, payload.as_slice());
-            if reading.records.len() >= records_max || reading.take_one(stored).is_err() {
+            if reading.is_full() || reading.take(&batch.seal, payload).is_err() {
                 break;
             }
         }
-        reading.records
+        reading.into_read()
     }
 }
 
-/// Records on their way, in order and without a gap.
-struct Reading<'a> {
-    namespace: &'a NamespaceName,
-    id: i64,
-    records: Vec<LogRecord>,
-    /// What the caller has.
-    after: Sequence,
-    /// The last sequence read, or `after`.
+/// Takes what a question has brought. Returns whether there may be more to ask for; `last`
+/// is the last record read before.
+fn reading_goes_on<'a>(
+    reading: &mut Reading,
+    rows: impl Iterator<Item = &'a Row>,
+    last: Sequence,
+) -> Result<bool, Error> {
+    for row in rows {
+        if reading.is_full() {
+            break;
+        }
+        reading.take(&seal(row, 0)?, row.try_get(SEAL_COLUMNS)?)?;
+    }
+    Ok(reading.next() > last + 1 && !reading.is_full())
+}
+
+/// Whether the row is a batch that was asked for, not the one before.
+fn has_payload(row: &Row) -> bool {
+    // A payload of another type is an error where it is read.
+    !matches!(row.try_get::<_, Option<&[u8]>>(SEAL_COLUMNS), Ok(None))
+}
+
+/// What is asked of a partition.
+struct Question<'a> {
+    partition: &'a Partition,
+    /// The batch that holds this, or the last one before it, comes first.
+    from: Sequence,
     next: Sequence,
+    room: ReadLimit,
 }
 
-impl Reading<'_> {
-    fn take(&mut self, batches: Vec<Row>) -> Result<(), Error> {
-        for row in &batches {
-            let checksum = natural(row.try_get(3)?, "payload_crc32")?;
-            self.take_one((batch_head(row, 0)?, checksum, row.try_get(4)?))?;
+impl<'a> Question<'a> {
+    const fn new(partition: &'a Partition, from: Sequence, reading: &Reading) -> Self {
+        Self { partition, from, next: reading.next(), room: reading.room() }
+    }
+
+    async fn ask(&self, client: &Client) -> Result<Vec<Row>, Error> {
+        let read = client.prepare_cached(READ).await?;
+        let until = self.next.saturating_add(self.room.records as u64);
+        let bytes = integer(self.room.bytes as u64).max(1);
+        let parameters: [Parameter<'_>; 7] = [
+            &id_of(self.partition),
+            &self.partition.namespace.as_str(),
+            &integer(self.from),
+            &integer(self.next),
+            &integer(until),
+            &(BATCHES_PER_STEP as i64),
+            &bytes,
+        ];
+        let mut rows = client.query(&read, &parameters).await?;
+        if rows.is_empty() {
+            return Err(Error::NoNamespace { namespace: self.partition.namespace.clone() });
         }
-        Ok(())
-    }
-
-    fn take_one(
-        &mut self,
-        (head, checksum, payload): (BatchHead, u32, &[u8]),
-    ) -> Result<(), Error> {
-        let next = self.next.saturating_add(1);
-        if head.first > next {
-            let reason = format!("the records from {next} on are missing before it");
-            return Err(head.corrupt(reason));
-        }
-        let known = self.records.len();
-        head.read(payload, checksum, &mut self.records)?;
-        // The first batch may begin with records that the caller has.
-        let after = self.after;
-        let had = self.records[known..].partition_point(|record| record.sequence <= after);
-        self.records.drain(known..known + had);
-        self.next = head.last();
-        Ok(())
+        // One row without a batch says that the namespace is there.
+        rows.retain(|row| !matches!(row.try_get::<_, Option<i64>>(0), Ok(None)));
+        Ok(rows)
     }
 }
 
-/// Up to [`BATCHES_PER_STEP`] batches.
-async fn fetch(
-    client: &Client,
-    reading: &Reading<'_>,
-    records_max: u64,
-) -> Result<Vec<Row>, Error> {
-    let read = client.prepare_cached(READ_FROM).await?;
-    let next = reading.next.saturating_add(1);
-    let until = integer(next.saturating_add(records_max));
-    let steps = BATCHES_PER_STEP as i64;
-    let name = reading.namespace.as_str();
-    let mut rows =
-        client.query(&read, &[&reading.id, &name, &integer(next), &until, &steps]).await?;
-    if rows.is_empty() {
-        return Err(Error::NoNamespace { namespace: reading.namespace.clone() });
-    }
-    // One row without a batch says that the namespace is there.
-    rows.retain(|row| !matches!(row.try_get::<_, Option<i64>>(0), Ok(None)));
-    Ok(rows)
-}
-
-fn end(row: &Row) -> Result<Sequence, Error> {
-    let (first, count): (Option<i64>, Option<i32>) = (row.try_get(2)?, row.try_get(3)?);
-    let (Some(first), Some(count)) = (first, count) else { return Ok(0) };
+/// The end of the batch whose columns `first_sequence`, `count` and `chain` begin at
+/// `place`; position 0 without a batch.
+pub fn end(row: &Row, place: usize) -> Result<Position, Error> {
+    let (first, count): (Option<i64>, Option<i32>) = (row.try_get(place)?, row.try_get(place + 1)?);
+    let (Some(first), Some(count)) = (first, count) else { return Ok(Position::default()) };
     let last = i64::from(count).saturating_add(first) - 1;
-    natural(last, "first_sequence")
+    let sequence = natural(last, "first_sequence")?;
+    Ok(Position { sequence, chain: Chain::from_column(row.try_get(place + 2)?) })
 }

@@ -10,6 +10,7 @@
 mod append;
 mod column;
 mod decided;
+mod event_hashes;
 mod failure;
 mod known;
 mod leases;

@@ -2,15 +2,20 @@
 
 use tokio_postgres::Row;
 
+use super::column::id_of;
 use super::log::PARTITION_LOCKS;
 use super::purge;
 use super::store::PostgresStore;
-use crate::domain::NamespaceName;
-use crate::domain::Timestamp;
 use crate::storage::error::Error;
+use crate::storage::log::InteractionLog;
 use crate::storage::namespaces::NamespaceEntry;
 use crate::storage::namespaces::NamespaceStore;
 use crate::storage::number::integer;
+use crate::storage::number::natural;
+use crate::storage::partition::Partition;
+use engine::domain::NamespaceName;
+use engine::domain::Settings;
+use engine::domain::Timestamp;
 
 const CREATE: &str = "INSERT INTO namespaces (name, created_at_ms, settings)
     VALUES ($1, $2, $3::text::json) ON CONFLICT (name) DO NOTHING RETURNING id";
@@ -20,41 +25,39 @@ const GET: &str = "SELECT id, name, created_at_ms, settings::text FROM namespace
 const LIST: &str = "SELECT id, name, created_at_ms, settings::text FROM namespaces
     WHERE name > $1 ORDER BY name LIMIT $2";
 
-const LOCK_BY_NAME: &str =
-    "SELECT id, pg_advisory_xact_lock($1 + id)::text FROM namespaces WHERE name = $2";
+const LOCK: &str =
+    "SELECT pg_advisory_xact_lock($1 + id)::text FROM namespaces WHERE id = $2 AND name = $3";
 
-/// The id again: the one that was locked may have been deleted meanwhile.
+/// The name again: it may have been taken away while the lock was waited for.
 const TAKE_NAME_AWAY: &str = "UPDATE namespaces SET name = NULL WHERE id = $1 AND name = $2";
 
 impl NamespaceStore for PostgresStore {
-    fn create(&self, entry: &NamespaceEntry) -> Result<(), Error> {
-        let settings = entry
-            .settings
+    fn create(
+        &self,
+        name: &NamespaceName,
+        created_at: Timestamp,
+        settings: Option<Settings>,
+    ) -> Result<NamespaceEntry, Error> {
+        let json = settings
             .as_ref()
             .map(|settings| serde_json::to_string(settings).expect("settings have text keys only"));
-        let id = self.sessions.run(async |client| {
-            let created_at = entry.created_at.as_millis();
-            let row =
-                client.query_opt(CREATE, &[&entry.name.as_str(), &created_at, &settings]).await?;
-            match row {
-                Some(row) => Ok(row.try_get(0)?),
-                None => Err(Error::NamespaceExists { namespace: entry.name.clone() }),
+        let incarnation = self.sessions.run(async |client| {
+            let created_at = created_at.as_millis();
+            match client.query_opt(CREATE, &[&name.as_str(), &created_at, &json]).await? {
+                Some(row) => natural(row.try_get(0)?, "id"),
+                None => Err(Error::NamespaceExists { namespace: name.clone() }),
             }
         })?;
-        self.note_id(&entry.name, Some(id));
-        Ok(())
+        let partition = Partition { namespace: name.clone(), incarnation };
+        Ok(NamespaceEntry { partition, created_at, settings })
     }
 
-    fn get(&self, name: &NamespaceName) -> Result<NamespaceEntry, Error> {
+    fn resolve(&self, name: &NamespaceName) -> Result<NamespaceEntry, Error> {
         let found = self.sessions.read(async |client| {
             let get = client.prepare_cached(GET).await?;
-            match client.query_opt(&get, &[&name.as_str()]).await? {
-                Some(row) => Ok(Some((row.try_get(0)?, entry(&row)?))),
-                None => Ok(None),
-            }
+            client.query_opt(&get, &[&name.as_str()]).await?.map(|row| entry(&row)).transpose()
         })?;
-        self.note_id(name, found.as_ref().map(|(id, _)| *id));
-        found.map(|(_, entry)| entry).ok_or_else(|| Error::NoNamespace { namespace: name.clone() })
+        found.ok_or_else(|| Error::NoNamespace { namespace: name.clone() })
     }
 
     fn list(
@@ -71,19 +74,21 @@ impl NamespaceStore for PostgresStore {
         })
     }
 
-    fn delete(&self, name: &NamespaceName) -> Result<(), Error> {
-        let deleted = || Error::NoNamespace { namespace: name.clone() };
+    fn delete(&self, partition: &Partition) -> Result<(), Error> {
+        let deleted = || Error::NoNamespace { namespace: partition.namespace.clone() };
+        let (id, name) = (id_of(partition), partition.namespace.as_str());
         self.sessions.run(async |client| {
             let transaction = client.transaction().await?;
-            let row =
-                transaction.query_opt(LOCK_BY_NAME, &[&PARTITION_LOCKS, &name.as_str()]).await?;
-            let id: i64 = row.ok_or_else(deleted)?.try_get(0)?;
-            if transaction.execute(TAKE_NAME_AWAY, &[&id, &name.as_str()]).await? == 0 {
+            transaction
+                .query_opt(LOCK, &[&PARTITION_LOCKS, &id, &name])
+                .await?
+                .ok_or_else(deleted)?;
+            if transaction.execute(TAKE_NAME_AWAY, &[&id, &name]).await? == 0 {
                 return Err(deleted());
             }
             Ok(transaction.commit().await?)
         })?;
-        self.note_id(name, None);
+        self.release(partition);
         // The namespace is gone for everyone. Rows that cannot be removed now are
         // removed by the next deletion or the next start, so this is no failure.
         let _left_behind = purge::unfinished(&self.sessions);
@@ -94,8 +99,9 @@ impl NamespaceStore for PostgresStore {
 fn entry(row: &Row) -> Result<NamespaceEntry, Error> {
     let corrupt = |reason| Error::Corrupt { what: "the entry of a namespace".to_owned(), reason };
     let settings: Option<&str> = row.try_get(3)?;
+    let namespace = NamespaceName::parse(row.try_get::<_, String>(1)?).map_err(corrupt)?;
     Ok(NamespaceEntry {
-        name: NamespaceName::parse(row.try_get::<_, String>(1)?).map_err(corrupt)?,
+        partition: Partition { namespace, incarnation: natural(row.try_get(0)?, "id")? },
         created_at: Timestamp::from_millis(row.try_get(2)?),
         settings: settings
             .map(serde_json::from_str)

@@ -8,7 +8,6 @@ use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_postgres::Config;
@@ -16,7 +15,6 @@ use tokio_postgres::config::SslMode;
 
 use super::tls::Verification;
 use crate::storage::error::Error;
-use crate::storage::tail::TailFeed;
 
 const APPLICATION_NAME: &str = "personalization";
 /// A connection whose other end is gone is noticed within 20 s, also while idle.
@@ -30,7 +28,7 @@ pub struct PostgresOptions {
     pub url: String,
     /// Where heavy reads go that may be a little behind; see `open_postgres_reading`.
     pub read_url: Option<String>,
-    /// Connections of this process at most, beside one for each lease it holds.
+    /// Connections of this process at most.
     pub pool_size: usize,
     /// What a statement may take on the server, and an append with all its retries.
     pub statement_timeout: Duration,
@@ -38,7 +36,6 @@ pub struct PostgresOptions {
     /// An event id is a duplicate within at least this many records of its
     /// namespace. The same in all processes on one database.
     pub dedup_horizon: u64,
-    pub feed: Option<Arc<dyn TailFeed>>,
 }
 
 impl fmt::Debug for PostgresOptions {

@@ -10,14 +10,15 @@ use deadpool_postgres::Client;
 use tokio_postgres::Row;
 
 use super::column::Parameter;
-use super::column::batch_head;
-use crate::domain::Sequence;
-use crate::domain::Timestamp;
-use crate::storage::batch::BatchHead;
+use super::column::SEAL_COLUMNS;
+use super::column::seal;
+use crate::storage::chain::Position;
+use crate::storage::chain::Seal;
 use crate::storage::dedup::DedupWindow;
 use crate::storage::error::Error;
 use crate::storage::number::integer;
-use crate::storage::number::natural;
+use engine::domain::Sequence;
+use engine::domain::Timestamp;
 
 /// Batches read at a time: a replica far away is behind by hundreds of small ones when
 /// its question arrives.
@@ -31,21 +32,22 @@ const NEWEST: &str = "SELECT first_sequence, count FROM log_batches
 /// The batch that holds a sequence, or the one before it, is where loading begins.
 const HOLDING: &str = "SELECT coalesce(max(first_sequence), 0) FROM log_batches
     WHERE namespace_id = $1 AND first_sequence <= $2";
-const BATCHES_FROM: &str = "SELECT first_sequence, count, recorded_at_ms, event_hashes_crc32,
+const BATCHES_FROM: &str = "SELECT first_sequence, count, recorded_at_ms, payload_crc32,
+        event_hashes_crc32, chain,
         CASE WHEN first_sequence > $3 THEN event_hashes END
     FROM log_batches
     WHERE namespace_id = $1 AND first_sequence >= $2 AND first_sequence < $2 + $5
     ORDER BY first_sequence LIMIT $4";
 
 #[derive(Debug)]
-pub struct Partition {
+pub struct KnownPartition {
     pub id: i64,
-    pub end: Sequence,
+    pub end: Position,
     /// Of the newest batch; appends are never dated before it.
     pub recorded_at: Timestamp,
     pub window: DedupWindow,
     /// The newest batch known, if any.
-    pub newest: Option<BatchHead>,
+    pub newest: Option<Seal>,
     /// Where the window begins: hashes before are passed over.
     window_start: Sequence,
     /// Where the next batch is to be looked for while none is known.
@@ -55,8 +57,12 @@ pub struct Partition {
 /// Why a partition could not be caught up.
 #[derive(Debug)]
 pub enum Behind {
+    /// The partition was deleted.
+    Deleted,
     /// The log is not the one that is known: it must be loaded again.
     GoneBack,
+    /// The event hashes of this batch are not what was written.
+    DamagedHashes(Box<Seal>),
     /// What is stored cannot be used.
     Unusable(Error),
     /// The server did not tell.
@@ -75,7 +81,7 @@ impl From<tokio_postgres::Error> for Behind {
     }
 }
 
-impl Partition {
+impl KnownPartition {
     /// Knows nothing yet but where to begin.
     pub async fn begin(
         client: &Client,
@@ -95,17 +101,25 @@ impl Partition {
             from = row.try_get::<_, i64>(0)?.unsigned_abs();
         }
         let recorded_at = Timestamp::from_millis(i64::MIN);
-        Ok(Self { id, end: 0, recorded_at, window, newest: None, window_start, from })
+        Ok(Self {
+            id,
+            end: Position::default(),
+            recorded_at,
+            window,
+            newest: None,
+            window_start,
+            from,
+        })
     }
 
     /// The first batch to ask for: the newest one known, to see whether it is there.
     pub fn known_first(&self) -> i64 {
-        integer(self.newest.map_or(self.from, |head| head.first))
+        integer(self.newest.map_or(self.from, |seal| seal.head.first))
     }
 
     /// The hashes of batches up to this one are known and need not be sent.
     pub fn skipped(&self) -> i64 {
-        self.newest.map_or(-1, |head| integer(head.first))
+        self.newest.map_or(-1, |seal| integer(seal.head.first))
     }
 
     /// Reads what others have appended; many steps for a partition that was just
@@ -128,7 +142,7 @@ impl Partition {
     /// Whether a step from `first` on, which brought so many batches, may have been cut
     /// short: sequences have no gaps.
     pub fn may_go_on(&self, first: i64, batches: usize) -> bool {
-        batches >= BATCHES_PER_STEP || integer(self.end) + 1 >= first + RECORDS_PER_STEP
+        batches >= BATCHES_PER_STEP || integer(self.end.sequence) + 1 >= first + RECORDS_PER_STEP
     }
 
     /// Notes batches from [`Self::known_first`] on, whose columns begin at `place`.
@@ -136,26 +150,31 @@ impl Partition {
     pub fn note(&mut self, rows: &[Row], place: usize) -> Result<(), Behind> {
         let mut rows = rows.iter();
         if let Some(newest) = self.newest {
-            let found = rows.next().map(|row| batch_head(row, place)).transpose()?;
+            let found = rows.next().map(|row| seal(row, place)).transpose()?;
             if found != Some(newest) {
                 return Err(Behind::GoneBack);
             }
         }
         for row in rows {
-            let head = batch_head(row, place)?;
-            if self.newest.is_some() && head.first != self.end + 1 {
-                let reason = format!("it should begin at {}: records are missing", self.end + 1);
+            let seal = seal(row, place)?;
+            let head = &seal.head;
+            if self.newest.is_some() && head.first != self.end.sequence + 1 {
+                let reason =
+                    format!("it should begin at {}: records are missing", self.end.sequence + 1);
                 return Err(Behind::Unusable(head.corrupt(reason)));
             }
-            let checksum = natural(row.try_get(place + 3)?, "event_hashes_crc32")?;
-            for (hash, sequence) in head.event_hashes(row.try_get(place + 4)?, checksum)? {
+            let stored = row.try_get(place + SEAL_COLUMNS)?;
+            let hashes = head
+                .event_hashes(stored, seal.event_hashes_checksum)
+                .map_err(|_damaged| Behind::DamagedHashes(Box::new(seal)))?;
+            for (hash, sequence) in hashes {
                 if sequence >= self.window_start {
                     self.window.insert(hash, sequence);
                 }
             }
-            self.end = head.last();
+            self.end = seal.end();
             self.recorded_at = head.recorded_at;
-            self.newest = Some(head);
+            self.newest = Some(seal);
         }
         Ok(())
     }

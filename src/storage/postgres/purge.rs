@@ -22,6 +22,12 @@ const BATCHES: &str = "DELETE FROM log_batches WHERE namespace_id = $1
     AND first_sequence IN (SELECT first_sequence FROM log_batches
         WHERE namespace_id = $1 ORDER BY first_sequence LIMIT $2
         FOR UPDATE SKIP LOCKED)";
+/// What they hold is free since long.
+const SILENT_HOLDERS: &str =
+    "SELECT id FROM lease_holders WHERE seen_at < now() - interval '1 day'";
+const HOLDER: &str = "DELETE FROM lease_holders
+    WHERE id = $1 AND seen_at < now() - interval '1 day'";
+const LEASES: &str = "DELETE FROM leases WHERE namespace_id = $1";
 const NAMESPACE: &str = "DELETE FROM namespaces WHERE id = $1 AND name IS NULL";
 const PARTS: &str = "DELETE FROM snapshot_parts WHERE snapshot_id = $1
     AND position IN (SELECT position FROM snapshot_parts
@@ -29,12 +35,16 @@ const PARTS: &str = "DELETE FROM snapshot_parts WHERE snapshot_id = $1
         FOR UPDATE SKIP LOCKED)";
 const SNAPSHOT: &str = "DELETE FROM snapshots WHERE id = $1";
 
-/// Removes deleted namespaces with their logs, and snapshots that are not, or no
+/// Removes processes that are no more, deleted namespaces with their logs, and snapshots that are not, or no
 /// longer, to be read.
 pub fn unfinished(sessions: &Sessions) -> Result<(), Error> {
+    for id in names(sessions, SILENT_HOLDERS)? {
+        sessions.run(async |client| Ok(client.execute(HOLDER, &[&id]).await?))?;
+    }
     snapshots(sessions)?;
     for id in ids(sessions, DELETED_NAMESPACES)? {
         while sessions.run(async |client| projection::remove_some(client, id).await)? {}
+        sessions.run(async |client| Ok(client.execute(LEASES, &[&id]).await?))?;
         remove(sessions, BATCHES, NAMESPACE, id)?;
     }
     Ok(())
@@ -68,6 +78,13 @@ fn remove(sessions: &Sessions, rows: &str, parent: &str, id: i64) -> Result<(), 
 }
 
 fn ids(sessions: &Sessions, query: &str) -> Result<Vec<i64>, Error> {
+    sessions.read(async |client| {
+        let rows = client.query(query, &[]).await?;
+        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+    })
+}
+
+fn names(sessions: &Sessions, query: &str) -> Result<Vec<String>, Error> {
     sessions.read(async |client| {
         let rows = client.query(query, &[]).await?;
         rows.iter().map(|row| Ok(row.try_get(0)?)).collect()

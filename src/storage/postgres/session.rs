@@ -6,7 +6,7 @@
 //! - No call takes longer than the statement timeout and a second: the server ends
 //!   statements, and this side gives up on a server that says nothing.
 //! - A connection on which a call failed or was given up is closed, not used again.
-//! - State of the session (settings, advisory locks of leases) must survive between
+//! - State of the session (settings, the lock of a migration) must survive between
 //!   statements: PgBouncer may stand in between in session mode only.
 
 use std::hash::BuildHasher;
@@ -16,7 +16,6 @@ use std::ops::DerefMut;
 use std::time::Duration;
 
 use deadpool_postgres::Client;
-use deadpool_postgres::ClientWrapper;
 use deadpool_postgres::Hook;
 use deadpool_postgres::HookError;
 use deadpool_postgres::Manager;
@@ -172,11 +171,6 @@ pub fn no_answer() -> Error {
 pub struct Session(Option<Client>);
 
 impl Session {
-    /// Leaves its place in the pool to another one.
-    pub fn into_own(mut self) -> OwnSession {
-        OwnSession(Client::take(self.0.take().expect("taken by give_back only")))
-    }
-
     pub fn give_back(mut self) {
         drop(self.0.take());
     }
@@ -208,17 +202,6 @@ impl Drop for Session {
         if let Some(client) = self.0.take() {
             drop(Client::take(client));
         }
-    }
-}
-
-/// A connection that is not of the pool any more.
-pub struct OwnSession(ClientWrapper);
-
-impl Deref for OwnSession {
-    type Target = ClientWrapper;
-
-    fn deref(&self) -> &ClientWrapper {
-        &self.0
     }
 }
 

@@ -1,33 +1,34 @@
 //! The store: its connections and what it knows.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::PoisonError;
-use std::sync::RwLock;
+use std::sync::OnceLock;
 
 use deadpool_postgres::Client;
 
 use super::append::Appender;
+use super::column::id_of;
 use super::migrations;
 use super::options::PostgresOptions;
 use super::purge;
 use super::session::Limits;
 use super::session::Sessions;
-use crate::domain::NamespaceName;
 use crate::storage::error::Error;
+use crate::storage::partition::Partition;
 use crate::storage::tail::TailFeed;
+use engine::domain::NamespaceName;
 
 /// The shared store; see [`open`].
 pub struct PostgresStore {
-    /// Shared with the leases, which keep their connections on its runtime.
-    pub(super) sessions: Arc<Sessions>,
+    pub(super) sessions: Sessions,
     pub(super) appender: Appender,
-    pub(super) feed: Option<Arc<dyn TailFeed>>,
-    /// The life of each namespace that its readers follow. It is looked up again by
-    /// those calls only that look at the namespace anew: a reader of a namespace that
-    /// was deleted and created again must not be given the records of the new one.
-    ids: RwLock<HashMap<NamespaceName, i64>>,
+    /// Set once, when there is one: its keys carry the identity, which is read first.
+    feed: OnceLock<Arc<dyn TailFeed>>,
+    identity: String,
+    /// Whether every write is refused.
+    pub(super) read_only: bool,
+    /// This process among the holders of leases.
+    pub(super) holder: String,
 }
 
 impl fmt::Debug for PostgresStore {
@@ -51,19 +52,33 @@ pub fn limits(options: &PostgresOptions) -> Limits {
 /// `Misconfigured` when the server refuses us or is too old, `TooNew` when a newer
 /// binary has migrated the database, `Unavailable`.
 pub fn open(options: &PostgresOptions) -> Result<Arc<PostgresStore>, Error> {
-    let store = connect(options, &options.url, false)?;
-    migrations::run(&store.sessions)?;
-    // The namespace of requests that name none always exists.
-    store.sessions.run(async |client| {
-        let create = "INSERT INTO namespaces (name, created_at_ms)
-            SELECT $1, (extract(epoch FROM clock_timestamp()) * 1000)::bigint
-            WHERE NOT EXISTS (SELECT FROM namespaces WHERE name = $1)
-            ON CONFLICT (name) DO NOTHING";
+    let sessions = Sessions::new(&options.url, limits(options), false)?;
+    migrations::run(&sessions)?;
+    create_default(&sessions)?;
+    // A full disk, or a standby, can be read all the same.
+    if let Err(error) = purge::unfinished(&sessions) {
+        tracing::warn!(%error, "what an earlier process left half removed stays for now");
+    }
+    with_sessions(options, sessions, false)
+}
+
+/// The namespace of requests that name none always exists. Nothing is written where it
+/// does.
+fn create_default(sessions: &Sessions) -> Result<(), Error> {
+    let exists = "SELECT EXISTS (SELECT FROM namespaces WHERE name = $1)";
+    let exists: bool = sessions.read(async |client| {
+        Ok(client.query_one(exists, &[&NamespaceName::DEFAULT]).await?.try_get(0)?)
+    })?;
+    if exists {
+        return Ok(());
+    }
+    let create = "INSERT INTO namespaces (name, created_at_ms)
+        VALUES ($1, (extract(epoch FROM clock_timestamp()) * 1000)::bigint)
+        ON CONFLICT (name) DO NOTHING";
+    sessions.run(async |client| {
         client.execute(create, &[&NamespaceName::DEFAULT]).await?;
         Ok(())
-    })?;
-    purge::unfinished(&store.sessions)?;
-    Ok(store)
+    })
 }
 
 /// Opens the store for heavy reads that may be a little behind: at `read_url` where
@@ -72,43 +87,53 @@ pub fn open(options: &PostgresOptions) -> Result<Arc<PostgresStore>, Error> {
 /// # Errors
 /// As [`open`]; `Misconfigured` when the database is not migrated yet.
 pub fn open_reading(options: &PostgresOptions) -> Result<Arc<PostgresStore>, Error> {
-    let store = connect(options, options.read_url.as_ref().unwrap_or(&options.url), true)?;
-    migrations::check(&store.sessions)?;
-    Ok(store)
+    let url = options.read_url.as_ref().unwrap_or(&options.url);
+    let sessions = Sessions::new(url, limits(options), true)?;
+    migrations::check(&sessions)?;
+    with_sessions(options, sessions, true)
 }
 
-fn connect(
+fn with_sessions(
     options: &PostgresOptions,
-    url: &str,
+    sessions: Sessions,
     read_only: bool,
 ) -> Result<Arc<PostgresStore>, Error> {
+    let identity = sessions.read(async |client| {
+        Ok(client.query_one("SELECT id FROM identity", &[]).await?.try_get(0)?)
+    })?;
     Ok(Arc::new(PostgresStore {
-        sessions: Arc::new(Sessions::new(url, limits(options), read_only)?),
+        sessions,
         appender: Appender::new(options.dedup_horizon),
-        feed: options.feed.clone(),
-        ids: RwLock::default(),
+        feed: OnceLock::new(),
+        identity,
+        read_only,
+        holder: uuid::Uuid::now_v7().simple().to_string(),
     }))
 }
 
 impl PostgresStore {
-    pub(super) fn known_id(&self, name: &NamespaceName) -> Option<i64> {
-        self.ids.read().unwrap_or_else(PoisonError::into_inner).get(name).copied()
+    /// What tells this database from every other.
+    pub fn identity(&self) -> &str {
+        &self.identity
     }
 
-    pub(super) fn note_id(&self, name: &NamespaceName, id: Option<i64>) {
-        let mut ids = self.ids.write().unwrap_or_else(PoisonError::into_inner);
-        match id {
-            Some(id) => ids.insert(name.clone(), id),
-            None => ids.remove(name),
-        };
+    /// From now on committed batches are told by this feed, and read from it. The first
+    /// one stays.
+    pub fn set_feed(&self, feed: Arc<dyn TailFeed>) {
+        self.feed.get_or_init(|| feed);
+    }
+
+    pub(super) fn feed(&self) -> Option<&dyn TailFeed> {
+        self.feed.get().map(|feed| &**feed)
     }
 }
 
-/// The id of a namespace that is not deleted.
-pub(super) async fn namespace_id(client: &Client, name: &NamespaceName) -> Result<i64, Error> {
-    let find = client.prepare_cached("SELECT id FROM namespaces WHERE name = $1").await?;
-    match client.query_opt(&find, &[&name.as_str()]).await? {
+/// The id of a partition that is not deleted.
+pub(super) async fn namespace_id(client: &Client, partition: &Partition) -> Result<i64, Error> {
+    let find = client.prepare_cached("SELECT id FROM namespaces WHERE id = $1 AND name = $2");
+    let (find, name) = (find.await?, partition.namespace.as_str());
+    match client.query_opt(&find, &[&id_of(partition), &name]).await? {
         Some(row) => Ok(row.try_get(0)?),
-        None => Err(Error::NoNamespace { namespace: name.clone() }),
+        None => Err(Error::NoNamespace { namespace: partition.namespace.clone() }),
     }
 }

@@ -10,13 +10,17 @@ use tokio_postgres::Error as PgError;
 use tokio_postgres::Row;
 
 use super::column::Parameter;
+use super::column::id_of;
 use super::decided::Batch;
+use super::leases::LeaseKey;
+use super::leases::key;
 use super::log::PARTITION_LOCKS;
 use super::partition::BATCHES_PER_STEP;
 use super::partition::Behind;
-use super::partition::Partition;
+use super::partition::KnownPartition;
 use super::partition::RECORDS_PER_STEP;
 use crate::storage::number::integer;
+use crate::storage::partition::LeaseName;
 
 /// READ COMMITTED: what follows the lock sees all that was committed before it.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
@@ -27,7 +31,7 @@ const STATE: &str = "SELECT known.id, namespaces.name, pg_current_xact_id()::tex
     FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS known (id, first, skipped)
     LEFT JOIN namespaces ON namespaces.id = known.id
     LEFT JOIN LATERAL (
-        SELECT first_sequence, count, recorded_at_ms, event_hashes_crc32,
+        SELECT first_sequence, count, recorded_at_ms, payload_crc32, event_hashes_crc32, chain,
             CASE WHEN first_sequence > known.skipped THEN event_hashes END
         FROM log_batches
         WHERE namespace_id = known.id
@@ -36,17 +40,20 @@ const STATE: &str = "SELECT known.id, namespaces.name, pg_current_xact_id()::tex
     ) AS batches ON true
     ORDER BY known.id, batches.first_sequence";
 /// Locked, so that the lease does not change hands before the commit.
-const EPOCHS: &str = "SELECT name, epoch FROM leases WHERE name = ANY ($1)
-    ORDER BY name FOR SHARE";
+const EPOCHS: &str = "SELECT namespace_id, duty, epoch
+    FROM unnest($1::bigint[], $2::text[]) AS named (namespace_id, duty)
+    JOIN leases USING (namespace_id, duty)
+    WHERE holder IS NOT NULL
+    ORDER BY namespace_id, duty FOR SHARE OF leases";
 const INSERT: &str = "INSERT INTO log_batches
     (namespace_id, first_sequence, count, recorded_at_ms,
-     payload_crc32, event_hashes_crc32, event_hashes, payload)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+     payload_crc32, event_hashes_crc32, chain, event_hashes, payload)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
 const FIND: &str = "SELECT EXISTS (
     SELECT FROM log_batches
-    JOIN unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[])
-        AS written (namespace_id, first_sequence, payload_crc32, event_hashes_crc32)
-        USING (namespace_id, first_sequence, payload_crc32, event_hashes_crc32))";
+    JOIN unnest($1::bigint[], $2::bigint[], $3::bigint[])
+        AS written (namespace_id, first_sequence, chain)
+        USING (namespace_id, first_sequence, chain))";
 /// A session that waits for a COMMIT that will not come keeps the locks until the
 /// server notices; one that is committing is left alone.
 const END_IDLE: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -63,7 +70,8 @@ pub struct State {
     pub xid: String,
     /// By id; a namespace without a name is deleted.
     pub partitions: BTreeMap<i64, PartitionState>,
-    pub epochs: BTreeMap<String, u64>,
+    /// Of the leases asked for that somebody holds.
+    pub epochs: BTreeMap<LeaseKey, u64>,
 }
 
 #[derive(Default)]
@@ -76,7 +84,7 @@ pub struct PartitionState {
 impl PartitionState {
     /// Has the partition note what others have appended. Returns whether there may be
     /// more of it.
-    pub fn tell(&self, partition: &mut Partition) -> Result<bool, Behind> {
+    pub fn tell(&self, partition: &mut KnownPartition) -> Result<bool, Behind> {
         let first = partition.known_first();
         partition.note(&self.batches, BATCH)?;
         Ok(partition.may_go_on(first, self.batches.len()))
@@ -98,8 +106,8 @@ pub async fn prepare(client: &Client) -> Result<(), PgError> {
 /// Begins a transaction with the locks of the partitions, whose ids rise.
 pub async fn begin(
     client: &Client,
-    partitions: &[&Partition],
-    leases: &[&str],
+    partitions: &[&KnownPartition],
+    leases: &[&LeaseName],
 ) -> Result<State, PgError> {
     let (lock, state) = (client.prepare_cached(LOCK).await?, client.prepare_cached(STATE).await?);
     let epochs = client.prepare_cached(EPOCHS).await?;
@@ -108,6 +116,8 @@ pub async fn begin(
     let first: Vec<_> = partitions.iter().map(|partition| partition.known_first()).collect();
     let skipped: Vec<_> = partitions.iter().map(|partition| partition.skipped()).collect();
     let limit = BATCHES_PER_STEP as i64;
+    let (of_partitions, duties): (Vec<_>, Vec<_>) = leases.iter().map(|lease| key(lease)).unzip();
+    let of_epochs: [Parameter<'_>; 2] = [&of_partitions, &duties];
     let of_lock: [Parameter<'_>; 1] = [&locks];
     let of_state: [Parameter<'_>; 5] = [&ids, &first, &skipped, &limit, &RECORDS_PER_STEP];
     let (begun, locked, state, epochs) = tokio::join!(
@@ -120,7 +130,7 @@ pub async fn begin(
             if leases.is_empty() {
                 Ok(Vec::new())
             } else {
-                client.query(&epochs, &[&leases]).await
+                client.query(&epochs, &of_epochs).await
             }
         },
     );
@@ -142,7 +152,8 @@ fn read_state(rows: Vec<Row>, epochs: &[Row]) -> Result<State, PgError> {
         }
     }
     for row in epochs {
-        state.epochs.insert(row.try_get(0)?, row.try_get::<_, i64>(1)?.unsigned_abs());
+        let lease = (row.try_get(0)?, row.try_get(1)?);
+        state.epochs.insert(lease, row.try_get::<_, i64>(2)?.unsigned_abs());
     }
     Ok(state)
 }
@@ -158,14 +169,15 @@ pub async fn commit(client: &Client, batches: &[Batch]) -> Vec<PgError> {
     for batch in batches {
         let insert = &insert;
         statements.push(Box::pin(async move {
-            let head = &batch.head;
-            let parameters: [Parameter<'_>; 8] = [
-                &batch.namespace_id,
+            let (seal, head) = (&batch.seal, &batch.seal.head);
+            let parameters: [Parameter<'_>; 9] = [
+                &id_of(&batch.partition),
                 &integer(head.first),
                 &i32::try_from(head.count).expect("a batch holds 10,000 records at most"),
                 &head.recorded_at.as_millis(),
-                &i64::from(batch.payload_checksum()),
-                &i64::from(batch.event_hashes_checksum()),
+                &i64::from(seal.payload_checksum),
+                &i64::from(seal.event_hashes_checksum),
+                &seal.chain.to_column(),
                 &batch.event_hashes,
                 &batch.payload,
             ];
@@ -199,11 +211,10 @@ async fn together<T>(mut futures: Vec<Pending<'_, T>>) -> Vec<T> {
 /// Whether one of the batches, which are written together, is in the log.
 pub async fn is_written(client: &Client, batches: &[Batch]) -> Result<bool, PgError> {
     let column = |number: fn(&Batch) -> i64| batches.iter().map(number).collect::<Vec<_>>();
-    let ids = column(|batch| batch.namespace_id);
-    let first = column(|batch| integer(batch.head.first));
-    let payloads = column(|batch| batch.payload_checksum().into());
-    let hashes = column(|batch| batch.event_hashes_checksum().into());
-    client.query_one(FIND, &[&ids, &first, &payloads, &hashes]).await?.try_get(0)
+    let ids = column(|batch| id_of(&batch.partition));
+    let first = column(|batch| integer(batch.seal.head.first));
+    let chains = column(|batch| batch.seal.chain.to_column());
+    client.query_one(FIND, &[&ids, &first, &chains]).await?.try_get(0)
 }
 
 /// Ends the transaction if its session waits for the next statement.

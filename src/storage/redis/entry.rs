@@ -4,19 +4,22 @@
 //! | --- | --- |
 //! | 1 | version of this format |
 //! | 16 | the process that wrote it, so that it need not read its own batches |
-//! | 8, 8, 4, 8, 4 | incarnation, first sequence, count, recorded at, checksum |
+//! | 8, 8, 4, 8 | incarnation, first sequence, count, recorded at |
+//! | 4, 4, 8 | checksums of payload and event hashes, chain |
 //! | 1 | length of the namespace's name |
 //! | .. | the name |
 //! | 1 | whether the payload follows |
 //! | .. | the payload, to the end |
 
-use crate::domain::NamespaceName;
-use crate::domain::Sequence;
-use crate::domain::Timestamp;
-use crate::storage::batch::BatchHead;
 use crate::storage::batch::RECORDS_MAX;
-use crate::storage::tail::Partition;
+use crate::storage::batch_head::BatchHead;
+use crate::storage::chain::Chain;
+use crate::storage::chain::Seal;
+use crate::storage::partition::Partition;
 use crate::storage::tail::TailBatch;
+use engine::domain::NamespaceName;
+use engine::domain::Sequence;
+use engine::domain::Timestamp;
 
 /// Name of the field.
 pub const FIELD: &str = "b";
@@ -24,7 +27,7 @@ pub const FIELD: &str = "b";
 pub const PAYLOAD_MAX: usize = 256 << 10;
 
 const VERSION: u8 = 1;
-const FIXED_BYTES: usize = 1 + 16 + 8 + 8 + 4 + 8 + 4 + 1 + 1;
+const FIXED_BYTES: usize = 1 + 16 + (8 + 8 + 4 + 8) + (4 + 4 + 8) + 1 + 1;
 
 /// Tells processes apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,14 +45,17 @@ pub fn encode(batch: &TailBatch, writer: ProcessId) -> Vec<u8> {
     let name = batch.partition.namespace.as_str();
     let name_bytes = u8::try_from(name.len()).expect("a namespace name has 63 characters at most");
     let size = FIXED_BYTES + name.len() + payload.map_or(0, <[u8]>::len);
+    let (seal, head) = (&batch.seal, &batch.seal.head);
     let mut bytes = Vec::with_capacity(size);
     bytes.push(VERSION);
     bytes.extend_from_slice(&writer.0);
     bytes.extend_from_slice(&batch.partition.incarnation.to_le_bytes());
-    bytes.extend_from_slice(&batch.head.first.to_le_bytes());
-    bytes.extend_from_slice(&batch.head.count.to_le_bytes());
-    bytes.extend_from_slice(&batch.head.recorded_at.as_millis().to_le_bytes());
-    bytes.extend_from_slice(&batch.payload_checksum.to_le_bytes());
+    bytes.extend_from_slice(&head.first.to_le_bytes());
+    bytes.extend_from_slice(&head.count.to_le_bytes());
+    bytes.extend_from_slice(&head.recorded_at.as_millis().to_le_bytes());
+    bytes.extend_from_slice(&seal.payload_checksum.to_le_bytes());
+    bytes.extend_from_slice(&seal.event_hashes_checksum.to_le_bytes());
+    bytes.extend_from_slice(&seal.chain.to_bytes());
     bytes.push(name_bytes);
     bytes.extend_from_slice(name.as_bytes());
     bytes.push(payload.is_some().into());
@@ -72,7 +78,12 @@ pub fn decode(bytes: &[u8], reader: ProcessId) -> Option<Entry> {
         count: u32::from_le_bytes(take(&mut rest)?),
         recorded_at: Timestamp::from_millis(i64::from_le_bytes(take(&mut rest)?)),
     };
-    let payload_checksum = u32::from_le_bytes(take(&mut rest)?);
+    let seal = Seal {
+        head,
+        payload_checksum: u32::from_le_bytes(take(&mut rest)?),
+        event_hashes_checksum: u32::from_le_bytes(take(&mut rest)?),
+        chain: Chain::from_bytes(take(&mut rest)?),
+    };
     let [name_bytes] = take(&mut rest)?;
     let (name, after_name) = rest.split_at_checked(name_bytes.into())?;
     let namespace = NamespaceName::parse(str::from_utf8(name).ok()?).ok()?;
@@ -84,12 +95,12 @@ pub fn decode(bytes: &[u8], reader: ProcessId) -> Option<Entry> {
     if !(1..=RECORDS_MAX).contains(&head.count)
         || head.first == 0
         || head.first.checked_add(head.count.into()).is_none()
-        || payload.as_deref().is_some_and(|payload| head.checksum(payload) != payload_checksum)
+        || payload.as_deref().is_some_and(|payload| head.checksum(payload) != seal.payload_checksum)
     {
         return None;
     }
     let partition = Partition { namespace, incarnation };
-    Some(Entry::Foreign(TailBatch { partition, head, payload, payload_checksum }))
+    Some(Entry::Foreign(TailBatch { partition, seal, payload }))
 }
 
 fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
@@ -114,8 +125,7 @@ mod tests {
         let namespace = NamespaceName::parse("shop").unwrap();
         TailBatch {
             partition: Partition { namespace, incarnation: 9 },
-            head,
-            payload_checksum: head.checksum(&payload),
+            seal: Seal::new(Chain::default(), head, head.checksum(&payload), 5),
             payload: Some(payload),
         }
     }
@@ -140,8 +150,10 @@ mod tests {
         for length in 0..bytes.len() {
             assert_eq!(decode(&bytes[..length], READER), None, "cut to {length}");
         }
-        // Not the writer and the incarnation: any value of theirs is one.
-        for place in (0..bytes.len()).filter(|place| !(1..25).contains(place)) {
+        // Not the writer, the incarnation, the event hashes' checksum and the chain: any
+        // value of theirs is one, and who reads on compares the chain.
+        let any = |place: &usize| (1..25).contains(place) || (49..61).contains(place);
+        for place in (0..bytes.len()).filter(|place| !any(place)) {
             let mut changed = bytes.clone();
             changed[place] ^= 0x80;
             assert_eq!(decode(&changed, READER), None, "changed at {place}");

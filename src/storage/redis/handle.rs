@@ -45,11 +45,12 @@ impl RedisHealth {
 }
 
 /// Begins to connect, and returns without waiting for it: an unreachable Redis is no
-/// error. Must be called within a tokio runtime.
+/// error. Every key carries the identity of the database whose values these are, so that
+/// deployments which share a Redis never meet. Must be called within a tokio runtime.
 ///
 /// # Errors
 /// `Misconfigured` when the URL or the CA file cannot be used.
-pub async fn connect(options: &RedisOptions) -> Result<Redis, Error> {
+pub async fn connect(options: &RedisOptions, identity: &str) -> Result<Redis, Error> {
     let owned = options.clone();
     // Reads certificate files.
     let config = tokio::task::spawn_blocking(move || owned.config())
@@ -62,7 +63,7 @@ pub async fn connect(options: &RedisOptions) -> Result<Redis, Error> {
         |purpose, deadline| Arc::new(Link::start(connector(purpose, deadline), counters.clone()));
     let requests = link("requests", options.read_deadline);
     let bulk = link("bulk", BULK_DEADLINE);
-    let key = |kind: &str| format!("{}:{kind}", options.key_prefix);
+    let key = |kind: &str| format!("{}:{identity}:{kind}", options.key_prefix);
     Ok(Redis {
         tail: Arc::new(RedisTail::start(
             key("tail"),

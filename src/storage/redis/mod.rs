@@ -5,13 +5,14 @@
 //!   background.
 //! - What is read from Redis is not trusted: what does not fit is counted and ignored.
 //! - Memory is bounded on both sides. Here: the ring ([`Ring`](ring::Ring)) and one
-//!   queue per writer, each with a bound in bytes. There: see the table.
+//!   queue per writer, each with a bound in bytes. There: see the table. `base` is the
+//!   configured prefix and the identity of the database.
 //!
 //! | key | type | lifetime | bound | what for | when it is lost |
 //! | --- | --- | --- | --- | --- | --- |
-//! | `{prefix}:tail` | stream | 1 h after the last entry | about 256 entries of 256 KiB at most: 64 MiB | newest batches of every log, to all replicas | replicas read the log |
-//! | `{prefix}:cache:{key}` | string | given with each value | 1 MiB each | values that can be computed again | they are computed again |
-//! | `{prefix}:rate:{key}` | integer | given with the first addition | one number each | rate limits over all replicas | counting starts anew |
+//! | `{base}:tail` | stream | 1 h after the last entry | about 256 entries of 256 KiB at most: 64 MiB | newest batches of every log, to all replicas | replicas read the log |
+//! | `{base}:cache:{key}` | string | given with each value | 1 MiB each | values that can be computed again | they are computed again |
+//! | `{base}:rate:{key}` | integer | given with the first addition | one number each | rate limits over all replicas | counting starts anew |
 //!
 //! Every script and every pipeline command touches one key, so all of it works on a
 //! cluster. Three connections per process: requests, which have a short deadline;

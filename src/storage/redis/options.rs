@@ -19,7 +19,7 @@ pub struct RedisOptions {
     /// `redis://`, `redis-sentinel://`, `redis-cluster://`; with TLS `rediss://`,
     /// `rediss-sentinel://`, `rediss-cluster://`. May hold a password.
     pub url: String,
-    /// First part of every key.
+    /// First part of every key; the identity of the database follows it.
     pub key_prefix: String,
     /// CA certificates (PEM) to trust in place of the system's.
     pub ca_file: Option<PathBuf>,

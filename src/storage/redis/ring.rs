@@ -2,7 +2,8 @@
 //!
 //! - Bounded in bytes over all partitions and for each, and in age; the oldest go
 //!   first, and a partition goes with its last batch.
-//! - Contiguous or not: a hole is seen by who asks.
+//! - Contiguous or not: an answer ends at a hole, and where one batch does not continue
+//!   the chain of another.
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
@@ -10,9 +11,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
-use crate::domain::Sequence;
-use crate::storage::tail::Partition;
+use crate::storage::chain::Position;
+use crate::storage::partition::Partition;
 use crate::storage::tail::TailBatch;
+use engine::domain::Sequence;
 
 const BYTES_MAX: usize = 32 << 20;
 const PARTITION_BYTES_MAX: usize = 16 << 20;
@@ -47,7 +49,7 @@ struct Kept {
 
 impl Ring {
     pub fn insert(&mut self, batch: Arc<TailBatch>, now: Instant) {
-        self.remove(&batch.partition, batch.head.first);
+        self.remove(&batch.partition, batch.seal.head.first);
         self.arrived += 1;
         let arrival = self.arrived;
         let size = size_of(&batch);
@@ -56,7 +58,7 @@ impl Ring {
         let partition = batch.partition.clone();
         let batches = self.partitions.entry(partition.clone()).or_default();
         batches.bytes += size;
-        batches.by_first.insert(batch.head.first, Kept { arrival, batch });
+        batches.by_first.insert(batch.seal.head.first, Kept { arrival, batch });
         self.shrink(&partition);
         self.expire(now);
     }
@@ -67,21 +69,20 @@ impl Ring {
             && (self.bytes > BYTES_MAX || now.saturating_duration_since(*at) > AGE_MAX)
         {
             let batch = batch.clone();
-            self.remove(&batch.partition, batch.head.first);
+            self.remove(&batch.partition, batch.seal.head.first);
         }
     }
 
-    /// Batches without a hole from the one that holds `after + 1` on.
-    pub fn recent(&self, partition: &Partition, after: Sequence) -> Vec<Arc<TailBatch>> {
+    /// The batches that continue the chain of `after`, without a hole.
+    pub fn recent(&self, partition: &Partition, after: Position) -> Vec<Arc<TailBatch>> {
         let mut found = Vec::new();
         let Some(batches) = self.partitions.get(partition) else { return found };
-        let mut wanted = after.saturating_add(1);
+        let mut end = after;
         while found.len() < ANSWER_MAX {
-            // One that begins with the wanted record or before it may hold it.
-            let holder = batches.by_first.range(..=wanted).next_back();
-            match holder.map(|(_, kept)| &kept.batch) {
-                Some(batch) if batch.head.last() >= wanted && batch.payload.is_some() => {
-                    wanted = batch.head.last().saturating_add(1);
+            let next = batches.by_first.get(&end.sequence.saturating_add(1));
+            match next.map(|kept| &kept.batch) {
+                Some(batch) if batch.payload.is_some() && batch.seal.follows(end) => {
+                    end = batch.seal.end();
                     found.push(batch.clone());
                 }
                 _ => break,
@@ -90,9 +91,9 @@ impl Ring {
         found
     }
 
-    pub fn newest(&self, partition: &Partition) -> Option<Sequence> {
+    pub fn newest(&self, partition: &Partition) -> Option<Position> {
         let (_, kept) = self.partitions.get(partition)?.by_first.last_key_value()?;
-        Some(kept.batch.head.last())
+        Some(kept.batch.seal.end())
     }
 
     pub const fn bytes(&self) -> usize {
@@ -128,57 +129,94 @@ fn size_of(batch: &TailBatch) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::NamespaceName;
-    use crate::domain::Timestamp;
-    use crate::storage::batch::BatchHead;
+    use crate::storage::batch_head::BatchHead;
+    use crate::storage::chain::Chain;
+    use crate::storage::chain::Seal;
+    use engine::domain::NamespaceName;
+    use engine::domain::Timestamp;
 
     fn partition(incarnation: u64) -> Partition {
         Partition { namespace: NamespaceName::parse("shop").unwrap(), incarnation }
     }
 
     fn batch(incarnation: u64, first: Sequence, count: u32, bytes: usize) -> Arc<TailBatch> {
-        let head = BatchHead { first, count, recorded_at: Timestamp::from_millis(0) };
-        let payload = Some(vec![0; bytes]);
-        Arc::new(TailBatch {
-            partition: partition(incarnation),
-            head,
-            payload,
-            payload_checksum: 0,
-        })
+        batch_after(Chain::default(), incarnation, first, count, bytes)
     }
 
-    fn firsts(ring: &Ring, after: Sequence) -> Vec<Sequence> {
-        ring.recent(&partition(1), after).iter().map(|batch| batch.head.first).collect()
+    fn batch_after(
+        before: Chain,
+        incarnation: u64,
+        first: Sequence,
+        count: u32,
+        bytes: usize,
+    ) -> Arc<TailBatch> {
+        let head = BatchHead { first, count, recorded_at: Timestamp::from_millis(0) };
+        let payload = Some(vec![0; bytes]);
+        let seal = Seal::new(before, head, 0, 0);
+        Arc::new(TailBatch { partition: partition(incarnation), seal, payload })
+    }
+
+    /// Batches of ten records each that follow each other.
+    fn chained(count: usize) -> Vec<Arc<TailBatch>> {
+        let mut end = Position::default();
+        let next = |_| {
+            let batch = batch_after(end.chain, 1, end.sequence + 1, 10, 8);
+            end = batch.seal.end();
+            batch
+        };
+        (0..count).map(next).collect()
+    }
+
+    fn firsts(ring: &Ring, after: Position) -> Vec<Sequence> {
+        ring.recent(&partition(1), after).iter().map(|batch| batch.seal.head.first).collect()
     }
 
     #[test]
-    fn an_answer_begins_at_the_batch_that_holds_the_next_record_and_ends_at_a_hole() {
+    fn an_answer_begins_behind_the_readers_position_and_ends_at_a_hole() {
         let (mut ring, now) = (Ring::default(), Instant::now());
-        for first in [21, 1, 11, 41] {
-            ring.insert(batch(1, first, 10, 8), now);
+        let batches = chained(5);
+        for place in [2, 0, 1, 4] {
+            ring.insert(batches[place].clone(), now);
         }
-        assert_eq!(firsts(&ring, 0), [1, 11, 21]);
-        assert_eq!(firsts(&ring, 9), [1, 11, 21]);
-        assert_eq!(firsts(&ring, 10), [11, 21]);
-        assert_eq!(firsts(&ring, 30), [] as [u64; 0]);
-        assert_eq!(firsts(&ring, 40), [41]);
-        assert_eq!(firsts(&ring, 50), [] as [u64; 0]);
-        assert_eq!(firsts(&ring, u64::MAX), [] as [u64; 0]);
-        assert_eq!(ring.newest(&partition(1)), Some(50));
+        let end = |place: usize| batches[place].seal.end();
+        assert_eq!(firsts(&ring, Position::default()), [1, 11, 21]);
+        assert_eq!(firsts(&ring, end(0)), [11, 21]);
+        assert_eq!(firsts(&ring, Position { sequence: 9, ..end(0) }), [] as [u64; 0]);
+        assert_eq!(firsts(&ring, end(2)), [] as [u64; 0]);
+        assert_eq!(firsts(&ring, end(3)), [41]);
+        assert_eq!(firsts(&ring, end(4)), [] as [u64; 0]);
+        assert_eq!(ring.newest(&partition(1)), Some(end(4)));
         assert_eq!(ring.newest(&partition(2)), None);
-        ring.insert(batch(1, 26, 15, 8), now);
-        assert_eq!(firsts(&ring, 0), [1, 11, 21, 26, 41], "overlapping batches follow each other");
+    }
+
+    #[test]
+    fn an_answer_ends_where_another_log_begins() {
+        let (mut ring, now) = (Ring::default(), Instant::now());
+        let batches = chained(3);
+        ring.insert(batches[0].clone(), now);
+        ring.insert(batches[1].clone(), now);
+        // Behind the first batch came something else before.
+        let other = Seal::new(batches[0].seal.chain, batches[1].seal.head, 1, 1);
+        let after_other = TailBatch {
+            seal: Seal::new(other.chain, batches[2].seal.head, 0, 0),
+            ..TailBatch::clone(&batches[2])
+        };
+        ring.insert(Arc::new(after_other), now);
+        assert_eq!(firsts(&ring, Position::default()), [1, 11]);
+        let wrong = Position { sequence: 10, chain: Chain::default() };
+        assert_eq!(firsts(&ring, wrong), [] as [u64; 0]);
     }
 
     #[test]
     fn a_batch_without_its_payload_ends_an_answer() {
         let (mut ring, now) = (Ring::default(), Instant::now());
-        ring.insert(batch(1, 1, 10, 8), now);
-        let large = TailBatch { payload: None, ..TailBatch::clone(&batch(1, 11, 10, 0)) };
+        let batches = chained(2);
+        ring.insert(batches[0].clone(), now);
+        let large = TailBatch { payload: None, ..TailBatch::clone(&batches[1]) };
         ring.insert(Arc::new(large), now);
-        assert_eq!(firsts(&ring, 0), [1]);
-        assert_eq!(firsts(&ring, 10), [] as [u64; 0]);
-        assert_eq!(ring.newest(&partition(1)), Some(20));
+        assert_eq!(firsts(&ring, Position::default()), [1]);
+        assert_eq!(firsts(&ring, batches[0].seal.end()), [] as [u64; 0]);
+        assert_eq!(ring.newest(&partition(1)), Some(batches[1].seal.end()));
     }
 
     #[test]
@@ -190,9 +228,9 @@ mod tests {
             assert!(ring.bytes <= BYTES_MAX);
         }
         assert!(ring.partitions[&partition(1)].bytes <= PARTITION_BYTES_MAX);
-        assert_eq!(ring.newest(&partition(1)), Some(100));
+        assert_eq!(ring.newest(&partition(1)).unwrap().sequence, 100);
         assert_eq!(ring.newest(&partition(2)), None, "a partition goes with its last batch");
-        assert_eq!(ring.newest(&partition(100)), Some(100));
+        assert_eq!(ring.newest(&partition(100)).unwrap().sequence, 100);
         let kept: usize = ring.partitions.values().map(|batches| batches.by_first.len()).sum();
         assert_eq!(ring.arrivals.len(), kept);
         let bytes: usize = ring.arrivals.values().map(|(_, batch)| size_of(batch)).sum();

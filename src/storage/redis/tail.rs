@@ -30,8 +30,8 @@ use super::queue::Queued;
 use super::reader;
 use super::ring;
 use super::ring::Ring;
-use crate::domain::Sequence;
-use crate::storage::tail::Partition;
+use crate::storage::chain::Position;
+use crate::storage::partition::Partition;
 use crate::storage::tail::TailBatch;
 use crate::storage::tail::TailFeed;
 
@@ -128,11 +128,11 @@ impl TailFeed for RedisTail {
         self.news.changed();
     }
 
-    fn recent(&self, partition: &Partition, after: Sequence) -> Vec<Arc<TailBatch>> {
+    fn recent(&self, partition: &Partition, after: Position) -> Vec<Arc<TailBatch>> {
         self.news.ring().recent(partition, after)
     }
 
-    fn newest(&self, partition: &Partition) -> Option<Sequence> {
+    fn newest(&self, partition: &Partition) -> Option<Position> {
         self.news.ring().newest(partition)
     }
 

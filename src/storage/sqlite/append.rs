@@ -8,19 +8,20 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
 
 use rusqlite::CachedStatement;
 use rusqlite::Connection;
 use rusqlite::TransactionBehavior;
 use rusqlite::params;
 
+use super::event_hashes;
 use super::log;
 use super::store::namespace_id;
-use crate::domain::NamespaceName;
-use crate::domain::Record;
-use crate::domain::Sequence;
-use crate::domain::Timestamp;
 use crate::storage::batch::BatchBuilder;
+use crate::storage::chain::Position;
 use crate::storage::dedup::DedupWindow;
 use crate::storage::dedup::event_hash;
 use crate::storage::error::Error;
@@ -28,25 +29,30 @@ use crate::storage::log::AppendOutcome;
 use crate::storage::log::Appended;
 use crate::storage::log::LogAppend;
 use crate::storage::number::integer;
+use crate::storage::partition::Partition;
+use engine::domain::Record;
+use engine::domain::Timestamp;
 
 const INSERT: &str = "INSERT INTO log_batches
     (namespace_id, first_sequence, count, recorded_at_ms,
-     payload_crc32, event_hashes_crc32, event_hashes, payload)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+     payload_crc32, event_hashes_crc32, chain, event_hashes, payload)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
 
 /// The one connection that writes, and what it knows of the partitions.
 #[derive(Debug)]
 pub struct Writer {
     pub connection: Connection,
     dedup_horizon: u64,
-    partitions: HashMap<NamespaceName, Partition>,
+    partitions: HashMap<Partition, KnownPartition>,
+    /// Batches whose event hashes were damaged and are whole again.
+    pub event_hashes_rebuilt: Arc<AtomicU64>,
     batch: BatchBuilder,
 }
 
 #[derive(Debug)]
-struct Partition {
+struct KnownPartition {
     namespace_id: i64,
-    end: Sequence,
+    end: Position,
     /// Of the newest batch.
     recorded_at: Timestamp,
     window: DedupWindow,
@@ -58,12 +64,13 @@ impl Writer {
             connection,
             dedup_horizon,
             partitions: HashMap::new(),
+            event_hashes_rebuilt: Arc::default(),
             batch: BatchBuilder::default(),
         }
     }
 
-    pub fn forget(&mut self, namespace: &NamespaceName) {
-        self.partitions.remove(namespace);
+    pub fn forget(&mut self, partition: &Partition) {
+        self.partitions.remove(partition);
     }
 
     pub fn forget_all(&mut self) {
@@ -79,7 +86,7 @@ impl Writer {
         let result = self.append_all(groups, now);
         if result.is_err() {
             for group in groups {
-                self.forget(&group.namespace);
+                self.forget(&group.partition);
             }
         }
         result
@@ -95,11 +102,15 @@ impl Writer {
         let mut insert = transaction.prepare_cached(INSERT)?;
         let mut appended = Vec::with_capacity(groups.len());
         for group in groups {
-            let known = match self.partitions.entry(group.namespace.clone()) {
+            let known = match self.partitions.entry(group.partition.clone()) {
                 Entry::Occupied(entry) => Ok(entry.into_mut()),
                 Entry::Vacant(entry) => {
-                    Partition::load(&transaction, &group.namespace, self.dedup_horizon)
-                        .map(|partition| entry.insert(partition))
+                    KnownPartition::load(&transaction, &group.partition, self.dedup_horizon).map(
+                        |(partition, mended)| {
+                            self.event_hashes_rebuilt.fetch_add(mended, Ordering::Relaxed);
+                            entry.insert(partition)
+                        },
+                    )
                 }
             };
             match known {
@@ -117,24 +128,23 @@ impl Writer {
     }
 }
 
-impl Partition {
+impl KnownPartition {
+    /// What the log tells of a partition, and how many batches had to be mended for it.
     fn load(
         connection: &Connection,
-        namespace: &NamespaceName,
+        partition: &Partition,
         dedup_horizon: u64,
-    ) -> Result<Self, Error> {
-        let namespace_id = namespace_id(connection, namespace)?;
-        let newest = log::newest_head(connection, namespace_id)?;
+    ) -> Result<(Self, u64), Error> {
+        let namespace_id = namespace_id(connection, partition)?;
+        let newest = log::newest(connection, namespace_id)?;
         let (end, recorded_at) = match newest {
-            Some(head) => (head.last(), head.recorded_at),
-            None => (0, Timestamp::from_millis(i64::MIN)),
+            Some(seal) => (seal.end(), seal.head.recorded_at),
+            None => (Position::default(), Timestamp::from_millis(i64::MIN)),
         };
         let mut window = DedupWindow::new(dedup_horizon);
-        let start = window.starts_at(end);
-        log::each_event_hash(connection, namespace_id, start, |hash, sequence| {
-            window.insert(hash, sequence);
-        })?;
-        Ok(Self { namespace_id, end, recorded_at, window })
+        let mended =
+            event_hashes::fill(connection, partition, namespace_id, end.sequence, &mut window)?;
+        Ok((Self { namespace_id, end, recorded_at, window }, mended))
     }
 
     fn append(
@@ -149,14 +159,14 @@ impl Partition {
         let mut outcomes = Vec::with_capacity(records.len());
         batch.begin(recorded_at);
         for record in records {
-            let sequence = self.end + 1;
+            let sequence = self.end.sequence + 1;
             let hash = record.event_id().map(event_hash);
             if hash.is_some_and(|hash| !self.window.insert(hash, sequence)) {
                 outcomes.push(AppendOutcome::Duplicate);
                 continue;
             }
             batch.push(record, hash);
-            self.end = sequence;
+            self.end.sequence = sequence;
             outcomes.push(AppendOutcome::Accepted(sequence));
             if batch.is_full() {
                 self.write(batch, insert)?;
@@ -166,7 +176,7 @@ impl Partition {
         if !batch.is_empty() {
             self.write(batch, insert)?;
         }
-        Ok(Appended { outcomes, log_end: self.end })
+        Ok(Appended { outcomes, log_end: self.end.sequence })
     }
 
     fn write(
@@ -174,18 +184,21 @@ impl Partition {
         batch: &BatchBuilder,
         insert: &mut CachedStatement<'_>,
     ) -> Result<(), Error> {
-        let head = batch.head(self.end);
+        let seal = batch.seal(self.end.sequence, self.end.chain);
+        let head = &seal.head;
         insert.execute(params![
             self.namespace_id,
             integer(head.first),
             head.count,
             head.recorded_at.as_millis(),
-            head.checksum(batch.payload()),
-            head.checksum(batch.event_hashes()),
+            seal.payload_checksum,
+            seal.event_hashes_checksum,
+            seal.chain.to_column(),
             batch.event_hashes(),
             batch.payload(),
         ])?;
         self.recorded_at = head.recorded_at;
+        self.end = seal.end();
         Ok(())
     }
 }
@@ -193,24 +206,27 @@ impl Partition {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::ItemId;
-    use crate::domain::PublishedModel;
     use crate::storage::log::InteractionLog;
+    use crate::storage::namespaces::NamespaceStore;
     use crate::storage::sqlite::SqliteOptions;
     use crate::storage::sqlite::open;
+    use engine::domain::ItemId;
+    use engine::domain::NamespaceName;
+    use engine::domain::PublishedModel;
 
     #[test]
     fn a_full_disk_refuses_the_call_and_the_next_one_is_served() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().to_path_buf();
         let store = open(&SqliteOptions { path, dedup_horizon: 10 }).unwrap();
+        let partition = store.resolve(&NamespaceName::default()).unwrap().partition;
         let limit_pages = |pages: i64| {
             store.writer().connection.pragma_update(None, "max_page_count", pages).unwrap();
         };
         let model = PublishedModel { version: 1, trained_at: 0, encoded: vec![0; 4 << 20].into() };
         let deletion = || Record::ItemDeleted(ItemId::parse("item").unwrap());
         let group = || LogAppend {
-            namespace: NamespaceName::default(),
+            partition: partition.clone(),
             records: vec![deletion(), Record::ModelPublished(model.clone()), deletion()],
             fence: None,
         };
@@ -218,7 +234,7 @@ mod tests {
         limit_pages(1);
         let refused = store.append(&[group()], Timestamp::default());
         assert!(matches!(refused, Err(Error::Unavailable { .. })), "{refused:?}");
-        assert_eq!(store.log_end(&NamespaceName::default()).unwrap(), 3);
+        assert_eq!(store.log_end(&partition).unwrap().sequence, 3);
         limit_pages(1 << 20);
         let served = store.append(&[group()], Timestamp::default()).unwrap().remove(0).unwrap();
         assert_eq!(served.log_end, 6);

@@ -1,47 +1,47 @@
 //! The interaction log: reading it, and the door to appending.
 
+use std::sync::atomic::Ordering;
+
 use rusqlite::Connection;
 use rusqlite::OptionalExtension;
 use rusqlite::Row;
 
 use super::store::SqliteStore;
 use super::store::namespace_id;
-use crate::domain::LogRecord;
-use crate::domain::NamespaceName;
-use crate::domain::Sequence;
-use crate::domain::Timestamp;
-use crate::storage::batch::BatchHead;
+use crate::storage::batch_head::BatchHead;
+use crate::storage::chain::Chain;
+use crate::storage::chain::Position;
+use crate::storage::chain::Seal;
 use crate::storage::error::Error;
 use crate::storage::log::Appended;
+use crate::storage::log::Extent;
+use crate::storage::log::HashCheck;
 use crate::storage::log::InteractionLog;
 use crate::storage::log::LogAppend;
 use crate::storage::log::LogEnd;
+use crate::storage::log::LogRead;
+use crate::storage::log::ReadLimit;
+use crate::storage::number::checksum;
 use crate::storage::number::integer;
 use crate::storage::number::natural;
-use crate::storage::tail::Partition;
+use crate::storage::partition::Partition;
+use crate::storage::reading::Reading;
+use crate::storage::reading::check_position;
+use engine::domain::LogRecord;
+use engine::domain::Sequence;
+use engine::domain::Timestamp;
 
-/// From the batch that holds sequence ?2, or the next one, on. At the end of the
-/// log the last batch is looked at but its payload is not.
-const READ_FROM: &str = "SELECT first_sequence, count, recorded_at_ms, payload_crc32, payload
+const READ_FROM: &str =
+    "SELECT first_sequence, count, recorded_at_ms, payload_crc32, event_hashes_crc32, chain, payload
     FROM log_batches
-    WHERE namespace_id = ?1
-      AND first_sequence >= coalesce(
-          (SELECT max(first_sequence) FROM log_batches
-           WHERE namespace_id = ?1 AND first_sequence <= ?2), 0)
-      AND first_sequence + count > ?2
+    WHERE namespace_id = ?1 AND first_sequence >= ?2
     ORDER BY first_sequence";
 
-const EVENT_HASHES_FROM: &str =
-    "SELECT first_sequence, count, recorded_at_ms, event_hashes_crc32, event_hashes
-    FROM log_batches
-    WHERE namespace_id = ?1
-      AND first_sequence >= coalesce(
-          (SELECT max(first_sequence) FROM log_batches
-           WHERE namespace_id = ?1 AND first_sequence <= ?2), 0)
-    ORDER BY first_sequence";
-
-const NEWEST_HEAD: &str = "SELECT first_sequence, count, recorded_at_ms
-    FROM log_batches WHERE namespace_id = ?1 ORDER BY first_sequence DESC LIMIT 1";
+/// The batch that holds a sequence, or the last one before it.
+const HOLDING: &str =
+    "SELECT first_sequence, count, recorded_at_ms, payload_crc32, event_hashes_crc32, chain
+    FROM log_batches WHERE namespace_id = ?1 AND first_sequence <= ?2
+    ORDER BY first_sequence DESC LIMIT 1";
 
 impl InteractionLog for SqliteStore {
     fn append(
@@ -54,38 +54,81 @@ impl InteractionLog for SqliteStore {
 
     fn read_after(
         &self,
-        namespace: &NamespaceName,
+        partition: &Partition,
+        after: Position,
+        limit: ReadLimit,
+    ) -> Result<LogRead, Error> {
+        self.reading(|connection| {
+            let namespace_id = namespace_id(connection, partition)?;
+            let found = holding(connection, namespace_id, after.sequence)?;
+            check_position(partition, after, found.map(|seal| seal.end()))?;
+            let mut reading = Reading::following(after, limit);
+            read(connection, namespace_id, reading.next(), &mut reading)?;
+            Ok(reading.into_read())
+        })
+    }
+
+    fn read_from(
+        &self,
+        partition: &Partition,
         after: Sequence,
-        records_max: usize,
+        limit: ReadLimit,
     ) -> Result<Vec<LogRecord>, Error> {
         self.reading(|connection| {
-            let namespace_id = namespace_id(connection, namespace)?;
-            read_after(connection, namespace_id, after, records_max)
+            let namespace_id = namespace_id(connection, partition)?;
+            let mut reading = Reading::from(after, limit);
+            let found = holding(connection, namespace_id, reading.next())?;
+            let holder = found.filter(|seal| seal.head.last() > after);
+            let start = holder.map_or(reading.next(), |seal| seal.head.first);
+            read(connection, namespace_id, start, &mut reading)?;
+            Ok(reading.into_records())
         })
     }
 
-    fn log_end(&self, namespace: &NamespaceName) -> Result<Sequence, Error> {
+    fn position_at(
+        &self,
+        partition: &Partition,
+        sequence: Sequence,
+    ) -> Result<Option<Position>, Error> {
         self.reading(|connection| {
-            let namespace_id = namespace_id(connection, namespace)?;
-            Ok(newest_head(connection, namespace_id)?.map_or(0, |head| head.last()))
+            let namespace_id = namespace_id(connection, partition)?;
+            if sequence == 0 {
+                return Ok(Some(Position::default()));
+            }
+            let found = holding(connection, namespace_id, sequence)?;
+            Ok(found.map(|seal| seal.end()).filter(|end| end.sequence == sequence))
         })
     }
 
-    fn log_ends(&self, namespaces: &[NamespaceName]) -> Result<Vec<LogEnd>, Error> {
+    fn log_ends(&self, partitions: &[Partition]) -> Result<Vec<LogEnd>, Error> {
         self.reading(|connection| {
-            let mut ends = Vec::with_capacity(namespaces.len());
-            for namespace in namespaces {
-                let id = match namespace_id(connection, namespace) {
+            let mut ends = Vec::with_capacity(partitions.len());
+            for partition in partitions {
+                let id = match namespace_id(connection, partition) {
                     Err(Error::NoNamespace { .. }) => continue,
                     id => id?,
                 };
-                let incarnation = natural(id, "id")?;
-                let partition = Partition { namespace: namespace.clone(), incarnation };
-                let end = newest_head(connection, id)?.map_or(0, |head| head.last());
-                ends.push(LogEnd { partition, end });
+                let end = newest(connection, id)?.map(|seal| seal.end()).unwrap_or_default();
+                ends.push(LogEnd { partition: partition.clone(), end });
             }
             Ok(ends)
         })
+    }
+
+    fn check_event_hashes(
+        &self,
+        partition: &Partition,
+        extent: Extent,
+    ) -> Result<HashCheck, Error> {
+        self.check_hashes(partition, extent)
+    }
+
+    fn event_hashes_rebuilt(&self) -> u64 {
+        self.event_hashes_rebuilt.load(Ordering::Relaxed)
+    }
+
+    fn release(&self, partition: &Partition) {
+        self.writer().forget(partition);
     }
 
     /// A data directory belongs to one process.
@@ -94,63 +137,59 @@ impl InteractionLog for SqliteStore {
     }
 }
 
-fn read_after(
+/// Reads the batches that begin at `start` or later until there is enough.
+fn read(
     connection: &Connection,
     namespace_id: i64,
-    after: Sequence,
-    records_max: usize,
-) -> Result<Vec<LogRecord>, Error> {
-    let mut records = Vec::new();
-    let mut next = after.saturating_add(1);
+    start: Sequence,
+    reading: &mut Reading,
+) -> Result<(), Error> {
     let mut statement = connection.prepare_cached(READ_FROM)?;
-    let mut rows = statement.query((namespace_id, integer(next)))?;
-    while records.len() < records_max
+    let mut rows = statement.query((namespace_id, integer(start)))?;
+    while !reading.is_full()
         && let Some(row) = rows.next()?
     {
-        let head = head(row)?;
-        if head.first > next {
-            return Err(head.corrupt(format!("the records from {next} on are missing before it")));
-        }
-        let checksum = natural(row.get(3)?, "payload_crc32")?;
-        let payload = row.get_ref(4)?.as_blob().map_err(rusqlite::Error::from)?;
-        head.read(payload, checksum, &mut records)?;
-        next = head.last().saturating_add(1);
+        let payload = row.get_ref(6)?.as_blob().map_err(rusqlite::Error::from)?;
+        reading.take(&seal(row)?, payload)?;
     }
-    // The first batch may begin with records that the caller has.
-    let known = records.partition_point(|record| record.sequence <= after);
-    records.drain(..known);
-    Ok(records)
+    Ok(())
 }
 
-/// The numbers of the last batch of a partition.
-pub fn newest_head(connection: &Connection, namespace_id: i64) -> Result<Option<BatchHead>, Error> {
+pub fn holding(
+    connection: &Connection,
+    namespace_id: i64,
+    sequence: Sequence,
+) -> Result<Option<Seal>, Error> {
     connection
-        .prepare_cached(NEWEST_HEAD)?
-        .query_row([namespace_id], |row| Ok(head(row)))
+        .prepare_cached(HOLDING)?
+        .query_row((namespace_id, integer(sequence)), |row| Ok(seal(row)))
         .optional()?
         .transpose()
 }
 
-/// Calls `note` for the hash of every event id from sequence `start` on, in order.
-pub fn each_event_hash(
+/// The last batch of a partition.
+pub fn newest(connection: &Connection, namespace_id: i64) -> Result<Option<Seal>, Error> {
+    holding(connection, namespace_id, Sequence::MAX)
+}
+
+/// Where the batch begins that holds a sequence, or the last one before it.
+pub fn first_of_holder(
     connection: &Connection,
     namespace_id: i64,
-    start: Sequence,
-    mut note: impl FnMut(u128, Sequence),
-) -> Result<(), Error> {
-    let mut statement = connection.prepare_cached(EVENT_HASHES_FROM)?;
-    let mut rows = statement.query((namespace_id, integer(start)))?;
-    while let Some(row) = rows.next()? {
-        let head = head(row)?;
-        let checksum = natural(row.get(3)?, "event_hashes_crc32")?;
-        let stored = row.get_ref(4)?.as_blob().map_err(rusqlite::Error::from)?;
-        for (hash, sequence) in head.event_hashes(stored, checksum)? {
-            if sequence >= start {
-                note(hash, sequence);
-            }
-        }
-    }
-    Ok(())
+    sequence: Sequence,
+) -> Result<Sequence, Error> {
+    Ok(holding(connection, namespace_id, sequence)?.map_or(0, |seal| seal.head.first))
+}
+
+/// The columns `first_sequence`, `count`, `recorded_at_ms`, `payload_crc32`,
+/// `event_hashes_crc32` and `chain`.
+pub fn seal(row: &Row<'_>) -> Result<Seal, Error> {
+    Ok(Seal {
+        head: head(row)?,
+        payload_checksum: checksum(row.get(3)?),
+        event_hashes_checksum: checksum(row.get(4)?),
+        chain: Chain::from_column(row.get(5)?),
+    })
 }
 
 fn head(row: &Row<'_>) -> Result<BatchHead, Error> {

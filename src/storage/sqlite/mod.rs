@@ -4,13 +4,16 @@
 //! - All writing goes through one connection behind a mutex; readers have their
 //!   own connections and never wait for it.
 //! - What a call has returned `Ok` for is on disk (WAL, synchronous=FULL).
+//! - A full disk can be started on and read.
 
 mod append;
 mod connection;
+mod event_hashes;
 mod log;
 mod migrations;
 mod namespaces;
 mod purge;
+mod reserve;
 mod snapshots;
 mod store;
 

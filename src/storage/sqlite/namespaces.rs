@@ -7,36 +7,48 @@ use rusqlite::params;
 use super::connection::is_taken;
 use super::purge;
 use super::store::SqliteStore;
-use crate::domain::NamespaceName;
-use crate::domain::Timestamp;
+use super::store::namespace_id;
 use crate::storage::error::Error;
 use crate::storage::namespaces::NamespaceEntry;
 use crate::storage::namespaces::NamespaceStore;
 use crate::storage::number::integer;
+use crate::storage::number::natural;
+use crate::storage::partition::Partition;
+use engine::domain::NamespaceName;
+use engine::domain::Settings;
+use engine::domain::Timestamp;
 
 impl NamespaceStore for SqliteStore {
-    fn create(&self, entry: &NamespaceEntry) -> Result<(), Error> {
-        let settings = entry
-            .settings
+    fn create(
+        &self,
+        name: &NamespaceName,
+        created_at: Timestamp,
+        settings: Option<Settings>,
+    ) -> Result<NamespaceEntry, Error> {
+        let json = settings
             .as_ref()
             .map(|settings| serde_json::to_string(settings).expect("settings have text keys only"));
-        let created = self.writer().connection.execute(
+        let writer = self.writer();
+        let created = writer.connection.execute(
             "INSERT INTO namespaces (name, created_at_ms, settings) VALUES (?1, ?2, ?3)",
-            params![entry.name.as_str(), entry.created_at.as_millis(), settings],
+            params![name.as_str(), created_at.as_millis(), json],
         );
         match created {
             Err(error) if is_taken(&error) => {
-                Err(Error::NamespaceExists { namespace: entry.name.clone() })
+                return Err(Error::NamespaceExists { namespace: name.clone() });
             }
-            created => Ok(created.map(drop)?),
+            created => created.map(drop)?,
         }
+        let incarnation = natural(writer.connection.last_insert_rowid(), "id")?;
+        let partition = Partition { namespace: name.clone(), incarnation };
+        Ok(NamespaceEntry { partition, created_at, settings })
     }
 
-    fn get(&self, name: &NamespaceName) -> Result<NamespaceEntry, Error> {
+    fn resolve(&self, name: &NamespaceName) -> Result<NamespaceEntry, Error> {
         self.reading(|connection| {
             connection
                 .prepare_cached(
-                    "SELECT name, created_at_ms, settings FROM namespaces WHERE name = ?1",
+                    "SELECT id, name, created_at_ms, settings FROM namespaces WHERE name = ?1",
                 )?
                 .query_row([name.as_str()], |row| Ok(entry(row)))
                 .optional()?
@@ -51,7 +63,7 @@ impl NamespaceStore for SqliteStore {
     ) -> Result<Vec<NamespaceEntry>, Error> {
         self.reading(|connection| {
             let mut statement = connection.prepare_cached(
-                "SELECT name, created_at_ms, settings FROM namespaces
+                "SELECT id, name, created_at_ms, settings FROM namespaces
                  WHERE name > ?1 ORDER BY name LIMIT ?2",
             )?;
             // No name is empty, and deleted namespaces have none.
@@ -62,16 +74,12 @@ impl NamespaceStore for SqliteStore {
         })
     }
 
-    fn delete(&self, name: &NamespaceName) -> Result<(), Error> {
+    fn delete(&self, partition: &Partition) -> Result<(), Error> {
         {
             let mut writer = self.writer();
-            let unnamed = writer
-                .connection
-                .execute("UPDATE namespaces SET name = NULL WHERE name = ?1", [name.as_str()])?;
-            if unnamed == 0 {
-                return Err(Error::NoNamespace { namespace: name.clone() });
-            }
-            writer.forget(name);
+            let id = namespace_id(&writer.connection, partition)?;
+            writer.connection.execute("UPDATE namespaces SET name = NULL WHERE id = ?1", [id])?;
+            writer.forget(partition);
         }
         // The namespace is gone for everyone. Rows that cannot be removed now are
         // removed by the next deletion or the next start, so this is no failure.
@@ -82,10 +90,11 @@ impl NamespaceStore for SqliteStore {
 
 fn entry(row: &Row<'_>) -> Result<NamespaceEntry, Error> {
     let corrupt = |reason| Error::Corrupt { what: "the entry of a namespace".to_owned(), reason };
-    let settings: Option<String> = row.get(2)?;
+    let settings: Option<String> = row.get(3)?;
+    let namespace = NamespaceName::parse(row.get::<_, String>(1)?).map_err(corrupt)?;
     Ok(NamespaceEntry {
-        name: NamespaceName::parse(row.get::<_, String>(0)?).map_err(corrupt)?,
-        created_at: Timestamp::from_millis(row.get(1)?),
+        partition: Partition { namespace, incarnation: natural(row.get(0)?, "id")? },
+        created_at: Timestamp::from_millis(row.get(2)?),
         settings: settings
             .map(|json| serde_json::from_str(&json))
             .transpose()

@@ -3,21 +3,25 @@
 
 use rusqlite::Connection;
 use rusqlite::Row;
+use rusqlite::ToSql;
 use rusqlite::params;
 
 use super::connection::is_missing_parent;
 use super::purge;
 use super::store::SqliteStore;
 use super::store::namespace_id;
-use crate::domain::NamespaceName;
-use crate::domain::Sequence;
-use crate::domain::Timestamp;
+use crate::storage::chain::Chain;
+use crate::storage::chain::Position;
 use crate::storage::error::Error;
 use crate::storage::number::integer;
 use crate::storage::number::natural;
+use crate::storage::partition::Partition;
 use crate::storage::snapshots::Snapshot;
 use crate::storage::snapshots::SnapshotHeader;
 use crate::storage::snapshots::SnapshotStore;
+use crate::storage::snapshots::log_passed_over;
+use engine::domain::Sequence;
+use engine::domain::Timestamp;
 
 /// Keeps the writer for a few milliseconds only.
 const PART_BYTES: usize = 4 << 20;
@@ -28,7 +32,8 @@ const REVISION_LIFETIME_MS: i64 = 30 * Timestamp::DAY_MS;
 
 const HIDE_OLD: &str = "WITH ranked AS (
         SELECT id,
-            row_number() OVER (PARTITION BY engine_revision ORDER BY id DESC) AS place,
+            row_number() OVER (PARTITION BY engine_revision ORDER BY watermark DESC, id DESC)
+                AS place,
             max(taken_at_ms) OVER (PARTITION BY engine_revision) AS newest_of_revision,
             max(taken_at_ms) OVER () AS newest
         FROM snapshots WHERE namespace_id = ?1 AND parts IS NOT NULL
@@ -41,10 +46,19 @@ const HIDE_OLD: &str = "WITH ranked AS (
            OR parts IS NULL AND id < (SELECT max(id) FROM old))
     RETURNING id";
 
+const HIDE_AFTER: &str = "UPDATE snapshots SET parts = NULL
+    WHERE namespace_id = ?1 AND watermark > ?2 AND parts IS NOT NULL
+    RETURNING id";
+
 impl SnapshotStore for SqliteStore {
-    fn put(&self, namespace: &NamespaceName, snapshot: &Snapshot) -> Result<(), Error> {
-        let snapshot_id = self.begin(namespace, &snapshot.header)?;
-        let result = self.finish(namespace, snapshot_id, &snapshot.sections);
+    fn put(
+        &self,
+        partition: &Partition,
+        header: &SnapshotHeader,
+        sections: &mut dyn Iterator<Item = (String, Vec<u8>)>,
+    ) -> Result<(), Error> {
+        let snapshot_id = self.begin(partition, header)?;
+        let result = self.finish(partition, snapshot_id, sections);
         if result.is_err() {
             // What stays is invisible, and removed by the next pruning or start.
             let _left_behind = purge::snapshots(self, &[snapshot_id]);
@@ -54,27 +68,28 @@ impl SnapshotStore for SqliteStore {
 
     fn newest_up_to(
         &self,
-        namespace: &NamespaceName,
+        partition: &Partition,
         engine_revision: u32,
         watermark: Sequence,
     ) -> Result<Option<Snapshot>, Error> {
         self.reading(|connection| {
-            let namespace_id = match namespace_id(connection, namespace) {
-                Err(Error::NoNamespace { .. }) => return Ok(None),
-                namespace_id => namespace_id?,
-            };
+            let namespace_id = namespace_id(connection, partition)?;
             let mut statement = connection.prepare_cached(
-                "SELECT id, watermark, engine_revision, taken_at_ms, parts FROM snapshots
+                "SELECT id, watermark, chain, engine_revision, taken_at_ms, parts FROM snapshots
                  WHERE namespace_id = ?1 AND engine_revision = ?2 AND watermark <= ?3
                      AND parts IS NOT NULL
-                 ORDER BY id DESC",
+                 ORDER BY watermark DESC, id DESC",
             )?;
             let parameters = params![namespace_id, engine_revision, integer(watermark)];
             let mut rows = statement.query(parameters)?;
+            let mut passed_over = 0;
             while let Some(row) = rows.next()? {
-                match load(connection, row) {
+                match load(connection, row, passed_over) {
                     Ok(snapshot) => return Ok(Some(snapshot)),
-                    Err(Error::Corrupt { .. }) => {}
+                    Err(error @ Error::Corrupt { .. }) => {
+                        log_passed_over(partition, natural(row.get(1)?, "watermark")?, &error);
+                        passed_over += 1;
+                    }
                     Err(error) => return Err(error),
                 }
             }
@@ -82,22 +97,29 @@ impl SnapshotStore for SqliteStore {
         })
     }
 
-    fn prune(&self, namespace: &NamespaceName, keep: usize) -> Result<(), Error> {
-        let snapshot_ids = self.hide_all_but_newest(namespace, keep)?;
+    fn prune(&self, partition: &Partition, keep: usize) -> Result<(), Error> {
+        let keep = integer(keep as u64);
+        let snapshot_ids = self.hide(partition, HIDE_OLD, &[&keep, &REVISION_LIFETIME_MS])?;
+        purge::snapshots(self, &snapshot_ids)
+    }
+
+    fn discard_after(&self, partition: &Partition, sequence: Sequence) -> Result<(), Error> {
+        let snapshot_ids = self.hide(partition, HIDE_AFTER, &[&integer(sequence)])?;
         purge::snapshots(self, &snapshot_ids)
     }
 }
 
 impl SqliteStore {
-    fn begin(&self, namespace: &NamespaceName, header: &SnapshotHeader) -> Result<i64, Error> {
+    fn begin(&self, partition: &Partition, header: &SnapshotHeader) -> Result<i64, Error> {
         let writer = self.writer();
-        let namespace_id = namespace_id(&writer.connection, namespace)?;
+        let namespace_id = namespace_id(&writer.connection, partition)?;
         writer.connection.execute(
-            "INSERT INTO snapshots (namespace_id, watermark, engine_revision, taken_at_ms)
-             VALUES (?1, ?2, ?3, ?4)",
+            "INSERT INTO snapshots (namespace_id, watermark, chain, engine_revision, taken_at_ms)
+             VALUES (?1, ?2, ?3, ?4, ?5)",
             params![
                 namespace_id,
-                integer(header.watermark),
+                integer(header.position.sequence),
+                header.position.chain.to_column(),
                 header.engine_revision,
                 header.taken_at.as_millis(),
             ],
@@ -107,17 +129,17 @@ impl SqliteStore {
 
     fn finish(
         &self,
-        namespace: &NamespaceName,
+        partition: &Partition,
         snapshot_id: i64,
-        sections: &[(String, Vec<u8>)],
+        sections: &mut dyn Iterator<Item = (String, Vec<u8>)>,
     ) -> Result<(), Error> {
-        let deleted = || Error::NoNamespace { namespace: namespace.clone() };
+        let deleted = || Error::NoNamespace { namespace: partition.namespace.clone() };
         let mut parts = 0;
         for (section, (name, bytes)) in (0..).zip(sections) {
             // An empty section is one empty part.
             let first = &bytes[..bytes.len().min(PART_BYTES)];
             for bytes in std::iter::once(first).chain(bytes[first.len()..].chunks(PART_BYTES)) {
-                let part = Part { position: parts, section, name, bytes };
+                let part = Part { position: parts, section, name: &name, bytes };
                 let checksum = part.checksum();
                 part.write(&self.writer().connection, snapshot_id, checksum).map_err(|error| {
                     if is_missing_parent(&error) { deleted() } else { error.into() }
@@ -125,40 +147,44 @@ impl SqliteStore {
                 parts += 1;
             }
         }
-        let completed = self.writer().connection.execute(
+        let writer = self.writer();
+        // Its rows may still be there when it is deleted.
+        namespace_id(&writer.connection, partition)?;
+        let completed = writer.connection.execute(
             "UPDATE snapshots SET parts = ?2 WHERE id = ?1",
             params![snapshot_id, parts],
         )?;
         if completed == 0 { Err(deleted()) } else { Ok(()) }
     }
 
-    /// Hides the older snapshots of each revision, and the revisions nobody stores any
-    /// more; returns them and the unfinished ones before the last of them. One that is
-    /// being written is newer and stays.
-    fn hide_all_but_newest(
+    /// Hides snapshots of a partition by a statement whose first parameter is its id, and
+    /// returns them. One that is being written is newer than the last hidden and stays.
+    fn hide(
         &self,
-        namespace: &NamespaceName,
-        keep: usize,
+        partition: &Partition,
+        statement: &str,
+        parameters: &[&dyn ToSql],
     ) -> Result<Vec<i64>, Error> {
         let writer = self.writer();
-        let namespace_id = match namespace_id(&writer.connection, namespace) {
-            Err(Error::NoNamespace { .. }) => return Ok(Vec::new()),
-            namespace_id => namespace_id?,
-        };
-        let mut statement = writer.connection.prepare_cached(HIDE_OLD)?;
-        let parameters = params![namespace_id, integer(keep as u64), REVISION_LIFETIME_MS];
-        let ids = statement.query_map(parameters, |row| row.get(0))?;
+        let namespace_id = namespace_id(&writer.connection, partition)?;
+        let mut all: Vec<&dyn ToSql> = vec![&namespace_id];
+        all.extend(parameters);
+        let mut statement = writer.connection.prepare_cached(statement)?;
+        let ids = statement.query_map(&*all, |row| row.get(0))?;
         Ok(ids.collect::<Result<_, _>>()?)
     }
 }
 
-fn load(connection: &Connection, row: &Row<'_>) -> Result<Snapshot, Error> {
+fn load(connection: &Connection, row: &Row<'_>, passed_over: usize) -> Result<Snapshot, Error> {
     let corrupt =
         |reason: &str| Error::Corrupt { what: "a snapshot".to_owned(), reason: reason.to_owned() };
     let header = SnapshotHeader {
-        watermark: natural(row.get(1)?, "watermark")?,
-        engine_revision: natural(row.get(2)?, "engine_revision")?,
-        taken_at: Timestamp::from_millis(row.get(3)?),
+        position: Position {
+            sequence: natural(row.get(1)?, "watermark")?,
+            chain: Chain::from_column(row.get(2)?),
+        },
+        engine_revision: natural(row.get(3)?, "engine_revision")?,
+        taken_at: Timestamp::from_millis(row.get(4)?),
     };
     let mut sections: Vec<(String, Vec<u8>)> = Vec::new();
     let mut parts: i64 = 0;
@@ -184,8 +210,8 @@ fn load(connection: &Connection, row: &Row<'_>) -> Result<Snapshot, Error> {
         let (_, bytes) = sections.last_mut().ok_or_else(|| corrupt("a section is missing"))?;
         bytes.extend_from_slice(part.bytes);
     }
-    if parts == row.get::<_, i64>(4)? {
-        Ok(Snapshot { header, sections })
+    if parts == row.get::<_, i64>(5)? {
+        Ok(Snapshot { header, sections, passed_over })
     } else {
         Err(corrupt("parts are missing"))
     }

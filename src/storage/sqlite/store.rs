@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
+use std::sync::atomic::AtomicU64;
 
 use rusqlite::Connection;
 use rusqlite::OptionalExtension;
@@ -16,8 +17,11 @@ use super::append::Writer;
 use super::connection;
 use super::migrations;
 use super::purge;
-use crate::domain::NamespaceName;
+use super::reserve;
 use crate::storage::error::Error;
+use crate::storage::number::integer;
+use crate::storage::partition::Partition;
+use engine::domain::NamespaceName;
 
 const LOCK_FILE: &str = "lock";
 const DATABASE_FILE: &str = "personalization.db";
@@ -37,6 +41,10 @@ pub struct SqliteOptions {
 #[derive(Debug)]
 pub struct SqliteStore {
     database: PathBuf,
+    identity: String,
+    pub(super) dedup_horizon: u64,
+    /// Shared with the writer.
+    pub(super) event_hashes_rebuilt: Arc<AtomicU64>,
     // Closed before the writer: the last connection to close folds the write-ahead
     // log into the database, and a reader may not.
     readers: Mutex<Vec<Connection>>,
@@ -54,22 +62,44 @@ pub struct SqliteStore {
 pub fn open(options: &SqliteOptions) -> Result<Arc<SqliteStore>, Error> {
     let lock = lock(&options.path)?;
     let database = options.path.join(DATABASE_FILE);
-    let mut connection = connection::open_writer(&database)?;
+    let mut connection = match connection::open_writer(&database) {
+        Err(Error::Unavailable { .. }) if reserve::spend(&options.path) => {
+            connection::open_writer(&database)?
+        }
+        opened => opened?,
+    };
     migrations::run(&mut connection)?;
-    // The namespace of requests that name none always exists.
-    connection.execute(
-        "INSERT OR IGNORE INTO namespaces (name, created_at_ms)
-         VALUES (?1, CAST(unixepoch('subsec') * 1000 AS INTEGER))",
-        [NamespaceName::DEFAULT],
-    )?;
+    create_default(&connection)?;
+    let identity = connection.query_row("SELECT id FROM identity", [], |row| row.get(0))?;
+    let writer = Writer::new(connection, options.dedup_horizon);
     let store = SqliteStore {
         database,
-        writer: Mutex::new(Writer::new(connection, options.dedup_horizon)),
+        identity,
+        dedup_horizon: options.dedup_horizon,
+        event_hashes_rebuilt: writer.event_hashes_rebuilt.clone(),
+        writer: Mutex::new(writer),
         readers: Mutex::default(),
         _lock: lock,
     };
-    purge::unfinished(&store)?;
+    if let Err(error) = purge::unfinished(&store) {
+        // A full disk can be read all the same.
+        tracing::warn!(%error, "what an earlier process left half removed stays for now");
+    }
+    reserve::keep(&options.path);
     Ok(Arc::new(store))
+}
+
+/// The namespace of requests that name none always exists. Nothing is written where it
+/// does: the disk may be full.
+fn create_default(connection: &Connection) -> Result<(), Error> {
+    let name = [NamespaceName::DEFAULT];
+    let exists = "SELECT EXISTS (SELECT 1 FROM namespaces WHERE name = ?1)";
+    if connection.query_row(exists, name, |row| row.get::<_, bool>(0))? {
+        return Ok(());
+    }
+    let create = "INSERT INTO namespaces (name, created_at_ms)
+        VALUES (?1, CAST(unixepoch('subsec') * 1000 AS INTEGER))";
+    Ok(connection.execute(create, name).map(drop)?)
 }
 
 fn lock(directory: &Path) -> Result<File, Error> {
@@ -87,6 +117,11 @@ fn lock(directory: &Path) -> Result<File, Error> {
 }
 
 impl SqliteStore {
+    /// What tells this database from every other.
+    pub fn identity(&self) -> &str {
+        &self.identity
+    }
+
     pub(super) fn writer(&self) -> MutexGuard<'_, Writer> {
         self.writer.lock().unwrap_or_else(|poisoned| {
             // What a panic left in memory is dropped; the database is the truth.
@@ -123,11 +158,11 @@ impl SqliteStore {
     }
 }
 
-/// The id of a namespace that is not deleted.
-pub(super) fn namespace_id(connection: &Connection, name: &NamespaceName) -> Result<i64, Error> {
+/// The id of a partition that is not deleted.
+pub(super) fn namespace_id(connection: &Connection, partition: &Partition) -> Result<i64, Error> {
     connection
-        .prepare_cached("SELECT id FROM namespaces WHERE name = ?1")?
-        .query_row([name.as_str()], |row| row.get(0))
+        .prepare_cached("SELECT id FROM namespaces WHERE id = ?1 AND name = ?2")?
+        .query_row((integer(partition.incarnation), partition.namespace.as_str()), |row| row.get(0))
         .optional()?
-        .ok_or_else(|| Error::NoNamespace { namespace: name.clone() })
+        .ok_or_else(|| Error::NoNamespace { namespace: partition.namespace.clone() })
 }

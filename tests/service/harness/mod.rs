@@ -2,6 +2,7 @@
 
 mod api;
 mod health;
+mod hostile;
 mod http;
 mod make;
 mod postgres;
@@ -17,10 +18,11 @@ mod world;
 
 pub use api::Api;
 pub use health::{INGEST, health, is_serving};
-pub use http::get;
+pub use hostile::{GREETING, Hostile};
+pub use http::{counter, get};
 pub use make::{click, event, events, item, now_plus, strings, structure, text};
 pub use postgres::Postgres;
-pub use process::free_address;
+pub use process::{free_address, prlimit};
 pub use producer::{Ledger, produce};
 pub use producers::Producers;
 pub use proxy::{Network, Proxy};

@@ -112,6 +112,23 @@ impl Postgres {
         }
     }
 
+    /// None of its processes runs any more, and their connections stay open: what a virtual
+    /// machine that is paused or a disk that hangs looks like from outside.
+    pub fn freeze(&self) {
+        self.signal_all("STOP");
+    }
+
+    pub fn thaw(&self) {
+        self.signal_all("CONT");
+    }
+
+    fn signal_all(&self, name: &str) {
+        let Some(postmaster) = &self.postmaster else { return };
+        // First the one that starts others.
+        signal(name, &[postmaster.id()]);
+        signal(name, &children_of(postmaster.id()));
+    }
+
     /// Rolls open transactions back and ends: what an administrator does.
     pub async fn stop(&mut self) {
         self.end("INT").await;
@@ -169,6 +186,7 @@ impl Drop for Postgres {
         if std::thread::panicking() {
             eprintln!("--- log of PostgreSQL ---\n{}", self.log());
         }
+        self.thaw();
         if let Some(postmaster) = &mut self.postmaster {
             // Unlike a kill this gives back the shared memory.
             signal("QUIT", &[postmaster.id()]);

@@ -30,6 +30,14 @@ pub fn free_address() -> SocketAddr {
     }
 }
 
+/// A program that is killed when the thread that started it ends, however it ends: what a
+/// test starts does not outlive it.
+pub fn ending_with_its_test(program: impl AsRef<std::ffi::OsStr>) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "--"]).arg(program);
+    command
+}
+
 /// An account that may run a server. PostgreSQL refuses to run as root.
 #[derive(Debug, Clone, Copy)]
 pub struct Account {
@@ -49,7 +57,7 @@ impl Account {
 
     /// The program with a small environment, run by this account.
     pub fn command(self, program: impl AsRef<std::ffi::OsStr>) -> Command {
-        let mut command = Command::new(program);
+        let mut command = ending_with_its_test(program);
         command.env_clear().env("LC_ALL", "C").stdin(Stdio::null());
         // Asking for the account one has is refused to all but root.
         if id(&["-u"]) != self.uid {
@@ -81,6 +89,11 @@ pub fn signal(name: &str, processes: &[u32]) {
     let processes: Vec<String> = processes.iter().map(u32::to_string).collect();
     let script = format!("kill -{name} {} 2>&1", processes.join(" "));
     Command::new("sh").arg("-c").arg(script).output().expect("sh runs");
+}
+
+/// Sets limits of a running process, as the command of that name does.
+pub fn prlimit(process: u32, limit: &str) {
+    output(Command::new("prlimit").args(["--pid", &process.to_string(), limit]));
 }
 
 /// The running processes that a process has started.

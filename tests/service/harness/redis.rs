@@ -3,7 +3,6 @@
 
 use std::net::SocketAddr;
 use std::process::Child;
-use std::process::Command;
 use std::process::Stdio;
 
 use tempfile::TempDir;
@@ -12,6 +11,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::io::BufReader;
 use tokio::net::TcpStream;
 
+use super::process::ending_with_its_test;
 use super::process::free_address;
 use super::wait::eventually;
 
@@ -89,13 +89,12 @@ impl Drop for Redis {
 }
 
 fn launch(directory: &TempDir, address: SocketAddr) -> Child {
-    Command::new("redis-server")
+    ending_with_its_test("redis-server")
         .args(["--bind", "127.0.0.1", "--port", &address.port().to_string()])
         .args(["--save", "", "--appendonly", "no", "--daemonize", "no", "--dir"])
         .arg(directory.path())
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
         .spawn()
         .expect(MISSING)
 }

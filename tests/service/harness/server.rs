@@ -17,13 +17,14 @@ use tempfile::TempDir;
 
 use super::api::Api;
 use super::health::is_serving;
+use super::process::ending_with_its_test;
 use super::process::free_address;
 use super::process::signal;
 use super::wait::eventually;
 
 /// The binary with one of its commands and an environment that says nothing.
 pub fn command(name: &str) -> Command {
-    clean(Command::new(binary()), name)
+    clean(&binary(), name)
 }
 
 /// The binary that is being tested.
@@ -31,7 +32,8 @@ pub fn binary() -> PathBuf {
     PathBuf::from(env!("CARGO_BIN_EXE_personalization"))
 }
 
-fn clean(mut command: Command, name: &str) -> Command {
+fn clean(program: &Path, name: &str) -> Command {
+    let mut command = ending_with_its_test(program);
     command.arg(name).env_clear().env("NO_COLOR", "1").stdin(Stdio::null());
     command
 }
@@ -61,6 +63,21 @@ impl Server {
         let data = directory.path().to_str().expect("UTF-8").to_owned();
         let flags = [flags, &["--data-dir", &data, "--auto-retrain", "false"]].concat();
         let mut server = Self::launch(&binary(), directory, &flags);
+        server.serves().await;
+        server
+    }
+
+    /// The same, within what a command of the shell sets, such as `ulimit -n 200`.
+    pub async fn start_within(limits: &str, flags: &[&str]) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let script = directory.path().join("serve.sh");
+        let text = format!("{limits}\nexec {} \"$@\"\n", binary().display());
+        std::fs::write(&script, format!("#!/bin/sh\n{text}")).expect("a script");
+        let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(&script, executable).expect("a script of ours");
+        let data = directory.path().to_str().expect("UTF-8").to_owned();
+        let flags = [flags, &["--data-dir", &data, "--auto-retrain", "false"]].concat();
+        let mut server = Self::launch(&script, directory, &flags);
         server.serves().await;
         server
     }
@@ -126,6 +143,15 @@ impl Server {
         signal("TERM", &[self.pid()]);
     }
 
+    /// The process goes on existing and does nothing.
+    pub fn pause(&self) {
+        signal("STOP", &[self.pid()]);
+    }
+
+    pub fn resume(&self) {
+        signal("CONT", &[self.pid()]);
+    }
+
     pub async fn ended(&mut self) -> ExitStatus {
         let child = &mut self.child;
         let log = &self.log;
@@ -172,12 +198,45 @@ impl Server {
         text(&self.log)
     }
 
+    /// What the process has taken of the processors, in milliseconds.
+    pub fn cpu_millis(&self) -> u64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).expect("Linux");
+        let (_name, numbers) = stat.rsplit_once(") ").expect("a name in parentheses");
+        let ticks =
+            numbers.split(' ').skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok());
+        // A hundred ticks a second, on every Linux.
+        ticks.sum::<u64>() * 10
+    }
+
     /// Resident memory in KiB.
     pub fn resident_kib(&self) -> u64 {
+        self.status("VmRSS:")
+    }
+
+    /// The most that it ever was.
+    pub fn peak_kib(&self) -> u64 {
+        self.status("VmHWM:")
+    }
+
+    pub fn threads(&self) -> u64 {
+        self.status("Threads:")
+    }
+
+    fn status(&self, name: &str) -> u64 {
         let status =
             std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("Linux");
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("VmRSS");
-        line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("a number")
+        let line = status.lines().find(|line| line.starts_with(name)).expect(name);
+        line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("a number")
+    }
+
+    /// Time of all cores that the process has used so far.
+    pub fn cpu_seconds(&self) -> f64 {
+        // Ticks of a hundredth of a second, everywhere.
+        const TICK: f64 = 0.01;
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).expect("Linux");
+        let (_name, rest) = stat.rsplit_once(") ").expect("a name in parentheses");
+        let ticks = rest.split(' ').skip(11).take(2).map(|ticks| ticks.parse::<f64>());
+        ticks.map(|ticks| TICK * ticks.expect("a number")).sum()
     }
 }
 
@@ -196,7 +255,7 @@ fn text(log: &Log) -> String {
 }
 
 fn run(program: &Path, directory: &Path, arguments: &[String]) -> (Child, Log) {
-    let mut child = clean(Command::new(program), "serve")
+    let mut child = clean(program, "serve")
         .args(arguments)
         .current_dir(directory)
         .env("RUST_LOG", "info")

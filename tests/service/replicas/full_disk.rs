@@ -43,7 +43,8 @@ impl SmallDisk {
     async fn mount() -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let script = format!(
-            "mount -t tmpfs -o size={DISK_BYTES} tmpfs \"$0\" && touch \"$0/mounted\" && exec sleep 600"
+            "mount -t tmpfs -o size={DISK_BYTES} tmpfs \"$0\" && touch \"$0/mounted\" \
+             && exec setpriv --pdeathsig KILL sleep 600"
         );
         let mut holder = Command::new("unshare")
             .args(["--map-root-user", "--mount", "sh", "-c", &script])

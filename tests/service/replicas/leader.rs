@@ -8,20 +8,11 @@ use crate::harness::Postgres;
 use crate::harness::Redis;
 use crate::harness::Server;
 use crate::harness::World;
+use crate::harness::counter;
 use crate::harness::events;
-use crate::harness::get;
 
 /// Longest time until a duty passes on, with the work it is there for.
 const SUCCESSION: Duration = Duration::from_secs(20);
-
-/// A counter of the server's metrics.
-async fn counter(server: &Server, name: &str) -> u64 {
-    let (_, metrics) = get(server.http, "/metrics").await;
-    let line =
-        metrics.lines().find(|line| line.starts_with(&format!("personalization_{name}_total")));
-    let value = line.and_then(|line| line.rsplit(' ').next()?.parse().ok());
-    value.unwrap_or_else(|| panic!("no {name} in {metrics}"))
-}
 
 async fn trained(server: &Server, version: u64) -> Duration {
     let api = server.api().await;

@@ -22,14 +22,16 @@ use crate::harness::greedy;
 
 const SECONDS: u64 = 4;
 
-/// Rankings at a modest rate for a while; every one must be given.
-async fn rankings(server: &Server, prefix: &str) -> Vec<Duration> {
+/// Rankings at a modest rate for a while; every one must be given, and nothing may be wrong
+/// with it but `excused`.
+async fn rankings(server: &Server, prefix: &str, excused: Option<&str>) -> Vec<Duration> {
     let (api, started, mut calls) = (server.api().await, Instant::now(), Vec::new());
     while started.elapsed() < Duration::from_secs(SECONDS) {
         let called = Instant::now();
         let user = format!("{prefix}-fan-{}", calls.len() % 20);
         let answer = api.personalize(greedy(&user, 10)).await;
-        assert!(answer.degraded.is_empty(), "{:?}", answer.degraded);
+        let is_excused = |reason: &String| excused.is_some_and(|excused| reason.ends_with(excused));
+        assert!(answer.degraded.iter().all(is_excused), "{:?}", answer.degraded);
         calls.push(called.elapsed());
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -42,12 +44,13 @@ async fn rankings_go_on_while_ingest_is_saturated() {
     let url = postgres.url();
     let server = Server::replica(&flags(&url, None)).await;
     World::fill(&server.api().await).await;
-    let idle = rankings(&server, "jazz").await;
+    let idle = rankings(&server, "jazz", None).await;
     println!("rankings, idle: {}", percentiles(idle));
     let mut producers = Producers::start("p", &[server.grpc; 12], Duration::ZERO);
     producers.progress().await;
     let (before, started) = (producers.acked(), Instant::now());
-    let busy = rankings(&server, "metal").await;
+    // More is written than one core of a development build learns, and answers say so.
+    let busy = rankings(&server, "metal", Some("records behind the log")).await;
     let acked = (producers.acked() - before) as f64 / started.elapsed().as_secs_f64();
     assert!(busy.iter().all(|&took| took < Duration::from_secs(5)), "{}", percentiles(busy));
     println!("rankings at {acked:.0} events/s: {}", percentiles(busy));

@@ -34,8 +34,7 @@ const UNARY: [&str; 15] = [
 
 /// Not one of these means that the server, rather than the message, was at fault.
 fn assert_the_messages_fault(code: Code, about: &str) {
-    // A message that cannot be decoded is INTERNAL in gRPC.
-    let allowed = [Code::InvalidArgument, Code::NotFound, Code::Internal, Code::DeadlineExceeded];
+    let allowed = [Code::InvalidArgument, Code::NotFound, Code::DeadlineExceeded];
     assert!(allowed.contains(&code), "{about}: {code:?}");
 }
 

@@ -2,24 +2,32 @@
 
 use std::sync::Arc;
 
-use personalization::domain::NamespaceName;
 use personalization::storage::AppendOutcome::Accepted;
 use personalization::storage::AppendOutcome::Duplicate;
 use personalization::storage::Error;
+use personalization::storage::Extent;
+use personalization::storage::HashCheck;
 use personalization::storage::InteractionLog;
-use personalization::storage::LogAppend;
-use personalization::storage::NamespaceStore;
 use personalization::storage::PostgresStore;
 use personalization::storage::SnapshotStore;
 use personalization::storage::open_postgres;
+use personalization::storage::open_postgres_reading;
 
 use super::database::Database;
 use crate::conformance::NOW;
 use crate::conformance::append;
-use crate::conformance::default_namespace;
+use crate::conformance::create;
+use crate::conformance::default_of;
+use crate::conformance::group;
+use crate::conformance::interaction;
 use crate::conformance::interactions;
+use crate::conformance::log_end;
 use crate::conformance::newest_watermark;
+use crate::conformance::put;
+use crate::conformance::read_all;
+use crate::conformance::read_from;
 use crate::conformance::snapshot;
+use crate::conformance::upto;
 
 /// A log of three batches of ten records, then `damage`.
 fn damaged_log(database: &Database, damage: &str) -> Arc<PostgresStore> {
@@ -49,15 +57,16 @@ fn a_damaged_batch_is_corrupt_and_those_before_it_are_read() {
         "count = 9",
         "count = -1",
         "first_sequence = 12",
+        "chain = chain + 1",
     ] {
         database.raw().run(&format!(
             "TRUNCATE log_batches;
              INSERT INTO log_batches SELECT * FROM kept;
              UPDATE log_batches SET {damage} WHERE first_sequence = 11"
         ));
-        let before = store.read_after(&default_namespace(), 0, 5).unwrap();
+        let before = read_from(&*store, 0, 5).unwrap();
         assert_eq!(before.len(), 10, "{damage}");
-        assert!(is_corrupt(store.read_after(&default_namespace(), 0, 30)), "{damage}");
+        assert!(is_corrupt(read_from(&*store, 0, 30)), "{damage}");
     }
 }
 
@@ -66,43 +75,144 @@ fn a_missing_batch_is_corrupt() {
     let database = Database::new();
     let store = damaged_log(&database, "DELETE FROM log_batches WHERE first_sequence = 11");
     for records_max in [1, 5, 30] {
-        assert!(is_corrupt(store.read_after(&default_namespace(), 10, records_max)));
+        assert!(is_corrupt(read_from(&*store, 10, records_max)));
     }
-    assert!(is_corrupt(store.read_after(&default_namespace(), 0, 30)));
-    assert_eq!(store.read_after(&default_namespace(), 20, 30).unwrap().len(), 10);
-    assert_eq!(store.read_after(&default_namespace(), 30, 30).unwrap(), []);
+    assert!(is_corrupt(read_from(&*store, 0, 30)));
+    assert_eq!(read_from(&*store, 20, 30).unwrap().len(), 10);
+    assert_eq!(read_from(&*store, 30, 30).unwrap(), []);
 }
 
+/// Each damages the hashes of the second batch, or their checksum.
+const DAMAGED_HASHES: [&str; 5] = [
+    "event_hashes = '\\x00'",
+    "event_hashes = ''",
+    "event_hashes = overlay(event_hashes placing '\\x0000' from 20)",
+    "event_hashes_crc32 = -1",
+    "event_hashes_crc32 = event_hashes_crc32 + 1",
+];
+
 #[test]
-fn damaged_event_hashes_stop_appends_to_their_namespace_only() {
-    for damage in ["event_hashes = '\\x00'", "event_hashes_crc32 = -1"] {
-        let database = Database::new();
-        let update = format!("UPDATE log_batches SET {damage} WHERE first_sequence = 1");
-        let store = damaged_log(&database, &update);
-        let mut entry = store.get(&default_namespace()).unwrap();
-        entry.name = NamespaceName::parse("other").unwrap();
-        store.create(&entry).unwrap();
-        let group =
-            |namespace| LogAppend { namespace, records: interactions("d", 0..1), fence: None };
-        let groups = [group(default_namespace()), group(entry.name)];
-        let mut appended = store.append(&groups, NOW).unwrap();
-        assert_eq!(appended.pop().unwrap().unwrap().outcomes, [Accepted(1)]);
-        assert!(is_corrupt(appended.pop().unwrap()));
+fn damaged_event_hashes_are_built_anew_by_the_append_that_meets_them() {
+    let database = Database::new();
+    damaged_log(&database, "CREATE TABLE kept AS SELECT * FROM log_batches");
+    let raw = database.raw();
+    for damage in DAMAGED_HASHES {
+        raw.run(&format!(
+            "TRUNCATE log_batches;
+             INSERT INTO log_batches SELECT * FROM kept;
+             UPDATE log_batches SET {damage} WHERE first_sequence = 11"
+        ));
+        let store = database.store();
+        // Records are read meanwhile.
+        let partition = default_of(&*store);
+        assert_eq!(read_all(&*store, &partition, upto(1)).len(), 30, "{damage}");
+        let mixed = append(&*store, [interactions("b", 3..4), interactions("d", 0..1)].concat());
+        assert_eq!(mixed.outcomes, [Duplicate, Accepted(31)], "{damage}");
+        assert_eq!(store.event_hashes_rebuilt(), 1);
+        assert_eq!(raw.count("kept NATURAL JOIN log_batches"), 3, "{damage}");
+        assert_eq!(read_all(&*store, &partition, upto(100)).len(), 31);
     }
 }
 
-/// As after a failover to a standby that was behind.
+/// More than are told under the lock, and every third of them damaged.
 #[test]
-fn a_log_that_has_gone_back_is_gone_on_with_where_it_ends() {
+fn a_long_log_with_much_damage_is_caught_up_with() {
     let database = Database::new();
     let store = database.store();
+    for number in 0..2_500 {
+        append(&*store, vec![interaction(&format!("a{number}"))]);
+    }
+    let damage = "UPDATE log_batches SET event_hashes = '' WHERE first_sequence % 300 = 1";
+    database.raw().run(damage);
+    let known = (0..2_500).step_by(100).map(|number| interaction(&format!("a{number}")));
+    let appended = append(&*database.store(), known.collect());
+    assert!(appended.outcomes.iter().all(|outcome| *outcome == Duplicate));
+    let check = database.store().check_event_hashes(&default_of(&*store), Extent::Whole).unwrap();
+    assert_eq!(check, HashCheck { batches: 2_500, damaged: 0, rebuilt: 0 });
+}
+
+#[test]
+fn a_check_tells_of_damaged_event_hashes_and_mends_them() {
+    let database = Database::new();
+    let store = damaged_log(&database, "");
+    let partition = default_of(&*store);
+    let reading = open_postgres_reading(&database.options()).unwrap();
+    for extent in [Extent::Window, Extent::Whole] {
+        for damage in DAMAGED_HASHES {
+            let update = format!("UPDATE log_batches SET {damage} WHERE first_sequence = 11");
+            database.raw().run(&update);
+            let check = |store: &PostgresStore| store.check_event_hashes(&partition, extent);
+            let told = |damaged, rebuilt| HashCheck { batches: 3, damaged, rebuilt };
+            assert_eq!(check(&reading).unwrap(), told(1, 0), "{damage}");
+            assert_eq!(check(&store).unwrap(), told(1, 1), "{damage}");
+            assert_eq!(check(&reading).unwrap(), told(0, 0), "{damage}");
+        }
+    }
+    assert_eq!(append(&*store, interactions("b", 0..10)).outcomes, [Duplicate; 10]);
+}
+
+#[test]
+fn event_hashes_whose_batch_is_damaged_too_stop_appends_to_their_namespace_only() {
+    let database = Database::new();
+    let update = "UPDATE log_batches SET event_hashes = '', payload = substr(payload, 1, 40)
+        WHERE first_sequence = 11";
+    let store = damaged_log(&database, update);
+    let (partition, other) = (default_of(&*store), create(&*store, "other"));
+    let [one] = group(&partition, interactions("d", 0..1));
+    let [two] = group(&other, interactions("d", 0..1));
+    let mut appended = store.append(&[one, two], NOW).unwrap();
+    assert_eq!(appended.pop().unwrap().unwrap().outcomes, [Accepted(1)]);
+    assert!(is_corrupt(appended.pop().unwrap()));
+    let check = store.check_event_hashes(&partition, Extent::Whole).unwrap();
+    assert_eq!(check, HashCheck { batches: 3, damaged: 1, rebuilt: 0 });
+}
+
+/// As after a failover to a standby that was behind. One store has seen what is lost, the
+/// other one goes on where the log ends.
+#[test]
+fn a_log_that_has_gone_back_is_gone_on_with_and_whoever_has_read_further_is_told() {
+    let database = Database::new();
+    let (store, other) = (database.store(), database.store());
     for prefix in ["a", "b", "c"] {
         append(&*store, interactions(prefix, 0..10));
     }
+    let partition = default_of(&*store);
+    let at = |sequence| store.position_at(&partition, sequence).unwrap();
+    let [common, lost] = [20, 30].map(|sequence| at(sequence).unwrap());
     database.raw().run("DELETE FROM log_batches WHERE first_sequence = 21");
-    let again = append(&*store, [interactions("b", 0..1), interactions("c", 0..1)].concat());
-    assert_eq!(again.outcomes, [Duplicate, Accepted(21)]);
-    assert_eq!(store.read_after(&default_namespace(), 0, 100).unwrap().len(), 21);
+    let is_broken = || match store.read_after(&partition, lost, upto(10)) {
+        Err(Error::ChainBroken { sequence: 30, .. }) => true,
+        read => panic!("{read:?}"),
+    };
+    assert!(is_broken(), "its end is behind the reader");
+    let ten = [interactions("d", 0..9), interactions("b", 0..1)].concat();
+    assert_eq!(append(&*other, ten.clone()).log_end, 29);
+    assert_eq!(append(&*other, vec![interaction("e")]).log_end, 30);
+    assert!(is_broken(), "it is as long as what was read");
+    // Who has appended what is lost learns what came in its place.
+    let again = append(&*store, [ten, interactions("c", 0..1)].concat());
+    assert_eq!(again.outcomes, [vec![Duplicate; 10], vec![Accepted(31)]].concat());
+    assert!(is_broken(), "it is longer than what was read");
+    assert_eq!(at(20), Some(common));
+    assert_ne!(at(30), Some(lost));
+    let read = store.read_after(&partition, common, upto(100)).unwrap();
+    assert_eq!((read.records.len(), read.end.sequence), (11, 31));
+    assert_eq!(read_all(&*other, &partition, upto(4)).len(), 31);
+}
+
+/// As a standby, or a server that refuses writes.
+#[test]
+fn a_database_that_takes_nothing_is_read() {
+    let database = Database::new();
+    let damage = "UPDATE namespaces SET name = NULL WHERE name = 'gone';
+        DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = on',
+            current_database()); END $$;";
+    create(&*database.store(), "gone");
+    let store = damaged_log(&database, damage);
+    let partition = default_of(&*store);
+    assert_eq!(read_all(&*store, &partition, upto(100)).len(), 30);
+    let refused = store.append(&group(&partition, interactions("d", 0..1)), NOW);
+    assert!(matches!(refused, Err(Error::Unavailable { .. })), "{refused:?}");
 }
 
 #[test]
@@ -110,7 +220,7 @@ fn a_damaged_snapshot_is_passed_over() {
     let database = Database::new();
     let store = database.store();
     for watermark in [10, 20] {
-        store.put(&default_namespace(), &snapshot(watermark, 1)).unwrap();
+        put(&*store, &default_of(&*store), snapshot(watermark, 1)).unwrap();
     }
     let raw = database.raw();
     raw.run(
@@ -134,14 +244,13 @@ fn a_damaged_snapshot_is_passed_over() {
         format!("DELETE FROM snapshot_parts WHERE position = 4 AND {newest}"),
         "UPDATE snapshots SET parts = parts - 1 WHERE watermark = 20".to_owned(),
         "UPDATE snapshots SET parts = parts + 1 WHERE watermark = 20".to_owned(),
-        "UPDATE snapshots SET engine_revision = -1 WHERE watermark = 20".to_owned(),
     ] {
         raw.run(&damage);
-        assert_eq!(newest_watermark(&*store, 1), Some(10), "{damage}");
+        let found = store.newest(&default_of(&*store), 1).unwrap().unwrap();
+        assert_eq!((found.header.position.sequence, found.passed_over), (10, 1), "{damage}");
         raw.run(
             "DELETE FROM snapshot_parts;
-             UPDATE snapshots SET parts = kept.parts, engine_revision = kept.engine_revision
-             FROM kept WHERE kept.id = snapshots.id;
+             UPDATE snapshots SET parts = kept.parts FROM kept WHERE kept.id = snapshots.id;
              INSERT INTO snapshot_parts SELECT * FROM kept_parts",
         );
         assert_eq!(newest_watermark(&*store, 1), Some(20), "{damage}");
@@ -154,7 +263,7 @@ fn snapshots_without_an_end_are_removed_when_their_writer_has_been_silent_for_an
     let database = Database::new();
     let store = database.store();
     for watermark in [10, 20, 30] {
-        store.put(&default_namespace(), &snapshot(watermark, 1)).unwrap();
+        put(&*store, &default_of(&*store), snapshot(watermark, 1)).unwrap();
     }
     let raw = database.raw();
     raw.run(
@@ -163,7 +272,7 @@ fn snapshots_without_an_end_are_removed_when_their_writer_has_been_silent_for_an
          UPDATE snapshots SET parts = NULL, touched_at = now() - interval '59 minutes'
          WHERE watermark = 20;",
     );
-    store.prune(&default_namespace(), 9).unwrap();
+    store.prune(&default_of(&*store), 9).unwrap();
     assert_eq!(raw.count("snapshots WHERE watermark = 10"), 0);
     assert_eq!(raw.count("snapshots"), 2);
     assert_eq!(raw.count("snapshot_parts"), 2 * i64::from(parts(&raw)));
@@ -179,11 +288,11 @@ fn what_an_earlier_process_left_half_done_is_removed_at_the_start() {
     let database = Database::new();
     let damage = "UPDATE namespaces SET name = NULL WHERE name = 'default';";
     let store = damaged_log(&database, "");
-    store.put(&default_namespace(), &snapshot(20, 1)).unwrap();
+    put(&*store, &default_of(&*store), snapshot(20, 1)).unwrap();
     let raw = database.raw();
     raw.run(damage);
     let store = database.store();
-    assert_eq!(store.log_end(&default_namespace()).unwrap(), 0);
+    assert_eq!(log_end(&*store).unwrap(), 0);
     for table in ["log_batches", "snapshots", "snapshot_parts"] {
         assert_eq!(raw.count(table), 0, "{table}");
     }

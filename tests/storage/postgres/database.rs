@@ -60,7 +60,6 @@ impl Database {
             statement_timeout: Duration::from_secs(20),
             connect_timeout: Duration::from_secs(5),
             dedup_horizon: 100_000,
-            feed: None,
         }
     }
 

@@ -3,19 +3,17 @@
 use std::time::Duration;
 use std::time::Instant;
 
-use personalization::domain::ItemId;
-use personalization::domain::NamespaceName;
-use personalization::domain::Record;
+use engine::domain::NamespaceName;
+use engine::domain::Record;
 use personalization::storage::AppendOutcome;
 use personalization::storage::AppendOutcome::Accepted;
 use personalization::storage::Error;
 use personalization::storage::InteractionLog;
 use personalization::storage::LogAppend;
-use personalization::storage::NamespaceEntry;
 use personalization::storage::NamespaceStore;
+use personalization::storage::Partition;
+use personalization::storage::Position;
 use personalization::storage::PostgresOptions;
-use personalization::storage::PostgresStore;
-use personalization::storage::SnapshotStore;
 use personalization::storage::migrate_postgres;
 use personalization::storage::open_postgres;
 use personalization::storage::open_postgres_reading;
@@ -27,10 +25,18 @@ use super::proxy::Proxy;
 use super::server::Server;
 use crate::conformance::NOW;
 use crate::conformance::append;
-use crate::conformance::default_namespace;
+use crate::conformance::create;
+use crate::conformance::default_of;
+use crate::conformance::deletion;
+use crate::conformance::group as group_of;
 use crate::conformance::interaction;
 use crate::conformance::interactions;
+use crate::conformance::is_no_namespace;
+use crate::conformance::log_end;
+use crate::conformance::put;
+use crate::conformance::read_from;
 use crate::conformance::snapshot;
+use crate::conformance::upto;
 
 const TIMEOUT: Duration = Duration::from_secs(1);
 /// The second that this side waits longer than the server, and what a loaded machine
@@ -41,12 +47,13 @@ fn is_unavailable<T>(result: Result<T, Error>) -> bool {
     matches!(result, Err(Error::Unavailable { .. }))
 }
 
-fn group(records: Vec<Record>) -> [LogAppend; 1] {
-    [LogAppend { namespace: default_namespace(), records, fence: None }]
+/// Known without asking the store.
+fn default_partition() -> Partition {
+    Partition { namespace: NamespaceName::default(), incarnation: 1 }
 }
 
-fn deletion(id: &str) -> Record {
-    Record::ItemDeleted(ItemId::parse(id).unwrap())
+fn group(records: Vec<Record>) -> [LogAppend; 1] {
+    group_of(&default_partition(), records)
 }
 
 /// Records without an event id: nothing but the store keeps them from being doubled.
@@ -91,7 +98,7 @@ fn an_append_waits_for_a_lock_no_longer_than_the_statement_timeout() {
     assert!(is_unavailable(store.append(&group(interactions("b", 0..1)), NOW)));
     assert!(started.elapsed() < TIMEOUT + SLACK, "{:?}", started.elapsed());
     // Readers do not wait for writers.
-    assert_eq!(store.log_end(&default_namespace()).unwrap(), 1);
+    assert_eq!(log_end(&*store).unwrap(), 1);
     raw.run("SELECT pg_advisory_unlock_all()");
     assert_eq!(append(&*store, interactions("b", 0..1)).outcomes, [Accepted(2)]);
 }
@@ -104,6 +111,7 @@ fn a_network_that_says_nothing_holds_no_call_and_heals() {
     let options = PostgresOptions { url, statement_timeout: TIMEOUT, ..database.options() };
     let store = open_postgres(&options).unwrap();
     append(&*store, interactions("a", 0..1));
+    let partition = default_of(&*store);
     proxy.freeze(true);
     let bounded = |call: &dyn Fn() -> bool| {
         let started = Instant::now();
@@ -111,15 +119,43 @@ fn a_network_that_says_nothing_holds_no_call_and_heals() {
         assert!(started.elapsed() < TIMEOUT + SLACK, "{:?}", started.elapsed());
     };
     bounded(&|| is_unavailable(store.append(&group(interactions("b", 0..1)), NOW)));
-    bounded(&|| is_unavailable(store.log_end(&default_namespace())));
-    bounded(&|| is_unavailable(store.read_after(&default_namespace(), 0, 10)));
-    bounded(&|| is_unavailable(store.put(&default_namespace(), &snapshot(1, 1))));
-    bounded(&|| is_unavailable(store.get(&default_namespace())));
+    bounded(&|| is_unavailable(log_end(&*store)));
+    bounded(&|| is_unavailable(store.read_from(&partition, 0, upto(10))));
+    bounded(&|| is_unavailable(put(&*store, &default_partition(), snapshot(1, 1))));
+    bounded(&|| is_unavailable(store.resolve(&NamespaceName::default())));
     proxy.freeze(false);
-    let appended = append(&*store, interactions("b", 0..2));
-    // The first of them may have been on its way when the network fell silent.
+    // What was on its way when the network fell silent may stand in the way of the first.
+    let heals = |_| store.append(&group(interactions("b", 0..2)), NOW).ok();
+    let appended = (0..3).find_map(heals).unwrap().remove(0).unwrap();
     assert_eq!(appended.log_end, 3);
-    assert_eq!(store.read_after(&default_namespace(), 0, 10).unwrap().len(), 3);
+    assert_eq!(read_from(&*store, 0, 10).unwrap().len(), 3);
+}
+
+/// Also whoever has come while another append was waiting for nothing.
+#[test]
+fn a_server_that_says_nothing_refuses_appends_within_the_statement_timeout() {
+    let database = Database::new();
+    let proxy = Proxy::to(database.port());
+    let patience = Duration::from_secs(3);
+    let url = database.url_by(proxy.port);
+    let options = PostgresOptions { url, statement_timeout: patience, ..database.options() };
+    let store = open_postgres(&options).unwrap();
+    append(&*store, interactions("a", 0..1));
+    proxy.freeze(true);
+    let refused_within = |most: Duration| {
+        let started = Instant::now();
+        assert!(is_unavailable(store.append(&group(interactions("b", 0..1)), NOW)));
+        assert!(started.elapsed() < most, "{:?}", started.elapsed());
+    };
+    refused_within(patience + Duration::from_millis(500));
+    for _ in 0..2 {
+        refused_within(Duration::from_millis(1_500));
+    }
+    proxy.freeze(false);
+    // The first one may come too late for its answer still.
+    let heals = |_| store.append(&group(interactions("b", 0..1)), NOW).is_ok();
+    assert!((0..3).any(heals));
+    assert_eq!(log_end(&*store).unwrap(), 2);
 }
 
 #[test]
@@ -131,7 +167,7 @@ fn a_server_that_has_closed_all_connections_is_connected_to_again_at_once() {
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
              WHERE datname = current_database() AND pid <> pg_backend_pid()",
         );
-        assert_eq!(store.log_end(&default_namespace()).unwrap(), round - 1);
+        assert_eq!(log_end(&*store).unwrap(), round - 1);
         assert_eq!(append(&*store, vec![deletion("a")]).log_end, round);
     }
 }
@@ -150,7 +186,7 @@ fn a_refused_write_leaves_the_store_as_it_was_and_usable() {
     );
     let many = || group(interactions("d", 0..25_000));
     assert!(is_unavailable(store.append(&many(), NOW)));
-    assert_eq!(store.log_end(&default_namespace()).unwrap(), 10);
+    assert_eq!(log_end(&*store).unwrap(), 10);
     assert_eq!(append(&*store, interactions("a", 0..1)).outcomes, [AppendOutcome::Duplicate]);
     raw.run("DROP TRIGGER refuse ON log_batches");
     let appended = store.append(&many(), NOW).unwrap().remove(0).unwrap();
@@ -196,7 +232,6 @@ fn an_append_that_no_synchronous_standby_has_is_not_acknowledged() {
         statement_timeout: TIMEOUT,
         connect_timeout: Duration::from_secs(5),
         dedup_horizon: 1_000,
-        feed: None,
     };
     let store = open_postgres(&options).unwrap();
     append(&*store, interactions("a", 0..1));
@@ -220,32 +255,29 @@ fn an_append_that_no_synchronous_standby_has_is_not_acknowledged() {
 fn a_namespace_made_again_by_another_process_is_another_one() {
     let database = Database::new();
     let (here, there) = (database.store(), database.store());
-    let name = NamespaceName::parse("short-lived").unwrap();
-    let entry = NamespaceEntry { name: name.clone(), created_at: NOW, settings: None };
-    let write = |store: &PostgresStore, prefix| {
-        let records = interactions(prefix, 0..3);
-        let groups = [
-            LogAppend { namespace: name.clone(), records: records.clone(), fence: None },
-            LogAppend { namespace: default_namespace(), records, fence: None },
-        ];
-        store.append(&groups, NOW).unwrap()
+    let first = create(&*here, "short-lived");
+    let write = |partition: &Partition, prefix| {
+        let records = || interactions(prefix, 0..3);
+        let [one] = group_of(partition, records());
+        let [two] = group(records());
+        here.append(&[one, two], NOW).unwrap()
     };
-    here.create(&entry).unwrap();
-    assert_eq!(write(&here, "a")[0].as_ref().unwrap().log_end, 3);
-    assert_eq!(here.read_after(&name, 0, 10).unwrap().len(), 3);
+    let read = |partition| here.read_after(partition, Position::default(), upto(10));
+    assert_eq!(write(&first, "a")[0].as_ref().unwrap().log_end, 3);
+    assert_eq!(read(&first).unwrap().records.len(), 3);
 
-    there.delete(&name).unwrap();
-    let mut appended = write(&here, "b");
+    there.delete(&first).unwrap();
+    let mut appended = write(&first, "b");
     assert_eq!(appended.pop().unwrap().unwrap().log_end, 6);
-    assert!(matches!(appended.pop().unwrap(), Err(Error::NoNamespace { .. })));
-    assert!(matches!(here.read_after(&name, 0, 10), Err(Error::NoNamespace { .. })));
+    assert!(is_no_namespace(appended.pop().unwrap()));
+    assert!(is_no_namespace(read(&first)));
 
-    there.create(&entry).unwrap();
-    assert_eq!(write(&here, "a")[0].as_ref().unwrap().outcomes[0], Accepted(1));
-    // Whoever follows the old one must not be given the records of the new one.
-    assert!(matches!(here.read_after(&name, 0, 10), Err(Error::NoNamespace { .. })));
-    here.get(&name).unwrap();
-    assert_eq!(here.read_after(&name, 0, 10).unwrap().len(), 3);
+    // Whoever follows the old one must neither read nor write the new one.
+    let second = create(&*there, "short-lived");
+    assert!(is_no_namespace(write(&first, "c").remove(0)));
+    assert!(is_no_namespace(read(&first)));
+    assert_eq!(write(&second, "a")[0].as_ref().unwrap().outcomes[0], Accepted(1));
+    assert_eq!(read(&second).unwrap().records.len(), 3);
 }
 
 #[test]
@@ -282,8 +314,8 @@ fn a_store_for_reading_reads_and_refuses_to_write() {
     assert!(migrated.to > 0);
     append(&*database.store(), interactions("a", 0..10));
     let reading = open_postgres_reading(&options).unwrap();
-    assert_eq!(reading.read_after(&default_namespace(), 4, 10).unwrap().len(), 6);
+    assert_eq!(read_from(&*reading, 4, 10).unwrap().len(), 6);
     assert!(is_unavailable(reading.append(&group(interactions("b", 0..1)), NOW)));
-    assert!(is_unavailable(reading.put(&default_namespace(), &snapshot(1, 1))));
-    assert_eq!(reading.log_end(&default_namespace()).unwrap(), 10);
+    assert!(is_unavailable(put(&*reading, &default_partition(), snapshot(1, 1))));
+    assert_eq!(log_end(&*reading).unwrap(), 10);
 }

@@ -1,86 +1,176 @@
 //! Leases, and what is written under them.
 
-use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
+use engine::domain::NamespaceName;
 use personalization::storage::AppendOutcome::Accepted;
 use personalization::storage::Error;
 use personalization::storage::Fence;
 use personalization::storage::InteractionLog;
-use personalization::storage::Lease;
+use personalization::storage::LEASE_TTL;
+use personalization::storage::LeaseName;
 use personalization::storage::Leases;
 use personalization::storage::LogAppend;
+use personalization::storage::NamespaceStore;
+use personalization::storage::Partition;
 use personalization::storage::PostgresStore;
 
 use super::database::Database;
 use crate::conformance::NOW;
-use crate::conformance::default_namespace;
+use crate::conformance::create;
+use crate::conformance::default_of;
 use crate::conformance::interactions;
 
-/// Once the holder's connection has ended, which may take a moment.
-fn acquire_soon(store: &Arc<PostgresStore>, name: &str) -> Box<dyn Lease> {
-    let started = Instant::now();
-    loop {
-        if let Some(lease) = store.acquire(name).unwrap() {
-            return lease;
-        }
-        assert!(started.elapsed() < Duration::from_secs(10), "the lease does not pass on");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+fn lease(partition: &Partition, duty: &str) -> LeaseName {
+    LeaseName { partition: partition.clone(), duty: duty.to_owned() }
+}
+
+fn epochs(fences: &[Fence]) -> Vec<(&str, u64)> {
+    fences.iter().map(|fence| (&*fence.lease.duty, fence.epoch)).collect()
+}
+
+/// As if the process had said nothing for so long.
+fn silence(database: &Database, store: &PostgresStore, seconds: f64) {
+    let held = store.keep(&[lease(&default_of(store), "of this process")]).unwrap();
+    assert_eq!(held.len(), 1);
+    database.raw().run(&format!(
+        "UPDATE lease_holders SET seen_at = seen_at - make_interval(secs => {seconds})
+         WHERE id = (SELECT holder FROM leases WHERE duty = 'of this process')"
+    ));
+    // Gone without a sign of life.
+    database.raw().run("DELETE FROM leases WHERE duty = 'of this process'");
 }
 
 #[test]
-fn a_lease_has_one_holder_at_a_time() {
+fn a_lease_has_one_holder_at_a_time_and_each_holding_a_higher_epoch() {
     let database = Database::new();
     let stores = [database.store(), database.store()];
-    let held = stores[0].acquire("train").unwrap().unwrap();
-    assert_eq!(*held.fence(), Fence { lease: "train".to_owned(), epoch: 1 });
-    assert!(held.is_held().unwrap());
-    for store in &stores {
-        assert!(store.acquire("train").unwrap().is_none());
+    let partition = default_of(&*stores[0]);
+    let (lead, train) = (lease(&partition, "lead/1"), lease(&partition, "train"));
+    let wanted = [lead.clone(), train.clone()];
+    let held = stores[0].keep(&[lead]).unwrap();
+    assert_eq!(epochs(&held), [("lead/1", 1)]);
+    let elsewhere = stores[1].keep(&wanted).unwrap();
+    assert_eq!(epochs(&elsewhere), [("train", 1)]);
+    for _ in 0..3 {
+        assert_eq!(stores[0].keep(&wanted).unwrap(), held);
+        assert_eq!(stores[1].keep(&wanted).unwrap(), elsewhere);
     }
-    let other = stores[1].acquire("snapshot").unwrap().unwrap();
-    assert_eq!(other.fence().epoch, 1);
-    drop(held);
-    let next = acquire_soon(&stores[1], "train");
-    assert_eq!(next.fence().epoch, 2);
-    assert!(next.is_held().unwrap() && other.is_held().unwrap());
+    Leases::release(&*stores[0], &held).unwrap();
+    assert_eq!(epochs(&stores[1].keep(&wanted).unwrap()), [("lead/1", 2), ("train", 1)]);
+    assert_eq!(stores[0].keep(&wanted).unwrap(), []);
+    // Of another holding by now: nothing is given up.
+    Leases::release(&*stores[0], &held).unwrap();
+    assert_eq!(stores[1].keep(&wanted).unwrap().len(), 2);
 }
 
 #[test]
-fn a_lease_goes_when_its_store_is_dropped() {
+fn a_silent_holder_loses_what_others_want_and_nothing_else() {
+    let database = Database::new();
+    let stores = [database.store(), database.store()];
+    let partition = default_of(&*stores[0]);
+    let (lead, train) = (lease(&partition, "lead/1"), lease(&partition, "train"));
+    let both = [lead.clone(), train];
+    assert_eq!(stores[0].keep(&both).unwrap().len(), 2);
+    silence(&database, &stores[0], LEASE_TTL.as_secs_f64() - 2.0);
+    assert_eq!(stores[1].keep(&both).unwrap(), [], "a short pause loses nothing");
+    silence(&database, &stores[0], LEASE_TTL.as_secs_f64() + 1.0);
+    assert_eq!(epochs(&stores[1].keep(&[lead]).unwrap()), [("lead/1", 2)]);
+    assert_eq!(epochs(&stores[0].keep(&both).unwrap()), [("train", 1)]);
+}
+
+/// On the real clock: nobody is asked to give anything up.
+#[test]
+fn a_lease_passes_on_within_seconds_when_its_holder_falls_silent() {
+    let database = Database::new();
+    let stores = [database.store(), database.store()];
+    let wanted = [lease(&default_of(&*stores[0]), "lead/1")];
+    assert_eq!(stores[0].keep(&wanted).unwrap().len(), 1);
+    let started = Instant::now();
+    while stores[1].keep(&wanted).unwrap().is_empty() {
+        assert!(started.elapsed() < LEASE_TTL + Duration::from_secs(4));
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert!(started.elapsed() > LEASE_TTL - Duration::from_secs(1), "{:?}", started.elapsed());
+}
+
+#[test]
+fn many_leases_take_one_statement_and_write_nothing_while_they_stay() {
+    let database = Database::new();
+    let stores = [database.store(), database.store()];
+    let partitions: Vec<_> =
+        (0..100).map(|number| create(&*stores[0], &format!("n{number}"))).collect();
+    let wanted: Vec<_> = partitions.iter().map(|partition| lease(partition, "lead/1")).collect();
+    let (mine, others) = wanted.split_at(50);
+    assert_eq!(stores[0].keep(mine).unwrap().len(), 50);
+    assert_eq!(stores[1].keep(&wanted).unwrap().len(), 50);
+    let raw = database.raw();
+    let versions =
+        "SELECT md5(string_agg(xmin::text || duty, '' ORDER BY namespace_id)) FROM leases";
+    let before: String = raw.row(versions).get(0);
+    assert_eq!(stores[0].keep(&wanted).unwrap().len(), 50);
+    assert_eq!(stores[1].keep(others).unwrap().len(), 50);
+    let after: String = raw.row(versions).get(0);
+    assert_eq!(before, after);
+}
+
+#[test]
+fn a_partition_that_is_gone_has_no_leases() {
     let database = Database::new();
     let store = database.store();
-    let held = store.acquire("train").unwrap().unwrap();
-    drop(store);
-    assert!(held.is_held().unwrap());
-    drop(held);
-    acquire_soon(&database.store(), "train");
+    let first = create(&*store, "short-lived");
+    let other = lease(&default_of(&*store), "lead/1");
+    let wanted = [lease(&first, "lead/1"), other];
+    let held = store.keep(&wanted).unwrap();
+    assert_eq!(held.len(), 2);
+    store.delete(&first).unwrap();
+    create(&*store, "short-lived");
+    assert_eq!(store.keep(&wanted).unwrap(), held[1..]);
+    assert_eq!(database.raw().count("leases"), 1);
 }
 
 #[test]
-fn a_lease_passes_on_when_the_session_of_its_holder_is_killed() {
+fn processes_at_the_same_leases_never_hold_one_together() {
     let database = Database::new();
-    let stores = [database.store(), database.store()];
-    let held = stores[0].acquire("train").unwrap().unwrap();
-    database.raw().run(
-        "SELECT pg_terminate_backend(pid) FROM pg_locks
-         WHERE locktype = 'advisory' AND database =
-             (SELECT oid FROM pg_database WHERE datname = current_database())",
-    );
-    let next = acquire_soon(&stores[1], "train");
-    assert!(!held.is_held().unwrap());
-    assert!(next.is_held().unwrap());
+    let stores = [database.store(), database.store(), database.store()];
+    let partition = default_of(&*stores[0]);
+    let wanted: Vec<_> = (0..20).map(|duty| lease(&partition, &format!("duty{duty}"))).collect();
+    let ends = Instant::now() + Duration::from_secs(3);
+    let held: Vec<Vec<Fence>> = std::thread::scope(|scope| {
+        let work = |store: &PostgresStore, skip: usize| {
+            let mut all = Vec::new();
+            while Instant::now() < ends {
+                let fences = store.keep(&wanted).unwrap();
+                all.extend(fences.iter().cloned());
+                let given_up: Vec<_> = fences.into_iter().skip(skip).step_by(3).collect();
+                Leases::release(store, &given_up).unwrap();
+            }
+            all
+        };
+        let run = |(skip, store)| scope.spawn(move || work(store, skip));
+        let threads: Vec<_> = stores.iter().map(|store| &**store).enumerate().map(run).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    // A holding, that is a lease and its epoch, was reported to one process only.
+    let mut owners = std::collections::BTreeMap::new();
+    for (owner, fences) in held.iter().enumerate() {
+        for fence in fences {
+            let holding = (fence.lease.clone(), fence.epoch);
+            assert_eq!(*owners.entry(holding).or_insert(owner), owner, "{fence:?}");
+        }
+    }
+    assert!(owners.len() > 20, "leases changed hands");
 }
 
 #[test]
 fn a_record_under_a_lease_that_has_passed_on_is_refused_without_its_neighbours() {
     let database = Database::new();
     let stores = [database.store(), database.store()];
+    let partition = default_of(&*stores[0]);
     let write = |store: &PostgresStore, prefix: &str, fence: &Fence| {
         let group = |prefix: String, fence| LogAppend {
-            namespace: default_namespace(),
+            partition: partition.clone(),
             records: interactions(&prefix, 0..2),
             fence,
         };
@@ -91,22 +181,28 @@ fn a_record_under_a_lease_that_has_passed_on_is_refused_without_its_neighbours()
         ];
         store.append(&groups, NOW).unwrap()
     };
-    let held = stores[0].acquire("train").unwrap().unwrap();
-    let old = held.fence().clone();
+    let wanted = [lease(&partition, "train")];
+    let old = stores[0].keep(&wanted).unwrap().remove(0);
     let under = write(&stores[0], "a", &old);
     assert_eq!(under[1].as_ref().unwrap().outcomes, [Accepted(3), Accepted(4)]);
-    drop(held);
-    let next = acquire_soon(&stores[1], "train");
+    Leases::release(&*stores[0], std::slice::from_ref(&old)).unwrap();
+    let given_up = write(&stores[0], "b", &old).remove(1);
+    assert!(matches!(given_up, Err(Error::Fenced { .. })), "{given_up:?}");
+    let next = stores[1].keep(&wanted).unwrap().remove(0);
 
-    let mut late = write(&stores[0], "b", &old);
-    assert_eq!(late.pop().unwrap().unwrap().outcomes, [Accepted(9), Accepted(10)]);
+    let mut late = write(&stores[0], "c", &old);
+    assert_eq!(late.pop().unwrap().unwrap().outcomes, [Accepted(13), Accepted(14)]);
     match late.pop().unwrap() {
-        Err(Error::Fenced { lease }) => assert_eq!(lease, "train"),
+        Err(Error::Fenced { lease }) => assert_eq!(lease, wanted[0]),
         other => panic!("{other:?}"),
     }
-    assert_eq!(late.pop().unwrap().unwrap().log_end, 8);
-    let again = write(&stores[0], "c", next.fence());
+    assert_eq!(late.pop().unwrap().unwrap().log_end, 12);
+    let again = write(&stores[0], "d", &next);
     assert!(again.iter().all(Result::is_ok));
-    let unknown = Fence { lease: "unheard of".to_owned(), epoch: 1 };
-    assert!(matches!(write(&stores[0], "d", &unknown)[1], Err(Error::Fenced { .. })));
+    let namespace = NamespaceName::parse("unheard-of").unwrap();
+    let elsewhere = lease(&Partition { namespace, incarnation: 99 }, "train");
+    for unknown in [lease(&partition, "unheard of"), elsewhere] {
+        let unknown = Fence { lease: unknown, epoch: 1 };
+        assert!(matches!(write(&stores[0], "e", &unknown)[1], Err(Error::Fenced { .. })));
+    }
 }

@@ -10,21 +10,27 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
-use personalization::domain::LogRecord;
-use personalization::domain::Record;
-use personalization::domain::Sequence;
+use engine::domain::LogRecord;
+use engine::domain::NamespaceName;
+use engine::domain::Record;
+use engine::domain::Sequence;
 use personalization::storage::AppendOutcome;
 use personalization::storage::Error;
 use personalization::storage::InteractionLog;
-use personalization::storage::LogAppend;
+use personalization::storage::Partition;
+use personalization::storage::Position;
 use personalization::storage::PostgresOptions;
 use personalization::storage::PostgresStore;
 use personalization::storage::open_postgres;
 
 use super::database::Database;
 use crate::conformance::NOW;
-use crate::conformance::default_namespace;
+use crate::conformance::default_of;
+use crate::conformance::group;
 use crate::conformance::interaction;
+use crate::conformance::log_end;
+use crate::conformance::read_from;
+use crate::conformance::upto;
 
 const URL: &str = "STORAGE_TEST_URL";
 const NUMBER: &str = "STORAGE_TEST_NUMBER";
@@ -45,7 +51,6 @@ fn role() -> Option<(PostgresOptions, usize)> {
         statement_timeout: Duration::from_secs(30),
         connect_timeout: Duration::from_secs(10),
         dedup_horizon: 100_000,
-        feed: None,
     };
     Some((options, number))
 }
@@ -53,7 +58,8 @@ fn role() -> Option<(PostgresOptions, usize)> {
 /// Starts processes that run the test of this name, numbered from 0.
 fn start(test: &str, processes: usize, database: &Database) -> Vec<Child> {
     let start = |number: usize| {
-        let mut command = Command::new(std::env::current_exe().unwrap());
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", "--"]).arg(std::env::current_exe().unwrap());
         command.args(["--exact", test, "--nocapture"]);
         command.env(URL, database.url()).env(NUMBER, number.to_string());
         command.stdout(Stdio::piped()).spawn().unwrap()
@@ -82,9 +88,9 @@ fn write(options: &PostgresOptions, writer: usize) {
                 .extend((0..SHARED).map(|at| interaction(&format!("shared-{owner}-{call}-{at}"))));
         }
         let deleted = format!("deleted-{writer}-{call}");
-        records.push(Record::ItemDeleted(personalization::domain::ItemId::parse(deleted).unwrap()));
+        records.push(Record::ItemDeleted(engine::domain::ItemId::parse(deleted).unwrap()));
         let count = records.len();
-        let group = [LogAppend { namespace: default_namespace(), records, fence: None }];
+        let group = group(&default_of(&*store), records);
         let appended = store.append(&group, now).unwrap().remove(0).unwrap();
         assert_eq!(appended.outcomes.len(), count);
         assert!(matches!(appended.outcomes[count - 1], AppendOutcome::Accepted(_)));
@@ -92,17 +98,20 @@ fn write(options: &PostgresOptions, writer: usize) {
 }
 
 /// Reads on from what it has; all that it sees is in order and without a gap.
-fn follow(store: &PostgresStore, log: &mut Vec<LogRecord>) {
+fn follow(store: &PostgresStore, position: &mut Position, log: &mut Vec<LogRecord>) {
     let after = log.len() as Sequence;
-    let end = store.log_end(&default_namespace()).unwrap();
-    for record in store.read_after(&default_namespace(), after, 50).unwrap() {
+    let partition = default_of(store);
+    let end = store.log_end(&partition).unwrap();
+    let read = store.read_after(&partition, *position, upto(50)).unwrap();
+    *position = read.end;
+    for record in read.records {
         assert_eq!(record.sequence, log.len() as Sequence + 1);
         if let Some(last) = log.last() {
             assert!(last.recorded_at <= record.recorded_at);
         }
         log.push(record);
     }
-    assert!(log.len() as Sequence > after || end <= after, "nothing after {after} of {end}");
+    assert!(log.len() as Sequence > after || end.sequence <= after, "nothing after {after}");
 }
 
 #[test]
@@ -115,14 +124,14 @@ fn a_reader_behind_several_processes_misses_no_record_and_sees_none_twice() {
     let test = "postgres::processes::\
         a_reader_behind_several_processes_misses_no_record_and_sees_none_twice";
     let mut children = start(test, WRITERS, &database);
-    let mut log = Vec::new();
+    let (mut position, mut log) = (Position::default(), Vec::new());
     while children.iter_mut().any(|child| child.try_wait().unwrap().is_none()) {
-        follow(&store, &mut log);
+        follow(&store, &mut position, &mut log);
     }
     finish(children);
-    let end = store.log_end(&default_namespace()).unwrap();
+    let end = log_end(&*store).unwrap();
     while (log.len() as Sequence) < end {
-        follow(&store, &mut log);
+        follow(&store, &mut position, &mut log);
     }
 
     let own: usize = (0..CALLS).map(|call| call % 5).sum();
@@ -147,7 +156,7 @@ fn a_reader_behind_several_processes_misses_no_record_and_sees_none_twice() {
             }
         }
     }
-    assert!(store.read_after(&default_namespace(), 0, usize::MAX).unwrap() == log);
+    assert!(read_from(&*store, 0, usize::MAX).unwrap() == log);
 }
 
 #[test]
@@ -219,7 +228,7 @@ fn sessions_that_are_killed_lose_and_double_nothing() {
             });
         }
     });
-    let log = store.read_after(&default_namespace(), 0, usize::MAX).unwrap();
+    let log = read_from(&*store, 0, usize::MAX).unwrap();
     let ids: BTreeSet<_> = log.iter().filter_map(|record| record.record.event_id()).collect();
     assert_eq!(ids.len(), log.len());
     assert!(log.len() > 20, "{}", log.len());
@@ -227,9 +236,8 @@ fn sessions_that_are_killed_lose_and_double_nothing() {
 
 /// Sends until it is acknowledged, and checks what the acknowledgement says.
 fn persist(store: &PostgresStore, id: &str) {
-    let group = || {
-        [LogAppend { namespace: default_namespace(), records: vec![interaction(id)], fence: None }]
-    };
+    let partition = Partition { namespace: NamespaceName::default(), incarnation: 1 };
+    let group = || group(&partition, vec![interaction(id)]);
     let outcome = loop {
         match store.append(&group(), NOW) {
             Ok(mut appended) => break appended.remove(0).unwrap().outcomes[0],
@@ -239,7 +247,7 @@ fn persist(store: &PostgresStore, id: &str) {
     };
     let AppendOutcome::Accepted(sequence) = outcome else { return };
     loop {
-        match store.read_after(&default_namespace(), sequence - 1, 1) {
+        match store.read_from(&partition, sequence - 1, upto(1)) {
             Ok(read) => {
                 assert_eq!(read[0].record.event_id(), Some(id));
                 return;

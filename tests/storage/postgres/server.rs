@@ -3,13 +3,19 @@
 use std::net::TcpListener;
 use std::path::Path;
 use std::path::PathBuf;
+use std::process::Child;
 use std::process::Command;
+use std::process::Stdio;
 
 use tempfile::TempDir;
 
+use crate::redis_process::wait_for;
+
+/// Dropping it ends the server and removes its directory.
 pub struct Server {
     pub port: u16,
     directory: TempDir,
+    process: Option<Child>,
 }
 
 impl Server {
@@ -19,7 +25,7 @@ impl Server {
         let directory = TempDir::new().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let server = Self { port, directory };
+        let mut server = Self { port, directory, process: None };
         prepare(server.directory());
         server.give_to_owner();
         server.run("initdb", &["-U", "postgres", "-A", "trust", "-E", "UTF8", "-N"]);
@@ -30,7 +36,13 @@ impl Server {
         );
         append(&configuration, &own);
         drop(listener);
-        server.run("pg_ctl", &["start", "-w", "-t", "60", "-l", server.log().to_str().unwrap()]);
+        let log = std::fs::File::create(server.log()).unwrap();
+        let mut postgres = server.command("postgres");
+        server.process = Some(postgres.stdout(Stdio::null()).stderr(log).spawn().unwrap());
+        wait_for("PostgreSQL to accept connections", || {
+            let mut ask = Command::new(binaries().join("pg_isready"));
+            ask.args(["-q", "-h", "127.0.0.1", "-p", &port.to_string()]).status().unwrap().success()
+        });
         server
     }
 
@@ -63,36 +75,32 @@ impl Server {
     }
 
     fn run(&self, program: &str, arguments: &[&str]) {
-        let program = binaries().join(program);
-        let mut command = if is_root() {
-            let mut command = Command::new("runuser");
-            command.args(["-u", "postgres", "--"]).arg(program);
-            command
-        } else {
-            Command::new(program)
-        };
-        // Not of pipes: the server would keep them open.
-        let told = self.directory().join("told");
-        let output = std::fs::File::create(&told).unwrap();
-        let status = command
-            .arg("-D")
-            .arg(self.data())
-            .args(arguments)
-            .current_dir(self.directory())
-            .stdout(output.try_clone().unwrap())
-            .stderr(output)
-            .status()
-            .unwrap();
-        let told = std::fs::read_to_string(told).unwrap();
+        let output = self.command(program).args(arguments).output().unwrap();
+        let told = [output.stdout, output.stderr].concat();
         let log = std::fs::read_to_string(self.log()).unwrap_or_default();
-        assert!(status.success(), "{told}\n{log}");
+        assert!(output.status.success(), "{}\n{log}", String::from_utf8_lossy(&told));
+    }
+
+    /// A program of PostgreSQL on this cluster, which ends with the thread of the test.
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL"]);
+        if is_root() {
+            command.args(["--reuid", "postgres", "--regid", "postgres", "--clear-groups"]);
+        }
+        command.arg("--").arg(binaries().join(program)).arg("-D").arg(self.data());
+        command.current_dir(self.directory()).stdin(Stdio::null());
+        command
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        if !std::thread::panicking() {
-            self.run("pg_ctl", &["stop", "-m", "immediate"]);
+        // Unlike a kill this gives back the shared memory.
+        let _told = self.command("pg_ctl").args(["stop", "-m", "immediate"]).output();
+        if let Some(process) = &mut self.process {
+            let _ended_already = process.kill();
+            let _reaped = process.wait();
         }
     }
 }

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use personalization::storage::Error;
@@ -58,7 +57,6 @@ impl Servers {
             statement_timeout: Duration::from_secs(20),
             connect_timeout: Duration::from_secs(10),
             dedup_horizon: 1,
-            feed: None,
         };
         migrate_postgres(&options).map(drop)
     }
@@ -66,8 +64,7 @@ impl Servers {
 
 #[test]
 fn sslmode_means_what_libpq_documents() {
-    static SERVERS: OnceLock<Servers> = OnceLock::new();
-    let servers = SERVERS.get_or_init(Servers::start);
+    let servers = Servers::start();
     let reason = |result| match result {
         Err(Error::Misconfigured { reason }) => reason,
         other => panic!("{other:?}"),

@@ -53,7 +53,6 @@ impl Database {
             statement_timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(5),
             dedup_horizon: 1_000,
-            feed: None,
         };
         open_postgres(&options).unwrap()
     }

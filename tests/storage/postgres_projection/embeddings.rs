@@ -1,15 +1,15 @@
 //! Embeddings: in a table where the server has pgvector, nowhere else without it.
 
-use personalization::domain::Item;
-use personalization::domain::LogRecord;
-use personalization::domain::Record;
+use engine::domain::Item;
+use engine::domain::LogRecord;
+use engine::domain::Record;
 use personalization::storage::NamespaceStore;
 use personalization::storage::Projection;
 
 use super::create;
 use super::database::Database;
 use super::database::Session;
-use super::name;
+use super::partition;
 use super::project;
 use super::records::item;
 use super::records::item_deleted;
@@ -100,7 +100,7 @@ fn a_clear_and_a_deletion_remove_embeddings_too() {
     if has_extension(&session) {
         assert_eq!(session.rows(ROWS).len(), 6);
         let before = session.rows(ROWS);
-        store.clear(&name()).unwrap();
+        store.clear(&partition()).unwrap();
         assert_eq!(session.rows(ROWS), before[3..]);
         project(&store, &catalogue());
         assert_eq!(session.rows(ROWS), before);
@@ -125,7 +125,7 @@ fn an_extension_that_goes_away_stops_nothing_and_is_used_again_after_a_rebuild()
     session.run("DROP EXTENSION vector CASCADE");
     records.extend(mixture(30).into_iter().skip(10));
     assert_eq!(project(&store, &records), 30);
-    store.clear(&name()).unwrap();
+    store.clear(&partition()).unwrap();
     project(&store, &records);
     assert_eq!(session.rows(ROWS).len(), 3);
     assert_eq!(session.rows(INDEXES), ["item_embeddings_2", "item_embeddings_3"]);

@@ -3,25 +3,25 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use personalization::domain::AttributeValue;
-use personalization::domain::Attributes;
-use personalization::domain::Decision;
-use personalization::domain::DecisionId;
-use personalization::domain::EventId;
-use personalization::domain::Interaction;
-use personalization::domain::InteractionContext;
-use personalization::domain::InteractionType;
-use personalization::domain::Item;
-use personalization::domain::ItemId;
-use personalization::domain::LogRecord;
-use personalization::domain::PublishedModel;
-use personalization::domain::Record;
-use personalization::domain::SessionId;
-use personalization::domain::Settings;
-use personalization::domain::ShownItem;
-use personalization::domain::Strategy;
-use personalization::domain::Timestamp;
-use personalization::domain::UserId;
+use engine::domain::AttributeValue;
+use engine::domain::Attributes;
+use engine::domain::Decision;
+use engine::domain::DecisionId;
+use engine::domain::EventId;
+use engine::domain::Interaction;
+use engine::domain::InteractionContext;
+use engine::domain::InteractionType;
+use engine::domain::Item;
+use engine::domain::ItemId;
+use engine::domain::LogRecord;
+use engine::domain::PublishedModel;
+use engine::domain::Record;
+use engine::domain::SessionId;
+use engine::domain::Settings;
+use engine::domain::ShownItem;
+use engine::domain::Strategy;
+use engine::domain::Timestamp;
+use engine::domain::UserId;
 
 /// 2023-11-14 22:13:20 UTC.
 pub const NOW: Timestamp = Timestamp::from_seconds(1_700_000_000);

@@ -1,15 +1,15 @@
 //! Which value of a record is in which column, and what becomes of values that
 //! PostgreSQL cannot hold.
 
-use personalization::domain::AttributeValue;
-use personalization::domain::Decision;
-use personalization::domain::Interaction;
-use personalization::domain::InteractionContext;
-use personalization::domain::InteractionType;
-use personalization::domain::Item;
-use personalization::domain::Record;
-use personalization::domain::Settings;
-use personalization::domain::Timestamp;
+use engine::domain::AttributeValue;
+use engine::domain::Decision;
+use engine::domain::Interaction;
+use engine::domain::InteractionContext;
+use engine::domain::InteractionType;
+use engine::domain::Item;
+use engine::domain::Record;
+use engine::domain::Settings;
+use engine::domain::Timestamp;
 
 use super::database::Database;
 use super::database::Session;
@@ -110,7 +110,7 @@ fn the_catalogue_is_as_its_last_records_left_it() {
         item_deleted("never seen"),
     ]);
     let item_a = "1|a|new|some content|{news,sport}|wire|2023-11-14 22:13:20+00\
-        |{\"lang\": \"de\", \"pages\": 3}|3|2023-11-14 22:13:23+00|en";
+        |{\"lang\": \"de\", \"pages\": 3}|en|3|2023-11-14 22:13:23+00";
     assert_eq!(session.rows("SELECT * FROM items"), [item_a]);
 
     let bare = Item {
@@ -128,7 +128,7 @@ fn the_catalogue_is_as_its_last_records_left_it() {
         record.sequence += 5;
     }
     project(&database.store(), &later);
-    let item_b = "1|b|||{}|NULL|NULL|NULL|6|2023-11-14 22:13:21+00|NULL";
+    let item_b = "1|b|||{}|NULL|NULL|NULL|NULL|6|2023-11-14 22:13:21+00";
     assert_eq!(session.rows("SELECT * FROM items"), [item_b]);
 }
 

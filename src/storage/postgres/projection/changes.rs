@@ -10,17 +10,17 @@ use std::collections::BTreeSet;
 use super::partitions::Partition;
 use super::text::storable;
 use super::time::Month;
-use crate::domain::Attributes;
-use crate::domain::Decision;
-use crate::domain::Interaction;
-use crate::domain::InteractionType;
-use crate::domain::Item;
-use crate::domain::LogRecord;
-use crate::domain::PublishedModel;
-use crate::domain::Record;
-use crate::domain::Sequence;
-use crate::domain::Settings;
-use crate::domain::Timestamp;
+use engine::domain::Attributes;
+use engine::domain::Decision;
+use engine::domain::Interaction;
+use engine::domain::InteractionType;
+use engine::domain::Item;
+use engine::domain::LogRecord;
+use engine::domain::PublishedModel;
+use engine::domain::Record;
+use engine::domain::Sequence;
+use engine::domain::Settings;
+use engine::domain::Timestamp;
 
 /// Where and when in the log something stands.
 #[derive(Debug, Clone, Copy)]

@@ -16,11 +16,11 @@ use deadpool_postgres::Transaction;
 use tokio_postgres::error::SqlState;
 
 use super::changes::Place;
-use crate::domain::Item;
-use crate::domain::LogRecord;
-use crate::domain::Record;
 use crate::storage::error::Error;
 use crate::storage::postgres::failure;
+use engine::domain::Item;
+use engine::domain::LogRecord;
+use engine::domain::Record;
 
 /// The table and what, together with the namespace, names its rows.
 pub const KEY: (&str, &str) = ("item_embeddings", "item_id");

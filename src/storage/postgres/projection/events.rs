@@ -7,11 +7,11 @@ use super::copy::Target;
 use super::copy::copy;
 use super::row::Row;
 use super::text::attributes_json;
-use crate::domain::Decision;
-use crate::domain::Interaction;
-use crate::domain::PublishedModel;
-use crate::domain::Settings;
 use crate::storage::error::Error;
+use engine::domain::Decision;
+use engine::domain::Interaction;
+use engine::domain::PublishedModel;
+use engine::domain::Settings;
 
 const INTERACTIONS: Target = Target {
     table: "interactions",

@@ -10,8 +10,8 @@ use super::copy::Target;
 use super::copy::copy;
 use super::row::Row;
 use super::text::attributes_json;
-use crate::domain::Item;
 use crate::storage::error::Error;
+use engine::domain::Item;
 
 const ITEMS: Target = Target {
     table: "items",

@@ -27,13 +27,13 @@ use self::changes::Changes;
 use self::position::Position;
 pub use self::removal::remove_some;
 use super::store::PostgresStore;
-use crate::domain::LogRecord;
-use crate::domain::NamespaceName;
-use crate::domain::Record;
-use crate::domain::Sequence;
-use crate::domain::Timestamp;
 use crate::storage::error::Error;
+use crate::storage::partition::Partition;
 use crate::storage::projection::Projection;
+use engine::domain::LogRecord;
+use engine::domain::Record;
+use engine::domain::Sequence;
+use engine::domain::Timestamp;
 
 /// Records of one transaction at most.
 const RECORDS_MAX: usize = 10_000;
@@ -43,17 +43,17 @@ const ITEM_BYTES: usize = 8 << 20;
 const EMBEDDINGS_MAX: usize = 250;
 
 impl Projection for PostgresStore {
-    fn projected_to(&self, namespace: &NamespaceName) -> Result<Sequence, Error> {
-        self.sessions.read(async |client| position::read(client, namespace).await)
+    fn projected_to(&self, partition: &Partition) -> Result<Sequence, Error> {
+        self.sessions.read(async |client| position::read(client, partition).await)
     }
 
-    fn project(&self, namespace: &NamespaceName, records: &[LogRecord]) -> Result<Sequence, Error> {
+    fn project(&self, partition: &Partition, records: &[LogRecord]) -> Result<Sequence, Error> {
         let mut position = None;
         let mut rest = records;
         while position.is_none() || !rest.is_empty() {
             let (next, later) = rest.split_at(transaction_len(rest));
             let reached =
-                self.sessions.run(async |client| advance(client, namespace, next).await)?;
+                self.sessions.run(async |client| advance(client, partition, next).await)?;
             if reached.is_some() {
                 (position, rest) = (reached, later);
             }
@@ -61,11 +61,11 @@ impl Projection for PostgresStore {
         Ok(position.unwrap_or_default())
     }
 
-    fn forget_decisions(&self, namespace: &NamespaceName, before: Timestamp) -> Result<u64, Error> {
+    fn forget_decisions(&self, partition: &Partition, before: Timestamp) -> Result<u64, Error> {
         let mut forgotten = 0;
         loop {
             let removed = self.sessions.run(async |client| {
-                removal::forget_some_decisions(client, namespace, before).await
+                removal::forget_some_decisions(client, partition, before).await
             })?;
             forgotten += removed;
             if removed == 0 {
@@ -74,23 +74,23 @@ impl Projection for PostgresStore {
         }
     }
 
-    fn clear(&self, namespace: &NamespaceName) -> Result<(), Error> {
+    fn clear(&self, partition: &Partition) -> Result<(), Error> {
         self.sessions.run(async |client| {
             let transaction = client.transaction().await?;
-            let position = Position::lock(&transaction, namespace).await?;
+            let position = Position::lock(&transaction, partition).await?;
             position.reset(&transaction, true).await?;
             Ok(transaction.commit().await?)
         })?;
         // What cuts this short does no harm: the next `project` goes on with it.
-        while self.sessions.run(async |client| clear_some(client, namespace).await)? {}
+        while self.sessions.run(async |client| clear_some(client, partition).await)? {}
         Ok(())
     }
 }
 
 /// Returns whether there may be more to remove.
-async fn clear_some(client: &mut Client, namespace: &NamespaceName) -> Result<bool, Error> {
+async fn clear_some(client: &mut Client, partition: &Partition) -> Result<bool, Error> {
     let transaction = begin(client).await?;
-    let position = Position::lock(&transaction, namespace).await?;
+    let position = Position::lock(&transaction, partition).await?;
     if position.clearing {
         removal::clear_some(&transaction, &position).await?;
     }
@@ -115,7 +115,7 @@ fn transaction_len(records: &[LogRecord]) -> usize {
 /// One transaction; `None` when it went into a clear that was cut short.
 async fn advance(
     client: &mut Client,
-    namespace: &NamespaceName,
+    partition: &Partition,
     records: &[LogRecord],
 ) -> Result<Option<Sequence>, Error> {
     if records.first().is_some_and(|record| record.sequence == 1) {
@@ -123,12 +123,12 @@ async fn advance(
     }
     embeddings::index(client, records).await?;
     let transaction = begin(client).await?;
-    let position = Position::lock(&transaction, namespace).await?;
+    let position = Position::lock(&transaction, partition).await?;
     let reached = if position.clearing {
         removal::clear_some(&transaction, &position).await?;
         None
     } else {
-        let following = position.following(namespace, records)?;
+        let following = position.following(partition, records)?;
         let reached = following.last().map_or(position.sequence, |record| record.sequence);
         write(&transaction, position.namespace_id, &Changes::of(following)).await?;
         position.move_to(&transaction, reached).await?;

@@ -6,12 +6,13 @@
 use deadpool_postgres::Client;
 use deadpool_postgres::Transaction;
 
-use crate::domain::LogRecord;
-use crate::domain::NamespaceName;
-use crate::domain::Sequence;
 use crate::storage::error::Error;
 use crate::storage::number::integer;
 use crate::storage::number::natural;
+use crate::storage::partition::Partition;
+use crate::storage::postgres::column::id_of;
+use engine::domain::LogRecord;
+use engine::domain::Sequence;
 
 /// The position row of a namespace, held until the transaction ends.
 pub struct Position {
@@ -21,37 +22,40 @@ pub struct Position {
     pub clearing: bool,
 }
 
-pub async fn read(client: &Client, name: &NamespaceName) -> Result<Sequence, Error> {
+pub async fn read(client: &Client, partition: &Partition) -> Result<Sequence, Error> {
     let query = "SELECT coalesce(position, 0) FROM namespaces
         LEFT JOIN projections ON projections.namespace_id = namespaces.id
-        WHERE namespaces.name = $1";
-    match client.query_opt(query, &[&name.as_str()]).await? {
+        WHERE namespaces.id = $1 AND namespaces.name = $2";
+    match client.query_opt(query, &[&id_of(partition), &partition.namespace.as_str()]).await? {
         Some(row) => natural(row.try_get(0)?, "position"),
-        None => Err(Error::NoNamespace { namespace: name.clone() }),
+        None => Err(Error::NoNamespace { namespace: partition.namespace.clone() }),
     }
 }
 
 impl Position {
-    pub async fn lock(transaction: &Transaction<'_>, name: &NamespaceName) -> Result<Self, Error> {
-        if let Some(position) = Self::lock_existing(transaction, name).await? {
+    pub async fn lock(transaction: &Transaction<'_>, partition: &Partition) -> Result<Self, Error> {
+        if let Some(position) = Self::lock_existing(transaction, partition).await? {
             return Ok(position);
         }
         let insert = "INSERT INTO projections (namespace_id, position)
-            SELECT id, 0 FROM namespaces WHERE name = $1 ON CONFLICT DO NOTHING";
-        transaction.execute(insert, &[&name.as_str()]).await?;
-        let position = Self::lock_existing(transaction, name).await?;
-        position.ok_or_else(|| Error::NoNamespace { namespace: name.clone() })
+            SELECT id, 0 FROM namespaces WHERE id = $1 AND name = $2 ON CONFLICT DO NOTHING";
+        transaction.execute(insert, &[&id_of(partition), &partition.namespace.as_str()]).await?;
+        let position = Self::lock_existing(transaction, partition).await?;
+        position.ok_or_else(|| Error::NoNamespace { namespace: partition.namespace.clone() })
     }
 
     async fn lock_existing(
         transaction: &Transaction<'_>,
-        name: &NamespaceName,
+        partition: &Partition,
     ) -> Result<Option<Self>, Error> {
         let query = "SELECT id, position, clearing FROM projections
             JOIN namespaces ON namespaces.id = projections.namespace_id
-            WHERE namespaces.name = $1
+            WHERE namespaces.id = $1 AND namespaces.name = $2
             FOR UPDATE OF projections FOR KEY SHARE OF namespaces";
-        let Some(row) = transaction.query_opt(query, &[&name.as_str()]).await? else {
+        let Some(row) = transaction
+            .query_opt(query, &[&id_of(partition), &partition.namespace.as_str()])
+            .await?
+        else {
             return Ok(None);
         };
         let (namespace_id, clearing) = (row.try_get(0)?, row.try_get(2)?);
@@ -65,7 +69,7 @@ impl Position {
     /// `Corrupt` when one is missing.
     pub fn following<'a>(
         &self,
-        name: &NamespaceName,
+        partition: &Partition,
         records: &'a [LogRecord],
     ) -> Result<Vec<&'a LogRecord>, Error> {
         let mut last = self.sequence;
@@ -73,7 +77,7 @@ impl Position {
         for record in records.iter().filter(|record| record.sequence > self.sequence) {
             if record.sequence != last + 1 {
                 return Err(Error::Corrupt {
-                    what: format!("the log of namespace {name}, as given to its projection,"),
+                    what: format!("the log of {partition}, as given to its projection,"),
                     reason: format!("record {} follows record {last}", record.sequence),
                 });
             }

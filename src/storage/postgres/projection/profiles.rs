@@ -13,9 +13,9 @@ use tokio_postgres::types::ToSql;
 use super::changes::ProfileChange;
 use super::text::object;
 use super::time::system_time;
-use crate::domain::InteractionType;
 use crate::storage::error::Error;
 use crate::storage::number::integer;
+use engine::domain::InteractionType;
 
 /// A person's row is made or added to. The counts stand in the order of
 /// `InteractionType::ALL`. People come in the order of their ids.

@@ -7,10 +7,10 @@ use deadpool_postgres::Transaction;
 use super::embeddings;
 use super::position::Position;
 use super::time::system_time;
-use crate::domain::NamespaceName;
-use crate::domain::Timestamp;
 use crate::storage::error::Error;
+use crate::storage::partition::Partition;
 use crate::storage::postgres::store::namespace_id;
+use engine::domain::Timestamp;
 
 /// Rows removed by one statement: a fraction of a second, whatever they hold.
 const ROWS_PER_STEP: i64 = 5_000;
@@ -55,10 +55,10 @@ pub async fn clear_some(transaction: &Transaction<'_>, position: &Position) -> R
 /// many.
 pub async fn forget_some_decisions(
     client: &mut Client,
-    namespace: &NamespaceName,
+    partition: &Partition,
     before: Timestamp,
 ) -> Result<u64, Error> {
-    let id = namespace_id(client, namespace).await?;
+    let id = namespace_id(client, partition).await?;
     // By the primary key, in the partitions of that time only.
     let delete = "DELETE FROM decisions WHERE namespace_id = $1 AND recorded_at < $2
         AND sequence <= (

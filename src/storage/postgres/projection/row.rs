@@ -9,8 +9,8 @@ use tokio_postgres::types::Type;
 
 use super::text::storable;
 use super::time::clamped;
-use crate::domain::Timestamp;
 use crate::storage::number::integer;
+use engine::domain::Timestamp;
 
 /// From 1970-01-01 to 2000-01-01, where PostgreSQL counts from.
 const EPOCH_MS: i64 = 946_684_800_000;

@@ -8,8 +8,8 @@ use std::borrow::Cow;
 use serde_json::Map;
 use serde_json::Value;
 
-use crate::domain::AttributeValue;
-use crate::domain::Attributes;
+use engine::domain::AttributeValue;
+use engine::domain::Attributes;
 
 pub fn storable(text: &str) -> Cow<'_, str> {
     if text.contains('\0') {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 use std::time::SystemTime;
 
-use crate::domain::Timestamp;
+use engine::domain::Timestamp;
 
 /// 0001-01-01T00:00:00Z.
 const EARLIEST_MS: i64 = -62_135_596_800_000;

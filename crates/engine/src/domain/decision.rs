@@ -1,0 +1,131 @@
+//! What Personalize answered, with all that is needed to learn from it and to
+//! audit it.
+
+use serde::Deserialize;
+use serde::Serialize;
+
+use super::decision_detail::DecisionDetail;
+use super::ids::DecisionId;
+use super::ids::ItemId;
+use super::ids::UserId;
+use super::takeover::TakeoverTrial;
+use super::timestamp::Timestamp;
+
+/// How the ranker chooses. The discriminants are stored: append only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[repr(u8)]
+pub enum Strategy {
+    /// Always the best by posterior mean.
+    Greedy = 1,
+    /// The best, but at each place with probability epsilon any other.
+    EpsilonGreedy = 2,
+    /// Each candidate as often as it is probably the best: linear Thompson sampling, each
+    /// score drawn on its own.
+    Thompson = 3,
+    /// Optimism: the best by mean plus standard deviations.
+    LinUcb = 4,
+    /// Inverse-gap weighting.
+    SquareCb = 5,
+}
+
+impl Strategy {
+    pub const ALL: [Self; 5] =
+        [Self::Greedy, Self::EpsilonGreedy, Self::Thompson, Self::LinUcb, Self::SquareCb];
+
+    pub fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(code).checked_sub(1)?).copied()
+    }
+
+    pub const fn code(self) -> u8 {
+        self as u8
+    }
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Greedy => "greedy",
+            Self::EpsilonGreedy => "epsilon_greedy",
+            Self::Thompson => "thompson",
+            Self::LinUcb => "lin_ucb",
+            Self::SquareCb => "square_cb",
+        }
+    }
+}
+
+/// How a list is varied: which candidate does most for the list as it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DiversityMethod {
+    /// By relevance alone.
+    None,
+    /// Maximal marginal relevance: relevance against the greatest similarity to a
+    /// place above.
+    Mmr,
+    /// Greedy determinantal point process: relevance times the volume that the items
+    /// span together.
+    Dpp,
+    /// Calibrated to the person's mix of topics.
+    Calibrated,
+}
+
+/// One place of a shown list.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ShownItem {
+    pub item_id: ItemId,
+    /// Posterior mean of the reward at decision time, without boosts and bonuses.
+    pub score: f32,
+    /// Probability that this item came to this place, given the places above it.
+    pub propensity: f32,
+    /// The ranker's feature vector at decision time. Empty for an item that the
+    /// caller pinned to its place: the ranker learns nothing from it.
+    pub features: Vec<f32>,
+}
+
+/// One answer of Personalize. The random stream that chose is keyed by
+/// `decision_id`, so a decision can be derived again.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Decision {
+    pub decision_id: DecisionId,
+    pub user_id: UserId,
+    pub decided_at: Timestamp,
+    pub strategy: Strategy,
+    pub epsilon: f32,
+    /// 0 when no model had been trained.
+    pub model_version: u64,
+    /// Sequence of the last record the view had learnt from.
+    pub watermark: u64,
+    /// How many candidates stood to choose from.
+    pub candidates: u32,
+    /// Which segment's deviation of the ranker was in force: see the engine's segments.
+    pub segment: u8,
+    /// In the order shown.
+    pub shown: Vec<ShownItem>,
+    /// What exploring is expected to have cost against the greedy choices, in rewards; an
+    /// upper bound, 0 or more.
+    pub exploration_cost: f32,
+    /// Where the caller sent an order of its own.
+    pub trial: Option<Box<TakeoverTrial>>,
+    /// How it came about, where that is recorded.
+    pub detail: Option<Box<DecisionDetail>>,
+}
+
+impl Decision {
+    /// The most that its record takes; little more than it does take.
+    pub fn record_bytes(&self) -> usize {
+        const NUMBERS: usize = 64;
+        const TRIAL_NUMBERS: usize = 64;
+        let floats = |values: &[f32]| 3 + size_of_val(values);
+        let place = |one: &ShownItem| {
+            text_bytes(one.item_id.as_str()) + 2 * size_of::<f32>() + floats(&one.features)
+        };
+        let ids = text_bytes(self.decision_id.as_str()) + text_bytes(self.user_id.as_str());
+        let shown: usize = self.shown.iter().map(place).sum();
+        let trial = self.trial.as_ref();
+        let trial = trial.map_or(0, |trial| TRIAL_NUMBERS + floats(&trial.difference));
+        let detail = self.detail.as_ref().map_or(0, |detail| detail.record_bytes());
+        NUMBERS + ids + shown + trial + detail
+    }
+}
+
+/// A text with its length before it, in a record.
+pub(super) const fn text_bytes(text: &str) -> usize {
+    3 + text.len()
+}

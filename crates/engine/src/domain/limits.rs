@@ -1,0 +1,125 @@
+//! Every bound of the service in one place, each with its reason.
+
+/// Bytes of a user, item, event, session or decision id. Covers UUIDs, URNs
+/// and composite keys; keeps an interned id small.
+pub const ID_BYTES: usize = 256;
+/// Bytes of a producer's id: an event id made of it, a sequence and a place still fits.
+pub const PRODUCER_ID_BYTES: usize = 128;
+/// Characters of a namespace name: it appears in metric labels and paths.
+pub const NAMESPACE_CHARS: usize = 63;
+/// Candidates of one Personalize call: keeps a call within about a millisecond.
+pub const CANDIDATES: usize = 1_000;
+/// Results of one Personalize or SimilarItems call.
+pub const RESULTS: usize = 500;
+/// Results when the caller names no number.
+pub const RESULTS_DEFAULT: usize = 20;
+/// Bytes of an item's title.
+pub const TITLE_BYTES: usize = 1_024;
+/// Bytes of an item's content: about ten printed pages.
+pub const CONTENT_BYTES: usize = 65_536;
+/// Topics of one item or one interaction.
+pub const TOPICS: usize = 32;
+/// Bytes of a topic, source, device type or location.
+pub const LABEL_BYTES: usize = 256;
+/// Bytes of the variant of an experiment: a name, kept with every decision.
+pub const VARIANT_BYTES: usize = 64;
+/// Attributes of an item, a user, an interaction or a request.
+pub const ATTRIBUTES: usize = 64;
+/// Bytes of an attribute's name.
+pub const ATTRIBUTE_NAME_BYTES: usize = 128;
+/// Bytes of one attribute string.
+pub const ATTRIBUTE_STRING_BYTES: usize = 1_024;
+/// Strings in one attribute list.
+pub const ATTRIBUTE_LIST: usize = 64;
+/// How far ahead of the server's clock an event may lie: a day covers clients
+/// that send local time as UTC.
+pub const FUTURE_MS: i64 = 24 * 3_600_000;
+/// Largest value of an interaction (rating, dwell seconds, price).
+pub const INTERACTION_VALUE: f64 = 1e9;
+/// The furthest time zones from UTC are 12 hours behind and 14 ahead.
+pub const UTC_OFFSET_MINUTES: i32 = 14 * 60;
+/// Half-lives of topics and sources that a namespace configures.
+pub const FRESHNESS_HALF_LIVES: usize = 256;
+/// Places of a shown list that an interaction may name.
+pub const POSITION: u32 = 10_000;
+/// Interactions or items of one stream message.
+pub const STREAM_MESSAGE_ITEMS: usize = 10_000;
+/// Rejections of a stream that are described one by one; all are counted.
+pub const REJECTIONS_DESCRIBED: usize = 100;
+/// Rejected events after which a stream is ended: the producer is broken.
+pub const REJECTIONS_PER_STREAM: u64 = 10_000;
+/// Items of one page of a listing.
+pub const PAGE_SIZE: usize = 1_000;
+/// Items of a page when the caller names no number.
+pub const PAGE_SIZE_DEFAULT: usize = 100;
+/// Items of one DeleteItems call.
+pub const DELETE_ITEMS: usize = 1_000;
+/// Filter values (topics, sources, left-out ids) of one request.
+pub const FILTER_VALUES: usize = 10_000;
+/// Bytes of all filter values of one request: 3,600 UUIDs. Half of what the record of a
+/// decision may take, which holds them.
+pub const FILTER_BYTES: usize = 128 * 1024;
+/// Bytes of the ids in one list of a request, candidates, pins or the caller's order: as
+/// many as there may be, of 65 bytes.
+pub const ID_LIST_BYTES: usize = 64 * 1024;
+/// Bytes of what all boosts of a request are about: eight of the longest expressions.
+pub const BOOSTS_BYTES: usize = 32 * 1024;
+/// Bytes of the record of one decision. Beyond it, how the decision came about is left out;
+/// what is learnt from always fits.
+pub const DECISION_BYTES: usize = 256 * 1024;
+/// Bytes of a filter expression: a screen full.
+pub const EXPRESSION_BYTES: usize = 4_096;
+/// Nested parentheses and negations of a filter expression.
+pub const EXPRESSION_DEPTH: usize = 32;
+/// Operators, names and values of a filter expression: each costs time for each item.
+pub const EXPRESSION_NODES: usize = 512;
+/// Steps that a filter expression may take for one item: about ten microseconds.
+pub const EXPRESSION_STEPS: usize = 2_048;
+/// Steps that all rules of a request may take for one item: filter, expression and boosts.
+pub const REQUEST_STEPS: usize = 4_096;
+/// Boosts of one request: each is tried on each candidate.
+pub const BOOSTS: usize = 64;
+/// Most that a boost adds to a score or multiplies it with: a score is an expected
+/// reward, -1 to 1.
+pub const BOOST: f64 = 1_000.0;
+/// Items that a new person is asked about: more than anybody answers.
+pub const ONBOARDING: usize = 50;
+/// The same when the caller names no number: a screen full.
+pub const ONBOARDING_DEFAULT: usize = 10;
+/// Days of decisions that an evaluation reads: a quarter.
+pub const EVALUATION_DAYS: u32 = 90;
+/// The same when the caller names no number: a week has all weekdays.
+pub const EVALUATION_DAYS_DEFAULT: u32 = 7;
+/// Arms that one selection chooses among: beyond that, they are items to rank.
+pub const ARMS: usize = 200;
+/// Arms that a set knows, those it does not offer any more included.
+pub const ARMS_KNOWN: usize = 500;
+/// Arm sets of a namespace.
+pub const ARM_SETS: usize = 1_000;
+/// Numbers of a context of arms: learning costs their square.
+pub const CONTEXT_NUMBERS: usize = 128;
+/// Largest absolute number of a context.
+pub const CONTEXT_NUMBER: f32 = 1_000.0;
+/// Longest wait for `min_watermark` when the caller set no deadline.
+pub const WATERMARK_WAIT_MS: u64 = 10_000;
+/// Bytes of one gRPC message, in and out.
+pub const MESSAGE_BYTES: usize = 16 * 1024 * 1024;
+/// The same of a request that holds filters, attributes or settings and no list.
+pub const MESSAGE_BYTES_MEDIUM: usize = 4 * 1024 * 1024;
+/// The same of a request that holds names and numbers.
+pub const MESSAGE_BYTES_SMALL: usize = 64 * 1024;
+/// Bytes that one request may take in memory once it is decoded: two bytes on the wire
+/// can be hundreds.
+pub const DECODED_BYTES: usize = 64 * 1024 * 1024;
+/// Bytes of all requests that are held, as they came and decoded.
+pub const REQUEST_BYTES: usize = 256 * 1024 * 1024;
+/// Bytes that all connections together may have sent and nobody has read.
+pub const UNREAD_BYTES: usize = 1024 * 1024 * 1024;
+/// Calls that run at a time, those that stream not counted.
+pub const CALLS: usize = 2_048;
+/// Calls that stream.
+pub const STREAMING_CALLS: usize = 2_048;
+/// Calls of one connection: clients hold back what is beyond it.
+pub const CALLS_PER_CONNECTION: u32 = 256;
+/// Connections to the HTTP port: probes and scrapers.
+pub const HTTP_CONNECTIONS: usize = 64;

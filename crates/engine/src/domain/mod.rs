@@ -1,0 +1,44 @@
+//! The vocabulary of the service: ids, items, interactions, decisions and the
+//! records of the interaction log.
+//!
+//! - Every public constructor validates, so a value of one of these types is
+//!   always within the limits of [`limits`].
+//! - Nothing here does I/O, reads a clock or draws a random number.
+//! - This module imports no other module of the crate.
+#![deny(clippy::disallowed_types)]
+
+mod arms;
+mod attributes;
+mod decision;
+mod decision_detail;
+mod ids;
+mod interaction;
+mod item;
+pub mod limits;
+mod ranges;
+mod ranker;
+mod record;
+mod reward;
+mod settings;
+mod size;
+mod takeover;
+mod timestamp;
+mod violation;
+
+pub use arms::{ArmContext, ArmReward, ArmSelection, ArmSettings, ArmStrategy, OfferedArm};
+pub use attributes::{AttributeValue, Attributes};
+pub use decision::{Decision, DiversityMethod, ShownItem, Strategy};
+pub use decision_detail::{Believed, CandidateScores, DecisionDetail};
+pub use ids::{
+    ArmName, ArmSetName, DecisionId, EventId, ItemId, NamespaceName, SessionId, UserId, check_text,
+};
+pub use interaction::{Interaction, InteractionContext, InteractionType};
+pub use item::Item;
+pub use ranges::{check_half_life, within_range};
+pub use ranker::RankerSettings;
+pub use record::{LogRecord, PublishedModel, Record, Sequence};
+pub use reward::{outweighs, reward};
+pub use settings::{ConfidenceTable, FreshnessTable, Settings, SettingsRange};
+pub use takeover::{BaselineOrder, ListOrigin, TakeoverChange, TakeoverTrial};
+pub use timestamp::Timestamp;
+pub use violation::{Violation, Violations};

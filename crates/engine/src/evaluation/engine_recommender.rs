@@ -1,0 +1,226 @@
+//! The service's own engine under evaluation: the same records, the same features
+//! and the same ranker that serve.
+//!
+//! Items become catalogue records in the order of the data set, so that indices
+//! agree; rows become rating interactions. A model is trained whenever the stream has
+//! grown by a fixed share since the last one, on what has been seen so far, as the
+//! service does on its schedule: so the hybrid learns what a model's scores are worth
+//! before they decide anything.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use super::dataset::Dataset;
+use super::dataset::Row;
+use super::recommender::Recommender;
+use super::recommender::RecommenderOptions;
+use crate::Candidate;
+use crate::Choice;
+use crate::Effort;
+use crate::Engine;
+use crate::FeatureMask;
+use crate::GiveUp;
+use crate::Occasion;
+use crate::RankRequest;
+use crate::UserContext;
+use crate::domain::Attributes;
+use crate::domain::EventId;
+use crate::domain::Interaction;
+use crate::domain::InteractionContext;
+use crate::domain::InteractionType;
+use crate::domain::Item;
+use crate::domain::ItemId;
+use crate::domain::LogRecord;
+use crate::domain::Record;
+use crate::domain::Settings;
+use crate::domain::Timestamp;
+use crate::domain::UserId;
+use crate::rank;
+use crate::score_candidates;
+use crate::train;
+
+/// Rows before the first training of a stream.
+const FIRST_TRAINING: u64 = 500;
+/// Growth of a stream that calls for the next training.
+const TRAINING_GROWTH: f64 = 1.15;
+
+/// Feeds an engine and ranks with it.
+#[derive(Debug)]
+pub struct EngineRecommender {
+    engine: Engine,
+    name: String,
+    users: Arc<[UserId]>,
+    items: Arc<[ItemId]>,
+    learnt: u64,
+    /// Rows at which a stream is trained on next.
+    next_training: u64,
+    mask: FeatureMask,
+}
+
+impl EngineRecommender {
+    /// # Panics
+    /// When an id of the data set is not one by the limits of the service; readers
+    /// of files check that.
+    pub fn new(dataset: &Dataset, options: RecommenderOptions) -> Self {
+        let settings = Settings {
+            rating_threshold: options.positive,
+            // The one place that tells the engine.
+            recommend_seen: Some(options.repeats),
+            seed: options.seed,
+            ..Settings::default()
+        };
+        let user = |id: &String| UserId::parse(id.as_str()).expect("the reader checked the id");
+        let item = |id: &str| ItemId::parse(id).expect("the reader checked the id");
+        let mut recommender = Self {
+            engine: Engine::new(settings),
+            name: "engine".to_owned(),
+            users: dataset.users.iter().map(user).collect(),
+            items: dataset.items.iter().map(|entry| item(&entry.id)).collect(),
+            learnt: 0,
+            next_training: FIRST_TRAINING,
+            mask: FeatureMask::ALL,
+        };
+        for (item, entry) in dataset.items.iter().enumerate() {
+            let item = Item {
+                item_id: recommender.items[item].clone(),
+                title: entry.title.clone(),
+                content: String::new(),
+                topics: entry.topics.iter().map(|topic| topic.as_str().into()).collect(),
+                source: entry.source.as_deref().map(Into::into),
+                published_at: None,
+                embedding: Vec::new(),
+                language: None,
+                attributes: Attributes::new(BTreeMap::new()).expect("nothing is within limits"),
+            };
+            recommender.apply(Record::ItemUpserted(item), Timestamp::default());
+        }
+        for (user, attributes) in dataset.user_attributes.iter().enumerate() {
+            if !attributes.is_empty() {
+                let attributes = attributes.clone();
+                let user_id = recommender.users[user].clone();
+                let record = Record::UserAttributesSet { user_id, attributes };
+                recommender.apply(record, Timestamp::default());
+            }
+        }
+        recommender
+    }
+
+    fn train_with(&mut self, effort: Effort) {
+        let trained = train(self.engine.state(), effort, &mut |_epoch| ControlFlow::Continue(()));
+        // Too little data leaves the engine as it is, and so does a model that is no better.
+        if let Ok(model) = trained {
+            let at = self.engine.state().clock();
+            self.apply(Record::ModelPublished(model), at);
+        }
+    }
+
+    /// A copy that learns on its own and is never trained again.
+    fn copy(&self) -> Self {
+        Self {
+            engine: self.engine.fork(),
+            name: self.name.clone(),
+            users: self.users.clone(),
+            items: self.items.clone(),
+            learnt: self.learnt,
+            next_training: u64::MAX,
+            mask: self.mask,
+        }
+    }
+
+    /// A copy that ranks without some features; `component` names them in reports.
+    #[must_use]
+    pub fn without(&self, component: &str, features: &[&str]) -> Self {
+        let mask = FeatureMask::without(features);
+        Self { name: format!("without {component}"), mask, ..self.copy() }
+    }
+
+    /// The best of `candidates` for a user at `now` as the service would list them.
+    pub fn list(&self, user: u32, now: Timestamp, candidates: &[u32], choice: Choice) -> Vec<u32> {
+        let view = self.engine.state();
+        let user = view.user_index(self.users[user as usize].as_str());
+        let user = user.map(|index| view.user(index).as_ref());
+        let known: Vec<Candidate<'_>> =
+            candidates.iter().map(|&index| Candidate::known(view, index)).collect();
+        let request = RankRequest {
+            user,
+            context: &UserContext::new(view, user),
+            occasion: occasion(now),
+            choice,
+            boosts: &[],
+            pins: &[],
+            baseline: None,
+            unlearnt_cost: 0.0,
+            explain: false,
+            deviations: false,
+            decision_id: "",
+            give_up: &GiveUp::never(),
+        };
+        let ranked = rank(view, &known, &request).expect("nobody gives up");
+        ranked.items.iter().map(|item| candidates[item.candidate]).collect()
+    }
+
+    /// How the service diversifies when nobody says.
+    pub fn settings(&self) -> &Settings {
+        self.engine.state().settings()
+    }
+
+    fn apply(&mut self, record: Record, at: Timestamp) {
+        let sequence = self.engine.state().watermark() + 1;
+        let record = LogRecord { sequence, recorded_at: at, record };
+        self.engine.apply(&[record]).expect("records made here are in order and readable");
+    }
+}
+
+/// Recorded rows say when, not where.
+fn occasion(now: Timestamp) -> Occasion {
+    Occasion { now, utc_offset_minutes: 0, device: None, location: None }
+}
+
+impl Recommender for EngineRecommender {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn fork(&self) -> Box<dyn Recommender> {
+        Box::new(self.copy())
+    }
+
+    fn learn(&mut self, row: &Row) {
+        self.learnt += 1;
+        let interaction = Interaction {
+            event_id: EventId::parse(self.learnt.to_string()).expect("a number is an id"),
+            user_id: self.users[row.user as usize].clone(),
+            item_id: self.items[row.item as usize].clone(),
+            kind: InteractionType::Rating,
+            value: Some(row.value),
+            occurred_at: row.at,
+            session_id: None,
+            decision_id: None,
+            position: None,
+            context: InteractionContext::default(),
+        };
+        self.apply(Record::Interaction(interaction), row.at);
+        if self.learnt >= self.next_training {
+            self.train_with(Effort::WhenDue);
+            self.next_training = (self.learnt as f64 * TRAINING_GROWTH) as u64 + 1;
+        }
+    }
+
+    fn train(&mut self) {
+        self.train_with(Effort::Search);
+    }
+
+    fn score(&self, user: u32, now: Timestamp, scores: &mut [f32]) {
+        let view = self.engine.state();
+        let user = view.user_index(self.users[user as usize].as_str());
+        let user = user.map(|index| view.user(index).as_ref());
+        let context = UserContext::new(view, user);
+        let candidates: Vec<Candidate<'_>> =
+            (0..scores.len() as u32).map(|index| Candidate::known(view, index)).collect();
+        let ranked = score_candidates(view, user, &context, &occasion(now), &candidates, self.mask);
+        for (score, ranked) in scores.iter_mut().zip(ranked) {
+            *score = ranked as f32;
+        }
+    }
+}

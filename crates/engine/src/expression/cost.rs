@@ -1,0 +1,76 @@
+//! What an expression costs for one item, at most: known when it is read.
+//!
+//! A step is one look at a node, a value or a member, or one comparison of two values, of
+//! which texts have at most a kilobyte: some nanoseconds, and some tens of them at worst.
+//! Evaluation never takes more steps than [`Expression::cost`]; tests count them.
+
+use super::Expression;
+use super::Field;
+use super::Operand;
+use crate::domain::limits;
+
+impl Expression {
+    /// Steps for one item at most.
+    pub fn cost(&self) -> usize {
+        let parts = |parts: &[Self]| parts.iter().map(Self::cost).sum::<usize>();
+        1 + match self {
+            Self::All(all) => parts(all),
+            Self::Any(any) => parts(any),
+            Self::Not(inner) => inner.cost(),
+            Self::Has(field) => field.cost(),
+            Self::Is(operand) => operand.cost(),
+            Self::Compare(left, _, right) => {
+                let longest = left.members_max().min(right.members_max());
+                left.cost() + right.cost() + 1 + longest
+            }
+            Self::In(left, right) => left.cost() + right.cost() + membership(left, right),
+        }
+    }
+}
+
+/// Steps of looking for the left one, or one of its members, in the right one.
+fn membership(left: &Operand, right: &Operand) -> usize {
+    let (wanted, members) = (left.members_max().max(1), right.members_max());
+    match (left, right) {
+        (_, Operand::List(_)) => wanted * search(members),
+        (Operand::List(_), _) => members * (1 + search(wanted)),
+        (one, _) if one.members_max() == 0 => members + 1,
+        // What the item has is sorted first.
+        _ => (members + wanted) * search(members),
+    }
+}
+
+/// Comparisons of a binary search.
+fn search(members: usize) -> usize {
+    (usize::BITS - members.leading_zeros()) as usize + 1
+}
+
+impl Operand {
+    fn cost(&self) -> usize {
+        match self {
+            Self::Field(field) => field.cost(),
+            Self::Literal(_) | Self::List(_) => 0,
+        }
+    }
+
+    /// Members that its value has at most, if it is a list.
+    fn members_max(&self) -> usize {
+        match self {
+            Self::Field(Field::Topics) => limits::TOPICS,
+            // An attribute may stand in for the language.
+            Self::Field(Field::Attribute(_) | Field::Language) => limits::ATTRIBUTE_LIST,
+            Self::Field(_) | Self::Literal(_) => 0,
+            Self::List(list) => list.members().len(),
+        }
+    }
+}
+
+impl Field {
+    /// Steps of finding its value.
+    pub(super) fn cost(&self) -> usize {
+        match self {
+            Self::Attribute(_) | Self::Language => search(limits::ATTRIBUTES),
+            _ => 1,
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! Whether an item satisfies an expression.
+//!
+//! Values are borrowed from the item and the expression: nothing is allocated. The
+//! depth of the recursion is that of the expression, which is bounded, and so is the number
+//! of steps ([`super::cost`]).
+
+use std::cmp::Ordering;
+
+use super::Comparison;
+use super::Expression;
+use super::Field;
+use super::List;
+use super::Literal;
+use super::Operand;
+use crate::domain::AttributeValue;
+use crate::domain::Item;
+use crate::domain::Timestamp;
+use crate::domain::limits;
+
+/// Members of a list that are sorted at a time: all that an attribute may have.
+const SORTED_MAX: usize = limits::ATTRIBUTE_LIST;
+
+/// What an expression is about.
+#[derive(Debug, Clone, Copy)]
+pub struct Subject<'a> {
+    pub item: &'a Item,
+    /// The moment of the request.
+    pub now: Timestamp,
+}
+
+#[derive(Clone, Copy)]
+pub enum Value<'a> {
+    Text(&'a str),
+    Number(f64),
+    Flag(bool),
+    Topics(&'a [Box<str>]),
+    Texts(&'a [String]),
+    Literals(&'a List),
+}
+
+impl Expression {
+    /// True or false for every item.
+    pub fn holds(&self, subject: Subject<'_>) -> bool {
+        step();
+        match self {
+            Self::All(parts) => parts.iter().all(|part| part.holds(subject)),
+            Self::Any(parts) => parts.iter().any(|part| part.holds(subject)),
+            Self::Not(inner) => !inner.holds(subject),
+            Self::Has(field) => subject.value(field).is_some(),
+            Self::Is(operand) => matches!(operand.value(subject), Some(Value::Flag(true))),
+            Self::Compare(left, comparison, right) => {
+                match (left.value(subject), right.value(subject)) {
+                    (Some(left), Some(right)) => compare(left, *comparison, right),
+                    _ => false,
+                }
+            }
+            Self::In(left, right) => {
+                left.value(subject).is_some_and(|left| is_in(left, right, Some(subject)))
+            }
+        }
+    }
+}
+
+impl Operand {
+    fn value<'a>(&'a self, subject: Subject<'a>) -> Option<Value<'a>> {
+        match self {
+            Self::Field(field) => subject.value(field),
+            Self::Literal(literal) => Some(literal.value()),
+            Self::List(list) => Some(Value::Literals(list)),
+        }
+    }
+
+    /// Its value if that is the same for every item.
+    pub fn constant(&self) -> Option<Value<'_>> {
+        match self {
+            Self::Field(_) => None,
+            Self::Literal(literal) => Some(literal.value()),
+            Self::List(list) => Some(Value::Literals(list)),
+        }
+    }
+}
+
+impl Literal {
+    fn value(&self) -> Value<'_> {
+        match self {
+            Self::Text(text) => Value::Text(text),
+            Self::Number(number) => Value::Number(*number),
+            Self::Flag(flag) => Value::Flag(*flag),
+        }
+    }
+}
+
+impl<'a> Subject<'a> {
+    /// `None` when the item lacks it. An empty title and no topics are lacking, too.
+    fn value(self, field: &Field) -> Option<Value<'a>> {
+        steps(field.cost());
+        let item = self.item;
+        match field {
+            Field::Id => Some(Value::Text(item.item_id.as_str())),
+            Field::Title => Some(item.title.as_str()).filter(|t| !t.is_empty()).map(Value::Text),
+            Field::Topics => {
+                Some(item.topics.as_slice()).filter(|t| !t.is_empty()).map(Value::Topics)
+            }
+            // An attribute of that name stands in: items may come without a language.
+            Field::Language => {
+                let own = item.language.as_deref().map(Value::Text);
+                own.or_else(|| item.attributes.get("language").map(Value::of))
+            }
+            Field::Source => item.source.as_deref().map(Value::Text),
+            Field::PublishedAt => {
+                item.published_at.map(|at| Value::Number(at.as_millis() as f64 / 1_000.0))
+            }
+            Field::AgeHours => item.published_at.map(|at| Value::Number(self.now.hours_since(at))),
+            Field::Attribute(name) => item.attributes.get(name).map(Value::of),
+        }
+    }
+}
+
+impl<'a> Value<'a> {
+    fn of(value: &'a AttributeValue) -> Self {
+        match value {
+            AttributeValue::Text(text) => Self::Text(text),
+            AttributeValue::Number(number) => Self::Number(*number),
+            AttributeValue::Flag(flag) => Self::Flag(*flag),
+            AttributeValue::List(list) => Self::Texts(list),
+        }
+    }
+
+    /// Members of a list, none of anything else, in order.
+    fn members(self) -> impl Iterator<Item = Value<'a>> {
+        let (topics, texts, literals): (&[Box<str>], &[String], &[Literal]) = match self {
+            Self::Topics(topics) => (topics, &[], &[]),
+            Self::Texts(texts) => (&[], texts, &[]),
+            Self::Literals(list) => (&[], &[], list.members()),
+            Self::Text(_) | Self::Number(_) | Self::Flag(_) => (&[], &[], &[]),
+        };
+        let topics = topics.iter().map(|topic| Self::Text(topic));
+        let texts = texts.iter().map(|text| Value::Text(text));
+        topics.chain(texts).chain(literals.iter().map(Literal::value))
+    }
+
+    /// Those of the members that are texts.
+    fn texts(self) -> impl Iterator<Item = &'a str> {
+        self.members().filter_map(|member| match member {
+            Value::Text(text) => Some(text),
+            _ => None,
+        })
+    }
+
+    fn is_list(self) -> bool {
+        matches!(self, Self::Topics(_) | Self::Texts(_) | Self::Literals(_))
+    }
+}
+
+pub fn compare(left: Value<'_>, comparison: Comparison, right: Value<'_>) -> bool {
+    match comparison {
+        Comparison::Equal => equal(left, right),
+        Comparison::NotEqual => !equal(left, right),
+        Comparison::Less => order(left, right) == Some(Ordering::Less),
+        Comparison::LessOrEqual => order(left, right).is_some_and(Ordering::is_le),
+        Comparison::Greater => order(left, right) == Some(Ordering::Greater),
+        Comparison::GreaterOrEqual => order(left, right).is_some_and(Ordering::is_ge),
+    }
+}
+
+/// Numbers by size, texts by their bytes; anything else has no order.
+fn order(left: Value<'_>, right: Value<'_>) -> Option<Ordering> {
+    step();
+    match (left, right) {
+        (Value::Number(left), Value::Number(right)) => left.partial_cmp(&right),
+        (Value::Text(left), Value::Text(right)) => Some(left.cmp(right)),
+        _ => None,
+    }
+}
+
+/// Lists are equal when their members are, in order.
+fn equal(left: Value<'_>, right: Value<'_>) -> bool {
+    match (left, right) {
+        (Value::Flag(left), Value::Flag(right)) => left == right,
+        (left, right) if left.is_list() && right.is_list() => {
+            let (mut left, mut right) = (left.members(), right.members());
+            loop {
+                match (left.next(), right.next()) {
+                    (None, None) => return true,
+                    (Some(left), Some(right)) if equal(left, right) => {}
+                    _ => return false,
+                }
+            }
+        }
+        (left, right) => order(left, right) == Some(Ordering::Equal),
+    }
+}
+
+/// Whether `left`, or for a list one of its members, is a member of `right`.
+/// `None` for a subject: `right` is the same for every item.
+pub fn is_in(left: Value<'_>, right: &Operand, subject: Option<Subject<'_>>) -> bool {
+    let right = match subject {
+        Some(subject) => right.value(subject),
+        None => right.constant(),
+    };
+    match (left, right) {
+        (_, None) => false,
+        (left, Some(Value::Literals(list))) if left.is_list() => {
+            left.members().any(|member| list.contains(member))
+        }
+        (one, Some(Value::Literals(list))) => list.contains(one),
+        (Value::Literals(list), Some(right)) => right.members().any(|one| {
+            step();
+            list.contains(one)
+        }),
+        (left, Some(right)) if left.is_list() => share(left, right),
+        (one, Some(right)) => right.members().any(|member| equal(one, member)),
+    }
+}
+
+/// Whether two lists of texts that the item has share a member: the right one is sorted, a
+/// few members at a time, on the stack.
+fn share(left: Value<'_>, right: Value<'_>) -> bool {
+    let compare = |a: &str, b: &str| {
+        step();
+        a.cmp(b)
+    };
+    let mut sorted = [""; SORTED_MAX];
+    let mut rest = right.texts();
+    loop {
+        let mut len = 0;
+        for text in rest.by_ref().take(SORTED_MAX) {
+            if let Err(at) = sorted[..len].binary_search_by(|one| compare(one, text)) {
+                sorted.copy_within(at..len, at + 1);
+                sorted[at] = text;
+                len += 1;
+            }
+        }
+        if len == 0 {
+            return false;
+        }
+        let found = |text| sorted[..len].binary_search_by(|one| compare(one, text)).is_ok();
+        if left.texts().any(found) {
+            return true;
+        }
+    }
+}
+
+/// Counts a step where tests look at them.
+pub fn step() {
+    steps(1);
+}
+
+#[cfg(not(test))]
+fn steps(_count: usize) {}
+
+#[cfg(test)]
+use counting::steps;
+
+#[cfg(test)]
+pub mod counting {
+    use std::cell::Cell;
+
+    thread_local! {
+        static TAKEN: Cell<usize> = const { Cell::new(0) };
+    }
+
+    pub fn steps(count: usize) {
+        TAKEN.set(TAKEN.get() + count);
+    }
+
+    /// Steps that the work takes.
+    pub fn taken<T>(work: impl FnOnce() -> T) -> (T, usize) {
+        TAKEN.set(0);
+        let done = work();
+        (done, TAKEN.get())
+    }
+}

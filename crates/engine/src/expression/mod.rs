@@ -1,0 +1,130 @@
+//! Conditions on items, written by callers: `price < 20 and "news" in topics`.
+//!
+//! - Total and pure: every expression is true or false for every item, whatever the
+//!   item lacks. It has no loops, no functions of the caller and no arithmetic.
+//! - Two-valued: a test of something that the item lacks, or that is of another type
+//!   than the test needs, is false; `not` of it is true. `has(name)` asks.
+//! - Bounded: bytes, depth and nodes have limits, so a test never costs the stack; it
+//!   allocates nothing. What it costs for an item is known when it is read ([`cost`]), and
+//!   what costs too much is no expression.
+//!
+//! Grammar, loosest first; words are in lower case:
+//!
+//! ```text
+//! any     = all { "or" all }
+//! all     = one { "and" one }
+//! one     = "not" one | "(" any ")" | "has" "(" field ")" | test
+//! test    = value [ ( "=" | "!=" | "<" | "<=" | ">" | ">=" | "in" | "not" "in" ) value ]
+//! value   = text | number | "true" | "false" | "[" [ literal { "," literal } ] "]"
+//!         | "time" "(" text ")" | field
+//! field   = name | "attr" "(" text ")"
+//! ```
+//!
+//! `id`, `title`, `topics`, `source`, `language`, `published_at` (seconds since 1970)
+//! and `age_hours` are the item's own fields; any other name, and any name in `attr(..)`,
+//! is an attribute.
+
+mod cost;
+mod evaluate;
+mod fold;
+mod list;
+mod parse;
+mod print;
+#[cfg(test)]
+mod tests;
+
+pub use evaluate::Subject;
+pub use list::List;
+pub use parse::{SyntaxError, parse};
+
+/// A condition on an item.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Expression {
+    /// All of two or more.
+    All(Vec<Self>),
+    /// Any of two or more.
+    Any(Vec<Self>),
+    Not(Box<Self>),
+    /// The item has it.
+    Has(Field),
+    /// A value that is itself true.
+    Is(Operand),
+    Compare(Operand, Comparison, Operand),
+    /// The left is a member of the right; a list on the left: any of its members is.
+    In(Operand, Operand),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Comparison {
+    Equal,
+    NotEqual,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Operand {
+    Field(Field),
+    Literal(Literal),
+    List(List),
+}
+
+/// Something an item may have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Field {
+    Id,
+    Title,
+    Topics,
+    Source,
+    Language,
+    /// In seconds since 1970.
+    PublishedAt,
+    /// Hours from publication to the moment of the request.
+    AgeHours,
+    Attribute(Box<str>),
+}
+
+impl Field {
+    /// The item's own fields by name.
+    const OWN: [(&'static str, Self); 7] = [
+        ("id", Self::Id),
+        ("title", Self::Title),
+        ("topics", Self::Topics),
+        ("source", Self::Source),
+        ("language", Self::Language),
+        ("published_at", Self::PublishedAt),
+        ("age_hours", Self::AgeHours),
+    ];
+
+    fn named(name: &str) -> Self {
+        let own = Self::OWN.into_iter().find(|(own, _)| *own == name);
+        own.map_or_else(|| Self::Attribute(name.into()), |(_, field)| field)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Literal {
+    Text(Box<str>),
+    /// Finite.
+    Number(f64),
+    Flag(bool),
+}
+
+/// Words that are no names of attributes unless in `attr(..)`.
+const RESERVED: [&str; 8] = ["and", "or", "not", "in", "has", "true", "false", "attr"];
+
+impl Expression {
+    /// Whether the outcome for an item changes with the time of the request.
+    pub fn depends_on_time(&self) -> bool {
+        let ages = |operand: &Operand| matches!(operand, Operand::Field(Field::AgeHours));
+        match self {
+            Self::All(parts) | Self::Any(parts) => parts.iter().any(Self::depends_on_time),
+            Self::Not(inner) => inner.depends_on_time(),
+            Self::Has(_) => false,
+            Self::Is(operand) => ages(operand),
+            Self::Compare(left, _, right) | Self::In(left, right) => ages(left) || ages(right),
+        }
+    }
+}

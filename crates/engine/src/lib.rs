@@ -1,0 +1,127 @@
+//! What learns and ranks: a deterministic state machine over the records of a log.
+//!
+//! - Pure: no I/O, no clock, no global randomness, no threads that matter. Time is
+//!   in the records; randomness is a named stream keyed by sequence or decision id.
+//! - The same records in the same order give the same digest on every machine,
+//!   however they were split into batches.
+//! - Readers get a [`View`], which never changes. Long work asks its caller now and then
+//!   whether to go on ([`GiveUp`]).
+//! - What comes from outside is data and never a panic: a published model, a snapshot, an
+//!   expression is checked whole before anything is done with it, and allocates only
+//!   what its bytes can hold.
+//! - Who only asks, and what is only shown, becomes no part of the state: users and items are
+//!   made known by events, attributes and the catalogue.
+//!
+//! Layers, bottom-up; each uses those above it in this list only:
+//!
+//! - [`domain`]: ids, items, records, settings, every limit. Imports nothing.
+//! - [`numeric`]: kernels on slices. Knows no domain type.
+//! - Pieces of state, each in its module: columns, interners, `profile`, `content`,
+//!   `cold_start`, `collaborative`, `bandit`, `takeover`; `expression` and `model` beside them.
+//! - [`View`]: the state, and `ranking` and `training`, which read it.
+//! - [`Engine`]: applies records, restores snapshots.
+//! - [`evaluation`]: protocols, metrics and what other policies would have earned.
+//!
+//! What may not be in here: tokio, tonic, prost, a database, files, sockets, `SystemTime`,
+//! environment variables, logging. `Cargo.toml` lists all that the crate can reach; that
+//! no module is a `HashMap`'s order away from another digest, clippy checks.
+#![deny(clippy::disallowed_types)]
+
+mod aging;
+mod apply;
+mod bandit;
+mod beliefs;
+mod cold_items;
+mod cold_start;
+pub mod collaborative;
+mod column;
+mod content;
+mod contexts;
+mod decay;
+mod decisions;
+pub mod domain;
+pub mod evaluation;
+mod expression;
+mod factors;
+mod give_up;
+mod interner;
+mod key_index;
+mod model;
+pub mod numeric;
+mod parts;
+mod prequential;
+mod profile;
+mod ranking;
+mod sampling;
+mod seed;
+mod snapshot;
+mod takeover;
+#[cfg(test)]
+mod tests;
+mod training;
+mod view;
+mod weighing;
+
+use std::sync::Arc;
+
+pub use apply::{Effect, Unreadable, decision_key};
+pub use bandit::arms::{Arm, ArmChoice, ArmSet, ChosenArm, Shape, choose as choose_arm};
+pub use bandit::strategy;
+pub use bandit::{
+    Belief, ExplorationAccount, HALF_LIFE as EXPLORATION_HALF_LIFE, Posterior, Ranker,
+};
+pub use column::Digest;
+pub use content::SparseVector;
+pub use decay::DecayedRow;
+pub use expression::{Expression, SyntaxError, parse as parse_expression};
+pub use give_up::{Cancelled, GiveUp};
+pub use model::{Model, ModelFault};
+pub use prequential::PrequentialFigures;
+pub use profile::{HistoryEntry, User};
+pub use ranking::{
+    Baseline, Boost, Candidate, Change, Choice, Eligibility, Exploring, FEATURE_COUNT, FEATURES,
+    FeatureMask, FeatureMatrix, Filter, Hybrid, Occasion, OnboardingItem, Pin, RankRequest, Ranked,
+    RankedItem, Reason, ReasonKind, Refusal, Retrieval, SimilarItem, SourceTrace, Standing, Supply,
+    Target, Trial, UserContext, onboarding_items, prior_mean, rank, score_candidates,
+    similar_items, standing,
+};
+pub use snapshot::{ENGINE_REVISION, Unrestorable};
+pub use takeover::{Agreement, Comparison, EstimatedLift, Fallback, Lift, Outcome, Takeover};
+pub use training::{
+    Effort, TRAINING_POSITIVES_MIN, TrainingError, TrainingProgress, TrainingStage, train,
+};
+pub use view::{Counts, Entry, View};
+
+use crate::domain::Settings;
+
+/// The state machine. One writer owns it; readers hold views.
+#[derive(Debug)]
+pub struct Engine {
+    view: View,
+}
+
+impl Engine {
+    /// An engine that has learnt nothing. Settings that a `SettingsSet` record does
+    /// not replace are these.
+    pub fn new(settings: Settings) -> Self {
+        Self { view: View::new(settings) }
+    }
+
+    /// A second engine that goes on from this state on its own; neither sees what the
+    /// other learns. Costs as much as a view: what-if questions are cheap.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        Self { view: self.view.clone() }
+    }
+
+    /// The state as of now, for readers.
+    pub fn view(&self) -> Arc<View> {
+        Arc::new(self.view.clone())
+    }
+
+    /// The state as of now, borrowed: for a single-threaded caller that alternates
+    /// between ranking and learning.
+    pub fn state(&self) -> &View {
+        &self.view
+    }
+}

@@ -1,0 +1,136 @@
+//! What a choice costs against the greedy one, and whether another may be afforded.
+//!
+//! The greedy choice of a place is the candidate that does most for the list by its
+//! expected reward alone, without bonuses and widths. Choosing `c` in place of the greedy
+//! `g` costs at most `max(0, m_g - m_c + z s)` rewards, with `m` the posterior means, `s`
+//! the standard deviation of their difference and `z` for 95 % on one side: conservative,
+//! since what one is not sure of counts as lost.
+//!
+//! Where there is an allowance, a place explores only if what is left of it covers the
+//! most that the place can cost; else the greedy choice takes it, with certainty. Whether
+//! it does is known before the draw, so propensities stay exact.
+
+use super::pool::Pool;
+use crate::bandit::Belief;
+use crate::ranking::features::FEATURE_COUNT;
+use crate::ranking::features::FeatureMatrix;
+
+/// Of a normal distribution, one-sided 95 %.
+const QUANTILE: f64 = 1.644_853_626_951_472_7;
+
+/// What choices cost, of the candidates of a request.
+#[derive(Debug)]
+pub struct Costs<'a> {
+    /// Posterior means of the rewards.
+    pub estimates: &'a [f64],
+    /// What scores hold for the sake of exploring; empty when nothing.
+    pub added: Vec<f64>,
+    pub belief: &'a Belief,
+    /// The hybrid's scores, and how much of one is a unit of the ranker's vector.
+    pub hybrid: &'a [f64],
+    pub hybrid_unit: f64,
+    pub features: &'a FeatureMatrix,
+    /// What may still be spent; `None`: without bound.
+    pub left: Option<f64>,
+    /// Greatest standard deviation of an expected reward; looked at with a bound only.
+    pub widest: f64,
+}
+
+/// A choice that was made, and the greedy one in its place.
+#[derive(Debug, Clone, Copy)]
+struct Explored {
+    chosen: usize,
+    greedy: usize,
+}
+
+impl Costs<'_> {
+    /// The sum over choices; deviations of many are worked out together.
+    fn of(&self, explored: &[Explored]) -> f64 {
+        if explored.is_empty() {
+            return 0.0;
+        }
+        let (unit, width) = (self.hybrid_unit, FEATURE_COUNT);
+        let mut rows = Vec::with_capacity(explored.len() * width);
+        let mut heads = Vec::with_capacity(explored.len());
+        for &Explored { chosen, greedy } in explored {
+            let pairs = self.features.row(chosen).iter().zip(self.features.row(greedy));
+            rows.extend(pairs.map(|(a, b)| a - b));
+            // Both have the same constant.
+            heads.push([0.0, ((self.hybrid[chosen] - self.hybrid[greedy]) / unit) as f32]);
+        }
+        let mut deviations = Vec::with_capacity(explored.len());
+        let vectors = heads.iter().zip(rows.chunks_exact(width));
+        self.belief.deviations(vectors.map(|(head, row)| [&head[..], row]), &mut deviations);
+        let of = |(explored, deviation): (&Explored, f64)| {
+            let behind = self.estimates[explored.greedy] - self.estimates[explored.chosen];
+            (behind + QUANTILE * deviation).max(0.0)
+        };
+        explored.iter().zip(deviations).map(of).sum()
+    }
+
+    /// The most that a place can cost.
+    fn worst(&self) -> f64 {
+        let of_estimates = self.estimates.iter();
+        let (least, most) =
+            of_estimates.fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), m| (m.min(a), m.max(b)));
+        most - least + QUANTILE * 2.0 * self.widest
+    }
+}
+
+/// The account of one list.
+#[derive(Debug)]
+pub struct Gate<'a> {
+    costs: Option<&'a Costs<'a>>,
+    worst: f64,
+    /// With a bound: what was spent.
+    spent: f64,
+    /// Without one: what is added up in the end.
+    explored: Vec<Explored>,
+}
+
+impl<'a> Gate<'a> {
+    /// Without costs nothing is counted and every place may explore.
+    pub fn new(costs: Option<&'a Costs<'a>>) -> Self {
+        let bounded = costs.filter(|costs| costs.left.is_some());
+        Self { costs, worst: bounded.map_or(0.0, Costs::worst), spent: 0.0, explored: Vec::new() }
+    }
+
+    /// What the list cost so far.
+    pub fn spent(&self) -> f64 {
+        self.spent + self.costs.map_or(0.0, |costs| costs.of(&self.explored))
+    }
+
+    /// Whether the next place must be filled greedily.
+    pub fn is_closed(&self) -> bool {
+        let left = self.costs.and_then(|costs| costs.left);
+        left.is_some_and(|left| left - self.spent < self.worst)
+    }
+
+    /// The greedy choice among the admissible members.
+    pub fn greedy(&self, pool: &Pool<'_>) -> usize {
+        let Some(costs) = self.costs.filter(|costs| !costs.added.is_empty()) else {
+            return pool.best();
+        };
+        let gains = pool.admissible().iter().zip(pool.gains());
+        let mut best: Option<(usize, f64)> = None;
+        for (&member, gain) in gains {
+            let own = gain - costs.added[pool.candidate(member)] / pool.scale();
+            if best.is_none_or(|(_, most)| own > most) {
+                best = Some((member, own));
+            }
+        }
+        best.map_or(pool.best(), |(member, _)| member)
+    }
+
+    /// Notes that a candidate was chosen where the other one would have been greedy.
+    pub fn note(&mut self, chosen: usize, greedy: usize) {
+        let Some(costs) = self.costs.filter(|_| chosen != greedy) else {
+            return;
+        };
+        let explored = Explored { chosen, greedy };
+        match costs.left {
+            Some(_) => self.spent += costs.of(&[explored]),
+            None => self.explored.push(explored),
+        }
+    }
+}

@@ -1,0 +1,377 @@
+//! The candidates a list is chosen from: the best by score, and such that the caps
+//! can be kept.
+//!
+//! Where caps are set, the pool also holds what a walk down the scores can fill the
+//! list with while it keeps them. For sources that is enough to fill every list that
+//! can be filled, whatever is chosen on the way: each item has one source.
+
+use super::Choice;
+use super::Slate;
+use super::caps::Cap;
+use super::caps::Labels;
+use super::similarity::Similarity;
+use super::variety::Calibrated;
+use super::variety::Dpp;
+use super::variety::Mmr;
+use super::variety::Variety;
+use crate::content::SparseVector;
+use crate::domain::DiversityMethod;
+use crate::ranking::features::Candidate;
+
+/// Best candidates that stand to choose from: enough for variety, few enough that
+/// an exploring choice is still a sensible one.
+const POOL_PER_PLACE: usize = 10;
+const POOL_MIN: usize = 100;
+/// Bounds the time of long lists.
+const POOL_MAX: usize = 1_000;
+/// Where a list is to be varied whatever the scores, as if they weighed a little.
+const SHARE_OF_VALUE_MIN: f64 = 1e-6;
+/// New items that stand to choose from although they score too low.
+const POOL_NEW: usize = 20;
+
+#[derive(Debug)]
+struct Member {
+    candidate: usize,
+    /// Relevance with serendipity and novelty, 0 to 1.
+    value: f64,
+    /// Of its expected reward.
+    deviation: f64,
+    topics: std::ops::Range<usize>,
+    source: Option<u32>,
+}
+
+#[derive(Debug)]
+pub struct Pool<'a> {
+    members: Vec<Member>,
+    /// Topic labels of all members, one after the other.
+    labels: Vec<u32>,
+    /// Members left, best score first.
+    open: Vec<usize>,
+    /// Those of them that may take the next place, in rising order.
+    admissible: Vec<usize>,
+    /// What each of these does for the list as it stands.
+    gains: Vec<f64>,
+    best: usize,
+    looks: u64,
+    /// Score per unit of gain.
+    scale: f64,
+    topics: Cap,
+    sources: Cap,
+    variety: Variety<'a>,
+    strength: f64,
+}
+
+impl<'a> Pool<'a> {
+    pub fn new(slate: &Slate<'a>, choice: &Choice) -> Self {
+        let mut gathering = Gathering::new(slate, choice);
+        let order = gathering.order();
+        let pinned = slate.pins.iter().map(|pin| pin.candidate);
+        for candidate in order.iter().copied().chain(pinned) {
+            gathering.add(candidate);
+        }
+        let spread = gathering.value();
+        let (strength, variety) = (choice.diversity_weight, gathering.variety());
+        let open: Vec<usize> = (0..order.len()).collect();
+        let Gathering { members, labels, topics, sources, .. } = gathering;
+        let admissible = Vec::with_capacity(open.len());
+        let gains = Vec::with_capacity(open.len());
+        let of_value = if matches!(variety, Variety::None) { 1.0 } else { 1.0 - strength };
+        let scale = spread / of_value.max(SHARE_OF_VALUE_MIN);
+        Self {
+            members,
+            labels,
+            open,
+            admissible,
+            gains,
+            best: 0,
+            looks: 0,
+            scale,
+            topics,
+            sources,
+            variety,
+            strength,
+        }
+    }
+
+    /// Members left, in rising order.
+    pub fn open(&self) -> &[usize] {
+        &self.open
+    }
+
+    /// Members that may take the next place, as of the last [`Self::look`].
+    pub fn admissible(&self) -> &[usize] {
+        &self.admissible
+    }
+
+    /// What each of [`Self::admissible`] does for the list as it stands.
+    pub fn gains(&self) -> &[f64] {
+        &self.gains
+    }
+
+    /// The admissible member that does most for the list; of equals the one with the
+    /// better score.
+    pub fn best(&self) -> usize {
+        self.best
+    }
+
+    /// How often [`Self::look`] was called: what was worked out of a look holds until the
+    /// next.
+    pub fn looks(&self) -> u64 {
+        self.looks
+    }
+
+    /// Score per unit of gain: a difference of gains times this is how much more score the
+    /// one would need to be as good as the other.
+    pub fn scale(&self) -> f64 {
+        self.scale
+    }
+
+    /// The standard deviation of a member's expected reward.
+    pub fn deviation(&self, member: usize) -> f64 {
+        self.members[member].deviation
+    }
+
+    /// Finds out who may take the next place and what each would do for the list. `false`
+    /// when nobody may.
+    pub fn look(&mut self) -> bool {
+        self.looks += 1;
+        let Self { members, labels, open, admissible, topics, sources, .. } = self;
+        let labels_of = |member: usize| &labels[members[member].topics.clone()];
+        let source_of = |member: usize| members[member].source.as_slice();
+        admissible.clear();
+        admissible.extend(open.iter().copied().filter(|&member| {
+            topics.allows(labels_of(member)) && sources.allows(source_of(member))
+        }));
+        if admissible.is_empty() {
+            admissible.extend(open.iter().copied().filter(|&member| {
+                topics.allows_at_most(labels_of(member))
+                    && sources.allows_at_most(source_of(member))
+            }));
+        }
+        let mut best: Option<(usize, f64)> = None;
+        self.gains.clear();
+        for &member in &self.admissible {
+            let topics = &self.labels[self.members[member].topics.clone()];
+            let value = self.members[member].value;
+            let gain = self.variety.gain(member, topics, value, self.strength);
+            self.gains.push(gain);
+            if best.is_none_or(|(_, most)| gain > most) {
+                best = Some((member, gain));
+            }
+        }
+        self.best = best.map_or(0, |(member, _)| member);
+        best.is_some()
+    }
+
+    pub fn candidate(&self, member: usize) -> usize {
+        self.members[member].candidate
+    }
+
+    /// Moves a member from the pool to the list; returns its candidate.
+    pub fn take(&mut self, member: usize) -> usize {
+        let place = self.open.binary_search(&member).expect("an admissible member is open");
+        self.open.remove(place);
+        self.count(member);
+        self.members[member].candidate
+    }
+
+    /// Notes that a pinned candidate took the next place.
+    pub fn take_pinned(&mut self, candidate: usize) {
+        let pinned = self.members.iter().rposition(|member| member.candidate == candidate);
+        self.count(pinned.expect("every pinned candidate is a member"));
+    }
+
+    fn count(&mut self, member: usize) {
+        let topics = self.members[member].topics.clone();
+        self.topics.take(&self.labels[topics.clone()]);
+        self.sources.take(self.members[member].source.as_slice());
+        self.variety.take(member, &self.labels[topics]);
+    }
+}
+
+/// What a pool is made of, while it is made.
+struct Gathering<'s, 'a> {
+    slate: &'s Slate<'a>,
+    choice: &'s Choice,
+    topic_labels: Labels<'a>,
+    source_labels: Labels<'a>,
+    members: Vec<Member>,
+    labels: Vec<u32>,
+    topics: Cap,
+    sources: Cap,
+    /// New items that are there for their share of the places only, sorted.
+    for_share: Vec<usize>,
+}
+
+impl<'s, 'a> Gathering<'s, 'a> {
+    fn new(slate: &'s Slate<'a>, choice: &'s Choice) -> Self {
+        Self {
+            slate,
+            choice,
+            topic_labels: Labels::default(),
+            source_labels: Labels::default(),
+            members: Vec::new(),
+            labels: Vec::new(),
+            topics: Cap::new(choice.topic_threshold, choice.max_per_topic, choice.places),
+            sources: Cap::new(choice.source_threshold, choice.max_per_source, choice.places),
+            for_share: Vec::new(),
+        }
+    }
+
+    /// The candidates of the pool that are not pinned, best score first.
+    fn order(&mut self) -> Vec<usize> {
+        let Slate { candidates, scores, .. } = self.slate;
+        let is_free = |candidate: &usize| self.slate.is_free(*candidate);
+        let mut order: Vec<usize> = (0..candidates.len()).filter(is_free).collect();
+        order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]).then(a.cmp(&b)));
+        let places = self.choice.places;
+        let wanted = (places * POOL_PER_PLACE).clamp(POOL_MIN, POOL_MAX.max(places));
+        if order.len() <= wanted {
+            return order;
+        }
+        let mut fitting = Vec::new();
+        if !self.topics.is_none() || !self.sources.is_none() {
+            fitting = self.fitting(&order, Cap::allows);
+        }
+        if fitting.len() < places && (self.topics.is_hard() || self.sources.is_hard()) {
+            fitting.append(&mut self.fitting(&order, Cap::allows_at_most));
+        }
+        fitting.sort_unstable();
+        let rest = order.split_off(wanted);
+        let fits = |one: &usize| fitting.binary_search(one).is_ok();
+        let exploration = self.slate.exploration;
+        let new = rest.iter().copied().filter(|one| exploration.has_share(*one) && !fits(one));
+        self.for_share = new.take(POOL_NEW).collect();
+        self.for_share.sort_unstable();
+        let is_for_share = |one: &usize| self.for_share.binary_search(one).is_ok();
+        order.extend(rest.into_iter().filter(|one| fits(one) || is_for_share(one)));
+        order
+    }
+
+    /// The best candidates that together keep the caps, as many as there are places.
+    fn fitting(&mut self, order: &[usize], allows: fn(&Cap, &[u32]) -> bool) -> Vec<usize> {
+        let (mut topics, mut sources) = (self.topics.clone(), self.sources.clone());
+        let mut fitting = Vec::with_capacity(self.choice.places);
+        let mut labels = Vec::new();
+        for &candidate in order {
+            if fitting.len() == self.choice.places {
+                break;
+            }
+            labels.clear();
+            let source = self.label(&self.slate.candidates[candidate], &mut labels);
+            if allows(&topics, &labels) && allows(&sources, source.as_slice()) {
+                topics.take(&labels);
+                sources.take(source.as_slice());
+                fitting.push(candidate);
+            }
+        }
+        fitting
+    }
+
+    /// Adds the labels of an item's topics to `topics`; returns that of its source.
+    fn label(&mut self, candidate: &Candidate<'a>, topics: &mut Vec<u32>) -> Option<u32> {
+        let item = candidate.entry.item.as_ref()?;
+        topics.extend(item.topics.iter().map(|topic| self.topic_labels.number(topic)));
+        item.source.as_deref().map(|source| self.source_labels.number(source))
+    }
+
+    fn add(&mut self, candidate: usize) {
+        let mut labels = std::mem::take(&mut self.labels);
+        let start = labels.len();
+        let source = self.label(&self.slate.candidates[candidate], &mut labels);
+        let deviation = self.slate.deviations.get(candidate).copied().unwrap_or(0.0);
+        let topics = start..labels.len();
+        self.members.push(Member { candidate, value: 0.0, deviation, topics, source });
+        self.labels = labels;
+    }
+
+    /// Sets the value of each member: relevance from 0 for the worst to 1 for the best;
+    /// with serendipity less of it the more an item is like what the person had; with
+    /// novelty in part how little known it is. Returns the scores' distance from worst to
+    /// best.
+    fn value(&mut self) -> f64 {
+        let Slate { scores, novelty, .. } = self.slate;
+        let choice = self.choice;
+        let for_share = &self.for_share;
+        let regular = |member: &&Member| for_share.binary_search(&member.candidate).is_err();
+        let of_members = self.members.iter().filter(regular).map(|member| scores[member.candidate]);
+        let best = of_members.clone().fold(f64::NEG_INFINITY, f64::max);
+        let worst = of_members.fold(f64::INFINITY, f64::min);
+        let spread = (best - worst).max(f64::MIN_POSITIVE);
+        let familiarity = self.familiarity();
+        for (place, member) in self.members.iter_mut().enumerate() {
+            let relevance = ((scores[member.candidate] - worst) / spread).max(0.0);
+            let familiar = familiarity.get(place).copied().unwrap_or(0.0);
+            let unexpected = relevance * (1.0 - choice.serendipity_weight * familiar);
+            let novelty = novelty.get(member.candidate).copied().unwrap_or(0.0);
+            let weight = choice.novelty_weight;
+            member.value = (1.0 - weight) * unexpected + weight * novelty;
+        }
+        spread
+    }
+
+    /// Greatest similarity of each member to an item the person wanted of late; empty
+    /// when it does not matter.
+    fn familiarity(&mut self) -> Vec<f64> {
+        let recent = &self.slate.recent;
+        if self.choice.serendipity_weight <= 0.0 || recent.is_empty() {
+            return Vec::new();
+        }
+        let members = self.members.len();
+        let mut labels = self.labels.clone();
+        let mut ranges: Vec<_> = self.members.iter().map(|member| member.topics.clone()).collect();
+        for item in recent {
+            let start = labels.len();
+            self.label(item, &mut labels);
+            ranges.push(start..labels.len());
+        }
+        let terms = self.members.iter().map(|member| self.terms_of(member));
+        let terms = terms.chain(recent.iter().map(|item| item.terms));
+        let rows = terms.zip(ranges.into_iter().map(|range| &labels[range]));
+        let mut similarity = Similarity::new(rows, self.topic_labels.len());
+        let mut row = vec![0.0; members + recent.len()];
+        let mut familiarity = vec![0.0_f64; members];
+        for place in members..row.len() {
+            similarity.compare_all(place, &mut row);
+            for (familiarity, with) in familiarity.iter_mut().zip(&row) {
+                *familiarity = familiarity.max(*with);
+            }
+        }
+        familiarity
+    }
+
+    fn terms_of(&self, member: &Member) -> &'a SparseVector {
+        self.slate.candidates[member.candidate].terms
+    }
+
+    fn variety(&self) -> Variety<'a> {
+        let members = self.members.len();
+        if self.choice.diversity_weight <= 0.0 {
+            return Variety::None;
+        }
+        match self.choice.method {
+            DiversityMethod::None => Variety::None,
+            DiversityMethod::Mmr => Variety::Mmr(Mmr::new(self.similarity(), members)),
+            DiversityMethod::Dpp => Variety::Dpp(Dpp::new(self.similarity(), members)),
+            DiversityMethod::Calibrated => {
+                let mut wanted = vec![0.0; self.topic_labels.len()];
+                for (topic, share) in &self.slate.topic_mix {
+                    match self.topic_labels.find(topic) {
+                        Some(label) => wanted[label as usize] += share,
+                        // No member has it: it is missed all the same, by all alike.
+                        None => wanted.push(*share),
+                    }
+                }
+                Variety::Calibrated(Calibrated::new(wanted))
+            }
+        }
+    }
+
+    fn similarity(&self) -> Similarity<'a> {
+        let rows = self
+            .members
+            .iter()
+            .map(|member| (self.terms_of(member), &self.labels[member.topics.clone()]));
+        Similarity::new(rows, self.topic_labels.len())
+    }
+}

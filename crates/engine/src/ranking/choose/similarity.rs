@@ -1,0 +1,89 @@
+//! How alike two items are, for the variety of a list.
+//!
+//! A weighted mean of the cosine of their contents (TF-IDF) and the cosine of their
+//! sets of topics; where no candidate has one of the two, the other alone. Not the factors:
+//! variety would then fight relevance, which is made of them. Each part is a Gram
+//! matrix of non-negative vectors, so their mean is positive semidefinite with values
+//! in 0..=1, which the determinantal process needs.
+//!
+//! Cost: one item against n others takes the terms of all of them, about 1 ns each.
+
+use crate::content::SparseVector;
+
+/// Topics are what people call variety; content tells items of the same topics apart.
+/// With more of it, a list is less varied in topics for the same loss of accuracy.
+const CONTENT_SHARE: f32 = 0.25;
+
+/// Rows of the items to compare, and room to spread one of them out.
+#[derive(Debug)]
+pub struct Similarity<'a> {
+    rows: Vec<Row<'a>>,
+    /// Labels of all rows, one after the other.
+    topics: Vec<u32>,
+    content_share: f32,
+    /// By term and by label: what of the item at hand is not 0.
+    spread: Vec<f32>,
+    marked: Vec<bool>,
+}
+
+#[derive(Debug)]
+struct Row<'a> {
+    terms: &'a SparseVector,
+    topics: std::ops::Range<usize>,
+}
+
+impl<'a> Similarity<'a> {
+    /// Of items by their terms and their topics, which are numbered below `labels`.
+    pub fn new<'l>(
+        items: impl Iterator<Item = (&'a SparseVector, &'l [u32])>,
+        labels: usize,
+    ) -> Self {
+        let mut topics = Vec::new();
+        let rows: Vec<Row<'a>> = items
+            .map(|(terms, labels)| {
+                let start = topics.len();
+                topics.extend_from_slice(labels);
+                Row { terms, topics: start..topics.len() }
+            })
+            .collect();
+        let has_content = rows.iter().any(|row| !row.terms.is_empty());
+        let content_share = match (has_content, topics.is_empty()) {
+            (true, true) => 1.0,
+            (true, false) => CONTENT_SHARE,
+            (false, _) => 0.0,
+        };
+        let last = |row: &Row<'_>| row.terms.terms().last().map_or(0, |term| term.0 as usize + 1);
+        let terms = rows.iter().map(last).max().unwrap_or(0);
+        Self { rows, topics, content_share, spread: vec![0.0; terms], marked: vec![false; labels] }
+    }
+
+    /// Writes the similarity of one of the items to each of them.
+    pub fn compare_all(&mut self, item: usize, out: &mut [f64]) {
+        let Self { rows, topics, content_share, spread, marked } = self;
+        let own = &rows[item];
+        for &(term, weight) in own.terms.terms() {
+            spread[term as usize] = weight;
+        }
+        for &label in &topics[own.topics.clone()] {
+            marked[label as usize] = true;
+        }
+        for (row, out) in rows.iter().zip(out.iter_mut()) {
+            let content: f32 =
+                row.terms.terms().iter().map(|&(term, x)| x * spread[term as usize]).sum();
+            let labels = &topics[row.topics.clone()];
+            let common = labels.iter().filter(|&&label| marked[label as usize]).count();
+            let about = match common {
+                0 => 0.0,
+                _ => common as f32 / ((labels.len() * own.topics.len()) as f32).sqrt(),
+            };
+            let alike = *content_share * content + (1.0 - *content_share) * about;
+            *out = f64::from(alike.clamp(0.0, 1.0));
+        }
+        for &(term, _) in own.terms.terms() {
+            spread[term as usize] = 0.0;
+        }
+        for &label in &topics[own.topics.clone()] {
+            marked[label as usize] = false;
+        }
+    }
+}

@@ -1,0 +1,308 @@
+//! What a candidate does for a list as it stands, by method.
+//!
+//! All methods weigh the value `v` of an item (relevance with serendipity and novelty,
+//! 0 to 1) against the variety of the list by one strength `s`:
+//!
+//! - none: `v`.
+//! - MMR: `(1 - s) v - s max_j sim(i, j)` over the places above (Carbonell and
+//!   Goldstein, SIGIR 1998).
+//! - DPP: `(1 - s) v + s ln r_i`, where `r_i` is what is left of item i outside the
+//!   span of the places above: greedy MAP inference of a determinantal point process
+//!   with quality `exp(a v)`, `a = (1 - s) / 2s`, by incremental Cholesky (Chen, Zhang
+//!   and Zhou, NeurIPS 2018). Over the last [`WINDOW`] places: the oldest leaves the
+//!   factor by plane rotations, as in their section 4.
+//! - calibrated: `(1 - s) v - s KL(p || 0.99 q + 0.01 p)`, `p` the person's mix of
+//!   topics, `q` that of the list with the item (Steck, RecSys 2018).
+//!
+//! Cost of a place for n candidates: MMR n, DPP n x window, calibrated topics + the
+//! topics of the n.
+
+use std::collections::VecDeque;
+
+use super::similarity::Similarity;
+use crate::numeric::math;
+
+/// Places above that a place is kept different from: what a person has on a screen
+/// and remembers.
+const WINDOW: usize = 32;
+/// What is left of an item that is the like of others, as if a little was.
+const RESIDUAL_MIN: f64 = 1e-6;
+/// Share of the person's mix in the list's, so that a topic not in the list yet costs
+/// much but not without bound.
+const SMOOTHING: f64 = 0.01;
+
+/// State of a method; members are numbered as in the pool.
+#[derive(Debug)]
+pub enum Variety<'a> {
+    None,
+    Mmr(Mmr<'a>),
+    Dpp(Dpp<'a>),
+    Calibrated(Calibrated),
+}
+
+impl Variety<'_> {
+    /// What a member adds to the list, its value weighed in.
+    pub fn gain(&self, member: usize, topics: &[u32], value: f64, strength: f64) -> f64 {
+        let variety = match self {
+            Self::None => return value,
+            Self::Mmr(mmr) => -mmr.nearest[member],
+            Self::Dpp(dpp) => dpp.log_residuals[member],
+            Self::Calibrated(calibrated) => -calibrated.divergence_with(topics),
+        };
+        (1.0 - strength) * value + strength * variety
+    }
+
+    /// The member takes the next place.
+    pub fn take(&mut self, member: usize, topics: &[u32]) {
+        match self {
+            Self::None => {}
+            Self::Mmr(mmr) => mmr.take(member),
+            Self::Dpp(dpp) => dpp.take(member),
+            Self::Calibrated(calibrated) => calibrated.take(topics),
+        }
+    }
+}
+
+#[derive(Debug)]
+pub struct Mmr<'a> {
+    similarity: Similarity<'a>,
+    /// Greatest similarity of each member to a place above.
+    nearest: Vec<f64>,
+    row: Vec<f64>,
+}
+
+impl<'a> Mmr<'a> {
+    pub fn new(similarity: Similarity<'a>, members: usize) -> Self {
+        Self { similarity, nearest: vec![0.0; members], row: vec![0.0; members] }
+    }
+
+    fn take(&mut self, member: usize) {
+        self.similarity.compare_all(member, &mut self.row);
+        for (nearest, with) in self.nearest.iter_mut().zip(&self.row) {
+            *nearest = nearest.max(*with);
+        }
+    }
+}
+
+#[derive(Debug)]
+pub struct Dpp<'a> {
+    similarity: Similarity<'a>,
+    /// The Cholesky factor: for each place in the window the member and its column,
+    /// which has a row for every member.
+    columns: VecDeque<(usize, Vec<f64>)>,
+    residuals: Vec<f64>,
+    log_residuals: Vec<f64>,
+}
+
+impl<'a> Dpp<'a> {
+    pub fn new(similarity: Similarity<'a>, members: usize) -> Self {
+        let columns = VecDeque::with_capacity(WINDOW);
+        let (residuals, log_residuals) = (vec![1.0; members], vec![0.0; members]);
+        Self { similarity, columns, residuals, log_residuals }
+    }
+
+    fn take(&mut self, member: usize) {
+        // The room of the column that leaves is used for the one that comes.
+        let mut column = if self.columns.len() == WINDOW {
+            self.forget_oldest()
+        } else {
+            vec![0.0; self.residuals.len()]
+        };
+        let left = self.residuals[member];
+        if left > RESIDUAL_MIN {
+            self.similarity.compare_all(member, &mut column);
+            for (_, above) in &self.columns {
+                let own = above[member];
+                for (value, other) in column.iter_mut().zip(above) {
+                    *value -= own * other;
+                }
+            }
+            let scale = 1.0 / left.sqrt();
+            for (value, residual) in column.iter_mut().zip(&mut self.residuals) {
+                *value *= scale;
+                *residual -= *value * *value;
+            }
+            column[member] = left.sqrt();
+            self.columns.push_back((member, column));
+        }
+        for (log, residual) in self.log_residuals.iter_mut().zip(&mut self.residuals) {
+            *residual = residual.max(0.0);
+            *log = math::ln(residual.max(RESIDUAL_MIN));
+        }
+    }
+
+    /// Takes the first column out of the factor; what it explained, the others explain
+    /// as far as they can, and the rest is left again. Returns its room.
+    fn forget_oldest(&mut self) -> Vec<f64> {
+        let (_, mut oldest) = self.columns.pop_front().expect("a full window has a first");
+        for (member, column) in &mut self.columns {
+            let (diagonal, below) = (column[*member], oldest[*member]);
+            let length = (diagonal * diagonal + below * below).sqrt();
+            let (cos, sin) = (diagonal / length, below / length);
+            for (value, old) in column.iter_mut().zip(&mut oldest) {
+                let rotated = cos * *value + sin * *old;
+                *old = cos * *old - sin * *value;
+                *value = rotated;
+            }
+        }
+        for (residual, old) in self.residuals.iter_mut().zip(&oldest) {
+            *residual += old * old;
+        }
+        oldest
+    }
+}
+
+#[derive(Debug)]
+pub struct Calibrated {
+    /// Share of each label in what the person wants; 0 beyond the end.
+    wanted: Vec<f64>,
+    /// Mass of each label in the list: an item's place is shared by its topics.
+    have: Vec<f64>,
+    /// Terms of the divergence with the next place taken by an item of no topic.
+    without: Vec<f64>,
+    without_total: f64,
+    /// Places with the next one.
+    places: f64,
+}
+
+impl Calibrated {
+    /// `wanted` by label, adding up to 1.
+    pub fn new(wanted: Vec<f64>) -> Self {
+        let labels = wanted.len();
+        let (have, without) = (vec![0.0; labels], vec![0.0; labels]);
+        let mut calibrated = Self { wanted, have, without, without_total: 0.0, places: 1.0 };
+        calibrated.prepare();
+        calibrated
+    }
+
+    fn term(&self, label: usize, more: f64) -> f64 {
+        let wanted = self.wanted[label];
+        if wanted <= 0.0 {
+            return 0.0;
+        }
+        let have = (self.have[label] + more) / self.places;
+        wanted * math::ln(wanted / ((1.0 - SMOOTHING) * have + SMOOTHING * wanted))
+    }
+
+    fn prepare(&mut self) {
+        for label in 0..self.wanted.len() {
+            self.without[label] = self.term(label, 0.0);
+        }
+        self.without_total = self.without.iter().sum();
+    }
+
+    fn divergence_with(&self, topics: &[u32]) -> f64 {
+        let share = 1.0 / topics.len().max(1) as f64;
+        let change: f64 = topics
+            .iter()
+            .map(|&label| label as usize)
+            .filter(|&label| label < self.wanted.len())
+            .map(|label| self.term(label, share) - self.without[label])
+            .sum();
+        self.without_total + change
+    }
+
+    fn take(&mut self, topics: &[u32]) {
+        let share = 1.0 / topics.len().max(1) as f64;
+        for &label in topics {
+            if let Some(have) = self.have.get_mut(label as usize) {
+                *have += share;
+            }
+        }
+        self.places += 1.0;
+        self.prepare();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::content::SparseVector;
+
+    fn vectors(weights: &[Vec<u8>]) -> Vec<SparseVector> {
+        let vector = |weights: &Vec<u8>| {
+            let terms = (0..).zip(weights).map(|(term, &weight)| (term, f32::from(weight)));
+            SparseVector::new(terms.collect())
+        };
+        weights.iter().map(vector).collect()
+    }
+
+    /// Determinant by elimination with pivots.
+    fn determinant(mut rows: Vec<Vec<f64>>) -> f64 {
+        let mut product = 1.0;
+        for at in 0..rows.len() {
+            let pivot =
+                (at..rows.len()).max_by(|&a, &b| rows[a][at].abs().total_cmp(&rows[b][at].abs()));
+            let pivot = pivot.unwrap();
+            if rows[pivot][at] == 0.0 {
+                return 0.0;
+            }
+            if pivot != at {
+                rows.swap(pivot, at);
+                product = -product;
+            }
+            product *= rows[at][at];
+            let (above, below) = rows.split_at_mut(at + 1);
+            for row in below {
+                let factor = row[at] / above[at][at];
+                row.iter_mut().zip(&above[at]).for_each(|(x, y)| *x -= factor * y);
+            }
+        }
+        product
+    }
+
+    fn volume(vectors: &[SparseVector], set: &[usize]) -> f64 {
+        let cosine = |a: usize, b: usize| match a == b {
+            true => 1.0,
+            false => f64::from(vectors[a].cosine(&vectors[b]).clamp(0.0, 1.0)),
+        };
+        determinant(set.iter().map(|&a| set.iter().map(|&b| cosine(a, b)).collect()).collect())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        /// Lists longer than the window: what is left of an item is the ratio of two
+        /// determinants over the last places, however many have been forgotten.
+        #[test]
+        fn what_is_left_of_an_item_is_a_ratio_of_determinants_of_the_last_places(
+            weights in prop::collection::vec(prop::collection::vec(0..6_u8, 60), 44)
+        ) {
+            let vectors = vectors(&weights);
+            let rows = vectors.iter().map(|terms| (terms, &[][..]));
+            let mut dpp = Dpp::new(Similarity::new(rows, 0), vectors.len());
+            for taken in 0..40 {
+                dpp.take(taken);
+                let window: Vec<usize> = ((taken + 1).saturating_sub(WINDOW)..=taken).collect();
+                let below = volume(&vectors, &window);
+                if below < 1e-9 {
+                    break;
+                }
+                for other in 40..44 {
+                    let with: Vec<usize> = window.iter().copied().chain([other]).collect();
+                    let left = volume(&vectors, &with) / below;
+                    prop_assert!(
+                        (dpp.residuals[other] - left).abs() < 1e-3,
+                        "{} {left} after {taken}", dpp.residuals[other]
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn calibration_measures_the_divergence_of_the_list_with_the_item() {
+        let mut calibrated = Calibrated::new(vec![0.7, 0.3]);
+        calibrated.take(&[0]);
+        // A list of one item of each topic: q = (0.5, 0.5).
+        let smoothed = [0.99 * 0.5 + 0.01 * 0.7, 0.99 * 0.5 + 0.01 * 0.3];
+        let expected = 0.7 * (0.7_f64 / smoothed[0]).ln() + 0.3 * (0.3_f64 / smoothed[1]).ln();
+        assert!((calibrated.divergence_with(&[1]) - expected).abs() < 1e-12);
+        // An item of both topics shares its place between them: q = (0.75, 0.25).
+        let smoothed = [0.99 * 0.75 + 0.01 * 0.7, 0.99 * 0.25 + 0.01 * 0.3];
+        let expected = 0.7 * (0.7_f64 / smoothed[0]).ln() + 0.3 * (0.3_f64 / smoothed[1]).ln();
+        assert!((calibrated.divergence_with(&[0, 1]) - expected).abs() < 1e-12);
+    }
+}

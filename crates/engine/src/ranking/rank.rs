@@ -1,0 +1,434 @@
+//! One ranking: candidates to an ordered, scored, explained list.
+//!
+//! The score is the posterior mean of the reward, and under strategies that explore a
+//! bonus for items that are new; LinUCB adds standard deviations (`uncertainty`). Its prior is the hybrid: with no
+//! decision rewarded yet, the order is the hybrid's. Rewards then teach the
+//! Bayesian linear ranker where showing an item pays off differently than the
+//! hybrid thinks.
+
+use std::collections::BTreeMap;
+
+use rand_chacha::ChaCha8Rng;
+
+use super::boost;
+use super::boost::Boost;
+use super::choose::Choice;
+use super::choose::ChosenList;
+use super::choose::Costs;
+use super::choose::Exploring;
+use super::choose::Orders;
+use super::choose::Pin;
+use super::choose::Slate;
+use super::choose::choose;
+use super::explain::Explainer;
+use super::explain::Reason;
+use super::explain::ReasonKind;
+use super::exploration::Exploration;
+use super::features::Candidate;
+use super::features::FEATURE_COUNT;
+use super::features::FeatureMatrix;
+use super::features::Occasion;
+use super::features::UserContext;
+use super::mask::FeatureMask;
+use super::scale::BIAS;
+use super::scale::HYBRID;
+use super::scale::Scale;
+use super::trial;
+use super::trial::Baseline;
+use super::trial::Trial;
+use crate::domain::DiversityMethod;
+use crate::domain::Strategy;
+use crate::give_up::Cancelled;
+use crate::give_up::GiveUp;
+use crate::profile::User;
+use crate::seed;
+use crate::view::View;
+
+/// The ranker's vector: a constant, the hybrid's score standardised over the
+/// candidates, and the features.
+pub const RANKER_DIMENSION: usize = FEATURE_COUNT + 2;
+/// The parts of a score that no feature has.
+const BOOST: &str = "boost";
+const EXPLORATION_BONUS: &str = "exploration_bonus";
+const UNCERTAINTY: &str = "uncertainty";
+/// Expected reward of an average candidate, and gain per standard deviation of the
+/// hybrid, before any reward was seen.
+const PRIOR_REWARD: f64 = 0.05;
+const PRIOR_GAIN: f64 = 0.05;
+
+/// Prior mean of the ranker: the hybrid, and nothing beside it.
+pub fn prior_mean() -> [f64; RANKER_DIMENSION] {
+    let mut mean = [0.0; RANKER_DIMENSION];
+    (mean[BIAS], mean[HYBRID]) = (PRIOR_REWARD, PRIOR_GAIN);
+    mean
+}
+
+/// What to rank, for whom and how.
+#[derive(Debug)]
+pub struct RankRequest<'a> {
+    pub user: Option<&'a User>,
+    pub context: &'a UserContext,
+    pub occasion: Occasion,
+    pub choice: Choice,
+    pub boosts: &'a [Boost],
+    /// At most one for each place and candidate.
+    pub pins: &'a [Pin],
+    /// The order of the caller, if it sent one that may be shown.
+    pub baseline: Option<&'a Baseline>,
+    /// What exploring cost in decisions that the view does not know yet.
+    pub unlearnt_cost: f64,
+    pub explain: bool,
+    /// Whether standard deviations are wanted of all candidates, whatever the strategy.
+    pub deviations: bool,
+    /// Keys the random stream of the choice.
+    pub decision_id: &'a str,
+    pub give_up: &'a GiveUp<'a>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct RankedItem {
+    /// Place in the candidates of the request.
+    pub candidate: usize,
+    /// The estimate with what boosts and the bonus of a new item add to it.
+    pub score: f64,
+    /// Posterior mean of the reward.
+    pub estimate: f64,
+    pub propensity: f64,
+    pub pinned: bool,
+    /// Parts of the score by name; they add up to it.
+    pub components: BTreeMap<&'static str, f64>,
+    pub reasons: Vec<Reason>,
+    /// The ranker's vector, for the decision record.
+    pub features: Vec<f32>,
+}
+
+/// What a ranking comes to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ranked {
+    /// Whose ranker this was.
+    pub segment: u8,
+    /// The list, best place first.
+    pub items: Vec<RankedItem>,
+    /// What the choice went by, of every candidate of the request.
+    pub scores: Vec<f64>,
+    /// Standard deviations of their expected rewards; empty where neither the request nor
+    /// the strategy asks.
+    pub deviations: Vec<f64>,
+    /// What exploring is expected to have cost against greedy choices, at most.
+    pub exploration_cost: f64,
+    /// Where the request has a baseline.
+    pub trial: Option<Trial>,
+}
+
+/// Scores of candidates by the view's ranker, in their order. Features that `mask`
+/// leaves out count as "nothing known" for every candidate.
+pub fn score_candidates(
+    view: &View,
+    user: Option<&User>,
+    context: &UserContext,
+    occasion: &Occasion,
+    candidates: &[Candidate<'_>],
+    mask: FeatureMask,
+) -> Vec<f64> {
+    let mut features = FeatureMatrix::describe(view, user, context, occasion, candidates);
+    features.keep(mask);
+    let segment = View::segment(user, occasion.device);
+    Scale::over(view, segment, &features).scores(&features)
+}
+
+/// Ranks candidates by the view's ranker.
+///
+/// # Errors
+/// [`Cancelled`].
+pub fn rank(
+    view: &View,
+    candidates: &[Candidate<'_>],
+    request: &RankRequest<'_>,
+) -> Result<Ranked, Cancelled> {
+    let scored = Scored::new(view, candidates, request)?;
+    let key = request.decision_id.as_bytes();
+    let mut rng = seed::stream(view.settings().seed, seed::Purpose::Choose, key);
+    let costs = scored.costs(view, request);
+    let slate = slate(view, candidates, &scored, costs.as_ref(), request);
+    let choice = in_force(view, request);
+    let (list, trial) = match request.baseline {
+        None => (choose(&slate, &choice, None, &mut rng), None),
+        Some(baseline) => {
+            let (list, trial) =
+                contest(view, slate, &scored, baseline, &choice, request, &mut rng)?;
+            (list, Some(trial))
+        }
+    };
+    request.give_up.check()?;
+    let explainer = request.explain.then(|| {
+        let average = scored.scale.components(&scored.features.mean());
+        Explainer::new(view, request, average)
+    });
+    let items = list
+        .chosen
+        .into_iter()
+        .map(|chosen| {
+            let (place, row) = (chosen.candidate, scored.features.row(chosen.candidate));
+            let components = scored.components(place);
+            let reasons = match &explainer {
+                None => Vec::new(),
+                Some(_) if chosen.pinned => vec![Reason::new(ReasonKind::Pinned)],
+                Some(explainer) => {
+                    let candidate = &candidates[place];
+                    explainer.reasons(candidate, row, &components, chosen.propensity)
+                }
+            };
+            RankedItem {
+                candidate: place,
+                score: scored.scores[place],
+                estimate: scored.estimates[place],
+                propensity: chosen.propensity,
+                pinned: chosen.pinned,
+                components,
+                reasons,
+                features: scored.scale.vector(row),
+            }
+        })
+        .collect();
+    let exploration_cost = list.cost;
+    let Scored { segment, scores, deviations, .. } = scored;
+    Ok(Ranked { segment, items, scores, deviations, exploration_cost, trial })
+}
+
+/// Shows the ranker's list, the caller's or the most popular items; compares the first two.
+fn contest(
+    view: &View,
+    slate: Slate<'_>,
+    scored: &Scored<'_>,
+    baseline: &Baseline,
+    choice: &Choice,
+    request: &RankRequest<'_>,
+    rng: &mut ChaCha8Rng,
+) -> Result<(ChosenList, Trial), Cancelled> {
+    let (drawn, chances) = trial::draw(view, request.decision_id);
+    let popular = trial::popular(view, &slate);
+    let callers = match baseline {
+        Baseline::Order { order, .. } => order,
+        Baseline::Popular => &popular,
+    };
+    let orders = Orders { drawn, chances, baseline: callers, popular: &popular };
+    let list = choose(&slate, choice, Some(&orders), rng);
+    request.give_up.check()?;
+    let scores: Vec<f64> = scored
+        .estimates
+        .iter()
+        .zip(&scored.boosts)
+        .map(|(estimate, boost)| estimate + boost)
+        .collect();
+    let (exploration, costs) = (&Exploration::default(), None);
+    let slate = Slate { scores: &scores, deviations: &[], exploration, costs, ..slate };
+    let own = choose(&slate, &Choice { strategy: Strategy::Greedy, ..*choice }, None, rng);
+    let vector = |candidate: usize| scored.scale.vector(scored.features.row(candidate));
+    let trial = Trial::new(view, (drawn, chances), callers, &own, &scored.estimates, vector);
+    Ok((list, trial))
+}
+
+/// The choice with gamma for as much as was learnt: the better rewards are known, the
+/// less is tried (Foster and Rakhlin 2020: by the square root of the rounds).
+fn in_force(view: &View, request: &RankRequest<'_>) -> Choice {
+    let choice = &request.choice;
+    // All lists that may be shown are equally long.
+    let reach = request.baseline.and_then(Baseline::reach);
+    let places = reach.map_or(choice.places, |reach| choice.places.min(reach + request.pins.len()));
+    let mass = view.ranker().shared().mass().max(1.0);
+    let exploring = Exploring { gamma: choice.exploring.gamma * mass.sqrt(), ..choice.exploring };
+    Choice { exploring, places, ..*choice }
+}
+
+/// Where a candidate stands among all of a request by score alone.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Standing {
+    /// Candidates before it.
+    pub place: usize,
+    pub score: f64,
+    /// Parts of the score by name; they add up to it.
+    pub components: BTreeMap<&'static str, f64>,
+}
+
+/// Where one candidate stands, shown or not, by the scores that [`rank`] ranks by.
+///
+/// # Errors
+/// [`Cancelled`].
+pub fn standing(
+    view: &View,
+    candidates: &[Candidate<'_>],
+    request: &RankRequest<'_>,
+    candidate: usize,
+) -> Result<Standing, Cancelled> {
+    let scored = Scored::new(view, candidates, request)?;
+    let score = scored.scores[candidate];
+    let is_before = |&(place, other): &(usize, &f64)| {
+        other.total_cmp(&score).reverse().then(place.cmp(&candidate)).is_lt()
+    };
+    Ok(Standing {
+        place: scored.scores.iter().enumerate().filter(is_before).count(),
+        score,
+        components: scored.components(candidate),
+    })
+}
+
+/// The scores of all candidates with what they are made of.
+struct Scored<'v> {
+    features: FeatureMatrix,
+    scale: Scale<'v>,
+    segment: u8,
+    estimates: Vec<f64>,
+    /// Of the expected rewards; empty where nobody asks.
+    deviations: Vec<f64>,
+    /// Standard deviations that are part of a score.
+    width: f64,
+    boosts: Vec<f64>,
+    exploration: Exploration,
+    /// Estimates with boosts, bonuses and widths.
+    scores: Vec<f64>,
+}
+
+impl<'v> Scored<'v> {
+    fn new(
+        view: &'v View,
+        candidates: &[Candidate<'_>],
+        request: &RankRequest<'_>,
+    ) -> Result<Self, Cancelled> {
+        let RankRequest { user, context, occasion, give_up, .. } = request;
+        give_up.check()?;
+        let features = FeatureMatrix::describe(view, *user, context, occasion, candidates);
+        give_up.check()?;
+        let segment = View::segment(*user, occasion.device);
+        let scale = Scale::over(view, segment, &features);
+        let estimates = scale.scores(&features);
+        let (asks, width) = match request.choice.strategy {
+            Strategy::Thompson => (true, 0.0),
+            Strategy::LinUcb => (true, request.choice.exploring.scale),
+            Strategy::Greedy | Strategy::EpsilonGreedy | Strategy::SquareCb => (false, 0.0),
+        };
+        let explores = request.choice.strategy != Strategy::Greedy;
+        let is_bounded = explores && view.settings().ranker.exploration_allowance.is_some();
+        let asks = asks || is_bounded || request.deviations;
+        let deviations = if asks { scale.deviations(&features) } else { Vec::new() };
+        let boosts = boosts(candidates, &estimates, request)?;
+        let exploration = Exploration::new(view, candidates, request.choice.strategy, occasion.now);
+        let scores = Vec::new();
+        let mut scored = Self {
+            features,
+            scale,
+            segment,
+            estimates,
+            deviations,
+            width,
+            boosts,
+            exploration,
+            scores,
+        };
+        let added = |place: usize| {
+            scored.boosts[place] + scored.exploration.bonus(place) + scored.uncertainty(place)
+        };
+        let estimates = scored.estimates.iter().enumerate();
+        scored.scores = estimates.map(|(place, estimate)| estimate + added(place)).collect();
+        Ok(scored)
+    }
+
+    /// What a score holds for not being sure of the reward.
+    fn uncertainty(&self, place: usize) -> f64 {
+        self.deviations.get(place).map_or(0.0, |deviation| self.width * deviation)
+    }
+
+    /// What choices cost against greedy ones; `None` where nothing explores.
+    fn costs(&self, view: &View, request: &RankRequest<'_>) -> Option<Costs<'_>> {
+        if request.choice.strategy == Strategy::Greedy {
+            return None;
+        }
+        let allowance = view.settings().ranker.exploration_allowance;
+        let left = allowance
+            .map(|share| view.ranker().account.left(f64::from(share)) - request.unlearnt_cost);
+        let added = |place: usize| self.exploration.bonus(place) + self.uncertainty(place);
+        let adds = self.width > 0.0 || self.exploration.has_bonuses();
+        let count = if adds { self.estimates.len() } else { 0 };
+        Some(Costs {
+            estimates: &self.estimates,
+            added: (0..count).map(added).collect(),
+            belief: self.scale.belief,
+            hybrid: &self.scale.hybrid_scores,
+            hybrid_unit: self.scale.deviation,
+            features: &self.features,
+            left,
+            widest: self.deviations.iter().fold(0.0, |widest, deviation| deviation.max(widest)),
+        })
+    }
+
+    /// The score of a candidate by parts.
+    fn components(&self, place: usize) -> BTreeMap<&'static str, f64> {
+        let mut components = self.scale.components(self.features.row(place));
+        let (bonus, uncertain) = (self.exploration.bonus(place), self.uncertainty(place));
+        let added =
+            [(BOOST, self.boosts[place]), (EXPLORATION_BONUS, bonus), (UNCERTAINTY, uncertain)];
+        components.extend(added.into_iter().filter(|part| part.1 != 0.0));
+        components
+    }
+}
+
+/// What the caller's boosts add to each estimate.
+fn boosts(
+    candidates: &[Candidate<'_>],
+    estimates: &[f64],
+    request: &RankRequest<'_>,
+) -> Result<Vec<f64>, Cancelled> {
+    if request.boosts.is_empty() {
+        return Ok(vec![0.0; candidates.len()]);
+    }
+    let now = request.occasion.now;
+    let boost = |(candidate, estimate): (&Candidate<'_>, &f64)| {
+        request.give_up.step()?;
+        let item = candidate.entry.item.as_ref();
+        Ok(item.map_or(0.0, |item| boost::boost(request.boosts, item, now, *estimate)))
+    };
+    candidates.iter().zip(estimates).map(boost).collect()
+}
+
+/// The candidates with what the choice's variety is about.
+fn slate<'a>(
+    view: &'a View,
+    candidates: &'a [Candidate<'a>],
+    scored: &'a Scored<'_>,
+    costs: Option<&'a Costs<'a>>,
+    request: &'a RankRequest<'_>,
+) -> Slate<'a> {
+    let choice = &request.choice;
+    let recent = if choice.serendipity_weight > 0.0 { &request.context.recent[..] } else { &[] };
+    let novelty = if choice.novelty_weight > 0.0 {
+        view.self_information(candidates.iter().map(|candidate| candidate.index))
+    } else {
+        Vec::new()
+    };
+    let topic_mix = match request.user {
+        Some(user) if choice.method == DiversityMethod::Calibrated => topic_mix(view, user),
+        _ => Vec::new(),
+    };
+    let recent = recent.iter().map(|&item| Candidate::known(view, item)).collect();
+    let Scored { scores, deviations, exploration, .. } = scored;
+    let pins = request.pins;
+    let excluded = request.baseline.map_or(&[][..], Baseline::excluded);
+    Slate {
+        candidates,
+        scores,
+        deviations,
+        recent,
+        novelty,
+        topic_mix,
+        exploration,
+        pins,
+        excluded,
+        costs,
+    }
+}
+
+/// Shares of topics in what a person wants. What they dislike has none.
+fn topic_mix<'v>(view: &'v View, user: &User) -> Vec<(&'v str, f64)> {
+    let wanted = || user.topics.entries().iter().filter(|entry| entry.1 > 0.0);
+    let total: f64 = wanted().map(|entry| f64::from(entry.1)).sum();
+    wanted().map(|&(topic, mass)| (view.topic_name(topic), f64::from(mass) / total)).collect()
+}

@@ -1,0 +1,124 @@
+//! The ranker's list beside the one that the caller would show.
+//!
+//! What would be shown without exploring (the greedy list) is compared with the caller's
+//! at the places that are not pinned, as far as both reach: how alike they are, and by
+//! which features they differ. The expected gain is the sum of posterior means over the
+//! one list less that over the other.
+
+use super::choose::ChosenList;
+use super::choose::Slate;
+use super::features::Candidate;
+use crate::domain::ListOrigin;
+use crate::seed;
+use crate::view::View;
+
+/// The caller's order among the candidates.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Baseline {
+    Order {
+        /// Places in the candidates, the best first; none twice, none that is pinned.
+        order: Vec<usize>,
+        /// Candidates that are there for the order alone, in rising order: a rule about the
+        /// person keeps them out otherwise.
+        excluded: Vec<usize>,
+    },
+    /// What is most popular first.
+    Popular,
+}
+
+impl Baseline {
+    pub fn excluded(&self) -> &[usize] {
+        match self {
+            Self::Order { excluded, .. } => excluded,
+            Self::Popular => &[],
+        }
+    }
+
+    /// Candidates that the order has, if it need not have all.
+    pub fn reach(&self) -> Option<usize> {
+        match self {
+            Self::Order { order, .. } => Some(order.len()),
+            Self::Popular => None,
+        }
+    }
+}
+
+/// Whose list is shown, and how the ranker's compares with the caller's.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Trial {
+    /// See [`crate::domain::TakeoverTrial`], also for the other fields.
+    pub round: u32,
+    pub origin: ListOrigin,
+    pub chances: [f64; 3],
+    pub places: u32,
+    pub same_place: u32,
+    pub in_both: u32,
+    pub same_first: bool,
+    pub expected_gain: f64,
+    pub difference: Vec<f32>,
+}
+
+/// Whose list this decision shows, with the chances of all.
+pub fn draw(view: &View, decision_id: &str) -> (ListOrigin, [f64; 3]) {
+    let chances = view.takeover().chances();
+    let key = decision_id.as_bytes();
+    let mut rng = seed::stream(view.settings().seed, seed::Purpose::Takeover, key);
+    let mut left = seed::unit(&mut rng);
+    let drawn = ListOrigin::ALL.into_iter().find(|origin| {
+        left -= chances[origin.index()];
+        left < 0.0
+    });
+    (drawn.unwrap_or(ListOrigin::Baseline), chances)
+}
+
+/// Candidates that the ranker may choose, the most popular first.
+pub fn popular(view: &View, slate: &Slate<'_>) -> Vec<usize> {
+    let scales = view.popularity.scales(view.clock, &view.settings);
+    let popularity = |candidate: &Candidate<'_>| {
+        let index = candidate.index.map(|index| &view.popularity.items[index as usize]);
+        index.map_or(0.0, |statistics| scales.popularity(statistics))
+    };
+    let values: Vec<f32> = slate.candidates.iter().map(popularity).collect();
+    let mut order: Vec<usize> = (0..values.len()).filter(|&place| slate.is_free(place)).collect();
+    order.sort_by(|&a, &b| values[b].total_cmp(&values[a]).then(a.cmp(&b)));
+    order
+}
+
+impl Trial {
+    /// `own` is the ranker's greedy list; `estimates` and `vector` are of candidates.
+    pub fn new(
+        view: &View,
+        (origin, chances): (ListOrigin, [f64; 3]),
+        baseline: &[usize],
+        own: &ChosenList,
+        estimates: &[f64],
+        vector: impl Fn(usize) -> Vec<f32>,
+    ) -> Self {
+        let own = own.chosen.iter().filter(|place| !place.pinned);
+        let own: Vec<usize> = own.map(|place| place.candidate).collect();
+        let places = own.len().min(baseline.len());
+        let (own, callers) = (&own[..places], &baseline[..places]);
+        let pairs = || own.iter().zip(callers);
+        let mut difference: Vec<f64> = Vec::new();
+        for (list, sign) in [(own, 1.0), (callers, -1.0)] {
+            for &candidate in list {
+                let values = vector(candidate);
+                difference.resize(values.len(), 0.0);
+                for (sum, value) in difference.iter_mut().zip(values) {
+                    *sum += sign * f64::from(value);
+                }
+            }
+        }
+        Self {
+            round: view.takeover().round,
+            origin,
+            chances,
+            places: places as u32,
+            same_place: pairs().filter(|(a, b)| a == b).count() as u32,
+            in_both: own.iter().filter(|one| callers.contains(one)).count() as u32,
+            same_first: pairs().next().is_some_and(|(a, b)| a == b),
+            expected_gain: pairs().map(|(&a, &b)| estimates[a] - estimates[b]).sum(),
+            difference: difference.into_iter().map(|value| value as f32).collect(),
+        }
+    }
+}

@@ -1,0 +1,91 @@
+-- What tells this database from every other: keys and messages in shared places carry it.
+CREATE TABLE identity (
+    -- Random, made here and never again.
+    id TEXT NOT NULL
+) STRICT;
+
+INSERT INTO identity (id) VALUES (lower(hex(randomblob(16))));
+
+-- The interaction log: namespaces and the batches of records of each.
+
+CREATE TABLE namespaces (
+    -- Never used twice, so that a namespace created again meets no old rows.
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    -- NULL once the namespace is deleted, until its last row is removed.
+    name TEXT UNIQUE,
+    -- Milliseconds since 1970-01-01T00:00:00Z.
+    created_at_ms INTEGER NOT NULL,
+    -- JSON; NULL when the namespace follows the configuration of the server.
+    settings TEXT
+) STRICT;
+
+-- A rowid table: appends took as long as to one without rowids for payloads of 26
+-- and 130 KB, and a third less for payloads of 650 KB.
+CREATE TABLE log_batches (
+    -- Row number; says nothing.
+    id INTEGER PRIMARY KEY,
+    -- The partition the batch belongs to.
+    namespace_id INTEGER NOT NULL REFERENCES namespaces (id),
+    -- Sequence of the first record; the rest follow without gaps.
+    first_sequence INTEGER NOT NULL,
+    -- Number of records, 1 to 10,000.
+    count INTEGER NOT NULL,
+    -- When the batch was appended, milliseconds since 1970-01-01T00:00:00Z; never
+    -- lower than in the batch before.
+    recorded_at_ms INTEGER NOT NULL,
+    -- CRC-32 over first_sequence, count, recorded_at_ms and payload.
+    payload_crc32 INTEGER NOT NULL,
+    -- CRC-32 over first_sequence, count, recorded_at_ms and event_hashes.
+    event_hashes_crc32 INTEGER NOT NULL,
+    -- Hash of the chain of the batch before and of this batch's first_sequence, count,
+    -- recorded_at_ms, payload_crc32 and event_hashes_crc32 (src/storage/chain.rs): equal
+    -- chains at a sequence mean equal logs up to it.
+    chain INTEGER NOT NULL,
+    -- For each record with an event id, 16 bytes of xxh3-128 of the id and 2 bytes
+    -- of the record's place in the batch, little-endian.
+    event_hashes BLOB NOT NULL,
+    -- The records (src/storage/codec). Last, so that the rest is read without it.
+    payload BLOB NOT NULL,
+    UNIQUE (namespace_id, first_sequence)
+) STRICT;
+
+-- Snapshots of the engine's state, a shortcut to the end of the log.
+
+CREATE TABLE snapshots (
+    -- Rises with every snapshot: the newest has the highest.
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    -- The namespace whose state it is.
+    namespace_id INTEGER NOT NULL REFERENCES namespaces (id),
+    -- Sequence of the last record the state holds.
+    watermark INTEGER NOT NULL,
+    -- Chain of the batch that ends with that record (log_batches.chain).
+    chain INTEGER NOT NULL,
+    -- What the sections mean; another engine revision does not read them.
+    engine_revision INTEGER NOT NULL,
+    -- When it was taken, milliseconds since 1970-01-01T00:00:00Z.
+    taken_at_ms INTEGER NOT NULL,
+    -- Number of its parts; NULL while they are being written or removed.
+    parts INTEGER
+) STRICT;
+
+CREATE INDEX snapshots_by_namespace ON snapshots (namespace_id, engine_revision, id);
+
+-- A section is the bytes of its parts in their order: in parts, because the log is
+-- appended to between two of them.
+CREATE TABLE snapshot_parts (
+    -- Row number; says nothing.
+    id INTEGER PRIMARY KEY,
+    -- The snapshot it belongs to.
+    snapshot_id INTEGER NOT NULL REFERENCES snapshots (id),
+    -- Place of the part within the snapshot, from 0.
+    position INTEGER NOT NULL,
+    -- Place of the part's section within the snapshot, from 0.
+    section INTEGER NOT NULL,
+    -- Name of the section.
+    name TEXT NOT NULL,
+    -- CRC-32 over position, section, name and bytes.
+    crc32 INTEGER NOT NULL,
+    -- Opaque to the store.
+    bytes BLOB NOT NULL,
+    UNIQUE (snapshot_id, position)
+) STRICT;

@@ -1,0 +1,103 @@
+//! Records that somebody sent, on their way to the log.
+//!
+//! What names a decision that cannot be credited is recorded and learnt from as far as it
+//! goes, and counted: in the answer and in a metric.
+
+use std::sync::Arc;
+
+use super::Service;
+use super::error::Error;
+use super::known_decisions::Named;
+use super::log_writer::Pending;
+use super::namespace::Namespace;
+use crate::storage::AppendOutcome;
+use crate::telemetry::Metrics;
+use engine::domain::Record;
+use engine::domain::Sequence;
+
+/// Records that are durable.
+#[derive(Debug)]
+pub struct Recorded {
+    /// In the order of the records.
+    pub outcomes: Vec<AppendOutcome>,
+    /// The last sequence of the log after them.
+    pub log_end: Sequence,
+    /// New records that name a decision which was neither made here a moment ago nor among
+    /// those learnt that can still be credited.
+    pub unknown_decisions: u64,
+}
+
+/// Waits for the outcome of a submission.
+#[derive(Debug)]
+pub struct Submitted {
+    pending: Pending,
+    namespace: Arc<Namespace>,
+    /// Which of the records name a decision.
+    named: Vec<(u32, Named)>,
+    metrics: Arc<Metrics>,
+}
+
+impl Submitted {
+    /// # Errors
+    /// What kept the records from being written.
+    pub async fn outcome(self) -> Result<Recorded, Error> {
+        let appended = self.pending.outcome().await?;
+        let is_new =
+            |place: u32| matches!(appended.outcomes[place as usize], AppendOutcome::Accepted(_));
+        let named = self.named.into_iter().filter(|(place, _)| is_new(*place));
+        let mut named = named.map(|(_, named)| named).peekable();
+        let mut unknown_decisions = 0;
+        if named.peek().is_some() {
+            let known = &self.namespace.known_decisions;
+            unknown_decisions = known.count_unknown(&self.namespace.view(), named);
+            self.metrics.unknown_decisions.inc_by(unknown_decisions);
+        }
+        Ok(Recorded { outcomes: appended.outcomes, log_end: appended.log_end, unknown_decisions })
+    }
+}
+
+impl Service {
+    /// Hands what somebody sent over to be written, within the rate limits; items get
+    /// their embeddings first where there is a model for them.
+    ///
+    /// # Errors
+    /// `RateLimited`, `Overloaded`, and what the log writer says.
+    pub async fn submit(
+        &self,
+        namespace: &Arc<Namespace>,
+        mut records: Vec<Record>,
+    ) -> Result<Submitted, Error> {
+        namespace.last_use.touch();
+        if namespace.is_closed() {
+            // Whoever holds on to a handle of before; what is written must be learnt.
+            self.namespaces.wake(namespace.name());
+        }
+        let now = self.clock.now();
+        self.limiter.admit_events(&namespace.rates, records.len(), now).await?;
+        if let Some(embedder) = &self.embedder {
+            let dimension = namespace.view().settings().embedding_dimension as usize;
+            embedder.fill(&mut records, dimension).await?;
+        }
+        let places = 0_u32..;
+        let named = places.zip(&records).filter_map(|(place, record)| {
+            let named = Named::by(record)?;
+            Some((place, named))
+        });
+        let named = named.collect();
+        let pending = self.writer.submit(&namespace.tail, records).await?;
+        let (namespace, metrics) = (namespace.clone(), self.metrics.clone());
+        Ok(Submitted { pending, namespace, named, metrics })
+    }
+
+    /// Writes what somebody sent and waits for the commit.
+    ///
+    /// # Errors
+    /// As `submit`, and what kept the records from being written.
+    pub async fn write(
+        &self,
+        namespace: &Arc<Namespace>,
+        records: Vec<Record>,
+    ) -> Result<Recorded, Error> {
+        self.submit(namespace, records).await?.outcome().await
+    }
+}

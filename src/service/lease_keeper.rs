@@ -1,0 +1,406 @@
+//! Keeps the leases of this process, all of them in one question.
+//!
+//! - Owners say what they want and hear what they hold; only this task asks the store, so
+//!   giving up and wanting again come in order.
+//! - Leases of the same kind are spread over the replicas: whoever holds many waits a
+//!   little before it asks for more.
+//! - When the store has not answered for as long as a holder may be silent, what was held
+//!   counts as lost. A write under it is refused by its fence in any case.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::workers::Pool;
+use crate::storage;
+use crate::storage::Fence;
+use crate::storage::LEASE_TTL;
+use crate::storage::LeaseName;
+use crate::storage::Leases;
+
+/// How often the store hears that this process lives.
+const KEEP_EVERY: Duration = Duration::from_secs(2);
+/// Shortest time between two questions, in which further wishes gather.
+const GATHER: Duration = Duration::from_millis(50);
+/// What each lease held makes the next wish wait, and the most it may.
+const MODESTY: Duration = Duration::from_millis(4);
+const MODESTY_MAX: Duration = Duration::from_secs(2);
+
+/// What is known of a wanted lease.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Standing {
+    NotAsked,
+    Held(Fence),
+    /// Somebody else has it.
+    Elsewhere,
+    /// The store did not answer.
+    Unknown,
+}
+
+#[derive(Debug)]
+struct Wanted {
+    number: u64,
+    ask_from: Instant,
+    standing: watch::Sender<Standing>,
+}
+
+#[derive(Debug, Default)]
+struct Wishes {
+    wanted: BTreeMap<LeaseName, Wanted>,
+    given_up: Vec<Fence>,
+    numbers: u64,
+}
+
+/// Keeps leases; see the module.
+pub struct LeaseKeeper {
+    leases: Arc<dyn Leases>,
+    asking: Pool,
+    wishes: Mutex<Wishes>,
+    wake: Notify,
+}
+
+impl std::fmt::Debug for LeaseKeeper {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LeaseKeeper").finish_non_exhaustive()
+    }
+}
+
+/// A wish for a lease; dropping it gives the lease up.
+#[derive(Debug)]
+pub struct Lease {
+    keeper: Arc<LeaseKeeper>,
+    name: LeaseName,
+    number: u64,
+    standing: watch::Receiver<Standing>,
+}
+
+impl Lease {
+    /// The fence while this process holds the lease.
+    pub fn fence(&self) -> Option<Fence> {
+        match &*self.standing.borrow() {
+            Standing::Held(fence) => Some(fence.clone()),
+            _ => None,
+        }
+    }
+
+    pub fn is_held(&self) -> bool {
+        matches!(*self.standing.borrow(), Standing::Held(_))
+    }
+
+    /// Waits until something changes. Cancel safe.
+    pub async fn changed(&mut self) {
+        if self.standing.changed().await.is_err() {
+            std::future::pending().await
+        }
+    }
+
+    /// Waits until this holding is over. Cancel safe.
+    pub async fn lost(&mut self) {
+        let holding = self.fence();
+        while holding.is_some() && self.fence() == holding {
+            self.changed().await;
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let mut wishes = self.keeper.wishes();
+        if wishes.wanted.get(&self.name).is_some_and(|wanted| wanted.number == self.number) {
+            wishes.wanted.remove(&self.name);
+            wishes.given_up.extend(self.fence());
+            drop(wishes);
+            self.keeper.wake.notify_one();
+        }
+    }
+}
+
+impl LeaseKeeper {
+    pub fn new(leases: Arc<dyn Leases>, asking: Pool) -> Self {
+        Self { leases, asking, wishes: Mutex::default(), wake: Notify::new() }
+    }
+
+    /// Wants a lease for as long as the wish is kept.
+    pub fn want(self: &Arc<Self>, name: LeaseName) -> Lease {
+        let modesty = MODESTY.saturating_mul(self.held() as u32).min(MODESTY_MAX);
+        self.wish(name, modesty)
+    }
+
+    /// Takes a lease now; `None` while somebody else has it.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn take(self: &Arc<Self>, name: LeaseName) -> Result<Option<Lease>, storage::Error> {
+        let mut lease = self.wish(name, Duration::ZERO);
+        loop {
+            match &*lease.standing.borrow_and_update() {
+                Standing::NotAsked => {}
+                Standing::Held(_) => break,
+                Standing::Elsewhere => return Ok(None),
+                Standing::Unknown => {
+                    let reason = "leases cannot be asked for".to_owned();
+                    return Err(storage::Error::Unavailable { reason });
+                }
+            }
+            lease.changed().await;
+        }
+        Ok(Some(lease))
+    }
+
+    /// How many leases this process holds.
+    pub fn held(&self) -> usize {
+        let wishes = self.wishes();
+        let held = |wanted: &&Wanted| matches!(*wanted.standing.borrow(), Standing::Held(_));
+        wishes.wanted.values().filter(held).count()
+    }
+
+    fn wish(self: &Arc<Self>, name: LeaseName, modesty: Duration) -> Lease {
+        let (sender, standing) = watch::channel(Standing::NotAsked);
+        let mut wishes = self.wishes();
+        wishes.numbers += 1;
+        let number = wishes.numbers;
+        let ask_from = Instant::now() + modesty;
+        wishes.wanted.insert(name.clone(), Wanted { number, ask_from, standing: sender });
+        drop(wishes);
+        self.wake.notify_one();
+        Lease { keeper: self.clone(), name, number, standing }
+    }
+
+    fn wishes(&self) -> MutexGuard<'_, Wishes> {
+        self.wishes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps what is held and asks for what is wanted, until cancelled; then gives all up.
+    pub async fn run(self: Arc<Self>, shutdown: CancellationToken) {
+        let mut heard_at = Instant::now();
+        let mut keep_at = Instant::now();
+        loop {
+            let now = Instant::now();
+            let all = now >= keep_at;
+            if all {
+                keep_at = now + KEEP_EVERY;
+            }
+            self.ask(all, &mut heard_at).await;
+            let next = self.next_wish().map_or(keep_at, |wish| wish.min(keep_at));
+            let next = next.max(now + GATHER);
+            tokio::select! {
+                () = shutdown.cancelled() => break,
+                () = tokio::time::sleep_until(next) => {}
+                () = self.wake.notified() => tokio::time::sleep(GATHER).await,
+            }
+        }
+        self.give_all_up().await;
+    }
+
+    /// When the next wish that was never asked for is to be.
+    fn next_wish(&self) -> Option<Instant> {
+        let wishes = self.wishes();
+        let not_asked = |wanted: &&Wanted| *wanted.standing.borrow() == Standing::NotAsked;
+        wishes.wanted.values().filter(not_asked).map(|wanted| wanted.ask_from).min()
+    }
+
+    /// One question: for all that is wanted, or for what is new.
+    async fn ask(&self, all: bool, heard_at: &mut Instant) {
+        let asked_at = Instant::now();
+        let (given_up, names) = {
+            let mut wishes = self.wishes();
+            let due = |(name, wanted): (&LeaseName, &Wanted)| {
+                let fits = all || *wanted.standing.borrow() == Standing::NotAsked;
+                (fits && wanted.ask_from <= asked_at).then(|| (name.clone(), wanted.number))
+            };
+            let names: Vec<_> = wishes.wanted.iter().filter_map(due).collect();
+            (std::mem::take(&mut wishes.given_up), names)
+        };
+        if given_up.is_empty() && names.is_empty() {
+            return;
+        }
+        let (leases, asked) = (self.leases.clone(), names.clone());
+        let question = move || {
+            if !given_up.is_empty() {
+                leases.release(&given_up)?;
+            }
+            let wanted: Vec<LeaseName> = asked.into_iter().map(|(name, _)| name).collect();
+            if wanted.is_empty() { Ok(Vec::new()) } else { leases.keep(&wanted) }
+        };
+        let answer = match self.asking.run(question).await {
+            Ok(answer) => answer,
+            Err(panicked) => Err(storage::Error::Unavailable { reason: panicked.to_string() }),
+        };
+        match answer {
+            Ok(fences) => {
+                *heard_at = asked_at;
+                self.tell(&names, &fences);
+            }
+            Err(error) => {
+                tracing::debug!(%error, "leases cannot be asked for");
+                self.tell_silence(&names, heard_at.elapsed() >= LEASE_TTL);
+            }
+        }
+    }
+
+    fn tell(&self, asked: &[(LeaseName, u64)], fences: &[Fence]) {
+        let held: BTreeMap<&LeaseName, &Fence> =
+            fences.iter().map(|fence| (&fence.lease, fence)).collect();
+        self.set(asked, |name, _before| match held.get(name) {
+            Some(fence) => Standing::Held((*fence).clone()),
+            None => Standing::Elsewhere,
+        });
+        // Whoever gave up while the question was under way holds it, too.
+        let mut wishes = self.wishes();
+        let unwanted = fences.iter().filter(|fence| !wishes.wanted.contains_key(&fence.lease));
+        let unwanted: Vec<Fence> = unwanted.cloned().collect();
+        wishes.given_up.extend(unwanted);
+    }
+
+    /// The store is silent: what is new is unknown, what was held is kept for a while.
+    fn tell_silence(&self, asked: &[(LeaseName, u64)], too_long: bool) {
+        self.set(asked, |_name, before| match before {
+            Standing::Held(fence) if !too_long => Standing::Held(fence.clone()),
+            _ => Standing::Unknown,
+        });
+    }
+
+    fn set(
+        &self,
+        asked: &[(LeaseName, u64)],
+        standing: impl Fn(&LeaseName, &Standing) -> Standing,
+    ) {
+        let wishes = self.wishes();
+        for (name, number) in asked {
+            let Some(wanted) = wishes.wanted.get(name).filter(|wanted| wanted.number == *number)
+            else {
+                continue;
+            };
+            wanted.standing.send_if_modified(|before| {
+                let now = standing(name, before);
+                if matches!((&*before, &now), (Standing::Held(_), now) if before != now) {
+                    tracing::warn!(lease = %name, "no longer held");
+                }
+                let changed = *before != now;
+                *before = now;
+                changed
+            });
+        }
+    }
+
+    /// Gives up everything, so that no other replica need wait for our end.
+    async fn give_all_up(&self) {
+        let fences = {
+            let mut wishes = self.wishes();
+            let mut fences = std::mem::take(&mut wishes.given_up);
+            for wanted in std::mem::take(&mut wishes.wanted).into_values() {
+                if let Standing::Held(fence) = wanted.standing.send_replace(Standing::Unknown) {
+                    fences.push(fence);
+                }
+            }
+            fences
+        };
+        if fences.is_empty() {
+            return;
+        }
+        let leases = self.leases.clone();
+        match self.asking.run(move || leases.release(&fences)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "leases end by their time limit"),
+            Err(panicked) => tracing::error!(%panicked, "giving leases up"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+    use std::sync::atomic::AtomicUsize;
+    use std::sync::atomic::Ordering;
+
+    use super::*;
+    use crate::storage::MemoryLeases;
+    use crate::storage::Partition;
+    use engine::domain::NamespaceName;
+
+    /// Leases of a store that can be away.
+    #[derive(Default)]
+    struct Store {
+        leases: MemoryLeases,
+        away: AtomicBool,
+        questions: AtomicUsize,
+    }
+
+    impl Leases for Store {
+        fn keep(&self, wanted: &[LeaseName]) -> Result<Vec<Fence>, storage::Error> {
+            self.questions.fetch_add(1, Ordering::SeqCst);
+            if self.away.load(Ordering::SeqCst) {
+                return Err(storage::Error::Unavailable { reason: "on purpose".to_owned() });
+            }
+            self.leases.keep(wanted)
+        }
+
+        fn release(&self, fences: &[Fence]) -> Result<(), storage::Error> {
+            self.leases.release(fences)
+        }
+    }
+
+    fn name(number: u64) -> LeaseName {
+        let partition = Partition { namespace: NamespaceName::default(), incarnation: number };
+        LeaseName { partition, duty: "lead/1".to_owned() }
+    }
+
+    fn keeper() -> (Arc<Store>, Arc<LeaseKeeper>) {
+        let store = Arc::new(Store::default());
+        let keeper = Arc::new(LeaseKeeper::new(store.clone(), Pool::start("ask", 1)));
+        tokio::spawn(keeper.clone().run(CancellationToken::new()));
+        (store, keeper)
+    }
+
+    #[tokio::test]
+    async fn what_is_held_is_lost_when_the_store_is_silent_for_too_long_and_taken_again() {
+        let (store, keeper) = keeper();
+        let mut lease = keeper.want(name(1));
+        while !lease.is_held() {
+            lease.changed().await;
+        }
+        store.away.store(true, Ordering::SeqCst);
+        assert!(keeper.take(name(2)).await.is_err(), "what is new cannot be had");
+        let began = Instant::now();
+        lease.lost().await;
+        let took = began.elapsed();
+        assert!(took > Duration::from_secs(2) && took < Duration::from_secs(12), "{took:?}");
+        store.away.store(false, Ordering::SeqCst);
+        while !lease.is_held() {
+            lease.changed().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn many_leases_are_kept_by_few_questions() {
+        let (store, keeper) = keeper();
+        let leases: Vec<Lease> = (0..500).map(|number| keeper.want(name(number))).collect();
+        while keeper.held() < leases.len() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert!(store.questions.load(Ordering::SeqCst) < 50);
+        let before = store.questions.load(Ordering::SeqCst);
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        let asked = store.questions.load(Ordering::SeqCst) - before;
+        assert!((2..=4).contains(&asked), "{asked} in five seconds");
+    }
+
+    #[tokio::test]
+    async fn what_is_dropped_is_given_up_before_it_is_wanted_again() {
+        let (_store, keeper) = keeper();
+        let first = keeper.take(name(1)).await.unwrap().expect("it is free");
+        let fence = first.fence().expect("it is held");
+        drop(first);
+        let second = keeper.take(name(1)).await.unwrap().expect("it is free");
+        assert!(second.fence().expect("it is held").epoch > fence.epoch);
+        assert_eq!(keeper.held(), 1);
+    }
+}

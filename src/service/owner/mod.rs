@@ -1,0 +1,246 @@
+//! The owner of one open namespace: the one task that opens it, follows its log, learns,
+//! publishes, does its duties and closes it.
+//!
+//! - There is one owner of a name at a time in a process, from the first call that asks
+//!   for it until it sleeps, is deleted or the process ends. Callers wait for it by its
+//!   slot and end nothing by giving up.
+//! - Nothing here blocks an async thread: the engine travels to a pool for each batch and
+//!   comes back with what it learnt.
+//! - Whoever holds the lease `lead/ENGINE_REVISION` of the partition does its duties:
+//!   trainings, snapshots, the projection. Replicas of two versions each have a leader,
+//!   since neither reads the snapshots of the other.
+//! - When the log turns out to be another one than was learnt from, the owner says so,
+//!   goes on serving the last view and builds the state anew from what the log has now.
+
+mod duties;
+mod ending;
+mod keeping;
+mod learning;
+mod opening;
+mod outcomes;
+mod schedule;
+mod serving;
+mod slot;
+#[cfg(test)]
+mod tests;
+mod training;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::mpsc;
+
+use super::namespaces::Namespaces;
+use crate::storage;
+use crate::storage::NamespaceEntry;
+use crate::storage::Partition;
+use opening::Recovered;
+use opening::recover;
+use serving::Serving;
+
+pub use keeping::project_all;
+pub use learning::{Learner, Stopped, follow, replay};
+pub use slot::{Command, Phase, Slot};
+
+/// How long what kept a namespace from being opened is told to whoever asks, before it is
+/// tried again: a store that was away...
+const AWAY: Duration = Duration::from_millis(200);
+/// ...and what does not mend by itself.
+const BROKEN: Duration = Duration::from_secs(30);
+/// How often a namespace that waits for room asks another one to sleep.
+const ROOM_AGAIN: Duration = Duration::from_secs(1);
+
+/// Why an owner ends, or begins anew.
+#[derive(Debug)]
+pub enum Ending {
+    /// It cannot be opened.
+    Failed(storage::Error),
+    /// It is deleted.
+    Gone,
+    Asleep,
+    Shutdown,
+    /// The log is another one than was learnt from.
+    Broken,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Owner {
+    registry: Arc<Namespaces>,
+    slot: Arc<Slot>,
+    commands: mpsc::Receiver<Command>,
+    /// Once the name is resolved.
+    partition: Option<Partition>,
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        // First out of the registry: whoever hears of the end finds the next owner.
+        self.registry.remove(&self.slot);
+        self.slot.phase.send_if_modified(|phase| {
+            let is_told = matches!(phase, Phase::Stopped(_));
+            if !is_told {
+                *phase = Phase::Closed;
+            }
+            !is_told
+        });
+    }
+}
+
+impl Owner {
+    pub fn new(
+        registry: Arc<Namespaces>,
+        slot: Arc<Slot>,
+        commands: mpsc::Receiver<Command>,
+    ) -> Self {
+        Self { registry, slot, commands, partition: None }
+    }
+
+    pub async fn run(mut self) {
+        let ending = self.live().await;
+        let with = &self.registry.with;
+        if self.partition.is_some() && !matches!(ending, Ending::Shutdown) {
+            self.release().await;
+            with.metrics.forget_namespace(self.slot.name.as_str());
+        }
+        if let Ending::Failed(error) = ending {
+            let hold = match &error {
+                storage::Error::NoNamespace { .. } => Duration::ZERO,
+                storage::Error::Unavailable { .. } | storage::Error::ChainBroken { .. } => AWAY,
+                _ => BROKEN,
+            };
+            tracing::debug!(namespace = %self.slot.name, %error, "not opened");
+            self.slot.phase.send_replace(Phase::Stopped(error));
+            tokio::select! {
+                () = tokio::time::sleep(hold) => {}
+                _ending = self.told_to_end() => {}
+            }
+        }
+    }
+
+    async fn live(&mut self) -> Ending {
+        let entry = match self.resolved().await {
+            Ok(entry) => entry,
+            Err(ending) => return ending,
+        };
+        self.partition = Some(entry.partition.clone());
+        let _room = match self.room().await {
+            Ok(room) => room,
+            Err(ending) => return ending,
+        };
+        let recovered = match self.recovered(&entry.partition).await {
+            Ok(recovered) => recovered,
+            Err(ending) => return ending,
+        };
+        if recovered.was_off_chain {
+            self.registry.with.metrics.log_chain_breaks.inc();
+        }
+        let mut serving = Serving::new(&self.registry, &self.slot, entry.clone(), recovered);
+        loop {
+            let ending = serving.serve(&mut self.commands).await;
+            if !matches!(ending, Ending::Broken) {
+                serving.end(&ending).await;
+                return ending;
+            }
+            serving.doubt();
+            self.release().await;
+            match self.recovered_at_last(&entry.partition).await {
+                Ok(recovered) => serving.begin_anew(recovered),
+                Err(ending) => {
+                    serving.end(&ending).await;
+                    return ending;
+                }
+            }
+        }
+    }
+
+    /// As `recovered`, tried until it works: the last view is served meanwhile.
+    async fn recovered_at_last(&self, partition: &Partition) -> Result<Recovered, Ending> {
+        loop {
+            match self.recovered(partition).await {
+                Err(Ending::Failed(storage::Error::NoNamespace { .. })) => {
+                    return Err(Ending::Gone);
+                }
+                Err(Ending::Failed(error)) => {
+                    tracing::debug!(namespace = %self.slot.name, %error, "not built anew yet");
+                    tokio::time::sleep(AWAY).await;
+                }
+                done => return done,
+            }
+        }
+    }
+
+    /// Frees what the log keeps of the partition.
+    async fn release(&self) {
+        let (log, partition) = (self.registry.with.stores.log.clone(), self.partition.clone());
+        let work = move || partition.iter().for_each(|partition| log.release(partition));
+        if let Err(panicked) = self.registry.with.workers.learning.run(work).await {
+            tracing::error!(namespace = %self.slot.name, %panicked, "releasing a log");
+        }
+    }
+
+    /// What the name means now.
+    async fn resolved(&self) -> Result<NamespaceEntry, Ending> {
+        tokio::select! {
+            resolved = self.registry.resolve(&self.slot.name) => resolved.map_err(Ending::Failed),
+            ending = self.told_to_end() => Err(ending),
+        }
+    }
+
+    /// Room for a state, which others may have to make.
+    async fn room(&self) -> Result<OwnedSemaphorePermit, Ending> {
+        let room = self.registry.room.clone();
+        if let Ok(permit) = room.clone().try_acquire_owned() {
+            return Ok(permit);
+        }
+        let make_room = async {
+            loop {
+                self.registry.make_room();
+                tokio::time::sleep(ROOM_AGAIN).await;
+            }
+        };
+        tokio::select! {
+            permit = room.acquire_owned() => permit.map_err(|_closed| Ending::Shutdown),
+            ending = self.told_to_end() => Err(ending),
+            () = make_room => Err(Ending::Shutdown),
+        }
+    }
+
+    /// The state at the end of the log. Few openings run at a time.
+    async fn recovered(&self, partition: &Partition) -> Result<Recovered, Ending> {
+        let with = &self.registry.with;
+        let (stores, partition) = (with.stores.clone(), partition.clone());
+        let (shutdown, slot) = (with.shutdown.clone(), self.slot.clone());
+        let what = format!("log of {}", partition.namespace);
+        let opening = with.workers.opening.run(move || {
+            recover(&stores, &partition, |progress| {
+                slot.phase.send_if_modified(|phase| match phase {
+                    Phase::Opening(before) => std::mem::replace(before, progress) != progress,
+                    _ => false,
+                });
+                !shutdown.is_cancelled() && !slot.closed.is_cancelled()
+            })
+        });
+        let recovered = tokio::select! {
+            recovered = opening => recovered.unwrap_or(Err(Stopped::Panicked)),
+            ending = self.told_to_end() => return Err(ending),
+        };
+        match recovered {
+            Ok(recovered) => Ok(recovered),
+            Err(Stopped::Storage(error)) => Err(Ending::Failed(error)),
+            Err(Stopped::Told) => Err(self.told_to_end().await),
+            Err(stopped) => {
+                let reason = stopped.to_string();
+                Err(Ending::Failed(storage::Error::Corrupt { what, reason }))
+            }
+        }
+    }
+
+    async fn told_to_end(&self) -> Ending {
+        tokio::select! {
+            () = self.registry.with.shutdown.cancelled() => Ending::Shutdown,
+            () = self.slot.closed.cancelled() => Ending::Gone,
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! What became of what an owner began.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Ending;
+use super::learning::Learner;
+use super::learning::Stopped;
+use super::schedule::Attempt;
+use super::serving::Done;
+use super::serving::Serving;
+use super::slot::Phase;
+use super::training;
+use crate::service::error::Error;
+use crate::storage;
+use engine::TrainingError;
+use engine::domain::Sequence;
+
+/// Pause when the log is said to go on, and does not yet for us.
+const NOTHING_YET: Duration = Duration::from_millis(10);
+/// Pause after the log could not be read.
+const UNREADABLE: Duration = Duration::from_millis(200);
+/// Pause between two runs of the projection.
+const PROJECT_EVERY: Duration = Duration::from_secs(1);
+/// Pause after a duty failed.
+const DUTY_AGAIN: Duration = Duration::from_secs(30);
+/// Pause after the settings could not be written.
+const SETTINGS_AGAIN: Duration = Duration::from_secs(10);
+
+/// What became of it.
+impl Serving {
+    pub(super) fn ended(&mut self, done: Done) -> Option<Ending> {
+        match done {
+            Done::Learnt(learner, learnt) => return self.learnt(learner, learnt),
+            Done::Settings(written) => return self.settings_written(written),
+            Done::Snapshot(stored) => return self.snapshot_stored(stored),
+            Done::Projected(Ok(position)) => {
+                self.projecting.ended(Some(position), PROJECT_EVERY);
+            }
+            Done::Projected(Err(error)) => {
+                tracing::warn!(namespace = %self.slot.name, %error, "projection waits");
+                self.projecting.ended(None, DUTY_AGAIN);
+            }
+            Done::Trained(attempt, outcome) => self.trained(attempt, outcome),
+        }
+        None
+    }
+
+    fn learnt(
+        &mut self,
+        learner: Option<Box<Learner>>,
+        learnt: Result<usize, Stopped>,
+    ) -> Option<Ending> {
+        self.learner = learner;
+        let name = &self.slot.name;
+        match learnt {
+            Ok(0) => self.read_not_before = Some(Instant::now() + NOTHING_YET),
+            Ok(_learnt) => {
+                self.read_not_before = None;
+                self.slot.last_use.touch();
+                if let Some(learner) = &self.learner {
+                    self.namespace.tail.advance(learner.position.sequence);
+                }
+            }
+            Err(Stopped::Storage(error @ storage::Error::Unavailable { .. })) => {
+                tracing::debug!(namespace = %name, %error, "log unreadable for now");
+                self.read_not_before = Some(Instant::now() + UNREADABLE);
+            }
+            Err(Stopped::Storage(storage::Error::NoNamespace { .. })) => return Some(Ending::Gone),
+            Err(Stopped::Storage(storage::Error::ChainBroken { .. })) => {
+                return Some(Ending::Broken);
+            }
+            Err(stopped) => self.stop_learning(&stopped.to_string()),
+        }
+        None
+    }
+
+    /// Serving goes on with the last view and says so.
+    pub(super) fn stop_learning(&mut self, reason: &str) {
+        tracing::error!(namespace = %self.slot.name, reason, "learning stopped");
+        self.learner = None;
+        let impairment = format!("learning stopped: {reason}");
+        self.namespace.change(|condition| condition.impairment = Some(impairment.into()));
+        if self.slot.is_opening() {
+            self.slot.phase.send_replace(Phase::Serving(self.namespace.clone()));
+        }
+    }
+
+    fn settings_written(&mut self, written: Result<Sequence, Error>) -> Option<Ending> {
+        match written {
+            Ok(log_end) => {
+                self.settings_due = false;
+                // The first request must not be answered by other settings.
+                if self.slot.is_opening() {
+                    self.announce_at = Some(log_end);
+                }
+                self.settings_job.ended(None, Duration::ZERO);
+            }
+            Err(Error::NoNamespace(_)) => return Some(Ending::Gone),
+            Err(error) => {
+                tracing::warn!(namespace = %self.slot.name, %error, "settings are not in force yet");
+                // Better the old settings than no answers.
+                if self.slot.is_opening() {
+                    self.announce_at = Some(0);
+                }
+                self.settings_job.ended(None, SETTINGS_AGAIN);
+            }
+        }
+        None
+    }
+
+    pub(super) fn snapshot_stored(
+        &mut self,
+        stored: Result<Sequence, storage::Error>,
+    ) -> Option<Ending> {
+        match stored {
+            Ok(watermark) => {
+                self.snapshot_at = watermark;
+                self.snapshots.ended(None, Duration::ZERO);
+            }
+            Err(storage::Error::NoNamespace { .. }) => return Some(Ending::Gone),
+            Err(error) => {
+                tracing::warn!(namespace = %self.slot.name, %error, "no snapshot");
+                self.snapshots.ended(None, DUTY_AGAIN);
+            }
+        }
+        None
+    }
+
+    fn trained(&mut self, attempt: Attempt, outcome: Result<Option<u64>, Error>) {
+        self.set_training(false);
+        let with = &self.registry.with;
+        let now = with.clock.now();
+        let error = match outcome {
+            Ok(Some(_version)) => return self.schedule.succeeded(attempt),
+            Ok(None) | Err(Error::TrainingRuns | Error::Training(TrainingError::Cancelled)) => {
+                return self.schedule.postpone(now);
+            }
+            Err(error) => error,
+        };
+        let cause = training::cause(&error);
+        with.metrics.count_training_failure(cause);
+        if self.schedule.failed(attempt, cause, now) {
+            tracing::warn!(namespace = %self.slot.name, cause, %error, "training failed");
+        }
+    }
+}

@@ -1,0 +1,303 @@
+//! An open namespace in the hands of its owner.
+//!
+//! - The loop wakes for news, commands and what it has to do by time, and for nothing
+//!   else: a namespace that nobody uses costs no work.
+//! - At most one job of a kind runs at a time. When the loop ends, its jobs are given up.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::Ending;
+use super::duties::Duty;
+use super::learning::Learner;
+use super::learning::Stopped;
+use super::opening::Recovered;
+use super::schedule::Attempt;
+use super::schedule::Schedule;
+use super::slot::Command;
+use super::slot::Phase;
+use super::slot::Slot;
+use crate::service::error::Error;
+use crate::service::lease_keeper::Lease;
+use crate::service::log_writer::LogTail;
+use crate::service::namespace::Namespace;
+use crate::service::namespaces::Namespaces;
+use crate::service::user_contexts::UserContexts;
+use crate::storage;
+use crate::storage::LeaseName;
+use crate::storage::NamespaceEntry;
+use crate::telemetry::Counted;
+use engine::ENGINE_REVISION;
+use engine::domain::Sequence;
+use engine::domain::Settings;
+
+/// A namespace that nobody has used for so long is put to sleep.
+const IDLE: Duration = Duration::from_secs(3_600);
+/// What a job came to.
+#[derive(Debug)]
+pub enum Done {
+    Learnt(Option<Box<Learner>>, Result<usize, Stopped>),
+    Settings(Result<Sequence, Error>),
+    Snapshot(Result<Sequence, storage::Error>),
+    Projected(Result<Sequence, storage::Error>),
+    Trained(Attempt, Result<Option<u64>, Error>),
+}
+
+/// See the module.
+pub struct Serving {
+    pub(super) registry: Arc<Namespaces>,
+    pub(super) slot: Arc<Slot>,
+    pub(super) namespace: Arc<Namespace>,
+    pub(super) end: watch::Receiver<Sequence>,
+    /// `None` while a batch is learnt, and for good once learning stopped.
+    pub(super) learner: Option<Box<Learner>>,
+    pub(super) read_not_before: Option<Instant>,
+    /// Somebody heard that the log goes on.
+    pub(super) look: bool,
+    /// What the namespace's settings should be, and whether they may not be yet.
+    pub(super) settings: Settings,
+    pub(super) settings_due: bool,
+    pub(super) settings_job: Duty,
+    /// Requests get the namespace once this is learnt.
+    pub(super) announce_at: Option<Sequence>,
+    pub(super) snapshot_at: Sequence,
+    pub(super) lead: Lease,
+    led: Option<Counted>,
+    _open: Counted,
+    pub(super) snapshots: Duty,
+    pub(super) projecting: Duty,
+    pub(super) schedule: Schedule,
+    pub(super) is_training: bool,
+    /// Rows of a log that is no more are in the projection.
+    pub(super) projection_is_wrong: bool,
+    /// Ends duties that are under way when the lead is lost.
+    pub(super) duties: CancellationToken,
+    pub(super) jobs: JoinSet<Done>,
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.namespace.close();
+    }
+}
+
+impl Serving {
+    pub fn new(
+        registry: &Arc<Namespaces>,
+        slot: &Arc<Slot>,
+        entry: NamespaceEntry,
+        recovered: Recovered,
+    ) -> Self {
+        let with = &registry.with;
+        let tail = LogTail::new(entry.partition.clone(), recovered.learner.position.sequence);
+        let tail = Arc::new(tail);
+        let lead =
+            LeaseName { partition: entry.partition, duty: format!("lead/{ENGINE_REVISION}") };
+        let mut serving = Self {
+            namespace: Arc::new(handle(registry, slot, tail.clone(), &recovered.learner)),
+            end: tail.subscribe(),
+            learner: None,
+            read_not_before: None,
+            look: false,
+            settings: entry.settings.unwrap_or_else(|| with.options.settings.clone()),
+            settings_due: false,
+            settings_job: Duty::default(),
+            announce_at: None,
+            snapshot_at: 0,
+            lead: with.leases.want(lead),
+            led: None,
+            _open: Counted::new(&with.metrics.namespaces_open),
+            snapshots: Duty::default(),
+            projecting: Duty::default(),
+            schedule: Schedule::new(with.clock.now()),
+            is_training: false,
+            projection_is_wrong: false,
+            duties: CancellationToken::new(),
+            jobs: JoinSet::new(),
+            registry: registry.clone(),
+            slot: slot.clone(),
+        };
+        serving.take(recovered);
+        serving
+    }
+
+    fn take(&mut self, recovered: Recovered) {
+        let Recovered { learner, snapshot_at, damaged_hashes, .. } = recovered;
+        if damaged_hashes > 0 {
+            tracing::error!(
+                namespace = %self.slot.name, batches = damaged_hashes,
+                "event hashes are damaged: nothing can be recorded"
+            );
+            let impairment = "event hashes of the log are damaged: nothing can be recorded";
+            self.namespace.change(|condition| condition.impairment = Some(impairment.into()));
+        }
+        let watermark = learner.position.sequence;
+        tracing::info!(namespace = %self.slot.name, watermark, snapshot_at, "namespace opened");
+        self.snapshot_at = snapshot_at;
+        self.settings_due = learner.engine.state().settings() != &self.settings || watermark == 0;
+        self.announce_at = (!self.settings_due).then_some(watermark);
+        self.learner = Some(learner);
+    }
+
+    /// Says that the state is of a log that is no more, and forgets it; the last view is
+    /// served on.
+    pub fn doubt(&mut self) {
+        let with = &self.registry.with;
+        let partition = self.namespace.tail.partition.clone();
+        let learnt = self.namespace.position().sequence;
+        tracing::error!(
+            namespace = %partition.namespace, learnt,
+            "the log is another one than was learnt from: the state is built anew"
+        );
+        with.metrics.log_chain_breaks.inc();
+        self.learner = None;
+        self.namespace.doubt("the log lost records that were learnt: the model is built anew");
+        self.namespace.tail.rewind();
+        self.jobs.abort_all();
+        self.duties.cancel();
+        self.projection_is_wrong = true;
+    }
+
+    /// Goes on with a state that was built anew. What was derived of the old one stays
+    /// with the old handle.
+    pub fn begin_anew(&mut self, recovered: Recovered) {
+        let tail = self.namespace.tail.clone();
+        tail.advance(recovered.learner.position.sequence);
+        let namespace = handle(&self.registry, &self.slot, tail, &recovered.learner);
+        let old = std::mem::replace(&mut self.namespace, Arc::new(namespace));
+        self.jobs = JoinSet::new();
+        self.duties = CancellationToken::new();
+        self.is_training = false;
+        (self.snapshots, self.projecting) = (Duty::default(), Duty::default());
+        self.settings_job = Duty::default();
+        self.take(recovered);
+        old.close();
+        // Whoever asks meanwhile gets the new state, settings or not.
+        self.announce_at = Some(0);
+        self.announce();
+    }
+
+    /// Serves until something ends it.
+    pub async fn serve(&mut self, commands: &mut mpsc::Receiver<Command>) -> Ending {
+        let shutdown = self.registry.with.shutdown.clone();
+        let closed = self.slot.closed.clone();
+        loop {
+            self.announce();
+            let alarm = self.begin();
+            let may_learn = self.learner.is_some();
+            let Self { end, lead, jobs, .. } = self;
+            let ending = tokio::select! {
+                biased;
+                () = shutdown.cancelled() => Some(Ending::Shutdown),
+                () = closed.cancelled() => Some(Ending::Gone),
+                Some(done) = jobs.join_next() => match done {
+                    Ok(done) => self.ended(done),
+                    Err(failure) => {
+                        self.stop_learning(&failure.to_string());
+                        None
+                    }
+                },
+                Some(command) = commands.recv() => self.obey(command),
+                () = lead.changed() => {
+                    self.lead_changed();
+                    None
+                }
+                () = at(alarm) => None,
+                // Last, since it is always so while much is written.
+                changed = end.changed(), if may_learn => {
+                    changed.is_err().then_some(Ending::Shutdown)
+                }
+            };
+            if let Some(ending) = ending {
+                return ending;
+            }
+            if self.is_idle() {
+                return Ending::Asleep;
+            }
+        }
+    }
+
+    fn obey(&mut self, command: Command) -> Option<Ending> {
+        match command {
+            // One that was told of an earlier state has been dealt with.
+            Command::Broken(learnt) => {
+                (learnt == self.namespace.position()).then_some(Ending::Broken)
+            }
+            Command::Look => {
+                self.look = true;
+                None
+            }
+            Command::Sleep => Some(Ending::Asleep),
+            Command::Train(reply) => {
+                if self.is_training {
+                    let _gone = reply.send(Err(Error::TrainingRuns));
+                } else {
+                    self.train(Some(reply));
+                }
+                None
+            }
+        }
+    }
+
+    fn lead_changed(&mut self) {
+        let leads = self.lead.is_held();
+        if leads && self.duties.is_cancelled() {
+            self.duties = CancellationToken::new();
+        }
+        if !leads {
+            self.duties.cancel();
+            // Another process does it now, so what is known here grows old.
+            self.projecting.done_to = None;
+        }
+        let gauge = &self.registry.with.metrics.namespaces_led;
+        self.led = leads.then(|| self.led.take().unwrap_or_else(|| Counted::new(gauge)));
+        self.namespace.change(|condition| condition.leads = leads);
+    }
+
+    fn announce(&mut self) {
+        let learnt = self.learner.as_ref().map(|learner| learner.position.sequence);
+        if let (Some(at), Some(learnt)) = (self.announce_at, learnt)
+            && learnt >= at
+        {
+            self.announce_at = None;
+            self.lead_changed();
+            self.slot.phase.send_replace(Phase::Serving(self.namespace.clone()));
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        !self.slot.name.is_default() && self.idle_at() <= Instant::now()
+    }
+
+    pub fn idle_at(&self) -> Instant {
+        self.slot.last_use.at() + IDLE
+    }
+
+    pub fn leads(&self) -> bool {
+        self.lead.is_held()
+    }
+}
+
+fn handle(registry: &Namespaces, slot: &Slot, tail: Arc<LogTail>, learner: &Learner) -> Namespace {
+    Namespace::new(
+        tail,
+        learner.engine.view(),
+        learner.position,
+        UserContexts::within(&registry.with.contexts),
+        slot.last_use.clone(),
+        slot.commands.clone(),
+    )
+}
+
+async fn at(alarm: Option<Instant>) {
+    match alarm {
+        Some(alarm) => tokio::time::sleep_until(alarm).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,27 @@
+//! The ports: what clumsy and hostile clients can make the server hold, and for how long.
+
+mod calls;
+mod connections;
+mod requests;
+mod starting;
+
+use std::time::Duration;
+
+use tonic::Code;
+use tonic::Status;
+use tonic_types::StatusExt;
+
+/// Flags of a server that gives clients a second to greet and to send a request.
+const HURRIED: [&str; 2] = ["--request-seconds", "1"];
+/// Longer than any bound of the ports here.
+const SOON: Duration = Duration::from_secs(5);
+
+/// The reason of the `ErrorInfo`, with the code.
+fn reason(status: &Status) -> (Code, String) {
+    let details = status.get_error_details();
+    (status.code(), details.error_info().map(|info| info.reason.clone()).unwrap_or_default())
+}
+
+fn is_advised_to_return(status: &Status) -> bool {
+    status.get_error_details().retry_info().is_some()
+}
