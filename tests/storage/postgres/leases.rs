@@ -38,6 +38,11 @@ fn silence(database: &Database, store: &PostgresStore, seconds: f64) {
         "UPDATE lease_holders SET seen_at = seen_at - make_interval(secs => {seconds})
          WHERE id = (SELECT holder FROM leases WHERE duty = 'of this process')"
     ));
+    // What it holds was taken before that.
+    database.raw().run(&format!(
+        "UPDATE leases SET taken_at = taken_at - make_interval(secs => {seconds})
+         WHERE holder = (SELECT holder FROM leases WHERE duty = 'of this process')"
+    ));
     // Gone without a sign of life.
     database.raw().run("DELETE FROM leases WHERE duty = 'of this process'");
 }
