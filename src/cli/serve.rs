@@ -100,13 +100,21 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     } else {
         stop.cancel();
     }
+    let mut shown = Ok(());
     if args.demo && ready.is_ok() && !stop.is_cancelled() {
-        demo::run(grpc_addr, args.demo_data.as_deref(), &stop).await?;
+        shown = demo::run(grpc_addr, args.demo_data.as_deref(), &stop).await;
+        if stop.is_cancelled() {
+            // Told to stop in the middle of it.
+            shown = Ok(());
+        } else if shown.is_err() {
+            stop.cancel();
+        }
     }
     server.ended().await;
     running.stop().await;
     tracing::info!("stopped");
-    Ok(ready?)
+    ready?;
+    shown
 }
 
 /// How the ports are served.

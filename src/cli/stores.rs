@@ -97,6 +97,10 @@ impl Opened {
 pub fn open_for_reading(config: &StoreConfig) -> Result<Stores, storage::Error> {
     match postgres_options(config) {
         Some(options) => Ok(with_postgres(open_postgres_reading(&options)?)),
+        None if !config.data_dir.is_dir() => {
+            let reason = format!("there is no data directory {}", config.data_dir.display());
+            Err(storage::Error::Misconfigured { reason })
+        }
         None => embedded(config),
     }
 }

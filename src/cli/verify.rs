@@ -50,13 +50,18 @@ fn verify(stores: &Stores, partition: &Partition) -> Result<(), Failure> {
     check_event_hashes(stores, partition)?;
     let mut whole =
         Learner { engine: Engine::new(Settings::default()), position: Position::default() };
-    // Servers may go on writing meanwhile.
+    // Before the end: servers may go on writing meanwhile, snapshots too.
+    let snapshot = stores.snapshots.newest(partition, ENGINE_REVISION)?;
     let end = stores.log.log_end(partition)?;
     follow(&mut whole, &*stores.log, partition, end)?;
     let watermark = whole.position.sequence;
     let digest = whole.engine.state().digest();
     println!("{name}: {watermark} records, digest {}", blake3::Hash::from_bytes(digest));
-    if let Some(snapshot) = stores.snapshots.newest(partition, ENGINE_REVISION)? {
+    if let Some(snapshot) = snapshot {
+        if snapshot.passed_over > 0 {
+            let damaged = snapshot.passed_over;
+            return Err(format!("{name}: {damaged} newer snapshots are damaged").into());
+        }
         let position = snapshot.header.position;
         let taken_at = position.sequence;
         if taken_at > watermark {

@@ -114,7 +114,13 @@ impl Service {
         deadline: Deadline,
     ) -> Result<Absence, Error> {
         let namespace = namespace.clone();
-        let work = move |expiry: &Expiry| explain(&namespace, &view, call, &item_id, expiry);
+        // One at a time: each may take as long as hundreds of lists, which go on beside it.
+        let turn = deadline.bound(self.explanations.clone().acquire_owned()).await?;
+        let turn = turn.map_err(|_closed| Error::ShuttingDown)?;
+        let work = move |expiry: &Expiry| {
+            let _turn = turn;
+            explain(&namespace, &view, call, &item_id, expiry)
+        };
         self.reads.run(deadline, work).await?
     }
 }

@@ -10,6 +10,7 @@ use super::error::Error;
 use super::known_decisions::Named;
 use super::log_writer::Pending;
 use super::namespace::Namespace;
+use super::namespaces::Namespaces;
 use crate::storage::AppendOutcome;
 use crate::telemetry::Metrics;
 use engine::domain::Record;
@@ -35,6 +36,7 @@ pub struct Submitted {
     /// Which of the records name a decision.
     named: Vec<(u32, Named)>,
     metrics: Arc<Metrics>,
+    namespaces: Arc<Namespaces>,
 }
 
 impl Submitted {
@@ -42,6 +44,10 @@ impl Submitted {
     /// What kept the records from being written.
     pub async fn outcome(self) -> Result<Recorded, Error> {
         let appended = self.pending.outcome().await?;
+        if self.namespace.is_closed() {
+            // Put to sleep since it was submitted.
+            self.namespaces.wake(self.namespace.name());
+        }
         let is_new =
             |place: u32| matches!(appended.outcomes[place as usize], AppendOutcome::Accepted(_));
         let named = self.named.into_iter().filter(|(place, _)| is_new(*place));
@@ -86,7 +92,7 @@ impl Service {
         let named = named.collect();
         let pending = self.writer.submit(&namespace.tail, records).await?;
         let (namespace, metrics) = (namespace.clone(), self.metrics.clone());
-        Ok(Submitted { pending, namespace, named, metrics })
+        Ok(Submitted { pending, namespace, named, metrics, namespaces: self.namespaces.clone() })
     }
 
     /// Writes what somebody sent and waits for the commit.

@@ -219,16 +219,16 @@ impl LeaseKeeper {
             let names: Vec<_> = wishes.wanted.iter().filter_map(due).collect();
             (std::mem::take(&mut wishes.given_up), names)
         };
-        if given_up.is_empty() && names.is_empty() {
+        if given_up.is_empty() && names.is_empty() && !all {
             return;
         }
-        let (leases, asked) = (self.leases.clone(), names.clone());
+        let (leases, asked, giving_up) = (self.leases.clone(), names.clone(), given_up.clone());
         let question = move || {
-            if !given_up.is_empty() {
-                leases.release(&given_up)?;
+            if !giving_up.is_empty() {
+                leases.release(&giving_up)?;
             }
             let wanted: Vec<LeaseName> = asked.into_iter().map(|(name, _)| name).collect();
-            if wanted.is_empty() { Ok(Vec::new()) } else { leases.keep(&wanted) }
+            if wanted.is_empty() && !all { Ok(Vec::new()) } else { leases.keep(&wanted, all) }
         };
         let answer = match self.asking.run(question).await {
             Ok(answer) => answer,
@@ -241,6 +241,8 @@ impl LeaseKeeper {
             }
             Err(error) => {
                 tracing::debug!(%error, "leases cannot be asked for");
+                // Or nobody else would ever have them: this process lives. Twice is harmless.
+                self.wishes().given_up.extend(given_up);
                 self.tell_silence(&names, heard_at.elapsed() >= LEASE_TTL);
             }
         }
@@ -335,15 +337,18 @@ mod tests {
     }
 
     impl Leases for Store {
-        fn keep(&self, wanted: &[LeaseName]) -> Result<Vec<Fence>, storage::Error> {
+        fn keep(&self, wanted: &[LeaseName], all: bool) -> Result<Vec<Fence>, storage::Error> {
             self.questions.fetch_add(1, Ordering::SeqCst);
             if self.away.load(Ordering::SeqCst) {
                 return Err(storage::Error::Unavailable { reason: "on purpose".to_owned() });
             }
-            self.leases.keep(wanted)
+            self.leases.keep(wanted, all)
         }
 
         fn release(&self, fences: &[Fence]) -> Result<(), storage::Error> {
+            if self.away.load(Ordering::SeqCst) {
+                return Err(storage::Error::Unavailable { reason: "on purpose".to_owned() });
+            }
             self.leases.release(fences)
         }
     }
@@ -377,6 +382,22 @@ mod tests {
         while !lease.is_held() {
             lease.changed().await;
         }
+    }
+
+    #[tokio::test]
+    async fn what_could_not_be_given_up_is_given_up_later() {
+        let (store, keeper) = keeper();
+        let first = keeper.take(name(1)).await.unwrap().expect("it is free");
+        let fence = first.fence().expect("it is held");
+        store.away.store(true, Ordering::SeqCst);
+        drop(first);
+        // While the store is away it is asked in vain.
+        assert!(keeper.take(name(2)).await.is_err());
+        store.away.store(false, Ordering::SeqCst);
+        tokio::time::sleep(2 * KEEP_EVERY).await;
+        // To be held again it has to change hands, as for another process.
+        let again = keeper.take(name(1)).await.unwrap().expect("it is free");
+        assert!(again.fence().expect("it is held").epoch > fence.epoch);
     }
 
     #[tokio::test]

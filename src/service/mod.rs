@@ -154,6 +154,8 @@ pub struct Service {
     decision_retention_days: u32,
     /// One evaluation at a time: each takes tens of megabytes and a core.
     evaluations: Arc<Semaphore>,
+    /// One explanation of an absence at a time.
+    explanations: Arc<Semaphore>,
     /// What answers reads that are too long for a thread that serves others.
     pub reads: Reads,
     /// Cancelled when no new work is to be taken.
@@ -210,6 +212,7 @@ pub fn start(
         decision_detail: options.decision_detail,
         decision_retention_days: options.decision_retention_days,
         evaluations: Arc::new(Semaphore::new(1)),
+        explanations: Arc::new(Semaphore::new(1)),
         ready_lag_records: options.ready_lag_records,
         namespaces: Arc::new(Namespaces::new(Surroundings {
             stores,

@@ -66,6 +66,8 @@ pub struct Condition {
     pub leads: bool,
     /// Put to sleep, deleted, or replaced by another handle.
     pub closed: bool,
+    /// What was learnt is of a log that is no more.
+    pub doubted: bool,
 }
 
 /// What requests share of a namespace.
@@ -121,7 +123,14 @@ impl Namespace {
 
     pub(super) fn publish(&self, view: Arc<View>, position: Position) {
         self.view.store(view);
-        self.position.send_replace(position);
+        self.position.send_if_modified(|at| {
+            // What was being learnt of a log that is no more comes too late.
+            let counts = !self.condition.borrow().doubted;
+            if counts {
+                *at = position;
+            }
+            counts
+        });
     }
 
     /// Where the view stands in the log.
@@ -196,8 +205,11 @@ impl Namespace {
 
     /// While the state is built anew: nobody is told that the old one holds what they wrote.
     pub(super) fn doubt(&self, impairment: &str) {
+        self.change(|condition| {
+            condition.impairment = Some(impairment.into());
+            condition.doubted = true;
+        });
         self.position.send_replace(Position::default());
-        self.change(|condition| condition.impairment = Some(impairment.into()));
     }
 
     /// Asks the owner to train now; returns the progress.
@@ -208,10 +220,14 @@ impl Namespace {
     pub(super) async fn train(&self) -> Result<Training, Error> {
         let (reply, answer) = oneshot::channel();
         let sent = self.commands.try_send(Command::Train(reply));
-        sent.map_err(|_full| Error::Overloaded("the namespace has too much to do"))?;
-        let closed =
-            |_dropped| Error::Opening { name: self.name().clone(), progress: Progress::default() };
-        answer.await.map_err(closed)?
+        let closed = || Error::Opening { name: self.name().clone(), progress: Progress::default() };
+        sent.map_err(|failure| match failure {
+            mpsc::error::TrySendError::Full(_) => {
+                Error::Overloaded("the namespace has too much to do")
+            }
+            mpsc::error::TrySendError::Closed(_) => closed(),
+        })?;
+        answer.await.map_err(|_dropped| closed())?
     }
 }
 

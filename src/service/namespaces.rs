@@ -10,6 +10,8 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
+use std::sync::Weak;
+use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -25,6 +27,7 @@ use super::clock::Clock;
 use super::error::Error;
 use super::lease_keeper::LeaseKeeper;
 use super::log_writer::Handle;
+use super::log_writer::LogTail;
 use super::namespace::Namespace;
 use super::owner::Command;
 use super::owner::Owner;
@@ -33,6 +36,7 @@ use super::user_contexts::ContextCache;
 use super::workers::Workers;
 use crate::storage;
 use crate::storage::NamespaceEntry;
+use crate::storage::Partition;
 use crate::telemetry::Metrics;
 use engine::domain::NamespaceName;
 use engine::domain::Sequence;
@@ -69,13 +73,37 @@ pub struct Namespaces {
     pub(super) with: Surroundings,
     /// One permit for each state in memory.
     pub(super) room: Arc<Semaphore>,
+    /// Owners that wait for room.
+    pub(super) waiting_for_room: AtomicUsize,
+    /// The end of each log that somebody looks at. One for each log, whoever owns it: a
+    /// stream that holds on to an earlier handle advances the end that is followed.
+    tails: Mutex<BTreeMap<Partition, Weak<LogTail>>>,
     began: Instant,
 }
 
 impl Namespaces {
     pub(super) fn new(with: Surroundings) -> Self {
         let room = Arc::new(Semaphore::new(with.options.open_namespaces_max));
-        Self { slots: Mutex::default(), with, room, began: Instant::now() }
+        Self {
+            slots: Mutex::default(),
+            with,
+            room,
+            waiting_for_room: AtomicUsize::new(0),
+            tails: Mutex::default(),
+            began: Instant::now(),
+        }
+    }
+
+    /// The end of a log, as all look at it who do.
+    pub(super) fn tail(&self, partition: &Partition) -> Arc<LogTail> {
+        let mut tails = self.tails.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(tail) = tails.get(partition).and_then(Weak::upgrade) {
+            return tail;
+        }
+        tails.retain(|_partition, tail| tail.strong_count() > 0);
+        let tail = Arc::new(LogTail::new(partition.clone(), 0));
+        tails.insert(partition.clone(), Arc::downgrade(&tail));
+        tail
     }
 
     /// The namespace, opened now unless it is open. Cancel safe: the opening goes on.
@@ -156,6 +184,11 @@ impl Namespaces {
     pub(super) fn make_room(&self) {
         let slots = self.slots();
         let told = |slot: &Slot| slot.told_to_sleep.load(Ordering::Relaxed);
+        // One goes for each that waits, however long its last snapshot takes.
+        let going = slots.values().filter(|slot| told(slot)).count();
+        if going >= self.waiting_for_room.load(Ordering::Relaxed) {
+            return;
+        }
         let may = slots
             .values()
             .filter(|slot| !slot.name.is_default() && !told(slot) && slot.namespace().is_some());
@@ -181,8 +214,16 @@ impl Namespaces {
         name: NamespaceName,
         settings: Option<Settings>,
     ) -> Result<NamespaceEntry, Error> {
-        let created_at = self.with.clock.now();
-        self.with_stores(move |stores| stores.namespaces.create(&name, created_at, settings)).await
+        let (created_at, wanted) = (self.with.clock.now(), name.clone());
+        let create = move |stores: &Stores| stores.namespaces.create(&wanted, created_at, settings);
+        let created = self.with_stores(create).await?;
+        // An owner that has found nothing under the name a moment ago is of no use.
+        let slot = self.slots().get(&name).filter(|slot| slot.namespace().is_none()).cloned();
+        if let Some(slot) = slot {
+            self.remove(&slot);
+            slot.closed.cancel();
+        }
+        Ok(created)
     }
 
     /// # Errors
@@ -196,14 +237,21 @@ impl Namespaces {
     }
 
     /// Deletes a namespace and everything in it. Its owner ends first, with whatever it
-    /// does; an owner that somebody starts meanwhile ends behind it.
+    /// does; an owner that somebody starts meanwhile ends behind it. Cancel safe: once begun
+    /// it goes on.
     ///
     /// # Errors
     /// `NamespaceKept` for the default one, `NoNamespace`, storage errors.
-    pub async fn delete(&self, name: NamespaceName) -> Result<(), Error> {
+    pub async fn delete(self: &Arc<Self>, name: NamespaceName) -> Result<(), Error> {
         if name.is_default() {
             return Err(Error::NamespaceKept(name));
         }
+        let registry = self.clone();
+        let deleted = tokio::spawn(async move { registry.delete_now(name).await });
+        deleted.await.unwrap_or(Err(Error::ShuttingDown))
+    }
+
+    async fn delete_now(&self, name: NamespaceName) -> Result<(), Error> {
         self.close(&name).await;
         let wanted = name.clone();
         let deleted = self

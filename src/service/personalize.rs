@@ -8,7 +8,6 @@ use std::sync::Arc;
 use super::Service;
 use super::blocking::Deadline;
 use super::blocking::Expiry;
-use super::blocking::caught;
 use super::error::Error;
 use super::known_decisions::Named;
 use super::namespace::Namespace;
@@ -37,10 +36,8 @@ use engine::domain::ListOrigin;
 use engine::domain::Timestamp;
 use engine::domain::UserId;
 
-/// Catalogue size from which a retrieval is work for a blocking thread.
-const RETRIEVE_INLINE_MAX: usize = 20_000;
-/// Text of the request's own candidates from which the same holds: about 1 ms.
-const TEXT_INLINE_BYTES_MAX: usize = 64 * 1024;
+/// Catalogue size from which finding what suits a person takes longer than asking the cache.
+const REMEMBERED_ITEMS_MIN: usize = 20_000;
 
 /// What stands to choose from.
 #[derive(Debug, Clone)]
@@ -119,21 +116,6 @@ impl PersonalizeCall {
             Some(BaselineOrder::Popular) | None => &[],
         }
     }
-
-    /// Whether the work is too long for a thread that serves others.
-    fn is_large(&self, view: &View) -> bool {
-        match &self.candidates {
-            Candidates::Catalogue => is_large_catalogue(view),
-            Candidates::Given { items, .. } => {
-                let text: usize = items.iter().map(|item| item.content.len()).sum();
-                text > TEXT_INLINE_BYTES_MAX
-            }
-        }
-    }
-}
-
-fn is_large_catalogue(view: &View) -> bool {
-    view.items_len() > RETRIEVE_INLINE_MAX
 }
 
 impl Service {
@@ -152,14 +134,7 @@ impl Service {
         let capped = call.filter.frequency_cap_per_day > 0;
         let is_bounded = view.settings().ranker.exploration_allowance.is_some();
         let is_recorded = call.record.is_wanted();
-        let (mut answer, decision) = if call.is_large(&view) {
-            self.answer_large(namespace, view, call, deadline).await?
-        } else {
-            let personal = |retrieval: &Retrieval<'_>| retrieval.personal();
-            let over = || deadline.is_past();
-            let give_up = GiveUp::when(&over);
-            caught(|| answer(namespace, &view, call, false, &give_up, personal))??
-        };
+        let (mut answer, decision) = self.work_out(namespace, view, call, deadline).await?;
         answer.degraded.extend(self.degraded(namespace));
         if !decision.shown.is_empty() {
             if is_bounded {
@@ -192,14 +167,17 @@ impl Service {
         [impaired, store, late].into_iter().flatten().collect()
     }
 
-    async fn answer_large(
+    /// On the threads of the reads, however small: many calls at once must not keep the
+    /// threads from which everybody else is served.
+    async fn work_out(
         &self,
         namespace: &Arc<Namespace>,
         view: Arc<View>,
         call: PersonalizeCall,
         deadline: Deadline,
     ) -> Result<(Answer, Decision), Error> {
-        let searches = matches!(call.candidates, Candidates::Catalogue);
+        let searches = matches!(call.candidates, Candidates::Catalogue)
+            && view.items_len() > REMEMBERED_ITEMS_MIN;
         let user = view.user_index(call.user_id.as_str());
         // Who may come along by time or by what was shown changes under the key.
         let user = user.filter(|_| searches && call.filter.is_timeless());

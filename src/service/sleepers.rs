@@ -94,7 +94,7 @@ async fn look_at_all(
         }
     };
     let done: Result<Result<_, storage::Error>, _> =
-        namespaces.with.workers.keeping.run(work).await;
+        namespaces.with.workers.projecting.run(work).await;
     match done {
         Ok(Ok(projected)) => projected,
         Ok(Err(error)) => {

@@ -18,8 +18,10 @@ use super::error::Error;
 const OPENINGS: usize = 2;
 /// Reads what is new and learns it. More than cores: some of them wait for the store.
 const LEARNERS: usize = 4;
-/// Stores snapshots and projects.
+/// Stores snapshots.
 const KEEPERS: usize = 2;
+/// Fills the tables behind the logs. Apart, since a table that is far behind takes long.
+const PROJECTORS: usize = 2;
 /// Trains: one that is due, one that was asked for.
 const TRAINERS: usize = 2;
 /// Asks for ends and leases. Nothing long may stand before these.
@@ -78,6 +80,7 @@ pub struct Workers {
     pub opening: Pool,
     pub learning: Pool,
     pub keeping: Pool,
+    pub projecting: Pool,
     pub training: Pool,
     pub asking: Pool,
 }
@@ -88,6 +91,7 @@ impl Workers {
             opening: Pool::start("open", OPENINGS),
             learning: Pool::start("learn", LEARNERS),
             keeping: Pool::start("keep", KEEPERS),
+            projecting: Pool::start("project", PROJECTORS),
             training: Pool::start("train", TRAINERS),
             asking: Pool::start("ask", ASKERS),
         }

@@ -25,16 +25,17 @@ pub struct Fence {
 pub trait Leases: Send + Sync {
     /// Says that this process lives, and takes those of `wanted` that are free or whose
     /// holder has been silent for [`LEASE_TTL`]. Returns the fences of all of `wanted`
-    /// that this process holds now: not those of partitions that are gone. One round
-    /// trip, whatever their number.
+    /// that this process holds now: not those of partitions that are gone. Where `wanted`
+    /// is `all` that it wants, it gives up whatever else it holds: an answer may have been
+    /// lost that told of a lease, or of one given up. One round trip, whatever their number.
     ///
     /// # Errors
     /// `Unavailable`; what was held is held until the time is over.
-    fn keep(&self, wanted: &[LeaseName]) -> Result<Vec<Fence>, Error>;
+    fn keep(&self, wanted: &[LeaseName], all: bool) -> Result<Vec<Fence>, Error>;
 
     /// Gives leases up, those that this process still holds.
     ///
     /// # Errors
-    /// `Unavailable`; then they are free when this process is silent for long enough.
+    /// `Unavailable`; then the next question for all gives them up.
     fn release(&self, fences: &[Fence]) -> Result<(), Error>;
 }

@@ -197,7 +197,7 @@ impl Serving {
     fn project(&mut self) {
         self.projecting.running = true;
         let with = &self.registry.with;
-        let (pool, stores) = (with.workers.keeping.clone(), with.stores.clone());
+        let (pool, stores) = (with.workers.projecting.clone(), with.stores.clone());
         let partition = self.namespace.tail.partition.clone();
         let (duties, shutdown) = (self.duties.clone(), with.shutdown.clone());
         let clear = std::mem::take(&mut self.projection_is_wrong);

@@ -19,7 +19,7 @@ use engine::domain::Sequence;
 /// How long last snapshots may take, all together, when the process ends; and one when a
 /// namespace is put to sleep.
 const LAST_SNAPSHOTS: Duration = Duration::from_secs(3);
-const SLEEP_PATIENCE: Duration = Duration::from_secs(60);
+const SLEEP_PATIENCE: Duration = Duration::from_secs(10);
 /// Fewer new records than these are sooner replayed than stored.
 const SNAPSHOT_RECORDS_MIN: u64 = 1_000;
 

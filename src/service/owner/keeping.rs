@@ -37,8 +37,8 @@ pub fn store_snapshot(
     stores.snapshots.prune(partition, KEPT)
 }
 
-/// Projects a partition up to the end of its log, or until told to stop; returns how
-/// far it came. Blocks.
+/// Projects a partition up to the end that its log has now, or until told to stop; returns
+/// how far it came. Blocks.
 ///
 /// # Errors
 /// Storage errors.
@@ -51,12 +51,14 @@ pub fn project_all(
         return Ok(0);
     };
     let mut position = projection.projected_to(partition)?;
-    if position > stores.log.log_end(partition)?.sequence {
+    // What is written meanwhile is for the next time: a log that grows has no end.
+    let end = stores.log.log_end(partition)?.sequence;
+    if position > end {
         // Rows of a log that is no more.
         projection.clear(partition)?;
         position = 0;
     }
-    while !stop() {
+    while position < end && !stop() {
         let records = stores.log.read_from(partition, position, PROJECTED)?;
         if records.is_empty() {
             break;

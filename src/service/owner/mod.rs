@@ -26,11 +26,14 @@ mod tests;
 mod training;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc;
 
+use super::error::Progress;
 use super::namespaces::Namespaces;
 use crate::storage;
 use crate::storage::NamespaceEntry;
@@ -50,6 +53,15 @@ const AWAY: Duration = Duration::from_millis(200);
 const BROKEN: Duration = Duration::from_secs(30);
 /// How often a namespace that waits for room asks another one to sleep.
 const ROOM_AGAIN: Duration = Duration::from_secs(1);
+
+/// How long to wait before what failed so is tried again.
+fn hold(error: &storage::Error) -> Duration {
+    match error {
+        storage::Error::NoNamespace { .. } => Duration::ZERO,
+        storage::Error::Unavailable { .. } | storage::Error::ChainBroken { .. } => AWAY,
+        _ => BROKEN,
+    }
+}
 
 /// Why an owner ends, or begins anew.
 #[derive(Debug)]
@@ -88,6 +100,22 @@ impl Drop for Owner {
     }
 }
 
+/// One of those that wait for room, for as long as it does.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn new(waiting: &'a AtomicUsize) -> Self {
+        waiting.fetch_add(1, Ordering::Relaxed);
+        Self(waiting)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl Owner {
     pub fn new(
         registry: Arc<Namespaces>,
@@ -105,11 +133,7 @@ impl Owner {
             with.metrics.forget_namespace(self.slot.name.as_str());
         }
         if let Ending::Failed(error) = ending {
-            let hold = match &error {
-                storage::Error::NoNamespace { .. } => Duration::ZERO,
-                storage::Error::Unavailable { .. } | storage::Error::ChainBroken { .. } => AWAY,
-                _ => BROKEN,
-            };
+            let hold = hold(&error);
             tracing::debug!(namespace = %self.slot.name, %error, "not opened");
             self.slot.phase.send_replace(Phase::Stopped(error));
             tokio::select! {
@@ -129,6 +153,8 @@ impl Owner {
             Ok(room) => room,
             Err(ending) => return ending,
         };
+        // Before the log is read: what is written meanwhile advances it.
+        let tail = self.registry.tail(&entry.partition);
         let recovered = match self.recovered(&entry.partition).await {
             Ok(recovered) => recovered,
             Err(ending) => return ending,
@@ -136,10 +162,15 @@ impl Owner {
         if recovered.was_off_chain {
             self.registry.with.metrics.log_chain_breaks.inc();
         }
-        let mut serving = Serving::new(&self.registry, &self.slot, entry.clone(), recovered);
+        let mut serving = Serving::new(&self.registry, &self.slot, entry.clone(), tail, recovered);
         loop {
             let ending = serving.serve(&mut self.commands).await;
             if !matches!(ending, Ending::Broken) {
+                if matches!(ending, Ending::Asleep) {
+                    // Whoever comes now waits for the next owner: this one learns no more.
+                    serving.close();
+                    self.slot.phase.send_replace(Phase::Opening(Progress::default()));
+                }
                 serving.end(&ending).await;
                 return ending;
             }
@@ -163,8 +194,14 @@ impl Owner {
                     return Err(Ending::Gone);
                 }
                 Err(Ending::Failed(error)) => {
-                    tracing::debug!(namespace = %self.slot.name, %error, "not built anew yet");
-                    tokio::time::sleep(AWAY).await;
+                    let hold = hold(&error);
+                    if hold == BROKEN {
+                        tracing::error!(namespace = %self.slot.name, %error, "not built anew");
+                    }
+                    tokio::select! {
+                        () = tokio::time::sleep(hold) => {}
+                        ending = self.told_to_end() => return Err(ending),
+                    }
                 }
                 done => return done,
             }
@@ -194,6 +231,7 @@ impl Owner {
         if let Ok(permit) = room.clone().try_acquire_owned() {
             return Ok(permit);
         }
+        let _waiting = Waiting::new(&self.registry.waiting_for_room);
         let make_room = async {
             loop {
                 self.registry.make_room();

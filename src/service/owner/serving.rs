@@ -92,11 +92,11 @@ impl Serving {
         registry: &Arc<Namespaces>,
         slot: &Arc<Slot>,
         entry: NamespaceEntry,
+        tail: Arc<LogTail>,
         recovered: Recovered,
     ) -> Self {
         let with = &registry.with;
-        let tail = LogTail::new(entry.partition.clone(), recovered.learner.position.sequence);
-        let tail = Arc::new(tail);
+        tail.advance(recovered.learner.position.sequence);
         let lead =
             LeaseName { partition: entry.partition, duty: format!("lead/{ENGINE_REVISION}") };
         let mut serving = Self {
@@ -125,6 +125,11 @@ impl Serving {
         };
         serving.take(recovered);
         serving
+    }
+
+    /// Ends the use of the handle: nothing more is learnt behind it.
+    pub fn close(&self) {
+        self.namespace.close();
     }
 
     fn take(&mut self, recovered: Recovered) {
@@ -176,6 +181,8 @@ impl Serving {
         self.is_training = false;
         (self.snapshots, self.projecting) = (Duty::default(), Duty::default());
         self.settings_job = Duty::default();
+        // What was counted since the last attempt was counted in another log.
+        self.schedule = Schedule::new(self.registry.with.clock.now());
         self.take(recovered);
         old.close();
         // Whoever asks meanwhile gets the new state, settings or not.

@@ -259,6 +259,28 @@ async fn beyond_the_bound_the_least_used_sleeps_and_leaves_nothing_behind() {
     running.stop().await;
 }
 
+/// A stream holds on to its handle while its namespace sleeps and is opened again; where one
+/// process has the log, nobody asks for its end.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_written_through_an_earlier_handle_is_learnt() {
+    let world = Arc::new(World::default());
+    world.is_alone.store(true, Ordering::Relaxed);
+    let running = process(&world, 1, Options { open_namespaces_max: 1, ..options() });
+    let (shop, other) = (create(&running, "shop").await, create(&running, "other").await);
+    write(&running, &shop, "e", 1).await;
+    let stream = open(&running, &shop).await;
+    write(&running, &other, "e", 1).await;
+    assert!(stream.is_closed(), "it was put to sleep");
+    running.service.write(&stream, clicks("late", 0..5)).await.unwrap();
+    let again = open(&running, &shop).await;
+    for number in 1..4 {
+        let records = clicks("late", 5 * number..5 * (number + 1));
+        let end = running.service.write(&stream, records).await.unwrap().log_end;
+        assert!(again.view_at(end, Duration::from_secs(20)).await.is_ok(), "batch {number}");
+    }
+    running.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn each_namespace_is_led_by_one_of_those_who_have_it_open() {
     let world = Arc::new(World::default());

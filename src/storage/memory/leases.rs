@@ -1,6 +1,7 @@
 //! Leases where there is one process only: what it wants it has.
 
 use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
@@ -29,9 +30,13 @@ impl MemoryLeases {
 }
 
 impl Leases for MemoryLeases {
-    fn keep(&self, wanted: &[LeaseName]) -> Result<Vec<Fence>, Error> {
+    fn keep(&self, wanted: &[LeaseName], all: bool) -> Result<Vec<Fence>, Error> {
         let mut held = self.held();
         let held = &mut *held;
+        if all {
+            let wanted: HashSet<&LeaseName> = wanted.iter().collect();
+            held.epochs.retain(|lease, _epoch| wanted.contains(lease));
+        }
         let fence = |lease: &LeaseName| {
             let epoch = *held.epochs.entry(lease.clone()).or_insert_with(|| {
                 held.newest_epoch += 1;
@@ -68,14 +73,16 @@ mod tests {
     fn a_lease_keeps_its_epoch_until_it_is_given_up_and_is_forgotten_then() {
         let leases = MemoryLeases::default();
         let wanted = [lease("lead/1"), lease("train")];
-        let first = leases.keep(&wanted).unwrap();
+        let first = leases.keep(&wanted, false).unwrap();
         assert_eq!(first.len(), 2);
-        assert_eq!(leases.keep(&wanted).unwrap(), first);
+        assert_eq!(leases.keep(&wanted, false).unwrap(), first);
         leases.release(&first).unwrap();
         assert!(leases.held().epochs.is_empty());
-        let second = leases.keep(&wanted).unwrap();
+        let second = leases.keep(&wanted, false).unwrap();
         assert!(second.iter().zip(&first).all(|(second, first)| second.epoch > first.epoch));
         leases.release(&first).unwrap();
-        assert_eq!(leases.keep(&wanted).unwrap(), second, "an old fence gives nothing up");
+        assert_eq!(leases.keep(&wanted, false).unwrap(), second, "an old fence gives nothing up");
+        assert_eq!(leases.keep(&wanted[..1], true).unwrap(), second[..1]);
+        assert_eq!(leases.held().epochs.len(), 1, "what is not wanted is given up");
     }
 }

@@ -26,6 +26,7 @@ use super::decided::Decided;
 use super::failure;
 use super::known::Known;
 use super::known::Refused;
+use super::partition::Behind;
 use super::partition::KnownPartition;
 use super::session::Session;
 use super::session::Sessions;
@@ -39,6 +40,9 @@ use crate::storage::log::LogAppend;
 use crate::storage::partition::Partition;
 use crate::storage::tail::TailFeed;
 use engine::domain::Timestamp;
+
+/// Something to be committed, so that this commit waits for whatever an append waits for.
+const COMMIT_AGAIN: &str = "SELECT pg_logical_emit_message(true, 'personalization', ''); COMMIT";
 
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
@@ -194,7 +198,13 @@ impl Appender {
         if let Some(doubted) = doubt.take() {
             match transaction::is_written(&session, &doubted.decided.batches).await {
                 Ok(true) => {
-                    session.roll_back().await;
+                    // It is there; that the standbys have it, where that is wanted, is known
+                    // when a later commit has waited for them.
+                    if let Err(error) = session.batch_execute(COMMIT_AGAIN).await {
+                        *doubt = Some(doubted);
+                        return Err(error.into());
+                    }
+                    session.give_back();
                     return Ok(doubted.decided);
                 }
                 Ok(false) => {}
@@ -224,7 +234,12 @@ impl Appender {
             for partition in wanted.iter().filter(|wanted| !refused.contains_key(**wanted)) {
                 if !known.partitions.contains_key(*partition) {
                     let id = id_of(partition);
-                    let begun = KnownPartition::begin(session, id, self.dedup_horizon).await?;
+                    let mut begun = KnownPartition::begin(session, id, self.dedup_horizon).await?;
+                    // One at a time and before the locks. What is wrong is found again under
+                    // them.
+                    if let Err(Behind::Unanswered(error)) = begun.catch_up(session).await {
+                        return Err(error.into());
+                    }
                     known.partitions.insert((*partition).clone(), begun);
                 }
             }

@@ -20,7 +20,8 @@ use crate::storage::partition::LeaseName;
 /// Taken in one order: two processes at it never wait for each other crosswise. A row
 /// that changes hands meanwhile is looked at again where it is written. What is read
 /// is of the time before: a lease that is taken by somebody else at this moment is still
-/// reported, and fenced.
+/// reported, and fenced. Who is living is read then, too, so what was taken a moment ago is
+/// not taken away, whoever seems to live.
 const KEEP: &str = "WITH wanted AS (
         SELECT namespaces.id, duty
         FROM unnest($2::bigint[], $3::text[], $4::text[]) AS named (id, name, duty)
@@ -33,6 +34,15 @@ const KEEP: &str = "WITH wanted AS (
     ), living AS (
         SELECT id FROM lease_holders
         WHERE seen_at > clock_timestamp() - make_interval(secs => $5)
+          AND seen_at < clock_timestamp() + make_interval(secs => $5)
+    ), unwanted AS (
+        SELECT namespace_id, leases.duty
+        FROM leases LEFT JOIN wanted ON wanted.id = namespace_id AND wanted.duty = leases.duty
+        WHERE $6 AND holder = $1 AND wanted.id IS NULL
+        ORDER BY namespace_id, leases.duty FOR UPDATE OF leases
+    ), given_up AS (
+        UPDATE leases SET holder = NULL FROM unwanted
+        WHERE leases.namespace_id = unwanted.namespace_id AND leases.duty = unwanted.duty
     ), taken AS (
         INSERT INTO leases (namespace_id, duty, epoch, holder, taken_at)
         SELECT wanted.id, wanted.duty, 1, $1, clock_timestamp()
@@ -44,6 +54,7 @@ const KEEP: &str = "WITH wanted AS (
         SET epoch = leases.epoch + 1, holder = excluded.holder, taken_at = excluded.taken_at
         WHERE leases.holder IS NULL
            OR leases.holder <> excluded.holder AND leases.holder NOT IN (SELECT id FROM living)
+              AND leases.taken_at < clock_timestamp() - make_interval(secs => $5)
         RETURNING namespace_id, duty, epoch
     )
     SELECT namespace_id, duty, epoch FROM taken
@@ -69,13 +80,13 @@ pub fn key(lease: &LeaseName) -> LeaseKey {
 }
 
 impl Leases for PostgresStore {
-    fn keep(&self, wanted: &[LeaseName]) -> Result<Vec<Fence>, Error> {
+    fn keep(&self, wanted: &[LeaseName], all: bool) -> Result<Vec<Fence>, Error> {
         let (ids, duties): (Vec<_>, Vec<_>) = wanted.iter().map(key).unzip();
         let names: Vec<_> = wanted.iter().map(|lease| lease.partition.namespace.as_str()).collect();
         let ttl = LEASE_TTL.as_secs_f64();
         let rows = self.sessions.run(async |client| {
             let keep = client.prepare_cached(KEEP).await?;
-            let parameters: [Parameter<'_>; 5] = [&self.holder, &ids, &names, &duties, &ttl];
+            let parameters: [Parameter<'_>; 6] = [&self.holder, &ids, &names, &duties, &ttl, &all];
             Ok(client.query(&keep, &parameters).await?)
         })?;
         let mut epochs: BTreeMap<LeaseKey, u64> = BTreeMap::new();

@@ -172,6 +172,11 @@ impl KnownPartition {
                     self.window.insert(hash, sequence);
                 }
             }
+            // By now its checksums hold. Behind a wrong chain nothing may be acknowledged.
+            if self.newest.is_some() && !seal.follows(self.end) {
+                let reason = "it does not continue the batch before it";
+                return Err(Behind::Unusable(head.corrupt(reason)));
+            }
             self.end = seal.end();
             self.recorded_at = head.recorded_at;
             self.newest = Some(seal);

@@ -53,7 +53,14 @@ async fn reads_beyond_what_the_cores_can_do_wait_in_a_short_queue_or_are_refused
                 let item_id = format!("jazz-{:02}", n % 20);
                 let request =
                     SimilarItemsRequest { item_id, max_results: 20, ..Default::default() };
-                calls.spawn(async move { client.similar_items(request).await.err() });
+                let ranking = greedy(&format!("fan-{n}"), 100);
+                calls.spawn(async move {
+                    if n % 2 == 0 {
+                        client.similar_items(request).await.err()
+                    } else {
+                        client.personalize(ranking).await.err()
+                    }
+                });
             }
             calls.join_all().await
         });
@@ -69,6 +76,7 @@ async fn reads_beyond_what_the_cores_can_do_wait_in_a_short_queue_or_are_refused
         assert_eq!(status.code(), Code::ResourceExhausted, "{status}");
         assert!(is_advised_to_return(status), "{status}");
     }
+    assert!(!refused.is_empty(), "rankings are reads as any other");
     let (threads, grown) = (server.threads(), server.peak_kib() - before);
     println!(
         "{} reads at once: {} refused, {threads} threads, {} MiB, slowest acknowledgement {slowest:?}",

@@ -66,6 +66,8 @@ impl World {
         assert_eq!((upserted.accepted, upserted.rejected), (2 * PER_TASTE as u64, 0));
         let recorded = api.record(Self::likes()).await;
         assert_eq!(recorded.rejected, 0);
+        // Whoever asks after this finds it learnt.
+        api.profile("jazz-fan-1", recorded.last_sequence).await;
         recorded.last_sequence
     }
 }

@@ -32,11 +32,16 @@ fn epochs(fences: &[Fence]) -> Vec<(&str, u64)> {
 
 /// As if the process had said nothing for so long.
 fn silence(database: &Database, store: &PostgresStore, seconds: f64) {
-    let held = store.keep(&[lease(&default_of(store), "of this process")]).unwrap();
+    let held = store.keep(&[lease(&default_of(store), "of this process")], false).unwrap();
     assert_eq!(held.len(), 1);
     database.raw().run(&format!(
         "UPDATE lease_holders SET seen_at = seen_at - make_interval(secs => {seconds})
          WHERE id = (SELECT holder FROM leases WHERE duty = 'of this process')"
+    ));
+    // What it holds was taken before that.
+    database.raw().run(&format!(
+        "UPDATE leases SET taken_at = taken_at - make_interval(secs => {seconds})
+         WHERE holder = (SELECT holder FROM leases WHERE duty = 'of this process')"
     ));
     // Gone without a sign of life.
     database.raw().run("DELETE FROM leases WHERE duty = 'of this process'");
@@ -49,20 +54,33 @@ fn a_lease_has_one_holder_at_a_time_and_each_holding_a_higher_epoch() {
     let partition = default_of(&*stores[0]);
     let (lead, train) = (lease(&partition, "lead/1"), lease(&partition, "train"));
     let wanted = [lead.clone(), train.clone()];
-    let held = stores[0].keep(&[lead]).unwrap();
+    let held = stores[0].keep(&[lead], false).unwrap();
     assert_eq!(epochs(&held), [("lead/1", 1)]);
-    let elsewhere = stores[1].keep(&wanted).unwrap();
+    let elsewhere = stores[1].keep(&wanted, false).unwrap();
     assert_eq!(epochs(&elsewhere), [("train", 1)]);
     for _ in 0..3 {
-        assert_eq!(stores[0].keep(&wanted).unwrap(), held);
-        assert_eq!(stores[1].keep(&wanted).unwrap(), elsewhere);
+        assert_eq!(stores[0].keep(&wanted, false).unwrap(), held);
+        assert_eq!(stores[1].keep(&wanted, false).unwrap(), elsewhere);
     }
     Leases::release(&*stores[0], &held).unwrap();
-    assert_eq!(epochs(&stores[1].keep(&wanted).unwrap()), [("lead/1", 2), ("train", 1)]);
-    assert_eq!(stores[0].keep(&wanted).unwrap(), []);
+    assert_eq!(epochs(&stores[1].keep(&wanted, false).unwrap()), [("lead/1", 2), ("train", 1)]);
+    assert_eq!(stores[0].keep(&wanted, false).unwrap(), []);
     // Of another holding by now: nothing is given up.
     Leases::release(&*stores[0], &held).unwrap();
-    assert_eq!(stores[1].keep(&wanted).unwrap().len(), 2);
+    assert_eq!(stores[1].keep(&wanted, false).unwrap().len(), 2);
+}
+
+#[test]
+fn what_a_process_holds_and_does_not_want_any_more_is_given_up() {
+    let database = Database::new();
+    let stores = [database.store(), database.store()];
+    let both = ["lead/1", "train"].map(|duty| lease(&default_of(&*stores[0]), duty));
+    assert_eq!(stores[0].keep(&both, true).unwrap().len(), 2);
+    assert_eq!(stores[0].keep(&both[..1], false).unwrap().len(), 1, "it may want more");
+    assert_eq!(stores[1].keep(&both[1..], false).unwrap(), []);
+    // An answer that told of the second one may have been lost.
+    assert_eq!(stores[0].keep(&both[..1], true).unwrap().len(), 1);
+    assert_eq!(epochs(&stores[1].keep(&both, true).unwrap()), [("train", 2)]);
 }
 
 #[test]
@@ -72,12 +90,12 @@ fn a_silent_holder_loses_what_others_want_and_nothing_else() {
     let partition = default_of(&*stores[0]);
     let (lead, train) = (lease(&partition, "lead/1"), lease(&partition, "train"));
     let both = [lead.clone(), train];
-    assert_eq!(stores[0].keep(&both).unwrap().len(), 2);
+    assert_eq!(stores[0].keep(&both, false).unwrap().len(), 2);
     silence(&database, &stores[0], LEASE_TTL.as_secs_f64() - 2.0);
-    assert_eq!(stores[1].keep(&both).unwrap(), [], "a short pause loses nothing");
+    assert_eq!(stores[1].keep(&both, false).unwrap(), [], "a short pause loses nothing");
     silence(&database, &stores[0], LEASE_TTL.as_secs_f64() + 1.0);
-    assert_eq!(epochs(&stores[1].keep(&[lead]).unwrap()), [("lead/1", 2)]);
-    assert_eq!(epochs(&stores[0].keep(&both).unwrap()), [("train", 1)]);
+    assert_eq!(epochs(&stores[1].keep(&[lead], false).unwrap()), [("lead/1", 2)]);
+    assert_eq!(epochs(&stores[0].keep(&both, false).unwrap()), [("train", 1)]);
 }
 
 /// On the real clock: nobody is asked to give anything up.
@@ -86,9 +104,9 @@ fn a_lease_passes_on_within_seconds_when_its_holder_falls_silent() {
     let database = Database::new();
     let stores = [database.store(), database.store()];
     let wanted = [lease(&default_of(&*stores[0]), "lead/1")];
-    assert_eq!(stores[0].keep(&wanted).unwrap().len(), 1);
+    assert_eq!(stores[0].keep(&wanted, false).unwrap().len(), 1);
     let started = Instant::now();
-    while stores[1].keep(&wanted).unwrap().is_empty() {
+    while stores[1].keep(&wanted, false).unwrap().is_empty() {
         assert!(started.elapsed() < LEASE_TTL + Duration::from_secs(4));
         std::thread::sleep(Duration::from_millis(100));
     }
@@ -103,14 +121,14 @@ fn many_leases_take_one_statement_and_write_nothing_while_they_stay() {
         (0..100).map(|number| create(&*stores[0], &format!("n{number}"))).collect();
     let wanted: Vec<_> = partitions.iter().map(|partition| lease(partition, "lead/1")).collect();
     let (mine, others) = wanted.split_at(50);
-    assert_eq!(stores[0].keep(mine).unwrap().len(), 50);
-    assert_eq!(stores[1].keep(&wanted).unwrap().len(), 50);
+    assert_eq!(stores[0].keep(mine, false).unwrap().len(), 50);
+    assert_eq!(stores[1].keep(&wanted, false).unwrap().len(), 50);
     let raw = database.raw();
     let versions =
         "SELECT md5(string_agg(xmin::text || duty, '' ORDER BY namespace_id)) FROM leases";
     let before: String = raw.row(versions).get(0);
-    assert_eq!(stores[0].keep(&wanted).unwrap().len(), 50);
-    assert_eq!(stores[1].keep(others).unwrap().len(), 50);
+    assert_eq!(stores[0].keep(&wanted, false).unwrap().len(), 50);
+    assert_eq!(stores[1].keep(others, false).unwrap().len(), 50);
     let after: String = raw.row(versions).get(0);
     assert_eq!(before, after);
 }
@@ -122,11 +140,11 @@ fn a_partition_that_is_gone_has_no_leases() {
     let first = create(&*store, "short-lived");
     let other = lease(&default_of(&*store), "lead/1");
     let wanted = [lease(&first, "lead/1"), other];
-    let held = store.keep(&wanted).unwrap();
+    let held = store.keep(&wanted, false).unwrap();
     assert_eq!(held.len(), 2);
     store.delete(&first).unwrap();
     create(&*store, "short-lived");
-    assert_eq!(store.keep(&wanted).unwrap(), held[1..]);
+    assert_eq!(store.keep(&wanted, false).unwrap(), held[1..]);
     assert_eq!(database.raw().count("leases"), 1);
 }
 
@@ -141,7 +159,7 @@ fn processes_at_the_same_leases_never_hold_one_together() {
         let work = |store: &PostgresStore, skip: usize| {
             let mut all = Vec::new();
             while Instant::now() < ends {
-                let fences = store.keep(&wanted).unwrap();
+                let fences = store.keep(&wanted, false).unwrap();
                 all.extend(fences.iter().cloned());
                 let given_up: Vec<_> = fences.into_iter().skip(skip).step_by(3).collect();
                 Leases::release(store, &given_up).unwrap();
@@ -182,13 +200,13 @@ fn a_record_under_a_lease_that_has_passed_on_is_refused_without_its_neighbours()
         store.append(&groups, NOW).unwrap()
     };
     let wanted = [lease(&partition, "train")];
-    let old = stores[0].keep(&wanted).unwrap().remove(0);
+    let old = stores[0].keep(&wanted, false).unwrap().remove(0);
     let under = write(&stores[0], "a", &old);
     assert_eq!(under[1].as_ref().unwrap().outcomes, [Accepted(3), Accepted(4)]);
     Leases::release(&*stores[0], std::slice::from_ref(&old)).unwrap();
     let given_up = write(&stores[0], "b", &old).remove(1);
     assert!(matches!(given_up, Err(Error::Fenced { .. })), "{given_up:?}");
-    let next = stores[1].keep(&wanted).unwrap().remove(0);
+    let next = stores[1].keep(&wanted, false).unwrap().remove(0);
 
     let mut late = write(&stores[0], "c", &old);
     assert_eq!(late.pop().unwrap().unwrap().outcomes, [Accepted(13), Accepted(14)]);

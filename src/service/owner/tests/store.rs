@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
@@ -71,6 +72,8 @@ struct Held {
 /// Shared by all processes of a test.
 #[derive(Debug, Default)]
 pub struct World {
+    /// Whether the log is that of one process.
+    pub is_alone: AtomicBool,
     held: Mutex<Held>,
     /// What each read of one batch takes; 0: reads bring whatever their limit allows.
     read_millis: AtomicU64,
@@ -262,7 +265,7 @@ impl InteractionLog for Process {
     }
 
     fn is_shared(&self) -> bool {
-        true
+        !self.world.is_alone.load(Ordering::Relaxed)
     }
 }
 
@@ -343,9 +346,13 @@ impl NamespaceStore for Process {
 }
 
 impl Leases for Process {
-    fn keep(&self, wanted: &[LeaseName]) -> Result<Vec<Fence>, Error> {
+    fn keep(&self, wanted: &[LeaseName], all: bool) -> Result<Vec<Fence>, Error> {
         let mut held = self.world.held();
         let held = &mut *held;
+        if all {
+            let is_own = |holder: usize| holder == self.number;
+            held.leases.retain(|lease, (holder, _)| !is_own(*holder) || wanted.contains(lease));
+        }
         let mut fences = Vec::new();
         for lease in wanted {
             let (holder, epoch) = *held.leases.entry(lease.clone()).or_insert_with(|| {
