@@ -156,7 +156,7 @@ pub struct Service {
     evaluations: Arc<Semaphore>,
     /// One explanation of an absence at a time.
     explanations: Arc<Semaphore>,
-    /// What answers reads that are too long for a thread that serves others.
+    /// What answers rankings and reads, apart from the threads that serve everybody.
     pub reads: Reads,
     /// Cancelled when no new work is to be taken.
     pub draining: CancellationToken,
