@@ -5,7 +5,6 @@ use std::sync::Arc;
 use super::Service;
 use super::blocking::Deadline;
 use super::blocking::Expiry;
-use super::blocking::caught;
 use super::error::Error;
 use super::ingest::Recorded;
 use super::known_decisions::Named;
@@ -14,7 +13,6 @@ use crate::storage::AppendOutcome;
 use engine::ArmChoice;
 use engine::ArmSet;
 use engine::ChosenArm;
-use engine::Shape;
 use engine::View;
 use engine::choose_arm;
 use engine::domain::ArmContext;
@@ -30,12 +28,6 @@ use engine::domain::Sequence;
 use engine::domain::Timestamp;
 use engine::domain::Violation;
 use engine::domain::limits;
-
-/// Arms times the square of the context's dimension from which on a choice is work for a
-/// blocking thread: about half a millisecond.
-const INLINE_MAX: usize = 1_000_000;
-/// The dimension that stands for the work of a choice without a context.
-const RATE_DIMENSION: usize = 100;
 
 /// One call of SelectArm, checked.
 #[derive(Debug, Clone)]
@@ -104,12 +96,6 @@ impl SelectArmCall {
             seed: view.settings().seed,
         }
     }
-
-    /// Whether the work is too long for a thread that serves others.
-    fn is_large(&self) -> bool {
-        let dimension = Shape::of(&self.context).map_or(RATE_DIMENSION, Shape::dimension);
-        self.offered.len() * dimension * dimension > INLINE_MAX
-    }
 }
 
 impl Service {
@@ -126,17 +112,13 @@ impl Service {
         deadline: Deadline,
     ) -> Result<SelectedArm, Error> {
         check_room(&view, &call).map_err(Error::Invalid)?;
-        let (call, found) = if call.is_large() {
-            let view = view.clone();
-            let work = move |_: &Expiry| {
-                let found = call.choose(&view);
-                (call, found)
-            };
-            self.reads.run(deadline, work).await?
-        } else {
-            let found = caught(|| call.choose(&view))?;
+        // However small: many at once must not keep the threads that serve everybody.
+        let seen = view.clone();
+        let work = move |_: &Expiry| {
+            let found = call.choose(&seen);
             (call, found)
         };
+        let (call, found) = self.reads.run(deadline, work).await?;
         let records = vec![Record::ArmSelected(call.selection(&view, &found))];
         let appended = self.write(namespace, records).await?;
         namespace.known_decisions.note(Named::selection(call.decision_id.as_str()));
