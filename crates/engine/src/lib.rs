@@ -27,70 +27,58 @@
 //! no module is a `HashMap`'s order away from another digest, clippy checks.
 #![deny(clippy::disallowed_types)]
 
-mod aging;
-mod apply;
 mod bandit;
-mod beliefs;
-mod cold_items;
-mod cold_start;
-pub mod collaborative;
-mod column;
-mod content;
-mod contexts;
-mod decay;
-mod decisions;
+mod consumption;
 pub mod domain;
 pub mod evaluation;
 mod expression;
-mod factors;
+mod features;
 mod give_up;
-mod interner;
-mod key_index;
-mod model;
+mod learning;
+mod models;
 pub mod numeric;
-mod parts;
-mod prequential;
-mod profile;
 mod ranking;
-mod sampling;
+mod retrieval;
 mod seed;
-mod snapshot;
+mod state;
 mod takeover;
 #[cfg(test)]
 mod tests;
 mod training;
-mod view;
-mod weighing;
 
 use std::sync::Arc;
 
-pub use apply::{Effect, Unreadable, decision_key};
 pub use bandit::arms::{Arm, ArmChoice, ArmSet, ChosenArm, Shape, choose as choose_arm};
 pub use bandit::strategy;
 pub use bandit::{
     Belief, ExplorationAccount, HALF_LIFE as EXPLORATION_HALF_LIFE, Posterior, Ranker,
 };
-pub use column::Digest;
-pub use content::SparseVector;
-pub use decay::DecayedRow;
+pub use consumption::{HistoryEntry, User};
 pub use expression::{Expression, SyntaxError, parse as parse_expression};
-pub use give_up::{Cancelled, GiveUp};
-pub use model::{Model, ModelFault};
-pub use prequential::PrequentialFigures;
-pub use profile::{HistoryEntry, User};
-pub use ranking::{
-    Baseline, Boost, Candidate, Change, Choice, Eligibility, Exploring, FEATURE_COUNT, FEATURES,
-    FeatureMask, FeatureMatrix, Filter, Hybrid, Occasion, OnboardingItem, Pin, RankRequest, Ranked,
-    RankedItem, Reason, ReasonKind, Refusal, Retrieval, SimilarItem, SourceTrace, Standing, Supply,
-    Target, Trial, UserContext, onboarding_items, prior_mean, rank, score_candidates,
-    similar_items, standing,
+pub use features::{
+    Candidate, FEATURE_COUNT, FEATURES, FeatureMask, FeatureMatrix, Hybrid, Occasion, UserContext,
 };
-pub use snapshot::{ENGINE_REVISION, Unrestorable};
+pub use give_up::{Cancelled, GiveUp};
+pub use learning::{Effect, Unreadable, decision_key};
+pub use models::collaborative;
+pub use models::content::SparseVector;
+pub use models::decay::DecayedRow;
+pub use models::prequential::PrequentialFigures;
+pub use models::published::{Model, ModelFault};
+pub use ranking::{
+    Baseline, Choice, Exploring, Pin, RankRequest, Ranked, RankedItem, Reason, ReasonKind, Standing,
+    Trial, prior_mean, rank, score_candidates, standing,
+};
+pub use retrieval::{
+    Boost, Change, Eligibility, Filter, OnboardingItem, Refusal, Retrieval, SimilarItem, SourceTrace,
+    Supply, Target, onboarding_items, similar_items,
+};
+pub use state::column::Digest;
+pub use state::{Counts, ENGINE_REVISION, Entry, Unrestorable, View};
 pub use takeover::{Agreement, Comparison, EstimatedLift, Fallback, Lift, Outcome, Takeover};
 pub use training::{
     Effort, TRAINING_POSITIVES_MIN, TrainingError, TrainingProgress, TrainingStage, train,
 };
-pub use view::{Counts, Entry, View};
 
 use crate::domain::Settings;
 

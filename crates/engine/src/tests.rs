@@ -10,8 +10,8 @@ use std::ops::ControlFlow;
 
 use proptest::prelude::*;
 
-use super::ranking::RANKER_DIMENSION;
-use super::*;
+use crate::ranking::RANKER_DIMENSION;
+use crate::*;
 use crate::domain::AttributeValue;
 use crate::domain::Attributes;
 use crate::domain::Decision;

@@ -15,8 +15,8 @@
 use serde::Deserialize;
 use serde::Serialize;
 
-use super::ranker::DECISIONS_PER_TICK;
-use super::ranker::retention;
+use crate::bandit::ranker::DECISIONS_PER_TICK;
+use crate::bandit::ranker::retention;
 
 /// Decisions after which what was earned and spent counts half.
 pub const HALF_LIFE: u32 = 10_000;

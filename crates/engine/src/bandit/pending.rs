@@ -19,8 +19,8 @@
 use serde::Deserialize;
 use serde::Serialize;
 
-use super::posterior::Weight;
-use super::ranker::Ranker;
+use crate::bandit::posterior::Weight;
+use crate::bandit::ranker::Ranker;
 use crate::domain::ListOrigin;
 use crate::domain::TakeoverTrial;
 use crate::domain::Timestamp;

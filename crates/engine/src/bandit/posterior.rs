@@ -20,7 +20,7 @@
 use serde::Deserialize;
 use serde::Serialize;
 
-use super::belief::Belief;
+use crate::bandit::belief::Belief;
 
 const FEATURE_SCALE: f32 = 4_096.0;
 const FEATURE_MAX: f32 = 8.0;
@@ -190,7 +190,7 @@ impl Posterior {
             }
             a[row * d + row] += strength;
         }
-        super::belief::inverse(&mut a, d)
+        crate::bandit::belief::inverse(&mut a, d)
     }
 
     /// The mean of sigma^2 given everything: what is left of the squares of rewards (and of

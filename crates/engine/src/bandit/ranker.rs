@@ -18,13 +18,13 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde::Serialize;
 
-use super::allowance::ExplorationAccount;
-use super::belief::Belief;
-use super::examination::Examination;
-use super::posterior::Posterior;
-use super::posterior::Retention;
-use super::posterior::Weight;
-use super::posterior::product;
+use crate::bandit::allowance::ExplorationAccount;
+use crate::bandit::belief::Belief;
+use crate::bandit::examination::Examination;
+use crate::bandit::posterior::Posterior;
+use crate::bandit::posterior::Retention;
+use crate::bandit::posterior::Weight;
+use crate::bandit::posterior::product;
 use crate::numeric::math;
 
 /// Kinds of devices; the first is "none or any other".

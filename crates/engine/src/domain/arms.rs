@@ -4,16 +4,16 @@
 use serde::Deserialize;
 use serde::Serialize;
 
-use super::attributes::Attributes;
-use super::ids::ArmName;
-use super::ids::ArmSetName;
-use super::ids::DecisionId;
-use super::ids::EventId;
-use super::ranges::check_half_life;
-use super::ranges::within_range;
-use super::timestamp::Timestamp;
-use super::violation::Violation;
-use super::violation::Violations;
+use crate::domain::attributes::Attributes;
+use crate::domain::ids::ArmName;
+use crate::domain::ids::ArmSetName;
+use crate::domain::ids::DecisionId;
+use crate::domain::ids::EventId;
+use crate::domain::ranges::check_half_life;
+use crate::domain::ranges::within_range;
+use crate::domain::timestamp::Timestamp;
+use crate::domain::violation::Violation;
+use crate::domain::violation::Violations;
 
 /// How an arm is chosen. The discriminants are stored: append only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde::Serialize;
 
-use super::ids::check_text;
-use super::limits;
+use crate::domain::ids::check_text;
+use crate::domain::limits;
 
 /// A value of an attribute. Numbers are finite.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

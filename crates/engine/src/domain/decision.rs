@@ -4,12 +4,12 @@
 use serde::Deserialize;
 use serde::Serialize;
 
-use super::decision_detail::DecisionDetail;
-use super::ids::DecisionId;
-use super::ids::ItemId;
-use super::ids::UserId;
-use super::takeover::TakeoverTrial;
-use super::timestamp::Timestamp;
+use crate::domain::decision_detail::DecisionDetail;
+use crate::domain::ids::DecisionId;
+use crate::domain::ids::ItemId;
+use crate::domain::ids::UserId;
+use crate::domain::takeover::TakeoverTrial;
+use crate::domain::timestamp::Timestamp;
 
 /// How the ranker chooses. The discriminants are stored: append only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

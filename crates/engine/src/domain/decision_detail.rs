@@ -7,8 +7,8 @@
 //! - Candidates lie in columns, not in one allocation each: a decision is made and read on
 //!   hot paths.
 
-use super::decision::text_bytes;
-use super::record::Sequence;
+use crate::domain::decision::text_bytes;
+use crate::domain::record::Sequence;
 
 /// The request behind a decision, what was beside it, and the candidates to choose from.
 #[derive(Debug, Clone, PartialEq)]

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde::Serialize;
 
-use super::limits;
+use crate::domain::limits;
 
 /// Checks a text that names something: not empty, bounded, no control characters.
 ///

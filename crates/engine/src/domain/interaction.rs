@@ -1,12 +1,12 @@
 //! What a person did with an item.
 
-use super::attributes::Attributes;
-use super::ids::DecisionId;
-use super::ids::EventId;
-use super::ids::ItemId;
-use super::ids::SessionId;
-use super::ids::UserId;
-use super::timestamp::Timestamp;
+use crate::domain::attributes::Attributes;
+use crate::domain::ids::DecisionId;
+use crate::domain::ids::EventId;
+use crate::domain::ids::ItemId;
+use crate::domain::ids::SessionId;
+use crate::domain::ids::UserId;
+use crate::domain::timestamp::Timestamp;
 
 /// The kind of an interaction. The discriminants are stored: append only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

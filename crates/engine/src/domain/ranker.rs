@@ -3,10 +3,10 @@
 use serde::Deserialize;
 use serde::Serialize;
 
-use super::ranges::check_half_life;
-use super::ranges::within_range;
-use super::violation::Violation;
-use super::violation::Violations;
+use crate::domain::ranges::check_half_life;
+use crate::domain::ranges::within_range;
+use crate::domain::violation::Violation;
+use crate::domain::violation::Violations;
 
 /// How a namespace's ranker explores and learns.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

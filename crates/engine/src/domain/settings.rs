@@ -9,14 +9,14 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde::Serialize;
 
-use super::arms::ArmSettings;
-use super::decision::DiversityMethod;
-use super::decision::Strategy;
-use super::interaction::InteractionType;
-use super::limits;
-use super::ranker::RankerSettings;
-use super::violation::Violation;
-use super::violation::Violations;
+use crate::domain::arms::ArmSettings;
+use crate::domain::decision::DiversityMethod;
+use crate::domain::decision::Strategy;
+use crate::domain::interaction::InteractionType;
+use crate::domain::limits;
+use crate::domain::ranker::RankerSettings;
+use crate::domain::violation::Violation;
+use crate::domain::violation::Violations;
 
 /// Confidence of each interaction type: how strongly one event of it says that
 /// the person wants the item (positive) or does not (negative). 0 is neutral.

@@ -1,8 +1,8 @@
 //! Taking over from the order in which a caller would show items without this service.
 
-use super::ids::ItemId;
-use super::violation::Violation;
-use super::violation::Violations;
+use crate::domain::ids::ItemId;
+use crate::domain::violation::Violation;
+use crate::domain::violation::Violations;
 
 /// Whose order a list is in. The discriminants are stored: append only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

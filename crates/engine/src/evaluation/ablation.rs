@@ -4,10 +4,10 @@
 //! So the loss is what the component does now. An engine that had learnt without it
 //! would lean on others and lose less.
 
-use super::engine_recommender::EngineRecommender;
-use super::protocols::Case;
-use super::protocols::Progress;
-use super::protocols::Split;
+use crate::evaluation::engine_recommender::EngineRecommender;
+use crate::evaluation::protocols::Case;
+use crate::evaluation::protocols::Progress;
+use crate::evaluation::protocols::Split;
 
 /// Components of the ranker and their features.
 pub const COMPONENTS: [(&str, &[&str]); 10] = [

@@ -11,10 +11,10 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use super::dataset::Dataset;
-use super::dataset::Row;
-use super::recommender::Recommender;
-use super::recommender::RecommenderOptions;
+use crate::evaluation::dataset::Dataset;
+use crate::evaluation::dataset::Row;
+use crate::evaluation::recommender::Recommender;
+use crate::evaluation::recommender::RecommenderOptions;
 use crate::Candidate;
 use crate::Choice;
 use crate::Effort;

@@ -12,7 +12,7 @@
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::dataset::Dataset;
+use crate::evaluation::dataset::Dataset;
 
 /// Users whose choices place items without topics.
 const AUDIENCE_USERS: usize = 2_048;
@@ -118,7 +118,7 @@ fn numbered_topics(dataset: &Dataset) -> Vec<Vec<u32>> {
     let number = |topic: &String| {
         names.binary_search(&topic.as_str()).expect("the names are those of all topics") as u32
     };
-    let of_item = |item: &super::DatasetItem| {
+    let of_item = |item: &crate::evaluation::DatasetItem| {
         let mut topics: Vec<u32> = item.topics.iter().map(number).collect();
         topics.sort_unstable();
         topics.dedup();

@@ -33,8 +33,8 @@ use std::ops::Range;
 use crate::domain::Timestamp;
 use crate::numeric::TopK;
 
-use super::dataset::Dataset;
-use super::recommender::Recommender;
+use crate::evaluation::dataset::Dataset;
+use crate::evaluation::recommender::Recommender;
 
 /// A protocol, by the name that `evaluate --protocol` takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]

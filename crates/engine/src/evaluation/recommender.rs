@@ -11,8 +11,8 @@ use std::collections::BTreeMap;
 use crate::domain::Timestamp;
 use crate::numeric::math;
 
-use super::dataset::Row;
-use super::protocols::Protocol;
+use crate::evaluation::dataset::Row;
+use crate::evaluation::protocols::Protocol;
 
 /// Something that ranks the catalogue for a user.
 pub trait Recommender: Sync {

@@ -12,14 +12,14 @@
 
 use serde::Serialize;
 
-use super::beyond;
-use super::bootstrap::Bootstrap;
-use super::bootstrap::Column;
-use super::bootstrap::Estimate;
-use super::bootstrap::RESAMPLES;
-use super::facts::Facts;
-use super::metrics;
-use super::protocols::Case;
+use crate::evaluation::beyond;
+use crate::evaluation::bootstrap::Bootstrap;
+use crate::evaluation::bootstrap::Column;
+use crate::evaluation::bootstrap::Estimate;
+use crate::evaluation::bootstrap::RESAMPLES;
+use crate::evaluation::facts::Facts;
+use crate::evaluation::metrics;
+use crate::evaluation::protocols::Case;
 
 /// Training positives of a new user at most.
 pub const NEW_USER_MAX: u32 = 5;

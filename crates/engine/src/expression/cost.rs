@@ -4,9 +4,9 @@
 //! which texts have at most a kilobyte: some nanoseconds, and some tens of them at worst.
 //! Evaluation never takes more steps than [`Expression::cost`]; tests count them.
 
-use super::Expression;
-use super::Field;
-use super::Operand;
+use crate::expression::Expression;
+use crate::expression::Field;
+use crate::expression::Operand;
 use crate::domain::limits;
 
 impl Expression {

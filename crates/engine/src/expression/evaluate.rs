@@ -2,16 +2,16 @@
 //!
 //! Values are borrowed from the item and the expression: nothing is allocated. The
 //! depth of the recursion is that of the expression, which is bounded, and so is the number
-//! of steps ([`super::cost`]).
+//! of steps ([`crate::expression::cost`]).
 
 use std::cmp::Ordering;
 
-use super::Comparison;
-use super::Expression;
-use super::Field;
-use super::List;
-use super::Literal;
-use super::Operand;
+use crate::expression::Comparison;
+use crate::expression::Expression;
+use crate::expression::Field;
+use crate::expression::List;
+use crate::expression::Literal;
+use crate::expression::Operand;
 use crate::domain::AttributeValue;
 use crate::domain::Item;
 use crate::domain::Timestamp;

@@ -1,10 +1,10 @@
 //! Parts that are the same for every item are worked out once, when an expression is read.
 
-use super::Expression;
-use super::Literal;
-use super::Operand;
-use super::evaluate::compare;
-use super::evaluate::is_in;
+use crate::expression::Expression;
+use crate::expression::Literal;
+use crate::expression::Operand;
+use crate::expression::evaluate::compare;
+use crate::expression::evaluate::is_in;
 
 const fn constant(flag: bool) -> Expression {
     Expression::Is(Operand::Literal(Literal::Flag(flag)))

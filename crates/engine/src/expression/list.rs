@@ -3,9 +3,9 @@
 //! Order and repetition matter to `=`; membership asks the set, which takes as many
 //! comparisons as its size has binary digits.
 
-use super::Literal;
-use super::evaluate::Value;
-use super::evaluate::step;
+use crate::expression::Literal;
+use crate::expression::evaluate::Value;
+use crate::expression::evaluate::step;
 
 /// Equal when the members are, in order.
 #[derive(Debug, Clone)]

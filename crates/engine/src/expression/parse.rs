@@ -27,13 +27,13 @@ use winnow::token::any;
 use winnow::token::one_of;
 use winnow::token::take_while;
 
-use super::Comparison;
-use super::Expression;
-use super::Field;
-use super::List;
-use super::Literal;
-use super::Operand;
-use super::RESERVED;
+use crate::expression::Comparison;
+use crate::expression::Expression;
+use crate::expression::Field;
+use crate::expression::List;
+use crate::expression::Literal;
+use crate::expression::Operand;
+use crate::expression::RESERVED;
 use crate::domain::Timestamp;
 use crate::domain::limits;
 

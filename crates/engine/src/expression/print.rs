@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-use super::Comparison;
-use super::Expression;
-use super::Field;
-use super::Literal;
-use super::Operand;
-use super::RESERVED;
+use crate::expression::Comparison;
+use crate::expression::Expression;
+use crate::expression::Field;
+use crate::expression::Literal;
+use crate::expression::Operand;
+use crate::expression::RESERVED;
 
 impl fmt::Display for Expression {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::evaluate::counting::taken;
-use super::*;
+use crate::expression::evaluate::counting::taken;
+use crate::expression::*;
 use crate::domain::AttributeValue;
 use crate::domain::Attributes;
 use crate::domain::Item;

@@ -11,9 +11,9 @@
 //! Cost: k^3 / 6 multiplications and additions; blocks of 16 columns are updated in registers. At k = 64 on one AVX-512
 //! core (EPYC, Zen 4): factor 3.3 us (faer 0.24: 4.2), solve 1.2 us.
 
-use super::dispatch::{Kernel, Vector, dispatch};
-use super::gram::{accumulate, load_tile, store_tile};
-use super::lanes::{LANES, Lanes, lanes_at, lanes_at_mut};
+use crate::numeric::dispatch::{Kernel, Vector, dispatch};
+use crate::numeric::gram::{accumulate, load_tile, store_tile};
+use crate::numeric::lanes::{LANES, Lanes, lanes_at, lanes_at_mut};
 
 /// The smallest pivot accepted, as a part of the matrix's own diagonal element.
 const PIVOT_MIN: f32 = 1e-6;
@@ -259,9 +259,9 @@ fn solve_plain(l: &[f32], inverse_diagonal: &[f32], b: &mut [f32]) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::dispatch::{dispatch_at, levels};
-    use super::super::gram::add_gram;
-    use super::super::lanes::tests_support::noise;
+    use crate::numeric::dispatch::{dispatch_at, levels};
+    use crate::numeric::gram::add_gram;
+    use crate::numeric::lanes::tests_support::noise;
     use super::*;
 
     fn positive_definite(k: usize) -> Vec<f32> {

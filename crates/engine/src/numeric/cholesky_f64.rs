@@ -6,8 +6,8 @@
 //! many vectors is bit-equal to `quadratic_form` of each.
 //! Cost: factor d^3 / 6, solve d^2, a quadratic form d^2 / 2 multiplications and additions.
 
-use super::cholesky::NotPositiveDefinite;
-use super::dispatch::{Kernel, Vector, dispatch};
+use crate::numeric::cholesky::NotPositiveDefinite;
+use crate::numeric::dispatch::{Kernel, Vector, dispatch};
 
 /// The smallest pivot accepted, as a part of the matrix's own diagonal element.
 const PIVOT_MIN: f64 = 1e-14;
@@ -180,8 +180,8 @@ impl Kernel for QuadraticForms<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::dispatch::{dispatch_at, levels};
-    use super::super::lanes::tests_support::noise;
+    use crate::numeric::dispatch::{dispatch_at, levels};
+    use crate::numeric::lanes::tests_support::noise;
     use super::*;
 
     fn noise_f64(n: usize, seed: u64) -> Vec<f64> {

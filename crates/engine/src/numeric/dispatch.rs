@@ -20,7 +20,7 @@
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use super::lanes::{LANES, Lanes, reduce};
+use crate::numeric::lanes::{LANES, Lanes, reduce};
 
 /// Sixteen f32 lanes.
 pub(super) trait Vector: Copy {

@@ -15,7 +15,7 @@
 use serde::Deserialize;
 use serde::Serialize;
 
-use super::math;
+use crate::numeric::math;
 
 /// Largest `l`: a half, as in the experiments of the papers.
 const STEP_MAX: f64 = 0.5;

@@ -6,7 +6,7 @@
 
 use std::sync::LazyLock;
 
-use super::math;
+use crate::numeric::math;
 
 const LOW: f64 = -12.0;
 const HIGH: f64 = 8.0;

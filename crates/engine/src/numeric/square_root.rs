@@ -14,8 +14,8 @@
 //! "A state-space approach to adaptive RLS filtering" (square-root form).
 //! Cost: `project` d^2 / 2 multiplications and additions, `observe` four times that and d square roots.
 
-use super::dispatch::{Kernel, Vector, dispatch};
-use super::gram::packed_len;
+use crate::numeric::dispatch::{Kernel, Vector, dispatch};
+use crate::numeric::gram::packed_len;
 
 /// Columns solved together.
 const BLOCK: usize = 8;
@@ -240,9 +240,9 @@ impl Kernel for Fade<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::cholesky_f64;
-    use super::super::dispatch::{dispatch_at, levels};
-    use super::super::lanes::tests_support::noise;
+    use crate::numeric::cholesky_f64;
+    use crate::numeric::dispatch::{dispatch_at, levels};
+    use crate::numeric::lanes::tests_support::noise;
     use super::*;
 
     struct Square {
@@ -392,7 +392,7 @@ mod tests {
         }
     }
 
-    fn observed_at(level: Option<super::super::dispatch::Level>, d: usize) -> Vec<u64> {
+    fn observed_at(level: Option<crate::numeric::dispatch::Level>, d: usize) -> Vec<u64> {
         let mut square = Square::new(d, 1.0);
         let level = level.unwrap_or(super::super::dispatch::Level::Portable);
         let mut seen = Vec::new();

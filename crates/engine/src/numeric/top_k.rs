@@ -71,7 +71,7 @@ fn best_first(a: &(f32, u32), b: &(f32, u32)) -> Ordering {
 
 #[cfg(test)]
 mod tests {
-    use super::super::lanes::tests_support::noise;
+    use crate::numeric::lanes::tests_support::noise;
     use super::*;
 
     fn select(k: usize, scores: &[f32]) -> Vec<(u32, f32)> {

@@ -6,7 +6,7 @@
 //! every instruction level.
 //! Cost: d^2 / 2 multiplications and additions a vector.
 
-use super::dispatch::{Kernel, Vector, dispatch};
+use crate::numeric::dispatch::{Kernel, Vector, dispatch};
 
 /// Vectors worked on together.
 pub const LANES: usize = 16;
@@ -48,7 +48,7 @@ impl Kernel for SquaredLengths<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::dispatch::{dispatch_at, levels};
+    use crate::numeric::dispatch::{dispatch_at, levels};
     use super::*;
 
     #[test]

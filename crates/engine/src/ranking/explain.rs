@@ -8,13 +8,13 @@
 
 use std::collections::BTreeMap;
 
-use super::features::Candidate;
-use super::features::FEATURES;
-use super::rank::RankRequest;
-use crate::collaborative::CooccurrenceScorer;
-use crate::collaborative::Influence;
-use crate::content::SparseVector;
-use crate::view::View;
+use crate::features::Candidate;
+use crate::features::FEATURES;
+use crate::ranking::rank::RankRequest;
+use crate::models::collaborative::CooccurrenceScorer;
+use crate::models::collaborative::Influence;
+use crate::models::content::SparseVector;
+use crate::state::View;
 
 /// The part of a score that belongs to no feature.
 const BASE: &str = "base";

@@ -9,12 +9,12 @@
 
 use rand_chacha::ChaCha8Rng;
 
-use super::features::Candidate;
-use crate::cold_start::Newcomers;
+use crate::features::Candidate;
+use crate::models::cold_start::Newcomers;
 use crate::domain::Strategy;
 use crate::domain::Timestamp;
 use crate::seed;
-use crate::view::View;
+use crate::state::View;
 
 /// The new ones among the candidates of a request.
 #[derive(Debug, Default)]

@@ -10,39 +10,39 @@ use std::collections::BTreeMap;
 
 use rand_chacha::ChaCha8Rng;
 
-use super::boost;
-use super::boost::Boost;
-use super::choose::Choice;
-use super::choose::ChosenList;
-use super::choose::Costs;
-use super::choose::Exploring;
-use super::choose::Orders;
-use super::choose::Pin;
-use super::choose::Slate;
-use super::choose::choose;
-use super::explain::Explainer;
-use super::explain::Reason;
-use super::explain::ReasonKind;
-use super::exploration::Exploration;
-use super::features::Candidate;
-use super::features::FEATURE_COUNT;
-use super::features::FeatureMatrix;
-use super::features::Occasion;
-use super::features::UserContext;
-use super::mask::FeatureMask;
-use super::scale::BIAS;
-use super::scale::HYBRID;
-use super::scale::Scale;
-use super::trial;
-use super::trial::Baseline;
-use super::trial::Trial;
+use crate::retrieval::boost;
+use crate::retrieval::Boost;
+use crate::ranking::choose::Choice;
+use crate::ranking::choose::ChosenList;
+use crate::ranking::choose::Costs;
+use crate::ranking::choose::Exploring;
+use crate::ranking::choose::Orders;
+use crate::ranking::choose::Pin;
+use crate::ranking::choose::Slate;
+use crate::ranking::choose::choose;
+use crate::ranking::explain::Explainer;
+use crate::ranking::explain::Reason;
+use crate::ranking::explain::ReasonKind;
+use crate::ranking::exploration::Exploration;
+use crate::features::Candidate;
+use crate::features::FEATURE_COUNT;
+use crate::features::FeatureMatrix;
+use crate::features::Occasion;
+use crate::features::UserContext;
+use crate::features::FeatureMask;
+use crate::ranking::scale::BIAS;
+use crate::ranking::scale::HYBRID;
+use crate::ranking::scale::Scale;
+use crate::ranking::trial;
+use crate::ranking::trial::Baseline;
+use crate::ranking::trial::Trial;
 use crate::domain::DiversityMethod;
 use crate::domain::Strategy;
 use crate::give_up::Cancelled;
 use crate::give_up::GiveUp;
-use crate::profile::User;
+use crate::consumption::User;
 use crate::seed;
-use crate::view::View;
+use crate::state::View;
 
 /// The ranker's vector: a constant, the hybrid's score standardised over the
 /// candidates, and the features.
@@ -384,7 +384,7 @@ fn boosts(
     let boost = |(candidate, estimate): (&Candidate<'_>, &f64)| {
         request.give_up.step()?;
         let item = candidate.entry.item.as_ref();
-        Ok(item.map_or(0.0, |item| boost::boost(request.boosts, item, now, *estimate)))
+        Ok(item.map_or(0.0, |item| boost(request.boosts, item, now, *estimate)))
     };
     candidates.iter().zip(estimates).map(boost).collect()
 }

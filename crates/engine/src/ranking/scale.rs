@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::features::FEATURES;
-use super::features::FeatureMatrix;
-use super::hybrid::Hybrid;
-use super::rank::RANKER_DIMENSION;
+use crate::features::FEATURES;
+use crate::features::FeatureMatrix;
+use crate::features::Hybrid;
+use crate::ranking::rank::RANKER_DIMENSION;
 use crate::bandit::Belief;
-use crate::view::View;
+use crate::state::View;
 
 /// Places in the ranker's vector.
 pub const BIAS: usize = 0;

@@ -5,12 +5,12 @@
 //! which features they differ. The expected gain is the sum of posterior means over the
 //! one list less that over the other.
 
-use super::choose::ChosenList;
-use super::choose::Slate;
-use super::features::Candidate;
+use crate::ranking::choose::ChosenList;
+use crate::ranking::choose::Slate;
+use crate::features::Candidate;
 use crate::domain::ListOrigin;
 use crate::seed;
-use crate::view::View;
+use crate::state::View;
 
 /// The caller's order among the candidates.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -21,9 +21,9 @@ use serde::Serialize;
 
 pub use self::lift::Comparison;
 pub use self::lift::Lift;
-use super::bandit::Belief;
-use super::bandit::PendingDecision;
-use super::bandit::PendingTrial;
+use crate::bandit::Belief;
+use crate::bandit::PendingDecision;
+use crate::bandit::PendingTrial;
 use crate::domain::ListOrigin;
 use crate::domain::TakeoverChange;
 use crate::domain::TakeoverTrial;

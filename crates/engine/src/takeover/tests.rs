@@ -1,6 +1,6 @@
 //! The guard and the figures of a takeover, on trials made here.
 
-use super::*;
+use crate::takeover::*;
 use crate::bandit::PendingItem;
 use crate::bandit::Posterior;
 use crate::bandit::Ranker;

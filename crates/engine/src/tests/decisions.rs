@@ -1,6 +1,6 @@
 //! What is known of decisions, and what they leave behind.
 
-use super::*;
+use crate::tests::*;
 use crate::bandit::PENDING_DECISIONS_MAX;
 use crate::domain::ArmContext;
 use crate::domain::ArmName;

@@ -2,7 +2,7 @@
 
 use proptest::strategy::Strategy as Generator;
 
-use super::*;
+use crate::tests::*;
 use crate::domain::DiversityMethod;
 use crate::domain::RankerSettings;
 

@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use proptest::strategy::Strategy as Generator;
 
-use super::*;
+use crate::tests::*;
 use crate::domain::DiversityMethod;
 use crate::domain::PublishedModel;
 use crate::domain::RankerSettings;

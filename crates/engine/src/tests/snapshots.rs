@@ -1,6 +1,6 @@
 //! Sections of a snapshot are data: only those of a whole state are restored.
 
-use super::*;
+use crate::tests::*;
 
 fn sections() -> (Vec<(String, Vec<u8>)>, [u8; 32]) {
     let engine = applied(&World::history(9, 400));

@@ -11,10 +11,10 @@ use rayon::iter::ParallelIterator;
 
 use crate::domain::Timestamp;
 use crate::numeric::math;
-use crate::profile::History;
-use crate::view::View;
-use crate::weighing::Weighing;
-use crate::weighing::kept;
+use crate::consumption::History;
+use crate::state::View;
+use crate::consumption::Weighing;
+use crate::consumption::kept;
 
 /// People that are tested at most.
 const PEOPLE_MAX: usize = 1_024;

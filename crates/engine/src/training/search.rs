@@ -8,11 +8,11 @@
 
 use std::ops::ControlFlow;
 
-use super::TrainingProgress;
-use super::holdout::Holdout;
-use super::trial;
-use super::trial::Configuration;
-use super::trial::Trial;
+use crate::training::TrainingProgress;
+use crate::training::holdout::Holdout;
+use crate::training::trial;
+use crate::training::trial::Configuration;
+use crate::training::trial::Trial;
 
 /// Factors are only doubled up to this: their cost to serving grows with them.
 const FACTORS_MAX: usize = 128;

@@ -2,19 +2,19 @@
 
 use std::ops::ControlFlow;
 
-use super::TrainingProgress;
-use super::holdout::Holdout;
-use super::holdout::Test;
-use super::holdout::mean;
-use crate::collaborative;
-use crate::collaborative::FoldIn;
-use crate::collaborative::Hyperparameters;
-use crate::collaborative::ItemItem;
-use crate::collaborative::Regularization;
-use crate::collaborative::TrainingSet;
-use crate::collaborative::Verdict;
+use crate::training::TrainingProgress;
+use crate::training::holdout::Holdout;
+use crate::training::holdout::Test;
+use crate::training::holdout::mean;
+use crate::models::collaborative;
+use crate::models::collaborative::FoldIn;
+use crate::models::collaborative::Hyperparameters;
+use crate::models::collaborative::ItemItem;
+use crate::models::collaborative::Regularization;
+use crate::models::collaborative::TrainingSet;
+use crate::models::collaborative::Verdict;
 use crate::numeric;
-use crate::weighing::Weighing;
+use crate::consumption::Weighing;
 
 /// Epochs after which a trial is first judged, and between judgements.
 const FIRST_JUDGED: usize = 4;

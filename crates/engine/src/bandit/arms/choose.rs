@@ -1,10 +1,10 @@
 //! Choosing an arm: beliefs of the arms that are offered, the policy of the strategy,
 //! and one draw.
 
-use super::context::Shape;
-use super::linear::Linear;
-use super::linear::foretell_all;
-use super::set::ArmSet;
+use crate::bandit::arms::context::Shape;
+use crate::bandit::arms::linear::Linear;
+use crate::bandit::arms::linear::foretell_all;
+use crate::bandit::arms::set::ArmSet;
 use crate::bandit::strategy;
 use crate::bandit::strategy::Beliefs;
 use crate::bandit::strategy::BetaThompson;

@@ -14,15 +14,15 @@ use serde::Deserialize;
 use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::context::Shape;
-use super::linear::Linear;
-use super::set::ArmSet;
-use crate::column::Column;
+use crate::bandit::arms::context::Shape;
+use crate::bandit::arms::linear::Linear;
+use crate::bandit::arms::set::ArmSet;
+use crate::state::column::Column;
 use crate::domain::ArmReward;
 use crate::domain::ArmSelection;
 use crate::domain::limits;
-use crate::interner::Interner;
-use crate::key_index::KeyIndex;
+use crate::state::interner::Interner;
+use crate::state::key_index::KeyIndex;
 use crate::numeric::math;
 
 /// Selections that may still be rewarded.

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde::Serialize;
 
-use super::context::Shape;
-use super::linear::Linear;
+use crate::bandit::arms::context::Shape;
+use crate::bandit::arms::linear::Linear;
 use crate::domain::limits;
 use crate::numeric::math;
 

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use rand_chacha::ChaCha8Rng;
 
-use super::*;
+use crate::bandit::arms::*;
 use crate::Engine;
 use crate::domain::ArmContext;
 use crate::domain::ArmName;

@@ -3,9 +3,9 @@
 //! Arms that tie for the best share its probability evenly: before anything is known
 //! all are alike, and the first of a list is no better than the last.
 
-use super::Beliefs;
-use super::Policy;
-use super::mix_evenly;
+use crate::bandit::strategy::Beliefs;
+use crate::bandit::strategy::Policy;
+use crate::bandit::strategy::mix_evenly;
 
 /// The arm of the highest mean.
 #[derive(Debug, Clone, Copy)]

@@ -5,7 +5,7 @@
 //! observations; beyond, a Beta variable is normal on the scale of Peizer and Pratt
 //! (1968), to about 1e-4 of the probability.
 
-use super::quadrature::Quadrature;
+use crate::bandit::strategy::quadrature::Quadrature;
 use crate::numeric::math;
 use crate::numeric::normal::LnCdf;
 

@@ -1,7 +1,7 @@
 //! Thompson sampling of the places of a list, one after the other, with exact propensities.
 //!
 //! At each place the arms that are left compete anew: each score is drawn from its normal
-//! belief, the highest wins. The table is that of [`super::quadrature`] with fewer cells: the
+//! belief, the highest wins. The table is that of [`crate::bandit::strategy::quadrature`] with fewer cells: the
 //! distribution of the highest score on cells between nodes, each shared by the arms in
 //! proportion to their parts of `ln F` on it. A winner is drawn from the table (a cell, then an
 //! arm in it) and its probability read from the same table, so that is exact whatever the
@@ -18,11 +18,11 @@
 //! one row of nodes and one column of arms a draw. 20 places of 100 arms: 16 us, and 30 us when
 //! variety changes 15 arms a place.
 
-use super::Beliefs;
-use super::quadrature::logarithmic_mean;
-use super::quadrature::share_below;
-use super::thompson::REACH;
-use super::thompson::scaled;
+use crate::bandit::strategy::Beliefs;
+use crate::bandit::strategy::quadrature::logarithmic_mean;
+use crate::bandit::strategy::quadrature::share_below;
+use crate::bandit::strategy::thompson::REACH;
+use crate::bandit::strategy::thompson::scaled;
 use crate::numeric::math;
 use crate::numeric::normal::LnCdf;
 
@@ -193,7 +193,7 @@ impl ThompsonSlate {
 
     /// The arm for the next place, by two uniform numbers in 0..1.
     pub fn draw(&self, [cell, within]: [f64; 2]) -> usize {
-        let cell = super::draw(&self.weights, cell);
+        let cell = crate::bandit::strategy::draw(&self.weights, cell);
         let (below, above) = (self.nodes[cell], self.nodes[cell + 1]);
         let mut left = within * (above.ln_f - below.ln_f);
         let mut last = None;

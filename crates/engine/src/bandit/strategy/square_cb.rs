@@ -4,8 +4,8 @@
 //! rest. Looks at means only. Source: Foster and Rakhlin, "Beyond UCB" (2020); gamma
 //! grows with the square root of the number of choices.
 
-use super::Beliefs;
-use super::Policy;
+use crate::bandit::strategy::Beliefs;
+use crate::bandit::strategy::Policy;
 
 /// SquareCB at one moment.
 #[derive(Debug, Clone, Copy)]

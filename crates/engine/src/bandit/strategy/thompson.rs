@@ -1,14 +1,14 @@
 //! Thompson sampling over independent normal scores, with exact propensities.
 //!
 //! Each arm's score is drawn from its belief, the highest wins. The probability of each
-//! arm to win is a one-dimensional integral (see [`super::quadrature`]); the choice is
+//! arm to win is a one-dimensional integral (see [`crate::bandit::strategy::quadrature`]); the choice is
 //! drawn from these probabilities, which is the same distribution as drawing the scores.
 //! A shared model correlates the scores of its arms; drawing them independently explores
 //! a little more and has propensities that can be known.
 
-use super::Beliefs;
-use super::Policy;
-use super::quadrature::Quadrature;
+use crate::bandit::strategy::Beliefs;
+use crate::bandit::strategy::Policy;
+use crate::bandit::strategy::quadrature::Quadrature;
 use crate::numeric::math;
 use crate::numeric::normal::LnCdf;
 

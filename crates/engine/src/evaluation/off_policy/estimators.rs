@@ -9,9 +9,9 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
-use super::log::Log;
-use super::terms::Modelled;
-use super::terms::Terms;
+use crate::evaluation::off_policy::log::Log;
+use crate::evaluation::off_policy::terms::Modelled;
+use crate::evaluation::off_policy::terms::Terms;
 use crate::evaluation::bootstrap::Column;
 
 /// Beyond every weight that says something: sums of squares stay finite.

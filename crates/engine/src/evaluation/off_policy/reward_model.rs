@@ -11,8 +11,8 @@
 //!   fitted to what its rate leaves.
 //! - Cross-fitted in two folds by unit: a round is judged by the model of the other fold.
 
-use super::log::Log;
-use super::log::RoundView;
+use crate::evaluation::off_policy::log::Log;
+use crate::evaluation::off_policy::log::RoundView;
 use crate::numeric::cholesky_f64;
 
 /// Features of a ridge at most, the constant among them: fitting takes the square of them

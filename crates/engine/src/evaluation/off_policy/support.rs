@@ -9,8 +9,8 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::estimators::Evidence;
-use super::estimators::Sums;
+use crate::evaluation::off_policy::estimators::Evidence;
+use crate::evaluation::off_policy::estimators::Sums;
 
 /// Below this effective sample size intervals are not to be trusted.
 pub const EFFECTIVE_SAMPLE_MIN: f64 = 100.0;

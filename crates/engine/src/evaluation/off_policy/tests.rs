@@ -9,7 +9,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value as Json;
 
-use super::*;
+use crate::evaluation::off_policy::*;
 
 const LOGS: &str = include_str!("../../../tests/fixtures/ope/logs.json");
 const VALUES: &str = include_str!("../../../tests/fixtures/ope/values.json");

@@ -7,11 +7,11 @@
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::Case;
-use super::Progress;
-use super::Task;
-use super::best;
-use super::score_open;
+use crate::evaluation::protocols::Case;
+use crate::evaluation::protocols::Progress;
+use crate::evaluation::protocols::Task;
+use crate::evaluation::protocols::best;
+use crate::evaluation::protocols::score_open;
 use crate::evaluation::dataset::Dataset;
 use crate::evaluation::facts::Facts;
 use crate::evaluation::recommender::Recommender;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::Mutex;
 
-use super::*;
+use crate::evaluation::protocols::*;
 use crate::evaluation::DatasetBuilder;
 use crate::evaluation::Facts;
 use crate::evaluation::Row;

@@ -6,8 +6,8 @@
 
 use std::fmt::Write as _;
 
-use super::markup::escape;
-use super::markup::number;
+use crate::evaluation::report::markup::escape;
+use crate::evaluation::report::markup::number;
 
 /// A value with the interval it lies in, where one is known.
 #[derive(Debug, Clone, Copy)]

@@ -10,11 +10,11 @@ mod page;
 
 pub use page::render;
 
-pub use super::tradeoff::{Tradeoff, TradeoffPoint};
+pub use crate::evaluation::tradeoff::{Tradeoff, TradeoffPoint};
 
-use super::curve::CurvePoint;
-use super::protocols::Protocol;
-use super::summary::Summary;
+use crate::evaluation::curve::CurvePoint;
+use crate::evaluation::protocols::Protocol;
+use crate::evaluation::summary::Summary;
 
 /// What the page shows.
 #[derive(Debug)]

@@ -1,17 +1,17 @@
 //! The page, section by section.
 
-use super::Inside;
-use super::LearningCurve;
-use super::Page;
-use super::TradeoffPoint;
-use super::chart;
-use super::chart::Bar;
-use super::chart::Curve;
-use super::chart::Line;
-use super::chart::Value;
-use super::markup::escape;
-use super::markup::number;
-use super::markup::table;
+use crate::evaluation::report::Inside;
+use crate::evaluation::report::LearningCurve;
+use crate::evaluation::report::Page;
+use crate::evaluation::report::TradeoffPoint;
+use crate::evaluation::report::chart;
+use crate::evaluation::report::chart::Bar;
+use crate::evaluation::report::chart::Curve;
+use crate::evaluation::report::chart::Line;
+use crate::evaluation::report::chart::Value;
+use crate::evaluation::report::markup::escape;
+use crate::evaluation::report::markup::number;
+use crate::evaluation::report::markup::table;
 use crate::evaluation::curve;
 use crate::evaluation::protocols::Protocol;
 use crate::evaluation::summary::Comparison;

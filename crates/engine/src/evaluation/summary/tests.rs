@@ -1,6 +1,6 @@
 //! Figures of a few cases that can be followed by hand.
 
-use super::*;
+use crate::evaluation::summary::*;
 use crate::domain::Timestamp;
 use crate::evaluation::Dataset;
 use crate::evaluation::DatasetBuilder;

@@ -5,7 +5,7 @@
 //! others a chance ([`policy`]). Diversity and
 //! caps are thus inside the sampling step, and the propensity noted for a place is
 //! exactly the probability of what was done there, given the places above it. Places for
-//! new items ([`super::exploration`]) are drawn in the same step. A pinned item is at its
+//! new items ([`crate::ranking::exploration`]) are drawn in the same step. A pinned item is at its
 //! place with certainty. Exploring costs rewards and may have an allowance
 //! ([`allowance`]); where the caller sends an order of its own, the list may be that
 //! ([`origin`]).
@@ -30,8 +30,8 @@ pub use self::allowance::Costs;
 pub use self::origin::Orders;
 use self::origin::Origins;
 use self::ranker::RankerList;
-use super::exploration::Exploration;
-use super::features::Candidate;
+use crate::ranking::exploration::Exploration;
+use crate::features::Candidate;
 use crate::domain::DiversityMethod;
 use crate::domain::ListOrigin;
 use crate::domain::RankerSettings;

@@ -13,8 +13,8 @@
 
 use rand_chacha::ChaCha8Rng;
 
-use super::Chosen;
-use super::ranker::RankerList;
+use crate::ranking::choose::Chosen;
+use crate::ranking::choose::ranker::RankerList;
 use crate::domain::ListOrigin;
 
 const RANKER: usize = ListOrigin::Ranker.index();

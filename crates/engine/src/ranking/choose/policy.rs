@@ -19,8 +19,8 @@
 
 use rand_chacha::ChaCha8Rng;
 
-use super::Choice;
-use super::pool::Pool;
+use crate::ranking::choose::Choice;
+use crate::ranking::choose::pool::Pool;
 use crate::bandit::strategy::Beliefs;
 use crate::bandit::strategy::Policy as _;
 use crate::bandit::strategy::SquareCb;

@@ -5,18 +5,18 @@
 //! list with while it keeps them. For sources that is enough to fill every list that
 //! can be filled, whatever is chosen on the way: each item has one source.
 
-use super::Choice;
-use super::Slate;
-use super::caps::Cap;
-use super::caps::Labels;
-use super::similarity::Similarity;
-use super::variety::Calibrated;
-use super::variety::Dpp;
-use super::variety::Mmr;
-use super::variety::Variety;
-use crate::content::SparseVector;
+use crate::ranking::choose::Choice;
+use crate::ranking::choose::Slate;
+use crate::ranking::choose::caps::Cap;
+use crate::ranking::choose::caps::Labels;
+use crate::ranking::choose::similarity::Similarity;
+use crate::ranking::choose::variety::Calibrated;
+use crate::ranking::choose::variety::Dpp;
+use crate::ranking::choose::variety::Mmr;
+use crate::ranking::choose::variety::Variety;
+use crate::models::content::SparseVector;
 use crate::domain::DiversityMethod;
-use crate::ranking::features::Candidate;
+use crate::features::Candidate;
 
 /// Best candidates that stand to choose from: enough for variety, few enough that
 /// an exploring choice is still a sensible one.

@@ -2,13 +2,13 @@
 
 use rand_chacha::ChaCha8Rng;
 
-use super::Choice;
-use super::Chosen;
-use super::Slate;
-use super::allowance::Gate;
-use super::policy::Draw;
-use super::policy::Policy;
-use super::pool::Pool;
+use crate::ranking::choose::Choice;
+use crate::ranking::choose::Chosen;
+use crate::ranking::choose::Slate;
+use crate::ranking::choose::allowance::Gate;
+use crate::ranking::choose::policy::Draw;
+use crate::ranking::choose::policy::Policy;
+use crate::ranking::choose::pool::Pool;
 
 /// A list under way.
 #[derive(Debug)]

@@ -8,7 +8,7 @@
 //!
 //! Cost: one item against n others takes the terms of all of them, about 1 ns each.
 
-use crate::content::SparseVector;
+use crate::models::content::SparseVector;
 
 /// Topics are what people call variety; content tells items of the same topics apart.
 /// With more of it, a list is less varied in topics for the same loss of accuracy.

@@ -5,13 +5,13 @@ mod propensities;
 
 use std::sync::Arc;
 
-use super::*;
-use crate::content::SparseVector;
+use crate::ranking::choose::*;
+use crate::models::content::SparseVector;
 use crate::domain::Attributes;
 use crate::domain::Item;
 use crate::domain::ItemId;
 use crate::seed;
-use crate::view::Entry;
+use crate::state::Entry;
 
 const CHOICE: Choice = Choice {
     strategy: Strategy::Greedy,

@@ -19,7 +19,7 @@
 
 use std::collections::VecDeque;
 
-use super::similarity::Similarity;
+use crate::ranking::choose::similarity::Similarity;
 use crate::numeric::math;
 
 /// Places above that a place is kept different from: what a person has on a screen
@@ -219,7 +219,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::content::SparseVector;
+    use crate::models::content::SparseVector;
 
     fn vectors(weights: &[Vec<u8>]) -> Vec<SparseVector> {
         let vector = |weights: &Vec<u8>| {

@@ -1,6 +1,6 @@
 //! Lists of several places: by hand, and where one place earns by what stands above it.
 
-use super::*;
+use crate::evaluation::off_policy::tests::*;
 
 /// What was shown at the places of one list: action, propensity, target's probability,
 /// reward.

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::*;
+use crate::ranking::choose::tests::*;
 use crate::ranking::choose::policy::Draw;
 use crate::ranking::choose::policy::Policy;
 use crate::ranking::choose::pool::Pool;

@@ -1,0 +1,126 @@
+//! How much each item of a history weighs as an example of the matrix factorization.
+//!
+//! One rule serves training and fold-in, so that a person is folded in as those the
+//! model was trained on. A positive weight says "wanted" (target 1), a negative one "not
+//! wanted" (target 0) with its absolute value.
+//!
+//! - Confidence by type and value comes from the settings, by way of the history.
+//! - With a half-life, an example counts the less the older it is against the newest of
+//!   the same person: down to a tenth, since old taste is still taste.
+//! - Where people come back to items, the n-th time adds by the logarithm.
+
+use serde::Deserialize;
+use serde::Serialize;
+
+use crate::models::decay::decay;
+use crate::consumption::History;
+use crate::consumption::HistoryEntry;
+use crate::numeric::math;
+
+/// Newest examples of a person.
+pub const EXAMPLES_MAX: usize = 500;
+/// What the oldest example keeps of its weight.
+const OLD_TASTE: f32 = 0.1;
+
+/// What of a history is an example, and how it is weighed.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Weighing {
+    /// 0: age does not matter.
+    pub half_life_hours: f32,
+    /// Whether what a person did not want is an example, too.
+    pub negatives: bool,
+    /// Whether coming back to an item makes it weigh more.
+    pub repeats: bool,
+}
+
+impl Default for Weighing {
+    fn default() -> Self {
+        Self { half_life_hours: 0.0, negatives: true, repeats: false }
+    }
+}
+
+impl Weighing {
+    /// Items with signed weights, the newest first, at most [`EXAMPLES_MAX`]. The newest
+    /// `withheld` positives and all that came after the oldest of them are left out.
+    pub fn examples(&self, history: &History, withheld: usize) -> Vec<(u32, f32)> {
+        let kept = &history.entries()[..kept(history, withheld)];
+        let mut newest = None;
+        let mut examples = Vec::with_capacity(kept.len().min(EXAMPLES_MAX));
+        for entry in kept.iter().rev() {
+            if entry.confidence > 0.0 || self.negatives && entry.confidence < 0.0 {
+                let newest = *newest.get_or_insert(entry.at());
+                examples.push((entry.item, self.weight(entry, newest)));
+                if examples.len() == EXAMPLES_MAX {
+                    break;
+                }
+            }
+        }
+        examples
+    }
+
+    fn weight(&self, entry: &HistoryEntry, newest: crate::domain::Timestamp) -> f32 {
+        let mut weight = entry.confidence;
+        if self.half_life_hours > 0.0 {
+            let left = decay(entry.at(), newest, self.half_life_hours);
+            weight *= OLD_TASTE + (1.0 - OLD_TASTE) * left;
+        }
+        if self.repeats && entry.count > 1 {
+            weight *= 1.0 + math::ln(f64::from(entry.count)) as f32;
+        }
+        weight
+    }
+}
+
+/// How many of a history's entries are left when its newest `withheld` positives and all
+/// after the oldest of them are taken away.
+pub fn kept(history: &History, withheld: usize) -> usize {
+    let entries = history.entries();
+    if withheld == 0 {
+        return entries.len();
+    }
+    let positives = entries.iter().enumerate().rev().filter(|(_, entry)| entry.confidence > 0.0);
+    positives.map(|(place, _)| place).nth(withheld - 1).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::InteractionType;
+    use crate::domain::Timestamp;
+
+    fn history() -> History {
+        let mut history = History::default();
+        for (item, kind, confidence, day) in [
+            (1, InteractionType::Like, 2.0, 0),
+            (2, InteractionType::Dislike, -1.0, 1),
+            (3, InteractionType::Click, 1.0, 2),
+            (1, InteractionType::Like, 2.0, 3),
+        ] {
+            history.note(item, kind, confidence, Timestamp::from_seconds(day * 86_400));
+        }
+        history
+    }
+
+    #[test]
+    fn dislikes_are_negative_examples_unless_they_are_left_out() {
+        let with = Weighing::default().examples(&history(), 0);
+        assert_eq!(with, [(1, 2.0), (3, 1.0), (2, -1.0)]);
+        let without = Weighing { negatives: false, ..Weighing::default() };
+        assert_eq!(without.examples(&history(), 0), [(1, 2.0), (3, 1.0)]);
+    }
+
+    #[test]
+    fn age_and_repetition_change_the_weight_as_documented() {
+        let weighing = Weighing { half_life_hours: 24.0, negatives: false, repeats: true };
+        let examples = weighing.examples(&history(), 0);
+        let twice = 2.0 * (1.0 + 2.0_f32.ln());
+        assert!((examples[0].1 - twice).abs() < 1e-6);
+        assert!((examples[1].1 - 0.55).abs() < 1e-6);
+    }
+
+    #[test]
+    fn what_is_withheld_takes_everything_after_it_along() {
+        assert_eq!(Weighing::default().examples(&history(), 2), [(2, -1.0)]);
+        assert!(Weighing::default().examples(&history(), 9).is_empty());
+    }
+}

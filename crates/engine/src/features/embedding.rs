@@ -1,0 +1,117 @@
+//! What a person likes as directions in the spaces of content, one for each.
+//!
+//! An item is compared with the direction of its own space only.
+
+use std::borrow::Cow;
+
+use crate::features::describe::Candidate;
+use crate::models::collaborative::Page;
+use crate::models::collaborative::scan;
+use crate::models::content::EmbeddingSpace;
+use crate::numeric;
+use crate::state::View;
+
+/// Sums of the places of the items a person had, newer ones weighing more and disliked
+/// ones negative, at length 1; empty where there is none.
+#[derive(Debug, Clone, Default)]
+pub struct EmbeddingTaste {
+    own: Vec<f32>,
+    latent: Vec<f32>,
+}
+
+impl EmbeddingTaste {
+    /// Of signed weights of items, in their order.
+    pub fn new(view: &View, items: &[(f32, u32)]) -> Self {
+        let mut taste = Self::default();
+        for &(weight, item) in items {
+            if let Some((space, row)) = view.embeddings.row(item) {
+                let sum = taste.of_mut(space);
+                sum.resize(row.len(), 0.0);
+                numeric::axpy(weight, row, sum);
+            }
+        }
+        for sum in [&mut taste.own, &mut taste.latent] {
+            let norm = numeric::sum_squares(sum).sqrt();
+            if norm.is_finite() && norm > 0.0 {
+                sum.iter_mut().for_each(|value| *value /= norm);
+            } else {
+                sum.clear();
+            }
+        }
+        taste
+    }
+
+    /// Cosine with the item, -1 to 1; 0 where either has no place in the item's space.
+    pub fn score(&self, view: &View, candidate: &Candidate<'_>) -> f32 {
+        if self.own.is_empty() && self.latent.is_empty() {
+            return 0.0;
+        }
+        place(view, candidate).map_or(0.0, |(space, row)| {
+            let taste = self.of(space);
+            // A context of before another model was switched to knows another space.
+            let alike = taste.len() == row.len();
+            if alike { numeric::dot(taste, &row).clamp(-1.0, 1.0) } else { 0.0 }
+        })
+    }
+
+    /// The `n` items nearest in each space that are nearer than at a right angle.
+    pub fn nearest(&self, view: &View, n: usize) -> Vec<u32> {
+        let mut found = Vec::new();
+        for space in [EmbeddingSpace::Own, EmbeddingSpace::Latent] {
+            let (taste, rows) = (self.of(space), view.embeddings.of(space));
+            if taste.is_empty() || taste.len() != rows.k() {
+                continue;
+            }
+            let pages = rows.pages().map(|factors| Page { factors, eligible: None });
+            let near = scan(pages, rows.k(), taste, n);
+            found.extend(near.iter().filter(|entry| entry.1 > 0.0).map(|entry| entry.0));
+        }
+        found
+    }
+
+    fn of(&self, space: EmbeddingSpace) -> &[f32] {
+        match space {
+            EmbeddingSpace::Own => &self.own,
+            EmbeddingSpace::Latent => &self.latent,
+        }
+    }
+
+    fn of_mut(&mut self, space: EmbeddingSpace) -> &mut Vec<f32> {
+        match space {
+            EmbeddingSpace::Own => &mut self.own,
+            EmbeddingSpace::Latent => &mut self.latent,
+        }
+    }
+}
+
+/// Cosine of two items of one space, 0 to 1; 0 across spaces.
+pub fn embedding_cosine(view: &View, a: u32, b: u32) -> f32 {
+    match (view.embeddings.row(a), view.embeddings.row(b)) {
+        (Some((space, a)), Some((other, b))) if space == other => {
+            numeric::dot(a, b).clamp(0.0, 1.0)
+        }
+        _ => 0.0,
+    }
+}
+
+/// The items nearest to one in its space.
+pub fn nearest_items(view: &View, item: u32, n: usize) -> Vec<u32> {
+    let Some((space, row)) = view.embeddings.row(item) else {
+        return Vec::new();
+    };
+    let rows = view.embeddings.of(space);
+    let pages = rows.pages().map(|factors| Page { factors, eligible: None });
+    scan(pages, rows.k(), row, n).iter().map(|entry| entry.0).collect()
+}
+
+/// Where a candidate is: looked up, or found out for one that only the request knows.
+fn place<'a>(
+    view: &'a View,
+    candidate: &Candidate<'_>,
+) -> Option<(EmbeddingSpace, Cow<'a, [f32]>)> {
+    let known = candidate.index.and_then(|index| view.embeddings.row(index));
+    known.map(|(space, row)| (space, Cow::Borrowed(row))).or_else(|| {
+        let (space, row) = view.embed(candidate.entry, candidate.terms)?;
+        Some((space, Cow::Owned(row)))
+    })
+}

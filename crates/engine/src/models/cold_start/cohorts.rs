@@ -1,0 +1,319 @@
+//! What people with attributes in common want: the taste of somebody of whom only
+//! attributes are known.
+//!
+//! Cohorts form a hierarchy: everybody, people with one attribute value
+//! (`country=DE`), with two (`age=30..40 & country=DE`), with all that a person has.
+//! A cohort's share of an item is shrunk towards the mean of the cohorts just above
+//! it, and these towards everybody's (`shrinkage`), so that the most specific cohort
+//! decides where it has seen enough and costs nothing where it has not. A
+//! preference is the log ratio of the share to everybody's: 0 says "as everybody".
+//!
+//! - Sums are of confidences, decayed as popularity is. Observations are counted as
+//!   `(sum w)^2 / sum w^2`, the effective number of equally heavy ones.
+//! - The strengths of shrinkage are estimated anew at fixed numbers of observations.
+//! - Bounded: 256 values of each of 64 attributes, 4,096 combinations; what comes
+//!   later makes no cohort. An attribute with more values is an id, not a group.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde::Serialize;
+
+use crate::models::cold_start::groups;
+use crate::models::cold_start::shrinkage::Moments;
+use crate::models::cold_start::shrinkage::STRENGTH_DEFAULT;
+use crate::models::cold_start::shrinkage::shrunk;
+use crate::state::column::Column;
+use crate::models::decay::DecayedRow;
+use crate::domain::Attributes;
+use crate::domain::Timestamp;
+use crate::state::interner::Interner;
+use crate::numeric::math;
+
+const ATTRIBUTES_MAX: usize = 64;
+const VALUES_PER_ATTRIBUTE_MAX: u32 = 256;
+const COMBINATIONS_MAX: u32 = 4_096;
+/// Attributes whose pairs are cohorts: the first in name order.
+const PAIRED_ATTRIBUTES: usize = 3;
+/// Single attributes, pairs, all together.
+const LEVELS: usize = 3;
+/// Items that a cohort of each level remembers.
+const ITEMS_MAX: [usize; LEVELS] = [2_048, 1_024, 512];
+/// Cohorts of each level that the strengths are estimated from: the first ones.
+const ESTIMATED_FROM: usize = 256;
+/// Strengths are estimated when this many observations were made, and at each
+/// doubling; from the second number on at each multiple of it.
+const FIRST_ESTIMATE: u64 = 256;
+const ESTIMATE_EVERY: u64 = 65_536;
+/// An item nobody wanted yet.
+const SHARE_MIN: f32 = 1e-6;
+
+/// People with the same values of one or more attributes.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Cohort {
+    /// 0 for one attribute, 1 for two, 2 for all.
+    level: u8,
+    /// The cohorts just above; none for those below everybody.
+    parents: Vec<u32>,
+    items: DecayedRow,
+    /// Sum of squared weights, which decays twice as fast.
+    squares: DecayedRow,
+}
+
+impl Cohort {
+    /// What turns stored sums into effective observations at `now`.
+    fn scale(&self, now: Timestamp, half_life: f32) -> f32 {
+        let scale = self.items.scale(now, half_life);
+        let squares = self.squares.total() * self.squares.scale(now, half_life / 2.0);
+        if squares > 0.0 { self.items.total() * scale / squares * scale } else { 0.0 }
+    }
+}
+
+/// What changes with each observation.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Estimates {
+    observations: u64,
+    strengths: [f32; LEVELS],
+}
+
+impl Default for Estimates {
+    fn default() -> Self {
+        Self { observations: 0, strengths: [STRENGTH_DEFAULT; LEVELS] }
+    }
+}
+
+/// How many cohorts there are of each kind.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Made {
+    values: BTreeMap<String, u32>,
+    combinations: u32,
+}
+
+/// All cohorts.
+#[derive(Debug, Clone, Default)]
+pub struct Cohorts {
+    pub names: Interner,
+    pub rows: Column<Arc<Cohort>>,
+    pub made: Arc<Made>,
+    pub estimates: Estimates,
+}
+
+impl Cohorts {
+    /// The cohorts that attributes put a person in, the general ones first.
+    pub fn of(&mut self, attributes: &Attributes) -> Vec<u32> {
+        let values = groups::values(attributes);
+        let singles: Vec<Option<u32>> =
+            values.iter().map(|(name, value)| self.single(name, value)).collect();
+        let mut found: Vec<u32> = singles.iter().flatten().copied().collect();
+        let paired = values.len().min(PAIRED_ATTRIBUTES);
+        let mut above_all = singles.clone();
+        for (left, right) in (0..paired).flat_map(|l| (l + 1..paired).map(move |r| (l, r))) {
+            let (Some(a), Some(b)) = (singles[left], singles[right]) else {
+                continue;
+            };
+            if let Some(pair) = self.combination(1, vec![a, b]) {
+                found.push(pair);
+                above_all.push(Some(pair));
+                (above_all[left], above_all[right]) = (None, None);
+            }
+        }
+        let parts: Vec<u32> = above_all.into_iter().flatten().collect();
+        if parts.len() >= 2 && values.len() > 2 {
+            found.extend(self.combination(2, parts));
+        }
+        found
+    }
+
+    fn single(&mut self, attribute: &str, value: &str) -> Option<u32> {
+        let name = format!("{attribute}={value}");
+        if let Some(known) = self.names.find(&name) {
+            return Some(known);
+        }
+        let attributes = self.made.values.len();
+        let values = self.made.values.get(attribute).copied();
+        if values.unwrap_or(0) >= VALUES_PER_ATTRIBUTE_MAX
+            || values.is_none() && attributes >= ATTRIBUTES_MAX
+        {
+            return None;
+        }
+        *Arc::make_mut(&mut self.made).values.entry(attribute.to_owned()).or_default() += 1;
+        Some(self.make(&name, 0, Vec::new()))
+    }
+
+    fn combination(&mut self, level: u8, parents: Vec<u32>) -> Option<u32> {
+        let name = self.name_of(&parents);
+        if let Some(known) = self.names.find(&name) {
+            return Some(known);
+        }
+        if self.made.combinations >= COMBINATIONS_MAX {
+            return None;
+        }
+        Arc::make_mut(&mut self.made).combinations += 1;
+        Some(self.make(&name, level, parents))
+    }
+
+    /// All parts of the names of `cohorts`, each once, in the order of names.
+    fn name_of(&self, cohorts: &[u32]) -> String {
+        let names = cohorts.iter().map(|&cohort| self.name(cohort));
+        let mut parts: Vec<&str> = names.flat_map(|name| name.split(" & ")).collect();
+        parts.sort_unstable();
+        parts.dedup();
+        parts.join(" & ")
+    }
+
+    fn make(&mut self, name: &str, level: u8, parents: Vec<u32>) -> u32 {
+        let cohort = self.names.intern(name);
+        self.rows.push(Arc::new(Cohort { level, parents, ..Cohort::default() }));
+        cohort
+    }
+
+    pub fn name(&self, cohort: u32) -> &str {
+        self.names.name(cohort).expect("cohort indices come from this interner")
+    }
+
+    pub fn items(&self, cohort: u32) -> &DecayedRow {
+        &self.rows[cohort as usize].items
+    }
+
+    /// Those of a person's cohorts that are above no other of them.
+    pub fn most_specific(&self, cohorts: &[u32]) -> Vec<u32> {
+        let is_parent = |cohort: &u32| {
+            cohorts.iter().any(|&other| self.rows[other as usize].parents.contains(cohort))
+        };
+        cohorts.iter().copied().filter(|cohort| !is_parent(cohort)).collect()
+    }
+
+    /// Counts an item that a person of these cohorts wanted. True when it is time to
+    /// estimate the strengths.
+    pub fn add(
+        &mut self,
+        cohorts: &[u32],
+        item: u32,
+        weight: f32,
+        at: Timestamp,
+        half_life: f32,
+    ) -> bool {
+        for &cohort in cohorts {
+            let row = Arc::make_mut(self.rows.get_mut(cohort as usize));
+            row.items.add(item, weight, at, half_life, ITEMS_MAX[usize::from(row.level)]);
+            row.squares.add(0, weight * weight, at, half_life / 2.0, 1);
+        }
+        if cohorts.is_empty() {
+            return false;
+        }
+        let observations = &mut self.estimates.observations;
+        *observations += 1;
+        let doubled = *observations >= FIRST_ESTIMATE && observations.is_power_of_two();
+        if *observations < ESTIMATE_EVERY {
+            doubled
+        } else {
+            observations.is_multiple_of(ESTIMATE_EVERY)
+        }
+    }
+
+    /// Estimates the strengths of shrinkage, level by level from the top, against
+    /// everybody's shares.
+    pub fn estimate(&mut self, overall: impl Fn(u32) -> f32, now: Timestamp, half_life: f32) {
+        for level in 0..LEVELS {
+            let mut moments = Moments::default();
+            let of_level = self.rows.iter().filter(|row| usize::from(row.level) == level);
+            for cohort in of_level.take(ESTIMATED_FROM) {
+                let scale = f64::from(cohort.scale(now, half_life));
+                let parents = self.with_parents(&cohort.parents);
+                let above = self.scorer(&parents, now, half_life);
+                moments.add(cohort.items.entries().iter().map(|&(item, stored)| {
+                    let share = above.share(item, overall(item));
+                    (f64::from(stored) * scale, f64::from(share))
+                }));
+            }
+            if let Some(strength) = moments.strength() {
+                self.estimates.strengths[level] = strength;
+            }
+        }
+    }
+
+    /// `cohorts` and all above them, the general ones first.
+    fn with_parents(&self, cohorts: &[u32]) -> Vec<u32> {
+        let mut all: Vec<u32> = cohorts.to_vec();
+        for &cohort in cohorts {
+            all.extend(&self.rows[cohort as usize].parents);
+        }
+        all.sort_by_key(|&cohort| (self.rows[cohort as usize].level, cohort));
+        all.dedup();
+        all
+    }
+
+    /// Shares of items among people of these cohorts, the general ones first.
+    pub fn scorer(&self, cohorts: &[u32], now: Timestamp, half_life: f32) -> CohortScorer<'_> {
+        let specific = self.most_specific(cohorts);
+        let members = cohorts.iter().map(|&index| {
+            let cohort: &Cohort = &self.rows[index as usize];
+            let scale = cohort.scale(now, half_life);
+            let place = |parent: &u32| cohorts.iter().position(|known| known == parent);
+            Member {
+                items: &cohort.items,
+                scale,
+                observations: cohort.items.total() * scale,
+                strength: self.estimates.strengths[usize::from(cohort.level)],
+                parents: cohort.parents.iter().filter_map(place).collect(),
+                is_specific: specific.contains(&index),
+            }
+        });
+        CohortScorer { members: members.collect() }
+    }
+}
+
+#[derive(Debug)]
+struct Member<'v> {
+    items: &'v DecayedRow,
+    scale: f32,
+    observations: f32,
+    strength: f32,
+    /// Places of the cohorts just above among the members.
+    parents: Vec<usize>,
+    is_specific: bool,
+}
+
+/// Scores items for one person's cohorts.
+#[derive(Debug)]
+pub struct CohortScorer<'v> {
+    /// Parents come before their children.
+    members: Vec<Member<'v>>,
+}
+
+/// A person's cohorts: six single ones, three pairs, one of all.
+const MEMBERS_MAX: usize = 10;
+
+impl CohortScorer<'_> {
+    /// The item's share in the most specific cohorts; `overall` without any.
+    fn share(&self, item: u32, overall: f32) -> f32 {
+        let mut shares = [0.0_f32; MEMBERS_MAX];
+        let (mut sum, mut specific) = (0.0, 0.0);
+        for (place, member) in self.members.iter().take(MEMBERS_MAX).enumerate() {
+            let above = member.parents.iter().map(|&parent| shares[parent]).sum::<f32>();
+            let parents = member.parents.len() as f32;
+            let parent = if parents > 0.0 { above / parents } else { overall };
+            let k = member.items.stored(item) * member.scale;
+            shares[place] = shrunk(k, member.observations, parent, member.strength);
+            if member.is_specific {
+                sum += shares[place];
+                specific += 1.0;
+            }
+        }
+        if specific > 0.0 { sum / specific } else { overall }
+    }
+
+    /// Log ratio of the item's share in the most specific cohorts to its share
+    /// overall, which is in 0..=1. 0 without cohorts.
+    pub fn preference(&self, item: u32, overall_share: f32) -> f32 {
+        if self.members.is_empty() {
+            return 0.0;
+        }
+        let overall = overall_share.max(SHARE_MIN);
+        math::ln_f32(self.share(item, overall) / overall)
+    }
+}
+
+#[cfg(test)]
+mod tests;

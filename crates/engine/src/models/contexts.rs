@@ -1,0 +1,383 @@
+//! Which topics are wanted when, where and on which device.
+//!
+//! For each topic, decayed positive interactions by hour of the local week, month,
+//! device and location. The lift of a topic in a context is the log ratio of the
+//! context's share in the topic to its share among everybody:
+//! `ln((k + M q) / ((n + M) q))`, with `k` of the topic's `n` interactions in the
+//! context, `q` its share overall and `M` pseudo-observations of it. So a topic of
+//! which little is known has a lift near 0.
+//!
+//! - The week is kept in 56 cells, days by eight parts of the day. A cell is shrunk
+//!   towards the same hours of all working days or of the weekend, and these towards
+//!   everybody's.
+//! - The lift of a month counts its neighbours half, and not at all in the first
+//!   year: a single round of the seasons cannot be told from a trend. It counts in
+//!   full after two.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::state::column::Column;
+use crate::models::decay::DecayedRow;
+use crate::domain::Settings;
+use crate::domain::Timestamp;
+use crate::numeric::math;
+
+const HOURS_PER_PART: u32 = 3;
+const PARTS_PER_DAY: u32 = 24 / HOURS_PER_PART;
+const DAYS: u32 = 7;
+const FIRST_DAY_OF_WEEKEND: u32 = 5;
+const CELLS: usize = (DAYS * PARTS_PER_DAY) as usize;
+/// Parts of working days and of the weekend.
+pub const SLOTS: u32 = 2 * PARTS_PER_DAY;
+const MONTHS: u32 = 12;
+const DEVICES_MAX: usize = 32;
+/// Locations remembered by topic.
+const LOCATIONS_MAX: usize = 64;
+/// Contexts of one kind remembered over all topics.
+const ALL_MAX: usize = 4_096;
+/// Pseudo-counts of everybody's distribution in each topic's.
+const PRIOR_MASS: f32 = 20.0;
+/// Seasons come once a year: they need a longer memory and more evidence.
+const SEASON_HALF_LIFE_HOURS: f32 = 2.0 * 365.0 * 24.0;
+const SEASON_PRIOR_MASS: f32 = 50.0;
+const HOURS_PER_YEAR: f64 = 365.25 * 24.0;
+/// Of the month before, the month itself and the month after.
+const SMOOTHING: [f32; 3] = [0.25, 0.5, 0.25];
+
+/// When and where something is wanted, or a ranking is for.
+#[derive(Debug, Clone, Copy)]
+pub struct Occasion {
+    pub now: Timestamp,
+    /// Minutes to add to UTC for the person's clock.
+    pub utc_offset_minutes: i32,
+    pub device: Option<u32>,
+    pub location: Option<u32>,
+}
+
+impl Occasion {
+    /// Local weekday (Monday is 0) and part of the day.
+    fn day_and_part(&self) -> (u32, u32) {
+        let (day, hour) = self.now.day_and_hour(self.utc_offset_minutes);
+        (u32::from(day), u32::from(hour) / HOURS_PER_PART)
+    }
+
+    fn cell(&self) -> u32 {
+        let (day, part) = self.day_and_part();
+        day * PARTS_PER_DAY + part
+    }
+
+    /// Part of the day, those of the weekend apart: below [`SLOTS`].
+    pub fn slot(&self) -> u32 {
+        let (day, part) = self.day_and_part();
+        u32::from(day >= FIRST_DAY_OF_WEEKEND) * PARTS_PER_DAY + part
+    }
+
+    fn month(&self) -> u32 {
+        self.now.month(self.utc_offset_minutes).into()
+    }
+}
+
+/// Decayed counts by topic and by one kind of context, and of all topics together.
+#[derive(Debug, Clone, Default)]
+pub struct Lifts {
+    pub topics: Column<Arc<DecayedRow>>,
+    pub all: Arc<DecayedRow>,
+}
+
+impl Lifts {
+    fn note(&mut self, topics: &[u32], key: u32, at: Timestamp, half_life: f32, capacity: usize) {
+        for &topic in topics {
+            self.topics.grow(topic as usize + 1, &Arc::default());
+            let row = Arc::make_mut(self.topics.get_mut(topic as usize));
+            row.add(key, 1.0, at, half_life, capacity);
+        }
+        if !topics.is_empty() {
+            let weight = topics.len() as f32;
+            Arc::make_mut(&mut self.all).add(key, weight, at, half_life, ALL_MAX);
+        }
+    }
+
+    /// Share of a context among everybody, 0 to 1.
+    fn share(&self, key: u32) -> f32 {
+        let total = self.all.total();
+        if total > 0.0 { self.all.stored(key) / total } else { 0.0 }
+    }
+
+    fn row(&self, topic: u32) -> Option<&DecayedRow> {
+        self.topics.get(topic as usize).map(Arc::as_ref)
+    }
+
+    /// The lift of one context.
+    fn lift(&self, topic: u32, key: u32, now: Timestamp, half_life: f32) -> f32 {
+        let share = self.share(key);
+        let Some(row) = self.row(topic).filter(|_| share > 0.0) else {
+            return 0.0;
+        };
+        let scale = row.scale(now, half_life);
+        let joint = row.stored(key) * scale + PRIOR_MASS * share;
+        log_ratio(joint / (row.total() * scale + PRIOR_MASS), share)
+    }
+}
+
+fn log_ratio(share: f32, overall: f32) -> f32 {
+    math::ln_f32(share / overall)
+}
+
+/// What is known of all topics in all kinds of context.
+#[derive(Debug, Clone, Default)]
+pub struct TopicContexts {
+    pub cells: Lifts,
+    pub months: Lifts,
+    pub devices: Lifts,
+    pub locations: Lifts,
+    /// Time of the earliest positive interaction.
+    pub since: Option<Timestamp>,
+}
+
+impl TopicContexts {
+    /// Counts a positive interaction with an item of these topics.
+    pub fn note(&mut self, topics: &[u32], occasion: &Occasion, settings: &Settings) {
+        let (at, half_life) = (occasion.now, settings.popularity_half_life_hours);
+        self.since = Some(self.since.map_or(at, |since| since.min(at)));
+        self.cells.note(topics, occasion.cell(), at, half_life, CELLS);
+        let month = occasion.month();
+        self.months.note(topics, month, at, SEASON_HALF_LIFE_HOURS, MONTHS as usize);
+        if let Some(device) = occasion.device {
+            self.devices.note(topics, device, at, half_life, DEVICES_MAX);
+        }
+        if let Some(location) = occasion.location {
+            self.locations.note(topics, location, at, half_life, LOCATIONS_MAX);
+        }
+    }
+
+    /// The lifts at an occasion, as of `clock`.
+    pub fn at<'v>(
+        &'v self,
+        occasion: &Occasion,
+        clock: Timestamp,
+        settings: &Settings,
+    ) -> LiftsAt<'v> {
+        let (day, part) = occasion.day_and_part();
+        let weekend = day >= FIRST_DAY_OF_WEEKEND;
+        let days = if weekend { FIRST_DAY_OF_WEEKEND..DAYS } else { 0..FIRST_DAY_OF_WEEKEND };
+        let slot_share = days.clone().map(|day| self.cells.share(day * PARTS_PER_DAY + part)).sum();
+        let month = occasion.month();
+        let months = [month + MONTHS - 1, month, month + 1].map(|month| month % MONTHS);
+        let month_share =
+            months.iter().zip(SMOOTHING).map(|(&m, w)| w * self.months.share(m)).sum();
+        let years = self.since.map_or(0.0, |since| clock.hours_since(since) / HOURS_PER_YEAR);
+        LiftsAt {
+            contexts: self,
+            clock,
+            half_life: settings.popularity_half_life_hours,
+            cell: occasion.cell(),
+            cell_share: self.cells.share(occasion.cell()),
+            days,
+            part,
+            slot_share,
+            months,
+            month_share,
+            season_trust: (years - 1.0).clamp(0.0, 1.0) as f32,
+            device: occasion.device,
+            location: occasion.location,
+        }
+    }
+}
+
+/// The lifts of topics at one occasion.
+#[derive(Debug)]
+pub struct LiftsAt<'v> {
+    contexts: &'v TopicContexts,
+    clock: Timestamp,
+    half_life: f32,
+    cell: u32,
+    cell_share: f32,
+    /// The working days, or those of the weekend.
+    days: Range<u32>,
+    part: u32,
+    /// Share of the same hours of all these days.
+    slot_share: f32,
+    months: [u32; 3],
+    month_share: f32,
+    /// 0 in the first year to 1 after the second.
+    season_trust: f32,
+    device: Option<u32>,
+    location: Option<u32>,
+}
+
+impl LiftsAt<'_> {
+    /// Everybody's share of the same hours of working days or the weekend, 0 to 1.
+    pub fn slot_share(&self) -> f32 {
+        self.slot_share
+    }
+
+    pub fn time(&self, topic: u32) -> f32 {
+        let Some(row) = self.contexts.cells.row(topic).filter(|_| self.slot_share > 0.0) else {
+            return 0.0;
+        };
+        let scale = row.scale(self.clock, self.half_life);
+        let total = row.total() * scale + PRIOR_MASS;
+        let in_slot: f32 =
+            self.days.clone().map(|day| row.stored(day * PARTS_PER_DAY + self.part)).sum();
+        let slot = (in_slot * scale + PRIOR_MASS * self.slot_share) / total;
+        if self.cell_share <= 0.0 {
+            return log_ratio(slot, self.slot_share);
+        }
+        let expected = slot * self.cell_share / self.slot_share;
+        let cell = (row.stored(self.cell) * scale + PRIOR_MASS * expected) / total;
+        log_ratio(cell, self.cell_share)
+    }
+
+    pub fn season(&self, topic: u32) -> f32 {
+        let known = self.season_trust > 0.0 && self.month_share > 0.0;
+        let Some(row) = self.contexts.months.row(topic).filter(|_| known) else {
+            return 0.0;
+        };
+        let scale = row.scale(self.clock, SEASON_HALF_LIFE_HOURS);
+        let stored: f32 = self.months.iter().zip(SMOOTHING).map(|(&m, w)| w * row.stored(m)).sum();
+        let joint = stored * scale + SEASON_PRIOR_MASS * self.month_share;
+        let share = joint / (row.total() * scale + SEASON_PRIOR_MASS);
+        self.season_trust * log_ratio(share, self.month_share)
+    }
+
+    pub fn device(&self, topic: u32) -> f32 {
+        let lift = |device| self.contexts.devices.lift(topic, device, self.clock, self.half_life);
+        self.device.map_or(0.0, lift)
+    }
+
+    pub fn location(&self, topic: u32) -> f32 {
+        let lift =
+            |location| self.contexts.locations.lift(topic, location, self.clock, self.half_life);
+        self.location.map_or(0.0, lift)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    // 2024-01-06 was a Saturday.
+    const SATURDAY_NIGHT: Timestamp = Timestamp::from_seconds(1_704_574_800);
+    const MONDAY_NOON: Timestamp = Timestamp::from_seconds(1_704_715_200);
+
+    fn occasion(now: Timestamp) -> Occasion {
+        Occasion { now, utc_offset_minutes: 0, device: None, location: None }
+    }
+
+    /// Topic 0 is wanted on Saturday nights on device 0 in place 0, topic 1 on Monday
+    /// noons on device 1 in place 1.
+    fn two_habits() -> TopicContexts {
+        let (settings, mut contexts) = (Settings::default(), TopicContexts::default());
+        for _ in 0..50 {
+            for (topic, at) in [(0, SATURDAY_NIGHT), (1, MONDAY_NOON)] {
+                let place = Some(topic);
+                let occasion = Occasion { device: place, location: place, ..occasion(at) };
+                contexts.note(&[topic], &occasion, &settings);
+            }
+        }
+        contexts
+    }
+
+    #[test]
+    fn a_topic_wanted_on_weekend_nights_is_lifted_then_and_lowered_at_noon() {
+        let (contexts, settings) = (two_habits(), Settings::default());
+        let lift = |at| contexts.at(&occasion(at), MONDAY_NOON, &settings).time(0);
+        assert!(lift(SATURDAY_NIGHT) > 0.3);
+        assert!(lift(MONDAY_NOON) < -0.3);
+        assert_eq!(contexts.at(&occasion(MONDAY_NOON), MONDAY_NOON, &settings).time(9), 0.0);
+    }
+
+    #[test]
+    fn the_other_day_of_the_weekend_learns_from_the_first_but_less() {
+        let (contexts, settings) = (two_habits(), Settings::default());
+        let lift = |days: i64| {
+            let at = SATURDAY_NIGHT.plus_millis(days * Timestamp::DAY_MS);
+            contexts.at(&occasion(at), MONDAY_NOON, &settings).time(0)
+        };
+        assert!(lift(1) > 0.3, "{}", lift(1));
+        assert!(lift(0) >= lift(1), "{} {}", lift(0), lift(1));
+        assert!(lift(2) == 0.0, "nobody was ever there on a Monday night: {}", lift(2));
+    }
+
+    #[test]
+    fn local_time_is_what_counts() {
+        let (contexts, settings) = (two_habits(), Settings::default());
+        // Ten hours later by UTC, but the same hour by the clock of the place.
+        let sunday_morning = SATURDAY_NIGHT.plus_millis(10 * Timestamp::HOUR_MS);
+        let local = Occasion { utc_offset_minutes: -600, ..occasion(sunday_morning) };
+        assert!(contexts.at(&local, MONDAY_NOON, &settings).time(0) > 0.3);
+        let utc = contexts.at(&occasion(sunday_morning), MONDAY_NOON, &settings).time(0);
+        assert_eq!(utc, 0.0);
+    }
+
+    #[test]
+    fn devices_and_locations_lift_their_topics() {
+        let (contexts, settings) = (two_habits(), Settings::default());
+        let there = Occasion { device: Some(0), location: Some(0), ..occasion(MONDAY_NOON) };
+        let lifts = contexts.at(&there, MONDAY_NOON, &settings);
+        assert!(lifts.device(0) > 0.3 && lifts.device(1) < -0.3);
+        assert!(lifts.location(0) > 0.3 && lifts.location(1) < -0.3);
+        let nowhere = contexts.at(&occasion(MONDAY_NOON), MONDAY_NOON, &settings);
+        assert_eq!((nowhere.device(0), nowhere.location(0)), (0.0, 0.0));
+    }
+
+    /// Topic 0 is wanted in December only, topic 1 all year round.
+    fn years(years: i64) -> TopicContexts {
+        let (settings, mut contexts) = (Settings::default(), TopicContexts::default());
+        for week in 0..years * 52 {
+            let at = MONDAY_NOON.plus_millis(week * 7 * Timestamp::DAY_MS);
+            let topics: &[u32] = if at.month(0) == 11 { &[0, 1] } else { &[1] };
+            for _ in 0..5 {
+                contexts.note(topics, &occasion(at), &settings);
+            }
+        }
+        contexts
+    }
+
+    #[test]
+    fn a_season_says_nothing_in_the_first_year_and_lifts_its_topic_later() {
+        let settings = Settings::default();
+        let december = Timestamp::from_seconds(1_733_500_000);
+        let lift = |contexts: &TopicContexts, of_year: i64, clock_years: i64| {
+            let clock = MONDAY_NOON.plus_millis(clock_years * 365 * Timestamp::DAY_MS);
+            let at = occasion(december.plus_millis(of_year * Timestamp::DAY_MS));
+            contexts.at(&at, clock, &settings).season(0)
+        };
+        assert_eq!(lift(&years(1), 0, 1), 0.0);
+        let three = years(3);
+        assert!(lift(&three, 0, 3) > 0.3, "December {}", lift(&three, 0, 3));
+        assert!(lift(&three, 180, 3) < -0.1, "June {}", lift(&three, 180, 3));
+        assert!(lift(&three, 30, 3) < lift(&three, 0, 3), "January is a neighbour only");
+    }
+
+    proptest! {
+        #[test]
+        fn lifts_are_finite_and_fade_to_nothing_without_evidence(
+            events in prop::collection::vec((0..3_u32, 0..2_000_i64, 0..4_u32), 0..60),
+            at in 0..2_000_i64,
+        ) {
+            let (settings, mut contexts) = (Settings::default(), TopicContexts::default());
+            let hour = |hours: i64| MONDAY_NOON.plus_millis(hours * 11 * Timestamp::HOUR_MS);
+            for (topic, hours, place) in events {
+                let place = Some(place);
+                let occasion = Occasion { device: place, location: place, ..occasion(hour(hours)) };
+                contexts.note(&[topic], &occasion, &settings);
+            }
+            let there = Occasion { device: Some(1), location: Some(1), ..occasion(hour(at)) };
+            let lifts = contexts.at(&there, hour(2_000), &settings);
+            for topic in 0..4 {
+                let all = [
+                    lifts.time(topic), lifts.season(topic), lifts.device(topic),
+                    lifts.location(topic),
+                ];
+                prop_assert!(all.iter().all(|lift| lift.is_finite()), "{all:?}");
+                if topic == 3 {
+                    prop_assert_eq!(all, [0.0; 4]);
+                }
+            }
+        }
+    }
+}

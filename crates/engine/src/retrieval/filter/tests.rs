@@ -1,0 +1,118 @@
+//! That what may be shown and the rules that refuse are one thing, and each rule.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use crate::retrieval::filter::*;
+use crate::Engine;
+use crate::domain::InteractionType;
+use crate::domain::ItemId;
+use crate::domain::Settings;
+use crate::consumption::User;
+
+const NOW: Timestamp = Timestamp::from_seconds(1_000_000);
+
+fn entry(topic: &str, source: &str, published_hours_ago: i64) -> Entry {
+    let item = Item {
+        item_id: ItemId::parse("a").unwrap(),
+        title: String::new(),
+        content: String::new(),
+        topics: vec![topic.into()],
+        source: Some(source.into()),
+        published_at: Some(Timestamp::from_seconds(1_000_000 - published_hours_ago * 3_600)),
+        embedding: Vec::new(),
+        attributes: Attributes::default(),
+        language: None,
+    };
+    Entry { item: Some(Arc::new(item)), ..Entry::default() }
+}
+
+/// The context of somebody who had item 0 this often, the last time an hour ago.
+fn had(view: &View, times: u16) -> UserContext {
+    let mut user = User::default();
+    for _ in 0..times {
+        let at = Timestamp::from_seconds(1_000_000 - 3_600);
+        user.history.note(0, InteractionType::Click, 0.0, at);
+    }
+    UserContext::new(view, Some(&user))
+}
+
+fn filter() -> impl Strategy<Value = Filter> {
+    let label = |name: &'static str, other: &'static str| {
+        prop_oneof![Just(vec![]), Just(vec![name.into()]), Just(vec![other.into()])]
+    };
+    (
+        label("jazz", "metal"),
+        label("blue", "iron"),
+        label("a", "b"),
+        prop::option::of(0_i64..48),
+        any::<bool>(),
+        prop_oneof![Just(0.0_f32), Just(0.5), Just(5.0)],
+        0_u32..4,
+        0_u32..3,
+    )
+        .prop_map(|(topics, sources, exclude, hours, include_seen, cooldown, after, cap)| {
+            Filter {
+                topics,
+                sources,
+                exclude,
+                published_after: hours.map(|h| Timestamp::from_seconds(1_000_000 - h * 3_600)),
+                include_seen,
+                seen_cooldown_hours: cooldown,
+                seen_after_interactions: after,
+                frequency_cap_per_day: cap,
+                ..Filter::default()
+            }
+        })
+}
+
+proptest! {
+    #[test]
+    fn an_item_is_allowed_exactly_when_no_rule_refuses_it(
+        filter in filter(),
+        times in 0_u16..4,
+        shown in 0_usize..3,
+        known in any::<bool>(),
+    ) {
+        let engine = Engine::new(Settings::default());
+        let view = engine.state();
+        let context = had(view, times);
+        let shown = vec![Box::from("a"); shown];
+        let eligible = Eligibility::new(view, &filter, "", &context, NOW, &shown);
+        let (entry, index) = (entry("jazz", "blue", 24), known.then_some(0));
+        let refusals = eligible.refusals(&entry, index);
+        prop_assert_eq!(eligible.allows(&entry, index), refusals.is_empty());
+        prop_assert_eq!(refusals.contains(&Refusal::Topics), filter.topics.iter().any(|one| **one == *"metal"));
+        let seen = known && times > 0 && !filter.include_seen;
+        prop_assert_eq!(refusals.contains(&Refusal::Seen), seen);
+        prop_assert!(!eligible.allows(&Entry::default(), index));
+    }
+}
+
+#[test]
+fn every_rule_that_refuses_is_named() {
+    let engine = Engine::new(Settings::default());
+    let view = engine.state();
+    let context = had(view, 2);
+    let filter = Filter {
+        topics: vec!["metal".into()],
+        exclude: vec!["a".into()],
+        seen_cooldown_hours: 2.0,
+        seen_after_interactions: 2,
+        frequency_cap_per_day: 1,
+        ..Filter::default()
+    };
+    let eligible = Eligibility::new(view, &filter, "", &context, NOW, &["a".into()]);
+    let expected = [
+        Refusal::Topics,
+        Refusal::Excluded,
+        Refusal::Seen,
+        Refusal::SeenCooldown,
+        Refusal::SeenAfterInteractions,
+        Refusal::FrequencyCap,
+    ];
+    assert_eq!(eligible.refusals(&entry("jazz", "blue", 1), Some(0)), expected);
+    let none = eligible.refusals(&Entry::default(), Some(0));
+    assert_eq!(none, [Refusal::NotInCatalogue]);
+}

@@ -1,0 +1,170 @@
+//! The few items whose answers tell most about somebody new.
+//!
+//! A new person's factors are `w ~ N(m, S)`, with mean and covariance those of the
+//! people there are. An answer about item `h` is a noisy look at `h' w` and shrinks
+//! the uncertainty by `ln det`: the gain is `ln(1 + h' S h / noise) / 2` nats, after
+//! which `S <- S - S h h' S / (noise + h' S h)` (linear Gaussian model; D-optimal design,
+//! greedy, which is within 1 - 1/e of the best set for this submodular aim). Items that
+//! people differ about and that are unlike what was asked before gain most. The noise is
+//! the mean of `h' S h` over the pool, so that the scale of the factors cancels.
+//!
+//! An answer is had only from who knows the item, so the gain counts by its share of
+//! people who wanted it; and a topic that was asked about k times by `1 / (1 + k)`: who
+//! does not pick an item has said little. Without a model the gain is left out.
+//!
+//! Cost: 256 fold-ins, then pool x k for each pick.
+
+use crate::retrieval::filter::Eligibility;
+use crate::numeric::math;
+use crate::state::View;
+
+/// Items that stand to choose from, the most popular ones.
+const POOL: usize = 500;
+/// People whose factors make up the prior.
+const PEOPLE: usize = 256;
+/// Fewest people that say how tastes differ.
+const PEOPLE_MIN: usize = 8;
+
+/// An item to ask a new person about.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OnboardingItem {
+    pub index: u32,
+    /// Expected information about the person's factors given the answers to the
+    /// items before, in nats; 0 without a model.
+    pub gain: f64,
+    /// Share of all people who wanted it, 0 to 1.
+    pub familiarity: f64,
+}
+
+/// At most `n` allowed items, the most telling first. A function of the view and the
+/// filter alone.
+pub fn onboarding_items(view: &View, eligible: &Eligibility<'_>, n: usize) -> Vec<OnboardingItem> {
+    let allowed = |index: &u32| eligible.allows(&view.entries[*index as usize], Some(*index));
+    let pool: Vec<u32> = view.popular().iter().copied().filter(allowed).take(POOL).collect();
+    let people = view.users.len().max(1) as f64;
+    let familiarity: Vec<f64> = pool
+        .iter()
+        .map(|&item| (f64::from(view.popularity.items[item as usize].positives) / people).min(1.0))
+        .collect();
+    let mut uncertainty = Uncertainty::new(view, &pool);
+    let mut asked = vec![0_u32; view.topics.len()];
+    let mut left: Vec<usize> = (0..pool.len()).collect();
+    let mut picked = Vec::with_capacity(n.min(left.len()));
+    while picked.len() < n && !left.is_empty() {
+        let value = |place: usize| {
+            let gain = uncertainty.as_ref().map_or(1.0, |one| one.gain(place));
+            // Nobody wanting an item yet is no proof that nobody knows it.
+            let known = familiarity[place] + 0.5 / people;
+            gain * known * coverage(view, pool[place], &asked)
+        };
+        let best = (0..left.len()).max_by(|&a, &b| {
+            let by_value = value(left[a]).total_cmp(&value(left[b]));
+            by_value.then(left[b].cmp(&left[a]))
+        });
+        let place = left.remove(best.expect("some items are left"));
+        let gain = uncertainty.as_ref().map_or(0.0, |one| one.gain(place));
+        picked.push(OnboardingItem { index: pool[place], gain, familiarity: familiarity[place] });
+        for &topic in &view.entries[pool[place] as usize].topics {
+            asked[topic as usize] += 1;
+        }
+        if let Some(uncertainty) = &mut uncertainty {
+            uncertainty.answer(place);
+        }
+    }
+    picked
+}
+
+/// How little the item's topics were asked about, 0 to 1: the mean over them.
+fn coverage(view: &View, item: u32, asked: &[u32]) -> f64 {
+    let topics = &view.entries[item as usize].topics;
+    if topics.is_empty() {
+        return 1.0;
+    }
+    let new = |&topic: &u32| 1.0 / (1.0 + f64::from(asked[topic as usize]));
+    topics.iter().map(new).sum::<f64>() / topics.len() as f64
+}
+
+/// What is not known of a new person, seen through the items of the pool.
+struct Uncertainty {
+    k: usize,
+    /// Factors of the pool's items, zeros where an item has none.
+    rows: Vec<f64>,
+    /// k x k.
+    covariance: Vec<f64>,
+    /// `h' S h` of each item.
+    variances: Vec<f64>,
+    noise: f64,
+}
+
+impl Uncertainty {
+    /// `None` without a model or enough people.
+    fn new(view: &View, pool: &[u32]) -> Option<Self> {
+        let k = view.factors.k();
+        let covariance = covariance_of_people(view, k)?;
+        let mut rows = Vec::with_capacity(pool.len() * k);
+        for &item in pool {
+            match view.factors.row(item) {
+                Some(row) => rows.extend(row.iter().map(|&value| f64::from(value))),
+                None => rows.resize(rows.len() + k, 0.0),
+            }
+        }
+        let variance = |row: &[f64]| dot(row, &product(&covariance, row)).max(0.0);
+        let variances: Vec<f64> = rows.chunks_exact(k).map(variance).collect();
+        let noise = variances.iter().sum::<f64>() / variances.len().max(1) as f64;
+        (noise > 0.0).then_some(Self { k, rows, covariance, variances, noise })
+    }
+
+    fn row(&self, place: usize) -> &[f64] {
+        &self.rows[place * self.k..][..self.k]
+    }
+
+    fn gain(&self, place: usize) -> f64 {
+        math::log1p(self.variances[place] / self.noise) / 2.0
+    }
+
+    /// Takes an answer about an item into account.
+    fn answer(&mut self, place: usize) {
+        let direction = product(&self.covariance, self.row(place));
+        let scale = 1.0 / (self.noise + self.variances[place]);
+        for (cell, row) in self.covariance.chunks_exact_mut(self.k).zip(&direction) {
+            for (cell, column) in cell.iter_mut().zip(&direction) {
+                *cell -= scale * row * column;
+            }
+        }
+        for (variance, row) in self.variances.iter_mut().zip(self.rows.chunks_exact(self.k)) {
+            let along = dot(row, &direction);
+            *variance = (*variance - scale * along * along).max(0.0);
+        }
+    }
+}
+
+/// Covariance of the factors of people, evenly drawn from all; k x k.
+fn covariance_of_people(view: &View, k: usize) -> Option<Vec<f64>> {
+    let step = view.users.len().div_ceil(PEOPLE).max(1);
+    let users = view.users.iter().step_by(step);
+    let people: Vec<Vec<f32>> = users.filter_map(|user| view.fold_in(user)).collect();
+    if people.len() < PEOPLE_MIN {
+        return None;
+    }
+    let n = people.len() as f64;
+    let mut mean = vec![0.0; k];
+    for person in &people {
+        mean.iter_mut().zip(person).for_each(|(sum, &value)| *sum += f64::from(value) / n);
+    }
+    let mut covariance = vec![0.0; k * k];
+    for person in &people {
+        let off: Vec<f64> = person.iter().zip(&mean).map(|(&v, m)| f64::from(v) - m).collect();
+        for (cells, row) in covariance.chunks_exact_mut(k).zip(&off) {
+            cells.iter_mut().zip(&off).for_each(|(cell, column)| *cell += row * column / n);
+        }
+    }
+    Some(covariance)
+}
+
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+fn product(matrix: &[f64], vector: &[f64]) -> Vec<f64> {
+    matrix.chunks_exact(vector.len()).map(|row| dot(row, vector)).collect()
+}

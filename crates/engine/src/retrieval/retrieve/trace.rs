@@ -1,0 +1,125 @@
+//! Why a retrieval did or did not find an item: source by source, with the lists
+//! that the retrieval itself is made of.
+
+use crate::retrieval::retrieve::Retrieval;
+use crate::retrieval::retrieve::Supply;
+use crate::give_up::Cancelled;
+use crate::numeric;
+use crate::features::Candidate;
+
+/// Where candidates come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    Factors,
+    Cooccurrence,
+    ItemItem,
+    Content,
+    Embedding,
+    Cohorts,
+    Location,
+    Popular,
+    Trending,
+    Fresh,
+    Newcomers,
+    Boosts,
+    Explore,
+}
+
+impl Source {
+    /// Those that are about the person.
+    pub const PERSONAL: [Self; 5] =
+        [Self::Factors, Self::Cooccurrence, Self::ItemItem, Self::Content, Self::Embedding];
+    /// Those that are the same for many.
+    pub const SHARED: [Self; 8] = [
+        Self::Cohorts,
+        Self::Location,
+        Self::Popular,
+        Self::Trending,
+        Self::Fresh,
+        Self::Newcomers,
+        Self::Boosts,
+        Self::Explore,
+    ];
+
+    /// Those that are scored have the name of their component.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Factors => "collaborative",
+            Self::Cooccurrence => "cooccurrence",
+            Self::ItemItem => "item_item",
+            Self::Content => "content",
+            Self::Embedding => "embedding",
+            Self::Cohorts => "cohorts",
+            Self::Location => "location",
+            Self::Popular => "popular",
+            Self::Trending => "trending",
+            Self::Fresh => "fresh",
+            Self::Newcomers => "new_items",
+            Self::Boosts => "boosts",
+            Self::Explore => "random",
+        }
+    }
+}
+
+/// What one source says of one item.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SourceTrace {
+    pub name: &'static str,
+    /// Items it gave.
+    pub given: usize,
+    /// Place of the item among them, from 0; `None` when it is not.
+    pub place: Option<usize>,
+    /// The item's score there, and that of the last item given, where the source
+    /// has scores.
+    pub score: Option<f64>,
+    pub cut: Option<f64>,
+}
+
+impl Retrieval<'_> {
+    /// What each source says of an item that the filter allows.
+    ///
+    /// # Errors
+    /// [`Cancelled`].
+    pub fn trace(&self, item: u32, supply: &Supply<'_>) -> Result<Vec<SourceTrace>, Cancelled> {
+        let trace = |source: Source| {
+            let found = self.found_by(source, supply.boosts)?;
+            Ok(SourceTrace {
+                name: source.name(),
+                given: found.len(),
+                place: found.iter().position(|&index| index == item),
+                score: self.score(source, item),
+                cut: found.last().and_then(|&last| self.score(source, last)),
+            })
+        };
+        Source::PERSONAL.into_iter().chain(Source::SHARED).map(trace).collect()
+    }
+
+    /// What a source orders items by; `None` where it has no scores or the person
+    /// gives it nothing to go by.
+    fn score(&self, source: Source, item: u32) -> Option<f64> {
+        let (view, context) = (self.view, self.context);
+        match source {
+            Source::Factors => {
+                let (user, item) = (context.factors.as_ref()?, view.factors.row(item)?);
+                Some(f64::from(numeric::dot(user, item)))
+            }
+            Source::Cooccurrence if !context.recent.is_empty() => {
+                Some(f64::from(view.cooccurrence_scorer(&context.recent).score(item)))
+            }
+            Source::ItemItem => {
+                let scores = context.item_item.entries();
+                let place = scores.binary_search_by_key(&item, |score| score.0).ok()?;
+                Some(f64::from(scores[place].1))
+            }
+            Source::Content => {
+                let taste = context.taste.as_ref()?;
+                Some(f64::from(taste.score(&view.terms[item as usize])))
+            }
+            Source::Embedding => {
+                let candidate = Candidate::known(view, item);
+                Some(f64::from(context.embedding_taste.score(view, &candidate)))
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! Items like an item: by who wants them together, by factors, by content in
+//! words and in embeddings.
+
+use std::collections::BTreeMap;
+
+use crate::features::embedding_cosine;
+use crate::features::nearest_items;
+use crate::features::Candidate;
+use crate::models::collaborative::Page;
+use crate::models::collaborative::scan;
+use crate::numeric;
+use crate::numeric::TopK;
+use crate::state::View;
+
+/// Candidates of each kind of similarity.
+const CANDIDATES: usize = 200;
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct SimilarItem {
+    pub index: u32,
+    pub score: f64,
+    /// Parts of the score by name; they add up to it.
+    pub components: BTreeMap<&'static str, f64>,
+}
+
+/// The catalogue items most like `item`, best first, at most `n`. The score is the
+/// mean of four similarities, each 0 to 1 where it is known: cosine of the
+/// factors, of co-occurrence, of the content, of the embeddings.
+pub fn similar_items(view: &View, item: u32, n: usize) -> Vec<SimilarItem> {
+    let scorer = view.cooccurrence_scorer(&[item]);
+    let mut found: Vec<u32> = Vec::new();
+    let mut top = TopK::new(CANDIDATES);
+    let mut strongest = 0.0_f32;
+    for (index, score) in scorer.neighbours() {
+        strongest = strongest.max(score);
+        top.push(score, index);
+    }
+    found.extend(top.into_sorted_vec().iter().map(|entry| entry.0));
+    if let Some(factors) = view.factors.row(item) {
+        let pages = view.factors.pages().map(|factors| Page { factors, eligible: None });
+        let near = scan(pages, view.factors.k(), factors, CANDIDATES);
+        found.extend(near.iter().map(|entry| entry.0));
+    }
+    let own = Candidate::known(view, item);
+    let mut near = TopK::new(CANDIDATES);
+    for (index, terms) in view.terms.iter().enumerate() {
+        near.push(own.terms.cosine(terms), index as u32);
+    }
+    found.extend(near.into_sorted_vec().iter().map(|entry| entry.0));
+    found.append(&mut nearest_items(view, item, CANDIDATES));
+    found.sort_unstable();
+    found.dedup();
+    found.retain(|&index| index != item && view.entries[index as usize].item.is_some());
+
+    let mut best = TopK::new(n);
+    let score = |index: u32| {
+        let together = if strongest > 0.0 { scorer.score(index) / strongest } else { 0.0 };
+        let content = own.terms.cosine(Candidate::known(view, index).terms).max(0.0);
+        [
+            ("cooccurrence", together),
+            ("collaborative", factor_cosine(view, item, index)),
+            ("content", content),
+            ("embedding", embedding_cosine(view, item, index)),
+        ]
+        .map(|(name, part)| (name, f64::from(part) / 4.0))
+    };
+    for &index in &found {
+        best.push(score(index).iter().map(|part| part.1).sum::<f64>() as f32, index);
+    }
+    best.into_sorted_vec()
+        .into_iter()
+        .map(|(index, _)| {
+            let components = BTreeMap::from(score(index));
+            SimilarItem { index, score: components.values().sum(), components }
+        })
+        .collect()
+}
+
+fn factor_cosine(view: &View, a: u32, b: u32) -> f32 {
+    let (Some(a), Some(b)) = (view.factors.row(a), view.factors.row(b)) else {
+        return 0.0;
+    };
+    let norm = (numeric::sum_squares(a) * numeric::sum_squares(b)).sqrt();
+    if norm > 0.0 { (numeric::dot(a, b) / norm).max(0.0) } else { 0.0 }
+}

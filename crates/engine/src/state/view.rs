@@ -1,0 +1,493 @@
+//! The learnt state at a watermark.
+//!
+//! The engine works on one `View` and hands out clones of it: everything is in
+//! copy-on-write pages or behind `Arc`, so a clone is a few pointers per page and a
+//! reader works on its own, forever unchanged state.
+//!
+//! - Items, users, topics, sources, devices and cohorts are dense indices, given in
+//!   the order of the log and never reused.
+//! - The columns of items all have the same length; so have those of users.
+
+use std::sync::Arc;
+use std::sync::OnceLock;
+
+use serde::Deserialize;
+use serde::Serialize;
+
+use crate::models::aging::Aging;
+use crate::bandit::Belief;
+use crate::bandit::PendingDecision;
+use crate::bandit::Ranker;
+use crate::bandit::SEGMENTS;
+use crate::bandit::arms::ArmSet;
+use crate::bandit::arms::Arms;
+use crate::models::cold_start::Cohorts;
+use crate::models::cold_start::Locations;
+use crate::models::cold_start::Newcomers;
+use crate::models::cold_start::Popularity;
+use crate::models::collaborative::CooccurrenceScorer;
+use crate::models::collaborative::FoldIn;
+use crate::models::collaborative::Influence;
+use crate::models::collaborative::ItemAccumulator;
+use crate::models::collaborative::ItemItem;
+use crate::models::collaborative::SUCCESSION;
+use crate::state::column::Column;
+use crate::models::content::Document;
+use crate::models::content::Embeddings;
+use crate::models::content::SparseVector;
+use crate::models::content::TermCounts;
+use crate::models::content::Vocabulary;
+use crate::models::contexts::TopicContexts;
+use crate::models::decay::DecayedRow;
+use crate::state::factors::ItemFactors;
+use crate::state::interner::Interner;
+use crate::state::key_index::KeyIndex;
+use crate::models::published::Model;
+use crate::models::prequential::Prequential;
+use crate::consumption::Showings;
+use crate::consumption::User;
+use crate::features::Hybrid;
+use crate::ranking::RANKER_DIMENSION;
+use crate::models::recent_positives::RecentPositives;
+use crate::takeover::Takeover;
+use crate::domain::Item;
+use crate::domain::Sequence;
+use crate::domain::Settings;
+use crate::domain::Timestamp;
+use crate::numeric::TopK;
+use crate::numeric::math;
+
+/// Share of repeated positives from which on items are recommended again, and the
+/// fewest positives that say anything about it.
+const REPEATS_ONE_IN: u64 = 10;
+const REPEATS_POSITIVES_MIN: u64 = 200;
+/// Length of the popular, trending and fresh lists of a view.
+pub const TOP_LIST: usize = 500;
+
+/// An item as far as the engine knows it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// `None` for an item known from interactions only; it is never retrieved.
+    pub item: Option<Arc<Item>>,
+    pub topics: Vec<u32>,
+    pub source: Option<u32>,
+    pub counts: TermCounts,
+    pub updated_at: Timestamp,
+    /// When it first came into the catalogue.
+    pub added_at: Timestamp,
+}
+
+impl Entry {
+    /// When the item appeared: its publication, or its first upsert.
+    pub fn born(&self) -> Timestamp {
+        self.item.as_ref().and_then(|item| item.published_at).unwrap_or(self.added_at)
+    }
+}
+
+/// How much of each kind the state has learnt from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    pub interactions: u64,
+    pub decisions: u64,
+    /// Of these, the first so many whose rewards are no longer waited for.
+    pub settled: u64,
+    /// Items in the catalogue now.
+    pub catalogue: u64,
+    pub positives: u64,
+    /// Positive interactions that repeat an earlier one of the same person, item and type.
+    pub repeats: u64,
+}
+
+/// What the requests on a view share, made when first asked for.
+#[derive(Debug, Default)]
+pub struct TopLists {
+    request_settings: OnceLock<Settings>,
+    popular: OnceLock<Vec<u32>>,
+    trending: OnceLock<Vec<u32>>,
+    fresh: OnceLock<Vec<u32>>,
+    newcomers: OnceLock<Vec<u32>>,
+    pub(crate) belief: OnceLock<Belief>,
+    pub(crate) segment_beliefs: [OnceLock<Belief>; SEGMENTS],
+}
+
+/// State at a watermark.
+#[derive(Debug, Clone)]
+pub struct View {
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) watermark: Sequence,
+    /// When the first record was appended: no two logs began at the same moment.
+    pub(crate) began: Timestamp,
+    /// The latest time of an interaction: the "now" of everything that decays, so
+    /// that a pause in the stream does not wash out what was learnt.
+    pub(crate) clock: Timestamp,
+    pub(crate) counts: Counts,
+
+    pub(crate) user_ids: Interner,
+    pub(crate) users: Column<Arc<User>>,
+    /// What each was shown of late; as long as `users`, or shorter.
+    pub(crate) showings: Column<Arc<Showings>>,
+
+    pub(crate) item_ids: Interner,
+    pub(crate) entries: Column<Arc<Entry>>,
+    /// Derived of `entries` and `vocabulary`.
+    pub(crate) terms: Column<SparseVector>,
+    /// Derived of `entries`, `terms` and `model`.
+    pub(crate) embeddings: Embeddings,
+    pub(crate) popularity: Popularity,
+    pub(crate) cooccurrence: Column<Arc<DecayedRow>>,
+    pub(crate) successors: Column<Arc<DecayedRow>>,
+
+    pub(crate) topics: Interner,
+    pub(crate) sources: Interner,
+    pub(crate) devices: Interner,
+    pub(crate) vocabulary: Vocabulary,
+    pub(crate) contexts: TopicContexts,
+    pub(crate) aging: Aging,
+    pub(crate) cohorts: Cohorts,
+    pub(crate) locations: Locations,
+
+    pub(crate) model: Option<Arc<Model>>,
+    pub(crate) factors: ItemFactors,
+    /// Of the model; empty where it has none.
+    pub(crate) item_item: Arc<ItemItem>,
+    /// Evidence about items the model was not trained on.
+    pub(crate) accumulators: Column<Option<Arc<ItemAccumulator>>>,
+    /// Items with evidence since their factors were last solved, in order.
+    pub(crate) unsolved: Vec<u32>,
+
+    pub(crate) hybrid: Arc<Hybrid>,
+    pub(crate) ranker: Arc<Ranker>,
+    /// A ring.
+    pub(crate) decisions: Column<Arc<PendingDecision>>,
+    /// Where each pending decision is, by key. Derived.
+    pub(crate) decision_index: KeyIndex,
+    /// Where the newest of each user is, by the key of the user's id. Derived.
+    pub(crate) user_decisions: KeyIndex,
+    pub(crate) prequential: Arc<Prequential>,
+    pub(crate) recent_positives: RecentPositives,
+    pub(crate) arms: Arms,
+    pub(crate) takeover: Arc<Takeover>,
+    pub(crate) top_lists: Arc<TopLists>,
+}
+
+impl View {
+    pub(crate) fn new(settings: Settings) -> Self {
+        Self {
+            watermark: 0,
+            began: Timestamp::default(),
+            clock: Timestamp::default(),
+            counts: Counts::default(),
+            user_ids: Interner::default(),
+            users: Column::default(),
+            showings: Column::default(),
+            item_ids: Interner::default(),
+            entries: Column::default(),
+            terms: Column::default(),
+            embeddings: Embeddings::new(settings.embedding_dimension as usize, 0),
+            popularity: Popularity::default(),
+            cooccurrence: Column::default(),
+            successors: Column::default(),
+            topics: Interner::default(),
+            sources: Interner::default(),
+            devices: Interner::default(),
+            vocabulary: Vocabulary::new(settings.tfidf_max_features as usize),
+            contexts: TopicContexts::default(),
+            aging: Aging::default(),
+            cohorts: Cohorts::default(),
+            locations: Locations::default(),
+            model: None,
+            factors: ItemFactors::default(),
+            item_item: Arc::default(),
+            accumulators: Column::default(),
+            unsolved: Vec::new(),
+            hybrid: Arc::default(),
+            ranker: Arc::new(Ranker::new(RANKER_DIMENSION)),
+            decisions: Column::default(),
+            decision_index: KeyIndex::default(),
+            user_decisions: KeyIndex::default(),
+            prequential: Arc::default(),
+            recent_positives: RecentPositives::default(),
+            arms: Arms::default(),
+            takeover: Arc::default(),
+            top_lists: Arc::default(),
+            settings: Arc::new(settings),
+        }
+    }
+
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Whether items a person already had are recommended again: as the settings say,
+    /// or as people do.
+    pub fn recommends_seen(&self) -> bool {
+        let Counts { positives, repeats, .. } = self.counts;
+        let people_repeat =
+            positives >= REPEATS_POSITIVES_MIN && repeats * REPEATS_ONE_IN >= positives;
+        self.settings.recommend_seen.unwrap_or(people_repeat)
+    }
+
+    /// The settings that requests are read with: as [`Self::settings`], with what was learnt
+    /// where these leave it open.
+    pub fn request_settings(&self) -> &Settings {
+        self.top_lists.request_settings.get_or_init(|| Settings {
+            recommend_seen: Some(self.recommends_seen()),
+            ..self.settings().clone()
+        })
+    }
+
+    /// Sequence of the last record this state has learnt from.
+    pub fn watermark(&self) -> Sequence {
+        self.watermark
+    }
+
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    pub fn clock(&self) -> Timestamp {
+        self.clock
+    }
+
+    pub fn users_len(&self) -> usize {
+        self.users.len()
+    }
+
+    /// 0 as long as no model was published.
+    pub fn model_version(&self) -> u64 {
+        self.model.as_ref().map_or(0, |model| model.version)
+    }
+
+    pub fn model(&self) -> Option<&Model> {
+        self.model.as_deref()
+    }
+
+    pub fn prequential(&self) -> &Prequential {
+        &self.prequential
+    }
+
+    pub fn hybrid(&self) -> &Hybrid {
+        &self.hybrid
+    }
+
+    /// An arm set by its name; `None` before its first selection is learnt.
+    pub fn arm_set(&self, name: &str) -> Option<&ArmSet> {
+        self.arms.set(name)
+    }
+
+    pub fn arm_sets_len(&self) -> usize {
+        self.arms.sets.len()
+    }
+
+    pub fn user_index(&self, user_id: &str) -> Option<u32> {
+        self.user_ids.find(user_id)
+    }
+
+    pub fn user(&self, index: u32) -> &Arc<User> {
+        &self.users[index as usize]
+    }
+
+    pub fn item_index(&self, item_id: &str) -> Option<u32> {
+        self.item_ids.find(item_id)
+    }
+
+    pub fn item_id(&self, index: u32) -> &str {
+        self.item_ids.name(index).expect("item indices come from this interner")
+    }
+
+    pub fn entry(&self, index: u32) -> &Arc<Entry> {
+        &self.entries[index as usize]
+    }
+
+    /// The catalogue entry of an item that was upserted and not deleted.
+    pub fn catalogue_item(&self, item_id: &str) -> Option<&Arc<Entry>> {
+        let entry = self.entry(self.item_index(item_id)?);
+        entry.item.is_some().then_some(entry)
+    }
+
+    /// Items known, catalogue or not.
+    pub fn items_len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub fn topic_name(&self, index: u32) -> &str {
+        self.topics.name(index).expect("topic indices come from this interner")
+    }
+
+    pub fn source_name(&self, index: u32) -> &str {
+        self.sources.name(index).expect("source indices come from this interner")
+    }
+
+    pub fn device_name(&self, index: u32) -> &str {
+        self.devices.name(index).expect("device indices come from this interner")
+    }
+
+    pub fn device_index(&self, device: &str) -> Option<u32> {
+        self.devices.find(device)
+    }
+
+    pub fn location_index(&self, location: &str) -> Option<u32> {
+        self.locations.names.find(location)
+    }
+
+    pub fn location_name(&self, index: u32) -> &str {
+        self.locations.names.name(index).expect("location indices come from this interner")
+    }
+
+    /// The most specific cohorts that a person's attributes name: one, as long as
+    /// the namespace has room for new ones.
+    pub fn cohort_names(&self, user: &User) -> Vec<&str> {
+        let cohorts = self.cohorts.most_specific(&user.cohorts);
+        cohorts.into_iter().map(|cohort| self.cohorts.name(cohort)).collect()
+    }
+
+    /// Describes an item of a request as if it were in the catalogue, without
+    /// adding it: topics and terms nobody has used before are unknown.
+    pub fn describe_inline(&self, item: Arc<Item>) -> (Entry, SparseVector) {
+        let terms = self.vocabulary.weigh_text(&document(&item));
+        let entry = Entry {
+            topics: item.topics.iter().filter_map(|topic| self.topics.find(topic)).collect(),
+            source: item.source.as_ref().and_then(|source| self.sources.find(source)),
+            counts: TermCounts::default(),
+            updated_at: Timestamp::default(),
+            added_at: Timestamp::default(),
+            item: Some(item),
+        };
+        (entry, terms)
+    }
+
+    /// How little known an item is: `-log2` of its share of all popularity, as a part of
+    /// that of an item nobody wanted. 0 to 1; 1 for an item that is not known.
+    pub(crate) fn self_information(&self, items: impl Iterator<Item = Option<u32>>) -> Vec<f64> {
+        let scales = self.popularity.scales(self.clock, &self.settings);
+        let smoothed = |mass: f32| f64::from(mass.max(0.0)) + 1.0;
+        let all = f64::from(scales.popularity(&self.popularity.totals).max(0.0))
+            + self.entries.len() as f64
+            + 1.0;
+        let most = math::log2(all);
+        let of = |index: u32| scales.popularity(&self.popularity.items[index as usize]);
+        let bits = |index: u32| (most - math::log2(smoothed(of(index)))) / most;
+        items.map(|index| index.map_or(1.0, bits).clamp(0.0, 1.0)).collect()
+    }
+
+    pub(crate) fn cooccurrence_scorer(&self, recent: &[u32]) -> CooccurrenceScorer<'_> {
+        CooccurrenceScorer::new(
+            &self.cooccurrence,
+            &self.popularity,
+            &self.settings,
+            recent,
+            self.clock,
+        )
+    }
+
+    /// The examples of a person that have factors, the newest first: item, factors,
+    /// signed weight.
+    fn fold_in_events(&self, model: &Model, user: &User) -> Vec<(u32, &[f32], f32)> {
+        let examples = model.origin.weighing.examples(&user.history, 0).into_iter();
+        let factors = |item: u32| self.factors.row(item);
+        examples.filter_map(|(item, weight)| Some((item, factors(item)?, weight))).collect()
+    }
+
+    /// What each item of the person's history adds to collaborative scores; `None`
+    /// where [`Self::fold_in`] is.
+    pub(crate) fn influence(&self, user: &User) -> Option<Influence<'_>> {
+        let model = self.model.as_ref()?;
+        let events = self.fold_in_events(model, user);
+        if events.is_empty() {
+            return None;
+        }
+        Influence::new(&model.item_gram, &model.regularization, events)
+    }
+
+    /// The same by what came next.
+    pub(crate) fn succession_scorer(&self, recent: &[u32]) -> CooccurrenceScorer<'_> {
+        CooccurrenceScorer::new(
+            &self.successors,
+            &self.popularity,
+            &self.settings,
+            &recent[..recent.len().min(SUCCESSION)],
+            self.clock,
+        )
+    }
+
+    /// The person's factors against the current item factors; `None` without a
+    /// model or without an item that has factors. About 100 us for 50 events, k = 64.
+    pub(crate) fn fold_in(&self, user: &User) -> Option<Vec<f32>> {
+        let model = self.model.as_ref()?;
+        let events = self.fold_in_events(model, user);
+        if events.is_empty() {
+            return None;
+        }
+        let mut factors = vec![0.0; model.k];
+        FoldIn::new(model.k).solve(
+            &model.item_gram,
+            &model.regularization,
+            events.iter().map(|&(_, factors, confidence)| (factors, confidence)),
+            None,
+            &mut factors,
+        );
+        Some(factors)
+    }
+
+    /// Most popular catalogue items over the long run, at most [`TOP_LIST`].
+    pub(crate) fn popular(&self) -> &[u32] {
+        self.top_lists.popular.get_or_init(|| {
+            let now = self.popularity.scales(self.clock, &self.settings);
+            self.top_by(|index, _| now.popularity(&self.popularity.items[index as usize]))
+        })
+    }
+
+    pub(crate) fn trending(&self) -> &[u32] {
+        self.top_lists.trending.get_or_init(|| {
+            let now = self.popularity.scales(self.clock, &self.settings);
+            self.top_by(|index, _| now.trend(&self.popularity.items[index as usize]))
+        })
+    }
+
+    /// Latest published catalogue items.
+    pub(crate) fn fresh(&self) -> &[u32] {
+        self.top_lists.fresh.get_or_init(|| {
+            self.top_by(|_, entry| {
+                let published = entry.item.as_ref().and_then(|item| item.published_at);
+                // Minutes fit f32 to about a quarter of an hour: enough to sort by.
+                published.map_or(f32::NEG_INFINITY, |at| (at.as_millis() / 60_000) as f32)
+            })
+        })
+    }
+
+    /// Catalogue items that few have seen, the youngest first.
+    pub(crate) fn newcomers(&self) -> &[u32] {
+        self.top_lists.newcomers.get_or_init(|| {
+            let newcomers = Newcomers::new(&self.settings, &self.popularity.totals, self.clock);
+            self.top_by(|index, entry| {
+                let seen = newcomers.impressions(&self.popularity.items[index as usize]);
+                let unseen = seen < self.settings.new_item_impressions;
+                let minutes = (entry.born().as_millis() / 60_000) as f32;
+                if unseen { minutes } else { f32::NEG_INFINITY }
+            })
+        })
+    }
+
+    fn top_by(&self, score: impl Fn(u32, &Entry) -> f32) -> Vec<u32> {
+        let mut top = TopK::new(TOP_LIST);
+        for (index, entry) in self.entries.iter().enumerate() {
+            if entry.item.is_some() {
+                let score = score(index as u32, entry);
+                if score > f32::NEG_INFINITY {
+                    top.push(score, index as u32);
+                }
+            }
+        }
+        top.into_sorted_vec().into_iter().map(|(index, _)| index).collect()
+    }
+}
+
+/// The text of an item for the vocabulary.
+pub fn document(item: &Item) -> Document<'_> {
+    Document {
+        title: &item.title,
+        content: &item.content,
+        topics: &item.topics,
+        language: item.language.as_deref(),
+    }
+}
