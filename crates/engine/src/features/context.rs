@@ -244,8 +244,8 @@ fn session_taste(view: &View, user: &User, occasion: &Occasion) -> Option<Sessio
     let mut total = 0.0;
     for &(item, confidence) in items.iter().rev() {
         let signed = weight * confidence.clamp(DISLIKE_MIN, 1.0);
-        parts.push((signed, &view.terms[item as usize]));
-        let own = &view.entries[item as usize].topics;
+        parts.push((signed, &view.items.terms[item as usize]));
+        let own = &view.items.entries[item as usize].topics;
         topics.extend(own.iter().map(|&topic| (topic, signed)));
         total += signed.abs() * own.len() as f32;
         weight *= SESSION_DECAY;

@@ -90,8 +90,8 @@ pub struct Candidate<'v> {
 impl<'v> Candidate<'v> {
     /// An item the view knows.
     pub fn known(view: &'v View, index: u32) -> Self {
-        let entry = &view.entries[index as usize];
-        Self { index: Some(index), entry, terms: &view.terms[index as usize] }
+        let entry = &view.items.entries[index as usize];
+        Self { index: Some(index), entry, terms: &view.items.terms[index as usize] }
     }
 }
 
@@ -130,7 +130,7 @@ impl UserContext {
             }
         }
         let embedding_taste = EmbeddingTaste::new(view, &had);
-        let parts = had.iter().map(|&(weight, item)| (weight, &view.terms[item as usize]));
+        let parts = had.iter().map(|&(weight, item)| (weight, &view.items.terms[item as usize]));
         let taste = Some(Centroid::new(parts)).filter(|centroid| !centroid.is_empty());
         let positives = user.history.positives().count() as u32;
         let had = user.history.entries().iter();
@@ -291,7 +291,7 @@ impl<'a> Describer<'a> {
     ) -> Self {
         let session = user.map_or(&[][..], |user| user.session.items_at(occasion.now));
         let cooccurrence = view.cooccurrence_scorer(&context.recent).emphasising(session);
-        let (count, items) = (candidates.len(), view.entries.len());
+        let (count, items) = (candidates.len(), view.items.entries.len());
         let together = PathScores::new(cooccurrence, count, items);
         let next = PathScores::new(view.succession_scorer(&context.recent), count, items);
         let circumstances = Circumstances::new(view, user, occasion, candidates);
@@ -299,7 +299,7 @@ impl<'a> Describer<'a> {
         let cohorts = user
             .filter(|user| !user.cohorts.is_empty())
             .map(|user| view.cohorts.scorer(&user.cohorts, view.clock, half_life));
-        let scales = view.popularity.scales(view.clock, &view.settings);
+        let scales = view.items.popularity.scales(view.clock, &view.settings);
         let now = occasion.now;
         let timeliness = timeliness(view, now);
         Self {
@@ -319,8 +319,8 @@ impl<'a> Describer<'a> {
     fn row(&self, candidate: &Candidate<'_>) -> [f32; FEATURE_COUNT] {
         let (view, entry, around) = (self.view, candidate.entry, &self.circumstances);
         let lifts = around.topic_lifts(entry);
-        let overall = candidate.index.map_or(0.0, |index| view.popularity.share(index));
-        let statistics = candidate.index.map(|index| &view.popularity.items[index as usize]);
+        let overall = candidate.index.map_or(0.0, |index| view.items.popularity.share(index));
+        let statistics = candidate.index.map(|index| &view.items.popularity.items[index as usize]);
         let [long, short] = self.timeliness;
         let popularity = statistics.map_or(0.0, |one| self.scales.popularity(one));
         let trend = statistics.map_or(0.0, |one| self.scales.trend(one));
@@ -358,7 +358,7 @@ impl<'a> Describer<'a> {
     }
 
     fn collaborative(&self, index: Option<u32>) -> f32 {
-        match (&self.context.factors, index.and_then(|index| self.view.factors.row(index))) {
+        match (&self.context.factors, index.and_then(|index| self.view.items.factors.row(index))) {
             (Some(user), Some(item)) => evidence(numeric::dot(user, item), COLLABORATIVE_UNIT),
             _ => 0.0,
         }

@@ -24,7 +24,7 @@ impl EmbeddingTaste {
     pub fn new(view: &View, items: &[(f32, u32)]) -> Self {
         let mut taste = Self::default();
         for &(weight, item) in items {
-            if let Some((space, row)) = view.embeddings.row(item) {
+            if let Some((space, row)) = view.items.embeddings.row(item) {
                 let sum = taste.of_mut(space);
                 sum.resize(row.len(), 0.0);
                 numeric::axpy(weight, row, sum);
@@ -58,7 +58,7 @@ impl EmbeddingTaste {
     pub fn nearest(&self, view: &View, n: usize) -> Vec<u32> {
         let mut found = Vec::new();
         for space in [EmbeddingSpace::Own, EmbeddingSpace::Latent] {
-            let (taste, rows) = (self.of(space), view.embeddings.of(space));
+            let (taste, rows) = (self.of(space), view.items.embeddings.of(space));
             if taste.is_empty() || taste.len() != rows.k() {
                 continue;
             }
@@ -86,7 +86,7 @@ impl EmbeddingTaste {
 
 /// Cosine of two items of one space, 0 to 1; 0 across spaces.
 pub fn embedding_cosine(view: &View, a: u32, b: u32) -> f32 {
-    match (view.embeddings.row(a), view.embeddings.row(b)) {
+    match (view.items.embeddings.row(a), view.items.embeddings.row(b)) {
         (Some((space, a)), Some((other, b))) if space == other => {
             numeric::dot(a, b).clamp(0.0, 1.0)
         }
@@ -96,10 +96,10 @@ pub fn embedding_cosine(view: &View, a: u32, b: u32) -> f32 {
 
 /// The items nearest to one in its space.
 pub fn nearest_items(view: &View, item: u32, n: usize) -> Vec<u32> {
-    let Some((space, row)) = view.embeddings.row(item) else {
+    let Some((space, row)) = view.items.embeddings.row(item) else {
         return Vec::new();
     };
-    let rows = view.embeddings.of(space);
+    let rows = view.items.embeddings.of(space);
     let pages = rows.pages().map(|factors| Page { factors, eligible: None });
     scan(pages, rows.k(), row, n).iter().map(|entry| entry.0).collect()
 }
@@ -109,7 +109,7 @@ fn place<'a>(
     view: &'a View,
     candidate: &Candidate<'_>,
 ) -> Option<(EmbeddingSpace, Cow<'a, [f32]>)> {
-    let known = candidate.index.and_then(|index| view.embeddings.row(index));
+    let known = candidate.index.and_then(|index| view.items.embeddings.row(index));
     known.map(|(space, row)| (space, Cow::Borrowed(row))).or_else(|| {
         let (space, row) = view.embed(candidate.entry, candidate.terms)?;
         Some((space, Cow::Owned(row)))

@@ -133,7 +133,7 @@ impl Engine {
         self.describe_stub(item, event);
         let occasion = self.occasion(event, at);
         let session_id = event.session_id.as_ref().map(|id| id.as_str());
-        let state = Arc::make_mut(self.view.users.get_mut(user as usize));
+        let state = Arc::make_mut(self.view.users.states.get_mut(user as usize));
         let in_session = state.session.enter(session_id, at);
         let settings = self.view.settings.clone();
         let confidence = settings.confidence(event.kind, event.value);
@@ -145,11 +145,11 @@ impl Engine {
             self.test_before_learning(user, item, &occasion, sequence);
             self.learn_positive(user, item, confidence, &occasion);
         } else {
-            let statistics = self.view.popularity.items.get_mut(item as usize);
+            let statistics = self.view.items.popularity.items.get_mut(item as usize);
             match event.kind {
                 InteractionType::Impression => {
                     statistics.impressions += 1;
-                    self.view.popularity.totals.impressions += 1;
+                    self.view.items.popularity.totals.impressions += 1;
                 }
                 _ => statistics.interactions += 1,
             }
@@ -158,7 +158,7 @@ impl Engine {
             let item = name_key(event.item_id.as_str());
             self.note_shown(user, std::iter::once(item), at, 0);
         }
-        let entry = self.view.entries[item as usize].clone();
+        let entry = self.view.items.entries[item as usize].clone();
         let noted = consumption::Event {
             item,
             kind: event.kind,
@@ -168,7 +168,7 @@ impl Engine {
             occasion: &occasion,
             in_session,
         };
-        let state = Arc::make_mut(self.view.users.get_mut(user as usize));
+        let state = Arc::make_mut(self.view.users.states.get_mut(user as usize));
         state.note(&noted, settings.profile_half_life_hours);
         state.changed_at = sequence;
         self.credit_decision(event, item, confidence);
@@ -176,7 +176,7 @@ impl Engine {
 
     /// Counts a positive interaction, and whether it repeats one of at least a minute ago.
     fn count_positive(&mut self, user: u32, item: u32, kind: InteractionType, at: Timestamp) {
-        let before = self.view.users[user as usize].history.find(item);
+        let before = self.view.users.states[user as usize].history.find(item);
         let repeats = before.is_some_and(|before| {
             before.kind() == kind && at.hours_since(before.at()) * 60.0 >= REPEAT_GAP_MINUTES
         });
@@ -201,22 +201,22 @@ impl Engine {
         let at = occasion.now;
         let view = &mut self.view;
         let settings = &view.settings;
-        view.popularity.items.get_mut(item as usize).interactions += 1;
-        view.popularity.add_positive(item, confidence, at, settings);
+        view.items.popularity.items.get_mut(item as usize).interactions += 1;
+        view.items.popularity.add_positive(item, confidence, at, settings);
         view.recent_positives.note(item, view.counts.positives);
 
-        let state = view.users[user as usize].clone();
+        let state = view.users.states[user as usize].clone();
         let recent: Vec<u32> =
             state.history.positives().take(RECENT).map(|entry| entry.item).collect();
         let half_life = settings.cooccurrence_half_life_hours;
-        collaborative::note(&mut view.cooccurrence, item, &recent, at, half_life);
-        collaborative::note_succession(&mut view.successors, item, &recent, at, half_life);
+        collaborative::note(&mut view.items.cooccurrence, item, &recent, at, half_life);
+        collaborative::note_succession(&mut view.items.successors, item, &recent, at, half_life);
         let half_life = settings.popularity_half_life_hours;
         if let Some(location) = occasion.location {
             view.locations.add(location, item, confidence, at, half_life);
         }
         let due = view.cohorts.add(&state.cohorts, item, confidence, at, half_life);
-        let entry = view.entries[item as usize].clone();
+        let entry = view.items.entries[item as usize].clone();
         view.contexts.note(&entry.topics, occasion, settings);
         if let Some(published_at) = entry.item.as_ref().and_then(|item| item.published_at) {
             view.aging.note(&entry.topics, at.hours_since(published_at), at, settings);
@@ -230,14 +230,14 @@ impl Engine {
     /// How hard cohorts are shrunk, from how much they differ by now.
     fn estimate_cohorts(&mut self) {
         let view = &mut self.view;
-        let (popularity, half_life) = (&view.popularity, view.settings.popularity_half_life_hours);
+        let (popularity, half_life) = (&view.items.popularity, view.settings.popularity_half_life_hours);
         view.cohorts.estimate(|item| popularity.share(item), view.clock, half_life);
     }
 
     /// Ranks the item among sampled others before it is learnt, and lets the hybrid
     /// learn from the choice.
     fn test_before_learning(&mut self, user: u32, item: u32, occasion: &Occasion, sequence: u64) {
-        let known = self.view.users[user as usize].history.find(item).is_some();
+        let known = self.view.users.states[user as usize].history.find(item).is_some();
         if known && !self.view.recommends_seen() {
             return;
         }
@@ -245,7 +245,7 @@ impl Engine {
             return;
         }
         let view = &self.view;
-        let state = view.users[user as usize].clone();
+        let state = view.users.states[user as usize].clone();
         let choice = crate::learning::sampling::choice_set(view, &state, item, sequence);
         let indices = &choice.items;
         if indices.len() < 2 {
@@ -257,10 +257,10 @@ impl Engine {
         let features = FeatureMatrix::describe(view, Some(&state), &context, occasion, &candidates);
         let scores = features.rows().map(|row| self.view.hybrid.score(row));
         let hybrid_rank = crate::learning::sampling::rank_of_first(scores);
-        let now = view.popularity.scales(view.clock, &view.settings);
+        let now = view.items.popularity.scales(view.clock, &view.settings);
         let popularity = indices
             .iter()
-            .map(|&index| f64::from(now.popularity(&view.popularity.items[index as usize])));
+            .map(|&index| f64::from(now.popularity(&view.items.popularity.items[index as usize])));
         let popularity_rank = crate::learning::sampling::rank_of_first(popularity);
         Arc::make_mut(&mut self.view.prequential).note(hybrid_rank, popularity_rank);
         Arc::make_mut(&mut self.view.hybrid).learn_choice(&features, &choice.offsets);
@@ -277,7 +277,7 @@ impl Engine {
         let Some(user_factors) = self.view.fold_in(state) else {
             return;
         };
-        let slot = self.view.accumulators.get_mut(item as usize);
+        let slot = self.view.items.accumulators.get_mut(item as usize);
         let sums = slot.get_or_insert_with(|| Arc::new(ItemAccumulator::new(model.k)));
         if sums.count() < ONLINE_OBSERVATIONS_MAX {
             Arc::make_mut(sums).add(&user_factors, confidence);
@@ -298,16 +298,16 @@ impl Engine {
         let mut row = vec![0.0; model.k];
         let mut updated = model.as_ref().clone();
         for item in unsolved {
-            let Some(sums) = &self.view.accumulators[item as usize] else {
+            let Some(sums) = &self.view.items.accumulators[item as usize] else {
                 continue;
             };
             let prior = self.view.foretold_factors(item);
             let (gram, weights) = (&model.user_gram, &model.regularization);
             solver.solve(sums, gram, weights, prior.as_deref(), &mut row);
             let old =
-                self.view.factors.row(item).map_or_else(|| vec![0.0; model.k], <[f32]>::to_vec);
+                self.view.items.factors.row(item).map_or_else(|| vec![0.0; model.k], <[f32]>::to_vec);
             collaborative::update_gram(&mut updated.item_gram, &old, &row);
-            self.view.factors.set_row(item, &row);
+            self.view.items.factors.set_row(item, &row);
         }
         self.view.model = Some(Arc::new(updated));
     }
@@ -319,12 +319,12 @@ impl Engine {
         let source = item.source.as_ref().map(|source| self.view.sources.intern(source));
         let counts = self.view.vocabulary.count_document(&document(item));
         let refit = self.view.vocabulary.add(&counts);
-        *self.view.terms.get_mut(index as usize) = self.view.vocabulary.weigh(&counts);
-        let before = self.view.entries[index as usize].added_at;
+        *self.view.items.terms.get_mut(index as usize) = self.view.vocabulary.weigh(&counts);
+        let before = self.view.items.entries[index as usize].added_at;
         let added_at = if before == Timestamp::default() { at } else { before };
         let item = Some(Arc::new(item.clone()));
         let entry = Entry { item, topics, source, counts, updated_at: at, added_at };
-        *self.view.entries.get_mut(index as usize) = Arc::new(entry);
+        *self.view.items.entries.get_mut(index as usize) = Arc::new(entry);
         self.view.counts.catalogue += 1;
         if refit {
             self.weigh_all_terms();
@@ -335,31 +335,31 @@ impl Engine {
     }
 
     fn delete_item(&mut self, item_id: &ItemId, at: Timestamp) {
-        let Some(index) = self.view.item_ids.find(item_id.as_str()) else {
+        let Some(index) = self.view.items.ids.find(item_id.as_str()) else {
             return;
         };
         self.remove_from_catalogue(index);
-        Arc::make_mut(self.view.entries.get_mut(index as usize)).updated_at = at;
+        Arc::make_mut(self.view.items.entries.get_mut(index as usize)).updated_at = at;
     }
 
     /// Takes an item out of the catalogue; what was learnt about it stays.
     fn remove_from_catalogue(&mut self, index: u32) {
-        if self.view.entries[index as usize].item.is_none() {
+        if self.view.items.entries[index as usize].item.is_none() {
             return;
         }
-        let entry = Arc::make_mut(self.view.entries.get_mut(index as usize));
+        let entry = Arc::make_mut(self.view.items.entries.get_mut(index as usize));
         entry.item = None;
         let counts = std::mem::take(&mut entry.counts);
         self.view.vocabulary.remove(&counts);
-        *self.view.terms.get_mut(index as usize) = Default::default();
-        self.view.embeddings.set(index, None);
+        *self.view.items.terms.get_mut(index as usize) = Default::default();
+        self.view.items.embeddings.set(index, None);
         self.view.counts.catalogue -= 1;
     }
 
     /// An item that is not in the catalogue gets its topics from the interaction.
     fn describe_stub(&mut self, item: u32, event: &Interaction) {
         let context = &event.context;
-        let entry = &self.view.entries[item as usize];
+        let entry = &self.view.items.entries[item as usize];
         let wanting = entry.item.is_none() && entry.topics.is_empty() && entry.source.is_none();
         if !wanting || (context.topics.is_empty() && context.source.is_none()) {
             return;
@@ -367,14 +367,14 @@ impl Engine {
         let topics = context.topics.iter().take(STUB_TOPICS_MAX);
         let topics = topics.map(|topic| self.view.topics.intern(topic)).collect();
         let source = context.source.as_ref().map(|source| self.view.sources.intern(source));
-        let entry = Arc::make_mut(self.view.entries.get_mut(item as usize));
+        let entry = Arc::make_mut(self.view.items.entries.get_mut(item as usize));
         (entry.topics, entry.source) = (topics, source);
     }
 
     fn set_attributes(&mut self, user_id: &str, attributes: &Attributes, sequence: u64) {
         let user = self.intern_user(user_id);
         let cohorts = self.view.cohorts.of(attributes);
-        let state = Arc::make_mut(self.view.users.get_mut(user as usize));
+        let state = Arc::make_mut(self.view.users.states.get_mut(user as usize));
         state.attributes = attributes.clone();
         state.cohorts = cohorts;
         state.changed_at = sequence;
@@ -385,7 +385,7 @@ impl Engine {
         view.vocabulary.set_max_features(settings.tfidf_max_features as usize);
         // Sums made under the old half-lives keep their present value under the new.
         let old = view.settings.clone();
-        view.popularity.move_landmarks(view.clock, &old);
+        view.items.popularity.move_landmarks(view.clock, &old);
         view.settings = Arc::new(settings.clone());
         if old.embedding_dimension != settings.embedding_dimension {
             self.embed_all();
@@ -399,48 +399,37 @@ impl Engine {
             Ok(decoded) => decoded,
             Err(fault) => return Effect::ModelRefused { version, fault },
         };
-        self.view.factors = ItemFactors::new(decoded.model.k, &decoded.item_factors);
+        self.view.items.factors = ItemFactors::new(decoded.model.k, &decoded.item_factors);
         self.view.item_item = decoded.item_item;
         self.view.model = Some(decoded.model);
         // A good moment to weigh terms anew: doublings grow rare in old catalogues.
         self.view.vocabulary.refit();
         self.weigh_all_terms();
         // Sums over the old user factors mean nothing beside the new ones.
-        self.view.accumulators = std::iter::repeat_n(None, self.view.entries.len()).collect();
+        self.view.items.accumulators = std::iter::repeat_n(None, self.view.items.entries.len()).collect();
         self.view.unsolved.clear();
         self.foretell_all();
         Effect::ModelSwitched { version }
     }
 
     fn intern_user(&mut self, user_id: &str) -> u32 {
-        let user = self.view.user_ids.intern(user_id);
-        if user as usize == self.view.users.len() {
-            self.view.users.push(Arc::default());
+        let user = self.view.users.ids.intern(user_id);
+        if user as usize == self.view.users.states.len() {
+            self.view.users.states.push(Arc::default());
             self.note_shown_before(user, user_id);
         }
         user
     }
 
     fn intern_item(&mut self, item_id: &str) -> u32 {
-        let view = &mut self.view;
-        let item = view.item_ids.intern(item_id);
-        let items = item as usize + 1;
-        if items > view.entries.len() {
-            view.entries.grow(items, &Arc::default());
-            view.terms.grow(items, &Default::default());
-            view.popularity.items.grow(items, &Default::default());
-            view.cooccurrence.grow(items, &Arc::default());
-            view.successors.grow(items, &Arc::default());
-            view.accumulators.grow(items, &None);
-        }
-        item
+        self.view.items.intern(item_id)
     }
 
     /// Derives the term vectors and the places in content again after the vocabulary's weights changed.
     pub(crate) fn weigh_all_terms(&mut self) {
         let vocabulary = &self.view.vocabulary;
-        self.view.terms =
-            self.view.entries.iter().map(|entry| vocabulary.weigh(&entry.counts)).collect();
+        self.view.items.terms =
+            self.view.items.entries.iter().map(|entry| vocabulary.weigh(&entry.counts)).collect();
         self.embed_all();
     }
 }

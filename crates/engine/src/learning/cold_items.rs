@@ -42,7 +42,7 @@ impl View {
 
     /// The factors that the content of an item foretells.
     pub(crate) fn foretold_factors(&self, item: u32) -> Option<Vec<f32>> {
-        let (space, row) = self.embeddings.row(item)?;
+        let (space, row) = self.items.embeddings.row(item)?;
         self.model.as_ref()?.content.factors(space, row)
     }
 }
@@ -53,23 +53,23 @@ impl Engine {
         let view = &self.view;
         let rank = view.model.as_ref().map_or(0, |model| model.content.rank());
         let mut embeddings = Embeddings::new(view.settings.embedding_dimension as usize, rank);
-        let items = 0..view.entries.len();
+        let items = 0..view.items.entries.len();
         // A place depends on its item alone, so threads change no bit.
         let places: Vec<_> = items
             .into_par_iter()
-            .map(|index| view.embed(&view.entries[index], &view.terms[index]))
+            .map(|index| view.embed(&view.items.entries[index], &view.items.terms[index]))
             .collect();
         for (index, place) in places.into_iter().enumerate() {
             embeddings.set(index as u32, place);
         }
-        self.view.embeddings = embeddings;
+        self.view.items.embeddings = embeddings;
     }
 
     /// Derives where one item is.
     pub(crate) fn embed_item(&mut self, index: u32) {
         let view = &self.view;
-        let place = view.embed(&view.entries[index as usize], &view.terms[index as usize]);
-        self.view.embeddings.set(index, place);
+        let place = view.embed(&view.items.entries[index as usize], &view.items.terms[index as usize]);
+        self.view.items.embeddings.set(index, place);
     }
 
     /// Gives an item that no training has seen the factors its content foretells; one with
@@ -81,19 +81,19 @@ impl Engine {
         if model.is_trained(index) {
             return;
         }
-        if self.view.accumulators[index as usize].is_some() {
+        if self.view.items.accumulators[index as usize].is_some() {
             if let Err(place) = self.view.unsolved.binary_search(&index) {
                 self.view.unsolved.insert(place, index);
             }
             return;
         }
         let nothing = vec![0.0; model.k];
-        let old = self.view.factors.row(index).map_or_else(|| nothing.clone(), <[f32]>::to_vec);
+        let old = self.view.items.factors.row(index).map_or_else(|| nothing.clone(), <[f32]>::to_vec);
         let new = self.view.foretold_factors(index).unwrap_or(nothing);
         if old != new {
             let model = self.view.model.as_mut().expect("it was just there");
             collaborative::update_gram(&mut Arc::make_mut(model).item_gram, &old, &new);
-            self.view.factors.set_row(index, &new);
+            self.view.items.factors.set_row(index, &new);
         }
     }
 
@@ -103,17 +103,17 @@ impl Engine {
             return;
         };
         let mut any = false;
-        for index in 0..self.view.entries.len() as u32 {
+        for index in 0..self.view.items.entries.len() as u32 {
             if model.is_trained(index) {
                 continue;
             }
             if let Some(factors) = self.view.foretold_factors(index) {
-                self.view.factors.set_row(index, &factors);
+                self.view.items.factors.set_row(index, &factors);
                 any = true;
             }
         }
         if any {
-            let gram = collaborative::gram(&self.view.factors.to_vec(), model.k);
+            let gram = collaborative::gram(&self.view.items.factors.to_vec(), model.k);
             let model = self.view.model.as_mut().expect("it was just there");
             Arc::make_mut(model).item_gram = gram;
         }
@@ -129,18 +129,18 @@ pub(crate) fn fit_content(
     positives: &[u32],
 ) -> ContentModel {
     let catalogue: Vec<&SparseVector> =
-        view.terms.iter().filter(|terms| !terms.is_empty()).collect();
+        view.items.terms.iter().filter(|terms| !terms.is_empty()).collect();
     let settings = view.settings();
     let rank = (settings.embedding_dimension as usize).min(RANK_MAX);
     let latent = Latent::fit(&catalogue, rank, settings.seed);
     let dimension = settings.embedding_dimension as usize;
     let own = |item: &Item| embed(&item.embedding, dimension, &SparseVector::default(), None);
     let own_map = fit_map(item_factors, k, positives, |index| {
-        own(view.entries[index].item.as_ref()?).map(|place| place.1)
+        own(view.items.entries[index].item.as_ref()?).map(|place| place.1)
     });
     // Every item with terms teaches this one, also those with an embedding of their own.
     let latent_map =
-        fit_map(item_factors, k, positives, |index| latent.as_ref()?.project(&view.terms[index]));
+        fit_map(item_factors, k, positives, |index| latent.as_ref()?.project(&view.items.terms[index]));
     ContentModel { latent, own_map, latent_map }
 }
 
@@ -268,7 +268,7 @@ mod tests {
             let view = self.engine.state();
             let user = view.user(view.user_index(&format!("p{person}")).unwrap());
             let factors = view.fold_in(user).unwrap();
-            let row = view.factors.row(self.index(number));
+            let row = view.items.factors.row(self.index(number));
             row.map_or(0.0, |row| crate::numeric::dot(&factors, row))
         }
     }
@@ -337,7 +337,7 @@ mod tests {
         let before = world.collaborative(0, 90);
         assert!(after > 0.1 && (after - before).abs() < 0.1 * after, "{after} {before}");
         let view = world.engine.state();
-        let gram = collaborative::gram(&view.factors.to_vec(), 16);
+        let gram = collaborative::gram(&view.items.factors.to_vec(), 16);
         let kept = &view.model().unwrap().item_gram;
         assert!(gram.iter().zip(kept).all(|(a, b)| (a - b).abs() < 1e-3));
     }
@@ -372,7 +372,7 @@ mod tests {
         let unknown = Item { embedding, title: "zzz".to_owned(), ..item(80) };
         world.learn(Record::ItemUpserted(unknown));
         let place = |engine: &Engine| {
-            let (space, row) = engine.state().embeddings.row(world.index(80)).unwrap();
+            let (space, row) = engine.state().items.embeddings.row(world.index(80)).unwrap();
             (space, row.to_vec())
         };
         assert_eq!(place(&world.engine).0, EmbeddingSpace::Own);

@@ -68,7 +68,7 @@ impl View {
     /// that may still be rewarded reach back.
     pub(crate) fn shown_in_a_day(&self, user_id: &str, now: Timestamp) -> Vec<u64> {
         if let Some(user) = self.user_index(user_id) {
-            let showings = self.showings.get(user as usize);
+            let showings = self.users.impressions.get(user as usize);
             return showings.map_or_else(Vec::new, |showings| showings.in_a_day(now).collect());
         }
         let recent = self.decisions_for(name_key(user_id));
@@ -78,7 +78,7 @@ impl View {
 
     /// Whether the showings of a decision, by the key of its id, are counted in the state.
     pub fn knows_showings(&self, user_id: &str, decision: u128) -> bool {
-        let showings = self.user_index(user_id).and_then(|user| self.showings.get(user as usize));
+        let showings = self.user_index(user_id).and_then(|user| self.users.impressions.get(user as usize));
         self.decision_position(decision).is_some()
             || showings.is_some_and(|showings| showings.has_decision(decision))
     }
@@ -131,10 +131,10 @@ impl Engine {
     /// Counts the showing of an item that is known. Others are not made known by it.
     fn count_shown(&mut self, shown: &ShownItem) -> PendingItem {
         let id = shown.item_id.as_str();
-        let known = self.view.item_ids.find(id);
+        let known = self.view.items.ids.find(id);
         if let Some(item) = known {
-            self.view.popularity.items.get_mut(item as usize).shown += 1;
-            self.view.popularity.totals.shown += 1;
+            self.view.items.popularity.items.get_mut(item as usize).shown += 1;
+            self.view.items.popularity.totals.shown += 1;
         }
         PendingItem::new(name_key(id), known.is_some(), shown.features.clone(), shown.propensity)
     }
@@ -190,7 +190,7 @@ impl Engine {
         at: Timestamp,
         decision: u128,
     ) {
-        let showings = &mut self.view.showings;
+        let showings = &mut self.view.users.impressions;
         showings.grow(user as usize + 1, &Arc::default());
         Arc::make_mut(showings.get_mut(user as usize)).note(items, at, decision);
     }
@@ -225,8 +225,8 @@ impl Engine {
         decision.credit(shown, reward(confidence), Weight::new(left), ranker);
         ranker.account.earn(decision.earned(shown) - earned);
         if !rewarded && decision.is_rewarded(shown) && decision.is_counted(shown) {
-            self.view.popularity.items.get_mut(item as usize).rewarded += 1;
-            self.view.popularity.totals.rewarded += 1;
+            self.view.items.popularity.items.get_mut(item as usize).rewarded += 1;
+            self.view.items.popularity.totals.rewarded += 1;
         }
     }
 }

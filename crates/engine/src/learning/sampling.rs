@@ -35,7 +35,7 @@ pub struct ChoiceSet {
 pub fn choice_set(view: &View, user: &User, item: u32, sequence: u64) -> ChoiceSet {
     let mut rng =
         seed::stream(view.settings.seed, seed::Purpose::Negatives, &sequence.to_le_bytes());
-    let in_catalogue = |index: u32| view.entries[index as usize].item.is_some();
+    let in_catalogue = |index: u32| view.items.entries[index as usize].item.is_some();
     let mut items = Vec::with_capacity(NEGATIVES + 1);
     items.push(item);
     let had = user.history.entries();
@@ -59,7 +59,7 @@ pub fn choice_set(view: &View, user: &User, item: u32, sequence: u64) -> ChoiceS
         let index = if !wanted.is_empty() && seed::unit(&mut rng) < WANTED_SHARE {
             wanted[seed::below(&mut rng, wanted.len())]
         } else {
-            seed::below(&mut rng, view.entries.len()) as u32
+            seed::below(&mut rng, view.items.entries.len()) as u32
         };
         let fits =
             in_catalogue(index) && !items.contains(&index) && user.history.find(index).is_none();
@@ -74,7 +74,7 @@ pub fn choice_set(view: &View, user: &User, item: u32, sequence: u64) -> ChoiceS
 fn offsets(view: &View, user: &User, items: &[u32], familiar: usize) -> Vec<f64> {
     let had = user.history.entries().len();
     let unfamiliar = (items.len() - 1 - familiar).max(1) as f64;
-    let rest = view.entries.len().saturating_sub(had).max(1) as f64;
+    let rest = view.items.entries.len().saturating_sub(had).max(1) as f64;
     let wanted = &view.recent_positives;
     let wanted_share = if wanted.items().is_empty() { 0.0 } else { WANTED_SHARE };
     let draws = wanted.items().len().max(1) as f64;

@@ -194,7 +194,7 @@ impl<'a> Explainer<'a> {
                 about_item(Kind::WantedTogether, Some(cause))
             }
             "collaborative" => {
-                let factors = self.view.factors.row(candidate.index?)?;
+                let factors = self.view.items.factors.row(candidate.index?)?;
                 let influence = self.influence.as_ref();
                 let cause = influence.and_then(|influence| influence.cause(factors));
                 about_item(Kind::SharedTaste, cause)
@@ -255,7 +255,7 @@ impl<'a> Explainer<'a> {
     /// The newest item of the session with a topic of the candidate.
     fn of_session(&self, candidate: &Candidate<'_>) -> Option<Reason> {
         self.session.iter().find_map(|&item| {
-            let topics = &self.view.entries[item as usize].topics;
+            let topics = &self.view.items.entries[item as usize].topics;
             let shared = topics.iter().find(|topic| candidate.entry.topics.contains(topic))?;
             Some(Reason {
                 item: Some(item),
@@ -269,7 +269,7 @@ impl<'a> Explainer<'a> {
     fn most_similar(&self, items: &[u32], terms: &SparseVector) -> Option<u32> {
         let mut best: Option<(f32, u32)> = None;
         for &item in items {
-            let similarity = self.view.terms[item as usize].cosine(terms);
+            let similarity = self.view.items.terms[item as usize].cosine(terms);
             if similarity > best.map_or(0.0, |best| best.0) {
                 best = Some((similarity, item));
             }

@@ -36,9 +36,9 @@ impl Exploration {
         if off || strategy == Strategy::Greedy {
             return Self::default();
         }
-        let newcomers = Newcomers::new(settings, &view.popularity.totals, now);
+        let newcomers = Newcomers::new(settings, &view.items.popularity.totals, now);
         let bonus = |candidate: &Candidate<'_>| {
-            let statistics = candidate.index.map(|index| &view.popularity.items[index as usize]);
+            let statistics = candidate.index.map(|index| &view.items.popularity.items[index as usize]);
             let is_new = newcomers.is_new(candidate.entry, statistics);
             is_new.then(|| newcomers.bonus(statistics))
         };

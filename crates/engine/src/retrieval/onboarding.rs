@@ -39,12 +39,12 @@ pub struct OnboardingItem {
 /// At most `n` allowed items, the most telling first. A function of the view and the
 /// filter alone.
 pub fn onboarding_items(view: &View, eligible: &Eligibility<'_>, n: usize) -> Vec<OnboardingItem> {
-    let allowed = |index: &u32| eligible.allows(&view.entries[*index as usize], Some(*index));
+    let allowed = |index: &u32| eligible.allows(&view.items.entries[*index as usize], Some(*index));
     let pool: Vec<u32> = view.popular().iter().copied().filter(allowed).take(POOL).collect();
-    let people = view.users.len().max(1) as f64;
+    let people = view.users.states.len().max(1) as f64;
     let familiarity: Vec<f64> = pool
         .iter()
-        .map(|&item| (f64::from(view.popularity.items[item as usize].positives) / people).min(1.0))
+        .map(|&item| (f64::from(view.items.popularity.items[item as usize].positives) / people).min(1.0))
         .collect();
     let mut uncertainty = Uncertainty::new(view, &pool);
     let mut asked = vec![0_u32; view.topics.len()];
@@ -64,7 +64,7 @@ pub fn onboarding_items(view: &View, eligible: &Eligibility<'_>, n: usize) -> Ve
         let place = left.remove(best.expect("some items are left"));
         let gain = uncertainty.as_ref().map_or(0.0, |one| one.gain(place));
         picked.push(OnboardingItem { index: pool[place], gain, familiarity: familiarity[place] });
-        for &topic in &view.entries[pool[place] as usize].topics {
+        for &topic in &view.items.entries[pool[place] as usize].topics {
             asked[topic as usize] += 1;
         }
         if let Some(uncertainty) = &mut uncertainty {
@@ -76,7 +76,7 @@ pub fn onboarding_items(view: &View, eligible: &Eligibility<'_>, n: usize) -> Ve
 
 /// How little the item's topics were asked about, 0 to 1: the mean over them.
 fn coverage(view: &View, item: u32, asked: &[u32]) -> f64 {
-    let topics = &view.entries[item as usize].topics;
+    let topics = &view.items.entries[item as usize].topics;
     if topics.is_empty() {
         return 1.0;
     }
@@ -99,11 +99,11 @@ struct Uncertainty {
 impl Uncertainty {
     /// `None` without a model or enough people.
     fn new(view: &View, pool: &[u32]) -> Option<Self> {
-        let k = view.factors.k();
+        let k = view.items.factors.k();
         let covariance = covariance_of_people(view, k)?;
         let mut rows = Vec::with_capacity(pool.len() * k);
         for &item in pool {
-            match view.factors.row(item) {
+            match view.items.factors.row(item) {
                 Some(row) => rows.extend(row.iter().map(|&value| f64::from(value))),
                 None => rows.resize(rows.len() + k, 0.0),
             }
@@ -140,8 +140,8 @@ impl Uncertainty {
 
 /// Covariance of the factors of people, evenly drawn from all; k x k.
 fn covariance_of_people(view: &View, k: usize) -> Option<Vec<f64>> {
-    let step = view.users.len().div_ceil(PEOPLE).max(1);
-    let users = view.users.iter().step_by(step);
+    let step = view.users.states.len().div_ceil(PEOPLE).max(1);
+    let users = view.users.states.iter().step_by(step);
     let people: Vec<Vec<f32>> = users.filter_map(|user| view.fold_in(user)).collect();
     if people.len() < PEOPLE_MIN {
         return None;

@@ -147,7 +147,7 @@ impl Retrieval<'_> {
     /// [`Cancelled`].
     pub fn complete(&self, personal: Vec<u32>, supply: &Supply<'_>) -> Result<Vec<u32>, Cancelled> {
         let mut found = personal;
-        let items = self.view.entries.len();
+        let items = self.view.items.entries.len();
         found.retain(|&index| (index as usize) < items && self.allows(index));
         for source in Source::SHARED {
             found.append(&mut self.found_by(source, supply.boosts)?);
@@ -168,7 +168,7 @@ impl Retrieval<'_> {
     /// Whether the filter allows an item; none once nobody waits any more.
     fn allows(&self, index: u32) -> bool {
         self.give_up.step().is_ok()
-            && self.eligible.allows(&self.view.entries[index as usize], Some(index))
+            && self.eligible.allows(&self.view.items.entries[index as usize], Some(index))
     }
 
     fn by_factors(&self) -> Vec<u32> {
@@ -179,8 +179,8 @@ impl Retrieval<'_> {
         // every item of the catalogue; only what is left over matters.
         let mut wanted = PERSONAL_MAX + self.user.map_or(0, |user| user.history.entries().len());
         loop {
-            let pages = self.view.factors.pages().map(|factors| Page { factors, eligible: None });
-            let top = scan(pages, self.view.factors.k(), factors, wanted);
+            let pages = self.view.items.factors.pages().map(|factors| Page { factors, eligible: None });
+            let top = scan(pages, self.view.items.factors.k(), factors, wanted);
             let allowed: Vec<u32> = top
                 .iter()
                 .map(|(index, _)| *index)
@@ -221,10 +221,10 @@ impl Retrieval<'_> {
         let Some(taste) = &self.context.taste else {
             return Vec::new();
         };
-        let items = self.view.entries.len();
+        let items = self.view.items.entries.len();
         let mut top = TopK::new(SHARED_MAX);
         for index in items.saturating_sub(CONTENT_SCAN_MAX)..items {
-            let score = taste.score(&self.view.terms[index]);
+            let score = taste.score(&self.view.items.terms[index]);
             let enters = top.threshold().is_none_or(|threshold| score > threshold);
             if score > 0.0 && enters && self.allows(index as u32) {
                 top.push(score, index as u32);
@@ -291,7 +291,7 @@ impl Retrieval<'_> {
                 continue;
             }
             let is_raised = |&index: &u32| {
-                let item = self.view.entries[index as usize].item.as_ref();
+                let item = self.view.items.entries[index as usize].item.as_ref();
                 item.is_some_and(|item| boost.is_about(item, self.now)) && self.allows(index)
             };
             for list in [self.view.popular(), self.view.trending(), self.view.fresh()] {
@@ -302,7 +302,7 @@ impl Retrieval<'_> {
     }
 
     fn explore(&self) -> Vec<u32> {
-        let items = self.view.entries.len();
+        let items = self.view.items.entries.len();
         let settings = self.view.settings();
         let mut rng = seed::stream(settings.seed, seed::Purpose::Retrieve, self.seed_key);
         let draws = if items == 0 { 0 } else { EXPLORE_MAX };
@@ -314,7 +314,7 @@ impl Retrieval<'_> {
 
     fn fill_up(&self, found: &mut Vec<u32>, wanted: usize) {
         let have = found.len();
-        for index in 0..self.view.entries.len() as u32 {
+        for index in 0..self.view.items.entries.len() as u32 {
             if found.len() >= wanted || self.give_up.is_given_up() {
                 break;
             }
@@ -332,14 +332,14 @@ impl Retrieval<'_> {
             Taken { supply, topics: BTreeMap::new(), sources: BTreeMap::new(), items: 0 };
         let have = found.len();
         for &index in &*found {
-            taken.take(&self.view.entries[index as usize]);
+            taken.take(&self.view.items.entries[index as usize]);
         }
-        for index in 0..self.view.entries.len() as u32 {
+        for index in 0..self.view.items.entries.len() as u32 {
             if taken.items >= supply.places || self.give_up.is_given_up() {
                 break;
             }
             let is_new = found[..have].binary_search(&index).is_err();
-            if is_new && self.allows(index) && taken.take(&self.view.entries[index as usize]) {
+            if is_new && self.allows(index) && taken.take(&self.view.items.entries[index as usize]) {
                 found.push(index);
             }
         }

@@ -36,21 +36,21 @@ pub fn similar_items(view: &View, item: u32, n: usize) -> Vec<SimilarItem> {
         top.push(score, index);
     }
     found.extend(top.into_sorted_vec().iter().map(|entry| entry.0));
-    if let Some(factors) = view.factors.row(item) {
-        let pages = view.factors.pages().map(|factors| Page { factors, eligible: None });
-        let near = scan(pages, view.factors.k(), factors, CANDIDATES);
+    if let Some(factors) = view.items.factors.row(item) {
+        let pages = view.items.factors.pages().map(|factors| Page { factors, eligible: None });
+        let near = scan(pages, view.items.factors.k(), factors, CANDIDATES);
         found.extend(near.iter().map(|entry| entry.0));
     }
     let own = Candidate::known(view, item);
     let mut near = TopK::new(CANDIDATES);
-    for (index, terms) in view.terms.iter().enumerate() {
+    for (index, terms) in view.items.terms.iter().enumerate() {
         near.push(own.terms.cosine(terms), index as u32);
     }
     found.extend(near.into_sorted_vec().iter().map(|entry| entry.0));
     found.append(&mut nearest_items(view, item, CANDIDATES));
     found.sort_unstable();
     found.dedup();
-    found.retain(|&index| index != item && view.entries[index as usize].item.is_some());
+    found.retain(|&index| index != item && view.items.entries[index as usize].item.is_some());
 
     let mut best = TopK::new(n);
     let score = |index: u32| {
@@ -77,7 +77,7 @@ pub fn similar_items(view: &View, item: u32, n: usize) -> Vec<SimilarItem> {
 }
 
 fn factor_cosine(view: &View, a: u32, b: u32) -> f32 {
-    let (Some(a), Some(b)) = (view.factors.row(a), view.factors.row(b)) else {
+    let (Some(a), Some(b)) = (view.items.factors.row(a), view.items.factors.row(b)) else {
         return 0.0;
     };
     let norm = (numeric::sum_squares(a) * numeric::sum_squares(b)).sqrt();

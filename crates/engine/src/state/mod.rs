@@ -3,12 +3,18 @@
 
 mod beliefs;
 pub mod column;
+mod entry;
 pub mod factors;
 pub mod interner;
+mod items;
 pub mod key_index;
 pub mod parts;
 mod snapshot;
+mod users;
 mod view;
 
+pub use entry::Entry;
+pub use items::ItemStore;
 pub use snapshot::{ENGINE_REVISION, Unrestorable};
-pub use view::{Counts, Entry, View, document};
+pub use users::UserStore;
+pub use view::{Counts, View, document};

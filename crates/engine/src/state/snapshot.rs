@@ -116,9 +116,9 @@ impl View {
             began: self.began,
             clock: self.clock,
             counts: self.counts,
-            totals: self.popularity.totals,
-            landmarks: self.popularity.landmarks,
-            activity_landmark: self.popularity.activity_landmark,
+            totals: self.items.popularity.totals,
+            landmarks: self.items.popularity.landmarks,
+            activity_landmark: self.items.popularity.activity_landmark,
             vocabulary: self.vocabulary.head,
             contexts: ContextsHead {
                 cells: self.contexts.cells.all.clone(),
@@ -152,9 +152,9 @@ impl View {
         self.began = head.began;
         self.clock = head.clock;
         self.counts = head.counts;
-        self.popularity.totals = head.totals;
-        self.popularity.landmarks = head.landmarks;
-        self.popularity.activity_landmark = head.activity_landmark;
+        self.items.popularity.totals = head.totals;
+        self.items.popularity.landmarks = head.landmarks;
+        self.items.popularity.activity_landmark = head.activity_landmark;
         self.vocabulary.head = head.vocabulary;
         self.contexts.cells.all = head.contexts.cells;
         self.contexts.months.all = head.contexts.months;
@@ -175,22 +175,22 @@ impl View {
 
     /// The first thing that does not fit together, by the name of its part.
     fn misfit(&self) -> Option<&'static str> {
-        let (items, users) = (self.item_ids.len(), self.user_ids.len());
+        let (items, users) = (self.items.ids.len(), self.users.ids.len());
         let is_item = |item: &u32| (*item as usize) < items;
         let model_fits = match &self.model {
-            None => self.factors.len() == 0,
-            Some(model) => model.fits(&self.factors),
+            None => self.items.factors.len() == 0,
+            Some(model) => model.fits(&self.items.factors),
         };
         let window = self.counts.decisions.min(PENDING_DECISIONS_MAX as u64);
         let unsettled = self.counts.decisions.checked_sub(self.counts.settled);
         let checks = [
-            ("users", self.users.len() == users && self.showings.len() <= users),
-            ("entries", self.entries.len() == items),
-            ("statistics", self.popularity.items.len() == items),
-            ("cooccurrence", self.cooccurrence.len() == items),
-            ("successors", self.successors.len() == items),
-            ("accumulators", self.accumulators.len() == items),
-            ("factors", model_fits && self.factors.len() <= items),
+            ("users", self.users.states.len() == users && self.users.impressions.len() <= users),
+            ("entries", self.items.entries.len() == items),
+            ("statistics", self.items.popularity.items.len() == items),
+            ("cooccurrence", self.items.cooccurrence.len() == items),
+            ("successors", self.items.successors.len() == items),
+            ("accumulators", self.items.accumulators.len() == items),
+            ("factors", model_fits && self.items.factors.len() <= items),
             ("item_item", self.item_item.is_sound(items)),
             ("terms", self.vocabulary.is_whole()),
             ("cohort_rows", self.cohorts.rows.len() == self.cohorts.names.len()),
@@ -236,8 +236,8 @@ impl Engine {
         if let Some(part) = view.misfit() {
             return Err(unrestorable(part, "it does not fit the other parts"));
         }
-        if let Some(model) = view.model.as_ref().filter(|_| view.factors.k() == 0) {
-            view.factors = ItemFactors::new(model.k, &[]);
+        if let Some(model) = view.model.as_ref().filter(|_| view.items.factors.k() == 0) {
+            view.items.factors = ItemFactors::new(model.k, &[]);
         }
         view.index_decisions();
         view.arms.index_selections();

@@ -24,27 +24,24 @@ use crate::bandit::arms::Arms;
 use crate::models::cold_start::Cohorts;
 use crate::models::cold_start::Locations;
 use crate::models::cold_start::Newcomers;
-use crate::models::cold_start::Popularity;
 use crate::models::collaborative::CooccurrenceScorer;
 use crate::models::collaborative::FoldIn;
 use crate::models::collaborative::Influence;
-use crate::models::collaborative::ItemAccumulator;
 use crate::models::collaborative::ItemItem;
 use crate::models::collaborative::SUCCESSION;
 use crate::state::column::Column;
 use crate::models::content::Document;
-use crate::models::content::Embeddings;
 use crate::models::content::SparseVector;
 use crate::models::content::TermCounts;
 use crate::models::content::Vocabulary;
 use crate::models::contexts::TopicContexts;
-use crate::models::decay::DecayedRow;
-use crate::state::factors::ItemFactors;
+use crate::state::entry::Entry;
 use crate::state::interner::Interner;
+use crate::state::items::ItemStore;
+use crate::state::users::UserStore;
 use crate::state::key_index::KeyIndex;
 use crate::models::published::Model;
 use crate::models::prequential::Prequential;
-use crate::consumption::Showings;
 use crate::consumption::User;
 use crate::features::Hybrid;
 use crate::ranking::RANKER_DIMENSION;
@@ -63,26 +60,6 @@ const REPEATS_ONE_IN: u64 = 10;
 const REPEATS_POSITIVES_MIN: u64 = 200;
 /// Length of the popular, trending and fresh lists of a view.
 pub const TOP_LIST: usize = 500;
-
-/// An item as far as the engine knows it.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Entry {
-    /// `None` for an item known from interactions only; it is never retrieved.
-    pub item: Option<Arc<Item>>,
-    pub topics: Vec<u32>,
-    pub source: Option<u32>,
-    pub counts: TermCounts,
-    pub updated_at: Timestamp,
-    /// When it first came into the catalogue.
-    pub added_at: Timestamp,
-}
-
-impl Entry {
-    /// When the item appeared: its publication, or its first upsert.
-    pub fn born(&self) -> Timestamp {
-        self.item.as_ref().and_then(|item| item.published_at).unwrap_or(self.added_at)
-    }
-}
 
 /// How much of each kind the state has learnt from.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -122,20 +99,8 @@ pub struct View {
     pub(crate) clock: Timestamp,
     pub(crate) counts: Counts,
 
-    pub(crate) user_ids: Interner,
-    pub(crate) users: Column<Arc<User>>,
-    /// What each was shown of late; as long as `users`, or shorter.
-    pub(crate) showings: Column<Arc<Showings>>,
-
-    pub(crate) item_ids: Interner,
-    pub(crate) entries: Column<Arc<Entry>>,
-    /// Derived of `entries` and `vocabulary`.
-    pub(crate) terms: Column<SparseVector>,
-    /// Derived of `entries`, `terms` and `model`.
-    pub(crate) embeddings: Embeddings,
-    pub(crate) popularity: Popularity,
-    pub(crate) cooccurrence: Column<Arc<DecayedRow>>,
-    pub(crate) successors: Column<Arc<DecayedRow>>,
+    pub(crate) users: UserStore,
+    pub(crate) items: ItemStore,
 
     pub(crate) topics: Interner,
     pub(crate) sources: Interner,
@@ -147,11 +112,8 @@ pub struct View {
     pub(crate) locations: Locations,
 
     pub(crate) model: Option<Arc<Model>>,
-    pub(crate) factors: ItemFactors,
     /// Of the model; empty where it has none.
     pub(crate) item_item: Arc<ItemItem>,
-    /// Evidence about items the model was not trained on.
-    pub(crate) accumulators: Column<Option<Arc<ItemAccumulator>>>,
     /// Items with evidence since their factors were last solved, in order.
     pub(crate) unsolved: Vec<u32>,
 
@@ -177,16 +139,8 @@ impl View {
             began: Timestamp::default(),
             clock: Timestamp::default(),
             counts: Counts::default(),
-            user_ids: Interner::default(),
-            users: Column::default(),
-            showings: Column::default(),
-            item_ids: Interner::default(),
-            entries: Column::default(),
-            terms: Column::default(),
-            embeddings: Embeddings::new(settings.embedding_dimension as usize, 0),
-            popularity: Popularity::default(),
-            cooccurrence: Column::default(),
-            successors: Column::default(),
+            users: UserStore::default(),
+            items: ItemStore::new(settings.embedding_dimension as usize),
             topics: Interner::default(),
             sources: Interner::default(),
             devices: Interner::default(),
@@ -196,9 +150,7 @@ impl View {
             cohorts: Cohorts::default(),
             locations: Locations::default(),
             model: None,
-            factors: ItemFactors::default(),
             item_item: Arc::default(),
-            accumulators: Column::default(),
             unsolved: Vec::new(),
             hybrid: Arc::default(),
             ranker: Arc::new(Ranker::new(RANKER_DIMENSION)),
@@ -250,7 +202,7 @@ impl View {
     }
 
     pub fn users_len(&self) -> usize {
-        self.users.len()
+        self.users.states.len()
     }
 
     /// 0 as long as no model was published.
@@ -280,23 +232,23 @@ impl View {
     }
 
     pub fn user_index(&self, user_id: &str) -> Option<u32> {
-        self.user_ids.find(user_id)
+        self.users.ids.find(user_id)
     }
 
     pub fn user(&self, index: u32) -> &Arc<User> {
-        &self.users[index as usize]
+        &self.users.states[index as usize]
     }
 
     pub fn item_index(&self, item_id: &str) -> Option<u32> {
-        self.item_ids.find(item_id)
+        self.items.ids.find(item_id)
     }
 
     pub fn item_id(&self, index: u32) -> &str {
-        self.item_ids.name(index).expect("item indices come from this interner")
+        self.items.ids.name(index).expect("item indices come from this interner")
     }
 
     pub fn entry(&self, index: u32) -> &Arc<Entry> {
-        &self.entries[index as usize]
+        &self.items.entries[index as usize]
     }
 
     /// The catalogue entry of an item that was upserted and not deleted.
@@ -307,7 +259,7 @@ impl View {
 
     /// Items known, catalogue or not.
     pub fn items_len(&self) -> usize {
-        self.entries.len()
+        self.items.entries.len()
     }
 
     pub fn topic_name(&self, index: u32) -> &str {
@@ -359,21 +311,21 @@ impl View {
     /// How little known an item is: `-log2` of its share of all popularity, as a part of
     /// that of an item nobody wanted. 0 to 1; 1 for an item that is not known.
     pub(crate) fn self_information(&self, items: impl Iterator<Item = Option<u32>>) -> Vec<f64> {
-        let scales = self.popularity.scales(self.clock, &self.settings);
+        let scales = self.items.popularity.scales(self.clock, &self.settings);
         let smoothed = |mass: f32| f64::from(mass.max(0.0)) + 1.0;
-        let all = f64::from(scales.popularity(&self.popularity.totals).max(0.0))
-            + self.entries.len() as f64
+        let all = f64::from(scales.popularity(&self.items.popularity.totals).max(0.0))
+            + self.items.entries.len() as f64
             + 1.0;
         let most = math::log2(all);
-        let of = |index: u32| scales.popularity(&self.popularity.items[index as usize]);
+        let of = |index: u32| scales.popularity(&self.items.popularity.items[index as usize]);
         let bits = |index: u32| (most - math::log2(smoothed(of(index)))) / most;
         items.map(|index| index.map_or(1.0, bits).clamp(0.0, 1.0)).collect()
     }
 
     pub(crate) fn cooccurrence_scorer(&self, recent: &[u32]) -> CooccurrenceScorer<'_> {
         CooccurrenceScorer::new(
-            &self.cooccurrence,
-            &self.popularity,
+            &self.items.cooccurrence,
+            &self.items.popularity,
             &self.settings,
             recent,
             self.clock,
@@ -384,7 +336,7 @@ impl View {
     /// signed weight.
     fn fold_in_events(&self, model: &Model, user: &User) -> Vec<(u32, &[f32], f32)> {
         let examples = model.origin.weighing.examples(&user.history, 0).into_iter();
-        let factors = |item: u32| self.factors.row(item);
+        let factors = |item: u32| self.items.factors.row(item);
         examples.filter_map(|(item, weight)| Some((item, factors(item)?, weight))).collect()
     }
 
@@ -402,8 +354,8 @@ impl View {
     /// The same by what came next.
     pub(crate) fn succession_scorer(&self, recent: &[u32]) -> CooccurrenceScorer<'_> {
         CooccurrenceScorer::new(
-            &self.successors,
-            &self.popularity,
+            &self.items.successors,
+            &self.items.popularity,
             &self.settings,
             &recent[..recent.len().min(SUCCESSION)],
             self.clock,
@@ -432,15 +384,15 @@ impl View {
     /// Most popular catalogue items over the long run, at most [`TOP_LIST`].
     pub(crate) fn popular(&self) -> &[u32] {
         self.top_lists.popular.get_or_init(|| {
-            let now = self.popularity.scales(self.clock, &self.settings);
-            self.top_by(|index, _| now.popularity(&self.popularity.items[index as usize]))
+            let now = self.items.popularity.scales(self.clock, &self.settings);
+            self.top_by(|index, _| now.popularity(&self.items.popularity.items[index as usize]))
         })
     }
 
     pub(crate) fn trending(&self) -> &[u32] {
         self.top_lists.trending.get_or_init(|| {
-            let now = self.popularity.scales(self.clock, &self.settings);
-            self.top_by(|index, _| now.trend(&self.popularity.items[index as usize]))
+            let now = self.items.popularity.scales(self.clock, &self.settings);
+            self.top_by(|index, _| now.trend(&self.items.popularity.items[index as usize]))
         })
     }
 
@@ -458,9 +410,9 @@ impl View {
     /// Catalogue items that few have seen, the youngest first.
     pub(crate) fn newcomers(&self) -> &[u32] {
         self.top_lists.newcomers.get_or_init(|| {
-            let newcomers = Newcomers::new(&self.settings, &self.popularity.totals, self.clock);
+            let newcomers = Newcomers::new(&self.settings, &self.items.popularity.totals, self.clock);
             self.top_by(|index, entry| {
-                let seen = newcomers.impressions(&self.popularity.items[index as usize]);
+                let seen = newcomers.impressions(&self.items.popularity.items[index as usize]);
                 let unseen = seen < self.settings.new_item_impressions;
                 let minutes = (entry.born().as_millis() / 60_000) as f32;
                 if unseen { minutes } else { f32::NEG_INFINITY }
@@ -470,7 +422,7 @@ impl View {
 
     fn top_by(&self, score: impl Fn(u32, &Entry) -> f32) -> Vec<u32> {
         let mut top = TopK::new(TOP_LIST);
-        for (index, entry) in self.entries.iter().enumerate() {
+        for (index, entry) in self.items.entries.iter().enumerate() {
             if entry.item.is_some() {
                 let score = score(index as u32, entry);
                 if score > f32::NEG_INFINITY {

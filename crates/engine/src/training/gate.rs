@@ -26,7 +26,7 @@ pub fn pass(view: &View, holdout: &Holdout<'_>, candidate: &Trial) -> Result<(),
     if recent.len() < PEOPLE_MIN {
         return Ok(());
     }
-    let factors = view.factors.to_vec();
+    let factors = view.items.factors.to_vec();
     let weighing = &model.origin.weighing;
     let serving = trial::judge(&recent, &factors, model.k, &model.regularization, weighing);
     let Trial { configuration, item_factors, regularization, .. } = candidate;

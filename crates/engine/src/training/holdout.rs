@@ -52,7 +52,7 @@ impl<'v> Holdout<'v> {
     /// `None` when too few people have done enough.
     pub fn new(view: &'v View) -> Option<Self> {
         let mut people: Vec<(Timestamp, u32, usize)> = Vec::new();
-        for (index, user) in view.users.iter().enumerate() {
+        for (index, user) in view.users.states.iter().enumerate() {
             let positives = user.history.positives().count();
             if positives >= POSITIVES_MIN {
                 people.push((user.last_seen, index as u32, positives));
@@ -63,12 +63,12 @@ impl<'v> Holdout<'v> {
         if people.len() < PEOPLE_MIN {
             return None;
         }
-        let mut withheld = vec![0; view.users.len()];
+        let mut withheld = vec![0; view.users.states.len()];
         let mut tests = Vec::with_capacity(people.len());
         for (_, index, positives) in people {
             let count = (positives / HELD_OUT_ONE_IN).clamp(1, HELD_OUT_MAX);
             withheld[index as usize] = count as u8;
-            tests.push(Test::new(index, &view.users[index as usize].history, count));
+            tests.push(Test::new(index, &view.users.states[index as usize].history, count));
         }
         Some(Self { view, tests, withheld })
     }
@@ -79,7 +79,7 @@ impl<'v> Holdout<'v> {
 
     /// The examples of everybody without what is held out.
     pub fn rows(&self, weighing: &Weighing) -> Vec<Vec<(u32, f32)>> {
-        let people = self.view.users.iter().zip(&self.withheld);
+        let people = self.view.users.states.iter().zip(&self.withheld);
         people
             .map(|(user, &withheld)| weighing.examples(&user.history, withheld as usize))
             .collect()
@@ -87,7 +87,7 @@ impl<'v> Holdout<'v> {
 
     /// What a tested person had done before, as examples.
     pub fn examples(&self, test: &Test, weighing: &Weighing) -> Vec<(u32, f32)> {
-        let history = &self.view.users[test.user as usize].history;
+        let history = &self.view.users.states[test.user as usize].history;
         weighing.examples(history, usize::from(self.withheld[test.user as usize]))
     }
 

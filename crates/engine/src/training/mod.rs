@@ -127,7 +127,7 @@ pub fn train(
     effort: Effort,
     report: Report<'_>,
 ) -> Result<PublishedModel, TrainingError> {
-    let found = view.users.iter().map(|user| user.history.positives().count()).sum();
+    let found = view.users.states.iter().map(|user| user.history.positives().count()).sum();
     if found < TRAINING_POSITIVES_MIN {
         return Err(TrainingError::TooLittleData { found });
     }
@@ -155,7 +155,7 @@ pub fn train(
         None => (start, None),
     };
     let rows: Vec<Vec<(u32, f32)>> =
-        view.users.iter().map(|user| configuration.weighing.examples(&user.history, 0)).collect();
+        view.users.states.iter().map(|user| configuration.weighing.examples(&user.history, 0)).collect();
     let set = trial::training_set(view.items_len(), &rows);
     let trained = finish(&set, &configuration, warm.as_deref(), report)?;
     let searched_positives = match (searches, view.model()) {

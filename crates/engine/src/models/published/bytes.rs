@@ -107,7 +107,7 @@ pub fn encoded(
 /// The mark of the log when it had so many items; `None` when it never had.
 fn log_mark(view: &View, items: u64) -> Option<LogMark> {
     let first = usize::try_from(items).ok()?;
-    let item_ids = view.item_ids.digest_of_first(first)?;
+    let item_ids = view.items.ids.digest_of_first(first)?;
     Some(LogMark { began: view.began, items, item_ids })
 }
 

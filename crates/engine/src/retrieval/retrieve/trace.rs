@@ -100,7 +100,7 @@ impl Retrieval<'_> {
         let (view, context) = (self.view, self.context);
         match source {
             Source::Factors => {
-                let (user, item) = (context.factors.as_ref()?, view.factors.row(item)?);
+                let (user, item) = (context.factors.as_ref()?, view.items.factors.row(item)?);
                 Some(f64::from(numeric::dot(user, item)))
             }
             Source::Cooccurrence if !context.recent.is_empty() => {
@@ -113,7 +113,7 @@ impl Retrieval<'_> {
             }
             Source::Content => {
                 let taste = context.taste.as_ref()?;
-                Some(f64::from(taste.score(&view.terms[item as usize])))
+                Some(f64::from(taste.score(&view.items.terms[item as usize])))
             }
             Source::Embedding => {
                 let candidate = Candidate::known(view, item);

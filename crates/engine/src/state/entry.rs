@@ -1,0 +1,30 @@
+//! What an item is, as the catalogue or the events of users say.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde::Serialize;
+
+use crate::domain::Item;
+use crate::domain::Timestamp;
+use crate::models::content::TermCounts;
+
+/// An item as far as the engine knows it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// `None` for an item known from interactions only; it is never retrieved.
+    pub item: Option<Arc<Item>>,
+    pub topics: Vec<u32>,
+    pub source: Option<u32>,
+    pub counts: TermCounts,
+    pub updated_at: Timestamp,
+    /// When it first came into the catalogue.
+    pub added_at: Timestamp,
+}
+
+impl Entry {
+    /// When the item appeared: its publication, or its first upsert.
+    pub fn born(&self) -> Timestamp {
+        self.item.as_ref().and_then(|item| item.published_at).unwrap_or(self.added_at)
+    }
+}

@@ -1,0 +1,24 @@
+//! Everything that is known by user, in columns of equal length.
+
+use std::sync::Arc;
+
+use crate::consumption::Showings;
+use crate::consumption::User;
+use crate::state::column::Column;
+use crate::state::interner::Interner;
+
+/// The users of a namespace.
+#[derive(Debug, Clone, Default)]
+pub struct UserStore {
+    pub ids: Interner,
+    pub states: Column<Arc<User>>,
+    /// What each was shown of late; as long as `states`, or shorter.
+    pub impressions: Column<Arc<Showings>>,
+}
+
+impl UserStore {
+    /// Users known.
+    pub fn len(&self) -> usize {
+        self.states.len()
+    }
+}
