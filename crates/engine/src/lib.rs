@@ -66,12 +66,12 @@ pub use models::decay::DecayedRow;
 pub use models::prequential::PrequentialFigures;
 pub use models::published::{Model, ModelFault};
 pub use ranking::{
-    Baseline, Choice, Exploring, Pin, RankRequest, Ranked, RankedItem, Reason, ReasonKind, Standing,
-    Trial, prior_mean, rank, score_candidates, standing,
+    Baseline, Choice, Exploring, Pin, RankRequest, Ranked, RankedItem, Reason, ReasonKind,
+    Standing, Trial, prior_mean, rank, score_candidates, standing,
 };
 pub use retrieval::{
-    Boost, Change, Eligibility, Filter, OnboardingItem, Refusal, Retrieval, SimilarItem, SourceTrace,
-    Supply, Target, onboarding_items, similar_items,
+    Boost, Change, Eligibility, Filter, OnboardingItem, Refusal, Retrieval, SimilarItem,
+    SourceTrace, Supply, Target, onboarding_items, similar_items,
 };
 pub use state::column::Digest;
 pub use state::{Counts, ENGINE_REVISION, Entry, Unrestorable, View};

@@ -10,8 +10,6 @@ use std::ops::ControlFlow;
 
 use proptest::prelude::*;
 
-use crate::ranking::RANKER_DIMENSION;
-use crate::*;
 use crate::domain::AttributeValue;
 use crate::domain::Attributes;
 use crate::domain::Decision;
@@ -31,6 +29,8 @@ use crate::domain::TakeoverChange;
 use crate::domain::TakeoverTrial;
 use crate::domain::Timestamp;
 use crate::domain::UserId;
+use crate::ranking::RANKER_DIMENSION;
+use crate::*;
 
 const ITEMS: usize = 60;
 

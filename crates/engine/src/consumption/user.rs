@@ -10,13 +10,13 @@ use serde::Serialize;
 
 use crate::consumption::history::History;
 use crate::consumption::session::Session;
-use crate::models::contexts::Occasion;
-use crate::models::contexts::SLOTS;
-use crate::models::decay::DecayedRow;
 use crate::domain::Attributes;
 use crate::domain::InteractionType;
 use crate::domain::Sequence;
 use crate::domain::Timestamp;
+use crate::models::contexts::Occasion;
+use crate::models::contexts::SLOTS;
+use crate::models::decay::DecayedRow;
 
 pub const TOPICS_MAX: usize = 64;
 pub const SOURCES_MAX: usize = 32;

@@ -12,9 +12,9 @@
 use serde::Deserialize;
 use serde::Serialize;
 
-use crate::models::decay::decay;
 use crate::consumption::History;
 use crate::consumption::HistoryEntry;
+use crate::models::decay::decay;
 use crate::numeric::math;
 
 /// Newest examples of a person.

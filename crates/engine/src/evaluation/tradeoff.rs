@@ -12,6 +12,11 @@
 use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::Choice;
+use crate::Exploring;
+use crate::domain::DiversityMethod;
+use crate::domain::RankerSettings;
+use crate::domain::Strategy;
 use crate::evaluation::engine_recommender::EngineRecommender;
 use crate::evaluation::facts::Facts;
 use crate::evaluation::protocols::Case;
@@ -24,11 +29,6 @@ use crate::evaluation::summary::Figure;
 use crate::evaluation::summary::ModelFigures;
 use crate::evaluation::summary::Subset;
 use crate::evaluation::summary::summarize;
-use crate::Choice;
-use crate::Exploring;
-use crate::domain::DiversityMethod;
-use crate::domain::RankerSettings;
-use crate::domain::Strategy;
 
 /// Candidates that the list is chosen among.
 const CANDIDATES: usize = 500;

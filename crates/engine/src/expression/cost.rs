@@ -4,10 +4,10 @@
 //! which texts have at most a kilobyte: some nanoseconds, and some tens of them at worst.
 //! Evaluation never takes more steps than [`Expression::cost`]; tests count them.
 
+use crate::domain::limits;
 use crate::expression::Expression;
 use crate::expression::Field;
 use crate::expression::Operand;
-use crate::domain::limits;
 
 impl Expression {
     /// Steps for one item at most.

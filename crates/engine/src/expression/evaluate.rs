@@ -6,16 +6,16 @@
 
 use std::cmp::Ordering;
 
+use crate::domain::AttributeValue;
+use crate::domain::Item;
+use crate::domain::Timestamp;
+use crate::domain::limits;
 use crate::expression::Comparison;
 use crate::expression::Expression;
 use crate::expression::Field;
 use crate::expression::List;
 use crate::expression::Literal;
 use crate::expression::Operand;
-use crate::domain::AttributeValue;
-use crate::domain::Item;
-use crate::domain::Timestamp;
-use crate::domain::limits;
 
 /// Members of a list that are sorted at a time: all that an attribute may have.
 const SORTED_MAX: usize = limits::ATTRIBUTE_LIST;

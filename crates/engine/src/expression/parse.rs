@@ -27,6 +27,8 @@ use winnow::token::any;
 use winnow::token::one_of;
 use winnow::token::take_while;
 
+use crate::domain::Timestamp;
+use crate::domain::limits;
 use crate::expression::Comparison;
 use crate::expression::Expression;
 use crate::expression::Field;
@@ -34,8 +36,6 @@ use crate::expression::List;
 use crate::expression::Literal;
 use crate::expression::Operand;
 use crate::expression::RESERVED;
-use crate::domain::Timestamp;
-use crate::domain::limits;
 
 /// Where a text stops being an expression, and what should stand there.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use crate::expression::evaluate::counting::taken;
-use crate::expression::*;
 use crate::domain::AttributeValue;
 use crate::domain::Attributes;
 use crate::domain::Item;
 use crate::domain::ItemId;
 use crate::domain::Timestamp;
 use crate::domain::limits;
+use crate::expression::evaluate::counting::taken;
+use crate::expression::*;
 
 const NOW: Timestamp = Timestamp::from_seconds(1_714_608_000);
 

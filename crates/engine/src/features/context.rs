@@ -8,6 +8,7 @@
 //!   shrunk towards everybody's, times everybody's lift of the topic. So it is 0
 //!   where the person does as everybody does, or too little is known of them.
 
+use crate::consumption::User;
 use crate::features::describe::Candidate;
 use crate::models::cold_start::LocationScorer;
 use crate::models::content::Centroid;
@@ -16,7 +17,6 @@ use crate::models::contexts::LiftsAt;
 use crate::models::contexts::Occasion;
 use crate::models::contexts::SLOTS;
 use crate::numeric::math;
-use crate::consumption::User;
 use crate::state::Entry;
 use crate::state::View;
 

@@ -13,6 +13,8 @@ use rayon::iter::ParallelIterator;
 use rayon::slice::ParallelSlice;
 use rayon::slice::ParallelSliceMut;
 
+use crate::consumption::User;
+use crate::domain::Timestamp;
 use crate::features::context::Circumstances;
 use crate::features::embedding::EmbeddingTaste;
 use crate::features::mask::FeatureMask;
@@ -25,10 +27,8 @@ use crate::models::content::Centroid;
 use crate::models::content::SparseVector;
 pub use crate::models::contexts::Occasion;
 use crate::models::decay::decay;
-use crate::domain::Timestamp;
 use crate::numeric;
 use crate::numeric::math;
-use crate::consumption::User;
 use crate::state::Entry;
 use crate::state::View;
 

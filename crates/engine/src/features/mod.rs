@@ -7,6 +7,6 @@ mod hybrid;
 mod mask;
 
 pub use describe::{Candidate, FEATURE_COUNT, FEATURES, FeatureMatrix, Occasion, UserContext};
-pub use hybrid::Hybrid;
 pub use embedding::{embedding_cosine, nearest_items};
+pub use hybrid::Hybrid;
 pub use mask::FeatureMask;

@@ -14,6 +14,7 @@ use rayon::iter::IntoParallelIterator;
 use rayon::iter::ParallelIterator;
 
 use crate::Engine;
+use crate::domain::Item;
 use crate::models::collaborative;
 use crate::models::content::ContentModel;
 use crate::models::content::EmbeddingSpace;
@@ -26,7 +27,6 @@ use crate::models::content::SparseVector;
 use crate::models::content::embed;
 use crate::state::Entry;
 use crate::state::View;
-use crate::domain::Item;
 
 impl View {
     /// Where an item is, described by its entry and its terms.
@@ -68,7 +68,8 @@ impl Engine {
     /// Derives where one item is.
     pub(crate) fn embed_item(&mut self, index: u32) {
         let view = &self.view;
-        let place = view.embed(&view.items.entries[index as usize], &view.items.terms[index as usize]);
+        let place =
+            view.embed(&view.items.entries[index as usize], &view.items.terms[index as usize]);
         self.view.items.embeddings.set(index, place);
     }
 
@@ -88,7 +89,8 @@ impl Engine {
             return;
         }
         let nothing = vec![0.0; model.k];
-        let old = self.view.items.factors.row(index).map_or_else(|| nothing.clone(), <[f32]>::to_vec);
+        let old =
+            self.view.items.factors.row(index).map_or_else(|| nothing.clone(), <[f32]>::to_vec);
         let new = self.view.foretold_factors(index).unwrap_or(nothing);
         if old != new {
             let model = self.view.model.as_mut().expect("it was just there");
@@ -139,8 +141,9 @@ pub(crate) fn fit_content(
         own(view.items.entries[index].item.as_ref()?).map(|place| place.1)
     });
     // Every item with terms teaches this one, also those with an embedding of their own.
-    let latent_map =
-        fit_map(item_factors, k, positives, |index| latent.as_ref()?.project(&view.items.terms[index]));
+    let latent_map = fit_map(item_factors, k, positives, |index| {
+        latent.as_ref()?.project(&view.items.terms[index])
+    });
     ContentModel { latent, own_map, latent_map }
 }
 
@@ -196,10 +199,10 @@ mod tests {
     use crate::domain::Timestamp;
     use crate::domain::UserId;
     use crate::features::Candidate;
+    use crate::features::UserContext;
     use crate::retrieval::Eligibility;
     use crate::retrieval::Filter;
     use crate::retrieval::Retrieval;
-    use crate::features::UserContext;
     use crate::train;
 
     const DIMENSION: usize = 4;

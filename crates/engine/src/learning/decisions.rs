@@ -3,22 +3,22 @@
 use std::sync::Arc;
 
 use crate::Engine;
-use crate::learning::apply::Effect;
-use crate::learning::apply::decision_key;
 use crate::bandit::PENDING_DECISIONS_MAX;
 use crate::bandit::PendingDecision;
 use crate::bandit::PendingItem;
 use crate::bandit::PendingTrial;
 use crate::bandit::Weight;
 use crate::bandit::discount;
-use crate::state::interner::name_key;
 use crate::consumption::is_within_a_day;
-use crate::state::View;
 use crate::domain::Decision;
 use crate::domain::Interaction;
 use crate::domain::ShownItem;
 use crate::domain::Timestamp;
 use crate::domain::reward;
+use crate::learning::apply::Effect;
+use crate::learning::apply::decision_key;
+use crate::state::View;
+use crate::state::interner::name_key;
 
 /// Where the decision of this number waits for rewards.
 fn place_of(number: u64) -> usize {
@@ -78,7 +78,8 @@ impl View {
 
     /// Whether the showings of a decision, by the key of its id, are counted in the state.
     pub fn knows_showings(&self, user_id: &str, decision: u128) -> bool {
-        let showings = self.user_index(user_id).and_then(|user| self.users.impressions.get(user as usize));
+        let showings =
+            self.user_index(user_id).and_then(|user| self.users.impressions.get(user as usize));
         self.decision_position(decision).is_some()
             || showings.is_some_and(|showings| showings.has_decision(decision))
     }

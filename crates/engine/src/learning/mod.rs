@@ -1,8 +1,12 @@
 //! What each kind of record does to the state.
 
 mod apply;
+mod catalogue;
 pub mod cold_items;
 mod decisions;
+mod interaction;
+mod model;
 mod sampling;
+mod settings;
 
 pub use apply::{Effect, Unreadable, decision_key};

@@ -8,11 +8,11 @@
 //! the choice among the sample consistent with one among all (McFadden 1978; the
 //! `logQ` correction of sampled softmax, Bengio and Senecal 2008).
 
-use crate::models::prequential::NEGATIVES;
 use crate::consumption::User;
+use crate::models::prequential::NEGATIVES;
+use crate::numeric::math;
 use crate::seed;
 use crate::state::View;
-use crate::numeric::math;
 
 /// Draws per wanted negative before giving up on small or exhausted catalogues.
 const DRAWS_PER_NEGATIVE: usize = 3;

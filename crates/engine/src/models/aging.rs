@@ -13,11 +13,11 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde::Serialize;
 
-use crate::state::column::Column;
-use crate::models::decay::DecayedRow;
 use crate::domain::Settings;
 use crate::domain::Timestamp;
+use crate::models::decay::DecayedRow;
 use crate::numeric::math;
+use crate::state::column::Column;
 
 const BUCKETS_PER_OCTAVE: f64 = 2.0;
 /// 2^20 hours are 120 years.

@@ -17,11 +17,11 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::state::column::Column;
-use crate::models::decay::DecayedRow;
 use crate::domain::Settings;
 use crate::domain::Timestamp;
+use crate::models::decay::DecayedRow;
 use crate::numeric::math;
+use crate::state::column::Column;
 
 const HOURS_PER_PART: u32 = 3;
 const PARTS_PER_DAY: u32 = 24 / HOURS_PER_PART;

@@ -259,10 +259,10 @@ fn solve_plain(l: &[f32], inverse_diagonal: &[f32], b: &mut [f32]) {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::numeric::dispatch::{dispatch_at, levels};
     use crate::numeric::gram::add_gram;
     use crate::numeric::lanes::tests_support::noise;
-    use super::*;
 
     fn positive_definite(k: usize) -> Vec<f32> {
         let mut a = vec![0.0; k * k];

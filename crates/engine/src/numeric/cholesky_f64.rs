@@ -180,9 +180,9 @@ impl Kernel for QuadraticForms<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::numeric::dispatch::{dispatch_at, levels};
     use crate::numeric::lanes::tests_support::noise;
-    use super::*;
 
     fn noise_f64(n: usize, seed: u64) -> Vec<f64> {
         noise(n, seed).into_iter().map(f64::from).collect()

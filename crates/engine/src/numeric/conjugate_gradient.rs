@@ -342,10 +342,10 @@ fn splat<V: Vector, const N: usize>(values: &[f32; N]) -> [V; N] {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::numeric::cholesky_f64;
     use crate::numeric::dispatch::{dispatch_at, levels};
     use crate::numeric::lanes::tests_support::noise;
-    use super::*;
 
     const EXACT: Effort = Effort { steps: 400, tolerance: 1e-12 };
 

@@ -158,9 +158,9 @@ pub(super) fn accumulate<V: Vector, const ROWS: usize, const SUBTRACT: bool>(
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::numeric::dispatch::{dispatch_at, levels};
     use crate::numeric::lanes::tests_support::noise;
-    use super::*;
 
     fn twin(rows: &[f32], k: usize) -> Vec<f32> {
         let mut a = vec![0.0_f32; k * k];

@@ -204,9 +204,9 @@ fn add_vector_matrix_fixed<V: Vector, const CHUNKS: usize>(x: &[f32], m: &[f32],
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::numeric::dispatch::{dispatch_at, levels};
     use crate::numeric::lanes::tests_support::noise;
-    use super::*;
 
     /// The definition of `dot`, one element at a time.
     fn dot_twin(a: &[f32], b: &[f32]) -> f32 {

@@ -240,10 +240,10 @@ impl Kernel for Fade<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::numeric::cholesky_f64;
     use crate::numeric::dispatch::{dispatch_at, levels};
     use crate::numeric::lanes::tests_support::noise;
-    use super::*;
 
     struct Square {
         l: Vec<f64>,

@@ -71,8 +71,8 @@ fn best_first(a: &(f32, u32), b: &(f32, u32)) -> Ordering {
 
 #[cfg(test)]
 mod tests {
-    use crate::numeric::lanes::tests_support::noise;
     use super::*;
+    use crate::numeric::lanes::tests_support::noise;
 
     fn select(k: usize, scores: &[f32]) -> Vec<(u32, f32)> {
         let mut top = TopK::new(k);

@@ -48,8 +48,8 @@ impl Kernel for SquaredLengths<'_> {
 
 #[cfg(test)]
 mod tests {
-    use crate::numeric::dispatch::{dispatch_at, levels};
     use super::*;
+    use crate::numeric::dispatch::{dispatch_at, levels};
 
     #[test]
     fn lengths_are_those_written_out_and_have_the_same_bits_at_every_level() {

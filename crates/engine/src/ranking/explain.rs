@@ -10,10 +10,10 @@ use std::collections::BTreeMap;
 
 use crate::features::Candidate;
 use crate::features::FEATURES;
-use crate::ranking::rank::RankRequest;
 use crate::models::collaborative::CooccurrenceScorer;
 use crate::models::collaborative::Influence;
 use crate::models::content::SparseVector;
+use crate::ranking::rank::RankRequest;
 use crate::state::View;
 
 /// The part of a score that belongs to no feature.

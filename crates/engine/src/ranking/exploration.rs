@@ -9,10 +9,10 @@
 
 use rand_chacha::ChaCha8Rng;
 
-use crate::features::Candidate;
-use crate::models::cold_start::Newcomers;
 use crate::domain::Strategy;
 use crate::domain::Timestamp;
+use crate::features::Candidate;
+use crate::models::cold_start::Newcomers;
 use crate::seed;
 use crate::state::View;
 
@@ -38,7 +38,8 @@ impl Exploration {
         }
         let newcomers = Newcomers::new(settings, &view.items.popularity.totals, now);
         let bonus = |candidate: &Candidate<'_>| {
-            let statistics = candidate.index.map(|index| &view.items.popularity.items[index as usize]);
+            let statistics =
+                candidate.index.map(|index| &view.items.popularity.items[index as usize]);
             let is_new = newcomers.is_new(candidate.entry, statistics);
             is_new.then(|| newcomers.bonus(statistics))
         };

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use crate::bandit::Belief;
 use crate::features::FEATURES;
 use crate::features::FeatureMatrix;
 use crate::features::Hybrid;
 use crate::ranking::rank::RANKER_DIMENSION;
-use crate::bandit::Belief;
 use crate::state::View;
 
 /// Places in the ranker's vector.

@@ -5,10 +5,10 @@
 //! which features they differ. The expected gain is the sum of posterior means over the
 //! one list less that over the other.
 
+use crate::domain::ListOrigin;
+use crate::features::Candidate;
 use crate::ranking::choose::ChosenList;
 use crate::ranking::choose::Slate;
-use crate::features::Candidate;
-use crate::domain::ListOrigin;
 use crate::seed;
 use crate::state::View;
 

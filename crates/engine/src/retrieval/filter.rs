@@ -5,16 +5,16 @@
 //! - [`Filter`] is what the request says, and the same for everybody at any time;
 //!   [`Eligibility`] is that filter for a person at a moment.
 
-use crate::features::UserContext;
-use crate::retrieval::wanted::Wanted;
 use crate::domain::Attributes;
 use crate::domain::Item;
 use crate::domain::Timestamp;
 use crate::expression::Expression;
 use crate::expression::Subject;
-use crate::state::interner::name_key;
+use crate::features::UserContext;
+use crate::retrieval::wanted::Wanted;
 use crate::state::Entry;
 use crate::state::View;
+use crate::state::interner::name_key;
 
 /// Which candidates a request allows.
 #[derive(Debug, Clone, Default)]

@@ -14,8 +14,8 @@
 //!
 //! Cost: 256 fold-ins, then pool x k for each pick.
 
-use crate::retrieval::filter::Eligibility;
 use crate::numeric::math;
+use crate::retrieval::filter::Eligibility;
 use crate::state::View;
 
 /// Items that stand to choose from, the most popular ones.
@@ -44,7 +44,9 @@ pub fn onboarding_items(view: &View, eligible: &Eligibility<'_>, n: usize) -> Ve
     let people = view.users.states.len().max(1) as f64;
     let familiarity: Vec<f64> = pool
         .iter()
-        .map(|&item| (f64::from(view.items.popularity.items[item as usize].positives) / people).min(1.0))
+        .map(|&item| {
+            (f64::from(view.items.popularity.items[item as usize].positives) / people).min(1.0)
+        })
         .collect();
     let mut uncertainty = Uncertainty::new(view, &pool);
     let mut asked = vec![0_u32; view.topics.len()];

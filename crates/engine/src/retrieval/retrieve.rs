@@ -14,23 +14,23 @@ mod trace;
 use std::collections::BTreeMap;
 
 use self::trace::Source;
-use crate::retrieval::boost::Boost;
-use crate::retrieval::boost::Target;
-use crate::ranking::Choice;
-use crate::features::UserContext;
-use crate::retrieval::filter::Eligibility;
-use crate::models::collaborative::Page;
-use crate::models::collaborative::scan;
-use crate::state::column::PAGE;
-use crate::models::decay::DecayedRow;
+use crate::consumption::User;
 use crate::domain::Timestamp;
+use crate::features::UserContext;
 use crate::give_up::Cancelled;
 use crate::give_up::GiveUp;
+use crate::models::collaborative::Page;
+use crate::models::collaborative::scan;
+use crate::models::decay::DecayedRow;
 use crate::numeric::TopK;
-use crate::consumption::User;
+use crate::ranking::Choice;
+use crate::retrieval::boost::Boost;
+use crate::retrieval::boost::Target;
+use crate::retrieval::filter::Eligibility;
 use crate::seed;
 use crate::state::Entry;
 use crate::state::View;
+use crate::state::column::PAGE;
 
 /// Candidates wanted, per place of the list.
 const CANDIDATES_PER_PLACE: usize = 5;
@@ -179,7 +179,8 @@ impl Retrieval<'_> {
         // every item of the catalogue; only what is left over matters.
         let mut wanted = PERSONAL_MAX + self.user.map_or(0, |user| user.history.entries().len());
         loop {
-            let pages = self.view.items.factors.pages().map(|factors| Page { factors, eligible: None });
+            let pages =
+                self.view.items.factors.pages().map(|factors| Page { factors, eligible: None });
             let top = scan(pages, self.view.items.factors.k(), factors, wanted);
             let allowed: Vec<u32> = top
                 .iter()
@@ -339,7 +340,8 @@ impl Retrieval<'_> {
                 break;
             }
             let is_new = found[..have].binary_search(&index).is_err();
-            if is_new && self.allows(index) && taken.take(&self.view.items.entries[index as usize]) {
+            if is_new && self.allows(index) && taken.take(&self.view.items.entries[index as usize])
+            {
                 found.push(index);
             }
         }

@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
+use crate::features::Candidate;
 use crate::features::embedding_cosine;
 use crate::features::nearest_items;
-use crate::features::Candidate;
 use crate::models::collaborative::Page;
 use crate::models::collaborative::scan;
 use crate::numeric;

@@ -1,10 +1,10 @@
 //! The values that a filter wants, prepared for a request: sorted once, so that asking for
 //! an item takes a few comparisons, however many values there are.
 
-use crate::retrieval::filter::Filter;
 use crate::domain::AttributeValue;
 use crate::domain::Item;
 use crate::domain::limits;
+use crate::retrieval::filter::Filter;
 
 /// Values of a filter, each list sorted.
 #[derive(Debug, Clone)]

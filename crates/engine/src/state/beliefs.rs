@@ -6,8 +6,8 @@ use crate::bandit::segment;
 use crate::bandit::segments;
 use crate::consumption::User;
 use crate::ranking::prior_mean;
-use crate::takeover::Takeover;
 use crate::state::view::View;
+use crate::takeover::Takeover;
 
 /// Items in the history from which on somebody is not a newcomer to the ranker.
 const KNOWN_FROM: usize = 5;

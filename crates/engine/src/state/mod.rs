@@ -14,7 +14,7 @@ mod users;
 mod view;
 
 pub use entry::Entry;
-pub use items::ItemStore;
+
 pub use snapshot::{ENGINE_REVISION, Unrestorable};
-pub use users::UserStore;
+
 pub use view::{Counts, View, document};

@@ -14,28 +14,28 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::Engine;
-use crate::models::aging::Ages;
 use crate::bandit::PENDING_DECISIONS_MAX;
 use crate::bandit::Ranker;
-use crate::models::cold_start::Estimates;
-use crate::models::cold_start::ItemStatistics;
-use crate::models::cold_start::Made;
-use crate::state::column::Digest;
-use crate::state::column::encode;
-use crate::models::content::VocabularyHead;
-use crate::models::decay::DecayedRow;
-use crate::state::factors::ItemFactors;
-use crate::models::published::Model;
-use crate::state::parts::Part;
-use crate::models::prequential::Prequential;
-use crate::features::Hybrid;
-use crate::models::recent_positives::RecentPositives;
-use crate::takeover::Takeover;
-use crate::state::view::Counts;
-use crate::state::view::View;
 use crate::domain::Sequence;
 use crate::domain::Settings;
 use crate::domain::Timestamp;
+use crate::features::Hybrid;
+use crate::models::aging::Ages;
+use crate::models::cold_start::Estimates;
+use crate::models::cold_start::ItemStatistics;
+use crate::models::cold_start::Made;
+use crate::models::content::VocabularyHead;
+use crate::models::decay::DecayedRow;
+use crate::models::prequential::Prequential;
+use crate::models::published::Model;
+use crate::models::recent_positives::RecentPositives;
+use crate::state::column::Digest;
+use crate::state::column::encode;
+use crate::state::factors::ItemFactors;
+use crate::state::parts::Part;
+use crate::state::view::Counts;
+use crate::state::view::View;
+use crate::takeover::Takeover;
 
 /// What the sections mean and how records are learnt. Raised with every change of
 /// either: snapshots of another revision are passed over and the log is replayed.

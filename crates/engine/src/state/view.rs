@@ -14,13 +14,19 @@ use std::sync::OnceLock;
 use serde::Deserialize;
 use serde::Serialize;
 
-use crate::models::aging::Aging;
 use crate::bandit::Belief;
 use crate::bandit::PendingDecision;
 use crate::bandit::Ranker;
 use crate::bandit::SEGMENTS;
 use crate::bandit::arms::ArmSet;
 use crate::bandit::arms::Arms;
+use crate::consumption::User;
+use crate::domain::Item;
+use crate::domain::Sequence;
+use crate::domain::Settings;
+use crate::domain::Timestamp;
+use crate::features::Hybrid;
+use crate::models::aging::Aging;
 use crate::models::cold_start::Cohorts;
 use crate::models::cold_start::Locations;
 use crate::models::cold_start::Newcomers;
@@ -29,30 +35,24 @@ use crate::models::collaborative::FoldIn;
 use crate::models::collaborative::Influence;
 use crate::models::collaborative::ItemItem;
 use crate::models::collaborative::SUCCESSION;
-use crate::state::column::Column;
 use crate::models::content::Document;
 use crate::models::content::SparseVector;
 use crate::models::content::TermCounts;
 use crate::models::content::Vocabulary;
 use crate::models::contexts::TopicContexts;
+use crate::models::prequential::Prequential;
+use crate::models::published::Model;
+use crate::models::recent_positives::RecentPositives;
+use crate::numeric::TopK;
+use crate::numeric::math;
+use crate::ranking::RANKER_DIMENSION;
+use crate::state::column::Column;
 use crate::state::entry::Entry;
 use crate::state::interner::Interner;
 use crate::state::items::ItemStore;
-use crate::state::users::UserStore;
 use crate::state::key_index::KeyIndex;
-use crate::models::published::Model;
-use crate::models::prequential::Prequential;
-use crate::consumption::User;
-use crate::features::Hybrid;
-use crate::ranking::RANKER_DIMENSION;
-use crate::models::recent_positives::RecentPositives;
+use crate::state::users::UserStore;
 use crate::takeover::Takeover;
-use crate::domain::Item;
-use crate::domain::Sequence;
-use crate::domain::Settings;
-use crate::domain::Timestamp;
-use crate::numeric::TopK;
-use crate::numeric::math;
 
 /// Share of repeated positives from which on items are recommended again, and the
 /// fewest positives that say anything about it.
@@ -410,7 +410,8 @@ impl View {
     /// Catalogue items that few have seen, the youngest first.
     pub(crate) fn newcomers(&self) -> &[u32] {
         self.top_lists.newcomers.get_or_init(|| {
-            let newcomers = Newcomers::new(&self.settings, &self.items.popularity.totals, self.clock);
+            let newcomers =
+                Newcomers::new(&self.settings, &self.items.popularity.totals, self.clock);
             self.top_by(|index, entry| {
                 let seen = newcomers.impressions(&self.items.popularity.items[index as usize]);
                 let unseen = seen < self.settings.new_item_impressions;

@@ -1,10 +1,10 @@
 //! The guard and the figures of a takeover, on trials made here.
 
-use crate::takeover::*;
 use crate::bandit::PendingItem;
 use crate::bandit::Posterior;
 use crate::bandit::Ranker;
 use crate::bandit::Weight;
+use crate::takeover::*;
 
 const NOW: Timestamp = Timestamp::from_seconds(1_700_000_000);
 

@@ -1,6 +1,5 @@
 //! What is known of decisions, and what they leave behind.
 
-use crate::tests::*;
 use crate::bandit::PENDING_DECISIONS_MAX;
 use crate::domain::ArmContext;
 use crate::domain::ArmName;
@@ -8,6 +7,7 @@ use crate::domain::ArmSelection;
 use crate::domain::ArmSetName;
 use crate::domain::ArmStrategy;
 use crate::domain::OfferedArm;
+use crate::tests::*;
 
 fn selection(id: &str) -> ArmSelection {
     let offered = ["red", "blue"].map(|name| OfferedArm {

@@ -2,9 +2,9 @@
 
 use proptest::strategy::Strategy as Generator;
 
-use crate::tests::*;
 use crate::domain::DiversityMethod;
 use crate::domain::RankerSettings;
+use crate::tests::*;
 
 /// A world with a published model.
 fn trained(records: Vec<LogRecord>) -> Engine {

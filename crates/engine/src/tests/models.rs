@@ -4,10 +4,10 @@ use std::sync::OnceLock;
 
 use proptest::strategy::Strategy as Generator;
 
-use crate::tests::*;
 use crate::domain::DiversityMethod;
 use crate::domain::PublishedModel;
 use crate::domain::RankerSettings;
+use crate::tests::*;
 
 /// A log, an engine at its end, and the model that was trained there.
 struct Trained {

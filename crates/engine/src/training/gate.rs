@@ -5,13 +5,13 @@
 //! worse by more than one standard error of the paired difference. Where too little was
 //! wanted since, there is nothing to judge by, and the new one knows what came since.
 
+use crate::state::View;
 use crate::training::TrainingError;
 use crate::training::holdout::Holdout;
 use crate::training::holdout::is_worse;
 use crate::training::holdout::mean;
 use crate::training::trial;
 use crate::training::trial::Trial;
-use crate::state::View;
 
 /// Fewest people whose newest positives are judged by.
 const PEOPLE_MIN: usize = 30;

@@ -9,12 +9,12 @@
 use rayon::iter::IntoParallelRefIterator;
 use rayon::iter::ParallelIterator;
 
-use crate::domain::Timestamp;
-use crate::numeric::math;
 use crate::consumption::History;
-use crate::state::View;
 use crate::consumption::Weighing;
 use crate::consumption::kept;
+use crate::domain::Timestamp;
+use crate::numeric::math;
+use crate::state::View;
 
 /// People that are tested at most.
 const PEOPLE_MAX: usize = 1_024;

@@ -20,6 +20,9 @@ use std::ops::ControlFlow;
 use rayon::iter::IntoParallelRefIterator;
 use rayon::iter::ParallelIterator;
 
+use crate::consumption::Weighing;
+use crate::domain::PublishedModel;
+use crate::domain::Settings;
 use crate::learning::cold_items;
 use crate::models::collaborative;
 use crate::models::collaborative::EpochProgress;
@@ -32,9 +35,6 @@ use crate::models::published::Beside;
 use crate::models::published::Origin;
 use crate::models::published::encoded;
 use crate::state::View;
-use crate::consumption::Weighing;
-use crate::domain::PublishedModel;
-use crate::domain::Settings;
 use holdout::Holdout;
 use holdout::mean;
 use trial::Configuration;
@@ -154,8 +154,12 @@ pub fn train(
         }
         None => (start, None),
     };
-    let rows: Vec<Vec<(u32, f32)>> =
-        view.users.states.iter().map(|user| configuration.weighing.examples(&user.history, 0)).collect();
+    let rows: Vec<Vec<(u32, f32)>> = view
+        .users
+        .states
+        .iter()
+        .map(|user| configuration.weighing.examples(&user.history, 0))
+        .collect();
     let set = trial::training_set(view.items_len(), &rows);
     let trained = finish(&set, &configuration, warm.as_deref(), report)?;
     let searched_positives = match (searches, view.model()) {

@@ -2,10 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use crate::training::TrainingProgress;
-use crate::training::holdout::Holdout;
-use crate::training::holdout::Test;
-use crate::training::holdout::mean;
+use crate::consumption::Weighing;
 use crate::models::collaborative;
 use crate::models::collaborative::FoldIn;
 use crate::models::collaborative::Hyperparameters;
@@ -14,7 +11,10 @@ use crate::models::collaborative::Regularization;
 use crate::models::collaborative::TrainingSet;
 use crate::models::collaborative::Verdict;
 use crate::numeric;
-use crate::consumption::Weighing;
+use crate::training::TrainingProgress;
+use crate::training::holdout::Holdout;
+use crate::training::holdout::Test;
+use crate::training::holdout::mean;
 
 /// Epochs after which a trial is first judged, and between judgements.
 const FIRST_JUDGED: usize = 4;

@@ -17,13 +17,13 @@ use xxhash_rust::xxh3::xxh3_128;
 use crate::bandit::arms::context::Shape;
 use crate::bandit::arms::linear::Linear;
 use crate::bandit::arms::set::ArmSet;
-use crate::state::column::Column;
 use crate::domain::ArmReward;
 use crate::domain::ArmSelection;
 use crate::domain::limits;
+use crate::numeric::math;
+use crate::state::column::Column;
 use crate::state::interner::Interner;
 use crate::state::key_index::KeyIndex;
-use crate::numeric::math;
 
 /// Selections that may still be rewarded.
 const PENDING_SELECTIONS_MAX: usize = 65_536;

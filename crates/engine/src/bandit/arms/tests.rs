@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use rand_chacha::ChaCha8Rng;
 
-use crate::bandit::arms::*;
 use crate::Engine;
+use crate::bandit::arms::*;
 use crate::domain::ArmContext;
 use crate::domain::ArmName;
 use crate::domain::ArmReward;

@@ -9,10 +9,10 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
+use crate::evaluation::bootstrap::Column;
 use crate::evaluation::off_policy::log::Log;
 use crate::evaluation::off_policy::terms::Modelled;
 use crate::evaluation::off_policy::terms::Terms;
-use crate::evaluation::bootstrap::Column;
 
 /// Beyond every weight that says something: sums of squares stay finite.
 const WEIGHT_MAX: f64 = 1e100;

@@ -3,6 +3,10 @@
 use rayon::prelude::*;
 use serde::Serialize;
 
+use crate::evaluation::bootstrap;
+use crate::evaluation::bootstrap::Bootstrap;
+use crate::evaluation::bootstrap::Column;
+use crate::evaluation::bootstrap::Estimate;
 use crate::evaluation::off_policy::confidence_sequence::ConfidenceSequence;
 use crate::evaluation::off_policy::estimators::Bounds;
 use crate::evaluation::off_policy::estimators::Estimator;
@@ -14,10 +18,6 @@ use crate::evaluation::off_policy::reward_model::FittedModel;
 use crate::evaluation::off_policy::support::Support;
 use crate::evaluation::off_policy::support::Warning;
 use crate::evaluation::off_policy::terms::Terms;
-use crate::evaluation::bootstrap;
-use crate::evaluation::bootstrap::Bootstrap;
-use crate::evaluation::bootstrap::Column;
-use crate::evaluation::bootstrap::Estimate;
 
 /// Half the width of a normal interval of [`bootstrap::CONFIDENCE`], in standard errors.
 const NORMAL_QUANTILE: f64 = 1.959_963_984_540_054;

@@ -19,15 +19,15 @@
 
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::domain::Timestamp;
+use crate::evaluation::dataset::Dataset;
+use crate::evaluation::dataset::Row;
+use crate::evaluation::facts::Facts;
 use crate::evaluation::protocols::Case;
 use crate::evaluation::protocols::Progress;
 use crate::evaluation::protocols::Task;
 use crate::evaluation::protocols::best;
 use crate::evaluation::protocols::score_open;
-use crate::domain::Timestamp;
-use crate::evaluation::dataset::Dataset;
-use crate::evaluation::dataset::Row;
-use crate::evaluation::facts::Facts;
 use crate::evaluation::recommender::Recommender;
 
 /// One user in so many is held out.

@@ -7,13 +7,13 @@
 
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::evaluation::dataset::Dataset;
+use crate::evaluation::facts::Facts;
 use crate::evaluation::protocols::Case;
 use crate::evaluation::protocols::Progress;
 use crate::evaluation::protocols::Task;
 use crate::evaluation::protocols::best;
 use crate::evaluation::protocols::score_open;
-use crate::evaluation::dataset::Dataset;
-use crate::evaluation::facts::Facts;
 use crate::evaluation::recommender::Recommender;
 
 /// One case per positive that is tested, in order of time.

@@ -14,6 +14,9 @@ use rayon::iter::IntoParallelRefIterator;
 use rayon::iter::ParallelIterator;
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::domain::Timestamp;
+use crate::evaluation::dataset::Dataset;
+use crate::evaluation::facts::Facts;
 use crate::evaluation::protocols::Case;
 use crate::evaluation::protocols::Progress;
 use crate::evaluation::protocols::Protocol;
@@ -21,9 +24,6 @@ use crate::evaluation::protocols::Task;
 use crate::evaluation::protocols::best;
 use crate::evaluation::protocols::learnt_share;
 use crate::evaluation::protocols::score_open;
-use crate::domain::Timestamp;
-use crate::evaluation::dataset::Dataset;
-use crate::evaluation::facts::Facts;
 use crate::evaluation::recommender::Recommender;
 
 /// Rows between two words on progress.

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::sync::Mutex;
 
-use crate::evaluation::protocols::*;
 use crate::evaluation::DatasetBuilder;
 use crate::evaluation::Facts;
 use crate::evaluation::Row;
+use crate::evaluation::protocols::*;
 
 /// A user, and the items learnt before.
 type Asked = (u32, Vec<u32>);

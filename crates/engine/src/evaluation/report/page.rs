@@ -1,5 +1,7 @@
 //! The page, section by section.
 
+use crate::evaluation::curve;
+use crate::evaluation::protocols::Protocol;
 use crate::evaluation::report::Inside;
 use crate::evaluation::report::LearningCurve;
 use crate::evaluation::report::Page;
@@ -12,8 +14,6 @@ use crate::evaluation::report::chart::Value;
 use crate::evaluation::report::markup::escape;
 use crate::evaluation::report::markup::number;
 use crate::evaluation::report::markup::table;
-use crate::evaluation::curve;
-use crate::evaluation::protocols::Protocol;
 use crate::evaluation::summary::Comparison;
 use crate::evaluation::summary::Figure;
 use crate::evaluation::summary::NEW_USER_MAX;

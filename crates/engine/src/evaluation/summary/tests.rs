@@ -1,10 +1,10 @@
 //! Figures of a few cases that can be followed by hand.
 
-use crate::evaluation::summary::*;
 use crate::domain::Timestamp;
 use crate::evaluation::Dataset;
 use crate::evaluation::DatasetBuilder;
 use crate::evaluation::DatasetItem;
+use crate::evaluation::summary::*;
 
 /// Ten items, the even ones of one topic and the odd ones of another; users 0 to 9.
 /// Item 0 has half of the positives.

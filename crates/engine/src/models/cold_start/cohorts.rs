@@ -20,16 +20,16 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::domain::Attributes;
+use crate::domain::Timestamp;
 use crate::models::cold_start::groups;
 use crate::models::cold_start::shrinkage::Moments;
 use crate::models::cold_start::shrinkage::STRENGTH_DEFAULT;
 use crate::models::cold_start::shrinkage::shrunk;
-use crate::state::column::Column;
 use crate::models::decay::DecayedRow;
-use crate::domain::Attributes;
-use crate::domain::Timestamp;
-use crate::state::interner::Interner;
 use crate::numeric::math;
+use crate::state::column::Column;
+use crate::state::interner::Interner;
 
 const ATTRIBUTES_MAX: usize = 64;
 const VALUES_PER_ATTRIBUTE_MAX: u32 = 256;

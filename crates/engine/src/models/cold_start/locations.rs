@@ -8,13 +8,13 @@
 
 use std::sync::Arc;
 
+use crate::domain::Timestamp;
 use crate::models::cold_start::shrinkage::STRENGTH_DEFAULT;
 use crate::models::cold_start::shrinkage::shrunk;
-use crate::state::column::Column;
 use crate::models::decay::DecayedRow;
-use crate::domain::Timestamp;
-use crate::state::interner::Interner;
 use crate::numeric::math;
+use crate::state::column::Column;
+use crate::state::interner::Interner;
 
 const LOCATIONS_MAX: usize = 4_096;
 const ITEMS_MAX: usize = 1_024;

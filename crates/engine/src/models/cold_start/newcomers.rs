@@ -12,9 +12,9 @@
 //! Impressions are events of that type. Where hardly any are sent, places in
 //! answers count instead.
 
-use crate::models::cold_start::popularity::ItemStatistics;
 use crate::domain::Settings;
 use crate::domain::Timestamp;
+use crate::models::cold_start::popularity::ItemStatistics;
 use crate::state::Entry;
 
 /// Impressions that the catalogue's mean is worth for an item, `s`.

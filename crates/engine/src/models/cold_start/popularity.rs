@@ -10,10 +10,10 @@
 use serde::Deserialize;
 use serde::Serialize;
 
-use crate::state::column::Column;
 use crate::domain::Settings;
 use crate::domain::Timestamp;
 use crate::numeric::math;
+use crate::state::column::Column;
 
 /// Exponent at which a landmark moves; f32 reaches to 2^127.
 const EXPONENT_MAX: f64 = 60.0;

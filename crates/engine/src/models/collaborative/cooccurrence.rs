@@ -14,13 +14,13 @@
 
 use std::sync::Arc;
 
-use crate::models::cold_start::Popularity;
-use crate::models::cold_start::Scales;
-use crate::state::column::Column;
-use crate::models::decay::DecayedRow;
 use crate::domain::Settings;
 use crate::domain::Timestamp;
+use crate::models::cold_start::Popularity;
+use crate::models::cold_start::Scales;
+use crate::models::decay::DecayedRow;
 use crate::numeric::math;
+use crate::state::column::Column;
 
 /// Items of a person's recent path.
 pub const RECENT: usize = 10;

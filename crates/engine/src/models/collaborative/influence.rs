@@ -68,9 +68,9 @@ impl<'v> Influence<'v> {
 mod tests {
     use proptest::prelude::*;
 
+    use super::*;
     use crate::models::collaborative::fold_in::FoldIn;
     use crate::models::collaborative::fold_in::gram;
-    use super::*;
     use crate::numeric;
 
     const REGULARIZATION: Regularization = Regularization {

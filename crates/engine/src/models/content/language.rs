@@ -163,8 +163,8 @@ impl Language {
 
 #[cfg(test)]
 mod tests {
-    use crate::models::content::fold::push_letter;
     use super::*;
+    use crate::models::content::fold::push_letter;
 
     fn of(text: &str) -> Option<&'static str> {
         Language::of(None, "", text).map(|language| KNOWN[language.0].code)

@@ -22,10 +22,10 @@
 use serde::Deserialize;
 use serde::Serialize;
 
-use crate::state::column::Column;
-use crate::state::interner::Interner;
 use crate::numeric::math::ln;
 use crate::numeric::math::ln_f32;
+use crate::state::column::Column;
+use crate::state::interner::Interner;
 
 use crate::models::content::counts::Document;
 use crate::models::content::counts::TERMS_MAX;

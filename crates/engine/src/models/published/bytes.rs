@@ -13,19 +13,19 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde::Serialize;
 
-use crate::models::published::Model;
-use crate::models::published::Origin;
+use crate::domain::PublishedModel;
+use crate::domain::Sequence;
+use crate::domain::Timestamp;
 use crate::models::collaborative;
 use crate::models::collaborative::ItemItem;
 use crate::models::collaborative::Regularization;
 use crate::models::collaborative::Trained;
+use crate::models::content::ContentModel;
+use crate::models::published::Model;
+use crate::models::published::Origin;
+use crate::state::View;
 use crate::state::column::Digest;
 use crate::state::column::encode;
-use crate::models::content::ContentModel;
-use crate::domain::PublishedModel;
-use crate::domain::Sequence;
-use crate::domain::Timestamp;
-use crate::state::View;
 
 /// Largest absolute factor. Those of trainings are below 100; sums of their products stay
 /// far below what an `f32` holds.

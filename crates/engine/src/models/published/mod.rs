@@ -16,13 +16,13 @@ pub use self::bytes::Beside;
 pub use self::bytes::ModelFault;
 pub use self::bytes::decode;
 pub use self::bytes::encoded;
+use crate::consumption::Weighing;
+use crate::domain::Sequence;
+use crate::domain::Timestamp;
 use crate::models::collaborative::Hyperparameters;
 use crate::models::collaborative::Regularization;
 use crate::models::content::ContentModel;
 use crate::state::factors::ItemFactors;
-use crate::consumption::Weighing;
-use crate::domain::Sequence;
-use crate::domain::Timestamp;
 
 /// What stays of a published model once its factors are in the state.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

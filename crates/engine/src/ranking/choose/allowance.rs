@@ -10,10 +10,10 @@
 //! most that the place can cost; else the greedy choice takes it, with certainty. Whether
 //! it does is known before the draw, so propensities stay exact.
 
-use crate::ranking::choose::pool::Pool;
 use crate::bandit::Belief;
 use crate::features::FEATURE_COUNT;
 use crate::features::FeatureMatrix;
+use crate::ranking::choose::pool::Pool;
 
 /// Of a normal distribution, one-sided 95 %.
 const QUANTILE: f64 = 1.644_853_626_951_472_7;

@@ -30,12 +30,12 @@ pub use self::allowance::Costs;
 pub use self::origin::Orders;
 use self::origin::Origins;
 use self::ranker::RankerList;
-use crate::ranking::exploration::Exploration;
-use crate::features::Candidate;
 use crate::domain::DiversityMethod;
 use crate::domain::ListOrigin;
 use crate::domain::RankerSettings;
 use crate::domain::Strategy;
+use crate::features::Candidate;
+use crate::ranking::exploration::Exploration;
 
 /// How to choose.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -13,9 +13,9 @@
 
 use rand_chacha::ChaCha8Rng;
 
+use crate::domain::ListOrigin;
 use crate::ranking::choose::Chosen;
 use crate::ranking::choose::ranker::RankerList;
-use crate::domain::ListOrigin;
 
 const RANKER: usize = ListOrigin::Ranker.index();
 

@@ -19,14 +19,14 @@
 
 use rand_chacha::ChaCha8Rng;
 
-use crate::ranking::choose::Choice;
-use crate::ranking::choose::pool::Pool;
 use crate::bandit::strategy::Beliefs;
 use crate::bandit::strategy::Policy as _;
 use crate::bandit::strategy::SquareCb;
 use crate::bandit::strategy::ThompsonSlate;
 use crate::bandit::strategy::draw;
 use crate::domain::Strategy;
+use crate::ranking::choose::Choice;
+use crate::ranking::choose::pool::Pool;
 use crate::seed;
 
 /// The rule of one list, with room that all its places use.

@@ -5,6 +5,9 @@
 //! list with while it keeps them. For sources that is enough to fill every list that
 //! can be filled, whatever is chosen on the way: each item has one source.
 
+use crate::domain::DiversityMethod;
+use crate::features::Candidate;
+use crate::models::content::SparseVector;
 use crate::ranking::choose::Choice;
 use crate::ranking::choose::Slate;
 use crate::ranking::choose::caps::Cap;
@@ -14,9 +17,6 @@ use crate::ranking::choose::variety::Calibrated;
 use crate::ranking::choose::variety::Dpp;
 use crate::ranking::choose::variety::Mmr;
 use crate::ranking::choose::variety::Variety;
-use crate::models::content::SparseVector;
-use crate::domain::DiversityMethod;
-use crate::features::Candidate;
 
 /// Best candidates that stand to choose from: enough for variety, few enough that
 /// an exploring choice is still a sensible one.

@@ -5,11 +5,11 @@ mod propensities;
 
 use std::sync::Arc;
 
-use crate::ranking::choose::*;
-use crate::models::content::SparseVector;
 use crate::domain::Attributes;
 use crate::domain::Item;
 use crate::domain::ItemId;
+use crate::models::content::SparseVector;
+use crate::ranking::choose::*;
 use crate::seed;
 use crate::state::Entry;
 

@@ -19,8 +19,8 @@
 
 use std::collections::VecDeque;
 
-use crate::ranking::choose::similarity::Similarity;
 use crate::numeric::math;
+use crate::ranking::choose::similarity::Similarity;
 
 /// Places above that a place is kept different from: what a person has on a screen
 /// and remembers.

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use crate::retrieval::filter::*;
 use crate::Engine;
+use crate::consumption::User;
 use crate::domain::InteractionType;
 use crate::domain::ItemId;
 use crate::domain::Settings;
-use crate::consumption::User;
+use crate::retrieval::filter::*;
 
 const NOW: Timestamp = Timestamp::from_seconds(1_000_000);
 

@@ -1,11 +1,11 @@
 //! Why a retrieval did or did not find an item: source by source, with the lists
 //! that the retrieval itself is made of.
 
-use crate::retrieval::retrieve::Retrieval;
-use crate::retrieval::retrieve::Supply;
+use crate::features::Candidate;
 use crate::give_up::Cancelled;
 use crate::numeric;
-use crate::features::Candidate;
+use crate::retrieval::retrieve::Retrieval;
+use crate::retrieval::retrieve::Supply;
 
 /// Where candidates come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

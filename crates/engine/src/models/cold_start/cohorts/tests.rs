@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use crate::models::cold_start::cohorts::*;
 use crate::domain::AttributeValue;
+use crate::models::cold_start::cohorts::*;
 
 const NOW: Timestamp = Timestamp::from_seconds(1_700_000_000);
 const HALF_LIFE: f32 = 24.0;

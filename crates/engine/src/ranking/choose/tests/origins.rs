@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use crate::ranking::choose::tests::propensities::bound;
-use crate::ranking::choose::tests::propensities::chi_square;
-use crate::ranking::choose::tests::*;
 use crate::bandit::Belief;
 use crate::bandit::Posterior;
 use crate::features::FEATURE_COUNT;
 use crate::features::FeatureMatrix;
+use crate::ranking::choose::tests::propensities::bound;
+use crate::ranking::choose::tests::propensities::chi_square;
+use crate::ranking::choose::tests::*;
 use crate::ranking::rank::RANKER_DIMENSION;
 
 const BASELINE: [usize; 4] = [3, 0, 5, 8];

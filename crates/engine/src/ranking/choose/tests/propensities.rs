@@ -4,10 +4,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::ranking::choose::tests::*;
 use crate::ranking::choose::policy::Draw;
 use crate::ranking::choose::policy::Policy;
 use crate::ranking::choose::pool::Pool;
+use crate::ranking::choose::tests::*;
 
 const METHODS: [DiversityMethod; 4] = [
     DiversityMethod::None,
