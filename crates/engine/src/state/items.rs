@@ -6,14 +6,14 @@
 use std::sync::Arc;
 
 use crate::models::cold_start::Popularity;
-use crate::models::collaborative::ItemAccumulator;
 use crate::models::content::Embeddings;
 use crate::models::content::SparseVector;
 use crate::models::decay::DecayedRow;
 use crate::state::column::Column;
 use crate::state::entry::Entry;
-use crate::state::factors::ItemFactors;
 use crate::state::interner::Interner;
+use crate::state::model_factors::ModelFactors;
+use crate::state::online_items::OnlineItems;
 
 /// The items of a namespace.
 #[derive(Debug, Clone)]
@@ -28,9 +28,9 @@ pub struct ItemStore {
     pub cooccurrence: Column<Arc<DecayedRow>>,
     pub successors: Column<Arc<DecayedRow>>,
     /// Of the model, and of items that gathered evidence since.
-    pub factors: ItemFactors,
+    pub factors: ModelFactors,
     /// Evidence about items the model was not trained on.
-    pub accumulators: Column<Option<Arc<ItemAccumulator>>>,
+    pub online: OnlineItems,
 }
 
 impl ItemStore {
@@ -43,8 +43,8 @@ impl ItemStore {
             popularity: Popularity::default(),
             cooccurrence: Column::default(),
             successors: Column::default(),
-            factors: ItemFactors::default(),
-            accumulators: Column::default(),
+            factors: ModelFactors::default(),
+            online: OnlineItems::default(),
         }
     }
 
@@ -63,7 +63,6 @@ impl ItemStore {
             self.popularity.items.grow(items, &Default::default());
             self.cooccurrence.grow(items, &Arc::default());
             self.successors.grow(items, &Arc::default());
-            self.accumulators.grow(items, &None);
         }
         item
     }

@@ -8,6 +8,8 @@ pub mod factors;
 pub mod interner;
 mod items;
 pub mod key_index;
+pub mod model_factors;
+pub mod online_items;
 pub mod parts;
 mod snapshot;
 mod users;

@@ -32,7 +32,6 @@ use crate::models::recent_positives::RecentPositives;
 use crate::state::column::Digest;
 use crate::state::column::encode;
 use crate::state::factors::ItemFactors;
-use crate::state::parts::Part;
 use crate::state::view::Counts;
 use crate::state::view::View;
 use crate::takeover::Takeover;
@@ -58,6 +57,7 @@ struct Head {
     contexts: ContextsHead,
     cohorts: (Arc<Made>, Estimates),
     model: Option<Arc<Model>>,
+    item_gram: Arc<Vec<f32>>,
     unsolved: Vec<u32>,
     hybrid: Arc<Hybrid>,
     ranker: Arc<Ranker>,
@@ -130,6 +130,7 @@ impl View {
             },
             cohorts: (self.cohorts.made.clone(), self.cohorts.estimates),
             model: self.model.clone(),
+            item_gram: self.items.factors.gram.clone(),
             unsolved: self.unsolved.clone(),
             hybrid: self.hybrid.clone(),
             ranker: self.ranker.clone(),
@@ -164,6 +165,7 @@ impl View {
         self.aging.all = head.contexts.ages;
         (self.cohorts.made, self.cohorts.estimates) = head.cohorts;
         self.model = head.model;
+        self.items.factors.gram = head.item_gram;
         self.unsolved = head.unsolved;
         self.hybrid = head.hybrid;
         self.ranker = head.ranker;
@@ -177,10 +179,8 @@ impl View {
     fn misfit(&self) -> Option<&'static str> {
         let (items, users) = (self.items.ids.len(), self.users.ids.len());
         let is_item = |item: &u32| (*item as usize) < items;
-        let model_fits = match &self.model {
-            None => self.items.factors.len() == 0,
-            Some(model) => model.fits(&self.items.factors),
-        };
+        let k = self.model.as_ref().map_or(0, |model| model.k);
+        let model_fits = self.model.as_ref().is_none_or(|model| model.is_whole());
         let window = self.counts.decisions.min(PENDING_DECISIONS_MAX as u64);
         let unsettled = self.counts.decisions.checked_sub(self.counts.settled);
         let checks = [
@@ -189,8 +189,8 @@ impl View {
             ("statistics", self.items.popularity.items.len() == items),
             ("cooccurrence", self.items.cooccurrence.len() == items),
             ("successors", self.items.successors.len() == items),
-            ("accumulators", self.items.accumulators.len() == items),
-            ("factors", model_fits && self.items.factors.len() <= items),
+            ("online_items", self.items.online.is_whole(k, items)),
+            ("factors", model_fits && self.items.factors.is_whole(k, items)),
             ("item_item", self.item_item.is_sound(items)),
             ("terms", self.vocabulary.is_whole()),
             ("cohort_rows", self.cohorts.rows.len() == self.cohorts.names.len()),
@@ -237,8 +237,9 @@ impl Engine {
             return Err(unrestorable(part, "it does not fit the other parts"));
         }
         if let Some(model) = view.model.as_ref().filter(|_| view.items.factors.k() == 0) {
-            view.items.factors = ItemFactors::new(model.k, &[]);
+            view.items.factors.rows = ItemFactors::new(model.k, &[]);
         }
+        view.items.online.make_index();
         view.index_decisions();
         view.arms.index_selections();
         let mut engine = Self { view };

@@ -37,6 +37,16 @@ impl ItemAccumulator {
         self.n
     }
 
+    /// Whether the sums are those of k factors, and finite.
+    #[must_use]
+    pub fn is_of(&self, k: usize) -> bool {
+        let finite = |values: &[f32]| values.iter().all(|value| value.is_finite());
+        self.a.len() == numeric::packed_len(k)
+            && self.b.len() == k
+            && finite(&self.a)
+            && finite(&self.b)
+    }
+
     /// Adds one user's observation; left out when the confidence is not a finite number above zero.
     pub fn add(&mut self, user_factors: &[f32], confidence: f32) {
         if confidence.is_finite() && confidence > 0.0 {
