@@ -88,19 +88,6 @@ impl Interner {
         index
     }
 
-    /// Hash of the first `count` names and their order; `None` when there are fewer.
-    pub fn digest_of_first(&self, count: usize) -> Option<Digest> {
-        if count > self.names.len() {
-            return None;
-        }
-        let mut hasher = blake3::Hasher::new();
-        for name in self.names.iter().take(count) {
-            hasher.update(&(name.len() as u64).to_le_bytes());
-            hasher.update(name.as_bytes());
-        }
-        Some(*hasher.finalize().as_bytes())
-    }
-
     fn rebuild(&mut self) {
         let wanted = (self.names.len() * SLOTS_PER_NAME * 2).next_power_of_two().max(SLOTS_MIN);
         let mut slots: Column<u64> = std::iter::repeat_n(0, wanted).collect();

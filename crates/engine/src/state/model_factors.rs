@@ -9,6 +9,7 @@
 use std::sync::Arc;
 
 use crate::models::collaborative::gram;
+use crate::models::collaborative::is_usable;
 use crate::models::collaborative::update_gram;
 use crate::state::column::Column;
 use crate::state::factors::ItemFactors;
@@ -68,9 +69,11 @@ impl ModelFactors {
         word.is_some_and(|word| word >> (item as usize % BITS) & 1 == 1)
     }
 
-    /// Replaces the row of an item that the model was not trained on.
+    /// Replaces the row of an item that the model was not trained on. One that no sums can be
+    /// made of counts as unknown.
     pub fn set_row(&mut self, item: u32, row: &[f32]) {
         let nothing = vec![0.0; self.k()];
+        let row = if is_usable(row) { row } else { &nothing };
         let old = self.rows.row(item).unwrap_or(&nothing);
         if old == row {
             return;
@@ -82,7 +85,7 @@ impl ModelFactors {
     /// Replaces the rows of many items; the Gram matrix is made anew, once.
     pub fn set_rows(&mut self, rows: impl Iterator<Item = (u32, Vec<f32>)>) {
         let mut any = false;
-        for (item, row) in rows {
+        for (item, row) in rows.filter(|(_, row)| is_usable(row)) {
             self.rows.set_row(item, &row);
             any = true;
         }
@@ -135,6 +138,17 @@ mod tests {
         assert!(!factors.is_trained(64) && !factors.is_trained(9_999));
         assert_eq!(factors.row(64), Some(&[0.5, 0.5][..]));
         assert!(gram_is_of_the_rows(&factors));
+    }
+
+    #[test]
+    fn a_row_that_no_sums_can_be_made_of_is_unknown() {
+        let mut factors = factors();
+        for row in [[f32::MAX, 0.0], [f32::NAN, 1.0], [0.0, f32::NEG_INFINITY]] {
+            factors.set_row(8, &row);
+            factors.set_rows(std::iter::once((9, row.to_vec())));
+        }
+        assert!(factors.row(8).is_none() && factors.row(9).is_none());
+        assert!(gram_is_of_the_rows(&factors) && factors.is_whole(2, 71));
     }
 
     #[test]

@@ -11,7 +11,6 @@
 //!   judge by, and the new one knows what came since.
 
 use crate::state::View;
-use crate::training::TrainingError;
 use crate::training::holdout::Holdout;
 use crate::training::holdout::difference;
 use crate::training::holdout::mean;
@@ -25,18 +24,9 @@ const STANDARD_ERRORS: f64 = 2.0;
 /// Of the serving model's figure, what may be lost.
 const TRIFLE: f64 = 0.02;
 
-/// Both figures; `None` where there is nothing to judge by.
-///
-/// # Errors
-/// `NotBetter` with the figures of both.
-pub fn pass(
-    view: &View,
-    holdout: &Holdout<'_>,
-    candidate: &Trial,
-) -> Result<Option<Judgement>, TrainingError> {
-    let Some(model) = view.model() else {
-        return Ok(None);
-    };
+/// The verdict; `None` where there is nothing to judge by.
+pub fn judge(view: &View, holdout: &Holdout<'_>, candidate: &Trial) -> Option<Judgement> {
+    let model = view.model()?;
     let serving = Serving::of(view, holdout, model.k);
     let Trial { configuration, item_factors, regularization, .. } = candidate;
     let k = configuration.hyperparameters.factors;
@@ -45,17 +35,15 @@ pub fn pass(
         serving.is_trained.iter().zip(is_seen).map(|(old, new)| *old && new).collect();
     let recent = holdout.within(model.origin.trained_until, &common);
     if recent.len() < USERS_MIN {
-        return Ok(None);
+        return None;
     }
     let weighing = &model.origin.configuration.weighing;
     let old = trial::judge(&recent, &serving.factors, model.k, &model.regularization, weighing);
     let new = trial::judge(&recent, item_factors, k, regularization, &configuration.weighing);
-    let judgement = Judgement { users: recent.len(), candidate: mean(&new), serving: mean(&old) };
+    let (candidate, serving) = (mean(&new), mean(&old));
     let (gain, error) = difference(&new, &old);
-    if gain < -(STANDARD_ERRORS * error).max(TRIFLE * judgement.serving) {
-        return Err(TrainingError::NotBetter(judgement));
-    }
-    Ok(Some(judgement))
+    let is_refused = gain < -(STANDARD_ERRORS * error).max(TRIFLE * serving);
+    Some(Judgement { users: recent.len(), candidate, serving, is_refused })
 }
 
 /// The serving model as it was published.

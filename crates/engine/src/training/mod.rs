@@ -41,6 +41,7 @@ use trial::Trial;
 
 pub use progress::Effort;
 pub use progress::Report;
+pub use progress::TRAINING_POSITIVES_MIN;
 pub use progress::TrainingError;
 pub use progress::TrainingProgress;
 pub use progress::TrainingStage;
@@ -50,8 +51,6 @@ pub use report::Tried;
 pub use schedule::Staleness;
 pub use schedule::is_due as training_is_due;
 
-/// Fewest positive interactions worth a training.
-pub const TRAINING_POSITIVES_MIN: usize = 20;
 /// Growth of the positives from which on a search is due again.
 const SEARCH_GROWTH: u64 = 2;
 /// Fewest positives, and fewest users to hold some out of, that a search is made on. With fewer
@@ -79,11 +78,9 @@ pub fn train_and_tell(
     effort: Effort,
     report: Report<'_>,
 ) -> (TrainingReport, Result<PublishedModel, TrainingError>) {
-    let mut told =
-        TrainingReport { positives: view.counts.positives, ..TrainingReport::default() };
+    let mut told = TrainingReport { positives: view.counts.positives, ..TrainingReport::default() };
     let trained = train_telling(view, effort, report, &mut told);
-    told.outcome =
-        Some(trained.as_ref().map(|model| model.version).map_err(TrainingError::clone));
+    told.outcome = Some(trained.as_ref().map(|model| model.version).map_err(TrainingError::clone));
     (told, trained)
 }
 
@@ -203,13 +200,13 @@ fn tried(
     }
     let best = best.ok_or(TrainingError::Diverged)?;
     told.chosen = Some(best.configuration);
-    let judged = gate::pass(view, holdout, &best);
-    told.judgement = match &judged {
-        Ok(judgement) => *judgement,
-        Err(TrainingError::NotBetter(judgement)) => Some(*judgement),
-        Err(_) => None,
-    };
-    judged.map(|_| best)
+    told.judgement = gate::judge(view, holdout, &best);
+    match told.judgement {
+        Some(Judgement { candidate, serving, is_refused: true, .. }) => {
+            Err(TrainingError::NotBetter { candidate, serving })
+        }
+        _ => Ok(best),
+    }
 }
 
 /// The best of all searches, this one included, for the settings of now.

@@ -3,8 +3,9 @@
 use std::ops::ControlFlow;
 
 use crate::models::collaborative::EpochProgress;
-use crate::training::TRAINING_POSITIVES_MIN;
-use crate::training::report::Judgement;
+
+/// Fewest positive interactions worth a training.
+pub const TRAINING_POSITIVES_MIN: usize = 20;
 
 /// How much is tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,11 +66,9 @@ pub enum TrainingError {
     Diverged,
     #[error(
         "the new model would rank what users consumed since the last training worse \
-         (NDCG@20 {:.4} against {:.4}), so the old one stays",
-        .0.candidate,
-        .0.serving
+         (NDCG@20 {candidate:.4} against {serving:.4}), so the old one stays"
     )]
-    NotBetter(Judgement),
+    NotBetter { candidate: f64, serving: f64 },
 }
 
 /// Called after each epoch; may cancel.

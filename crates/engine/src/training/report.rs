@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::models::published::Configuration;
-use crate::training::TrainingError;
+use crate::training::progress::TrainingError;
 
 /// A configuration that was tried.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -24,6 +24,8 @@ pub struct Judgement {
     pub candidate: f64,
     /// The same of the serving one.
     pub serving: f64,
+    /// Whether the new one is worse beyond chance, and so refused.
+    pub is_refused: bool,
 }
 
 /// How a training went. The same data give the same report.
@@ -68,7 +70,7 @@ impl TrainingReport {
         // Of a search, the first trial is that of the settings.
         let default = self.tried.first().filter(|_| self.searched).and_then(|tried| tried.ndcg);
         figures.extend(default.map(|ndcg| ("default_validation_ndcg_at_20", ndcg)));
-        if let Some(Judgement { users, candidate, serving }) = self.judgement {
+        if let Some(Judgement { users, candidate, serving, .. }) = self.judgement {
             figures.push(("gate_users", users as f64));
             figures.push(("gate_ndcg_at_20", candidate));
             figures.push(("gate_serving_ndcg_at_20", serving));
@@ -93,7 +95,7 @@ impl fmt::Display for TrainingReport {
             let mark = if is_chosen { "  <- chosen" } else { "" };
             writeln!(f, "    {figure}  {}{mark}", Words(&one.configuration))?;
         }
-        if let Some(Judgement { users, candidate, serving }) = self.judgement {
+        if let Some(Judgement { users, candidate, serving, .. }) = self.judgement {
             writeln!(
                 f,
                 "  since the serving model, {users} users: new {candidate:.4}, serving {serving:.4}"

@@ -10,7 +10,7 @@
 use crate::domain::Timestamp;
 use crate::models::decay::decay;
 use crate::state::View;
-use crate::training::TRAINING_POSITIVES_MIN;
+use crate::training::progress::TRAINING_POSITIVES_MIN;
 
 /// After which a positive counts half.
 const HALF_LIFE_HOURS: f32 = 24.0 * 30.0;

@@ -15,9 +15,9 @@
 use std::ops::ControlFlow;
 
 use crate::models::published::Configuration;
-use crate::training::TrainingProgress;
 use crate::training::holdout::Holdout;
 use crate::training::holdout::difference;
+use crate::training::progress::TrainingProgress;
 use crate::training::report::Tried;
 use crate::training::trial;
 use crate::training::trial::End;
@@ -116,8 +116,7 @@ pub fn first_alive(
 fn is_better(trial: &Trial, than: &Trial) -> bool {
     let factors = |trial: &Trial| trial.configuration.hyperparameters.factors;
     let (gain, error) = difference(&trial.figures, &than.figures);
-    let is_worth_it =
-        factors(trial) <= factors(than) || trial.ndcg() > than.ndcg() * FACTORS_GAIN;
+    let is_worth_it = factors(trial) <= factors(than) || trial.ndcg() > than.ndcg() * FACTORS_GAIN;
     gain > error && is_worth_it
 }
 

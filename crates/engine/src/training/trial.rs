@@ -11,11 +11,11 @@ use crate::models::collaborative::TrainingSet;
 use crate::models::collaborative::Verdict;
 use crate::models::published::Configuration;
 use crate::numeric;
-use crate::training::TrainingProgress;
 use crate::training::columns::Row;
 use crate::training::holdout::Holdout;
 use crate::training::holdout::Test;
 use crate::training::holdout::mean;
+use crate::training::progress::TrainingProgress;
 
 /// Epochs after which a trial is first judged, and between judgements.
 const FIRST_JUDGED: usize = 4;

@@ -325,9 +325,7 @@ impl ItemItem {
         path: impl Iterator<Item = u32>,
     ) -> impl Iterator<Item = (u32, f32, &[(u32, f32)])> {
         let recency = std::iter::successors(Some(1.0), |weight| Some(weight * RECENCY_WEIGHT));
-        path.take(PATH).zip(recency).map(|(item, recency)| {
-            (item, recency, self.row(item))
-        })
+        path.take(PATH).zip(recency).map(|(item, recency)| (item, recency, self.row(item)))
     }
 }
 

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use crate::domain::Timestamp;
+use crate::models::collaborative::FACTOR_MAX;
 use crate::models::collaborative::ItemItem;
 use crate::models::collaborative::Regularization;
 use crate::models::content::ContentModel;
@@ -19,9 +20,6 @@ use crate::models::published::Configuration;
 use crate::models::published::Origin;
 use crate::numeric;
 
-/// Largest absolute factor. Those of trainings are below 100; sums of their products stay
-/// far below what an `f32` holds.
-const FACTOR_MAX: f32 = 1e6;
 /// Largest absolute sum over the factors of all users.
 const GRAM_MAX: f32 = 1e18;
 /// L2 weights: below the least, a solve may blow up.

@@ -24,8 +24,18 @@ fn regularization_counts_items_and_users_with_evidence_only() {
     let planted = with_gone_items();
     let view = planted.engine.state();
     assert!(view.items_len() > 400, "ids without evidence have indices");
+    let mut wanted = vec![0; view.items_len()];
+    for user in view.users.states.iter() {
+        user.history.positives().for_each(|entry| wanted[entry.item as usize] += 1);
+    }
+    let takes_part = |index: &u32| {
+        let gone = view.entry(*index).item.is_none();
+        wanted[*index as usize] >= if gone { 2 } else { 1 }
+    };
+    let expected = (0..view.items_len() as u32).filter(takes_part).count();
+    assert!(expected <= 20 * TASTES, "ids that one user wants take no part");
     let model = view.model().unwrap();
-    assert_eq!(model.regularization.n_items, 20 * TASTES);
+    assert_eq!(model.regularization.n_items, expected);
     assert_eq!(model.regularization.n_users, USERS);
 }
 
@@ -34,7 +44,10 @@ fn items_outside_the_catalogue_tell_of_tastes_and_are_never_named_by_item_item_w
     let planted = with_gone_items();
     let view = planted.engine.state();
     let gone = |index: u32| view.entry(index).item.is_none();
-    assert!((0..view.items_len() as u32).any(|index| gone(index) && view.items.factors.is_trained(index)));
+    assert!(
+        (0..view.items_len() as u32)
+            .any(|index| gone(index) && view.items.factors.is_trained(index))
+    );
     for index in 0..view.items_len() as u32 {
         let scores = view.item_item.scores([index].into_iter());
         assert!(scores.entries().iter().all(|entry| !gone(entry.0)));
@@ -56,8 +69,8 @@ fn rows_go_to_the_items_of_their_ids_whatever_the_index() {
     for number in (10..20 * TASTES).rev() {
         second.like_of(number % USERS, &item_id(number));
     }
-    while second.engine.state().counts().positives < 800 {
-        second.like_of(1, &item_id(11));
+    for number in 0..800 {
+        second.like_of(number % USERS, &ItemId::parse(format!("extra-{number}")).unwrap());
     }
     while second.engine.state().watermark() < model.trained_at {
         second.push(Record::ItemDeleted(item_id(9_999)));
@@ -69,7 +82,8 @@ fn rows_go_to_the_items_of_their_ids_whatever_the_index() {
     let mut compared = 0;
     for number in 10..20 * TASTES {
         let id = item_id(number);
-        let (a, b) = (left.item_index(id.as_str()).unwrap(), right.item_index(id.as_str()).unwrap());
+        let (a, b) =
+            (left.item_index(id.as_str()).unwrap(), right.item_index(id.as_str()).unwrap());
         assert_eq!(left.items.factors.row(a), right.items.factors.row(b));
         assert_eq!(left.items.factors.is_trained(a), right.items.factors.is_trained(b));
         let name = |view: &crate::View, index: u32| view.item_id(index).to_owned();
@@ -81,7 +95,10 @@ fn rows_go_to_the_items_of_their_ids_whatever_the_index() {
             named
         };
         let known = |named: Vec<(String, f32)>| {
-            named.into_iter().filter(|entry| right.item_index(&entry.0).is_some()).collect::<Vec<_>>()
+            named
+                .into_iter()
+                .filter(|entry| right.item_index(&entry.0).is_some())
+                .collect::<Vec<_>>()
         };
         assert_eq!(known(by_name(left, a)), by_name(right, b));
         compared += 1;

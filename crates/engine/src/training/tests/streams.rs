@@ -62,7 +62,7 @@ fn a_model_of_bad_settings_is_refused_by_the_gate() {
         ..settings
     });
     let (report, trained) = planted.train(Effort::WhenDue);
-    assert!(matches!(trained, Err(TrainingError::NotBetter(_))), "{trained:?}\n{report}");
+    assert!(matches!(trained, Err(TrainingError::NotBetter { .. })), "{trained:?}\n{report}");
     // With the settings of before, what came since is welcome.
     planted.settings(|settings| settings);
     let (report, trained) = planted.train(Effort::WhenDue);
@@ -90,7 +90,8 @@ fn five_seeds_find_configurations_that_rank_alike() {
         figures.push(report.ndcg_of(&report.chosen.unwrap()).unwrap());
         told += &format!("{report}\n");
     }
-    let (least, most) = (figures.iter().copied().fold(1.0, f64::min), figures.iter().copied().fold(0.0, f64::max));
+    let (least, most) =
+        (figures.iter().copied().fold(1.0, f64::min), figures.iter().copied().fold(0.0, f64::max));
     assert!(least > 0.9 * most, "{figures:?}\n{told}");
 }
 
