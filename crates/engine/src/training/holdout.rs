@@ -1,7 +1,8 @@
 //! The newest positives of some users, held out of a training to judge it by.
 //!
 //! - Users are those seen last, with five positives at least; the newest quarter of
-//!   their positives, three at most, is held out with all that came after.
+//!   their positives, three at most, is held out with all that came after. Of few users a half
+//!   is left alone: a trial must not miss most of what is new.
 //! - A test ranks each item held out among those that can be recommended, for a user as of
 //!   before, without what the user had; the figure is NDCG@20 of one item, `1 / log2(rank + 1)`
 //!   down to rank 20, as a mean over the items. Of large catalogues every n-th item is ranked.
@@ -19,8 +20,10 @@ use crate::state::View;
 use crate::training::columns::Columns;
 use crate::training::columns::Row;
 
-/// Users that are tested at most.
+/// Users that are tested at most, and of fewer than twice this, one in two...
 const USERS_MAX: usize = 1_024;
+/// ...but always this many, if there are.
+const USERS_WANTED: usize = 100;
 const POSITIVES_MIN: usize = 5;
 const HELD_OUT_MAX: usize = 3;
 const HELD_OUT_ONE_IN: usize = 4;
@@ -67,6 +70,7 @@ impl<'v> Holdout<'v> {
             }
         }
         users.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
+        let most = (users.len() / 2).clamp(USERS_WANTED, USERS_MAX);
         let mut withheld = vec![0; view.users.states.len()];
         let mut tests = Vec::new();
         for (_, index, positives) in users {
@@ -76,7 +80,7 @@ impl<'v> Holdout<'v> {
                 withheld[index as usize] = count as u8;
                 tests.push(test);
             }
-            if tests.len() == USERS_MAX {
+            if tests.len() == most {
                 break;
             }
         }

@@ -37,6 +37,8 @@ struct Planted {
     seconds: i64,
     items: usize,
     tastes: Vec<usize>,
+    /// Which item is at each slot; slot `s` is of taste `s % TASTES`.
+    slots: Vec<usize>,
     /// By user, so that nobody likes an item twice.
     had: Vec<Vec<usize>>,
 }
@@ -50,6 +52,7 @@ impl Planted {
             seconds: 1_700_000_000,
             items: 0,
             tastes: (0..USERS).map(|user| user % TASTES).collect(),
+            slots: Vec::new(),
             had: vec![Vec::new(); USERS],
         };
         planted.settings(|settings| settings);
@@ -75,6 +78,7 @@ impl Planted {
 
     fn item(&mut self) {
         let item_id = item_id(self.items);
+        self.slots.push(self.items);
         self.items += 1;
         self.push(Record::ItemUpserted(Item {
             item_id,
@@ -100,7 +104,7 @@ impl Planted {
         for _ in 0..20 {
             let newest = self.below(items).max(self.below(items));
             let taste = if self.below(10) == 0 { self.below(TASTES) } else { taste };
-            let item = newest * TASTES + taste;
+            let item = self.slots[newest * TASTES + taste];
             if !self.had[user].contains(&item) {
                 self.had[user].push(item);
                 self.like_of(user, &item_id(item));

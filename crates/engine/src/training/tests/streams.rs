@@ -35,12 +35,12 @@ fn on_a_growing_stream_the_newer_model_is_never_refused() {
 }
 
 #[test]
-fn when_tastes_change_the_newer_model_is_never_refused() {
+fn when_items_change_their_audience_the_newer_model_is_never_refused() {
     let mut planted = Planted::new(2, 40 * TASTES);
     ten_trainings(&mut planted, |planted| {
-        for _ in 0..USERS / 5 {
-            let user = planted.below(USERS);
-            planted.tastes[user] = planted.below(TASTES);
+        for _ in 0..planted.items / 10 {
+            let (one, other) = (planted.below(planted.items), planted.below(planted.items));
+            planted.slots.swap(one, other);
         }
     });
 }
