@@ -2,6 +2,7 @@
 
 mod decisions;
 mod explanations;
+mod forgetting;
 mod models;
 mod snapshots;
 

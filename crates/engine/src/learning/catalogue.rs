@@ -11,11 +11,11 @@ use crate::state::Entry;
 use crate::state::document;
 
 impl Engine {
-    pub(super) fn upsert_item(&mut self, item: &Item, at: Timestamp) {
-        let index = self.intern_item(item.item_id.as_str());
+    pub(super) fn upsert_item(&mut self, item: &Item, sequence: u64, at: Timestamp) {
+        let index = self.intern_item(item.item_id.as_str(), sequence);
         self.remove_from_catalogue(index);
-        let topics = item.topics.iter().map(|topic| self.view.topics.intern(topic)).collect();
-        let source = item.source.as_ref().map(|source| self.view.sources.intern(source));
+        let topics = item.topics.iter().map(|topic| self.view.topics.keep(topic)).collect();
+        let source = item.source.as_ref().map(|source| self.view.sources.keep(source));
         let counts = self.view.vocabulary.count_document(&document(item));
         let refit = self.view.vocabulary.add(&counts);
         *self.view.items.terms.get_mut(index as usize) = self.view.vocabulary.weigh(&counts);
@@ -49,6 +49,8 @@ impl Engine {
         let entry = Arc::make_mut(self.view.items.entries.get_mut(index as usize));
         entry.item = None;
         let counts = std::mem::take(&mut entry.counts);
+        entry.topics.iter().for_each(|&topic| self.view.topics.let_go(topic));
+        entry.source.iter().for_each(|&source| self.view.sources.let_go(source));
         self.view.vocabulary.remove(&counts);
         *self.view.items.terms.get_mut(index as usize) = Default::default();
         self.view.items.embeddings.set(index, None);

@@ -18,6 +18,7 @@ use crate::domain::Timestamp;
 use crate::models::decay::DecayedRow;
 use crate::numeric::math;
 use crate::state::column::Column;
+use crate::state::parts::Part;
 
 const BUCKETS_PER_OCTAVE: f64 = 2.0;
 /// 2^20 hours are 120 years.
@@ -69,6 +70,15 @@ pub struct Aging {
 }
 
 impl Aging {
+    /// What digests and snapshots hold as parts.
+    pub fn parts(&self) -> Vec<(&'static str, &dyn Part)> {
+        vec![("ages", &self.topics)]
+    }
+
+    pub fn parts_mut(&mut self) -> Vec<(&'static str, &mut dyn Part)> {
+        vec![("ages", &mut self.topics)]
+    }
+
     /// Notes that an item of these topics was wanted at an age.
     pub fn note(&mut self, topics: &[u32], age_hours: f64, at: Timestamp, settings: &Settings) {
         let half_life = settings.popularity_half_life_hours;

@@ -26,6 +26,7 @@ use crate::numeric::math::ln;
 use crate::numeric::math::ln_f32;
 use crate::state::column::Column;
 use crate::state::interner::Interner;
+use crate::state::parts::Part;
 
 use crate::models::content::counts::Document;
 use crate::models::content::counts::TERMS_MAX;
@@ -86,6 +87,23 @@ pub struct Vocabulary {
 }
 
 impl Vocabulary {
+    /// What digests and snapshots hold as parts.
+    pub fn parts(&self) -> Vec<(&'static str, &dyn Part)> {
+        vec![
+            ("terms", &self.terms),
+            ("term_frequencies", &self.frequencies),
+            ("term_weights", &self.weights),
+        ]
+    }
+
+    pub fn parts_mut(&mut self) -> Vec<(&'static str, &mut dyn Part)> {
+        vec![
+            ("terms", &mut self.terms),
+            ("term_frequencies", &mut self.frequencies),
+            ("term_weights", &mut self.weights),
+        ]
+    }
+
     /// `max_features` within 1 and [`MAX_FEATURES_LIMIT`]; else the nearer of the two.
     pub fn new(max_features: usize) -> Self {
         let head = Head {
@@ -278,14 +296,12 @@ fn bounded(max_features: usize) -> u32 {
 impl Vocabulary {
     /// Hashes of the whole state.
     pub fn digest(&self) -> (Head, [crate::state::column::Digest; 3]) {
-        use crate::state::parts::Part;
         let parts: [&dyn Part; 3] = [&self.terms, &self.frequencies, &self.weights];
         (self.head, parts.map(Part::digest))
     }
 
     /// The same, from its sections.
     pub fn restored(&self) -> Self {
-        use crate::state::parts::Part;
         let mut restored = Self { head: self.head, ..Self::new(1) };
         let parts: [(&dyn Part, &mut dyn Part); 3] = [
             (&self.terms, &mut restored.terms),
