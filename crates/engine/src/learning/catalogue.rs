@@ -25,7 +25,8 @@ impl Engine {
         let entry = Entry { item, topics, source, counts, updated_at: at, added_at };
         *self.view.items.entries.get_mut(index as usize) = Arc::new(entry);
         self.view.counts.catalogue += 1;
-        if refit {
+        if let Some(evicted) = refit {
+            self.forget_terms(evicted);
             self.weigh_all_terms();
         } else {
             self.embed_item(index);
@@ -64,6 +65,25 @@ impl Engine {
         state.attributes = attributes.clone();
         state.cohorts = cohorts;
         state.changed_at = sequence;
+    }
+
+    /// Drops terms that the vocabulary evicted from the counts of all items. Their ids are free at
+    /// once, or with the next model where one was learnt from them.
+    pub(super) fn forget_terms(&mut self, evicted: Vec<u32>) {
+        if evicted.is_empty() {
+            return;
+        }
+        let view = &mut self.view;
+        for item in 0..view.items.len() {
+            if let Some(counts) = view.items.entries[item].counts.without(&evicted) {
+                Arc::make_mut(view.items.entries.get_mut(item)).counts = counts;
+            }
+        }
+        if view.model.is_some() {
+            Arc::make_mut(&mut view.sweep).terms_in_model.extend(evicted);
+        } else {
+            evicted.into_iter().for_each(|term| view.vocabulary.terms.release(term));
+        }
     }
 
     /// Derives the term vectors and the places in content again after the vocabulary's weights changed.

@@ -160,9 +160,13 @@ impl View {
 
     /// With a new model, nothing refers to the rows of the old one.
     pub(super) fn release_rows_of_old_model(&mut self) {
-        if !self.sweep.in_model.is_empty() {
-            let held = std::mem::take(&mut Arc::make_mut(&mut self.sweep).in_model);
-            held.into_iter().for_each(|item| self.items.ids.release(item));
+        if self.sweep.in_model.is_empty() && self.sweep.terms_in_model.is_empty() {
+            return;
         }
+        let sweep = Arc::make_mut(&mut self.sweep);
+        let items = std::mem::take(&mut sweep.in_model);
+        items.into_iter().for_each(|item| self.items.ids.release(item));
+        let terms = std::mem::take(&mut sweep.terms_in_model);
+        terms.into_iter().for_each(|term| self.vocabulary.terms.release(term));
     }
 }

@@ -44,6 +44,11 @@ impl Interner {
         self.live
     }
 
+    /// Slots that are not free.
+    pub fn used(&self) -> usize {
+        self.names.len() - self.free.len()
+    }
+
     pub fn name(&self, index: u32) -> Option<&Arc<str>> {
         self.names.get(index as usize)?.as_ref()
     }

@@ -68,6 +68,8 @@ pub struct Sweep {
     pub cohorts: Quarantine,
     /// Items that the model refers to; free with the next model.
     pub in_model: Vec<u32>,
+    /// The same of terms.
+    pub terms_in_model: Vec<u32>,
     /// The next to look at; `None` between two sweeps.
     at: Option<(Phase, u32)>,
 }

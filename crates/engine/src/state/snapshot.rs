@@ -184,7 +184,8 @@ impl View {
 
     /// Derives which slots are free; `false` where the columns of labels are not equally long.
     fn derive_free_slots(&mut self) -> bool {
-        let Self { users, items, topics, sources, devices, sweep, .. } = self;
+        let Self { users, items, topics, sources, devices, sweep, vocabulary, .. } = self;
+        vocabulary.terms.derive_free(holding(sweep.terms_in_model.iter().copied()));
         users.ids.derive_free(|_| false);
         items
             .ids
