@@ -6,7 +6,7 @@ use crate::harness::Settings;
 use crate::harness::World;
 use crate::harness::quick_settings;
 
-/// Forty films, of which the first is wanted by all; a user who hid it.
+/// Forty films, of which all like the first; a user who hid it.
 fn hidden(settings: Settings) -> World {
     let mut world = World::with(settings);
     for film in 0..40 {
@@ -62,6 +62,6 @@ fn a_hidden_item_stays_away_when_it_is_described_anew_and_after_later_events() {
 #[test]
 fn what_one_user_hides_others_still_get() {
     let world = hidden(quick_settings());
-    let list = world.top("somebody else", 10);
+    let list = world.top("another", 10);
     assert!(list.iter().any(|item| item == "film-0"), "{list:?}");
 }

@@ -64,6 +64,22 @@ fn one_like_of_a_visitor_leaves_the_lists_of_others_as_they_were() {
 }
 
 #[test]
+fn a_visitor_who_reloads_all_day_without_a_click_leaves_the_lists_of_others_as_good_as_they_were() {
+    let mut planted = readers();
+    let before = planted.share_of_favourites(10);
+    for _ in 0..50 {
+        let ask = Ask::of("visitor", 10).strategy(Strategy::EpsilonGreedy);
+        let answer = planted.world.decide(ask);
+        for item in answer.items() {
+            planted.world.reacts(&answer, &item, Kind::Impression);
+        }
+        planted.world.pass_seconds(600.0);
+    }
+    let after = planted.share_of_favourites(10);
+    assert!(after >= before - 0.03, "favourites: {before:.3} before, {after:.3} after");
+}
+
+#[test]
 fn the_evidence_of_many_moves_the_ranking_of_all() {
     // Where favourites are clicked on and others are not, lists get better than before.
     let mut planted = Planted::topics(World::new(), 30, 200, 10);

@@ -5,13 +5,17 @@
 //! - Each test states one sentence and prints what came out when it fails.
 //! - One file for each subject; all of them run in seconds.
 
-#![expect(clippy::tests_outside_test_module, reason = "every file but the harness holds tests")]
-
+mod bounds;
 mod consumption;
+mod credit;
+mod exploration;
 mod harness;
 mod hidden;
 mod influence;
 mod numbers;
+mod popularity;
 mod retrieval;
 mod scores;
 mod tastes;
+mod time;
+mod training;

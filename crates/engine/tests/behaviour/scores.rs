@@ -4,6 +4,7 @@ use crate::harness::Ask;
 use crate::harness::Planted;
 use crate::harness::Strategy;
 use crate::harness::World;
+use crate::harness::mean;
 
 fn readers() -> Planted {
     let mut planted = Planted::topics(World::new(), 30, 200, 10);
@@ -53,7 +54,27 @@ fn a_favourite_scores_the_same_for_two_users_of_the_same_history() {
 }
 
 #[test]
-fn scores_say_how_often_a_shown_item_is_wanted() {
+fn high_scores_and_low_scores_are_both_what_comes_of_them() {
+    let mut planted = readers();
+    planted.serve(12, 10, Strategy::EpsilonGreedy, 0.3);
+    let mut pairs = Vec::new();
+    for (user, name) in planted.users.iter().enumerate() {
+        for one in planted.world.answer(&Ask::of(name, 10)).candidates {
+            let is_favourite = planted.favours(user, planted.number(&one.item));
+            pairs.push((one.score, if is_favourite { 0.3 } else { 0.06 }));
+        }
+    }
+    pairs.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let quarters: Vec<(f64, f64)> = pairs
+        .chunks(pairs.len().div_ceil(4))
+        .map(|pairs| (mean(pairs.iter().map(|one| one.0)), mean(pairs.iter().map(|one| one.1))))
+        .collect();
+    let off = quarters.iter().map(|(score, rate)| (score - rate).abs()).fold(0.0, f64::max);
+    assert!(off <= 0.07, "score and rate of reward by quarters of the scores: {quarters:.3?}");
+}
+
+#[test]
+fn scores_say_how_often_a_shown_item_is_clicked() {
     let mut planted = readers();
     planted.serve(8, 10, Strategy::EpsilonGreedy, 0.3);
     // What is predicted of the next lists, and what comes of them.

@@ -111,12 +111,12 @@ fn a_new_article_among_old_ones_reaches_the_readers_of_its_topic() {
 }
 
 #[test]
-fn a_new_user_gets_what_most_users_want() {
+fn a_new_user_gets_what_most_users_like() {
     let mut world = World::new();
     for film in 0..120 {
         world.add(Described::new(&format!("film-{film}")));
     }
-    // Film n is wanted by 30 - n users, those after film 30 by one.
+    // 30 - n users like film n; one user likes each of those after film 30.
     for user in 0..30 {
         for film in (0..30 - user).chain([30 + user * 3]) {
             world.like(&format!("user-{user}"), &format!("film-{film}"));
@@ -127,5 +127,5 @@ fn a_new_user_gets_what_most_users_want() {
     let best: Vec<String> = (0..10).map(|film| format!("film-{film}")).collect();
     let list = world.answer(&Ask::of("stranger", 10).plain()).items();
     let share = share_in(&list, &best);
-    assert!(share >= 0.8, "{share} of the ten most wanted in {list:?}");
+    assert!(share >= 0.8, "{share} of the ten most liked in {list:?}");
 }

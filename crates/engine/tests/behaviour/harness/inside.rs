@@ -20,17 +20,7 @@ impl World {
         (figures.tests, figures.hit_rate_at_10)
     }
 
-    /// Whether the state holds that a user wants an item.
-    pub fn wants(&self, user: &str, item: &str) -> bool {
-        let view = self.view();
-        let (Some(user), Some(item)) = (view.user_index(user), view.item_index(item)) else {
-            return false;
-        };
-        view.user(user).history.positives().any(|entry| entry.item == item)
-    }
-
-    /// Whether anything that is derived of a user would have to be derived again since a
-    /// state of which this was the answer.
+    /// What changes whenever that which is derived of a user has to be derived again.
     pub fn derived_key(&self, user: &str) -> Option<u64> {
         let view = self.view();
         Some(view.user(view.user_index(user)?).changed_at)
@@ -69,9 +59,19 @@ impl World {
         self.view().hybrid().weights().to_vec()
     }
 
-    /// A figure that was published with the model.
-    pub fn model_figure(&self, name: &str) -> Option<f64> {
-        self.view().model()?.figures.get(name).copied()
+    /// NDCG@20 on what was held out of the training of the model that serves.
+    pub fn validation_ndcg(&self) -> f64 {
+        self.model_figure("validation_ndcg_at_20")
+    }
+
+    /// Items for which the model that serves has item-item weights.
+    pub fn items_with_weights(&self) -> f64 {
+        self.model_figure("item_item_items")
+    }
+
+    fn model_figure(&self, name: &str) -> f64 {
+        let model = self.view().model().expect("a model was published");
+        model.figures.get(name).copied().unwrap_or_else(|| panic!("{name} is no figure"))
     }
 
     /// Items that the state holds, of the catalogue or not.
@@ -113,10 +113,10 @@ fn faults_of(answer: &Answer) -> Vec<String> {
 /// # Errors
 /// The numbers at fault.
 pub fn everything_is_finite(world: &World, users: &[&str]) -> Result<(), String> {
-    for strategy in Strategy::ALL {
+    for (strategy, hours) in Strategy::ALL.into_iter().flat_map(|one| [(one, 0.0), (one, 24.0)]) {
         for user in users {
-            let answer = world.answer(&Ask::of(user, 10).strategy(strategy));
-            let faults = faults_of(&answer);
+            let ask = Ask::of(user, 10).strategy(strategy).at(world.in_hours(hours));
+            let faults = faults_of(&world.answer(&ask));
             if !faults.is_empty() {
                 let (count, first) = (faults.len(), &faults[0]);
                 let strategy = strategy.name();

@@ -135,7 +135,7 @@ impl Planted {
         clicks / seen.max(1.0)
     }
 
-    /// The place of an item in the catalogue.
+    /// The number of an item in the catalogue.
     pub fn number(&self, item: &str) -> usize {
         number_of(item)
     }

@@ -110,11 +110,28 @@ impl World {
     }
 
     pub fn happens(&mut self, event: Event) {
+        let record = self.interaction(event);
+        self.record(record);
+    }
+
+    /// Many events of the same moment, learnt as one batch.
+    pub fn happen(&mut self, events: impl IntoIterator<Item = Event>) {
+        let recorded_at = self.now;
+        let records: Vec<Record> = events.into_iter().map(|one| self.interaction(one)).collect();
+        let sequences = self.view().watermark() + 1..;
+        let batch: Vec<LogRecord> = sequences
+            .zip(records)
+            .map(|(sequence, record)| LogRecord { sequence, recorded_at, record })
+            .collect();
+        self.engine.apply(&batch).expect("records follow one another");
+    }
+
+    fn interaction(&mut self, event: Event) -> Record {
         self.events += 1;
         let Event { user, item, kind, value, at, answer, context } = event;
         let event_id = EventId::parse(format!("event-{}", self.events)).expect("an id");
         let decision_id = answer.map(|id| DecisionId::parse(id).expect("an id"));
-        self.record(Record::Interaction(Interaction {
+        Record::Interaction(Interaction {
             event_id,
             user_id: user_id(&user),
             item_id: item_id(&item),
@@ -125,7 +142,7 @@ impl World {
             decision_id,
             position: None,
             context,
-        }));
+        })
     }
 
     pub fn click(&mut self, user: &str, item: &str) {
@@ -170,14 +187,16 @@ impl World {
         answer
     }
 
-    /// Records an answer anew under an id of its own, as if it had been given again.
-    pub fn repeat_decision(&mut self, answer: &Answer) -> Answer {
+    /// Records an answer anew under an id of its own, as if it had been given to this user.
+    pub fn repeat_decision(&mut self, answer: &Answer, user: &str) -> Answer {
         let mut again = answer.clone();
         again.decision_id = format!("decision-{}", self.decisions);
+        again.user = user.to_owned();
         self.decisions += 1;
-        again.decision.decision_id = DecisionId::parse(again.decision_id.as_str()).expect("an id");
-        again.decision.decided_at = self.now;
-        self.record(Record::Decision(again.decision.clone()));
+        let decision = &mut again.decision;
+        decision.decision_id = DecisionId::parse(again.decision_id.as_str()).expect("an id");
+        (decision.user_id, decision.decided_at) = (user_id(user), self.now);
+        self.record(Record::Decision(decision.clone()));
         again
     }
 
@@ -199,7 +218,7 @@ impl World {
         self.train_with(Effort::WhenDue)
     }
 
-    /// The same when somebody asks for a training: with a search.
+    /// The same when an operator asks for a training: with a search.
     ///
     /// # Errors
     /// As [`Self::train`].
