@@ -117,7 +117,7 @@ fn exploration_prefers_what_is_not_known_to_what_is_known_to_be_poor() {
 
 #[test]
 fn thompson_sampling_without_a_reward_costs_at_most_a_twentieth() {
-    let mut planted = Planted::topics(World::new(), 40, 300, 10);
+    let mut planted = Planted::untold_topics(World::new(), 40, 300, 10);
     planted.browse(18, 0.7);
     planted.world.train().unwrap();
     let greedy = planted.ndcg(20, Strategy::Greedy, 1);

@@ -2,9 +2,11 @@
 
 use crate::harness::Ask;
 use crate::harness::Described;
+use crate::harness::Planted;
 use crate::harness::Settings;
 use crate::harness::World;
 use crate::harness::quick_settings;
+use crate::harness::share_in;
 
 /// Forty films, of which all like the first; a user who hid it.
 fn hidden(settings: Settings) -> World {
@@ -64,4 +66,21 @@ fn what_one_user_hides_others_still_get() {
     let world = hidden(quick_settings());
     let list = world.top("another", 10);
     assert!(list.iter().any(|item| item == "film-0"), "{list:?}");
+}
+
+#[test]
+fn who_hides_one_item_of_a_favourite_topic_still_gets_the_topic() {
+    let mut planted = Planted::topics(World::new(), 30, 200, 10);
+    planted.browse(10, 0.9);
+    let user = "user-4";
+    let before = planted.world.best(user, 10);
+    let share_before = share_in(&before, &planted.favourites(4));
+    planted.world.hide(user, &before[0]);
+    planted.world.pass_hours(24.0);
+    let after = planted.world.best(user, 10);
+    let share = share_in(&after, &planted.favourites(4));
+    assert!(
+        share >= share_before - 0.2 && !after.contains(&before[0]),
+        "of favourite topics: {share_before} in {before:?}, then {share} in {after:?}"
+    );
 }
