@@ -102,9 +102,9 @@ fn films() -> Market {
     let mut market = Market::new(1e9);
     let mut order: Vec<usize> = (0..150).collect();
     Random::new(9).shuffle(&mut order);
-    for film in 0..150 {
+    for (film, rank) in order.into_iter().enumerate() {
         let at = market.world.in_hours(-24.0 * 50.0 * film as f64);
-        market.add(1.0 / (order[film] as f64 + 5.0), at);
+        market.add(1.0 / (rank as f64 + 5.0), at);
     }
     for _day in 0..200 {
         market.clicks(15, 400, 16.0);

@@ -166,7 +166,7 @@ fn the_most_popular_matches_are_always_retrieved_and_as_many_delivered_as_exist(
 #[test]
 fn under_a_filter_users_still_get_their_own_taste() {
     let mut planted = Planted::checkerboard(World::new(), 40, 400);
-    let shelf = |item: usize| if item / 2 % 8 == 0 { "small" } else { "large" };
+    let shelf = |item: usize| if (item / 2).is_multiple_of(8) { "small" } else { "large" };
     for item in 0..400 {
         planted.world.add(Described::new(&format!("item-{item}")).source(shelf(item)));
     }
