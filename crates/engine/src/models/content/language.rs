@@ -114,7 +114,6 @@ impl Language {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::models::content::fold::push_letter;
 
     fn of(text: &str) -> Option<&'static str> {
         Language::of(None, "", text).map(|language| KNOWN[language.0].code)
