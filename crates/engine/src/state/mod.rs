@@ -9,6 +9,7 @@ pub mod interner;
 mod items;
 pub mod key_index;
 pub mod parts;
+mod popularity;
 mod snapshot;
 mod users;
 mod view;
