@@ -1,9 +1,9 @@
 //! The time that everything decays by: that of the events, as far as several of them agree.
 //!
-//! The clock is the latest event time that lies at most a day ahead of the median of the last
-//! five; events of before the clock do not count. So in a stream it is the time of the newest event; after a pause it follows as soon as
-//! three events came from beyond it; and one event of another year, by a leap of a server's
-//! clock, moves it by a day at most and ages nothing else.
+//! An event moves the clock to its own time when that is at most a day ahead of the clock, or of
+//! the median of the last five events that were not before it. So in a stream the clock is the
+//! time of the newest event; after a pause it follows as soon as three events came from beyond
+//! it; and one event of another year, by a leap of a server's clock, moves nothing.
 //!
 //! - It never goes back: landmarks of decayed sums lie before it.
 //! - An event ahead of it is decayed as of the clock.
@@ -36,7 +36,7 @@ impl EventTimes {
         self.last.push(at);
         let mut sorted = self.last.clone();
         sorted.sort_unstable();
-        let believed = sorted[(sorted.len() - 1) / 2].plus_millis(Timestamp::DAY_MS);
+        let believed = sorted[(sorted.len() - 1) / 2].max(clock).plus_millis(Timestamp::DAY_MS);
         let agreed = sorted.into_iter().rfind(|&time| time <= believed);
         clock.max(agreed.unwrap_or(clock))
     }
