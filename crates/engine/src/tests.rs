@@ -3,6 +3,7 @@
 mod decay;
 mod decisions;
 mod explanations;
+mod forgetting;
 mod models;
 mod snapshots;
 

@@ -64,7 +64,40 @@ pub struct Event<'a> {
     pub in_session: bool,
 }
 
+/// Which indices still have a name.
+pub struct Live<'a> {
+    pub item: &'a dyn Fn(u32) -> bool,
+    pub topic: &'a dyn Fn(u32) -> bool,
+    pub source: &'a dyn Fn(u32) -> bool,
+    pub device: &'a dyn Fn(u32) -> bool,
+}
+
 impl User {
+    /// Whether anything of it is about what was forgotten.
+    pub fn refers_to_dead(&self, live: &Live<'_>) -> bool {
+        let Live { item, topic, source, device } = live;
+        let is_dead = |row: &DecayedRow, is_live: &dyn Fn(u32) -> bool| {
+            row.entries().iter().any(|entry| !is_live(entry.0))
+        };
+        self.history.entries().iter().any(|entry| !item(entry.item))
+            || self.session.refers_to(&|index| !item(index))
+            || is_dead(&self.topics, topic)
+            || is_dead(&self.topic_slots, &|key| topic(key / SLOTS))
+            || is_dead(&self.sources, source)
+            || is_dead(&self.devices, device)
+    }
+
+    /// Drops what is about what was forgotten.
+    pub fn drop_dead(&mut self, live: &Live<'_>) {
+        let Live { item, topic, source, device } = live;
+        self.history.retain(item);
+        self.session.retain(item);
+        self.topics.retain(topic);
+        self.topic_slots.retain(|key| topic(key / SLOTS));
+        self.sources.retain(source);
+        self.devices.retain(device);
+    }
+
     /// Learns from one interaction; preferences are decayed as of `decayed_at`.
     pub fn note(&mut self, event: &Event<'_>, decayed_at: DecayTime) {
         let Event { item, kind, confidence, occasion, .. } = *event;

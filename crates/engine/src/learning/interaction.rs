@@ -18,8 +18,6 @@ use crate::state::interner::name_key;
 
 /// Time from which on the same again is a repetition and no slip of the finger.
 const REPEAT_GAP_MINUTES: f64 = 1.0;
-/// Kinds of devices that are told apart: what comes later is none.
-const DEVICES_MAX: usize = 256;
 /// Topics that an event gives to an item of which nothing else is known.
 const STUB_TOPICS_MAX: usize = 8;
 /// Observations from which on an item waits for the next training.
@@ -35,7 +33,7 @@ impl Engine {
         // An event from the future must not age everything else.
         let at = event.occurred_at.min(recorded_at);
         let user = self.intern_user(event.user_id.as_str());
-        let item = self.intern_item(event.item_id.as_str());
+        let item = self.intern_item(event.item_id.as_str(), sequence);
         self.describe_stub(item, event);
         let occasion = self.occasion(event, at);
         let session_id = event.session_id.as_ref().map(|id| id.as_str());
@@ -96,7 +94,7 @@ impl Engine {
     pub(super) fn occasion(&mut self, event: &Interaction, at: Timestamp) -> Occasion {
         let context = &event.context;
         let device = context.device_type.as_ref();
-        let device = device.and_then(|name| self.view.devices.intern_within(DEVICES_MAX, name));
+        let device = device.map(|name| self.view.devices.note(name));
         let location = context.location.as_ref();
         let location = location.and_then(|location| self.view.locations.intern(location));
         let utc_offset_minutes = context.utc_offset_minutes.unwrap_or(0);
@@ -223,22 +221,9 @@ impl Engine {
             return;
         }
         let topics = context.topics.iter().take(STUB_TOPICS_MAX);
-        let topics = topics.map(|topic| self.view.topics.intern(topic)).collect();
-        let source = context.source.as_ref().map(|source| self.view.sources.intern(source));
+        let topics = topics.map(|topic| self.view.topics.note(topic)).collect();
+        let source = context.source.as_ref().map(|source| self.view.sources.note(source));
         let entry = Arc::make_mut(self.view.items.entries.get_mut(item as usize));
         (entry.topics, entry.source) = (topics, source);
-    }
-
-    pub(super) fn intern_user(&mut self, user_id: &str) -> u32 {
-        let user = self.view.users.ids.intern(user_id);
-        if user as usize == self.view.users.states.len() {
-            self.view.users.states.push(Arc::default());
-            self.note_shown_before(user, user_id);
-        }
-        user
-    }
-
-    pub(super) fn intern_item(&mut self, item_id: &str) -> u32 {
-        self.view.items.intern(item_id)
     }
 }

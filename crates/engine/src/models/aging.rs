@@ -20,6 +20,7 @@ use crate::models::decay::DecayedRow;
 use crate::models::decay::power;
 use crate::numeric::math;
 use crate::state::column::Column;
+use crate::state::parts::Part;
 
 const BUCKETS_PER_OCTAVE: f64 = 2.0;
 /// 2^20 hours are 120 years.
@@ -73,6 +74,15 @@ pub struct Aging {
 }
 
 impl Aging {
+    /// What digests and snapshots hold as parts.
+    pub fn parts(&self) -> Vec<(&'static str, &dyn Part)> {
+        vec![("ages", &self.topics)]
+    }
+
+    pub fn parts_mut(&mut self) -> Vec<(&'static str, &mut dyn Part)> {
+        vec![("ages", &mut self.topics)]
+    }
+
     /// Notes that an item of these topics was consumed at an age. One of before its
     /// publication, or of more than the longest there is, says nothing and is passed over.
     pub fn note(&mut self, topics: &[u32], age_hours: f64, at: DecayTime, clock: DecayTime) {

@@ -23,6 +23,7 @@ use crate::models::decay::DecayedRow;
 use crate::models::decay::HalfLives;
 use crate::numeric::math;
 use crate::state::column::Column;
+use crate::state::parts::Part;
 
 const HOURS_PER_PART: u32 = 3;
 const PARTS_PER_DAY: u32 = 24 / HOURS_PER_PART;
@@ -149,6 +150,25 @@ pub struct TopicContexts {
 }
 
 impl TopicContexts {
+    /// What digests and snapshots hold as parts.
+    pub fn parts(&self) -> Vec<(&'static str, &dyn Part)> {
+        vec![
+            ("context_cells", &self.cells.topics),
+            ("context_months", &self.months.topics),
+            ("context_devices", &self.devices.topics),
+            ("context_locations", &self.locations.topics),
+        ]
+    }
+
+    pub fn parts_mut(&mut self) -> Vec<(&'static str, &mut dyn Part)> {
+        vec![
+            ("context_cells", &mut self.cells.topics),
+            ("context_months", &mut self.months.topics),
+            ("context_devices", &mut self.devices.topics),
+            ("context_locations", &mut self.locations.topics),
+        ]
+    }
+
     /// Counts a positive interaction with an item of these topics.
     /// It is decayed as of `at`, which is not ahead of the clock.
     pub fn note(

@@ -202,6 +202,11 @@ impl DecayedRow {
             .map_or(0.0, |index| self.entries[index].1)
     }
 
+    /// Drops the entries of keys that `keeps` denies; the total stays.
+    pub fn retain(&mut self, keeps: impl Fn(u32) -> bool) {
+        self.entries.retain(|entry| keeps(entry.0));
+    }
+
     /// Stored values by key.
     pub fn entries(&self) -> &[(u32, f32)] {
         &self.entries

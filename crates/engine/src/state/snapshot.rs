@@ -7,6 +7,7 @@
 //! - A restored state is whole: every part is as long as it was, and parts that belong
 //!   together are equally long. Bytes that say otherwise are refused.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -35,6 +36,7 @@ use crate::state::column::Digest;
 use crate::state::column::encode;
 use crate::state::factors::ItemFactors;
 use crate::state::parts::Part;
+use crate::state::quarantine::Sweep;
 use crate::state::view::Counts;
 use crate::state::view::View;
 use crate::takeover::Takeover;
@@ -59,6 +61,9 @@ struct Head {
     vocabulary: VocabularyHead,
     contexts: ContextsHead,
     cohorts: (Arc<Made>, Estimates),
+    sweep: Arc<Sweep>,
+    /// Of topics, sources and devices.
+    evicted: [u64; 3],
     model: Option<Arc<Model>>,
     unsolved: Vec<u32>,
     hybrid: Arc<Hybrid>,
@@ -131,6 +136,8 @@ impl View {
                 ages: self.aging.all.clone(),
             },
             cohorts: (self.cohorts.made.clone(), self.cohorts.estimates),
+            sweep: self.sweep.clone(),
+            evicted: [&self.topics, &self.sources, &self.devices].map(|labels| labels.evicted),
             model: self.model.clone(),
             unsolved: self.unsolved.clone(),
             hybrid: self.hybrid.clone(),
@@ -165,6 +172,8 @@ impl View {
         self.contexts.since = head.contexts.since;
         self.aging.all = head.contexts.ages;
         (self.cohorts.made, self.cohorts.estimates) = head.cohorts;
+        self.sweep = head.sweep;
+        [self.topics.evicted, self.sources.evicted, self.devices.evicted] = head.evicted;
         self.model = head.model;
         self.unsolved = head.unsolved;
         self.hybrid = head.hybrid;
@@ -173,6 +182,19 @@ impl View {
         self.recent_positives = head.recent_positives;
         self.arms.selections = head.arm_selections;
         self.takeover = head.takeover;
+    }
+
+    /// Derives which slots are free; `false` where the columns of labels are not equally long.
+    fn derive_free_slots(&mut self) -> bool {
+        let Self { users, items, topics, sources, devices, sweep, vocabulary, .. } = self;
+        vocabulary.terms.derive_free(holding(sweep.terms_in_model.iter().copied()));
+        users.ids.derive_free(|_| false);
+        items
+            .ids
+            .derive_free(holding(sweep.items.slots().into_iter().chain(sweep.in_model.clone())));
+        let labels =
+            [(topics, &sweep.topics), (sources, &sweep.sources), (devices, &sweep.devices)];
+        labels.into_iter().all(|(labels, held)| labels.derive(holding(held.slots().into_iter())))
     }
 
     /// The first thing that does not fit together, by the name of its part.
@@ -192,6 +214,7 @@ impl View {
             ("cooccurrence", self.items.cooccurrence.len() == items),
             ("successors", self.items.successors.len() == items),
             ("accumulators", self.items.accumulators.len() == items),
+            ("named_at", self.items.named_at.len() == items),
             ("factors", model_fits && self.items.factors.len() <= items),
             ("item_item", self.item_item.is_sound(items)),
             ("terms", self.vocabulary.is_whole()),
@@ -235,6 +258,9 @@ impl Engine {
         if lengths != view.lengths() {
             return Err(unrestorable(HEAD, "a section of a part is missing"));
         }
+        if !view.derive_free_slots() {
+            return Err(unrestorable("topics", "their counts do not fit them"));
+        }
         if let Some(part) = view.misfit() {
             return Err(unrestorable(part, "it does not fit the other parts"));
         }
@@ -247,6 +273,12 @@ impl Engine {
         engine.weigh_all_terms();
         Ok(engine)
     }
+}
+
+/// Whether a slot is one of these.
+fn holding(slots: impl Iterator<Item = u32>) -> impl Fn(u32) -> bool {
+    let held: BTreeSet<u32> = slots.collect();
+    move |slot| held.contains(&slot)
 }
 
 fn value<T: DeserializeOwned>(section: &str, bytes: &[u8]) -> Result<T, Unrestorable> {

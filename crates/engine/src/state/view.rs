@@ -25,6 +25,7 @@ use crate::domain::Item;
 use crate::domain::Sequence;
 use crate::domain::Settings;
 use crate::domain::Timestamp;
+use crate::domain::limits;
 use crate::features::Hybrid;
 use crate::models::aging::Aging;
 use crate::models::clock::EventTimes;
@@ -50,9 +51,10 @@ use crate::numeric::math;
 use crate::ranking::RANKER_DIMENSION;
 use crate::state::column::Column;
 use crate::state::entry::Entry;
-use crate::state::interner::Interner;
 use crate::state::items::ItemStore;
 use crate::state::key_index::KeyIndex;
+use crate::state::labels::Labels;
+use crate::state::quarantine::Sweep;
 use crate::state::users::UserStore;
 use crate::takeover::Takeover;
 
@@ -106,9 +108,11 @@ pub struct View {
     pub(crate) users: UserStore,
     pub(crate) items: ItemStore,
 
-    pub(crate) topics: Interner,
-    pub(crate) sources: Interner,
-    pub(crate) devices: Interner,
+    pub(crate) topics: Labels,
+    pub(crate) sources: Labels,
+    pub(crate) devices: Labels,
+    /// Forgotten slots that something may still refer to.
+    pub(crate) sweep: Arc<Sweep>,
     pub(crate) vocabulary: Vocabulary,
     pub(crate) contexts: TopicContexts,
     pub(crate) aging: Aging,
@@ -147,9 +151,10 @@ impl View {
             counts: Counts::default(),
             users: UserStore::default(),
             items: ItemStore::new(settings.embedding_dimension as usize),
-            topics: Interner::default(),
-            sources: Interner::default(),
-            devices: Interner::default(),
+            topics: Labels::new(limits::EVENT_TOPICS),
+            sources: Labels::new(limits::EVENT_SOURCES),
+            devices: Labels::new(limits::EVENT_DEVICES),
+            sweep: Arc::default(),
             vocabulary: Vocabulary::new(settings.tfidf_max_features as usize),
             contexts: TopicContexts::default(),
             aging: Aging::default(),
@@ -209,8 +214,9 @@ impl View {
         self.clock
     }
 
+    /// Users known.
     pub fn users_len(&self) -> usize {
-        self.users.states.len()
+        self.users.ids.live()
     }
 
     /// 0 as long as no model was published.
@@ -251,8 +257,9 @@ impl View {
         self.items.ids.find(item_id)
     }
 
-    pub fn item_id(&self, index: u32) -> &str {
-        self.items.ids.name(index).expect("item indices come from this interner")
+    /// `None` for an item that was forgotten.
+    pub fn item_id(&self, index: u32) -> Option<&str> {
+        self.items.ids.name(index).map(AsRef::as_ref)
     }
 
     pub fn entry(&self, index: u32) -> &Arc<Entry> {
@@ -265,21 +272,24 @@ impl View {
         entry.item.is_some().then_some(entry)
     }
 
-    /// Items known, catalogue or not.
+    /// Slots of items, used or not: every index is below.
     pub fn items_len(&self) -> usize {
-        self.items.entries.len()
+        self.items.len()
     }
 
-    pub fn topic_name(&self, index: u32) -> &str {
-        self.topics.name(index).expect("topic indices come from this interner")
+    /// `None` for a topic that was forgotten.
+    pub fn topic_name(&self, index: u32) -> Option<&str> {
+        self.topics.name(index)
     }
 
-    pub fn source_name(&self, index: u32) -> &str {
-        self.sources.name(index).expect("source indices come from this interner")
+    /// `None` for a source that was forgotten.
+    pub fn source_name(&self, index: u32) -> Option<&str> {
+        self.sources.name(index)
     }
 
-    pub fn device_name(&self, index: u32) -> &str {
-        self.devices.name(index).expect("device indices come from this interner")
+    /// `None` for a kind of device that was forgotten.
+    pub fn device_name(&self, index: u32) -> Option<&str> {
+        self.devices.name(index)
     }
 
     pub fn device_index(&self, device: &str) -> Option<u32> {

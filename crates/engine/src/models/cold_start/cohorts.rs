@@ -30,6 +30,7 @@ use crate::models::decay::DecayedRow;
 use crate::numeric::math;
 use crate::state::column::Column;
 use crate::state::interner::Interner;
+use crate::state::parts::Part;
 
 const ATTRIBUTES_MAX: usize = 64;
 const VALUES_PER_ATTRIBUTE_MAX: u32 = 256;
@@ -100,6 +101,15 @@ pub struct Cohorts {
 }
 
 impl Cohorts {
+    /// What digests and snapshots hold as parts.
+    pub fn parts(&self) -> Vec<(&'static str, &dyn Part)> {
+        vec![("cohort_names", &self.names), ("cohort_rows", &self.rows)]
+    }
+
+    pub fn parts_mut(&mut self) -> Vec<(&'static str, &mut dyn Part)> {
+        vec![("cohort_names", &mut self.names), ("cohort_rows", &mut self.rows)]
+    }
+
     /// The cohorts that attributes put a person in, the general ones first.
     pub fn of(&mut self, attributes: &Attributes) -> Vec<u32> {
         let values = groups::values(attributes);
@@ -174,6 +184,13 @@ impl Cohorts {
 
     pub fn items(&self, cohort: u32) -> &DecayedRow {
         &self.rows[cohort as usize].items
+    }
+
+    /// Drops what a cohort says of items that `is_live` denies.
+    pub fn drop_dead(&mut self, cohort: u32, is_live: impl Fn(u32) -> bool) {
+        if self.items(cohort).entries().iter().any(|entry| !is_live(entry.0)) {
+            Arc::make_mut(self.rows.get_mut(cohort as usize)).items.retain(is_live);
+        }
     }
 
     /// Those of a person's cohorts that are above no other of them.

@@ -15,6 +15,7 @@ use crate::models::decay::DecayedRow;
 use crate::numeric::math;
 use crate::state::column::Column;
 use crate::state::interner::Interner;
+use crate::state::parts::Part;
 
 const LOCATIONS_MAX: usize = 4_096;
 const ITEMS_MAX: usize = 1_024;
@@ -29,6 +30,15 @@ pub struct Locations {
 }
 
 impl Locations {
+    /// What digests and snapshots hold as parts.
+    pub fn parts(&self) -> Vec<(&'static str, &dyn Part)> {
+        vec![("location_names", &self.names), ("location_rows", &self.rows)]
+    }
+
+    pub fn parts_mut(&mut self) -> Vec<(&'static str, &mut dyn Part)> {
+        vec![("location_names", &mut self.names), ("location_rows", &mut self.rows)]
+    }
+
     /// The location's index; `None` for one that came too late.
     pub fn intern(&mut self, name: &str) -> Option<u32> {
         let index = self.names.intern_within(LOCATIONS_MAX, name)?;
@@ -39,6 +49,13 @@ impl Locations {
     pub fn add(&mut self, location: u32, item: u32, weight: f32, at: DecayTime) {
         let row = Arc::make_mut(self.rows.get_mut(location as usize));
         row.add(item, weight, at, ITEMS_MAX);
+    }
+
+    /// Drops what a location says of items that `is_live` denies.
+    pub fn drop_dead(&mut self, location: u32, is_live: impl Fn(u32) -> bool) {
+        if self.rows[location as usize].entries().iter().any(|entry| !is_live(entry.0)) {
+            Arc::make_mut(self.rows.get_mut(location as usize)).retain(is_live);
+        }
     }
 
     /// The preferences of a location as of `now`.

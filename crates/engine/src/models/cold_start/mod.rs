@@ -12,4 +12,4 @@ mod shrinkage;
 pub use cohorts::{CohortScorer, Cohorts, Estimates, Made};
 pub use locations::{LocationScorer, Locations};
 pub use newcomers::Newcomers;
-pub use popularity::{Popularity, PopularityHead, Scales};
+pub use popularity::{ItemStatistics, Popularity, PopularityHead, Scales};
