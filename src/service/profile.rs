@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::error::Error;
+use engine::DecayTime;
 use engine::DecayedRow;
 use engine::View;
 use engine::domain::Attributes;
@@ -77,10 +78,11 @@ pub fn profile(view: &View, user_id: &str) -> Result<ProfileReport, Error> {
             occurred_at: entry.at(),
         })
     });
+    let now = view.profile_time(user);
     Ok(ProfileReport {
-        topics: parts(view, &user.topics, user.last_seen, |topic| view.topic_name(topic)),
-        sources: parts(view, &user.sources, user.last_seen, |source| view.source_name(source)),
-        devices: parts(view, &user.devices, user.last_seen, |device| view.device_name(device)),
+        topics: parts(view, &user.topics, now, |topic| view.topic_name(topic)),
+        sources: parts(view, &user.sources, now, |source| view.source_name(source)),
+        devices: parts(view, &user.devices, now, |device| view.device_name(device)),
         times: times(&user.slots),
         interaction_counts: counts.collect(),
         recent_items: recent.take(RECENT).collect(),
@@ -95,10 +97,10 @@ pub fn profile(view: &View, user_id: &str) -> Result<ProfileReport, Error> {
 fn parts<'v>(
     view: &'v View,
     row: &DecayedRow,
-    now: Timestamp,
+    now: DecayTime,
     name: impl Fn(u32) -> Option<&'v str>,
 ) -> Vec<ProfilePart> {
-    let scale = row.scale(now, view.settings().profile_half_life_hours);
+    let scale = row.scale(now);
     let total = row.total();
     let mut parts: Vec<ProfilePart> = row
         .entries()

@@ -69,7 +69,7 @@ macro_rules! parts_of {
             named_at,
             nothing: _,
         } = $store;
-        let Popularity { items: statistics, .. } = popularity;
+        let Popularity { items: statistics, head: _ } = popularity;
         let parts: Vec<(&'static str, $part)> = vec![
             ("item_ids", ids),
             ("entries", entries),

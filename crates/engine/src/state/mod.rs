@@ -11,6 +11,7 @@ mod items;
 pub mod key_index;
 pub mod labels;
 pub mod parts;
+mod popularity;
 pub mod quarantine;
 mod snapshot;
 mod snapshot_parts;

@@ -22,11 +22,13 @@ use crate::domain::Settings;
 use crate::domain::Timestamp;
 use crate::features::Hybrid;
 use crate::models::aging::Ages;
+use crate::models::clock::EventTimes;
 use crate::models::cold_start::Estimates;
-use crate::models::cold_start::ItemStatistics;
 use crate::models::cold_start::Made;
+use crate::models::cold_start::PopularityHead;
 use crate::models::content::VocabularyHead;
 use crate::models::decay::DecayedRow;
+use crate::models::decays::Decays;
 use crate::models::prequential::Prequential;
 use crate::models::published::Model;
 use crate::models::recent_positives::RecentPositives;
@@ -52,10 +54,10 @@ struct Head {
     watermark: Sequence,
     began: Timestamp,
     clock: Timestamp,
+    event_times: EventTimes,
+    decays: Arc<Decays>,
     counts: Counts,
-    totals: ItemStatistics,
-    landmarks: [Timestamp; 3],
-    activity_landmark: u32,
+    popularity: PopularityHead,
     vocabulary: VocabularyHead,
     contexts: ContextsHead,
     cohorts: (Arc<Made>, Estimates),
@@ -120,10 +122,10 @@ impl View {
             watermark: self.watermark,
             began: self.began,
             clock: self.clock,
+            event_times: self.event_times.clone(),
+            decays: self.decays.clone(),
             counts: self.counts,
-            totals: self.items.popularity.totals,
-            landmarks: self.items.popularity.landmarks,
-            activity_landmark: self.items.popularity.activity_landmark,
+            popularity: self.items.popularity.head.clone(),
             vocabulary: self.vocabulary.head,
             contexts: ContextsHead {
                 cells: self.contexts.cells.all.clone(),
@@ -158,10 +160,10 @@ impl View {
         self.watermark = head.watermark;
         self.began = head.began;
         self.clock = head.clock;
+        self.event_times = head.event_times;
+        self.decays = head.decays;
         self.counts = head.counts;
-        self.items.popularity.totals = head.totals;
-        self.items.popularity.landmarks = head.landmarks;
-        self.items.popularity.activity_landmark = head.activity_landmark;
+        self.items.popularity.head = head.popularity;
         self.vocabulary.head = head.vocabulary;
         self.contexts.cells.all = head.contexts.cells;
         self.contexts.months.all = head.contexts.months;

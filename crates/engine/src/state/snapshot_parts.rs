@@ -14,6 +14,8 @@ macro_rules! parts_of {
             watermark: _,
             began: _,
             clock: _,
+            event_times: _,
+            decays: _,
             counts: _,
             sweep: _,
             model: _,

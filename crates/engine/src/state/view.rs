@@ -28,6 +28,7 @@ use crate::domain::Timestamp;
 use crate::domain::limits;
 use crate::features::Hybrid;
 use crate::models::aging::Aging;
+use crate::models::clock::EventTimes;
 use crate::models::cold_start::Cohorts;
 use crate::models::cold_start::Locations;
 use crate::models::cold_start::Newcomers;
@@ -41,6 +42,7 @@ use crate::models::content::SparseVector;
 use crate::models::content::TermCounts;
 use crate::models::content::Vocabulary;
 use crate::models::contexts::TopicContexts;
+use crate::models::decays::Decays;
 use crate::models::prequential::Prequential;
 use crate::models::published::Model;
 use crate::models::recent_positives::RecentPositives;
@@ -96,9 +98,11 @@ pub struct View {
     pub(crate) watermark: Sequence,
     /// When the first record was appended: no two logs began at the same moment.
     pub(crate) began: Timestamp,
-    /// The latest time of an interaction: the "now" of everything that decays, so
-    /// that a pause in the stream does not wash out what was learnt.
+    /// The time of the latest interactions (`models::clock`): the "now" of everything that
+    /// decays, so that a pause in the stream does not wash out what was learnt.
     pub(crate) clock: Timestamp,
+    pub(crate) event_times: EventTimes,
+    pub(crate) decays: Arc<Decays>,
     pub(crate) counts: Counts,
 
     pub(crate) users: UserStore,
@@ -138,10 +142,12 @@ pub struct View {
 
 impl View {
     pub(crate) fn new(settings: Settings) -> Self {
-        Self {
+        let mut view = Self {
             watermark: 0,
             began: Timestamp::default(),
             clock: Timestamp::default(),
+            event_times: EventTimes::default(),
+            decays: Arc::new(Decays::new(&settings)),
             counts: Counts::default(),
             users: UserStore::default(),
             items: ItemStore::new(settings.embedding_dimension as usize),
@@ -168,7 +174,9 @@ impl View {
             takeover: Arc::default(),
             top_lists: Arc::default(),
             settings: Arc::new(settings),
-        }
+        };
+        view.begin_popularity();
+        view
     }
 
     pub fn settings(&self) -> &Settings {
@@ -321,9 +329,9 @@ impl View {
     /// How little known an item is: `-log2` of its share of all popularity, as a part of
     /// that of an item nobody wanted. 0 to 1; 1 for an item that is not known.
     pub(crate) fn self_information(&self, items: impl Iterator<Item = Option<u32>>) -> Vec<f64> {
-        let scales = self.items.popularity.scales(self.clock, &self.settings);
+        let scales = self.popularity_scales();
         let smoothed = |mass: f32| f64::from(mass.max(0.0)) + 1.0;
-        let all = f64::from(scales.popularity(&self.items.popularity.totals).max(0.0))
+        let all = scales.popularity_of_all(self.items.popularity.totals())
             + self.items.entries.len() as f64
             + 1.0;
         let most = math::log2(all);
@@ -336,9 +344,9 @@ impl View {
         CooccurrenceScorer::new(
             &self.items.cooccurrence,
             &self.items.popularity,
-            &self.settings,
+            self.popularity_scales(),
             recent,
-            self.clock,
+            self.decays.cooccurrence.at(self.clock),
         )
     }
 
@@ -366,9 +374,9 @@ impl View {
         CooccurrenceScorer::new(
             &self.items.successors,
             &self.items.popularity,
-            &self.settings,
+            self.popularity_scales(),
             &recent[..recent.len().min(SUCCESSION)],
-            self.clock,
+            self.decays.cooccurrence.at(self.clock),
         )
     }
 
@@ -391,17 +399,17 @@ impl View {
         Some(factors)
     }
 
-    /// Most popular catalogue items over the long run, at most [`TOP_LIST`].
+    /// Most popular catalogue items, at most [`TOP_LIST`].
     pub(crate) fn popular(&self) -> &[u32] {
         self.top_lists.popular.get_or_init(|| {
-            let now = self.items.popularity.scales(self.clock, &self.settings);
+            let now = self.popularity_scales();
             self.top_by(|index, _| now.popularity(&self.items.popularity.items[index as usize]))
         })
     }
 
     pub(crate) fn trending(&self) -> &[u32] {
         self.top_lists.trending.get_or_init(|| {
-            let now = self.items.popularity.scales(self.clock, &self.settings);
+            let now = self.popularity_scales();
             self.top_by(|index, _| now.trend(&self.items.popularity.items[index as usize]))
         })
     }
@@ -421,7 +429,7 @@ impl View {
     pub(crate) fn newcomers(&self) -> &[u32] {
         self.top_lists.newcomers.get_or_init(|| {
             let newcomers =
-                Newcomers::new(&self.settings, &self.items.popularity.totals, self.clock);
+                Newcomers::new(&self.settings, self.items.popularity.totals(), self.clock);
             self.top_by(|index, entry| {
                 let seen = newcomers.impressions(&self.items.popularity.items[index as usize]);
                 let unseen = seen < self.settings.new_item_impressions;

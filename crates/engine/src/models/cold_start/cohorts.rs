@@ -8,7 +8,7 @@
 //! decides where it has seen enough and costs nothing where it has not. A
 //! preference is the log ratio of the share to everybody's: 0 says "as everybody".
 //!
-//! - Sums are of confidences, decayed as popularity is. Observations are counted as
+//! - Sums are of confidences, decayed as the popularity in use is. Observations are counted as
 //!   `(sum w)^2 / sum w^2`, the effective number of equally heavy ones.
 //! - The strengths of shrinkage are estimated anew at fixed numbers of observations.
 //! - Bounded: 256 values of each of 64 attributes, 4,096 combinations; what comes
@@ -21,11 +21,11 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use crate::domain::Attributes;
-use crate::domain::Timestamp;
 use crate::models::cold_start::groups;
 use crate::models::cold_start::shrinkage::Moments;
 use crate::models::cold_start::shrinkage::STRENGTH_DEFAULT;
 use crate::models::cold_start::shrinkage::shrunk;
+use crate::models::decay::DecayTime;
 use crate::models::decay::DecayedRow;
 use crate::numeric::math;
 use crate::state::column::Column;
@@ -64,9 +64,9 @@ pub struct Cohort {
 
 impl Cohort {
     /// What turns stored sums into effective observations at `now`.
-    fn scale(&self, now: Timestamp, half_life: f32) -> f32 {
-        let scale = self.items.scale(now, half_life);
-        let squares = self.squares.total() * self.squares.scale(now, half_life / 2.0);
+    fn scale(&self, now: DecayTime) -> f32 {
+        let scale = self.items.scale(now);
+        let squares = self.squares.total() * self.squares.scale(now.faster(2.0));
         if squares > 0.0 { self.items.total() * scale / squares * scale } else { 0.0 }
     }
 }
@@ -203,18 +203,11 @@ impl Cohorts {
 
     /// Counts an item that a person of these cohorts wanted. True when it is time to
     /// estimate the strengths.
-    pub fn add(
-        &mut self,
-        cohorts: &[u32],
-        item: u32,
-        weight: f32,
-        at: Timestamp,
-        half_life: f32,
-    ) -> bool {
+    pub fn add(&mut self, cohorts: &[u32], item: u32, weight: f32, at: DecayTime) -> bool {
         for &cohort in cohorts {
             let row = Arc::make_mut(self.rows.get_mut(cohort as usize));
-            row.items.add(item, weight, at, half_life, ITEMS_MAX[usize::from(row.level)]);
-            row.squares.add(0, weight * weight, at, half_life / 2.0, 1);
+            row.items.add(item, weight, at, ITEMS_MAX[usize::from(row.level)]);
+            row.squares.add(0, weight * weight, at.faster(2.0), 1);
         }
         if cohorts.is_empty() {
             return false;
@@ -231,14 +224,14 @@ impl Cohorts {
 
     /// Estimates the strengths of shrinkage, level by level from the top, against
     /// everybody's shares.
-    pub fn estimate(&mut self, overall: impl Fn(u32) -> f32, now: Timestamp, half_life: f32) {
+    pub fn estimate(&mut self, overall: impl Fn(u32) -> f32, now: DecayTime) {
         for level in 0..LEVELS {
             let mut moments = Moments::default();
             let of_level = self.rows.iter().filter(|row| usize::from(row.level) == level);
             for cohort in of_level.take(ESTIMATED_FROM) {
-                let scale = f64::from(cohort.scale(now, half_life));
+                let scale = f64::from(cohort.scale(now));
                 let parents = self.with_parents(&cohort.parents);
-                let above = self.scorer(&parents, now, half_life);
+                let above = self.scorer(&parents, now);
                 moments.add(cohort.items.entries().iter().map(|&(item, stored)| {
                     let share = above.share(item, overall(item));
                     (f64::from(stored) * scale, f64::from(share))
@@ -262,11 +255,11 @@ impl Cohorts {
     }
 
     /// Shares of items among people of these cohorts, the general ones first.
-    pub fn scorer(&self, cohorts: &[u32], now: Timestamp, half_life: f32) -> CohortScorer<'_> {
+    pub fn scorer(&self, cohorts: &[u32], now: DecayTime) -> CohortScorer<'_> {
         let specific = self.most_specific(cohorts);
         let members = cohorts.iter().map(|&index| {
             let cohort: &Cohort = &self.rows[index as usize];
-            let scale = cohort.scale(now, half_life);
+            let scale = cohort.scale(now);
             let place = |parent: &u32| cohorts.iter().position(|known| known == parent);
             Member {
                 items: &cohort.items,

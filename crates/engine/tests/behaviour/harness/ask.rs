@@ -220,7 +220,8 @@ impl World {
             let candidates: Vec<Candidate<'_>> =
                 indices.iter().map(|&index| Candidate::known(view, index)).collect();
             let ranked = rank(view, &candidates, request).expect("nobody gives up");
-            let ids: Vec<&str> = indices.iter().filter_map(|&index| view.item_id(index)).collect();
+            let ids: Vec<&str> =
+                indices.iter().map(|&index| view.item_id(index).expect("a known item")).collect();
             put_together(view, ask, request, &ids, ranked)
         })
     }
@@ -229,7 +230,10 @@ impl World {
     pub fn retrieved(&self, ask: &Ask) -> Vec<String> {
         self.work_out(ask, |view, retrieval, supply, _request| {
             let found = retrieval.run(supply).expect("nobody gives up");
-            found.into_iter().filter_map(|index| view.item_id(index).map(str::to_owned)).collect()
+            found
+                .into_iter()
+                .map(|index| view.item_id(index).expect("a known item").to_owned())
+                .collect()
         })
     }
 

@@ -26,13 +26,13 @@ impl World {
         Some(view.user(view.user_index(user)?).changed_at)
     }
 
-    /// The decayed weight of each topic for a user, as of now.
+    /// The decayed weight of each topic for a user, as of the user's last event.
     pub fn topic_weights(&self, user: &str) -> Vec<(String, f64)> {
         let view = self.view();
         let user = view.user(view.user_index(user).expect("a known user"));
-        let scale = user.topics.scale(self.now(), view.settings().profile_half_life_hours);
+        let scale = user.topics.scale(view.profile_time(user));
         let weight = |&(topic, stored): &(u32, f32)| {
-            (view.topic_name(topic).to_owned(), f64::from(stored * scale))
+            (view.topic_name(topic).expect("a known topic").to_owned(), f64::from(stored * scale))
         };
         user.topics.entries().iter().map(weight).collect()
     }
