@@ -96,7 +96,7 @@ impl Engine {
         let device = context.device_type.as_ref();
         let device = device.map(|name| self.view.devices.note(name));
         let location = context.location.as_ref();
-        let location = location.and_then(|location| self.view.locations.intern(location));
+        let location = location.map(|location| self.view.locations.note(location));
         let utc_offset_minutes = context.utc_offset_minutes.unwrap_or(0);
         Occasion { now: at, utc_offset_minutes, device, location }
     }

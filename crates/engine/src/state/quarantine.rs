@@ -47,10 +47,12 @@ pub enum Phase {
     Items,
     Cohorts,
     Locations,
+    Topics,
 }
 
 impl Phase {
-    pub const ALL: [Self; 4] = [Self::Users, Self::Items, Self::Cohorts, Self::Locations];
+    pub const ALL: [Self; 5] =
+        [Self::Users, Self::Items, Self::Cohorts, Self::Locations, Self::Topics];
 
     pub fn next(self) -> Option<Self> {
         Self::ALL.get(self as usize + 1).copied()

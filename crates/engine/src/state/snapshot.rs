@@ -24,7 +24,6 @@ use crate::features::Hybrid;
 use crate::models::aging::Ages;
 use crate::models::clock::EventTimes;
 use crate::models::cold_start::Estimates;
-use crate::models::cold_start::Made;
 use crate::models::cold_start::PopularityHead;
 use crate::models::content::VocabularyHead;
 use crate::models::decay::DecayedRow;
@@ -35,6 +34,7 @@ use crate::models::recent_positives::RecentPositives;
 use crate::state::column::Digest;
 use crate::state::column::encode;
 use crate::state::factors::ItemFactors;
+use crate::state::labels::Labels;
 use crate::state::parts::Part;
 use crate::state::quarantine::Sweep;
 use crate::state::view::Counts;
@@ -60,10 +60,10 @@ struct Head {
     popularity: PopularityHead,
     vocabulary: VocabularyHead,
     contexts: ContextsHead,
-    cohorts: (Arc<Made>, Estimates),
+    cohorts: Estimates,
     sweep: Arc<Sweep>,
-    /// Of topics, sources and devices.
-    evicted: [u64; 3],
+    /// Of labels, in the order of [`View::labels`].
+    evicted: [u64; 5],
     model: Option<Arc<Model>>,
     unsolved: Vec<u32>,
     hybrid: Arc<Hybrid>,
@@ -135,9 +135,9 @@ impl View {
                 since: self.contexts.since,
                 ages: self.aging.all.clone(),
             },
-            cohorts: (self.cohorts.made.clone(), self.cohorts.estimates),
+            cohorts: self.cohorts.estimates,
             sweep: self.sweep.clone(),
-            evicted: [&self.topics, &self.sources, &self.devices].map(|labels| labels.evicted),
+            evicted: self.labels().map(|labels| labels.evicted),
             model: self.model.clone(),
             unsolved: self.unsolved.clone(),
             hybrid: self.hybrid.clone(),
@@ -171,9 +171,10 @@ impl View {
         self.contexts.locations.all = head.contexts.locations;
         self.contexts.since = head.contexts.since;
         self.aging.all = head.contexts.ages;
-        (self.cohorts.made, self.cohorts.estimates) = head.cohorts;
+        self.cohorts.estimates = head.cohorts;
         self.sweep = head.sweep;
-        [self.topics.evicted, self.sources.evicted, self.devices.evicted] = head.evicted;
+        let labels = self.labels_mut().into_iter().zip(head.evicted);
+        labels.for_each(|(labels, evicted)| labels.evicted = evicted);
         self.model = head.model;
         self.unsolved = head.unsolved;
         self.hybrid = head.hybrid;
@@ -186,15 +187,28 @@ impl View {
 
     /// Derives which slots are free; `false` where the columns of labels are not equally long.
     fn derive_free_slots(&mut self) -> bool {
-        let Self { users, items, topics, sources, devices, sweep, vocabulary, .. } = self;
+        let sweep = self.sweep.clone();
+        let Self { users, items, vocabulary, .. } = self;
         vocabulary.terms.derive_free(holding(sweep.terms_in_model.iter().copied()));
         users.ids.derive_free(|_| false);
         items
             .ids
             .derive_free(holding(sweep.items.slots().into_iter().chain(sweep.in_model.clone())));
-        let labels =
-            [(topics, &sweep.topics), (sources, &sweep.sources), (devices, &sweep.devices)];
-        labels.into_iter().all(|(labels, held)| labels.derive(holding(held.slots().into_iter())))
+        let held =
+            [&sweep.topics, &sweep.sources, &sweep.devices, &sweep.locations, &sweep.cohorts];
+        let mut labels = self.labels_mut().into_iter().zip(held);
+        labels.all(|(labels, held)| labels.derive(holding(held.slots().into_iter())))
+    }
+
+    /// Labels of all kinds.
+    fn labels(&self) -> [&Labels; 5] {
+        let Self { topics, sources, devices, locations, cohorts, .. } = self;
+        [topics, sources, devices, &locations.names, &cohorts.names]
+    }
+
+    fn labels_mut(&mut self) -> [&mut Labels; 5] {
+        let Self { topics, sources, devices, locations, cohorts, .. } = self;
+        [topics, sources, devices, &mut locations.names, &mut cohorts.names]
     }
 
     /// The first thing that does not fit together, by the name of its part.

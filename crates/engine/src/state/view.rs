@@ -300,15 +300,16 @@ impl View {
         self.locations.names.find(location)
     }
 
-    pub fn location_name(&self, index: u32) -> &str {
-        self.locations.names.name(index).expect("location indices come from this interner")
+    /// `None` for a location that was forgotten.
+    pub fn location_name(&self, index: u32) -> Option<&str> {
+        self.locations.names.name(index)
     }
 
     /// The most specific cohorts that a person's attributes name: one, as long as
     /// the namespace has room for new ones.
     pub fn cohort_names(&self, user: &User) -> Vec<&str> {
         let cohorts = self.cohorts.most_specific(&user.cohorts);
-        cohorts.into_iter().map(|cohort| self.cohorts.name(cohort)).collect()
+        cohorts.into_iter().filter_map(|cohort| self.cohorts.name(cohort)).collect()
     }
 
     /// Describes an item of a request as if it were in the catalogue, without
