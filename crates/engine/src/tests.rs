@@ -1,7 +1,9 @@
 //! The engine as a state machine: replay, snapshots, learning.
 
+mod decay;
 mod decisions;
 mod explanations;
+mod forgetting;
 mod models;
 mod snapshots;
 

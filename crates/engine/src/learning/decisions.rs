@@ -134,8 +134,7 @@ impl Engine {
         let id = shown.item_id.as_str();
         let known = self.view.items.ids.find(id);
         if let Some(item) = known {
-            self.view.items.popularity.items.get_mut(item as usize).shown += 1;
-            self.view.items.popularity.totals.shown += 1;
+            self.view.items.popularity.count_shown(item);
         }
         PendingItem::new(name_key(id), known.is_some(), shown.features.clone(), shown.propensity)
     }
@@ -226,8 +225,7 @@ impl Engine {
         decision.credit(shown, reward(confidence), Weight::new(left), ranker);
         ranker.account.earn(decision.earned(shown) - earned);
         if !rewarded && decision.is_rewarded(shown) && decision.is_counted(shown) {
-            self.view.items.popularity.items.get_mut(item as usize).rewarded += 1;
-            self.view.items.popularity.totals.rewarded += 1;
+            self.view.items.popularity.count_rewarded(item);
         }
     }
 }

@@ -40,7 +40,9 @@ impl Columns {
             Self { items: Vec::new(), by_item: vec![NONE; counts.len()], open: Vec::new() };
         for (item, &count) in (0..).zip(&counts) {
             let is_open = all_are_open || is_in_catalogue(item);
-            if count >= if is_open { 1 } else { OUTSIDE_SUPPORT_MIN } {
+            let least = if is_open { 1 } else { OUTSIDE_SUPPORT_MIN };
+            // Histories may name forgotten items until they are swept.
+            if count >= least && view.items.is_live(item) {
                 columns.by_item[item as usize] = columns.items.len() as u32;
                 columns.items.push(item);
                 columns.open.push(is_open);

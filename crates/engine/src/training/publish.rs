@@ -78,7 +78,7 @@ pub fn published(
     figures.append(&mut content::figures(&content));
     figures.append(&mut describe(&origin, set, &trained));
     figures.insert("item_item_items".to_owned(), item_item.len() as f64);
-    let key = |&item: &u32| name_key(view.item_id(item));
+    let key = |&item: &u32| name_key(view.item_id(item).expect("columns are of live items"));
     let publication = Publication {
         began: view.began,
         items: columns.items().iter().map(key).collect(),

@@ -86,7 +86,7 @@ fn rows_go_to_the_items_of_their_ids_whatever_the_index() {
             (left.item_index(id.as_str()).unwrap(), right.item_index(id.as_str()).unwrap());
         assert_eq!(left.items.factors.row(a), right.items.factors.row(b));
         assert_eq!(left.items.factors.is_trained(a), right.items.factors.is_trained(b));
-        let name = |view: &crate::View, index: u32| view.item_id(index).to_owned();
+        let name = |view: &crate::View, index: u32| view.item_id(index).unwrap().to_owned();
         let by_name = |view: &crate::View, index: u32| {
             let scores = view.item_item.scores([index].into_iter());
             let mut named: Vec<(String, f32)> =
