@@ -10,7 +10,6 @@ use std::sync::Arc;
 
 use crate::Engine;
 use crate::consumption::Live;
-use crate::models::collaborative;
 use crate::state::View;
 use crate::state::quarantine::Phase;
 use crate::state::quarantine::Sweep;
@@ -64,20 +63,9 @@ impl Engine {
 
     /// Forgets items that the catalogue does not have.
     fn forget_items(&mut self, items: Vec<u32>) {
+        items.iter().for_each(|&item| self.forget_factors(item));
         let view = &mut self.view;
-        let known = |item: &&u32| view.items.factors.row(**item).is_some();
-        let with_factors: Vec<u32> = items.iter().filter(known).copied().collect();
-        if let Some(model) = view.model.as_mut().filter(|_| !with_factors.is_empty()) {
-            let model = Arc::make_mut(model);
-            let nothing = vec![0.0; model.k];
-            for item in with_factors {
-                let old = view.items.factors.row(item).expect("it was just there").to_vec();
-                collaborative::update_gram(&mut model.item_gram, &old, &nothing);
-                view.items.factors.set_row(item, &nothing);
-            }
-        }
         items.iter().for_each(|&item| view.items.forget(item));
-        view.unsolved.retain(|&item| view.items.is_live(item));
         Arc::make_mut(&mut view.sweep).items.add(items);
     }
 
@@ -160,18 +148,11 @@ impl View {
         let is_device = |device| self.devices.is_live(device);
         let is_location = |location| self.locations.names.is_live(location);
         self.contexts.drop_dead_of_all(is_device, is_location);
-        let Self { sweep, items, model, recent_positives, .. } = self;
+        let Self { sweep, items, recent_positives, .. } = self;
         recent_positives.retain(|item| items.is_live(item));
-        let Sweep { items: dead, topics, sources, devices, locations, cohorts, in_model, .. } =
+        let Sweep { items: dead, topics, sources, devices, locations, cohorts, .. } =
             Arc::make_mut(sweep);
-        for item in dead.end() {
-            // The rows of a model stand by index until the next model comes.
-            if model.as_ref().is_some_and(|model| model.refers_to(item)) {
-                in_model.push(item);
-            } else {
-                items.ids.release(item);
-            }
-        }
+        dead.end().into_iter().for_each(|item| items.ids.release(item));
         let labels = [
             (topics, &mut self.topics),
             (sources, &mut self.sources),
@@ -186,12 +167,10 @@ impl View {
 
     /// With a new model, nothing refers to the rows of the old one.
     pub(super) fn release_rows_of_old_model(&mut self) {
-        if self.sweep.in_model.is_empty() && self.sweep.terms_in_model.is_empty() {
+        if self.sweep.terms_in_model.is_empty() {
             return;
         }
         let sweep = Arc::make_mut(&mut self.sweep);
-        let items = std::mem::take(&mut sweep.in_model);
-        items.into_iter().for_each(|item| self.items.ids.release(item));
         let terms = std::mem::take(&mut sweep.terms_in_model);
         terms.into_iter().for_each(|term| self.vocabulary.terms.release(term));
     }

@@ -68,9 +68,7 @@ pub struct Sweep {
     pub devices: Quarantine,
     pub locations: Quarantine,
     pub cohorts: Quarantine,
-    /// Items that the model refers to; free with the next model.
-    pub in_model: Vec<u32>,
-    /// The same of terms.
+    /// Terms that the model refers to; free with the next model.
     pub terms_in_model: Vec<u32>,
     /// The next to look at; `None` between two sweeps.
     at: Option<(Phase, u32)>,

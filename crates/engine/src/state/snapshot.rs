@@ -35,7 +35,6 @@ use crate::state::column::Digest;
 use crate::state::column::encode;
 use crate::state::factors::ItemFactors;
 use crate::state::labels::Labels;
-use crate::state::parts::Part;
 use crate::state::quarantine::Sweep;
 use crate::state::view::Counts;
 use crate::state::view::View;
@@ -65,6 +64,7 @@ struct Head {
     /// Of labels, in the order of [`View::labels`].
     evicted: [u64; 5],
     model: Option<Arc<Model>>,
+    item_gram: Arc<Vec<f32>>,
     unsolved: Vec<u32>,
     hybrid: Arc<Hybrid>,
     ranker: Arc<Ranker>,
@@ -139,6 +139,7 @@ impl View {
             sweep: self.sweep.clone(),
             evicted: self.labels().map(|labels| labels.evicted),
             model: self.model.clone(),
+            item_gram: self.items.factors.gram.clone(),
             unsolved: self.unsolved.clone(),
             hybrid: self.hybrid.clone(),
             ranker: self.ranker.clone(),
@@ -176,6 +177,7 @@ impl View {
         let labels = self.labels_mut().into_iter().zip(head.evicted);
         labels.for_each(|(labels, evicted)| labels.evicted = evicted);
         self.model = head.model;
+        self.items.factors.gram = head.item_gram;
         self.unsolved = head.unsolved;
         self.hybrid = head.hybrid;
         self.ranker = head.ranker;
@@ -191,9 +193,7 @@ impl View {
         let Self { users, items, vocabulary, .. } = self;
         vocabulary.terms.derive_free(holding(sweep.terms_in_model.iter().copied()));
         users.ids.derive_free(|_| false);
-        items
-            .ids
-            .derive_free(holding(sweep.items.slots().into_iter().chain(sweep.in_model.clone())));
+        items.ids.derive_free(holding(sweep.items.slots().into_iter()));
         let held =
             [&sweep.topics, &sweep.sources, &sweep.devices, &sweep.locations, &sweep.cohorts];
         let mut labels = self.labels_mut().into_iter().zip(held);
@@ -215,10 +215,8 @@ impl View {
     fn misfit(&self) -> Option<&'static str> {
         let (items, users) = (self.items.ids.len(), self.users.ids.len());
         let is_item = |item: &u32| (*item as usize) < items;
-        let model_fits = match &self.model {
-            None => self.items.factors.len() == 0,
-            Some(model) => model.fits(&self.items.factors),
-        };
+        let k = self.model.as_ref().map_or(0, |model| model.k);
+        let model_fits = self.model.as_ref().is_none_or(|model| model.is_whole());
         let window = self.counts.decisions.min(PENDING_DECISIONS_MAX as u64);
         let unsettled = self.counts.decisions.checked_sub(self.counts.settled);
         let checks = [
@@ -227,9 +225,9 @@ impl View {
             ("statistics", self.items.popularity.items.len() == items),
             ("cooccurrence", self.items.cooccurrence.len() == items),
             ("successors", self.items.successors.len() == items),
-            ("accumulators", self.items.accumulators.len() == items),
+            ("online_items", self.items.online.is_whole(k, items)),
             ("named_at", self.items.named_at.len() == items),
-            ("factors", model_fits && self.items.factors.len() <= items),
+            ("factors", model_fits && self.items.factors.is_whole(k, items)),
             ("item_item", self.item_item.is_sound(items)),
             ("terms", self.vocabulary.is_whole()),
             ("cohort_rows", self.cohorts.rows.len() == self.cohorts.names.len()),
@@ -279,8 +277,9 @@ impl Engine {
             return Err(unrestorable(part, "it does not fit the other parts"));
         }
         if let Some(model) = view.model.as_ref().filter(|_| view.items.factors.k() == 0) {
-            view.items.factors = ItemFactors::new(model.k, &[]);
+            view.items.factors.rows = ItemFactors::new(model.k, &[]);
         }
+        view.items.online.make_index();
         view.index_decisions();
         view.arms.index_selections();
         let mut engine = Self { view };

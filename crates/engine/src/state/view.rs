@@ -354,7 +354,7 @@ impl View {
     /// The examples of a person that have factors, the newest first: item, factors,
     /// signed weight.
     fn fold_in_events(&self, model: &Model, user: &User) -> Vec<(u32, &[f32], f32)> {
-        let examples = model.origin.weighing.examples(&user.history, 0).into_iter();
+        let examples = model.origin.configuration.weighing.examples(&user.history, 0).into_iter();
         let factors = |item: u32| self.items.factors.row(item);
         examples.filter_map(|(item, weight)| Some((item, factors(item)?, weight))).collect()
     }
@@ -367,7 +367,7 @@ impl View {
         if events.is_empty() {
             return None;
         }
-        Influence::new(&model.item_gram, &model.regularization, events)
+        Influence::new(&self.items.factors.gram, &model.regularization, events)
     }
 
     /// The same by what came next.
@@ -391,7 +391,7 @@ impl View {
         }
         let mut factors = vec![0.0; model.k];
         FoldIn::new(model.k).solve(
-            &model.item_gram,
+            &self.items.factors.gram,
             &model.regularization,
             events.iter().map(|&(_, factors, confidence)| (factors, confidence)),
             None,
