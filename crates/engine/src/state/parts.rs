@@ -33,7 +33,7 @@ macro_rules! parts_of {
         let parts: Vec<(&'static str, $part)> = vec![
             ("user_ids", $($borrow)+ view.users.ids),
             ("users", $($borrow)+ view.users.states),
-            ("showings", $($borrow)+ view.users.impressions),
+            ("impressions", $($borrow)+ view.users.impressions),
             ("item_ids", $($borrow)+ view.items.ids),
             ("entries", $($borrow)+ view.items.entries),
             ("statistics", $($borrow)+ view.items.popularity.items),

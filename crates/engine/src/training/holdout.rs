@@ -122,7 +122,7 @@ impl Test {
         let (before, after) = history.entries().split_at(kept);
         let mut had: Vec<u32> = before.iter().map(|entry| entry.item).collect();
         had.sort_unstable();
-        let wanted = after.iter().filter(|entry| entry.confidence > 0.0);
+        let wanted = after.iter().filter(|entry| entry.net() > 0.0);
         Self {
             user,
             wanted: wanted.map(|entry| entry.item).collect(),

@@ -47,9 +47,12 @@ pub struct ItemStatistics {
 }
 
 impl ItemStatistics {
-    fn add(&mut self, weight: f32, growth: [f32; 4]) {
+    fn add(&mut self, weight: f32, starts: bool, growth: [f32; 4]) {
         self.popularity += weight * growth[0];
         self.trend += weight * growth[1];
+        if !starts {
+            return;
+        }
         self.cooccurrence += growth[2];
         self.activity += growth[3];
         self.positives = self.positives.saturating_add(1);
@@ -101,8 +104,15 @@ fn half_lives(settings: &Settings) -> [f32; 3] {
 }
 
 impl Popularity {
-    /// Counts a positive interaction.
-    pub fn add_positive(&mut self, item: u32, weight: f32, at: Timestamp, settings: &Settings) {
+    /// Adds a rise of evidence. `starts`: whether it begins a positive, which counts as one.
+    pub fn add_rise(
+        &mut self,
+        item: u32,
+        weight: f32,
+        starts: bool,
+        at: Timestamp,
+        settings: &Settings,
+    ) {
         if self.totals.positives == 0 {
             self.landmarks = [at; 3];
         }
@@ -112,13 +122,13 @@ impl Popularity {
         });
         if exponents.iter().any(|&exponent| exponent > EXPONENT_MAX) {
             self.move_landmarks(at, settings);
-            return self.add_positive(item, weight, at, settings);
+            return self.add_rise(item, weight, starts, at, settings);
         }
         let [popularity, trend, cooccurrence] =
             exponents.map(|exponent| math::exp2_f32(exponent as f32));
         let growth = [popularity, trend, cooccurrence, self.activity_growth()];
-        self.items.get_mut(item as usize).add(weight, growth);
-        self.totals.add(weight, growth);
+        self.items.get_mut(item as usize).add(weight, starts, growth);
+        self.totals.add(weight, starts, growth);
     }
 
     /// What the next positive adds to activity; moves its landmark now and then.
@@ -215,7 +225,7 @@ mod tests {
     #[test]
     fn the_trend_forgets_faster_than_popularity() {
         let (settings, mut popularity) = (Settings::default(), two_items());
-        popularity.add_positive(0, 1.0, day(0), &settings);
+        popularity.add_rise(0, 1.0, true, day(0), &settings);
         let month = popularity.scales(day(30), &settings);
         let item = &popularity.items[0];
         assert!(month.trend(item) < 0.01);
@@ -229,7 +239,7 @@ mod tests {
         let trend = |days: [i64; 2]| {
             let mut popularity = two_items();
             for at in days {
-                popularity.add_positive(0, 1.0, day(at), &settings);
+                popularity.add_rise(0, 1.0, true, day(at), &settings);
             }
             popularity.scales(day(3), &settings).trend(&popularity.items[0])
         };
@@ -239,8 +249,8 @@ mod tests {
     #[test]
     fn moving_the_landmarks_over_decades_changes_no_value() {
         let (settings, mut popularity) = (Settings::default(), two_items());
-        popularity.add_positive(0, 2.0, day(0), &settings);
-        popularity.add_positive(1, 1.0, day(9_000), &settings);
+        popularity.add_rise(0, 2.0, true, day(0), &settings);
+        popularity.add_rise(1, 1.0, true, day(9_000), &settings);
         let now = popularity.scales(day(9_000), &settings);
         assert_eq!(now.popularity(&popularity.items[1]), 1.0);
         assert_eq!(now.trend(&popularity.items[0]), 0.0);
@@ -251,7 +261,7 @@ mod tests {
     fn the_candidate_weight_is_the_documented_power() {
         let (settings, mut popularity) = (Settings::default(), two_items());
         for at in [0, 10, 20] {
-            popularity.add_positive(0, 1.0, day(at), &settings);
+            popularity.add_rise(0, 1.0, true, day(at), &settings);
         }
         let now = popularity.scales(day(25), &settings);
         let item = &popularity.items[0];

@@ -192,7 +192,7 @@ mod tests {
         for path in paths {
             for (place, &item) in path.iter().enumerate() {
                 note(&mut rows, item, &path[..place], now, settings.cooccurrence_half_life_hours);
-                popularity.add_positive(item, 1.0, now, &settings);
+                popularity.add_rise(item, 1.0, true, now, &settings);
             }
         }
         (rows, popularity, settings)
