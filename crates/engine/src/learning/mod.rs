@@ -6,7 +6,7 @@ pub mod cold_items;
 mod decisions;
 mod interaction;
 mod model;
-mod sampling;
+pub mod sampling;
 mod settings;
 
 pub use apply::{Effect, Unreadable, decision_key};
