@@ -79,6 +79,12 @@ impl History {
         self.entries.iter().filter(|entry| entry.is_hidden()).map(|entry| entry.item)
     }
 
+    /// Drops the entries of items that are not to be kept.
+    pub fn retain(&mut self, keep: impl Fn(u32) -> bool) {
+        self.entries.retain(|entry| keep(entry.item));
+        self.by_item = index(&self.entries);
+    }
+
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
@@ -141,6 +147,13 @@ impl History {
     }
 }
 
+/// Positions by item.
+fn index(entries: &[Consumption]) -> Vec<u16> {
+    let mut by_item: Vec<u16> = (0..entries.len() as u16).collect();
+    by_item.sort_unstable_by_key(|&at| entries[usize::from(at)].item);
+    by_item
+}
+
 impl Serialize for History {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.entries.serialize(serializer)
@@ -153,8 +166,7 @@ impl<'de> Deserialize<'de> for History {
         if entries.len() > HISTORY_MAX {
             return Err(D::Error::custom("a history is longer than any"));
         }
-        let mut by_item: Vec<u16> = (0..entries.len() as u16).collect();
-        by_item.sort_unstable_by_key(|&at| entries[usize::from(at)].item);
+        let by_item = index(&entries);
         let item = |at: &u16| entries[usize::from(*at)].item;
         if !entries.is_sorted_by_key(Consumption::end_seconds)
             || by_item.windows(2).any(|pair| item(&pair[0]) == item(&pair[1]))

@@ -95,6 +95,17 @@ fn hidden_items_outlast_newer_ones_but_leave_a_quarter() {
 }
 
 #[test]
+fn what_is_not_kept_is_gone_from_order_and_index() {
+    let mut history = History::default();
+    for item in 0..50 {
+        click(&mut history, item * 7 % 50, 1_000 + i64::from(item));
+    }
+    history.retain(|item| item % 3 != 0);
+    assert_is_whole(&history);
+    assert!(history.entries().len() == 33 && history.find(3).is_none());
+}
+
+#[test]
 fn a_history_takes_64_kib_at_most() {
     assert!(HISTORY_MAX * (size_of::<Consumption>() + size_of::<u16>()) <= HISTORY_BYTES);
     assert_eq!(HISTORY_MAX, 2_184);
