@@ -53,7 +53,7 @@ pub use bandit::strategy;
 pub use bandit::{
     Belief, ExplorationAccount, HALF_LIFE as EXPLORATION_HALF_LIFE, Posterior, Ranker,
 };
-pub use consumption::{HistoryEntry, User};
+pub use consumption::{Consumption, History, Impressions, User};
 pub use expression::{Expression, SyntaxError, parse as parse_expression};
 pub use features::{
     Candidate, FEATURE_COUNT, FEATURES, FeatureMask, FeatureMatrix, Hybrid, Occasion, UserContext,

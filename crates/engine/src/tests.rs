@@ -1,5 +1,6 @@
 //! The engine as a state machine: replay, snapshots, learning.
 
+mod consumptions;
 mod decay;
 mod decisions;
 mod explanations;

@@ -1,22 +1,28 @@
 //! What an interaction changes: the user, the item, and what all users have in common.
+//!
+//! Events are folded into consumptions first ([`crate::consumption`]); everything here but the raw
+//! counts learns from what that changed, never from an event itself. So a use of an item is one
+//! positive however many events report it.
 
 use std::sync::Arc;
 
 use crate::Engine;
 use crate::consumption;
+use crate::consumption::Change;
+use crate::consumption::Evidence;
+use crate::consumption::User;
 use crate::domain::Interaction;
 use crate::domain::InteractionType;
 use crate::domain::Timestamp;
 use crate::features::Candidate;
 use crate::features::FeatureMatrix;
 use crate::features::UserContext;
+use crate::learning::sampling;
 use crate::models::collaborative;
 use crate::models::collaborative::RECENT;
 use crate::models::contexts::Occasion;
 use crate::state::interner::name_key;
 
-/// Time from which on the same again is a repetition and no slip of the finger.
-const REPEAT_GAP_MINUTES: f64 = 1.0;
 /// Topics that an event gives to an item of which nothing else is known.
 const STUB_TOPICS_MAX: usize = 8;
 
@@ -32,63 +38,74 @@ impl Engine {
         let user = self.intern_user(event.user_id.as_str());
         let item = self.intern_item(event.item_id.as_str(), sequence);
         self.describe_stub(item, event);
-        let occasion = self.occasion(event, at);
-        let session_id = event.session_id.as_ref().map(|id| id.as_str());
-        let state = Arc::make_mut(self.view.users.states.get_mut(user as usize));
-        let in_session = state.session.enter(session_id, at);
-        let settings = self.view.settings.clone();
-        let confidence = settings.confidence(event.kind, event.value);
         self.view.counts.interactions += 1;
         self.view.clock = self.view.event_times.advance(self.view.clock, at);
-
-        if confidence > 0.0 {
-            self.count_positive(user, item, event.kind, at);
-            self.test_before_learning(user, item, &occasion, sequence);
-            self.learn_positive(user, item, confidence, &occasion);
+        let confidence = self.view.settings.confidence(event.kind, event.value);
+        if event.kind == InteractionType::Impression {
+            self.count_impression(user, item, event, at);
         } else {
-            match event.kind {
-                InteractionType::Impression => self.view.items.popularity.count_impression(item),
-                _ => self.view.items.popularity.count_interaction(item),
-            }
+            let evidence = Evidence { kind: event.kind, confidence, at };
+            self.consume(user, item, event, &evidence, sequence);
         }
-        if event.kind == InteractionType::Impression && event.decision_id.is_none() {
-            let item = name_key(event.item_id.as_str());
-            self.note_shown(user, std::iter::once(item), at, 0);
-        }
-        let entry = self.view.items.entries[item as usize].clone();
-        let noted = consumption::Event {
-            item,
-            kind: event.kind,
-            confidence,
-            topics: &entry.topics,
-            source: entry.source,
-            occasion: &occasion,
-            in_session,
-        };
-        let state = Arc::make_mut(self.view.users.states.get_mut(user as usize));
-        state.note(&noted, self.view.decays.profile.at(at.min(self.view.clock)));
-        state.changed_at = sequence;
         self.credit_decision(event, item, confidence);
     }
 
-    /// Counts a positive interaction, and whether it repeats one of at least a minute ago.
-    pub(super) fn count_positive(
+    /// Counts an impression. The user's own state stays as it is: being shown something is
+    /// nothing that the user did.
+    fn count_impression(&mut self, user: u32, item: u32, event: &Interaction, at: Timestamp) {
+        self.view.items.popularity.count_impression(item);
+        let impressions = &mut self.view.users.impressions;
+        impressions.grow(user as usize + 1, &Arc::default());
+        Arc::make_mut(impressions.get_mut(user as usize)).count(at);
+        if event.decision_id.is_none() {
+            let item = name_key(event.item_id.as_str());
+            self.note_shown(user, std::iter::once(item), at, 0);
+        }
+    }
+
+    /// Folds an event into its consumption and learns from what that changes.
+    fn consume(
         &mut self,
         user: u32,
         item: u32,
-        kind: InteractionType,
-        at: Timestamp,
+        event: &Interaction,
+        evidence: &Evidence,
+        sequence: u64,
     ) {
-        let before = self.view.users.states[user as usize].history.find(item);
-        let repeats = before.is_some_and(|before| {
-            before.kind() == kind && at.hours_since(before.at()) * 60.0 >= REPEAT_GAP_MINUTES
-        });
-        self.view.counts.positives += 1;
-        self.view.counts.repeats += u64::from(repeats);
+        let occasion = self.occasion(event, evidence.at);
+        let history = &self.view.users.states[user as usize].history;
+        let gap = self.view.return_gap.seconds();
+        let (consumption, change) = history.folded(item, evidence, gap);
+        if let Some(seconds) = change.since_last {
+            self.view.return_gap.note(seconds);
+        }
+        self.view.items.popularity.count_interaction(item);
+        if change.is_positive() {
+            self.view.counts.positives += 1;
+            self.view.counts.repeats += u64::from(change.repeated);
+        }
+        if change.rise > 0.0 {
+            self.test_before_learning(user, item, &change, &occasion, sequence);
+            self.learn_rise(user, item, &change, &occasion);
+        }
+        let entry = self.view.items.entries[item as usize].clone();
+        let state = Arc::make_mut(self.view.users.states.get_mut(user as usize));
+        let session_id = event.session_id.as_ref().map(|id| id.as_str());
+        let noted = consumption::Event {
+            kind: evidence.kind,
+            consumption,
+            change,
+            topics: &entry.topics,
+            source: entry.source,
+            occasion: &occasion,
+            in_session: state.session.enter(session_id, evidence.at),
+        };
+        state.note(&noted, self.view.decays.profile.at(evidence.at.min(self.view.clock)));
+        state.changed_at = sequence;
     }
 
     /// When and where an event took place.
-    pub(super) fn occasion(&mut self, event: &Interaction, at: Timestamp) -> Occasion {
+    fn occasion(&mut self, event: &Interaction, at: Timestamp) -> Occasion {
         let context = &event.context;
         let device = context.device_type.as_ref();
         let device = device.map(|name| self.view.devices.note(name));
@@ -98,72 +115,79 @@ impl Engine {
         Occasion { now: at, utc_offset_minutes, device, location }
     }
 
-    /// Everything that a wanted item changes beside the person's own state, which
+    /// Everything that a rise of evidence for an item changes beside the user's own state, which
     /// still is that of before.
-    pub(super) fn learn_positive(
-        &mut self,
-        user: u32,
-        item: u32,
-        confidence: f32,
-        occasion: &Occasion,
-    ) {
+    fn learn_rise(&mut self, user: u32, item: u32, change: &Change, occasion: &Occasion) {
         let view = &mut self.view;
         // Nothing is decayed as of a time that the clock does not believe.
         let at = occasion.now.min(view.clock);
-        view.items.popularity.count_interaction(item);
-        view.learn_popularity(item, confidence, at);
-        view.recent_positives.note(item, view.counts.positives);
-
+        view.learn_popularity(item, change.rise, change.is_positive(), at);
         let state = view.users.states[user as usize].clone();
-        let recent: Vec<u32> =
-            state.history.positives().take(RECENT).map(|entry| entry.item).collect();
+        let shares = view.decays.shares.at(at);
+        if let Some(location) = occasion.location {
+            view.locations.add(location, item, change.rise, shares);
+        }
+        let due = view.cohorts.add(&state.cohorts, item, change.rise, shares);
+        if change.is_positive() {
+            self.learn_positive(&state, item, occasion);
+        }
+        if due {
+            self.estimate_cohorts();
+        }
+        self.observe_new_item(&state, item, change.rise);
+    }
+
+    /// What a positive changes, once for each session of an item.
+    fn learn_positive(&mut self, state: &User, item: u32, occasion: &Occasion) {
+        let view = &mut self.view;
+        let at = occasion.now.min(view.clock);
+        let entry = view.items.entries[item as usize].clone();
+        if entry.item.is_some() {
+            view.recent_positives.note(item);
+        }
+        // What came late goes with what was had before it.
+        let before = state.history.positives_until(occasion.now);
+        let recent: Vec<u32> = before.take(RECENT).map(|entry| entry.item).collect();
         let together = view.decays.cooccurrence.at(at);
         collaborative::note(&mut view.items.cooccurrence, item, &recent, together);
         collaborative::note_succession(&mut view.items.successors, item, &recent, together);
-        let shares = view.decays.shares.at(at);
-        if let Some(location) = occasion.location {
-            view.locations.add(location, item, confidence, shares);
-        }
-        let due = view.cohorts.add(&state.cohorts, item, confidence, shares);
-        let entry = view.items.entries[item as usize].clone();
         let contexts = &view.decays.contexts;
         view.contexts.note(&entry.topics, occasion, at, contexts);
         if let Some(published_at) = entry.item.as_ref().and_then(|item| item.published_at) {
             let age = occasion.now.hours_since(published_at);
             view.aging.note(&entry.topics, age, contexts.at(at), contexts.at(view.clock));
         }
-        if due {
-            self.estimate_cohorts();
-        }
-        self.observe_new_item(&state, item, confidence);
     }
 
     /// How hard cohorts are shrunk, from how much they differ by now.
-    pub(super) fn estimate_cohorts(&mut self) {
+    fn estimate_cohorts(&mut self) {
         let view = &mut self.view;
         let (popularity, now) = (&view.items.popularity, view.decays.shares.at(view.clock));
         view.cohorts.estimate(|item| popularity.share(item), now);
     }
 
     /// Ranks the item among sampled others before it is learnt, and lets the hybrid
-    /// learn from the choice.
-    pub(super) fn test_before_learning(
+    /// learn from the choice. Only the start of a consumption is a test, of an item that could
+    /// have been recommended.
+    fn test_before_learning(
         &mut self,
         user: u32,
         item: u32,
+        change: &Change,
         occasion: &Occasion,
         sequence: u64,
     ) {
-        let known = self.view.users.states[user as usize].history.find(item).is_some();
-        if known && !self.view.recommends_seen() {
+        let state = self.view.users.states[user as usize].clone();
+        let again = state.history.find(item).is_some() && !self.view.recommends_seen();
+        let is_possible = sampling::can_be_shown(&self.view, &state, item, occasion.now);
+        if !change.opened || again || !is_possible {
             return;
         }
         if !Arc::make_mut(&mut self.view.prequential).next_is_test() {
             return;
         }
         let view = &self.view;
-        let state = view.users.states[user as usize].clone();
-        let choice = crate::learning::sampling::choice_set(view, &state, item, sequence);
+        let choice = sampling::choice_set(view, &state, item, occasion.now, sequence);
         let indices = &choice.items;
         if indices.len() < 2 {
             return;
@@ -173,18 +197,18 @@ impl Engine {
         let context = UserContext::new(view, Some(&state));
         let features = FeatureMatrix::describe(view, Some(&state), &context, occasion, &candidates);
         let scores = features.rows().map(|row| self.view.hybrid.score(row));
-        let hybrid_rank = crate::learning::sampling::rank_of_first(scores);
+        let hybrid_rank = sampling::rank_of_first(scores);
         let now = view.popularity_scales();
         let popularity = indices
             .iter()
             .map(|&index| f64::from(now.popularity(&view.items.popularity.items[index as usize])));
-        let popularity_rank = crate::learning::sampling::rank_of_first(popularity);
+        let popularity_rank = sampling::rank_of_first(popularity);
         Arc::make_mut(&mut self.view.prequential).note(hybrid_rank, popularity_rank);
         Arc::make_mut(&mut self.view.hybrid).learn_choice(&features, &choice.offsets);
     }
 
     /// An item that is not in the catalogue gets its topics from the interaction.
-    pub(super) fn describe_stub(&mut self, item: u32, event: &Interaction) {
+    fn describe_stub(&mut self, item: u32, event: &Interaction) {
         let context = &event.context;
         let entry = &self.view.items.entries[item as usize];
         let wanting = entry.item.is_none() && entry.topics.is_empty() && entry.source.is_none();

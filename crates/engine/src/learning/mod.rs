@@ -7,7 +7,7 @@ mod decisions;
 mod forgetting;
 mod interaction;
 mod model;
-mod sampling;
+pub mod sampling;
 mod settings;
 
 pub use apply::{Effect, Unreadable, decision_key};

@@ -36,14 +36,15 @@ impl View {
     /// Learns that an item was consumed at a time that is not ahead of the clock. The start of
     /// a consumption of an item in the catalogue first tests by which half-life popularity
     /// predicts best.
-    pub(crate) fn learn_popularity(&mut self, item: u32, weight: f32, at: Timestamp) {
+    pub(crate) fn learn_popularity(&mut self, item: u32, weight: f32, starts: bool, at: Timestamp) {
         let popularity = &mut self.items.popularity;
         let in_catalogue = self.items.entries[item as usize].item.is_some();
-        if in_catalogue && popularity.test(item, self.counts.catalogue, at, &self.decays) {
+        let is_test = in_catalogue && starts;
+        if is_test && popularity.test(item, self.counts.catalogue, at, &self.decays) {
             let hours = popularity.half_life_hours(&self.decays);
             Arc::make_mut(&mut self.decays).shares.change(hours, self.clock);
         }
-        popularity.add_positive(item, weight, at, &self.decays);
+        popularity.add_rise(item, weight, starts, at, &self.decays);
     }
 
     /// The half-lives of the settings hold from now on; those of `old` held before. A new one

@@ -17,6 +17,7 @@ use serde::de::DeserializeOwned;
 use crate::Engine;
 use crate::bandit::PENDING_DECISIONS_MAX;
 use crate::bandit::Ranker;
+use crate::consumption::ReturnGap;
 use crate::domain::Sequence;
 use crate::domain::Settings;
 use crate::domain::Timestamp;
@@ -70,6 +71,7 @@ struct Head {
     ranker: Arc<Ranker>,
     prequential: Arc<Prequential>,
     recent_positives: RecentPositives,
+    return_gap: ReturnGap,
     arm_selections: u64,
     takeover: Arc<Takeover>,
     /// Lengths of the parts, in the order of their list.
@@ -145,6 +147,7 @@ impl View {
             ranker: self.ranker.clone(),
             prequential: self.prequential.clone(),
             recent_positives: self.recent_positives.clone(),
+            return_gap: self.return_gap.clone(),
             arm_selections: self.arms.selections,
             takeover: self.takeover.clone(),
             lengths: self.lengths(),
@@ -183,6 +186,7 @@ impl View {
         self.ranker = head.ranker;
         self.prequential = head.prequential;
         self.recent_positives = head.recent_positives;
+        self.return_gap = head.return_gap;
         self.arms.selections = head.arm_selections;
         self.takeover = head.takeover;
     }

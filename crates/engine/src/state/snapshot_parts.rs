@@ -24,6 +24,7 @@ macro_rules! parts_of {
             ranker: _,
             prequential: _,
             recent_positives: _,
+            return_gap: _,
             takeover: _,
             // Derived.
             decision_index: _,

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use crate::consumption::Showings;
+use crate::consumption::Impressions;
 use crate::consumption::User;
 use crate::state::column::Column;
 use crate::state::interner::Interner;
@@ -21,7 +21,7 @@ pub struct UserStore {
     pub ids: Interner,
     pub states: Column<Arc<User>>,
     /// What each was shown of late; as long as `states`, or shorter.
-    pub impressions: Column<Arc<Showings>>,
+    pub impressions: Column<Arc<Impressions>>,
     nothing: Arc<User>,
 }
 

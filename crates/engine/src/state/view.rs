@@ -20,6 +20,8 @@ use crate::bandit::Ranker;
 use crate::bandit::SEGMENTS;
 use crate::bandit::arms::ArmSet;
 use crate::bandit::arms::Arms;
+use crate::consumption::Impressions;
+use crate::consumption::ReturnGap;
 use crate::consumption::User;
 use crate::domain::Item;
 use crate::domain::Sequence;
@@ -74,8 +76,9 @@ pub struct Counts {
     pub settled: u64,
     /// Items in the catalogue now.
     pub catalogue: u64,
+    /// Sessions of a user with an item that held evidence for it.
     pub positives: u64,
-    /// Positive interactions that repeat an earlier one of the same person, item and type.
+    /// Of these, those of a user who had wanted the item in an earlier session.
     pub repeats: u64,
 }
 
@@ -135,6 +138,8 @@ pub struct View {
     pub(crate) user_decisions: KeyIndex,
     pub(crate) prequential: Arc<Prequential>,
     pub(crate) recent_positives: RecentPositives,
+    /// When the same again is a repetition.
+    pub(crate) return_gap: ReturnGap,
     pub(crate) arms: Arms,
     pub(crate) takeover: Arc<Takeover>,
     pub(crate) top_lists: Arc<TopLists>,
@@ -170,6 +175,7 @@ impl View {
             user_decisions: KeyIndex::default(),
             prequential: Arc::default(),
             recent_positives: RecentPositives::default(),
+            return_gap: ReturnGap::default(),
             arms: Arms::default(),
             takeover: Arc::default(),
             top_lists: Arc::default(),
@@ -251,6 +257,11 @@ impl View {
 
     pub fn user(&self, index: u32) -> &Arc<User> {
         &self.users.states[index as usize]
+    }
+
+    /// What a user was shown of late, and when; `None` for nobody who was shown anything.
+    pub fn impressions(&self, index: u32) -> Option<&Impressions> {
+        self.users.impressions.get(index as usize).map(Arc::as_ref)
     }
 
     pub fn item_index(&self, item_id: &str) -> Option<u32> {

@@ -158,7 +158,7 @@ impl Test {
         let mut had: Vec<u32> =
             before.iter().filter_map(|entry| columns.of_item(entry.item)).collect();
         had.sort_unstable();
-        let positives = after.iter().filter(|entry| entry.confidence > 0.0);
+        let positives = after.iter().filter(|entry| entry.net() > 0.0);
         let held_out = positives.filter_map(|entry| columns.of_item(entry.item));
         Self {
             user,

@@ -111,6 +111,8 @@ pub struct Totals {
     sums: [f64; SUMS.len()],
     /// Of all positives ever, without decay.
     weight: f64,
+    /// Rises of evidence, of which positives are the first ones.
+    rises: u64,
     pub positives: u64,
     pub impressions: u64,
     pub shown: u64,
@@ -167,10 +169,18 @@ impl Popularity {
         self.head.choice = MemoryChoice::starting_with(half_life_hours, decays.trend.hours());
     }
 
-    /// Counts a positive interaction at a time that is not ahead of the clock.
-    pub fn add_positive(&mut self, item: u32, weight: f32, at: Timestamp, decays: &Decays) {
+    /// Adds a rise of evidence at a time that is not ahead of the clock. `starts`: whether it begins a
+    /// positive, which counts as one.
+    pub fn add_rise(
+        &mut self,
+        item: u32,
+        weight: f32,
+        starts: bool,
+        at: Timestamp,
+        decays: &Decays,
+    ) {
         let times = self.times(at, decays);
-        if self.head.totals.positives == 0 {
+        if self.head.totals.rises == 0 {
             self.head.landmarks = times;
         }
         let ahead = |sum: usize| times[sum].since(self.head.landmarks[sum]) > FORGOTTEN;
@@ -180,16 +190,20 @@ impl Popularity {
         }
         let growth = self.growth(&times);
         let totals = &mut self.head.totals;
-        totals.positives += 1;
+        totals.rises += 1;
+        totals.positives += u64::from(starts);
         totals.weight += f64::from(weight);
         let statistics = self.items.get_mut(item as usize);
-        statistics.positives = statistics.positives.saturating_add(1);
+        statistics.positives = statistics.positives.saturating_add(u32::from(starts));
         for (index, sum) in SUMS.into_iter().enumerate() {
             let counts = matches!(sum, Sum::Activity | Sum::Cooccurrence);
+            if counts && !starts {
+                continue;
+            }
             let weight = growth[index] * if counts { 1.0 } else { f64::from(weight) };
             totals.sums[index] += weight;
             // Another draw for each sum of each event.
-            let key = totals.positives.wrapping_mul(SUMS.len() as u64) + index as u64;
+            let key = totals.rises.wrapping_mul(SUMS.len() as u64) + index as u64;
             statistics.sums[index] = rounding::add(statistics.sums[index], weight, key);
         }
         statistics.weigh();

@@ -187,7 +187,7 @@ mod tests {
         for path in paths {
             for (place, &item) in path.iter().enumerate() {
                 note(&mut rows, item, &path[..place], decays.cooccurrence.at(now));
-                popularity.add_positive(item, 1.0, now, &decays);
+                popularity.add_rise(item, 1.0, true, now, &decays);
             }
         }
         (rows, popularity, decays)

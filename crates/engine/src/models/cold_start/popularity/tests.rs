@@ -30,7 +30,7 @@ impl World {
     fn consume(&mut self, item: u32, weight: f32, at: Timestamp) {
         let catalogue = self.popularity.items.len() as u64;
         self.popularity.test(item, catalogue, at, &self.decays);
-        self.popularity.add_positive(item, weight, at, &self.decays);
+        self.popularity.add_rise(item, weight, true, at, &self.decays);
     }
 
     fn popularity(&self, item: u32, now: Timestamp) -> f32 {
@@ -207,9 +207,9 @@ fn totals_count_past_what_32_bits_can() {
 #[test]
 fn ordinary_positives_count_in_full_beside_a_hundred_million() {
     let mut world = World::new(1);
-    world.popularity.add_positive(0, 134_217_728.0, day(1), &world.decays);
+    world.popularity.add_rise(0, 134_217_728.0, true, day(1), &world.decays);
     for _ in 0..200_000 {
-        world.popularity.add_positive(0, 1.0, day(1), &world.decays);
+        world.popularity.add_rise(0, 1.0, true, day(1), &world.decays);
     }
     let added = |found: f64| (found - 134_217_728.0) / 200_000.0;
     let of_item = added(f64::from(world.popularity(0, day(1))));
