@@ -1,7 +1,9 @@
 //! The engine as a state machine: replay, snapshots, learning.
 
+mod credit;
 mod decisions;
 mod explanations;
+mod exploration;
 mod models;
 mod snapshots;
 

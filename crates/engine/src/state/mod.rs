@@ -12,6 +12,7 @@ pub mod parts;
 mod snapshot;
 mod users;
 mod view;
+pub mod window;
 
 pub use entry::Entry;
 

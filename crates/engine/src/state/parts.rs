@@ -57,6 +57,7 @@ macro_rules! parts_of {
             ("location_names", $($borrow)+ view.locations.names),
             ("location_rows", $($borrow)+ view.locations.rows),
             ("accumulators", $($borrow)+ view.items.accumulators),
+            ("item_effects", $($borrow)+ view.item_effects.rows),
             ("decisions", $($borrow)+ view.decisions),
             ("arm_set_names", $($borrow)+ view.arms.names),
             ("arm_sets", $($borrow)+ view.arms.sets),

@@ -14,8 +14,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::Engine;
-use crate::bandit::PENDING_DECISIONS_MAX;
 use crate::bandit::Ranker;
+use crate::bandit::item_effects;
 use crate::domain::Sequence;
 use crate::domain::Settings;
 use crate::domain::Timestamp;
@@ -63,7 +63,7 @@ struct Head {
     ranker: Arc<Ranker>,
     prequential: Arc<Prequential>,
     recent_positives: RecentPositives,
-    arm_selections: u64,
+    item_effects: item_effects::Common,
     takeover: Arc<Takeover>,
     /// Lengths of the parts, in the order of their list.
     lengths: Vec<u64>,
@@ -135,7 +135,7 @@ impl View {
             ranker: self.ranker.clone(),
             prequential: self.prequential.clone(),
             recent_positives: self.recent_positives.clone(),
-            arm_selections: self.arms.selections,
+            item_effects: self.item_effects.common,
             takeover: self.takeover.clone(),
             lengths: self.lengths(),
         }
@@ -169,7 +169,7 @@ impl View {
         self.ranker = head.ranker;
         self.prequential = head.prequential;
         self.recent_positives = head.recent_positives;
-        self.arms.selections = head.arm_selections;
+        self.item_effects.common = head.item_effects;
         self.takeover = head.takeover;
     }
 
@@ -181,8 +181,6 @@ impl View {
             None => self.items.factors.len() == 0,
             Some(model) => model.fits(&self.items.factors),
         };
-        let window = self.counts.decisions.min(PENDING_DECISIONS_MAX as u64);
-        let unsettled = self.counts.decisions.checked_sub(self.counts.settled);
         let checks = [
             ("users", self.users.states.len() == users && self.users.impressions.len() <= users),
             ("entries", self.items.entries.len() == items),
@@ -195,8 +193,8 @@ impl View {
             ("terms", self.vocabulary.is_whole()),
             ("cohort_rows", self.cohorts.rows.len() == self.cohorts.names.len()),
             ("location_rows", self.locations.rows.len() == self.locations.names.len()),
-            ("decisions", self.decisions.len() as u64 == window),
-            ("decisions", unsettled.is_some_and(|number| number <= window)),
+            ("item_effects", self.item_effects.is_whole()),
+            ("decisions", self.has_whole_decisions()),
             ("arm_sets", self.arms.is_whole()),
             (HEAD, self.unsolved.iter().all(is_item) && self.recent_positives.is_whole(items)),
         ];
@@ -240,6 +238,7 @@ impl Engine {
             view.items.factors = ItemFactors::new(model.k, &[]);
         }
         view.index_decisions();
+        view.item_effects.index_items();
         view.arms.index_selections();
         let mut engine = Self { view };
         engine.weigh_all_terms();
