@@ -391,4 +391,4 @@ fn the_golden_log_leads_to_the_golden_digest() {
     assert_eq!((ENGINE_REVISION, digest.as_str()), (1, GOLDEN_DIGEST));
 }
 
-const GOLDEN_DIGEST: &str = "982cdbfa763f8d34fc79abb104ee20a16024a77b10e708ac9bb297959fe847e7";
+const GOLDEN_DIGEST: &str = "9b86104be2d5fa9d633ea146d18f704a4e80199c946b534b6271a9e64c9db9fa";

@@ -1,10 +1,10 @@
 //! What an item earns beyond what its features predict: a random effect of each item, with
 //! shrinkage (empirical Bayes; Efron and Morris 1975, Robbins 1956).
 //!
-//! `reward = prediction + u_i + noise`, `u_i ~ N(0, tau^2)`, noise of variance `sigma^2`. With
-//! `n_i` decayed impressions and `s_i` the sum of their residuals,
+//! `reward = prediction + c + u_i + noise`, `u_i ~ N(0, tau^2)`, noise of variance `sigma^2`.
+//! With `n_i` decayed impressions and `s_i` the sum of their residuals,
 //!
-//! `mean = s_i / (n_i + k)`, `variance = sigma^2 / (n_i + k)`, `k = sigma^2 / tau^2`.
+//! `mean = (s_i - c n_i) / (n_i + k)`, `variance = sigma^2 / (n_i + k)`, `k = sigma^2 / tau^2`.
 //!
 //! So an item of which nothing is known has the greatest variance, `tau^2`, and exploration
 //! looks where little is known, however much the ranker's coefficients have learnt.
@@ -12,9 +12,10 @@
 //! - A residual is taken against the score without the item's own effect, as it was when the
 //!   decision was learnt: an effect does not feed on itself.
 //! - Predictions that are off for all items alike (as the prior is before a namespace's rate
-//!   of reward is known) say nothing about one item: the mean error of late is taken out.
-//! - `sigma^2` is the mean squared residual. `tau^2` follows by the method of moments, at
-//!   fixed numbers of decisions.
+//!   of reward is known) say nothing about one item. That is `c`: the mean over items, not over
+//!   impressions, since good items are shown more.
+//! - `sigma^2` is the mean squared residual. `c` and `tau^2` follow by the method of moments,
+//!   at fixed numbers of decisions.
 //! - Evidence counts half after the ranker's half-life. It is faded when it is looked at.
 //! - Bounded: [`ITEMS_MAX`] items, about 56 bytes each with the table. When they are full, the
 //!   one with the least evidence of a few makes way. Only items of the catalogue have one.
@@ -42,11 +43,9 @@ const SPREAD_PRIOR: (f64, f64) = (0.02, 20.0);
 /// Some items always differ; none by more than rewards do.
 const SPREAD_MIN: f64 = 0.005;
 const SPREAD_MAX: f64 = 0.5;
-/// Impressions that the mean error of late is taken over, and those that none is worth.
-const ERROR_WINDOW: f64 = 2_000.0;
-const ERROR_PRIOR: f64 = 50.0;
-/// Decisions between two estimates of the spread, or as many as there are items.
-const ESTIMATE_EVERY: u64 = 4_096;
+/// Decisions between two estimates, or a quarter as many as there are items: a few rows are
+/// read for each decision.
+const ESTIMATE_EVERY: u64 = 64;
 /// Nothing is predicted beyond this.
 const SCORE_MAX: f64 = 2.0;
 
@@ -55,15 +54,6 @@ const SCORE_MAX: f64 = 2.0;
 pub struct ItemEffect {
     pub mean: f64,
     pub variance: f64,
-}
-
-/// What was predicted of a shown item, in rewards.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Predicted {
-    /// Its score.
-    pub score: f64,
-    /// The score without the item's own effect and without the error of late.
-    pub base: f64,
 }
 
 /// Evidence about one item, as of a tick.
@@ -84,8 +74,8 @@ pub struct Common {
     squares: f64,
     /// `tau`.
     spread: f64,
-    /// Impressions of late, and the sum of their errors against scores.
-    recent: (f64, f64),
+    /// `c`.
+    center: f64,
     /// The half-life and the tick that the above is as of.
     half_life: u32,
     tick: u64,
@@ -105,8 +95,8 @@ pub struct ItemEffects {
 impl Default for Common {
     fn default() -> Self {
         let spread = SPREAD_PRIOR.0;
-        let (impressions, squares, recent) = (0.0, 0.0, (0.0, 0.0));
-        Self { impressions, squares, spread, recent, half_life: 0, tick: 0, hand: 0 }
+        let (impressions, squares, center) = (0.0, 0.0, 0.0);
+        Self { impressions, squares, spread, center, half_life: 0, tick: 0, hand: 0 }
     }
 }
 
@@ -121,32 +111,22 @@ impl Common {
         self.noise() / (self.spread * self.spread)
     }
 
-    fn error(&self) -> f64 {
-        self.recent.1 / (self.recent.0 + ERROR_PRIOR)
-    }
-
     fn belief(&self, now: &Evidence) -> ItemEffect {
         let mass = now.impressions + self.shrinkage();
-        let mean = (now.residuals / mass).clamp(-1.0, 1.0);
+        let own = now.residuals - self.center * now.impressions;
+        let mean = (own / mass).clamp(-1.0, 1.0);
         ItemEffect { mean, variance: self.noise() / mass }
     }
 
     /// `weight` may be negative: what was presumed is taken back.
-    fn note_impression(&mut self, weight: f64, predicted: Predicted) {
+    fn note_impression(&mut self, weight: f64, base: f64) {
         self.impressions = (self.impressions + weight).max(0.0);
-        self.squares = (self.squares + weight * predicted.base * predicted.base).max(0.0);
-        self.recent.0 = (self.recent.0 + weight).max(0.0);
-        self.recent.1 -= weight * predicted.score;
-        if self.recent.0 > ERROR_WINDOW {
-            let left = ERROR_WINDOW / self.recent.0;
-            self.recent = (ERROR_WINDOW, self.recent.1 * left);
-        }
+        self.squares = (self.squares + weight * base * base).max(0.0);
     }
 
     fn note_reward(&mut self, weight: f64, (from, to): (f64, f64), base: f64) {
         let square = |reward: f64| (reward - base) * (reward - base);
         self.squares = (self.squares + weight * (square(to) - square(from))).max(0.0);
-        self.recent.1 += weight * (to - from);
     }
 }
 
@@ -178,43 +158,33 @@ impl ItemEffects {
         self.common.belief(&Evidence::default())
     }
 
-    /// What a score predicts, without the item's own part. To be asked when the decision is
+    /// What a score predicts without the item's own part. To be asked when the decision is
     /// learnt, and kept with it.
-    pub fn predicted(&self, key: u64, score: f64) -> Predicted {
-        let score = bounded(score);
-        Predicted { score, base: bounded(score - self.of(key).mean + self.common.error()) }
+    pub fn base(&self, key: u64, score: f64) -> f64 {
+        bounded(bounded(score) - self.of(key).mean)
     }
 
     /// Learns that an item was seen, so far without reward.
-    pub fn add_impression(&mut self, key: u64, predicted: Predicted, weight: Weight) {
-        self.change_impressions(key, predicted, weight.share());
+    pub fn add_impression(&mut self, key: u64, base: f64, weight: Weight) {
+        self.change_impressions(key, base, weight.share());
     }
 
     /// Takes back what [`Self::add_impression`] added with the same weight.
-    pub fn remove_impression(&mut self, key: u64, predicted: Predicted, weight: Weight) {
-        self.change_impressions(key, predicted, -weight.share());
+    pub fn remove_impression(&mut self, key: u64, base: f64, weight: Weight) {
+        self.change_impressions(key, base, -weight.share());
     }
 
-    fn change_impressions(&mut self, key: u64, predicted: Predicted, weight: f64) {
-        if weight == 0.0 {
-            return;
-        }
-        self.common.note_impression(weight, predicted);
+    fn change_impressions(&mut self, key: u64, base: f64, weight: f64) {
+        self.common.note_impression(weight, base);
         let row = self.row(key);
         row.impressions = (row.impressions + weight).max(0.0);
-        row.residuals -= weight * predicted.base;
+        row.residuals -= weight * base;
     }
 
     /// The reward of a shown item is not `from`, as was known so far, but `to`.
-    pub fn change_reward(
-        &mut self,
-        key: u64,
-        predicted: Predicted,
-        (from, to): (f32, f32),
-        weight: Weight,
-    ) {
+    pub fn change_reward(&mut self, key: u64, base: f64, (from, to): (f32, f32), weight: Weight) {
         let (from, to) = (bounded(f64::from(from)), bounded(f64::from(to)));
-        self.common.note_reward(weight.share(), (from, to), predicted.base);
+        self.common.note_reward(weight.share(), (from, to), base);
         self.row(key).residuals += weight.share() * (to - from);
     }
 
@@ -230,9 +200,9 @@ impl ItemEffects {
             }
             self.common.tick = decisions / DECISIONS_PER_TICK;
         }
-        let every = ESTIMATE_EVERY.max((self.rows.len() as u64).next_power_of_two());
+        let every = ESTIMATE_EVERY.max((self.rows.len() as u64 / 4).next_power_of_two());
         if decisions.is_multiple_of(every) {
-            self.estimate_spread();
+            self.estimate();
         }
     }
 
@@ -241,19 +211,29 @@ impl ItemEffects {
         self.rows = self.rows.iter().map(|row| row.at(&self.common)).collect();
     }
 
-    /// Each item's squared residual beyond what noise explains is an estimate of `tau^2`. One
-    /// counts by how little noise there is in it; one that is well known counts as an item.
-    fn estimate_spread(&mut self) {
+    /// Each item's mean residual is an estimate of `c`, and its square about `c`, beyond what
+    /// noise explains, one of `tau^2`. They count by how little noise there is in them; one of
+    /// an item that is well known counts as an item.
+    fn estimate(&mut self) {
         let (noise, shrinkage) = (self.common.noise(), self.common.shrinkage());
+        let rows = || self.rows.iter().map(|row| row.at(&self.common));
+        let (mut sum, mut items) = (0.0, 0.0);
+        for row in rows() {
+            let mass = row.impressions + shrinkage;
+            sum += row.residuals / mass;
+            items += row.impressions / mass;
+        }
+        let center = if items > 0.0 { bounded(sum / items.max(1.0)) } else { 0.0 };
         let (spread, worth) = SPREAD_PRIOR;
         let (mut sum, mut items) = (worth * spread * spread, worth);
-        for row in self.rows.iter().map(|row| row.at(&self.common)) {
-            let mass = row.impressions + shrinkage;
-            sum += (row.residuals * row.residuals - noise * row.impressions) / (mass * mass);
+        for row in rows() {
+            let (mass, own) =
+                (row.impressions + shrinkage, row.residuals - center * row.impressions);
+            sum += (own * own - noise * row.impressions) / (mass * mass);
             items += (row.impressions / mass) * (row.impressions / mass);
         }
         let variance = (sum / items).clamp(SPREAD_MIN * SPREAD_MIN, SPREAD_MAX * SPREAD_MAX);
-        self.common.spread = variance.sqrt();
+        (self.common.center, self.common.spread) = (center, variance.sqrt());
     }
 
     fn find(&self, key: u64) -> Option<usize> {
@@ -262,16 +242,16 @@ impl ItemEffects {
 
     /// The evidence about an item as of now, for writing.
     fn row(&mut self, key: u64) -> &mut Evidence {
-        let at = self.find(key).unwrap_or_else(|| self.make_row(key));
+        let at = self.find(key).unwrap_or_else(|| self.make_row(key, ITEMS_MAX));
         let now = self.rows[at].at(&self.common);
         let row = self.rows.get_mut(at);
         *row = now;
         row
     }
 
-    fn make_row(&mut self, key: u64) -> usize {
+    fn make_row(&mut self, key: u64, most: usize) -> usize {
         let row = Evidence { key, tick: self.common.tick, ..Evidence::default() };
-        let at = if self.rows.len() < ITEMS_MAX {
+        let at = if self.rows.len() < most {
             self.rows.push(row);
             self.rows.len() - 1
         } else {
@@ -285,13 +265,15 @@ impl ItemEffects {
         at
     }
 
-    /// Of the next few rows, the one with the least evidence.
+    /// Of a few rows, the one with the least evidence. They lie all over the table: those that
+    /// came first are often the best known.
     fn least_known(&mut self) -> usize {
         let len = self.rows.len();
         let from = self.common.hand as usize % len;
-        self.common.hand = ((from + EVICTION_SAMPLE) % len) as u64;
+        self.common.hand = ((from + 1) % len) as u64;
         let evidence = |at: &usize| self.rows[*at].at(&self.common).impressions;
-        let rows = (from..from + EVICTION_SAMPLE).map(|at| at % len);
+        let stride = len / EVICTION_SAMPLE + 1;
+        let rows = (0..EVICTION_SAMPLE).map(|one| (from + one * stride) % len);
         rows.min_by(|a, b| evidence(a).total_cmp(&evidence(b))).unwrap_or(from)
     }
 
@@ -306,8 +288,8 @@ impl ItemEffects {
 
     /// Whether what was read of a snapshot can be.
     pub fn is_whole(&self) -> bool {
-        let Common { impressions, squares, spread, recent, .. } = self.common;
-        let numbers = [impressions, squares, spread, recent.0, recent.1];
+        let Common { impressions, squares, spread, center, .. } = self.common;
+        let numbers = [impressions, squares, spread, center];
         let rows = self.rows.iter().flat_map(|row| [row.impressions, row.residuals]);
         self.rows.len() <= ITEMS_MAX && numbers.into_iter().chain(rows).all(f64::is_finite)
     }

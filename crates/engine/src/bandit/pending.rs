@@ -24,7 +24,6 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use crate::bandit::item_effects::ItemEffects;
-use crate::bandit::item_effects::Predicted;
 use crate::bandit::posterior::Weight;
 use crate::bandit::ranker::Ranker;
 use crate::domain::ListOrigin;
@@ -52,15 +51,15 @@ pub struct ShownPosition<'a> {
     /// The ranker's vector; empty for a pinned item.
     pub features: &'a [f32],
     pub propensity: f32,
-    pub predicted: Predicted,
+    /// Its score without its own effect.
+    pub base: f64,
 }
 
 /// A shown item beside its key and features.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 struct Shown {
     propensity: f32,
-    /// What was predicted, in steps.
-    score: i16,
+    /// Its score without its own effect, in steps.
     base: i16,
     /// Reward given so far, -1 to 1, in steps.
     reward: i16,
@@ -83,11 +82,8 @@ impl Shown {
         self.flags & flag != 0
     }
 
-    fn predicted(&self) -> Predicted {
-        Predicted {
-            score: f64::from(from_steps(self.score)),
-            base: f64::from(from_steps(self.base)),
-        }
+    fn base(&self) -> f64 {
+        f64::from(from_steps(self.base))
     }
 
     fn reward(&self) -> f32 {
@@ -163,7 +159,7 @@ pub struct PendingDecision {
     pub previous: Option<u64>,
     pub decided_at: Timestamp,
     pub recorded_at: Timestamp,
-    /// How much its user counts.
+    /// How much its user counts; in full, unless said otherwise before [`Self::begin`].
     pub weight: Weight,
     /// Where the request has a baseline.
     pub trial: Option<Box<PendingTrial>>,
@@ -204,8 +200,7 @@ impl PendingDecision {
             let flag = |flag: u8, is_set: bool| if is_set { flag } else { 0 };
             Shown {
                 propensity: one.propensity,
-                score: to_steps(one.predicted.score as f32),
-                base: to_steps(one.predicted.base as f32),
+                base: to_steps(one.base as f32),
                 reward: 0,
                 flags: flag(COUNTED, one.counted)
                     | flag(EFFECT, one.has_effect)
@@ -261,8 +256,7 @@ impl PendingDecision {
 
     /// What a shown item earned that the ranker chose; 0 for others.
     pub fn earned(&self, item: u64) -> f64 {
-        let is_rankers =
-            self.trial.as_ref().is_none_or(|trial| trial.origin == ListOrigin::Ranker);
+        let is_rankers = self.trial.as_ref().is_none_or(|trial| trial.origin == ListOrigin::Ranker);
         let shown = self.position_of(item).map(|position| &self.shown[position]);
         let chosen = shown.filter(|shown| is_rankers && shown.has(CHOSEN));
         chosen.map_or(0.0, |shown| f64::from(shown.reward()))
@@ -352,21 +346,21 @@ impl PendingDecision {
         if let Some(vector) = self.vector(position) {
             learners.ranker.change_reward(self.segment, &vector, change, weight);
             if shown.has(EFFECT) {
-                let (key, predicted) = (self.keys[position], shown.predicted());
-                learners.effects.change_reward(key, predicted, change, weight);
+                let key = self.keys[position];
+                learners.effects.change_reward(key, shown.base(), change, weight);
             }
         }
         self.shown[position].reward = reward;
     }
 
     fn add_impression(&self, position: usize, weight: Weight, learners: &mut Learners<'_>) {
-        let Some(vector) = self.vector(position) else {
+        let Some(vector) = self.vector(position).filter(|_| weight != Weight::NONE) else {
             return;
         };
         learners.ranker.add_impression(self.segment, &vector, weight);
         let shown = &self.shown[position];
         if shown.has(EFFECT) {
-            learners.effects.add_impression(self.keys[position], shown.predicted(), weight);
+            learners.effects.add_impression(self.keys[position], shown.base(), weight);
         }
     }
 
@@ -398,7 +392,7 @@ impl PendingDecision {
             learners.ranker.remove_impression(self.segment, &vector, presumed);
             if shown.has(EFFECT) {
                 let key = self.keys[position];
-                learners.effects.remove_impression(key, shown.predicted(), presumed);
+                learners.effects.remove_impression(key, shown.base(), presumed);
             }
         }
     }
@@ -408,14 +402,13 @@ impl PendingDecision {
 impl PendingDecision {
     /// Items with a feature each, shown with a propensity of a half.
     pub fn of_items(items: &[u64]) -> Self {
-        let predicted = Predicted { score: 0.0, base: 0.0 };
         let shown = |&item: &u64| ShownPosition {
             item,
             counted: true,
             has_effect: true,
             features: &[1.0],
             propensity: 0.5,
-            predicted,
+            base: 0.0,
         };
         let shown: Vec<ShownPosition<'_>> = items.iter().map(shown).collect();
         Self::new(1, 0, &shown, 1)

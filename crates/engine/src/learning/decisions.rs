@@ -160,11 +160,6 @@ impl View {
         let is_short = takeover.share > 0.0 && held_seconds < window_seconds;
         is_short.then_some(WindowNotHeld { held_seconds, window_seconds })
     }
-
-    /// How much what a user does counts, against another's.
-    fn user_weight(&self, _user: u64, _at: Timestamp) -> Weight {
-        Weight::FULL
-    }
 }
 
 impl Engine {
@@ -188,7 +183,6 @@ impl Engine {
         pending.segment = decision.segment;
         pending.previous = self.view.newest_of(user).map(|newest| newest.number);
         (pending.decided_at, pending.recorded_at) = (decision.decided_at, recorded_at);
-        pending.weight = self.view.user_weight(user, recorded_at);
         let trial = decision.trial.as_ref();
         pending.trial = trial.map(|trial| Box::new(PendingTrial::new(trial, recorded_at)));
         self.begin(&mut pending, decision.exploration_cost);
@@ -213,7 +207,7 @@ impl Engine {
             has_effect: entry.is_some_and(|entry| entry.item.is_some()),
             features: &shown.features,
             propensity: shown.propensity,
-            predicted: self.view.item_effects.predicted(key, f64::from(shown.score)),
+            base: self.view.item_effects.base(key, f64::from(shown.score)),
         }
     }
 

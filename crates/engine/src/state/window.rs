@@ -196,7 +196,8 @@ impl<T: Weighed + Serialize + DeserializeOwned> Part for Window<T> {
         Box::new((0..sections).map(|section| {
             let pages = self.pages.iter().skip(section * PAGES_PER_SECTION);
             let pages = pages.take(PAGES_PER_SECTION);
-            let values: Vec<&Arc<T>> = pages.flat_map(|page| page.values.iter().flatten()).collect();
+            let values: Vec<&Arc<T>> =
+                pages.flat_map(|page| page.values.iter().flatten()).collect();
             let page = self.first / PAGE + (section * PAGES_PER_SECTION) as u64;
             encode(&((page * PAGE).max(self.first), values))
         }))

@@ -150,7 +150,7 @@ fn a_takeover_whose_window_is_not_held_at_the_rate_of_now_is_told_so() {
     };
     let mut stream = Stream::new(1);
     assert_eq!(stream.engine.state().window_not_held(&wants(1_800)), None, "nothing is known");
-    // A decision of 20 items a second: about 900 fit.
+    // A decision of 3 items a second: about 2,500 fit.
     for number in 0..3_000 {
         stream.decide(1_000 * number, 3, None);
     }
@@ -194,9 +194,9 @@ fn trials_are_settled_after_their_window_or_when_they_are_forgotten_and_that_is_
     let takeover = stream.engine.state().takeover();
     assert!(takeover.cut_short > 5_000, "{}", takeover.cut_short);
     assert_eq!(takeover.outcomes[0].settled, 1 + takeover.cut_short);
-    let told = stream.effects.iter().filter(|effect| {
-        matches!(effect, Effect::TakeoverWindowNotHeld(not) if not.window_seconds == 60)
-    });
+    let told = stream.effects.iter().filter(
+        |effect| matches!(effect, Effect::TakeoverWindowNotHeld(not) if not.window_seconds == 60),
+    );
     assert_eq!(told.count(), 1);
 }
 
@@ -232,7 +232,7 @@ fn a_clock_that_leaps_and_odd_numbers_do_no_harm() {
     for _ in 0..2 {
         stream.push(6, Record::Decision(decision.clone()));
         for kind in [InteractionType::Hide, InteractionType::Purchase, InteractionType::Click] {
-            let Record::Interaction(event) = (Record::Interaction(Interaction {
+            let event = Interaction {
                 event_id: EventId::parse("odd").unwrap(),
                 user_id: user_id(0),
                 item_id: item_id(1),
@@ -243,8 +243,6 @@ fn a_clock_that_leaps_and_odd_numbers_do_no_harm() {
                 decision_id: Some(decision_id(99)),
                 position: Some(u32::MAX),
                 context: InteractionContext::default(),
-            })) else {
-                unreachable!();
             };
             stream.push(7, Record::Interaction(event));
         }

@@ -2,6 +2,7 @@
 
 use rand_chacha::ChaCha8Rng;
 
+use crate::domain::DiversityMethod;
 use crate::domain::RankerSettings;
 use crate::tests::*;
 
@@ -15,14 +16,9 @@ struct Shop {
 
 impl Shop {
     fn new(items: usize) -> Self {
-        // One of one scale: what is tested is what is drawn, not how much of it.
-        let ranker = RankerSettings { exploration_scale: 1.0, ..RankerSettings::default() };
-        let settings = Settings {
-            ranker,
-            new_item_share: 0.0,
-            exploration_bonus: 0.0,
-            ..Settings::default()
-        };
+        let ranker = RankerSettings { examination_decay: Some(0.0), ..RankerSettings::default() };
+        let settings =
+            Settings { ranker, new_item_share: 0.0, exploration_bonus: 0.0, ..Settings::default() };
         let mut shop = Self {
             engine: Engine::new(settings),
             rng: seed::stream(5, seed::Purpose::Choose, b"shop"),
@@ -60,7 +56,20 @@ impl Shop {
         let candidates: Vec<_> =
             (0..self.items as u32).map(|index| Candidate::known(view, index)).collect();
         let exploring = Exploring { scale: 1.0, gamma: 10.0, floor: 0.01 };
-        let choice = Choice { strategy, exploring, ..plain_choice(3) };
+        let choice = Choice {
+            strategy,
+            epsilon: 0.0,
+            exploring,
+            method: DiversityMethod::None,
+            diversity_weight: 0.0,
+            serendipity_weight: 0.0,
+            novelty_weight: 0.0,
+            topic_threshold: 0.0,
+            source_threshold: 0.0,
+            max_per_topic: 0,
+            max_per_source: 0,
+            places: 3,
+        };
         let context = UserContext::default();
         let id = format!("decision-{number}");
         let request = RankRequest {
@@ -80,28 +89,26 @@ impl Shop {
             explain: false,
             deviations: true,
             decision_id: &id,
-            give_up: &GiveUp::NEVER,
+            give_up: &GiveUp::never(),
         };
         rank(view, &candidates, &request).unwrap()
     }
 
-    /// A list of three to a new visitor, who looks at all of it.
-    fn visit(&mut self, strategy: Strategy, rate: impl Fn(usize) -> f64) -> Vec<usize> {
+    /// Shows a list to a visitor, who looks at all of it.
+    fn show(&mut self, items: &[usize], list: &[(f64, Vec<f32>)], rate: impl Fn(usize) -> f64) {
         let number = self.decisions;
         self.decisions += 1;
-        let ranked = self.choose(number, strategy);
-        let shown = ranked.items.iter().map(|item| ShownItem {
-            item_id: item_id(item.candidate),
-            score: item.estimate as f32,
-            propensity: item.propensity as f32,
-            features: item.features.clone(),
+        let shown = items.iter().zip(list).map(|(&item, (score, features))| ShownItem {
+            item_id: item_id(item),
+            score: *score as f32,
+            propensity: 0.9,
+            features: features.clone(),
         });
-        let items: Vec<usize> = ranked.items.iter().map(|item| item.candidate).collect();
         self.learn(Record::Decision(Decision {
             decision_id: decision_id(number),
             user_id: user_id(number % 20),
             decided_at: Timestamp::from_seconds(1_700_000_000),
-            strategy,
+            strategy: Strategy::Thompson,
             epsilon: 0.0,
             segment: 0,
             model_version: 0,
@@ -112,14 +119,24 @@ impl Shop {
             detail: None,
             shown: shown.collect(),
         }));
-        for &item in &items {
-            // A dislike of nothing: confidences of impressions are 0, and popularity stays.
-            self.act(number, item, InteractionType::Impression);
+        for &item in items {
             if seed::unit(&mut self.rng) < rate(item) {
                 self.act(number, item, InteractionType::Click);
             }
         }
+    }
+
+    /// A list as the ranker makes it.
+    fn visit(&mut self, rate: impl Fn(usize) -> f64) -> Vec<usize> {
+        let ranked = self.choose(self.decisions, Strategy::Thompson);
+        let items: Vec<usize> = ranked.items.iter().map(|item| item.candidate).collect();
+        let list = ranked.items.into_iter().map(|item| (item.estimate, item.features));
+        self.show(&items, &list.collect::<Vec<_>>(), rate);
         items
+    }
+
+    fn effect(&self, item: usize) -> ItemEffect {
+        self.engine.state().item_effect(Some(item as u32))
     }
 
     fn act(&mut self, decision: usize, item: usize, kind: InteractionType) {
@@ -136,5 +153,37 @@ impl Shop {
             position: None,
             context: InteractionContext::default(),
         }));
+    }
+}
+
+#[test]
+fn an_item_that_pays_more_than_its_features_say_is_found() {
+    const BEST: usize = 13;
+    let mut shop = Shop::new(20);
+    let mut shown = Vec::new();
+    for _ in 0..500 {
+        let list = shop.visit(|item| if item == BEST { 0.4 } else { 0.05 });
+        shown.push(list.contains(&BEST));
+    }
+    let early = shown[..100].iter().filter(|has| **has).count();
+    let late = shown[400..].iter().filter(|has| **has).count();
+    let means: Vec<f64> = (0..20).map(|item| shop.effect(item).mean).collect();
+    let next = means.iter().enumerate().filter(|(item, _)| *item != BEST);
+    let next = next.map(|(_, mean)| *mean).fold(f64::NEG_INFINITY, f64::max);
+    assert!(late >= 80, "in {early} of the first and {late} of the last 100 lists: {means:?}");
+    assert!(means[BEST] > next + 0.05, "{means:?}");
+}
+
+#[test]
+fn parts_of_a_score_add_up_with_that_of_the_item() {
+    let mut shop = Shop::new(5);
+    for _ in 0..30 {
+        shop.visit(|item| if item == 2 { 0.9 } else { 0.1 });
+    }
+    for item in shop.choose(99, Strategy::Greedy).items {
+        let sum: f64 = item.components.values().sum();
+        assert!((sum - item.score).abs() < 1e-6, "{item:?}");
+        let own = item.components.get("item").copied().unwrap_or(0.0);
+        assert_eq!(own, shop.effect(item.candidate).mean);
     }
 }

@@ -253,12 +253,7 @@ fn change_reward(set: &mut ArmSet, pending: &PendingSelection, (before, after): 
 
 /// Learns that an arm was selected, so far without reward. Returns the vector of the
 /// context, empty where there is none that fits the set, and what had been predicted.
-fn select(
-    set: &mut ArmSet,
-    arm: usize,
-    selection: &ArmSelection,
-    number: u64,
-) -> (Vec<f32>, f64) {
+fn select(set: &mut ArmSet, arm: usize, selection: &ArmSelection, number: u64) -> (Vec<f32>, f64) {
     let context = &selection.context;
     set.shape = set.shape.or_else(|| Shape::of(context));
     let shape = set.shape.filter(|shape| !context.is_empty() && shape.fits(context));

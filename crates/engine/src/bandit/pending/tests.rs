@@ -99,14 +99,13 @@ fn late_evidence_counts_by_what_is_left_of_the_decision_and_what_its_user_counts
 
 #[test]
 fn a_vector_of_another_length_and_a_pinned_item_teach_nothing() {
-    let predicted = Predicted { score: 0.1, base: 0.1 };
     let shown = |item, features| ShownPosition {
         item,
         counted: true,
         has_effect: true,
         features,
         propensity: 1.0,
-        predicted,
+        base: 0.1,
     };
     let rows = [shown(1, &[][..]), shown(2, &[1.0][..]), shown(3, &[1.0, 0.5][..])];
     let mut world = world();
@@ -154,7 +153,7 @@ proptest! {
                 has_effect: *item < 3,
                 features,
                 propensity: *propensity,
-                predicted: ItemEffects::default().predicted(*item, *score),
+                base: ItemEffects::default().base(*item, *score),
             })
             .collect();
         let mut world = world();
