@@ -62,7 +62,7 @@ pub use give_up::{Cancelled, GiveUp};
 pub use learning::{Effect, Unreadable, decision_key};
 pub use models::collaborative;
 pub use models::content::SparseVector;
-pub use models::decay::DecayedRow;
+pub use models::decay::{DecayTime, DecayedRow};
 pub use models::prequential::PrequentialFigures;
 pub use models::published::{Model, ModelFault};
 pub use ranking::{

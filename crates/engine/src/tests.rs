@@ -1,9 +1,11 @@
 //! The engine as a state machine: replay, snapshots, learning.
 
 mod credit;
+mod decay;
 mod decisions;
 mod explanations;
 mod exploration;
+mod forgetting;
 mod models;
 mod snapshots;
 

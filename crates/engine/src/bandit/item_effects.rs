@@ -28,6 +28,7 @@ use crate::bandit::ranker::DECISIONS_PER_TICK;
 use crate::bandit::ranker::retention;
 use crate::state::column::Column;
 use crate::state::key_index::KeyIndex;
+use crate::state::parts::Part;
 
 /// Items with evidence of their own: 15 MB with the table.
 pub const ITEMS_MAX: usize = 262_144;
@@ -39,7 +40,7 @@ const NOISE_PRIOR: (f64, f64) = (0.0475, 100.0);
 const NOISE_MIN: f64 = 1e-6;
 /// Standard deviation of effects before any was seen, and the items that it is worth: two
 /// fifths of the prior rate of reward. Thompson sampling on it costs a percent of NDCG.
-const SPREAD_PRIOR: (f64, f64) = (0.02, 20.0);
+const SPREAD_PRIOR: (f64, f64) = (0.02, 50.0);
 /// Some items always differ; none by more than rewards do.
 const SPREAD_MIN: f64 = 0.005;
 const SPREAD_MAX: f64 = 0.5;
@@ -147,6 +148,15 @@ fn bounded(value: f64) -> f64 {
 }
 
 impl ItemEffects {
+    /// What digests and snapshots hold as a part.
+    pub fn parts(&self) -> Vec<(&'static str, &dyn Part)> {
+        vec![("item_effects", &self.rows)]
+    }
+
+    pub fn parts_mut(&mut self) -> Vec<(&'static str, &mut dyn Part)> {
+        vec![("item_effects", &mut self.rows)]
+    }
+
     /// What is believed of an item, by the key of its id.
     pub fn of(&self, key: u64) -> ItemEffect {
         let known = self.find(key).map(|at| self.rows[at].at(&self.common));

@@ -80,6 +80,11 @@ impl History {
         self.0.iter().rev().filter(|entry| entry.confidence > 0.0)
     }
 
+    /// Drops the entries of items that `keeps` denies.
+    pub fn retain(&mut self, keeps: impl Fn(u32) -> bool) {
+        self.0.retain(|entry| keeps(entry.item));
+    }
+
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

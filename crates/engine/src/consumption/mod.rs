@@ -8,5 +8,5 @@ mod weighing;
 
 pub use history::{History, HistoryEntry};
 pub use showings::{Showings, is_within_a_day};
-pub use user::{Event, User};
+pub use user::{Event, Live, User};
 pub use weighing::{Weighing, kept};

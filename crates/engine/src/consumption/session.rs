@@ -58,6 +58,16 @@ impl Session {
         if self.is_near(now) { &self.items } else { &[] }
     }
 
+    /// Whether any of its items is one of these.
+    pub fn refers_to(&self, is_one: &dyn Fn(u32) -> bool) -> bool {
+        self.items.iter().any(|entry| is_one(entry.0))
+    }
+
+    /// Drops the items that `keeps` denies.
+    pub fn retain(&mut self, keeps: impl Fn(u32) -> bool) {
+        self.items.retain(|entry| keeps(entry.0));
+    }
+
     fn is_near(&self, at: Timestamp) -> bool {
         at.hours_since(self.last_at).abs() <= GAP_HOURS
     }

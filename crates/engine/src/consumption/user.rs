@@ -16,6 +16,7 @@ use crate::domain::Sequence;
 use crate::domain::Timestamp;
 use crate::models::contexts::Occasion;
 use crate::models::contexts::SLOTS;
+use crate::models::decay::DecayTime;
 use crate::models::decay::DecayedRow;
 
 pub const TOPICS_MAX: usize = 64;
@@ -63,9 +64,42 @@ pub struct Event<'a> {
     pub in_session: bool,
 }
 
+/// Which indices still have a name.
+pub struct Live<'a> {
+    pub item: &'a dyn Fn(u32) -> bool,
+    pub topic: &'a dyn Fn(u32) -> bool,
+    pub source: &'a dyn Fn(u32) -> bool,
+    pub device: &'a dyn Fn(u32) -> bool,
+}
+
 impl User {
-    /// Learns from one interaction.
-    pub fn note(&mut self, event: &Event<'_>, half_life_hours: f32) {
+    /// Whether anything of it is about what was forgotten.
+    pub fn refers_to_dead(&self, live: &Live<'_>) -> bool {
+        let Live { item, topic, source, device } = live;
+        let is_dead = |row: &DecayedRow, is_live: &dyn Fn(u32) -> bool| {
+            row.entries().iter().any(|entry| !is_live(entry.0))
+        };
+        self.history.entries().iter().any(|entry| !item(entry.item))
+            || self.session.refers_to(&|index| !item(index))
+            || is_dead(&self.topics, topic)
+            || is_dead(&self.topic_slots, &|key| topic(key / SLOTS))
+            || is_dead(&self.sources, source)
+            || is_dead(&self.devices, device)
+    }
+
+    /// Drops what is about what was forgotten.
+    pub fn drop_dead(&mut self, live: &Live<'_>) {
+        let Live { item, topic, source, device } = live;
+        self.history.retain(item);
+        self.session.retain(item);
+        self.topics.retain(topic);
+        self.topic_slots.retain(|key| topic(key / SLOTS));
+        self.sources.retain(source);
+        self.devices.retain(device);
+    }
+
+    /// Learns from one interaction; preferences are decayed as of `decayed_at`.
+    pub fn note(&mut self, event: &Event<'_>, decayed_at: DecayTime) {
         let Event { item, kind, confidence, occasion, .. } = *event;
         let at = occasion.now;
         let first = self.counts.iter().all(|&count| count == 0);
@@ -84,22 +118,22 @@ impl User {
         }
         let (day, hour) = at.day_and_hour(occasion.utc_offset_minutes);
         let slot = u32::from(day) * 24 + u32::from(hour);
-        self.slots.add(slot, 1.0, at, half_life_hours, SLOTS_MAX);
+        self.slots.add(slot, 1.0, decayed_at, SLOTS_MAX);
         if let Some(device) = occasion.device {
-            self.devices.add(device, 1.0, at, half_life_hours, DEVICES_MAX);
+            self.devices.add(device, 1.0, decayed_at, DEVICES_MAX);
         }
         if confidence == 0.0 {
             return;
         }
         for &topic in event.topics {
-            self.topics.add(topic, confidence, at, half_life_hours, TOPICS_MAX);
+            self.topics.add(topic, confidence, decayed_at, TOPICS_MAX);
             if confidence > 0.0 {
                 let key = topic * SLOTS + occasion.slot();
-                self.topic_slots.add(key, 1.0, at, half_life_hours, TOPIC_SLOTS_MAX);
+                self.topic_slots.add(key, 1.0, decayed_at, TOPIC_SLOTS_MAX);
             }
         }
         if let Some(source) = event.source {
-            self.sources.add(source, confidence, at, half_life_hours, SOURCES_MAX);
+            self.sources.add(source, confidence, decayed_at, SOURCES_MAX);
         }
     }
 
@@ -117,7 +151,7 @@ impl User {
 mod tests {
     use super::*;
 
-    const HALF_LIFE: f32 = 24.0;
+    const NOW: DecayTime = DecayTime::from_half_lives(1.0);
 
     const OCCASION: Occasion = Occasion {
         now: Timestamp::from_seconds(1_000),
@@ -134,8 +168,8 @@ mod tests {
     #[test]
     fn likes_raise_a_topic_and_dislikes_lower_it() {
         let mut user = User::default();
-        user.note(&event(1, InteractionType::Like, 2.0, &[4]), HALF_LIFE);
-        user.note(&event(2, InteractionType::Dislike, -1.0, &[5]), HALF_LIFE);
+        user.note(&event(1, InteractionType::Like, 2.0, &[4]), NOW);
+        user.note(&event(2, InteractionType::Dislike, -1.0, &[5]), NOW);
         assert!(user.topics.stored(4) > 0.0);
         assert!(user.topics.stored(5) < 0.0);
     }
@@ -143,7 +177,7 @@ mod tests {
     #[test]
     fn an_impression_is_counted_but_is_no_taste() {
         let mut user = User::default();
-        user.note(&event(1, InteractionType::Impression, 0.0, &[4]), HALF_LIFE);
+        user.note(&event(1, InteractionType::Impression, 0.0, &[4]), NOW);
         assert_eq!(user.counts[InteractionType::Impression.index()], 1);
         assert_eq!(user.interactions(), 0);
         assert!(user.history.is_empty());

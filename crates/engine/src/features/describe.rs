@@ -136,8 +136,7 @@ impl UserContext {
         let had = user.history.entries().iter();
         let mut seen: Vec<_> = had.map(|entry| (entry.item, entry.count, entry.at())).collect();
         seen.sort_unstable();
-        let half_life = view.settings.profile_half_life_hours;
-        let topic_shares = user.topics.shares(user.last_seen, half_life, SHARE_PRIOR);
+        let topic_shares = user.topics.shares(view.profile_time(user), SHARE_PRIOR);
         let path = user.history.positives().map(|entry| entry.item);
         let item_item = view.item_item.scores(path);
         let factors = view.fold_in(user);
@@ -295,11 +294,11 @@ impl<'a> Describer<'a> {
         let together = PathScores::new(cooccurrence, count, items);
         let next = PathScores::new(view.succession_scorer(&context.recent), count, items);
         let circumstances = Circumstances::new(view, user, occasion, candidates);
-        let half_life = view.settings.popularity_half_life_hours;
+        let shares_now = view.decays.shares.at(view.clock);
         let cohorts = user
             .filter(|user| !user.cohorts.is_empty())
-            .map(|user| view.cohorts.scorer(&user.cohorts, view.clock, half_life));
-        let scales = view.items.popularity.scales(view.clock, &view.settings);
+            .map(|user| view.cohorts.scorer(&user.cohorts, shares_now));
+        let scales = view.popularity_scales();
         let now = occasion.now;
         let timeliness = timeliness(view, now);
         Self {
@@ -327,7 +326,7 @@ impl<'a> Describer<'a> {
         let activity = statistics.map_or(0.0, |one| self.scales.activity(one));
         let log_popularity = long * math::log1p_f32(popularity);
         let newcomer = 1.0 / (1.0 + self.context.positives as f32);
-        let all_time = statistics.map_or(0.0, |one| one.log_positives);
+        let all_time = statistics.map_or(0.0, |one| one.log_positives());
         [
             self.collaborative(candidate.index),
             self.together.of(candidate.index),
@@ -380,8 +379,7 @@ impl<'a> Describer<'a> {
         let (Some(user), Some(source)) = (self.user, entry.source) else {
             return 0.0;
         };
-        let half_life = self.view.settings.profile_half_life_hours;
-        user.sources.share(source, user.last_seen, half_life, SHARE_PRIOR)
+        user.sources.share(source, self.view.profile_time(user), SHARE_PRIOR)
     }
 
     fn cohort(&self, index: Option<u32>, overall_share: f32) -> f32 {
@@ -413,7 +411,6 @@ impl<'a> Describer<'a> {
 /// before: by the half-lives of popularity and of the trend. After the clock it says all
 /// there is to say.
 fn timeliness(view: &View, now: Timestamp) -> [f32; 2] {
-    let settings = &view.settings;
-    [settings.popularity_half_life_hours, settings.trend_half_life_hours]
+    [view.popularity_half_life_hours(), view.settings.trend_half_life_hours]
         .map(|half_life| decay(now.min(view.clock), view.clock, half_life))
 }

@@ -197,8 +197,7 @@ impl Engine {
         let id = shown.item_id.as_str();
         let (key, known) = (name_key(id), self.view.items.ids.find(id));
         if let Some(item) = known {
-            self.view.items.popularity.items.get_mut(item as usize).shown += 1;
-            self.view.items.popularity.totals.shown += 1;
+            self.view.items.popularity.count_shown(item);
         }
         let entry = known.map(|item| &self.view.items.entries[item as usize]);
         ShownPosition {
@@ -346,8 +345,7 @@ impl Engine {
         decision.credit(shown, reward(confidence), left, &mut learners);
         learners.ranker.account.earn(decision.earned(shown) - earned);
         if !rewarded && decision.is_rewarded(shown) && decision.is_counted(shown) {
-            items.popularity.items.get_mut(item as usize).rewarded += 1;
-            items.popularity.totals.rewarded += 1;
+            items.popularity.count_rewarded(item);
         }
     }
 }

@@ -18,8 +18,6 @@ use crate::state::interner::name_key;
 
 /// Time from which on the same again is a repetition and no slip of the finger.
 const REPEAT_GAP_MINUTES: f64 = 1.0;
-/// Kinds of devices that are told apart: what comes later is none.
-const DEVICES_MAX: usize = 256;
 /// Topics that an event gives to an item of which nothing else is known.
 const STUB_TOPICS_MAX: usize = 8;
 /// Observations from which on an item waits for the next training.
@@ -35,7 +33,7 @@ impl Engine {
         // An event from the future must not age everything else.
         let at = event.occurred_at.min(recorded_at);
         let user = self.intern_user(event.user_id.as_str());
-        let item = self.intern_item(event.item_id.as_str());
+        let item = self.intern_item(event.item_id.as_str(), sequence);
         self.describe_stub(item, event);
         let occasion = self.occasion(event, at);
         let session_id = event.session_id.as_ref().map(|id| id.as_str());
@@ -44,20 +42,16 @@ impl Engine {
         let settings = self.view.settings.clone();
         let confidence = settings.confidence(event.kind, event.value);
         self.view.counts.interactions += 1;
-        self.view.clock = self.view.clock.max(at);
+        self.view.clock = self.view.event_times.advance(self.view.clock, at);
 
         if confidence > 0.0 {
             self.count_positive(user, item, event.kind, at);
             self.test_before_learning(user, item, &occasion, sequence);
             self.learn_positive(user, item, confidence, &occasion);
         } else {
-            let statistics = self.view.items.popularity.items.get_mut(item as usize);
             match event.kind {
-                InteractionType::Impression => {
-                    statistics.impressions += 1;
-                    self.view.items.popularity.totals.impressions += 1;
-                }
-                _ => statistics.interactions += 1,
+                InteractionType::Impression => self.view.items.popularity.count_impression(item),
+                _ => self.view.items.popularity.count_interaction(item),
             }
         }
         if event.kind == InteractionType::Impression && event.decision_id.is_none() {
@@ -75,7 +69,7 @@ impl Engine {
             in_session,
         };
         let state = Arc::make_mut(self.view.users.states.get_mut(user as usize));
-        state.note(&noted, settings.profile_half_life_hours);
+        state.note(&noted, self.view.decays.profile.at(at.min(self.view.clock)));
         state.changed_at = sequence;
         self.credit_decision(event, item, confidence);
     }
@@ -100,7 +94,7 @@ impl Engine {
     pub(super) fn occasion(&mut self, event: &Interaction, at: Timestamp) -> Occasion {
         let context = &event.context;
         let device = context.device_type.as_ref();
-        let device = device.and_then(|name| self.view.devices.intern_within(DEVICES_MAX, name));
+        let device = device.map(|name| self.view.devices.note(name));
         let location = context.location.as_ref();
         let location = location.and_then(|location| self.view.locations.intern(location));
         let utc_offset_minutes = context.utc_offset_minutes.unwrap_or(0);
@@ -116,28 +110,30 @@ impl Engine {
         confidence: f32,
         occasion: &Occasion,
     ) {
-        let at = occasion.now;
         let view = &mut self.view;
-        let settings = &view.settings;
-        view.items.popularity.items.get_mut(item as usize).interactions += 1;
-        view.items.popularity.add_positive(item, confidence, at, settings);
+        // Nothing is decayed as of a time that the clock does not believe.
+        let at = occasion.now.min(view.clock);
+        view.items.popularity.count_interaction(item);
+        view.learn_popularity(item, confidence, at);
         view.recent_positives.note(item, view.counts.positives);
 
         let state = view.users.states[user as usize].clone();
         let recent: Vec<u32> =
             state.history.positives().take(RECENT).map(|entry| entry.item).collect();
-        let half_life = settings.cooccurrence_half_life_hours;
-        collaborative::note(&mut view.items.cooccurrence, item, &recent, at, half_life);
-        collaborative::note_succession(&mut view.items.successors, item, &recent, at, half_life);
-        let half_life = settings.popularity_half_life_hours;
+        let together = view.decays.cooccurrence.at(at);
+        collaborative::note(&mut view.items.cooccurrence, item, &recent, together);
+        collaborative::note_succession(&mut view.items.successors, item, &recent, together);
+        let shares = view.decays.shares.at(at);
         if let Some(location) = occasion.location {
-            view.locations.add(location, item, confidence, at, half_life);
+            view.locations.add(location, item, confidence, shares);
         }
-        let due = view.cohorts.add(&state.cohorts, item, confidence, at, half_life);
+        let due = view.cohorts.add(&state.cohorts, item, confidence, shares);
         let entry = view.items.entries[item as usize].clone();
-        view.contexts.note(&entry.topics, occasion, settings);
+        let contexts = &view.decays.contexts;
+        view.contexts.note(&entry.topics, occasion, at, contexts);
         if let Some(published_at) = entry.item.as_ref().and_then(|item| item.published_at) {
-            view.aging.note(&entry.topics, at.hours_since(published_at), at, settings);
+            let age = occasion.now.hours_since(published_at);
+            view.aging.note(&entry.topics, age, contexts.at(at), contexts.at(view.clock));
         }
         if due {
             self.estimate_cohorts();
@@ -148,9 +144,8 @@ impl Engine {
     /// How hard cohorts are shrunk, from how much they differ by now.
     pub(super) fn estimate_cohorts(&mut self) {
         let view = &mut self.view;
-        let (popularity, half_life) =
-            (&view.items.popularity, view.settings.popularity_half_life_hours);
-        view.cohorts.estimate(|item| popularity.share(item), view.clock, half_life);
+        let (popularity, now) = (&view.items.popularity, view.decays.shares.at(view.clock));
+        view.cohorts.estimate(|item| popularity.share(item), now);
     }
 
     /// Ranks the item among sampled others before it is learnt, and lets the hybrid
@@ -182,7 +177,7 @@ impl Engine {
         let features = FeatureMatrix::describe(view, Some(&state), &context, occasion, &candidates);
         let scores = features.rows().map(|row| self.view.hybrid.score(row));
         let hybrid_rank = crate::learning::sampling::rank_of_first(scores);
-        let now = view.items.popularity.scales(view.clock, &view.settings);
+        let now = view.popularity_scales();
         let popularity = indices
             .iter()
             .map(|&index| f64::from(now.popularity(&view.items.popularity.items[index as usize])));
@@ -226,22 +221,9 @@ impl Engine {
             return;
         }
         let topics = context.topics.iter().take(STUB_TOPICS_MAX);
-        let topics = topics.map(|topic| self.view.topics.intern(topic)).collect();
-        let source = context.source.as_ref().map(|source| self.view.sources.intern(source));
+        let topics = topics.map(|topic| self.view.topics.note(topic)).collect();
+        let source = context.source.as_ref().map(|source| self.view.sources.note(source));
         let entry = Arc::make_mut(self.view.items.entries.get_mut(item as usize));
         (entry.topics, entry.source) = (topics, source);
-    }
-
-    pub(super) fn intern_user(&mut self, user_id: &str) -> u32 {
-        let user = self.view.users.ids.intern(user_id);
-        if user as usize == self.view.users.states.len() {
-            self.view.users.states.push(Arc::default());
-            self.note_shown_before(user, user_id);
-        }
-        user
-    }
-
-    pub(super) fn intern_item(&mut self, item_id: &str) -> u32 {
-        self.view.items.intern(item_id)
     }
 }

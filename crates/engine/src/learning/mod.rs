@@ -4,6 +4,7 @@ mod apply;
 mod catalogue;
 pub mod cold_items;
 mod decisions;
+mod forgetting;
 mod interaction;
 mod model;
 mod sampling;

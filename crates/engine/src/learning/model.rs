@@ -27,8 +27,10 @@ impl Engine {
         self.view.items.factors = ItemFactors::new(decoded.model.k, &decoded.item_factors);
         self.view.item_item = decoded.item_item;
         self.view.model = Some(decoded.model);
+        self.view.release_rows_of_old_model();
         // A good moment to weigh terms anew: doublings grow rare in old catalogues.
-        self.view.vocabulary.refit();
+        let evicted = self.view.vocabulary.refit();
+        self.forget_terms(evicted);
         self.weigh_all_terms();
         // Sums over the old user factors mean nothing beside the new ones.
         self.view.items.accumulators =

@@ -46,6 +46,14 @@ impl RecentPositives {
         &self.items
     }
 
+    /// Drops items that `is_live` denies.
+    pub fn retain(&mut self, is_live: impl Fn(u32) -> bool) {
+        if self.occurrences.iter().any(|entry| !is_live(entry.0)) {
+            Arc::make_mut(&mut self.items).retain(|&item| is_live(item));
+            Arc::make_mut(&mut self.occurrences).retain(|entry| is_live(entry.0));
+        }
+    }
+
     /// Whether what was read of a snapshot is about these many items, and counts itself.
     pub fn is_whole(&self, items: usize) -> bool {
         let mut sorted = self.items.as_ref().clone();

@@ -212,7 +212,7 @@ impl<'a> Explainer<'a> {
             },
             "source_affinity" => {
                 let source = candidate.entry.source?;
-                about_group(Kind::LikedSource, Some(self.view.source_name(source)))?
+                about_group(Kind::LikedSource, self.view.source_name(source))?
             }
             "popularity" | "popularity_all_time" | "popularity_for_newcomers" | "activity" => {
                 about_topic(Kind::Popular)
@@ -228,7 +228,7 @@ impl<'a> Explainer<'a> {
             "season" => about_topic(Kind::Season),
             "device" => {
                 let device = self.request.occasion.device?;
-                about_group(Kind::Device, Some(self.view.device_name(device)))?
+                about_group(Kind::Device, self.view.device_name(device))?
             }
             "freshness" => about_topic(Kind::New),
             "repeat" | "repeat_recency" => about_item(Kind::Repeat, candidate.index),
@@ -249,7 +249,7 @@ impl<'a> Explainer<'a> {
         let liked = |topic: &u32| user.topics.stored(*topic);
         let topics = candidate.entry.topics.iter().filter(|topic| liked(topic) > 0.0);
         let best = topics.max_by(|a, b| liked(a).total_cmp(&liked(b)).then(b.cmp(a)))?;
-        Some(self.view.topic_name(*best).into())
+        self.view.topic_name(*best).map(Into::into)
     }
 
     /// The newest item of the session with a topic of the candidate.
@@ -259,7 +259,7 @@ impl<'a> Explainer<'a> {
             let shared = topics.iter().find(|topic| candidate.entry.topics.contains(topic))?;
             Some(Reason {
                 item: Some(item),
-                topic: Some(self.view.topic_name(*shared).into()),
+                topic: self.view.topic_name(*shared).map(Into::into),
                 ..Reason::new(ReasonKind::SessionTopic)
             })
         })

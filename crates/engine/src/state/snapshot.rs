@@ -7,6 +7,7 @@
 //! - A restored state is whole: every part is as long as it was, and parts that belong
 //!   together are equally long. Bytes that say otherwise are refused.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -21,11 +22,13 @@ use crate::domain::Settings;
 use crate::domain::Timestamp;
 use crate::features::Hybrid;
 use crate::models::aging::Ages;
+use crate::models::clock::EventTimes;
 use crate::models::cold_start::Estimates;
-use crate::models::cold_start::ItemStatistics;
 use crate::models::cold_start::Made;
+use crate::models::cold_start::PopularityHead;
 use crate::models::content::VocabularyHead;
 use crate::models::decay::DecayedRow;
+use crate::models::decays::Decays;
 use crate::models::prequential::Prequential;
 use crate::models::published::Model;
 use crate::models::recent_positives::RecentPositives;
@@ -33,6 +36,7 @@ use crate::state::column::Digest;
 use crate::state::column::encode;
 use crate::state::factors::ItemFactors;
 use crate::state::parts::Part;
+use crate::state::quarantine::Sweep;
 use crate::state::view::Counts;
 use crate::state::view::View;
 use crate::takeover::Takeover;
@@ -50,13 +54,16 @@ struct Head {
     watermark: Sequence,
     began: Timestamp,
     clock: Timestamp,
+    event_times: EventTimes,
+    decays: Arc<Decays>,
     counts: Counts,
-    totals: ItemStatistics,
-    landmarks: [Timestamp; 3],
-    activity_landmark: u32,
+    popularity: PopularityHead,
     vocabulary: VocabularyHead,
     contexts: ContextsHead,
     cohorts: (Arc<Made>, Estimates),
+    sweep: Arc<Sweep>,
+    /// Of topics, sources and devices.
+    evicted: [u64; 3],
     model: Option<Arc<Model>>,
     unsolved: Vec<u32>,
     hybrid: Arc<Hybrid>,
@@ -115,10 +122,10 @@ impl View {
             watermark: self.watermark,
             began: self.began,
             clock: self.clock,
+            event_times: self.event_times.clone(),
+            decays: self.decays.clone(),
             counts: self.counts,
-            totals: self.items.popularity.totals,
-            landmarks: self.items.popularity.landmarks,
-            activity_landmark: self.items.popularity.activity_landmark,
+            popularity: self.items.popularity.head.clone(),
             vocabulary: self.vocabulary.head,
             contexts: ContextsHead {
                 cells: self.contexts.cells.all.clone(),
@@ -129,6 +136,8 @@ impl View {
                 ages: self.aging.all.clone(),
             },
             cohorts: (self.cohorts.made.clone(), self.cohorts.estimates),
+            sweep: self.sweep.clone(),
+            evicted: [&self.topics, &self.sources, &self.devices].map(|labels| labels.evicted),
             model: self.model.clone(),
             unsolved: self.unsolved.clone(),
             hybrid: self.hybrid.clone(),
@@ -151,10 +160,10 @@ impl View {
         self.watermark = head.watermark;
         self.began = head.began;
         self.clock = head.clock;
+        self.event_times = head.event_times;
+        self.decays = head.decays;
         self.counts = head.counts;
-        self.items.popularity.totals = head.totals;
-        self.items.popularity.landmarks = head.landmarks;
-        self.items.popularity.activity_landmark = head.activity_landmark;
+        self.items.popularity.head = head.popularity;
         self.vocabulary.head = head.vocabulary;
         self.contexts.cells.all = head.contexts.cells;
         self.contexts.months.all = head.contexts.months;
@@ -163,6 +172,8 @@ impl View {
         self.contexts.since = head.contexts.since;
         self.aging.all = head.contexts.ages;
         (self.cohorts.made, self.cohorts.estimates) = head.cohorts;
+        self.sweep = head.sweep;
+        [self.topics.evicted, self.sources.evicted, self.devices.evicted] = head.evicted;
         self.model = head.model;
         self.unsolved = head.unsolved;
         self.hybrid = head.hybrid;
@@ -171,6 +182,19 @@ impl View {
         self.recent_positives = head.recent_positives;
         self.item_effects.common = head.item_effects;
         self.takeover = head.takeover;
+    }
+
+    /// Derives which slots are free; `false` where the columns of labels are not equally long.
+    fn derive_free_slots(&mut self) -> bool {
+        let Self { users, items, topics, sources, devices, sweep, vocabulary, .. } = self;
+        vocabulary.terms.derive_free(holding(sweep.terms_in_model.iter().copied()));
+        users.ids.derive_free(|_| false);
+        items
+            .ids
+            .derive_free(holding(sweep.items.slots().into_iter().chain(sweep.in_model.clone())));
+        let labels =
+            [(topics, &sweep.topics), (sources, &sweep.sources), (devices, &sweep.devices)];
+        labels.into_iter().all(|(labels, held)| labels.derive(holding(held.slots().into_iter())))
     }
 
     /// The first thing that does not fit together, by the name of its part.
@@ -188,6 +212,7 @@ impl View {
             ("cooccurrence", self.items.cooccurrence.len() == items),
             ("successors", self.items.successors.len() == items),
             ("accumulators", self.items.accumulators.len() == items),
+            ("named_at", self.items.named_at.len() == items),
             ("factors", model_fits && self.items.factors.len() <= items),
             ("item_item", self.item_item.is_sound(items)),
             ("terms", self.vocabulary.is_whole()),
@@ -231,6 +256,9 @@ impl Engine {
         if lengths != view.lengths() {
             return Err(unrestorable(HEAD, "a section of a part is missing"));
         }
+        if !view.derive_free_slots() {
+            return Err(unrestorable("topics", "their counts do not fit them"));
+        }
         if let Some(part) = view.misfit() {
             return Err(unrestorable(part, "it does not fit the other parts"));
         }
@@ -244,6 +272,12 @@ impl Engine {
         engine.weigh_all_terms();
         Ok(engine)
     }
+}
+
+/// Whether a slot is one of these.
+fn holding(slots: impl Iterator<Item = u32>) -> impl Fn(u32) -> bool {
+    let held: BTreeSet<u32> = slots.collect();
+    move |slot| held.contains(&slot)
 }
 
 fn value<T: DeserializeOwned>(section: &str, bytes: &[u8]) -> Result<T, Unrestorable> {

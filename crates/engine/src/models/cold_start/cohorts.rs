@@ -8,7 +8,7 @@
 //! decides where it has seen enough and costs nothing where it has not. A
 //! preference is the log ratio of the share to everybody's: 0 says "as everybody".
 //!
-//! - Sums are of confidences, decayed as popularity is. Observations are counted as
+//! - Sums are of confidences, decayed as the popularity in use is. Observations are counted as
 //!   `(sum w)^2 / sum w^2`, the effective number of equally heavy ones.
 //! - The strengths of shrinkage are estimated anew at fixed numbers of observations.
 //! - Bounded: 256 values of each of 64 attributes, 4,096 combinations; what comes
@@ -21,15 +21,16 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use crate::domain::Attributes;
-use crate::domain::Timestamp;
 use crate::models::cold_start::groups;
 use crate::models::cold_start::shrinkage::Moments;
 use crate::models::cold_start::shrinkage::STRENGTH_DEFAULT;
 use crate::models::cold_start::shrinkage::shrunk;
+use crate::models::decay::DecayTime;
 use crate::models::decay::DecayedRow;
 use crate::numeric::math;
 use crate::state::column::Column;
 use crate::state::interner::Interner;
+use crate::state::parts::Part;
 
 const ATTRIBUTES_MAX: usize = 64;
 const VALUES_PER_ATTRIBUTE_MAX: u32 = 256;
@@ -63,9 +64,9 @@ pub struct Cohort {
 
 impl Cohort {
     /// What turns stored sums into effective observations at `now`.
-    fn scale(&self, now: Timestamp, half_life: f32) -> f32 {
-        let scale = self.items.scale(now, half_life);
-        let squares = self.squares.total() * self.squares.scale(now, half_life / 2.0);
+    fn scale(&self, now: DecayTime) -> f32 {
+        let scale = self.items.scale(now);
+        let squares = self.squares.total() * self.squares.scale(now.faster(2.0));
         if squares > 0.0 { self.items.total() * scale / squares * scale } else { 0.0 }
     }
 }
@@ -100,6 +101,15 @@ pub struct Cohorts {
 }
 
 impl Cohorts {
+    /// What digests and snapshots hold as parts.
+    pub fn parts(&self) -> Vec<(&'static str, &dyn Part)> {
+        vec![("cohort_names", &self.names), ("cohort_rows", &self.rows)]
+    }
+
+    pub fn parts_mut(&mut self) -> Vec<(&'static str, &mut dyn Part)> {
+        vec![("cohort_names", &mut self.names), ("cohort_rows", &mut self.rows)]
+    }
+
     /// The cohorts that attributes put a person in, the general ones first.
     pub fn of(&mut self, attributes: &Attributes) -> Vec<u32> {
         let values = groups::values(attributes);
@@ -176,6 +186,13 @@ impl Cohorts {
         &self.rows[cohort as usize].items
     }
 
+    /// Drops what a cohort says of items that `is_live` denies.
+    pub fn drop_dead(&mut self, cohort: u32, is_live: impl Fn(u32) -> bool) {
+        if self.items(cohort).entries().iter().any(|entry| !is_live(entry.0)) {
+            Arc::make_mut(self.rows.get_mut(cohort as usize)).items.retain(is_live);
+        }
+    }
+
     /// Those of a person's cohorts that are above no other of them.
     pub fn most_specific(&self, cohorts: &[u32]) -> Vec<u32> {
         let is_parent = |cohort: &u32| {
@@ -186,18 +203,11 @@ impl Cohorts {
 
     /// Counts an item that a person of these cohorts wanted. True when it is time to
     /// estimate the strengths.
-    pub fn add(
-        &mut self,
-        cohorts: &[u32],
-        item: u32,
-        weight: f32,
-        at: Timestamp,
-        half_life: f32,
-    ) -> bool {
+    pub fn add(&mut self, cohorts: &[u32], item: u32, weight: f32, at: DecayTime) -> bool {
         for &cohort in cohorts {
             let row = Arc::make_mut(self.rows.get_mut(cohort as usize));
-            row.items.add(item, weight, at, half_life, ITEMS_MAX[usize::from(row.level)]);
-            row.squares.add(0, weight * weight, at, half_life / 2.0, 1);
+            row.items.add(item, weight, at, ITEMS_MAX[usize::from(row.level)]);
+            row.squares.add(0, weight * weight, at.faster(2.0), 1);
         }
         if cohorts.is_empty() {
             return false;
@@ -214,14 +224,14 @@ impl Cohorts {
 
     /// Estimates the strengths of shrinkage, level by level from the top, against
     /// everybody's shares.
-    pub fn estimate(&mut self, overall: impl Fn(u32) -> f32, now: Timestamp, half_life: f32) {
+    pub fn estimate(&mut self, overall: impl Fn(u32) -> f32, now: DecayTime) {
         for level in 0..LEVELS {
             let mut moments = Moments::default();
             let of_level = self.rows.iter().filter(|row| usize::from(row.level) == level);
             for cohort in of_level.take(ESTIMATED_FROM) {
-                let scale = f64::from(cohort.scale(now, half_life));
+                let scale = f64::from(cohort.scale(now));
                 let parents = self.with_parents(&cohort.parents);
-                let above = self.scorer(&parents, now, half_life);
+                let above = self.scorer(&parents, now);
                 moments.add(cohort.items.entries().iter().map(|&(item, stored)| {
                     let share = above.share(item, overall(item));
                     (f64::from(stored) * scale, f64::from(share))
@@ -245,11 +255,11 @@ impl Cohorts {
     }
 
     /// Shares of items among people of these cohorts, the general ones first.
-    pub fn scorer(&self, cohorts: &[u32], now: Timestamp, half_life: f32) -> CohortScorer<'_> {
+    pub fn scorer(&self, cohorts: &[u32], now: DecayTime) -> CohortScorer<'_> {
         let specific = self.most_specific(cohorts);
         let members = cohorts.iter().map(|&index| {
             let cohort: &Cohort = &self.rows[index as usize];
-            let scale = cohort.scale(now, half_life);
+            let scale = cohort.scale(now);
             let place = |parent: &u32| cohorts.iter().position(|known| known == parent);
             Member {
                 items: &cohort.items,

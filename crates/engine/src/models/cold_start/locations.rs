@@ -8,13 +8,14 @@
 
 use std::sync::Arc;
 
-use crate::domain::Timestamp;
 use crate::models::cold_start::shrinkage::STRENGTH_DEFAULT;
 use crate::models::cold_start::shrinkage::shrunk;
+use crate::models::decay::DecayTime;
 use crate::models::decay::DecayedRow;
 use crate::numeric::math;
 use crate::state::column::Column;
 use crate::state::interner::Interner;
+use crate::state::parts::Part;
 
 const LOCATIONS_MAX: usize = 4_096;
 const ITEMS_MAX: usize = 1_024;
@@ -29,6 +30,15 @@ pub struct Locations {
 }
 
 impl Locations {
+    /// What digests and snapshots hold as parts.
+    pub fn parts(&self) -> Vec<(&'static str, &dyn Part)> {
+        vec![("location_names", &self.names), ("location_rows", &self.rows)]
+    }
+
+    pub fn parts_mut(&mut self) -> Vec<(&'static str, &mut dyn Part)> {
+        vec![("location_names", &mut self.names), ("location_rows", &mut self.rows)]
+    }
+
     /// The location's index; `None` for one that came too late.
     pub fn intern(&mut self, name: &str) -> Option<u32> {
         let index = self.names.intern_within(LOCATIONS_MAX, name)?;
@@ -36,15 +46,22 @@ impl Locations {
         Some(index)
     }
 
-    pub fn add(&mut self, location: u32, item: u32, weight: f32, at: Timestamp, half_life: f32) {
+    pub fn add(&mut self, location: u32, item: u32, weight: f32, at: DecayTime) {
         let row = Arc::make_mut(self.rows.get_mut(location as usize));
-        row.add(item, weight, at, half_life, ITEMS_MAX);
+        row.add(item, weight, at, ITEMS_MAX);
+    }
+
+    /// Drops what a location says of items that `is_live` denies.
+    pub fn drop_dead(&mut self, location: u32, is_live: impl Fn(u32) -> bool) {
+        if self.rows[location as usize].entries().iter().any(|entry| !is_live(entry.0)) {
+            Arc::make_mut(self.rows.get_mut(location as usize)).retain(is_live);
+        }
     }
 
     /// The preferences of a location as of `now`.
-    pub fn at(&self, location: u32, now: Timestamp, half_life: f32) -> LocationScorer<'_> {
+    pub fn at(&self, location: u32, now: DecayTime) -> LocationScorer<'_> {
         let row: &DecayedRow = &self.rows[location as usize];
-        LocationScorer { row, scale: row.scale(now, half_life) }
+        LocationScorer { row, scale: row.scale(now) }
     }
 }
 
@@ -68,7 +85,7 @@ impl LocationScorer<'_> {
 mod tests {
     use super::*;
 
-    const NOW: Timestamp = Timestamp::from_seconds(1);
+    const NOW: DecayTime = DecayTime::from_half_lives(1.0);
 
     #[test]
     fn a_location_prefers_what_is_wanted_there_and_an_empty_one_is_neutral() {
@@ -76,9 +93,9 @@ mod tests {
         let here = locations.intern("Kiel").unwrap();
         let there = locations.intern("Bonn").unwrap();
         for _ in 0..20 {
-            locations.add(here, 3, 1.0, NOW, 24.0);
+            locations.add(here, 3, 1.0, NOW);
         }
-        let preference = |location, item| locations.at(location, NOW, 24.0).preference(item, 0.01);
+        let preference = |location, item| locations.at(location, NOW).preference(item, 0.01);
         assert!(preference(here, 3) > 1.0);
         assert!(preference(here, 4) < 0.0);
         assert!(preference(there, 3).abs() < 1e-6);

@@ -4,6 +4,7 @@
 mod cohorts;
 mod groups;
 mod locations;
+mod memory;
 mod newcomers;
 mod popularity;
 mod shrinkage;
@@ -11,4 +12,4 @@ mod shrinkage;
 pub use cohorts::{CohortScorer, Cohorts, Estimates, Made};
 pub use locations::{LocationScorer, Locations};
 pub use newcomers::Newcomers;
-pub use popularity::{ItemStatistics, Popularity, Scales};
+pub use popularity::{ItemStatistics, Popularity, PopularityHead, Scales};

@@ -26,6 +26,7 @@ use crate::models::published::Origin;
 use crate::state::View;
 use crate::state::column::Digest;
 use crate::state::column::encode;
+use crate::state::interner::name_key;
 
 /// Largest absolute factor. Those of trainings are below 100; sums of their products stay
 /// far below what an `f32` holds.
@@ -107,7 +108,11 @@ pub fn encoded(
 /// The mark of the log when it had so many items; `None` when it never had.
 fn log_mark(view: &View, items: u64) -> Option<LogMark> {
     let first = usize::try_from(items).ok()?;
-    let item_ids = view.items.ids.digest_of_first(first)?;
+    let mut hasher = blake3::Hasher::new();
+    for item in 0..first {
+        hasher.update(&name_key(view.items.ids.name(item as u32)?).to_le_bytes());
+    }
+    let item_ids = *hasher.finalize().as_bytes();
     Some(LogMark { began: view.began, items, item_ids })
 }
 

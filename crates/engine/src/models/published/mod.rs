@@ -58,6 +58,11 @@ impl Model {
             && self.content.is_whole(self.k)
     }
 
+    /// Whether a row of this model stands at an item's index.
+    pub(crate) fn refers_to(&self, item: u32) -> bool {
+        self.is_trained(item)
+    }
+
     /// Whether an item has factors of training: other items have those that their content
     /// foretells and their own evidence.
     pub(crate) fn is_trained(&self, item: u32) -> bool {
