@@ -393,4 +393,4 @@ fn the_golden_log_leads_to_the_golden_digest() {
     assert_eq!((ENGINE_REVISION, digest.as_str()), (1, GOLDEN_DIGEST));
 }
 
-const GOLDEN_DIGEST: &str = "9b86104be2d5fa9d633ea146d18f704a4e80199c946b534b6271a9e64c9db9fa";
+const GOLDEN_DIGEST: &str = "c3930572a4d37b5844aab7f86a171a7b4f7490aa5e59ec74d568ac59cda4811f";
