@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 
 use rand_chacha::ChaCha8Rng;
 
+use crate::bandit::ItemEffect;
 use crate::consumption::User;
 use crate::domain::DiversityMethod;
 use crate::domain::Strategy;
@@ -33,6 +34,8 @@ use crate::ranking::explain::Explainer;
 use crate::ranking::explain::Reason;
 use crate::ranking::explain::ReasonKind;
 use crate::ranking::exploration::Exploration;
+use crate::ranking::item_effects::add_effects;
+use crate::ranking::item_effects::item_effects;
 use crate::ranking::scale::BIAS;
 use crate::ranking::scale::HYBRID;
 use crate::ranking::scale::Scale;
@@ -51,6 +54,8 @@ pub const RANKER_DIMENSION: usize = FEATURE_COUNT + 2;
 const BOOST: &str = "boost";
 const EXPLORATION_BONUS: &str = "exploration_bonus";
 const UNCERTAINTY: &str = "uncertainty";
+/// What the item is believed to earn beyond its features.
+const ITEM: &str = "item";
 /// Expected reward of an average candidate, and gain per standard deviation of the
 /// hybrid, before any reward was seen.
 const PRIOR_REWARD: f64 = 0.05;
@@ -133,7 +138,9 @@ pub fn score_candidates(
     let mut features = FeatureMatrix::describe(view, user, context, occasion, candidates);
     features.keep(mask);
     let segment = View::segment(user, occasion.device);
-    Scale::over(view, segment, &features).scores(&features)
+    let mut scores = Scale::over(view, segment, &features).scores(&features);
+    add_effects(&item_effects(view, candidates), &mut scores, &mut []);
+    scores
 }
 
 /// Ranks candidates by the view's ranker.
@@ -278,6 +285,8 @@ struct Scored<'v> {
     scale: Scale<'v>,
     segment: u8,
     estimates: Vec<f64>,
+    /// Parts of the estimates.
+    effects: Vec<ItemEffect>,
     /// Of the expected rewards; empty where nobody asks.
     deviations: Vec<f64>,
     /// Standard deviations that are part of a score.
@@ -300,7 +309,8 @@ impl<'v> Scored<'v> {
         give_up.check()?;
         let segment = View::segment(*user, occasion.device);
         let scale = Scale::over(view, segment, &features);
-        let estimates = scale.scores(&features);
+        let mut estimates = scale.scores(&features);
+        let effects = item_effects(view, candidates);
         let (asks, width) = match request.choice.strategy {
             Strategy::Thompson => (true, 0.0),
             Strategy::LinUcb => (true, request.choice.exploring.scale),
@@ -309,7 +319,8 @@ impl<'v> Scored<'v> {
         let explores = request.choice.strategy != Strategy::Greedy;
         let is_bounded = explores && view.settings().ranker.exploration_allowance.is_some();
         let asks = asks || is_bounded || request.deviations;
-        let deviations = if asks { scale.deviations(&features) } else { Vec::new() };
+        let mut deviations = if asks { scale.deviations(&features) } else { Vec::new() };
+        add_effects(&effects, &mut estimates, &mut deviations);
         let boosts = boosts(candidates, &estimates, request)?;
         let exploration = Exploration::new(view, candidates, request.choice.strategy, occasion.now);
         let scores = Vec::new();
@@ -318,6 +329,7 @@ impl<'v> Scored<'v> {
             scale,
             segment,
             estimates,
+            effects,
             deviations,
             width,
             boosts,
@@ -355,6 +367,7 @@ impl<'v> Scored<'v> {
             hybrid: &self.scale.hybrid_scores,
             hybrid_unit: self.scale.deviation,
             features: &self.features,
+            effects: &self.effects,
             left,
             widest: self.deviations.iter().fold(0.0, |widest, deviation| deviation.max(widest)),
         })
@@ -364,8 +377,12 @@ impl<'v> Scored<'v> {
     fn components(&self, place: usize) -> BTreeMap<&'static str, f64> {
         let mut components = self.scale.components(self.features.row(place));
         let (bonus, uncertain) = (self.exploration.bonus(place), self.uncertainty(place));
-        let added =
-            [(BOOST, self.boosts[place]), (EXPLORATION_BONUS, bonus), (UNCERTAINTY, uncertain)];
+        let added = [
+            (BOOST, self.boosts[place]),
+            (ITEM, self.effects[place].mean),
+            (EXPLORATION_BONUS, bonus),
+            (UNCERTAINTY, uncertain),
+        ];
         components.extend(added.into_iter().filter(|part| part.1 != 0.0));
         components
     }

@@ -11,6 +11,7 @@
 //! it does is known before the draw, so propensities stay exact.
 
 use crate::bandit::Belief;
+use crate::bandit::ItemEffect;
 use crate::features::FEATURE_COUNT;
 use crate::features::FeatureMatrix;
 use crate::ranking::choose::pool::Pool;
@@ -30,6 +31,8 @@ pub struct Costs<'a> {
     pub hybrid: &'a [f64],
     pub hybrid_unit: f64,
     pub features: &'a FeatureMatrix,
+    /// Parts of the estimates that no coefficient is behind.
+    pub effects: &'a [ItemEffect],
     /// What may still be spent; `None`: without bound.
     pub left: Option<f64>,
     /// Greatest standard deviation of an expected reward; looked at with a bound only.
@@ -63,6 +66,9 @@ impl Costs<'_> {
         self.belief.deviations(vectors.map(|(head, row)| [&head[..], row]), &mut deviations);
         let of = |(explored, deviation): (&Explored, f64)| {
             let behind = self.estimates[explored.greedy] - self.estimates[explored.chosen];
+            let own = [explored.greedy, explored.chosen].map(|one| self.effects.get(one));
+            let own: f64 = own.into_iter().flatten().map(|effect| effect.variance).sum();
+            let deviation = (deviation * deviation + own).sqrt();
             (behind + QUANTILE * deviation).max(0.0)
         };
         explored.iter().zip(deviations).map(of).sum()

@@ -85,6 +85,7 @@ fn costs<'a>(
         hybrid: &[0.0; 10],
         hybrid_unit: 1.0,
         features,
+        effects: &[],
         left,
         widest: 0.1,
     }
