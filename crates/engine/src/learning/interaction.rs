@@ -46,8 +46,10 @@ impl Engine {
 
         if confidence > 0.0 {
             self.count_positive(user, item, event.kind, at);
-            self.test_before_learning(user, item, &occasion, sequence);
-            self.learn_positive(user, item, confidence, &occasion);
+            // What all users share learns nothing of a time that the clock does not believe.
+            let believed = Occasion { now: at.min(self.view.clock), ..occasion };
+            self.test_before_learning(user, item, &believed, sequence);
+            self.learn_positive(user, item, confidence, &believed);
         } else {
             match event.kind {
                 InteractionType::Impression => self.view.items.popularity.count_impression(item),
@@ -110,9 +112,8 @@ impl Engine {
         confidence: f32,
         occasion: &Occasion,
     ) {
+        let at = occasion.now;
         let view = &mut self.view;
-        // Nothing is decayed as of a time that the clock does not believe.
-        let at = occasion.now.min(view.clock);
         view.items.popularity.count_interaction(item);
         view.learn_popularity(item, confidence, at);
         view.recent_positives.note(item, view.counts.positives);
@@ -130,9 +131,9 @@ impl Engine {
         let due = view.cohorts.add(&state.cohorts, item, confidence, shares);
         let entry = view.items.entries[item as usize].clone();
         let contexts = &view.decays.contexts;
-        view.contexts.note(&entry.topics, occasion, at, contexts);
+        view.contexts.note(&entry.topics, occasion, contexts);
         if let Some(published_at) = entry.item.as_ref().and_then(|item| item.published_at) {
-            let age = occasion.now.hours_since(published_at);
+            let age = at.hours_since(published_at);
             view.aging.note(&entry.topics, age, contexts.at(at), contexts.at(view.clock));
         }
         if due {
