@@ -64,7 +64,7 @@ pub use models::collaborative;
 pub use models::content::SparseVector;
 pub use models::decay::{DecayTime, DecayedRow};
 pub use models::prequential::PrequentialFigures;
-pub use models::published::{Model, ModelFault};
+pub use models::published::{Configuration, Found, Model, ModelFault, Origin};
 pub use ranking::{
     Baseline, Choice, Exploring, Pin, RankRequest, Ranked, RankedItem, Reason, ReasonKind,
     Standing, Trial, prior_mean, rank, score_candidates, standing,
@@ -77,7 +77,8 @@ pub use state::column::Digest;
 pub use state::{Counts, ENGINE_REVISION, Entry, Unrestorable, View};
 pub use takeover::{Agreement, Comparison, EstimatedLift, Fallback, Lift, Outcome, Takeover};
 pub use training::{
-    Effort, TRAINING_POSITIVES_MIN, TrainingError, TrainingProgress, TrainingStage, train,
+    Effort, Judgement, Staleness, TRAINING_POSITIVES_MIN, TrainingError, TrainingProgress,
+    TrainingReport, TrainingStage, Tried, train, train_and_tell, training_is_due,
 };
 
 use crate::domain::Settings;

@@ -285,24 +285,6 @@ fn training_gives_the_same_model_on_one_thread_and_on_many() {
 }
 
 #[test]
-fn only_a_search_says_how_well_item_item_weights_rank() {
-    const FIGURE: &str = "item_item_validation_ndcg_at_20";
-    let mut engine = applied(&World::history(7, 800));
-    let mut figure = |effort| {
-        let model = train(engine.state(), effort, &mut |_| ControlFlow::Continue(())).unwrap();
-        let record = LogRecord {
-            sequence: engine.state().watermark() + 1,
-            recorded_at: engine.state().clock(),
-            record: Record::ModelPublished(model),
-        };
-        engine.apply(&[record]).unwrap();
-        engine.state().model().unwrap().figures.get(FIGURE).copied()
-    };
-    assert!(figure(Effort::Search).is_some_and(|ndcg| ndcg > 0.0));
-    assert_eq!(figure(Effort::WhenDue), None, "nothing doubled, so nothing is searched");
-}
-
-#[test]
 fn a_gap_in_the_log_stops_the_engine_before_it_learns_past_it() {
     let mut records = World::history(1, 50);
     records.remove(70);

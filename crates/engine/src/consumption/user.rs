@@ -70,12 +70,13 @@ pub struct Live<'a> {
     pub topic: &'a dyn Fn(u32) -> bool,
     pub source: &'a dyn Fn(u32) -> bool,
     pub device: &'a dyn Fn(u32) -> bool,
+    pub cohort: &'a dyn Fn(u32) -> bool,
 }
 
 impl User {
     /// Whether anything of it is about what was forgotten.
     pub fn refers_to_dead(&self, live: &Live<'_>) -> bool {
-        let Live { item, topic, source, device } = live;
+        let Live { item, topic, source, device, cohort } = live;
         let is_dead = |row: &DecayedRow, is_live: &dyn Fn(u32) -> bool| {
             row.entries().iter().any(|entry| !is_live(entry.0))
         };
@@ -85,17 +86,19 @@ impl User {
             || is_dead(&self.topic_slots, &|key| topic(key / SLOTS))
             || is_dead(&self.sources, source)
             || is_dead(&self.devices, device)
+            || self.cohorts.iter().any(|&index| !cohort(index))
     }
 
     /// Drops what is about what was forgotten.
     pub fn drop_dead(&mut self, live: &Live<'_>) {
-        let Live { item, topic, source, device } = live;
+        let Live { item, topic, source, device, cohort } = live;
         self.history.retain(item);
         self.session.retain(item);
         self.topics.retain(topic);
         self.topic_slots.retain(|key| topic(key / SLOTS));
         self.sources.retain(source);
         self.devices.retain(device);
+        self.cohorts.retain(|&index| cohort(index));
     }
 
     /// Learns from one interaction; preferences are decayed as of `decayed_at`.

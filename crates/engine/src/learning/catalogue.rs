@@ -31,7 +31,7 @@ impl Engine {
         } else {
             self.embed_item(index);
         }
-        self.foretell(index);
+        self.predict_factors(index);
     }
 
     pub(super) fn delete_item(&mut self, item_id: &ItemId, at: Timestamp) {

@@ -10,9 +10,7 @@ use std::sync::Arc;
 
 use crate::Engine;
 use crate::consumption::Live;
-use crate::models::collaborative;
 use crate::state::View;
-use crate::state::labels::Labels;
 use crate::state::quarantine::Phase;
 use crate::state::quarantine::Sweep;
 
@@ -39,13 +37,22 @@ impl Engine {
     pub(super) fn forget_surplus(&mut self) {
         let view = &mut self.view;
         view.users.evict(view.settings.users_max as usize);
-        let labels = [&mut view.topics, &mut view.sources, &mut view.devices].map(Labels::evict);
-        if labels.iter().any(|evicted| !evicted.is_empty()) {
-            let [topics, sources, devices] = labels;
-            let sweep = Arc::make_mut(&mut view.sweep);
-            sweep.topics.add(topics);
-            sweep.sources.add(sources);
-            sweep.devices.add(devices);
+        let evicted = [
+            view.topics.evict(),
+            view.sources.evict(),
+            view.devices.evict(),
+            view.locations.evict(),
+            view.cohorts.evict(),
+        ];
+        if evicted.iter().any(|slots| !slots.is_empty()) {
+            let Sweep { topics, sources, devices, locations, cohorts, .. } =
+                Arc::make_mut(&mut view.sweep);
+            for &topic in &evicted[0] {
+                view.contexts.forget(topic);
+                view.aging.forget(topic);
+            }
+            let kinds = [topics, sources, devices, locations, cohorts];
+            kinds.into_iter().zip(evicted).for_each(|(kind, slots)| kind.add(slots));
         }
         let budget = view.settings.unknown_items_max as usize;
         let items = view.items.least_known(budget, view.counts.catalogue);
@@ -56,20 +63,9 @@ impl Engine {
 
     /// Forgets items that the catalogue does not have.
     fn forget_items(&mut self, items: Vec<u32>) {
+        items.iter().for_each(|&item| self.forget_factors(item));
         let view = &mut self.view;
-        let known = |item: &&u32| view.items.factors.row(**item).is_some();
-        let with_factors: Vec<u32> = items.iter().filter(known).copied().collect();
-        if let Some(model) = view.model.as_mut().filter(|_| !with_factors.is_empty()) {
-            let model = Arc::make_mut(model);
-            let nothing = vec![0.0; model.k];
-            for item in with_factors {
-                let old = view.items.factors.row(item).expect("it was just there").to_vec();
-                collaborative::update_gram(&mut model.item_gram, &old, &nothing);
-                view.items.factors.set_row(item, &nothing);
-            }
-        }
         items.iter().for_each(|&item| view.items.forget(item));
-        view.unsolved.retain(|&item| view.items.is_live(item));
         Arc::make_mut(&mut view.sweep).items.add(items);
     }
 
@@ -99,27 +95,35 @@ impl View {
             Phase::Items => self.items.len(),
             Phase::Cohorts => self.cohorts.rows.len(),
             Phase::Locations => self.locations.rows.len(),
+            Phase::Topics => self.topics.len(),
         };
         len as u32
     }
 
     fn sweep_one(&mut self, phase: Phase, index: u32) {
+        let Self { items, devices, locations, cohorts, contexts, .. } = self;
         match phase {
             Phase::Users => self.sweep_user(index),
             Phase::Items => self.sweep_item(index),
-            Phase::Cohorts => self.cohorts.drop_dead(index, |item| self.items.is_live(item)),
-            Phase::Locations => self.locations.drop_dead(index, |item| self.items.is_live(item)),
+            Phase::Cohorts => cohorts.drop_dead(index, |item| items.is_live(item)),
+            Phase::Locations => locations.drop_dead(index, |item| items.is_live(item)),
+            Phase::Topics => contexts.drop_dead(
+                index,
+                |device| devices.is_live(device),
+                |location| locations.names.is_live(location),
+            ),
         }
     }
 
     /// Drops what a user's state says of forgotten items, topics, sources and devices.
     fn sweep_user(&mut self, user: u32) {
-        let Self { users, items, topics, sources, devices, .. } = self;
+        let Self { users, items, topics, sources, devices, cohorts, .. } = self;
         let live = Live {
             item: &|item| items.is_live(item),
             topic: &|topic| topics.is_live(topic),
             source: &|source| sources.is_live(source),
             device: &|device| devices.is_live(device),
+            cohort: &|cohort| cohorts.names.is_live(cohort),
         };
         if users.states[user as usize].refers_to_dead(&live) {
             Arc::make_mut(users.states.get_mut(user as usize)).drop_dead(&live);
@@ -141,31 +145,32 @@ impl View {
 
     /// Frees what nothing refers to any more.
     fn release_swept(&mut self) {
-        let Self { sweep, items, topics, sources, devices, model, recent_positives, .. } = self;
-        let sweep = Arc::make_mut(sweep);
-        let Sweep { items: dead, topics: dead_topics, sources: dead_sources, .. } = sweep;
+        let is_device = |device| self.devices.is_live(device);
+        let is_location = |location| self.locations.names.is_live(location);
+        self.contexts.drop_dead_of_all(is_device, is_location);
+        let Self { sweep, items, recent_positives, .. } = self;
         recent_positives.retain(|item| items.is_live(item));
-        for item in dead.end() {
-            // The rows of a model stand by index until the next model comes.
-            if model.as_ref().is_some_and(|model| model.refers_to(item)) {
-                sweep.in_model.push(item);
-            } else {
-                items.ids.release(item);
-            }
+        let Sweep { items: dead, topics, sources, devices, locations, cohorts, .. } =
+            Arc::make_mut(sweep);
+        dead.end().into_iter().for_each(|item| items.ids.release(item));
+        let labels = [
+            (topics, &mut self.topics),
+            (sources, &mut self.sources),
+            (devices, &mut self.devices),
+            (locations, &mut self.locations.names),
+            (cohorts, &mut self.cohorts.names),
+        ];
+        for (dead, labels) in labels {
+            dead.end().into_iter().for_each(|label| labels.names.release(label));
         }
-        dead_topics.end().into_iter().for_each(|topic| topics.names.release(topic));
-        dead_sources.end().into_iter().for_each(|source| sources.names.release(source));
-        sweep.devices.end().into_iter().for_each(|device| devices.names.release(device));
     }
 
     /// With a new model, nothing refers to the rows of the old one.
     pub(super) fn release_rows_of_old_model(&mut self) {
-        if self.sweep.in_model.is_empty() && self.sweep.terms_in_model.is_empty() {
+        if self.sweep.terms_in_model.is_empty() {
             return;
         }
         let sweep = Arc::make_mut(&mut self.sweep);
-        let items = std::mem::take(&mut sweep.in_model);
-        items.into_iter().for_each(|item| self.items.ids.release(item));
         let terms = std::mem::take(&mut sweep.terms_in_model);
         terms.into_iter().for_each(|term| self.vocabulary.terms.release(term));
     }

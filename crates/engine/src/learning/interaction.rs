@@ -11,7 +11,6 @@ use crate::features::Candidate;
 use crate::features::FeatureMatrix;
 use crate::features::UserContext;
 use crate::models::collaborative;
-use crate::models::collaborative::ItemAccumulator;
 use crate::models::collaborative::RECENT;
 use crate::models::contexts::Occasion;
 use crate::state::interner::name_key;
@@ -20,8 +19,6 @@ use crate::state::interner::name_key;
 const REPEAT_GAP_MINUTES: f64 = 1.0;
 /// Topics that an event gives to an item of which nothing else is known.
 const STUB_TOPICS_MAX: usize = 8;
-/// Observations from which on an item waits for the next training.
-const ONLINE_OBSERVATIONS_MAX: u32 = 200;
 
 impl Engine {
     pub(super) fn apply_interaction(
@@ -98,7 +95,7 @@ impl Engine {
         let device = context.device_type.as_ref();
         let device = device.map(|name| self.view.devices.note(name));
         let location = context.location.as_ref();
-        let location = location.and_then(|location| self.view.locations.intern(location));
+        let location = location.map(|location| self.view.locations.note(location));
         let utc_offset_minutes = context.utc_offset_minutes.unwrap_or(0);
         Occasion { now: at, utc_offset_minutes, device, location }
     }
@@ -185,32 +182,6 @@ impl Engine {
         let popularity_rank = crate::learning::sampling::rank_of_first(popularity);
         Arc::make_mut(&mut self.view.prequential).note(hybrid_rank, popularity_rank);
         Arc::make_mut(&mut self.view.hybrid).learn_choice(&features, &choice.offsets);
-    }
-
-    /// Gathers evidence for an item the model does not know or barely knows.
-    pub(super) fn observe_new_item(
-        &mut self,
-        state: &consumption::User,
-        item: u32,
-        confidence: f32,
-    ) {
-        let Some(model) = self.view.model.clone() else {
-            return;
-        };
-        if model.is_trained(item) {
-            return;
-        }
-        let Some(user_factors) = self.view.fold_in(state) else {
-            return;
-        };
-        let slot = self.view.items.accumulators.get_mut(item as usize);
-        let sums = slot.get_or_insert_with(|| Arc::new(ItemAccumulator::new(model.k)));
-        if sums.count() < ONLINE_OBSERVATIONS_MAX {
-            Arc::make_mut(sums).add(&user_factors, confidence);
-            if let Err(place) = self.view.unsolved.binary_search(&item) {
-                self.view.unsolved.insert(place, item);
-            }
-        }
     }
 
     /// An item that is not in the catalogue gets its topics from the interaction.

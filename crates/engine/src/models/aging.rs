@@ -83,6 +83,13 @@ impl Aging {
         vec![("ages", &mut self.topics)]
     }
 
+    /// Empties what is known of a topic.
+    pub fn forget(&mut self, topic: u32) {
+        if (topic as usize) < self.topics.len() {
+            *self.topics.get_mut(topic as usize) = Arc::default();
+        }
+    }
+
     /// Notes that an item of these topics was consumed at an age. One of before its
     /// publication, or of more than the longest there is, says nothing and is passed over.
     pub fn note(&mut self, topics: &[u32], age_hours: f64, at: DecayTime, clock: DecayTime) {

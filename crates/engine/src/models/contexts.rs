@@ -102,6 +102,21 @@ impl Lifts {
         }
     }
 
+    /// Empties the row of a topic.
+    fn forget(&mut self, topic: u32) {
+        if (topic as usize) < self.topics.len() {
+            *self.topics.get_mut(topic as usize) = Arc::default();
+        }
+    }
+
+    /// Drops what a topic's row says of contexts that `is_live` denies.
+    fn drop_dead(&mut self, topic: u32, is_live: impl Fn(u32) -> bool) {
+        let row = self.row(topic);
+        if row.is_some_and(|row| row.entries().iter().any(|entry| !is_live(entry.0))) {
+            Arc::make_mut(self.topics.get_mut(topic as usize)).retain(is_live);
+        }
+    }
+
     /// Share of a context among everybody, 0 to 1.
     fn share(&self, key: u32) -> f32 {
         let total = self.all.total();
@@ -167,6 +182,33 @@ impl TopicContexts {
             ("context_devices", &mut self.devices.topics),
             ("context_locations", &mut self.locations.topics),
         ]
+    }
+
+    /// Empties all that is known of a topic.
+    pub fn forget(&mut self, topic: u32) {
+        let Self { cells, months, devices, locations, since: _ } = self;
+        [cells, months, devices, locations].into_iter().for_each(|lifts| lifts.forget(topic));
+    }
+
+    /// Drops what is known of a topic on forgotten devices and in forgotten locations.
+    pub fn drop_dead(
+        &mut self,
+        topic: u32,
+        is_device: impl Fn(u32) -> bool,
+        is_location: impl Fn(u32) -> bool,
+    ) {
+        self.devices.drop_dead(topic, is_device);
+        self.locations.drop_dead(topic, is_location);
+    }
+
+    /// Drops the same of all topics together.
+    pub fn drop_dead_of_all(
+        &mut self,
+        is_device: impl Fn(u32) -> bool,
+        is_location: impl Fn(u32) -> bool,
+    ) {
+        Arc::make_mut(&mut self.devices.all).retain(is_device);
+        Arc::make_mut(&mut self.locations.all).retain(is_location);
     }
 
     /// Counts a positive interaction with an item of these topics, not ahead of the clock.

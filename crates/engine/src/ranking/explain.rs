@@ -178,7 +178,7 @@ impl<'a> Explainer<'a> {
             Some(Reason { group: Some(group?.into()), ..about_topic(kind) })
         };
         let location = self.request.occasion.location;
-        let location = location.map(|location| self.view.location_name(location));
+        let location = location.and_then(|location| self.view.location_name(location));
         Some(match component {
             "cooccurrence" => {
                 let cause = self.cooccurrence.cause(candidate.index?)?;

@@ -11,14 +11,14 @@ use std::sync::Arc;
 
 use crate::models::cold_start::ItemStatistics;
 use crate::models::cold_start::Popularity;
-use crate::models::collaborative::ItemAccumulator;
 use crate::models::content::Embeddings;
 use crate::models::content::SparseVector;
 use crate::models::decay::DecayedRow;
 use crate::state::column::Column;
 use crate::state::entry::Entry;
-use crate::state::factors::ItemFactors;
 use crate::state::interner::Interner;
+use crate::state::model_factors::ModelFactors;
+use crate::state::online_items::OnlineItems;
 use crate::state::parts::Part;
 
 /// Part of the budget that is freed at a time: finding the least known looks at all of them.
@@ -37,9 +37,9 @@ pub struct ItemStore {
     pub cooccurrence: Column<Arc<DecayedRow>>,
     pub successors: Column<Arc<DecayedRow>>,
     /// Of the model, and of items that gathered evidence since.
-    pub factors: ItemFactors,
+    pub factors: ModelFactors,
     /// Evidence about items the model was not trained on.
-    pub accumulators: Column<Option<Arc<ItemAccumulator>>>,
+    pub online: OnlineItems,
     /// Sequence of the last record that named each.
     pub named_at: Column<u64>,
     nothing: Nothing,
@@ -65,19 +65,22 @@ macro_rules! parts_of {
             cooccurrence,
             successors,
             factors,
-            accumulators,
+            online,
             named_at,
             nothing: _,
         } = $store;
         let Popularity { items: statistics, head: _ } = popularity;
+        let ModelFactors { rows, trained, gram: _ } = factors;
+        let OnlineItems { slots, .. } = online;
         let parts: Vec<(&'static str, $part)> = vec![
             ("item_ids", ids),
             ("entries", entries),
             ("statistics", statistics),
             ("cooccurrence", cooccurrence),
             ("successors", successors),
-            ("factors", factors),
-            ("accumulators", accumulators),
+            ("factors", rows),
+            ("trained", trained),
+            ("online_items", slots),
             ("named_at", named_at),
         ];
         parts
@@ -102,8 +105,8 @@ impl ItemStore {
             popularity: Popularity::default(),
             cooccurrence: Column::default(),
             successors: Column::default(),
-            factors: ItemFactors::default(),
-            accumulators: Column::default(),
+            factors: ModelFactors::default(),
+            online: OnlineItems::default(),
             named_at: Column::default(),
             nothing: Nothing::default(),
         }
@@ -129,7 +132,6 @@ impl ItemStore {
             self.popularity.items.grow(items, &ItemStatistics::default());
             self.cooccurrence.grow(items, row);
             self.successors.grow(items, row);
-            self.accumulators.grow(items, &None);
             self.named_at.grow(items, &0);
         }
         *self.named_at.get_mut(item as usize) = sequence;
@@ -168,7 +170,7 @@ impl ItemStore {
             cooccurrence,
             successors,
             factors: _,
-            accumulators,
+            online,
             named_at,
             nothing,
         } = self;
@@ -180,7 +182,7 @@ impl ItemStore {
         *popularity.items.get_mut(slot) = ItemStatistics::default();
         *cooccurrence.get_mut(slot) = nothing.row.clone();
         *successors.get_mut(slot) = nothing.row.clone();
-        *accumulators.get_mut(slot) = None;
+        online.forget(item);
         *named_at.get_mut(slot) = 0;
     }
 

@@ -10,6 +10,8 @@ pub mod interner;
 mod items;
 pub mod key_index;
 pub mod labels;
+pub mod model_factors;
+pub mod online_items;
 pub mod parts;
 mod popularity;
 pub mod quarantine;

@@ -47,10 +47,12 @@ pub enum Phase {
     Items,
     Cohorts,
     Locations,
+    Topics,
 }
 
 impl Phase {
-    pub const ALL: [Self; 4] = [Self::Users, Self::Items, Self::Cohorts, Self::Locations];
+    pub const ALL: [Self; 5] =
+        [Self::Users, Self::Items, Self::Cohorts, Self::Locations, Self::Topics];
 
     pub fn next(self) -> Option<Self> {
         Self::ALL.get(self as usize + 1).copied()
@@ -66,9 +68,7 @@ pub struct Sweep {
     pub devices: Quarantine,
     pub locations: Quarantine,
     pub cohorts: Quarantine,
-    /// Items that the model refers to; free with the next model.
-    pub in_model: Vec<u32>,
-    /// The same of terms.
+    /// Terms that the model refers to; free with the next model.
     pub terms_in_model: Vec<u32>,
     /// The next to look at; `None` between two sweeps.
     at: Option<(Phase, u32)>,

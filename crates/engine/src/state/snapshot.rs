@@ -24,7 +24,6 @@ use crate::features::Hybrid;
 use crate::models::aging::Ages;
 use crate::models::clock::EventTimes;
 use crate::models::cold_start::Estimates;
-use crate::models::cold_start::Made;
 use crate::models::cold_start::PopularityHead;
 use crate::models::content::VocabularyHead;
 use crate::models::decay::DecayedRow;
@@ -35,7 +34,7 @@ use crate::models::recent_positives::RecentPositives;
 use crate::state::column::Digest;
 use crate::state::column::encode;
 use crate::state::factors::ItemFactors;
-use crate::state::parts::Part;
+use crate::state::labels::Labels;
 use crate::state::quarantine::Sweep;
 use crate::state::view::Counts;
 use crate::state::view::View;
@@ -60,11 +59,12 @@ struct Head {
     popularity: PopularityHead,
     vocabulary: VocabularyHead,
     contexts: ContextsHead,
-    cohorts: (Arc<Made>, Estimates),
+    cohorts: Estimates,
     sweep: Arc<Sweep>,
-    /// Of topics, sources and devices.
-    evicted: [u64; 3],
+    /// Of labels, in the order of [`View::labels`].
+    evicted: [u64; 5],
     model: Option<Arc<Model>>,
+    item_gram: Arc<Vec<f32>>,
     unsolved: Vec<u32>,
     hybrid: Arc<Hybrid>,
     ranker: Arc<Ranker>,
@@ -135,10 +135,11 @@ impl View {
                 since: self.contexts.since,
                 ages: self.aging.all.clone(),
             },
-            cohorts: (self.cohorts.made.clone(), self.cohorts.estimates),
+            cohorts: self.cohorts.estimates,
             sweep: self.sweep.clone(),
-            evicted: [&self.topics, &self.sources, &self.devices].map(|labels| labels.evicted),
+            evicted: self.labels().map(|labels| labels.evicted),
             model: self.model.clone(),
+            item_gram: self.items.factors.gram.clone(),
             unsolved: self.unsolved.clone(),
             hybrid: self.hybrid.clone(),
             ranker: self.ranker.clone(),
@@ -171,10 +172,12 @@ impl View {
         self.contexts.locations.all = head.contexts.locations;
         self.contexts.since = head.contexts.since;
         self.aging.all = head.contexts.ages;
-        (self.cohorts.made, self.cohorts.estimates) = head.cohorts;
+        self.cohorts.estimates = head.cohorts;
         self.sweep = head.sweep;
-        [self.topics.evicted, self.sources.evicted, self.devices.evicted] = head.evicted;
+        let labels = self.labels_mut().into_iter().zip(head.evicted);
+        labels.for_each(|(labels, evicted)| labels.evicted = evicted);
         self.model = head.model;
+        self.items.factors.gram = head.item_gram;
         self.unsolved = head.unsolved;
         self.hybrid = head.hybrid;
         self.ranker = head.ranker;
@@ -186,25 +189,34 @@ impl View {
 
     /// Derives which slots are free; `false` where the columns of labels are not equally long.
     fn derive_free_slots(&mut self) -> bool {
-        let Self { users, items, topics, sources, devices, sweep, vocabulary, .. } = self;
+        let sweep = self.sweep.clone();
+        let Self { users, items, vocabulary, .. } = self;
         vocabulary.terms.derive_free(holding(sweep.terms_in_model.iter().copied()));
         users.ids.derive_free(|_| false);
-        items
-            .ids
-            .derive_free(holding(sweep.items.slots().into_iter().chain(sweep.in_model.clone())));
-        let labels =
-            [(topics, &sweep.topics), (sources, &sweep.sources), (devices, &sweep.devices)];
-        labels.into_iter().all(|(labels, held)| labels.derive(holding(held.slots().into_iter())))
+        items.ids.derive_free(holding(sweep.items.slots().into_iter()));
+        let held =
+            [&sweep.topics, &sweep.sources, &sweep.devices, &sweep.locations, &sweep.cohorts];
+        let mut labels = self.labels_mut().into_iter().zip(held);
+        labels.all(|(labels, held)| labels.derive(holding(held.slots().into_iter())))
+    }
+
+    /// Labels of all kinds.
+    fn labels(&self) -> [&Labels; 5] {
+        let Self { topics, sources, devices, locations, cohorts, .. } = self;
+        [topics, sources, devices, &locations.names, &cohorts.names]
+    }
+
+    fn labels_mut(&mut self) -> [&mut Labels; 5] {
+        let Self { topics, sources, devices, locations, cohorts, .. } = self;
+        [topics, sources, devices, &mut locations.names, &mut cohorts.names]
     }
 
     /// The first thing that does not fit together, by the name of its part.
     fn misfit(&self) -> Option<&'static str> {
         let (items, users) = (self.items.ids.len(), self.users.ids.len());
         let is_item = |item: &u32| (*item as usize) < items;
-        let model_fits = match &self.model {
-            None => self.items.factors.len() == 0,
-            Some(model) => model.fits(&self.items.factors),
-        };
+        let k = self.model.as_ref().map_or(0, |model| model.k);
+        let model_fits = self.model.as_ref().is_none_or(|model| model.is_whole());
         let window = self.counts.decisions.min(PENDING_DECISIONS_MAX as u64);
         let unsettled = self.counts.decisions.checked_sub(self.counts.settled);
         let checks = [
@@ -213,9 +225,9 @@ impl View {
             ("statistics", self.items.popularity.items.len() == items),
             ("cooccurrence", self.items.cooccurrence.len() == items),
             ("successors", self.items.successors.len() == items),
-            ("accumulators", self.items.accumulators.len() == items),
+            ("online_items", self.items.online.is_whole(k, items)),
             ("named_at", self.items.named_at.len() == items),
-            ("factors", model_fits && self.items.factors.len() <= items),
+            ("factors", model_fits && self.items.factors.is_whole(k, items)),
             ("item_item", self.item_item.is_sound(items)),
             ("terms", self.vocabulary.is_whole()),
             ("cohort_rows", self.cohorts.rows.len() == self.cohorts.names.len()),
@@ -265,8 +277,9 @@ impl Engine {
             return Err(unrestorable(part, "it does not fit the other parts"));
         }
         if let Some(model) = view.model.as_ref().filter(|_| view.items.factors.k() == 0) {
-            view.items.factors = ItemFactors::new(model.k, &[]);
+            view.items.factors.rows = ItemFactors::new(model.k, &[]);
         }
+        view.items.online.make_index();
         view.index_decisions();
         view.arms.index_selections();
         let mut engine = Self { view };

@@ -300,15 +300,16 @@ impl View {
         self.locations.names.find(location)
     }
 
-    pub fn location_name(&self, index: u32) -> &str {
-        self.locations.names.name(index).expect("location indices come from this interner")
+    /// `None` for a location that was forgotten.
+    pub fn location_name(&self, index: u32) -> Option<&str> {
+        self.locations.names.name(index)
     }
 
     /// The most specific cohorts that a person's attributes name: one, as long as
     /// the namespace has room for new ones.
     pub fn cohort_names(&self, user: &User) -> Vec<&str> {
         let cohorts = self.cohorts.most_specific(&user.cohorts);
-        cohorts.into_iter().map(|cohort| self.cohorts.name(cohort)).collect()
+        cohorts.into_iter().filter_map(|cohort| self.cohorts.name(cohort)).collect()
     }
 
     /// Describes an item of a request as if it were in the catalogue, without
@@ -353,7 +354,7 @@ impl View {
     /// The examples of a person that have factors, the newest first: item, factors,
     /// signed weight.
     fn fold_in_events(&self, model: &Model, user: &User) -> Vec<(u32, &[f32], f32)> {
-        let examples = model.origin.weighing.examples(&user.history, 0).into_iter();
+        let examples = model.origin.configuration.weighing.examples(&user.history, 0).into_iter();
         let factors = |item: u32| self.items.factors.row(item);
         examples.filter_map(|(item, weight)| Some((item, factors(item)?, weight))).collect()
     }
@@ -366,7 +367,7 @@ impl View {
         if events.is_empty() {
             return None;
         }
-        Influence::new(&model.item_gram, &model.regularization, events)
+        Influence::new(&self.items.factors.gram, &model.regularization, events)
     }
 
     /// The same by what came next.
@@ -390,7 +391,7 @@ impl View {
         }
         let mut factors = vec![0.0; model.k];
         FoldIn::new(model.k).solve(
-            &model.item_gram,
+            &self.items.factors.gram,
             &model.regularization,
             events.iter().map(|&(_, factors, confidence)| (factors, confidence)),
             None,

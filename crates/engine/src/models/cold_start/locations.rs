@@ -3,8 +3,7 @@
 //! A location's preference for an item is the log ratio of the item's share there to
 //! its share overall, shrunk towards 0 by pseudo-observations.
 //!
-//! - Bounded: the first locations to be named are learnt about, and 1,024 items of
-//!   each.
+//! - Bounded: 4,096 locations and 1,024 items of each. Locations that are named least make room.
 
 use std::sync::Arc;
 
@@ -14,7 +13,7 @@ use crate::models::decay::DecayTime;
 use crate::models::decay::DecayedRow;
 use crate::numeric::math;
 use crate::state::column::Column;
-use crate::state::interner::Interner;
+use crate::state::labels::Labels;
 use crate::state::parts::Part;
 
 const LOCATIONS_MAX: usize = 4_096;
@@ -22,28 +21,51 @@ const ITEMS_MAX: usize = 1_024;
 /// An item nobody wanted yet.
 const SHARE_MIN: f32 = 1e-6;
 
+const PARTS_OF_NAMES: [&str; 3] = ["location_names", "location_uses", "location_items"];
+
 /// Decayed positive interactions by location and item.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Locations {
-    pub names: Interner,
+    pub names: Labels,
     pub rows: Column<Arc<DecayedRow>>,
+}
+
+impl Default for Locations {
+    fn default() -> Self {
+        Self { names: Labels::new(LOCATIONS_MAX), rows: Column::default() }
+    }
 }
 
 impl Locations {
     /// What digests and snapshots hold as parts.
     pub fn parts(&self) -> Vec<(&'static str, &dyn Part)> {
-        vec![("location_names", &self.names), ("location_rows", &self.rows)]
+        let Self { names, rows } = self;
+        let mut parts: Vec<(&'static str, &dyn Part)> = vec![("location_rows", rows)];
+        parts.extend(PARTS_OF_NAMES.into_iter().zip(names.parts()));
+        parts
     }
 
     pub fn parts_mut(&mut self) -> Vec<(&'static str, &mut dyn Part)> {
-        vec![("location_names", &mut self.names), ("location_rows", &mut self.rows)]
+        let Self { names, rows } = self;
+        let mut parts: Vec<(&'static str, &mut dyn Part)> = vec![("location_rows", rows)];
+        parts.extend(PARTS_OF_NAMES.into_iter().zip(names.parts_mut()));
+        parts
     }
 
-    /// The location's index; `None` for one that came too late.
-    pub fn intern(&mut self, name: &str) -> Option<u32> {
-        let index = self.names.intern_within(LOCATIONS_MAX, name)?;
+    /// The index of a location that an event names.
+    pub fn note(&mut self, name: &str) -> u32 {
+        let index = self.names.note(name);
         self.rows.grow(index as usize + 1, &Arc::default());
-        Some(index)
+        index
+    }
+
+    /// Forgets locations that are named least, where there are more than the budget allows.
+    pub fn evict(&mut self) -> Vec<u32> {
+        let evicted = self.names.evict();
+        for &location in &evicted {
+            *self.rows.get_mut(location as usize) = Arc::default();
+        }
+        evicted
     }
 
     pub fn add(&mut self, location: u32, item: u32, weight: f32, at: DecayTime) {
@@ -90,8 +112,8 @@ mod tests {
     #[test]
     fn a_location_prefers_what_is_wanted_there_and_an_empty_one_is_neutral() {
         let mut locations = Locations::default();
-        let here = locations.intern("Kiel").unwrap();
-        let there = locations.intern("Bonn").unwrap();
+        let here = locations.note("Kiel");
+        let there = locations.note("Bonn");
         for _ in 0..20 {
             locations.add(here, 3, 1.0, NOW);
         }
@@ -102,12 +124,15 @@ mod tests {
     }
 
     #[test]
-    fn locations_beyond_the_bound_are_unknown() {
+    fn locations_that_are_named_once_do_not_crowd_out_one_that_is_named_often() {
         let mut locations = Locations::default();
-        for number in 0..LOCATIONS_MAX {
-            assert!(locations.intern(&number.to_string()).is_some());
+        for number in 0..3 * LOCATIONS_MAX {
+            locations.note("Kiel");
+            locations.note(&number.to_string());
+            locations.evict().into_iter().for_each(|slot| locations.names.names.release(slot));
         }
-        assert_eq!(locations.intern("one more"), None);
-        assert_eq!(locations.intern("7"), Some(7));
+        assert!(
+            locations.rows.len() <= LOCATIONS_MAX + 2 && locations.names.find("Kiel").is_some()
+        );
     }
 }

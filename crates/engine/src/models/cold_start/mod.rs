@@ -9,7 +9,7 @@ mod newcomers;
 mod popularity;
 mod shrinkage;
 
-pub use cohorts::{CohortScorer, Cohorts, Estimates, Made};
+pub use cohorts::{CohortScorer, Cohorts, Estimates};
 pub use locations::{LocationScorer, Locations};
 pub use newcomers::Newcomers;
 pub use popularity::{ItemStatistics, Popularity, PopularityHead, Scales};

@@ -167,7 +167,7 @@ fn new_words_are_active_at_once_while_there_is_room_and_topics_always() {
 #[test]
 fn a_vocabulary_full_of_words_that_stand_once_makes_room_for_those_that_come_to_matter() {
     let mut vocabulary = Vocabulary::new(10);
-    let mut learn = |vocabulary: &mut Vocabulary, text: &str| {
+    let learn = |vocabulary: &mut Vocabulary, text: &str| {
         let counts = vocabulary.count_document(&document("", text, &[]));
         for term in vocabulary.add(&counts).into_iter().flatten() {
             vocabulary.terms.release(term);
