@@ -211,15 +211,9 @@ impl TopicContexts {
         Arc::make_mut(&mut self.locations.all).retain(is_location);
     }
 
-    /// Counts a positive interaction with an item of these topics.
-    /// It is decayed as of `at`, which is not ahead of the clock.
-    pub fn note(
-        &mut self,
-        topics: &[u32],
-        occasion: &Occasion,
-        at: Timestamp,
-        half_lives: &HalfLives,
-    ) {
+    /// Counts a positive interaction with an item of these topics, not ahead of the clock.
+    pub fn note(&mut self, topics: &[u32], occasion: &Occasion, half_lives: &HalfLives) {
+        let at = occasion.now;
         self.since = Some(self.since.map_or(at, |since| since.min(at)));
         let month = occasion.month();
         self.months.note(topics, month, season_time(at), MONTHS as usize);
@@ -356,7 +350,7 @@ mod tests {
             for (topic, at) in [(0, SATURDAY_NIGHT), (1, MONDAY_NOON)] {
                 let place = Some(topic);
                 let occasion = Occasion { device: place, location: place, ..occasion(at) };
-                contexts.note(&[topic], &occasion, occasion.now, &half_lives);
+                contexts.note(&[topic], &occasion, &half_lives);
             }
         }
         contexts
@@ -412,7 +406,7 @@ mod tests {
             let at = MONDAY_NOON.plus_millis(week * 7 * Timestamp::DAY_MS);
             let topics: &[u32] = if at.month(0) == 11 { &[0, 1] } else { &[1] };
             for _ in 0..5 {
-                contexts.note(topics, &occasion(at), at, &half_lives);
+                contexts.note(topics, &occasion(at), &half_lives);
             }
         }
         contexts
@@ -445,7 +439,7 @@ mod tests {
             for (topic, hours, place) in events {
                 let place = Some(place);
                 let occasion = Occasion { device: place, location: place, ..occasion(hour(hours)) };
-                contexts.note(&[topic], &occasion, occasion.now, &half_lives);
+                contexts.note(&[topic], &occasion, &half_lives);
             }
             let there = Occasion { device: Some(1), location: Some(1), ..occasion(hour(at)) };
             let lifts = contexts.at(&there, hour(2_000), &half_lives);
