@@ -287,7 +287,6 @@ pub(super) fn diversity_method(code: i32) -> Result<Option<DiversityMethod>, Str
         Err(_) => Err(format!("must be a known method, is {code}")),
         Ok(proto::DiversityMethod::Unspecified) => Ok(None),
         Ok(proto::DiversityMethod::None) => Ok(Some(DiversityMethod::None)),
-        Ok(proto::DiversityMethod::Mmr) => Ok(Some(DiversityMethod::Mmr)),
         Ok(proto::DiversityMethod::Dpp) => Ok(Some(DiversityMethod::Dpp)),
         Ok(proto::DiversityMethod::Calibrated) => Ok(Some(DiversityMethod::Calibrated)),
     }
@@ -296,7 +295,6 @@ pub(super) fn diversity_method(code: i32) -> Result<Option<DiversityMethod>, Str
 fn diversity_method_code(method: DiversityMethod) -> i32 {
     let method = match method {
         DiversityMethod::None => proto::DiversityMethod::None,
-        DiversityMethod::Mmr => proto::DiversityMethod::Mmr,
         DiversityMethod::Dpp => proto::DiversityMethod::Dpp,
         DiversityMethod::Calibrated => proto::DiversityMethod::Calibrated,
     };

@@ -29,10 +29,7 @@ pub const COMPONENTS: [(&str, &[&str]); 10] = [
         ],
     ),
     ("cohort", &["cohort"]),
-    (
-        "context",
-        &["time_of_day", "device", "personal_time", "season", "location", "location_popularity"],
-    ),
+    ("context", &["time_of_day", "device", "personal_time", "location", "location_popularity"]),
     ("repeat", &["repeat", "repeat_recency"]),
 ];
 

@@ -49,7 +49,6 @@ pub const FEATURES: [&str; FEATURE_COUNT] = [
     "popularity_for_newcomers",
     "repeat",
     "personal_time",
-    "season",
     "location",
     "location_popularity",
     "session_content",
@@ -60,7 +59,7 @@ pub const FEATURES: [&str; FEATURE_COUNT] = [
     "repeat_recency",
     "embedding",
 ];
-pub const FEATURE_COUNT: usize = 25;
+pub const FEATURE_COUNT: usize = 24;
 
 /// Positive items that make up the content centroid and the fold-in.
 const TASTE_ITEMS: usize = 200;
@@ -344,7 +343,6 @@ impl<'a> Describer<'a> {
             log_popularity * newcomer,
             self.repeat(candidate.index),
             lifts.personal_time,
-            lifts.season,
             lifts.location,
             around.location_popularity(candidate.index, overall),
             around.session_content(candidate.terms),

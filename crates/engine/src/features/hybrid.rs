@@ -23,8 +23,8 @@ use crate::numeric::math;
 /// What each feature is worth before anything was learnt, in the order of
 /// [`crate::features::describe::FEATURES`]: popularity first, content once there is a taste.
 const PRIOR_WEIGHTS: [f64; FEATURE_COUNT] = [
-    0.6, 0.5, 1.0, 1.0, 0.3, 0.3, 0.3, 0.2, 0.3, 0.2, 0.1, 0.2, 0.3, 0.0, 0.2, 0.1, 0.2, 0.2, 0.3,
-    0.3, 0.5, 0.2, 0.1, 0.0, 0.5,
+    0.6, 0.5, 1.0, 1.0, 0.3, 0.3, 0.3, 0.2, 0.3, 0.2, 0.1, 0.2, 0.3, 0.0, 0.2, 0.2, 0.2, 0.3, 0.3,
+    0.5, 0.2, 0.1, 0.0, 0.5,
 ];
 const PRIOR_PRECISION: f64 = 1.0;
 /// Evidence keeps half its weight over about 7,000 choices, so that drift is followed.

@@ -48,7 +48,6 @@ pub enum ReasonKind {
     TimeOfWeek,
     /// The person wants its topics at this time of the week.
     OwnTimeOfWeek,
-    Season,
     /// Its topics are wanted on this kind of device.
     Device,
     New,
@@ -225,7 +224,6 @@ impl<'a> Explainer<'a> {
             "location" | "location_popularity" => about_group(Kind::PopularInPlace, location)?,
             "time_of_day" => about_topic(Kind::TimeOfWeek),
             "personal_time" => about_topic(Kind::OwnTimeOfWeek),
-            "season" => about_topic(Kind::Season),
             "device" => {
                 let device = self.request.occasion.device?;
                 about_group(Kind::Device, self.view.device_name(device))?

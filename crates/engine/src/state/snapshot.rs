@@ -82,10 +82,8 @@ struct Head {
 #[derive(Serialize, Deserialize)]
 struct ContextsHead {
     cells: Arc<DecayedRow>,
-    months: Arc<DecayedRow>,
     devices: Arc<DecayedRow>,
     locations: Arc<DecayedRow>,
-    since: Option<Timestamp>,
     ages: Arc<Ages>,
 }
 
@@ -131,10 +129,8 @@ impl View {
             vocabulary: self.vocabulary.head,
             contexts: ContextsHead {
                 cells: self.contexts.cells.all.clone(),
-                months: self.contexts.months.all.clone(),
                 devices: self.contexts.devices.all.clone(),
                 locations: self.contexts.locations.all.clone(),
-                since: self.contexts.since,
                 ages: self.aging.all.clone(),
             },
             cohorts: self.cohorts.estimates,
@@ -170,10 +166,8 @@ impl View {
         self.items.popularity.head = head.popularity;
         self.vocabulary.head = head.vocabulary;
         self.contexts.cells.all = head.contexts.cells;
-        self.contexts.months.all = head.contexts.months;
         self.contexts.devices.all = head.contexts.devices;
         self.contexts.locations.all = head.contexts.locations;
-        self.contexts.since = head.contexts.since;
         self.aging.all = head.contexts.ages;
         self.cohorts.estimates = head.cohorts;
         self.sweep = head.sweep;
