@@ -75,6 +75,8 @@ fn ranker_settings(message: proto::RankerSettings, base: RankerSettings) -> Rank
         half_life_decisions: message.half_life_decisions.unwrap_or(base.half_life_decisions),
         examination_decay: message.examination_decay.or(base.examination_decay),
         exploration_allowance: message.exploration_allowance.or(base.exploration_allowance),
+        credit_hours: message.credit_hours.unwrap_or(base.credit_hours),
+        credit_megabytes: message.credit_megabytes.unwrap_or(base.credit_megabytes),
     }
 }
 
@@ -86,6 +88,8 @@ fn ranker_settings_message(settings: &RankerSettings) -> proto::RankerSettings {
         half_life_decisions: Some(settings.half_life_decisions),
         examination_decay: settings.examination_decay,
         exploration_allowance: settings.exploration_allowance,
+        credit_hours: Some(settings.credit_hours),
+        credit_megabytes: Some(settings.credit_megabytes),
     }
 }
 
