@@ -30,6 +30,7 @@ use crate::domain::TakeoverTrial;
 use crate::domain::Timestamp;
 use crate::domain::UserId;
 use crate::ranking::RANKER_DIMENSION;
+use crate::ranking::ranker_prior;
 use crate::*;
 
 const ITEMS: usize = 60;
@@ -125,6 +126,7 @@ impl World {
             strategy: Strategy::EpsilonGreedy,
             epsilon: 0.1,
             segment: 3,
+            layout: ranker_prior().layout,
             model_version: 0,
             watermark: 1,
             candidates: 10,

@@ -11,6 +11,7 @@ mod allowance;
 pub mod arms;
 mod belief;
 mod examination;
+mod influence;
 mod pending;
 mod posterior;
 mod ranker;
@@ -18,6 +19,7 @@ pub mod strategy;
 
 pub use allowance::{ExplorationAccount, HALF_LIFE};
 pub use belief::Belief;
+pub use influence::Evidence;
 pub use pending::{PENDING_DECISIONS_MAX, PendingDecision, PendingItem, PendingTrial};
-pub use posterior::{Posterior, Weight};
+pub use posterior::{Posterior, RankerPrior, Weight};
 pub use ranker::{Ranker, SEGMENTS, discount, segment, segments};

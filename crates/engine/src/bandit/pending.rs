@@ -86,6 +86,8 @@ pub struct PendingDecision {
     /// The number of the user's decision before it, if that was remembered.
     pub previous: Option<u64>,
     pub decided_at: Timestamp,
+    /// How much evidence of its user counts: see [`crate::bandit::influence`].
+    pub weight: Weight,
     /// Whether an impression of it was reported.
     reported: bool,
     /// In the order shown.
@@ -97,8 +99,8 @@ pub struct PendingDecision {
 impl PendingDecision {
     pub fn new(key: u128, user: u64, segment: u8, number: u64, items: Vec<PendingItem>) -> Self {
         let decided_at = Timestamp::default();
-        let (previous, trial, reported) = (None, None, false);
-        Self { key, user, segment, number, previous, decided_at, reported, items, trial }
+        let (previous, trial, reported, weight) = (None, None, false, Weight::FULL);
+        Self { key, user, segment, number, previous, decided_at, weight, reported, items, trial }
     }
 
     /// What the list earned, -1 to 1.
@@ -139,7 +141,8 @@ impl PendingDecision {
             }
             if let Some(&seen) = examination.get(place) {
                 shown.presumed = Weight::new(seen);
-                ranker.add_impression(self.segment, &shown.features, shown.presumed);
+                let presumed = shown.presumed.times(self.weight);
+                ranker.add_impression(self.segment, &shown.features, presumed);
             }
         }
     }
@@ -151,6 +154,7 @@ impl PendingDecision {
         let Some(place) = self.place_of(item) else {
             return false;
         };
+        let left = left.times(self.weight);
         if reward == 0.0 {
             self.see(place, left, ranker);
             self.take_back_presumed(left, ranker);
@@ -256,7 +260,7 @@ mod tests {
         let (mut decision, mut ranker) = decision();
         decision.credit(10, 1.0, Weight::new(0.25), &mut ranker);
         assert_eq!(ranker.shared().mass(), 0.25);
-        let (rate, prior) = (ranker.shared().solve(&[0.0]).mean[0], 50.0);
+        let (rate, prior) = (ranker.solve().mean[0], 50.0);
         assert!((rate - 0.25 / (prior + 0.25)).abs() < 1e-9, "{rate}");
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::Engine;
+use crate::bandit::Evidence;
 use crate::bandit::PENDING_DECISIONS_MAX;
 use crate::bandit::PendingDecision;
 use crate::bandit::PendingItem;
@@ -11,8 +12,10 @@ use crate::bandit::Weight;
 use crate::bandit::discount;
 use crate::consumption::is_within_a_day;
 use crate::domain::Decision;
+use crate::domain::FeatureLayout;
 use crate::domain::Interaction;
 use crate::domain::ShownItem;
+use crate::domain::TakeoverTrial;
 use crate::domain::Timestamp;
 use crate::domain::reward;
 use crate::learning::apply::Effect;
@@ -101,8 +104,9 @@ impl Engine {
         recorded_at: Timestamp,
         effects: &mut Vec<Effect>,
     ) {
+        let shown = decision.shown.iter();
         let items: Vec<PendingItem> =
-            decision.shown.iter().map(|shown| self.count_shown(shown)).collect();
+            shown.map(|shown| self.count_shown(shown, &decision.layout)).collect();
         let key = decision_key(decision.decision_id.as_str());
         if let Some(user) = self.view.user_index(decision.user_id.as_str()) {
             let shown = items.iter().map(|shown| shown.item);
@@ -121,23 +125,29 @@ impl Engine {
             .map_or_else(Vec::new, |decay| ranker.examination.curve(items.len(), f64::from(decay)));
         let mut pending = PendingDecision::new(key, user, decision.segment, number, items);
         (pending.decided_at, pending.previous) = (decision.decided_at, previous);
+        pending.weight =
+            ranker.influence.weigh(user, recorded_at, Evidence::Impression, pending.items.len());
         pending.trial = decision.trial.as_ref().map(|trial| PendingTrial::new(trial, recorded_at));
         pending.begin(&curve, ranker);
         if let Some(trial) = &decision.trial {
-            Arc::make_mut(&mut self.view.takeover).begin(trial);
+            let layout = self.view.ranker.layout();
+            let difference = layout.aligned(&decision.layout, &trial.difference);
+            let trial = TakeoverTrial { difference, ..TakeoverTrial::clone(trial) };
+            Arc::make_mut(&mut self.view.takeover).begin(&trial);
         }
         self.remember(pending, recorded_at, effects);
     }
 
     /// Counts the showing of an item that is known. Others are not made known by it.
-    fn count_shown(&mut self, shown: &ShownItem) -> PendingItem {
+    fn count_shown(&mut self, shown: &ShownItem, layout: &FeatureLayout) -> PendingItem {
         let id = shown.item_id.as_str();
         let known = self.view.items.ids.find(id);
         if let Some(item) = known {
             self.view.items.popularity.items.get_mut(item as usize).shown += 1;
             self.view.items.popularity.totals.shown += 1;
         }
-        PendingItem::new(name_key(id), known.is_some(), shown.features.clone(), shown.propensity)
+        let features = self.view.ranker.layout().aligned(layout, &shown.features);
+        PendingItem::new(name_key(id), known.is_some(), features, shown.propensity)
     }
 
     fn remember(

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use crate::Engine;
+use crate::bandit::Evidence;
 use crate::consumption;
 use crate::domain::Interaction;
 use crate::domain::InteractionType;
 use crate::domain::Timestamp;
 use crate::features::Candidate;
-use crate::features::FeatureMatrix;
 use crate::features::UserContext;
+use crate::features::describe_raw;
 use crate::models::collaborative;
 use crate::models::collaborative::ItemAccumulator;
 use crate::models::collaborative::RECENT;
@@ -48,7 +49,10 @@ impl Engine {
 
         if confidence > 0.0 {
             self.count_positive(user, item, event.kind, at);
-            self.test_before_learning(user, item, &occasion, sequence);
+            let key = name_key(event.user_id.as_str());
+            let influence = &mut Arc::make_mut(&mut self.view.ranker).influence;
+            let weight = influence.weigh(key, recorded_at, Evidence::Choice, 1);
+            self.test_before_learning(user, item, &occasion, sequence, weight.share());
             self.learn_positive(user, item, confidence, &occasion);
         } else {
             let statistics = self.view.items.popularity.items.get_mut(item as usize);
@@ -154,13 +158,14 @@ impl Engine {
     }
 
     /// Ranks the item among sampled others before it is learnt, and lets the hybrid
-    /// learn from the choice.
+    /// learn from the choice, which counts by `weight`.
     pub(super) fn test_before_learning(
         &mut self,
         user: u32,
         item: u32,
         occasion: &Occasion,
         sequence: u64,
+        weight: f64,
     ) {
         let known = self.view.users.states[user as usize].history.find(item).is_some();
         if known && !self.view.recommends_seen() {
@@ -179,8 +184,10 @@ impl Engine {
         let candidates: Vec<Candidate<'_>> =
             indices.iter().map(|&index| Candidate::known(view, index)).collect();
         let context = UserContext::new(view, Some(&state));
-        let features = FeatureMatrix::describe(view, Some(&state), &context, occasion, &candidates);
-        let scores = features.rows().map(|row| self.view.hybrid.score(row));
+        let raw = describe_raw(view, Some(&state), &context, occasion, &candidates);
+        let mut features = raw.clone();
+        view.hybrid.scale().apply(&mut features);
+        let scores = features.rows().map(|row| view.hybrid.score(row));
         let hybrid_rank = crate::learning::sampling::rank_of_first(scores);
         let now = view.items.popularity.scales(view.clock, &view.settings);
         let popularity = indices
@@ -188,7 +195,7 @@ impl Engine {
             .map(|&index| f64::from(now.popularity(&view.items.popularity.items[index as usize])));
         let popularity_rank = crate::learning::sampling::rank_of_first(popularity);
         Arc::make_mut(&mut self.view.prequential).note(hybrid_rank, popularity_rank);
-        Arc::make_mut(&mut self.view.hybrid).learn_choice(&features, &choice.offsets);
+        Arc::make_mut(&mut self.view.hybrid).learn_choice(&raw, &choice.offsets, weight);
     }
 
     /// Gathers evidence for an item the model does not know or barely knows.

@@ -6,6 +6,7 @@ pub mod collaborative;
 pub mod content;
 pub mod contexts;
 pub mod decay;
+pub mod hybrid;
 pub mod prequential;
 pub mod published;
 pub mod recent_positives;

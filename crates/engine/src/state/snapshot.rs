@@ -19,13 +19,13 @@ use crate::bandit::Ranker;
 use crate::domain::Sequence;
 use crate::domain::Settings;
 use crate::domain::Timestamp;
-use crate::features::Hybrid;
 use crate::models::aging::Ages;
 use crate::models::cold_start::Estimates;
 use crate::models::cold_start::ItemStatistics;
 use crate::models::cold_start::Made;
 use crate::models::content::VocabularyHead;
 use crate::models::decay::DecayedRow;
+use crate::models::hybrid::Hybrid;
 use crate::models::prequential::Prequential;
 use crate::models::published::Model;
 use crate::models::recent_positives::RecentPositives;
@@ -243,6 +243,7 @@ impl Engine {
         view.arms.index_selections();
         let mut engine = Self { view };
         engine.weigh_all_terms();
+        engine.align_features();
         Ok(engine)
     }
 }

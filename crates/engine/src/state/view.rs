@@ -25,7 +25,6 @@ use crate::domain::Item;
 use crate::domain::Sequence;
 use crate::domain::Settings;
 use crate::domain::Timestamp;
-use crate::features::Hybrid;
 use crate::models::aging::Aging;
 use crate::models::cold_start::Cohorts;
 use crate::models::cold_start::Locations;
@@ -40,12 +39,12 @@ use crate::models::content::SparseVector;
 use crate::models::content::TermCounts;
 use crate::models::content::Vocabulary;
 use crate::models::contexts::TopicContexts;
+use crate::models::hybrid::Hybrid;
 use crate::models::prequential::Prequential;
 use crate::models::published::Model;
 use crate::models::recent_positives::RecentPositives;
 use crate::numeric::TopK;
 use crate::numeric::math;
-use crate::ranking::RANKER_DIMENSION;
 use crate::state::column::Column;
 use crate::state::entry::Entry;
 use crate::state::interner::Interner;
@@ -153,7 +152,7 @@ impl View {
             item_item: Arc::default(),
             unsolved: Vec::new(),
             hybrid: Arc::default(),
-            ranker: Arc::new(Ranker::new(RANKER_DIMENSION)),
+            ranker: Arc::default(),
             decisions: Column::default(),
             decision_index: KeyIndex::default(),
             user_decisions: KeyIndex::default(),
