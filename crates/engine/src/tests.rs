@@ -3,6 +3,7 @@
 mod decisions;
 mod explanations;
 mod models;
+mod ranker;
 mod snapshots;
 
 use std::collections::BTreeMap;

@@ -11,7 +11,9 @@ mod trial;
 
 pub use choose::{Choice, Exploring, Pin};
 pub use explain::Reason;
-pub use prior::{RANKER_DIMENSION, align_features, ranker_prior};
+pub use prior::align_features;
+#[cfg(test)]
+pub use prior::{RANKER_DIMENSION, ranker_prior};
 pub use rank::{Standing, rank, score_candidates, standing};
 pub use request::{RankRequest, Ranked, RankedItem};
 pub use trial::{Baseline, Trial};

@@ -36,7 +36,7 @@ pub const PRIOR_GAIN: f64 = 0.05;
 /// Impressions that the priors of the constant, the gain and each feature are worth.
 const BIAS_STRENGTH: f64 = 200.0;
 const GAIN_STRENGTH: f64 = 1_000.0;
-const FEATURE_STRENGTH: f64 = 20_000.0;
+const FEATURE_STRENGTH: f64 = 100_000.0;
 
 /// What the ranker starts from.
 pub fn ranker_prior() -> RankerPrior {

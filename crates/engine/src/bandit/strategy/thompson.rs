@@ -9,6 +9,7 @@
 use crate::bandit::strategy::Beliefs;
 use crate::bandit::strategy::Policy;
 use crate::bandit::strategy::quadrature::Quadrature;
+use crate::bandit::strategy::sound;
 use crate::numeric::math;
 use crate::numeric::normal::LnCdf;
 
@@ -26,6 +27,8 @@ pub struct Thompson {
 
 impl Policy for Thompson {
     fn propensities(&self, beliefs: Beliefs<'_>, propensities: &mut [f64]) {
+        let (means, deviations) = sound(beliefs);
+        let beliefs = Beliefs { means: &means, deviations: &deviations };
         let rivals = self.rivals(beliefs);
         let of = |values: &[f64]| rivals.iter().map(|&arm| values[arm]).collect::<Vec<f64>>();
         let (means, deviations) = (of(beliefs.means), of(beliefs.deviations));
