@@ -373,7 +373,7 @@ fn rewarded_decisions_move_the_ranker_and_resent_rewards_do_not() {
     let second = applied(&world.records);
     assert_eq!(first.state().ranker().shared().impressions, 2);
     assert_eq!(first.state().ranker().shared().rewards, 1);
-    assert_eq!(first.state().ranker(), second.state().ranker());
+    assert_eq!(first.state().ranker().shared(), second.state().ranker().shared());
     let prior = Engine::new(Settings::default());
     assert_ne!(first.state().belief(), prior.state().belief());
 }

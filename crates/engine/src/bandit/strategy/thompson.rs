@@ -95,6 +95,8 @@ pub(super) fn scaled(Beliefs { means, deviations }: Beliefs<'_>, scale: f64) -> 
     let low = means.iter().copied().fold(f64::INFINITY, f64::min);
     let high = means.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     // No deviation: as if there were one far below every difference that matters.
-    let narrowest = ((high - low).max(widest) * 1e-6).max(1e-12);
+    // Nor is it below what can be told apart at means of this size.
+    let size = low.abs().max(high.abs());
+    let narrowest = ((high - low).max(widest) * 1e-6).max(1e-12 * size.max(1.0));
     deviations.iter().map(|given| (given * scale).max(narrowest)).collect()
 }
