@@ -172,7 +172,7 @@ pub fn onboarding(view: &View, items: Vec<OnboardingItem>) -> proto::OnboardingI
             None => known,
         };
         proto::OnboardingItem {
-            item_id: view.item_id(picked.index).to_owned(),
+            item_id: view.item_id(picked.index).unwrap_or_default().to_owned(),
             title: item.map_or_else(String::new, |item| item.title.clone()),
             topics,
             gain: picked.gain,

@@ -15,7 +15,7 @@ pub struct ReasonInWords {
 }
 
 pub fn in_words(view: &View, reason: Reason) -> ReasonInWords {
-    let cause_id = reason.item.map_or_else(String::new, |item| view.item_id(item).to_owned());
+    let cause_id = reason.item.and_then(|item| view.item_id(item)).unwrap_or_default().to_owned();
     let item = reason.item.and_then(|item| view.entry(item).item.as_ref());
     let cause_title = item.map_or_else(String::new, |item| item.title.clone());
     let cause = if cause_title.is_empty() { &cause_id } else { &cause_title };

@@ -53,7 +53,7 @@ pub use bandit::strategy;
 pub use bandit::{
     Belief, ExplorationAccount, HALF_LIFE as EXPLORATION_HALF_LIFE, Posterior, Ranker, RankerPrior,
 };
-pub use consumption::{HistoryEntry, User};
+pub use consumption::{Consumption, History, Impressions, User};
 pub use expression::{Expression, SyntaxError, parse as parse_expression};
 pub use features::{
     Candidate, FEATURE_COUNT, FEATURES, Feature, FeatureMask, Needs, ReasonKind, UserContext,
@@ -63,10 +63,10 @@ pub use learning::{Effect, Unreadable, decision_key};
 pub use models::collaborative;
 pub use models::content::SparseVector;
 pub use models::contexts::Occasion;
-pub use models::decay::DecayedRow;
+pub use models::decay::{DecayTime, DecayedRow};
 pub use models::hybrid::Hybrid;
 pub use models::prequential::PrequentialFigures;
-pub use models::published::{Model, ModelFault};
+pub use models::published::{Configuration, Found, Model, ModelFault, Origin};
 pub use ranking::{
     Baseline, Choice, Exploring, Pin, RankRequest, Ranked, RankedItem, Reason, Standing, Trial,
     rank, score_candidates, standing,
@@ -79,7 +79,8 @@ pub use state::column::Digest;
 pub use state::{Counts, ENGINE_REVISION, Entry, Unrestorable, View};
 pub use takeover::{Agreement, Comparison, EstimatedLift, Fallback, Lift, Outcome, Takeover};
 pub use training::{
-    Effort, TRAINING_POSITIVES_MIN, TrainingError, TrainingProgress, TrainingStage, train,
+    Effort, Judgement, Staleness, TRAINING_POSITIVES_MIN, TrainingError, TrainingProgress,
+    TrainingReport, TrainingStage, Tried, train, train_and_tell, training_is_due,
 };
 
 use crate::domain::Settings;

@@ -1,7 +1,10 @@
 //! The engine as a state machine: replay, snapshots, learning.
 
+mod consumptions;
+mod decay;
 mod decisions;
 mod explanations;
+mod forgetting;
 mod models;
 mod ranker;
 mod snapshots;
@@ -283,24 +286,6 @@ fn training_gives_the_same_model_on_one_thread_and_on_many() {
         })
     };
     assert_eq!(trained(1), trained(4));
-}
-
-#[test]
-fn only_a_search_says_how_well_item_item_weights_rank() {
-    const FIGURE: &str = "item_item_validation_ndcg_at_20";
-    let mut engine = applied(&World::history(7, 800));
-    let mut figure = |effort| {
-        let model = train(engine.state(), effort, &mut |_| ControlFlow::Continue(())).unwrap();
-        let record = LogRecord {
-            sequence: engine.state().watermark() + 1,
-            recorded_at: engine.state().clock(),
-            record: Record::ModelPublished(model),
-        };
-        engine.apply(&[record]).unwrap();
-        engine.state().model().unwrap().figures.get(FIGURE).copied()
-    };
-    assert!(figure(Effort::Search).is_some_and(|ndcg| ndcg > 0.0));
-    assert_eq!(figure(Effort::WhenDue), None, "nothing doubled, so nothing is searched");
 }
 
 #[test]

@@ -123,6 +123,8 @@ fn overlaid(message: &proto::NamespaceSettings, base: &Settings) -> Settings {
         recommend_seen: message.recommend_seen.or(base.recommend_seen),
         tfidf_max_features: message.tfidf_max_features.unwrap_or(base.tfidf_max_features),
         embedding_dimension: message.embedding_dimension.unwrap_or(base.embedding_dimension),
+        users_max: message.users_max.unwrap_or(base.users_max),
+        unknown_items_max: message.unknown_items_max.unwrap_or(base.unknown_items_max),
         ..base.clone()
     }
 }
@@ -217,6 +219,8 @@ pub fn settings_message(settings: &Settings) -> proto::NamespaceSettings {
         recommend_seen: settings.recommend_seen,
         tfidf_max_features: Some(settings.tfidf_max_features),
         embedding_dimension: Some(settings.embedding_dimension),
+        users_max: Some(settings.users_max),
+        unknown_items_max: Some(settings.unknown_items_max),
         freshness_half_lives: freshness_message(&settings.freshness_half_lives),
         freshness_half_life_hours: number(settings.freshness_half_life_hours),
         new_item_share: number(settings.new_item_share),
@@ -354,6 +358,8 @@ mod tests {
             recommend_seen: None,
             tfidf_max_features: Some(0),
             embedding_dimension: Some(0),
+            users_max: Some(99),
+            unknown_items_max: Some(99),
             freshness_half_lives: [("topic:a", 0.0), ("b", 1.0), ("source:", 1.0)]
                 .map(|(name, value)| (name.to_owned(), value))
                 .into(),
@@ -436,7 +442,9 @@ mod tests {
                 "settings.tfidf_max_features",
                 "settings.topic_diversity_threshold",
                 "settings.trend_half_life_hours",
+                "settings.unknown_items_max",
                 "settings.unobserved_weight",
+                "settings.users_max",
             ]
         );
     }

@@ -26,9 +26,9 @@ const DAY_SECONDS: i64 = 86_400;
 /// Pieces of evidence of a user that count in full on a day: five lists of ten.
 const FULL: u32 = 50;
 
-/// What a user gives evidence of.
+/// A piece of evidence of a user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Evidence {
+pub enum Piece {
     /// Items shown, and what came of them.
     Impression,
     /// Positive interactions.
@@ -51,10 +51,10 @@ pub struct Influence {
 
 impl Influence {
     /// How much each of the next pieces of evidence of a user counts; notes them.
-    pub fn weigh(&mut self, user: u64, at: Timestamp, evidence: Evidence, pieces: usize) -> Weight {
+    pub fn weigh(&mut self, user: u64, at: Timestamp, piece: Piece, pieces: usize) -> Weight {
         let day = at.as_millis().div_euclid(1_000 * DAY_SECONDS) as i32;
         let spent = self.slot(user, day);
-        let own = &mut spent.pieces[evidence as usize];
+        let own = &mut spent.pieces[piece as usize];
         *own = own.saturating_add(u32::try_from(pieces).unwrap_or(u32::MAX));
         Weight::new(f64::from(FULL) / f64::from(FULL.max(*own)))
     }
@@ -93,7 +93,7 @@ mod tests {
     const MONDAY: Timestamp = Timestamp::from_seconds(1_700_000_000);
 
     fn counted(influence: &mut Influence, user: u64, at: Timestamp, pieces: usize) -> f64 {
-        let mut weigh = |_| influence.weigh(user, at, Evidence::Choice, 1).share();
+        let mut weigh = |_| influence.weigh(user, at, Piece::Choice, 1).share();
         (0..pieces).map(&mut weigh).sum()
     }
 
@@ -106,7 +106,7 @@ mod tests {
         assert_eq!(counted(&mut influence, 8, MONDAY, 50), 50.0);
         let tuesday = MONDAY.plus_millis(Timestamp::DAY_MS);
         assert_eq!(counted(&mut influence, 7, tuesday, 50), 50.0);
-        let weight = influence.weigh(7, tuesday, Evidence::Impression, 50);
+        let weight = influence.weigh(7, tuesday, Piece::Impression, 50);
         assert_eq!(weight, Weight::FULL, "impressions have a count of their own");
     }
 
@@ -115,7 +115,7 @@ mod tests {
         let mut influence = Influence::default();
         counted(&mut influence, 7, MONDAY, 1_000);
         for user in 0..1_000_000_u64 {
-            influence.weigh(user.wrapping_mul(0x9e37_79b9_7f4a_7c15), MONDAY, Evidence::Choice, 1);
+            influence.weigh(user.wrapping_mul(0x9e37_79b9_7f4a_7c15), MONDAY, Piece::Choice, 1);
         }
         assert!(influence.pages.iter().all(|page| page.len() <= SLOTS));
         assert!(counted(&mut influence, 7, MONDAY, 1) < 0.06);

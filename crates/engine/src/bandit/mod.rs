@@ -19,7 +19,7 @@ pub mod strategy;
 
 pub use allowance::{ExplorationAccount, HALF_LIFE};
 pub use belief::Belief;
-pub use influence::Evidence;
+pub use influence::Piece;
 pub use pending::{PENDING_DECISIONS_MAX, PendingDecision, PendingItem, PendingTrial};
 pub use posterior::{Posterior, RankerPrior, Weight};
 pub use ranker::{Ranker, SEGMENTS, discount, segment, segments};

@@ -1,128 +1,181 @@
-//! A person's items, the most recent last.
+//! A user's consumptions in the order in which their latest sessions ended, the newest last.
 //!
-//! - One entry per item: a repeated interaction moves it to the end.
-//! - An entry is at once the mark that the item was seen, a training example of
-//!   the matrix factorization (its confidence) and a step of the recent path.
-//! - Bounded: the oldest entry makes room. 16 bytes an entry.
+//! - One entry per item. Of equal times, those that came first in the log stand first.
+//! - An index by item finds an entry in `O(log n)`; an event moves at most one entry.
+//! - An entry is at once the mark that the item was seen, a training example of the matrix
+//!   factorization and a step of the recent path.
+//! - Bounded: [`HISTORY_BYTES`] a user, entries and index. Beyond that, of the 64 oldest entries
+//!   the one with the least evidence is forgotten. Hidden items are kept as long as they are no
+//!   more than three quarters of the history.
 
 use serde::Deserialize;
+use serde::Deserializer;
 use serde::Serialize;
+use serde::Serializer;
+use serde::de::Error;
 
-use crate::domain::InteractionType;
+use crate::consumption::folding::Change;
+use crate::consumption::folding::Consumption;
+use crate::consumption::folding::Evidence;
+use crate::consumption::folding::seconds;
 use crate::domain::Timestamp;
 
-/// Entries of a history: more than nearly everybody's lifetime of distinct items,
-/// and 64 KiB at most.
-pub const HISTORY_MAX: usize = 4_096;
+/// Bytes of a history at most.
+const HISTORY_BYTES: usize = 64 << 10;
+/// Entries of a history at most: 2,184, more than nearly everybody's lifetime of distinct items.
+pub const HISTORY_MAX: usize = HISTORY_BYTES / (size_of::<Consumption>() + size_of::<u16>());
+/// The oldest entries among which the weakest is forgotten.
+const WEAKEST_OF: usize = 64;
 
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct HistoryEntry {
-    pub item: u32,
-    /// Seconds since 1970 of the latest interaction.
-    at_seconds: u32,
-    /// Signed: above 0 the person wants the item, below 0 not, 0 is undecided.
-    pub confidence: f32,
-    /// Interactions with the item, saturating.
-    pub count: u16,
-    kind: u8,
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct History {
+    /// By the end of the latest session.
+    entries: Vec<Consumption>,
+    /// Positions in `entries`, by item. Derived.
+    by_item: Vec<u16>,
 }
-
-impl HistoryEntry {
-    pub fn at(&self) -> Timestamp {
-        Timestamp::from_seconds(i64::from(self.at_seconds))
-    }
-
-    /// Type of the latest interaction.
-    pub fn kind(&self) -> InteractionType {
-        InteractionType::from_code(self.kind).expect("the code was taken from an InteractionType")
-    }
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct History(Vec<HistoryEntry>);
 
 impl History {
-    /// Notes an interaction. Evidence of one sign keeps its strongest value;
-    /// evidence of the other sign replaces it, since tastes change.
-    pub fn note(&mut self, item: u32, kind: InteractionType, confidence: f32, at: Timestamp) {
-        let at_seconds = u32::try_from(at.as_millis() / 1_000).unwrap_or(u32::MAX);
-        let found = self.0.iter().rposition(|entry| entry.item == item);
-        let mut entry = match found {
-            Some(place) => self.0.remove(place),
-            None => HistoryEntry { item, at_seconds, confidence: 0.0, count: 0, kind: 0 },
-        };
-        let same_sign = entry.confidence * confidence > 0.0;
-        if same_sign && confidence.abs() < entry.confidence.abs() || confidence == 0.0 {
-            // Weaker evidence of the same kind adds nothing.
-        } else {
-            entry.confidence = confidence;
+    /// What becomes of an item's entry with one more event, and what that changes. The history
+    /// stays as it is until [`Self::put`].
+    pub fn folded(&self, item: u32, event: &Evidence, gap_seconds: u32) -> (Consumption, Change) {
+        match self.find(item) {
+            Some(known) => known.folded(event, gap_seconds),
+            None => Consumption::begun(item, event, gap_seconds),
         }
-        entry.count = entry.count.saturating_add(1);
-        entry.at_seconds = entry.at_seconds.max(at_seconds);
-        entry.kind = kind.code();
-        if self.0.len() >= HISTORY_MAX {
-            self.0.remove(0);
+    }
+
+    /// Takes in what [`Self::folded`] gave.
+    pub fn put(&mut self, consumption: Consumption) {
+        match self.position(consumption.item) {
+            Ok(found) => self.replace(found, consumption),
+            Err(_) => self.insert(consumption),
         }
-        self.0.push(entry);
     }
 
     /// All entries, the latest last.
-    pub fn entries(&self) -> &[HistoryEntry] {
-        &self.0
+    pub fn entries(&self) -> &[Consumption] {
+        &self.entries
     }
 
-    pub fn find(&self, item: u32) -> Option<&HistoryEntry> {
-        self.0.iter().rfind(|entry| entry.item == item)
+    pub fn find(&self, item: u32) -> Option<&Consumption> {
+        let found = self.position(item).ok()?;
+        Some(&self.entries[usize::from(self.by_item[found])])
     }
 
     /// Wanted items, the latest first.
-    pub fn positives(&self) -> impl Iterator<Item = &HistoryEntry> {
-        self.0.iter().rev().filter(|entry| entry.confidence > 0.0)
+    pub fn positives(&self) -> impl Iterator<Item = &Consumption> {
+        self.entries.iter().rev().filter(|entry| entry.net() > 0.0)
+    }
+
+    /// Of these, those had no later than `at`.
+    pub fn positives_until(&self, at: Timestamp) -> impl Iterator<Item = &Consumption> {
+        let until = &self.entries[..self.before(seconds(at))];
+        until.iter().rev().filter(|entry| entry.net() > 0.0)
+    }
+
+    /// Hidden items, in no order that means anything.
+    pub fn hidden(&self) -> impl Iterator<Item = u32> {
+        self.entries.iter().filter(|entry| entry.is_hidden()).map(|entry| entry.item)
+    }
+
+    /// Drops the entries of items that are not to be kept.
+    pub fn retain(&mut self, keep: impl Fn(u32) -> bool) {
+        self.entries.retain(|entry| keep(entry.item));
+        self.by_item = index(&self.entries);
     }
 
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.entries.is_empty()
+    }
+
+    /// Where an item is in the index, or belongs.
+    fn position(&self, item: u32) -> Result<usize, usize> {
+        self.by_item.binary_search_by_key(&item, |&at| self.entries[usize::from(at)].item)
+    }
+
+    /// Entries that end no later than `end`.
+    fn before(&self, end: u32) -> usize {
+        self.entries.partition_point(|entry| entry.end_seconds() <= end)
+    }
+
+    fn replace(&mut self, found: usize, consumption: Consumption) {
+        let old = usize::from(self.by_item[found]);
+        if self.entries[old].end_seconds() == consumption.end_seconds() {
+            self.entries[old] = consumption;
+            return;
+        }
+        let new = self.before(consumption.end_seconds()).saturating_sub(1);
+        debug_assert!(old <= new, "a fold never moves an end back");
+        self.entries[old..=new].rotate_left(1);
+        self.entries[new] = consumption;
+        let passed = (old + 1) as u16..=new as u16;
+        self.by_item.iter_mut().filter(|at| passed.contains(*at)).for_each(|at| *at -= 1);
+        self.by_item[found] = new as u16;
+    }
+
+    fn insert(&mut self, consumption: Consumption) {
+        if self.entries.len() >= HISTORY_MAX {
+            self.forget_one();
+        }
+        if self.entries.len() == self.entries.capacity() {
+            // A quarter more rather than twice as much: most histories are short.
+            let more = (self.entries.len() / 4).max(4).min(HISTORY_MAX - self.entries.len());
+            self.entries.reserve_exact(more);
+            self.by_item.reserve_exact(more);
+        }
+        let new = self.before(consumption.end_seconds());
+        let (Ok(index) | Err(index)) = self.position(consumption.item);
+        self.entries.insert(new, consumption);
+        self.by_item.iter_mut().filter(|at| usize::from(**at) >= new).for_each(|at| *at += 1);
+        self.by_item.insert(index, new as u16);
+    }
+
+    /// Forgets the weakest of the oldest.
+    fn forget_one(&mut self) {
+        let hidden = self.entries.iter().filter(|entry| entry.is_hidden()).count();
+        let takes_hidden = 4 * hidden > 3 * self.entries.len();
+        let oldest = self.entries.iter().enumerate();
+        let oldest = oldest.filter(|(_, entry)| entry.is_hidden() == takes_hidden).take(WEAKEST_OF);
+        let evidence = |entry: &Consumption| entry.in_favour().max(entry.against());
+        let weakest = oldest.min_by(|a, b| evidence(a.1).total_cmp(&evidence(b.1)));
+        if let Some((at, _)) = weakest {
+            self.entries.remove(at);
+            self.by_item.retain(|&other| usize::from(other) != at);
+            self.by_item.iter_mut().filter(|other| usize::from(**other) > at).for_each(|o| *o -= 1);
+        }
+    }
+}
+
+/// Positions by item.
+fn index(entries: &[Consumption]) -> Vec<u16> {
+    let mut by_item: Vec<u16> = (0..entries.len() as u16).collect();
+    by_item.sort_unstable_by_key(|&at| entries[usize::from(at)].item);
+    by_item
+}
+
+impl Serialize for History {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.entries.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for History {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let entries = Vec::<Consumption>::deserialize(deserializer)?;
+        if entries.len() > HISTORY_MAX {
+            return Err(D::Error::custom("a history is longer than any"));
+        }
+        let by_item = index(&entries);
+        let item = |at: &u16| entries[usize::from(*at)].item;
+        if !entries.is_sorted_by_key(Consumption::end_seconds)
+            || by_item.windows(2).any(|pair| item(&pair[0]) == item(&pair[1]))
+        {
+            return Err(D::Error::custom("a history is not in its order"));
+        }
+        Ok(Self { entries, by_item })
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(seconds: i64) -> Timestamp {
-        Timestamp::from_seconds(seconds)
-    }
-
-    #[test]
-    fn a_repeated_item_moves_to_the_end_and_counts() {
-        let mut history = History::default();
-        history.note(1, InteractionType::Click, 1.0, at(1));
-        history.note(2, InteractionType::Click, 1.0, at(2));
-        history.note(1, InteractionType::Click, 1.0, at(3));
-        let items: Vec<_> =
-            history.entries().iter().map(|entry| (entry.item, entry.count)).collect();
-        assert_eq!(items, [(2, 1), (1, 2)]);
-    }
-
-    #[test]
-    fn the_strongest_evidence_of_a_sign_stays_and_the_other_sign_replaces_it() {
-        let mut history = History::default();
-        history.note(1, InteractionType::Like, 2.0, at(1));
-        history.note(1, InteractionType::Click, 1.0, at(2));
-        assert_eq!(history.entries()[0].confidence, 2.0);
-        history.note(1, InteractionType::Rating, 0.0, at(3));
-        assert_eq!(history.entries()[0].confidence, 2.0);
-        history.note(1, InteractionType::Dislike, -1.0, at(4));
-        assert_eq!(history.entries()[0].confidence, -1.0);
-    }
-
-    #[test]
-    fn the_oldest_entry_makes_room() {
-        let mut history = History::default();
-        for item in 0..=HISTORY_MAX as u32 {
-            history.note(item, InteractionType::Click, 1.0, at(i64::from(item)));
-        }
-        assert_eq!(history.entries().len(), HISTORY_MAX);
-        assert!(history.find(0).is_none());
-    }
-}
+mod tests;

@@ -1,9 +1,10 @@
-//! What a person is busy with just now.
+//! What a user is busy with just now.
 //!
 //! - A session is named by its id where events carry one; other events belong to it
 //!   when they follow within half an hour.
-//! - An event of the past, of another session or none, changes nothing.
+//! - An event from before the last one changes nothing, whatever it is named.
 //! - It is over half an hour after its last event, whatever its name.
+//! - Bounded: the newest [`SESSION_ITEMS`] items, 8 bytes each.
 
 use serde::Deserialize;
 use serde::Serialize;
@@ -16,13 +17,13 @@ pub const SESSION_ITEMS: usize = 10;
 /// Silence that ends a session.
 const GAP_HOURS: f64 = 0.5;
 
-/// The latest session of a person.
+/// The latest session of a user.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Session {
     /// Hash of the session's id, 0 without one.
     key: u64,
     last_at: Timestamp,
-    /// Items with the signed confidence of the latest interaction, the newest last.
+    /// Items with their net evidence, the newest last.
     items: Vec<(u32, f32)>,
 }
 
@@ -30,32 +31,44 @@ impl Session {
     /// Whether an event belongs to the session, after beginning a new one for an
     /// event that follows it.
     pub fn enter(&mut self, id: Option<&str>, at: Timestamp) -> bool {
+        if at < self.last_at {
+            return false;
+        }
         let key = id.map(|id| xxh3_64(id.as_bytes()).max(1));
         let belongs = key.map_or_else(|| self.is_near(at), |key| key == self.key);
-        let follows = at >= self.last_at;
-        if !belongs && follows {
-            *self = Self { key: key.unwrap_or(0), last_at: at, items: Vec::new() };
+        if !belongs {
+            (self.key, self.items) = (key.unwrap_or(0), Vec::new());
         }
-        belongs || follows
+        self.last_at = at;
+        true
     }
 
-    /// Notes an interaction of an event that belongs to the session.
-    pub fn note(&mut self, item: u32, confidence: f32, at: Timestamp) {
-        self.last_at = self.last_at.max(at);
-        if confidence == 0.0 {
+    /// Notes the net evidence for an item of an event that belongs to the session.
+    pub fn note(&mut self, item: u32, net: f32) {
+        if net == 0.0 {
             return;
         }
         self.items.retain(|&(known, _)| known != item);
         if self.items.len() == SESSION_ITEMS {
             self.items.remove(0);
         }
-        self.items.push((item, confidence));
+        self.items.push((item, net));
     }
 
     /// The items of the session with signed confidences, the newest last; none when
     /// it is over.
     pub fn items_at(&self, now: Timestamp) -> &[(u32, f32)] {
         if self.is_near(now) { &self.items } else { &[] }
+    }
+
+    /// Whether any of its items is one of these.
+    pub fn refers_to(&self, is_one: &dyn Fn(u32) -> bool) -> bool {
+        self.items.iter().any(|entry| is_one(entry.0))
+    }
+
+    /// Drops the items that `keeps` denies.
+    pub fn retain(&mut self, keeps: impl Fn(u32) -> bool) {
+        self.items.retain(|entry| keeps(entry.0));
     }
 
     fn is_near(&self, at: Timestamp) -> bool {
@@ -77,7 +90,7 @@ mod tests {
         let mut session = Session::default();
         for &(id, at, item) in events {
             if session.enter(id, minutes(at)) {
-                session.note(item, 1.0, minutes(at));
+                session.note(item, 1.0);
             }
         }
         session
@@ -105,7 +118,7 @@ mod tests {
 
     #[test]
     fn an_event_of_the_past_changes_nothing() {
-        let now = [(Some("a"), 100, 1), (Some("b"), 99, 2), (None, 40, 3)];
+        let now = [(Some("a"), 100, 1), (Some("b"), 99, 2), (None, 90, 3), (Some("a"), 98, 4)];
         assert_eq!(items(&session(&now), 100), [1]);
     }
 

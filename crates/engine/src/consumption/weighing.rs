@@ -1,23 +1,24 @@
 //! How much each item of a history weighs as an example of the matrix factorization.
 //!
-//! One rule serves training and fold-in, so that a person is folded in as those the
+//! One rule serves training and fold-in, so that a user is folded in as those the
 //! model was trained on. A positive weight says "wanted" (target 1), a negative one "not
 //! wanted" (target 0) with its absolute value.
 //!
-//! - Confidence by type and value comes from the settings, by way of the history.
+//! - The weight is the net evidence of the consumption.
 //! - With a half-life, an example counts the less the older it is against the newest of
-//!   the same person: down to a tenth, since old taste is still taste.
-//! - Where people come back to items, the n-th time adds by the logarithm.
+//!   the same user: down to a tenth, since old taste is still taste.
+//! - Where users come back to items, the n-th session adds by the logarithm.
 
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::consumption::Consumption;
 use crate::consumption::History;
-use crate::consumption::HistoryEntry;
+use crate::domain::Timestamp;
 use crate::models::decay::decay;
 use crate::numeric::math;
 
-/// Newest examples of a person.
+/// Newest examples of a user.
 pub const EXAMPLES_MAX: usize = 500;
 /// What the oldest example keeps of its weight.
 const OLD_TASTE: f32 = 0.1;
@@ -27,7 +28,7 @@ const OLD_TASTE: f32 = 0.1;
 pub struct Weighing {
     /// 0: age does not matter.
     pub half_life_hours: f32,
-    /// Whether what a person did not want is an example, too.
+    /// Whether what a user did not want is an example, too.
     pub negatives: bool,
     /// Whether coming back to an item makes it weigh more.
     pub repeats: bool,
@@ -47,7 +48,8 @@ impl Weighing {
         let mut newest = None;
         let mut examples = Vec::with_capacity(kept.len().min(EXAMPLES_MAX));
         for entry in kept.iter().rev() {
-            if entry.confidence > 0.0 || self.negatives && entry.confidence < 0.0 {
+            let net = entry.net();
+            if net > 0.0 || self.negatives && net < 0.0 {
                 let newest = *newest.get_or_insert(entry.at());
                 examples.push((entry.item, self.weight(entry, newest)));
                 if examples.len() == EXAMPLES_MAX {
@@ -58,14 +60,14 @@ impl Weighing {
         examples
     }
 
-    fn weight(&self, entry: &HistoryEntry, newest: crate::domain::Timestamp) -> f32 {
-        let mut weight = entry.confidence;
+    fn weight(&self, entry: &Consumption, newest: Timestamp) -> f32 {
+        let mut weight = entry.net();
         if self.half_life_hours > 0.0 {
             let left = decay(entry.at(), newest, self.half_life_hours);
             weight *= OLD_TASTE + (1.0 - OLD_TASTE) * left;
         }
-        if self.repeats && entry.count > 1 {
-            weight *= 1.0 + math::ln(f64::from(entry.count)) as f32;
+        if self.repeats && entry.sessions() > 1 {
+            weight *= 1.0 + math::ln(f64::from(entry.sessions())) as f32;
         }
         weight
     }
@@ -78,15 +80,15 @@ pub fn kept(history: &History, withheld: usize) -> usize {
     if withheld == 0 {
         return entries.len();
     }
-    let positives = entries.iter().enumerate().rev().filter(|(_, entry)| entry.confidence > 0.0);
-    positives.map(|(place, _)| place).nth(withheld - 1).unwrap_or(0)
+    let positives = entries.iter().enumerate().rev().filter(|(_, entry)| entry.net() > 0.0);
+    positives.map(|(position, _)| position).nth(withheld - 1).unwrap_or(0)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::consumption::Evidence;
     use crate::domain::InteractionType;
-    use crate::domain::Timestamp;
 
     fn history() -> History {
         let mut history = History::default();
@@ -96,7 +98,9 @@ mod tests {
             (3, InteractionType::Click, 1.0, 2),
             (1, InteractionType::Like, 2.0, 3),
         ] {
-            history.note(item, kind, confidence, Timestamp::from_seconds(day * 86_400));
+            let at = Timestamp::from_seconds((day + 1) * 86_400);
+            let event = Evidence { kind, confidence, at };
+            history.put(history.folded(item, &event, 4 * 3_600).0);
         }
         history
     }

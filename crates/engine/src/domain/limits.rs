@@ -123,3 +123,9 @@ pub const STREAMING_CALLS: usize = 2_048;
 pub const CALLS_PER_CONNECTION: u32 = 256;
 /// Connections to the HTTP port: probes and scrapers.
 pub const HTTP_CONNECTIONS: usize = 64;
+/// Topics that only events name and that are remembered; the catalogue's are not counted.
+pub const EVENT_TOPICS: usize = 16_384;
+/// The same of sources.
+pub const EVENT_SOURCES: usize = 16_384;
+/// Kinds of devices that are remembered.
+pub const EVENT_DEVICES: usize = 256;

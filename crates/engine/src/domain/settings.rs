@@ -107,7 +107,10 @@ pub struct Settings {
     pub tfidf_max_features: u32,
     /// Length of the embeddings that items may carry.
     pub embedding_dimension: u32,
-    /// After this time an interaction counts half for popularity.
+    /// Where popularity begins: it goes by the nearest of its half-lives (six hours, a day,
+    /// the trend's, a fortnight, a quarter, for ever, or 2,000 events) until consumptions
+    /// show that another predicts better. A new value begins anew. After this time an
+    /// interaction counts half for what is consumed when, where and at which age.
     pub popularity_half_life_hours: f32,
     /// The same for the trend, which looks at the recent past only.
     pub trend_half_life_hours: f32,
@@ -170,6 +173,12 @@ pub struct Settings {
     pub arms: ArmSettings,
     /// How the ranker explores and learns from decisions.
     pub ranker: RankerSettings,
+    /// Users that are remembered: beyond it, those who did least are forgotten. About a kibibyte
+    /// each.
+    pub users_max: u32,
+    /// Items that only events name and that are remembered: beyond it, those with the least
+    /// evidence are forgotten.
+    pub unknown_items_max: u32,
     /// Keys the random streams of the engine and the trainer.
     pub seed: u64,
 }
@@ -210,6 +219,8 @@ impl Default for Settings {
             recommend_seen: None,
             arms: ArmSettings::default(),
             ranker: RankerSettings::default(),
+            users_max: 1_000_000,
+            unknown_items_max: 100_000,
             seed: 1,
         }
     }
@@ -266,6 +277,8 @@ impl SettingsRange {
     pub const FREQUENCY_CAP: Self = Self::new("frequency_cap_per_day", 0.0, 1_000.0);
     pub const SEEN_COOLDOWN: Self = Self::new("seen_cooldown_hours", 0.0, 1e6);
     pub const SEEN_AFTER: Self = Self::new("seen_after_interactions", 0.0, 65_535.0);
+    pub const USERS_MAX: Self = Self::new("users_max", 100.0, 1e8);
+    pub const UNKNOWN_ITEMS_MAX: Self = Self::new("unknown_items_max", 100.0, 1e7);
 }
 
 impl Settings {
@@ -296,7 +309,7 @@ impl Settings {
         violations.finish(self)
     }
 
-    fn numbers(&self) -> [(SettingsRange, f64); 26] {
+    fn numbers(&self) -> [(SettingsRange, f64); 28] {
         [
             (SettingsRange::FACTORS, f64::from(self.collaborative_factors)),
             (SettingsRange::REGULARIZATION, f64::from(self.collaborative_regularization)),
@@ -324,6 +337,8 @@ impl Settings {
             (SettingsRange::FREQUENCY_CAP, f64::from(self.frequency_cap_per_day)),
             (SettingsRange::SEEN_COOLDOWN, f64::from(self.seen_cooldown_hours)),
             (SettingsRange::SEEN_AFTER, f64::from(self.seen_after_interactions)),
+            (SettingsRange::USERS_MAX, f64::from(self.users_max)),
+            (SettingsRange::UNKNOWN_ITEMS_MAX, f64::from(self.unknown_items_max)),
         ]
     }
 

@@ -2,10 +2,10 @@
 //! and the same ranker that serve.
 //!
 //! Items become catalogue records in the order of the data set, so that indices
-//! agree; rows become rating interactions. A model is trained whenever the stream has
-//! grown by a fixed share since the last one, on what has been seen so far, as the
-//! service does on its schedule: so the hybrid learns what a model's scores are worth
-//! before they decide anything.
+//! agree; rows become rating interactions. A model is trained when the service would
+//! train one, on what has been seen so far: so the hybrid learns what a model's scores are
+//! worth before they decide anything. Only the number of trainings is bounded, since years
+//! of recorded rows pass in minutes.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -19,6 +19,7 @@ use crate::FeatureMask;
 use crate::GiveUp;
 use crate::Occasion;
 use crate::RankRequest;
+use crate::TrainingReport;
 use crate::UserContext;
 use crate::domain::Attributes;
 use crate::domain::EventId;
@@ -38,12 +39,13 @@ use crate::evaluation::recommender::Recommender;
 use crate::evaluation::recommender::RecommenderOptions;
 use crate::rank;
 use crate::score_candidates;
-use crate::train;
+use crate::train_and_tell;
+use crate::training_is_due;
 
-/// Rows before the first training of a stream.
-const FIRST_TRAINING: u64 = 500;
-/// Growth of a stream that calls for the next training.
-const TRAINING_GROWTH: f64 = 1.15;
+/// Least growth of a stream between two trainings while it is short...
+const GROWTH_MIN: f64 = 0.15;
+/// ...and most trainings of the rest of it.
+const TRAININGS_MAX: u64 = 32;
 
 /// Feeds an engine and ranks with it.
 #[derive(Debug)]
@@ -53,8 +55,11 @@ pub struct EngineRecommender {
     users: Arc<[UserId]>,
     items: Arc<[ItemId]>,
     learnt: u64,
-    /// Rows at which a stream is trained on next.
+    /// Rows at which a stream is trained on next, if it is due by then.
     next_training: u64,
+    /// Most rows to wait for that.
+    stride: u64,
+    trainings: Vec<TrainingReport>,
     mask: FeatureMask,
 }
 
@@ -78,7 +83,9 @@ impl EngineRecommender {
             users: dataset.users.iter().map(user).collect(),
             items: dataset.items.iter().map(|entry| item(&entry.id)).collect(),
             learnt: 0,
-            next_training: FIRST_TRAINING,
+            next_training: 0,
+            stride: (dataset.rows.len() as u64 / TRAININGS_MAX).max(1),
+            trainings: Vec::new(),
             mask: FeatureMask::ALL,
         };
         for (item, entry) in dataset.items.iter().enumerate() {
@@ -107,7 +114,9 @@ impl EngineRecommender {
     }
 
     fn train_with(&mut self, effort: Effort) {
-        let trained = train(self.engine.state(), effort, &mut |_epoch| ControlFlow::Continue(()));
+        let (report, trained) =
+            train_and_tell(self.engine.state(), effort, &mut |_epoch| ControlFlow::Continue(()));
+        self.trainings.push(report);
         // Too little data leaves the engine as it is, and so does a model that is no better.
         if let Ok(model) = trained {
             let at = self.engine.state().clock();
@@ -124,8 +133,15 @@ impl EngineRecommender {
             items: self.items.clone(),
             learnt: self.learnt,
             next_training: u64::MAX,
+            stride: self.stride,
+            trainings: Vec::new(),
             mask: self.mask,
         }
+    }
+
+    /// What each training so far tried, chose and refused.
+    pub fn trainings(&self) -> &[TrainingReport] {
+        &self.trainings
     }
 
     /// A copy that ranks without some features; `component` names them in reports.
@@ -201,9 +217,10 @@ impl Recommender for EngineRecommender {
             context: InteractionContext::default(),
         };
         self.apply(Record::Interaction(interaction), row.at);
-        if self.learnt >= self.next_training {
+        if self.learnt >= self.next_training && training_is_due(self.engine.state(), row.at) {
             self.train_with(Effort::WhenDue);
-            self.next_training = (self.learnt as f64 * TRAINING_GROWTH) as u64 + 1;
+            let growth = (self.learnt as f64 * GROWTH_MIN) as u64;
+            self.next_training = self.learnt + growth.min(self.stride) + 1;
         }
     }
 

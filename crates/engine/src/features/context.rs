@@ -10,6 +10,7 @@
 
 use crate::consumption::User;
 use crate::features::candidate::Candidate;
+use crate::models::aging;
 use crate::models::cold_start::LocationScorer;
 use crate::models::content::Centroid;
 use crate::models::content::SparseVector;
@@ -84,7 +85,7 @@ impl<'v> Circumstances<'v> {
         occasion: &Occasion,
         candidates: &[Candidate<'_>],
     ) -> Self {
-        let at = view.contexts.at(occasion, view.clock, &view.settings);
+        let at = view.contexts.at(occasion, view.clock, &view.decays.contexts);
         let personal = user.and_then(|user| PersonalTimes::new(view, user, occasion, &at));
         let lifts = topics_of(view, candidates).into_iter().map(|topic| {
             let time = at.time(topic);
@@ -97,12 +98,12 @@ impl<'v> Circumstances<'v> {
             };
             (topic, lifts)
         });
-        let half_life = view.settings.popularity_half_life_hours;
+        let now = view.decays.shares.at(view.clock);
         Self {
             view,
             occasion: *occasion,
             lifts: lifts.collect(),
-            location: occasion.location.map(|at| view.locations.at(at, view.clock, half_life)),
+            location: occasion.location.map(|at| view.locations.at(at, now)),
             session: user.and_then(|user| session_taste(view, user, occasion)),
         }
     }
@@ -135,7 +136,7 @@ impl<'v> Circumstances<'v> {
     }
 
     /// 1 for what was just published, half after one half-life; 0 for items of
-    /// unknown age.
+    /// unknown age and before their publication.
     pub fn freshness(&self, entry: &Entry) -> f32 {
         let Some(item) = &entry.item else {
             return 0.0;
@@ -150,8 +151,7 @@ impl<'v> Circumstances<'v> {
             if table.is_empty() { None } else { table.of(topics, item.source.as_deref()) };
         let half_life = configured
             .map_or_else(|| self.view.aging.half_life_hours(&entry.topics, settings), f64::from);
-        let age_hours = self.occasion.now.hours_since(published).max(0.0);
-        math::exp2(-age_hours / half_life) as f32
+        aging::freshness(published, self.occasion.now, half_life)
     }
 
     /// How much more the item is wanted at this location than overall.
@@ -209,7 +209,7 @@ impl<'a> PersonalTimes<'a> {
             return None;
         }
         let slot = occasion.slot();
-        let scale = row.scale(user.last_seen, view.settings.profile_half_life_hours);
+        let scale = row.scale(view.profile_time(user));
         let now: f32 =
             row.entries().iter().filter(|entry| entry.0 % SLOTS == slot).map(|entry| entry.1).sum();
         let all: f32 = row.entries().iter().map(|entry| entry.1).sum();

@@ -130,17 +130,17 @@ impl<'a> Describer<'a> {
         let session = user.map_or(&[][..], |user| user.session.items_at(occasion.now));
         let cooccurrence = view.cooccurrence_scorer(&context.recent).emphasising(session);
         let (count, items) = (candidates.len(), view.items.entries.len());
-        let half_life = view.settings.popularity_half_life_hours;
+        let shares_now = view.decays.shares.at(view.clock);
         let cohorts = user
             .filter(|user| !user.cohorts.is_empty())
-            .map(|user| view.cohorts.scorer(&user.cohorts, view.clock, half_life));
+            .map(|user| view.cohorts.scorer(&user.cohorts, shares_now));
         Self {
             view,
             user,
             context,
             circumstances: Circumstances::new(view, user, occasion, candidates),
             cohorts,
-            scales: view.items.popularity.scales(view.clock, &view.settings),
+            scales: view.popularity_scales(),
             timeliness: timeliness(view, occasion.now),
             occasion: *occasion,
             together: PathScores::new(cooccurrence, count, items),
@@ -225,8 +225,7 @@ impl<'a> Describer<'a> {
         let (Some(user), Some(source)) = (self.user, subject.candidate.entry.source) else {
             return 0.0;
         };
-        let half_life = self.view.settings.profile_half_life_hours;
-        user.sources.share(source, user.last_seen, half_life, SHARE_PRIOR)
+        user.sources.share(source, self.view.profile_time(user), SHARE_PRIOR)
     }
 
     pub fn popularity(&self, subject: &Subject<'_>) -> f32 {
@@ -240,7 +239,7 @@ impl<'a> Describer<'a> {
     }
 
     pub fn popularity_all_time(&self, subject: &Subject<'_>) -> f32 {
-        subject.statistics.map_or(0.0, |one| one.log_positives)
+        subject.statistics.map_or(0.0, |one| one.log_positives())
     }
 
     pub fn activity(&self, subject: &Subject<'_>) -> f32 {
@@ -290,7 +289,6 @@ impl<'a> Describer<'a> {
 /// before: by the half-lives of popularity and of the trend. After the clock it says all
 /// there is to say.
 fn timeliness(view: &View, now: Timestamp) -> [f32; 2] {
-    let settings = &view.settings;
-    [settings.popularity_half_life_hours, settings.trend_half_life_hours]
+    [view.popularity_half_life_hours(), view.settings.trend_half_life_hours]
         .map(|half_life| decay(now.min(view.clock), view.clock, half_life))
 }

@@ -43,7 +43,7 @@ impl UserContext {
         let mut weight = 1.0;
         let mut had: Vec<(f32, u32)> = Vec::new();
         for entry in user.history.entries().iter().rev().take(TASTE_ITEMS) {
-            let sign = entry.confidence.clamp(-0.5, 1.0);
+            let sign = entry.net().clamp(-0.5, 1.0);
             if sign != 0.0 {
                 had.push((weight * sign, entry.item));
                 weight *= TASTE_DECAY;
@@ -54,10 +54,10 @@ impl UserContext {
         let taste = Some(Centroid::new(parts)).filter(|centroid| !centroid.is_empty());
         let positives = user.history.positives().count() as u32;
         let had = user.history.entries().iter();
-        let mut seen: Vec<_> = had.map(|entry| (entry.item, entry.count, entry.at())).collect();
+        let mut seen: Vec<_> =
+            had.map(|entry| (entry.item, entry.sessions(), entry.at())).collect();
         seen.sort_unstable();
-        let half_life = view.settings.profile_half_life_hours;
-        let topic_shares = user.topics.shares(user.last_seen, half_life, SHARE_PRIOR);
+        let topic_shares = user.topics.shares(view.profile_time(user), SHARE_PRIOR);
         let path = user.history.positives().map(|entry| entry.item);
         let item_item = view.item_item.scores(path);
         let factors = view.fold_in(user);

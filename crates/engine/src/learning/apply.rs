@@ -56,6 +56,8 @@ impl Engine {
                 self.view.began = record.recorded_at;
             }
             self.apply_record(record, &mut effects);
+            self.forget_surplus();
+            self.sweep();
             self.view.watermark = record.sequence;
             if record.sequence.is_multiple_of(SOLVE_EVERY) {
                 self.solve_new_items();
@@ -75,7 +77,7 @@ impl Engine {
                 self.apply_interaction(interaction, record.sequence, at);
             }
             Record::Decision(decision) => self.apply_decision(decision, at, effects),
-            Record::ItemUpserted(item) => self.upsert_item(item, at),
+            Record::ItemUpserted(item) => self.upsert_item(item, record.sequence, at),
             Record::ItemDeleted(item_id) => self.delete_item(item_id, at),
             Record::UserAttributesSet { user_id, attributes } => {
                 self.set_attributes(user_id.as_str(), attributes, record.sequence);

@@ -11,11 +11,11 @@ use crate::state::Entry;
 use crate::state::document;
 
 impl Engine {
-    pub(super) fn upsert_item(&mut self, item: &Item, at: Timestamp) {
-        let index = self.intern_item(item.item_id.as_str());
+    pub(super) fn upsert_item(&mut self, item: &Item, sequence: u64, at: Timestamp) {
+        let index = self.intern_item(item.item_id.as_str(), sequence);
         self.remove_from_catalogue(index);
-        let topics = item.topics.iter().map(|topic| self.view.topics.intern(topic)).collect();
-        let source = item.source.as_ref().map(|source| self.view.sources.intern(source));
+        let topics = item.topics.iter().map(|topic| self.view.topics.keep(topic)).collect();
+        let source = item.source.as_ref().map(|source| self.view.sources.keep(source));
         let counts = self.view.vocabulary.count_document(&document(item));
         let refit = self.view.vocabulary.add(&counts);
         *self.view.items.terms.get_mut(index as usize) = self.view.vocabulary.weigh(&counts);
@@ -25,12 +25,13 @@ impl Engine {
         let entry = Entry { item, topics, source, counts, updated_at: at, added_at };
         *self.view.items.entries.get_mut(index as usize) = Arc::new(entry);
         self.view.counts.catalogue += 1;
-        if refit {
+        if let Some(evicted) = refit {
+            self.forget_terms(evicted);
             self.weigh_all_terms();
         } else {
             self.embed_item(index);
         }
-        self.foretell(index);
+        self.predict_factors(index);
     }
 
     pub(super) fn delete_item(&mut self, item_id: &ItemId, at: Timestamp) {
@@ -49,6 +50,8 @@ impl Engine {
         let entry = Arc::make_mut(self.view.items.entries.get_mut(index as usize));
         entry.item = None;
         let counts = std::mem::take(&mut entry.counts);
+        entry.topics.iter().for_each(|&topic| self.view.topics.let_go(topic));
+        entry.source.iter().for_each(|&source| self.view.sources.let_go(source));
         self.view.vocabulary.remove(&counts);
         *self.view.items.terms.get_mut(index as usize) = Default::default();
         self.view.items.embeddings.set(index, None);
@@ -62,6 +65,25 @@ impl Engine {
         state.attributes = attributes.clone();
         state.cohorts = cohorts;
         state.changed_at = sequence;
+    }
+
+    /// Drops terms that the vocabulary evicted from the counts of all items. Their ids are free at
+    /// once, or with the next model where one was learnt from them.
+    pub(super) fn forget_terms(&mut self, evicted: Vec<u32>) {
+        if evicted.is_empty() {
+            return;
+        }
+        let view = &mut self.view;
+        for item in 0..view.items.len() {
+            if let Some(counts) = view.items.entries[item].counts.without(&evicted) {
+                Arc::make_mut(view.items.entries.get_mut(item)).counts = counts;
+            }
+        }
+        if view.model.is_some() {
+            Arc::make_mut(&mut view.sweep).terms_in_model.extend(evicted);
+        } else {
+            evicted.into_iter().for_each(|term| view.vocabulary.terms.release(term));
+        }
     }
 
     /// Derives the term vectors and the places in content again after the vocabulary's weights changed.

@@ -1,35 +1,24 @@
-//! Items nobody has touched yet: where their content is, and the factors it foretells.
+//! Items that no training has seen: where their content is, and the factors it predicts.
 //!
-//! - Places of items are derived of entries, terms and model; they follow every change
+//! - Embeddings of items are derived of entries, terms and model; they follow every change
 //!   of these.
-//! - Foretold factors are state: they are written when a model is switched to and when an
+//! - Predicted factors are state: they are written when a model is switched to and when an
 //!   item is upserted, to items that no training has seen. Evidence of an item's own is
 //!   blended with them by the solve of new items, whose prior mean they are.
-//! - The Gram matrix of the model counts the rows that stand in the factors.
-
-use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use rayon::iter::IntoParallelIterator;
 use rayon::iter::ParallelIterator;
 
 use crate::Engine;
-use crate::domain::Item;
-use crate::models::collaborative;
-use crate::models::content::ContentModel;
 use crate::models::content::EmbeddingSpace;
 use crate::models::content::Embeddings;
-use crate::models::content::FactorMap;
-use crate::models::content::Latent;
-use crate::models::content::MapExample;
-use crate::models::content::RANK_MAX;
 use crate::models::content::SparseVector;
 use crate::models::content::embed;
 use crate::state::Entry;
 use crate::state::View;
 
 impl View {
-    /// Where an item is, described by its entry and its terms.
+    /// The embedding of an item, described by its entry and its terms.
     pub(crate) fn embed(
         &self,
         entry: &Entry,
@@ -40,143 +29,66 @@ impl View {
         embed(own, self.settings.embedding_dimension as usize, terms, latent)
     }
 
-    /// The factors that the content of an item foretells.
-    pub(crate) fn foretold_factors(&self, item: u32) -> Option<Vec<f32>> {
+    /// The factors that the content of an item predicts.
+    pub(crate) fn predicted_factors(&self, item: u32) -> Option<Vec<f32>> {
         let (space, row) = self.items.embeddings.row(item)?;
         self.model.as_ref()?.content.factors(space, row)
     }
 }
 
 impl Engine {
-    /// Derives where every item is.
+    /// Derives the embeddings of all items.
     pub(crate) fn embed_all(&mut self) {
         let view = &self.view;
         let rank = view.model.as_ref().map_or(0, |model| model.content.rank());
         let mut embeddings = Embeddings::new(view.settings.embedding_dimension as usize, rank);
         let items = 0..view.items.entries.len();
-        // A place depends on its item alone, so threads change no bit.
-        let places: Vec<_> = items
+        // An embedding depends on its item alone, so threads change no bit.
+        let derived: Vec<_> = items
             .into_par_iter()
             .map(|index| view.embed(&view.items.entries[index], &view.items.terms[index]))
             .collect();
-        for (index, place) in places.into_iter().enumerate() {
-            embeddings.set(index as u32, place);
+        for (index, embedding) in derived.into_iter().enumerate() {
+            embeddings.set(index as u32, embedding);
         }
         self.view.items.embeddings = embeddings;
     }
 
-    /// Derives where one item is.
+    /// Derives the embedding of one item.
     pub(crate) fn embed_item(&mut self, index: u32) {
         let view = &self.view;
-        let place =
+        let embedding =
             view.embed(&view.items.entries[index as usize], &view.items.terms[index as usize]);
-        self.view.items.embeddings.set(index, place);
+        self.view.items.embeddings.set(index, embedding);
     }
 
-    /// Gives an item that no training has seen the factors its content foretells; one with
+    /// Gives an item that no training has seen the factors its content predicts; one with
     /// evidence of its own is solved again.
-    pub(crate) fn foretell(&mut self, index: u32) {
+    pub(crate) fn predict_factors(&mut self, index: u32) {
         let Some(model) = &self.view.model else {
             return;
         };
-        if model.is_trained(index) {
+        let k = model.k;
+        if self.view.items.factors.is_trained(index) {
             return;
         }
-        if self.view.items.accumulators[index as usize].is_some() {
-            if let Err(place) = self.view.unsolved.binary_search(&index) {
-                self.view.unsolved.insert(place, index);
-            }
+        if self.view.items.online.sums(index).is_some() {
+            self.note_unsolved(index);
             return;
         }
-        let nothing = vec![0.0; model.k];
-        let old =
-            self.view.items.factors.row(index).map_or_else(|| nothing.clone(), <[f32]>::to_vec);
-        let new = self.view.foretold_factors(index).unwrap_or(nothing);
-        if old != new {
-            let model = self.view.model.as_mut().expect("it was just there");
-            collaborative::update_gram(&mut Arc::make_mut(model).item_gram, &old, &new);
-            self.view.items.factors.set_row(index, &new);
-        }
+        let row = self.view.predicted_factors(index).unwrap_or_else(|| vec![0.0; k]);
+        self.view.items.factors.set_row(index, &row);
     }
 
-    /// As [`Self::foretell`] for every item of the catalogue, right after a switch.
-    pub(crate) fn foretell_all(&mut self) {
-        let Some(model) = self.view.model.clone() else {
-            return;
-        };
-        let mut any = false;
-        for index in 0..self.view.items.entries.len() as u32 {
-            if model.is_trained(index) {
-                continue;
-            }
-            if let Some(factors) = self.view.foretold_factors(index) {
-                self.view.items.factors.set_row(index, &factors);
-                any = true;
-            }
-        }
-        if any {
-            let gram = collaborative::gram(&self.view.items.factors.to_vec(), model.k);
-            let model = self.view.model.as_mut().expect("it was just there");
-            Arc::make_mut(model).item_gram = gram;
-        }
+    /// As [`Self::predict_factors`] for every item, right after a switch.
+    pub(crate) fn predict_all_factors(&mut self) {
+        let view = &self.view;
+        let rows = (0..view.items.len() as u32)
+            .filter(|&index| !view.items.factors.is_trained(index))
+            .filter_map(|index| Some((index, view.predicted_factors(index)?)));
+        let rows: Vec<(u32, Vec<f32>)> = rows.collect();
+        self.view.items.factors.set_rows(rows.into_iter());
     }
-}
-
-/// Learns the latent space of the catalogue and the maps to trained factors, which are
-/// row-major, `k` wide. `positives` counts those of each item.
-pub(crate) fn fit_content(
-    view: &View,
-    item_factors: &[f32],
-    k: usize,
-    positives: &[u32],
-) -> ContentModel {
-    let catalogue: Vec<&SparseVector> =
-        view.items.terms.iter().filter(|terms| !terms.is_empty()).collect();
-    let settings = view.settings();
-    let rank = (settings.embedding_dimension as usize).min(RANK_MAX);
-    let latent = Latent::fit(&catalogue, rank, settings.seed);
-    let dimension = settings.embedding_dimension as usize;
-    let own = |item: &Item| embed(&item.embedding, dimension, &SparseVector::default(), None);
-    let own_map = fit_map(item_factors, k, positives, |index| {
-        own(view.items.entries[index].item.as_ref()?).map(|place| place.1)
-    });
-    // Every item with terms teaches this one, also those with an embedding of their own.
-    let latent_map = fit_map(item_factors, k, positives, |index| {
-        latent.as_ref()?.project(&view.items.terms[index])
-    });
-    ContentModel { latent, own_map, latent_map }
-}
-
-fn fit_map(
-    item_factors: &[f32],
-    k: usize,
-    positives: &[u32],
-    place: impl Fn(usize) -> Option<Vec<f32>>,
-) -> Option<FactorMap> {
-    let trained: Vec<(usize, Vec<f32>)> = (0..positives.len())
-        .filter(|&index| positives[index] > 0)
-        .filter_map(|index| Some((index, place(index)?)))
-        .collect();
-    let examples: Vec<MapExample<'_>> = trained
-        .iter()
-        .map(|(index, embedding)| MapExample {
-            embedding,
-            factors: &item_factors[index * k..][..k],
-            positives: positives[*index],
-        })
-        .collect();
-    FactorMap::fit(&examples)
-}
-
-/// Figures of what was learnt, by name.
-pub(crate) fn content_figures(content: &ContentModel) -> BTreeMap<String, f64> {
-    let mut figures = BTreeMap::from([("latent_dimensions".to_owned(), content.rank() as f64)]);
-    let maps = [("content_map", &content.latent_map), ("embedding_map", &content.own_map)];
-    for (name, map) in maps {
-        let explained = map.as_ref().map_or(0.0, FactorMap::r_squared);
-        figures.insert(format!("{name}_r_squared"), explained);
-    }
-    figures
 }
 
 #[cfg(test)]
@@ -191,6 +103,7 @@ mod tests {
     use crate::domain::Interaction;
     use crate::domain::InteractionContext;
     use crate::domain::InteractionType;
+    use crate::domain::Item;
     use crate::domain::ItemId;
     use crate::domain::LogRecord;
     use crate::domain::PublishedModel;
@@ -340,16 +253,16 @@ mod tests {
         let before = world.collaborative(0, 90);
         assert!(after > 0.1 && (after - before).abs() < 0.1 * after, "{after} {before}");
         let view = world.engine.state();
-        let gram = collaborative::gram(&view.items.factors.to_vec(), 16);
-        let kept = &view.model().unwrap().item_gram;
-        assert!(gram.iter().zip(kept).all(|(a, b)| (a - b).abs() < 1e-3));
+        let gram = crate::models::collaborative::gram(&view.items.factors.rows.to_vec(), 16);
+        let kept = &view.items.factors.gram;
+        assert!(gram.iter().zip(kept.iter()).all(|(a, b)| (a - b).abs() < 1e-3));
     }
 
     #[test]
     fn evidence_against_the_content_overrules_it_in_time() {
         let mut world = World::new();
         world.learn(Record::ItemUpserted(item(80)));
-        let foretold = world.collaborative(2, 80);
+        let predicted = world.collaborative(2, 80);
         // An item with the words of the even taste that the people of the odd one like.
         for nth in 0..19 {
             world.like(nth * 2 + 1, 80);
@@ -357,7 +270,7 @@ mod tests {
         for _ in 0..16 {
             world.learn(Record::ItemUpserted(item(0)));
         }
-        assert!(world.collaborative(2, 80) < foretold);
+        assert!(world.collaborative(2, 80) < predicted);
         assert!(world.collaborative(39, 80) > world.collaborative(2, 80));
     }
 

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use crate::Engine;
-use crate::bandit::Evidence;
 use crate::bandit::PENDING_DECISIONS_MAX;
 use crate::bandit::PendingDecision;
 use crate::bandit::PendingItem;
 use crate::bandit::PendingTrial;
+use crate::bandit::Piece;
 use crate::bandit::Weight;
 use crate::bandit::discount;
 use crate::consumption::is_within_a_day;
@@ -126,7 +126,7 @@ impl Engine {
         let mut pending = PendingDecision::new(key, user, decision.segment, number, items);
         (pending.decided_at, pending.previous) = (decision.decided_at, previous);
         pending.weight =
-            ranker.influence.weigh(user, recorded_at, Evidence::Impression, pending.items.len());
+            ranker.influence.weigh(user, recorded_at, Piece::Impression, pending.items.len());
         pending.trial = decision.trial.as_ref().map(|trial| PendingTrial::new(trial, recorded_at));
         pending.begin(&curve, ranker);
         if let Some(trial) = &decision.trial {
@@ -143,8 +143,7 @@ impl Engine {
         let id = shown.item_id.as_str();
         let known = self.view.items.ids.find(id);
         if let Some(item) = known {
-            self.view.items.popularity.items.get_mut(item as usize).shown += 1;
-            self.view.items.popularity.totals.shown += 1;
+            self.view.items.popularity.count_shown(item);
         }
         let features = self.view.ranker.layout().aligned(layout, &shown.features);
         PendingItem::new(name_key(id), known.is_some(), features, shown.propensity)
@@ -236,8 +235,7 @@ impl Engine {
         decision.credit(shown, reward(confidence), Weight::new(left), ranker);
         ranker.account.earn(decision.earned(shown) - earned);
         if !rewarded && decision.is_rewarded(shown) && decision.is_counted(shown) {
-            self.view.items.popularity.items.get_mut(item as usize).rewarded += 1;
-            self.view.items.popularity.totals.rewarded += 1;
+            self.view.items.popularity.count_rewarded(item);
         }
     }
 }

@@ -1,30 +1,31 @@
 //! What an interaction changes: the user, the item, and what all users have in common.
+//!
+//! Events are folded into consumptions first ([`crate::consumption`]); everything here but the raw
+//! counts learns from what that changed, never from an event itself. So a use of an item is one
+//! positive however many events report it.
 
 use std::sync::Arc;
 
 use crate::Engine;
-use crate::bandit::Evidence;
+use crate::bandit::Piece;
 use crate::consumption;
+use crate::consumption::Change;
+use crate::consumption::Evidence;
+use crate::consumption::User;
 use crate::domain::Interaction;
 use crate::domain::InteractionType;
 use crate::domain::Timestamp;
 use crate::features::Candidate;
 use crate::features::UserContext;
 use crate::features::describe_raw;
+use crate::learning::sampling;
 use crate::models::collaborative;
-use crate::models::collaborative::ItemAccumulator;
 use crate::models::collaborative::RECENT;
 use crate::models::contexts::Occasion;
 use crate::state::interner::name_key;
 
-/// Time from which on the same again is a repetition and no slip of the finger.
-const REPEAT_GAP_MINUTES: f64 = 1.0;
-/// Kinds of devices that are told apart: what comes later is none.
-const DEVICES_MAX: usize = 256;
 /// Topics that an event gives to an item of which nothing else is known.
 const STUB_TOPICS_MAX: usize = 8;
-/// Observations from which on an item waits for the next training.
-const ONLINE_OBSERVATIONS_MAX: u32 = 200;
 
 impl Engine {
     pub(super) fn apply_interaction(
@@ -36,147 +37,169 @@ impl Engine {
         // An event from the future must not age everything else.
         let at = event.occurred_at.min(recorded_at);
         let user = self.intern_user(event.user_id.as_str());
-        let item = self.intern_item(event.item_id.as_str());
+        let item = self.intern_item(event.item_id.as_str(), sequence);
         self.describe_stub(item, event);
-        let occasion = self.occasion(event, at);
-        let session_id = event.session_id.as_ref().map(|id| id.as_str());
-        let state = Arc::make_mut(self.view.users.states.get_mut(user as usize));
-        let in_session = state.session.enter(session_id, at);
-        let settings = self.view.settings.clone();
-        let confidence = settings.confidence(event.kind, event.value);
         self.view.counts.interactions += 1;
-        self.view.clock = self.view.clock.max(at);
-
-        if confidence > 0.0 {
-            self.count_positive(user, item, event.kind, at);
-            let key = name_key(event.user_id.as_str());
-            let influence = &mut Arc::make_mut(&mut self.view.ranker).influence;
-            let weight = influence.weigh(key, recorded_at, Evidence::Choice, 1);
-            self.test_before_learning(user, item, &occasion, sequence, weight.share());
-            self.learn_positive(user, item, confidence, &occasion);
+        self.view.clock = self.view.event_times.advance(self.view.clock, at);
+        let confidence = self.view.settings.confidence(event.kind, event.value);
+        if event.kind == InteractionType::Impression {
+            self.count_impression(user, item, event, at);
         } else {
-            let statistics = self.view.items.popularity.items.get_mut(item as usize);
-            match event.kind {
-                InteractionType::Impression => {
-                    statistics.impressions += 1;
-                    self.view.items.popularity.totals.impressions += 1;
-                }
-                _ => statistics.interactions += 1,
-            }
+            let evidence = Evidence { kind: event.kind, confidence, at };
+            self.consume(user, item, event, &evidence, (sequence, recorded_at));
         }
-        if event.kind == InteractionType::Impression && event.decision_id.is_none() {
-            let item = name_key(event.item_id.as_str());
-            self.note_shown(user, std::iter::once(item), at, 0);
-        }
-        let entry = self.view.items.entries[item as usize].clone();
-        let noted = consumption::Event {
-            item,
-            kind: event.kind,
-            confidence,
-            topics: &entry.topics,
-            source: entry.source,
-            occasion: &occasion,
-            in_session,
-        };
-        let state = Arc::make_mut(self.view.users.states.get_mut(user as usize));
-        state.note(&noted, settings.profile_half_life_hours);
-        state.changed_at = sequence;
         self.credit_decision(event, item, confidence);
     }
 
-    /// Counts a positive interaction, and whether it repeats one of at least a minute ago.
-    pub(super) fn count_positive(
+    /// Counts an impression. The user's own state stays as it is: being shown something is
+    /// nothing that the user did.
+    fn count_impression(&mut self, user: u32, item: u32, event: &Interaction, at: Timestamp) {
+        self.view.items.popularity.count_impression(item);
+        let impressions = &mut self.view.users.impressions;
+        impressions.grow(user as usize + 1, &Arc::default());
+        Arc::make_mut(impressions.get_mut(user as usize)).count(at);
+        if event.decision_id.is_none() {
+            let item = name_key(event.item_id.as_str());
+            self.note_shown(user, std::iter::once(item), at, 0);
+        }
+    }
+
+    /// Folds an event into its consumption and learns from what that changes.
+    fn consume(
         &mut self,
         user: u32,
         item: u32,
-        kind: InteractionType,
-        at: Timestamp,
+        event: &Interaction,
+        evidence: &Evidence,
+        (sequence, recorded_at): (u64, Timestamp),
     ) {
-        let before = self.view.users.states[user as usize].history.find(item);
-        let repeats = before.is_some_and(|before| {
-            before.kind() == kind && at.hours_since(before.at()) * 60.0 >= REPEAT_GAP_MINUTES
-        });
-        self.view.counts.positives += 1;
-        self.view.counts.repeats += u64::from(repeats);
+        let occasion = self.occasion(event, evidence.at);
+        let history = &self.view.users.states[user as usize].history;
+        let gap = self.view.return_gap.seconds();
+        let (consumption, change) = history.folded(item, evidence, gap);
+        if let Some(seconds) = change.since_last {
+            self.view.return_gap.note(seconds);
+        }
+        self.view.items.popularity.count_interaction(item);
+        if change.is_positive() {
+            self.view.counts.positives += 1;
+            self.view.counts.repeats += u64::from(change.repeated);
+        }
+        if change.rise > 0.0 {
+            let key = name_key(event.user_id.as_str());
+            let influence = &mut Arc::make_mut(&mut self.view.ranker).influence;
+            let weight = influence.weigh(key, recorded_at, Piece::Choice, 1).share();
+            self.test_before_learning(user, item, &change, &occasion, sequence, weight);
+            self.learn_rise(user, item, &change, &occasion, weight as f32);
+        }
+        let entry = self.view.items.entries[item as usize].clone();
+        let state = Arc::make_mut(self.view.users.states.get_mut(user as usize));
+        let session_id = event.session_id.as_ref().map(|id| id.as_str());
+        let noted = consumption::Event {
+            kind: evidence.kind,
+            consumption,
+            change,
+            topics: &entry.topics,
+            source: entry.source,
+            occasion: &occasion,
+            in_session: state.session.enter(session_id, evidence.at),
+        };
+        state.note(&noted, self.view.decays.profile.at(evidence.at.min(self.view.clock)));
+        state.changed_at = sequence;
     }
 
     /// When and where an event took place.
-    pub(super) fn occasion(&mut self, event: &Interaction, at: Timestamp) -> Occasion {
+    fn occasion(&mut self, event: &Interaction, at: Timestamp) -> Occasion {
         let context = &event.context;
         let device = context.device_type.as_ref();
-        let device = device.and_then(|name| self.view.devices.intern_within(DEVICES_MAX, name));
+        let device = device.map(|name| self.view.devices.note(name));
         let location = context.location.as_ref();
-        let location = location.and_then(|location| self.view.locations.intern(location));
+        let location = location.map(|location| self.view.locations.note(location));
         let utc_offset_minutes = context.utc_offset_minutes.unwrap_or(0);
         Occasion { now: at, utc_offset_minutes, device, location }
     }
 
-    /// Everything that a wanted item changes beside the person's own state, which
-    /// still is that of before.
-    pub(super) fn learn_positive(
+    /// Everything that a rise of evidence for an item changes beside the user's own state, which
+    /// still is that of before. Popularity takes it by `weight`.
+    fn learn_rise(
         &mut self,
         user: u32,
         item: u32,
-        confidence: f32,
+        change: &Change,
         occasion: &Occasion,
+        weight: f32,
     ) {
-        let at = occasion.now;
         let view = &mut self.view;
-        let settings = &view.settings;
-        view.items.popularity.items.get_mut(item as usize).interactions += 1;
-        view.items.popularity.add_positive(item, confidence, at, settings);
-        view.recent_positives.note(item, view.counts.positives);
-
+        // Nothing is decayed as of a time that the clock does not believe.
+        let at = occasion.now.min(view.clock);
+        view.learn_popularity(item, change.rise * weight, change.is_positive(), at);
         let state = view.users.states[user as usize].clone();
-        let recent: Vec<u32> =
-            state.history.positives().take(RECENT).map(|entry| entry.item).collect();
-        let half_life = settings.cooccurrence_half_life_hours;
-        collaborative::note(&mut view.items.cooccurrence, item, &recent, at, half_life);
-        collaborative::note_succession(&mut view.items.successors, item, &recent, at, half_life);
-        let half_life = settings.popularity_half_life_hours;
+        let shares = view.decays.shares.at(at);
         if let Some(location) = occasion.location {
-            view.locations.add(location, item, confidence, at, half_life);
+            view.locations.add(location, item, change.rise, shares);
         }
-        let due = view.cohorts.add(&state.cohorts, item, confidence, at, half_life);
-        let entry = view.items.entries[item as usize].clone();
-        view.contexts.note(&entry.topics, occasion, settings);
-        if let Some(published_at) = entry.item.as_ref().and_then(|item| item.published_at) {
-            view.aging.note(&entry.topics, at.hours_since(published_at), at, settings);
+        let due = view.cohorts.add(&state.cohorts, item, change.rise, shares);
+        if change.is_positive() {
+            self.learn_positive(&state, item, occasion);
         }
         if due {
             self.estimate_cohorts();
         }
-        self.observe_new_item(&state, item, confidence);
+        self.observe_new_item(&state, item, change.rise);
+    }
+
+    /// What a positive changes, once for each session of an item.
+    fn learn_positive(&mut self, state: &User, item: u32, occasion: &Occasion) {
+        let view = &mut self.view;
+        let at = occasion.now.min(view.clock);
+        let entry = view.items.entries[item as usize].clone();
+        if entry.item.is_some() {
+            view.recent_positives.note(item);
+        }
+        // What came late goes with what was had before it.
+        let before = state.history.positives_until(occasion.now);
+        let recent: Vec<u32> = before.take(RECENT).map(|entry| entry.item).collect();
+        let together = view.decays.cooccurrence.at(at);
+        collaborative::note(&mut view.items.cooccurrence, item, &recent, together);
+        collaborative::note_succession(&mut view.items.successors, item, &recent, together);
+        let contexts = &view.decays.contexts;
+        view.contexts.note(&entry.topics, occasion, at, contexts);
+        if let Some(published_at) = entry.item.as_ref().and_then(|item| item.published_at) {
+            let age = occasion.now.hours_since(published_at);
+            view.aging.note(&entry.topics, age, contexts.at(at), contexts.at(view.clock));
+        }
     }
 
     /// How hard cohorts are shrunk, from how much they differ by now.
-    pub(super) fn estimate_cohorts(&mut self) {
+    fn estimate_cohorts(&mut self) {
         let view = &mut self.view;
-        let (popularity, half_life) =
-            (&view.items.popularity, view.settings.popularity_half_life_hours);
-        view.cohorts.estimate(|item| popularity.share(item), view.clock, half_life);
+        let (popularity, now) = (&view.items.popularity, view.decays.shares.at(view.clock));
+        view.cohorts.estimate(|item| popularity.share(item), now);
     }
 
     /// Ranks the item among sampled others before it is learnt, and lets the hybrid
-    /// learn from the choice, which counts by `weight`.
-    pub(super) fn test_before_learning(
+    /// learn from the choice, which counts by `weight`. Only the start of a consumption is a test,
+    /// of an item that could have been recommended.
+    fn test_before_learning(
         &mut self,
         user: u32,
         item: u32,
+        change: &Change,
         occasion: &Occasion,
         sequence: u64,
         weight: f64,
     ) {
-        let known = self.view.users.states[user as usize].history.find(item).is_some();
-        if known && !self.view.recommends_seen() {
+        let state = self.view.users.states[user as usize].clone();
+        let again = state.history.find(item).is_some() && !self.view.recommends_seen();
+        let is_possible = sampling::can_be_shown(&self.view, &state, item, occasion.now);
+        if !change.opened || again || !is_possible {
             return;
         }
         if !Arc::make_mut(&mut self.view.prequential).next_is_test() {
             return;
         }
         let view = &self.view;
-        let state = view.users.states[user as usize].clone();
-        let choice = crate::learning::sampling::choice_set(view, &state, item, sequence);
+        let choice = sampling::choice_set(view, &state, item, occasion.now, sequence);
         let indices = &choice.items;
         if indices.len() < 2 {
             return;
@@ -188,44 +211,18 @@ impl Engine {
         let mut features = raw.clone();
         view.hybrid.scale().apply(&mut features);
         let scores = features.rows().map(|row| view.hybrid.score(row));
-        let hybrid_rank = crate::learning::sampling::rank_of_first(scores);
-        let now = view.items.popularity.scales(view.clock, &view.settings);
+        let hybrid_rank = sampling::rank_of_first(scores);
+        let now = view.popularity_scales();
         let popularity = indices
             .iter()
             .map(|&index| f64::from(now.popularity(&view.items.popularity.items[index as usize])));
-        let popularity_rank = crate::learning::sampling::rank_of_first(popularity);
+        let popularity_rank = sampling::rank_of_first(popularity);
         Arc::make_mut(&mut self.view.prequential).note(hybrid_rank, popularity_rank);
         Arc::make_mut(&mut self.view.hybrid).learn_choice(&raw, &choice.offsets, weight);
     }
 
-    /// Gathers evidence for an item the model does not know or barely knows.
-    pub(super) fn observe_new_item(
-        &mut self,
-        state: &consumption::User,
-        item: u32,
-        confidence: f32,
-    ) {
-        let Some(model) = self.view.model.clone() else {
-            return;
-        };
-        if model.is_trained(item) {
-            return;
-        }
-        let Some(user_factors) = self.view.fold_in(state) else {
-            return;
-        };
-        let slot = self.view.items.accumulators.get_mut(item as usize);
-        let sums = slot.get_or_insert_with(|| Arc::new(ItemAccumulator::new(model.k)));
-        if sums.count() < ONLINE_OBSERVATIONS_MAX {
-            Arc::make_mut(sums).add(&user_factors, confidence);
-            if let Err(place) = self.view.unsolved.binary_search(&item) {
-                self.view.unsolved.insert(place, item);
-            }
-        }
-    }
-
     /// An item that is not in the catalogue gets its topics from the interaction.
-    pub(super) fn describe_stub(&mut self, item: u32, event: &Interaction) {
+    fn describe_stub(&mut self, item: u32, event: &Interaction) {
         let context = &event.context;
         let entry = &self.view.items.entries[item as usize];
         let wanting = entry.item.is_none() && entry.topics.is_empty() && entry.source.is_none();
@@ -233,22 +230,9 @@ impl Engine {
             return;
         }
         let topics = context.topics.iter().take(STUB_TOPICS_MAX);
-        let topics = topics.map(|topic| self.view.topics.intern(topic)).collect();
-        let source = context.source.as_ref().map(|source| self.view.sources.intern(source));
+        let topics = topics.map(|topic| self.view.topics.note(topic)).collect();
+        let source = context.source.as_ref().map(|source| self.view.sources.note(source));
         let entry = Arc::make_mut(self.view.items.entries.get_mut(item as usize));
         (entry.topics, entry.source) = (topics, source);
-    }
-
-    pub(super) fn intern_user(&mut self, user_id: &str) -> u32 {
-        let user = self.view.users.ids.intern(user_id);
-        if user as usize == self.view.users.states.len() {
-            self.view.users.states.push(Arc::default());
-            self.note_shown_before(user, user_id);
-        }
-        user
-    }
-
-    pub(super) fn intern_item(&mut self, item_id: &str) -> u32 {
-        self.view.items.intern(item_id)
     }
 }

@@ -4,9 +4,10 @@ mod apply;
 mod catalogue;
 pub mod cold_items;
 mod decisions;
+mod forgetting;
 mod interaction;
 mod model;
-mod sampling;
+pub mod sampling;
 mod settings;
 
 pub use apply::{Effect, Unreadable, decision_key};

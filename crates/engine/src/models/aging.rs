@@ -15,13 +15,17 @@ use serde::Serialize;
 
 use crate::domain::Settings;
 use crate::domain::Timestamp;
+use crate::models::decay::DecayTime;
 use crate::models::decay::DecayedRow;
+use crate::models::decay::power;
 use crate::numeric::math;
 use crate::state::column::Column;
+use crate::state::parts::Part;
 
 const BUCKETS_PER_OCTAVE: f64 = 2.0;
 /// 2^20 hours are 120 years.
 const BUCKETS: u32 = 40;
+const AGE_HOURS_MAX: f64 = 1_048_576.0;
 /// Observations that the more general half-life is worth.
 const PRIOR_MASS: f64 = 20.0;
 
@@ -29,15 +33,16 @@ const PRIOR_MASS: f64 = 20.0;
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Ages {
     histogram: DecayedRow,
-    /// log2 of the median in hours, and the decayed number of ages, as of the latest.
+    /// log2 of the median in hours, and the decayed number of ages, as of the clock at the
+    /// latest.
     median: f32,
     mass: f32,
 }
 
 impl Ages {
-    fn note(&mut self, bucket: u32, at: Timestamp, half_life: f32) {
-        self.histogram.add(bucket, 1.0, at, half_life, BUCKETS as usize);
-        self.mass = self.histogram.total() * self.histogram.scale(at, half_life);
+    fn note(&mut self, bucket: u32, at: DecayTime, clock: DecayTime) {
+        self.histogram.add(bucket, 1.0, at, BUCKETS as usize);
+        self.mass = self.histogram.total() * self.histogram.scale(clock);
         self.median = self.median_of_histogram();
     }
 
@@ -69,15 +74,34 @@ pub struct Aging {
 }
 
 impl Aging {
-    /// Notes that an item of these topics was wanted at an age.
-    pub fn note(&mut self, topics: &[u32], age_hours: f64, at: Timestamp, settings: &Settings) {
-        let half_life = settings.popularity_half_life_hours;
+    /// What digests and snapshots hold as parts.
+    pub fn parts(&self) -> Vec<(&'static str, &dyn Part)> {
+        vec![("ages", &self.topics)]
+    }
+
+    pub fn parts_mut(&mut self) -> Vec<(&'static str, &mut dyn Part)> {
+        vec![("ages", &mut self.topics)]
+    }
+
+    /// Empties what is known of a topic.
+    pub fn forget(&mut self, topic: u32) {
+        if (topic as usize) < self.topics.len() {
+            *self.topics.get_mut(topic as usize) = Arc::default();
+        }
+    }
+
+    /// Notes that an item of these topics was consumed at an age. One of before its
+    /// publication, or of more than the longest there is, says nothing and is passed over.
+    pub fn note(&mut self, topics: &[u32], age_hours: f64, at: DecayTime, clock: DecayTime) {
+        if !(0.0..=AGE_HOURS_MAX).contains(&age_hours) {
+            return;
+        }
         let octaves = math::log2(age_hours.max(1.0));
         let bucket = ((octaves * BUCKETS_PER_OCTAVE) as u32).min(BUCKETS - 1);
-        Arc::make_mut(&mut self.all).note(bucket, at, half_life);
+        Arc::make_mut(&mut self.all).note(bucket, at, clock);
         for &topic in topics {
             self.topics.grow(topic as usize + 1, &Arc::default());
-            Arc::make_mut(self.topics.get_mut(topic as usize)).note(bucket, at, half_life);
+            Arc::make_mut(self.topics.get_mut(topic as usize)).note(bucket, at, clock);
         }
     }
 
@@ -96,18 +120,25 @@ impl Aging {
     }
 }
 
+/// How fresh an item is at `now`: 1 when it is published, half after one half-life; 0 before
+/// it is published.
+pub fn freshness(published: Timestamp, now: Timestamp, half_life_hours: f64) -> f32 {
+    let age_hours = now.hours_since(published);
+    if age_hours < 0.0 { 0.0 } else { power(-age_hours / half_life_hours) as f32 }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
 
-    const NOW: Timestamp = Timestamp::from_seconds(1_700_000_000);
+    const NOW: DecayTime = DecayTime::from_half_lives(200.0);
 
     fn wanted_at(ages: impl IntoIterator<Item = (u32, f64)>) -> Aging {
         let mut aging = Aging::default();
         for (topic, hours) in ages {
-            aging.note(&[topic], hours, NOW, &Settings::default());
+            aging.note(&[topic], hours, NOW, NOW);
         }
         aging
     }
@@ -132,6 +163,29 @@ mod tests {
         assert!((900.0..1_500.0).contains(&half_life(&[1])), "{}", half_life(&[1]));
         let both = half_life(&[0, 1]);
         assert!((both - (half_life(&[0]) * half_life(&[1])).sqrt()).abs() < 1e-6);
+    }
+
+    #[test]
+    fn an_event_of_before_the_publication_teaches_nothing_and_spoils_nothing() {
+        let mut aging = wanted_at((0..50).map(|_| (0, 100.0)));
+        let before = aging.half_life_hours(&[0], &Settings::default());
+        aging.note(&[0], -470_000.0, DecayTime::default(), NOW);
+        aging.note(&[0], f64::INFINITY, NOW, NOW);
+        assert_eq!(aging.half_life_hours(&[0], &Settings::default()), before);
+        // An old event of an old item is one of an age, decayed to nothing.
+        aging.note(&[0], 100.0, DecayTime::default(), NOW);
+        let after = aging.half_life_hours(&[0], &Settings::default());
+        assert!((after - before).abs() < 1e-3, "{before} {after}");
+    }
+
+    #[test]
+    fn what_is_published_later_is_not_fresh() {
+        let published = Timestamp::from_seconds(1_700_000_000);
+        let after = |hours: i64| published.plus_millis(hours * Timestamp::HOUR_MS);
+        assert_eq!(freshness(published, after(0), 24.0), 1.0);
+        assert_eq!(freshness(published, after(24), 24.0), 0.5);
+        assert_eq!(freshness(published, after(-1), 24.0), 0.0);
+        assert_eq!(freshness(published, after(-9_000), 0.1), 0.0);
     }
 
     proptest! {

@@ -17,11 +17,13 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::domain::Settings;
 use crate::domain::Timestamp;
+use crate::models::decay::DecayTime;
 use crate::models::decay::DecayedRow;
+use crate::models::decay::HalfLives;
 use crate::numeric::math;
 use crate::state::column::Column;
+use crate::state::parts::Part;
 
 const HOURS_PER_PART: u32 = 3;
 const PARTS_PER_DAY: u32 = 24 / HOURS_PER_PART;
@@ -40,6 +42,8 @@ const ALL_MAX: usize = 4_096;
 const PRIOR_MASS: f32 = 20.0;
 /// Seasons come once a year: they need a longer memory and more evidence.
 const SEASON_HALF_LIFE_HOURS: f32 = 2.0 * 365.0 * 24.0;
+/// Bound of a lift, in logarithms: 3,000 times as often as elsewhere.
+const LIFT_MAX: f32 = 8.0;
 const SEASON_PRIOR_MASS: f32 = 50.0;
 const HOURS_PER_YEAR: f64 = 365.25 * 24.0;
 /// Of the month before, the month itself and the month after.
@@ -86,15 +90,30 @@ pub struct Lifts {
 }
 
 impl Lifts {
-    fn note(&mut self, topics: &[u32], key: u32, at: Timestamp, half_life: f32, capacity: usize) {
+    fn note(&mut self, topics: &[u32], key: u32, at: DecayTime, capacity: usize) {
         for &topic in topics {
             self.topics.grow(topic as usize + 1, &Arc::default());
             let row = Arc::make_mut(self.topics.get_mut(topic as usize));
-            row.add(key, 1.0, at, half_life, capacity);
+            row.add(key, 1.0, at, capacity);
         }
         if !topics.is_empty() {
             let weight = topics.len() as f32;
-            Arc::make_mut(&mut self.all).add(key, weight, at, half_life, ALL_MAX);
+            Arc::make_mut(&mut self.all).add(key, weight, at, ALL_MAX);
+        }
+    }
+
+    /// Empties the row of a topic.
+    fn forget(&mut self, topic: u32) {
+        if (topic as usize) < self.topics.len() {
+            *self.topics.get_mut(topic as usize) = Arc::default();
+        }
+    }
+
+    /// Drops what a topic's row says of contexts that `is_live` denies.
+    fn drop_dead(&mut self, topic: u32, is_live: impl Fn(u32) -> bool) {
+        let row = self.row(topic);
+        if row.is_some_and(|row| row.entries().iter().any(|entry| !is_live(entry.0))) {
+            Arc::make_mut(self.topics.get_mut(topic as usize)).retain(is_live);
         }
     }
 
@@ -109,19 +128,29 @@ impl Lifts {
     }
 
     /// The lift of one context.
-    fn lift(&self, topic: u32, key: u32, now: Timestamp, half_life: f32) -> f32 {
+    fn lift(&self, topic: u32, key: u32, now: DecayTime) -> f32 {
         let share = self.share(key);
         let Some(row) = self.row(topic).filter(|_| share > 0.0) else {
             return 0.0;
         };
-        let scale = row.scale(now, half_life);
+        let scale = row.scale(now);
         let joint = row.stored(key) * scale + PRIOR_MASS * share;
         log_ratio(joint / (row.total() * scale + PRIOR_MASS), share)
     }
 }
 
+/// `ln(share / overall)`, bounded; 0 where nothing is known of one of them.
 fn log_ratio(share: f32, overall: f32) -> f32 {
-    math::ln_f32(share / overall)
+    if !(share > 0.0 && overall > 0.0) {
+        return 0.0;
+    }
+    (math::ln_f32(share) - math::ln_f32(overall)).clamp(-LIFT_MAX, LIFT_MAX)
+}
+
+/// An instant for the counts of months, whose half-life is fixed.
+fn season_time(at: Timestamp) -> DecayTime {
+    let hours = at.hours_since(Timestamp::default());
+    DecayTime::from_half_lives(hours / f64::from(SEASON_HALF_LIFE_HOURS))
 }
 
 /// What is known of all topics in all kinds of context.
@@ -136,18 +165,71 @@ pub struct TopicContexts {
 }
 
 impl TopicContexts {
+    /// What digests and snapshots hold as parts.
+    pub fn parts(&self) -> Vec<(&'static str, &dyn Part)> {
+        vec![
+            ("context_cells", &self.cells.topics),
+            ("context_months", &self.months.topics),
+            ("context_devices", &self.devices.topics),
+            ("context_locations", &self.locations.topics),
+        ]
+    }
+
+    pub fn parts_mut(&mut self) -> Vec<(&'static str, &mut dyn Part)> {
+        vec![
+            ("context_cells", &mut self.cells.topics),
+            ("context_months", &mut self.months.topics),
+            ("context_devices", &mut self.devices.topics),
+            ("context_locations", &mut self.locations.topics),
+        ]
+    }
+
+    /// Empties all that is known of a topic.
+    pub fn forget(&mut self, topic: u32) {
+        let Self { cells, months, devices, locations, since: _ } = self;
+        [cells, months, devices, locations].into_iter().for_each(|lifts| lifts.forget(topic));
+    }
+
+    /// Drops what is known of a topic on forgotten devices and in forgotten locations.
+    pub fn drop_dead(
+        &mut self,
+        topic: u32,
+        is_device: impl Fn(u32) -> bool,
+        is_location: impl Fn(u32) -> bool,
+    ) {
+        self.devices.drop_dead(topic, is_device);
+        self.locations.drop_dead(topic, is_location);
+    }
+
+    /// Drops the same of all topics together.
+    pub fn drop_dead_of_all(
+        &mut self,
+        is_device: impl Fn(u32) -> bool,
+        is_location: impl Fn(u32) -> bool,
+    ) {
+        Arc::make_mut(&mut self.devices.all).retain(is_device);
+        Arc::make_mut(&mut self.locations.all).retain(is_location);
+    }
+
     /// Counts a positive interaction with an item of these topics.
-    pub fn note(&mut self, topics: &[u32], occasion: &Occasion, settings: &Settings) {
-        let (at, half_life) = (occasion.now, settings.popularity_half_life_hours);
+    /// It is decayed as of `at`, which is not ahead of the clock.
+    pub fn note(
+        &mut self,
+        topics: &[u32],
+        occasion: &Occasion,
+        at: Timestamp,
+        half_lives: &HalfLives,
+    ) {
         self.since = Some(self.since.map_or(at, |since| since.min(at)));
-        self.cells.note(topics, occasion.cell(), at, half_life, CELLS);
         let month = occasion.month();
-        self.months.note(topics, month, at, SEASON_HALF_LIFE_HOURS, MONTHS as usize);
+        self.months.note(topics, month, season_time(at), MONTHS as usize);
+        let at = half_lives.at(at);
+        self.cells.note(topics, occasion.cell(), at, CELLS);
         if let Some(device) = occasion.device {
-            self.devices.note(topics, device, at, half_life, DEVICES_MAX);
+            self.devices.note(topics, device, at, DEVICES_MAX);
         }
         if let Some(location) = occasion.location {
-            self.locations.note(topics, location, at, half_life, LOCATIONS_MAX);
+            self.locations.note(topics, location, at, LOCATIONS_MAX);
         }
     }
 
@@ -156,7 +238,7 @@ impl TopicContexts {
         &'v self,
         occasion: &Occasion,
         clock: Timestamp,
-        settings: &Settings,
+        half_lives: &HalfLives,
     ) -> LiftsAt<'v> {
         let (day, part) = occasion.day_and_part();
         let weekend = day >= FIRST_DAY_OF_WEEKEND;
@@ -169,8 +251,8 @@ impl TopicContexts {
         let years = self.since.map_or(0.0, |since| clock.hours_since(since) / HOURS_PER_YEAR);
         LiftsAt {
             contexts: self,
-            clock,
-            half_life: settings.popularity_half_life_hours,
+            clock: half_lives.at(clock),
+            season: season_time(clock),
             cell: occasion.cell(),
             cell_share: self.cells.share(occasion.cell()),
             days,
@@ -189,8 +271,8 @@ impl TopicContexts {
 #[derive(Debug)]
 pub struct LiftsAt<'v> {
     contexts: &'v TopicContexts,
-    clock: Timestamp,
-    half_life: f32,
+    clock: DecayTime,
+    season: DecayTime,
     cell: u32,
     cell_share: f32,
     /// The working days, or those of the weekend.
@@ -216,7 +298,7 @@ impl LiftsAt<'_> {
         let Some(row) = self.contexts.cells.row(topic).filter(|_| self.slot_share > 0.0) else {
             return 0.0;
         };
-        let scale = row.scale(self.clock, self.half_life);
+        let scale = row.scale(self.clock);
         let total = row.total() * scale + PRIOR_MASS;
         let in_slot: f32 =
             self.days.clone().map(|day| row.stored(day * PARTS_PER_DAY + self.part)).sum();
@@ -234,7 +316,7 @@ impl LiftsAt<'_> {
         let Some(row) = self.contexts.months.row(topic).filter(|_| known) else {
             return 0.0;
         };
-        let scale = row.scale(self.clock, SEASON_HALF_LIFE_HOURS);
+        let scale = row.scale(self.season);
         let stored: f32 = self.months.iter().zip(SMOOTHING).map(|(&m, w)| w * row.stored(m)).sum();
         let joint = stored * scale + SEASON_PRIOR_MASS * self.month_share;
         let share = joint / (row.total() * scale + SEASON_PRIOR_MASS);
@@ -242,13 +324,12 @@ impl LiftsAt<'_> {
     }
 
     pub fn device(&self, topic: u32) -> f32 {
-        let lift = |device| self.contexts.devices.lift(topic, device, self.clock, self.half_life);
+        let lift = |device| self.contexts.devices.lift(topic, device, self.clock);
         self.device.map_or(0.0, lift)
     }
 
     pub fn location(&self, topic: u32) -> f32 {
-        let lift =
-            |location| self.contexts.locations.lift(topic, location, self.clock, self.half_life);
+        let lift = |location| self.contexts.locations.lift(topic, location, self.clock);
         self.location.map_or(0.0, lift)
     }
 }
@@ -270,12 +351,12 @@ mod tests {
     /// Topic 0 is wanted on Saturday nights on device 0 in place 0, topic 1 on Monday
     /// noons on device 1 in place 1.
     fn two_habits() -> TopicContexts {
-        let (settings, mut contexts) = (Settings::default(), TopicContexts::default());
+        let (half_lives, mut contexts) = (HalfLives::new(90.0 * 24.0), TopicContexts::default());
         for _ in 0..50 {
             for (topic, at) in [(0, SATURDAY_NIGHT), (1, MONDAY_NOON)] {
                 let place = Some(topic);
                 let occasion = Occasion { device: place, location: place, ..occasion(at) };
-                contexts.note(&[topic], &occasion, &settings);
+                contexts.note(&[topic], &occasion, occasion.now, &half_lives);
             }
         }
         contexts
@@ -283,19 +364,19 @@ mod tests {
 
     #[test]
     fn a_topic_wanted_on_weekend_nights_is_lifted_then_and_lowered_at_noon() {
-        let (contexts, settings) = (two_habits(), Settings::default());
-        let lift = |at| contexts.at(&occasion(at), MONDAY_NOON, &settings).time(0);
+        let (contexts, half_lives) = (two_habits(), HalfLives::new(90.0 * 24.0));
+        let lift = |at| contexts.at(&occasion(at), MONDAY_NOON, &half_lives).time(0);
         assert!(lift(SATURDAY_NIGHT) > 0.3);
         assert!(lift(MONDAY_NOON) < -0.3);
-        assert_eq!(contexts.at(&occasion(MONDAY_NOON), MONDAY_NOON, &settings).time(9), 0.0);
+        assert_eq!(contexts.at(&occasion(MONDAY_NOON), MONDAY_NOON, &half_lives).time(9), 0.0);
     }
 
     #[test]
     fn the_other_day_of_the_weekend_learns_from_the_first_but_less() {
-        let (contexts, settings) = (two_habits(), Settings::default());
+        let (contexts, half_lives) = (two_habits(), HalfLives::new(90.0 * 24.0));
         let lift = |days: i64| {
             let at = SATURDAY_NIGHT.plus_millis(days * Timestamp::DAY_MS);
-            contexts.at(&occasion(at), MONDAY_NOON, &settings).time(0)
+            contexts.at(&occasion(at), MONDAY_NOON, &half_lives).time(0)
         };
         assert!(lift(1) > 0.3, "{}", lift(1));
         assert!(lift(0) >= lift(1), "{} {}", lift(0), lift(1));
@@ -304,34 +385,34 @@ mod tests {
 
     #[test]
     fn local_time_is_what_counts() {
-        let (contexts, settings) = (two_habits(), Settings::default());
+        let (contexts, half_lives) = (two_habits(), HalfLives::new(90.0 * 24.0));
         // Ten hours later by UTC, but the same hour by the clock of the place.
         let sunday_morning = SATURDAY_NIGHT.plus_millis(10 * Timestamp::HOUR_MS);
         let local = Occasion { utc_offset_minutes: -600, ..occasion(sunday_morning) };
-        assert!(contexts.at(&local, MONDAY_NOON, &settings).time(0) > 0.3);
-        let utc = contexts.at(&occasion(sunday_morning), MONDAY_NOON, &settings).time(0);
+        assert!(contexts.at(&local, MONDAY_NOON, &half_lives).time(0) > 0.3);
+        let utc = contexts.at(&occasion(sunday_morning), MONDAY_NOON, &half_lives).time(0);
         assert_eq!(utc, 0.0);
     }
 
     #[test]
     fn devices_and_locations_lift_their_topics() {
-        let (contexts, settings) = (two_habits(), Settings::default());
+        let (contexts, half_lives) = (two_habits(), HalfLives::new(90.0 * 24.0));
         let there = Occasion { device: Some(0), location: Some(0), ..occasion(MONDAY_NOON) };
-        let lifts = contexts.at(&there, MONDAY_NOON, &settings);
+        let lifts = contexts.at(&there, MONDAY_NOON, &half_lives);
         assert!(lifts.device(0) > 0.3 && lifts.device(1) < -0.3);
         assert!(lifts.location(0) > 0.3 && lifts.location(1) < -0.3);
-        let nowhere = contexts.at(&occasion(MONDAY_NOON), MONDAY_NOON, &settings);
+        let nowhere = contexts.at(&occasion(MONDAY_NOON), MONDAY_NOON, &half_lives);
         assert_eq!((nowhere.device(0), nowhere.location(0)), (0.0, 0.0));
     }
 
     /// Topic 0 is wanted in December only, topic 1 all year round.
     fn years(years: i64) -> TopicContexts {
-        let (settings, mut contexts) = (Settings::default(), TopicContexts::default());
+        let (half_lives, mut contexts) = (HalfLives::new(90.0 * 24.0), TopicContexts::default());
         for week in 0..years * 52 {
             let at = MONDAY_NOON.plus_millis(week * 7 * Timestamp::DAY_MS);
             let topics: &[u32] = if at.month(0) == 11 { &[0, 1] } else { &[1] };
             for _ in 0..5 {
-                contexts.note(topics, &occasion(at), &settings);
+                contexts.note(topics, &occasion(at), at, &half_lives);
             }
         }
         contexts
@@ -339,12 +420,12 @@ mod tests {
 
     #[test]
     fn a_season_says_nothing_in_the_first_year_and_lifts_its_topic_later() {
-        let settings = Settings::default();
+        let half_lives = HalfLives::new(90.0 * 24.0);
         let december = Timestamp::from_seconds(1_733_500_000);
         let lift = |contexts: &TopicContexts, of_year: i64, clock_years: i64| {
             let clock = MONDAY_NOON.plus_millis(clock_years * 365 * Timestamp::DAY_MS);
             let at = occasion(december.plus_millis(of_year * Timestamp::DAY_MS));
-            contexts.at(&at, clock, &settings).season(0)
+            contexts.at(&at, clock, &half_lives).season(0)
         };
         assert_eq!(lift(&years(1), 0, 1), 0.0);
         let three = years(3);
@@ -359,15 +440,15 @@ mod tests {
             events in prop::collection::vec((0..3_u32, 0..2_000_i64, 0..4_u32), 0..60),
             at in 0..2_000_i64,
         ) {
-            let (settings, mut contexts) = (Settings::default(), TopicContexts::default());
+            let (half_lives, mut contexts) = (HalfLives::new(90.0 * 24.0), TopicContexts::default());
             let hour = |hours: i64| MONDAY_NOON.plus_millis(hours * 11 * Timestamp::HOUR_MS);
             for (topic, hours, place) in events {
                 let place = Some(place);
                 let occasion = Occasion { device: place, location: place, ..occasion(hour(hours)) };
-                contexts.note(&[topic], &occasion, &settings);
+                contexts.note(&[topic], &occasion, occasion.now, &half_lives);
             }
             let there = Occasion { device: Some(1), location: Some(1), ..occasion(hour(at)) };
-            let lifts = contexts.at(&there, hour(2_000), &settings);
+            let lifts = contexts.at(&there, hour(2_000), &half_lives);
             for topic in 0..4 {
                 let all = [
                     lifts.time(topic), lifts.season(topic), lifts.device(topic),

@@ -1,11 +1,13 @@
 //! What is learnt, each model by itself: data structures that know neither the state nor a request.
 
 pub mod aging;
+pub mod clock;
 pub mod cold_start;
 pub mod collaborative;
 pub mod content;
 pub mod contexts;
 pub mod decay;
+pub mod decays;
 pub mod hybrid;
 pub mod prequential;
 pub mod published;

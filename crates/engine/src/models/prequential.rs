@@ -1,8 +1,10 @@
-//! Live quality: each interaction is a test before it is a lesson.
+//! Live quality: the start of a consumption is a test before it is a lesson.
 //!
-//! The consumed item is ranked among itself and 99 sampled items the person did
-//! not have, by the hybrid and by popularity alone. The figures are those of the
-//! newest interactions in a window.
+//! - An item that could have been recommended is ranked among itself and 99 sampled items that
+//!   could have been, by the hybrid and by popularity alone: of the catalogue, published, not
+//!   hidden, and not had before unless users come back to items.
+//! - Further events of a consumption are no tests: the item is known by then.
+//! - The figures are those of the newest tests in a window.
 //! Source: Dawid 1984 (prequential principle); Vinagre, Jorge, Gama 2014.
 
 use std::collections::VecDeque;
@@ -26,7 +28,7 @@ struct Ranks {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Prequential {
     window: VecDeque<Ranks>,
-    /// Positive interactions considered, tested or not.
+    /// Starts of consumptions considered, tested or not.
     pub considered: u64,
 }
 
@@ -40,7 +42,7 @@ pub struct PrequentialFigures {
 }
 
 impl Prequential {
-    /// Whether the next positive interaction is a test: all of the first thousands,
+    /// Whether the next start of a consumption is a test: all of the first thousands,
     /// then ever fewer, so that testing stays a small part of learning.
     pub fn next_is_test(&mut self) -> bool {
         self.considered += 1;

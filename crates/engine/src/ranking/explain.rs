@@ -179,10 +179,10 @@ impl<'a> Explainer<'a> {
             Cause::Itself => about_item(candidate.index),
             Cause::Topic => about_topic(self.topic(candidate)),
             Cause::LikedTopic => about_topic(Some(self.liked_topic(candidate)?)),
-            Cause::Source => about_group(self.view.source_name(candidate.entry.source?)),
+            Cause::Source => about_group(self.view.source_name(candidate.entry.source?)?),
             Cause::Cohort => about_group(self.view.cohort_names(self.user?).first()?),
-            Cause::Location => about_group(self.view.location_name(self.occasion.location?)),
-            Cause::Device => about_group(self.view.device_name(self.occasion.device?)),
+            Cause::Location => about_group(self.view.location_name(self.occasion.location?)?),
+            Cause::Device => about_group(self.view.device_name(self.occasion.device?)?),
         }
     }
 
@@ -197,7 +197,7 @@ impl<'a> Explainer<'a> {
         let liked = |topic: &u32| user.topics.stored(*topic);
         let topics = candidate.entry.topics.iter().filter(|topic| liked(topic) > 0.0);
         let best = topics.max_by(|a, b| liked(a).total_cmp(&liked(b)).then(b.cmp(a)))?;
-        Some(self.view.topic_name(*best).into())
+        self.view.topic_name(*best).map(Into::into)
     }
 
     /// The newest item of the session with a topic of the candidate.
@@ -207,7 +207,7 @@ impl<'a> Explainer<'a> {
             let shared = topics.iter().find(|topic| candidate.entry.topics.contains(topic))?;
             Some(Reason {
                 item: Some(item),
-                topic: Some(self.view.topic_name(*shared).into()),
+                topic: self.view.topic_name(*shared).map(Into::into),
                 ..Reason::new(kind)
             })
         })

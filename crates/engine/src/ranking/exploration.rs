@@ -36,11 +36,11 @@ impl Exploration {
         if off || strategy == Strategy::Greedy {
             return Self::default();
         }
-        let newcomers = Newcomers::new(settings, &view.items.popularity.totals, now);
+        let newcomers = Newcomers::new(settings, view.items.popularity.totals(), now);
         let bonus = |candidate: &Candidate<'_>| {
             let statistics =
                 candidate.index.map(|index| &view.items.popularity.items[index as usize]);
-            let is_new = newcomers.is_new(candidate.entry, statistics);
+            let is_new = newcomers.is_new(candidate.entry.born(), statistics);
             is_new.then(|| newcomers.bonus(statistics))
         };
         let mut bonuses: Vec<Option<f64>> = candidates.iter().map(bonus).collect();

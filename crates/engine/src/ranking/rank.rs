@@ -343,5 +343,7 @@ fn slate<'a>(
 fn topic_mix<'v>(view: &'v View, user: &User) -> Vec<(&'v str, f64)> {
     let wanted = || user.topics.entries().iter().filter(|entry| entry.1 > 0.0);
     let total: f64 = wanted().map(|entry| f64::from(entry.1)).sum();
-    wanted().map(|&(topic, mass)| (view.topic_name(topic), f64::from(mass) / total)).collect()
+    let share =
+        |&(topic, mass): &(u32, f32)| Some((view.topic_name(topic)?, f64::from(mass) / total));
+    wanted().filter_map(share).collect()
 }

@@ -73,7 +73,7 @@ pub fn draw(view: &View, decision_id: &str) -> (ListOrigin, [f64; 3]) {
 
 /// Candidates that the ranker may choose, the most popular first.
 pub fn popular(view: &View, slate: &Slate<'_>) -> Vec<usize> {
-    let scales = view.items.popularity.scales(view.clock, &view.settings);
+    let scales = view.popularity_scales();
     let popularity = |candidate: &Candidate<'_>| {
         let index = candidate.index.map(|index| &view.items.popularity.items[index as usize]);
         index.map_or(0.0, |statistics| scales.popularity(statistics))

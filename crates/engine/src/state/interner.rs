@@ -1,9 +1,11 @@
-//! Names to dense indices, in the order they were first seen.
+//! Names to dense indices.
 //!
-//! - Indices never change and are never used again, so they may stand in models.
-//! - Copy-on-write like every column: a view resolves names without a lock while
-//!   the engine adds new ones.
-//! - The lookup table is derived: digests and snapshots hold the names only.
+//! - An index is a slot. A new name takes the lowest free slot, or a new one at the end.
+//! - A name that is forgotten is not found any more. Its slot stays empty until it is released:
+//!   whoever forgets a name makes sure first that nothing refers to its index.
+//! - Copy-on-write like every column: a view resolves names without a lock while the engine
+//!   changes them.
+//! - The lookup table and the free slots are derived: digests and snapshots hold the names only.
 
 use std::sync::Arc;
 
@@ -11,12 +13,10 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::state::column::Column;
 use crate::state::column::Digest;
+use crate::state::free_slots::FreeSlots;
+use crate::state::key_index::KeyIndex;
 use crate::state::parts::Part;
 use crate::state::parts::Sections;
-
-/// Slots per name at least, so that probe sequences stay short.
-const SLOTS_PER_NAME: usize = 2;
-const SLOTS_MIN: usize = 64;
 
 /// What stands for a name where it gets no index: 64 bits of its hash.
 pub fn name_key(name: &str) -> u64 {
@@ -26,41 +26,40 @@ pub fn name_key(name: &str) -> u64 {
 /// A set of names with their indices.
 #[derive(Debug, Clone, Default)]
 pub struct Interner {
-    names: Column<Arc<str>>,
-    /// Open addressing with linear probing; 0 is free, else the upper half of the
-    /// name's hash above its index + 1.
-    slots: Column<u64>,
+    /// By slot; `None` where a name was forgotten.
+    names: Column<Option<Arc<str>>>,
+    index: KeyIndex,
+    free: FreeSlots,
+    live: usize,
 }
 
 impl Interner {
+    /// Slots, used or not: every index is below.
     pub fn len(&self) -> usize {
         self.names.len()
     }
 
+    /// Names there are.
+    pub fn live(&self) -> usize {
+        self.live
+    }
+
+    /// Slots that are not free.
+    pub fn used(&self) -> usize {
+        self.names.len() - self.free.len()
+    }
+
     pub fn name(&self, index: u32) -> Option<&Arc<str>> {
-        self.names.get(index as usize)
+        self.names.get(index as usize)?.as_ref()
+    }
+
+    pub fn is_live(&self, index: u32) -> bool {
+        self.name(index).is_some()
     }
 
     pub fn find(&self, name: &str) -> Option<u32> {
-        if self.slots.is_empty() {
-            return None;
-        }
-        let hash = name_key(name);
-        let mask = self.slots.len() - 1;
-        let mut at = hash as usize & mask;
-        loop {
-            let slot = self.slots[at];
-            if slot == 0 {
-                return None;
-            }
-            if slot >> 32 == hash >> 32 {
-                let index = slot as u32 - 1;
-                if &*self.names[index as usize] == name {
-                    return Some(index);
-                }
-            }
-            at = (at + 1) & mask;
-        }
+        let is_it = |slot: usize| self.names[slot].as_deref() == Some(name);
+        self.index.find(name_key(name), is_it).map(|slot| slot as u32)
     }
 
     /// The index of `name`, given now if it is new.
@@ -68,46 +67,41 @@ impl Interner {
         if let Some(index) = self.find(name) {
             return index;
         }
-        self.push(Arc::from(name))
+        let slot = self.free.take().unwrap_or_else(|| {
+            self.names.push(None);
+            u32::try_from(self.names.len() - 1).expect("fewer than 2^32 names fit in memory")
+        });
+        *self.names.get_mut(slot as usize) = Some(Arc::from(name));
+        self.index.insert(name_key(name), slot as usize, |_| false);
+        self.live += 1;
+        slot
     }
 
     /// The same, but never more than `most` names; `None` for one that came too late.
     pub fn intern_within(&mut self, most: usize, name: &str) -> Option<u32> {
-        self.find(name).or_else(|| (self.len() < most).then(|| self.push(Arc::from(name))))
+        self.find(name).or_else(|| (self.live < most).then(|| self.intern(name)))
     }
 
-    /// Gives a name that is new the next index.
-    fn push(&mut self, name: Arc<str>) -> u32 {
-        let index = u32::try_from(self.names.len()).expect("fewer than 2^32 names fit in memory");
-        self.names.push(name.clone());
-        if self.names.len() * SLOTS_PER_NAME > self.slots.len() {
-            self.rebuild();
-        } else {
-            place(&mut self.slots, &name, index);
+    /// Forgets the name of an index; its slot stays empty until it is released.
+    pub fn forget(&mut self, index: u32) {
+        if let Some(name) = self.names.get_mut(index as usize).take() {
+            self.index.remove(name_key(&name), index as usize);
+            self.live -= 1;
         }
-        index
     }
 
-    /// Hash of the first `count` names and their order; `None` when there are fewer.
-    pub fn digest_of_first(&self, count: usize) -> Option<Digest> {
-        if count > self.names.len() {
-            return None;
-        }
-        let mut hasher = blake3::Hasher::new();
-        for name in self.names.iter().take(count) {
-            hasher.update(&(name.len() as u64).to_le_bytes());
-            hasher.update(name.as_bytes());
-        }
-        Some(*hasher.finalize().as_bytes())
+    /// Frees the slot of a forgotten name: nothing refers to it any more.
+    pub fn release(&mut self, index: u32) {
+        debug_assert!(!self.is_live(index), "a name is forgotten before its slot is released");
+        self.free.insert(index);
     }
 
-    fn rebuild(&mut self) {
-        let wanted = (self.names.len() * SLOTS_PER_NAME * 2).next_power_of_two().max(SLOTS_MIN);
-        let mut slots: Column<u64> = std::iter::repeat_n(0, wanted).collect();
-        for (index, name) in self.names.iter().enumerate() {
-            place(&mut slots, name, index as u32);
-        }
-        self.slots = slots;
+    /// Derives the free slots: those without a name that `is_held` does not hold back.
+    pub fn derive_free(&mut self, is_held: impl Fn(u32) -> bool) {
+        self.free = FreeSlots::default();
+        let empty = self.names.iter().enumerate().filter(|(_, name)| name.is_none());
+        let slots: Vec<u32> = empty.map(|(slot, _)| slot as u32).collect();
+        slots.into_iter().filter(|&slot| !is_held(slot)).for_each(|slot| self.free.insert(slot));
     }
 }
 
@@ -125,25 +119,20 @@ impl Part for Interner {
     }
 
     fn read(&mut self, section: &[u8]) -> Result<(), postcard::Error> {
-        let names: Vec<Arc<str>> = postcard::from_bytes(section)?;
+        let names: Vec<Option<Arc<str>>> = postcard::from_bytes(section)?;
         for name in names {
-            if self.find(&name).is_some() {
-                return Err(postcard::Error::DeserializeBadEncoding);
+            let slot = self.names.len();
+            if let Some(name) = &name {
+                if self.find(name).is_some() {
+                    return Err(postcard::Error::DeserializeBadEncoding);
+                }
+                self.index.insert(name_key(name), slot, |_| false);
+                self.live += 1;
             }
-            self.push(name);
+            self.names.push(name);
         }
         Ok(())
     }
-}
-
-fn place(slots: &mut Column<u64>, name: &str, index: u32) {
-    let hash = name_key(name);
-    let mask = slots.len() - 1;
-    let mut at = hash as usize & mask;
-    while slots[at] != 0 {
-        at = (at + 1) & mask;
-    }
-    *slots.get_mut(at) = (hash >> 32 << 32) | u64::from(index + 1);
 }
 
 #[cfg(test)]
@@ -173,17 +162,37 @@ mod tests {
     }
 
     #[test]
+    fn a_forgotten_name_is_not_found_and_its_slot_is_used_again_once_it_is_released() {
+        let mut interner = Interner::default();
+        ["a", "b", "c"].into_iter().for_each(|name| {
+            interner.intern(name);
+        });
+        interner.forget(1);
+        assert_eq!((interner.find("b"), interner.name(1), interner.live()), (None, None, 2));
+        assert_eq!(interner.intern("d"), 3);
+        interner.release(1);
+        assert_eq!((interner.intern("b"), interner.find("b"), interner.len()), (1, Some(1), 4));
+        assert_eq!(["a", "c", "d"].map(|name| interner.find(name)), [Some(0), Some(2), Some(3)]);
+    }
+
+    #[test]
     fn an_interner_read_from_its_sections_finds_all_names_and_refuses_one_twice() {
         let mut interner = Interner::default();
         for number in 0..500 {
             interner.intern(&format!("n{number}"));
         }
+        interner.forget(7);
+        interner.forget(8);
+        interner.release(8);
         let mut rebuilt = Interner::default();
         for section in interner.sections() {
             rebuilt.read(&section).unwrap();
         }
-        assert!((0..500).all(|number| rebuilt.find(&format!("n{number}")) == Some(number)));
+        rebuilt.derive_free(|slot| slot == 7);
+        let found = (0..500).filter(|number| rebuilt.find(&format!("n{number}")) == Some(*number));
+        assert_eq!((found.count(), rebuilt.live()), (498, 498));
         assert_eq!(rebuilt.digest(), interner.digest());
+        assert_eq!((interner.intern("new"), rebuilt.intern("new")), (8, 8));
         assert!(rebuilt.read(&interner.sections().next().unwrap()).is_err());
     }
 }

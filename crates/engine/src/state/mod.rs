@@ -5,11 +5,18 @@ mod beliefs;
 pub mod column;
 mod entry;
 pub mod factors;
+mod free_slots;
 pub mod interner;
 mod items;
 pub mod key_index;
+pub mod labels;
+pub mod model_factors;
+pub mod online_items;
 pub mod parts;
+mod popularity;
+pub mod quarantine;
 mod snapshot;
+mod snapshot_parts;
 mod users;
 mod view;
 

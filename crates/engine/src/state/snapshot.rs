@@ -7,6 +7,7 @@
 //! - A restored state is whole: every part is as long as it was, and parts that belong
 //!   together are equally long. Bytes that say otherwise are refused.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -16,15 +17,17 @@ use serde::de::DeserializeOwned;
 use crate::Engine;
 use crate::bandit::PENDING_DECISIONS_MAX;
 use crate::bandit::Ranker;
+use crate::consumption::ReturnGap;
 use crate::domain::Sequence;
 use crate::domain::Settings;
 use crate::domain::Timestamp;
 use crate::models::aging::Ages;
+use crate::models::clock::EventTimes;
 use crate::models::cold_start::Estimates;
-use crate::models::cold_start::ItemStatistics;
-use crate::models::cold_start::Made;
+use crate::models::cold_start::PopularityHead;
 use crate::models::content::VocabularyHead;
 use crate::models::decay::DecayedRow;
+use crate::models::decays::Decays;
 use crate::models::hybrid::Hybrid;
 use crate::models::prequential::Prequential;
 use crate::models::published::Model;
@@ -32,7 +35,8 @@ use crate::models::recent_positives::RecentPositives;
 use crate::state::column::Digest;
 use crate::state::column::encode;
 use crate::state::factors::ItemFactors;
-use crate::state::parts::Part;
+use crate::state::labels::Labels;
+use crate::state::quarantine::Sweep;
 use crate::state::view::Counts;
 use crate::state::view::View;
 use crate::takeover::Takeover;
@@ -50,19 +54,24 @@ struct Head {
     watermark: Sequence,
     began: Timestamp,
     clock: Timestamp,
+    event_times: EventTimes,
+    decays: Arc<Decays>,
     counts: Counts,
-    totals: ItemStatistics,
-    landmarks: [Timestamp; 3],
-    activity_landmark: u32,
+    popularity: PopularityHead,
     vocabulary: VocabularyHead,
     contexts: ContextsHead,
-    cohorts: (Arc<Made>, Estimates),
+    cohorts: Estimates,
+    sweep: Arc<Sweep>,
+    /// Of labels, in the order of [`View::labels`].
+    evicted: [u64; 5],
     model: Option<Arc<Model>>,
+    item_gram: Arc<Vec<f32>>,
     unsolved: Vec<u32>,
     hybrid: Arc<Hybrid>,
     ranker: Arc<Ranker>,
     prequential: Arc<Prequential>,
     recent_positives: RecentPositives,
+    return_gap: ReturnGap,
     arm_selections: u64,
     takeover: Arc<Takeover>,
     /// Lengths of the parts, in the order of their list.
@@ -115,10 +124,10 @@ impl View {
             watermark: self.watermark,
             began: self.began,
             clock: self.clock,
+            event_times: self.event_times.clone(),
+            decays: self.decays.clone(),
             counts: self.counts,
-            totals: self.items.popularity.totals,
-            landmarks: self.items.popularity.landmarks,
-            activity_landmark: self.items.popularity.activity_landmark,
+            popularity: self.items.popularity.head.clone(),
             vocabulary: self.vocabulary.head,
             contexts: ContextsHead {
                 cells: self.contexts.cells.all.clone(),
@@ -128,13 +137,17 @@ impl View {
                 since: self.contexts.since,
                 ages: self.aging.all.clone(),
             },
-            cohorts: (self.cohorts.made.clone(), self.cohorts.estimates),
+            cohorts: self.cohorts.estimates,
+            sweep: self.sweep.clone(),
+            evicted: self.labels().map(|labels| labels.evicted),
             model: self.model.clone(),
+            item_gram: self.items.factors.gram.clone(),
             unsolved: self.unsolved.clone(),
             hybrid: self.hybrid.clone(),
             ranker: self.ranker.clone(),
             prequential: self.prequential.clone(),
             recent_positives: self.recent_positives.clone(),
+            return_gap: self.return_gap.clone(),
             arm_selections: self.arms.selections,
             takeover: self.takeover.clone(),
             lengths: self.lengths(),
@@ -151,10 +164,10 @@ impl View {
         self.watermark = head.watermark;
         self.began = head.began;
         self.clock = head.clock;
+        self.event_times = head.event_times;
+        self.decays = head.decays;
         self.counts = head.counts;
-        self.items.popularity.totals = head.totals;
-        self.items.popularity.landmarks = head.landmarks;
-        self.items.popularity.activity_landmark = head.activity_landmark;
+        self.items.popularity.head = head.popularity;
         self.vocabulary.head = head.vocabulary;
         self.contexts.cells.all = head.contexts.cells;
         self.contexts.months.all = head.contexts.months;
@@ -162,25 +175,52 @@ impl View {
         self.contexts.locations.all = head.contexts.locations;
         self.contexts.since = head.contexts.since;
         self.aging.all = head.contexts.ages;
-        (self.cohorts.made, self.cohorts.estimates) = head.cohorts;
+        self.cohorts.estimates = head.cohorts;
+        self.sweep = head.sweep;
+        let labels = self.labels_mut().into_iter().zip(head.evicted);
+        labels.for_each(|(labels, evicted)| labels.evicted = evicted);
         self.model = head.model;
+        self.items.factors.gram = head.item_gram;
         self.unsolved = head.unsolved;
         self.hybrid = head.hybrid;
         self.ranker = head.ranker;
         self.prequential = head.prequential;
         self.recent_positives = head.recent_positives;
+        self.return_gap = head.return_gap;
         self.arms.selections = head.arm_selections;
         self.takeover = head.takeover;
+    }
+
+    /// Derives which slots are free; `false` where the columns of labels are not equally long.
+    fn derive_free_slots(&mut self) -> bool {
+        let sweep = self.sweep.clone();
+        let Self { users, items, vocabulary, .. } = self;
+        vocabulary.terms.derive_free(holding(sweep.terms_in_model.iter().copied()));
+        users.ids.derive_free(|_| false);
+        items.ids.derive_free(holding(sweep.items.slots().into_iter()));
+        let held =
+            [&sweep.topics, &sweep.sources, &sweep.devices, &sweep.locations, &sweep.cohorts];
+        let mut labels = self.labels_mut().into_iter().zip(held);
+        labels.all(|(labels, held)| labels.derive(holding(held.slots().into_iter())))
+    }
+
+    /// Labels of all kinds.
+    fn labels(&self) -> [&Labels; 5] {
+        let Self { topics, sources, devices, locations, cohorts, .. } = self;
+        [topics, sources, devices, &locations.names, &cohorts.names]
+    }
+
+    fn labels_mut(&mut self) -> [&mut Labels; 5] {
+        let Self { topics, sources, devices, locations, cohorts, .. } = self;
+        [topics, sources, devices, &mut locations.names, &mut cohorts.names]
     }
 
     /// The first thing that does not fit together, by the name of its part.
     fn misfit(&self) -> Option<&'static str> {
         let (items, users) = (self.items.ids.len(), self.users.ids.len());
         let is_item = |item: &u32| (*item as usize) < items;
-        let model_fits = match &self.model {
-            None => self.items.factors.len() == 0,
-            Some(model) => model.fits(&self.items.factors),
-        };
+        let k = self.model.as_ref().map_or(0, |model| model.k);
+        let model_fits = self.model.as_ref().is_none_or(|model| model.is_whole());
         let window = self.counts.decisions.min(PENDING_DECISIONS_MAX as u64);
         let unsettled = self.counts.decisions.checked_sub(self.counts.settled);
         let checks = [
@@ -189,8 +229,9 @@ impl View {
             ("statistics", self.items.popularity.items.len() == items),
             ("cooccurrence", self.items.cooccurrence.len() == items),
             ("successors", self.items.successors.len() == items),
-            ("accumulators", self.items.accumulators.len() == items),
-            ("factors", model_fits && self.items.factors.len() <= items),
+            ("online_items", self.items.online.is_whole(k, items)),
+            ("named_at", self.items.named_at.len() == items),
+            ("factors", model_fits && self.items.factors.is_whole(k, items)),
             ("item_item", self.item_item.is_sound(items)),
             ("terms", self.vocabulary.is_whole()),
             ("cohort_rows", self.cohorts.rows.len() == self.cohorts.names.len()),
@@ -233,12 +274,16 @@ impl Engine {
         if lengths != view.lengths() {
             return Err(unrestorable(HEAD, "a section of a part is missing"));
         }
+        if !view.derive_free_slots() {
+            return Err(unrestorable("topics", "their counts do not fit them"));
+        }
         if let Some(part) = view.misfit() {
             return Err(unrestorable(part, "it does not fit the other parts"));
         }
         if let Some(model) = view.model.as_ref().filter(|_| view.items.factors.k() == 0) {
-            view.items.factors = ItemFactors::new(model.k, &[]);
+            view.items.factors.rows = ItemFactors::new(model.k, &[]);
         }
+        view.items.online.make_index();
         view.index_decisions();
         view.arms.index_selections();
         let mut engine = Self { view };
@@ -246,6 +291,12 @@ impl Engine {
         engine.align_features();
         Ok(engine)
     }
+}
+
+/// Whether a slot is one of these.
+fn holding(slots: impl Iterator<Item = u32>) -> impl Fn(u32) -> bool {
+    let held: BTreeSet<u32> = slots.collect();
+    move |slot| held.contains(&slot)
 }
 
 fn value<T: DeserializeOwned>(section: &str, bytes: &[u8]) -> Result<T, Unrestorable> {

@@ -20,12 +20,16 @@ use crate::bandit::Ranker;
 use crate::bandit::SEGMENTS;
 use crate::bandit::arms::ArmSet;
 use crate::bandit::arms::Arms;
+use crate::consumption::Impressions;
+use crate::consumption::ReturnGap;
 use crate::consumption::User;
 use crate::domain::Item;
 use crate::domain::Sequence;
 use crate::domain::Settings;
 use crate::domain::Timestamp;
+use crate::domain::limits;
 use crate::models::aging::Aging;
+use crate::models::clock::EventTimes;
 use crate::models::cold_start::Cohorts;
 use crate::models::cold_start::Locations;
 use crate::models::cold_start::Newcomers;
@@ -39,6 +43,7 @@ use crate::models::content::SparseVector;
 use crate::models::content::TermCounts;
 use crate::models::content::Vocabulary;
 use crate::models::contexts::TopicContexts;
+use crate::models::decays::Decays;
 use crate::models::hybrid::Hybrid;
 use crate::models::prequential::Prequential;
 use crate::models::published::Model;
@@ -47,9 +52,10 @@ use crate::numeric::TopK;
 use crate::numeric::math;
 use crate::state::column::Column;
 use crate::state::entry::Entry;
-use crate::state::interner::Interner;
 use crate::state::items::ItemStore;
 use crate::state::key_index::KeyIndex;
+use crate::state::labels::Labels;
+use crate::state::quarantine::Sweep;
 use crate::state::users::UserStore;
 use crate::takeover::Takeover;
 
@@ -69,8 +75,9 @@ pub struct Counts {
     pub settled: u64,
     /// Items in the catalogue now.
     pub catalogue: u64,
+    /// Sessions of a user with an item that held evidence for it.
     pub positives: u64,
-    /// Positive interactions that repeat an earlier one of the same person, item and type.
+    /// Of these, those of a user who had wanted the item in an earlier session.
     pub repeats: u64,
 }
 
@@ -93,17 +100,21 @@ pub struct View {
     pub(crate) watermark: Sequence,
     /// When the first record was appended: no two logs began at the same moment.
     pub(crate) began: Timestamp,
-    /// The latest time of an interaction: the "now" of everything that decays, so
-    /// that a pause in the stream does not wash out what was learnt.
+    /// The time of the latest interactions (`models::clock`): the "now" of everything that
+    /// decays, so that a pause in the stream does not wash out what was learnt.
     pub(crate) clock: Timestamp,
+    pub(crate) event_times: EventTimes,
+    pub(crate) decays: Arc<Decays>,
     pub(crate) counts: Counts,
 
     pub(crate) users: UserStore,
     pub(crate) items: ItemStore,
 
-    pub(crate) topics: Interner,
-    pub(crate) sources: Interner,
-    pub(crate) devices: Interner,
+    pub(crate) topics: Labels,
+    pub(crate) sources: Labels,
+    pub(crate) devices: Labels,
+    /// Forgotten slots that something may still refer to.
+    pub(crate) sweep: Arc<Sweep>,
     pub(crate) vocabulary: Vocabulary,
     pub(crate) contexts: TopicContexts,
     pub(crate) aging: Aging,
@@ -126,6 +137,8 @@ pub struct View {
     pub(crate) user_decisions: KeyIndex,
     pub(crate) prequential: Arc<Prequential>,
     pub(crate) recent_positives: RecentPositives,
+    /// When the same again is a repetition.
+    pub(crate) return_gap: ReturnGap,
     pub(crate) arms: Arms,
     pub(crate) takeover: Arc<Takeover>,
     pub(crate) top_lists: Arc<TopLists>,
@@ -133,16 +146,19 @@ pub struct View {
 
 impl View {
     pub(crate) fn new(settings: Settings) -> Self {
-        Self {
+        let mut view = Self {
             watermark: 0,
             began: Timestamp::default(),
             clock: Timestamp::default(),
+            event_times: EventTimes::default(),
+            decays: Arc::new(Decays::new(&settings)),
             counts: Counts::default(),
             users: UserStore::default(),
             items: ItemStore::new(settings.embedding_dimension as usize),
-            topics: Interner::default(),
-            sources: Interner::default(),
-            devices: Interner::default(),
+            topics: Labels::new(limits::EVENT_TOPICS),
+            sources: Labels::new(limits::EVENT_SOURCES),
+            devices: Labels::new(limits::EVENT_DEVICES),
+            sweep: Arc::default(),
             vocabulary: Vocabulary::new(settings.tfidf_max_features as usize),
             contexts: TopicContexts::default(),
             aging: Aging::default(),
@@ -158,11 +174,14 @@ impl View {
             user_decisions: KeyIndex::default(),
             prequential: Arc::default(),
             recent_positives: RecentPositives::default(),
+            return_gap: ReturnGap::default(),
             arms: Arms::default(),
             takeover: Arc::default(),
             top_lists: Arc::default(),
             settings: Arc::new(settings),
-        }
+        };
+        view.begin_popularity();
+        view
     }
 
     pub fn settings(&self) -> &Settings {
@@ -200,8 +219,9 @@ impl View {
         self.clock
     }
 
+    /// Users known.
     pub fn users_len(&self) -> usize {
-        self.users.states.len()
+        self.users.ids.live()
     }
 
     /// 0 as long as no model was published.
@@ -238,12 +258,18 @@ impl View {
         &self.users.states[index as usize]
     }
 
+    /// What a user was shown of late, and when; `None` for nobody who was shown anything.
+    pub fn impressions(&self, index: u32) -> Option<&Impressions> {
+        self.users.impressions.get(index as usize).map(Arc::as_ref)
+    }
+
     pub fn item_index(&self, item_id: &str) -> Option<u32> {
         self.items.ids.find(item_id)
     }
 
-    pub fn item_id(&self, index: u32) -> &str {
-        self.items.ids.name(index).expect("item indices come from this interner")
+    /// `None` for an item that was forgotten.
+    pub fn item_id(&self, index: u32) -> Option<&str> {
+        self.items.ids.name(index).map(AsRef::as_ref)
     }
 
     pub fn entry(&self, index: u32) -> &Arc<Entry> {
@@ -256,21 +282,24 @@ impl View {
         entry.item.is_some().then_some(entry)
     }
 
-    /// Items known, catalogue or not.
+    /// Slots of items, used or not: every index is below.
     pub fn items_len(&self) -> usize {
-        self.items.entries.len()
+        self.items.len()
     }
 
-    pub fn topic_name(&self, index: u32) -> &str {
-        self.topics.name(index).expect("topic indices come from this interner")
+    /// `None` for a topic that was forgotten.
+    pub fn topic_name(&self, index: u32) -> Option<&str> {
+        self.topics.name(index)
     }
 
-    pub fn source_name(&self, index: u32) -> &str {
-        self.sources.name(index).expect("source indices come from this interner")
+    /// `None` for a source that was forgotten.
+    pub fn source_name(&self, index: u32) -> Option<&str> {
+        self.sources.name(index)
     }
 
-    pub fn device_name(&self, index: u32) -> &str {
-        self.devices.name(index).expect("device indices come from this interner")
+    /// `None` for a kind of device that was forgotten.
+    pub fn device_name(&self, index: u32) -> Option<&str> {
+        self.devices.name(index)
     }
 
     pub fn device_index(&self, device: &str) -> Option<u32> {
@@ -281,15 +310,16 @@ impl View {
         self.locations.names.find(location)
     }
 
-    pub fn location_name(&self, index: u32) -> &str {
-        self.locations.names.name(index).expect("location indices come from this interner")
+    /// `None` for a location that was forgotten.
+    pub fn location_name(&self, index: u32) -> Option<&str> {
+        self.locations.names.name(index)
     }
 
     /// The most specific cohorts that a person's attributes name: one, as long as
     /// the namespace has room for new ones.
     pub fn cohort_names(&self, user: &User) -> Vec<&str> {
         let cohorts = self.cohorts.most_specific(&user.cohorts);
-        cohorts.into_iter().map(|cohort| self.cohorts.name(cohort)).collect()
+        cohorts.into_iter().filter_map(|cohort| self.cohorts.name(cohort)).collect()
     }
 
     /// Describes an item of a request as if it were in the catalogue, without
@@ -310,9 +340,9 @@ impl View {
     /// How little known an item is: `-log2` of its share of all popularity, as a part of
     /// that of an item nobody wanted. 0 to 1; 1 for an item that is not known.
     pub(crate) fn self_information(&self, items: impl Iterator<Item = Option<u32>>) -> Vec<f64> {
-        let scales = self.items.popularity.scales(self.clock, &self.settings);
+        let scales = self.popularity_scales();
         let smoothed = |mass: f32| f64::from(mass.max(0.0)) + 1.0;
-        let all = f64::from(scales.popularity(&self.items.popularity.totals).max(0.0))
+        let all = scales.popularity_of_all(self.items.popularity.totals())
             + self.items.entries.len() as f64
             + 1.0;
         let most = math::log2(all);
@@ -325,16 +355,16 @@ impl View {
         CooccurrenceScorer::new(
             &self.items.cooccurrence,
             &self.items.popularity,
-            &self.settings,
+            self.popularity_scales(),
             recent,
-            self.clock,
+            self.decays.cooccurrence.at(self.clock),
         )
     }
 
     /// The examples of a person that have factors, the newest first: item, factors,
     /// signed weight.
     fn fold_in_events(&self, model: &Model, user: &User) -> Vec<(u32, &[f32], f32)> {
-        let examples = model.origin.weighing.examples(&user.history, 0).into_iter();
+        let examples = model.origin.configuration.weighing.examples(&user.history, 0).into_iter();
         let factors = |item: u32| self.items.factors.row(item);
         examples.filter_map(|(item, weight)| Some((item, factors(item)?, weight))).collect()
     }
@@ -347,7 +377,7 @@ impl View {
         if events.is_empty() {
             return None;
         }
-        Influence::new(&model.item_gram, &model.regularization, events)
+        Influence::new(&self.items.factors.gram, &model.regularization, events)
     }
 
     /// The same by what came next.
@@ -355,9 +385,9 @@ impl View {
         CooccurrenceScorer::new(
             &self.items.successors,
             &self.items.popularity,
-            &self.settings,
+            self.popularity_scales(),
             &recent[..recent.len().min(SUCCESSION)],
-            self.clock,
+            self.decays.cooccurrence.at(self.clock),
         )
     }
 
@@ -371,7 +401,7 @@ impl View {
         }
         let mut factors = vec![0.0; model.k];
         FoldIn::new(model.k).solve(
-            &model.item_gram,
+            &self.items.factors.gram,
             &model.regularization,
             events.iter().map(|&(_, factors, confidence)| (factors, confidence)),
             None,
@@ -380,17 +410,17 @@ impl View {
         Some(factors)
     }
 
-    /// Most popular catalogue items over the long run, at most [`TOP_LIST`].
+    /// Most popular catalogue items, at most [`TOP_LIST`].
     pub(crate) fn popular(&self) -> &[u32] {
         self.top_lists.popular.get_or_init(|| {
-            let now = self.items.popularity.scales(self.clock, &self.settings);
+            let now = self.popularity_scales();
             self.top_by(|index, _| now.popularity(&self.items.popularity.items[index as usize]))
         })
     }
 
     pub(crate) fn trending(&self) -> &[u32] {
         self.top_lists.trending.get_or_init(|| {
-            let now = self.items.popularity.scales(self.clock, &self.settings);
+            let now = self.popularity_scales();
             self.top_by(|index, _| now.trend(&self.items.popularity.items[index as usize]))
         })
     }
@@ -410,7 +440,7 @@ impl View {
     pub(crate) fn newcomers(&self) -> &[u32] {
         self.top_lists.newcomers.get_or_init(|| {
             let newcomers =
-                Newcomers::new(&self.settings, &self.items.popularity.totals, self.clock);
+                Newcomers::new(&self.settings, self.items.popularity.totals(), self.clock);
             self.top_by(|index, entry| {
                 let seen = newcomers.impressions(&self.items.popularity.items[index as usize]);
                 let unseen = seen < self.settings.new_item_impressions;

@@ -141,7 +141,7 @@ fn a_standing_is_the_place_and_score_that_the_list_goes_by() {
 
 #[test]
 fn the_factors_name_an_item_of_the_persons_own_taste_as_cause() {
-    let mut world = World::new(11);
+    let mut world = World::new(12);
     world.catalogue();
     for _ in 0..1_500 {
         world.interaction();

@@ -24,6 +24,7 @@ use crate::numeric::math;
 use crate::state::column::Column;
 use crate::state::interner::Interner;
 use crate::state::key_index::KeyIndex;
+use crate::state::parts::Part;
 
 /// Selections that may still be rewarded.
 const PENDING_SELECTIONS_MAX: usize = 65_536;
@@ -63,6 +64,23 @@ pub struct Arms {
 }
 
 impl Arms {
+    /// What digests and snapshots hold as parts.
+    pub fn parts(&self) -> Vec<(&'static str, &dyn Part)> {
+        vec![
+            ("arm_set_names", &self.names),
+            ("arm_sets", &self.sets),
+            ("pending_selections", &self.pending),
+        ]
+    }
+
+    pub fn parts_mut(&mut self) -> Vec<(&'static str, &mut dyn Part)> {
+        vec![
+            ("arm_set_names", &mut self.names),
+            ("arm_sets", &mut self.sets),
+            ("pending_selections", &mut self.pending),
+        ]
+    }
+
     /// The set of a name.
     pub fn set(&self, name: &str) -> Option<&ArmSet> {
         self.names.find(name).map(|set| self.sets[set as usize].as_ref())

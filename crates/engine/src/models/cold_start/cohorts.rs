@@ -8,32 +8,30 @@
 //! decides where it has seen enough and costs nothing where it has not. A
 //! preference is the log ratio of the share to everybody's: 0 says "as everybody".
 //!
-//! - Sums are of confidences, decayed as popularity is. Observations are counted as
+//! - Sums are of confidences, decayed as the popularity in use is. Observations are counted as
 //!   `(sum w)^2 / sum w^2`, the effective number of equally heavy ones.
 //! - The strengths of shrinkage are estimated anew at fixed numbers of observations.
-//! - Bounded: 256 values of each of 64 attributes, 4,096 combinations; what comes
-//!   later makes no cohort. An attribute with more values is an id, not a group.
+//! - Bounded: [`COHORTS_MAX`] cohorts, at most 16 KiB each. Beyond it, those that the fewest
+//!   attributes named make room: the values of an attribute that is an id, not a group.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Deserialize;
 use serde::Serialize;
 
 use crate::domain::Attributes;
-use crate::domain::Timestamp;
 use crate::models::cold_start::groups;
 use crate::models::cold_start::shrinkage::Moments;
 use crate::models::cold_start::shrinkage::STRENGTH_DEFAULT;
 use crate::models::cold_start::shrinkage::shrunk;
+use crate::models::decay::DecayTime;
 use crate::models::decay::DecayedRow;
 use crate::numeric::math;
 use crate::state::column::Column;
-use crate::state::interner::Interner;
+use crate::state::labels::Labels;
+use crate::state::parts::Part;
 
-const ATTRIBUTES_MAX: usize = 64;
-const VALUES_PER_ATTRIBUTE_MAX: u32 = 256;
-const COMBINATIONS_MAX: u32 = 4_096;
+const COHORTS_MAX: usize = 4_096;
 /// Attributes whose pairs are cohorts: the first in name order.
 const PAIRED_ATTRIBUTES: usize = 3;
 /// Single attributes, pairs, all together.
@@ -48,6 +46,7 @@ const FIRST_ESTIMATE: u64 = 256;
 const ESTIMATE_EVERY: u64 = 65_536;
 /// An item nobody wanted yet.
 const SHARE_MIN: f32 = 1e-6;
+const PARTS_OF_NAMES: [&str; 3] = ["cohort_names", "cohort_uses", "cohort_items"];
 
 /// People with the same values of one or more attributes.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -63,9 +62,9 @@ pub struct Cohort {
 
 impl Cohort {
     /// What turns stored sums into effective observations at `now`.
-    fn scale(&self, now: Timestamp, half_life: f32) -> f32 {
-        let scale = self.items.scale(now, half_life);
-        let squares = self.squares.total() * self.squares.scale(now, half_life / 2.0);
+    fn scale(&self, now: DecayTime) -> f32 {
+        let scale = self.items.scale(now);
+        let squares = self.squares.total() * self.squares.scale(now.faster(2.0));
         if squares > 0.0 { self.items.total() * scale / squares * scale } else { 0.0 }
     }
 }
@@ -83,97 +82,117 @@ impl Default for Estimates {
     }
 }
 
-/// How many cohorts there are of each kind.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Made {
-    values: BTreeMap<String, u32>,
-    combinations: u32,
-}
-
 /// All cohorts.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Cohorts {
-    pub names: Interner,
+    pub names: Labels,
     pub rows: Column<Arc<Cohort>>,
-    pub made: Arc<Made>,
     pub estimates: Estimates,
 }
 
+impl Default for Cohorts {
+    fn default() -> Self {
+        Self {
+            names: Labels::new(COHORTS_MAX),
+            rows: Column::default(),
+            estimates: Estimates::default(),
+        }
+    }
+}
+
 impl Cohorts {
+    /// What digests and snapshots hold as parts.
+    pub fn parts(&self) -> Vec<(&'static str, &dyn Part)> {
+        let Self { names, rows, estimates: _ } = self;
+        let mut parts: Vec<(&'static str, &dyn Part)> = vec![("cohort_rows", rows)];
+        parts.extend(PARTS_OF_NAMES.into_iter().zip(names.parts()));
+        parts
+    }
+
+    pub fn parts_mut(&mut self) -> Vec<(&'static str, &mut dyn Part)> {
+        let Self { names, rows, estimates: _ } = self;
+        let mut parts: Vec<(&'static str, &mut dyn Part)> = vec![("cohort_rows", rows)];
+        parts.extend(PARTS_OF_NAMES.into_iter().zip(names.parts_mut()));
+        parts
+    }
+
+    /// Forgets cohorts that few attributes named, where there are more than the budget allows.
+    pub fn evict(&mut self) -> Vec<u32> {
+        let evicted = self.names.evict();
+        for &cohort in &evicted {
+            *self.rows.get_mut(cohort as usize) = Arc::default();
+        }
+        evicted
+    }
+
     /// The cohorts that attributes put a person in, the general ones first.
     pub fn of(&mut self, attributes: &Attributes) -> Vec<u32> {
         let values = groups::values(attributes);
-        let singles: Vec<Option<u32>> =
-            values.iter().map(|(name, value)| self.single(name, value)).collect();
-        let mut found: Vec<u32> = singles.iter().flatten().copied().collect();
+        let name = |(attribute, value): &(_, _)| format!("{attribute}={value}");
+        let singles: Vec<u32> =
+            values.iter().map(|value| self.make(&name(value), 0, Vec::new())).collect();
+        let mut found = singles.clone();
         let paired = values.len().min(PAIRED_ATTRIBUTES);
-        let mut above_all = singles.clone();
+        let mut above_all: Vec<Option<u32>> = singles.iter().copied().map(Some).collect();
         for (left, right) in (0..paired).flat_map(|l| (l + 1..paired).map(move |r| (l, r))) {
-            let (Some(a), Some(b)) = (singles[left], singles[right]) else {
-                continue;
-            };
-            if let Some(pair) = self.combination(1, vec![a, b]) {
-                found.push(pair);
-                above_all.push(Some(pair));
-                (above_all[left], above_all[right]) = (None, None);
-            }
+            let pair = self.combination(1, vec![singles[left], singles[right]]);
+            found.push(pair);
+            above_all.push(Some(pair));
+            (above_all[left], above_all[right]) = (None, None);
         }
         let parts: Vec<u32> = above_all.into_iter().flatten().collect();
         if parts.len() >= 2 && values.len() > 2 {
-            found.extend(self.combination(2, parts));
+            found.push(self.combination(2, parts));
         }
         found
     }
 
-    fn single(&mut self, attribute: &str, value: &str) -> Option<u32> {
-        let name = format!("{attribute}={value}");
-        if let Some(known) = self.names.find(&name) {
-            return Some(known);
-        }
-        let attributes = self.made.values.len();
-        let values = self.made.values.get(attribute).copied();
-        if values.unwrap_or(0) >= VALUES_PER_ATTRIBUTE_MAX
-            || values.is_none() && attributes >= ATTRIBUTES_MAX
-        {
-            return None;
-        }
-        *Arc::make_mut(&mut self.made).values.entry(attribute.to_owned()).or_default() += 1;
-        Some(self.make(&name, 0, Vec::new()))
-    }
-
-    fn combination(&mut self, level: u8, parents: Vec<u32>) -> Option<u32> {
+    fn combination(&mut self, level: u8, parents: Vec<u32>) -> u32 {
         let name = self.name_of(&parents);
-        if let Some(known) = self.names.find(&name) {
-            return Some(known);
-        }
-        if self.made.combinations >= COMBINATIONS_MAX {
-            return None;
-        }
-        Arc::make_mut(&mut self.made).combinations += 1;
-        Some(self.make(&name, level, parents))
+        self.make(&name, level, parents)
     }
 
     /// All parts of the names of `cohorts`, each once, in the order of names.
     fn name_of(&self, cohorts: &[u32]) -> String {
-        let names = cohorts.iter().map(|&cohort| self.name(cohort));
+        let names = cohorts.iter().filter_map(|&cohort| self.name(cohort));
         let mut parts: Vec<&str> = names.flat_map(|name| name.split(" & ")).collect();
         parts.sort_unstable();
         parts.dedup();
         parts.join(" & ")
     }
 
+    /// The cohort of a name, made where there is none.
     fn make(&mut self, name: &str, level: u8, parents: Vec<u32>) -> u32 {
-        let cohort = self.names.intern(name);
-        self.rows.push(Arc::new(Cohort { level, parents, ..Cohort::default() }));
+        let is_new = self.names.find(name).is_none();
+        let cohort = self.names.note(name);
+        self.rows.grow(cohort as usize + 1, &Arc::default());
+        if is_new {
+            let row = Arc::new(Cohort { level, parents, ..Cohort::default() });
+            *self.rows.get_mut(cohort as usize) = row;
+        }
         cohort
     }
 
-    pub fn name(&self, cohort: u32) -> &str {
-        self.names.name(cohort).expect("cohort indices come from this interner")
+    /// `None` for a cohort that was forgotten.
+    pub fn name(&self, cohort: u32) -> Option<&str> {
+        self.names.name(cohort)
     }
 
     pub fn items(&self, cohort: u32) -> &DecayedRow {
         &self.rows[cohort as usize].items
+    }
+
+    /// Drops what a cohort says of items that `is_live` denies and of forgotten cohorts.
+    pub fn drop_dead(&mut self, cohort: u32, is_live: impl Fn(u32) -> bool) {
+        let Self { names, rows, .. } = self;
+        let row = &rows[cohort as usize];
+        let is_whole = row.items.entries().iter().all(|entry| is_live(entry.0))
+            && row.parents.iter().all(|&parent| names.is_live(parent));
+        if !is_whole {
+            let row = Arc::make_mut(rows.get_mut(cohort as usize));
+            row.items.retain(is_live);
+            row.parents.retain(|&parent| names.is_live(parent));
+        }
     }
 
     /// Those of a person's cohorts that are above no other of them.
@@ -186,18 +205,11 @@ impl Cohorts {
 
     /// Counts an item that a person of these cohorts wanted. True when it is time to
     /// estimate the strengths.
-    pub fn add(
-        &mut self,
-        cohorts: &[u32],
-        item: u32,
-        weight: f32,
-        at: Timestamp,
-        half_life: f32,
-    ) -> bool {
+    pub fn add(&mut self, cohorts: &[u32], item: u32, weight: f32, at: DecayTime) -> bool {
         for &cohort in cohorts {
             let row = Arc::make_mut(self.rows.get_mut(cohort as usize));
-            row.items.add(item, weight, at, half_life, ITEMS_MAX[usize::from(row.level)]);
-            row.squares.add(0, weight * weight, at, half_life / 2.0, 1);
+            row.items.add(item, weight, at, ITEMS_MAX[usize::from(row.level)]);
+            row.squares.add(0, weight * weight, at.faster(2.0), 1);
         }
         if cohorts.is_empty() {
             return false;
@@ -214,14 +226,14 @@ impl Cohorts {
 
     /// Estimates the strengths of shrinkage, level by level from the top, against
     /// everybody's shares.
-    pub fn estimate(&mut self, overall: impl Fn(u32) -> f32, now: Timestamp, half_life: f32) {
+    pub fn estimate(&mut self, overall: impl Fn(u32) -> f32, now: DecayTime) {
         for level in 0..LEVELS {
             let mut moments = Moments::default();
             let of_level = self.rows.iter().filter(|row| usize::from(row.level) == level);
             for cohort in of_level.take(ESTIMATED_FROM) {
-                let scale = f64::from(cohort.scale(now, half_life));
+                let scale = f64::from(cohort.scale(now));
                 let parents = self.with_parents(&cohort.parents);
-                let above = self.scorer(&parents, now, half_life);
+                let above = self.scorer(&parents, now);
                 moments.add(cohort.items.entries().iter().map(|&(item, stored)| {
                     let share = above.share(item, overall(item));
                     (f64::from(stored) * scale, f64::from(share))
@@ -245,11 +257,11 @@ impl Cohorts {
     }
 
     /// Shares of items among people of these cohorts, the general ones first.
-    pub fn scorer(&self, cohorts: &[u32], now: Timestamp, half_life: f32) -> CohortScorer<'_> {
+    pub fn scorer(&self, cohorts: &[u32], now: DecayTime) -> CohortScorer<'_> {
         let specific = self.most_specific(cohorts);
         let members = cohorts.iter().map(|&index| {
             let cohort: &Cohort = &self.rows[index as usize];
-            let scale = cohort.scale(now, half_life);
+            let scale = cohort.scale(now);
             let place = |parent: &u32| cohorts.iter().position(|known| known == parent);
             Member {
                 items: &cohort.items,

@@ -4,11 +4,12 @@
 mod cohorts;
 mod groups;
 mod locations;
+mod memory;
 mod newcomers;
 mod popularity;
 mod shrinkage;
 
-pub use cohorts::{CohortScorer, Cohorts, Estimates, Made};
+pub use cohorts::{CohortScorer, Cohorts, Estimates};
 pub use locations::{LocationScorer, Locations};
 pub use newcomers::Newcomers;
-pub use popularity::{ItemStatistics, Popularity, Scales};
+pub use popularity::{ItemStatistics, Popularity, PopularityHead, Scales};

@@ -9,13 +9,13 @@
 //! namespace's `exploration_bonus`: it shrinks with every impression, faster where
 //! nobody reacts, and is 0 when the item is known.
 //!
-//! Impressions are events of that type. Where hardly any are sent, places in
+//! Impressions are events of that type. Where hardly any are sent, positions in
 //! answers count instead.
 
 use crate::domain::Settings;
 use crate::domain::Timestamp;
 use crate::models::cold_start::popularity::ItemStatistics;
-use crate::state::Entry;
+use crate::models::cold_start::popularity::Totals;
 
 /// Impressions that the catalogue's mean is worth for an item, `s`.
 const PRIOR_IMPRESSIONS: f64 = 10.0;
@@ -23,7 +23,7 @@ const PRIOR_IMPRESSIONS: f64 = 10.0;
 const REWARD_DEFAULT: f64 = 0.05;
 const REWARD_DEFAULT_IMPRESSIONS: f64 = 200.0;
 /// Impression events are taken to be sent when there is one for as many shown items.
-const SHOWN_PER_IMPRESSION: u32 = 10;
+const SHOWN_PER_IMPRESSION: u64 = 10;
 const HOURS_PER_DAY: f64 = 24.0;
 
 /// The rules of newness at one time.
@@ -38,12 +38,12 @@ pub struct Newcomers<'v> {
 
 impl<'v> Newcomers<'v> {
     /// `totals` are the statistics of all items together.
-    pub fn new(settings: &'v Settings, totals: &ItemStatistics, now: Timestamp) -> Self {
+    pub fn new(settings: &'v Settings, totals: &Totals, now: Timestamp) -> Self {
         let counts_events =
             totals.impressions >= totals.shown / SHOWN_PER_IMPRESSION && totals.impressions > 0;
         let impressions = if counts_events { totals.impressions } else { totals.shown };
-        let rewards = f64::from(totals.rewarded) + REWARD_DEFAULT * REWARD_DEFAULT_IMPRESSIONS;
-        let mean = (rewards / (f64::from(impressions) + REWARD_DEFAULT_IMPRESSIONS)).min(0.5);
+        let rewards = totals.rewarded as f64 + REWARD_DEFAULT * REWARD_DEFAULT_IMPRESSIONS;
+        let mean = (rewards / (impressions as f64 + REWARD_DEFAULT_IMPRESSIONS)).min(0.5);
         Self { settings, now, counts_events, mean }
     }
 
@@ -52,10 +52,9 @@ impl<'v> Newcomers<'v> {
         if self.counts_events { statistics.impressions } else { statistics.shown }
     }
 
-    /// Whether an item is young and was seen by few. `statistics` are none for an
-    /// item that was never shown.
-    pub fn is_new(&self, entry: &Entry, statistics: Option<&ItemStatistics>) -> bool {
-        let born = entry.born();
+    /// Whether an item that appeared at `born` is young and was seen by few. `statistics`
+    /// are none for an item that was never shown.
+    pub fn is_new(&self, born: Timestamp, statistics: Option<&ItemStatistics>) -> bool {
         let age_days = self.now.hours_since(born) / HOURS_PER_DAY;
         age_days < f64::from(self.settings.new_item_days)
             && statistics.map_or(0, |one| self.impressions(one))
@@ -89,9 +88,15 @@ mod tests {
         statistics
     }
 
+    fn totals(shown: u64, impressions: u64, rewarded: u64) -> Totals {
+        let mut totals = Totals::default();
+        (totals.shown, totals.impressions, totals.rewarded) = (shown, impressions, rewarded);
+        totals
+    }
+
     fn bonus(shown: u32, rewarded: u32) -> f64 {
         let settings = Settings::default();
-        Newcomers::new(&settings, &seen(10_000, 500), NOW).bonus(Some(&seen(shown, rewarded)))
+        Newcomers::new(&settings, &totals(10_000, 0, 500), NOW).bonus(Some(&seen(shown, rewarded)))
     }
 
     #[test]
@@ -106,29 +111,21 @@ mod tests {
     #[test]
     fn an_item_is_new_by_age_and_impressions() {
         let settings = Settings::default();
-        let newcomers = Newcomers::new(&settings, &ItemStatistics::default(), NOW);
-        let added = |days: i64| Entry {
-            added_at: NOW.plus_millis(-days * Timestamp::DAY_MS),
-            ..Entry::default()
-        };
-        assert!(newcomers.is_new(&added(1), None));
-        assert!(newcomers.is_new(&added(1), Some(&seen(99, 0))));
-        assert!(!newcomers.is_new(&added(1), Some(&seen(100, 0))));
-        assert!(!newcomers.is_new(&added(15), None));
+        let newcomers = Newcomers::new(&settings, &Totals::default(), NOW);
+        let added = |days: i64| NOW.plus_millis(-days * Timestamp::DAY_MS);
+        assert!(newcomers.is_new(added(1), None));
+        assert!(newcomers.is_new(added(1), Some(&seen(99, 0))));
+        assert!(!newcomers.is_new(added(1), Some(&seen(100, 0))));
+        assert!(!newcomers.is_new(added(15), None));
     }
 
     #[test]
-    fn places_in_answers_count_until_impressions_are_sent() {
+    fn positions_in_answers_count_until_impressions_are_sent() {
         let settings = Settings::default();
-        let with_impressions = |shown, impressions| {
-            let mut statistics = seen(shown, 0);
-            statistics.impressions = impressions;
-            statistics
-        };
-        let item = with_impressions(80, 3);
+        let mut item = seen(80, 0);
+        item.impressions = 3;
         let counted = |impressions| {
-            let totals = with_impressions(1_000, impressions);
-            Newcomers::new(&settings, &totals, NOW).impressions(&item)
+            Newcomers::new(&settings, &totals(1_000, impressions, 0), NOW).impressions(&item)
         };
         assert_eq!((counted(0), counted(99), counted(100)), (80, 80, 3));
     }

@@ -1,73 +1,136 @@
-//! How wanted each item is, over the long run and just now.
+//! How much each item is consumed: over the long run, just now, and by the memory that
+//! predicts best.
 //!
-//! Forward decay with one landmark for all items: an event at `t` adds
-//! `w * 2^((t - landmark) / half_life)`, and one scale turns the stored sums of all
-//! items into those of any instant. So ranking many items computes no exponential,
-//! and an event touches its own item only. When an exponent grows large, the
-//! landmark moves and every stored sum is scaled once.
-//! Source: Cormode et al., "Forward Decay" (ICDE 2009).
+//! - Per item several decayed sums of the weights of positives stand side by side, one for
+//!   each [`Sum`]. Forward decay with one landmark for all items: an event at `t` adds
+//!   `w * 2^(t - landmark)`, in half-lives, and one scale turns the stored sums of all items
+//!   into those of any instant. So ranking many items computes no exponential, and an event
+//!   touches its own item only. When an exponent grows large, the landmark moves and every
+//!   stored sum is scaled once. Source: Cormode et al., "Forward Decay" (ICDE 2009).
+//! - Which of them is *popularity* is learnt (`memory`): a news site forgets in hours, a film
+//!   archive hardly at all.
+//! - 56 bytes an item. Sums of an item are f32, rounded so that no weight is lost beside a
+//!   large sum; its counters stop at 2^32 - 1, which is 27 years at five a second. Totals are
+//!   f64 and u64.
 
 use serde::Deserialize;
 use serde::Serialize;
 
-use crate::domain::Settings;
 use crate::domain::Timestamp;
+use crate::models::cold_start::memory::Evidence;
+use crate::models::cold_start::memory::Memory;
+use crate::models::cold_start::memory::MemoryChoice;
+use crate::models::decay::DecayTime;
+use crate::models::decay::FORGOTTEN;
+use crate::models::decay::power;
+use crate::models::decays::Decays;
 use crate::numeric::math;
+use crate::numeric::rounding;
 use crate::state::column::Column;
 
-/// Exponent at which a landmark moves; f32 reaches to 2^127.
-const EXPONENT_MAX: f64 = 60.0;
 /// Exponent of a candidate's own mass in the co-occurrence score.
 const CANDIDATE_EXPONENT: f64 = 0.3;
 /// Activity counts half after this many further positives of everybody: the same for a
 /// catalogue of ten events a day as for one of ten a second.
 const ACTIVITY_HALF_LIFE: f64 = 2_000.0;
 
-/// Evidence about one item, or about all of them together. The decayed sums are as
-/// of the landmarks of [`Popularity`].
+/// The decayed sums that are kept of each item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sum {
+    SixHours,
+    Day,
+    /// By the trend's configured half-life.
+    Trend,
+    Fortnight,
+    Quarter,
+    /// Positives by number, not by weight; decays by events.
+    Activity,
+    /// Positives by number, as the co-occurrence counts decay.
+    Cooccurrence,
+    /// As the rows of cohorts and locations decay.
+    Share,
+}
+
+const SUMS: [Sum; 8] = [
+    Sum::SixHours,
+    Sum::Day,
+    Sum::Trend,
+    Sum::Fortnight,
+    Sum::Quarter,
+    Sum::Activity,
+    Sum::Cooccurrence,
+    Sum::Share,
+];
+
+/// The sum that a memory reads; `None` for the count of all positives.
+fn sum_of(memory: Memory) -> Option<Sum> {
+    match memory {
+        Memory::SixHours => Some(Sum::SixHours),
+        Memory::Day => Some(Sum::Day),
+        Memory::Trend => Some(Sum::Trend),
+        Memory::Fortnight => Some(Sum::Fortnight),
+        Memory::Quarter => Some(Sum::Quarter),
+        Memory::Activity => Some(Sum::Activity),
+        Memory::Everything => None,
+    }
+}
+
+/// Evidence about one item. The decayed sums are as of the landmarks of [`Popularity`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct ItemStatistics {
-    popularity: f32,
-    trend: f32,
-    cooccurrence: f32,
-    activity: f32,
+    sums: [f32; SUMS.len()],
     /// `cooccurrence^-0.3`, 0 for none.
     cooccurrence_weight: f32,
-    /// `ln(1 + positives)`.
-    pub log_positives: f32,
     /// Positive interactions ever.
     pub positives: u32,
     /// Interactions of every type but impressions.
     pub interactions: u32,
     pub impressions: u32,
-    /// Places in answers.
+    /// Positions in answers.
     pub shown: u32,
-    /// Places in answers that led to a reward.
+    /// Positions in answers that led to a reward.
     pub rewarded: u32,
 }
 
 impl ItemStatistics {
-    fn add(&mut self, weight: f32, growth: [f32; 4]) {
-        self.popularity += weight * growth[0];
-        self.trend += weight * growth[1];
-        self.cooccurrence += growth[2];
-        self.activity += growth[3];
-        self.positives = self.positives.saturating_add(1);
-        self.log_positives = math::log1p_f32(self.positives as f32);
-        self.weigh();
-    }
-
-    fn scale(&mut self, by: [f32; 3]) {
-        self.popularity *= by[0];
-        self.trend *= by[1];
-        self.cooccurrence *= by[2];
-        self.weigh();
+    /// `ln(1 + positives)`.
+    pub fn log_positives(&self) -> f32 {
+        math::log1p_f32(self.positives as f32)
     }
 
     fn weigh(&mut self) {
-        let mass = f64::from(self.cooccurrence);
+        let mass = f64::from(self.sums[Sum::Cooccurrence as usize]);
         self.cooccurrence_weight =
             if mass > 0.0 { math::pow(mass, -CANDIDATE_EXPONENT) as f32 } else { 0.0 };
+    }
+}
+
+/// Evidence about all items together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Totals {
+    sums: [f64; SUMS.len()],
+    /// Of all positives ever, without decay.
+    weight: f64,
+    /// Rises of evidence, of which positives are the first ones.
+    rises: u64,
+    pub positives: u64,
+    pub impressions: u64,
+    pub shown: u64,
+    pub rewarded: u64,
+}
+
+/// What there is beside the items.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct PopularityHead {
+    pub totals: Totals,
+    landmarks: [DecayTime; SUMS.len()],
+    choice: MemoryChoice,
+}
+
+#[cfg(test)]
+impl PopularityHead {
+    fn choice_scores(&self) -> [f64; Memory::ALL.len()] {
+        self.choice.scores
     }
 }
 
@@ -75,188 +138,227 @@ impl ItemStatistics {
 #[derive(Debug, Clone, Default)]
 pub struct Popularity {
     pub items: Column<ItemStatistics>,
-    pub totals: ItemStatistics,
-    /// Of popularity, trend and co-occurrence.
-    pub landmarks: [Timestamp; 3],
-    /// Positives at which the stored activity stands.
-    pub activity_landmark: u32,
+    pub head: PopularityHead,
 }
 
 /// What turns stored sums into those of an instant.
 #[derive(Debug, Clone, Copy)]
 pub struct Scales {
-    popularity: f32,
-    trend: f32,
-    cooccurrence: f32,
+    sums: [f32; SUMS.len()],
     cooccurrence_weight: f32,
-    activity: f32,
-}
-
-fn half_lives(settings: &Settings) -> [f32; 3] {
-    [
-        settings.popularity_half_life_hours,
-        settings.trend_half_life_hours,
-        settings.cooccurrence_half_life_hours,
-    ]
+    in_use: Memory,
 }
 
 impl Popularity {
-    /// Counts a positive interaction.
-    pub fn add_positive(&mut self, item: u32, weight: f32, at: Timestamp, settings: &Settings) {
-        if self.totals.positives == 0 {
-            self.landmarks = [at; 3];
+    pub fn totals(&self) -> &Totals {
+        &self.head.totals
+    }
+
+    /// The memory that is popularity by now.
+    pub fn in_use(&self) -> Memory {
+        self.head.choice.in_use()
+    }
+
+    /// Half-life of the memory in use, in hours.
+    pub fn half_life_hours(&self, decays: &Decays) -> f32 {
+        self.head.choice.hours(decays.trend.hours())
+    }
+
+    /// Begins with the memory that is nearest to a half-life, and forgets how they fared.
+    pub fn start_with(&mut self, half_life_hours: f32, decays: &Decays) {
+        self.head.choice = MemoryChoice::starting_with(half_life_hours, decays.trend.hours());
+    }
+
+    /// Adds a rise of evidence at a time that is not ahead of the clock. `starts`: whether it begins a
+    /// positive, which counts as one.
+    pub fn add_rise(
+        &mut self,
+        item: u32,
+        weight: f32,
+        starts: bool,
+        at: Timestamp,
+        decays: &Decays,
+    ) {
+        let times = self.times(at, decays);
+        if self.head.totals.rises == 0 {
+            self.head.landmarks = times;
         }
-        let half_lives = half_lives(settings);
-        let exponents: [f64; 3] = std::array::from_fn(|place| {
-            at.hours_since(self.landmarks[place]) / f64::from(half_lives[place])
+        let ahead = |sum: usize| times[sum].since(self.head.landmarks[sum]) > FORGOTTEN;
+        let moving: Vec<usize> = (0..SUMS.len()).filter(|&sum| ahead(sum)).collect();
+        if !moving.is_empty() {
+            self.move_landmarks(&moving, &times);
+        }
+        let growth = self.growth(&times);
+        let totals = &mut self.head.totals;
+        totals.rises += 1;
+        totals.positives += u64::from(starts);
+        totals.weight += f64::from(weight);
+        let statistics = self.items.get_mut(item as usize);
+        statistics.positives = statistics.positives.saturating_add(u32::from(starts));
+        for (index, sum) in SUMS.into_iter().enumerate() {
+            let counts = matches!(sum, Sum::Activity | Sum::Cooccurrence);
+            if counts && !starts {
+                continue;
+            }
+            let weight = growth[index] * if counts { 1.0 } else { f64::from(weight) };
+            totals.sums[index] += weight;
+            // Another draw for each sum of each event.
+            let key = totals.rises.wrapping_mul(SUMS.len() as u64) + index as u64;
+            statistics.sums[index] = rounding::add(statistics.sums[index], weight, key);
+        }
+        statistics.weigh();
+    }
+
+    /// Scores every memory by the item that is consumed next, before it is learnt. True when
+    /// another memory is in use from here on.
+    pub fn test(&mut self, item: u32, catalogue: u64, at: Timestamp, decays: &Decays) -> bool {
+        let totals = &self.head.totals;
+        if totals.positives == 0 {
+            return false;
+        }
+        let weight = totals.weight / totals.positives as f64;
+        let (scales, statistics) = (self.scales(at, decays), &self.items[item as usize]);
+        let evidence = Memory::ALL.map(|memory| {
+            let counts = matches!(memory, Memory::Activity | Memory::Everything);
+            Evidence {
+                of_item: f64::from(scales.of(memory, statistics)),
+                of_all: scales.of_all(memory, totals),
+                unit: if counts { 1.0 } else { weight },
+            }
         });
-        if exponents.iter().any(|&exponent| exponent > EXPONENT_MAX) {
-            self.move_landmarks(at, settings);
-            return self.add_positive(item, weight, at, settings);
-        }
-        let [popularity, trend, cooccurrence] =
-            exponents.map(|exponent| math::exp2_f32(exponent as f32));
-        let growth = [popularity, trend, cooccurrence, self.activity_growth()];
-        self.items.get_mut(item as usize).add(weight, growth);
-        self.totals.add(weight, growth);
+        self.head.choice.note(&evidence, catalogue)
     }
 
-    /// What the next positive adds to activity; moves its landmark now and then.
-    fn activity_growth(&mut self) -> f32 {
-        let since = f64::from(self.totals.positives - self.activity_landmark) / ACTIVITY_HALF_LIFE;
-        if since <= EXPONENT_MAX {
-            return math::exp2_f32(since as f32);
-        }
-        let by = math::exp2_f32(-since as f32);
+    pub fn count_interaction(&mut self, item: u32) {
+        let count = &mut self.items.get_mut(item as usize).interactions;
+        *count = count.saturating_add(1);
+    }
+
+    pub fn count_impression(&mut self, item: u32) {
+        let count = &mut self.items.get_mut(item as usize).impressions;
+        *count = count.saturating_add(1);
+        self.head.totals.impressions += 1;
+    }
+
+    /// Counts a position in an answer.
+    pub fn count_shown(&mut self, item: u32) {
+        let count = &mut self.items.get_mut(item as usize).shown;
+        *count = count.saturating_add(1);
+        self.head.totals.shown += 1;
+    }
+
+    /// Counts a position in an answer that led to a reward.
+    pub fn count_rewarded(&mut self, item: u32) {
+        let count = &mut self.items.get_mut(item as usize).rewarded;
+        *count = count.saturating_add(1);
+        self.head.totals.rewarded += 1;
+    }
+
+    fn times(&self, at: Timestamp, decays: &Decays) -> [DecayTime; SUMS.len()] {
+        let of_hours =
+            |hours: f64| DecayTime::from_half_lives(at.hours_since(Timestamp::default()) / hours);
+        let positives = self.head.totals.positives as f64;
+        SUMS.map(|sum| match sum {
+            Sum::SixHours => of_hours(6.0),
+            Sum::Day => of_hours(24.0),
+            Sum::Trend => decays.trend.at(at),
+            Sum::Fortnight => of_hours(14.0 * 24.0),
+            Sum::Quarter => of_hours(90.0 * 24.0),
+            Sum::Activity => DecayTime::from_half_lives(positives / ACTIVITY_HALF_LIFE),
+            Sum::Cooccurrence => decays.cooccurrence.at(at),
+            Sum::Share => decays.shares.at(at),
+        })
+    }
+
+    fn growth(&self, times: &[DecayTime; SUMS.len()]) -> [f64; SUMS.len()] {
+        std::array::from_fn(|sum| power(times[sum].since(self.head.landmarks[sum])))
+    }
+
+    /// Makes `times` the landmarks of some sums; every sum keeps its value.
+    fn move_landmarks(&mut self, moving: &[usize], times: &[DecayTime; SUMS.len()]) {
+        let by = self.growth(times).map(|growth| 1.0 / growth);
         for item in 0..self.items.len() {
-            self.items.get_mut(item).activity *= by;
+            let statistics = self.items.get_mut(item);
+            for &sum in moving {
+                statistics.sums[sum] = (f64::from(statistics.sums[sum]) * by[sum]) as f32;
+            }
+            statistics.weigh();
         }
-        self.totals.activity *= by;
-        self.activity_landmark = self.totals.positives;
-        1.0
+        for &sum in moving {
+            self.head.totals.sums[sum] *= by[sum];
+            self.head.landmarks[sum] = times[sum];
+        }
     }
 
-    /// Makes `at` the landmark; every sum keeps its value. Also what a change of
-    /// half-lives needs before and nothing after.
-    pub fn move_landmarks(&mut self, at: Timestamp, settings: &Settings) {
-        let half_lives = half_lives(settings);
-        let by: [f32; 3] = std::array::from_fn(|place| {
-            let hours = at.hours_since(self.landmarks[place]);
-            math::exp2_f32((-hours / f64::from(half_lives[place])) as f32)
-        });
-        for item in 0..self.items.len() {
-            self.items.get_mut(item).scale(by);
-        }
-        self.totals.scale(by);
-        self.landmarks = [at; 3];
-    }
-
-    /// The item's share of everybody's decayed positive weights, 0 to 1.
+    /// The item's share of everybody's positive weights, 0 to 1, decayed as the rows of
+    /// cohorts and locations are.
     pub fn share(&self, item: u32) -> f32 {
-        let total = self.totals.popularity;
-        if total > 0.0 { self.items[item as usize].popularity / total } else { 0.0 }
+        let total = self.head.totals.sums[Sum::Share as usize];
+        let sum = f64::from(self.items[item as usize].sums[Sum::Share as usize]);
+        if total > 0.0 { (sum / total).min(1.0) as f32 } else { 0.0 }
     }
 
     /// The scales of an instant.
-    pub fn scales(&self, now: Timestamp, settings: &Settings) -> Scales {
-        let half_lives = half_lives(settings);
-        let exponents: [f64; 3] = std::array::from_fn(|place| {
-            -now.hours_since(self.landmarks[place]) / f64::from(half_lives[place])
-        });
-        let [popularity, trend, cooccurrence] =
-            exponents.map(|exponent| math::exp2_f32(exponent as f32));
-        let weight = math::exp2_f32((-CANDIDATE_EXPONENT * exponents[2]) as f32);
-        let since = self.totals.positives - self.activity_landmark;
-        let activity = math::exp2_f32((-f64::from(since) / ACTIVITY_HALF_LIFE) as f32);
-        Scales { popularity, trend, cooccurrence, cooccurrence_weight: weight, activity }
+    pub fn scales(&self, now: Timestamp, decays: &Decays) -> Scales {
+        let times = self.times(now, decays);
+        // Before its landmark a sum is read as of its landmark.
+        let since = |sum: usize| times[sum].since(self.head.landmarks[sum]).max(0.0);
+        let by_cooccurrence = since(Sum::Cooccurrence as usize).min(FORGOTTEN);
+        Scales {
+            sums: std::array::from_fn(|sum| power(-since(sum)) as f32),
+            cooccurrence_weight: power(CANDIDATE_EXPONENT * by_cooccurrence) as f32,
+            in_use: self.in_use(),
+        }
     }
 }
 
 impl Scales {
-    /// Decayed sum of positive weights, long half-life.
+    /// What is popular, by the memory in use: decayed weights or numbers of positives.
     pub fn popularity(&self, statistics: &ItemStatistics) -> f32 {
-        statistics.popularity * self.popularity
+        self.of(self.in_use, statistics)
     }
 
-    /// Decayed sum of positive weights, short half-life.
+    /// [`Self::popularity`] of all items together.
+    pub fn popularity_of_all(&self, totals: &Totals) -> f64 {
+        self.of_all(self.in_use, totals)
+    }
+
+    /// Decayed sum of positive weights, by the trend's half-life.
     pub fn trend(&self, statistics: &ItemStatistics) -> f32 {
-        statistics.trend * self.trend
+        self.sum(Sum::Trend, statistics)
     }
 
     /// Number of positive interactions, each counting half after 2,000 further ones.
     pub fn activity(&self, statistics: &ItemStatistics) -> f32 {
-        statistics.activity * self.activity
+        self.sum(Sum::Activity, statistics)
     }
 
     /// Decayed number of positive interactions, on the time scale of the
     /// co-occurrence counts that it normalises.
     pub fn cooccurrence_mass(&self, statistics: &ItemStatistics) -> f32 {
-        statistics.cooccurrence * self.cooccurrence
+        self.sum(Sum::Cooccurrence, statistics)
     }
 
     /// That number to the power of -0.3; 0 for none.
     pub fn cooccurrence_weight(&self, statistics: &ItemStatistics) -> f32 {
         statistics.cooccurrence_weight * self.cooccurrence_weight
     }
+
+    fn sum(&self, sum: Sum, statistics: &ItemStatistics) -> f32 {
+        statistics.sums[sum as usize] * self.sums[sum as usize]
+    }
+
+    fn of(&self, memory: Memory, statistics: &ItemStatistics) -> f32 {
+        let all = statistics.positives as f32;
+        sum_of(memory).map_or(all, |sum| self.sum(sum, statistics))
+    }
+
+    fn of_all(&self, memory: Memory, totals: &Totals) -> f64 {
+        let all = totals.positives as f64;
+        let decayed = |sum: Sum| totals.sums[sum as usize] * f64::from(self.sums[sum as usize]);
+        sum_of(memory).map_or(all, decayed)
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn day(number: i64) -> Timestamp {
-        Timestamp::from_millis(number * Timestamp::DAY_MS)
-    }
-
-    fn two_items() -> Popularity {
-        Popularity { items: (0..2).map(|_| Default::default()).collect(), ..Default::default() }
-    }
-
-    #[test]
-    fn the_trend_forgets_faster_than_popularity() {
-        let (settings, mut popularity) = (Settings::default(), two_items());
-        popularity.add_positive(0, 1.0, day(0), &settings);
-        let month = popularity.scales(day(30), &settings);
-        let item = &popularity.items[0];
-        assert!(month.trend(item) < 0.01);
-        assert!(month.popularity(item) > 0.7);
-        assert_eq!(item.positives, 1);
-    }
-
-    #[test]
-    fn the_order_of_two_events_does_not_matter() {
-        let settings = Settings::default();
-        let trend = |days: [i64; 2]| {
-            let mut popularity = two_items();
-            for at in days {
-                popularity.add_positive(0, 1.0, day(at), &settings);
-            }
-            popularity.scales(day(3), &settings).trend(&popularity.items[0])
-        };
-        assert!((trend([0, 3]) - trend([3, 0])).abs() < 1e-6);
-    }
-
-    #[test]
-    fn moving_the_landmarks_over_decades_changes_no_value() {
-        let (settings, mut popularity) = (Settings::default(), two_items());
-        popularity.add_positive(0, 2.0, day(0), &settings);
-        popularity.add_positive(1, 1.0, day(9_000), &settings);
-        let now = popularity.scales(day(9_000), &settings);
-        assert_eq!(now.popularity(&popularity.items[1]), 1.0);
-        assert_eq!(now.trend(&popularity.items[0]), 0.0);
-        assert_eq!(popularity.landmarks, [day(9_000); 3]);
-    }
-
-    #[test]
-    fn the_candidate_weight_is_the_documented_power() {
-        let (settings, mut popularity) = (Settings::default(), two_items());
-        for at in [0, 10, 20] {
-            popularity.add_positive(0, 1.0, day(at), &settings);
-        }
-        let now = popularity.scales(day(25), &settings);
-        let item = &popularity.items[0];
-        let expected = now.cooccurrence_mass(item).powf(-0.3);
-        assert!((now.cooccurrence_weight(item) - expected).abs() < 1e-5);
-        assert_eq!(now.cooccurrence_weight(&popularity.items[1]), 0.0);
-    }
-}
+mod tests;

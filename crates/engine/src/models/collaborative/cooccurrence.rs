@@ -14,10 +14,9 @@
 
 use std::sync::Arc;
 
-use crate::domain::Settings;
-use crate::domain::Timestamp;
 use crate::models::cold_start::Popularity;
 use crate::models::cold_start::Scales;
+use crate::models::decay::DecayTime;
 use crate::models::decay::DecayedRow;
 use crate::numeric::math;
 use crate::state::column::Column;
@@ -34,17 +33,11 @@ const SUCCESSORS_MAX: usize = 256;
 const SESSION_EMPHASIS: f32 = 2.0;
 
 /// Counts that `item` was wanted after `recent`.
-pub fn note(
-    rows: &mut Column<Arc<DecayedRow>>,
-    item: u32,
-    recent: &[u32],
-    at: Timestamp,
-    half_life_hours: f32,
-) {
+pub fn note(rows: &mut Column<Arc<DecayedRow>>, item: u32, recent: &[u32], at: DecayTime) {
     for &other in recent.iter().filter(|&&other| other != item) {
         for (from, to) in [(item, other), (other, item)] {
             let row = Arc::make_mut(rows.get_mut(from as usize));
-            row.add(to, 1.0, at, half_life_hours, NEIGHBOURS_MAX);
+            row.add(to, 1.0, at, NEIGHBOURS_MAX);
         }
     }
 }
@@ -54,12 +47,11 @@ pub fn note_succession(
     rows: &mut Column<Arc<DecayedRow>>,
     item: u32,
     recent: &[u32],
-    at: Timestamp,
-    half_life_hours: f32,
+    at: DecayTime,
 ) {
     for &other in recent.iter().take(SUCCESSION).filter(|&&other| other != item) {
         let row = Arc::make_mut(rows.get_mut(other as usize));
-        row.add(item, 1.0, at, half_life_hours, SUCCESSORS_MAX);
+        row.add(item, 1.0, at, SUCCESSORS_MAX);
     }
 }
 
@@ -73,21 +65,21 @@ pub struct CooccurrenceScorer<'v> {
 }
 
 impl<'v> CooccurrenceScorer<'v> {
-    /// `recent` has the newest item first and at most [`RECENT`] items.
+    /// `scales` are those of popularity at `now`; `recent` has the newest item first and at
+    /// most [`RECENT`] items.
     pub fn new(
         rows: &'v Column<Arc<DecayedRow>>,
         popularity: &'v Popularity,
-        settings: &Settings,
+        scales: Scales,
         recent: &[u32],
-        now: Timestamp,
+        now: DecayTime,
     ) -> Self {
-        let scales = popularity.scales(now, settings);
         let mut recency = 1.0;
         let mut weighted = Vec::with_capacity(recent.len());
         for &item in recent {
             let row: &DecayedRow = &rows[item as usize];
             let mass = scales.cooccurrence_mass(&popularity.items[item as usize]);
-            let scale = row.scale(now, settings.cooccurrence_half_life_hours);
+            let scale = row.scale(now);
             if mass > 0.0 {
                 let norm = math::pow(f64::from(mass), RECENT_EXPONENT) as f32;
                 weighted.push((item, row, recency * scale / norm));
@@ -182,27 +174,41 @@ impl<'v> CooccurrenceScorer<'v> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Settings;
+    use crate::domain::Timestamp;
+    use crate::models::decays::Decays;
 
-    fn world(paths: &[&[u32]]) -> (Column<Arc<DecayedRow>>, Popularity, Settings) {
-        let settings = Settings::default();
+    fn world(paths: &[&[u32]]) -> (Column<Arc<DecayedRow>>, Popularity, Decays) {
+        let decays = Decays::new(&Settings::default());
         let mut rows: Column<Arc<DecayedRow>> = (0..10).map(|_| Arc::default()).collect();
         let items = (0..10).map(|_| Default::default()).collect();
         let mut popularity = Popularity { items, ..Popularity::default() };
         let now = Timestamp::from_seconds(0);
         for path in paths {
             for (place, &item) in path.iter().enumerate() {
-                note(&mut rows, item, &path[..place], now, settings.cooccurrence_half_life_hours);
-                popularity.add_positive(item, 1.0, now, &settings);
+                note(&mut rows, item, &path[..place], decays.cooccurrence.at(now));
+                popularity.add_rise(item, 1.0, true, now, &decays);
             }
         }
-        (rows, popularity, settings)
+        (rows, popularity, decays)
+    }
+
+    fn scorer_at<'v>(
+        rows: &'v Column<Arc<DecayedRow>>,
+        popularity: &'v Popularity,
+        decays: &Decays,
+        recent: &[u32],
+        now: Timestamp,
+    ) -> CooccurrenceScorer<'v> {
+        let scales = popularity.scales(now, decays);
+        CooccurrenceScorer::new(rows, popularity, scales, recent, decays.cooccurrence.at(now))
     }
 
     #[test]
     fn the_score_is_the_documented_formula() {
-        let (rows, popularity, settings) = world(&[&[1, 2], &[1, 2], &[1, 3]]);
+        let (rows, popularity, decays) = world(&[&[1, 2], &[1, 2], &[1, 3]]);
         let now = Timestamp::from_seconds(0);
-        let scorer = CooccurrenceScorer::new(&rows, &popularity, &settings, &[1], now);
+        let scorer = scorer_at(&rows, &popularity, &decays, &[1], now);
         let expected = 2.0 / (2.0_f64.powf(0.3) * 3.0_f64.powf(0.7));
         assert!((f64::from(scorer.score(2)) - expected).abs() < 1e-6);
         assert_eq!(scorer.cause(2), Some(1));
@@ -211,9 +217,9 @@ mod tests {
 
     #[test]
     fn the_items_of_a_session_weigh_more_and_all_together_the_same() {
-        let (rows, popularity, settings) = world(&[&[1, 3], &[2, 4]]);
+        let (rows, popularity, decays) = world(&[&[1, 3], &[2, 4]]);
         let now = Timestamp::from_seconds(0);
-        let scorer = || CooccurrenceScorer::new(&rows, &popularity, &settings, &[1, 2], now);
+        let scorer = || scorer_at(&rows, &popularity, &decays, &[1, 2], now);
         let (plain, busy) = (scorer(), scorer().emphasising(&[(1, 1.0)]));
         assert!(busy.score(3) > plain.score(3) && busy.score(4) < plain.score(4));
         let ratio = (busy.score(3) / plain.score(3)) / (busy.score(4) / plain.score(4));
@@ -224,9 +230,9 @@ mod tests {
 
     #[test]
     fn dense_sparse_and_single_scores_agree_to_the_bit() {
-        let (rows, popularity, settings) = world(&[&[1, 2, 3, 4], &[2, 4, 5], &[5, 1]]);
+        let (rows, popularity, decays) = world(&[&[1, 2, 3, 4], &[2, 4, 5], &[5, 1]]);
         let now = Timestamp::from_seconds(3_600);
-        let scorer = CooccurrenceScorer::new(&rows, &popularity, &settings, &[2, 5], now);
+        let scorer = scorer_at(&rows, &popularity, &decays, &[2, 5], now);
         let mut dense = [0.0; 10];
         scorer.score_all(&mut dense);
         let sparse = scorer.neighbours();

@@ -8,6 +8,16 @@ use crate::models::collaborative::hyperparameters::Regularization;
 use crate::models::collaborative::normal_equations::NormalEquations;
 use crate::numeric;
 
+/// Largest absolute factor that takes part. Those of trainings are below 100; sums of products
+/// of such ones stay far below what an `f32` holds.
+pub const FACTOR_MAX: f32 = 1e6;
+
+/// Whether all factors are numbers that sums can be made of. NaN is not.
+#[must_use]
+pub fn is_usable(factors: &[f32]) -> bool {
+    factors.iter().all(|value| value.abs() <= FACTOR_MAX)
+}
+
 /// Solves users one after the other; keep one per thread.
 #[derive(Debug, Clone)]
 pub struct FoldIn {

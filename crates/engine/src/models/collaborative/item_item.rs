@@ -47,13 +47,22 @@ const RECENCY_WEIGHT: f32 = 0.9;
 /// Scores kept of a person.
 const SCORES_MAX: usize = 1_024;
 
+/// What one item says of others: items with weights, sorted by item.
+type Row = Vec<(u32, f32)>;
+
 /// Sparse rows of B.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct ItemItem {
-    /// By item: what it says of others, sorted by item. Empty where nothing is known.
-    rows: Vec<Vec<(u32, f32)>>,
+    /// Rows that are not empty, sorted by item.
+    rows: Vec<(u32, Row)>,
     #[serde(skip)]
     digest: OnceLock<Digest>,
+}
+
+impl Clone for ItemItem {
+    fn clone(&self) -> Self {
+        Self::of(self.rows.clone())
+    }
 }
 
 /// Scores of one person, sorted by item; an item that is missing has 0.
@@ -63,23 +72,23 @@ pub struct ItemItemScores(Vec<(u32, f32)>);
 /// Who wanted what together: what the weights of one set are fitted from, whatever the L2 weight.
 #[derive(Debug)]
 pub struct WantedTogether {
-    /// The items that take part, by place in the matrix.
+    /// The items that take part, by position in the matrix.
     chosen: Vec<u32>,
-    n_items: usize,
     /// `X'X` of the chosen: its lower triangle.
     gram: Mat<f32>,
 }
 
 impl WantedTogether {
-    /// `None` when fewer than two items take part.
-    pub fn of(set: &TrainingSet) -> Option<Self> {
-        let chosen = most_wanted(set);
+    /// Only items that are `open` take part: those that can be recommended. `None` when
+    /// fewer than two do.
+    pub fn of(set: &TrainingSet, open: impl Fn(u32) -> bool) -> Option<Self> {
+        let chosen = most_wanted(set, open);
         if chosen.len() < 2 {
             return None;
         }
-        let mut place = vec![u32::MAX; set.n_items()];
+        let mut position = vec![u32::MAX; set.n_items()];
         for (at, &item) in chosen.iter().enumerate() {
-            place[item as usize] = at as u32;
+            position[item as usize] = at as u32;
         }
         let mut gram = Mat::<f32>::zeros(chosen.len(), chosen.len());
         let mut row = Vec::new();
@@ -87,7 +96,8 @@ impl WantedTogether {
             let (items, confidences) = set.row(user);
             row.clear();
             let wanted = items.iter().zip(confidences).filter(|entry| *entry.1 > 0.0);
-            row.extend(wanted.map(|(&item, _)| place[item as usize]).filter(|&at| at != u32::MAX));
+            let positions = wanted.map(|(&item, _)| position[item as usize]);
+            row.extend(positions.filter(|&at| at != u32::MAX));
             row.sort_unstable();
             for (from, &column) in row.iter().enumerate() {
                 for &line in &row[from..] {
@@ -95,7 +105,7 @@ impl WantedTogether {
                 }
             }
         }
-        Some(Self { chosen, n_items: set.n_items(), gram })
+        Some(Self { chosen, gram })
     }
 
     /// Fits the weights; `l2` is above 0, in observations. `None` when the system cannot be
@@ -117,15 +127,12 @@ impl WantedTogether {
                 strongest(&self.chosen, from, inverse.col_as_slice(from), &diagonal, scratch)
             })
             .collect();
-        let mut rows = vec![Vec::new(); self.n_items];
-        for (&item, row) in self.chosen.iter().zip(fitted) {
-            rows[item as usize] = row;
-        }
-        Some(ItemItem { rows, digest: OnceLock::new() })
+        let rows = self.chosen.iter().copied().zip(fitted);
+        Some(ItemItem::of(rows.filter(|(_, row)| !row.is_empty()).collect()))
     }
 }
 
-/// The row of the item at place `from`, whose column of P this is.
+/// The row of the item at position `from`, whose column of P this is.
 fn strongest(
     chosen: &[u32],
     from: usize,
@@ -202,34 +209,74 @@ fn mirror(matrix: &mut Mat<f32>) {
 }
 
 impl ItemItem {
-    /// Fits the weights of one L2 weight; see [`WantedTogether`].
-    pub fn fit(set: &TrainingSet, l2: f64) -> Option<Self> {
-        WantedTogether::of(set)?.fit(l2)
+    fn of(rows: Vec<(u32, Row)>) -> Self {
+        Self { rows, digest: OnceLock::new() }
     }
 
     /// Items with a row.
     pub fn len(&self) -> usize {
-        self.rows.iter().filter(|row| !row.is_empty()).count()
+        self.rows.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.rows.iter().all(Vec::is_empty)
+        self.rows.is_empty()
     }
 
-    /// Whether every weight is a finite number, every item below `n_items`, and every row
-    /// sorted and no longer than rows are.
+    /// Whether every weight is a finite number, every item below `n_items`, and rows are
+    /// sorted, not empty, and no more and no longer than they can be.
     pub fn is_sound(&self, n_items: usize) -> bool {
-        let is_row = |row: &Vec<(u32, f32)>| {
-            row.len() <= NEIGHBOURS_MAX
+        let is_row = |(_, row): &(u32, Row)| {
+            (1..=NEIGHBOURS_MAX).contains(&row.len())
                 && row.is_sorted_by(|left, right| left.0 < right.0)
                 && row.last().is_none_or(|(item, _)| (*item as usize) < n_items)
                 && row.iter().all(|(_, weight)| weight.is_finite() && *weight > 0.0)
         };
-        self.rows.len() <= n_items && self.rows.iter().all(is_row)
+        self.rows.len() <= ITEM_ITEM_MAX
+            && self.rows.is_sorted_by(|left, right| left.0 < right.0)
+            && self.rows.last().is_none_or(|(item, _)| (*item as usize) < n_items)
+            && self.rows.iter().all(is_row)
     }
 
     pub fn weights(&self) -> impl Iterator<Item = &f32> {
-        self.rows.iter().flatten().map(|(_, weight)| weight)
+        self.rows.iter().flat_map(|(_, row)| row.iter().map(|(_, weight)| weight))
+    }
+
+    /// The same weights with item `i` renamed to `names[i]`; what has no name is left out.
+    #[must_use]
+    pub fn renamed(&self, names: &[Option<u32>]) -> Self {
+        let name = |item: u32| names.get(item as usize).copied().flatten();
+        let renamed = |row: &Row| {
+            let entries = row.iter().filter_map(|&(item, weight)| Some((name(item)?, weight)));
+            let mut entries: Row = entries.collect();
+            entries.sort_unstable_by_key(|entry| entry.0);
+            entries
+        };
+        let rows = self.rows.iter().filter_map(|(item, row)| Some((name(*item)?, renamed(row))));
+        let mut rows: Vec<(u32, Row)> = rows.filter(|(_, row)| !row.is_empty()).collect();
+        rows.sort_unstable_by_key(|row| row.0);
+        Self::of(rows)
+    }
+
+    /// Takes an item out, so that its index may be given to another one. Costs a copy of the
+    /// weights where a view holds them and the item has any, else nothing.
+    pub fn forget(this: &mut Arc<Self>, item: u32) {
+        // Weights above 0 go both ways, so an item without a row stands in no other one.
+        let Ok(position) = this.rows.binary_search_by_key(&item, |row| row.0) else {
+            return;
+        };
+        let weights = Arc::make_mut(this);
+        weights.digest.take();
+        weights.rows.remove(position);
+        for (_, row) in &mut weights.rows {
+            row.retain(|entry| entry.0 != item);
+        }
+        weights.rows.retain(|(_, row)| !row.is_empty());
+    }
+
+    /// What an item says of others.
+    fn row(&self, item: u32) -> &[(u32, f32)] {
+        let found = self.rows.binary_search_by_key(&item, |row| row.0);
+        found.map_or(&[], |position| &self.rows[position].1)
     }
 
     /// Scores of all items for somebody who wanted `path`, the newest first.
@@ -261,8 +308,8 @@ impl ItemItem {
     pub fn cause(&self, path: impl Iterator<Item = u32>, candidate: u32) -> Option<u32> {
         let mut best: Option<(f32, u32)> = None;
         for (item, recency, row) in self.said(path) {
-            if let Ok(place) = row.binary_search_by_key(&candidate, |entry| entry.0) {
-                let part = recency * row[place].1;
+            if let Ok(position) = row.binary_search_by_key(&candidate, |entry| entry.0) {
+                let part = recency * row[position].1;
                 if best.is_none_or(|(strongest, _)| part > strongest) {
                     best = Some((part, item));
                 }
@@ -271,16 +318,14 @@ impl ItemItem {
         best.map(|(_, item)| item)
     }
 
-    /// The items of a path that are scored from, each with what it weighs by its place and
-    /// with its row.
+    /// The items of a path that are scored from, each with what it weighs by its position
+    /// and with its row.
     fn said(
         &self,
         path: impl Iterator<Item = u32>,
     ) -> impl Iterator<Item = (u32, f32, &[(u32, f32)])> {
         let recency = std::iter::successors(Some(1.0), |weight| Some(weight * RECENCY_WEIGHT));
-        path.take(PATH).zip(recency).map(|(item, recency)| {
-            (item, recency, self.rows.get(item as usize).map_or(&[][..], Vec::as_slice))
-        })
+        path.take(PATH).zip(recency).map(|(item, recency)| (item, recency, self.row(item)))
     }
 }
 
@@ -307,7 +352,7 @@ impl Part for Arc<ItemItem> {
 impl ItemItemScores {
     pub fn of(&self, item: u32) -> f32 {
         let found = self.0.binary_search_by_key(&item, |score| score.0);
-        found.map_or(0.0, |place| self.0[place].1)
+        found.map_or(0.0, |position| self.0[position].1)
     }
 
     /// Items with their scores, by item.
@@ -317,7 +362,7 @@ impl ItemItemScores {
 }
 
 /// The items that take part, by index.
-fn most_wanted(set: &TrainingSet) -> Vec<u32> {
+fn most_wanted(set: &TrainingSet, open: impl Fn(u32) -> bool) -> Vec<u32> {
     let mut counts = vec![0_usize; set.n_items()];
     for user in 0..set.n_users() {
         let (items, confidences) = set.row(user);
@@ -325,8 +370,9 @@ fn most_wanted(set: &TrainingSet) -> Vec<u32> {
             counts[item as usize] += 1;
         }
     }
-    let mut chosen: Vec<u32> =
-        (0..set.n_items() as u32).filter(|&item| counts[item as usize] >= SUPPORT_MIN).collect();
+    let mut chosen: Vec<u32> = (0..set.n_items() as u32)
+        .filter(|&item| counts[item as usize] >= SUPPORT_MIN && open(item))
+        .collect();
     if chosen.len() > ITEM_ITEM_MAX {
         chosen.sort_by(|&a, &b| counts[b as usize].cmp(&counts[a as usize]).then(a.cmp(&b)));
         chosen.truncate(ITEM_ITEM_MAX);
@@ -338,6 +384,10 @@ fn most_wanted(set: &TrainingSet) -> Vec<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn fit(set: &TrainingSet, l2: f64) -> Option<ItemItem> {
+        WantedTogether::of(set, |_| true)?.fit(l2)
+    }
 
     fn set() -> TrainingSet {
         // Items 0 and 1 go together, and so do 2 and 3; item 4 has one person only.
@@ -352,7 +402,7 @@ mod tests {
     #[test]
     fn the_weight_of_two_items_is_the_closed_form() {
         let rows = vec![vec![(0, 1.0), (1, 1.0)]; 30];
-        let fitted = ItemItem::fit(&TrainingSet::from_rows(2, &rows).unwrap(), 10.0).unwrap();
+        let fitted = fit(&TrainingSet::from_rows(2, &rows).unwrap(), 10.0).unwrap();
         let score = fitted.scores([0].into_iter()).of(1);
         assert!((score - 30.0 / 40.0).abs() < 1e-5, "{score}");
     }
@@ -379,16 +429,16 @@ mod tests {
 
     #[test]
     fn the_same_counts_fit_every_l2_weight() {
-        let counts = WantedTogether::of(&set()).unwrap();
+        let counts = WantedTogether::of(&set(), |_| true).unwrap();
         for l2 in [1.0, 30.0, 1.0] {
             let fitted = counts.fit(l2).unwrap();
-            assert_eq!(fitted.rows, ItemItem::fit(&set(), l2).unwrap().rows);
+            assert_eq!(fitted.rows, fit(&set(), l2).unwrap().rows);
         }
     }
 
     #[test]
     fn items_wanted_together_say_so_and_older_ones_less() {
-        let fitted = ItemItem::fit(&set(), 5.0).unwrap();
+        let fitted = fit(&set(), 5.0).unwrap();
         let scores = fitted.scores([0, 2].into_iter());
         assert!(scores.of(1) > scores.of(3) && scores.of(3) > 0.0);
         assert_eq!(scores.of(5), 0.0);
@@ -398,10 +448,38 @@ mod tests {
 
     #[test]
     fn an_item_of_one_person_takes_no_part_and_too_little_fits_nothing() {
-        let fitted = ItemItem::fit(&set(), 5.0).unwrap();
+        let fitted = fit(&set(), 5.0).unwrap();
         assert_eq!(fitted.len(), 4);
         assert!(fitted.is_sound(6) && !fitted.is_sound(3));
         let one = TrainingSet::from_rows(1, &[vec![(0, 1.0)], vec![(0, 1.0)]]).unwrap();
-        assert!(ItemItem::fit(&one, 5.0).is_none());
+        assert!(fit(&one, 5.0).is_none());
+    }
+
+    #[test]
+    fn items_that_cannot_be_recommended_take_no_part() {
+        let fitted = WantedTogether::of(&set(), |item| item != 1).unwrap().fit(5.0).unwrap();
+        assert_eq!(fitted.scores([1].into_iter()).entries(), []);
+        assert_eq!(fitted.scores([0].into_iter()).of(1), 0.0);
+        assert!(fitted.scores([2].into_iter()).of(3) > 0.0);
+    }
+
+    #[test]
+    fn a_forgotten_item_says_nothing_and_nothing_is_said_of_it() {
+        let mut fitted = Arc::new(fit(&set(), 5.0).unwrap());
+        let before = (fitted.clone(), fitted.digest());
+        ItemItem::forget(&mut fitted, 1);
+        ItemItem::forget(&mut fitted, 5);
+        assert!(fitted.scores([0, 1].into_iter()).of(1) == 0.0 && fitted.is_sound(6));
+        assert!(fitted.digest() != before.1 && before.0.digest() == before.1);
+        assert!(before.0.scores([0].into_iter()).of(1) > 0.0);
+    }
+
+    #[test]
+    fn renamed_weights_are_those_of_the_new_names_and_what_has_none_is_left_out() {
+        let fitted = fit(&set(), 5.0).unwrap();
+        let renamed = fitted.renamed(&[Some(9), Some(2), None, Some(0), None, None]);
+        assert_eq!(renamed.scores([9].into_iter()).of(2), fitted.scores([0].into_iter()).of(1));
+        assert!(renamed.is_sound(10));
+        assert!(renamed.rows.iter().all(|(item, _)| [9, 2, 0].contains(item)));
     }
 }

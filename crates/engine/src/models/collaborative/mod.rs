@@ -24,7 +24,7 @@ mod train;
 mod training_set;
 
 pub use cooccurrence::{CooccurrenceScorer, RECENT, SUCCESSION, note, note_succession};
-pub use fold_in::{FoldIn, gram, update_gram};
+pub use fold_in::{FACTOR_MAX, FoldIn, gram, is_usable, update_gram};
 pub use hyperparameters::{Hyperparameters, InvalidHyperparameter, Regularization};
 pub use influence::Influence;
 pub use item_item::{ItemItem, ItemItemScores, WantedTogether};

@@ -9,6 +9,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::models::collaborative::fold_in::is_usable;
 use crate::models::collaborative::hyperparameters::Regularization;
 use crate::models::collaborative::normal_equations::NormalEquations;
 use crate::numeric;
@@ -37,9 +38,20 @@ impl ItemAccumulator {
         self.n
     }
 
-    /// Adds one user's observation; left out when the confidence is not a finite number above zero.
+    /// Whether the sums are those of k factors, and finite.
+    #[must_use]
+    pub fn is_of(&self, k: usize) -> bool {
+        let finite = |values: &[f32]| values.iter().all(|value| value.is_finite());
+        self.a.len() == numeric::packed_len(k)
+            && self.b.len() == k
+            && finite(&self.a)
+            && finite(&self.b)
+    }
+
+    /// Adds one user's observation; left out when the confidence is not a finite number above zero, or a factor is
+    /// larger than sums can be made of.
     pub fn add(&mut self, user_factors: &[f32], confidence: f32) {
-        if confidence.is_finite() && confidence > 0.0 {
+        if confidence.is_finite() && confidence > 0.0 && is_usable(user_factors) {
             numeric::add_outer_packed(confidence, user_factors, &mut self.a);
             numeric::axpy(confidence, user_factors, &mut self.b);
             self.n = self.n.saturating_add(1);
@@ -89,6 +101,7 @@ mod tests {
         for confidence in [f32::NAN, f32::INFINITY, 0.0, -1.0] {
             sums.add(&[1.0, 1.0, 1.0], confidence);
         }
+        sums.add(&[1e30, 1.0, 1.0], 1.0);
         assert_eq!(sums, ItemAccumulator::new(3));
     }
 

@@ -50,6 +50,13 @@ impl TermCounts {
         self.packed.iter().map(|entry| (entry >> COUNT_BITS, (entry & COUNT_MAX) as u16))
     }
 
+    /// The counts without some terms, which are sorted; `None` when it has none of them.
+    pub(crate) fn without(&self, terms: &[u32]) -> Option<Self> {
+        let is_kept = |entry: &&u32| terms.binary_search(&(**entry >> COUNT_BITS)).is_err();
+        let kept: Vec<u32> = self.packed.iter().filter(is_kept).copied().collect();
+        (kept.len() < self.packed.len()).then(|| Self { packed: kept.into() })
+    }
+
     /// Number of distinct terms.
     pub fn len(&self) -> usize {
         self.packed.len()

@@ -22,7 +22,6 @@ mod fold;
 mod language;
 mod latent;
 mod learnt;
-mod stop_words;
 mod tokenize;
 mod vector;
 mod vocabulary;

@@ -1,6 +1,6 @@
 //! Terms, how many documents have each, and what each weighs.
 //!
-//! - Ids never change and are never used again.
+//! - An id is a slot: it is used again after its term was evicted and its owner released it.
 //! - A document counts once for each of its terms, from `add` to `remove`; so a
 //!   replacement (`remove` the old counts, `add` the new) leaves exact frequencies.
 //! - Weights (idf) change at refits only, and a term is inactive when its weight is
@@ -9,8 +9,8 @@
 //!   a function of the log, however it was cut into batches. Over a catalogue's
 //!   life the doublings weigh each item about twice.
 //! - Memory is bounded: at most four times `max_features` terms are interned, the
-//!   last quarter by topics only. After that new terms are ignored, which is rare:
-//!   new words are typos and names by then, seen in one document.
+//!   last quarter by topics only. Refits evict terms that no document has, and the rarest ones down
+//!   to twice `max_features`; a vocabulary that had to refuse terms refits the sooner.
 //! - Refits choose the `max_features` best terms. Terms first seen after a refit
 //!   are active at once while there is room, topics always: a new topic must not
 //!   wait until the catalogue has doubled.
@@ -26,6 +26,7 @@ use crate::numeric::math::ln;
 use crate::numeric::math::ln_f32;
 use crate::state::column::Column;
 use crate::state::interner::Interner;
+use crate::state::parts::Part;
 
 use crate::models::content::counts::Document;
 use crate::models::content::counts::TERMS_MAX;
@@ -37,6 +38,8 @@ use crate::models::content::vector::SparseVector;
 /// Terms interned for each one that may be active: the choice at refits needs
 /// candidates whose frequency is known.
 const TERMS_PER_FEATURE: usize = 4;
+/// Terms that are left for each one that may be active after a refit.
+const KEPT_PER_FEATURE: usize = 2;
 /// Largest `max_features`; larger values are taken as this one.
 pub const MAX_FEATURES_LIMIT: usize = TERMS_MAX / TERMS_PER_FEATURE;
 
@@ -65,6 +68,9 @@ pub struct Head {
     fitted_documents: u32,
     /// Terms of non-zero weight.
     active: u32,
+    /// Upserts at the last refit, and terms refused since for want of room in the budget.
+    fitted_upserts: u64,
+    refused: u64,
 }
 
 /// What kind of term asks for an id.
@@ -86,6 +92,23 @@ pub struct Vocabulary {
 }
 
 impl Vocabulary {
+    /// What digests and snapshots hold as parts.
+    pub fn parts(&self) -> Vec<(&'static str, &dyn Part)> {
+        vec![
+            ("terms", &self.terms),
+            ("term_frequencies", &self.frequencies),
+            ("term_weights", &self.weights),
+        ]
+    }
+
+    pub fn parts_mut(&mut self) -> Vec<(&'static str, &mut dyn Part)> {
+        vec![
+            ("terms", &mut self.terms),
+            ("term_frequencies", &mut self.frequencies),
+            ("term_weights", &mut self.weights),
+        ]
+    }
+
     /// `max_features` within 1 and [`MAX_FEATURES_LIMIT`]; else the nearer of the two.
     pub fn new(max_features: usize) -> Self {
         let head = Head {
@@ -94,6 +117,8 @@ impl Vocabulary {
             upserts: 0,
             fitted_documents: 0,
             active: 0,
+            fitted_upserts: 0,
+            refused: 0,
         };
         Self {
             head,
@@ -114,22 +139,23 @@ impl Vocabulary {
         count(document, |term, kind| self.intern(term, kind))
     }
 
-    /// Counts a document in. True when weights changed: every vector is to be
-    /// weighed again, before it is next used.
+    /// Counts a document in. `Some` when weights changed: every vector is to be weighed again,
+    /// before it is next used, and every count without the terms that are told. These are evicted;
+    /// their ids are to be released once nothing refers to them.
     ///
     /// # Panics
     /// When the counts are of another vocabulary and have terms unknown to this.
-    pub fn add(&mut self, counts: &TermCounts) -> bool {
+    pub fn add(&mut self, counts: &TermCounts) -> Option<Vec<u32>> {
         for (term, _) in counts.iter() {
             *self.frequencies.get_mut(term as usize) += 1;
         }
-        self.head.documents += 1;
-        self.head.upserts += 1;
-        let due = self.head.upserts <= REFIT_ALWAYS || self.head.upserts.is_power_of_two();
-        if due {
-            self.refit();
-        }
-        due
+        let head = &mut self.head;
+        head.documents += 1;
+        head.upserts += 1;
+        let since = head.upserts - head.fitted_upserts;
+        let is_short = head.refused > 0 && since >= REFIT_ALWAYS + u64::from(head.documents) / 8;
+        let due = head.upserts <= REFIT_ALWAYS || head.upserts.is_power_of_two() || is_short;
+        due.then(|| self.refit())
     }
 
     /// Counts out a document that was counted in with the same counts.
@@ -145,17 +171,42 @@ impl Vocabulary {
         self.head.documents = self.head.documents.saturating_sub(1);
     }
 
-    /// Chooses the active terms and their weights from the frequencies of now.
-    pub fn refit(&mut self) {
+    /// Chooses the active terms and their weights from the frequencies of now. Returns evicted
+    /// terms, as [`Self::add`] does.
+    pub fn refit(&mut self) -> Vec<u32> {
         let documents = self.head.documents;
         let chosen = self.chosen();
         let mut weights = vec![0.0; self.frequencies.len()];
         for &(frequency, term) in &chosen {
             weights[term as usize] = inverse_frequency(documents, frequency);
         }
+        let evicted = self.evict(&weights);
         self.weights = weights.into_iter().collect();
         self.head.active = chosen.len() as u32;
         self.head.fitted_documents = documents;
+        self.head.fitted_upserts = self.head.upserts;
+        self.head.refused = 0;
+        evicted
+    }
+
+    /// Forgets terms without a weight: those that no document has, and the rarest while there are
+    /// too many.
+    fn evict(&mut self, weights: &[f32]) -> Vec<u32> {
+        let most = KEPT_PER_FEATURE * self.head.max_features as usize;
+        let mut idle: Vec<(u32, u32)> = (0..weights.len() as u32)
+            .filter(|&term| weights[term as usize] == 0.0 && self.terms.is_live(term))
+            .map(|term| (self.frequencies[term as usize], term))
+            .collect();
+        idle.sort_unstable();
+        let unused = idle.partition_point(|&(frequency, _)| frequency == 0);
+        idle.truncate(self.terms.live().saturating_sub(most).max(unused));
+        let mut evicted: Vec<u32> = idle.into_iter().map(|(_, term)| term).collect();
+        evicted.sort_unstable();
+        for &term in &evicted {
+            self.terms.forget(term);
+            *self.frequencies.get_mut(term as usize) = 0;
+        }
+        evicted
     }
 
     /// The vector of a document of this vocabulary.
@@ -195,14 +246,16 @@ impl Vocabulary {
             Kind::Word => ((TERMS_PER_FEATURE - 1) * features, self.active() < features),
             Kind::Topic => (TERMS_PER_FEATURE * features, true),
         };
-        if self.terms.len() >= bound {
+        if self.terms.used() >= bound {
+            self.head.refused += 1;
             return None;
         }
         let id = self.terms.intern(term);
-        self.frequencies.push(0);
+        self.frequencies.grow(id as usize + 1, &0);
         // As if one of the fitted documents had it: the weight a refit would give.
         let weight = if room { inverse_frequency(self.head.fitted_documents, 1) } else { 0.0 };
-        self.weights.push(weight);
+        self.weights.grow(id as usize + 1, &0.0);
+        *self.weights.get_mut(id as usize) = weight;
         self.head.active += u32::from(room);
         Some(id)
     }
@@ -278,14 +331,12 @@ fn bounded(max_features: usize) -> u32 {
 impl Vocabulary {
     /// Hashes of the whole state.
     pub fn digest(&self) -> (Head, [crate::state::column::Digest; 3]) {
-        use crate::state::parts::Part;
         let parts: [&dyn Part; 3] = [&self.terms, &self.frequencies, &self.weights];
         (self.head, parts.map(Part::digest))
     }
 
     /// The same, from its sections.
     pub fn restored(&self) -> Self {
-        use crate::state::parts::Part;
         let mut restored = Self { head: self.head, ..Self::new(1) };
         let parts: [(&dyn Part, &mut dyn Part); 3] = [
             (&self.terms, &mut restored.terms),
@@ -296,6 +347,7 @@ impl Vocabulary {
             from.sections().for_each(|section| to.read(&section).unwrap());
         }
         assert!(restored.is_whole());
+        restored.terms.derive_free(|_| false);
         restored
     }
 

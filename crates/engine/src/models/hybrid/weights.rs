@@ -30,7 +30,7 @@ use crate::numeric::math;
 
 /// Choices that the prior weight of a feature is worth, about: a choice tells of a weight at
 /// most what a variance of 1 does, and mostly less.
-const PRIOR_PRECISION: f64 = 2.0;
+const PRIOR_PRECISION: f64 = 1.0;
 /// Evidence keeps half its weight over about 7,000 choices, so that drift is followed.
 const FORGETTING: f64 = 0.9999;
 /// Choices that the first mean and spread of scores are worth, and choices that later ones

@@ -2,29 +2,25 @@
 //!
 //! Training uses kernels whose last bits depend on the processor, so its result is
 //! data to the engine: every replica reads the same bytes at the same position of the
-//! log. What is derived here (the Gram matrix) uses `numeric` only.
+//! log. What is derived of them uses `numeric` only.
 
 mod bytes;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use serde::Deserialize;
 use serde::Serialize;
 
-pub use self::bytes::Beside;
 pub use self::bytes::ModelFault;
-pub use self::bytes::decode;
-pub use self::bytes::encoded;
+pub use self::bytes::Publication;
 use crate::consumption::Weighing;
 use crate::domain::Sequence;
 use crate::domain::Timestamp;
 use crate::models::collaborative::Hyperparameters;
 use crate::models::collaborative::Regularization;
 use crate::models::content::ContentModel;
-use crate::state::factors::ItemFactors;
 
-/// What stays of a published model once its factors are in the state.
+/// What stays of a published model once its rows are in the state.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Model {
     pub version: u64,
@@ -35,49 +31,55 @@ pub struct Model {
     /// Number of factors.
     pub k: usize,
     pub regularization: Regularization,
-    /// Gram matrix of the item factors, for fold-in.
-    pub item_gram: Vec<f32>,
     /// Gram matrix of the user factors, for new items.
     pub user_gram: Vec<f32>,
     pub origin: Origin,
     /// Figures of the training, by name.
     pub figures: BTreeMap<String, f64>,
-    /// Bit `i % 64` of word `i / 64`: training saw item `i`.
-    trained: Arc<[u64]>,
-    pub(crate) content: Arc<ContentModel>,
+    pub(crate) content: ContentModel,
 }
 
 impl Model {
-    /// Whether what was read of a snapshot fits the factors beside it.
-    pub(crate) fn fits(&self, factors: &ItemFactors) -> bool {
-        let squares = self.k.checked_mul(self.k);
+    /// Whether what was read of a snapshot belongs together.
+    pub(crate) fn is_whole(&self) -> bool {
         self.k > 0
-            && (factors.k() == self.k || factors.k() == 0)
-            && squares == Some(self.item_gram.len())
-            && squares == Some(self.user_gram.len())
+            && self.k.checked_mul(self.k) == Some(self.user_gram.len())
             && self.content.is_whole(self.k)
     }
+}
 
-    /// Whether an item has factors of training: other items have those that their content
-    /// foretells and their own evidence.
-    pub(crate) fn is_trained(&self, item: u32) -> bool {
-        let word = self.trained.get(item as usize / 64);
-        word.is_some_and(|word| word >> (item % 64) & 1 == 1)
-    }
+/// How a model is trained.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Configuration {
+    pub hyperparameters: Hyperparameters,
+    /// Also how users are folded in.
+    pub weighing: Weighing,
+}
+
+/// A configuration with the figure of its trial.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Found {
+    pub configuration: Configuration,
+    /// NDCG@20 on what was held out, 0 to 1.
+    pub ndcg: f64,
 }
 
 /// How a model came about: what the next training begins from.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Origin {
-    pub hyperparameters: Hyperparameters,
-    /// What the settings asked for: where the search began.
+    pub configuration: Configuration,
+    /// What the settings asked for.
     pub asked: Hyperparameters,
-    /// Also how people are folded in.
-    pub weighing: Weighing,
+    /// The best of all searches since these settings were asked for.
+    pub best: Option<Found>,
     /// L2 weight of the item-item weights.
     pub item_item_l2: f64,
-    /// Positives that had been learnt at the last search.
+    /// Positives that had been learnt at the last search; 0: there was none.
     pub searched_positives: u64,
+    /// Positives that had been learnt at this training.
+    pub positives: u64,
+    /// The same, older ones counting less (`training::schedule`).
+    pub positive_mass: f64,
     /// The latest time of an interaction trained on.
     pub trained_until: Timestamp,
 }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use crate::Engine;
+use crate::consumption::Evidence;
+use crate::consumption::History;
 use crate::consumption::User;
 use crate::domain::InteractionType;
 use crate::domain::ItemId;
@@ -30,11 +32,13 @@ fn entry(topic: &str, source: &str, published_hours_ago: i64) -> Entry {
 
 /// The context of somebody who had item 0 this often, the last time an hour ago.
 fn had(view: &View, times: u16) -> UserContext {
-    let mut user = User::default();
-    for _ in 0..times {
-        let at = Timestamp::from_seconds(1_000_000 - 3_600);
-        user.history.note(0, InteractionType::Click, 0.0, at);
+    let mut history = History::default();
+    for number in (0..i64::from(times)).rev() {
+        let at = Timestamp::from_seconds(1_000_000 - 3_600 - number * 86_400);
+        let event = Evidence { kind: InteractionType::Click, confidence: 0.0, at };
+        history.put(history.folded(0, &event, 4 * 3_600).0);
     }
+    let user = User { history: Arc::new(history), ..User::default() };
     UserContext::new(view, Some(&user))
 }
 

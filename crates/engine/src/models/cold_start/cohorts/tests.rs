@@ -7,8 +7,7 @@ use proptest::prelude::*;
 use crate::domain::AttributeValue;
 use crate::models::cold_start::cohorts::*;
 
-const NOW: Timestamp = Timestamp::from_seconds(1_700_000_000);
-const HALF_LIFE: f32 = 24.0;
+const NOW: DecayTime = DecayTime::from_half_lives(20_000.0);
 const OVERALL: f32 = 0.01;
 
 fn attributes(values: &[(&str, &str)]) -> Attributes {
@@ -19,16 +18,16 @@ fn attributes(values: &[(&str, &str)]) -> Attributes {
 }
 
 fn names(cohorts: &Cohorts, of: &[u32]) -> Vec<String> {
-    of.iter().map(|&cohort| cohorts.name(cohort).to_owned()).collect()
+    of.iter().map(|&cohort| cohorts.name(cohort).unwrap().to_owned()).collect()
 }
 
 fn preference(cohorts: &Cohorts, of: &[u32], item: u32) -> f32 {
-    cohorts.scorer(of, NOW, HALF_LIFE).preference(item, OVERALL)
+    cohorts.scorer(of, NOW).preference(item, OVERALL)
 }
 
 fn want(cohorts: &mut Cohorts, of: &[u32], item: u32, times: usize) {
     for _ in 0..times {
-        cohorts.add(of, item, 1.0, NOW, HALF_LIFE);
+        cohorts.add(of, item, 1.0, NOW);
     }
 }
 
@@ -78,15 +77,15 @@ fn a_cohort_without_observations_and_a_person_without_cohorts_are_neutral() {
 }
 
 #[test]
-fn an_attribute_of_too_many_values_stops_making_cohorts() {
+fn an_attribute_that_is_an_id_does_not_crowd_out_a_group() {
     let mut cohorts = Cohorts::default();
-    for number in 0..=VALUES_PER_ATTRIBUTE_MAX {
+    for number in 0..3 * COHORTS_MAX {
         let id = number.to_string();
-        cohorts.of(&attributes(&[("id", &id)]));
+        cohorts.of(&attributes(&[("country", "DE"), ("id", &id)]));
+        cohorts.evict().into_iter().for_each(|cohort| cohorts.names.names.release(cohort));
     }
-    let late = cohorts.of(&attributes(&[("country", "DE"), ("id", "one too many")]));
-    assert_eq!(names(&cohorts, &late), ["country=DE"]);
-    assert_eq!(cohorts.names.len(), VALUES_PER_ATTRIBUTE_MAX as usize + 1);
+    assert!(cohorts.rows.len() <= COHORTS_MAX + 8, "{}", cohorts.rows.len());
+    assert!(cohorts.names.find("country=DE").is_some());
 }
 
 #[test]
@@ -98,12 +97,12 @@ fn strengths_are_estimated_at_fixed_numbers_and_follow_how_much_cohorts_differ()
             let country = event % 8;
             let of = cohorts.of(&attributes(&[("country", &country.to_string())]));
             let item = if differ { country } else { event / 8 % 8 };
-            if cohorts.add(&of, item, 1.0, NOW, HALF_LIFE) {
+            if cohorts.add(&of, item, 1.0, NOW) {
                 due.push(event + 1);
             }
         }
         assert_eq!(due, [256, 512, 1_024]);
-        cohorts.estimate(|_| 0.125, NOW, HALF_LIFE);
+        cohorts.estimate(|_| 0.125, NOW);
         cohorts.estimates.strengths
     };
     assert!(estimated(true)[0] <= 2.0, "{:?}", estimated(true));
@@ -117,10 +116,10 @@ fn weights_and_age_do_not_pose_as_observations() {
         let mut cohorts = Cohorts::default();
         let of = cohorts.of(&attributes(&[("country", "DE")]));
         for _ in 0..40 {
-            cohorts.add(&of, 1, weight, NOW, HALF_LIFE);
+            cohorts.add(&of, 1, weight, NOW);
         }
-        let now = NOW.plus_millis(days * Timestamp::DAY_MS);
-        cohorts.scorer(&of, now, HALF_LIFE).members[0].observations
+        let now = DecayTime::from_half_lives(20_000.0 + days as f64);
+        cohorts.scorer(&of, now).members[0].observations
     };
     assert!((count(1.0, 0) - 40.0).abs() < 1e-3);
     assert!((count(3.0, 0) - 40.0).abs() < 1e-3, "{}", count(3.0, 0));
@@ -137,7 +136,7 @@ proptest! {
         want(&mut cohorts, &sibling, 2, others);
         want(&mut cohorts, &child, 1, own);
         let share = |cohorts: &Cohorts, of: &[u32]| {
-            cohorts.scorer(of, NOW, HALF_LIFE).share(1, OVERALL)
+            cohorts.scorer(of, NOW).share(1, OVERALL)
         };
         let (parents, before) = (share(&cohorts, &child[..2]), share(&cohorts, &child));
         // The child itself wanted nothing else: its own share is 1.

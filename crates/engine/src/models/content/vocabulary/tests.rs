@@ -39,7 +39,7 @@ fn three_tiny_documents_have_the_weights_computed_by_hand() {
     ]
     .map(|document| {
         let counts = vocabulary.count_document(&document);
-        assert!(vocabulary.add(&counts));
+        assert!(vocabulary.add(&counts).is_some());
         counts
     });
     // idf: ln(4/3) + 1 = 1.287682 for red, apple, pie; ln(4/2) + 1 = 1.693147 else.
@@ -67,7 +67,7 @@ fn three_tiny_documents_have_the_weights_computed_by_hand() {
 }
 
 #[test]
-fn ids_are_given_in_order_of_first_sight_and_stay() {
+fn ids_are_given_in_order_of_first_sight_and_stay_while_a_document_has_the_term() {
     let mut vocabulary = Vocabulary::new(100);
     add(&mut vocabulary, "zebra apple");
     let counts = add(&mut vocabulary, "mango zebra");
@@ -76,7 +76,7 @@ fn ids_are_given_in_order_of_first_sight_and_stay() {
         add(&mut vocabulary, "later words");
     }
     let ids = ["zebra", "apple", "mango", "later", "word"].map(|term| vocabulary.find(term));
-    assert_eq!(ids, [Some(0), Some(1), Some(2), Some(3), Some(4)]);
+    assert_eq!(ids, [Some(0), Some(1), None, Some(3), Some(4)]);
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn refits_are_due_at_each_early_upsert_and_then_at_doublings() {
     let due: Vec<u64> = (1..=1030)
         .filter(|_| {
             // Removals in between do not move the instants.
-            let due = vocabulary.add(&counts);
+            let due = vocabulary.add(&counts).is_some();
             vocabulary.remove(&counts);
             due
         })
@@ -159,22 +159,29 @@ fn new_words_are_active_at_once_while_there_is_room_and_topics_always() {
     assert!(is_active(&vocabulary, "second") && !is_active(&vocabulary, "third"));
     let topics = [Box::from("Politics")];
     let counts = vocabulary.count_document(&document("", "", &topics));
-    assert!(!vocabulary.add(&counts));
+    assert!(vocabulary.add(&counts).is_none());
     let vector = vocabulary.weigh(&counts);
     assert_eq!(by_name(&vocabulary, &vector), [("topic:politics".to_owned(), 1.0)]);
 }
 
 #[test]
-fn a_full_vocabulary_ignores_new_words_and_keeps_room_for_topics() {
+fn a_vocabulary_full_of_words_that_stand_once_makes_room_for_those_that_come_to_matter() {
     let mut vocabulary = Vocabulary::new(10);
-    for number in 0..100 {
-        add(&mut vocabulary, &format!("word{number}"));
-    }
-    assert_eq!(vocabulary.len(), 30);
+    let learn = |vocabulary: &mut Vocabulary, text: &str| {
+        let counts = vocabulary.count_document(&document("", text, &[]));
+        for term in vocabulary.add(&counts).into_iter().flatten() {
+            vocabulary.terms.release(term);
+        }
+    };
+    (0..1_000).for_each(|number| learn(&mut vocabulary, &format!("word{number} often")));
+    assert!(vocabulary.len() <= 40, "{}", vocabulary.len());
+    (0..600).for_each(|number| learn(&mut vocabulary, &format!("novel x{number} often")));
+    vocabulary.refit();
+    assert!(is_active(&vocabulary, "novel"));
+    assert!(vocabulary.find("word3").is_none() && vocabulary.len() <= 40);
     let topics: Vec<Box<str>> = (0..32).map(|number| format!("t{number}").into()).collect();
-    let counts = vocabulary.count_document(&document("word7 unseen", "", &topics));
-    assert_eq!(vocabulary.len(), 40);
-    assert_eq!(counts.len(), 11);
+    vocabulary.count_document(&document("unseen", "", &topics));
+    assert!(vocabulary.find("topic:t9").is_some(), "topics have a part of the budget");
 }
 
 #[test]
@@ -249,10 +256,15 @@ fn apply(
         if let Some(old) = items[*item].take() {
             vocabulary.remove(&old);
         }
-        if let Some(counts) = &counts {
-            vocabulary.add(counts);
-        }
         items[*item] = counts;
+        let evicted = items[*item].as_ref().and_then(|counts| vocabulary.add(counts));
+        for term in evicted.iter().flatten() {
+            vocabulary.terms.release(*term);
+        }
+        let evicted = evicted.unwrap_or_default();
+        for counts in items.iter_mut().flatten() {
+            *counts = counts.without(&evicted).unwrap_or_else(|| counts.clone());
+        }
     }
 }
 

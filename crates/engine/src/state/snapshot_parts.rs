@@ -1,0 +1,80 @@
+//! The list of all parts of the state: what is not in it is neither stored nor hashed nor restored,
+//! so all three always agree.
+
+use crate::state::parts::Part;
+use crate::state::view::View;
+
+/// Names and parts of a view, borrowed as it is. Every field is named: one that is added does not
+/// compile before it is a part, in the head of a snapshot, or said to be derived.
+macro_rules! parts_of {
+    ($view:expr, $part:ty, $parts:ident) => {{
+        let View {
+            // In the head.
+            settings: _,
+            watermark: _,
+            began: _,
+            clock: _,
+            event_times: _,
+            decays: _,
+            counts: _,
+            sweep: _,
+            model: _,
+            unsolved: _,
+            hybrid: _,
+            ranker: _,
+            prequential: _,
+            recent_positives: _,
+            return_gap: _,
+            takeover: _,
+            // Derived.
+            decision_index: _,
+            user_decisions: _,
+            top_lists: _,
+            // Parts.
+            users,
+            items,
+            topics,
+            sources,
+            devices,
+            vocabulary,
+            contexts,
+            aging,
+            cohorts,
+            locations,
+            item_item,
+            decisions,
+            arms,
+        } = $view;
+        let mut parts: Vec<(&'static str, $part)> = Vec::new();
+        parts.extend(users.$parts());
+        parts.extend(items.$parts());
+        let labels = [
+            (["topics", "topic_uses", "topic_items"], topics),
+            (["sources", "source_uses", "source_items"], sources),
+            (["devices", "device_uses", "device_items"], devices),
+        ];
+        for (names, labels) in labels {
+            parts.extend(names.into_iter().zip(labels.$parts()));
+        }
+        parts.extend(vocabulary.$parts());
+        parts.extend(contexts.$parts());
+        parts.extend(cohorts.$parts());
+        parts.extend(locations.$parts());
+        parts.extend(arms.$parts());
+        parts.extend(aging.$parts());
+        let more: Vec<(&'static str, $part)> =
+            vec![("item_item", item_item), ("decisions", decisions)];
+        parts.extend(more);
+        parts
+    }};
+}
+
+impl View {
+    pub(crate) fn parts(&self) -> Vec<(&'static str, &dyn Part)> {
+        parts_of!(self, &dyn Part, parts)
+    }
+
+    pub(crate) fn parts_mut(&mut self) -> Vec<(&'static str, &mut dyn Part)> {
+        parts_of!(self, &mut dyn Part, parts_mut)
+    }
+}
