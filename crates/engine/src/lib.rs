@@ -52,22 +52,25 @@ pub use bandit::arms::{Arm, ArmChoice, ArmSet, ChosenArm, Shape, choose as choos
 pub use bandit::strategy;
 pub use bandit::{
     Belief, ExplorationAccount, HALF_LIFE as EXPLORATION_HALF_LIFE, ItemEffect, Posterior, Ranker,
+    RankerPrior,
 };
 pub use consumption::{Consumption, History, Impressions, User};
 pub use expression::{Expression, SyntaxError, parse as parse_expression};
 pub use features::{
-    Candidate, FEATURE_COUNT, FEATURES, FeatureMask, FeatureMatrix, Hybrid, Occasion, UserContext,
+    Candidate, FEATURE_COUNT, FEATURES, Feature, FeatureMask, Needs, ReasonKind, UserContext,
 };
 pub use give_up::{Cancelled, GiveUp};
 pub use learning::{Effect, Unreadable, decision_key};
 pub use models::collaborative;
 pub use models::content::SparseVector;
+pub use models::contexts::Occasion;
 pub use models::decay::{DecayTime, DecayedRow};
+pub use models::hybrid::Hybrid;
 pub use models::prequential::PrequentialFigures;
 pub use models::published::{Configuration, Found, Model, ModelFault, Origin};
 pub use ranking::{
-    Baseline, Choice, Exploring, Pin, RankRequest, Ranked, RankedItem, Reason, ReasonKind,
-    Standing, Trial, prior_mean, rank, score_candidates, standing,
+    Baseline, Choice, Exploring, Pin, RankRequest, Ranked, RankedItem, Reason, Standing, Trial,
+    rank, score_candidates, standing,
 };
 pub use retrieval::{
     Boost, Change, Eligibility, Filter, OnboardingItem, Refusal, Retrieval, SimilarItem,
@@ -95,7 +98,14 @@ impl Engine {
     /// An engine that has learnt nothing. Settings that a `SettingsSet` record does
     /// not replace are these.
     pub fn new(settings: Settings) -> Self {
-        Self { view: View::new(settings) }
+        let mut engine = Self { view: View::new(settings) };
+        engine.align_features();
+        engine
+    }
+
+    /// Gives the state the features that this engine has.
+    fn align_features(&mut self) {
+        ranking::align_features(&mut self.view);
     }
 
     /// A second engine that goes on from this state on its own; neither sees what the

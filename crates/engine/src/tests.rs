@@ -8,6 +8,7 @@ mod explanations;
 mod exploration;
 mod forgetting;
 mod models;
+mod ranker;
 mod snapshots;
 
 use std::collections::BTreeMap;
@@ -35,6 +36,7 @@ use crate::domain::TakeoverTrial;
 use crate::domain::Timestamp;
 use crate::domain::UserId;
 use crate::ranking::RANKER_DIMENSION;
+use crate::ranking::ranker_prior;
 use crate::*;
 
 const ITEMS: usize = 60;
@@ -130,6 +132,7 @@ impl World {
             strategy: Strategy::EpsilonGreedy,
             epsilon: 0.1,
             segment: 3,
+            layout: ranker_prior().layout,
             model_version: 0,
             watermark: 1,
             candidates: 10,
@@ -357,7 +360,7 @@ fn rewarded_decisions_move_the_ranker_and_resent_rewards_do_not() {
     let second = applied(&world.records);
     assert_eq!(first.state().ranker().shared().impressions, 2);
     assert_eq!(first.state().ranker().shared().rewards, 1);
-    assert_eq!(first.state().ranker(), second.state().ranker());
+    assert_eq!(first.state().ranker().shared(), second.state().ranker().shared());
     let prior = Engine::new(Settings::default());
     assert_ne!(first.state().belief(), prior.state().belief());
 }

@@ -11,6 +11,7 @@ mod allowance;
 pub mod arms;
 mod belief;
 mod examination;
+mod influence;
 pub mod item_effects;
 mod pending;
 mod posterior;
@@ -19,7 +20,8 @@ pub mod strategy;
 
 pub use allowance::{ExplorationAccount, HALF_LIFE};
 pub use belief::Belief;
+pub use influence::Piece;
 pub use item_effects::{ItemEffect, ItemEffects};
 pub use pending::{Learners, PendingDecision, PendingTrial, ShownPosition};
-pub use posterior::{Posterior, Weight};
+pub use posterior::{Posterior, RankerPrior, Weight};
 pub use ranker::{Ranker, SEGMENTS, discount, segment, segments};

@@ -40,8 +40,8 @@ const PACKED_ONE: f32 = 45.0;
 const STEPS: f32 = 16_384.0;
 
 /// A shown item, as it comes.
-#[derive(Debug, Clone, Copy)]
-pub struct ShownPosition<'a> {
+#[derive(Debug, Clone)]
+pub struct ShownPosition {
     /// Key of its id.
     pub item: u64,
     /// Whether it was known when it was shown: then its impression is counted with it.
@@ -49,7 +49,7 @@ pub struct ShownPosition<'a> {
     /// Whether it has an effect of its own, as items of the catalogue have.
     pub has_effect: bool,
     /// The ranker's vector; empty for a pinned item.
-    pub features: &'a [f32],
+    pub features: Vec<f32>,
     pub propensity: f32,
     /// Its score without its own effect.
     pub base: f64,
@@ -188,9 +188,9 @@ impl Weighed for PendingDecision {
 
 impl PendingDecision {
     /// `dimension`: the length of vectors that are learnt from.
-    pub fn new(key: u128, user: u64, shown: &[ShownPosition<'_>], dimension: usize) -> Self {
+    pub fn new(key: u128, user: u64, shown: &[ShownPosition], dimension: usize) -> Self {
         let mut features = Vec::with_capacity(shown.len() * dimension);
-        let mut pack_one = |one: &ShownPosition<'_>| {
+        let mut pack_one = |one: &ShownPosition| {
             let has_features = dimension > 0 && one.features.len() == dimension;
             if has_features {
                 features.extend(one.features.iter().map(|feature| pack(*feature)));
@@ -235,13 +235,26 @@ impl PendingDecision {
             && (self.features.is_empty() || items > 0 && self.features.len().is_multiple_of(items))
     }
 
+    /// Gives the rows the features of another layout: for each of its values the position among
+    /// those of now, if it is one of them.
+    pub fn align(&mut self, positions: &[Option<usize>]) {
+        if self.features.is_empty() {
+            return;
+        }
+        let width = self.features.len() / self.keys.len();
+        let value = |row: &[i8], at: &Option<usize>| at.map_or(0, |at| row[at]);
+        let rows = self.features.chunks_exact(width);
+        let aligned = rows.flat_map(|row| positions.iter().map(move |at| value(row, at)));
+        self.features = aligned.collect();
+    }
+
     /// Keys of the items, in the order shown.
     pub fn items(&self) -> &[u64] {
         &self.keys
     }
 
     /// The vector of a position; `None` where there is nothing to learn from.
-    fn vector(&self, position: usize) -> Option<Vec<f32>> {
+    pub(crate) fn vector(&self, position: usize) -> Option<Vec<f32>> {
         self.shown.get(position).filter(|shown| shown.has(FEATURES))?;
         let width = self.features.len() / self.keys.len();
         let row = &self.features[position * width..][..width];
@@ -406,11 +419,11 @@ impl PendingDecision {
             item,
             counted: true,
             has_effect: true,
-            features: &[1.0],
+            features: vec![1.0],
             propensity: 0.5,
             base: 0.0,
         };
-        let shown: Vec<ShownPosition<'_>> = items.iter().map(shown).collect();
+        let shown: Vec<ShownPosition> = items.iter().map(shown).collect();
         Self::new(1, 0, &shown, 1)
     }
 }

@@ -8,6 +8,7 @@ use crate::domain::decision_detail::DecisionDetail;
 use crate::domain::ids::DecisionId;
 use crate::domain::ids::ItemId;
 use crate::domain::ids::UserId;
+use crate::domain::layout::FeatureLayout;
 use crate::domain::takeover::TakeoverTrial;
 use crate::domain::timestamp::Timestamp;
 
@@ -71,8 +72,8 @@ pub struct ShownItem {
     pub score: f32,
     /// Probability that this item came to this place, given the places above it.
     pub propensity: f32,
-    /// The ranker's feature vector at decision time. Empty for an item that the
-    /// caller pinned to its place: the ranker learns nothing from it.
+    /// The ranker's feature vector at decision time, in the order of the decision's layout.
+    /// Empty for an item that the caller pinned: the ranker learns nothing from it.
     pub features: Vec<f32>,
 }
 
@@ -93,6 +94,8 @@ pub struct Decision {
     pub candidates: u32,
     /// Which segment's deviation of the ranker was in force: see the engine's segments.
     pub segment: u8,
+    /// What the vectors of features hold. An engine with other features learns of common ones.
+    pub layout: FeatureLayout,
     /// In the order shown.
     pub shown: Vec<ShownItem>,
     /// What exploring is expected to have cost against the greedy choices, in rewards; an
@@ -118,7 +121,8 @@ impl Decision {
         let trial = self.trial.as_ref();
         let trial = trial.map_or(0, |trial| TRIAL_NUMBERS + floats(&trial.difference));
         let detail = self.detail.as_ref().map_or(0, |detail| detail.record_bytes());
-        NUMBERS + ids + shown + trial + detail
+        let layout = 3 + 3 * self.layout.len();
+        NUMBERS + ids + layout + shown + trial + detail
     }
 }
 

@@ -1,15 +1,15 @@
-//! The features of an occasion: time, device, place, freshness, and what the
-//! person is busy with.
+//! What the context of a request says: time, device, location, freshness, and what the
+//! user is busy with.
 //!
 //! - Lifts belong to topics; those of an item are the mean over its topics. They are
 //!   made once for every topic that any candidate has.
-//! - `personal_time` is the person's own lift of a topic at this part of the week, by
+//! - `personal_time` is the user's own lift of a topic at this part of the week, by
 //!   the same formula, against what is expected of them: their activity at that time,
 //!   shrunk towards everybody's, times everybody's lift of the topic. So it is 0
-//!   where the person does as everybody does, or too little is known of them.
+//!   where the user does as everybody does, or too little is known of them.
 
 use crate::consumption::User;
-use crate::features::describe::Candidate;
+use crate::features::candidate::Candidate;
 use crate::models::aging;
 use crate::models::cold_start::LocationScorer;
 use crate::models::content::Centroid;
@@ -64,7 +64,7 @@ struct SessionTaste {
     topics: Vec<(u32, f32)>,
 }
 
-/// What all candidates share at one occasion.
+/// What all candidates share in one context.
 #[derive(Debug)]
 pub struct Circumstances<'v> {
     view: &'v View,
@@ -104,6 +104,10 @@ impl<'v> Circumstances<'v> {
         }
     }
 
+    pub fn has_session(&self) -> bool {
+        self.session.is_some()
+    }
+
     pub fn topic_lifts(&self, entry: &Entry) -> TopicLifts {
         let mut sum = TopicLifts::default();
         if entry.topics.is_empty() {
@@ -118,11 +122,11 @@ impl<'v> Circumstances<'v> {
     }
 
     fn lifts_of(&self, topic: u32) -> Option<&TopicLifts> {
-        // Where all topics are there, a topic's place is its index.
+        // Where all topics are there, the position of a topic is its index.
         let guess = self.lifts.get(topic as usize).filter(|lift| lift.0 == topic);
         let search = || {
-            let place = self.lifts.binary_search_by_key(&topic, |lift| lift.0);
-            place.ok().map(|place| &self.lifts[place])
+            let position = self.lifts.binary_search_by_key(&topic, |lift| lift.0);
+            position.ok().map(|position| &self.lifts[position])
         };
         guess.or_else(search).map(|lift| &lift.1)
     }
@@ -146,7 +150,7 @@ impl<'v> Circumstances<'v> {
         aging::freshness(published, self.occasion.now, half_life)
     }
 
-    /// How much more the item is wanted at this place than overall.
+    /// How much more the item is wanted at this location than overall.
     pub fn location_popularity(&self, index: Option<u32>, overall_share: f32) -> f32 {
         match (&self.location, index) {
             (Some(location), Some(index)) => location.preference(index, overall_share),
@@ -165,7 +169,7 @@ impl<'v> Circumstances<'v> {
         };
         let share = |topic: &u32| {
             let found = session.topics.binary_search_by_key(topic, |entry| entry.0);
-            found.map_or(0.0, |place| session.topics[place].1)
+            found.map_or(0.0, |position| session.topics[position].1)
         };
         entry.topics.iter().map(share).sum::<f32>() / (entry.topics.len() as f32).sqrt()
     }
@@ -184,13 +188,13 @@ fn topics_of(view: &View, candidates: &[Candidate<'_>]) -> Vec<u32> {
     topics
 }
 
-/// A person's own habits at one part of the week.
+/// A user's own habits at one part of the week.
 struct PersonalTimes<'a> {
     user: &'a User,
     slot: u32,
-    /// What turns stored sums into those of the person's last activity.
+    /// What turns stored sums into those of the user's last activity.
     scale: f32,
-    /// Share of this part of the week in the person's activity.
+    /// Share of this part of the week in the user's activity.
     activity: f32,
 }
 

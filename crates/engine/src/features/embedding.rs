@@ -1,17 +1,17 @@
-//! What a person likes as directions in the spaces of content, one for each.
+//! What a user likes as directions in the spaces of content, one for each.
 //!
 //! An item is compared with the direction of its own space only.
 
 use std::borrow::Cow;
 
-use crate::features::describe::Candidate;
+use crate::features::candidate::Candidate;
 use crate::models::collaborative::Page;
 use crate::models::collaborative::scan;
 use crate::models::content::EmbeddingSpace;
 use crate::numeric;
 use crate::state::View;
 
-/// Sums of the places of the items a person had, newer ones weighing more and disliked
+/// Sums of the embeddings of the items a user had, newer ones weighing more and disliked
 /// ones negative, at length 1; empty where there is none.
 #[derive(Debug, Clone, Default)]
 pub struct EmbeddingTaste {
@@ -41,12 +41,12 @@ impl EmbeddingTaste {
         taste
     }
 
-    /// Cosine with the item, -1 to 1; 0 where either has no place in the item's space.
+    /// Cosine with the item, -1 to 1; 0 where either has no embedding in the item's space.
     pub fn score(&self, view: &View, candidate: &Candidate<'_>) -> f32 {
         if self.own.is_empty() && self.latent.is_empty() {
             return 0.0;
         }
-        place(view, candidate).map_or(0.0, |(space, row)| {
+        embedding(view, candidate).map_or(0.0, |(space, row)| {
             let taste = self.of(space);
             // A context of before another model was switched to knows another space.
             let alike = taste.len() == row.len();
@@ -104,8 +104,8 @@ pub fn nearest_items(view: &View, item: u32, n: usize) -> Vec<u32> {
     scan(pages, rows.k(), row, n).iter().map(|entry| entry.0).collect()
 }
 
-/// Where a candidate is: looked up, or found out for one that only the request knows.
-fn place<'a>(
+/// The embedding of a candidate: looked up, or made for one that only the request knows.
+fn embedding<'a>(
     view: &'a View,
     candidate: &Candidate<'_>,
 ) -> Option<(EmbeddingSpace, Cow<'a, [f32]>)> {

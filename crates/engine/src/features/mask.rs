@@ -1,11 +1,11 @@
-//! Which features a ranking may use: what a component of the ranker is worth is seen
-//! by leaving it out.
+//! Which features a ranking may use: what a group of them is worth is seen by leaving it out.
 //!
 //! A feature that is left out is 0, "nothing known", for every candidate; the weights
 //! stay as they were learnt with it.
 
-use crate::features::describe::FEATURE_COUNT;
-use crate::features::describe::FEATURES;
+use crate::features::table::FEATURE_COUNT;
+use crate::features::table::FEATURES;
+use crate::models::hybrid::FeatureMatrix;
 
 /// A set of features.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,33 +19,39 @@ impl FeatureMask {
 
     /// Every feature but those named; names that are no feature are passed over.
     pub fn without(names: &[&str]) -> Self {
-        let is_named = |place: &usize| names.contains(&FEATURES[*place]);
+        let is_named = |at: &usize| names.contains(&FEATURES[*at].name);
         let left_out = (0..FEATURE_COUNT).filter(is_named);
-        Self(left_out.fold(u64::MAX, |mask, place| mask & !(1 << place)))
+        Self(left_out.fold(u64::MAX, |mask, at| mask & !(1 << at)))
     }
 
-    /// Whether the feature at this place of [`FEATURES`] is used.
-    pub fn keeps(self, place: usize) -> bool {
-        self.0 >> place & 1 == 1
+    /// Sets every feature to 0 that is left out.
+    pub fn apply(self, features: &mut FeatureMatrix) {
+        if self == Self::ALL {
+            return;
+        }
+        for row in features.rows_mut() {
+            for (at, value) in row.iter_mut().enumerate() {
+                if self.0 >> at & 1 == 0 {
+                    *value = 0.0;
+                }
+            }
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::features::FeatureMatrix;
 
     #[test]
     fn a_feature_left_out_is_zero_in_every_row_and_the_others_stay() {
-        let mask = FeatureMask::without(&["content", "no such feature"]);
-        let content = FEATURES.iter().position(|name| *name == "content").unwrap();
         let rows = [[1.5; FEATURE_COUNT], [-2.0; FEATURE_COUNT]];
         let mut features = FeatureMatrix::from_rows(rows.iter().map(|row| &row[..]));
-        features.keep(mask);
+        FeatureMask::without(&["content", "no such feature"]).apply(&mut features);
         for (row, before) in features.rows().zip(rows) {
-            for (place, value) in row.iter().enumerate() {
-                let wanted = if place == content { 0.0 } else { before[place] };
-                assert_eq!(*value, wanted, "{}", FEATURES[place]);
+            for (at, value) in row.iter().enumerate() {
+                let is_left_out = FEATURES[at].name == "content";
+                assert_eq!(*value, if is_left_out { 0.0 } else { before[at] });
             }
         }
     }

@@ -10,14 +10,17 @@ use crate::bandit::ItemEffect;
 use crate::bandit::Learners;
 use crate::bandit::PendingDecision;
 use crate::bandit::PendingTrial;
+use crate::bandit::Piece;
 use crate::bandit::ShownPosition;
 use crate::bandit::Weight;
 use crate::bandit::discount;
 use crate::consumption::is_within_a_day;
 use crate::domain::Decision;
+use crate::domain::FeatureLayout;
 use crate::domain::Interaction;
 use crate::domain::ShownItem;
 use crate::domain::TakeoverChange;
+use crate::domain::TakeoverTrial;
 use crate::domain::Timestamp;
 use crate::domain::reward;
 use crate::learning::apply::Effect;
@@ -171,8 +174,9 @@ impl Engine {
     ) {
         let key = decision_key(decision.decision_id.as_str());
         let user = name_key(decision.user_id.as_str());
-        let shown: Vec<ShownPosition<'_>> =
-            decision.shown.iter().map(|shown| self.count_shown(shown)).collect();
+        let shown = decision.shown.iter();
+        let shown: Vec<ShownPosition> =
+            shown.map(|shown| self.count_shown(shown, &decision.layout)).collect();
         let dimension = self.view.ranker.shared().dimension();
         let mut pending = PendingDecision::new(key, user, &shown, dimension);
         if let Some(user) = self.view.user_index(decision.user_id.as_str()) {
@@ -187,13 +191,16 @@ impl Engine {
         pending.trial = trial.map(|trial| Box::new(PendingTrial::new(trial, recorded_at)));
         self.begin(&mut pending, decision.exploration_cost);
         if let Some(trial) = trial {
-            Arc::make_mut(&mut self.view.takeover).begin(trial);
+            let layout = self.view.ranker.layout();
+            let difference = layout.aligned(&decision.layout, &trial.difference);
+            let trial = TakeoverTrial { difference, ..TakeoverTrial::clone(trial) };
+            Arc::make_mut(&mut self.view.takeover).begin(&trial);
         }
         self.remember(pending, recorded_at, effects);
     }
 
     /// Counts the impression of an item that is known. Others are not made known by it.
-    fn count_shown<'a>(&mut self, shown: &'a ShownItem) -> ShownPosition<'a> {
+    fn count_shown(&mut self, shown: &ShownItem, layout: &FeatureLayout) -> ShownPosition {
         let id = shown.item_id.as_str();
         let (key, known) = (name_key(id), self.view.items.ids.find(id));
         if let Some(item) = known {
@@ -204,7 +211,7 @@ impl Engine {
             item: key,
             counted: known.is_some(),
             has_effect: entry.is_some_and(|entry| entry.item.is_some()),
-            features: &shown.features,
+            features: self.view.ranker.layout().aligned(layout, &shown.features),
             propensity: shown.propensity,
             base: self.view.item_effects.base(key, f64::from(shown.score)),
         }
@@ -218,6 +225,9 @@ impl Engine {
         ranker.tick(settings.half_life_decisions, pending.number);
         effects.tick(settings.half_life_decisions, pending.number);
         ranker.account.spend(f64::from(exploration_cost));
+        let pieces = pending.items().len();
+        pending.weight =
+            ranker.influence.weigh(pending.user, pending.recorded_at, Piece::Impression, pieces);
         let curve = |decay| ranker.examination.curve(pending.items().len(), f64::from(decay));
         let curve = settings.examination_decay.map_or_else(Vec::new, curve);
         pending.begin(&curve, &mut Learners { ranker, effects });

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use crate::Engine;
+use crate::bandit::Piece;
 use crate::consumption;
 use crate::consumption::Change;
 use crate::consumption::Evidence;
@@ -15,8 +16,8 @@ use crate::domain::Interaction;
 use crate::domain::InteractionType;
 use crate::domain::Timestamp;
 use crate::features::Candidate;
-use crate::features::FeatureMatrix;
 use crate::features::UserContext;
+use crate::features::describe_raw;
 use crate::learning::sampling;
 use crate::models::collaborative;
 use crate::models::collaborative::RECENT;
@@ -45,7 +46,7 @@ impl Engine {
             self.count_impression(user, item, event, at);
         } else {
             let evidence = Evidence { kind: event.kind, confidence, at };
-            self.consume(user, item, event, &evidence, sequence);
+            self.consume(user, item, event, &evidence, (sequence, recorded_at));
         }
         self.credit_decision(event, item, confidence);
     }
@@ -70,7 +71,7 @@ impl Engine {
         item: u32,
         event: &Interaction,
         evidence: &Evidence,
-        sequence: u64,
+        (sequence, recorded_at): (u64, Timestamp),
     ) {
         let occasion = self.occasion(event, evidence.at);
         let history = &self.view.users.states[user as usize].history;
@@ -87,8 +88,11 @@ impl Engine {
         if change.rise > 0.0 {
             // What all users share learns nothing of a time that the clock does not believe.
             let believed = Occasion { now: evidence.at.min(self.view.clock), ..occasion };
-            self.test_before_learning(user, item, &change, &believed, sequence);
-            self.learn_rise(user, item, &change, &believed);
+            let key = name_key(event.user_id.as_str());
+            let influence = &mut Arc::make_mut(&mut self.view.ranker).influence;
+            let weight = influence.weigh(key, recorded_at, Piece::Choice, 1).share();
+            self.test_before_learning(user, item, &change, &believed, sequence, weight);
+            self.learn_rise(user, item, &change, &believed, weight as f32);
         }
         let entry = self.view.items.entries[item as usize].clone();
         let state = Arc::make_mut(self.view.users.states.get_mut(user as usize));
@@ -118,11 +122,18 @@ impl Engine {
     }
 
     /// Everything that a rise of evidence for an item changes beside the user's own state, which
-    /// still is that of before.
-    fn learn_rise(&mut self, user: u32, item: u32, change: &Change, occasion: &Occasion) {
+    /// still is that of before. Popularity takes it by `weight`.
+    fn learn_rise(
+        &mut self,
+        user: u32,
+        item: u32,
+        change: &Change,
+        occasion: &Occasion,
+        weight: f32,
+    ) {
         let view = &mut self.view;
         let at = occasion.now;
-        view.learn_popularity(item, change.rise, change.is_positive(), at);
+        view.learn_popularity(item, change.rise * weight, change.is_positive(), at);
         let state = view.users.states[user as usize].clone();
         let shares = view.decays.shares.at(at);
         if let Some(location) = occasion.location {
@@ -168,8 +179,8 @@ impl Engine {
     }
 
     /// Ranks the item among sampled others before it is learnt, and lets the hybrid
-    /// learn from the choice. Only the start of a consumption is a test, of an item that could
-    /// have been recommended.
+    /// learn from the choice, which counts by `weight`. Only the start of a consumption is a test,
+    /// of an item that could have been recommended.
     fn test_before_learning(
         &mut self,
         user: u32,
@@ -177,6 +188,7 @@ impl Engine {
         change: &Change,
         occasion: &Occasion,
         sequence: u64,
+        weight: f64,
     ) {
         let state = self.view.users.states[user as usize].clone();
         let again = state.history.find(item).is_some() && !self.view.recommends_seen();
@@ -196,8 +208,10 @@ impl Engine {
         let candidates: Vec<Candidate<'_>> =
             indices.iter().map(|&index| Candidate::known(view, index)).collect();
         let context = UserContext::new(view, Some(&state));
-        let features = FeatureMatrix::describe(view, Some(&state), &context, occasion, &candidates);
-        let scores = features.rows().map(|row| self.view.hybrid.score(row));
+        let raw = describe_raw(view, Some(&state), &context, occasion, &candidates);
+        let mut features = raw.clone();
+        view.hybrid.scale().apply(&mut features);
+        let scores = features.rows().map(|row| view.hybrid.score(row));
         let hybrid_rank = sampling::rank_of_first(scores);
         let now = view.popularity_scales();
         let popularity = indices
@@ -205,7 +219,7 @@ impl Engine {
             .map(|&index| f64::from(now.popularity(&view.items.popularity.items[index as usize])));
         let popularity_rank = sampling::rank_of_first(popularity);
         Arc::make_mut(&mut self.view.prequential).note(hybrid_rank, popularity_rank);
-        Arc::make_mut(&mut self.view.hybrid).learn_choice(&features, &choice.offsets);
+        Arc::make_mut(&mut self.view.hybrid).learn_choice(&raw, &choice.offsets, weight);
     }
 
     /// An item that is not in the catalogue gets its topics from the interaction.

@@ -8,6 +8,7 @@ pub mod content;
 pub mod contexts;
 pub mod decay;
 pub mod decays;
+pub mod hybrid;
 pub mod prequential;
 pub mod published;
 pub mod recent_positives;

@@ -4,14 +4,17 @@ mod choose;
 mod explain;
 mod exploration;
 mod item_effects;
+mod prior;
 mod rank;
+mod request;
 mod scale;
 mod trial;
 
 pub use choose::{Choice, Exploring, Pin};
-pub use explain::{Reason, ReasonKind};
-pub use rank::{
-    RANKER_DIMENSION, RankRequest, Ranked, RankedItem, Standing, prior_mean, rank,
-    score_candidates, standing,
-};
+pub use explain::Reason;
+pub use prior::align_features;
+#[cfg(test)]
+pub use prior::{RANKER_DIMENSION, ranker_prior};
+pub use rank::{Standing, rank, score_candidates, standing};
+pub use request::{RankRequest, Ranked, RankedItem};
 pub use trial::{Baseline, Trial};

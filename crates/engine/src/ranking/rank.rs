@@ -1,10 +1,10 @@
 //! One ranking: candidates to an ordered, scored, explained list.
 //!
 //! The score is the posterior mean of the reward, and under strategies that explore a
-//! bonus for items that are new; LinUCB adds standard deviations (`uncertainty`). Its prior is the hybrid: with no
-//! decision rewarded yet, the order is the hybrid's. Rewards then teach the
-//! Bayesian linear ranker where showing an item pays off differently than the
-//! hybrid thinks.
+//! bonus for items that are new; LinUCB adds standard deviations (`uncertainty`). Its prior
+//! is the hybrid ([`crate::ranking::prior`]): with no decision rewarded yet, the order is the
+//! hybrid's. Rewards then teach the Bayesian linear ranker where showing an item pays off
+//! differently than the hybrid thinks.
 
 use std::collections::BTreeMap;
 
@@ -15,115 +15,41 @@ use crate::consumption::User;
 use crate::domain::DiversityMethod;
 use crate::domain::Strategy;
 use crate::features::Candidate;
-use crate::features::FEATURE_COUNT;
 use crate::features::FeatureMask;
-use crate::features::FeatureMatrix;
-use crate::features::Occasion;
+use crate::features::ReasonKind;
 use crate::features::UserContext;
+use crate::features::describe;
 use crate::give_up::Cancelled;
-use crate::give_up::GiveUp;
+use crate::models::contexts::Occasion;
 use crate::ranking::choose::Choice;
 use crate::ranking::choose::ChosenList;
 use crate::ranking::choose::Costs;
 use crate::ranking::choose::Exploring;
 use crate::ranking::choose::Orders;
-use crate::ranking::choose::Pin;
 use crate::ranking::choose::Slate;
 use crate::ranking::choose::choose;
+use crate::ranking::explain::BOOST;
+use crate::ranking::explain::EXPLORATION_BONUS;
 use crate::ranking::explain::Explainer;
 use crate::ranking::explain::Reason;
-use crate::ranking::explain::ReasonKind;
 use crate::ranking::exploration::Exploration;
 use crate::ranking::item_effects::add_effects;
 use crate::ranking::item_effects::item_effects;
-use crate::ranking::scale::BIAS;
-use crate::ranking::scale::HYBRID;
+use crate::ranking::request::RankRequest;
+use crate::ranking::request::Ranked;
+use crate::ranking::request::RankedItem;
 use crate::ranking::scale::Scale;
 use crate::ranking::trial;
 use crate::ranking::trial::Baseline;
 use crate::ranking::trial::Trial;
-use crate::retrieval::Boost;
 use crate::retrieval::boost;
 use crate::seed;
 use crate::state::View;
 
-/// The ranker's vector: a constant, the hybrid's score standardised over the
-/// candidates, and the features.
-pub const RANKER_DIMENSION: usize = FEATURE_COUNT + 2;
-/// The parts of a score that no feature has.
-const BOOST: &str = "boost";
-const EXPLORATION_BONUS: &str = "exploration_bonus";
+/// What LinUCB adds to a score.
 const UNCERTAINTY: &str = "uncertainty";
 /// What the item is believed to earn beyond its features.
 const ITEM: &str = "item";
-/// Expected reward of an average candidate, and gain per standard deviation of the
-/// hybrid, before any reward was seen.
-const PRIOR_REWARD: f64 = 0.05;
-const PRIOR_GAIN: f64 = 0.05;
-
-/// Prior mean of the ranker: the hybrid, and nothing beside it.
-pub fn prior_mean() -> [f64; RANKER_DIMENSION] {
-    let mut mean = [0.0; RANKER_DIMENSION];
-    (mean[BIAS], mean[HYBRID]) = (PRIOR_REWARD, PRIOR_GAIN);
-    mean
-}
-
-/// What to rank, for whom and how.
-#[derive(Debug)]
-pub struct RankRequest<'a> {
-    pub user: Option<&'a User>,
-    pub context: &'a UserContext,
-    pub occasion: Occasion,
-    pub choice: Choice,
-    pub boosts: &'a [Boost],
-    /// At most one for each place and candidate.
-    pub pins: &'a [Pin],
-    /// The order of the caller, if it sent one that may be shown.
-    pub baseline: Option<&'a Baseline>,
-    /// What exploring cost in decisions that the view does not know yet.
-    pub unlearnt_cost: f64,
-    pub explain: bool,
-    /// Whether standard deviations are wanted of all candidates, whatever the strategy.
-    pub deviations: bool,
-    /// Keys the random stream of the choice.
-    pub decision_id: &'a str,
-    pub give_up: &'a GiveUp<'a>,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub struct RankedItem {
-    /// Place in the candidates of the request.
-    pub candidate: usize,
-    /// The estimate with what boosts and the bonus of a new item add to it.
-    pub score: f64,
-    /// Posterior mean of the reward.
-    pub estimate: f64,
-    pub propensity: f64,
-    pub pinned: bool,
-    /// Parts of the score by name; they add up to it.
-    pub components: BTreeMap<&'static str, f64>,
-    pub reasons: Vec<Reason>,
-    /// The ranker's vector, for the decision record.
-    pub features: Vec<f32>,
-}
-
-/// What a ranking comes to.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Ranked {
-    /// Whose ranker this was.
-    pub segment: u8,
-    /// The list, best place first.
-    pub items: Vec<RankedItem>,
-    /// What the choice went by, of every candidate of the request.
-    pub scores: Vec<f64>,
-    /// Standard deviations of their expected rewards; empty where neither the request nor
-    /// the strategy asks.
-    pub deviations: Vec<f64>,
-    /// What exploring is expected to have cost against greedy choices, at most.
-    pub exploration_cost: f64,
-    /// Where the request has a baseline.
-    pub trial: Option<Trial>,
-}
 
 /// Scores of candidates by the view's ranker, in their order. Features that `mask`
 /// leaves out count as "nothing known" for every candidate.
@@ -135,10 +61,10 @@ pub fn score_candidates(
     candidates: &[Candidate<'_>],
     mask: FeatureMask,
 ) -> Vec<f64> {
-    let mut features = FeatureMatrix::describe(view, user, context, occasion, candidates);
-    features.keep(mask);
+    let mut features = describe(view, user, context, occasion, candidates);
+    mask.apply(&mut features);
     let segment = View::segment(user, occasion.device);
-    let mut scores = Scale::over(view, segment, &features).scores(&features);
+    let mut scores = Scale::over(view, segment, &features).scores();
     add_effects(&item_effects(view, candidates), &mut scores, &mut []);
     scores
 }
@@ -168,32 +94,32 @@ pub fn rank(
     };
     request.give_up.check()?;
     let explainer = request.explain.then(|| {
-        let average = scored.scale.components(&scored.features.mean());
-        Explainer::new(view, request, average)
+        let RankRequest { user, context, occasion, .. } = request;
+        Explainer::new(view, *user, context, occasion, scored.scale.average())
     });
     let items = list
         .chosen
         .into_iter()
         .map(|chosen| {
-            let (place, row) = (chosen.candidate, scored.features.row(chosen.candidate));
-            let components = scored.components(place);
+            let at = chosen.candidate;
+            let components = scored.components(at);
             let reasons = match &explainer {
                 None => Vec::new(),
                 Some(_) if chosen.pinned => vec![Reason::new(ReasonKind::Pinned)],
                 Some(explainer) => {
-                    let candidate = &candidates[place];
-                    explainer.reasons(candidate, row, &components, chosen.propensity)
+                    let features = scored.scale.features(at);
+                    explainer.reasons(&candidates[at], features, &components, chosen.propensity)
                 }
             };
             RankedItem {
-                candidate: place,
-                score: scored.scores[place],
-                estimate: scored.estimates[place],
+                candidate: at,
+                score: scored.scores[at],
+                estimate: scored.estimates[at],
                 propensity: chosen.propensity,
                 pinned: chosen.pinned,
                 components,
                 reasons,
-                features: scored.scale.vector(row),
+                features: scored.scale.vectors.row(at).to_vec(),
             }
         })
         .collect();
@@ -230,7 +156,7 @@ fn contest(
     let (exploration, costs) = (&Exploration::default(), None);
     let slate = Slate { scores: &scores, deviations: &[], exploration, costs, ..slate };
     let own = choose(&slate, &Choice { strategy: Strategy::Greedy, ..*choice }, None, rng);
-    let vector = |candidate: usize| scored.scale.vector(scored.features.row(candidate));
+    let vector = |candidate: usize| scored.scale.vectors.row(candidate);
     let trial = Trial::new(view, (drawn, chances), callers, &own, &scored.estimates, vector);
     Ok((list, trial))
 }
@@ -281,11 +207,10 @@ pub fn standing(
 
 /// The scores of all candidates with what they are made of.
 struct Scored<'v> {
-    features: FeatureMatrix,
     scale: Scale<'v>,
     segment: u8,
     estimates: Vec<f64>,
-    /// Parts of the estimates.
+    /// What items are believed to earn beyond their features: parts of the estimates.
     effects: Vec<ItemEffect>,
     /// Of the expected rewards; empty where nobody asks.
     deviations: Vec<f64>,
@@ -305,11 +230,11 @@ impl<'v> Scored<'v> {
     ) -> Result<Self, Cancelled> {
         let RankRequest { user, context, occasion, give_up, .. } = request;
         give_up.check()?;
-        let features = FeatureMatrix::describe(view, *user, context, occasion, candidates);
+        let features = describe(view, *user, context, occasion, candidates);
         give_up.check()?;
         let segment = View::segment(*user, occasion.device);
         let scale = Scale::over(view, segment, &features);
-        let mut estimates = scale.scores(&features);
+        let mut estimates = scale.scores();
         let effects = item_effects(view, candidates);
         let (asks, width) = match request.choice.strategy {
             Strategy::Thompson => (true, 0.0),
@@ -319,13 +244,12 @@ impl<'v> Scored<'v> {
         let explores = request.choice.strategy != Strategy::Greedy;
         let is_bounded = explores && view.settings().ranker.exploration_allowance.is_some();
         let asks = asks || is_bounded || request.deviations;
-        let mut deviations = if asks { scale.deviations(&features) } else { Vec::new() };
+        let mut deviations = if asks { scale.deviations() } else { Vec::new() };
         add_effects(&effects, &mut estimates, &mut deviations);
         let boosts = boosts(candidates, &estimates, request)?;
         let exploration = Exploration::new(view, candidates, request.choice.strategy, occasion.now);
         let scores = Vec::new();
         let mut scored = Self {
-            features,
             scale,
             segment,
             estimates,
@@ -364,9 +288,7 @@ impl<'v> Scored<'v> {
             estimates: &self.estimates,
             added: (0..count).map(added).collect(),
             belief: self.scale.belief,
-            hybrid: &self.scale.hybrid_scores,
-            hybrid_unit: self.scale.deviation,
-            features: &self.features,
+            vectors: &self.scale.vectors,
             effects: &self.effects,
             left,
             widest: self.deviations.iter().fold(0.0, |widest, deviation| deviation.max(widest)),
@@ -375,11 +297,11 @@ impl<'v> Scored<'v> {
 
     /// The score of a candidate by parts.
     fn components(&self, place: usize) -> BTreeMap<&'static str, f64> {
-        let mut components = self.scale.components(self.features.row(place));
+        let mut components = self.scale.components(self.scale.vectors.row(place));
         let (bonus, uncertain) = (self.exploration.bonus(place), self.uncertainty(place));
         let added = [
-            (BOOST, self.boosts[place]),
             (ITEM, self.effects[place].mean),
+            (BOOST, self.boosts[place]),
             (EXPLORATION_BONUS, bonus),
             (UNCERTAINTY, uncertain),
         ];
@@ -443,7 +365,7 @@ fn slate<'a>(
     }
 }
 
-/// Shares of topics in what a person wants. What they dislike has none.
+/// Shares of topics in what a user wants. What they dislike has none.
 fn topic_mix<'v>(view: &'v View, user: &User) -> Vec<(&'v str, f64)> {
     let wanted = || user.topics.entries().iter().filter(|entry| entry.1 > 0.0);
     let total: f64 = wanted().map(|entry| f64::from(entry.1)).sum();

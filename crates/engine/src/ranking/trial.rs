@@ -86,13 +86,13 @@ pub fn popular(view: &View, slate: &Slate<'_>) -> Vec<usize> {
 
 impl Trial {
     /// `own` is the ranker's greedy list; `estimates` and `vector` are of candidates.
-    pub fn new(
+    pub fn new<'v>(
         view: &View,
         (origin, chances): (ListOrigin, [f64; 3]),
         baseline: &[usize],
         own: &ChosenList,
         estimates: &[f64],
-        vector: impl Fn(usize) -> Vec<f32>,
+        vector: impl Fn(usize) -> &'v [f32],
     ) -> Self {
         let own = own.chosen.iter().filter(|place| !place.pinned);
         let own: Vec<usize> = own.map(|place| place.candidate).collect();
@@ -105,7 +105,7 @@ impl Trial {
                 let values = vector(candidate);
                 difference.resize(values.len(), 0.0);
                 for (sum, value) in difference.iter_mut().zip(values) {
-                    *sum += sign * f64::from(value);
+                    *sum += sign * f64::from(*value);
                 }
             }
         }

@@ -5,11 +5,10 @@ use crate::bandit::Ranker;
 use crate::bandit::segment;
 use crate::bandit::segments;
 use crate::consumption::User;
-use crate::ranking::prior_mean;
 use crate::state::view::View;
 use crate::takeover::Takeover;
 
-/// Items in the history from which on somebody is not a newcomer to the ranker.
+/// Items in the history from which on a user is not a newcomer to the ranker.
 const KNOWN_FROM: usize = 5;
 
 impl View {
@@ -25,7 +24,7 @@ impl View {
 
     /// The ranker of everybody.
     pub fn belief(&self) -> &Belief {
-        self.top_lists.belief.get_or_init(|| self.ranker.shared().solve(&prior_mean()))
+        self.top_lists.belief.get_or_init(|| self.ranker.solve())
     }
 
     /// The ranker to serve a segment with. A segment that is none is served with that of
@@ -36,15 +35,15 @@ impl View {
         known.map_or_else(|| self.belief(), |known| known.get_or_init(solve))
     }
 
-    /// The segment of somebody on a device, an index of the engine; `None` where the
-    /// person or the device is not known.
+    /// The segment of a user on a device, an index of the engine; `None` where the user or
+    /// the device is not known.
     pub fn segment(user: Option<&User>, device: Option<u32>) -> u8 {
         let is_known = user.is_some_and(|user| user.history.entries().len() >= KNOWN_FROM);
         segment(device, is_known)
     }
 
     /// All segments there are by now, each with its device (`None`: none or any other) and
-    /// whether its people are known.
+    /// whether its users are known.
     pub fn segments(&self) -> impl Iterator<Item = (u8, Option<&str>, bool)> {
         segments().filter_map(|(segment, device, is_known)| match device {
             None => Some((segment, None, is_known)),

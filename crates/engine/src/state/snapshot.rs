@@ -21,7 +21,6 @@ use crate::consumption::ReturnGap;
 use crate::domain::Sequence;
 use crate::domain::Settings;
 use crate::domain::Timestamp;
-use crate::features::Hybrid;
 use crate::models::aging::Ages;
 use crate::models::clock::EventTimes;
 use crate::models::cold_start::Estimates;
@@ -29,6 +28,7 @@ use crate::models::cold_start::PopularityHead;
 use crate::models::content::VocabularyHead;
 use crate::models::decay::DecayedRow;
 use crate::models::decays::Decays;
+use crate::models::hybrid::Hybrid;
 use crate::models::prequential::Prequential;
 use crate::models::published::Model;
 use crate::models::recent_positives::RecentPositives;
@@ -281,6 +281,7 @@ impl Engine {
         view.arms.index_selections();
         let mut engine = Self { view };
         engine.weigh_all_terms();
+        engine.align_features();
         Ok(engine)
     }
 }

@@ -29,7 +29,6 @@ use crate::domain::Sequence;
 use crate::domain::Settings;
 use crate::domain::Timestamp;
 use crate::domain::limits;
-use crate::features::Hybrid;
 use crate::models::aging::Aging;
 use crate::models::clock::EventTimes;
 use crate::models::cold_start::Cohorts;
@@ -46,12 +45,12 @@ use crate::models::content::TermCounts;
 use crate::models::content::Vocabulary;
 use crate::models::contexts::TopicContexts;
 use crate::models::decays::Decays;
+use crate::models::hybrid::Hybrid;
 use crate::models::prequential::Prequential;
 use crate::models::published::Model;
 use crate::models::recent_positives::RecentPositives;
 use crate::numeric::TopK;
 use crate::numeric::math;
-use crate::ranking::RANKER_DIMENSION;
 use crate::state::entry::Entry;
 use crate::state::items::ItemStore;
 use crate::state::key_index::KeyIndex;
@@ -174,7 +173,7 @@ impl View {
             item_item: Arc::default(),
             unsolved: Vec::new(),
             hybrid: Arc::default(),
-            ranker: Arc::new(Ranker::new(RANKER_DIMENSION)),
+            ranker: Arc::default(),
             item_effects: ItemEffects::default(),
             decisions: Window::default(),
             decision_index: KeyIndex::default(),

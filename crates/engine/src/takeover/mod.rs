@@ -171,6 +171,15 @@ impl Takeover {
         changed
     }
 
+    /// Gives the sums of differences the features of another layout.
+    pub(crate) fn align(&mut self, positions: &[Option<usize>]) {
+        let before = &self.gain.difference;
+        if !before.is_empty() {
+            let value = |at: &Option<usize>| at.map_or(0.0, |at| before[at]);
+            self.gain.difference = positions.iter().map(value).collect();
+        }
+    }
+
     /// Counts a trial of this round.
     pub(super) fn begin(&mut self, trial: &TakeoverTrial) {
         if trial.round != self.round {
@@ -184,7 +193,7 @@ impl Takeover {
         agreement.same_place += u64::from(trial.same_place);
         agreement.in_both += u64::from(trial.in_both);
         let (gain, expected) = (&mut self.gain, f64::from(trial.expected_gain));
-        // A decision of another engine may have vectors of another length.
+        // There was none yet, or the decision is damaged.
         if gain.difference.len() != trial.difference.len() {
             *gain = Gain { difference: vec![0.0; trial.difference.len()], ..Gain::default() };
         }
@@ -241,7 +250,7 @@ impl Takeover {
         let mean: Vec<f32> = self.gain.difference.iter().map(|sum| (sum / n) as f32).collect();
         let value: f64 = mean.iter().zip(&belief.mean).map(|(x, m)| f64::from(*x) * m).sum();
         let mut deviation = Vec::with_capacity(1);
-        belief.deviations(std::iter::once([&mean[..], &[]]), &mut deviation);
+        belief.deviations(std::iter::once(&mean[..]), &mut deviation);
         let spread = (self.gain.squares / n - (self.gain.sum / n) * (self.gain.sum / n)).max(0.0);
         let reach = QUANTILE * (deviation[0] * deviation[0] + spread / n).sqrt();
         Some(EstimatedLift { value, low: value - reach, high: value + reach })

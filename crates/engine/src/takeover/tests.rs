@@ -4,6 +4,7 @@ use crate::bandit::ItemEffects;
 use crate::bandit::Learners;
 use crate::bandit::Posterior;
 use crate::bandit::Ranker;
+use crate::bandit::RankerPrior;
 use crate::bandit::Weight;
 use crate::takeover::*;
 
@@ -137,7 +138,7 @@ fn the_estimated_lift_is_the_difference_of_the_lists_by_the_weights_of_now() {
                 posterior.change_reward(&features, 0.0, 1.0, Weight::FULL);
             }
         }
-        posterior.solve(&[0.0, 0.0])
+        posterior.solve(&RankerPrior::even(2, 50.0))
     };
     assert_eq!(takeover.estimated_lift(&belief(100)), None);
     for _ in 0..50 {

@@ -11,6 +11,7 @@ use crate::domain::LogRecord;
 use crate::domain::Record;
 use crate::domain::Settings;
 use crate::domain::Timestamp;
+use crate::features::describe_raw;
 use crate::tests::item_id;
 use crate::tests::user_id;
 use crate::*;
@@ -92,7 +93,7 @@ impl Site {
         let occasion = Occasion { now, utc_offset_minutes: 0, device, location };
         let candidate = [Candidate::known(view, self.index(item))];
         let context = UserContext::new(view, user);
-        FeatureMatrix::describe(view, user, &context, &occasion, &candidate).row(0).to_vec()
+        describe_raw(view, user, &context, &occasion, &candidate).row(0).to_vec()
     }
 
     fn popularity(&self, item: usize) -> f32 {
@@ -181,7 +182,7 @@ fn changed_half_lives_leave_every_decayed_quantity_as_it_is() {
     }
     assert_eq!(users_topics(&site), topics);
     // From here on the new ones hold: the trend of then is gone after two days.
-    let trend = FEATURES.iter().position(|&name| name == "trend").unwrap();
+    let trend = FEATURES.iter().position(|feature| feature.name == "trend").unwrap();
     (0..3).for_each(|user| site.like(user, 9, clock.plus_millis(2 * Timestamp::DAY_MS)));
     for (item, before) in before.iter().enumerate().take(9) {
         let after = site.features(0, item);

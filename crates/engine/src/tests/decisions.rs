@@ -88,6 +88,7 @@ fn shown_to_a_stranger(number: usize) -> Decision {
         strategy: Strategy::Greedy,
         epsilon: 0.0,
         segment: 0,
+        layout: ranker_prior().layout,
         model_version: 0,
         watermark: 1,
         candidates: 3,

@@ -115,6 +115,7 @@ impl Shop {
             watermark: 0,
             candidates: self.items as u32,
             exploration_cost: 0.0,
+            layout: ranker_prior().layout,
             trial: None,
             detail: None,
             shown: shown.collect(),

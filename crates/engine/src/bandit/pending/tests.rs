@@ -93,7 +93,7 @@ fn late_evidence_counts_by_what_is_left_of_the_decision_and_what_its_user_counts
     world.decision.weight = Weight::new(0.5);
     world.credit(10, 1.0, Weight::new(0.5));
     assert_eq!(world.ranker.shared().mass(), 0.25);
-    let (rate, whole) = (world.ranker.shared().solve(&[0.0]).mean[0], 0.25);
+    let (rate, whole) = (world.ranker.solve().mean[0], 0.25);
     assert!(rate > 0.0 && rate < whole, "{rate}");
 }
 
@@ -107,7 +107,7 @@ fn a_vector_of_another_length_and_a_pinned_item_teach_nothing() {
         propensity: 1.0,
         base: 0.1,
     };
-    let rows = [shown(1, &[][..]), shown(2, &[1.0][..]), shown(3, &[1.0, 0.5][..])];
+    let rows = [shown(1, vec![]), shown(2, vec![1.0]), shown(3, vec![1.0, 0.5])];
     let mut world = world();
     world.ranker = Ranker::new(2);
     world.decision = PendingDecision::new(1, 0, &rows, 2);
@@ -145,13 +145,13 @@ proptest! {
         examination in prop::collection::vec(any::<f64>(), 0..8),
         credits in prop::collection::vec((0..5_u64, any::<f32>(), 0.0..1.0_f64), 0..12),
     ) {
-        let shown: Vec<ShownPosition<'_>> = rows
+        let shown: Vec<ShownPosition> = rows
             .iter()
             .map(|(item, features, propensity, score)| ShownPosition {
                 item: *item,
                 counted: true,
                 has_effect: *item < 3,
-                features,
+                features: features.clone(),
                 propensity: *propensity,
                 base: ItemEffects::default().base(*item, *score),
             })
@@ -167,7 +167,7 @@ proptest! {
         prop_assert!(world.decision.bytes() <= bytes);
         prop_assert!(world.decision.is_whole() && world.effects.is_whole());
         prop_assert!(world.decision.reward().abs() <= 1.0);
-        let belief = world.ranker.shared().solve(&[0.0, 0.0]);
+        let belief = world.ranker.solve();
         prop_assert!(belief.mean.iter().all(|mean| mean.is_finite()));
         let curve = world.ranker.examination.curve(6, 1.0);
         prop_assert!(curve.iter().all(|seen| (0.0..=1.0).contains(seen)), "{:?}", curve);

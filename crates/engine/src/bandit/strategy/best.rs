@@ -46,6 +46,8 @@ impl Policy for UpperConfidence {
 }
 
 fn share_among_best(scores: impl Iterator<Item = f64> + Clone, propensities: &mut [f64]) {
+    // What is no number is as bad as can be.
+    let scores = scores.map(|score| if score.is_nan() { f64::NEG_INFINITY } else { score });
     let best = scores.clone().fold(f64::NEG_INFINITY, f64::max);
     let mut tied = 0.0;
     for (propensity, score) in propensities.iter_mut().zip(scores) {

@@ -31,6 +31,29 @@ pub struct Beliefs<'a> {
     pub deviations: &'a [f64],
 }
 
+/// No mean of a reward is further from 0: sums and differences keep their digits.
+const BELIEVABLE: f64 = 1e12;
+
+fn is_believable(mean: f64) -> bool {
+    mean.abs() <= BELIEVABLE
+}
+
+/// Means and deviations that can be worked with: what is no number is the least there is, and
+/// sure; what is beyond belief is the least or the most.
+fn sound(Beliefs { means, deviations }: Beliefs<'_>) -> (Vec<f64>, Vec<f64>) {
+    let ends = |values: &[f64]| {
+        let finite = values.iter().copied().filter(|value| is_believable(*value));
+        finite.fold(None, |ends: Option<(f64, f64)>, value| {
+            Some(ends.map_or((value, value), |(least, most)| (least.min(value), most.max(value))))
+        })
+    };
+    let (least, most) = ends(means).unwrap_or((0.0, 0.0));
+    let (_, widest) = ends(deviations).unwrap_or((0.0, 0.0));
+    let mean = |mean: &f64| if mean.is_nan() { least } else { mean.clamp(least, most) };
+    let deviation = |d: &f64| if d.is_nan() { 0.0 } else { d.clamp(0.0, widest.max(0.0)) };
+    (means.iter().map(mean).collect(), deviations.iter().map(deviation).collect())
+}
+
 /// A rule for choosing an arm.
 pub trait Policy {
     /// Writes the probability of choosing each arm; `propensities` is as long as the

@@ -98,8 +98,10 @@ impl<F: Fn(usize, f64) -> f64> Quadrature<F> {
             *propensity = propensity.max(0.0);
             total += *propensity;
         }
+        // No distribution at all: nobody is better than others.
+        let even = 1.0 / self.arms as f64;
         for propensity in propensities {
-            *propensity /= total;
+            *propensity = if total > 0.0 { *propensity / total } else { even };
         }
     }
 

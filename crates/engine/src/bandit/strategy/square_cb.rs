@@ -6,6 +6,7 @@
 
 use crate::bandit::strategy::Beliefs;
 use crate::bandit::strategy::Policy;
+use crate::bandit::strategy::sound;
 
 /// SquareCB at one moment.
 #[derive(Debug, Clone, Copy)]
@@ -16,12 +17,12 @@ pub struct SquareCb {
 
 impl Policy for SquareCb {
     fn propensities(&self, beliefs: Beliefs<'_>, propensities: &mut [f64]) {
-        let means = beliefs.means;
+        let means = sound(beliefs).0;
         let best = (0..means.len()).rev().max_by(|&a, &b| means[a].total_cmp(&means[b]));
         let best = best.expect("there is an arm to choose");
         let arms = means.len() as f64;
         let mut others = 0.0;
-        for (propensity, mean) in propensities.iter_mut().zip(means) {
+        for (propensity, mean) in propensities.iter_mut().zip(&means) {
             *propensity = 1.0 / (arms + self.gamma * (means[best] - mean));
             others += *propensity;
         }

@@ -243,7 +243,41 @@ fn a_draw_never_falls_on_an_arm_without_probability() {
     assert_eq!(draw(&[0.0, 0.3, 0.0, 0.7, 0.0], 1.0 - f64::EPSILON / 2.0), 3);
 }
 
+fn hostile() -> impl Strategy<Value = f64> {
+    let worst = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, f64::MAX, f64::MIN, -0.0, 5e-324, 1e9];
+    prop_oneof![2 => -1.0..1.0_f64, 1 => prop::sample::select(worst.to_vec())]
+}
+
 proptest! {
+    #[test]
+    fn whatever_is_believed_nothing_panics_and_propensities_are_probabilities(
+        arms in prop::collection::vec((hostile(), hostile()), 1..40),
+        changes in prop::collection::vec((0..40_usize, hostile(), any::<bool>()), 0..30),
+        scale in prop::sample::select(vec![0.0, 1e-12, 0.3, 10.0]),
+    ) {
+        let (means, deviations): (Vec<f64>, Vec<f64>) = arms.into_iter().unzip();
+        for policy in policies() {
+            let found = propensities(policy.as_ref(), &means, &deviations);
+            let all: f64 = found.iter().sum();
+            prop_assert!((all - 1.0).abs() < 1e-6, "{found:?}");
+        }
+        let mut slate = ThompsonSlate::default();
+        slate.begin(Beliefs { means: &means, deviations: &deviations }, scale);
+        for (number, (arm, mean, is_present)) in changes.into_iter().enumerate() {
+            slate.prepare();
+            let drawn = slate.draw([number as f64 / 30.0, 0.5]);
+            prop_assert!(drawn < means.len());
+            for arm in 0..means.len() {
+                let propensity = slate.propensity_of(arm);
+                prop_assert!((0.0..=1.0 + 1e-6).contains(&propensity), "{propensity}");
+            }
+            // The first arm always stays.
+            let arm = arm % means.len();
+            slate.set_present(arm, is_present || arm == 0);
+            slate.set_mean(arm, mean);
+        }
+    }
+
     #[test]
     fn propensities_of_every_policy_are_a_distribution_and_keep_the_floor(
         arms in prop::collection::vec((-2.0..2.0_f64, prop_oneof![Just(0.0), 1e-9..3.0_f64]), 1..40),

@@ -9,6 +9,7 @@
 use crate::bandit::strategy::Beliefs;
 use crate::bandit::strategy::Policy;
 use crate::bandit::strategy::quadrature::Quadrature;
+use crate::bandit::strategy::sound;
 use crate::numeric::math;
 use crate::numeric::normal::LnCdf;
 
@@ -26,6 +27,8 @@ pub struct Thompson {
 
 impl Policy for Thompson {
     fn propensities(&self, beliefs: Beliefs<'_>, propensities: &mut [f64]) {
+        let (means, deviations) = sound(beliefs);
+        let beliefs = Beliefs { means: &means, deviations: &deviations };
         let rivals = self.rivals(beliefs);
         let of = |values: &[f64]| rivals.iter().map(|&arm| values[arm]).collect::<Vec<f64>>();
         let (means, deviations) = (of(beliefs.means), of(beliefs.deviations));
@@ -92,6 +95,8 @@ pub(super) fn scaled(Beliefs { means, deviations }: Beliefs<'_>, scale: f64) -> 
     let low = means.iter().copied().fold(f64::INFINITY, f64::min);
     let high = means.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     // No deviation: as if there were one far below every difference that matters.
-    let narrowest = ((high - low).max(widest) * 1e-6).max(1e-12);
+    // Nor is it below what can be told apart at means of this size.
+    let size = low.abs().max(high.abs());
+    let narrowest = ((high - low).max(widest) * 1e-6).max(1e-12 * size.max(1.0));
     deviations.iter().map(|given| (given * scale).max(narrowest)).collect()
 }

@@ -12,8 +12,7 @@
 
 use crate::bandit::Belief;
 use crate::bandit::ItemEffect;
-use crate::features::FEATURE_COUNT;
-use crate::features::FeatureMatrix;
+use crate::models::hybrid::FeatureMatrix;
 use crate::ranking::choose::pool::Pool;
 
 /// Of a normal distribution, one-sided 95 %.
@@ -27,10 +26,8 @@ pub struct Costs<'a> {
     /// What scores hold for the sake of exploring; empty when nothing.
     pub added: Vec<f64>,
     pub belief: &'a Belief,
-    /// The hybrid's scores, and how much of one is a unit of the ranker's vector.
-    pub hybrid: &'a [f64],
-    pub hybrid_unit: f64,
-    pub features: &'a FeatureMatrix,
+    /// The ranker's vectors.
+    pub vectors: &'a FeatureMatrix,
     /// Parts of the estimates that no coefficient is behind.
     pub effects: &'a [ItemEffect],
     /// What may still be spent; `None`: without bound.
@@ -52,18 +49,14 @@ impl Costs<'_> {
         if explored.is_empty() {
             return 0.0;
         }
-        let (unit, width) = (self.hybrid_unit, FEATURE_COUNT);
+        let width = self.vectors.width();
         let mut rows = Vec::with_capacity(explored.len() * width);
-        let mut heads = Vec::with_capacity(explored.len());
         for &Explored { chosen, greedy } in explored {
-            let pairs = self.features.row(chosen).iter().zip(self.features.row(greedy));
+            let pairs = self.vectors.row(chosen).iter().zip(self.vectors.row(greedy));
             rows.extend(pairs.map(|(a, b)| a - b));
-            // Both have the same constant.
-            heads.push([0.0, ((self.hybrid[chosen] - self.hybrid[greedy]) / unit) as f32]);
         }
         let mut deviations = Vec::with_capacity(explored.len());
-        let vectors = heads.iter().zip(rows.chunks_exact(width));
-        self.belief.deviations(vectors.map(|(head, row)| [&head[..], row]), &mut deviations);
+        self.belief.deviations(rows.chunks_exact(width), &mut deviations);
         let of = |(explored, deviation): (&Explored, f64)| {
             let behind = self.estimates[explored.greedy] - self.estimates[explored.chosen];
             let own = [explored.greedy, explored.chosen].map(|one| self.effects.get(one));

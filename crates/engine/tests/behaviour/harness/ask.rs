@@ -311,6 +311,7 @@ fn put_together(
         watermark: view.watermark(),
         candidates: ids.len() as u32,
         segment: ranked.segment,
+        layout: view.ranker().layout().clone(),
         shown: shown.collect(),
         exploration_cost: ranked.exploration_cost as f32,
         trial: trial.map(Box::new),

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use crate::bandit::Belief;
 use crate::bandit::Posterior;
-use crate::features::FEATURE_COUNT;
-use crate::features::FeatureMatrix;
+use crate::bandit::RankerPrior;
+use crate::models::hybrid::FeatureMatrix;
 use crate::ranking::choose::tests::propensities::bound;
 use crate::ranking::choose::tests::propensities::chi_square;
 use crate::ranking::choose::tests::*;
-use crate::ranking::rank::RANKER_DIMENSION;
+use crate::ranking::prior::RANKER_DIMENSION;
 
 const BASELINE: [usize; 4] = [3, 0, 5, 8];
 const POPULAR: [usize; 10] = [3, 2, 1, 0, 4, 5, 6, 7, 8, 9];
@@ -74,30 +74,19 @@ fn pins_stay_at_their_places_and_excluded_candidates_are_the_callers_alone() {
 /// unsure.
 fn costs<'a>(
     belief: &'a Belief,
-    features: &'a FeatureMatrix,
+    vectors: &'a FeatureMatrix,
     estimates: &'a [f64],
     left: Option<f64>,
 ) -> Costs<'a> {
-    Costs {
-        estimates,
-        added: Vec::new(),
-        belief,
-        hybrid: &[0.0; 10],
-        hybrid_unit: 1.0,
-        features,
-        effects: &[],
-        left,
-        widest: 0.1,
-    }
+    Costs { estimates, added: Vec::new(), belief, vectors, effects: &[], left, widest: 0.1 }
 }
 
 fn spending(choice: &Choice, key: u32, left: Option<f64>) -> ChosenList {
     let (entries, terms) = world(10);
     let candidates = candidates(&entries, &terms);
     let (scores, exploration) = (scores(), Exploration::default());
-    let belief = Posterior::new(RANKER_DIMENSION).solve(&[0.0; RANKER_DIMENSION]);
-    let rows = vec![0.0; 10 * FEATURE_COUNT];
-    let features = FeatureMatrix::from_rows(rows.chunks_exact(FEATURE_COUNT));
+    let belief = Posterior::new(RANKER_DIMENSION).solve(&RankerPrior::even(RANKER_DIMENSION, 50.0));
+    let features = FeatureMatrix::zeros(10, RANKER_DIMENSION);
     let costs = costs(&belief, &features, &scores, left);
     let slate = Slate { costs: Some(&costs), ..slate(&candidates, &scores, &exploration) };
     let key = key.to_le_bytes();
@@ -146,16 +135,15 @@ fn what_is_left_of_an_allowance_is_never_overdrawn_and_nothing_left_is_greedy() 
 
 #[test]
 fn doubt_of_the_difference_counts_as_cost() {
-    let belief = Posterior::new(RANKER_DIMENSION).solve(&[0.0; RANKER_DIMENSION]);
-    let mut rows = [0.0; 2 * FEATURE_COUNT];
-    rows[FEATURE_COUNT] = 1.0;
-    let features = FeatureMatrix::from_rows(rows.chunks_exact(FEATURE_COUNT));
+    let belief = Posterior::new(RANKER_DIMENSION).solve(&RankerPrior::even(RANKER_DIMENSION, 50.0));
+    let mut rows = [0.0; 2 * RANKER_DIMENSION];
+    rows[RANKER_DIMENSION + 2] = 1.0;
+    let features = FeatureMatrix::from_rows(rows.chunks_exact(RANKER_DIMENSION));
     let costs = costs(&belief, &features, &[0.5, 0.5], None);
     let mut gate = allowance::Gate::new(Some(&costs));
     gate.note(1, 0);
     let mut deviation = Vec::new();
-    let unit: Vec<f32> = rows[FEATURE_COUNT..].to_vec();
-    belief.deviations(std::iter::once([&[0.0, 0.0][..], &unit[..]]), &mut deviation);
+    belief.deviations(std::iter::once(&rows[RANKER_DIMENSION..]), &mut deviation);
     assert!(deviation[0] > 0.0);
     assert!((gate.spent() / deviation[0] - 1.645).abs() < 1e-3, "{}", gate.spent());
 }

@@ -1,0 +1,9 @@
+//! Features on a common scale, and how they weigh against each other.
+
+mod rows;
+mod scale;
+mod weights;
+
+pub use rows::FeatureMatrix;
+pub use scale::VALUE_MAX;
+pub use weights::{Hybrid, Prior};
