@@ -44,6 +44,7 @@ impl Engine {
         let settings = self.view.settings.clone();
         let confidence = settings.confidence(event.kind, event.value);
         self.view.counts.interactions += 1;
+        self.view.leaders.touch(item);
         self.view.clock = self.view.clock.max(at);
 
         if confidence > 0.0 {

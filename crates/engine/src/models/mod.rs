@@ -9,3 +9,4 @@ pub mod decay;
 pub mod prequential;
 pub mod published;
 pub mod recent_positives;
+pub mod sorted_chunks;

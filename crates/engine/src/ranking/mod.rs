@@ -5,6 +5,7 @@ mod explain;
 mod exploration;
 mod rank;
 mod scale;
+mod supply;
 mod trial;
 
 pub use choose::{Choice, Exploring, Pin};

@@ -9,7 +9,9 @@ pub mod interner;
 mod items;
 pub mod key_index;
 pub mod parts;
+pub mod postings;
 mod snapshot;
+pub mod top_lists;
 mod users;
 mod view;
 

@@ -33,6 +33,7 @@ use crate::state::column::Digest;
 use crate::state::column::encode;
 use crate::state::factors::ItemFactors;
 use crate::state::parts::Part;
+use crate::state::postings::Postings;
 use crate::state::view::Counts;
 use crate::state::view::View;
 use crate::takeover::Takeover;
@@ -243,6 +244,8 @@ impl Engine {
         view.arms.index_selections();
         let mut engine = Self { view };
         engine.weigh_all_terms();
+        engine.view.postings = Postings::new(engine.view.items.entries.iter());
+        engine.view.find_leaders();
         Ok(engine)
     }
 }
