@@ -46,7 +46,10 @@ fn item(number: usize) -> Item {
         item_id: ItemId::parse(format!("i{number}")).expect("an id"),
         title: (0..12).map(word).collect::<Vec<_>>().join(" "),
         content: String::new(),
-        topics: vec![format!("tenth{}", number % 10).into(), format!("percent{}", number % 100).into()],
+        topics: vec![
+            format!("tenth{}", number % 10).into(),
+            format!("percent{}", number % 100).into(),
+        ],
         source: None,
         published_at: Some(Timestamp::from_seconds(NOW - (mixed(number) % 30_000_000) as i64)),
         embedding: Vec::new(),

@@ -111,8 +111,12 @@ impl<'a> Eligibility<'a> {
         for id in &self.filter.exclude {
             self.view.item_index(id).into_iter().for_each(|item| mask.clear(item));
         }
-        let personal =
-            [Exclusion::Hidden, Exclusion::Seen, Exclusion::SeenCooldown, Exclusion::SeenAfterInteractions];
+        let personal = [
+            Exclusion::Hidden,
+            Exclusion::Seen,
+            Exclusion::SeenCooldown,
+            Exclusion::SeenAfterInteractions,
+        ];
         for entry in self.user.map_or(&[][..], |user| user.history.entries()) {
             if personal.iter().any(|&rule| self.excludes_for_user(rule, entry.item)) {
                 mask.clear(entry.item);

@@ -123,9 +123,11 @@ fn of_expression(expression: &Expression, now: Timestamp, tells_all: &mut bool) 
         Expression::Compare(Operand::Field(field), comparison, Operand::Literal(literal)) => {
             of_comparison(field, *comparison, literal, now)
         }
-        Expression::Compare(Operand::Literal(literal), Comparison::Equal, Operand::Field(field)) => {
-            of_members(field, std::slice::from_ref(literal))
-        }
+        Expression::Compare(
+            Operand::Literal(literal),
+            Comparison::Equal,
+            Operand::Field(field),
+        ) => of_members(field, std::slice::from_ref(literal)),
         Expression::In(Operand::Literal(literal), Operand::Field(field)) => {
             of_members(field, std::slice::from_ref(literal))
         }

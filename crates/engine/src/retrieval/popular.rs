@@ -26,8 +26,7 @@ pub fn most_wanted(
         Evidence::Trend => view.trending(),
     };
     let listed = list.items.iter().copied();
-    let found: Vec<u32> =
-        listed.filter(|&item| mask.has(item) && allowed(item)).take(n).collect();
+    let found: Vec<u32> = listed.filter(|&item| mask.has(item) && allowed(item)).take(n).collect();
     if found.len() == n || list.is_complete {
         return found;
     }
@@ -44,12 +43,7 @@ pub fn most_wanted(
 
 /// The first `n` allowed items of the mask by popularity; those that nobody wants come after, the
 /// youngest first. As many as are asked for, where the mask has them.
-pub fn most_popular(
-    view: &View,
-    mask: &Mask,
-    n: usize,
-    allowed: impl Fn(u32) -> bool,
-) -> Vec<u32> {
+pub fn most_popular(view: &View, mask: &Mask, n: usize, allowed: impl Fn(u32) -> bool) -> Vec<u32> {
     let mut found = most_wanted(view, Evidence::Popularity, mask, n, &allowed);
     if found.len() < n {
         let mut rest = mask.clone();

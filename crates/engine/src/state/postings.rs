@@ -9,7 +9,7 @@
 //! - Copy-on-write: cloning copies pointers, a change copies the sets that it changes.
 //! - Bound: an item is in at most 32 + 1 + 1 + [`ATTRIBUTE_LABELS_MAX`] sets, which take two
 //!   bytes for an item in a large one and about 120 in one of its own. An item with more values
-//!   is one of [`Postings::overflow`]. Numbers are not listed.
+//!   may have any value. Numbers are not listed.
 
 use std::sync::Arc;
 
@@ -173,8 +173,8 @@ impl Postings {
         &self.catalogue
     }
 
-    /// The items that may have a label: all that have it, and hardly any other. Those of
-    /// [`Self::overflow`] come on top where it is an attribute's.
+    /// The items that may have a label: all that have it, and hardly any other. Those with
+    /// more values than are listed come on top where it is an attribute's.
     pub fn of_label(&self, label: LabelKey) -> impl Iterator<Item = u32> {
         let bucket = self.labels.get(bucket_of(label)).map_or(&[][..], |bucket| bucket.as_slice());
         let found = bucket.binary_search_by_key(&label.hash, |one| one.0).ok();
@@ -183,6 +183,7 @@ impl Postings {
     }
 
     /// Items with more attribute values than are listed.
+    #[cfg(test)]
     pub fn overflow(&self) -> &RoaringBitmap {
         &self.overflow
     }

@@ -93,7 +93,7 @@ impl Leaders {
 
 impl View {
     /// Catalogue items that people want over the long run, the most popular first; of equals
-    /// the younger, then the lower index. Items that nobody wants are not in it.
+    /// the younger, then the higher index. Items that nobody wants are not in it.
     pub(crate) fn popular(&self) -> &TopList {
         self.top_lists.popular.get_or_init(|| self.merged(Evidence::Popularity))
     }
@@ -121,18 +121,19 @@ impl View {
         }
     }
 
-    /// The order of two items with their values: the greater value, the younger item, the lower
+    /// The order of two items with their values: the greater value, the younger item, the higher
     /// index first.
     pub(crate) fn better(&self, a: &(f32, u32), b: &(f32, u32)) -> Ordering {
         let born = |item: u32| self.items.entries[item as usize].born();
         let by_value = b.0.total_cmp(&a.0);
-        by_value.then_with(|| born(b.1).cmp(&born(a.1)).then(a.1.cmp(&b.1)))
+        by_value.then_with(|| born(b.1).cmp(&born(a.1)).then(b.1.cmp(&a.1)))
     }
 
     /// Scans the catalogue for leaders when enough was touched, or values of before do not
     /// compare with those of now.
     pub(crate) fn keep_leaders(&mut self) {
-        let is_due = self.leaders.touched.len() >= TOUCHED_MAX || self.leaders.epoch != self.epoch();
+        let is_due =
+            self.leaders.touched.len() >= TOUCHED_MAX || self.leaders.epoch != self.epoch();
         if is_due {
             self.find_leaders();
         }
@@ -180,10 +181,7 @@ impl View {
             };
             all.truncate(all.partition_point(known));
         }
-        TopList {
-            items: all.into_iter().map(|one| one.1).collect(),
-            is_complete: head.is_complete,
-        }
+        TopList { items: all.into_iter().map(|one| one.1).collect(), is_complete: head.is_complete }
     }
 }
 

@@ -6,10 +6,10 @@ use proptest::prelude::*;
 
 use crate::Engine;
 use crate::consumption::User;
+use crate::domain::Attributes;
 use crate::domain::InteractionType;
 use crate::domain::ItemId;
 use crate::domain::Settings;
-use crate::domain::Attributes;
 use crate::retrieval::eligibility::*;
 
 const NOW: Timestamp = Timestamp::from_seconds(1_000_000);

@@ -10,6 +10,7 @@ use crate::retrieval::boost::Boost;
 use crate::retrieval::boost::Target;
 use crate::retrieval::mask::Mask;
 use crate::retrieval::plan::Plan;
+use crate::retrieval::popular::most_popular;
 use crate::retrieval::popular::most_wanted;
 use crate::retrieval::popular::youngest;
 use crate::retrieval::retrieve::Retrieval;
@@ -101,23 +102,23 @@ impl<'r> Search<'r> {
     }
 
     /// What one source has.
-    pub fn found_by(
-        &mut self,
-        source: Source,
-        supply: &Supply<'_>,
-    ) -> Result<Vec<u32>, Cancelled> {
+    pub fn found_by(&mut self, source: Source, supply: &Supply<'_>) -> Result<Vec<u32>, Cancelled> {
         self.check()?;
         let found = match source {
             Source::Factors => self.by_factors(),
             Source::Cooccurrence => self.by_cooccurrence(),
-            Source::ItemItem => self.best_of(self.retrieval.context.item_item.entries(), PERSONAL_MAX),
+            Source::ItemItem => {
+                self.best_of(self.retrieval.context.item_item.entries(), PERSONAL_MAX)
+            }
             Source::Content => self.by_content(),
             Source::Embedding => self.by_embedding(),
             Source::Cohorts => self.by_cohorts(),
             Source::Location => self.by_location(),
-            Source::Popular => self.popular(supply.places.max(SHARED_MAX)),
+            Source::Popular => self.popular(supply.places),
             Source::Trending => {
-                most_wanted(self.view, Evidence::Trend, &self.mask, SHARED_MAX, |item| self.allows(item))
+                most_wanted(self.view, Evidence::Trend, &self.mask, SHARED_MAX, |item| {
+                    self.allows(item)
+                })
             }
             Source::Fresh => self.fresh(&self.mask),
             Source::Newcomers => self.newcomers(),
@@ -127,8 +128,16 @@ impl<'r> Search<'r> {
         Ok(found)
     }
 
-    fn popular(&self, n: usize) -> Vec<u32> {
-        most_wanted(self.view, Evidence::Popularity, &self.mask, n, |item| self.allows(item))
+    /// Enough for a list at least, where the catalogue has them: before anybody wants anything,
+    /// the youngest.
+    fn popular(&self, places: usize) -> Vec<u32> {
+        let allowed = |item| self.allows(item);
+        let n = places.max(SHARED_MAX);
+        let found = most_wanted(self.view, Evidence::Popularity, &self.mask, n, allowed);
+        if found.len() >= places {
+            return found;
+        }
+        most_popular(self.view, &self.mask, places, allowed)
     }
 
     /// The latest published of some items.
@@ -249,7 +258,8 @@ impl<'r> Search<'r> {
             asked.get() <= NEWCOMERS_AMONG && is_unseen(item)
         };
         let list = youngest(self.view, &self.mask, NEWCOMERS_POOL, is_new);
-        let mut rng = seed::stream(settings.seed, seed::Purpose::Newcomers, self.retrieval.seed_key);
+        let mut rng =
+            seed::stream(settings.seed, seed::Purpose::Newcomers, self.retrieval.seed_key);
         let start = if list.is_empty() { 0 } else { seed::below(&mut rng, list.len()) };
         let (before, after) = list.split_at(start);
         let allowed = after.iter().chain(before).copied().filter(|&item| self.allows(item));

@@ -142,9 +142,7 @@ fn most_popular(view: &View, filter: &Filter, user: &str, now: i64, n: usize) ->
         .filter(|&index| eligible.allows(view.entry(index), Some(index)))
         .collect();
     let born = |index: u32| view.entry(index).born();
-    all.sort_by(|&a, &b| {
-        value(b).total_cmp(&value(a)).then(born(b).cmp(&born(a))).then(a.cmp(&b))
-    });
+    all.sort_by(|&a, &b| value(b).total_cmp(&value(a)).then(born(b).cmp(&born(a))).then(b.cmp(&a)));
     all.truncate(n);
     all
 }
@@ -198,7 +196,11 @@ fn items_that_only_events_know_push_nothing_out() {
     world.event(InteractionType::Like, "reader", "i0");
     let before = Request::of("reader").run(world.engine.state(), &Filter::default());
     for number in 0..3_000 {
-        world.event(InteractionType::Click, &format!("u{}", number % 7), &format!("unknown-{number}"));
+        world.event(
+            InteractionType::Click,
+            &format!("u{}", number % 7),
+            &format!("unknown-{number}"),
+        );
     }
     let view = world.engine.state();
     for draw in 0..20 {
