@@ -239,3 +239,79 @@ impl Best {
         self.items
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::Item;
+    use crate::domain::ItemId;
+    use crate::state::entry::Entry;
+
+    fn entry(number: u32) -> Arc<Entry> {
+        let item = Item {
+            item_id: ItemId::parse(format!("i{number}")).unwrap(),
+            title: String::new(),
+            content: String::new(),
+            topics: Vec::new(),
+            source: None,
+            published_at: Some(Timestamp::from_seconds(i64::from(number % 50))),
+            embedding: Vec::new(),
+            attributes: Default::default(),
+            language: None,
+        };
+        Arc::new(Entry { item: Some(Arc::new(item)), ..Entry::default() })
+    }
+
+    fn want(view: &mut View, item: u32, weight: f32, seconds: i64) {
+        let (at, settings) = (Timestamp::from_seconds(seconds), view.settings.clone());
+        view.items.popularity.add_positive(item, weight, at, &settings);
+        view.leaders.touch(item);
+    }
+
+    /// All items with evidence in their order, by a look at each.
+    fn in_order(view: &View, evidence: Evidence) -> Vec<u32> {
+        let value = view.evidence(evidence);
+        let there = (0..view.items_len() as u32).filter(|&item| view.entry(item).item.is_some());
+        let mut all: Vec<(f32, u32)> = there.map(|item| (value(item), item)).collect();
+        all.retain(|one| one.0 > 0.0);
+        all.sort_by(|a, b| view.better(a, b));
+        all.into_iter().map(|one| one.1).collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(12))]
+
+        #[test]
+        fn the_lists_are_the_heads_of_the_whole_order_whatever_was_touched_since_the_last_scan(
+            items in prop::sample::select(vec![300_u32, 3_000]),
+            touched in prop::collection::vec((any::<u32>(), 0..40_u8, 0..900_000_i64), 0..900),
+            gone in prop::collection::vec(any::<u32>(), 0..100),
+        ) {
+            let mut view = View::new(Settings::default());
+            for number in 0..items {
+                let item = view.items.intern(&format!("i{number}"));
+                *view.items.entries.get_mut(item as usize) = entry(number);
+                want(&mut view, item, 1.0 + (number * 7 % 40) as f32, 0);
+            }
+            view.find_leaders();
+            for (item, weight, seconds) in touched {
+                want(&mut view, item % items, weight.into(), seconds);
+            }
+            for item in gone {
+                *view.items.entries.get_mut((item % items) as usize) = Arc::default();
+                view.leaders.touch(item % items);
+            }
+            let at_least = (LEADERS_MAX - TOUCHED_MAX as usize).min(items as usize - 100);
+            for (list, evidence) in
+                [(view.popular(), Evidence::Popularity), (view.trending(), Evidence::Trend)]
+            {
+                let all = in_order(&view, evidence);
+                prop_assert!(list.items.len() >= at_least);
+                prop_assert_eq!(&list.items[..], &all[..list.items.len()]);
+                prop_assert!(!list.is_complete || list.items.len() == all.len());
+            }
+        }
+    }
+}

@@ -182,4 +182,33 @@ mod tests {
             prop_assert!(all.filter(shares).all(|item| found.contains(&item)));
         }
     }
+
+    #[test]
+    fn the_hundred_most_alike_of_long_texts_are_nearly_all_among_the_candidates() {
+        // Texts of 40 words, of which a part is of one of 50 subjects; common words come often.
+        let drawn = |text: u64, nth: u64, most: u64| {
+            (text * 40 + nth).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(31) % most
+        };
+        let text = |number: u64| {
+            let word = |nth: u64| match nth {
+                0..15 => (drawn(number, nth, 60) + 60 * (number % 50), 3.0),
+                _ => (3_000 + drawn(number, nth, 40) * drawn(number, nth + 7, 40), 1.0),
+            };
+            let words = (0..40).map(|nth| word(nth));
+            SparseVector::new(words.map(|(term, weight)| (term as u32, weight)).collect())
+        };
+        let vectors: Vec<SparseVector> = (0..20_000).map(text).collect();
+        let index = Inverted::new(vectors.iter());
+        let mut shared = 0;
+        for query in (0..20).map(|nth| &vectors[nth * 997]) {
+            let mut exact = TopK::new(100);
+            for (item, vector) in (0..).zip(&vectors) {
+                exact.push(query.dot(vector), item);
+            }
+            let found = index.candidates(query.terms().iter().copied(), |_| true);
+            let exact = exact.into_sorted_vec();
+            shared += exact.iter().filter(|one| found.contains(&one.0)).count();
+        }
+        assert!(shared >= 1_800, "{shared} of 2,000");
+    }
 }
