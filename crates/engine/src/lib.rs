@@ -73,7 +73,7 @@ pub use ranking::{
     rank, score_candidates, standing,
 };
 pub use retrieval::{
-    Boost, Change, Eligibility, Filter, OnboardingItem, Refusal, Retrieval, SimilarItem,
+    Boost, Change, Eligibility, Exclusion, Filter, OnboardingItem, Retrieval, SimilarItem,
     SourceTrace, Supply, Target, onboarding_items, similar_items,
 };
 pub use state::column::Digest;

@@ -5,8 +5,6 @@
 use std::borrow::Cow;
 
 use crate::features::candidate::Candidate;
-use crate::models::collaborative::Page;
-use crate::models::collaborative::scan;
 use crate::models::content::EmbeddingSpace;
 use crate::numeric;
 use crate::state::View;
@@ -54,16 +52,16 @@ impl EmbeddingTaste {
         })
     }
 
-    /// The `n` items nearest in each space that are nearer than at a right angle.
-    pub fn nearest(&self, view: &View, n: usize) -> Vec<u32> {
+    /// The `n` items nearest in each space that are nearer than at a right angle, of those whose
+    /// bit is set in `eligible`: bit `i % 64` of word `i / 64` for item `i`.
+    pub fn nearest(&self, view: &View, n: usize, eligible: &[u64]) -> Vec<u32> {
         let mut found = Vec::new();
         for space in [EmbeddingSpace::Own, EmbeddingSpace::Latent] {
             let (taste, rows) = (self.of(space), view.items.embeddings.of(space));
             if taste.is_empty() || taste.len() != rows.k() {
                 continue;
             }
-            let pages = rows.pages().map(|factors| Page { factors, eligible: None });
-            let near = scan(pages, rows.k(), taste, n);
+            let near = rows.best(taste, n, eligible);
             found.extend(near.iter().filter(|entry| entry.1 > 0.0).map(|entry| entry.0));
         }
         found
@@ -94,14 +92,13 @@ pub fn embedding_cosine(view: &View, a: u32, b: u32) -> f32 {
     }
 }
 
-/// The items nearest to one in its space.
-pub fn nearest_items(view: &View, item: u32, n: usize) -> Vec<u32> {
+/// The items nearest to one in its space, of those whose bit is set in `eligible`.
+pub fn nearest_items(view: &View, item: u32, n: usize, eligible: &[u64]) -> Vec<u32> {
     let Some((space, row)) = view.items.embeddings.row(item) else {
         return Vec::new();
     };
-    let rows = view.items.embeddings.of(space);
-    let pages = rows.pages().map(|factors| Page { factors, eligible: None });
-    scan(pages, rows.k(), row, n).iter().map(|entry| entry.0).collect()
+    let near = view.items.embeddings.of(space).best(row, n, eligible);
+    near.iter().map(|entry| entry.0).collect()
 }
 
 /// The embedding of a candidate: looked up, or made for one that only the request knows.

@@ -67,6 +67,7 @@ impl Engine {
             }
         }
         if !batch.is_empty() {
+            self.view.keep_leaders();
             self.view.top_lists = Arc::default();
         }
         Ok(effects)

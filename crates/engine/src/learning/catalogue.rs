@@ -7,6 +7,7 @@ use crate::domain::Attributes;
 use crate::domain::Item;
 use crate::domain::ItemId;
 use crate::domain::Timestamp;
+use crate::models::content::Inverted;
 use crate::state::Entry;
 use crate::state::document;
 
@@ -23,12 +24,15 @@ impl Engine {
         let added_at = if before == Timestamp::default() { at } else { before };
         let item = Some(Arc::new(item.clone()));
         let entry = Entry { item, topics, source, counts, updated_at: at, added_at };
+        self.view.postings.insert(index, &entry);
+        self.view.leaders.touch(index);
         *self.view.items.entries.get_mut(index as usize) = Arc::new(entry);
         self.view.counts.catalogue += 1;
         if let Some(evicted) = refit {
             self.forget_terms(evicted);
             self.weigh_all_terms();
         } else {
+            self.view.inverted.insert(index, &self.view.items.terms[index as usize]);
             self.embed_item(index);
         }
         self.predict_factors(index);
@@ -47,6 +51,9 @@ impl Engine {
         if self.view.items.entries[index as usize].item.is_none() {
             return;
         }
+        self.view.postings.remove(index, &self.view.items.entries[index as usize]);
+        self.view.inverted.remove(index, &self.view.items.terms[index as usize]);
+        self.view.leaders.touch(index);
         let entry = Arc::make_mut(self.view.items.entries.get_mut(index as usize));
         entry.item = None;
         let counts = std::mem::take(&mut entry.counts);
@@ -91,6 +98,7 @@ impl Engine {
         let vocabulary = &self.view.vocabulary;
         self.view.items.terms =
             self.view.items.entries.iter().map(|entry| vocabulary.weigh(&entry.counts)).collect();
+        self.view.inverted = Inverted::new(self.view.items.terms.iter());
         self.embed_all();
     }
 }

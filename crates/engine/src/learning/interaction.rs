@@ -40,6 +40,7 @@ impl Engine {
         let item = self.intern_item(event.item_id.as_str(), sequence);
         self.describe_stub(item, event);
         self.view.counts.interactions += 1;
+        self.view.leaders.touch(item);
         self.view.clock = self.view.event_times.advance(self.view.clock, at);
         let confidence = self.view.settings.confidence(event.kind, event.value);
         if event.kind == InteractionType::Impression {

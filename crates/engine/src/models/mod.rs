@@ -12,3 +12,4 @@ pub mod hybrid;
 pub mod prequential;
 pub mod published;
 pub mod recent_positives;
+pub mod sorted_chunks;

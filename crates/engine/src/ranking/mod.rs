@@ -8,6 +8,7 @@ mod prior;
 mod rank;
 mod request;
 mod scale;
+mod supply;
 mod trial;
 
 pub use choose::{Choice, Exploring, Pin};

@@ -1,14 +1,20 @@
-//! Which items stand to be ranked: the rules of a request, and the sources that search the catalogue.
+//! Which items are candidates for a ranking: the rules of a request, and the sources that search
+//! the catalogue under them.
 
 mod boost;
+mod eligibility;
 mod filter;
+mod mask;
 mod onboarding;
+mod plan;
+mod popular;
+mod prepared;
 mod retrieve;
 mod similar;
-mod wanted;
 
 pub use boost::{Boost, Change, Target, boost};
-pub use filter::{Eligibility, Filter, Refusal};
+pub use eligibility::Eligibility;
+pub use filter::{Exclusion, Filter};
 pub use onboarding::{OnboardingItem, onboarding_items};
 pub use retrieve::{Retrieval, SourceTrace, Supply};
 pub use similar::{SimilarItem, similar_items};

@@ -15,7 +15,8 @@
 //! Cost: 256 fold-ins, then pool x k for each pick.
 
 use crate::numeric::math;
-use crate::retrieval::filter::Eligibility;
+use crate::retrieval::eligibility::Eligibility;
+use crate::retrieval::popular::most_popular;
 use crate::state::View;
 
 /// Items that stand to choose from, the most popular ones.
@@ -39,8 +40,9 @@ pub struct OnboardingItem {
 /// At most `n` allowed items, the most telling first. A function of the view and the
 /// filter alone.
 pub fn onboarding_items(view: &View, eligible: &Eligibility<'_>, n: usize) -> Vec<OnboardingItem> {
-    let allowed = |index: &u32| eligible.allows(&view.items.entries[*index as usize], Some(*index));
-    let pool: Vec<u32> = view.popular().iter().copied().filter(allowed).take(POOL).collect();
+    let allowed = |index: u32| eligible.allows(&view.items.entries[index as usize], Some(index));
+    let (mask, _) = eligible.mask();
+    let pool = most_popular(view, &mask, POOL, allowed);
     let people = view.users.states.len().max(1) as f64;
     let familiarity: Vec<f64> = pool
         .iter()

@@ -3,13 +3,13 @@
 
 use std::collections::BTreeMap;
 
+use crate::domain::Timestamp;
 use crate::features::Candidate;
 use crate::features::embedding_cosine;
 use crate::features::nearest_items;
-use crate::models::collaborative::Page;
-use crate::models::collaborative::scan;
 use crate::numeric;
 use crate::numeric::TopK;
+use crate::retrieval::mask::Mask;
 use crate::state::View;
 
 /// Candidates of each kind of similarity.
@@ -23,10 +23,10 @@ pub struct SimilarItem {
     pub components: BTreeMap<&'static str, f64>,
 }
 
-/// The catalogue items most like `item`, best first, at most `n`. The score is the
+/// The catalogue items of `now` most like `item`, best first, at most `n`. The score is the
 /// mean of four similarities, each 0 to 1 where it is known: cosine of the
 /// factors, of co-occurrence, of the content, of the embeddings.
-pub fn similar_items(view: &View, item: u32, n: usize) -> Vec<SimilarItem> {
+pub fn similar_items(view: &View, item: u32, now: Timestamp, n: usize) -> Vec<SimilarItem> {
     let scorer = view.cooccurrence_scorer(&[item]);
     let mut found: Vec<u32> = Vec::new();
     let mut top = TopK::new(CANDIDATES);
@@ -36,21 +36,20 @@ pub fn similar_items(view: &View, item: u32, n: usize) -> Vec<SimilarItem> {
         top.push(score, index);
     }
     found.extend(top.into_sorted_vec().iter().map(|entry| entry.0));
+    let mut mask = Mask::new(view.postings.catalogue());
+    view.postings.published_after(now).for_each(|upcoming| mask.clear(upcoming));
+    mask.clear(item);
     if let Some(factors) = view.items.factors.row(item) {
-        let pages = view.items.factors.pages().map(|factors| Page { factors, eligible: None });
-        let near = scan(pages, view.items.factors.k(), factors, CANDIDATES);
+        let near = view.items.factors.rows.best(factors, CANDIDATES, mask.words());
         found.extend(near.iter().map(|entry| entry.0));
     }
     let own = Candidate::known(view, item);
-    let mut near = TopK::new(CANDIDATES);
-    for (index, terms) in view.items.terms.iter().enumerate() {
-        near.push(own.terms.cosine(terms), index as u32);
-    }
-    found.extend(near.into_sorted_vec().iter().map(|entry| entry.0));
-    found.append(&mut nearest_items(view, item, CANDIDATES));
+    let terms = own.terms.terms().iter().copied();
+    found.extend(view.inverted.candidates(terms, |other| mask.has(other)));
+    found.append(&mut nearest_items(view, item, CANDIDATES, mask.words()));
     found.sort_unstable();
     found.dedup();
-    found.retain(|&index| index != item && view.items.entries[index as usize].item.is_some());
+    found.retain(|&index| mask.has(index));
 
     let mut best = TopK::new(n);
     let score = |index: u32| {

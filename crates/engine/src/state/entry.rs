@@ -27,4 +27,11 @@ impl Entry {
     pub fn born(&self) -> Timestamp {
         self.item.as_ref().and_then(|item| item.published_at).unwrap_or(self.added_at)
     }
+
+    /// Whether the item is in the catalogue and is published later than `now`: until then it
+    /// does not exist.
+    pub fn is_upcoming(&self, now: Timestamp) -> bool {
+        let published = self.item.as_ref().and_then(|item| item.published_at);
+        published.is_some_and(|published| published > now)
+    }
 }

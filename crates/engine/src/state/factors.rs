@@ -5,12 +5,19 @@
 use std::sync::Arc;
 use std::sync::OnceLock;
 
+use crate::models::collaborative::Page;
+use crate::models::collaborative::scan;
+use crate::numeric;
+use crate::numeric::TopK;
 use crate::state::column::Digest;
 use crate::state::column::PAGE;
 use crate::state::column::PAGES_PER_SECTION;
 use crate::state::column::encode;
 use crate::state::parts::Part;
 use crate::state::parts::Sections;
+
+/// One row in so many is looked up by itself; more of them are scanned.
+const FEW: usize = 8;
 
 #[derive(Debug)]
 struct FactorPage {
@@ -81,6 +88,34 @@ impl ItemFactors {
     /// Row-major pages of [`PAGE`] rows, the last one shorter.
     pub fn pages(&self) -> impl Iterator<Item = &[f32]> {
         self.pages.iter().map(|page| page.values.as_slice())
+    }
+
+    /// The `n` rows of the largest product with `query`, which is k long, as (index, product),
+    /// best first; `eligible`: bit `i % 64` of word `i / 64` for row `i`, none beyond the end.
+    pub fn best(&self, query: &[f32], n: usize, eligible: &[u64]) -> Vec<(u32, f32)> {
+        const WORDS: usize = PAGE / 64;
+        let count: usize = eligible.iter().map(|word| word.count_ones() as usize).sum();
+        if count < self.rows / FEW {
+            let mut top = TopK::new(n);
+            for (word, bits) in (0_u32..).zip(eligible) {
+                let mut left = *bits;
+                while left != 0 {
+                    let index = word * 64 + left.trailing_zeros();
+                    left &= left - 1;
+                    if let Some(row) = self.row(index) {
+                        top.push(numeric::dot(row, query), index);
+                    }
+                }
+            }
+            return top.into_sorted_vec();
+        }
+        let words = |page: usize| {
+            let from = (page * WORDS).min(eligible.len());
+            &eligible[from..(from + WORDS).min(eligible.len())]
+        };
+        let pages = (0..).zip(self.pages());
+        let pages = pages.map(|(page, factors)| Page { factors, eligible: Some(words(page)) });
+        scan(pages, self.k, query, n)
     }
 
     /// All rows in one piece.

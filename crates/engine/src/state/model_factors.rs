@@ -58,11 +58,6 @@ impl ModelFactors {
         self.rows.row(item)
     }
 
-    /// Row-major pages, for the scan.
-    pub fn pages(&self) -> impl Iterator<Item = &[f32]> {
-        self.rows.pages()
-    }
-
     /// Whether the model was trained on the item that has this index now.
     pub fn is_trained(&self, item: u32) -> bool {
         let word = self.trained.get(item as usize / BITS);

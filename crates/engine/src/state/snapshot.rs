@@ -36,6 +36,7 @@ use crate::state::column::Digest;
 use crate::state::column::encode;
 use crate::state::factors::ItemFactors;
 use crate::state::labels::Labels;
+use crate::state::postings::Postings;
 use crate::state::quarantine::Sweep;
 use crate::state::view::Counts;
 use crate::state::view::View;
@@ -282,6 +283,8 @@ impl Engine {
         let mut engine = Self { view };
         engine.weigh_all_terms();
         engine.align_features();
+        engine.view.postings = Postings::new(engine.view.items.entries.iter());
+        engine.view.find_leaders();
         Ok(engine)
     }
 }

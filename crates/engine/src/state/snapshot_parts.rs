@@ -29,6 +29,9 @@ macro_rules! parts_of {
             // Derived.
             decision_index: _,
             user_decisions: _,
+            postings: _,
+            inverted: _,
+            leaders: _,
             top_lists: _,
             // Parts.
             users,

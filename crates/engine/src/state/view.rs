@@ -9,16 +9,13 @@
 //! - The columns of items all have the same length; so have those of users.
 
 use std::sync::Arc;
-use std::sync::OnceLock;
 
 use serde::Deserialize;
 use serde::Serialize;
 
-use crate::bandit::Belief;
 use crate::bandit::ItemEffects;
 use crate::bandit::PendingDecision;
 use crate::bandit::Ranker;
-use crate::bandit::SEGMENTS;
 use crate::bandit::arms::ArmSet;
 use crate::bandit::arms::Arms;
 use crate::consumption::Impressions;
@@ -33,13 +30,13 @@ use crate::models::aging::Aging;
 use crate::models::clock::EventTimes;
 use crate::models::cold_start::Cohorts;
 use crate::models::cold_start::Locations;
-use crate::models::cold_start::Newcomers;
 use crate::models::collaborative::CooccurrenceScorer;
 use crate::models::collaborative::FoldIn;
 use crate::models::collaborative::Influence;
 use crate::models::collaborative::ItemItem;
 use crate::models::collaborative::SUCCESSION;
 use crate::models::content::Document;
+use crate::models::content::Inverted;
 use crate::models::content::SparseVector;
 use crate::models::content::TermCounts;
 use crate::models::content::Vocabulary;
@@ -49,13 +46,15 @@ use crate::models::hybrid::Hybrid;
 use crate::models::prequential::Prequential;
 use crate::models::published::Model;
 use crate::models::recent_positives::RecentPositives;
-use crate::numeric::TopK;
 use crate::numeric::math;
 use crate::state::entry::Entry;
 use crate::state::items::ItemStore;
 use crate::state::key_index::KeyIndex;
 use crate::state::labels::Labels;
+use crate::state::postings::Postings;
 use crate::state::quarantine::Sweep;
+use crate::state::top_lists::Leaders;
+use crate::state::top_lists::TopLists;
 use crate::state::users::UserStore;
 use crate::state::window::Window;
 use crate::takeover::Takeover;
@@ -64,8 +63,6 @@ use crate::takeover::Takeover;
 /// fewest positives that say anything about it.
 const REPEATS_ONE_IN: u64 = 10;
 const REPEATS_POSITIVES_MIN: u64 = 200;
-/// Length of the popular, trending and fresh lists of a view.
-pub const TOP_LIST: usize = 500;
 
 /// How much of each kind the state has learnt from.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,18 +80,6 @@ pub struct Counts {
     pub positives: u64,
     /// Of these, those of a user who had wanted the item in an earlier session.
     pub repeats: u64,
-}
-
-/// What the requests on a view share, made when first asked for.
-#[derive(Debug, Default)]
-pub struct TopLists {
-    request_settings: OnceLock<Settings>,
-    popular: OnceLock<Vec<u32>>,
-    trending: OnceLock<Vec<u32>>,
-    fresh: OnceLock<Vec<u32>>,
-    newcomers: OnceLock<Vec<u32>>,
-    pub(crate) belief: OnceLock<Belief>,
-    pub(crate) segment_beliefs: [OnceLock<Belief>; SEGMENTS],
 }
 
 /// State at a watermark.
@@ -146,6 +131,12 @@ pub struct View {
     pub(crate) return_gap: ReturnGap,
     pub(crate) arms: Arms,
     pub(crate) takeover: Arc<Takeover>,
+    /// Which items have what. Derived.
+    pub(crate) postings: Postings,
+    /// Which items have a term. Derived.
+    pub(crate) inverted: Inverted,
+    /// Derived.
+    pub(crate) leaders: Leaders,
     pub(crate) top_lists: Arc<TopLists>,
 }
 
@@ -183,6 +174,9 @@ impl View {
             return_gap: ReturnGap::default(),
             arms: Arms::default(),
             takeover: Arc::default(),
+            postings: Postings::default(),
+            inverted: Inverted::default(),
+            leaders: Leaders::default(),
             top_lists: Arc::default(),
             settings: Arc::new(settings),
         };
@@ -414,59 +408,6 @@ impl View {
             &mut factors,
         );
         Some(factors)
-    }
-
-    /// Most popular catalogue items, at most [`TOP_LIST`].
-    pub(crate) fn popular(&self) -> &[u32] {
-        self.top_lists.popular.get_or_init(|| {
-            let now = self.popularity_scales();
-            self.top_by(|index, _| now.popularity(&self.items.popularity.items[index as usize]))
-        })
-    }
-
-    pub(crate) fn trending(&self) -> &[u32] {
-        self.top_lists.trending.get_or_init(|| {
-            let now = self.popularity_scales();
-            self.top_by(|index, _| now.trend(&self.items.popularity.items[index as usize]))
-        })
-    }
-
-    /// Latest published catalogue items.
-    pub(crate) fn fresh(&self) -> &[u32] {
-        self.top_lists.fresh.get_or_init(|| {
-            self.top_by(|_, entry| {
-                let published = entry.item.as_ref().and_then(|item| item.published_at);
-                // Minutes fit f32 to about a quarter of an hour: enough to sort by.
-                published.map_or(f32::NEG_INFINITY, |at| (at.as_millis() / 60_000) as f32)
-            })
-        })
-    }
-
-    /// Catalogue items that few have seen, the youngest first.
-    pub(crate) fn newcomers(&self) -> &[u32] {
-        self.top_lists.newcomers.get_or_init(|| {
-            let newcomers =
-                Newcomers::new(&self.settings, self.items.popularity.totals(), self.clock);
-            self.top_by(|index, entry| {
-                let seen = newcomers.impressions(&self.items.popularity.items[index as usize]);
-                let unseen = seen < self.settings.new_item_impressions;
-                let minutes = (entry.born().as_millis() / 60_000) as f32;
-                if unseen { minutes } else { f32::NEG_INFINITY }
-            })
-        })
-    }
-
-    fn top_by(&self, score: impl Fn(u32, &Entry) -> f32) -> Vec<u32> {
-        let mut top = TopK::new(TOP_LIST);
-        for (index, entry) in self.items.entries.iter().enumerate() {
-            if entry.item.is_some() {
-                let score = score(index as u32, entry);
-                if score > f32::NEG_INFINITY {
-                    top.push(score, index as u32);
-                }
-            }
-        }
-        top.into_sorted_vec().into_iter().map(|(index, _)| index).collect()
     }
 }
 

@@ -11,5 +11,6 @@ mod shrinkage;
 
 pub use cohorts::{CohortScorer, Cohorts, Estimates};
 pub use locations::{LocationScorer, Locations};
+pub use memory::Memory;
 pub use newcomers::Newcomers;
 pub use popularity::{ItemStatistics, Popularity, PopularityHead, Scales};

@@ -293,6 +293,19 @@ impl Popularity {
         }
     }
 
+    /// The evidence about an item that a memory goes by, as of its landmark: of two items the one
+    /// with more is the more popular, whenever that is asked.
+    pub fn stored(&self, memory: Memory, item: u32) -> f32 {
+        let statistics = &self.items[item as usize];
+        let all = statistics.positives as f32;
+        sum_of(memory).map_or(all, |sum| statistics.sums[sum as usize])
+    }
+
+    /// What stored values are as of: those of one landmark compare.
+    pub fn landmark(&self, memory: Memory) -> DecayTime {
+        sum_of(memory).map_or_else(DecayTime::default, |sum| self.head.landmarks[sum as usize])
+    }
+
     /// The item's share of everybody's positive weights, 0 to 1, decayed as the rows of
     /// cohorts and locations are.
     pub fn share(&self, item: u32) -> f32 {

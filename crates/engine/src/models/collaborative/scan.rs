@@ -41,6 +41,10 @@ pub fn scan<'a>(
     let mut scores = [0.0_f32; BLOCK];
     let mut first = 0_u32;
     for page in pages {
+        if page.eligible.is_some_and(|words| words.iter().all(|word| *word == 0)) {
+            first += (page.factors.len() / k) as u32;
+            continue;
+        }
         for (block, factors) in page.factors.chunks(BLOCK * k).enumerate() {
             let scores = &mut scores[..factors.len() / k];
             numeric::dot_rows(factors, k, query, scores);

@@ -6,6 +6,7 @@ use crate::give_up::Cancelled;
 use crate::numeric;
 use crate::retrieval::retrieve::Retrieval;
 use crate::retrieval::retrieve::Supply;
+use crate::retrieval::retrieve::sources::Search;
 
 /// Where candidates come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +27,7 @@ pub enum Source {
 }
 
 impl Source {
-    /// Those that are about the person.
+    /// Those that are about the user.
     pub const PERSONAL: [Self; 5] =
         [Self::Factors, Self::Cooccurrence, Self::ItemItem, Self::Content, Self::Embedding];
     /// Those that are the same for many.
@@ -67,7 +68,7 @@ pub struct SourceTrace {
     pub name: &'static str,
     /// Items it gave.
     pub given: usize,
-    /// Place of the item among them, from 0; `None` when it is not.
+    /// Position of the item among them, from 0; `None` when it is not.
     pub place: Option<usize>,
     /// The item's score there, and that of the last item given, where the source
     /// has scores.
@@ -81,8 +82,9 @@ impl Retrieval<'_> {
     /// # Errors
     /// [`Cancelled`].
     pub fn trace(&self, item: u32, supply: &Supply<'_>) -> Result<Vec<SourceTrace>, Cancelled> {
+        let mut search = Search::new(self)?;
         let trace = |source: Source| {
-            let found = self.found_by(source, supply.boosts)?;
+            let found = search.found_by(source, supply)?;
             Ok(SourceTrace {
                 name: source.name(),
                 given: found.len(),
@@ -94,7 +96,7 @@ impl Retrieval<'_> {
         Source::PERSONAL.into_iter().chain(Source::SHARED).map(trace).collect()
     }
 
-    /// What a source orders items by; `None` where it has no scores or the person
+    /// What a source orders items by; `None` where it has no scores or the user
     /// gives it nothing to go by.
     fn score(&self, source: Source, item: u32) -> Option<f64> {
         let (view, context) = (self.view, self.context);

@@ -1,5 +1,5 @@
-//! The values that a filter wants, prepared for a request: sorted once, so that asking for
-//! an item takes a few comparisons, however many values there are.
+//! The values of a filter, prepared for a request: sorted once, so that asking for an item takes
+//! a few comparisons, however many values there are.
 
 use crate::domain::AttributeValue;
 use crate::domain::Item;
@@ -8,13 +8,13 @@ use crate::retrieval::filter::Filter;
 
 /// Values of a filter, each list sorted.
 #[derive(Debug, Clone)]
-pub struct Wanted<'a> {
+pub struct Prepared<'a> {
     topics: Vec<&'a str>,
     sources: Vec<&'a str>,
     attributes: Vec<(&'a str, Any<'a>)>,
 }
 
-/// What an attribute is to be.
+/// What an attribute must be.
 #[derive(Debug, Clone)]
 enum Any<'a> {
     /// One of these texts.
@@ -22,7 +22,7 @@ enum Any<'a> {
     This(&'a AttributeValue),
 }
 
-impl<'a> Wanted<'a> {
+impl<'a> Prepared<'a> {
     pub fn new(filter: &'a Filter) -> Self {
         let any = |value: &'a AttributeValue| match value {
             AttributeValue::List(list) => Any::Of(sorted(list.iter().map(String::as_str))),
@@ -35,7 +35,7 @@ impl<'a> Wanted<'a> {
         }
     }
 
-    /// Whether the item has any of the topics, if any are wanted.
+    /// Whether the item has any of the topics, if there are any.
     pub fn topics_fit(&self, item: &Item) -> bool {
         self.topics.is_empty() || item.topics.iter().any(|topic| has(&self.topics, topic))
     }
@@ -45,7 +45,7 @@ impl<'a> Wanted<'a> {
         self.sources.is_empty() || item.source.as_ref().is_some_and(|one| has(&self.sources, one))
     }
 
-    /// Whether every attribute that is wanted is there and is as is wanted.
+    /// Whether the item has every attribute as the filter says.
     pub fn attributes_fit(&self, item: &Item) -> bool {
         self.attributes.iter().all(|(name, any)| {
             item.attributes.get(name).is_some_and(|have| match (any, have) {
@@ -147,7 +147,7 @@ mod tests {
                 attributes: wanted.clone(),
                 ..Filter::default()
             };
-            let prepared = Wanted::new(&filter);
+            let prepared = Prepared::new(&filter);
             prop_assert_eq!(prepared.attributes_fit(&item), have.satisfy(&wanted));
             let shares = topics.iter().any(|topic| wanted_topics.contains(topic));
             prop_assert_eq!(prepared.topics_fit(&item), wanted_topics.is_empty() || shares);

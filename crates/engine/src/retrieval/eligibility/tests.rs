@@ -1,4 +1,4 @@
-//! That what may be shown and the rules that refuse are one thing, and each rule.
+//! That what may be shown and the rules that keep it out are one thing, and each rule.
 
 use std::sync::Arc;
 
@@ -8,10 +8,11 @@ use crate::Engine;
 use crate::consumption::Evidence;
 use crate::consumption::History;
 use crate::consumption::User;
+use crate::domain::Attributes;
 use crate::domain::InteractionType;
 use crate::domain::ItemId;
 use crate::domain::Settings;
-use crate::retrieval::filter::*;
+use crate::retrieval::eligibility::*;
 
 const NOW: Timestamp = Timestamp::from_seconds(1_000_000);
 
@@ -30,7 +31,7 @@ fn entry(topic: &str, source: &str, published_hours_ago: i64) -> Entry {
     Entry { item: Some(Arc::new(item)), ..Entry::default() }
 }
 
-/// The context of somebody who had item 0 this often, the last time an hour ago.
+/// The context of a user who had item 0 this often, the last time an hour ago.
 fn had(view: &View, times: u16) -> UserContext {
     let mut history = History::default();
     for number in (0..i64::from(times)).rev() {
@@ -73,7 +74,7 @@ fn filter() -> impl Strategy<Value = Filter> {
 
 proptest! {
     #[test]
-    fn an_item_is_allowed_exactly_when_no_rule_refuses_it(
+    fn an_item_is_allowed_exactly_when_no_rule_keeps_it_out(
         filter in filter(),
         times in 0_u16..4,
         shown in 0_usize..3,
@@ -85,17 +86,17 @@ proptest! {
         let shown = vec![Box::from("a"); shown];
         let eligible = Eligibility::new(view, &filter, "", &context, NOW, &shown);
         let (entry, index) = (entry("jazz", "blue", 24), known.then_some(0));
-        let refusals = eligible.refusals(&entry, index);
-        prop_assert_eq!(eligible.allows(&entry, index), refusals.is_empty());
-        prop_assert_eq!(refusals.contains(&Refusal::Topics), filter.topics.iter().any(|one| **one == *"metal"));
+        let exclusions = eligible.exclusions(&entry, index);
+        prop_assert_eq!(eligible.allows(&entry, index), exclusions.is_empty());
+        prop_assert_eq!(exclusions.contains(&Exclusion::Topics), filter.topics.iter().any(|one| **one == *"metal"));
         let seen = known && times > 0 && !filter.include_seen;
-        prop_assert_eq!(refusals.contains(&Refusal::Seen), seen);
+        prop_assert_eq!(exclusions.contains(&Exclusion::Seen), seen);
         prop_assert!(!eligible.allows(&Entry::default(), index));
     }
 }
 
 #[test]
-fn every_rule_that_refuses_is_named() {
+fn every_rule_that_keeps_an_item_out_is_named() {
     let engine = Engine::new(Settings::default());
     let view = engine.state();
     let context = had(view, 2);
@@ -109,14 +110,14 @@ fn every_rule_that_refuses_is_named() {
     };
     let eligible = Eligibility::new(view, &filter, "", &context, NOW, &["a".into()]);
     let expected = [
-        Refusal::Topics,
-        Refusal::Excluded,
-        Refusal::Seen,
-        Refusal::SeenCooldown,
-        Refusal::SeenAfterInteractions,
-        Refusal::FrequencyCap,
+        Exclusion::Topics,
+        Exclusion::Listed,
+        Exclusion::Seen,
+        Exclusion::SeenCooldown,
+        Exclusion::SeenAfterInteractions,
+        Exclusion::FrequencyCap,
     ];
-    assert_eq!(eligible.refusals(&entry("jazz", "blue", 1), Some(0)), expected);
-    let none = eligible.refusals(&Entry::default(), Some(0));
-    assert_eq!(none, [Refusal::NotInCatalogue]);
+    assert_eq!(eligible.exclusions(&entry("jazz", "blue", 1), Some(0)), expected);
+    let none = eligible.exclusions(&Entry::default(), Some(0));
+    assert_eq!(none, [Exclusion::NotInCatalogue]);
 }
