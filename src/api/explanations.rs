@@ -41,7 +41,6 @@ fn reason_kind(kind: ReasonKind) -> proto::ReasonKind {
         ReasonKind::PopularInPlace => Message::PopularInPlace,
         ReasonKind::TimeOfWeek => Message::TimeOfWeek,
         ReasonKind::OwnTimeOfWeek => Message::OwnTimeOfWeek,
-        ReasonKind::Season => Message::Season,
         ReasonKind::Device => Message::Device,
         ReasonKind::New => Message::New,
         ReasonKind::Repeat => Message::Repeat,

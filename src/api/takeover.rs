@@ -12,6 +12,7 @@ use super::intake::Counts;
 use super::status;
 use crate::proto;
 use crate::proto::takeover_service_server::TakeoverService;
+use crate::service::Error;
 use crate::service::Service;
 use engine::Comparison;
 use engine::Fallback;
@@ -43,7 +44,7 @@ impl TakeoverService for TakeoverApi {
         let time = CallTime::of_request(&request);
         let message = request.into_inner();
         let (service, wanted) = (&self.service, Wanted::Newest);
-        let Admitted { namespace, .. } =
+        let Admitted { namespace, view, .. } =
             Admitted::new(service, time, &message.namespace, wanted).await?;
         let change = TakeoverChange {
             share: message.share,
@@ -53,6 +54,9 @@ impl TakeoverService for TakeoverApi {
             restart: message.restart,
         };
         let change = change.check().map_err(status::invalid)?;
+        if let Some(not_held) = view.window_not_held(&change) {
+            return Err(Error::WindowNotHeld(not_held).into());
+        }
         let records = vec![Record::TakeoverChanged(change)];
         let appended = self.service.write(&namespace, records).await;
         let mut counts = Counts::default();

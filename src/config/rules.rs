@@ -14,7 +14,6 @@ use engine::domain::SettingsRange;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum MethodName {
     None,
-    Mmr,
     Dpp,
     Calibrated,
 }
@@ -23,7 +22,7 @@ pub enum MethodName {
 #[derive(Debug, Clone, Args)]
 pub struct RulesConfig {
     /// How a list is varied when the request does not say
-    #[arg(long, env = "DIVERSITY_METHOD", value_enum, default_value = "mmr")]
+    #[arg(long, env = "DIVERSITY_METHOD", value_enum, default_value = "dpp")]
     pub diversity_method: MethodName,
 
     /// Weight of a list's variety against the scores (0 to 1)
@@ -74,7 +73,6 @@ impl RulesConfig {
         Settings {
             diversity_method: match self.diversity_method {
                 MethodName::None => DiversityMethod::None,
-                MethodName::Mmr => DiversityMethod::Mmr,
                 MethodName::Dpp => DiversityMethod::Dpp,
                 MethodName::Calibrated => DiversityMethod::Calibrated,
             },

@@ -192,6 +192,17 @@ pub(super) fn within(
     }
 }
 
+/// As [`within`], of whole numbers.
+pub(super) fn whole_within(
+    range: (f32, f32),
+) -> impl Fn(&str) -> Result<u32, String> + Clone + Send + Sync {
+    move |text| {
+        let value: u32 =
+            text.parse().map_err(|_not_a_number| "is not a whole number".to_owned())?;
+        within_range(value as f32, range).map(|_within| value)
+    }
+}
+
 /// Events of a half-life; 0 is for ever.
 pub(super) fn half_life(text: &str) -> Result<u32, String> {
     let value = text.parse().map_err(|_not_a_number| "is not a whole number".to_owned())?;

@@ -7,6 +7,7 @@ use std::hash::RandomState;
 use crate::storage;
 use engine::Cancelled;
 use engine::TrainingError;
+use engine::WindowNotHeld;
 use engine::domain::NamespaceName;
 use engine::domain::Sequence;
 use engine::domain::Violation;
@@ -52,6 +53,12 @@ pub enum Error {
          was not pinned"
     )]
     NothingToEvaluate { decisions: u64 },
+    /// A takeover whose rewards would come too late to be counted.
+    #[error(
+        "rewards are to be waited for {} s, but at the rate of now decisions are held for {} s: raise \
+         credit_megabytes or lower reward_window_seconds", .0.window_seconds, .0.held_seconds
+    )]
+    WindowNotHeld(WindowNotHeld),
     #[error(transparent)]
     Training(#[from] TrainingError),
     /// Work is refused for now; the same call may be sent again.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::error::Error;
 use engine::DecayTime;
 use engine::DecayedRow;
+use engine::Impressions;
 use engine::View;
 use engine::domain::Attributes;
 use engine::domain::InteractionType;
@@ -61,14 +62,24 @@ pub struct ProfileReport {
 pub fn profile(view: &View, user_id: &str) -> Result<ProfileReport, Error> {
     let index = view.user_index(user_id).ok_or_else(|| Error::NoUser(user_id.to_owned()))?;
     let user = view.user(index);
-    if user.changed_at == 0 {
+    let impressions = view.impressions(index);
+    let impression_events = impressions.map_or(0, Impressions::events);
+    if user.changed_at == 0 && impression_events == 0 {
         // Only ranked for so far: that is our doing, not theirs.
         return Err(Error::NoUser(user_id.to_owned()));
     }
     let counts = InteractionType::ALL.into_iter().filter_map(|kind| {
-        let count = u64::from(user.counts[kind.index()]);
-        (count > 0).then_some((kind.name(), count))
+        let count = match kind {
+            InteractionType::Impression => impression_events,
+            _ => user.counts[kind.index()],
+        };
+        (count > 0).then_some((kind.name(), u64::from(count)))
     });
+    // Of what the user did and of what they were shown.
+    let did = (user.interactions() > 0).then_some((user.first_seen, user.last_seen));
+    let seen = [did, impressions.and_then(Impressions::between)];
+    let seen = seen.into_iter().flatten().reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
+    let (first_seen, last_seen) = seen.unwrap_or_default();
     let recent = user.history.entries().iter().rev().filter_map(|entry| {
         let item = view.entry(entry.item).item.as_ref();
         Some(RecentItem {
@@ -88,8 +99,8 @@ pub fn profile(view: &View, user_id: &str) -> Result<ProfileReport, Error> {
         recent_items: recent.take(RECENT).collect(),
         cohort: view.cohort_names(user).join(", "),
         attributes: user.attributes.clone(),
-        first_seen: user.first_seen,
-        last_seen: user.last_seen,
+        first_seen,
+        last_seen,
     })
 }
 

@@ -51,7 +51,6 @@ fn text(reason: &Reason, cause: Option<&str>) -> String {
         Kind::OwnTimeOfWeek => {
             about(topic, "you like ", " at this time", "as you like it at this time")
         }
-        Kind::Season => about(topic, "", " is in season", "in season"),
         Kind::Device => about(group, "popular on ", "", "popular on your device"),
         Kind::New => about(topic, "new in ", "", "new"),
         Kind::Repeat => "you come back to it".to_owned(),

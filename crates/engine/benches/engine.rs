@@ -264,9 +264,9 @@ fn ranking(criterion: &mut Criterion) {
     rank_experienced(criterion, restored(&engine));
     for strategy in [Strategy::Greedy, Strategy::Thompson] {
         answer_given(criterion, &scene, strategy);
-        let mut request = scene.request(strategy, (DiversityMethod::Mmr, 0.5, 0.0));
+        let mut request = scene.request(strategy, (DiversityMethod::Dpp, 0.3, 0.0));
         let mut turn = scene.decisions.iter().cycle();
-        let name = format!("retrieve and rank, {}, Mmr", strategy.name());
+        let name = format!("retrieve and rank, {}, Dpp", strategy.name());
         criterion.bench_function(&name, |bencher| {
             bencher.iter(|| {
                 request.decision_id = turn.next().expect("a cycle has no end");
@@ -308,9 +308,8 @@ fn rank_given(criterion: &mut Criterion, scene: &Scene<'_>, count: u32) {
         (Strategy::Thompson, DiversityMethod::None, 0.0, 0.0),
         (Strategy::LinUcb, DiversityMethod::None, 0.0, 0.0),
         (Strategy::SquareCb, DiversityMethod::None, 0.0, 0.0),
-        (Strategy::Greedy, DiversityMethod::Mmr, 0.5, 0.0),
-        (Strategy::Thompson, DiversityMethod::Mmr, 0.5, 0.0),
-        (Strategy::EpsilonGreedy, DiversityMethod::Mmr, 0.3, 0.0),
+        (Strategy::Greedy, DiversityMethod::Dpp, 0.3, 0.0),
+        (Strategy::Thompson, DiversityMethod::Dpp, 0.3, 0.0),
         (Strategy::EpsilonGreedy, DiversityMethod::Dpp, 0.3, 0.0),
         (Strategy::EpsilonGreedy, DiversityMethod::Calibrated, 0.3, 0.0),
         (Strategy::EpsilonGreedy, DiversityMethod::Dpp, 0.3, 0.2),
@@ -333,7 +332,7 @@ fn rank_experienced(criterion: &mut Criterion, mut engine: Engine) {
         let give_up = GiveUp::never();
         let scene =
             Scene { view: &view, index, context, filter: Filter::default(), decisions, give_up };
-        let request = scene.request(Strategy::Thompson, (DiversityMethod::Mmr, 0.5, 0.0));
+        let request = scene.request(Strategy::Thompson, (DiversityMethod::Dpp, 0.3, 0.0));
         let candidates: Vec<Candidate<'_>> =
             (0..100).map(|place| Candidate::known(&view, place * 17)).collect();
         let records = lived(&scene, &user, &request, &candidates);
@@ -348,8 +347,8 @@ fn rank_experienced(criterion: &mut Criterion, mut engine: Engine) {
     let candidates: Vec<Candidate<'_>> =
         (0..100).map(|place| Candidate::known(view, place * 17)).collect();
     for strategy in [Strategy::Greedy, Strategy::Thompson] {
-        let request = scene.request(strategy, (DiversityMethod::Mmr, 0.5, 0.0));
-        let name = format!("rank 100 candidates, {}, Mmr, 1,000 lists learnt", strategy.name());
+        let request = scene.request(strategy, (DiversityMethod::Dpp, 0.3, 0.0));
+        let name = format!("rank 100 candidates, {}, Dpp, 1,000 lists learnt", strategy.name());
         bench_rank(criterion, &scene, &name, request, &candidates);
     }
 }
@@ -415,9 +414,9 @@ fn lived(
 fn answer_given(criterion: &mut Criterion, scene: &Scene<'_>, strategy: Strategy) {
     let view = scene.view;
     let ids: Vec<String> = (0..100).map(|place| view.item_id(place * 17).to_owned()).collect();
-    let mut request = scene.request(strategy, (DiversityMethod::Mmr, 0.5, 0.0));
+    let mut request = scene.request(strategy, (DiversityMethod::Dpp, 0.3, 0.0));
     let mut turn = scene.decisions.iter().cycle();
-    let name = format!("answer for 100 candidates, {}, Mmr", strategy.name());
+    let name = format!("answer for 100 candidates, {}, Dpp", strategy.name());
     // All of them stay.
     let filter = Filter { include_seen: true, ..Filter::default() };
     criterion.bench_function(&name, |bencher| {

@@ -51,7 +51,8 @@ use std::sync::Arc;
 pub use bandit::arms::{Arm, ArmChoice, ArmSet, ChosenArm, Shape, choose as choose_arm};
 pub use bandit::strategy;
 pub use bandit::{
-    Belief, ExplorationAccount, HALF_LIFE as EXPLORATION_HALF_LIFE, Posterior, Ranker, RankerPrior,
+    Belief, ExplorationAccount, HALF_LIFE as EXPLORATION_HALF_LIFE, ItemEffect, Posterior, Ranker,
+    RankerPrior,
 };
 pub use consumption::{Consumption, History, Impressions, User};
 pub use expression::{Expression, SyntaxError, parse as parse_expression};
@@ -77,7 +78,9 @@ pub use retrieval::{
 };
 pub use state::column::Digest;
 pub use state::{Counts, ENGINE_REVISION, Entry, Unrestorable, View};
-pub use takeover::{Agreement, Comparison, EstimatedLift, Fallback, Lift, Outcome, Takeover};
+pub use takeover::{
+    Agreement, Comparison, EstimatedLift, Fallback, Lift, Outcome, Takeover, WindowNotHeld,
+};
 pub use training::{
     Effort, Judgement, Staleness, TRAINING_POSITIVES_MIN, TrainingError, TrainingProgress,
     TrainingReport, TrainingStage, Tried, train, train_and_tell, training_is_due,

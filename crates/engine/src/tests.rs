@@ -1,9 +1,11 @@
 //! The engine as a state machine: replay, snapshots, learning.
 
 mod consumptions;
+mod credit;
 mod decay;
 mod decisions;
 mod explanations;
+mod exploration;
 mod forgetting;
 mod models;
 mod ranker;
@@ -377,4 +379,4 @@ fn the_golden_log_leads_to_the_golden_digest() {
     assert_eq!((ENGINE_REVISION, digest.as_str()), (1, GOLDEN_DIGEST));
 }
 
-const GOLDEN_DIGEST: &str = "982cdbfa763f8d34fc79abb104ee20a16024a77b10e708ac9bb297959fe847e7";
+const GOLDEN_DIGEST: &str = "c3930572a4d37b5844aab7f86a171a7b4f7490aa5e59ec74d568ac59cda4811f";

@@ -75,6 +75,8 @@ fn ranker_settings(message: proto::RankerSettings, base: RankerSettings) -> Rank
         half_life_decisions: message.half_life_decisions.unwrap_or(base.half_life_decisions),
         examination_decay: message.examination_decay.or(base.examination_decay),
         exploration_allowance: message.exploration_allowance.or(base.exploration_allowance),
+        credit_hours: message.credit_hours.unwrap_or(base.credit_hours),
+        credit_megabytes: message.credit_megabytes.unwrap_or(base.credit_megabytes),
     }
 }
 
@@ -86,6 +88,8 @@ fn ranker_settings_message(settings: &RankerSettings) -> proto::RankerSettings {
         half_life_decisions: Some(settings.half_life_decisions),
         examination_decay: settings.examination_decay,
         exploration_allowance: settings.exploration_allowance,
+        credit_hours: Some(settings.credit_hours),
+        credit_megabytes: Some(settings.credit_megabytes),
     }
 }
 
@@ -287,7 +291,6 @@ pub(super) fn diversity_method(code: i32) -> Result<Option<DiversityMethod>, Str
         Err(_) => Err(format!("must be a known method, is {code}")),
         Ok(proto::DiversityMethod::Unspecified) => Ok(None),
         Ok(proto::DiversityMethod::None) => Ok(Some(DiversityMethod::None)),
-        Ok(proto::DiversityMethod::Mmr) => Ok(Some(DiversityMethod::Mmr)),
         Ok(proto::DiversityMethod::Dpp) => Ok(Some(DiversityMethod::Dpp)),
         Ok(proto::DiversityMethod::Calibrated) => Ok(Some(DiversityMethod::Calibrated)),
     }
@@ -296,7 +299,6 @@ pub(super) fn diversity_method(code: i32) -> Result<Option<DiversityMethod>, Str
 fn diversity_method_code(method: DiversityMethod) -> i32 {
     let method = match method {
         DiversityMethod::None => proto::DiversityMethod::None,
-        DiversityMethod::Mmr => proto::DiversityMethod::Mmr,
         DiversityMethod::Dpp => proto::DiversityMethod::Dpp,
         DiversityMethod::Calibrated => proto::DiversityMethod::Calibrated,
     };

@@ -26,7 +26,7 @@ pub enum Alteration {
     NoSourceThreshold,
     NoMaxPerTopic,
     NoMaxPerSource,
-    /// Do without marginal relevance, volume or calibration.
+    /// Do without volume or calibration.
     NoDiversityWeight,
     NoSerendipity,
     NoNovelty,

@@ -129,8 +129,11 @@ mod tests {
     #[test]
     fn anything_new_is_due_a_day_after_the_last_training_and_nothing_new_never() {
         let schedule = Schedule::new(at(0));
-        let model =
-            |new_positives| Staleness { new_positives, published_at: Some(at(500)), ..facts(100_000) };
+        let model = |new_positives| Staleness {
+            new_positives,
+            published_at: Some(at(500)),
+            ..facts(100_000)
+        };
         assert_eq!(schedule.due(model(1), at(600)), Due::At(at(500 + 86_400)));
         assert_eq!(schedule.due(model(1), at(500 + 86_400)), Due::Now);
         assert_eq!(schedule.due(model(0), at(500 + 86_400)), Due::Later);

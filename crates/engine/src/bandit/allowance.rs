@@ -1,6 +1,6 @@
 //! What exploring has cost, and what it may still cost.
 //!
-//! The cost of a place is what the greedy choice there was expected to earn beyond the
+//! The cost of a position is what the greedy choice there was expected to earn beyond the
 //! choice that was made, by an upper bound ([`crate::ranking`] works it out). An
 //! allowance is the share of what the ranker's lists earn that may be spent on that: in
 //! the spirit of conservative bandits (Wu et al. 2016; Kazerouni et al. 2017), where what
@@ -29,8 +29,12 @@ pub struct ExplorationAccount {
     cost: i64,
 }
 
+/// Of one decision: a list has some hundred positions at most, and a reward is at most 1.
+const MOST: f64 = 1_000.0;
+
 fn units(value: f64) -> i64 {
-    (value * UNIT).round_ties_even() as i64
+    // The cast makes 0 of what is no number.
+    (value.clamp(-MOST, MOST) * UNIT).round_ties_even() as i64
 }
 
 impl ExplorationAccount {
@@ -81,6 +85,13 @@ mod tests {
         assert!((account.left(0.1) - 1.5).abs() < 1e-9);
         account.earn(-20.0);
         assert_eq!(account.left(0.1), -0.5);
+    }
+
+    #[test]
+    fn a_cost_without_bounds_is_bounded() {
+        let mut account = ExplorationAccount::default();
+        [f64::NAN, f64::INFINITY, 1e30].into_iter().for_each(|cost| account.spend(cost));
+        assert_eq!(account.cost(), 2.0 * MOST);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! - The ranker: a Bayesian linear model of the reward of showing an item, learnt from
 //!   decisions and what followed them: sums (posterior), how sure they make one
 //!   (belief), segments that deviate (ranker), who looked at what (pending,
-//!   examination).
+//!   examination). Beside it, what each item earns beyond its features (item_effects).
 //! - Small sets of named [`arms`].
 //! - [`strategy`]: how to choose, whatever the arms are.
 
@@ -12,6 +12,7 @@ pub mod arms;
 mod belief;
 mod examination;
 mod influence;
+pub mod item_effects;
 mod pending;
 mod posterior;
 mod ranker;
@@ -20,6 +21,7 @@ pub mod strategy;
 pub use allowance::{ExplorationAccount, HALF_LIFE};
 pub use belief::Belief;
 pub use influence::Piece;
-pub use pending::{PENDING_DECISIONS_MAX, PendingDecision, PendingItem, PendingTrial};
+pub use item_effects::{ItemEffect, ItemEffects};
+pub use pending::{Learners, PendingDecision, PendingTrial, ShownPosition};
 pub use posterior::{Posterior, RankerPrior, Weight};
 pub use ranker::{Ranker, SEGMENTS, discount, segment, segments};

@@ -71,15 +71,15 @@ impl Weight {
         Self((weight.clamp(0.0, 1.0) * f64::from(Self::FULL.0)).round_ties_even() as u32)
     }
 
+    /// As a part of the full weight, 0 to 1.
+    pub fn share(self) -> f64 {
+        f64::from(self.0) / f64::from(Self::FULL.0)
+    }
+
     /// What is missing to the full weight.
     #[must_use]
     pub const fn rest(self) -> Self {
         Self(Self::FULL.0 - self.0)
-    }
-
-    /// 0 to 1.
-    pub fn share(self) -> f64 {
-        f64::from(self.0) / f64::from(Self::FULL.0)
     }
 
     #[must_use]

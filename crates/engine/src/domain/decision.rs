@@ -57,9 +57,6 @@ impl Strategy {
 pub enum DiversityMethod {
     /// By relevance alone.
     None,
-    /// Maximal marginal relevance: relevance against the greatest similarity to a
-    /// place above.
-    Mmr,
     /// Greedy determinantal point process: relevance times the volume that the items
     /// span together.
     Dpp,

@@ -31,6 +31,11 @@ pub struct RankerSettings {
     /// Share of what the ranker's lists earn that exploring may cost against greedy
     /// choices; `None`: without bound.
     pub exploration_allowance: Option<f32>,
+    /// Hours for which a decision may be rewarded, as far as memory reaches.
+    pub credit_hours: u32,
+    /// Memory of decisions that may still be rewarded, in MiB: at 20 items each about 900
+    /// decisions take one.
+    pub credit_megabytes: u32,
 }
 
 impl Default for RankerSettings {
@@ -42,6 +47,8 @@ impl Default for RankerSettings {
             half_life_decisions: 0,
             examination_decay: None,
             exploration_allowance: None,
+            credit_hours: 24,
+            credit_megabytes: 64,
         }
     }
 }
@@ -53,6 +60,14 @@ impl RankerSettings {
     pub const PROPENSITY_FLOOR: (f32, f32) = (1e-4, 1.0);
     pub const EXAMINATION_DECAY: (f32, f32) = (0.0, 10.0);
     pub const EXPLORATION_ALLOWANCE: (f32, f32) = (0.0, 1.0);
+    /// An hour to a week.
+    pub const CREDIT_HOURS: (f32, f32) = (1.0, 168.0);
+    pub const CREDIT_MEGABYTES: (f32, f32) = (1.0, 4_096.0);
+
+    /// Memory of decisions that may still be rewarded.
+    pub const fn credit_bytes(&self) -> u64 {
+        (self.credit_megabytes as u64) << 20
+    }
 
     /// # Errors
     /// Every setting outside its range.
@@ -62,6 +77,8 @@ impl RankerSettings {
             ("exploration_scale", self.exploration_scale, Self::EXPLORATION_SCALE),
             ("square_cb_gamma", self.square_cb_gamma, Self::SQUARE_CB_GAMMA),
             ("propensity_floor", self.propensity_floor, Self::PROPENSITY_FLOOR),
+            ("credit_hours", self.credit_hours as f32, Self::CREDIT_HOURS),
+            ("credit_megabytes", self.credit_megabytes as f32, Self::CREDIT_MEGABYTES),
         ] {
             violations.take(name, within_range(value, range));
         }
@@ -91,12 +108,16 @@ mod tests {
             half_life_decisions: 15,
             examination_decay: Some(11.0),
             exploration_allowance: Some(-0.1),
+            credit_hours: 0,
+            credit_megabytes: 5_000,
         };
         let fields: Vec<_> = wrong.check().unwrap_err().into_iter().map(|v| v.field).collect();
         let expected = [
             "exploration_scale",
             "square_cb_gamma",
             "propensity_floor",
+            "credit_hours",
+            "credit_megabytes",
             "half_life_decisions",
             "examination_decay",
             "exploration_allowance",

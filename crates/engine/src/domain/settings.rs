@@ -107,10 +107,10 @@ pub struct Settings {
     pub tfidf_max_features: u32,
     /// Length of the embeddings that items may carry.
     pub embedding_dimension: u32,
-    /// Where popularity begins: it goes by the nearest of its half-lives (six hours, a day,
-    /// the trend's, a fortnight, a quarter, for ever, or 2,000 events) until consumptions
-    /// show that another predicts better. A new value begins anew. After this time an
-    /// interaction counts half for what is consumed when, where and at which age.
+    /// Where popularity begins: it goes by the nearest of six hours, a day, a fortnight, a
+    /// quarter and a century until 100 consumptions show which of these, the trend's and
+    /// 2,000 events predicts best. After this time an interaction counts half for what is
+    /// consumed when, where and at which age.
     pub popularity_half_life_hours: f32,
     /// The same for the trend, which looks at the recent past only.
     pub trend_half_life_hours: f32,
@@ -206,8 +206,8 @@ impl Default for Settings {
             confidences: ConfidenceTable::default(),
             strategy: Strategy::EpsilonGreedy,
             epsilon: 0.1,
-            diversity_method: DiversityMethod::Mmr,
-            diversity_weight: 0.5,
+            diversity_method: DiversityMethod::Dpp,
+            diversity_weight: 0.3,
             topic_diversity_threshold: 0.3,
             serendipity_weight: 0.0,
             novelty_weight: 0.0,

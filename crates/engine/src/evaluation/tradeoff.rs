@@ -34,11 +34,8 @@ use crate::evaluation::summary::summarize;
 const CANDIDATES: usize = 500;
 /// Strengths that are tried, beside 0.
 const STRENGTHS: [f64; 10] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0];
-const METHODS: [(&str, DiversityMethod); 3] = [
-    ("MMR", DiversityMethod::Mmr),
-    ("DPP", DiversityMethod::Dpp),
-    ("calibrated", DiversityMethod::Calibrated),
-];
+const METHODS: [(&str, DiversityMethod); 2] =
+    [("DPP", DiversityMethod::Dpp), ("calibrated", DiversityMethod::Calibrated)];
 
 /// One point of the curve.
 #[derive(Debug, Clone, PartialEq)]
@@ -258,7 +255,7 @@ mod tests {
             n: 1,
         };
         let (accuracy, diversity) = (figure(accuracy), figure(diversity));
-        TradeoffPoint { method: "MMR", strength, accuracy, diversity, coverage: 0.5 }
+        TradeoffPoint { method: "DPP", strength, accuracy, diversity, coverage: 0.5 }
     }
 
     #[test]
@@ -272,7 +269,7 @@ mod tests {
         let points = [point(0.0, 0.1, 0.5), point(0.3, 0.0975, 0.7), point(0.6, 0.09, 0.9)];
         let told = verdicts(&Tradeoff { points: points.to_vec(), held_out: None });
         assert!(
-            told[0].starts_with("At MMR 0.3 lists are 40 % more diverse at -2.5 % NDCG@10"),
+            told[0].starts_with("At DPP 0.3 lists are 40 % more diverse at -2.5 % NDCG@10"),
             "{told:?}"
         );
     }

@@ -1,4 +1,4 @@
-//! What the context of a request says: time, season, device, location, freshness, and what the
+//! What the context of a request says: time, device, location, freshness, and what the
 //! user is busy with.
 //!
 //! - Lifts belong to topics; those of an item are the mean over its topics. They are
@@ -33,7 +33,6 @@ const DISLIKE_MIN: f32 = -0.5;
 pub struct TopicLifts {
     pub time: f32,
     pub device: f32,
-    pub season: f32,
     pub location: f32,
     pub personal_time: f32,
 }
@@ -42,7 +41,6 @@ impl TopicLifts {
     fn add(&mut self, other: &Self) {
         self.time += other.time;
         self.device += other.device;
-        self.season += other.season;
         self.location += other.location;
         self.personal_time += other.personal_time;
     }
@@ -52,7 +50,6 @@ impl TopicLifts {
         Self {
             time: self.time * share,
             device: self.device * share,
-            season: self.season * share,
             location: self.location * share,
             personal_time: self.personal_time * share,
         }
@@ -92,7 +89,6 @@ impl<'v> Circumstances<'v> {
             let lifts = TopicLifts {
                 time,
                 device: at.device(topic),
-                season: at.season(topic),
                 location: at.location(topic),
                 personal_time: personal.as_ref().map_or(0.0, |own| own.lift(topic, time)),
             };

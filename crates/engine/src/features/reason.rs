@@ -23,7 +23,6 @@ pub enum ReasonKind {
     TimeOfWeek,
     /// The user wants its topics at this time of the week.
     OwnTimeOfWeek,
-    Season,
     /// Its topics are wanted on this kind of device.
     Device,
     New,

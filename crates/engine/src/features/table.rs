@@ -58,7 +58,7 @@ use ReasonKind as Kind;
 
 /// All features, in the order of vectors.
 #[rustfmt::skip]
-pub static FEATURES: [Feature; 25] = [
+pub static FEATURES: [Feature; 24] = [
     row((2, "collaborative", "collaborative"), Needs::Model, (1.5, 0.9), (Kind::SharedTaste, Cause::Factors),
         |of, one| of.collaborative(one), "How much users of the same taste want it, by the factors of the model."),
     row((3, "cooccurrence", "co-occurrence"), Needs::History, (2.0, 1.0), (Kind::WantedTogether, Cause::Together),
@@ -90,8 +90,7 @@ pub static FEATURES: [Feature; 25] = [
     row((16, "personal_time", "context"), Needs::History, (0.2, 0.05), (Kind::OwnTimeOfWeek, Cause::Topic),
         |_, one| one.lifts.personal_time,
         "How much more the user wants its topics at this time of the week than others do."),
-    row((17, "season", "context"), Needs::Nothing, (0.2, 0.02), (Kind::Season, Cause::Topic),
-        |_, one| one.lifts.season, "How much more its topics are wanted in this season."),
+    // 17 was the season.
     row((18, "location", "context"), Needs::Location, (0.2, 0.05), (Kind::PopularInPlace, Cause::Location),
         |_, one| one.lifts.location, "How much more its topics are wanted at this location."),
     row((19, "location_popularity", "context"), Needs::Location, (0.3, 0.06), (Kind::PopularInPlace, Cause::Location),

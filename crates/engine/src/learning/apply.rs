@@ -13,6 +13,7 @@ use crate::domain::ListOrigin;
 use crate::domain::LogRecord;
 use crate::domain::Record;
 use crate::models::published::ModelFault;
+use crate::takeover::WindowNotHeld;
 
 /// New items with evidence get new factors at every sequence that this divides.
 const SOLVE_EVERY: u64 = 16;
@@ -26,6 +27,8 @@ pub enum Effect {
     ModelRefused { version: u64, fault: ModelFault },
     /// From here on the takeover is given back: the ranker earned less than this.
     TakeoverFellBack { against: ListOrigin },
+    /// Rewards of trials are not waited for as long as is set: decisions are not held so long.
+    TakeoverWindowNotHeld(WindowNotHeld),
 }
 
 /// Records that are not the next of this log; applying must stop at them.
@@ -88,12 +91,13 @@ impl Engine {
             }
             Record::ArmSelected(selection) => {
                 let half_life = self.view.settings.arms.half_life_selections;
-                self.view.arms.learn_selection(selection, half_life);
+                self.view.arms.learn_selection(selection, half_life, at);
             }
-            Record::ArmRewarded(reward) => self.view.arms.learn_reward(reward),
-            Record::TakeoverChanged(change) => {
-                Arc::make_mut(&mut self.view.takeover).change(change);
+            Record::ArmRewarded(reward) => {
+                let is_late = !self.view.arms.learn_reward(reward);
+                self.view.counts.late_arm_rewards += u64::from(is_late);
             }
+            Record::TakeoverChanged(change) => self.change_takeover(change, effects),
         }
     }
 }

@@ -89,8 +89,10 @@ impl Engine {
             let key = name_key(event.user_id.as_str());
             let influence = &mut Arc::make_mut(&mut self.view.ranker).influence;
             let weight = influence.weigh(key, recorded_at, Piece::Choice, 1).share();
-            self.test_before_learning(user, item, &change, &occasion, sequence, weight);
-            self.learn_rise(user, item, &change, &occasion, weight as f32);
+            // What all users share learns nothing of a time that the clock does not believe.
+            let believed = Occasion { now: evidence.at.min(self.view.clock), ..occasion };
+            self.test_before_learning(user, item, &change, &believed, sequence, weight);
+            self.learn_rise(user, item, &change, &believed, weight as f32);
         }
         let entry = self.view.items.entries[item as usize].clone();
         let state = Arc::make_mut(self.view.users.states.get_mut(user as usize));
@@ -130,8 +132,7 @@ impl Engine {
         weight: f32,
     ) {
         let view = &mut self.view;
-        // Nothing is decayed as of a time that the clock does not believe.
-        let at = occasion.now.min(view.clock);
+        let at = occasion.now;
         view.learn_popularity(item, change.rise * weight, change.is_positive(), at);
         let state = view.users.states[user as usize].clone();
         let shares = view.decays.shares.at(at);
@@ -151,21 +152,21 @@ impl Engine {
     /// What a positive changes, once for each session of an item.
     fn learn_positive(&mut self, state: &User, item: u32, occasion: &Occasion) {
         let view = &mut self.view;
-        let at = occasion.now.min(view.clock);
+        let at = occasion.now;
         let entry = view.items.entries[item as usize].clone();
         if entry.item.is_some() {
             view.recent_positives.note(item);
         }
         // What came late goes with what was had before it.
-        let before = state.history.positives_until(occasion.now);
+        let before = state.history.positives_until(at);
         let recent: Vec<u32> = before.take(RECENT).map(|entry| entry.item).collect();
         let together = view.decays.cooccurrence.at(at);
         collaborative::note(&mut view.items.cooccurrence, item, &recent, together);
         collaborative::note_succession(&mut view.items.successors, item, &recent, together);
         let contexts = &view.decays.contexts;
-        view.contexts.note(&entry.topics, occasion, at, contexts);
+        view.contexts.note(&entry.topics, occasion, contexts);
         if let Some(published_at) = entry.item.as_ref().and_then(|item| item.published_at) {
-            let age = occasion.now.hours_since(published_at);
+            let age = at.hours_since(published_at);
             view.aging.note(&entry.topics, age, contexts.at(at), contexts.at(view.clock));
         }
     }

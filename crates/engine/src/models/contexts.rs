@@ -1,18 +1,15 @@
 //! Which topics are wanted when, where and on which device.
 //!
-//! For each topic, decayed positive interactions by hour of the local week, month,
-//! device and location. The lift of a topic in a context is the log ratio of the
+//! For each topic, decayed positive interactions by hour of the local week, device and
+//! location. The lift of a topic in a context is the log ratio of the
 //! context's share in the topic to its share among everybody:
 //! `ln((k + M q) / ((n + M) q))`, with `k` of the topic's `n` interactions in the
 //! context, `q` its share overall and `M` pseudo-observations of it. So a topic of
 //! which little is known has a lift near 0.
 //!
-//! - The week is kept in 56 cells, days by eight parts of the day. A cell is shrunk
-//!   towards the same hours of all working days or of the weekend, and these towards
-//!   everybody's.
-//! - The lift of a month counts its neighbours half, and not at all in the first
-//!   year: a single round of the seasons cannot be told from a trend. It counts in
-//!   full after two.
+//! The week is kept in 56 cells, days by eight parts of the day. A cell is shrunk
+//! towards the same hours of all working days or of the weekend, and these towards
+//! everybody's.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -32,7 +29,6 @@ const FIRST_DAY_OF_WEEKEND: u32 = 5;
 const CELLS: usize = (DAYS * PARTS_PER_DAY) as usize;
 /// Parts of working days and of the weekend.
 pub const SLOTS: u32 = 2 * PARTS_PER_DAY;
-const MONTHS: u32 = 12;
 const DEVICES_MAX: usize = 32;
 /// Locations remembered by topic.
 const LOCATIONS_MAX: usize = 64;
@@ -40,14 +36,8 @@ const LOCATIONS_MAX: usize = 64;
 const ALL_MAX: usize = 4_096;
 /// Pseudo-counts of everybody's distribution in each topic's.
 const PRIOR_MASS: f32 = 20.0;
-/// Seasons come once a year: they need a longer memory and more evidence.
-const SEASON_HALF_LIFE_HOURS: f32 = 2.0 * 365.0 * 24.0;
 /// Bound of a lift, in logarithms: 3,000 times as often as elsewhere.
 const LIFT_MAX: f32 = 8.0;
-const SEASON_PRIOR_MASS: f32 = 50.0;
-const HOURS_PER_YEAR: f64 = 365.25 * 24.0;
-/// Of the month before, the month itself and the month after.
-const SMOOTHING: [f32; 3] = [0.25, 0.5, 0.25];
 
 /// When and where something is wanted, or a ranking is for.
 #[derive(Debug, Clone, Copy)]
@@ -75,10 +65,6 @@ impl Occasion {
     pub fn slot(&self) -> u32 {
         let (day, part) = self.day_and_part();
         u32::from(day >= FIRST_DAY_OF_WEEKEND) * PARTS_PER_DAY + part
-    }
-
-    fn month(&self) -> u32 {
-        self.now.month(self.utc_offset_minutes).into()
     }
 }
 
@@ -147,21 +133,12 @@ fn log_ratio(share: f32, overall: f32) -> f32 {
     (math::ln_f32(share) - math::ln_f32(overall)).clamp(-LIFT_MAX, LIFT_MAX)
 }
 
-/// An instant for the counts of months, whose half-life is fixed.
-fn season_time(at: Timestamp) -> DecayTime {
-    let hours = at.hours_since(Timestamp::default());
-    DecayTime::from_half_lives(hours / f64::from(SEASON_HALF_LIFE_HOURS))
-}
-
 /// What is known of all topics in all kinds of context.
 #[derive(Debug, Clone, Default)]
 pub struct TopicContexts {
     pub cells: Lifts,
-    pub months: Lifts,
     pub devices: Lifts,
     pub locations: Lifts,
-    /// Time of the earliest positive interaction.
-    pub since: Option<Timestamp>,
 }
 
 impl TopicContexts {
@@ -169,7 +146,6 @@ impl TopicContexts {
     pub fn parts(&self) -> Vec<(&'static str, &dyn Part)> {
         vec![
             ("context_cells", &self.cells.topics),
-            ("context_months", &self.months.topics),
             ("context_devices", &self.devices.topics),
             ("context_locations", &self.locations.topics),
         ]
@@ -178,7 +154,6 @@ impl TopicContexts {
     pub fn parts_mut(&mut self) -> Vec<(&'static str, &mut dyn Part)> {
         vec![
             ("context_cells", &mut self.cells.topics),
-            ("context_months", &mut self.months.topics),
             ("context_devices", &mut self.devices.topics),
             ("context_locations", &mut self.locations.topics),
         ]
@@ -186,8 +161,8 @@ impl TopicContexts {
 
     /// Empties all that is known of a topic.
     pub fn forget(&mut self, topic: u32) {
-        let Self { cells, months, devices, locations, since: _ } = self;
-        [cells, months, devices, locations].into_iter().for_each(|lifts| lifts.forget(topic));
+        let Self { cells, devices, locations } = self;
+        [cells, devices, locations].into_iter().for_each(|lifts| lifts.forget(topic));
     }
 
     /// Drops what is known of a topic on forgotten devices and in forgotten locations.
@@ -211,19 +186,9 @@ impl TopicContexts {
         Arc::make_mut(&mut self.locations.all).retain(is_location);
     }
 
-    /// Counts a positive interaction with an item of these topics.
-    /// It is decayed as of `at`, which is not ahead of the clock.
-    pub fn note(
-        &mut self,
-        topics: &[u32],
-        occasion: &Occasion,
-        at: Timestamp,
-        half_lives: &HalfLives,
-    ) {
-        self.since = Some(self.since.map_or(at, |since| since.min(at)));
-        let month = occasion.month();
-        self.months.note(topics, month, season_time(at), MONTHS as usize);
-        let at = half_lives.at(at);
+    /// Counts a positive interaction with an item of these topics, not ahead of the clock.
+    pub fn note(&mut self, topics: &[u32], occasion: &Occasion, half_lives: &HalfLives) {
+        let at = half_lives.at(occasion.now);
         self.cells.note(topics, occasion.cell(), at, CELLS);
         if let Some(device) = occasion.device {
             self.devices.note(topics, device, at, DEVICES_MAX);
@@ -244,23 +209,14 @@ impl TopicContexts {
         let weekend = day >= FIRST_DAY_OF_WEEKEND;
         let days = if weekend { FIRST_DAY_OF_WEEKEND..DAYS } else { 0..FIRST_DAY_OF_WEEKEND };
         let slot_share = days.clone().map(|day| self.cells.share(day * PARTS_PER_DAY + part)).sum();
-        let month = occasion.month();
-        let months = [month + MONTHS - 1, month, month + 1].map(|month| month % MONTHS);
-        let month_share =
-            months.iter().zip(SMOOTHING).map(|(&m, w)| w * self.months.share(m)).sum();
-        let years = self.since.map_or(0.0, |since| clock.hours_since(since) / HOURS_PER_YEAR);
         LiftsAt {
             contexts: self,
             clock: half_lives.at(clock),
-            season: season_time(clock),
             cell: occasion.cell(),
             cell_share: self.cells.share(occasion.cell()),
             days,
             part,
             slot_share,
-            months,
-            month_share,
-            season_trust: (years - 1.0).clamp(0.0, 1.0) as f32,
             device: occasion.device,
             location: occasion.location,
         }
@@ -272,7 +228,6 @@ impl TopicContexts {
 pub struct LiftsAt<'v> {
     contexts: &'v TopicContexts,
     clock: DecayTime,
-    season: DecayTime,
     cell: u32,
     cell_share: f32,
     /// The working days, or those of the weekend.
@@ -280,10 +235,6 @@ pub struct LiftsAt<'v> {
     part: u32,
     /// Share of the same hours of all these days.
     slot_share: f32,
-    months: [u32; 3],
-    month_share: f32,
-    /// 0 in the first year to 1 after the second.
-    season_trust: f32,
     device: Option<u32>,
     location: Option<u32>,
 }
@@ -309,18 +260,6 @@ impl LiftsAt<'_> {
         let expected = slot * self.cell_share / self.slot_share;
         let cell = (row.stored(self.cell) * scale + PRIOR_MASS * expected) / total;
         log_ratio(cell, self.cell_share)
-    }
-
-    pub fn season(&self, topic: u32) -> f32 {
-        let known = self.season_trust > 0.0 && self.month_share > 0.0;
-        let Some(row) = self.contexts.months.row(topic).filter(|_| known) else {
-            return 0.0;
-        };
-        let scale = row.scale(self.season);
-        let stored: f32 = self.months.iter().zip(SMOOTHING).map(|(&m, w)| w * row.stored(m)).sum();
-        let joint = stored * scale + SEASON_PRIOR_MASS * self.month_share;
-        let share = joint / (row.total() * scale + SEASON_PRIOR_MASS);
-        self.season_trust * log_ratio(share, self.month_share)
     }
 
     pub fn device(&self, topic: u32) -> f32 {
@@ -356,7 +295,7 @@ mod tests {
             for (topic, at) in [(0, SATURDAY_NIGHT), (1, MONDAY_NOON)] {
                 let place = Some(topic);
                 let occasion = Occasion { device: place, location: place, ..occasion(at) };
-                contexts.note(&[topic], &occasion, occasion.now, &half_lives);
+                contexts.note(&[topic], &occasion, &half_lives);
             }
         }
         contexts
@@ -405,35 +344,6 @@ mod tests {
         assert_eq!((nowhere.device(0), nowhere.location(0)), (0.0, 0.0));
     }
 
-    /// Topic 0 is wanted in December only, topic 1 all year round.
-    fn years(years: i64) -> TopicContexts {
-        let (half_lives, mut contexts) = (HalfLives::new(90.0 * 24.0), TopicContexts::default());
-        for week in 0..years * 52 {
-            let at = MONDAY_NOON.plus_millis(week * 7 * Timestamp::DAY_MS);
-            let topics: &[u32] = if at.month(0) == 11 { &[0, 1] } else { &[1] };
-            for _ in 0..5 {
-                contexts.note(topics, &occasion(at), at, &half_lives);
-            }
-        }
-        contexts
-    }
-
-    #[test]
-    fn a_season_says_nothing_in_the_first_year_and_lifts_its_topic_later() {
-        let half_lives = HalfLives::new(90.0 * 24.0);
-        let december = Timestamp::from_seconds(1_733_500_000);
-        let lift = |contexts: &TopicContexts, of_year: i64, clock_years: i64| {
-            let clock = MONDAY_NOON.plus_millis(clock_years * 365 * Timestamp::DAY_MS);
-            let at = occasion(december.plus_millis(of_year * Timestamp::DAY_MS));
-            contexts.at(&at, clock, &half_lives).season(0)
-        };
-        assert_eq!(lift(&years(1), 0, 1), 0.0);
-        let three = years(3);
-        assert!(lift(&three, 0, 3) > 0.3, "December {}", lift(&three, 0, 3));
-        assert!(lift(&three, 180, 3) < -0.1, "June {}", lift(&three, 180, 3));
-        assert!(lift(&three, 30, 3) < lift(&three, 0, 3), "January is a neighbour only");
-    }
-
     proptest! {
         #[test]
         fn lifts_are_finite_and_fade_to_nothing_without_evidence(
@@ -445,18 +355,15 @@ mod tests {
             for (topic, hours, place) in events {
                 let place = Some(place);
                 let occasion = Occasion { device: place, location: place, ..occasion(hour(hours)) };
-                contexts.note(&[topic], &occasion, occasion.now, &half_lives);
+                contexts.note(&[topic], &occasion, &half_lives);
             }
             let there = Occasion { device: Some(1), location: Some(1), ..occasion(hour(at)) };
             let lifts = contexts.at(&there, hour(2_000), &half_lives);
             for topic in 0..4 {
-                let all = [
-                    lifts.time(topic), lifts.season(topic), lifts.device(topic),
-                    lifts.location(topic),
-                ];
+                let all = [lifts.time(topic), lifts.device(topic), lifts.location(topic)];
                 prop_assert!(all.iter().all(|lift| lift.is_finite()), "{all:?}");
                 if topic == 3 {
-                    prop_assert_eq!(all, [0.0; 4]);
+                    prop_assert_eq!(all, [0.0; 3]);
                 }
             }
         }

@@ -97,7 +97,7 @@ impl HalfLives {
         self.last().hours
     }
 
-    /// From `since` on another half-life holds.
+    /// From `since` on another half-life holds: a time that lies before none that was asked for.
     pub fn change(&mut self, hours: f32, since: Timestamp) {
         let last = self.last();
         if last.hours == hours {
@@ -363,10 +363,11 @@ mod tests {
         fn no_time_and_no_weight_spoils_a_row(
             events in prop::collection::vec((0..5_u32, -9..9_i32, prop::sample::select(vec![0.1_f32, 1.0, 24.0, 2_160.0, 1e6]), 0..25_000_i64), 1..80),
         ) {
-            let mut half_lives = HalfLives::new(0.1);
+            let (mut half_lives, mut newest) = (HalfLives::new(0.1), day(0));
             let mut row = DecayedRow::default();
             for (key, magnitude, hours, on) in events {
-                half_lives.change(hours, day(on));
+                newest = newest.max(day(on));
+                half_lives.change(hours, newest);
                 row.add(key, 10_f32.powi(magnitude), half_lives.at(day(on)), 4);
                 let scale = row.scale(half_lives.at(day(on)));
                 prop_assert!(scale.is_finite() && scale > 0.0 && row.total().is_finite());

@@ -3,6 +3,7 @@
 mod choose;
 mod explain;
 mod exploration;
+mod item_effects;
 mod prior;
 mod rank;
 mod request;

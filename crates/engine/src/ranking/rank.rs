@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 
 use rand_chacha::ChaCha8Rng;
 
+use crate::bandit::ItemEffect;
 use crate::consumption::User;
 use crate::domain::DiversityMethod;
 use crate::domain::Strategy;
@@ -32,6 +33,8 @@ use crate::ranking::explain::EXPLORATION_BONUS;
 use crate::ranking::explain::Explainer;
 use crate::ranking::explain::Reason;
 use crate::ranking::exploration::Exploration;
+use crate::ranking::item_effects::add_effects;
+use crate::ranking::item_effects::item_effects;
 use crate::ranking::request::RankRequest;
 use crate::ranking::request::Ranked;
 use crate::ranking::request::RankedItem;
@@ -45,6 +48,8 @@ use crate::state::View;
 
 /// What LinUCB adds to a score.
 const UNCERTAINTY: &str = "uncertainty";
+/// What the item is believed to earn beyond its features.
+const ITEM: &str = "item";
 /// Scores of candidates by the view's ranker, in their order. Features that `mask`
 /// leaves out count as "nothing known" for every candidate.
 pub fn score_candidates(
@@ -58,7 +63,9 @@ pub fn score_candidates(
     let mut features = describe(view, user, context, occasion, candidates);
     mask.apply(&mut features);
     let segment = View::segment(user, occasion.device);
-    Scale::over(view, segment, &features).scores()
+    let mut scores = Scale::over(view, segment, &features).scores();
+    add_effects(&item_effects(view, candidates), &mut scores, &mut []);
+    scores
 }
 
 /// Ranks candidates by the view's ranker.
@@ -202,6 +209,8 @@ struct Scored<'v> {
     scale: Scale<'v>,
     segment: u8,
     estimates: Vec<f64>,
+    /// Parts of the estimates.
+    effects: Vec<ItemEffect>,
     /// Of the expected rewards; empty where nobody asks.
     deviations: Vec<f64>,
     /// Standard deviations that are part of a score.
@@ -224,7 +233,8 @@ impl<'v> Scored<'v> {
         give_up.check()?;
         let segment = View::segment(*user, occasion.device);
         let scale = Scale::over(view, segment, &features);
-        let estimates = scale.scores();
+        let mut estimates = scale.scores();
+        let effects = item_effects(view, candidates);
         let (asks, width) = match request.choice.strategy {
             Strategy::Thompson => (true, 0.0),
             Strategy::LinUcb => (true, request.choice.exploring.scale),
@@ -233,12 +243,22 @@ impl<'v> Scored<'v> {
         let explores = request.choice.strategy != Strategy::Greedy;
         let is_bounded = explores && view.settings().ranker.exploration_allowance.is_some();
         let asks = asks || is_bounded || request.deviations;
-        let deviations = if asks { scale.deviations() } else { Vec::new() };
+        let mut deviations = if asks { scale.deviations() } else { Vec::new() };
+        add_effects(&effects, &mut estimates, &mut deviations);
         let boosts = boosts(candidates, &estimates, request)?;
         let exploration = Exploration::new(view, candidates, request.choice.strategy, occasion.now);
         let scores = Vec::new();
-        let mut scored =
-            Self { scale, segment, estimates, deviations, width, boosts, exploration, scores };
+        let mut scored = Self {
+            scale,
+            segment,
+            estimates,
+            effects,
+            deviations,
+            width,
+            boosts,
+            exploration,
+            scores,
+        };
         let added = |place: usize| {
             scored.boosts[place] + scored.exploration.bonus(place) + scored.uncertainty(place)
         };
@@ -268,6 +288,7 @@ impl<'v> Scored<'v> {
             added: (0..count).map(added).collect(),
             belief: self.scale.belief,
             vectors: &self.scale.vectors,
+            effects: &self.effects,
             left,
             widest: self.deviations.iter().fold(0.0, |widest, deviation| deviation.max(widest)),
         })
@@ -277,8 +298,12 @@ impl<'v> Scored<'v> {
     fn components(&self, place: usize) -> BTreeMap<&'static str, f64> {
         let mut components = self.scale.components(self.scale.vectors.row(place));
         let (bonus, uncertain) = (self.exploration.bonus(place), self.uncertainty(place));
-        let added =
-            [(BOOST, self.boosts[place]), (EXPLORATION_BONUS, bonus), (UNCERTAINTY, uncertain)];
+        let added = [
+            (BOOST, self.boosts[place]),
+            (ITEM, self.effects[place].mean),
+            (EXPLORATION_BONUS, bonus),
+            (UNCERTAINTY, uncertain),
+        ];
         components.extend(added.into_iter().filter(|part| part.1 != 0.0));
         components
     }

@@ -19,6 +19,7 @@ mod snapshot;
 mod snapshot_parts;
 mod users;
 mod view;
+pub mod window;
 
 pub use entry::Entry;
 

@@ -47,8 +47,7 @@ impl View {
         popularity.add_rise(item, weight, starts, at, &self.decays);
     }
 
-    /// The half-lives of the settings hold from now on; those of `old` held before. A new one
-    /// of popularity is where the search for the best begins anew.
+    /// The half-lives of the settings hold from now on; those of `old` held before.
     pub(crate) fn change_half_lives(&mut self, old: &Settings) {
         Arc::make_mut(&mut self.decays).change(&self.settings, self.clock);
         if old.popularity_half_life_hours != self.settings.popularity_half_life_hours {
@@ -56,11 +55,11 @@ impl View {
         }
     }
 
-    /// Popularity goes by the configured half-life until another proves better.
+    /// As long as little was tested, popularity goes by the configured half-life.
     pub(crate) fn begin_popularity(&mut self) {
         let decays = Arc::make_mut(&mut self.decays);
         let popularity = &mut self.items.popularity;
-        popularity.start_with(self.settings.popularity_half_life_hours, decays);
+        popularity.start_with(self.settings.popularity_half_life_hours);
         decays.shares.change(popularity.half_life_hours(decays), self.clock);
     }
 }

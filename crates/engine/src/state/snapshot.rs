@@ -15,8 +15,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::Engine;
-use crate::bandit::PENDING_DECISIONS_MAX;
 use crate::bandit::Ranker;
+use crate::bandit::item_effects;
 use crate::consumption::ReturnGap;
 use crate::domain::Sequence;
 use crate::domain::Settings;
@@ -72,7 +72,7 @@ struct Head {
     prequential: Arc<Prequential>,
     recent_positives: RecentPositives,
     return_gap: ReturnGap,
-    arm_selections: u64,
+    item_effects: item_effects::Common,
     takeover: Arc<Takeover>,
     /// Lengths of the parts, in the order of their list.
     lengths: Vec<u64>,
@@ -82,10 +82,8 @@ struct Head {
 #[derive(Serialize, Deserialize)]
 struct ContextsHead {
     cells: Arc<DecayedRow>,
-    months: Arc<DecayedRow>,
     devices: Arc<DecayedRow>,
     locations: Arc<DecayedRow>,
-    since: Option<Timestamp>,
     ages: Arc<Ages>,
 }
 
@@ -131,10 +129,8 @@ impl View {
             vocabulary: self.vocabulary.head,
             contexts: ContextsHead {
                 cells: self.contexts.cells.all.clone(),
-                months: self.contexts.months.all.clone(),
                 devices: self.contexts.devices.all.clone(),
                 locations: self.contexts.locations.all.clone(),
-                since: self.contexts.since,
                 ages: self.aging.all.clone(),
             },
             cohorts: self.cohorts.estimates,
@@ -148,7 +144,7 @@ impl View {
             prequential: self.prequential.clone(),
             recent_positives: self.recent_positives.clone(),
             return_gap: self.return_gap.clone(),
-            arm_selections: self.arms.selections,
+            item_effects: self.item_effects.common,
             takeover: self.takeover.clone(),
             lengths: self.lengths(),
         }
@@ -170,10 +166,8 @@ impl View {
         self.items.popularity.head = head.popularity;
         self.vocabulary.head = head.vocabulary;
         self.contexts.cells.all = head.contexts.cells;
-        self.contexts.months.all = head.contexts.months;
         self.contexts.devices.all = head.contexts.devices;
         self.contexts.locations.all = head.contexts.locations;
-        self.contexts.since = head.contexts.since;
         self.aging.all = head.contexts.ages;
         self.cohorts.estimates = head.cohorts;
         self.sweep = head.sweep;
@@ -187,7 +181,7 @@ impl View {
         self.prequential = head.prequential;
         self.recent_positives = head.recent_positives;
         self.return_gap = head.return_gap;
-        self.arms.selections = head.arm_selections;
+        self.item_effects.common = head.item_effects;
         self.takeover = head.takeover;
     }
 
@@ -221,8 +215,6 @@ impl View {
         let is_item = |item: &u32| (*item as usize) < items;
         let k = self.model.as_ref().map_or(0, |model| model.k);
         let model_fits = self.model.as_ref().is_none_or(|model| model.is_whole());
-        let window = self.counts.decisions.min(PENDING_DECISIONS_MAX as u64);
-        let unsettled = self.counts.decisions.checked_sub(self.counts.settled);
         let checks = [
             ("users", self.users.states.len() == users && self.users.impressions.len() <= users),
             ("entries", self.items.entries.len() == items),
@@ -236,8 +228,8 @@ impl View {
             ("terms", self.vocabulary.is_whole()),
             ("cohort_rows", self.cohorts.rows.len() == self.cohorts.names.len()),
             ("location_rows", self.locations.rows.len() == self.locations.names.len()),
-            ("decisions", self.decisions.len() as u64 == window),
-            ("decisions", unsettled.is_some_and(|number| number <= window)),
+            ("item_effects", self.item_effects.is_whole()),
+            ("decisions", self.has_whole_decisions()),
             ("arm_sets", self.arms.is_whole()),
             (HEAD, self.unsolved.iter().all(is_item) && self.recent_positives.is_whole(items)),
         ];
@@ -285,6 +277,7 @@ impl Engine {
         }
         view.items.online.make_index();
         view.index_decisions();
+        view.item_effects.index_items();
         view.arms.index_selections();
         let mut engine = Self { view };
         engine.weigh_all_terms();

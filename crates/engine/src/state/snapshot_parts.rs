@@ -42,6 +42,7 @@ macro_rules! parts_of {
             cohorts,
             locations,
             item_item,
+            item_effects,
             decisions,
             arms,
         } = $view;
@@ -62,6 +63,7 @@ macro_rules! parts_of {
         parts.extend(locations.$parts());
         parts.extend(arms.$parts());
         parts.extend(aging.$parts());
+        parts.extend(item_effects.$parts());
         let more: Vec<(&'static str, $part)> =
             vec![("item_item", item_item), ("decisions", decisions)];
         parts.extend(more);

@@ -15,6 +15,7 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use crate::bandit::Belief;
+use crate::bandit::ItemEffects;
 use crate::bandit::PendingDecision;
 use crate::bandit::Ranker;
 use crate::bandit::SEGMENTS;
@@ -50,13 +51,13 @@ use crate::models::published::Model;
 use crate::models::recent_positives::RecentPositives;
 use crate::numeric::TopK;
 use crate::numeric::math;
-use crate::state::column::Column;
 use crate::state::entry::Entry;
 use crate::state::items::ItemStore;
 use crate::state::key_index::KeyIndex;
 use crate::state::labels::Labels;
 use crate::state::quarantine::Sweep;
 use crate::state::users::UserStore;
+use crate::state::window::Window;
 use crate::takeover::Takeover;
 
 /// Share of repeated positives from which on items are recommended again, and the
@@ -73,6 +74,9 @@ pub struct Counts {
     pub decisions: u64,
     /// Of these, the first so many whose rewards are no longer waited for.
     pub settled: u64,
+    /// Rewards of decisions, and of selections of arms, that are no longer remembered.
+    pub late_rewards: u64,
+    pub late_arm_rewards: u64,
     /// Items in the catalogue now.
     pub catalogue: u64,
     /// Sessions of a user with an item that held evidence for it.
@@ -129,8 +133,9 @@ pub struct View {
 
     pub(crate) hybrid: Arc<Hybrid>,
     pub(crate) ranker: Arc<Ranker>,
-    /// A ring.
-    pub(crate) decisions: Column<Arc<PendingDecision>>,
+    /// What each item earns beyond its features.
+    pub(crate) item_effects: ItemEffects,
+    pub(crate) decisions: Window<PendingDecision>,
     /// Where each pending decision is, by key. Derived.
     pub(crate) decision_index: KeyIndex,
     /// Where the newest of each user is, by the key of the user's id. Derived.
@@ -169,7 +174,8 @@ impl View {
             unsolved: Vec::new(),
             hybrid: Arc::default(),
             ranker: Arc::default(),
-            decisions: Column::default(),
+            item_effects: ItemEffects::default(),
+            decisions: Window::default(),
             decision_index: KeyIndex::default(),
             user_decisions: KeyIndex::default(),
             prequential: Arc::default(),

@@ -11,7 +11,9 @@
 //!   less than the baseline or than what is popular ([`lift`]). The chance that this ever
 //!   happens to a ranker that is not worse is at most `alpha`, halved for the two.
 //! - The reward of a list is the sum of its items' rewards, cut to -1 to 1, when its
-//!   rewards have been waited for as long as is set, or when it can be rewarded no more.
+//!   rewards have been waited for as long as is set, or when it can be rewarded no more:
+//!   decisions are held within a budget of memory. That is counted, and a change that asks
+//!   for more than is held at the rate of now is told so ([`WindowNotHeld`]).
 //! - Everything is a function of the log: all replicas fall back at the same record.
 
 mod lift;
@@ -50,6 +52,9 @@ pub struct Takeover {
     /// Against the baseline and against what is popular.
     comparisons: [Comparison; 2],
     pub fallback: Option<Fallback>,
+    /// Trials of this round that were settled before their rewards had been waited for:
+    /// memory did not hold them so long.
+    pub cut_short: u64,
 }
 
 /// How much the ranker's lists are like those of the caller; sums over trials.
@@ -81,6 +86,13 @@ pub struct Fallback {
     /// What it was worse than.
     pub against: ListOrigin,
     pub lift: Lift,
+}
+
+/// That decisions are held for a shorter time than their rewards are to be waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WindowNotHeld {
+    pub held_seconds: u32,
+    pub window_seconds: u32,
 }
 
 /// Differences of the ranker's lists and the caller's.
@@ -120,6 +132,7 @@ impl Takeover {
             outcomes: Default::default(),
             comparisons: [Comparison::new(alpha / 2.0), Comparison::new(alpha / 2.0)],
             fallback: None,
+            cut_short: 0,
         }
     }
 
@@ -160,6 +173,13 @@ impl Takeover {
         }
     }
 
+    /// What a change would make of it.
+    pub(super) fn changed(&self, change: &TakeoverChange) -> Self {
+        let mut changed = self.clone();
+        changed.change(change);
+        changed
+    }
+
     /// Counts a trial of this round.
     pub(super) fn begin(&mut self, trial: &TakeoverTrial) {
         if trial.round != self.round {
@@ -194,6 +214,7 @@ impl Takeover {
         if trial.round != self.round {
             return None;
         }
+        self.cut_short += u64::from(now < trial.due(self.reward_window_seconds));
         let reward = decision.reward();
         let outcome = &mut self.outcomes[trial.origin.index()];
         outcome.settled += 1;

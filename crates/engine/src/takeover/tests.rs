@@ -1,6 +1,7 @@
 //! The guard and the figures of a takeover, on trials made here.
 
-use crate::bandit::PendingItem;
+use crate::bandit::ItemEffects;
+use crate::bandit::Learners;
 use crate::bandit::Posterior;
 use crate::bandit::Ranker;
 use crate::bandit::RankerPrior;
@@ -8,6 +9,7 @@ use crate::bandit::Weight;
 use crate::takeover::*;
 
 const NOW: Timestamp = Timestamp::from_seconds(1_700_000_000);
+const LATER: Timestamp = Timestamp::from_seconds(1_700_001_800);
 
 fn trial(takeover: &Takeover, origin: ListOrigin) -> TakeoverTrial {
     TakeoverTrial {
@@ -25,10 +27,9 @@ fn trial(takeover: &Takeover, origin: ListOrigin) -> TakeoverTrial {
 
 /// A decision that showed one item, which earned this.
 fn decision(reward: f32) -> PendingDecision {
-    let mut ranker = Ranker::new(1);
-    let item = PendingItem::new(7, true, vec![1.0], 0.5);
-    let mut decision = PendingDecision::new(1, 0, 0, 0, vec![item]);
-    decision.credit(7, reward, Weight::FULL, &mut ranker);
+    let (ranker, effects) = (&mut Ranker::new(1), &mut ItemEffects::default());
+    let mut decision = PendingDecision::of_items(&[7]);
+    decision.credit(7, reward, Weight::FULL, &mut Learners { ranker, effects });
     decision
 }
 
@@ -36,7 +37,7 @@ fn decision(reward: f32) -> PendingDecision {
 fn go(takeover: &mut Takeover, origin: ListOrigin, reward: f32) -> Option<ListOrigin> {
     let trial = trial(takeover, origin);
     takeover.begin(&trial);
-    takeover.settle(&PendingTrial::new(&trial, NOW), &decision(reward), NOW)
+    takeover.settle(&PendingTrial::new(&trial, NOW), &decision(reward), LATER)
 }
 
 fn taken_over(share: f64, popular_share: f64) -> Takeover {
@@ -96,6 +97,19 @@ fn decisions_of_an_earlier_round_count_in_none() {
     takeover.begin(&old);
     takeover.settle(&PendingTrial::new(&old, NOW), &decision(1.0), NOW);
     assert_eq!(takeover, before);
+}
+
+#[test]
+fn trials_that_are_settled_before_their_time_are_counted_as_such() {
+    let mut takeover = taken_over(0.5, 0.1);
+    let trial = trial(&takeover, ListOrigin::Ranker);
+    let (waited, cut) = (PendingTrial::new(&trial, NOW), PendingTrial::new(&trial, LATER));
+    takeover.settle(&waited, &decision(1.0), LATER);
+    assert_eq!(takeover.cut_short, 0);
+    takeover.settle(&cut, &decision(1.0), LATER);
+    assert_eq!((takeover.cut_short, takeover.outcomes[0].settled), (1, 2));
+    takeover.change(&TakeoverChange { restart: true, ..TakeoverChange::default() });
+    assert_eq!(takeover.cut_short, 0);
 }
 
 #[test]

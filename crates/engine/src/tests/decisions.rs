@@ -1,13 +1,21 @@
 //! What is known of decisions, and what they leave behind.
 
-use crate::bandit::PENDING_DECISIONS_MAX;
 use crate::domain::ArmContext;
 use crate::domain::ArmName;
 use crate::domain::ArmSelection;
 use crate::domain::ArmSetName;
 use crate::domain::ArmStrategy;
 use crate::domain::OfferedArm;
+use crate::domain::RankerSettings;
 use crate::tests::*;
+
+/// A namespace that remembers decisions for an hour, in a mebibyte: 2,500 short ones.
+fn remembering_little() -> Record {
+    let ranker = RankerSettings { credit_hours: 1, credit_megabytes: 1, ..Default::default() };
+    Record::SettingsSet(Settings { ranker, ..Settings::default() })
+}
+
+const LITTLE: usize = 2_600;
 
 fn selection(id: &str) -> ArmSelection {
     let offered = ["red", "blue"].map(|name| OfferedArm {
@@ -33,6 +41,7 @@ fn selection(id: &str) -> ArmSelection {
 fn decisions_and_selections_are_known_as_long_as_they_can_be_rewarded() {
     let mut world = World::new(2);
     world.catalogue();
+    world.push(remembering_little());
     world.decision();
     world.push(Record::ArmSelected(selection("chosen")));
     let mut engine = applied(&world.records);
@@ -44,12 +53,23 @@ fn decisions_and_selections_are_known_as_long_as_they_can_be_rewarded() {
     let restored = Engine::restore(engine.state().sections()).unwrap();
     assert!(knows(&restored, "decision-0") && knows_chosen(&restored));
     let learnt = world.records.len();
-    for _ in 0..PENDING_DECISIONS_MAX {
+    for _ in 0..10 {
         world.decision();
     }
     engine.apply(&world.records[learnt..]).unwrap();
+    assert!(knows(&engine, "decision-0"));
+    let sequence = engine.state().watermark() + 1;
+    let hour = 3_600 + 1_700_000_000 + learnt as i64 - 1;
+    let later = |sequence, recorded_at| LogRecord {
+        sequence,
+        recorded_at: Timestamp::from_seconds(recorded_at),
+        record: Record::ItemDeleted(item_id(0)),
+    };
+    engine.apply(&[later(sequence, hour - 1)]).unwrap();
+    assert!(knows(&engine, "decision-0"));
+    engine.apply(&[later(sequence + 1, hour)]).unwrap();
     assert!(!knows(&engine, "decision-0") && knows_chosen(&engine));
-    assert!(knows(&engine, "decision-1") && knows(&engine, "decision-16384"));
+    assert!(knows(&engine, "decision-1") && knows(&engine, "decision-10"));
 }
 
 /// A decision for somebody of whom nothing is known, that shows items which the request
@@ -85,9 +105,10 @@ fn bytes(engine: &Engine) -> usize {
 
 /// Invariant 19: nothing is learnt from an item of a request, and nobody is from asking.
 #[test]
-fn a_hundred_thousand_decisions_for_strangers_leave_no_more_than_the_window() {
+fn thirty_thousand_decisions_for_strangers_leave_no_more_than_the_window() {
     let mut world = World::new(4);
     world.catalogue();
+    world.push(remembering_little());
     let mut engine = applied(&world.records);
     let (users, items) = (engine.state().users_len(), engine.state().items_len());
     let decide = |engine: &mut Engine, numbers: std::ops::Range<usize>| {
@@ -98,14 +119,15 @@ fn a_hundred_thousand_decisions_for_strangers_leave_no_more_than_the_window() {
             engine.apply(&[LogRecord { sequence, recorded_at, record }]).unwrap();
         }
     };
-    decide(&mut engine, 0..PENDING_DECISIONS_MAX);
+    decide(&mut engine, 0..2 * LITTLE);
     let window = bytes(&engine);
-    decide(&mut engine, PENDING_DECISIONS_MAX..100_000);
+    decide(&mut engine, 2 * LITTLE..30_000);
     let later = bytes(&engine);
     assert_eq!((engine.state().users_len(), engine.state().items_len()), (users, items));
     // Numbers of decisions take a byte more; nothing else does.
     assert!(later < window + window / 50, "{window} bytes became {later}");
-    assert_eq!(engine.state().counts().decisions, 100_000);
+    assert_eq!(engine.state().counts().decisions, 30_000);
+    assert!(engine.state().pending_decision_bytes() <= 1 << 20);
 }
 
 fn event(user: &str, item: &str, decision: Option<DecisionId>, kind: InteractionType) -> Record {
@@ -163,13 +185,14 @@ fn worn_out(engine: &Engine, now: i64) -> Vec<bool> {
 fn caps_hold_for_strangers_and_described_items_and_stay_when_a_stranger_becomes_known() {
     let mut world = World::new(4);
     world.catalogue();
+    world.push(remembering_little());
     world.push(Record::Decision(shown_to_a_stranger(0)));
     let stranger = applied(&world.records);
     assert_eq!(worn_out(&stranger, 1_700_000_200), [true, true, false]);
     assert_eq!(worn_out(&stranger, 1_700_000_000 + 86_400), [false, false, false]);
     assert!(stranger.state().knows_showings("stranger-0", decision_key("decision-0")));
     world.push(event("stranger-0", "film-1", None, InteractionType::Click));
-    for number in 1..=PENDING_DECISIONS_MAX {
+    for number in 1..=LITTLE {
         let decision = Decision {
             decided_at: Timestamp::from_seconds(1_700_000_100),
             ..shown_to_a_stranger(number)

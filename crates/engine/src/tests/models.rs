@@ -152,7 +152,7 @@ fn rank_for(view: &View, user: &str, strategy: Strategy) {
         strategy,
         epsilon: 0.1,
         exploring: Exploring::of(&RankerSettings::default()),
-        method: DiversityMethod::Mmr,
+        method: DiversityMethod::Dpp,
         diversity_weight: 0.3,
         serendipity_weight: 0.1,
         novelty_weight: 0.1,

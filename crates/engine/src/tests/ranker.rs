@@ -272,11 +272,9 @@ fn a_snapshot_of_an_engine_without_a_feature_keeps_what_it_learnt_of_the_others(
     let whole = applied(&World::history(5, 300));
     let mut older = whole.fork();
     let (hybrid, ranker) = without(NEW);
-    for number in 0..older.view.decisions.len() {
-        let decision = Arc::make_mut(older.view.decisions.get_mut(number));
-        for shown in decision.items.iter_mut().filter(|shown| !shown.features.is_empty()) {
-            shown.features.remove(2 + NEW);
-        }
+    let positions = ranker.layout.positions_in(whole.state().ranker().layout());
+    for number in older.view.decisions.first()..older.view.decisions.end() {
+        older.view.decisions.get_mut(number).unwrap().align(&positions);
     }
     older.view.hybrid = Arc::new(older.view.hybrid.aligned(&hybrid));
     older.view.ranker = Arc::new(older.view.ranker.aligned(ranker));
@@ -291,10 +289,10 @@ fn a_snapshot_of_an_engine_without_a_feature_keeps_what_it_learnt_of_the_others(
     }
     assert_eq!(after.ranker().shared().mass(), before.ranker().shared().mass());
     assert_eq!(after.belief().mean[2 + NEW], 0.0);
-    let features = |view: &View| view.decisions[0].items[0].features.clone();
-    let mut expected = features(before);
+    let vector = |view: &View| view.decisions.oldest().unwrap().vector(0).unwrap();
+    let mut expected = vector(before);
     expected[2 + NEW] = 0.0;
-    assert_eq!(features(after), expected);
+    assert_eq!(vector(after), expected);
 }
 
 #[test]

@@ -96,7 +96,7 @@ prop_compose! {
     fn diversity()(
         enable_diversity in any::<Option<bool>>(),
         shares in proptest::array::uniform5(share()),
-        method in option::of(0..=4),
+        method in option::of(0..=3),
         max_results in 0_u32..=500,
         caps in (option::of(0_u32..=500), option::of(0_u32..=500)),
     ) -> proto::DiversityParams {

@@ -3,7 +3,7 @@
 
 use crate::bandit::arms::context::Shape;
 use crate::bandit::arms::linear::Linear;
-use crate::bandit::arms::linear::foretell_all;
+use crate::bandit::arms::linear::predict_all;
 use crate::bandit::arms::set::ArmSet;
 use crate::bandit::strategy;
 use crate::bandit::strategy::Beliefs;
@@ -88,9 +88,9 @@ fn by_context(
         })
         .collect();
     let noise = set.noise();
-    let (means, deviations): (Vec<f64>, Vec<f64>) = foretell_all(&models, &x)
+    let (means, deviations): (Vec<f64>, Vec<f64>) = predict_all(&models, &x)
         .into_iter()
-        .map(|foretold| (foretold.mean, noise * foretold.variance.sqrt()))
+        .map(|predicted| (predicted.mean, noise * predicted.variance.sqrt()))
         .unzip();
     let exploration = f64::from(choice.settings.exploration);
     let policy: &dyn Policy = match choice.strategy {

@@ -45,7 +45,7 @@ impl Shape {
     pub fn vector(self, context: &ArmContext) -> Vec<f32> {
         let mut vector = Vec::with_capacity(self.dimension());
         vector.push(1.0);
-        vector.extend_from_slice(&context.numbers);
+        vector.extend(context.numbers.iter().map(|number| bounded(*number)));
         vector.resize(self.dimension(), 0.0);
         let places = &mut vector[1 + self.numbers as usize..];
         if self.attributes {
@@ -73,10 +73,14 @@ fn add(places: &mut [f32], name: &str, value: &AttributeValue) {
         AttributeValue::Flag(flag) => put(if *flag { "true" } else { "false" }, 1.0),
         AttributeValue::List(list) => list.iter().for_each(|text| put(text, 1.0)),
         AttributeValue::Number(number) => {
-            let most = limits::CONTEXT_NUMBER;
-            put("", (*number as f32).clamp(-most, most));
+            put("", bounded(*number as f32));
         }
     }
+}
+
+fn bounded(number: f32) -> f32 {
+    let most = limits::CONTEXT_NUMBER;
+    if number.is_nan() { 0.0 } else { number.clamp(-most, most) }
 }
 
 #[cfg(test)]

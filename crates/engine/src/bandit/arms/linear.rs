@@ -26,23 +26,23 @@ pub struct Linear {
 
 /// What a model says of a reward.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Foretold {
+pub struct Prediction {
     pub mean: f64,
     /// Variance of the mean over that of a single reward.
     pub variance: f64,
 }
 
-/// What each of the models foretells for the same vector; `None` is an arm that nothing
+/// What each of the models predicts for the same vector; `None` is an arm that nothing
 /// is known of.
-pub fn foretell_all(models: &[Option<&Linear>], x: &[f64]) -> Vec<Foretold> {
+pub fn predict_all(models: &[Option<&Linear>], x: &[f64]) -> Vec<Prediction> {
     let nothing = unknown(x);
-    let mut foretold = vec![nothing; models.len()];
+    let mut predicted = vec![nothing; models.len()];
     let mut vectors = vec![0.0; IN_TURNS * x.len()];
     let mut known = models.iter().enumerate().filter_map(|(arm, model)| Some((arm, (*model)?)));
     loop {
         let group: Vec<(usize, &Linear)> = known.by_ref().take(IN_TURNS).collect();
         if group.is_empty() {
-            return foretold;
+            return predicted;
         }
         let vectors = vectors.chunks_exact_mut(x.len());
         let mut projections: Vec<Projection<'_>> = group
@@ -55,15 +55,15 @@ pub fn foretell_all(models: &[Option<&Linear>], x: &[f64]) -> Vec<Foretold> {
             .collect();
         square_root::project(&mut projections);
         for ((arm, _), one) in group.iter().zip(projections) {
-            foretold[*arm] = Foretold { mean: one.mean, variance: one.square };
+            predicted[*arm] = Prediction { mean: one.mean, variance: one.square };
         }
     }
 }
 
 /// Of an arm that nothing is known of.
-fn unknown(x: &[f64]) -> Foretold {
+fn unknown(x: &[f64]) -> Prediction {
     let square: f64 = x.iter().map(|x| x * x).sum();
-    Foretold { mean: 0.0, variance: square / RIDGE }
+    Prediction { mean: 0.0, variance: square / RIDGE }
 }
 
 impl Linear {
@@ -80,6 +80,12 @@ impl Linear {
 
     pub fn dimension(&self) -> usize {
         self.z.len()
+    }
+
+    /// What it takes in memory.
+    pub fn bytes(&self) -> u64 {
+        let numbers = self.factor.len() + self.inverse_diagonal.len() + self.z.len();
+        (size_of::<Self>() + numbers * size_of::<f64>()) as u64
     }
 
     fn projection<'a>(&'a self, x: &'a mut [f64]) -> Projection<'a> {

@@ -2,6 +2,8 @@
 //!
 //! Statistical tests have fixed seeds, so they do not fail by chance.
 
+mod bounds;
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
@@ -33,6 +35,8 @@ struct World {
     settings: ArmSettings,
     offered: Vec<ArmName>,
     round: u64,
+    /// Seconds.
+    clock: i64,
     seed: u64,
     log: Vec<LogRecord>,
 }
@@ -45,17 +49,21 @@ impl World {
     fn new(arms: usize, seed: u64, settings: ArmSettings) -> Self {
         let engine = Engine::new(Settings { arms: settings, ..Settings::default() });
         let offered = (0..arms).map(name).collect();
-        Self { engine, settings, offered, round: 0, seed, log: Vec::new() }
+        Self { engine, settings, offered, round: 0, clock: 1_700_000_000, seed, log: Vec::new() }
     }
 
     fn learn(&mut self, record: Record) {
         let sequence = self.engine.state().watermark() + 1;
-        let recorded_at = Timestamp::from_seconds(1_700_000_000);
+        let recorded_at = Timestamp::from_seconds(self.clock);
         self.log.push(LogRecord { sequence, recorded_at, record });
         self.engine.apply(&self.log[self.log.len() - 1..]).unwrap();
     }
 
     fn select(&mut self, context: &ArmContext) -> (DecisionId, usize) {
+        self.select_of("set", context)
+    }
+
+    fn select_of(&mut self, set: &str, context: &ArmContext) -> (DecisionId, usize) {
         self.round += 1;
         let decision_id = DecisionId::parse(format!("d{}", self.round)).unwrap();
         let strategy = self.settings.strategy;
@@ -68,7 +76,7 @@ impl World {
             seed: self.seed,
             decision_id: &decision_id,
         };
-        let found = choose(self.engine.state().arm_set("set"), &choice);
+        let found = choose(self.engine.state().arm_set(set), &choice);
         let offered = self.offered.iter().enumerate().map(|(place, name)| OfferedArm {
             name: name.clone(),
             propensity: found.propensities[place] as f32,
@@ -76,7 +84,7 @@ impl World {
         });
         self.learn(Record::ArmSelected(ArmSelection {
             decision_id: decision_id.clone(),
-            set: ArmSetName::parse("set").unwrap(),
+            set: ArmSetName::parse(set).unwrap(),
             offered: offered.collect(),
             chosen: found.chosen as u32,
             context: context.clone(),
@@ -353,17 +361,6 @@ fn a_context_that_does_not_fit_the_set_counts_as_none() {
     world.select(&numbers(vec![1.0]));
     let after = world.set().arms.iter().map(|arm| arm.linear.clone()).collect::<Vec<_>>();
     assert!(before == after && world.set().selections == 2);
-}
-
-#[test]
-fn an_arm_set_holds_as_many_arms_as_the_limit_says_and_old_ones_stay() {
-    let known = crate::domain::limits::ARMS_KNOWN;
-    let mut world = World::new(known, 1, ArmSettings::default());
-    world.select(&ArmContext::default());
-    world.offered = vec![name(known), name(3)];
-    world.select(&ArmContext::default());
-    assert_eq!(world.set().arms.len(), known);
-    assert!(world.set().find("arm-3").is_some() && world.set().find("arm-500").is_none());
 }
 
 /// Selections and rewards of two sets, contexts or none, late and repeated rewards.

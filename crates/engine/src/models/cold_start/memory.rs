@@ -90,14 +90,19 @@ pub struct MemoryChoice {
 }
 
 impl MemoryChoice {
-    /// Nothing tested yet: the memory of time that is nearest to a half-life.
-    pub fn starting_with(half_life_hours: f32, trend_hours: f32) -> Self {
+    /// Nothing tested yet: the memory of a fixed time that is nearest to a half-life.
+    pub fn starting_with(half_life_hours: f32) -> Self {
         let octaves = |memory: &Memory| {
-            let hours = memory.hours(trend_hours).unwrap_or(f32::INFINITY);
+            let hours = memory.hours(f32::INFINITY).unwrap_or(f32::INFINITY);
             math::log2(f64::from(hours / half_life_hours)).abs()
         };
         let nearest = Memory::ALL.into_iter().min_by(|a, b| octaves(a).total_cmp(&octaves(b)));
         Self { in_use: nearest.unwrap_or_default(), ..Self::default() }
+    }
+
+    /// Whether too little was tested to say which is the best.
+    pub fn is_open(&self) -> bool {
+        self.tests < TESTS_MIN
     }
 
     pub fn in_use(&self) -> Memory {
@@ -128,7 +133,7 @@ impl MemoryChoice {
             .max_by(|&a, &b| self.scores[a as usize].total_cmp(&self.scores[b as usize]))
             .expect("there are memories");
         let lead = (self.scores[best as usize] - self.scores[self.in_use as usize]) / self.tests;
-        let changes = self.tests >= TESTS_MIN && lead > LEAD + LEAD_OF_FEW / self.tests.sqrt();
+        let changes = !self.is_open() && lead > LEAD + LEAD_OF_FEW / self.tests.sqrt();
         if changes {
             self.in_use = best;
         }

@@ -164,9 +164,12 @@ impl Popularity {
         self.head.choice.hours(decays.trend.hours())
     }
 
-    /// Begins with the memory that is nearest to a half-life, and forgets how they fared.
-    pub fn start_with(&mut self, half_life_hours: f32, decays: &Decays) {
-        self.head.choice = MemoryChoice::starting_with(half_life_hours, decays.trend.hours());
+    /// Begins with the memory that is nearest to a half-life; nothing happens once enough
+    /// tests say which is the best.
+    pub fn start_with(&mut self, half_life_hours: f32) {
+        if self.head.choice.is_open() {
+            self.head.choice = MemoryChoice::starting_with(half_life_hours);
+        }
     }
 
     /// Adds a rise of evidence at a time that is not ahead of the clock. `starts`: whether it begins a

@@ -11,6 +11,7 @@
 //! it does is known before the draw, so propensities stay exact.
 
 use crate::bandit::Belief;
+use crate::bandit::ItemEffect;
 use crate::models::hybrid::FeatureMatrix;
 use crate::ranking::choose::pool::Pool;
 
@@ -27,6 +28,8 @@ pub struct Costs<'a> {
     pub belief: &'a Belief,
     /// The ranker's vectors.
     pub vectors: &'a FeatureMatrix,
+    /// Parts of the estimates that no coefficient is behind.
+    pub effects: &'a [ItemEffect],
     /// What may still be spent; `None`: without bound.
     pub left: Option<f64>,
     /// Greatest standard deviation of an expected reward; looked at with a bound only.
@@ -56,6 +59,9 @@ impl Costs<'_> {
         self.belief.deviations(rows.chunks_exact(width), &mut deviations);
         let of = |(explored, deviation): (&Explored, f64)| {
             let behind = self.estimates[explored.greedy] - self.estimates[explored.chosen];
+            let own = [explored.greedy, explored.chosen].map(|one| self.effects.get(one));
+            let own: f64 = own.into_iter().flatten().map(|effect| effect.variance).sum();
+            let deviation = (deviation * deviation + own).sqrt();
             (behind + QUANTILE * deviation).max(0.0)
         };
         explored.iter().zip(deviations).map(of).sum()

@@ -15,7 +15,6 @@ use crate::ranking::choose::caps::Labels;
 use crate::ranking::choose::similarity::Similarity;
 use crate::ranking::choose::variety::Calibrated;
 use crate::ranking::choose::variety::Dpp;
-use crate::ranking::choose::variety::Mmr;
 use crate::ranking::choose::variety::Variety;
 
 /// Best candidates that stand to choose from: enough for variety, few enough that
@@ -345,14 +344,12 @@ impl<'s, 'a> Gathering<'s, 'a> {
     }
 
     fn variety(&self) -> Variety<'a> {
-        let members = self.members.len();
         if self.choice.diversity_weight <= 0.0 {
             return Variety::None;
         }
         match self.choice.method {
             DiversityMethod::None => Variety::None,
-            DiversityMethod::Mmr => Variety::Mmr(Mmr::new(self.similarity(), members)),
-            DiversityMethod::Dpp => Variety::Dpp(Dpp::new(self.similarity(), members)),
+            DiversityMethod::Dpp => Variety::Dpp(Dpp::new(self.similarity(), self.members.len())),
             DiversityMethod::Calibrated => {
                 let mut wanted = vec![0.0; self.topic_labels.len()];
                 for (topic, share) in &self.slate.topic_mix {

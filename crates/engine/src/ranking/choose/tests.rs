@@ -17,7 +17,7 @@ const CHOICE: Choice = Choice {
     strategy: Strategy::Greedy,
     epsilon: 0.3,
     exploring: Exploring { scale: 1.0, gamma: 10.0, floor: 0.1 },
-    method: DiversityMethod::Mmr,
+    method: DiversityMethod::Dpp,
     diversity_weight: 0.0,
     serendipity_weight: 0.0,
     novelty_weight: 0.0,
@@ -176,7 +176,7 @@ fn assert_calibrated(exploration: &Exploration) -> [f64; 10] {
 
 #[test]
 fn every_method_mixes_the_topics_where_relevance_alone_would_not() {
-    for method in [DiversityMethod::Mmr, DiversityMethod::Dpp, DiversityMethod::Calibrated] {
+    for method in [DiversityMethod::Dpp, DiversityMethod::Calibrated] {
         let list = order(&chosen(&Choice { method, diversity_weight: 0.7, ..CHOICE }, b"a"));
         assert!(list.iter().any(|item| item % 2 == 1), "{method:?} {list:?}");
         assert_eq!(list[0], 0, "{method:?}");

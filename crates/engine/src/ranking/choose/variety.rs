@@ -4,8 +4,6 @@
 //! 0 to 1) against the variety of the list by one strength `s`:
 //!
 //! - none: `v`.
-//! - MMR: `(1 - s) v - s max_j sim(i, j)` over the places above (Carbonell and
-//!   Goldstein, SIGIR 1998).
 //! - DPP: `(1 - s) v + s ln r_i`, where `r_i` is what is left of item i outside the
 //!   span of the places above: greedy MAP inference of a determinantal point process
 //!   with quality `exp(a v)`, `a = (1 - s) / 2s`, by incremental Cholesky (Chen, Zhang
@@ -14,8 +12,8 @@
 //! - calibrated: `(1 - s) v - s KL(p || 0.99 q + 0.01 p)`, `p` the person's mix of
 //!   topics, `q` that of the list with the item (Steck, RecSys 2018).
 //!
-//! Cost of a place for n candidates: MMR n, DPP n x window, calibrated topics + the
-//! topics of the n.
+//! Cost of a place for n candidates: DPP n x window, calibrated topics + the topics of
+//! the n.
 
 use std::collections::VecDeque;
 
@@ -35,7 +33,6 @@ const SMOOTHING: f64 = 0.01;
 #[derive(Debug)]
 pub enum Variety<'a> {
     None,
-    Mmr(Mmr<'a>),
     Dpp(Dpp<'a>),
     Calibrated(Calibrated),
 }
@@ -45,7 +42,6 @@ impl Variety<'_> {
     pub fn gain(&self, member: usize, topics: &[u32], value: f64, strength: f64) -> f64 {
         let variety = match self {
             Self::None => return value,
-            Self::Mmr(mmr) => -mmr.nearest[member],
             Self::Dpp(dpp) => dpp.log_residuals[member],
             Self::Calibrated(calibrated) => -calibrated.divergence_with(topics),
         };
@@ -56,30 +52,8 @@ impl Variety<'_> {
     pub fn take(&mut self, member: usize, topics: &[u32]) {
         match self {
             Self::None => {}
-            Self::Mmr(mmr) => mmr.take(member),
             Self::Dpp(dpp) => dpp.take(member),
             Self::Calibrated(calibrated) => calibrated.take(topics),
-        }
-    }
-}
-
-#[derive(Debug)]
-pub struct Mmr<'a> {
-    similarity: Similarity<'a>,
-    /// Greatest similarity of each member to a place above.
-    nearest: Vec<f64>,
-    row: Vec<f64>,
-}
-
-impl<'a> Mmr<'a> {
-    pub fn new(similarity: Similarity<'a>, members: usize) -> Self {
-        Self { similarity, nearest: vec![0.0; members], row: vec![0.0; members] }
-    }
-
-    fn take(&mut self, member: usize) {
-        self.similarity.compare_all(member, &mut self.row);
-        for (nearest, with) in self.nearest.iter_mut().zip(&self.row) {
-            *nearest = nearest.max(*with);
         }
     }
 }

