@@ -9,9 +9,9 @@
 //! by `y' S^-1 x e / (1 + x' S^-1 x)`, at most. On the scale of the features a vector has about
 //! a dozen values of about 1, and `|e|` is at most about 1, so:
 //!
-//! - by the features, which change the order: at most about `12 / FEATURE_STRENGTH` = .00024 of
-//!   a reward, where scores have a spread of [`PRIOR_GAIN`] = .05: .5 % of it. That is a HIDE
-//!   or a like; an impression without a click has `|e|` of about .05 and moves by .025 %.
+//! - by the features, which change the order: at most about `12 / FEATURE_STRENGTH` = .00012 of
+//!   a reward, where scores have a spread of [`PRIOR_GAIN`] = .05: .25 % of it. That is a HIDE
+//!   or a like; an impression without a click has `|e|` of about .05 and moves by .0125 %.
 //! - by the constant: all scores alike, which changes no order.
 //! - by the gain: all differences of the hybrid in proportion, by `x_1 y_1 / GAIN_STRENGTH`: no
 //!   order either. It is stronger than the constant, so that users who click on nothing
@@ -36,7 +36,7 @@ pub const PRIOR_GAIN: f64 = 0.05;
 /// Impressions that the priors of the constant, the gain and each feature are worth.
 const BIAS_STRENGTH: f64 = 200.0;
 const GAIN_STRENGTH: f64 = 1_000.0;
-const FEATURE_STRENGTH: f64 = 50_000.0;
+const FEATURE_STRENGTH: f64 = 100_000.0;
 
 /// What the ranker starts from.
 pub fn ranker_prior() -> RankerPrior {
