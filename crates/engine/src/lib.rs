@@ -16,9 +16,12 @@
 //!
 //! - [`domain`]: ids, items, records, settings, every limit. Imports nothing.
 //! - [`numeric`]: kernels on slices. Knows no domain type.
-//! - Pieces of state, each in its module: columns, interners, `profile`, `content`,
-//!   `cold_start`, `collaborative`, `bandit`, `takeover`; `expression` and `model` beside them.
-//! - [`View`]: the state, and `ranking` and `training`, which read it.
+//! - `columns`: what state is made of. `expression`: filter expressions.
+//! - `models`: what is learnt, each model by itself. `bandit`, `takeover`: what decisions teach.
+//! - `consumption`: events of one user and item, folded; a user's state.
+//! - `state`: the [`View`]: stores of items and users, and everything else that is learnt.
+//! - `features`, `retrieval`, `ranking`: from a view and a request to a list.
+//! - `training`: from a view to a model. `learning`: from a record to the next state.
 //! - [`Engine`]: applies records, restores snapshots.
 //! - [`evaluation`]: protocols, metrics and what other policies would have earned.
 //!
@@ -28,6 +31,7 @@
 #![deny(clippy::disallowed_types)]
 
 mod bandit;
+mod columns;
 mod consumption;
 pub mod domain;
 pub mod evaluation;
@@ -54,6 +58,7 @@ pub use bandit::{
     Belief, ExplorationAccount, HALF_LIFE as EXPLORATION_HALF_LIFE, ItemEffect, Posterior, Ranker,
     RankerPrior,
 };
+pub use columns::column::Digest;
 pub use consumption::{Consumption, History, Impressions, User};
 pub use expression::{Expression, SyntaxError, parse as parse_expression};
 pub use features::{
@@ -76,7 +81,6 @@ pub use retrieval::{
     Boost, Change, Eligibility, Exclusion, Filter, OnboardingItem, Retrieval, SimilarItem,
     SourceTrace, Supply, Target, onboarding_items, similar_items,
 };
-pub use state::column::Digest;
 pub use state::{Counts, ENGINE_REVISION, Entry, Unrestorable, View};
 pub use takeover::{
     Agreement, Comparison, EstimatedLift, Fallback, Lift, Outcome, Takeover, WindowNotHeld,

@@ -1,7 +1,7 @@
 //! What exploring has cost, and what it may still cost.
 //!
 //! The cost of a position is what the greedy choice there was expected to earn beyond the
-//! choice that was made, by an upper bound ([`crate::ranking`] works it out). An
+//! choice that was made, by an upper bound (the ranking works it out). An
 //! allowance is the share of what the ranker's lists earn that may be spent on that: in
 //! the spirit of conservative bandits (Wu et al. 2016; Kazerouni et al. 2017), where what
 //! is earned while exploring must stay above a share of what would be earned without.

@@ -26,9 +26,9 @@ use serde::Serialize;
 use crate::bandit::posterior::Weight;
 use crate::bandit::ranker::DECISIONS_PER_TICK;
 use crate::bandit::ranker::retention;
-use crate::state::column::Column;
-use crate::state::key_index::KeyIndex;
-use crate::state::parts::Part;
+use crate::columns::column::Column;
+use crate::columns::key_index::KeyIndex;
+use crate::columns::part::Part;
 
 /// Items with evidence of their own: 15 MB with the table.
 pub const ITEMS_MAX: usize = 262_144;

@@ -26,11 +26,11 @@ use serde::Serialize;
 use crate::bandit::item_effects::ItemEffects;
 use crate::bandit::posterior::Weight;
 use crate::bandit::ranker::Ranker;
+use crate::columns::window::Weighed;
 use crate::domain::ListOrigin;
 use crate::domain::TakeoverTrial;
 use crate::domain::Timestamp;
 use crate::domain::outweighs;
-use crate::state::window::Weighed;
 
 /// What a decision takes beyond its items: itself, its slot and its entries in two tables.
 const DECISION_BYTES: usize = size_of::<PendingDecision>() + 128;

@@ -9,36 +9,17 @@
 //!   the same user: down to a tenth, since old taste is still taste.
 //! - Where users come back to items, the n-th session adds by the logarithm.
 
-use serde::Deserialize;
-use serde::Serialize;
-
 use crate::consumption::Consumption;
 use crate::consumption::History;
 use crate::domain::Timestamp;
 use crate::models::decay::decay;
+use crate::models::weighing::Weighing;
 use crate::numeric::math;
 
 /// Newest examples of a user.
 pub const EXAMPLES_MAX: usize = 500;
 /// What the oldest example keeps of its weight.
 const OLD_TASTE: f32 = 0.1;
-
-/// What of a history is an example, and how it is weighed.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Weighing {
-    /// 0: age does not matter.
-    pub half_life_hours: f32,
-    /// Whether what a user did not want is an example, too.
-    pub negatives: bool,
-    /// Whether coming back to an item makes it weigh more.
-    pub repeats: bool,
-}
-
-impl Default for Weighing {
-    fn default() -> Self {
-        Self { half_life_hours: 0.0, negatives: true, repeats: false }
-    }
-}
 
 impl Weighing {
     /// Items with signed weights, the newest first, at most [`EXAMPLES_MAX`]. The newest

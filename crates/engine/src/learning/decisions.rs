@@ -14,6 +14,8 @@ use crate::bandit::Piece;
 use crate::bandit::ShownPosition;
 use crate::bandit::Weight;
 use crate::bandit::discount;
+use crate::columns::interner::name_key;
+use crate::columns::window::Window;
 use crate::consumption::is_within_a_day;
 use crate::domain::Decision;
 use crate::domain::FeatureLayout;
@@ -26,8 +28,6 @@ use crate::domain::reward;
 use crate::learning::apply::Effect;
 use crate::learning::apply::decision_key;
 use crate::state::View;
-use crate::state::interner::name_key;
-use crate::state::window::Window;
 use crate::takeover::WindowNotHeld;
 
 /// Decisions that the rate of now is measured over, and the fewest that say anything of it.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::Engine;
 use crate::bandit::Piece;
+use crate::columns::interner::name_key;
 use crate::consumption;
 use crate::consumption::Change;
 use crate::consumption::Evidence;
@@ -22,7 +23,6 @@ use crate::learning::sampling;
 use crate::models::collaborative;
 use crate::models::collaborative::RECENT;
 use crate::models::contexts::Occasion;
-use crate::state::interner::name_key;
 
 /// Topics that an event gives to an item of which nothing else is known.
 const STUB_TOPICS_MAX: usize = 8;

@@ -9,6 +9,7 @@
 use std::sync::Arc;
 
 use crate::Engine;
+use crate::columns::interner::name_key;
 use crate::consumption;
 use crate::domain::PublishedModel;
 use crate::domain::Sequence;
@@ -21,7 +22,6 @@ use crate::models::published::Model;
 use crate::models::published::ModelFault;
 use crate::models::published::Publication;
 use crate::state::View;
-use crate::state::interner::name_key;
 use crate::state::model_factors::ModelFactors;
 
 /// Observations from which on an item waits for the next training.

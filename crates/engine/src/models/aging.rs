@@ -13,14 +13,14 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::columns::column::Column;
+use crate::columns::part::Part;
 use crate::domain::Settings;
 use crate::domain::Timestamp;
 use crate::models::decay::DecayTime;
 use crate::models::decay::DecayedRow;
 use crate::models::decay::power;
 use crate::numeric::math;
-use crate::state::column::Column;
-use crate::state::parts::Part;
 
 const BUCKETS_PER_OCTAVE: f64 = 2.0;
 /// 2^20 hours are 120 years.

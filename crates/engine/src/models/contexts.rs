@@ -14,13 +14,13 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::columns::column::Column;
+use crate::columns::part::Part;
 use crate::domain::Timestamp;
 use crate::models::decay::DecayTime;
 use crate::models::decay::DecayedRow;
 use crate::models::decay::HalfLives;
 use crate::numeric::math;
-use crate::state::column::Column;
-use crate::state::parts::Part;
 
 const HOURS_PER_PART: u32 = 3;
 const PARTS_PER_DAY: u32 = 24 / HOURS_PER_PART;

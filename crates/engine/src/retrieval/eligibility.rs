@@ -8,6 +8,7 @@
 //!   neither found, nor a candidate by its id, nor pinned. A candidate that the request itself
 //!   describes is there because the caller says so, whatever time it carries.
 
+use crate::columns::interner::name_key;
 use crate::consumption::User;
 use crate::domain::Item;
 use crate::domain::Timestamp;
@@ -21,7 +22,6 @@ use crate::retrieval::plan::Plan;
 use crate::retrieval::prepared::Prepared;
 use crate::state::Entry;
 use crate::state::View;
-use crate::state::interner::name_key;
 
 /// A filter for a user at a moment.
 #[derive(Debug, Clone)]

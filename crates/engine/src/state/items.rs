@@ -9,17 +9,17 @@
 
 use std::sync::Arc;
 
+use crate::columns::column::Column;
+use crate::columns::interner::Interner;
+use crate::columns::part::Part;
 use crate::models::cold_start::ItemStatistics;
 use crate::models::cold_start::Popularity;
 use crate::models::content::Embeddings;
 use crate::models::content::SparseVector;
 use crate::models::decay::DecayedRow;
-use crate::state::column::Column;
 use crate::state::entry::Entry;
-use crate::state::interner::Interner;
 use crate::state::model_factors::ModelFactors;
 use crate::state::online_items::OnlineItems;
-use crate::state::parts::Part;
 
 /// Part of the budget that is freed at a time: finding the least known looks at all of them.
 const EVICTED_ONE_IN: usize = 8;

@@ -8,12 +8,12 @@
 
 use std::sync::Arc;
 
+use crate::columns::column::Column;
+use crate::columns::part::Part;
 use crate::models::collaborative::gram;
 use crate::models::collaborative::is_usable;
 use crate::models::collaborative::update_gram;
-use crate::state::column::Column;
-use crate::state::factors::ItemFactors;
-use crate::state::parts::Part;
+use crate::models::factors::ItemFactors;
 
 const BITS: usize = u64::BITS as usize;
 

@@ -11,10 +11,10 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::columns::column::Column;
 use crate::domain::Sequence;
 use crate::models::collaborative::ItemAccumulator;
 use crate::numeric::packed_len;
-use crate::state::column::Column;
 
 /// Bytes of all sums together.
 const BUDGET_BYTES: usize = 32 << 20;

@@ -16,11 +16,11 @@ use std::sync::Arc;
 use roaring::RoaringBitmap;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use crate::columns::column::Column;
 use crate::domain::AttributeValue;
 use crate::domain::Item;
 use crate::domain::Timestamp;
 use crate::models::sorted_chunks::SortedChunks;
-use crate::state::column::Column;
 use crate::state::entry::Entry;
 
 /// Parts of the table of labels.

@@ -1,7 +1,7 @@
 //! The list of all parts of the state: what is not in it is neither stored nor hashed nor restored,
 //! so all three always agree.
 
-use crate::state::parts::Part;
+use crate::columns::part::Part;
 use crate::state::view::View;
 
 /// Names and parts of a view, borrowed as it is. Every field is named: one that is added does not

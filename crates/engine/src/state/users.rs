@@ -6,11 +6,11 @@
 
 use std::sync::Arc;
 
+use crate::columns::column::Column;
+use crate::columns::interner::Interner;
+use crate::columns::part::Part;
 use crate::consumption::Impressions;
 use crate::consumption::User;
-use crate::state::column::Column;
-use crate::state::interner::Interner;
-use crate::state::parts::Part;
 
 /// Part of the budget that is freed at a time.
 const EVICTED_ONE_IN: usize = 16;

@@ -18,6 +18,9 @@ use crate::bandit::PendingDecision;
 use crate::bandit::Ranker;
 use crate::bandit::arms::ArmSet;
 use crate::bandit::arms::Arms;
+use crate::columns::key_index::KeyIndex;
+use crate::columns::labels::Labels;
+use crate::columns::window::Window;
 use crate::consumption::Impressions;
 use crate::consumption::ReturnGap;
 use crate::consumption::User;
@@ -49,14 +52,11 @@ use crate::models::recent_positives::RecentPositives;
 use crate::numeric::math;
 use crate::state::entry::Entry;
 use crate::state::items::ItemStore;
-use crate::state::key_index::KeyIndex;
-use crate::state::labels::Labels;
 use crate::state::postings::Postings;
 use crate::state::quarantine::Sweep;
 use crate::state::top_lists::Leaders;
 use crate::state::top_lists::TopLists;
 use crate::state::users::UserStore;
-use crate::state::window::Window;
 use crate::takeover::Takeover;
 
 /// Share of repeated positives from which on items are recommended again, and the

@@ -7,7 +7,7 @@
 //!   there all are open.
 //! - Weights of regularization count columns and the users that have any of them, not indices.
 
-use crate::consumption::Weighing;
+use crate::models::weighing::Weighing;
 use crate::state::View;
 
 /// Users who want an item outside the catalogue before it takes part.

@@ -12,9 +12,9 @@ use rayon::iter::IntoParallelRefIterator;
 use rayon::iter::ParallelIterator;
 
 use crate::consumption::History;
-use crate::consumption::Weighing;
 use crate::consumption::kept;
 use crate::domain::Timestamp;
+use crate::models::weighing::Weighing;
 use crate::numeric::math;
 use crate::state::View;
 use crate::training::columns::Columns;

@@ -23,7 +23,6 @@ mod search;
 mod tests;
 mod trial;
 
-use crate::consumption::Weighing;
 use crate::domain::PublishedModel;
 use crate::domain::Settings;
 use crate::models::collaborative;
@@ -33,6 +32,7 @@ use crate::models::collaborative::TrainingSet;
 use crate::models::published::Configuration;
 use crate::models::published::Found;
 use crate::models::published::Origin;
+use crate::models::weighing::Weighing;
 use crate::state::View;
 use columns::Columns;
 use holdout::Holdout;

@@ -2,7 +2,6 @@
 
 use std::ops::ControlFlow;
 
-use crate::consumption::Weighing;
 use crate::models::collaborative;
 use crate::models::collaborative::FoldIn;
 use crate::models::collaborative::ItemItem;
@@ -10,6 +9,7 @@ use crate::models::collaborative::Regularization;
 use crate::models::collaborative::TrainingSet;
 use crate::models::collaborative::Verdict;
 use crate::models::published::Configuration;
+use crate::models::weighing::Weighing;
 use crate::numeric;
 use crate::training::columns::Row;
 use crate::training::holdout::Holdout;

@@ -21,17 +21,17 @@ use crate::bandit::arms::context::Shape;
 use crate::bandit::arms::linear::Linear;
 use crate::bandit::arms::set::Arm;
 use crate::bandit::arms::set::ArmSet;
+use crate::columns::column::Column;
+use crate::columns::interner::Interner;
+use crate::columns::key_index::KeyIndex;
+use crate::columns::part::Part;
+use crate::columns::window::Weighed;
+use crate::columns::window::Window;
 use crate::domain::ArmReward;
 use crate::domain::ArmSelection;
 use crate::domain::Timestamp;
 use crate::domain::limits;
 use crate::numeric::math;
-use crate::state::column::Column;
-use crate::state::interner::Interner;
-use crate::state::key_index::KeyIndex;
-use crate::state::parts::Part;
-use crate::state::window::Weighed;
-use crate::state::window::Window;
 
 /// For how long a selection may be rewarded, as far as memory reaches.
 const PENDING_HOURS: i64 = 24;

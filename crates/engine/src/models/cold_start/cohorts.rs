@@ -19,6 +19,9 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::columns::column::Column;
+use crate::columns::labels::Labels;
+use crate::columns::part::Part;
 use crate::domain::Attributes;
 use crate::models::cold_start::groups;
 use crate::models::cold_start::shrinkage::Moments;
@@ -27,9 +30,6 @@ use crate::models::cold_start::shrinkage::shrunk;
 use crate::models::decay::DecayTime;
 use crate::models::decay::DecayedRow;
 use crate::numeric::math;
-use crate::state::column::Column;
-use crate::state::labels::Labels;
-use crate::state::parts::Part;
 
 const COHORTS_MAX: usize = 4_096;
 /// Attributes whose pairs are cohorts: the first in name order.

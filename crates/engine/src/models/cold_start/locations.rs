@@ -7,14 +7,14 @@
 
 use std::sync::Arc;
 
+use crate::columns::column::Column;
+use crate::columns::labels::Labels;
+use crate::columns::part::Part;
 use crate::models::cold_start::shrinkage::STRENGTH_DEFAULT;
 use crate::models::cold_start::shrinkage::shrunk;
 use crate::models::decay::DecayTime;
 use crate::models::decay::DecayedRow;
 use crate::numeric::math;
-use crate::state::column::Column;
-use crate::state::labels::Labels;
-use crate::state::parts::Part;
 
 const LOCATIONS_MAX: usize = 4_096;
 const ITEMS_MAX: usize = 1_024;

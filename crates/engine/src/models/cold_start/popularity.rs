@@ -16,6 +16,7 @@
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::columns::column::Column;
 use crate::domain::Timestamp;
 use crate::models::cold_start::memory::Evidence;
 use crate::models::cold_start::memory::Memory;
@@ -26,7 +27,6 @@ use crate::models::decay::power;
 use crate::models::decays::Decays;
 use crate::numeric::math;
 use crate::numeric::rounding;
-use crate::state::column::Column;
 
 /// Exponent of a candidate's own mass in the co-occurrence score.
 const CANDIDATE_EXPONENT: f64 = 0.3;

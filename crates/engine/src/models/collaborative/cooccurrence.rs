@@ -14,12 +14,12 @@
 
 use std::sync::Arc;
 
+use crate::columns::column::Column;
 use crate::models::cold_start::Popularity;
 use crate::models::cold_start::Scales;
 use crate::models::decay::DecayTime;
 use crate::models::decay::DecayedRow;
 use crate::numeric::math;
-use crate::state::column::Column;
 
 /// Items of a person's recent path.
 pub const RECENT: usize = 10;

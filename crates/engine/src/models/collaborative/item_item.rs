@@ -29,11 +29,11 @@ use rayon::iter::ParallelIterator;
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::columns::column::Digest;
+use crate::columns::column::encode;
+use crate::columns::part::Part;
+use crate::columns::part::Sections;
 use crate::models::collaborative::training_set::TrainingSet;
-use crate::state::column::Digest;
-use crate::state::column::encode;
-use crate::state::parts::Part;
-use crate::state::parts::Sections;
 
 /// Items that take part at most: 4,096^3 operations are a few seconds on one core.
 pub const ITEM_ITEM_MAX: usize = 4_096;

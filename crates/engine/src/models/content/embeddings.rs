@@ -9,7 +9,7 @@
 use crate::models::content::latent::Latent;
 use crate::models::content::latent::unit;
 use crate::models::content::vector::SparseVector;
-use crate::state::factors::ItemFactors;
+use crate::models::factors::ItemFactors;
 
 /// In which space a vector is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -14,10 +14,10 @@
 use rayon::iter::IntoParallelIterator;
 use rayon::iter::ParallelIterator;
 
+use crate::columns::column::Column;
 use crate::models::content::vector::SparseVector;
 use crate::models::sorted_chunks::SortedChunks;
 use crate::numeric::TopK;
-use crate::state::column::Column;
 
 /// Terms under which an item is listed, the heaviest ones.
 const ITEM_TERMS: usize = 16;

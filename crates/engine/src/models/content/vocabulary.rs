@@ -22,11 +22,11 @@
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::columns::column::Column;
+use crate::columns::interner::Interner;
+use crate::columns::part::Part;
 use crate::numeric::math::ln;
 use crate::numeric::math::ln_f32;
-use crate::state::column::Column;
-use crate::state::interner::Interner;
-use crate::state::parts::Part;
 
 use crate::models::content::counts::Document;
 use crate::models::content::counts::TERMS_MAX;
@@ -330,7 +330,7 @@ fn bounded(max_features: usize) -> u32 {
 #[cfg(test)]
 impl Vocabulary {
     /// Hashes of the whole state.
-    pub fn digest(&self) -> (Head, [crate::state::column::Digest; 3]) {
+    pub fn digest(&self) -> (Head, [crate::columns::column::Digest; 3]) {
         let parts: [&dyn Part; 3] = [&self.terms, &self.frequencies, &self.weights];
         (self.head, parts.map(Part::digest))
     }

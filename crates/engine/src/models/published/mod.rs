@@ -13,12 +13,12 @@ use serde::Serialize;
 
 pub use self::bytes::ModelFault;
 pub use self::bytes::Publication;
-use crate::consumption::Weighing;
 use crate::domain::Sequence;
 use crate::domain::Timestamp;
 use crate::models::collaborative::Hyperparameters;
 use crate::models::collaborative::Regularization;
 use crate::models::content::ContentModel;
+use crate::models::weighing::Weighing;
 
 /// What stays of a published model once its rows are in the state.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

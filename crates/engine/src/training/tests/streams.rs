@@ -1,8 +1,8 @@
 //! Trainings one after the other on a stream, and searches.
 
 use super::*;
+use crate::columns::column::encode;
 use crate::models::published::Publication;
-use crate::state::column::encode;
 use crate::training::trial;
 
 /// Ten trainings of a stream; each must come out. Returns what each told.

@@ -6,7 +6,7 @@
 //! - A removal closes the gap it leaves, so runs stay short however often keys come and go.
 //! - Bounded by what it holds: two to four slots of 8 bytes for each key.
 
-use crate::state::column::Column;
+use crate::columns::column::Column;
 
 const SLOTS_MIN: usize = 64;
 /// Slots for each key at least.

@@ -1,6 +1,6 @@
 //! A part of the state: it has a digest, and it is sections of a snapshot.
 
-use crate::state::column::Digest;
+use crate::columns::column::Digest;
 
 /// Encoded sections, made one at a time.
 pub type Sections<'a> = Box<dyn Iterator<Item = Vec<u8>> + 'a>;

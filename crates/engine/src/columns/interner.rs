@@ -11,12 +11,12 @@ use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::state::column::Column;
-use crate::state::column::Digest;
-use crate::state::free_slots::FreeSlots;
-use crate::state::key_index::KeyIndex;
-use crate::state::parts::Part;
-use crate::state::parts::Sections;
+use crate::columns::column::Column;
+use crate::columns::column::Digest;
+use crate::columns::free_slots::FreeSlots;
+use crate::columns::key_index::KeyIndex;
+use crate::columns::part::Part;
+use crate::columns::part::Sections;
 
 /// What stands for a name where it gets no index: 64 bits of its hash.
 pub fn name_key(name: &str) -> u64 {

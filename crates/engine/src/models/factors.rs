@@ -5,16 +5,16 @@
 use std::sync::Arc;
 use std::sync::OnceLock;
 
+use crate::columns::column::Digest;
+use crate::columns::column::PAGE;
+use crate::columns::column::PAGES_PER_SECTION;
+use crate::columns::column::encode;
+use crate::columns::part::Part;
+use crate::columns::part::Sections;
 use crate::models::collaborative::Page;
 use crate::models::collaborative::scan;
 use crate::numeric;
 use crate::numeric::TopK;
-use crate::state::column::Digest;
-use crate::state::column::PAGE;
-use crate::state::column::PAGES_PER_SECTION;
-use crate::state::column::encode;
-use crate::state::parts::Part;
-use crate::state::parts::Sections;
 
 /// One row in so many is looked up by itself; more of them are scanned.
 const FEW: usize = 8;

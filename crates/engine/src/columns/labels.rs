@@ -5,9 +5,9 @@
 //!   room, an eighth of the budget at a time. Whenever as many as the budget were evicted, what is
 //!   left counts half, so that a label of long ago does not stand in the way of a new one.
 
-use crate::state::column::Column;
-use crate::state::interner::Interner;
-use crate::state::parts::Part;
+use crate::columns::column::Column;
+use crate::columns::interner::Interner;
+use crate::columns::part::Part;
 
 /// Part of the budget that is freed at a time.
 const EVICTED_ONE_IN: usize = 8;

@@ -1,7 +1,7 @@
 //! A window over a growing sequence: values come at its end and go at its front.
 //!
 //! - Each value has a number, from 0 on; numbers are never used again.
-//! - Copy-on-write pages, as those of a [`Column`](crate::state::column::Column): a clone
+//! - Copy-on-write pages, as those of a [`Column`](crate::columns::column::Column): a clone
 //!   copies a pointer for each page, a write copies the page and the value that a view
 //!   still holds.
 //! - Bytes are counted as values come and go, so that its owner can keep to a budget.
@@ -14,10 +14,10 @@ use std::sync::OnceLock;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::state::column::Digest;
-use crate::state::column::encode;
-use crate::state::parts::Part;
-use crate::state::parts::Sections;
+use crate::columns::column::Digest;
+use crate::columns::column::encode;
+use crate::columns::part::Part;
+use crate::columns::part::Sections;
 
 /// Values of a page.
 const PAGE: u64 = 64;

@@ -12,8 +12,8 @@ use std::sync::OnceLock;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::state::parts::Part;
-use crate::state::parts::Sections;
+use crate::columns::part::Part;
+use crate::columns::part::Sections;
 
 /// Values of a page. Small enough to copy in microseconds, large enough that a
 /// million values are a few thousand pointers.

@@ -3,7 +3,7 @@
 //! Derived: a free slot is one without a name that nothing refers to. One bit for each slot, in
 //! copy-on-write pages; a search begins where the last one ended, so it costs little on average.
 
-use crate::state::column::Column;
+use crate::columns::column::Column;
 
 const BITS: usize = 64;
 
