@@ -61,7 +61,7 @@ pub fn absence(absence: Absence) -> proto::ExplainAbsenceResponse {
         position: absence.place.map(|place| place as u32),
         refused_by: absence.refusals.iter().map(rule).collect(),
         sources: absence.sources.into_iter().map(source).collect(),
-        standing: absence.gap.map(standing),
+        candidate_rank: absence.gap.map(candidate_rank),
         suppressed_by: suppressed_by.collect(),
         suggestions: absence.suggestions.into_iter().map(suggestion).collect(),
         model_version: absence.model_version,
@@ -110,16 +110,16 @@ fn source(trace: SourceTrace) -> proto::RetrievalSource {
     }
 }
 
-fn standing(gap: Gap) -> proto::Standing {
-    let score = gap.standing.score;
+fn candidate_rank(gap: Gap) -> proto::CandidateRank {
+    let score = gap.candidate_rank.score;
     let difference = |(component, difference): (&str, f64)| proto::ComponentDifference {
         component: component.to_owned(),
         difference,
     };
     let (last_item_id, last_score) =
         gap.last_shown.map_or((String::new(), score), |(id, score)| (id.to_string(), score));
-    proto::Standing {
-        rank: gap.standing.place as u32,
+    proto::CandidateRank {
+        rank: gap.candidate_rank.place as u32,
         candidates: gap.candidates as u32,
         score,
         last_item_id,
@@ -144,7 +144,7 @@ fn request_change(alteration: Alteration) -> proto::RequestChange {
     let change = match alteration {
         Alteration::Without(rule) => Change::DropRule(filter_rule(rule).into()),
         Alteration::AddCandidate => Change::AddCandidate(true),
-        Alteration::MaxResults(places) => Change::MaxResults(places as u32),
+        Alteration::MaxResults(positions) => Change::MaxResults(positions as u32),
         Alteration::Boost(addend) => Change::BoostAdd(addend),
         Alteration::NoTopicThreshold => off("topic_diversity_threshold"),
         Alteration::NoSourceThreshold => off("source_diversity_threshold"),

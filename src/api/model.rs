@@ -167,9 +167,9 @@ fn segments(view: &View) -> Vec<proto::SegmentEvidence> {
 }
 
 fn examination(view: &View) -> Vec<f64> {
-    const PLACES: usize = 20;
+    const POSITIONS: usize = 20;
     let decay = view.settings().ranker.examination_decay.map(f64::from);
-    decay.map_or_else(Vec::new, |decay| view.ranker().examination.curve(PLACES, decay))
+    decay.map_or_else(Vec::new, |decay| view.ranker().examination.curve(POSITIONS, decay))
 }
 
 fn training_figures(view: &View) -> BTreeMap<String, f64> {
@@ -180,20 +180,20 @@ fn training_figures(view: &View) -> BTreeMap<String, f64> {
 fn feature_weights(view: &View) -> Vec<proto::FeatureWeight> {
     let posterior = view.belief();
     let names = ["base", "hybrid"].into_iter().chain(FEATURES);
-    let ranker = names.zip(prior_mean()).enumerate().map(|(place, (name, prior_mean))| {
+    let ranker = names.zip(prior_mean()).enumerate().map(|(position, (name, prior_mean))| {
         proto::FeatureWeight {
             name: name.to_owned(),
             prior_mean,
-            posterior_mean: posterior.mean[place],
-            posterior_standard_deviation: posterior.standard_deviation[place],
+            posterior_mean: posterior.mean[position],
+            posterior_standard_deviation: posterior.standard_deviation[position],
         }
     });
     let hybrid = view.hybrid();
-    let hybrid = FEATURES.iter().enumerate().map(|(place, name)| proto::FeatureWeight {
+    let hybrid = FEATURES.iter().enumerate().map(|(position, name)| proto::FeatureWeight {
         name: format!("hybrid/{name}"),
-        prior_mean: hybrid.prior_weights()[place],
-        posterior_mean: hybrid.weights()[place],
-        posterior_standard_deviation: hybrid.standard_deviations()[place],
+        prior_mean: hybrid.prior_weights()[position],
+        posterior_mean: hybrid.weights()[position],
+        posterior_standard_deviation: hybrid.standard_deviations()[position],
     });
     ranker.chain(hybrid).collect()
 }

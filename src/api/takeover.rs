@@ -116,8 +116,8 @@ fn agreement_message(takeover: &Takeover) -> proto::Agreement {
     let share = |part: u64, whole: u64| part as f64 / whole.max(1) as f64;
     proto::Agreement {
         first_place: share(agreement.first, takeover.trials),
-        same_place: share(agreement.same_place, agreement.places),
-        in_both: share(agreement.in_both, agreement.places),
+        same_position: share(agreement.same_position, agreement.positions),
+        in_both: share(agreement.in_both, agreement.positions),
     }
 }
 

@@ -27,15 +27,15 @@ use super::scene::List;
 use super::scene::item_of;
 use super::scene::work_out;
 use engine::Cancelled;
+use engine::CandidateRank;
 use engine::Refusal;
 use engine::Retrieval;
 use engine::SourceTrace;
-use engine::Standing;
 use engine::Supply;
 use engine::View;
+use engine::candidate_rank;
 use engine::domain::ItemId;
 use engine::domain::Strategy;
-use engine::standing;
 
 /// The first of these that applies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,7 +61,7 @@ pub enum Cause {
 /// An item against the last item that was shown.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Gap {
-    pub standing: Standing,
+    pub candidate_rank: CandidateRank,
     pub candidates: usize,
     /// The last item of the answer with its score; `None` for an empty answer.
     pub last_shown: Option<(ItemId, f64)>,
@@ -74,7 +74,7 @@ pub struct Absence {
     pub cause: Cause,
     pub sentence: String,
     /// Its place, when it is in the answer.
-    pub place: Option<usize>,
+    pub position: Option<usize>,
     pub refusals: Vec<Refusal>,
     /// Where the catalogue was searched and the item was allowed.
     pub sources: Vec<SourceTrace>,
@@ -93,7 +93,7 @@ pub struct Absence {
 #[derive(Debug, Clone)]
 struct Finding {
     cause: Cause,
-    place: Option<usize>,
+    position: Option<usize>,
     shown: BTreeSet<ItemId>,
     refusals: Vec<Refusal>,
     sources: Vec<SourceTrace>,
@@ -149,7 +149,7 @@ fn explain(
     let mut absence = Absence {
         cause: finding.cause,
         sentence: String::new(),
-        place: finding.place,
+        position: finding.position,
         refusals: finding.refusals,
         sources: finding.sources,
         gap: finding.gap,
@@ -158,7 +158,7 @@ fn explain(
         model_version: view.model_version(),
         watermark: view.watermark(),
     };
-    absence.sentence = sentence::of(&absence, call.choice.places);
+    absence.sentence = sentence::of(&absence, call.choice.positions);
     Ok(absence)
 }
 
@@ -171,18 +171,20 @@ impl Finding {
     ) -> Result<Self, Cancelled> {
         let shown = list.ranked.items.iter().map(|item| &list.candidates[item.candidate]);
         let shown: Vec<&ItemId> = shown.map(|candidate| &item_of(candidate).item_id).collect();
-        let place = shown.iter().position(|id| *id == item_id);
+        let position = shown.iter().position(|id| *id == item_id);
         let mut candidates = list.candidates.iter();
         let candidate = candidates.position(|candidate| item_of(candidate).item_id == *item_id);
         let refusals = refusals(view, call, list, item_id);
         let gap = candidate.map(|candidate| gap(view, list, candidate)).transpose()?;
         let cause = match (&refusals, &gap) {
-            _ if place.is_some() => Cause::Present,
+            _ if position.is_some() => Cause::Present,
             (None, _) => Cause::UnknownItem,
             (Some(refusals), _) if *refusals == [Refusal::NotInCatalogue] => Cause::NotInCatalogue,
             _ if !call.candidates.may_be(item_id) => Cause::NotACandidate,
             (Some(refusals), _) if !refusals.is_empty() => Cause::Filtered,
-            (_, Some(gap)) if gap.standing.place < call.choice.places => Cause::Suppressed,
+            (_, Some(gap)) if gap.candidate_rank.position < call.choice.positions => {
+                Cause::Suppressed
+            }
             (_, Some(_)) => Cause::Outranked,
             (_, None) => Cause::NotRetrieved,
         };
@@ -193,7 +195,7 @@ impl Finding {
         let sources = index.map(|index| list.retrieval.trace(index, &supply)).transpose()?;
         Ok(Self {
             cause,
-            place,
+            position,
             shown: shown.into_iter().cloned().collect(),
             refusals: refusals.unwrap_or_default(),
             sources: sources.unwrap_or_default(),
@@ -225,22 +227,22 @@ fn refusals(
 }
 
 fn gap(view: &View, list: &List<'_>, candidate: usize) -> Result<Gap, Cancelled> {
-    let standing = standing(view, list.candidates, list.request, candidate)?;
+    let candidate_rank = candidate_rank(view, list.candidates, list.request, candidate)?;
     let last = list.ranked.items.last();
     let mut differences: Vec<(&'static str, f64)> = Vec::new();
     if let Some(last) = last {
         let names: BTreeSet<&'static str> =
-            last.components.keys().chain(standing.components.keys()).copied().collect();
+            last.components.keys().chain(candidate_rank.components.keys()).copied().collect();
         let of = |components: &std::collections::BTreeMap<&str, f64>, name: &str| {
             components.get(name).copied().unwrap_or(0.0)
         };
-        let part = |name| (name, of(&last.components, name) - of(&standing.components, name));
+        let part = |name| (name, of(&last.components, name) - of(&candidate_rank.components, name));
         differences = names.into_iter().map(part).filter(|part| part.1 != 0.0).collect();
         differences.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(b.0)));
     }
     let id = |candidate: usize| item_of(&list.candidates[candidate]).item_id.clone();
     Ok(Gap {
-        standing,
+        candidate_rank,
         candidates: list.candidates.len(),
         last_shown: last.map(|last| (id(last.candidate), last.score)),
         differences,

@@ -49,7 +49,7 @@ pub enum Error {
     TrainingRuns,
     /// No decision of the time says what it chose from.
     #[error(
-        "none of the {decisions} decisions of the time says what it chose from at a place that \
+        "none of the {decisions} decisions of the time says what it chose from at a position that \
          was not pinned"
     )]
     NothingToEvaluate { decisions: u64 },

@@ -142,12 +142,12 @@ fn the_source_keeps_the_rules() {
 #[test]
 fn the_layer_table_is_bottom_up_and_names_what_there_is() {
     let tree = Tree::of_the_project();
-    for (place, (module, may_import, _)) in LAYERS.iter().enumerate() {
+    for (position, (module, may_import, _)) in LAYERS.iter().enumerate() {
         let exists = tree.sources.iter().any(|it| it.module.starts_with(&full(module)));
         assert!(exists, "there is no {module}");
         for import in *may_import {
             let lower = |(lower, ..): &(&str, _, _)| full(import).starts_with(&full(lower));
-            assert!(LAYERS[..place].iter().any(lower), "{import} is not below {module}");
+            assert!(LAYERS[..position].iter().any(lower), "{import} is not below {module}");
         }
     }
 }

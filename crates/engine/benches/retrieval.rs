@@ -97,7 +97,7 @@ fn retrieve(view: &View, filter: &Filter) -> Vec<u32> {
         give_up: &GiveUp::never(),
     };
     let supply =
-        Supply { wanted: 100, places: 20, max_per_topic: 0, max_per_source: 0, boosts: &[] };
+        Supply { wanted: 100, positions: 20, max_per_topic: 0, max_per_source: 0, boosts: &[] };
     retrieval.run(&supply).expect("nobody gives up")
 }
 

@@ -68,14 +68,14 @@ pub use give_up::{Cancelled, GiveUp};
 pub use learning::{Effect, Unreadable, decision_key};
 pub use models::collaborative;
 pub use models::content::SparseVector;
-pub use models::contexts::Occasion;
+pub use models::contexts::RequestContext;
 pub use models::decay::{DecayTime, DecayedRow};
 pub use models::hybrid::Hybrid;
 pub use models::prequential::PrequentialFigures;
 pub use models::published::{Configuration, Found, Model, ModelFault, Origin};
 pub use ranking::{
-    Baseline, Choice, Exploring, Pin, RankRequest, Ranked, RankedItem, Reason, Standing, Trial,
-    rank, score_candidates, standing,
+    Baseline, CandidateRank, Choice, Exploring, Pin, RankRequest, Ranked, RankedItem, Reason,
+    Trial, candidate_rank, rank, score_candidates,
 };
 pub use retrieval::{
     Boost, Change, Eligibility, Exclusion, Filter, OnboardingItem, Retrieval, SimilarItem,

@@ -158,8 +158,8 @@ impl World {
             round: 0,
             origin: ListOrigin::ALL[self.below(3)],
             chances: [0.4, 0.4, 0.2],
-            places: 5,
-            same_place: self.below(5) as u32,
+            positions: 5,
+            same_position: self.below(5) as u32,
             in_both: 5,
             same_first: self.below(2) == 0,
             expected_gain: 0.25,
@@ -319,11 +319,17 @@ fn people_get_what_those_with_their_taste_like() {
     let view = engine.view();
     let user = view.user(view.user_index("person-4").unwrap()).clone();
     let context = UserContext::new(&view, Some(&user));
-    let occasion =
-        Occasion { now: view.clock(), utc_offset_minutes: 0, device: None, location: None };
+    let request_context =
+        RequestContext { now: view.clock(), utc_offset_minutes: 0, device: None, location: None };
     let candidates: Vec<_> = (0..ITEMS as u32).map(|i| Candidate::known(&view, i)).collect();
-    let scores =
-        score_candidates(&view, Some(&user), &context, &occasion, &candidates, FeatureMask::ALL);
+    let scores = score_candidates(
+        &view,
+        Some(&user),
+        &context,
+        &request_context,
+        &candidates,
+        FeatureMask::ALL,
+    );
     let mut order: Vec<usize> = (0..ITEMS).collect();
     order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
     let own = order[..10].iter().filter(|&&item| item % 2 == 0).count();

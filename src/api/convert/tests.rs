@@ -286,7 +286,7 @@ proptest! {
                 check_time(read.now, NOW.plus_millis(limits::FUTURE_MS));
                 prop_assert!(read.utc_offset_minutes.abs() <= 840);
                 let choice = read.choice;
-                prop_assert!((1..=limits::RESULTS).contains(&choice.places));
+                prop_assert!((1..=limits::RESULTS).contains(&choice.positions));
                 for share in
                     [choice.diversity_weight, choice.topic_threshold, choice.source_threshold]
                 {

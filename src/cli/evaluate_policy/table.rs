@@ -80,7 +80,7 @@ fn decimal(value: f64) -> String {
     if !value.is_finite() {
         return "-".to_owned();
     }
-    let places = match value.abs() {
+    let positions = match value.abs() {
         size if size >= 1_000.0 => 0,
         size if size >= 10.0 => 1,
         size if size >= 0.1 || size == 0.0 => 4,

@@ -15,8 +15,8 @@ pub fn differences(recorded: &Decision, redone: &Decision) -> Vec<String> {
     tell("model version", before.model_version.to_string(), now.model_version.to_string());
     tell("number of candidates", before.candidates.to_string(), now.candidates.to_string());
     tell("places", before.shown.len().to_string(), now.shown.len().to_string());
-    for (place, (before, now)) in before.shown.iter().zip(&now.shown).enumerate() {
-        let at = |what: &str| format!("{what} at place {place}");
+    for (position, (before, now)) in before.shown.iter().zip(&now.shown).enumerate() {
+        let at = |what: &str| format!("{what} at place {position}");
         tell(&at("item"), before.item_id.to_string(), now.item_id.to_string());
         tell(&at("score"), exact(before.score), exact(now.score));
         tell(&at("propensity"), exact(before.propensity), exact(now.propensity));
@@ -57,7 +57,7 @@ fn of_candidates(
         }
         let mut pairs = before.into_iter().zip(now).enumerate();
         let differing = pairs.find(|(_, (before, now))| before != now);
-        differing.map(|(place, (before, now))| (format!("{what} {place}"), before, now))
+        differing.map(|(position, (before, now))| (format!("{what} {position}"), before, now))
     };
     let candidate = first("candidate", scored(before), scored(now));
     let deviation = first("deviation", deviations(before), deviations(now));

@@ -77,7 +77,7 @@ impl Alteration {
                     ids.push(item_id.clone());
                 }
             }
-            Self::MaxResults(places) => choice.places = places,
+            Self::MaxResults(positions) => choice.positions = positions,
             Self::Boost(addend) => {
                 let target = Target::Item(item_id.as_str().into());
                 call.boosts.push(Boost { target, change: Change::Add(addend) });

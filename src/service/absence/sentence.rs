@@ -9,11 +9,11 @@ use engine::Refusal;
 /// Differences that are named.
 const DIFFERENCES: usize = 2;
 
-pub fn of(absence: &Absence, places: usize) -> String {
+pub fn of(absence: &Absence, positions: usize) -> String {
     let mut sentence = match absence.cause {
         Cause::Present => {
-            let place = absence.place.map_or(0, |place| place + 1);
-            format!("in the answer, at place {place}")
+            let position = absence.position.map_or(0, |position| position + 1);
+            format!("in the answer, at place {position}")
         }
         Cause::UnknownItem => "no item of this id is known".to_owned(),
         Cause::NotInCatalogue => "not in the catalogue: known from interactions only".to_owned(),
@@ -24,8 +24,10 @@ pub fn of(absence: &Absence, places: usize) -> String {
         Cause::NotACandidate => "not among the candidates of the request".to_owned(),
         Cause::NotRetrieved => "no source of candidates came up with it".to_owned(),
         Cause::Suppressed => {
-            let place = absence.gap.as_ref().map_or(0, |gap| gap.standing.place + 1);
-            format!("by score alone at place {place} of {places}, but left out for others' sake")
+            let position = absence.gap.as_ref().map_or(0, |gap| gap.candidate_rank.position + 1);
+            format!(
+                "by score alone at place {position} of {positions}, but left out for others' sake"
+            )
         }
         Cause::Outranked => absence.gap.as_ref().map_or_else(String::new, outranked),
     };
@@ -37,10 +39,10 @@ pub fn of(absence: &Absence, places: usize) -> String {
 }
 
 fn outranked(gap: &Gap) -> String {
-    let place = gap.standing.place + 1;
-    let mut sentence = format!("place {place} of {} candidates by score", gap.candidates);
+    let position = gap.candidate_rank.position + 1;
+    let mut sentence = format!("place {position} of {} candidates by score", gap.candidates);
     if let Some((id, score)) = &gap.last_shown {
-        let behind = score - gap.standing.score;
+        let behind = score - gap.candidate_rank.score;
         sentence.push_str(&format!(", {behind:.4} behind the last one shown, {id}"));
     }
     let behind = gap.differences.iter().filter(|difference| difference.1 > 0.0);
@@ -52,9 +54,9 @@ fn outranked(gap: &Gap) -> String {
     sentence
 }
 
-pub fn suggestion(alterations: &[Alteration], place: usize) -> String {
+pub fn suggestion(alterations: &[Alteration], position: usize) -> String {
     let parts: Vec<String> = alterations.iter().map(|&one| alteration(one)).collect();
-    format!("{}: it would be at place {}", parts.join(" and "), place + 1)
+    format!("{}: it would be at place {}", parts.join(" and "), position + 1)
 }
 
 fn refusal(rule: Refusal) -> &'static str {
@@ -78,7 +80,7 @@ fn alteration(one: Alteration) -> String {
         Alteration::Without(Refusal::Seen) => "allow seen items".to_owned(),
         Alteration::Without(rule) => format!("drop `{}`", field(rule)),
         Alteration::AddCandidate => "name it in `candidate_ids`".to_owned(),
-        Alteration::MaxResults(places) => format!("raise `max_results` to {places}"),
+        Alteration::MaxResults(positions) => format!("raise `max_results` to {positions}"),
         Alteration::Boost(addend) => format!("a boost of +{}", digits(addend)),
         Alteration::NoTopicThreshold => "drop `topic_diversity_threshold`".to_owned(),
         Alteration::NoSourceThreshold => "drop `source_diversity_threshold`".to_owned(),

@@ -57,7 +57,7 @@ fn changed(
                 FilterRule::FrequencyCap => request.frequency_cap_per_day = Some(0),
                 other => panic!("not used here: {other:?}"),
             },
-            Change::MaxResults(places) => diversity.max_results = *places,
+            Change::MaxResults(positions) => diversity.max_results = *positions,
             Change::BoostAdd(addend) => request.boosts.push(Boost {
                 target: Some(boost::Target::ItemId(item.to_owned())),
                 change: Some(boost::Change::Add(*addend)),
@@ -173,17 +173,17 @@ async fn an_outranked_item_is_told_by_how_much_and_what_would_do() {
     let answer = explain(&api, &request, "jazz-19").await;
     assert_eq!(explain(&api, &request, "jazz-19").await, answer, "nothing is left to chance");
     assert_eq!(answer.cause(), AbsenceCause::Outranked);
-    let standing = answer.standing.as_ref().unwrap();
-    assert!(standing.rank >= 5 && standing.gap > 0.0, "{standing:?}");
-    let sum: f64 = standing.differences.iter().map(|one| one.difference).sum();
-    assert!((sum - standing.gap).abs() < 1e-9, "{standing:?}");
-    assert!(standing.differences.is_sorted_by(|a, b| a.difference >= b.difference));
+    let candidate_rank = answer.candidate_rank.as_ref().unwrap();
+    assert!(candidate_rank.rank >= 5 && candidate_rank.gap > 0.0, "{candidate_rank:?}");
+    let sum: f64 = candidate_rank.differences.iter().map(|one| one.difference).sum();
+    assert!((sum - candidate_rank.gap).abs() < 1e-9, "{candidate_rank:?}");
+    assert!(candidate_rank.differences.is_sorted_by(|a, b| a.difference >= b.difference));
     assert!(answer.sources.iter().any(|source| source.rank.is_some()), "{:?}", answer.sources);
     assert_eq!(api.settled_status().await, before, "nothing was recorded");
 
     let changes: Vec<&Change> =
         answer.suggestions.iter().map(|one| one.changes[0].change.as_ref().unwrap()).collect();
-    assert!(changes.contains(&&Change::MaxResults(standing.rank + 1)), "{changes:?}");
+    assert!(changes.contains(&&Change::MaxResults(candidate_rank.rank + 1)), "{changes:?}");
     assert!(matches!(changes[0], Change::BoostAdd(_)), "one item makes room: {changes:?}");
     assert!(answer.suggestions.is_sorted_by_key(|one| one.displaced));
     for suggestion in &answer.suggestions {
@@ -220,7 +220,7 @@ async fn an_item_that_a_cap_or_variety_holds_back_is_suppressed_by_it() {
         let gone = by_score.iter().find(|item| is_gone(&item.item_id)).expect("one is held back");
         let answer = explain(&api, &request, &gone.item_id).await;
         assert_eq!(answer.cause(), AbsenceCause::Suppressed, "{answer:?}");
-        assert_eq!(answer.standing.as_ref().unwrap().rank, gone.position);
+        assert_eq!(answer.candidate_rank.as_ref().unwrap().rank, gone.position);
         let off = RequestChange { change: Some(Change::SwitchOff(field.to_owned())) };
         assert_eq!(answer.suppressed_by, std::slice::from_ref(&off), "{answer:?}");
         let request = changed(&request, &[off], &gone.item_id);

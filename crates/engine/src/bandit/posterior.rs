@@ -385,10 +385,10 @@ mod tests {
             a.swap(at, pivot);
             b.swap(at, pivot);
             let (above, below) = a.split_at_mut(at + 1);
-            for (place, row) in below.iter_mut().enumerate() {
+            for (position, row) in below.iter_mut().enumerate() {
                 let factor = row[at] / above[at][at];
                 row.iter_mut().zip(&above[at]).for_each(|(x, y)| *x -= factor * y);
-                b[at + 1 + place] -= factor * b[at];
+                b[at + 1 + position] -= factor * b[at];
             }
         }
         for at in (0..d).rev() {

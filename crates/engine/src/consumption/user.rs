@@ -18,7 +18,7 @@ use crate::domain::Attributes;
 use crate::domain::InteractionType;
 use crate::domain::Sequence;
 use crate::domain::Timestamp;
-use crate::models::contexts::Occasion;
+use crate::models::contexts::RequestContext;
 use crate::models::contexts::SLOTS;
 use crate::models::decay::DecayTime;
 use crate::models::decay::DecayedRow;
@@ -66,7 +66,7 @@ pub struct Event<'a> {
     pub change: Change,
     pub topics: &'a [u32],
     pub source: Option<u32>,
-    pub occasion: &'a Occasion,
+    pub request_context: &'a RequestContext,
     /// Whether it belongs to the user's session.
     pub in_session: bool,
 }
@@ -110,8 +110,8 @@ impl User {
 
     /// Learns from one event that is no impression; preferences are decayed as of `decayed_at`.
     pub fn note(&mut self, event: &Event<'_>, decayed_at: DecayTime) {
-        let Event { kind, consumption, change, occasion, .. } = *event;
-        let at = occasion.now;
+        let Event { kind, consumption, change, request_context, .. } = *event;
+        let at = request_context.now;
         let first = self.counts.iter().all(|&count| count == 0);
         if first || at < self.first_seen {
             self.first_seen = at;
@@ -124,10 +124,10 @@ impl User {
             self.session.note(consumption.item, consumption.net());
         }
         if change.opened {
-            let (day, hour) = at.day_and_hour(occasion.utc_offset_minutes);
+            let (day, hour) = at.day_and_hour(request_context.utc_offset_minutes);
             let slot = u32::from(day) * 24 + u32::from(hour);
             self.slots.add(slot, 1.0, decayed_at, SLOTS_MAX);
-            if let Some(device) = occasion.device {
+            if let Some(device) = request_context.device {
                 self.devices.add(device, 1.0, decayed_at, DEVICES_MAX);
             }
         }
@@ -138,7 +138,7 @@ impl User {
         for &topic in event.topics {
             self.topics.add(topic, taste, decayed_at, TOPICS_MAX);
             if change.is_positive() {
-                let key = topic * SLOTS + occasion.slot();
+                let key = topic * SLOTS + request_context.slot();
                 self.topic_slots.add(key, 1.0, decayed_at, TOPIC_SLOTS_MAX);
             }
         }
@@ -161,7 +161,7 @@ mod tests {
     const NOW: DecayTime = DecayTime::from_half_lives(1.0);
     const GAP: u32 = 4 * 3_600;
 
-    const OCCASION: Occasion = Occasion {
+    const OCCASION: RequestContext = RequestContext {
         now: Timestamp::from_seconds(1_000),
         utc_offset_minutes: 0,
         device: Some(2),
@@ -171,8 +171,9 @@ mod tests {
     fn note(user: &mut User, item: u32, kind: InteractionType, confidence: f32, topics: &[u32]) {
         let evidence = Evidence { kind, confidence, at: OCCASION.now };
         let (consumption, change) = user.history.folded(item, &evidence, GAP);
-        let (source, occasion, in_session) = (Some(1), &OCCASION, true);
-        let event = Event { kind, consumption, change, topics, source, occasion, in_session };
+        let (source, request_context, in_session) = (Some(1), &OCCASION, true);
+        let event =
+            Event { kind, consumption, change, topics, source, request_context, in_session };
         user.note(&event, NOW);
     }
 

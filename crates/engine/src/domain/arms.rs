@@ -55,7 +55,7 @@ impl ArmStrategy {
     }
 }
 
-/// What is known of the occasion of a selection.
+/// What is known of the request context of a selection.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ArmContext {
     /// Numbers of the caller's; as many in all selections of an arm set. Best scaled to

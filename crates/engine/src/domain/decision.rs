@@ -113,11 +113,11 @@ impl Decision {
         const NUMBERS: usize = 64;
         const TRIAL_NUMBERS: usize = 64;
         let floats = |values: &[f32]| 3 + size_of_val(values);
-        let place = |one: &ShownItem| {
+        let position = |one: &ShownItem| {
             text_bytes(one.item_id.as_str()) + 2 * size_of::<f32>() + floats(&one.features)
         };
         let ids = text_bytes(self.decision_id.as_str()) + text_bytes(self.user_id.as_str());
-        let shown: usize = self.shown.iter().map(place).sum();
+        let shown: usize = self.shown.iter().map(position).sum();
         let trial = self.trial.as_ref();
         let trial = trial.map_or(0, |trial| TRIAL_NUMBERS + floats(&trial.difference));
         let detail = self.detail.as_ref().map_or(0, |detail| detail.record_bytes());

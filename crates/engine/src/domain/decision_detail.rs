@@ -133,9 +133,9 @@ impl CandidateScores {
     }
 
     pub fn ids(&self) -> impl ExactSizeIterator<Item = &str> {
-        (0..self.ends.len()).map(|place| {
-            let start = if place == 0 { 0 } else { self.ends[place - 1] };
-            &self.ids[start as usize..self.ends[place] as usize]
+        (0..self.ends.len()).map(|position| {
+            let start = if position == 0 { 0 } else { self.ends[position - 1] };
+            &self.ids[start as usize..self.ends[position] as usize]
         })
     }
 

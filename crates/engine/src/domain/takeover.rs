@@ -112,9 +112,9 @@ pub struct TakeoverTrial {
     /// The chance of each origin, in the order of [`ListOrigin::ALL`].
     pub chances: [f64; 3],
     /// Places at which the ranker's greedy list and the caller's were compared.
-    pub places: u32,
+    pub positions: u32,
     /// Those of them with the same item in both.
-    pub same_place: u32,
+    pub same_position: u32,
     /// Items that are in both.
     pub in_both: u32,
     /// Whether the first item is the same.

@@ -117,12 +117,12 @@ impl DatasetBuilder {
         let span = self.dataset.rows.len() as f64 * 1e3;
         let mut of_user = vec![0_u32; self.dataset.users.len()];
         self.dataset.rows.iter().for_each(|row| of_user[row.user as usize] += 1);
-        let mut place_of = vec![0_u32; self.dataset.users.len()];
+        let mut position_of = vec![0_u32; self.dataset.users.len()];
         for row in &mut self.dataset.rows {
-            let (place, of) = (&mut place_of[row.user as usize], of_user[row.user as usize]);
-            let share = (f64::from(*place) + 0.5) / f64::from(of);
+            let (position, of) = (&mut position_of[row.user as usize], of_user[row.user as usize]);
+            let share = (f64::from(*position) + 0.5) / f64::from(of);
             row.at = Timestamp::from_millis((share * span) as i64);
-            *place += 1;
+            *position += 1;
         }
     }
 
@@ -135,8 +135,8 @@ impl DatasetBuilder {
     /// interaction in the order of adding and the value added with it.
     pub fn build_with(self, value: impl Fn(usize, f32) -> f32) -> Dataset {
         let mut dataset = self.dataset;
-        for (place, row) in dataset.rows.iter_mut().enumerate() {
-            row.value = value(place, row.value);
+        for (position, row) in dataset.rows.iter_mut().enumerate() {
+            row.value = value(position, row.value);
         }
         dataset.rows.sort_by_key(|row| row.at);
         dataset

@@ -17,8 +17,8 @@ use crate::Effort;
 use crate::Engine;
 use crate::FeatureMask;
 use crate::GiveUp;
-use crate::Occasion;
 use crate::RankRequest;
+use crate::RequestContext;
 use crate::TrainingReport;
 use crate::UserContext;
 use crate::domain::Attributes;
@@ -161,7 +161,7 @@ impl EngineRecommender {
         let request = RankRequest {
             user,
             context: &UserContext::new(view, user),
-            occasion: occasion(now),
+            request_context: request_context(now),
             choice,
             boosts: &[],
             pins: &[],
@@ -189,8 +189,8 @@ impl EngineRecommender {
 }
 
 /// Recorded rows say when, not where.
-fn occasion(now: Timestamp) -> Occasion {
-    Occasion { now, utc_offset_minutes: 0, device: None, location: None }
+fn request_context(now: Timestamp) -> RequestContext {
+    RequestContext { now, utc_offset_minutes: 0, device: None, location: None }
 }
 
 impl Recommender for EngineRecommender {
@@ -235,7 +235,8 @@ impl Recommender for EngineRecommender {
         let context = UserContext::new(view, user);
         let candidates: Vec<Candidate<'_>> =
             (0..scores.len() as u32).map(|index| Candidate::known(view, index)).collect();
-        let ranked = score_candidates(view, user, &context, &occasion(now), &candidates, self.mask);
+        let ranked =
+            score_candidates(view, user, &context, &request_context(now), &candidates, self.mask);
         for (score, ranked) in scores.iter_mut().zip(ranked) {
             *score = ranked as f32;
         }

@@ -49,10 +49,11 @@ impl Facts {
         let mut counts = vec![0_u32; dataset.items.len()];
         let mut positives = vec![Vec::new(); dataset.users.len()];
         let mut learnt: Vec<(u32, u32)> = Vec::new();
-        for (place, row) in dataset.rows.iter().enumerate().filter(|(_, row)| row.value >= positive)
+        for (position, row) in
+            dataset.rows.iter().enumerate().filter(|(_, row)| row.value >= positive)
         {
             positives[row.user as usize].push(row.item);
-            if is_learnt(place) {
+            if is_learnt(position) {
                 counts[row.item as usize] += 1;
                 learnt.push((row.user, row.item));
             }
@@ -135,14 +136,14 @@ fn audiences(dataset: &Dataset, learnt: &[(u32, u32)]) -> Vec<[u64; WORDS]> {
     users.dedup();
     users.sort_by_key(|&user| xxh3_64(dataset.users[user as usize].as_bytes()));
     users.truncate(AUDIENCE_USERS);
-    let mut place_of = vec![None; dataset.users.len()];
-    for (place, user) in users.into_iter().enumerate() {
-        place_of[user as usize] = Some(place);
+    let mut position_of = vec![None; dataset.users.len()];
+    for (position, user) in users.into_iter().enumerate() {
+        position_of[user as usize] = Some(position);
     }
     let mut bits = vec![[0; WORDS]; dataset.items.len()];
     for (user, item) in learnt {
-        if let Some(place) = place_of[*user as usize] {
-            bits[*item as usize][place / 64] |= 1 << (place % 64);
+        if let Some(position) = position_of[*user as usize] {
+            bits[*item as usize][position / 64] |= 1 << (position % 64);
         }
     }
     bits
@@ -195,7 +196,7 @@ mod tests {
     #[test]
     fn only_what_was_learnt_counts_and_is_expected() {
         let rows = [("a", 2), ("b", 2), ("a", 1), ("a", 0), ("b", 0), ("c", 0)];
-        let facts = Facts::new(&dataset(&[NONE; 3], &rows), 1.0, |place| place < 3);
+        let facts = Facts::new(&dataset(&[NONE; 3], &rows), 1.0, |position| position < 3);
         assert_eq!((facts.counts.as_slice(), facts.total), (&[0, 1, 2][..], 3));
         assert_eq!(facts.expected(5, &[]), [2, 1]);
         assert_eq!(facts.expected(5, &[2]), [1]);

@@ -15,8 +15,9 @@ fn discount(rank: usize) -> f64 {
 }
 
 fn hits<'a>(list: &'a [u32], relevant: &'a [u32], k: usize) -> impl Iterator<Item = usize> + 'a {
-    let is_hit =
-        |(place, item): (usize, &u32)| relevant.binary_search(item).is_ok().then_some(place + 1);
+    let is_hit = |(position, item): (usize, &u32)| {
+        relevant.binary_search(item).is_ok().then_some(position + 1)
+    };
     list.iter().take(k).enumerate().filter_map(is_hit)
 }
 

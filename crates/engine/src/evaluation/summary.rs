@@ -171,8 +171,8 @@ pub fn summarize(
     let figures = |model: usize| with_intervals(&measured[model], model * stride, &bootstrap);
     let compared = |other: usize| {
         let means = measured[0].iter().filter(|metric| metric.column.is_some()).enumerate();
-        let difference = |(place, metric): (usize, &Measured)| {
-            estimated(&metric.label, bootstrap.difference(place, other * stride + place))
+        let difference = |(position, metric): (usize, &Measured)| {
+            estimated(&metric.label, bootstrap.difference(position, other * stride + position))
         };
         means.map(difference).collect()
     };

@@ -88,7 +88,7 @@ pub fn vary(
 }
 
 /// The one place that says how a list is chosen.
-fn choice(method: DiversityMethod, diversity_weight: f64, places: usize) -> Choice {
+fn choice(method: DiversityMethod, diversity_weight: f64, positions: usize) -> Choice {
     Choice {
         strategy: Strategy::Greedy,
         epsilon: 0.0,
@@ -101,7 +101,7 @@ fn choice(method: DiversityMethod, diversity_weight: f64, places: usize) -> Choi
         source_threshold: 0.0,
         max_per_topic: 0,
         max_per_source: 0,
-        places,
+        positions,
     }
 }
 

@@ -27,8 +27,8 @@ impl fmt::Display for Expression {
 }
 
 fn join(f: &mut fmt::Formatter<'_>, parts: &[Expression], joint: &str) -> fmt::Result {
-    for (place, one) in parts.iter().enumerate() {
-        if place > 0 {
+    for (position, one) in parts.iter().enumerate() {
+        if position > 0 {
             f.write_str(joint)?;
         }
         part(f, one)?;
@@ -64,8 +64,8 @@ impl fmt::Display for Operand {
             Self::Literal(literal) => write!(f, "{literal}"),
             Self::List(members) => {
                 f.write_str("[")?;
-                for (place, member) in members.members().iter().enumerate() {
-                    let joint = if place > 0 { ", " } else { "" };
+                for (position, member) in members.members().iter().enumerate() {
+                    let joint = if position > 0 { ", " } else { "" };
                     write!(f, "{joint}{member}")?;
                 }
                 f.write_str("]")

@@ -15,7 +15,7 @@ use crate::models::cold_start::LocationScorer;
 use crate::models::content::Centroid;
 use crate::models::content::SparseVector;
 use crate::models::contexts::LiftsAt;
-use crate::models::contexts::Occasion;
+use crate::models::contexts::RequestContext;
 use crate::models::contexts::SLOTS;
 use crate::numeric::math;
 use crate::state::Entry;
@@ -68,7 +68,7 @@ struct SessionTaste {
 #[derive(Debug)]
 pub struct Circumstances<'v> {
     view: &'v View,
-    occasion: Occasion,
+    request_context: RequestContext,
     /// By topic, sorted.
     lifts: Vec<(u32, TopicLifts)>,
     location: Option<LocationScorer<'v>>,
@@ -79,11 +79,11 @@ impl<'v> Circumstances<'v> {
     pub fn new(
         view: &'v View,
         user: Option<&User>,
-        occasion: &Occasion,
+        request_context: &RequestContext,
         candidates: &[Candidate<'_>],
     ) -> Self {
-        let at = view.contexts.at(occasion, view.clock, &view.decays.contexts);
-        let personal = user.and_then(|user| PersonalTimes::new(view, user, occasion, &at));
+        let at = view.contexts.at(request_context, view.clock, &view.decays.contexts);
+        let personal = user.and_then(|user| PersonalTimes::new(view, user, request_context, &at));
         let lifts = topics_of(view, candidates).into_iter().map(|topic| {
             let time = at.time(topic);
             let lifts = TopicLifts {
@@ -97,10 +97,10 @@ impl<'v> Circumstances<'v> {
         let now = view.decays.shares.at(view.clock);
         Self {
             view,
-            occasion: *occasion,
+            request_context: *request_context,
             lifts: lifts.collect(),
-            location: occasion.location.map(|at| view.locations.at(at, now)),
-            session: user.and_then(|user| session_taste(view, user, occasion)),
+            location: request_context.location.map(|at| view.locations.at(at, now)),
+            session: user.and_then(|user| session_taste(view, user, request_context)),
         }
     }
 
@@ -147,7 +147,7 @@ impl<'v> Circumstances<'v> {
             if table.is_empty() { None } else { table.of(topics, item.source.as_deref()) };
         let half_life = configured
             .map_or_else(|| self.view.aging.half_life_hours(&entry.topics, settings), f64::from);
-        aging::freshness(published, self.occasion.now, half_life)
+        aging::freshness(published, self.request_context.now, half_life)
     }
 
     /// How much more the item is wanted at this location than overall.
@@ -199,12 +199,17 @@ struct PersonalTimes<'a> {
 }
 
 impl<'a> PersonalTimes<'a> {
-    fn new(view: &View, user: &'a User, occasion: &Occasion, at: &LiftsAt<'_>) -> Option<Self> {
+    fn new(
+        view: &View,
+        user: &'a User,
+        request_context: &RequestContext,
+        at: &LiftsAt<'_>,
+    ) -> Option<Self> {
         let row = &user.topic_slots;
         if row.entries().is_empty() || at.slot_share() <= 0.0 {
             return None;
         }
-        let slot = occasion.slot();
+        let slot = request_context.slot();
         let scale = row.scale(view.profile_time(user));
         let now: f32 =
             row.entries().iter().filter(|entry| entry.0 % SLOTS == slot).map(|entry| entry.1).sum();
@@ -233,8 +238,12 @@ impl<'a> PersonalTimes<'a> {
     }
 }
 
-fn session_taste(view: &View, user: &User, occasion: &Occasion) -> Option<SessionTaste> {
-    let items = user.session.items_at(occasion.now);
+fn session_taste(
+    view: &View,
+    user: &User,
+    request_context: &RequestContext,
+) -> Option<SessionTaste> {
+    let items = user.session.items_at(request_context.now);
     if items.is_empty() {
         return None;
     }

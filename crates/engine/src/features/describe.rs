@@ -13,7 +13,7 @@ use crate::features::describer::Describer;
 use crate::features::table::FEATURE_COUNT;
 use crate::features::table::FEATURES;
 use crate::features::user_context::UserContext;
-use crate::models::contexts::Occasion;
+use crate::models::contexts::RequestContext;
 use crate::models::hybrid::FeatureMatrix;
 use crate::state::View;
 
@@ -25,10 +25,10 @@ pub fn describe(
     view: &View,
     user: Option<&User>,
     context: &UserContext,
-    occasion: &Occasion,
+    request_context: &RequestContext,
     candidates: &[Candidate<'_>],
 ) -> FeatureMatrix {
-    let mut features = describe_raw(view, user, context, occasion, candidates);
+    let mut features = describe_raw(view, user, context, request_context, candidates);
     view.hybrid().scale().apply(&mut features);
     features
 }
@@ -38,10 +38,10 @@ pub fn describe_raw(
     view: &View,
     user: Option<&User>,
     context: &UserContext,
-    occasion: &Occasion,
+    request_context: &RequestContext,
     candidates: &[Candidate<'_>],
 ) -> FeatureMatrix {
-    let describer = Describer::new(view, user, context, occasion, candidates);
+    let describer = Describer::new(view, user, context, request_context, candidates);
     let known: Vec<usize> =
         (0..FEATURE_COUNT).filter(|&at| describer.knows(FEATURES[at].needs)).collect();
     let describe = |candidates: &[Candidate<'_>], values: &mut [f32]| {

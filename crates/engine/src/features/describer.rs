@@ -17,7 +17,7 @@ use crate::models::cold_start::CohortScorer;
 use crate::models::cold_start::ItemStatistics;
 use crate::models::cold_start::Scales;
 use crate::models::collaborative::CooccurrenceScorer;
-use crate::models::contexts::Occasion;
+use crate::models::contexts::RequestContext;
 use crate::models::decay::decay;
 use crate::numeric;
 use crate::numeric::math;
@@ -81,7 +81,7 @@ pub struct Describer<'a> {
     scales: Scales,
     /// How much what is popular at the view's clock says of the request, 0 to 1.
     timeliness: [f32; 2],
-    occasion: Occasion,
+    request_context: RequestContext,
     together: PathScores<'a>,
     next: PathScores<'a>,
 }
@@ -124,10 +124,10 @@ impl<'a> Describer<'a> {
         view: &'a View,
         user: Option<&'a User>,
         context: &'a UserContext,
-        occasion: &Occasion,
+        request_context: &RequestContext,
         candidates: &[Candidate<'_>],
     ) -> Self {
-        let session = user.map_or(&[][..], |user| user.session.items_at(occasion.now));
+        let session = user.map_or(&[][..], |user| user.session.items_at(request_context.now));
         let cooccurrence = view.cooccurrence_scorer(&context.recent).emphasising(session);
         let (count, items) = (candidates.len(), view.items.entries.len());
         let shares_now = view.decays.shares.at(view.clock);
@@ -138,11 +138,11 @@ impl<'a> Describer<'a> {
             view,
             user,
             context,
-            circumstances: Circumstances::new(view, user, occasion, candidates),
+            circumstances: Circumstances::new(view, user, request_context, candidates),
             cohorts,
             scales: view.popularity_scales(),
-            timeliness: timeliness(view, occasion.now),
-            occasion: *occasion,
+            timeliness: timeliness(view, request_context.now),
+            request_context: *request_context,
             together: PathScores::new(cooccurrence, count, items),
             next: PathScores::new(view.succession_scorer(&context.recent), count, items),
         }
@@ -156,8 +156,8 @@ impl<'a> Describer<'a> {
             Needs::Model => self.context.factors.is_some(),
             Needs::Cohort => self.cohorts.is_some(),
             Needs::Session => self.circumstances.has_session(),
-            Needs::Device => self.occasion.device.is_some(),
-            Needs::Location => self.occasion.location.is_some(),
+            Needs::Device => self.request_context.device.is_some(),
+            Needs::Location => self.request_context.location.is_some(),
         }
     }
 
@@ -279,7 +279,7 @@ impl<'a> Describer<'a> {
     pub fn repeat_recency(&self, subject: &Subject<'_>) -> f32 {
         let seen = subject.candidate.index.and_then(|index| self.context.seen(index));
         seen.map_or(0.0, |(_, last)| {
-            let hours = self.occasion.now.hours_since(last).max(0.0);
+            let hours = self.request_context.now.hours_since(last).max(0.0);
             -0.1 * math::log1p_f32((hours / REPEAT_UNIT_HOURS) as f32)
         })
     }

@@ -105,7 +105,7 @@ impl View {
     }
 
     /// Whether the impressions of a decision, by the key of its id, are counted in the state.
-    pub fn knows_showings(&self, user_id: &str, decision: u128) -> bool {
+    pub fn knows_impressions(&self, user_id: &str, decision: u128) -> bool {
         let showings =
             self.user_index(user_id).and_then(|user| self.users.impressions.get(user as usize));
         self.decision_number(decision).is_some()

@@ -22,7 +22,7 @@ use crate::features::describe_raw;
 use crate::learning::sampling;
 use crate::models::collaborative;
 use crate::models::collaborative::RECENT;
-use crate::models::contexts::Occasion;
+use crate::models::contexts::RequestContext;
 
 /// Topics that an event gives to an item of which nothing else is known.
 const STUB_TOPICS_MAX: usize = 8;
@@ -74,7 +74,7 @@ impl Engine {
         evidence: &Evidence,
         (sequence, recorded_at): (u64, Timestamp),
     ) {
-        let occasion = self.occasion(event, evidence.at);
+        let request_context = self.request_context(event, evidence.at);
         let history = &self.view.users.states[user as usize].history;
         let gap = self.view.return_gap.seconds();
         let (consumption, change) = history.folded(item, evidence, gap);
@@ -88,7 +88,8 @@ impl Engine {
         }
         if change.rise > 0.0 {
             // What all users share learns nothing of a time that the clock does not believe.
-            let believed = Occasion { now: evidence.at.min(self.view.clock), ..occasion };
+            let believed =
+                RequestContext { now: evidence.at.min(self.view.clock), ..request_context };
             let key = name_key(event.user_id.as_str());
             let influence = &mut Arc::make_mut(&mut self.view.ranker).influence;
             let weight = influence.weigh(key, recorded_at, Piece::Choice, 1).share();
@@ -104,7 +105,7 @@ impl Engine {
             change,
             topics: &entry.topics,
             source: entry.source,
-            occasion: &occasion,
+            request_context: &request_context,
             in_session: state.session.enter(session_id, evidence.at),
         };
         state.note(&noted, self.view.decays.profile.at(evidence.at.min(self.view.clock)));
@@ -112,14 +113,14 @@ impl Engine {
     }
 
     /// When and where an event took place.
-    fn occasion(&mut self, event: &Interaction, at: Timestamp) -> Occasion {
+    fn request_context(&mut self, event: &Interaction, at: Timestamp) -> RequestContext {
         let context = &event.context;
         let device = context.device_type.as_ref();
         let device = device.map(|name| self.view.devices.note(name));
         let location = context.location.as_ref();
         let location = location.map(|location| self.view.locations.note(location));
         let utc_offset_minutes = context.utc_offset_minutes.unwrap_or(0);
-        Occasion { now: at, utc_offset_minutes, device, location }
+        RequestContext { now: at, utc_offset_minutes, device, location }
     }
 
     /// Everything that a rise of evidence for an item changes beside the user's own state, which
@@ -129,20 +130,20 @@ impl Engine {
         user: u32,
         item: u32,
         change: &Change,
-        occasion: &Occasion,
+        request_context: &RequestContext,
         weight: f32,
     ) {
         let view = &mut self.view;
-        let at = occasion.now;
+        let at = request_context.now;
         view.learn_popularity(item, change.rise * weight, change.is_positive(), at);
         let state = view.users.states[user as usize].clone();
         let shares = view.decays.shares.at(at);
-        if let Some(location) = occasion.location {
+        if let Some(location) = request_context.location {
             view.locations.add(location, item, change.rise, shares);
         }
         let due = view.cohorts.add(&state.cohorts, item, change.rise, shares);
         if change.is_positive() {
-            self.learn_positive(&state, item, occasion);
+            self.learn_positive(&state, item, request_context);
         }
         if due {
             self.estimate_cohorts();
@@ -151,9 +152,9 @@ impl Engine {
     }
 
     /// What a positive changes, once for each session of an item.
-    fn learn_positive(&mut self, state: &User, item: u32, occasion: &Occasion) {
+    fn learn_positive(&mut self, state: &User, item: u32, request_context: &RequestContext) {
         let view = &mut self.view;
-        let at = occasion.now;
+        let at = request_context.now;
         let entry = view.items.entries[item as usize].clone();
         if entry.item.is_some() {
             view.recent_positives.note(item);
@@ -165,7 +166,7 @@ impl Engine {
         collaborative::note(&mut view.items.cooccurrence, item, &recent, together);
         collaborative::note_succession(&mut view.items.successors, item, &recent, together);
         let contexts = &view.decays.contexts;
-        view.contexts.note(&entry.topics, occasion, contexts);
+        view.contexts.note(&entry.topics, request_context, contexts);
         if let Some(published_at) = entry.item.as_ref().and_then(|item| item.published_at) {
             let age = at.hours_since(published_at);
             view.aging.note(&entry.topics, age, contexts.at(at), contexts.at(view.clock));
@@ -187,13 +188,13 @@ impl Engine {
         user: u32,
         item: u32,
         change: &Change,
-        occasion: &Occasion,
+        request_context: &RequestContext,
         sequence: u64,
         weight: f64,
     ) {
         let state = self.view.users.states[user as usize].clone();
         let again = state.history.find(item).is_some() && !self.view.recommends_seen();
-        let is_possible = sampling::can_be_shown(&self.view, &state, item, occasion.now);
+        let is_possible = sampling::can_be_shown(&self.view, &state, item, request_context.now);
         if !change.opened || again || !is_possible {
             return;
         }
@@ -201,7 +202,7 @@ impl Engine {
             return;
         }
         let view = &self.view;
-        let choice = sampling::choice_set(view, &state, item, occasion.now, sequence);
+        let choice = sampling::choice_set(view, &state, item, request_context.now, sequence);
         let indices = &choice.items;
         if indices.len() < 2 {
             return;
@@ -209,7 +210,7 @@ impl Engine {
         let candidates: Vec<Candidate<'_>> =
             indices.iter().map(|&index| Candidate::known(view, index)).collect();
         let context = UserContext::new(view, Some(&state));
-        let raw = describe_raw(view, Some(&state), &context, occasion, &candidates);
+        let raw = describe_raw(view, Some(&state), &context, request_context, &candidates);
         let mut features = raw.clone();
         view.hybrid.scale().apply(&mut features);
         let scores = features.rows().map(|row| view.hybrid.score(row));

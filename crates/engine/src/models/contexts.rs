@@ -41,7 +41,7 @@ const LIFT_MAX: f32 = 8.0;
 
 /// When and where something is wanted, or a ranking is for.
 #[derive(Debug, Clone, Copy)]
-pub struct Occasion {
+pub struct RequestContext {
     pub now: Timestamp,
     /// Minutes to add to UTC for the person's clock.
     pub utc_offset_minutes: i32,
@@ -49,7 +49,7 @@ pub struct Occasion {
     pub location: Option<u32>,
 }
 
-impl Occasion {
+impl RequestContext {
     /// Local weekday (Monday is 0) and part of the day.
     fn day_and_part(&self) -> (u32, u32) {
         let (day, hour) = self.now.day_and_hour(self.utc_offset_minutes);
@@ -187,43 +187,48 @@ impl TopicContexts {
     }
 
     /// Counts a positive interaction with an item of these topics, not ahead of the clock.
-    pub fn note(&mut self, topics: &[u32], occasion: &Occasion, half_lives: &HalfLives) {
-        let at = half_lives.at(occasion.now);
-        self.cells.note(topics, occasion.cell(), at, CELLS);
-        if let Some(device) = occasion.device {
+    pub fn note(
+        &mut self,
+        topics: &[u32],
+        request_context: &RequestContext,
+        half_lives: &HalfLives,
+    ) {
+        let at = half_lives.at(request_context.now);
+        self.cells.note(topics, request_context.cell(), at, CELLS);
+        if let Some(device) = request_context.device {
             self.devices.note(topics, device, at, DEVICES_MAX);
         }
-        if let Some(location) = occasion.location {
+        if let Some(location) = request_context.location {
             self.locations.note(topics, location, at, LOCATIONS_MAX);
         }
     }
 
-    /// The lifts at an occasion, as of `clock`.
+    /// The lifts at a request context, as of `clock`.
     pub fn at<'v>(
         &'v self,
-        occasion: &Occasion,
+        request_context: &RequestContext,
         clock: Timestamp,
         half_lives: &HalfLives,
     ) -> LiftsAt<'v> {
-        let (day, part) = occasion.day_and_part();
+        let (day, part) = request_context.day_and_part();
         let weekend = day >= FIRST_DAY_OF_WEEKEND;
         let days = if weekend { FIRST_DAY_OF_WEEKEND..DAYS } else { 0..FIRST_DAY_OF_WEEKEND };
         let slot_share = days.clone().map(|day| self.cells.share(day * PARTS_PER_DAY + part)).sum();
         LiftsAt {
             contexts: self,
             clock: half_lives.at(clock),
-            cell: occasion.cell(),
-            cell_share: self.cells.share(occasion.cell()),
+            cell: request_context.cell(),
+            cell_share: self.cells.share(request_context.cell()),
             days,
             part,
             slot_share,
-            device: occasion.device,
-            location: occasion.location,
+            device: request_context.device,
+            location: request_context.location,
         }
     }
 }
 
-/// The lifts of topics at one occasion.
+/// The lifts of topics at one request context.
 #[derive(Debug)]
 pub struct LiftsAt<'v> {
     contexts: &'v TopicContexts,
@@ -283,8 +288,8 @@ mod tests {
     const SATURDAY_NIGHT: Timestamp = Timestamp::from_seconds(1_704_574_800);
     const MONDAY_NOON: Timestamp = Timestamp::from_seconds(1_704_715_200);
 
-    fn occasion(now: Timestamp) -> Occasion {
-        Occasion { now, utc_offset_minutes: 0, device: None, location: None }
+    fn request_context(now: Timestamp) -> RequestContext {
+        RequestContext { now, utc_offset_minutes: 0, device: None, location: None }
     }
 
     /// Topic 0 is wanted on Saturday nights on device 0 in place 0, topic 1 on Monday
@@ -293,9 +298,10 @@ mod tests {
         let (half_lives, mut contexts) = (HalfLives::new(90.0 * 24.0), TopicContexts::default());
         for _ in 0..50 {
             for (topic, at) in [(0, SATURDAY_NIGHT), (1, MONDAY_NOON)] {
-                let place = Some(topic);
-                let occasion = Occasion { device: place, location: place, ..occasion(at) };
-                contexts.note(&[topic], &occasion, &half_lives);
+                let position = Some(topic);
+                let request_context =
+                    RequestContext { device: position, location: position, ..request_context(at) };
+                contexts.note(&[topic], &request_context, &half_lives);
             }
         }
         contexts
@@ -304,10 +310,13 @@ mod tests {
     #[test]
     fn a_topic_wanted_on_weekend_nights_is_lifted_then_and_lowered_at_noon() {
         let (contexts, half_lives) = (two_habits(), HalfLives::new(90.0 * 24.0));
-        let lift = |at| contexts.at(&occasion(at), MONDAY_NOON, &half_lives).time(0);
+        let lift = |at| contexts.at(&request_context(at), MONDAY_NOON, &half_lives).time(0);
         assert!(lift(SATURDAY_NIGHT) > 0.3);
         assert!(lift(MONDAY_NOON) < -0.3);
-        assert_eq!(contexts.at(&occasion(MONDAY_NOON), MONDAY_NOON, &half_lives).time(9), 0.0);
+        assert_eq!(
+            contexts.at(&request_context(MONDAY_NOON), MONDAY_NOON, &half_lives).time(9),
+            0.0
+        );
     }
 
     #[test]
@@ -315,7 +324,7 @@ mod tests {
         let (contexts, half_lives) = (two_habits(), HalfLives::new(90.0 * 24.0));
         let lift = |days: i64| {
             let at = SATURDAY_NIGHT.plus_millis(days * Timestamp::DAY_MS);
-            contexts.at(&occasion(at), MONDAY_NOON, &half_lives).time(0)
+            contexts.at(&request_context(at), MONDAY_NOON, &half_lives).time(0)
         };
         assert!(lift(1) > 0.3, "{}", lift(1));
         assert!(lift(0) >= lift(1), "{} {}", lift(0), lift(1));
@@ -327,20 +336,21 @@ mod tests {
         let (contexts, half_lives) = (two_habits(), HalfLives::new(90.0 * 24.0));
         // Ten hours later by UTC, but the same hour by the clock of the place.
         let sunday_morning = SATURDAY_NIGHT.plus_millis(10 * Timestamp::HOUR_MS);
-        let local = Occasion { utc_offset_minutes: -600, ..occasion(sunday_morning) };
+        let local = RequestContext { utc_offset_minutes: -600, ..request_context(sunday_morning) };
         assert!(contexts.at(&local, MONDAY_NOON, &half_lives).time(0) > 0.3);
-        let utc = contexts.at(&occasion(sunday_morning), MONDAY_NOON, &half_lives).time(0);
+        let utc = contexts.at(&request_context(sunday_morning), MONDAY_NOON, &half_lives).time(0);
         assert_eq!(utc, 0.0);
     }
 
     #[test]
     fn devices_and_locations_lift_their_topics() {
         let (contexts, half_lives) = (two_habits(), HalfLives::new(90.0 * 24.0));
-        let there = Occasion { device: Some(0), location: Some(0), ..occasion(MONDAY_NOON) };
+        let there =
+            RequestContext { device: Some(0), location: Some(0), ..request_context(MONDAY_NOON) };
         let lifts = contexts.at(&there, MONDAY_NOON, &half_lives);
         assert!(lifts.device(0) > 0.3 && lifts.device(1) < -0.3);
         assert!(lifts.location(0) > 0.3 && lifts.location(1) < -0.3);
-        let nowhere = contexts.at(&occasion(MONDAY_NOON), MONDAY_NOON, &half_lives);
+        let nowhere = contexts.at(&request_context(MONDAY_NOON), MONDAY_NOON, &half_lives);
         assert_eq!((nowhere.device(0), nowhere.location(0)), (0.0, 0.0));
     }
 
@@ -352,12 +362,12 @@ mod tests {
         ) {
             let (half_lives, mut contexts) = (HalfLives::new(90.0 * 24.0), TopicContexts::default());
             let hour = |hours: i64| MONDAY_NOON.plus_millis(hours * 11 * Timestamp::HOUR_MS);
-            for (topic, hours, place) in events {
-                let place = Some(place);
-                let occasion = Occasion { device: place, location: place, ..occasion(hour(hours)) };
-                contexts.note(&[topic], &occasion, &half_lives);
+            for (topic, hours, position) in events {
+                let position = Some(position);
+                let request_context = RequestContext { device: position, location: position, ..request_context(hour(hours)) };
+                contexts.note(&[topic], &request_context, &half_lives);
             }
-            let there = Occasion { device: Some(1), location: Some(1), ..occasion(hour(at)) };
+            let there = RequestContext { device: Some(1), location: Some(1), ..request_context(hour(at)) };
             let lifts = contexts.at(&there, hour(2_000), &half_lives);
             for topic in 0..4 {
                 let all = [lifts.time(topic), lifts.device(topic), lifts.location(topic)];

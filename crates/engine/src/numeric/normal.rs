@@ -65,12 +65,12 @@ impl LnCdf {
     pub fn bounded(self, z: f64) -> f64 {
         let above = if z > LOW { z } else { LOW };
         let within = if above < HIGH { above } else { HIGH };
-        let place = (within - LOW) * STEPS_PER_UNIT;
+        let position = (within - LOW) * STEPS_PER_UNIT;
         // The sum has no room for a fraction: its last bits are the entry.
-        let rounded = (place - 0.5) + TO_INTEGER;
+        let rounded = (position - 0.5) + TO_INTEGER;
         let entry = rounded.to_bits() as usize;
         let (left, right) = (self.0[entry % ROOM], self.0[(entry + 1) % ROOM]);
-        left + (place - (rounded - TO_INTEGER)) * (right - left)
+        left + (position - (rounded - TO_INTEGER)) * (right - left)
     }
 }
 

@@ -104,15 +104,15 @@ impl Projection<'_> {
         // In registers while the block solves itself.
         let (mut open, mut y) = (*rows, [0.0; BLOCK]);
         let (mut mean, mut square) = (self.mean, self.square);
-        for place in 0..BLOCK {
-            starts[place] = self.column;
+        for position in 0..BLOCK {
+            starts[position] = self.column;
             // Whole blocks are faster than the open rows only: what lies before the diagonal turns finished rows to
             // nonsense, which is not read again.
-            let lanes = &self.l[self.column - place..][..BLOCK];
-            self.column += BLOCK - place + below.len();
-            let value = open[place] * inverse[place];
-            y[place] = value;
-            mean += value * z[place];
+            let lanes = &self.l[self.column - position..][..BLOCK];
+            self.column += BLOCK - position + below.len();
+            let value = open[position] * inverse[position];
+            y[position] = value;
+            mean += value * z[position];
             square += value * value;
             for (open, l) in open.iter_mut().zip(lanes) {
                 *open -= value * l;
@@ -148,8 +148,8 @@ impl Projection<'_> {
 fn take_off(y: &[f64; BLOCK], starts: &[usize; BLOCK], l: &[f64], x: &mut [f64]) {
     let rows = x.len();
     let mut columns = [&l[..0]; BLOCK];
-    for (place, below) in columns.iter_mut().enumerate() {
-        *below = &l[starts[place] + BLOCK - place..][..rows];
+    for (position, below) in columns.iter_mut().enumerate() {
+        *below = &l[starts[position] + BLOCK - position..][..rows];
     }
     let [a, b, c, d, e, f, g, h] = columns;
     for row in 0..rows {

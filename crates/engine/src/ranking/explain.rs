@@ -17,7 +17,7 @@ use crate::features::feature;
 use crate::models::collaborative::CooccurrenceScorer;
 use crate::models::collaborative::Influence;
 use crate::models::content::SparseVector;
-use crate::models::contexts::Occasion;
+use crate::models::contexts::RequestContext;
 use crate::ranking::scale::BASE;
 use crate::state::View;
 
@@ -58,7 +58,7 @@ pub struct Explainer<'a> {
     view: &'a View,
     user: Option<&'a User>,
     context: &'a UserContext,
-    occasion: Occasion,
+    request_context: RequestContext,
     cooccurrence: CooccurrenceScorer<'a>,
     influence: Option<Influence<'a>>,
     /// Components of the average candidate.
@@ -74,17 +74,17 @@ impl<'a> Explainer<'a> {
         view: &'a View,
         user: Option<&'a User>,
         context: &'a UserContext,
-        occasion: &Occasion,
+        request_context: &RequestContext,
         average: BTreeMap<&'static str, f64>,
     ) -> Self {
-        let session = user.map_or(&[][..], |user| user.session.items_at(occasion.now));
+        let session = user.map_or(&[][..], |user| user.session.items_at(request_context.now));
         let liked_in_session = session.iter().rev().filter(|entry| entry.1 > 0.0);
         let positives = user.into_iter().flat_map(|user| user.history.positives());
         Self {
             view,
             user,
             context,
-            occasion: *occasion,
+            request_context: *request_context,
             cooccurrence: view.cooccurrence_scorer(&context.recent).emphasising(session),
             average,
             influence: user.and_then(|user| view.influence(user)),
@@ -181,8 +181,10 @@ impl<'a> Explainer<'a> {
             Cause::LikedTopic => about_topic(Some(self.liked_topic(candidate)?)),
             Cause::Source => about_group(self.view.source_name(candidate.entry.source?)?),
             Cause::Cohort => about_group(self.view.cohort_names(self.user?).first()?),
-            Cause::Location => about_group(self.view.location_name(self.occasion.location?)?),
-            Cause::Device => about_group(self.view.device_name(self.occasion.device?)?),
+            Cause::Location => {
+                about_group(self.view.location_name(self.request_context.location?)?)
+            }
+            Cause::Device => about_group(self.view.device_name(self.request_context.device?)?),
         }
     }
 

@@ -66,7 +66,7 @@ impl Exploration {
     }
 
     /// The rule at one place: of `admissible` choices, each with its candidate.
-    pub fn at_place(&self, admissible: impl Iterator<Item = (usize, usize)>) -> PlaceForNew {
+    pub fn at_position(&self, admissible: impl Iterator<Item = (usize, usize)>) -> PlaceForNew {
         if self.share <= 0.0 || self.bonuses.is_empty() {
             return PlaceForNew { share: self.share, new: Vec::new() };
         }

@@ -16,6 +16,6 @@ pub use explain::Reason;
 pub use prior::align_features;
 #[cfg(test)]
 pub use prior::{RANKER_DIMENSION, ranker_prior};
-pub use rank::{Standing, rank, score_candidates, standing};
+pub use rank::{CandidateRank, candidate_rank, rank, score_candidates};
 pub use request::{RankRequest, Ranked, RankedItem};
 pub use trial::{Baseline, Trial};

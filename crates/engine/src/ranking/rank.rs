@@ -20,7 +20,7 @@ use crate::features::ReasonKind;
 use crate::features::UserContext;
 use crate::features::describe;
 use crate::give_up::Cancelled;
-use crate::models::contexts::Occasion;
+use crate::models::contexts::RequestContext;
 use crate::ranking::choose::Choice;
 use crate::ranking::choose::ChosenList;
 use crate::ranking::choose::Costs;
@@ -57,13 +57,13 @@ pub fn score_candidates(
     view: &View,
     user: Option<&User>,
     context: &UserContext,
-    occasion: &Occasion,
+    request_context: &RequestContext,
     candidates: &[Candidate<'_>],
     mask: FeatureMask,
 ) -> Vec<f64> {
-    let mut features = describe(view, user, context, occasion, candidates);
+    let mut features = describe(view, user, context, request_context, candidates);
     mask.apply(&mut features);
-    let segment = View::segment(user, occasion.device);
+    let segment = View::segment(user, request_context.device);
     let mut scores = Scale::over(view, segment, &features).scores();
     add_effects(&item_effects(view, candidates), &mut scores, &mut []);
     scores
@@ -94,8 +94,8 @@ pub fn rank(
     };
     request.give_up.check()?;
     let explainer = request.explain.then(|| {
-        let RankRequest { user, context, occasion, .. } = request;
-        Explainer::new(view, *user, context, occasion, scored.scale.average())
+        let RankRequest { user, context, request_context, .. } = request;
+        Explainer::new(view, *user, context, request_context, scored.scale.average())
     });
     let items = list
         .chosen
@@ -167,17 +167,18 @@ fn in_force(view: &View, request: &RankRequest<'_>) -> Choice {
     let choice = &request.choice;
     // All lists that may be shown are equally long.
     let reach = request.baseline.and_then(Baseline::reach);
-    let places = reach.map_or(choice.places, |reach| choice.places.min(reach + request.pins.len()));
+    let positions =
+        reach.map_or(choice.positions, |reach| choice.positions.min(reach + request.pins.len()));
     let mass = view.ranker().shared().mass().max(1.0);
     let exploring = Exploring { gamma: choice.exploring.gamma * mass.sqrt(), ..choice.exploring };
-    Choice { exploring, places, ..*choice }
+    Choice { exploring, positions, ..*choice }
 }
 
 /// Where a candidate stands among all of a request by score alone.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Standing {
+pub struct CandidateRank {
     /// Candidates before it.
-    pub place: usize,
+    pub position: usize,
     pub score: f64,
     /// Parts of the score by name; they add up to it.
     pub components: BTreeMap<&'static str, f64>,
@@ -187,19 +188,19 @@ pub struct Standing {
 ///
 /// # Errors
 /// [`Cancelled`].
-pub fn standing(
+pub fn candidate_rank(
     view: &View,
     candidates: &[Candidate<'_>],
     request: &RankRequest<'_>,
     candidate: usize,
-) -> Result<Standing, Cancelled> {
+) -> Result<CandidateRank, Cancelled> {
     let scored = Scored::new(view, candidates, request)?;
     let score = scored.scores[candidate];
-    let is_before = |&(place, other): &(usize, &f64)| {
-        other.total_cmp(&score).reverse().then(place.cmp(&candidate)).is_lt()
+    let is_before = |&(position, other): &(usize, &f64)| {
+        other.total_cmp(&score).reverse().then(position.cmp(&candidate)).is_lt()
     };
-    Ok(Standing {
-        place: scored.scores.iter().enumerate().filter(is_before).count(),
+    Ok(CandidateRank {
+        position: scored.scores.iter().enumerate().filter(is_before).count(),
         score,
         components: scored.components(candidate),
     })
@@ -228,11 +229,11 @@ impl<'v> Scored<'v> {
         candidates: &[Candidate<'_>],
         request: &RankRequest<'_>,
     ) -> Result<Self, Cancelled> {
-        let RankRequest { user, context, occasion, give_up, .. } = request;
+        let RankRequest { user, context, request_context, give_up, .. } = request;
         give_up.check()?;
-        let features = describe(view, *user, context, occasion, candidates);
+        let features = describe(view, *user, context, request_context, candidates);
         give_up.check()?;
-        let segment = View::segment(*user, occasion.device);
+        let segment = View::segment(*user, request_context.device);
         let scale = Scale::over(view, segment, &features);
         let mut estimates = scale.scores();
         let effects = item_effects(view, candidates);
@@ -247,7 +248,8 @@ impl<'v> Scored<'v> {
         let mut deviations = if asks { scale.deviations() } else { Vec::new() };
         add_effects(&effects, &mut estimates, &mut deviations);
         let boosts = boosts(candidates, &estimates, request)?;
-        let exploration = Exploration::new(view, candidates, request.choice.strategy, occasion.now);
+        let exploration =
+            Exploration::new(view, candidates, request.choice.strategy, request_context.now);
         let scores = Vec::new();
         let mut scored = Self {
             scale,
@@ -260,17 +262,19 @@ impl<'v> Scored<'v> {
             exploration,
             scores,
         };
-        let added = |place: usize| {
-            scored.boosts[place] + scored.exploration.bonus(place) + scored.uncertainty(place)
+        let added = |position: usize| {
+            scored.boosts[position]
+                + scored.exploration.bonus(position)
+                + scored.uncertainty(position)
         };
         let estimates = scored.estimates.iter().enumerate();
-        scored.scores = estimates.map(|(place, estimate)| estimate + added(place)).collect();
+        scored.scores = estimates.map(|(position, estimate)| estimate + added(position)).collect();
         Ok(scored)
     }
 
     /// What a score holds for not being sure of the reward.
-    fn uncertainty(&self, place: usize) -> f64 {
-        self.deviations.get(place).map_or(0.0, |deviation| self.width * deviation)
+    fn uncertainty(&self, position: usize) -> f64 {
+        self.deviations.get(position).map_or(0.0, |deviation| self.width * deviation)
     }
 
     /// What choices cost against greedy ones; `None` where nothing explores.
@@ -281,7 +285,7 @@ impl<'v> Scored<'v> {
         let allowance = view.settings().ranker.exploration_allowance;
         let left = allowance
             .map(|share| view.ranker().account.left(f64::from(share)) - request.unlearnt_cost);
-        let added = |place: usize| self.exploration.bonus(place) + self.uncertainty(place);
+        let added = |position: usize| self.exploration.bonus(position) + self.uncertainty(position);
         let adds = self.width > 0.0 || self.exploration.has_bonuses();
         let count = if adds { self.estimates.len() } else { 0 };
         Some(Costs {
@@ -296,12 +300,12 @@ impl<'v> Scored<'v> {
     }
 
     /// The score of a candidate by parts.
-    fn components(&self, place: usize) -> BTreeMap<&'static str, f64> {
-        let mut components = self.scale.components(self.scale.vectors.row(place));
-        let (bonus, uncertain) = (self.exploration.bonus(place), self.uncertainty(place));
+    fn components(&self, position: usize) -> BTreeMap<&'static str, f64> {
+        let mut components = self.scale.components(self.scale.vectors.row(position));
+        let (bonus, uncertain) = (self.exploration.bonus(position), self.uncertainty(position));
         let added = [
-            (ITEM, self.effects[place].mean),
-            (BOOST, self.boosts[place]),
+            (ITEM, self.effects[position].mean),
+            (BOOST, self.boosts[position]),
             (EXPLORATION_BONUS, bonus),
             (UNCERTAINTY, uncertain),
         ];
@@ -319,7 +323,7 @@ fn boosts(
     if request.boosts.is_empty() {
         return Ok(vec![0.0; candidates.len()]);
     }
-    let now = request.occasion.now;
+    let now = request.request_context.now;
     let boost = |(candidate, estimate): (&Candidate<'_>, &f64)| {
         request.give_up.step()?;
         let item = candidate.entry.item.as_ref();

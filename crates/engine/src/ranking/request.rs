@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::consumption::User;
 use crate::features::UserContext;
 use crate::give_up::GiveUp;
-use crate::models::contexts::Occasion;
+use crate::models::contexts::RequestContext;
 use crate::ranking::choose::Choice;
 use crate::ranking::choose::Pin;
 use crate::ranking::explain::Reason;
@@ -18,7 +18,7 @@ use crate::retrieval::Boost;
 pub struct RankRequest<'a> {
     pub user: Option<&'a User>,
     pub context: &'a UserContext,
-    pub occasion: Occasion,
+    pub request_context: RequestContext,
     pub choice: Choice,
     pub boosts: &'a [Boost],
     /// At most one for each position and candidate.

@@ -11,8 +11,8 @@ impl<'a> Supply<'a> {
     /// What a choice among the catalogue needs.
     pub fn of(choice: &Choice, boosts: &'a [Boost]) -> Self {
         Self {
-            wanted: choice.places * CANDIDATES_PER_POSITION,
-            places: choice.places,
+            wanted: choice.positions * CANDIDATES_PER_POSITION,
+            positions: choice.positions,
             max_per_topic: choice.max_per_topic,
             max_per_source: choice.max_per_source,
             boosts,

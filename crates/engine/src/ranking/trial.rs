@@ -50,8 +50,8 @@ pub struct Trial {
     pub round: u32,
     pub origin: ListOrigin,
     pub chances: [f64; 3],
-    pub places: u32,
-    pub same_place: u32,
+    pub positions: u32,
+    pub same_position: u32,
     pub in_both: u32,
     pub same_first: bool,
     pub expected_gain: f64,
@@ -79,7 +79,8 @@ pub fn popular(view: &View, slate: &Slate<'_>) -> Vec<usize> {
         index.map_or(0.0, |statistics| scales.popularity(statistics))
     };
     let values: Vec<f32> = slate.candidates.iter().map(popularity).collect();
-    let mut order: Vec<usize> = (0..values.len()).filter(|&place| slate.is_free(place)).collect();
+    let mut order: Vec<usize> =
+        (0..values.len()).filter(|&position| slate.is_free(position)).collect();
     order.sort_by(|&a, &b| values[b].total_cmp(&values[a]).then(a.cmp(&b)));
     order
 }
@@ -94,10 +95,10 @@ impl Trial {
         estimates: &[f64],
         vector: impl Fn(usize) -> &'v [f32],
     ) -> Self {
-        let own = own.chosen.iter().filter(|place| !place.pinned);
-        let own: Vec<usize> = own.map(|place| place.candidate).collect();
-        let places = own.len().min(baseline.len());
-        let (own, callers) = (&own[..places], &baseline[..places]);
+        let own = own.chosen.iter().filter(|position| !position.pinned);
+        let own: Vec<usize> = own.map(|position| position.candidate).collect();
+        let positions = own.len().min(baseline.len());
+        let (own, callers) = (&own[..positions], &baseline[..positions]);
         let pairs = || own.iter().zip(callers);
         let mut difference: Vec<f64> = Vec::new();
         for (list, sign) in [(own, 1.0), (callers, -1.0)] {
@@ -113,8 +114,8 @@ impl Trial {
             round: view.takeover().round,
             origin,
             chances,
-            places: places as u32,
-            same_place: pairs().filter(|(a, b)| a == b).count() as u32,
+            positions: positions as u32,
+            same_position: pairs().filter(|(a, b)| a == b).count() as u32,
             in_both: own.iter().filter(|one| callers.contains(one)).count() as u32,
             same_first: pairs().next().is_some_and(|(a, b)| a == b),
             expected_gain: pairs().map(|(&a, &b)| estimates[a] - estimates[b]).sum(),

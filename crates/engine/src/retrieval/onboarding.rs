@@ -55,24 +55,28 @@ pub fn onboarding_items(view: &View, eligible: &Eligibility<'_>, n: usize) -> Ve
     let mut left: Vec<usize> = (0..pool.len()).collect();
     let mut picked = Vec::with_capacity(n.min(left.len()));
     while picked.len() < n && !left.is_empty() {
-        let value = |place: usize| {
-            let gain = uncertainty.as_ref().map_or(1.0, |one| one.gain(place));
+        let value = |position: usize| {
+            let gain = uncertainty.as_ref().map_or(1.0, |one| one.gain(position));
             // Nobody wanting an item yet is no proof that nobody knows it.
-            let known = familiarity[place] + 0.5 / people;
-            gain * known * coverage(view, pool[place], &asked)
+            let known = familiarity[position] + 0.5 / people;
+            gain * known * coverage(view, pool[position], &asked)
         };
         let best = (0..left.len()).max_by(|&a, &b| {
             let by_value = value(left[a]).total_cmp(&value(left[b]));
             by_value.then(left[b].cmp(&left[a]))
         });
-        let place = left.remove(best.expect("some items are left"));
-        let gain = uncertainty.as_ref().map_or(0.0, |one| one.gain(place));
-        picked.push(OnboardingItem { index: pool[place], gain, familiarity: familiarity[place] });
-        for &topic in &view.items.entries[pool[place] as usize].topics {
+        let position = left.remove(best.expect("some items are left"));
+        let gain = uncertainty.as_ref().map_or(0.0, |one| one.gain(position));
+        picked.push(OnboardingItem {
+            index: pool[position],
+            gain,
+            familiarity: familiarity[position],
+        });
+        for &topic in &view.items.entries[pool[position] as usize].topics {
             asked[topic as usize] += 1;
         }
         if let Some(uncertainty) = &mut uncertainty {
-            uncertainty.answer(place);
+            uncertainty.answer(position);
         }
     }
     picked
@@ -118,18 +122,18 @@ impl Uncertainty {
         (noise > 0.0).then_some(Self { k, rows, covariance, variances, noise })
     }
 
-    fn row(&self, place: usize) -> &[f64] {
-        &self.rows[place * self.k..][..self.k]
+    fn row(&self, position: usize) -> &[f64] {
+        &self.rows[position * self.k..][..self.k]
     }
 
-    fn gain(&self, place: usize) -> f64 {
-        math::log1p(self.variances[place] / self.noise) / 2.0
+    fn gain(&self, position: usize) -> f64 {
+        math::log1p(self.variances[position] / self.noise) / 2.0
     }
 
     /// Takes an answer about an item into account.
-    fn answer(&mut self, place: usize) {
-        let direction = product(&self.covariance, self.row(place));
-        let scale = 1.0 / (self.noise + self.variances[place]);
+    fn answer(&mut self, position: usize) {
+        let direction = product(&self.covariance, self.row(position));
+        let scale = 1.0 / (self.noise + self.variances[position]);
         for (cell, row) in self.covariance.chunks_exact_mut(self.k).zip(&direction) {
             for (cell, column) in cell.iter_mut().zip(&direction) {
                 *cell -= scale * row * column;

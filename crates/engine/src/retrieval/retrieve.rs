@@ -33,7 +33,7 @@ pub struct Supply<'a> {
     /// Candidates needed where the catalogue has them.
     pub wanted: usize,
     /// Positions of the list.
-    pub places: usize,
+    pub positions: usize,
     /// Absolute caps, which must leave enough to fill the list; 0: none.
     pub max_per_topic: u32,
     pub max_per_source: u32,
@@ -44,7 +44,7 @@ pub struct Supply<'a> {
 impl Supply<'_> {
     /// Of no list: what the sources give by themselves.
     const NONE: Self =
-        Self { wanted: 0, places: 0, max_per_topic: 0, max_per_source: 0, boosts: &[] };
+        Self { wanted: 0, positions: 0, max_per_topic: 0, max_per_source: 0, boosts: &[] };
 }
 
 /// A search of the catalogue for one user.

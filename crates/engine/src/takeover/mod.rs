@@ -63,8 +63,8 @@ pub struct Agreement {
     /// With the same first item.
     pub first: u64,
     /// Places that were compared, and those of them with the same item in both.
-    pub places: u64,
-    pub same_place: u64,
+    pub positions: u64,
+    pub same_position: u64,
     /// Items in both.
     pub in_both: u64,
 }
@@ -189,8 +189,8 @@ impl Takeover {
         self.outcomes[trial.origin.index()].shown += 1;
         let agreement = &mut self.agreement;
         agreement.first += u64::from(trial.same_first);
-        agreement.places += u64::from(trial.places);
-        agreement.same_place += u64::from(trial.same_place);
+        agreement.positions += u64::from(trial.positions);
+        agreement.same_position += u64::from(trial.same_position);
         agreement.in_both += u64::from(trial.in_both);
         let (gain, expected) = (&mut self.gain, f64::from(trial.expected_gain));
         // There was none yet, or the decision is damaged.

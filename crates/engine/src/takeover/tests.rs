@@ -16,8 +16,8 @@ fn trial(takeover: &Takeover, origin: ListOrigin) -> TakeoverTrial {
         round: takeover.round,
         origin,
         chances: takeover.chances(),
-        places: 4,
-        same_place: 1,
+        positions: 4,
+        same_position: 1,
         in_both: 3,
         same_first: origin == ListOrigin::Ranker,
         expected_gain: 0.5,
@@ -118,8 +118,8 @@ fn agreement_and_outcomes_are_summed() {
     go(&mut takeover, ListOrigin::Ranker, 1.0);
     go(&mut takeover, ListOrigin::Baseline, -1.0);
     let agreement = takeover.agreement;
-    assert_eq!((agreement.first, agreement.places), (1, 8));
-    assert_eq!((agreement.same_place, agreement.in_both), (2, 6));
+    assert_eq!((agreement.first, agreement.positions), (1, 8));
+    assert_eq!((agreement.same_position, agreement.in_both), (2, 6));
     let [ranker, baseline, popular] = takeover.outcomes;
     assert_eq!((ranker.settled, ranker.reward), (1, 1.0));
     assert_eq!((baseline.settled, baseline.reward), (1, -1.0));

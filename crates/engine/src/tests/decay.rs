@@ -90,10 +90,10 @@ impl Site {
         let user = view.user_index(user_id(user).as_str()).map(|user| view.user(user).as_ref());
         let now = view.clock();
         let (device, location) = (view.device_index("phone"), view.location_index("Kiel"));
-        let occasion = Occasion { now, utc_offset_minutes: 0, device, location };
+        let request_context = RequestContext { now, utc_offset_minutes: 0, device, location };
         let candidate = [Candidate::known(view, self.index(item))];
         let context = UserContext::new(view, user);
-        describe_raw(view, user, &context, &occasion, &candidate).row(0).to_vec()
+        describe_raw(view, user, &context, &request_context, &candidate).row(0).to_vec()
     }
 
     fn popularity(&self, item: usize) -> f32 {

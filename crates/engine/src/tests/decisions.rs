@@ -190,7 +190,7 @@ fn caps_hold_for_strangers_and_described_items_and_stay_when_a_stranger_becomes_
     let stranger = applied(&world.records);
     assert_eq!(worn_out(&stranger, 1_700_000_200), [true, true, false]);
     assert_eq!(worn_out(&stranger, 1_700_000_000 + 86_400), [false, false, false]);
-    assert!(stranger.state().knows_showings("stranger-0", decision_key("decision-0")));
+    assert!(stranger.state().knows_impressions("stranger-0", decision_key("decision-0")));
     world.push(event("stranger-0", "film-1", None, InteractionType::Click));
     for number in 1..=LITTLE {
         let decision = Decision {
@@ -201,7 +201,7 @@ fn caps_hold_for_strangers_and_described_items_and_stay_when_a_stranger_becomes_
     }
     let known = applied(&world.records);
     assert!(!known.state().knows_decision(decision_key("decision-0")));
-    assert!(known.state().knows_showings("stranger-0", decision_key("decision-0")));
+    assert!(known.state().knows_impressions("stranger-0", decision_key("decision-0")));
     assert_eq!(worn_out(&known, 1_700_000_200), [true, true, false]);
     let restored = Engine::restore(known.state().sections()).unwrap();
     assert_eq!(worn_out(&restored, 1_700_000_200), [true, true, false]);

@@ -21,7 +21,7 @@ fn trained(records: Vec<LogRecord>) -> Engine {
     engine
 }
 
-fn choice(strategy: Strategy, places: usize) -> Choice {
+fn choice(strategy: Strategy, positions: usize) -> Choice {
     Choice {
         strategy,
         epsilon: 0.2,
@@ -34,7 +34,7 @@ fn choice(strategy: Strategy, places: usize) -> Choice {
         source_threshold: 0.0,
         max_per_topic: 0,
         max_per_source: 0,
-        places,
+        positions,
     }
 }
 
@@ -65,7 +65,7 @@ fn ranked<T>(
     let request = RankRequest {
         user: Some(user),
         context: &context,
-        occasion: Occasion {
+        request_context: RequestContext {
             // A day after the items appeared: they are new.
             now: Timestamp::from_seconds(1_690_086_400),
             utc_offset_minutes: 0,
@@ -130,10 +130,10 @@ fn a_standing_is_the_place_and_score_that_the_list_goes_by() {
         |candidates, request, list| {
             assert_eq!(list.items.len(), ITEMS);
             for (place, item) in list.items.iter().enumerate() {
-                let standing =
-                    standing(engine.state(), candidates, request, item.candidate).unwrap();
-                assert_eq!((standing.place, standing.score), (place, item.score));
-                assert_eq!(standing.components, item.components);
+                let candidate_rank =
+                    candidate_rank(engine.state(), candidates, request, item.candidate).unwrap();
+                assert_eq!((candidate_rank.position, candidate_rank.score), (place, item.score));
+                assert_eq!(candidate_rank.components, item.components);
             }
         },
     );

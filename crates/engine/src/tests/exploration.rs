@@ -68,14 +68,14 @@ impl Shop {
             source_threshold: 0.0,
             max_per_topic: 0,
             max_per_source: 0,
-            places: 3,
+            positions: 3,
         };
         let context = UserContext::default();
         let id = format!("decision-{number}");
         let request = RankRequest {
             user: None,
             context: &context,
-            occasion: Occasion {
+            request_context: RequestContext {
                 now: view.clock(),
                 utc_offset_minutes: 0,
                 device: None,

@@ -160,7 +160,7 @@ fn rank_for(view: &View, user: &str, strategy: Strategy) {
         source_threshold: 0.0,
         max_per_topic: 0,
         max_per_source: 0,
-        places: 10,
+        positions: 10,
     };
     let retrieval = Retrieval {
         view,
@@ -177,7 +177,7 @@ fn rank_for(view: &View, user: &str, strategy: Strategy) {
     let request = RankRequest {
         user,
         context: &context,
-        occasion: Occasion {
+        request_context: RequestContext {
             now: view.clock(),
             utc_offset_minutes: 0,
             device: None,

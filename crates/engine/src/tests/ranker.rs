@@ -68,7 +68,7 @@ fn readers() -> Engine {
 }
 
 /// What is ranked for a user among some books.
-fn ranked(view: &View, user: &str, books: &[u32], strategy: Strategy, places: usize) -> Ranked {
+fn ranked(view: &View, user: &str, books: &[u32], strategy: Strategy, positions: usize) -> Ranked {
     let user = view.user_index(user).map(|user| view.user(user).as_ref());
     let context = UserContext::new(view, user);
     let candidates: Vec<_> = books.iter().map(|&book| Candidate::known(view, book)).collect();
@@ -84,13 +84,18 @@ fn ranked(view: &View, user: &str, books: &[u32], strategy: Strategy, places: us
         source_threshold: 0.0,
         max_per_topic: 0,
         max_per_source: 0,
-        places,
+        positions,
     };
     let now = view.clock();
     let request = RankRequest {
         user,
         context: &context,
-        occasion: Occasion { now, utc_offset_minutes: 0, device: None, location: None },
+        request_context: RequestContext {
+            now,
+            utc_offset_minutes: 0,
+            device: None,
+            location: None,
+        },
         choice,
         boosts: &[],
         pins: &[],
@@ -238,8 +243,8 @@ fn a_score_is_the_same_alone_and_among_others_and_its_parts_are_small() {
     let view = engine.state();
     let among = |others: std::ops::Range<u32>| {
         let books: Vec<u32> = std::iter::once(7).chain(others).collect();
-        let places = books.len();
-        let ranked = ranked(view, "person-7", &books, Strategy::Greedy, places);
+        let positions = books.len();
+        let ranked = ranked(view, "person-7", &books, Strategy::Greedy, positions);
         ranked.items.into_iter().find(|item| item.candidate == 0).unwrap()
     };
     let alone = among(0..0);

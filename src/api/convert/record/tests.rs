@@ -179,16 +179,16 @@ prop_compose! {
         exploration in option::of(exploration()),
         (own_order, popular) in (labels(), any::<bool>()),
     ) -> proto::PersonalizeRequest {
-        let places = match diversity.as_ref().map_or(0, |diversity| diversity.max_results) {
+        let positions = match diversity.as_ref().map_or(0, |diversity| diversity.max_results) {
             0 => 20,
-            places => places,
+            positions => positions,
         };
         let pin = |position| proto::Pin { item_id: format!("pin-{position}"), position };
         proto::PersonalizeRequest {
             namespace: "of-the-record".to_owned(),
             user_id, candidates, candidate_ids, context, diversity, filters, strategy, explain,
             min_watermark,
-            pins: (0..pinned.min(places)).map(pin).collect(),
+            pins: (0..pinned.min(positions)).map(pin).collect(),
             boosts, frequency_cap_per_day, exploration, variant,
             baseline_popular: popular && own_order.is_empty(),
             baseline_item_ids: own_order,

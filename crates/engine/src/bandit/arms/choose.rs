@@ -83,8 +83,8 @@ fn by_context(
         .offered
         .iter()
         .enumerate()
-        .map(|(place, name)| {
-            linear_of(set, name, place).filter(|linear| linear.dimension() == x.len())
+        .map(|(position, name)| {
+            linear_of(set, name, position).filter(|linear| linear.dimension() == x.len())
         })
         .collect();
     let noise = set.noise();

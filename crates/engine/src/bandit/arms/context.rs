@@ -13,7 +13,7 @@ use crate::domain::AttributeValue;
 use crate::domain::limits;
 
 /// Places that attributes are hashed to.
-const PLACES: usize = 64;
+const POSITIONS: usize = 64;
 
 /// What the vectors of an arm set are made of; its first selection with a context
 /// decides.
@@ -38,7 +38,7 @@ impl Shape {
     }
 
     pub fn dimension(self) -> usize {
-        1 + self.numbers as usize + if self.attributes { PLACES } else { 0 }
+        1 + self.numbers as usize + if self.attributes { POSITIONS } else { 0 }
     }
 
     /// The vector of a context that fits.
@@ -47,17 +47,17 @@ impl Shape {
         vector.push(1.0);
         vector.extend(context.numbers.iter().map(|number| bounded(*number)));
         vector.resize(self.dimension(), 0.0);
-        let places = &mut vector[1 + self.numbers as usize..];
+        let positions = &mut vector[1 + self.numbers as usize..];
         if self.attributes {
             for (name, value) in context.attributes.iter() {
-                add(places, name, value);
+                add(positions, name, value);
             }
         }
         vector
     }
 }
 
-fn add(places: &mut [f32], name: &str, value: &AttributeValue) {
+fn add(positions: &mut [f32], name: &str, value: &AttributeValue) {
     let mut put = |text: &str, size: f32| {
         let mut hasher = Xxh3::new();
         hasher.update(name.as_bytes());
@@ -66,7 +66,7 @@ fn add(places: &mut [f32], name: &str, value: &AttributeValue) {
         hasher.update(text.as_bytes());
         let hash = hasher.digest();
         let sign = if hash >> 63 == 0 { 1.0 } else { -1.0 };
-        places[hash as usize % PLACES] += sign * size;
+        positions[hash as usize % POSITIONS] += sign * size;
     };
     match value {
         AttributeValue::Text(text) => put(text, 1.0),

@@ -77,10 +77,10 @@ impl World {
             decision_id: &decision_id,
         };
         let found = choose(self.engine.state().arm_set(set), &choice);
-        let offered = self.offered.iter().enumerate().map(|(place, name)| OfferedArm {
+        let offered = self.offered.iter().enumerate().map(|(position, name)| OfferedArm {
             name: name.clone(),
-            propensity: found.propensities[place] as f32,
-            mean: found.means[place] as f32,
+            propensity: found.propensities[position] as f32,
+            mean: found.means[position] as f32,
         });
         self.learn(Record::ArmSelected(ArmSelection {
             decision_id: decision_id.clone(),

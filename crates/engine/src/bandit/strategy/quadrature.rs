@@ -74,11 +74,11 @@ impl<F: Fn(usize, f64) -> f64> Quadrature<F> {
         quadrature
     }
 
-    fn insert(&mut self, place: usize, t: f64) {
+    fn insert(&mut self, position: usize, t: f64) {
         let row = self.rows.len();
         self.rows.extend((0..self.arms).map(|arm| (self.ln_f)(arm, t).max(LN_F_FLOOR)));
         let ln_f = self.rows[row..].iter().sum();
-        self.nodes.insert(place, Node { t, row, ln_f, f: share_below(ln_f) });
+        self.nodes.insert(position, Node { t, row, ln_f, f: share_below(ln_f) });
     }
 
     /// Writes each arm's probability of being the largest.

@@ -355,7 +355,7 @@ impl ThompsonSlate {
     }
 
     /// A node with the values of the rivals there.
-    fn insert(&mut self, place: usize, t: f64) -> Node {
+    fn insert(&mut self, position: usize, t: f64) -> Node {
         let slot = self.free.pop().unwrap_or(self.at.len());
         if slot == self.at.len() {
             self.at.push(t);
@@ -373,7 +373,7 @@ impl ThompsonSlate {
         }
         (self.at[slot], self.sums[slot]) = (t, ln_f);
         let node = Node { t, slot, ln_f, f: share_below(ln_f) };
-        self.nodes.insert(place, node);
+        self.nodes.insert(position, node);
         node
     }
 

@@ -87,16 +87,16 @@ fn worlds() -> Vec<(Vec<f64>, Vec<f64>)> {
 #[test]
 fn thompson_propensities_are_the_frequencies_of_the_highest_draw() {
     const DRAWS: u32 = 60_000;
-    for (place, (means, deviations)) in worlds().into_iter().enumerate() {
+    for (position, (means, deviations)) in worlds().into_iter().enumerate() {
         let expected = propensities(&Thompson { scale: 1.0 }, &means, &deviations);
-        let mut rng = ChaCha8Rng::seed_from_u64(100 + place as u64);
+        let mut rng = ChaCha8Rng::seed_from_u64(100 + position as u64);
         let mut counts = vec![0; means.len()];
         for _ in 0..DRAWS {
             let both = means.iter().zip(&deviations);
             counts[highest(both.map(|(mean, d)| mean + d * normal(&mut rng)))] += 1;
         }
         let (statistic, cells) = chi_square(&counts, &expected, DRAWS);
-        assert!(statistic < bound(cells), "world {place}: {statistic} of {cells} cells");
+        assert!(statistic < bound(cells), "world {position}: {statistic} of {cells} cells");
     }
 }
 
@@ -127,16 +127,16 @@ fn beta_propensities_are_the_frequencies_of_the_highest_draw() {
 fn choices_of_every_policy_come_as_often_as_their_propensities_say() {
     const DRAWS: u32 = 40_000;
     let (means, deviations) = (vec![0.2, 0.5, 0.45, 0.1], vec![0.1, 0.05, 0.2, 0.3]);
-    for (place, policy) in policies().iter().enumerate() {
+    for (position, policy) in policies().iter().enumerate() {
         let mut expected = propensities(policy.as_ref(), &means, &deviations);
         mix_evenly(&mut expected, 0.04);
-        let mut rng = ChaCha8Rng::seed_from_u64(place as u64);
+        let mut rng = ChaCha8Rng::seed_from_u64(position as u64);
         let mut counts = vec![0; means.len()];
         for _ in 0..DRAWS {
             counts[draw(&expected, uniform(&mut rng))] += 1;
         }
         let (statistic, cells) = chi_square(&counts, &expected, DRAWS);
-        assert!(statistic < bound(cells), "policy {place}: {statistic} {counts:?}");
+        assert!(statistic < bound(cells), "policy {position}: {statistic} {counts:?}");
     }
 }
 
@@ -173,7 +173,7 @@ fn a_slate_gives_each_place_the_propensities_of_the_arms_that_are_left() {
 #[test]
 fn drawn_winners_come_as_often_as_their_propensities_say_with_arms_gone_too() {
     const DRAWS: u32 = 40_000;
-    for (place, (means, deviations)) in worlds().into_iter().enumerate() {
+    for (position, (means, deviations)) in worlds().into_iter().enumerate() {
         let n = means.len();
         let beliefs = Beliefs { means: &means, deviations: &deviations };
         let mut slate = ThompsonSlate::default();
@@ -185,13 +185,13 @@ fn drawn_winners_come_as_often_as_their_propensities_say_with_arms_gone_too() {
             slate.prepare();
             let expected: Vec<f64> = (0..n).map(|arm| slate.propensity_of(arm)).collect();
             assert!((expected.iter().sum::<f64>() - 1.0).abs() < 1e-9);
-            let mut rng = ChaCha8Rng::seed_from_u64(40 + place as u64);
+            let mut rng = ChaCha8Rng::seed_from_u64(40 + position as u64);
             let mut counts = vec![0; n];
             for _ in 0..DRAWS {
                 counts[slate.draw([uniform(&mut rng), uniform(&mut rng)])] += 1;
             }
             let (statistic, cells) = chi_square(&counts, &expected, DRAWS);
-            assert!(statistic < bound(cells), "world {place}: {statistic} of {cells} cells");
+            assert!(statistic < bound(cells), "world {position}: {statistic} of {cells} cells");
             assert!((0..n).all(|arm| present[arm] || expected[arm] == 0.0 && counts[arm] == 0));
             // Coarse cells, but Thompson sampling all the same.
             let of = |values: &[f64]| -> Vec<f64> {
@@ -199,7 +199,7 @@ fn drawn_winners_come_as_often_as_their_propensities_say_with_arms_gone_too() {
             };
             let exact = propensities(&Thompson { scale: 1.0 }, &of(&means), &of(&deviations));
             for (found, exact) in of(&expected).iter().zip(exact) {
-                assert!((found - exact).abs() < 0.01, "world {place}: {found} against {exact}");
+                assert!((found - exact).abs() < 0.01, "world {position}: {found} against {exact}");
             }
         }
     }

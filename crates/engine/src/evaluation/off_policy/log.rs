@@ -25,7 +25,7 @@ pub struct NewRound<'a> {
     pub unit: u32,
     /// The target policy's probability of the action, where a file brings it.
     pub target: Option<f64>,
-    /// Features of the occasion, of the same length at every round.
+    /// Features of the request context, of the same length at every round.
     pub context: &'a [f32],
     /// What could have been shown, the action included; empty when not known.
     pub candidates: &'a [Candidate<'a>],
@@ -44,7 +44,7 @@ pub struct Candidate<'a> {
     pub deviation: Option<f64>,
     /// The target policy's probability, where a file brings it.
     pub target: Option<f64>,
-    /// Features of this candidate on this occasion, of the same length everywhere.
+    /// Features of this candidate on this request context, of the same length everywhere.
     pub features: &'a [f32],
 }
 
@@ -278,18 +278,18 @@ impl LogBuilder {
             }
             self.rounds.iter_mut().for_each(|round| round.chosen = round.action);
         }
-        let mut whole = |column: Column, name, places: usize| {
-            if column.missing > 0 && column.missing < places {
+        let mut whole = |column: Column, name, positions: usize| {
+            if column.missing > 0 && column.missing < positions {
                 incomplete.push(Incomplete { column: name, missing: column.missing });
             }
-            (column.missing == 0 && places > 0).then_some(column.values)
+            (column.missing == 0 && positions > 0).then_some(column.values)
         };
-        let places = if is_listed { self.listed.len() } else { 0 };
+        let positions = if is_listed { self.listed.len() } else { 0 };
         let chosen_targets = whole(self.chosen_targets, "target probability", count);
-        let scores = whole(self.scores, "candidates' scores", places);
-        let deviations = whole(self.deviations, "candidates' deviations", places);
-        let propensities = whole(self.propensities, "candidates' propensities", places);
-        let targets = whole(self.targets, "candidates' target probabilities", places);
+        let scores = whole(self.scores, "candidates' scores", positions);
+        let deviations = whole(self.deviations, "candidates' deviations", positions);
+        let propensities = whole(self.propensities, "candidates' propensities", positions);
+        let targets = whole(self.targets, "candidates' target probabilities", positions);
         self.offsets.push(self.listed.len());
         Log {
             rounds: self.rounds,
@@ -377,7 +377,7 @@ impl Log {
         self.deviations.is_some()
     }
 
-    /// Features of an occasion.
+    /// Features of a request context.
     pub fn context_width(&self) -> usize {
         self.context.width
     }

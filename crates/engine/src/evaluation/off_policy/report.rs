@@ -134,10 +134,10 @@ pub fn evaluate(log: &Log, target: Target<'_>, model: &FittedModel, options: &Op
         .collect();
     let resampled = Bootstrap::new(&columns, options.resamples, options.seed);
     let mut estimates = Vec::with_capacity(estimated.len());
-    let mut place = 1;
+    let mut position = 1;
     for (estimator, one) in &estimated {
-        let mut parts: Vec<(usize, f64)> = one.places(place).collect();
-        place += parts.len();
+        let mut parts: Vec<(usize, f64)> = one.positions(position).collect();
+        position += parts.len();
         let value = one.value(&resampled, &parts);
         parts.push((0, -1.0));
         let lift = resampled.combination(&parts);
@@ -184,8 +184,8 @@ impl Estimated {
     }
 
     /// Its columns from `first` on, each counting once.
-    fn places(&self, first: usize) -> impl Iterator<Item = (usize, f64)> {
-        (first..first + self.grouped.len()).map(|place| (place, 1.0))
+    fn positions(&self, first: usize) -> impl Iterator<Item = (usize, f64)> {
+        (first..first + self.grouped.len()).map(|position| (position, 1.0))
     }
 
     fn value(&self, resampled: &Bootstrap, parts: &[(usize, f64)]) -> Value {

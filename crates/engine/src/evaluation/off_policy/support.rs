@@ -128,7 +128,7 @@ impl fmt::Display for Warning {
             ),
             Self::UnlikeLists { mean, standard_error } => write!(
                 f,
-                "weights of places with those above them average {mean:.3} (standard error \
+                "weights of positions with those above them average {mean:.3} (standard error \
                  {standard_error:.3}) where they should average 1: the lists of this policy are too \
                  unlike those of the log for RIPS"
             ),

@@ -81,7 +81,7 @@ pub struct ColdStart {
 struct HeldOut {
     user: u32,
     /// Place in the data set of the first test positive.
-    place: usize,
+    position: usize,
     now: Timestamp,
     /// Positives before the test, in order of time.
     before: Vec<Positive>,
@@ -96,7 +96,7 @@ struct HeldOut {
 struct Positive {
     row: Row,
     /// Place in the data set.
-    place: usize,
+    position: usize,
     /// Which of the user's positives it is, from 0.
     order: u32,
 }
@@ -111,10 +111,10 @@ impl ColdStart {
         let is_training: Vec<bool> =
             dataset.rows.iter().map(|row| !is_held_out[row.user as usize]).collect();
         let mut positives_of: Vec<Vec<Positive>> = vec![Vec::new(); dataset.users.len()];
-        for (place, row) in dataset.rows.iter().enumerate() {
+        for (position, row) in dataset.rows.iter().enumerate() {
             if is_held_out[row.user as usize] && row.value >= task.positive {
                 let positives = &mut positives_of[row.user as usize];
-                positives.push(Positive { row: *row, place, order: positives.len() as u32 });
+                positives.push(Positive { row: *row, position, order: positives.len() as u32 });
             }
         }
         let tested_from = dataset.rows.len() / LEARNT_BEFORE_ONE_IN;
@@ -135,9 +135,9 @@ impl ColdStart {
             users.sort_by_key(|held_out| xxh3_64(&held_out.user.to_le_bytes()));
             users.truncate(most);
         }
-        users.sort_by_key(|held_out| held_out.place);
+        users.sort_by_key(|held_out| held_out.position);
         let steps = events.iter().map(|&n| Step::Events(n)).chain([Step::Warm]).collect();
-        let facts = Facts::new(dataset, task.positive, |place| is_training[place]);
+        let facts = Facts::new(dataset, task.positive, |position| is_training[position]);
         Self { is_training, steps, tests_per_user, facts, users }
     }
 
@@ -166,14 +166,15 @@ impl ColdStart {
     ) -> Vec<StepCases> {
         let total = dataset.rows.len() as u64;
         let mut walks: Vec<Vec<Case>> = Vec::with_capacity(self.users.len());
-        for (place, (row, is_training)) in dataset.rows.iter().zip(&self.is_training).enumerate() {
-            if place % ROWS_PER_PROGRESS == 0 {
-                progress(place as u64, total);
+        for (position, (row, is_training)) in dataset.rows.iter().zip(&self.is_training).enumerate()
+        {
+            if position % ROWS_PER_PROGRESS == 0 {
+                progress(position as u64, total);
             }
             if *is_training {
                 recommender.learn(row);
             }
-            let next = self.users.get(walks.len()).filter(|held_out| held_out.place == place);
+            let next = self.users.get(walks.len()).filter(|held_out| held_out.position == position);
             if let Some(held_out) = next {
                 walks.push(self.walk(held_out, recommender, dataset.items.len(), k));
             }
@@ -231,12 +232,12 @@ fn qualified(
         let positives = if task.repeats { all.clone() } else { first_of_each_item(all) };
         let cut = positives.len().checked_sub(tests).filter(|&cut| cut >= longest.max(1))?;
         let first = positives[cut];
-        if first.place < tested_from {
+        if first.position < tested_from {
             return None;
         }
         Some(HeldOut {
             user,
-            place: first.place,
+            position: first.position,
             now: first.row.at,
             before: positives[..cut].to_vec(),
             tested: first.order,
@@ -260,8 +261,8 @@ fn first_of_each_item(positives: &[Positive]) -> Vec<Positive> {
     let mut had: Vec<u32> = Vec::new();
     let is_first = |positive: &&Positive| match had.binary_search(&positive.row.item) {
         Ok(_) => false,
-        Err(place) => {
-            had.insert(place, positive.row.item);
+        Err(position) => {
+            had.insert(position, positive.row.item);
             true
         }
     };

@@ -34,8 +34,8 @@ pub fn prequential(
         progress(done, total);
         let had = &mut had_by_user[row.user as usize];
         let history = &mut history_of[row.user as usize];
-        let place = had.binary_search(&row.item);
-        if (task.repeats || place.is_err()) && is_drawn(done, share) {
+        let position = had.binary_search(&row.item);
+        if (task.repeats || position.is_err()) && is_drawn(done, share) {
             let excluded: &[u32] = if task.repeats { &[] } else { had };
             score_open(&*recommender, row.user, row.at, excluded, &mut scores);
             let rank = rank_of(row.item as usize, &scores, scores.len() - excluded.len());
@@ -48,8 +48,8 @@ pub fn prequential(
                 rank: Some(rank),
             });
         }
-        if let Err(place) = place {
-            had.insert(place, row.item);
+        if let Err(position) = position {
+            had.insert(position, row.item);
         }
         *history += 1;
         recommender.learn(row);

@@ -62,7 +62,7 @@ impl Split {
             Protocol::Temporal => temporal(dataset, task.positive),
             _ => leave_last_out(dataset, task.positive),
         };
-        let facts = Facts::new(dataset, task.positive, |place| is_training[place]);
+        let facts = Facts::new(dataset, task.positive, |position| is_training[position]);
         let tests = qualified_tests(dataset, task, &is_training, wanted);
         let mut split = Self { is_training, tests, facts };
         split.draw(task.max_cases);

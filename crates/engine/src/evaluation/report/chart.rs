@@ -59,8 +59,8 @@ pub fn bars(bars: &[Bar], name: &str, label_width: f64, width: f64) -> String {
     let x = |value: f64| label_width + (value - low) / span * room;
     let height = bars.len() as f64 * BAR_HEIGHT + 4.0;
     let mut svg = open(width, height, name);
-    for (place, bar) in bars.iter().enumerate() {
-        let top = place as f64 * BAR_HEIGHT + 4.0;
+    for (position, bar) in bars.iter().enumerate() {
+        let top = position as f64 * BAR_HEIGHT + 4.0;
         let middle = top + BAR_HEIGHT / 2.0 - 2.0;
         let _ = write!(svg, "<g><title>{}: {}</title>", escape(&bar.label), bar.value.told());
         text(&mut svg, label_width - 6.0, middle + 4.0, "end", "label", &bar.label);
@@ -107,14 +107,14 @@ pub fn lines(steps: &[String], x_name: &str, y_name: &str, lines: &[Line]) -> St
     let high =
         all.map(|value| value.extent().1).filter(|high| high.is_finite()).fold(0.0, f64::max);
     let axis = Axis::over(0.0, high);
-    let step = |place: usize| {
-        let share = (place as f64 + 0.5) / steps.len().max(1) as f64;
+    let step = |position: usize| {
+        let share = (position as f64 + 0.5) / steps.len().max(1) as f64;
         LEFT + share * (PLOT_WIDTH - LEFT - RIGHT)
     };
     let mut svg = open(PLOT_WIDTH, PLOT_HEIGHT, &format!("{y_name} by {x_name}"));
     axis.draw_y(&mut svg, y_name);
-    for (place, name) in steps.iter().enumerate() {
-        text(&mut svg, step(place), PLOT_HEIGHT - BOTTOM + 16.0, "middle", "label", name);
+    for (position, name) in steps.iter().enumerate() {
+        text(&mut svg, step(position), PLOT_HEIGHT - BOTTOM + 16.0, "middle", "label", name);
     }
     text(&mut svg, PLOT_WIDTH / 2.0, PLOT_HEIGHT - 6.0, "middle", "name", x_name);
     for (order, line) in lines.iter().enumerate() {
@@ -124,9 +124,9 @@ pub fn lines(steps: &[String], x_name: &str, y_name: &str, lines: &[Line]) -> St
             .values
             .iter()
             .enumerate()
-            .filter_map(|(place, value)| value.map(|value| (place, value)))
+            .filter_map(|(position, value)| value.map(|value| (position, value)))
             .filter(|(_, value)| value.point.is_finite())
-            .map(|(place, value)| (step(place) + shift, axis.y(value.point), value))
+            .map(|(position, value)| (step(position) + shift, axis.y(value.point), value))
             .collect();
         polyline(&mut svg, line.series, points.iter().map(|point| (point.0, point.1)));
         for (x, y, value) in points {
@@ -164,10 +164,10 @@ pub fn curves(x_name: &str, y_name: &str, curves: &[Curve]) -> String {
     up.draw_y(&mut svg, y_name);
     across.draw_x(&mut svg, x_name);
     for curve in curves {
-        let place = |point: &(f64, f64, String)| (across.x(point.0), up.y(point.1));
-        polyline(&mut svg, curve.series, curve.points.iter().map(place));
+        let position = |point: &(f64, f64, String)| (across.x(point.0), up.y(point.1));
+        polyline(&mut svg, curve.series, curve.points.iter().map(position));
         for point in &curve.points {
-            dot(&mut svg, curve.series, place(point), &format!("{} {}", curve.label, point.2));
+            dot(&mut svg, curve.series, position(point), &format!("{} {}", curve.label, point.2));
         }
     }
     svg.push_str("</svg>\n");
@@ -216,7 +216,7 @@ impl Axis {
     }
 
     fn told(&self, tick: f64) -> String {
-        let places = if self.step >= 1.0 {
+        let positions = if self.step >= 1.0 {
             0
         } else if self.step >= 0.1 {
             1
@@ -225,7 +225,7 @@ impl Axis {
         } else {
             3
         };
-        format!("{tick:.places$}")
+        format!("{tick:.positions$}")
     }
 
     fn draw_y(&self, svg: &mut String, name: &str) {
@@ -275,7 +275,7 @@ fn rule(svg: &mut String, from: (f64, f64), to: (f64, f64), class: &str) {
 
 fn whisker(svg: &mut String, from: (f64, f64), to: (f64, f64)) {
     const HALF: f64 = 3.0;
-    if ![from.0, from.1, to.0, to.1].iter().all(|place| place.is_finite()) {
+    if ![from.0, from.1, to.0, to.1].iter().all(|position| position.is_finite()) {
         return;
     }
     let is_flat = from.1 == to.1;

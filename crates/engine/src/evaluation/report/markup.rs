@@ -34,9 +34,9 @@ pub fn table(rows: &[Vec<String>]) -> String {
     let mut html = String::from("<div class=\"scroll\" tabindex=\"0\"><table>\n<thead>");
     for (line, row) in rows.iter().enumerate() {
         html.push_str("<tr>");
-        for (place, cell) in row.iter().enumerate() {
+        for (position, cell) in row.iter().enumerate() {
             let cell = escape(cell);
-            html.push_str(&match (line, place) {
+            html.push_str(&match (line, position) {
                 (0, _) => format!("<th scope=\"col\">{cell}</th>"),
                 (_, 0) => format!("<th scope=\"row\">{cell}</th>"),
                 _ => format!("<td>{cell}</td>"),

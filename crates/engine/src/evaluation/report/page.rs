@@ -73,8 +73,8 @@ fn value(figure: &Figure) -> Value {
     Value { point: figure.point, interval: figure.low.zip(figure.high) }
 }
 
-fn series(place: usize) -> usize {
-    place.min(SERIES - 1)
+fn series(position: usize) -> usize {
+    position.min(SERIES - 1)
 }
 
 fn legend<'a>(names: impl Iterator<Item = (usize, &'a str)>) -> String {
@@ -233,8 +233,9 @@ fn learning_curve(page: &Page<'_>, learning: &LearningCurve<'_>) -> String {
 fn steps_in_figures(page: &Page<'_>, steps: &[String], lines: &[Line]) -> Vec<Vec<String>> {
     let head = std::iter::once(format!("{} after", headline(page.k, false)));
     let mut rows = vec![head.chain(lines.iter().map(|line| line.label.clone())).collect()];
-    for (place, step) in steps.iter().enumerate() {
-        let value = |line: &Line| line.values[place].map_or_else(String::new, |value| value.told());
+    for (position, step) in steps.iter().enumerate() {
+        let value =
+            |line: &Line| line.values[position].map_or_else(String::new, |value| value.told());
         rows.push(std::iter::once(step.clone()).chain(lines.iter().map(value)).collect());
     }
     rows

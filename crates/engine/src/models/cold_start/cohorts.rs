@@ -262,13 +262,13 @@ impl Cohorts {
         let members = cohorts.iter().map(|&index| {
             let cohort: &Cohort = &self.rows[index as usize];
             let scale = cohort.scale(now);
-            let place = |parent: &u32| cohorts.iter().position(|known| known == parent);
+            let position = |parent: &u32| cohorts.iter().position(|known| known == parent);
             Member {
                 items: &cohort.items,
                 scale,
                 observations: cohort.items.total() * scale,
                 strength: self.estimates.strengths[usize::from(cohort.level)],
-                parents: cohort.parents.iter().filter_map(place).collect(),
+                parents: cohort.parents.iter().filter_map(position).collect(),
                 is_specific: specific.contains(&index),
             }
         });
@@ -302,14 +302,14 @@ impl CohortScorer<'_> {
     fn share(&self, item: u32, overall: f32) -> f32 {
         let mut shares = [0.0_f32; MEMBERS_MAX];
         let (mut sum, mut specific) = (0.0, 0.0);
-        for (place, member) in self.members.iter().take(MEMBERS_MAX).enumerate() {
+        for (position, member) in self.members.iter().take(MEMBERS_MAX).enumerate() {
             let above = member.parents.iter().map(|&parent| shares[parent]).sum::<f32>();
             let parents = member.parents.len() as f32;
             let parent = if parents > 0.0 { above / parents } else { overall };
             let k = member.items.stored(item) * member.scale;
-            shares[place] = shrunk(k, member.observations, parent, member.strength);
+            shares[position] = shrunk(k, member.observations, parent, member.strength);
             if member.is_specific {
-                sum += shares[place];
+                sum += shares[position];
                 specific += 1.0;
             }
         }

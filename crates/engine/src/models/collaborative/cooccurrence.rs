@@ -185,8 +185,8 @@ mod tests {
         let mut popularity = Popularity { items, ..Popularity::default() };
         let now = Timestamp::from_seconds(0);
         for path in paths {
-            for (place, &item) in path.iter().enumerate() {
-                note(&mut rows, item, &path[..place], decays.cooccurrence.at(now));
+            for (position, &item) in path.iter().enumerate() {
+                note(&mut rows, item, &path[..position], decays.cooccurrence.at(now));
                 popularity.add_rise(item, 1.0, true, now, &decays);
             }
         }

@@ -50,13 +50,13 @@ impl Embeddings {
         }
     }
 
-    pub fn set(&mut self, item: u32, place: Option<(EmbeddingSpace, Vec<f32>)>) {
+    pub fn set(&mut self, item: u32, position: Option<(EmbeddingSpace, Vec<f32>)>) {
         for space in [EmbeddingSpace::Own, EmbeddingSpace::Latent] {
             let rows = match space {
                 EmbeddingSpace::Own => &mut self.own,
                 EmbeddingSpace::Latent => &mut self.latent,
             };
-            match &place {
+            match &position {
                 Some((its, row)) if *its == space => rows.set_row(item, row),
                 _ if rows.row(item).is_some() => rows.set_row(item, &vec![0.0; rows.k()]),
                 _ => {}

@@ -120,7 +120,7 @@ impl FactorMap {
 
 fn split<'a>(examples: &[MapExample<'a>]) -> (Vec<MapExample<'a>>, Vec<MapExample<'a>>) {
     let (held_out, seen): (Vec<_>, Vec<_>) =
-        examples.iter().copied().enumerate().partition(|(place, _)| place % HELD_OUT == 0);
+        examples.iter().copied().enumerate().partition(|(position, _)| position % HELD_OUT == 0);
     let items = |part: Vec<(usize, MapExample<'a>)>| part.into_iter().map(|one| one.1).collect();
     (items(held_out), items(seen))
 }
@@ -153,8 +153,8 @@ impl Sums {
 
     fn solve(&self, ridge: f64) -> Option<Mat<f64>> {
         let mut equations = self.xx.clone();
-        for place in 0..equations.nrows() {
-            equations[(place, place)] += ridge;
+        for position in 0..equations.nrows() {
+            equations[(position, position)] += ridge;
         }
         Some(equations.llt(Side::Lower).ok()?.solve(&self.xy))
     }

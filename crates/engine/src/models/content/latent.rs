@@ -88,8 +88,8 @@ impl Latent {
     pub fn project(&self, vector: &SparseVector) -> Option<Vec<f32>> {
         let mut sum = vec![0.0; self.rank];
         for &(term, weight) in vector.terms() {
-            if let Ok(place) = self.terms.binary_search(&term) {
-                let row = &self.values[place * self.rank..][..self.rank];
+            if let Ok(position) = self.terms.binary_search(&term) {
+                let row = &self.values[position * self.rank..][..self.rank];
                 numeric::axpy(weight, row, &mut sum);
             }
         }
@@ -118,9 +118,9 @@ pub(crate) fn unit(x: &[f32]) -> Option<Vec<f32>> {
 
 impl ItemTerms {
     fn new(vectors: &[&SparseVector], terms: &[u32]) -> Self {
-        let place = |term: u32| terms.binary_search(&term).expect("all terms were gathered");
+        let position = |term: u32| terms.binary_search(&term).expect("all terms were gathered");
         let items = vectors.iter().map(|vector| {
-            vector.terms().iter().map(|&(term, w)| (place(term), f64::from(w))).collect()
+            vector.terms().iter().map(|&(term, w)| (position(term), f64::from(w))).collect()
         });
         Self { terms: terms.len(), items: items.collect() }
     }
@@ -135,7 +135,7 @@ impl ItemTerms {
         // A ~ Q (A'Q)', so the left singular vectors of A'Q are the right ones of A.
         let sketch = self.transposed_times(&items);
         let svd = sketch.matrix().thin_svd().ok()?;
-        let strengths = (0..width).map(|place| svd.S()[place]).collect();
+        let strengths = (0..width).map(|position| svd.S()[position]).collect();
         Some((Rows::of(svd.U()), strengths))
     }
 
@@ -224,12 +224,12 @@ mod tests {
         let world = world();
         let latent = Latent::fit(&world.iter().collect::<Vec<_>>(), 2, 7).unwrap();
         assert!(latent.is_whole());
-        let place = |terms: &[u32]| {
+        let position = |terms: &[u32]| {
             let terms = terms.iter().map(|&term| (term, 1.0)).collect();
             latent.project(&SparseVector::new(terms)).unwrap()
         };
-        assert!(cosine(&place(&[0, 1]), &place(&[2, 3])) > 0.9);
-        assert!(cosine(&place(&[0, 1]), &place(&[4, 5])).abs() < 0.1);
+        assert!(cosine(&position(&[0, 1]), &position(&[2, 3])) > 0.9);
+        assert!(cosine(&position(&[0, 1]), &position(&[4, 5])).abs() < 0.1);
         assert_eq!(latent.project(&SparseVector::new(vec![(99, 1.0)])), None);
     }
 
@@ -237,9 +237,10 @@ mod tests {
     fn a_space_of_full_rank_keeps_all_cosines() {
         let world = world();
         let latent = Latent::fit(&world.iter().collect::<Vec<_>>(), 64, 7).unwrap();
-        let places: Vec<Vec<f32>> = world.iter().map(|one| latent.project(one).unwrap()).collect();
-        for (a, at) in world.iter().zip(&places) {
-            for (b, bt) in world.iter().zip(&places) {
+        let positions: Vec<Vec<f32>> =
+            world.iter().map(|one| latent.project(one).unwrap()).collect();
+        for (a, at) in world.iter().zip(&positions) {
+            for (b, bt) in world.iter().zip(&positions) {
                 assert!((a.cosine(b) - cosine(at, bt)).abs() < 1e-4);
             }
         }

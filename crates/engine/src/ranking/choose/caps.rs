@@ -37,9 +37,9 @@ pub struct Cap {
 impl Cap {
     /// A threshold of 0 and a number of 0 are no caps. At least one place is always
     /// allowed.
-    pub fn new(threshold: f64, most: u32, places: usize) -> Self {
+    pub fn new(threshold: f64, most: u32, positions: usize) -> Self {
         // A hair more, so that 1 - 0.8 of ten places are two and not one.
-        let share = ((1.0 - threshold) * places as f64 + 1e-9).floor() as u32;
+        let share = ((1.0 - threshold) * positions as f64 + 1e-9).floor() as u32;
         let hard = if most == 0 { u32::MAX } else { most };
         let soft = if threshold <= 0.0 { hard } else { share.max(1).min(hard) };
         Self { soft, hard, taken: Vec::new() }

@@ -61,7 +61,7 @@ pub struct Choice {
     pub max_per_topic: u32,
     /// The same for sources.
     pub max_per_source: u32,
-    pub places: usize,
+    pub positions: usize,
 }
 
 /// Parameters of the strategies that know how sure the ranker is.
@@ -91,7 +91,7 @@ pub struct Pin {
     /// Place in the candidates.
     pub candidate: usize,
     /// Place in the list, from 0.
-    pub place: usize,
+    pub position: usize,
 }
 
 /// What stands to choose from, and for whom.
@@ -153,14 +153,14 @@ pub fn choose(
     rng: &mut ChaCha8Rng,
 ) -> ChosenList {
     let mut pins: Vec<Pin> = slate.pins.to_vec();
-    pins.sort_unstable_by_key(|pin| pin.place);
+    pins.sort_unstable_by_key(|pin| pin.position);
     let mut pins = pins.into_iter().peekable();
     let mut ranker = RankerList::new(slate, choice);
     let mut origins = orders.map(Origins::new);
-    let mut chosen = Vec::with_capacity(choice.places);
-    while chosen.len() < choice.places {
+    let mut chosen = Vec::with_capacity(choice.positions);
+    while chosen.len() < choice.positions {
         let pinned = |pin: &Pin| Chosen { candidate: pin.candidate, propensity: 1.0, pinned: true };
-        if let Some(pin) = pins.next_if(|pin| pin.place <= chosen.len()) {
+        if let Some(pin) = pins.next_if(|pin| pin.position <= chosen.len()) {
             ranker.take_pinned(pin.candidate);
             chosen.push(pinned(&pin));
             continue;
@@ -170,7 +170,7 @@ pub fn choose(
             Some(origins) => origins.fill(&mut ranker, rng),
         };
         match next.or_else(|| pins.next().as_ref().map(pinned)) {
-            Some(place) => chosen.push(place),
+            Some(position) => chosen.push(position),
             // The list is too short for the places of the pins that were left: the end was
             // as near as they got.
             None => break,

@@ -95,8 +95,8 @@ impl Policy {
             Rule::Best => 0.0,
             Rule::SquareCb { propensities, .. } => {
                 // Admissible members are in rising order.
-                let place = pool.admissible().binary_search(&member).expect("it is admissible");
-                propensities[place]
+                let position = pool.admissible().binary_search(&member).expect("it is admissible");
+                propensities[position]
             }
             Rule::Thompson(thompson) => thompson.propensity_of(member),
         };

@@ -19,7 +19,7 @@ use crate::ranking::choose::variety::Variety;
 
 /// Best candidates that stand to choose from: enough for variety, few enough that
 /// an exploring choice is still a sensible one.
-const POOL_PER_PLACE: usize = 10;
+const POOL_PER_POSITION: usize = 10;
 const POOL_MIN: usize = 100;
 /// Bounds the time of long lists.
 const POOL_MAX: usize = 1_000;
@@ -168,8 +168,8 @@ impl<'a> Pool<'a> {
 
     /// Moves a member from the pool to the list; returns its candidate.
     pub fn take(&mut self, member: usize) -> usize {
-        let place = self.open.binary_search(&member).expect("an admissible member is open");
-        self.open.remove(place);
+        let position = self.open.binary_search(&member).expect("an admissible member is open");
+        self.open.remove(position);
         self.count(member);
         self.members[member].candidate
     }
@@ -211,8 +211,8 @@ impl<'s, 'a> Gathering<'s, 'a> {
             source_labels: Labels::default(),
             members: Vec::new(),
             labels: Vec::new(),
-            topics: Cap::new(choice.topic_threshold, choice.max_per_topic, choice.places),
-            sources: Cap::new(choice.source_threshold, choice.max_per_source, choice.places),
+            topics: Cap::new(choice.topic_threshold, choice.max_per_topic, choice.positions),
+            sources: Cap::new(choice.source_threshold, choice.max_per_source, choice.positions),
             for_share: Vec::new(),
         }
     }
@@ -223,8 +223,8 @@ impl<'s, 'a> Gathering<'s, 'a> {
         let is_free = |candidate: &usize| self.slate.is_free(*candidate);
         let mut order: Vec<usize> = (0..candidates.len()).filter(is_free).collect();
         order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]).then(a.cmp(&b)));
-        let places = self.choice.places;
-        let wanted = (places * POOL_PER_PLACE).clamp(POOL_MIN, POOL_MAX.max(places));
+        let positions = self.choice.positions;
+        let wanted = (positions * POOL_PER_POSITION).clamp(POOL_MIN, POOL_MAX.max(positions));
         if order.len() <= wanted {
             return order;
         }
@@ -232,7 +232,7 @@ impl<'s, 'a> Gathering<'s, 'a> {
         if !self.topics.is_none() || !self.sources.is_none() {
             fitting = self.fitting(&order, Cap::allows);
         }
-        if fitting.len() < places && (self.topics.is_hard() || self.sources.is_hard()) {
+        if fitting.len() < positions && (self.topics.is_hard() || self.sources.is_hard()) {
             fitting.append(&mut self.fitting(&order, Cap::allows_at_most));
         }
         fitting.sort_unstable();
@@ -250,10 +250,10 @@ impl<'s, 'a> Gathering<'s, 'a> {
     /// The best candidates that together keep the caps, as many as there are places.
     fn fitting(&mut self, order: &[usize], allows: fn(&Cap, &[u32]) -> bool) -> Vec<usize> {
         let (mut topics, mut sources) = (self.topics.clone(), self.sources.clone());
-        let mut fitting = Vec::with_capacity(self.choice.places);
+        let mut fitting = Vec::with_capacity(self.choice.positions);
         let mut labels = Vec::new();
         for &candidate in order {
-            if fitting.len() == self.choice.places {
+            if fitting.len() == self.choice.positions {
                 break;
             }
             labels.clear();
@@ -298,9 +298,9 @@ impl<'s, 'a> Gathering<'s, 'a> {
         let worst = of_members.fold(f64::INFINITY, f64::min);
         let spread = (best - worst).max(f64::MIN_POSITIVE);
         let familiarity = self.familiarity();
-        for (place, member) in self.members.iter_mut().enumerate() {
+        for (position, member) in self.members.iter_mut().enumerate() {
             let relevance = ((scores[member.candidate] - worst) / spread).max(0.0);
-            let familiar = familiarity.get(place).copied().unwrap_or(0.0);
+            let familiar = familiarity.get(position).copied().unwrap_or(0.0);
             let unexpected = relevance * (1.0 - choice.serendipity_weight * familiar);
             let novelty = novelty.get(member.candidate).copied().unwrap_or(0.0);
             let weight = choice.novelty_weight;
@@ -330,8 +330,8 @@ impl<'s, 'a> Gathering<'s, 'a> {
         let mut similarity = Similarity::new(rows, self.topic_labels.len());
         let mut row = vec![0.0; members + recent.len()];
         let mut familiarity = vec![0.0_f64; members];
-        for place in members..row.len() {
-            similarity.compare_all(place, &mut row);
+        for position in members..row.len() {
+            similarity.compare_all(position, &mut row);
             for (familiarity, with) in familiarity.iter_mut().zip(&row) {
                 *familiarity = familiarity.max(*with);
             }

@@ -66,7 +66,7 @@ impl<'s, 'a> RankerList<'s, 'a> {
         let (member, propensity) = if gate.is_closed() {
             (greedy, 1.0)
         } else {
-            let for_new = slate.exploration.at_place(candidates(pool));
+            let for_new = slate.exploration.at_position(candidates(pool));
             let new = for_new.draw(rng);
             let Draw { member, propensity } = policy.choose(pool, new, rng);
             (member, for_new.propensity(member, propensity))
@@ -92,7 +92,7 @@ impl<'s, 'a> RankerList<'s, 'a> {
         let propensity = if gate.is_closed() {
             f64::from(u8::from(member == greedy))
         } else {
-            let for_new = slate.exploration.at_place(candidates(pool));
+            let for_new = slate.exploration.at_position(candidates(pool));
             for_new.propensity(member, policy.propensity_of(pool, member))
         };
         gate.note(candidate, pool.candidate(greedy));

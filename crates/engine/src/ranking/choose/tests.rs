@@ -25,7 +25,7 @@ const CHOICE: Choice = Choice {
     source_threshold: 0.0,
     max_per_topic: 0,
     max_per_source: 0,
-    places: 4,
+    positions: 4,
 };
 
 /// How unsure the scores of the ten items are.
@@ -156,7 +156,7 @@ fn a_new_item_may_take_a_place_however_low_it_scores() {
 }
 
 fn assert_calibrated(exploration: &Exploration) -> [f64; 10] {
-    let choice = Choice { strategy: Strategy::EpsilonGreedy, places: 1, ..CHOICE };
+    let choice = Choice { strategy: Strategy::EpsilonGreedy, positions: 1, ..CHOICE };
     let draws = 20_000_u32;
     let mut counts = [0_u32; 10];
     let mut propensities = [0.0; 10];
@@ -220,12 +220,12 @@ fn a_source_far_down_the_scores_fills_the_list_that_a_cap_would_leave_short() {
 
 #[test]
 fn pins_are_at_their_places_with_certainty_and_the_rest_is_chosen_around_them() {
-    let pins = [Pin { candidate: 9, place: 2 }, Pin { candidate: 7, place: 0 }];
+    let pins = [Pin { candidate: 9, position: 2 }, Pin { candidate: 7, position: 0 }];
     let list = pinned(&CHOICE, b"a", &pins);
     assert_eq!(order(&list), [7, 0, 9, 2]);
     let certain: Vec<_> = list.iter().map(|one| (one.pinned, one.propensity)).collect();
     assert_eq!(certain, [(true, 1.0), (false, 1.0), (true, 1.0), (false, 1.0)]);
-    let short = Choice { max_per_topic: 1, places: 10, ..CHOICE };
-    let far = [Pin { candidate: 4, place: 9 }];
+    let short = Choice { max_per_topic: 1, positions: 10, ..CHOICE };
+    let far = [Pin { candidate: 4, position: 9 }];
     assert_eq!(order(&pinned(&short, b"a", &far)), [0, 1, 4]);
 }

@@ -136,7 +136,7 @@ pub struct Calibrated {
     without: Vec<f64>,
     without_total: f64,
     /// Places with the next one.
-    places: f64,
+    positions: f64,
 }
 
 impl Calibrated {
@@ -144,7 +144,7 @@ impl Calibrated {
     pub fn new(wanted: Vec<f64>) -> Self {
         let labels = wanted.len();
         let (have, without) = (vec![0.0; labels], vec![0.0; labels]);
-        let mut calibrated = Self { wanted, have, without, without_total: 0.0, places: 1.0 };
+        let mut calibrated = Self { wanted, have, without, without_total: 0.0, positions: 1.0 };
         calibrated.prepare();
         calibrated
     }
@@ -154,7 +154,7 @@ impl Calibrated {
         if wanted <= 0.0 {
             return 0.0;
         }
-        let have = (self.have[label] + more) / self.places;
+        let have = (self.have[label] + more) / self.positions;
         wanted * math::ln(wanted / ((1.0 - SMOOTHING) * have + SMOOTHING * wanted))
     }
 
@@ -183,7 +183,7 @@ impl Calibrated {
                 *have += share;
             }
         }
-        self.places += 1.0;
+        self.positions += 1.0;
         self.prepare();
     }
 }

@@ -60,21 +60,21 @@ impl Search<'_> {
         found.iter().for_each(|&item| _ = taken.take(entry(item)));
         let mut add = |taken: &mut Taken<'_>, items: Vec<u32>| {
             for item in items {
-                let is_filled = taken.items >= supply.places || self.is_given_up();
+                let is_filled = taken.items >= supply.positions || self.is_given_up();
                 if !is_filled && taken.fits(entry(item)) && self.allows(item) {
                     taken.take(entry(item));
                     found.push(item);
                 }
             }
         };
-        if taken.items < supply.places {
+        if taken.items < supply.positions {
             // Mostly these are enough, and all of them need not be put in order.
             let fits = |item: u32| taken.fits(entry(item)) && self.allows(item);
             let head = most_popular(self.view(), rest, CAPPED_HEAD, fits);
             head.iter().for_each(|&item| rest.clear(item));
             let is_all = head.len() < CAPPED_HEAD;
             add(&mut taken, head);
-            if !is_all && taken.items < supply.places {
+            if !is_all && taken.items < supply.positions {
                 add(&mut taken, in_order_of_popularity(self.view(), rest));
             }
         }

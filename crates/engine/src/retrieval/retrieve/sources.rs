@@ -114,7 +114,7 @@ impl<'r> Search<'r> {
             Source::Embedding => self.by_embedding(),
             Source::Cohorts => self.by_cohorts(),
             Source::Location => self.by_location(),
-            Source::Popular => self.popular(supply.places),
+            Source::Popular => self.popular(supply.positions),
             Source::Trending => {
                 most_wanted(self.view, Evidence::Trend, &self.mask, SHARED_MAX, |item| {
                     self.allows(item)
@@ -130,14 +130,14 @@ impl<'r> Search<'r> {
 
     /// Enough for a list at least, where the catalogue has them: before anybody wants anything,
     /// the youngest.
-    fn popular(&self, places: usize) -> Vec<u32> {
+    fn popular(&self, positions: usize) -> Vec<u32> {
         let allowed = |item| self.allows(item);
-        let n = places.max(SHARED_MAX);
+        let n = positions.max(SHARED_MAX);
         let found = most_wanted(self.view, Evidence::Popularity, &self.mask, n, allowed);
-        if found.len() >= places {
+        if found.len() >= positions {
             return found;
         }
-        most_popular(self.view, &self.mask, places, allowed)
+        most_popular(self.view, &self.mask, positions, allowed)
     }
 
     /// The latest published of some items.

@@ -99,12 +99,12 @@ struct Request<'a> {
 impl<'a> Request<'a> {
     fn of(user: &'a str) -> Self {
         let supply =
-            Supply { wanted: 50, places: 10, max_per_topic: 0, max_per_source: 0, boosts: &[] };
+            Supply { wanted: 50, positions: 10, max_per_topic: 0, max_per_source: 0, boosts: &[] };
         Self { user, now: NOW, key: "decision", supply }
     }
 
-    fn places(mut self, places: usize) -> Self {
-        (self.supply.places, self.supply.wanted) = (places, 5 * places);
+    fn positions(mut self, positions: usize) -> Self {
+        (self.supply.positions, self.supply.wanted) = (positions, 5 * positions);
         self
     }
 
@@ -168,7 +168,7 @@ fn the_ten_most_popular_of_a_category_are_found_among_six_thousand_items() {
         best.iter().filter(|n| !found.contains(&world.index(&format!("i{n}")))).collect();
     assert!(missing.is_empty(), "not found: {missing:?}");
     assert!(found.len() >= 50, "{} of the 600 were delivered", found.len());
-    let all = Request::of("somebody new").places(200).run(view, &topic("rare"));
+    let all = Request::of("somebody new").positions(200).run(view, &topic("rare"));
     assert_eq!(all.len(), 600, "every match is delivered where all are asked for");
 }
 
@@ -179,7 +179,7 @@ fn what_fills_a_list_up_is_popular_or_young_and_never_simply_the_first() {
         world.learn(Record::ItemUpserted(Item { topics: vec!["all".into()], ..item(number) }));
     }
     let view = world.engine.state();
-    let found = Request::of("somebody new").places(40).run(view, &topic("all"));
+    let found = Request::of("somebody new").positions(40).run(view, &topic("all"));
     let oldest = found.iter().filter(|&&index| index < 1_000).count();
     let youngest = found.iter().filter(|&&index| index >= 2_500).count();
     assert!(oldest < 20 && youngest >= 180, "{oldest} of the oldest, {youngest} of the youngest");
@@ -230,7 +230,7 @@ fn what_is_drawn_to_explore_is_drawn_evenly_from_what_is_allowed() {
     let mut times: BTreeMap<u32, usize> = BTreeMap::new();
     for draw in 0..200 {
         let key = format!("decision {draw}");
-        let request = Request { key: &key, ..Request::of("somebody") }.places(1);
+        let request = Request { key: &key, ..Request::of("somebody") }.positions(1);
         for index in request.run(view, &topic("rare")) {
             *times.entry(index).or_default() += 1;
         }
@@ -340,7 +340,7 @@ fn caps_are_filled_with_the_most_popular_items_of_other_topics() {
             ..item(number)
         }));
     }
-    let mut request = Request::of("somebody").places(10);
+    let mut request = Request::of("somebody").positions(10);
     request.supply.max_per_topic = 1;
     let view = world.engine.state();
     let found = request.run(view, &Filter::default());
@@ -464,7 +464,7 @@ proptest! {
                 let all = most_popular(world.engine.state(), filter, user, NOW, 300);
                 prop_assert!(found.iter().all(|index| all.contains(index)));
                 prop_assert!(found.len() >= all.len().min(50));
-                let many = request.places(60).run(world.engine.state(), filter);
+                let many = request.positions(60).run(world.engine.state(), filter);
                 let mut all = all;
                 all.sort_unstable();
                 prop_assert_eq!(&many, &all);

@@ -69,7 +69,7 @@ pub struct SourceTrace {
     /// Items it gave.
     pub given: usize,
     /// Position of the item among them, from 0; `None` when it is not.
-    pub place: Option<usize>,
+    pub position: Option<usize>,
     /// The item's score there, and that of the last item given, where the source
     /// has scores.
     pub score: Option<f64>,
@@ -88,7 +88,7 @@ impl Retrieval<'_> {
             Ok(SourceTrace {
                 name: source.name(),
                 given: found.len(),
-                place: found.iter().position(|&index| index == item),
+                position: found.iter().position(|&index| index == item),
                 score: self.score(source, item),
                 cut: found.last().and_then(|&last| self.score(source, last)),
             })
@@ -110,8 +110,8 @@ impl Retrieval<'_> {
             }
             Source::ItemItem => {
                 let scores = context.item_item.entries();
-                let place = scores.binary_search_by_key(&item, |score| score.0).ok()?;
-                Some(f64::from(scores[place].1))
+                let position = scores.binary_search_by_key(&item, |score| score.0).ok()?;
+                Some(f64::from(scores[position].1))
             }
             Source::Content => {
                 let taste = context.taste.as_ref()?;

@@ -9,9 +9,9 @@ use engine::Eligibility;
 use engine::Exploring;
 use engine::Filter;
 use engine::GiveUp;
-use engine::Occasion;
 use engine::RankRequest;
 use engine::Ranked;
+use engine::RequestContext;
 use engine::Retrieval;
 use engine::Supply;
 use engine::UserContext;
@@ -146,7 +146,7 @@ impl Ask {
             source_threshold: 0.0,
             max_per_topic: settings.max_per_topic,
             max_per_source: settings.max_per_source,
-            places: self.n,
+            positions: self.n,
         }
     }
 
@@ -262,7 +262,12 @@ impl World {
         let request = RankRequest {
             user,
             context: &context,
-            occasion: Occasion { now, utc_offset_minutes: 0, device: None, location: None },
+            request_context: RequestContext {
+                now,
+                utc_offset_minutes: 0,
+                device: None,
+                location: None,
+            },
             choice,
             boosts: &[],
             pins: &[],
@@ -294,8 +299,8 @@ fn put_together(
         round: trial.round,
         origin: trial.origin,
         chances: trial.chances,
-        places: trial.places,
-        same_place: trial.same_place,
+        positions: trial.positions,
+        same_position: trial.same_position,
         in_both: trial.in_both,
         same_first: trial.same_first,
         expected_gain: trial.expected_gain as f32,
@@ -304,7 +309,7 @@ fn put_together(
     let decision = Decision {
         decision_id: DecisionId::parse(ask.key.as_str()).expect("an id"),
         user_id: UserId::parse(ask.user.as_str()).expect("an id"),
-        decided_at: request.occasion.now,
+        decided_at: request.request_context.now,
         strategy: request.choice.strategy,
         epsilon: request.choice.epsilon as f32,
         model_version: view.model_version(),

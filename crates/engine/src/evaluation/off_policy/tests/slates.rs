@@ -4,8 +4,8 @@ use crate::evaluation::off_policy::tests::*;
 
 /// What was shown at the places of one list: action, propensity, target's probability,
 /// reward.
-fn push_list(builder: &mut LogBuilder, unit: u32, places: &[(u32, f64, f64, f64)]) {
-    for (position, &(action, propensity, target, reward)) in places.iter().enumerate() {
+fn push_list(builder: &mut LogBuilder, unit: u32, positions: &[(u32, f64, f64, f64)]) {
+    for (position, &(action, propensity, target, reward)) in positions.iter().enumerate() {
         let new = NewRound {
             action,
             reward,

@@ -37,7 +37,7 @@ fn lists_of_all_origins_come_as_often_as_their_propensities_say_under_every_stra
     const DRAWS: u32 = 20_000;
     for strategy in Strategy::ALL {
         for diversity_weight in [0.0, 0.5] {
-            let choice = Choice { strategy, places: 2, diversity_weight, ..CHOICE };
+            let choice = Choice { strategy, positions: 2, diversity_weight, ..CHOICE };
             let mut lists = BTreeMap::<Vec<usize>, (u32, f64)>::new();
             for draw in 0..DRAWS {
                 let list = contested(&choice, draw, &[], &[]).chosen;
@@ -56,8 +56,8 @@ fn lists_of_all_origins_come_as_often_as_their_propensities_say_under_every_stra
 
 #[test]
 fn pins_stay_at_their_places_and_excluded_candidates_are_the_callers_alone() {
-    let choice = Choice { strategy: Strategy::EpsilonGreedy, epsilon: 1.0, places: 3, ..CHOICE };
-    let pins = [Pin { candidate: 9, place: 1 }];
+    let choice = Choice { strategy: Strategy::EpsilonGreedy, epsilon: 1.0, positions: 3, ..CHOICE };
+    let pins = [Pin { candidate: 9, position: 1 }];
     for draw in 0..500 {
         let list = contested(&choice, draw, &pins, &[0, 3]).chosen;
         assert_eq!((list[1].candidate, list[1].pinned), (9, true));

@@ -12,9 +12,9 @@ use crate::ranking::choose::tests::*;
 const METHODS: [DiversityMethod; 3] =
     [DiversityMethod::None, DiversityMethod::Dpp, DiversityMethod::Calibrated];
 
-fn varied(strategy: Strategy, method: DiversityMethod, places: usize) -> Choice {
+fn varied(strategy: Strategy, method: DiversityMethod, positions: usize) -> Choice {
     let (diversity_weight, topic_threshold) = (0.5, 0.5);
-    Choice { strategy, method, places, diversity_weight, topic_threshold, ..CHOICE }
+    Choice { strategy, method, positions, diversity_weight, topic_threshold, ..CHOICE }
 }
 
 fn new_items(share: f64) -> Exploration {
@@ -83,11 +83,11 @@ fn at_every_place_the_propensities_of_all_that_may_take_it_add_up_to_one() {
             let slate = Slate { topic_mix, ..slate(&candidates, &scores, &exploration) };
             let mut rng = seed::stream(1, seed::Purpose::Choose, b"a");
             let (mut pool, mut policy) = (Pool::new(&slate, &choice), Policy::new(&choice));
-            for place in 0..6 {
+            for position in 0..6 {
                 assert!(pool.look());
                 let admissible = pool.admissible().to_vec();
                 let members = admissible.iter().map(|&member| (member, pool.candidate(member)));
-                let for_new = exploration.at_place(members);
+                let for_new = exploration.at_position(members);
                 let mut of = |member: usize| {
                     let draw = policy.choose(&pool, Some(member), &mut rng);
                     assert_eq!(draw.member, member);
@@ -95,7 +95,7 @@ fn at_every_place_the_propensities_of_all_that_may_take_it_add_up_to_one() {
                 };
                 let propensities: Vec<f64> = admissible.iter().map(|&member| of(member)).collect();
                 let sum: f64 = propensities.iter().sum();
-                assert!((sum - 1.0).abs() < 1e-9, "{strategy:?} {method:?} {place}: {sum}");
+                assert!((sum - 1.0).abs() < 1e-9, "{strategy:?} {method:?} {position}: {sum}");
                 let least = match strategy {
                     Strategy::Greedy => 0.0,
                     Strategy::EpsilonGreedy => 0.8 * 0.3,

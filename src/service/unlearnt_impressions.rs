@@ -53,15 +53,15 @@ impl Weighter<Box<str>, Arc<Answers>> for Bytes {
 
 /// By user id, since a new person has no index yet.
 #[derive(Debug)]
-pub struct UnlearntShowings(Cache<Box<str>, Arc<Answers>, Bytes>);
+pub struct UnlearntImpressions(Cache<Box<str>, Arc<Answers>, Bytes>);
 
-impl Default for UnlearntShowings {
+impl Default for UnlearntImpressions {
     fn default() -> Self {
         Self(Cache::with_weighter((BYTES / PERSON_BYTES) as usize, BYTES, Bytes))
     }
 }
 
-impl UnlearntShowings {
+impl UnlearntImpressions {
     /// Notes an answer that is about to go out.
     pub fn note(&self, decision: &Decision) {
         let item_ids: Arc<[Box<str>]> =
@@ -98,7 +98,9 @@ impl UnlearntShowings {
         let oldest = now.plus_millis(-KEPT_MS);
         let answers = known_here.answers.iter();
         answers
-            .filter(|answer| answer.at > oldest && !view.knows_showings(user_id, answer.decision))
+            .filter(|answer| {
+                answer.at > oldest && !view.knows_impressions(user_id, answer.decision)
+            })
             .flat_map(|answer| answer.item_ids.iter().cloned())
             .collect()
     }
