@@ -9,7 +9,7 @@ use crate::service::ReasonInWords;
 use crate::service::Suggestion;
 use engine::OnboardingItem;
 use engine::ReasonKind;
-use engine::Refusal;
+use engine::Exclusion;
 use engine::SourceTrace;
 use engine::View;
 
@@ -53,13 +53,13 @@ fn reason_kind(kind: ReasonKind) -> proto::ReasonKind {
 }
 
 pub fn absence(absence: Absence) -> proto::ExplainAbsenceResponse {
-    let rule = |refusal: &Refusal| filter_rule(*refusal).into();
+    let rule = |exclusion: &Exclusion| filter_rule(*exclusion).into();
     let suppressed_by = absence.suppressed_by.into_iter().map(request_change);
     proto::ExplainAbsenceResponse {
         cause: absence_cause(absence.cause).into(),
         summary: absence.sentence,
         position: absence.place.map(|place| place as u32),
-        refused_by: absence.refusals.iter().map(rule).collect(),
+        excluded_by: absence.exclusions.iter().map(rule).collect(),
         sources: absence.sources.into_iter().map(source).collect(),
         candidate_rank: absence.gap.map(candidate_rank),
         suppressed_by: suppressed_by.collect(),
@@ -83,20 +83,22 @@ fn absence_cause(cause: Cause) -> proto::AbsenceCause {
     }
 }
 
-fn filter_rule(refusal: Refusal) -> proto::FilterRule {
+fn filter_rule(exclusion: Exclusion) -> proto::FilterRule {
     use proto::FilterRule as Message;
-    match refusal {
-        Refusal::NotInCatalogue => Message::Catalogue,
-        Refusal::Topics => Message::Topics,
-        Refusal::Sources => Message::Sources,
-        Refusal::Attributes => Message::Attributes,
-        Refusal::PublishedAfter => Message::PublishedAfter,
-        Refusal::Excluded => Message::ExcludeItemIds,
-        Refusal::Expression => Message::Expression,
-        Refusal::Seen => Message::Seen,
-        Refusal::SeenCooldown => Message::SeenCooldown,
-        Refusal::SeenAfterInteractions => Message::SeenAfterInteractions,
-        Refusal::FrequencyCap => Message::FrequencyCap,
+    match exclusion {
+        Exclusion::NotInCatalogue => Message::Catalogue,
+        Exclusion::Topics => Message::Topics,
+        Exclusion::Sources => Message::Sources,
+        Exclusion::Attributes => Message::Attributes,
+        Exclusion::PublishedAfter => Message::PublishedAfter,
+        Exclusion::Listed => Message::ExcludeItemIds,
+        Exclusion::Expression => Message::Expression,
+        Exclusion::Seen => Message::Seen,
+        Exclusion::SeenCooldown => Message::SeenCooldown,
+        Exclusion::SeenAfterInteractions => Message::SeenAfterInteractions,
+        Exclusion::FrequencyCap => Message::FrequencyCap,
+        Exclusion::Hidden => Message::Hidden,
+        Exclusion::NotYetPublished => Message::NotYetPublished,
     }
 }
 
