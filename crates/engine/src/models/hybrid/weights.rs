@@ -33,6 +33,8 @@ use crate::numeric::math;
 const PRIOR_PRECISION: f64 = 1.0;
 /// Evidence keeps half its weight over about 7,000 choices, so that drift is followed.
 const FORGETTING: f64 = 0.9999;
+/// The most that one choice moves a score, in logits.
+const SCORE_STEP: f64 = 0.5;
 /// Choices that the first mean and spread of scores are worth, and choices that later ones
 /// are an average of.
 const LEVEL_PRIOR: f64 = 10.0;
@@ -211,8 +213,9 @@ impl Hybrid {
         let mut step = self.take_precision(&features, &shares, weight);
         let mut factor = self.precision.clone();
         if cholesky_f64::solve_f64(&mut factor, &mut step).is_ok() {
+            let scale = within_step(&features, &step);
             for (own, step) in self.weights.iter_mut().zip(step) {
-                *own += step;
+                *own += scale * step;
             }
         }
         self.choices += 1;
@@ -250,6 +253,17 @@ impl Hybrid {
         let chosen = features.row(0).iter();
         chosen.zip(&expected).map(|(&x, mean)| weight * (f64::from(x) - mean)).collect()
     }
+}
+
+/// What a step is shortened by, so that it moves no score of its choice by more than [`SCORE_STEP`].
+/// The curvature is that before the step: where one item has nearly all of the probability, it is
+/// next to nothing, and a whole step would overshoot.
+fn within_step(features: &FeatureMatrix, step: &[f64]) -> f64 {
+    let moves = features.rows().map(|row| {
+        row.iter().zip(step).map(|(&x, step)| f64::from(x) * step).sum::<f64>().abs()
+    });
+    let most = moves.fold(0.0, f64::max);
+    if most > SCORE_STEP { SCORE_STEP / most } else { 1.0 }
 }
 
 #[cfg(test)]
