@@ -32,7 +32,7 @@ use crate::evaluation::summary::summarize;
 
 /// Candidates that the list is chosen among.
 const CANDIDATES: usize = 500;
-/// Strengths that are tried, beside 0.
+/// Strengths that are tried, besides 0.
 const STRENGTHS: [f64; 10] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0];
 const METHODS: [(&str, DiversityMethod); 2] =
     [("DPP", DiversityMethod::Dpp), ("calibrated", DiversityMethod::Calibrated)];
@@ -87,7 +87,7 @@ pub fn vary(
     variations
 }
 
-/// The one place that says how a list is chosen.
+/// How a list is chosen, for all points of the curve.
 fn choice(method: DiversityMethod, diversity_weight: f64, positions: usize) -> Choice {
     Choice {
         strategy: Strategy::Greedy,

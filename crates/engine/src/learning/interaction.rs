@@ -112,7 +112,7 @@ impl Engine {
         state.changed_at = sequence;
     }
 
-    /// When and where an event took place.
+    /// When and where an event happened.
     fn request_context(&mut self, event: &Interaction, at: Timestamp) -> RequestContext {
         let context = &event.context;
         let device = context.device_type.as_ref();
@@ -123,7 +123,7 @@ impl Engine {
         RequestContext { now: at, utc_offset_minutes, device, location }
     }
 
-    /// Everything that a rise of evidence for an item changes beside the user's own state, which
+    /// Everything that a rise of evidence for an item changes besides the user's own state, which
     /// still is that of before. Popularity takes it by `weight`.
     fn learn_rise(
         &mut self,

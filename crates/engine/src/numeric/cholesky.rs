@@ -42,7 +42,7 @@ pub fn factor(a: &mut [f32], inverse_diagonal: &mut [f32]) -> Result<(), NotPosi
     dispatch(Factor { a, inverse_diagonal })
 }
 
-/// Solves `L L' x = b` in place of `b`, given what `factor` left.
+/// Overwrites `b` by the solution of `L L' x = b`, given what `factor` left.
 ///
 /// Panics when the lengths do not match.
 pub fn solve(l: &[f32], inverse_diagonal: &[f32], b: &mut [f32]) {

@@ -133,7 +133,7 @@ fn an_event_of_1970_on_a_published_item_spoils_no_feature_and_no_later_lesson() 
 }
 
 #[test]
-fn one_leap_of_the_clock_ages_nobody_elses_events() {
+fn one_leap_of_the_clock_ages_no_other_users_events() {
     let (mut still, mut leapt) = (lived(), lived());
     let at = days(8);
     still.like(11, 3, at);

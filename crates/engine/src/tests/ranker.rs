@@ -259,7 +259,7 @@ fn a_score_is_the_same_alone_and_among_others_and_its_parts_are_small() {
 fn without(feature: usize) -> (Prior, RankerPrior) {
     let (mut hybrid, mut ranker) = (hybrid_prior(), ranker_prior());
     let left = |layout: &FeatureLayout, at: usize| {
-        let ids = layout.ids().iter().enumerate().filter(|(place, _)| *place != at);
+        let ids = layout.ids().iter().enumerate().filter(|(index, _)| *index != at);
         FeatureLayout::new(ids.map(|(_, id)| *id))
     };
     hybrid.layout = left(&hybrid.layout, feature);

@@ -1,4 +1,4 @@
-//! Learning curve: how good are the lists for somebody after 0, 1, 2, 5, 10 events?
+//! Learning curve: how good are the lists for a user after 0, 1, 2, 5, 10 events?
 //!
 //! - A fifth of the users, by the hash of their id, is held out whole. The rows of the
 //!   others are learnt in order of time.
@@ -34,7 +34,7 @@ use crate::evaluation::recommender::Recommender;
 const HELD_OUT_ONE_IN: u64 = 5;
 /// Users that make a plan worth following.
 const USERS_MIN: usize = 30;
-/// One row in so many is learnt before anybody is tested.
+/// One row in so many is learnt before any user is tested.
 const LEARNT_BEFORE_ONE_IN: usize = 5;
 const ROWS_PER_PROGRESS: usize = 1_024;
 
@@ -73,14 +73,14 @@ pub struct ColdStart {
     pub tests_per_user: usize,
     /// Of the training part.
     pub facts: Facts,
-    /// By place.
+    /// By index.
     users: Vec<HeldOut>,
 }
 
 #[derive(Debug)]
 struct HeldOut {
     user: u32,
-    /// Place in the data set of the first test positive.
+    /// Index in the data set of the first test positive.
     position: usize,
     now: Timestamp,
     /// Positives before the test, in order of time.
@@ -95,7 +95,7 @@ struct HeldOut {
 #[derive(Debug, Clone, Copy)]
 struct Positive {
     row: Row,
-    /// Place in the data set.
+    /// Index in the data set.
     position: usize,
     /// Which of the user's positives it is, from 0.
     order: u32,

@@ -16,7 +16,7 @@ pub fn escape(text: &str) -> String {
     escaped
 }
 
-/// Four places, or fewer for larger numbers.
+/// Four decimals, or fewer for larger numbers.
 pub fn number(value: f64) -> String {
     match value.abs() {
         _ if value.is_nan() => "–".to_owned(),
