@@ -245,7 +245,7 @@ proptest! {
         let mut engine = Engine::new(Settings::default());
         for pair in cuts.windows(2) {
             engine.apply(&records[pair[0]..pair[1]]).unwrap();
-            // A view in a reader's hand must not change what is learnt.
+            // A view that a reader holds must not change what is learnt.
             let _held = engine.view();
         }
         prop_assert_eq!(engine.state().digest(), whole);

@@ -35,7 +35,7 @@ pub struct Facts {
     space: Space,
 }
 
-/// Where items lie to each other.
+/// How distances between items are computed.
 #[derive(Debug, Clone)]
 enum Space {
     Topics,
@@ -103,8 +103,8 @@ impl Facts {
         (of_a > 0 && of_b > 0).then(|| 1.0 - common as f64 / ((of_a * of_b) as f64).sqrt())
     }
 
-    /// The `k` most popular items that are not in `excluded` (ascending): what everybody
-    /// expects.
+    /// The `k` most popular items that are not in `excluded` (ascending): the expected
+    /// list.
     pub fn expected(&self, k: usize, excluded: &[u32]) -> Vec<u32> {
         let is_open = |item: &&u32| excluded.binary_search(item).is_err();
         self.popular.iter().filter(is_open).take(k).copied().collect()

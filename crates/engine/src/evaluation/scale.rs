@@ -4,7 +4,7 @@
 //! 1. No values, or one value throughout: every row is a positive.
 //! 2. Nothing above 1 (likes, weights): every row above 0.
 //! 3. The lowest value is more frequent than every other: these are counts (plays, visits,
-//!    quantities), which fall off from the lowest; users who rate give their favour to
+//!    quantities), which fall off from the lowest; ratings lie mostly in
 //!    the upper half. Every row above 0 is a positive.
 //! 4. Nothing above 5, 10 or 100: ratings on that scale, positive from 4, 8 or 80 on.
 //!    On a scale of which nothing lies above 3, its top alone.

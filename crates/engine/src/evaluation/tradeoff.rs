@@ -4,7 +4,7 @@
 //! As in the service, candidates are retrieved first (here: the best by score) and the
 //! list is chosen among them, greedily and without caps.
 //!
-//! A strength read off the curve is flattered by the cases it was read off. So the
+//! The best strength of the curve is overestimated on the cases it was chosen by. So the
 //! users are split in two by the hash of their number: the most diverse variation up to
 //! which a method costs at most [`LOSS_MAX`] of the accuracy is looked up in either half
 //! and measured in the other.

@@ -52,8 +52,8 @@ impl Engine {
         self.credit_decision(event, item, confidence);
     }
 
-    /// Counts an impression. The user's own state stays as it is: being shown something is
-    /// nothing that the user did.
+    /// Counts an impression. The user's own state stays as it is: an impression is
+    /// no action of the user.
     fn count_impression(&mut self, user: u32, item: u32, event: &Interaction, at: Timestamp) {
         self.view.items.popularity.count_impression(item);
         let impressions = &mut self.view.users.impressions;

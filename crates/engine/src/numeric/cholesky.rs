@@ -200,7 +200,7 @@ fn forward_blocked<V: Vector>(l: &[f32], inverse_diagonal: &[f32], b: &mut [f32]
         let mut y: Lanes = [0.0; LANES];
         for r in 0..LANES {
             y[r] = open[r] * inverse_diagonal[at + r];
-            // Whole lanes are faster than the open ones only; the finished ones turn to nonsense and are not read again.
+            // Whole lanes are faster than the open ones only; the finished ones become meaningless and are not read again.
             let column = V::load(lanes_at(l, (at + r) * k + at));
             V::load(&open).sub(V::splat(y[r]).mul(column)).store(&mut open);
         }

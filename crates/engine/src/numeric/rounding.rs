@@ -1,4 +1,4 @@
-//! Sums in f32 that do not stand still: rounding up or down in proportion.
+//! Stochastic rounding in f32: up or down in proportion, so that large sums still grow.
 //!
 //! Next to a sum of 2^24 a weight of 1 is lost when rounded to the nearest, and so are all that
 //! follow. Rounded up as often as the exact sum lies nearer to the upper neighbour, each counts

@@ -143,7 +143,7 @@ fn lists_of_500_keep_to_the_budget() {
 }
 
 #[test]
-fn a_takeover_whose_window_is_not_held_at_the_rate_of_now_is_told_so() {
+fn a_takeover_whose_window_is_not_held_at_the_present_rate_is_reported() {
     let window = |seconds| TakeoverChange {
         share: Some(0.5),
         reward_window_seconds: Some(seconds),
@@ -160,14 +160,14 @@ fn a_takeover_whose_window_is_not_held_at_the_rate_of_now_is_told_so() {
     assert_eq!(stream.engine.state().window_not_held(&window(1_800)), None);
     let not_held = stream.engine.state().window_not_held(&window(7_200)).unwrap();
     assert_eq!((not_held.held_seconds, not_held.window_seconds), (held, 7_200));
-    // To listen only asks for nothing.
+    // A share of 0 needs no window.
     let listens = TakeoverChange { share: Some(0.0), ..window(7_200) };
     assert_eq!(stream.engine.state().window_not_held(&listens), None);
     stream.push(3_000_000, Record::TakeoverChanged(window(1_800)));
     assert_eq!(stream.effects, []);
     stream.push(3_000_000, Record::TakeoverChanged(window(7_200)));
     assert_eq!(stream.effects, [Effect::TakeoverWindowNotHeld(not_held)]);
-    // Ten times the rate, and the window that was fine is not.
+    // At ten times the rate the window is too long.
     for number in 0..3_000 {
         stream.decide(3_000_000 + 100 * number, 3, None);
     }

@@ -140,7 +140,7 @@ fn a_rank_is_the_position_and_score_that_the_list_goes_by() {
 }
 
 #[test]
-fn the_factors_name_an_item_of_the_persons_own_taste_as_cause() {
+fn the_factors_name_an_item_of_the_users_own_taste_as_cause() {
     let mut world = World::new(12);
     world.catalogue();
     for _ in 0..1_500 {

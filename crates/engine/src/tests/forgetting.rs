@@ -47,7 +47,7 @@ fn flooded() -> Vec<LogRecord> {
 }
 
 #[test]
-fn a_flood_of_ids_that_are_named_once_leaves_the_state_bounded_and_the_known_known() {
+fn a_flood_of_ids_that_are_named_once_leaves_the_state_bounded_and_keeps_the_known() {
     let engine = applied(&flooded());
     let view = engine.state();
     assert!(view.users_len() <= BUDGET as usize, "{} users", view.users_len());

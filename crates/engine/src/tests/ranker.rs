@@ -1,5 +1,5 @@
 //! The ranker: scores on one scale, the influence of one user and of many, exploring without
-//! rewards, features that come and go, numbers that are none.
+//! rewards, features that come and go, numbers that are not finite.
 
 use crate::bandit::RankerPrior;
 use crate::bandit::Weight;

@@ -21,7 +21,7 @@ use crate::numeric::Guess;
 use crate::numeric::LowerBound;
 use crate::numeric::math;
 
-/// Before anything was seen: as of a coin.
+/// Before any observation: as for a fair coin.
 const COIN: Guess = Guess { mean: 0.5, variance: 0.25, mean_max: 1.0 };
 
 /// Running bounds of one policy's value.

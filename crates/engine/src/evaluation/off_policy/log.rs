@@ -127,7 +127,7 @@ struct Column {
 
 impl Column {
     fn push(&mut self, value: Option<f64>) {
-        // Once something is missing the column is lost: its memory is not.
+        // Once a value is missing the column is dropped: its memory is kept.
         self.missing += usize::from(value.is_none());
         match value {
             Some(value) if self.missing == 0 => self.values.push(value),

@@ -2,8 +2,8 @@
 //!
 //! What the logging policy never shows cannot be judged by what it earned: the target's
 //! mass on such candidates is missing support. Where the log has the propensity of every
-//! candidate the mass is summed; where it has those of what was shown only, weights give
-//! it away, because they average to the target's mass on what had a chance.
+//! candidate the mass is summed; where it has those of what was shown only, weights reveal
+//! it, because they average to the target's mass on what had a chance.
 
 use std::fmt;
 
@@ -56,7 +56,7 @@ pub enum Warning {
         share: f64,
         floor: f64,
     },
-    /// The same, as weights give it away.
+    /// The same, as weights reveal it.
     SeemsUnsupported {
         share: f64,
     },

@@ -5,7 +5,7 @@
 //! - Of a held-out user's positives the last few are the test, the same at every step.
 //!   When the stream reaches the first of them, copies of the recommender are told of the
 //!   user: of the last 0, 1, 2, 5, 10 positives before the test, as if the user had come
-//!   that late, and at the last step, **warm**, of all. So what is known of everybody else
+//!   that late, and at the last step, **warm**, of all. So what is known of all other users
 //!   is the same at every step, and nothing is known that was yet to come.
 //! - Copies learn as a running service does and are not trained again; no user's test is
 //!   touched by what another revealed.
@@ -32,7 +32,7 @@ use crate::evaluation::recommender::Recommender;
 
 /// One user in so many is held out.
 const HELD_OUT_ONE_IN: u64 = 5;
-/// Users that make a plan worth following.
+/// Fewest users to follow a plan with.
 const USERS_MIN: usize = 30;
 /// One row in so many is learnt before any user is tested.
 const LEARNT_BEFORE_ONE_IN: usize = 5;

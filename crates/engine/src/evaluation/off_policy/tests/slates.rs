@@ -35,7 +35,7 @@ fn is_unlike(report: &Report) -> bool {
 }
 
 #[test]
-fn places_are_weighed_alone_or_with_those_above_them() {
+fn positions_are_weighed_alone_or_with_those_above_them() {
     let mut builder = LogBuilder::default();
     // Weights 1.6 and 2, below each other 3.2; then .4 and 2, below each other .8.
     push_list(&mut builder, 0, &[(0, 0.5, 0.8, 1.0), (1, 0.25, 0.5, 0.5)]);
@@ -110,7 +110,7 @@ fn below_a_refused_position_a_list_begins_anew() {
 }
 
 #[test]
-fn long_lists_of_heavy_places_keep_their_sums_finite() {
+fn long_lists_of_large_weights_keep_their_sums_finite() {
     let mut builder = LogBuilder::default();
     push_list(&mut builder, 0, &[(0, 1e-4, 1.0, 0.0); 500]);
     push_list(&mut builder, 1, &[(0, 0.5, 0.5, 1.0)]);
