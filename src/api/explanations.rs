@@ -58,7 +58,7 @@ pub fn absence(absence: Absence) -> proto::ExplainAbsenceResponse {
     proto::ExplainAbsenceResponse {
         cause: absence_cause(absence.cause).into(),
         summary: absence.sentence,
-        position: absence.place.map(|place| place as u32),
+        position: absence.position.map(|position| position as u32),
         excluded_by: absence.exclusions.iter().map(rule).collect(),
         sources: absence.sources.into_iter().map(source).collect(),
         candidate_rank: absence.gap.map(candidate_rank),
@@ -106,7 +106,7 @@ fn source(trace: SourceTrace) -> proto::RetrievalSource {
     proto::RetrievalSource {
         name: trace.name.to_owned(),
         candidates: trace.given as u32,
-        rank: trace.place.map(|place| place as u32),
+        rank: trace.position.map(|position| position as u32),
         score: trace.score,
         cut: trace.cut,
     }
@@ -121,7 +121,7 @@ fn candidate_rank(gap: Gap) -> proto::CandidateRank {
     let (last_item_id, last_score) =
         gap.last_shown.map_or((String::new(), score), |(id, score)| (id.to_string(), score));
     proto::CandidateRank {
-        rank: gap.candidate_rank.place as u32,
+        rank: gap.candidate_rank.position as u32,
         candidates: gap.candidates as u32,
         score,
         last_item_id,
@@ -134,7 +134,7 @@ fn candidate_rank(gap: Gap) -> proto::CandidateRank {
 fn suggestion(suggestion: Suggestion) -> proto::AbsenceSuggestion {
     proto::AbsenceSuggestion {
         changes: suggestion.alterations.into_iter().map(request_change).collect(),
-        position: suggestion.place as u32,
+        position: suggestion.position as u32,
         displaced: suggestion.displaced as u32,
         text: suggestion.sentence,
     }
