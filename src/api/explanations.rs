@@ -7,9 +7,9 @@ use crate::service::Cause;
 use crate::service::Gap;
 use crate::service::ReasonInWords;
 use crate::service::Suggestion;
+use engine::Exclusion;
 use engine::OnboardingItem;
 use engine::ReasonKind;
-use engine::Exclusion;
 use engine::SourceTrace;
 use engine::View;
 

@@ -180,14 +180,13 @@ fn feature_weights(view: &View) -> Vec<proto::FeatureWeight> {
     let posterior = view.belief();
     let names = ["base", "hybrid"].into_iter().chain(FEATURES.iter().map(|feature| feature.name));
     let prior = &view.ranker().prior().mean;
-    let ranker = names.zip(prior).enumerate().map(|(position, (name, prior_mean))| {
-        proto::FeatureWeight {
+    let ranker =
+        names.zip(prior).enumerate().map(|(position, (name, prior_mean))| proto::FeatureWeight {
             name: name.to_owned(),
             prior_mean: *prior_mean,
             posterior_mean: posterior.mean[position],
             posterior_standard_deviation: posterior.standard_deviation[position],
-        }
-    });
+        });
     let hybrid = view.hybrid();
     let hybrid = FEATURES.iter().enumerate().map(|(position, feature)| proto::FeatureWeight {
         name: format!("hybrid/{}", feature.name),

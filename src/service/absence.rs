@@ -179,7 +179,9 @@ impl Finding {
         let cause = match (&exclusions, &gap) {
             _ if position.is_some() => Cause::Present,
             (None, _) => Cause::UnknownItem,
-            (Some(exclusions), _) if *exclusions == [Exclusion::NotInCatalogue] => Cause::NotInCatalogue,
+            (Some(exclusions), _) if *exclusions == [Exclusion::NotInCatalogue] => {
+                Cause::NotInCatalogue
+            }
             _ if !call.candidates.may_be(item_id) => Cause::NotACandidate,
             (Some(exclusions), _) if !exclusions.is_empty() => Cause::Filtered,
             (_, Some(gap)) if gap.candidate_rank.position < call.choice.positions => {

@@ -158,8 +158,7 @@ impl LeaseKeeper {
     /// How many leases this process holds.
     pub fn held(&self) -> usize {
         let wishes = self.wishes();
-        let held =
-            |wanted: &&Wanted| matches!(*wanted.holding.borrow(), Holding::Held(_));
+        let held = |wanted: &&Wanted| matches!(*wanted.holding.borrow(), Holding::Held(_));
         wishes.wanted.values().filter(held).count()
     }
 
@@ -204,8 +203,7 @@ impl LeaseKeeper {
     /// When the next wish that was never asked for is to be.
     fn next_wish(&self) -> Option<Instant> {
         let wishes = self.wishes();
-        let not_asked =
-            |wanted: &&Wanted| *wanted.holding.borrow() == Holding::NotAsked;
+        let not_asked = |wanted: &&Wanted| *wanted.holding.borrow() == Holding::NotAsked;
         wishes.wanted.values().filter(not_asked).map(|wanted| wanted.ask_from).min()
     }
 
@@ -272,11 +270,7 @@ impl LeaseKeeper {
         });
     }
 
-    fn set(
-        &self,
-        asked: &[(LeaseName, u64)],
-        holding: impl Fn(&LeaseName, &Holding) -> Holding,
-    ) {
+    fn set(&self, asked: &[(LeaseName, u64)], holding: impl Fn(&LeaseName, &Holding) -> Holding) {
         let wishes = self.wishes();
         for (name, number) in asked {
             let Some(wanted) = wishes.wanted.get(name).filter(|wanted| wanted.number == *number)
@@ -301,9 +295,7 @@ impl LeaseKeeper {
             let mut wishes = self.wishes();
             let mut fences = std::mem::take(&mut wishes.given_up);
             for wanted in std::mem::take(&mut wishes.wanted).into_values() {
-                if let Holding::Held(fence) =
-                    wanted.holding.send_replace(Holding::Unknown)
-                {
+                if let Holding::Held(fence) = wanted.holding.send_replace(Holding::Unknown) {
                     fences.push(fence);
                 }
             }

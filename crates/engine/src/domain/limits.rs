@@ -124,8 +124,8 @@ pub const CALLS_PER_CONNECTION: u32 = 256;
 /// Connections to the HTTP port: probes and scrapers.
 pub const HTTP_CONNECTIONS: usize = 64;
 /// Topics that only events name and that are remembered; the catalogue's are not counted.
-pub const EVENT_TOPICS: usize = 16_384;
+pub const EVENT_TOPICS: usize = 4_096;
 /// The same of sources.
-pub const EVENT_SOURCES: usize = 16_384;
+pub const EVENT_SOURCES: usize = 4_096;
 /// Kinds of devices that are remembered.
 pub const EVENT_DEVICES: usize = 256;

@@ -259,9 +259,9 @@ impl Hybrid {
 /// The curvature is that before the step: where one item has nearly all of the probability, it is
 /// next to nothing, and a whole step would overshoot.
 fn within_step(features: &FeatureMatrix, step: &[f64]) -> f64 {
-    let moves = features.rows().map(|row| {
-        row.iter().zip(step).map(|(&x, step)| f64::from(x) * step).sum::<f64>().abs()
-    });
+    let moves = features
+        .rows()
+        .map(|row| row.iter().zip(step).map(|(&x, step)| f64::from(x) * step).sum::<f64>().abs());
     let most = moves.fold(0.0, f64::max);
     if most > SCORE_STEP { SCORE_STEP / most } else { 1.0 }
 }
