@@ -4,7 +4,7 @@
 //!   still holds copies that page only. So publishing a view costs what changed.
 //! - A page remembers its digest until it is written to, so the state digest
 //!   also costs what changed.
-//! - Order is the order of pushes; nothing here depends on addresses or hashes.
+//! - The order is that of the pushes. Nothing depends on addresses or hashes.
 
 use std::sync::Arc;
 use std::sync::OnceLock;
@@ -175,7 +175,7 @@ impl<T: Clone + Serialize + DeserializeOwned> Part for Column<T> {
 
 /// Canonical bytes of a value: what snapshots store and digests hash.
 pub fn encode<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
-    postcard::to_stdvec(value).expect("state types have no case that postcard refuses")
+    postcard::to_stdvec(value).expect("postcard can encode every state type")
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
 //! Events of one user and one item folded into one entry.
 //!
 //! A *session* of an item is one use of it: events of the item that follow within the learnt gap
-//! ([`super::return_gap`]), whatever session ids they carry. A session is a *time had* when one of
-//! its events is no negative evidence. Impressions are not folded: being shown is no use.
+//! ([`super::return_gap`]), whatever their session ids. A session is a *time had* when
+//! one of its events is not negative evidence. Impressions are not folded.
 //!
-//! Evidence for and against stand side by side. What an event changes (`c` is the size of its
+//! Evidence for and evidence against are kept apart. What an event changes (`c` is the size of its
 //! confidence; its sign decides the row, not its type alone):
 //!
 //! | event | evidence for | evidence against | times |
@@ -24,12 +24,12 @@
 //! | for | for minus implicit against, but half of for at least: a skip does not erase a purchase |
 //! | none | for minus implicit against |
 //!
-//! "Latest" goes by the time of the events, not by their order in the log. An event from before
-//! the latest session changes evidence only: neither times nor order nor the number of sessions.
-//! So what is sent twice or late changes nothing twice.
+//! "Latest" is by the time of the events, not by their order in the log. An event from before
+//! the latest session changes evidence only, not times, order or the number of sessions.
+//! So an event that is sent twice or late is not counted twice.
 //!
-//! What others learn is the [`Change`]: the rise of evidence for within the session, so that a
-//! click and a like add what the like alone does, and a new session adds anew.
+//! Other models learn from the [`Change`]: the rise of evidence for within the session. A click
+//! and a like add what the like alone adds. A new session adds again.
 //!
 //! 28 bytes. Times are seconds from 1970 to 2106, those outside at the nearest end. Source of the
 //! two sorts of evidence: Hu, Koren, Volinsky 2008 (implicit confidence); Jawaheer et al. 2014
@@ -61,12 +61,12 @@ const fn bit_of(kind: InteractionType) -> u16 {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Evidence {
     pub kind: InteractionType,
-    /// Signed: above 0 the user wants the item, below 0 not.
+    /// Signed: above 0 is positive evidence, below 0 negative.
     pub confidence: f32,
     pub at: Timestamp,
 }
 
-/// What an event of a consumption says.
+/// What an event says about a consumption.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Says {
     For { explicit: bool },
@@ -99,7 +99,7 @@ impl Evidence {
     }
 }
 
-/// What a fold changed, for all who learn from it.
+/// What a fold changed: the input of all other models.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Change {
     /// The event belongs to the latest session: it may have begun it.
@@ -202,7 +202,7 @@ impl Consumption {
     /// Which session an event at `at` is of.
     fn enter(&mut self, says: Says, at: u32, gap_seconds: u32, change: &mut Change) {
         let is_blank = self.flags & KINDS == 0;
-        // Passing over what one had is no use of it.
+        // A skip of an item that was consumed is no use of it.
         let is_passed_over = says == Says::Against { explicit: false } && !self.in_favour.is_zero();
         let is_past = !is_blank && at.saturating_add(gap_seconds) < self.start;
         if is_passed_over || is_past {
@@ -255,7 +255,7 @@ impl Consumption {
         let against = match explicit {
             false => &mut self.implicit_against,
             true if is_latest || !self.explicit_against.is_zero() => &mut self.explicit_against,
-            // Overruled by a later yes.
+            // Replaced by a later explicit positive.
             true => return,
         };
         change.against = strength.above(*against);
@@ -284,7 +284,7 @@ impl Consumption {
         self.flags & bit_of(kind) != 0
     }
 
-    /// Times the user had the item; 0 where all that is known is that it was not wanted.
+    /// Times the user consumed the item; 0 where there is negative evidence only.
     pub fn sessions(&self) -> u16 {
         self.sessions
     }
@@ -299,7 +299,7 @@ impl Consumption {
         self.implicit_against.max(self.explicit_against).get()
     }
 
-    /// Signed: above 0 the user wants the item, below 0 not, 0 is undecided.
+    /// Signed: above 0 is positive, below 0 negative, 0 undecided.
     pub fn net(&self) -> f32 {
         let (in_favour, implicit) = (self.in_favour.get(), self.implicit_against.get());
         if !self.explicit_against.is_zero() {
@@ -311,7 +311,7 @@ impl Consumption {
         }
     }
 
-    /// Whether the user hid the item and did not explicitly want it since.
+    /// Whether the user hid the item and gave no explicit positive since.
     pub fn is_hidden(&self) -> bool {
         self.flags & HIDDEN != 0
     }

@@ -1,18 +1,18 @@
 //! Exponentially decayed sums over named things, by forward decay.
 //!
 //! Time is counted in half-lives: a [`DecayTime`] is the number of half-lives from 1970 to
-//! an instant, and [`HalfLives`] makes it of a timestamp. It knows which half-life held
-//! when, so a new setting counts from its day on and revalues nothing that was stored.
+//! an instant. [`HalfLives`] converts a timestamp. It knows which half-life applied
+//! when, so a new setting counts from its day on and does not change stored values.
 //!
-//! A row keeps each value as it would stand at a common landmark: an event at time
-//! `t` adds `w * 2^(t - landmark)`. Nothing is swept as time passes, events may come
-//! late or out of order, and the values of a row compare at any instant without being
-//! touched. The landmark moves when an exponent grows large.
+//! A row keeps each value as of a common landmark: an event at time `t` adds
+//! `w * 2^(t - landmark)`. No value is updated as time passes, events may come late or out
+//! of order, and the values of a row compare at any instant. The landmark moves when an
+//! exponent grows large.
 //! Source: Cormode, Shkapenyuk, Srivastava, Xu, "Forward Decay" (ICDE 2009).
 //!
-//! - Every exponent of every decay goes through [`power`], which clamps it. So no time,
-//!   however far off, makes a sum infinite or all sums 0.
-//! - Entries are rounded so that many small weights do not get lost beside a large sum
+//! - Every exponent of every decay goes through [`power`], which clamps it. So no time makes a
+//!   sum infinite or all sums 0.
+//! - Entries are rounded so that small weights are not lost when added to a large sum
 //!   (`numeric::rounding`).
 //!
 //! Cost: 8 bytes an entry and 40 a row; one binary search and one `exp2` an event.
@@ -27,7 +27,7 @@ use crate::numeric::rounding;
 
 /// Exponent at which the landmark of a row moves: f32 keeps 24 bits around it either way.
 const EXPONENT_MAX: f64 = 32.0;
-/// Half-lives after which a weight is as good as forgotten, and most that an exponent grows.
+/// Half-lives after which a weight counts as forgotten; also the largest exponent.
 pub const FORGOTTEN: f64 = 60.0;
 /// Changes of a half-life that are remembered.
 const CHANGES_MAX: usize = 16;
@@ -179,7 +179,7 @@ impl DecayedRow {
         1.0
     }
 
-    /// Drops the smallest entry but never `newest`: a newcomer gets its chance.
+    /// Drops the smallest entry but never `newest`: a new entry must be able to grow.
     fn drop_least(&mut self, newest: u32) {
         let least = (0..self.entries.len())
             .filter(|&index| self.entries[index].0 != newest)

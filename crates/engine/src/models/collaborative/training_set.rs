@@ -1,8 +1,8 @@
 //! The observations to train on: users by items, sparse, with a confidence each.
 //!
 //! Invariants (checked on construction): every item is below `n_items`; a user has an item at most once; every
-//! confidence is finite and not zero. A negative one is an observation of "not wanted", target 0 in place of 1, of
-//! its absolute value. So a training set always gives positive definite normal equations.
+//! confidence is finite and not zero. A negative one is a negative example: target 0 instead of 1, with its
+//! absolute value. So a training set always gives positive definite normal equations.
 
 use std::fmt;
 
@@ -17,7 +17,7 @@ pub struct TrainingSet {
     confidences: Vec<f32>,
 }
 
-/// Why observations were refused.
+/// Why observations were rejected.
 #[derive(Debug, Clone, PartialEq)]
 pub enum InvalidTrainingSet {
     /// More users or items than a u32 can number.
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_observations_are_refused_with_their_place() {
+    fn bad_observations_are_rejected_with_their_position() {
         let refused = |rows: &[Vec<(u32, f32)>]| TrainingSet::from_rows(2, rows).unwrap_err();
         let duplicate = InvalidTrainingSet::DuplicateItem { user: 1, item: 0 };
         assert_eq!(refused(&[vec![(0, 1.0)], vec![(0, 1.0), (0, 1.0)]]), duplicate);
