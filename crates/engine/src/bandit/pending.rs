@@ -235,8 +235,8 @@ impl PendingDecision {
             && (self.features.is_empty() || items > 0 && self.features.len().is_multiple_of(items))
     }
 
-    /// Gives the rows the features of another layout: for each of its values the position among
-    /// those of now, if it is one of them.
+    /// Gives the rows the features of another layout: `positions` has for each of its features the
+    /// position in the present rows, if any.
     pub fn align(&mut self, positions: &[Option<usize>]) {
         if self.features.is_empty() {
             return;

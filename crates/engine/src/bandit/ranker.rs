@@ -36,7 +36,7 @@ use crate::numeric::math;
 const DEVICES: u32 = 8;
 /// Segments that learn a deviation.
 pub const SEGMENTS: usize = 2 * DEVICES as usize;
-/// Decisions between two moments of forgetting.
+/// Decisions between two fadings.
 pub(super) const DECISIONS_PER_TICK: u64 = 16;
 
 /// The segment of a request. `device` is an index of the engine.
@@ -150,7 +150,7 @@ impl Ranker {
         features.len() == self.shared.dimension()
     }
 
-    /// Counts an item that was seen for certain.
+    /// Counts an item that was certainly seen.
     pub fn count_impression(&mut self, segment: u8, features: &[f32]) {
         if self.is_learnt_from(features) {
             self.learn(segment, |posterior| posterior.impressions += 1);
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn segments_are_bounded_and_told_apart() {
+    fn segments_are_bounded_and_distinct() {
         let mut seen: Vec<u8> = Vec::new();
         for device in [None, Some(0), Some(3), Some(6), Some(7), Some(500)] {
             seen.extend([segment(device, false), segment(device, true)]);

@@ -95,7 +95,7 @@ impl<T: Clone> Column<T> {
             self.pages.push(Page::new(Vec::with_capacity(PAGE)));
         }
         self.len += 1;
-        let page = Arc::make_mut(self.pages.last_mut().expect("a page was just made sure of"));
+        let page = Arc::make_mut(self.pages.last_mut().expect("a page was added if needed"));
         page.values.push(value);
         page.digest.take();
     }

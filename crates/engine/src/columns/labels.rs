@@ -160,7 +160,7 @@ mod tests {
             .collect();
         assert!(evicted.len() > 80 && labels.len() <= 19, "{} of {}", evicted.len(), labels.len());
         assert!(labels.find("often").is_some() && labels.find("of an item") == Some(kept));
-        assert!(labels.find("once 99").is_some(), "the newest has its chance");
+        assert!(labels.find("once 99").is_some(), "the newest is kept");
         labels.let_go(kept);
         assert!((0..40).any(|number| {
             labels.note(&format!("more {number}"));

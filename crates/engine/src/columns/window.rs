@@ -138,7 +138,7 @@ impl<T: Weighed> Window<T> {
         }
         self.bytes += value.bytes();
         self.end += 1;
-        let page = Arc::make_mut(self.pages.back_mut().expect("a page was just made sure of"));
+        let page = Arc::make_mut(self.pages.back_mut().expect("a page was added if needed"));
         page.digest.take();
         page.values.push(Some(value));
         number

@@ -1,8 +1,8 @@
 //! Events of one user and one item folded into one entry.
 //!
 //! A *session* of an item is one use of it: events of the item that follow within the learnt gap
-//! ([`super::return_gap`]), whatever their session ids. A session is a *time had* when
-//! one of its events is not negative evidence. Impressions are not folded.
+//! ([`super::return_gap`]), whatever their session ids. A session is *counted* when one of its
+//! events is not negative evidence. Impressions are not folded.
 //!
 //! Evidence for and evidence against are kept apart. What an event changes (`c` is the size of its
 //! confidence; its sign decides the row, not its type alone):
@@ -13,14 +13,14 @@
 //! | LIKE, SAVE, SHARE, PURCHASE, high RATING (explicit, for) | at least `c` | the explicit part ends, `hidden` ends | the same |
 //! | confidence 0 | as before | as before | the same |
 //! | SKIP (implicit, against) | as before | implicit: at least `c` | nothing where there is evidence for |
-//! | DISLIKE, HIDE, low RATING (explicit, against) | as before | explicit: at least `c` | joins or begins a session, which is no time had |
-//! | HIDE, whatever its confidence | as before | as above | and `hidden` begins |
+//! | DISLIKE, HIDE, low RATING (explicit, against) | as before | explicit: at least `c` | joins or begins a session, without counting it |
+//! | HIDE, of any confidence | as before | as above | and `hidden` begins |
 //!
 //! What follows for the user's taste ([`Consumption::net`]):
 //!
 //! | the latest explicit statement | net evidence |
 //! |---|---|
-//! | against | minus the larger evidence against: an explicit no outweighs what came before |
+//! | against | minus the larger evidence against: an explicit negative outweighs earlier evidence |
 //! | for | for minus implicit against, but half of for at least: a skip does not erase a purchase |
 //! | none | for minus implicit against |
 //!
@@ -48,16 +48,16 @@ use crate::domain::Timestamp;
 /// Bits of the types that were seen, all but impressions: see [`bit_of`].
 const KINDS: u16 = (1 << (InteractionType::ALL.len() - 1)) - 1;
 const HIDDEN: u16 = 1 << 10;
-/// Whether the latest session counts as a time had.
+/// Whether the latest session is counted.
 const COUNTED: u16 = 1 << 11;
-/// The code of the latest type stands above.
+/// From this bit on: the code of the latest type.
 const LATEST: u32 = 12;
 
 const fn bit_of(kind: InteractionType) -> u16 {
     (1 << kind.index()) >> 1
 }
 
-/// One event, as far as evidence goes.
+/// One event as evidence.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Evidence {
     pub kind: InteractionType,
@@ -112,7 +112,7 @@ pub struct Change {
     pub repeated: bool,
     /// How much evidence for the item rose within the session; 0 or more.
     pub rise: f32,
-    /// How much evidence against it rose; below 0 where an explicit yes ended it.
+    /// How much evidence against it rose; below 0 where an explicit positive ended it.
     pub against: f32,
     /// Seconds since the event before, where both may be of one use.
     pub since_last: Option<u32>,
@@ -124,7 +124,7 @@ impl Change {
         self.started || self.repeated
     }
 
-    /// What taste in general gains, signed.
+    /// The change of the user's taste, signed.
     pub fn taste(&self) -> f32 {
         self.rise - self.against
     }
@@ -146,7 +146,7 @@ pub struct Consumption {
     implicit_against: Strength,
     /// Since the latest explicit statement for the item.
     explicit_against: Strength,
-    /// Times had, saturating.
+    /// Counted sessions, saturating.
     sessions: u16,
     /// Types seen, [`HIDDEN`], [`COUNTED`], and the latest type from bit [`LATEST`] on.
     flags: u16,
@@ -223,7 +223,7 @@ impl Consumption {
         }
     }
 
-    /// Counts a time had, once for each session.
+    /// Counts the latest session, once.
     fn count_session(&mut self, is_current: bool) {
         if is_current && self.flags & COUNTED == 0 {
             self.flags |= COUNTED;
@@ -284,7 +284,7 @@ impl Consumption {
         self.flags & bit_of(kind) != 0
     }
 
-    /// Times the user consumed the item; 0 where there is negative evidence only.
+    /// Counted sessions; 0 where there is negative evidence only.
     pub fn sessions(&self) -> u16 {
         self.sessions
     }
@@ -329,7 +329,7 @@ impl Consumption {
     }
 }
 
-/// Seconds since 1970, from 1 on; what is before or after that is at the nearest end.
+/// Seconds since 1970, from 1 on; times out of range are at the nearest end.
 pub(super) fn seconds(at: Timestamp) -> u32 {
     u32::try_from((at.as_millis() / 1_000).max(1)).unwrap_or(u32::MAX)
 }

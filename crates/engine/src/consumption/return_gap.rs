@@ -143,7 +143,7 @@ mod tests {
     fn without_returns_the_gap_is_the_default() {
         assert_eq!(ReturnGap::default().seconds(), 4 * HOUR);
         assert_eq!(gap(&[(2, 1), (MINUTE, 1)]), 4 * HOUR);
-        assert_eq!(gap(&[(30 * HOUR, 1)]), 4 * HOUR, "nothing tells how long a use lasts");
+        assert_eq!(gap(&[(30 * HOUR, 1)]), 4 * HOUR, "the length of a use is unknown");
     }
 
     #[test]

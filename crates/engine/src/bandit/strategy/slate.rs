@@ -32,19 +32,19 @@ use crate::numeric::math;
 use crate::numeric::normal::LnCdf;
 
 /// Cells are halved until none holds more of the distribution of the highest score, and none
-/// that holds more than [`STEEP_SHARE`] has `ln F` rise further: what rises far is shared worst.
+/// that holds more than [`STEEP_SHARE`] has a larger rise of `ln F`: shares are least exact there.
 const SHARE_MAX: f64 = 1.0 / 6.0;
 const RISE_MAX: f64 = 3.0;
 const STEEP_SHARE: f64 = 1.0 / 64.0;
 /// With fewer arms propensities are larger and must be more precise; the cost is small.
 const FEW: usize = 24;
 const SHARE_MAX_OF_FEW: f64 = 1.0 / 16.0;
-/// Two cells that together hold less than this part of what one may, and rise less, are made
-/// one.
+/// Two cells are merged when together they hold less than this part of the largest share, and
+/// also rise less than [`RISE_MERGED`] or hold less than [`STEEP_MERGED`].
 const MERGED: f64 = 0.6;
 const RISE_MERGED: f64 = 2.0;
 const STEEP_MERGED: f64 = 1.0 / 256.0;
-/// `-ln F` below this is this to [`between`].
+/// Lower bound of `-ln F` in [`between`].
 const FLAT: f64 = 1e-4;
 const CELLS_AT_FIRST: usize = 4;
 /// The nodes reach from below the first to above the second: all but 1 in 1,000 at either end.

@@ -90,7 +90,7 @@ fn an_explicit_negative_outweighs_earlier_evidence_and_a_later_positive_replaces
     assert_eq!((consumption.net(), consumption.in_favour()), (-1.0, 2.0));
     assert_eq!((change.against, change.taste()), (1.0, -1.0));
     events.push(event(Click, 1.0, 120));
-    assert_eq!(folded(&events).0.net(), -1.0, "a click is no explicit yes");
+    assert_eq!(folded(&events).0.net(), -1.0, "a click is no explicit positive");
     events.push(event(Like, 2.0, 180));
     let (consumption, change) = folded(&events);
     assert_eq!((consumption.net(), change.against), (2.0, -1.0));
@@ -118,7 +118,7 @@ fn a_hidden_item_stays_hidden_until_an_explicit_positive() {
     events.push(event(Purchase, 2.0, 100_020));
     let (consumption, _) = folded(&events);
     assert!(!consumption.is_hidden() && consumption.net() == 2.0);
-    assert!(folded(&[event(Hide, 0.0, 0)]).0.is_hidden(), "whatever it weighs");
+    assert!(folded(&[event(Hide, 0.0, 0)]).0.is_hidden(), "for any confidence");
 }
 
 #[test]

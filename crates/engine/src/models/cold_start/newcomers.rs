@@ -1,7 +1,7 @@
 //! New items: which items are new, and the exploration bonus they get.
 //!
 //! An item is new while it is young and has few impressions. Its reward per impression
-//! has a Beta posterior whose prior is the catalogue's mean `m`, worth `s`
+//! has a Beta posterior whose prior is the catalogue's mean `m`, counted as `s`
 //! impressions: with `n` impressions and `r` rewards the mean is
 //! `p = (r + s m) / (n + s)` and the standard deviation
 //! `sd(n) = sqrt(p (1 - p) / (n + s + 1))`. The exploration bonus is
@@ -17,12 +17,12 @@ use crate::domain::Timestamp;
 use crate::models::cold_start::popularity::ItemStatistics;
 use crate::models::cold_start::popularity::Totals;
 
-/// Impressions that the catalogue's mean is worth for an item, `s`.
+/// Impressions that the catalogue's mean counts as for an item, `s`.
 const PRIOR_IMPRESSIONS: f64 = 10.0;
-/// Reward per impression before any was seen, and the impressions it is worth.
+/// Prior reward per impression, and the impressions that it counts as.
 const REWARD_DEFAULT: f64 = 0.05;
 const REWARD_DEFAULT_IMPRESSIONS: f64 = 200.0;
-/// Impression events are taken to be sent when there is one for as many shown items.
+/// Impression events count as sent when there is one for this many shown items.
 const SHOWN_PER_IMPRESSION: u64 = 10;
 const HOURS_PER_DAY: f64 = 24.0;
 

@@ -30,8 +30,8 @@ use crate::numeric::rounding;
 
 /// Exponent of a candidate's own mass in the co-occurrence score.
 const CANDIDATE_EXPONENT: f64 = 0.3;
-/// Activity counts half after this many further positives of everybody: the same for a
-/// catalogue of ten events a day as for one of ten a second.
+/// Activity counts half after this many further positives of all users: the same for a
+/// catalogue of ten events a day and one of ten a second.
 const ACTIVITY_HALF_LIFE: f64 = 2_000.0;
 
 /// The decayed sums that are kept of each item.
@@ -75,7 +75,7 @@ fn sum_of(memory: Memory) -> Option<Sum> {
     }
 }
 
-/// Evidence about one item. The decayed sums are as of the landmarks of [`Popularity`].
+/// Evidence about one item. Its decayed sums are as of the landmarks of [`Popularity`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct ItemStatistics {
     sums: [f32; SUMS.len()],
@@ -301,12 +301,12 @@ impl Popularity {
         sum_of(memory).map_or(all, |sum| statistics.sums[sum as usize])
     }
 
-    /// What stored values are as of: those of one landmark compare.
+    /// The landmark of stored values: those of one landmark compare.
     pub fn landmark(&self, memory: Memory) -> DecayTime {
         sum_of(memory).map_or_else(DecayTime::default, |sum| self.head.landmarks[sum as usize])
     }
 
-    /// The item's share of everybody's positive weights, 0 to 1, decayed as the rows of
+    /// The item's share of the positive weights of all users, 0 to 1, decayed as the rows of
     /// cohorts and locations are.
     pub fn share(&self, item: u32) -> f32 {
         let total = self.head.totals.sums[Sum::Share as usize];
@@ -329,7 +329,7 @@ impl Popularity {
 }
 
 impl Scales {
-    /// What is popular, by the memory in use: decayed weights or numbers of positives.
+    /// The popularity, by the memory in use: decayed weights or numbers of positives.
     pub fn popularity(&self, statistics: &ItemStatistics) -> f32 {
         self.of(self.in_use, statistics)
     }

@@ -72,25 +72,25 @@ impl Hyperparameters {
 
     /// Rejects values outside the ranges that the fields state.
     pub fn validate(&self) -> Result<(), InvalidHyperparameter> {
-        let refuse = |field, range| Err(InvalidHyperparameter { field, range });
+        let invalid = |field, range| Err(InvalidHyperparameter { field, range });
         if !(1..=512).contains(&self.factors) {
-            return refuse("factors", "1 to 512");
+            return invalid("factors", "1 to 512");
         }
         if !(self.regularization.is_finite() && self.regularization > 0.0) {
-            return refuse("regularization", "finite and above 0");
+            return invalid("regularization", "finite and above 0");
         }
         if !(self.unobserved_weight.is_finite() && self.unobserved_weight >= 0.0) {
-            return refuse("unobserved_weight", "finite and 0 or more");
+            return invalid("unobserved_weight", "finite and 0 or more");
         }
         if !(0.0..=1.0).contains(&self.frequency_exponent) {
-            return refuse("frequency_exponent", "0 to 1");
+            return invalid("frequency_exponent", "0 to 1");
         }
         if self.epochs == 0 {
-            return refuse("epochs", "1 or more");
+            return invalid("epochs", "1 or more");
         }
         let sd = self.init_standard_deviation;
         if !(sd.is_finite() && sd > 0.0) {
-            return refuse("init_standard_deviation", "finite and above 0");
+            return invalid("init_standard_deviation", "finite and above 0");
         }
         Ok(())
     }

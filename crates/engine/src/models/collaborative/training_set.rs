@@ -165,13 +165,13 @@ mod tests {
 
     #[test]
     fn bad_observations_are_rejected_with_their_position() {
-        let refused = |rows: &[Vec<(u32, f32)>]| TrainingSet::from_rows(2, rows).unwrap_err();
+        let error_of = |rows: &[Vec<(u32, f32)>]| TrainingSet::from_rows(2, rows).unwrap_err();
         let duplicate = InvalidTrainingSet::DuplicateItem { user: 1, item: 0 };
-        assert_eq!(refused(&[vec![(0, 1.0)], vec![(0, 1.0), (0, 1.0)]]), duplicate);
+        assert_eq!(error_of(&[vec![(0, 1.0)], vec![(0, 1.0), (0, 1.0)]]), duplicate);
         let outside = InvalidTrainingSet::ItemOutOfRange { user: 0, item: 2 };
-        assert_eq!(refused(&[vec![(2, 1.0)]]), outside);
+        assert_eq!(error_of(&[vec![(2, 1.0)]]), outside);
         for confidence in [0.0, f32::NAN, f32::INFINITY] {
-            let error = refused(&[vec![(1, confidence)]]);
+            let error = error_of(&[vec![(1, confidence)]]);
             assert!(matches!(error, InvalidTrainingSet::Confidence { user: 0, item: 1, .. }));
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! - Case and Latin diacritics are folded, so that "Café", "CAFE" and "cafe" plus
 //!   a combining accent are one term. Other scripts keep their marks: there they
-//!   tell words apart.
+//!   distinguish words.
 //! - Not a full normalisation (NFKD): that needs tables this service has no other
 //!   use for. Ligatures and full-width forms stay as they are.
 

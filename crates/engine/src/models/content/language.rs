@@ -144,7 +144,7 @@ mod tests {
         {
             assert!(!is_stop_word(code, word), "{word}");
         }
-        assert!(Language::is_stop_word(None, "about"), "no language is taken for English");
+        assert!(Language::is_stop_word(None, "about"), "without a language English is used");
     }
 
     #[test]

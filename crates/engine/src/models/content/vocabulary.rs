@@ -310,7 +310,7 @@ fn count(document: &Document<'_>, mut id: impl FnMut(&str, Kind) -> Option<u32>)
     TermCounts::count(terms)
 }
 
-/// Weight of a term that stands in `frequency` of `documents`, smoothed as if one
+/// Weight of a term that occurs in `frequency` of `documents`, smoothed as if one
 /// more document had every term; at least 1 while the frequency is at most N.
 fn inverse_frequency(documents: u32, frequency: u32) -> f32 {
     let ratio = (1.0 + f64::from(documents)) / (1.0 + f64::from(frequency));

@@ -33,14 +33,14 @@ use crate::numeric::math;
 const PRIOR_PRECISION: f64 = 1.0;
 /// Evidence keeps half its weight over about 7,000 choices, so that drift is followed.
 const FORGETTING: f64 = 0.9999;
-/// Choices that the first mean and spread of scores are worth, and choices that later ones
-/// are an average of.
+/// Choices that the initial mean and spread of scores count as, and the length of the later
+/// average, in choices.
 const LEVEL_PRIOR: f64 = 10.0;
 const LEVEL_WINDOW: f64 = 5_000.0;
 /// Lower bound of the spread: where all scores are equal, noise is not amplified.
 const SPREAD_MIN: f64 = 0.05;
-/// One choice moves the mean by so many spreads at most, and says that the variance is so
-/// many times what it was.
+/// A mean counts as at most this many spreads from the present one, and a variance as at most
+/// this many times the present one.
 const LEVEL_SURPRISE: f64 = 4.0;
 
 /// The prior of the features, by position.
@@ -183,7 +183,7 @@ impl Hybrid {
         standard.clamp(-VALUE_MAX, VALUE_MAX)
     }
 
-    /// What a difference of scores of 1 is to [`Self::standardise`].
+    /// The factor from differences of scores to differences after [`Self::standardise`].
     pub fn per_spread(&self) -> f64 {
         1.0 / self.level.spread()
     }
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_learnt_of_a_feature_stays_with_its_number_and_a_new_one_starts_at_the_prior() {
+    fn the_weight_of_a_feature_stays_with_its_number_and_a_new_one_starts_at_the_prior() {
         let (hybrid, _) = learnt(400);
         let moved = hybrid.aligned(&prior([7, 30, 2]));
         let (before, units) = (hybrid.weights(), hybrid.scale().units().collect::<Vec<_>>());
@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn features_that_are_no_numbers_never_reach_the_weights() {
+    fn features_that_are_not_finite_never_reach_the_weights() {
         let mut hybrid = Hybrid::new(&prior(2..8));
         for worst in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::MAX, f32::MIN_POSITIVE] {
             let rows = [[worst; D], [0.0; D], [-worst; D]];
