@@ -33,15 +33,10 @@ use crate::numeric::math;
 const PRIOR_PRECISION: f64 = 1.0;
 /// Evidence keeps half its weight over about 7,000 choices, so that drift is followed.
 const FORGETTING: f64 = 0.9999;
-<<<<<<< HEAD
-/// The most that one choice moves a score, in logits.
-const SCORE_STEP: f64 = 0.5;
-/// Choices that the first mean and spread of scores are worth, and choices that later ones
-/// are an average of.
-=======
 /// Choices that the initial mean and spread of scores count as, and the length of the later
 /// average, in choices.
->>>>>>> h-w1
+/// The most that one choice moves a score, in logits.
+const SCORE_STEP: f64 = 0.5;
 const LEVEL_PRIOR: f64 = 10.0;
 const LEVEL_WINDOW: f64 = 5_000.0;
 /// Lower bound of the spread: where all scores are equal, noise is not amplified.
