@@ -1,8 +1,8 @@
 //! The ranker's vectors of the candidates of a request, and their scores.
 //!
-//! A score is the expected reward of showing the item. It depends only on the view, the user,
-//! the request context and the item, not on the other candidates. So scores of two requests
-//! compare.
+//! A score is the expected reward of an impression of the item. It depends only on the view,
+//! the user, the request context and the item, not on the other candidates. So scores of two
+//! requests compare.
 
 use std::collections::BTreeMap;
 

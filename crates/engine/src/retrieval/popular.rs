@@ -66,7 +66,7 @@ pub fn in_order_of_popularity(view: &View, mask: &Mask) -> Vec<u32> {
 }
 
 /// The `n` youngest items of the mask that are allowed, the youngest first, of equals the higher
-/// index. `allowed` is told whether the item says when it was published.
+/// index. The second argument of `allowed` is whether the item has a publication time.
 pub fn youngest(
     view: &View,
     mask: &Mask,

@@ -66,7 +66,7 @@ impl Label<'_> {
 pub struct Born {
     millis: i64,
     pub item: u32,
-    /// Whether the item says when it was published.
+    /// Whether the item has a publication time.
     pub is_dated: bool,
 }
 
