@@ -1,9 +1,9 @@
 //! The features: one row each. Names of score components, groups of ablations, reasons, masks
 //! and the table of `docs/features.md` come from here.
 //!
-//! - To add a feature, write its function in [`Describer`] and a row with a number that none
-//!   ever had. To take one away, delete both; its number is not used again.
-//! - What was learnt stands by number, so it survives either change.
+//! - To add a feature, write its function in [`Describer`] and a row with a number that was never
+//!   used. To remove one, delete both; its number is not used again.
+//! - Learnt state is stored by number, so it survives either change.
 
 use crate::domain::FeatureId;
 use crate::domain::FeatureLayout;
@@ -14,30 +14,30 @@ use crate::features::reason::Cause;
 use crate::features::reason::ReasonKind;
 use crate::models::hybrid::Prior;
 
-/// The numbers of what is in the ranker's vector before the features.
+/// The numbers of the values before the features in the ranker's vector.
 pub const BIAS: FeatureId = 0;
 pub const HYBRID: FeatureId = 1;
 
 /// One feature of a user and a candidate.
 #[derive(Debug)]
 pub struct Feature {
-    /// Its number for ever; 2 or more.
+    /// Its permanent number; 2 or more.
     pub id: FeatureId,
     /// Also the name of its score component.
     pub name: &'static str,
-    /// What is left out together to see what it is worth.
+    /// The features that an ablation leaves out together.
     pub group: &'static str,
     /// What must be known for it to be other than 0.
     pub needs: Needs,
-    /// Root mean square of its values that are not 0, until that is learnt.
+    /// Root mean square of its values other than 0, until that is learnt.
     pub unit: f64,
     /// Weight per unit before anything was learnt.
     pub prior_weight: f64,
-    /// What it says for an item, and what that names.
+    /// The reason that it gives for an item, and the cause that this names.
     pub reason: (ReasonKind, Cause),
     /// A sentence for the documentation.
     pub help: &'static str,
-    /// Its value, on no scale; what is no number counts as nothing known.
+    /// Its value, without a scale; NaN counts as nothing known.
     pub extract: fn(&Describer<'_>, &Subject<'_>) -> f32,
 }
 
@@ -110,7 +110,6 @@ pub static FEATURES: [Feature; 24] = [
         |of, one| of.embedding(one), "Cosine of its embedding with those of the items that the user likes."),
 ];
 
-/// How many there are.
 pub const FEATURE_COUNT: usize = FEATURES.len();
 
 /// The feature of this name.
@@ -130,7 +129,7 @@ pub fn groups() -> Vec<(&'static str, Vec<&'static str>)> {
     groups
 }
 
-/// What the hybrid starts from.
+/// The prior of the hybrid.
 pub fn hybrid_prior() -> Prior {
     Prior {
         layout: FeatureLayout::new(FEATURES.iter().map(|feature| feature.id)),
@@ -158,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_and_names_are_given_once_and_every_row_is_sane() {
+    fn numbers_and_names_are_unique_and_every_row_is_sane() {
         let mut ids: Vec<FeatureId> = FEATURES.iter().map(|feature| feature.id).collect();
         let mut names: Vec<&str> = FEATURES.iter().map(|feature| feature.name).collect();
         ids.sort_unstable();
