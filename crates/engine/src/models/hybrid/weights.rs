@@ -33,10 +33,10 @@ use crate::numeric::math;
 const PRIOR_PRECISION: f64 = 1.0;
 /// Evidence keeps half its weight over about 7,000 choices, so that drift is followed.
 const FORGETTING: f64 = 0.9999;
-/// Choices that the initial mean and spread of scores count as, and the length of the later
-/// average, in choices.
 /// The most that one choice moves a score, in logits.
 const SCORE_STEP: f64 = 0.5;
+/// Choices that the initial mean and spread of scores count as, and the length of the later
+/// average, in choices.
 const LEVEL_PRIOR: f64 = 10.0;
 const LEVEL_WINDOW: f64 = 5_000.0;
 /// Lower bound of the spread: where all scores are equal, noise is not amplified.
