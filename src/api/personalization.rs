@@ -196,8 +196,9 @@ impl PersonalizationService for PersonalizationApi {
         let admitted = Admitted::new(service, time, &message.namespace, wanted).await?;
         let index = admitted.view.item_index(item_id.as_str());
         let index = index.ok_or_else(|| service::Error::NoItem(item_id.to_string()))?;
+        let now = service.clock.now();
         let similar = admitted.read(service, move |view, _| {
-            let similar = engine::similar_items(view, index, results).into_iter();
+            let similar = engine::similar_items(view, index, now, results).into_iter();
             similar.map(|item| answers::similar_item(view, item)).collect()
         });
         Ok(Response::new(proto::SimilarItemsResponse { items: similar.await? }))

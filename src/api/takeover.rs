@@ -115,7 +115,7 @@ fn agreement_message(takeover: &Takeover) -> proto::Agreement {
     let agreement = &takeover.agreement;
     let share = |part: u64, whole: u64| part as f64 / whole.max(1) as f64;
     proto::Agreement {
-        first_place: share(agreement.first, takeover.trials),
+        first_position: share(agreement.first, takeover.trials),
         same_position: share(agreement.same_position, agreement.positions),
         in_both: share(agreement.in_both, agreement.positions),
     }

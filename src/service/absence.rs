@@ -28,7 +28,7 @@ use super::scene::item_of;
 use super::scene::work_out;
 use engine::Cancelled;
 use engine::CandidateRank;
-use engine::Refusal;
+use engine::Exclusion;
 use engine::Retrieval;
 use engine::SourceTrace;
 use engine::Supply;
@@ -75,7 +75,7 @@ pub struct Absence {
     pub sentence: String,
     /// Its place, when it is in the answer.
     pub position: Option<usize>,
-    pub refusals: Vec<Refusal>,
+    pub exclusions: Vec<Exclusion>,
     /// Where the catalogue was searched and the item was allowed.
     pub sources: Vec<SourceTrace>,
     /// Where it was a candidate.
@@ -95,7 +95,7 @@ struct Finding {
     cause: Cause,
     position: Option<usize>,
     shown: BTreeSet<ItemId>,
-    refusals: Vec<Refusal>,
+    exclusions: Vec<Exclusion>,
     sources: Vec<SourceTrace>,
     gap: Option<Gap>,
 }
@@ -150,7 +150,7 @@ fn explain(
         cause: finding.cause,
         sentence: String::new(),
         position: finding.position,
-        refusals: finding.refusals,
+        exclusions: finding.exclusions,
         sources: finding.sources,
         gap: finding.gap,
         suppressed_by,
@@ -174,14 +174,16 @@ impl Finding {
         let position = shown.iter().position(|id| *id == item_id);
         let mut candidates = list.candidates.iter();
         let candidate = candidates.position(|candidate| item_of(candidate).item_id == *item_id);
-        let refusals = refusals(view, call, list, item_id);
+        let exclusions = exclusions(view, call, list, item_id);
         let gap = candidate.map(|candidate| gap(view, list, candidate)).transpose()?;
-        let cause = match (&refusals, &gap) {
+        let cause = match (&exclusions, &gap) {
             _ if position.is_some() => Cause::Present,
             (None, _) => Cause::UnknownItem,
-            (Some(refusals), _) if *refusals == [Refusal::NotInCatalogue] => Cause::NotInCatalogue,
+            (Some(exclusions), _) if *exclusions == [Exclusion::NotInCatalogue] => {
+                Cause::NotInCatalogue
+            }
             _ if !call.candidates.may_be(item_id) => Cause::NotACandidate,
-            (Some(refusals), _) if !refusals.is_empty() => Cause::Filtered,
+            (Some(exclusions), _) if !exclusions.is_empty() => Cause::Filtered,
             (_, Some(gap)) if gap.candidate_rank.position < call.choice.positions => {
                 Cause::Suppressed
             }
@@ -189,7 +191,7 @@ impl Finding {
             (_, None) => Cause::NotRetrieved,
         };
         let searched = matches!(call.candidates, Candidates::Catalogue);
-        let allowed = refusals.as_ref().is_some_and(Vec::is_empty);
+        let allowed = exclusions.as_ref().is_some_and(Vec::is_empty);
         let index = view.item_index(item_id.as_str()).filter(|_| searched && allowed);
         let supply = Supply::of(&call.choice, &call.boosts);
         let sources = index.map(|index| list.retrieval.trace(index, &supply)).transpose()?;
@@ -197,7 +199,7 @@ impl Finding {
             cause,
             position,
             shown: shown.into_iter().cloned().collect(),
-            refusals: refusals.unwrap_or_default(),
+            exclusions: exclusions.unwrap_or_default(),
             sources: sources.unwrap_or_default(),
             gap,
         })
@@ -206,12 +208,12 @@ impl Finding {
 
 /// The rules that refuse an item as the catalogue or the request describes it;
 /// `None` for one that neither knows.
-fn refusals(
+fn exclusions(
     view: &View,
     call: &PersonalizeCall,
     list: &List<'_>,
     item_id: &ItemId,
-) -> Option<Vec<Refusal>> {
+) -> Option<Vec<Exclusion>> {
     let index = view.item_index(item_id.as_str());
     let described = match &call.candidates {
         Candidates::Given { items, ids } if !ids.contains(item_id) => {
@@ -221,9 +223,9 @@ fn refusals(
     };
     if let Some(item) = described {
         let (entry, _) = view.describe_inline(item.clone());
-        return Some(list.eligible.refusals(&entry, index));
+        return Some(list.eligible.exclusions(&entry, index));
     }
-    index.map(|index| list.eligible.refusals(view.entry(index), Some(index)))
+    index.map(|index| list.eligible.exclusions(view.entry(index), Some(index)))
 }
 
 fn gap(view: &View, list: &List<'_>, candidate: usize) -> Result<Gap, Cancelled> {

@@ -91,6 +91,7 @@ pub fn decision(
         watermark: view.watermark(),
         candidates: list.candidates.len() as u32,
         segment: list.ranked.segment,
+        layout: view.ranker().layout().clone(),
         shown: shown.collect(),
         exploration_cost: list.ranked.exploration_cost as f32,
         trial: list.ranked.trial.as_ref().map(|trial| Box::new(recorded_trial(trial))),

@@ -136,7 +136,7 @@ async fn an_apprentice_shows_the_callers_order_learns_from_it_and_says_how_it_wo
     assert_eq!(state.decisions, 301);
     assert_eq!(state.outcomes[1].shown, 301);
     let agreement = state.agreement.expect("there were decisions");
-    assert!(agreement.first_place < 0.9 && agreement.in_both < 0.9, "{agreement:?}");
+    assert!(agreement.first_position < 0.9 && agreement.in_both < 0.9, "{agreement:?}");
     assert!(agreement.same_position <= agreement.in_both, "{agreement:?}");
     // Half of what the caller shows is of the other taste; the ranker knows better.
     let lift = state.estimated_lift.expect("there were decisions");

@@ -1,33 +1,32 @@
-//! What learns and ranks: a deterministic state machine over the records of a log.
+//! The learning and ranking engine: a deterministic state machine over the records of a log.
 //!
-//! - Pure: no I/O, no clock, no global randomness, no threads that matter. Time is
-//!   in the records; randomness is a named stream keyed by sequence or decision id.
+//! - Pure: no I/O, no clock, no global randomness. Threads change no result. Time is in the
+//!   records. Randomness is a named stream, keyed by sequence or decision id.
 //! - The same records in the same order give the same digest on every machine,
-//!   however they were split into batches.
-//! - Readers get a [`View`], which never changes. Long work asks its caller now and then
-//!   whether to go on ([`GiveUp`]).
-//! - What comes from outside is data and never a panic: a published model, a snapshot, an
-//!   expression is checked whole before anything is done with it, and allocates only
-//!   what its bytes can hold.
-//! - Who only asks, and what is only shown, becomes no part of the state: users and items are
-//!   made known by events, attributes and the catalogue.
+//!   however they are split into batches.
+//! - Readers get a [`View`], which never changes. Long work asks its caller regularly
+//!   whether to continue ([`GiveUp`]).
+//! - Input from outside never causes a panic. A published model, a snapshot and an expression
+//!   are checked completely before use. Each allocates only what its bytes can hold.
+//! - Requests and impressions add no user and no item to the state. Only events, attributes
+//!   and the catalogue do.
 //!
-//! Layers, bottom-up; each uses those above it in this list only:
+//! Layers, bottom-up. Each uses only those above it in this list:
 //!
 //! - [`domain`]: ids, items, records, settings, every limit. Imports nothing.
 //! - [`numeric`]: kernels on slices. Knows no domain type.
-//! - `columns`: what state is made of. `expression`: filter expressions.
-//! - `models`: what is learnt, each model by itself. `bandit`, `takeover`: what decisions teach.
-//! - `consumption`: events of one user and item, folded; a user's state.
-//! - `state`: the [`View`]: stores of items and users, and everything else that is learnt.
+//! - `columns`: containers of the state. `expression`: filter expressions.
+//! - `models`: the learnt models, each by itself. `bandit`, `takeover`: learning from decisions.
+//! - `consumption`: folded events of one user and item; the state of a user.
+//! - `state`: the [`View`]: stores of items and users, and all other learnt state.
 //! - `features`, `retrieval`, `ranking`: from a view and a request to a list.
 //! - `training`: from a view to a model. `learning`: from a record to the next state.
 //! - [`Engine`]: applies records, restores snapshots.
-//! - [`evaluation`]: protocols, metrics and what other policies would have earned.
+//! - [`evaluation`]: protocols, metrics, and estimates of the reward of other policies.
 //!
-//! What may not be in here: tokio, tonic, prost, a database, files, sockets, `SystemTime`,
-//! environment variables, logging. `Cargo.toml` lists all that the crate can reach; that
-//! no module is a `HashMap`'s order away from another digest, clippy checks.
+//! Not allowed here: tokio, tonic, prost, a database, files, sockets, `SystemTime`,
+//! environment variables, logging. `Cargo.toml` lists all that the crate can reach. Clippy
+//! rejects `HashMap`, whose order could change the digest.
 #![deny(clippy::disallowed_types)]
 
 mod bandit;
@@ -99,33 +98,33 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// An engine that has learnt nothing. Settings that a `SettingsSet` record does
-    /// not replace are these.
+    /// An engine that has learnt nothing. `settings` hold until a `SettingsSet` record
+    /// replaces them.
     pub fn new(settings: Settings) -> Self {
         let mut engine = Self { view: View::new(settings) };
         engine.align_features();
         engine
     }
 
-    /// Gives the state the features that this engine has.
+    /// Aligns the state with the features of this engine.
     fn align_features(&mut self) {
         ranking::align_features(&mut self.view);
     }
 
-    /// A second engine that goes on from this state on its own; neither sees what the
-    /// other learns. Costs as much as a view: what-if questions are cheap.
+    /// A second engine that continues from this state. Neither sees what the other learns.
+    /// Costs as much as a view.
     #[must_use]
     pub fn fork(&self) -> Self {
         Self { view: self.view.clone() }
     }
 
-    /// The state as of now, for readers.
+    /// The current state, for readers.
     pub fn view(&self) -> Arc<View> {
         Arc::new(self.view.clone())
     }
 
-    /// The state as of now, borrowed: for a single-threaded caller that alternates
-    /// between ranking and learning.
+    /// The current state, borrowed: for a single-threaded caller that alternates between
+    /// ranking and learning.
     pub fn state(&self) -> &View {
         &self.view
     }

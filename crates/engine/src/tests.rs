@@ -41,12 +41,12 @@ use crate::*;
 
 const ITEMS: usize = 60;
 
-/// A small seeded world: people of two tastes, films of two genres, every kind of
+/// A small seeded world: users of two tastes, films of two genres, every kind of
 /// record.
 struct World {
     rng: rand_chacha::ChaCha8Rng,
     records: Vec<LogRecord>,
-    /// Decisions that interactions may name: id, person, items shown.
+    /// Decisions that interactions may name: id, user, items shown.
     decisions: Vec<(DecisionId, UserId, Vec<ItemId>)>,
 }
 
@@ -83,7 +83,7 @@ impl World {
         }
     }
 
-    /// Person `n` likes items of the parity of `n`, mostly.
+    /// User `n` likes items of the parity of `n`, mostly.
     fn interaction(&mut self) {
         let user = self.below(30);
         let mut number = self.below(ITEMS / 2) * 2 + user % 2;
@@ -97,9 +97,9 @@ impl World {
         let mut subject = (None, user_id(user), item_id(number));
         if self.below(3) == 0 && !self.decisions.is_empty() {
             let decision = self.below(self.decisions.len());
-            let place = self.below(5);
+            let position = self.below(5);
             let (decision_id, user_id, shown) = &self.decisions[decision];
-            subject = (Some(decision_id.clone()), user_id.clone(), shown[place].clone());
+            subject = (Some(decision_id.clone()), user_id.clone(), shown[position].clone());
         }
         let (decision_id, user_id, item_id) = subject;
         let occurred_at = 1_700_000_000 + self.below(5_000_000) as i64 - 4_000_000;
@@ -142,11 +142,11 @@ impl World {
             shown: shown
                 .into_iter()
                 .enumerate()
-                .map(|(place, item_id)| ShownItem {
+                .map(|(position, item_id)| ShownItem {
                     item_id,
                     score: 0.5,
                     propensity: 0.9,
-                    features: (0..RANKER_DIMENSION).map(|f| (f + place) as f32 / 10.0).collect(),
+                    features: (0..RANKER_DIMENSION).map(|f| (f + position) as f32 / 10.0).collect(),
                 })
                 .collect(),
         };
@@ -245,7 +245,7 @@ proptest! {
         let mut engine = Engine::new(Settings::default());
         for pair in cuts.windows(2) {
             engine.apply(&records[pair[0]..pair[1]]).unwrap();
-            // A view in a reader's hand must not change what is learnt.
+            // A view that a reader holds must not change what is learnt.
             let _held = engine.view();
         }
         prop_assert_eq!(engine.state().digest(), whole);
@@ -301,7 +301,7 @@ fn a_gap_in_the_log_stops_the_engine_before_it_learns_past_it() {
 }
 
 #[test]
-fn people_get_what_those_with_their_taste_like() {
+fn users_get_what_those_with_their_taste_like() {
     let mut world = World::new(11);
     world.catalogue();
     for _ in 0..1_500 {
@@ -333,7 +333,7 @@ fn people_get_what_those_with_their_taste_like() {
     let mut order: Vec<usize> = (0..ITEMS).collect();
     order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
     let own = order[..10].iter().filter(|&&item| item % 2 == 0).count();
-    assert!(own >= 8, "{own} of the first 10 are of the person's taste");
+    assert!(own >= 8, "{own} of the first 10 are of the user's taste");
 }
 
 #[test]
@@ -379,7 +379,7 @@ fn the_golden_log_leads_to_the_golden_digest() {
         .into_iter()
         .filter(|record| !matches!(record.record, Record::ModelPublished(_)))
         .enumerate()
-        .map(|(place, record)| LogRecord { sequence: place as u64 + 1, ..record })
+        .map(|(index, record)| LogRecord { sequence: index as u64 + 1, ..record })
         .collect();
     let digest = blake3::Hash::from_bytes(applied(&records).state().digest()).to_hex();
     assert_eq!((ENGINE_REVISION, digest.as_str()), (1, GOLDEN_DIGEST));

@@ -87,7 +87,7 @@ fn decimal(value: f64) -> String {
         size if size >= 0.01 => 5,
         _ => 6,
     };
-    let text = format!("{value:.places$}");
+    let text = format!("{value:.positions$}");
     match text.strip_prefix("-0.") {
         Some(rest) => format!("-.{rest}"),
         None => text.strip_prefix("0.").map_or_else(|| text.clone(), |rest| format!(".{rest}")),

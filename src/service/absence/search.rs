@@ -56,7 +56,7 @@ pub fn suggestions(
         return Ok(Vec::new());
     }
     let mut required: Vec<Alteration> =
-        finding.refusals.iter().map(|&rule| Alteration::Without(rule)).collect();
+        finding.exclusions.iter().map(|&rule| Alteration::Without(rule)).collect();
     if !call.candidates.may_be(item_id) {
         required.push(Alteration::AddCandidate);
     }

@@ -86,7 +86,7 @@ async fn an_item_that_is_there_unknown_or_no_candidate_is_said_to_be_so() {
     assert_eq!(unknown.cause(), AbsenceCause::UnknownItem);
     let ghost = explain(&api, &request, "ghost").await;
     assert_eq!(ghost.cause(), AbsenceCause::NotInCatalogue);
-    assert_eq!(ghost.refused_by().collect::<Vec<_>>(), [FilterRule::Catalogue]);
+    assert_eq!(ghost.excluded_by().collect::<Vec<_>>(), [FilterRule::Catalogue]);
     let candidate_ids = strings(["jazz-01", "jazz-02"]);
     let request = PersonalizeRequest { candidate_ids, ..request };
     let other = explain(&api, &request, "jazz-03").await;
@@ -110,7 +110,7 @@ async fn every_rule_that_filters_an_item_is_named_and_dropping_them_brings_it_in
     let answer = explain(&api, &request, "jazz-07").await;
     assert_eq!(answer.cause(), AbsenceCause::Filtered);
     let rules = [FilterRule::Topics, FilterRule::ExcludeItemIds, FilterRule::Seen];
-    assert_eq!(answer.refused_by().collect::<Vec<_>>(), rules);
+    assert_eq!(answer.excluded_by().collect::<Vec<_>>(), rules);
     assert!(answer.summary.contains("already had it"), "{}", answer.summary);
     let suggestion = &answer.suggestions[0];
     assert_eq!(suggestion.changes.len(), 3, "each of them is needed");
@@ -136,7 +136,7 @@ async fn where_people_come_back_to_items_a_seen_one_is_not_refused_for_it() {
     let min_watermark = api.record(likes(3)).await.last_sequence;
     let request = PersonalizeRequest { min_watermark, ..greedy("listener-0", 40) };
     let once = explain(&api, &request, "jazz-00").await;
-    assert_eq!(once.refused_by().collect::<Vec<_>>(), [FilterRule::Seen]);
+    assert_eq!(once.excluded_by().collect::<Vec<_>>(), [FilterRule::Seen]);
 
     // From now on half of all positives repeat an earlier one.
     let min_watermark = api.record(likes(2)).await.last_sequence;
@@ -147,7 +147,7 @@ async fn where_people_come_back_to_items_a_seen_one_is_not_refused_for_it() {
     let filters = Filters { include_seen: Some(false), ..Filters::default() };
     let request = PersonalizeRequest { filters: Some(filters), ..request };
     let never = explain(&api, &request, "jazz-00").await;
-    assert_eq!(never.refused_by().collect::<Vec<_>>(), [FilterRule::Seen]);
+    assert_eq!(never.excluded_by().collect::<Vec<_>>(), [FilterRule::Seen]);
 }
 
 #[tokio::test]
@@ -157,7 +157,7 @@ async fn what_was_shown_too_often_is_held_back_by_the_cap() {
     let request = PersonalizeRequest { min_watermark, frequency_cap_per_day, ..greedy("bert", 5) };
     let shown = api.personalize(request.clone()).await.recommendations[0].item_id.clone();
     let answer = explain(&api, &request, &shown).await;
-    assert_eq!(answer.refused_by().collect::<Vec<_>>(), [FilterRule::FrequencyCap]);
+    assert_eq!(answer.excluded_by().collect::<Vec<_>>(), [FilterRule::FrequencyCap]);
     let request = changed(&request, &answer.suggestions[0].changes, &shown);
     assert_eq!(place(&api, &request, &shown).await, Some(answer.suggestions[0].position));
 }

@@ -1,13 +1,13 @@
-//! A solved posterior: what to rank with, and how unsure that is.
+//! A solved posterior: expected rewards and their uncertainty.
 //!
 //! The standard deviation of the expected reward of an item with features `x` is
 //! `sqrt(x' V x)`, `V` the posterior covariance. With `V = R R'` that is the length of
-//! `R' x`, a triangular product, done for 16 candidates at a time in f32. The first feature,
-//! the constant 1, is left out: how much all items earn changes no choice, and what one does
-//! not know of it is no reason to explore.
+//! `R' x`, a triangular product, computed for 16 candidates at a time in f32. The first feature,
+//! the constant 1, is left out: it is the same for all items, so its uncertainty changes no choice
+//! and is no reason to explore.
 //!
-//! - The factor is made once a posterior. Each candidate's sums run in a fixed order,
-//!   whoever its neighbours are, so the bits are the same everywhere.
+//! - The factor is computed once per posterior. Each candidate's sums run in a fixed order,
+//!   whatever its neighbours are, so the bits are the same everywhere.
 //!
 //! Cost: d^2 / 2 multiplications and additions a candidate, 16 in a row: a few us for 100
 //! candidates of 27 features.
@@ -39,7 +39,7 @@ impl Belief {
         let mut factor: Vec<f64> = covariance.iter().map(|value| value * variance).collect();
         let root = match cholesky_f64::factor(&mut factor, &mut vec![0.0; d]) {
             Ok(()) => factor.into_iter().map(|value| value as f32).collect(),
-            // Rounding made it singular: as if the coefficients were independent.
+            // Singular by rounding: treat the coefficients as independent.
             Err(_) => diagonal_matrix(&standard_deviation),
         };
         Self { mean, standard_deviation, covariance, variance, root }
@@ -57,8 +57,8 @@ impl Belief {
         &self.covariance
     }
 
-    /// Appends the standard deviation of the expected reward of each vector, but for what all
-    /// share.
+    /// Appends the standard deviation of the expected reward of each vector, without the part of the
+    /// constant.
     pub fn deviations<'a>(
         &self,
         vectors: impl ExactSizeIterator<Item = &'a [f32]>,
@@ -90,8 +90,8 @@ fn diagonal_matrix(diagonal: &[f64]) -> Vec<f32> {
     matrix
 }
 
-/// The inverse of a symmetric matrix of which the lower triangle is given by columns; all
-/// of it. `None` when that is not positive definite. Overwrites `a`.
+/// The inverse of a symmetric matrix whose lower triangle is given by columns; all
+/// of it. `None` when it is not positive definite. Overwrites `a`.
 pub(super) fn inverse(a: &mut [f64], d: usize) -> Option<Vec<f64>> {
     let mut diagonal = vec![0.0; d];
     cholesky_f64::factor(a, &mut diagonal).ok()?;
@@ -100,7 +100,7 @@ pub(super) fn inverse(a: &mut [f64], d: usize) -> Option<Vec<f64>> {
         column[j] = 1.0;
         cholesky_f64::solve(a, &diagonal, column);
     }
-    // Exactly symmetric, whatever was rounded.
+    // Makes it exactly symmetric, whatever the rounding.
     for i in 0..d {
         for j in 0..i {
             inverse[i * d + j] = inverse[j * d + i];

@@ -1,16 +1,16 @@
-//! How likely a position of a list is looked at: the examination hypothesis, an item is
+//! The probability that a position of a list is looked at. Examination hypothesis: an item is
 //! rewarded if it is looked at and is relevant (Craswell et al. 2008).
 //!
-//! Learnt from positions where chance decided: weighted by the inverse of its propensity,
-//! what is shown there stands for any candidate, so rates of reward of two positions differ
-//! by examination only (Joachims, Swaminathan and Schnabel 2017, harvested from our own
+//! Learnt from positions with a random choice, weighted by the inverse of its propensity.
+//! Then every position shows the same mixture of candidates, so the reward rates of two positions
+//! differ by examination only (Joachims, Swaminathan and Schnabel 2017, with our own
 //! randomisation). The first position counts as always looked at.
 //!
-//! - Before evidence, and where there is none: `(k + 1)^-decay`. That prior is worth
-//!   [`PRIOR_IMPRESSIONS`] at each position, against as many impressions as the weighted ones
-//!   are worth (`(sum w)^2 / sum w^2`, Kish 1965).
-//! - The curve never rises: isotonic regression by pooling neighbours (Barlow et al. 1972). A
-//!   position with bad luck is corrected by those below it, and does not press them down.
+//! - Without evidence: `(k + 1)^-decay`. That prior counts as
+//!   [`PRIOR_IMPRESSIONS`] at each position, against the effective number of weighted
+//!   impressions (`(sum w)^2 / sum w^2`, Kish 1965).
+//! - The curve never rises: isotonic regression by pooling neighbours (Barlow et al. 1972). So
+//!   positions below correct a position that has a low rate by chance; it does not lower them.
 //! - Sums are integers in fixed point, as those of the posterior.
 
 use serde::Deserialize;
@@ -18,29 +18,29 @@ use serde::Serialize;
 
 use crate::numeric::math;
 
-/// Positions told apart; what is below is as the last.
+/// Positions with an estimate of their own; lower ones use the last.
 const POSITIONS: usize = 50;
-/// A more probable choice is rather the ranking's than chance's.
+/// A more probable choice is not random enough.
 const PROPENSITY_MAX: f32 = 0.5;
-/// Bounds what one lucky draw can say.
+/// Bounds the weight of one unlikely choice.
 const INVERSE_MAX: f32 = 100.0;
 const SCALE: f32 = 4_096.0;
-/// Impressions that the prior curve is worth at each position.
+/// Impressions that the prior curve counts as at each position.
 const PRIOR_IMPRESSIONS: f64 = 200.0;
-/// Rate of reward of what is looked at, before any was seen, and the impressions it is worth.
+/// Prior rate of reward of what is looked at, and the impressions that it counts as.
 const PRIOR_RATE: (f64, f64) = (0.05, 100.0);
-/// No position is as good as never looked at.
+/// Lower bound of every position.
 const EXAMINATION_MIN: f64 = 0.01;
-/// Weighted impressions of a position from which on older ones count half.
+/// Weighted impressions of a position above which older ones count half.
 const WEIGHT_MAX: i64 = 1 << 52;
 
-/// Of what was shown at one position.
+/// Sums of one position.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Sums {
     /// Inverse propensities, and their squares.
     weight: i64,
     squares: i64,
-    /// Inverse propensities of what was rewarded.
+    /// Inverse propensities of rewarded impressions.
     rewarded: i64,
 }
 
@@ -50,7 +50,7 @@ pub struct Examination {
     positions: Vec<Sums>,
 }
 
-/// What an impression counts; 0 where chance did not decide.
+/// The weight of an impression; 0 without a random choice.
 fn inverse(propensity: f32) -> f32 {
     if propensity > 0.0 && propensity <= PROPENSITY_MAX {
         (1.0 / propensity).min(INVERSE_MAX)
@@ -71,7 +71,7 @@ impl Sums {
         }
     }
 
-    /// As many impressions as these are worth, and how many of them were rewarded.
+    /// The effective number of impressions, and of rewarded ones.
     fn effective(&self) -> (f64, f64) {
         if self.squares <= 0 || self.weight <= 0 {
             return (0.0, 0.0);
@@ -100,7 +100,7 @@ impl Examination {
         sums.halve_when_full();
     }
 
-    /// The first reward of what was shown there.
+    /// Counts the first reward of an impression.
     pub fn note_rewarded(&mut self, position: usize, propensity: f32) {
         let rewarded = &mut self.at(position).rewarded;
         *rewarded = rewarded.saturating_add(fixed(inverse(propensity)));
@@ -133,9 +133,9 @@ impl Examination {
     }
 }
 
-/// The sequence that never rises and is nearest to values with these weights.
+/// The closest sequence that never rises, by these weights.
 fn never_rising(values: impl Iterator<Item = (f64, f64)>) -> Vec<f64> {
-    // Means, weights and lengths of what is pooled.
+    // Means, weights and lengths of the pools.
     let mut pools: Vec<(f64, f64, usize)> = Vec::new();
     for (value, weight) in values {
         let mut pool = (value, weight, 1);
@@ -182,8 +182,8 @@ mod tests {
         }
     }
 
-    /// Lists that chance makes. A user looks at the first position, goes on with probability
-    /// .9 and stops at what was clicked: a cascade (Craswell et al. 2008).
+    /// Random lists. A user looks at the first position, continues with probability
+    /// .9 and stops after a click: a cascade (Craswell et al. 2008).
     fn cascade(lists: usize, relevance: f64) -> Examination {
         let mut examination = Examination::default();
         let mut rng = seed::stream(7, Purpose::Choose, b"cascade");
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn few_lists_leave_the_prior_and_many_lead_to_how_users_look() {
+    fn few_lists_leave_the_prior_and_many_give_the_true_curve() {
         for relevance in [0.05, 0.3] {
             let truth =
                 |position: i32| (0..position).fold(1.0, |seen, _| seen * 0.9 * (1.0 - relevance));
@@ -225,13 +225,13 @@ mod tests {
     }
 
     #[test]
-    fn what_chance_showed_teaches_the_curve_and_what_the_ranking_chose_does_not() {
+    fn random_choices_change_the_curve_and_those_of_the_ranking_do_not() {
         let mut examination = Examination::default();
         for round in 0..40_000 {
             for position in 0..3 {
                 examination.note_shown(position, 0.05);
                 examination.note_shown(position, 0.9);
-                // Relevant is one in ten; looked at always, in four of five, in one of five.
+                // One item in ten is relevant. Positions are looked at always, in four of five, in one of five.
                 if round % 50 < [5, 4, 1][position] {
                     examination.note_rewarded(position, 0.05);
                 }

@@ -1,13 +1,13 @@
-//! How much the evidence of one user counts, so that nobody alone moves what all others get.
+//! The weight of the evidence of one user, so that no single user dominates what is learnt.
 //!
-//! Of each day the first [`FULL`] pieces of evidence of a user count in full, the n-th
-//! `FULL / n`. So n pieces count about `FULL (1 + ln(n / FULL))`: who sends a hundred times as much
-//! as others counts a few times as much. The day is that of the record, not of the event,
-//! which its sender dates.
+//! On each day the first [`FULL`] pieces of evidence of a user count in full, the n-th
+//! counts `FULL / n`. So n pieces count about `FULL (1 + ln(n / FULL))`: a user with a hundred times
+//! as much evidence as others counts a few times as much. The day is that of the record, not of
+//! the event, whose time the client sets.
 //!
-//! Users are named by a key, a hash of the id. Those of today with the most evidence are kept:
-//! a user who does not find a slot takes that of an earlier day, else that of the least
-//! evidence, who counts in full again. Thus the heavy ones, which are what this is about, stay.
+//! Users are named by a key, a hash of the id. Those of today with the most evidence are kept.
+//! A new user takes a free slot, else one of an earlier day, else that of the user with the least
+//! evidence, who then counts in full again. So users with much evidence stay.
 //!
 //! State: [`PAGES`] x [`SLOTS`] users of 24 bytes, 197 KB.
 
@@ -29,7 +29,7 @@ const FULL: u32 = 50;
 /// A piece of evidence of a user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Piece {
-    /// Items shown, and what came of them.
+    /// Items shown, and their rewards.
     Impression,
     /// Positive interactions.
     Choice,
@@ -42,15 +42,15 @@ struct Spent {
     pieces: [u32; 2],
 }
 
-/// What users of today have given evidence of.
+/// The evidence of users of today.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Influence {
-    /// By the key of the user; made when first needed.
+    /// By the key of the user; allocated at first use.
     pages: Vec<Arc<Vec<Spent>>>,
 }
 
 impl Influence {
-    /// How much each of the next pieces of evidence of a user counts; notes them.
+    /// The weight of each of the next pieces of evidence of a user; counts them.
     pub fn weigh(&mut self, user: u64, at: Timestamp, piece: Piece, pieces: usize) -> Weight {
         let day = at.as_millis().div_euclid(1_000 * DAY_SECONDS) as i32;
         let spent = self.slot(user, day);

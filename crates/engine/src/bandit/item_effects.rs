@@ -1,24 +1,24 @@
-//! What an item earns beyond what its features predict: a random effect of each item, with
-//! shrinkage (empirical Bayes; Efron and Morris 1975, Robbins 1956).
+//! What an item earns beyond the prediction from its features: a random effect of each item,
+//! with shrinkage (empirical Bayes; Efron and Morris 1975, Robbins 1956).
 //!
 //! `reward = prediction + c + u_i + noise`, `u_i ~ N(0, tau^2)`, noise of variance `sigma^2`.
 //! With `n_i` decayed impressions and `s_i` the sum of their residuals,
 //!
 //! `mean = (s_i - c n_i) / (n_i + k)`, `variance = sigma^2 / (n_i + k)`, `k = sigma^2 / tau^2`.
 //!
-//! So an item of which nothing is known has the greatest variance, `tau^2`, and exploration
-//! looks where little is known, however much the ranker's coefficients have learnt.
+//! So an item without evidence has the greatest variance, `tau^2`, and exploration
+//! prefers such items, however much evidence the ranker's coefficients have.
 //!
-//! - A residual is taken against the score without the item's own effect, as it was when the
-//!   decision was learnt: an effect does not feed on itself.
-//! - Predictions that are off for all items alike (as the prior is before a namespace's rate
-//!   of reward is known) say nothing about one item. That is `c`: the mean over items, not over
-//!   impressions, since good items are shown more.
+//! - A residual is relative to the score without the item's own effect, as it was when the
+//!   decision was learnt. So an effect does not reinforce itself.
+//! - Predictions may be wrong for all items alike, for example by the prior before a namespace's
+//!   rate of reward is known. That is `c`, and it is not part of an item's effect. It is the
+//!   mean over items, not over impressions, since good items are shown more.
 //! - `sigma^2` is the mean squared residual. `c` and `tau^2` follow by the method of moments,
 //!   at fixed numbers of decisions.
-//! - Evidence counts half after the ranker's half-life. It is faded when it is looked at.
+//! - Evidence counts half after the ranker's half-life. It is faded when it is read.
 //! - Bounded: [`ITEMS_MAX`] items, about 56 bytes each with the table. When they are full, the
-//!   one with the least evidence of a few makes way. Only items of the catalogue have one.
+//!   one with the least evidence of a few is evicted. Only items of the catalogue have one.
 
 use serde::Deserialize;
 use serde::Serialize;
@@ -30,27 +30,27 @@ use crate::columns::column::Column;
 use crate::columns::key_index::KeyIndex;
 use crate::columns::part::Part;
 
-/// Items with evidence of their own: 15 MB with the table.
+/// Items with an effect of their own: 15 MB with the table.
 pub const ITEMS_MAX: usize = 262_144;
-/// Items of which the least known makes way.
+/// Number of items among which the one with the least evidence is evicted.
 const EVICTION_SAMPLE: usize = 16;
-/// Variance of a reward before any was seen, that of a click at a rate of 5 %, and the
-/// impressions that it is worth.
+/// Prior variance of a reward, that of a click at a rate of 5 %, and the
+/// impressions that it counts as.
 const NOISE_PRIOR: (f64, f64) = (0.0475, 100.0);
 const NOISE_MIN: f64 = 1e-6;
-/// Standard deviation of effects before any was seen, and the items that it is worth: two
-/// fifths of the prior rate of reward. Thompson sampling on it costs a percent of NDCG.
+/// Prior standard deviation of effects, two fifths of the prior rate of reward, and the items
+/// that it counts as. Thompson sampling on it costs a percent of NDCG.
 const SPREAD_PRIOR: (f64, f64) = (0.02, 50.0);
-/// Some items always differ; none by more than rewards do.
+/// Bounds of that deviation.
 const SPREAD_MIN: f64 = 0.005;
 const SPREAD_MAX: f64 = 0.5;
 /// Decisions between two estimates, or a quarter as many as there are items: a few rows are
 /// read for each decision.
 const ESTIMATE_EVERY: u64 = 64;
-/// Nothing is predicted beyond this.
+/// Bound of a prediction.
 const SCORE_MAX: f64 = 2.0;
 
-/// What is believed of one item beyond its features, in rewards.
+/// The belief about the effect of one item, in rewards.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ItemEffect {
     pub mean: f64,
@@ -77,10 +77,10 @@ pub struct Common {
     spread: f64,
     /// `c`.
     center: f64,
-    /// The half-life and the tick that the above is as of.
+    /// The half-life and the tick of the sums above.
     half_life: u32,
     tick: u64,
-    /// Where the next item looks for one to take the row of.
+    /// Where the next item starts its search for a row to evict.
     hand: u64,
 }
 
@@ -89,7 +89,7 @@ pub struct Common {
 pub struct ItemEffects {
     pub rows: Column<Evidence>,
     pub common: Common,
-    /// Where each item is, by key. Derived.
+    /// The row of each item, by key. Derived.
     index: KeyIndex,
 }
 
@@ -107,7 +107,7 @@ impl Common {
         ((variance * worth + self.squares) / (worth + self.impressions)).max(NOISE_MIN)
     }
 
-    /// Impressions that it takes to believe half of a residual.
+    /// Impressions after which half of a residual is the effect.
     fn shrinkage(&self) -> f64 {
         self.noise() / (self.spread * self.spread)
     }
@@ -119,7 +119,7 @@ impl Common {
         ItemEffect { mean, variance: self.noise() / mass }
     }
 
-    /// `weight` may be negative: what was presumed is taken back.
+    /// `weight` may be negative, to take back a presumed impression.
     fn note_impression(&mut self, weight: f64, base: f64) {
         self.impressions = (self.impressions + weight).max(0.0);
         self.squares = (self.squares + weight * base * base).max(0.0);
@@ -132,7 +132,7 @@ impl Common {
 }
 
 impl Evidence {
-    /// As it counts at a tick.
+    /// Its evidence as of a tick.
     fn at(mut self, common: &Common) -> Self {
         let left = retention(common.half_life, common.tick.saturating_sub(self.tick));
         self.impressions *= left;
@@ -142,7 +142,7 @@ impl Evidence {
     }
 }
 
-/// A number that sums stay finite with.
+/// A number whose sums stay finite.
 fn bounded(value: f64) -> f64 {
     if value.is_finite() { value.clamp(-SCORE_MAX, SCORE_MAX) } else { 0.0 }
 }
@@ -157,18 +157,18 @@ impl ItemEffects {
         vec![("item_effects", &mut self.rows)]
     }
 
-    /// What is believed of an item, by the key of its id.
+    /// The belief about an item, by the key of its id.
     pub fn of(&self, key: u64) -> ItemEffect {
         let known = self.find(key).map(|at| self.rows[at].at(&self.common));
         self.common.belief(&known.unwrap_or_default())
     }
 
-    /// What is believed of an item that nothing is known of.
+    /// The belief about an item without evidence.
     pub fn of_unknown(&self) -> ItemEffect {
         self.common.belief(&Evidence::default())
     }
 
-    /// What a score predicts without the item's own part. To be asked when the decision is
+    /// The prediction of a score without the item's own effect. Computed when the decision is
     /// learnt, and kept with it.
     pub fn base(&self, key: u64, score: f64) -> f64 {
         bounded(bounded(score) - self.of(key).mean)
@@ -191,7 +191,7 @@ impl ItemEffects {
         row.residuals -= weight * base;
     }
 
-    /// The reward of a shown item is not `from`, as was known so far, but `to`.
+    /// Changes the reward of a shown item from `from` to `to`.
     pub fn change_reward(&mut self, key: u64, base: f64, (from, to): (f32, f32), weight: Weight) {
         let (from, to) = (bounded(f64::from(from)), bounded(f64::from(to)));
         self.common.note_reward(weight.share(), (from, to), base);
@@ -216,14 +216,14 @@ impl ItemEffects {
         }
     }
 
-    /// What was gathered under another half-life fades by that one until now.
+    /// Fades earlier evidence by the old half-life until now, before a new half-life applies.
     fn fade_all(&mut self) {
         self.rows = self.rows.iter().map(|row| row.at(&self.common)).collect();
     }
 
-    /// Each item's mean residual is an estimate of `c`, and its square about `c`, beyond what
-    /// noise explains, one of `tau^2`. They count by how little noise there is in them; one of
-    /// an item that is well known counts as an item.
+    /// Each item's mean residual is an estimate of `c`. Its square about `c`, less the noise, is one
+    /// of `tau^2`. Estimates are weighted by the inverse of their noise; one of
+    /// an item with much evidence has the weight 1.
     fn estimate(&mut self) {
         let (noise, shrinkage) = (self.common.noise(), self.common.shrinkage());
         let rows = || self.rows.iter().map(|row| row.at(&self.common));
@@ -275,8 +275,8 @@ impl ItemEffects {
         at
     }
 
-    /// Of a few rows, the one with the least evidence. They lie all over the table: those that
-    /// came first are often the best known.
+    /// The row with the least evidence among a few, which are spread over the table: the oldest
+    /// rows often have the most evidence.
     fn least_known(&mut self) -> usize {
         let len = self.rows.len();
         let from = self.common.hand as usize % len;
@@ -287,7 +287,7 @@ impl ItemEffects {
         rows.min_by(|a, b| evidence(a).total_cmp(&evidence(b))).unwrap_or(from)
     }
 
-    /// Derives where each item is.
+    /// Derives the row of each item.
     pub fn index_items(&mut self) {
         let Self { index, rows, .. } = self;
         *index = KeyIndex::default();
@@ -296,7 +296,7 @@ impl ItemEffects {
         }
     }
 
-    /// Whether what was read of a snapshot can be.
+    /// Whether data read from a snapshot is consistent.
     pub fn is_whole(&self) -> bool {
         let Common { impressions, squares, spread, center, .. } = self.common;
         let numbers = [impressions, squares, spread, center];

@@ -1,9 +1,9 @@
 //! Bandits.
 //!
-//! - The ranker: a Bayesian linear model of the reward of showing an item, learnt from
-//!   decisions and what followed them: sums (posterior), how sure they make one
-//!   (belief), segments that deviate (ranker), who looked at what (pending,
-//!   examination). Beside it, what each item earns beyond its features (item_effects).
+//! - The ranker: a Bayesian linear model of the reward of an impression, learnt from
+//!   decisions and their outcomes: sums (posterior), means and uncertainty
+//!   (belief), deviations of segments (ranker), which positions were looked at (pending,
+//!   examination). Also what each item earns beyond its features (item_effects).
 //! - Small sets of named [`arms`].
 //! - [`strategy`]: how to choose, whatever the arms are.
 

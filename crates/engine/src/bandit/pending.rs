@@ -1,20 +1,20 @@
 //! Decisions that may still earn a reward.
 //!
-//! Which of the shown items were looked at is rarely known, so evidence is taken
-//! where there is some: an impression event says that its item was seen; a
-//! reward at position `p` says that everything down to position `p` was (Joachims et al.
-//! 2005, "skip above"). Each shown item is counted as an impression once and
-//! rewarded up to its best interaction, whatever is sent and in whatever order.
+//! It is rarely known which of the shown items were looked at, so all evidence for it is
+//! used: an impression event says that its item was seen. A
+//! reward at position `p` says that everything down to position `p` was seen (Joachims et al.
+//! 2005, "skip above"). Each shown item counts as an impression once and gets
+//! the reward of its best interaction, for events in any number and order.
 //!
-//! Where examination is modelled (a setting), a shown item counts from the start as far
-//! as its position is probably looked at. The rest is added when it is known to have been
-//! seen; what was presumed is taken back when the caller reports impressions of the
-//! decision, and this item is not among them.
+//! Where examination is modelled (a setting), a shown item counts from the start with the
+//! probability that its position is looked at. The rest is added when it is known to have been
+//! seen. The presumed part is taken back when the caller reports impressions of the
+//! decision without this item.
 //!
-//! - All evidence of a decision counts as much as what is left of the time it was made at,
-//!   times the weight that its user has.
-//! - Users and items are named by keys, hashes of their ids: a decision makes nobody and
-//!   nothing known, whoever it is for and whatever it shows.
+//! - All evidence of a decision has the weight of its user, faded since the time of the
+//!   decision.
+//! - Users and items are named by keys, hashes of their ids: a decision adds no user and
+//!   no item to the state.
 //! - Small: 20 bytes an item and one for each feature (see [`pack`]). The ranker learns an
 //!   impression and its reward from the same packed values.
 
@@ -32,7 +32,7 @@ use crate::domain::TakeoverTrial;
 use crate::domain::Timestamp;
 use crate::domain::outweighs;
 
-/// What a decision takes beyond its items: itself, its slot and its entries in two tables.
+/// Memory of a decision besides its items: itself, its slot and its entries in two tables.
 const DECISION_BYTES: usize = size_of::<PendingDecision>() + 128;
 /// 1 is packed as this.
 const PACKED_ONE: f32 = 45.0;
@@ -44,7 +44,7 @@ const STEPS: f32 = 16_384.0;
 pub struct ShownPosition {
     /// Key of its id.
     pub item: u64,
-    /// Whether it was known when it was shown: then its impression is counted with it.
+    /// Whether it was in the catalogue when it was shown: then its impression counts for the item.
     pub counted: bool,
     /// Whether it has an effect of its own, as items of the catalogue have.
     pub has_effect: bool,
@@ -55,7 +55,7 @@ pub struct ShownPosition {
     pub base: f64,
 }
 
-/// A shown item beside its key and features.
+/// A shown item without its key and features.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 struct Shown {
     propensity: f32,
@@ -92,7 +92,7 @@ impl Shown {
 }
 
 fn to_steps(value: f32) -> i16 {
-    // The cast saturates, and makes 0 of what is no number.
+    // The cast saturates and turns NaN into 0.
     (value * STEPS).round_ties_even() as i16
 }
 
@@ -139,7 +139,7 @@ impl PendingTrial {
     }
 }
 
-/// What learns of decisions.
+/// The models that learn from decisions.
 #[derive(Debug)]
 pub struct Learners<'a> {
     pub ranker: &'a mut Ranker,
@@ -155,11 +155,11 @@ pub struct PendingDecision {
     pub segment: u8,
     /// How many decisions were learnt before this one.
     pub number: u64,
-    /// The number of the user's decision before it, if that was remembered.
+    /// The number of the user's previous decision, if it is remembered.
     pub previous: Option<u64>,
     pub decided_at: Timestamp,
     pub recorded_at: Timestamp,
-    /// How much its user counts; in full, unless said otherwise before [`Self::begin`].
+    /// The weight of its user; 1 unless set before [`Self::begin`].
     pub weight: Weight,
     /// Where the request has a baseline.
     pub trial: Option<Box<PendingTrial>>,
@@ -168,7 +168,7 @@ pub struct PendingDecision {
     /// In the order shown.
     keys: Box<[u64]>,
     shown: Box<[Shown]>,
-    /// How far each counts without being known to have been seen; empty where nothing is
+    /// The presumed part of each impression; empty where nothing is
     /// presumed.
     presumed: Box<[Weight]>,
     /// Packed rows, one for each item; of zeros where it has no [`FEATURES`].
@@ -227,7 +227,7 @@ impl PendingDecision {
         }
     }
 
-    /// Whether what was read of a snapshot fits together.
+    /// Whether data read from a snapshot is consistent.
     pub fn is_whole(&self) -> bool {
         let items = self.keys.len();
         self.shown.len() == items
@@ -235,8 +235,8 @@ impl PendingDecision {
             && (self.features.is_empty() || items > 0 && self.features.len().is_multiple_of(items))
     }
 
-    /// Gives the rows the features of another layout: for each of its values the position among
-    /// those of now, if it is one of them.
+    /// Gives the rows the features of another layout: `positions` has for each of its features the
+    /// position in the present rows, if any.
     pub fn align(&mut self, positions: &[Option<usize>]) {
         if self.features.is_empty() {
             return;
@@ -267,7 +267,7 @@ impl PendingDecision {
         sum.clamp(-1.0, 1.0)
     }
 
-    /// What a shown item earned that the ranker chose; 0 for others.
+    /// The reward of a shown item that the ranker chose; 0 for others.
     pub fn earned(&self, item: u64) -> f64 {
         let is_rankers = self.trial.as_ref().is_none_or(|trial| trial.origin == ListOrigin::Ranker);
         let shown = self.position_of(item).map(|position| &self.shown[position]);
@@ -283,7 +283,7 @@ impl PendingDecision {
         self.position_of(item).is_some_and(|position| self.shown[position].has(flag))
     }
 
-    /// Whether something good came of showing the item.
+    /// Whether a shown item got a positive reward.
     pub fn is_rewarded(&self, item: u64) -> bool {
         self.position_of(item).is_some_and(|position| self.shown[position].reward > 0)
     }
@@ -297,7 +297,7 @@ impl PendingDecision {
     /// that each position is looked at; empty where that is not modelled.
     pub fn begin(&mut self, examination: &[f64], learners: &mut Learners<'_>) {
         for (position, shown) in self.shown.iter().enumerate() {
-            // In a trial chance decides on whole lists.
+            // In a trial, whole lists are chosen at random.
             if shown.has(CHOSEN) && self.trial.is_none() {
                 learners.ranker.examination.note_shown(position, shown.propensity);
             }
@@ -313,8 +313,8 @@ impl PendingDecision {
         }
     }
 
-    /// Credits what a user did with a shown item. `reward` is 0 for a mere
-    /// impression; `left` is how much evidence of this decision still counts. Returns
+    /// Adds an interaction of a user with a shown item. `reward` is 0 for a mere
+    /// impression; `left` is the weight that evidence of this decision still has. Returns
     /// whether the decision had shown the item.
     pub fn credit(
         &mut self,
@@ -389,7 +389,7 @@ impl PendingDecision {
         }
     }
 
-    /// The caller says what was seen: nothing has to be presumed.
+    /// The caller reports impressions: presumed ones are taken back.
     fn take_back_presumed(&mut self, weight: Weight, learners: &mut Learners<'_>) {
         if self.reported {
             return;

@@ -1,19 +1,19 @@
 //! Bayesian linear regression of rewards on ranker features, from sums.
 //!
-//! Model: `r ~ N(theta' x, sigma^2)`, `theta ~ N(theta_0, sigma^2 S^-1)` with `S` diagonal, the
-//! impressions that the prior of each coefficient is worth. An impression adds `x x'` to the precision
+//! Model: `r ~ N(theta' x, sigma^2)`, `theta ~ N(theta_0, sigma^2 S^-1)`. `S` is diagonal: the
+//! impressions that the prior of each coefficient counts as. An impression adds `x x'` to the precision
 //! with reward 0; a later reward `r` adds `r x`. So the posterior is exact at every
 //! moment, without timers.
 //!
-//! - The sums are integers in fixed point: they merge in any order bit for bit, and
-//!   what was added is taken back exactly.
+//! - The sums are integers in fixed point: sums merge in any order bit for bit, and
+//!   an added value can be taken back exactly.
 //! - Features are within -8..=8, where their scale puts them, and rounded to 2^-12 before use,
 //!   so that a product is exact in 2^-24 and 2^33 impressions fit 63 bits. Rewards are within
 //!   -1..=1. Weights are multiples of 2^-16; the weight 1 rounds nothing.
-//! - Sums of products of two features are those of these features whatever others there are. So
-//!   where features come or go, those of the others hold ([`Posterior::aligned`]).
+//! - A sum of products of two features does not depend on other features. So when features are
+//!   added or removed, the sums of the others stay valid ([`Posterior::aligned`]).
 //! - [`Posterior::forget`] scales the sums, never the prior. It rounds each sum by at most
-//!   2^-25, so however often it is done the sums are off by less than 2^-25 / (1 - factor):
+//!   2^-25, so after any number of calls the error of a sum is below 2^-25 / (1 - factor):
 //!   0.002 impressions at a half-life of a million.
 //! - Sigma is learnt: the mean of its inverse-gamma posterior under the same model.
 //!
@@ -29,26 +29,26 @@ use crate::models::hybrid::VALUE_MAX;
 const FEATURE_SCALE: f32 = 4_096.0;
 const REWARD_MAX: f32 = 1.0;
 const SUM_SCALE: f64 = 4_096.0 * 4_096.0;
-/// Variance of a reward before any was seen: that of a click at a rate of 5 %; and the
-/// impressions that this is worth.
+/// Prior variance of a reward, that of a click at a rate of 5 %, and the
+/// impressions that it counts as.
 const VARIANCE_STRENGTH: f64 = 50.0;
 const PRIOR_VARIANCE: f64 = 0.05 * 0.95;
-/// Where all rewards are predicted exactly, some doubt is left.
+/// Lower bound of the variance, where all rewards are predicted exactly.
 const VARIANCE_MIN: f64 = 1e-6;
 
-/// What is believed of the coefficients before any evidence, by position.
+/// The prior of the coefficients, by position.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RankerPrior {
     /// The first feature is the constant 1.
     pub layout: FeatureLayout,
     pub mean: Vec<f64>,
-    /// Impressions that the prior of each coefficient is worth; above 0.
+    /// Impressions that the prior of each coefficient counts as; above 0.
     pub strength: Vec<f64>,
 }
 
 #[cfg(test)]
 impl RankerPrior {
-    /// Zeros that are all worth as much.
+    /// Means of 0 with equal strength.
     pub fn even(dimension: usize, strength: f64) -> Self {
         let layout = FeatureLayout::new(0..dimension as u16);
         Self { layout, mean: vec![0.0; dimension], strength: vec![strength; dimension] }
@@ -59,7 +59,7 @@ impl RankerPrior {
     }
 }
 
-/// How much a piece of evidence counts, 0 to 1.
+/// The weight of a piece of evidence, 0 to 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Weight(u32);
 
@@ -76,7 +76,7 @@ impl Weight {
         f64::from(self.0) / f64::from(Self::FULL.0)
     }
 
-    /// What is missing to the full weight.
+    /// The rest up to the full weight.
     #[must_use]
     pub const fn rest(self) -> Self {
         Self(Self::FULL.0 - self.0)
@@ -93,7 +93,7 @@ impl Weight {
     }
 }
 
-/// What is left of old evidence, 0 to 1, with 32 bits behind the point.
+/// The factor of old evidence, 0 to 1, with 32 bits after the point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention(u64);
 
@@ -107,7 +107,7 @@ impl Retention {
     }
 }
 
-/// Sufficient statistics of what was seen and what came of it.
+/// Sufficient statistics of impressions and rewards.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Posterior {
     /// Lower triangle of `sum x x'`, by rows.
@@ -116,12 +116,12 @@ pub struct Posterior {
     response: Vec<i64>,
     /// `sum r^2`.
     squares: i64,
-    /// Items seen and rewards given, however long ago.
+    /// Impressions and rewards, without forgetting.
     pub impressions: u64,
     pub rewards: u64,
 }
 
-/// What is not a number teaches nothing.
+/// NaN is ignored.
 fn quantise(value: f32, most: f32) -> i64 {
     let clamped = if value.is_nan() { 0.0 } else { value.clamp(-most, most) };
     (clamped * FEATURE_SCALE).round_ties_even() as i64
@@ -143,7 +143,7 @@ impl Posterior {
     }
 
     /// Learns that an item with these features was looked at, so far without reward.
-    /// Features of another length (an older decision) teach nothing.
+    /// Features of another length (an older decision) are ignored.
     pub fn add_impression(&mut self, features: &[f32], weight: Weight) {
         self.change_precision(features, |product| weight.of(product));
     }
@@ -166,7 +166,7 @@ impl Posterior {
         }
     }
 
-    /// Learns that the reward of an item shown with these features is not `from` but `to`.
+    /// Changes the reward of an item with these features from `from` to `to`.
     pub fn change_reward(&mut self, features: &[f32], from: f32, to: f32, weight: Weight) {
         if features.len() != self.dimension() {
             return;
@@ -178,7 +178,7 @@ impl Posterior {
         self.squares = self.squares.saturating_add(weight.of(to * to - from * from));
     }
 
-    /// Lets all evidence so far count less.
+    /// Reduces the weight of all evidence so far.
     pub fn forget(&mut self, left: Retention) {
         for sum in self.precision.iter_mut().chain(&mut self.response) {
             *sum = left.of(*sum);
@@ -186,12 +186,12 @@ impl Posterior {
         self.squares = left.of(self.squares);
     }
 
-    /// Impressions as they count now. The first feature is the constant 1.
+    /// Impressions after forgetting. The first feature is the constant 1.
     pub fn mass(&self) -> f64 {
         self.precision.first().map_or(0.0, |&cell| cell as f64 / SUM_SCALE)
     }
 
-    /// The same evidence about features at other positions; of a new feature there is none.
+    /// The same evidence with features at other positions; a new feature has none.
     #[must_use]
     pub fn aligned(&self, positions: &[Option<usize>]) -> Self {
         let mut aligned = Self {
@@ -221,7 +221,7 @@ impl Posterior {
         assert!(prior.mean.len() == self.dimension(), "the prior has the posterior's dimension");
         let response = self.response_with(&prior.mean, &prior.strength);
         let Some(covariance) = self.covariance(&prior.strength) else {
-            // Sums that saturated are no Gram matrix any more: serve by the prior.
+            // Sums that saturated are no Gram matrix any more: use the prior.
             return Belief::prior(&prior.mean, &prior.strength, PRIOR_VARIANCE);
         };
         let mean = product(&covariance, &response);
@@ -249,8 +249,8 @@ impl Posterior {
         crate::bandit::belief::inverse(&mut a, d)
     }
 
-    /// The mean of sigma^2 given everything: what is left of the squares of rewards (and of
-    /// the prior as observations of its own mean) when the model has explained its part.
+    /// The posterior mean of sigma^2: the squares of rewards (and of
+    /// the prior as observations of its own mean) that the model does not explain.
     fn variance(&self, prior: &RankerPrior, mean: &[f64], response: &[f64]) -> f64 {
         let weighed = prior.mean.iter().zip(&prior.strength).map(|(m, s)| m * m * s);
         let squares = self.squares as f64 / SUM_SCALE + weighed.sum::<f64>();
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn features_that_are_no_numbers_teach_nothing() {
+    fn features_that_are_not_finite_are_ignored() {
         let mut posterior = Posterior::new(2);
         seen(&mut posterior, &[f32::NAN, f32::INFINITY]);
         posterior.change_reward(&[f32::NAN, 1.0], 0.0, f32::NAN, Weight::FULL);
@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_added_in_part_is_taken_back_exactly() {
+    fn evidence_with_a_weight_is_taken_back_exactly() {
         let features = [1.0, -0.37, 2.5];
         let (mut posterior, weight) = (Posterior::new(3), Weight::new(0.3));
         seen(&mut posterior, &[1.0, 0.1, 0.2]);
@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn evidence_of_common_features_is_as_if_the_others_had_never_been_described() {
+    fn evidence_of_common_features_does_not_depend_on_the_others() {
         let row = |number: usize| -> Vec<f32> {
             (0..4).map(|at| ((number * 7 + at * 5) % 11) as f32 / 4.0 - 1.0).collect()
         };
@@ -377,7 +377,7 @@ mod tests {
         assert_eq!(posterior.aligned(&[Some(3), None, Some(1)]), without);
     }
 
-    /// Gaussian elimination with pivots: nothing in common with what is tested.
+    /// Gaussian elimination with pivots: independent of the tested code.
     fn solved_in_f64(mut a: Vec<Vec<f64>>, mut b: Vec<f64>) -> Vec<f64> {
         let d = b.len();
         for at in 0..d {

@@ -1,16 +1,16 @@
-//! What the ranker has learnt from decisions: one posterior of everybody, and for each
-//! segment of requests how it deviates.
+//! What the ranker has learnt from decisions: one posterior of all requests, and a deviation
+//! for each segment of requests.
 //!
-//! A segment is a kind of device with newcomers or with users who are known: 8 kinds
-//! (the first seven of the namespace; all others and none are one), 16 segments. In the
-//! spirit of the hybrid model of Li et al. 2010, section 3.2: `theta_s = theta + delta_s`,
+//! A segment is a kind of device with newcomers or with known users: 8 kinds
+//! (the first seven of the namespace; all others and none are one), 16 segments. As
+//! in the hybrid model of Li et al. 2010, section 3.2: `theta_s = theta + delta_s`,
 //! `delta_s ~ N(0, sigma^2 S^-1)`.
 //!
 //! - `theta` has the posterior of all evidence ([`Posterior::solve`]).
-//! - A segment's own sums then give `theta_s`: prior mean `theta`, worth the `S` of the prior.
+//! - A segment's own sums then give `theta_s`: prior mean `theta`, of the strength `S` of the prior.
 //!   With `C = (S + A_s)^-1` its mean is `C (b_s + S theta)`, its covariance
-//!   `C + C S V S C`, `V` that of `theta`. Little evidence: near `theta`.
-//!   The segment's evidence is in `theta`, too, as empirical Bayes has it.
+//!   `C + C S V S C`, `V` that of `theta`. With little evidence it is near `theta`.
+//!   The segment's evidence is in `theta`, too, as in empirical Bayes.
 //! - Forgetting applies to all sums alike, at fixed numbers of decisions.
 //!
 //! State: 17 posteriors of 8 (d (d + 1) / 2 + d + 3) bytes, and the table of influence.
@@ -36,7 +36,7 @@ use crate::numeric::math;
 const DEVICES: u32 = 8;
 /// Segments that learn a deviation.
 pub const SEGMENTS: usize = 2 * DEVICES as usize;
-/// Decisions between two moments of forgetting.
+/// Decisions between two fadings.
 pub(super) const DECISIONS_PER_TICK: u64 = 16;
 
 /// The segment of a request. `device` is an index of the engine.
@@ -46,12 +46,12 @@ pub fn segment(device: Option<u32>, is_known: bool) -> u8 {
     (2 * device + u32::from(is_known)) as u8
 }
 
-/// All segments with what they stand for: an index of a device, whether users are known.
+/// All segments with their meaning: an index of a device, whether users are known.
 pub fn segments() -> impl Iterator<Item = (u8, Option<u32>, bool)> {
     (0..2 * DEVICES).map(|segment| (segment as u8, (segment / 2).checked_sub(1), segment % 2 == 1))
 }
 
-/// How much evidence of a decision counts that comes when `decisions` more were made.
+/// The weight of evidence of a decision that comes `decisions` decisions later.
 pub fn discount(half_life: u32, number: u64, decisions: u64) -> f64 {
     let ticks = decisions / DECISIONS_PER_TICK - number / DECISIONS_PER_TICK;
     retention(half_life, ticks)
@@ -78,7 +78,7 @@ pub struct Ranker {
 }
 
 impl Ranker {
-    /// The same with the features and the prior of this engine. What was learnt of common
+    /// The same with the features and the prior of this engine. Evidence of common
     /// features stays.
     #[must_use]
     pub fn aligned(&self, prior: RankerPrior) -> Self {
@@ -103,27 +103,27 @@ impl Ranker {
         }
     }
 
-    /// What its vectors hold.
+    /// The layout of its vectors.
     pub fn layout(&self) -> &FeatureLayout {
         &self.layout
     }
 
-    /// What is believed without evidence.
+    /// The prior.
     pub fn prior(&self) -> &RankerPrior {
         &self.prior
     }
 
-    /// What to rank everybody with.
+    /// The belief over all requests.
     pub fn solve(&self) -> Belief {
         self.shared.solve(&self.prior)
     }
 
-    /// Of everybody.
+    /// The posterior of all requests.
     pub fn shared(&self) -> &Posterior {
         &self.shared
     }
 
-    /// Of one segment alone; a decision of a later version may name one that is none.
+    /// The posterior of one segment; `None` for a segment unknown to this version.
     pub fn segment(&self, segment: u8) -> Option<&Posterior> {
         self.segments.get(usize::from(segment)).map(AsRef::as_ref)
     }
@@ -135,7 +135,7 @@ impl Ranker {
         }
     }
 
-    /// An item was seen, or is presumed to have been as far as `weight` says.
+    /// Counts that an item was seen, or is presumed to have been, with this weight.
     pub fn add_impression(&mut self, segment: u8, features: &[f32], weight: Weight) {
         self.learn(segment, |posterior| posterior.add_impression(features, weight));
     }
@@ -144,20 +144,20 @@ impl Ranker {
         self.learn(segment, |posterior| posterior.remove_impression(features, weight));
     }
 
-    /// Whether these are features to learn from: not those of a pinned item, which has none,
+    /// Whether these features can be learnt from: not those of a pinned item, which has none,
     /// nor of a decision of another engine.
     fn is_learnt_from(&self, features: &[f32]) -> bool {
         features.len() == self.shared.dimension()
     }
 
-    /// Counts an item that was seen for certain.
+    /// Counts an item that was certainly seen.
     pub fn count_impression(&mut self, segment: u8, features: &[f32]) {
         if self.is_learnt_from(features) {
             self.learn(segment, |posterior| posterior.impressions += 1);
         }
     }
 
-    /// The reward of a shown item is not `from`, as was known so far, but `to`.
+    /// Changes the reward of a shown item from `from` to `to`.
     pub fn change_reward(
         &mut self,
         segment: u8,
@@ -174,7 +174,7 @@ impl Ranker {
         });
     }
 
-    /// To be called with every decision, the `decisions`-th: forgets when it is time.
+    /// To be called with every decision, the `decisions`-th: forgets when it is due.
     pub fn tick(&mut self, half_life: u32, decisions: u64) {
         self.account.tick(decisions);
         if half_life == 0 || !decisions.is_multiple_of(DECISIONS_PER_TICK) {
@@ -189,7 +189,7 @@ impl Ranker {
         }
     }
 
-    /// What to rank a segment with; `shared` is everybody's, solved.
+    /// The belief of a segment; `shared` is the solved one of all requests.
     pub fn solve_segment(&self, segment: u8, shared: &Belief) -> Belief {
         let own = &self.segments[usize::from(segment)];
         let d = own.dimension();
@@ -268,7 +268,7 @@ mod tests {
         assert!(advantage(&ranker.solve_segment(3, &shared)) < -0.5);
         let own = advantage(&ranker.solve_segment(0, &shared));
         assert!((own - 0.3).abs() < 0.15, "{own}");
-        // Nothing of its own: everybody's, and less sure of it.
+        // Without own evidence: the shared one with more uncertainty.
         let empty = ranker.solve_segment(7, &shared);
         for (of_segment, of_all) in empty.mean.iter().zip(&shared.mean) {
             assert!((of_segment - of_all).abs() < 1e-9);
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn segments_are_bounded_and_told_apart() {
+    fn segments_are_bounded_and_distinct() {
         let mut seen: Vec<u8> = Vec::new();
         for device in [None, Some(0), Some(3), Some(6), Some(7), Some(500)] {
             seen.extend([segment(device, false), segment(device, true)]);
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn late_evidence_counts_as_much_as_what_is_left_of_its_time() {
+    fn late_evidence_fades_by_the_decisions_since_its_own() {
         assert_eq!(discount(0, 0, 1_000_000), 1.0);
         assert_eq!(discount(160, 0, 160), 0.5);
         assert_eq!(discount(160, 31, 47), discount(160, 16, 32));

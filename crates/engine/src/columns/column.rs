@@ -4,7 +4,7 @@
 //!   still holds copies that page only. So publishing a view costs what changed.
 //! - A page remembers its digest until it is written to, so the state digest
 //!   also costs what changed.
-//! - Order is the order of pushes; nothing here depends on addresses or hashes.
+//! - The order is that of the pushes. Nothing depends on addresses or hashes.
 
 use std::sync::Arc;
 use std::sync::OnceLock;
@@ -95,7 +95,7 @@ impl<T: Clone> Column<T> {
             self.pages.push(Page::new(Vec::with_capacity(PAGE)));
         }
         self.len += 1;
-        let page = Arc::make_mut(self.pages.last_mut().expect("a page was just made sure of"));
+        let page = Arc::make_mut(self.pages.last_mut().expect("a page was added if needed"));
         page.values.push(value);
         page.digest.take();
     }
@@ -175,7 +175,7 @@ impl<T: Clone + Serialize + DeserializeOwned> Part for Column<T> {
 
 /// Canonical bytes of a value: what snapshots store and digests hash.
 pub fn encode<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
-    postcard::to_stdvec(value).expect("state types have no case that postcard refuses")
+    postcard::to_stdvec(value).expect("postcard can encode every state type")
 }
 
 #[cfg(test)]

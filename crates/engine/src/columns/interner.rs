@@ -1,8 +1,8 @@
 //! Names to dense indices.
 //!
 //! - An index is a slot. A new name takes the lowest free slot, or a new one at the end.
-//! - A name that is forgotten is not found any more. Its slot stays empty until it is released:
-//!   whoever forgets a name makes sure first that nothing refers to its index.
+//! - A forgotten name is not found any more. Its slot stays empty until it is released.
+//!   The caller first makes sure that nothing refers to its index.
 //! - Copy-on-write like every column: a view resolves names without a lock while the engine
 //!   changes them.
 //! - The lookup table and the free slots are derived: digests and snapshots hold the names only.
@@ -18,7 +18,7 @@ use crate::columns::key_index::KeyIndex;
 use crate::columns::part::Part;
 use crate::columns::part::Sections;
 
-/// What stands for a name where it gets no index: 64 bits of its hash.
+/// Identifies a name that gets no index: 64 bits of its hash.
 pub fn name_key(name: &str) -> u64 {
     xxh3_64(name.as_bytes())
 }
@@ -39,7 +39,7 @@ impl Interner {
         self.names.len()
     }
 
-    /// Names there are.
+    /// Number of names.
     pub fn live(&self) -> usize {
         self.live
     }
@@ -77,7 +77,7 @@ impl Interner {
         slot
     }
 
-    /// The same, but never more than `most` names; `None` for one that came too late.
+    /// The same, with at most `most` names; `None` when there are as many already.
     pub fn intern_within(&mut self, most: usize, name: &str) -> Option<u32> {
         self.find(name).or_else(|| (self.live < most).then(|| self.intern(name)))
     }
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn an_interner_read_from_its_sections_finds_all_names_and_refuses_one_twice() {
+    fn an_interner_read_from_its_sections_finds_all_names_and_rejects_duplicates() {
         let mut interner = Interner::default();
         for number in 0..500 {
             interner.intern(&format!("n{number}"));

@@ -26,7 +26,7 @@ impl KeyIndex {
         self.slot_of(hash, is_it).map(|slot| position(self.slots[slot]))
     }
 
-    /// Notes where a key is from now on.
+    /// Sets the position of a key.
     pub fn insert(&mut self, hash: u64, at: usize, is_it: impl Fn(usize) -> bool) {
         if let Some(slot) = self.slot_of(hash, is_it) {
             *self.slots.get_mut(slot) = entry(hash, at);
@@ -39,7 +39,7 @@ impl KeyIndex {
         put(&mut self.slots, entry(hash, at));
     }
 
-    /// Forgets a key if it still is at this position; a later value may have taken it over.
+    /// Removes a key if it is still at this position; a later value may have replaced it.
     pub fn remove(&mut self, hash: u64, at: usize) {
         let Some(mut hole) = self.slot_of(hash, |position| position == at) else {
             return;
@@ -82,8 +82,8 @@ impl KeyIndex {
     }
 
     fn grow(&mut self) {
-        let wanted = (self.slots.len() * 2).max(SLOTS_MIN);
-        let mut slots: Column<u64> = std::iter::repeat_n(0, wanted).collect();
+        let capacity = (self.slots.len() * 2).max(SLOTS_MIN);
+        let mut slots: Column<u64> = std::iter::repeat_n(0, capacity).collect();
         for slot in self.slots.iter().filter(|&&slot| slot != 0) {
             put(&mut slots, *slot);
         }

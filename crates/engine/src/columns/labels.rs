@@ -1,9 +1,9 @@
 //! Topics, sources, devices: labels that the catalogue names, or events alone.
 //!
 //! - A label that a catalogue item has stays as long as the item has it.
-//! - Labels that only events name have a budget. When it is exceeded, those named least make
-//!   room, an eighth of the budget at a time. Whenever as many as the budget were evicted, what is
-//!   left counts half, so that a label of long ago does not stand in the way of a new one.
+//! - Labels that only events name have a budget. When it is exceeded, those with the fewest uses are
+//!   evicted, an eighth of the budget at a time. Whenever as many as the budget were evicted, the
+//!   counts of the others are halved, so that an old label does not keep out a new one.
 
 use crate::columns::column::Column;
 use crate::columns::interner::Interner;
@@ -88,8 +88,8 @@ impl Labels {
         index
     }
 
-    /// Forgets those named least once there are more than the budget allows. Their slots are to be
-    /// released once nothing refers to them.
+    /// Evicts the labels with the fewest uses when there are more than the budget. The caller
+    /// releases their slots once nothing refers to them.
     pub fn evict(&mut self) -> Vec<u32> {
         if self.names.live() - self.kept <= self.budget {
             return Vec::new();
@@ -144,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn labels_named_least_make_room_and_those_of_the_catalogue_stay() {
+    fn labels_with_the_fewest_uses_are_evicted_and_those_of_the_catalogue_stay() {
         let mut labels = Labels::new(16);
         let kept = labels.keep("of an item");
         for _ in 0..100 {
@@ -160,7 +160,7 @@ mod tests {
             .collect();
         assert!(evicted.len() > 80 && labels.len() <= 19, "{} of {}", evicted.len(), labels.len());
         assert!(labels.find("often").is_some() && labels.find("of an item") == Some(kept));
-        assert!(labels.find("once 99").is_some(), "the newest has its chance");
+        assert!(labels.find("once 99").is_some(), "the newest is kept");
         labels.let_go(kept);
         assert!((0..40).any(|number| {
             labels.note(&format!("more {number}"));

@@ -1,5 +1,5 @@
-//! What state is made of: sequences in copy-on-write pages, names with their indices, windows and
-//! matrices. Each has a digest and is sections of a snapshot ([`part::Part`]).
+//! Containers for state: sequences in copy-on-write pages, names with their indices, windows and
+//! matrices. Each has a digest and is written as sections of a snapshot ([`part::Part`]).
 
 pub mod column;
 mod free_slots;

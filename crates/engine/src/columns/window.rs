@@ -1,11 +1,11 @@
-//! A window over a growing sequence: values come at its end and go at its front.
+//! A window over a growing sequence: values are added at its end and removed at its front.
 //!
 //! - Each value has a number, from 0 on; numbers are never used again.
 //! - Copy-on-write pages, as those of a [`Column`](crate::columns::column::Column): a clone
 //!   copies a pointer for each page, a write copies the page and the value that a view
 //!   still holds.
-//! - Bytes are counted as values come and go, so that its owner can keep to a budget.
-//! - The newest value never goes. So a window that is read back knows its numbers.
+//! - Bytes are counted as values are added and removed, so the owner can keep to a budget.
+//! - The newest value is never removed. So a window that is read back knows its numbers.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -22,17 +22,17 @@ use crate::columns::part::Sections;
 /// Values of a page.
 const PAGE: u64 = 64;
 const PAGES_PER_SECTION: usize = 64;
-/// Lookup tables name a value by so many of the lower bits of its number.
+/// Lookup tables store this many of the lower bits of a value's number.
 const SLOT_BITS: u64 = (1 << 30) - 1;
 
-/// A value that says what it takes in memory. That must not change while it is held.
+/// A value that knows its size in memory. The size must not change while it is held.
 pub trait Weighed {
     fn bytes(&self) -> u64;
 }
 
 #[derive(Debug)]
 struct Page<T> {
-    /// `None` where a value went, in the first page only.
+    /// `None` where a value was removed, in the first page only.
     values: Vec<Option<Arc<T>>>,
     digest: OnceLock<Digest>,
 }
@@ -72,7 +72,7 @@ impl<T> Window<T> {
         self.first
     }
 
-    /// The number that the next value gets: how many there ever were.
+    /// The number of the next value: how many were added so far.
     pub fn end(&self) -> u64 {
         self.end
     }
@@ -82,7 +82,7 @@ impl<T> Window<T> {
         self.end - self.first
     }
 
-    /// What they take in memory, by their own account.
+    /// Sum of the sizes that the values state.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
@@ -138,7 +138,7 @@ impl<T: Weighed> Window<T> {
         }
         self.bytes += value.bytes();
         self.end += 1;
-        let page = Arc::make_mut(self.pages.back_mut().expect("a page was just made sure of"));
+        let page = Arc::make_mut(self.pages.back_mut().expect("a page was added if needed"));
         page.digest.take();
         page.values.push(Some(value));
         number

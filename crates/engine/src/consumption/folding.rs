@@ -1,10 +1,10 @@
 //! Events of one user and one item folded into one entry.
 //!
 //! A *session* of an item is one use of it: events of the item that follow within the learnt gap
-//! ([`super::return_gap`]), whatever session ids they carry. A session is a *time had* when one of
-//! its events is no negative evidence. Impressions are not folded: being shown is no use.
+//! ([`super::return_gap`]), whatever their session ids. A session is *counted* when one of its
+//! events is not negative evidence. Impressions are not folded.
 //!
-//! Evidence for and against stand side by side. What an event changes (`c` is the size of its
+//! Evidence for and evidence against are kept apart. What an event changes (`c` is the size of its
 //! confidence; its sign decides the row, not its type alone):
 //!
 //! | event | evidence for | evidence against | times |
@@ -13,23 +13,23 @@
 //! | LIKE, SAVE, SHARE, PURCHASE, high RATING (explicit, for) | at least `c` | the explicit part ends, `hidden` ends | the same |
 //! | confidence 0 | as before | as before | the same |
 //! | SKIP (implicit, against) | as before | implicit: at least `c` | nothing where there is evidence for |
-//! | DISLIKE, HIDE, low RATING (explicit, against) | as before | explicit: at least `c` | joins or begins a session, which is no time had |
-//! | HIDE, whatever its confidence | as before | as above | and `hidden` begins |
+//! | DISLIKE, HIDE, low RATING (explicit, against) | as before | explicit: at least `c` | joins or begins a session, without counting it |
+//! | HIDE, of any confidence | as before | as above | and `hidden` begins |
 //!
 //! What follows for the user's taste ([`Consumption::net`]):
 //!
 //! | the latest explicit statement | net evidence |
 //! |---|---|
-//! | against | minus the larger evidence against: an explicit no outweighs what came before |
+//! | against | minus the larger evidence against: an explicit negative outweighs earlier evidence |
 //! | for | for minus implicit against, but half of for at least: a skip does not erase a purchase |
 //! | none | for minus implicit against |
 //!
-//! "Latest" goes by the time of the events, not by their order in the log. An event from before
-//! the latest session changes evidence only: neither times nor order nor the number of sessions.
-//! So what is sent twice or late changes nothing twice.
+//! "Latest" is by the time of the events, not by their order in the log. An event from before
+//! the latest session changes evidence only, not times, order or the number of sessions.
+//! So an event that is sent twice or late is not counted twice.
 //!
-//! What others learn is the [`Change`]: the rise of evidence for within the session, so that a
-//! click and a like add what the like alone does, and a new session adds anew.
+//! Other models learn from the [`Change`]: the rise of evidence for within the session. A click
+//! and a like add what the like alone adds. A new session adds again.
 //!
 //! 28 bytes. Times are seconds from 1970 to 2106, those outside at the nearest end. Source of the
 //! two sorts of evidence: Hu, Koren, Volinsky 2008 (implicit confidence); Jawaheer et al. 2014
@@ -48,25 +48,25 @@ use crate::domain::Timestamp;
 /// Bits of the types that were seen, all but impressions: see [`bit_of`].
 const KINDS: u16 = (1 << (InteractionType::ALL.len() - 1)) - 1;
 const HIDDEN: u16 = 1 << 10;
-/// Whether the latest session counts as a time had.
+/// Whether the latest session is counted.
 const COUNTED: u16 = 1 << 11;
-/// The code of the latest type stands above.
+/// From this bit on: the code of the latest type.
 const LATEST: u32 = 12;
 
 const fn bit_of(kind: InteractionType) -> u16 {
     (1 << kind.index()) >> 1
 }
 
-/// One event, as far as evidence goes.
+/// One event as evidence.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Evidence {
     pub kind: InteractionType,
-    /// Signed: above 0 the user wants the item, below 0 not.
+    /// Signed: above 0 is positive evidence, below 0 negative.
     pub confidence: f32,
     pub at: Timestamp,
 }
 
-/// What an event of a consumption says.
+/// What an event says about a consumption.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Says {
     For { explicit: bool },
@@ -99,7 +99,7 @@ impl Evidence {
     }
 }
 
-/// What a fold changed, for all who learn from it.
+/// What a fold changed: the input of all other models.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Change {
     /// The event belongs to the latest session: it may have begun it.
@@ -112,7 +112,7 @@ pub struct Change {
     pub repeated: bool,
     /// How much evidence for the item rose within the session; 0 or more.
     pub rise: f32,
-    /// How much evidence against it rose; below 0 where an explicit yes ended it.
+    /// How much evidence against it rose; below 0 where an explicit positive ended it.
     pub against: f32,
     /// Seconds since the event before, where both may be of one use.
     pub since_last: Option<u32>,
@@ -124,7 +124,7 @@ impl Change {
         self.started || self.repeated
     }
 
-    /// What taste in general gains, signed.
+    /// The change of the user's taste, signed.
     pub fn taste(&self) -> f32 {
         self.rise - self.against
     }
@@ -146,7 +146,7 @@ pub struct Consumption {
     implicit_against: Strength,
     /// Since the latest explicit statement for the item.
     explicit_against: Strength,
-    /// Times had, saturating.
+    /// Counted sessions, saturating.
     sessions: u16,
     /// Types seen, [`HIDDEN`], [`COUNTED`], and the latest type from bit [`LATEST`] on.
     flags: u16,
@@ -202,7 +202,7 @@ impl Consumption {
     /// Which session an event at `at` is of.
     fn enter(&mut self, says: Says, at: u32, gap_seconds: u32, change: &mut Change) {
         let is_blank = self.flags & KINDS == 0;
-        // Passing over what one had is no use of it.
+        // A skip of an item that was consumed is no use of it.
         let is_passed_over = says == Says::Against { explicit: false } && !self.in_favour.is_zero();
         let is_past = !is_blank && at.saturating_add(gap_seconds) < self.start;
         if is_passed_over || is_past {
@@ -223,7 +223,7 @@ impl Consumption {
         }
     }
 
-    /// Counts a time had, once for each session.
+    /// Counts the latest session, once.
     fn count_session(&mut self, is_current: bool) {
         if is_current && self.flags & COUNTED == 0 {
             self.flags |= COUNTED;
@@ -255,7 +255,7 @@ impl Consumption {
         let against = match explicit {
             false => &mut self.implicit_against,
             true if is_latest || !self.explicit_against.is_zero() => &mut self.explicit_against,
-            // Overruled by a later yes.
+            // Replaced by a later explicit positive.
             true => return,
         };
         change.against = strength.above(*against);
@@ -284,7 +284,7 @@ impl Consumption {
         self.flags & bit_of(kind) != 0
     }
 
-    /// Times the user had the item; 0 where all that is known is that it was not wanted.
+    /// Counted sessions; 0 where there is negative evidence only.
     pub fn sessions(&self) -> u16 {
         self.sessions
     }
@@ -299,7 +299,7 @@ impl Consumption {
         self.implicit_against.max(self.explicit_against).get()
     }
 
-    /// Signed: above 0 the user wants the item, below 0 not, 0 is undecided.
+    /// Signed: above 0 is positive, below 0 negative, 0 undecided.
     pub fn net(&self) -> f32 {
         let (in_favour, implicit) = (self.in_favour.get(), self.implicit_against.get());
         if !self.explicit_against.is_zero() {
@@ -311,7 +311,7 @@ impl Consumption {
         }
     }
 
-    /// Whether the user hid the item and did not explicitly want it since.
+    /// Whether the user hid the item and gave no explicit positive since.
     pub fn is_hidden(&self) -> bool {
         self.flags & HIDDEN != 0
     }
@@ -329,7 +329,7 @@ impl Consumption {
     }
 }
 
-/// Seconds since 1970, from 1 on; what is before or after that is at the nearest end.
+/// Seconds since 1970, from 1 on; times out of range are at the nearest end.
 pub(super) fn seconds(at: Timestamp) -> u32 {
     u32::try_from((at.as_millis() / 1_000).max(1)).unwrap_or(u32::MAX)
 }

@@ -1,9 +1,9 @@
 //! A user's consumptions in the order in which their latest sessions ended, the newest last.
 //!
-//! - One entry per item. Of equal times, those that came first in the log stand first.
+//! - One entry per item. Entries of equal time are in the order of the log.
 //! - An index by item finds an entry in `O(log n)`; an event moves at most one entry.
-//! - An entry is at once the mark that the item was seen, a training example of the matrix
-//!   factorization and a step of the recent path.
+//! - An entry marks the item as seen, is a training example of the matrix factorization and a
+//!   step of the recent path.
 //! - Bounded: [`HISTORY_BYTES`] a user, entries and index. Beyond that, of the 64 oldest entries
 //!   the one with the least evidence is forgotten. Hidden items are kept as long as they are no
 //!   more than three quarters of the history.
@@ -22,7 +22,7 @@ use crate::domain::Timestamp;
 
 /// Bytes of a history at most.
 const HISTORY_BYTES: usize = 64 << 10;
-/// Entries of a history at most: 2,184, more than nearly everybody's lifetime of distinct items.
+/// Entries of a history at most: 2,184, more distinct items than nearly every user consumes.
 pub const HISTORY_MAX: usize = HISTORY_BYTES / (size_of::<Consumption>() + size_of::<u16>());
 /// The oldest entries among which the weakest is forgotten.
 const WEAKEST_OF: usize = 64;
@@ -36,8 +36,8 @@ pub struct History {
 }
 
 impl History {
-    /// What becomes of an item's entry with one more event, and what that changes. The history
-    /// stays as it is until [`Self::put`].
+    /// The entry of an item after one more event, and the change. The history itself changes in
+    /// [`Self::put`].
     pub fn folded(&self, item: u32, event: &Evidence, gap_seconds: u32) -> (Consumption, Change) {
         match self.find(item) {
             Some(known) => known.folded(event, gap_seconds),
@@ -63,18 +63,18 @@ impl History {
         Some(&self.entries[usize::from(self.by_item[found])])
     }
 
-    /// Wanted items, the latest first.
+    /// Items with positive evidence, the latest first.
     pub fn positives(&self) -> impl Iterator<Item = &Consumption> {
         self.entries.iter().rev().filter(|entry| entry.net() > 0.0)
     }
 
-    /// Of these, those had no later than `at`.
+    /// Of these, those consumed no later than `at`.
     pub fn positives_until(&self, at: Timestamp) -> impl Iterator<Item = &Consumption> {
         let until = &self.entries[..self.before(seconds(at))];
         until.iter().rev().filter(|entry| entry.net() > 0.0)
     }
 
-    /// Hidden items, in no order that means anything.
+    /// Hidden items, in no particular order.
     pub fn hidden(&self) -> impl Iterator<Item = u32> {
         self.entries.iter().filter(|entry| entry.is_hidden()).map(|entry| entry.item)
     }
@@ -89,7 +89,7 @@ impl History {
         self.entries.is_empty()
     }
 
-    /// Where an item is in the index, or belongs.
+    /// The position of an item in the index, or where to insert it.
     fn position(&self, item: u32) -> Result<usize, usize> {
         self.by_item.binary_search_by_key(&item, |&at| self.entries[usize::from(at)].item)
     }

@@ -1,12 +1,12 @@
-//! What a user was shown of late, for rules on how often.
+//! Recent impressions of a user, for frequency rules.
 //!
-//! - It stands apart from what the user did, so that being shown something changes nothing that
-//!   is derived of that and copies no history.
-//! - Items are named by keys, hashes of their ids, so that what is shown need not be known.
+//! - They are kept apart from the interactions. So an impression changes nothing that is derived
+//!   from interactions, and copies no history.
+//! - Items are named by keys, hashes of their ids: an item need not be in the catalogue.
 //! - An impression is a position of a logged decision, or an impression event that names no
-//!   decision: one that names a decision is of a position that was counted already.
+//!   decision. An event that names a decision is about a position that was counted already.
 //! - Bounded: the last [`IMPRESSIONS_MAX`] impressions of two days. Counts are exact as long
-//!   as nobody is shown more than that in 24 hours. 16 bytes each.
+//!   as no user has more than that in 24 hours. 16 bytes each.
 
 use serde::Deserialize;
 use serde::Serialize;
@@ -15,8 +15,8 @@ use crate::domain::Timestamp;
 
 /// Fifty pages of twenty items a day.
 pub const IMPRESSIONS_MAX: usize = 1_000;
-/// Requests may lie up to a day ahead of the log's clock: what is older than a day
-/// for one is needed by another.
+/// Requests may be up to a day ahead of the log's clock, so two days are kept for rules
+/// on 24 hours.
 const KEPT_SECONDS: u32 = 2 * 86_400;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,12 +53,12 @@ impl Impressions {
         self.events
     }
 
-    /// When the first and the last of them took place.
+    /// Times of the first and the last impression.
     pub fn between(&self) -> Option<(Timestamp, Timestamp)> {
         self.between
     }
 
-    /// Notes items that were shown together. `decision`: the hash of its id.
+    /// Adds items that were shown together. `decision`: the hash of its id.
     pub fn note(&mut self, items: impl Iterator<Item = u64>, at: Timestamp, decision: u128) {
         let at = seconds(at);
         self.newest.retain(|impression| impression.at.saturating_add(KEPT_SECONDS) > at);
@@ -80,7 +80,7 @@ impl Impressions {
     }
 }
 
-/// Whether what was shown at that moment counts for rules on the last 24 hours.
+/// Whether an impression at that time counts for rules on the last 24 hours.
 pub fn is_within_a_day(at: Timestamp, now: Timestamp) -> bool {
     is_recent(seconds(at), seconds(now))
 }
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_impressions_make_room() {
+    fn the_oldest_impressions_are_evicted() {
         let mut impressions = Impressions::default();
         impressions.note(0..IMPRESSIONS_MAX as u64 + 5, at(10), 1);
         assert_eq!(shown(&impressions, 10).len(), IMPRESSIONS_MAX);

@@ -1,4 +1,4 @@
-//! From which silence on the same item again is a repetition and no part of the same use.
+//! The gap after which a return to the same item is a repetition and not part of the same use.
 //!
 //! The times between two events of one user and one item have two modes: seconds to minutes
 //! within one use (a click and a like, heartbeats), a day and more from one use to the next. They
@@ -7,10 +7,10 @@
 //! hours that is at most half as high as the highest point on each side, and after which the
 //! counts rise to a quarter of the highest point at once (so that a few times in the valley are no
 //! mode). Of a flat valley it is the point nearest to the default. Without such a valley, or with
-//! fewer than 50 times on a side, the gap is the default of 4 hours.
+//! mode). If the valley is flat, it is the point nearest to the default. Without such a valley, or with
 //!
-//! The histogram is halved at 65,536 times, so that it follows a client that changes, and its
-//! bounds hold whatever is sent. Whole numbers only: the same events give the same gap.
+//! The histogram is halved at 65,536 times, so it follows a client that changes, and it stays
+//! bounded. Whole numbers only: the same events give the same gap.
 //!
 //! Source: Halfaker et al., "User Session Identification Based on Strong Regularities in
 //! Inter-activity Time" (WWW 2015), who cut at the valley between two log-normal modes.
@@ -26,11 +26,11 @@ const FIRST_EDGE: usize = 12;
 const LAST_EDGE: usize = 22;
 /// The one nearest to the default.
 const DEFAULT_EDGE: usize = 16;
-/// Times before and after the gap below which nothing is learnt from them.
+/// Fewer times than this before or after the gap are not used.
 const SIDE_MIN: u64 = 50;
 /// Times at which the histogram is halved.
 const TOTAL_MAX: u32 = 1 << 16;
-/// The gap is found anew after so many times.
+/// The gap is computed again after this many times.
 const EVERY: u64 = 64;
 
 /// Seconds at which a bin begins: `60 * 2^(edge / 2)`; 0 for the first, which takes all below.
@@ -83,7 +83,7 @@ impl ReturnGap {
         let side = |bins: &[u32]| bins.iter().map(|&count| u64::from(count)).sum::<u64>();
         let mut edge = FIRST_EDGE;
         while edge <= LAST_EDGE {
-            // Of equally low points all are the valley.
+            // All points of equal minimum are the valley.
             let flat = (edge..=LAST_EDGE).take_while(|&next| heights[next] == heights[edge]);
             let end = edge + flat.count();
             let (before, after) = (&heights[..edge], &heights[end..]);
@@ -143,7 +143,7 @@ mod tests {
     fn without_returns_the_gap_is_the_default() {
         assert_eq!(ReturnGap::default().seconds(), 4 * HOUR);
         assert_eq!(gap(&[(2, 1), (MINUTE, 1)]), 4 * HOUR);
-        assert_eq!(gap(&[(30 * HOUR, 1)]), 4 * HOUR, "nothing tells how long a use lasts");
+        assert_eq!(gap(&[(30 * HOUR, 1)]), 4 * HOUR, "the length of a use is unknown");
     }
 
     #[test]

@@ -1,9 +1,9 @@
-//! What a user is busy with just now.
+//! What a user does in the current session.
 //!
-//! - A session is named by its id where events carry one; other events belong to it
+//! - A session is named by its id where events carry one. Other events belong to it
 //!   when they follow within half an hour.
-//! - An event from before the last one changes nothing, whatever it is named.
-//! - It is over half an hour after its last event, whatever its name.
+//! - An event from before the last one changes nothing, whatever its session id.
+//! - A session ends half an hour after its last event, whatever its id.
 //! - Bounded: the newest [`SESSION_ITEMS`] items, 8 bytes each.
 
 use serde::Deserialize;
@@ -14,7 +14,7 @@ use crate::domain::Timestamp;
 
 /// Items of a session that are remembered.
 pub const SESSION_ITEMS: usize = 10;
-/// Silence that ends a session.
+/// A pause of this length ends a session.
 const GAP_HOURS: f64 = 0.5;
 
 /// The latest session of a user.
@@ -28,8 +28,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// Whether an event belongs to the session, after beginning a new one for an
-    /// event that follows it.
+    /// Whether an event belongs to the session. An event after its end begins a new one.
     pub fn enter(&mut self, id: Option<&str>, at: Timestamp) -> bool {
         if at < self.last_at {
             return false;
@@ -43,7 +42,7 @@ impl Session {
         true
     }
 
-    /// Notes the net evidence for an item of an event that belongs to the session.
+    /// Adds the net evidence for an item of an event that belongs to the session.
     pub fn note(&mut self, item: u32, net: f32) {
         if net == 0.0 {
             return;
@@ -101,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn half_an_hour_of_silence_ends_a_session() {
+    fn half_an_hour_without_events_ends_a_session() {
         let session = session(&[(None, 0, 1), (None, 20, 2), (None, 51, 3), (None, 60, 4)]);
         assert_eq!(items(&session, 61), [3, 4]);
         assert_eq!(items(&session, 90), [3, 4]);
@@ -109,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_named_session_goes_on_through_silence_and_ends_with_another_name() {
+    fn a_named_session_continues_through_a_pause_and_ends_with_another_name() {
         let named = [(Some("a"), 0, 1), (Some("a"), 100, 2), (None, 110, 3)];
         assert_eq!(items(&session(&named), 111), [1, 2, 3]);
         let next = [(Some("a"), 0, 1), (Some("b"), 1, 2)];

@@ -1,8 +1,8 @@
 //! How strong evidence is, in 16 bits.
 //!
-//! The upper half of an `f32` that is not negative: eight bits of precision, so that the
-//! confidences of the default table are exact and others are off by 1 in 512 at most. Order and
-//! equality are those of the numbers. Never infinite and never a NaN.
+//! The upper half of an `f32` that is not negative: eight bits of precision. The confidences of
+//! the default table are exact, others are off by 1 in 512 at most. Order and equality are those
+//! of the numbers. Never infinite and never a NaN.
 
 use serde::Deserialize;
 use serde::Deserializer;
@@ -17,7 +17,7 @@ const STRENGTH_MAX: f32 = 1_024.0;
 pub struct Strength(u16);
 
 impl Strength {
-    /// That of a signed confidence, without its sign; 0 for what is not a number.
+    /// The strength of a signed confidence, without its sign; 0 for NaN.
     pub fn of(confidence: f32) -> Self {
         let size = confidence.abs();
         if size.is_nan() {
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number_is_no_evidence_and_what_is_endless_is_the_most() {
+    fn nan_is_no_evidence_and_infinity_is_the_maximum() {
         assert!(Strength::of(f32::NAN).is_zero());
         assert_eq!(Strength::of(f32::NEG_INFINITY).get(), STRENGTH_MAX);
         assert_eq!(Strength::of(f32::MAX).get(), STRENGTH_MAX);

@@ -1,9 +1,9 @@
 //! One user's state: history, decayed preferences, attributes.
 //!
 //! Preferences are decayed sums of how much the evidence for and against items rose
-//! ([`Change::taste`]), so a dislike lowers a topic as a like raises it, and a heartbeat that says
-//! nothing new moves nothing. Each list is bounded: with the default bounds a user costs 300 bytes
-//! and 8 more per preference plus 30 per item of history.
+//! ([`Change::taste`]). A dislike lowers a topic as a like raises it. A repeated event without new
+//! evidence changes nothing. Each list is bounded: with the default bounds a user costs 300 bytes,
+//! 8 more per preference and 30 per item of history.
 
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ const TOPIC_SLOTS_MAX: usize = 48;
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct User {
-    /// Shared, so that a change of anything else copies no history.
+    /// Shared, so that other changes copy no history.
     pub history: Arc<History>,
     /// Events by type but impressions, in the order of [`InteractionType::ALL`]; saturating.
     pub counts: [u32; InteractionType::ALL.len()],
@@ -43,7 +43,7 @@ pub struct User {
     pub devices: DecayedRow,
     /// The same by hour of the local week: day * 24 + hour, Monday is day 0.
     pub slots: DecayedRow,
-    /// Wanted topics by part of the week: topic * [`SLOTS`] + slot.
+    /// Positives by topic and part of the week: topic * [`SLOTS`] + slot.
     pub topic_slots: DecayedRow,
     pub session: Session,
     pub attributes: Attributes,
@@ -61,7 +61,7 @@ pub struct User {
 #[derive(Debug, Clone, Copy)]
 pub struct Event<'a> {
     pub kind: InteractionType,
-    /// What became of the item's entry.
+    /// What the event changed in the item's entry.
     pub consumption: Consumption,
     pub change: Change,
     pub topics: &'a [u32],
@@ -81,7 +81,7 @@ pub struct Live<'a> {
 }
 
 impl User {
-    /// Whether anything of it is about what was forgotten.
+    /// Whether any of it refers to something forgotten.
     pub fn refers_to_dead(&self, live: &Live<'_>) -> bool {
         let Live { item, topic, source, device, cohort } = live;
         let is_dead = |row: &DecayedRow, is_live: &dyn Fn(u32) -> bool| {
@@ -96,7 +96,7 @@ impl User {
             || self.cohorts.iter().any(|&index| !cohort(index))
     }
 
-    /// Drops what is about what was forgotten.
+    /// Drops what refers to something forgotten.
     pub fn drop_dead(&mut self, live: &Live<'_>) {
         let Live { item, topic, source, device, cohort } = live;
         Arc::make_mut(&mut self.history).retain(item);

@@ -1,13 +1,13 @@
-//! How much each item of a history weighs as an example of the matrix factorization.
+//! The weight of each item of a history as an example of the matrix factorization.
 //!
-//! One rule serves training and fold-in, so that a user is folded in as those the
-//! model was trained on. A positive weight says "wanted" (target 1), a negative one "not
-//! wanted" (target 0) with its absolute value.
+//! One rule serves training and fold-in, so users are folded in as they were trained. A weight
+//! above 0 is a positive (target 1). A weight below 0 is a negative (target 0) of its absolute
+//! value.
 //!
 //! - The weight is the net evidence of the consumption.
-//! - With a half-life, an example counts the less the older it is against the newest of
-//!   the same user: down to a tenth, since old taste is still taste.
-//! - Where users come back to items, the n-th session adds by the logarithm.
+//! - With a half-life, an example counts less the older it is than the newest of the same user,
+//!   down to a tenth.
+//! - Where users return to items, the n-th session adds by the logarithm.
 
 use crate::consumption::Consumption;
 use crate::consumption::History;
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_withheld_takes_everything_after_it_along() {
+    fn withholding_a_positive_withholds_everything_after_it() {
         assert_eq!(Weighing::default().examples(&history(), 2), [(2, -1.0)]);
         assert!(Weighing::default().examples(&history(), 9).is_empty());
     }

@@ -18,7 +18,7 @@ use crate::domain::timestamp::Timestamp;
 pub enum Strategy {
     /// Always the best by posterior mean.
     Greedy = 1,
-    /// The best, but at each place with probability epsilon any other.
+    /// The best, but at each position with probability epsilon any other.
     EpsilonGreedy = 2,
     /// Each candidate as often as it is probably the best: linear Thompson sampling, each
     /// score drawn on its own.
@@ -60,17 +60,17 @@ pub enum DiversityMethod {
     /// Greedy determinantal point process: relevance times the volume that the items
     /// span together.
     Dpp,
-    /// Calibrated to the person's mix of topics.
+    /// Calibrated to the user's mix of topics.
     Calibrated,
 }
 
-/// One place of a shown list.
+/// One position of a shown list.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ShownItem {
     pub item_id: ItemId,
     /// Posterior mean of the reward at decision time, without boosts and bonuses.
     pub score: f32,
-    /// Probability that this item came to this place, given the places above it.
+    /// Probability that this item came to this position, given the positions above it.
     pub propensity: f32,
     /// The ranker's feature vector at decision time, in the order of the decision's layout.
     /// Empty for an item that the caller pinned: the ranker learns nothing from it.
@@ -90,7 +90,7 @@ pub struct Decision {
     pub model_version: u64,
     /// Sequence of the last record the view had learnt from.
     pub watermark: u64,
-    /// How many candidates stood to choose from.
+    /// How many candidates there were.
     pub candidates: u32,
     /// Which segment's deviation of the ranker was in force: see the engine's segments.
     pub segment: u8,

@@ -53,7 +53,7 @@ macro_rules! id_type {
 }
 
 id_type!(
-    /// The person a ranking is for, as the caller's backend names them.
+    /// The user a ranking is for, as the caller's backend names them.
     UserId
 );
 id_type!(

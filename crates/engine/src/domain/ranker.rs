@@ -18,14 +18,14 @@ pub struct RankerSettings {
     /// Under SquareCB, inverse-gap weighting: gamma per square root of the impressions
     /// learnt from; 0 is uniform.
     pub square_cb_gamma: f32,
-    /// Share of each place that is spread evenly over all that may take it, under
+    /// Share of each position that is spread evenly over all that may take it, under
     /// Thompson sampling, LinUCB and SquareCB: weights of off-policy estimates are then
     /// at most the number of candidates divided by it.
     pub propensity_floor: f32,
     /// Decisions after which what was learnt of one counts half; 0: for ever in full.
     pub half_life_decisions: u32,
-    /// That place k (from 0) is looked at with probability `(k + 1)^-examination_decay`,
-    /// before it is learnt how often it is; `None`: what nobody reported as seen, and
+    /// That position k (from 0) is looked at with probability `(k + 1)^-examination_decay`,
+    /// before it is learnt how often it is; `None`: what was not reported as seen, and
     /// nothing below was rewarded for, teaches nothing.
     pub examination_decay: Option<f32>,
     /// Share of what the ranker's lists earn that exploring may cost against greedy

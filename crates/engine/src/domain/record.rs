@@ -65,7 +65,7 @@ pub struct PublishedModel {
     pub encoded: Arc<[u8]>,
 }
 
-/// A record at its place in the log.
+/// A record at its position in the log.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LogRecord {
     pub sequence: Sequence,

@@ -18,8 +18,8 @@ use crate::domain::ranker::RankerSettings;
 use crate::domain::violation::Violation;
 use crate::domain::violation::Violations;
 
-/// Confidence of each interaction type: how strongly one event of it says that
-/// the person wants the item (positive) or does not (negative). 0 is neutral.
+/// Confidence of each interaction type: how strongly one event of it says
+/// that the user likes the item (positive) or not (negative). 0 is neutral.
 /// In the order of [`InteractionType::ALL`].
 ///
 /// Two types are scaled by their value: a dwell counts in full from 30 seconds
@@ -107,23 +107,23 @@ pub struct Settings {
     pub tfidf_max_features: u32,
     /// Length of the embeddings that items may carry.
     pub embedding_dimension: u32,
-    /// Where popularity begins: it goes by the nearest of six hours, a day, a fortnight, a
+    /// Where popularity begins: it goes by the nearest of six hours, a day, two weeks, a
     /// quarter and a century until 100 consumptions show which of these, the trend's and
     /// 2,000 events predicts best. After this time an interaction counts half for what is
     /// consumed when, where and at which age.
     pub popularity_half_life_hours: f32,
     /// The same for the trend, which looks at the recent past only.
     pub trend_half_life_hours: f32,
-    /// The same for a person's topic, source, device and temporal preferences.
+    /// The same for a user's topic, source, device and temporal preferences.
     pub profile_half_life_hours: f32,
     /// The same for item co-occurrence.
     pub cooccurrence_half_life_hours: f32,
     /// Age at which an item is half as fresh, where neither its topic or source has
-    /// one nor the ages of what people want say otherwise.
+    /// one nor the ages at which users consume items give one.
     pub freshness_half_life_hours: f32,
     /// Half-lives of freshness that are not to be learnt.
     pub freshness_half_lives: FreshnessTable,
-    /// Share of the places given to new items by strategies that explore; 0 is none.
+    /// Share of the positions given to new items by strategies that explore; 0 is none.
     pub new_item_share: f32,
     /// Impressions from which on an item is not new any more.
     pub new_item_impressions: u32,
@@ -138,7 +138,7 @@ pub struct Settings {
     pub confidences: ConfidenceTable,
     /// How the ranker chooses when the request does not say.
     pub strategy: Strategy,
-    /// Probability per place of an exploring choice under epsilon-greedy.
+    /// Probability per position of an exploring choice under epsilon-greedy.
     pub epsilon: f32,
     /// How a list is varied when the request does not say.
     pub diversity_method: DiversityMethod,
@@ -147,7 +147,7 @@ pub struct Settings {
     /// The largest topic takes at most 1 - this share of a list when the request
     /// does not say.
     pub topic_diversity_threshold: f32,
-    /// How much of an item's relevance depends on being unlike what the person had,
+    /// How much of an item's relevance depends on being unlike what the user had,
     /// 0 to 1, when the request does not say.
     pub serendipity_weight: f32,
     /// Weight of being little known against relevance, 0 to 1, when the request does
@@ -157,17 +157,17 @@ pub struct Settings {
     pub max_per_topic: u32,
     /// The same for sources.
     pub max_per_source: u32,
-    /// How often an item may be shown to a person in 24 hours when the request does
+    /// How often an item may be shown to a user in 24 hours when the request does
     /// not say; 0: any number of times.
     pub frequency_cap_per_day: u32,
-    /// Hours for which an item stays away after an interaction with it when the
+    /// Hours for which an item stays away after the user had it when the
     /// request does not say; 0: no such rule.
     pub seen_cooldown_hours: f32,
-    /// Interactions with an item from which on it stays away when the request does
-    /// not say; 0: no such rule.
+    /// Times (sessions) that a user has had an item from which on it stays away when the
+    /// request does not say; 0: no such rule.
     pub seen_after_interactions: u32,
-    /// Whether items a person already had may be recommended again; `None`: learnt from
-    /// how often people come back to an item.
+    /// Whether items a user already had may be recommended again; `None`: learnt from
+    /// how often users come back to an item.
     pub recommend_seen: Option<bool>,
     /// How arms are chosen and learnt about.
     pub arms: ArmSettings,
@@ -383,7 +383,7 @@ mod tests {
             sources: by_name([("archive", 5_000.0), ("wire", 2.0)]),
         };
         let of = |topics: &[&str], source| table.of(topics.iter().copied(), source);
-        assert_eq!(of(&["music", "news"], Some("nobody")), Some(6.0));
+        assert_eq!(of(&["music", "news"], Some("unknown")), Some(6.0));
         assert_eq!(of(&["music", "news"], Some("archive")), Some(5_000.0));
         assert_eq!(of(&["cooking"], None), None);
     }

@@ -32,7 +32,7 @@ impl ListOrigin {
         self as u8
     }
 
-    /// Place in lists that hold something for each origin.
+    /// Index in lists that hold something for each origin.
     pub const fn index(self) -> usize {
         self as usize - 1
     }
@@ -111,7 +111,7 @@ pub struct TakeoverTrial {
     pub origin: ListOrigin,
     /// The chance of each origin, in the order of [`ListOrigin::ALL`].
     pub chances: [f64; 3],
-    /// Places at which the ranker's greedy list and the caller's were compared.
+    /// Positions at which the ranker's greedy list and the caller's were compared.
     pub positions: u32,
     /// Those of them with the same item in both.
     pub same_position: u32,

@@ -1,6 +1,6 @@
 //! Recorded interactions with ids turned into indices, as the protocols read them.
 //!
-//! - An item's index is its place in the items file; items that occur only in
+//! - An item's index is its row in the items file; items that occur only in
 //!   interactions follow in order of appearance. Ties in rankings go to the lower
 //!   index, so this order is part of every protocol.
 //! - Rows are sorted by time; rows of one instant keep their order in the file.
@@ -131,7 +131,7 @@ impl DatasetBuilder {
         self.build_with(|_, value| value)
     }
 
-    /// As [`Self::build`], with the values that `value` gives for the place of an
+    /// As [`Self::build`], with the values that `value` gives for the index of an
     /// interaction in the order of adding and the value added with it.
     pub fn build_with(self, value: impl Fn(usize, f32) -> f32) -> Dataset {
         let mut dataset = self.dataset;

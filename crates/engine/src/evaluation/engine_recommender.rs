@@ -70,7 +70,7 @@ impl EngineRecommender {
     pub fn new(dataset: &Dataset, options: RecommenderOptions) -> Self {
         let settings = Settings {
             rating_threshold: options.positive,
-            // The one place that tells the engine.
+            // Nothing else tells the engine.
             recommend_seen: Some(options.repeats),
             seed: options.seed,
             ..Settings::default()
@@ -172,11 +172,11 @@ impl EngineRecommender {
             decision_id: "",
             give_up: &GiveUp::never(),
         };
-        let ranked = rank(view, &known, &request).expect("nobody gives up");
+        let ranked = rank(view, &known, &request).expect("the call is not given up");
         ranked.items.iter().map(|item| candidates[item.candidate]).collect()
     }
 
-    /// How the service diversifies when nobody says.
+    /// How the service diversifies by default.
     pub fn settings(&self) -> &Settings {
         self.engine.state().settings()
     }

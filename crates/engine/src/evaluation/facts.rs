@@ -1,4 +1,4 @@
-//! What the figures need to know about the data beside the cases: how popular items
+//! What the figures need to know about the data besides the cases: how popular items
 //! were in the training part, which are head and which tail, how far apart two items
 //! are.
 //!
@@ -14,7 +14,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::evaluation::dataset::Dataset;
 
-/// Users whose choices place items without topics.
+/// Users by whose choices items without topics are compared.
 const AUDIENCE_USERS: usize = 2_048;
 const WORDS: usize = AUDIENCE_USERS / 64;
 
@@ -35,7 +35,7 @@ pub struct Facts {
     space: Space,
 }
 
-/// Where items lie to each other.
+/// How distances between items are computed.
 #[derive(Debug, Clone)]
 enum Space {
     Topics,
@@ -44,7 +44,7 @@ enum Space {
 }
 
 impl Facts {
-    /// Of the rows for which `is_learnt` holds, by their place in the data set.
+    /// Of the rows for which `is_learnt` holds, by their index in the data set.
     pub fn new(dataset: &Dataset, positive: f32, is_learnt: impl Fn(usize) -> bool) -> Self {
         let mut counts = vec![0_u32; dataset.items.len()];
         let mut positives = vec![Vec::new(); dataset.users.len()];
@@ -103,8 +103,8 @@ impl Facts {
         (of_a > 0 && of_b > 0).then(|| 1.0 - common as f64 / ((of_a * of_b) as f64).sqrt())
     }
 
-    /// The `k` most popular items that are not in `excluded` (ascending): what everybody
-    /// expects.
+    /// The `k` most popular items that are not in `excluded` (ascending): the expected
+    /// list.
     pub fn expected(&self, k: usize, excluded: &[u32]) -> Vec<u32> {
         let is_open = |item: &&u32| excluded.binary_search(item).is_err();
         self.popular.iter().filter(is_open).take(k).copied().collect()

@@ -27,7 +27,7 @@ pub fn recall_at(k: usize, list: &[u32], relevant: &[u32]) -> f64 {
 }
 
 /// Discounted gain of the first `k`, relative to the best that `relevant` allows:
-/// all of the first min(k, relevant) places hit.
+/// all of the first min(k, relevant) positions hit.
 pub fn ndcg_at(k: usize, list: &[u32], relevant: &[u32]) -> f64 {
     let gain: f64 = hits(list, relevant, k).map(discount).sum();
     let ideal: f64 = (1..=k.min(relevant.len())).map(discount).sum();

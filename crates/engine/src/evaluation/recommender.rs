@@ -109,7 +109,7 @@ impl Recommender for Popularity {
 }
 
 /// Ranks what the user had most often first, then everything else by popularity: what
-/// has to be beaten where people repeat.
+/// has to be beaten where users repeat.
 #[derive(Debug, Clone)]
 pub struct OwnFrequency {
     popularity: Popularity,

@@ -67,8 +67,8 @@ impl Subset {
             Self::WarmUsers => history > NEW_USER_MAX && history <= WARM_USER_MAX,
             Self::HeavyUsers => history > WARM_USER_MAX,
             Self::HeadItems | Self::TailItems => {
-                let wanted = self == Self::HeadItems;
-                let is_kind = |item: &&u32| facts.is_head[**item as usize] == wanted;
+                let is_head = self == Self::HeadItems;
+                let is_kind = |item: &&u32| facts.is_head[**item as usize] == is_head;
                 return case.relevant.iter().filter(is_kind).copied().collect();
             }
         };
@@ -81,7 +81,7 @@ impl Subset {
 pub struct Figure {
     /// Such as `Recall@10`.
     pub metric: String,
-    /// How many places of the ranking it looks at; all when absent.
+    /// How many positions of the ranking it looks at; all when absent.
     pub k: Option<usize>,
     pub subset: Subset,
     pub point: f64,
@@ -302,7 +302,7 @@ impl<'a> Cases<'a> {
         });
     }
 
-    /// What makes lists good beside accuracy.
+    /// What makes lists good besides accuracy.
     fn beyond(&mut self, k: usize) {
         let (facts, tastes, cases) = (self.facts, self.tastes, self.cases);
         let exposures =

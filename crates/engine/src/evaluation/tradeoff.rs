@@ -4,7 +4,7 @@
 //! As in the service, candidates are retrieved first (here: the best by score) and the
 //! list is chosen among them, greedily and without caps.
 //!
-//! A strength read off the curve is flattered by the cases it was read off. So the
+//! The best strength of the curve is overestimated on the cases it was chosen by. So the
 //! users are split in two by the hash of their number: the most diverse variation up to
 //! which a method costs at most [`LOSS_MAX`] of the accuracy is looked up in either half
 //! and measured in the other.
@@ -32,7 +32,7 @@ use crate::evaluation::summary::summarize;
 
 /// Candidates that the list is chosen among.
 const CANDIDATES: usize = 500;
-/// Strengths that are tried, beside 0.
+/// Strengths that are tried, besides 0.
 const STRENGTHS: [f64; 10] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0];
 const METHODS: [(&str, DiversityMethod); 2] =
     [("DPP", DiversityMethod::Dpp), ("calibrated", DiversityMethod::Calibrated)];
@@ -87,7 +87,7 @@ pub fn vary(
     variations
 }
 
-/// The one place that says how a list is chosen.
+/// How a list is chosen, for all points of the curve.
 fn choice(method: DiversityMethod, diversity_weight: f64, positions: usize) -> Choice {
     Choice {
         strategy: Strategy::Greedy,

@@ -1,4 +1,4 @@
-//! Expression to text that reads as the same expression.
+//! Expression to text that parses as the same expression.
 
 use std::fmt;
 
@@ -36,7 +36,7 @@ fn join(f: &mut fmt::Formatter<'_>, parts: &[Expression], joint: &str) -> fmt::R
     Ok(())
 }
 
-/// A part of something larger, in parentheses where it would fall apart.
+/// A part of something larger, in parentheses where precedence needs them.
 fn part(f: &mut fmt::Formatter<'_>, part: &Expression) -> fmt::Result {
     match part {
         Expression::All(_) | Expression::Any(_) => write!(f, "({part})"),

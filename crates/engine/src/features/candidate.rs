@@ -1,13 +1,13 @@
-//! What may be recommended: an item with what describing it needs.
+//! An item that may be recommended, with the data for its features.
 
 use crate::models::content::SparseVector;
 use crate::state::Entry;
 use crate::state::View;
 
-/// Something that may be recommended: a catalogue item or one of the request's own.
+/// A catalogue item, or an item that the request describes.
 #[derive(Debug, Clone, Copy)]
 pub struct Candidate<'v> {
-    /// Its index, when it was ever seen or is in the catalogue.
+    /// Its index, if the state has the item.
     pub index: Option<u32>,
     pub entry: &'v Entry,
     pub terms: &'v SparseVector,

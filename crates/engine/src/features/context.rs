@@ -1,12 +1,11 @@
-//! What the context of a request says: time, device, location, freshness, and what the
-//! user is busy with.
+//! Features of the request context: time, device, location, freshness and session.
 //!
-//! - Lifts belong to topics; those of an item are the mean over its topics. They are
-//!   made once for every topic that any candidate has.
-//! - `personal_time` is the user's own lift of a topic at this part of the week, by
-//!   the same formula, against what is expected of them: their activity at that time,
-//!   shrunk towards everybody's, times everybody's lift of the topic. So it is 0
-//!   where the user does as everybody does, or too little is known of them.
+//! - Lifts belong to topics. The lift of an item is the mean over its topics. Each topic of any
+//!   candidate is computed once.
+//! - `personal_time` is the user's own lift of a topic at this part of the week, by the same
+//!   formula, against an expectation. This is the user's activity at that time, shrunk towards
+//!   that of all users, times the lift of the topic for all users. So it is 0 when the user
+//!   behaves like all users, or when too little is known.
 
 use crate::consumption::User;
 use crate::features::candidate::Candidate;
@@ -21,11 +20,11 @@ use crate::numeric::math;
 use crate::state::Entry;
 use crate::state::View;
 
-/// Own observations of a topic at a time that what is expected is worth.
+/// The weight of the expectation, in observations of a topic.
 const PERSONAL_PRIOR: f32 = 5.0;
 /// The weight of each older item of a session.
 const SESSION_DECAY: f32 = 0.8;
-/// Dislikes push away at most by half as much as likes attract.
+/// A dislike weighs at most half as much as a like.
 const DISLIKE_MIN: f32 = -0.5;
 
 /// Mean lifts of an item's topics.
@@ -56,7 +55,7 @@ impl TopicLifts {
     }
 }
 
-/// The items of the present session, as a direction in content and in topics.
+/// The items of the current session, as a direction in content and in topics.
 #[derive(Debug)]
 struct SessionTaste {
     content: Centroid,
@@ -64,7 +63,7 @@ struct SessionTaste {
     topics: Vec<(u32, f32)>,
 }
 
-/// What all candidates share in one context.
+/// What all candidates share in one request context.
 #[derive(Debug)]
 pub struct Circumstances<'v> {
     view: &'v View,
@@ -122,7 +121,7 @@ impl<'v> Circumstances<'v> {
     }
 
     fn lifts_of(&self, topic: u32) -> Option<&TopicLifts> {
-        // Where all topics are there, the position of a topic is its index.
+        // When all topics are in it, the position of a topic is its index.
         let guess = self.lifts.get(topic as usize).filter(|lift| lift.0 == topic);
         let search = || {
             let position = self.lifts.binary_search_by_key(&topic, |lift| lift.0);
@@ -131,8 +130,8 @@ impl<'v> Circumstances<'v> {
         guess.or_else(search).map(|lift| &lift.1)
     }
 
-    /// 1 for what was just published, half after one half-life; 0 for items of
-    /// unknown age and before their publication.
+    /// 1 at the publication, half after one half-life; 0 for items of unknown age and before
+    /// their publication.
     pub fn freshness(&self, entry: &Entry) -> f32 {
         let Some(item) = &entry.item else {
             return 0.0;
@@ -150,7 +149,7 @@ impl<'v> Circumstances<'v> {
         aging::freshness(published, self.request_context.now, half_life)
     }
 
-    /// How much more the item is wanted at this location than overall.
+    /// How much more popular the item is at this location than overall.
     pub fn location_popularity(&self, index: Option<u32>, overall_share: f32) -> f32 {
         match (&self.location, index) {
             (Some(location), Some(index)) => location.preference(index, overall_share),
@@ -162,7 +161,7 @@ impl<'v> Circumstances<'v> {
         self.session.as_ref().map_or(0.0, |session| session.content.score(terms))
     }
 
-    /// As the affinity to topics over the long run, of the session alone.
+    /// Like the long-term topic affinity, for the session alone.
     pub fn session_topics(&self, entry: &Entry) -> f32 {
         let Some(session) = self.session.as_ref().filter(|_| !entry.topics.is_empty()) else {
             return 0.0;
@@ -175,8 +174,8 @@ impl<'v> Circumstances<'v> {
     }
 }
 
-/// Distinct topics of the candidates in rising order; all there are when these are
-/// fewer than the candidates.
+/// Distinct topics of the candidates in rising order; all topics when there are no more of them
+/// than candidates.
 fn topics_of(view: &View, candidates: &[Candidate<'_>]) -> Vec<u32> {
     if view.topics.len() <= candidates.len() {
         return (0..view.topics.len() as u32).collect();
@@ -192,7 +191,7 @@ fn topics_of(view: &View, candidates: &[Candidate<'_>]) -> Vec<u32> {
 struct PersonalTimes<'a> {
     user: &'a User,
     slot: u32,
-    /// What turns stored sums into those of the user's last activity.
+    /// The factor that turns stored sums into those at the user's last activity.
     scale: f32,
     /// Share of this part of the week in the user's activity.
     activity: f32,
@@ -218,7 +217,7 @@ impl<'a> PersonalTimes<'a> {
         Some(Self { user, slot, scale, activity: joint / (all * scale + PERSONAL_PRIOR) })
     }
 
-    fn lift(&self, topic: u32, of_everybody: f32) -> f32 {
+    fn lift(&self, topic: u32, of_all_users: f32) -> f32 {
         let entries = self.user.topic_slots.entries();
         let from = entries.partition_point(|entry| entry.0 < topic * SLOTS);
         let own = entries[from..].iter().take_while(|entry| entry.0 < (topic + 1) * SLOTS);
@@ -232,7 +231,7 @@ impl<'a> PersonalTimes<'a> {
         if all <= 0.0 {
             return 0.0;
         }
-        let expected = (self.activity * math::exp(f64::from(of_everybody)) as f32).min(1.0);
+        let expected = (self.activity * math::exp(f64::from(of_all_users)) as f32).min(1.0);
         let share = (here + PERSONAL_PRIOR * expected) / (all + PERSONAL_PRIOR);
         math::ln_f32(share / expected)
     }

@@ -1,4 +1,4 @@
-//! Descriptions of candidates: the table's features of each.
+//! Descriptions of candidates: the features of each.
 //!
 //! Cost for 100 candidates with k = 64: about 40 us, most of it co-occurrence.
 
@@ -17,10 +17,10 @@ use crate::models::contexts::RequestContext;
 use crate::models::hybrid::FeatureMatrix;
 use crate::state::View;
 
-/// Candidates from which on describing them is shared among threads.
+/// More candidates than this are described by several threads.
 const PARALLEL_CANDIDATES: usize = 2_048;
 
-/// Describes candidates for a user and a request, on the scale of the view.
+/// Describes candidates for a user and a request context, on the scale of the view.
 pub fn describe(
     view: &View,
     user: Option<&User>,
@@ -33,7 +33,7 @@ pub fn describe(
     features
 }
 
-/// The same on no scale: what the scale is learnt from.
+/// The same without a scale: the input that the scale is learnt from.
 pub fn describe_raw(
     view: &View,
     user: Option<&User>,
@@ -53,7 +53,7 @@ pub fn describe_raw(
     let mut features = FeatureMatrix::zeros(candidates.len(), FEATURE_COUNT);
     let values = features.values_mut();
     if candidates.len() > PARALLEL_CANDIDATES {
-        // A row depends on its candidate alone, so threads change no bit.
+        // A row depends only on its candidate, so threads change no result.
         candidates
             .par_chunks(PARALLEL_CANDIDATES)
             .zip(values.par_chunks_mut(PARALLEL_CANDIDATES * FEATURE_COUNT))

@@ -1,10 +1,10 @@
-//! What all candidates of a request share, made once, and what is read off it for each.
+//! What all candidates of a request share, computed once, and the features of each candidate.
 //!
-//! - Everything is computed from the view alone, by `numeric`, so the engine may learn from it
-//!   in replay.
+//! - Everything is computed from the view and the request, by `numeric`, so the engine can learn
+//!   from it in replay.
 //! - Raw values are of the order of one; 0 means "nothing known".
-//! - Evidence enters as `ln(1 + score / unit)`: evidence of several kinds then multiplies,
-//!   and the difference between none and some matters more than between much and more.
+//! - Evidence enters as `ln(1 + score / unit)`. So several kinds of evidence multiply, and the
+//!   first evidence counts more than later evidence.
 
 use crate::consumption::User;
 use crate::domain::Timestamp;
@@ -23,15 +23,15 @@ use crate::numeric;
 use crate::numeric::math;
 use crate::state::View;
 
-/// Items whose co-occurrence scores are made together for the price of one candidate's.
+/// Items whose co-occurrence scores together cost as much as one candidate alone.
 const CHEAP_ITEMS_PER_CANDIDATE: usize = 100;
-/// Scores from which on more evidence adds by the logarithm.
+/// Scores above which evidence counts by the logarithm.
 const COLLABORATIVE_UNIT: f32 = 0.02;
 const COOCCURRENCE_UNIT: f32 = 0.01;
-/// Hours from which on the time since an item was had counts by the logarithm.
+/// Hours since the last consumption above which time counts by the logarithm.
 const REPEAT_UNIT_HOURS: f64 = 1.0;
 
-/// What must be known of a request for a feature to say anything.
+/// What a feature needs to know of a request to be other than 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Needs {
     Nothing,
@@ -41,7 +41,7 @@ pub enum Needs {
     Model,
     /// Attributes of the user that form a cohort.
     Cohort,
-    /// A session under way.
+    /// A current session.
     Session,
     Device,
     Location,
@@ -65,7 +65,7 @@ impl Needs {
 pub struct Subject<'a> {
     candidate: &'a Candidate<'a>,
     statistics: Option<&'a ItemStatistics>,
-    /// Share of everybody's positives.
+    /// Share of the positives of all users.
     overall: f32,
     pub lifts: TopicLifts,
 }
@@ -77,9 +77,9 @@ pub struct Describer<'a> {
     context: &'a UserContext,
     circumstances: Circumstances<'a>,
     cohorts: Option<CohortScorer<'a>>,
-    /// Of the view's clock.
+    /// At the view's clock.
     scales: Scales,
-    /// How much what is popular at the view's clock says of the request, 0 to 1.
+    /// Weights of popularity and of trend at the time of the request, 0 to 1.
     timeliness: [f32; 2],
     request_context: RequestContext,
     together: PathScores<'a>,
@@ -89,7 +89,7 @@ pub struct Describer<'a> {
 /// Scores by the recent path.
 struct PathScores<'a> {
     scorer: CooccurrenceScorer<'a>,
-    /// Scores of all items, when that is cheaper than asking one by one.
+    /// Scores of all items, when that is cheaper than one by one.
     dense: Option<Vec<f32>>,
 }
 
@@ -233,7 +233,7 @@ impl<'a> Describer<'a> {
         self.timeliness[0] * math::log1p_f32(mass)
     }
 
-    /// The less, the more is known of the user.
+    /// Popularity, less the more is known of the user.
     pub fn popularity_for_newcomers(&self, subject: &Subject<'_>) -> f32 {
         self.popularity(subject) / (1.0 + self.context.positives as f32)
     }
@@ -274,8 +274,7 @@ impl<'a> Describer<'a> {
         }
     }
 
-    /// `ln(1 + hours since)`, negative: 0 for just now and for never, which `repeat` tells
-    /// apart.
+    /// `-0.1 ln(1 + hours since)`; 0 for "just now" and for "never", which `repeat` tells apart.
     pub fn repeat_recency(&self, subject: &Subject<'_>) -> f32 {
         let seen = subject.candidate.index.and_then(|index| self.context.seen(index));
         seen.map_or(0.0, |(_, last)| {
@@ -285,9 +284,8 @@ impl<'a> Describer<'a> {
     }
 }
 
-/// What is popular at the view's clock says the less of a request the longer that was
-/// before: by the half-lives of popularity and of the trend. After the clock it says all
-/// there is to say.
+/// Weights of popularity and of trend, by their half-lives: the earlier the request is than the
+/// view's clock, the lower they are. 1 at the clock and after it.
 fn timeliness(view: &View, now: Timestamp) -> [f32; 2] {
     [view.popularity_half_life_hours(), view.settings.trend_half_life_hours]
         .map(|half_life| decay(now.min(view.clock), view.clock, half_life))

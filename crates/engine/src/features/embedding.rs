@@ -1,6 +1,6 @@
-//! What a user likes as directions in the spaces of content, one for each.
+//! The taste of a user as one direction in each space of content embeddings.
 //!
-//! An item is compared with the direction of its own space only.
+//! An item is compared only with the direction of its own space.
 
 use std::borrow::Cow;
 
@@ -9,8 +9,8 @@ use crate::models::content::EmbeddingSpace;
 use crate::numeric;
 use crate::state::View;
 
-/// Sums of the embeddings of the items a user had, newer ones weighing more and disliked
-/// ones negative, at length 1; empty where there is none.
+/// Weighted sums of the embeddings of a user's items, scaled to length 1; empty when there are
+/// none. Newer items weigh more, disliked ones are negative.
 #[derive(Debug, Clone, Default)]
 pub struct EmbeddingTaste {
     own: Vec<f32>,
@@ -18,7 +18,7 @@ pub struct EmbeddingTaste {
 }
 
 impl EmbeddingTaste {
-    /// Of signed weights of items, in their order.
+    /// From signed weights of items, in this order.
     pub fn new(view: &View, items: &[(f32, u32)]) -> Self {
         let mut taste = Self::default();
         for &(weight, item) in items {
@@ -39,21 +39,21 @@ impl EmbeddingTaste {
         taste
     }
 
-    /// Cosine with the item, -1 to 1; 0 where either has no embedding in the item's space.
+    /// Cosine with the item, -1 to 1; 0 when either has no embedding in the item's space.
     pub fn score(&self, view: &View, candidate: &Candidate<'_>) -> f32 {
         if self.own.is_empty() && self.latent.is_empty() {
             return 0.0;
         }
         embedding(view, candidate).map_or(0.0, |(space, row)| {
             let taste = self.of(space);
-            // A context of before another model was switched to knows another space.
+            // The context may be of an earlier model, with another space.
             let alike = taste.len() == row.len();
             if alike { numeric::dot(taste, &row).clamp(-1.0, 1.0) } else { 0.0 }
         })
     }
 
-    /// The `n` items nearest in each space that are nearer than at a right angle, of those whose
-    /// bit is set in `eligible`: bit `i % 64` of word `i / 64` for item `i`.
+    /// The `n` items nearest in each space with a positive cosine, of those whose bit is set in
+    /// `eligible`: bit `i % 64` of word `i / 64` for item `i`.
     pub fn nearest(&self, view: &View, n: usize, eligible: &[u64]) -> Vec<u32> {
         let mut found = Vec::new();
         for space in [EmbeddingSpace::Own, EmbeddingSpace::Latent] {
@@ -92,7 +92,7 @@ pub fn embedding_cosine(view: &View, a: u32, b: u32) -> f32 {
     }
 }
 
-/// The items nearest to one in its space, of those whose bit is set in `eligible`.
+/// The items nearest to `item` in its space, of those whose bit is set in `eligible`.
 pub fn nearest_items(view: &View, item: u32, n: usize, eligible: &[u64]) -> Vec<u32> {
     let Some((space, row)) = view.items.embeddings.row(item) else {
         return Vec::new();
@@ -101,7 +101,7 @@ pub fn nearest_items(view: &View, item: u32, n: usize, eligible: &[u64]) -> Vec<
     near.iter().map(|entry| entry.0).collect()
 }
 
-/// The embedding of a candidate: looked up, or made for one that only the request knows.
+/// The embedding of a candidate: stored, or computed for one that only the request has.
 fn embedding<'a>(
     view: &'a View,
     candidate: &Candidate<'_>,

@@ -1,7 +1,7 @@
-//! Which features a ranking may use: what a group of them is worth is seen by leaving it out.
+//! Which features a ranking may use. Ablations leave out a group of them to measure its value.
 //!
-//! A feature that is left out is 0, "nothing known", for every candidate; the weights
-//! stay as they were learnt with it.
+//! A feature that is left out is 0, "nothing known", for every candidate. The weights stay as
+//! they were learnt with it.
 
 use crate::features::table::FEATURE_COUNT;
 use crate::features::table::FEATURES;
@@ -17,14 +17,14 @@ impl FeatureMask {
     /// Every feature.
     pub const ALL: Self = Self(u64::MAX);
 
-    /// Every feature but those named; names that are no feature are passed over.
+    /// Every feature except those named. Names of no feature are ignored.
     pub fn without(names: &[&str]) -> Self {
         let is_named = |at: &usize| names.contains(&FEATURES[*at].name);
         let left_out = (0..FEATURE_COUNT).filter(is_named);
         Self(left_out.fold(u64::MAX, |mask, at| mask & !(1 << at)))
     }
 
-    /// Sets every feature to 0 that is left out.
+    /// Sets the features that are left out to 0.
     pub fn apply(self, features: &mut FeatureMatrix) {
         if self == Self::ALL {
             return;

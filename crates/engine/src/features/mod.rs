@@ -1,5 +1,5 @@
-//! What is known of a user and a candidate, as numbers: a table of features, and how they are read
-//! off the state.
+//! What is known of a user and a candidate, as numbers: a table of features, and their
+//! extraction from the state.
 
 mod candidate;
 mod context;

@@ -1,13 +1,13 @@
-//! What a feature says for an item, in terms of the user.
+//! The reasons that features give for an item, in terms of the user.
 
-/// What kind of thing speaks for an item.
+/// The kind of a reason for an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReasonKind {
-    /// Users who wanted the causing item want this one soon after.
+    /// Users with a positive of the causing item soon have one of this item.
     WantedTogether,
-    /// Users with the taste that the causing item shows most want it.
+    /// Users with the taste behind the causing item have positives of this item.
     SharedTaste,
-    /// It is like the causing item.
+    /// It is similar to the causing item.
     SimilarContent,
     /// The user likes its topic.
     LikedTopic,
@@ -17,30 +17,30 @@ pub enum ReasonKind {
     Trending,
     /// It is popular among users of the user's cohort.
     PopularInCohort,
-    /// It is popular where the user is.
+    /// It is popular at the user's location.
     PopularInPlace,
-    /// Its topics are wanted at this time of the week.
+    /// Its topics have more positives at this time of the week.
     TimeOfWeek,
-    /// The user wants its topics at this time of the week.
+    /// The user consumes its topics at this time of the week.
     OwnTimeOfWeek,
-    /// Its topics are wanted on this kind of device.
+    /// Its topics have more positives on this kind of device.
     Device,
     New,
-    /// The user comes back to it.
+    /// The user had it before.
     Repeat,
-    /// It is like what the user is busy with.
+    /// Its content is similar to that of the session.
     SessionContent,
-    /// It is about what the user is busy with.
+    /// It has a topic of the session.
     SessionTopic,
-    /// It is raised by the caller's rules.
+    /// The caller's rules raise its score.
     Boosted,
-    /// Shown to learn about it.
+    /// It is shown to learn about it.
     Exploration,
-    /// The caller wants it there.
+    /// The caller pinned it.
     Pinned,
 }
 
-/// What a reason names: where the cause of a feature's value is looked for.
+/// What a reason names as the cause of a feature's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
     /// The item of the recent path that co-occurs most with it.
@@ -59,7 +59,7 @@ pub enum Cause {
     SessionTopic,
     /// The item itself.
     Itself,
-    /// Its topic that the user likes most, else its first one.
+    /// Its topic that the user likes most, else its first.
     Topic,
     /// Its topic that the user likes most; no reason without one.
     LikedTopic,

@@ -1,9 +1,9 @@
 //! The features: one row each. Names of score components, groups of ablations, reasons, masks
 //! and the table of `docs/features.md` come from here.
 //!
-//! - To add a feature, write its function in [`Describer`] and a row with a number that none
-//!   ever had. To take one away, delete both; its number is not used again.
-//! - What was learnt stands by number, so it survives either change.
+//! - To add a feature, write its function in [`Describer`] and a row with a number that was never
+//!   used. To remove one, delete both; its number is not used again.
+//! - Learnt state is stored by number, so it survives either change.
 
 use crate::domain::FeatureId;
 use crate::domain::FeatureLayout;
@@ -14,30 +14,30 @@ use crate::features::reason::Cause;
 use crate::features::reason::ReasonKind;
 use crate::models::hybrid::Prior;
 
-/// The numbers of what is in the ranker's vector before the features.
+/// The numbers of the values before the features in the ranker's vector.
 pub const BIAS: FeatureId = 0;
 pub const HYBRID: FeatureId = 1;
 
 /// One feature of a user and a candidate.
 #[derive(Debug)]
 pub struct Feature {
-    /// Its number for ever; 2 or more.
+    /// Its permanent number; 2 or more.
     pub id: FeatureId,
     /// Also the name of its score component.
     pub name: &'static str,
-    /// What is left out together to see what it is worth.
+    /// The features that an ablation leaves out together.
     pub group: &'static str,
     /// What must be known for it to be other than 0.
     pub needs: Needs,
-    /// Root mean square of its values that are not 0, until that is learnt.
+    /// Root mean square of its values other than 0, until that is learnt.
     pub unit: f64,
     /// Weight per unit before anything was learnt.
     pub prior_weight: f64,
-    /// What it says for an item, and what that names.
+    /// The reason that it gives for an item, and the cause that this names.
     pub reason: (ReasonKind, Cause),
     /// A sentence for the documentation.
     pub help: &'static str,
-    /// Its value, on no scale; what is no number counts as nothing known.
+    /// Its value, without a scale; NaN counts as nothing known.
     pub extract: fn(&Describer<'_>, &Subject<'_>) -> f32,
 }
 
@@ -60,15 +60,15 @@ use ReasonKind as Kind;
 #[rustfmt::skip]
 pub static FEATURES: [Feature; 24] = [
     row((2, "collaborative", "collaborative"), Needs::Model, (1.5, 0.9), (Kind::SharedTaste, Cause::Factors),
-        |of, one| of.collaborative(one), "How much users of the same taste want it, by the factors of the model."),
+        |of, one| of.collaborative(one), "How much users of the same taste consume it, by the factors of the model."),
     row((3, "cooccurrence", "co-occurrence"), Needs::History, (2.0, 1.0), (Kind::WantedTogether, Cause::Together),
-        |of, one| of.cooccurrence(one), "How often it is wanted soon before or after the user's latest items."),
+        |of, one| of.cooccurrence(one), "How often it is consumed soon before or after the user's latest items."),
     row((4, "content", "content"), Needs::History, (0.2, 0.2), (Kind::SimilarContent, Cause::SimilarLiked),
         |of, one| of.content(one), "Cosine of its words with those of the items that the user likes."),
     row((5, "topic_affinity", "profile"), Needs::History, (0.2, 0.2), (Kind::LikedTopic, Cause::LikedTopic),
-        |of, one| of.topic_affinity(one), "Share of its topics in what the user wants."),
+        |of, one| of.topic_affinity(one), "Share of its topics in what the user consumes."),
     row((6, "source_affinity", "profile"), Needs::History, (0.3, 0.1), (Kind::LikedSource, Cause::Source),
-        |of, one| of.source_affinity(one), "Share of its source in what the user wants."),
+        |of, one| of.source_affinity(one), "Share of its source in what the user consumes."),
     row((7, "popularity", "popularity"), Needs::Nothing, (2.5, 0.75), (Kind::Popular, Cause::Topic),
         |of, one| of.popularity(one), "Positives of all users over the long run, decayed."),
     row((8, "popularity_all_time", "popularity"), Needs::Nothing, (3.0, 0.9), (Kind::Popular, Cause::Topic),
@@ -76,11 +76,11 @@ pub static FEATURES: [Feature; 24] = [
     row((9, "trend", "popularity"), Needs::Nothing, (1.0, 0.2), (Kind::Trending, Cause::Topic),
         |of, one| of.trend(one), "Positives of all users just now, decayed fast."),
     row((10, "cohort", "cohort"), Needs::Cohort, (0.3, 0.1), (Kind::PopularInCohort, Cause::Cohort),
-        |of, one| of.cohort(one), "How much more users with the user's attributes want it than all do."),
+        |of, one| of.cohort(one), "How much more users with the user's attributes consume it than all do."),
     row((11, "time_of_day", "context"), Needs::Nothing, (0.2, 0.05), (Kind::TimeOfWeek, Cause::Topic),
-        |_, one| one.lifts.time, "How much more its topics are wanted at this time of the week."),
+        |_, one| one.lifts.time, "How much more its topics are consumed at this time of the week."),
     row((12, "device", "context"), Needs::Device, (0.2, 0.02), (Kind::Device, Cause::Device),
-        |_, one| one.lifts.device, "How much more its topics are wanted on this kind of device."),
+        |_, one| one.lifts.device, "How much more its topics are consumed on this kind of device."),
     row((13, "freshness", "popularity"), Needs::Nothing, (0.4, 0.08), (Kind::New, Cause::Topic),
         |of, one| of.freshness(one), "1 for what was just published, half after a half-life."),
     row((14, "popularity_for_newcomers", "popularity"), Needs::Nothing, (0.5, 0.15), (Kind::Popular, Cause::Topic),
@@ -89,15 +89,15 @@ pub static FEATURES: [Feature; 24] = [
         |of, one| of.repeat(one), "How often the user had it."),
     row((16, "personal_time", "context"), Needs::History, (0.2, 0.05), (Kind::OwnTimeOfWeek, Cause::Topic),
         |_, one| one.lifts.personal_time,
-        "How much more the user wants its topics at this time of the week than others do."),
+        "How much more the user consumes its topics at this time of the week than others do."),
     row((18, "location", "context"), Needs::Location, (0.2, 0.05), (Kind::PopularInPlace, Cause::Location),
-        |_, one| one.lifts.location, "How much more its topics are wanted at this location."),
+        |_, one| one.lifts.location, "How much more its topics are consumed at this location."),
     row((19, "location_popularity", "context"), Needs::Location, (0.3, 0.06), (Kind::PopularInPlace, Cause::Location),
-        |of, one| of.location_popularity(one), "How much more it is wanted at this location than overall."),
+        |of, one| of.location_popularity(one), "How much more it is consumed at this location than overall."),
     row((20, "session_content", "session"), Needs::Session, (0.2, 0.06), (Kind::SessionContent, Cause::SimilarInSession),
         |of, one| of.session_content(one), "Cosine of its words with those of the items of the session."),
     row((21, "session_topics", "session"), Needs::Session, (0.4, 0.12), (Kind::SessionTopic, Cause::SessionTopic),
-        |of, one| of.session_topics(one), "Share of its topics in what the user wants in this session."),
+        |of, one| of.session_topics(one), "Share of its topics in what the user consumes in this session."),
     row((22, "item_item", "item-item"), Needs::History, (1.5, 0.75), (Kind::WantedTogether, Cause::Neighbour),
         |of, one| of.item_item(one), "What the user's items say of it by the item-item weights of the model."),
     row((23, "succession", "co-occurrence"), Needs::History, (1.5, 0.3), (Kind::WantedTogether, Cause::Before),
@@ -110,7 +110,6 @@ pub static FEATURES: [Feature; 24] = [
         |of, one| of.embedding(one), "Cosine of its embedding with those of the items that the user likes."),
 ];
 
-/// How many there are.
 pub const FEATURE_COUNT: usize = FEATURES.len();
 
 /// The feature of this name.
@@ -130,7 +129,7 @@ pub fn groups() -> Vec<(&'static str, Vec<&'static str>)> {
     groups
 }
 
-/// What the hybrid starts from.
+/// The prior of the hybrid.
 pub fn hybrid_prior() -> Prior {
     Prior {
         layout: FeatureLayout::new(FEATURES.iter().map(|feature| feature.id)),
@@ -158,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_and_names_are_given_once_and_every_row_is_sane() {
+    fn numbers_and_names_are_unique_and_every_row_is_sane() {
         let mut ids: Vec<FeatureId> = FEATURES.iter().map(|feature| feature.id).collect();
         let mut names: Vec<&str> = FEATURES.iter().map(|feature| feature.name).collect();
         ids.sort_unstable();

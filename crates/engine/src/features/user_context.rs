@@ -1,4 +1,4 @@
-//! What is derived of a user once per change, for all requests until the next.
+//! Values derived from a user once per change, for all requests until the next change.
 
 use crate::consumption::User;
 use crate::domain::Timestamp;
@@ -8,26 +8,26 @@ use crate::models::collaborative::RECENT;
 use crate::models::content::Centroid;
 use crate::state::View;
 
-/// Positive items that make up the content centroid and the fold-in.
+/// Newest items that make up the content centroid and the embedding taste.
 const TASTE_ITEMS: usize = 200;
-/// The weight of each older item in the content centroid.
+/// The weight of each older item, relative to the next newer one.
 const TASTE_DECAY: f32 = 0.98;
-/// Mass at which half of a profile's share is believed.
+/// Mass at which a profile's share is shrunk to half.
 pub(super) const SHARE_PRIOR: f32 = 3.0;
 
-/// What is derived of a user once per change: factors and content taste.
+/// Factors, content taste, history and preferences of a user.
 #[derive(Debug, Clone, Default)]
 pub struct UserContext {
-    /// Folded in against the current item factors.
+    /// Fold-in against the current item factors.
     pub factors: Option<Vec<f32>>,
     pub taste: Option<Centroid>,
     pub embedding_taste: EmbeddingTaste,
     /// The items of the latest positives, the newest first.
     pub recent: Vec<u32>,
     pub positives: u32,
-    /// What the positives so far say of others.
+    /// Scores of other items by the user's positives.
     pub item_item: ItemItemScores,
-    /// Every item the user had, sorted, with how often and when last.
+    /// Every item the user had, sorted, with the number of times and the last time.
     seen: Vec<(u32, u16, Timestamp)>,
     /// Shares of topics in the user's preferences, sorted by topic.
     topic_shares: Vec<(u32, f32)>,

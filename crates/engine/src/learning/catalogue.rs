@@ -93,7 +93,8 @@ impl Engine {
         }
     }
 
-    /// Derives the term vectors and the places in content again after the vocabulary's weights changed.
+    /// Derives the term vectors and the content embeddings again after the vocabulary's weights
+    /// changed.
     pub(crate) fn weigh_all_terms(&mut self) {
         let vocabulary = &self.view.vocabulary;
         self.view.items.terms =

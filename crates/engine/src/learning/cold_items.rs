@@ -127,7 +127,7 @@ mod tests {
     }
 
     impl World {
-        /// 80 items of two tastes and 40 people who like those of theirs, trained.
+        /// 80 items of two tastes and 40 users who like those of their taste, trained.
         fn new() -> Self {
             let settings = Settings {
                 embedding_dimension: DIMENSION as u32,
@@ -139,10 +139,10 @@ mod tests {
                 world.learn(Record::ItemUpserted(item(number)));
             }
             for step in 0..1_600 {
-                // Twenty items each, of the person's taste.
-                let (person, nth) = (step % 40, step / 40);
-                let number = (person * 7 + nth * 3) % 40 * 2 + person % 2;
-                world.like(person, number);
+                // Twenty items each, of the user's taste.
+                let (user, nth) = (step % 40, step / 40);
+                let number = (user * 7 + nth * 3) % 40 * 2 + user % 2;
+                world.like(user, number);
             }
             let model = world.trained();
             world.learn(Record::ModelPublished(model));
@@ -160,10 +160,10 @@ mod tests {
             self.engine.apply(&self.records[self.records.len() - 1..]).unwrap();
         }
 
-        fn like(&mut self, person: usize, number: usize) {
+        fn like(&mut self, user: usize, number: usize) {
             self.learn(Record::Interaction(Interaction {
                 event_id: EventId::parse(format!("e{}", self.records.len())).unwrap(),
-                user_id: UserId::parse(format!("p{person}")).unwrap(),
+                user_id: UserId::parse(format!("p{user}")).unwrap(),
                 item_id: item(number).item_id,
                 kind: InteractionType::Like,
                 value: None,
@@ -179,23 +179,23 @@ mod tests {
             self.engine.state().item_index(&format!("i{number}")).unwrap()
         }
 
-        /// Collaborative score of an item for a person.
-        fn collaborative(&self, person: usize, number: usize) -> f32 {
+        /// Collaborative score of an item for a user.
+        fn collaborative(&self, user: usize, number: usize) -> f32 {
             let view = self.engine.state();
-            let user = view.user(view.user_index(&format!("p{person}")).unwrap());
+            let user = view.user(view.user_index(&format!("p{user}")).unwrap());
             let factors = view.fold_in(user).unwrap();
             let row = view.items.factors.row(self.index(number));
             row.map_or(0.0, |row| crate::numeric::dot(&factors, row))
         }
     }
 
-    /// Even items are of one taste, odd ones of another; no word but of the subject's eight.
+    /// Even items are of one taste, odd ones of another; each has words of its own taste only.
     fn item(number: usize) -> Item {
         let words = [
             ["river", "boat", "fish", "lake", "water", "shore", "wave", "swim"],
             ["stone", "peak", "climb", "rope", "snow", "ridge", "cliff", "hike"],
         ][number % 2];
-        let word = |place: usize| words[(number / 2 * 3 + place * place) % 8];
+        let word = |index: usize| words[(number / 2 * 3 + index * index) % 8];
         Item {
             item_id: ItemId::parse(format!("i{number}")).unwrap(),
             title: format!("{} {} {}", word(0), word(1), word(2)),
@@ -210,18 +210,18 @@ mod tests {
     }
 
     #[test]
-    fn new_items_of_a_taste_are_found_for_its_people_before_anybody_touched_them() {
+    fn new_items_of_a_taste_are_found_for_its_users_before_their_first_interaction() {
         let mut world = World::new();
         for number in 80..100 {
             world.learn(Record::ItemUpserted(item(number)));
         }
-        for person in 0..6 {
-            let (own, other) = (80 + person % 2, 81 - person % 2);
-            let own_score = world.collaborative(person, own);
-            assert!(own_score > 0.1 && own_score > 2.0 * world.collaborative(person, other));
+        for user in 0..6 {
+            let (own, other) = (80 + user % 2, 81 - user % 2);
+            let own_score = world.collaborative(user, own);
+            assert!(own_score > 0.1 && own_score > 2.0 * world.collaborative(user, other));
             let view = world.engine.state();
-            let user = view.user(view.user_index(&format!("p{person}")).unwrap());
-            let context = UserContext::new(view, Some(user));
+            let known = view.user(view.user_index(&format!("p{user}")).unwrap());
+            let context = UserContext::new(view, Some(known));
             let score = |number| {
                 let candidate = Candidate::known(view, world.index(number));
                 context.embedding_taste.score(view, &candidate)
@@ -230,7 +230,7 @@ mod tests {
             let filter = Filter::default();
             let retrieval = Retrieval {
                 view,
-                user: Some(user),
+                user: Some(known),
                 context: &context,
                 eligible: &Eligibility::new(view, &filter, "", &context, view.clock(), &[]),
                 location: None,
@@ -239,7 +239,7 @@ mod tests {
                 give_up: &GiveUp::never(),
             };
             let found = retrieval.personal().unwrap();
-            assert!((80..100).step_by(2).all(|n| found.contains(&world.index(n + person % 2))));
+            assert!((80..100).step_by(2).all(|n| found.contains(&world.index(n + user % 2))));
         }
     }
 
@@ -263,7 +263,7 @@ mod tests {
         let mut world = World::new();
         world.learn(Record::ItemUpserted(item(80)));
         let predicted = world.collaborative(2, 80);
-        // An item with the words of the even taste that the people of the odd one like.
+        // An item with the words of the even taste that the users of the odd one like.
         for nth in 0..19 {
             world.like(nth * 2 + 1, 80);
         }
@@ -287,14 +287,14 @@ mod tests {
         let embedding = vec![1.0, 0.0, 0.1, 0.0];
         let unknown = Item { embedding, title: "zzz".to_owned(), ..item(80) };
         world.learn(Record::ItemUpserted(unknown));
-        let place = |engine: &Engine| {
+        let stored = |engine: &Engine| {
             let (space, row) = engine.state().items.embeddings.row(world.index(80)).unwrap();
             (space, row.to_vec())
         };
-        assert_eq!(place(&world.engine).0, EmbeddingSpace::Own);
+        assert_eq!(stored(&world.engine).0, EmbeddingSpace::Own);
         assert!(world.collaborative(0, 80) > 2.0 * world.collaborative(1, 80).max(0.05));
         let restored = Engine::restore(world.engine.state().sections()).unwrap();
-        assert_eq!(place(&restored), place(&world.engine));
+        assert_eq!(stored(&restored), stored(&world.engine));
         assert_eq!(restored.state().digest(), world.engine.state().digest());
     }
 }

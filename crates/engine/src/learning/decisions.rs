@@ -30,7 +30,7 @@ use crate::learning::apply::decision_key;
 use crate::state::View;
 use crate::takeover::WindowNotHeld;
 
-/// Decisions that the rate of now is measured over, and the fewest that say anything of it.
+/// Decisions that the present rate is measured over, and the fewest to measure it by.
 const RATE_DECISIONS: u64 = 16_384;
 const RATE_DECISIONS_MIN: u64 = 1_024;
 
@@ -96,8 +96,8 @@ impl View {
     /// that may still be rewarded reach back.
     pub(crate) fn shown_in_a_day(&self, user_id: &str, now: Timestamp) -> Vec<u64> {
         if let Some(user) = self.user_index(user_id) {
-            let showings = self.users.impressions.get(user as usize);
-            return showings.map_or_else(Vec::new, |showings| showings.in_a_day(now).collect());
+            let impressions = self.users.impressions.get(user as usize);
+            return impressions.map_or_else(Vec::new, |shown| shown.in_a_day(now).collect());
         }
         let recent = self.decisions_for(name_key(user_id));
         let recent = recent.filter(|decision| is_within_a_day(decision.decided_at, now));
@@ -106,10 +106,10 @@ impl View {
 
     /// Whether the impressions of a decision, by the key of its id, are counted in the state.
     pub fn knows_impressions(&self, user_id: &str, decision: u128) -> bool {
-        let showings =
+        let impressions =
             self.user_index(user_id).and_then(|user| self.users.impressions.get(user as usize));
         self.decision_number(decision).is_some()
-            || showings.is_some_and(|showings| showings.has_decision(decision))
+            || impressions.is_some_and(|shown| shown.has_decision(decision))
     }
 
     /// Derives where each pending decision is. In the order of the log: of two of one key
@@ -137,8 +137,8 @@ impl View {
         self.decisions.bytes()
     }
 
-    /// For how long decisions are held at the rate of now, in seconds, where memory is what
-    /// bounds it; `None` as long as too few came to say.
+    /// For how long decisions are held at the present rate, in seconds, where memory is what
+    /// bounds it; `None` as long as there are too few.
     pub fn credit_seconds_held(&self) -> Option<u32> {
         let held = self.decisions.held();
         let newest = self.decisions.newest().filter(|_| held >= RATE_DECISIONS_MIN)?;
@@ -154,8 +154,8 @@ impl View {
     }
 
     /// What is wrong with a change of the takeover, if anything is: it would take over
-    /// requests, and rewards would be waited for longer than decisions are held at the rate
-    /// of now.
+    /// requests, and rewards would be waited for longer than decisions are held at the
+    /// present rate.
     pub fn window_not_held(&self, change: &TakeoverChange) -> Option<WindowNotHeld> {
         let takeover = self.takeover.changed(change);
         let held_seconds = self.credit_seconds_held()?;
@@ -314,12 +314,12 @@ impl Engine {
         at: Timestamp,
         decision: u128,
     ) {
-        let showings = &mut self.view.users.impressions;
-        showings.grow(user as usize + 1, &Arc::default());
-        Arc::make_mut(showings.get_mut(user as usize)).note(items, at, decision);
+        let impressions = &mut self.view.users.impressions;
+        impressions.grow(user as usize + 1, &Arc::default());
+        Arc::make_mut(impressions.get_mut(user as usize)).note(items, at, decision);
     }
 
-    /// Whoever becomes known keeps what the decisions of the window say was shown.
+    /// A user who becomes known keeps what the decisions of the window say was shown.
     pub(crate) fn note_shown_before(&mut self, user: u32, user_id: &str) {
         let shown: Vec<Arc<PendingDecision>> =
             self.view.decisions_for(name_key(user_id)).cloned().collect();

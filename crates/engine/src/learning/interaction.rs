@@ -52,8 +52,8 @@ impl Engine {
         self.credit_decision(event, item, confidence);
     }
 
-    /// Counts an impression. The user's own state stays as it is: being shown something is
-    /// nothing that the user did.
+    /// Counts an impression. The user's own state stays as it is: an impression is
+    /// no action of the user.
     fn count_impression(&mut self, user: u32, item: u32, event: &Interaction, at: Timestamp) {
         self.view.items.popularity.count_impression(item);
         let impressions = &mut self.view.users.impressions;
@@ -112,7 +112,7 @@ impl Engine {
         state.changed_at = sequence;
     }
 
-    /// When and where an event took place.
+    /// When and where an event happened.
     fn request_context(&mut self, event: &Interaction, at: Timestamp) -> RequestContext {
         let context = &event.context;
         let device = context.device_type.as_ref();
@@ -123,7 +123,7 @@ impl Engine {
         RequestContext { now: at, utc_offset_minutes, device, location }
     }
 
-    /// Everything that a rise of evidence for an item changes beside the user's own state, which
+    /// Everything that a rise of evidence for an item changes besides the user's own state, which
     /// still is that of before. Popularity takes it by `weight`.
     fn learn_rise(
         &mut self,

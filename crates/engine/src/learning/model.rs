@@ -104,11 +104,11 @@ impl Engine {
             content: publication.content,
         }));
         self.view.release_rows_of_old_model();
-        // A good moment to weigh terms anew: doublings grow rare in old catalogues.
+        // Terms are weighed anew here, too: doublings are rare in old catalogues.
         let evicted = self.view.vocabulary.refit();
         self.forget_terms(evicted);
         self.weigh_all_terms();
-        // Sums over the old user factors mean nothing beside the new ones.
+        // Sums over the old user factors mean nothing with the new ones.
         self.view.items.online = Default::default();
         self.view.unsolved.clear();
         self.predict_all_factors();

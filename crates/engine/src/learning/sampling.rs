@@ -1,7 +1,7 @@
 //! The set of items among which a consumed item is ranked before it is learnt.
 //!
 //! Half of the alternatives are drawn evenly from the catalogue, half from what users
-//! wanted last: an even draw of a large catalogue is hardly ever a rival, so it teaches
+//! consumed last: an even draw of a large catalogue is hardly ever a rival, so it teaches
 //! little of what decides the first positions. Where users come back to items, some
 //! alternatives are drawn from what the user had. All of them are items that could be shown:
 //! of the catalogue, published, not hidden. The offset of an item is minus the
@@ -21,7 +21,7 @@ use crate::numeric::math;
 use crate::seed;
 use crate::state::View;
 
-/// Draws per wanted negative before giving up on small or exhausted catalogues.
+/// Draws per negative asked for before giving up on small or exhausted catalogues.
 const DRAWS_PER_NEGATIVE: usize = 3;
 /// Of the negatives, those drawn from what the user had, where that may come again.
 const FAMILIAR: usize = 20;

@@ -1,12 +1,12 @@
-//! How fast items age, by topic, learnt from how old they are when they are wanted.
+//! How fast items age, by topic, learnt from the age of items when users consume them.
 //!
-//! If interest fades by half in every `h` hours, the ages of wanted items have the
-//! median `h`: so the median age is the half-life. It is taken of a decayed
+//! If interest fades by half in every `h` hours, the ages of consumed items have the
+//! median `h`: the median age is the half-life. It is computed from a decayed
 //! histogram of half-octaves of age, from one hour to a century.
 //!
 //! Shrinkage, on the logarithm of the half-life: a topic towards all topics, all
-//! topics towards the configured one, by pseudo-observations. What a namespace
-//! configures for a topic or a source goes before what is learnt.
+//! topics towards the configured one, by pseudo-observations. A half-life that is
+//! configured for a topic or a source overrides the learnt one.
 
 use std::sync::Arc;
 
@@ -26,10 +26,10 @@ const BUCKETS_PER_OCTAVE: f64 = 2.0;
 /// 2^20 hours are 120 years.
 const BUCKETS: u32 = 40;
 const AGE_HOURS_MAX: f64 = 1_048_576.0;
-/// Observations that the more general half-life is worth.
+/// Observations that the more general half-life counts as.
 const PRIOR_MASS: f64 = 20.0;
 
-/// Ages at which items were wanted.
+/// Ages of items when they were consumed.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Ages {
     histogram: DecayedRow,
@@ -90,8 +90,8 @@ impl Aging {
         }
     }
 
-    /// Notes that an item of these topics was consumed at an age. One of before its
-    /// publication, or of more than the longest there is, says nothing and is passed over.
+    /// Counts that an item of these topics was consumed at an age. An age below 0 or above the
+    /// largest is ignored.
     pub fn note(&mut self, topics: &[u32], age_hours: f64, at: DecayTime, clock: DecayTime) {
         if !(0.0..=AGE_HOURS_MAX).contains(&age_hours) {
             return;
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn news_age_in_hours_and_songs_in_months_where_people_want_them_so() {
+    fn news_age_in_hours_and_songs_in_months_where_users_consume_them_so() {
         // Ages with half-lives of 4 hours and of 1,440.
         let spread = |half_life: f64| {
             (1..200).map(move |n| half_life * -(1.0 - f64::from(n) / 200.0).log2())
@@ -166,13 +166,13 @@ mod tests {
     }
 
     #[test]
-    fn an_event_of_before_the_publication_teaches_nothing_and_spoils_nothing() {
+    fn an_event_from_before_the_publication_is_ignored() {
         let mut aging = wanted_at((0..50).map(|_| (0, 100.0)));
         let before = aging.half_life_hours(&[0], &Settings::default());
         aging.note(&[0], -470_000.0, DecayTime::default(), NOW);
         aging.note(&[0], f64::INFINITY, NOW, NOW);
         assert_eq!(aging.half_life_hours(&[0], &Settings::default()), before);
-        // An old event of an old item is one of an age, decayed to nothing.
+        // The age of an old event counts, decayed to nothing.
         aging.note(&[0], 100.0, DecayTime::default(), NOW);
         let after = aging.half_life_hours(&[0], &Settings::default());
         assert!((after - before).abs() < 1e-3, "{before} {after}");

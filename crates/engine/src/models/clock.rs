@@ -1,13 +1,13 @@
-//! The time that everything decays by: that of the events, as far as several of them agree.
+//! The time that everything decays by: that of the events, when several of them agree.
 //!
 //! An event moves the clock to its own time when that is at most a day ahead of the clock, or of
-//! the median of the last five events that were not before it. So in a stream the clock is the
-//! time of the newest event; after a pause it follows as soon as three events came from beyond
-//! it; and one event of another year, by a leap of a server's clock, moves nothing.
+//! the median of the last five events that were not before it. In a stream the clock is the
+//! time of the newest event. After a pause it follows as soon as three events are later than it.
+//! One event with a wrong year, by an error of a server's clock, moves nothing.
 //!
-//! - It never goes back: landmarks of decayed sums lie before it.
+//! - It never goes back: landmarks of decayed sums are before it.
 //! - An event ahead of it is decayed as of the clock.
-//! - Limits: the first event of all is believed, and so is a leap that lasts for three.
+//! - Limits: the first event of all sets the clock, and so do three events with the same error.
 //! - 40 bytes.
 
 use serde::Deserialize;
@@ -25,7 +25,7 @@ pub struct EventTimes {
 }
 
 impl EventTimes {
-    /// Notes the time of an event and says where the clock stands after it.
+    /// Adds the time of an event and returns the clock after it.
     pub fn advance(&mut self, clock: Timestamp, at: Timestamp) -> Timestamp {
         if at < clock {
             return clock;
@@ -78,12 +78,12 @@ mod tests {
     }
 
     #[test]
-    fn old_events_between_live_ones_do_not_hold_the_clock_up() {
+    fn old_events_between_live_ones_do_not_delay_the_clock() {
         assert_eq!(after(&[100, 5, 6, 7, 101, 8, 9, 10, 11, 102, 12, 13]), day(102));
     }
 
     #[test]
-    fn a_history_in_its_order_is_followed_to_its_end() {
+    fn a_history_in_order_is_followed_to_its_end() {
         let weekly: Vec<i64> = (0..1_000).map(|week| week * 7).collect();
         assert!(after(&weekly) >= day(998 * 7 - 7));
         let hourly: Vec<i64> = (0..1_000).collect();

@@ -1,15 +1,15 @@
-//! Which topics are wanted when, where and on which device.
+//! Which topics are consumed when, where and on which device.
 //!
 //! For each topic, decayed positive interactions by hour of the local week, device and
 //! location. The lift of a topic in a context is the log ratio of the
-//! context's share in the topic to its share among everybody:
+//! context's share in the topic to its share among all users:
 //! `ln((k + M q) / ((n + M) q))`, with `k` of the topic's `n` interactions in the
-//! context, `q` its share overall and `M` pseudo-observations of it. So a topic of
-//! which little is known has a lift near 0.
+//! context, `q` its share overall and `M` pseudo-observations of it. So a topic with
+//! little evidence has a lift near 0.
 //!
 //! The week is kept in 56 cells, days by eight parts of the day. A cell is shrunk
 //! towards the same hours of all working days or of the weekend, and these towards
-//! everybody's.
+//! those of all users.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -34,16 +34,16 @@ const DEVICES_MAX: usize = 32;
 const LOCATIONS_MAX: usize = 64;
 /// Contexts of one kind remembered over all topics.
 const ALL_MAX: usize = 4_096;
-/// Pseudo-counts of everybody's distribution in each topic's.
+/// Pseudo-counts of the distribution of all users in that of each topic.
 const PRIOR_MASS: f32 = 20.0;
 /// Bound of a lift, in logarithms: 3,000 times as often as elsewhere.
 const LIFT_MAX: f32 = 8.0;
 
-/// When and where something is wanted, or a ranking is for.
+/// The time, location and device of an interaction or a request.
 #[derive(Debug, Clone, Copy)]
 pub struct RequestContext {
     pub now: Timestamp,
-    /// Minutes to add to UTC for the person's clock.
+    /// Minutes to add to UTC for the user's local time.
     pub utc_offset_minutes: i32,
     pub device: Option<u32>,
     pub location: Option<u32>,
@@ -95,7 +95,7 @@ impl Lifts {
         }
     }
 
-    /// Drops what a topic's row says of contexts that `is_live` denies.
+    /// Drops contexts that `is_live` denies from a topic's row.
     fn drop_dead(&mut self, topic: u32, is_live: impl Fn(u32) -> bool) {
         let row = self.row(topic);
         if row.is_some_and(|row| row.entries().iter().any(|entry| !is_live(entry.0))) {
@@ -103,7 +103,7 @@ impl Lifts {
         }
     }
 
-    /// Share of a context among everybody, 0 to 1.
+    /// Share of a context among all users, 0 to 1.
     fn share(&self, key: u32) -> f32 {
         let total = self.all.total();
         if total > 0.0 { self.all.stored(key) / total } else { 0.0 }
@@ -125,7 +125,7 @@ impl Lifts {
     }
 }
 
-/// `ln(share / overall)`, bounded; 0 where nothing is known of one of them.
+/// `ln(share / overall)`, bounded; 0 where one of them is 0.
 fn log_ratio(share: f32, overall: f32) -> f32 {
     if !(share > 0.0 && overall > 0.0) {
         return 0.0;
@@ -245,7 +245,7 @@ pub struct LiftsAt<'v> {
 }
 
 impl LiftsAt<'_> {
-    /// Everybody's share of the same hours of working days or the weekend, 0 to 1.
+    /// The share of all users in the same hours of working days or the weekend, 0 to 1.
     pub fn slot_share(&self) -> f32 {
         self.slot_share
     }
@@ -292,8 +292,8 @@ mod tests {
         RequestContext { now, utc_offset_minutes: 0, device: None, location: None }
     }
 
-    /// Topic 0 is wanted on Saturday nights on device 0 in place 0, topic 1 on Monday
-    /// noons on device 1 in place 1.
+    /// Topic 0 is consumed on Saturday nights on device 0 in location 0, topic 1 on Monday
+    /// noons on device 1 in location 1.
     fn two_habits() -> TopicContexts {
         let (half_lives, mut contexts) = (HalfLives::new(90.0 * 24.0), TopicContexts::default());
         for _ in 0..50 {
@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn a_topic_wanted_on_weekend_nights_is_lifted_then_and_lowered_at_noon() {
+    fn a_topic_consumed_on_weekend_nights_is_lifted_then_and_lowered_at_noon() {
         let (contexts, half_lives) = (two_habits(), HalfLives::new(90.0 * 24.0));
         let lift = |at| contexts.at(&request_context(at), MONDAY_NOON, &half_lives).time(0);
         assert!(lift(SATURDAY_NIGHT) > 0.3);
@@ -328,13 +328,13 @@ mod tests {
         };
         assert!(lift(1) > 0.3, "{}", lift(1));
         assert!(lift(0) >= lift(1), "{} {}", lift(0), lift(1));
-        assert!(lift(2) == 0.0, "nobody was ever there on a Monday night: {}", lift(2));
+        assert!(lift(2) == 0.0, "no user was ever there on a Monday night: {}", lift(2));
     }
 
     #[test]
     fn local_time_is_what_counts() {
         let (contexts, half_lives) = (two_habits(), HalfLives::new(90.0 * 24.0));
-        // Ten hours later by UTC, but the same hour by the clock of the place.
+        // Ten hours later by UTC, but the same hour by local time.
         let sunday_morning = SATURDAY_NIGHT.plus_millis(10 * Timestamp::HOUR_MS);
         let local = RequestContext { utc_offset_minutes: -600, ..request_context(sunday_morning) };
         assert!(contexts.at(&local, MONDAY_NOON, &half_lives).time(0) > 0.3);

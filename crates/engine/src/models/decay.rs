@@ -1,18 +1,18 @@
 //! Exponentially decayed sums over named things, by forward decay.
 //!
 //! Time is counted in half-lives: a [`DecayTime`] is the number of half-lives from 1970 to
-//! an instant, and [`HalfLives`] makes it of a timestamp. It knows which half-life held
-//! when, so a new setting counts from its day on and revalues nothing that was stored.
+//! an instant. [`HalfLives`] converts a timestamp. It knows which half-life applied
+//! when, so a new setting counts from its day on and does not change stored values.
 //!
-//! A row keeps each value as it would stand at a common landmark: an event at time
-//! `t` adds `w * 2^(t - landmark)`. Nothing is swept as time passes, events may come
-//! late or out of order, and the values of a row compare at any instant without being
-//! touched. The landmark moves when an exponent grows large.
+//! A row keeps each value as of a common landmark: an event at time `t` adds
+//! `w * 2^(t - landmark)`. No value is updated as time passes, events may come late or out
+//! of order, and the values of a row compare at any instant. The landmark moves when an
+//! exponent grows large.
 //! Source: Cormode, Shkapenyuk, Srivastava, Xu, "Forward Decay" (ICDE 2009).
 //!
-//! - Every exponent of every decay goes through [`power`], which clamps it. So no time,
-//!   however far off, makes a sum infinite or all sums 0.
-//! - Entries are rounded so that many small weights do not get lost beside a large sum
+//! - Every exponent of every decay goes through [`power`], which clamps it. So no time makes a
+//!   sum infinite or all sums 0.
+//! - Entries are rounded so that small weights are not lost when added to a large sum
 //!   (`numeric::rounding`).
 //!
 //! Cost: 8 bytes an entry and 40 a row; one binary search and one `exp2` an event.
@@ -27,7 +27,7 @@ use crate::numeric::rounding;
 
 /// Exponent at which the landmark of a row moves: f32 keeps 24 bits around it either way.
 const EXPONENT_MAX: f64 = 32.0;
-/// Half-lives after which a weight is as good as forgotten, and most that an exponent grows.
+/// Half-lives after which a weight counts as forgotten; also the largest exponent.
 pub const FORGOTTEN: f64 = 60.0;
 /// Changes of a half-life that are remembered.
 const CHANGES_MAX: usize = 16;
@@ -41,7 +41,7 @@ pub fn power(half_lives: f64) -> f64 {
     math::exp2(half_lives.clamp(-FORGOTTEN, FORGOTTEN))
 }
 
-/// What a weight added at `from` is worth at `to`: 1 at the same instant, half
+/// The factor of a weight from `from` to `to`: 1 at the same instant, half
 /// after one half-life.
 pub fn decay(from: Timestamp, to: Timestamp, half_life_hours: f32) -> f32 {
     if from == to {
@@ -55,7 +55,7 @@ pub fn decay(from: Timestamp, to: Timestamp, half_life_hours: f32) -> f32 {
 pub struct DecayTime(f64);
 
 impl DecayTime {
-    /// Half-lives may count anything that only grows, events for one.
+    /// Half-lives may count anything that only grows, for example events.
     pub const fn from_half_lives(half_lives: f64) -> Self {
         Self(half_lives)
     }
@@ -65,7 +65,7 @@ impl DecayTime {
         self.0 - earlier.0
     }
 
-    /// The same instant for what decays so many times as fast.
+    /// The same instant for sums that decay this many times as fast.
     #[must_use]
     pub fn faster(self, times: f64) -> Self {
         Self(self.0 * times)
@@ -80,7 +80,7 @@ struct Segment {
     hours: f32,
 }
 
-/// The half-lives of one kind of sums: which held when.
+/// The half-lives of one kind of sums, and when each applied.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct HalfLives {
     /// In the order of time, never empty, at most [`CHANGES_MAX`].
@@ -92,7 +92,7 @@ impl HalfLives {
         Self { segments: vec![Segment { since: Timestamp::default(), passed: 0.0, hours }] }
     }
 
-    /// The half-life that holds now, in hours.
+    /// The present half-life, in hours.
     pub fn hours(&self) -> f32 {
         self.last().hours
     }
@@ -179,7 +179,7 @@ impl DecayedRow {
         1.0
     }
 
-    /// Drops the smallest entry but never `newest`: a newcomer gets its chance.
+    /// Drops the smallest entry but never `newest`: a new entry must be able to grow.
     fn drop_least(&mut self, newest: u32) {
         let least = (0..self.entries.len())
             .filter(|&index| self.entries[index].0 != newest)
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_late_event_counts_for_what_it_would_be_worth_by_now() {
+    fn a_late_event_counts_as_much_as_if_it_had_come_in_time() {
         let mut row = DecayedRow::default();
         row.add(1, 1.0, at(5), 10);
         row.add(1, 1.0, at(4), 10);
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn moving_the_landmark_over_decades_forgets_but_never_to_nothing() {
+    fn moving_the_landmark_over_decades_never_makes_a_sum_zero() {
         let mut row = DecayedRow::default();
         row.add(1, 1.0, at(0), 10);
         row.add(3, 2.0, at(0), 10);
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn the_least_entry_is_dropped_but_never_the_newcomer() {
+    fn the_least_entry_is_dropped_but_never_the_new_one() {
         let mut row = DecayedRow::default();
         for (key, weight) in [(1, 3.0), (2, 1.0), (3, 2.0), (4, 0.5)] {
             row.add(key, weight, at(0), 3);
@@ -291,11 +291,11 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_half_life_revalues_nothing_and_holds_from_its_day_on() {
+    fn a_changed_half_life_changes_no_stored_value_and_applies_from_its_day_on() {
         let mut half_lives = HalfLives::new(240.0);
         let mut row = DecayedRow::default();
         row.add(1, 2.0, half_lives.at(day(100)), 10);
-        // Ten days are one of the old half-lives: then it is a day.
+        // Ten days are one half-life of the old setting; after them it is a day.
         half_lives.change(24.0, day(110));
         let at = |number| value(&row, 1, half_lives.at(day(number)));
         assert!((at(110) - 1.0).abs() < 1e-6, "{}", at(110));
@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_late_is_weighed_by_the_half_life_of_its_own_time() {
+    fn a_late_event_is_weighed_by_the_half_life_of_its_own_time() {
         let mut half_lives = HalfLives::new(24.0);
         half_lives.change(240.0, day(10));
         let mut row = DecayedRow::default();

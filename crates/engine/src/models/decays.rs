@@ -1,4 +1,4 @@
-//! The half-lives of everything that decays with time, by what it is about.
+//! The half-lives of everything that decays with time, by subject.
 
 use serde::Deserialize;
 use serde::Serialize;

@@ -1,6 +1,6 @@
 //! Item factors in contiguous copy-on-write pages, laid out for the scan.
 //!
-//! Row `i` belongs to item `i`; a row of zeros says that nothing is known yet.
+//! Row `i` belongs to item `i`; a row of zeros belongs to an unknown item.
 
 use std::sync::Arc;
 use std::sync::OnceLock;
@@ -16,7 +16,7 @@ use crate::models::collaborative::scan;
 use crate::numeric;
 use crate::numeric::TopK;
 
-/// One row in so many is looked up by itself; more of them are scanned.
+/// With less than one eligible row in this many, rows are looked up one by one; else all are scanned.
 const FEW: usize = 8;
 
 #[derive(Debug)]
@@ -74,7 +74,7 @@ impl ItemFactors {
                 let values = Vec::with_capacity(PAGE * self.k);
                 self.pages.push(Arc::new(FactorPage { values, digest: OnceLock::new() }));
             }
-            let page = Arc::make_mut(self.pages.last_mut().expect("a page was just made sure of"));
+            let page = Arc::make_mut(self.pages.last_mut().expect("a page was added if needed"));
             page.digest.take();
             page.values.extend(std::iter::repeat_n(0.0, self.k));
             self.rows += 1;

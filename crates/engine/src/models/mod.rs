@@ -1,4 +1,4 @@
-//! What is learnt, each model by itself: data structures that know neither the state nor a request.
+//! Models: data structures that learn, each independent of the state and of requests.
 
 pub mod aging;
 pub mod clock;

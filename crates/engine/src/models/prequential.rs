@@ -1,9 +1,9 @@
-//! Live quality: the start of a consumption is a test before it is a lesson.
+//! Live quality: the start of a consumption is a test before it is learnt.
 //!
 //! - An item that could have been recommended is ranked among itself and 99 sampled items that
 //!   could have been, by the hybrid and by popularity alone: of the catalogue, published, not
-//!   hidden, and not had before unless users come back to items.
-//! - Further events of a consumption are no tests: the item is known by then.
+//!   hidden, and not consumed before unless users return to items.
+//! - Further events of a consumption are no tests: the item is known then.
 //! - The figures are those of the newest tests in a window.
 //! Source: Dawid 1984 (prequential principle); Vinagre, Jorge, Gama 2014.
 
@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use serde::Deserialize;
 use serde::Serialize;
 
-/// Sampled items besides the consumed one.
+/// Sampled items in addition to the consumed one.
 pub const NEGATIVES: usize = 99;
 const WINDOW: usize = 2_000;
 const HIT_RANK: u8 = 10;
@@ -43,7 +43,7 @@ pub struct PrequentialFigures {
 
 impl Prequential {
     /// Whether the next start of a consumption is a test: all of the first thousands,
-    /// then ever fewer, so that testing stays a small part of learning.
+    /// then fewer and fewer, so that testing stays a small part of learning.
     pub fn next_is_test(&mut self) -> bool {
         self.considered += 1;
         match self.considered {
@@ -53,7 +53,7 @@ impl Prequential {
         }
     }
 
-    /// Notes a test's ranks, from 1.
+    /// Adds the ranks of a test, from 1.
     pub fn note(&mut self, hybrid: usize, popularity: usize) {
         if self.window.len() == WINDOW {
             self.window.pop_front();

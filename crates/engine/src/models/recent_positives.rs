@@ -1,6 +1,6 @@
 //! The items of the newest positives: what negatives are drawn from.
 //!
-//! Items of the catalogue only, as the caller sees to: others cannot be shown. Bounded: a ring of
+//! Items of the catalogue only, which the caller ensures: others cannot be shown. Bounded: a ring of
 //! 2,048 items, 24 KiB.
 
 use std::sync::Arc;
@@ -81,14 +81,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_newest_positives_are_counted_and_the_oldest_makes_room() {
+    fn the_newest_positives_are_counted_and_the_oldest_is_evicted() {
         let mut recent = RecentPositives::default();
         for item in 0..RECENT as u32 {
             recent.note(item % 2);
         }
         let half = RECENT as u32 / 2;
         assert_eq!([0, 1].map(|item| recent.occurrences(item)), [half, half]);
-        // The first to go is the first that came.
+        // The oldest is evicted first.
         recent.note(7);
         assert_eq!([0, 1, 7].map(|item| recent.occurrences(item)), [half - 1, half, 1]);
         recent.note(7);

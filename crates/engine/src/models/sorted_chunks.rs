@@ -11,7 +11,7 @@ use std::sync::Arc;
 /// Values of a chunk at most: 8 KiB of 16-byte values are copied in less than a microsecond.
 const CHUNK_MAX: usize = 512;
 
-/// See the header of the module.
+/// See the module header.
 #[derive(Debug, Clone)]
 pub struct SortedChunks<T> {
     /// None is empty; every value of a chunk is below those of the next.
@@ -31,7 +31,7 @@ impl<T: Copy + Ord> SortedChunks<T> {
         Self { chunks: values.chunks(CHUNK_MAX / 2).map(|part| Arc::new(part.to_vec())).collect() }
     }
 
-    /// Puts a value in; nothing happens when it is there.
+    /// Inserts a value; does nothing when it is present.
     pub fn insert(&mut self, value: T) {
         if self.chunks.is_empty() {
             self.chunks.push(Arc::new(vec![value]));
@@ -51,7 +51,7 @@ impl<T: Copy + Ord> SortedChunks<T> {
         }
     }
 
-    /// Takes a value out; nothing happens when it is not there.
+    /// Removes a value; does nothing when it is absent.
     pub fn remove(&mut self, value: &T) {
         let at = self.chunk_of(value);
         let found = self.chunks.get(at).and_then(|chunk| chunk.binary_search(value).ok());

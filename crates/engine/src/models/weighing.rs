@@ -1,5 +1,5 @@
-//! How examples of the matrix factorization are weighed: a part of a model, since users are folded in
-//! as those were that it was trained on. [`crate::consumption`] weighs them.
+//! How examples of the matrix factorization are weighed. It is part of a model, since users are
+//! folded in with the weights of its training. [`crate::consumption`] computes the weights.
 
 use serde::Deserialize;
 use serde::Serialize;
@@ -9,9 +9,9 @@ use serde::Serialize;
 pub struct Weighing {
     /// 0: age does not matter.
     pub half_life_hours: f32,
-    /// Whether what a user did not want is an example, too.
+    /// Whether negatives are examples, too.
     pub negatives: bool,
-    /// Whether coming back to an item makes it weigh more.
+    /// Whether repeated consumption increases the weight.
     pub repeats: bool,
 }
 

@@ -42,7 +42,7 @@ pub fn factor(a: &mut [f32], inverse_diagonal: &mut [f32]) -> Result<(), NotPosi
     dispatch(Factor { a, inverse_diagonal })
 }
 
-/// Solves `L L' x = b` in place of `b`, given what `factor` left.
+/// Overwrites `b` by the solution of `L L' x = b`, given what `factor` left.
 ///
 /// Panics when the lengths do not match.
 pub fn solve(l: &[f32], inverse_diagonal: &[f32], b: &mut [f32]) {
@@ -200,7 +200,7 @@ fn forward_blocked<V: Vector>(l: &[f32], inverse_diagonal: &[f32], b: &mut [f32]
         let mut y: Lanes = [0.0; LANES];
         for r in 0..LANES {
             y[r] = open[r] * inverse_diagonal[at + r];
-            // Whole lanes are faster than the open ones only; the finished ones turn to nonsense and are not read again.
+            // Whole lanes are faster than the open ones only; the finished ones become meaningless and are not read again.
             let column = V::load(lanes_at(l, (at + r) * k + at));
             V::load(&open).sub(V::splat(y[r]).mul(column)).store(&mut open);
         }

@@ -36,7 +36,7 @@ pub struct Ridge<'a> {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Effort {
     pub steps: usize,
-    /// Stop once a step is foretold to lower `f` by less than about this part of it.
+    /// Stop once a step is predicted to lower `f` by less than about this part of it.
     pub tolerance: f32,
 }
 

@@ -1,6 +1,6 @@
-//! Sums in f32 that do not stand still: rounding up or down in proportion.
+//! Stochastic rounding in f32: up or down in proportion, so that large sums still grow.
 //!
-//! Beside a sum of 2^24 a weight of 1 is lost when rounded to the nearest, and so are all that
+//! Next to a sum of 2^24 a weight of 1 is lost when rounded to the nearest, and so are all that
 //! follow. Rounded up as often as the exact sum lies nearer to the upper neighbour, each counts
 //! on average for what it is. The draws come of a key that the caller changes with every call,
 //! so the same sums come out on every machine.
@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn small_weights_count_beside_a_large_sum_and_exact_sums_stay_exact() {
+    fn small_weights_count_next_to_a_large_sum_and_exact_sums_stay_exact() {
         let mut sum = 16_777_216.0_f32 * 8.0;
         let before = f64::from(sum);
         for key in 0..1_000_000 {

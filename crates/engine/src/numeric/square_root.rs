@@ -106,8 +106,8 @@ impl Projection<'_> {
         let (mut mean, mut square) = (self.mean, self.square);
         for position in 0..BLOCK {
             starts[position] = self.column;
-            // Whole blocks are faster than the open rows only: what lies before the diagonal turns finished rows to
-            // nonsense, which is not read again.
+            // Whole blocks are faster than the open rows only: what lies before the diagonal makes finished rows
+            // meaningless; they are not read again.
             let lanes = &self.l[self.column - position..][..BLOCK];
             self.column += BLOCK - position + below.len();
             let value = open[position] * inverse[position];

@@ -1,10 +1,11 @@
-//! Reasons for a recommendation: what its score is made of, in terms of the user.
+//! Reasons for a recommendation: the components of its score, in terms of the user.
 //!
-//! The table of features says what each component means and what it names. A component is a
-//! reason when it raises the score above that of the average candidate and says what it seems
-//! to say: a learnt weight below 0 turns an aversion into a gain, and nobody is told that they
-//! like what they do not. Where one item of the user's history is behind it, that item is named: for the factors by the exact split of the score ([`Influence`]),
-//! for co-occurrence by the largest summand, for content by the greatest similarity.
+//! The table of features has the kind and the cause of each component. A component is a reason
+//! when it raises the score above that of the average candidate and its feature, if any, is above
+//! 0: a negative weight turns a dislike into a gain, which is no reason. If one item of the user's
+//! history is the cause, it is named: for the factors by the exact split of the score
+//! ([`Influence`]), for co-occurrence by the largest summand, for content by the greatest
+//! similarity.
 
 use std::collections::BTreeMap;
 
@@ -21,23 +22,23 @@ use crate::models::contexts::RequestContext;
 use crate::ranking::scale::BASE;
 use crate::state::View;
 
-/// The parts of a score that no feature has, beside what belongs to none.
+/// Components of a score that are no features. [`BASE`] is another.
 pub const BOOST: &str = "boost";
 pub const EXPLORATION_BONUS: &str = "exploration_bonus";
-/// Reasons given at most.
+/// Most reasons for one item.
 const REASONS_MAX: usize = 3;
-/// Newest liked items among which the cause of a likeness in content is looked for.
+/// Newest liked items that are searched for the cause of a similarity in content.
 const LIKED_MAX: usize = 200;
-/// A position with less probability than this was a draw, not the best choice.
+/// An item with a lower propensity counts as explored, not as the best choice.
 const EXPLORED_BELOW: f64 = 0.5;
 
 /// Why an item is in a list.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reason {
     pub kind: ReasonKind,
-    /// The component of the score behind it.
+    /// Its component of the score.
     pub component: Option<&'static str>,
-    /// What that adds to the score.
+    /// The value of this component.
     pub contribution: f64,
     /// The causing item of the user's history.
     pub item: Option<u32>,
@@ -65,7 +66,7 @@ pub struct Explainer<'a> {
     average: BTreeMap<&'static str, f64>,
     /// Liked items, the newest first.
     liked: Vec<u32>,
-    /// Liked items of the present session, the newest first.
+    /// Liked items of the current session, the newest first.
     session: Vec<u32>,
 }
 
@@ -93,8 +94,7 @@ impl<'a> Explainer<'a> {
         }
     }
 
-    /// What speaks for a candidate as reasons, what sets it apart most first. `features`
-    /// are those of the candidate.
+    /// The reasons for a candidate, the most distinctive first. `features` are the candidate's.
     pub fn reasons(
         &self,
         candidate: &Candidate<'_>,
@@ -123,8 +123,8 @@ impl<'a> Explainer<'a> {
         reasons
     }
 
-    /// Positive components that are greater than those of the average candidate, by how
-    /// much; all positive ones, by their size, where none is.
+    /// Positive components that are greater than those of the average candidate, ordered by the
+    /// difference. If there are none, all positive components, ordered by size.
     fn outstanding(&self, components: &BTreeMap<&'static str, f64>) -> Vec<(&'static str, f64)> {
         let excess = |name: &str, part: f64| part - self.average.get(name).unwrap_or(&0.0);
         let mut positive: Vec<(&'static str, f64)> =
@@ -137,7 +137,7 @@ impl<'a> Explainer<'a> {
         if outstanding.is_empty() { positive } else { outstanding }
     }
 
-    /// `None` for a component that is no reason or whose cause is not known.
+    /// The reason of a component; `None` when it is no reason or its cause is not known.
     fn reason(&self, candidate: &Candidate<'_>, component: &str) -> Option<Reason> {
         let Some((_, feature)) = feature(component) else {
             return match component {
@@ -188,7 +188,7 @@ impl<'a> Explainer<'a> {
         }
     }
 
-    /// The item's topic that the user likes most, else its first one.
+    /// The item's topic that the user likes most, else its first.
     fn topic(&self, candidate: &Candidate<'_>) -> Option<Box<str>> {
         let first = || candidate.entry.item.as_ref()?.topics.first().cloned();
         self.liked_topic(candidate).or_else(first)
@@ -215,7 +215,7 @@ impl<'a> Explainer<'a> {
         })
     }
 
-    /// Of equals the newest.
+    /// The item with the most similar terms, of equals the newest.
     fn most_similar(&self, items: &[u32], terms: &SparseVector) -> Option<u32> {
         let mut best: Option<(f32, u32)> = None;
         for &item in items {

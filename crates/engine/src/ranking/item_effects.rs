@@ -1,6 +1,6 @@
-//! What each candidate is believed to earn beyond its features, as a part of its score.
+//! The expected reward of each candidate beyond its features, as a part of its score.
 //!
-//! An effect is independent of the ranker's coefficients: means add, and so do variances.
+//! An effect is independent of the ranker's coefficients, so means and variances add.
 
 use crate::bandit::ItemEffect;
 use crate::features::Candidate;
@@ -11,7 +11,7 @@ pub fn item_effects(view: &View, candidates: &[Candidate<'_>]) -> Vec<ItemEffect
     candidates.iter().map(|candidate| view.item_effect(candidate.index)).collect()
 }
 
-/// Adds effects to expected rewards, and to their standard deviations where there are any.
+/// Adds effects to expected rewards, and to their standard deviations if there are any.
 pub fn add_effects(effects: &[ItemEffect], estimates: &mut [f64], deviations: &mut [f64]) {
     for (estimate, effect) in estimates.iter_mut().zip(effects) {
         *estimate += effect.mean;

@@ -1,4 +1,4 @@
-//! From candidates to an ordered list: score by the learnt hybrid, choose, vary, explain.
+//! From candidates to an ordered list: score by the learnt ranker, choose, diversify, explain.
 
 mod choose;
 mod explain;

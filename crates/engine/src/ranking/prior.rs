@@ -1,21 +1,21 @@
-//! What the ranker believes before any reward, and how much evidence that is worth.
+//! The ranker's prior before any reward, and the strength of this prior.
 //!
 //! The ranker's vector is the constant 1, the hybrid's standard score, and the features. Its
-//! prior is the hybrid and nothing beside it: the order is the hybrid's until rewards say
-//! otherwise, in proportion to how many they are.
+//! prior is the hybrid alone: the order is the hybrid's at first, and rewards change it in
+//! proportion to their number.
 //!
 //! With strengths `S` (impressions that the prior of a coefficient is worth), one impression
-//! with vector `x` whose reward is `e` more than expected moves the score of another item `y`
+//! with vector `x` and a reward `e` above the expected one moves the score of another item `y`
 //! by `y' S^-1 x e / (1 + x' S^-1 x)`, at most. On the scale of the features a vector has about
-//! a dozen values of about 1, and `|e|` is at most about 1, so:
+//! a dozen values of about 1, and `|e|` is at most about 1, so it moves the score:
 //!
 //! - by the features, which change the order: at most about `12 / FEATURE_STRENGTH` = .00012 of
-//!   a reward, where scores have a spread of [`PRIOR_GAIN`] = .05: .25 % of it. That is a HIDE
-//!   or a like; an impression without a click has `|e|` of about .05 and moves by .0125 %.
+//!   a reward. Scores have a spread of [`PRIOR_GAIN`] = .05, so this is .25 % of it. It holds
+//!   for a HIDE or a like. An impression without a click has `|e|` of about .05: .0125 %.
 //! - by the constant: all scores alike, which changes no order.
-//! - by the gain: all differences of the hybrid in proportion, by `x_1 y_1 / GAIN_STRENGTH`: no
-//!   order either. It is stronger than the constant, so that users who click on nothing
-//!   lower what is expected of all and do not turn the order round.
+//! - by the gain: all differences of the hybrid in proportion, by `x_1 y_1 / GAIN_STRENGTH`,
+//!   which changes no order. It is stronger than the constant: users without clicks lower all
+//!   expected rewards and do not reverse the order.
 
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ use crate::state::View;
 
 /// Values of the ranker's vector: a constant, the hybrid's score, and the features.
 pub const RANKER_DIMENSION: usize = FEATURE_COUNT + 2;
-/// Expected reward of an average candidate, and gain per spread of the hybrid.
+/// Expected reward of the average candidate, and gain per spread of the hybrid.
 const PRIOR_REWARD: f64 = 0.05;
 pub const PRIOR_GAIN: f64 = 0.05;
 /// Impressions that the priors of the constant, the gain and each feature are worth.
@@ -38,7 +38,7 @@ const BIAS_STRENGTH: f64 = 200.0;
 const GAIN_STRENGTH: f64 = 1_000.0;
 const FEATURE_STRENGTH: f64 = 100_000.0;
 
-/// What the ranker starts from.
+/// The prior of the ranker.
 pub fn ranker_prior() -> RankerPrior {
     let ids = [BIAS, HYBRID].into_iter().chain(FEATURES.iter().map(|feature| feature.id));
     let mut mean = vec![0.0; RANKER_DIMENSION];
@@ -48,8 +48,7 @@ pub fn ranker_prior() -> RankerPrior {
     RankerPrior { layout: FeatureLayout::new(ids), mean, strength }
 }
 
-/// Gives a view the features that this engine has. What a view with others learnt of common
-/// features is kept.
+/// Aligns a view with the features of this engine. What it learnt of common features is kept.
 pub fn align_features(view: &mut View) {
     let prior = ranker_prior();
     view.hybrid = Arc::new(view.hybrid.aligned(&hybrid_prior()));
@@ -72,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn without_rewards_the_vectors_of_the_ranker_begin_with_the_constant_and_the_hybrid() {
+    fn the_vectors_of_the_ranker_begin_with_the_constant_and_the_hybrid() {
         let prior = ranker_prior();
         assert_eq!(prior.layout.ids()[..2], [BIAS, HYBRID]);
         assert_eq!(prior.layout.len(), RANKER_DIMENSION);

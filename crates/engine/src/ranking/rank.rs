@@ -1,10 +1,9 @@
 //! One ranking: candidates to an ordered, scored, explained list.
 //!
-//! The score is the posterior mean of the reward, and under strategies that explore a
-//! bonus for items that are new; LinUCB adds standard deviations (`uncertainty`). Its prior
-//! is the hybrid ([`crate::ranking::prior`]): with no decision rewarded yet, the order is the
-//! hybrid's. Rewards then teach the Bayesian linear ranker where showing an item pays off
-//! differently than the hybrid thinks.
+//! The score is the posterior mean of the reward. Boosts add to it; strategies that explore add
+//! a bonus for new items; LinUCB adds standard deviations (`uncertainty`). The prior of the mean
+//! is the hybrid ([`crate::ranking::prior`]): without rewards, the order is the hybrid's. From
+//! rewards the Bayesian linear ranker learns corrections of the hybrid.
 
 use std::collections::BTreeMap;
 
@@ -46,9 +45,9 @@ use crate::retrieval::boost;
 use crate::seed;
 use crate::state::View;
 
-/// What LinUCB adds to a score.
+/// The component that LinUCB adds to a score.
 const UNCERTAINTY: &str = "uncertainty";
-/// What the item is believed to earn beyond its features.
+/// The component of the item's expected reward beyond its features.
 const ITEM: &str = "item";
 
 /// Scores of candidates by the view's ranker, in their order. Features that `mask`
@@ -128,7 +127,7 @@ pub fn rank(
     Ok(Ranked { segment, items, scores, deviations, exploration_cost, trial })
 }
 
-/// Shows the ranker's list, the caller's or the most popular items; compares the first two.
+/// Shows the ranker's list, the caller's or the most popular items. Compares the first two.
 fn contest(
     view: &View,
     slate: Slate<'_>,
@@ -161,8 +160,8 @@ fn contest(
     Ok((list, trial))
 }
 
-/// The choice with gamma for as much as was learnt: the better rewards are known, the
-/// less is tried (Foster and Rakhlin 2020: by the square root of the rounds).
+/// The choice with gamma scaled by what was learnt: with more knowledge of rewards, less is
+/// explored (Foster and Rakhlin 2020: by the square root of the rounds).
 fn in_force(view: &View, request: &RankRequest<'_>) -> Choice {
     let choice = &request.choice;
     // All lists that may be shown are equally long.
@@ -174,7 +173,7 @@ fn in_force(view: &View, request: &RankRequest<'_>) -> Choice {
     Choice { exploring, positions, ..*choice }
 }
 
-/// Where a candidate stands among all of a request by score alone.
+/// The rank of a candidate among all of a request, by score alone.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CandidateRank {
     /// Candidates before it.
@@ -184,7 +183,7 @@ pub struct CandidateRank {
     pub components: BTreeMap<&'static str, f64>,
 }
 
-/// Where one candidate stands, shown or not, by the scores that [`rank`] ranks by.
+/// The rank of one candidate, shown or not, by the scores of [`rank`].
 ///
 /// # Errors
 /// [`Cancelled`].
@@ -206,16 +205,16 @@ pub fn candidate_rank(
     })
 }
 
-/// The scores of all candidates with what they are made of.
+/// The scores of all candidates with their parts.
 struct Scored<'v> {
     scale: Scale<'v>,
     segment: u8,
     estimates: Vec<f64>,
-    /// What items are believed to earn beyond their features: parts of the estimates.
+    /// Expected rewards of items beyond their features: parts of the estimates.
     effects: Vec<ItemEffect>,
-    /// Of the expected rewards; empty where nobody asks.
+    /// Standard deviations of the expected rewards; empty when they are not needed.
     deviations: Vec<f64>,
-    /// Standard deviations that are part of a score.
+    /// How many standard deviations are added to a score.
     width: f64,
     boosts: Vec<f64>,
     exploration: Exploration,
@@ -237,15 +236,15 @@ impl<'v> Scored<'v> {
         let scale = Scale::over(view, segment, &features);
         let mut estimates = scale.scores();
         let effects = item_effects(view, candidates);
-        let (asks, width) = match request.choice.strategy {
+        let (needs_deviations, width) = match request.choice.strategy {
             Strategy::Thompson => (true, 0.0),
             Strategy::LinUcb => (true, request.choice.exploring.scale),
             Strategy::Greedy | Strategy::EpsilonGreedy | Strategy::SquareCb => (false, 0.0),
         };
         let explores = request.choice.strategy != Strategy::Greedy;
         let is_bounded = explores && view.settings().ranker.exploration_allowance.is_some();
-        let asks = asks || is_bounded || request.deviations;
-        let mut deviations = if asks { scale.deviations() } else { Vec::new() };
+        let needs_deviations = needs_deviations || is_bounded || request.deviations;
+        let mut deviations = if needs_deviations { scale.deviations() } else { Vec::new() };
         add_effects(&effects, &mut estimates, &mut deviations);
         let boosts = boosts(candidates, &estimates, request)?;
         let exploration =
@@ -272,12 +271,12 @@ impl<'v> Scored<'v> {
         Ok(scored)
     }
 
-    /// What a score holds for not being sure of the reward.
+    /// What a score holds for the uncertainty of the reward.
     fn uncertainty(&self, position: usize) -> f64 {
         self.deviations.get(position).map_or(0.0, |deviation| self.width * deviation)
     }
 
-    /// What choices cost against greedy ones; `None` where nothing explores.
+    /// The costs of choices relative to greedy ones; `None` when nothing explores.
     fn costs(&self, view: &View, request: &RankRequest<'_>) -> Option<Costs<'_>> {
         if request.choice.strategy == Strategy::Greedy {
             return None;
@@ -299,7 +298,7 @@ impl<'v> Scored<'v> {
         })
     }
 
-    /// The score of a candidate by parts.
+    /// The parts of a candidate's score.
     fn components(&self, position: usize) -> BTreeMap<&'static str, f64> {
         let mut components = self.scale.components(self.scale.vectors.row(position));
         let (bonus, uncertain) = (self.exploration.bonus(position), self.uncertainty(position));
@@ -332,7 +331,7 @@ fn boosts(
     candidates.iter().zip(estimates).map(boost).collect()
 }
 
-/// The candidates with what the choice's variety is about.
+/// The candidates with all data for the choice.
 fn slate<'a>(
     view: &'a View,
     candidates: &'a [Candidate<'a>],
@@ -369,11 +368,11 @@ fn slate<'a>(
     }
 }
 
-/// Shares of topics in what a user wants. What they dislike has none.
+/// Shares of topics in a user's preferences. Disliked topics have none.
 fn topic_mix<'v>(view: &'v View, user: &User) -> Vec<(&'v str, f64)> {
-    let wanted = || user.topics.entries().iter().filter(|entry| entry.1 > 0.0);
-    let total: f64 = wanted().map(|entry| f64::from(entry.1)).sum();
+    let liked = || user.topics.entries().iter().filter(|entry| entry.1 > 0.0);
+    let total: f64 = liked().map(|entry| f64::from(entry.1)).sum();
     let share =
         |&(topic, mass): &(u32, f32)| Some((view.topic_name(topic)?, f64::from(mass) / total));
-    wanted().filter_map(share).collect()
+    liked().filter_map(share).collect()
 }

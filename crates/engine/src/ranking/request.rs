@@ -1,4 +1,4 @@
-//! What a ranking is asked for, and what it comes to.
+//! The request for a ranking, and its result.
 
 use std::collections::BTreeMap;
 
@@ -23,12 +23,12 @@ pub struct RankRequest<'a> {
     pub boosts: &'a [Boost],
     /// At most one for each position and candidate.
     pub pins: &'a [Pin],
-    /// The order of the caller, if it sent one that may be shown.
+    /// The order that competes with the ranker's, if there is one.
     pub baseline: Option<&'a Baseline>,
-    /// What exploring cost in decisions that the view does not know yet.
+    /// The cost of exploring in decisions that the view has not learnt yet.
     pub unlearnt_cost: f64,
     pub explain: bool,
-    /// Whether standard deviations are asked for of all candidates, whatever the strategy.
+    /// Whether standard deviations of all candidates are requested, whatever the strategy.
     pub deviations: bool,
     /// Keys the random stream of the choice.
     pub decision_id: &'a str,
@@ -39,7 +39,7 @@ pub struct RankRequest<'a> {
 pub struct RankedItem {
     /// Position in the candidates of the request.
     pub candidate: usize,
-    /// The estimate with what boosts and the bonus of a new item add to it.
+    /// The estimate with boosts, the bonus of a new item and LinUCB's width.
     pub score: f64,
     /// Posterior mean of the reward.
     pub estimate: f64,
@@ -52,20 +52,20 @@ pub struct RankedItem {
     pub features: Vec<f32>,
 }
 
-/// What a ranking comes to.
+/// The result of a ranking.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ranked {
-    /// Whose ranker this was.
+    /// The segment whose ranker was used.
     pub segment: u8,
     /// The list, the best first.
     pub items: Vec<RankedItem>,
-    /// What the choice went by, of every candidate of the request.
+    /// Scores of all candidates of the request.
     pub scores: Vec<f64>,
-    /// Standard deviations of their expected rewards; empty where neither the request nor
-    /// the strategy asks.
+    /// Standard deviations of their expected rewards; empty when neither the request, the strategy
+    /// nor an allowance needs them.
     pub deviations: Vec<f64>,
-    /// What exploring is expected to have cost against greedy choices, at most.
+    /// Upper bound of the expected cost of exploring, relative to greedy choices.
     pub exploration_cost: f64,
-    /// Where the request has a baseline.
+    /// Present when the request has a baseline.
     pub trial: Option<Trial>,
 }

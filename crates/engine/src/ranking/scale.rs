@@ -1,8 +1,8 @@
 //! The ranker's vectors of the candidates of a request, and their scores.
 //!
-//! A score is the expected reward of showing the item. It depends on the view, the user, the
-//! context and the item alone: neither the mean nor the spread of the other candidates is in
-//! it, so scores of two requests compare.
+//! A score is the expected reward of an impression of the item. It depends only on the view,
+//! the user, the request context and the item, not on the other candidates. So scores of two
+//! requests compare.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use crate::state::View;
 /// Positions in the ranker's vector.
 const BIAS: usize = 0;
 const HYBRID: usize = 1;
-/// The part of a score that belongs to no feature.
+/// The component of a score that belongs to no feature.
 pub const BASE: &str = "base";
 
 /// The ranker of a view with the vectors of candidates.
@@ -53,15 +53,15 @@ impl<'v> Scale<'v> {
         self.belief.mean.iter().zip(vector).map(|(mean, &x)| mean * f64::from(x)).sum()
     }
 
-    /// How unsure the scores are against each other, in standard deviations.
+    /// Standard deviations of the scores.
     pub fn deviations(&self) -> Vec<f64> {
         let mut deviations = Vec::new();
         self.belief.deviations(self.vectors.rows(), &mut deviations);
         deviations
     }
 
-    /// The score of a vector by feature, each with its part in the hybrid and its own; what
-    /// belongs to none is `base`.
+    /// The score of a vector by feature, each with its part by the hybrid and its own weight. The
+    /// rest is `base`.
     pub fn components(&self, vector: &[f32]) -> BTreeMap<&'static str, f64> {
         let (mean, weights) = (&self.belief.mean, self.hybrid.weights());
         let gain = mean[HYBRID] * self.hybrid.per_spread();

@@ -1,9 +1,9 @@
-//! The ranker's list beside the one that the caller would show.
+//! Comparison of the ranker's list with the caller's.
 //!
-//! What would be shown without exploring (the greedy list) is compared with the caller's
-//! at the places that are not pinned, as far as both reach: how alike they are, and by
-//! which features they differ. The expected gain is the sum of posterior means over the
-//! one list less that over the other.
+//! The ranker's list without exploring (the greedy list) is compared with the caller's at the
+//! positions that are not pinned, up to the length of the shorter: how similar they are, and by
+//! which features they differ. The expected gain is the sum of posterior means over the greedy
+//! list minus that over the caller's.
 
 use crate::domain::ListOrigin;
 use crate::features::Candidate;
@@ -16,13 +16,13 @@ use crate::state::View;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Baseline {
     Order {
-        /// Places in the candidates, the best first; none twice, none that is pinned.
+        /// Indices of candidates, the best first; none twice, none that is pinned.
         order: Vec<usize>,
-        /// Candidates that are there for the order alone, in rising order: a rule about the
-        /// person keeps them out otherwise.
+        /// Candidates that only this order may show, in rising order: a rule about the user
+        /// excludes them otherwise.
         excluded: Vec<usize>,
     },
-    /// What is most popular first.
+    /// The most popular first.
     Popular,
 }
 
@@ -34,7 +34,7 @@ impl Baseline {
         }
     }
 
-    /// Candidates that the order has, if it need not have all.
+    /// Length of the order, if it need not have all candidates.
     pub fn reach(&self) -> Option<usize> {
         match self {
             Self::Order { order, .. } => Some(order.len()),
@@ -43,7 +43,7 @@ impl Baseline {
     }
 }
 
-/// Whose list is shown, and how the ranker's compares with the caller's.
+/// The origin of the shown list, and the comparison of the ranker's list with the caller's.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Trial {
     /// See [`crate::domain::TakeoverTrial`], also for the other fields.
@@ -58,7 +58,7 @@ pub struct Trial {
     pub difference: Vec<f32>,
 }
 
-/// Whose list this decision shows, with the chances of all.
+/// Draws the origin of this decision's list; also returns the chances of all origins.
 pub fn draw(view: &View, decision_id: &str) -> (ListOrigin, [f64; 3]) {
     let chances = view.takeover().chances();
     let key = decision_id.as_bytes();
@@ -86,7 +86,7 @@ pub fn popular(view: &View, slate: &Slate<'_>) -> Vec<usize> {
 }
 
 impl Trial {
-    /// `own` is the ranker's greedy list; `estimates` and `vector` are of candidates.
+    /// `own` is the ranker's greedy list; `estimates` and `vector` are by candidate.
     pub fn new<'v>(
         view: &View,
         (origin, chances): (ListOrigin, [f64; 3]),

@@ -1,9 +1,8 @@
 //! Scores raised or lowered by the caller's rules.
 //!
-//! A boost adds to the score of the items it is about, or multiplies it. Of several,
-//! factors multiply and addends add up: `score' = score + |score| (f_1 f_2 .. - 1) +
-//! a_1 + a_2 ..`. The absolute value keeps the sense: a factor above 1 raises negative
-//! scores, too.
+//! A boost adds to the score of its target items, or multiplies it. Several factors multiply
+//! and several addends add up: `score' = score + |score| (f_1 f_2 .. - 1) + a_1 + a_2 ..`. With
+//! the absolute value, a factor above 1 also raises negative scores.
 
 use crate::domain::Item;
 use crate::domain::Timestamp;
@@ -11,7 +10,7 @@ use crate::domain::limits;
 use crate::expression::Expression;
 use crate::expression::Subject;
 
-/// Which items a boost is about.
+/// The items of a boost.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Target {
     Item(Box<str>),
@@ -20,7 +19,7 @@ pub enum Target {
     Matching(Expression),
 }
 
-/// What it does to their scores.
+/// The change of their scores.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Change {
     Add(f64),
@@ -44,7 +43,7 @@ impl Boost {
         }
     }
 
-    /// Steps for one item at most, as expressions count them.
+    /// Most steps for one item, as expressions count them.
     pub fn cost(&self) -> usize {
         match &self.target {
             Target::Item(_) | Target::Source(_) => 1,

@@ -1,12 +1,12 @@
-//! A filter for a user at a moment: whether an item may be shown, and which rules keep it out.
+//! A filter for a user at a moment: whether an item may be shown, and which rules exclude it.
 //!
-//! - Every rule acts before anything is chosen: retrieval asks for each item, so that a list is
+//! - Every rule acts before anything is chosen: retrieval checks each item, so that a list is
 //!   as long as the catalogue allows.
-//! - What the user hid stays out whatever the filter says of seen items; what the caller pins
-//!   is the caller's decision.
-//! - An item of the catalogue that is published later than the moment does not exist: it is
-//!   neither found, nor a candidate by its id, nor pinned. A candidate that the request itself
-//!   describes is there because the caller says so, whatever time it carries.
+//! - Items that the user hid are always excluded, whatever the filter says of seen items. Pins
+//!   are exempt: they are the caller's decision.
+//! - A catalogue item that is published later than the moment does not exist: it is neither
+//!   found, nor a candidate by its id, nor pinned. A candidate that the request itself describes
+//!   exists, whatever its publication time.
 
 use crate::columns::interner::name_key;
 use crate::consumption::User;
@@ -34,13 +34,13 @@ pub struct Eligibility<'a> {
     now: Timestamp,
     /// Items that the user hid, sorted.
     hidden: Vec<u32>,
-    /// Keys of items shown as often as is allowed, sorted.
+    /// Keys of items that reached the cap of impressions, sorted.
     worn_out: Vec<u64>,
 }
 
 impl<'a> Eligibility<'a> {
-    /// `shown`: ids of items shown to the user that the view has not learnt of yet, once for
-    /// each impression.
+    /// `shown`: item ids of the user's impressions that the view has not learnt yet, one for each
+    /// impression.
     pub fn new(
         view: &'a View,
         filter: &'a Filter,
@@ -66,22 +66,22 @@ impl<'a> Eligibility<'a> {
         Self { view, filter, prepared, context, user, now, hidden, worn_out }
     }
 
-    /// Whether an item may be shown: no rule keeps it out.
+    /// Whether an item may be shown: no rule excludes it.
     pub fn allows(&self, entry: &Entry, index: Option<u32>) -> bool {
         entry.item.as_ref().is_some_and(|item| {
             !Exclusion::RULES.iter().any(|&rule| self.excludes(rule, entry, item, index))
         })
     }
 
-    /// Whether an item may be pinned: by the rules about the item itself. What the user had,
-    /// hid or was shown is no reason against what the caller wants there.
+    /// Whether an item may be pinned: only the rules about the item itself count, not what the
+    /// user had, hid or was shown.
     pub fn allows_pinned(&self, entry: &Entry) -> bool {
         entry.item.as_ref().is_some_and(|item| {
             !Exclusion::RULES.iter().any(|&rule| self.excludes_item(rule, entry, item))
         })
     }
 
-    /// Every rule that keeps an item out; none when it may be shown.
+    /// Every rule that excludes an item; none when it may be shown.
     pub fn exclusions(&self, entry: &Entry, index: Option<u32>) -> Vec<Exclusion> {
         let Some(item) = &entry.item else {
             return vec![Exclusion::NotInCatalogue];
@@ -90,8 +90,8 @@ impl<'a> Eligibility<'a> {
         rules.filter(|&rule| self.excludes(rule, entry, item, index)).collect()
     }
 
-    /// The items of the catalogue that may be shown, as far as sets of items tell, and whether
-    /// they tell nearly all: every item that [`Self::allows`] is in it.
+    /// The catalogue items that may be shown by sets of items, and whether the sets answer nearly
+    /// all of the filter. Every item that [`Self::allows`] accepts is in the mask.
     pub(super) fn mask(&self) -> (Mask, bool) {
         let postings = &self.view.postings;
         let mut mask = Mask::new(postings.catalogue());
@@ -123,7 +123,7 @@ impl<'a> Eligibility<'a> {
             || rule == Exclusion::FrequencyCap && self.is_worn_out(item)
     }
 
-    /// Whether a rule about the item itself is broken.
+    /// Whether a rule about the item itself excludes it.
     fn excludes_item(&self, rule: Exclusion, entry: &Entry, item: &Item) -> bool {
         let (filter, now) = (self.filter, self.now);
         match rule {
@@ -151,7 +151,7 @@ impl<'a> Eligibility<'a> {
         }
     }
 
-    /// Whether it is the catalogue that says what the item is, and not the request.
+    /// Whether the entry is from the catalogue and not from the request.
     fn is_of_catalogue(&self, entry: &Entry) -> bool {
         let id = entry.item.as_ref().map(|item| item.item_id.as_str());
         let index = id.and_then(|id| self.view.item_index(id));
@@ -163,7 +163,7 @@ impl<'a> Eligibility<'a> {
         !self.worn_out.is_empty() && self.worn_out.binary_search(&key()).is_ok()
     }
 
-    /// Whether a rule about what the user did with the item is broken.
+    /// Whether a rule about what the user did with the item excludes it.
     fn excludes_for_user(&self, rule: Exclusion, index: u32) -> bool {
         let filter = self.filter;
         let seen = || self.context.seen(index);

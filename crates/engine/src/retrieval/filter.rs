@@ -1,4 +1,4 @@
-//! What a request asks of its items, and the rules that keep an item out.
+//! The conditions of a request on its items, and the rules that exclude an item.
 
 use crate::domain::Attributes;
 use crate::domain::Timestamp;
@@ -14,23 +14,22 @@ pub struct Filter {
     /// Every one of these attributes.
     pub attributes: Attributes,
     pub published_after: Option<Timestamp>,
-    /// Ids left out, sorted.
+    /// Excluded ids, sorted.
     pub exclude: Vec<Box<str>>,
     pub expression: Option<Expression>,
-    /// Whether items the user already had are allowed. One that the user hid stays out.
+    /// Whether items the user already had are allowed. Hidden items stay excluded.
     pub include_seen: bool,
-    /// Hours for which an item stays away after an interaction; 0: no such rule.
+    /// Hours for which an item is excluded after an interaction; 0: no such rule.
     pub seen_cooldown_hours: f32,
-    /// Interactions from which on an item stays away; 0: no such rule.
+    /// Number of interactions that excludes an item; 0: no such rule.
     pub seen_after_interactions: u32,
-    /// Impressions in 24 hours from which on an item stays away; 0: no such rule.
+    /// Number of impressions in 24 hours that excludes an item; 0: no such rule.
     pub frequency_cap_per_day: u32,
 }
 
 impl Filter {
-    /// Whether what passes depends on nothing but the item, the user's history and the model:
-    /// not on the time nor on what was shown. That an item of the future comes to exist is not
-    /// counted.
+    /// Whether the result depends only on the item, the user's history and the model: neither on
+    /// the time nor on impressions. The later publication of an item does not count.
     pub fn is_timeless(&self) -> bool {
         self.seen_cooldown_hours == 0.0
             && self.frequency_cap_per_day == 0
@@ -38,18 +37,18 @@ impl Filter {
     }
 }
 
-/// The rule that keeps an item out.
+/// The rule that excludes an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exclusion {
-    /// It is not described in the catalogue.
+    /// It is not in the catalogue.
     NotInCatalogue,
-    /// The catalogue says that it is published later: it does not exist yet.
+    /// By the catalogue it is published later, so it does not exist yet.
     NotYetPublished,
     Topics,
     Sources,
     Attributes,
     PublishedAfter,
-    /// It is one of the ids left out.
+    /// It is one of the excluded ids.
     Listed,
     Expression,
     /// The user hid it.

@@ -1,6 +1,6 @@
-//! A set of items of the catalogue, one bit for each: what retrieval looks among.
+//! A set of catalogue items, one bit for each, for the search of a retrieval.
 //!
-//! Dense, since the scans of factors read it by the word: an eighth of a megabyte for a million
+//! Dense, since the scans of factors read whole words: an eighth of a megabyte for a million
 //! items, which a request reads and writes in microseconds.
 
 use crate::state::postings::WORD;
@@ -17,12 +17,11 @@ impl Mask {
         Self { words: words.to_vec(), count }
     }
 
-    /// Of nothing, with space for what a mask of so many words has.
+    /// An empty mask of this many words.
     pub fn empty(words: usize) -> Self {
         Self { words: vec![0; words], count: 0 }
     }
 
-    /// How many items are in it.
     pub fn count(&self) -> usize {
         self.count
     }
@@ -36,7 +35,7 @@ impl Mask {
         word.is_some_and(|word| word >> (item as usize % WORD) & 1 == 1)
     }
 
-    /// Takes an item in; one beyond its space is left out.
+    /// Adds an item; one beyond its words is left out.
     pub fn add(&mut self, item: u32) {
         if let Some(word) = self.words.get_mut(item as usize / WORD) {
             let bit = 1 << (item as usize % WORD);
@@ -53,7 +52,7 @@ impl Mask {
         }
     }
 
-    /// Keeps what the other has, too.
+    /// Keeps the items that the other has, too.
     pub fn keep(&mut self, other: &Self) {
         for (at, word) in self.words.iter_mut().enumerate() {
             *word &= other.words.get(at).copied().unwrap_or(0);

@@ -1,5 +1,5 @@
-//! Which items are candidates for a ranking: the rules of a request, and the sources that search
-//! the catalogue under them.
+//! The candidates for a ranking: the rules of a request, and the sources that search the
+//! catalogue under these rules.
 
 mod boost;
 mod eligibility;

@@ -1,16 +1,16 @@
-//! The few items whose answers tell most about somebody new.
+//! The few items whose answers tell most about a new user.
 //!
-//! A new person's factors are `w ~ N(m, S)`, with mean and covariance those of the
-//! people there are. An answer about item `h` is a noisy look at `h' w` and shrinks
-//! the uncertainty by `ln det`: the gain is `ln(1 + h' S h / noise) / 2` nats, after
-//! which `S <- S - S h h' S / (noise + h' S h)` (linear Gaussian model; D-optimal design,
-//! greedy, which is within 1 - 1/e of the best set for this submodular aim). Items that
-//! people differ about and that are unlike what was asked before gain most. The noise is
-//! the mean of `h' S h` over the pool, so that the scale of the factors cancels.
+//! A new user's factors are `w ~ N(m, S)`, with the mean and covariance of the known users. An
+//! answer about item `h` is a noisy observation of `h' w`. The gain is
+//! `ln(1 + h' S h / noise) / 2` nats, the decrease of `ln det S / 2`; then
+//! `S <- S - S h h' S / (noise + h' S h)` (linear Gaussian model). Items are picked greedily
+//! (D-optimal design), which is within 1 - 1/e of the best set for this submodular objective.
+//! The gain is greatest for items about which users differ and that are unlike the items asked
+//! before. The noise is the mean of `h' S h` over the pool, so the scale of the factors cancels.
 //!
-//! An answer is had only from who knows the item, so the gain counts by its share of
-//! people who wanted it; and a topic that was asked about k times by `1 / (1 + k)`: who
-//! does not pick an item has said little. Without a model the gain is left out.
+//! Only a user who knows the item gives an answer. So the gain is multiplied by the share of
+//! users with a positive of it, and by `1 / (1 + k)` for a topic that was asked about k times:
+//! not picking an item says little. Without a model the gain is left out.
 //!
 //! Cost: 256 fold-ins, then pool x k for each pick.
 
@@ -19,35 +19,35 @@ use crate::retrieval::eligibility::Eligibility;
 use crate::retrieval::popular::most_popular;
 use crate::state::View;
 
-/// Items that stand to choose from, the most popular ones.
+/// Items to choose from, the most popular ones.
 const POOL: usize = 500;
-/// People whose factors make up the prior.
+/// Users whose factors make up the prior.
 const PEOPLE: usize = 256;
-/// Fewest people that say how tastes differ.
+/// Fewest users for an estimate of the covariance.
 const PEOPLE_MIN: usize = 8;
 
-/// An item to ask a new person about.
+/// An item to ask a new user about.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OnboardingItem {
     pub index: u32,
-    /// Expected information about the person's factors given the answers to the
-    /// items before, in nats; 0 without a model.
+    /// Expected information about the user's factors given the answers to the items before, in
+    /// nats; 0 without a model.
     pub gain: f64,
-    /// Share of all people who wanted it, 0 to 1.
+    /// Share of all users with a positive of it, 0 to 1.
     pub familiarity: f64,
 }
 
-/// At most `n` allowed items, the most telling first. A function of the view and the
-/// filter alone.
+/// At most `n` allowed items, the most informative first. Depends only on the view and the
+/// filter.
 pub fn onboarding_items(view: &View, eligible: &Eligibility<'_>, n: usize) -> Vec<OnboardingItem> {
     let allowed = |index: u32| eligible.allows(&view.items.entries[index as usize], Some(index));
     let (mask, _) = eligible.mask();
     let pool = most_popular(view, &mask, POOL, allowed);
-    let people = view.users.states.len().max(1) as f64;
+    let users = view.users.states.len().max(1) as f64;
     let familiarity: Vec<f64> = pool
         .iter()
         .map(|&item| {
-            (f64::from(view.items.popularity.items[item as usize].positives) / people).min(1.0)
+            (f64::from(view.items.popularity.items[item as usize].positives) / users).min(1.0)
         })
         .collect();
     let mut uncertainty = Uncertainty::new(view, &pool);
@@ -57,8 +57,8 @@ pub fn onboarding_items(view: &View, eligible: &Eligibility<'_>, n: usize) -> Ve
     while picked.len() < n && !left.is_empty() {
         let value = |position: usize| {
             let gain = uncertainty.as_ref().map_or(1.0, |one| one.gain(position));
-            // Nobody wanting an item yet is no proof that nobody knows it.
-            let known = familiarity[position] + 0.5 / people;
+            // An item without positives may still be known.
+            let known = familiarity[position] + 0.5 / users;
             gain * known * coverage(view, pool[position], &asked)
         };
         let best = (0..left.len()).max_by(|&a, &b| {
@@ -82,7 +82,7 @@ pub fn onboarding_items(view: &View, eligible: &Eligibility<'_>, n: usize) -> Ve
     picked
 }
 
-/// How little the item's topics were asked about, 0 to 1: the mean over them.
+/// How little the item's topics were asked about, 0 to 1: their mean.
 fn coverage(view: &View, item: u32, asked: &[u32]) -> f64 {
     let topics = &view.items.entries[item as usize].topics;
     if topics.is_empty() {
@@ -92,7 +92,7 @@ fn coverage(view: &View, item: u32, asked: &[u32]) -> f64 {
     topics.iter().map(new).sum::<f64>() / topics.len() as f64
 }
 
-/// What is not known of a new person, seen through the items of the pool.
+/// The uncertainty about a new user, for the items of the pool.
 struct Uncertainty {
     k: usize,
     /// Factors of the pool's items, zeros where an item has none.
@@ -105,7 +105,7 @@ struct Uncertainty {
 }
 
 impl Uncertainty {
-    /// `None` without a model or enough people.
+    /// `None` without a model or enough users.
     fn new(view: &View, pool: &[u32]) -> Option<Self> {
         let k = view.items.factors.k();
         let covariance = covariance_of_people(view, k)?;
@@ -130,7 +130,7 @@ impl Uncertainty {
         math::log1p(self.variances[position] / self.noise) / 2.0
     }
 
-    /// Takes an answer about an item into account.
+    /// Updates the covariance by an answer about an item.
     fn answer(&mut self, position: usize) {
         let direction = product(&self.covariance, self.row(position));
         let scale = 1.0 / (self.noise + self.variances[position]);
@@ -146,22 +146,22 @@ impl Uncertainty {
     }
 }
 
-/// Covariance of the factors of people, evenly drawn from all; k x k.
+/// Covariance of the factors of users at even steps through all; k x k.
 fn covariance_of_people(view: &View, k: usize) -> Option<Vec<f64>> {
     let step = view.users.states.len().div_ceil(PEOPLE).max(1);
     let users = view.users.states.iter().step_by(step);
-    let people: Vec<Vec<f32>> = users.filter_map(|user| view.fold_in(user)).collect();
-    if people.len() < PEOPLE_MIN {
+    let rows: Vec<Vec<f32>> = users.filter_map(|user| view.fold_in(user)).collect();
+    if rows.len() < PEOPLE_MIN {
         return None;
     }
-    let n = people.len() as f64;
+    let n = rows.len() as f64;
     let mut mean = vec![0.0; k];
-    for person in &people {
-        mean.iter_mut().zip(person).for_each(|(sum, &value)| *sum += f64::from(value) / n);
+    for factors in &rows {
+        mean.iter_mut().zip(factors).for_each(|(sum, &value)| *sum += f64::from(value) / n);
     }
     let mut covariance = vec![0.0; k * k];
-    for person in &people {
-        let off: Vec<f64> = person.iter().zip(&mean).map(|(&v, m)| f64::from(v) - m).collect();
+    for factors in &rows {
+        let off: Vec<f64> = factors.iter().zip(&mean).map(|(&v, m)| f64::from(v) - m).collect();
         for (cells, row) in covariance.chunks_exact_mut(k).zip(&off) {
             cells.iter_mut().zip(&off).for_each(|(cell, column)| *cell += row * column / n);
         }

@@ -1,9 +1,9 @@
-//! What of a filter the sets of items can tell.
+//! The part of a filter that sets of items can answer.
 //!
-//! A plan is a tree of unions and intersections of sets, read off the filter's lists and off its
-//! expression. It may let more items through than the filter, never fewer: who finds an item
-//! asks the filter itself. Numbers, texts by their order, negations and titles are not told by
-//! sets; a part of a conjunction that is not told is left out.
+//! A plan is a tree of unions and intersections of sets, made from the filter's lists and its
+//! expression. It may accept more items than the filter, never fewer, so every found item is
+//! checked with the filter itself. Sets do not answer numbers, the order of texts, negations and
+//! titles. Such a part of a conjunction is left out.
 
 use crate::domain::AttributeValue;
 use crate::domain::Timestamp;
@@ -19,7 +19,7 @@ use crate::state::postings::Label;
 use crate::state::postings::LabelKey;
 use crate::state::postings::Postings;
 
-/// Which items may fit.
+/// Which items may pass the filter.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Plan {
     Any(Vec<Plan>),
@@ -30,8 +30,8 @@ pub enum Plan {
 }
 
 impl Plan {
-    /// Of a filter at a moment; `None` when sets tell nothing. And whether they tell nearly all
-    /// that the filter says of the item itself.
+    /// The plan of a filter at a moment; `None` when sets answer nothing. Also whether the sets
+    /// answer nearly all conditions on the item itself.
     pub fn of(filter: &Filter, now: Timestamp) -> (Option<Self>, bool) {
         let mut tells_all = true;
         let mut all = Vec::new();
@@ -64,7 +64,7 @@ impl Plan {
         ((!all.is_empty()).then_some(Self::All(all)), tells_all)
     }
 
-    /// Of what a boost is about; `None` when sets do not tell.
+    /// The plan of a boost's target; `None` when sets do not answer it.
     pub fn of_target(target: &Target, now: Timestamp) -> Option<Self> {
         match target {
             Target::Item(_) => None,
@@ -74,7 +74,7 @@ impl Plan {
         }
     }
 
-    /// The items that may fit.
+    /// The items that may pass.
     pub fn items(&self, postings: &Postings) -> Mask {
         let words = postings.catalogue().len();
         match self {
@@ -104,7 +104,7 @@ impl Plan {
     }
 }
 
-/// `None` when sets do not tell; `tells_all` becomes false where a part is left out.
+/// `None` when sets do not answer it; `tells_all` becomes false when a part is left out.
 fn of_expression(expression: &Expression, now: Timestamp, tells_all: &mut bool) -> Option<Plan> {
     let told = match expression {
         Expression::All(parts) => {
@@ -148,7 +148,7 @@ fn of_comparison(
     now: Timestamp,
 ) -> Option<Plan> {
     use Comparison::{Equal, Greater, GreaterOrEqual, Less, LessOrEqual};
-    // A second more than is asked, so that rounding loses nothing.
+    // One second more, so that rounding loses no item.
     let after = |millis: f64| Plan::PublishedAfter(Timestamp::from_millis(millis as i64 - 1_000));
     match (field, comparison, literal) {
         (field, Equal, literal) => of_members(field, std::slice::from_ref(literal)),
@@ -164,7 +164,7 @@ fn of_comparison(
     }
 }
 
-/// Items of which the field is one of these values, or has one.
+/// Items whose field is one of these values, or has one.
 fn of_members(field: &Field, members: &[Literal]) -> Option<Plan> {
     let label = |member: &Literal| match (field, member) {
         (Field::Topics, Literal::Text(text)) => Some(Label::Topic(text).key()),

@@ -1,15 +1,14 @@
 //! The head of an order among the items of a mask: by popularity, by trend, by age.
 //!
-//! The lists of a view are walked first. Where they run out before enough is found, the items of
-//! the mask are asked one by one, so that what is found is the head of the order whatever the
-//! mask holds.
+//! The lists of a view are searched first. If they give too few, all items of the mask are
+//! scanned. So the result is the head of the order for every mask.
 
 use crate::retrieval::mask::Mask;
 use crate::state::View;
 use crate::state::top_lists::Best;
 use crate::state::top_lists::Evidence;
 
-/// The most that is sorted where few of the youngest items are in the mask.
+/// Most items that are sorted when few of the youngest are in the mask.
 const SORTED_MAX: usize = 8_192;
 
 /// The first `n` allowed items of the mask by evidence, the best first; those without any
@@ -41,8 +40,8 @@ pub fn most_wanted(
     best.sorted(|a, b| view.better(a, b)).into_iter().map(|one| one.1).collect()
 }
 
-/// The first `n` allowed items of the mask by popularity; those that nobody wants come after, the
-/// youngest first. As many as are asked for, where the mask has them.
+/// The first `n` allowed items of the mask by popularity, then those without positives, the
+/// youngest first. Fewer than `n` only if the mask has fewer.
 pub fn most_popular(view: &View, mask: &Mask, n: usize, allowed: impl Fn(u32) -> bool) -> Vec<u32> {
     let mut found = most_wanted(view, Evidence::Popularity, mask, n, &allowed);
     if found.len() < n {
@@ -54,27 +53,27 @@ pub fn most_popular(view: &View, mask: &Mask, n: usize, allowed: impl Fn(u32) ->
     found
 }
 
-/// All items of the mask in that order.
+/// All items of the mask in the order of [`most_popular`].
 pub fn in_order_of_popularity(view: &View, mask: &Mask) -> Vec<u32> {
     let value = view.evidence(Evidence::Popularity);
     let valued = mask.iter().map(|item| (value(item), item));
-    let mut wanted: Vec<(f32, u32)> = valued.filter(|one| one.0 > 0.0).collect();
-    wanted.sort_unstable_by(|a, b| view.better(a, b));
-    let mut all: Vec<u32> = wanted.into_iter().map(|one| one.1).collect();
+    let mut popular: Vec<(f32, u32)> = valued.filter(|one| one.0 > 0.0).collect();
+    popular.sort_unstable_by(|a, b| view.better(a, b));
+    let mut all: Vec<u32> = popular.into_iter().map(|one| one.1).collect();
     let births = view.postings.youngest().map(|born| born.item);
     all.extend(births.filter(|&item| mask.has(item) && !(value(item) > 0.0)));
     all
 }
 
 /// The `n` youngest items of the mask that are allowed, the youngest first, of equals the higher
-/// index. `allowed` is told whether the item says when it was published.
+/// index. The second argument of `allowed` is whether the item has a publication time.
 pub fn youngest(
     view: &View,
     mask: &Mask,
     n: usize,
     allowed: impl Fn(u32, bool) -> bool,
 ) -> Vec<u32> {
-    // Steps until enough is found, where the items of the mask are of all ages.
+    // Expected steps until enough are found, if the mask has items of all ages.
     let steps = n * view.counts.catalogue as usize / mask.count().max(1);
     if mask.count() <= SORTED_MAX && steps > mask.count() {
         let born = |item: u32| view.items.entries[item as usize].born();

@@ -1,5 +1,5 @@
-//! The values of a filter, prepared for a request: sorted once, so that asking for an item takes
-//! a few comparisons, however many values there are.
+//! The values of a filter, sorted once per request, so that the check of an item takes few
+//! comparisons, however many values there are.
 
 use crate::domain::AttributeValue;
 use crate::domain::Item;
@@ -14,7 +14,7 @@ pub struct Prepared<'a> {
     attributes: Vec<(&'a str, Any<'a>)>,
 }
 
-/// What an attribute must be.
+/// The condition on an attribute.
 #[derive(Debug, Clone)]
 enum Any<'a> {
     /// One of these texts.
@@ -35,7 +35,7 @@ impl<'a> Prepared<'a> {
         }
     }
 
-    /// Whether the item has any of the topics, if there are any.
+    /// Whether the item has any of the topics, or the filter has none.
     pub fn topics_fit(&self, item: &Item) -> bool {
         self.topics.is_empty() || item.topics.iter().any(|topic| has(&self.topics, topic))
     }
@@ -45,11 +45,11 @@ impl<'a> Prepared<'a> {
         self.sources.is_empty() || item.source.as_ref().is_some_and(|one| has(&self.sources, one))
     }
 
-    /// Whether the item has every attribute as the filter says.
+    /// Whether the item has every attribute of the filter.
     pub fn attributes_fit(&self, item: &Item) -> bool {
         self.attributes.iter().all(|(name, any)| {
             item.attributes.get(name).is_some_and(|have| match (any, have) {
-                (Any::This(wanted), have) => have.satisfies(wanted),
+                (Any::This(required), have) => have.satisfies(required),
                 (Any::Of(texts), AttributeValue::Text(one)) => has(texts, one),
                 (Any::Of(texts), AttributeValue::List(list)) => {
                     list.iter().any(|one| has(texts, one))
@@ -70,14 +70,13 @@ fn has(sorted: &[&str], text: &str) -> bool {
     sorted.binary_search(&text).is_ok()
 }
 
-/// Comparisons of a search among so many sorted values.
+/// Comparisons of a binary search among this many values.
 fn search(values: usize) -> usize {
     (usize::BITS - values.leading_zeros()) as usize + 1
 }
 
 impl Filter {
-    /// Steps for one item at most, as expressions count them
-    /// ([`limits::EXPRESSION_STEPS`]).
+    /// Most steps for one item, as expressions count them ([`limits::EXPRESSION_STEPS`]).
     pub fn cost(&self) -> usize {
         let any = |values: usize, of: usize| if values == 0 { 0 } else { of * search(values) };
         let attribute = |value: &AttributeValue| match value {
@@ -126,8 +125,8 @@ mod tests {
     proptest! {
         #[test]
         fn an_item_fits_as_if_every_value_were_compared(
-            (have, wanted) in (attributes(), attributes()),
-            (topics, wanted_topics) in (labels(), labels()),
+            (have, required) in (attributes(), attributes()),
+            (topics, required_topics) in (labels(), labels()),
             (source, sources) in (prop::option::of("[a-d]"), labels()),
         ) {
             let item = Item {
@@ -142,15 +141,15 @@ mod tests {
                 attributes: have.clone(),
             };
             let filter = Filter {
-                topics: wanted_topics.clone(),
+                topics: required_topics.clone(),
                 sources: sources.clone(),
-                attributes: wanted.clone(),
+                attributes: required.clone(),
                 ..Filter::default()
             };
             let prepared = Prepared::new(&filter);
-            prop_assert_eq!(prepared.attributes_fit(&item), have.satisfy(&wanted));
-            let shares = topics.iter().any(|topic| wanted_topics.contains(topic));
-            prop_assert_eq!(prepared.topics_fit(&item), wanted_topics.is_empty() || shares);
+            prop_assert_eq!(prepared.attributes_fit(&item), have.satisfy(&required));
+            let shares = topics.iter().any(|topic| required_topics.contains(topic));
+            prop_assert_eq!(prepared.topics_fit(&item), required_topics.is_empty() || shares);
             let is_one = source.is_some_and(|source| sources.contains(&source.into()));
             prop_assert_eq!(prepared.source_fits(&item), sources.is_empty() || is_one);
         }

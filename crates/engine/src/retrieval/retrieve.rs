@@ -1,15 +1,13 @@
-//! Candidates from the whole catalogue, by several sources that each see another side of a user
-//! and an item.
+//! Candidates from the whole catalogue, by several sources.
 //!
 //! - Sources: factors, co-occurrence, item-item weights, content, embeddings, cohorts, the
 //!   location, popular, trending, fresh and new items, boosted ones, and a few drawn evenly.
-//! - Every source looks among the items that the request allows ([`Mask`]) and asks the filter
-//!   about each item it gives. So the most popular of the allowed items are always found,
-//!   however few there are; and only the catalogue counts, never what only events know.
+//! - Every source searches the items that the request allows ([`super::mask`]) and checks each
+//!   result with the filter. So the most popular of the allowed items are always found, however few
+//!   there are. Only catalogue items are candidates.
 //! - When the sources give fewer candidates than are needed, more follow by popularity, then by
 //!   age, until there are enough or no more.
-//! - Whoever does not wait any more is asked about between sources and every few hundred items
-//!   that the filter is asked about.
+//! - Checkpoints ([`GiveUp`]) are between sources and every few hundred checks of the filter.
 
 mod fill;
 mod sources;
@@ -27,7 +25,7 @@ use crate::state::View;
 
 pub use self::trace::SourceTrace;
 
-/// How much a list needs at least.
+/// The least that a list needs.
 #[derive(Debug, Clone, Copy)]
 pub struct Supply<'a> {
     /// Candidates needed where the catalogue has them.
@@ -37,12 +35,12 @@ pub struct Supply<'a> {
     /// Absolute caps, which must leave enough to fill the list; 0: none.
     pub max_per_topic: u32,
     pub max_per_source: u32,
-    /// Items that raising boosts are about come along.
+    /// Targets of boosts that raise scores become candidates.
     pub boosts: &'a [Boost],
 }
 
 impl Supply<'_> {
-    /// Of no list: what the sources give by themselves.
+    /// For no list: only what the sources give.
     const NONE: Self =
         Self { wanted: 0, positions: 0, max_per_topic: 0, max_per_source: 0, boosts: &[] };
 }
@@ -54,18 +52,18 @@ pub struct Retrieval<'a> {
     pub user: Option<&'a User>,
     pub context: &'a UserContext,
     pub eligible: &'a Eligibility<'a>,
-    /// Where the user is.
+    /// The location of the user.
     pub location: Option<u32>,
-    /// The moment of the request.
+    /// The time of the request.
     pub now: Timestamp,
-    /// Names the draw of the items to explore.
+    /// The key of the random draws.
     pub seed_key: &'a [u8],
     pub give_up: &'a GiveUp<'a>,
 }
 
 impl Retrieval<'_> {
-    /// Distinct indices of allowed catalogue items in rising order, at least as many as are
-    /// needed where the catalogue has them; the most popular of the allowed are among them.
+    /// Distinct indices of allowed catalogue items in rising order, as many as are needed if the
+    /// catalogue has them, or more. The most popular of the allowed are among them.
     ///
     /// # Errors
     /// [`Cancelled`].
@@ -75,8 +73,8 @@ impl Retrieval<'_> {
         search.complete(personal, supply)
     }
 
-    /// Allowed items that suit the user: the costly part, and a function of the user, the model
-    /// and the filter but for what is newest.
+    /// Allowed items of the personal sources: the costly part. Apart from the newest items, it
+    /// depends only on the user, the model and the filter.
     ///
     /// # Errors
     /// [`Cancelled`].
@@ -84,8 +82,8 @@ impl Retrieval<'_> {
         Search::new(self)?.personal()
     }
 
-    /// What `run` answers, given what `personal` found, now or a while ago: what is not there or
-    /// not allowed any more is left out.
+    /// The result of `run`, given an earlier or current result of `personal`. Items that are no
+    /// longer there or allowed are left out.
     ///
     /// # Errors
     /// [`Cancelled`].

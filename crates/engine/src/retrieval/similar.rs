@@ -1,5 +1,4 @@
-//! Items like an item: by who wants them together, by factors, by content in
-//! words and in embeddings.
+//! Items similar to an item: by co-occurrence, by factors, by terms and by embeddings.
 
 use std::collections::BTreeMap;
 
@@ -23,9 +22,9 @@ pub struct SimilarItem {
     pub components: BTreeMap<&'static str, f64>,
 }
 
-/// The catalogue items of `now` most like `item`, best first, at most `n`. The score is the
-/// mean of four similarities, each 0 to 1 where it is known: cosine of the
-/// factors, of co-occurrence, of the content, of the embeddings.
+/// The catalogue items at `now` most similar to `item`, best first, at most `n`. The score is
+/// the mean of four similarities, each 0 to 1, and 0 if not known: co-occurrence relative to the
+/// strongest, and the cosines of factors, of terms and of embeddings.
 pub fn similar_items(view: &View, item: u32, now: Timestamp, n: usize) -> Vec<SimilarItem> {
     let scorer = view.cooccurrence_scorer(&[item]);
     let mut found: Vec<u32> = Vec::new();

@@ -1,4 +1,4 @@
-//! What an item is, as the catalogue or the events of users say.
+//! What the catalogue or the events of users say about an item.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::domain::Item;
 use crate::domain::Timestamp;
 use crate::models::content::TermCounts;
 
-/// An item as far as the engine knows it.
+/// What the engine knows about an item.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
     /// `None` for an item known from interactions only; it is never retrieved.
@@ -18,18 +18,18 @@ pub struct Entry {
     pub source: Option<u32>,
     pub counts: TermCounts,
     pub updated_at: Timestamp,
-    /// When it first came into the catalogue.
+    /// When it was first added to the catalogue.
     pub added_at: Timestamp,
 }
 
 impl Entry {
-    /// When the item appeared: its publication, or its first upsert.
+    /// The time of its publication, else of its first upsert.
     pub fn born(&self) -> Timestamp {
         self.item.as_ref().and_then(|item| item.published_at).unwrap_or(self.added_at)
     }
 
-    /// Whether the item is in the catalogue and is published later than `now`: until then it
-    /// does not exist.
+    /// Whether the item is in the catalogue and is published after `now`. Until then it does
+    /// not exist.
     pub fn is_upcoming(&self, now: Timestamp) -> bool {
         let published = self.item.as_ref().and_then(|item| item.published_at);
         published.is_some_and(|published| published > now)

@@ -1,8 +1,8 @@
-//! Everything that is known by item, in columns of equal length.
+//! The state by item, in columns of equal length.
 //!
 //! - An item has an index: its slot in every column.
-//! - An item is in the catalogue, or only events know it. The catalogue is as large as its owner
-//!   makes it. What only events know has a budget: those with the least evidence make room
+//! - An item is in the catalogue, or only events name it. The catalogue has no budget here. Items
+//!   that only events name have one: those with the least evidence are evicted first
 //!   ([`ItemStore::least_known`]).
 //! - [`ItemStore::forget`] empties a slot in every column. Until it is released, it is not used
 //!   again: histories and rows of other items may still refer to it.
@@ -21,7 +21,7 @@ use crate::state::entry::Entry;
 use crate::state::model_factors::ModelFactors;
 use crate::state::online_items::OnlineItems;
 
-/// Part of the budget that is freed at a time: finding the least known looks at all of them.
+/// Each eviction frees this part of the budget, since it visits all items: one in this many.
 const EVICTED_ONE_IN: usize = 8;
 
 /// The items of a namespace.
@@ -29,14 +29,14 @@ const EVICTED_ONE_IN: usize = 8;
 pub struct ItemStore {
     pub ids: Interner,
     pub entries: Column<Arc<Entry>>,
-    /// Derived of `entries` and the vocabulary.
+    /// Derived from `entries` and the vocabulary.
     pub terms: Column<SparseVector>,
-    /// Derived of `entries`, `terms` and the model.
+    /// Derived from `entries`, `terms` and the model.
     pub embeddings: Embeddings,
     pub popularity: Popularity,
     pub cooccurrence: Column<Arc<DecayedRow>>,
     pub successors: Column<Arc<DecayedRow>>,
-    /// Of the model, and of items that gathered evidence since.
+    /// Of the model, and of items with evidence since its training.
     pub factors: ModelFactors,
     /// Evidence about items the model was not trained on.
     pub online: OnlineItems,
@@ -45,15 +45,15 @@ pub struct ItemStore {
     nothing: Nothing,
 }
 
-/// What every empty slot shares, so that it takes no memory of its own.
+/// Values that all empty slots share, to save memory.
 #[derive(Debug, Clone, Default)]
 struct Nothing {
     entry: Arc<Entry>,
     row: Arc<DecayedRow>,
 }
 
-/// The parts of a store, borrowed as it is. Every field is named: one that is added does not compile
-/// before it is a part or said to be derived.
+/// The parts of a store, borrowed as the store is. Every field is named, so a new field does not
+/// compile until it is listed: as a part or as derived.
 macro_rules! parts_of {
     ($store:expr, $part:ty) => {{
         let ItemStore {
@@ -121,7 +121,7 @@ impl ItemStore {
         self.ids.is_live(item)
     }
 
-    /// The index of an item that a record names; given one if it has none.
+    /// The index of an item that a record names; a new one if it has none.
     pub fn intern(&mut self, item_id: &str, sequence: u64) -> u32 {
         let item = self.ids.intern(item_id);
         let items = item as usize + 1;
@@ -138,8 +138,8 @@ impl ItemStore {
         item
     }
 
-    /// Those to forget once events know more than `budget` items beside those of the `catalogue`:
-    /// the least popular, of equals those named longest ago.
+    /// Items to forget when more than `budget` items are outside the `catalogue`: the least
+    /// popular, of equals those named longest ago.
     pub fn least_known(&self, budget: usize, catalogue: u64) -> Vec<u32> {
         let unknown = self.ids.live() - catalogue as usize;
         if unknown <= budget {
@@ -157,10 +157,10 @@ impl ItemStore {
         evictable.into_iter().map(|(.., slot)| slot).collect()
     }
 
-    /// Empties the slot of an item that is not in the catalogue. Its factors are the caller's to
-    /// take out of the model.
+    /// Empties the slot of an item that is not in the catalogue. The caller removes its factors
+    /// from the model.
     pub fn forget(&mut self, item: u32) {
-        // Every column is named: one that is added does not compile before it is emptied here.
+        // Every column is named: a new one does not compile until it is listed here.
         let Self {
             ids,
             entries,
@@ -186,7 +186,7 @@ impl ItemStore {
         *named_at.get_mut(slot) = 0;
     }
 
-    /// Drops what an item's rows say of forgotten items. Looks before it writes.
+    /// Drops forgotten items from an item's rows. Writes only if there are any.
     pub fn drop_dead(&mut self, item: u32) {
         let ids = &self.ids;
         for rows in [&mut self.cooccurrence, &mut self.successors] {

@@ -1,5 +1,5 @@
-//! The learnt state at a watermark: what is known by item and by user, what is known of all, and the
-//! list of all parts, which digests and snapshots are made of.
+//! The learnt state at a watermark: state by item, state by user, shared state, and the list of
+//! all parts for digests and snapshots.
 
 mod beliefs;
 mod entry;

@@ -1,9 +1,9 @@
-//! The item factors that serve: rows of the model, and rows of items it was not trained on.
+//! The item factors in use: rows of the model, and rows of items it was not trained on.
 //!
-//! - A trained row is as published until the next model or until its item is forgotten. Other
-//!   rows are predicted from content or solved from evidence of their own.
-//! - The Gram matrix is that of the rows that stand here: every write changes both. It is apart
-//!   from the rows, so a write copies k x k numbers at most, and only while a view holds them.
+//! - A trained row stays as published until the next model or until its item is forgotten. Other
+//!   rows are predicted from content or solved from the item's own evidence.
+//! - The Gram matrix is always that of the current rows: every write changes both. It is stored
+//!   apart, so a write copies at most k x k of its numbers, and only while a view holds them.
 //! - Memory: `4 k` bytes and one bit per item, `4 k^2` once.
 
 use std::sync::Arc;
@@ -48,12 +48,12 @@ impl ModelFactors {
         }
     }
 
-    /// Length of a row; 0 as long as there is no model.
+    /// Length of a row; 0 without a model.
     pub fn k(&self) -> usize {
         self.rows.k()
     }
 
-    /// The factors of an item; `None` where nothing is known.
+    /// The factors of an item; `None` when they are not known.
     pub fn row(&self, item: u32) -> Option<&[f32]> {
         self.rows.row(item)
     }
@@ -64,8 +64,8 @@ impl ModelFactors {
         word.is_some_and(|word| word >> (item as usize % BITS) & 1 == 1)
     }
 
-    /// Replaces the row of an item that the model was not trained on. One that no sums can be
-    /// made of counts as unknown.
+    /// Replaces the row of an item that the model was not trained on. A row that is not
+    /// usable counts as unknown.
     pub fn set_row(&mut self, item: u32, row: &[f32]) {
         let nothing = vec![0.0; self.k()];
         let row = if is_usable(row) { row } else { &nothing };
@@ -77,7 +77,7 @@ impl ModelFactors {
         self.rows.set_row(item, row);
     }
 
-    /// Replaces the rows of many items; the Gram matrix is made anew, once.
+    /// Replaces the rows of many items and computes the Gram matrix once.
     pub fn set_rows(&mut self, rows: impl Iterator<Item = (u32, Vec<f32>)>) {
         let mut any = false;
         for (item, row) in rows.filter(|(_, row)| is_usable(row)) {
@@ -89,8 +89,8 @@ impl ModelFactors {
         }
     }
 
-    /// Forgets an item, so that its index may be given to another one: its row is unknown and
-    /// not trained.
+    /// Forgets an item, so that another one may get its index: its row is unknown and not
+    /// trained.
     pub fn forget(&mut self, item: u32) {
         if self.rows.row(item).is_some() {
             self.set_row(item, &vec![0.0; self.k()]);
@@ -100,7 +100,7 @@ impl ModelFactors {
         }
     }
 
-    /// Whether what was read of a snapshot belongs together, with rows of `k` and `items` items.
+    /// Whether what a snapshot holds is consistent, with rows of `k` and `items` items.
     pub fn is_whole(&self, k: usize, items: usize) -> bool {
         let squares = k.checked_mul(k);
         (self.rows.k() == k || self.rows.k() == 0)
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_that_no_sums_can_be_made_of_is_unknown() {
+    fn a_row_that_is_not_usable_is_unknown() {
         let mut factors = factors();
         for row in [[f32::MAX, 0.0], [f32::NAN, 1.0], [0.0, f32::NEG_INFINITY]] {
             factors.set_row(8, &row);

@@ -2,7 +2,7 @@
 //!
 //! - One set of sums per item, in slots that are used again. At most [`OnlineItems::capacity`]
 //!   are alive: 32 MiB of sums, whatever k is. When all are taken, the eighth with the least
-//!   evidence makes way, of equal ones those that gained none for longest. Such an item keeps the
+//!   evidence is evicted, of equals those whose evidence is oldest. An evicted item keeps the
 //!   row that was solved from its evidence.
 //! - The index by item is derived: snapshots and digests hold the slots only.
 
@@ -20,14 +20,14 @@ use crate::numeric::packed_len;
 const BUDGET_BYTES: usize = 32 << 20;
 /// Most items, where k is small.
 const ITEMS_MAX: usize = 16_384;
-/// Of the items, those that make way at a time: one in this many.
+/// Each eviction drops this part of the items: one in this many.
 const EVICTED_ONE_IN: usize = 8;
 
 /// The sums of one item.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OnlineItem {
     item: u32,
-    /// When evidence came last.
+    /// The record of its latest evidence.
     touched: Sequence,
     sums: ItemAccumulator,
 }
@@ -54,13 +54,13 @@ impl OnlineItems {
         self.index.len()
     }
 
-    /// What is known of an item.
+    /// The sums of an item.
     pub fn sums(&self, item: u32) -> Option<&ItemAccumulator> {
         let slot = self.index[self.position(item).ok()?].1;
         self.slots[slot as usize].as_ref().map(|known| &known.sums)
     }
 
-    /// Adds what one user's positive says, as of a record.
+    /// Adds one user's positive from the record `at`.
     pub fn add(&mut self, item: u32, user_factors: &[f32], confidence: f32, at: Sequence) {
         let slot = match self.position(item) {
             Ok(position) => self.index[position].1,
@@ -97,7 +97,7 @@ impl OnlineItems {
         (self.index, self.free) = (Arc::new(index), Arc::new(free));
     }
 
-    /// Whether slots read of a snapshot are those of distinct items below `items` and sums of k.
+    /// Whether slots from a snapshot are of distinct items below `items`, with sums of k.
     pub fn is_whole(&self, k: usize, items: usize) -> bool {
         let mut known: Vec<u32> = self.slots.iter().flatten().map(|known| known.item).collect();
         let slots = known.len();
@@ -150,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn unknown_items_without_end_take_bounded_memory_and_the_best_known_stay() {
+    fn any_number_of_items_takes_bounded_memory_and_the_best_known_stay() {
         const K: usize = 128;
         let capacity = OnlineItems::capacity(K);
         let mut online = OnlineItems::default();
@@ -161,7 +161,7 @@ mod tests {
         }
         assert!(online.len() <= capacity && online.slots.len() <= capacity);
         assert_eq!(online.sums(7).map(ItemAccumulator::count), Some(3 * capacity as u32));
-        assert!(online.sums(100).is_none(), "the oldest made way");
+        assert!(online.sums(100).is_none(), "the oldest was evicted");
         assert!(online.sums(100 + 3 * capacity as u32 - 1).is_some(), "the newest is there");
         let mut again = OnlineItems { slots: online.slots.clone(), ..OnlineItems::default() };
         again.make_index();

@@ -1,4 +1,4 @@
-//! Popularity and decay as of the state's own clock.
+//! Popularity and decay at the clock of the state.
 
 use std::sync::Arc;
 
@@ -10,32 +10,30 @@ use crate::models::decay::DecayTime;
 use crate::state::view::View;
 
 impl View {
-    /// What turns the stored sums of items into those of now.
+    /// The factors that turn stored sums of items into current ones.
     pub(crate) fn popularity_scales(&self) -> Scales {
         self.items.popularity.scales(self.clock, &self.decays)
     }
 
-    /// How popular an item is by the half-life that predicts best here, as of now: a decayed
-    /// sum of the weights of positives, 0 or more.
+    /// The current popularity of an item by the half-life that predicts best: a decayed sum of
+    /// the weights of positives, 0 or more.
     pub fn popularity(&self, item: u32) -> f32 {
         self.popularity_scales().popularity(&self.items.popularity.items[item as usize])
     }
 
-    /// The half-life that popularity goes by now, in hours: learnt, and at first the
-    /// configured one.
+    /// The half-life of popularity in hours: the configured one at first, then learnt.
     pub fn popularity_half_life_hours(&self) -> f32 {
         self.items.popularity.half_life_hours(&self.decays)
     }
 
-    /// When the preferences of a user are as they were left: the user's last event, as far as
-    /// the clock believes it.
+    /// The time of a user's stored preferences: that of the last event, but not after the
+    /// clock.
     pub fn profile_time(&self, user: &User) -> DecayTime {
         self.decays.profile.at(user.last_seen.min(self.clock))
     }
 
-    /// Learns that an item was consumed at a time that is not ahead of the clock. The start of
-    /// a consumption of an item in the catalogue first tests by which half-life popularity
-    /// predicts best.
+    /// Learns that an item was consumed at a time that is not after the clock. When the
+    /// consumption of a catalogue item starts, it first tests which half-life predicts best.
     pub(crate) fn learn_popularity(&mut self, item: u32, weight: f32, starts: bool, at: Timestamp) {
         let popularity = &mut self.items.popularity;
         let in_catalogue = self.items.entries[item as usize].item.is_some();
@@ -47,7 +45,7 @@ impl View {
         popularity.add_rise(item, weight, starts, at, &self.decays);
     }
 
-    /// The half-lives of the settings hold from now on; those of `old` held before.
+    /// Switches from the half-lives of `old` to those of the current settings.
     pub(crate) fn change_half_lives(&mut self, old: &Settings) {
         Arc::make_mut(&mut self.decays).change(&self.settings, self.clock);
         if old.popularity_half_life_hours != self.settings.popularity_half_life_hours {
@@ -55,7 +53,7 @@ impl View {
         }
     }
 
-    /// As long as little was tested, popularity goes by the configured half-life.
+    /// Starts with the configured half-life, which holds until enough was tested.
     pub(crate) fn begin_popularity(&mut self) {
         let decays = Arc::make_mut(&mut self.decays);
         let popularity = &mut self.items.popularity;

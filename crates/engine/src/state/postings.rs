@@ -1,15 +1,13 @@
-//! Which items of the catalogue have a topic, a source, a language or an attribute's value, and
-//! when each appeared.
+//! Sets of catalogue items by topic, source, language and attribute value, and all by age.
 //!
-//! - Derived of the entries and a function of them alone: neither in snapshots nor in digests,
-//!   made again on restore. An upsert and a deletion keep them current.
-//! - Labels are named by 64-bit hashes and found in a table of fixed size, so what is gone
-//!   leaves nothing behind. Two labels of one hash share a set: what is read of a set is
-//!   checked with the item itself.
+//! - Derived from the entries alone: neither in snapshots nor in digests, built again on
+//!   restore. Upserts and deletions keep them current.
+//! - Labels are 64-bit hashes in a table of fixed size, so an unused label takes no memory. Two
+//!   labels with one hash share a set, so readers check each item of a set.
 //! - Copy-on-write: cloning copies pointers, a change copies the sets that it changes.
-//! - Bound: an item is in at most 32 + 1 + 1 + [`ATTRIBUTE_LABELS_MAX`] sets, which take two
-//!   bytes for an item in a large one and about 120 in one of its own. An item with more values
-//!   may have any value. Numbers are not listed.
+//! - Bound: an item is in at most 32 + 1 + 1 + [`ATTRIBUTE_LABELS_MAX`] sets. It takes two
+//!   bytes in a large set and about 120 in a set of its own. An item with more values counts as
+//!   having any value. Numbers are not listed.
 
 use std::sync::Arc;
 
@@ -23,21 +21,21 @@ use crate::domain::Timestamp;
 use crate::models::sorted_chunks::SortedChunks;
 use crate::state::entry::Entry;
 
-/// Parts of the table of labels.
+/// Buckets of the table of labels.
 const BUCKETS: usize = 4_096;
-/// Attribute values of an item that are listed, the first in the order of their hashes.
+/// Most attribute values of an item that are listed, the first in the order of their hashes.
 pub const ATTRIBUTE_LABELS_MAX: usize = 256;
 /// Bits of a word of a set of items.
 pub const WORD: usize = 64;
 
-/// What a filter asks an item for.
+/// What a filter requires of an item.
 #[derive(Debug, Clone, Copy)]
 pub enum Label<'a> {
     Topic(&'a str),
     Source(&'a str),
-    /// Its own, or the attribute of that name that stands in.
+    /// Its own, else the attribute `language`.
     Language(&'a str),
-    /// An attribute that is this text, or a list that has it.
+    /// An attribute with this text as its value or in its list.
     Text(&'a str, &'a str),
     Flag(&'a str, bool),
 }
@@ -63,12 +61,12 @@ impl Label<'_> {
     }
 }
 
-/// When an item appeared: rising order is that of time, then of the index.
+/// When an item appeared. Ordered by time, then by index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Born {
     millis: i64,
     pub item: u32,
-    /// Whether the item says when it was published.
+    /// Whether the item has a publication time.
     pub is_dated: bool,
 }
 
@@ -97,7 +95,7 @@ pub struct Postings {
 }
 
 impl Postings {
-    /// Of all entries, in the order of their indices.
+    /// Postings of all entries, which come in the order of their indices.
     pub fn new<'a>(entries: impl Iterator<Item = &'a Arc<Entry>>) -> Self {
         let mut postings = Self::default();
         let mut births = Vec::new();
@@ -112,7 +110,7 @@ impl Postings {
         postings
     }
 
-    /// Lists an item that came into the catalogue.
+    /// Lists an item that is new in the catalogue.
     pub fn insert(&mut self, index: u32, entry: &Entry) {
         if let Some(item) = &entry.item {
             self.list(index, item);
@@ -120,7 +118,7 @@ impl Postings {
         }
     }
 
-    /// Takes an item off that leaves the catalogue, as it was when it was put in.
+    /// Removes an item that leaves the catalogue. `entry` is as it was at the insertion.
     pub fn remove(&mut self, index: u32, entry: &Entry) {
         let Some(item) = &entry.item else {
             return;
@@ -168,13 +166,13 @@ impl Postings {
         }
     }
 
-    /// One bit for each index, 1 for an item of the catalogue; indices beyond the end are none.
+    /// One bit for each index, 1 for an item of the catalogue. Indices beyond the end are 0.
     pub fn catalogue(&self) -> &[u64] {
         &self.catalogue
     }
 
-    /// The items that may have a label: all that have it, and hardly any other. Those with
-    /// more values than are listed come on top where it is an attribute's.
+    /// The items that may have a label: all that have it, and hardly any other. For a label of
+    /// an attribute also those with more values than are listed.
     pub fn of_label(&self, label: LabelKey) -> impl Iterator<Item = u32> {
         let bucket = self.labels.get(bucket_of(label)).map_or(&[][..], |bucket| bucket.as_slice());
         let found = bucket.binary_search_by_key(&label.hash, |one| one.0).ok();
@@ -188,8 +186,8 @@ impl Postings {
         &self.overflow
     }
 
-    /// All items, the youngest first, of equals the higher index. What is not yet published comes
-    /// before.
+    /// All items, the youngest first, of equals the higher index. Items that are not yet
+    /// published come before.
     pub fn youngest(&self) -> impl Iterator<Item = &Born> {
         self.births.falling()
     }
@@ -272,7 +270,7 @@ mod tests {
 
     type Listing = (Vec<u32>, Vec<Bucket>, Vec<u32>, Vec<Born>);
 
-    /// Everything that can be read.
+    /// All content of the postings.
     fn listing(postings: &Postings) -> Listing {
         let bits = 0..postings.catalogue.len() * WORD;
         let has = |bit: &usize| postings.catalogue[bit / WORD] >> (bit % WORD) & 1 == 1;
@@ -288,7 +286,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(24))]
 
         #[test]
-        fn they_are_a_function_of_the_entries_however_these_came(
+        fn they_are_a_function_of_the_entries_whatever_the_order_of_changes(
             changes in prop::collection::vec(
                 (0..40_usize, any::<bool>(), prop::collection::vec(0..9_u8, 0..4),
                  prop_oneof![Just(0), 1..5_usize, Just(300)], prop::option::of(0..99_i64)),
@@ -305,7 +303,7 @@ mod tests {
             }
             let made = Postings::new(entries.iter());
             let (mut kept, mut made) = (listing(&postings), listing(&made));
-            // A table that was never written to is not there yet.
+            // A table without any write has no buckets.
             kept.1.retain(|bucket| !bucket.is_empty());
             made.1.retain(|bucket| !bucket.is_empty());
             prop_assert_eq!(kept, made);
@@ -313,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn an_item_with_too_many_values_may_have_any() {
+    fn an_item_with_too_many_values_counts_as_having_any() {
         let postings = Postings::new([entry(&[], 2, None), entry(&[], 300, None)].iter());
         let of = |name, value| -> Vec<u32> {
             postings.of_label(Label::Text(name, value).key()).collect()
@@ -324,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn the_youngest_come_first_and_those_published_after_a_moment_are_told() {
+    fn the_youngest_come_first_and_those_published_after_a_moment_are_found() {
         let hour = 3_600;
         let entries =
             [entry(&[], 0, Some(hour)), entry(&[], 0, Some(3 * hour)), entry(&[], 0, None)];

@@ -1,8 +1,8 @@
-//! Slots whose name was forgotten and that something may still refer to.
+//! Slots whose name was forgotten, but to which other state may still refer.
 //!
-//! A sweep looks at everything that refers to slots, a little with each record, and drops what
-//! refers to none. Slots that were forgotten before it began are then free. So no record waits for
-//! a walk over the whole state, and no reference ever means another thing than it did.
+//! A sweep visits all references to slots, a few with each record, and drops those to forgotten
+//! slots. Slots that were forgotten before the sweep began are then free. So no record waits for
+//! a walk over the whole state, and no reference ever changes its meaning.
 
 use serde::Deserialize;
 use serde::Serialize;
@@ -12,7 +12,7 @@ use serde::Serialize;
 pub struct Quarantine {
     /// Forgotten since the present sweep began.
     waiting: Vec<u32>,
-    /// Forgotten before.
+    /// Forgotten before it.
     swept: Vec<u32>,
 }
 
@@ -40,7 +40,7 @@ impl Quarantine {
     }
 }
 
-/// What is looked at, in this order.
+/// What a sweep visits, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Phase {
     Users,
@@ -59,7 +59,7 @@ impl Phase {
     }
 }
 
-/// Forgotten slots of every kind, and where the sweep is.
+/// Forgotten slots of every kind, and the position of the sweep.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sweep {
     pub items: Quarantine,
@@ -68,9 +68,9 @@ pub struct Sweep {
     pub devices: Quarantine,
     pub locations: Quarantine,
     pub cohorts: Quarantine,
-    /// Terms that the model refers to; free with the next model.
+    /// Forgotten terms that the model refers to; free with the next model.
     pub terms_in_model: Vec<u32>,
-    /// The next to look at; `None` between two sweeps.
+    /// The next to visit; `None` between two sweeps.
     at: Option<(Phase, u32)>,
 }
 
@@ -80,13 +80,13 @@ impl Sweep {
         [items, topics, sources, devices, locations, cohorts]
     }
 
-    /// Whether anything may refer to a forgotten slot.
+    /// Whether no forgotten slot is held back.
     pub fn is_idle(&self) -> bool {
         let Self { items, topics, sources, devices, locations, cohorts, .. } = self;
         [items, topics, sources, devices, locations, cohorts].iter().all(|kind| kind.is_empty())
     }
 
-    /// Where the sweep is, after beginning one if none is under way; `None` with nothing to do.
+    /// The position of the sweep, which begins if needed; `None` when there is nothing to do.
     pub fn at(&mut self) -> Option<(Phase, u32)> {
         if self.at.is_none() && !self.is_idle() {
             self.kinds().into_iter().for_each(Quarantine::begin);

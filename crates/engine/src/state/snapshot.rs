@@ -1,11 +1,10 @@
 //! The state as bytes, and its digest.
 //!
-//! - Both are made of the same canonical encoding, so equal digests mean equal snapshots.
-//!   What is derived (lookup tables, term vectors) is in neither and is made again on restore.
-//! - Sections are made one at a time and read one at a time: whoever stores or restores a
-//!   state holds it once, and a section of it.
-//! - A restored state is whole: every part is as long as it was, and parts that belong
-//!   together are equally long. Bytes that say otherwise are refused.
+//! - Both use the same canonical encoding, so equal digests mean equal snapshots. Derived
+//!   state (lookup tables, term vectors) is in neither and is built again on restore.
+//! - Sections are made and read one at a time: memory holds the state and one section.
+//! - Restoring checks that every part has its stored length and that parts that belong together
+//!   are equally long. Other bytes are an error.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -42,13 +41,13 @@ use crate::state::view::Counts;
 use crate::state::view::View;
 use crate::takeover::Takeover;
 
-/// What the sections mean and how records are learnt. Raised with every change of
-/// either: snapshots of another revision are passed over and the log is replayed.
+/// The revision of the sections and of learning. Raised with every change of either. Snapshots
+/// of another revision are ignored and the log is replayed.
 pub const ENGINE_REVISION: u32 = 1;
 
 const HEAD: &str = "head";
 
-/// Everything that is no part of its own.
+/// All state that is not in a part.
 #[derive(Serialize, Deserialize)]
 struct Head {
     settings: Settings,
@@ -63,7 +62,7 @@ struct Head {
     contexts: ContextsHead,
     cohorts: Estimates,
     sweep: Arc<Sweep>,
-    /// Of labels, in the order of [`View::labels`].
+    /// Evicted labels of each kind, in the order of [`View::labels`].
     evicted: [u64; 5],
     model: Option<Arc<Model>>,
     item_gram: Arc<Vec<f32>>,
@@ -75,11 +74,11 @@ struct Head {
     return_gap: ReturnGap,
     item_effects: item_effects::Common,
     takeover: Arc<Takeover>,
-    /// Lengths of the parts, in the order of their list.
+    /// Lengths of the parts, in order.
     lengths: Vec<u64>,
 }
 
-/// What the contexts know of all topics together.
+/// The contexts' sums over all topics.
 #[derive(Serialize, Deserialize)]
 struct ContextsHead {
     cells: Arc<DecayedRow>,
@@ -97,7 +96,7 @@ pub struct Unrestorable {
 }
 
 impl View {
-    /// BLAKE3 of the state. Costs what changed since a digest of an earlier view.
+    /// BLAKE3 of the state. The cost is in proportion to the changes since an earlier digest.
     pub fn digest(&self) -> Digest {
         let mut hasher = blake3::Hasher::new();
         hasher.update(&encode(&self.head()));
@@ -107,7 +106,7 @@ impl View {
         *hasher.finalize().as_bytes()
     }
 
-    /// The state as named sections, each made when it is asked for.
+    /// The state as named sections, each made when it is requested.
     pub fn sections(&self) -> impl Iterator<Item = (String, Vec<u8>)> {
         let head = std::iter::once_with(|| (HEAD.to_owned(), encode(&self.head())));
         let parts = self.parts().into_iter().flat_map(|(name, part)| {
@@ -155,7 +154,7 @@ impl View {
         self.parts().into_iter().map(|(_, part)| part.len() as u64).collect()
     }
 
-    /// Takes over what the head of a snapshot says.
+    /// Restores the head of a snapshot.
     fn take_head(&mut self, head: Head) {
         self.settings = Arc::new(head.settings);
         self.watermark = head.watermark;
@@ -186,7 +185,7 @@ impl View {
         self.takeover = head.takeover;
     }
 
-    /// Derives which slots are free; `false` where the columns of labels are not equally long.
+    /// Derives which slots are free; `false` when the columns of labels differ in length.
     fn derive_free_slots(&mut self) -> bool {
         let sweep = self.sweep.clone();
         let Self { users, items, vocabulary, .. } = self;
@@ -210,7 +209,7 @@ impl View {
         [topics, sources, devices, &mut locations.names, &mut cohorts.names]
     }
 
-    /// The first thing that does not fit together, by the name of its part.
+    /// The name of the first part that is not consistent with the others.
     fn misfit(&self) -> Option<&'static str> {
         let (items, users) = (self.items.ids.len(), self.users.ids.len());
         let is_item = |item: &u32| (*item as usize) < items;
@@ -239,8 +238,7 @@ impl View {
 }
 
 impl Engine {
-    /// An engine that continues where the one of the snapshot was. Each section is freed
-    /// when it has been read.
+    /// An engine that continues from the snapshot. Each section is freed after it was read.
     ///
     /// # Errors
     /// [`Unrestorable`] when the sections are not a snapshot of this revision.

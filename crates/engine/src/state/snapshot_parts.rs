@@ -1,11 +1,11 @@
-//! The list of all parts of the state: what is not in it is neither stored nor hashed nor restored,
-//! so all three always agree.
+//! The list of all parts of the state. Storing, hashing and restoring use this one list, so they
+//! always agree.
 
 use crate::columns::part::Part;
 use crate::state::view::View;
 
-/// Names and parts of a view, borrowed as it is. Every field is named: one that is added does not
-/// compile before it is a part, in the head of a snapshot, or said to be derived.
+/// Names and parts of a view, borrowed as the view is. Every field is named, so a new field does
+/// not compile until it is listed: in the head, as derived, or as a part.
 macro_rules! parts_of {
     ($view:expr, $part:ty, $parts:ident) => {{
         let View {

@@ -1,12 +1,12 @@
-//! The most popular and the most trending items of the catalogue, and what else the requests on
-//! a view share.
+//! The most popular and the most trending items of the catalogue, and other values that the
+//! requests on a view share.
 //!
-//! - Evidence is decayed with one landmark for all items, so time changes the order of no two
-//!   items: only evidence does, and a catalogue that changes. The leaders are found by a scan of
-//!   the catalogue every [`TOUCHED_MAX`] items or more; in between it is remembered which items
-//!   were touched, and a view merges these in when it is first asked.
-//! - What comes out is the true head of the whole order, hence a function of the state, whoever
-//!   asked before and wherever batches ended.
+//! - Evidence decays with one landmark for all items, so time alone never changes the order. Only
+//!   new evidence and catalogue changes do. A scan of the catalogue finds the leaders every
+//!   [`TOUCHED_MAX`] touched items or more. A view merges the items touched since then on the
+//!   first request.
+//! - A list is the true head of the whole order, hence a function of the state. Earlier requests
+//!   and the ends of batches do not matter.
 //! - Bound: two lists of [`LEADERS_MAX`] and the touched items, about 50 KiB.
 
 use std::cmp::Ordering;
@@ -22,13 +22,13 @@ use crate::models::cold_start::Memory;
 use crate::models::decay::DecayTime;
 use crate::state::view::View;
 
-/// Length of a list at the last scan. What is left of it after [`TOUCHED_MAX`] items were
-/// touched is long enough for every request.
+/// Length of a list at a scan. The rest after [`TOUCHED_MAX`] touched items is long enough for
+/// every request.
 const LEADERS_MAX: usize = 2_048;
-/// Items touched from which on the catalogue is scanned again.
+/// Touched items that cause a new scan.
 const TOUCHED_MAX: u64 = 1_024;
 
-/// What the requests on a view share, made when first asked for.
+/// Values that the requests on a view share, made on first use.
 #[derive(Debug, Default)]
 pub struct TopLists {
     pub(super) request_settings: OnceLock<Settings>,
@@ -43,7 +43,7 @@ pub struct TopLists {
 pub struct TopList {
     /// The best first.
     pub items: Vec<u32>,
-    /// Whether no item that has any evidence is missing.
+    /// Whether all items with evidence are in it.
     pub is_complete: bool,
 }
 
@@ -54,14 +54,14 @@ pub enum Evidence {
     Trend,
 }
 
-/// What an order holds under: two values of one epoch compare.
+/// The basis of an order. Only values of the same epoch compare.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 struct Epoch {
     memories: [Memory; 2],
     landmarks: [DecayTime; 2],
 }
 
-/// The head of an order as of the last scan.
+/// The head of an order at the last scan.
 #[derive(Debug, Clone, Default)]
 struct Head {
     /// Value and item, the best first; values are above 0.
@@ -69,7 +69,7 @@ struct Head {
     is_complete: bool,
 }
 
-/// The leaders of the catalogue as of the last scan, and the items touched since.
+/// The leaders of the catalogue at the last scan, and the items touched since.
 #[derive(Debug, Clone, Default)]
 pub struct Leaders {
     popular: Head,
@@ -79,7 +79,7 @@ pub struct Leaders {
 }
 
 impl Leaders {
-    /// Notes that the evidence about an item changed, or that it came or went.
+    /// Notes that an item's evidence changed, or that it entered or left the catalogue.
     pub fn touch(&mut self, item: u32) {
         Arc::make_mut(&mut self.touched).insert(item);
     }
@@ -93,18 +93,18 @@ impl Leaders {
 }
 
 impl View {
-    /// Catalogue items that people want over the long run, the most popular first; of equals
-    /// the younger, then the higher index. Items that nobody wants are not in it.
+    /// Catalogue items by long-term popularity, the most popular first; of equals the younger,
+    /// then the higher index. Items without positives are not in it.
     pub(crate) fn popular(&self) -> &TopList {
         self.top_lists.popular.get_or_init(|| self.merged(Evidence::Popularity))
     }
 
-    /// The same by what is wanted just now.
+    /// The same by recent positives.
     pub(crate) fn trending(&self) -> &TopList {
         self.top_lists.trending.get_or_init(|| self.merged(Evidence::Trend))
     }
 
-    /// The memory that a list goes by.
+    /// The memory that orders a list.
     fn memory(&self, evidence: Evidence) -> Memory {
         match evidence {
             Evidence::Popularity => self.items.popularity.in_use(),
@@ -112,14 +112,14 @@ impl View {
         }
     }
 
-    /// What an item is ordered by: the decayed evidence as of its landmark, which is the same
-    /// moment for all items; 0 without any.
+    /// The value that orders an item: its evidence decayed to the landmark, the same moment for
+    /// all items; 0 without evidence.
     pub(crate) fn evidence(&self, evidence: Evidence) -> impl Fn(u32) -> f32 {
         let (popularity, memory) = (&self.items.popularity, self.memory(evidence));
         move |item| popularity.stored(memory, item)
     }
 
-    /// The order of two items with their values: the greater value, the younger item, the higher
+    /// The order of two items with their values: greater value, then younger item, then higher
     /// index first.
     pub(crate) fn better(&self, a: &(f32, u32), b: &(f32, u32)) -> Ordering {
         let born = |item: u32| self.items.entries[item as usize].born();
@@ -127,8 +127,7 @@ impl View {
         by_value.then_with(|| born(b.1).cmp(&born(a.1)).then(b.1.cmp(&a.1)))
     }
 
-    /// Scans the catalogue for leaders when enough was touched, or values of before do not
-    /// compare with those of now.
+    /// Scans for leaders when enough items were touched, or when the epoch changed.
     pub(crate) fn keep_leaders(&mut self) {
         let is_due =
             self.leaders.touched.len() >= TOUCHED_MAX || self.leaders.epoch != self.epoch();
@@ -160,8 +159,8 @@ impl View {
         Epoch { memories, landmarks }
     }
 
-    /// The leaders with the touched items where they belong by now. An item that is in neither
-    /// comes after the last of the leaders that was not touched, so nothing is told below it.
+    /// The leaders with the touched items merged in. Other items come after the last untouched
+    /// leader, so the list ends there.
     fn merged(&self, evidence: Evidence) -> TopList {
         let (leaders, head) = (&self.leaders, self.leaders.head(evidence));
         let value = self.evidence(evidence);
@@ -183,13 +182,12 @@ impl View {
     }
 }
 
-/// Keeps the `n` best of many, by an order that is asked as seldom as can be. Values of 0 and
-/// below are left out.
+/// Keeps the `n` best of many, with few calls of the order. Values of 0 and below are left out.
 #[derive(Debug)]
 pub struct Best {
     n: usize,
     items: Vec<(f32, u32)>,
-    /// The least value that may still get in.
+    /// The least value that may still enter.
     threshold: f32,
     overflowed: bool,
 }
@@ -199,7 +197,7 @@ impl Best {
         Self { n, items: Vec::new(), threshold: 0.0, overflowed: n == 0 }
     }
 
-    /// Whether an item of this value may get in.
+    /// Whether an item of this value may enter.
     pub fn admits(&self, value: f32) -> bool {
         value > 0.0 && value >= self.threshold && self.n > 0
     }
@@ -222,7 +220,7 @@ impl Best {
         }
     }
 
-    /// Whether nothing that was above 0 is left out.
+    /// Whether no value above 0 is left out.
     pub fn has_all(&self) -> bool {
         !self.overflowed && self.items.len() <= self.n
     }
@@ -268,7 +266,7 @@ mod tests {
         view.leaders.touch(item);
     }
 
-    /// All items with evidence in their order, by a look at each.
+    /// All items with evidence in their order, by a full scan.
     fn in_order(view: &View, evidence: Evidence) -> Vec<u32> {
         let value = view.evidence(evidence);
         let there = (0..view.items_len() as u32).filter(|&item| view.entry(item).item.is_some());

@@ -1,8 +1,9 @@
-//! Everything that is known by user, in columns of equal length.
+//! The state by user, in columns.
 //!
 //! - A user has an index: its slot in every column. Nothing else refers to it, so a slot is used
 //!   again as soon as its user is forgotten.
-//! - There is a budget: those who did least, of equals those seen longest ago, make room.
+//! - There is a budget. Users with the shortest histories are evicted first, of equals those
+//!   that changed longest ago.
 
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use crate::columns::part::Part;
 use crate::consumption::Impressions;
 use crate::consumption::User;
 
-/// Part of the budget that is freed at a time.
+/// Each eviction frees this part of the budget: one in this many.
 const EVICTED_ONE_IN: usize = 16;
 
 /// The users of a namespace.
@@ -20,12 +21,12 @@ const EVICTED_ONE_IN: usize = 16;
 pub struct UserStore {
     pub ids: Interner,
     pub states: Column<Arc<User>>,
-    /// What each was shown of late; as long as `states`, or shorter.
+    /// Recent impressions of each user; as long as `states`, or shorter.
     pub impressions: Column<Arc<Impressions>>,
     nothing: Arc<User>,
 }
 
-/// As of [`super::items`].
+/// As in [`super::items`].
 macro_rules! parts_of {
     ($store:expr, $part:ty) => {{
         let UserStore { ids, states, impressions, nothing: _ } = $store;

@@ -1,12 +1,13 @@
 //! The learnt state at a watermark.
 //!
-//! The engine works on one `View` and hands out clones of it: everything is in
-//! copy-on-write pages or behind `Arc`, so a clone is a few pointers per page and a
-//! reader works on its own, forever unchanged state.
+//! The engine works on one `View` and hands out clones of it. Everything is in copy-on-write
+//! pages or behind `Arc`: a clone copies a few pointers per page, and a reader's state never
+//! changes.
 //!
-//! - Items, users, topics, sources, devices and cohorts are dense indices, given in
-//!   the order of the log and never reused.
-//! - The columns of items all have the same length; so have those of users.
+//! - Items, users, topics, sources, devices, locations and cohorts have dense indices, given in
+//!   the order of the log. An index is used again only after nothing refers to it.
+//! - All columns of items have the same length. So have those of users, but for impressions,
+//!   which may be shorter.
 
 use std::sync::Arc;
 
@@ -59,17 +60,17 @@ use crate::state::top_lists::TopLists;
 use crate::state::users::UserStore;
 use crate::takeover::Takeover;
 
-/// Share of repeated positives from which on items are recommended again, and the
-/// fewest positives that say anything about it.
+/// The least share of repeated positives for which items are recommended again, and the fewest
+/// positives for this estimate.
 const REPEATS_ONE_IN: u64 = 10;
 const REPEATS_POSITIVES_MIN: u64 = 200;
 
-/// How much of each kind the state has learnt from.
+/// Counts of what the state has learnt from.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     pub interactions: u64,
     pub decisions: u64,
-    /// Of these, the first so many whose rewards are no longer waited for.
+    /// How many of these, from the first on, wait for no more rewards.
     pub settled: u64,
     /// Rewards of decisions, and of selections of arms, that are no longer remembered.
     pub late_rewards: u64,
@@ -78,7 +79,7 @@ pub struct Counts {
     pub catalogue: u64,
     /// Sessions of a user with an item that held evidence for it.
     pub positives: u64,
-    /// Of these, those of a user who had wanted the item in an earlier session.
+    /// Of these, those of a user with a positive of the item in an earlier session.
     pub repeats: u64,
 }
 
@@ -87,10 +88,10 @@ pub struct Counts {
 pub struct View {
     pub(crate) settings: Arc<Settings>,
     pub(crate) watermark: Sequence,
-    /// When the first record was appended: no two logs began at the same moment.
+    /// When the first record was appended. It tells logs apart.
     pub(crate) began: Timestamp,
-    /// The time of the latest interactions (`models::clock`): the "now" of everything that
-    /// decays, so that a pause in the stream does not wash out what was learnt.
+    /// The time of the latest interactions (`models::clock`): the "now" of all decay. A pause
+    /// in the stream therefore decays nothing.
     pub(crate) clock: Timestamp,
     pub(crate) event_times: EventTimes,
     pub(crate) decays: Arc<Decays>,
@@ -111,29 +112,29 @@ pub struct View {
     pub(crate) locations: Locations,
 
     pub(crate) model: Option<Arc<Model>>,
-    /// Of the model; empty where it has none.
+    /// Weights of the model; empty when it has none.
     pub(crate) item_item: Arc<ItemItem>,
     /// Items with evidence since their factors were last solved, in order.
     pub(crate) unsolved: Vec<u32>,
 
     pub(crate) hybrid: Arc<Hybrid>,
     pub(crate) ranker: Arc<Ranker>,
-    /// What each item earns beyond its features.
+    /// The reward of each item beyond its features.
     pub(crate) item_effects: ItemEffects,
     pub(crate) decisions: Window<PendingDecision>,
-    /// Where each pending decision is, by key. Derived.
+    /// The number of each pending decision, by key. Derived.
     pub(crate) decision_index: KeyIndex,
-    /// Where the newest of each user is, by the key of the user's id. Derived.
+    /// The newest decision of each user, by the key of the user's id. Derived.
     pub(crate) user_decisions: KeyIndex,
     pub(crate) prequential: Arc<Prequential>,
     pub(crate) recent_positives: RecentPositives,
-    /// When the same again is a repetition.
+    /// The gap after which the same event is a repetition.
     pub(crate) return_gap: ReturnGap,
     pub(crate) arms: Arms,
     pub(crate) takeover: Arc<Takeover>,
-    /// Which items have what. Derived.
+    /// Items by label and by age. Derived.
     pub(crate) postings: Postings,
-    /// Which items have a term. Derived.
+    /// Items by term. Derived.
     pub(crate) inverted: Inverted,
     /// Derived.
     pub(crate) leaders: Leaders,
@@ -188,17 +189,16 @@ impl View {
         &self.settings
     }
 
-    /// Whether items a person already had are recommended again: as the settings say,
-    /// or as people do.
+    /// Whether items that a user already had are recommended again: by the settings, else by
+    /// how often users repeat.
     pub fn recommends_seen(&self) -> bool {
         let Counts { positives, repeats, .. } = self.counts;
-        let people_repeat =
+        let users_repeat =
             positives >= REPEATS_POSITIVES_MIN && repeats * REPEATS_ONE_IN >= positives;
-        self.settings.recommend_seen.unwrap_or(people_repeat)
+        self.settings.recommend_seen.unwrap_or(users_repeat)
     }
 
-    /// The settings that requests are read with: as [`Self::settings`], with what was learnt
-    /// where these leave it open.
+    /// The settings for requests: [`Self::settings`], completed with what was learnt.
     pub fn request_settings(&self) -> &Settings {
         self.top_lists.request_settings.get_or_init(|| Settings {
             recommend_seen: Some(self.recommends_seen()),
@@ -258,7 +258,7 @@ impl View {
         &self.users.states[index as usize]
     }
 
-    /// What a user was shown of late, and when; `None` for nobody who was shown anything.
+    /// The recent impressions of a user with their times; `None` for a user without any.
     pub fn impressions(&self, index: u32) -> Option<&Impressions> {
         self.users.impressions.get(index as usize).map(Arc::as_ref)
     }
@@ -276,7 +276,7 @@ impl View {
         &self.items.entries[index as usize]
     }
 
-    /// The catalogue entry of an item that was upserted and not deleted.
+    /// The entry of an item in the catalogue.
     pub fn catalogue_item(&self, item_id: &str) -> Option<&Arc<Entry>> {
         let entry = self.entry(self.item_index(item_id)?);
         entry.item.is_some().then_some(entry)
@@ -315,15 +315,15 @@ impl View {
         self.locations.names.name(index)
     }
 
-    /// The most specific cohorts that a person's attributes name: one, as long as
-    /// the namespace has room for new ones.
+    /// The most specific cohorts of a user's attributes: one, as long as the namespace has space
+    /// for new ones.
     pub fn cohort_names(&self, user: &User) -> Vec<&str> {
         let cohorts = self.cohorts.most_specific(&user.cohorts);
         cohorts.into_iter().filter_map(|cohort| self.cohorts.name(cohort)).collect()
     }
 
-    /// Describes an item of a request as if it were in the catalogue, without
-    /// adding it: topics and terms nobody has used before are unknown.
+    /// Describes an item of a request as if it were in the catalogue, without adding it. New
+    /// topics and terms are unknown.
     pub fn describe_inline(&self, item: Arc<Item>) -> (Entry, SparseVector) {
         let terms = self.vocabulary.weigh_text(&document(&item));
         let entry = Entry {
@@ -337,8 +337,8 @@ impl View {
         (entry, terms)
     }
 
-    /// How little known an item is: `-log2` of its share of all popularity, as a part of
-    /// that of an item nobody wanted. 0 to 1; 1 for an item that is not known.
+    /// How little known an item is: `-log2` of its share of all popularity, divided by that of
+    /// an item without positives. 0 to 1; 1 for an item that is not known.
     pub(crate) fn self_information(&self, items: impl Iterator<Item = Option<u32>>) -> Vec<f64> {
         let scales = self.popularity_scales();
         let smoothed = |mass: f32| f64::from(mass.max(0.0)) + 1.0;
@@ -361,16 +361,16 @@ impl View {
         )
     }
 
-    /// The examples of a person that have factors, the newest first: item, factors,
-    /// signed weight.
+    /// The examples of a user that have factors, the newest first: item, factors, signed
+    /// weight.
     fn fold_in_events(&self, model: &Model, user: &User) -> Vec<(u32, &[f32], f32)> {
         let examples = model.origin.configuration.weighing.examples(&user.history, 0).into_iter();
         let factors = |item: u32| self.items.factors.row(item);
         examples.filter_map(|(item, weight)| Some((item, factors(item)?, weight))).collect()
     }
 
-    /// What each item of the person's history adds to collaborative scores; `None`
-    /// where [`Self::fold_in`] is.
+    /// What each item of the user's history adds to collaborative scores; `None` when
+    /// [`Self::fold_in`] is.
     pub(crate) fn influence(&self, user: &User) -> Option<Influence<'_>> {
         let model = self.model.as_ref()?;
         let events = self.fold_in_events(model, user);
@@ -380,7 +380,7 @@ impl View {
         Influence::new(&self.items.factors.gram, &model.regularization, events)
     }
 
-    /// The same by what came next.
+    /// The scorer of items by what came next.
     pub(crate) fn succession_scorer(&self, recent: &[u32]) -> CooccurrenceScorer<'_> {
         CooccurrenceScorer::new(
             &self.items.successors,
@@ -391,8 +391,8 @@ impl View {
         )
     }
 
-    /// The person's factors against the current item factors; `None` without a
-    /// model or without an item that has factors. About 100 us for 50 events, k = 64.
+    /// The user's factors against the current item factors; `None` without a model or without
+    /// an item that has factors. About 100 us for 50 events, k = 64.
     pub(crate) fn fold_in(&self, user: &User) -> Option<Vec<f32>> {
         let model = self.model.as_ref()?;
         let events = self.fold_in_events(model, user);

@@ -1,19 +1,19 @@
-//! Taking over from a caller's own order: which share of its requests the ranker answers,
-//! what came of that, and the guard that gives them back.
+//! Taking over from a caller's own order: the share of its requests that the ranker answers,
+//! the outcomes, and the guard that ends the takeover.
 //!
 //! A request may bring the order in which its caller would show items without this
 //! service, the baseline. Each such decision is a trial: its list is the ranker's with
 //! probability `share (1 - popular_share)`, the most popular items' with probability
-//! `share popular_share`, else the baseline. At a share of 0, the ranker is an apprentice:
-//! it sees what the caller shows, learns from it, and its own list is compared with it.
+//! `share popular_share`, else the baseline. At a share of 0 the ranker is an apprentice:
+//! it learns from what the caller shows, and its own list is compared with the caller's.
 //!
-//! - The ranker falls back (its share is 0 from there on) as soon as it is known to earn
-//!   less than the baseline or than what is popular ([`lift`]). The chance that this ever
-//!   happens to a ranker that is not worse is at most `alpha`, halved for the two.
-//! - The reward of a list is the sum of its items' rewards, cut to -1 to 1, when its
-//!   rewards have been waited for as long as is set, or when it can be rewarded no more:
-//!   decisions are held within a budget of memory. That is counted, and a change that asks
-//!   for more than is held at the rate of now is told so ([`WindowNotHeld`]).
+//! - The ranker falls back (its share becomes 0) as soon as it is known to earn
+//!   less than the baseline or than the most popular items ([`lift`]). The probability that this
+//!   ever happens to a ranker that is not worse is at most `alpha`, halved for the two.
+//! - The reward of a list is the sum of its items' rewards, cut to -1 to 1. It is settled after
+//!   the waiting time of the settings, or earlier when the decision is evicted: decisions
+//!   have a budget of memory. Trials settled early are counted. A change that needs more memory than
+//!   the present rate allows gets a warning ([`WindowNotHeld`]).
 //! - Everything is a function of the log: all replicas fall back at the same record.
 
 mod lift;
@@ -41,7 +41,7 @@ pub struct Takeover {
     pub popular_share: f64,
     pub alpha: f64,
     pub reward_window_seconds: u32,
-    /// How often measuring was started anew.
+    /// How often measuring was restarted.
     pub round: u32,
     /// Trials of this round.
     pub trials: u64,
@@ -52,17 +52,17 @@ pub struct Takeover {
     /// Against the baseline and against what is popular.
     comparisons: [Comparison; 2],
     pub fallback: Option<Fallback>,
-    /// Trials of this round that were settled before their rewards had been waited for:
-    /// memory did not hold them so long.
+    /// Trials of this round that were settled before the waiting time ended: there was no memory
+    /// to hold them.
     pub cut_short: u64,
 }
 
-/// How much the ranker's lists are like those of the caller; sums over trials.
+/// How similar the ranker's lists are to those of the caller; sums over trials.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Agreement {
     /// With the same first item.
     pub first: u64,
-    /// Places that were compared, and those of them with the same item in both.
+    /// Positions that were compared, and those of them with the same item in both.
     pub positions: u64,
     pub same_position: u64,
     /// Items in both.
@@ -73,13 +73,13 @@ pub struct Agreement {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
     pub shown: u64,
-    /// Of which the rewards have been waited for.
+    /// Lists whose rewards have been waited for.
     pub settled: u64,
     /// Sum over these.
     pub reward: f64,
 }
 
-/// That the ranker gave its share back.
+/// A fallback: the ranker's share became 0.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Fallback {
     pub at: Timestamp,
@@ -88,14 +88,14 @@ pub struct Fallback {
     pub lift: Lift,
 }
 
-/// That decisions are held for a shorter time than their rewards are to be waited for.
+/// A warning: decisions are held for less time than their rewards should be waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WindowNotHeld {
     pub held_seconds: u32,
     pub window_seconds: u32,
 }
 
-/// Differences of the ranker's lists and the caller's.
+/// Differences between the ranker's lists and the caller's.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 struct Gain {
     difference: Vec<f64>,
@@ -103,7 +103,7 @@ struct Gain {
     squares: f64,
 }
 
-/// What the ranker believes that its lists would earn beyond the caller's, a list.
+/// The reward per list that the ranker expects of its lists beyond the caller's.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct EstimatedLift {
     pub value: f64,
@@ -136,12 +136,12 @@ impl Takeover {
         }
     }
 
-    /// The share that is taken over by now.
+    /// The present share.
     pub fn share_in_force(&self) -> f64 {
         if self.fallback.is_some() { 0.0 } else { self.share }
     }
 
-    /// The chance of each origin, in the order of [`ListOrigin::ALL`].
+    /// The probability of each origin, in the order of [`ListOrigin::ALL`].
     pub fn chances(&self) -> [f64; 3] {
         let share = self.share_in_force();
         [share * (1.0 - self.popular_share), 1.0 - share, share * self.popular_share]
@@ -164,14 +164,14 @@ impl Takeover {
         self.reward_window_seconds = window;
     }
 
-    /// What a change would make of it.
+    /// The takeover after a change.
     pub(super) fn changed(&self, change: &TakeoverChange) -> Self {
         let mut changed = self.clone();
         changed.change(change);
         changed
     }
 
-    /// Gives the sums of differences the features of another layout.
+    /// Moves the sums of differences to the features of another layout.
     pub(crate) fn align(&mut self, positions: &[Option<usize>]) {
         let before = &self.gain.difference;
         if !before.is_empty() {
@@ -204,7 +204,7 @@ impl Takeover {
         gain.squares += expected * expected;
     }
 
-    /// Takes in what a list earned. Returns what the ranker now falls back from, if it does.
+    /// Adds the reward of a list. Returns the fallback that it causes, if any.
     pub(super) fn settle(
         &mut self,
         trial: &PendingTrial,
@@ -238,9 +238,9 @@ impl Takeover {
         None
     }
 
-    /// What the ranker's lists would earn beyond the caller's, by what it believes now: the
-    /// mean difference of the lists' vectors times the weights. The interval is of 95 %:
-    /// it holds how unsure the weights are, and how much trials differ. `None` without any.
+    /// What the ranker's lists would earn beyond the caller's, by its present weights: the
+    /// mean difference of the lists' vectors times the weights. The 95 % interval covers
+    /// the uncertainty of the weights and the variance between trials. `None` without trials.
     pub fn estimated_lift(&self, belief: &Belief) -> Option<EstimatedLift> {
         let d = belief.mean.len();
         if self.trials == 0 || self.gain.difference.len() != d {

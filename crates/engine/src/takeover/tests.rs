@@ -1,4 +1,4 @@
-//! The guard and the figures of a takeover, on trials made here.
+//! The guard and the figures of a takeover, on simulated trials.
 
 use crate::bandit::ItemEffects;
 use crate::bandit::Learners;
@@ -25,7 +25,7 @@ fn trial(takeover: &Takeover, origin: ListOrigin) -> TakeoverTrial {
     }
 }
 
-/// A decision that showed one item, which earned this.
+/// A decision that showed one item and earned this.
 fn decision(reward: f32) -> PendingDecision {
     let (ranker, effects) = (&mut Ranker::new(1), &mut ItemEffects::default());
     let mut decision = PendingDecision::of_items(&[7]);
@@ -48,7 +48,7 @@ fn taken_over(share: f64, popular_share: f64) -> Takeover {
 }
 
 #[test]
-fn an_apprentice_shows_what_the_caller_would() {
+fn an_apprentice_shows_the_list_of_the_caller() {
     assert_eq!(Takeover::default().chances(), [0.0, 1.0, 0.0]);
     let chances = taken_over(0.5, 0.2).chances();
     assert!((chances[0] - 0.4).abs() < 1e-12 && (chances[2] - 0.1).abs() < 1e-12);
@@ -56,7 +56,7 @@ fn an_apprentice_shows_what_the_caller_would() {
 }
 
 #[test]
-fn a_ranker_worse_than_the_popular_items_gives_its_share_back_until_it_is_started_anew() {
+fn a_ranker_worse_than_the_popular_items_falls_back_until_it_is_restarted() {
     let mut takeover = taken_over(1.0, 0.5);
     let mut fell = None;
     for round in 0..1_000 {
@@ -68,7 +68,7 @@ fn a_ranker_worse_than_the_popular_items_gives_its_share_back_until_it_is_starte
     let fallback = takeover.fallback.unwrap();
     assert!(fallback.lift.high < 0.0 && fallback.lift.value < -0.9, "{fallback:?}");
     assert_eq!((takeover.share, takeover.share_in_force()), (1.0, 0.0));
-    // Another share does not undo it; starting anew does.
+    // Another share does not undo it; a restart does.
     takeover.change(&TakeoverChange { share: Some(0.3), ..TakeoverChange::default() });
     assert_eq!(takeover.share_in_force(), 0.0);
     takeover.change(&TakeoverChange { restart: true, ..TakeoverChange::default() });
@@ -77,7 +77,7 @@ fn a_ranker_worse_than_the_popular_items_gives_its_share_back_until_it_is_starte
 }
 
 #[test]
-fn a_ranker_worse_than_the_caller_gives_its_share_back_too() {
+fn a_ranker_worse_than_the_caller_falls_back_too() {
     let mut takeover = taken_over(0.5, 0.01);
     let rounds = 0..2_000;
     let fell = rounds.into_iter().find_map(|round| {
@@ -100,7 +100,7 @@ fn decisions_of_an_earlier_round_count_in_none() {
 }
 
 #[test]
-fn trials_that_are_settled_before_their_time_are_counted_as_such() {
+fn trials_that_are_settled_early_are_counted() {
     let mut takeover = taken_over(0.5, 0.1);
     let trial = trial(&takeover, ListOrigin::Ranker);
     let (waited, cut) = (PendingTrial::new(&trial, NOW), PendingTrial::new(&trial, LATER));
@@ -148,6 +148,6 @@ fn the_estimated_lift_is_the_difference_of_the_lists_by_the_weights_of_now() {
     let lift = takeover.estimated_lift(&good).unwrap();
     assert!((lift.value - good.mean[1]).abs() < 1e-6 && lift.value > 0.2, "{lift:?}");
     assert!(lift.low > 0.0 && lift.high < 1.0, "{lift:?}");
-    // Weights that turned turn the estimate of what was gathered before.
+    // The estimate follows the new weights.
     assert!(takeover.estimated_lift(&belief(0)).unwrap().value < 0.05);
 }

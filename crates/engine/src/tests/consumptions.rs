@@ -1,4 +1,4 @@
-//! That a use of an item is one for everything that learns, however many events report it.
+//! One use of an item counts once for everything that learns, however many events report it.
 
 use std::sync::Arc;
 

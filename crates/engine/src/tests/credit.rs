@@ -143,35 +143,35 @@ fn lists_of_500_keep_to_the_budget() {
 }
 
 #[test]
-fn a_takeover_whose_window_is_not_held_at_the_rate_of_now_is_told_so() {
-    let wants = |seconds| TakeoverChange {
+fn a_takeover_whose_window_is_not_held_at_the_present_rate_is_reported() {
+    let window = |seconds| TakeoverChange {
         share: Some(0.5),
         reward_window_seconds: Some(seconds),
         ..TakeoverChange::default()
     };
     let mut stream = Stream::new(1);
-    assert_eq!(stream.engine.state().window_not_held(&wants(1_800)), None, "nothing is known");
+    assert_eq!(stream.engine.state().window_not_held(&window(1_800)), None, "nothing is known");
     // A decision of 3 items a second: about 2,500 fit.
     for number in 0..3_000 {
         stream.decide(1_000 * number, 3, None);
     }
     let held = stream.engine.state().credit_seconds_held().unwrap();
     assert!((2_000..3_000).contains(&held), "{held}");
-    assert_eq!(stream.engine.state().window_not_held(&wants(1_800)), None);
-    let not_held = stream.engine.state().window_not_held(&wants(7_200)).unwrap();
+    assert_eq!(stream.engine.state().window_not_held(&window(1_800)), None);
+    let not_held = stream.engine.state().window_not_held(&window(7_200)).unwrap();
     assert_eq!((not_held.held_seconds, not_held.window_seconds), (held, 7_200));
-    // To listen only asks for nothing.
-    let listens = TakeoverChange { share: Some(0.0), ..wants(7_200) };
+    // A share of 0 needs no window.
+    let listens = TakeoverChange { share: Some(0.0), ..window(7_200) };
     assert_eq!(stream.engine.state().window_not_held(&listens), None);
-    stream.push(3_000_000, Record::TakeoverChanged(wants(1_800)));
+    stream.push(3_000_000, Record::TakeoverChanged(window(1_800)));
     assert_eq!(stream.effects, []);
-    stream.push(3_000_000, Record::TakeoverChanged(wants(7_200)));
+    stream.push(3_000_000, Record::TakeoverChanged(window(7_200)));
     assert_eq!(stream.effects, [Effect::TakeoverWindowNotHeld(not_held)]);
-    // Ten times the rate, and the window that was fine is not.
+    // At ten times the rate the window is too long.
     for number in 0..3_000 {
         stream.decide(3_000_000 + 100 * number, 3, None);
     }
-    assert!(stream.engine.state().window_not_held(&wants(1_800)).is_some());
+    assert!(stream.engine.state().window_not_held(&window(1_800)).is_some());
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What hostile times and changed half-lives do to all that decays: nothing.
+//! Invalid times and changed half-lives leave decayed quantities as they are.
 
 use proptest::prelude::*;
 
@@ -115,7 +115,7 @@ fn differ(a: &[f32], b: &[f32]) -> f32 {
 }
 
 #[test]
-fn an_event_of_1970_on_a_published_item_spoils_no_feature_and_no_later_lesson() {
+fn an_event_of_1970_on_a_published_item_changes_no_feature_and_no_later_learning() {
     let mut site = Site::new(Settings { popularity_half_life_hours: 24.0, ..Settings::default() });
     site.like(0, 0, days(400));
     site.like(1, 0, Timestamp::default());
@@ -133,7 +133,7 @@ fn an_event_of_1970_on_a_published_item_spoils_no_feature_and_no_later_lesson() 
 }
 
 #[test]
-fn one_leap_of_the_clock_ages_nobody_elses_events() {
+fn one_leap_of_the_clock_ages_no_other_users_events() {
     let (mut still, mut leapt) = (lived(), lived());
     let at = days(8);
     still.like(11, 3, at);
@@ -181,7 +181,7 @@ fn changed_half_lives_leave_every_decayed_quantity_as_it_is() {
         assert!(differ(before, &after) < 1e-4, "{item}: {before:?} {after:?}");
     }
     assert_eq!(users_topics(&site), topics);
-    // From here on the new ones hold: the trend of then is gone after two days.
+    // From here on the new ones hold: the old trend is gone after two days.
     let trend = FEATURES.iter().position(|feature| feature.name == "trend").unwrap();
     (0..3).for_each(|user| site.like(user, 9, clock.plus_millis(2 * Timestamp::DAY_MS)));
     for (item, before) in before.iter().enumerate().take(9) {

@@ -72,11 +72,11 @@ fn decisions_and_selections_are_known_as_long_as_they_can_be_rewarded() {
     assert!(knows(&engine, "decision-1") && knows(&engine, "decision-10"));
 }
 
-/// A decision for somebody of whom nothing is known, that shows items which the request
+/// A decision for a user of whom nothing is known, that shows items which the request
 /// described.
 fn shown_to_a_stranger(number: usize) -> Decision {
-    let shown = (0..3).map(|place| ShownItem {
-        item_id: ItemId::parse(format!("described-{number}-{place}")).unwrap(),
+    let shown = (0..3).map(|position| ShownItem {
+        item_id: ItemId::parse(format!("described-{number}-{position}")).unwrap(),
         score: 0.5,
         propensity: 0.9,
         features: vec![0.1; RANKER_DIMENSION],
@@ -103,7 +103,7 @@ fn bytes(engine: &Engine) -> usize {
     engine.state().sections().map(|(_, section)| section.len()).sum()
 }
 
-/// Invariant 19: nothing is learnt from an item of a request, and nobody is from asking.
+/// Invariant 19: nothing is learnt from an item of a request, or of a user from asking.
 #[test]
 fn thirty_thousand_decisions_for_strangers_leave_no_more_than_the_window() {
     let mut world = World::new(4);
@@ -151,7 +151,7 @@ fn a_stranger_s_click_on_a_described_item_is_credited_to_the_decision() {
     world.catalogue();
     world.push(Record::Decision(shown_to_a_stranger(0)));
     let click = InteractionType::Click;
-    world.push(event("somebody-else", "described-0-1", Some(decision_id(0)), click));
+    world.push(event("another-user", "described-0-1", Some(decision_id(0)), click));
     let others = applied(&world.records);
     assert_eq!(others.state().ranker().shared().rewards, 0);
     world.push(event("stranger-0", "described-0-1", Some(decision_id(0)), click));
@@ -162,7 +162,7 @@ fn a_stranger_s_click_on_a_described_item_is_credited_to_the_decision() {
     assert_eq!(restored.state().ranker(), credited.state().ranker());
 }
 
-/// Which of the three described items a cap of one showing a day keeps away.
+/// Which of the three described items a cap of one impression a day excludes.
 fn worn_out(engine: &Engine, now: i64) -> Vec<bool> {
     let view = engine.state();
     let filter = Filter { frequency_cap_per_day: 1, include_seen: true, ..Filter::default() };
@@ -173,12 +173,12 @@ fn worn_out(engine: &Engine, now: i64) -> Vec<bool> {
     let Record::ItemUpserted(item) = &described.records[0].record else {
         panic!("a catalogue is made of items");
     };
-    let allows = |place: usize| {
-        let id = ItemId::parse(format!("described-{}-{place}", place / 2)).unwrap();
+    let allows = |index: usize| {
+        let id = ItemId::parse(format!("described-{}-{index}", index / 2)).unwrap();
         let (entry, _) = view.describe_inline(Arc::new(Item { item_id: id, ..item.clone() }));
         eligible.allows(&entry, None)
     };
-    (0..3).map(|place| !allows(place)).collect()
+    (0..3).map(|index| !allows(index)).collect()
 }
 
 #[test]

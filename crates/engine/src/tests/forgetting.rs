@@ -47,11 +47,11 @@ fn flooded() -> Vec<LogRecord> {
 }
 
 #[test]
-fn a_flood_of_ids_that_are_named_once_leaves_the_state_bounded_and_the_known_known() {
+fn a_flood_of_ids_that_are_named_once_leaves_the_state_bounded_and_keeps_the_known() {
     let engine = applied(&flooded());
     let view = engine.state();
     assert!(view.users_len() <= BUDGET as usize, "{} users", view.users_len());
-    // Beside those of the budget there are slots that wait for the sweep.
+    // Besides those of the budget there are slots that wait for the sweep.
     let slots = ITEMS + 3 * BUDGET as usize;
     assert!(view.items_len() <= slots, "{} slots of items", view.items_len());
     for number in 0..30 {

@@ -111,7 +111,7 @@ fn a_model_that_does_not_fit_the_log_is_refused_and_changes_nothing() {
 }
 
 /// Everything that a model takes part in: ranking, retrieval, similar items, questions,
-/// new items with text and evidence, people who come back, a snapshot.
+/// new items with text and evidence, users who come back, a snapshot.
 fn use_it(engine: &mut Engine) {
     let mut world = World::new(5);
     world.catalogue();
@@ -130,13 +130,13 @@ fn use_it(engine: &mut Engine) {
     }
     let view = engine.state();
     for strategy in [Strategy::Greedy, Strategy::Thompson] {
-        for user in ["person-1", "person-2", "nobody"] {
+        for user in ["person-1", "person-2", "unknown"] {
             rank_for(view, user, strategy);
         }
     }
     similar_items(view, 3, view.clock(), 10);
-    let (filter, nobody) = (Filter::default(), UserContext::default());
-    let eligible = Eligibility::new(view, &filter, "", &nobody, view.clock(), &[]);
+    let (filter, context) = (Filter::default(), UserContext::default());
+    let eligible = Eligibility::new(view, &filter, "", &context, view.clock(), &[]);
     onboarding_items(view, &eligible, 5);
     let restored = Engine::restore(view.sections()).unwrap();
     assert_eq!(restored.state().digest(), view.digest());
@@ -202,7 +202,7 @@ fn rank_for(view: &View, user: &str, strategy: Strategy) {
 #[derive(Debug, Clone)]
 enum Damage {
     Byte(usize, u8),
-    /// A number of four bytes in the place of another.
+    /// A number of four bytes instead of another.
     Number(usize, f32),
     /// A length of ten bytes, as long as it can be said.
     Length(usize),

@@ -1,5 +1,5 @@
 //! The ranker: scores on one scale, the influence of one user and of many, exploring without
-//! rewards, features that come and go, numbers that are none.
+//! rewards, features that come and go, numbers that are not finite.
 
 use crate::bandit::RankerPrior;
 use crate::bandit::Weight;
@@ -259,7 +259,7 @@ fn a_score_is_the_same_alone_and_among_others_and_its_parts_are_small() {
 fn without(feature: usize) -> (Prior, RankerPrior) {
     let (mut hybrid, mut ranker) = (hybrid_prior(), ranker_prior());
     let left = |layout: &FeatureLayout, at: usize| {
-        let ids = layout.ids().iter().enumerate().filter(|(place, _)| *place != at);
+        let ids = layout.ids().iter().enumerate().filter(|(index, _)| *index != at);
         FeatureLayout::new(ids.map(|(_, id)| *id))
     };
     hybrid.layout = left(&hybrid.layout, feature);

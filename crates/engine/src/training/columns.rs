@@ -1,7 +1,7 @@
 //! The items that take part in a training: the columns of its matrix.
 //!
-//! - An item of the catalogue takes part when a user wants it. One outside the catalogue does
-//!   when two users at least want it: it tells of their taste, and is never recommended.
+//! - An item of the catalogue takes part when a user consumed it. One outside the catalogue does
+//!   when at least two users consumed it: it tells of their taste, and is never recommended.
 //! - Only columns that are open are tested on, ranked against, and get item-item weights: those
 //!   of the catalogue. A namespace without a catalogue describes its items with each request, so
 //!   there all are open.
@@ -10,7 +10,7 @@
 use crate::models::weighing::Weighing;
 use crate::state::View;
 
-/// Users who want an item outside the catalogue before it takes part.
+/// Users who consume an item outside the catalogue before it takes part.
 const OUTSIDE_SUPPORT_MIN: u32 = 2;
 const NONE: u32 = u32::MAX;
 
@@ -69,7 +69,7 @@ impl Columns {
         Some(self.by_item[item as usize]).filter(|&column| column != NONE)
     }
 
-    /// Examples with columns in place of items; those without one are left out.
+    /// Examples with columns instead of items; those without one are left out.
     pub fn row(&self, mut examples: Row) -> Row {
         examples.retain_mut(|example| match self.of_item(example.0) {
             Some(column) => {
@@ -81,7 +81,7 @@ impl Columns {
         examples
     }
 
-    /// The examples of everybody who has any; the newest positives of user `i` that
+    /// The examples of all users who have any; the newest positives of user `i` that
     /// `withheld(i)` counts are left out.
     pub fn rows(
         &self,

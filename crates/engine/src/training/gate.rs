@@ -1,4 +1,4 @@
-//! Whether a new model may take the place of the serving one.
+//! Whether a new model may replace the serving one.
 //!
 //! - Both rank what users consumed since the serving one was trained; neither has seen it: the
 //!   new one stands here as its trial, trained without.

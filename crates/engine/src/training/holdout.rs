@@ -29,7 +29,7 @@ const USERS_WANTED: usize = 100;
 const POSITIVES_MIN: usize = 5;
 const HELD_OUT_MAX: usize = 3;
 const HELD_OUT_ONE_IN: usize = 4;
-/// Fewest users that say anything.
+/// Fewest users to judge by.
 const USERS_MIN: usize = 10;
 /// Items ranked against at most.
 const ITEMS_MAX: usize = 20_000;
@@ -107,7 +107,7 @@ impl<'v> Holdout<'v> {
         self.columns
     }
 
-    /// The examples of everybody without what is held out.
+    /// The examples of all users without what is held out.
     pub fn rows(&self, weighing: &Weighing) -> Vec<Row> {
         self.columns.rows(self.view, weighing, |user| usize::from(self.withheld[user]))
     }

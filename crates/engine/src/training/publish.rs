@@ -69,7 +69,7 @@ pub fn published(
         let counts = WantedTogether::of(set, |column| columns.open()[column as usize]);
         counts.and_then(|counts| counts.fit(origin.item_item_l2)).unwrap_or_default()
     };
-    // One core each, beside each other.
+    // In parallel, one core each.
     let (content, item_item) = rayon::join(
         || content::fit(view, columns, &trained.item_factors, trained.factors, &positives),
         item_item,
@@ -98,7 +98,7 @@ pub fn published(
     }
 }
 
-/// How many users want the item of each column.
+/// How many users consumed the item of each column.
 fn positives_by_column(set: &TrainingSet) -> Vec<u32> {
     let mut counts = vec![0; set.n_items()];
     for user in 0..set.n_users() {

@@ -1,14 +1,14 @@
 //! The search for a good configuration, one parameter after the other.
 //!
 //! - Three starts: what the settings ask for, the configuration that serves, and the best that
-//!   any search found. So a search that once went astray finds back.
+//!   any search found. So a search recovers from an earlier bad choice.
 //! - From the best of them, each step changes one parameter: L2 regularization and unobserved
 //!   weight by a factor of three, the half-life of confidences, negative examples, the number of
-//!   factors. A parameter that helped is pushed on once more.
+//!   factors. A parameter that helped is changed once more in the same direction.
 //! - A configuration gives way to another one only where that ranks what is held out better by
 //!   more than a standard error of the paired difference (the rule of one standard error, Breiman
-//!   et al., "Classification and Regression Trees", 1984): of many trials the best figure is in
-//!   part luck.
+//!   et al., "Classification and Regression Trees", 1984): the best figure of many trials is
+//!   partly chance.
 //! - A trial whose factors died or diverged is none.
 //! - The budget is a number of trials, not a time: the same data give the same model.
 

@@ -39,7 +39,7 @@ struct Planted {
     tastes: Vec<usize>,
     /// Which item is at each slot; slot `s` is of taste `s % TASTES`.
     slots: Vec<usize>,
-    /// By user, so that nobody likes an item twice.
+    /// By user, so that no user likes an item twice.
     had: Vec<Vec<usize>>,
 }
 

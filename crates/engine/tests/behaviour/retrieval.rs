@@ -25,15 +25,16 @@ fn gems() -> &'static World {
             let described = Described::new(&format!("item-{item}")).topic(kind).source(kind);
             world.add(described.attribute("kind", kind));
         }
-        for stone in 0..600 {
-            for time in 0..2 {
-                let (user, item) = (stone * 2 + time, stone / 9 * 10 + stone % 9);
+        // In rounds, so that what was clicked before is what is clicked next.
+        for round in 0..3 {
+            for stone in 0..600 {
+                let (user, item) = (stone * 3 + round, stone / 9 * 10 + stone % 9);
                 world.click(&format!("user-{}", user % 400), &format!("item-{item}"));
                 world.pass_seconds(20.0);
             }
-        }
-        for (number, gem) in best_gems().iter().enumerate() {
-            world.click(&format!("jeweller-{number}"), gem);
+            for (number, gem) in best_gems().iter().enumerate().filter(|_| round > 0) {
+                world.click(&format!("jeweller-{round}-{number}"), gem);
+            }
         }
         world
     })

@@ -26,7 +26,7 @@ use crate::seed::Purpose;
 /// SquareCB explores less by this times the square root of the selections; VW's default.
 const GAMMA: f64 = 10.0;
 
-/// What is to be chosen, and how.
+/// The input of a choice.
 #[derive(Debug, Clone, Copy)]
 pub struct ArmChoice<'a> {
     /// At least one, each once.
@@ -39,10 +39,10 @@ pub struct ArmChoice<'a> {
     pub decision_id: &'a DecisionId,
 }
 
-/// An arm chosen, with what was believed of all that were offered, in their order.
+/// The chosen arm, with the beliefs about all offered arms, in their order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ChosenArm {
-    /// Place among the offered.
+    /// Index among the offered.
     pub chosen: usize,
     pub propensities: Vec<f64>,
     /// Expected rewards.
@@ -51,7 +51,7 @@ pub struct ChosenArm {
     pub deviations: Vec<f64>,
 }
 
-/// Chooses among the offered arms of a set; `None` is a set nobody has heard of. A
+/// Chooses among the offered arms of a set; `None` is an unknown set. A
 /// context that does not fit the set counts as none.
 pub fn choose(set: Option<&ArmSet>, choice: &ArmChoice<'_>) -> ChosenArm {
     let known = set.and_then(|set| set.shape);
@@ -154,7 +154,7 @@ fn by_rate(
 }
 
 /// UCB1 (Auer, Cesa-Bianchi, Fischer 2002) of the successes and selections of each arm:
-/// what was never tried comes first.
+/// arms without selections come first.
 fn ucb1(evidence: &[(f64, f64)], propensities: &mut [f64]) {
     let total: f64 = evidence.iter().map(|(_, weight)| weight).sum();
     let tried = |weight: f64| weight > 1e-9;

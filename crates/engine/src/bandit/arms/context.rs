@@ -1,7 +1,7 @@
 //! Contexts as vectors: a constant, the numbers as given, the attributes hashed.
 //!
 //! Text attributes, flags and list members count as `name=value`: each adds 1 or -1 at a
-//! hashed place; a number adds its value at the place of its name. The sign is hashed,
+//! hashed index. A number adds its value at the index of its name. The sign is hashed,
 //! too, so that collisions cancel on average (Weinberger et al. 2009).
 
 use serde::Deserialize;
@@ -12,11 +12,11 @@ use crate::domain::ArmContext;
 use crate::domain::AttributeValue;
 use crate::domain::limits;
 
-/// Places that attributes are hashed to.
+/// Number of indices that attributes are hashed to.
 const POSITIONS: usize = 64;
 
-/// What the vectors of an arm set are made of; its first selection with a context
-/// decides.
+/// The shape of the vectors of an arm set; its first selection with a context
+/// decides it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shape {
     pub numbers: u32,
@@ -31,7 +31,7 @@ impl Shape {
             .then_some(Self { numbers, attributes: !context.attributes.is_empty() })
     }
 
-    /// Whether contexts of this shape can stand for the given one.
+    /// Whether the given context fits this shape.
     pub fn fits(self, context: &ArmContext) -> bool {
         context.numbers.len() == self.numbers as usize
             && (self.attributes || context.attributes.is_empty())
@@ -61,7 +61,7 @@ fn add(positions: &mut [f32], name: &str, value: &AttributeValue) {
     let mut put = |text: &str, size: f32| {
         let mut hasher = Xxh3::new();
         hasher.update(name.as_bytes());
-        // No character of UTF-8 has this byte: a name and a value never run together.
+        // No character of UTF-8 has this byte, so name and value are separated.
         hasher.update(&[0xff]);
         hasher.update(text.as_bytes());
         let hash = hasher.digest();
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn values_and_names_are_told_apart() {
+    fn values_and_names_are_distinguished() {
         let shape = Shape { numbers: 0, attributes: true };
         let of = |name, value| shape.vector(&context(&[], &[(name, value)]));
         assert_ne!(of("device", text("phone")), of("device", text("desktop")));

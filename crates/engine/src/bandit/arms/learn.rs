@@ -1,15 +1,15 @@
 //! Learning from selections and their rewards.
 //!
 //! - A reward counts for selections of the last [`PENDING_HOURS`] hours, as far as
-//!   [`PENDING_BYTES`] reach; a later one teaches nothing.
-//! - Of several rewards of one selection the best counts, in whatever order they come,
-//!   unless one says that it corrects: then it takes the place of what was so far.
-//! - Sets beyond the limit of a namespace are not learnt: whoever selects has to ask before,
-//!   and two who ask at once may both be told that one fits.
+//!   [`PENDING_BYTES`] allow. A later one is ignored.
+//! - Of several rewards of one selection the best counts, in any order,
+//!   unless one is marked as a correction: then it replaces the reward so far.
+//! - Sets beyond the limit of a namespace are not learnt. The caller of a selection checks the
+//!   limit before; two concurrent callers may both be told that one more set fits.
 //! - Models of contexts have a budget of memory, [`MODEL_BYTES`]. Beyond it, the arm that was
 //!   offered the longest ago, of the set that was used the longest ago, loses its model and
-//!   keeps its rate; it begins anew when it is selected again.
-//! - Evidence that faded since its selection gets its reward faded by as much.
+//!   keeps its rate. It gets a new model when it is selected again.
+//! - The reward fades as much as the evidence of its selection has faded since.
 
 use std::sync::Arc;
 
@@ -33,17 +33,17 @@ use crate::domain::Timestamp;
 use crate::domain::limits;
 use crate::numeric::math;
 
-/// For how long a selection may be rewarded, as far as memory reaches.
+/// How long a selection may be rewarded, as far as memory allows.
 const PENDING_HOURS: i64 = 24;
 /// Memory of selections that may still be rewarded: 170,000 without a context, 35,000 with
 /// the largest.
 pub(super) const PENDING_BYTES: u64 = 32 << 20;
 /// Memory of the models of all arms: 800 of the largest, 50,000 of a context of 20 numbers.
 pub(super) const MODEL_BYTES: u64 = 128 << 20;
-/// What a pending selection takes beyond its vector, with its entries in tables.
+/// Memory of a pending selection besides its vector, with its entries in tables.
 const SELECTION_BYTES: usize = size_of::<PendingSelection>() + 64;
 
-/// A selection that may still earn a reward.
+/// A selection that may still get a reward.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PendingSelection {
     /// 128-bit hash of the decision id.
@@ -54,7 +54,7 @@ pub struct PendingSelection {
     generation: u32,
     /// Empty without a context.
     vector: Box<[f32]>,
-    /// What the model had predicted.
+    /// What the model predicted.
     predicted: f64,
     reward: f32,
     rewarded: bool,
@@ -75,9 +75,9 @@ pub struct Arms {
     pub names: Interner,
     pub sets: Column<Arc<ArmSet>>,
     pub pending: Window<PendingSelection>,
-    /// Where each pending selection is, by key. Derived.
+    /// The position of each pending selection, by key. Derived.
     index: KeyIndex,
-    /// Memory that the models of all arms take. Derived.
+    /// Memory of the models of all arms. Derived.
     pub(super) model_bytes: u64,
 }
 
@@ -104,7 +104,7 @@ impl Arms {
         self.names.find(name).map(|set| self.sets[set as usize].as_ref())
     }
 
-    /// Whether what was read of a snapshot fits together.
+    /// Whether data read from a snapshot is consistent.
     pub fn is_whole(&self) -> bool {
         let fits = |pending: &PendingSelection| {
             let set = self.sets.get(pending.set as usize);
@@ -116,8 +116,8 @@ impl Arms {
             && numbers.all(|number| self.pending.get(number).is_some_and(fits))
     }
 
-    /// Derives where each pending selection is, and what models take. In the order of the
-    /// log: of two of one key the newer is meant.
+    /// Derives the positions of pending selections and the memory of models. In the order of the
+    /// log: of two selections with one key the newer counts.
     pub fn index_selections(&mut self) {
         for number in self.pending.first()..self.pending.end() {
             self.note(number);
@@ -207,7 +207,7 @@ impl Arms {
         }
     }
 
-    /// Takes models away, but that of the arm that was selected now.
+    /// Removes models beyond the budget, but not that of the arm just selected.
     pub(super) fn keep_models_within(&mut self, budget: u64, selected: (usize, usize)) {
         while self.model_bytes > budget {
             let may = |set: usize| {
@@ -250,7 +250,7 @@ impl Arms {
     }
 }
 
-/// The reward of a selection is not `before`, as was known so far, but `after`.
+/// Changes the reward of a selection from `before` to `after`.
 fn change_reward(set: &mut ArmSet, pending: &PendingSelection, (before, after): (f64, f64)) {
     let weight = math::exp2(pending.faded - set.faded);
     let arm = &mut set.arms[pending.arm as usize];
@@ -261,7 +261,7 @@ fn change_reward(set: &mut ArmSet, pending: &PendingSelection, (before, after): 
     }
     let error = |reward: f64| (reward - pending.predicted) * (reward - pending.predicted);
     set.errors.0 = (set.errors.0 + weight * (error(after) - error(before))).max(0.0);
-    // One that was made anew since then does not know of the selection.
+    // A model made since then does not include the selection.
     let model = arm.linear.as_mut().filter(|_| pending.number >= arm.model_since);
     if let Some(linear) = model {
         let mut x: Vec<f64> = pending.vector.iter().map(|x| f64::from(*x)).collect();
@@ -270,7 +270,7 @@ fn change_reward(set: &mut ArmSet, pending: &PendingSelection, (before, after): 
 }
 
 /// Learns that an arm was selected, so far without reward. Returns the vector of the
-/// context, empty where there is none that fits the set, and what had been predicted.
+/// context, empty where there is none that fits the set, and the predicted reward.
 fn select(set: &mut ArmSet, arm: usize, selection: &ArmSelection, number: u64) -> (Vec<f32>, f64) {
     let context = &selection.context;
     set.shape = set.shape.or_else(|| Shape::of(context));

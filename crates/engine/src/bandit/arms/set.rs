@@ -1,13 +1,13 @@
-//! An arm set: its arms with what was learnt of each.
+//! An arm set: its arms with their evidence.
 //!
 //! Fading. With a half-life of `h` selections, all evidence of the set loses
-//! `1 - 2^(-tick/h)` of its weight at every `tick`-th selection, `tick = h / 16`: per
-//! tick, not per event, so that an idle arm becomes uncertain again at the pace of the
+//! `1 - 2^(-tick/h)` of its weight at every `tick`-th selection, `tick = h / 16`. Fading is per
+//! tick, not per event, so an idle arm becomes uncertain again as fast as the
 //! others, and the work is small. The prior does not fade (discounted LinUCB: Russac,
 //! Vernade, Cappe 2019).
 //!
-//! Bounded: a set that knows as many arms as it may forgets the one that was offered the
-//! longest ago, the least known of several, when another is offered.
+//! Bounded: a full set evicts the arm that was offered the longest ago when a new one
+//! is offered; of several, the one with the least evidence.
 
 use std::sync::Arc;
 
@@ -21,8 +21,8 @@ use crate::numeric::math;
 
 /// Ticks of fading in one half-life.
 const TICKS: u32 = 16;
-/// Variance of a single reward before anything is known, that of a fair coin, and how
-/// many observations it is worth.
+/// Variance of a single reward before any data, that of a fair coin, and the
+/// observations that it counts as.
 const ERROR_PRIOR: (f64, f64) = (0.25, 10.0);
 
 /// One arm.
@@ -42,7 +42,7 @@ pub struct Arm {
     pub(super) model_since: u64,
     /// Which selection of the set offered it last.
     offered_at: u64,
-    /// How many arms stood here before: what is pending of them is no evidence of this one.
+    /// How many arms had this slot before: their pending selections do not count for this one.
     pub(super) generation: u32,
 }
 
@@ -68,7 +68,7 @@ impl Arm {
     }
 }
 
-/// Arms that compete with each other.
+/// A set of arms.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ArmSet {
     /// In the order in which they were first offered.
@@ -78,7 +78,7 @@ pub struct ArmSet {
     /// `None` before the first selection with a context.
     pub shape: Option<Shape>,
     pub selections: u64,
-    /// Which selection of the namespace was its last.
+    /// Its last selection, as a number in the namespace.
     pub(super) used_at: u64,
     /// Half-lives that passed so far.
     pub(super) faded: f64,
@@ -91,15 +91,15 @@ impl ArmSet {
         self.rank(name).ok().map(|rank| self.by_name[rank] as usize)
     }
 
-    /// Where a name stands among all, or would stand.
+    /// The index of a name in the order of names, or where to insert it.
     fn rank(&self, name: &str) -> Result<usize, usize> {
         self.by_name.binary_search_by(|&arm| (*self.arms[arm as usize].name).cmp(name))
     }
 
-    /// The index of an arm that is offered, which is made now if it is new; `None` when all
+    /// The index of an offered arm, which is added if it is new; `None` when all
     /// arms of a full set are offered with it.
     pub(super) fn offer(&mut self, name: &str, hint: usize) -> Option<usize> {
-        // Offers mostly come in one order.
+        // Mostly arms are offered in the same order.
         let is_hint = self.arms.get(hint).is_some_and(|arm| &*arm.name == name);
         let known = if is_hint { Some(hint) } else { self.find(name) };
         let arm = known.or_else(|| self.make(name))?;
@@ -124,8 +124,8 @@ impl ArmSet {
         Some(arm)
     }
 
-    /// Of the arms that may be, the one that was offered the longest ago; the one with the
-    /// least evidence of several.
+    /// The arm, among those allowed, that was offered the longest ago; of several, the one with
+    /// the least evidence.
     pub(super) fn longest_unused(&self, may: impl Fn(usize, &Arm) -> bool) -> Option<usize> {
         let arms = self.arms.iter().enumerate().filter(|(number, arm)| may(*number, arm));
         let of = |(_, arm): &(usize, &Arm)| (arm.offered_at, arm.weight);
@@ -136,12 +136,12 @@ impl ArmSet {
         oldest.map(|(arm, _)| arm)
     }
 
-    /// Memory that the models of its arms take.
+    /// Memory of the models of its arms.
     pub(super) fn model_bytes(&self) -> u64 {
         self.arms.iter().filter_map(|arm| arm.linear.as_ref()).map(|linear| linear.bytes()).sum()
     }
 
-    /// Whether what was read of a snapshot fits together.
+    /// Whether data read from a snapshot is consistent.
     pub(super) fn is_whole(&self) -> bool {
         let named = |rank: &u32| self.arms.get(*rank as usize).map(|arm| &*arm.name);
         self.arms.len() <= limits::ARMS_KNOWN
@@ -150,13 +150,13 @@ impl ArmSet {
             && self.by_name.windows(2).all(|pair| named(&pair[0]) < named(&pair[1]))
     }
 
-    /// Standard deviation of a single reward around what was predicted.
+    /// Standard deviation of a single reward around its prediction.
     pub fn noise(&self) -> f64 {
         let (variance, count) = ERROR_PRIOR;
         ((variance * count + self.errors.0) / (count + self.errors.1)).max(1e-6).sqrt()
     }
 
-    /// Counts one more selection; lets evidence fade when a tick is full.
+    /// Counts one more selection; fades the evidence when a tick is full.
     pub(super) fn advance(&mut self, half_life: u32) {
         self.selections += 1;
         if half_life == 0 {

@@ -1,4 +1,4 @@
-//! Arms learn what simulated worlds reward: regret, drift, late rewards, replay.
+//! Arms in simulated environments: regret, drift, late rewards, replay.
 //!
 //! Statistical tests have fixed seeds, so they do not fail by chance.
 
@@ -263,7 +263,7 @@ fn a_drift_is_followed_with_fading_and_not_without() {
 }
 
 #[test]
-fn rewards_count_by_the_best_whatever_their_order_and_corrections_replace() {
+fn the_best_reward_counts_in_any_order_and_a_correction_replaces_it() {
     let context = numbers(vec![0.3, -1.0]);
     let learnt = |rewards: &[(f32, bool)]| {
         let mut world = World::new(2, 1, ArmSettings::default());
@@ -319,7 +319,7 @@ fn assert_near(found: &ArmSet, expected: &ArmSet) {
 }
 
 #[test]
-fn a_late_reward_is_worth_what_its_selection_still_is() {
+fn a_late_reward_fades_like_its_selection() {
     let settings = ArmSettings { half_life_selections: 16, ..ArmSettings::default() };
     let mut world = World::new(1, 1, settings);
     let (first, _) = world.select(&ArmContext::default());
@@ -334,7 +334,7 @@ fn a_late_reward_is_worth_what_its_selection_still_is() {
 }
 
 #[test]
-fn attributes_alone_are_a_context_and_arms_learn_to_tell_them_apart() {
+fn attributes_alone_are_a_context_that_arms_learn_to_distinguish() {
     let device = |value: &str| {
         let value = AttributeValue::Text(value.to_owned());
         let attributes = Attributes::new(BTreeMap::from([("device".to_owned(), value)])).unwrap();

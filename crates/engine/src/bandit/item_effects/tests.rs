@@ -1,4 +1,4 @@
-//! Effects of items in planted worlds.
+//! Effects of items in simulated environments.
 
 use proptest::prelude::*;
 use rand_chacha::ChaCha8Rng;
@@ -11,7 +11,7 @@ fn random(number: u64) -> ChaCha8Rng {
     seed::stream(number, Purpose::Choose, b"effects")
 }
 
-/// Shows an item once, scored at `base` and its own effect; it is rewarded at this rate.
+/// Shows an item once. Its score is `base` plus its own effect; it is rewarded at this rate.
 fn show(effects: &mut ItemEffects, rng: &mut ChaCha8Rng, key: u64, base: f64, rate: f64) {
     let base = effects.base(key, base + effects.of(key).mean);
     effects.add_impression(key, base, Weight::FULL);
@@ -21,7 +21,7 @@ fn show(effects: &mut ItemEffects, rng: &mut ChaCha8Rng, key: u64, base: f64, ra
 }
 
 #[test]
-fn an_unknown_item_is_the_least_certain_and_evidence_makes_certain() {
+fn an_unknown_item_is_the_least_certain_and_evidence_reduces_uncertainty() {
     let (mut effects, mut rng) = (ItemEffects::default(), random(1));
     (0..10_000).for_each(|_| show(&mut effects, &mut rng, 1, 0.05, 0.05));
     (0..100).for_each(|_| show(&mut effects, &mut rng, 2, 0.05, 0.05));
@@ -42,7 +42,7 @@ fn items_that_earn_more_or_less_than_predicted_are_told_apart() {
     let found: Vec<f64> = (0..70).map(|key| effects.of(key).mean).collect();
     let group = |of: u64| found.iter().skip(of as usize).step_by(7).sum::<f64>() / 10.0;
     for of in 0..7 {
-        // About the mean of all: what is common is the ranker's to learn.
+        // Relative to the mean of all: the ranker learns what is common.
         let expected = 0.01 * (of as f64 - 3.0);
         assert!((group(of) - expected).abs() < 0.008, "{of}: {} of {expected}", group(of));
     }
@@ -50,14 +50,14 @@ fn items_that_earn_more_or_less_than_predicted_are_told_apart() {
 }
 
 #[test]
-fn a_prediction_that_is_off_for_all_is_held_against_none() {
+fn a_prediction_that_is_wrong_for_all_items_changes_no_effect() {
     let (mut effects, mut rng) = (ItemEffects::default(), random(3));
     for round in 0..20_000_u64 {
         show(&mut effects, &mut rng, round % 20, 0.05, 0.005);
         effects.tick(0, round / 5);
     }
     let means: Vec<f64> = (0..20).map(|key| effects.of(key).mean).collect();
-    // Without that it would be -.045 of each.
+    // Without `c` it would be -.045 of each.
     assert!(means.iter().all(|mean| mean.abs() < 0.01), "{means:?}");
 }
 
@@ -79,7 +79,7 @@ fn evidence_fades_by_the_half_life_and_another_half_life_changes_nothing_at_once
 }
 
 #[test]
-fn what_was_presumed_is_taken_back() {
+fn a_presumed_impression_is_taken_back() {
     let mut effects = ItemEffects::default();
     let base = effects.base(1, 0.3);
     effects.add_impression(1, base, Weight::FULL);
@@ -134,11 +134,11 @@ fn a_new_item_is_tried_after_a_hundred_thousand_impressions_of_others() {
         let better = (0..ITEMS).filter(|item| draw(*item) > own).count();
         lists += usize::from(better < 3);
     }
-    // An even share is in 59 of them.
+    // An even share would show it in 59 of them.
     assert!(lists > 59, "in {lists} of 1,000 lists");
 }
 
-/// 300 candidates whose relevance the scores say in part; NDCG at 20 by rank.
+/// 300 candidates whose relevance the scores predict in part; NDCG at 20 by rank.
 fn ndcg(scores: &[f64], relevance: &[f64]) -> f64 {
     let discounted = |order: &[usize]| -> f64 {
         let gain = |(rank, &item): (usize, &usize)| {
@@ -155,7 +155,7 @@ fn ndcg(scores: &[f64], relevance: &[f64]) -> f64 {
 }
 
 #[test]
-fn drawing_effects_of_items_that_nothing_is_known_of_costs_little_ndcg() {
+fn drawing_effects_of_items_without_evidence_costs_little_ndcg() {
     let mut rng = random(5);
     let mut normal = move || (0..12).map(|_| seed::unit(&mut rng)).sum::<f64>() - 6.0;
     let effect = ItemEffects::default().of_unknown();

@@ -1,4 +1,4 @@
-//! What one decision teaches, whatever is sent of it.
+//! What is learnt from one decision, for events in any number and order.
 
 use proptest::prelude::*;
 
@@ -55,7 +55,7 @@ fn repeated_evidence_counts_once_and_the_best_reward_stays() {
     }
     assert_eq!(often.ranker.shared(), once.ranker.shared());
     assert_eq!(often.effects.of(10), once.effects.of(10));
-    // A bad end outweighs what was before, once.
+    // A negative reward replaces earlier ones, once.
     for _ in 0..3 {
         often.credit(10, -1.0, Weight::FULL);
     }
@@ -72,14 +72,14 @@ fn an_item_the_decision_did_not_show_earns_nothing() {
 }
 
 #[test]
-fn unseen_positions_count_as_far_as_they_are_looked_at_until_impressions_are_reported() {
+fn unseen_positions_count_by_examination_until_impressions_are_reported() {
     let mut world = world();
     world.begin(&[1.0, 0.5, 0.25]);
     assert_eq!(world.ranker.shared().mass(), 1.75);
     // Seen down to the second position; the third is presumed as before.
     world.credit(11, 1.0, Weight::FULL);
     assert_eq!(world.ranker.shared().mass(), 2.25);
-    // What is reported is all that was seen.
+    // Only reported impressions were seen.
     world.credit(10, 0.0, Weight::FULL);
     assert_eq!(world.ranker.shared().mass(), 2.0);
     assert_eq!(world.ranker.shared().impressions, 2);
@@ -88,7 +88,7 @@ fn unseen_positions_count_as_far_as_they_are_looked_at_until_impressions_are_rep
 }
 
 #[test]
-fn late_evidence_counts_by_what_is_left_of_the_decision_and_what_its_user_counts() {
+fn late_evidence_has_the_weight_of_its_user_and_fades_from_the_decision() {
     let mut world = world();
     world.decision.weight = Weight::new(0.5);
     world.credit(10, 1.0, Weight::new(0.5));
@@ -98,7 +98,7 @@ fn late_evidence_counts_by_what_is_left_of_the_decision_and_what_its_user_counts
 }
 
 #[test]
-fn a_vector_of_another_length_and_a_pinned_item_teach_nothing() {
+fn a_vector_of_another_length_and_a_pinned_item_are_not_learnt() {
     let shown = |item, features| ShownPosition {
         item,
         counted: true,

@@ -1,7 +1,7 @@
 //! Policies around one best arm: greedy, epsilon-greedy, optimism.
 //!
-//! Arms that tie for the best share its probability evenly: before anything is known
-//! all are alike, and the first of a list is no better than the last.
+//! Arms that tie for the best share its probability evenly: without evidence all arms are
+//! equal, whatever their order.
 
 use crate::bandit::strategy::Beliefs;
 use crate::bandit::strategy::Policy;
@@ -46,7 +46,7 @@ impl Policy for UpperConfidence {
 }
 
 fn share_among_best(scores: impl Iterator<Item = f64> + Clone, propensities: &mut [f64]) {
-    // What is no number is as bad as can be.
+    // NaN ranks last.
     let scores = scores.map(|score| if score.is_nan() { f64::NEG_INFINITY } else { score });
     let best = scores.clone().fold(f64::NEG_INFINITY, f64::max);
     let mut tied = 0.0;

@@ -1,12 +1,12 @@
-//! How to choose among arms of which one knows how good they seem and how sure that is.
+//! How to choose among arms with estimated rewards and known uncertainty.
 //!
 //! A [`Policy`] turns beliefs (a mean and a standard deviation of the reward for each
-//! arm) into the probability of choosing each arm; the choice is then one draw from
-//! those. So a propensity is by construction the probability of what is done, whatever
-//! the policy: no estimate, no Monte-Carlo error.
+//! arm) into the probability of choosing each arm. The choice is then one draw from
+//! these. So a propensity is exactly the probability of the choice for every
+//! policy: no estimate, no Monte-Carlo error.
 //!
 //! - Propensities are not negative and sum to 1 but for rounding.
-//! - Nothing here knows what an arm is: layouts, notifications, candidates of a ranking.
+//! - Policies do not depend on the kind of arm: layouts, notifications, candidates of a ranking.
 //! - Sources: Thompson sampling by quadrature in [`thompson`]; LinUCB, Li et al. 2010;
 //!   SquareCB, Foster and Rakhlin 2020.
 
@@ -23,7 +23,7 @@ pub use slate::ThompsonSlate;
 pub use square_cb::SquareCb;
 pub use thompson::Thompson;
 
-/// What is believed of the reward of each arm. Both slices have the same length.
+/// Beliefs about the reward of each arm. Both slices have the same length.
 #[derive(Debug, Clone, Copy)]
 pub struct Beliefs<'a> {
     pub means: &'a [f64],
@@ -31,15 +31,15 @@ pub struct Beliefs<'a> {
     pub deviations: &'a [f64],
 }
 
-/// No mean of a reward is further from 0: sums and differences keep their digits.
+/// Bound of the absolute value of a mean: sums and differences keep their digits.
 const BELIEVABLE: f64 = 1e12;
 
 fn is_believable(mean: f64) -> bool {
     mean.abs() <= BELIEVABLE
 }
 
-/// Means and deviations that can be worked with: what is no number is the least there is, and
-/// sure; what is beyond belief is the least or the most.
+/// Usable means and deviations: NaN becomes the least mean with deviation 0; values beyond
+/// the bounds become the least or the largest.
 fn sound(Beliefs { means, deviations }: Beliefs<'_>) -> (Vec<f64>, Vec<f64>) {
     let ends = |values: &[f64]| {
         let finite = values.iter().copied().filter(|value| is_believable(*value));
@@ -61,8 +61,8 @@ pub trait Policy {
     fn propensities(&self, beliefs: Beliefs<'_>, propensities: &mut [f64]);
 }
 
-/// Mixes in an even share of all arms, so that no propensity is below `share / n`: what
-/// is estimated from the log stays finite.
+/// Mixes in an even share of all arms, so that no propensity is below `share / n`: estimates
+/// from the log stay finite.
 pub fn mix_evenly(propensities: &mut [f64], share: f64) {
     let each = share / propensities.len() as f64;
     for propensity in propensities {
@@ -80,7 +80,7 @@ pub fn draw(propensities: &[f64], uniform: f64) -> usize {
             return arm;
         }
     }
-    // Rounding may leave a rest behind the last arm that can be chosen.
+    // Rounding may leave a rest after the last arm with a probability.
     propensities.iter().rposition(|propensity| *propensity > 0.0).unwrap_or(0)
 }
 

@@ -1,25 +1,25 @@
 //! Thompson sampling of the positions of a list, one after the other, with exact propensities.
 //!
-//! At each position the arms that are left compete anew: each score is drawn from its normal
+//! At each position the remaining arms compete again: each score is drawn from its normal
 //! belief, the highest wins. The table is that of [`crate::bandit::strategy::quadrature`] with fewer cells: the
 //! distribution of the highest score on cells between nodes, each shared by the arms in
 //! proportion to their parts of `ln F` on it. A winner is drawn from the table (a cell, then an
-//! arm in it) and its probability read from the same table, so that is exact whatever the
-//! cells; that they make Thompson sampling is right to second order in a cell's share.
-//! Where the narrow beliefs of some jump within a cell, a propensity may be off by the share
-//! of that cell: .014 at most in 200 random worlds, in which the mean distance of the whole
+//! arm in it) and its probability is read from the same table, so it is exact for any
+//! cells. The difference to Thompson sampling is of second order in a cell's share.
+//! Where the narrow beliefs of some arms jump within a cell, a propensity may be off by the share
+//! of that cell: .014 at most in 200 random cases, in which the mean distance of the whole
 //! distribution was .003.
 //!
-//! One table serves all positions. What an arm leaves, joins or changes is its own row, and only
-//! the nodes that matter stay: those between next to nothing and nearly all of `F`. Arms that
+//! One table serves all positions. An arm that leaves, joins or changes affects its own row only,
+//! and only the nodes that matter stay: those between almost 0 and almost 1 of `F`. Arms that
 //! are sure to score below the lowest node are not in the table.
 //!
-//! Whatever comes in, nothing panics: a mean that is no finite number is none, and where the
-//! table holds no distribution the arm of the highest mean is sure.
+//! No input panics: a mean that is not finite is ignored, and where the
+//! table holds no distribution the arm of the highest mean is certain.
 //!
 //! Cost: about 15 nodes. One lookup a node for an arm that changed, one an arm for a new node,
-//! one row of nodes and one column of arms a draw. 20 places of 100 arms: 16 us, and 30 us when
-//! variety changes 15 arms a place.
+//! one row of nodes and one column of arms a draw. 20 positions of 100 arms: 16 us, and 30 us when
+//! variety changes 15 arms a position.
 
 use crate::bandit::strategy::Beliefs;
 use crate::bandit::strategy::is_believable;
@@ -32,27 +32,27 @@ use crate::numeric::math;
 use crate::numeric::normal::LnCdf;
 
 /// Cells are halved until none holds more of the distribution of the highest score, and none
-/// that holds more than [`STEEP_SHARE`] has `ln F` rise further: what rises far is shared worst.
+/// that holds more than [`STEEP_SHARE`] has a larger rise of `ln F`: shares are least exact there.
 const SHARE_MAX: f64 = 1.0 / 6.0;
 const RISE_MAX: f64 = 3.0;
 const STEEP_SHARE: f64 = 1.0 / 64.0;
-/// Fewer arms than this have larger propensities to be right, and are cheap.
+/// With fewer arms propensities are larger and must be more precise; the cost is small.
 const FEW: usize = 24;
 const SHARE_MAX_OF_FEW: f64 = 1.0 / 16.0;
-/// Two cells that together hold less than this part of what one may, and rise less, are made
-/// one.
+/// Two cells are merged when together they hold less than this part of the largest share, and
+/// also rise less than [`RISE_MERGED`] or hold less than [`STEEP_MERGED`].
 const MERGED: f64 = 0.6;
 const RISE_MERGED: f64 = 2.0;
 const STEEP_MERGED: f64 = 1.0 / 256.0;
-/// `-ln F` below this is this to [`between`].
+/// Lower bound of `-ln F` in [`between`].
 const FLAT: f64 = 1e-4;
 const CELLS_AT_FIRST: usize = 4;
 /// The nodes reach from below the first to above the second: all but 1 in 1,000 at either end.
 const LN_F_LOW: f64 = -7.0;
 const LN_F_HIGH: f64 = -1e-3;
-/// Where an end is on the wrong side of this, the table is made anew.
+/// The table is built again when an end is on the wrong side of this.
 const LN_F_FAR: f64 = -1.0;
-/// Standard deviations above which an arm's score is not: one in three million.
+/// Bound of a score, in standard deviations above its mean; one in three million exceeds it.
 const RIVAL_REACH: f64 = 5.0;
 /// Bounds the work whatever the distributions.
 const NODES_MAX: usize = 256;
@@ -122,13 +122,13 @@ pub struct ThompsonSlate {
     means: Vec<f64>,
     weights: Vec<f64>,
     share_max: f64,
-    /// Who takes the position for certain, where the table holds no distribution.
+    /// The arm that is certain to win, where the table holds no distribution.
     sure: Option<usize>,
     ln_cdf: LnCdf,
 }
 
 impl ThompsonSlate {
-    /// Starts with all arms. What was allocated for a list before is used again.
+    /// Starts with all arms. Reuses the memory of the list before.
     pub fn begin(&mut self, beliefs: Beliefs<'_>, scale: f64) {
         let (means, deviations) = sound(beliefs);
         let deviations = scaled(Beliefs { means: &means, deviations: &deviations }, scale);
@@ -144,14 +144,14 @@ impl ThompsonSlate {
         self.share_max = if self.arms.len() < FEW { SHARE_MAX_OF_FEW } else { SHARE_MAX };
     }
 
-    /// Whether an arm may take the next place and has this mean already.
+    /// Whether an arm may take the next position and has this mean already.
     #[inline]
     pub fn has(&self, arm: usize, mean: f64) -> bool {
         let arm = &self.arms[arm];
         arm.mean == mean && arm.presence != Presence::Absent
     }
 
-    /// Takes an arm out of the places to come, or back in.
+    /// Removes an arm from the next positions, or adds it again.
     pub fn set_present(&mut self, arm: usize, present: bool) {
         let presence = self.arms[arm].presence;
         if present != (presence == Presence::Absent) {
@@ -163,7 +163,7 @@ impl ThompsonSlate {
         self.arms[arm].presence = if present { Presence::Behind } else { Presence::Absent };
     }
 
-    /// The mean of an arm, as far as it is not what it was.
+    /// Sets the mean of an arm, if it changed.
     pub fn set_mean(&mut self, arm: usize, mean: f64) {
         if self.arms[arm].mean == mean || !is_believable(mean) {
             return;
@@ -180,7 +180,7 @@ impl ThompsonSlate {
         }
     }
 
-    /// Makes ready for [`Self::draw`] and [`Self::propensity_of`] with the arms present, of
+    /// Prepares for [`Self::draw`] and [`Self::propensity_of`] with the arms present, of
     /// which there must be one.
     pub fn prepare(&mut self) {
         self.settle_ends();
@@ -210,7 +210,7 @@ impl ThompsonSlate {
         (0..self.arms.len()).filter(present).max_by(by_mean).unwrap_or(0)
     }
 
-    /// The arm for the next place, by two uniform numbers in 0..1.
+    /// The arm for the next position, by two uniform numbers in 0..1.
     pub fn draw(&self, [cell, within]: [f64; 2]) -> usize {
         if let Some(sure) = self.sure {
             return sure;
@@ -229,7 +229,7 @@ impl ThompsonSlate {
                 }
             }
         }
-        // Where ln F rises that of an arm does, but for rounding.
+        // Where ln F rises, that of an arm rises, up to rounding.
         last.unwrap_or_else(|| self.best())
     }
 
@@ -252,7 +252,7 @@ impl ThompsonSlate {
         own / self.weights.iter().sum::<f64>()
     }
 
-    /// Lets the nodes reach over what matters of the distribution, and no further.
+    /// Adjusts the nodes to the range of the distribution that matters.
     fn settle_ends(&mut self) {
         self.drop_ends();
         let ends = self.nodes.first().zip(self.nodes.last());
@@ -290,7 +290,7 @@ impl ThompsonSlate {
         }
     }
 
-    /// Makes the table anew, for the arms that are present.
+    /// Builds the table again, for the arms that are present.
     fn restart(&mut self) {
         let (mut start, mut end) = (f64::NEG_INFINITY, f64::NEG_INFINITY);
         for arm in self.arms.iter_mut().filter(|arm| arm.presence != Presence::Absent) {
@@ -309,7 +309,7 @@ impl ThompsonSlate {
         self.admit();
     }
 
-    /// Takes those into the table who may score above the lowest node.
+    /// Adds the arms to the table that may score above the lowest node.
     fn admit(&mut self) {
         let lowest = self.nodes[0].t;
         for arm in 0..self.arms.len() {
@@ -321,7 +321,7 @@ impl ThompsonSlate {
         }
     }
 
-    /// Takes out nodes between cells that are small together.
+    /// Removes nodes between cells that are small together.
     fn merge(&mut self) {
         let mut node = 1;
         while node + 1 < self.nodes.len() {

@@ -1,7 +1,7 @@
-//! Inverse-gap weighting: how often an arm is tried falls with how far it seems behind.
+//! Inverse-gap weighting: an arm is chosen less often the further its mean is below the best.
 //!
 //! `p_a = 1 / (n + gamma (best - mean_a))` for all but the best arm, which gets the
-//! rest. Looks at means only. Source: Foster and Rakhlin, "Beyond UCB" (2020); gamma
+//! rest. Uses means only. Source: Foster and Rakhlin, "Beyond UCB" (2020); gamma
 //! grows with the square root of the number of choices.
 
 use crate::bandit::strategy::Beliefs;

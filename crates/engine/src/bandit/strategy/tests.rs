@@ -1,6 +1,6 @@
-//! Propensities against plain simulation of what each policy says it does.
+//! Propensities against plain simulation of each policy.
 //!
-//! Seeds are fixed; a bound is passed by chance with a probability below 1e-5 (chosen once).
+//! Seeds are fixed; a bound is exceeded by chance with a probability below 1e-5.
 
 use proptest::prelude::*;
 use rand_chacha::ChaCha8Rng;
@@ -124,7 +124,7 @@ fn beta_propensities_are_the_frequencies_of_the_highest_draw() {
 }
 
 #[test]
-fn choices_of_every_policy_come_as_often_as_their_propensities_say() {
+fn choices_of_every_policy_are_as_frequent_as_their_propensities() {
     const DRAWS: u32 = 40_000;
     let (means, deviations) = (vec![0.2, 0.5, 0.45, 0.1], vec![0.1, 0.05, 0.2, 0.3]);
     for (position, policy) in policies().iter().enumerate() {
@@ -141,14 +141,14 @@ fn choices_of_every_policy_come_as_often_as_their_propensities_say() {
 }
 
 #[test]
-fn a_slate_gives_each_place_the_propensities_of_the_arms_that_are_left() {
+fn a_slate_gives_each_position_the_propensities_of_the_remaining_arms() {
     let (means, deviations) = &worlds()[5];
     let mut slate = ThompsonSlate::default();
     slate.begin(Beliefs { means, deviations }, 1.0);
     let mut left: Vec<usize> = (0..means.len()).collect();
     let mut rng = ChaCha8Rng::seed_from_u64(3);
     let mut found = vec![0.0; means.len()];
-    for _place in 0..40 {
+    for _position in 0..40 {
         slate.prepare();
         (0..means.len()).for_each(|arm| found[arm] = slate.propensity_of(arm));
         let of = |values: &[f64]| left.iter().map(|&arm| values[arm]).collect::<Vec<f64>>();
@@ -171,7 +171,7 @@ fn a_slate_gives_each_place_the_propensities_of_the_arms_that_are_left() {
 }
 
 #[test]
-fn drawn_winners_come_as_often_as_their_propensities_say_with_arms_gone_too() {
+fn drawn_winners_are_as_frequent_as_their_propensities_also_without_some_arms() {
     const DRAWS: u32 = 40_000;
     for (position, (means, deviations)) in worlds().into_iter().enumerate() {
         let n = means.len();
@@ -179,7 +179,7 @@ fn drawn_winners_come_as_often_as_their_propensities_say_with_arms_gone_too() {
         let mut slate = ThompsonSlate::default();
         slate.begin(beliefs, 1.0);
         for gone in [false, true] {
-            // Every third arm left, the first ones of all among them.
+            // Every third arm is removed, the first ones of all among them.
             let present: Vec<bool> = (0..n).map(|arm| !gone || n == 1 || arm % 3 != 0).collect();
             (0..n).for_each(|arm| slate.set_present(arm, present[arm]));
             slate.prepare();
@@ -193,7 +193,7 @@ fn drawn_winners_come_as_often_as_their_propensities_say_with_arms_gone_too() {
             let (statistic, cells) = chi_square(&counts, &expected, DRAWS);
             assert!(statistic < bound(cells), "world {position}: {statistic} of {cells} cells");
             assert!((0..n).all(|arm| present[arm] || expected[arm] == 0.0 && counts[arm] == 0));
-            // Coarse cells, but Thompson sampling all the same.
+            // Coarse cells, but still Thompson sampling.
             let of = |values: &[f64]| -> Vec<f64> {
                 (0..n).filter(|&arm| present[arm]).map(|arm| values[arm]).collect()
             };
@@ -206,19 +206,19 @@ fn drawn_winners_come_as_often_as_their_propensities_say_with_arms_gone_too() {
 }
 
 #[test]
-fn a_slate_of_arms_far_apart_takes_nobody_twice() {
+fn a_slate_of_arms_far_apart_takes_no_arm_twice() {
     let (mut means, deviations) = worlds().swap_remove(5);
     let mut slate = ThompsonSlate::default();
     slate.begin(Beliefs { means: &means, deviations: &deviations }, 0.02);
     let mut rng = ChaCha8Rng::seed_from_u64(3);
     let mut left: Vec<usize> = (0..means.len()).collect();
-    for _place in 0..40 {
+    for _position in 0..40 {
         slate.prepare();
         let taken = slate.draw([uniform(&mut rng), uniform(&mut rng)]);
         assert!(left.contains(&taken) && slate.propensity_of(taken) > 0.0);
         left.retain(|arm| *arm != taken);
         slate.set_present(taken, false);
-        // As variety does: what is left is worth less.
+        // Like variety: what is left is worth less.
         for &arm in &left {
             means[arm] -= 0.01 * uniform(&mut rng);
             slate.set_mean(arm, means[arm]);
@@ -227,7 +227,7 @@ fn a_slate_of_arms_far_apart_takes_nobody_twice() {
 }
 
 #[test]
-fn the_best_arm_of_each_rule_is_the_one_its_formula_says() {
+fn the_best_arm_of_each_rule_is_the_one_of_its_formula() {
     let (means, deviations) = ([0.5, 0.4, 0.5], [0.0, 0.3, 0.0]);
     assert_eq!(propensities(&Greedy, &means, &deviations), [0.5, 0.0, 0.5]);
     let optimist = UpperConfidence { width: 1.0 };

@@ -1,4 +1,4 @@
-//! What one event after another makes of a consumption.
+//! Consumptions after sequences of events.
 
 use proptest::prelude::*;
 
@@ -84,13 +84,13 @@ fn a_skip_outweighs_a_glance() {
 }
 
 #[test]
-fn an_explicit_no_outweighs_what_came_before_and_a_later_yes_wins_again() {
+fn an_explicit_negative_outweighs_earlier_evidence_and_a_later_positive_replaces_it() {
     let mut events = vec![event(Purchase, 2.0, 0), event(Dislike, -1.0, 60)];
     let (consumption, change) = folded(&events);
     assert_eq!((consumption.net(), consumption.in_favour()), (-1.0, 2.0));
     assert_eq!((change.against, change.taste()), (1.0, -1.0));
     events.push(event(Click, 1.0, 120));
-    assert_eq!(folded(&events).0.net(), -1.0, "a click is no explicit yes");
+    assert_eq!(folded(&events).0.net(), -1.0, "a click is no explicit positive");
     events.push(event(Like, 2.0, 180));
     let (consumption, change) = folded(&events);
     assert_eq!((consumption.net(), change.against), (2.0, -1.0));
@@ -100,7 +100,7 @@ fn an_explicit_no_outweighs_what_came_before_and_a_later_yes_wins_again() {
 }
 
 #[test]
-fn the_latest_explicit_statement_is_that_of_the_latest_time_whatever_came_last() {
+fn the_latest_explicit_statement_is_by_time_and_not_by_order_of_arrival() {
     let (consumption, _) = folded(&[event(Like, 2.0, 100), event(Dislike, -1.0, 50)]);
     assert_eq!(consumption.net(), 2.0);
     let (consumption, _) = folded(&[event(Dislike, -1.0, 100), event(Like, 2.0, 50)]);
@@ -108,7 +108,7 @@ fn the_latest_explicit_statement_is_that_of_the_latest_time_whatever_came_last()
 }
 
 #[test]
-fn a_hidden_item_stays_hidden_until_an_explicit_yes() {
+fn a_hidden_item_stays_hidden_until_an_explicit_positive() {
     let mut events = vec![event(Click, 1.0, 0), event(Hide, -1.0, 10)];
     assert!(folded(&events).0.is_hidden());
     events.push(event(Click, 1.0, 100_000));
@@ -118,11 +118,11 @@ fn a_hidden_item_stays_hidden_until_an_explicit_yes() {
     events.push(event(Purchase, 2.0, 100_020));
     let (consumption, _) = folded(&events);
     assert!(!consumption.is_hidden() && consumption.net() == 2.0);
-    assert!(folded(&[event(Hide, 0.0, 0)]).0.is_hidden(), "whatever it weighs");
+    assert!(folded(&[event(Hide, 0.0, 0)]).0.is_hidden(), "for any confidence");
 }
 
 #[test]
-fn what_was_only_passed_over_was_never_had() {
+fn an_item_that_was_only_skipped_was_never_consumed() {
     let (skipped, change) = folded(&[event(Skip, -0.25, 0)]);
     assert_eq!((skipped.sessions(), skipped.net()), (0, -0.25));
     assert!(change.opened && change.is_current && !change.is_positive());

@@ -39,7 +39,7 @@ fn assert_is_whole(history: &History) {
 }
 
 #[test]
-fn an_item_that_is_had_again_moves_to_the_end() {
+fn an_item_that_is_consumed_again_moves_to_the_end() {
     let mut history = History::default();
     for (item, at) in [(1, 1_000), (2, 2_000), (3, 3_000), (1, 100_000)] {
         click(&mut history, item, at);
@@ -50,7 +50,7 @@ fn an_item_that_is_had_again_moves_to_the_end() {
 }
 
 #[test]
-fn what_comes_late_stands_where_it_belongs() {
+fn a_late_event_is_inserted_by_its_time() {
     let mut history = History::default();
     for (item, at) in [(1, 500_000), (2, 900_000), (3, 100_000), (4, 500_000), (1, 400_000)] {
         click(&mut history, item, at);
@@ -62,7 +62,7 @@ fn what_comes_late_stands_where_it_belongs() {
 }
 
 #[test]
-fn the_weakest_of_the_oldest_makes_room() {
+fn the_weakest_of_the_oldest_is_evicted() {
     let mut history = History::default();
     for item in 0..HISTORY_MAX as u32 {
         let confidence = if item == 5 { 0.5 } else { 1.0 };
@@ -95,7 +95,7 @@ fn hidden_items_outlast_newer_ones_but_leave_a_quarter() {
 }
 
 #[test]
-fn what_is_not_kept_is_gone_from_order_and_index() {
+fn a_dropped_item_is_gone_from_order_and_index() {
     let mut history = History::default();
     for item in 0..50 {
         click(&mut history, item * 7 % 50, 1_000 + i64::from(item));
@@ -122,7 +122,7 @@ fn an_entry_is_written_in_24_bytes_or_less() {
 }
 
 #[test]
-fn bytes_of_a_history_out_of_order_are_refused() {
+fn bytes_of_a_history_out_of_order_are_rejected() {
     let one = |item, at| Consumption::begun(item, &evidence(InteractionType::Like, 2.0, at), GAP).0;
     let read = |entries: &[Consumption]| {
         postcard::from_bytes::<History>(&postcard::to_stdvec(entries).unwrap())

@@ -17,9 +17,9 @@ pub struct NewRound<'a> {
     pub reward: f64,
     /// The logging policy's probability of the action, in (0, 1].
     pub propensity: f64,
-    /// Place in the shown list, from 0.
+    /// Position in the shown list, from 0.
     pub position: u32,
-    /// Whether this is a place of the list that the round before is of, below it.
+    /// Whether this is a position of the list that the round before is of, below it.
     pub is_below: bool,
     /// Number of the user, or else of the decision: rounds of one unit are alike.
     pub unit: u32,
@@ -80,11 +80,11 @@ pub struct Incomplete {
 pub struct Round {
     pub action: u32,
     pub position: u32,
-    /// Whether this is a place of the list that the round before is of, below it. Below a
-    /// place that was refused, a list begins anew.
+    /// Whether this is a position of the list that the round before is of, below it. Below a
+    /// position that was refused, a list begins anew.
     pub is_below: bool,
     pub unit: u32,
-    /// Place of the action among the candidates.
+    /// Index of the action among the candidates.
     pub chosen: u32,
     pub reward: f64,
     pub propensity: f64,
@@ -118,7 +118,7 @@ impl RoundView<'_> {
     }
 }
 
-/// Values of a column, and how many places have none.
+/// Values of a column, and how many rows have none.
 #[derive(Debug, Clone, Default)]
 struct Column {
     values: Vec<f64>,
@@ -127,7 +127,7 @@ struct Column {
 
 impl Column {
     fn push(&mut self, value: Option<f64>) {
-        // Once something is missing the column is lost: its memory is not.
+        // Once a value is missing the column is dropped: its memory is kept.
         self.missing += usize::from(value.is_none());
         match value {
             Some(value) if self.missing == 0 => self.values.push(value),
@@ -189,8 +189,9 @@ impl LogBuilder {
         let is_cut = std::mem::replace(&mut self.is_cut, true);
         self.check(new)?;
         self.is_cut = false;
-        let place = |candidate: &Candidate<'_>| candidate.action == new.action;
-        let chosen = new.candidates.iter().position(place).unwrap_or(new.action as usize) as u32;
+        let is_chosen = |candidate: &Candidate<'_>| candidate.action == new.action;
+        let chosen =
+            new.candidates.iter().position(is_chosen).unwrap_or(new.action as usize) as u32;
         self.offsets.push(self.listed.len());
         for candidate in new.candidates {
             self.listed.push(candidate.action);
@@ -333,7 +334,7 @@ impl Log {
         &self.rounds
     }
 
-    /// Whether any list has several places.
+    /// Whether any list has several positions.
     pub fn has_lists(&self) -> bool {
         self.rounds.iter().any(|round| round.is_below)
     }

@@ -1,7 +1,7 @@
 //! Whether scores are what they say, expected rewards: the reliability curve.
 //!
 //! Rounds are sorted by the score of what was shown and cut into bins of equal size; in each,
-//! the mean score stands beside the mean reward (Murphy and Winkler 1977; bins of equal mass,
+//! the mean score is compared with the mean reward (Murphy and Winkler 1977; bins of equal mass,
 //! Nixon et al. 2019). The expected calibration error is the mean distance of the two.
 
 use crate::evaluation::off_policy::log::Log;
@@ -88,10 +88,10 @@ mod tests {
         }
         let curve = Reliability::of(&log.build()).unwrap();
         assert_eq!(curve.bins.len(), 10);
-        for (place, bin) in curve.bins.iter().enumerate() {
+        for (index, bin) in curve.bins.iter().enumerate() {
             assert_eq!(bin.rounds, 100);
             assert!((bin.observed - 2.0 * bin.predicted).abs() < 1e-9, "{bin:?}");
-            assert!((bin.predicted - (place as f64 * 10.0 + 4.5) / 200.0).abs() < 1e-9, "{bin:?}");
+            assert!((bin.predicted - (index as f64 * 10.0 + 4.5) / 200.0).abs() < 1e-9, "{bin:?}");
         }
         assert!((curve.calibration_error - 0.2475).abs() < 1e-9, "{curve:?}");
     }

@@ -325,7 +325,7 @@ mod tests {
     }
 
     /// Two actions; the first earns `x`, the second `1 - x`, of one feature of the request context.
-    fn occasions(rounds: u32) -> Log {
+    fn contextual(rounds: u32) -> Log {
         let mut builder = LogBuilder::default();
         for at in 0..rounds {
             let (action, x) = (at % 2, (at / 2 % 11) as f32 / 10.0);
@@ -361,8 +361,8 @@ mod tests {
     }
 
     #[test]
-    fn a_ridge_by_action_learns_what_depends_on_the_occasion() {
-        let log = occasions(4_000);
+    fn a_ridge_by_action_learns_what_depends_on_the_context() {
+        let log = contextual(4_000);
         let model = FittedModel::fit(&log, RewardModel::Ridge { penalty: 1.0 }, true).unwrap();
         for at in [0, 7, 14, 20] {
             let x = f64::from(log.view(at).context[0]);
@@ -399,7 +399,7 @@ mod tests {
 
     #[test]
     fn no_unit_is_judged_by_a_model_that_saw_it() {
-        // One unit of two earns 1, the other 0: whoever judges saw only the other.
+        // One unit of two earns 1, the other 0: the model that judges saw only the other.
         let units: Vec<u32> = (0..40).collect();
         let mut builder = LogBuilder::default();
         for &unit in &units {

@@ -2,8 +2,8 @@
 //!
 //! What the logging policy never shows cannot be judged by what it earned: the target's
 //! mass on such candidates is missing support. Where the log has the propensity of every
-//! candidate the mass is summed; where it has those of what was shown only, weights give
-//! it away, because they average to the target's mass on what had a chance.
+//! candidate the mass is summed; where it has those of what was shown only, weights reveal
+//! it, because they average to the target's mass on what had a chance.
 
 use std::fmt;
 
@@ -29,8 +29,8 @@ pub struct Support {
     /// 1 where propensities are right and nothing is missing.
     pub mean_weight: f64,
     pub mean_weight_standard_error: f64,
-    /// The same of the weights of places together with those above them, which RIPS goes by;
-    /// `None` where all lists have one place.
+    /// The same of the weights of positions together with those above them, which RIPS goes by;
+    /// `None` where all lists have one position.
     pub mean_list_weight: Option<f64>,
     pub mean_list_weight_standard_error: Option<f64>,
     /// The target's mass on candidates with a propensity of at most `floor`; `None` where
@@ -56,7 +56,7 @@ pub enum Warning {
         share: f64,
         floor: f64,
     },
-    /// The same, as weights give it away.
+    /// The same, as weights reveal it.
     SeemsUnsupported {
         share: f64,
     },
@@ -72,7 +72,7 @@ pub enum Warning {
     FewEffective {
         size: f64,
     },
-    /// Weights of places with those above them do not average 1.
+    /// Weights of positions with those above them do not average 1.
     UnlikeLists {
         mean: f64,
         standard_error: f64,

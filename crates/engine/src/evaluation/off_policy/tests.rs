@@ -43,15 +43,15 @@ fn open_bandit_log(name: &str) -> Log {
     let positions = log["position"].as_str().unwrap().bytes().map(|digit| digit - b'0');
     let mut builder = LogBuilder::default();
     for (at, (&action, position)) in actions.iter().zip(positions).enumerate() {
-        let place = match (&by_round, by_pair) {
-            (Some(places), _) => places[at],
+        let index = match (&by_round, by_pair) {
+            (Some(indices), _) => indices[at],
             (None, pairs) => integers(&pairs.unwrap()[action])[usize::from(position)],
         };
         let reward = f64::from(u8::from(rewarded.binary_search(&at).is_ok()));
         let new = NewRound {
             action: action as u32,
             reward,
-            propensity: known[place],
+            propensity: known[index],
             position: position.into(),
             unit: at as u32,
             ..NewRound::default()

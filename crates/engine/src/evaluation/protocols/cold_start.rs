@@ -1,11 +1,11 @@
-//! Learning curve: how good are the lists for somebody after 0, 1, 2, 5, 10 events?
+//! Learning curve: how good are the lists for a user after 0, 1, 2, 5, 10 events?
 //!
 //! - A fifth of the users, by the hash of their id, is held out whole. The rows of the
 //!   others are learnt in order of time.
 //! - Of a held-out user's positives the last few are the test, the same at every step.
 //!   When the stream reaches the first of them, copies of the recommender are told of the
 //!   user: of the last 0, 1, 2, 5, 10 positives before the test, as if the user had come
-//!   that late, and at the last step, **warm**, of all. So what is known of everybody else
+//!   that late, and at the last step, **warm**, of all. So what is known of all other users
 //!   is the same at every step, and nothing is known that was yet to come.
 //! - Copies learn as a running service does and are not trained again; no user's test is
 //!   touched by what another revealed.
@@ -32,9 +32,9 @@ use crate::evaluation::recommender::Recommender;
 
 /// One user in so many is held out.
 const HELD_OUT_ONE_IN: u64 = 5;
-/// Users that make a plan worth following.
+/// Fewest users to follow a plan with.
 const USERS_MIN: usize = 30;
-/// One row in so many is learnt before anybody is tested.
+/// One row in so many is learnt before any user is tested.
 const LEARNT_BEFORE_ONE_IN: usize = 5;
 const ROWS_PER_PROGRESS: usize = 1_024;
 
@@ -73,14 +73,14 @@ pub struct ColdStart {
     pub tests_per_user: usize,
     /// Of the training part.
     pub facts: Facts,
-    /// By place.
+    /// By index.
     users: Vec<HeldOut>,
 }
 
 #[derive(Debug)]
 struct HeldOut {
     user: u32,
-    /// Place in the data set of the first test positive.
+    /// Index in the data set of the first test positive.
     position: usize,
     now: Timestamp,
     /// Positives before the test, in order of time.
@@ -95,7 +95,7 @@ struct HeldOut {
 #[derive(Debug, Clone, Copy)]
 struct Positive {
     row: Row,
-    /// Place in the data set.
+    /// Index in the data set.
     position: usize,
     /// Which of the user's positives it is, from 0.
     order: u32,

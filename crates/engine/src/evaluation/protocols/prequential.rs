@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn about_the_wanted_share_of_events_is_drawn() {
+    fn about_the_requested_share_of_events_is_drawn() {
         let drawn = (0..10_000).filter(|&event| is_drawn(event, 0.1)).count();
         // Standard deviation 30: five of them.
         assert!((850..1_150).contains(&drawn), "{drawn}");

@@ -64,7 +64,7 @@ impl Recommender for Scripted {
     }
 }
 
-/// Rows (user, item, value); their second is their place.
+/// Rows (user, item, value); their second is their index.
 fn dataset(rows: &[(u32, u32, f32)]) -> Dataset {
     let mut builder = DatasetBuilder::default();
     for item in 0..6 {

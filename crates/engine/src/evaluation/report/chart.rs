@@ -44,7 +44,7 @@ pub struct Bar {
 const BAR_HEIGHT: f64 = 22.0;
 
 /// Horizontal bars from a common zero, whiskers for intervals, values in words behind.
-/// `label_width` is the room for names, of a drawing `width` wide and called `name`.
+/// `label_width` is the space for names, of a drawing `width` wide and called `name`.
 pub fn bars(bars: &[Bar], name: &str, label_width: f64, width: f64) -> String {
     const VALUE_WIDTH: f64 = 58.0;
     let finite: Vec<(f64, f64)> = bars
@@ -55,8 +55,8 @@ pub fn bars(bars: &[Bar], name: &str, label_width: f64, width: f64) -> String {
     let low = finite.iter().fold(0.0_f64, |low, extent| low.min(extent.0));
     let high = finite.iter().fold(0.0_f64, |high, extent| high.max(extent.1));
     let span = (high - low).max(f64::MIN_POSITIVE);
-    let room = width - label_width - VALUE_WIDTH;
-    let x = |value: f64| label_width + (value - low) / span * room;
+    let space = width - label_width - VALUE_WIDTH;
+    let x = |value: f64| label_width + (value - low) / span * space;
     let height = bars.len() as f64 * BAR_HEIGHT + 4.0;
     let mut svg = open(width, height, name);
     for (position, bar) in bars.iter().enumerate() {
@@ -93,7 +93,7 @@ pub struct Line {
     pub values: Vec<Option<Value>>,
 }
 
-/// Room around a plot.
+/// Margin around a plot.
 const LEFT: f64 = 62.0;
 const RIGHT: f64 = 18.0;
 const TOP: f64 = 14.0;
@@ -118,7 +118,7 @@ pub fn lines(steps: &[String], x_name: &str, y_name: &str, lines: &[Line]) -> St
     }
     text(&mut svg, PLOT_WIDTH / 2.0, PLOT_HEIGHT - 6.0, "middle", "name", x_name);
     for (order, line) in lines.iter().enumerate() {
-        // A little beside each other, so that intervals can be told apart.
+        // Shifted a little, so that intervals can be told apart.
         let shift = (order as f64 - (lines.len() as f64 - 1.0) / 2.0) * 7.0;
         let points: Vec<(f64, f64, Value)> = line
             .values

@@ -16,7 +16,7 @@ pub fn escape(text: &str) -> String {
     escaped
 }
 
-/// Four places, or fewer for larger numbers.
+/// Four decimals, or fewer for larger numbers.
 pub fn number(value: f64) -> String {
     match value.abs() {
         _ if value.is_nan() => "–".to_owned(),
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_have_the_places_that_matter() {
+    fn numbers_have_the_digits_that_matter() {
         assert_eq!(
             [number(0.12345), number(-12.345), number(98_765.4)],
             ["0.1235", "-12.35", "98765"]

@@ -1,4 +1,4 @@
-//! A run of `evaluate` as one page for people: plots, and the table of every figure.
+//! A run of `evaluate` as one page: plots, and the table of every figure.
 //!
 //! - One file: styles and drawings are inline, nothing is fetched, no script runs.
 //! - Everything that came from data (names, reasons) goes through [`markup::escape`].

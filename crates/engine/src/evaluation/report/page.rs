@@ -26,11 +26,11 @@ const STYLE: &str = include_str!("style.css");
 
 /// Metrics with a plot of their own and what they say.
 const PLOTTED: [(&str, &str); 12] = [
-    ("NDCG", "hits, weighted by place"),
-    ("DCG", "hits, weighted by place"),
-    ("Recall", "share of the wanted items found"),
+    ("NDCG", "hits, weighted by position"),
+    ("DCG", "hits, weighted by position"),
+    ("Recall", "share of the test positives found"),
     ("Hit", "share of cases with a hit"),
-    ("MRR", "1 / place of the first hit"),
+    ("MRR", "1 / rank of the first hit"),
     ("MAP", "precision at the hits"),
     ("Coverage", "share of the catalogue shown"),
     ("Gini", "concentration of what is shown; lower is fairer"),

@@ -1,18 +1,18 @@
-//! What people with attributes in common want: the taste of somebody of whom only
-//! attributes are known.
+//! What users with common attributes consume: the taste of a user of whom only attributes
+//! are known.
 //!
-//! Cohorts form a hierarchy: everybody, people with one attribute value
-//! (`country=DE`), with two (`age=30..40 & country=DE`), with all that a person has.
-//! A cohort's share of an item is shrunk towards the mean of the cohorts just above
-//! it, and these towards everybody's (`shrinkage`), so that the most specific cohort
-//! decides where it has seen enough and costs nothing where it has not. A
-//! preference is the log ratio of the share to everybody's: 0 says "as everybody".
+//! Cohorts form a hierarchy: all users, users with one attribute value
+//! (`country=DE`), with two (`age=30..40 & country=DE`), with all attributes of a user.
+//! A cohort's share of an item is shrunk towards the mean of its parent cohorts, and these
+//! towards that of all users (`shrinkage`). So the most specific cohort decides where it has
+//! enough evidence, and adds no noise where it has not. A preference is the log ratio of the
+//! share to the share among all users: 0 means no difference.
 //!
-//! - Sums are of confidences, decayed as the popularity in use is. Observations are counted as
-//!   `(sum w)^2 / sum w^2`, the effective number of equally heavy ones.
-//! - The strengths of shrinkage are estimated anew at fixed numbers of observations.
-//! - Bounded: [`COHORTS_MAX`] cohorts, at most 16 KiB each. Beyond it, those that the fewest
-//!   attributes named make room: the values of an attribute that is an id, not a group.
+//! - Sums are of confidences, decayed like the popularity in use. Observations are counted as
+//!   `(sum w)^2 / sum w^2`, the effective number of observations of equal weight.
+//! - The strengths of shrinkage are estimated again at fixed numbers of observations.
+//! - Bounded: [`COHORTS_MAX`] cohorts, at most 16 KiB each. Beyond that, those with the fewest uses
+//!   are evicted: mostly the values of an attribute that is an id, not a group.
 
 use std::sync::Arc;
 
@@ -44,16 +44,16 @@ const ESTIMATED_FROM: usize = 256;
 /// doubling; from the second number on at each multiple of it.
 const FIRST_ESTIMATE: u64 = 256;
 const ESTIMATE_EVERY: u64 = 65_536;
-/// An item nobody wanted yet.
+/// An item without positives.
 const SHARE_MIN: f32 = 1e-6;
 const PARTS_OF_NAMES: [&str; 3] = ["cohort_names", "cohort_uses", "cohort_items"];
 
-/// People with the same values of one or more attributes.
+/// Users with the same values of one or more attributes.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Cohort {
     /// 0 for one attribute, 1 for two, 2 for all.
     level: u8,
-    /// The cohorts just above; none for those below everybody.
+    /// The parent cohorts; none for those below all users.
     parents: Vec<u32>,
     items: DecayedRow,
     /// Sum of squared weights, which decays twice as fast.
@@ -116,7 +116,7 @@ impl Cohorts {
         parts
     }
 
-    /// Forgets cohorts that few attributes named, where there are more than the budget allows.
+    /// Evicts the cohorts with the fewest uses when there are more than the budget.
     pub fn evict(&mut self) -> Vec<u32> {
         let evicted = self.names.evict();
         for &cohort in &evicted {
@@ -125,7 +125,7 @@ impl Cohorts {
         evicted
     }
 
-    /// The cohorts that attributes put a person in, the general ones first.
+    /// The cohorts of a user with these attributes, the general ones first.
     pub fn of(&mut self, attributes: &Attributes) -> Vec<u32> {
         let values = groups::values(attributes);
         let name = |(attribute, value): &(_, _)| format!("{attribute}={value}");
@@ -182,7 +182,7 @@ impl Cohorts {
         &self.rows[cohort as usize].items
     }
 
-    /// Drops what a cohort says of items that `is_live` denies and of forgotten cohorts.
+    /// Drops entries of items that `is_live` denies, and of forgotten cohorts.
     pub fn drop_dead(&mut self, cohort: u32, is_live: impl Fn(u32) -> bool) {
         let Self { names, rows, .. } = self;
         let row = &rows[cohort as usize];
@@ -195,7 +195,7 @@ impl Cohorts {
         }
     }
 
-    /// Those of a person's cohorts that are above no other of them.
+    /// Those of a user's cohorts that are no parent of another of them.
     pub fn most_specific(&self, cohorts: &[u32]) -> Vec<u32> {
         let is_parent = |cohort: &u32| {
             cohorts.iter().any(|&other| self.rows[other as usize].parents.contains(cohort))
@@ -203,7 +203,7 @@ impl Cohorts {
         cohorts.iter().copied().filter(|cohort| !is_parent(cohort)).collect()
     }
 
-    /// Counts an item that a person of these cohorts wanted. True when it is time to
+    /// Counts a positive for an item by a user of these cohorts. True when it is time to
     /// estimate the strengths.
     pub fn add(&mut self, cohorts: &[u32], item: u32, weight: f32, at: DecayTime) -> bool {
         for &cohort in cohorts {
@@ -224,8 +224,8 @@ impl Cohorts {
         }
     }
 
-    /// Estimates the strengths of shrinkage, level by level from the top, against
-    /// everybody's shares.
+    /// Estimates the strengths of shrinkage, level by level from the top, against the
+    /// shares of all users.
     pub fn estimate(&mut self, overall: impl Fn(u32) -> f32, now: DecayTime) {
         for level in 0..LEVELS {
             let mut moments = Moments::default();
@@ -256,7 +256,7 @@ impl Cohorts {
         all
     }
 
-    /// Shares of items among people of these cohorts, the general ones first.
+    /// Shares of items among users of these cohorts, the general ones first.
     pub fn scorer(&self, cohorts: &[u32], now: DecayTime) -> CohortScorer<'_> {
         let specific = self.most_specific(cohorts);
         let members = cohorts.iter().map(|&index| {
@@ -282,19 +282,19 @@ struct Member<'v> {
     scale: f32,
     observations: f32,
     strength: f32,
-    /// Places of the cohorts just above among the members.
+    /// Indices of the parent cohorts among the members.
     parents: Vec<usize>,
     is_specific: bool,
 }
 
-/// Scores items for one person's cohorts.
+/// Scores items for the cohorts of one user.
 #[derive(Debug)]
 pub struct CohortScorer<'v> {
     /// Parents come before their children.
     members: Vec<Member<'v>>,
 }
 
-/// A person's cohorts: six single ones, three pairs, one of all.
+/// A user's cohorts: six single ones, three pairs, one of all.
 const MEMBERS_MAX: usize = 10;
 
 impl CohortScorer<'_> {

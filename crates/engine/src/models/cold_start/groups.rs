@@ -1,4 +1,4 @@
-//! Which groups a person's attributes name.
+//! The groups of a user, by its attributes.
 //!
 //! Texts, flags and numbers make groups, lists do not. Numbers are banded:
 //!

@@ -1,9 +1,9 @@
-//! What is wanted where: popularity by location.
+//! What is consumed where: popularity by location.
 //!
 //! A location's preference for an item is the log ratio of the item's share there to
 //! its share overall, shrunk towards 0 by pseudo-observations.
 //!
-//! - Bounded: 4,096 locations and 1,024 items of each. Locations that are named least make room.
+//! - Bounded: 4,096 locations and 1,024 items of each. Those with the fewest uses are evicted.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::numeric::math;
 
 const LOCATIONS_MAX: usize = 4_096;
 const ITEMS_MAX: usize = 1_024;
-/// An item nobody wanted yet.
+/// An item without positives.
 const SHARE_MIN: f32 = 1e-6;
 
 const PARTS_OF_NAMES: [&str; 3] = ["location_names", "location_uses", "location_items"];
@@ -59,7 +59,7 @@ impl Locations {
         index
     }
 
-    /// Forgets locations that are named least, where there are more than the budget allows.
+    /// Evicts the locations with the fewest uses when there are more than the budget.
     pub fn evict(&mut self) -> Vec<u32> {
         let evicted = self.names.evict();
         for &location in &evicted {
@@ -73,7 +73,7 @@ impl Locations {
         row.add(item, weight, at, ITEMS_MAX);
     }
 
-    /// Drops what a location says of items that `is_live` denies.
+    /// Drops entries of items that `is_live` denies.
     pub fn drop_dead(&mut self, location: u32, is_live: impl Fn(u32) -> bool) {
         if self.rows[location as usize].entries().iter().any(|entry| !is_live(entry.0)) {
             Arc::make_mut(self.rows.get_mut(location as usize)).retain(is_live);
@@ -110,7 +110,7 @@ mod tests {
     const NOW: DecayTime = DecayTime::from_half_lives(1.0);
 
     #[test]
-    fn a_location_prefers_what_is_wanted_there_and_an_empty_one_is_neutral() {
+    fn a_location_prefers_what_is_consumed_there_and_an_empty_one_is_neutral() {
         let mut locations = Locations::default();
         let here = locations.note("Kiel");
         let there = locations.note("Bonn");
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn locations_that_are_named_once_do_not_crowd_out_one_that_is_named_often() {
+    fn locations_that_are_named_once_do_not_evict_one_that_is_named_often() {
         let mut locations = Locations::default();
         for number in 0..3 * LOCATIONS_MAX {
             locations.note("Kiel");

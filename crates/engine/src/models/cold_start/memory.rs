@@ -1,16 +1,16 @@
-//! For how long the past says what is consumed next: which memory is popularity.
+//! How long the past predicts what is consumed next: the memory that popularity uses.
 //!
-//! Each item that is consumed is first a test of every memory. Of its evidence `s` about the
-//! item and `S` about all, each memory says that the next item is this one with probability
-//! `p = s / (S + 20 u)`, with `u` the mean weight of an event; half of all choices are taken to
-//! be drawn evenly from the `N` items of the catalogue, so that no single surprise decides.
-//! A memory's score is the mean of `ln((1 + N p) / 2)`, in nats, over about the last 3,000
-//! tests. It is a proper score: the memory that predicts best scores best.
+//! Each consumed item first tests every memory. With evidence `s` about the item and `S` about
+//! all items, a memory predicts this item with probability `p = s / (S + 20 u)`, where `u` is the
+//! mean weight of an event. Half of all choices are assumed to be uniform over the `N` items of
+//! the catalogue, so that no single event decides. A memory's score is the mean of
+//! `ln((1 + N p) / 2)`, in nats, over about the last 3,000 tests. It is a proper score: the memory
+//! that predicts best scores best.
 //! Source: Dawid, "The prequential approach" (1984); Herbster, Warmuth, "Tracking the Best
 //! Expert" (1998), for the fading of old losses.
 //!
-//! - Another memory is taken once it leads by a margin, so the choice does not flicker between
-//!   equals. Before enough tests were made it is the one nearest to the configured half-life.
+//! - The memory changes when another one leads by a margin, so that it does not switch back and
+//!   forth. Before there are enough tests it is the one nearest to the configured half-life.
 //! - 80 bytes in all.
 
 use serde::Deserialize;
@@ -18,7 +18,7 @@ use serde::Serialize;
 
 use crate::numeric::math;
 
-/// Events that a memory's ignorance is worth.
+/// The prior of a memory, in events.
 const PRIOR_EVENTS: f64 = 20.0;
 /// What is left of the weight of a test after one more: half after 2,000.
 const RETENTION: f64 = 1.0 - std::f64::consts::LN_2 / 2_000.0;
@@ -28,7 +28,7 @@ const TESTS_MIN: f64 = 100.0;
 const LEAD: f64 = 0.02;
 const LEAD_OF_FEW: f64 = 0.5;
 
-/// What evidence of the past is kept for.
+/// For how long evidence of the past is kept.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Memory {
     SixHours,
@@ -40,7 +40,7 @@ pub enum Memory {
     Quarter,
     /// Half after 2,000 events.
     Activity,
-    /// All that ever was.
+    /// All events without decay.
     Everything,
 }
 
@@ -70,7 +70,7 @@ impl Memory {
     }
 }
 
-/// What one memory knew of an item before it was consumed.
+/// What one memory predicted of an item before it was consumed.
 #[derive(Debug, Clone, Copy)]
 pub struct Evidence {
     pub of_item: f64,
@@ -100,7 +100,7 @@ impl MemoryChoice {
         Self { in_use: nearest.unwrap_or_default(), ..Self::default() }
     }
 
-    /// Whether too little was tested to say which is the best.
+    /// Whether there are too few tests to choose.
     pub fn is_open(&self) -> bool {
         self.tests < TESTS_MIN
     }

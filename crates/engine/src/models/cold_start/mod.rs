@@ -1,4 +1,4 @@
-//! What can be said without knowing the person or the item: popularity, trend,
+//! Models that need to know neither the user nor the item: popularity, trend,
 //! cohorts, locations, newness.
 
 mod cohorts;

@@ -1,13 +1,13 @@
-//! New items: which they are, and what not knowing them is worth.
+//! New items: which items are new, and the exploration bonus they get.
 //!
-//! An item is new while it is young and was seen by few. Its reward per impression
-//! has a Beta posterior whose prior is the catalogue's mean `m`, worth `s`
+//! An item is new while it is young and has few impressions. Its reward per impression
+//! has a Beta posterior whose prior is the catalogue's mean `m`, counted as `s`
 //! impressions: with `n` impressions and `r` rewards the mean is
 //! `p = (r + s m) / (n + s)` and the standard deviation
 //! `sd(n) = sqrt(p (1 - p) / (n + s + 1))`. The exploration bonus is
 //! `c (sd(n) - sd(N))`, `N` being the impressions that end newness and `c` the
-//! namespace's `exploration_bonus`: it shrinks with every impression, faster where
-//! nobody reacts, and is 0 when the item is known.
+//! namespace's `exploration_bonus`. It shrinks with every impression, faster without
+//! rewards, and is 0 when the item is known.
 //!
 //! Impressions are events of that type. Where hardly any are sent, positions in
 //! answers count instead.
@@ -17,12 +17,12 @@ use crate::domain::Timestamp;
 use crate::models::cold_start::popularity::ItemStatistics;
 use crate::models::cold_start::popularity::Totals;
 
-/// Impressions that the catalogue's mean is worth for an item, `s`.
+/// Impressions that the catalogue's mean counts as for an item, `s`.
 const PRIOR_IMPRESSIONS: f64 = 10.0;
-/// Reward per impression before any was seen, and the impressions it is worth.
+/// Prior reward per impression, and the impressions that it counts as.
 const REWARD_DEFAULT: f64 = 0.05;
 const REWARD_DEFAULT_IMPRESSIONS: f64 = 200.0;
-/// Impression events are taken to be sent when there is one for as many shown items.
+/// Impression events count as sent when there is one for this many shown items.
 const SHOWN_PER_IMPRESSION: u64 = 10;
 const HOURS_PER_DAY: f64 = 24.0;
 
@@ -52,8 +52,8 @@ impl<'v> Newcomers<'v> {
         if self.counts_events { statistics.impressions } else { statistics.shown }
     }
 
-    /// Whether an item that appeared at `born` is young and was seen by few. `statistics`
-    /// are none for an item that was never shown.
+    /// Whether an item that appeared at `born` is young and has few impressions. `statistics`
+    /// is `None` for an item that was never shown.
     pub fn is_new(&self, born: Timestamp, statistics: Option<&ItemStatistics>) -> bool {
         let age_days = self.now.hours_since(born) / HOURS_PER_DAY;
         age_days < f64::from(self.settings.new_item_days)
@@ -132,7 +132,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_bonus_only_shrinks_while_nobody_reacts(shown in 0..200_u32) {
+        fn the_bonus_only_shrinks_without_rewards(shown in 0..200_u32) {
             prop_assert!(bonus(shown + 1, 0) <= bonus(shown, 0));
             prop_assert!((0.0..0.1).contains(&bonus(shown, 0)));
         }

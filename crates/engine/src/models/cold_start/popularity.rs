@@ -1,16 +1,16 @@
-//! How much each item is consumed: over the long run, just now, and by the memory that
+//! How much each item is consumed: in the long run, at present, and by the memory that
 //! predicts best.
 //!
-//! - Per item several decayed sums of the weights of positives stand side by side, one for
-//!   each [`Sum`]. Forward decay with one landmark for all items: an event at `t` adds
-//!   `w * 2^(t - landmark)`, in half-lives, and one scale turns the stored sums of all items
-//!   into those of any instant. So ranking many items computes no exponential, and an event
+//! - Each item has several decayed sums of the weights of its positives, one for each [`Sum`].
+//!   Forward decay with one landmark for all items: an event at `t` adds
+//!   `w * 2^(t - landmark)`, in half-lives. One scale turns the stored sums of all items
+//!   into those of any instant. So ranking computes no exponential per item, and an event
 //!   touches its own item only. When an exponent grows large, the landmark moves and every
 //!   stored sum is scaled once. Source: Cormode et al., "Forward Decay" (ICDE 2009).
 //! - Which of them is *popularity* is learnt (`memory`): a news site forgets in hours, a film
 //!   archive hardly at all.
-//! - 56 bytes an item. Sums of an item are f32, rounded so that no weight is lost beside a
-//!   large sum; its counters stop at 2^32 - 1, which is 27 years at five a second. Totals are
+//! - 56 bytes an item. Sums of an item are f32, rounded so that no weight is lost when added to a
+//!   large sum. Its counters stop at 2^32 - 1, which is 27 years at five a second. Totals are
 //!   f64 and u64.
 
 use serde::Deserialize;
@@ -30,8 +30,8 @@ use crate::numeric::rounding;
 
 /// Exponent of a candidate's own mass in the co-occurrence score.
 const CANDIDATE_EXPONENT: f64 = 0.3;
-/// Activity counts half after this many further positives of everybody: the same for a
-/// catalogue of ten events a day as for one of ten a second.
+/// Activity counts half after this many further positives of all users: the same for a
+/// catalogue of ten events a day and one of ten a second.
 const ACTIVITY_HALF_LIFE: f64 = 2_000.0;
 
 /// The decayed sums that are kept of each item.
@@ -75,7 +75,7 @@ fn sum_of(memory: Memory) -> Option<Sum> {
     }
 }
 
-/// Evidence about one item. The decayed sums are as of the landmarks of [`Popularity`].
+/// Evidence about one item. Its decayed sums are as of the landmarks of [`Popularity`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct ItemStatistics {
     sums: [f32; SUMS.len()],
@@ -119,7 +119,7 @@ pub struct Totals {
     pub rewarded: u64,
 }
 
-/// What there is beside the items.
+/// State that is not per item.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct PopularityHead {
     pub totals: Totals,
@@ -154,7 +154,7 @@ impl Popularity {
         &self.head.totals
     }
 
-    /// The memory that is popularity by now.
+    /// The memory that popularity uses now.
     pub fn in_use(&self) -> Memory {
         self.head.choice.in_use()
     }
@@ -164,8 +164,8 @@ impl Popularity {
         self.head.choice.hours(decays.trend.hours())
     }
 
-    /// Begins with the memory that is nearest to a half-life; nothing happens once enough
-    /// tests say which is the best.
+    /// Starts with the memory nearest to a half-life; does nothing once there are enough tests
+    /// to choose.
     pub fn start_with(&mut self, half_life_hours: f32) {
         if self.head.choice.is_open() {
             self.head.choice = MemoryChoice::starting_with(half_life_hours);
@@ -205,7 +205,7 @@ impl Popularity {
             }
             let weight = growth[index] * if counts { 1.0 } else { f64::from(weight) };
             totals.sums[index] += weight;
-            // Another draw for each sum of each event.
+            // An independent random number for each sum of each event.
             let key = totals.rises.wrapping_mul(SUMS.len() as u64) + index as u64;
             statistics.sums[index] = rounding::add(statistics.sums[index], weight, key);
         }
@@ -293,20 +293,20 @@ impl Popularity {
         }
     }
 
-    /// The evidence about an item that a memory goes by, as of its landmark: of two items the one
-    /// with more is the more popular, whenever that is asked.
+    /// The evidence about an item by a memory, as of its landmark. It orders items by popularity
+    /// at every instant.
     pub fn stored(&self, memory: Memory, item: u32) -> f32 {
         let statistics = &self.items[item as usize];
         let all = statistics.positives as f32;
         sum_of(memory).map_or(all, |sum| statistics.sums[sum as usize])
     }
 
-    /// What stored values are as of: those of one landmark compare.
+    /// The landmark of stored values: those of one landmark compare.
     pub fn landmark(&self, memory: Memory) -> DecayTime {
         sum_of(memory).map_or_else(DecayTime::default, |sum| self.head.landmarks[sum as usize])
     }
 
-    /// The item's share of everybody's positive weights, 0 to 1, decayed as the rows of
+    /// The item's share of the positive weights of all users, 0 to 1, decayed as the rows of
     /// cohorts and locations are.
     pub fn share(&self, item: u32) -> f32 {
         let total = self.head.totals.sums[Sum::Share as usize];
@@ -329,7 +329,7 @@ impl Popularity {
 }
 
 impl Scales {
-    /// What is popular, by the memory in use: decayed weights or numbers of positives.
+    /// The popularity, by the memory in use: decayed weights or numbers of positives.
     pub fn popularity(&self, statistics: &ItemStatistics) -> f32 {
         self.of(self.in_use, statistics)
     }

@@ -28,13 +28,13 @@ pub fn shrunk(k: f32, n: f32, parent: f32, strength: f32) -> f32 {
 pub struct Moments {
     /// Matches within groups above those with the parent, weighted.
     excess: f64,
-    /// What the excess would be if every group wanted one item only, weighted.
+    /// What the excess would be if every group consumed one item only, weighted.
     most: f64,
 }
 
 impl Moments {
-    /// Adds a group: what it has seen, by item, as observations of the item and the
-    /// parent's share of it. Groups of less than two observations say nothing.
+    /// Adds a group: for each of its items, its observations of the item and the parent's
+    /// share of it. Groups of less than two observations are ignored.
     pub fn add(&mut self, seen: impl Iterator<Item = (f64, f64)>) {
         let (mut n, mut pairs, mut with_parent) = (0.0, 0.0, 0.0);
         for (k, parent) in seen {
@@ -50,7 +50,7 @@ impl Moments {
         self.most += n * (1.0 - parent);
     }
 
-    /// The estimate of M; `None` when no group said anything.
+    /// The estimate of M; `None` when all groups were ignored.
     pub fn strength(&self) -> Option<f32> {
         if self.most <= 0.0 {
             return None;
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn groups_that_differ_by_chance_only_are_shrunk_hard() {
+    fn groups_that_differ_by_chance_only_are_shrunk_strongly() {
         assert!(estimated(1e9, 500, 40) > 500.0);
         assert_eq!(Moments::default().strength(), None);
     }

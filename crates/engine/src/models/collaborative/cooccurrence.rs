@@ -1,14 +1,14 @@
-//! Items that the same people want in short succession, decayed over time.
+//! Items that the same users consume in short succession, decayed over time.
 //!
-//! When a person wants item `i`, `C[i,j]` and `C[j,i]` grow by one for each of the
-//! ten distinct items `j` the person wanted last. The score of a candidate `c` is
-//! the sum over the person's last ten items, newest first with weight 0.95^t, of
-//! `C[j,c] / (n_c^0.3 n_j^0.7)`. It is the strongest single signal of a stream:
-//! it needs no training and follows the latest event at once.
+//! At a positive of a user for item `i`, `C[i,j]` and `C[j,i]` grow by one for each of the
+//! last ten distinct items `j` of the user. The score of a candidate `c` is the sum over the
+//! user's last ten items, newest first with weight 0.95^t, of `C[j,c] / (n_c^0.3 n_j^0.7)`. It is
+//! the strongest single signal of a stream: it needs no training and follows the latest event
+//! at once.
 //!
-//! Succession is the same with a direction: `D[j,i]` grows by one when `i` is wanted
-//! after `j`, of the three items wanted last. It says what comes next, where order
-//! matters: tracks, places, episodes.
+//! Succession is the same with a direction: `D[j,i]` grows by one when `i` is consumed
+//! after `j`, for the last three items. It predicts what comes next where order
+//! matters: tracks, locations, episodes.
 //!
 //! A row is bounded, so its least entries are forgotten: 8 KiB an item at most.
 
@@ -21,9 +21,9 @@ use crate::models::decay::DecayTime;
 use crate::models::decay::DecayedRow;
 use crate::numeric::math;
 
-/// Items of a person's recent path.
+/// Items of a user's recent path.
 pub const RECENT: usize = 10;
-/// Of these, the ones that succession looks at.
+/// Of these, the ones that succession uses.
 pub const SUCCESSION: usize = 3;
 const RECENCY_WEIGHT: f32 = 0.95;
 const RECENT_EXPONENT: f64 = 0.7;
@@ -32,7 +32,7 @@ const SUCCESSORS_MAX: usize = 256;
 /// Weight of an item of the present session against one before it.
 const SESSION_EMPHASIS: f32 = 2.0;
 
-/// Counts that `item` was wanted after `recent`.
+/// Counts that `item` was consumed after `recent`.
 pub fn note(rows: &mut Column<Arc<DecayedRow>>, item: u32, recent: &[u32], at: DecayTime) {
     for &other in recent.iter().filter(|&&other| other != item) {
         for (from, to) in [(item, other), (other, item)] {
@@ -55,7 +55,7 @@ pub fn note_succession(
     }
 }
 
-/// Scores candidates against one person's recent path.
+/// Scores candidates against the recent path of one user.
 #[derive(Debug)]
 pub struct CooccurrenceScorer<'v> {
     /// The rows of the recent items with their weights, the newest first.
@@ -106,7 +106,7 @@ impl<'v> CooccurrenceScorer<'v> {
         self
     }
 
-    /// Whether nothing of the path says anything.
+    /// Whether no item of the path has a row.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }

@@ -8,11 +8,11 @@ use crate::models::collaborative::hyperparameters::Regularization;
 use crate::models::collaborative::normal_equations::NormalEquations;
 use crate::numeric;
 
-/// Largest absolute factor that takes part. Those of trainings are below 100; sums of products
-/// of such ones stay far below what an `f32` holds.
+/// Largest absolute factor that is used. Trained factors are below 100. Sums of products of
+/// such factors fit in an `f32`.
 pub const FACTOR_MAX: f32 = 1e6;
 
-/// Whether all factors are numbers that sums can be made of. NaN is not.
+/// Whether all factors are usable numbers. NaN is not.
 #[must_use]
 pub fn is_usable(factors: &[f32]) -> bool {
     factors.iter().all(|value| value.abs() <= FACTOR_MAX)
@@ -33,7 +33,7 @@ impl FoldIn {
 
     /// Writes the factors of the user with `events` (item factors, confidence) to `out`.
     ///
-    /// `gram` is `gram(item_factors, k)` of the model. A negative confidence is an event of what is not wanted (target 0).
+    /// `gram` is `gram(item_factors, k)` of the model. A negative confidence is a negative example (target 0).
     /// Events whose confidence is zero or not finite are left out. Without events the result is the prior mean shrunk by the unobserved weight, zero without one.
     /// Panics when a slice is not of the solver's width.
     pub fn solve<'a>(

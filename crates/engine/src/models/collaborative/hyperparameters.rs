@@ -1,4 +1,4 @@
-//! What training can be told, and the L2 weights that follow from it.
+//! The hyperparameters of training, and the L2 weights that follow from them.
 //!
 //! The L2 weight of a row with n observations among m columns is `l_row = lambda (n + a0 m)^nu` (the paper's equation for
 //! frequency-scaled regularization; nu = 1 scales fully, nu = 0 is the classic form).
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::models::collaborative::training_set::TrainingSet;
 use crate::numeric::math;
 
-/// Choices of one training.
+/// The hyperparameters of one training.
 ///
 /// `Default` was chosen on MovieLens latest-small by the mean NDCG@20 of four leave-one-out splits that end before the
 /// test item; regularization 0.004 to 0.01 and unobserved weight 0.1 to 0.3 are within 7 % of it. Tune on larger data.
@@ -70,27 +70,27 @@ impl Hyperparameters {
         }
     }
 
-    /// Refuses values outside the ranges that the fields state.
+    /// Rejects values outside the ranges that the fields state.
     pub fn validate(&self) -> Result<(), InvalidHyperparameter> {
-        let refuse = |field, range| Err(InvalidHyperparameter { field, range });
+        let invalid = |field, range| Err(InvalidHyperparameter { field, range });
         if !(1..=512).contains(&self.factors) {
-            return refuse("factors", "1 to 512");
+            return invalid("factors", "1 to 512");
         }
         if !(self.regularization.is_finite() && self.regularization > 0.0) {
-            return refuse("regularization", "finite and above 0");
+            return invalid("regularization", "finite and above 0");
         }
         if !(self.unobserved_weight.is_finite() && self.unobserved_weight >= 0.0) {
-            return refuse("unobserved_weight", "finite and 0 or more");
+            return invalid("unobserved_weight", "finite and 0 or more");
         }
         if !(0.0..=1.0).contains(&self.frequency_exponent) {
-            return refuse("frequency_exponent", "0 to 1");
+            return invalid("frequency_exponent", "0 to 1");
         }
         if self.epochs == 0 {
-            return refuse("epochs", "1 or more");
+            return invalid("epochs", "1 or more");
         }
         let sd = self.init_standard_deviation;
         if !(sd.is_finite() && sd > 0.0) {
-            return refuse("init_standard_deviation", "finite and above 0");
+            return invalid("init_standard_deviation", "finite and above 0");
         }
         Ok(())
     }

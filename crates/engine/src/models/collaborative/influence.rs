@@ -1,15 +1,15 @@
-//! What each item of a person's history adds to the score of another item.
+//! What each item of a user's history adds to the score of another item.
 //!
 //! A folded-in user is `w = A^-1 sum_j c_j h_j` with `A = sum_j c_j h_j h_j' + a0 G + l_u I`, so a score splits exactly
-//! (Hu, Koren, Volinsky 2008, section 5): `h_i' w = sum_j c_j h_j' A^-1 h_i`. What is not wanted (negative confidence,
+//! (Hu, Koren, Volinsky 2008, section 5): `h_i' w = sum_j c_j h_j' A^-1 h_i`. A negative example (negative confidence,
 //! target 0) is in `A` by its absolute value and adds nothing itself.
 //! Invariants: `numeric` only, in f64; the parts add up to the score of the fold-in but for its rounding in f32.
-//! Cost: n k^2 / 2 + k^3 / 6 for a person of n events, then k^2 + n k for each item.
+//! Cost: n k^2 / 2 + k^3 / 6 for a user of n events, then k^2 + n k for each item.
 
 use crate::models::collaborative::hyperparameters::Regularization;
 use crate::numeric::cholesky_f64;
 
-/// The split of one person's scores.
+/// The split of the scores of one user.
 #[derive(Debug)]
 pub struct Influence<'v> {
     /// Item, factors, confidence.

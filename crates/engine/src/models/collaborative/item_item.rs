@@ -1,14 +1,14 @@
-//! Item-item weights in closed form (EASE): which items say that another one is wanted.
+//! Item-item weights in closed form (EASE): which items predict a positive for another one.
 //!
-//! With X the users x items matrix of what people wanted, `P = (X'X + l I)^-1` and
-//! `B[j,c] = -P[j,c] / P[c,c]`, `B[c,c] = 0`: the linear map that best restores each
+//! With X the users x items matrix of positives, `P = (X'X + l I)^-1` and
+//! `B[j,c] = -P[j,c] / P[c,c]`, `B[c,c] = 0`: the linear map that best reconstructs each
 //! item from the others under an L2 weight l. The score of a candidate c is the sum of
-//! `0.9^t B[j,c]` over the items j a person wanted, the newest first (t = 0): what
-//! somebody did last says most about what comes next.
+//! `0.9^t B[j,c]` over the positives j of a user, the newest first (t = 0): the latest
+//! items predict best.
 //! Source: Steck, "Embarrassingly Shallow Autoencoders for Sparse Data" (WWW 2019).
 //!
-//! - Only the most wanted items take part: the inverse costs n^3 operations. All others
-//!   are the business of the factors and of co-occurrence.
+//! - Only the items with the most positives take part: the inverse costs n^3 operations. The
+//!   factors and co-occurrence serve all others.
 //! - Rows keep their strongest positive weights, sorted by item.
 //! - Fitted by faer, whose bits depend on the CPU: the rows enter the state as data.
 
@@ -37,17 +37,17 @@ use crate::models::collaborative::training_set::TrainingSet;
 
 /// Items that take part at most: 4,096^3 operations are a few seconds on one core.
 pub const ITEM_ITEM_MAX: usize = 4_096;
-/// People who must want an item before it takes part.
+/// Users with a positive for an item before it takes part.
 const SUPPORT_MIN: usize = 2;
 /// Weights kept of a row.
 const NEIGHBOURS_MAX: usize = 128;
-/// Newest items of a person that are scored from.
+/// Newest items of a user that are scored from.
 const PATH: usize = 40;
 const RECENCY_WEIGHT: f32 = 0.9;
-/// Scores kept of a person.
+/// Scores kept of a user.
 const SCORES_MAX: usize = 1_024;
 
-/// What one item says of others: items with weights, sorted by item.
+/// What one item predicts: items with weights, sorted by item.
 type Row = Vec<(u32, f32)>;
 
 /// Sparse rows of B.
@@ -65,11 +65,11 @@ impl Clone for ItemItem {
     }
 }
 
-/// Scores of one person, sorted by item; an item that is missing has 0.
+/// Scores of one user, sorted by item; an item that is missing has 0.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ItemItemScores(Vec<(u32, f32)>);
 
-/// Who wanted what together: what the weights of one set are fitted from, whatever the L2 weight.
+/// Counts of common users by pairs of items: the input of the fit, for every L2 weight.
 #[derive(Debug)]
 pub struct WantedTogether {
     /// The items that take part, by position in the matrix.
@@ -95,8 +95,8 @@ impl WantedTogether {
         for user in 0..set.n_users() {
             let (items, confidences) = set.row(user);
             row.clear();
-            let wanted = items.iter().zip(confidences).filter(|entry| *entry.1 > 0.0);
-            let positions = wanted.map(|(&item, _)| position[item as usize]);
+            let positives = items.iter().zip(confidences).filter(|entry| *entry.1 > 0.0);
+            let positions = positives.map(|(&item, _)| position[item as usize]);
             row.extend(positions.filter(|&at| at != u32::MAX));
             row.sort_unstable();
             for (from, &column) in row.iter().enumerate() {
@@ -160,7 +160,7 @@ fn strongest(
 
 /// The inverse of a symmetric matrix given by its lower triangle, by Cholesky; `None` when
 /// it is not positive definite. Takes the memory of two matrices: `L^-1` is the second, and
-/// the product `L^-T L^-1` takes the place of L.
+/// the product `L^-T L^-1` overwrites L.
 fn inverse(mut matrix: Mat<f32>) -> Option<Mat<f32>> {
     let n = matrix.nrows();
     let mut memory = MemBuffer::new(llt::factor::cholesky_in_place_scratch::<f32>(
@@ -260,7 +260,7 @@ impl ItemItem {
     /// Takes an item out, so that its index may be given to another one. Costs a copy of the
     /// weights where a view holds them and the item has any, else nothing.
     pub fn forget(this: &mut Arc<Self>, item: u32) {
-        // Weights above 0 go both ways, so an item without a row stands in no other one.
+        // Weights above 0 go both ways, so an item without a row is in no other row.
         let Ok(position) = this.rows.binary_search_by_key(&item, |row| row.0) else {
             return;
         };
@@ -273,13 +273,13 @@ impl ItemItem {
         weights.rows.retain(|(_, row)| !row.is_empty());
     }
 
-    /// What an item says of others.
+    /// The row of an item.
     fn row(&self, item: u32) -> &[(u32, f32)] {
         let found = self.rows.binary_search_by_key(&item, |row| row.0);
         found.map_or(&[], |position| &self.rows[position].1)
     }
 
-    /// Scores of all items for somebody who wanted `path`, the newest first.
+    /// Scores of all items for a user with the positives `path`, the newest first.
     pub fn scores(&self, path: impl Iterator<Item = u32>) -> ItemItemScores {
         let mut parts: Vec<(u32, f32)> = Vec::new();
         for (_, recency, row) in self.said(path) {
@@ -304,7 +304,7 @@ impl ItemItem {
         ItemItemScores(scores)
     }
 
-    /// The item of `path` that says most for `candidate`, the newest first.
+    /// The item of `path` that adds most to `candidate`; of equals the newest.
     pub fn cause(&self, path: impl Iterator<Item = u32>, candidate: u32) -> Option<u32> {
         let mut best: Option<(f32, u32)> = None;
         for (item, recency, row) in self.said(path) {
@@ -390,14 +390,14 @@ mod tests {
     }
 
     fn set() -> TrainingSet {
-        // Items 0 and 1 go together, and so do 2 and 3; item 4 has one person only.
+        // Items 0 and 1 go together, and so do 2 and 3; item 4 has one user only.
         let mut rows = vec![vec![(0, 1.0), (1, 1.0)]; 20];
         rows.extend(vec![vec![(2, 1.0), (3, 1.0)]; 20]);
         rows.push(vec![(0, 1.0), (2, 1.0), (4, 1.0)]);
         TrainingSet::from_rows(6, &rows).unwrap()
     }
 
-    /// The closed form of two items that always come together, by hand: with c people,
+    /// The closed form of two items that always come together, by hand: with c users,
     /// `X'X + l I = [[c+l, c], [c, c+l]]`, so `B = c / (c + l)` off the diagonal.
     #[test]
     fn the_weight_of_two_items_is_the_closed_form() {
@@ -437,7 +437,7 @@ mod tests {
     }
 
     #[test]
-    fn items_wanted_together_say_so_and_older_ones_less() {
+    fn items_consumed_together_predict_each_other_and_older_ones_less() {
         let fitted = fit(&set(), 5.0).unwrap();
         let scores = fitted.scores([0, 2].into_iter());
         assert!(scores.of(1) > scores.of(3) && scores.of(3) > 0.0);
@@ -447,7 +447,7 @@ mod tests {
     }
 
     #[test]
-    fn an_item_of_one_person_takes_no_part_and_too_little_fits_nothing() {
+    fn an_item_of_one_user_takes_no_part_and_too_few_items_give_no_fit() {
         let fitted = fit(&set(), 5.0).unwrap();
         assert_eq!(fitted.len(), 4);
         assert!(fitted.is_sound(6) && !fitted.is_sound(3));
@@ -464,7 +464,7 @@ mod tests {
     }
 
     #[test]
-    fn a_forgotten_item_says_nothing_and_nothing_is_said_of_it() {
+    fn a_forgotten_item_has_no_row_and_is_in_none() {
         let mut fitted = Arc::new(fit(&set(), 5.0).unwrap());
         let before = (fitted.clone(), fitted.digest());
         ItemItem::forget(&mut fitted, 1);
@@ -475,7 +475,7 @@ mod tests {
     }
 
     #[test]
-    fn renamed_weights_are_those_of_the_new_names_and_what_has_none_is_left_out() {
+    fn renamed_weights_are_those_of_the_new_names_and_items_without_a_name_are_left_out() {
         let fitted = fit(&set(), 5.0).unwrap();
         let renamed = fitted.renamed(&[Some(9), Some(2), None, Some(0), None, None]);
         assert_eq!(renamed.scores([9].into_iter()).of(2), fitted.scores([0].into_iter()).of(1));

@@ -1,8 +1,8 @@
-//! Factors of items that no training has seen yet, from sums over the users who took them.
+//! Factors of items that no training has seen yet, from sums over the users with a positive for them.
 //!
 //! `h = (A_i + a0 Gu + l_i I)^-1 (b_i + l_i m)`, `A_i = sum c w w'`, `b_i = sum c w`: the item half-step of training for
 //! one item, with the user-side Gram matrix Gu of the trained model (`Trained::user_gram`); m an optional prior mean,
-//! such as the content map. eALS's incremental rule (He et al. 2016) with the exact block solve in place of coordinates.
+//! such as the content map. eALS's incremental rule (He et al. 2016) with the exact block solve instead of coordinates.
 //! Invariants: `numeric` only; the sums hold nothing unspecified, so they may enter the state digest. An observation can
 //! be taken back by the same user factors (erasure), up to rounding.
 //! Cost: 8.6 KB per item at k = 64; `add` k^2 / 2, `solve` as a fold-in without events.

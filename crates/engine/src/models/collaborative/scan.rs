@@ -2,8 +2,8 @@
 //!
 //! Invariants: the result equals sorting all eligible scores (score descending, index ascending); a score that is not a
 //! number ranks last. `numeric` only: the same bits on every CPU.
-//! Cost: memory-bound. Scores are made in blocks that stay in the L1 cache; once n items are held, sixteen scores are
-//! refused by one comparison of their maximum, and eligibility is looked at only for scores that would enter.
+//! Cost: memory-bound. Scores are made in blocks that stay in the L1 cache. Once n items are held, sixteen scores are
+//! rejected by one comparison of their maximum, and eligibility is checked only for scores that would enter.
 
 use crate::numeric;
 use crate::numeric::TopK;
@@ -59,7 +59,7 @@ pub fn scan<'a>(
 fn select(page: &Page<'_>, row: usize, first: u32, scores: &[f32], top: &mut TopK) {
     for (group, chunk) in scores.chunks(16).enumerate() {
         if let Some(threshold) = top.threshold() {
-            // Indices only rise, so an equal score loses; NaN compares false and is refused with the rest.
+            // Indices only rise, so an equal score loses; NaN compares false and is rejected with the rest.
             if !chunk.iter().fold(false, |any, score| any | (*score > threshold)) {
                 continue;
             }

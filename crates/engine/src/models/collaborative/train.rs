@@ -23,13 +23,13 @@ use crate::numeric;
 use crate::numeric::conjugate_gradient::Effort;
 use crate::numeric::math;
 
-/// Of an epoch: rows start close to their minimum, and two or three steps usually do.
+/// Steps of an epoch: rows start close to their minimum, and two or three steps usually suffice.
 const EPOCH: Effort = Effort { steps: 4, tolerance: 1e-5 };
 
-/// Of the first epoch, in which users start at zero: after a warm start it may be the only one.
+/// Steps of the first epoch, in which users start at zero: after a warm start it may be the only one.
 const FIRST: Effort = Effort { steps: 16, tolerance: 1e-6 };
 
-/// Of the last user pass, which stands for the exact fold-in.
+/// Steps of the last user pass, which replaces the exact fold-in.
 const LAST: Effort = Effort { steps: 64, tolerance: 1e-8 };
 
 /// What is known after an epoch.
@@ -58,13 +58,13 @@ pub struct Trained {
     pub loss: f64,
 }
 
-/// What becomes of a training after an epoch.
+/// Whether a training goes on after an epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     Continue,
     /// This epoch was the last.
     Finish,
-    /// Nothing comes out.
+    /// There is no result.
     Cancel,
 }
 

@@ -1,8 +1,8 @@
 //! The observations to train on: users by items, sparse, with a confidence each.
 //!
 //! Invariants (checked on construction): every item is below `n_items`; a user has an item at most once; every
-//! confidence is finite and not zero. A negative one is an observation of "not wanted", target 0 in place of 1, of
-//! its absolute value. So a training set always gives positive definite normal equations.
+//! confidence is finite and not zero. A negative one is a negative example: target 0 instead of 1, with its
+//! absolute value. So a training set always gives positive definite normal equations.
 
 use std::fmt;
 
@@ -17,7 +17,7 @@ pub struct TrainingSet {
     confidences: Vec<f32>,
 }
 
-/// Why observations were refused.
+/// Why observations were rejected.
 #[derive(Debug, Clone, PartialEq)]
 pub enum InvalidTrainingSet {
     /// More users or items than a u32 can number.
@@ -164,14 +164,14 @@ mod tests {
     }
 
     #[test]
-    fn bad_observations_are_refused_with_their_place() {
-        let refused = |rows: &[Vec<(u32, f32)>]| TrainingSet::from_rows(2, rows).unwrap_err();
+    fn bad_observations_are_rejected_with_their_position() {
+        let error_of = |rows: &[Vec<(u32, f32)>]| TrainingSet::from_rows(2, rows).unwrap_err();
         let duplicate = InvalidTrainingSet::DuplicateItem { user: 1, item: 0 };
-        assert_eq!(refused(&[vec![(0, 1.0)], vec![(0, 1.0), (0, 1.0)]]), duplicate);
+        assert_eq!(error_of(&[vec![(0, 1.0)], vec![(0, 1.0), (0, 1.0)]]), duplicate);
         let outside = InvalidTrainingSet::ItemOutOfRange { user: 0, item: 2 };
-        assert_eq!(refused(&[vec![(2, 1.0)]]), outside);
+        assert_eq!(error_of(&[vec![(2, 1.0)]]), outside);
         for confidence in [0.0, f32::NAN, f32::INFINITY] {
-            let error = refused(&[vec![(1, confidence)]]);
+            let error = error_of(&[vec![(1, confidence)]]);
             assert!(matches!(error, InvalidTrainingSet::Confidence { user: 0, item: 1, .. }));
         }
     }

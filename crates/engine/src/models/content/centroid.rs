@@ -1,12 +1,12 @@
-//! The direction of many vectors, made to be compared with many candidates.
+//! The direction of a sum of vectors, to compare with many candidates.
 //!
 //! - A weighted sum of unit vectors, scaled to length 1. Negative weights push
 //!   away: what a user disliked.
 //! - Weights of one term add up in the order of the parts, the length in order of
 //!   terms: the same parts in the same order give the same bits.
 //! - Layout: one bit per term of the vocabulary with running counts, and the
-//!   weights of the set bits side by side. A term is found by two loads and no
-//!   search, and the whole is a tenth of a dense array, so that centroids of many
+//!   weights of the set bits next to each other. A term is found by two loads without
+//!   search. The size is a tenth of a dense array, so centroids of many
 //!   users fit in a cache.
 //!
 //! Cost: building is linear in the terms of all parts plus 1/64 of the vocabulary;
@@ -32,8 +32,8 @@ pub struct Centroid {
 }
 
 impl Centroid {
-    /// The direction of the sum of the parts. Weights that are not finite leave
-    /// their part out; a sum without direction gives the empty centroid.
+    /// The direction of the sum of the parts. A part whose weight is not finite is left
+    /// out; a sum without direction gives the empty centroid.
     pub fn new<'a>(parts: impl IntoIterator<Item = (f32, &'a SparseVector)>) -> Self {
         let parts: Vec<(f32, &SparseVector)> = parts
             .into_iter()
@@ -98,7 +98,7 @@ impl Centroid {
         Self { blocks, weights: vec![0.0; present as usize] }
     }
 
-    /// Where the weight of `term` stands.
+    /// The index of the weight of `term`.
     fn place(&self, term: u32) -> Option<usize> {
         let block = self.blocks.get((term >> BLOCK_BITS) as usize)?;
         let bit = bit(term);
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_direction_scores_zero() {
+    fn without_a_direction_the_score_is_zero() {
         let vector = SparseVector::new(vec![(3, 1.0)]);
         let empty = SparseVector::default();
         for parts in [
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn disliked_items_push_what_resembles_them_below_zero() {
+    fn disliked_items_push_similar_items_below_zero() {
         let liked = SparseVector::new(vec![(1, 1.0), (2, 1.0)]);
         let disliked = SparseVector::new(vec![(2, 1.0), (3, 1.0)]);
         let centroid = Centroid::new([(1.0, &liked), (-0.5, &disliked)]);

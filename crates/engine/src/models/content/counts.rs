@@ -1,4 +1,4 @@
-//! How often each term stands in a document: what is kept of an item's text.
+//! How often each term occurs in a document: what is kept of an item's text.
 //!
 //! - Sorted by term, each term once, counts of at least 1.
 //! - Four bytes per term: 24 bits of id above 8 bits of count. Counts stop at 255;
@@ -11,7 +11,7 @@ use serde::Serialize;
 
 const COUNT_BITS: u32 = 8;
 const COUNT_MAX: u32 = (1 << COUNT_BITS) - 1;
-/// Terms that an id can tell apart.
+/// Number of distinct ids of terms.
 pub(crate) const TERMS_MAX: usize = 1 << (u32::BITS - COUNT_BITS);
 
 /// The text of an item, stored or inline.
@@ -20,7 +20,7 @@ pub struct Document<'a> {
     pub title: &'a str,
     pub content: &'a str,
     pub topics: &'a [Box<str>],
-    /// Primary subtag of BCP 47; `None`: found out from the text.
+    /// Primary subtag of BCP 47; `None`: detected from the text.
     pub language: Option<&'a str>,
 }
 

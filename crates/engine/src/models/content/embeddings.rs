@@ -1,17 +1,17 @@
-//! Where each item is in a space of content.
+//! The embedding of each item.
 //!
-//! - Two spaces: that of the embeddings the items carry themselves, and the latent one
+//! - Two spaces: that of the embeddings that items carry themselves, and the latent one
 //!   fitted to their terms. An item is in one of them, its own where it carries an
-//!   embedding. Places in different spaces are never compared.
-//! - Rows have length 1; all zero says that the item has no place.
-//! - Derived of items, terms and model, hence not in a snapshot.
+//!   embedding. Embeddings of different spaces are never compared.
+//! - Rows have length 1; a row of zeros means that the item has no embedding.
+//! - Derived from items, terms and model, so not in a snapshot.
 
 use crate::models::content::latent::Latent;
 use crate::models::content::latent::unit;
 use crate::models::content::vector::SparseVector;
 use crate::models::factors::ItemFactors;
 
-/// In which space a vector is.
+/// The space of an embedding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EmbeddingSpace {
     /// The embeddings that items carry.
@@ -20,8 +20,8 @@ pub enum EmbeddingSpace {
     Latent,
 }
 
-/// Where an item is that carries `own` and has `terms`; an embedding that is not
-/// `dimension` long is of a time of other settings and does not count.
+/// The embedding of an item that carries `own` and has `terms`. An own embedding that is not
+/// `dimension` long is from earlier settings and is ignored.
 pub fn embed(
     own: &[f32],
     dimension: usize,
@@ -34,7 +34,7 @@ pub fn embed(
         .or_else(|| projected().map(|row| (EmbeddingSpace::Latent, row)))
 }
 
-/// The places of all items; cheap to clone.
+/// The embeddings of all items; cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Embeddings {
     own: ItemFactors,
@@ -42,7 +42,7 @@ pub struct Embeddings {
 }
 
 impl Embeddings {
-    /// No item has a place yet.
+    /// No item has an embedding yet.
     pub fn new(dimension: usize, rank: usize) -> Self {
         Self {
             own: ItemFactors::new(dimension.max(1), &[]),

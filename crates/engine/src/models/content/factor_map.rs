@@ -1,11 +1,11 @@
-//! From where an item is in a space of content to the factors it would have.
+//! A map from the embedding of an item to the factors it would have.
 //!
 //! - Weighted ridge regression with an intercept (the "map" of Gantner et al., "Learning
 //!   attribute-to-feature mappings for cold-start recommendations", 2010): an item counts
 //!   by its evidence, `n / (n + c)` for n positives.
-//! - The ridge is the one of a short list that explains most of a fixed tenth of the items
-//!   that it did not see. The map is scaled by that part (R squared) of their
-//!   variance, so that content which says nothing of factors gives none.
+//! - The ridge is chosen from a short list: the one that explains most of a fixed tenth of the
+//!   items, which are held out. The map is scaled by that part (R squared) of their
+//!   variance, so content that does not predict factors gives none.
 //! - Fitting uses faer, so its result is data of a published model; applying it uses
 //!   `numeric` only.
 
@@ -21,7 +21,7 @@ use crate::numeric;
 const EVIDENCE_PRIOR: f64 = 5.0;
 /// Fewer items make no map.
 const ITEMS_MIN: usize = 20;
-/// Longest embedding that is mapped: the equations grow with its square.
+/// Longest embedding that is mapped: the size of the equations grows with its square.
 const DIMENSION_MAX: usize = 1_024;
 /// Item `i` is held out when `i % HELD_OUT == 0`, in the order of examples.
 const HELD_OUT: usize = 10;
@@ -89,7 +89,7 @@ impl FactorMap {
         map.is_whole(k).then_some(map)
     }
 
-    /// The factors to expect of an item; `None` when the embedding is of another length.
+    /// The predicted factors of an item; `None` when the embedding has another length.
     pub fn map(&self, embedding: &[f32]) -> Option<Vec<f32>> {
         let k = self.intercept.len();
         (self.weights.len() == embedding.len() * k).then(|| {
@@ -104,7 +104,7 @@ impl FactorMap {
         self.r_squared
     }
 
-    /// Whether bytes read from a model are a map to `k` factors.
+    /// Whether data read from a model is a map to `k` factors.
     pub fn is_whole(&self, k: usize) -> bool {
         k > 0
             && self.intercept.len() == k
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn factors_that_follow_from_content_are_foretold() {
+    fn factors_that_follow_from_content_are_predicted() {
         let embeddings = rows(400, 4, 0);
         let factors: Vec<Vec<f32>> =
             embeddings.iter().map(|x| vec![0.5 + x[0] - x[1], 2.0 * x[2]]).collect();
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn content_that_says_nothing_of_factors_gives_next_to_nothing() {
+    fn content_that_does_not_predict_factors_gives_next_to_nothing() {
         let map = fit(&rows(400, 4, 0), &rows(400, 2, 9_999));
         let found = map.and_then(|map| map.map(&[1.0; 4])).unwrap_or_else(|| vec![0.0; 2]);
         assert!(found.iter().all(|factor| factor.abs() < 0.05), "{found:?}");

@@ -1,16 +1,16 @@
-//! Characters to the letters that terms are made of.
+//! Characters to the letters of terms.
 //!
 //! - Case and Latin diacritics are folded, so that "Café", "CAFE" and "cafe" plus
 //!   a combining accent are one term. Other scripts keep their marks: there they
-//!   tell words apart.
+//!   distinguish words.
 //! - Not a full normalisation (NFKD): that needs tables this service has no other
 //!   use for. Ligatures and full-width forms stay as they are.
 
-/// What a character does to the token it stands in.
+/// What a character does to its token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Role {
     Letter,
-    /// Leaves no trace: accents, soft hyphens, zero-width marks.
+    /// Is removed: accents, soft hyphens, zero-width marks.
     Nothing,
     /// Ends the token: Unicode word rules keep "o'clock", "node.js" and "a_b" whole.
     Separator,
@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn every_latin_range_holds_only_lower_case_forms_of_its_letter() {
-        // A range written with a wrong end would swallow another letter's forms.
+        // A range with a wrong end would include another letter's forms.
         for c in ('\u{e0}'..='\u{24f}').chain('\u{1ea1}'..='\u{1ef9}') {
             if let Some(letters) = latin(c) {
                 assert!(letters.is_ascii() && !letters.is_empty(), "{c}");

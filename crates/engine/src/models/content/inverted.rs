@@ -1,14 +1,14 @@
-//! Which items have a term, the heaviest in it first: candidates like a vector without a look
+//! The items of each term, the heaviest first: candidates similar to a vector without a look
 //! at every item.
 //!
-//! - Every item is listed under its [`ITEM_TERMS`] heaviest terms: what makes two texts alike
-//!   are the terms that are heavy in both.
-//! - A list is in order of the weight (impact-ordered postings), so a bounded look at its head
-//!   sees the items that the term says most of. Source: Anh, de Kretser, Moffat,
+//! - Every item is listed under its [`ITEM_TERMS`] heaviest terms: two texts are similar when
+//!   they share heavy terms.
+//! - A list is in order of the weight (impact-ordered postings), so its head has the items in
+//!   which the term weighs most. Source: Anh, de Kretser, Moffat,
 //!   "Vector-space ranking with effective early termination" (SIGIR 2001).
-//! - A search reads at most [`READS`] entries of each of [`QUERY_TERMS`] lists, adds up what
-//!   they say, and gives the best: whoever asks scores these exactly.
-//! - Derived of the term vectors and a function of them alone. Bound: 8 bytes for each of the
+//! - A search reads at most [`READS`] entries of each of [`QUERY_TERMS`] lists, adds up their
+//!   weights, and returns the best. The caller computes exact scores of these.
+//! - Derived from the term vectors and a function of them alone. Bound: 8 bytes for each of the
 //!   16 terms of an item, and about 100 for each term of the vocabulary.
 
 use rayon::iter::IntoParallelIterator;
@@ -33,7 +33,7 @@ pub const CANDIDATES: usize = 400;
 /// An item in the list of a term: rising order is falling weight, and of equals the lower index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Entry {
-    /// The bits of the weight, which is above 0, each turned over.
+    /// The bits of the weight, which is above 0, inverted.
     lightness: u32,
     item: u32,
 }
@@ -71,7 +71,7 @@ impl Inverted {
             list.sort_unstable();
             SortedChunks::from_sorted(&list)
         };
-        // A list is sorted by itself, so threads change no bit.
+        // Each list is sorted by itself, so the number of threads changes no bit.
         let lists: Vec<_> = lists.into_par_iter().map(sorted).collect();
         Self { terms: lists.into_iter().collect() }
     }
@@ -93,8 +93,8 @@ impl Inverted {
         }
     }
 
-    /// Allowed items that are most like a vector of these terms, as far as the heads of the
-    /// lists tell; at most [`CANDIDATES`].
+    /// Allowed items that are most similar to a vector of these terms, by the heads of the
+    /// lists; at most [`CANDIDATES`].
     pub fn candidates(
         &self,
         query: impl Iterator<Item = (u32, f32)>,
@@ -106,7 +106,7 @@ impl Inverted {
             let hits = list.take(READS).filter(|entry| allowed(entry.item)).take(HITS);
             parts.extend(hits.map(|entry| (entry.item, weight * entry.weight())));
         }
-        // Stable: what is said of an item adds up in the order of the terms.
+        // Stable: the contributions to an item add up in the order of the terms.
         parts.sort_by_key(|part| part.0);
         let mut top = TopK::new(CANDIDATES);
         for parts in parts.chunk_by(|left, right| left.0 == right.0) {
@@ -184,8 +184,8 @@ mod tests {
     }
 
     #[test]
-    fn the_hundred_most_alike_of_long_texts_are_nearly_all_among_the_candidates() {
-        // Texts of 40 words, of which a part is of one of 50 subjects; common words come often.
+    fn the_hundred_most_similar_of_long_texts_are_nearly_all_among_the_candidates() {
+        // Texts of 40 words, some of them about one of 50 subjects; common words occur often.
         let drawn = |text: u64, nth: u64, most: u64| {
             (text * 40 + nth).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(31) % most
         };

@@ -1,12 +1,12 @@
 //! The language of a text, its stop words and its stemmer.
 //!
-//! - A language is said by the item, or found out from letter trigrams (Cavnar and
+//! - An item states its language, or it is detected from letter trigrams (Cavnar and
 //!   Trenkle, "N-gram-based text categorization", 1994) where the text is long enough
-//!   and the answer reliable; else there is none.
+//!   and the result reliable. Otherwise there is none.
 //! - Stemming is Snowball's (Porter 2001), by the language; stop words are those of the
 //!   Natural Language Toolkit, which has a list for every language here. They decide
 //!   before stemming.
-//! - Pure: what is found is a function of the text.
+//! - Pure: the result is a function of the text.
 
 use std::sync::LazyLock;
 
@@ -16,7 +16,7 @@ use whatlang::Lang;
 
 use crate::models::content::fold::push_folded;
 
-/// Bytes of a text at least whose language is asked for, and at most looked at.
+/// Bytes of a text at least for detection, and at most used.
 const DETECTION_BYTES_MIN: usize = 80;
 const DETECTION_BYTES_MAX: usize = 1_024;
 
@@ -77,8 +77,8 @@ fn stop_terms(code: &str) -> Vec<String> {
 pub(crate) struct Language(usize);
 
 impl Language {
-    /// The language that the item says, or that its text shows. `None` also for one
-    /// that is not known here.
+    /// The language that the item states, or that is detected from its text. `None` also for one
+    /// that is not supported.
     pub fn of(said: Option<&str>, title: &str, content: &str) -> Option<Self> {
         said.map_or_else(|| Self::detect(title, content), Self::named)
     }
@@ -103,8 +103,8 @@ impl Language {
         Stemmer::create(KNOWN[self.0].algorithm)
     }
 
-    /// Whether a folded word says nothing about a subject. Texts of no known language
-    /// are taken for English here: its words are in all of them.
+    /// Whether a folded word is a stop word. Texts without a known language are treated as
+    /// English: English words occur in texts of all languages.
     pub fn is_stop_word(language: Option<Self>, word: &str) -> bool {
         let Self(known) = language.unwrap_or(Self(0));
         STOP_WORDS[known].binary_search_by(|term| term.as_str().cmp(word)).is_ok()
@@ -144,11 +144,11 @@ mod tests {
         {
             assert!(!is_stop_word(code, word), "{word}");
         }
-        assert!(Language::is_stop_word(None, "about"), "no language is taken for English");
+        assert!(Language::is_stop_word(None, "about"), "without a language English is used");
     }
 
     #[test]
-    fn the_language_is_what_is_said_or_what_a_long_text_shows() {
+    fn the_language_is_the_stated_one_or_that_of_a_long_text() {
         let german = "Die Regierung hat gestern beschlossen, dass die Steuern für kleine \
                       Unternehmen im nächsten Jahr gesenkt werden sollen.";
         let french = "Le gouvernement a décidé hier que les impôts des petites entreprises \

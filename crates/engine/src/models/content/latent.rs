@@ -1,4 +1,4 @@
-//! A space of few dimensions in which items of related words are near each other.
+//! A space of few dimensions in which items with related words are near each other.
 //!
 //! Latent semantic analysis (Deerwester et al. 1990): the right singular vectors of the
 //! item-term matrix of TF-IDF, by the randomized method with power iterations of Halko,
@@ -24,12 +24,12 @@ use crate::seed;
 pub const RANK_MAX: usize = 64;
 /// Items at most that a space is fitted to, spread evenly over the catalogue.
 const ITEMS_MAX: usize = 50_000;
-/// Fewer items span no space worth having.
+/// With fewer items there is no space.
 const ITEMS_MIN: usize = 8;
 /// Directions tried beyond those that are kept.
 const OVERSAMPLING: usize = 10;
 const POWER_ITERATIONS: usize = 3;
-/// Directions weaker than this part of the strongest are noise of the arithmetic.
+/// Directions weaker than this part of the strongest are rounding errors.
 const WEAKEST: f64 = 1e-6;
 
 /// The projection of terms, one row of `rank` numbers each.
@@ -47,7 +47,7 @@ struct Rows {
     values: Vec<f64>,
 }
 
-/// Items as (place of the term, weight).
+/// Items as (index of the term, weight).
 struct ItemTerms {
     terms: usize,
     items: Vec<Vec<(usize, f64)>>,
@@ -84,7 +84,7 @@ impl Latent {
         self.rank
     }
 
-    /// Where an item of these terms is, at length 1; `None` when no term is known.
+    /// The embedding of an item with these terms, at length 1; `None` when no term is known.
     pub fn project(&self, vector: &SparseVector) -> Option<Vec<f32>> {
         let mut sum = vec![0.0; self.rank];
         for &(term, weight) in vector.terms() {
@@ -96,7 +96,7 @@ impl Latent {
         unit(&sum)
     }
 
-    /// Whether bytes read from a model are one.
+    /// Whether data read from a model is valid.
     pub fn is_whole(&self) -> bool {
         (1..=RANK_MAX).contains(&self.rank)
             && self.terms.len().checked_mul(self.rank) == Some(self.values.len())
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn too_few_items_give_no_space_and_one_seed_one_space() {
+    fn too_few_items_give_no_space_and_the_same_seed_gives_the_same_space() {
         let world = world();
         let vectors: Vec<&SparseVector> = world.iter().collect();
         assert_eq!(Latent::fit(&vectors[..3], 2, 7), None);

@@ -1,5 +1,5 @@
 //! What a training learns about content: the latent space, and a map from each space to
-//! item factors. Data of a published model.
+//! item factors. Part of a published model.
 
 use serde::Deserialize;
 use serde::Serialize;
@@ -16,7 +16,7 @@ pub struct ContentModel {
 }
 
 impl ContentModel {
-    /// The factors to expect of an item at a place.
+    /// The predicted factors of an item with this embedding.
     pub fn factors(&self, space: EmbeddingSpace, row: &[f32]) -> Option<Vec<f32>> {
         let map = match space {
             EmbeddingSpace::Own => &self.own_map,
@@ -36,7 +36,7 @@ impl ContentModel {
             && self.own_map.iter().chain(&self.latent_map).all(|map| map.is_whole(k))
     }
 
-    /// All numbers that are calculated with.
+    /// All numbers used in computations.
     pub fn numbers(&self) -> impl Iterator<Item = &f32> {
         let maps = self.own_map.iter().chain(&self.latent_map).flat_map(FactorMap::numbers);
         self.latent.iter().flat_map(Latent::numbers).chain(maps)

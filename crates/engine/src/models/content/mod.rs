@@ -1,9 +1,9 @@
-//! What items are about: incremental TF-IDF over title, content and topics, places in a
-//! space of embeddings, and what these foretell of item factors.
+//! Content of items: incremental TF-IDF over title, content and topics, embeddings, and
+//! the item factors that they predict.
 //!
 //! - State is the vocabulary (terms, document frequencies, weights as of the last
 //!   refit) and the term counts of each item. Vectors are derived: they are a pure
-//!   function of both, so they need not be in a snapshot, and re-weighing once
+//!   function of both, so they are not in a snapshot, and weighing again once
 //!   after a batch gives the same bits as after each record.
 //! - Everything depends on the order of the log only: ids are given in the order
 //!   terms are first seen, refits happen at fixed numbers of upserts, sums run in
@@ -11,8 +11,7 @@
 //!
 //! Source: Salton and Buckley, "Term-weighting approaches in automatic text
 //! retrieval", 1988, with scikit-learn's smooth idf. Departures: fields count
-//! differently, topics are also terms of their own, idf stands still between
-//! refits.
+//! differently, topics are also terms of their own, idf changes only at refits.
 
 mod centroid;
 mod counts;

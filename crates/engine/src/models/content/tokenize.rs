@@ -6,15 +6,15 @@
 //! - A term has 2 to 40 characters. Stop words, numbers of more than four digits
 //!   and numbers with separators (quantities, addresses) are dropped.
 //! - Words of a text whose language is known are stemmed by its Snowball stemmer
-//!   before their diacritics are dropped, and its stop words go.
+//!   before their diacritics are dropped. Its stop words are dropped.
 //! - Where no language is known, English plurals lose their ending by three rules (Harman, "How effective is
 //!   suffixing?", 1991, the S-stemmer): "ies" gives "y", "es" gives "e", "s" goes.
 //!   Departure: "ie" gives "y" too, so that "movie" meets "movies".
-//!   It is wrong now and then ("tennis" gives "tenni"), but always the same way.
+//!   It is sometimes wrong ("tennis" gives "tenni"), but always the same way.
 //! - Scripts without spaces, where each character is a word to UAX 29, give
 //!   overlapping pairs of characters, as Lucene's CJK analyzer does.
 //!
-//! Cost: no allocation per token; the one buffer is used again.
+//! Cost: no allocation per token; one buffer is reused.
 
 use rust_stemmers::Stemmer;
 use unicode_segmentation::UnicodeSegmentation;
@@ -24,7 +24,7 @@ use crate::models::content::fold::push_letter;
 use crate::models::content::language::Language;
 
 /// Characters of a term at least and at most. Longer ones are encodings or
-/// addresses and stand in one document only.
+/// addresses and occur in one document only.
 const TERM_CHARS_MIN: usize = 2;
 const TERM_CHARS_MAX: usize = 40;
 /// Digits of a number at most: years are subjects, amounts are not.
@@ -33,7 +33,7 @@ const NUMBER_DIGITS_MAX: usize = 4;
 const PLURAL_BYTES_MIN: usize = 4;
 /// Shorter words keep their "ie": "pie" and "pies" give "pie", not "py".
 const IE_BYTES_MIN: usize = 4;
-/// Words that are no plurals and would become another word, or none; sorted.
+/// Words that end like plurals but are not, or would become another word; sorted.
 const NO_PLURALS: [&str; 3] = ["news", "series", "species"];
 
 /// Namespace of topic terms. No word has a colon, so the two never meet.
@@ -60,8 +60,8 @@ impl Tokenizer {
     pub fn words(&mut self, text: &str, mut emit: impl FnMut(&str)) {
         self.token.clear();
         for chunk in text.split_ascii_whitespace() {
-            // Most chunks of most texts. Unicode has no say here: it joins letters
-            // over signs at which terms are cut anyway. Numbers it does join.
+            // Most chunks of most texts. The rules of Unicode do not matter here: they join letters
+            // over signs at which terms are cut anyway. They do join numbers.
             if chunk.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_digit()) {
                 for letters in chunk.split(|c: char| !c.is_ascii_alphabetic()) {
                     self.token.push_str(letters);
@@ -105,8 +105,8 @@ impl Tokenizer {
     }
 
     /// The topic as one term, "topic:science fiction"; `None` when nothing is left
-    /// of it. Case, accents, spaces, hyphens and underscores make no difference;
-    /// other signs do, or "C++" and "C#" would be one topic.
+    /// of it. Case, accents, spaces, hyphens and underscores are ignored. Other signs
+    /// are kept, so that "C++" and "C#" are two topics.
     pub fn topic(&mut self, topic: &str) -> Option<&str> {
         self.token.clear();
         self.token.push_str(TOPIC_PREFIX);
@@ -135,7 +135,7 @@ impl Tokenizer {
 
 /// The character of a word of one character that is not ASCII.
 fn lone_character(word: &str) -> Option<char> {
-    // Four bytes are the longest character: most words are told apart by length.
+    // The longest character has four bytes: most words are excluded by length.
     if word.len() > 4 || word.is_ascii() {
         return None;
     }
@@ -150,7 +150,7 @@ fn is_quantity(word: &str) -> bool {
         && !bytes.iter().all(u8::is_ascii_digit)
 }
 
-/// Puts the stem in place of the token, unless too little is left of it.
+/// Replaces the token by its stem, unless too little is left of it.
 fn stem(stemmer: &Stemmer, marked: &str, token: &mut String) {
     let whole = if marked.is_empty() { token.as_str() } else { marked };
     let stem = stemmer.stem(whole).into_owned();
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn plurals_meet_their_singular() {
+    fn plurals_and_their_singular_give_one_term() {
         assert_eq!(words("stories story"), ["story", "story"]);
         assert_eq!(words("movies movie houses house"), ["movy", "movy", "house", "house"]);
         assert_eq!(words("skies sky pies pie"), ["sky", "sky", "pie", "pie"]);
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn words_of_a_language_meet_in_their_stem_and_lose_its_stop_words() {
+    fn words_of_a_language_are_stemmed_and_its_stop_words_are_dropped() {
         let stems = |language, text: &str| {
             let mut words = Vec::new();
             let language = Language::of(Some(language), "", "");
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn the_short_way_for_plain_letters_gives_what_unicode_gives() {
+    fn the_fast_path_for_plain_letters_gives_the_same_terms_as_unicode() {
         for text in ["Don't", "a.b:c_d", "(Hello,world)", "e.g.", "--", "x", "rock'n'roll;Ends."] {
             let mut expected = Vec::new();
             Tokenizer::default().unicode_words(text, &mut |word| expected.push(word.to_owned()));
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_of_a_topic_is_left_for_the_words_after_it() {
+    fn no_part_of_a_topic_is_joined_to_the_words_after_it() {
         let mut tokenizer = Tokenizer::default();
         let mut found = Vec::new();
         tokenizer.topic("Fruit");

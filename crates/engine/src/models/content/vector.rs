@@ -76,7 +76,7 @@ impl SparseVector {
             if a == b {
                 sum += x * y;
             }
-            // No branch on which is smaller: it cannot be predicted.
+            // Without a branch on which is smaller: it could not be predicted.
             l += usize::from(a <= b);
             r += usize::from(b <= a);
         }
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_direction_is_empty() {
+    fn a_vector_without_direction_is_empty() {
         for weights in [vec![], vec![(1, 0.0)], vec![(1, f32::NAN)], vec![(1, 2.0), (1, -2.0)]] {
             let vector = SparseVector::new(weights);
             assert!(vector.is_empty());

@@ -1,18 +1,18 @@
 //! Terms, how many documents have each, and what each weighs.
 //!
-//! - An id is a slot: it is used again after its term was evicted and its owner released it.
-//! - A document counts once for each of its terms, from `add` to `remove`; so a
-//!   replacement (`remove` the old counts, `add` the new) leaves exact frequencies.
+//! - An id is a slot: it is reused after its term was evicted and its owner released it.
+//! - A document counts once for each of its terms, from `add` to `remove`. So
+//!   `remove` of the old counts and `add` of the new ones keeps frequencies exact.
 //! - Weights (idf) change at refits only, and a term is inactive when its weight is
 //!   zero. So a vector is a pure function of term counts and vocabulary.
 //! - Refits come after each of the first 64 upserts and then at 128, 256, 512, ...:
-//!   a function of the log, however it was cut into batches. Over a catalogue's
+//!   a function of the log, independent of batches. Over a catalogue's
 //!   life the doublings weigh each item about twice.
 //! - Memory is bounded: at most four times `max_features` terms are interned, the
 //!   last quarter by topics only. Refits evict terms that no document has, and the rarest ones down
-//!   to twice `max_features`; a vocabulary that had to refuse terms refits the sooner.
+//!   to twice `max_features`. A vocabulary that had to reject terms refits earlier.
 //! - Refits choose the `max_features` best terms. Terms first seen after a refit
-//!   are active at once while there is room, topics always: a new topic must not
+//!   are active at once while the budget allows, topics always: a new topic must not
 //!   wait until the catalogue has doubled.
 //!
 //! Cost: `add` and `remove` write one number per term; a refit is linear in the
@@ -43,13 +43,13 @@ const KEPT_PER_FEATURE: usize = 2;
 /// Largest `max_features`; larger values are taken as this one.
 pub const MAX_FEATURES_LIMIT: usize = TERMS_MAX / TERMS_PER_FEATURE;
 
-/// Upserts up to which each one refits: so few documents are weighed in no time,
-/// and a catalogue of ten has the weights of those ten.
+/// Each upsert up to this number refits: few documents are weighed quickly, and a small
+/// catalogue has weights of its own.
 const REFIT_ALWAYS: u64 = 64;
-/// Documents above which a term must stand in two of them to be chosen: it
-/// cannot make two documents alike otherwise.
+/// Above this number of documents, a term must occur in two of them to be chosen:
+/// otherwise it cannot make two documents similar.
 const RARE_ABOVE: u32 = 100;
-/// Documents above which a term in more than half of them is not chosen.
+/// Above this number of documents, a term in more than half of them is not chosen.
 const COMMON_ABOVE: u32 = 20;
 
 /// Occurrences that a title's word, a topic and a content's word count for.
@@ -68,12 +68,12 @@ pub struct Head {
     fitted_documents: u32,
     /// Terms of non-zero weight.
     active: u32,
-    /// Upserts at the last refit, and terms refused since for want of room in the budget.
+    /// Upserts at the last refit, and terms rejected since because the budget was full.
     fitted_upserts: u64,
     refused: u64,
 }
 
-/// What kind of term asks for an id.
+/// The kind of term to intern.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Word,
@@ -139,8 +139,8 @@ impl Vocabulary {
         count(document, |term, kind| self.intern(term, kind))
     }
 
-    /// Counts a document in. `Some` when weights changed: every vector is to be weighed again,
-    /// before it is next used, and every count without the terms that are told. These are evicted;
+    /// Counts a document. `Some` when weights changed: then the caller weighs every vector again
+    /// before its next use, and every count without the returned terms. These are evicted;
     /// their ids are to be released once nothing refers to them.
     ///
     /// # Panics
@@ -158,7 +158,7 @@ impl Vocabulary {
         due.then(|| self.refit())
     }
 
-    /// Counts out a document that was counted in with the same counts.
+    /// Removes a document that was added with the same counts.
     ///
     /// # Panics
     /// As [`Self::add`].
@@ -189,7 +189,7 @@ impl Vocabulary {
         evicted
     }
 
-    /// Forgets terms without a weight: those that no document has, and the rarest while there are
+    /// Evicts terms without a weight: those that no document has, and the rarest while there are
     /// too many.
     fn evict(&mut self, weights: &[f32]) -> Vec<u32> {
         let most = KEPT_PER_FEATURE * self.head.max_features as usize;
@@ -229,7 +229,7 @@ impl Vocabulary {
         self.head.active as usize
     }
 
-    /// Whether what was read of a snapshot fits together.
+    /// Whether data read from a snapshot is consistent.
     pub fn is_whole(&self) -> bool {
         let terms = self.terms.len();
         self.frequencies.len() == terms && self.weights.len() == terms
@@ -242,7 +242,7 @@ impl Vocabulary {
             return found;
         }
         let features = self.head.max_features as usize;
-        let (bound, room) = match kind {
+        let (bound, has_space) = match kind {
             Kind::Word => ((TERMS_PER_FEATURE - 1) * features, self.active() < features),
             Kind::Topic => (TERMS_PER_FEATURE * features, true),
         };
@@ -253,10 +253,10 @@ impl Vocabulary {
         let id = self.terms.intern(term);
         self.frequencies.grow(id as usize + 1, &0);
         // As if one of the fitted documents had it: the weight a refit would give.
-        let weight = if room { inverse_frequency(self.head.fitted_documents, 1) } else { 0.0 };
+        let weight = if has_space { inverse_frequency(self.head.fitted_documents, 1) } else { 0.0 };
         self.weights.grow(id as usize + 1, &0.0);
         *self.weights.get_mut(id as usize) = weight;
-        self.head.active += u32::from(room);
+        self.head.active += u32::from(has_space);
         Some(id)
     }
 
@@ -296,7 +296,7 @@ fn count(document: &Document<'_>, mut id: impl FnMut(&str, Kind) -> Option<u32>)
             terms.extend(std::iter::repeat_n(id, times));
         }
     };
-    // Topics first: they must not find the vocabulary just filled by words.
+    // Topics first, so that words do not fill the vocabulary before them.
     for topic in document.topics {
         if let Some(phrase) = tokenizer.topic(topic) {
             record(phrase, Kind::Topic, TOPIC_COUNT);
@@ -310,14 +310,14 @@ fn count(document: &Document<'_>, mut id: impl FnMut(&str, Kind) -> Option<u32>)
     TermCounts::count(terms)
 }
 
-/// Weight of a term that stands in `frequency` of `documents`, smoothed as if one
+/// Weight of a term that occurs in `frequency` of `documents`, smoothed as if one
 /// more document had every term; at least 1 while the frequency is at most N.
 fn inverse_frequency(documents: u32, frequency: u32) -> f32 {
     let ratio = (1.0 + f64::from(documents)) / (1.0 + f64::from(frequency));
     (ln(ratio.max(1.0)) + 1.0) as f32
 }
 
-/// Weight of a term that occurs `count` times: repetition counts less and less.
+/// Weight of a term that occurs `count` times: it grows with the logarithm.
 fn sublinear(count: u16) -> f32 {
     if count <= 1 { 1.0 } else { 1.0 + ln_f32(f32::from(count)) }
 }
@@ -326,7 +326,7 @@ fn bounded(max_features: usize) -> u32 {
     max_features.clamp(1, MAX_FEATURES_LIMIT) as u32
 }
 
-/// What tests look at.
+/// Helpers of tests.
 #[cfg(test)]
 impl Vocabulary {
     /// Hashes of the whole state.

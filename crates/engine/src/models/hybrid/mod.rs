@@ -1,4 +1,4 @@
-//! Features on a common scale, and how they weigh against each other.
+//! Features on a common scale, and their weights.
 
 mod rows;
 mod scale;

@@ -1,30 +1,30 @@
-//! The scale of features: what each is divided by, so that a weight of one means as much as
-//! that of another and no value is far out.
+//! The scale of features: each is divided by its own unit, so that weights are comparable and
+//! no value is extreme.
 //!
 //! - A feature is divided by the root mean square of its values that are not 0, among the
 //!   items of the prequential tests. It is not centred: 0 means "nothing known" and must stay
-//!   0, which adds nothing to any score. Centring would make it a value below average. What
-//!   all candidates share is for the constant of the ranker, and changes no choice.
-//! - It moves slowly, so that what was learnt on it holds: a test moves the square by at most
+//!   0, which adds nothing to any score. Centring would make it a value below average. The
+//!   constant of the ranker covers what all candidates share; that changes no choice.
+//! - It moves slowly, so that weights learnt on it stay valid: a test moves the square by at most
 //!   [`STEP_MAX`] of itself, later by six times one in [`WINDOW`].
-//! - [`FeatureScale::apply`] is the one way onto the scale, for learning and for scoring. A
-//!   value that is not finite is 0, others end at plus or minus [`VALUE_MAX`].
+//! - [`FeatureScale::apply`] is the only way to apply the scale, for learning and for scoring. A
+//!   value that is not finite becomes 0, others are clamped to plus or minus [`VALUE_MAX`].
 
 use serde::Deserialize;
 use serde::Serialize;
 
 use crate::models::hybrid::rows::FeatureMatrix;
 
-/// No value on the scale is further from 0.
+/// Bound of the absolute value of a scaled feature.
 pub const VALUE_MAX: f32 = 8.0;
-/// Tests that the scale of the start is worth, and tests that one after long is an average of.
+/// Tests that the initial scale counts as, and the length of the later average.
 const PRIOR_TESTS: f64 = 30.0;
 const WINDOW: u32 = 20_000;
 /// How far one test moves a square at most, as a share of it.
 const STEP_MAX: f64 = 0.02;
-/// One test says at most that a square is so many times what it was thought to be.
+/// A square of one test counts as at most this many times the present one.
 const SURPRISE_MAX: f64 = 4.0;
-/// Bounds of a unit: what is smaller is rounding, what is larger is no feature.
+/// Bounds of a unit: smaller values are rounding errors, larger ones are no features.
 const UNIT_RANGE: (f64, f64) = (1e-6, 1e6);
 
 /// What each feature is divided by.
@@ -38,7 +38,7 @@ pub struct FeatureScale {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 struct Unit {
     square: f64,
-    /// Tests that told something of it, at most [`WINDOW`].
+    /// Tests with a value of it, at most [`WINDOW`].
     tests: u32,
 }
 
@@ -54,7 +54,7 @@ impl FeatureScale {
         self.features.iter().map(|feature| feature.square.sqrt())
     }
 
-    /// Of features that may stand elsewhere before, or are new.
+    /// The scale for another layout: `positions` gives the former position of each feature, if any.
     #[must_use]
     pub fn aligned(&self, positions: &[Option<usize>], new: &Self) -> Self {
         let features = positions.iter().zip(&new.features);
@@ -98,7 +98,7 @@ impl FeatureScale {
 
 impl Unit {
     fn learn(&mut self, square: f64, weight: f64) {
-        // Twice the pace of a plain mean: what was far off is soon forgotten.
+        // Twice the pace of a plain mean, so that a wrong start is soon forgotten.
         let pace = 2.0 * weight / (2.0 * PRIOR_TESTS + f64::from(self.tests));
         let surprise = (square / self.square).min(SURPRISE_MAX) - 1.0;
         let step = (pace * surprise).clamp(-STEP_MAX, STEP_MAX);
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn values_come_to_a_mean_square_of_one_and_nothing_known_stays_nothing() {
+    fn values_get_a_mean_square_of_one_and_zeros_stay_zeros() {
         let mut scale = FeatureScale::new([1.0]);
         let values = [0.0, 20.0, -10.0, 0.0, 15.0];
         (0..2_000).for_each(|_| scale.learn(&rows(&values), 1.0));
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn one_test_moves_the_scale_by_a_bounded_share_and_less_when_much_was_seen() {
+    fn one_test_moves_the_scale_by_a_bounded_share_that_falls_with_the_number_of_tests() {
         let mut scale = FeatureScale::new([1.0]);
         scale.learn(&rows(&[1e30, -1e30]), 1.0);
         assert!(unit(&scale) <= (1.0 + STEP_MAX).sqrt() + 1e-9, "{scale:?}");
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number_is_nothing_known_and_counted() {
+    fn a_value_that_is_not_finite_is_zero_and_counted() {
         let mut scale = FeatureScale::new([0.5]);
         let mut values = rows(&[f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1e38, -1e38, 1.0]);
         scale.learn(&values, 1.0);

@@ -1,9 +1,9 @@
-//! How the features weigh against each other, learnt from what users choose.
+//! The weights of the features, learnt from what users choose.
 //!
-//! Before an interaction is learnt, the item that was chosen and a sample of items
-//! that were not are described by their features; a multinomial logit model over
-//! them takes one Newton step on that choice. Nothing is set by hand but the prior,
-//! and nothing leaks: the features are those of the moment before.
+//! Before an interaction is learnt, the chosen item and a sample of items that were not chosen
+//! are described by their features. A multinomial logit model over them takes one Newton step
+//! on that choice. Only the prior is set by hand. Nothing leaks: the features are those of the
+//! moment before.
 //!
 //! Model: `P(chosen = i) = exp(w' x_i + o_i) / sum_j exp(w' x_j + o_j)`, with features `x` on
 //! their scale, offsets `o` for how the sample was drawn, prior `w ~ N(w_0, 1 / precision)`.
@@ -11,9 +11,9 @@
 //! weight `u` of the choice: `H <- (1 - u (1 - g)) H + u Cov_p(x)`,
 //! `w <- w + u H^-1 (x_chosen - E_p[x])`.
 //!
-//! - Everything stands by feature, so an engine with other features keeps what it can use.
-//! - A score is told on one scale for all requests: [`Hybrid::standardise`] takes off the mean
-//!   of the tests and divides by their spread, both learnt and slow.
+//! - Weights are stored by feature, so an engine with other features keeps those it has.
+//! - A score has one scale for all requests: [`Hybrid::standardise`] subtracts the mean
+//!   of the tests and divides by their standard deviation. Both are learnt and change slowly.
 //!
 //! Cost: m candidates of d features take m d^2 / 2 + d^3 / 6 operations. State: 8 (d^2 + 4 d)
 //! bytes.
@@ -28,22 +28,24 @@ use crate::models::hybrid::scale::VALUE_MAX;
 use crate::numeric::cholesky_f64;
 use crate::numeric::math;
 
-/// Choices that the prior weight of a feature is worth, about: a choice tells of a weight at
-/// most what a variance of 1 does, and mostly less.
+/// Choices that the prior weight of a feature counts as, about: a choice tells at most as much
+/// about a weight as a variance of 1 does.
 const PRIOR_PRECISION: f64 = 1.0;
 /// Evidence keeps half its weight over about 7,000 choices, so that drift is followed.
 const FORGETTING: f64 = 0.9999;
-/// Choices that the first mean and spread of scores are worth, and choices that later ones
-/// are an average of.
+/// The most that one choice moves a score, in logits.
+const SCORE_STEP: f64 = 0.5;
+/// Choices that the initial mean and spread of scores count as, and the length of the later
+/// average, in choices.
 const LEVEL_PRIOR: f64 = 10.0;
 const LEVEL_WINDOW: f64 = 5_000.0;
-/// Where all scores are equal, differences are no noise blown up.
+/// Lower bound of the spread: where all scores are equal, noise is not amplified.
 const SPREAD_MIN: f64 = 0.05;
-/// One choice moves the mean by so many spreads at most, and says that the variance is so
-/// many times what it was.
+/// A mean counts as at most this many spreads from the present one, and a variance as at most
+/// this many times the present one.
 const LEVEL_SURPRISE: f64 = 4.0;
 
-/// What is believed of the features before anything was learnt, by position.
+/// The prior of the features, by position.
 #[derive(Debug, Clone)]
 pub struct Prior {
     pub layout: FeatureLayout,
@@ -52,7 +54,7 @@ pub struct Prior {
     pub weights: Vec<f64>,
 }
 
-/// Where the scores of tests lie.
+/// Mean and spread of the scores of tests.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 struct Level {
     mean: f64,
@@ -116,8 +118,8 @@ impl Hybrid {
         }
     }
 
-    /// The same with the features of a prior: new ones start there, others that it has not are
-    /// as if they had never been described.
+    /// The same with the features of a prior: new ones start there, features that it lacks are
+    /// removed as if they had never existed.
     #[must_use]
     pub fn aligned(&self, prior: &Prior) -> Self {
         if self.layout == prior.layout {
@@ -183,7 +185,7 @@ impl Hybrid {
         standard.clamp(-VALUE_MAX, VALUE_MAX)
     }
 
-    /// What a difference of scores of 1 is to [`Self::standardise`].
+    /// The factor from differences of scores to differences after [`Self::standardise`].
     pub fn per_spread(&self) -> f64 {
         1.0 / self.level.spread()
     }
@@ -211,14 +213,15 @@ impl Hybrid {
         let mut step = self.take_precision(&features, &shares, weight);
         let mut factor = self.precision.clone();
         if cholesky_f64::solve_f64(&mut factor, &mut step).is_ok() {
+            let scale = within_step(&features, &step);
             for (own, step) in self.weights.iter_mut().zip(step) {
-                *own += step;
+                *own += scale * step;
             }
         }
         self.choices += 1;
     }
 
-    /// Adds what a choice tells of the weights to their precision; gives its gradient.
+    /// Adds the information of a choice to the precision; returns its gradient.
     fn take_precision(
         &mut self,
         features: &FeatureMatrix,
@@ -244,12 +247,23 @@ impl Hybrid {
                 let cell = &mut self.precision[column * d + other];
                 *cell = *cell * (1.0 - forgotten) + weight * covariance;
             }
-            // Forgetting must not wear the prior away, or an idle feature drifts.
+            // Forgetting must not remove the prior, or the weight of an unused feature drifts.
             self.precision[column * d + column] += forgotten * PRIOR_PRECISION;
         }
         let chosen = features.row(0).iter();
         chosen.zip(&expected).map(|(&x, mean)| weight * (f64::from(x) - mean)).collect()
     }
+}
+
+/// What a step is shortened by, so that it moves no score of its choice by more than [`SCORE_STEP`].
+/// The curvature is that before the step: where one item has nearly all of the probability, it is
+/// next to nothing, and a whole step would overshoot.
+fn within_step(features: &FeatureMatrix, step: &[f64]) -> f64 {
+    let moves = features
+        .rows()
+        .map(|row| row.iter().zip(step).map(|(&x, step)| f64::from(x) * step).sum::<f64>().abs());
+    let most = moves.fold(0.0, f64::max);
+    if most > SCORE_STEP { SCORE_STEP / most } else { 1.0 }
 }
 
 #[cfg(test)]
@@ -299,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_learnt_of_a_feature_stays_with_its_number_and_a_new_one_starts_at_the_prior() {
+    fn the_weight_of_a_feature_stays_with_its_number_and_a_new_one_starts_at_the_prior() {
         let (hybrid, _) = learnt(400);
         let moved = hybrid.aligned(&prior([7, 30, 2]));
         let (before, units) = (hybrid.weights(), hybrid.scale().units().collect::<Vec<_>>());
@@ -326,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn features_that_are_no_numbers_never_reach_the_weights() {
+    fn features_that_are_not_finite_never_reach_the_weights() {
         let mut hybrid = Hybrid::new(&prior(2..8));
         for worst in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::MAX, f32::MIN_POSITIVE] {
             let rows = [[worst; D], [0.0; D], [-worst; D]];

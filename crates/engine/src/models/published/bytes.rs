@@ -1,10 +1,10 @@
-//! The bytes of a published model, and whether they are one.
+//! The bytes of a published model, and their validation.
 //!
-//! - Bytes are data and may be anything: another log's, another version's, damaged. So
-//!   everything is checked here, before a switch changes anything. What passes can be ranked
-//!   with: no index is out of range, no length differs, no number overflows.
-//! - Rows belong to items by the 64-bit key of their id: indices of items are given again
-//!   while a training runs. The state puts each row at the index that has its key.
+//! - Bytes may come from another log or another version, or be damaged. So everything is checked
+//!   here, before a switch changes anything. A model that passes can be used for ranking: no index
+//!   is out of range, no length differs, no number overflows.
+//! - Rows belong to items by the 64-bit key of their id: indices of items may be reused
+//!   during a training. The state puts each row at the index that has its key.
 
 use std::collections::BTreeMap;
 
@@ -34,7 +34,7 @@ const FIGURES_MAX: usize = 128;
 /// What a training publishes. Item `i` of all parts is the one with key `items[i]`.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Publication {
-    /// When the log began that was trained on: no two logs began at the same moment.
+    /// When the log of the training began: it identifies the log.
     pub began: Timestamp,
     /// Keys of the items, each once.
     pub items: Vec<u64>,
@@ -51,7 +51,7 @@ pub struct Publication {
     pub content: ContentModel,
 }
 
-/// Why a published model is refused.
+/// Why a published model is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ModelFault {
     #[error("its bytes are not a model of this version")]
@@ -159,7 +159,7 @@ fn within<'a>(
     part: &'static str,
     numbers: impl IntoIterator<Item = &'a f32>,
 ) -> Result<(), ModelFault> {
-    // NaN is within nothing.
+    // NaN fails this, too.
     match numbers.into_iter().all(|number| number.abs() <= most) {
         true => Ok(()),
         false => Err(ModelFault::Number(part)),

@@ -1,4 +1,4 @@
-//! A trained model: made from a view off to the side, published as a log record.
+//! A trained model: made from a view in the background, published as a log record.
 //!
 //! Training uses kernels whose last bits depend on the processor, so its result is
 //! data to the engine: every replica reads the same bytes at the same position of the
@@ -20,7 +20,7 @@ use crate::models::collaborative::Regularization;
 use crate::models::content::ContentModel;
 use crate::models::weighing::Weighing;
 
-/// What stays of a published model once its rows are in the state.
+/// What is kept of a published model when its rows are in the state.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Model {
     pub version: u64,
@@ -64,7 +64,7 @@ pub struct Found {
     pub ndcg: f64,
 }
 
-/// How a model came about: what the next training begins from.
+/// The hyperparameters and figures of a training, from which the next one begins.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Origin {
     pub configuration: Configuration,

@@ -1,9 +1,8 @@
-//! The candidates a list is chosen from: the best by score, and such that the caps
-//! can be kept.
+//! The candidates that a list is chosen from: the best by score, and enough to keep the caps.
 //!
-//! Where caps are set, the pool also holds what a walk down the scores can fill the
-//! list with while it keeps them. For sources that is enough to fill every list that
-//! can be filled, whatever is chosen on the way: each item has one source.
+//! With caps, the pool also holds the candidates of a greedy list by score that keeps the caps.
+//! For sources this fills every list that can be filled, whatever else is chosen, since each
+//! item has one source.
 
 use crate::domain::DiversityMethod;
 use crate::features::Candidate;
@@ -17,15 +16,15 @@ use crate::ranking::choose::variety::Calibrated;
 use crate::ranking::choose::variety::Dpp;
 use crate::ranking::choose::variety::Variety;
 
-/// Best candidates that stand to choose from: enough for variety, few enough that
-/// an exploring choice is still a sensible one.
+/// Best candidates to choose from: enough for diversity, few enough that an exploring choice
+/// still has a good score.
 const POOL_PER_POSITION: usize = 10;
 const POOL_MIN: usize = 100;
 /// Bounds the time of long lists.
 const POOL_MAX: usize = 1_000;
-/// Where a list is to be varied whatever the scores, as if they weighed a little.
+/// Least weight of the scores, for lists with a diversity weight of 1.
 const SHARE_OF_VALUE_MIN: f64 = 1e-6;
-/// New items that stand to choose from although they score too low.
+/// New items in the pool although their scores are too low.
 const POOL_NEW: usize = 20;
 
 #[derive(Debug)]
@@ -33,7 +32,7 @@ struct Member {
     candidate: usize,
     /// Relevance with serendipity and novelty, 0 to 1.
     value: f64,
-    /// Of its expected reward.
+    /// Standard deviation of its expected reward.
     deviation: f64,
     topics: std::ops::Range<usize>,
     source: Option<u32>,
@@ -46,9 +45,9 @@ pub struct Pool<'a> {
     labels: Vec<u32>,
     /// Members left, best score first.
     open: Vec<usize>,
-    /// Those of them that may take the next place, in rising order.
+    /// Those of them that may take the next position, in rising order.
     admissible: Vec<usize>,
-    /// What each of these does for the list as it stands.
+    /// The gain of each of these for the current list.
     gains: Vec<f64>,
     best: usize,
     looks: u64,
@@ -97,30 +96,28 @@ impl<'a> Pool<'a> {
         &self.open
     }
 
-    /// Members that may take the next place, as of the last [`Self::look`].
+    /// Members that may take the next position, as of the last [`Self::look`].
     pub fn admissible(&self) -> &[usize] {
         &self.admissible
     }
 
-    /// What each of [`Self::admissible`] does for the list as it stands.
+    /// The gain of each of [`Self::admissible`] for the current list.
     pub fn gains(&self) -> &[f64] {
         &self.gains
     }
 
-    /// The admissible member that does most for the list; of equals the one with the
-    /// better score.
+    /// The admissible member with the greatest gain; of equals the one with the better score.
     pub fn best(&self) -> usize {
         self.best
     }
 
-    /// How often [`Self::look`] was called: what was worked out of a look holds until the
-    /// next.
+    /// The number of calls of [`Self::look`]. Values computed after a call hold until the next.
     pub fn looks(&self) -> u64 {
         self.looks
     }
 
-    /// Score per unit of gain: a difference of gains times this is how much more score the
-    /// one would need to be as good as the other.
+    /// Score per unit of gain: a difference of gains times this is the equivalent difference of
+    /// scores.
     pub fn scale(&self) -> f64 {
         self.scale
     }
@@ -130,8 +127,8 @@ impl<'a> Pool<'a> {
         self.members[member].deviation
     }
 
-    /// Finds out who may take the next place and what each would do for the list. `false`
-    /// when nobody may.
+    /// Finds the members that may take the next position, and their gains. `false` when there
+    /// are none.
     pub fn look(&mut self) -> bool {
         self.looks += 1;
         let Self { members, labels, open, admissible, topics, sources, .. } = self;
@@ -174,7 +171,7 @@ impl<'a> Pool<'a> {
         self.members[member].candidate
     }
 
-    /// Notes that a pinned candidate took the next place.
+    /// Notes that a pinned candidate took the next position.
     pub fn take_pinned(&mut self, candidate: usize) {
         let pinned = self.members.iter().rposition(|member| member.candidate == candidate);
         self.count(pinned.expect("every pinned candidate is a member"));
@@ -188,7 +185,7 @@ impl<'a> Pool<'a> {
     }
 }
 
-/// What a pool is made of, while it is made.
+/// A pool under construction.
 struct Gathering<'s, 'a> {
     slate: &'s Slate<'a>,
     choice: &'s Choice,
@@ -198,7 +195,7 @@ struct Gathering<'s, 'a> {
     labels: Vec<u32>,
     topics: Cap,
     sources: Cap,
-    /// New items that are there for their share of the places only, sorted.
+    /// New items that are in the pool only for their share of the positions, sorted.
     for_share: Vec<usize>,
 }
 
@@ -224,8 +221,8 @@ impl<'s, 'a> Gathering<'s, 'a> {
         let mut order: Vec<usize> = (0..candidates.len()).filter(is_free).collect();
         order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]).then(a.cmp(&b)));
         let positions = self.choice.positions;
-        let wanted = (positions * POOL_PER_POSITION).clamp(POOL_MIN, POOL_MAX.max(positions));
-        if order.len() <= wanted {
+        let count = (positions * POOL_PER_POSITION).clamp(POOL_MIN, POOL_MAX.max(positions));
+        if order.len() <= count {
             return order;
         }
         let mut fitting = Vec::new();
@@ -236,7 +233,7 @@ impl<'s, 'a> Gathering<'s, 'a> {
             fitting.append(&mut self.fitting(&order, Cap::allows_at_most));
         }
         fitting.sort_unstable();
-        let rest = order.split_off(wanted);
+        let rest = order.split_off(count);
         let fits = |one: &usize| fitting.binary_search(one).is_ok();
         let exploration = self.slate.exploration;
         let new = rest.iter().copied().filter(|one| exploration.has_share(*one) && !fits(one));
@@ -247,7 +244,7 @@ impl<'s, 'a> Gathering<'s, 'a> {
         order
     }
 
-    /// The best candidates that together keep the caps, as many as there are places.
+    /// The best candidates that together keep the caps, as many as there are positions.
     fn fitting(&mut self, order: &[usize], allows: fn(&Cap, &[u32]) -> bool) -> Vec<usize> {
         let (mut topics, mut sources) = (self.topics.clone(), self.sources.clone());
         let mut fitting = Vec::with_capacity(self.choice.positions);
@@ -284,10 +281,9 @@ impl<'s, 'a> Gathering<'s, 'a> {
         self.labels = labels;
     }
 
-    /// Sets the value of each member: relevance from 0 for the worst to 1 for the best;
-    /// with serendipity less of it the more an item is like what the person had; with
-    /// novelty in part how little known it is. Returns the scores' distance from worst to
-    /// best.
+    /// Sets the value of each member: relevance from 0 for the worst to 1 for the best. With
+    /// serendipity, similarity to the user's items lowers it. With novelty, a part of it is how
+    /// little known the item is. Returns the distance of the best score from the worst.
     fn value(&mut self) -> f64 {
         let Slate { scores, novelty, .. } = self.slate;
         let choice = self.choice;
@@ -309,8 +305,8 @@ impl<'s, 'a> Gathering<'s, 'a> {
         spread
     }
 
-    /// Greatest similarity of each member to an item the person wanted of late; empty
-    /// when it does not matter.
+    /// Greatest similarity of each member to a recent positive of the user; empty when it is not
+    /// used.
     fn familiarity(&mut self) -> Vec<f64> {
         let recent = &self.slate.recent;
         if self.choice.serendipity_weight <= 0.0 || recent.is_empty() {
@@ -351,15 +347,15 @@ impl<'s, 'a> Gathering<'s, 'a> {
             DiversityMethod::None => Variety::None,
             DiversityMethod::Dpp => Variety::Dpp(Dpp::new(self.similarity(), self.members.len())),
             DiversityMethod::Calibrated => {
-                let mut wanted = vec![0.0; self.topic_labels.len()];
+                let mut target = vec![0.0; self.topic_labels.len()];
                 for (topic, share) in &self.slate.topic_mix {
                     match self.topic_labels.find(topic) {
-                        Some(label) => wanted[label as usize] += share,
-                        // No member has it: it is missed all the same, by all alike.
-                        None => wanted.push(*share),
+                        Some(label) => target[label as usize] += share,
+                        // No member has it, so it adds the same to all divergences.
+                        None => target.push(*share),
                     }
                 }
-                Variety::Calibrated(Calibrated::new(wanted))
+                Variety::Calibrated(Calibrated::new(target))
             }
         }
     }

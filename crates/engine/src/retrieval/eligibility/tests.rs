@@ -1,4 +1,4 @@
-//! That what may be shown and the rules that keep it out are one thing, and each rule.
+//! An item is allowed exactly when no rule excludes it; and each rule.
 
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ fn entry(topic: &str, source: &str, published_hours_ago: i64) -> Entry {
     Entry { item: Some(Arc::new(item)), ..Entry::default() }
 }
 
-/// The context of a user who had item 0 this often, the last time an hour ago.
+/// The context of a user who had item 0 `times` times, the last time an hour ago.
 fn had(view: &View, times: u16) -> UserContext {
     let mut history = History::default();
     for number in (0..i64::from(times)).rev() {
@@ -74,7 +74,7 @@ fn filter() -> impl Strategy<Value = Filter> {
 
 proptest! {
     #[test]
-    fn an_item_is_allowed_exactly_when_no_rule_keeps_it_out(
+    fn an_item_is_allowed_exactly_when_no_rule_excludes_it(
         filter in filter(),
         times in 0_u16..4,
         shown in 0_usize..3,
@@ -96,7 +96,7 @@ proptest! {
 }
 
 #[test]
-fn every_rule_that_keeps_an_item_out_is_named() {
+fn every_rule_that_excludes_an_item_is_named() {
     let engine = Engine::new(Settings::default());
     let view = engine.state();
     let context = had(view, 2);

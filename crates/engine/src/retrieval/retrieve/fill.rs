@@ -1,4 +1,4 @@
-//! Enough candidates for a list, where the sources give too few.
+//! Enough candidates for a list when the sources give too few.
 
 use std::collections::BTreeMap;
 
@@ -11,12 +11,12 @@ use crate::retrieval::retrieve::sources::Search;
 use crate::retrieval::retrieve::trace::Source;
 use crate::state::Entry;
 
-/// Items of other labels that are looked at before all are.
+/// Most popular items that are tried before all are.
 const CAPPED_HEAD: usize = 2_048;
 
 impl Search<'_> {
-    /// What the personal sources found, as far as it is allowed, with what the others find and
-    /// as much more as a list needs.
+    /// The allowed results of the personal sources, with those of the other sources and as many
+    /// more as a list needs.
     pub fn complete(
         &mut self,
         personal: Vec<u32>,
@@ -38,7 +38,7 @@ impl Search<'_> {
             self.fill_up_within_caps(&mut found, &mut rest, supply);
         }
         found.sort_unstable();
-        // Where the filter said no for that reason, something may be missing.
+        // After giving up the filter allows nothing, so items may be missing.
         self.check()?;
         Ok(found)
     }
@@ -52,8 +52,8 @@ impl Search<'_> {
         }
     }
 
-    /// Adds items of other topics and sources until a list within the caps can be filled, as far
-    /// as the catalogue has them: the most popular first.
+    /// Adds items of other topics and sources, the most popular first, until they fill a list
+    /// within the caps or the catalogue has no more.
     fn fill_up_within_caps(&self, found: &mut Vec<u32>, rest: &mut Mask, supply: &Supply<'_>) {
         let entry = |item: u32| &self.view().items.entries[item as usize];
         let mut taken = Taken::new(supply);
@@ -68,7 +68,7 @@ impl Search<'_> {
             }
         };
         if taken.items < supply.positions {
-            // Mostly these are enough, and all of them need not be put in order.
+            // Mostly these are enough, which saves the sort of all.
             let fits = |item: u32| taken.fits(entry(item)) && self.allows(item);
             let head = most_popular(self.view(), rest, CAPPED_HEAD, fits);
             head.iter().for_each(|&item| rest.clear(item));

@@ -1,4 +1,4 @@
-//! What each source gives, among the items that the request allows.
+//! The items of each source among those that the request allows.
 
 use std::cell::Cell;
 
@@ -25,21 +25,21 @@ const PERSONAL_MAX: usize = 200;
 /// Candidates of each source that all users share.
 pub const SHARED_MAX: usize = 100;
 const EXPLORE_MAX: usize = 20;
-/// Draws for each of these, where the filter refuses some.
+/// Draws for each of these, since the filter may exclude some.
 const EXPLORE_DRAWS: usize = 4;
-/// New items, drawn from the youngest that few have seen.
+/// New items, drawn from the youngest with few impressions.
 const NEWCOMERS_MAX: usize = 50;
 const NEWCOMERS_POOL: usize = 500;
-/// Youngest items among which those that few have seen are looked for.
+/// Youngest items among which those with few impressions are searched.
 const NEWCOMERS_AMONG: usize = 16_384;
-/// Cohorts searched, the most specific ones.
+/// Cohorts that are searched, the most specific ones.
 const COHORTS_MAX: usize = 4;
-/// So few items are compared by their content one by one.
+/// Up to this many items are compared by their content one by one.
 const CONTENT_DIRECT_MAX: usize = 2_048;
-/// Scans of factors under a filter that sets do not tell, before its items are asked one by one.
+/// Scans of factors before a filter that sets do not answer is evaluated for each item.
 const SCANS_MAX: usize = 3;
 
-/// A retrieval with the items that it looks among.
+/// A retrieval with the items that it searches.
 pub struct Search<'r> {
     retrieval: &'r Retrieval<'r>,
     view: &'r View,
@@ -55,7 +55,7 @@ impl<'r> Search<'r> {
         let (mask, is_settled) = retrieval.eligible.mask();
         let mut search = Self { retrieval, view: retrieval.view, mask, is_settled };
         if !search.is_settled {
-            // Where most popular items are not allowed, every source would ask about many.
+            // When few popular items are allowed, every source would check many items.
             let popular = search.view.popular().items.iter();
             let allowed = popular.filter(|&&item| search.allows(item)).take(SHARED_MAX);
             if allowed.count() < SHARED_MAX {
@@ -66,14 +66,14 @@ impl<'r> Search<'r> {
         Ok(search)
     }
 
-    /// Asks the filter about every item that may be allowed.
+    /// Checks every item of the mask with the filter.
     fn settle(&mut self) {
-        let refused: Vec<u32> = self.mask.iter().filter(|&item| !self.allows(item)).collect();
-        refused.into_iter().for_each(|item| self.mask.clear(item));
+        let excluded: Vec<u32> = self.mask.iter().filter(|&item| !self.allows(item)).collect();
+        excluded.into_iter().for_each(|item| self.mask.clear(item));
         self.is_settled = true;
     }
 
-    /// Whether the filter allows an item; none once nobody waits any more.
+    /// Whether the filter allows an item; `false` for all once the caller gave up.
     pub fn allows(&self, item: u32) -> bool {
         let Retrieval { eligible, give_up, .. } = self.retrieval;
         self.mask.has(item)
@@ -101,7 +101,7 @@ impl<'r> Search<'r> {
         Ok(all)
     }
 
-    /// What one source has.
+    /// The items of one source.
     pub fn found_by(&mut self, source: Source, supply: &Supply<'_>) -> Result<Vec<u32>, Cancelled> {
         self.check()?;
         let found = match source {
@@ -128,8 +128,8 @@ impl<'r> Search<'r> {
         Ok(found)
     }
 
-    /// Enough for a list at least, where the catalogue has them: before anybody wants anything,
-    /// the youngest.
+    /// At least enough for a list, if the catalogue has them: items without positives follow, the
+    /// youngest first.
     fn popular(&self, positions: usize) -> Vec<u32> {
         let allowed = |item| self.allows(item);
         let n = positions.max(SHARED_MAX);
@@ -179,7 +179,7 @@ impl<'r> Search<'r> {
         self.best_of(&self.view.cooccurrence_scorer(recent).neighbours(), PERSONAL_MAX)
     }
 
-    /// The best allowed ones of scored items.
+    /// The best allowed of scored items.
     fn best_of(&self, scored: &[(u32, f32)], n: usize) -> Vec<u32> {
         let mut top = TopK::new(n);
         for &(item, score) in scored {
@@ -241,7 +241,7 @@ impl<'r> Search<'r> {
         self.best_of(&positive, SHARED_MAX / 2)
     }
 
-    /// Some of the new items, others for each decision.
+    /// Some of the new items, different ones for each decision.
     fn newcomers(&self) -> Vec<u32> {
         let settings = self.view.settings();
         if settings.new_item_share <= 0.0 {
@@ -266,9 +266,9 @@ impl<'r> Search<'r> {
         allowed.take(NEWCOMERS_MAX).collect()
     }
 
-    /// Items that the caller raises: those named by id, and the most popular and the latest of
-    /// those that a topic, a source or an expression is about. Where sets of items do not tell
-    /// which these are, they are looked for in the lists of the view.
+    /// Items that the caller raises: those named by id, and the most popular and the latest of a
+    /// topic, a source or an expression. When sets of items do not answer which these are, the
+    /// lists of the view are searched.
     fn by_boosts(&self, boosts: &[Boost]) -> Vec<u32> {
         let now = self.retrieval.now;
         let mut found = Vec::new();
@@ -300,7 +300,7 @@ impl<'r> Search<'r> {
         found
     }
 
-    /// Items drawn evenly from those that are allowed.
+    /// Items drawn evenly from those allowed.
     fn explore(&self) -> Vec<u32> {
         let count = self.mask.count();
         if count <= EXPLORE_MAX {

@@ -1,4 +1,4 @@
-//! What comes out of a search: the right items, only the catalogue's, and as many as there are.
+//! Results of a search: the right items, only of the catalogue, and as many as there are.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -130,7 +130,7 @@ fn topic(name: &str) -> Filter {
     Filter { topics: vec![name.into()], ..Filter::default() }
 }
 
-/// The `n` most popular items that the filter allows, by a look at every item.
+/// The `n` most popular items that the filter allows, by a full scan.
 fn most_popular(view: &View, filter: &Filter, user: &str, now: i64, n: usize) -> Vec<u32> {
     let now = Timestamp::from_seconds(now);
     let index = view.user_index(user).map(|user| view.user(user).as_ref());
@@ -154,7 +154,7 @@ fn the_ten_most_popular_of_a_category_are_found_among_six_thousand_items() {
         let name = if number % 10 == 7 { "rare" } else { "common" };
         world.learn(Record::ItemUpserted(Item { topics: vec![name.into()], ..item(number) }));
     }
-    // Much of the rest is wanted, and more than the category is.
+    // Many other items are more popular than those of the category.
     for number in (0..6_000).filter(|number| number % 10 != 7).take(1_500) {
         world.event(InteractionType::Like, &format!("r{}", number % 700), &format!("i{number}"));
     }
@@ -163,30 +163,30 @@ fn the_ten_most_popular_of_a_category_are_found_among_six_thousand_items() {
         world.event(InteractionType::Click, &format!("fan{number}"), &format!("i{number}"));
     }
     let view = world.engine.state();
-    let found = Request::of("somebody new").run(view, &topic("rare"));
+    let found = Request::of("new user").run(view, &topic("rare"));
     let missing: Vec<_> =
         best.iter().filter(|n| !found.contains(&world.index(&format!("i{n}")))).collect();
     assert!(missing.is_empty(), "not found: {missing:?}");
-    assert!(found.len() >= 50, "{} of the 600 were delivered", found.len());
-    let all = Request::of("somebody new").positions(200).run(view, &topic("rare"));
-    assert_eq!(all.len(), 600, "every match is delivered where all are asked for");
+    assert!(found.len() >= 50, "{} of the 600 are delivered", found.len());
+    let all = Request::of("new user").positions(200).run(view, &topic("rare"));
+    assert_eq!(all.len(), 600, "every match is delivered when all are requested");
 }
 
 #[test]
-fn what_fills_a_list_up_is_popular_or_young_and_never_simply_the_first() {
+fn items_that_fill_a_list_up_are_popular_or_young_and_not_the_first_indices() {
     let mut world = World::new();
     for number in 0..3_000 {
         world.learn(Record::ItemUpserted(Item { topics: vec!["all".into()], ..item(number) }));
     }
     let view = world.engine.state();
-    let found = Request::of("somebody new").positions(40).run(view, &topic("all"));
+    let found = Request::of("new user").positions(40).run(view, &topic("all"));
     let oldest = found.iter().filter(|&&index| index < 1_000).count();
     let youngest = found.iter().filter(|&&index| index >= 2_500).count();
     assert!(oldest < 20 && youngest >= 180, "{oldest} of the oldest, {youngest} of the youngest");
 }
 
 #[test]
-fn items_that_only_events_know_push_nothing_out() {
+fn items_that_only_events_name_displace_no_candidates() {
     let mut world = World::new();
     let words = ["river", "boat", "fish", "lake", "stone", "peak", "rope", "snow"];
     for number in 0..200 {
@@ -209,7 +209,7 @@ fn items_that_only_events_know_push_nothing_out() {
         assert!(found.iter().all(|&index| view.entry(index).item.is_some()));
         assert!(found.len() >= 100, "{} are delivered", found.len());
     }
-    // What is like what the user had is found as before.
+    // Items similar to the user's are found as before.
     let alike: Vec<u32> = (4..200).step_by(4).map(|n| world.index(&format!("i{n}"))).collect();
     let count = |found: &[u32]| alike.iter().filter(|index| found.contains(index)).count();
     let after = Request::of("reader").run(view, &Filter::default());
@@ -217,9 +217,9 @@ fn items_that_only_events_know_push_nothing_out() {
 }
 
 #[test]
-fn what_is_drawn_to_explore_is_drawn_evenly_from_what_is_allowed() {
+fn items_to_explore_are_drawn_evenly_from_those_allowed() {
     let mut world = World::new();
-    // No new items on top.
+    // No share for new items.
     let settings = Settings { new_item_share: 0.0, ..Settings::default() };
     world.learn(Record::SettingsSet(settings));
     for number in 0..4_000 {
@@ -230,19 +230,19 @@ fn what_is_drawn_to_explore_is_drawn_evenly_from_what_is_allowed() {
     let mut times: BTreeMap<u32, usize> = BTreeMap::new();
     for draw in 0..200 {
         let key = format!("decision {draw}");
-        let request = Request { key: &key, ..Request::of("somebody") }.positions(1);
+        let request = Request { key: &key, ..Request::of("new user") }.positions(1);
         for index in request.run(view, &topic("rare")) {
             *times.entry(index).or_default() += 1;
         }
     }
     // 100 of the 200 matches are the youngest; the others come by draws of 20 of 200.
     let drawn: Vec<usize> = times.values().copied().filter(|&times| times < 200).collect();
-    assert!(drawn.len() >= 95, "{} of the older ones were ever drawn", drawn.len());
+    assert!(drawn.len() >= 95, "{} of the older ones are ever drawn", drawn.len());
     assert!(drawn.iter().all(|&times| times < 45), "{drawn:?}");
 }
 
 #[test]
-fn a_hidden_item_never_comes_back_whatever_the_seen_rules_say() {
+fn a_hidden_item_never_comes_back_whatever_the_seen_rules_are() {
     let mut world = World::new();
     for number in 0..30 {
         world.learn(Record::ItemUpserted(item(number)));
@@ -256,7 +256,7 @@ fn a_hidden_item_never_comes_back_whatever_the_seen_rules_say() {
     let (view, hidden) = (world.engine.state(), world.index("i3"));
     let found = Request::of("reader").run(view, &filter);
     assert!(!found.contains(&hidden) && found.contains(&world.index("i4")));
-    assert!(Request::of("somebody else").run(view, &filter).contains(&hidden));
+    assert!(Request::of("other user").run(view, &filter).contains(&hidden));
     let user = view.user(view.user_index("reader").unwrap()).as_ref();
     let (context, now) = (UserContext::new(view, Some(user)), Timestamp::from_seconds(NOW));
     let eligible = Eligibility::new(view, &filter, "reader", &context, now, &[]);
@@ -291,18 +291,18 @@ fn an_item_of_the_future_does_not_exist_before_its_time() {
     }
     let (context, filter) = (UserContext::default(), Filter::default());
     let now = Timestamp::from_seconds(NOW);
-    let eligible = Eligibility::new(view, &filter, "somebody", &context, now, &[]);
+    let eligible = Eligibility::new(view, &filter, "new user", &context, now, &[]);
     let known = view.entry(index);
     assert_eq!(eligible.exclusions(known, Some(index)), [Exclusion::NotYetPublished]);
     assert!(!eligible.allows_pinned(known), "it cannot be pinned");
     let (described, _) = view.describe_inline(Arc::new(future()));
-    assert!(eligible.allows(&described, Some(index)), "the caller says that it is there");
+    assert!(eligible.allows(&described, Some(index)), "an item that the request describes exists");
     let alike = crate::similar_items(view, world.index("i5"), now, 300);
     assert!(alike.iter().all(|one| one.index != index));
 }
 
 #[test]
-fn a_pool_of_before_is_completed_with_what_came_to_exist_since() {
+fn an_earlier_pool_is_completed_with_items_published_since() {
     let mut world = World::new();
     for number in 0..200 {
         world.learn(Record::ItemUpserted(item(number)));
@@ -340,7 +340,7 @@ fn caps_are_filled_with_the_most_popular_items_of_other_topics() {
             ..item(number)
         }));
     }
-    let mut request = Request::of("somebody").positions(10);
+    let mut request = Request::of("new user").positions(10);
     request.supply.max_per_topic = 1;
     let view = world.engine.state();
     let found = request.run(view, &Filter::default());
@@ -454,7 +454,7 @@ proptest! {
         }
         let restored = Engine::restore(world.engine.state().sections()).unwrap();
         for filter in &filters {
-            for user in ["u1", "u2", "somebody"] {
+            for user in ["u1", "u2", "new user"] {
                 let request = Request::of(user);
                 let found = request.run(world.engine.state(), filter);
                 let best = most_popular(world.engine.state(), filter, user, NOW, 10);

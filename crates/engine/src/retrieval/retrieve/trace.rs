@@ -1,5 +1,5 @@
-//! Why a retrieval did or did not find an item: source by source, with the lists
-//! that the retrieval itself is made of.
+//! Why a retrieval did or did not find an item: source by source, with the lists that the
+//! retrieval itself uses.
 
 use crate::features::Candidate;
 use crate::give_up::Cancelled;
@@ -27,10 +27,10 @@ pub enum Source {
 }
 
 impl Source {
-    /// Those that are about the user.
+    /// Sources that depend on the user.
     pub const PERSONAL: [Self; 5] =
         [Self::Factors, Self::Cooccurrence, Self::ItemItem, Self::Content, Self::Embedding];
-    /// Those that are the same for many.
+    /// Sources that are the same for many users.
     pub const SHARED: [Self; 8] = [
         Self::Cohorts,
         Self::Location,
@@ -42,7 +42,7 @@ impl Source {
         Self::Explore,
     ];
 
-    /// Those that are scored have the name of their component.
+    /// Sources that are score components have the component's name.
     fn name(self) -> &'static str {
         match self {
             Self::Factors => "collaborative",
@@ -62,7 +62,7 @@ impl Source {
     }
 }
 
-/// What one source says of one item.
+/// The result of one source for one item.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SourceTrace {
     pub name: &'static str,
@@ -70,14 +70,13 @@ pub struct SourceTrace {
     pub given: usize,
     /// Position of the item among them, from 0; `None` when it is not.
     pub position: Option<usize>,
-    /// The item's score there, and that of the last item given, where the source
-    /// has scores.
+    /// The item's score there and that of the last item given, if the source has scores.
     pub score: Option<f64>,
     pub cut: Option<f64>,
 }
 
 impl Retrieval<'_> {
-    /// What each source says of an item that the filter allows.
+    /// The result of each source for an item that the filter allows.
     ///
     /// # Errors
     /// [`Cancelled`].
@@ -96,8 +95,8 @@ impl Retrieval<'_> {
         Source::PERSONAL.into_iter().chain(Source::SHARED).map(trace).collect()
     }
 
-    /// What a source orders items by; `None` where it has no scores or the user
-    /// gives it nothing to go by.
+    /// The score by which a source orders items; `None` when the source has no scores or knows
+    /// nothing of the user.
     fn score(&self, source: Source, item: u32) -> Option<f64> {
         let (view, context) = (self.view, self.context);
         match source {

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Trained on a catalogue of which some items are gone, among ids that nobody ever described.
+/// Trained on a catalogue of which some items are gone, among ids that were never described.
 fn with_gone_items() -> Planted {
     let mut planted = Planted::new(6, 20 * TASTES);
     for _ in 0..1_200 {
@@ -24,16 +24,16 @@ fn regularization_counts_items_and_users_with_evidence_only() {
     let planted = with_gone_items();
     let view = planted.engine.state();
     assert!(view.items_len() > 400, "ids without evidence have indices");
-    let mut wanted = vec![0; view.items_len()];
+    let mut positives = vec![0; view.items_len()];
     for user in view.users.states.iter() {
-        user.history.positives().for_each(|entry| wanted[entry.item as usize] += 1);
+        user.history.positives().for_each(|entry| positives[entry.item as usize] += 1);
     }
     let takes_part = |index: &u32| {
         let gone = view.entry(*index).item.is_none();
-        wanted[*index as usize] >= if gone { 2 } else { 1 }
+        positives[*index as usize] >= if gone { 2 } else { 1 }
     };
     let expected = (0..view.items_len() as u32).filter(takes_part).count();
-    assert!(expected <= 20 * TASTES, "ids that one user wants take no part");
+    assert!(expected <= 20 * TASTES, "ids that one user consumed take no part");
     let model = view.model().unwrap();
     assert_eq!(model.regularization.n_items, expected);
     assert_eq!(model.regularization.n_users, USERS);

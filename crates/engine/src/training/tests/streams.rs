@@ -63,7 +63,7 @@ fn a_model_of_bad_settings_is_refused_by_the_gate() {
     });
     let (report, trained) = planted.train(Effort::WhenDue);
     assert!(matches!(trained, Err(TrainingError::NotBetter { .. })), "{trained:?}\n{report}");
-    // With the settings of before, what came since is welcome.
+    // With the settings of before, the newer model passes.
     planted.settings(|settings| settings);
     let (report, trained) = planted.train(Effort::WhenDue);
     assert!(trained.is_ok(), "{report}");
@@ -96,7 +96,7 @@ fn five_seeds_find_configurations_that_rank_alike() {
 }
 
 #[test]
-fn a_search_finds_back_from_a_serving_model_that_went_astray() {
+fn a_search_recovers_from_a_badly_configured_serving_model() {
     let mut planted = searched();
     let (before, trained) = planted.train(Effort::Search);
     let mut model = trained.unwrap();

@@ -1,4 +1,4 @@
-//! What arms and selections take in memory, and who makes way.
+//! Memory of arms and selections, and eviction.
 
 use crate::bandit::arms::learn::MODEL_BYTES;
 use crate::bandit::arms::learn::PENDING_BYTES;
@@ -6,7 +6,7 @@ use crate::bandit::arms::tests::*;
 use crate::domain::limits;
 
 #[test]
-fn a_full_set_forgets_the_arm_that_was_offered_the_longest_ago() {
+fn a_full_set_evicts_the_arm_that_was_offered_the_longest_ago() {
     let known = limits::ARMS_KNOWN;
     let mut world = World::new(known, 1, ArmSettings::default());
     let (first, chosen) = world.select(&ArmContext::default());
@@ -19,7 +19,7 @@ fn a_full_set_forgets_the_arm_that_was_offered_the_longest_ago() {
     assert_eq!(set.arms.len(), known);
     assert!(set.find("arm-3").is_some() && set.find("arm-500").is_some());
     assert!(set.find("arm-7").is_none());
-    // What comes of an arm that made way is no evidence of the one in its slot.
+    // A reward of an evicted arm does not count for the one in its slot.
     world.offered = (known..2 * known).map(name).collect();
     world.select(&ArmContext::default());
     let before = world.set().clone();
@@ -32,7 +32,7 @@ fn a_full_set_forgets_the_arm_that_was_offered_the_longest_ago() {
 }
 
 #[test]
-fn models_beyond_the_budget_go_by_set_and_arm_the_longest_unused_first() {
+fn models_beyond_the_budget_are_removed_by_set_and_arm_the_longest_unused_first() {
     let mut world = World::new(3, 1, ArmSettings::default());
     let context = numbers(vec![0.5; 10]);
     for set in ["old", "new"] {
@@ -54,7 +54,7 @@ fn models_beyond_the_budget_go_by_set_and_arm_the_longest_unused_first() {
     arms.keep_models_within(bytes / 6 * 2, (1, 0));
     assert_eq!((has(&arms, "old"), has(&arms, "new")), (vec![false; 3], vec![true, false, true]));
     assert_eq!(arms.model_bytes, bytes / 3);
-    // Rates stay; the model that is in use stays whatever the budget.
+    // Rates stay. The model in use stays whatever the budget.
     arms.keep_models_within(0, (1, 0));
     assert_eq!(has(&arms, "new"), [true, false, false]);
     assert!(arms.set("old").unwrap().arms.iter().all(|arm| arm.selections == 1));
@@ -95,7 +95,7 @@ fn a_reward_after_its_selection_was_forgotten_is_counted_as_late() {
 }
 
 #[test]
-fn a_model_that_is_made_anew_does_not_learn_from_selections_before_it() {
+fn a_new_model_does_not_learn_from_selections_before_it() {
     let mut world = World::new(1, 1, ArmSettings::default());
     let context = numbers(vec![0.5]);
     let (first, _) = world.select(&context);

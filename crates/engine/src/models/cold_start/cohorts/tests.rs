@@ -32,7 +32,7 @@ fn want(cohorts: &mut Cohorts, of: &[u32], item: u32, times: usize) {
 }
 
 #[test]
-fn a_person_is_in_the_cohorts_of_each_value_of_each_pair_and_of_all() {
+fn a_user_is_in_the_cohorts_of_each_value_of_each_pair_and_of_all() {
     let mut cohorts = Cohorts::default();
     let one = cohorts.of(&attributes(&[("country", "DE")]));
     assert_eq!(names(&cohorts, &one), ["country=DE"]);
@@ -58,26 +58,26 @@ fn the_most_specific_cohort_decides_where_it_has_seen_enough() {
     let young = cohorts.of(&attributes(&[("age", "young"), ("country", "DE")]));
     let old = cohorts.of(&attributes(&[("age", "old"), ("country", "DE")]));
     let newcomer = cohorts.of(&attributes(&[("age", "middle"), ("country", "DE")]));
-    // Germans want item 1 when they are young and item 2 when they are old.
+    // Young Germans consume item 1, old Germans item 2.
     want(&mut cohorts, &young, 1, 200);
     want(&mut cohorts, &old, 2, 200);
     assert!(preference(&cohorts, &young, 1) > preference(&cohorts, &young, 2) + 1.0);
     assert!(preference(&cohorts, &old, 2) > preference(&cohorts, &old, 1) + 1.0);
-    // Of the middle-aged nothing is known but that they are Germans.
+    // Of the middle-aged only the country is known.
     let (one, two) = (preference(&cohorts, &newcomer, 1), preference(&cohorts, &newcomer, 2));
     assert!((one - two).abs() < 1e-4 && one > 1.0, "{one} {two}");
 }
 
 #[test]
-fn a_cohort_without_observations_and_a_person_without_cohorts_are_neutral() {
+fn a_cohort_without_observations_and_a_user_without_cohorts_are_neutral() {
     let mut cohorts = Cohorts::default();
-    let nobody = cohorts.of(&attributes(&[("age", "old")]));
-    assert!(preference(&cohorts, &nobody, 3).abs() < 1e-6);
+    let empty = cohorts.of(&attributes(&[("age", "old")]));
+    assert!(preference(&cohorts, &empty, 3).abs() < 1e-6);
     assert_eq!(preference(&cohorts, &[], 3), 0.0);
 }
 
 #[test]
-fn an_attribute_that_is_an_id_does_not_crowd_out_a_group() {
+fn an_attribute_that_is_an_id_does_not_evict_a_group() {
     let mut cohorts = Cohorts::default();
     for number in 0..3 * COHORTS_MAX {
         let id = number.to_string();
@@ -107,11 +107,11 @@ fn strengths_are_estimated_at_fixed_numbers_and_follow_how_much_cohorts_differ()
     };
     assert!(estimated(true)[0] <= 2.0, "{:?}", estimated(true));
     assert!(estimated(false)[0] > 500.0, "{:?}", estimated(false));
-    assert_eq!(estimated(false)[2], STRENGTH_DEFAULT, "nobody has three attributes");
+    assert_eq!(estimated(false)[2], STRENGTH_DEFAULT, "no user has three attributes");
 }
 
 #[test]
-fn weights_and_age_do_not_pose_as_observations() {
+fn weights_and_age_do_not_count_as_observations() {
     let count = |weight: f32, days: i64| {
         let mut cohorts = Cohorts::default();
         let of = cohorts.of(&attributes(&[("country", "DE")]));
@@ -139,7 +139,7 @@ proptest! {
             cohorts.scorer(of, NOW).share(1, OVERALL)
         };
         let (parents, before) = (share(&cohorts, &child[..2]), share(&cohorts, &child));
-        // The child itself wanted nothing else: its own share is 1.
+        // The child itself consumed nothing else: its own share is 1.
         prop_assert!(before >= parents - 1e-5 && before <= 1.0, "{parents} {before}");
         want(&mut cohorts, &child, 1, more);
         prop_assert!(share(&cohorts, &child) >= before - 1e-5);

@@ -1,4 +1,4 @@
-//! Popularity in planted streams, and against hostile ones.
+//! Popularity in simulated streams, and in extreme ones.
 
 use proptest::prelude::*;
 
@@ -99,14 +99,14 @@ fn news(hour: i64, item: u32) -> f64 {
     if age < 0 { 0.0 } else { (f64::from(item % 5) + 1.0) * (-(age as f64) / 4.0).exp2() }
 }
 
-/// What people like of an archive does not change.
+/// An archive: tastes do not change.
 fn films(_: i64, item: u32) -> f64 {
     // In no order of the items.
     1.0 / (1.0 + f64::from(item * 37 % 300))
 }
 
 #[test]
-fn where_items_are_forgotten_in_hours_the_popular_list_is_of_today() {
+fn where_items_are_forgotten_in_hours_the_popular_list_is_recent() {
     let mut world = World::new(361);
     world.live(0..720, 20, news);
     let (now, memory) =
@@ -205,7 +205,7 @@ fn totals_count_past_what_32_bits_can() {
 }
 
 #[test]
-fn ordinary_positives_count_in_full_beside_a_hundred_million() {
+fn ordinary_positives_count_in_full_next_to_a_hundred_million() {
     let mut world = World::new(1);
     world.popularity.add_rise(0, 134_217_728.0, true, day(1), &world.decays);
     for _ in 0..200_000 {
@@ -246,7 +246,7 @@ proptest! {
         prop_assert!(world.is_sane(clock));
         prop_assert!(before == (0.0, 0.0));
         let after = (world.popularity(4, clock), world.trend(4, clock));
-        // What counts events has forgotten a little of the first.
+        // The sum that decays by events lost a little of the first.
         prop_assert!((after.0 - 50.0).abs() < 1.0 && (after.1 - 50.0).abs() < 0.1, "{after:?}");
     }
 }

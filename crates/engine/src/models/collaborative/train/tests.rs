@@ -4,7 +4,7 @@ use crate::models::collaborative::fold_in::FoldIn;
 use crate::models::collaborative::online_items::{ItemAccumulator, ItemSolve};
 use crate::models::collaborative::train::*;
 
-/// Users and items in two camps: a user likes the items of its own parity, but for the withheld diagonal.
+/// Two groups of users and items: a user likes the items of its own parity, except the withheld diagonal.
 fn checkerboard(n: usize) -> TrainingSet {
     let rows: Vec<Vec<(u32, f32)>> = (0..n)
         .map(|u| (0..n).filter(|i| *i != u && i % 2 == u % 2).map(|i| (i as u32, 1.0)).collect())
@@ -12,7 +12,7 @@ fn checkerboard(n: usize) -> TrainingSet {
     TrainingSet::from_rows(n, &rows).unwrap()
 }
 
-/// A world with tastes, long and short rows, uneven confidences.
+/// Simulated users with tastes, long and short rows, uneven confidences.
 fn world(n_users: usize, n_items: usize) -> TrainingSet {
     let mut rng = ChaCha8Rng::seed_from_u64(99);
     let rows: Vec<Vec<(u32, f32)>> = (0..n_users)
@@ -207,7 +207,7 @@ fn empty_sets_and_unobserved_items_give_zero_factors() {
 }
 
 #[test]
-fn training_stops_when_told_and_refuses_bad_hyperparameters() {
+fn training_stops_when_told_and_rejects_bad_hyperparameters() {
     let set = checkerboard(6);
     let mut calls = 0;
     let stopped = train(&set, &small(2, 9), None, &mut |p| {

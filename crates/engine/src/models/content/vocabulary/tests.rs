@@ -1,4 +1,4 @@
-//! The vocabulary against values computed by hand, and its claims about order.
+//! The vocabulary against values computed by hand, and its independence of order.
 
 use proptest::prelude::*;
 
@@ -67,7 +67,7 @@ fn three_tiny_documents_have_the_weights_computed_by_hand() {
 }
 
 #[test]
-fn ids_are_given_in_order_of_first_sight_and_stay_while_a_document_has_the_term() {
+fn ids_are_given_in_order_of_first_occurrence_and_stay_while_a_document_has_the_term() {
     let mut vocabulary = Vocabulary::new(100);
     add(&mut vocabulary, "zebra apple");
     let counts = add(&mut vocabulary, "mango zebra");
@@ -128,7 +128,7 @@ fn refits_keep_the_most_frequent_terms_and_of_equals_the_oldest() {
 }
 
 #[test]
-fn rare_and_common_terms_are_not_chosen_once_there_are_documents_enough() {
+fn rare_and_common_terms_are_not_chosen_once_there_are_enough_documents() {
     let mut vocabulary = Vocabulary::new(1000);
     for number in 0..128 {
         let half = if number % 2 == 0 { "half" } else { "" };
@@ -146,7 +146,7 @@ fn rare_and_common_terms_are_not_chosen_once_there_are_documents_enough() {
 }
 
 #[test]
-fn new_words_are_active_at_once_while_there_is_room_and_topics_always() {
+fn new_words_are_active_at_once_while_the_budget_allows_and_topics_always() {
     let mut vocabulary = Vocabulary::new(2);
     for _ in 0..70 {
         add(&mut vocabulary, "stock");
@@ -165,7 +165,7 @@ fn new_words_are_active_at_once_while_there_is_room_and_topics_always() {
 }
 
 #[test]
-fn a_vocabulary_full_of_words_that_stand_once_makes_room_for_those_that_come_to_matter() {
+fn a_vocabulary_full_of_words_that_occur_once_takes_in_words_that_occur_often_later() {
     let mut vocabulary = Vocabulary::new(10);
     let learn = |vocabulary: &mut Vocabulary, text: &str| {
         let counts = vocabulary.count_document(&document("", text, &[]));
@@ -185,7 +185,7 @@ fn a_vocabulary_full_of_words_that_stand_once_makes_room_for_those_that_come_to_
 }
 
 #[test]
-fn a_text_weighs_the_same_inline_as_stored_and_leaves_no_trace() {
+fn a_text_weighs_the_same_inline_as_stored_and_is_not_interned() {
     let topics = [Box::from("Space Opera")];
     let stored = document("Stars", "Ships between the stars of space", &topics);
     let mut vocabulary = Vocabulary::new(100);
@@ -311,15 +311,15 @@ proptest! {
     fn weights_after_a_refit_do_not_depend_on_the_order_of_documents(
         mut texts in prop::collection::vec("[a-e]{2}( [a-e]{2}){0,6}", 1..60),
     ) {
-        // The ids do, so vectors are compared by the terms' names; all terms have room.
+        // Ids do, so vectors are compared by the terms' names; all terms fit.
         let mut forward = Vocabulary::new(1000);
         texts.iter().for_each(|text| { add(&mut forward, text); });
-        let wanted = texts[0].clone();
+        let first = texts[0].clone();
         texts.reverse();
         let mut backward = Vocabulary::new(1000);
         texts.iter().for_each(|text| { add(&mut backward, text); });
         let mut vectors = [forward, backward].map(|vocabulary| {
-            let vector = vocabulary.weigh_text(&document("", &wanted, &[]));
+            let vector = vocabulary.weigh_text(&document("", &first, &[]));
             by_name(&vocabulary, &vector)
         });
         vectors.iter_mut().for_each(|vector| vector.sort_by(|a, b| a.0.cmp(&b.0)));

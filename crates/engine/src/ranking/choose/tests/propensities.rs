@@ -1,6 +1,6 @@
 //! Propensities against frequencies: of every strategy, with every kind of variety.
 //!
-//! Seeds are fixed; a bound is passed by chance with a probability below 1e-5 (chosen once).
+//! Seeds are fixed. A bound is exceeded by chance with a probability below 1e-5 (chosen once).
 
 use std::collections::BTreeMap;
 
@@ -22,8 +22,8 @@ fn new_items(share: f64) -> Exploration {
     if share > 0.0 { Exploration::marking(share, &is_new) } else { Exploration::default() }
 }
 
-/// The statistic of counts against expectations of at least 5, the rest pooled, and how
-/// many cells that are.
+/// The statistic of counts against expectations of at least 5, the rest pooled, and the number
+/// of cells.
 pub fn chi_square(counts: &[(u32, f64)], draws: u32) -> (f64, usize) {
     let mut cells: Vec<(f64, f64)> = Vec::new();
     let mut rest = (f64::from(draws), f64::from(draws));
@@ -46,14 +46,14 @@ pub fn bound(cells: usize) -> f64 {
     k * (1.0 - 2.0 / (9.0 * k) + 4.26 * (2.0 / (9.0 * k)).sqrt()).powi(3)
 }
 
-/// The propensity of a list is the product of its places', each given those above. So
-/// lists drawn again and again must come as often as the product says.
+/// The propensity of a list is the product over its positions, each given those above. So the
+/// frequency of a list must be this product.
 #[test]
-fn lists_come_as_often_as_their_propensities_say_under_every_strategy_and_method() {
+fn propensities_of_lists_are_their_frequencies_under_every_strategy_and_method() {
     const DRAWS: u32 = 12_000;
     for strategy in Strategy::ALL {
         for (number, method) in METHODS.into_iter().enumerate() {
-            // New items have places of their own in every other one.
+            // Every other method has a share for new items.
             let exploration = new_items(if number % 2 == 0 { 0.2 } else { 0.0 });
             let choice = varied(strategy, method, 2);
             let mut lists = BTreeMap::<Vec<usize>, (u32, f64)>::new();
@@ -71,7 +71,7 @@ fn lists_come_as_often_as_their_propensities_say_under_every_strategy_and_method
 }
 
 #[test]
-fn at_every_place_the_propensities_of_all_that_may_take_it_add_up_to_one() {
+fn at_every_position_the_propensities_of_the_admissible_add_up_to_one() {
     let (entries, terms) = world(10);
     let candidates = candidates(&entries, &terms);
     let scores: Vec<f64> = (0..10).map(|n| f64::from(n * 7 % 10) / 10.0).collect();
@@ -117,7 +117,7 @@ fn uncertainty_gives_a_chance_and_certainty_is_greedy() {
         chosen(&Choice { exploring, ..thompson }, &key.to_le_bytes())[0]
     };
     assert!((0..50).all(|key| first(0.0, key).candidate == 0));
-    // Item 8 scores .08 behind with a deviation of .6.
+    // The score of item 8 is .08 below the best, with a deviation of .6.
     let took = (0..1_000).filter(|&key| first(1.0, key).candidate == 8).count();
     assert!((100..500).contains(&took), "{took}");
 }
