@@ -91,6 +91,7 @@ pub fn decision() -> impl Strategy<Value = Record> {
                 watermark: numbers.1,
                 candidates: numbers.2,
                 segment: numbers.2 as u8,
+                layout: FeatureLayout::new([0, 1, numbers.2 as u16]),
                 shown,
                 exploration_cost,
                 trial: trial.map(Box::new),
