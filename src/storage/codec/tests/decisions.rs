@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use engine::domain::FeatureLayout;
 
 fn detail() -> impl Strategy<Value = DecisionDetail> {
     let numbers = (any::<u32>(), any::<u64>(), any::<u32>(), any::<u64>(), 0.0..9.0, 0.0..9.0);
