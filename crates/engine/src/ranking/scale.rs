@@ -53,10 +53,14 @@ impl<'v> Scale<'v> {
         self.belief.mean.iter().zip(vector).map(|(mean, &x)| mean * f64::from(x)).sum()
     }
 
-    /// How unsure the scores are against each other, in standard deviations.
+    /// How unsure the scores are against each other, in standard deviations. The gain by the
+    /// hybrid is left out, as the constant is: an error of it stretches all differences alike
+    /// and changes no order, so it is no reason to explore.
     pub fn deviations(&self) -> Vec<f64> {
+        let mut own = self.vectors.clone();
+        own.rows_mut().for_each(|vector| vector[HYBRID] = 0.0);
         let mut deviations = Vec::new();
-        self.belief.deviations(self.vectors.rows(), &mut deviations);
+        self.belief.deviations(own.rows(), &mut deviations);
         deviations
     }
 
