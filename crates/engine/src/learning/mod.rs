@@ -7,6 +7,7 @@ mod decisions;
 mod forgetting;
 mod interaction;
 mod model;
+mod pool;
 pub mod sampling;
 mod settings;
 

@@ -9,10 +9,13 @@
 //! the choice among the sample consistent with one among all (McFadden 1978; the
 //! `logQ` correction of sampled softmax, Bengio and Senecal 2008).
 //!
-//! The number of draws is bounded, so that a set is smaller where few items can be shown.
+//! Even draws come from a [`Pool`] of what can be shown and was not had, so none is lost on
+//! deleted or future items. The number of draws is bounded, so that a set is smaller where few
+//! items can be shown.
 
 use crate::consumption::User;
 use crate::domain::Timestamp;
+use crate::learning::pool::Pool;
 use crate::models::prequential::NEGATIVES;
 use crate::numeric::math;
 use crate::seed;
@@ -65,27 +68,32 @@ pub fn choice_set(view: &View, user: &User, item: u32, now: Timestamp, sequence:
     }
     let familiar = items.len() - 1;
     let recent = view.recent_positives.items();
+    let pool = Pool::new(view, user, now);
     for _ in 0..NEGATIVES * DRAWS_PER_NEGATIVE {
         if items.len() > NEGATIVES {
             break;
         }
-        let index = if !recent.is_empty() && seed::unit(&mut rng) < RECENT_SHARE {
+        let draws_recent = !recent.is_empty() && seed::unit(&mut rng) < RECENT_SHARE;
+        let index = if draws_recent || pool.len() == 0 {
+            if recent.is_empty() {
+                break;
+            }
             recent[seed::below(&mut rng, recent.len())]
         } else {
-            seed::below(&mut rng, view.items.entries.len()) as u32
+            pool.nth(seed::below(&mut rng, pool.len()))
         };
         if user.history.find(index).is_none() && fits(&items, index) {
             items.push(index);
         }
     }
-    let offsets = offsets(view, user, &items, familiar);
+    let offsets = offsets(view, user, &items, familiar, pool.len());
     ChoiceSet { items, offsets }
 }
 
-fn offsets(view: &View, user: &User, items: &[u32], familiar: usize) -> Vec<f64> {
+/// `rest`: items that an even draw is made among.
+fn offsets(view: &View, user: &User, items: &[u32], familiar: usize, rest: usize) -> Vec<f64> {
     let had = user.history.entries().len();
     let unfamiliar = (items.len() - 1 - familiar).max(1) as f64;
-    let rest = view.counts.catalogue.saturating_sub(had as u64).max(1) as f64;
     let recent = &view.recent_positives;
     let recent_share = if recent.items().is_empty() { 0.0 } else { RECENT_SHARE };
     let draws = recent.items().len().max(1) as f64;
@@ -94,7 +102,7 @@ fn offsets(view: &View, user: &User, items: &[u32], familiar: usize) -> Vec<f64>
         if familiar > 0 && user.history.find(item).is_some() {
             return of_familiar;
         }
-        let even = (1.0 - recent_share) / rest;
+        let even = (1.0 - recent_share) / rest.max(1) as f64;
         let expected = even + recent_share * f64::from(recent.occurrences(item)) / draws;
         -math::ln(unfamiliar * expected)
     };

@@ -7,25 +7,55 @@
 //!   out of what is ranked, of what is ranked against and of what users are folded in by.
 //! - The new one is refused when it is worse beyond chance and by more than a trifle: two standard
 //!   errors of the paired difference and a fiftieth of the figure. Equal models pass 49 times in
-//!   50. Where too little was consumed since, or too few items are common, there is nothing to
+//!   50. Before that, its configuration has a second trial, without the newest of half as many
+//!   users: where few users came, the first one missed all that is new and had the data of
+//!   the serving model at best.
+//! - Where too little was consumed since, or too few items are common, there is nothing to
 //!   judge by, and the new one knows what came since.
+
+use std::ops::ControlFlow;
 
 use crate::state::View;
 use crate::training::holdout::Holdout;
 use crate::training::holdout::difference;
 use crate::training::holdout::mean;
+use crate::training::progress::TrainingProgress;
 use crate::training::report::Judgement;
 use crate::training::trial;
+use crate::training::trial::End;
 use crate::training::trial::Trial;
 
-/// Fewest users whose newest positives are judged by.
+/// Fewest users whose newest positives are judged by, of a second trial half as many.
 const USERS_MIN: usize = 30;
 const STANDARD_ERRORS: f64 = 2.0;
 /// Of the serving model's figure, what may be lost.
 const TRIFLE: f64 = 0.02;
 
 /// The verdict; `None` where there is nothing to judge by.
-pub fn judge(view: &View, holdout: &Holdout<'_>, candidate: &Trial) -> Option<Judgement> {
+pub fn judge(
+    view: &View,
+    holdout: &Holdout<'_>,
+    candidate: &Trial,
+    report: &mut dyn FnMut(TrainingProgress) -> ControlFlow<()>,
+) -> Option<Judgement> {
+    let first = compare(view, holdout, candidate, USERS_MIN)?;
+    if !first.is_refused {
+        return Some(first);
+    }
+    let half = holdout.half_after(view.model()?.origin.trained_until);
+    let second = match trial::run(&half, candidate.configuration, report) {
+        End::Judged(again) => compare(view, &half, &again, USERS_MIN / 2),
+        End::Dead | End::Cancelled => None,
+    };
+    second.or(Some(first))
+}
+
+fn compare(
+    view: &View,
+    holdout: &Holdout<'_>,
+    candidate: &Trial,
+    users_min: usize,
+) -> Option<Judgement> {
     let model = view.model()?;
     let serving = Serving::of(view, holdout, model.k);
     let Trial { configuration, item_factors, regularization, .. } = candidate;
@@ -34,7 +64,7 @@ pub fn judge(view: &View, holdout: &Holdout<'_>, candidate: &Trial) -> Option<Ju
     let common: Vec<bool> =
         serving.is_trained.iter().zip(is_seen).map(|(old, new)| *old && new).collect();
     let recent = holdout.within(model.origin.trained_until, &common);
-    if recent.len() < USERS_MIN {
+    if recent.len() < users_min {
         return None;
     }
     let weighing = &model.origin.configuration.weighing;

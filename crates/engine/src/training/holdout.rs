@@ -2,7 +2,9 @@
 //!
 //! - Users are those seen last, with five positives at least; the newest quarter of
 //!   their positives, three at most, is held out with all that came after. Of few users a half
-//!   is left alone: a trial must not miss most of what is new.
+//!   is left alone: a trial must not miss most of what is new. Of a user who came since the
+//!   serving model was trained, only what is newer than that: its trial knows the rest, as
+//!   that model does.
 //! - A test ranks each item held out among those that can be recommended, for a user as of
 //!   before, without what the user had; the figure is NDCG@20 of one item, `1 / log2(rank + 1)`
 //!   down to rank 20, as a mean over the items. Of large catalogues every n-th item is ranked.
@@ -62,6 +64,8 @@ pub struct Test {
 impl<'v> Holdout<'v> {
     /// `None` when too few users have done enough.
     pub fn new(view: &'v View, columns: &'v Columns) -> Option<Self> {
+        let known_until =
+            view.model().map_or(Timestamp::default(), |model| model.origin.trained_until);
         let mut users: Vec<(Timestamp, u32, usize)> = Vec::new();
         for (index, user) in view.users.states.iter().enumerate() {
             let positives = user.history.positives().count();
@@ -74,8 +78,14 @@ impl<'v> Holdout<'v> {
         let mut withheld = vec![0; view.users.states.len()];
         let mut tests = Vec::new();
         for (_, index, positives) in users {
-            let count = (positives / HELD_OUT_ONE_IN).clamp(1, HELD_OUT_MAX);
-            let test = Test::new(index, &view.users.states[index as usize].history, count, columns);
+            let history = &view.users.states[index as usize].history;
+            let mut count = (positives / HELD_OUT_ONE_IN).clamp(1, HELD_OUT_MAX);
+            let newest = history.positives().take(count);
+            let new = newest.take_while(|entry| entry.at() > known_until).count();
+            if new > 0 {
+                count = new;
+            }
+            let test = Test::new(index, history, count, columns);
             if !test.held_out.is_empty() {
                 withheld[index as usize] = count as u8;
                 tests.push(test);
@@ -114,13 +124,19 @@ impl<'v> Holdout<'v> {
     }
 
     /// The tests that began after an instant, with nothing in them but columns that are
-    /// `known`: neither to rank, nor to rank against, nor to fold users in by.
+    /// `known`: neither to rank, nor to rank against, nor to fold users in by. What a user came
+    /// back to is not ranked: a model from before was trained on that very pair.
     pub fn within(&self, instant: Timestamp, known: &[bool]) -> Self {
         let open: Vec<bool> =
             self.open.iter().zip(known).map(|(open, known)| *open && *known).collect();
         let mut within = Self { open, folds_open_only: true, ..self.clone() };
         for test in &mut within.tests {
-            test.held_out.retain(|&column| within.open[column as usize]);
+            let history = &self.view.users.states[test.user as usize].history;
+            let is_first = |column: u32| {
+                let entry = history.find(self.columns.items()[column as usize]);
+                entry.is_some_and(|entry| entry.sessions() <= 1)
+            };
+            test.held_out.retain(|&column| within.open[column as usize] && is_first(column));
         }
         let tests = std::mem::take(&mut within.tests);
         let says_something = |test: &Test| {
@@ -130,6 +146,20 @@ impl<'v> Holdout<'v> {
         };
         let tests: Vec<Test> = tests.into_iter().filter(says_something).collect();
         Self { tests, ..within }
+    }
+
+    /// Every other test that began after an instant. What all others withheld is trained on.
+    pub fn half_after(&self, instant: Timestamp) -> Self {
+        let mut half = self.clone();
+        let mut is_kept = false;
+        half.tests.retain(|test| {
+            is_kept = test.since > instant && !is_kept;
+            if !is_kept {
+                half.withheld[test.user as usize] = 0;
+            }
+            is_kept
+        });
+        half
     }
 
     /// NDCG@20 of each test, in order. `score` fills the scores of the columns for a

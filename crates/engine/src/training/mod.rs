@@ -200,7 +200,10 @@ fn tried(
     }
     let best = best.ok_or(TrainingError::Diverged)?;
     told.chosen = Some(best.configuration);
-    told.judgement = gate::judge(view, holdout, &best);
+    let trial = told.tried.len();
+    told.judgement = gate::judge(view, holdout, &best, &mut |progress| {
+        report(TrainingProgress { trial, trials: trial, ..progress })
+    });
     match told.judgement {
         Some(Judgement { candidate, serving, is_refused: true, .. }) => {
             Err(TrainingError::NotBetter { candidate, serving })

@@ -72,13 +72,19 @@ fn in_a_stream_of_new_items_no_newer_model_is_refused() {
     assert!(outcomes.is_empty(), "{count} of 18 newer models were refused: {outcomes:#?}");
 }
 
-/// Users who click on anything, of which a search learns nothing, and then by tastes.
-fn taste_after_noise(seed: u64, trains_on_noise: bool) -> (Planted, Option<String>) {
+/// Users who click on anything, of which a search learns nothing.
+fn noise(seed: u64) -> Planted {
     let settings = Settings { seed, search_trials: 10, ..quick_settings() };
-    let mut planted = Planted::untold_topics(World::with(settings), 40, 160, 8);
-    planted.browse(6, 0.0);
+    let mut planted = Planted::untold_topics(World::with(settings), 110, 160, 8);
+    planted.browse(19, 0.0);
+    planted
+}
+
+/// Goes on by tastes, after a search on noise or none.
+fn taste_after(mut planted: Planted, trains_on_noise: bool) -> (Planted, Option<String>) {
     if trains_on_noise {
         planted.world.train_with_search().unwrap();
+        assert!(planted.world.was_searched(), "too little to search on");
     }
     planted.browse(16, 0.85);
     let refused = planted.world.train_with_search().err().map(|error| error.to_string());
@@ -89,25 +95,24 @@ fn taste_after_noise(seed: u64, trains_on_noise: bool) -> (Planted, Option<Strin
 fn a_search_returns_from_what_it_chose_on_noise() {
     let mut lines = Vec::new();
     let mut ratios = Vec::new();
-    let mut shares = Vec::new();
+    let mut found = Vec::new();
     for seed in 1..=5 {
-        let (fresh, _) = taste_after_noise(seed, false);
-        let (stale, refused) = taste_after_noise(seed, true);
-        let figure = |planted: &Planted| planted.world.validation_ndcg();
-        let [fresh_share, stale_share] = [&fresh, &stale].map(|one| one.share_of_favourites(10));
+        let noise = noise(seed);
+        let (fresh, _) = taste_after(noise.fork(), false);
+        let (stale, refused) = taste_after(noise, true);
+        // Not the lists: their weights were learnt online, here beside a model of noise.
+        let [fresh, stale] = [fresh, stale].map(|planted| planted.world.validation_ndcg());
         lines.push(format!(
-            "seed {seed}: NDCG {:.4} after noise and {:.4} from the defaults, \
-             favourites {stale_share:.3} and {fresh_share:.3}, refused: {refused:?}",
-            figure(&stale),
-            figure(&fresh)
+            "seed {seed}: NDCG {stale:.4} after noise and {fresh:.4} from the defaults, \
+             refused: {refused:?}"
         ));
-        ratios.push(figure(&stale) / figure(&fresh));
-        shares.push(stale_share);
+        ratios.push(stale / fresh);
+        found.push(stale);
     }
     let least = ratios.iter().copied().fold(f64::INFINITY, f64::min);
     assert!(least >= 0.9, "{lines:#?}");
-    let (low, middle) = (shares.iter().copied().fold(1.0, f64::min), mean(shares));
-    assert!(low >= middle - 0.1, "a seed is worse than noise explains: {lines:#?}");
+    let (low, middle) = (found.iter().copied().fold(1.0, f64::min), mean(found));
+    assert!(low >= 0.8 * middle, "a seed is worse than noise explains: {lines:#?}");
 }
 
 #[test]

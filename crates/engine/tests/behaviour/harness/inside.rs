@@ -64,6 +64,11 @@ impl World {
         self.model_figure("validation_ndcg_at_20")
     }
 
+    /// Whether the model that serves came out of a search.
+    pub fn was_searched(&self) -> bool {
+        self.model_figure("searched") == 1.0
+    }
+
     /// Items for which the model that serves has item-item weights.
     pub fn items_with_weights(&self) -> f64 {
         self.model_figure("item_item_items")
