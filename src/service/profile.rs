@@ -91,9 +91,9 @@ pub fn profile(view: &View, user_id: &str) -> Result<ProfileReport, Error> {
     });
     let now = view.profile_time(user);
     Ok(ProfileReport {
-        topics: parts(view, &user.topics, now, |topic| view.topic_name(topic)),
-        sources: parts(view, &user.sources, now, |source| view.source_name(source)),
-        devices: parts(view, &user.devices, now, |device| view.device_name(device)),
+        topics: parts(&user.topics, now, |topic| view.topic_name(topic)),
+        sources: parts(&user.sources, now, |source| view.source_name(source)),
+        devices: parts(&user.devices, now, |device| view.device_name(device)),
         times: times(&user.slots),
         interaction_counts: counts.collect(),
         recent_items: recent.take(RECENT).collect(),
@@ -106,7 +106,6 @@ pub fn profile(view: &View, user_id: &str) -> Result<ProfileReport, Error> {
 
 /// The entries of a row as shares, the strongest first.
 fn parts<'v>(
-    view: &'v View,
     row: &DecayedRow,
     now: DecayTime,
     name: impl Fn(u32) -> Option<&'v str>,

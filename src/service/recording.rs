@@ -174,6 +174,7 @@ fn detail(
 mod tests {
     use super::*;
     use engine::domain::DecisionId;
+    use engine::domain::FeatureLayout;
     use engine::domain::ItemId;
     use engine::domain::ListOrigin;
     use engine::domain::Timestamp;
@@ -201,6 +202,7 @@ mod tests {
             watermark: u64::MAX,
             candidates: u32::MAX,
             segment: u8::MAX,
+            layout: FeatureLayout::new(0..FEATURES as u16),
             shown: vec![shown; limits::RESULTS],
             exploration_cost: 1.0,
             trial: Some(Box::new(TakeoverTrial {

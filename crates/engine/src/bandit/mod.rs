@@ -20,7 +20,7 @@ pub mod strategy;
 
 pub use allowance::{ExplorationAccount, HALF_LIFE};
 pub use belief::Belief;
-pub use influence::Piece;
+pub use influence::{Piece, of_return};
 pub use item_effects::{ItemEffect, ItemEffects};
 pub use pending::{Learners, PendingDecision, PendingTrial, ShownPosition};
 pub use posterior::{Posterior, RankerPrior, Weight};

@@ -13,6 +13,7 @@ use crate::features::describer::Subject;
 use crate::features::reason::Cause;
 use crate::features::reason::ReasonKind;
 use crate::models::hybrid::Prior;
+use crate::models::hybrid::ScaleOf;
 
 /// The numbers of the values before the features in the ranker's vector.
 pub const BIAS: FeatureId = 0;
@@ -29,8 +30,8 @@ pub struct Feature {
     pub group: &'static str,
     /// What must be known for it to be other than 0.
     pub needs: Needs,
-    /// Root mean square of its values other than 0, until that is learnt.
-    pub unit: f64,
+    /// What its values are divided by: the root mean square of those that are not 0.
+    pub scale: ScaleOf,
     /// Weight per unit before anything was learnt.
     pub prior_weight: f64,
     /// The reason that it gives for an item, and the cause that this names.
@@ -46,67 +47,69 @@ type Extract = fn(&Describer<'_>, &Subject<'_>) -> f32;
 const fn row(
     (id, name, group): (FeatureId, &'static str, &'static str),
     needs: Needs,
-    (unit, prior_weight): (f64, f64),
+    (scale, prior_weight): (ScaleOf, f64),
     reason: (ReasonKind, Cause),
     extract: Extract,
     help: &'static str,
 ) -> Feature {
-    Feature { id, name, group, needs, unit, prior_weight, reason, help, extract }
+    Feature { id, name, group, needs, scale, prior_weight, reason, help, extract }
 }
 
 use ReasonKind as Kind;
+use ScaleOf::Fixed;
+use ScaleOf::Learnt;
 
 /// All features, in the order of vectors.
 #[rustfmt::skip]
 pub static FEATURES: [Feature; 24] = [
-    row((2, "collaborative", "collaborative"), Needs::Model, (1.5, 0.9), (Kind::SharedTaste, Cause::Factors),
+    row((2, "collaborative", "collaborative"), Needs::Model, (Learnt(1.5), 0.9), (Kind::SharedTaste, Cause::Factors),
         |of, one| of.collaborative(one), "How much users of the same taste consume it, by the factors of the model."),
-    row((3, "cooccurrence", "co-occurrence"), Needs::History, (2.0, 1.0), (Kind::WantedTogether, Cause::Together),
+    row((3, "cooccurrence", "co-occurrence"), Needs::History, (Learnt(2.0), 1.0), (Kind::WantedTogether, Cause::Together),
         |of, one| of.cooccurrence(one), "How often it is consumed soon before or after the user's latest items."),
-    row((4, "content", "content"), Needs::History, (0.2, 0.2), (Kind::SimilarContent, Cause::SimilarLiked),
+    row((4, "content", "content"), Needs::History, (Learnt(0.2), 0.2), (Kind::SimilarContent, Cause::SimilarLiked),
         |of, one| of.content(one), "Cosine of its words with those of the items that the user likes."),
-    row((5, "topic_affinity", "profile"), Needs::History, (0.2, 0.2), (Kind::LikedTopic, Cause::LikedTopic),
+    row((5, "topic_affinity", "profile"), Needs::History, (Learnt(0.2), 0.2), (Kind::LikedTopic, Cause::LikedTopic),
         |of, one| of.topic_affinity(one), "Share of its topics in what the user consumes."),
-    row((6, "source_affinity", "profile"), Needs::History, (0.3, 0.1), (Kind::LikedSource, Cause::Source),
+    row((6, "source_affinity", "profile"), Needs::History, (Learnt(0.3), 0.1), (Kind::LikedSource, Cause::Source),
         |of, one| of.source_affinity(one), "Share of its source in what the user consumes."),
-    row((7, "popularity", "popularity"), Needs::Nothing, (2.5, 0.75), (Kind::Popular, Cause::Topic),
+    row((7, "popularity", "popularity"), Needs::Nothing, (Learnt(2.5), 0.75), (Kind::Popular, Cause::Topic),
         |of, one| of.popularity(one), "Positives of all users over the long run, decayed."),
-    row((8, "popularity_all_time", "popularity"), Needs::Nothing, (3.0, 0.9), (Kind::Popular, Cause::Topic),
+    row((8, "popularity_all_time", "popularity"), Needs::Nothing, (Learnt(3.0), 0.9), (Kind::Popular, Cause::Topic),
         |of, one| of.popularity_all_time(one), "Positives of all users ever."),
-    row((9, "trend", "popularity"), Needs::Nothing, (1.0, 0.2), (Kind::Trending, Cause::Topic),
+    row((9, "trend", "popularity"), Needs::Nothing, (Learnt(1.0), 0.2), (Kind::Trending, Cause::Topic),
         |of, one| of.trend(one), "Positives of all users just now, decayed fast."),
-    row((10, "cohort", "cohort"), Needs::Cohort, (0.3, 0.1), (Kind::PopularInCohort, Cause::Cohort),
+    row((10, "cohort", "cohort"), Needs::Cohort, (Learnt(0.3), 0.1), (Kind::PopularInCohort, Cause::Cohort),
         |of, one| of.cohort(one), "How much more users with the user's attributes consume it than all do."),
-    row((11, "time_of_day", "context"), Needs::Nothing, (0.2, 0.05), (Kind::TimeOfWeek, Cause::Topic),
+    row((11, "time_of_day", "context"), Needs::Nothing, (Learnt(0.2), 0.05), (Kind::TimeOfWeek, Cause::Topic),
         |_, one| one.lifts.time, "How much more its topics are consumed at this time of the week."),
-    row((12, "device", "context"), Needs::Device, (0.2, 0.02), (Kind::Device, Cause::Device),
+    row((12, "device", "context"), Needs::Device, (Learnt(0.2), 0.02), (Kind::Device, Cause::Device),
         |_, one| one.lifts.device, "How much more its topics are consumed on this kind of device."),
-    row((13, "freshness", "popularity"), Needs::Nothing, (0.4, 0.08), (Kind::New, Cause::Topic),
+    row((13, "freshness", "popularity"), Needs::Nothing, (Learnt(0.4), 0.08), (Kind::New, Cause::Topic),
         |of, one| of.freshness(one), "1 for what was just published, half after a half-life."),
-    row((14, "popularity_for_newcomers", "popularity"), Needs::Nothing, (0.5, 0.15), (Kind::Popular, Cause::Topic),
+    row((14, "popularity_for_newcomers", "popularity"), Needs::Nothing, (Fixed(2.5), 0.75), (Kind::Popular, Cause::Topic),
         |of, one| of.popularity_for_newcomers(one), "Popularity, the less the more is known of the user."),
-    row((15, "repeat", "repeat"), Needs::History, (1.0, 0.0), (Kind::Repeat, Cause::Itself),
+    row((15, "repeat", "repeat"), Needs::History, (Learnt(1.0), 0.0), (Kind::Repeat, Cause::Itself),
         |of, one| of.repeat(one), "How often the user had it."),
-    row((16, "personal_time", "context"), Needs::History, (0.2, 0.05), (Kind::OwnTimeOfWeek, Cause::Topic),
+    row((16, "personal_time", "context"), Needs::History, (Learnt(0.2), 0.05), (Kind::OwnTimeOfWeek, Cause::Topic),
         |_, one| one.lifts.personal_time,
         "How much more the user consumes its topics at this time of the week than others do."),
-    row((18, "location", "context"), Needs::Location, (0.2, 0.05), (Kind::PopularInPlace, Cause::Location),
+    row((18, "location", "context"), Needs::Location, (Learnt(0.2), 0.05), (Kind::PopularInPlace, Cause::Location),
         |_, one| one.lifts.location, "How much more its topics are consumed at this location."),
-    row((19, "location_popularity", "context"), Needs::Location, (0.3, 0.06), (Kind::PopularInPlace, Cause::Location),
+    row((19, "location_popularity", "context"), Needs::Location, (Learnt(0.3), 0.06), (Kind::PopularInPlace, Cause::Location),
         |of, one| of.location_popularity(one), "How much more it is consumed at this location than overall."),
-    row((20, "session_content", "session"), Needs::Session, (0.2, 0.06), (Kind::SessionContent, Cause::SimilarInSession),
+    row((20, "session_content", "session"), Needs::Session, (Learnt(0.2), 0.06), (Kind::SessionContent, Cause::SimilarInSession),
         |of, one| of.session_content(one), "Cosine of its words with those of the items of the session."),
-    row((21, "session_topics", "session"), Needs::Session, (0.4, 0.12), (Kind::SessionTopic, Cause::SessionTopic),
+    row((21, "session_topics", "session"), Needs::Session, (Learnt(0.4), 0.12), (Kind::SessionTopic, Cause::SessionTopic),
         |of, one| of.session_topics(one), "Share of its topics in what the user consumes in this session."),
-    row((22, "item_item", "item-item"), Needs::History, (1.5, 0.75), (Kind::WantedTogether, Cause::Neighbour),
+    row((22, "item_item", "item-item"), Needs::History, (Learnt(1.5), 0.75), (Kind::WantedTogether, Cause::Neighbour),
         |of, one| of.item_item(one), "What the user's items say of it by the item-item weights of the model."),
-    row((23, "succession", "co-occurrence"), Needs::History, (1.5, 0.3), (Kind::WantedTogether, Cause::Before),
+    row((23, "succession", "co-occurrence"), Needs::History, (Learnt(1.5), 0.3), (Kind::WantedTogether, Cause::Before),
         |of, one| of.succession(one), "How often it comes next after the user's latest items."),
-    row((24, "activity", "popularity"), Needs::Nothing, (2.0, 0.2), (Kind::Popular, Cause::Topic),
+    row((24, "activity", "popularity"), Needs::Nothing, (Learnt(2.0), 0.2), (Kind::Popular, Cause::Topic),
         |of, one| of.activity(one), "Positives of all users, decayed by their number and not by time."),
-    row((25, "repeat_recency", "repeat"), Needs::History, (0.4, 0.0), (Kind::Repeat, Cause::Itself),
+    row((25, "repeat_recency", "repeat"), Needs::History, (Learnt(0.4), 0.0), (Kind::Repeat, Cause::Itself),
         |of, one| of.repeat_recency(one), "How long ago the user had it, negative."),
-    row((26, "embedding", "content"), Needs::History, (0.3, 0.15), (Kind::SimilarContent, Cause::SimilarLiked),
+    row((26, "embedding", "content"), Needs::History, (Learnt(0.3), 0.15), (Kind::SimilarContent, Cause::SimilarLiked),
         |of, one| of.embedding(one), "Cosine of its embedding with those of the items that the user likes."),
 ];
 
@@ -133,7 +136,7 @@ pub fn groups() -> Vec<(&'static str, Vec<&'static str>)> {
 pub fn hybrid_prior() -> Prior {
     Prior {
         layout: FeatureLayout::new(FEATURES.iter().map(|feature| feature.id)),
-        units: FEATURES.iter().map(|feature| feature.unit).collect(),
+        scales: FEATURES.iter().map(|feature| feature.scale).collect(),
         weights: FEATURES.iter().map(|feature| feature.prior_weight).collect(),
     }
 }
@@ -165,7 +168,7 @@ mod tests {
         assert!(ids.windows(2).all(|pair| pair[0] < pair[1]) && ids[0] > HYBRID, "{ids:?}");
         assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "{names:?}");
         for feature in &FEATURES {
-            let is_sane = feature.unit > 0.0 && feature.prior_weight >= 0.0;
+            let is_sane = feature.prior_weight >= 0.0;
             assert!(is_sane && feature.help.ends_with('.'), "{feature:?}");
         }
         assert_eq!(groups().iter().map(|group| group.1.len()).sum::<usize>(), FEATURE_COUNT);

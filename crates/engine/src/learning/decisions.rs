@@ -27,6 +27,7 @@ use crate::domain::Timestamp;
 use crate::domain::reward;
 use crate::learning::apply::Effect;
 use crate::learning::apply::decision_key;
+use crate::models::hybrid::FeatureMatrix;
 use crate::state::View;
 use crate::takeover::WindowNotHeld;
 
@@ -59,6 +60,25 @@ impl View {
             decisions.get(decisions.number_at(slot)).is_some_and(|decision| decision.key == key)
         };
         self.decision_index.find(key as u64, is_it).map(|slot| decisions.number_at(slot))
+    }
+
+    /// What a decision showed that an event names, as rows of features on their scale, those of
+    /// the event's item first; `None` where there are no others.
+    pub(crate) fn shown_with(&self, event: &Interaction) -> Option<FeatureMatrix> {
+        let key = decision_key(event.decision_id.as_ref()?.as_str());
+        let decision = self.decisions.get(self.decision_number(key)?)?;
+        let item = name_key(event.item_id.as_str());
+        let chosen = decision.items().iter().position(|key| *key == item)?;
+        if decision.user != name_key(event.user_id.as_str()) {
+            return None;
+        }
+        let others = (0..decision.items().len()).filter(|&at| at != chosen);
+        let vectors: Vec<Vec<f32>> = std::iter::once(decision.vector(chosen)?)
+            .chain(others.filter_map(|at| decision.vector(at)))
+            .collect();
+        let head = self.ranker.layout().len() - self.hybrid.layout().len();
+        let rows = vectors.iter().filter_map(|vector| vector.get(head..));
+        Some(FeatureMatrix::from_rows(rows)).filter(|shown| shown.len() > 1)
     }
 
     fn index_decision(&mut self, number: u64) {

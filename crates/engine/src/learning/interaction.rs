@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::Engine;
 use crate::bandit::Piece;
+use crate::bandit::of_return;
 use crate::columns::interner::name_key;
 use crate::consumption;
 use crate::consumption::Change;
@@ -78,6 +79,10 @@ impl Engine {
         let history = &self.view.users.states[user as usize].history;
         let gap = self.view.return_gap.seconds();
         let (consumption, change) = history.folded(item, evidence, gap);
+        let returned = history.find(item).map_or(1.0, |before| {
+            let earlier = before.sessions().saturating_sub(u16::from(!change.opened));
+            of_return(earlier, evidence.at.hours_since(before.at()))
+        });
         if let Some(seconds) = change.since_last {
             self.view.return_gap.note(seconds);
         }
@@ -93,8 +98,8 @@ impl Engine {
             let key = name_key(event.user_id.as_str());
             let influence = &mut Arc::make_mut(&mut self.view.ranker).influence;
             let weight = influence.weigh(key, recorded_at, Piece::Choice, 1).share();
-            self.test_before_learning(user, item, &change, &believed, sequence, weight);
-            self.learn_rise(user, item, &change, &believed, weight as f32);
+            self.test_before_learning((user, item, event), &change, &believed, sequence, weight);
+            self.learn_rise(user, item, &change, &believed, weight as f32 * returned);
         }
         let entry = self.view.items.entries[item as usize].clone();
         let state = Arc::make_mut(self.view.users.states.get_mut(user as usize));
@@ -185,8 +190,7 @@ impl Engine {
     /// of an item that could have been recommended.
     fn test_before_learning(
         &mut self,
-        user: u32,
-        item: u32,
+        (user, item, event): (u32, u32, &Interaction),
         change: &Change,
         request_context: &RequestContext,
         sequence: u64,
@@ -221,7 +225,15 @@ impl Engine {
             .map(|&index| f64::from(now.popularity(&view.items.popularity.items[index as usize])));
         let popularity_rank = sampling::rank_of_first(popularity);
         Arc::make_mut(&mut self.view.prequential).note(hybrid_rank, popularity_rank);
-        Arc::make_mut(&mut self.view.hybrid).learn_choice(&raw, &choice.offsets, weight);
+        let shown = self.view.shown_with(event);
+        let hybrid = Arc::make_mut(&mut self.view.hybrid);
+        match shown {
+            Some(shown) => {
+                hybrid.observe(&raw, weight);
+                hybrid.learn_among(&shown, &vec![0.0; shown.len()], weight);
+            }
+            None => hybrid.learn_choice(&raw, &choice.offsets, weight),
+        }
     }
 
     /// An item that is not in the catalogue gets its topics from the interaction.

@@ -35,7 +35,7 @@ const PRIOR_REWARD: f64 = 0.05;
 pub const PRIOR_GAIN: f64 = 0.05;
 /// Impressions that the priors of the constant, the gain and each feature are worth.
 const BIAS_STRENGTH: f64 = 200.0;
-const GAIN_STRENGTH: f64 = 1_000.0;
+const GAIN_STRENGTH: f64 = 2_000.0;
 const FEATURE_STRENGTH: f64 = 100_000.0;
 
 /// The prior of the ranker.

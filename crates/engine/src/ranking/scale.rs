@@ -53,10 +53,13 @@ impl<'v> Scale<'v> {
         self.belief.mean.iter().zip(vector).map(|(mean, &x)| mean * f64::from(x)).sum()
     }
 
-    /// Standard deviations of the scores.
+    /// Standard deviations of the scores against each other. The gain of the hybrid is left out, as
+    /// the constant is: an error of it scales all differences alike and changes no order.
     pub fn deviations(&self) -> Vec<f64> {
+        let mut own = self.vectors.clone();
+        own.rows_mut().for_each(|vector| vector[HYBRID] = 0.0);
         let mut deviations = Vec::new();
-        self.belief.deviations(self.vectors.rows(), &mut deviations);
+        self.belief.deviations(own.rows(), &mut deviations);
         deviations
     }
 

@@ -14,6 +14,7 @@ use super::super::request::personalize;
 use super::*;
 use engine::domain::CandidateScores;
 use engine::domain::DecisionId;
+use engine::domain::FeatureLayout;
 use engine::domain::Timestamp;
 
 const NOW: Timestamp = Timestamp::from_seconds(1_700_000_000);
@@ -233,6 +234,7 @@ fn recorded(call: &PersonalizeCall, record: RequestRecord) -> (Decision, Decisio
         watermark: 0,
         candidates: 0,
         segment: 0,
+        layout: FeatureLayout::default(),
         shown: Vec::new(),
         exploration_cost: 0.0,
         trial: None,

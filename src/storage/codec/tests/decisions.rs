@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use engine::domain::FeatureLayout;
 
 fn detail() -> impl Strategy<Value = DecisionDetail> {
     let numbers = (any::<u32>(), any::<u64>(), any::<u32>(), any::<u64>(), 0.0..9.0, 0.0..9.0);
@@ -91,6 +92,7 @@ pub fn decision() -> impl Strategy<Value = Record> {
                 watermark: numbers.1,
                 candidates: numbers.2,
                 segment: numbers.2 as u8,
+                layout: FeatureLayout::new([0, 1, numbers.2 as u16]),
                 shown,
                 exploration_cost,
                 trial: trial.map(Box::new),

@@ -5,5 +5,5 @@ mod scale;
 mod weights;
 
 pub use rows::FeatureMatrix;
-pub use scale::VALUE_MAX;
+pub use scale::{ScaleOf, VALUE_MAX};
 pub use weights::{Hybrid, Prior};

@@ -27,6 +27,16 @@ const SURPRISE_MAX: f64 = 4.0;
 /// Bounds of a unit: smaller values are rounding errors, larger ones are no features.
 const UNIT_RANGE: (f64, f64) = (1e-6, 1e6);
 
+/// How the unit of a feature comes about.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum ScaleOf {
+    /// Learnt; this at first.
+    Learnt(f64),
+    /// This, whatever the values: for what tests hardly see, since they are of users who are
+    /// known.
+    Fixed(f64),
+}
+
 /// What each feature is divided by.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct FeatureScale {
@@ -40,12 +50,20 @@ struct Unit {
     square: f64,
     /// Tests with a value of it, at most [`WINDOW`].
     tests: u32,
+    /// Whether it stays what it was.
+    fixed: bool,
 }
 
 impl FeatureScale {
     /// A scale that was not learnt yet.
-    pub fn new(units: impl IntoIterator<Item = f64>) -> Self {
-        let unit = |unit: f64| Unit { square: unit * unit, tests: 0 };
+    pub fn new(units: impl IntoIterator<Item = ScaleOf>) -> Self {
+        let unit = |of: ScaleOf| {
+            let (unit, fixed) = match of {
+                ScaleOf::Learnt(unit) => (unit, false),
+                ScaleOf::Fixed(unit) => (unit, true),
+            };
+            Unit { square: unit * unit, tests: 0, fixed }
+        };
         Self { features: units.into_iter().map(unit).collect(), non_finite: 0 }
     }
 
@@ -58,8 +76,10 @@ impl FeatureScale {
     #[must_use]
     pub fn aligned(&self, positions: &[Option<usize>], new: &Self) -> Self {
         let features = positions.iter().zip(&new.features);
-        let features = features
-            .map(|(position, new)| position.map_or(*new, |position| self.features[position]));
+        let features = features.map(|(position, new)| match position {
+            Some(position) if !new.fixed => self.features[*position],
+            _ => *new,
+        });
         Self { features: features.collect(), non_finite: self.non_finite }
     }
 
@@ -89,7 +109,7 @@ impl FeatureScale {
                     count += 1;
                 }
             }
-            if count > 0 {
+            if count > 0 && !feature.fixed {
                 feature.learn(sum / f64::from(count), weight);
             }
         }
@@ -122,7 +142,7 @@ mod tests {
 
     #[test]
     fn values_get_a_mean_square_of_one_and_zeros_stay_zeros() {
-        let mut scale = FeatureScale::new([1.0]);
+        let mut scale = FeatureScale::new([ScaleOf::Learnt(1.0)]);
         let values = [0.0, 20.0, -10.0, 0.0, 15.0];
         (0..2_000).for_each(|_| scale.learn(&rows(&values), 1.0));
         assert!((unit(&scale) / (725.0_f64 / 3.0).sqrt() - 1.0).abs() < 0.02, "{scale:?}");
@@ -133,7 +153,7 @@ mod tests {
 
     #[test]
     fn one_test_moves_the_scale_by_a_bounded_share_that_falls_with_the_number_of_tests() {
-        let mut scale = FeatureScale::new([1.0]);
+        let mut scale = FeatureScale::new([ScaleOf::Learnt(1.0)]);
         scale.learn(&rows(&[1e30, -1e30]), 1.0);
         assert!(unit(&scale) <= (1.0 + STEP_MAX).sqrt() + 1e-9, "{scale:?}");
         (0..WINDOW).for_each(|_| scale.learn(&rows(&[1.0]), 1.0));
@@ -146,7 +166,7 @@ mod tests {
 
     #[test]
     fn a_value_that_is_not_finite_is_zero_and_counted() {
-        let mut scale = FeatureScale::new([0.5]);
+        let mut scale = FeatureScale::new([ScaleOf::Learnt(0.5)]);
         let mut values = rows(&[f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1e38, -1e38, 1.0]);
         scale.learn(&values, 1.0);
         assert_eq!(scale.non_finite, 3);

@@ -11,6 +11,8 @@
 //! weight `u` of the choice: `H <- (1 - u (1 - g)) H + u Cov_p(x)`,
 //! `w <- w + u H^-1 (x_chosen - E_p[x])`.
 //!
+//! - Where the item was chosen from a list that was shown, the alternatives are the others of that
+//!   list. Among all items, the choice would teach that shown items are chosen.
 //! - Weights are stored by feature, so an engine with other features keeps those it has.
 //! - A score has one scale for all requests: [`Hybrid::standardise`] subtracts the mean
 //!   of the tests and divides by their standard deviation. Both are learnt and change slowly.
@@ -24,6 +26,7 @@ use serde::Serialize;
 use crate::domain::FeatureLayout;
 use crate::models::hybrid::rows::FeatureMatrix;
 use crate::models::hybrid::scale::FeatureScale;
+use crate::models::hybrid::scale::ScaleOf;
 use crate::models::hybrid::scale::VALUE_MAX;
 use crate::numeric::cholesky_f64;
 use crate::numeric::math;
@@ -49,8 +52,7 @@ const LEVEL_SURPRISE: f64 = 4.0;
 #[derive(Debug, Clone)]
 pub struct Prior {
     pub layout: FeatureLayout,
-    /// Root mean squares of the values.
-    pub units: Vec<f64>,
+    pub scales: Vec<ScaleOf>,
     pub weights: Vec<f64>,
 }
 
@@ -110,7 +112,7 @@ impl Hybrid {
         (0..d).for_each(|position| precision[position * (d + 1)] = PRIOR_PRECISION);
         Self {
             layout: prior.layout.clone(),
-            scale: FeatureScale::new(prior.units.iter().copied()),
+            scale: FeatureScale::new(prior.scales.iter().copied()),
             weights: prior.weights.clone(),
             precision,
             level: Level::default(),
@@ -194,26 +196,43 @@ impl Hybrid {
     /// `offsets`, one a row, are added to the scores. `weight`, 0 to 1: how much the choice
     /// counts.
     pub fn learn_choice(&mut self, raw: &FeatureMatrix, offsets: &[f64], weight: f64) {
+        if let Some(features) = self.observe(raw, weight) {
+            self.learn_among(&features, offsets, weight);
+        }
+    }
+
+    /// Learns the scale of features and of scores of the rows of a test, which are not on their
+    /// scale yet; gives them on the scale of before. `None` where they are no such rows.
+    pub fn observe(&mut self, raw: &FeatureMatrix, weight: f64) -> Option<FeatureMatrix> {
         if raw.is_empty() || raw.width() != self.weights.len() {
-            return;
+            return None;
         }
         let mut features = raw.clone();
         self.scale.apply(&mut features);
         self.scale.learn(raw, weight);
-        let mut scores: Vec<f64> = features.rows().map(|row| self.score(row)).collect();
+        let scores: Vec<f64> = features.rows().map(|row| self.score(row)).collect();
         self.level.learn(&scores, weight);
-        scores.iter_mut().zip(offsets).for_each(|(score, offset)| *score += offset);
-        let best = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        if !best.is_finite() {
+        Some(features)
+    }
+
+    /// As [`Self::learn_choice`], of rows that are on their scale.
+    pub fn learn_among(&mut self, features: &FeatureMatrix, offsets: &[f64], weight: f64) {
+        if features.is_empty() || features.width() != self.weights.len() {
             return;
         }
+        let rows = features.rows().zip(offsets);
+        let scores: Vec<f64> = rows.map(|(row, offset)| self.score(row) + offset).collect();
+        let best = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let mut shares: Vec<f64> = scores.iter().map(|score| math::exp(score - best)).collect();
         let total: f64 = shares.iter().sum();
         shares.iter_mut().for_each(|share| *share /= total);
-        let mut step = self.take_precision(&features, &shares, weight);
+        if !total.is_finite() {
+            return;
+        }
+        let mut step = self.take_precision(features, &shares, weight);
         let mut factor = self.precision.clone();
         if cholesky_f64::solve_f64(&mut factor, &mut step).is_ok() {
-            let scale = within_step(&features, &step);
+            let scale = within_step(features, &step);
             for (own, step) in self.weights.iter_mut().zip(step) {
                 *own += scale * step;
             }
@@ -277,7 +296,7 @@ mod tests {
     fn prior(ids: impl IntoIterator<Item = FeatureId>) -> Prior {
         let layout = FeatureLayout::new(ids);
         let d = layout.len();
-        Prior { layout, units: vec![0.6; d], weights: vec![0.2; d] }
+        Prior { layout, scales: vec![ScaleOf::Learnt(0.6); d], weights: vec![0.2; d] }
     }
 
     /// Users choose by a hidden weighting of two features; the others are noise.
