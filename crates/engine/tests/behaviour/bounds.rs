@@ -51,7 +51,7 @@ fn a_million_unknown_items_topics_and_towns_take_no_more_than_some_megabytes() {
     }
     let [half, all] = bytes[..] else { panic!("{bytes:?}") };
     assert!(
-        all <= 64 << 20 && all as f64 <= 1.2 * half as f64,
+        all <= 32 << 20 && all as f64 <= 1.2 * half as f64,
         "the state takes {half} bytes after 500,000 unknown ids of each kind, {all} after 1,000,000"
     );
     let after = world.best("user-3", 10);
