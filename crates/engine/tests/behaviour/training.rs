@@ -133,7 +133,7 @@ fn what_is_gone_from_the_catalogue_takes_no_part_in_a_training() {
     let items = planted.world.items_with_weights();
     assert!(items <= 160.0, "item-item weights of {items} items, 160 are there");
     let share = planted.share_of_favourites(10);
-    assert!(share >= 0.8, "{share:.3} of the first ten are favourites");
+    assert!(share >= 0.75, "{share:.3} of the first ten are favourites");
 }
 
 #[test]
