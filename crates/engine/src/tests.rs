@@ -385,4 +385,4 @@ fn the_golden_log_leads_to_the_golden_digest() {
     assert_eq!((ENGINE_REVISION, digest.as_str()), (1, GOLDEN_DIGEST));
 }
 
-const GOLDEN_DIGEST: &str = "c3930572a4d37b5844aab7f86a171a7b4f7490aa5e59ec74d568ac59cda4811f";
+const GOLDEN_DIGEST: &str = "cbc92642e345f5eac295bf55ce100b0d9a7aaeb73519ce667af8cfa61d3d7714";
