@@ -50,7 +50,7 @@ pub struct List<'a> {
 pub struct Beside {
     /// What is derived of the person.
     pub person: Derived,
-    /// Ids of items in showings that the view does not know yet, once for each.
+    /// Ids of items in impressions that the view does not know yet, once for each.
     pub shown: Vec<Box<str>>,
     /// What exploring cost in decisions that the view does not know yet; looked at with an
     /// allowance only.

@@ -77,6 +77,10 @@ const FUNCTION_LINES_MAX: usize = 70;
 /// Names that say nothing about what is inside.
 const VAGUE_NAMES: &[&str] = &["common", "helper", "helpers", "misc", "types", "util", "utils"];
 
+/// Words with a plain one in their stead: predicted, impression, request context.
+const ODD_WORDS: &[&str] =
+    &["foretell", "foretells", "foretold", "showings", "occasion", "occasions"];
+
 /// A finding that may stand: where, how its message begins, why.
 type Exception = (&'static str, &'static str, &'static str);
 
@@ -86,8 +90,7 @@ const LONG: &[Exception] = &[(
     "one service in one file; most of it is comments that are the reference of the API",
 )];
 
-/// Those of the engine go with issue 13. In the service a type, what it is made of and the files with
-/// its traits name each other.
+/// A type, what it is made of and the files with its traits name each other.
 #[rustfmt::skip]
 const CIRCLES: &[Exception] = &[
     ("engine", "a circle of aging, bandit, cold_start, collaborative, column, content, contexts, factors, \
@@ -245,6 +248,10 @@ fn wording(_: &Tree, source: &Source) -> Vec<Finding> {
         }
         if ["/work/", "/home/", "/root/", "/tmp/"].into_iter().any(starts) {
             found.push((at + 1, "name no path of a machine"));
+        }
+        let mut lower = line.split(|c: char| !c.is_ascii_alphanumeric()).map(str::to_lowercase);
+        if lower.any(|word| ODD_WORDS.contains(&word.as_str())) {
+            found.push((at + 1, "use the plain word: predicted, impression, request context"));
         }
         if is_rust && words.any(|word| ["TODO", "FIXME"].contains(&word)) {
             found.push((at + 1, "do it now, or open an issue and link it"));

@@ -161,7 +161,7 @@ mod tests {
     const NOW: DecayTime = DecayTime::from_half_lives(1.0);
     const GAP: u32 = 4 * 3_600;
 
-    const OCCASION: RequestContext = RequestContext {
+    const CONTEXT: RequestContext = RequestContext {
         now: Timestamp::from_seconds(1_000),
         utc_offset_minutes: 0,
         device: Some(2),
@@ -169,9 +169,9 @@ mod tests {
     };
 
     fn note(user: &mut User, item: u32, kind: InteractionType, confidence: f32, topics: &[u32]) {
-        let evidence = Evidence { kind, confidence, at: OCCASION.now };
+        let evidence = Evidence { kind, confidence, at: CONTEXT.now };
         let (consumption, change) = user.history.folded(item, &evidence, GAP);
-        let (source, request_context, in_session) = (Some(1), &OCCASION, true);
+        let (source, request_context, in_session) = (Some(1), &CONTEXT, true);
         let event =
             Event { kind, consumption, change, topics, source, request_context, in_session };
         user.note(&event, NOW);
