@@ -17,7 +17,7 @@ use crate::redis::batch;
 use crate::redis::connected;
 use crate::redis::firsts;
 use crate::redis::options;
-use crate::redis::position;
+use crate::redis::place;
 use crate::redis::series;
 use crate::redis::shares_values;
 use crate::redis_process::RedisProcess;

@@ -5,6 +5,7 @@
 //!   hidden, and not consumed before unless users return to items.
 //! - Further events of a consumption are no tests: the item is known then.
 //! - The figures are those of the newest tests in a window.
+//!
 //! Source: Dawid 1984 (prequential principle); Vinagre, Jorge, Gama 2014.
 
 use std::collections::VecDeque;

@@ -61,7 +61,7 @@ pub fn in_order_of_popularity(view: &View, mask: &Mask) -> Vec<u32> {
     popular.sort_unstable_by(|a, b| view.better(a, b));
     let mut all: Vec<u32> = popular.into_iter().map(|one| one.1).collect();
     let births = view.postings.youngest().map(|born| born.item);
-    all.extend(births.filter(|&item| mask.has(item) && !(value(item) > 0.0)));
+    all.extend(births.filter(|&item| mask.has(item) && value(item) <= 0.0));
     all
 }
 

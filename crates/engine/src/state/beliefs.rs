@@ -45,7 +45,7 @@ impl View {
     pub fn segments(&self) -> impl Iterator<Item = (u8, Option<&str>, bool)> {
         segments().filter_map(|(segment, device, is_known)| match device {
             None => Some((segment, None, is_known)),
-            Some(device) => Some((segment, Some(self.devices.name(device)?.as_ref()), is_known)),
+            Some(device) => Some((segment, Some(self.devices.name(device)?), is_known)),
         })
     }
 }
