@@ -374,6 +374,7 @@ fn lived(
         features: item.features.clone(),
     });
     let decision = Record::Decision(Decision {
+        layout: view.ranker().layout().clone(),
         decision_id: decision_id.clone(),
         user_id: user_id.clone(),
         decided_at: view.clock(),
@@ -414,7 +415,7 @@ fn lived(
 fn answer_given(criterion: &mut Criterion, scene: &Scene<'_>, strategy: Strategy) {
     let view = scene.view;
     let ids: Vec<String> =
-        (0..100).map(|position| view.item_id(position * 17).to_owned()).collect();
+        (0..100).filter_map(|at| Some(view.item_id(at * 17)?.to_owned())).collect();
     let mut request = scene.request(strategy, (DiversityMethod::Dpp, 0.3, 0.0));
     let mut turn = scene.decisions.iter().cycle();
     let name = format!("answer for 100 candidates, {}, Dpp", strategy.name());
@@ -431,7 +432,7 @@ fn answer_given(criterion: &mut Criterion, scene: &Scene<'_>, strategy: Strategy
                 allowed.map(|item| Candidate::known(view, item)).collect();
             let ranked = rank(view, &candidates, &request).expect("nobody gives up");
             let shown = ranked.items.iter().map(|item| candidates[item.candidate].index);
-            let answer: Vec<&str> = shown.flatten().map(|item| view.item_id(item)).collect();
+            let answer: Vec<&str> = shown.flatten().filter_map(|item| view.item_id(item)).collect();
             black_box((answer, ranked))
         });
     });
