@@ -95,7 +95,7 @@ fn filter_rule(exclusion: Exclusion) -> proto::FilterRule {
         Exclusion::Expression => Message::Expression,
         Exclusion::Seen => Message::Seen,
         Exclusion::SeenCooldown => Message::SeenCooldown,
-        Exclusion::SeenAfterInteractions => Message::SeenAfterInteractions,
+        Exclusion::SeenAfterSessions => Message::SeenAfterSessions,
         Exclusion::FrequencyCap => Message::FrequencyCap,
         Exclusion::Hidden => Message::Hidden,
         Exclusion::NotYetPublished => Message::NotYetPublished,

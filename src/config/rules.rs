@@ -61,10 +61,10 @@ pub struct RulesConfig {
     pub seen_cooldown_hours: f32,
 
     /// Interactions from which on an item stays away; 0 is no such rule (0 to 65535)
-    #[arg(long, env = "SEEN_AFTER_INTERACTIONS",
-          default_value_t = defaults().seen_after_interactions,
+    #[arg(long, env = "SEEN_AFTER_SESSIONS",
+          default_value_t = defaults().seen_after_sessions,
           value_parser = integer(SettingsRange::SEEN_AFTER))]
-    pub seen_after_interactions: u32,
+    pub seen_after_sessions: u32,
 }
 
 impl RulesConfig {
@@ -83,7 +83,7 @@ impl RulesConfig {
             max_per_source: self.max_per_source,
             frequency_cap_per_day: self.frequency_cap_per_day,
             seen_cooldown_hours: self.seen_cooldown_hours,
-            seen_after_interactions: self.seen_after_interactions,
+            seen_after_sessions: self.seen_after_sessions,
             ..base
         }
     }

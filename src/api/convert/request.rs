@@ -319,7 +319,7 @@ mod tests {
                 published_after: Some(prost_types::Timestamp { seconds: -1, nanos: 0 }),
                 expression: "price <".to_owned(),
                 seen_cooldown_hours: Some(f32::NAN),
-                seen_after_interactions: Some(65_536),
+                seen_after_sessions: Some(65_536),
                 ..Default::default()
             }),
             strategy: Some(7),
@@ -367,7 +367,7 @@ mod tests {
             "filters.published_after",
             "filters.expression",
             "filters.seen_cooldown_hours",
-            "filters.seen_after_interactions",
+            "filters.seen_after_sessions",
             "pins[0].item_id",
             "pins[0].position",
             "boosts[0].target",

@@ -172,9 +172,9 @@ pub(super) fn filter(
     let hours = message.seen_cooldown_hours.unwrap_or(settings.seen_cooldown_hours);
     let cooldown = SettingsRange::SEEN_COOLDOWN.check(decimal(hours));
     let cooldown = violations.take("filters.seen_cooldown_hours", cooldown).unwrap_or_default();
-    let times = message.seen_after_interactions.unwrap_or(settings.seen_after_interactions);
+    let times = message.seen_after_sessions.unwrap_or(settings.seen_after_sessions);
     let times = whole(SettingsRange::SEEN_AFTER, times);
-    let times = violations.take("filters.seen_after_interactions", times).unwrap_or_default();
+    let times = violations.take("filters.seen_after_sessions", times).unwrap_or_default();
     // The finer rules say when an item comes back, so they replace "never again".
     let comes_back = cooldown > 0.0 || times > 0 || settings.recommend_seen == Some(true);
     violations.finish(Filter {
@@ -186,7 +186,7 @@ pub(super) fn filter(
         expression,
         include_seen: message.include_seen.unwrap_or(comes_back),
         seen_cooldown_hours: cooldown as f32,
-        seen_after_interactions: times,
+        seen_after_sessions: times,
         frequency_cap_per_day: 0,
     })
 }
@@ -377,7 +377,7 @@ mod tests {
         assert!(read(cooldown(), &settings).include_seen);
         let never = proto::Filters { include_seen: Some(false), ..cooldown() };
         assert!(!read(never, &settings).include_seen);
-        let settings = Settings { seen_after_interactions: 3, ..settings };
+        let settings = Settings { seen_after_sessions: 3, ..settings };
         assert!(read(proto::Filters::default(), &settings).include_seen);
     }
 

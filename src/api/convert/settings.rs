@@ -146,9 +146,7 @@ fn with_rules(message: &proto::NamespaceSettings, base: &Settings) -> Settings {
         max_per_source: message.max_per_source.unwrap_or(base.max_per_source),
         frequency_cap_per_day: message.frequency_cap_per_day.unwrap_or(base.frequency_cap_per_day),
         seen_cooldown_hours: message.seen_cooldown_hours.unwrap_or(base.seen_cooldown_hours),
-        seen_after_interactions: message
-            .seen_after_interactions
-            .unwrap_or(base.seen_after_interactions),
+        seen_after_sessions: message.seen_after_sessions.unwrap_or(base.seen_after_sessions),
         ..base.clone()
     }
 }
@@ -240,7 +238,7 @@ pub fn settings_message(settings: &Settings) -> proto::NamespaceSettings {
         max_per_source: Some(settings.max_per_source),
         frequency_cap_per_day: Some(settings.frequency_cap_per_day),
         seen_cooldown_hours: Some(settings.seen_cooldown_hours),
-        seen_after_interactions: Some(settings.seen_after_interactions),
+        seen_after_sessions: Some(settings.seen_after_sessions),
         confidences: InteractionType::ALL
             .into_iter()
             .map(|kind| (kind.name().to_owned(), decimal(settings.confidences.of(kind))))
@@ -379,7 +377,7 @@ mod tests {
             max_per_source: Some(501),
             frequency_cap_per_day: Some(1_001),
             seen_cooldown_hours: Some(-1.0),
-            seen_after_interactions: Some(65_536),
+            seen_after_sessions: Some(65_536),
             confidences: [("click", f64::NAN), ("CLICK", 1.0)]
                 .map(|(name, value)| (name.to_owned(), value))
                 .into(),
@@ -437,7 +435,7 @@ mod tests {
                 "settings.ranker.propensity_floor",
                 "settings.rating_threshold",
                 "settings.search_trials",
-                "settings.seen_after_interactions",
+                "settings.seen_after_sessions",
                 "settings.seen_cooldown_hours",
                 "settings.serendipity_weight",
                 "settings.strategy",

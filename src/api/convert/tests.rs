@@ -171,7 +171,7 @@ prop_compose! {
         };
         let filters = proto::Filters {
             topics, sources, exclude_item_ids, published_after, expression,
-            seen_cooldown_hours: rules.1, seen_after_interactions: rules.0, ..Default::default()
+            seen_cooldown_hours: rules.1, seen_after_sessions: rules.0, ..Default::default()
         };
         proto::PersonalizeRequest {
             user_id, candidates, candidate_ids, strategy, min_watermark,

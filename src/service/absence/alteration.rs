@@ -112,7 +112,7 @@ fn without(filter: &mut Filter, rule: Exclusion, item_id: &ItemId) {
         Exclusion::Expression => filter.expression = None,
         Exclusion::Seen => filter.include_seen = true,
         Exclusion::SeenCooldown => filter.seen_cooldown_hours = 0.0,
-        Exclusion::SeenAfterInteractions => filter.seen_after_interactions = 0,
+        Exclusion::SeenAfterSessions => filter.seen_after_sessions = 0,
         Exclusion::FrequencyCap => filter.frequency_cap_per_day = 0,
     }
 }

@@ -133,13 +133,13 @@ async fn where_people_come_back_to_items_a_seen_one_is_not_refused_for_it() {
         };
         (0..40).flat_map(|user| (0..4).map(move |n| like(user, n))).collect()
     };
-    let min_watermark = api.record(likes(3)).await.last_sequence;
+    let min_watermark = api.record(likes(48)).await.last_sequence;
     let request = PersonalizeRequest { min_watermark, ..greedy("listener-0", 40) };
     let once = explain(&api, &request, "jazz-00").await;
     assert_eq!(once.excluded_by().collect::<Vec<_>>(), [FilterRule::Seen]);
 
     // From now on half of all positives repeat an earlier one.
-    let min_watermark = api.record(likes(2)).await.last_sequence;
+    let min_watermark = api.record(likes(24)).await.last_sequence;
     let request = PersonalizeRequest { min_watermark, ..request };
     let again = explain(&api, &request, "jazz-00").await;
     assert_eq!(again.cause(), AbsenceCause::Present, "{}", again.summary);

@@ -12,6 +12,7 @@ use std::sync::OnceLock;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::columns::part::Digest;
 use crate::columns::part::Part;
 use crate::columns::part::Sections;
 
@@ -20,9 +21,6 @@ use crate::columns::part::Sections;
 pub const PAGE: usize = 256;
 /// Pages of one snapshot section: bounds the size of a section.
 pub const PAGES_PER_SECTION: usize = 64;
-
-/// BLAKE3 hash of a part of the state.
-pub type Digest = [u8; 32];
 
 #[derive(Debug)]
 struct Page<T> {

@@ -12,9 +12,9 @@ use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::columns::column::Column;
-use crate::columns::column::Digest;
 use crate::columns::free_slots::FreeSlots;
 use crate::columns::key_index::KeyIndex;
+use crate::columns::part::Digest;
 use crate::columns::part::Part;
 use crate::columns::part::Sections;
 

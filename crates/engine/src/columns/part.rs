@@ -1,6 +1,7 @@
 //! A part of the state: it has a digest, and it is sections of a snapshot.
 
-use crate::columns::column::Digest;
+/// BLAKE3 hash of a part of the state.
+pub type Digest = [u8; 32];
 
 /// Encoded sections, made one at a time.
 pub type Sections<'a> = Box<dyn Iterator<Item = Vec<u8>> + 'a>;

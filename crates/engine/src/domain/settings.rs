@@ -165,7 +165,7 @@ pub struct Settings {
     pub seen_cooldown_hours: f32,
     /// Times (sessions) that a user has had an item from which on it stays away when the
     /// request does not say; 0: no such rule.
-    pub seen_after_interactions: u32,
+    pub seen_after_sessions: u32,
     /// Whether items a user already had may be recommended again; `None`: learnt from
     /// how often users come back to an item.
     pub recommend_seen: Option<bool>,
@@ -215,7 +215,7 @@ impl Default for Settings {
             max_per_source: 0,
             frequency_cap_per_day: 0,
             seen_cooldown_hours: 0.0,
-            seen_after_interactions: 0,
+            seen_after_sessions: 0,
             recommend_seen: None,
             arms: ArmSettings::default(),
             ranker: RankerSettings::default(),
@@ -276,7 +276,7 @@ impl SettingsRange {
     pub const MAX_PER_SOURCE: Self = Self::new("max_per_source", 0.0, 500.0);
     pub const FREQUENCY_CAP: Self = Self::new("frequency_cap_per_day", 0.0, 1_000.0);
     pub const SEEN_COOLDOWN: Self = Self::new("seen_cooldown_hours", 0.0, 1e6);
-    pub const SEEN_AFTER: Self = Self::new("seen_after_interactions", 0.0, 65_535.0);
+    pub const SEEN_AFTER: Self = Self::new("seen_after_sessions", 0.0, 65_535.0);
     pub const USERS_MAX: Self = Self::new("users_max", 100.0, 1e8);
     pub const UNKNOWN_ITEMS_MAX: Self = Self::new("unknown_items_max", 100.0, 1e7);
 }
@@ -336,7 +336,7 @@ impl Settings {
             (SettingsRange::MAX_PER_SOURCE, f64::from(self.max_per_source)),
             (SettingsRange::FREQUENCY_CAP, f64::from(self.frequency_cap_per_day)),
             (SettingsRange::SEEN_COOLDOWN, f64::from(self.seen_cooldown_hours)),
-            (SettingsRange::SEEN_AFTER, f64::from(self.seen_after_interactions)),
+            (SettingsRange::SEEN_AFTER, f64::from(self.seen_after_sessions)),
             (SettingsRange::USERS_MAX, f64::from(self.users_max)),
             (SettingsRange::UNKNOWN_ITEMS_MAX, f64::from(self.unknown_items_max)),
         ]

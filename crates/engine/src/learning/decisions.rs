@@ -16,6 +16,7 @@ use crate::bandit::Weight;
 use crate::bandit::discount;
 use crate::columns::interner::name_key;
 use crate::columns::window::Window;
+use crate::consumption::User;
 use crate::consumption::is_within_a_day;
 use crate::domain::Decision;
 use crate::domain::FeatureLayout;
@@ -63,8 +64,13 @@ impl View {
     }
 
     /// What a decision showed that an event names, as rows of features on their scale, those of
-    /// the event's item first; `None` where there are no others.
-    pub(crate) fn shown_with(&self, event: &Interaction) -> Option<FeatureMatrix> {
+    /// the event's item first, without what the user has in use; `None` where there are no others.
+    pub(crate) fn shown_with(
+        &self,
+        event: &Interaction,
+        user: &User,
+        at: Timestamp,
+    ) -> Option<FeatureMatrix> {
         let key = decision_key(event.decision_id.as_ref()?.as_str());
         let decision = self.decisions.get(self.decision_number(key)?)?;
         let item = name_key(event.item_id.as_str());
@@ -72,9 +78,15 @@ impl View {
         if decision.user != name_key(event.user_id.as_str()) {
             return None;
         }
-        let others = (0..decision.items().len()).filter(|&at| at != chosen);
+        let open = user.history.open(at, self.return_gap.seconds()).iter();
+        let in_use: Vec<u64> = open
+            .filter_map(|entry| self.items.ids.name(entry.item))
+            .map(|id| name_key(id))
+            .collect();
+        let shown = decision.items().iter().enumerate();
+        let others = shown.filter(|(at, key)| *at != chosen && !in_use.contains(key));
         let vectors: Vec<Vec<f32>> = std::iter::once(decision.vector(chosen)?)
-            .chain(others.filter_map(|at| decision.vector(at)))
+            .chain(others.filter_map(|(at, _)| decision.vector(at)))
             .collect();
         let head = self.ranker.layout().len() - self.hybrid.layout().len();
         let rows = vectors.iter().filter_map(|vector| vector.get(head..));

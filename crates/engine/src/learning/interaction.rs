@@ -225,7 +225,7 @@ impl Engine {
             .map(|&index| f64::from(now.popularity(&view.items.popularity.items[index as usize])));
         let popularity_rank = sampling::rank_of_first(popularity);
         Arc::make_mut(&mut self.view.prequential).note(hybrid_rank, popularity_rank);
-        let shown = self.view.shown_with(event);
+        let shown = self.view.shown_with(event, &state, request_context.now);
         let hybrid = Arc::make_mut(&mut self.view.hybrid);
         match shown {
             Some(shown) => {

@@ -3,8 +3,8 @@
 //! Half of the alternatives are drawn evenly from the catalogue, half from what users
 //! consumed last: an even draw of a large catalogue is hardly ever a rival, so it teaches
 //! little of what decides the first positions. Where users come back to items, some
-//! alternatives are drawn from what the user had. All of them are items that could be shown:
-//! of the catalogue, published, not hidden. The offset of an item is minus the
+//! alternatives are drawn from what the user had before the present session of an item. All of
+//! them are items that could be shown: of the catalogue, published, not hidden. The offset of an item is minus the
 //! logarithm of how often the sample is expected to hold it; added to the scores it makes
 //! the choice among the sample consistent with one among all (McFadden 1978; the
 //! `logQ` correction of sampled softmax, Bengio and Senecal 2008).
@@ -13,6 +13,7 @@
 //! deleted or future items. The number of draws is bounded, so that a set is smaller where few
 //! items can be shown.
 
+use crate::consumption::Consumption;
 use crate::consumption::User;
 use crate::domain::Timestamp;
 use crate::learning::pool::Pool;
@@ -54,7 +55,7 @@ pub fn choice_set(view: &View, user: &User, item: u32, now: Timestamp, sequence:
         |items: &[u32], index: u32| !items.contains(&index) && can_be_shown(view, user, index, now);
     let mut items = Vec::with_capacity(NEGATIVES + 1);
     items.push(item);
-    let had = user.history.entries();
+    let had = finished(view, user, now);
     if view.recommends_seen() && !had.is_empty() {
         for _ in 0..FAMILIAR.min(had.len()) * DRAWS_PER_NEGATIVE {
             let index = had[seed::below(&mut rng, had.len())].item;
@@ -86,13 +87,25 @@ pub fn choice_set(view: &View, user: &User, item: u32, now: Timestamp, sequence:
             items.push(index);
         }
     }
-    let offsets = offsets(view, user, &items, familiar, pool.len());
+    let offsets = offsets(view, user, &items, (familiar, had.len()), pool.len());
     ChoiceSet { items, offsets }
 }
 
-/// `rest`: items that an even draw is made among.
-fn offsets(view: &View, user: &User, items: &[u32], familiar: usize, rest: usize) -> Vec<f64> {
-    let had = user.history.entries().len();
+/// What the user had and could begin again. An item in use cannot be begun, so it is no
+/// alternative to one that is.
+fn finished<'a>(view: &View, user: &'a User, now: Timestamp) -> &'a [Consumption] {
+    let had = user.history.entries();
+    &had[..had.len() - user.history.open(now, view.return_gap.seconds()).len()]
+}
+
+/// `familiar` items were drawn of the `had`; `rest`: items that an even draw is made among.
+fn offsets(
+    view: &View,
+    user: &User,
+    items: &[u32],
+    (familiar, had): (usize, usize),
+    rest: usize,
+) -> Vec<f64> {
     let unfamiliar = (items.len() - 1 - familiar).max(1) as f64;
     let recent = &view.recent_positives;
     let recent_share = if recent.items().is_empty() { 0.0 } else { RECENT_SHARE };

@@ -5,10 +5,10 @@
 use std::sync::Arc;
 use std::sync::OnceLock;
 
-use crate::columns::column::Digest;
 use crate::columns::column::PAGE;
 use crate::columns::column::PAGES_PER_SECTION;
 use crate::columns::column::encode;
+use crate::columns::part::Digest;
 use crate::columns::part::Part;
 use crate::columns::part::Sections;
 use crate::models::collaborative::Page;

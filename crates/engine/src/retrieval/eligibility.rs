@@ -107,7 +107,7 @@ impl<'a> Eligibility<'a> {
             Exclusion::Hidden,
             Exclusion::Seen,
             Exclusion::SeenCooldown,
-            Exclusion::SeenAfterInteractions,
+            Exclusion::SeenAfterSessions,
         ];
         for entry in self.user.map_or(&[][..], |user| user.history.entries()) {
             if personal.iter().any(|&rule| self.excludes_for_user(rule, entry.item)) {
@@ -146,7 +146,7 @@ impl<'a> Eligibility<'a> {
             | Exclusion::Hidden
             | Exclusion::Seen
             | Exclusion::SeenCooldown
-            | Exclusion::SeenAfterInteractions
+            | Exclusion::SeenAfterSessions
             | Exclusion::FrequencyCap => false,
         }
     }
@@ -175,8 +175,8 @@ impl<'a> Eligibility<'a> {
                 let recent = |(_, last)| self.now.hours_since(last) < hours;
                 hours > 0.0 && seen().is_some_and(recent)
             }
-            Exclusion::SeenAfterInteractions => {
-                let most = filter.seen_after_interactions;
+            Exclusion::SeenAfterSessions => {
+                let most = filter.seen_after_sessions;
                 most > 0 && seen().is_some_and(|(times, _)| u32::from(times) >= most)
             }
             _ => false,

@@ -22,7 +22,7 @@ pub struct Filter {
     /// Hours for which an item is excluded after an interaction; 0: no such rule.
     pub seen_cooldown_hours: f32,
     /// Number of interactions that excludes an item; 0: no such rule.
-    pub seen_after_interactions: u32,
+    pub seen_after_sessions: u32,
     /// Number of impressions in 24 hours that excludes an item; 0: no such rule.
     pub frequency_cap_per_day: u32,
 }
@@ -58,7 +58,7 @@ pub enum Exclusion {
     /// The user had it a short while ago.
     SeenCooldown,
     /// The user had it often enough.
-    SeenAfterInteractions,
+    SeenAfterSessions,
     /// The user was shown it often enough today.
     FrequencyCap,
 }
@@ -76,7 +76,7 @@ impl Exclusion {
         Self::Hidden,
         Self::Seen,
         Self::SeenCooldown,
-        Self::SeenAfterInteractions,
+        Self::SeenAfterSessions,
         Self::FrequencyCap,
     ];
 }

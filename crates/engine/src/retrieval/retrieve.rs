@@ -10,6 +10,7 @@
 //! - Checkpoints ([`GiveUp`]) are between sources and every few hundred checks of the filter.
 
 mod fill;
+mod source;
 mod sources;
 mod trace;
 

@@ -4,6 +4,7 @@
 mod beliefs;
 mod entry;
 mod items;
+mod leading;
 pub mod model_factors;
 pub mod online_items;
 mod popularity;

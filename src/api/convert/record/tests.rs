@@ -124,12 +124,12 @@ prop_compose! {
         published_after in time(),
         expression in prop::sample::select(&EXPRESSIONS[..]),
         seen_cooldown_hours in option::of(0.0_f32..1e6),
-        seen_after_interactions in option::of(0_u32..=65_535),
+        seen_after_sessions in option::of(0_u32..=65_535),
     ) -> proto::Filters {
         let expression = expression.to_owned();
         proto::Filters {
             topics, sources, attributes, exclude_item_ids, include_seen, published_after,
-            expression, seen_cooldown_hours, seen_after_interactions,
+            expression, seen_cooldown_hours, seen_after_sessions,
         }
     }
 }

@@ -29,8 +29,8 @@ use rayon::iter::ParallelIterator;
 use serde::Deserialize;
 use serde::Serialize;
 
-use crate::columns::column::Digest;
 use crate::columns::column::encode;
+use crate::columns::part::Digest;
 use crate::columns::part::Part;
 use crate::columns::part::Sections;
 use crate::models::collaborative::training_set::TrainingSet;

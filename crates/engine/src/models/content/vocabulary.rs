@@ -330,7 +330,7 @@ fn bounded(max_features: usize) -> u32 {
 #[cfg(test)]
 impl Vocabulary {
     /// Hashes of the whole state.
-    pub fn digest(&self) -> (Head, [crate::columns::column::Digest; 3]) {
+    pub fn digest(&self) -> (Head, [crate::columns::part::Digest; 3]) {
         let parts: [&dyn Part; 3] = [&self.terms, &self.frequencies, &self.weights];
         (self.head, parts.map(Part::digest))
     }

@@ -65,7 +65,7 @@ fn filter() -> impl Strategy<Value = Filter> {
                 published_after: hours.map(|h| Timestamp::from_seconds(1_000_000 - h * 3_600)),
                 include_seen,
                 seen_cooldown_hours: cooldown,
-                seen_after_interactions: after,
+                seen_after_sessions: after,
                 frequency_cap_per_day: cap,
                 ..Filter::default()
             }
@@ -104,7 +104,7 @@ fn every_rule_that_excludes_an_item_is_named() {
         topics: vec!["metal".into()],
         exclude: vec!["a".into()],
         seen_cooldown_hours: 2.0,
-        seen_after_interactions: 2,
+        seen_after_sessions: 2,
         frequency_cap_per_day: 1,
         ..Filter::default()
     };
@@ -114,7 +114,7 @@ fn every_rule_that_excludes_an_item_is_named() {
         Exclusion::Listed,
         Exclusion::Seen,
         Exclusion::SeenCooldown,
-        Exclusion::SeenAfterInteractions,
+        Exclusion::SeenAfterSessions,
         Exclusion::FrequencyCap,
     ];
     assert_eq!(eligible.exclusions(&entry("jazz", "blue", 1), Some(0)), expected);

@@ -7,8 +7,8 @@ use crate::retrieval::mask::Mask;
 use crate::retrieval::popular::in_order_of_popularity;
 use crate::retrieval::popular::most_popular;
 use crate::retrieval::retrieve::Supply;
+use crate::retrieval::retrieve::source::Source;
 use crate::retrieval::retrieve::sources::Search;
-use crate::retrieval::retrieve::trace::Source;
 use crate::state::Entry;
 
 /// Most popular items that are tried before all are.

@@ -15,7 +15,7 @@ use crate::retrieval::popular::most_wanted;
 use crate::retrieval::popular::youngest;
 use crate::retrieval::retrieve::Retrieval;
 use crate::retrieval::retrieve::Supply;
-use crate::retrieval::retrieve::trace::Source;
+use crate::retrieval::retrieve::source::Source;
 use crate::seed;
 use crate::state::View;
 use crate::state::top_lists::Evidence;

@@ -87,7 +87,7 @@ impl Ask {
     }
 
     pub fn seen_after(mut self, interactions: u32) -> Self {
-        self.filter.seen_after_interactions = interactions;
+        self.filter.seen_after_sessions = interactions;
         self.include_seen(true)
     }
 
