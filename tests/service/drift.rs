@@ -25,7 +25,7 @@ use crate::harness::World;
 use crate::harness::event;
 use crate::harness::greedy;
 
-const PEOPLE: u64 = 40;
+const PEOPLE: u64 = 400;
 const POSITIONS: u32 = 5;
 /// Lists asked for before what people did with them is sent.
 const TOGETHER: u64 = 10;

@@ -194,7 +194,7 @@ mod tests {
                 0..15 => (drawn(number, nth, 60) + 60 * (number % 50), 3.0),
                 _ => (3_000 + drawn(number, nth, 40) * drawn(number, nth + 7, 40), 1.0),
             };
-            let words = (0..40).map(|nth| word(nth));
+            let words = (0..40).map(word);
             SparseVector::new(words.map(|(term, weight)| (term as u32, weight)).collect())
         };
         let vectors: Vec<SparseVector> = (0..20_000).map(text).collect();
