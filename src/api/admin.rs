@@ -24,15 +24,15 @@ use engine::domain::Violation;
 pub struct AdminApi {
     service: Service,
     /// Calls to the stores that may run at a time.
-    places: Arc<Semaphore>,
+    positions: Arc<Semaphore>,
 }
 
 /// Operators call seldom, and each call takes a connection of the store.
-const PLACES: usize = 4;
+const POSITIONS: usize = 4;
 
 impl AdminApi {
     pub fn new(service: Service) -> Self {
-        Self { service, places: Arc::new(Semaphore::new(PLACES)) }
+        Self { service, positions: Arc::new(Semaphore::new(POSITIONS)) }
     }
 
     /// Works with the stores to the end, whether the caller stays or not: its place is
@@ -43,11 +43,12 @@ impl AdminApi {
         work: impl Future<Output = Result<T, Error>> + Send + 'static,
     ) -> Result<T, Error> {
         time.check()?;
-        let place = self.places.clone().try_acquire_owned();
-        let place = place.map_err(|_full| Error::Overloaded("too many calls to the stores"))?;
+        let position = self.positions.clone().try_acquire_owned();
+        let position =
+            position.map_err(|_full| Error::Overloaded("too many calls to the stores"))?;
         let working = tokio::spawn(async move {
             let done = work.await;
-            drop(place);
+            drop(position);
             done
         });
         working.await.unwrap_or(Err(Error::ShuttingDown))

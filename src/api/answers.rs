@@ -84,7 +84,7 @@ fn preferences(parts: Vec<ProfilePart>) -> Vec<proto::Preference> {
 pub fn similar_item(view: &View, similar: SimilarItem) -> proto::SimilarItem {
     let item = view.entry(similar.index).item.as_ref();
     proto::SimilarItem {
-        item_id: view.item_id(similar.index).to_owned(),
+        item_id: view.item_id(similar.index).unwrap_or_default().to_owned(),
         title: item.map_or_else(String::new, |item| item.title.clone()),
         score: similar.score,
         components: by_name(similar.components),

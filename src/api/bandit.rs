@@ -96,11 +96,11 @@ impl BanditService for BanditApi {
 
 fn selected_message(selected: SelectedArm) -> proto::SelectArmResponse {
     let found = selected.found;
-    let arms = selected.offered.iter().enumerate().map(|(place, arm)| proto::OfferedArm {
+    let arms = selected.offered.iter().enumerate().map(|(position, arm)| proto::OfferedArm {
         arm: arm.to_string(),
-        propensity: found.propensities[place],
-        mean: found.means[place],
-        standard_deviation: found.deviations[place],
+        propensity: found.propensities[position],
+        mean: found.means[position],
+        standard_deviation: found.deviations[position],
     });
     proto::SelectArmResponse {
         decision_id: selected.decision_id.to_string(),

@@ -7,9 +7,9 @@ use crate::service::Cause;
 use crate::service::Gap;
 use crate::service::ReasonInWords;
 use crate::service::Suggestion;
+use engine::Exclusion;
 use engine::OnboardingItem;
 use engine::ReasonKind;
-use engine::Refusal;
 use engine::SourceTrace;
 use engine::View;
 
@@ -41,7 +41,6 @@ fn reason_kind(kind: ReasonKind) -> proto::ReasonKind {
         ReasonKind::PopularInPlace => Message::PopularInPlace,
         ReasonKind::TimeOfWeek => Message::TimeOfWeek,
         ReasonKind::OwnTimeOfWeek => Message::OwnTimeOfWeek,
-        ReasonKind::Season => Message::Season,
         ReasonKind::Device => Message::Device,
         ReasonKind::New => Message::New,
         ReasonKind::Repeat => Message::Repeat,
@@ -54,15 +53,15 @@ fn reason_kind(kind: ReasonKind) -> proto::ReasonKind {
 }
 
 pub fn absence(absence: Absence) -> proto::ExplainAbsenceResponse {
-    let rule = |refusal: &Refusal| filter_rule(*refusal).into();
+    let rule = |exclusion: &Exclusion| filter_rule(*exclusion).into();
     let suppressed_by = absence.suppressed_by.into_iter().map(request_change);
     proto::ExplainAbsenceResponse {
         cause: absence_cause(absence.cause).into(),
         summary: absence.sentence,
-        position: absence.place.map(|place| place as u32),
-        refused_by: absence.refusals.iter().map(rule).collect(),
+        position: absence.position.map(|position| position as u32),
+        excluded_by: absence.exclusions.iter().map(rule).collect(),
         sources: absence.sources.into_iter().map(source).collect(),
-        standing: absence.gap.map(standing),
+        candidate_rank: absence.gap.map(candidate_rank),
         suppressed_by: suppressed_by.collect(),
         suggestions: absence.suggestions.into_iter().map(suggestion).collect(),
         model_version: absence.model_version,
@@ -84,20 +83,22 @@ fn absence_cause(cause: Cause) -> proto::AbsenceCause {
     }
 }
 
-fn filter_rule(refusal: Refusal) -> proto::FilterRule {
+fn filter_rule(exclusion: Exclusion) -> proto::FilterRule {
     use proto::FilterRule as Message;
-    match refusal {
-        Refusal::NotInCatalogue => Message::Catalogue,
-        Refusal::Topics => Message::Topics,
-        Refusal::Sources => Message::Sources,
-        Refusal::Attributes => Message::Attributes,
-        Refusal::PublishedAfter => Message::PublishedAfter,
-        Refusal::Excluded => Message::ExcludeItemIds,
-        Refusal::Expression => Message::Expression,
-        Refusal::Seen => Message::Seen,
-        Refusal::SeenCooldown => Message::SeenCooldown,
-        Refusal::SeenAfterInteractions => Message::SeenAfterInteractions,
-        Refusal::FrequencyCap => Message::FrequencyCap,
+    match exclusion {
+        Exclusion::NotInCatalogue => Message::Catalogue,
+        Exclusion::Topics => Message::Topics,
+        Exclusion::Sources => Message::Sources,
+        Exclusion::Attributes => Message::Attributes,
+        Exclusion::PublishedAfter => Message::PublishedAfter,
+        Exclusion::Listed => Message::ExcludeItemIds,
+        Exclusion::Expression => Message::Expression,
+        Exclusion::Seen => Message::Seen,
+        Exclusion::SeenCooldown => Message::SeenCooldown,
+        Exclusion::SeenAfterSessions => Message::SeenAfterSessions,
+        Exclusion::FrequencyCap => Message::FrequencyCap,
+        Exclusion::Hidden => Message::Hidden,
+        Exclusion::NotYetPublished => Message::NotYetPublished,
     }
 }
 
@@ -105,22 +106,22 @@ fn source(trace: SourceTrace) -> proto::RetrievalSource {
     proto::RetrievalSource {
         name: trace.name.to_owned(),
         candidates: trace.given as u32,
-        rank: trace.place.map(|place| place as u32),
+        rank: trace.position.map(|position| position as u32),
         score: trace.score,
         cut: trace.cut,
     }
 }
 
-fn standing(gap: Gap) -> proto::Standing {
-    let score = gap.standing.score;
+fn candidate_rank(gap: Gap) -> proto::CandidateRank {
+    let score = gap.candidate_rank.score;
     let difference = |(component, difference): (&str, f64)| proto::ComponentDifference {
         component: component.to_owned(),
         difference,
     };
     let (last_item_id, last_score) =
         gap.last_shown.map_or((String::new(), score), |(id, score)| (id.to_string(), score));
-    proto::Standing {
-        rank: gap.standing.place as u32,
+    proto::CandidateRank {
+        rank: gap.candidate_rank.position as u32,
         candidates: gap.candidates as u32,
         score,
         last_item_id,
@@ -133,7 +134,7 @@ fn standing(gap: Gap) -> proto::Standing {
 fn suggestion(suggestion: Suggestion) -> proto::AbsenceSuggestion {
     proto::AbsenceSuggestion {
         changes: suggestion.alterations.into_iter().map(request_change).collect(),
-        position: suggestion.place as u32,
+        position: suggestion.position as u32,
         displaced: suggestion.displaced as u32,
         text: suggestion.sentence,
     }
@@ -145,7 +146,7 @@ fn request_change(alteration: Alteration) -> proto::RequestChange {
     let change = match alteration {
         Alteration::Without(rule) => Change::DropRule(filter_rule(rule).into()),
         Alteration::AddCandidate => Change::AddCandidate(true),
-        Alteration::MaxResults(places) => Change::MaxResults(places as u32),
+        Alteration::MaxResults(positions) => Change::MaxResults(positions as u32),
         Alteration::Boost(addend) => Change::BoostAdd(addend),
         Alteration::NoTopicThreshold => off("topic_diversity_threshold"),
         Alteration::NoSourceThreshold => off("source_diversity_threshold"),
@@ -172,7 +173,7 @@ pub fn onboarding(view: &View, items: Vec<OnboardingItem>) -> proto::OnboardingI
             None => known,
         };
         proto::OnboardingItem {
-            item_id: view.item_id(picked.index).to_owned(),
+            item_id: view.item_id(picked.index).unwrap_or_default().to_owned(),
             title: item.map_or_else(String::new, |item| item.title.clone()),
             topics,
             gain: picked.gain,

@@ -26,7 +26,6 @@ use crate::service::Service;
 use engine::ENGINE_REVISION;
 use engine::FEATURES;
 use engine::View;
-use engine::prior_mean;
 
 /// Share of a training's progress that is the search; it may end early.
 const SEARCH_SHARE: f64 = 0.7;
@@ -167,9 +166,9 @@ fn segments(view: &View) -> Vec<proto::SegmentEvidence> {
 }
 
 fn examination(view: &View) -> Vec<f64> {
-    const PLACES: usize = 20;
+    const POSITIONS: usize = 20;
     let decay = view.settings().ranker.examination_decay.map(f64::from);
-    decay.map_or_else(Vec::new, |decay| view.ranker().examination.curve(PLACES, decay))
+    decay.map_or_else(Vec::new, |decay| view.ranker().examination.curve(POSITIONS, decay))
 }
 
 fn training_figures(view: &View) -> BTreeMap<String, f64> {
@@ -179,21 +178,21 @@ fn training_figures(view: &View) -> BTreeMap<String, f64> {
 /// The ranker's weights; those of the hybrid stand beside, with a prefix.
 fn feature_weights(view: &View) -> Vec<proto::FeatureWeight> {
     let posterior = view.belief();
-    let names = ["base", "hybrid"].into_iter().chain(FEATURES);
-    let ranker = names.zip(prior_mean()).enumerate().map(|(place, (name, prior_mean))| {
-        proto::FeatureWeight {
+    let names = ["base", "hybrid"].into_iter().chain(FEATURES.iter().map(|feature| feature.name));
+    let prior = &view.ranker().prior().mean;
+    let ranker =
+        names.zip(prior).enumerate().map(|(position, (name, prior_mean))| proto::FeatureWeight {
             name: name.to_owned(),
-            prior_mean,
-            posterior_mean: posterior.mean[place],
-            posterior_standard_deviation: posterior.standard_deviation[place],
-        }
-    });
+            prior_mean: *prior_mean,
+            posterior_mean: posterior.mean[position],
+            posterior_standard_deviation: posterior.standard_deviation[position],
+        });
     let hybrid = view.hybrid();
-    let hybrid = FEATURES.iter().enumerate().map(|(place, name)| proto::FeatureWeight {
-        name: format!("hybrid/{name}"),
-        prior_mean: hybrid.prior_weights()[place],
-        posterior_mean: hybrid.weights()[place],
-        posterior_standard_deviation: hybrid.standard_deviations()[place],
+    let hybrid = FEATURES.iter().enumerate().map(|(position, feature)| proto::FeatureWeight {
+        name: format!("hybrid/{}", feature.name),
+        prior_mean: feature.prior_weight,
+        posterior_mean: hybrid.weights()[position],
+        posterior_standard_deviation: hybrid.standard_deviations()[position],
     });
     ranker.chain(hybrid).collect()
 }

@@ -74,11 +74,11 @@ impl PersonalizationApi {
             )]));
         }
         let now = self.service.clock.now();
-        for (place, interaction) in interactions.into_iter().enumerate() {
+        for (position, interaction) in interactions.into_iter().enumerate() {
             let event_id = interaction.event_id.clone();
             let checked = convert::interaction(interaction, now, || {
                 let random = || EventId::parse(new_id(now)).expect("a UUID is an id");
-                id_of_place(place).unwrap_or_else(random)
+                id_of_place(position).unwrap_or_else(random)
             });
             records.extend(intake.take(|| event_id, checked.map(Record::Interaction)));
         }
@@ -196,8 +196,9 @@ impl PersonalizationService for PersonalizationApi {
         let admitted = Admitted::new(service, time, &message.namespace, wanted).await?;
         let index = admitted.view.item_index(item_id.as_str());
         let index = index.ok_or_else(|| service::Error::NoItem(item_id.to_string()))?;
+        let now = service.clock.now();
         let similar = admitted.read(service, move |view, _| {
-            let similar = engine::similar_items(view, index, results).into_iter();
+            let similar = engine::similar_items(view, index, now, results).into_iter();
             similar.map(|item| answers::similar_item(view, item)).collect()
         });
         Ok(Response::new(proto::SimilarItemsResponse { items: similar.await? }))
@@ -233,10 +234,10 @@ impl PersonalizationService for PersonalizationApi {
         let admitted = Admitted::new(&self.service, time, &message.namespace, wanted).await?;
         let Admitted { view, deadline, .. } = admitted;
         let checked = convert::onboarding(message, view.request_settings());
-        let (filter, places) = checked.map_err(status::invalid)?;
+        let (filter, positions) = checked.map_err(status::invalid)?;
         let now = self.service.clock.now();
         let items =
-            self.service.onboarding_items(view.clone(), filter, now, places, deadline).await?;
+            self.service.onboarding_items(view.clone(), filter, now, positions, deadline).await?;
         Ok(Response::new(explanations::onboarding(&view, items)))
     }
 

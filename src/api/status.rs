@@ -93,6 +93,13 @@ fn status(error: Error) -> Status {
             let metadata = [("decisions", decisions.to_string())];
             explained(Code::FailedPrecondition, &message, "NOTHING_TO_EVALUATE", metadata)
         }
+        Error::WindowNotHeld(not_held) => {
+            let metadata = [
+                ("held_seconds", not_held.held_seconds.to_string()),
+                ("window_seconds", not_held.window_seconds.to_string()),
+            ];
+            explained(Code::FailedPrecondition, &message, "REWARD_WINDOW_NOT_HELD", metadata)
+        }
         Error::Overloaded(_) => {
             retried(Code::ResourceExhausted, &message, "OVERLOADED", OVERLOAD_DELAY)
         }

@@ -12,6 +12,7 @@ use super::intake::Counts;
 use super::status;
 use crate::proto;
 use crate::proto::takeover_service_server::TakeoverService;
+use crate::service::Error;
 use crate::service::Service;
 use engine::Comparison;
 use engine::Fallback;
@@ -43,7 +44,7 @@ impl TakeoverService for TakeoverApi {
         let time = CallTime::of_request(&request);
         let message = request.into_inner();
         let (service, wanted) = (&self.service, Wanted::Newest);
-        let Admitted { namespace, .. } =
+        let Admitted { namespace, view, .. } =
             Admitted::new(service, time, &message.namespace, wanted).await?;
         let change = TakeoverChange {
             share: message.share,
@@ -53,6 +54,9 @@ impl TakeoverService for TakeoverApi {
             restart: message.restart,
         };
         let change = change.check().map_err(status::invalid)?;
+        if let Some(not_held) = view.window_not_held(&change) {
+            return Err(Error::WindowNotHeld(not_held).into());
+        }
         let records = vec![Record::TakeoverChanged(change)];
         let appended = self.service.write(&namespace, records).await;
         let mut counts = Counts::default();
@@ -111,9 +115,9 @@ fn agreement_message(takeover: &Takeover) -> proto::Agreement {
     let agreement = &takeover.agreement;
     let share = |part: u64, whole: u64| part as f64 / whole.max(1) as f64;
     proto::Agreement {
-        first_place: share(agreement.first, takeover.trials),
-        same_place: share(agreement.same_place, agreement.places),
-        in_both: share(agreement.in_both, agreement.places),
+        first_position: share(agreement.first, takeover.trials),
+        same_position: share(agreement.same_position, agreement.positions),
+        in_both: share(agreement.in_both, agreement.positions),
     }
 }
 

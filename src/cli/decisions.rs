@@ -58,11 +58,11 @@ pub struct LoggedRound {
     /// What a ranker gave the action.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub score: Option<f64>,
-    /// Features of the action on this occasion. For other tools: what is evaluated here
+    /// Features of the action on this request context. For other tools: what is evaluated here
     /// goes by those of all candidates.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub features: Vec<f32>,
-    /// Features of the occasion.
+    /// Features of the request context.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub context: Vec<f32>,
     /// What could have been shown; empty when not known.

@@ -60,16 +60,16 @@ pub async fn run(
 
 /// The directory of the data: as named, here, or where this binary was built.
 fn find(named: Option<&Path>) -> Result<PathBuf, Failure> {
-    let places = match named {
+    let positions = match named {
         Some(named) => vec![named.to_owned()],
         None => vec![PathBuf::from(BUNDLED), Path::new(env!("CARGO_MANIFEST_DIR")).join(BUNDLED)],
     };
-    let found = places.iter().find(|place| place.join(RATINGS).is_file());
+    let found = positions.iter().find(|position| position.join(RATINGS).is_file());
     found.cloned().ok_or_else(|| {
         format!(
             "the demo data are not at {}: run from a clone of the repository, or name their \
              directory with --demo-data",
-            places[0].display()
+            positions[0].display()
         )
         .into()
     })

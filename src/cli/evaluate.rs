@@ -215,6 +215,7 @@ impl Question {
                 outcomes.push(recommender.name(), cases, cost);
             };
             ask(&mut engine);
+            tell_trainings(&engine);
             self.baselines().iter_mut().for_each(|baseline| ask(&mut **baseline));
             facts
         } else {
@@ -227,6 +228,7 @@ impl Question {
                 outcomes.push(recommender.name(), cases, cost);
             };
             ask(&mut engine);
+            tell_trainings(&engine);
             self.baselines().iter_mut().for_each(|baseline| ask(&mut **baseline));
             if deeply && !split.tests.is_empty() {
                 analyses.look_inside(self, &engine, &mut split, protocol);
@@ -254,16 +256,17 @@ impl Question {
     }
 
     fn walk(&self, plan: &ColdStart) -> (Vec<(String, Vec<StepCases>)>, Vec<Cost>) {
-        let mut recommenders: Vec<Box<dyn Recommender>> =
-            vec![Box::new(self.engine(Protocol::ColdStart))];
-        recommenders.append(&mut self.baselines());
-        let walk = |mut recommender: Box<dyn Recommender>| {
+        let ask = |recommender: &mut dyn Recommender| {
             let (steps, cost) = observe(&mut *recommender, |asked, progress| {
                 plan.run(&self.dataset, self.task.k, asked, progress)
             });
             ((recommender.name().to_owned(), steps), cost)
         };
-        recommenders.into_iter().map(walk).unzip()
+        let mut engine = self.engine(Protocol::ColdStart);
+        let mut walks = vec![ask(&mut engine)];
+        tell_trainings(&engine);
+        walks.extend(self.baselines().iter_mut().map(|baseline| ask(&mut **baseline)));
+        walks.into_iter().unzip()
     }
 
     /// Adds what a report shows and the protocol did not measure by itself.
@@ -284,6 +287,18 @@ impl Question {
                 let curve = learning_curve(&walks, &self.ks, &plan.facts, self.seed);
                 (analyses.curve, analyses.plan) = (Some(curve), Some(plan.describe()));
             }
+        }
+    }
+}
+
+/// Says what trainings tried, chose and refused: those that searched, those that published
+/// nothing, and the last one.
+fn tell_trainings(engine: &EngineRecommender) {
+    let trainings = engine.trainings();
+    for (number, report) in (1..).zip(trainings) {
+        let is_refused = matches!(report.outcome, Some(Err(_)));
+        if report.searched || is_refused || number == trainings.len() {
+            eprintln!("{number} of {}: {report}", trainings.len());
         }
     }
 }

@@ -164,7 +164,7 @@ fn describe(model: RewardModel, log: &Log) -> String {
     let what = match model {
         RewardModel::Rates(_) => "the shrunk mean reward of each action".to_owned(),
         RewardModel::Ridge { .. } => format!(
-            "mean rewards and a ridge over {} features of the occasion and {} of each candidate",
+            "mean rewards and a ridge over {} features of the request context and {} of each candidate",
             log.context_width(),
             log.features_width()
         ),

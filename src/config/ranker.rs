@@ -6,6 +6,7 @@ use clap::ValueEnum;
 use super::serve::defaults;
 use super::serve::half_life;
 use super::serve::number;
+use super::serve::whole_within;
 use super::serve::within;
 use engine::domain::RankerSettings;
 use engine::domain::Settings;
@@ -67,6 +68,17 @@ pub struct RankerConfig {
     #[arg(long, env = "EXPLORATION_ALLOWANCE",
           value_parser = within(RankerSettings::EXPLORATION_ALLOWANCE))]
     pub exploration_allowance: Option<f32>,
+
+    /// Hours for which a decision may be rewarded, as far as its memory reaches (1 to 168)
+    #[arg(long, env = "CREDIT_HOURS", default_value_t = defaults().ranker.credit_hours,
+          value_parser = whole_within(RankerSettings::CREDIT_HOURS))]
+    pub credit_hours: u32,
+
+    /// Memory of decisions that may still be rewarded, in MiB; one holds about 900 of 20 items (1 to
+    /// 4096)
+    #[arg(long, env = "CREDIT_MEGABYTES", default_value_t = defaults().ranker.credit_megabytes,
+          value_parser = whole_within(RankerSettings::CREDIT_MEGABYTES))]
+    pub credit_megabytes: u32,
 }
 
 impl RankerConfig {
@@ -88,6 +100,8 @@ impl RankerConfig {
                 half_life_decisions: self.ranker_half_life,
                 examination_decay: self.examination_decay,
                 exploration_allowance: self.exploration_allowance,
+                credit_hours: self.credit_hours,
+                credit_megabytes: self.credit_megabytes,
             },
             ..base
         }

@@ -14,7 +14,6 @@ use engine::domain::SettingsRange;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum MethodName {
     None,
-    Mmr,
     Dpp,
     Calibrated,
 }
@@ -23,7 +22,7 @@ pub enum MethodName {
 #[derive(Debug, Clone, Args)]
 pub struct RulesConfig {
     /// How a list is varied when the request does not say
-    #[arg(long, env = "DIVERSITY_METHOD", value_enum, default_value = "mmr")]
+    #[arg(long, env = "DIVERSITY_METHOD", value_enum, default_value = "dpp")]
     pub diversity_method: MethodName,
 
     /// Weight of a list's variety against the scores (0 to 1)
@@ -62,10 +61,10 @@ pub struct RulesConfig {
     pub seen_cooldown_hours: f32,
 
     /// Interactions from which on an item stays away; 0 is no such rule (0 to 65535)
-    #[arg(long, env = "SEEN_AFTER_INTERACTIONS",
-          default_value_t = defaults().seen_after_interactions,
+    #[arg(long, env = "SEEN_AFTER_SESSIONS",
+          default_value_t = defaults().seen_after_sessions,
           value_parser = integer(SettingsRange::SEEN_AFTER))]
-    pub seen_after_interactions: u32,
+    pub seen_after_sessions: u32,
 }
 
 impl RulesConfig {
@@ -74,7 +73,6 @@ impl RulesConfig {
         Settings {
             diversity_method: match self.diversity_method {
                 MethodName::None => DiversityMethod::None,
-                MethodName::Mmr => DiversityMethod::Mmr,
                 MethodName::Dpp => DiversityMethod::Dpp,
                 MethodName::Calibrated => DiversityMethod::Calibrated,
             },
@@ -85,7 +83,7 @@ impl RulesConfig {
             max_per_source: self.max_per_source,
             frequency_cap_per_day: self.frequency_cap_per_day,
             seen_cooldown_hours: self.seen_cooldown_hours,
-            seen_after_interactions: self.seen_after_interactions,
+            seen_after_sessions: self.seen_after_sessions,
             ..base
         }
     }

@@ -134,6 +134,17 @@ pub struct ServeConfig {
           value_parser = integer(SettingsRange::TFIDF_MAX_FEATURES))]
     pub tfidf_max_features: u32,
 
+    /// Users that are remembered; beyond it, those who did least are forgotten (100 to 100000000)
+    #[arg(long, env = "USERS_MAX", default_value_t = defaults().users_max,
+          value_parser = integer(SettingsRange::USERS_MAX))]
+    pub users_max: u32,
+
+    /// Items outside the catalogue that are remembered; beyond it, those with the least evidence are
+    /// forgotten (100 to 10000000)
+    #[arg(long, env = "UNKNOWN_ITEMS_MAX", default_value_t = defaults().unknown_items_max,
+          value_parser = integer(SettingsRange::UNKNOWN_ITEMS_MAX))]
+    pub unknown_items_max: u32,
+
     #[command(flatten)]
     pub ranker: RankerConfig,
 
@@ -181,6 +192,17 @@ pub(super) fn within(
     }
 }
 
+/// As [`within`], of whole numbers.
+pub(super) fn whole_within(
+    range: (f32, f32),
+) -> impl Fn(&str) -> Result<u32, String> + Clone + Send + Sync {
+    move |text| {
+        let value: u32 =
+            text.parse().map_err(|_not_a_number| "is not a whole number".to_owned())?;
+        within_range(value as f32, range).map(|_within| value)
+    }
+}
+
 /// Events of a half-life; 0 is for ever.
 pub(super) fn half_life(text: &str) -> Result<u32, String> {
     let value = text.parse().map_err(|_not_a_number| "is not a whole number".to_owned())?;
@@ -209,6 +231,8 @@ impl ServeConfig {
             tfidf_max_features: self.tfidf_max_features,
             topic_diversity_threshold: self.diversity_threshold,
             arms: self.arms.settings(),
+            users_max: self.users_max,
+            unknown_items_max: self.unknown_items_max,
             seed: self.seed,
             ..Settings::default()
         };

@@ -57,7 +57,7 @@ impl Door {
                 Ok((connection, _peer)) => {
                     pause = PAUSE_MIN;
                     match self.place() {
-                        Some(place) => take(connection, place),
+                        Some(position) => take(connection, position),
                         None => {
                             self.metrics.count_refused_connection("bound");
                             complaint.make(|| {

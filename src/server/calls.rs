@@ -100,21 +100,21 @@ impl Calls {
         let time = CallTime::of(request.headers());
         request.extensions_mut().insert(time);
         let charge = Charge::new(self.budget.clone());
-        let (response, place) = match self.let_in(&method) {
+        let (response, position) = match self.let_in(&method) {
             Err(refusal) => {
                 self.metrics.count_refused_call(refusal.name());
                 (Status::from(refusal).into_http(), None)
             }
-            Ok((routes, place)) => {
+            Ok((routes, position)) => {
                 let answered = self.ask(routes, request, &method, &charge, time).await;
-                (answered.unwrap_or_else(|error| Status::from(error).into_http()), place)
+                (answered.unwrap_or_else(|error| Status::from(error).into_http()), position)
             }
         };
         if !method.server_streams {
             call.is_answered();
         }
         let charge = (!method.client_streams).then_some(charge);
-        let held = Held { _call: call, _place: place, _charge: charge };
+        let held = Held { _call: call, _place: position, _charge: charge };
         let left = time.whole().left().filter(|_| method.server_streams);
         let timer = left.map(|left| Box::pin(tokio::time::sleep(left)));
         response.map(|body| Answer { body, timer, is_over: false, _held: held })
@@ -127,9 +127,9 @@ impl Calls {
         }
         let routes = self.services.get().ok_or(Refusal::Starting)?;
         let streams = method.client_streams || method.server_streams;
-        let places = if streams { &self.streaming } else { &self.single };
-        let place = places.clone().try_acquire_owned().map_err(|_full| Refusal::Calls)?;
-        Ok((routes.clone(), Some(place)))
+        let positions = if streams { &self.streaming } else { &self.single };
+        let position = positions.clone().try_acquire_owned().map_err(|_full| Refusal::Calls)?;
+        Ok((routes.clone(), Some(position)))
     }
 
     async fn ask(

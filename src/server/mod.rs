@@ -277,7 +277,7 @@ impl Port {
             .keep_alive_timeout(KEEPALIVE_PATIENCE);
         let door = self.door("grpc", listener);
         let stop = self.watch.stop.clone();
-        door.keep(stop, move |stream, place| {
+        door.keep(stop, move |stream, position| {
             let activity = Activity::new();
             let (calls, watched) = (calls.clone(), activity.clone());
             let service = service_fn(move |request| {
@@ -291,7 +291,7 @@ impl Port {
             let watch = self.watch.clone();
             self.connections.spawn(async move {
                 watch.over(connection, &activity).await;
-                drop(place);
+                drop(position);
             });
         })
         .await;
@@ -306,7 +306,7 @@ impl Port {
             .max_buf_size(HTTP_BUFFER_BYTES);
         let door = self.door("http", listener);
         let stop = self.watch.stop.clone();
-        door.keep(stop, move |stream, place| {
+        door.keep(stop, move |stream, position| {
             let activity = Activity::new();
             let (router, watched) = (router.clone(), activity.clone());
             let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
@@ -322,7 +322,7 @@ impl Port {
             let watch = self.watch.clone();
             self.connections.spawn(async move {
                 watch.over(connection, &activity).await;
-                drop(place);
+                drop(position);
             });
         })
         .await;

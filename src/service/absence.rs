@@ -27,15 +27,15 @@ use super::scene::List;
 use super::scene::item_of;
 use super::scene::work_out;
 use engine::Cancelled;
-use engine::Refusal;
+use engine::CandidateRank;
+use engine::Exclusion;
 use engine::Retrieval;
 use engine::SourceTrace;
-use engine::Standing;
 use engine::Supply;
 use engine::View;
+use engine::candidate_rank;
 use engine::domain::ItemId;
 use engine::domain::Strategy;
-use engine::standing;
 
 /// The first of these that applies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,7 +61,7 @@ pub enum Cause {
 /// An item against the last item that was shown.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Gap {
-    pub standing: Standing,
+    pub candidate_rank: CandidateRank,
     pub candidates: usize,
     /// The last item of the answer with its score; `None` for an empty answer.
     pub last_shown: Option<(ItemId, f64)>,
@@ -74,8 +74,8 @@ pub struct Absence {
     pub cause: Cause,
     pub sentence: String,
     /// Its place, when it is in the answer.
-    pub place: Option<usize>,
-    pub refusals: Vec<Refusal>,
+    pub position: Option<usize>,
+    pub exclusions: Vec<Exclusion>,
     /// Where the catalogue was searched and the item was allowed.
     pub sources: Vec<SourceTrace>,
     /// Where it was a candidate.
@@ -93,9 +93,9 @@ pub struct Absence {
 #[derive(Debug, Clone)]
 struct Finding {
     cause: Cause,
-    place: Option<usize>,
+    position: Option<usize>,
     shown: BTreeSet<ItemId>,
-    refusals: Vec<Refusal>,
+    exclusions: Vec<Exclusion>,
     sources: Vec<SourceTrace>,
     gap: Option<Gap>,
 }
@@ -149,8 +149,8 @@ fn explain(
     let mut absence = Absence {
         cause: finding.cause,
         sentence: String::new(),
-        place: finding.place,
-        refusals: finding.refusals,
+        position: finding.position,
+        exclusions: finding.exclusions,
         sources: finding.sources,
         gap: finding.gap,
         suppressed_by,
@@ -158,7 +158,7 @@ fn explain(
         model_version: view.model_version(),
         watermark: view.watermark(),
     };
-    absence.sentence = sentence::of(&absence, call.choice.places);
+    absence.sentence = sentence::of(&absence, call.choice.positions);
     Ok(absence)
 }
 
@@ -171,31 +171,35 @@ impl Finding {
     ) -> Result<Self, Cancelled> {
         let shown = list.ranked.items.iter().map(|item| &list.candidates[item.candidate]);
         let shown: Vec<&ItemId> = shown.map(|candidate| &item_of(candidate).item_id).collect();
-        let place = shown.iter().position(|id| *id == item_id);
+        let position = shown.iter().position(|id| *id == item_id);
         let mut candidates = list.candidates.iter();
         let candidate = candidates.position(|candidate| item_of(candidate).item_id == *item_id);
-        let refusals = refusals(view, call, list, item_id);
+        let exclusions = exclusions(view, call, list, item_id);
         let gap = candidate.map(|candidate| gap(view, list, candidate)).transpose()?;
-        let cause = match (&refusals, &gap) {
-            _ if place.is_some() => Cause::Present,
+        let cause = match (&exclusions, &gap) {
+            _ if position.is_some() => Cause::Present,
             (None, _) => Cause::UnknownItem,
-            (Some(refusals), _) if *refusals == [Refusal::NotInCatalogue] => Cause::NotInCatalogue,
+            (Some(exclusions), _) if *exclusions == [Exclusion::NotInCatalogue] => {
+                Cause::NotInCatalogue
+            }
             _ if !call.candidates.may_be(item_id) => Cause::NotACandidate,
-            (Some(refusals), _) if !refusals.is_empty() => Cause::Filtered,
-            (_, Some(gap)) if gap.standing.place < call.choice.places => Cause::Suppressed,
+            (Some(exclusions), _) if !exclusions.is_empty() => Cause::Filtered,
+            (_, Some(gap)) if gap.candidate_rank.position < call.choice.positions => {
+                Cause::Suppressed
+            }
             (_, Some(_)) => Cause::Outranked,
             (_, None) => Cause::NotRetrieved,
         };
         let searched = matches!(call.candidates, Candidates::Catalogue);
-        let allowed = refusals.as_ref().is_some_and(Vec::is_empty);
+        let allowed = exclusions.as_ref().is_some_and(Vec::is_empty);
         let index = view.item_index(item_id.as_str()).filter(|_| searched && allowed);
         let supply = Supply::of(&call.choice, &call.boosts);
         let sources = index.map(|index| list.retrieval.trace(index, &supply)).transpose()?;
         Ok(Self {
             cause,
-            place,
+            position,
             shown: shown.into_iter().cloned().collect(),
-            refusals: refusals.unwrap_or_default(),
+            exclusions: exclusions.unwrap_or_default(),
             sources: sources.unwrap_or_default(),
             gap,
         })
@@ -204,12 +208,12 @@ impl Finding {
 
 /// The rules that refuse an item as the catalogue or the request describes it;
 /// `None` for one that neither knows.
-fn refusals(
+fn exclusions(
     view: &View,
     call: &PersonalizeCall,
     list: &List<'_>,
     item_id: &ItemId,
-) -> Option<Vec<Refusal>> {
+) -> Option<Vec<Exclusion>> {
     let index = view.item_index(item_id.as_str());
     let described = match &call.candidates {
         Candidates::Given { items, ids } if !ids.contains(item_id) => {
@@ -219,28 +223,28 @@ fn refusals(
     };
     if let Some(item) = described {
         let (entry, _) = view.describe_inline(item.clone());
-        return Some(list.eligible.refusals(&entry, index));
+        return Some(list.eligible.exclusions(&entry, index));
     }
-    index.map(|index| list.eligible.refusals(view.entry(index), Some(index)))
+    index.map(|index| list.eligible.exclusions(view.entry(index), Some(index)))
 }
 
 fn gap(view: &View, list: &List<'_>, candidate: usize) -> Result<Gap, Cancelled> {
-    let standing = standing(view, list.candidates, list.request, candidate)?;
+    let candidate_rank = candidate_rank(view, list.candidates, list.request, candidate)?;
     let last = list.ranked.items.last();
     let mut differences: Vec<(&'static str, f64)> = Vec::new();
     if let Some(last) = last {
         let names: BTreeSet<&'static str> =
-            last.components.keys().chain(standing.components.keys()).copied().collect();
+            last.components.keys().chain(candidate_rank.components.keys()).copied().collect();
         let of = |components: &std::collections::BTreeMap<&str, f64>, name: &str| {
             components.get(name).copied().unwrap_or(0.0)
         };
-        let part = |name| (name, of(&last.components, name) - of(&standing.components, name));
+        let part = |name| (name, of(&last.components, name) - of(&candidate_rank.components, name));
         differences = names.into_iter().map(part).filter(|part| part.1 != 0.0).collect();
         differences.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(b.0)));
     }
     let id = |candidate: usize| item_of(&list.candidates[candidate]).item_id.clone();
     Ok(Gap {
-        standing,
+        candidate_rank,
         candidates: list.candidates.len(),
         last_shown: last.map(|last| (id(last.candidate), last.score)),
         differences,

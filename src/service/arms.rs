@@ -78,10 +78,10 @@ impl SelectArmCall {
     }
 
     fn selection(&self, view: &View, found: &ChosenArm) -> ArmSelection {
-        let offered = self.offered.iter().enumerate().map(|(place, name)| OfferedArm {
+        let offered = self.offered.iter().enumerate().map(|(position, name)| OfferedArm {
             name: name.clone(),
-            propensity: found.propensities[place] as f32,
-            mean: found.means[place] as f32,
+            propensity: found.propensities[position] as f32,
+            mean: found.means[position] as f32,
         });
         ArmSelection {
             decision_id: self.decision_id.clone(),

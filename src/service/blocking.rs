@@ -155,7 +155,7 @@ impl Reads {
         deadline: Deadline,
         work: impl FnOnce(&Expiry) -> T + Send + 'static,
     ) -> Result<T, Error> {
-        let place = self.place(deadline).await?;
+        let position = self.place(deadline).await?;
         let expiry = Expiry { deadline, abandoned: Arc::default() };
         let _caller = Caller(expiry.abandoned.clone());
         let (reply, answer) = oneshot::channel();
@@ -165,7 +165,7 @@ impl Reads {
                 Err(over) => Err(over),
             };
             // Before the answer: whoever has it may come again at once.
-            drop(place);
+            drop(position);
             let _gone = reply.send(done);
         };
         self.jobs.send(Box::new(job)).map_err(|_ended| Error::ShuttingDown)?;
@@ -176,15 +176,15 @@ impl Reads {
         if deadline.is_past() {
             return Err(Error::DeadlinePassed);
         }
-        if let Ok(place) = self.threads.clone().try_acquire_owned() {
-            return Ok(place);
+        if let Ok(position) = self.threads.clone().try_acquire_owned() {
+            return Ok(position);
         }
         let overloaded = || Error::Overloaded("too many reads are being answered");
         let _queued = self.queue.try_acquire().map_err(|_full| overloaded())?;
         let thread = self.threads.clone().acquire_owned();
         let patience = tokio::time::timeout(QUEUE_PATIENCE, thread);
-        let place = deadline.bound(patience).await?.map_err(|_elapsed| overloaded())?;
-        place.map_err(|_closed| Error::ShuttingDown)
+        let position = deadline.bound(patience).await?.map_err(|_elapsed| overloaded())?;
+        position.map_err(|_closed| Error::ShuttingDown)
     }
 }
 

@@ -7,6 +7,7 @@ use std::hash::RandomState;
 use crate::storage;
 use engine::Cancelled;
 use engine::TrainingError;
+use engine::WindowNotHeld;
 use engine::domain::NamespaceName;
 use engine::domain::Sequence;
 use engine::domain::Violation;
@@ -48,10 +49,16 @@ pub enum Error {
     TrainingRuns,
     /// No decision of the time says what it chose from.
     #[error(
-        "none of the {decisions} decisions of the time says what it chose from at a place that \
+        "none of the {decisions} decisions of the time says what it chose from at a position that \
          was not pinned"
     )]
     NothingToEvaluate { decisions: u64 },
+    /// A takeover whose rewards would come too late to be counted.
+    #[error(
+        "rewards are to be waited for {} s, but at the rate of now decisions are held for {} s: raise \
+         credit_megabytes or lower reward_window_seconds", .0.window_seconds, .0.held_seconds
+    )]
+    WindowNotHeld(WindowNotHeld),
     #[error(transparent)]
     Training(#[from] TrainingError),
     /// Work is refused for now; the same call may be sent again.

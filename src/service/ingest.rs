@@ -48,9 +48,10 @@ impl Submitted {
             // Put to sleep since it was submitted.
             self.namespaces.wake(self.namespace.name());
         }
-        let is_new =
-            |place: u32| matches!(appended.outcomes[place as usize], AppendOutcome::Accepted(_));
-        let named = self.named.into_iter().filter(|(place, _)| is_new(*place));
+        let is_new = |position: u32| {
+            matches!(appended.outcomes[position as usize], AppendOutcome::Accepted(_))
+        };
+        let named = self.named.into_iter().filter(|(position, _)| is_new(*position));
         let mut named = named.map(|(_, named)| named).peekable();
         let mut unknown_decisions = 0;
         if named.peek().is_some() {
@@ -84,10 +85,10 @@ impl Service {
             let dimension = namespace.view().settings().embedding_dimension as usize;
             embedder.fill(&mut records, dimension).await?;
         }
-        let places = 0_u32..;
-        let named = places.zip(&records).filter_map(|(place, record)| {
+        let positions = 0_u32..;
+        let named = positions.zip(&records).filter_map(|(position, record)| {
             let named = Named::by(record)?;
-            Some((place, named))
+            Some((position, named))
         });
         let named = named.collect();
         let pending = self.writer.submit(&namespace.tail, records).await?;

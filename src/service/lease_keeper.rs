@@ -36,7 +36,7 @@ const MODESTY_MAX: Duration = Duration::from_secs(2);
 
 /// What is known of a wanted lease.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Standing {
+enum Holding {
     NotAsked,
     Held(Fence),
     /// Somebody else has it.
@@ -49,7 +49,7 @@ enum Standing {
 struct Wanted {
     number: u64,
     ask_from: Instant,
-    standing: watch::Sender<Standing>,
+    holding: watch::Sender<Holding>,
 }
 
 #[derive(Debug, Default)]
@@ -79,25 +79,25 @@ pub struct Lease {
     keeper: Arc<LeaseKeeper>,
     name: LeaseName,
     number: u64,
-    standing: watch::Receiver<Standing>,
+    holding: watch::Receiver<Holding>,
 }
 
 impl Lease {
     /// The fence while this process holds the lease.
     pub fn fence(&self) -> Option<Fence> {
-        match &*self.standing.borrow() {
-            Standing::Held(fence) => Some(fence.clone()),
+        match &*self.holding.borrow() {
+            Holding::Held(fence) => Some(fence.clone()),
             _ => None,
         }
     }
 
     pub fn is_held(&self) -> bool {
-        matches!(*self.standing.borrow(), Standing::Held(_))
+        matches!(*self.holding.borrow(), Holding::Held(_))
     }
 
     /// Waits until something changes. Cancel safe.
     pub async fn changed(&mut self) {
-        if self.standing.changed().await.is_err() {
+        if self.holding.changed().await.is_err() {
             std::future::pending().await
         }
     }
@@ -141,11 +141,11 @@ impl LeaseKeeper {
     pub async fn take(self: &Arc<Self>, name: LeaseName) -> Result<Option<Lease>, storage::Error> {
         let mut lease = self.wish(name, Duration::ZERO);
         loop {
-            match &*lease.standing.borrow_and_update() {
-                Standing::NotAsked => {}
-                Standing::Held(_) => break,
-                Standing::Elsewhere => return Ok(None),
-                Standing::Unknown => {
+            match &*lease.holding.borrow_and_update() {
+                Holding::NotAsked => {}
+                Holding::Held(_) => break,
+                Holding::Elsewhere => return Ok(None),
+                Holding::Unknown => {
                     let reason = "leases cannot be asked for".to_owned();
                     return Err(storage::Error::Unavailable { reason });
                 }
@@ -158,20 +158,20 @@ impl LeaseKeeper {
     /// How many leases this process holds.
     pub fn held(&self) -> usize {
         let wishes = self.wishes();
-        let held = |wanted: &&Wanted| matches!(*wanted.standing.borrow(), Standing::Held(_));
+        let held = |wanted: &&Wanted| matches!(*wanted.holding.borrow(), Holding::Held(_));
         wishes.wanted.values().filter(held).count()
     }
 
     fn wish(self: &Arc<Self>, name: LeaseName, modesty: Duration) -> Lease {
-        let (sender, standing) = watch::channel(Standing::NotAsked);
+        let (sender, holding) = watch::channel(Holding::NotAsked);
         let mut wishes = self.wishes();
         wishes.numbers += 1;
         let number = wishes.numbers;
         let ask_from = Instant::now() + modesty;
-        wishes.wanted.insert(name.clone(), Wanted { number, ask_from, standing: sender });
+        wishes.wanted.insert(name.clone(), Wanted { number, ask_from, holding: sender });
         drop(wishes);
         self.wake.notify_one();
-        Lease { keeper: self.clone(), name, number, standing }
+        Lease { keeper: self.clone(), name, number, holding }
     }
 
     fn wishes(&self) -> MutexGuard<'_, Wishes> {
@@ -203,7 +203,7 @@ impl LeaseKeeper {
     /// When the next wish that was never asked for is to be.
     fn next_wish(&self) -> Option<Instant> {
         let wishes = self.wishes();
-        let not_asked = |wanted: &&Wanted| *wanted.standing.borrow() == Standing::NotAsked;
+        let not_asked = |wanted: &&Wanted| *wanted.holding.borrow() == Holding::NotAsked;
         wishes.wanted.values().filter(not_asked).map(|wanted| wanted.ask_from).min()
     }
 
@@ -213,7 +213,7 @@ impl LeaseKeeper {
         let (given_up, names) = {
             let mut wishes = self.wishes();
             let due = |(name, wanted): (&LeaseName, &Wanted)| {
-                let fits = all || *wanted.standing.borrow() == Standing::NotAsked;
+                let fits = all || *wanted.holding.borrow() == Holding::NotAsked;
                 (fits && wanted.ask_from <= asked_at).then(|| (name.clone(), wanted.number))
             };
             let names: Vec<_> = wishes.wanted.iter().filter_map(due).collect();
@@ -252,8 +252,8 @@ impl LeaseKeeper {
         let held: BTreeMap<&LeaseName, &Fence> =
             fences.iter().map(|fence| (&fence.lease, fence)).collect();
         self.set(asked, |name, _before| match held.get(name) {
-            Some(fence) => Standing::Held((*fence).clone()),
-            None => Standing::Elsewhere,
+            Some(fence) => Holding::Held((*fence).clone()),
+            None => Holding::Elsewhere,
         });
         // Whoever gave up while the question was under way holds it, too.
         let mut wishes = self.wishes();
@@ -265,25 +265,21 @@ impl LeaseKeeper {
     /// The store is silent: what is new is unknown, what was held is kept for a while.
     fn tell_silence(&self, asked: &[(LeaseName, u64)], too_long: bool) {
         self.set(asked, |_name, before| match before {
-            Standing::Held(fence) if !too_long => Standing::Held(fence.clone()),
-            _ => Standing::Unknown,
+            Holding::Held(fence) if !too_long => Holding::Held(fence.clone()),
+            _ => Holding::Unknown,
         });
     }
 
-    fn set(
-        &self,
-        asked: &[(LeaseName, u64)],
-        standing: impl Fn(&LeaseName, &Standing) -> Standing,
-    ) {
+    fn set(&self, asked: &[(LeaseName, u64)], holding: impl Fn(&LeaseName, &Holding) -> Holding) {
         let wishes = self.wishes();
         for (name, number) in asked {
             let Some(wanted) = wishes.wanted.get(name).filter(|wanted| wanted.number == *number)
             else {
                 continue;
             };
-            wanted.standing.send_if_modified(|before| {
-                let now = standing(name, before);
-                if matches!((&*before, &now), (Standing::Held(_), now) if before != now) {
+            wanted.holding.send_if_modified(|before| {
+                let now = holding(name, before);
+                if matches!((&*before, &now), (Holding::Held(_), now) if before != now) {
                     tracing::warn!(lease = %name, "no longer held");
                 }
                 let changed = *before != now;
@@ -299,7 +295,7 @@ impl LeaseKeeper {
             let mut wishes = self.wishes();
             let mut fences = std::mem::take(&mut wishes.given_up);
             for wanted in std::mem::take(&mut wishes.wanted).into_values() {
-                if let Standing::Held(fence) = wanted.standing.send_replace(Standing::Unknown) {
+                if let Holding::Held(fence) = wanted.holding.send_replace(Holding::Unknown) {
                     fences.push(fence);
                 }
             }

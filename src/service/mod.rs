@@ -36,7 +36,7 @@ mod scene;
 mod sleepers;
 mod store_health;
 mod unlearnt_costs;
-mod unlearnt_showings;
+mod unlearnt_impressions;
 mod user_contexts;
 mod workers;
 

@@ -25,7 +25,7 @@ use super::log_writer::LogTail;
 use super::owner::Command;
 use super::retrain::Training;
 use super::unlearnt_costs::UnlearntCosts;
-use super::unlearnt_showings::UnlearntShowings;
+use super::unlearnt_impressions::UnlearntImpressions;
 use super::user_contexts::UserContexts;
 use crate::storage::Position;
 use engine::View;
@@ -80,7 +80,7 @@ pub struct Namespace {
     condition: watch::Sender<Condition>,
     pub user_contexts: UserContexts,
     pub unlearnt_costs: UnlearntCosts,
-    pub unlearnt_showings: UnlearntShowings,
+    pub unlearnt_impressions: UnlearntImpressions,
     pub known_decisions: KnownDecisions,
     /// What it has used of the second under rate limits.
     pub rates: RateWindows,
@@ -105,7 +105,7 @@ impl Namespace {
             condition: watch::Sender::default(),
             user_contexts,
             unlearnt_costs: UnlearntCosts::default(),
-            unlearnt_showings: UnlearntShowings::default(),
+            unlearnt_impressions: UnlearntImpressions::default(),
             known_decisions: KnownDecisions::default(),
             last_use,
             commands,

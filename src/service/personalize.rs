@@ -62,7 +62,7 @@ impl Candidates {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PinnedItem {
     pub item_id: ItemId,
-    pub place: usize,
+    pub position: usize,
 }
 
 /// One call, checked.
@@ -141,7 +141,7 @@ impl Service {
                 namespace.unlearnt_costs.note(&decision);
             }
             if capped {
-                namespace.unlearnt_showings.note(&decision);
+                namespace.unlearnt_impressions.note(&decision);
             }
             if is_recorded && decision.detail.is_none() {
                 self.metrics.decision_details_left_out.inc();

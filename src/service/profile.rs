@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::error::Error;
+use engine::DecayTime;
 use engine::DecayedRow;
+use engine::Impressions;
 use engine::View;
 use engine::domain::Attributes;
 use engine::domain::InteractionType;
@@ -60,54 +62,67 @@ pub struct ProfileReport {
 pub fn profile(view: &View, user_id: &str) -> Result<ProfileReport, Error> {
     let index = view.user_index(user_id).ok_or_else(|| Error::NoUser(user_id.to_owned()))?;
     let user = view.user(index);
-    if user.changed_at == 0 {
+    let impressions = view.impressions(index);
+    let impression_events = impressions.map_or(0, Impressions::events);
+    if user.changed_at == 0 && impression_events == 0 {
         // Only ranked for so far: that is our doing, not theirs.
         return Err(Error::NoUser(user_id.to_owned()));
     }
     let counts = InteractionType::ALL.into_iter().filter_map(|kind| {
-        let count = u64::from(user.counts[kind.index()]);
-        (count > 0).then_some((kind.name(), count))
+        let count = match kind {
+            InteractionType::Impression => impression_events,
+            _ => user.counts[kind.index()],
+        };
+        (count > 0).then_some((kind.name(), u64::from(count)))
     });
-    let recent = user.history.entries().iter().rev().take(RECENT).map(|entry| RecentItem {
-        item_id: view.item_id(entry.item).to_owned(),
-        title: view.entry(entry.item).item.as_ref().map_or_else(String::new, |i| i.title.clone()),
-        kind: entry.kind(),
-        occurred_at: entry.at(),
+    // Of what the user did and of what they were shown.
+    let did = (user.interactions() > 0).then_some((user.first_seen, user.last_seen));
+    let seen = [did, impressions.and_then(Impressions::between)];
+    let seen = seen.into_iter().flatten().reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
+    let (first_seen, last_seen) = seen.unwrap_or_default();
+    let recent = user.history.entries().iter().rev().filter_map(|entry| {
+        let item = view.entry(entry.item).item.as_ref();
+        Some(RecentItem {
+            item_id: view.item_id(entry.item)?.to_owned(),
+            title: item.map_or_else(String::new, |item| item.title.clone()),
+            kind: entry.kind(),
+            occurred_at: entry.at(),
+        })
     });
+    let now = view.profile_time(user);
     Ok(ProfileReport {
-        topics: parts(view, &user.topics, user.last_seen, |topic| view.topic_name(topic)),
-        sources: parts(view, &user.sources, user.last_seen, |source| view.source_name(source)),
-        devices: parts(view, &user.devices, user.last_seen, |device| view.device_name(device)),
+        topics: parts(&user.topics, now, |topic| view.topic_name(topic)),
+        sources: parts(&user.sources, now, |source| view.source_name(source)),
+        devices: parts(&user.devices, now, |device| view.device_name(device)),
         times: times(&user.slots),
         interaction_counts: counts.collect(),
-        recent_items: recent.collect(),
+        recent_items: recent.take(RECENT).collect(),
         cohort: view.cohort_names(user).join(", "),
         attributes: user.attributes.clone(),
-        first_seen: user.first_seen,
-        last_seen: user.last_seen,
+        first_seen,
+        last_seen,
     })
 }
 
 /// The entries of a row as shares, the strongest first.
 fn parts<'v>(
-    view: &'v View,
     row: &DecayedRow,
-    now: Timestamp,
-    name: impl Fn(u32) -> &'v str,
+    now: DecayTime,
+    name: impl Fn(u32) -> Option<&'v str>,
 ) -> Vec<ProfilePart> {
-    let scale = row.scale(now, view.settings().profile_half_life_hours);
+    let scale = row.scale(now);
     let total = row.total();
     let mut parts: Vec<ProfilePart> = row
         .entries()
         .iter()
         .filter(|_| total > 0.0)
-        .map(|&(key, stored)| {
+        .filter_map(|&(key, stored)| {
             let mass = stored.abs() * scale;
-            ProfilePart {
-                name: name(key).to_owned(),
+            Some(ProfilePart {
+                name: name(key)?.to_owned(),
                 weight: f64::from(stored / total),
                 confidence: f64::from(mass / (mass + CONFIDENCE_MASS)),
-            }
+            })
         })
         .collect();
     parts.sort_by(|a, b| b.weight.total_cmp(&a.weight).then_with(|| a.name.cmp(&b.name)));

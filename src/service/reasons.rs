@@ -15,7 +15,7 @@ pub struct ReasonInWords {
 }
 
 pub fn in_words(view: &View, reason: Reason) -> ReasonInWords {
-    let cause_id = reason.item.map_or_else(String::new, |item| view.item_id(item).to_owned());
+    let cause_id = reason.item.and_then(|item| view.item_id(item)).unwrap_or_default().to_owned();
     let item = reason.item.and_then(|item| view.entry(item).item.as_ref());
     let cause_title = item.map_or_else(String::new, |item| item.title.clone());
     let cause = if cause_title.is_empty() { &cause_id } else { &cause_title };
@@ -51,7 +51,6 @@ fn text(reason: &Reason, cause: Option<&str>) -> String {
         Kind::OwnTimeOfWeek => {
             about(topic, "you like ", " at this time", "as you like it at this time")
         }
-        Kind::Season => about(topic, "", " is in season", "in season"),
         Kind::Device => about(group, "popular on ", "", "popular on your device"),
         Kind::New => about(topic, "new in ", "", "new"),
         Kind::Repeat => "you come back to it".to_owned(),

@@ -91,6 +91,7 @@ pub fn decision(
         watermark: view.watermark(),
         candidates: list.candidates.len() as u32,
         segment: list.ranked.segment,
+        layout: view.ranker().layout().clone(),
         shown: shown.collect(),
         exploration_cost: list.ranked.exploration_cost as f32,
         trial: list.ranked.trial.as_ref().map(|trial| Box::new(recorded_trial(trial))),
@@ -113,8 +114,8 @@ fn recorded_trial(trial: &Trial) -> TakeoverTrial {
         round,
         origin,
         chances,
-        places,
-        same_place,
+        positions,
+        same_position,
         in_both,
         same_first,
         expected_gain,
@@ -124,8 +125,8 @@ fn recorded_trial(trial: &Trial) -> TakeoverTrial {
         round: *round,
         origin: *origin,
         chances: *chances,
-        places: *places,
-        same_place: *same_place,
+        positions: *positions,
+        same_position: *same_position,
         in_both: *in_both,
         same_first: *same_first,
         expected_gain: *expected_gain as f32,
@@ -173,6 +174,7 @@ fn detail(
 mod tests {
     use super::*;
     use engine::domain::DecisionId;
+    use engine::domain::FeatureLayout;
     use engine::domain::ItemId;
     use engine::domain::ListOrigin;
     use engine::domain::Timestamp;
@@ -200,14 +202,15 @@ mod tests {
             watermark: u64::MAX,
             candidates: u32::MAX,
             segment: u8::MAX,
+            layout: FeatureLayout::new(0..FEATURES as u16),
             shown: vec![shown; limits::RESULTS],
             exploration_cost: 1.0,
             trial: Some(Box::new(TakeoverTrial {
                 round: u32::MAX,
                 origin: ListOrigin::Ranker,
                 chances: [0.5; 3],
-                places: u32::MAX,
-                same_place: u32::MAX,
+                positions: u32::MAX,
+                same_position: u32::MAX,
                 in_both: u32::MAX,
                 same_first: true,
                 expected_gain: 0.5,

@@ -2,7 +2,7 @@
 //!
 //! - It goes through the same code as the answer did, from the request on, so what comes out
 //!   is a decision like the recorded one: equal, bit by bit, or the difference is a finding.
-//! - What was derived of the person, showings and costs are those of the record, and so are
+//! - What was derived of the person, impressions and costs are those of the record, and so are
 //!   candidates that had been found for an earlier call; all else is found again.
 
 use super::personalize::PersonalizeCall;

@@ -20,10 +20,10 @@ use engine::Candidate;
 use engine::Eligibility;
 use engine::Entry;
 use engine::GiveUp;
-use engine::Occasion;
 use engine::Pin;
 use engine::RankRequest;
 use engine::Ranked;
+use engine::RequestContext;
 use engine::Retrieval;
 use engine::SparseVector;
 use engine::Supply;
@@ -50,7 +50,7 @@ pub struct List<'a> {
 pub struct Beside {
     /// What is derived of the person.
     pub person: Derived,
-    /// Ids of items in showings that the view does not know yet, once for each.
+    /// Ids of items in impressions that the view does not know yet, once for each.
     pub shown: Vec<Box<str>>,
     /// What exploring cost in decisions that the view does not know yet; looked at with an
     /// allowance only.
@@ -64,7 +64,7 @@ impl Beside {
         let user = view.user_index(call.user_id.as_str());
         let shown = match call.filter.frequency_cap_per_day {
             0 => Vec::new(),
-            _ => namespace.unlearnt_showings.of(view, call.user_id.as_str(), call.now),
+            _ => namespace.unlearnt_impressions.of(view, call.user_id.as_str(), call.now),
         };
         let unlearnt_cost = match view.settings().ranker.exploration_allowance {
             None => 0.0,
@@ -168,7 +168,7 @@ fn work_out_from<T>(
     let request = RankRequest {
         user,
         context,
-        occasion: Occasion {
+        request_context: RequestContext {
             now: call.now,
             utc_offset_minutes: call.utc_offset_minutes,
             device,
@@ -266,14 +266,16 @@ fn baseline(
         BaselineOrder::Popular => return Some(Baseline::Popular),
         BaselineOrder::Items(items) => items,
     };
-    let place_of: HashMap<&str, usize> =
+    let position_of: HashMap<&str, usize> =
         candidates.iter().map(|one| item_of(one).item_id.as_str()).zip(0..).collect();
-    let places = items.iter().filter_map(|id| place_of.get(id.as_str()).copied());
-    let is_free = |place: &usize| pins.iter().all(|pin| pin.candidate != *place);
-    let may_be = |place: &usize| eligible.allows_pinned(candidates[*place].entry);
-    let order: Vec<usize> = places.filter(|place| is_free(place) && may_be(place)).collect();
-    let is_personal =
-        |place: &usize| eligible.allows(candidates[*place].entry, candidates[*place].index);
+    let positions = items.iter().filter_map(|id| position_of.get(id.as_str()).copied());
+    let is_free = |position: &usize| pins.iter().all(|pin| pin.candidate != *position);
+    let may_be = |position: &usize| eligible.allows_pinned(candidates[*position].entry);
+    let order: Vec<usize> =
+        positions.filter(|position| is_free(position) && may_be(position)).collect();
+    let is_personal = |position: &usize| {
+        eligible.allows(candidates[*position].entry, candidates[*position].index)
+    };
     let mut excluded: Vec<usize> = order.iter().copied().filter(|one| !is_personal(one)).collect();
     excluded.sort_unstable();
     (!order.is_empty()).then_some(Baseline::Order { order, excluded })
@@ -286,7 +288,7 @@ fn pins(
     pinned: &[PinnedItem],
     eligible: &Eligibility<'_>,
 ) -> Vec<Pin> {
-    let place_of = |pin: &PinnedItem| {
+    let position_of = |pin: &PinnedItem| {
         let is_it = |candidate: &Candidate<'_>| {
             let item = candidate.entry.item.as_ref();
             item.is_some_and(|item| item.item_id == pin.item_id)
@@ -294,9 +296,9 @@ fn pins(
         let candidate = candidates.iter().position(is_it)?;
         eligible
             .allows_pinned(candidates[candidate].entry)
-            .then_some(Pin { candidate, place: pin.place })
+            .then_some(Pin { candidate, position: pin.position })
     };
-    pinned.iter().filter_map(place_of).collect()
+    pinned.iter().filter_map(position_of).collect()
 }
 
 fn given(view: &View, eligible: &Eligibility<'_>, items: &[Arc<Item>], ids: &[ItemId]) -> Pool {

@@ -78,9 +78,9 @@ impl BatchHead {
         }
         let first = self.first;
         Ok(entries.iter().map(move |entry| {
-            let (hash, place) = entry.split_first_chunk().expect("an entry holds a hash");
-            let place = u16::from_le_bytes(place.try_into().expect("an entry holds a place"));
-            (u128::from_le_bytes(*hash), first.saturating_add(place.into()))
+            let (hash, position) = entry.split_first_chunk().expect("an entry holds a hash");
+            let position = u16::from_le_bytes(position.try_into().expect("an entry holds a place"));
+            (u128::from_le_bytes(*hash), first.saturating_add(position.into()))
         }))
     }
 
@@ -103,16 +103,16 @@ impl BatchHead {
 /// The stored form of the event hashes of a batch's records.
 pub fn event_hashes_of<'a>(records: impl Iterator<Item = &'a Record>) -> Vec<u8> {
     let mut stored = Vec::new();
-    for (place, record) in (0..).zip(records) {
+    for (position, record) in (0..).zip(records) {
         if let Some(id) = record.event_id() {
-            put_event_hash(&mut stored, event_hash(id), place);
+            put_event_hash(&mut stored, event_hash(id), position);
         }
     }
     stored
 }
 
-pub fn put_event_hash(stored: &mut Vec<u8>, hash: u128, place: u32) {
-    let place = u16::try_from(place).expect("a batch holds 10,000 records at most");
+pub fn put_event_hash(stored: &mut Vec<u8>, hash: u128, position: u32) {
+    let position = u16::try_from(position).expect("a batch holds 10,000 records at most");
     stored.extend_from_slice(&hash.to_le_bytes());
-    stored.extend_from_slice(&place.to_le_bytes());
+    stored.extend_from_slice(&position.to_le_bytes());
 }

@@ -54,6 +54,8 @@ pub struct Metrics {
     pub degraded_answers: Counter,
     /// Takeovers given back by their guards.
     pub takeover_fallbacks: Counter,
+    /// Times at which decisions were held for less than the reward window of a takeover.
+    pub takeover_windows_not_held: Counter,
     /// Selections of arms by strategy.
     arm_selections: Family<Labels, Counter>,
     /// Rewards of arms by outcome: accepted, duplicate.
@@ -97,6 +99,7 @@ impl Default for Metrics {
             personalize_seconds: seconds(),
             degraded_answers: Counter::default(),
             takeover_fallbacks: Counter::default(),
+            takeover_windows_not_held: Counter::default(),
             arm_selections: Family::default(),
             arm_rewards: Family::default(),
             embeddings: Family::default(),
@@ -122,6 +125,11 @@ impl Metrics {
             "takeover_fallbacks",
             "Takeovers given back because the ranker earned less",
             self.takeover_fallbacks.clone(),
+        );
+        registry.register(
+            "takeover_windows_not_held",
+            "Times at which decisions were held for less than the reward window of a takeover",
+            self.takeover_windows_not_held.clone(),
         );
         registry.register(
             "arm_selections",

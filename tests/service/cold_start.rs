@@ -1,5 +1,5 @@
 //! What is recommended before much is known of a person or an item, and what the
-//! occasion changes: cohorts, new items, time, place, session, freshness.
+//! request context changes: cohorts, new items, time, place, session, freshness.
 
 use personalization::proto::CreateNamespaceRequest;
 use personalization::proto::Interaction;
@@ -246,8 +246,8 @@ async fn with_newcomers(api: &Api) -> u64 {
     api.upsert(old.chain(new.map(|item| appeared(item, 1))).collect()).await;
     // A few items are wanted by nearly everybody.
     let likes = (0..300).map(|n: usize| {
-        let place = (n * 37 % 101).pow(2) / 350;
-        let item = format!("{}-{place:02}", if n.is_multiple_of(2) { "old" } else { "older" });
+        let position = (n * 37 % 101).pow(2) / 350;
+        let item = format!("{}-{position:02}", if n.is_multiple_of(2) { "old" } else { "older" });
         event(&format!("like {n}"), &format!("fan-{n}"), &item, InteractionType::Like)
     });
     api.record(likes.collect()).await.last_sequence

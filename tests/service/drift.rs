@@ -25,8 +25,8 @@ use crate::harness::World;
 use crate::harness::event;
 use crate::harness::greedy;
 
-const PEOPLE: u64 = 40;
-const PLACES: u32 = 5;
+const PEOPLE: u64 = 400;
+const POSITIONS: u32 = 5;
 /// Lists asked for before what people did with them is sent.
 const TOGETHER: u64 = 10;
 /// Chance, of a hundred, that a shown item is clicked by somebody whose taste it is, or not.
@@ -82,7 +82,7 @@ impl Audience {
                 let request = PersonalizeRequest {
                     min_watermark: self.watermark,
                     strategy: Some(self.strategy.into()),
-                    ..greedy(&user, PLACES)
+                    ..greedy(&user, POSITIONS)
                 };
                 let answer = self.api.personalize(request).await;
                 for shown in &answer.recommendations {
@@ -104,7 +104,7 @@ impl Audience {
             }
             self.watermark = self.api.record(events).await.last_sequence;
         }
-        clicks as f64 / (lists * u64::from(PLACES)) as f64
+        clicks as f64 / (lists * u64::from(POSITIONS)) as f64
     }
 }
 

@@ -15,7 +15,7 @@ use crate::harness::command;
 use crate::harness::eventually;
 use crate::harness::greedy;
 
-const PLACES: u32 = 3;
+const POSITIONS: u32 = 3;
 const DECISIONS: usize = 120;
 
 /// Runs a command that must succeed; its standard output.
@@ -47,7 +47,7 @@ async fn logged() -> (Server, Shown) {
             strategy: Some(Strategy::EpsilonGreedy.into()),
             candidate_ids: candidate_ids.clone(),
             min_watermark,
-            ..greedy(&user, PLACES)
+            ..greedy(&user, POSITIONS)
         };
         let answer = api.personalize(request).await;
         let items: Vec<_> = answer
@@ -79,7 +79,7 @@ async fn decisions_of_a_store_are_exported_with_their_rewards_and_evaluated() {
     let lines = std::fs::read_to_string(&file).expect("the export");
     let rounds: Vec<serde_json::Value> =
         lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
-    assert_eq!(rounds.len(), DECISIONS * PLACES as usize);
+    assert_eq!(rounds.len(), DECISIONS * POSITIONS as usize);
     for round in &rounds {
         let decision = &shown[round["decision_id"].as_str().expect("an id")];
         let (item, propensity) = &decision[round["position"].as_u64().expect("a place") as usize];
@@ -154,7 +154,7 @@ async fn decisions_of_the_variants_of_an_experiment_are_told_apart() {
     for n in 0..60 {
         let user = format!("visitor-{n}");
         let variant = ["loud", "quiet", ""][n % 3].to_owned();
-        let request = PersonalizeRequest { variant, min_watermark, ..greedy(&user, PLACES) };
+        let request = PersonalizeRequest { variant, min_watermark, ..greedy(&user, POSITIONS) };
         let answer = api.personalize(request).await;
         let items = answer.recommendations.iter().filter(|_| n % 3 == 0);
         let clicks = items.map(|item| Interaction {

@@ -32,7 +32,7 @@ use crate::harness::event;
 use crate::harness::eventually;
 use crate::harness::greedy;
 
-const PLACES: u32 = 4;
+const POSITIONS: u32 = 4;
 
 /// What a caller that knows no taste would show: jazz and metal in turn.
 fn even_handed() -> Vec<String> {
@@ -40,7 +40,7 @@ fn even_handed() -> Vec<String> {
 }
 
 fn with_baseline(user: &str, baseline: &[String]) -> PersonalizeRequest {
-    PersonalizeRequest { baseline_item_ids: baseline.to_vec(), ..greedy(user, PLACES) }
+    PersonalizeRequest { baseline_item_ids: baseline.to_vec(), ..greedy(user, POSITIONS) }
 }
 
 fn shown(answer: &PersonalizeResponse) -> Vec<String> {
@@ -136,8 +136,8 @@ async fn an_apprentice_shows_the_callers_order_learns_from_it_and_says_how_it_wo
     assert_eq!(state.decisions, 301);
     assert_eq!(state.outcomes[1].shown, 301);
     let agreement = state.agreement.expect("there were decisions");
-    assert!(agreement.first_place < 0.9 && agreement.in_both < 0.9, "{agreement:?}");
-    assert!(agreement.same_place <= agreement.in_both, "{agreement:?}");
+    assert!(agreement.first_position < 0.9 && agreement.in_both < 0.9, "{agreement:?}");
+    assert!(agreement.same_position <= agreement.in_both, "{agreement:?}");
     // Half of what the caller shows is of the other taste; the ranker knows better.
     let lift = state.estimated_lift.expect("there were decisions");
     assert!(lift.low > 0.1 && lift.low < lift.value && lift.value < lift.high, "{lift:?}");
@@ -208,7 +208,7 @@ async fn replays_of_every_origin(server: &mut Server, audience: &Audience) {
         let answer = audience.api.personalize(request).await;
         assert_eq!(shown(&answer)[1], "jazz-03");
         let sum: f64 = answer.recommendations.iter().map(|item| item.propensity).sum();
-        assert!(sum > 1.0 && sum <= f64::from(PLACES), "{answer:?}");
+        assert!(sum > 1.0 && sum <= f64::from(POSITIONS), "{answer:?}");
         decisions.insert(answer.origin(), answer.decision_id);
     }
     audience.api.settled_status().await;
@@ -293,7 +293,7 @@ fn with_chance(user: &str, epsilon: f32) -> PersonalizeRequest {
             epsilon: Some(epsilon),
             ..ExplorationParams::default()
         }),
-        ..greedy(user, PLACES)
+        ..greedy(user, POSITIONS)
     }
 }
 
@@ -407,10 +407,13 @@ async fn what_the_filters_forbid_is_left_out_of_the_callers_order_and_an_empty_o
     let request = PersonalizeRequest {
         min_watermark,
         baseline_popular: true,
-        ..greedy("jazz-fan-1", PLACES)
+        ..greedy("jazz-fan-1", POSITIONS)
     };
     let popular = api.personalize(request).await;
-    assert_eq!((popular.origin(), shown(&popular).len()), (ListOrigin::Baseline, PLACES as usize));
+    assert_eq!(
+        (popular.origin(), shown(&popular).len()),
+        (ListOrigin::Baseline, POSITIONS as usize)
+    );
     let answer = ask("polka").await;
     assert_eq!((answer.origin(), shown(&answer).len()), (ListOrigin::Ranker, 0));
 }

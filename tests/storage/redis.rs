@@ -132,9 +132,9 @@ async fn batches_out_of_order_are_put_in_order_and_a_hole_ends_the_answer() {
     let options = options(server.url());
     let (here, there) = (connected(&options).await, connected(&options).await);
     let sent = series(&[100; 5]);
-    let end = |place: usize| sent[place].seal.end();
-    for place in [4, 2, 0, 1, 1] {
-        here.tail().publish(vec![sent[place].clone()]);
+    let end = |position: usize| sent[position].seal.end();
+    for position in [4, 2, 0, 1, 1] {
+        here.tail().publish(vec![sent[position].clone()]);
     }
     eventually("all batches", async || there.counts().received == 5).await;
     for redis in [&here, &there] {
@@ -156,7 +156,7 @@ async fn a_large_batch_is_announced_without_its_payload() {
     let options = options(server.url());
     let (here, there) = (connected(&options).await, connected(&options).await);
     let sent = series(&[256 << 10, (256 << 10) + 1]);
-    let (start, ends) = (Position::default(), [0, 1].map(|place| sent[place].seal.end()));
+    let (start, ends) = (Position::default(), [0, 1].map(|position| sent[position].seal.end()));
     here.tail().publish(sent);
     eventually("the news", async || there.tail().newest(&partition(1)) == Some(ends[1])).await;
     assert_eq!(firsts(&*there.tail(), start), [1], "the log has the second one");

@@ -181,8 +181,9 @@ pub struct Tree {
 
 impl Tree {
     pub fn new(sources: Vec<Source>) -> Self {
-        let places = sources.iter().enumerate().filter(|(_, source)| !source.module.is_empty());
-        let modules = places.map(|(place, source)| (source.module.clone(), place)).collect();
+        let positions = sources.iter().enumerate().filter(|(_, source)| !source.module.is_empty());
+        let modules =
+            positions.map(|(position, source)| (source.module.clone(), position)).collect();
         Self { sources, modules }
     }
 
@@ -230,7 +231,7 @@ impl Tree {
     /// Where what a path names is defined: exports are followed.
     pub fn defined(&self, full: &[String]) -> Vec<String> {
         let length = self.module_length(full);
-        let source = self.modules.get(&full[..length]).map(|place| &self.sources[*place]);
+        let source = self.modules.get(&full[..length]).map(|position| &self.sources[*position]);
         let is_export =
             |path: &&PathUse| path.name.is_some() && path.name.as_ref() == full.get(length);
         match source.and_then(|it| Some((it, it.paths.iter().find(is_export)?))) {

@@ -61,10 +61,10 @@ impl World {
             decision_id: &decision_id,
         };
         let found = choose_arm(view.arm_set(self.set.as_str()), &choice);
-        let offered = self.offered.iter().enumerate().map(|(place, name)| OfferedArm {
+        let offered = self.offered.iter().enumerate().map(|(position, name)| OfferedArm {
             name: name.clone(),
-            propensity: found.propensities[place] as f32,
-            mean: found.means[place] as f32,
+            propensity: found.propensities[position] as f32,
+            mean: found.means[position] as f32,
         });
         let selection = ArmSelection {
             decision_id,
@@ -193,18 +193,18 @@ fn costs() {
             Thompson { scale: 1.0 }.propensities(black_box(beliefs), &mut propensities);
         });
         let mut slate = ThompsonSlate::default();
-        let places = 20.min(arms);
+        let positions = 20.min(arms);
         let list = microseconds(|| {
             slate.begin(black_box(beliefs), 1.0);
-            for place in 0..places {
+            for position in 0..positions {
                 slate.prepare();
-                let uniform = (place as f64 + 0.5) / places as f64;
+                let uniform = (position as f64 + 0.5) / positions as f64;
                 let arm = slate.draw([uniform, 1.0 - uniform]);
                 black_box(slate.propensity_of(arm));
                 slate.set_present(arm, false);
             }
         });
-        println!("{arms:>5} arms: one choice {one:>8.1}   a slate of {places} {list:>8.1}");
+        println!("{arms:>5} arms: one choice {one:>8.1}   a slate of {positions} {list:>8.1}");
     }
     println!("One selection and its reward through the engine, 10 arms, events/s");
     for numbers in [8, 20, 64, 128] {

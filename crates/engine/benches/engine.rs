@@ -22,8 +22,8 @@ use engine::Engine;
 use engine::Exploring;
 use engine::Filter;
 use engine::GiveUp;
-use engine::Occasion;
 use engine::RankRequest;
+use engine::RequestContext;
 use engine::Retrieval;
 use engine::Supply;
 use engine::UserContext;
@@ -97,8 +97,8 @@ fn log() -> Vec<LogRecord> {
         .into_iter()
         .chain(ratings)
         .enumerate()
-        .map(|(place, (seconds, record))| LogRecord {
-            sequence: place as u64 + 1,
+        .map(|(position, (seconds, record))| LogRecord {
+            sequence: position as u64 + 1,
             recorded_at: Timestamp::from_seconds(seconds),
             record,
         })
@@ -129,8 +129,8 @@ fn learning(criterion: &mut Criterion) {
     let next: Vec<LogRecord> = log[log.len() - tail..]
         .iter()
         .enumerate()
-        .map(|(place, record)| LogRecord {
-            sequence: engine.state().watermark() + 1 + place as u64,
+        .map(|(position, record)| LogRecord {
+            sequence: engine.state().watermark() + 1 + position as u64,
             ..record.clone()
         })
         .collect();
@@ -171,8 +171,8 @@ fn learning(criterion: &mut Criterion) {
 }
 
 /// As of the latest event, nowhere in particular.
-fn now(view: &View) -> Occasion {
-    Occasion { now: view.clock(), utc_offset_minutes: 0, device: None, location: None }
+fn now(view: &View) -> RequestContext {
+    RequestContext { now: view.clock(), utc_offset_minutes: 0, device: None, location: None }
 }
 
 fn choice(strategy: Strategy, method: DiversityMethod, weight: f64, extra: f64) -> Choice {
@@ -188,7 +188,7 @@ fn choice(strategy: Strategy, method: DiversityMethod, weight: f64, extra: f64) 
         source_threshold: 0.0,
         max_per_topic: 0,
         max_per_source: 0,
-        places: 20,
+        positions: 20,
     }
 }
 
@@ -214,7 +214,7 @@ impl Scene<'_> {
         RankRequest {
             user: Some(self.view.user(self.index)),
             context: &self.context,
-            occasion: now(self.view),
+            request_context: now(self.view),
             choice: choice(strategy, method, weight, extra),
             boosts: &[],
             pins: &[],
@@ -264,9 +264,9 @@ fn ranking(criterion: &mut Criterion) {
     rank_experienced(criterion, restored(&engine));
     for strategy in [Strategy::Greedy, Strategy::Thompson] {
         answer_given(criterion, &scene, strategy);
-        let mut request = scene.request(strategy, (DiversityMethod::Mmr, 0.5, 0.0));
+        let mut request = scene.request(strategy, (DiversityMethod::Dpp, 0.3, 0.0));
         let mut turn = scene.decisions.iter().cycle();
-        let name = format!("retrieve and rank, {}, Mmr", strategy.name());
+        let name = format!("retrieve and rank, {}, Dpp", strategy.name());
         criterion.bench_function(&name, |bencher| {
             bencher.iter(|| {
                 request.decision_id = turn.next().expect("a cycle has no end");
@@ -302,15 +302,14 @@ fn bench_rank<'a>(
 
 fn rank_given(criterion: &mut Criterion, scene: &Scene<'_>, count: u32) {
     let candidates: Vec<Candidate<'_>> =
-        (0..count).map(|place| Candidate::known(scene.view, place * 17)).collect();
+        (0..count).map(|position| Candidate::known(scene.view, position * 17)).collect();
     for (strategy, method, weight, extra) in [
         (Strategy::Greedy, DiversityMethod::None, 0.0, 0.0),
         (Strategy::Thompson, DiversityMethod::None, 0.0, 0.0),
         (Strategy::LinUcb, DiversityMethod::None, 0.0, 0.0),
         (Strategy::SquareCb, DiversityMethod::None, 0.0, 0.0),
-        (Strategy::Greedy, DiversityMethod::Mmr, 0.5, 0.0),
-        (Strategy::Thompson, DiversityMethod::Mmr, 0.5, 0.0),
-        (Strategy::EpsilonGreedy, DiversityMethod::Mmr, 0.3, 0.0),
+        (Strategy::Greedy, DiversityMethod::Dpp, 0.3, 0.0),
+        (Strategy::Thompson, DiversityMethod::Dpp, 0.3, 0.0),
         (Strategy::EpsilonGreedy, DiversityMethod::Dpp, 0.3, 0.0),
         (Strategy::EpsilonGreedy, DiversityMethod::Calibrated, 0.3, 0.0),
         (Strategy::EpsilonGreedy, DiversityMethod::Dpp, 0.3, 0.2),
@@ -333,9 +332,9 @@ fn rank_experienced(criterion: &mut Criterion, mut engine: Engine) {
         let give_up = GiveUp::never();
         let scene =
             Scene { view: &view, index, context, filter: Filter::default(), decisions, give_up };
-        let request = scene.request(Strategy::Thompson, (DiversityMethod::Mmr, 0.5, 0.0));
+        let request = scene.request(Strategy::Thompson, (DiversityMethod::Dpp, 0.3, 0.0));
         let candidates: Vec<Candidate<'_>> =
-            (0..100).map(|place| Candidate::known(&view, place * 17)).collect();
+            (0..100).map(|position| Candidate::known(&view, position * 17)).collect();
         let records = lived(&scene, &user, &request, &candidates);
         engine.apply(&records).expect("records made here are readable");
     }
@@ -346,10 +345,10 @@ fn rank_experienced(criterion: &mut Criterion, mut engine: Engine) {
     let give_up = GiveUp::never();
     let scene = Scene { view, index, context, filter: Filter::default(), decisions, give_up };
     let candidates: Vec<Candidate<'_>> =
-        (0..100).map(|place| Candidate::known(view, place * 17)).collect();
+        (0..100).map(|position| Candidate::known(view, position * 17)).collect();
     for strategy in [Strategy::Greedy, Strategy::Thompson] {
-        let request = scene.request(strategy, (DiversityMethod::Mmr, 0.5, 0.0));
-        let name = format!("rank 100 candidates, {}, Mmr, 1,000 lists learnt", strategy.name());
+        let request = scene.request(strategy, (DiversityMethod::Dpp, 0.3, 0.0));
+        let name = format!("rank 100 candidates, {}, Dpp, 1,000 lists learnt", strategy.name());
         bench_rank(criterion, &scene, &name, request, &candidates);
     }
 }
@@ -375,6 +374,7 @@ fn lived(
         features: item.features.clone(),
     });
     let decision = Record::Decision(Decision {
+        layout: view.ranker().layout().clone(),
         decision_id: decision_id.clone(),
         user_id: user_id.clone(),
         decided_at: view.clock(),
@@ -389,10 +389,10 @@ fn lived(
         trial: None,
         detail: None,
     });
-    let seen = ranked.items.iter().enumerate().map(|(place, item)| {
-        let clicked = (place + view.watermark() as usize).is_multiple_of(10);
+    let seen = ranked.items.iter().enumerate().map(|(position, item)| {
+        let clicked = (position + view.watermark() as usize).is_multiple_of(10);
         Record::Interaction(Interaction {
-            event_id: EventId::parse(format!("{} {place}", request.decision_id)).expect("an id"),
+            event_id: EventId::parse(format!("{} {position}", request.decision_id)).expect("an id"),
             user_id: user_id.clone(),
             item_id: item_of(item.candidate),
             kind: if clicked { InteractionType::Click } else { InteractionType::Impression },
@@ -400,7 +400,7 @@ fn lived(
             occurred_at: view.clock(),
             session_id: None,
             decision_id: Some(decision_id.clone()),
-            position: Some(place as u32),
+            position: Some(position as u32),
             context: InteractionContext::default(),
         })
     });
@@ -414,10 +414,11 @@ fn lived(
 /// up, filtering, ranking, the ids of the answer.
 fn answer_given(criterion: &mut Criterion, scene: &Scene<'_>, strategy: Strategy) {
     let view = scene.view;
-    let ids: Vec<String> = (0..100).map(|place| view.item_id(place * 17).to_owned()).collect();
-    let mut request = scene.request(strategy, (DiversityMethod::Mmr, 0.5, 0.0));
+    let ids: Vec<String> =
+        (0..100).filter_map(|at| Some(view.item_id(at * 17)?.to_owned())).collect();
+    let mut request = scene.request(strategy, (DiversityMethod::Dpp, 0.3, 0.0));
     let mut turn = scene.decisions.iter().cycle();
-    let name = format!("answer for 100 candidates, {}, Mmr", strategy.name());
+    let name = format!("answer for 100 candidates, {}, Dpp", strategy.name());
     // All of them stay.
     let filter = Filter { include_seen: true, ..Filter::default() };
     criterion.bench_function(&name, |bencher| {
@@ -431,7 +432,7 @@ fn answer_given(criterion: &mut Criterion, scene: &Scene<'_>, strategy: Strategy
                 allowed.map(|item| Candidate::known(view, item)).collect();
             let ranked = rank(view, &candidates, &request).expect("nobody gives up");
             let shown = ranked.items.iter().map(|item| candidates[item.candidate].index);
-            let answer: Vec<&str> = shown.flatten().map(|item| view.item_id(item)).collect();
+            let answer: Vec<&str> = shown.flatten().filter_map(|item| view.item_id(item)).collect();
             black_box((answer, ranked))
         });
     });

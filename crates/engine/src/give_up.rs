@@ -1,21 +1,21 @@
-//! Whether whoever asked still waits: checkpoints by which long work ends early.
+//! Checkpoints that end long work early when the caller no longer waits.
 //!
-//! The engine has no clock, so the caller brings the question; it is asked once for a few
-//! hundred items, and never again after it was answered with yes. Work that is never given
-//! up comes out the same, whether it was asked about or not.
+//! The engine has no clock, so the caller supplies the question. It is asked once per few
+//! hundred items, and never again after the answer was yes. Work that is not given up has the
+//! same result with and without checkpoints.
 
 use std::cell::Cell;
 use std::fmt;
 
-/// Items that are worked on between two questions.
+/// Items between two questions.
 const ASK_EVERY: u32 = 256;
 
-/// The caller does not wait any more; what was worked out is incomplete and thrown away.
+/// The caller does not wait any more. The incomplete result is discarded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the caller does not wait for it any more")]
 pub struct Cancelled;
 
-/// Asks the caller of one piece of work.
+/// The checkpoints of one piece of work.
 pub struct GiveUp<'a> {
     question: &'a dyn Fn() -> bool,
     items: Cell<u32>,
@@ -28,7 +28,7 @@ impl<'a> GiveUp<'a> {
         Self { question, items: Cell::new(0), given_up: Cell::new(false) }
     }
 
-    /// For callers who wait however long it takes.
+    /// For callers that wait without a limit.
     pub fn never() -> Self {
         Self::when(&|| false)
     }
@@ -36,7 +36,7 @@ impl<'a> GiveUp<'a> {
     /// A checkpoint between two pieces of work.
     ///
     /// # Errors
-    /// [`Cancelled`], from then on always.
+    /// [`Cancelled`] once the answer is yes, and always after that.
     pub fn check(&self) -> Result<(), Cancelled> {
         if !self.given_up.get() && (self.question)() {
             self.given_up.set(true);
@@ -44,12 +44,12 @@ impl<'a> GiveUp<'a> {
         if self.given_up.get() { Err(Cancelled) } else { Ok(()) }
     }
 
-    /// Whether it was found out that nobody waits. Asks nobody.
+    /// Whether a checkpoint found that the caller no longer waits. Does not ask.
     pub fn is_given_up(&self) -> bool {
         self.given_up.get()
     }
 
-    /// A checkpoint in front of one item of many.
+    /// A checkpoint before one item of many.
     ///
     /// # Errors
     /// As [`Self::check`].
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_few_hundred_items_ask_once_and_who_gave_up_is_not_asked_again() {
+    fn a_few_hundred_items_ask_once_and_no_question_follows_a_yes() {
         let asked = Cell::new(0);
         let question = || {
             asked.set(asked.get() + 1);

@@ -1,96 +1,93 @@
-//! What learns and ranks: a deterministic state machine over the records of a log.
+//! The learning and ranking engine: a deterministic state machine over the records of a log.
 //!
-//! - Pure: no I/O, no clock, no global randomness, no threads that matter. Time is
-//!   in the records; randomness is a named stream keyed by sequence or decision id.
+//! - Pure: no I/O, no clock, no global randomness. Threads change no result. Time is in the
+//!   records. Randomness is a named stream, keyed by sequence or decision id.
 //! - The same records in the same order give the same digest on every machine,
-//!   however they were split into batches.
-//! - Readers get a [`View`], which never changes. Long work asks its caller now and then
-//!   whether to go on ([`GiveUp`]).
-//! - What comes from outside is data and never a panic: a published model, a snapshot, an
-//!   expression is checked whole before anything is done with it, and allocates only
-//!   what its bytes can hold.
-//! - Who only asks, and what is only shown, becomes no part of the state: users and items are
-//!   made known by events, attributes and the catalogue.
+//!   however they are split into batches.
+//! - Readers get a [`View`], which never changes. Long work asks its caller regularly
+//!   whether to continue ([`GiveUp`]).
+//! - Input from outside never causes a panic. A published model, a snapshot and an expression
+//!   are checked completely before use. Each allocates only what its bytes can hold.
+//! - Requests and impressions add no user and no item to the state. Only events, attributes
+//!   and the catalogue do.
 //!
-//! Layers, bottom-up; each uses those above it in this list only:
+//! Layers, bottom-up. Each uses only those above it in this list:
 //!
 //! - [`domain`]: ids, items, records, settings, every limit. Imports nothing.
 //! - [`numeric`]: kernels on slices. Knows no domain type.
-//! - Pieces of state, each in its module: columns, interners, `profile`, `content`,
-//!   `cold_start`, `collaborative`, `bandit`, `takeover`; `expression` and `model` beside them.
-//! - [`View`]: the state, and `ranking` and `training`, which read it.
+//! - `columns`: containers of the state. `expression`: filter expressions.
+//! - `models`: the learnt models, each by itself. `bandit`, `takeover`: learning from decisions.
+//! - `consumption`: folded events of one user and item; the state of a user.
+//! - `state`: the [`View`]: stores of items and users, and all other learnt state.
+//! - `features`, `retrieval`, `ranking`: from a view and a request to a list.
+//! - `training`: from a view to a model. `learning`: from a record to the next state.
 //! - [`Engine`]: applies records, restores snapshots.
-//! - [`evaluation`]: protocols, metrics and what other policies would have earned.
+//! - [`evaluation`]: protocols, metrics, and estimates of the reward of other policies.
 //!
-//! What may not be in here: tokio, tonic, prost, a database, files, sockets, `SystemTime`,
-//! environment variables, logging. `Cargo.toml` lists all that the crate can reach; that
-//! no module is a `HashMap`'s order away from another digest, clippy checks.
+//! Not allowed here: tokio, tonic, prost, a database, files, sockets, `SystemTime`,
+//! environment variables, logging. `Cargo.toml` lists all that the crate can reach. Clippy
+//! rejects `HashMap`, whose order could change the digest.
 #![deny(clippy::disallowed_types)]
 
-mod aging;
-mod apply;
 mod bandit;
-mod beliefs;
-mod cold_items;
-mod cold_start;
-pub mod collaborative;
-mod column;
-mod content;
-mod contexts;
-mod decay;
-mod decisions;
+mod columns;
+mod consumption;
 pub mod domain;
 pub mod evaluation;
 mod expression;
-mod factors;
+mod features;
 mod give_up;
-mod interner;
-mod key_index;
-mod model;
+mod learning;
+mod models;
 pub mod numeric;
-mod parts;
-mod prequential;
-mod profile;
 mod ranking;
-mod sampling;
+mod retrieval;
 mod seed;
-mod snapshot;
+mod state;
 mod takeover;
 #[cfg(test)]
 mod tests;
 mod training;
-mod view;
-mod weighing;
 
 use std::sync::Arc;
 
-pub use apply::{Effect, Unreadable, decision_key};
 pub use bandit::arms::{Arm, ArmChoice, ArmSet, ChosenArm, Shape, choose as choose_arm};
 pub use bandit::strategy;
 pub use bandit::{
-    Belief, ExplorationAccount, HALF_LIFE as EXPLORATION_HALF_LIFE, Posterior, Ranker,
+    Belief, ExplorationAccount, HALF_LIFE as EXPLORATION_HALF_LIFE, ItemEffect, Posterior, Ranker,
+    RankerPrior,
 };
-pub use column::Digest;
-pub use content::SparseVector;
-pub use decay::DecayedRow;
+pub use columns::part::Digest;
+pub use consumption::{Consumption, History, Impressions, User};
 pub use expression::{Expression, SyntaxError, parse as parse_expression};
+pub use features::{
+    Candidate, FEATURE_COUNT, FEATURES, Feature, FeatureMask, Needs, ReasonKind, UserContext,
+};
 pub use give_up::{Cancelled, GiveUp};
-pub use model::{Model, ModelFault};
-pub use prequential::PrequentialFigures;
-pub use profile::{HistoryEntry, User};
+pub use learning::{Effect, Unreadable, decision_key};
+pub use models::collaborative;
+pub use models::content::SparseVector;
+pub use models::contexts::RequestContext;
+pub use models::decay::{DecayTime, DecayedRow};
+pub use models::hybrid::Hybrid;
+pub use models::prequential::PrequentialFigures;
+pub use models::published::{Configuration, Found, Model, ModelFault, Origin};
 pub use ranking::{
-    Baseline, Boost, Candidate, Change, Choice, Eligibility, Exploring, FEATURE_COUNT, FEATURES,
-    FeatureMask, FeatureMatrix, Filter, Hybrid, Occasion, OnboardingItem, Pin, RankRequest, Ranked,
-    RankedItem, Reason, ReasonKind, Refusal, Retrieval, SimilarItem, SourceTrace, Standing, Supply,
-    Target, Trial, UserContext, onboarding_items, prior_mean, rank, score_candidates,
-    similar_items, standing,
+    Baseline, CandidateRank, Choice, Exploring, Pin, RankRequest, Ranked, RankedItem, Reason,
+    Trial, candidate_rank, rank, score_candidates,
 };
-pub use snapshot::{ENGINE_REVISION, Unrestorable};
-pub use takeover::{Agreement, Comparison, EstimatedLift, Fallback, Lift, Outcome, Takeover};
+pub use retrieval::{
+    Boost, Change, Eligibility, Exclusion, Filter, OnboardingItem, Retrieval, SimilarItem,
+    SourceTrace, Supply, Target, onboarding_items, similar_items,
+};
+pub use state::{Counts, ENGINE_REVISION, Entry, Unrestorable, View};
+pub use takeover::{
+    Agreement, Comparison, EstimatedLift, Fallback, Lift, Outcome, Takeover, WindowNotHeld,
+};
 pub use training::{
-    Effort, TRAINING_POSITIVES_MIN, TrainingError, TrainingProgress, TrainingStage, train,
+    Effort, Judgement, Staleness, TRAINING_POSITIVES_MIN, TrainingError, TrainingProgress,
+    TrainingReport, TrainingStage, Tried, train, train_and_tell, training_is_due,
 };
-pub use view::{Counts, Entry, View};
 
 use crate::domain::Settings;
 
@@ -101,26 +98,33 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// An engine that has learnt nothing. Settings that a `SettingsSet` record does
-    /// not replace are these.
+    /// An engine that has learnt nothing. `settings` hold until a `SettingsSet` record
+    /// replaces them.
     pub fn new(settings: Settings) -> Self {
-        Self { view: View::new(settings) }
+        let mut engine = Self { view: View::new(settings) };
+        engine.align_features();
+        engine
     }
 
-    /// A second engine that goes on from this state on its own; neither sees what the
-    /// other learns. Costs as much as a view: what-if questions are cheap.
+    /// Aligns the state with the features of this engine.
+    fn align_features(&mut self) {
+        ranking::align_features(&mut self.view);
+    }
+
+    /// A second engine that continues from this state. Neither sees what the other learns.
+    /// Costs as much as a view.
     #[must_use]
     pub fn fork(&self) -> Self {
         Self { view: self.view.clone() }
     }
 
-    /// The state as of now, for readers.
+    /// The current state, for readers.
     pub fn view(&self) -> Arc<View> {
         Arc::new(self.view.clone())
     }
 
-    /// The state as of now, borrowed: for a single-threaded caller that alternates
-    /// between ranking and learning.
+    /// The current state, borrowed: for a single-threaded caller that alternates between
+    /// ranking and learning.
     pub fn state(&self) -> &View {
         &self.view
     }

@@ -1,5 +1,5 @@
-//! Named, portable random streams: one per purpose and key, so that an extra draw
-//! here changes no draw there. ChaCha gives the same numbers on every platform.
+//! Named, portable random streams: one per purpose and key, so an extra draw in one stream
+//! changes no other stream. ChaCha gives the same numbers on every platform.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -8,7 +8,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 /// What a stream is for.
 #[derive(Debug, Clone, Copy)]
 pub enum Purpose {
-    /// Choosing items at a place of a list, keyed by the decision id.
+    /// Choosing items for a position of a list, keyed by the decision id.
     Choose,
     /// Exploring candidates of a retrieval, keyed by the decision id.
     Retrieve,
@@ -16,9 +16,9 @@ pub enum Purpose {
     Newcomers,
     /// Negatives of the prequential test, keyed by the record's sequence.
     Negatives,
-    /// The sketch that the latent space of content is found by.
+    /// The random sketch for the latent space of content.
     Latent,
-    /// Whose list is shown, keyed by the decision id.
+    /// The origin of the list that is shown, keyed by the decision id.
     Takeover,
     /// Selecting an arm, keyed by the decision id.
     SelectArm,
@@ -38,7 +38,7 @@ impl Purpose {
     }
 }
 
-/// The stream of a purpose under the namespace's seed.
+/// The stream of a purpose and a key under the namespace's seed.
 pub fn stream(seed: u64, purpose: Purpose, key: &[u8]) -> ChaCha8Rng {
     let purpose = xxh3_64_with_seed(purpose.name().as_bytes(), seed);
     ChaCha8Rng::seed_from_u64(xxh3_64_with_seed(key, purpose))
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn streams_of_other_purposes_and_keys_differ_and_the_same_repeats() {
+    fn streams_differ_by_purpose_and_key_and_repeat_for_the_same() {
         let first = |purpose, key: &[u8]| below(&mut stream(7, purpose, key), usize::MAX);
         assert_eq!(first(Purpose::Choose, b"a"), first(Purpose::Choose, b"a"));
         assert_ne!(first(Purpose::Choose, b"a"), first(Purpose::Choose, b"b"));

@@ -69,8 +69,8 @@ fn offered(texts: Vec<String>) -> Result<Vec<ArmName>, Vec<Violation>> {
     let names = each("arms", texts, ArmName::parse)?;
     let mut seen = HashSet::with_capacity(names.len());
     match names.iter().position(|name| !seen.insert(name)) {
-        Some(place) => {
-            Err(vec![Violation::new(format!("arms[{place}]"), "must not be there twice")])
+        Some(position) => {
+            Err(vec![Violation::new(format!("arms[{position}]"), "must not be there twice")])
         }
         None => Ok(names),
     }

@@ -73,8 +73,8 @@ pub fn personalize(
     let cap = frequency_cap(message.frequency_cap_per_day, settings);
     let cap = violations.take("frequency_cap_per_day", cap);
     let filter = merge(&mut violations, filter(message.filters, settings));
-    let places = choice.as_ref().map_or(limits::RESULTS, |choice| choice.places);
-    let pins = merge(&mut violations, pins(message.pins, places));
+    let positions = choice.as_ref().map_or(limits::RESULTS, |choice| choice.positions);
+    let pins = merge(&mut violations, pins(message.pins, positions));
     let boosts = merge(&mut violations, boosts(message.boosts));
     let baseline =
         merge(&mut violations, baseline(message.baseline_item_ids, message.baseline_popular));
@@ -276,7 +276,7 @@ mod tests {
             source_threshold: 0.0,
             max_per_topic: 0,
             max_per_source: 0,
-            places: limits::RESULTS_DEFAULT,
+            positions: limits::RESULTS_DEFAULT,
         };
         assert_eq!(read.choice, expected);
         assert!(read.filter.include_seen && read.filter.exclude.is_empty());
@@ -319,7 +319,7 @@ mod tests {
                 published_after: Some(prost_types::Timestamp { seconds: -1, nanos: 0 }),
                 expression: "price <".to_owned(),
                 seen_cooldown_hours: Some(f32::NAN),
-                seen_after_interactions: Some(65_536),
+                seen_after_sessions: Some(65_536),
                 ..Default::default()
             }),
             strategy: Some(7),
@@ -367,7 +367,7 @@ mod tests {
             "filters.published_after",
             "filters.expression",
             "filters.seen_cooldown_hours",
-            "filters.seen_after_interactions",
+            "filters.seen_after_sessions",
             "pins[0].item_id",
             "pins[0].position",
             "boosts[0].target",
@@ -401,7 +401,7 @@ mod tests {
             (read.diversity_weight, read.topic_threshold, read.source_threshold),
             (0.0, 0.0, 0.0)
         );
-        assert_eq!(read.places, 7);
+        assert_eq!(read.positions, 7);
     }
 
     #[test]

@@ -74,8 +74,8 @@ pub(super) fn choice(
         cap(SettingsRange::MAX_PER_SOURCE, diversity.max_per_source, settings.max_per_source);
     let method = diversity.method.map(diversity_method).transpose();
     let method = violations.take("diversity.method", method).flatten().flatten();
-    let places = length(diversity.max_results, limits::RESULTS_DEFAULT, limits::RESULTS);
-    let places = violations.take("diversity.max_results", places).unwrap_or_default();
+    let positions = length(diversity.max_results, limits::RESULTS_DEFAULT, limits::RESULTS);
+    let positions = violations.take("diversity.max_results", positions).unwrap_or_default();
     let chosen = strategy_code.map(strategy).transpose();
     let strategy = violations.take("strategy", chosen).flatten().flatten();
     let exploration = exploration.unwrap_or_default();
@@ -93,7 +93,7 @@ pub(super) fn choice(
         source_threshold: varied * source_threshold,
         max_per_topic,
         max_per_source,
-        places,
+        positions,
     })
 }
 
@@ -172,9 +172,9 @@ pub(super) fn filter(
     let hours = message.seen_cooldown_hours.unwrap_or(settings.seen_cooldown_hours);
     let cooldown = SettingsRange::SEEN_COOLDOWN.check(decimal(hours));
     let cooldown = violations.take("filters.seen_cooldown_hours", cooldown).unwrap_or_default();
-    let times = message.seen_after_interactions.unwrap_or(settings.seen_after_interactions);
+    let times = message.seen_after_sessions.unwrap_or(settings.seen_after_sessions);
     let times = whole(SettingsRange::SEEN_AFTER, times);
-    let times = violations.take("filters.seen_after_interactions", times).unwrap_or_default();
+    let times = violations.take("filters.seen_after_sessions", times).unwrap_or_default();
     // The finer rules say when an item comes back, so they replace "never again".
     let comes_back = cooldown > 0.0 || times > 0 || settings.recommend_seen == Some(true);
     violations.finish(Filter {
@@ -186,7 +186,7 @@ pub(super) fn filter(
         expression,
         include_seen: message.include_seen.unwrap_or(comes_back),
         seen_cooldown_hours: cooldown as f32,
-        seen_after_interactions: times,
+        seen_after_sessions: times,
         frequency_cap_per_day: 0,
     })
 }
@@ -212,7 +212,7 @@ fn sorted(values: Option<Vec<Box<str>>>) -> Vec<Box<str>> {
 /// Every violation of `pins`.
 pub(super) fn pins(
     messages: Vec<proto::Pin>,
-    places: usize,
+    positions: usize,
 ) -> Result<Vec<PinnedItem>, Vec<Violation>> {
     if messages.len() > limits::RESULTS {
         let reason = format!("must hold at most {}, holds {}", limits::RESULTS, messages.len());
@@ -222,13 +222,13 @@ pub(super) fn pins(
     let pins = each_message("pins", messages, |message| {
         let mut violations = Violations::default();
         let item_id = violations.take("item_id", ItemId::parse(message.item_id));
-        let place = message.position as usize;
-        if place >= places {
-            violations.add("position", format!("must be less than {places}, is {place}"));
+        let position = message.position as usize;
+        if position >= positions {
+            violations.add("position", format!("must be less than {positions}, is {position}"));
         }
         let item_id = item_id.ok_or(());
         match (item_id, violations.is_empty()) {
-            (Ok(item_id), true) => Ok(PinnedItem { item_id, place }),
+            (Ok(item_id), true) => Ok(PinnedItem { item_id, position }),
             _ => Err(violations.into_vec()),
         }
     })?;
@@ -238,7 +238,7 @@ pub(super) fn pins(
         if earlier.iter().any(|other| other.item_id == pin.item_id) {
             violations.add(format!("pins[{number}].item_id"), "must be pinned once");
         }
-        if earlier.iter().any(|other| other.place == pin.place) {
+        if earlier.iter().any(|other| other.position == pin.position) {
             violations.add(format!("pins[{number}].position"), "must hold one item");
         }
     }
@@ -377,7 +377,7 @@ mod tests {
         assert!(read(cooldown(), &settings).include_seen);
         let never = proto::Filters { include_seen: Some(false), ..cooldown() };
         assert!(!read(never, &settings).include_seen);
-        let settings = Settings { seen_after_interactions: 3, ..settings };
+        let settings = Settings { seen_after_sessions: 3, ..settings };
         assert!(read(proto::Filters::default(), &settings).include_seen);
     }
 

@@ -75,6 +75,8 @@ fn ranker_settings(message: proto::RankerSettings, base: RankerSettings) -> Rank
         half_life_decisions: message.half_life_decisions.unwrap_or(base.half_life_decisions),
         examination_decay: message.examination_decay.or(base.examination_decay),
         exploration_allowance: message.exploration_allowance.or(base.exploration_allowance),
+        credit_hours: message.credit_hours.unwrap_or(base.credit_hours),
+        credit_megabytes: message.credit_megabytes.unwrap_or(base.credit_megabytes),
     }
 }
 
@@ -86,6 +88,8 @@ fn ranker_settings_message(settings: &RankerSettings) -> proto::RankerSettings {
         half_life_decisions: Some(settings.half_life_decisions),
         examination_decay: settings.examination_decay,
         exploration_allowance: settings.exploration_allowance,
+        credit_hours: Some(settings.credit_hours),
+        credit_megabytes: Some(settings.credit_megabytes),
     }
 }
 
@@ -123,6 +127,8 @@ fn overlaid(message: &proto::NamespaceSettings, base: &Settings) -> Settings {
         recommend_seen: message.recommend_seen.or(base.recommend_seen),
         tfidf_max_features: message.tfidf_max_features.unwrap_or(base.tfidf_max_features),
         embedding_dimension: message.embedding_dimension.unwrap_or(base.embedding_dimension),
+        users_max: message.users_max.unwrap_or(base.users_max),
+        unknown_items_max: message.unknown_items_max.unwrap_or(base.unknown_items_max),
         ..base.clone()
     }
 }
@@ -140,9 +146,7 @@ fn with_rules(message: &proto::NamespaceSettings, base: &Settings) -> Settings {
         max_per_source: message.max_per_source.unwrap_or(base.max_per_source),
         frequency_cap_per_day: message.frequency_cap_per_day.unwrap_or(base.frequency_cap_per_day),
         seen_cooldown_hours: message.seen_cooldown_hours.unwrap_or(base.seen_cooldown_hours),
-        seen_after_interactions: message
-            .seen_after_interactions
-            .unwrap_or(base.seen_after_interactions),
+        seen_after_sessions: message.seen_after_sessions.unwrap_or(base.seen_after_sessions),
         ..base.clone()
     }
 }
@@ -217,6 +221,8 @@ pub fn settings_message(settings: &Settings) -> proto::NamespaceSettings {
         recommend_seen: settings.recommend_seen,
         tfidf_max_features: Some(settings.tfidf_max_features),
         embedding_dimension: Some(settings.embedding_dimension),
+        users_max: Some(settings.users_max),
+        unknown_items_max: Some(settings.unknown_items_max),
         freshness_half_lives: freshness_message(&settings.freshness_half_lives),
         freshness_half_life_hours: number(settings.freshness_half_life_hours),
         new_item_share: number(settings.new_item_share),
@@ -232,7 +238,7 @@ pub fn settings_message(settings: &Settings) -> proto::NamespaceSettings {
         max_per_source: Some(settings.max_per_source),
         frequency_cap_per_day: Some(settings.frequency_cap_per_day),
         seen_cooldown_hours: Some(settings.seen_cooldown_hours),
-        seen_after_interactions: Some(settings.seen_after_interactions),
+        seen_after_sessions: Some(settings.seen_after_sessions),
         confidences: InteractionType::ALL
             .into_iter()
             .map(|kind| (kind.name().to_owned(), decimal(settings.confidences.of(kind))))
@@ -283,7 +289,6 @@ pub(super) fn diversity_method(code: i32) -> Result<Option<DiversityMethod>, Str
         Err(_) => Err(format!("must be a known method, is {code}")),
         Ok(proto::DiversityMethod::Unspecified) => Ok(None),
         Ok(proto::DiversityMethod::None) => Ok(Some(DiversityMethod::None)),
-        Ok(proto::DiversityMethod::Mmr) => Ok(Some(DiversityMethod::Mmr)),
         Ok(proto::DiversityMethod::Dpp) => Ok(Some(DiversityMethod::Dpp)),
         Ok(proto::DiversityMethod::Calibrated) => Ok(Some(DiversityMethod::Calibrated)),
     }
@@ -292,7 +297,6 @@ pub(super) fn diversity_method(code: i32) -> Result<Option<DiversityMethod>, Str
 fn diversity_method_code(method: DiversityMethod) -> i32 {
     let method = match method {
         DiversityMethod::None => proto::DiversityMethod::None,
-        DiversityMethod::Mmr => proto::DiversityMethod::Mmr,
         DiversityMethod::Dpp => proto::DiversityMethod::Dpp,
         DiversityMethod::Calibrated => proto::DiversityMethod::Calibrated,
     };
@@ -354,6 +358,8 @@ mod tests {
             recommend_seen: None,
             tfidf_max_features: Some(0),
             embedding_dimension: Some(0),
+            users_max: Some(99),
+            unknown_items_max: Some(99),
             freshness_half_lives: [("topic:a", 0.0), ("b", 1.0), ("source:", 1.0)]
                 .map(|(name, value)| (name.to_owned(), value))
                 .into(),
@@ -371,7 +377,7 @@ mod tests {
             max_per_source: Some(501),
             frequency_cap_per_day: Some(1_001),
             seen_cooldown_hours: Some(-1.0),
-            seen_after_interactions: Some(65_536),
+            seen_after_sessions: Some(65_536),
             confidences: [("click", f64::NAN), ("CLICK", 1.0)]
                 .map(|(name, value)| (name.to_owned(), value))
                 .into(),
@@ -429,14 +435,16 @@ mod tests {
                 "settings.ranker.propensity_floor",
                 "settings.rating_threshold",
                 "settings.search_trials",
-                "settings.seen_after_interactions",
+                "settings.seen_after_sessions",
                 "settings.seen_cooldown_hours",
                 "settings.serendipity_weight",
                 "settings.strategy",
                 "settings.tfidf_max_features",
                 "settings.topic_diversity_threshold",
                 "settings.trend_half_life_hours",
+                "settings.unknown_items_max",
                 "settings.unobserved_weight",
+                "settings.users_max",
             ]
         );
     }

@@ -171,7 +171,7 @@ prop_compose! {
         };
         let filters = proto::Filters {
             topics, sources, exclude_item_ids, published_after, expression,
-            seen_cooldown_hours: rules.1, seen_after_interactions: rules.0, ..Default::default()
+            seen_cooldown_hours: rules.1, seen_after_sessions: rules.0, ..Default::default()
         };
         proto::PersonalizeRequest {
             user_id, candidates, candidate_ids, strategy, min_watermark,
@@ -286,7 +286,7 @@ proptest! {
                 check_time(read.now, NOW.plus_millis(limits::FUTURE_MS));
                 prop_assert!(read.utc_offset_minutes.abs() <= 840);
                 let choice = read.choice;
-                prop_assert!((1..=limits::RESULTS).contains(&choice.places));
+                prop_assert!((1..=limits::RESULTS).contains(&choice.positions));
                 for share in
                     [choice.diversity_weight, choice.topic_threshold, choice.source_threshold]
                 {

@@ -123,16 +123,16 @@ impl Reader {
             )]));
         }
         let sequence = message.client_sequence;
-        let id_of_place = |place| self.event_id(sequence, place);
+        let id_of_place = |position| self.event_id(sequence, position);
         self.api.check(intake, message.interactions, id_of_place, records)?;
         self.client_sequence = sequence;
         Ok(())
     }
 
     /// The same for the same place of the same request, however often it is sent.
-    fn event_id(&self, client_sequence: u64, place: usize) -> Option<EventId> {
+    fn event_id(&self, client_sequence: u64, position: usize) -> Option<EventId> {
         let producer = Some(&self.producer_id).filter(|id| !id.is_empty())?;
-        EventId::parse(format!("producer/{producer}/{client_sequence}/{place}")).ok()
+        EventId::parse(format!("producer/{producer}/{client_sequence}/{position}")).ok()
     }
 
     async fn submit(

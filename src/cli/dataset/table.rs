@@ -87,9 +87,9 @@ impl Table {
 
     /// Place of the first column with the first of these names that occurs.
     pub fn place(&self, names: &[&str]) -> Option<usize> {
-        let place =
+        let position =
             |name: &&str| self.columns.iter().position(|column| normalised(column) == *name);
-        names.iter().find_map(place)
+        names.iter().find_map(position)
     }
 
     /// As [`Self::place`]; `wanted` is what an error calls the column.

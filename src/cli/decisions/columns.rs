@@ -3,7 +3,7 @@
 //! - Names are recognised whatever their case and separators, with the spellings of the
 //!   Open Bandit Dataset: `item_id`, `click`, `propensity_score`.
 //! - Lists are in one cell, split at `|`; features of a candidate are split at blanks.
-//!   Columns whose names begin with `x_` or `context_` are features of the occasion, too.
+//!   Columns whose names begin with `x_` or `context_` are features of the request context, too.
 
 use super::LoggedCandidate;
 use super::LoggedRound;

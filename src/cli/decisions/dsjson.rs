@@ -20,7 +20,7 @@
 //!   (from 0) and `_p` for each; each is a round at its place among the candidates of its
 //!   `_a`, or those of `_inc` of its slot where `_a` has only what was shown.
 //! - Slates have one cost for all slots, which is no reward of a place: they are refused.
-//! - Arrays of numbers called `context` (of the occasion) and `f` (of an action) are read
+//! - Arrays of numbers called `context` (of the request context) and `f` (of an action) are read
 //!   as features; those of any other name only name actions.
 //! - A decision without label, of skipped learning, or of a lone reward is no round.
 //! - Written are one line a decision, with the features of its first round; probabilities
@@ -142,7 +142,7 @@ fn slots(
     is_unlisted: bool,
 ) -> Result<Vec<LoggedRound>, String> {
     let outcomes = outcomes.as_array().ok_or("_outcomes must be an array")?;
-    let places = context.get("_slots").and_then(Value::as_array);
+    let positions = context.get("_slots").and_then(Value::as_array);
     let mut rounds = Vec::with_capacity(outcomes.len());
     for (place, outcome) in outcomes.iter().enumerate() {
         let outcome = outcome.as_object().ok_or("an outcome must be an object")?;
@@ -156,7 +156,7 @@ fn slots(
             return Err(format!("slot {place} has no _a or no _p"));
         };
         let (action, score, features) = shown_of(actions, shown)?;
-        let slot = places.and_then(|places| places.get(place));
+        let slot = positions.and_then(|positions| positions.get(place));
         let candidates = match offered.len() {
             _ if is_unlisted => Vec::new(),
             1 => included(actions, slot.and_then(|slot| slot.get("_inc")))?,
@@ -203,13 +203,13 @@ fn with_chances(
 /// The actions that a slot may show; all where it does not say.
 fn included(
     actions: &[LoggedCandidate],
-    places: Option<&Value>,
+    positions: Option<&Value>,
 ) -> Result<Vec<LoggedCandidate>, String> {
-    let places = whole_numbers(places, "_inc")?;
-    if places.is_empty() {
+    let positions = whole_numbers(positions, "_inc")?;
+    if positions.is_empty() {
         return Ok(actions.to_vec());
     }
-    places.into_iter().map(|place| at(actions, place).cloned()).collect()
+    positions.into_iter().map(|place| at(actions, place).cloned()).collect()
 }
 
 /// The actions of `_multi`, in order, by names that differ.
@@ -325,7 +325,7 @@ pub fn write(rounds: &[LoggedRound]) -> Value {
     let mut line = Object::new();
     let is_single = rounds.len() == 1 && first.position == 0;
     if is_single {
-        let shown = place_of(&actions, &first.action);
+        let shown = position_of(&actions, &first.action);
         line.insert("_label_cost".to_owned(), json!(cost(first)));
         line.insert("_label_probability".to_owned(), json!(first.propensity));
         line.insert("_label_Action".to_owned(), json!(shown + 1));
@@ -337,7 +337,7 @@ pub fn write(rounds: &[LoggedRound]) -> Value {
         let slots = rounds.iter().map(|round| {
             let candidates = round.candidates.iter();
             let included: Vec<usize> =
-                candidates.map(|candidate| place_of(&actions, &candidate.action)).collect();
+                candidates.map(|candidate| position_of(&actions, &candidate.action)).collect();
             json!({ "position": round.position, "_inc": included })
         });
         context.insert("_slots".to_owned(), slots.collect());
@@ -412,7 +412,7 @@ fn feature_object(action: &LoggedCandidate) -> Value {
     Value::Object(object)
 }
 
-fn place_of(actions: &[LoggedCandidate], action: &str) -> usize {
+fn position_of(actions: &[LoggedCandidate], action: &str) -> usize {
     let place = actions.iter().position(|known| known.action == action);
     place.expect("what was shown is one of all actions")
 }
@@ -420,11 +420,11 @@ fn place_of(actions: &[LoggedCandidate], action: &str) -> usize {
 /// Places of the candidates, what was shown first, with their propensities; without those
 /// of all, only what was shown.
 fn ranking(round: &LoggedRound, actions: &[LoggedCandidate]) -> (Vec<usize>, Vec<f64>) {
-    let mut ranking = vec![place_of(actions, &round.action)];
+    let mut ranking = vec![position_of(actions, &round.action)];
     let mut chances = vec![round.propensity];
     let others = round.candidates.iter().filter(|candidate| candidate.action != round.action);
     let others: Option<Vec<(usize, f64)>> = others
-        .map(|candidate| Some((place_of(actions, &candidate.action), candidate.propensity?)))
+        .map(|candidate| Some((position_of(actions, &candidate.action), candidate.propensity?)))
         .collect();
     for (place, chance) in others.into_iter().flatten() {
         ranking.push(place);

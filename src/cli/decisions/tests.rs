@@ -171,7 +171,7 @@ prop_compose! {
         strategy in prop::option::of(Just("epsilon_greedy".to_owned())),
         context in features(3),
         count in 5..9_usize,
-        places in 1..5_usize,
+        positions in 1..5_usize,
         listed in any::<bool>(),
         known in any::<bool>(),
         chances in prop::collection::vec(decimal(), 9),
@@ -191,7 +191,7 @@ prop_compose! {
             })
             .collect();
         let mut rounds = Vec::new();
-        for place in 0..places {
+        for place in 0..positions {
             let pick = picks[place].index(candidates.len());
             let shown = &candidates[pick];
             rounds.push(LoggedRound {

@@ -202,7 +202,7 @@ fn with_interval(figure: &Figure) -> String {
 fn decimal(value: f64) -> String {
     let text = format!("{value:.4}");
     match text.strip_prefix("-0.") {
-        Some(places) => format!("-.{places}"),
+        Some(positions) => format!("-.{positions}"),
         None => text.strip_prefix('0').map_or(text.clone(), str::to_owned),
     }
 }

@@ -46,10 +46,13 @@ fn groceries() -> String {
         for user in 0..40_usize {
             let day = week * 7 + user % 7;
             let (month, day) = (day / 28 + 1, day % 28 + 1);
-            for place in 0..3 {
-                let staple = (user * 7 + (week + place) % 4 * 13) % 60;
-                let _ =
-                    writeln!(rows, "c{user},p{staple},{},2024-{month:02}-{day:02}", 1 + place / 2);
+            for position in 0..3 {
+                let staple = (user * 7 + (week + position) % 4 * 13) % 60;
+                let _ = writeln!(
+                    rows,
+                    "c{user},p{staple},{},2024-{month:02}-{day:02}",
+                    1 + position / 2
+                );
             }
             if (user + week) % 5 == 0 {
                 let item = 60 + (user + week * 3) % 40;

@@ -174,8 +174,8 @@ impl Intake {
         }
         if rounds > self.decisions {
             notes.push(
-                "decisions have several places: each is a round, below what the log showed above \
-                 it, and its reward is taken not to depend on the other places; by RIPS, not on \
+                "decisions have several positions: each is a round, below what the log showed above \
+                 it, and its reward is taken not to depend on the other positions; by RIPS, not on \
                  those below it"
                     .to_owned(),
             );

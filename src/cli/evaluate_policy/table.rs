@@ -80,14 +80,14 @@ fn decimal(value: f64) -> String {
     if !value.is_finite() {
         return "-".to_owned();
     }
-    let places = match value.abs() {
+    let positions = match value.abs() {
         size if size >= 1_000.0 => 0,
         size if size >= 10.0 => 1,
         size if size >= 0.1 || size == 0.0 => 4,
         size if size >= 0.01 => 5,
         _ => 6,
     };
-    let text = format!("{value:.places$}");
+    let text = format!("{value:.positions$}");
     match text.strip_prefix("-0.") {
         Some(rest) => format!("-.{rest}"),
         None => text.strip_prefix("0.").map_or_else(|| text.clone(), |rest| format!(".{rest}")),

@@ -8,6 +8,7 @@ use clap::Parser;
 use super::*;
 use engine::domain::DecisionId;
 use engine::domain::EventId;
+use engine::domain::FeatureLayout;
 use engine::domain::Interaction;
 use engine::domain::InteractionContext;
 use engine::domain::InteractionType;
@@ -37,6 +38,7 @@ fn decision() -> Decision {
         strategy: Strategy::EpsilonGreedy,
         epsilon: 0.1,
         segment: 0,
+        layout: FeatureLayout::default(),
         model_version: 3,
         watermark: 9,
         candidates: 10,

@@ -202,8 +202,8 @@ impl<'a, 'b> Sending<'a, 'b> {
             .iter()
             .map(|rejection| {
                 let index = rejection.index.checked_sub(self.acknowledged);
-                let place = index.and_then(|index| usize::try_from(index).ok());
-                match place.and_then(|place| sent.get(place)) {
+                let position = index.and_then(|index| usize::try_from(index).ok());
+                match position.and_then(|position| sent.get(position)) {
                     Some(interaction) => {
                         let Interaction { user_id, item_id, .. } = interaction;
                         reason(&format!("user {user_id}, item {item_id}"), rejection)

@@ -233,8 +233,8 @@ async fn next(
 fn message(population: &Population, options: &Options, number: u64) -> StreamInteractionsRequest {
     let mut rng = ChaCha8Rng::seed_from_u64(options.seed ^ number);
     let interactions = (0..options.batch)
-        .map(|place| Interaction {
-            event_id: format!("load-{:x}-{number}-{place}", options.run),
+        .map(|position| Interaction {
+            event_id: format!("load-{:x}-{number}-{position}", options.run),
             user_id: population.user(&mut rng),
             item_id: population.item(&mut rng),
             r#type: InteractionType::Click.into(),

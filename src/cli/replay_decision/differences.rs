@@ -14,9 +14,9 @@ pub fn differences(recorded: &Decision, redone: &Decision) -> Vec<String> {
     let (before, now) = (recorded, redone);
     tell("model version", before.model_version.to_string(), now.model_version.to_string());
     tell("number of candidates", before.candidates.to_string(), now.candidates.to_string());
-    tell("places", before.shown.len().to_string(), now.shown.len().to_string());
-    for (place, (before, now)) in before.shown.iter().zip(&now.shown).enumerate() {
-        let at = |what: &str| format!("{what} at place {place}");
+    tell("positions", before.shown.len().to_string(), now.shown.len().to_string());
+    for (position, (before, now)) in before.shown.iter().zip(&now.shown).enumerate() {
+        let at = |what: &str| format!("{what} at position {position}");
         tell(&at("item"), before.item_id.to_string(), now.item_id.to_string());
         tell(&at("score"), exact(before.score), exact(now.score));
         tell(&at("propensity"), exact(before.propensity), exact(now.propensity));
@@ -33,7 +33,7 @@ pub fn differences(recorded: &Decision, redone: &Decision) -> Vec<String> {
         }
         let (mut before, mut now) = ((**before).clone(), (**now).clone());
         (before.candidates, now.candidates) = Default::default();
-        tell("what was beside the request", format!("{before:?}"), format!("{now:?}"));
+        tell("what was recorded with the request", format!("{before:?}"), format!("{now:?}"));
     }
     found
 }
@@ -57,7 +57,7 @@ fn of_candidates(
         }
         let mut pairs = before.into_iter().zip(now).enumerate();
         let differing = pairs.find(|(_, (before, now))| before != now);
-        differing.map(|(place, (before, now))| (format!("{what} {place}"), before, now))
+        differing.map(|(position, (before, now))| (format!("{what} {position}"), before, now))
     };
     let candidate = first("candidate", scored(before), scored(now));
     let deviation = first("deviation", deviations(before), deviations(now));
@@ -77,6 +77,7 @@ fn exact(value: f32) -> String {
 mod tests {
     use super::*;
     use engine::domain::DecisionId;
+    use engine::domain::FeatureLayout;
     use engine::domain::ItemId;
     use engine::domain::ShownItem;
     use engine::domain::Strategy;
@@ -97,6 +98,7 @@ mod tests {
             strategy: Strategy::EpsilonGreedy,
             epsilon: 0.1,
             segment: 0,
+            layout: FeatureLayout::default(),
             model_version: 3,
             watermark: 9,
             candidates: 2,
@@ -123,9 +125,9 @@ mod tests {
         let starts: Vec<&str> = told.iter().map(|one| one.split(':').next().unwrap()).collect();
         let expected = [
             "model version",
-            "propensity at place 0",
-            "differing features at place 0",
-            "score at place 1",
+            "propensity at position 0",
+            "differing features at position 0",
+            "score at position 1",
         ];
         assert_eq!(starts, expected);
     }

@@ -70,7 +70,7 @@ struct Call {
 
 #[derive(Debug, Serialize)]
 struct Place {
-    place: usize,
+    position: usize,
     item_id: String,
     score: f32,
     propensity: f32,
@@ -128,8 +128,8 @@ impl Report {
             candidates: decision.candidates,
             call: detail.map(|detail| Call::new(decision, detail, call)),
             shown: shown
-                .map(|(place, shown)| Place {
-                    place,
+                .map(|(position, shown)| Place {
+                    position,
                     item_id: shown.item_id.to_string(),
                     score: shown.score,
                     propensity: shown.propensity,
@@ -163,13 +163,13 @@ impl Report {
         }
         let head = ["place", "item", "score", "propensity", "pinned"].map(str::to_owned);
         let mut rows = vec![head.to_vec()];
-        rows.extend(self.shown.iter().map(|place| {
+        rows.extend(self.shown.iter().map(|position| {
             vec![
-                place.place.to_string(),
-                place.item_id.clone(),
-                format!("{:.6}", place.score),
-                format!("{:.6}", place.propensity),
-                if place.pinned { "pinned".to_owned() } else { String::new() },
+                position.position.to_string(),
+                position.item_id.clone(),
+                format!("{:.6}", position.score),
+                format!("{:.6}", position.propensity),
+                if position.pinned { "pinned".to_owned() } else { String::new() },
             ]
         }));
         output::align(&mut text, &rows);

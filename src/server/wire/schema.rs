@@ -54,7 +54,7 @@ impl Schema {
         }
         let numbered = found.iter().enumerate();
         let by_name: BTreeMap<String, usize> =
-            numbered.map(|(place, (name, _))| (name.clone(), place)).collect();
+            numbered.map(|(position, (name, _))| (name.clone(), position)).collect();
         let sizes = Sizes { by_name: &by_name, found: &found };
         let messages = found.iter().map(|(_, message)| sizes.fields(message)).collect();
         Self { messages, by_name }
@@ -119,28 +119,28 @@ impl Sizes<'_> {
     }
 
     fn is_map(&self, field: &FieldDescriptorProto) -> bool {
-        matches!(self.kind(field), Kind::Message(place)
-            if self.found[place].1.options.as_ref().is_some_and(|options| options.map_entry()))
+        matches!(self.kind(field), Kind::Message(position)
+            if self.found[position].1.options.as_ref().is_some_and(|options| options.map_entry()))
     }
 
     /// Bytes of one value of the field. `around` are the messages it is inside of: one
     /// that holds itself does so by a pointer.
     fn size(&self, field: &FieldDescriptorProto, around: &mut Vec<usize>) -> usize {
-        let place = match self.kind(field) {
+        let position = match self.kind(field) {
             Kind::Varint | Kind::Fixed64 => return 8,
             Kind::Fixed32 => return 4,
             Kind::Text | Kind::Bytes => return HEAD,
-            Kind::Message(place) => place,
+            Kind::Message(position) => position,
         };
-        if around.contains(&place) {
+        if around.contains(&position) {
             return 8;
         }
-        around.push(place);
+        around.push(position);
         let of_field = |field: &FieldDescriptorProto| match field.label() {
             Label::Repeated => HEAD,
             _ => self.size(field, around) + if field.proto3_optional() { 8 } else { 0 },
         };
-        let size = self.found[place].1.field.iter().map(of_field).sum::<usize>() + 8;
+        let size = self.found[position].1.field.iter().map(of_field).sum::<usize>() + 8;
         around.pop();
         size
     }

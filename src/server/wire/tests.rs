@@ -66,8 +66,8 @@ fn what_is_reckoned_covers_what_is_taken() {
 fn a_fault_names_its_field() {
     let schema = schema();
     let mut bytes = request(vec![interaction()]);
-    let place = bytes.windows(2).position(|pair| pair == "ü".as_bytes()).unwrap();
-    bytes[place] = 0xff;
+    let position = bytes.windows(2).position(|pair| pair == "ü".as_bytes()).unwrap();
+    bytes[position] = 0xff;
     let fault = checked(&schema, "RecordInteractionsRequest", &bytes, MOST).unwrap_err();
     let field = "interactions.user_id".to_owned();
     assert_eq!(fault, Fault::Malformed { field, what: "must be UTF-8" });
@@ -103,8 +103,8 @@ proptest! {
     ) {
         let schema = schema();
         let mut bytes = request(vec![interaction(), proto::Interaction::default()]);
-        for (place, byte) in changes {
-            if let Some(changed) = bytes.get_mut(place) {
+        for (position, byte) in changes {
+            if let Some(changed) = bytes.get_mut(position) {
                 *changed = byte;
             }
         }

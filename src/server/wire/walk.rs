@@ -140,13 +140,13 @@ fn key(rest: &mut &[u8]) -> Result<(u32, u8), Fault> {
 
 fn varint(rest: &mut &[u8]) -> Result<u64, Fault> {
     let mut value = 0_u64;
-    for (place, &byte) in rest.iter().take(10).enumerate() {
-        if place == 9 && byte > 1 {
+    for (position, &byte) in rest.iter().take(10).enumerate() {
+        if position == 9 && byte > 1 {
             return Err(malformed("has a number that is too long"));
         }
-        value |= u64::from(byte & 0x7f) << (7 * place);
+        value |= u64::from(byte & 0x7f) << (7 * position);
         if byte < 0x80 {
-            *rest = &rest[place + 1..];
+            *rest = &rest[position + 1..];
             return Ok(value);
         }
     }

@@ -4,8 +4,8 @@ use crate::service::personalize::Candidates;
 use crate::service::personalize::PersonalizeCall;
 use engine::Boost;
 use engine::Change;
+use engine::Exclusion;
 use engine::Filter;
-use engine::Refusal;
 use engine::Target;
 use engine::domain::DiversityMethod;
 use engine::domain::ItemId;
@@ -14,7 +14,7 @@ use engine::domain::ItemId;
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Alteration {
     /// Do without a rule of the filter; the item is taken off the list of those left out.
-    Without(Refusal),
+    Without(Exclusion),
     /// Name it among the candidates.
     AddCandidate,
     /// Ask for this many results.
@@ -26,7 +26,7 @@ pub enum Alteration {
     NoSourceThreshold,
     NoMaxPerTopic,
     NoMaxPerSource,
-    /// Do without marginal relevance, volume or calibration.
+    /// Do without volume or calibration.
     NoDiversityWeight,
     NoSerendipity,
     NoNovelty,
@@ -77,7 +77,7 @@ impl Alteration {
                     ids.push(item_id.clone());
                 }
             }
-            Self::MaxResults(places) => choice.places = places,
+            Self::MaxResults(positions) => choice.positions = positions,
             Self::Boost(addend) => {
                 let target = Target::Item(item_id.as_str().into());
                 call.boosts.push(Boost { target, change: Change::Add(addend) });
@@ -100,18 +100,19 @@ impl Alteration {
     }
 }
 
-fn without(filter: &mut Filter, rule: Refusal, item_id: &ItemId) {
+fn without(filter: &mut Filter, rule: Exclusion, item_id: &ItemId) {
     match rule {
-        Refusal::NotInCatalogue => {}
-        Refusal::Topics => filter.topics.clear(),
-        Refusal::Sources => filter.sources.clear(),
-        Refusal::PublishedAfter => filter.published_after = None,
-        Refusal::Excluded => filter.exclude.retain(|id| **id != *item_id.as_str()),
-        Refusal::Attributes => filter.attributes = Default::default(),
-        Refusal::Expression => filter.expression = None,
-        Refusal::Seen => filter.include_seen = true,
-        Refusal::SeenCooldown => filter.seen_cooldown_hours = 0.0,
-        Refusal::SeenAfterInteractions => filter.seen_after_interactions = 0,
-        Refusal::FrequencyCap => filter.frequency_cap_per_day = 0,
+        // No field of a request lifts these.
+        Exclusion::NotInCatalogue | Exclusion::Hidden | Exclusion::NotYetPublished => {}
+        Exclusion::Topics => filter.topics.clear(),
+        Exclusion::Sources => filter.sources.clear(),
+        Exclusion::PublishedAfter => filter.published_after = None,
+        Exclusion::Listed => filter.exclude.retain(|id| **id != *item_id.as_str()),
+        Exclusion::Attributes => filter.attributes = Default::default(),
+        Exclusion::Expression => filter.expression = None,
+        Exclusion::Seen => filter.include_seen = true,
+        Exclusion::SeenCooldown => filter.seen_cooldown_hours = 0.0,
+        Exclusion::SeenAfterSessions => filter.seen_after_sessions = 0,
+        Exclusion::FrequencyCap => filter.frequency_cap_per_day = 0,
     }
 }

@@ -34,7 +34,7 @@ pub struct Suggestion {
     /// All of them together.
     pub alterations: Vec<Alteration>,
     /// The place of the item then.
-    pub place: usize,
+    pub position: usize,
     /// Other items that come into the answer or leave it.
     pub displaced: usize,
     pub sentence: String,
@@ -56,7 +56,7 @@ pub fn suggestions(
         return Ok(Vec::new());
     }
     let mut required: Vec<Alteration> =
-        finding.refusals.iter().map(|&rule| Alteration::Without(rule)).collect();
+        finding.exclusions.iter().map(|&rule| Alteration::Without(rule)).collect();
     if !call.candidates.may_be(item_id) {
         required.push(Alteration::AddCandidate);
     }
@@ -116,24 +116,24 @@ impl Search<'_> {
         let shown = self.expiry.bound(|give_up| {
             work_out(self.namespace, self.view, &call, false, give_up, found, look)
         })?;
-        let Some(place) = shown.iter().position(|id| id == self.item_id) else {
+        let Some(position) = shown.iter().position(|id| id == self.item_id) else {
             return Ok(None);
         };
         let shown: BTreeSet<ItemId> = shown.into_iter().collect();
         let displaced = self.finding.shown.symmetric_difference(&shown);
         let displaced = displaced.filter(|id| *id != self.item_id).count();
-        let sentence = sentence::suggestion(&alterations, place);
-        Ok(Some(Suggestion { alterations, place, displaced, sentence }))
+        let sentence = sentence::suggestion(&alterations, position);
+        Ok(Some(Suggestion { alterations, position, displaced, sentence }))
     }
 
     /// The shortest list that has it.
     fn longest(&mut self) -> Result<Option<Suggestion>, Error> {
-        let mut without = self.call.choice.places;
+        let mut without = self.call.choice.positions;
         let Some(mut best) = self.with(Some(Alteration::MaxResults(limits::RESULTS)))? else {
             return Ok(None);
         };
         let mut within = limits::RESULTS;
-        let guess = best.place + 1;
+        let guess = best.position + 1;
         if guess > without && guess < within {
             match self.with(Some(Alteration::MaxResults(guess)))? {
                 Some(found) => (best, within) = (found, guess),
@@ -153,7 +153,7 @@ impl Search<'_> {
     /// The least boost that does, but for one part in some thousands.
     fn boosted(&mut self) -> Result<Option<Suggestion>, Error> {
         let gap = self.finding.gap.as_ref();
-        let gap = gap.and_then(|gap| Some(gap.last_shown.as_ref()?.1 - gap.standing.score));
+        let gap = gap.and_then(|gap| Some(gap.last_shown.as_ref()?.1 - gap.candidate_rank.score));
         let mut without = 0.0;
         let mut within = gap.unwrap_or(BOOST_MIN).max(BOOST_MIN);
         let mut best = loop {

@@ -4,28 +4,30 @@ use super::Absence;
 use super::Alteration;
 use super::Cause;
 use super::Gap;
-use engine::Refusal;
+use engine::Exclusion;
 
 /// Differences that are named.
 const DIFFERENCES: usize = 2;
 
-pub fn of(absence: &Absence, places: usize) -> String {
+pub fn of(absence: &Absence, positions: usize) -> String {
     let mut sentence = match absence.cause {
         Cause::Present => {
-            let place = absence.place.map_or(0, |place| place + 1);
-            format!("in the answer, at place {place}")
+            let position = absence.position.map_or(0, |position| position + 1);
+            format!("in the answer, at place {position}")
         }
         Cause::UnknownItem => "no item of this id is known".to_owned(),
         Cause::NotInCatalogue => "not in the catalogue: known from interactions only".to_owned(),
         Cause::Filtered => {
-            let rules: Vec<&str> = absence.refusals.iter().map(|&rule| refusal(rule)).collect();
+            let rules: Vec<&str> = absence.exclusions.iter().map(|&rule| exclusion(rule)).collect();
             format!("filtered out: {}", rules.join("; "))
         }
         Cause::NotACandidate => "not among the candidates of the request".to_owned(),
         Cause::NotRetrieved => "no source of candidates came up with it".to_owned(),
         Cause::Suppressed => {
-            let place = absence.gap.as_ref().map_or(0, |gap| gap.standing.place + 1);
-            format!("by score alone at place {place} of {places}, but left out for others' sake")
+            let position = absence.gap.as_ref().map_or(0, |gap| gap.candidate_rank.position + 1);
+            format!(
+                "by score alone at place {position} of {positions}, but left out for others' sake"
+            )
         }
         Cause::Outranked => absence.gap.as_ref().map_or_else(String::new, outranked),
     };
@@ -37,10 +39,10 @@ pub fn of(absence: &Absence, places: usize) -> String {
 }
 
 fn outranked(gap: &Gap) -> String {
-    let place = gap.standing.place + 1;
-    let mut sentence = format!("place {place} of {} candidates by score", gap.candidates);
+    let position = gap.candidate_rank.position + 1;
+    let mut sentence = format!("position {position} of {} candidates by score", gap.candidates);
     if let Some((id, score)) = &gap.last_shown {
-        let behind = score - gap.standing.score;
+        let behind = score - gap.candidate_rank.score;
         sentence.push_str(&format!(", {behind:.4} behind the last one shown, {id}"));
     }
     let behind = gap.differences.iter().filter(|difference| difference.1 > 0.0);
@@ -52,33 +54,35 @@ fn outranked(gap: &Gap) -> String {
     sentence
 }
 
-pub fn suggestion(alterations: &[Alteration], place: usize) -> String {
+pub fn suggestion(alterations: &[Alteration], position: usize) -> String {
     let parts: Vec<String> = alterations.iter().map(|&one| alteration(one)).collect();
-    format!("{}: it would be at place {}", parts.join(" and "), place + 1)
+    format!("{}: it would be at position {}", parts.join(" and "), position + 1)
 }
 
-fn refusal(rule: Refusal) -> &'static str {
+fn exclusion(rule: Exclusion) -> &'static str {
     match rule {
-        Refusal::NotInCatalogue => "it is not in the catalogue",
-        Refusal::Topics => "none of its topics is among `topics`",
-        Refusal::Sources => "its source is not among `sources`",
-        Refusal::Attributes => "its attributes are not those of `attributes`",
-        Refusal::PublishedAfter => "it is older than `published_after`, or of unknown age",
-        Refusal::Excluded => "it is among `exclude_item_ids`",
-        Refusal::Expression => "`expression` does not hold for it",
-        Refusal::Seen => "the user has already had it",
-        Refusal::SeenCooldown => "the user had it within `seen_cooldown_hours`",
-        Refusal::SeenAfterInteractions => "the user had it `seen_after_interactions` times",
-        Refusal::FrequencyCap => "it was shown `frequency_cap_per_day` times in 24 hours",
+        Exclusion::NotInCatalogue => "it is not in the catalogue",
+        Exclusion::Topics => "none of its topics is among `topics`",
+        Exclusion::Sources => "its source is not among `sources`",
+        Exclusion::Attributes => "its attributes are not those of `attributes`",
+        Exclusion::PublishedAfter => "it is older than `published_after`, or of unknown age",
+        Exclusion::Listed => "it is among `exclude_item_ids`",
+        Exclusion::Expression => "`expression` does not hold for it",
+        Exclusion::Seen => "the user has already had it",
+        Exclusion::SeenCooldown => "the user had it within `seen_cooldown_hours`",
+        Exclusion::SeenAfterSessions => "the user had it `seen_after_sessions` times",
+        Exclusion::FrequencyCap => "it was shown `frequency_cap_per_day` times in 24 hours",
+        Exclusion::Hidden => "the user hid it",
+        Exclusion::NotYetPublished => "it is not published yet",
     }
 }
 
 fn alteration(one: Alteration) -> String {
     match one {
-        Alteration::Without(Refusal::Seen) => "allow seen items".to_owned(),
+        Alteration::Without(Exclusion::Seen) => "allow seen items".to_owned(),
         Alteration::Without(rule) => format!("drop `{}`", field(rule)),
         Alteration::AddCandidate => "name it in `candidate_ids`".to_owned(),
-        Alteration::MaxResults(places) => format!("raise `max_results` to {places}"),
+        Alteration::MaxResults(positions) => format!("raise `max_results` to {positions}"),
         Alteration::Boost(addend) => format!("a boost of +{}", digits(addend)),
         Alteration::NoTopicThreshold => "drop `topic_diversity_threshold`".to_owned(),
         Alteration::NoSourceThreshold => "drop `source_diversity_threshold`".to_owned(),
@@ -92,19 +96,21 @@ fn alteration(one: Alteration) -> String {
     }
 }
 
-fn field(rule: Refusal) -> &'static str {
+fn field(rule: Exclusion) -> &'static str {
     match rule {
-        Refusal::NotInCatalogue => "the catalogue",
-        Refusal::Topics => "topics",
-        Refusal::Sources => "sources",
-        Refusal::Attributes => "attributes",
-        Refusal::PublishedAfter => "published_after",
-        Refusal::Excluded => "exclude_item_ids",
-        Refusal::Expression => "expression",
-        Refusal::Seen => "include_seen",
-        Refusal::SeenCooldown => "seen_cooldown_hours",
-        Refusal::SeenAfterInteractions => "seen_after_interactions",
-        Refusal::FrequencyCap => "frequency_cap_per_day",
+        Exclusion::NotInCatalogue => "the catalogue",
+        Exclusion::Topics => "topics",
+        Exclusion::Sources => "sources",
+        Exclusion::Attributes => "attributes",
+        Exclusion::PublishedAfter => "published_after",
+        Exclusion::Listed => "exclude_item_ids",
+        Exclusion::Expression => "expression",
+        Exclusion::Seen => "include_seen",
+        Exclusion::SeenCooldown => "seen_cooldown_hours",
+        Exclusion::SeenAfterSessions => "seen_after_sessions",
+        Exclusion::FrequencyCap => "frequency_cap_per_day",
+        Exclusion::Hidden => "what the user hid",
+        Exclusion::NotYetPublished => "the time of its publication",
     }
 }
 

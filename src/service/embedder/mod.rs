@@ -83,7 +83,7 @@ impl Embedder {
         let overloaded = |_none_left| Error::Overloaded("too many items wait for an embedding");
         let _room = self.room.try_acquire_many(bytes).map_err(overloaded)?;
         let (mut missing, mut texts) = (Vec::new(), Vec::new());
-        for (place, record) in records.iter_mut().enumerate() {
+        for (position, record) in records.iter_mut().enumerate() {
             let Some((item, text)) = wanting(record) else {
                 continue;
             };
@@ -94,7 +94,7 @@ impl Embedder {
                     self.count("cached", 1);
                 }
                 None => {
-                    missing.push((place, key));
+                    missing.push((position, key));
                     texts.push(text);
                 }
             }
@@ -103,8 +103,8 @@ impl Embedder {
             return Ok(());
         }
         let computed = self.compute(texts).await?;
-        for ((place, key), embedding) in missing.into_iter().zip(computed) {
-            let (Some(embedding), Record::ItemUpserted(item)) = (embedding, &mut records[place])
+        for ((position, key), embedding) in missing.into_iter().zip(computed) {
+            let (Some(embedding), Record::ItemUpserted(item)) = (embedding, &mut records[position])
             else {
                 continue;
             };

@@ -18,6 +18,7 @@ use crate::storage::LogRead;
 use crate::storage::Position;
 use crate::storage::ReadLimit;
 use engine::domain::DecisionId;
+use engine::domain::FeatureLayout;
 use engine::domain::ItemId;
 use engine::domain::LogRecord;
 use engine::domain::ShownItem;
@@ -235,6 +236,7 @@ fn decision(n: usize, features: usize) -> Decision {
         watermark: 0,
         candidates: 1,
         segment: 0,
+        layout: FeatureLayout::default(),
         shown: vec![shown],
         exploration_cost: 0.0,
         trial: None,

@@ -9,12 +9,12 @@ use super::keeping;
 use super::learning::Stopped;
 use super::schedule::Attempt;
 use super::schedule::Due;
-use super::schedule::Facts;
 use super::serving::Done;
 use super::serving::Serving;
 use super::training;
 use crate::service::error::Error;
 use crate::storage;
+use engine::Staleness;
 use engine::domain::Record;
 use engine::domain::Sequence;
 
@@ -139,7 +139,7 @@ impl Serving {
             return When::Later;
         }
         let now = with.clock.now();
-        match self.schedule.due(Facts::of(learner.engine.state()), now) {
+        match self.schedule.due(Staleness::of(learner.engine.state()), now) {
             Due::Now => When::Now,
             Due::At(at) => {
                 let wait = at.as_millis().saturating_sub(now.as_millis());
@@ -217,8 +217,8 @@ impl Serving {
     /// Trains: because it is due, or because somebody waits for the reply.
     pub(super) fn train(&mut self, reply: Option<training::Reply>) {
         let now = self.registry.with.clock.now();
-        let interactions = self.namespace.view().counts().interactions;
-        let attempt = Attempt { interactions, at: now };
+        let positives = self.namespace.view().counts().positives;
+        let attempt = Attempt { positives, at: now };
         self.set_training(true);
         let (registry, namespace) = (self.registry.clone(), self.namespace.clone());
         let stop = self.duties.clone();

@@ -16,6 +16,7 @@ use crate::telemetry::Metrics;
 use engine::Effect;
 use engine::Engine;
 use engine::Unreadable;
+use engine::WindowNotHeld;
 use engine::domain::Sequence;
 
 /// What is learnt between two published views while catching up.
@@ -87,6 +88,13 @@ fn tell(namespace: &Namespace, metrics: &Metrics, effect: Effect) {
                 "the ranker earns less: the takeover is given back"
             );
             metrics.takeover_fallbacks.inc();
+        }
+        Effect::TakeoverWindowNotHeld(WindowNotHeld { held_seconds, window_seconds }) => {
+            tracing::warn!(
+                namespace = %namespace.name(), held_seconds, window_seconds,
+                "decisions are held for less than the reward window of the takeover"
+            );
+            metrics.takeover_windows_not_held.inc();
         }
     }
 }

@@ -1,50 +1,19 @@
 //! When a training is due.
 //!
-//! - By what is new since the last attempt, whatever came of it; at least daily when
-//!   anything is.
+//! - By what is new since the last attempt, whatever came of it, as the engine counts it; at
+//!   least daily when anything is.
 //! - Each failure in a row doubles what must be new and the time to wait. A namespace
 //!   without enough to train on is not tried at all.
 //! - Pure: time comes from outside.
 
-use engine::TRAINING_POSITIVES_MIN;
-use engine::View;
+use engine::Staleness;
 use engine::domain::Timestamp;
 
-/// A training is due when this many interactions came since the last one...
-const DUE_INTERACTIONS: u64 = 1_000;
-/// ...and they are at least one in this many of all...
-const DUE_SHARE: u64 = 10;
-/// ...or when any came and this much time has passed.
-const DUE_MS: i64 = Timestamp::DAY_MS;
 /// The wait after the first failure, and the longest.
 const RETRY_MS: i64 = 30_000;
 const RETRY_MS_MAX: i64 = Timestamp::DAY_MS;
 /// Doublings of what must be new, at most.
 const DOUBLINGS_MAX: u32 = 10;
-
-/// What a view says that matters here.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Facts {
-    pub interactions: u64,
-    pub positives: u64,
-    /// Records since the serving model was trained; all of them without one.
-    pub since_model: u64,
-    /// When the serving model was published.
-    pub published_at: Option<Timestamp>,
-}
-
-impl Facts {
-    pub fn of(view: &View) -> Self {
-        let (counts, model) = (view.counts(), view.model());
-        let trained_at = model.map_or(0, |model| model.trained_at);
-        Self {
-            interactions: counts.interactions,
-            positives: counts.positives,
-            since_model: view.watermark().saturating_sub(trained_at),
-            published_at: model.map(|model| model.published_at),
-        }
-    }
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Due {
@@ -58,7 +27,8 @@ pub enum Due {
 /// A training that began.
 #[derive(Debug, Clone, Copy)]
 pub struct Attempt {
-    pub interactions: u64,
+    /// Positives learnt by then.
+    pub positives: u64,
     pub at: Timestamp,
 }
 
@@ -78,28 +48,26 @@ impl Schedule {
         Self { opened_at, last: None, failures: 0, not_before, cause: None }
     }
 
-    pub fn due(&self, facts: Facts, now: Timestamp) -> Due {
-        let fresh = self.fresh(facts);
-        if facts.positives < TRAINING_POSITIVES_MIN as u64 || fresh == 0 {
+    pub fn due(&self, stale: Staleness, now: Timestamp) -> Due {
+        let fresh = self.fresh(stale);
+        if !stale.is_trainable() || fresh == 0 {
             return Due::Later;
         }
-        let wanted = DUE_INTERACTIONS.max(facts.interactions / DUE_SHARE);
-        let wanted = wanted.saturating_mul(1 << self.failures.min(DOUBLINGS_MAX));
-        let at = if fresh >= wanted {
+        let enough = stale.enough().saturating_mul(1 << self.failures.min(DOUBLINGS_MAX));
+        let at = if fresh >= enough {
             self.not_before
         } else {
-            let last = self.last.map(|attempt| attempt.at).max(facts.published_at);
-            self.not_before.max(last.unwrap_or(self.opened_at).plus_millis(DUE_MS))
+            let last = self.last.map(|attempt| attempt.at).max(stale.published_at);
+            self.not_before.max(Staleness::due_by_age(last.unwrap_or(self.opened_at)))
         };
         if now >= at { Due::Now } else { Due::At(at) }
     }
 
-    /// Interactions that no attempt has seen; before the first one here, what came since
+    /// Positives that no attempt has seen; before the first one here, what came since
     /// the serving model.
-    fn fresh(&self, facts: Facts) -> u64 {
-        let since_attempt =
-            self.last.map_or(0, |attempt| attempt.interactions.min(facts.interactions));
-        facts.since_model.min(facts.interactions - since_attempt)
+    fn fresh(&self, stale: Staleness) -> u64 {
+        let since_attempt = self.last.map_or(0, |attempt| attempt.positives.min(stale.positives));
+        stale.new_positives.min(stale.positives - since_attempt)
     }
 
     pub fn succeeded(&mut self, attempt: Attempt) {
@@ -131,28 +99,29 @@ mod tests {
         Timestamp::from_seconds(1_700_000_000 + seconds)
     }
 
-    fn facts(interactions: u64) -> Facts {
-        Facts {
-            interactions,
-            positives: interactions / 2,
-            since_model: interactions,
-            ..Facts::default()
+    /// So many positives, all of them new.
+    fn facts(positives: u64) -> Staleness {
+        Staleness {
+            positives,
+            new_positives: positives,
+            mass: positives as f64,
+            published_at: None,
         }
     }
 
     #[test]
     fn without_positives_nothing_is_ever_tried() {
         let schedule = Schedule::new(at(0));
-        let facts = Facts { positives: 19, ..facts(1_000_000) };
+        let facts = Staleness { positives: 19, ..facts(1_000_000) };
         assert_eq!(schedule.due(facts, at(100 * 86_400)), Due::Later);
     }
 
     #[test]
-    fn a_thousand_new_interactions_are_due_and_a_tenth_of_many() {
+    fn five_hundred_new_positives_are_due_and_a_tenth_of_many() {
         let schedule = Schedule::new(at(0));
-        assert_eq!(schedule.due(facts(999), at(1)), Due::At(at(86_400)));
-        assert_eq!(schedule.due(facts(1_000), at(1)), Due::Now);
-        let many = |since_model| Facts { since_model, ..facts(50_000) };
+        assert_eq!(schedule.due(facts(499), at(1)), Due::At(at(86_400)));
+        assert_eq!(schedule.due(facts(500), at(1)), Due::Now);
+        let many = |new_positives| Staleness { new_positives, ..facts(50_000) };
         assert_ne!(schedule.due(many(4_999), at(1)), Due::Now);
         assert_eq!(schedule.due(many(5_000), at(1)), Due::Now);
     }
@@ -160,8 +129,11 @@ mod tests {
     #[test]
     fn anything_new_is_due_a_day_after_the_last_training_and_nothing_new_never() {
         let schedule = Schedule::new(at(0));
-        let model =
-            |since_model| Facts { since_model, published_at: Some(at(500)), ..facts(100_000) };
+        let model = |new_positives| Staleness {
+            new_positives,
+            published_at: Some(at(500)),
+            ..facts(100_000)
+        };
         assert_eq!(schedule.due(model(1), at(600)), Due::At(at(500 + 86_400)));
         assert_eq!(schedule.due(model(1), at(500 + 86_400)), Due::Now);
         assert_eq!(schedule.due(model(0), at(500 + 86_400)), Due::Later);
@@ -171,37 +143,37 @@ mod tests {
     fn each_failure_doubles_the_records_and_the_time() {
         let mut schedule = Schedule::new(at(0));
         let mut now = at(0);
-        let mut interactions = 1_000;
+        let mut positives = 1_000;
         let mut waits = Vec::new();
         for _ in 0..3 {
-            assert_eq!(schedule.due(facts(interactions), now), Due::Now);
-            schedule.failed(Attempt { interactions, at: now }, "not_better", now);
+            assert_eq!(schedule.due(facts(positives), now), Due::Now);
+            schedule.failed(Attempt { positives, at: now }, "not_better", now);
             // Enough is new, but the time is not over.
             let Due::At(next) = schedule.due(facts(1_000_000_000), now) else { panic!() };
             waits.push((next.as_millis() - now.as_millis()) / 1_000);
             // The time is over, but not enough is new.
-            let wanted = 1_000 << waits.len();
-            assert_ne!(schedule.due(facts(interactions + wanted - 1), next), Due::Now);
-            interactions += wanted;
+            let wanted = 500 << waits.len();
+            assert_ne!(schedule.due(facts(positives + wanted - 1), next), Due::Now);
+            positives += wanted;
             now = next;
         }
         assert_eq!(waits, [30, 60, 120]);
-        schedule.succeeded(Attempt { interactions, at: now });
-        let after = Facts { since_model: 10, ..facts(interactions + 10) };
+        schedule.succeeded(Attempt { positives, at: now });
+        let after = Staleness { new_positives: 10, ..facts(positives + 10) };
         assert_eq!(schedule.due(after, now), Due::At(now.plus_millis(86_400_000)));
-        assert_eq!(schedule.due(facts(interactions + 10_000), now), Due::Now);
+        assert_eq!(schedule.due(facts(positives + 10_000), now), Due::Now);
     }
 
     #[test]
     fn in_a_thousand_seconds_of_failures_few_trainings_are_tried() {
         let mut schedule = Schedule::new(at(0));
         let mut tried = 0;
-        let mut interactions = 1_200;
+        let mut positives = 1_200;
         for second in 0..1_000 {
-            interactions += 5;
-            if schedule.due(facts(interactions), at(second)) == Due::Now {
+            positives += 5;
+            if schedule.due(facts(positives), at(second)) == Due::Now {
                 tried += 1;
-                schedule.failed(Attempt { interactions, at: at(second) }, "not_better", at(second));
+                schedule.failed(Attempt { positives, at: at(second) }, "not_better", at(second));
             }
         }
         assert!((1..=3).contains(&tried), "{tried}");
@@ -210,7 +182,7 @@ mod tests {
     #[test]
     fn the_same_cause_is_news_once() {
         let mut schedule = Schedule::new(at(0));
-        let attempt = Attempt { interactions: 1, at: at(0) };
+        let attempt = Attempt { positives: 1, at: at(0) };
         let told: Vec<bool> = ["not_better", "not_better", "diverged", "diverged"]
             .map(|cause| schedule.failed(attempt, cause, at(0)))
             .to_vec();

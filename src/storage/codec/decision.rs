@@ -1,4 +1,4 @@
-//! A decision: its header, the shown items with score, propensity and features, then under
+//! A decision: its header, the numbers of its features, the shown items with score, propensity and features, then under
 //! flags the trial against the caller's order and how the decision came about, each with its
 //! length before it.
 
@@ -14,6 +14,8 @@ use super::wire::put_time;
 use super::wire::put_varint;
 use engine::domain::Decision;
 use engine::domain::DecisionId;
+use engine::domain::FeatureId;
+use engine::domain::FeatureLayout;
 use engine::domain::ItemId;
 use engine::domain::ShownItem;
 use engine::domain::Strategy;
@@ -38,6 +40,8 @@ pub fn put(out: &mut Vec<u8>, decision: &Decision, base: Timestamp) {
     put_varint(out, decision.candidates.into());
     out.push(decision.segment);
     put_f32(out, decision.exploration_cost);
+    put_varint(out, decision.layout.len() as u64);
+    decision.layout.ids().iter().for_each(|id| put_varint(out, u64::from(*id)));
     put_varint(out, decision.shown.len() as u64);
     for shown in &decision.shown {
         put_text(out, shown.item_id.as_str());
@@ -74,6 +78,7 @@ pub fn read(reader: &mut Reader<'_>, base: Timestamp) -> Result<Decision, Fault>
         candidates: reader.u32("the number of candidates")?,
         segment: reader.byte()?,
         exploration_cost: reader.f32()?,
+        layout: read_layout(reader)?,
         shown: read_shown(reader)?,
         trial: None,
         detail: None,
@@ -88,6 +93,13 @@ pub fn read(reader: &mut Reader<'_>, base: Timestamp) -> Result<Decision, Fault>
         decision.detail = Some(Box::new(decision_detail::read(&mut framed)?));
     }
     Ok(decision)
+}
+
+fn read_layout(reader: &mut Reader<'_>) -> Result<FeatureLayout, Fault> {
+    let count = reader.count(1)?;
+    let ids: Result<Vec<FeatureId>, Fault> =
+        (0..count).map(|_| reader.u16("the number of a feature")).collect();
+    Ok(FeatureLayout::new(ids?))
 }
 
 fn read_shown(reader: &mut Reader<'_>) -> Result<Vec<ShownItem>, Fault> {

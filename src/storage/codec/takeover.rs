@@ -52,7 +52,7 @@ pub fn put_trial(out: &mut Vec<u8>, trial: &TakeoverTrial) {
     put_varint(out, trial.round.into());
     out.push(trial.origin.code());
     trial.chances.iter().for_each(|chance| put_f64(out, *chance));
-    for count in [trial.places, trial.same_place, trial.in_both] {
+    for count in [trial.positions, trial.same_position, trial.in_both] {
         put_varint(out, count.into());
     }
     out.push(trial.same_first.into());
@@ -73,8 +73,8 @@ pub fn read_trial(reader: &mut Reader<'_>) -> Result<TakeoverTrial, Fault> {
         round,
         origin,
         chances: [reader.f64()?, reader.f64()?, reader.f64()?],
-        places: reader.u32("the number of places")?,
-        same_place: reader.u32("the number of places")?,
+        positions: reader.u32("the number of places")?,
+        same_position: reader.u32("the number of places")?,
         in_both: reader.u32("the number of items")?,
         same_first: reader.byte()? != 0,
         expected_gain: reader.f32()?,

@@ -160,6 +160,10 @@ impl<'a> Reader<'a> {
         u32::try_from(self.varint()?).map_err(|_| Fault::damaged(format!("{what} is too large")))
     }
 
+    pub fn u16(&mut self, what: &str) -> Result<u16, Fault> {
+        u16::try_from(self.varint()?).map_err(|_| Fault::damaged(format!("{what} is too large")))
+    }
+
     fn signed(&mut self) -> Result<i64, Fault> {
         let zigzag = self.varint()?;
         Ok((zigzag >> 1) as i64 ^ -((zigzag & 1) as i64))

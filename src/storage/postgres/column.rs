@@ -18,17 +18,17 @@ pub type Parameter<'a> = &'a (dyn ToSql + Sync);
 
 /// The columns `first_sequence`, `count`, `recorded_at_ms`, `payload_crc32`,
 /// `event_hashes_crc32` and `chain` from `place` on.
-pub fn seal(row: &Row, place: usize) -> Result<Seal, Error> {
+pub fn seal(row: &Row, position: usize) -> Result<Seal, Error> {
     let head = BatchHead {
-        first: natural(row.try_get(place)?, "first_sequence")?,
-        count: natural(i64::from(row.try_get::<_, i32>(place + 1)?), "count")?,
-        recorded_at: Timestamp::from_millis(row.try_get(place + 2)?),
+        first: natural(row.try_get(position)?, "first_sequence")?,
+        count: natural(i64::from(row.try_get::<_, i32>(position + 1)?), "count")?,
+        recorded_at: Timestamp::from_millis(row.try_get(position + 2)?),
     };
     Ok(Seal {
         head,
-        payload_checksum: checksum(row.try_get(place + 3)?),
-        event_hashes_checksum: checksum(row.try_get(place + 4)?),
-        chain: Chain::from_column(row.try_get(place + 5)?),
+        payload_checksum: checksum(row.try_get(position + 3)?),
+        event_hashes_checksum: checksum(row.try_get(position + 4)?),
+        chain: Chain::from_column(row.try_get(position + 5)?),
     })
 }
 

@@ -169,9 +169,9 @@ impl Known {
         // From here on until the answer, whatever happens to this call.
         let doubted = doubt.insert(Doubt { xid: state.xid, decided });
         let mut failures = transaction::commit(&session, &doubted.decided.batches).await;
-        if let Some(place) = failures.iter().position(failure::is_refusal) {
+        if let Some(position) = failures.iter().position(failure::is_refusal) {
             *doubt = None;
-            return Err(failures.swap_remove(place).into());
+            return Err(failures.swap_remove(position).into());
         }
         if let Some(error) = failures.into_iter().next() {
             return Err(Failed { error: error.into(), passing: true });

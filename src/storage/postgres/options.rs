@@ -80,7 +80,7 @@ impl Address {
                 }
                 _ => continue,
             }
-            rest.replace_range(parameter.place, "");
+            rest.replace_range(parameter.position, "");
         }
         let root_certificates = root_certificates.filter(|path| path != "system");
         let (ssl_mode, verification) =
@@ -129,7 +129,7 @@ struct Parameter {
     key: String,
     value: String,
     /// What to cut out so that it is gone.
-    place: Range<usize>,
+    position: Range<usize>,
 }
 
 fn is_url(text: &str) -> bool {
@@ -145,7 +145,7 @@ fn url_parameters(url: &str) -> Result<Vec<Parameter>, Error> {
         let end = (start + pair.len() + 1).min(url.len());
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
         let (key, value) = (percent_decoded(key)?, percent_decoded(value)?);
-        parameters.push(Parameter { key, value, place: start..end });
+        parameters.push(Parameter { key, value, position: start..end });
         start = end;
     }
     Ok(parameters)
@@ -181,8 +181,8 @@ fn pairs(text: &str) -> Result<Vec<Parameter>, Error> {
         };
         let (value, behind) = value_of_pair(value.trim_start());
         rest = behind.trim_start();
-        let place = start..text.len() - rest.len();
-        parameters.push(Parameter { key: key.trim_end().to_owned(), value, place });
+        let position = start..text.len() - rest.len();
+        parameters.push(Parameter { key: key.trim_end().to_owned(), value, position });
     }
     Ok(parameters)
 }

@@ -147,23 +147,23 @@ impl KnownPartition {
 
     /// Notes batches from [`Self::known_first`] on, whose columns begin at `place`.
     /// The hashes of the newest batch known are not looked at.
-    pub fn note(&mut self, rows: &[Row], place: usize) -> Result<(), Behind> {
+    pub fn note(&mut self, rows: &[Row], position: usize) -> Result<(), Behind> {
         let mut rows = rows.iter();
         if let Some(newest) = self.newest {
-            let found = rows.next().map(|row| seal(row, place)).transpose()?;
+            let found = rows.next().map(|row| seal(row, position)).transpose()?;
             if found != Some(newest) {
                 return Err(Behind::GoneBack);
             }
         }
         for row in rows {
-            let seal = seal(row, place)?;
+            let seal = seal(row, position)?;
             let head = &seal.head;
             if self.newest.is_some() && head.first != self.end.sequence + 1 {
                 let reason =
                     format!("it should begin at {}: records are missing", self.end.sequence + 1);
                 return Err(Behind::Unusable(head.corrupt(reason)));
             }
-            let stored = row.try_get(place + SEAL_COLUMNS)?;
+            let stored = row.try_get(position + SEAL_COLUMNS)?;
             let hashes = head
                 .event_hashes(stored, seal.event_hashes_checksum)
                 .map_err(|_damaged| Behind::DamagedHashes(Box::new(seal)))?;

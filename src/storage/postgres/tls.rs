@@ -85,8 +85,8 @@ fn roots(file: Option<&Path>) -> Result<RootCertStore, Error> {
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     }
     if roots.is_empty() {
-        let place = file.map_or("the system".to_owned(), |file| file.display().to_string());
-        return Err(misconfigured(format!("{place} has no certificates to trust")));
+        let position = file.map_or("the system".to_owned(), |file| file.display().to_string());
+        return Err(misconfigured(format!("{position} has no certificates to trust")));
     }
     Ok(roots)
 }

@@ -152,11 +152,11 @@ mod tests {
         }
         // Not the writer, the incarnation, the event hashes' checksum and the chain: any
         // value of theirs is one, and who reads on compares the chain.
-        let any = |place: &usize| (1..25).contains(place) || (49..61).contains(place);
-        for place in (0..bytes.len()).filter(|place| !any(place)) {
+        let any = |position: &usize| (1..25).contains(position) || (49..61).contains(position);
+        for position in (0..bytes.len()).filter(|position| !any(position)) {
             let mut changed = bytes.clone();
-            changed[place] ^= 0x80;
-            assert_eq!(decode(&changed, READER), None, "changed at {place}");
+            changed[position] ^= 0x80;
+            assert_eq!(decode(&changed, READER), None, "changed at {position}");
         }
     }
 

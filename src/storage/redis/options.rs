@@ -91,7 +91,7 @@ fn split_tls(url: &str) -> Result<(bool, String), Error> {
 }
 
 fn tls(ca_file: Option<&Path>) -> Result<TlsConfig, Error> {
-    let (loaded, place) = match ca_file {
+    let (loaded, position) = match ca_file {
         Some(file) => (
             rustls_native_certs::load_certs_from_paths(Some(file), None),
             file.display().to_string(),
@@ -102,7 +102,9 @@ fn tls(ca_file: Option<&Path>) -> Result<TlsConfig, Error> {
     let (usable, _unusable) = roots.add_parsable_certificates(loaded.certs);
     if usable == 0 {
         let reason = loaded.errors.first().map(|error| format!(": {error}")).unwrap_or_default();
-        return Err(misconfigured(format!("TLS needs a CA certificate, {place} has none{reason}")));
+        return Err(misconfigured(format!(
+            "TLS needs a CA certificate, {position} has none{reason}"
+        )));
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider)

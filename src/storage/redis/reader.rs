@@ -96,13 +96,13 @@ impl Reader {
     async fn place(&mut self, client: &WithOptions<Client>) -> Result<EntryId, Error> {
         let newest: Value = client.eval(NEWEST, &self.key, ()).await?;
         let newest = EntryId::parse(&newest).unwrap_or(EntryId::ZERO);
-        let place = match self.position {
+        let position = match self.position {
             None => newest,
             Some(position) if newest < position => EntryId::ZERO,
             Some(position) => position,
         };
-        self.position = Some(place);
-        Ok(place)
+        self.position = Some(position);
+        Ok(position)
     }
 
     fn take(&mut self, entries: &[(EntryId, &[Value])]) {

@@ -175,10 +175,10 @@ mod tests {
     fn an_answer_begins_behind_the_readers_position_and_ends_at_a_hole() {
         let (mut ring, now) = (Ring::default(), Instant::now());
         let batches = chained(5);
-        for place in [2, 0, 1, 4] {
-            ring.insert(batches[place].clone(), now);
+        for position in [2, 0, 1, 4] {
+            ring.insert(batches[position].clone(), now);
         }
-        let end = |place: usize| batches[place].seal.end();
+        let end = |position: usize| batches[position].seal.end();
         assert_eq!(firsts(&ring, Position::default()), [1, 11, 21]);
         assert_eq!(firsts(&ring, end(0)), [11, 21]);
         assert_eq!(firsts(&ring, Position { sequence: 9, ..end(0) }), [] as [u64; 0]);

@@ -57,7 +57,7 @@ fn changed(
                 FilterRule::FrequencyCap => request.frequency_cap_per_day = Some(0),
                 other => panic!("not used here: {other:?}"),
             },
-            Change::MaxResults(places) => diversity.max_results = *places,
+            Change::MaxResults(positions) => diversity.max_results = *positions,
             Change::BoostAdd(addend) => request.boosts.push(Boost {
                 target: Some(boost::Target::ItemId(item.to_owned())),
                 change: Some(boost::Change::Add(*addend)),
@@ -86,7 +86,7 @@ async fn an_item_that_is_there_unknown_or_no_candidate_is_said_to_be_so() {
     assert_eq!(unknown.cause(), AbsenceCause::UnknownItem);
     let ghost = explain(&api, &request, "ghost").await;
     assert_eq!(ghost.cause(), AbsenceCause::NotInCatalogue);
-    assert_eq!(ghost.refused_by().collect::<Vec<_>>(), [FilterRule::Catalogue]);
+    assert_eq!(ghost.excluded_by().collect::<Vec<_>>(), [FilterRule::Catalogue]);
     let candidate_ids = strings(["jazz-01", "jazz-02"]);
     let request = PersonalizeRequest { candidate_ids, ..request };
     let other = explain(&api, &request, "jazz-03").await;
@@ -110,7 +110,7 @@ async fn every_rule_that_filters_an_item_is_named_and_dropping_them_brings_it_in
     let answer = explain(&api, &request, "jazz-07").await;
     assert_eq!(answer.cause(), AbsenceCause::Filtered);
     let rules = [FilterRule::Topics, FilterRule::ExcludeItemIds, FilterRule::Seen];
-    assert_eq!(answer.refused_by().collect::<Vec<_>>(), rules);
+    assert_eq!(answer.excluded_by().collect::<Vec<_>>(), rules);
     assert!(answer.summary.contains("already had it"), "{}", answer.summary);
     let suggestion = &answer.suggestions[0];
     assert_eq!(suggestion.changes.len(), 3, "each of them is needed");
@@ -133,13 +133,13 @@ async fn where_people_come_back_to_items_a_seen_one_is_not_refused_for_it() {
         };
         (0..40).flat_map(|user| (0..4).map(move |n| like(user, n))).collect()
     };
-    let min_watermark = api.record(likes(3)).await.last_sequence;
+    let min_watermark = api.record(likes(48)).await.last_sequence;
     let request = PersonalizeRequest { min_watermark, ..greedy("listener-0", 40) };
     let once = explain(&api, &request, "jazz-00").await;
-    assert_eq!(once.refused_by().collect::<Vec<_>>(), [FilterRule::Seen]);
+    assert_eq!(once.excluded_by().collect::<Vec<_>>(), [FilterRule::Seen]);
 
     // From now on half of all positives repeat an earlier one.
-    let min_watermark = api.record(likes(2)).await.last_sequence;
+    let min_watermark = api.record(likes(24)).await.last_sequence;
     let request = PersonalizeRequest { min_watermark, ..request };
     let again = explain(&api, &request, "jazz-00").await;
     assert_eq!(again.cause(), AbsenceCause::Present, "{}", again.summary);
@@ -147,7 +147,7 @@ async fn where_people_come_back_to_items_a_seen_one_is_not_refused_for_it() {
     let filters = Filters { include_seen: Some(false), ..Filters::default() };
     let request = PersonalizeRequest { filters: Some(filters), ..request };
     let never = explain(&api, &request, "jazz-00").await;
-    assert_eq!(never.refused_by().collect::<Vec<_>>(), [FilterRule::Seen]);
+    assert_eq!(never.excluded_by().collect::<Vec<_>>(), [FilterRule::Seen]);
 }
 
 #[tokio::test]
@@ -157,7 +157,7 @@ async fn what_was_shown_too_often_is_held_back_by_the_cap() {
     let request = PersonalizeRequest { min_watermark, frequency_cap_per_day, ..greedy("bert", 5) };
     let shown = api.personalize(request.clone()).await.recommendations[0].item_id.clone();
     let answer = explain(&api, &request, &shown).await;
-    assert_eq!(answer.refused_by().collect::<Vec<_>>(), [FilterRule::FrequencyCap]);
+    assert_eq!(answer.excluded_by().collect::<Vec<_>>(), [FilterRule::FrequencyCap]);
     let request = changed(&request, &answer.suggestions[0].changes, &shown);
     assert_eq!(place(&api, &request, &shown).await, Some(answer.suggestions[0].position));
 }
@@ -173,17 +173,17 @@ async fn an_outranked_item_is_told_by_how_much_and_what_would_do() {
     let answer = explain(&api, &request, "jazz-19").await;
     assert_eq!(explain(&api, &request, "jazz-19").await, answer, "nothing is left to chance");
     assert_eq!(answer.cause(), AbsenceCause::Outranked);
-    let standing = answer.standing.as_ref().unwrap();
-    assert!(standing.rank >= 5 && standing.gap > 0.0, "{standing:?}");
-    let sum: f64 = standing.differences.iter().map(|one| one.difference).sum();
-    assert!((sum - standing.gap).abs() < 1e-9, "{standing:?}");
-    assert!(standing.differences.is_sorted_by(|a, b| a.difference >= b.difference));
+    let candidate_rank = answer.candidate_rank.as_ref().unwrap();
+    assert!(candidate_rank.rank >= 5 && candidate_rank.gap > 0.0, "{candidate_rank:?}");
+    let sum: f64 = candidate_rank.differences.iter().map(|one| one.difference).sum();
+    assert!((sum - candidate_rank.gap).abs() < 1e-9, "{candidate_rank:?}");
+    assert!(candidate_rank.differences.is_sorted_by(|a, b| a.difference >= b.difference));
     assert!(answer.sources.iter().any(|source| source.rank.is_some()), "{:?}", answer.sources);
     assert_eq!(api.settled_status().await, before, "nothing was recorded");
 
     let changes: Vec<&Change> =
         answer.suggestions.iter().map(|one| one.changes[0].change.as_ref().unwrap()).collect();
-    assert!(changes.contains(&&Change::MaxResults(standing.rank + 1)), "{changes:?}");
+    assert!(changes.contains(&&Change::MaxResults(candidate_rank.rank + 1)), "{changes:?}");
     assert!(matches!(changes[0], Change::BoostAdd(_)), "one item makes room: {changes:?}");
     assert!(answer.suggestions.is_sorted_by_key(|one| one.displaced));
     for suggestion in &answer.suggestions {
@@ -220,7 +220,7 @@ async fn an_item_that_a_cap_or_variety_holds_back_is_suppressed_by_it() {
         let gone = by_score.iter().find(|item| is_gone(&item.item_id)).expect("one is held back");
         let answer = explain(&api, &request, &gone.item_id).await;
         assert_eq!(answer.cause(), AbsenceCause::Suppressed, "{answer:?}");
-        assert_eq!(answer.standing.as_ref().unwrap().rank, gone.position);
+        assert_eq!(answer.candidate_rank.as_ref().unwrap().rank, gone.position);
         let off = RequestChange { change: Some(Change::SwitchOff(field.to_owned())) };
         assert_eq!(answer.suppressed_by, std::slice::from_ref(&off), "{answer:?}");
         let request = changed(&request, &[off], &gone.item_id);

@@ -207,11 +207,12 @@ fn binaries() -> PathBuf {
     let configured = configured.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
     let packaged = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let packaged = packaged.map(|version| version.path().join("bin"));
-    let places = configured.ok().map(|path| PathBuf::from(path.trim())).into_iter().chain(packaged);
-    let newest = places.filter_map(|place| Some((major_version(&place)?, place))).max();
-    let (version, place) = newest.expect(MISSING);
+    let positions =
+        configured.ok().map(|path| PathBuf::from(path.trim())).into_iter().chain(packaged);
+    let newest = positions.filter_map(|position| Some((major_version(&position)?, position))).max();
+    let (version, position) = newest.expect(MISSING);
     assert!(version >= OLDEST, "found {version}; {MISSING}");
-    place
+    position
 }
 
 fn major_version(binaries: &Path) -> Option<u32> {

@@ -74,13 +74,13 @@ impl World {
 
 /// Asks for the best `places` of the catalogue, with nothing left to chance and no
 /// variety for its own sake.
-pub fn greedy(user: &str, places: u32) -> PersonalizeRequest {
+pub fn greedy(user: &str, positions: u32) -> PersonalizeRequest {
     PersonalizeRequest {
         user_id: user.to_owned(),
         strategy: Some(Strategy::Greedy.into()),
         diversity: Some(DiversityParams {
             enable_diversity: Some(false),
-            max_results: places,
+            max_results: positions,
             ..DiversityParams::default()
         }),
         ..PersonalizeRequest::default()

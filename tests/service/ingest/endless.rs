@@ -91,7 +91,7 @@ async fn a_producers_requests_are_recognised_without_any_event_ids() {
     let server = Server::start().await;
     let api = server.api().await;
     let nameless = |n: u64| {
-        let event = |place| Interaction { event_id: String::new(), ..click("ann", place) };
+        let event = |position| Interaction { event_id: String::new(), ..click("ann", position) };
         request(n, vec![event("1"), event("1"), event("2")])
     };
     let of = |producer_id: &str| {
@@ -149,8 +149,8 @@ async fn a_client_sequence_that_does_not_grow_ends_the_stream_after_the_acks_bef
     let api = server.api().await;
     for (n, sequences) in [vec![0], vec![5, 5], vec![5, 4], vec![1, 2, 0]].iter().enumerate() {
         let good = sequences.len() - 1;
-        let requests = sequences.iter().enumerate().map(|(place, &sequence)| {
-            request(sequence, vec![click(&format!("user-{n}"), &format!("item-{place}"))])
+        let requests = sequences.iter().enumerate().map(|(position, &sequence)| {
+            request(sequence, vec![click(&format!("user-{n}"), &format!("item-{position}"))])
         });
         let (acks, ended) = stream(&api, requests.collect()).await;
         let status = ended.unwrap_err();

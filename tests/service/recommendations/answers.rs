@@ -26,8 +26,8 @@ async fn world() -> (Server, Api, u64) {
 }
 
 fn assert_well_formed(answer: &PersonalizeResponse) {
-    for (place, item) in answer.recommendations.iter().enumerate() {
-        assert_eq!(item.position as usize, place);
+    for (position, item) in answer.recommendations.iter().enumerate() {
+        assert_eq!(item.position as usize, position);
         let sum: f64 = item.components.values().sum();
         assert!((sum - item.score).abs() < 1e-6, "{} is not {sum}", item.score);
         assert!(item.score.is_finite());
@@ -84,9 +84,9 @@ async fn greedy_is_certain_of_its_choice_and_epsilon_greedy_is_not() {
 #[tokio::test]
 async fn an_answer_is_as_long_as_was_asked_for() {
     let (_server, api, min_watermark) = world().await;
-    for places in [1, 7, 40] {
-        let request = PersonalizeRequest { min_watermark, ..greedy("somebody", places) };
-        assert_eq!(api.personalize(request).await.recommendations.len(), places as usize);
+    for positions in [1, 7, 40] {
+        let request = PersonalizeRequest { min_watermark, ..greedy("somebody", positions) };
+        assert_eq!(api.personalize(request).await.recommendations.len(), positions as usize);
     }
     let request = PersonalizeRequest { min_watermark, ..greedy("somebody", 500) };
     assert_eq!(api.personalize(request).await.recommendations.len(), 40);

@@ -95,7 +95,7 @@ async fn what_was_seen_comes_back_after_its_hours_and_until_it_was_had_often_eno
         .record(vec![
             at("1", "jazz-01", -3 * 3_600),
             at("2", "jazz-02", -3_600),
-            at("3", "jazz-03", -9 * 3_600),
+            at("3", "jazz-03", -33 * 3_600),
             at("4", "jazz-03", -8 * 3_600),
         ])
         .await
@@ -110,7 +110,7 @@ async fn what_was_seen_comes_back_after_its_hours_and_until_it_was_had_often_eno
     assert_eq!(missing(Filters::default()).await.len(), 3);
     let two_hours = Filters { seen_cooldown_hours: Some(2.0), ..Filters::default() };
     assert_eq!(missing(two_hours).await, ["jazz-02"]);
-    let twice = Filters { seen_after_interactions: Some(2), ..Filters::default() };
+    let twice = Filters { seen_after_sessions: Some(2), ..Filters::default() };
     assert_eq!(missing(twice).await, ["jazz-03"]);
     let never =
         Filters { include_seen: Some(false), seen_cooldown_hours: Some(2.0), ..Filters::default() };

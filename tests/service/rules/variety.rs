@@ -27,7 +27,6 @@ async fn every_method_brings_in_the_other_taste_and_calibration_keeps_to_the_per
         of_taste("jazz", &api.personalize(request).await)
     };
     assert_eq!(jazz(DiversityMethod::None, 0.7).await, 0);
-    assert!(jazz(DiversityMethod::Mmr, 0.7).await > 0);
     assert!(jazz(DiversityMethod::Dpp, 0.7).await > 0);
     assert_eq!(jazz(DiversityMethod::Calibrated, 0.7).await, 0);
 }

@@ -119,14 +119,14 @@ fn is_root() -> bool {
 fn binaries() -> PathBuf {
     let told = Command::new("pg_config").arg("--bindir").output();
     let told = told.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
-    let mut places: Vec<_> = std::fs::read_dir("/usr/lib/postgresql")
+    let mut positions: Vec<_> = std::fs::read_dir("/usr/lib/postgresql")
         .into_iter()
         .flatten()
         .flatten()
         .map(|entry| entry.path().join("bin"))
         .collect();
-    places.sort();
-    places.extend(told.map(PathBuf::from));
-    let usable = places.into_iter().rev().find(|place| place.join("initdb").exists());
+    positions.sort();
+    positions.extend(told.map(PathBuf::from));
+    let usable = positions.into_iter().rev().find(|position| position.join("initdb").exists());
     usable.expect("run ./scripts/test: it installs the PostgreSQL server, 15 or newer")
 }

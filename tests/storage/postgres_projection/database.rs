@@ -39,10 +39,10 @@ impl Database {
             // Of two values the last one counts.
             return format!("{} dbname={}", self.server, self.name);
         }
-        let (place, parameters) = self.server.split_once('?').unwrap_or((&self.server, ""));
-        let start = place.find("://").unwrap() + 3;
-        let end = place[start..].find('/').map_or(place.len(), |slash| start + slash);
-        format!("{}/{}?{parameters}", &place[..end], self.name)
+        let (position, parameters) = self.server.split_once('?').unwrap_or((&self.server, ""));
+        let start = position.find("://").unwrap() + 3;
+        let end = position[start..].find('/').map_or(position.len(), |slash| start + slash);
+        format!("{}/{}?{parameters}", &position[..end], self.name)
     }
 
     pub fn store(&self) -> Arc<PostgresStore> {
@@ -112,7 +112,7 @@ impl Session {
             _ => None,
         });
         rows.map(|row| {
-            let fields = (0..row.len()).map(|place| row.get(place).unwrap_or("NULL"));
+            let fields = (0..row.len()).map(|position| row.get(position).unwrap_or("NULL"));
             fields.collect::<Vec<_>>().join("|")
         })
         .collect()

@@ -8,6 +8,7 @@ use engine::domain::Attributes;
 use engine::domain::Decision;
 use engine::domain::DecisionId;
 use engine::domain::EventId;
+use engine::domain::FeatureLayout;
 use engine::domain::Interaction;
 use engine::domain::InteractionContext;
 use engine::domain::InteractionType;
@@ -101,6 +102,7 @@ pub fn decision(number: u64, user: &str, items: &[&str]) -> Decision {
         decided_at: NOW,
         strategy: Strategy::EpsilonGreedy,
         epsilon: 0.1,
+        layout: FeatureLayout::default(),
         segment: 0,
         model_version: 7,
         watermark: 41,

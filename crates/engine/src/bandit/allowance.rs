@@ -1,24 +1,24 @@
-//! What exploring has cost, and what it may still cost.
+//! What exploration has cost, and what it may still cost.
 //!
-//! The cost of a place is what the greedy choice there was expected to earn beyond the
-//! choice that was made, by an upper bound ([`crate::ranking`] works it out). An
-//! allowance is the share of what the ranker's lists earn that may be spent on that: in
-//! the spirit of conservative bandits (Wu et al. 2016; Kazerouni et al. 2017), where what
-//! is earned while exploring must stay above a share of what would be earned without.
+//! The cost of a position is an upper bound of what the greedy choice was expected to earn
+//! beyond the choice that was made (the ranking computes it). An allowance is the share of the
+//! earnings of the ranker's lists that may be spent on exploration, as in conservative
+//! bandits (Wu et al. 2016; Kazerouni et al. 2017), where the earnings while exploring must
+//! stay above a share of those without.
 //!
-//! - Earned are rewards that came, not rewards that were expected: with nothing earned
-//!   nothing may be spent.
-//! - Both sums fade by half over [`HALF_LIFE`] decisions: a balance saved up in years
+//! - Earnings are received rewards, not expected ones: without earnings nothing may be
+//!   spent.
+//! - Both sums fade by half over [`HALF_LIFE`] decisions: a balance saved over years
 //!   cannot be spent in an hour.
 //! - Sums are integers in fixed point, as those of the posterior.
 
 use serde::Deserialize;
 use serde::Serialize;
 
-use super::ranker::DECISIONS_PER_TICK;
-use super::ranker::retention;
+use crate::bandit::ranker::DECISIONS_PER_TICK;
+use crate::bandit::ranker::retention;
 
-/// Decisions after which what was earned and spent counts half.
+/// Decisions after which earnings and spending count half.
 pub const HALF_LIFE: u32 = 10_000;
 const UNIT: f64 = 1e6;
 
@@ -29,8 +29,12 @@ pub struct ExplorationAccount {
     cost: i64,
 }
 
+/// Bound of one decision: a list has some hundred positions at most, and a reward is at most 1.
+const MOST: f64 = 1_000.0;
+
 fn units(value: f64) -> i64 {
-    (value * UNIT).round_ties_even() as i64
+    // The cast turns NaN into 0.
+    (value.clamp(-MOST, MOST) * UNIT).round_ties_even() as i64
 }
 
 impl ExplorationAccount {
@@ -44,7 +48,7 @@ impl ExplorationAccount {
         self.cost as f64 / UNIT
     }
 
-    /// What may still be spent of this share of the earnings; below 0 when it is overdrawn.
+    /// What may still be spent of this share of the earnings; below 0 when overdrawn.
     pub fn left(&self, allowance: f64) -> f64 {
         allowance * self.earned().max(0.0) - self.cost()
     }
@@ -73,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_may_be_spent_before_something_was_earned() {
+    fn nothing_may_be_spent_before_a_reward() {
         let mut account = ExplorationAccount::default();
         assert_eq!(account.left(0.1), 0.0);
         account.earn(20.0);
@@ -81,6 +85,13 @@ mod tests {
         assert!((account.left(0.1) - 1.5).abs() < 1e-9);
         account.earn(-20.0);
         assert_eq!(account.left(0.1), -0.5);
+    }
+
+    #[test]
+    fn a_cost_without_bounds_is_bounded() {
+        let mut account = ExplorationAccount::default();
+        [f64::NAN, f64::INFINITY, 1e30].into_iter().for_each(|cost| account.spend(cost));
+        assert_eq!(account.cost(), 2.0 * MOST);
     }
 
     #[test]

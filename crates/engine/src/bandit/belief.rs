@@ -1,11 +1,13 @@
-//! A solved posterior: what to rank with, and how unsure that is.
+//! A solved posterior: expected rewards and their uncertainty.
 //!
 //! The standard deviation of the expected reward of an item with features `x` is
 //! `sqrt(x' V x)`, `V` the posterior covariance. With `V = R R'` that is the length of
-//! `R' x`, a triangular product, done for 16 candidates at a time in f32.
+//! `R' x`, a triangular product, computed for 16 candidates at a time in f32. The first feature,
+//! the constant 1, is left out: it is the same for all items, so its uncertainty changes no choice
+//! and is no reason to explore.
 //!
-//! - The factor is made once a posterior. Each candidate's sums run in a fixed order,
-//!   whoever its neighbours are, so the bits are the same everywhere.
+//! - The factor is computed once per posterior. Each candidate's sums run in a fixed order,
+//!   whatever its neighbours are, so the bits are the same everywhere.
 //!
 //! Cost: d^2 / 2 multiplications and additions a candidate, 16 in a row: a few us for 100
 //! candidates of 27 features.
@@ -37,17 +39,17 @@ impl Belief {
         let mut factor: Vec<f64> = covariance.iter().map(|value| value * variance).collect();
         let root = match cholesky_f64::factor(&mut factor, &mut vec![0.0; d]) {
             Ok(()) => factor.into_iter().map(|value| value as f32).collect(),
-            // Rounding made it singular: as if the coefficients were independent.
+            // Singular by rounding: treat the coefficients as independent.
             Err(_) => diagonal_matrix(&standard_deviation),
         };
         Self { mean, standard_deviation, covariance, variance, root }
     }
 
     /// Before any evidence.
-    pub(super) fn prior(mean: &[f64], strength: f64, variance: f64) -> Self {
+    pub(super) fn prior(mean: &[f64], strength: &[f64], variance: f64) -> Self {
         let d = mean.len();
         let mut covariance = vec![0.0; d * d];
-        (0..d).for_each(|j| covariance[j * (d + 1)] = 1.0 / strength);
+        (0..d).for_each(|j| covariance[j * (d + 1)] = 1.0 / strength[j]);
         Self::new(mean.to_vec(), covariance, variance)
     }
 
@@ -55,10 +57,11 @@ impl Belief {
         &self.covariance
     }
 
-    /// Appends the standard deviation of the expected reward of each vector.
+    /// Appends the standard deviation of the expected reward of each vector, without the part of the
+    /// constant.
     pub fn deviations<'a>(
         &self,
-        vectors: impl ExactSizeIterator<Item = [&'a [f32]; 2]>,
+        vectors: impl ExactSizeIterator<Item = &'a [f32]>,
         out: &mut Vec<f64>,
     ) {
         let d = self.mean.len();
@@ -66,9 +69,9 @@ impl Belief {
         let mut lanes = 0;
         let mut left = vectors.len();
         out.reserve(left);
-        for [head, tail] in vectors {
-            for (place, value) in head.iter().chain(tail).enumerate() {
-                group[place][lanes] = *value;
+        for vector in vectors {
+            for (value, row) in vector.iter().zip(&mut group).skip(1) {
+                row[lanes] = *value;
             }
             (lanes, left) = (lanes + 1, left - 1);
             if lanes == LANES || left == 0 {
@@ -87,8 +90,8 @@ fn diagonal_matrix(diagonal: &[f64]) -> Vec<f32> {
     matrix
 }
 
-/// The inverse of a symmetric matrix of which the lower triangle is given by columns; all
-/// of it. `None` when that is not positive definite. Overwrites `a`.
+/// The inverse of a symmetric matrix whose lower triangle is given by columns; all
+/// of it. `None` when it is not positive definite. Overwrites `a`.
 pub(super) fn inverse(a: &mut [f64], d: usize) -> Option<Vec<f64>> {
     let mut diagonal = vec![0.0; d];
     cholesky_f64::factor(a, &mut diagonal).ok()?;
@@ -97,7 +100,7 @@ pub(super) fn inverse(a: &mut [f64], d: usize) -> Option<Vec<f64>> {
         column[j] = 1.0;
         cholesky_f64::solve(a, &diagonal, column);
     }
-    // Exactly symmetric, whatever was rounded.
+    // Makes it exactly symmetric, whatever the rounding.
     for i in 0..d {
         for j in 0..i {
             inverse[i * d + j] = inverse[j * d + i];
@@ -108,28 +111,28 @@ pub(super) fn inverse(a: &mut [f64], d: usize) -> Option<Vec<f64>> {
 
 #[cfg(test)]
 mod tests {
-    use crate::bandit::{Posterior, Weight};
+    use crate::bandit::{Posterior, RankerPrior, Weight};
 
     #[test]
     fn deviations_are_the_quadratic_forms_written_out() {
         const D: usize = 27;
         let row = |number: usize| -> Vec<f32> {
-            let noise = |place: usize| ((number * 31 + place * 17) % 23) as f32 / 11.0 - 1.0;
-            (0..D).map(|place| if place == 0 { 1.0 } else { noise(place) }).collect()
+            let noise = |at: usize| ((number * 31 + at * 17) % 23) as f32 / 11.0 - 1.0;
+            (0..D).map(|at| if at == 0 { 1.0 } else { noise(at) }).collect()
         };
         let mut posterior = Posterior::new(D);
         for number in 0..300 {
             posterior.add_impression(&row(number), Weight::FULL);
         }
-        let belief = posterior.solve(&[0.0; D]);
+        let belief = posterior.solve(&RankerPrior::even(D, 50.0));
         let rows: Vec<Vec<f32>> = (0..37).map(|number| row(number * 5 + 1)).collect();
         let mut found = Vec::new();
-        belief.deviations(rows.iter().map(|row| [&row[..2], &row[2..]]), &mut found);
+        belief.deviations(rows.iter().map(|row| &row[..]), &mut found);
         assert_eq!(found.len(), rows.len());
         for (row, found) in rows.iter().zip(found) {
             let mut square = 0.0;
-            for (i, x) in row.iter().enumerate() {
-                for (j, y) in row.iter().enumerate() {
+            for (i, x) in row.iter().enumerate().skip(1) {
+                for (j, y) in row.iter().enumerate().skip(1) {
                     square += f64::from(*x) * f64::from(*y) * belief.covariance()[i * D + j];
                 }
             }

@@ -1,9 +1,9 @@
 //! Bandits.
 //!
-//! - The ranker: a Bayesian linear model of the reward of showing an item, learnt from
-//!   decisions and what followed them: sums (posterior), how sure they make one
-//!   (belief), segments that deviate (ranker), who looked at what (pending,
-//!   examination).
+//! - The ranker: a Bayesian linear model of the reward of an impression, learnt from
+//!   decisions and their outcomes: sums (posterior), means and uncertainty
+//!   (belief), deviations of segments (ranker), which positions were looked at (pending,
+//!   examination). Also what each item earns beyond its features (item_effects).
 //! - Small sets of named [`arms`].
 //! - [`strategy`]: how to choose, whatever the arms are.
 
@@ -11,6 +11,8 @@ mod allowance;
 pub mod arms;
 mod belief;
 mod examination;
+mod influence;
+pub mod item_effects;
 mod pending;
 mod posterior;
 mod ranker;
@@ -18,6 +20,8 @@ pub mod strategy;
 
 pub use allowance::{ExplorationAccount, HALF_LIFE};
 pub use belief::Belief;
-pub use pending::{PENDING_DECISIONS_MAX, PendingDecision, PendingItem, PendingTrial};
-pub use posterior::{Posterior, Weight};
+pub use influence::{Piece, of_return};
+pub use item_effects::{ItemEffect, ItemEffects};
+pub use pending::{Learners, PendingDecision, PendingTrial, ShownPosition};
+pub use posterior::{Posterior, RankerPrior, Weight};
 pub use ranker::{Ranker, SEGMENTS, discount, segment, segments};

@@ -1,55 +1,120 @@
 //! Decisions that may still earn a reward.
 //!
-//! Which of the shown items were looked at is rarely known, so evidence is taken
-//! where there is some: an impression event says that its item was seen; a
-//! reward at place `p` says that everything down to place `p` was (Joachims et al.
-//! 2005, "skip above"). Each shown item is counted as an impression once and
-//! rewarded up to its best interaction, whatever is sent and in whatever order.
+//! It is rarely known which of the shown items were looked at, so all evidence for it is
+//! used: an impression event says that its item was seen. A
+//! reward at position `p` says that everything down to position `p` was seen (Joachims et al.
+//! 2005, "skip above"). Each shown item counts as an impression once and gets
+//! the reward of its best interaction, for events in any number and order.
 //!
-//! Where examination is modelled (a setting), a shown item counts from the start as far
-//! as its place is probably looked at. The rest is added when it is known to have been
-//! seen; what was presumed is taken back when the caller reports impressions of the
-//! decision, and this item is not among them.
+//! Where examination is modelled (a setting), a shown item counts from the start with the
+//! probability that its position is looked at. The rest is added when it is known to have been
+//! seen. The presumed part is taken back when the caller reports impressions of the
+//! decision without this item.
 //!
-//! All evidence of a decision counts as much as what is left of the time it was made at.
-//!
-//! Users and items are named by keys, hashes of their ids: a decision makes nobody and
-//! nothing known, whoever it is for and whatever it shows.
+//! - All evidence of a decision has the weight of its user, faded since the time of the
+//!   decision.
+//! - Users and items are named by keys, hashes of their ids: a decision adds no user and
+//!   no item to the state.
+//! - Small: 20 bytes an item and one for each feature (see [`pack`]). The ranker learns an
+//!   impression and its reward from the same packed values.
+
+use std::sync::Arc;
 
 use serde::Deserialize;
 use serde::Serialize;
 
-use super::posterior::Weight;
-use super::ranker::Ranker;
+use crate::bandit::item_effects::ItemEffects;
+use crate::bandit::posterior::Weight;
+use crate::bandit::ranker::Ranker;
+use crate::columns::window::Weighed;
 use crate::domain::ListOrigin;
 use crate::domain::TakeoverTrial;
 use crate::domain::Timestamp;
 use crate::domain::outweighs;
 
-/// Decisions remembered for credit; an older one can no longer be rewarded.
-pub const PENDING_DECISIONS_MAX: usize = 16_384;
+/// Memory of a decision besides its items: itself, its slot and its entries in two tables.
+const DECISION_BYTES: usize = size_of::<PendingDecision>() + 128;
+/// 1 is packed as this.
+const PACKED_ONE: f32 = 45.0;
+/// Scores and rewards have steps of 1 over this; they reach to -2 and 2.
+const STEPS: f32 = 16_384.0;
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct PendingItem {
+/// A shown item, as it comes.
+#[derive(Debug, Clone)]
+pub struct ShownPosition {
     /// Key of its id.
     pub item: u64,
-    /// Whether it was known when it was shown: then its showing is counted with it.
+    /// Whether it was in the catalogue when it was shown: then its impression counts for the item.
     pub counted: bool,
+    /// Whether it has an effect of its own, as items of the catalogue have.
+    pub has_effect: bool,
+    /// The ranker's vector; empty for a pinned item.
     pub features: Vec<f32>,
     pub propensity: f32,
-    /// Counted as an impression in full.
-    seen: bool,
-    /// As far as it is counted without being known to have been seen.
-    presumed: Weight,
-    /// Reward given so far, -1 to 1.
-    reward: f32,
+    /// Its score without its own effect.
+    pub base: f64,
 }
 
-impl PendingItem {
-    pub fn new(item: u64, counted: bool, features: Vec<f32>, propensity: f32) -> Self {
-        let (seen, presumed, reward) = (false, Weight::NONE, 0.0);
-        Self { item, counted, features, propensity, seen, presumed, reward }
+/// A shown item without its key and features.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+struct Shown {
+    propensity: f32,
+    /// Its score without its own effect, in steps.
+    base: i16,
+    /// Reward given so far, -1 to 1, in steps.
+    reward: i16,
+    flags: u8,
+}
+
+/// Its impression is counted with the item.
+const COUNTED: u8 = 1;
+/// Known to have been seen: counted as an impression in full.
+const SEEN: u8 = 2;
+/// It has an effect of its own.
+const EFFECT: u8 = 4;
+/// The ranker chose it: it is not pinned.
+const CHOSEN: u8 = 8;
+/// It has a vector that the ranker learns from.
+const FEATURES: u8 = 16;
+
+impl Shown {
+    fn has(&self, flag: u8) -> bool {
+        self.flags & flag != 0
     }
+
+    fn base(&self) -> f64 {
+        f64::from(from_steps(self.base))
+    }
+
+    fn reward(&self) -> f32 {
+        from_steps(self.reward)
+    }
+}
+
+fn to_steps(value: f32) -> i16 {
+    // The cast saturates and turns NaN into 0.
+    (value * STEPS).round_ties_even() as i16
+}
+
+fn from_steps(steps: i16) -> f32 {
+    f32::from(steps) / STEPS
+}
+
+/// A feature in eight bits, by its square root: steps are 1/2,000 next to 0, 1/20 about 1
+/// and 1/8 at the ends, -8 and 8. 0 and 1 are exact. Errors average out: in what is learnt
+/// they add a variance of 2e-4 to that of a feature, about 1.
+pub fn pack(feature: f32) -> i8 {
+    if feature.is_nan() {
+        return 0;
+    }
+    let root = feature.abs().sqrt() * PACKED_ONE;
+    let packed = root.round_ties_even().min(127.0) as i8;
+    if feature < 0.0 { -packed } else { packed }
+}
+
+pub fn unpack(packed: i8) -> f32 {
+    let packed = f32::from(packed);
+    packed * packed.abs() / (PACKED_ONE * PACKED_ONE)
 }
 
 /// What a pending decision still needs of its trial.
@@ -74,6 +139,13 @@ impl PendingTrial {
     }
 }
 
+/// The models that learn from decisions.
+#[derive(Debug)]
+pub struct Learners<'a> {
+    pub ranker: &'a mut Ranker,
+    pub effects: &'a mut ItemEffects,
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PendingDecision {
     /// 128-bit hash of the decision id.
@@ -83,180 +155,278 @@ pub struct PendingDecision {
     pub segment: u8,
     /// How many decisions were learnt before this one.
     pub number: u64,
-    /// The number of the user's decision before it, if that was remembered.
+    /// The number of the user's previous decision, if it is remembered.
     pub previous: Option<u64>,
     pub decided_at: Timestamp,
+    pub recorded_at: Timestamp,
+    /// The weight of its user; 1 unless set before [`Self::begin`].
+    pub weight: Weight,
+    /// Where the request has a baseline.
+    pub trial: Option<Box<PendingTrial>>,
     /// Whether an impression of it was reported.
     reported: bool,
     /// In the order shown.
-    pub items: Vec<PendingItem>,
-    /// Where the request has a baseline.
-    pub trial: Option<PendingTrial>,
+    keys: Box<[u64]>,
+    shown: Box<[Shown]>,
+    /// The presumed part of each impression; empty where nothing is
+    /// presumed.
+    presumed: Box<[Weight]>,
+    /// Packed rows, one for each item; of zeros where it has no [`FEATURES`].
+    features: Arc<[i8]>,
+}
+
+impl Weighed for PendingDecision {
+    fn bytes(&self) -> u64 {
+        let lists = size_of_val(&*self.keys)
+            + size_of_val(&*self.shown)
+            + size_of_val(&*self.presumed)
+            + self.features.len();
+        let trial = self.trial.as_ref().map_or(0, |_| size_of::<PendingTrial>());
+        (DECISION_BYTES + lists + trial) as u64
+    }
 }
 
 impl PendingDecision {
-    pub fn new(key: u128, user: u64, segment: u8, number: u64, items: Vec<PendingItem>) -> Self {
-        let decided_at = Timestamp::default();
-        let (previous, trial, reported) = (None, None, false);
-        Self { key, user, segment, number, previous, decided_at, reported, items, trial }
+    /// `dimension`: the length of vectors that are learnt from.
+    pub fn new(key: u128, user: u64, shown: &[ShownPosition], dimension: usize) -> Self {
+        let mut features = Vec::with_capacity(shown.len() * dimension);
+        let mut pack_one = |one: &ShownPosition| {
+            let has_features = dimension > 0 && one.features.len() == dimension;
+            if has_features {
+                features.extend(one.features.iter().map(|feature| pack(*feature)));
+            } else {
+                features.extend(std::iter::repeat_n(0, dimension));
+            }
+            let flag = |flag: u8, is_set: bool| if is_set { flag } else { 0 };
+            Shown {
+                propensity: one.propensity,
+                base: to_steps(one.base as f32),
+                reward: 0,
+                flags: flag(COUNTED, one.counted)
+                    | flag(EFFECT, one.has_effect)
+                    | flag(CHOSEN, !one.features.is_empty())
+                    | flag(FEATURES, has_features),
+            }
+        };
+        let packed: Box<[Shown]> = shown.iter().map(&mut pack_one).collect();
+        Self {
+            key,
+            user,
+            segment: 0,
+            number: 0,
+            previous: None,
+            decided_at: Timestamp::default(),
+            recorded_at: Timestamp::default(),
+            weight: Weight::FULL,
+            trial: None,
+            reported: false,
+            keys: shown.iter().map(|one| one.item).collect(),
+            shown: packed,
+            presumed: Box::default(),
+            features: features.into(),
+        }
+    }
+
+    /// Whether data read from a snapshot is consistent.
+    pub fn is_whole(&self) -> bool {
+        let items = self.keys.len();
+        self.shown.len() == items
+            && (self.presumed.is_empty() || self.presumed.len() == items)
+            && (self.features.is_empty() || items > 0 && self.features.len().is_multiple_of(items))
+    }
+
+    /// Gives the rows the features of another layout: `positions` has for each of its features the
+    /// position in the present rows, if any.
+    pub fn align(&mut self, positions: &[Option<usize>]) {
+        if self.features.is_empty() {
+            return;
+        }
+        let width = self.features.len() / self.keys.len();
+        let value = |row: &[i8], at: &Option<usize>| at.map_or(0, |at| row[at]);
+        let rows = self.features.chunks_exact(width);
+        let aligned = rows.flat_map(|row| positions.iter().map(move |at| value(row, at)));
+        self.features = aligned.collect();
+    }
+
+    /// Keys of the items, in the order shown.
+    pub fn items(&self) -> &[u64] {
+        &self.keys
+    }
+
+    /// The vector of a position; `None` where there is nothing to learn from.
+    pub(crate) fn vector(&self, position: usize) -> Option<Vec<f32>> {
+        self.shown.get(position).filter(|shown| shown.has(FEATURES))?;
+        let width = self.features.len() / self.keys.len();
+        let row = &self.features[position * width..][..width];
+        Some(row.iter().map(|packed| unpack(*packed)).collect())
     }
 
     /// What the list earned, -1 to 1.
     pub fn reward(&self) -> f64 {
-        let sum: f64 = self.items.iter().map(|shown| f64::from(shown.reward)).sum();
+        let sum: f64 = self.shown.iter().map(|shown| f64::from(shown.reward())).sum();
         sum.clamp(-1.0, 1.0)
     }
 
-    /// What a shown item earned that the ranker chose; 0 for others.
+    /// The reward of a shown item that the ranker chose; 0 for others.
     pub fn earned(&self, item: u64) -> f64 {
-        let is_rankers = self.trial.is_none_or(|trial| trial.origin == ListOrigin::Ranker);
-        let shown = self.place_of(item).map(|place| &self.items[place]);
-        let chosen = shown.filter(|shown| is_rankers && !shown.features.is_empty());
-        chosen.map_or(0.0, |shown| f64::from(shown.reward))
+        let is_rankers = self.trial.as_ref().is_none_or(|trial| trial.origin == ListOrigin::Ranker);
+        let shown = self.position_of(item).map(|position| &self.shown[position]);
+        let chosen = shown.filter(|shown| is_rankers && shown.has(CHOSEN));
+        chosen.map_or(0.0, |shown| f64::from(shown.reward()))
     }
 
-    fn place_of(&self, item: u64) -> Option<usize> {
-        self.items.iter().position(|shown| shown.item == item)
+    fn position_of(&self, item: u64) -> Option<usize> {
+        self.keys.iter().position(|key| *key == item)
     }
 
-    /// Whether something good came of showing the item.
+    fn has_flag(&self, item: u64, flag: u8) -> bool {
+        self.position_of(item).is_some_and(|position| self.shown[position].has(flag))
+    }
+
+    /// Whether a shown item got a positive reward.
     pub fn is_rewarded(&self, item: u64) -> bool {
-        self.place_of(item).is_some_and(|place| self.items[place].reward > 0.0)
+        self.position_of(item).is_some_and(|position| self.shown[position].reward > 0)
     }
 
-    /// Whether the showing of the item is counted with it.
+    /// Whether the impression of the item is counted with it.
     pub fn is_counted(&self, item: u64) -> bool {
-        self.place_of(item).is_some_and(|place| self.items[place].counted)
+        self.has_flag(item, COUNTED)
     }
 
     /// To be called once, when the decision is learnt. `examination` is the probability
-    /// that each place is looked at; empty where that is not modelled.
-    pub fn begin(&mut self, examination: &[f64], ranker: &mut Ranker) {
-        for (place, shown) in self.items.iter_mut().enumerate() {
-            // What was pinned has no features. In a trial chance decides on whole lists.
-            if !shown.features.is_empty() && self.trial.is_none() {
-                ranker.examination.note_shown(place, shown.propensity);
+    /// that each position is looked at; empty where that is not modelled.
+    pub fn begin(&mut self, examination: &[f64], learners: &mut Learners<'_>) {
+        for (position, shown) in self.shown.iter().enumerate() {
+            // In a trial, whole lists are chosen at random.
+            if shown.has(CHOSEN) && self.trial.is_none() {
+                learners.ranker.examination.note_shown(position, shown.propensity);
             }
-            if let Some(&seen) = examination.get(place) {
-                shown.presumed = Weight::new(seen);
-                ranker.add_impression(self.segment, &shown.features, shown.presumed);
-            }
+        }
+        if examination.is_empty() {
+            return;
+        }
+        let of = |position: usize| examination.get(position).copied().unwrap_or(0.0);
+        self.presumed = (0..self.keys.len()).map(|at| Weight::new(of(at))).collect();
+        for position in 0..self.keys.len() {
+            let presumed = self.weight.times(self.presumed[position]);
+            self.add_impression(position, presumed, learners);
         }
     }
 
-    /// Credits what a person did with a shown item. `reward` is 0 for a mere
-    /// impression; `left` is how much evidence of this decision still counts. Returns
+    /// Adds an interaction of a user with a shown item. `reward` is 0 for a mere
+    /// impression; `left` is the weight that evidence of this decision still has. Returns
     /// whether the decision had shown the item.
-    pub fn credit(&mut self, item: u64, reward: f32, left: Weight, ranker: &mut Ranker) -> bool {
-        let Some(place) = self.place_of(item) else {
+    pub fn credit(
+        &mut self,
+        item: u64,
+        reward: f32,
+        left: Weight,
+        learners: &mut Learners<'_>,
+    ) -> bool {
+        let Some(position) = self.position_of(item).filter(|_| reward.is_finite()) else {
             return false;
         };
-        if reward == 0.0 {
-            self.see(place, left, ranker);
-            self.take_back_presumed(left, ranker);
+        let weight = self.weight.times(left);
+        let reward = to_steps(reward.clamp(-1.0, 1.0));
+        if reward == 0 {
+            self.see(position, weight, learners);
+            self.take_back_presumed(weight, learners);
             return true;
         }
-        for above in 0..=place {
-            self.see(above, left, ranker);
+        for above in 0..=position {
+            self.see(above, weight, learners);
         }
-        let (segment, shown) = (self.segment, &mut self.items[place]);
-        if outweighs(reward, shown.reward) {
-            let is_drawn = !shown.features.is_empty() && self.trial.is_none();
-            if reward > 0.0 && shown.reward <= 0.0 && is_drawn {
-                ranker.examination.note_rewarded(place, shown.propensity);
-            }
-            ranker.change_reward(segment, &shown.features, (shown.reward, reward), left);
-            shown.reward = reward;
+        let before = self.shown[position].reward;
+        if reward != before && outweighs(from_steps(reward), from_steps(before)) {
+            self.change_reward(position, reward, weight, learners);
         }
         true
     }
 
-    fn see(&mut self, place: usize, left: Weight, ranker: &mut Ranker) {
-        let shown = &mut self.items[place];
-        if !shown.seen {
-            shown.seen = true;
-            let rest = shown.presumed.rest().times(left);
-            ranker.add_impression(self.segment, &shown.features, rest);
-            ranker.count_impression(self.segment, &shown.features);
+    fn change_reward(
+        &mut self,
+        position: usize,
+        reward: i16,
+        weight: Weight,
+        learners: &mut Learners<'_>,
+    ) {
+        let shown = self.shown[position];
+        let is_drawn = shown.has(CHOSEN) && self.trial.is_none();
+        if reward > 0 && shown.reward <= 0 && is_drawn {
+            learners.ranker.examination.note_rewarded(position, shown.propensity);
+        }
+        let change = (shown.reward(), from_steps(reward));
+        if let Some(vector) = self.vector(position) {
+            learners.ranker.change_reward(self.segment, &vector, change, weight);
+            if shown.has(EFFECT) {
+                let key = self.keys[position];
+                learners.effects.change_reward(key, shown.base(), change, weight);
+            }
+        }
+        self.shown[position].reward = reward;
+    }
+
+    fn add_impression(&self, position: usize, weight: Weight, learners: &mut Learners<'_>) {
+        let Some(vector) = self.vector(position).filter(|_| weight != Weight::NONE) else {
+            return;
+        };
+        learners.ranker.add_impression(self.segment, &vector, weight);
+        let shown = &self.shown[position];
+        if shown.has(EFFECT) {
+            learners.effects.add_impression(self.keys[position], shown.base(), weight);
         }
     }
 
-    /// The caller says what was seen: nothing has to be presumed.
-    fn take_back_presumed(&mut self, left: Weight, ranker: &mut Ranker) {
+    fn see(&mut self, position: usize, weight: Weight, learners: &mut Learners<'_>) {
+        if self.shown[position].has(SEEN) {
+            return;
+        }
+        self.shown[position].flags |= SEEN;
+        let presumed = self.presumed.get(position).copied().unwrap_or(Weight::NONE);
+        self.add_impression(position, presumed.rest().times(weight), learners);
+        if let Some(vector) = self.vector(position) {
+            learners.ranker.count_impression(self.segment, &vector);
+        }
+    }
+
+    /// The caller reports impressions: presumed ones are taken back.
+    fn take_back_presumed(&mut self, weight: Weight, learners: &mut Learners<'_>) {
         if self.reported {
             return;
         }
         self.reported = true;
-        for shown in self.items.iter_mut().filter(|shown| !shown.seen) {
-            let presumed = shown.presumed.times(left);
-            ranker.remove_impression(self.segment, &shown.features, presumed);
-            shown.presumed = Weight::NONE;
+        for position in 0..self.presumed.len() {
+            let shown = self.shown[position];
+            let presumed = std::mem::replace(&mut self.presumed[position], Weight::NONE);
+            let Some(vector) = self.vector(position).filter(|_| !shown.has(SEEN)) else {
+                continue;
+            };
+            let presumed = presumed.times(weight);
+            learners.ranker.remove_impression(self.segment, &vector, presumed);
+            if shown.has(EFFECT) {
+                let key = self.keys[position];
+                learners.effects.remove_impression(key, shown.base(), presumed);
+            }
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn decision() -> (PendingDecision, Ranker) {
-        let item = |item| PendingItem::new(item, true, vec![1.0], 0.5);
-        let items = vec![item(10), item(11), item(12)];
-        (PendingDecision::new(1, 0, 3, 0, items), Ranker::new(1))
-    }
-
-    #[test]
-    fn a_click_examines_the_places_above_it_and_none_below() {
-        let (mut decision, mut ranker) = decision();
-        assert!(decision.credit(11, 1.0, Weight::FULL, &mut ranker));
-        for posterior in [ranker.shared(), ranker.segment(3).unwrap()] {
-            assert_eq!((posterior.impressions, posterior.rewards), (2, 1));
-            assert_eq!(posterior.mass(), 2.0);
-        }
-        assert!(!decision.items[2].seen);
-        assert_eq!(ranker.segment(2).unwrap().impressions, 0);
-    }
-
-    #[test]
-    fn repeated_evidence_counts_once_and_the_best_reward_stays() {
-        let (mut decision, mut ranker) = decision();
-        for reward in [0.0, 0.5, 1.0, 0.5, 0.0] {
-            decision.credit(10, reward, Weight::FULL, &mut ranker);
-        }
-        let (mut other, mut once) = self::decision();
-        for reward in [0.5, 1.0] {
-            other.credit(10, reward, Weight::FULL, &mut once);
-        }
-        assert_eq!(ranker.shared(), once.shared());
-    }
-
-    #[test]
-    fn an_item_the_decision_did_not_show_earns_nothing() {
-        let (mut decision, mut ranker) = decision();
-        assert!(!decision.credit(99, 1.0, Weight::FULL, &mut ranker));
-        assert_eq!(ranker, Ranker::new(1));
-    }
-
-    #[test]
-    fn unseen_places_count_as_far_as_they_are_looked_at_until_impressions_are_reported() {
-        let (mut decision, mut ranker) = decision();
-        decision.begin(&[1.0, 0.5, 0.25], &mut ranker);
-        assert_eq!(ranker.shared().mass(), 1.75);
-        // Seen down to the second place; the third is presumed as before.
-        decision.credit(11, 1.0, Weight::FULL, &mut ranker);
-        assert_eq!(ranker.shared().mass(), 2.25);
-        // What is reported is all that was seen.
-        decision.credit(10, 0.0, Weight::FULL, &mut ranker);
-        assert_eq!(ranker.shared().mass(), 2.0);
-        assert_eq!(ranker.shared().impressions, 2);
-    }
-
-    #[test]
-    fn late_evidence_counts_by_what_is_left_of_the_decision() {
-        let (mut decision, mut ranker) = decision();
-        decision.credit(10, 1.0, Weight::new(0.25), &mut ranker);
-        assert_eq!(ranker.shared().mass(), 0.25);
-        let (rate, prior) = (ranker.shared().solve(&[0.0]).mean[0], 50.0);
-        assert!((rate - 0.25 / (prior + 0.25)).abs() < 1e-9, "{rate}");
+impl PendingDecision {
+    /// Items with a feature each, shown with a propensity of a half.
+    pub fn of_items(items: &[u64]) -> Self {
+        let shown = |&item: &u64| ShownPosition {
+            item,
+            counted: true,
+            has_effect: true,
+            features: vec![1.0],
+            propensity: 0.5,
+            base: 0.0,
+        };
+        let shown: Vec<ShownPosition> = items.iter().map(shown).collect();
+        Self::new(1, 0, &shown, 1)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,54 +1,57 @@
-//! What the ranker has learnt from decisions: one posterior of everybody, and for each
-//! segment of occasions how it deviates.
+//! What the ranker has learnt from decisions: one posterior of all requests, and a deviation
+//! for each segment of requests.
 //!
-//! A segment is a kind of device with newcomers or with people who are known: 8 kinds
-//! (the first seven of the namespace; all others and none are one), 16 segments. In the
-//! spirit of the hybrid model of Li et al. 2010, section 3.2: `theta_s = theta + delta_s`,
-//! `delta_s ~ N(0, (sigma^2 / k) I)`.
+//! A segment is a kind of device with newcomers or with known users: 8 kinds
+//! (the first seven of the namespace; all others and none are one), 16 segments. As
+//! in the hybrid model of Li et al. 2010, section 3.2: `theta_s = theta + delta_s`,
+//! `delta_s ~ N(0, sigma^2 S^-1)`.
 //!
 //! - `theta` has the posterior of all evidence ([`Posterior::solve`]).
-//! - A segment's own sums then give `theta_s`: prior mean `theta`, worth `k` impressions.
-//!   With `C = (k I + A_s)^-1` its mean is `C (b_s + k theta)`, its covariance
-//!   `C + k^2 C V C`, `V` that of `theta`. Little evidence: near `theta`.
-//!   The segment's evidence is in `theta`, too, as empirical Bayes has it.
+//! - A segment's own sums then give `theta_s`: prior mean `theta`, of the strength `S` of the prior.
+//!   With `C = (S + A_s)^-1` its mean is `C (b_s + S theta)`, its covariance
+//!   `C + C S V S C`, `V` that of `theta`. With little evidence it is near `theta`.
+//!   The segment's evidence is in `theta`, too, as in empirical Bayes.
 //! - Forgetting applies to all sums alike, at fixed numbers of decisions.
+//!
+//! State: 17 posteriors of 8 (d (d + 1) / 2 + d + 3) bytes, and the table of influence.
 
 use std::sync::Arc;
 
 use serde::Deserialize;
 use serde::Serialize;
 
-use super::allowance::ExplorationAccount;
-use super::belief::Belief;
-use super::examination::Examination;
-use super::posterior::Posterior;
-use super::posterior::Retention;
-use super::posterior::Weight;
-use super::posterior::product;
+use crate::bandit::allowance::ExplorationAccount;
+use crate::bandit::belief::Belief;
+use crate::bandit::examination::Examination;
+use crate::bandit::influence::Influence;
+use crate::bandit::posterior::Posterior;
+use crate::bandit::posterior::RankerPrior;
+use crate::bandit::posterior::Retention;
+use crate::bandit::posterior::Weight;
+use crate::bandit::posterior::product;
+use crate::domain::FeatureLayout;
 use crate::numeric::math;
 
 /// Kinds of devices; the first is "none or any other".
 const DEVICES: u32 = 8;
 /// Segments that learn a deviation.
 pub const SEGMENTS: usize = 2 * DEVICES as usize;
-/// Impressions that everybody's posterior is worth to a segment.
-const SHARED_STRENGTH: f64 = 200.0;
-/// Decisions between two moments of forgetting.
+/// Decisions between two fadings.
 pub(super) const DECISIONS_PER_TICK: u64 = 16;
 
-/// The segment of an occasion. `device` is an index of the engine.
+/// The segment of a request. `device` is an index of the engine.
 pub fn segment(device: Option<u32>, is_known: bool) -> u8 {
     let device = device.map_or(0, |device| device + 1);
     let device = if device < DEVICES { device } else { 0 };
     (2 * device + u32::from(is_known)) as u8
 }
 
-/// All segments with what they stand for: an index of a device, whether people are known.
+/// All segments with their meaning: an index of a device, whether users are known.
 pub fn segments() -> impl Iterator<Item = (u8, Option<u32>, bool)> {
     (0..2 * DEVICES).map(|segment| (segment as u8, (segment / 2).checked_sub(1), segment % 2 == 1))
 }
 
-/// How much evidence of a decision counts that comes when `decisions` more were made.
+/// The weight of evidence of a decision that comes `decisions` decisions later.
 pub fn discount(half_life: u32, number: u64, decisions: u64) -> f64 {
     let ticks = decisions / DECISIONS_PER_TICK - number / DECISIONS_PER_TICK;
     retention(half_life, ticks)
@@ -61,30 +64,66 @@ pub(super) fn retention(half_life: u32, ticks: u64) -> f64 {
     math::exp2(-((ticks * DECISIONS_PER_TICK) as f64) / f64::from(half_life))
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Ranker {
+    layout: FeatureLayout,
+    /// Of the engine and not of the state: see [`Self::aligned`].
+    #[serde(skip)]
+    prior: RankerPrior,
     shared: Posterior,
     segments: Vec<Arc<Posterior>>,
     pub examination: Examination,
     pub account: ExplorationAccount,
+    pub influence: Influence,
 }
 
 impl Ranker {
-    pub fn new(dimension: usize) -> Self {
+    /// The same with the features and the prior of this engine. Evidence of common
+    /// features stays.
+    #[must_use]
+    pub fn aligned(&self, prior: RankerPrior) -> Self {
+        let positions = prior.layout.positions_in(&self.layout);
+        let aligned = |posterior: &Posterior| {
+            if self.layout == prior.layout {
+                posterior.clone()
+            } else {
+                posterior.aligned(&positions)
+            }
+        };
+        let none = Arc::default();
+        let segments = self.segments.iter().chain(std::iter::repeat(&none)).take(SEGMENTS);
         Self {
-            shared: Posterior::new(dimension),
-            segments: (0..SEGMENTS).map(|_| Arc::new(Posterior::new(dimension))).collect(),
-            examination: Examination::default(),
-            account: ExplorationAccount::default(),
+            layout: prior.layout.clone(),
+            shared: aligned(&self.shared),
+            segments: segments.map(|own| Arc::new(aligned(own))).collect(),
+            prior,
+            examination: self.examination.clone(),
+            account: self.account,
+            influence: self.influence.clone(),
         }
     }
 
-    /// Of everybody.
+    /// The layout of its vectors.
+    pub fn layout(&self) -> &FeatureLayout {
+        &self.layout
+    }
+
+    /// The prior.
+    pub fn prior(&self) -> &RankerPrior {
+        &self.prior
+    }
+
+    /// The belief over all requests.
+    pub fn solve(&self) -> Belief {
+        self.shared.solve(&self.prior)
+    }
+
+    /// The posterior of all requests.
     pub fn shared(&self) -> &Posterior {
         &self.shared
     }
 
-    /// Of one segment alone; a decision of a later version may name one that is none.
+    /// The posterior of one segment; `None` for a segment unknown to this version.
     pub fn segment(&self, segment: u8) -> Option<&Posterior> {
         self.segments.get(usize::from(segment)).map(AsRef::as_ref)
     }
@@ -96,7 +135,7 @@ impl Ranker {
         }
     }
 
-    /// An item was seen, or is presumed to have been as far as `weight` says.
+    /// Counts that an item was seen, or is presumed to have been, with this weight.
     pub fn add_impression(&mut self, segment: u8, features: &[f32], weight: Weight) {
         self.learn(segment, |posterior| posterior.add_impression(features, weight));
     }
@@ -105,20 +144,20 @@ impl Ranker {
         self.learn(segment, |posterior| posterior.remove_impression(features, weight));
     }
 
-    /// Whether these are features to learn from: not those of a pinned item, which has none,
+    /// Whether these features can be learnt from: not those of a pinned item, which has none,
     /// nor of a decision of another engine.
     fn is_learnt_from(&self, features: &[f32]) -> bool {
         features.len() == self.shared.dimension()
     }
 
-    /// Counts an item that was seen for certain.
+    /// Counts an item that was certainly seen.
     pub fn count_impression(&mut self, segment: u8, features: &[f32]) {
         if self.is_learnt_from(features) {
             self.learn(segment, |posterior| posterior.impressions += 1);
         }
     }
 
-    /// The reward of a shown item is not `from`, as was known so far, but `to`.
+    /// Changes the reward of a shown item from `from` to `to`.
     pub fn change_reward(
         &mut self,
         segment: u8,
@@ -135,7 +174,7 @@ impl Ranker {
         });
     }
 
-    /// To be called with every decision, the `decisions`-th: forgets when it is time.
+    /// To be called with every decision, the `decisions`-th: forgets when it is due.
     pub fn tick(&mut self, half_life: u32, decisions: u64) {
         self.account.tick(decisions);
         if half_life == 0 || !decisions.is_multiple_of(DECISIONS_PER_TICK) {
@@ -150,20 +189,25 @@ impl Ranker {
         }
     }
 
-    /// What to rank a segment with; `shared` is everybody's, solved.
+    /// The belief of a segment; `shared` is the solved one of all requests.
     pub fn solve_segment(&self, segment: u8, shared: &Belief) -> Belief {
         let own = &self.segments[usize::from(segment)];
         let d = own.dimension();
-        let Some(c) = own.covariance(SHARED_STRENGTH) else {
+        let strength = &self.prior.strength;
+        let Some(c) = own.covariance(strength) else {
             return shared.clone();
         };
-        let mean = product(&c, &own.response_with(&shared.mean, SHARED_STRENGTH));
-        // C V C, column by column: all three are symmetric.
+        let mean = product(&c, &own.response_with(&shared.mean, strength));
+        // C S V S C, column by column: all of them are symmetric.
+        let scaled = |values: Vec<f64>| -> Vec<f64> {
+            values.iter().zip(strength).map(|(value, s)| value * s).collect()
+        };
         let mut covariance = c.clone();
         for (column, out) in c.chunks_exact(d).zip(covariance.chunks_exact_mut(d)) {
-            let through = product(&c, &product(shared.covariance(), column));
+            let through = product(shared.covariance(), &scaled(column.to_vec()));
+            let through = product(&c, &scaled(through));
             for (out, value) in out.iter_mut().zip(through) {
-                *out += SHARED_STRENGTH * SHARED_STRENGTH * value;
+                *out += value;
             }
         }
         Belief::new(mean, covariance, shared.variance)
@@ -171,10 +215,15 @@ impl Ranker {
 }
 
 #[cfg(test)]
+impl Ranker {
+    pub fn new(dimension: usize) -> Self {
+        Self::default().aligned(RankerPrior::even(dimension, 50.0))
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
-
-    const PRIOR: [f64; 2] = [0.05, 0.0];
 
     /// Rounds of items of two kinds, rewarded at the given rates, deterministically.
     fn learn(ranker: &mut Ranker, segment: u8, rates: [f64; 2], rounds: u32, half_life: u32) {
@@ -203,7 +252,7 @@ mod tests {
             let mut ranker = Ranker::new(2);
             learn(&mut ranker, 0, [0.1, 0.4], 20_000, half_life);
             learn(&mut ranker, 0, [0.4, 0.1], 4_000, half_life);
-            advantage(&ranker.shared().solve(&PRIOR))
+            advantage(&ranker.solve())
         };
         assert!(after_drift(1_000) < -0.2, "{}", after_drift(1_000));
         assert!(after_drift(0) > 0.1, "{}", after_drift(0));
@@ -214,12 +263,12 @@ mod tests {
         let mut ranker = Ranker::new(2);
         learn(&mut ranker, 0, [0.1, 0.4], 45_000, 0);
         learn(&mut ranker, 3, [0.9, 0.0], 2_500, 0);
-        let shared = ranker.shared().solve(&PRIOR);
+        let shared = ranker.solve();
         assert!(advantage(&shared) > 0.1);
         assert!(advantage(&ranker.solve_segment(3, &shared)) < -0.5);
         let own = advantage(&ranker.solve_segment(0, &shared));
         assert!((own - 0.3).abs() < 0.15, "{own}");
-        // Nothing of its own: everybody's, and less sure of it.
+        // Without own evidence: the shared one with more uncertainty.
         let empty = ranker.solve_segment(7, &shared);
         for (of_segment, of_all) in empty.mean.iter().zip(&shared.mean) {
             assert!((of_segment - of_all).abs() < 1e-9);
@@ -234,15 +283,15 @@ mod tests {
     fn little_evidence_of_its_own_moves_a_segment_little() {
         let mut ranker = Ranker::new(2);
         learn(&mut ranker, 0, [0.1, 0.4], 2_000, 0);
-        let before = advantage(&ranker.shared().solve(&PRIOR));
+        let before = advantage(&ranker.solve());
         learn(&mut ranker, 3, [1.0, 0.0], 5, 0);
-        let shared = ranker.shared().solve(&PRIOR);
+        let shared = ranker.solve();
         let own = advantage(&ranker.solve_segment(3, &shared));
         assert!((own - before).abs() < 0.05, "{own} after {before}");
     }
 
     #[test]
-    fn segments_are_bounded_and_told_apart() {
+    fn segments_are_bounded_and_distinct() {
         let mut seen: Vec<u8> = Vec::new();
         for device in [None, Some(0), Some(3), Some(6), Some(7), Some(500)] {
             seen.extend([segment(device, false), segment(device, true)]);
@@ -253,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn late_evidence_counts_as_much_as_what_is_left_of_its_time() {
+    fn late_evidence_fades_by_the_decisions_since_its_own() {
         assert_eq!(discount(0, 0, 1_000_000), 1.0);
         assert_eq!(discount(160, 0, 160), 0.5);
         assert_eq!(discount(160, 31, 47), discount(160, 16, 32));

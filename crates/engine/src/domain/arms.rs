@@ -4,16 +4,16 @@
 use serde::Deserialize;
 use serde::Serialize;
 
-use super::attributes::Attributes;
-use super::ids::ArmName;
-use super::ids::ArmSetName;
-use super::ids::DecisionId;
-use super::ids::EventId;
-use super::ranges::check_half_life;
-use super::ranges::within_range;
-use super::timestamp::Timestamp;
-use super::violation::Violation;
-use super::violation::Violations;
+use crate::domain::attributes::Attributes;
+use crate::domain::ids::ArmName;
+use crate::domain::ids::ArmSetName;
+use crate::domain::ids::DecisionId;
+use crate::domain::ids::EventId;
+use crate::domain::ranges::check_half_life;
+use crate::domain::ranges::within_range;
+use crate::domain::timestamp::Timestamp;
+use crate::domain::violation::Violation;
+use crate::domain::violation::Violations;
 
 /// How an arm is chosen. The discriminants are stored: append only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -55,7 +55,7 @@ impl ArmStrategy {
     }
 }
 
-/// What is known of the occasion of a selection.
+/// The context of a selection.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ArmContext {
     /// Numbers of the caller's; as many in all selections of an arm set. Best scaled to
@@ -70,7 +70,7 @@ impl ArmContext {
     }
 }
 
-/// One arm as it stood to be chosen.
+/// One arm as it was offered.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OfferedArm {
     pub name: ArmName,
@@ -84,9 +84,9 @@ pub struct OfferedArm {
 pub struct ArmSelection {
     pub decision_id: DecisionId,
     pub set: ArmSetName,
-    /// All that stood to choose from; at least one.
+    /// All arms that were offered; at least one.
     pub offered: Vec<OfferedArm>,
-    /// Place in `offered` of the one that was chosen.
+    /// Index in `offered` of the one that was chosen.
     pub chosen: u32,
     pub context: ArmContext,
     pub strategy: ArmStrategy,
@@ -105,7 +105,7 @@ pub struct ArmReward {
     pub decision_id: DecisionId,
     /// 0 to 1.
     pub reward: f32,
-    /// Whether this takes the place of the reward so far; else the better of both counts.
+    /// Whether this replaces the reward so far; else the better of both counts.
     pub corrects: bool,
     pub occurred_at: Timestamp,
 }

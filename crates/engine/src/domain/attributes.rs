@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde::Serialize;
 
-use super::ids::check_text;
-use super::limits;
+use crate::domain::ids::check_text;
+use crate::domain::limits;
 
 /// A value of an attribute. Numbers are finite.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -18,10 +18,10 @@ pub enum AttributeValue {
 }
 
 impl AttributeValue {
-    /// Whether `self`, a stored value, satisfies `wanted`, a filter's value: equal,
+    /// Whether `self`, a stored value, satisfies `asked`, a filter's value: equal,
     /// or for lists on either side sharing a member.
-    pub fn satisfies(&self, wanted: &Self) -> bool {
-        match (self, wanted) {
+    pub fn satisfies(&self, asked: &Self) -> bool {
+        match (self, asked) {
             (Self::List(have), Self::List(any)) => have.iter().any(|value| any.contains(value)),
             (Self::List(have), Self::Text(one)) => have.contains(one),
             (Self::Text(have), Self::List(any)) => any.contains(have),
@@ -62,9 +62,9 @@ impl Attributes {
         self.0.is_empty()
     }
 
-    /// Whether every attribute of `wanted` is present and satisfied.
-    pub fn satisfy(&self, wanted: &Self) -> bool {
-        wanted.iter().all(|(name, value)| self.get(name).is_some_and(|have| have.satisfies(value)))
+    /// Whether every attribute of `asked` is present and satisfied.
+    pub fn satisfy(&self, asked: &Self) -> bool {
+        asked.iter().all(|(name, value)| self.get(name).is_some_and(|have| have.satisfies(value)))
     }
 }
 
@@ -99,11 +99,11 @@ mod tests {
     }
 
     #[test]
-    fn a_wanted_list_means_any_of_its_values() {
-        let wanted = one("lang", AttributeValue::List(vec!["de".into(), "fr".into()]));
-        assert!(one("lang", text("fr")).satisfy(&wanted));
-        assert!(!one("lang", text("en")).satisfy(&wanted));
-        assert!(!Attributes::default().satisfy(&wanted));
+    fn a_list_of_a_filter_means_any_of_its_values() {
+        let asked = one("lang", AttributeValue::List(vec!["de".into(), "fr".into()]));
+        assert!(one("lang", text("fr")).satisfy(&asked));
+        assert!(!one("lang", text("en")).satisfy(&asked));
+        assert!(!Attributes::default().satisfy(&asked));
     }
 
     #[test]

@@ -4,12 +4,13 @@
 use serde::Deserialize;
 use serde::Serialize;
 
-use super::decision_detail::DecisionDetail;
-use super::ids::DecisionId;
-use super::ids::ItemId;
-use super::ids::UserId;
-use super::takeover::TakeoverTrial;
-use super::timestamp::Timestamp;
+use crate::domain::decision_detail::DecisionDetail;
+use crate::domain::ids::DecisionId;
+use crate::domain::ids::ItemId;
+use crate::domain::ids::UserId;
+use crate::domain::layout::FeatureLayout;
+use crate::domain::takeover::TakeoverTrial;
+use crate::domain::timestamp::Timestamp;
 
 /// How the ranker chooses. The discriminants are stored: append only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,7 +18,7 @@ use super::timestamp::Timestamp;
 pub enum Strategy {
     /// Always the best by posterior mean.
     Greedy = 1,
-    /// The best, but at each place with probability epsilon any other.
+    /// The best, but at each position with probability epsilon any other.
     EpsilonGreedy = 2,
     /// Each candidate as often as it is probably the best: linear Thompson sampling, each
     /// score drawn on its own.
@@ -56,26 +57,23 @@ impl Strategy {
 pub enum DiversityMethod {
     /// By relevance alone.
     None,
-    /// Maximal marginal relevance: relevance against the greatest similarity to a
-    /// place above.
-    Mmr,
     /// Greedy determinantal point process: relevance times the volume that the items
     /// span together.
     Dpp,
-    /// Calibrated to the person's mix of topics.
+    /// Calibrated to the user's mix of topics.
     Calibrated,
 }
 
-/// One place of a shown list.
+/// One position of a shown list.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ShownItem {
     pub item_id: ItemId,
     /// Posterior mean of the reward at decision time, without boosts and bonuses.
     pub score: f32,
-    /// Probability that this item came to this place, given the places above it.
+    /// Probability that this item came to this position, given the positions above it.
     pub propensity: f32,
-    /// The ranker's feature vector at decision time. Empty for an item that the
-    /// caller pinned to its place: the ranker learns nothing from it.
+    /// The ranker's feature vector at decision time, in the order of the decision's layout.
+    /// Empty for an item that the caller pinned: the ranker learns nothing from it.
     pub features: Vec<f32>,
 }
 
@@ -92,10 +90,12 @@ pub struct Decision {
     pub model_version: u64,
     /// Sequence of the last record the view had learnt from.
     pub watermark: u64,
-    /// How many candidates stood to choose from.
+    /// How many candidates there were.
     pub candidates: u32,
     /// Which segment's deviation of the ranker was in force: see the engine's segments.
     pub segment: u8,
+    /// What the vectors of features hold. An engine with other features learns of common ones.
+    pub layout: FeatureLayout,
     /// In the order shown.
     pub shown: Vec<ShownItem>,
     /// What exploring is expected to have cost against the greedy choices, in rewards; an
@@ -113,15 +113,16 @@ impl Decision {
         const NUMBERS: usize = 64;
         const TRIAL_NUMBERS: usize = 64;
         let floats = |values: &[f32]| 3 + size_of_val(values);
-        let place = |one: &ShownItem| {
+        let position = |one: &ShownItem| {
             text_bytes(one.item_id.as_str()) + 2 * size_of::<f32>() + floats(&one.features)
         };
         let ids = text_bytes(self.decision_id.as_str()) + text_bytes(self.user_id.as_str());
-        let shown: usize = self.shown.iter().map(place).sum();
+        let shown: usize = self.shown.iter().map(position).sum();
         let trial = self.trial.as_ref();
         let trial = trial.map_or(0, |trial| TRIAL_NUMBERS + floats(&trial.difference));
         let detail = self.detail.as_ref().map_or(0, |detail| detail.record_bytes());
-        NUMBERS + ids + shown + trial + detail
+        let layout = 3 + 3 * self.layout.len();
+        NUMBERS + ids + layout + shown + trial + detail
     }
 }
 

@@ -7,10 +7,10 @@
 //! - Candidates lie in columns, not in one allocation each: a decision is made and read on
 //!   hot paths.
 
-use super::decision::text_bytes;
-use super::record::Sequence;
+use crate::domain::decision::text_bytes;
+use crate::domain::record::Sequence;
 
-/// The request behind a decision, what was beside it, and the candidates to choose from.
+/// The request behind a decision, the state next to the log, and the candidates to choose from.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DecisionDetail {
     /// Of the engine that decided: another one may decide otherwise.
@@ -25,12 +25,12 @@ pub struct DecisionDetail {
     /// The variant of the caller's experiment that the decision belongs to, for those who
     /// evaluate decisions and read no request.
     pub variant: Option<Box<str>>,
-    /// Watermark of the view that the person's derived values were computed on: at most
-    /// the decision's, since they are kept while the person and the model stay the same.
+    /// Watermark of the view that the user's derived values were computed on: at most
+    /// the decision's, since they are kept while the user and the model stay the same.
     pub context_watermark: Sequence,
-    /// Whether candidates of the catalogue were found for an earlier call of the person.
+    /// Whether candidates of the catalogue were found for an earlier call of the user.
     pub remembered: bool,
-    /// Items shown to the person just before and not learnt yet, once for each showing;
+    /// Items shown to the user just before and not learnt yet, once for each impression;
     /// looked at under a frequency cap only.
     pub shown_lately: Vec<Box<str>>,
     /// What exploring cost in decisions just before that were not learnt yet; looked at with
@@ -38,7 +38,7 @@ pub struct DecisionDetail {
     pub unlearnt_cost: f64,
     /// So many standard deviations are in the scores of the candidates.
     pub width: f64,
-    /// What stood to choose from, in the order of the ranker.
+    /// The candidates, in the order of the ranker.
     pub candidates: CandidateScores,
 }
 
@@ -133,9 +133,9 @@ impl CandidateScores {
     }
 
     pub fn ids(&self) -> impl ExactSizeIterator<Item = &str> {
-        (0..self.ends.len()).map(|place| {
-            let start = if place == 0 { 0 } else { self.ends[place - 1] };
-            &self.ids[start as usize..self.ends[place] as usize]
+        (0..self.ends.len()).map(|position| {
+            let start = if position == 0 { 0 } else { self.ends[position - 1] };
+            &self.ids[start as usize..self.ends[position] as usize]
         })
     }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde::Serialize;
 
-use super::limits;
+use crate::domain::limits;
 
 /// Checks a text that names something: not empty, bounded, no control characters.
 ///
@@ -53,7 +53,7 @@ macro_rules! id_type {
 }
 
 id_type!(
-    /// The person a ranking is for, as the caller's backend names them.
+    /// The user a ranking is for, as the caller's backend names them.
     UserId
 );
 id_type!(

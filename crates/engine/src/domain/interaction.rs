@@ -1,12 +1,12 @@
-//! What a person did with an item.
+//! What a user did with an item.
 
-use super::attributes::Attributes;
-use super::ids::DecisionId;
-use super::ids::EventId;
-use super::ids::ItemId;
-use super::ids::SessionId;
-use super::ids::UserId;
-use super::timestamp::Timestamp;
+use crate::domain::attributes::Attributes;
+use crate::domain::ids::DecisionId;
+use crate::domain::ids::EventId;
+use crate::domain::ids::ItemId;
+use crate::domain::ids::SessionId;
+use crate::domain::ids::UserId;
+use crate::domain::timestamp::Timestamp;
 
 /// The kind of an interaction. The discriminants are stored: append only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -50,7 +50,7 @@ impl InteractionType {
         self as u8
     }
 
-    /// Place in [`Self::ALL`].
+    /// Index in [`Self::ALL`].
     pub const fn index(self) -> usize {
         self as usize - 1
     }
@@ -85,13 +85,13 @@ pub struct InteractionContext {
     pub source: Option<Box<str>>,
     pub device_type: Option<Box<str>>,
     pub attributes: Attributes,
-    /// Where the person was, in the client's words.
+    /// Where the user was, in the client's words.
     pub location: Option<Box<str>>,
-    /// Minutes to add to UTC for the person's clock; `None` is unknown.
+    /// Minutes to add to UTC for the user's clock; `None` is unknown.
     pub utc_offset_minutes: Option<i32>,
 }
 
-/// One event of one person with one item.
+/// One event of one user with one item.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Interaction {
     pub event_id: EventId,
@@ -104,7 +104,7 @@ pub struct Interaction {
     pub session_id: Option<SessionId>,
     /// The answer of Personalize that led to this interaction.
     pub decision_id: Option<DecisionId>,
-    /// Place in the shown list, from 0.
+    /// Position in the shown list, from 0.
     pub position: Option<u32>,
     pub context: InteractionContext,
 }

@@ -3,11 +3,11 @@
 use serde::Deserialize;
 use serde::Serialize;
 
-use super::attributes::Attributes;
-use super::ids::ItemId;
-use super::timestamp::Timestamp;
+use crate::domain::attributes::Attributes;
+use crate::domain::ids::ItemId;
+use crate::domain::timestamp::Timestamp;
 
-/// A catalogue entry. Bounds: [`super::limits`].
+/// A catalogue entry. Bounds: [`crate::domain::limits`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Item {
     pub item_id: ItemId,

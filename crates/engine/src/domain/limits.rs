@@ -1,9 +1,9 @@
-//! Every bound of the service in one place, each with its reason.
+//! Every bound of the service, each with its reason.
 
 /// Bytes of a user, item, event, session or decision id. Covers UUIDs, URNs
 /// and composite keys; keeps an interned id small.
 pub const ID_BYTES: usize = 256;
-/// Bytes of a producer's id: an event id made of it, a sequence and a place still fits.
+/// Bytes of a producer's id: an event id made of it, a sequence and an index still fits.
 pub const PRODUCER_ID_BYTES: usize = 128;
 /// Characters of a namespace name: it appears in metric labels and paths.
 pub const NAMESPACE_CHARS: usize = 63;
@@ -40,7 +40,7 @@ pub const INTERACTION_VALUE: f64 = 1e9;
 pub const UTC_OFFSET_MINUTES: i32 = 14 * 60;
 /// Half-lives of topics and sources that a namespace configures.
 pub const FRESHNESS_HALF_LIVES: usize = 256;
-/// Places of a shown list that an interaction may name.
+/// Positions of a shown list that an interaction may name.
 pub const POSITION: u32 = 10_000;
 /// Interactions or items of one stream message.
 pub const STREAM_MESSAGE_ITEMS: usize = 10_000;
@@ -82,7 +82,7 @@ pub const BOOSTS: usize = 64;
 /// Most that a boost adds to a score or multiplies it with: a score is an expected
 /// reward, -1 to 1.
 pub const BOOST: f64 = 1_000.0;
-/// Items that a new person is asked about: more than anybody answers.
+/// Items that a new user is asked about: more than any user answers.
 pub const ONBOARDING: usize = 50;
 /// The same when the caller names no number: a screen full.
 pub const ONBOARDING_DEFAULT: usize = 10;
@@ -113,7 +113,7 @@ pub const MESSAGE_BYTES_SMALL: usize = 64 * 1024;
 pub const DECODED_BYTES: usize = 64 * 1024 * 1024;
 /// Bytes of all requests that are held, as they came and decoded.
 pub const REQUEST_BYTES: usize = 256 * 1024 * 1024;
-/// Bytes that all connections together may have sent and nobody has read.
+/// Bytes that all connections together may have sent and the service has not read.
 pub const UNREAD_BYTES: usize = 1024 * 1024 * 1024;
 /// Calls that run at a time, those that stream not counted.
 pub const CALLS: usize = 2_048;
@@ -123,3 +123,9 @@ pub const STREAMING_CALLS: usize = 2_048;
 pub const CALLS_PER_CONNECTION: u32 = 256;
 /// Connections to the HTTP port: probes and scrapers.
 pub const HTTP_CONNECTIONS: usize = 64;
+/// Topics that only events name and that are remembered; the catalogue's are not counted.
+pub const EVENT_TOPICS: usize = 4_096;
+/// The same of sources.
+pub const EVENT_SOURCES: usize = 4_096;
+/// Kinds of devices that are remembered.
+pub const EVENT_DEVICES: usize = 256;

@@ -14,6 +14,7 @@ mod decision_detail;
 mod ids;
 mod interaction;
 mod item;
+mod layout;
 pub mod limits;
 mod ranges;
 mod ranker;
@@ -34,6 +35,7 @@ pub use ids::{
 };
 pub use interaction::{Interaction, InteractionContext, InteractionType};
 pub use item::Item;
+pub use layout::{FeatureId, FeatureLayout};
 pub use ranges::{check_half_life, within_range};
 pub use ranker::RankerSettings;
 pub use record::{LogRecord, PublishedModel, Record, Sequence};

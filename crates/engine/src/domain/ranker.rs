@@ -3,10 +3,10 @@
 use serde::Deserialize;
 use serde::Serialize;
 
-use super::ranges::check_half_life;
-use super::ranges::within_range;
-use super::violation::Violation;
-use super::violation::Violations;
+use crate::domain::ranges::check_half_life;
+use crate::domain::ranges::within_range;
+use crate::domain::violation::Violation;
+use crate::domain::violation::Violations;
 
 /// How a namespace's ranker explores and learns.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -18,19 +18,24 @@ pub struct RankerSettings {
     /// Under SquareCB, inverse-gap weighting: gamma per square root of the impressions
     /// learnt from; 0 is uniform.
     pub square_cb_gamma: f32,
-    /// Share of each place that is spread evenly over all that may take it, under
+    /// Share of each position that is spread evenly over all that may take it, under
     /// Thompson sampling, LinUCB and SquareCB: weights of off-policy estimates are then
     /// at most the number of candidates divided by it.
     pub propensity_floor: f32,
     /// Decisions after which what was learnt of one counts half; 0: for ever in full.
     pub half_life_decisions: u32,
-    /// That place k (from 0) is looked at with probability `(k + 1)^-examination_decay`,
-    /// before it is learnt how often it is; `None`: what nobody reported as seen, and
+    /// That position k (from 0) is looked at with probability `(k + 1)^-examination_decay`,
+    /// before it is learnt how often it is; `None`: what was not reported as seen, and
     /// nothing below was rewarded for, teaches nothing.
     pub examination_decay: Option<f32>,
     /// Share of what the ranker's lists earn that exploring may cost against greedy
     /// choices; `None`: without bound.
     pub exploration_allowance: Option<f32>,
+    /// Hours for which a decision may be rewarded, as far as memory reaches.
+    pub credit_hours: u32,
+    /// Memory of decisions that may still be rewarded, in MiB: at 20 items each about 900
+    /// decisions take one.
+    pub credit_megabytes: u32,
 }
 
 impl Default for RankerSettings {
@@ -42,6 +47,8 @@ impl Default for RankerSettings {
             half_life_decisions: 0,
             examination_decay: None,
             exploration_allowance: None,
+            credit_hours: 24,
+            credit_megabytes: 64,
         }
     }
 }
@@ -53,6 +60,14 @@ impl RankerSettings {
     pub const PROPENSITY_FLOOR: (f32, f32) = (1e-4, 1.0);
     pub const EXAMINATION_DECAY: (f32, f32) = (0.0, 10.0);
     pub const EXPLORATION_ALLOWANCE: (f32, f32) = (0.0, 1.0);
+    /// An hour to a week.
+    pub const CREDIT_HOURS: (f32, f32) = (1.0, 168.0);
+    pub const CREDIT_MEGABYTES: (f32, f32) = (1.0, 4_096.0);
+
+    /// Memory of decisions that may still be rewarded.
+    pub const fn credit_bytes(&self) -> u64 {
+        (self.credit_megabytes as u64) << 20
+    }
 
     /// # Errors
     /// Every setting outside its range.
@@ -62,6 +77,8 @@ impl RankerSettings {
             ("exploration_scale", self.exploration_scale, Self::EXPLORATION_SCALE),
             ("square_cb_gamma", self.square_cb_gamma, Self::SQUARE_CB_GAMMA),
             ("propensity_floor", self.propensity_floor, Self::PROPENSITY_FLOOR),
+            ("credit_hours", self.credit_hours as f32, Self::CREDIT_HOURS),
+            ("credit_megabytes", self.credit_megabytes as f32, Self::CREDIT_MEGABYTES),
         ] {
             violations.take(name, within_range(value, range));
         }
@@ -91,12 +108,16 @@ mod tests {
             half_life_decisions: 15,
             examination_decay: Some(11.0),
             exploration_allowance: Some(-0.1),
+            credit_hours: 0,
+            credit_megabytes: 5_000,
         };
         let fields: Vec<_> = wrong.check().unwrap_err().into_iter().map(|v| v.field).collect();
         let expected = [
             "exploration_scale",
             "square_cb_gamma",
             "propensity_floor",
+            "credit_hours",
+            "credit_megabytes",
             "half_life_decisions",
             "examination_decay",
             "exploration_allowance",

@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use super::arms::ArmReward;
-use super::arms::ArmSelection;
-use super::attributes::Attributes;
-use super::decision::Decision;
-use super::ids::ItemId;
-use super::ids::UserId;
-use super::interaction::Interaction;
-use super::item::Item;
-use super::settings::Settings;
-use super::takeover::TakeoverChange;
-use super::timestamp::Timestamp;
+use crate::domain::arms::ArmReward;
+use crate::domain::arms::ArmSelection;
+use crate::domain::attributes::Attributes;
+use crate::domain::decision::Decision;
+use crate::domain::ids::ItemId;
+use crate::domain::ids::UserId;
+use crate::domain::interaction::Interaction;
+use crate::domain::item::Item;
+use crate::domain::settings::Settings;
+use crate::domain::takeover::TakeoverChange;
+use crate::domain::timestamp::Timestamp;
 
 /// Position in a namespace's log. The first record has sequence 1; 0 means
 /// "before the first".
@@ -65,7 +65,7 @@ pub struct PublishedModel {
     pub encoded: Arc<[u8]>,
 }
 
-/// A record at its place in the log.
+/// A record at its position in the log.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LogRecord {
     pub sequence: Sequence,

@@ -9,17 +9,17 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde::Serialize;
 
-use super::arms::ArmSettings;
-use super::decision::DiversityMethod;
-use super::decision::Strategy;
-use super::interaction::InteractionType;
-use super::limits;
-use super::ranker::RankerSettings;
-use super::violation::Violation;
-use super::violation::Violations;
+use crate::domain::arms::ArmSettings;
+use crate::domain::decision::DiversityMethod;
+use crate::domain::decision::Strategy;
+use crate::domain::interaction::InteractionType;
+use crate::domain::limits;
+use crate::domain::ranker::RankerSettings;
+use crate::domain::violation::Violation;
+use crate::domain::violation::Violations;
 
-/// Confidence of each interaction type: how strongly one event of it says that
-/// the person wants the item (positive) or does not (negative). 0 is neutral.
+/// Confidence of each interaction type: how strongly one event of it says
+/// that the user likes the item (positive) or not (negative). 0 is neutral.
 /// In the order of [`InteractionType::ALL`].
 ///
 /// Two types are scaled by their value: a dwell counts in full from 30 seconds
@@ -107,20 +107,23 @@ pub struct Settings {
     pub tfidf_max_features: u32,
     /// Length of the embeddings that items may carry.
     pub embedding_dimension: u32,
-    /// After this time an interaction counts half for popularity.
+    /// Where popularity begins: it goes by the nearest of six hours, a day, two weeks, a
+    /// quarter and a century until 100 consumptions show which of these, the trend's and
+    /// 2,000 events predicts best. After this time an interaction counts half for what is
+    /// consumed when, where and at which age.
     pub popularity_half_life_hours: f32,
     /// The same for the trend, which looks at the recent past only.
     pub trend_half_life_hours: f32,
-    /// The same for a person's topic, source, device and temporal preferences.
+    /// The same for a user's topic, source, device and temporal preferences.
     pub profile_half_life_hours: f32,
     /// The same for item co-occurrence.
     pub cooccurrence_half_life_hours: f32,
     /// Age at which an item is half as fresh, where neither its topic or source has
-    /// one nor the ages of what people want say otherwise.
+    /// one nor the ages at which users consume items give one.
     pub freshness_half_life_hours: f32,
     /// Half-lives of freshness that are not to be learnt.
     pub freshness_half_lives: FreshnessTable,
-    /// Share of the places given to new items by strategies that explore; 0 is none.
+    /// Share of the positions given to new items by strategies that explore; 0 is none.
     pub new_item_share: f32,
     /// Impressions from which on an item is not new any more.
     pub new_item_impressions: u32,
@@ -135,7 +138,7 @@ pub struct Settings {
     pub confidences: ConfidenceTable,
     /// How the ranker chooses when the request does not say.
     pub strategy: Strategy,
-    /// Probability per place of an exploring choice under epsilon-greedy.
+    /// Probability per position of an exploring choice under epsilon-greedy.
     pub epsilon: f32,
     /// How a list is varied when the request does not say.
     pub diversity_method: DiversityMethod,
@@ -144,7 +147,7 @@ pub struct Settings {
     /// The largest topic takes at most 1 - this share of a list when the request
     /// does not say.
     pub topic_diversity_threshold: f32,
-    /// How much of an item's relevance depends on being unlike what the person had,
+    /// How much of an item's relevance depends on being unlike what the user had,
     /// 0 to 1, when the request does not say.
     pub serendipity_weight: f32,
     /// Weight of being little known against relevance, 0 to 1, when the request does
@@ -154,22 +157,28 @@ pub struct Settings {
     pub max_per_topic: u32,
     /// The same for sources.
     pub max_per_source: u32,
-    /// How often an item may be shown to a person in 24 hours when the request does
+    /// How often an item may be shown to a user in 24 hours when the request does
     /// not say; 0: any number of times.
     pub frequency_cap_per_day: u32,
-    /// Hours for which an item stays away after an interaction with it when the
+    /// Hours for which an item stays away after the user had it when the
     /// request does not say; 0: no such rule.
     pub seen_cooldown_hours: f32,
-    /// Interactions with an item from which on it stays away when the request does
-    /// not say; 0: no such rule.
-    pub seen_after_interactions: u32,
-    /// Whether items a person already had may be recommended again; `None`: learnt from
-    /// how often people come back to an item.
+    /// Times (sessions) that a user has had an item from which on it stays away when the
+    /// request does not say; 0: no such rule.
+    pub seen_after_sessions: u32,
+    /// Whether items a user already had may be recommended again; `None`: learnt from
+    /// how often users come back to an item.
     pub recommend_seen: Option<bool>,
     /// How arms are chosen and learnt about.
     pub arms: ArmSettings,
     /// How the ranker explores and learns from decisions.
     pub ranker: RankerSettings,
+    /// Users that are remembered: beyond it, those who did least are forgotten. About a kibibyte
+    /// each.
+    pub users_max: u32,
+    /// Items that only events name and that are remembered: beyond it, those with the least
+    /// evidence are forgotten.
+    pub unknown_items_max: u32,
     /// Keys the random streams of the engine and the trainer.
     pub seed: u64,
 }
@@ -197,8 +206,8 @@ impl Default for Settings {
             confidences: ConfidenceTable::default(),
             strategy: Strategy::EpsilonGreedy,
             epsilon: 0.1,
-            diversity_method: DiversityMethod::Mmr,
-            diversity_weight: 0.5,
+            diversity_method: DiversityMethod::Dpp,
+            diversity_weight: 0.3,
             topic_diversity_threshold: 0.3,
             serendipity_weight: 0.0,
             novelty_weight: 0.0,
@@ -206,10 +215,12 @@ impl Default for Settings {
             max_per_source: 0,
             frequency_cap_per_day: 0,
             seen_cooldown_hours: 0.0,
-            seen_after_interactions: 0,
+            seen_after_sessions: 0,
             recommend_seen: None,
             arms: ArmSettings::default(),
             ranker: RankerSettings::default(),
+            users_max: 1_000_000,
+            unknown_items_max: 100_000,
             seed: 1,
         }
     }
@@ -265,7 +276,9 @@ impl SettingsRange {
     pub const MAX_PER_SOURCE: Self = Self::new("max_per_source", 0.0, 500.0);
     pub const FREQUENCY_CAP: Self = Self::new("frequency_cap_per_day", 0.0, 1_000.0);
     pub const SEEN_COOLDOWN: Self = Self::new("seen_cooldown_hours", 0.0, 1e6);
-    pub const SEEN_AFTER: Self = Self::new("seen_after_interactions", 0.0, 65_535.0);
+    pub const SEEN_AFTER: Self = Self::new("seen_after_sessions", 0.0, 65_535.0);
+    pub const USERS_MAX: Self = Self::new("users_max", 100.0, 1e8);
+    pub const UNKNOWN_ITEMS_MAX: Self = Self::new("unknown_items_max", 100.0, 1e7);
 }
 
 impl Settings {
@@ -296,7 +309,7 @@ impl Settings {
         violations.finish(self)
     }
 
-    fn numbers(&self) -> [(SettingsRange, f64); 26] {
+    fn numbers(&self) -> [(SettingsRange, f64); 28] {
         [
             (SettingsRange::FACTORS, f64::from(self.collaborative_factors)),
             (SettingsRange::REGULARIZATION, f64::from(self.collaborative_regularization)),
@@ -323,7 +336,9 @@ impl Settings {
             (SettingsRange::MAX_PER_SOURCE, f64::from(self.max_per_source)),
             (SettingsRange::FREQUENCY_CAP, f64::from(self.frequency_cap_per_day)),
             (SettingsRange::SEEN_COOLDOWN, f64::from(self.seen_cooldown_hours)),
-            (SettingsRange::SEEN_AFTER, f64::from(self.seen_after_interactions)),
+            (SettingsRange::SEEN_AFTER, f64::from(self.seen_after_sessions)),
+            (SettingsRange::USERS_MAX, f64::from(self.users_max)),
+            (SettingsRange::UNKNOWN_ITEMS_MAX, f64::from(self.unknown_items_max)),
         ]
     }
 
@@ -368,7 +383,7 @@ mod tests {
             sources: by_name([("archive", 5_000.0), ("wire", 2.0)]),
         };
         let of = |topics: &[&str], source| table.of(topics.iter().copied(), source);
-        assert_eq!(of(&["music", "news"], Some("nobody")), Some(6.0));
+        assert_eq!(of(&["music", "news"], Some("unknown")), Some(6.0));
         assert_eq!(of(&["music", "news"], Some("archive")), Some(5_000.0));
         assert_eq!(of(&["cooking"], None), None);
     }

@@ -6,26 +6,26 @@
 
 use std::sync::Arc;
 
-use super::arms::ArmContext;
-use super::arms::ArmReward;
-use super::arms::ArmSelection;
-use super::arms::OfferedArm;
-use super::attributes::AttributeValue;
-use super::attributes::Attributes;
-use super::decision::Decision;
-use super::decision::ShownItem;
-use super::decision_detail::DecisionDetail;
-use super::ids::ArmName;
-use super::ids::ItemId;
-use super::interaction::Interaction;
-use super::item::Item;
-use super::record::Record;
-use super::settings::Settings;
-use super::takeover::TakeoverTrial;
+use crate::domain::arms::ArmContext;
+use crate::domain::arms::ArmReward;
+use crate::domain::arms::ArmSelection;
+use crate::domain::arms::OfferedArm;
+use crate::domain::attributes::AttributeValue;
+use crate::domain::attributes::Attributes;
+use crate::domain::decision::Decision;
+use crate::domain::decision::ShownItem;
+use crate::domain::decision_detail::DecisionDetail;
+use crate::domain::ids::ArmName;
+use crate::domain::ids::ItemId;
+use crate::domain::interaction::Interaction;
+use crate::domain::item::Item;
+use crate::domain::record::Record;
+use crate::domain::settings::Settings;
+use crate::domain::takeover::TakeoverTrial;
 
-/// Entries that a node of a map has room for; the fewest that one but the root holds.
+/// Entries that a node of a map has space for; the fewest that one but the root holds.
 const NODE_ENTRIES: (usize, usize) = (11, 5);
-/// Bytes of a node beside its entries.
+/// Bytes of a node besides its entries.
 const NODE_BYTES: usize = 16;
 
 impl Record {
@@ -119,9 +119,9 @@ impl Heap for ArmName {
 
 /// Nodes of a map of so many entries of a size.
 fn nodes(entries: usize, entry_bytes: usize) -> usize {
-    let (room, least) = NODE_ENTRIES;
-    let nodes = if entries <= room { entries.min(1) } else { entries.div_ceil(least) };
-    nodes * (NODE_BYTES + room * entry_bytes)
+    let (most, least) = NODE_ENTRIES;
+    let nodes = if entries <= most { entries.min(1) } else { entries.div_ceil(least) };
+    nodes * (NODE_BYTES + most * entry_bytes)
 }
 
 impl Heap for Attributes {

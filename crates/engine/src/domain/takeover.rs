@@ -1,8 +1,8 @@
 //! Taking over from the order in which a caller would show items without this service.
 
-use super::ids::ItemId;
-use super::violation::Violation;
-use super::violation::Violations;
+use crate::domain::ids::ItemId;
+use crate::domain::violation::Violation;
+use crate::domain::violation::Violations;
 
 /// Whose order a list is in. The discriminants are stored: append only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -32,7 +32,7 @@ impl ListOrigin {
         self as u8
     }
 
-    /// Place in lists that hold something for each origin.
+    /// Index in lists that hold something for each origin.
     pub const fn index(self) -> usize {
         self as usize - 1
     }
@@ -111,10 +111,10 @@ pub struct TakeoverTrial {
     pub origin: ListOrigin,
     /// The chance of each origin, in the order of [`ListOrigin::ALL`].
     pub chances: [f64; 3],
-    /// Places at which the ranker's greedy list and the caller's were compared.
-    pub places: u32,
+    /// Positions at which the ranker's greedy list and the caller's were compared.
+    pub positions: u32,
     /// Those of them with the same item in both.
-    pub same_place: u32,
+    pub same_position: u32,
     /// Items that are in both.
     pub in_both: u32,
     /// Whether the first item is the same.

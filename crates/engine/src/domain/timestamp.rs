@@ -56,24 +56,6 @@ impl Timestamp {
         // 1970-01-01 was a Thursday, day 3 of a week that starts on Monday.
         ((days + 3).rem_euclid(7) as u8, hour as u8)
     }
-
-    /// Month of the Gregorian year (0 is January) at an offset from UTC in minutes.
-    ///
-    /// Years are taken to begin in March, so that a leap day is the last day of its
-    /// year and months have a linear pattern of lengths (Hinnant, "chrono-compatible
-    /// low-level date algorithms").
-    pub fn month(self, utc_offset_minutes: i32) -> u8 {
-        const DAYS_PER_ERA: i64 = 146_097;
-        // 1970-01-01 is 719,468 days after 0000-03-01.
-        const EPOCH: i64 = 719_468;
-        let local = self.0.saturating_add(i64::from(utc_offset_minutes) * 60_000);
-        let day_of_era = (local.div_euclid(Self::DAY_MS) + EPOCH).rem_euclid(DAYS_PER_ERA);
-        let leap_days = day_of_era / 1_460 - day_of_era / 36_524 + day_of_era / 146_096;
-        let year_of_era = (day_of_era - leap_days) / 365;
-        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-        let month_from_march = (5 * day_of_year + 2) / 153;
-        ((month_from_march + 2) % 12) as u8
-    }
 }
 
 /// Of `2024-05-01`. Days from a civil date by counting from 1 March, so that the leap
@@ -165,23 +147,6 @@ mod tests {
     #[test]
     fn the_epoch_is_a_thursday_at_midnight() {
         assert_eq!(Timestamp::from_millis(0).day_and_hour(0), (3, 0));
-    }
-
-    #[test]
-    fn months_follow_the_gregorian_calendar() {
-        let days = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
-        // 2024-01-01; 2024 is a leap year.
-        let mut day = Timestamp::from_seconds(1_704_067_200);
-        for (month, days) in days.into_iter().enumerate() {
-            for _ in 0..days {
-                assert_eq!(usize::from(day.month(0)), month);
-                day = day.plus_millis(Timestamp::DAY_MS);
-            }
-        }
-        assert_eq!(day.month(-60), 11);
-        // 1900 had no leap day, 2000 had one.
-        assert_eq!(Timestamp::from_seconds(-2_203_891_200).month(0), 2);
-        assert_eq!(Timestamp::from_seconds(951_782_400).month(0), 1);
     }
 
     #[test]

@@ -1,8 +1,8 @@
-//! What makes a list good beside accuracy, one function each.
+//! What makes a list good besides accuracy, one function each.
 //!
 //! - `list`: recommended items, best first, without repeats; only its first `k` count.
 //! - Not all of these are better when higher, and none is bounded by accuracy: they
-//!   are read beside NDCG, never alone.
+//!   are read together with NDCG, never alone.
 //! - `None`: the list says nothing about it, such as the diversity of one item.
 
 use crate::numeric::math;
@@ -66,7 +66,7 @@ pub fn intra_list_diversity_at(
     mean(pairs)
 }
 
-/// Share of `k` places that hold a relevant item which popularity alone would not have
+/// Share of `k` positions that hold a relevant item which popularity alone would not have
 /// listed: useful and unexpected (Ge, Delgado-Battenfeld and Jannach 2010). `expected`
 /// is popularity's list; `relevant` is ascending.
 pub fn serendipity_at(k: usize, list: &[u32], relevant: &[u32], expected: &[u32]) -> f64 {
@@ -160,7 +160,7 @@ mod tests {
     #[test]
     fn serendipity_counts_hits_that_popularity_misses() {
         assert_close(serendipity_at(4, &[7, 3, 8, 1], &[1, 3, 8], &[3, 4, 5, 6, 8]), 0.5);
-        // Within two places popularity does not list item 8 and the list not item 1.
+        // Within two positions popularity does not list item 8 and the list not item 1.
         assert_close(serendipity_at(2, &[8, 3, 1], &[1, 3, 8], &[3, 4, 8]), 0.5);
         assert_close(serendipity_at(10, &[8], &[8], &[]), 0.1);
     }

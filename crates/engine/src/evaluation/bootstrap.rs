@@ -133,10 +133,10 @@ fn interval(point: f64, mut replicates: Vec<f64>) -> Estimate {
 /// 7, numpy's default). NaN without values.
 fn quantile(ascending: &[f64], share: f64) -> f64 {
     let Some(last) = ascending.len().checked_sub(1) else { return f64::NAN };
-    let place = share * last as f64;
-    let below = place.floor() as usize;
+    let position = share * last as f64;
+    let below = position.floor() as usize;
     let above = (below + 1).min(last);
-    let fraction = place - below as f64;
+    let fraction = position - below as f64;
     ascending[below] + fraction * (ascending[above] - ascending[below])
 }
 

@@ -2,14 +2,14 @@
 
 use serde::Serialize;
 
-use super::facts::Facts;
-use super::protocols::Step;
-use super::protocols::StepCases;
-use super::summary::Figure;
-use super::summary::Subset;
-use super::summary::Summary;
-use super::summary::headline;
-use super::summary::summarize;
+use crate::evaluation::facts::Facts;
+use crate::evaluation::protocols::Step;
+use crate::evaluation::protocols::StepCases;
+use crate::evaluation::summary::Figure;
+use crate::evaluation::summary::Subset;
+use crate::evaluation::summary::Summary;
+use crate::evaluation::summary::headline;
+use crate::evaluation::summary::summarize;
 
 /// Events from which on a recommender should be clearly better than popularity.
 const CLEARLY_BETTER_AFTER: usize = 1;

@@ -1,6 +1,6 @@
 //! Recorded interactions with ids turned into indices, as the protocols read them.
 //!
-//! - An item's index is its place in the items file; items that occur only in
+//! - An item's index is its row in the items file; items that occur only in
 //!   interactions follow in order of appearance. Ties in rankings go to the lower
 //!   index, so this order is part of every protocol.
 //! - Rows are sorted by time; rows of one instant keep their order in the file.
@@ -117,12 +117,12 @@ impl DatasetBuilder {
         let span = self.dataset.rows.len() as f64 * 1e3;
         let mut of_user = vec![0_u32; self.dataset.users.len()];
         self.dataset.rows.iter().for_each(|row| of_user[row.user as usize] += 1);
-        let mut place_of = vec![0_u32; self.dataset.users.len()];
+        let mut position_of = vec![0_u32; self.dataset.users.len()];
         for row in &mut self.dataset.rows {
-            let (place, of) = (&mut place_of[row.user as usize], of_user[row.user as usize]);
-            let share = (f64::from(*place) + 0.5) / f64::from(of);
+            let (position, of) = (&mut position_of[row.user as usize], of_user[row.user as usize]);
+            let share = (f64::from(*position) + 0.5) / f64::from(of);
             row.at = Timestamp::from_millis((share * span) as i64);
-            *place += 1;
+            *position += 1;
         }
     }
 
@@ -131,12 +131,12 @@ impl DatasetBuilder {
         self.build_with(|_, value| value)
     }
 
-    /// As [`Self::build`], with the values that `value` gives for the place of an
+    /// As [`Self::build`], with the values that `value` gives for the index of an
     /// interaction in the order of adding and the value added with it.
     pub fn build_with(self, value: impl Fn(usize, f32) -> f32) -> Dataset {
         let mut dataset = self.dataset;
-        for (place, row) in dataset.rows.iter_mut().enumerate() {
-            row.value = value(place, row.value);
+        for (position, row) in dataset.rows.iter_mut().enumerate() {
+            row.value = value(position, row.value);
         }
         dataset.rows.sort_by_key(|row| row.at);
         dataset

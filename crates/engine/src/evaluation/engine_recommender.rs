@@ -2,27 +2,24 @@
 //! and the same ranker that serve.
 //!
 //! Items become catalogue records in the order of the data set, so that indices
-//! agree; rows become rating interactions. A model is trained whenever the stream has
-//! grown by a fixed share since the last one, on what has been seen so far, as the
-//! service does on its schedule: so the hybrid learns what a model's scores are worth
-//! before they decide anything.
+//! agree; rows become rating interactions. A model is trained when the service would
+//! train one, on what has been seen so far: so the hybrid learns what a model's scores are
+//! worth before they decide anything. Only the number of trainings is bounded, since years
+//! of recorded rows pass in minutes.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use super::dataset::Dataset;
-use super::dataset::Row;
-use super::recommender::Recommender;
-use super::recommender::RecommenderOptions;
 use crate::Candidate;
 use crate::Choice;
 use crate::Effort;
 use crate::Engine;
 use crate::FeatureMask;
 use crate::GiveUp;
-use crate::Occasion;
 use crate::RankRequest;
+use crate::RequestContext;
+use crate::TrainingReport;
 use crate::UserContext;
 use crate::domain::Attributes;
 use crate::domain::EventId;
@@ -36,14 +33,19 @@ use crate::domain::Record;
 use crate::domain::Settings;
 use crate::domain::Timestamp;
 use crate::domain::UserId;
+use crate::evaluation::dataset::Dataset;
+use crate::evaluation::dataset::Row;
+use crate::evaluation::recommender::Recommender;
+use crate::evaluation::recommender::RecommenderOptions;
 use crate::rank;
 use crate::score_candidates;
-use crate::train;
+use crate::train_and_tell;
+use crate::training_is_due;
 
-/// Rows before the first training of a stream.
-const FIRST_TRAINING: u64 = 500;
-/// Growth of a stream that calls for the next training.
-const TRAINING_GROWTH: f64 = 1.15;
+/// Least growth of a stream between two trainings while it is short...
+const GROWTH_MIN: f64 = 0.15;
+/// ...and most trainings of the rest of it.
+const TRAININGS_MAX: u64 = 32;
 
 /// Feeds an engine and ranks with it.
 #[derive(Debug)]
@@ -53,8 +55,11 @@ pub struct EngineRecommender {
     users: Arc<[UserId]>,
     items: Arc<[ItemId]>,
     learnt: u64,
-    /// Rows at which a stream is trained on next.
+    /// Rows at which a stream is trained on next, if it is due by then.
     next_training: u64,
+    /// Most rows to wait for that.
+    stride: u64,
+    trainings: Vec<TrainingReport>,
     mask: FeatureMask,
 }
 
@@ -65,7 +70,7 @@ impl EngineRecommender {
     pub fn new(dataset: &Dataset, options: RecommenderOptions) -> Self {
         let settings = Settings {
             rating_threshold: options.positive,
-            // The one place that tells the engine.
+            // Nothing else tells the engine.
             recommend_seen: Some(options.repeats),
             seed: options.seed,
             ..Settings::default()
@@ -78,7 +83,9 @@ impl EngineRecommender {
             users: dataset.users.iter().map(user).collect(),
             items: dataset.items.iter().map(|entry| item(&entry.id)).collect(),
             learnt: 0,
-            next_training: FIRST_TRAINING,
+            next_training: 0,
+            stride: (dataset.rows.len() as u64 / TRAININGS_MAX).max(1),
+            trainings: Vec::new(),
             mask: FeatureMask::ALL,
         };
         for (item, entry) in dataset.items.iter().enumerate() {
@@ -107,7 +114,9 @@ impl EngineRecommender {
     }
 
     fn train_with(&mut self, effort: Effort) {
-        let trained = train(self.engine.state(), effort, &mut |_epoch| ControlFlow::Continue(()));
+        let (report, trained) =
+            train_and_tell(self.engine.state(), effort, &mut |_epoch| ControlFlow::Continue(()));
+        self.trainings.push(report);
         // Too little data leaves the engine as it is, and so does a model that is no better.
         if let Ok(model) = trained {
             let at = self.engine.state().clock();
@@ -124,8 +133,15 @@ impl EngineRecommender {
             items: self.items.clone(),
             learnt: self.learnt,
             next_training: u64::MAX,
+            stride: self.stride,
+            trainings: Vec::new(),
             mask: self.mask,
         }
+    }
+
+    /// What each training so far tried, chose and refused.
+    pub fn trainings(&self) -> &[TrainingReport] {
+        &self.trainings
     }
 
     /// A copy that ranks without some features; `component` names them in reports.
@@ -145,7 +161,7 @@ impl EngineRecommender {
         let request = RankRequest {
             user,
             context: &UserContext::new(view, user),
-            occasion: occasion(now),
+            request_context: request_context(now),
             choice,
             boosts: &[],
             pins: &[],
@@ -156,11 +172,11 @@ impl EngineRecommender {
             decision_id: "",
             give_up: &GiveUp::never(),
         };
-        let ranked = rank(view, &known, &request).expect("nobody gives up");
+        let ranked = rank(view, &known, &request).expect("the call is not given up");
         ranked.items.iter().map(|item| candidates[item.candidate]).collect()
     }
 
-    /// How the service diversifies when nobody says.
+    /// How the service diversifies by default.
     pub fn settings(&self) -> &Settings {
         self.engine.state().settings()
     }
@@ -173,8 +189,8 @@ impl EngineRecommender {
 }
 
 /// Recorded rows say when, not where.
-fn occasion(now: Timestamp) -> Occasion {
-    Occasion { now, utc_offset_minutes: 0, device: None, location: None }
+fn request_context(now: Timestamp) -> RequestContext {
+    RequestContext { now, utc_offset_minutes: 0, device: None, location: None }
 }
 
 impl Recommender for EngineRecommender {
@@ -201,9 +217,10 @@ impl Recommender for EngineRecommender {
             context: InteractionContext::default(),
         };
         self.apply(Record::Interaction(interaction), row.at);
-        if self.learnt >= self.next_training {
+        if self.learnt >= self.next_training && training_is_due(self.engine.state(), row.at) {
             self.train_with(Effort::WhenDue);
-            self.next_training = (self.learnt as f64 * TRAINING_GROWTH) as u64 + 1;
+            let growth = (self.learnt as f64 * GROWTH_MIN) as u64;
+            self.next_training = self.learnt + growth.min(self.stride) + 1;
         }
     }
 
@@ -218,7 +235,8 @@ impl Recommender for EngineRecommender {
         let context = UserContext::new(view, user);
         let candidates: Vec<Candidate<'_>> =
             (0..scores.len() as u32).map(|index| Candidate::known(view, index)).collect();
-        let ranked = score_candidates(view, user, &context, &occasion(now), &candidates, self.mask);
+        let ranked =
+            score_candidates(view, user, &context, &request_context(now), &candidates, self.mask);
         for (score, ranked) in scores.iter_mut().zip(ranked) {
             *score = ranked as f32;
         }

@@ -1,4 +1,4 @@
-//! What the figures need to know about the data beside the cases: how popular items
+//! What the figures need to know about the data besides the cases: how popular items
 //! were in the training part, which are head and which tail, how far apart two items
 //! are.
 //!
@@ -12,9 +12,9 @@
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::dataset::Dataset;
+use crate::evaluation::dataset::Dataset;
 
-/// Users whose choices place items without topics.
+/// Users by whose choices items without topics are compared.
 const AUDIENCE_USERS: usize = 2_048;
 const WORDS: usize = AUDIENCE_USERS / 64;
 
@@ -35,7 +35,7 @@ pub struct Facts {
     space: Space,
 }
 
-/// Where items lie to each other.
+/// How distances between items are computed.
 #[derive(Debug, Clone)]
 enum Space {
     Topics,
@@ -44,15 +44,16 @@ enum Space {
 }
 
 impl Facts {
-    /// Of the rows for which `is_learnt` holds, by their place in the data set.
+    /// Of the rows for which `is_learnt` holds, by their index in the data set.
     pub fn new(dataset: &Dataset, positive: f32, is_learnt: impl Fn(usize) -> bool) -> Self {
         let mut counts = vec![0_u32; dataset.items.len()];
         let mut positives = vec![Vec::new(); dataset.users.len()];
         let mut learnt: Vec<(u32, u32)> = Vec::new();
-        for (place, row) in dataset.rows.iter().enumerate().filter(|(_, row)| row.value >= positive)
+        for (position, row) in
+            dataset.rows.iter().enumerate().filter(|(_, row)| row.value >= positive)
         {
             positives[row.user as usize].push(row.item);
-            if is_learnt(place) {
+            if is_learnt(position) {
                 counts[row.item as usize] += 1;
                 learnt.push((row.user, row.item));
             }
@@ -102,8 +103,8 @@ impl Facts {
         (of_a > 0 && of_b > 0).then(|| 1.0 - common as f64 / ((of_a * of_b) as f64).sqrt())
     }
 
-    /// The `k` most popular items that are not in `excluded` (ascending): what everybody
-    /// expects.
+    /// The `k` most popular items that are not in `excluded` (ascending): the expected
+    /// list.
     pub fn expected(&self, k: usize, excluded: &[u32]) -> Vec<u32> {
         let is_open = |item: &&u32| excluded.binary_search(item).is_err();
         self.popular.iter().filter(is_open).take(k).copied().collect()
@@ -118,7 +119,7 @@ fn numbered_topics(dataset: &Dataset) -> Vec<Vec<u32>> {
     let number = |topic: &String| {
         names.binary_search(&topic.as_str()).expect("the names are those of all topics") as u32
     };
-    let of_item = |item: &super::DatasetItem| {
+    let of_item = |item: &crate::evaluation::DatasetItem| {
         let mut topics: Vec<u32> = item.topics.iter().map(number).collect();
         topics.sort_unstable();
         topics.dedup();
@@ -135,14 +136,14 @@ fn audiences(dataset: &Dataset, learnt: &[(u32, u32)]) -> Vec<[u64; WORDS]> {
     users.dedup();
     users.sort_by_key(|&user| xxh3_64(dataset.users[user as usize].as_bytes()));
     users.truncate(AUDIENCE_USERS);
-    let mut place_of = vec![None; dataset.users.len()];
-    for (place, user) in users.into_iter().enumerate() {
-        place_of[user as usize] = Some(place);
+    let mut position_of = vec![None; dataset.users.len()];
+    for (position, user) in users.into_iter().enumerate() {
+        position_of[user as usize] = Some(position);
     }
     let mut bits = vec![[0; WORDS]; dataset.items.len()];
     for (user, item) in learnt {
-        if let Some(place) = place_of[*user as usize] {
-            bits[*item as usize][place / 64] |= 1 << (place % 64);
+        if let Some(position) = position_of[*user as usize] {
+            bits[*item as usize][position / 64] |= 1 << (position % 64);
         }
     }
     bits
@@ -195,7 +196,7 @@ mod tests {
     #[test]
     fn only_what_was_learnt_counts_and_is_expected() {
         let rows = [("a", 2), ("b", 2), ("a", 1), ("a", 0), ("b", 0), ("c", 0)];
-        let facts = Facts::new(&dataset(&[NONE; 3], &rows), 1.0, |place| place < 3);
+        let facts = Facts::new(&dataset(&[NONE; 3], &rows), 1.0, |position| position < 3);
         assert_eq!((facts.counts.as_slice(), facts.total), (&[0, 1, 2][..], 3));
         assert_eq!(facts.expected(5, &[]), [2, 1]);
         assert_eq!(facts.expected(5, &[2]), [1]);

@@ -15,8 +15,9 @@ fn discount(rank: usize) -> f64 {
 }
 
 fn hits<'a>(list: &'a [u32], relevant: &'a [u32], k: usize) -> impl Iterator<Item = usize> + 'a {
-    let is_hit =
-        |(place, item): (usize, &u32)| relevant.binary_search(item).is_ok().then_some(place + 1);
+    let is_hit = |(position, item): (usize, &u32)| {
+        relevant.binary_search(item).is_ok().then_some(position + 1)
+    };
     list.iter().take(k).enumerate().filter_map(is_hit)
 }
 
@@ -26,7 +27,7 @@ pub fn recall_at(k: usize, list: &[u32], relevant: &[u32]) -> f64 {
 }
 
 /// Discounted gain of the first `k`, relative to the best that `relevant` allows:
-/// all of the first min(k, relevant) places hit.
+/// all of the first min(k, relevant) positions hit.
 pub fn ndcg_at(k: usize, list: &[u32], relevant: &[u32]) -> f64 {
     let gain: f64 = hits(list, relevant, k).map(discount).sum();
     let ideal: f64 = (1..=k.min(relevant.len())).map(discount).sum();

@@ -33,8 +33,8 @@ use std::ops::Range;
 use crate::domain::Timestamp;
 use crate::numeric::TopK;
 
-use super::dataset::Dataset;
-use super::recommender::Recommender;
+use crate::evaluation::dataset::Dataset;
+use crate::evaluation::recommender::Recommender;
 
 /// A protocol, by the name that `evaluate --protocol` takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -64,7 +64,7 @@ impl Protocol {
     }
 }
 
-/// What every protocol is told beside the data.
+/// What every protocol is told besides the data.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Task {
     /// A row with at least this value is a positive.
@@ -85,7 +85,7 @@ impl Task {
     /// Enough for a standard error of .01 in a rate, whatever the catalogue.
     const CASES_MIN: u64 = 2_000;
 
-    /// How many cases to test on a catalogue of so many items when nobody says.
+    /// How many cases to test on a catalogue of so many items by default.
     pub fn cases_by_budget(items: usize) -> usize {
         (Self::SCORES_MAX / (items as u64).max(1)).max(Self::CASES_MIN) as usize
     }

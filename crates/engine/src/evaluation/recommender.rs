@@ -11,8 +11,8 @@ use std::collections::BTreeMap;
 use crate::domain::Timestamp;
 use crate::numeric::math;
 
-use super::dataset::Row;
-use super::protocols::Protocol;
+use crate::evaluation::dataset::Row;
+use crate::evaluation::protocols::Protocol;
 
 /// Something that ranks the catalogue for a user.
 pub trait Recommender: Sync {
@@ -109,7 +109,7 @@ impl Recommender for Popularity {
 }
 
 /// Ranks what the user had most often first, then everything else by popularity: what
-/// has to be beaten where people repeat.
+/// has to be beaten where users repeat.
 #[derive(Debug, Clone)]
 pub struct OwnFrequency {
     popularity: Popularity,

@@ -1,16 +1,16 @@
-//! From which value on an interaction is a positive, when nobody says: a rule that
+//! From which value on an interaction is a positive, by default: a rule that
 //! looks at the values alone.
 //!
 //! 1. No values, or one value throughout: every row is a positive.
 //! 2. Nothing above 1 (likes, weights): every row above 0.
 //! 3. The lowest value is more frequent than every other: these are counts (plays, visits,
-//!    quantities), which fall off from the lowest; people who rate give their favour to
+//!    quantities), which fall off from the lowest; ratings lie mostly in
 //!    the upper half. Every row above 0 is a positive.
 //! 4. Nothing above 5, 10 or 100: ratings on that scale, positive from 4, 8 or 80 on.
 //!    On a scale of which nothing lies above 3, its top alone.
 //! 5. All else are counts.
 //!
-//! Zeros beside ratings that are more frequent than the lowest rating are no ratings but
+//! Zeros next to ratings that are more frequent than the lowest rating are no ratings but
 //! stand for "not rated"; like a row without a value, such a row is a positive.
 
 use std::collections::BTreeMap;
@@ -40,9 +40,9 @@ pub struct Scale {
 }
 
 impl Scale {
-    /// Tops of the scales that people rate on, and where good begins.
+    /// Tops of the scales that users rate on, and where good begins.
     const RATINGS: [(f32, f32); 3] = [(5.0, 4.0), (10.0, 8.0), (100.0, 80.0)];
-    /// A scale that ends here has no room for degrees of good.
+    /// A scale that ends here has no space for degrees of good.
     const SHORT: f32 = 3.0;
 
     /// Reads the scale off finite values that are not negative.
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn frequent_zeros_beside_ratings_are_unrated_and_rare_ones_are_ratings() {
+    fn frequent_zeros_among_ratings_are_unrated_and_rare_ones_are_ratings() {
         let books = [(0.0, 60), (1.0, 1), (7.0, 8), (8.0, 10), (10.0, 7)];
         let read = |values: &[(f32, usize)]| {
             let all = values.iter().flat_map(|&(value, n)| std::iter::repeat_n(value, n));

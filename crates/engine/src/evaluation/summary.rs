@@ -12,14 +12,14 @@
 
 use serde::Serialize;
 
-use super::beyond;
-use super::bootstrap::Bootstrap;
-use super::bootstrap::Column;
-use super::bootstrap::Estimate;
-use super::bootstrap::RESAMPLES;
-use super::facts::Facts;
-use super::metrics;
-use super::protocols::Case;
+use crate::evaluation::beyond;
+use crate::evaluation::bootstrap::Bootstrap;
+use crate::evaluation::bootstrap::Column;
+use crate::evaluation::bootstrap::Estimate;
+use crate::evaluation::bootstrap::RESAMPLES;
+use crate::evaluation::facts::Facts;
+use crate::evaluation::metrics;
+use crate::evaluation::protocols::Case;
 
 /// Training positives of a new user at most.
 pub const NEW_USER_MAX: u32 = 5;
@@ -67,8 +67,8 @@ impl Subset {
             Self::WarmUsers => history > NEW_USER_MAX && history <= WARM_USER_MAX,
             Self::HeavyUsers => history > WARM_USER_MAX,
             Self::HeadItems | Self::TailItems => {
-                let wanted = self == Self::HeadItems;
-                let is_kind = |item: &&u32| facts.is_head[**item as usize] == wanted;
+                let is_head = self == Self::HeadItems;
+                let is_kind = |item: &&u32| facts.is_head[**item as usize] == is_head;
                 return case.relevant.iter().filter(is_kind).copied().collect();
             }
         };
@@ -81,7 +81,7 @@ impl Subset {
 pub struct Figure {
     /// Such as `Recall@10`.
     pub metric: String,
-    /// How many places of the ranking it looks at; all when absent.
+    /// How many positions of the ranking it looks at; all when absent.
     pub k: Option<usize>,
     pub subset: Subset,
     pub point: f64,
@@ -171,8 +171,8 @@ pub fn summarize(
     let figures = |model: usize| with_intervals(&measured[model], model * stride, &bootstrap);
     let compared = |other: usize| {
         let means = measured[0].iter().filter(|metric| metric.column.is_some()).enumerate();
-        let difference = |(place, metric): (usize, &Measured)| {
-            estimated(&metric.label, bootstrap.difference(place, other * stride + place))
+        let difference = |(position, metric): (usize, &Measured)| {
+            estimated(&metric.label, bootstrap.difference(position, other * stride + position))
         };
         means.map(difference).collect()
     };
@@ -302,7 +302,7 @@ impl<'a> Cases<'a> {
         });
     }
 
-    /// What makes lists good beside accuracy.
+    /// What makes lists good besides accuracy.
     fn beyond(&mut self, k: usize) {
         let (facts, tastes, cases) = (self.facts, self.tastes, self.cases);
         let exposures =

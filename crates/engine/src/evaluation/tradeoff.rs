@@ -4,7 +4,7 @@
 //! As in the service, candidates are retrieved first (here: the best by score) and the
 //! list is chosen among them, greedily and without caps.
 //!
-//! A strength read off the curve is flattered by the cases it was read off. So the
+//! The best strength of the curve is overestimated on the cases it was chosen by. So the
 //! users are split in two by the hash of their number: the most diverse variation up to
 //! which a method costs at most [`LOSS_MAX`] of the accuracy is looked up in either half
 //! and measured in the other.
@@ -12,33 +12,30 @@
 use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::engine_recommender::EngineRecommender;
-use super::facts::Facts;
-use super::protocols::Case;
-use super::protocols::Progress;
-use super::protocols::Split;
-use super::protocols::Test;
-use super::protocols::best;
-use super::recommender::Recommender;
-use super::summary::Figure;
-use super::summary::ModelFigures;
-use super::summary::Subset;
-use super::summary::summarize;
 use crate::Choice;
 use crate::Exploring;
 use crate::domain::DiversityMethod;
 use crate::domain::RankerSettings;
 use crate::domain::Strategy;
+use crate::evaluation::engine_recommender::EngineRecommender;
+use crate::evaluation::facts::Facts;
+use crate::evaluation::protocols::Case;
+use crate::evaluation::protocols::Progress;
+use crate::evaluation::protocols::Split;
+use crate::evaluation::protocols::Test;
+use crate::evaluation::protocols::best;
+use crate::evaluation::recommender::Recommender;
+use crate::evaluation::summary::Figure;
+use crate::evaluation::summary::ModelFigures;
+use crate::evaluation::summary::Subset;
+use crate::evaluation::summary::summarize;
 
 /// Candidates that the list is chosen among.
 const CANDIDATES: usize = 500;
-/// Strengths that are tried, beside 0.
+/// Strengths that are tried, besides 0.
 const STRENGTHS: [f64; 10] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0];
-const METHODS: [(&str, DiversityMethod); 3] = [
-    ("MMR", DiversityMethod::Mmr),
-    ("DPP", DiversityMethod::Dpp),
-    ("calibrated", DiversityMethod::Calibrated),
-];
+const METHODS: [(&str, DiversityMethod); 2] =
+    [("DPP", DiversityMethod::Dpp), ("calibrated", DiversityMethod::Calibrated)];
 
 /// One point of the curve.
 #[derive(Debug, Clone, PartialEq)]
@@ -90,8 +87,8 @@ pub fn vary(
     variations
 }
 
-/// The one place that says how a list is chosen.
-fn choice(method: DiversityMethod, diversity_weight: f64, places: usize) -> Choice {
+/// How a list is chosen, for all points of the curve.
+fn choice(method: DiversityMethod, diversity_weight: f64, positions: usize) -> Choice {
     Choice {
         strategy: Strategy::Greedy,
         epsilon: 0.0,
@@ -104,7 +101,7 @@ fn choice(method: DiversityMethod, diversity_weight: f64, places: usize) -> Choi
         source_threshold: 0.0,
         max_per_topic: 0,
         max_per_source: 0,
-        places,
+        positions,
     }
 }
 
@@ -258,7 +255,7 @@ mod tests {
             n: 1,
         };
         let (accuracy, diversity) = (figure(accuracy), figure(diversity));
-        TradeoffPoint { method: "MMR", strength, accuracy, diversity, coverage: 0.5 }
+        TradeoffPoint { method: "DPP", strength, accuracy, diversity, coverage: 0.5 }
     }
 
     #[test]
@@ -272,7 +269,7 @@ mod tests {
         let points = [point(0.0, 0.1, 0.5), point(0.3, 0.0975, 0.7), point(0.6, 0.09, 0.9)];
         let told = verdicts(&Tradeoff { points: points.to_vec(), held_out: None });
         assert!(
-            told[0].starts_with("At MMR 0.3 lists are 40 % more diverse at -2.5 % NDCG@10"),
+            told[0].starts_with("At DPP 0.3 lists are 40 % more diverse at -2.5 % NDCG@10"),
             "{told:?}"
         );
     }

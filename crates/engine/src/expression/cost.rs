@@ -1,13 +1,13 @@
-//! What an expression costs for one item, at most: known when it is read.
+//! The largest cost of an expression for one item, known when it is parsed.
 //!
-//! A step is one look at a node, a value or a member, or one comparison of two values, of
-//! which texts have at most a kilobyte: some nanoseconds, and some tens of them at worst.
+//! A step is one visit of a node, a value or a member, or one comparison of two values.
+//! Texts have at most a kilobyte, so a step takes some nanoseconds, at worst some tens of them.
 //! Evaluation never takes more steps than [`Expression::cost`]; tests count them.
 
-use super::Expression;
-use super::Field;
-use super::Operand;
 use crate::domain::limits;
+use crate::expression::Expression;
+use crate::expression::Field;
+use crate::expression::Operand;
 
 impl Expression {
     /// Steps for one item at most.
@@ -28,15 +28,15 @@ impl Expression {
     }
 }
 
-/// Steps of looking for the left one, or one of its members, in the right one.
+/// Steps of searching the left value, or each of its members, in the right one.
 fn membership(left: &Operand, right: &Operand) -> usize {
-    let (wanted, members) = (left.members_max().max(1), right.members_max());
+    let (sought, members) = (left.members_max().max(1), right.members_max());
     match (left, right) {
-        (_, Operand::List(_)) => wanted * search(members),
-        (Operand::List(_), _) => members * (1 + search(wanted)),
+        (_, Operand::List(_)) => sought * search(members),
+        (Operand::List(_), _) => members * (1 + search(sought)),
         (one, _) if one.members_max() == 0 => members + 1,
         // What the item has is sorted first.
-        _ => (members + wanted) * search(members),
+        _ => (members + sought) * search(members),
     }
 }
 
@@ -57,7 +57,7 @@ impl Operand {
     fn members_max(&self) -> usize {
         match self {
             Self::Field(Field::Topics) => limits::TOPICS,
-            // An attribute may stand in for the language.
+            // An attribute may be used for the language.
             Self::Field(Field::Attribute(_) | Field::Language) => limits::ATTRIBUTE_LIST,
             Self::Field(_) | Self::Literal(_) => 0,
             Self::List(list) => list.members().len(),

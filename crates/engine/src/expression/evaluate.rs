@@ -1,26 +1,26 @@
 //! Whether an item satisfies an expression.
 //!
 //! Values are borrowed from the item and the expression: nothing is allocated. The
-//! depth of the recursion is that of the expression, which is bounded, and so is the number
-//! of steps ([`super::cost`]).
+//! depth of the recursion is that of the expression, which is bounded. So is the number
+//! of steps ([`crate::expression::cost`]).
 
 use std::cmp::Ordering;
 
-use super::Comparison;
-use super::Expression;
-use super::Field;
-use super::List;
-use super::Literal;
-use super::Operand;
 use crate::domain::AttributeValue;
 use crate::domain::Item;
 use crate::domain::Timestamp;
 use crate::domain::limits;
+use crate::expression::Comparison;
+use crate::expression::Expression;
+use crate::expression::Field;
+use crate::expression::List;
+use crate::expression::Literal;
+use crate::expression::Operand;
 
-/// Members of a list that are sorted at a time: all that an attribute may have.
+/// Members of a list that are sorted at a time: the most that an attribute may have.
 const SORTED_MAX: usize = limits::ATTRIBUTE_LIST;
 
-/// What an expression is about.
+/// The input of an evaluation.
 #[derive(Debug, Clone, Copy)]
 pub struct Subject<'a> {
     pub item: &'a Item,
@@ -91,7 +91,7 @@ impl Literal {
 }
 
 impl<'a> Subject<'a> {
-    /// `None` when the item lacks it. An empty title and no topics are lacking, too.
+    /// `None` when the item lacks it. An empty title and an empty list of topics count as lacking.
     fn value(self, field: &Field) -> Option<Value<'a>> {
         steps(field.cost());
         let item = self.item;
@@ -101,7 +101,7 @@ impl<'a> Subject<'a> {
             Field::Topics => {
                 Some(item.topics.as_slice()).filter(|t| !t.is_empty()).map(Value::Topics)
             }
-            // An attribute of that name stands in: items may come without a language.
+            // Items may come without a language: then an attribute of that name is used.
             Field::Language => {
                 let own = item.language.as_deref().map(Value::Text);
                 own.or_else(|| item.attributes.get("language").map(Value::of))

@@ -1,18 +1,18 @@
-//! Parts that are the same for every item are worked out once, when an expression is read.
+//! Parts that are the same for every item are evaluated once, when an expression is parsed.
 
-use super::Expression;
-use super::Literal;
-use super::Operand;
-use super::evaluate::compare;
-use super::evaluate::is_in;
+use crate::expression::Expression;
+use crate::expression::Literal;
+use crate::expression::Operand;
+use crate::expression::evaluate::compare;
+use crate::expression::evaluate::is_in;
 
 const fn constant(flag: bool) -> Expression {
     Expression::Is(Operand::Literal(Literal::Flag(flag)))
 }
 
 impl Expression {
-    /// The same condition without parts that no item changes, as far as these are easily
-    /// seen.
+    /// The same condition without parts that are the same for every item, as far as this is
+    /// easy to detect.
     #[must_use]
     pub fn folded(self) -> Self {
         match self {
@@ -37,7 +37,7 @@ impl Expression {
         }
     }
 
-    /// What it is for every item, if that is plain.
+    /// The value for every item, if it is constant.
     fn always(&self) -> Option<bool> {
         match self {
             Self::Is(Operand::Literal(Literal::Flag(flag))) => Some(*flag),
@@ -46,7 +46,7 @@ impl Expression {
     }
 }
 
-/// Joins parts of which one that is `deciding` decides, and others that are plain do not.
+/// Joins parts. A part that is `deciding` decides the whole; other constant parts are dropped.
 fn join(
     parts: Vec<Expression>,
     deciding: bool,

@@ -1,11 +1,11 @@
-//! A literal list: its members as they were written, and the same as a set.
+//! A literal list: its members as written, and the same as a set.
 //!
-//! Order and repetition matter to `=`; membership asks the set, which takes as many
-//! comparisons as its size has binary digits.
+//! `=` depends on order and repetition. Membership uses the set, in a logarithmic number of
+//! comparisons.
 
-use super::Literal;
-use super::evaluate::Value;
-use super::evaluate::step;
+use crate::expression::Literal;
+use crate::expression::evaluate::Value;
+use crate::expression::evaluate::step;
 
 /// Equal when the members are, in order.
 #[derive(Debug, Clone)]
@@ -50,17 +50,17 @@ impl List {
     /// Whether one value is a member; a list never is.
     pub fn contains(&self, value: Value<'_>) -> bool {
         match value {
-            Value::Text(wanted) => {
+            Value::Text(sought) => {
                 let probe = |&at: &u32| {
                     step();
-                    text(&self.members, at).cmp(wanted)
+                    text(&self.members, at).cmp(sought)
                 };
                 self.texts.binary_search_by(probe).is_ok()
             }
-            Value::Number(wanted) => {
+            Value::Number(sought) => {
                 let probe = |number: &f64| {
                     step();
-                    number.partial_cmp(&wanted).unwrap_or(std::cmp::Ordering::Less)
+                    number.partial_cmp(&sought).unwrap_or(std::cmp::Ordering::Less)
                 };
                 self.numbers.binary_search_by(probe).is_ok()
             }

@@ -1,12 +1,12 @@
 //! Conditions on items, written by callers: `price < 20 and "news" in topics`.
 //!
 //! - Total and pure: every expression is true or false for every item, whatever the
-//!   item lacks. It has no loops, no functions of the caller and no arithmetic.
-//! - Two-valued: a test of something that the item lacks, or that is of another type
-//!   than the test needs, is false; `not` of it is true. `has(name)` asks.
-//! - Bounded: bytes, depth and nodes have limits, so a test never costs the stack; it
-//!   allocates nothing. What it costs for an item is known when it is read ([`cost`]), and
-//!   what costs too much is no expression.
+//!   item lacks. It has no loops, no user-defined functions and no arithmetic.
+//! - Two-valued: a test of a value that the item lacks, or that has another type
+//!   than the test needs, is false; `not` of it is true. `has(name)` tests for a value.
+//! - Bounded: bytes, depth and nodes have limits, so a test never overflows the stack. It
+//!   allocates nothing. Its cost for an item is known when it is parsed ([`cost`]), and
+//!   an expression that costs too much is an error.
 //!
 //! Grammar, loosest first; words are in lower case:
 //!

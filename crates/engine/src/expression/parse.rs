@@ -1,9 +1,9 @@
-//! Text to expression, by `winnow`, with byte positions and what was expected there.
+//! Text to expression, by `winnow`. Errors have a byte position and what was expected there.
 //!
-//! - Each parser leaves the blanks after it consumed, so that the position of an error
-//!   is where something else should stand.
-//! - After a word that settles what follows, errors do not backtrack: the message is
-//!   about the place that is wrong and not about the start.
+//! - Each parser consumes the blanks after it, so the position of an error
+//!   is where something else was expected.
+//! - After a word that decides what follows, errors do not backtrack: the message is
+//!   about the position of the error and not about the start.
 
 use winnow::LocatingSlice;
 use winnow::ModalResult;
@@ -27,27 +27,27 @@ use winnow::token::any;
 use winnow::token::one_of;
 use winnow::token::take_while;
 
-use super::Comparison;
-use super::Expression;
-use super::Field;
-use super::List;
-use super::Literal;
-use super::Operand;
-use super::RESERVED;
 use crate::domain::Timestamp;
 use crate::domain::limits;
+use crate::expression::Comparison;
+use crate::expression::Expression;
+use crate::expression::Field;
+use crate::expression::List;
+use crate::expression::Literal;
+use crate::expression::Operand;
+use crate::expression::RESERVED;
 
-/// Where a text stops being an expression, and what should stand there.
+/// The position of an error, and what was expected there.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("is wrong at byte {position}: {expected}")]
 pub struct SyntaxError {
-    /// Bytes before the fault.
+    /// Bytes before the error.
     pub position: usize,
     /// As a sentence: what was expected, or which limit was passed.
     pub expected: String,
 }
 
-/// How much of the limits is used up.
+/// The used parts of the limits.
 #[derive(Debug, Default)]
 struct Used {
     depth: usize,
@@ -56,11 +56,11 @@ struct Used {
 
 type Input<'i> = Stateful<LocatingSlice<&'i str>, Used>;
 
-/// Reads an expression.
+/// Parses an expression.
 ///
 /// # Errors
-/// [`SyntaxError`] at the first position that is wrong or past a limit; at the end when the
-/// whole costs too much.
+/// [`SyntaxError`] at the first position that is wrong or beyond a limit; at the end when the
+/// expression costs too much.
 pub fn parse(text: &str) -> Result<Expression, SyntaxError> {
     if text.len() > limits::EXPRESSION_BYTES {
         return Err(SyntaxError {
@@ -91,7 +91,7 @@ fn end(input: &mut Input<'_>) -> ModalResult<()> {
     winnow::combinator::eof.void().parse_next(input)
 }
 
-/// The innermost expectation: those further out are about the start of the whole.
+/// The innermost expectation: the outer ones are about the start of the whole.
 fn in_words(error: &ContextError) -> String {
     let first = error.context().next();
     match first {
@@ -253,7 +253,7 @@ fn name<'i>(input: &mut Input<'i>) -> ModalResult<&'i str> {
     terminated(name, blanks).parse_next(input)
 }
 
-/// In double or single quotes; a backslash takes the character after it as it is.
+/// In double or single quotes; a backslash escapes the character after it.
 fn text(input: &mut Input<'_>) -> ModalResult<Box<str>> {
     let quote = one_of(['"', '\'']).parse_next(input)?;
     let mut read = String::new();

@@ -1,13 +1,13 @@
-//! Expression to text that reads as the same expression.
+//! Expression to text that parses as the same expression.
 
 use std::fmt;
 
-use super::Comparison;
-use super::Expression;
-use super::Field;
-use super::Literal;
-use super::Operand;
-use super::RESERVED;
+use crate::expression::Comparison;
+use crate::expression::Expression;
+use crate::expression::Field;
+use crate::expression::Literal;
+use crate::expression::Operand;
+use crate::expression::RESERVED;
 
 impl fmt::Display for Expression {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -27,8 +27,8 @@ impl fmt::Display for Expression {
 }
 
 fn join(f: &mut fmt::Formatter<'_>, parts: &[Expression], joint: &str) -> fmt::Result {
-    for (place, one) in parts.iter().enumerate() {
-        if place > 0 {
+    for (position, one) in parts.iter().enumerate() {
+        if position > 0 {
             f.write_str(joint)?;
         }
         part(f, one)?;
@@ -36,7 +36,7 @@ fn join(f: &mut fmt::Formatter<'_>, parts: &[Expression], joint: &str) -> fmt::R
     Ok(())
 }
 
-/// A part of something larger, in parentheses where it would fall apart.
+/// A part of something larger, in parentheses where precedence needs them.
 fn part(f: &mut fmt::Formatter<'_>, part: &Expression) -> fmt::Result {
     match part {
         Expression::All(_) | Expression::Any(_) => write!(f, "({part})"),
@@ -64,8 +64,8 @@ impl fmt::Display for Operand {
             Self::Literal(literal) => write!(f, "{literal}"),
             Self::List(members) => {
                 f.write_str("[")?;
-                for (place, member) in members.members().iter().enumerate() {
-                    let joint = if place > 0 { ", " } else { "" };
+                for (position, member) in members.members().iter().enumerate() {
+                    let joint = if position > 0 { ", " } else { "" };
                     write!(f, "{joint}{member}")?;
                 }
                 f.write_str("]")

@@ -1,18 +1,18 @@
-//! What expressions mean, what is no expression, and that nothing written by anybody
-//! panics or changes its meaning by being printed.
+//! The meaning of expressions, errors, and that no text panics or changes its meaning when it
+//! is printed.
 
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::evaluate::counting::taken;
-use super::*;
 use crate::domain::AttributeValue;
 use crate::domain::Attributes;
 use crate::domain::Item;
 use crate::domain::ItemId;
 use crate::domain::Timestamp;
 use crate::domain::limits;
+use crate::expression::evaluate::counting::taken;
+use crate::expression::*;
 
 const NOW: Timestamp = Timestamp::from_seconds(1_714_608_000);
 
@@ -64,7 +64,7 @@ fn conditions_on_fields_and_attributes_hold_as_they_read() {
 }
 
 #[test]
-fn a_test_of_what_is_missing_or_of_another_type_is_false_and_its_negation_true() {
+fn a_test_of_a_missing_value_or_of_another_type_is_false_and_its_negation_true() {
     for test in [
         "stock > 3",
         "stock != 3",
@@ -89,7 +89,7 @@ fn and_binds_closer_than_or_and_not_closest() {
 }
 
 #[test]
-fn a_fault_is_told_by_its_byte_and_what_was_expected_there() {
+fn an_error_has_its_byte_and_what_was_expected_there() {
     for (text, position, expected) in [
         ("", 0, "a test"),
         ("price <", 7, "a name, a text"),
@@ -205,16 +205,16 @@ fn long() -> impl Strategy<Value = Vec<String>> {
     prop::collection::vec("[a-p]{1,2}", 0..limits::ATTRIBUTE_LIST + 1)
 }
 
-/// Every text of both lists is as long as it may be, and they differ in the end only.
+/// Every text of both lists has the largest length, and they differ in the end only.
 #[test]
-fn what_once_took_milliseconds_for_an_item_is_refused_and_the_rest_takes_microseconds() {
+fn too_costly_expressions_are_rejected_and_others_take_microseconds() {
     let texts = |end: char| -> Vec<String> {
         let start = "x".repeat(limits::ATTRIBUTE_STRING_BYTES - 3);
         (0..limits::ATTRIBUTE_LIST).map(|n| format!("{start}{n:02}{end}")).collect()
     };
     let values = [("a", texts('a')), ("b", texts('b'))];
     let item = item(values.map(|(name, list)| (name.to_owned(), AttributeValue::List(list))));
-    // 1.7 KB that ask for each of 64 texts among 64 others, and again.
+    // 1.7 KB that search each of 64 texts among 64 others, several times.
     let hostile = vec!["a in b"; 170].join(" or ");
     assert!(hostile.len() < 1_750);
     let error = parse(&hostile).unwrap_err();
@@ -231,7 +231,7 @@ fn what_once_took_milliseconds_for_an_item_is_refused_and_the_rest_takes_microse
 }
 
 #[test]
-fn parts_that_no_item_changes_are_worked_out_when_they_are_read() {
+fn parts_that_are_the_same_for_every_item_are_evaluated_when_parsed() {
     for (written, read) in [
         ("1 < 2 and a", "a"),
         ("a and not (3 in [1, 2])", "a"),
@@ -245,7 +245,7 @@ fn parts_that_no_item_changes_are_worked_out_when_they_are_read() {
     }
 }
 
-/// An interpreter that owns everything and knows no shortcuts.
+/// An interpreter that owns its values and has no shortcuts.
 mod naive {
     use super::*;
 

@@ -2,7 +2,7 @@
 //!
 //! Invariant: the same values whether or not the allocator's memory could be aligned; only speed differs.
 
-use super::lanes::LANES;
+use crate::numeric::lanes::LANES;
 
 /// A fixed number of f32 that start at a multiple of 64 bytes.
 #[derive(Debug)]

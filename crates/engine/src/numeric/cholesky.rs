@@ -11,9 +11,9 @@
 //! Cost: k^3 / 6 multiplications and additions; blocks of 16 columns are updated in registers. At k = 64 on one AVX-512
 //! core (EPYC, Zen 4): factor 3.3 us (faer 0.24: 4.2), solve 1.2 us.
 
-use super::dispatch::{Kernel, Vector, dispatch};
-use super::gram::{accumulate, load_tile, store_tile};
-use super::lanes::{LANES, Lanes, lanes_at, lanes_at_mut};
+use crate::numeric::dispatch::{Kernel, Vector, dispatch};
+use crate::numeric::gram::{accumulate, load_tile, store_tile};
+use crate::numeric::lanes::{LANES, Lanes, lanes_at, lanes_at_mut};
 
 /// The smallest pivot accepted, as a part of the matrix's own diagonal element.
 const PIVOT_MIN: f32 = 1e-6;
@@ -42,7 +42,7 @@ pub fn factor(a: &mut [f32], inverse_diagonal: &mut [f32]) -> Result<(), NotPosi
     dispatch(Factor { a, inverse_diagonal })
 }
 
-/// Solves `L L' x = b` in place of `b`, given what `factor` left.
+/// Overwrites `b` by the solution of `L L' x = b`, given what `factor` left.
 ///
 /// Panics when the lengths do not match.
 pub fn solve(l: &[f32], inverse_diagonal: &[f32], b: &mut [f32]) {
@@ -200,7 +200,7 @@ fn forward_blocked<V: Vector>(l: &[f32], inverse_diagonal: &[f32], b: &mut [f32]
         let mut y: Lanes = [0.0; LANES];
         for r in 0..LANES {
             y[r] = open[r] * inverse_diagonal[at + r];
-            // Whole lanes are faster than the open ones only; the finished ones turn to nonsense and are not read again.
+            // Whole lanes are faster than the open ones only; the finished ones become meaningless and are not read again.
             let column = V::load(lanes_at(l, (at + r) * k + at));
             V::load(&open).sub(V::splat(y[r]).mul(column)).store(&mut open);
         }
@@ -259,10 +259,10 @@ fn solve_plain(l: &[f32], inverse_diagonal: &[f32], b: &mut [f32]) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::dispatch::{dispatch_at, levels};
-    use super::super::gram::add_gram;
-    use super::super::lanes::tests_support::noise;
     use super::*;
+    use crate::numeric::dispatch::{dispatch_at, levels};
+    use crate::numeric::gram::add_gram;
+    use crate::numeric::lanes::tests_support::noise;
 
     fn positive_definite(k: usize) -> Vec<f32> {
         let mut a = vec![0.0; k * k];

@@ -6,8 +6,8 @@
 //! many vectors is bit-equal to `quadratic_form` of each.
 //! Cost: factor d^3 / 6, solve d^2, a quadratic form d^2 / 2 multiplications and additions.
 
-use super::cholesky::NotPositiveDefinite;
-use super::dispatch::{Kernel, Vector, dispatch};
+use crate::numeric::cholesky::NotPositiveDefinite;
+use crate::numeric::dispatch::{Kernel, Vector, dispatch};
 
 /// The smallest pivot accepted, as a part of the matrix's own diagonal element.
 const PIVOT_MIN: f64 = 1e-14;
@@ -23,7 +23,7 @@ pub fn factor(a: &mut [f64], inverse_diagonal: &mut [f64]) -> Result<(), NotPosi
     dispatch(Factor { a, inverse_diagonal })
 }
 
-/// Solves `L L' x = b` in place of `b`.
+/// Overwrites `b` by the solution of `L L' x = b`.
 ///
 /// Panics when the lengths do not match.
 pub fn solve(l: &[f64], inverse_diagonal: &[f64], b: &mut [f64]) {
@@ -33,7 +33,7 @@ pub fn solve(l: &[f64], inverse_diagonal: &[f64], b: &mut [f64]) {
     solve_upper(l, inverse_diagonal, b);
 }
 
-/// Solves `L y = b` in place of `b`.
+/// Overwrites `b` by the solution of `L y = b`.
 pub fn solve_lower(l: &[f64], inverse_diagonal: &[f64], b: &mut [f64]) {
     let d = b.len();
     for j in 0..d {
@@ -45,7 +45,8 @@ pub fn solve_lower(l: &[f64], inverse_diagonal: &[f64], b: &mut [f64]) {
     }
 }
 
-/// Solves `L' x = b` in place of `b`; with `b` standard normal noise, x has covariance `A^-1` (a posterior draw).
+/// Overwrites `b` by the solution of `L' x = b`; with `b` standard normal noise, x has covariance
+/// `A^-1` (a posterior draw).
 pub fn solve_upper(l: &[f64], inverse_diagonal: &[f64], b: &mut [f64]) {
     let d = b.len();
     for j in (0..d).rev() {
@@ -57,7 +58,7 @@ pub fn solve_upper(l: &[f64], inverse_diagonal: &[f64], b: &mut [f64]) {
     }
 }
 
-/// Solves `A x = b` once, in place of `b`; `a` is overwritten by its factor.
+/// Overwrites `b` by the solution of `A x = b`, once; `a` is overwritten by its factor.
 pub fn solve_f64(a: &mut [f64], b: &mut [f64]) -> Result<(), NotPositiveDefinite> {
     let mut inverse_diagonal = vec![0.0; b.len()];
     factor(a, &mut inverse_diagonal)?;
@@ -109,7 +110,7 @@ impl Kernel for Factor<'_> {
     #[inline(always)]
     fn run<V: Vector, const ROWS: usize>(self) -> Self::Output {
         let d = self.inverse_diagonal.len();
-        // Holds each column's least acceptable pivot until its reciprocal takes the place.
+        // Holds each column's least acceptable pivot until its reciprocal replaces it.
         for (j, value) in self.inverse_diagonal.iter_mut().enumerate() {
             *value = self.a[j * (d + 1)] * PIVOT_MIN;
         }
@@ -180,9 +181,9 @@ impl Kernel for QuadraticForms<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::dispatch::{dispatch_at, levels};
-    use super::super::lanes::tests_support::noise;
     use super::*;
+    use crate::numeric::dispatch::{dispatch_at, levels};
+    use crate::numeric::lanes::tests_support::noise;
 
     fn noise_f64(n: usize, seed: u64) -> Vec<f64> {
         noise(n, seed).into_iter().map(f64::from).collect()

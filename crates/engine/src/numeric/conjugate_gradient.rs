@@ -12,9 +12,9 @@
 //! Pilaszy, Tikk, "Applications of the conjugate gradient method for implicit feedback collaborative filtering", 2011.
 //! Cost: the start and each step read the n rows once from memory and once from the L1 cache, 2 n k fused operations.
 
-use super::aligned::Aligned;
-use super::dispatch::{Kernel, Vector, dispatch};
-use super::lanes::{LANES, Lanes};
+use crate::numeric::aligned::Aligned;
+use crate::numeric::dispatch::{Kernel, Vector, dispatch};
+use crate::numeric::lanes::{LANES, Lanes};
 
 /// Rows that are taken together: their dot products are independent chains, and each load of `w` serves all.
 const TOGETHER: usize = 4;
@@ -36,7 +36,7 @@ pub struct Ridge<'a> {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Effort {
     pub steps: usize,
-    /// Stop once a step is foretold to lower `f` by less than about this part of it.
+    /// Stop once a step is predicted to lower `f` by less than about this part of it.
     pub tolerance: f32,
 }
 
@@ -342,10 +342,10 @@ fn splat<V: Vector, const N: usize>(values: &[f32; N]) -> [V; N] {
 
 #[cfg(test)]
 mod tests {
-    use super::super::cholesky_f64;
-    use super::super::dispatch::{dispatch_at, levels};
-    use super::super::lanes::tests_support::noise;
     use super::*;
+    use crate::numeric::cholesky_f64;
+    use crate::numeric::dispatch::{dispatch_at, levels};
+    use crate::numeric::lanes::tests_support::noise;
 
     const EXACT: Effort = Effort { steps: 400, tolerance: 1e-12 };
 

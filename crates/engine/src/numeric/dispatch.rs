@@ -20,7 +20,7 @@
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use super::lanes::{LANES, Lanes, reduce};
+use crate::numeric::lanes::{LANES, Lanes, reduce};
 
 /// Sixteen f32 lanes.
 pub(super) trait Vector: Copy {
@@ -116,9 +116,9 @@ pub(super) fn dispatch<K: Kernel>(kernel: K) -> K::Output {
 
 /// Runs `kernel` at `level`, which must not exceed the detected one (checked: it falls to the detected one).
 #[cfg(test)]
-pub(super) fn dispatch_at<K: Kernel>(wanted: Level, kernel: K) -> K::Output {
+pub(super) fn dispatch_at<K: Kernel>(requested: Level, kernel: K) -> K::Output {
     let best = level();
-    run_detected(if wanted as u8 > best as u8 { best } else { wanted }, kernel)
+    run_detected(if requested as u8 > best as u8 { best } else { requested }, kernel)
 }
 
 /// The levels that this CPU can run.

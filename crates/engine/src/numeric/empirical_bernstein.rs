@@ -15,7 +15,7 @@
 use serde::Deserialize;
 use serde::Serialize;
 
-use super::math;
+use crate::numeric::math;
 
 /// Largest `l`: a half, as in the experiments of the papers.
 const STEP_MAX: f64 = 0.5;
@@ -61,11 +61,11 @@ impl LowerBound {
             _ => now * math::ln(1.0 + now),
         };
         let step = (2.0 * evidence / (variance * spread_over)).sqrt().min(STEP_MAX);
-        let foretold = ((guess.mean + self.sum) / now).min(guess.mean_max);
+        let predicted = ((guess.mean + self.sum) / now).min(guess.mean_max);
         let psi = -math::log1p(-step) - step;
         self.scaled += step * scale;
         self.stepped += step * x;
-        self.penalty += psi * (x - foretold) * (x - foretold);
+        self.penalty += psi * (x - predicted) * (x - predicted);
         self.rounds = now;
         self.sum += x;
         let mean = (guess.mean + self.sum) / (now + 1.0);

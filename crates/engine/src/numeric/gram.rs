@@ -11,8 +11,8 @@
 //! one AVX-512 core (EPYC, Zen 4), where faer 0.24's triangular product takes 5.0. Pass 32 to 64 rows at a time, so that
 //! they stay in the L1 cache.
 
-use super::dispatch::{Kernel, Vector, dispatch};
-use super::lanes::{LANES, lanes_at, lanes_at_mut};
+use crate::numeric::dispatch::{Kernel, Vector, dispatch};
+use crate::numeric::lanes::{LANES, lanes_at, lanes_at_mut};
 
 /// The number of values in a packed symmetric k x k matrix.
 #[must_use]
@@ -158,9 +158,9 @@ pub(super) fn accumulate<V: Vector, const ROWS: usize, const SUBTRACT: bool>(
 
 #[cfg(test)]
 mod tests {
-    use super::super::dispatch::{dispatch_at, levels};
-    use super::super::lanes::tests_support::noise;
     use super::*;
+    use crate::numeric::dispatch::{dispatch_at, levels};
+    use crate::numeric::lanes::tests_support::noise;
 
     fn twin(rows: &[f32], k: usize) -> Vec<f32> {
         let mut a = vec![0.0_f32; k * k];

@@ -4,8 +4,8 @@
 //! cut to the shorter, which no caller relies on.
 //! Cost: `dot_rows` at 64 factors reads memory faster than one core can be fed from DRAM; the others are short.
 
-use super::dispatch::{Kernel, Vector, dispatch};
-use super::lanes::{LANES, Lanes, lanes_at, lanes_at_mut};
+use crate::numeric::dispatch::{Kernel, Vector, dispatch};
+use crate::numeric::lanes::{LANES, Lanes, lanes_at, lanes_at_mut};
 
 /// The inner product of `a` and `b`.
 #[must_use]
@@ -204,9 +204,9 @@ fn add_vector_matrix_fixed<V: Vector, const CHUNKS: usize>(x: &[f32], m: &[f32],
 
 #[cfg(test)]
 mod tests {
-    use super::super::dispatch::{dispatch_at, levels};
-    use super::super::lanes::tests_support::noise;
     use super::*;
+    use crate::numeric::dispatch::{dispatch_at, levels};
+    use crate::numeric::lanes::tests_support::noise;
 
     /// The definition of `dot`, one element at a time.
     fn dot_twin(a: &[f32], b: &[f32]) -> f32 {

@@ -2,23 +2,24 @@
 //!
 //! Invariants: `ln_cdf` never falls, is finite for every number, and is within 1e-5 of the exact value from -12 up; the
 //! table is made by `libm` once per process, so the bits are the same everywhere.
-//! Cost: 20 KiB of table (32 with its room), one multiplication and one interpolation a call (libm's erfc and log take twenty times as long).
+//! Cost: 20 KiB of table (32 with its padding), one multiplication and one interpolation a call
+//! (libm's erfc and log take twenty times as long).
 
 use std::sync::LazyLock;
 
-use super::math;
+use crate::numeric::math;
 
 const LOW: f64 = -12.0;
 const HIGH: f64 = 8.0;
 const STEPS_PER_UNIT: f64 = 128.0;
 const ENTRIES: usize = 2_562;
-/// Room of the table, a power of two: what is cut to it needs no other check.
-const ROOM: usize = 4_096;
+/// Length of the table with padding, a power of two: what is cut to it needs no other check.
+const PADDED: usize = 4_096;
 /// 1.5 * 2^52: a number added to this is rounded to an integer.
 const TO_INTEGER: f64 = 6_755_399_441_055_744.0;
 
-static LN_CDF: LazyLock<Box<[f64; ROOM]>> = LazyLock::new(|| {
-    let mut table = Box::new([0.0; ROOM]);
+static LN_CDF: LazyLock<Box<[f64; PADDED]>> = LazyLock::new(|| {
+    let mut table = Box::new([0.0; PADDED]);
     for (entry, value) in table[..ENTRIES].iter_mut().enumerate() {
         *value = exact_ln_cdf(LOW + entry as f64 / STEPS_PER_UNIT);
     }
@@ -36,7 +37,7 @@ fn exact_ln_cdf(z: f64) -> f64 {
 
 /// The table of `ln P(Z <= z)`, taken once for many lookups.
 #[derive(Debug, Clone, Copy)]
-pub struct LnCdf(&'static [f64; ROOM]);
+pub struct LnCdf(&'static [f64; PADDED]);
 
 impl Default for LnCdf {
     fn default() -> Self {
@@ -65,12 +66,12 @@ impl LnCdf {
     pub fn bounded(self, z: f64) -> f64 {
         let above = if z > LOW { z } else { LOW };
         let within = if above < HIGH { above } else { HIGH };
-        let place = (within - LOW) * STEPS_PER_UNIT;
-        // The sum has no room for a fraction: its last bits are the entry.
-        let rounded = (place - 0.5) + TO_INTEGER;
+        let position = (within - LOW) * STEPS_PER_UNIT;
+        // The sum has no bits for a fraction: its last bits are the entry.
+        let rounded = (position - 0.5) + TO_INTEGER;
         let entry = rounded.to_bits() as usize;
-        let (left, right) = (self.0[entry % ROOM], self.0[(entry + 1) % ROOM]);
-        left + (place - (rounded - TO_INTEGER)) * (right - left)
+        let (left, right) = (self.0[entry % PADDED], self.0[(entry + 1) % PADDED]);
+        left + (position - (rounded - TO_INTEGER)) * (right - left)
     }
 }
 

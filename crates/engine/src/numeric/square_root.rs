@@ -14,8 +14,8 @@
 //! "A state-space approach to adaptive RLS filtering" (square-root form).
 //! Cost: `project` d^2 / 2 multiplications and additions, `observe` four times that and d square roots.
 
-use super::dispatch::{Kernel, Vector, dispatch};
-use super::gram::packed_len;
+use crate::numeric::dispatch::{Kernel, Vector, dispatch};
+use crate::numeric::gram::packed_len;
 
 /// Columns solved together.
 const BLOCK: usize = 8;
@@ -104,15 +104,15 @@ impl Projection<'_> {
         // In registers while the block solves itself.
         let (mut open, mut y) = (*rows, [0.0; BLOCK]);
         let (mut mean, mut square) = (self.mean, self.square);
-        for place in 0..BLOCK {
-            starts[place] = self.column;
-            // Whole blocks are faster than the open rows only: what lies before the diagonal turns finished rows to
-            // nonsense, which is not read again.
-            let lanes = &self.l[self.column - place..][..BLOCK];
-            self.column += BLOCK - place + below.len();
-            let value = open[place] * inverse[place];
-            y[place] = value;
-            mean += value * z[place];
+        for position in 0..BLOCK {
+            starts[position] = self.column;
+            // Whole blocks are faster than the open rows only: what lies before the diagonal makes finished rows
+            // meaningless; they are not read again.
+            let lanes = &self.l[self.column - position..][..BLOCK];
+            self.column += BLOCK - position + below.len();
+            let value = open[position] * inverse[position];
+            y[position] = value;
+            mean += value * z[position];
             square += value * value;
             for (open, l) in open.iter_mut().zip(lanes) {
                 *open -= value * l;
@@ -148,8 +148,8 @@ impl Projection<'_> {
 fn take_off(y: &[f64; BLOCK], starts: &[usize; BLOCK], l: &[f64], x: &mut [f64]) {
     let rows = x.len();
     let mut columns = [&l[..0]; BLOCK];
-    for (place, below) in columns.iter_mut().enumerate() {
-        *below = &l[starts[place] + BLOCK - place..][..rows];
+    for (position, below) in columns.iter_mut().enumerate() {
+        *below = &l[starts[position] + BLOCK - position..][..rows];
     }
     let [a, b, c, d, e, f, g, h] = columns;
     for row in 0..rows {
@@ -240,10 +240,10 @@ impl Kernel for Fade<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::cholesky_f64;
-    use super::super::dispatch::{dispatch_at, levels};
-    use super::super::lanes::tests_support::noise;
     use super::*;
+    use crate::numeric::cholesky_f64;
+    use crate::numeric::dispatch::{dispatch_at, levels};
+    use crate::numeric::lanes::tests_support::noise;
 
     struct Square {
         l: Vec<f64>,
@@ -392,7 +392,7 @@ mod tests {
         }
     }
 
-    fn observed_at(level: Option<super::super::dispatch::Level>, d: usize) -> Vec<u64> {
+    fn observed_at(level: Option<crate::numeric::dispatch::Level>, d: usize) -> Vec<u64> {
         let mut square = Square::new(d, 1.0);
         let level = level.unwrap_or(super::super::dispatch::Level::Portable);
         let mut seen = Vec::new();

@@ -5,7 +5,7 @@
 //! - NaN counts as minus infinity: kept only when nothing better fills the list. Minus zero counts as zero.
 //!
 //! Method: a buffer of 2k; when it is full, quickselect halves it and its k-th best becomes the threshold.
-//! Cost: O(1) amortised per accepted element, one comparison per refused one.
+//! Cost: O(1) amortised per accepted element, one comparison per rejected one.
 
 use std::cmp::Ordering;
 
@@ -71,8 +71,8 @@ fn best_first(a: &(f32, u32), b: &(f32, u32)) -> Ordering {
 
 #[cfg(test)]
 mod tests {
-    use super::super::lanes::tests_support::noise;
     use super::*;
+    use crate::numeric::lanes::tests_support::noise;
 
     fn select(k: usize, scores: &[f32]) -> Vec<(u32, f32)> {
         let mut top = TopK::new(k);
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn the_threshold_appears_once_elements_can_be_refused() {
+    fn the_threshold_appears_once_elements_can_be_rejected() {
         let mut top = TopK::new(2);
         for (index, score) in [5.0, 4.0, 3.0].into_iter().enumerate() {
             top.push(score, index as u32);

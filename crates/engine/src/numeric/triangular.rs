@@ -6,7 +6,7 @@
 //! every instruction level.
 //! Cost: d^2 / 2 multiplications and additions a vector.
 
-use super::dispatch::{Kernel, Vector, dispatch};
+use crate::numeric::dispatch::{Kernel, Vector, dispatch};
 
 /// Vectors worked on together.
 pub const LANES: usize = 16;
@@ -48,13 +48,14 @@ impl Kernel for SquaredLengths<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::dispatch::{dispatch_at, levels};
     use super::*;
+    use crate::numeric::dispatch::{dispatch_at, levels};
 
     #[test]
     fn lengths_are_those_written_out_and_have_the_same_bits_at_every_level() {
         const D: usize = 5;
-        let r: Vec<f32> = (0..D * D).map(|place| (place * 7 % 11) as f32 / 4.0 - 1.0).collect();
+        let r: Vec<f32> =
+            (0..D * D).map(|position| (position * 7 % 11) as f32 / 4.0 - 1.0).collect();
         let xs: Vec<[f32; LANES]> =
             (0..D).map(|i| std::array::from_fn(|lane| (i * 3 + lane) as f32 / 8.0)).collect();
         let found = squared_lengths(&r, &xs);

@@ -1,22 +1,21 @@
-//! What new items get under strategies that explore: a bonus on their score and a
-//! share of the places.
+//! New items under strategies that explore: a bonus on their score and a share of the positions.
 //!
-//! At each place, with the probability of the share, the place goes to a new item
-//! drawn evenly from those that may take it; otherwise it is filled as ever. So the
-//! propensity of an item is `(1 - share) p + share / new` if it is new and
-//! `(1 - share) p` if not, with `p` its probability without the rule; without any new
-//! item it is `p`. Each new item may take a place, however low it scores.
+//! At each position, with the probability of the share, a new item is drawn evenly from the
+//! admissible new ones. Otherwise the position is filled as usual. So the propensity of an item
+//! is `(1 - share) p + share / new` if it is new and `(1 - share) p` if not, with `p` its
+//! probability without this rule. Without any new item it is `p`. Low scores do not exclude a
+//! new item.
 
 use rand_chacha::ChaCha8Rng;
 
-use super::features::Candidate;
-use crate::cold_start::Newcomers;
 use crate::domain::Strategy;
 use crate::domain::Timestamp;
+use crate::features::Candidate;
+use crate::models::cold_start::Newcomers;
 use crate::seed;
-use crate::view::View;
+use crate::state::View;
 
-/// The new ones among the candidates of a request.
+/// The new items among the candidates of a request.
 #[derive(Debug, Default)]
 pub struct Exploration {
     share: f64,
@@ -36,10 +35,11 @@ impl Exploration {
         if off || strategy == Strategy::Greedy {
             return Self::default();
         }
-        let newcomers = Newcomers::new(settings, &view.popularity.totals, now);
+        let newcomers = Newcomers::new(settings, view.items.popularity.totals(), now);
         let bonus = |candidate: &Candidate<'_>| {
-            let statistics = candidate.index.map(|index| &view.popularity.items[index as usize]);
-            let is_new = newcomers.is_new(candidate.entry, statistics);
+            let statistics =
+                candidate.index.map(|index| &view.items.popularity.items[index as usize]);
+            let is_new = newcomers.is_new(candidate.entry.born(), statistics);
             is_new.then(|| newcomers.bonus(statistics))
         };
         let mut bonuses: Vec<Option<f64>> = candidates.iter().map(bonus).collect();
@@ -49,7 +49,7 @@ impl Exploration {
         Self { share: f64::from(settings.new_item_share), bonuses }
     }
 
-    /// What a candidate's score gets on top; 0 for one that is not new.
+    /// The bonus of a candidate; 0 for one that is not new.
     pub fn bonus(&self, candidate: usize) -> f64 {
         self.bonuses.get(candidate).copied().flatten().unwrap_or(0.0)
     }
@@ -59,17 +59,17 @@ impl Exploration {
         !self.bonuses.is_empty()
     }
 
-    /// Whether a candidate may take one of the places for new items.
+    /// Whether a candidate may take a position by the share of new items.
     pub fn has_share(&self, candidate: usize) -> bool {
         self.share > 0.0 && self.bonuses.get(candidate).is_some_and(Option::is_some)
     }
 
-    /// The rule at one place: of `admissible` choices, each with its candidate.
-    pub fn at_place(&self, admissible: impl Iterator<Item = (usize, usize)>) -> PlaceForNew {
+    /// The rule at one position, for `admissible` choices with their candidates.
+    pub fn at_position(&self, admissible: impl Iterator<Item = (usize, usize)>) -> PlaceForNew {
         if self.share <= 0.0 || self.bonuses.is_empty() {
             return PlaceForNew { share: self.share, new: Vec::new() };
         }
-        // Room for all: growing costs more than the rule.
+        // Capacity for all: growing costs more than the rule.
         let mut new = Vec::with_capacity(admissible.size_hint().1.unwrap_or(0));
         let is_new = |&(_, candidate): &(usize, usize)| self.has_share(candidate);
         new.extend(admissible.filter(is_new).map(|(choice, _)| choice));
@@ -77,7 +77,7 @@ impl Exploration {
     }
 }
 
-/// The rule at one place of a list.
+/// The rule at one position of a list.
 #[derive(Debug)]
 pub struct PlaceForNew {
     share: f64,
@@ -86,14 +86,13 @@ pub struct PlaceForNew {
 }
 
 impl PlaceForNew {
-    /// The new item that gets the place, if the place goes to one.
+    /// The new item that gets the position; `None` when the usual rules fill it.
     pub fn draw(&self, rng: &mut ChaCha8Rng) -> Option<usize> {
         let reserved = !self.new.is_empty() && seed::unit(rng) < self.share;
         reserved.then(|| self.new[seed::below(rng, self.new.len())])
     }
 
-    /// The probability of a choice that the rest of the rules makes with probability
-    /// `otherwise`.
+    /// The probability of a choice that the other rules make with probability `otherwise`.
     pub fn propensity(&self, choice: usize, otherwise: f64) -> f64 {
         if self.new.is_empty() {
             return otherwise;

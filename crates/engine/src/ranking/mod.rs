@@ -1,36 +1,21 @@
-//! From candidates to an ordered list: retrieve, describe by features, score by the
-//! learnt hybrid, choose.
+//! From candidates to an ordered list: score by the learnt ranker, choose, diversify, explain.
 
-mod boost;
 mod choose;
-mod context_features;
-mod embedding_features;
 mod explain;
 mod exploration;
-mod features;
-mod filter;
-mod hybrid;
-mod mask;
-mod onboarding;
+mod item_effects;
+mod prior;
 mod rank;
-mod retrieve;
+mod request;
 mod scale;
-mod similar;
+mod supply;
 mod trial;
-mod wanted;
 
-pub use boost::{Boost, Change, Target};
 pub use choose::{Choice, Exploring, Pin};
-pub use explain::{Reason, ReasonKind};
-pub use features::{Candidate, FEATURE_COUNT, FEATURES, FeatureMatrix, Occasion, UserContext};
-pub use filter::{Eligibility, Filter, Refusal};
-pub use hybrid::Hybrid;
-pub use mask::FeatureMask;
-pub use onboarding::{OnboardingItem, onboarding_items};
-pub use rank::{
-    RANKER_DIMENSION, RankRequest, Ranked, RankedItem, Standing, prior_mean, rank,
-    score_candidates, standing,
-};
-pub use retrieve::{Retrieval, SourceTrace, Supply};
-pub use similar::{SimilarItem, similar_items};
+pub use explain::Reason;
+pub use prior::align_features;
+#[cfg(test)]
+pub use prior::{RANKER_DIMENSION, ranker_prior};
+pub use rank::{CandidateRank, candidate_rank, rank, score_candidates};
+pub use request::{RankRequest, Ranked, RankedItem};
 pub use trial::{Baseline, Trial};

@@ -1,124 +1,54 @@
 //! One ranking: candidates to an ordered, scored, explained list.
 //!
-//! The score is the posterior mean of the reward, and under strategies that explore a
-//! bonus for items that are new; LinUCB adds standard deviations (`uncertainty`). Its prior is the hybrid: with no
-//! decision rewarded yet, the order is the hybrid's. Rewards then teach the
-//! Bayesian linear ranker where showing an item pays off differently than the
-//! hybrid thinks.
+//! The score is the posterior mean of the reward. Boosts add to it; strategies that explore add
+//! a bonus for new items; LinUCB adds standard deviations (`uncertainty`). The prior of the mean
+//! is the hybrid ([`crate::ranking::prior`]): without rewards, the order is the hybrid's. From
+//! rewards the Bayesian linear ranker learns corrections of the hybrid.
 
 use std::collections::BTreeMap;
 
 use rand_chacha::ChaCha8Rng;
 
-use super::boost;
-use super::boost::Boost;
-use super::choose::Choice;
-use super::choose::ChosenList;
-use super::choose::Costs;
-use super::choose::Exploring;
-use super::choose::Orders;
-use super::choose::Pin;
-use super::choose::Slate;
-use super::choose::choose;
-use super::explain::Explainer;
-use super::explain::Reason;
-use super::explain::ReasonKind;
-use super::exploration::Exploration;
-use super::features::Candidate;
-use super::features::FEATURE_COUNT;
-use super::features::FeatureMatrix;
-use super::features::Occasion;
-use super::features::UserContext;
-use super::mask::FeatureMask;
-use super::scale::BIAS;
-use super::scale::HYBRID;
-use super::scale::Scale;
-use super::trial;
-use super::trial::Baseline;
-use super::trial::Trial;
+use crate::bandit::ItemEffect;
+use crate::consumption::User;
 use crate::domain::DiversityMethod;
 use crate::domain::Strategy;
+use crate::features::Candidate;
+use crate::features::FeatureMask;
+use crate::features::ReasonKind;
+use crate::features::UserContext;
+use crate::features::describe;
 use crate::give_up::Cancelled;
-use crate::give_up::GiveUp;
-use crate::profile::User;
+use crate::models::contexts::RequestContext;
+use crate::ranking::choose::Choice;
+use crate::ranking::choose::ChosenList;
+use crate::ranking::choose::Costs;
+use crate::ranking::choose::Exploring;
+use crate::ranking::choose::Orders;
+use crate::ranking::choose::Slate;
+use crate::ranking::choose::choose;
+use crate::ranking::explain::BOOST;
+use crate::ranking::explain::EXPLORATION_BONUS;
+use crate::ranking::explain::Explainer;
+use crate::ranking::explain::Reason;
+use crate::ranking::exploration::Exploration;
+use crate::ranking::item_effects::add_effects;
+use crate::ranking::item_effects::item_effects;
+use crate::ranking::request::RankRequest;
+use crate::ranking::request::Ranked;
+use crate::ranking::request::RankedItem;
+use crate::ranking::scale::Scale;
+use crate::ranking::trial;
+use crate::ranking::trial::Baseline;
+use crate::ranking::trial::Trial;
+use crate::retrieval::boost;
 use crate::seed;
-use crate::view::View;
+use crate::state::View;
 
-/// The ranker's vector: a constant, the hybrid's score standardised over the
-/// candidates, and the features.
-pub const RANKER_DIMENSION: usize = FEATURE_COUNT + 2;
-/// The parts of a score that no feature has.
-const BOOST: &str = "boost";
-const EXPLORATION_BONUS: &str = "exploration_bonus";
+/// The component that LinUCB adds to a score.
 const UNCERTAINTY: &str = "uncertainty";
-/// Expected reward of an average candidate, and gain per standard deviation of the
-/// hybrid, before any reward was seen.
-const PRIOR_REWARD: f64 = 0.05;
-const PRIOR_GAIN: f64 = 0.05;
-
-/// Prior mean of the ranker: the hybrid, and nothing beside it.
-pub fn prior_mean() -> [f64; RANKER_DIMENSION] {
-    let mut mean = [0.0; RANKER_DIMENSION];
-    (mean[BIAS], mean[HYBRID]) = (PRIOR_REWARD, PRIOR_GAIN);
-    mean
-}
-
-/// What to rank, for whom and how.
-#[derive(Debug)]
-pub struct RankRequest<'a> {
-    pub user: Option<&'a User>,
-    pub context: &'a UserContext,
-    pub occasion: Occasion,
-    pub choice: Choice,
-    pub boosts: &'a [Boost],
-    /// At most one for each place and candidate.
-    pub pins: &'a [Pin],
-    /// The order of the caller, if it sent one that may be shown.
-    pub baseline: Option<&'a Baseline>,
-    /// What exploring cost in decisions that the view does not know yet.
-    pub unlearnt_cost: f64,
-    pub explain: bool,
-    /// Whether standard deviations are wanted of all candidates, whatever the strategy.
-    pub deviations: bool,
-    /// Keys the random stream of the choice.
-    pub decision_id: &'a str,
-    pub give_up: &'a GiveUp<'a>,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub struct RankedItem {
-    /// Place in the candidates of the request.
-    pub candidate: usize,
-    /// The estimate with what boosts and the bonus of a new item add to it.
-    pub score: f64,
-    /// Posterior mean of the reward.
-    pub estimate: f64,
-    pub propensity: f64,
-    pub pinned: bool,
-    /// Parts of the score by name; they add up to it.
-    pub components: BTreeMap<&'static str, f64>,
-    pub reasons: Vec<Reason>,
-    /// The ranker's vector, for the decision record.
-    pub features: Vec<f32>,
-}
-
-/// What a ranking comes to.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Ranked {
-    /// Whose ranker this was.
-    pub segment: u8,
-    /// The list, best place first.
-    pub items: Vec<RankedItem>,
-    /// What the choice went by, of every candidate of the request.
-    pub scores: Vec<f64>,
-    /// Standard deviations of their expected rewards; empty where neither the request nor
-    /// the strategy asks.
-    pub deviations: Vec<f64>,
-    /// What exploring is expected to have cost against greedy choices, at most.
-    pub exploration_cost: f64,
-    /// Where the request has a baseline.
-    pub trial: Option<Trial>,
-}
+/// The component of the item's expected reward beyond its features.
+const ITEM: &str = "item";
 
 /// Scores of candidates by the view's ranker, in their order. Features that `mask`
 /// leaves out count as "nothing known" for every candidate.
@@ -126,14 +56,16 @@ pub fn score_candidates(
     view: &View,
     user: Option<&User>,
     context: &UserContext,
-    occasion: &Occasion,
+    request_context: &RequestContext,
     candidates: &[Candidate<'_>],
     mask: FeatureMask,
 ) -> Vec<f64> {
-    let mut features = FeatureMatrix::describe(view, user, context, occasion, candidates);
-    features.keep(mask);
-    let segment = View::segment(user, occasion.device);
-    Scale::over(view, segment, &features).scores(&features)
+    let mut features = describe(view, user, context, request_context, candidates);
+    mask.apply(&mut features);
+    let segment = View::segment(user, request_context.device);
+    let mut scores = Scale::over(view, segment, &features).scores();
+    add_effects(&item_effects(view, candidates), &mut scores, &mut []);
+    scores
 }
 
 /// Ranks candidates by the view's ranker.
@@ -161,32 +93,32 @@ pub fn rank(
     };
     request.give_up.check()?;
     let explainer = request.explain.then(|| {
-        let average = scored.scale.components(&scored.features.mean());
-        Explainer::new(view, request, average)
+        let RankRequest { user, context, request_context, .. } = request;
+        Explainer::new(view, *user, context, request_context, scored.scale.average())
     });
     let items = list
         .chosen
         .into_iter()
         .map(|chosen| {
-            let (place, row) = (chosen.candidate, scored.features.row(chosen.candidate));
-            let components = scored.components(place);
+            let at = chosen.candidate;
+            let components = scored.components(at);
             let reasons = match &explainer {
                 None => Vec::new(),
                 Some(_) if chosen.pinned => vec![Reason::new(ReasonKind::Pinned)],
                 Some(explainer) => {
-                    let candidate = &candidates[place];
-                    explainer.reasons(candidate, row, &components, chosen.propensity)
+                    let features = scored.scale.features(at);
+                    explainer.reasons(&candidates[at], features, &components, chosen.propensity)
                 }
             };
             RankedItem {
-                candidate: place,
-                score: scored.scores[place],
-                estimate: scored.estimates[place],
+                candidate: at,
+                score: scored.scores[at],
+                estimate: scored.estimates[at],
                 propensity: chosen.propensity,
                 pinned: chosen.pinned,
                 components,
                 reasons,
-                features: scored.scale.vector(row),
+                features: scored.scale.vectors.row(at).to_vec(),
             }
         })
         .collect();
@@ -195,7 +127,7 @@ pub fn rank(
     Ok(Ranked { segment, items, scores, deviations, exploration_cost, trial })
 }
 
-/// Shows the ranker's list, the caller's or the most popular items; compares the first two.
+/// Shows the ranker's list, the caller's or the most popular items. Compares the first two.
 fn contest(
     view: &View,
     slate: Slate<'_>,
@@ -223,64 +155,66 @@ fn contest(
     let (exploration, costs) = (&Exploration::default(), None);
     let slate = Slate { scores: &scores, deviations: &[], exploration, costs, ..slate };
     let own = choose(&slate, &Choice { strategy: Strategy::Greedy, ..*choice }, None, rng);
-    let vector = |candidate: usize| scored.scale.vector(scored.features.row(candidate));
+    let vector = |candidate: usize| scored.scale.vectors.row(candidate);
     let trial = Trial::new(view, (drawn, chances), callers, &own, &scored.estimates, vector);
     Ok((list, trial))
 }
 
-/// The choice with gamma for as much as was learnt: the better rewards are known, the
-/// less is tried (Foster and Rakhlin 2020: by the square root of the rounds).
+/// The choice with gamma scaled by what was learnt: with more knowledge of rewards, less is
+/// explored (Foster and Rakhlin 2020: by the square root of the rounds).
 fn in_force(view: &View, request: &RankRequest<'_>) -> Choice {
     let choice = &request.choice;
     // All lists that may be shown are equally long.
     let reach = request.baseline.and_then(Baseline::reach);
-    let places = reach.map_or(choice.places, |reach| choice.places.min(reach + request.pins.len()));
+    let positions =
+        reach.map_or(choice.positions, |reach| choice.positions.min(reach + request.pins.len()));
     let mass = view.ranker().shared().mass().max(1.0);
     let exploring = Exploring { gamma: choice.exploring.gamma * mass.sqrt(), ..choice.exploring };
-    Choice { exploring, places, ..*choice }
+    Choice { exploring, positions, ..*choice }
 }
 
-/// Where a candidate stands among all of a request by score alone.
+/// The rank of a candidate among all of a request, by score alone.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Standing {
+pub struct CandidateRank {
     /// Candidates before it.
-    pub place: usize,
+    pub position: usize,
     pub score: f64,
     /// Parts of the score by name; they add up to it.
     pub components: BTreeMap<&'static str, f64>,
 }
 
-/// Where one candidate stands, shown or not, by the scores that [`rank`] ranks by.
+/// The rank of one candidate, shown or not, by the scores of [`rank`].
 ///
 /// # Errors
 /// [`Cancelled`].
-pub fn standing(
+pub fn candidate_rank(
     view: &View,
     candidates: &[Candidate<'_>],
     request: &RankRequest<'_>,
     candidate: usize,
-) -> Result<Standing, Cancelled> {
+) -> Result<CandidateRank, Cancelled> {
     let scored = Scored::new(view, candidates, request)?;
     let score = scored.scores[candidate];
-    let is_before = |&(place, other): &(usize, &f64)| {
-        other.total_cmp(&score).reverse().then(place.cmp(&candidate)).is_lt()
+    let is_before = |&(position, other): &(usize, &f64)| {
+        other.total_cmp(&score).reverse().then(position.cmp(&candidate)).is_lt()
     };
-    Ok(Standing {
-        place: scored.scores.iter().enumerate().filter(is_before).count(),
+    Ok(CandidateRank {
+        position: scored.scores.iter().enumerate().filter(is_before).count(),
         score,
         components: scored.components(candidate),
     })
 }
 
-/// The scores of all candidates with what they are made of.
+/// The scores of all candidates with their parts.
 struct Scored<'v> {
-    features: FeatureMatrix,
     scale: Scale<'v>,
     segment: u8,
     estimates: Vec<f64>,
-    /// Of the expected rewards; empty where nobody asks.
+    /// Expected rewards of items beyond their features: parts of the estimates.
+    effects: Vec<ItemEffect>,
+    /// Standard deviations of the expected rewards; empty when they are not needed.
     deviations: Vec<f64>,
-    /// Standard deviations that are part of a score.
+    /// How many standard deviations are added to a score.
     width: f64,
     boosts: Vec<f64>,
     exploration: Exploration,
@@ -294,50 +228,55 @@ impl<'v> Scored<'v> {
         candidates: &[Candidate<'_>],
         request: &RankRequest<'_>,
     ) -> Result<Self, Cancelled> {
-        let RankRequest { user, context, occasion, give_up, .. } = request;
+        let RankRequest { user, context, request_context, give_up, .. } = request;
         give_up.check()?;
-        let features = FeatureMatrix::describe(view, *user, context, occasion, candidates);
+        let features = describe(view, *user, context, request_context, candidates);
         give_up.check()?;
-        let segment = View::segment(*user, occasion.device);
+        let segment = View::segment(*user, request_context.device);
         let scale = Scale::over(view, segment, &features);
-        let estimates = scale.scores(&features);
-        let (asks, width) = match request.choice.strategy {
+        let mut estimates = scale.scores();
+        let effects = item_effects(view, candidates);
+        let (needs_deviations, width) = match request.choice.strategy {
             Strategy::Thompson => (true, 0.0),
             Strategy::LinUcb => (true, request.choice.exploring.scale),
             Strategy::Greedy | Strategy::EpsilonGreedy | Strategy::SquareCb => (false, 0.0),
         };
         let explores = request.choice.strategy != Strategy::Greedy;
         let is_bounded = explores && view.settings().ranker.exploration_allowance.is_some();
-        let asks = asks || is_bounded || request.deviations;
-        let deviations = if asks { scale.deviations(&features) } else { Vec::new() };
+        let needs_deviations = needs_deviations || is_bounded || request.deviations;
+        let mut deviations = if needs_deviations { scale.deviations() } else { Vec::new() };
+        add_effects(&effects, &mut estimates, &mut deviations);
         let boosts = boosts(candidates, &estimates, request)?;
-        let exploration = Exploration::new(view, candidates, request.choice.strategy, occasion.now);
+        let exploration =
+            Exploration::new(view, candidates, request.choice.strategy, request_context.now);
         let scores = Vec::new();
         let mut scored = Self {
-            features,
             scale,
             segment,
             estimates,
+            effects,
             deviations,
             width,
             boosts,
             exploration,
             scores,
         };
-        let added = |place: usize| {
-            scored.boosts[place] + scored.exploration.bonus(place) + scored.uncertainty(place)
+        let added = |position: usize| {
+            scored.boosts[position]
+                + scored.exploration.bonus(position)
+                + scored.uncertainty(position)
         };
         let estimates = scored.estimates.iter().enumerate();
-        scored.scores = estimates.map(|(place, estimate)| estimate + added(place)).collect();
+        scored.scores = estimates.map(|(position, estimate)| estimate + added(position)).collect();
         Ok(scored)
     }
 
-    /// What a score holds for not being sure of the reward.
-    fn uncertainty(&self, place: usize) -> f64 {
-        self.deviations.get(place).map_or(0.0, |deviation| self.width * deviation)
+    /// What a score holds for the uncertainty of the reward.
+    fn uncertainty(&self, position: usize) -> f64 {
+        self.deviations.get(position).map_or(0.0, |deviation| self.width * deviation)
     }
 
-    /// What choices cost against greedy ones; `None` where nothing explores.
+    /// The costs of choices relative to greedy ones; `None` when nothing explores.
     fn costs(&self, view: &View, request: &RankRequest<'_>) -> Option<Costs<'_>> {
         if request.choice.strategy == Strategy::Greedy {
             return None;
@@ -345,27 +284,30 @@ impl<'v> Scored<'v> {
         let allowance = view.settings().ranker.exploration_allowance;
         let left = allowance
             .map(|share| view.ranker().account.left(f64::from(share)) - request.unlearnt_cost);
-        let added = |place: usize| self.exploration.bonus(place) + self.uncertainty(place);
+        let added = |position: usize| self.exploration.bonus(position) + self.uncertainty(position);
         let adds = self.width > 0.0 || self.exploration.has_bonuses();
         let count = if adds { self.estimates.len() } else { 0 };
         Some(Costs {
             estimates: &self.estimates,
             added: (0..count).map(added).collect(),
             belief: self.scale.belief,
-            hybrid: &self.scale.hybrid_scores,
-            hybrid_unit: self.scale.deviation,
-            features: &self.features,
+            vectors: &self.scale.vectors,
+            effects: &self.effects,
             left,
             widest: self.deviations.iter().fold(0.0, |widest, deviation| deviation.max(widest)),
         })
     }
 
-    /// The score of a candidate by parts.
-    fn components(&self, place: usize) -> BTreeMap<&'static str, f64> {
-        let mut components = self.scale.components(self.features.row(place));
-        let (bonus, uncertain) = (self.exploration.bonus(place), self.uncertainty(place));
-        let added =
-            [(BOOST, self.boosts[place]), (EXPLORATION_BONUS, bonus), (UNCERTAINTY, uncertain)];
+    /// The parts of a candidate's score.
+    fn components(&self, position: usize) -> BTreeMap<&'static str, f64> {
+        let mut components = self.scale.components(self.scale.vectors.row(position));
+        let (bonus, uncertain) = (self.exploration.bonus(position), self.uncertainty(position));
+        let added = [
+            (ITEM, self.effects[position].mean),
+            (BOOST, self.boosts[position]),
+            (EXPLORATION_BONUS, bonus),
+            (UNCERTAINTY, uncertain),
+        ];
         components.extend(added.into_iter().filter(|part| part.1 != 0.0));
         components
     }
@@ -380,16 +322,16 @@ fn boosts(
     if request.boosts.is_empty() {
         return Ok(vec![0.0; candidates.len()]);
     }
-    let now = request.occasion.now;
+    let now = request.request_context.now;
     let boost = |(candidate, estimate): (&Candidate<'_>, &f64)| {
         request.give_up.step()?;
         let item = candidate.entry.item.as_ref();
-        Ok(item.map_or(0.0, |item| boost::boost(request.boosts, item, now, *estimate)))
+        Ok(item.map_or(0.0, |item| boost(request.boosts, item, now, *estimate)))
     };
     candidates.iter().zip(estimates).map(boost).collect()
 }
 
-/// The candidates with what the choice's variety is about.
+/// The candidates with all data for the choice.
 fn slate<'a>(
     view: &'a View,
     candidates: &'a [Candidate<'a>],
@@ -426,9 +368,11 @@ fn slate<'a>(
     }
 }
 
-/// Shares of topics in what a person wants. What they dislike has none.
+/// Shares of topics in a user's preferences. Disliked topics have none.
 fn topic_mix<'v>(view: &'v View, user: &User) -> Vec<(&'v str, f64)> {
-    let wanted = || user.topics.entries().iter().filter(|entry| entry.1 > 0.0);
-    let total: f64 = wanted().map(|entry| f64::from(entry.1)).sum();
-    wanted().map(|&(topic, mass)| (view.topic_name(topic), f64::from(mass) / total)).collect()
+    let liked = || user.topics.entries().iter().filter(|entry| entry.1 > 0.0);
+    let total: f64 = liked().map(|entry| f64::from(entry.1)).sum();
+    let share =
+        |&(topic, mass): &(u32, f32)| Some((view.topic_name(topic)?, f64::from(mass) / total));
+    liked().filter_map(share).collect()
 }

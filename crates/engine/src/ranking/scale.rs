@@ -1,90 +1,88 @@
-//! The ranker's scores on the scale of a request.
+//! The ranker's vectors of the candidates of a request, and their scores.
+//!
+//! A score is the expected reward of an impression of the item. It depends only on the view,
+//! the user, the request context and the item, not on the other candidates. So scores of two
+//! requests compare.
 
 use std::collections::BTreeMap;
 
-use super::features::FEATURES;
-use super::features::FeatureMatrix;
-use super::hybrid::Hybrid;
-use super::rank::RANKER_DIMENSION;
 use crate::bandit::Belief;
-use crate::view::View;
+use crate::features::FEATURES;
+use crate::models::hybrid::FeatureMatrix;
+use crate::models::hybrid::Hybrid;
+use crate::ranking::prior::RANKER_DIMENSION;
+use crate::state::View;
 
-/// Places in the ranker's vector.
-pub const BIAS: usize = 0;
-pub const HYBRID: usize = 1;
+/// Positions in the ranker's vector.
+const BIAS: usize = 0;
+const HYBRID: usize = 1;
+/// The component of a score that belongs to no feature.
+pub const BASE: &str = "base";
 
-/// The ranker of a view on the scale of a request: mean and spread of the hybrid's
-/// score over its candidates.
+/// The ranker of a view with the vectors of candidates.
 pub struct Scale<'v> {
     hybrid: &'v Hybrid,
     pub belief: &'v Belief,
-    /// Posterior mean of the ranker.
-    ranker: &'v [f64],
-    /// Of the candidates, by the hybrid.
-    pub hybrid_scores: Vec<f64>,
-    mean: f64,
-    /// Of these scores.
-    pub deviation: f64,
+    /// Rows of [`RANKER_DIMENSION`] values.
+    pub vectors: FeatureMatrix,
 }
 
 impl<'v> Scale<'v> {
+    /// `features` are on the scale of the view.
     pub fn over(view: &'v View, segment: u8, features: &FeatureMatrix) -> Self {
         let hybrid = view.hybrid();
-        let scores: Vec<f64> = features.rows().map(|row| hybrid.score(row)).collect();
-        let n = scores.len().max(1) as f64;
-        let mean = scores.iter().sum::<f64>() / n;
-        let variance = scores.iter().map(|score| (score - mean) * (score - mean)).sum::<f64>() / n;
-        let deviation = variance.sqrt().max(1e-9);
-        let belief = view.belief_of(segment);
-        let ranker = &belief.mean;
-        Self { hybrid, belief, ranker, hybrid_scores: scores, mean, deviation }
+        let mut vectors = FeatureMatrix::zeros(features.len(), RANKER_DIMENSION);
+        for (vector, row) in vectors.rows_mut().zip(features.rows()) {
+            vector[BIAS] = 1.0;
+            vector[HYBRID] = hybrid.standardise(hybrid.score(row));
+            vector[2..].copy_from_slice(row);
+        }
+        Self { hybrid, belief: view.belief_of(segment), vectors }
     }
 
-    /// Standard deviations of the expected rewards.
-    pub fn deviations(&self, features: &FeatureMatrix) -> Vec<f64> {
-        let head = |score: &f64| [1.0, ((score - self.mean) / self.deviation) as f32];
-        let heads: Vec<[f32; 2]> = self.hybrid_scores.iter().map(head).collect();
+    /// The values of the features of a candidate.
+    pub fn features(&self, candidate: usize) -> &[f32] {
+        &self.vectors.row(candidate)[2..]
+    }
+
+    pub fn scores(&self) -> Vec<f64> {
+        self.vectors.rows().map(|vector| self.score(vector)).collect()
+    }
+
+    fn score(&self, vector: &[f32]) -> f64 {
+        self.belief.mean.iter().zip(vector).map(|(mean, &x)| mean * f64::from(x)).sum()
+    }
+
+    /// Standard deviations of the scores against each other. The gain of the hybrid is left out, as
+    /// the constant is: an error of it scales all differences alike and changes no order.
+    pub fn deviations(&self) -> Vec<f64> {
+        let mut own = self.vectors.clone();
+        own.rows_mut().for_each(|vector| vector[HYBRID] = 0.0);
         let mut deviations = Vec::new();
-        let vectors = heads.iter().zip(features.rows()).map(|(head, row)| [&head[..], row]);
-        self.belief.deviations(vectors, &mut deviations);
+        self.belief.deviations(own.rows(), &mut deviations);
         deviations
     }
 
-    fn standardised(&self, row: &[f32]) -> f64 {
-        (self.hybrid.score(row) - self.mean) / self.deviation
-    }
-
-    pub fn vector(&self, row: &[f32]) -> Vec<f32> {
-        let mut vector = Vec::with_capacity(RANKER_DIMENSION);
-        vector.extend([1.0, self.standardised(row) as f32]);
-        vector.extend_from_slice(row);
-        vector
-    }
-
-    pub fn scores(&self, features: &FeatureMatrix) -> Vec<f64> {
-        let mean = self.ranker;
-        let score = |(row, hybrid): (&[f32], &f64)| {
-            let own: f64 = mean[2..].iter().zip(row).map(|(m, &x)| m * f64::from(x)).sum();
-            mean[BIAS] + mean[HYBRID] * ((hybrid - self.mean) / self.deviation) + own
-        };
-        features.rows().zip(&self.hybrid_scores).map(score).collect()
-    }
-
-    /// The score by feature, each with its part in the hybrid and its own; what
-    /// belongs to none is `base`.
-    pub fn components(&self, row: &[f32]) -> BTreeMap<&'static str, f64> {
-        let (mean, weights) = (self.ranker, self.hybrid.weights());
-        let gain = mean[HYBRID] / self.deviation;
-        let mut components: BTreeMap<_, _> = FEATURES
-            .iter()
-            .enumerate()
-            .map(|(place, name)| {
-                let weight = gain * weights[place] + mean[2 + place];
-                (*name, weight * f64::from(row[place]))
-            })
-            .filter(|(_, part)| *part != 0.0)
-            .collect();
-        components.insert("base", mean[BIAS] - gain * self.mean);
+    /// The score of a vector by feature, each with its part by the hybrid and its own weight. The
+    /// rest is `base`.
+    pub fn components(&self, vector: &[f32]) -> BTreeMap<&'static str, f64> {
+        let (mean, weights) = (&self.belief.mean, self.hybrid.weights());
+        let gain = mean[HYBRID] * self.hybrid.per_spread();
+        let mut base = self.score(vector);
+        let mut components = BTreeMap::new();
+        for (at, feature) in FEATURES.iter().enumerate() {
+            let part = (gain * weights[at] + mean[2 + at]) * f64::from(vector[2 + at]);
+            if part != 0.0 {
+                components.insert(feature.name, part);
+                base -= part;
+            }
+        }
+        components.insert(BASE, base);
         components
+    }
+
+    /// The components of the average candidate.
+    pub fn average(&self) -> BTreeMap<&'static str, f64> {
+        self.components(&self.vectors.mean())
     }
 }

@@ -1,28 +1,28 @@
-//! The ranker's list beside the one that the caller would show.
+//! Comparison of the ranker's list with the caller's.
 //!
-//! What would be shown without exploring (the greedy list) is compared with the caller's
-//! at the places that are not pinned, as far as both reach: how alike they are, and by
-//! which features they differ. The expected gain is the sum of posterior means over the
-//! one list less that over the other.
+//! The ranker's list without exploring (the greedy list) is compared with the caller's at the
+//! positions that are not pinned, up to the length of the shorter: how similar they are, and by
+//! which features they differ. The expected gain is the sum of posterior means over the greedy
+//! list minus that over the caller's.
 
-use super::choose::ChosenList;
-use super::choose::Slate;
-use super::features::Candidate;
 use crate::domain::ListOrigin;
+use crate::features::Candidate;
+use crate::ranking::choose::ChosenList;
+use crate::ranking::choose::Slate;
 use crate::seed;
-use crate::view::View;
+use crate::state::View;
 
 /// The caller's order among the candidates.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Baseline {
     Order {
-        /// Places in the candidates, the best first; none twice, none that is pinned.
+        /// Indices of candidates, the best first; none twice, none that is pinned.
         order: Vec<usize>,
-        /// Candidates that are there for the order alone, in rising order: a rule about the
-        /// person keeps them out otherwise.
+        /// Candidates that only this order may show, in rising order: a rule about the user
+        /// excludes them otherwise.
         excluded: Vec<usize>,
     },
-    /// What is most popular first.
+    /// The most popular first.
     Popular,
 }
 
@@ -34,7 +34,7 @@ impl Baseline {
         }
     }
 
-    /// Candidates that the order has, if it need not have all.
+    /// Length of the order, if it need not have all candidates.
     pub fn reach(&self) -> Option<usize> {
         match self {
             Self::Order { order, .. } => Some(order.len()),
@@ -43,22 +43,22 @@ impl Baseline {
     }
 }
 
-/// Whose list is shown, and how the ranker's compares with the caller's.
+/// The origin of the shown list, and the comparison of the ranker's list with the caller's.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Trial {
     /// See [`crate::domain::TakeoverTrial`], also for the other fields.
     pub round: u32,
     pub origin: ListOrigin,
     pub chances: [f64; 3],
-    pub places: u32,
-    pub same_place: u32,
+    pub positions: u32,
+    pub same_position: u32,
     pub in_both: u32,
     pub same_first: bool,
     pub expected_gain: f64,
     pub difference: Vec<f32>,
 }
 
-/// Whose list this decision shows, with the chances of all.
+/// Draws the origin of this decision's list; also returns the chances of all origins.
 pub fn draw(view: &View, decision_id: &str) -> (ListOrigin, [f64; 3]) {
     let chances = view.takeover().chances();
     let key = decision_id.as_bytes();
@@ -73,31 +73,32 @@ pub fn draw(view: &View, decision_id: &str) -> (ListOrigin, [f64; 3]) {
 
 /// Candidates that the ranker may choose, the most popular first.
 pub fn popular(view: &View, slate: &Slate<'_>) -> Vec<usize> {
-    let scales = view.popularity.scales(view.clock, &view.settings);
+    let scales = view.popularity_scales();
     let popularity = |candidate: &Candidate<'_>| {
-        let index = candidate.index.map(|index| &view.popularity.items[index as usize]);
+        let index = candidate.index.map(|index| &view.items.popularity.items[index as usize]);
         index.map_or(0.0, |statistics| scales.popularity(statistics))
     };
     let values: Vec<f32> = slate.candidates.iter().map(popularity).collect();
-    let mut order: Vec<usize> = (0..values.len()).filter(|&place| slate.is_free(place)).collect();
+    let mut order: Vec<usize> =
+        (0..values.len()).filter(|&position| slate.is_free(position)).collect();
     order.sort_by(|&a, &b| values[b].total_cmp(&values[a]).then(a.cmp(&b)));
     order
 }
 
 impl Trial {
-    /// `own` is the ranker's greedy list; `estimates` and `vector` are of candidates.
-    pub fn new(
+    /// `own` is the ranker's greedy list; `estimates` and `vector` are by candidate.
+    pub fn new<'v>(
         view: &View,
         (origin, chances): (ListOrigin, [f64; 3]),
         baseline: &[usize],
         own: &ChosenList,
         estimates: &[f64],
-        vector: impl Fn(usize) -> Vec<f32>,
+        vector: impl Fn(usize) -> &'v [f32],
     ) -> Self {
-        let own = own.chosen.iter().filter(|place| !place.pinned);
-        let own: Vec<usize> = own.map(|place| place.candidate).collect();
-        let places = own.len().min(baseline.len());
-        let (own, callers) = (&own[..places], &baseline[..places]);
+        let own = own.chosen.iter().filter(|position| !position.pinned);
+        let own: Vec<usize> = own.map(|position| position.candidate).collect();
+        let positions = own.len().min(baseline.len());
+        let (own, callers) = (&own[..positions], &baseline[..positions]);
         let pairs = || own.iter().zip(callers);
         let mut difference: Vec<f64> = Vec::new();
         for (list, sign) in [(own, 1.0), (callers, -1.0)] {
@@ -105,7 +106,7 @@ impl Trial {
                 let values = vector(candidate);
                 difference.resize(values.len(), 0.0);
                 for (sum, value) in difference.iter_mut().zip(values) {
-                    *sum += sign * f64::from(value);
+                    *sum += sign * f64::from(*value);
                 }
             }
         }
@@ -113,8 +114,8 @@ impl Trial {
             round: view.takeover().round,
             origin,
             chances,
-            places: places as u32,
-            same_place: pairs().filter(|(a, b)| a == b).count() as u32,
+            positions: positions as u32,
+            same_position: pairs().filter(|(a, b)| a == b).count() as u32,
             in_both: own.iter().filter(|one| callers.contains(one)).count() as u32,
             same_first: pairs().next().is_some_and(|(a, b)| a == b),
             expected_gain: pairs().map(|(&a, &b)| estimates[a] - estimates[b]).sum(),

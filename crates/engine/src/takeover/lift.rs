@@ -1,19 +1,19 @@
 //! What the ranker's lists earn beyond those of another origin, with bounds that hold at
-//! every moment at once.
+//! all times simultaneously.
 //!
-//! A comparison looks at the decisions that one of the two answered. Which one was drawn
-//! with a known chance `q` for the ranker, whatever the share that was taken over at the
-//! time, so with `r` the reward and `m` a guess of it from what was before,
+//! A comparison uses the decisions that one of the two answered. The ranker was drawn
+//! with a known probability `q`, whatever the share of the takeover at the time. With `r`
+//! the reward and `m` a prediction of it from earlier data,
 //!
 //! `d = (r - m) (1 / q if the ranker's, else -1 / (1 - q))`
 //!
-//! has the lift as its mean, given all that was before: a share that rises while rewards
-//! rise misleads nobody. Bounds of the running mean are those of [`LowerBound`], on
-//! `c d` with `c = min(q, 1 - q) / 4`, which lies within -1/2 and 1/2 since rewards lie
+//! has the lift as its mean, given all earlier data. So a share that rises while rewards
+//! rise adds no bias. Bounds of the running mean are those of [`LowerBound`], on
+//! `c d` with `c = min(q, 1 - q) / 4`, which is within -1/2 and 1/2 since rewards are
 //! within -1 and 1.
 //!
-//! Evidence is gathered in stages: after so many decisions a new one begins, so that a
-//! ranker that was good for long and then turns bad is noticed. Stage `k` (from 1) may be
+//! Evidence is gathered in stages of a fixed number of decisions, so that a ranker that was
+//! good for long and then turns bad is noticed. Stage `k` (from 1) may be
 //! wrong with probability `alpha / (k (k + 1))`: these add up to alpha.
 
 use serde::Deserialize;
@@ -26,18 +26,18 @@ use crate::numeric::math;
 
 /// Decisions of a stage.
 pub const STAGE_DECISIONS: u64 = 50_000;
-/// Of `c d`, before any was seen.
+/// Variance of `c d`, before any data.
 const GUESS: Guess = Guess { mean: 0.0, variance: 1.0 / 64.0, mean_max: 0.5 };
 
 /// The ranker against one other origin.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
-    /// The chance that any bound of any stage is ever wrong.
+    /// The probability that any bound of any stage is ever wrong.
     alpha: f64,
     /// From 1.
     stage: u32,
     current: Stage,
-    /// What the stage before came to.
+    /// The result of the stage before.
     last: Option<Lift>,
 }
 
@@ -70,7 +70,7 @@ impl Comparison {
         Self { alpha, stage: 1, current: Stage::default(), last: None }
     }
 
-    /// What one bound may be wrong with.
+    /// The error probability of one bound.
     fn evidence(&self) -> f64 {
         let stage = f64::from(self.stage);
         math::ln(2.0 * stage * (stage + 1.0) / self.alpha)
@@ -103,7 +103,7 @@ impl Comparison {
         stage.reward += reward;
     }
 
-    /// Of the stage that runs.
+    /// Of the current stage.
     pub fn lift(&self) -> Lift {
         let evidence = self.evidence();
         let mean =
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ranker_that_is_as_good_hardly_ever_trips_however_often_one_looks() {
+    fn a_ranker_that_is_as_good_hardly_ever_trips_however_often_it_is_checked() {
         for (chance, pays) in [(0.95, 0.3), (0.5, 0.05), (0.8, 0.9)] {
             let tripped =
                 (0..300).filter(|&seed| trips(seed, 3_000, |_| (chance, pays, pays)).is_some());
@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn a_share_that_rises_in_bad_times_does_not_count_against_the_ranker() {
-        // The ranker is better at all times, but it answers most when nothing pays.
+        // The ranker is always better, but it answers most when rewards are low.
         let of = |round: usize| if round < 2_000 { (0.1, 0.9, 0.8) } else { (0.9, 0.2, 0.1) };
         let mut naive = 0;
         for seed in 0..20 {
@@ -201,12 +201,12 @@ mod tests {
             }
             naive += usize::from(sums[0].0 / sums[0].1 < sums[1].0 / sums[1].1);
         }
-        // What plain means would have said.
+        // The estimate of plain means.
         assert_eq!(naive, 20);
     }
 
     #[test]
-    fn a_ranker_that_turns_bad_after_a_long_good_time_is_noticed_in_the_next_stage() {
+    fn a_ranker_that_turns_bad_late_is_noticed_in_the_next_stage() {
         let good = 2 * STAGE_DECISIONS as usize;
         let of = |round: usize| if round < good { (0.5, 0.5, 0.3) } else { (0.5, 0.1, 0.4) };
         let noticed = trips(1, good + 5_000, of);

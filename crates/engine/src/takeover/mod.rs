@@ -1,17 +1,19 @@
-//! Taking over from a caller's own order: which share of its requests the ranker answers,
-//! what came of that, and the guard that gives them back.
+//! Taking over from a caller's own order: the share of its requests that the ranker answers,
+//! the outcomes, and the guard that ends the takeover.
 //!
 //! A request may bring the order in which its caller would show items without this
 //! service, the baseline. Each such decision is a trial: its list is the ranker's with
 //! probability `share (1 - popular_share)`, the most popular items' with probability
-//! `share popular_share`, else the baseline. At a share of 0, the ranker is an apprentice:
-//! it sees what the caller shows, learns from it, and its own list is compared with it.
+//! `share popular_share`, else the baseline. At a share of 0 the ranker is an apprentice:
+//! it learns from what the caller shows, and its own list is compared with the caller's.
 //!
-//! - The ranker falls back (its share is 0 from there on) as soon as it is known to earn
-//!   less than the baseline or than what is popular ([`lift`]). The chance that this ever
-//!   happens to a ranker that is not worse is at most `alpha`, halved for the two.
-//! - The reward of a list is the sum of its items' rewards, cut to -1 to 1, when its
-//!   rewards have been waited for as long as is set, or when it can be rewarded no more.
+//! - The ranker falls back (its share becomes 0) as soon as it is known to earn
+//!   less than the baseline or than the most popular items ([`lift`]). The probability that this
+//!   ever happens to a ranker that is not worse is at most `alpha`, halved for the two.
+//! - The reward of a list is the sum of its items' rewards, cut to -1 to 1. It is settled after
+//!   the waiting time of the settings, or earlier when the decision is evicted: decisions
+//!   have a budget of memory. Trials settled early are counted. A change that needs more memory than
+//!   the present rate allows gets a warning ([`WindowNotHeld`]).
 //! - Everything is a function of the log: all replicas fall back at the same record.
 
 mod lift;
@@ -21,9 +23,9 @@ use serde::Serialize;
 
 pub use self::lift::Comparison;
 pub use self::lift::Lift;
-use super::bandit::Belief;
-use super::bandit::PendingDecision;
-use super::bandit::PendingTrial;
+use crate::bandit::Belief;
+use crate::bandit::PendingDecision;
+use crate::bandit::PendingTrial;
 use crate::domain::ListOrigin;
 use crate::domain::TakeoverChange;
 use crate::domain::TakeoverTrial;
@@ -39,7 +41,7 @@ pub struct Takeover {
     pub popular_share: f64,
     pub alpha: f64,
     pub reward_window_seconds: u32,
-    /// How often measuring was started anew.
+    /// How often measuring was restarted.
     pub round: u32,
     /// Trials of this round.
     pub trials: u64,
@@ -50,16 +52,19 @@ pub struct Takeover {
     /// Against the baseline and against what is popular.
     comparisons: [Comparison; 2],
     pub fallback: Option<Fallback>,
+    /// Trials of this round that were settled before the waiting time ended: there was no memory
+    /// to hold them.
+    pub cut_short: u64,
 }
 
-/// How much the ranker's lists are like those of the caller; sums over trials.
+/// How similar the ranker's lists are to those of the caller; sums over trials.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Agreement {
     /// With the same first item.
     pub first: u64,
-    /// Places that were compared, and those of them with the same item in both.
-    pub places: u64,
-    pub same_place: u64,
+    /// Positions that were compared, and those of them with the same item in both.
+    pub positions: u64,
+    pub same_position: u64,
     /// Items in both.
     pub in_both: u64,
 }
@@ -68,13 +73,13 @@ pub struct Agreement {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
     pub shown: u64,
-    /// Of which the rewards have been waited for.
+    /// Lists whose rewards have been waited for.
     pub settled: u64,
     /// Sum over these.
     pub reward: f64,
 }
 
-/// That the ranker gave its share back.
+/// A fallback: the ranker's share became 0.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Fallback {
     pub at: Timestamp,
@@ -83,7 +88,14 @@ pub struct Fallback {
     pub lift: Lift,
 }
 
-/// Differences of the ranker's lists and the caller's.
+/// A warning: decisions are held for less time than their rewards should be waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WindowNotHeld {
+    pub held_seconds: u32,
+    pub window_seconds: u32,
+}
+
+/// Differences between the ranker's lists and the caller's.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 struct Gain {
     difference: Vec<f64>,
@@ -91,7 +103,7 @@ struct Gain {
     squares: f64,
 }
 
-/// What the ranker believes that its lists would earn beyond the caller's, a list.
+/// The reward per list that the ranker expects of its lists beyond the caller's.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct EstimatedLift {
     pub value: f64,
@@ -120,15 +132,16 @@ impl Takeover {
             outcomes: Default::default(),
             comparisons: [Comparison::new(alpha / 2.0), Comparison::new(alpha / 2.0)],
             fallback: None,
+            cut_short: 0,
         }
     }
 
-    /// The share that is taken over by now.
+    /// The present share.
     pub fn share_in_force(&self) -> f64 {
         if self.fallback.is_some() { 0.0 } else { self.share }
     }
 
-    /// The chance of each origin, in the order of [`ListOrigin::ALL`].
+    /// The probability of each origin, in the order of [`ListOrigin::ALL`].
     pub fn chances(&self) -> [f64; 3] {
         let share = self.share_in_force();
         [share * (1.0 - self.popular_share), 1.0 - share, share * self.popular_share]
@@ -151,6 +164,22 @@ impl Takeover {
         self.reward_window_seconds = window;
     }
 
+    /// The takeover after a change.
+    pub(super) fn changed(&self, change: &TakeoverChange) -> Self {
+        let mut changed = self.clone();
+        changed.change(change);
+        changed
+    }
+
+    /// Moves the sums of differences to the features of another layout.
+    pub(crate) fn align(&mut self, positions: &[Option<usize>]) {
+        let before = &self.gain.difference;
+        if !before.is_empty() {
+            let value = |at: &Option<usize>| at.map_or(0.0, |at| before[at]);
+            self.gain.difference = positions.iter().map(value).collect();
+        }
+    }
+
     /// Counts a trial of this round.
     pub(super) fn begin(&mut self, trial: &TakeoverTrial) {
         if trial.round != self.round {
@@ -160,11 +189,11 @@ impl Takeover {
         self.outcomes[trial.origin.index()].shown += 1;
         let agreement = &mut self.agreement;
         agreement.first += u64::from(trial.same_first);
-        agreement.places += u64::from(trial.places);
-        agreement.same_place += u64::from(trial.same_place);
+        agreement.positions += u64::from(trial.positions);
+        agreement.same_position += u64::from(trial.same_position);
         agreement.in_both += u64::from(trial.in_both);
         let (gain, expected) = (&mut self.gain, f64::from(trial.expected_gain));
-        // A decision of another engine may have vectors of another length.
+        // There was none yet, or the decision is damaged.
         if gain.difference.len() != trial.difference.len() {
             *gain = Gain { difference: vec![0.0; trial.difference.len()], ..Gain::default() };
         }
@@ -175,7 +204,7 @@ impl Takeover {
         gain.squares += expected * expected;
     }
 
-    /// Takes in what a list earned. Returns what the ranker now falls back from, if it does.
+    /// Adds the reward of a list. Returns the fallback that it causes, if any.
     pub(super) fn settle(
         &mut self,
         trial: &PendingTrial,
@@ -185,6 +214,7 @@ impl Takeover {
         if trial.round != self.round {
             return None;
         }
+        self.cut_short += u64::from(now < trial.due(self.reward_window_seconds));
         let reward = decision.reward();
         let outcome = &mut self.outcomes[trial.origin.index()];
         outcome.settled += 1;
@@ -208,9 +238,9 @@ impl Takeover {
         None
     }
 
-    /// What the ranker's lists would earn beyond the caller's, by what it believes now: the
-    /// mean difference of the lists' vectors times the weights. The interval is of 95 %:
-    /// it holds how unsure the weights are, and how much trials differ. `None` without any.
+    /// What the ranker's lists would earn beyond the caller's, by its present weights: the
+    /// mean difference of the lists' vectors times the weights. The 95 % interval covers
+    /// the uncertainty of the weights and the variance between trials. `None` without trials.
     pub fn estimated_lift(&self, belief: &Belief) -> Option<EstimatedLift> {
         let d = belief.mean.len();
         if self.trials == 0 || self.gain.difference.len() != d {
@@ -220,7 +250,7 @@ impl Takeover {
         let mean: Vec<f32> = self.gain.difference.iter().map(|sum| (sum / n) as f32).collect();
         let value: f64 = mean.iter().zip(&belief.mean).map(|(x, m)| f64::from(*x) * m).sum();
         let mut deviation = Vec::with_capacity(1);
-        belief.deviations(std::iter::once([&mean[..], &[]]), &mut deviation);
+        belief.deviations(std::iter::once(&mean[..]), &mut deviation);
         let spread = (self.gain.squares / n - (self.gain.sum / n) * (self.gain.sum / n)).max(0.0);
         let reach = QUANTILE * (deviation[0] * deviation[0] + spread / n).sqrt();
         Some(EstimatedLift { value, low: value - reach, high: value + reach })

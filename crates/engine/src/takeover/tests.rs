@@ -1,20 +1,23 @@
-//! The guard and the figures of a takeover, on trials made here.
+//! The guard and the figures of a takeover, on simulated trials.
 
-use super::*;
-use crate::bandit::PendingItem;
+use crate::bandit::ItemEffects;
+use crate::bandit::Learners;
 use crate::bandit::Posterior;
 use crate::bandit::Ranker;
+use crate::bandit::RankerPrior;
 use crate::bandit::Weight;
+use crate::takeover::*;
 
 const NOW: Timestamp = Timestamp::from_seconds(1_700_000_000);
+const LATER: Timestamp = Timestamp::from_seconds(1_700_001_800);
 
 fn trial(takeover: &Takeover, origin: ListOrigin) -> TakeoverTrial {
     TakeoverTrial {
         round: takeover.round,
         origin,
         chances: takeover.chances(),
-        places: 4,
-        same_place: 1,
+        positions: 4,
+        same_position: 1,
         in_both: 3,
         same_first: origin == ListOrigin::Ranker,
         expected_gain: 0.5,
@@ -22,12 +25,11 @@ fn trial(takeover: &Takeover, origin: ListOrigin) -> TakeoverTrial {
     }
 }
 
-/// A decision that showed one item, which earned this.
+/// A decision that showed one item and earned this.
 fn decision(reward: f32) -> PendingDecision {
-    let mut ranker = Ranker::new(1);
-    let item = PendingItem::new(7, true, vec![1.0], 0.5);
-    let mut decision = PendingDecision::new(1, 0, 0, 0, vec![item]);
-    decision.credit(7, reward, Weight::FULL, &mut ranker);
+    let (ranker, effects) = (&mut Ranker::new(1), &mut ItemEffects::default());
+    let mut decision = PendingDecision::of_items(&[7]);
+    decision.credit(7, reward, Weight::FULL, &mut Learners { ranker, effects });
     decision
 }
 
@@ -35,7 +37,7 @@ fn decision(reward: f32) -> PendingDecision {
 fn go(takeover: &mut Takeover, origin: ListOrigin, reward: f32) -> Option<ListOrigin> {
     let trial = trial(takeover, origin);
     takeover.begin(&trial);
-    takeover.settle(&PendingTrial::new(&trial, NOW), &decision(reward), NOW)
+    takeover.settle(&PendingTrial::new(&trial, NOW), &decision(reward), LATER)
 }
 
 fn taken_over(share: f64, popular_share: f64) -> Takeover {
@@ -46,7 +48,7 @@ fn taken_over(share: f64, popular_share: f64) -> Takeover {
 }
 
 #[test]
-fn an_apprentice_shows_what_the_caller_would() {
+fn an_apprentice_shows_the_list_of_the_caller() {
     assert_eq!(Takeover::default().chances(), [0.0, 1.0, 0.0]);
     let chances = taken_over(0.5, 0.2).chances();
     assert!((chances[0] - 0.4).abs() < 1e-12 && (chances[2] - 0.1).abs() < 1e-12);
@@ -54,7 +56,7 @@ fn an_apprentice_shows_what_the_caller_would() {
 }
 
 #[test]
-fn a_ranker_worse_than_the_popular_items_gives_its_share_back_until_it_is_started_anew() {
+fn a_ranker_worse_than_the_popular_items_falls_back_until_it_is_restarted() {
     let mut takeover = taken_over(1.0, 0.5);
     let mut fell = None;
     for round in 0..1_000 {
@@ -66,7 +68,7 @@ fn a_ranker_worse_than_the_popular_items_gives_its_share_back_until_it_is_starte
     let fallback = takeover.fallback.unwrap();
     assert!(fallback.lift.high < 0.0 && fallback.lift.value < -0.9, "{fallback:?}");
     assert_eq!((takeover.share, takeover.share_in_force()), (1.0, 0.0));
-    // Another share does not undo it; starting anew does.
+    // Another share does not undo it; a restart does.
     takeover.change(&TakeoverChange { share: Some(0.3), ..TakeoverChange::default() });
     assert_eq!(takeover.share_in_force(), 0.0);
     takeover.change(&TakeoverChange { restart: true, ..TakeoverChange::default() });
@@ -75,7 +77,7 @@ fn a_ranker_worse_than_the_popular_items_gives_its_share_back_until_it_is_starte
 }
 
 #[test]
-fn a_ranker_worse_than_the_caller_gives_its_share_back_too() {
+fn a_ranker_worse_than_the_caller_falls_back_too() {
     let mut takeover = taken_over(0.5, 0.01);
     let rounds = 0..2_000;
     let fell = rounds.into_iter().find_map(|round| {
@@ -98,13 +100,26 @@ fn decisions_of_an_earlier_round_count_in_none() {
 }
 
 #[test]
+fn trials_that_are_settled_early_are_counted() {
+    let mut takeover = taken_over(0.5, 0.1);
+    let trial = trial(&takeover, ListOrigin::Ranker);
+    let (waited, cut) = (PendingTrial::new(&trial, NOW), PendingTrial::new(&trial, LATER));
+    takeover.settle(&waited, &decision(1.0), LATER);
+    assert_eq!(takeover.cut_short, 0);
+    takeover.settle(&cut, &decision(1.0), LATER);
+    assert_eq!((takeover.cut_short, takeover.outcomes[0].settled), (1, 2));
+    takeover.change(&TakeoverChange { restart: true, ..TakeoverChange::default() });
+    assert_eq!(takeover.cut_short, 0);
+}
+
+#[test]
 fn agreement_and_outcomes_are_summed() {
     let mut takeover = taken_over(0.5, 0.1);
     go(&mut takeover, ListOrigin::Ranker, 1.0);
     go(&mut takeover, ListOrigin::Baseline, -1.0);
     let agreement = takeover.agreement;
-    assert_eq!((agreement.first, agreement.places), (1, 8));
-    assert_eq!((agreement.same_place, agreement.in_both), (2, 6));
+    assert_eq!((agreement.first, agreement.positions), (1, 8));
+    assert_eq!((agreement.same_position, agreement.in_both), (2, 6));
     let [ranker, baseline, popular] = takeover.outcomes;
     assert_eq!((ranker.settled, ranker.reward), (1, 1.0));
     assert_eq!((baseline.settled, baseline.reward), (1, -1.0));
@@ -123,7 +138,7 @@ fn the_estimated_lift_is_the_difference_of_the_lists_by_the_weights_of_now() {
                 posterior.change_reward(&features, 0.0, 1.0, Weight::FULL);
             }
         }
-        posterior.solve(&[0.0, 0.0])
+        posterior.solve(&RankerPrior::even(2, 50.0))
     };
     assert_eq!(takeover.estimated_lift(&belief(100)), None);
     for _ in 0..50 {
@@ -133,6 +148,6 @@ fn the_estimated_lift_is_the_difference_of_the_lists_by_the_weights_of_now() {
     let lift = takeover.estimated_lift(&good).unwrap();
     assert!((lift.value - good.mean[1]).abs() < 1e-6 && lift.value > 0.2, "{lift:?}");
     assert!(lift.low > 0.0 && lift.high < 1.0, "{lift:?}");
-    // Weights that turned turn the estimate of what was gathered before.
+    // The estimate follows the new weights.
     assert!(takeover.estimated_lift(&belief(0)).unwrap().value < 0.05);
 }

@@ -1,10 +1,10 @@
-//! What is said about a list: parts that add up, causes, standings, what to ask about.
+//! What is said about a list: parts that add up, causes, ranks, what to ask about.
 
 use proptest::strategy::Strategy as Generator;
 
-use super::*;
 use crate::domain::DiversityMethod;
 use crate::domain::RankerSettings;
+use crate::tests::*;
 
 /// A world with a published model.
 fn trained(records: Vec<LogRecord>) -> Engine {
@@ -21,7 +21,7 @@ fn trained(records: Vec<LogRecord>) -> Engine {
     engine
 }
 
-fn choice(strategy: Strategy, places: usize) -> Choice {
+fn choice(strategy: Strategy, positions: usize) -> Choice {
     Choice {
         strategy,
         epsilon: 0.2,
@@ -34,7 +34,7 @@ fn choice(strategy: Strategy, places: usize) -> Choice {
         source_threshold: 0.0,
         max_per_topic: 0,
         max_per_source: 0,
-        places,
+        positions,
     }
 }
 
@@ -51,7 +51,7 @@ fn boost() -> impl Generator<Value = Boost> {
     (target, change).prop_map(|(target, change)| Boost { target, change })
 }
 
-/// Looks at the ranking of all items for a person.
+/// Looks at the ranking of all items for a user.
 fn ranked<T>(
     view: &View,
     user: u32,
@@ -65,7 +65,7 @@ fn ranked<T>(
     let request = RankRequest {
         user: Some(user),
         context: &context,
-        occasion: Occasion {
+        request_context: RequestContext {
             // A day after the items appeared: they are new.
             now: Timestamp::from_seconds(1_690_086_400),
             utc_offset_minutes: 0,
@@ -119,7 +119,7 @@ proptest! {
 }
 
 #[test]
-fn a_standing_is_the_place_and_score_that_the_list_goes_by() {
+fn a_rank_is_the_position_and_score_that_the_list_goes_by() {
     let engine = trained(World::history(5, 400));
     let boosts = [Boost { target: Target::Topic("drama".into()), change: Change::Add(0.01) }];
     ranked(
@@ -129,19 +129,19 @@ fn a_standing_is_the_place_and_score_that_the_list_goes_by() {
         choice(Strategy::Greedy, ITEMS),
         |candidates, request, list| {
             assert_eq!(list.items.len(), ITEMS);
-            for (place, item) in list.items.iter().enumerate() {
-                let standing =
-                    standing(engine.state(), candidates, request, item.candidate).unwrap();
-                assert_eq!((standing.place, standing.score), (place, item.score));
-                assert_eq!(standing.components, item.components);
+            for (position, item) in list.items.iter().enumerate() {
+                let candidate_rank =
+                    candidate_rank(engine.state(), candidates, request, item.candidate).unwrap();
+                assert_eq!((candidate_rank.position, candidate_rank.score), (position, item.score));
+                assert_eq!(candidate_rank.components, item.components);
             }
         },
     );
 }
 
 #[test]
-fn the_factors_name_an_item_of_the_persons_own_taste_as_cause() {
-    let mut world = World::new(11);
+fn the_factors_name_an_item_of_the_users_own_taste_as_cause() {
+    let mut world = World::new(12);
     world.catalogue();
     for _ in 0..1_500 {
         world.interaction();
@@ -161,7 +161,7 @@ fn the_factors_name_an_item_of_the_persons_own_taste_as_cause() {
 
 const TASTES: usize = 4;
 
-/// People of four tastes; items say nothing of theirs but for who likes them.
+/// Users of four tastes; only who likes an item tells of its taste.
 fn tastes() -> Vec<LogRecord> {
     let mut world = World::new(4);
     let each = 8;
@@ -198,8 +198,8 @@ fn tastes() -> Vec<LogRecord> {
 }
 
 fn asked(view: &View, n: usize) -> Vec<OnboardingItem> {
-    let (filter, nobody) = (Filter::default(), UserContext::default());
-    let eligible = Eligibility::new(view, &filter, "", &nobody, view.clock(), &[]);
+    let (filter, context) = (Filter::default(), UserContext::default());
+    let eligible = Eligibility::new(view, &filter, "", &context, view.clock(), &[]);
     onboarding_items(view, &eligible, n)
 }
 

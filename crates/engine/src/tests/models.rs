@@ -4,10 +4,10 @@ use std::sync::OnceLock;
 
 use proptest::strategy::Strategy as Generator;
 
-use super::*;
 use crate::domain::DiversityMethod;
 use crate::domain::PublishedModel;
 use crate::domain::RankerSettings;
+use crate::tests::*;
 
 /// A log, an engine at its end, and the model that was trained there.
 struct Trained {
@@ -56,7 +56,7 @@ fn untouched(engine: &Engine) -> [u8; 32] {
 fn a_model_that_does_not_fit_the_log_is_refused_and_changes_nothing() {
     let Trained { records, engine, model } = trained();
     let mut shorter = Engine::new(Settings::default());
-    shorter.apply(&records[..40]).unwrap();
+    shorter.apply(&records[..ITEMS / 3]).unwrap();
     // The same records a second later: a namespace of the same name created anew.
     let again: Vec<LogRecord> = records
         .iter()
@@ -66,10 +66,21 @@ fn a_model_that_does_not_fit_the_log_is_refused_and_changes_nothing() {
         })
         .collect();
     let others = applied(&again);
-    let mut other_items = records.clone();
-    other_items.retain(|record| !matches!(&record.record, Record::ItemUpserted(item) if item.item_id == item_id(3)));
-    (1..).zip(&mut other_items).for_each(|(sequence, record)| record.sequence = sequence);
-    let other_items = applied(&other_items);
+    let mut other_items = Engine::new(Settings::default());
+    let renamed: Vec<LogRecord> = records
+        .iter()
+        .filter(|record| !matches!(record.record, Record::Interaction(_)))
+        .zip(1..)
+        .map(|(record, sequence)| match &record.record {
+            Record::ItemUpserted(item) => {
+                let item_id = ItemId::parse(format!("other-{sequence}")).unwrap();
+                let record = Record::ItemUpserted(Item { item_id, ..item.clone() });
+                LogRecord { sequence, recorded_at: records[0].recorded_at, record }
+            }
+            _ => LogRecord { sequence, ..record.clone() },
+        })
+        .collect();
+    other_items.apply(&renamed).unwrap();
     let of = |encoded: Vec<u8>| PublishedModel { encoded: encoded.into(), ..model.clone() };
     let longer = [&model.encoded[..], &[0]].concat();
     let ahead = engine.state().watermark() + 1;
@@ -100,7 +111,7 @@ fn a_model_that_does_not_fit_the_log_is_refused_and_changes_nothing() {
 }
 
 /// Everything that a model takes part in: ranking, retrieval, similar items, questions,
-/// new items with text and evidence, people who come back, a snapshot.
+/// new items with text and evidence, users who come back, a snapshot.
 fn use_it(engine: &mut Engine) {
     let mut world = World::new(5);
     world.catalogue();
@@ -119,13 +130,13 @@ fn use_it(engine: &mut Engine) {
     }
     let view = engine.state();
     for strategy in [Strategy::Greedy, Strategy::Thompson] {
-        for user in ["person-1", "person-2", "nobody"] {
+        for user in ["person-1", "person-2", "unknown"] {
             rank_for(view, user, strategy);
         }
     }
-    similar_items(view, 3, 10);
-    let (filter, nobody) = (Filter::default(), UserContext::default());
-    let eligible = Eligibility::new(view, &filter, "", &nobody, view.clock(), &[]);
+    similar_items(view, 3, view.clock(), 10);
+    let (filter, context) = (Filter::default(), UserContext::default());
+    let eligible = Eligibility::new(view, &filter, "", &context, view.clock(), &[]);
     onboarding_items(view, &eligible, 5);
     let restored = Engine::restore(view.sections()).unwrap();
     assert_eq!(restored.state().digest(), view.digest());
@@ -141,7 +152,7 @@ fn rank_for(view: &View, user: &str, strategy: Strategy) {
         strategy,
         epsilon: 0.1,
         exploring: Exploring::of(&RankerSettings::default()),
-        method: DiversityMethod::Mmr,
+        method: DiversityMethod::Dpp,
         diversity_weight: 0.3,
         serendipity_weight: 0.1,
         novelty_weight: 0.1,
@@ -149,7 +160,7 @@ fn rank_for(view: &View, user: &str, strategy: Strategy) {
         source_threshold: 0.0,
         max_per_topic: 0,
         max_per_source: 0,
-        places: 10,
+        positions: 10,
     };
     let retrieval = Retrieval {
         view,
@@ -166,7 +177,7 @@ fn rank_for(view: &View, user: &str, strategy: Strategy) {
     let request = RankRequest {
         user,
         context: &context,
-        occasion: Occasion {
+        request_context: RequestContext {
             now: view.clock(),
             utc_offset_minutes: 0,
             device: None,
@@ -191,7 +202,7 @@ fn rank_for(view: &View, user: &str, strategy: Strategy) {
 #[derive(Debug, Clone)]
 enum Damage {
     Byte(usize, u8),
-    /// A number of four bytes in the place of another.
+    /// A number of four bytes instead of another.
     Number(usize, f32),
     /// A length of ten bytes, as long as it can be said.
     Length(usize),
@@ -218,18 +229,18 @@ fn damaged(bytes: &[u8], damage: &[Damage]) -> Vec<u8> {
         if bytes.len() < 16 {
             break;
         }
-        let room = bytes.len() - 10;
+        let end = bytes.len() - 10;
         match one {
-            Damage::Byte(at, byte) => bytes[at % room] = *byte,
+            Damage::Byte(at, byte) => bytes[at % end] = *byte,
             Damage::Number(at, number) => {
-                bytes[at % room..][..4].copy_from_slice(&number.to_le_bytes());
+                bytes[at % end..][..4].copy_from_slice(&number.to_le_bytes());
             }
-            Damage::Length(at) => bytes[at % room..][..10]
+            Damage::Length(at) => bytes[at % end..][..10]
                 .copy_from_slice(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1]),
-            Damage::Cut(at) => bytes.truncate(at % room),
+            Damage::Cut(at) => bytes.truncate(at % end),
             Damage::Doubled(at, len) => {
-                let part = bytes[at % room..(at % room + len).min(bytes.len())].to_vec();
-                bytes.splice(at % room..at % room, part);
+                let part = bytes[at % end..(at % end + len).min(bytes.len())].to_vec();
+                bytes.splice(at % end..at % end, part);
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Sections of a snapshot are data: only those of a whole state are restored.
 
-use super::*;
+use crate::tests::*;
 
 fn sections() -> (Vec<(String, Vec<u8>)>, [u8; 32]) {
     let engine = applied(&World::history(9, 400));
@@ -17,7 +17,7 @@ fn sections_are_made_one_at_a_time_and_may_come_head_last() {
     assert_eq!(restored.state().digest(), digest);
 }
 
-/// A length that is longer than its bytes must not be believed: nothing that long is made.
+/// A length beyond its bytes is an error: no memory of that length is allocated.
 #[test]
 fn a_section_that_is_missing_cut_or_of_a_wrong_length_is_refused() {
     const LENGTH: [u8; 10] = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1];

@@ -1,28 +1,36 @@
-//! The newest positives of some people, held out of a training to judge it by.
+//! The newest positives of some users, held out of a training to judge it by.
 //!
-//! - People are those seen last, with five positives at least; the newest quarter of
-//!   their positives, three at most, is held out with all that came after.
-//! - A test ranks each item held out among the catalogue for a person as of before,
-//!   without what they had; the figure is NDCG@20 of one item, `1 / log2(rank + 1)` down to
-//!   rank 20, as a mean over the items. Of large catalogues every n-th item is ranked.
+//! - Users are those seen last, with five positives at least; the newest quarter of
+//!   their positives, three at most, is held out with all that came after. Of few users a half
+//!   is left alone: a trial must not miss most of what is new. Of a user who came since the
+//!   serving model was trained, only what is newer than that: its trial knows the rest, as
+//!   that model does.
+//! - A test ranks each item held out among those that can be recommended, for a user as of
+//!   before, without what the user had; the figure is NDCG@20 of one item, `1 / log2(rank + 1)`
+//!   down to rank 20, as a mean over the items. Of large catalogues every n-th item is ranked.
+//! - Items are columns of the training throughout.
 
 use rayon::iter::IntoParallelRefIterator;
 use rayon::iter::ParallelIterator;
 
+use crate::consumption::History;
+use crate::consumption::kept;
 use crate::domain::Timestamp;
+use crate::models::weighing::Weighing;
 use crate::numeric::math;
-use crate::profile::History;
-use crate::view::View;
-use crate::weighing::Weighing;
-use crate::weighing::kept;
+use crate::state::View;
+use crate::training::columns::Columns;
+use crate::training::columns::Row;
 
-/// People that are tested at most.
-const PEOPLE_MAX: usize = 1_024;
+/// Users that are tested at most, and of fewer than twice this, one in two...
+const USERS_MAX: usize = 1_024;
+/// ...but always this many, if there are.
+const USERS_WANTED: usize = 100;
 const POSITIVES_MIN: usize = 5;
 const HELD_OUT_MAX: usize = 3;
 const HELD_OUT_ONE_IN: usize = 4;
-/// Fewest people that say anything.
-const PEOPLE_MIN: usize = 10;
+/// Fewest users to judge by.
+const USERS_MIN: usize = 10;
 /// Items ranked against at most.
 const ITEMS_MAX: usize = 20_000;
 const DEPTH: usize = 20;
@@ -31,85 +39,142 @@ const DEPTH: usize = 20;
 #[derive(Debug, Clone)]
 pub struct Holdout<'v> {
     view: &'v View,
+    columns: &'v Columns,
     tests: Vec<Test>,
-    /// By person: positives withheld.
+    /// By user: positives withheld.
     withheld: Vec<u8>,
+    /// By column: whether it is ranked and folded in.
+    open: Vec<bool>,
+    /// Whether users are folded in by open columns only.
+    folds_open_only: bool,
 }
 
-/// One person's test.
+/// One user's test.
 #[derive(Debug, Clone)]
 pub struct Test {
     pub user: u32,
-    /// Items held out, without repetition.
-    pub wanted: Vec<u32>,
-    /// When the first of them was wanted.
+    /// Columns held out, without repetition.
+    pub held_out: Vec<u32>,
+    /// When the first of them was consumed.
     pub since: Timestamp,
-    /// Items the person had before, sorted.
+    /// Columns the user had before, sorted.
     had: Vec<u32>,
 }
 
 impl<'v> Holdout<'v> {
-    /// `None` when too few people have done enough.
-    pub fn new(view: &'v View) -> Option<Self> {
-        let mut people: Vec<(Timestamp, u32, usize)> = Vec::new();
-        for (index, user) in view.users.iter().enumerate() {
+    /// `None` when too few users have done enough.
+    pub fn new(view: &'v View, columns: &'v Columns) -> Option<Self> {
+        let known_until =
+            view.model().map_or(Timestamp::default(), |model| model.origin.trained_until);
+        let mut users: Vec<(Timestamp, u32, usize)> = Vec::new();
+        for (index, user) in view.users.states.iter().enumerate() {
             let positives = user.history.positives().count();
             if positives >= POSITIVES_MIN {
-                people.push((user.last_seen, index as u32, positives));
+                users.push((user.last_seen, index as u32, positives));
             }
         }
-        people.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
-        people.truncate(PEOPLE_MAX);
-        if people.len() < PEOPLE_MIN {
-            return None;
+        users.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
+        let most = (users.len() / 2).clamp(USERS_WANTED, USERS_MAX);
+        let mut withheld = vec![0; view.users.states.len()];
+        let mut tests = Vec::new();
+        for (_, index, positives) in users {
+            let history = &view.users.states[index as usize].history;
+            let mut count = (positives / HELD_OUT_ONE_IN).clamp(1, HELD_OUT_MAX);
+            let newest = history.positives().take(count);
+            let new = newest.take_while(|entry| entry.at() > known_until).count();
+            if new > 0 {
+                count = new;
+            }
+            let test = Test::new(index, history, count, columns);
+            if !test.held_out.is_empty() {
+                withheld[index as usize] = count as u8;
+                tests.push(test);
+            }
+            if tests.len() == most {
+                break;
+            }
         }
-        let mut withheld = vec![0; view.users.len()];
-        let mut tests = Vec::with_capacity(people.len());
-        for (_, index, positives) in people {
-            let count = (positives / HELD_OUT_ONE_IN).clamp(1, HELD_OUT_MAX);
-            withheld[index as usize] = count as u8;
-            tests.push(Test::new(index, &view.users[index as usize].history, count));
-        }
-        Some(Self { view, tests, withheld })
+        let open = columns.open().to_vec();
+        let holdout = Self { view, columns, tests, withheld, open, folds_open_only: false };
+        (holdout.len() >= USERS_MIN).then_some(holdout)
     }
 
     pub fn len(&self) -> usize {
         self.tests.len()
     }
 
-    /// The examples of everybody without what is held out.
-    pub fn rows(&self, weighing: &Weighing) -> Vec<Vec<(u32, f32)>> {
-        let people = self.view.users.iter().zip(&self.withheld);
-        people
-            .map(|(user, &withheld)| weighing.examples(&user.history, withheld as usize))
-            .collect()
+    pub fn columns(&self) -> &Columns {
+        self.columns
     }
 
-    /// What a tested person had done before, as examples.
-    pub fn examples(&self, test: &Test, weighing: &Weighing) -> Vec<(u32, f32)> {
-        let history = &self.view.users[test.user as usize].history;
-        weighing.examples(history, usize::from(self.withheld[test.user as usize]))
+    /// The examples of all users without what is held out.
+    pub fn rows(&self, weighing: &Weighing) -> Vec<Row> {
+        self.columns.rows(self.view, weighing, |user| usize::from(self.withheld[user]))
     }
 
-    /// The tests that began after an instant.
-    pub fn after(&self, instant: Timestamp) -> Self {
-        let tests = self.tests.iter().filter(|test| test.since > instant).cloned().collect();
-        Self { tests, ..self.clone() }
+    /// What a tested user had done before, as examples.
+    pub fn examples(&self, test: &Test, weighing: &Weighing) -> Row {
+        let history = &self.view.users.states[test.user as usize].history;
+        let withheld = usize::from(self.withheld[test.user as usize]);
+        let mut row = self.columns.row(weighing.examples(history, withheld));
+        if self.folds_open_only {
+            row.retain(|example| self.open[example.0 as usize]);
+        }
+        row
     }
 
-    /// NDCG@20 of each test, in order. `score` fills the scores of the given items for a
-    /// tested person.
+    /// The tests that began after an instant, with nothing in them but columns that are
+    /// `known`: neither to rank, nor to rank against, nor to fold users in by. What a user came
+    /// back to is not ranked: a model from before was trained on that very pair.
+    pub fn within(&self, instant: Timestamp, known: &[bool]) -> Self {
+        let open: Vec<bool> =
+            self.open.iter().zip(known).map(|(open, known)| *open && *known).collect();
+        let mut within = Self { open, folds_open_only: true, ..self.clone() };
+        for test in &mut within.tests {
+            let history = &self.view.users.states[test.user as usize].history;
+            let is_first = |column: u32| {
+                let entry = history.find(self.columns.items()[column as usize]);
+                entry.is_some_and(|entry| entry.sessions() <= 1)
+            };
+            test.held_out.retain(|&column| within.open[column as usize] && is_first(column));
+        }
+        let tests = std::mem::take(&mut within.tests);
+        let says_something = |test: &Test| {
+            test.since > instant
+                && !test.held_out.is_empty()
+                && test.had.iter().any(|&column| within.open[column as usize])
+        };
+        let tests: Vec<Test> = tests.into_iter().filter(says_something).collect();
+        Self { tests, ..within }
+    }
+
+    /// Every other test that began after an instant. What all others withheld is trained on.
+    pub fn half_after(&self, instant: Timestamp) -> Self {
+        let mut half = self.clone();
+        let mut is_kept = false;
+        half.tests.retain(|test| {
+            is_kept = test.since > instant && !is_kept;
+            if !is_kept {
+                half.withheld[test.user as usize] = 0;
+            }
+            is_kept
+        });
+        half
+    }
+
+    /// NDCG@20 of each test, in order. `score` fills the scores of the columns for a
+    /// tested user.
     pub fn ndcg(&self, score: impl Fn(&Test, &mut [f32]) + Sync) -> Vec<f64> {
-        let items = self.view.items_len();
-        let stride = items.div_ceil(ITEMS_MAX).max(1);
+        let columns = self.columns.len();
+        let stride = columns.div_ceil(ITEMS_MAX).max(1);
         self.tests
             .par_iter()
             .map_init(
-                || vec![0.0; items],
+                || vec![0.0; columns],
                 |scores, test| {
                     scores.fill(0.0);
                     score(test, scores);
-                    test.ndcg(scores, stride)
+                    test.ndcg(scores, &self.open, stride)
                 },
             )
             .collect()
@@ -117,40 +182,43 @@ impl<'v> Holdout<'v> {
 }
 
 impl Test {
-    fn new(user: u32, history: &History, withheld: usize) -> Self {
+    fn new(user: u32, history: &History, withheld: usize, columns: &Columns) -> Self {
         let kept = kept(history, withheld);
         let (before, after) = history.entries().split_at(kept);
-        let mut had: Vec<u32> = before.iter().map(|entry| entry.item).collect();
+        let mut had: Vec<u32> =
+            before.iter().filter_map(|entry| columns.of_item(entry.item)).collect();
         had.sort_unstable();
-        let wanted = after.iter().filter(|entry| entry.confidence > 0.0);
+        let positives = after.iter().filter(|entry| entry.net() > 0.0);
+        let held_out = positives.filter_map(|entry| columns.of_item(entry.item));
         Self {
             user,
-            wanted: wanted.map(|entry| entry.item).collect(),
+            held_out: held_out.filter(|&column| columns.open()[column as usize]).collect(),
             since: after.first().map_or(Timestamp::default(), |entry| entry.at()),
             had,
         }
     }
 
     /// Ties count as half; a score that is no number ranks last.
-    fn ndcg(&self, scores: &[f32], stride: usize) -> f64 {
-        let gain = |&item: &u32| {
-            let rank = self.rank(item, scores, stride);
+    fn ndcg(&self, scores: &[f32], open: &[bool], stride: usize) -> f64 {
+        let gain = |&column: &u32| {
+            let rank = self.rank(column, scores, open, stride);
             rank.map_or(0.0, |rank| 1.0 / math::log2(rank + 1.0))
         };
-        self.wanted.iter().map(gain).sum::<f64>() / self.wanted.len().max(1) as f64
+        self.held_out.iter().map(gain).sum::<f64>() / self.held_out.len().max(1) as f64
     }
 
-    /// The rank of a wanted item; `None` beyond [`DEPTH`], which most are known to be long
-    /// before the last score was looked at.
-    fn rank(&self, item: u32, scores: &[f32], stride: usize) -> Option<f64> {
-        let own = scores[item as usize];
+    /// The rank of a column held out; `None` beyond [`DEPTH`], which most are known to be
+    /// long before the last score was looked at.
+    fn rank(&self, column: u32, scores: &[f32], open: &[bool], stride: usize) -> Option<f64> {
+        let own = scores[column as usize];
         if !own.is_finite() {
             return None;
         }
         let (mut better, mut equal) = (0_u32, 0_u32);
         let mut rank = 1.0;
         for (other, &score) in scores.iter().enumerate().step_by(stride) {
-            if score >= own && score.is_finite() && self.competes(other as u32, item) {
+            let competes = || open[other] && self.competes(other as u32, column);
+            if score >= own && score.is_finite() && competes() {
                 better += u32::from(score > own);
                 equal += u32::from(score == own);
                 rank = 1.0 + stride as f64 * (f64::from(better) + 0.5 * f64::from(equal));
@@ -162,9 +230,11 @@ impl Test {
         Some(rank)
     }
 
-    /// Whether an item stands against a wanted one: neither had before nor wanted, too.
-    fn competes(&self, other: u32, item: u32) -> bool {
-        other != item && !self.wanted.contains(&other) && self.had.binary_search(&other).is_err()
+    /// Whether a column stands against one held out: neither had before nor held out, too.
+    fn competes(&self, other: u32, column: u32) -> bool {
+        other != column
+            && !self.held_out.contains(&other)
+            && self.had.binary_search(&other).is_err()
     }
 }
 
@@ -173,14 +243,15 @@ pub fn mean(figures: &[f64]) -> f64 {
     if figures.is_empty() { 0.0 } else { figures.iter().sum::<f64>() / figures.len() as f64 }
 }
 
-/// Whether figures are worse than those of the same tests they are paired with, beyond
-/// one standard error of the mean difference.
-pub fn is_worse(figures: &[f64], than: &[f64]) -> bool {
+/// The mean difference between figures of the same tests, and its standard error, which is
+/// infinite for fewer than two.
+pub fn difference(figures: &[f64], than: &[f64]) -> (f64, f64) {
     let differences: Vec<f64> = figures.iter().zip(than).map(|(own, other)| own - other).collect();
     let n = differences.len() as f64;
     let centre = mean(&differences);
     let squares: f64 = differences.iter().map(|d| (d - centre) * (d - centre)).sum();
-    n >= 2.0 && centre < -(squares / (n - 1.0) / n).sqrt()
+    let error = if n >= 2.0 { (squares / (n - 1.0) / n).sqrt() } else { f64::INFINITY };
+    (centre, error)
 }
 
 #[cfg(test)]
@@ -188,26 +259,28 @@ mod tests {
     use super::*;
 
     fn test() -> Test {
-        Test { user: 0, wanted: vec![1, 3], since: Timestamp::default(), had: vec![0] }
+        Test { user: 0, held_out: vec![1, 3], since: Timestamp::default(), had: vec![0] }
     }
 
     #[test]
-    fn the_figure_is_ndcg_among_what_the_person_did_not_have() {
-        // Item 0 was had; item 1 ranks first and item 3 second, behind item 2.
-        let ndcg = test().ndcg(&[9.0, 5.0, 4.5, 4.0, 1.0], 1);
+    fn the_figure_is_ndcg_among_open_items_that_the_user_did_not_have() {
+        // Item 0 was had, item 5 cannot be recommended; item 1 ranks first and item 3 second,
+        // behind item 2.
+        let open = [true, true, true, true, true, false];
+        let ndcg = test().ndcg(&[9.0, 5.0, 4.5, 4.0, 1.0, 9.0], &open, 1);
         let expected = (1.0 + 1.0 / 3.0_f64.log2()) / 2.0;
         assert!((ndcg - expected).abs() < 1e-9, "{ndcg}");
-        assert!(test().ndcg(&[9.0, f32::NAN, 3.0, f32::NAN, 1.0], 1) == 0.0);
+        assert!(test().ndcg(&[9.0, f32::NAN, 3.0, f32::NAN, 1.0, 0.0], &open, 1) == 0.0);
     }
 
     #[test]
     fn the_twentieth_counts_the_next_does_not_and_ties_stand_in_the_middle() {
         let own = |better: usize, equal: usize| {
-            let test = Test { wanted: vec![0], had: Vec::new(), ..test() };
+            let test = Test { held_out: vec![0], had: Vec::new(), ..test() };
             let mut scores = vec![1.0];
             scores.extend(vec![2.0; better]);
             scores.extend(vec![1.0; equal]);
-            test.ndcg(&scores, 1)
+            test.ndcg(&scores, &vec![true; scores.len()], 1)
         };
         assert_eq!(own(19, 0), 1.0 / math::log2(21.0));
         assert_eq!(own(20, 0), 0.0);
@@ -216,9 +289,11 @@ mod tests {
     }
 
     #[test]
-    fn a_difference_within_one_standard_error_is_not_worse() {
-        assert!(is_worse(&[0.1, 0.2, 0.1], &[0.5, 0.6, 0.5]));
-        assert!(!is_worse(&[0.1, 0.6, 0.1], &[0.5, 0.1, 0.3]));
-        assert!(!is_worse(&[], &[]));
+    fn a_difference_comes_with_its_standard_error() {
+        let (centre, error) = difference(&[0.1, 0.2, 0.1], &[0.5, 0.6, 0.5]);
+        assert!((centre + 0.4).abs() < 1e-9 && error < 1e-9);
+        let (centre, error) = difference(&[0.1, 0.6, 0.1], &[0.5, 0.1, 0.3]);
+        assert!(centre > -error);
+        assert_eq!(difference(&[1.0], &[0.0]).1, f64::INFINITY);
     }
 }

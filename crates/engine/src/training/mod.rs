@@ -1,122 +1,64 @@
 //! Full training: a view becomes a model to publish.
 //!
-//! 1. The newest positives of some people are held out.
-//! 2. A search over configurations, when it is due, else one trial of the configuration
-//!    that serves; each ends early when the people held out are ranked no better.
-//! 3. The gate: where enough was wanted since the serving model was trained, the trial must
+//! 1. The newest positives of some users are held out.
+//! 2. A search over configurations, when it is due and there are enough data, else one trial of
+//!    the configuration that serves; each trial ends early when what is held out is ranked no
+//!    better.
+//! 3. The gate: where enough was consumed since the serving model was trained, the trial must
 //!    not rank it worse than that model, beyond chance. Else nothing comes out.
 //! 4. The winner is trained on with everything, from where its trial ended.
 //!
 //! The result depends on the view alone, not on threads or time.
 
+mod columns;
+mod content;
 mod gate;
 mod holdout;
+mod progress;
+mod publish;
+mod report;
+mod schedule;
 mod search;
+#[cfg(test)]
+mod tests;
 mod trial;
 
-use std::collections::BTreeMap;
-use std::ops::ControlFlow;
-
-use rayon::iter::IntoParallelRefIterator;
-use rayon::iter::ParallelIterator;
-
-use super::cold_items;
-use super::collaborative;
-use super::collaborative::EpochProgress;
-use super::collaborative::Hyperparameters;
-use super::collaborative::ItemItem;
-use super::collaborative::Trained;
-use super::collaborative::TrainingSet;
-use super::collaborative::WantedTogether;
-use super::model::Beside;
-use super::model::Origin;
-use super::model::encoded;
-use super::view::View;
-use super::weighing::Weighing;
 use crate::domain::PublishedModel;
 use crate::domain::Settings;
+use crate::models::collaborative;
+use crate::models::collaborative::Hyperparameters;
+use crate::models::collaborative::Trained;
+use crate::models::collaborative::TrainingSet;
+use crate::models::published::Configuration;
+use crate::models::published::Found;
+use crate::models::published::Origin;
+use crate::models::weighing::Weighing;
+use crate::state::View;
+use columns::Columns;
 use holdout::Holdout;
-use holdout::mean;
-use trial::Configuration;
+use search::Search;
 use trial::Trial;
 
-/// Fewest positive interactions worth a training.
-pub const TRAINING_POSITIVES_MIN: usize = 20;
+pub use progress::Effort;
+pub use progress::Report;
+pub use progress::TRAINING_POSITIVES_MIN;
+pub use progress::TrainingError;
+pub use progress::TrainingProgress;
+pub use progress::TrainingStage;
+pub use report::Judgement;
+pub use report::TrainingReport;
+pub use report::Tried;
+pub use schedule::Staleness;
+pub use schedule::is_due as training_is_due;
+
 /// Growth of the positives from which on a search is due again.
 const SEARCH_GROWTH: u64 = 2;
+/// Fewest positives, and fewest users to hold some out of, that a search is made on. With fewer
+/// the noise of a figure is larger than what configurations differ by.
+const SEARCH_POSITIVES_MIN: u64 = 2_000;
+const SEARCH_USERS_MIN: usize = 100;
 /// Epochs over everything from the factors of the trial.
 const FINAL_EPOCHS: usize = 3;
-/// L2 weights tried for the item-item weights, in observations.
-const ITEM_ITEM_L2: [f64; 4] = [100.0, 400.0, 30.0, 1_000.0];
-/// Of these, those fitted at a time: each takes memory for two more matrices.
-const FITTED_TOGETHER: usize = 2;
-
-/// How much is tried.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Effort {
-    /// A search only where the data have doubled since the last one.
-    WhenDue,
-    /// A search.
-    Search,
-}
-
-/// What a training is busy with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TrainingStage {
-    /// Trials without what is held out.
-    Training,
-    /// The best configuration on everything.
-    Fitting,
-}
-
-/// Where a training is.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct TrainingProgress {
-    pub stage: TrainingStage,
-    /// From 1, of at most `trials`; 0 while fitting.
-    pub trial: usize,
-    pub trials: usize,
-    pub epoch: usize,
-    pub epochs: usize,
-    pub loss: f64,
-    /// NDCG@20 on what is held out, as far as the trial was judged.
-    pub ndcg: Option<f64>,
-}
-
-impl TrainingProgress {
-    fn of(epoch: EpochProgress) -> Self {
-        Self {
-            stage: TrainingStage::Training,
-            trial: 0,
-            trials: 0,
-            epoch: epoch.epoch,
-            epochs: epoch.epochs,
-            loss: epoch.loss,
-            ndcg: None,
-        }
-    }
-}
-
-/// Why no model came out of a training.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum TrainingError {
-    #[error(
-        "{found} positive interactions are too few to train on, {TRAINING_POSITIVES_MIN} are needed"
-    )]
-    TooLittleData { found: usize },
-    #[error("the training was cancelled")]
-    Cancelled,
-    #[error("the training diverged: a factor is not finite")]
-    Diverged,
-    #[error(
-        "the new model would rank what people wanted since the last training worse \
-         (NDCG@20 {candidate:.4} against {serving:.4}), so the old one stays"
-    )]
-    NotBetter { candidate: f64, serving: f64 },
-}
-
-/// Called after each epoch; may cancel.
-pub type Report<'a> = &'a mut dyn FnMut(TrainingProgress) -> ControlFlow<()>;
 
 /// Trains a model on everything the view has learnt from. Takes seconds to minutes.
 ///
@@ -127,100 +69,106 @@ pub fn train(
     effort: Effort,
     report: Report<'_>,
 ) -> Result<PublishedModel, TrainingError> {
-    let found = view.users.iter().map(|user| user.history.positives().count()).sum();
+    train_and_tell(view, effort, report).1
+}
+
+/// As [`train`], also telling what was tried, chosen and refused.
+pub fn train_and_tell(
+    view: &View,
+    effort: Effort,
+    report: Report<'_>,
+) -> (TrainingReport, Result<PublishedModel, TrainingError>) {
+    let mut told = TrainingReport { positives: view.counts.positives, ..TrainingReport::default() };
+    let trained = train_telling(view, effort, report, &mut told);
+    told.outcome = Some(trained.as_ref().map(|model| model.version).map_err(TrainingError::clone));
+    (told, trained)
+}
+
+fn train_telling(
+    view: &View,
+    effort: Effort,
+    report: Report<'_>,
+    told: &mut TrainingReport,
+) -> Result<PublishedModel, TrainingError> {
+    let found = view.users.states.iter().map(|user| user.history.positives().count()).sum();
     if found < TRAINING_POSITIVES_MIN {
         return Err(TrainingError::TooLittleData { found });
     }
-    let searches = effort == Effort::Search || search_is_due(view);
-    let start = starting_configuration(view);
-    let mut figures = BTreeMap::new();
-    let mut item_item_l2 = view
-        .model()
-        .map(|model| model.origin.item_item_l2)
-        .filter(|l2| *l2 > 0.0)
-        .unwrap_or(ITEM_ITEM_L2[0]);
-    let (configuration, warm) = match Holdout::new(view) {
-        Some(holdout) => {
-            let tried = tried(view, &holdout, start, searches, report)?;
-            gate::pass(view, &holdout, &tried)?;
-            figures.insert("validation_people".to_owned(), holdout.len() as f64);
-            figures.insert("validation_ndcg_at_20".to_owned(), tried.ndcg());
-            let weighing = &tried.configuration.weighing;
-            if searches && let Some((l2, ndcg)) = best_l2(&holdout, view.items_len(), weighing) {
-                item_item_l2 = l2;
-                figures.insert("item_item_validation_ndcg_at_20".to_owned(), ndcg);
-            }
-            (tried.configuration, Some(tried.item_factors))
+    let columns = Columns::of(view);
+    told.items = columns.len();
+    let previous = view.model().map(|model| model.origin);
+    let mut item_item_l2 = publish::previous_l2(previous.as_ref());
+    let mut warm = None;
+    let holdout = Holdout::new(view, &columns);
+    if let Some(holdout) = &holdout {
+        told.held_out_users = holdout.len();
+        told.searched = searches(view, effort, holdout);
+        let Trial { configuration, item_factors, .. } = tried(view, holdout, report, told)?;
+        if told.searched {
+            let best = publish::best_l2(holdout, &configuration.weighing);
+            item_item_l2 = best.map_or(item_item_l2, |best| best.0);
         }
-        None => (start, None),
-    };
-    let rows: Vec<Vec<(u32, f32)>> =
-        view.users.iter().map(|user| configuration.weighing.examples(&user.history, 0)).collect();
-    let set = trial::training_set(view.items_len(), &rows);
+        (told.chosen, warm) = (Some(configuration), Some(item_factors));
+    }
+    let configuration = *told.chosen.get_or_insert_with(|| starts(view, true)[0]);
+    let rows = columns.rows(view, &configuration.weighing, |_| 0);
+    let set = trial::training_set(columns.len(), &rows);
     let trained = finish(&set, &configuration, warm.as_deref(), report)?;
-    let searched_positives = match (searches, view.model()) {
-        (false, Some(model)) => model.origin.searched_positives,
-        _ => view.counts.positives,
-    };
     let origin = Origin {
-        hyperparameters: configuration.hyperparameters,
+        configuration,
         asked: asked(&view.settings),
-        weighing: configuration.weighing,
+        best: best_ever(view, told),
         item_item_l2,
-        searched_positives,
+        searched_positives: match previous {
+            _ if told.searched => view.counts.positives,
+            Some(previous) => previous.searched_positives,
+            None => 0,
+        },
+        positives: view.counts.positives,
+        positive_mass: Staleness::of(view).mass,
         trained_until: view.clock,
     };
-    let counts = item_counts(view.items_len(), &rows);
-    // One core each, beside each other.
-    let (content, item_item) = rayon::join(
-        || cold_items::fit_content(view, &trained.item_factors, trained.factors, &counts),
-        || ItemItem::fit(&set, item_item_l2).unwrap_or_default(),
-    );
-    figures.append(&mut cold_items::content_figures(&content));
-    figures.insert("loss".to_owned(), trained.loss);
-    let beside = Beside { origin, item_item, content };
-    describe(&mut figures, &beside, &set, view);
-    Ok(PublishedModel {
-        version: view.model_version() + 1,
-        trained_at: view.watermark(),
-        encoded: encoded(view, trained, &beside, figures).into(),
-    })
+    Ok(publish::published(view, &columns, &set, trained, origin, told))
 }
 
-/// How many people wanted each item.
-fn item_counts(items: usize, rows: &[Vec<(u32, f32)>]) -> Vec<u32> {
-    let mut counts = vec![0; items];
-    let wanted = rows.iter().flatten().filter(|example| example.1 > 0.0);
-    wanted.for_each(|&(item, _)| counts[item as usize] += 1);
-    counts
-}
-
-fn search_is_due(view: &View) -> bool {
-    let due = view.model().is_none_or(|model| {
+/// Whether a training searches: when it is asked to, or the data have doubled, or other settings
+/// are asked for; and only on enough data.
+fn searches(view: &View, effort: Effort, holdout: &Holdout<'_>) -> bool {
+    let is_due = view.model().is_none_or(|model| {
         let Origin { asked: before, searched_positives, .. } = model.origin;
         before != asked(&view.settings)
             || view.counts.positives >= SEARCH_GROWTH * searched_positives
     });
-    due && view.settings.search_trials > 1
+    (effort == Effort::Search || is_due)
+        && view.settings.search_trials > 1
+        && view.counts.positives >= SEARCH_POSITIVES_MIN
+        && holdout.len() >= SEARCH_USERS_MIN
 }
 
-/// That of the serving model; without one, that of the settings.
-fn starting_configuration(view: &View) -> Configuration {
-    let settings = &view.settings;
-    let repeats = view.recommends_seen();
-    if let Some(model) = view.model().filter(|model| model.origin.asked == asked(settings)) {
-        let Origin { hyperparameters, weighing, .. } = model.origin;
+/// Configurations to start from, each once: what the settings ask for and, of a model with the
+/// same settings, its own and the best of all searches. A search begins with what is asked for,
+/// another training with what serves, which the last search chose.
+fn starts(view: &View, searches: bool) -> Vec<Configuration> {
+    let asked = asked(&view.settings);
+    let mut starts = vec![Configuration { hyperparameters: asked, weighing: Weighing::default() }];
+    if let Some(model) = view.model().filter(|model| model.origin.asked == asked) {
+        starts.push(model.origin.configuration);
+        starts.extend(model.origin.best.map(|found| found.configuration));
+    }
+    if !searches {
+        starts.rotate_left(1);
+    }
+    let mut distinct: Vec<Configuration> = Vec::new();
+    for mut start in starts {
         // Trials may end as early or as late as they need.
-        let full = Hyperparameters::with_factors(hyperparameters.factors).epochs;
-        return Configuration {
-            hyperparameters: Hyperparameters { epochs: full, ..hyperparameters },
-            weighing: Weighing { repeats, ..weighing },
-        };
+        let Hyperparameters { factors, epochs, .. } = &mut start.hyperparameters;
+        *epochs = Hyperparameters::with_factors(*factors).epochs;
+        start.weighing.repeats = view.recommends_seen();
+        if !distinct.contains(&start) {
+            distinct.push(start);
+        }
     }
-    Configuration {
-        hyperparameters: asked(settings),
-        weighing: Weighing { repeats, ..Weighing::default() },
-    }
+    distinct
 }
 
 /// What the settings ask for.
@@ -233,42 +181,49 @@ fn asked(settings: &Settings) -> Hyperparameters {
     }
 }
 
+/// The trial that is trained on, after it passed the gate.
 fn tried(
     view: &View,
     holdout: &Holdout<'_>,
-    start: Configuration,
-    searches: bool,
     report: Report<'_>,
+    told: &mut TrainingReport,
 ) -> Result<Trial, TrainingError> {
-    let trials = if searches { view.settings.search_trials.max(1) as usize } else { 1 };
-    let mut cancelled = false;
-    let best = search::search(holdout, view.items_len(), start, trials, &mut |progress| {
-        let flow = report(progress);
-        cancelled |= flow.is_break();
-        flow
+    let starts = starts(view, told.searched);
+    let Search { best, tried, cancelled } = if told.searched {
+        search::search(holdout, &starts, view.settings.search_trials as usize, report)
+    } else {
+        search::first_alive(holdout, &starts, report)
+    };
+    told.tried = tried;
+    if cancelled {
+        return Err(TrainingError::Cancelled);
+    }
+    let best = best.ok_or(TrainingError::Diverged)?;
+    told.chosen = Some(best.configuration);
+    let trial = told.tried.len();
+    told.judgement = gate::judge(view, holdout, &best, &mut |progress| {
+        report(TrainingProgress { trial, trials: trial, ..progress })
     });
-    best.ok_or(if cancelled { TrainingError::Cancelled } else { TrainingError::Diverged })
+    match told.judgement {
+        Some(Judgement { candidate, serving, is_refused: true, .. }) => {
+            Err(TrainingError::NotBetter { candidate, serving })
+        }
+        _ => Ok(best),
+    }
 }
 
-/// The L2 weight of the item-item weights that ranks best what is held out, and how well.
-/// `None` when none can be fitted.
-fn best_l2(holdout: &Holdout<'_>, n_items: usize, weighing: &Weighing) -> Option<(f64, f64)> {
-    let set = trial::training_set(n_items, &holdout.rows(weighing));
-    let counts = WantedTogether::of(&set)?;
-    let judged = |&l2: &f64| {
-        let fitted = counts.fit(l2)?;
-        Some((l2, mean(&trial::judge_item_item(holdout, &fitted, weighing))))
-    };
-    let mut best: Option<(f64, f64)> = None;
-    for some in ITEM_ITEM_L2.chunks(FITTED_TOGETHER) {
-        let tried: Vec<Option<(f64, f64)>> = some.par_iter().map(judged).collect();
-        for (l2, ndcg) in tried.into_iter().flatten() {
-            if best.is_none_or(|(_, highest)| ndcg > highest) {
-                best = Some((l2, ndcg));
-            }
-        }
+/// The best of all searches, this one included, for the settings of now.
+fn best_ever(view: &View, told: &TrainingReport) -> Option<Found> {
+    let model = view.model().filter(|model| model.origin.asked == asked(&view.settings));
+    let before = model.and_then(|model| model.origin.best);
+    let searched = told.chosen.filter(|_| told.searched);
+    let now = searched.and_then(|configuration| {
+        Some(Found { configuration, ndcg: told.ndcg_of(&configuration)? })
+    });
+    match (before, now) {
+        (Some(before), Some(now)) if now.ndcg > before.ndcg => Some(now),
+        (before, now) => before.or(now),
     }
-    best
 }
 
 /// The training on everything.
@@ -286,28 +241,8 @@ fn finish(
         report(TrainingProgress { stage: TrainingStage::Fitting, ..TrainingProgress::of(epoch) })
     });
     let trained = trained.ok_or(TrainingError::Cancelled)?;
-    if trained.item_factors.iter().any(|value| !value.is_finite()) {
+    if !trial::is_alive(&trained.item_factors, trained.factors) {
         return Err(TrainingError::Diverged);
     }
     Ok(trained)
-}
-
-/// The figures that are kept with the model.
-fn describe(figures: &mut BTreeMap<String, f64>, beside: &Beside, set: &TrainingSet, view: &View) {
-    let Origin { hyperparameters, weighing, item_item_l2, .. } = beside.origin;
-    let more = [
-        ("users", set.n_users() as f64),
-        ("items", view.items_len() as f64),
-        ("examples", set.len() as f64),
-        ("positives", view.counts.positives as f64),
-        ("factors", hyperparameters.factors as f64),
-        ("regularization", f64::from(hyperparameters.regularization)),
-        ("unobserved_weight", f64::from(hyperparameters.unobserved_weight)),
-        ("epochs", hyperparameters.epochs as f64),
-        ("confidence_half_life_hours", f64::from(weighing.half_life_hours)),
-        ("negatives", f64::from(u8::from(weighing.negatives))),
-        ("item_item_items", beside.item_item.len() as f64),
-        ("item_item_l2", item_item_l2),
-    ];
-    figures.extend(more.map(|(name, value)| (name.to_owned(), value)));
 }

@@ -1,33 +1,30 @@
-//! One training without the newest positives of some people, judged by them.
+//! One training without the newest positives of some users, judged by them.
 
 use std::ops::ControlFlow;
 
-use super::TrainingProgress;
-use super::holdout::Holdout;
-use super::holdout::Test;
-use super::holdout::mean;
-use crate::collaborative;
-use crate::collaborative::FoldIn;
-use crate::collaborative::Hyperparameters;
-use crate::collaborative::ItemItem;
-use crate::collaborative::Regularization;
-use crate::collaborative::TrainingSet;
-use crate::collaborative::Verdict;
+use crate::models::collaborative;
+use crate::models::collaborative::FoldIn;
+use crate::models::collaborative::ItemItem;
+use crate::models::collaborative::Regularization;
+use crate::models::collaborative::TrainingSet;
+use crate::models::collaborative::Verdict;
+use crate::models::published::Configuration;
+use crate::models::weighing::Weighing;
 use crate::numeric;
-use crate::weighing::Weighing;
+use crate::training::columns::Row;
+use crate::training::holdout::Holdout;
+use crate::training::holdout::Test;
+use crate::training::holdout::mean;
+use crate::training::progress::TrainingProgress;
 
 /// Epochs after which a trial is first judged, and between judgements.
 const FIRST_JUDGED: usize = 4;
 const JUDGE_EVERY: usize = 2;
 /// Judgements without improvement that end a trial.
 const PATIENCE: usize = 2;
-
-/// How a model is trained.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Configuration {
-    pub hyperparameters: Hyperparameters,
-    pub weighing: Weighing,
-}
+/// Where no item has a longer vector of factors, the training collapsed: regularization drove
+/// all of it towards zero, and what order is left is noise. Vectors of live ones are above 0.1.
+const LIVE_LENGTH: f32 = 1e-3;
 
 /// What came out, as of the best epoch.
 #[derive(Debug, Clone)]
@@ -35,10 +32,19 @@ pub struct Trial {
     /// With the epochs that were best.
     pub configuration: Configuration,
     pub item_factors: Vec<f32>,
-    /// The weights to fold people in with.
+    /// The weights to fold users in with.
     pub regularization: Regularization,
     /// NDCG@20 of each test.
     pub figures: Vec<f64>,
+}
+
+/// How a trial ended.
+#[derive(Debug, Clone)]
+pub enum End {
+    Judged(Trial),
+    /// Its factors are not finite, or all nearly zero.
+    Dead,
+    Cancelled,
 }
 
 impl Trial {
@@ -47,15 +53,14 @@ impl Trial {
     }
 }
 
-/// Trains until the tests get no better. `None` when cancelled or diverged.
+/// Trains until the tests get no better.
 pub fn run(
     holdout: &Holdout<'_>,
-    n_items: usize,
     configuration: Configuration,
     report: &mut dyn FnMut(TrainingProgress) -> ControlFlow<()>,
-) -> Option<Trial> {
+) -> End {
     let rows = holdout.rows(&configuration.weighing);
-    let set = training_set(n_items, &rows);
+    let set = training_set(holdout.columns().len(), &rows);
     let k = configuration.hyperparameters.factors;
     let mut best: Option<Trial> = None;
     let mut worse = 0;
@@ -91,7 +96,18 @@ pub fn run(
         if worse == PATIENCE { Verdict::Finish } else { Verdict::Continue }
     };
     let _trained = collaborative::train_watched(&set, &configuration.hyperparameters, None, watch);
-    best.filter(|best| !cancelled && best.item_factors.iter().all(|value| value.is_finite()))
+    match best {
+        _ if cancelled => End::Cancelled,
+        Some(best) if is_alive(&best.item_factors, k) => End::Judged(best),
+        _ => End::Dead,
+    }
+}
+
+/// Whether factors are finite and some of them are not nearly zero.
+pub fn is_alive(item_factors: &[f32], k: usize) -> bool {
+    let least = LIVE_LENGTH * LIVE_LENGTH;
+    item_factors.iter().all(|value| value.is_finite())
+        && item_factors.chunks_exact(k).any(|row| numeric::sum_squares(row) > least)
 }
 
 /// NDCG@20 of each test by factors alone.
@@ -105,13 +121,11 @@ pub fn judge(
     let gram = collaborative::gram(item_factors, k);
     holdout.ndcg(|test: &Test, scores: &mut [f32]| {
         let examples = holdout.examples(test, weighing);
-        let row = |item: u32| item_factors.get(item as usize * k..(item as usize + 1) * k);
-        let events = examples.iter().filter_map(|&(item, weight)| Some((row(item)?, weight)));
+        let row = |column: u32| &item_factors[column as usize * k..][..k];
+        let events = examples.iter().map(|&(column, weight)| (row(column), weight));
         let mut user = vec![0.0; k];
         FoldIn::new(k).solve(&gram, regularization, events, None, &mut user);
-        // Of a model that is older than the catalogue the last scores stay 0.
-        let known = item_factors.len() / k;
-        numeric::dot_rows(item_factors, k, &user, &mut scores[..known]);
+        numeric::dot_rows(item_factors, k, &user, scores);
     })
 }
 
@@ -120,14 +134,14 @@ pub fn judge_item_item(holdout: &Holdout<'_>, fitted: &ItemItem, weighing: &Weig
     holdout.ndcg(|test: &Test, scores: &mut [f32]| {
         let examples = holdout.examples(test, weighing);
         let path = examples.iter().filter(|example| example.1 > 0.0).map(|example| example.0);
-        for &(item, score) in fitted.scores(path).entries() {
-            scores[item as usize] = score;
+        for &(column, score) in fitted.scores(path).entries() {
+            scores[column as usize] = score;
         }
     })
 }
 
 /// The rows as a set to train on.
-pub fn training_set(n_items: usize, rows: &[Vec<(u32, f32)>]) -> TrainingSet {
-    TrainingSet::from_rows(n_items, rows)
+pub fn training_set(columns: usize, rows: &[Row]) -> TrainingSet {
+    TrainingSet::from_rows(columns, rows)
         .expect("histories hold known items once each, with confidences that are not zero")
 }

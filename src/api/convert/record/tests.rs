@@ -14,6 +14,7 @@ use super::super::request::personalize;
 use super::*;
 use engine::domain::CandidateScores;
 use engine::domain::DecisionId;
+use engine::domain::FeatureLayout;
 use engine::domain::Timestamp;
 
 const NOW: Timestamp = Timestamp::from_seconds(1_700_000_000);
@@ -96,7 +97,7 @@ prop_compose! {
     fn diversity()(
         enable_diversity in any::<Option<bool>>(),
         shares in proptest::array::uniform5(share()),
-        method in option::of(0..=4),
+        method in option::of(0..=3),
         max_results in 0_u32..=500,
         caps in (option::of(0_u32..=500), option::of(0_u32..=500)),
     ) -> proto::DiversityParams {
@@ -123,12 +124,12 @@ prop_compose! {
         published_after in time(),
         expression in prop::sample::select(&EXPRESSIONS[..]),
         seen_cooldown_hours in option::of(0.0_f32..1e6),
-        seen_after_interactions in option::of(0_u32..=65_535),
+        seen_after_sessions in option::of(0_u32..=65_535),
     ) -> proto::Filters {
         let expression = expression.to_owned();
         proto::Filters {
             topics, sources, attributes, exclude_item_ids, include_seen, published_after,
-            expression, seen_cooldown_hours, seen_after_interactions,
+            expression, seen_cooldown_hours, seen_after_sessions,
         }
     }
 }
@@ -179,16 +180,16 @@ prop_compose! {
         exploration in option::of(exploration()),
         (own_order, popular) in (labels(), any::<bool>()),
     ) -> proto::PersonalizeRequest {
-        let places = match diversity.as_ref().map_or(0, |diversity| diversity.max_results) {
+        let positions = match diversity.as_ref().map_or(0, |diversity| diversity.max_results) {
             0 => 20,
-            places => places,
+            positions => positions,
         };
         let pin = |position| proto::Pin { item_id: format!("pin-{position}"), position };
         proto::PersonalizeRequest {
             namespace: "of-the-record".to_owned(),
             user_id, candidates, candidate_ids, context, diversity, filters, strategy, explain,
             min_watermark,
-            pins: (0..pinned.min(places)).map(pin).collect(),
+            pins: (0..pinned.min(positions)).map(pin).collect(),
             boosts, frequency_cap_per_day, exploration, variant,
             baseline_popular: popular && own_order.is_empty(),
             baseline_item_ids: own_order,
@@ -233,6 +234,7 @@ fn recorded(call: &PersonalizeCall, record: RequestRecord) -> (Decision, Decisio
         watermark: 0,
         candidates: 0,
         segment: 0,
+        layout: FeatureLayout::default(),
         shown: Vec::new(),
         exploration_cost: 0.0,
         trial: None,

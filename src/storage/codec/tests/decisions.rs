@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use engine::domain::FeatureLayout;
 
 fn detail() -> impl Strategy<Value = DecisionDetail> {
     let numbers = (any::<u32>(), any::<u64>(), any::<u32>(), any::<u64>(), 0.0..9.0, 0.0..9.0);
@@ -43,8 +44,8 @@ fn trial() -> impl Strategy<Value = TakeoverTrial> {
             round: counts.0,
             origin,
             chances,
-            places: counts.1,
-            same_place: counts.2,
+            positions: counts.1,
+            same_position: counts.2,
             in_both: counts.3,
             same_first: counts.4,
             expected_gain,
@@ -91,6 +92,7 @@ pub fn decision() -> impl Strategy<Value = Record> {
                 watermark: numbers.1,
                 candidates: numbers.2,
                 segment: numbers.2 as u8,
+                layout: FeatureLayout::new([0, 1, numbers.2 as u16]),
                 shown,
                 exploration_cost,
                 trial: trial.map(Box::new),
@@ -131,13 +133,13 @@ fn columns_of_candidates_that_do_not_fit_together_are_damage() {
     // The number of candidates, the lengths of their ids, the ids, four floats.
     let count = bytes.len() - 4 * size_of::<f32>() - 4 - 3;
     assert_eq!(bytes[count..count + 3], [2, 1, 3]);
-    for (place, value, why) in [
+    for (position, value, why) in [
         (count, 3, "a candidate more"),
         (count + 1, 2, "an id that ends inside of a character"),
         (count + 2, 200, "an id longer than what is left"),
     ] {
         let mut bytes = bytes.clone();
-        bytes[place] = value;
+        bytes[position] = value;
         let found = read(&bytes);
         assert!(matches!(found, Err(Fault::Damaged(_))), "{why}: {found:?}");
     }
@@ -150,10 +152,10 @@ proptest! {
         let mut bytes = Vec::new();
         put(&mut bytes, &record, Timestamp::default());
         prop_assert!(bytes.len() <= decision.record_bytes());
-        let places = decision.shown.len() + decision.detail.as_ref().map_or(0, |detail| {
+        let positions = decision.shown.len() + decision.detail.as_ref().map_or(0, |detail| {
             detail.candidates.len() + detail.shown_lately.len()
         });
-        let slack = 300 + 8 * places;
+        let slack = 300 + 8 * positions;
         prop_assert!(decision.record_bytes() <= bytes.len() + slack);
     }
 }

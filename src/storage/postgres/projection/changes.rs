@@ -65,48 +65,48 @@ impl<'a> Changes<'a> {
 
     /// The partitions that hold the new rows.
     pub fn partitions(&self) -> BTreeSet<Partition> {
-        let interactions = self.interactions.iter().map(|(place, _)| ("interactions", place));
-        let decisions = self.decisions.iter().map(|(place, _)| ("decisions", place));
+        let interactions = self.interactions.iter().map(|(position, _)| ("interactions", position));
+        let decisions = self.decisions.iter().map(|(position, _)| ("decisions", position));
         interactions
             .chain(decisions)
-            .map(|(table, place)| Partition { table, month: Month::of(place.recorded_at) })
+            .map(|(table, position)| Partition { table, month: Month::of(position.recorded_at) })
             .collect()
     }
 
     fn add(&mut self, record: &'a LogRecord) {
-        let place = Place { sequence: record.sequence, recorded_at: record.recorded_at };
+        let position = Place { sequence: record.sequence, recorded_at: record.recorded_at };
         match &record.record {
             Record::Interaction(interaction) => {
-                self.interactions.push((place, interaction));
-                let profile = self.profile(interaction.user_id.as_str(), place);
+                self.interactions.push((position, interaction));
+                let profile = self.profile(interaction.user_id.as_str(), position);
                 let at = interaction.occurred_at;
                 let (first, last) = profile.seen.unwrap_or((at, at));
                 profile.seen = Some((first.min(at), last.max(at)));
                 profile.interactions[interaction.kind.index()] += 1;
             }
             Record::Decision(decision) => {
-                self.decisions.push((place, decision));
-                self.profile(decision.user_id.as_str(), place).decisions += 1;
+                self.decisions.push((position, decision));
+                self.profile(decision.user_id.as_str(), position).decisions += 1;
             }
             Record::ItemUpserted(item) => {
-                self.items.insert(storable(item.item_id.as_str()), (place, Some(item)));
+                self.items.insert(storable(item.item_id.as_str()), (position, Some(item)));
             }
             Record::ItemDeleted(item_id) => {
-                self.items.insert(storable(item_id.as_str()), (place, None));
+                self.items.insert(storable(item_id.as_str()), (position, None));
             }
             Record::UserAttributesSet { user_id, attributes } => {
-                self.profile(user_id.as_str(), place).attributes = Some(attributes);
+                self.profile(user_id.as_str(), position).attributes = Some(attributes);
             }
-            Record::SettingsSet(settings) => self.settings.push((place, settings)),
-            Record::ModelPublished(model) => self.models.push((place, model)),
+            Record::SettingsSet(settings) => self.settings.push((position, settings)),
+            Record::ModelPublished(model) => self.models.push((position, model)),
             // Arms and takeovers have no tables.
             Record::ArmSelected(_) | Record::ArmRewarded(_) | Record::TakeoverChanged(_) => {}
         }
     }
 
-    fn profile(&mut self, user_id: &'a str, place: Place) -> &mut ProfileChange<'a> {
+    fn profile(&mut self, user_id: &'a str, position: Place) -> &mut ProfileChange<'a> {
         let profile = self.profiles.entry(storable(user_id)).or_default();
-        profile.sequence = place.sequence;
+        profile.sequence = position.sequence;
         profile
     }
 }

@@ -181,8 +181,8 @@ fn storable(item: &Item) -> Option<&[f32]> {
 
 fn numbers(embedding: &[f32]) -> String {
     let mut text = String::with_capacity(embedding.len() * 12);
-    for (place, value) in embedding.iter().enumerate() {
-        let before = if place == 0 { '[' } else { ',' };
+    for (position, value) in embedding.iter().enumerate() {
+        let before = if position == 0 { '[' } else { ',' };
         write!(text, "{before}{value:e}").expect("a string takes all that is written");
     }
     text + "]"

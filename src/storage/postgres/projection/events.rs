@@ -71,8 +71,8 @@ pub async fn add_interactions(
     namespace_id: i64,
     interactions: &[(Place, &Interaction)],
 ) -> Result<(), Error> {
-    copy(transaction, &INTERACTIONS, interactions, |row, (place, interaction)| {
-        put_place(row, namespace_id, place);
+    copy(transaction, &INTERACTIONS, interactions, |row, (position, interaction)| {
+        put_place(row, namespace_id, position);
         put_interaction(row, interaction);
     })
     .await
@@ -83,8 +83,8 @@ pub async fn add_decisions(
     namespace_id: i64,
     decisions: &[(Place, &Decision)],
 ) -> Result<(), Error> {
-    copy(transaction, &DECISIONS, decisions, |row, (place, decision)| {
-        put_place(row, namespace_id, place);
+    copy(transaction, &DECISIONS, decisions, |row, (position, decision)| {
+        put_place(row, namespace_id, position);
         put_decision(row, decision);
     })
     .await
@@ -95,8 +95,8 @@ pub async fn add_models(
     namespace_id: i64,
     models: &[(Place, &PublishedModel)],
 ) -> Result<(), Error> {
-    copy(transaction, &MODELS, models, |row, (place, model)| {
-        put_place(row, namespace_id, place);
+    copy(transaction, &MODELS, models, |row, (position, model)| {
+        put_place(row, namespace_id, position);
         row.natural(model.version);
         row.natural(model.trained_at);
         row.natural(model.encoded.len() as u64);
@@ -109,17 +109,17 @@ pub async fn add_settings(
     namespace_id: i64,
     settings: &[(Place, &Settings)],
 ) -> Result<(), Error> {
-    copy(transaction, &SETTINGS, settings, |row, (place, settings)| {
-        put_place(row, namespace_id, place);
+    copy(transaction, &SETTINGS, settings, |row, (position, settings)| {
+        put_place(row, namespace_id, position);
         row.json(serde_json::to_string(settings).expect("settings have text keys only"));
     })
     .await
 }
 
-fn put_place(row: &mut Row, namespace_id: i64, place: &Place) {
+fn put_place(row: &mut Row, namespace_id: i64, position: &Place) {
     row.bigint(namespace_id);
-    row.natural(place.sequence);
-    row.timestamp(place.recorded_at);
+    row.natural(position.sequence);
+    row.timestamp(position.recorded_at);
 }
 
 fn put_interaction(row: &mut Row, interaction: &Interaction) {

@@ -43,13 +43,15 @@ pub async fn change(
     let item_ids: Vec<&str> = changes.keys().map(|item_id| &**item_id).collect();
     let delete = "DELETE FROM items WHERE namespace_id = $1 AND item_id = ANY ($2)";
     transaction.execute(delete, &[&namespace_id, &item_ids]).await?;
-    let left: Vec<_> =
-        changes.values().filter_map(|(place, item)| item.map(|item| (*place, item))).collect();
-    copy(transaction, &ITEMS, &left, |row, (place, item)| {
+    let left: Vec<_> = changes
+        .values()
+        .filter_map(|(position, item)| item.map(|item| (*position, item)))
+        .collect();
+    copy(transaction, &ITEMS, &left, |row, (position, item)| {
         row.bigint(namespace_id);
         put_item(row, item);
-        row.natural(place.sequence);
-        row.timestamp(place.recorded_at);
+        row.natural(position.sequence);
+        row.timestamp(position.recorded_at);
         row.optional(item.language.as_deref(), Row::text);
     })
     .await

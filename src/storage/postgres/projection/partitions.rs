@@ -47,7 +47,7 @@ async fn missing<'a>(
     let partitions: Vec<_> = partitions.into_iter().collect();
     let names: Vec<_> = partitions.iter().map(|partition| partition.name()).collect();
     let query = "SELECT to_regclass(name) IS NULL FROM unnest($1::text[])
-        WITH ORDINALITY AS named (name, place) ORDER BY place";
+        WITH ORDINALITY AS named (name, position) ORDER BY position";
     let rows = transaction.query(query, &[&names]).await?;
     let are_missing = rows.iter().map(|row| row.try_get(0)).collect::<Result<Vec<bool>, _>>()?;
     let found = partitions.into_iter().zip(are_missing);

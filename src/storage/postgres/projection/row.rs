@@ -99,8 +99,8 @@ impl Row {
         self.put(|bytes| {
             array_header(bytes, &Type::FLOAT4, &[vectors.len(), width], ragged);
             for vector in vectors {
-                for place in 0..width {
-                    let value = vector.get(place).map(|value| value.to_be_bytes());
+                for position in 0..width {
+                    let value = vector.get(position).map(|value| value.to_be_bytes());
                     array_element(bytes, value.as_ref().map(<[u8; 4]>::as_slice));
                 }
             }

@@ -1,10 +1,10 @@
 //! Choosing an arm: beliefs of the arms that are offered, the policy of the strategy,
 //! and one draw.
 
-use super::context::Shape;
-use super::linear::Linear;
-use super::linear::foretell_all;
-use super::set::ArmSet;
+use crate::bandit::arms::context::Shape;
+use crate::bandit::arms::linear::Linear;
+use crate::bandit::arms::linear::predict_all;
+use crate::bandit::arms::set::ArmSet;
 use crate::bandit::strategy;
 use crate::bandit::strategy::Beliefs;
 use crate::bandit::strategy::BetaThompson;
@@ -26,7 +26,7 @@ use crate::seed::Purpose;
 /// SquareCB explores less by this times the square root of the selections; VW's default.
 const GAMMA: f64 = 10.0;
 
-/// What is to be chosen, and how.
+/// The input of a choice.
 #[derive(Debug, Clone, Copy)]
 pub struct ArmChoice<'a> {
     /// At least one, each once.
@@ -39,10 +39,10 @@ pub struct ArmChoice<'a> {
     pub decision_id: &'a DecisionId,
 }
 
-/// An arm chosen, with what was believed of all that were offered, in their order.
+/// The chosen arm, with the beliefs about all offered arms, in their order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ChosenArm {
-    /// Place among the offered.
+    /// Index among the offered.
     pub chosen: usize,
     pub propensities: Vec<f64>,
     /// Expected rewards.
@@ -51,7 +51,7 @@ pub struct ChosenArm {
     pub deviations: Vec<f64>,
 }
 
-/// Chooses among the offered arms of a set; `None` is a set nobody has heard of. A
+/// Chooses among the offered arms of a set; `None` is an unknown set. A
 /// context that does not fit the set counts as none.
 pub fn choose(set: Option<&ArmSet>, choice: &ArmChoice<'_>) -> ChosenArm {
     let known = set.and_then(|set| set.shape);
@@ -83,14 +83,14 @@ fn by_context(
         .offered
         .iter()
         .enumerate()
-        .map(|(place, name)| {
-            linear_of(set, name, place).filter(|linear| linear.dimension() == x.len())
+        .map(|(position, name)| {
+            linear_of(set, name, position).filter(|linear| linear.dimension() == x.len())
         })
         .collect();
     let noise = set.noise();
-    let (means, deviations): (Vec<f64>, Vec<f64>) = foretell_all(&models, &x)
+    let (means, deviations): (Vec<f64>, Vec<f64>) = predict_all(&models, &x)
         .into_iter()
-        .map(|foretold| (foretold.mean, noise * foretold.variance.sqrt()))
+        .map(|predicted| (predicted.mean, noise * predicted.variance.sqrt()))
         .unzip();
     let exploration = f64::from(choice.settings.exploration);
     let policy: &dyn Policy = match choice.strategy {
@@ -154,7 +154,7 @@ fn by_rate(
 }
 
 /// UCB1 (Auer, Cesa-Bianchi, Fischer 2002) of the successes and selections of each arm:
-/// what was never tried comes first.
+/// arms without selections come first.
 fn ucb1(evidence: &[(f64, f64)], propensities: &mut [f64]) {
     let total: f64 = evidence.iter().map(|(_, weight)| weight).sum();
     let tried = |weight: f64| weight > 1e-9;

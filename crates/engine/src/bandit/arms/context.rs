@@ -1,7 +1,7 @@
 //! Contexts as vectors: a constant, the numbers as given, the attributes hashed.
 //!
 //! Text attributes, flags and list members count as `name=value`: each adds 1 or -1 at a
-//! hashed place; a number adds its value at the place of its name. The sign is hashed,
+//! hashed index. A number adds its value at the index of its name. The sign is hashed,
 //! too, so that collisions cancel on average (Weinberger et al. 2009).
 
 use serde::Deserialize;
@@ -12,11 +12,11 @@ use crate::domain::ArmContext;
 use crate::domain::AttributeValue;
 use crate::domain::limits;
 
-/// Places that attributes are hashed to.
-const PLACES: usize = 64;
+/// Number of indices that attributes are hashed to.
+const POSITIONS: usize = 64;
 
-/// What the vectors of an arm set are made of; its first selection with a context
-/// decides.
+/// The shape of the vectors of an arm set; its first selection with a context
+/// decides it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shape {
     pub numbers: u32,
@@ -31,52 +31,56 @@ impl Shape {
             .then_some(Self { numbers, attributes: !context.attributes.is_empty() })
     }
 
-    /// Whether contexts of this shape can stand for the given one.
+    /// Whether the given context fits this shape.
     pub fn fits(self, context: &ArmContext) -> bool {
         context.numbers.len() == self.numbers as usize
             && (self.attributes || context.attributes.is_empty())
     }
 
     pub fn dimension(self) -> usize {
-        1 + self.numbers as usize + if self.attributes { PLACES } else { 0 }
+        1 + self.numbers as usize + if self.attributes { POSITIONS } else { 0 }
     }
 
     /// The vector of a context that fits.
     pub fn vector(self, context: &ArmContext) -> Vec<f32> {
         let mut vector = Vec::with_capacity(self.dimension());
         vector.push(1.0);
-        vector.extend_from_slice(&context.numbers);
+        vector.extend(context.numbers.iter().map(|number| bounded(*number)));
         vector.resize(self.dimension(), 0.0);
-        let places = &mut vector[1 + self.numbers as usize..];
+        let positions = &mut vector[1 + self.numbers as usize..];
         if self.attributes {
             for (name, value) in context.attributes.iter() {
-                add(places, name, value);
+                add(positions, name, value);
             }
         }
         vector
     }
 }
 
-fn add(places: &mut [f32], name: &str, value: &AttributeValue) {
+fn add(positions: &mut [f32], name: &str, value: &AttributeValue) {
     let mut put = |text: &str, size: f32| {
         let mut hasher = Xxh3::new();
         hasher.update(name.as_bytes());
-        // No character of UTF-8 has this byte: a name and a value never run together.
+        // No character of UTF-8 has this byte, so name and value are separated.
         hasher.update(&[0xff]);
         hasher.update(text.as_bytes());
         let hash = hasher.digest();
         let sign = if hash >> 63 == 0 { 1.0 } else { -1.0 };
-        places[hash as usize % PLACES] += sign * size;
+        positions[hash as usize % POSITIONS] += sign * size;
     };
     match value {
         AttributeValue::Text(text) => put(text, 1.0),
         AttributeValue::Flag(flag) => put(if *flag { "true" } else { "false" }, 1.0),
         AttributeValue::List(list) => list.iter().for_each(|text| put(text, 1.0)),
         AttributeValue::Number(number) => {
-            let most = limits::CONTEXT_NUMBER;
-            put("", (*number as f32).clamp(-most, most));
+            put("", bounded(*number as f32));
         }
     }
+}
+
+fn bounded(number: f32) -> f32 {
+    let most = limits::CONTEXT_NUMBER;
+    if number.is_nan() { 0.0 } else { number.clamp(-most, most) }
 }
 
 #[cfg(test)]
@@ -113,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn values_and_names_are_told_apart() {
+    fn values_and_names_are_distinguished() {
         let shape = Shape { numbers: 0, attributes: true };
         let of = |name, value| shape.vector(&context(&[], &[(name, value)]));
         assert_ne!(of("device", text("phone")), of("device", text("desktop")));

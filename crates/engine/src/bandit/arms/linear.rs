@@ -1,8 +1,8 @@
 //! The linear model of one arm's reward: Bayesian ridge regression in square-root form.
 //!
 //! `r ~ N(theta' x, s^2)` with the prior `theta ~ N(0, s^2 / ridge)`. The selection of the
-//! arm adds `x x'`, a reward adds `r x`, whenever it comes. See `numeric::square_root` for
-//! why millions of updates do no harm.
+//! arm adds `x x'`. A reward adds `r x`, whenever it comes. See `numeric::square_root` for
+//! the numerical stability over millions of updates.
 
 use serde::Deserialize;
 use serde::Serialize;
@@ -11,9 +11,9 @@ use crate::numeric::packed_len;
 use crate::numeric::square_root;
 use crate::numeric::square_root::Projection;
 
-/// Observations along each axis that the prior is worth.
+/// Observations along each axis that the prior counts as.
 const RIDGE: f64 = 1.0;
-/// Models that are solved in turns: their factors fit the L2 cache.
+/// Models that are solved interleaved: their factors fit the L2 cache.
 const IN_TURNS: usize = 4;
 
 /// Sufficient statistics of one arm.
@@ -24,25 +24,25 @@ pub struct Linear {
     z: Vec<f64>,
 }
 
-/// What a model says of a reward.
+/// The prediction of a model.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Foretold {
+pub struct Prediction {
     pub mean: f64,
-    /// Variance of the mean over that of a single reward.
+    /// Variance of the mean divided by that of a single reward.
     pub variance: f64,
 }
 
-/// What each of the models foretells for the same vector; `None` is an arm that nothing
-/// is known of.
-pub fn foretell_all(models: &[Option<&Linear>], x: &[f64]) -> Vec<Foretold> {
+/// The predictions of all models for the same vector; `None` is an arm without
+/// a model.
+pub fn predict_all(models: &[Option<&Linear>], x: &[f64]) -> Vec<Prediction> {
     let nothing = unknown(x);
-    let mut foretold = vec![nothing; models.len()];
+    let mut predicted = vec![nothing; models.len()];
     let mut vectors = vec![0.0; IN_TURNS * x.len()];
     let mut known = models.iter().enumerate().filter_map(|(arm, model)| Some((arm, (*model)?)));
     loop {
         let group: Vec<(usize, &Linear)> = known.by_ref().take(IN_TURNS).collect();
         if group.is_empty() {
-            return foretold;
+            return predicted;
         }
         let vectors = vectors.chunks_exact_mut(x.len());
         let mut projections: Vec<Projection<'_>> = group
@@ -55,15 +55,15 @@ pub fn foretell_all(models: &[Option<&Linear>], x: &[f64]) -> Vec<Foretold> {
             .collect();
         square_root::project(&mut projections);
         for ((arm, _), one) in group.iter().zip(projections) {
-            foretold[*arm] = Foretold { mean: one.mean, variance: one.square };
+            predicted[*arm] = Prediction { mean: one.mean, variance: one.square };
         }
     }
 }
 
-/// Of an arm that nothing is known of.
-fn unknown(x: &[f64]) -> Foretold {
+/// The prediction of an arm without a model.
+fn unknown(x: &[f64]) -> Prediction {
     let square: f64 = x.iter().map(|x| x * x).sum();
-    Foretold { mean: 0.0, variance: square / RIDGE }
+    Prediction { mean: 0.0, variance: square / RIDGE }
 }
 
 impl Linear {
@@ -82,16 +82,22 @@ impl Linear {
         self.z.len()
     }
 
+    /// Its size in memory.
+    pub fn bytes(&self) -> u64 {
+        let numbers = self.factor.len() + self.inverse_diagonal.len() + self.z.len();
+        (size_of::<Self>() + numbers * size_of::<f64>()) as u64
+    }
+
     fn projection<'a>(&'a self, x: &'a mut [f64]) -> Projection<'a> {
         Projection::new(&self.factor, &self.inverse_diagonal, &self.z, x)
     }
 
-    /// Learns of a selection, so far without reward. Works in the place of `x`.
+    /// Learns of a selection, so far without reward. Overwrites `x`.
     pub fn select(&mut self, x: &mut [f64]) {
         square_root::observe(&mut self.factor, &mut self.inverse_diagonal, &mut self.z, x);
     }
 
-    /// Learns of a reward, or of a change of one. Works in the place of `x`.
+    /// Learns of a reward, or of a change of one. Overwrites `x`.
     pub fn reward(&mut self, x: &mut [f64], change: f64) {
         square_root::project(&mut [self.projection(x)]);
         for (z, y) in self.z.iter_mut().zip(x.iter()) {
@@ -99,7 +105,7 @@ impl Linear {
         }
     }
 
-    /// Leaves this part of all evidence.
+    /// Scales all evidence by this factor.
     pub fn fade(&mut self, keep: f64) {
         square_root::fade(&mut self.factor, &mut self.inverse_diagonal, &mut self.z, keep, RIDGE);
     }

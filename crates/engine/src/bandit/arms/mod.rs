@@ -1,9 +1,9 @@
 //! Bandits over small sets of named arms: layouts, notifications, sources.
 //!
-//! - Without a context an arm has a rate, believed by a Beta distribution: prior plus
-//!   rewards against selections without.
-//! - With a context each arm has a linear model of the reward ([`linear`]), apart from
-//!   the others. A part shared by all arms (the hybrid LinUCB of Li et al. 2010) was
+//! - Without a context an arm has a rate with a Beta belief: prior plus
+//!   rewards against selections without reward.
+//! - With a context each arm has its own linear model of the reward ([`linear`]). A part shared
+//!   by all arms (the hybrid LinUCB of Li et al. 2010) was
 //!   tried on two streams of classes under Thompson sampling and optimism: rewards of
 //!   .937 and .951, .841 and .839 against .941 and .952, .842 and .836 without, for twice
 //!   the work.

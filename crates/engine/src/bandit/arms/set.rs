@@ -1,25 +1,28 @@
-//! An arm set: its arms with what was learnt of each.
+//! An arm set: its arms with their evidence.
 //!
 //! Fading. With a half-life of `h` selections, all evidence of the set loses
-//! `1 - 2^(-tick/h)` of its weight at every `tick`-th selection, `tick = h / 16`: per
-//! tick, not per event, so that an idle arm becomes uncertain again at the pace of the
+//! `1 - 2^(-tick/h)` of its weight at every `tick`-th selection, `tick = h / 16`. Fading is per
+//! tick, not per event, so an idle arm becomes uncertain again as fast as the
 //! others, and the work is small. The prior does not fade (discounted LinUCB: Russac,
 //! Vernade, Cappe 2019).
+//!
+//! Bounded: a full set evicts the arm that was offered the longest ago when a new one
+//! is offered; of several, the one with the least evidence.
 
 use std::sync::Arc;
 
 use serde::Deserialize;
 use serde::Serialize;
 
-use super::context::Shape;
-use super::linear::Linear;
+use crate::bandit::arms::context::Shape;
+use crate::bandit::arms::linear::Linear;
 use crate::domain::limits;
 use crate::numeric::math;
 
 /// Ticks of fading in one half-life.
 const TICKS: u32 = 16;
-/// Variance of a single reward before anything is known, that of a fair coin, and how
-/// many observations it is worth.
+/// Variance of a single reward before any data, that of a fair coin, and the
+/// observations that it counts as.
 const ERROR_PRIOR: (f64, f64) = (0.25, 10.0);
 
 /// One arm.
@@ -33,14 +36,30 @@ pub struct Arm {
     /// The same two, faded.
     pub weight: f64,
     pub successes: f64,
-    /// From its first selection with a context on.
+    /// From its first selection with a context on; `None` again when memory is short.
     pub linear: Option<Arc<Linear>>,
+    /// Which selection of the namespace its model began with.
+    pub(super) model_since: u64,
+    /// Which selection of the set offered it last.
+    offered_at: u64,
+    /// How many arms had this slot before: their pending selections do not count for this one.
+    pub(super) generation: u32,
 }
 
 impl Arm {
     fn new(name: &str) -> Self {
         let name = Arc::from(name);
-        Self { name, selections: 0, reward: 0.0, weight: 0.0, successes: 0.0, linear: None }
+        Self {
+            name,
+            selections: 0,
+            reward: 0.0,
+            weight: 0.0,
+            successes: 0.0,
+            linear: None,
+            model_since: 0,
+            offered_at: 0,
+            generation: 0,
+        }
     }
 
     /// Parameters of the Beta belief under a prior.
@@ -49,7 +68,7 @@ impl Arm {
     }
 }
 
-/// Arms that compete with each other.
+/// A set of arms.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ArmSet {
     /// In the order in which they were first offered.
@@ -59,45 +78,85 @@ pub struct ArmSet {
     /// `None` before the first selection with a context.
     pub shape: Option<Shape>,
     pub selections: u64,
+    /// Its last selection, as a number in the namespace.
+    pub(super) used_at: u64,
     /// Half-lives that passed so far.
     pub(super) faded: f64,
-    /// Squared errors of foretold rewards, and how many, both faded.
+    /// Squared errors of predicted rewards, and how many, both faded.
     pub(super) errors: (f64, f64),
 }
 
 impl ArmSet {
     pub fn find(&self, name: &str) -> Option<usize> {
-        self.place(name).ok().map(|place| self.by_name[place] as usize)
+        self.rank(name).ok().map(|rank| self.by_name[rank] as usize)
     }
 
-    fn place(&self, name: &str) -> Result<usize, usize> {
+    /// The index of a name in the order of names, or where to insert it.
+    fn rank(&self, name: &str) -> Result<usize, usize> {
         self.by_name.binary_search_by(|&arm| (*self.arms[arm as usize].name).cmp(name))
     }
 
-    /// The index of an arm, which is made now if it is new; `None` when the set is full.
-    pub(super) fn intern(&mut self, name: &str, hint: usize) -> Option<usize> {
-        // Offers mostly come in one order.
-        if self.arms.get(hint).is_some_and(|arm| &*arm.name == name) {
-            return Some(hint);
-        }
-        match self.place(name) {
-            Ok(place) => Some(self.by_name[place] as usize),
-            Err(_) if self.arms.len() >= limits::ARMS_KNOWN => None,
-            Err(place) => {
-                self.by_name.insert(place, self.arms.len() as u32);
-                self.arms.push(Arm::new(name));
-                Some(self.arms.len() - 1)
-            }
-        }
+    /// The index of an offered arm, which is added if it is new; `None` when all
+    /// arms of a full set are offered with it.
+    pub(super) fn offer(&mut self, name: &str, hint: usize) -> Option<usize> {
+        // Mostly arms are offered in the same order.
+        let is_hint = self.arms.get(hint).is_some_and(|arm| &*arm.name == name);
+        let known = if is_hint { Some(hint) } else { self.find(name) };
+        let arm = known.or_else(|| self.make(name))?;
+        self.arms[arm].offered_at = self.selections;
+        Some(arm)
     }
 
-    /// Standard deviation of a single reward around what was foretold.
+    fn make(&mut self, name: &str) -> Option<usize> {
+        let arm = if self.arms.len() < limits::ARMS_KNOWN {
+            self.arms.push(Arm::new(name));
+            self.arms.len() - 1
+        } else {
+            let arm = self.longest_unused(|_, arm| arm.offered_at < self.selections)?;
+            let rank = self.rank(&self.arms[arm].name).ok()?;
+            self.by_name.remove(rank);
+            let generation = self.arms[arm].generation.wrapping_add(1);
+            self.arms[arm] = Arm { generation, ..Arm::new(name) };
+            arm
+        };
+        let rank = self.rank(name).unwrap_or_else(|rank| rank);
+        self.by_name.insert(rank, arm as u32);
+        Some(arm)
+    }
+
+    /// The arm, among those allowed, that was offered the longest ago; of several, the one with
+    /// the least evidence.
+    pub(super) fn longest_unused(&self, may: impl Fn(usize, &Arm) -> bool) -> Option<usize> {
+        let arms = self.arms.iter().enumerate().filter(|(number, arm)| may(*number, arm));
+        let of = |(_, arm): &(usize, &Arm)| (arm.offered_at, arm.weight);
+        let oldest = arms.min_by(|a, b| {
+            let (a, b) = (of(a), of(b));
+            a.0.cmp(&b.0).then(a.1.total_cmp(&b.1))
+        });
+        oldest.map(|(arm, _)| arm)
+    }
+
+    /// Memory of the models of its arms.
+    pub(super) fn model_bytes(&self) -> u64 {
+        self.arms.iter().filter_map(|arm| arm.linear.as_ref()).map(|linear| linear.bytes()).sum()
+    }
+
+    /// Whether data read from a snapshot is consistent.
+    pub(super) fn is_whole(&self) -> bool {
+        let named = |rank: &u32| self.arms.get(*rank as usize).map(|arm| &*arm.name);
+        self.arms.len() <= limits::ARMS_KNOWN
+            && self.by_name.len() == self.arms.len()
+            && self.by_name.iter().all(|arm| named(arm).is_some())
+            && self.by_name.windows(2).all(|pair| named(&pair[0]) < named(&pair[1]))
+    }
+
+    /// Standard deviation of a single reward around its prediction.
     pub fn noise(&self) -> f64 {
         let (variance, count) = ERROR_PRIOR;
         ((variance * count + self.errors.0) / (count + self.errors.1)).max(1e-6).sqrt()
     }
 
-    /// Counts one more selection; lets evidence fade when a tick is full.
+    /// Counts one more selection; fades the evidence when a tick is full.
     pub(super) fn advance(&mut self, half_life: u32) {
         self.selections += 1;
         if half_life == 0 {

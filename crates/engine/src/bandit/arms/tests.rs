@@ -1,14 +1,16 @@
-//! Arms learn what simulated worlds reward: regret, drift, late rewards, replay.
+//! Arms in simulated environments: regret, drift, late rewards, replay.
 //!
 //! Statistical tests have fixed seeds, so they do not fail by chance.
+
+mod bounds;
 
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use rand_chacha::ChaCha8Rng;
 
-use super::*;
 use crate::Engine;
+use crate::bandit::arms::*;
 use crate::domain::ArmContext;
 use crate::domain::ArmName;
 use crate::domain::ArmReward;
@@ -33,6 +35,8 @@ struct World {
     settings: ArmSettings,
     offered: Vec<ArmName>,
     round: u64,
+    /// Seconds.
+    clock: i64,
     seed: u64,
     log: Vec<LogRecord>,
 }
@@ -45,17 +49,21 @@ impl World {
     fn new(arms: usize, seed: u64, settings: ArmSettings) -> Self {
         let engine = Engine::new(Settings { arms: settings, ..Settings::default() });
         let offered = (0..arms).map(name).collect();
-        Self { engine, settings, offered, round: 0, seed, log: Vec::new() }
+        Self { engine, settings, offered, round: 0, clock: 1_700_000_000, seed, log: Vec::new() }
     }
 
     fn learn(&mut self, record: Record) {
         let sequence = self.engine.state().watermark() + 1;
-        let recorded_at = Timestamp::from_seconds(1_700_000_000);
+        let recorded_at = Timestamp::from_seconds(self.clock);
         self.log.push(LogRecord { sequence, recorded_at, record });
         self.engine.apply(&self.log[self.log.len() - 1..]).unwrap();
     }
 
     fn select(&mut self, context: &ArmContext) -> (DecisionId, usize) {
+        self.select_of("set", context)
+    }
+
+    fn select_of(&mut self, set: &str, context: &ArmContext) -> (DecisionId, usize) {
         self.round += 1;
         let decision_id = DecisionId::parse(format!("d{}", self.round)).unwrap();
         let strategy = self.settings.strategy;
@@ -68,15 +76,15 @@ impl World {
             seed: self.seed,
             decision_id: &decision_id,
         };
-        let found = choose(self.engine.state().arm_set("set"), &choice);
-        let offered = self.offered.iter().enumerate().map(|(place, name)| OfferedArm {
+        let found = choose(self.engine.state().arm_set(set), &choice);
+        let offered = self.offered.iter().enumerate().map(|(position, name)| OfferedArm {
             name: name.clone(),
-            propensity: found.propensities[place] as f32,
-            mean: found.means[place] as f32,
+            propensity: found.propensities[position] as f32,
+            mean: found.means[position] as f32,
         });
         self.learn(Record::ArmSelected(ArmSelection {
             decision_id: decision_id.clone(),
-            set: ArmSetName::parse("set").unwrap(),
+            set: ArmSetName::parse(set).unwrap(),
             offered: offered.collect(),
             chosen: found.chosen as u32,
             context: context.clone(),
@@ -255,7 +263,7 @@ fn a_drift_is_followed_with_fading_and_not_without() {
 }
 
 #[test]
-fn rewards_count_by_the_best_whatever_their_order_and_corrections_replace() {
+fn the_best_reward_counts_in_any_order_and_a_correction_replaces_it() {
     let context = numbers(vec![0.3, -1.0]);
     let learnt = |rewards: &[(f32, bool)]| {
         let mut world = World::new(2, 1, ArmSettings::default());
@@ -311,7 +319,7 @@ fn assert_near(found: &ArmSet, expected: &ArmSet) {
 }
 
 #[test]
-fn a_late_reward_is_worth_what_its_selection_still_is() {
+fn a_late_reward_fades_like_its_selection() {
     let settings = ArmSettings { half_life_selections: 16, ..ArmSettings::default() };
     let mut world = World::new(1, 1, settings);
     let (first, _) = world.select(&ArmContext::default());
@@ -326,7 +334,7 @@ fn a_late_reward_is_worth_what_its_selection_still_is() {
 }
 
 #[test]
-fn attributes_alone_are_a_context_and_arms_learn_to_tell_them_apart() {
+fn attributes_alone_are_a_context_that_arms_learn_to_distinguish() {
     let device = |value: &str| {
         let value = AttributeValue::Text(value.to_owned());
         let attributes = Attributes::new(BTreeMap::from([("device".to_owned(), value)])).unwrap();
@@ -353,17 +361,6 @@ fn a_context_that_does_not_fit_the_set_counts_as_none() {
     world.select(&numbers(vec![1.0]));
     let after = world.set().arms.iter().map(|arm| arm.linear.clone()).collect::<Vec<_>>();
     assert!(before == after && world.set().selections == 2);
-}
-
-#[test]
-fn an_arm_set_holds_as_many_arms_as_the_limit_says_and_old_ones_stay() {
-    let known = crate::domain::limits::ARMS_KNOWN;
-    let mut world = World::new(known, 1, ArmSettings::default());
-    world.select(&ArmContext::default());
-    world.offered = vec![name(known), name(3)];
-    world.select(&ArmContext::default());
-    assert_eq!(world.set().arms.len(), known);
-    assert!(world.set().find("arm-3").is_some() && world.set().find("arm-500").is_none());
 }
 
 /// Selections and rewards of two sets, contexts or none, late and repeated rewards.

@@ -1,11 +1,11 @@
 //! Policies around one best arm: greedy, epsilon-greedy, optimism.
 //!
-//! Arms that tie for the best share its probability evenly: before anything is known
-//! all are alike, and the first of a list is no better than the last.
+//! Arms that tie for the best share its probability evenly: without evidence all arms are
+//! equal, whatever their order.
 
-use super::Beliefs;
-use super::Policy;
-use super::mix_evenly;
+use crate::bandit::strategy::Beliefs;
+use crate::bandit::strategy::Policy;
+use crate::bandit::strategy::mix_evenly;
 
 /// The arm of the highest mean.
 #[derive(Debug, Clone, Copy)]
@@ -46,6 +46,8 @@ impl Policy for UpperConfidence {
 }
 
 fn share_among_best(scores: impl Iterator<Item = f64> + Clone, propensities: &mut [f64]) {
+    // NaN ranks last.
+    let scores = scores.map(|score| if score.is_nan() { f64::NEG_INFINITY } else { score });
     let best = scores.clone().fold(f64::NEG_INFINITY, f64::max);
     let mut tied = 0.0;
     for (propensity, score) in propensities.iter_mut().zip(scores) {

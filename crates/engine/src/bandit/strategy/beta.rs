@@ -5,11 +5,11 @@
 //! observations; beyond, a Beta variable is normal on the scale of Peizer and Pratt
 //! (1968), to about 1e-4 of the probability.
 
-use super::quadrature::Quadrature;
+use crate::bandit::strategy::quadrature::Quadrature;
 use crate::numeric::math;
 use crate::numeric::normal::LnCdf;
 
-/// Observations up to which the continued fraction is worked out.
+/// Observations up to which the continued fraction is computed.
 const EXACT_MAX: f64 = 200.0;
 const STEPS_MAX: usize = 200;
 const TINY: f64 = 1e-300;
@@ -66,7 +66,7 @@ impl Beta {
             front - math::ln(a) + math::ln(continued_fraction(x, a, b))
         } else {
             let above = math::exp(front) * continued_fraction(1.0 - x, b, a) / b;
-            // Rounding may pass 1 where next to nothing lies below.
+            // Rounding may exceed 1 where almost nothing is below.
             math::log1p(-above.min(1.0 - 1e-16))
         }
     }
@@ -121,7 +121,7 @@ fn continued_fraction(x: f64, a: f64, b: f64) -> f64 {
 mod tests {
     use super::*;
 
-    /// Trapezoids over the density: slow and plain.
+    /// Trapezoids over the density: slow and simple.
     fn by_trapezoids(alpha: f64, beta: f64, x: f64) -> f64 {
         let ln_beta = math::ln_gamma(alpha) + math::ln_gamma(beta) - math::ln_gamma(alpha + beta);
         let density =

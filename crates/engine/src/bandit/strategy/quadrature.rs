@@ -7,7 +7,7 @@
 //!
 //! - the probabilities sum to `F(end) - F(start)` exactly, since `ln F = sum ln F_i`;
 //! - no density is needed, and a distribution much narrower than a cell is not missed;
-//! - in a cell, arms share in proportion to their parts of `ln F`, which is right to
+//! - in a cell, arms share in proportion to their parts of `ln F`, which is exact to
 //!   second order in the cell's share of `F`. Cells are halved until none holds more
 //!   than [`SHARE_MAX`].
 //!
@@ -19,7 +19,7 @@ use crate::numeric::math;
 /// Share of the distribution of the largest that one cell may hold.
 const SHARE_MAX: f64 = 1.0 / 32.0;
 const CELLS_AT_FIRST: usize = 16;
-/// `ln F_i` below this is this: `F` is nothing there.
+/// Lower bound of `ln F_i`: `F` counts as 0 there.
 const LN_F_FLOOR: f64 = -1_000.0;
 /// Below this, `F` counts as 0.
 const LN_F_NONE: f64 = -40.0;
@@ -63,8 +63,8 @@ pub(super) fn logarithmic_mean(rise: f64, left: f64, right: f64) -> f64 {
 }
 
 impl<F: Fn(usize, f64) -> f64> Quadrature<F> {
-    /// A table for `arms` variables that lie between `start` and `end`, as good as
-    /// certainly.
+    /// A table for `arms` variables that are almost certainly between `start` and
+    /// `end`.
     pub fn new(arms: usize, start: f64, end: f64, ln_f: F) -> Self {
         let mut quadrature = Self { arms, ln_f, nodes: Vec::new(), rows: Vec::new() };
         for cell in 0..=CELLS_AT_FIRST {
@@ -74,11 +74,11 @@ impl<F: Fn(usize, f64) -> f64> Quadrature<F> {
         quadrature
     }
 
-    fn insert(&mut self, place: usize, t: f64) {
+    fn insert(&mut self, position: usize, t: f64) {
         let row = self.rows.len();
         self.rows.extend((0..self.arms).map(|arm| (self.ln_f)(arm, t).max(LN_F_FLOOR)));
         let ln_f = self.rows[row..].iter().sum();
-        self.nodes.insert(place, Node { t, row, ln_f, f: share_below(ln_f) });
+        self.nodes.insert(position, Node { t, row, ln_f, f: share_below(ln_f) });
     }
 
     /// Writes each arm's probability of being the largest.
@@ -98,8 +98,10 @@ impl<F: Fn(usize, f64) -> f64> Quadrature<F> {
             *propensity = propensity.max(0.0);
             total += *propensity;
         }
+        // No distribution: all arms are equal.
+        let even = 1.0 / self.arms as f64;
         for propensity in propensities {
-            *propensity /= total;
+            *propensity = if total > 0.0 { *propensity / total } else { even };
         }
     }
 

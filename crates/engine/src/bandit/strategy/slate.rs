@@ -1,63 +1,68 @@
-//! Thompson sampling of the places of a list, one after the other, with exact propensities.
+//! Thompson sampling of the positions of a list, one after the other, with exact propensities.
 //!
-//! At each place the arms that are left compete anew: each score is drawn from its normal
-//! belief, the highest wins. The table is that of [`super::quadrature`] with fewer cells: the
+//! At each position the remaining arms compete again: each score is drawn from its normal
+//! belief, the highest wins. The table is that of [`crate::bandit::strategy::quadrature`] with fewer cells: the
 //! distribution of the highest score on cells between nodes, each shared by the arms in
 //! proportion to their parts of `ln F` on it. A winner is drawn from the table (a cell, then an
-//! arm in it) and its probability read from the same table, so that is exact whatever the
-//! cells; that they make Thompson sampling is right to second order in a cell's share.
-//! Where the narrow beliefs of some jump within a cell, a propensity may be off by the share
-//! of that cell: .014 at most in 200 random worlds, in which the mean distance of the whole
+//! arm in it) and its probability is read from the same table, so it is exact for any
+//! cells. The difference to Thompson sampling is of second order in a cell's share.
+//! Where the narrow beliefs of some arms jump within a cell, a propensity may be off by the share
+//! of that cell: .014 at most in 200 random cases, in which the mean distance of the whole
 //! distribution was .003.
 //!
-//! One table serves all places. What an arm leaves, joins or changes is its own row, and only
-//! the nodes that matter stay: those between next to nothing and nearly all of `F`. Arms that
+//! One table serves all positions. An arm that leaves, joins or changes affects its own row only,
+//! and only the nodes that matter stay: those between almost 0 and almost 1 of `F`. Arms that
 //! are sure to score below the lowest node are not in the table.
 //!
+//! No input panics: a mean that is not finite is ignored, and where the
+//! table holds no distribution the arm of the highest mean is certain.
+//!
 //! Cost: about 15 nodes. One lookup a node for an arm that changed, one an arm for a new node,
-//! one row of nodes and one column of arms a draw. 20 places of 100 arms: 16 us, and 30 us when
-//! variety changes 15 arms a place.
+//! one row of nodes and one column of arms a draw. 20 positions of 100 arms: 16 us, and 30 us when
+//! variety changes 15 arms a position.
 
-use super::Beliefs;
-use super::quadrature::logarithmic_mean;
-use super::quadrature::share_below;
-use super::thompson::REACH;
-use super::thompson::scaled;
+use crate::bandit::strategy::Beliefs;
+use crate::bandit::strategy::is_believable;
+use crate::bandit::strategy::quadrature::logarithmic_mean;
+use crate::bandit::strategy::quadrature::share_below;
+use crate::bandit::strategy::sound;
+use crate::bandit::strategy::thompson::REACH;
+use crate::bandit::strategy::thompson::scaled;
 use crate::numeric::math;
 use crate::numeric::normal::LnCdf;
 
 /// Cells are halved until none holds more of the distribution of the highest score, and none
-/// that holds more than [`STEEP_SHARE`] has `ln F` rise further: what rises far is shared worst.
+/// that holds more than [`STEEP_SHARE`] has a larger rise of `ln F`: shares are least exact there.
 const SHARE_MAX: f64 = 1.0 / 6.0;
 const RISE_MAX: f64 = 3.0;
 const STEEP_SHARE: f64 = 1.0 / 64.0;
-/// Fewer arms than this have larger propensities to be right, and are cheap.
+/// With fewer arms propensities are larger and must be more precise; the cost is small.
 const FEW: usize = 24;
 const SHARE_MAX_OF_FEW: f64 = 1.0 / 16.0;
-/// Two cells that together hold less than this part of what one may, and rise less, are made
-/// one.
+/// Two cells are merged when together they hold less than this part of the largest share, and
+/// also rise less than [`RISE_MERGED`] or hold less than [`STEEP_MERGED`].
 const MERGED: f64 = 0.6;
 const RISE_MERGED: f64 = 2.0;
 const STEEP_MERGED: f64 = 1.0 / 256.0;
-/// `-ln F` below this is this to [`between`].
+/// Lower bound of `-ln F` in [`between`].
 const FLAT: f64 = 1e-4;
 const CELLS_AT_FIRST: usize = 4;
 /// The nodes reach from below the first to above the second: all but 1 in 1,000 at either end.
 const LN_F_LOW: f64 = -7.0;
 const LN_F_HIGH: f64 = -1e-3;
-/// Where an end is on the wrong side of this, the table is made anew.
+/// The table is built again when an end is on the wrong side of this.
 const LN_F_FAR: f64 = -1.0;
-/// Standard deviations above which an arm's score is not: one in three million.
+/// Bound of a score, in standard deviations above its mean; one in three million exceeds it.
 const RIVAL_REACH: f64 = 5.0;
 /// Bounds the work whatever the distributions.
 const NODES_MAX: usize = 256;
 /// Cells are not halved below this part of the whole span.
 const WIDTH_MIN: f64 = 1e-7;
-/// Room of a row at first.
+/// Slots of a row at first.
 const SLOTS: usize = 20;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Standing {
+enum Presence {
     Absent,
     /// Present, but sure to score below the lowest node.
     Behind,
@@ -71,7 +76,7 @@ struct Arm {
     deviation: f64,
     /// Reciprocal of the standard deviation.
     precision: f64,
-    standing: Standing,
+    presence: Presence,
 }
 
 impl Arm {
@@ -83,7 +88,7 @@ impl Arm {
 #[derive(Debug, Clone, Copy)]
 struct Node {
     t: f64,
-    /// Its place in every row.
+    /// Its position in every row.
     slot: usize,
     ln_f: f64,
     f: f64,
@@ -95,7 +100,9 @@ fn between(left: Node, right: Node) -> f64 {
     let line = |ln_f: f64| math::ln((-ln_f).max(FLAT));
     let (from, to) = (line(left.ln_f), line(right.ln_f));
     let aim = line(math::ln(0.5 * (left.f + right.f)));
-    left.t + ((from - aim) / (from - to)).clamp(0.2, 0.8) * (right.t - left.t)
+    let part = (from - aim) / (from - to);
+    let part = if part.is_nan() { 0.5 } else { part.clamp(0.2, 0.8) };
+    left.t + part * (right.t - left.t)
 }
 
 /// The arms of a list with the table they are drawn from.
@@ -115,17 +122,20 @@ pub struct ThompsonSlate {
     means: Vec<f64>,
     weights: Vec<f64>,
     share_max: f64,
+    /// The arm that is certain to win, where the table holds no distribution.
+    sure: Option<usize>,
     ln_cdf: LnCdf,
 }
 
 impl ThompsonSlate {
-    /// Starts with all arms. What was allocated for a list before is used again.
+    /// Starts with all arms. Reuses the memory of the list before.
     pub fn begin(&mut self, beliefs: Beliefs<'_>, scale: f64) {
-        let deviations = scaled(beliefs, scale);
+        let (means, deviations) = sound(beliefs);
+        let deviations = scaled(Beliefs { means: &means, deviations: &deviations }, scale);
         self.arms.clear();
-        self.arms.extend(beliefs.means.iter().zip(deviations).map(|(&mean, deviation)| {
+        self.arms.extend(means.into_iter().zip(deviations).map(|(mean, deviation)| {
             let precision = 1.0 / deviation;
-            Arm { mean, deviation, precision, standing: Standing::Behind }
+            Arm { mean, deviation, precision, presence: Presence::Behind }
         }));
         self.stride = SLOTS.max(self.stride);
         self.rows.clear();
@@ -134,43 +144,43 @@ impl ThompsonSlate {
         self.share_max = if self.arms.len() < FEW { SHARE_MAX_OF_FEW } else { SHARE_MAX };
     }
 
-    /// Whether an arm may take the next place and has this mean already.
+    /// Whether an arm may take the next position and has this mean already.
     #[inline]
     pub fn has(&self, arm: usize, mean: f64) -> bool {
         let arm = &self.arms[arm];
-        arm.mean == mean && arm.standing != Standing::Absent
+        arm.mean == mean && arm.presence != Presence::Absent
     }
 
-    /// Takes an arm out of the places to come, or back in.
+    /// Removes an arm from the next positions, or adds it again.
     pub fn set_present(&mut self, arm: usize, present: bool) {
-        let standing = self.arms[arm].standing;
-        if present != (standing == Standing::Absent) {
+        let presence = self.arms[arm].presence;
+        if present != (presence == Presence::Absent) {
             return;
         }
-        if standing == Standing::Rival {
+        if presence == Presence::Rival {
             self.remove(arm);
         }
-        self.arms[arm].standing = if present { Standing::Behind } else { Standing::Absent };
+        self.arms[arm].presence = if present { Presence::Behind } else { Presence::Absent };
     }
 
-    /// The mean of an arm, as far as it is not what it was.
+    /// Sets the mean of an arm, if it changed.
     pub fn set_mean(&mut self, arm: usize, mean: f64) {
-        if self.arms[arm].mean == mean {
+        if self.arms[arm].mean == mean || !is_believable(mean) {
             return;
         }
         self.arms[arm].mean = mean;
-        if self.arms[arm].standing != Standing::Rival {
+        if self.arms[arm].presence != Presence::Rival {
             return;
         }
         if self.arms[arm].reach() <= self.nodes[0].t {
             self.remove(arm);
-            self.arms[arm].standing = Standing::Behind;
+            self.arms[arm].presence = Presence::Behind;
         } else {
             self.change(arm);
         }
     }
 
-    /// Makes ready for [`Self::draw`] and [`Self::propensity_of`] with the arms present, of
+    /// Prepares for [`Self::draw`] and [`Self::propensity_of`] with the arms present, of
     /// which there must be one.
     pub fn prepare(&mut self) {
         self.settle_ends();
@@ -189,17 +199,29 @@ impl ThompsonSlate {
             self.means.push(mean);
             self.weights.push(mean * rise);
         }
+        let total: f64 = self.weights.iter().sum();
+        self.sure = if total > 0.0 && total.is_finite() { None } else { Some(self.best()) };
     }
 
-    /// The arm for the next place, by two uniform numbers in 0..1.
+    /// The arm of the highest mean that is present.
+    fn best(&self) -> usize {
+        let present = |arm: &usize| self.arms[*arm].presence != Presence::Absent;
+        let by_mean = |a: &usize, b: &usize| self.arms[*a].mean.total_cmp(&self.arms[*b].mean);
+        (0..self.arms.len()).filter(present).max_by(by_mean).unwrap_or(0)
+    }
+
+    /// The arm for the next position, by two uniform numbers in 0..1.
     pub fn draw(&self, [cell, within]: [f64; 2]) -> usize {
-        let cell = super::draw(&self.weights, cell);
+        if let Some(sure) = self.sure {
+            return sure;
+        }
+        let cell = crate::bandit::strategy::draw(&self.weights, cell);
         let (below, above) = (self.nodes[cell], self.nodes[cell + 1]);
         let mut left = within * (above.ln_f - below.ln_f);
         let mut last = None;
         for (arm, row) in self.rows.chunks_exact(self.stride).enumerate() {
             let rise = row[above.slot] - row[below.slot];
-            if self.arms[arm].standing == Standing::Rival && rise > 0.0 {
+            if self.arms[arm].presence == Presence::Rival && rise > 0.0 {
                 last = Some(arm);
                 left -= rise;
                 if left < 0.0 {
@@ -207,12 +229,16 @@ impl ThompsonSlate {
                 }
             }
         }
-        last.expect("where ln F rises, that of an arm does")
+        // Where ln F rises, that of an arm rises, up to rounding.
+        last.unwrap_or_else(|| self.best())
     }
 
     /// The probability that [`Self::draw`] gives this arm.
     pub fn propensity_of(&self, arm: usize) -> f64 {
-        if self.arms[arm].standing != Standing::Rival {
+        if let Some(sure) = self.sure {
+            return f64::from(u8::from(arm == sure));
+        }
+        if self.arms[arm].presence != Presence::Rival {
             return 0.0;
         }
         let row = &self.rows[arm * self.stride..][..self.stride];
@@ -226,7 +252,7 @@ impl ThompsonSlate {
         own / self.weights.iter().sum::<f64>()
     }
 
-    /// Lets the nodes reach over what matters of the distribution, and no further.
+    /// Adjusts the nodes to the range of the distribution that matters.
     fn settle_ends(&mut self) {
         self.drop_ends();
         let ends = self.nodes.first().zip(self.nodes.last());
@@ -264,13 +290,13 @@ impl ThompsonSlate {
         }
     }
 
-    /// Makes the table anew, for the arms that are present.
+    /// Builds the table again, for the arms that are present.
     fn restart(&mut self) {
         let (mut start, mut end) = (f64::NEG_INFINITY, f64::NEG_INFINITY);
-        for arm in self.arms.iter_mut().filter(|arm| arm.standing != Standing::Absent) {
+        for arm in self.arms.iter_mut().filter(|arm| arm.presence != Presence::Absent) {
             start = start.max(arm.mean - REACH * arm.deviation);
             end = end.max(arm.mean + REACH * arm.deviation);
-            arm.standing = Standing::Behind;
+            arm.presence = Presence::Behind;
         }
         self.nodes.clear();
         self.free.clear();
@@ -283,19 +309,19 @@ impl ThompsonSlate {
         self.admit();
     }
 
-    /// Takes those into the table who may score above the lowest node.
+    /// Adds the arms to the table that may score above the lowest node.
     fn admit(&mut self) {
         let lowest = self.nodes[0].t;
         for arm in 0..self.arms.len() {
-            if self.arms[arm].standing == Standing::Behind && self.arms[arm].reach() > lowest {
-                self.arms[arm].standing = Standing::Rival;
+            if self.arms[arm].presence == Presence::Behind && self.arms[arm].reach() > lowest {
+                self.arms[arm].presence = Presence::Rival;
                 self.rows[arm * self.stride..][..self.stride].fill(0.0);
                 self.change(arm);
             }
         }
     }
 
-    /// Takes out nodes between cells that are small together.
+    /// Removes nodes between cells that are small together.
     fn merge(&mut self) {
         let mut node = 1;
         while node + 1 < self.nodes.len() {
@@ -329,7 +355,7 @@ impl ThompsonSlate {
     }
 
     /// A node with the values of the rivals there.
-    fn insert(&mut self, place: usize, t: f64) -> Node {
+    fn insert(&mut self, position: usize, t: f64) -> Node {
         let slot = self.free.pop().unwrap_or(self.at.len());
         if slot == self.at.len() {
             self.at.push(t);
@@ -340,14 +366,14 @@ impl ThompsonSlate {
         }
         let mut ln_f = 0.0;
         for (arm, row) in self.arms.iter().zip(self.rows.chunks_exact_mut(self.stride)) {
-            if arm.standing == Standing::Rival {
+            if arm.presence == Presence::Rival {
                 row[slot] = self.ln_cdf.bounded((t - arm.mean) * arm.precision);
                 ln_f += row[slot];
             }
         }
         (self.at[slot], self.sums[slot]) = (t, ln_f);
         let node = Node { t, slot, ln_f, f: share_below(ln_f) };
-        self.nodes.insert(place, node);
+        self.nodes.insert(position, node);
         node
     }
 

@@ -1,13 +1,13 @@
-//! Propensities against plain simulation of what each policy says it does.
+//! Propensities against plain simulation of each policy.
 //!
-//! Seeds are fixed; a bound is passed by chance with a probability below 1e-5 (chosen once).
+//! Seeds are fixed; a bound is exceeded by chance with a probability below 1e-5.
 
 use proptest::prelude::*;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-use super::*;
+use crate::bandit::strategy::*;
 
 fn uniform(rng: &mut ChaCha8Rng) -> f64 {
     (rng.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
@@ -87,16 +87,16 @@ fn worlds() -> Vec<(Vec<f64>, Vec<f64>)> {
 #[test]
 fn thompson_propensities_are_the_frequencies_of_the_highest_draw() {
     const DRAWS: u32 = 60_000;
-    for (place, (means, deviations)) in worlds().into_iter().enumerate() {
+    for (position, (means, deviations)) in worlds().into_iter().enumerate() {
         let expected = propensities(&Thompson { scale: 1.0 }, &means, &deviations);
-        let mut rng = ChaCha8Rng::seed_from_u64(100 + place as u64);
+        let mut rng = ChaCha8Rng::seed_from_u64(100 + position as u64);
         let mut counts = vec![0; means.len()];
         for _ in 0..DRAWS {
             let both = means.iter().zip(&deviations);
             counts[highest(both.map(|(mean, d)| mean + d * normal(&mut rng)))] += 1;
         }
         let (statistic, cells) = chi_square(&counts, &expected, DRAWS);
-        assert!(statistic < bound(cells), "world {place}: {statistic} of {cells} cells");
+        assert!(statistic < bound(cells), "world {position}: {statistic} of {cells} cells");
     }
 }
 
@@ -124,31 +124,31 @@ fn beta_propensities_are_the_frequencies_of_the_highest_draw() {
 }
 
 #[test]
-fn choices_of_every_policy_come_as_often_as_their_propensities_say() {
+fn choices_of_every_policy_are_as_frequent_as_their_propensities() {
     const DRAWS: u32 = 40_000;
     let (means, deviations) = (vec![0.2, 0.5, 0.45, 0.1], vec![0.1, 0.05, 0.2, 0.3]);
-    for (place, policy) in policies().iter().enumerate() {
+    for (position, policy) in policies().iter().enumerate() {
         let mut expected = propensities(policy.as_ref(), &means, &deviations);
         mix_evenly(&mut expected, 0.04);
-        let mut rng = ChaCha8Rng::seed_from_u64(place as u64);
+        let mut rng = ChaCha8Rng::seed_from_u64(position as u64);
         let mut counts = vec![0; means.len()];
         for _ in 0..DRAWS {
             counts[draw(&expected, uniform(&mut rng))] += 1;
         }
         let (statistic, cells) = chi_square(&counts, &expected, DRAWS);
-        assert!(statistic < bound(cells), "policy {place}: {statistic} {counts:?}");
+        assert!(statistic < bound(cells), "policy {position}: {statistic} {counts:?}");
     }
 }
 
 #[test]
-fn a_slate_gives_each_place_the_propensities_of_the_arms_that_are_left() {
+fn a_slate_gives_each_position_the_propensities_of_the_remaining_arms() {
     let (means, deviations) = &worlds()[5];
     let mut slate = ThompsonSlate::default();
     slate.begin(Beliefs { means, deviations }, 1.0);
     let mut left: Vec<usize> = (0..means.len()).collect();
     let mut rng = ChaCha8Rng::seed_from_u64(3);
     let mut found = vec![0.0; means.len()];
-    for _place in 0..40 {
+    for _position in 0..40 {
         slate.prepare();
         (0..means.len()).for_each(|arm| found[arm] = slate.propensity_of(arm));
         let of = |values: &[f64]| left.iter().map(|&arm| values[arm]).collect::<Vec<f64>>();
@@ -171,54 +171,54 @@ fn a_slate_gives_each_place_the_propensities_of_the_arms_that_are_left() {
 }
 
 #[test]
-fn drawn_winners_come_as_often_as_their_propensities_say_with_arms_gone_too() {
+fn drawn_winners_are_as_frequent_as_their_propensities_also_without_some_arms() {
     const DRAWS: u32 = 40_000;
-    for (place, (means, deviations)) in worlds().into_iter().enumerate() {
+    for (position, (means, deviations)) in worlds().into_iter().enumerate() {
         let n = means.len();
         let beliefs = Beliefs { means: &means, deviations: &deviations };
         let mut slate = ThompsonSlate::default();
         slate.begin(beliefs, 1.0);
         for gone in [false, true] {
-            // Every third arm left, the first ones of all among them.
+            // Every third arm is removed, the first ones of all among them.
             let present: Vec<bool> = (0..n).map(|arm| !gone || n == 1 || arm % 3 != 0).collect();
             (0..n).for_each(|arm| slate.set_present(arm, present[arm]));
             slate.prepare();
             let expected: Vec<f64> = (0..n).map(|arm| slate.propensity_of(arm)).collect();
             assert!((expected.iter().sum::<f64>() - 1.0).abs() < 1e-9);
-            let mut rng = ChaCha8Rng::seed_from_u64(40 + place as u64);
+            let mut rng = ChaCha8Rng::seed_from_u64(40 + position as u64);
             let mut counts = vec![0; n];
             for _ in 0..DRAWS {
                 counts[slate.draw([uniform(&mut rng), uniform(&mut rng)])] += 1;
             }
             let (statistic, cells) = chi_square(&counts, &expected, DRAWS);
-            assert!(statistic < bound(cells), "world {place}: {statistic} of {cells} cells");
+            assert!(statistic < bound(cells), "world {position}: {statistic} of {cells} cells");
             assert!((0..n).all(|arm| present[arm] || expected[arm] == 0.0 && counts[arm] == 0));
-            // Coarse cells, but Thompson sampling all the same.
+            // Coarse cells, but still Thompson sampling.
             let of = |values: &[f64]| -> Vec<f64> {
                 (0..n).filter(|&arm| present[arm]).map(|arm| values[arm]).collect()
             };
             let exact = propensities(&Thompson { scale: 1.0 }, &of(&means), &of(&deviations));
             for (found, exact) in of(&expected).iter().zip(exact) {
-                assert!((found - exact).abs() < 0.01, "world {place}: {found} against {exact}");
+                assert!((found - exact).abs() < 0.01, "world {position}: {found} against {exact}");
             }
         }
     }
 }
 
 #[test]
-fn a_slate_of_arms_far_apart_takes_nobody_twice() {
+fn a_slate_of_arms_far_apart_takes_no_arm_twice() {
     let (mut means, deviations) = worlds().swap_remove(5);
     let mut slate = ThompsonSlate::default();
     slate.begin(Beliefs { means: &means, deviations: &deviations }, 0.02);
     let mut rng = ChaCha8Rng::seed_from_u64(3);
     let mut left: Vec<usize> = (0..means.len()).collect();
-    for _place in 0..40 {
+    for _position in 0..40 {
         slate.prepare();
         let taken = slate.draw([uniform(&mut rng), uniform(&mut rng)]);
         assert!(left.contains(&taken) && slate.propensity_of(taken) > 0.0);
         left.retain(|arm| *arm != taken);
         slate.set_present(taken, false);
-        // As variety does: what is left is worth less.
+        // Like variety: what is left is worth less.
         for &arm in &left {
             means[arm] -= 0.01 * uniform(&mut rng);
             slate.set_mean(arm, means[arm]);
@@ -227,7 +227,7 @@ fn a_slate_of_arms_far_apart_takes_nobody_twice() {
 }
 
 #[test]
-fn the_best_arm_of_each_rule_is_the_one_its_formula_says() {
+fn the_best_arm_of_each_rule_is_the_one_of_its_formula() {
     let (means, deviations) = ([0.5, 0.4, 0.5], [0.0, 0.3, 0.0]);
     assert_eq!(propensities(&Greedy, &means, &deviations), [0.5, 0.0, 0.5]);
     let optimist = UpperConfidence { width: 1.0 };
@@ -243,7 +243,41 @@ fn a_draw_never_falls_on_an_arm_without_probability() {
     assert_eq!(draw(&[0.0, 0.3, 0.0, 0.7, 0.0], 1.0 - f64::EPSILON / 2.0), 3);
 }
 
+fn hostile() -> impl Strategy<Value = f64> {
+    let worst = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, f64::MAX, f64::MIN, -0.0, 5e-324, 1e9];
+    prop_oneof![2 => -1.0..1.0_f64, 1 => prop::sample::select(worst.to_vec())]
+}
+
 proptest! {
+    #[test]
+    fn whatever_is_believed_nothing_panics_and_propensities_are_probabilities(
+        arms in prop::collection::vec((hostile(), hostile()), 1..40),
+        changes in prop::collection::vec((0..40_usize, hostile(), any::<bool>()), 0..30),
+        scale in prop::sample::select(vec![0.0, 1e-12, 0.3, 10.0]),
+    ) {
+        let (means, deviations): (Vec<f64>, Vec<f64>) = arms.into_iter().unzip();
+        for policy in policies() {
+            let found = propensities(policy.as_ref(), &means, &deviations);
+            let all: f64 = found.iter().sum();
+            prop_assert!((all - 1.0).abs() < 1e-6, "{found:?}");
+        }
+        let mut slate = ThompsonSlate::default();
+        slate.begin(Beliefs { means: &means, deviations: &deviations }, scale);
+        for (number, (arm, mean, is_present)) in changes.into_iter().enumerate() {
+            slate.prepare();
+            let drawn = slate.draw([number as f64 / 30.0, 0.5]);
+            prop_assert!(drawn < means.len());
+            for arm in 0..means.len() {
+                let propensity = slate.propensity_of(arm);
+                prop_assert!((0.0..=1.0 + 1e-6).contains(&propensity), "{propensity}");
+            }
+            // The first arm always stays.
+            let arm = arm % means.len();
+            slate.set_present(arm, is_present || arm == 0);
+            slate.set_mean(arm, mean);
+        }
+    }
+
     #[test]
     fn propensities_of_every_policy_are_a_distribution_and_keep_the_floor(
         arms in prop::collection::vec((-2.0..2.0_f64, prop_oneof![Just(0.0), 1e-9..3.0_f64]), 1..40),

@@ -1,18 +1,19 @@
 //! Thompson sampling over independent normal scores, with exact propensities.
 //!
 //! Each arm's score is drawn from its belief, the highest wins. The probability of each
-//! arm to win is a one-dimensional integral (see [`super::quadrature`]); the choice is
+//! arm to win is a one-dimensional integral (see [`crate::bandit::strategy::quadrature`]). The choice is
 //! drawn from these probabilities, which is the same distribution as drawing the scores.
-//! A shared model correlates the scores of its arms; drawing them independently explores
-//! a little more and has propensities that can be known.
+//! A shared model correlates the scores of its arms. Drawing them independently explores
+//! a little more, and its propensities can be computed.
 
-use super::Beliefs;
-use super::Policy;
-use super::quadrature::Quadrature;
+use crate::bandit::strategy::Beliefs;
+use crate::bandit::strategy::Policy;
+use crate::bandit::strategy::quadrature::Quadrature;
+use crate::bandit::strategy::sound;
 use crate::numeric::math;
 use crate::numeric::normal::LnCdf;
 
-/// Beyond this many standard deviations nothing is expected: one in 10^10.
+/// Bound of a score in standard deviations: one in 10^10 is beyond.
 pub(super) const REACH: f64 = 6.5;
 /// An arm this many standard deviations behind has no chance: one in three million.
 const RIVAL_REACH: f64 = 5.0;
@@ -26,6 +27,8 @@ pub struct Thompson {
 
 impl Policy for Thompson {
     fn propensities(&self, beliefs: Beliefs<'_>, propensities: &mut [f64]) {
+        let (means, deviations) = sound(beliefs);
+        let beliefs = Beliefs { means: &means, deviations: &deviations };
         let rivals = self.rivals(beliefs);
         let of = |values: &[f64]| rivals.iter().map(|&arm| values[arm]).collect::<Vec<f64>>();
         let (means, deviations) = (of(beliefs.means), of(beliefs.deviations));
@@ -54,14 +57,14 @@ impl Thompson {
         if deviation > 0.0 {
             math::exp(LnCdf::default().at(ahead / deviation))
         } else {
-            // Only those that tie are rivals then.
+            // Only arms that tie can win then.
             0.5
         }
     }
 
     /// The arms that may win: an arm wins no more often than it beats the one of the
-    /// highest mean. Mostly a few when much was learnt, and the integral costs what they
-    /// are.
+    /// highest mean. Mostly a few when there is much evidence, which makes the integral
+    /// cheap.
     fn rivals(&self, Beliefs { means, deviations }: Beliefs<'_>) -> Vec<usize> {
         let best = (0..means.len()).max_by(|&a, &b| means[a].total_cmp(&means[b]));
         let best = best.expect("there is an arm to choose");
@@ -91,7 +94,9 @@ pub(super) fn scaled(Beliefs { means, deviations }: Beliefs<'_>, scale: f64) -> 
     let widest = deviations.iter().fold(0.0, |widest, d| d.max(widest)) * scale;
     let low = means.iter().copied().fold(f64::INFINITY, f64::min);
     let high = means.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    // No deviation: as if there were one far below every difference that matters.
-    let narrowest = ((high - low).max(widest) * 1e-6).max(1e-12);
+    // Raises deviations near 0 to one far below every difference that matters, but not
+    // below the precision of means of this size.
+    let size = low.abs().max(high.abs());
+    let narrowest = ((high - low).max(widest) * 1e-6).max(1e-12 * size.max(1.0));
     deviations.iter().map(|given| (given * scale).max(narrowest)).collect()
 }

@@ -13,15 +13,15 @@
 //! - Clipping only lowers the mean of `x`, on both sides: bounds stay valid, and are
 //!   tighter or wider. Weights of a policy without full support do the same to the lower
 //!   bound; the upper one holds if the missing mass is counted as reward 1.
-//! - What is bounded is the mean of the conditional means over the rounds; for places of
-//!   a slate, given the places above.
+//! - What is bounded is the mean of the conditional means over the rounds; for positions of
+//!   a slate, given the positions above.
 //! - Bounds are the tightest so far: they never widen.
 
 use crate::numeric::Guess;
 use crate::numeric::LowerBound;
 use crate::numeric::math;
 
-/// Before anything was seen: as of a coin.
+/// Before any observation: as for a fair coin.
 const COIN: Guess = Guess { mean: 0.5, variance: 0.25, mean_max: 1.0 };
 
 /// Running bounds of one policy's value.

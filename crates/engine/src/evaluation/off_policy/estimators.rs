@@ -9,10 +9,10 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
-use super::log::Log;
-use super::terms::Modelled;
-use super::terms::Terms;
 use crate::evaluation::bootstrap::Column;
+use crate::evaluation::off_policy::log::Log;
+use crate::evaluation::off_policy::terms::Modelled;
+use crate::evaluation::off_policy::terms::Terms;
 
 /// Beyond every weight that says something: sums of squares stay finite.
 const WEIGHT_MAX: f64 = 1e100;
@@ -110,7 +110,7 @@ pub struct Evidence<'a> {
 
 impl Sums {
     /// `None` where the target's probability of every candidate is needed and not known, or
-    /// lists are needed and all have one place.
+    /// lists are needed and all have one position.
     pub fn of(evidence: &Evidence<'_>, estimator: Estimator) -> Option<Self> {
         let modelled = evidence.terms.modelled.as_ref();
         Some(match estimator {
@@ -203,8 +203,8 @@ impl Evidence<'_> {
         }
     }
 
-    /// The product of the weights of a list's places down to each round; `None` where all
-    /// lists have one place.
+    /// The product of the weights of a list's positions down to each round; `None` where all
+    /// lists have one position.
     pub fn weights_with_those_above(&self) -> Option<Vec<f64>> {
         let mut product = 1.0;
         let weights = self.log.rounds().iter().zip(&self.terms.weight).map(|(round, weight)| {

@@ -17,15 +17,15 @@ pub struct NewRound<'a> {
     pub reward: f64,
     /// The logging policy's probability of the action, in (0, 1].
     pub propensity: f64,
-    /// Place in the shown list, from 0.
+    /// Position in the shown list, from 0.
     pub position: u32,
-    /// Whether this is a place of the list that the round before is of, below it.
+    /// Whether this is a position of the list that the round before is of, below it.
     pub is_below: bool,
     /// Number of the user, or else of the decision: rounds of one unit are alike.
     pub unit: u32,
     /// The target policy's probability of the action, where a file brings it.
     pub target: Option<f64>,
-    /// Features of the occasion, of the same length at every round.
+    /// Features of the request context, of the same length at every round.
     pub context: &'a [f32],
     /// What could have been shown, the action included; empty when not known.
     pub candidates: &'a [Candidate<'a>],
@@ -44,7 +44,7 @@ pub struct Candidate<'a> {
     pub deviation: Option<f64>,
     /// The target policy's probability, where a file brings it.
     pub target: Option<f64>,
-    /// Features of this candidate on this occasion, of the same length everywhere.
+    /// Features of this candidate on this request context, of the same length everywhere.
     pub features: &'a [f32],
 }
 
@@ -80,11 +80,11 @@ pub struct Incomplete {
 pub struct Round {
     pub action: u32,
     pub position: u32,
-    /// Whether this is a place of the list that the round before is of, below it. Below a
-    /// place that was refused, a list begins anew.
+    /// Whether this is a position of the list that the round before is of, below it. Below a
+    /// position that was refused, a list begins anew.
     pub is_below: bool,
     pub unit: u32,
-    /// Place of the action among the candidates.
+    /// Index of the action among the candidates.
     pub chosen: u32,
     pub reward: f64,
     pub propensity: f64,
@@ -118,7 +118,7 @@ impl RoundView<'_> {
     }
 }
 
-/// Values of a column, and how many places have none.
+/// Values of a column, and how many rows have none.
 #[derive(Debug, Clone, Default)]
 struct Column {
     values: Vec<f64>,
@@ -127,7 +127,7 @@ struct Column {
 
 impl Column {
     fn push(&mut self, value: Option<f64>) {
-        // Once something is missing the column is lost: its memory is not.
+        // Once a value is missing the column is dropped: its memory is kept.
         self.missing += usize::from(value.is_none());
         match value {
             Some(value) if self.missing == 0 => self.values.push(value),
@@ -189,8 +189,9 @@ impl LogBuilder {
         let is_cut = std::mem::replace(&mut self.is_cut, true);
         self.check(new)?;
         self.is_cut = false;
-        let place = |candidate: &Candidate<'_>| candidate.action == new.action;
-        let chosen = new.candidates.iter().position(place).unwrap_or(new.action as usize) as u32;
+        let is_chosen = |candidate: &Candidate<'_>| candidate.action == new.action;
+        let chosen =
+            new.candidates.iter().position(is_chosen).unwrap_or(new.action as usize) as u32;
         self.offsets.push(self.listed.len());
         for candidate in new.candidates {
             self.listed.push(candidate.action);
@@ -278,18 +279,18 @@ impl LogBuilder {
             }
             self.rounds.iter_mut().for_each(|round| round.chosen = round.action);
         }
-        let mut whole = |column: Column, name, places: usize| {
-            if column.missing > 0 && column.missing < places {
+        let mut whole = |column: Column, name, positions: usize| {
+            if column.missing > 0 && column.missing < positions {
                 incomplete.push(Incomplete { column: name, missing: column.missing });
             }
-            (column.missing == 0 && places > 0).then_some(column.values)
+            (column.missing == 0 && positions > 0).then_some(column.values)
         };
-        let places = if is_listed { self.listed.len() } else { 0 };
+        let positions = if is_listed { self.listed.len() } else { 0 };
         let chosen_targets = whole(self.chosen_targets, "target probability", count);
-        let scores = whole(self.scores, "candidates' scores", places);
-        let deviations = whole(self.deviations, "candidates' deviations", places);
-        let propensities = whole(self.propensities, "candidates' propensities", places);
-        let targets = whole(self.targets, "candidates' target probabilities", places);
+        let scores = whole(self.scores, "candidates' scores", positions);
+        let deviations = whole(self.deviations, "candidates' deviations", positions);
+        let propensities = whole(self.propensities, "candidates' propensities", positions);
+        let targets = whole(self.targets, "candidates' target probabilities", positions);
         self.offsets.push(self.listed.len());
         Log {
             rounds: self.rounds,
@@ -333,7 +334,7 @@ impl Log {
         &self.rounds
     }
 
-    /// Whether any list has several places.
+    /// Whether any list has several positions.
     pub fn has_lists(&self) -> bool {
         self.rounds.iter().any(|round| round.is_below)
     }
@@ -377,7 +378,7 @@ impl Log {
         self.deviations.is_some()
     }
 
-    /// Features of an occasion.
+    /// Features of a request context.
     pub fn context_width(&self) -> usize {
         self.context.width
     }

@@ -16,20 +16,20 @@
 //! | DRos (Su et al. 2020) | DR with `l w / (w^2 + l)` for `w` |
 //! | replay (Li et al. 2011) | mean reward where the target draws what was shown |
 //! | rejection | mean reward of rounds kept with probability `w / max w` |
-//! | RIPS (McInerney et al. 2020, not normalized) | mean of `v r`, `v` the product of `w` at the place and all above it |
+//! | RIPS (McInerney et al. 2020, not normalized) | mean of `v r`, `v` the product of `w` at the position and all above it |
 //!
 //! "Clipped" has `min(w, bound)` for `w`.
 //!
-//! - Slates: every shown place is a round with its own propensity and the reward of its
-//!   own item. All but RIPS weigh a place alone (item-position model, IIPS; Li et
-//!   al. 2018), right as long as what a place earns does not depend on what the others
-//!   show. Where propensities are given the places above, the value is that of the target
-//!   at each place below what the logging policy showed above it; where they are marginal,
-//!   that of the target at all places.
-//! - RIPS lets what a place earns depend on the places above it, not on those below. It
-//!   needs propensities given the places above, and its value is that of the target's own
-//!   lists. It exists where any list has several places. Divided by the sum of `v` it would
-//!   be a value of the upper places: below them hardly any `v` is left.
+//! - Slates: every shown position is a round with its own propensity and the reward of its
+//!   own item. All but RIPS weigh a position alone (item-position model, IIPS; Li et
+//!   al. 2018), right as long as what a position earns does not depend on what the others
+//!   show. Where propensities are given the positions above, the value is that of the target
+//!   at each position below what the logging policy showed above it; where they are marginal,
+//!   that of the target at all positions.
+//! - RIPS lets what a position earns depend on the positions above it, not on those below. It
+//!   needs propensities given the positions above, and its value is that of the target's own
+//!   lists. It exists where any list has several positions. Divided by the sum of `v` it would
+//!   be a value of the upper positions: below them hardly any `v` is left.
 //! - A reward model judges no round of a unit that it was fitted on (two folds by unit).
 //! - Standard errors and resamples are over units (users, or decisions), since rounds of
 //!   one unit are alike. They hold the reward model fixed; the direct method's say nothing
@@ -44,6 +44,7 @@ pub mod confidence_sequence;
 mod estimators;
 mod log;
 mod policy;
+mod reliability;
 mod report;
 mod reward_model;
 mod support;
@@ -53,6 +54,7 @@ pub use confidence_sequence::ConfidenceSequence;
 pub use estimators::{Bounds, Estimator};
 pub use log::{Candidate, Incomplete, InvalidRound, Log, LogBuilder, NewRound, Round, RoundView};
 pub use policy::{Policy, PolicyUnknown, Scores, Target, TargetPolicy};
+pub use reliability::{Reliability, ReliabilityBin};
 pub use report::{Interval, Options, PolicyEstimate, Report, Value, evaluate};
 pub use reward_model::{FEATURES_MAX, FittedModel, Prior, RewardModel, Unfit};
 pub use support::{EFFECTIVE_SAMPLE_MIN, Support, Warning};

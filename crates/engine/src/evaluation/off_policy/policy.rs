@@ -1,7 +1,7 @@
 //! Target policies: the probability that each candidate of a round would be shown.
 
-use super::log::Log;
-use super::log::RoundView;
+use crate::evaluation::off_policy::log::Log;
+use crate::evaluation::off_policy::log::RoundView;
 use crate::numeric::math;
 use crate::strategy;
 

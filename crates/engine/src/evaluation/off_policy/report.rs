@@ -3,21 +3,21 @@
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::confidence_sequence::ConfidenceSequence;
-use super::estimators::Bounds;
-use super::estimators::Estimator;
-use super::estimators::Evidence;
-use super::estimators::Sums;
-use super::log::Log;
-use super::policy::Target;
-use super::reward_model::FittedModel;
-use super::support::Support;
-use super::support::Warning;
-use super::terms::Terms;
 use crate::evaluation::bootstrap;
 use crate::evaluation::bootstrap::Bootstrap;
 use crate::evaluation::bootstrap::Column;
 use crate::evaluation::bootstrap::Estimate;
+use crate::evaluation::off_policy::confidence_sequence::ConfidenceSequence;
+use crate::evaluation::off_policy::estimators::Bounds;
+use crate::evaluation::off_policy::estimators::Estimator;
+use crate::evaluation::off_policy::estimators::Evidence;
+use crate::evaluation::off_policy::estimators::Sums;
+use crate::evaluation::off_policy::log::Log;
+use crate::evaluation::off_policy::policy::Target;
+use crate::evaluation::off_policy::reward_model::FittedModel;
+use crate::evaluation::off_policy::support::Support;
+use crate::evaluation::off_policy::support::Warning;
+use crate::evaluation::off_policy::terms::Terms;
 
 /// Half the width of a normal interval of [`bootstrap::CONFIDENCE`], in standard errors.
 const NORMAL_QUANTILE: f64 = 1.959_963_984_540_054;
@@ -134,10 +134,10 @@ pub fn evaluate(log: &Log, target: Target<'_>, model: &FittedModel, options: &Op
         .collect();
     let resampled = Bootstrap::new(&columns, options.resamples, options.seed);
     let mut estimates = Vec::with_capacity(estimated.len());
-    let mut place = 1;
+    let mut position = 1;
     for (estimator, one) in &estimated {
-        let mut parts: Vec<(usize, f64)> = one.places(place).collect();
-        place += parts.len();
+        let mut parts: Vec<(usize, f64)> = one.positions(position).collect();
+        position += parts.len();
         let value = one.value(&resampled, &parts);
         parts.push((0, -1.0));
         let lift = resampled.combination(&parts);
@@ -184,8 +184,8 @@ impl Estimated {
     }
 
     /// Its columns from `first` on, each counting once.
-    fn places(&self, first: usize) -> impl Iterator<Item = (usize, f64)> {
-        (first..first + self.grouped.len()).map(|place| (place, 1.0))
+    fn positions(&self, first: usize) -> impl Iterator<Item = (usize, f64)> {
+        (first..first + self.grouped.len()).map(|position| (position, 1.0))
     }
 
     fn value(&self, resampled: &Bootstrap, parts: &[(usize, f64)]) -> Value {

@@ -5,14 +5,14 @@
 //!   rewards within actions over that between them, by the method of moments.
 //! - Ridge: a linear function of features, `(Z'Z + penalty D) t = Z'y`, `D` the mean square
 //!   of each feature, so that units of measurement do not matter. With features of
-//!   candidates `z` is 1, those, and those of the occasion, for all actions together, and
+//!   candidates `z` is 1, those, and those of the request context, for all actions together, and
 //!   each action adds the rate of what they leave: an action never shown goes by its
-//!   features. With features of occasions only, each action has coefficients of its own,
+//!   features. With features of request contexts only, each action has coefficients of its own,
 //!   fitted to what its rate leaves.
 //! - Cross-fitted in two folds by unit: a round is judged by the model of the other fold.
 
-use super::log::Log;
-use super::log::RoundView;
+use crate::evaluation::off_policy::log::Log;
+use crate::evaluation::off_policy::log::RoundView;
 use crate::numeric::cholesky_f64;
 
 /// Features of a ridge at most, the constant among them: fitting takes the square of them
@@ -68,7 +68,7 @@ struct FoldModel {
     ridge: Option<Coefficients>,
 }
 
-/// Of the constant, the candidate's features, the occasion's.
+/// Of the constant, the candidate's features, the request context's.
 #[derive(Debug)]
 enum Coefficients {
     Shared(Vec<f64>),
@@ -304,8 +304,8 @@ fn ridge(
         row.push(1.0);
         let features = view.features.get(chosen * own..(chosen + 1) * own).unwrap_or_default();
         row.extend(features.iter().chain(view.context).map(|x| f64::from(*x)));
-        let (place, explained) = of(at);
-        sums[place].add(&row, round.reward - explained);
+        let (position, explained) = of(at);
+        sums[position].add(&row, round.reward - explained);
     }
     sums.into_iter().map(|normal| normal.solve(penalty)).collect()
 }
@@ -324,8 +324,8 @@ mod tests {
         out
     }
 
-    /// Two actions; the first earns `x`, the second `1 - x`, of one feature of the occasion.
-    fn occasions(rounds: u32) -> Log {
+    /// Two actions; the first earns `x`, the second `1 - x`, of one feature of the request context.
+    fn contextual(rounds: u32) -> Log {
         let mut builder = LogBuilder::default();
         for at in 0..rounds {
             let (action, x) = (at % 2, (at / 2 % 11) as f32 / 10.0);
@@ -361,8 +361,8 @@ mod tests {
     }
 
     #[test]
-    fn a_ridge_by_action_learns_what_depends_on_the_occasion() {
-        let log = occasions(4_000);
+    fn a_ridge_by_action_learns_what_depends_on_the_context() {
+        let log = contextual(4_000);
         let model = FittedModel::fit(&log, RewardModel::Ridge { penalty: 1.0 }, true).unwrap();
         for at in [0, 7, 14, 20] {
             let x = f64::from(log.view(at).context[0]);
@@ -391,7 +391,7 @@ mod tests {
         }
         let log = builder.build();
         let model = FittedModel::fit(&log, RewardModel::Ridge { penalty: 0.1 }, true).unwrap();
-        // At the first occasion the actions have features 0 to 3, and earn a tenth of them.
+        // At the first request context the actions have features 0 to 3, and earn a tenth of them.
         for (found, golden) in predictions(&model, &log, 0).iter().zip([0.0, 0.1, 0.2, 0.3]) {
             assert!((found - golden).abs() < 0.01, "{found} is not {golden}");
         }
@@ -399,7 +399,7 @@ mod tests {
 
     #[test]
     fn no_unit_is_judged_by_a_model_that_saw_it() {
-        // One unit of two earns 1, the other 0: whoever judges saw only the other.
+        // One unit of two earns 1, the other 0: the model that judges saw only the other.
         let units: Vec<u32> = (0..40).collect();
         let mut builder = LogBuilder::default();
         for &unit in &units {

@@ -2,15 +2,15 @@
 //!
 //! What the logging policy never shows cannot be judged by what it earned: the target's
 //! mass on such candidates is missing support. Where the log has the propensity of every
-//! candidate the mass is summed; where it has those of what was shown only, weights give
-//! it away, because they average to the target's mass on what had a chance.
+//! candidate the mass is summed; where it has those of what was shown only, weights reveal
+//! it, because they average to the target's mass on what had a chance.
 
 use std::fmt;
 
 use serde::Serialize;
 
-use super::estimators::Evidence;
-use super::estimators::Sums;
+use crate::evaluation::off_policy::estimators::Evidence;
+use crate::evaluation::off_policy::estimators::Sums;
 
 /// Below this effective sample size intervals are not to be trusted.
 pub const EFFECTIVE_SAMPLE_MIN: f64 = 100.0;
@@ -29,8 +29,8 @@ pub struct Support {
     /// 1 where propensities are right and nothing is missing.
     pub mean_weight: f64,
     pub mean_weight_standard_error: f64,
-    /// The same of the weights of places together with those above them, which RIPS goes by;
-    /// `None` where all lists have one place.
+    /// The same of the weights of positions together with those above them, which RIPS goes by;
+    /// `None` where all lists have one position.
     pub mean_list_weight: Option<f64>,
     pub mean_list_weight_standard_error: Option<f64>,
     /// The target's mass on candidates with a propensity of at most `floor`; `None` where
@@ -56,7 +56,7 @@ pub enum Warning {
         share: f64,
         floor: f64,
     },
-    /// The same, as weights give it away.
+    /// The same, as weights reveal it.
     SeemsUnsupported {
         share: f64,
     },
@@ -72,7 +72,7 @@ pub enum Warning {
     FewEffective {
         size: f64,
     },
-    /// Weights of places with those above them do not average 1.
+    /// Weights of positions with those above them do not average 1.
     UnlikeLists {
         mean: f64,
         standard_error: f64,
@@ -128,7 +128,7 @@ impl fmt::Display for Warning {
             ),
             Self::UnlikeLists { mean, standard_error } => write!(
                 f,
-                "weights of places with those above them average {mean:.3} (standard error \
+                "weights of positions with those above them average {mean:.3} (standard error \
                  {standard_error:.3}) where they should average 1: the lists of this policy are too \
                  unlike those of the log for RIPS"
             ),

@@ -8,10 +8,10 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::log::Log;
-use super::policy::Target;
-use super::policy::TargetPolicy;
-use super::reward_model::FittedModel;
+use crate::evaluation::off_policy::log::Log;
+use crate::evaluation::off_policy::policy::Target;
+use crate::evaluation::off_policy::policy::TargetPolicy;
+use crate::evaluation::off_policy::reward_model::FittedModel;
 
 /// Rounds of a chunk.
 const CHUNK: usize = 4_096;

@@ -9,7 +9,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value as Json;
 
-use super::*;
+use crate::evaluation::off_policy::*;
 
 const LOGS: &str = include_str!("../../../tests/fixtures/ope/logs.json");
 const VALUES: &str = include_str!("../../../tests/fixtures/ope/values.json");
@@ -43,15 +43,15 @@ fn open_bandit_log(name: &str) -> Log {
     let positions = log["position"].as_str().unwrap().bytes().map(|digit| digit - b'0');
     let mut builder = LogBuilder::default();
     for (at, (&action, position)) in actions.iter().zip(positions).enumerate() {
-        let place = match (&by_round, by_pair) {
-            (Some(places), _) => places[at],
+        let index = match (&by_round, by_pair) {
+            (Some(indices), _) => indices[at],
             (None, pairs) => integers(&pairs.unwrap()[action])[usize::from(position)],
         };
         let reward = f64::from(u8::from(rewarded.binary_search(&at).is_ok()));
         let new = NewRound {
             action: action as u32,
             reward,
-            propensity: known[place],
+            propensity: known[index],
             position: position.into(),
             unit: at as u32,
             ..NewRound::default()
@@ -167,7 +167,7 @@ fn every_value_agrees_with_the_open_bandit_pipeline() {
     assert_eq!(checked, 11 * 10 + 5 + 11 * 3);
 }
 
-/// A world of five actions and three kinds of occasion, logged by a policy that prefers
+/// A world of five actions and three kinds of request context, logged by a policy that prefers
 /// one action; the target prefers another. The log, the target and its true value.
 fn world(rounds: u32, seed: u64) -> (Log, f64) {
     let pays = |kind: usize, action: usize| 0.1 + 0.15 * ((kind + 2 * action) % 5) as f64;
@@ -253,7 +253,7 @@ fn a_doubly_robust_estimate_of_100_000_decisions_is_within_5_percent() {
     let report = evaluated(&log, Policy::FromLog, RIDGE, &Options::default());
     let robust = report.find(Estimator::DoublyRobust).unwrap();
     assert!((robust.value.value / truth - 1.0).abs() < 0.05, "{robust:?} is not {truth}");
-    // A model that knows the occasions leaves less to the weights.
+    // A model that knows the request contexts leaves less to the weights.
     let plain = report.find(Estimator::Ips).unwrap();
     assert!(robust.value.standard_error < 0.9 * plain.value.standard_error);
 }

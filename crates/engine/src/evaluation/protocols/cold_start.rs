@@ -1,11 +1,11 @@
-//! Learning curve: how good are the lists for somebody after 0, 1, 2, 5, 10 events?
+//! Learning curve: how good are the lists for a user after 0, 1, 2, 5, 10 events?
 //!
 //! - A fifth of the users, by the hash of their id, is held out whole. The rows of the
 //!   others are learnt in order of time.
 //! - Of a held-out user's positives the last few are the test, the same at every step.
 //!   When the stream reaches the first of them, copies of the recommender are told of the
 //!   user: of the last 0, 1, 2, 5, 10 positives before the test, as if the user had come
-//!   that late, and at the last step, **warm**, of all. So what is known of everybody else
+//!   that late, and at the last step, **warm**, of all. So what is known of all other users
 //!   is the same at every step, and nothing is known that was yet to come.
 //! - Copies learn as a running service does and are not trained again; no user's test is
 //!   touched by what another revealed.
@@ -19,22 +19,22 @@
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::Case;
-use super::Progress;
-use super::Task;
-use super::best;
-use super::score_open;
 use crate::domain::Timestamp;
 use crate::evaluation::dataset::Dataset;
 use crate::evaluation::dataset::Row;
 use crate::evaluation::facts::Facts;
+use crate::evaluation::protocols::Case;
+use crate::evaluation::protocols::Progress;
+use crate::evaluation::protocols::Task;
+use crate::evaluation::protocols::best;
+use crate::evaluation::protocols::score_open;
 use crate::evaluation::recommender::Recommender;
 
 /// One user in so many is held out.
 const HELD_OUT_ONE_IN: u64 = 5;
-/// Users that make a plan worth following.
+/// Fewest users to follow a plan with.
 const USERS_MIN: usize = 30;
-/// One row in so many is learnt before anybody is tested.
+/// One row in so many is learnt before any user is tested.
 const LEARNT_BEFORE_ONE_IN: usize = 5;
 const ROWS_PER_PROGRESS: usize = 1_024;
 
@@ -73,15 +73,15 @@ pub struct ColdStart {
     pub tests_per_user: usize,
     /// Of the training part.
     pub facts: Facts,
-    /// By place.
+    /// By index.
     users: Vec<HeldOut>,
 }
 
 #[derive(Debug)]
 struct HeldOut {
     user: u32,
-    /// Place in the data set of the first test positive.
-    place: usize,
+    /// Index in the data set of the first test positive.
+    position: usize,
     now: Timestamp,
     /// Positives before the test, in order of time.
     before: Vec<Positive>,
@@ -95,8 +95,8 @@ struct HeldOut {
 #[derive(Debug, Clone, Copy)]
 struct Positive {
     row: Row,
-    /// Place in the data set.
-    place: usize,
+    /// Index in the data set.
+    position: usize,
     /// Which of the user's positives it is, from 0.
     order: u32,
 }
@@ -111,10 +111,10 @@ impl ColdStart {
         let is_training: Vec<bool> =
             dataset.rows.iter().map(|row| !is_held_out[row.user as usize]).collect();
         let mut positives_of: Vec<Vec<Positive>> = vec![Vec::new(); dataset.users.len()];
-        for (place, row) in dataset.rows.iter().enumerate() {
+        for (position, row) in dataset.rows.iter().enumerate() {
             if is_held_out[row.user as usize] && row.value >= task.positive {
                 let positives = &mut positives_of[row.user as usize];
-                positives.push(Positive { row: *row, place, order: positives.len() as u32 });
+                positives.push(Positive { row: *row, position, order: positives.len() as u32 });
             }
         }
         let tested_from = dataset.rows.len() / LEARNT_BEFORE_ONE_IN;
@@ -135,9 +135,9 @@ impl ColdStart {
             users.sort_by_key(|held_out| xxh3_64(&held_out.user.to_le_bytes()));
             users.truncate(most);
         }
-        users.sort_by_key(|held_out| held_out.place);
+        users.sort_by_key(|held_out| held_out.position);
         let steps = events.iter().map(|&n| Step::Events(n)).chain([Step::Warm]).collect();
-        let facts = Facts::new(dataset, task.positive, |place| is_training[place]);
+        let facts = Facts::new(dataset, task.positive, |position| is_training[position]);
         Self { is_training, steps, tests_per_user, facts, users }
     }
 
@@ -166,14 +166,15 @@ impl ColdStart {
     ) -> Vec<StepCases> {
         let total = dataset.rows.len() as u64;
         let mut walks: Vec<Vec<Case>> = Vec::with_capacity(self.users.len());
-        for (place, (row, is_training)) in dataset.rows.iter().zip(&self.is_training).enumerate() {
-            if place % ROWS_PER_PROGRESS == 0 {
-                progress(place as u64, total);
+        for (position, (row, is_training)) in dataset.rows.iter().zip(&self.is_training).enumerate()
+        {
+            if position % ROWS_PER_PROGRESS == 0 {
+                progress(position as u64, total);
             }
             if *is_training {
                 recommender.learn(row);
             }
-            let next = self.users.get(walks.len()).filter(|held_out| held_out.place == place);
+            let next = self.users.get(walks.len()).filter(|held_out| held_out.position == position);
             if let Some(held_out) = next {
                 walks.push(self.walk(held_out, recommender, dataset.items.len(), k));
             }
@@ -231,12 +232,12 @@ fn qualified(
         let positives = if task.repeats { all.clone() } else { first_of_each_item(all) };
         let cut = positives.len().checked_sub(tests).filter(|&cut| cut >= longest.max(1))?;
         let first = positives[cut];
-        if first.place < tested_from {
+        if first.position < tested_from {
             return None;
         }
         Some(HeldOut {
             user,
-            place: first.place,
+            position: first.position,
             now: first.row.at,
             before: positives[..cut].to_vec(),
             tested: first.order,
@@ -260,8 +261,8 @@ fn first_of_each_item(positives: &[Positive]) -> Vec<Positive> {
     let mut had: Vec<u32> = Vec::new();
     let is_first = |positive: &&Positive| match had.binary_search(&positive.row.item) {
         Ok(_) => false,
-        Err(place) => {
-            had.insert(place, positive.row.item);
+        Err(position) => {
+            had.insert(position, positive.row.item);
             true
         }
     };

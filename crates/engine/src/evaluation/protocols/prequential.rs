@@ -7,13 +7,13 @@
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::Case;
-use super::Progress;
-use super::Task;
-use super::best;
-use super::score_open;
 use crate::evaluation::dataset::Dataset;
 use crate::evaluation::facts::Facts;
+use crate::evaluation::protocols::Case;
+use crate::evaluation::protocols::Progress;
+use crate::evaluation::protocols::Task;
+use crate::evaluation::protocols::best;
+use crate::evaluation::protocols::score_open;
 use crate::evaluation::recommender::Recommender;
 
 /// One case per positive that is tested, in order of time.
@@ -34,8 +34,8 @@ pub fn prequential(
         progress(done, total);
         let had = &mut had_by_user[row.user as usize];
         let history = &mut history_of[row.user as usize];
-        let place = had.binary_search(&row.item);
-        if (task.repeats || place.is_err()) && is_drawn(done, share) {
+        let position = had.binary_search(&row.item);
+        if (task.repeats || position.is_err()) && is_drawn(done, share) {
             let excluded: &[u32] = if task.repeats { &[] } else { had };
             score_open(&*recommender, row.user, row.at, excluded, &mut scores);
             let rank = rank_of(row.item as usize, &scores, scores.len() - excluded.len());
@@ -48,8 +48,8 @@ pub fn prequential(
                 rank: Some(rank),
             });
         }
-        if let Err(place) = place {
-            had.insert(place, row.item);
+        if let Err(position) = position {
+            had.insert(position, row.item);
         }
         *history += 1;
         recommender.learn(row);
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn about_the_wanted_share_of_events_is_drawn() {
+    fn about_the_requested_share_of_events_is_drawn() {
         let drawn = (0..10_000).filter(|&event| is_drawn(event, 0.1)).count();
         // Standard deviation 30: five of them.
         assert!((850..1_150).contains(&drawn), "{drawn}");

@@ -14,16 +14,16 @@ use rayon::iter::IntoParallelRefIterator;
 use rayon::iter::ParallelIterator;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::Case;
-use super::Progress;
-use super::Protocol;
-use super::Task;
-use super::best;
-use super::learnt_share;
-use super::score_open;
 use crate::domain::Timestamp;
 use crate::evaluation::dataset::Dataset;
 use crate::evaluation::facts::Facts;
+use crate::evaluation::protocols::Case;
+use crate::evaluation::protocols::Progress;
+use crate::evaluation::protocols::Protocol;
+use crate::evaluation::protocols::Task;
+use crate::evaluation::protocols::best;
+use crate::evaluation::protocols::learnt_share;
+use crate::evaluation::protocols::score_open;
 use crate::evaluation::recommender::Recommender;
 
 /// Rows between two words on progress.
@@ -58,12 +58,12 @@ pub struct Test {
 impl Split {
     /// Cuts the data as the protocol says, which is temporal or leave-last-out.
     pub fn of(dataset: &Dataset, protocol: Protocol, task: &Task) -> Self {
-        let (is_training, wanted) = match protocol {
+        let (is_training, positives) = match protocol {
             Protocol::Temporal => temporal(dataset, task.positive),
             _ => leave_last_out(dataset, task.positive),
         };
-        let facts = Facts::new(dataset, task.positive, |place| is_training[place]);
-        let tests = qualified_tests(dataset, task, &is_training, wanted);
+        let facts = Facts::new(dataset, task.positive, |position| is_training[position]);
+        let tests = qualified_tests(dataset, task, &is_training, positives);
         let mut split = Self { is_training, tests, facts };
         split.draw(task.max_cases);
         split
@@ -142,22 +142,22 @@ impl Split {
 }
 
 /// For each user the time of the test and its positives.
-type Wanted = Vec<Option<(Timestamp, Vec<u32>)>>;
+type Positives = Vec<Option<(Timestamp, Vec<u32>)>>;
 
-fn temporal(dataset: &Dataset, positive: f32) -> (Vec<bool>, Wanted) {
+fn temporal(dataset: &Dataset, positive: f32) -> (Vec<bool>, Positives) {
     let learnt = learnt_share(dataset.rows.len());
     let is_training: Vec<bool> = (0..dataset.rows.len()).map(|row| row < learnt).collect();
-    let mut wanted: Wanted = vec![None; dataset.users.len()];
+    let mut positives: Positives = vec![None; dataset.users.len()];
     for row in &dataset.rows[learnt..] {
-        let (_, items) = wanted[row.user as usize].get_or_insert((row.at, Vec::new()));
+        let (_, items) = positives[row.user as usize].get_or_insert((row.at, Vec::new()));
         if row.value >= positive {
             items.push(row.item);
         }
     }
-    (is_training, wanted)
+    (is_training, positives)
 }
 
-fn leave_last_out(dataset: &Dataset, positive: f32) -> (Vec<bool>, Wanted) {
+fn leave_last_out(dataset: &Dataset, positive: f32) -> (Vec<bool>, Positives) {
     let mut last_positive: Vec<Option<usize>> = vec![None; dataset.users.len()];
     for (index, row) in dataset.rows.iter().enumerate() {
         if row.value >= positive {
@@ -170,11 +170,11 @@ fn leave_last_out(dataset: &Dataset, positive: f32) -> (Vec<bool>, Wanted) {
         .enumerate()
         .map(|(index, row)| last_positive[row.user as usize].is_none_or(|last| index < last))
         .collect();
-    let wanted = last_positive
+    let positives = last_positive
         .into_iter()
         .map(|last| last.map(|index| (dataset.rows[index].at, vec![dataset.rows[index].item])))
         .collect();
-    (is_training, wanted)
+    (is_training, positives)
 }
 
 /// The tests of the users that count. Without repeats, what was seen in training is
@@ -183,7 +183,7 @@ fn qualified_tests(
     dataset: &Dataset,
     task: &Task,
     is_training: &[bool],
-    wanted: Wanted,
+    positives: Positives,
 ) -> Vec<Test> {
     let mut seen_by_user: Vec<Vec<u32>> = vec![Vec::new(); dataset.users.len()];
     let mut history_of = vec![0; dataset.users.len()];
@@ -195,7 +195,7 @@ fn qualified_tests(
     }
     let mut tests = Vec::new();
     for (user, ((test, mut excluded), history)) in
-        (0..).zip(wanted.into_iter().zip(seen_by_user).zip(history_of))
+        (0..).zip(positives.into_iter().zip(seen_by_user).zip(history_of))
     {
         let Some((now, mut relevant)) = test else { continue };
         excluded.sort_unstable();

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::sync::Mutex;
 
-use super::*;
 use crate::evaluation::DatasetBuilder;
 use crate::evaluation::Facts;
 use crate::evaluation::Row;
+use crate::evaluation::protocols::*;
 
 /// A user, and the items learnt before.
 type Asked = (u32, Vec<u32>);
@@ -64,7 +64,7 @@ impl Recommender for Scripted {
     }
 }
 
-/// Rows (user, item, value); their second is their place.
+/// Rows (user, item, value); their second is their index.
 fn dataset(rows: &[(u32, u32, f32)]) -> Dataset {
     let mut builder = DatasetBuilder::default();
     for item in 0..6 {

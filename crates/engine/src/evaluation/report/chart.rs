@@ -6,8 +6,8 @@
 
 use std::fmt::Write as _;
 
-use super::markup::escape;
-use super::markup::number;
+use crate::evaluation::report::markup::escape;
+use crate::evaluation::report::markup::number;
 
 /// A value with the interval it lies in, where one is known.
 #[derive(Debug, Clone, Copy)]
@@ -44,7 +44,7 @@ pub struct Bar {
 const BAR_HEIGHT: f64 = 22.0;
 
 /// Horizontal bars from a common zero, whiskers for intervals, values in words behind.
-/// `label_width` is the room for names, of a drawing `width` wide and called `name`.
+/// `label_width` is the space for names, of a drawing `width` wide and called `name`.
 pub fn bars(bars: &[Bar], name: &str, label_width: f64, width: f64) -> String {
     const VALUE_WIDTH: f64 = 58.0;
     let finite: Vec<(f64, f64)> = bars
@@ -55,12 +55,12 @@ pub fn bars(bars: &[Bar], name: &str, label_width: f64, width: f64) -> String {
     let low = finite.iter().fold(0.0_f64, |low, extent| low.min(extent.0));
     let high = finite.iter().fold(0.0_f64, |high, extent| high.max(extent.1));
     let span = (high - low).max(f64::MIN_POSITIVE);
-    let room = width - label_width - VALUE_WIDTH;
-    let x = |value: f64| label_width + (value - low) / span * room;
+    let space = width - label_width - VALUE_WIDTH;
+    let x = |value: f64| label_width + (value - low) / span * space;
     let height = bars.len() as f64 * BAR_HEIGHT + 4.0;
     let mut svg = open(width, height, name);
-    for (place, bar) in bars.iter().enumerate() {
-        let top = place as f64 * BAR_HEIGHT + 4.0;
+    for (position, bar) in bars.iter().enumerate() {
+        let top = position as f64 * BAR_HEIGHT + 4.0;
         let middle = top + BAR_HEIGHT / 2.0 - 2.0;
         let _ = write!(svg, "<g><title>{}: {}</title>", escape(&bar.label), bar.value.told());
         text(&mut svg, label_width - 6.0, middle + 4.0, "end", "label", &bar.label);
@@ -93,7 +93,7 @@ pub struct Line {
     pub values: Vec<Option<Value>>,
 }
 
-/// Room around a plot.
+/// Margin around a plot.
 const LEFT: f64 = 62.0;
 const RIGHT: f64 = 18.0;
 const TOP: f64 = 14.0;
@@ -107,26 +107,26 @@ pub fn lines(steps: &[String], x_name: &str, y_name: &str, lines: &[Line]) -> St
     let high =
         all.map(|value| value.extent().1).filter(|high| high.is_finite()).fold(0.0, f64::max);
     let axis = Axis::over(0.0, high);
-    let step = |place: usize| {
-        let share = (place as f64 + 0.5) / steps.len().max(1) as f64;
+    let step = |position: usize| {
+        let share = (position as f64 + 0.5) / steps.len().max(1) as f64;
         LEFT + share * (PLOT_WIDTH - LEFT - RIGHT)
     };
     let mut svg = open(PLOT_WIDTH, PLOT_HEIGHT, &format!("{y_name} by {x_name}"));
     axis.draw_y(&mut svg, y_name);
-    for (place, name) in steps.iter().enumerate() {
-        text(&mut svg, step(place), PLOT_HEIGHT - BOTTOM + 16.0, "middle", "label", name);
+    for (position, name) in steps.iter().enumerate() {
+        text(&mut svg, step(position), PLOT_HEIGHT - BOTTOM + 16.0, "middle", "label", name);
     }
     text(&mut svg, PLOT_WIDTH / 2.0, PLOT_HEIGHT - 6.0, "middle", "name", x_name);
     for (order, line) in lines.iter().enumerate() {
-        // A little beside each other, so that intervals can be told apart.
+        // Shifted a little, so that intervals can be told apart.
         let shift = (order as f64 - (lines.len() as f64 - 1.0) / 2.0) * 7.0;
         let points: Vec<(f64, f64, Value)> = line
             .values
             .iter()
             .enumerate()
-            .filter_map(|(place, value)| value.map(|value| (place, value)))
+            .filter_map(|(position, value)| value.map(|value| (position, value)))
             .filter(|(_, value)| value.point.is_finite())
-            .map(|(place, value)| (step(place) + shift, axis.y(value.point), value))
+            .map(|(position, value)| (step(position) + shift, axis.y(value.point), value))
             .collect();
         polyline(&mut svg, line.series, points.iter().map(|point| (point.0, point.1)));
         for (x, y, value) in points {
@@ -164,10 +164,10 @@ pub fn curves(x_name: &str, y_name: &str, curves: &[Curve]) -> String {
     up.draw_y(&mut svg, y_name);
     across.draw_x(&mut svg, x_name);
     for curve in curves {
-        let place = |point: &(f64, f64, String)| (across.x(point.0), up.y(point.1));
-        polyline(&mut svg, curve.series, curve.points.iter().map(place));
+        let position = |point: &(f64, f64, String)| (across.x(point.0), up.y(point.1));
+        polyline(&mut svg, curve.series, curve.points.iter().map(position));
         for point in &curve.points {
-            dot(&mut svg, curve.series, place(point), &format!("{} {}", curve.label, point.2));
+            dot(&mut svg, curve.series, position(point), &format!("{} {}", curve.label, point.2));
         }
     }
     svg.push_str("</svg>\n");
@@ -216,7 +216,7 @@ impl Axis {
     }
 
     fn told(&self, tick: f64) -> String {
-        let places = if self.step >= 1.0 {
+        let positions = if self.step >= 1.0 {
             0
         } else if self.step >= 0.1 {
             1
@@ -225,7 +225,7 @@ impl Axis {
         } else {
             3
         };
-        format!("{tick:.places$}")
+        format!("{tick:.positions$}")
     }
 
     fn draw_y(&self, svg: &mut String, name: &str) {
@@ -275,7 +275,7 @@ fn rule(svg: &mut String, from: (f64, f64), to: (f64, f64), class: &str) {
 
 fn whisker(svg: &mut String, from: (f64, f64), to: (f64, f64)) {
     const HALF: f64 = 3.0;
-    if ![from.0, from.1, to.0, to.1].iter().all(|place| place.is_finite()) {
+    if ![from.0, from.1, to.0, to.1].iter().all(|position| position.is_finite()) {
         return;
     }
     let is_flat = from.1 == to.1;

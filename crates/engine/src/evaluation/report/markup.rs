@@ -16,7 +16,7 @@ pub fn escape(text: &str) -> String {
     escaped
 }
 
-/// Four places, or fewer for larger numbers.
+/// Four decimals, or fewer for larger numbers.
 pub fn number(value: f64) -> String {
     match value.abs() {
         _ if value.is_nan() => "–".to_owned(),
@@ -34,9 +34,9 @@ pub fn table(rows: &[Vec<String>]) -> String {
     let mut html = String::from("<div class=\"scroll\" tabindex=\"0\"><table>\n<thead>");
     for (line, row) in rows.iter().enumerate() {
         html.push_str("<tr>");
-        for (place, cell) in row.iter().enumerate() {
+        for (position, cell) in row.iter().enumerate() {
             let cell = escape(cell);
-            html.push_str(&match (line, place) {
+            html.push_str(&match (line, position) {
                 (0, _) => format!("<th scope=\"col\">{cell}</th>"),
                 (_, 0) => format!("<th scope=\"row\">{cell}</th>"),
                 _ => format!("<td>{cell}</td>"),
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_have_the_places_that_matter() {
+    fn numbers_have_the_digits_that_matter() {
         assert_eq!(
             [number(0.12345), number(-12.345), number(98_765.4)],
             ["0.1235", "-12.35", "98765"]

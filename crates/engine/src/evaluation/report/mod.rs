@@ -1,4 +1,4 @@
-//! A run of `evaluate` as one page for people: plots, and the table of every figure.
+//! A run of `evaluate` as one page: plots, and the table of every figure.
 //!
 //! - One file: styles and drawings are inline, nothing is fetched, no script runs.
 //! - Everything that came from data (names, reasons) goes through [`markup::escape`].
@@ -10,11 +10,11 @@ mod page;
 
 pub use page::render;
 
-pub use super::tradeoff::{Tradeoff, TradeoffPoint};
+pub use crate::evaluation::tradeoff::{Tradeoff, TradeoffPoint};
 
-use super::curve::CurvePoint;
-use super::protocols::Protocol;
-use super::summary::Summary;
+use crate::evaluation::curve::CurvePoint;
+use crate::evaluation::protocols::Protocol;
+use crate::evaluation::summary::Summary;
 
 /// What the page shows.
 #[derive(Debug)]

@@ -1,19 +1,19 @@
 //! The page, section by section.
 
-use super::Inside;
-use super::LearningCurve;
-use super::Page;
-use super::TradeoffPoint;
-use super::chart;
-use super::chart::Bar;
-use super::chart::Curve;
-use super::chart::Line;
-use super::chart::Value;
-use super::markup::escape;
-use super::markup::number;
-use super::markup::table;
 use crate::evaluation::curve;
 use crate::evaluation::protocols::Protocol;
+use crate::evaluation::report::Inside;
+use crate::evaluation::report::LearningCurve;
+use crate::evaluation::report::Page;
+use crate::evaluation::report::TradeoffPoint;
+use crate::evaluation::report::chart;
+use crate::evaluation::report::chart::Bar;
+use crate::evaluation::report::chart::Curve;
+use crate::evaluation::report::chart::Line;
+use crate::evaluation::report::chart::Value;
+use crate::evaluation::report::markup::escape;
+use crate::evaluation::report::markup::number;
+use crate::evaluation::report::markup::table;
 use crate::evaluation::summary::Comparison;
 use crate::evaluation::summary::Figure;
 use crate::evaluation::summary::NEW_USER_MAX;
@@ -26,11 +26,11 @@ const STYLE: &str = include_str!("style.css");
 
 /// Metrics with a plot of their own and what they say.
 const PLOTTED: [(&str, &str); 12] = [
-    ("NDCG", "hits, weighted by place"),
-    ("DCG", "hits, weighted by place"),
-    ("Recall", "share of the wanted items found"),
+    ("NDCG", "hits, weighted by position"),
+    ("DCG", "hits, weighted by position"),
+    ("Recall", "share of the test positives found"),
     ("Hit", "share of cases with a hit"),
-    ("MRR", "1 / place of the first hit"),
+    ("MRR", "1 / rank of the first hit"),
     ("MAP", "precision at the hits"),
     ("Coverage", "share of the catalogue shown"),
     ("Gini", "concentration of what is shown; lower is fairer"),
@@ -73,8 +73,8 @@ fn value(figure: &Figure) -> Value {
     Value { point: figure.point, interval: figure.low.zip(figure.high) }
 }
 
-fn series(place: usize) -> usize {
-    place.min(SERIES - 1)
+fn series(position: usize) -> usize {
+    position.min(SERIES - 1)
 }
 
 fn legend<'a>(names: impl Iterator<Item = (usize, &'a str)>) -> String {
@@ -233,8 +233,9 @@ fn learning_curve(page: &Page<'_>, learning: &LearningCurve<'_>) -> String {
 fn steps_in_figures(page: &Page<'_>, steps: &[String], lines: &[Line]) -> Vec<Vec<String>> {
     let head = std::iter::once(format!("{} after", headline(page.k, false)));
     let mut rows = vec![head.chain(lines.iter().map(|line| line.label.clone())).collect()];
-    for (place, step) in steps.iter().enumerate() {
-        let value = |line: &Line| line.values[place].map_or_else(String::new, |value| value.told());
+    for (position, step) in steps.iter().enumerate() {
+        let value =
+            |line: &Line| line.values[position].map_or_else(String::new, |value| value.told());
         rows.push(std::iter::once(step.clone()).chain(lines.iter().map(value)).collect());
     }
     rows

@@ -1,10 +1,10 @@
 //! Figures of a few cases that can be followed by hand.
 
-use super::*;
 use crate::domain::Timestamp;
 use crate::evaluation::Dataset;
 use crate::evaluation::DatasetBuilder;
 use crate::evaluation::DatasetItem;
+use crate::evaluation::summary::*;
 
 /// Ten items, the even ones of one topic and the odd ones of another; users 0 to 9.
 /// Item 0 has half of the positives.
@@ -70,14 +70,14 @@ fn figures_of_lists_are_means_over_users_and_coverage_has_no_interval() {
 }
 
 #[test]
-fn figures_beside_accuracy_look_at_the_list_the_taste_and_popularity() {
+fn figures_beyond_accuracy_look_at_the_list_the_taste_and_popularity() {
     // User 0 had item 0, an even one; user 7 had item 7, an odd one.
     let cases = vec![list(0, 1, &[2, 4], &[4]), list(7, 1, &[1, 2], &[1])];
     let summary = summarize(&[("a".into(), cases)], &[2], &facts(), 1);
     let figures = &summary.models[0];
     // Two even items are alike, an even and an odd one are not.
     assert_eq!(point(figures, "Diversity@2", Subset::All), 0.5);
-    // One of two places each is a find that popularity (item 0) does not list.
+    // One of two positions each is a find that popularity (item 0) does not list.
     assert_eq!(point(figures, "Serendipity@2", Subset::All), 0.5);
     // Each listed item has at most one of the 10 positives.
     assert!((point(figures, "Novelty@2", Subset::All) - 10.0_f64.log2()).abs() < 1e-12);

@@ -1,7 +1,6 @@
-//! How often a topic or a source may occur in a list.
+//! Caps on the number of items of one topic or source in a list.
 //!
-//! Labels are numbered when they are first met, so that a place costs no comparison
-//! of texts.
+//! Labels are numbered when they are first seen, so a position needs no comparison of texts.
 
 use std::collections::BTreeMap;
 
@@ -27,19 +26,18 @@ impl<'a> Labels<'a> {
 /// Counts labels of the chosen, for one kind of label.
 #[derive(Debug, Clone)]
 pub struct Cap {
-    /// From the share of the places; yields when nothing else is left.
+    /// From the share of the positions; ignored when no other candidate is left.
     soft: u32,
-    /// From the number that was asked for; never passed.
+    /// From the requested number; never exceeded.
     hard: u32,
     taken: Vec<u32>,
 }
 
 impl Cap {
-    /// A threshold of 0 and a number of 0 are no caps. At least one place is always
-    /// allowed.
-    pub fn new(threshold: f64, most: u32, places: usize) -> Self {
-        // A hair more, so that 1 - 0.8 of ten places are two and not one.
-        let share = ((1.0 - threshold) * places as f64 + 1e-9).floor() as u32;
+    /// A threshold of 0 and a number of 0 are no caps. At least one position is always allowed.
+    pub fn new(threshold: f64, most: u32, positions: usize) -> Self {
+        // A little more, so that 1 - 0.8 of ten positions are two and not one.
+        let share = ((1.0 - threshold) * positions as f64 + 1e-9).floor() as u32;
         let hard = if most == 0 { u32::MAX } else { most };
         let soft = if threshold <= 0.0 { hard } else { share.max(1).min(hard) };
         Self { soft, hard, taken: Vec::new() }

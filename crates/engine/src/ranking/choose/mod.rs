@@ -1,17 +1,15 @@
 //! From scored candidates to a list: relevance, diversity, exploration, pins.
 //!
-//! The list is filled place by place. At each place the candidate that does most for
-//! the list as it stands ([`variety`]) is the greedy choice; strategies that explore give
-//! others a chance ([`policy`]). Diversity and
-//! caps are thus inside the sampling step, and the propensity noted for a place is
-//! exactly the probability of what was done there, given the places above it. Places for
-//! new items ([`super::exploration`]) are drawn in the same step. A pinned item is at its
-//! place with certainty. Exploring costs rewards and may have an allowance
-//! ([`allowance`]); where the caller sends an order of its own, the list may be that
-//! ([`origin`]).
+//! The list is filled position by position. At each position the greedy choice is the candidate
+//! with the greatest gain for the current list ([`variety`]). Strategies that explore give others
+//! a chance ([`policy`]). Diversity and caps are inside the sampling step, so the propensity of
+//! a position is exactly the probability of its choice, given the positions above it. New items
+//! ([`crate::ranking::exploration`]) are drawn in the same step. A pinned item takes its position
+//! with certainty. Exploring costs rewards and may have an allowance ([`allowance`]). If the
+//! caller sends its own order, the list may be that order ([`origin`]).
 //!
-//! Cost: pool x places similarity updates; the pool is bounded. Nothing is allocated
-//! per place. 20 places of 500 candidates: 50 to 150 us.
+//! Cost: pool x positions similarity updates; the pool is bounded. Nothing is allocated per
+//! position. 20 positions of 500 candidates: 50 to 150 us.
 
 mod allowance;
 mod caps;
@@ -30,30 +28,29 @@ pub use self::allowance::Costs;
 pub use self::origin::Orders;
 use self::origin::Origins;
 use self::ranker::RankerList;
-use super::exploration::Exploration;
-use super::features::Candidate;
 use crate::domain::DiversityMethod;
 use crate::domain::ListOrigin;
 use crate::domain::RankerSettings;
 use crate::domain::Strategy;
+use crate::features::Candidate;
+use crate::ranking::exploration::Exploration;
 
 /// How to choose.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Choice {
     pub strategy: Strategy,
-    /// Probability per place of an exploring choice.
+    /// Probability per position of an exploring choice.
     pub epsilon: f64,
     pub exploring: Exploring,
     pub method: DiversityMethod,
     /// Weight of the list's variety against relevance, 0 to 1.
     pub diversity_weight: f64,
-    /// How much of an item's relevance depends on being unlike what the person had,
-    /// 0 to 1.
+    /// How much of an item's relevance depends on being unlike the user's items, 0 to 1.
     pub serendipity_weight: f64,
     /// Weight of being little known against relevance, 0 to 1.
     pub novelty_weight: f64,
-    /// The most frequent topic takes at most 1 - this share of the places, as long as
-    /// something else is left.
+    /// The most frequent topic takes at most 1 - this share of the positions, as long as other
+    /// candidates are left.
     pub topic_threshold: f64,
     /// The same for sources.
     pub source_threshold: f64,
@@ -61,17 +58,17 @@ pub struct Choice {
     pub max_per_topic: u32,
     /// The same for sources.
     pub max_per_source: u32,
-    pub places: usize,
+    pub positions: usize,
 }
 
-/// Parameters of the strategies that know how sure the ranker is.
+/// Parameters of the strategies that explore by the ranker's beliefs.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Exploring {
     /// Factor of the standard deviations under Thompson sampling and LinUCB.
     pub scale: f64,
-    /// Of SquareCB, per square root of the impressions learnt from.
+    /// Of SquareCB, per square root of the learnt impressions.
     pub gamma: f64,
-    /// Share of a place that is spread evenly over the admissible.
+    /// Probability at a position that is spread evenly over the admissible.
     pub floor: f64,
 }
 
@@ -85,49 +82,48 @@ impl Exploring {
     }
 }
 
-/// An item that the caller wants at a place.
+/// An item that the caller requests at a position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pin {
-    /// Place in the candidates.
+    /// Index in the candidates.
     pub candidate: usize,
-    /// Place in the list, from 0.
-    pub place: usize,
+    /// Position in the list, from 0.
+    pub position: usize,
 }
 
-/// What stands to choose from, and for whom.
+/// The candidates to choose from, with all data for the choice.
 #[derive(Debug)]
 pub struct Slate<'a> {
     pub candidates: &'a [Candidate<'a>],
     /// One for each candidate.
     pub scores: &'a [f64],
-    /// Standard deviations of their expected rewards; empty where the strategy does not ask.
+    /// Standard deviations of their expected rewards; empty when they are not needed.
     pub deviations: &'a [f64],
-    /// Items the person wanted last; looked at with a serendipity weight only.
+    /// The user's latest positives; empty without a serendipity weight.
     pub recent: Vec<Candidate<'a>>,
     /// How little known each candidate is, 0 to 1; empty without a novelty weight.
     pub novelty: Vec<f64>,
-    /// Shares of topics in what the person wants, adding up to 1; looked at by
-    /// calibration only.
+    /// Shares of topics in the user's preferences, with sum 1; used only by calibration.
     pub topic_mix: Vec<(&'a str, f64)>,
-    /// What new items get.
+    /// Bonus and share of new items.
     pub exploration: &'a Exploration,
-    /// At most one for each place and candidate.
+    /// At most one for each position and candidate.
     pub pins: &'a [Pin],
     /// Candidates that the ranker must not choose, in rising order.
     pub excluded: &'a [usize],
-    /// What choices cost; `None` where nothing explores.
+    /// The costs of choices; `None` when nothing explores.
     pub costs: Option<&'a Costs<'a>>,
 }
 
 impl Slate<'_> {
-    /// Whether the ranker may choose a candidate, as far as the caller lets it.
+    /// Whether the ranker may choose a candidate: it is neither pinned nor excluded.
     pub fn is_free(&self, candidate: usize) -> bool {
         self.pins.iter().all(|pin| pin.candidate != candidate)
             && self.excluded.binary_search(&candidate).is_err()
     }
 }
 
-/// A place of the list: which candidate, with which probability.
+/// A position of the list: its candidate and the probability of this choice.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Chosen {
     pub candidate: usize,
@@ -135,16 +131,16 @@ pub struct Chosen {
     pub pinned: bool,
 }
 
-/// A list and what it cost.
+/// A list and its cost.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ChosenList {
     pub chosen: Vec<Chosen>,
-    /// What exploring is expected to cost at most, if the list is the ranker's.
+    /// Upper bound of the expected cost of exploring; 0 if the list is not the ranker's.
     pub cost: f64,
 }
 
-/// Fills up to `choice.places` places. Fills as many as there are candidates that the
-/// absolute caps allow: shares of topics and sources yield when nothing else is left. With
+/// Fills up to `choice.positions` positions, as many as there are candidates that the absolute
+/// caps allow. Shares of topics and sources are ignored when no other candidate is left. With
 /// `orders` the list may be another than the ranker's.
 pub fn choose(
     slate: &Slate<'_>,
@@ -153,14 +149,14 @@ pub fn choose(
     rng: &mut ChaCha8Rng,
 ) -> ChosenList {
     let mut pins: Vec<Pin> = slate.pins.to_vec();
-    pins.sort_unstable_by_key(|pin| pin.place);
+    pins.sort_unstable_by_key(|pin| pin.position);
     let mut pins = pins.into_iter().peekable();
     let mut ranker = RankerList::new(slate, choice);
     let mut origins = orders.map(Origins::new);
-    let mut chosen = Vec::with_capacity(choice.places);
-    while chosen.len() < choice.places {
+    let mut chosen = Vec::with_capacity(choice.positions);
+    while chosen.len() < choice.positions {
         let pinned = |pin: &Pin| Chosen { candidate: pin.candidate, propensity: 1.0, pinned: true };
-        if let Some(pin) = pins.next_if(|pin| pin.place <= chosen.len()) {
+        if let Some(pin) = pins.next_if(|pin| pin.position <= chosen.len()) {
             ranker.take_pinned(pin.candidate);
             chosen.push(pinned(&pin));
             continue;
@@ -170,9 +166,8 @@ pub fn choose(
             Some(origins) => origins.fill(&mut ranker, rng),
         };
         match next.or_else(|| pins.next().as_ref().map(pinned)) {
-            Some(place) => chosen.push(place),
-            // The list is too short for the places of the pins that were left: the end was
-            // as near as they got.
+            Some(position) => chosen.push(position),
+            // The list is too short for the remaining pins, so they are at its end.
             None => break,
         }
     }

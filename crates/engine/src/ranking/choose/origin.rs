@@ -1,28 +1,27 @@
-//! Lists that may be the ranker's, the caller's or the most popular items'.
+//! Lists of three origins: the ranker, the caller, or the most popular items.
 //!
-//! Whose list is shown is drawn once; the probability of an item at a place, given the
-//! places above, is still that over all three: with `s_o` the chance of origin `o` given
-//! the places so far and `p_o` its probability of the item here,
+//! The origin of a list is drawn once. The propensity of an item at a position, given the
+//! positions above, is still the probability over all three origins: with `s_o` the chance of
+//! origin `o` given the positions so far and `p_o` its probability of the item here,
 //!
 //! `p = sum s_o p_o`, and then `s_o <- s_o p_o / p`.
 //!
-//! The two orders are certain of their next item; the ranker's probability of an item that
-//! it did not draw is worked out along the list that is shown. So the log supports
-//! estimates of the ranker's policy from lists of the caller, as far as it could have
-//! shown them.
+//! The two orders have a certain next item. The ranker's probability of an item that it did not
+//! draw is computed along the shown list. So the log supports estimates of the ranker's policy
+//! from lists of the caller, as far as the ranker could have shown them.
 
 use rand_chacha::ChaCha8Rng;
 
-use super::Chosen;
-use super::ranker::RankerList;
 use crate::domain::ListOrigin;
+use crate::ranking::choose::Chosen;
+use crate::ranking::choose::ranker::RankerList;
 
 const RANKER: usize = ListOrigin::Ranker.index();
 
-/// The orders that compete with the ranker's, as candidates, the best first, none twice.
+/// The orders that compete with the ranker's: indices of candidates, the best first, none twice.
 #[derive(Debug)]
 pub struct Orders<'a> {
-    /// Whose list is shown.
+    /// The origin of the shown list.
     pub drawn: ListOrigin,
     /// The chance of each origin, in the order of [`ListOrigin::ALL`].
     pub chances: [f64; 3],
@@ -30,11 +29,11 @@ pub struct Orders<'a> {
     pub popular: &'a [usize],
 }
 
-/// A list under way.
+/// A list that is being filled.
 #[derive(Debug)]
 pub struct Origins<'a> {
     drawn: ListOrigin,
-    /// The chance of each origin given the places so far.
+    /// The chance of each origin given the positions so far.
     chances: [f64; 3],
     orders: [Order<'a>; 2],
 }
@@ -46,7 +45,7 @@ struct Order<'a> {
 }
 
 impl<'a> Origins<'a> {
-    /// Orders without what is pinned.
+    /// The orders contain no pinned candidates.
     pub fn new(orders: &Orders<'a>) -> Self {
         let order = |origin, order: &'a [usize]| Order { origin, left: order.iter() };
         Self {
@@ -59,12 +58,12 @@ impl<'a> Origins<'a> {
         }
     }
 
-    /// Whether the ranker could still be the one whose list this is.
+    /// Whether the list so far could be the ranker's.
     fn asks_ranker(&self) -> bool {
         self.chances[RANKER] > 0.0
     }
 
-    /// Fills the next place; `None` when the list is at its end.
+    /// Fills the next position; `None` at the end of the list.
     pub fn fill(
         &mut self,
         ranker: &mut RankerList<'_, '_>,

@@ -1,41 +1,40 @@
-//! Which of the admissible candidates takes a place, and how probable that was.
+//! The choice of an admissible candidate for a position, and its probability.
 //!
-//! What a strategy looks at: the gain of each candidate for the list as it stands, on the
-//! scale of the score, as the mean of a belief; and the standard deviation of its expected
-//! reward, which variety does not change (variety is known, the reward is not).
+//! A strategy uses the gain of each candidate for the current list, on the scale of the score,
+//! as the mean of a belief. It also uses the standard deviation of the expected reward, which
+//! diversity does not change, since diversity is known exactly.
 //!
 //! - Greedy, and LinUCB, whose widths are part of the scores: the greatest gain.
 //! - Epsilon-greedy: the same, or with probability epsilon any.
 //! - SquareCB: inverse-gap weights, one draw from them.
 //! - Thompson sampling: a draw of the largest of independent normal scores, and the
-//!   probability of the one that was drawn ([`ThompsonSlate`]).
+//!   probability of the drawn one ([`ThompsonSlate`]).
 //!
-//! All but greedy mix in an even share; every probability is that of the draw that is
-//! made, none is estimated.
+//! All but greedy add an even share. Every probability is exactly that of the draw; none is
+//! estimated.
 //!
-//! Cost: nothing is allocated from the second place on. One table serves all places of
-//! Thompson sampling: who was taken leaves it, and only gains that changed are worked out
-//! anew.
+//! Cost: nothing is allocated from the second position on. All positions of Thompson sampling
+//! use one table: chosen candidates leave it, and only changed gains are computed again.
 
 use rand_chacha::ChaCha8Rng;
 
-use super::Choice;
-use super::pool::Pool;
 use crate::bandit::strategy::Beliefs;
 use crate::bandit::strategy::Policy as _;
 use crate::bandit::strategy::SquareCb;
 use crate::bandit::strategy::ThompsonSlate;
 use crate::bandit::strategy::draw;
 use crate::domain::Strategy;
+use crate::ranking::choose::Choice;
+use crate::ranking::choose::pool::Pool;
 use crate::seed;
 
-/// The rule of one list, with room that all its places use.
+/// The rule of one list, with buffers for all its positions.
 #[derive(Debug)]
 pub struct Policy {
     rule: Rule,
-    /// Spread evenly over the admissible.
+    /// Probability that is spread evenly over the admissible.
     share: f64,
-    /// The look of the pool that the rule has weighed.
+    /// The look of the pool that the probabilities are of.
     weighed: u64,
 }
 
@@ -46,7 +45,7 @@ enum Rule {
     Thompson(Box<Thompson>),
 }
 
-/// Which member takes the place, and the probability of that.
+/// The member that takes the position, and the probability of this choice.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Draw {
     pub member: usize,
@@ -64,7 +63,7 @@ impl Policy {
                 let (means, propensities) = (Vec::new(), Vec::new());
                 (Rule::SquareCb { gamma: exploring.gamma, means, propensities }, exploring.floor)
             }
-            // Without doubt the best is certain.
+            // Without uncertainty the best is certain.
             Strategy::Thompson if exploring.scale <= 0.0 => (Rule::Best, exploring.floor),
             Strategy::Thompson => {
                 (Rule::Thompson(Box::new(Thompson::new(exploring.scale))), exploring.floor)
@@ -73,9 +72,8 @@ impl Policy {
         Self { rule, share, weighed: 0 }
     }
 
-    /// Chooses for the next place, of which the pool knows the admissible and their gains.
-    /// `instead` takes the place whatever the rule says; its propensity under the rule is
-    /// given all the same.
+    /// Chooses for the next position, from the pool's admissible members and their gains.
+    /// `instead` takes the position in any case, with its propensity under the rule.
     pub fn choose(
         &mut self,
         pool: &Pool<'_>,
@@ -86,8 +84,8 @@ impl Policy {
         Draw { member, propensity: self.propensity_of(pool, member) }
     }
 
-    /// The probability that [`Self::choose`] gives this place to an admissible member when
-    /// it has nobody to take instead; with its part of the even share.
+    /// The probability that [`Self::choose`] without `instead` gives this position to an
+    /// admissible member, with its part of the even share.
     pub fn propensity_of(&mut self, pool: &Pool<'_>, member: usize) -> f64 {
         self.weigh(pool);
         let propensity = match &self.rule {
@@ -95,8 +93,8 @@ impl Policy {
             Rule::Best => 0.0,
             Rule::SquareCb { propensities, .. } => {
                 // Admissible members are in rising order.
-                let place = pool.admissible().binary_search(&member).expect("it is admissible");
-                propensities[place]
+                let position = pool.admissible().binary_search(&member).expect("it is admissible");
+                propensities[position]
             }
             Rule::Thompson(thompson) => thompson.propensity_of(member),
         };
@@ -116,7 +114,7 @@ impl Policy {
         }
     }
 
-    /// Works out the probabilities of the rule at this place, once.
+    /// Computes the probabilities of the rule at this position, once.
     fn weigh(&mut self, pool: &Pool<'_>) {
         if std::mem::replace(&mut self.weighed, pool.looks()) == pool.looks() {
             return;
@@ -141,8 +139,7 @@ impl Policy {
 struct Thompson {
     scale: f64,
     slate: ThompsonSlate,
-    /// All members that were there at the first place, in rising order: the arms of the
-    /// slate.
+    /// All members at the first position, in rising order: the arms of the slate.
     arms: Vec<usize>,
 }
 
@@ -171,7 +168,7 @@ impl Thompson {
     fn begin(&mut self, pool: &Pool<'_>) {
         self.arms.extend_from_slice(pool.open());
         let scale = pool.scale();
-        // Those who may not take this place have no gain yet; they get one when they may.
+        // Members that may not take this position get their gain when they may take one.
         let mut means = vec![pool.gains()[0] * scale; self.arms.len()];
         for (member, gain) in pool.admissible().iter().zip(pool.gains()) {
             let arm = self.arms.binary_search(member).expect("all members are arms");
@@ -181,7 +178,7 @@ impl Thompson {
         self.slate.begin(Beliefs { means: &means, deviations: &deviations }, self.scale);
     }
 
-    /// Takes over who may take the place, and gains that changed.
+    /// Updates the admissible members and the gains that changed.
     fn follow(&mut self, pool: &Pool<'_>) {
         let (members, gains, scale) = (pool.admissible(), pool.gains(), pool.scale());
         let mut next = 0;

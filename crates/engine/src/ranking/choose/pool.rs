@@ -1,32 +1,30 @@
-//! The candidates a list is chosen from: the best by score, and such that the caps
-//! can be kept.
+//! The candidates that a list is chosen from: the best by score, and enough to keep the caps.
 //!
-//! Where caps are set, the pool also holds what a walk down the scores can fill the
-//! list with while it keeps them. For sources that is enough to fill every list that
-//! can be filled, whatever is chosen on the way: each item has one source.
+//! With caps, the pool also holds the candidates of a greedy list by score that keeps the caps.
+//! For sources this fills every list that can be filled, whatever else is chosen, since each
+//! item has one source.
 
-use super::Choice;
-use super::Slate;
-use super::caps::Cap;
-use super::caps::Labels;
-use super::similarity::Similarity;
-use super::variety::Calibrated;
-use super::variety::Dpp;
-use super::variety::Mmr;
-use super::variety::Variety;
-use crate::content::SparseVector;
 use crate::domain::DiversityMethod;
-use crate::ranking::features::Candidate;
+use crate::features::Candidate;
+use crate::models::content::SparseVector;
+use crate::ranking::choose::Choice;
+use crate::ranking::choose::Slate;
+use crate::ranking::choose::caps::Cap;
+use crate::ranking::choose::caps::Labels;
+use crate::ranking::choose::similarity::Similarity;
+use crate::ranking::choose::variety::Calibrated;
+use crate::ranking::choose::variety::Dpp;
+use crate::ranking::choose::variety::Variety;
 
-/// Best candidates that stand to choose from: enough for variety, few enough that
-/// an exploring choice is still a sensible one.
-const POOL_PER_PLACE: usize = 10;
+/// Best candidates to choose from: enough for diversity, few enough that an exploring choice
+/// still has a good score.
+const POOL_PER_POSITION: usize = 10;
 const POOL_MIN: usize = 100;
 /// Bounds the time of long lists.
 const POOL_MAX: usize = 1_000;
-/// Where a list is to be varied whatever the scores, as if they weighed a little.
+/// Least weight of the scores, for lists with a diversity weight of 1.
 const SHARE_OF_VALUE_MIN: f64 = 1e-6;
-/// New items that stand to choose from although they score too low.
+/// New items in the pool although their scores are too low.
 const POOL_NEW: usize = 20;
 
 #[derive(Debug)]
@@ -34,7 +32,7 @@ struct Member {
     candidate: usize,
     /// Relevance with serendipity and novelty, 0 to 1.
     value: f64,
-    /// Of its expected reward.
+    /// Standard deviation of its expected reward.
     deviation: f64,
     topics: std::ops::Range<usize>,
     source: Option<u32>,
@@ -47,9 +45,9 @@ pub struct Pool<'a> {
     labels: Vec<u32>,
     /// Members left, best score first.
     open: Vec<usize>,
-    /// Those of them that may take the next place, in rising order.
+    /// Those of them that may take the next position, in rising order.
     admissible: Vec<usize>,
-    /// What each of these does for the list as it stands.
+    /// The gain of each of these for the current list.
     gains: Vec<f64>,
     best: usize,
     looks: u64,
@@ -98,30 +96,28 @@ impl<'a> Pool<'a> {
         &self.open
     }
 
-    /// Members that may take the next place, as of the last [`Self::look`].
+    /// Members that may take the next position, as of the last [`Self::look`].
     pub fn admissible(&self) -> &[usize] {
         &self.admissible
     }
 
-    /// What each of [`Self::admissible`] does for the list as it stands.
+    /// The gain of each of [`Self::admissible`] for the current list.
     pub fn gains(&self) -> &[f64] {
         &self.gains
     }
 
-    /// The admissible member that does most for the list; of equals the one with the
-    /// better score.
+    /// The admissible member with the greatest gain; of equals the one with the better score.
     pub fn best(&self) -> usize {
         self.best
     }
 
-    /// How often [`Self::look`] was called: what was worked out of a look holds until the
-    /// next.
+    /// The number of calls of [`Self::look`]. Values computed after a call hold until the next.
     pub fn looks(&self) -> u64 {
         self.looks
     }
 
-    /// Score per unit of gain: a difference of gains times this is how much more score the
-    /// one would need to be as good as the other.
+    /// Score per unit of gain: a difference of gains times this is the equivalent difference of
+    /// scores.
     pub fn scale(&self) -> f64 {
         self.scale
     }
@@ -131,8 +127,8 @@ impl<'a> Pool<'a> {
         self.members[member].deviation
     }
 
-    /// Finds out who may take the next place and what each would do for the list. `false`
-    /// when nobody may.
+    /// Finds the members that may take the next position, and their gains. `false` when there
+    /// are none.
     pub fn look(&mut self) -> bool {
         self.looks += 1;
         let Self { members, labels, open, admissible, topics, sources, .. } = self;
@@ -169,13 +165,13 @@ impl<'a> Pool<'a> {
 
     /// Moves a member from the pool to the list; returns its candidate.
     pub fn take(&mut self, member: usize) -> usize {
-        let place = self.open.binary_search(&member).expect("an admissible member is open");
-        self.open.remove(place);
+        let position = self.open.binary_search(&member).expect("an admissible member is open");
+        self.open.remove(position);
         self.count(member);
         self.members[member].candidate
     }
 
-    /// Notes that a pinned candidate took the next place.
+    /// Notes that a pinned candidate took the next position.
     pub fn take_pinned(&mut self, candidate: usize) {
         let pinned = self.members.iter().rposition(|member| member.candidate == candidate);
         self.count(pinned.expect("every pinned candidate is a member"));
@@ -189,7 +185,7 @@ impl<'a> Pool<'a> {
     }
 }
 
-/// What a pool is made of, while it is made.
+/// A pool under construction.
 struct Gathering<'s, 'a> {
     slate: &'s Slate<'a>,
     choice: &'s Choice,
@@ -199,7 +195,7 @@ struct Gathering<'s, 'a> {
     labels: Vec<u32>,
     topics: Cap,
     sources: Cap,
-    /// New items that are there for their share of the places only, sorted.
+    /// New items that are in the pool only for their share of the positions, sorted.
     for_share: Vec<usize>,
 }
 
@@ -212,8 +208,8 @@ impl<'s, 'a> Gathering<'s, 'a> {
             source_labels: Labels::default(),
             members: Vec::new(),
             labels: Vec::new(),
-            topics: Cap::new(choice.topic_threshold, choice.max_per_topic, choice.places),
-            sources: Cap::new(choice.source_threshold, choice.max_per_source, choice.places),
+            topics: Cap::new(choice.topic_threshold, choice.max_per_topic, choice.positions),
+            sources: Cap::new(choice.source_threshold, choice.max_per_source, choice.positions),
             for_share: Vec::new(),
         }
     }
@@ -224,20 +220,20 @@ impl<'s, 'a> Gathering<'s, 'a> {
         let is_free = |candidate: &usize| self.slate.is_free(*candidate);
         let mut order: Vec<usize> = (0..candidates.len()).filter(is_free).collect();
         order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]).then(a.cmp(&b)));
-        let places = self.choice.places;
-        let wanted = (places * POOL_PER_PLACE).clamp(POOL_MIN, POOL_MAX.max(places));
-        if order.len() <= wanted {
+        let positions = self.choice.positions;
+        let count = (positions * POOL_PER_POSITION).clamp(POOL_MIN, POOL_MAX.max(positions));
+        if order.len() <= count {
             return order;
         }
         let mut fitting = Vec::new();
         if !self.topics.is_none() || !self.sources.is_none() {
             fitting = self.fitting(&order, Cap::allows);
         }
-        if fitting.len() < places && (self.topics.is_hard() || self.sources.is_hard()) {
+        if fitting.len() < positions && (self.topics.is_hard() || self.sources.is_hard()) {
             fitting.append(&mut self.fitting(&order, Cap::allows_at_most));
         }
         fitting.sort_unstable();
-        let rest = order.split_off(wanted);
+        let rest = order.split_off(count);
         let fits = |one: &usize| fitting.binary_search(one).is_ok();
         let exploration = self.slate.exploration;
         let new = rest.iter().copied().filter(|one| exploration.has_share(*one) && !fits(one));
@@ -248,13 +244,13 @@ impl<'s, 'a> Gathering<'s, 'a> {
         order
     }
 
-    /// The best candidates that together keep the caps, as many as there are places.
+    /// The best candidates that together keep the caps, as many as there are positions.
     fn fitting(&mut self, order: &[usize], allows: fn(&Cap, &[u32]) -> bool) -> Vec<usize> {
         let (mut topics, mut sources) = (self.topics.clone(), self.sources.clone());
-        let mut fitting = Vec::with_capacity(self.choice.places);
+        let mut fitting = Vec::with_capacity(self.choice.positions);
         let mut labels = Vec::new();
         for &candidate in order {
-            if fitting.len() == self.choice.places {
+            if fitting.len() == self.choice.positions {
                 break;
             }
             labels.clear();
@@ -285,10 +281,9 @@ impl<'s, 'a> Gathering<'s, 'a> {
         self.labels = labels;
     }
 
-    /// Sets the value of each member: relevance from 0 for the worst to 1 for the best;
-    /// with serendipity less of it the more an item is like what the person had; with
-    /// novelty in part how little known it is. Returns the scores' distance from worst to
-    /// best.
+    /// Sets the value of each member: relevance from 0 for the worst to 1 for the best. With
+    /// serendipity, similarity to the user's items lowers it. With novelty, a part of it is how
+    /// little known the item is. Returns the distance of the best score from the worst.
     fn value(&mut self) -> f64 {
         let Slate { scores, novelty, .. } = self.slate;
         let choice = self.choice;
@@ -299,9 +294,9 @@ impl<'s, 'a> Gathering<'s, 'a> {
         let worst = of_members.fold(f64::INFINITY, f64::min);
         let spread = (best - worst).max(f64::MIN_POSITIVE);
         let familiarity = self.familiarity();
-        for (place, member) in self.members.iter_mut().enumerate() {
+        for (position, member) in self.members.iter_mut().enumerate() {
             let relevance = ((scores[member.candidate] - worst) / spread).max(0.0);
-            let familiar = familiarity.get(place).copied().unwrap_or(0.0);
+            let familiar = familiarity.get(position).copied().unwrap_or(0.0);
             let unexpected = relevance * (1.0 - choice.serendipity_weight * familiar);
             let novelty = novelty.get(member.candidate).copied().unwrap_or(0.0);
             let weight = choice.novelty_weight;
@@ -310,8 +305,8 @@ impl<'s, 'a> Gathering<'s, 'a> {
         spread
     }
 
-    /// Greatest similarity of each member to an item the person wanted of late; empty
-    /// when it does not matter.
+    /// Greatest similarity of each member to a recent positive of the user; empty when it is not
+    /// used.
     fn familiarity(&mut self) -> Vec<f64> {
         let recent = &self.slate.recent;
         if self.choice.serendipity_weight <= 0.0 || recent.is_empty() {
@@ -331,8 +326,8 @@ impl<'s, 'a> Gathering<'s, 'a> {
         let mut similarity = Similarity::new(rows, self.topic_labels.len());
         let mut row = vec![0.0; members + recent.len()];
         let mut familiarity = vec![0.0_f64; members];
-        for place in members..row.len() {
-            similarity.compare_all(place, &mut row);
+        for position in members..row.len() {
+            similarity.compare_all(position, &mut row);
             for (familiarity, with) in familiarity.iter_mut().zip(&row) {
                 *familiarity = familiarity.max(*with);
             }
@@ -345,24 +340,22 @@ impl<'s, 'a> Gathering<'s, 'a> {
     }
 
     fn variety(&self) -> Variety<'a> {
-        let members = self.members.len();
         if self.choice.diversity_weight <= 0.0 {
             return Variety::None;
         }
         match self.choice.method {
             DiversityMethod::None => Variety::None,
-            DiversityMethod::Mmr => Variety::Mmr(Mmr::new(self.similarity(), members)),
-            DiversityMethod::Dpp => Variety::Dpp(Dpp::new(self.similarity(), members)),
+            DiversityMethod::Dpp => Variety::Dpp(Dpp::new(self.similarity(), self.members.len())),
             DiversityMethod::Calibrated => {
-                let mut wanted = vec![0.0; self.topic_labels.len()];
+                let mut target = vec![0.0; self.topic_labels.len()];
                 for (topic, share) in &self.slate.topic_mix {
                     match self.topic_labels.find(topic) {
-                        Some(label) => wanted[label as usize] += share,
-                        // No member has it: it is missed all the same, by all alike.
-                        None => wanted.push(*share),
+                        Some(label) => target[label as usize] += share,
+                        // No member has it, so it adds the same to all divergences.
+                        None => target.push(*share),
                     }
                 }
-                Variety::Calibrated(Calibrated::new(wanted))
+                Variety::Calibrated(Calibrated::new(target))
             }
         }
     }

@@ -1,23 +1,23 @@
-//! The ranker's own list, place by place.
+//! The ranker's own list, position by position.
 
 use rand_chacha::ChaCha8Rng;
 
-use super::Choice;
-use super::Chosen;
-use super::Slate;
-use super::allowance::Gate;
-use super::policy::Draw;
-use super::policy::Policy;
-use super::pool::Pool;
+use crate::ranking::choose::Choice;
+use crate::ranking::choose::Chosen;
+use crate::ranking::choose::Slate;
+use crate::ranking::choose::allowance::Gate;
+use crate::ranking::choose::policy::Draw;
+use crate::ranking::choose::policy::Policy;
+use crate::ranking::choose::pool::Pool;
 
-/// A list under way.
+/// A list that is being filled.
 #[derive(Debug)]
 pub struct RankerList<'s, 'a> {
     slate: &'s Slate<'a>,
     choice: &'s Choice,
-    /// Made when the ranker is first asked.
+    /// Made on the first use of the ranker.
     parts: Option<Parts<'s, 'a>>,
-    /// What was pinned before.
+    /// Candidates that were pinned before.
     pinned: Vec<usize>,
 }
 
@@ -42,12 +42,12 @@ impl<'s, 'a> RankerList<'s, 'a> {
         })
     }
 
-    /// What exploring cost so far.
+    /// The cost of exploring so far.
     pub fn cost(&self) -> f64 {
         self.parts.as_ref().map_or(0.0, |parts| parts.gate.spent())
     }
 
-    /// Notes that a pinned candidate took the next place.
+    /// Notes that a pinned candidate took the next position.
     pub fn take_pinned(&mut self, candidate: usize) {
         match &mut self.parts {
             Some(parts) => parts.pool.take_pinned(candidate),
@@ -55,7 +55,7 @@ impl<'s, 'a> RankerList<'s, 'a> {
         }
     }
 
-    /// Draws the next place; `None` when nobody may take it.
+    /// Draws the next position; `None` when no candidate may take it.
     pub fn draw(&mut self, rng: &mut ChaCha8Rng) -> Option<Chosen> {
         let slate = self.slate;
         let Parts { pool, policy, gate } = self.parts();
@@ -66,7 +66,7 @@ impl<'s, 'a> RankerList<'s, 'a> {
         let (member, propensity) = if gate.is_closed() {
             (greedy, 1.0)
         } else {
-            let for_new = slate.exploration.at_place(candidates(pool));
+            let for_new = slate.exploration.at_position(candidates(pool));
             let new = for_new.draw(rng);
             let Draw { member, propensity } = policy.choose(pool, new, rng);
             (member, for_new.propensity(member, propensity))
@@ -76,8 +76,8 @@ impl<'s, 'a> RankerList<'s, 'a> {
         Some(Chosen { candidate, propensity, pinned: false })
     }
 
-    /// Gives the next place to a candidate that is not pinned; returns the probability with
-    /// which a draw would have done so. After 0 the list is none of the ranker's.
+    /// Gives the next position to a candidate that is not pinned; returns the probability that a
+    /// draw gives it. After 0 the list cannot be the ranker's.
     pub fn follow(&mut self, candidate: usize) -> f64 {
         let slate = self.slate;
         let Parts { pool, policy, gate } = self.parts();
@@ -92,7 +92,7 @@ impl<'s, 'a> RankerList<'s, 'a> {
         let propensity = if gate.is_closed() {
             f64::from(u8::from(member == greedy))
         } else {
-            let for_new = slate.exploration.at_place(candidates(pool));
+            let for_new = slate.exploration.at_position(candidates(pool));
             for_new.propensity(member, policy.propensity_of(pool, member))
         };
         gate.note(candidate, pool.candidate(greedy));

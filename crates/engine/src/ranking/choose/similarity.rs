@@ -1,27 +1,27 @@
-//! How alike two items are, for the variety of a list.
+//! The similarity of two items, for the diversity of a list.
 //!
-//! A weighted mean of the cosine of their contents (TF-IDF) and the cosine of their
-//! sets of topics; where no candidate has one of the two, the other alone. Not the factors:
-//! variety would then fight relevance, which is made of them. Each part is a Gram
-//! matrix of non-negative vectors, so their mean is positive semidefinite with values
-//! in 0..=1, which the determinantal process needs.
+//! A weighted mean of the cosine of their contents (TF-IDF) and the cosine of their sets of
+//! topics. If no candidate has one of the two, the other is used alone. Factors are not used:
+//! relevance depends on them, so diversity would work against it. Each part is a Gram matrix of
+//! non-negative vectors, so their mean is positive semidefinite with values in 0..=1, as the
+//! determinantal point process needs.
 //!
-//! Cost: one item against n others takes the terms of all of them, about 1 ns each.
+//! Cost: one item against n others reads the terms of all of them, about 1 ns each.
 
-use crate::content::SparseVector;
+use crate::models::content::SparseVector;
 
-/// Topics are what people call variety; content tells items of the same topics apart.
-/// With more of it, a list is less varied in topics for the same loss of accuracy.
+/// Topics matter most for diversity; content tells items of the same topics apart. A greater
+/// share gives less topic diversity for the same loss of accuracy.
 const CONTENT_SHARE: f32 = 0.25;
 
-/// Rows of the items to compare, and room to spread one of them out.
+/// Rows of the items to compare, and a buffer for one dense row.
 #[derive(Debug)]
 pub struct Similarity<'a> {
     rows: Vec<Row<'a>>,
     /// Labels of all rows, one after the other.
     topics: Vec<u32>,
     content_share: f32,
-    /// By term and by label: what of the item at hand is not 0.
+    /// The current item by term and by label; 0 between comparisons.
     spread: Vec<f32>,
     marked: Vec<bool>,
 }
@@ -33,7 +33,7 @@ struct Row<'a> {
 }
 
 impl<'a> Similarity<'a> {
-    /// Of items by their terms and their topics, which are numbered below `labels`.
+    /// From the terms and topics of items. Topics are numbered below `labels`.
     pub fn new<'l>(
         items: impl Iterator<Item = (&'a SparseVector, &'l [u32])>,
         labels: usize,

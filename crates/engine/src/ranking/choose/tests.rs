@@ -5,19 +5,19 @@ mod propensities;
 
 use std::sync::Arc;
 
-use super::*;
-use crate::content::SparseVector;
 use crate::domain::Attributes;
 use crate::domain::Item;
 use crate::domain::ItemId;
+use crate::models::content::SparseVector;
+use crate::ranking::choose::*;
 use crate::seed;
-use crate::view::Entry;
+use crate::state::Entry;
 
 const CHOICE: Choice = Choice {
     strategy: Strategy::Greedy,
     epsilon: 0.3,
     exploring: Exploring { scale: 1.0, gamma: 10.0, floor: 0.1 },
-    method: DiversityMethod::Mmr,
+    method: DiversityMethod::Dpp,
     diversity_weight: 0.0,
     serendipity_weight: 0.0,
     novelty_weight: 0.0,
@@ -25,10 +25,10 @@ const CHOICE: Choice = Choice {
     source_threshold: 0.0,
     max_per_topic: 0,
     max_per_source: 0,
-    places: 4,
+    positions: 4,
 };
 
-/// How unsure the scores of the ten items are.
+/// Standard deviations of the ten items' rewards.
 const DEVIATIONS: [f64; 10] = [0.1, 0.2, 0.0, 0.5, 0.05, 0.4, 0.3, 0.1, 0.6, 0.2];
 
 /// Items of two topics in turn, each with terms of its topic only.
@@ -72,7 +72,7 @@ fn exploring(choice: &Choice, key: &[u8], pins: &[Pin], exploration: &Exploratio
     choose(&slate, choice, None, &mut seed::stream(1, seed::Purpose::Choose, key)).chosen
 }
 
-/// What stands to choose from, with nothing beside the scores.
+/// A slate with nothing but the scores and deviations.
 fn slate<'a>(
     candidates: &'a [Candidate<'a>],
     scores: &'a [f64],
@@ -109,28 +109,28 @@ fn greedy_takes_the_best_scores_with_certainty() {
 }
 
 #[test]
-fn dissimilarity_brings_in_the_other_topic() {
+fn diversity_adds_the_other_topic() {
     let list = order(&chosen(&Choice { diversity_weight: 0.6, ..CHOICE }, b"a"));
     assert_eq!(list[..2], [0, 1]);
 }
 
 #[test]
-fn a_topic_takes_no_more_than_its_share_and_caps_yield_to_a_full_list() {
+fn a_topic_takes_at_most_its_share_unless_the_list_would_be_short() {
     let half = Choice { topic_threshold: 0.5, ..CHOICE };
     assert_eq!(order(&chosen(&half, b"a")), [0, 2, 1, 3]);
     let sources = Choice { source_threshold: 0.9, ..CHOICE };
     assert_eq!(chosen(&sources, b"a").len(), 4);
 }
 
-/// 20,000 draws: a share of p = 0.3 has a standard deviation of 0.0032, so five
-/// of them are passed by chance once in two million runs; the seeds are fixed.
+/// 20,000 draws: a share of p = 0.3 has a standard deviation of 0.0032. Five of them are
+/// exceeded by chance once in two million runs. The seeds are fixed.
 #[test]
 fn propensities_are_the_frequencies_of_what_is_chosen() {
     assert_calibrated(&Exploration::default());
 }
 
 #[test]
-fn with_places_for_new_items_they_are_so_too_and_new_items_get_their_share() {
+fn propensities_are_frequencies_with_a_share_of_new_items_too() {
     let is_new: Vec<bool> = (0..10).map(|n| n >= 7).collect();
     let propensities = assert_calibrated(&Exploration::marking(0.2, &is_new));
     let new: f64 = propensities[7..].iter().sum();
@@ -138,25 +138,25 @@ fn with_places_for_new_items_they_are_so_too_and_new_items_get_their_share() {
 }
 
 #[test]
-fn a_new_item_may_take_a_place_however_low_it_scores() {
+fn a_new_item_may_take_a_position_however_low_it_scores() {
     let (entries, terms) = world(200);
     let candidates = candidates(&entries, &terms);
     let scores: Vec<f64> = (0..200).map(|n| -f64::from(n)).collect();
     let is_new: Vec<bool> = (0..200).map(|n| n == 199).collect();
     let exploration = Exploration::marking(0.5, &is_new);
-    let took_place = |key: u32| {
+    let is_shown = |key: u32| {
         let slate = Slate { deviations: &[], ..slate(&candidates, &scores, &exploration) };
         let mut rng = seed::stream(1, seed::Purpose::Choose, &key.to_le_bytes());
         let list = choose(&slate, &CHOICE, None, &mut rng).chosen;
         assert_eq!(list.len(), 4);
         list.iter().any(|chosen| chosen.candidate == 199)
     };
-    // Of 100 lists of four places 6 are expected to miss it, with a deviation of 2.4.
-    assert!((0..100).filter(|&key| took_place(key)).count() > 80);
+    // Of 100 lists of four positions 6 are expected to miss it, with a deviation of 2.4.
+    assert!((0..100).filter(|&key| is_shown(key)).count() > 80);
 }
 
 fn assert_calibrated(exploration: &Exploration) -> [f64; 10] {
-    let choice = Choice { strategy: Strategy::EpsilonGreedy, places: 1, ..CHOICE };
+    let choice = Choice { strategy: Strategy::EpsilonGreedy, positions: 1, ..CHOICE };
     let draws = 20_000_u32;
     let mut counts = [0_u32; 10];
     let mut propensities = [0.0; 10];
@@ -175,8 +175,8 @@ fn assert_calibrated(exploration: &Exploration) -> [f64; 10] {
 }
 
 #[test]
-fn every_method_mixes_the_topics_where_relevance_alone_would_not() {
-    for method in [DiversityMethod::Mmr, DiversityMethod::Dpp, DiversityMethod::Calibrated] {
+fn every_method_mixes_topics_when_relevance_alone_would_not() {
+    for method in [DiversityMethod::Dpp, DiversityMethod::Calibrated] {
         let list = order(&chosen(&Choice { method, diversity_weight: 0.7, ..CHOICE }, b"a"));
         assert!(list.iter().any(|item| item % 2 == 1), "{method:?} {list:?}");
         assert_eq!(list[0], 0, "{method:?}");
@@ -186,7 +186,7 @@ fn every_method_mixes_the_topics_where_relevance_alone_would_not() {
 }
 
 #[test]
-fn unlike_the_past_and_little_known_items_rise_with_their_weights() {
+fn unexpected_and_little_known_items_rise_with_their_weights() {
     let unlike = order(&chosen(&Choice { serendipity_weight: 1.0, ..CHOICE }, b"a"));
     assert!(unlike.iter().all(|item| item % 2 == 1), "{unlike:?}");
     let unknown = order(&chosen(&Choice { novelty_weight: 1.0, ..CHOICE }, b"a"));
@@ -203,7 +203,7 @@ fn absolute_caps_are_kept_even_if_the_list_gets_shorter() {
 }
 
 #[test]
-fn a_source_far_down_the_scores_fills_the_list_that_a_cap_would_leave_short() {
+fn a_source_with_low_scores_fills_the_list_that_a_cap_would_leave_short() {
     let (mut entries, terms) = world(400);
     for entry in &mut entries[390..] {
         Arc::make_mut(entry.item.as_mut().unwrap()).source = Some("two".into());
@@ -219,13 +219,13 @@ fn a_source_far_down_the_scores_fills_the_list_that_a_cap_would_leave_short() {
 }
 
 #[test]
-fn pins_are_at_their_places_with_certainty_and_the_rest_is_chosen_around_them() {
-    let pins = [Pin { candidate: 9, place: 2 }, Pin { candidate: 7, place: 0 }];
+fn pins_take_their_positions_with_certainty_and_the_rest_is_chosen_around_them() {
+    let pins = [Pin { candidate: 9, position: 2 }, Pin { candidate: 7, position: 0 }];
     let list = pinned(&CHOICE, b"a", &pins);
     assert_eq!(order(&list), [7, 0, 9, 2]);
     let certain: Vec<_> = list.iter().map(|one| (one.pinned, one.propensity)).collect();
     assert_eq!(certain, [(true, 1.0), (false, 1.0), (true, 1.0), (false, 1.0)]);
-    let short = Choice { max_per_topic: 1, places: 10, ..CHOICE };
-    let far = [Pin { candidate: 4, place: 9 }];
+    let short = Choice { max_per_topic: 1, positions: 10, ..CHOICE };
+    let far = [Pin { candidate: 4, position: 9 }];
     assert_eq!(order(&pinned(&short, b"a", &far)), [0, 1, 4]);
 }

@@ -1,62 +1,55 @@
-//! What a candidate does for a list as it stands, by method.
+//! The gain of a candidate for the current list, by method.
 //!
-//! All methods weigh the value `v` of an item (relevance with serendipity and novelty,
-//! 0 to 1) against the variety of the list by one strength `s`:
+//! All methods weigh the value `v` of an item (relevance with serendipity and novelty, 0 to 1)
+//! against the diversity of the list by one strength `s`:
 //!
 //! - none: `v`.
-//! - MMR: `(1 - s) v - s max_j sim(i, j)` over the places above (Carbonell and
-//!   Goldstein, SIGIR 1998).
-//! - DPP: `(1 - s) v + s ln r_i`, where `r_i` is what is left of item i outside the
-//!   span of the places above: greedy MAP inference of a determinantal point process
-//!   with quality `exp(a v)`, `a = (1 - s) / 2s`, by incremental Cholesky (Chen, Zhang
-//!   and Zhou, NeurIPS 2018). Over the last [`WINDOW`] places: the oldest leaves the
-//!   factor by plane rotations, as in their section 4.
-//! - calibrated: `(1 - s) v - s KL(p || 0.99 q + 0.01 p)`, `p` the person's mix of
-//!   topics, `q` that of the list with the item (Steck, RecSys 2018).
+//! - DPP: `(1 - s) v + s ln r_i`, with `r_i` the residual of item i outside the span of the
+//!   positions above: greedy MAP inference of a determinantal point process with quality
+//!   `exp(a v)`, `a = (1 - s) / 2s`, by incremental Cholesky (Chen, Zhang and Zhou, NeurIPS
+//!   2018). It covers the last [`WINDOW`] positions: plane rotations remove the oldest from the
+//!   factor, as in their section 4.
+//! - calibrated: `(1 - s) v - s KL(p || 0.99 q + 0.01 p)`, `p` the user's mix of topics, `q`
+//!   that of the list with the item (Steck, RecSys 2018).
 //!
-//! Cost of a place for n candidates: MMR n, DPP n x window, calibrated topics + the
-//! topics of the n.
+//! Cost of a position for n candidates: DPP n x window, calibrated topics + the topics of the n.
 
 use std::collections::VecDeque;
 
-use super::similarity::Similarity;
 use crate::numeric::math;
+use crate::ranking::choose::similarity::Similarity;
 
-/// Places above that a place is kept different from: what a person has on a screen
-/// and remembers.
+/// Number of positions above that an item is compared with: about what a user has on a screen.
 const WINDOW: usize = 32;
-/// What is left of an item that is the like of others, as if a little was.
+/// Least residual, for items that equal others.
 const RESIDUAL_MIN: f64 = 1e-6;
-/// Share of the person's mix in the list's, so that a topic not in the list yet costs
-/// much but not without bound.
+/// Share of the user's mix that is added to the list's, so that the cost of a missing topic is
+/// bounded.
 const SMOOTHING: f64 = 0.01;
 
 /// State of a method; members are numbered as in the pool.
 #[derive(Debug)]
 pub enum Variety<'a> {
     None,
-    Mmr(Mmr<'a>),
     Dpp(Dpp<'a>),
     Calibrated(Calibrated),
 }
 
 impl Variety<'_> {
-    /// What a member adds to the list, its value weighed in.
+    /// The gain of a member for the list, including its value.
     pub fn gain(&self, member: usize, topics: &[u32], value: f64, strength: f64) -> f64 {
         let variety = match self {
             Self::None => return value,
-            Self::Mmr(mmr) => -mmr.nearest[member],
             Self::Dpp(dpp) => dpp.log_residuals[member],
             Self::Calibrated(calibrated) => -calibrated.divergence_with(topics),
         };
         (1.0 - strength) * value + strength * variety
     }
 
-    /// The member takes the next place.
+    /// The member takes the next position.
     pub fn take(&mut self, member: usize, topics: &[u32]) {
         match self {
             Self::None => {}
-            Self::Mmr(mmr) => mmr.take(member),
             Self::Dpp(dpp) => dpp.take(member),
             Self::Calibrated(calibrated) => calibrated.take(topics),
         }
@@ -64,31 +57,10 @@ impl Variety<'_> {
 }
 
 #[derive(Debug)]
-pub struct Mmr<'a> {
-    similarity: Similarity<'a>,
-    /// Greatest similarity of each member to a place above.
-    nearest: Vec<f64>,
-    row: Vec<f64>,
-}
-
-impl<'a> Mmr<'a> {
-    pub fn new(similarity: Similarity<'a>, members: usize) -> Self {
-        Self { similarity, nearest: vec![0.0; members], row: vec![0.0; members] }
-    }
-
-    fn take(&mut self, member: usize) {
-        self.similarity.compare_all(member, &mut self.row);
-        for (nearest, with) in self.nearest.iter_mut().zip(&self.row) {
-            *nearest = nearest.max(*with);
-        }
-    }
-}
-
-#[derive(Debug)]
 pub struct Dpp<'a> {
     similarity: Similarity<'a>,
-    /// The Cholesky factor: for each place in the window the member and its column,
-    /// which has a row for every member.
+    /// The Cholesky factor: for each position in the window the member and its column, which has
+    /// a row for every member.
     columns: VecDeque<(usize, Vec<f64>)>,
     residuals: Vec<f64>,
     log_residuals: Vec<f64>,
@@ -102,7 +74,7 @@ impl<'a> Dpp<'a> {
     }
 
     fn take(&mut self, member: usize) {
-        // The room of the column that leaves is used for the one that comes.
+        // The memory of the removed column is used for the new one.
         let mut column = if self.columns.len() == WINDOW {
             self.forget_oldest()
         } else {
@@ -131,8 +103,8 @@ impl<'a> Dpp<'a> {
         }
     }
 
-    /// Takes the first column out of the factor; what it explained, the others explain
-    /// as far as they can, and the rest is left again. Returns its room.
+    /// Removes the first column from the factor. The other columns and the residuals take over
+    /// its part. Returns its memory.
     fn forget_oldest(&mut self) -> Vec<f64> {
         let (_, mut oldest) = self.columns.pop_front().expect("a full window has a first");
         for (member, column) in &mut self.columns {
@@ -154,23 +126,23 @@ impl<'a> Dpp<'a> {
 
 #[derive(Debug)]
 pub struct Calibrated {
-    /// Share of each label in what the person wants; 0 beyond the end.
+    /// Share of each label in the user's preferences; 0 beyond the end.
     wanted: Vec<f64>,
-    /// Mass of each label in the list: an item's place is shared by its topics.
+    /// Mass of each label in the list: the topics of an item share its position.
     have: Vec<f64>,
-    /// Terms of the divergence with the next place taken by an item of no topic.
+    /// Terms of the divergence if an item without topics takes the next position.
     without: Vec<f64>,
     without_total: f64,
-    /// Places with the next one.
-    places: f64,
+    /// Number of positions with the next one.
+    positions: f64,
 }
 
 impl Calibrated {
-    /// `wanted` by label, adding up to 1.
+    /// `wanted`: shares by label, with sum 1.
     pub fn new(wanted: Vec<f64>) -> Self {
         let labels = wanted.len();
         let (have, without) = (vec![0.0; labels], vec![0.0; labels]);
-        let mut calibrated = Self { wanted, have, without, without_total: 0.0, places: 1.0 };
+        let mut calibrated = Self { wanted, have, without, without_total: 0.0, positions: 1.0 };
         calibrated.prepare();
         calibrated
     }
@@ -180,7 +152,7 @@ impl Calibrated {
         if wanted <= 0.0 {
             return 0.0;
         }
-        let have = (self.have[label] + more) / self.places;
+        let have = (self.have[label] + more) / self.positions;
         wanted * math::ln(wanted / ((1.0 - SMOOTHING) * have + SMOOTHING * wanted))
     }
 
@@ -209,7 +181,7 @@ impl Calibrated {
                 *have += share;
             }
         }
-        self.places += 1.0;
+        self.positions += 1.0;
         self.prepare();
     }
 }
@@ -219,7 +191,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::content::SparseVector;
+    use crate::models::content::SparseVector;
 
     fn vectors(weights: &[Vec<u8>]) -> Vec<SparseVector> {
         let vector = |weights: &Vec<u8>| {
@@ -264,10 +236,10 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(24))]
 
-        /// Lists longer than the window: what is left of an item is the ratio of two
-        /// determinants over the last places, however many have been forgotten.
+        /// Lists longer than the window: the residual of an item is the ratio of two determinants
+        /// over the last positions, however many were removed.
         #[test]
-        fn what_is_left_of_an_item_is_a_ratio_of_determinants_of_the_last_places(
+        fn the_residual_of_an_item_is_a_ratio_of_determinants_of_the_last_positions(
             weights in prop::collection::vec(prop::collection::vec(0..6_u8, 60), 44)
         ) {
             let vectors = vectors(&weights);
@@ -300,7 +272,7 @@ mod tests {
         let smoothed = [0.99 * 0.5 + 0.01 * 0.7, 0.99 * 0.5 + 0.01 * 0.3];
         let expected = 0.7 * (0.7_f64 / smoothed[0]).ln() + 0.3 * (0.3_f64 / smoothed[1]).ln();
         assert!((calibrated.divergence_with(&[1]) - expected).abs() < 1e-12);
-        // An item of both topics shares its place between them: q = (0.75, 0.25).
+        // An item of both topics shares its position between them: q = (0.75, 0.25).
         let smoothed = [0.99 * 0.75 + 0.01 * 0.7, 0.99 * 0.25 + 0.01 * 0.3];
         let expected = 0.7 * (0.7_f64 / smoothed[0]).ln() + 0.3 * (0.3_f64 / smoothed[1]).ln();
         assert!((calibrated.divergence_with(&[0, 1]) - expected).abs() < 1e-12);

@@ -1,7 +1,7 @@
 //! Policies that go by scores and how unsure those are, against probabilities in closed
 //! form.
 
-use super::*;
+use crate::evaluation::off_policy::tests::*;
 
 /// One round of two candidates with these scores and deviations.
 fn log(scores: [f64; 2], deviations: [Option<f64>; 2]) -> Log {

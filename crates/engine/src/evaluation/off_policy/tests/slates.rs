@@ -1,11 +1,11 @@
-//! Lists of several places: by hand, and where one place earns by what stands above it.
+//! Lists of several positions: by hand, and where one position earns by what is above it.
 
-use super::*;
+use crate::evaluation::off_policy::tests::*;
 
-/// What was shown at the places of one list: action, propensity, target's probability,
+/// What was shown at the positions of one list: action, propensity, target's probability,
 /// reward.
-fn push_list(builder: &mut LogBuilder, unit: u32, places: &[(u32, f64, f64, f64)]) {
-    for (position, &(action, propensity, target, reward)) in places.iter().enumerate() {
+fn push_list(builder: &mut LogBuilder, unit: u32, positions: &[(u32, f64, f64, f64)]) {
+    for (position, &(action, propensity, target, reward)) in positions.iter().enumerate() {
         let new = NewRound {
             action,
             reward,
@@ -24,7 +24,7 @@ fn reported(builder: LogBuilder) -> Report {
     evaluated(&builder.build(), Policy::FromLog, RATES, &Options::default())
 }
 
-/// By places alone, and with those above them.
+/// By positions alone, and with those above them.
 fn values(report: &Report) -> [f64; 2] {
     let estimators = [Estimator::Ips, Estimator::RewardInteraction];
     estimators.map(|estimator| report.find(estimator).unwrap().value.value)
@@ -35,7 +35,7 @@ fn is_unlike(report: &Report) -> bool {
 }
 
 #[test]
-fn places_are_weighed_alone_or_with_those_above_them() {
+fn positions_are_weighed_alone_or_with_those_above_them() {
     let mut builder = LogBuilder::default();
     // Weights 1.6 and 2, below each other 3.2; then .4 and 2, below each other .8.
     push_list(&mut builder, 0, &[(0, 0.5, 0.8, 1.0), (1, 0.25, 0.5, 0.5)]);
@@ -51,9 +51,9 @@ fn places_are_weighed_alone_or_with_those_above_them() {
 }
 
 #[test]
-fn what_a_place_earns_by_the_place_above_it_is_seen_by_rips_alone() {
-    // Two items in either order. The second place earns 1 below the first item; the target
-    // always begins with that: half of its places earn 1.
+fn what_a_position_earns_by_the_position_above_it_is_seen_by_rips_alone() {
+    // Two items in either order. The second position earns 1 below the first item; the target
+    // always begins with that: half of its positions earn 1.
     let mut builder = LogBuilder::default();
     for unit in 0..400 {
         let first = unit % 2;
@@ -77,7 +77,7 @@ fn lists_that_are_never_the_targets_to_the_end_are_told() {
     }
     let report = reported(builder);
     assert!(is_unlike(&report), "{:?}", report.warnings);
-    // Each place for itself is the target's as often as it should be.
+    // Each position for itself is the target's as often as it should be.
     assert!((report.support.mean_weight - 1.0).abs() < 1e-9);
 }
 
@@ -91,26 +91,26 @@ fn without_lists_there_is_nothing_to_interact() {
 }
 
 #[test]
-fn below_a_refused_place_a_list_begins_anew() {
+fn below_a_refused_position_a_list_begins_anew() {
     let mut builder = LogBuilder::default();
-    let place = |propensity, is_below| NewRound {
+    let round = |propensity, is_below| NewRound {
         reward: 1.0,
         propensity,
         target: Some(1.0),
         is_below,
         ..NewRound::default()
     };
-    builder.push(&place(0.5, false)).unwrap();
-    builder.push(&place(0.0, true)).unwrap_err();
-    builder.push(&place(0.5, true)).unwrap();
-    builder.push(&place(0.5, true)).unwrap();
+    builder.push(&round(0.5, false)).unwrap();
+    builder.push(&round(0.0, true)).unwrap_err();
+    builder.push(&round(0.5, true)).unwrap();
+    builder.push(&round(0.5, true)).unwrap();
     let log = builder.build();
     let below: Vec<bool> = log.rounds().iter().map(|round| round.is_below).collect();
     assert_eq!(below, [false, false, true]);
 }
 
 #[test]
-fn long_lists_of_heavy_places_keep_their_sums_finite() {
+fn long_lists_of_large_weights_keep_their_sums_finite() {
     let mut builder = LogBuilder::default();
     push_list(&mut builder, 0, &[(0, 1e-4, 1.0, 0.0); 500]);
     push_list(&mut builder, 1, &[(0, 0.5, 0.5, 1.0)]);

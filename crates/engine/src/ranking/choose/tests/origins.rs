@@ -1,15 +1,15 @@
-//! Lists of three origins, and what exploring may cost.
+//! Lists of three origins, and the cost of exploring.
 
 use std::collections::BTreeMap;
 
-use super::propensities::bound;
-use super::propensities::chi_square;
-use super::*;
 use crate::bandit::Belief;
 use crate::bandit::Posterior;
-use crate::ranking::features::FEATURE_COUNT;
-use crate::ranking::features::FeatureMatrix;
-use crate::ranking::rank::RANKER_DIMENSION;
+use crate::bandit::RankerPrior;
+use crate::models::hybrid::FeatureMatrix;
+use crate::ranking::choose::tests::propensities::bound;
+use crate::ranking::choose::tests::propensities::chi_square;
+use crate::ranking::choose::tests::*;
+use crate::ranking::prior::RANKER_DIMENSION;
 
 const BASELINE: [usize; 4] = [3, 0, 5, 8];
 const POPULAR: [usize; 10] = [3, 2, 1, 0, 4, 5, 6, 7, 8, 9];
@@ -19,7 +19,7 @@ fn scores() -> Vec<f64> {
     (0..10).map(|n| if n % 2 == 0 { 1.0 } else { 0.5 } - f64::from(n) / 100.0).collect()
 }
 
-/// A list of two places whose origin is drawn, too.
+/// A list whose origin is drawn, too.
 fn contested(choice: &Choice, key: u32, pins: &[Pin], excluded: &[usize]) -> ChosenList {
     let (entries, terms) = world(10);
     let candidates = candidates(&entries, &terms);
@@ -33,17 +33,17 @@ fn contested(choice: &Choice, key: u32, pins: &[Pin], excluded: &[usize]) -> Cho
 }
 
 #[test]
-fn lists_of_all_origins_come_as_often_as_their_propensities_say_under_every_strategy() {
+fn propensities_of_lists_of_all_origins_are_their_frequencies_under_every_strategy() {
     const DRAWS: u32 = 20_000;
     for strategy in Strategy::ALL {
         for diversity_weight in [0.0, 0.5] {
-            let choice = Choice { strategy, places: 2, diversity_weight, ..CHOICE };
+            let choice = Choice { strategy, positions: 2, diversity_weight, ..CHOICE };
             let mut lists = BTreeMap::<Vec<usize>, (u32, f64)>::new();
             for draw in 0..DRAWS {
                 let list = contested(&choice, draw, &[], &[]).chosen;
                 let propensity: f64 = list.iter().map(|one| one.propensity).product();
                 let known = lists.entry(order(&list)).or_insert((0, propensity));
-                // Whoever showed it, it is as probable.
+                // The probability does not depend on the drawn origin.
                 assert!((known.1 - propensity).abs() < 1e-9, "{strategy:?} {list:?}");
                 known.0 += 1;
             }
@@ -55,48 +55,36 @@ fn lists_of_all_origins_come_as_often_as_their_propensities_say_under_every_stra
 }
 
 #[test]
-fn pins_stay_at_their_places_and_excluded_candidates_are_the_callers_alone() {
-    let choice = Choice { strategy: Strategy::EpsilonGreedy, epsilon: 1.0, places: 3, ..CHOICE };
-    let pins = [Pin { candidate: 9, place: 1 }];
+fn pins_keep_their_positions_and_only_the_orders_show_excluded_candidates() {
+    let choice = Choice { strategy: Strategy::EpsilonGreedy, epsilon: 1.0, positions: 3, ..CHOICE };
+    let pins = [Pin { candidate: 9, position: 1 }];
     for draw in 0..500 {
         let list = contested(&choice, draw, &pins, &[0, 3]).chosen;
         assert_eq!((list[1].candidate, list[1].pinned), (9, true));
         let shown = order(&list);
         let ordered = shown[0] == 3;
         assert_eq!(ordered, shown.contains(&3), "{shown:?}");
-        // Given the caller's or the popular first item, the ranker is ruled out.
+        // After the first item of the two orders, the list cannot be the ranker's.
         let expected = if ordered { CHANCES[1] + CHANCES[2] } else { CHANCES[0] / 7.0 };
         assert!((list[0].propensity - expected).abs() < 1e-9, "{list:?}");
     }
 }
 
-/// A belief of certain and of unsure features, and candidates of which the odd ones are
-/// unsure.
 fn costs<'a>(
     belief: &'a Belief,
-    features: &'a FeatureMatrix,
+    vectors: &'a FeatureMatrix,
     estimates: &'a [f64],
     left: Option<f64>,
 ) -> Costs<'a> {
-    Costs {
-        estimates,
-        added: Vec::new(),
-        belief,
-        hybrid: &[0.0; 10],
-        hybrid_unit: 1.0,
-        features,
-        left,
-        widest: 0.1,
-    }
+    Costs { estimates, added: Vec::new(), belief, vectors, effects: &[], left, widest: 0.1 }
 }
 
 fn spending(choice: &Choice, key: u32, left: Option<f64>) -> ChosenList {
     let (entries, terms) = world(10);
     let candidates = candidates(&entries, &terms);
     let (scores, exploration) = (scores(), Exploration::default());
-    let belief = Posterior::new(RANKER_DIMENSION).solve(&[0.0; RANKER_DIMENSION]);
-    let rows = vec![0.0; 10 * FEATURE_COUNT];
-    let features = FeatureMatrix::from_rows(rows.chunks_exact(FEATURE_COUNT));
+    let belief = Posterior::new(RANKER_DIMENSION).solve(&RankerPrior::even(RANKER_DIMENSION, 50.0));
+    let features = FeatureMatrix::zeros(10, RANKER_DIMENSION);
     let costs = costs(&belief, &features, &scores, left);
     let slate = Slate { costs: Some(&costs), ..slate(&candidates, &scores, &exploration) };
     let key = key.to_le_bytes();
@@ -104,7 +92,7 @@ fn spending(choice: &Choice, key: u32, left: Option<f64>) -> ChosenList {
 }
 
 #[test]
-fn exploring_costs_what_the_greedy_choices_were_expected_to_earn_more() {
+fn exploring_costs_the_expected_reward_of_greedy_choices_minus_its_own() {
     let choice = Choice { strategy: Strategy::EpsilonGreedy, epsilon: 0.5, ..CHOICE };
     let scores = scores();
     let mut explored = 0;
@@ -114,7 +102,7 @@ fn exploring_costs_what_the_greedy_choices_were_expected_to_earn_more() {
         let mut cost = 0.0;
         for chosen in order(&list.chosen) {
             let best = left.iter().copied().max_by(|&a, &b| scores[a].total_cmp(&scores[b]));
-            // The vectors are equal: there is no doubt of the difference.
+            // The vectors are equal: the difference is certain.
             cost += scores[best.unwrap()] - scores[chosen];
             left.retain(|one| *one != chosen);
         }
@@ -126,14 +114,14 @@ fn exploring_costs_what_the_greedy_choices_were_expected_to_earn_more() {
 }
 
 #[test]
-fn what_is_left_of_an_allowance_is_never_overdrawn_and_nothing_left_is_greedy() {
+fn an_allowance_is_never_exceeded_and_without_a_rest_the_choice_is_greedy() {
     for strategy in Strategy::ALL {
         let choice = Choice { strategy, epsilon: 0.9, ..CHOICE };
         for key in 0..200 {
             let none = spending(&choice, key, Some(0.0));
             let greedy = spending(&CHOICE, key, None);
             assert_eq!(none.chosen, greedy.chosen, "{strategy:?}");
-            // Enough for one place at most costly, so for two that are not.
+            // Enough for one position of the greatest cost.
             let some = spending(&choice, key, Some(1.0));
             assert!(some.cost <= 1.0, "{strategy:?}: {}", some.cost);
         }
@@ -144,17 +132,16 @@ fn what_is_left_of_an_allowance_is_never_overdrawn_and_nothing_left_is_greedy() 
 }
 
 #[test]
-fn doubt_of_the_difference_counts_as_cost() {
-    let belief = Posterior::new(RANKER_DIMENSION).solve(&[0.0; RANKER_DIMENSION]);
-    let mut rows = [0.0; 2 * FEATURE_COUNT];
-    rows[FEATURE_COUNT] = 1.0;
-    let features = FeatureMatrix::from_rows(rows.chunks_exact(FEATURE_COUNT));
+fn uncertainty_of_the_difference_counts_as_cost() {
+    let belief = Posterior::new(RANKER_DIMENSION).solve(&RankerPrior::even(RANKER_DIMENSION, 50.0));
+    let mut rows = [0.0; 2 * RANKER_DIMENSION];
+    rows[RANKER_DIMENSION + 2] = 1.0;
+    let features = FeatureMatrix::from_rows(rows.chunks_exact(RANKER_DIMENSION));
     let costs = costs(&belief, &features, &[0.5, 0.5], None);
     let mut gate = allowance::Gate::new(Some(&costs));
     gate.note(1, 0);
     let mut deviation = Vec::new();
-    let unit: Vec<f32> = rows[FEATURE_COUNT..].to_vec();
-    belief.deviations(std::iter::once([&[0.0, 0.0][..], &unit[..]]), &mut deviation);
+    belief.deviations(std::iter::once(&rows[RANKER_DIMENSION..]), &mut deviation);
     assert!(deviation[0] > 0.0);
     assert!((gate.spent() / deviation[0] - 1.645).abs() < 1e-3, "{}", gate.spent());
 }

@@ -1,24 +1,20 @@
 //! Propensities against frequencies: of every strategy, with every kind of variety.
 //!
-//! Seeds are fixed; a bound is passed by chance with a probability below 1e-5 (chosen once).
+//! Seeds are fixed. A bound is exceeded by chance with a probability below 1e-5 (chosen once).
 
 use std::collections::BTreeMap;
 
-use super::*;
 use crate::ranking::choose::policy::Draw;
 use crate::ranking::choose::policy::Policy;
 use crate::ranking::choose::pool::Pool;
+use crate::ranking::choose::tests::*;
 
-const METHODS: [DiversityMethod; 4] = [
-    DiversityMethod::None,
-    DiversityMethod::Mmr,
-    DiversityMethod::Dpp,
-    DiversityMethod::Calibrated,
-];
+const METHODS: [DiversityMethod; 3] =
+    [DiversityMethod::None, DiversityMethod::Dpp, DiversityMethod::Calibrated];
 
-fn varied(strategy: Strategy, method: DiversityMethod, places: usize) -> Choice {
+fn varied(strategy: Strategy, method: DiversityMethod, positions: usize) -> Choice {
     let (diversity_weight, topic_threshold) = (0.5, 0.5);
-    Choice { strategy, method, places, diversity_weight, topic_threshold, ..CHOICE }
+    Choice { strategy, method, positions, diversity_weight, topic_threshold, ..CHOICE }
 }
 
 fn new_items(share: f64) -> Exploration {
@@ -26,8 +22,8 @@ fn new_items(share: f64) -> Exploration {
     if share > 0.0 { Exploration::marking(share, &is_new) } else { Exploration::default() }
 }
 
-/// The statistic of counts against expectations of at least 5, the rest pooled, and how
-/// many cells that are.
+/// The statistic of counts against expectations of at least 5, the rest pooled, and the number
+/// of cells.
 pub fn chi_square(counts: &[(u32, f64)], draws: u32) -> (f64, usize) {
     let mut cells: Vec<(f64, f64)> = Vec::new();
     let mut rest = (f64::from(draws), f64::from(draws));
@@ -50,14 +46,14 @@ pub fn bound(cells: usize) -> f64 {
     k * (1.0 - 2.0 / (9.0 * k) + 4.26 * (2.0 / (9.0 * k)).sqrt()).powi(3)
 }
 
-/// The propensity of a list is the product of its places', each given those above. So
-/// lists drawn again and again must come as often as the product says.
+/// The propensity of a list is the product over its positions, each given those above. So the
+/// frequency of a list must be this product.
 #[test]
-fn lists_come_as_often_as_their_propensities_say_under_every_strategy_and_method() {
+fn propensities_of_lists_are_their_frequencies_under_every_strategy_and_method() {
     const DRAWS: u32 = 12_000;
     for strategy in Strategy::ALL {
         for (number, method) in METHODS.into_iter().enumerate() {
-            // New items have places of their own in every other one.
+            // Every other method has a share for new items.
             let exploration = new_items(if number % 2 == 0 { 0.2 } else { 0.0 });
             let choice = varied(strategy, method, 2);
             let mut lists = BTreeMap::<Vec<usize>, (u32, f64)>::new();
@@ -75,7 +71,7 @@ fn lists_come_as_often_as_their_propensities_say_under_every_strategy_and_method
 }
 
 #[test]
-fn at_every_place_the_propensities_of_all_that_may_take_it_add_up_to_one() {
+fn at_every_position_the_propensities_of_the_admissible_add_up_to_one() {
     let (entries, terms) = world(10);
     let candidates = candidates(&entries, &terms);
     let scores: Vec<f64> = (0..10).map(|n| f64::from(n * 7 % 10) / 10.0).collect();
@@ -87,11 +83,11 @@ fn at_every_place_the_propensities_of_all_that_may_take_it_add_up_to_one() {
             let slate = Slate { topic_mix, ..slate(&candidates, &scores, &exploration) };
             let mut rng = seed::stream(1, seed::Purpose::Choose, b"a");
             let (mut pool, mut policy) = (Pool::new(&slate, &choice), Policy::new(&choice));
-            for place in 0..6 {
+            for position in 0..6 {
                 assert!(pool.look());
                 let admissible = pool.admissible().to_vec();
                 let members = admissible.iter().map(|&member| (member, pool.candidate(member)));
-                let for_new = exploration.at_place(members);
+                let for_new = exploration.at_position(members);
                 let mut of = |member: usize| {
                     let draw = policy.choose(&pool, Some(member), &mut rng);
                     assert_eq!(draw.member, member);
@@ -99,7 +95,7 @@ fn at_every_place_the_propensities_of_all_that_may_take_it_add_up_to_one() {
                 };
                 let propensities: Vec<f64> = admissible.iter().map(|&member| of(member)).collect();
                 let sum: f64 = propensities.iter().sum();
-                assert!((sum - 1.0).abs() < 1e-9, "{strategy:?} {method:?} {place}: {sum}");
+                assert!((sum - 1.0).abs() < 1e-9, "{strategy:?} {method:?} {position}: {sum}");
                 let least = match strategy {
                     Strategy::Greedy => 0.0,
                     Strategy::EpsilonGreedy => 0.8 * 0.3,
@@ -121,7 +117,7 @@ fn uncertainty_gives_a_chance_and_certainty_is_greedy() {
         chosen(&Choice { exploring, ..thompson }, &key.to_le_bytes())[0]
     };
     assert!((0..50).all(|key| first(0.0, key).candidate == 0));
-    // Item 8 scores .08 behind with a deviation of .6.
+    // The score of item 8 is .08 below the best, with a deviation of .6.
     let took = (0..1_000).filter(|&key| first(1.0, key).candidate == 8).count();
     assert!((100..500).contains(&took), "{took}");
 }

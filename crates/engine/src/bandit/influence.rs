@@ -1,0 +1,140 @@
+//! The weight of the evidence of one user, so that no single user dominates what is learnt.
+//!
+//! On each day the first [`FULL`] pieces of evidence of a user count in full, the n-th
+//! counts `FULL / n`. So n pieces count about `FULL (1 + ln(n / FULL))`: a user with a hundred times
+//! as much evidence as others counts a few times as much. The day is that of the record, not of
+//! the event, whose time the client sets.
+//!
+//! Users are named by a key, a hash of the id. Those of today with the most evidence are kept.
+//! A new user takes a free slot, else one of an earlier day, else that of the user with the least
+//! evidence, who then counts in full again. So users with much evidence stay.
+//!
+//! State: [`PAGES`] x [`SLOTS`] users of 24 bytes, 197 KB.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde::Serialize;
+
+use crate::bandit::posterior::Weight;
+use crate::domain::Timestamp;
+use crate::numeric::math;
+
+const PAGES: usize = 128;
+const SLOTS: usize = 64;
+const DAY_SECONDS: i64 = 86_400;
+
+/// Pieces of evidence of a user that count in full on a day: five lists of ten.
+const FULL: u32 = 50;
+
+/// A piece of evidence of a user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Piece {
+    /// Items shown, and their rewards.
+    Impression,
+    /// Positive interactions.
+    Choice,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Spent {
+    user: u64,
+    day: i32,
+    pieces: [u32; 2],
+}
+
+/// The evidence of users of today.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Influence {
+    /// By the key of the user; allocated at first use.
+    pages: Vec<Arc<Vec<Spent>>>,
+}
+
+/// How much it says for what others want that a user comes back to an item, so long after the
+/// last of so many times: `1 / (1 + k)^2` with the times `k` as they are remembered, by half
+/// after a day. A hundred times on a day count as less than three; who comes back
+/// every week counts nearly in full.
+pub fn of_return(times: u16, hours_since: f64) -> f32 {
+    let remembered = f64::from(times.min(8)) * math::exp2(-hours_since.max(0.0) / 24.0);
+    (1.0 / ((1.0 + remembered) * (1.0 + remembered))) as f32
+}
+
+impl Influence {
+    /// The weight of each of the next pieces of evidence of a user; counts them.
+    pub fn weigh(&mut self, user: u64, at: Timestamp, piece: Piece, pieces: usize) -> Weight {
+        let day = at.as_millis().div_euclid(1_000 * DAY_SECONDS) as i32;
+        let spent = self.slot(user, day);
+        let own = &mut spent.pieces[piece as usize];
+        *own = own.saturating_add(u32::try_from(pieces).unwrap_or(u32::MAX));
+        Weight::new(f64::from(FULL) / f64::from(FULL.max(*own)))
+    }
+
+    fn slot(&mut self, user: u64, day: i32) -> &mut Spent {
+        if self.pages.is_empty() {
+            self.pages.resize(PAGES, Arc::default());
+        }
+        let page = Arc::make_mut(&mut self.pages[user as usize % PAGES]);
+        let new = Spent { user, day, pieces: [0, 0] };
+        let slot = match page.iter().position(|spent| spent.user == user) {
+            Some(slot) => slot,
+            None if page.len() < SLOTS => {
+                page.push(new);
+                page.len() - 1
+            }
+            None => {
+                let rank = |spent: &Spent| (spent.day, spent.pieces.iter().max().copied());
+                let least = (0..SLOTS).min_by_key(|&slot| rank(&page[slot]));
+                let slot = least.expect("a full page has slots");
+                page[slot] = new;
+                slot
+            }
+        };
+        if page[slot].day != day {
+            page[slot] = new;
+        }
+        &mut page[slot]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MONDAY: Timestamp = Timestamp::from_seconds(1_700_000_000);
+
+    fn counted(influence: &mut Influence, user: u64, at: Timestamp, pieces: usize) -> f64 {
+        let mut weigh = |_| influence.weigh(user, at, Piece::Choice, 1).share();
+        (0..pieces).map(&mut weigh).sum()
+    }
+
+    #[test]
+    fn a_thousand_events_of_a_day_count_as_about_two_hundred_and_the_next_day_starts_anew() {
+        let mut influence = Influence::default();
+        assert_eq!(counted(&mut influence, 7, MONDAY, 50), 50.0);
+        let all = 50.0 + counted(&mut influence, 7, MONDAY, 950);
+        assert!((all - 50.0 * (1.0 + 20.0_f64.ln())).abs() < 1.0, "{all}");
+        assert_eq!(counted(&mut influence, 8, MONDAY, 50), 50.0);
+        let tuesday = MONDAY.plus_millis(Timestamp::DAY_MS);
+        assert_eq!(counted(&mut influence, 7, tuesday, 50), 50.0);
+        let weight = influence.weigh(7, tuesday, Piece::Impression, 50);
+        assert_eq!(weight, Weight::FULL, "impressions have a count of their own");
+    }
+
+    #[test]
+    fn a_hundred_returns_of_a_day_count_as_less_than_three_and_weekly_ones_nearly_in_full() {
+        let of_a_day: f32 = (0..100).map(|times| of_return(times, 0.2)).sum();
+        assert!(of_a_day < 3.0, "{of_a_day}");
+        assert!((0..100).all(|times| of_return(times, 168.0) > 0.85));
+    }
+
+    #[test]
+    fn a_million_users_take_no_more_than_the_table_and_a_bot_among_them_is_not_forgotten() {
+        let mut influence = Influence::default();
+        counted(&mut influence, 7, MONDAY, 1_000);
+        for user in 0..1_000_000_u64 {
+            influence.weigh(user.wrapping_mul(0x9e37_79b9_7f4a_7c15), MONDAY, Piece::Choice, 1);
+        }
+        assert!(influence.pages.iter().all(|page| page.len() <= SLOTS));
+        assert!(counted(&mut influence, 7, MONDAY, 1) < 0.06);
+    }
+}

@@ -1,0 +1,10 @@
+//! Containers for state: sequences in copy-on-write pages, names with their indices, windows and
+//! matrices. Each has a digest and is written as sections of a snapshot ([`part::Part`]).
+
+pub mod column;
+mod free_slots;
+pub mod interner;
+pub mod key_index;
+pub mod labels;
+pub mod part;
+pub mod window;

@@ -1,0 +1,187 @@
+//! A user's consumptions in the order in which their latest sessions ended, the newest last.
+//!
+//! - One entry per item. Entries of equal time are in the order of the log.
+//! - An index by item finds an entry in `O(log n)`; an event moves at most one entry.
+//! - An entry marks the item as seen, is a training example of the matrix factorization and a
+//!   step of the recent path.
+//! - Bounded: [`HISTORY_BYTES`] a user, entries and index. Beyond that, of the 64 oldest entries
+//!   the one with the least evidence is forgotten. Hidden items are kept as long as they are no
+//!   more than three quarters of the history.
+
+use serde::Deserialize;
+use serde::Deserializer;
+use serde::Serialize;
+use serde::Serializer;
+use serde::de::Error;
+
+use crate::consumption::folding::Change;
+use crate::consumption::folding::Consumption;
+use crate::consumption::folding::Evidence;
+use crate::consumption::folding::seconds;
+use crate::domain::Timestamp;
+
+/// Bytes of a history at most.
+const HISTORY_BYTES: usize = 64 << 10;
+/// Entries of a history at most: 2,184, more distinct items than nearly every user consumes.
+pub const HISTORY_MAX: usize = HISTORY_BYTES / (size_of::<Consumption>() + size_of::<u16>());
+/// The oldest entries among which the weakest is forgotten.
+const WEAKEST_OF: usize = 64;
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct History {
+    /// By the end of the latest session.
+    entries: Vec<Consumption>,
+    /// Positions in `entries`, by item. Derived.
+    by_item: Vec<u16>,
+}
+
+impl History {
+    /// The entry of an item after one more event, and the change. The history itself changes in
+    /// [`Self::put`].
+    pub fn folded(&self, item: u32, event: &Evidence, gap_seconds: u32) -> (Consumption, Change) {
+        match self.find(item) {
+            Some(known) => known.folded(event, gap_seconds),
+            None => Consumption::begun(item, event, gap_seconds),
+        }
+    }
+
+    /// Takes in what [`Self::folded`] gave.
+    pub fn put(&mut self, consumption: Consumption) {
+        match self.position(consumption.item) {
+            Ok(found) => self.replace(found, consumption),
+            Err(_) => self.insert(consumption),
+        }
+    }
+
+    /// All entries, the latest last.
+    pub fn entries(&self) -> &[Consumption] {
+        &self.entries
+    }
+
+    pub fn find(&self, item: u32) -> Option<&Consumption> {
+        let found = self.position(item).ok()?;
+        Some(&self.entries[usize::from(self.by_item[found])])
+    }
+
+    /// Items with positive evidence, the latest first.
+    pub fn positives(&self) -> impl Iterator<Item = &Consumption> {
+        self.entries.iter().rev().filter(|entry| entry.net() > 0.0)
+    }
+
+    /// Of these, those consumed no later than `at`.
+    pub fn positives_until(&self, at: Timestamp) -> impl Iterator<Item = &Consumption> {
+        let until = &self.entries[..self.before(seconds(at))];
+        until.iter().rev().filter(|entry| entry.net() > 0.0)
+    }
+
+    /// Those that an event at `at` goes on with: their items cannot be begun anew.
+    pub fn open(&self, at: Timestamp, gap_seconds: u32) -> &[Consumption] {
+        let earliest = seconds(at).saturating_sub(gap_seconds);
+        &self.entries[self.entries.partition_point(|entry| entry.end_seconds() < earliest)..]
+    }
+
+    /// Hidden items, in no particular order.
+    pub fn hidden(&self) -> impl Iterator<Item = u32> {
+        self.entries.iter().filter(|entry| entry.is_hidden()).map(|entry| entry.item)
+    }
+
+    /// Drops the entries of items that are not to be kept.
+    pub fn retain(&mut self, keep: impl Fn(u32) -> bool) {
+        self.entries.retain(|entry| keep(entry.item));
+        self.by_item = index(&self.entries);
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The position of an item in the index, or where to insert it.
+    fn position(&self, item: u32) -> Result<usize, usize> {
+        self.by_item.binary_search_by_key(&item, |&at| self.entries[usize::from(at)].item)
+    }
+
+    /// Entries that end no later than `end`.
+    fn before(&self, end: u32) -> usize {
+        self.entries.partition_point(|entry| entry.end_seconds() <= end)
+    }
+
+    fn replace(&mut self, found: usize, consumption: Consumption) {
+        let old = usize::from(self.by_item[found]);
+        if self.entries[old].end_seconds() == consumption.end_seconds() {
+            self.entries[old] = consumption;
+            return;
+        }
+        let new = self.before(consumption.end_seconds()).saturating_sub(1);
+        debug_assert!(old <= new, "a fold never moves an end back");
+        self.entries[old..=new].rotate_left(1);
+        self.entries[new] = consumption;
+        let passed = (old + 1) as u16..=new as u16;
+        self.by_item.iter_mut().filter(|at| passed.contains(*at)).for_each(|at| *at -= 1);
+        self.by_item[found] = new as u16;
+    }
+
+    fn insert(&mut self, consumption: Consumption) {
+        if self.entries.len() >= HISTORY_MAX {
+            self.forget_one();
+        }
+        if self.entries.len() == self.entries.capacity() {
+            // A quarter more rather than twice as much: most histories are short.
+            let more = (self.entries.len() / 4).max(4).min(HISTORY_MAX - self.entries.len());
+            self.entries.reserve_exact(more);
+            self.by_item.reserve_exact(more);
+        }
+        let new = self.before(consumption.end_seconds());
+        let (Ok(index) | Err(index)) = self.position(consumption.item);
+        self.entries.insert(new, consumption);
+        self.by_item.iter_mut().filter(|at| usize::from(**at) >= new).for_each(|at| *at += 1);
+        self.by_item.insert(index, new as u16);
+    }
+
+    /// Forgets the weakest of the oldest.
+    fn forget_one(&mut self) {
+        let hidden = self.entries.iter().filter(|entry| entry.is_hidden()).count();
+        let takes_hidden = 4 * hidden > 3 * self.entries.len();
+        let oldest = self.entries.iter().enumerate();
+        let oldest = oldest.filter(|(_, entry)| entry.is_hidden() == takes_hidden).take(WEAKEST_OF);
+        let evidence = |entry: &Consumption| entry.in_favour().max(entry.against());
+        let weakest = oldest.min_by(|a, b| evidence(a.1).total_cmp(&evidence(b.1)));
+        if let Some((at, _)) = weakest {
+            self.entries.remove(at);
+            self.by_item.retain(|&other| usize::from(other) != at);
+            self.by_item.iter_mut().filter(|other| usize::from(**other) > at).for_each(|o| *o -= 1);
+        }
+    }
+}
+
+/// Positions by item.
+fn index(entries: &[Consumption]) -> Vec<u16> {
+    let mut by_item: Vec<u16> = (0..entries.len() as u16).collect();
+    by_item.sort_unstable_by_key(|&at| entries[usize::from(at)].item);
+    by_item
+}
+
+impl Serialize for History {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.entries.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for History {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let entries = Vec::<Consumption>::deserialize(deserializer)?;
+        if entries.len() > HISTORY_MAX {
+            return Err(D::Error::custom("a history is longer than any"));
+        }
+        let by_item = index(&entries);
+        let item = |at: &u16| entries[usize::from(*at)].item;
+        if !entries.is_sorted_by_key(Consumption::end_seconds)
+            || by_item.windows(2).any(|pair| item(&pair[0]) == item(&pair[1]))
+        {
+            return Err(D::Error::custom("a history is not in its order"));
+        }
+        Ok(Self { entries, by_item })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,111 @@
+//! The weight of each item of a history as an example of the matrix factorization.
+//!
+//! One rule serves training and fold-in, so users are folded in as they were trained. A weight
+//! above 0 is a positive (target 1). A weight below 0 is a negative (target 0) of its absolute
+//! value.
+//!
+//! - The weight is the net evidence of the consumption.
+//! - With a half-life, an example counts less the older it is than the newest of the same user,
+//!   down to a tenth.
+//! - Where users return to items, the n-th session adds by the logarithm.
+
+use crate::consumption::Consumption;
+use crate::consumption::History;
+use crate::domain::Timestamp;
+use crate::models::decay::decay;
+use crate::models::weighing::Weighing;
+use crate::numeric::math;
+
+/// Newest examples of a user.
+pub const EXAMPLES_MAX: usize = 500;
+/// What the oldest example keeps of its weight.
+const OLD_TASTE: f32 = 0.1;
+
+impl Weighing {
+    /// Items with signed weights, the newest first, at most [`EXAMPLES_MAX`]. The newest
+    /// `withheld` positives and all that came after the oldest of them are left out.
+    pub fn examples(&self, history: &History, withheld: usize) -> Vec<(u32, f32)> {
+        let kept = &history.entries()[..kept(history, withheld)];
+        let mut newest = None;
+        let mut examples = Vec::with_capacity(kept.len().min(EXAMPLES_MAX));
+        for entry in kept.iter().rev() {
+            let net = entry.net();
+            if net > 0.0 || self.negatives && net < 0.0 {
+                let newest = *newest.get_or_insert(entry.at());
+                examples.push((entry.item, self.weight(entry, newest)));
+                if examples.len() == EXAMPLES_MAX {
+                    break;
+                }
+            }
+        }
+        examples
+    }
+
+    fn weight(&self, entry: &Consumption, newest: Timestamp) -> f32 {
+        let mut weight = entry.net();
+        if self.half_life_hours > 0.0 {
+            let left = decay(entry.at(), newest, self.half_life_hours);
+            weight *= OLD_TASTE + (1.0 - OLD_TASTE) * left;
+        }
+        if self.repeats && entry.sessions() > 1 {
+            weight *= 1.0 + math::ln(f64::from(entry.sessions())) as f32;
+        }
+        weight
+    }
+}
+
+/// How many of a history's entries are left when its newest `withheld` positives and all
+/// after the oldest of them are taken away.
+pub fn kept(history: &History, withheld: usize) -> usize {
+    let entries = history.entries();
+    if withheld == 0 {
+        return entries.len();
+    }
+    let positives = entries.iter().enumerate().rev().filter(|(_, entry)| entry.net() > 0.0);
+    positives.map(|(position, _)| position).nth(withheld - 1).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::consumption::Evidence;
+    use crate::domain::InteractionType;
+
+    fn history() -> History {
+        let mut history = History::default();
+        for (item, kind, confidence, day) in [
+            (1, InteractionType::Like, 2.0, 0),
+            (2, InteractionType::Dislike, -1.0, 1),
+            (3, InteractionType::Click, 1.0, 2),
+            (1, InteractionType::Like, 2.0, 3),
+        ] {
+            let at = Timestamp::from_seconds((day + 1) * 86_400);
+            let event = Evidence { kind, confidence, at };
+            history.put(history.folded(item, &event, 4 * 3_600).0);
+        }
+        history
+    }
+
+    #[test]
+    fn dislikes_are_negative_examples_unless_they_are_left_out() {
+        let with = Weighing::default().examples(&history(), 0);
+        assert_eq!(with, [(1, 2.0), (3, 1.0), (2, -1.0)]);
+        let without = Weighing { negatives: false, ..Weighing::default() };
+        assert_eq!(without.examples(&history(), 0), [(1, 2.0), (3, 1.0)]);
+    }
+
+    #[test]
+    fn age_and_repetition_change_the_weight_as_documented() {
+        let weighing = Weighing { half_life_hours: 24.0, negatives: false, repeats: true };
+        let examples = weighing.examples(&history(), 0);
+        let twice = 2.0 * (1.0 + 2.0_f32.ln());
+        assert!((examples[0].1 - twice).abs() < 1e-6);
+        assert!((examples[1].1 - 0.55).abs() < 1e-6);
+    }
+
+    #[test]
+    fn withholding_a_positive_withholds_everything_after_it() {
+        assert_eq!(Weighing::default().examples(&history(), 2), [(2, -1.0)]);
+        assert!(Weighing::default().examples(&history(), 9).is_empty());
+    }
+}

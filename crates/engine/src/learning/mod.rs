@@ -1,0 +1,14 @@
+//! What each kind of record does to the state.
+
+mod apply;
+mod catalogue;
+pub mod cold_items;
+mod decisions;
+mod forgetting;
+mod interaction;
+mod model;
+mod pool;
+pub mod sampling;
+mod settings;
+
+pub use apply::{Effect, Unreadable, decision_key};

@@ -1,0 +1,246 @@
+//! Items that the same users consume in short succession, decayed over time.
+//!
+//! At a positive of a user for item `i`, `C[i,j]` and `C[j,i]` grow by one for each of the
+//! last ten distinct items `j` of the user. The score of a candidate `c` is the sum over the
+//! user's last ten items, newest first with weight 0.95^t, of `C[j,c] / (n_c^0.3 n_j^0.7)`. It is
+//! the strongest single signal of a stream: it needs no training and follows the latest event
+//! at once.
+//!
+//! Succession is the same with a direction: `D[j,i]` grows by one when `i` is consumed
+//! after `j`, for the last three items. It predicts what comes next where order
+//! matters: tracks, locations, episodes.
+//!
+//! A row is bounded, so its least entries are forgotten: 8 KiB an item at most.
+
+use std::sync::Arc;
+
+use crate::columns::column::Column;
+use crate::models::cold_start::Popularity;
+use crate::models::cold_start::Scales;
+use crate::models::decay::DecayTime;
+use crate::models::decay::DecayedRow;
+use crate::numeric::math;
+
+/// Items of a user's recent path.
+pub const RECENT: usize = 10;
+/// Of these, the ones that succession uses.
+pub const SUCCESSION: usize = 3;
+const RECENCY_WEIGHT: f32 = 0.95;
+const RECENT_EXPONENT: f64 = 0.7;
+const NEIGHBOURS_MAX: usize = 1_024;
+const SUCCESSORS_MAX: usize = 256;
+/// Weight of an item of the present session against one before it.
+const SESSION_EMPHASIS: f32 = 2.0;
+
+/// Counts that `item` was consumed after `recent`.
+pub fn note(rows: &mut Column<Arc<DecayedRow>>, item: u32, recent: &[u32], at: DecayTime) {
+    for &other in recent.iter().filter(|&&other| other != item) {
+        for (from, to) in [(item, other), (other, item)] {
+            let row = Arc::make_mut(rows.get_mut(from as usize));
+            row.add(to, 1.0, at, NEIGHBOURS_MAX);
+        }
+    }
+}
+
+/// Counts that `item` came next after `recent`.
+pub fn note_succession(
+    rows: &mut Column<Arc<DecayedRow>>,
+    item: u32,
+    recent: &[u32],
+    at: DecayTime,
+) {
+    for &other in recent.iter().take(SUCCESSION).filter(|&&other| other != item) {
+        let row = Arc::make_mut(rows.get_mut(other as usize));
+        row.add(item, 1.0, at, SUCCESSORS_MAX);
+    }
+}
+
+/// Scores candidates against the recent path of one user.
+#[derive(Debug)]
+pub struct CooccurrenceScorer<'v> {
+    /// The rows of the recent items with their weights, the newest first.
+    rows: Vec<(u32, &'v DecayedRow, f32)>,
+    popularity: &'v Popularity,
+    scales: Scales,
+}
+
+impl<'v> CooccurrenceScorer<'v> {
+    /// `scales` are those of popularity at `now`; `recent` has the newest item first and at
+    /// most [`RECENT`] items.
+    pub fn new(
+        rows: &'v Column<Arc<DecayedRow>>,
+        popularity: &'v Popularity,
+        scales: Scales,
+        recent: &[u32],
+        now: DecayTime,
+    ) -> Self {
+        let mut recency = 1.0;
+        let mut weighted = Vec::with_capacity(recent.len());
+        for &item in recent {
+            let row: &DecayedRow = &rows[item as usize];
+            let mass = scales.cooccurrence_mass(&popularity.items[item as usize]);
+            let scale = row.scale(now);
+            if mass > 0.0 {
+                let norm = math::pow(f64::from(mass), RECENT_EXPONENT) as f32;
+                weighted.push((item, row, recency * scale / norm));
+            }
+            recency *= RECENCY_WEIGHT;
+        }
+        Self { rows: weighted, popularity, scales }
+    }
+
+    /// Lets the items of the present session, by index, weigh more than those before,
+    /// with the weights of all together unchanged.
+    #[must_use]
+    pub fn emphasising(mut self, session: &[(u32, f32)]) -> Self {
+        let in_session = |item: u32| session.iter().any(|&(known, _)| known == item);
+        let inside = self.rows.iter().filter(|(item, _, _)| in_session(*item)).count() as f32;
+        let outside = self.rows.len() as f32 - inside;
+        if inside == 0.0 || outside == 0.0 {
+            return self;
+        }
+        let scale = (inside + outside) / (SESSION_EMPHASIS * inside + outside);
+        for (item, _, weight) in &mut self.rows {
+            *weight *= if in_session(*item) { SESSION_EMPHASIS * scale } else { scale };
+        }
+        self
+    }
+
+    /// Whether no item of the path has a row.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    pub fn score(&self, candidate: u32) -> f32 {
+        let sum: f32 =
+            self.rows.iter().map(|(_, row, weight)| weight * row.stored(candidate)).sum();
+        if sum == 0.0 { 0.0 } else { sum * self.candidate_weight(candidate) }
+    }
+
+    /// The recent item that adds most to the candidate's score.
+    pub fn cause(&self, candidate: u32) -> Option<u32> {
+        self.rows
+            .iter()
+            .map(|(item, row, weight)| (weight * row.stored(candidate), *item))
+            .filter(|(part, _)| *part > 0.0)
+            .max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(&a.1)))
+            .map(|(_, item)| item)
+    }
+
+    /// Scores of every item that shares a row with the recent path, dense by index;
+    /// the same bits as [`Self::score`].
+    pub fn score_all(&self, scores: &mut [f32]) {
+        scores.fill(0.0);
+        for (_, row, weight) in &self.rows {
+            for &(candidate, count) in row.entries() {
+                scores[candidate as usize] += weight * count;
+            }
+        }
+        for (candidate, score) in scores.iter_mut().enumerate() {
+            if *score != 0.0 {
+                *score *= self.candidate_weight(candidate as u32);
+            }
+        }
+    }
+
+    /// Every item with a score above 0, in no particular order but always the same.
+    pub fn neighbours(&self) -> Vec<(u32, f32)> {
+        let mut parts: Vec<(u32, f32)> = self
+            .rows
+            .iter()
+            .flat_map(|(_, row, weight)| {
+                row.entries().iter().map(move |&(item, count)| (item, weight * count))
+            })
+            .collect();
+        parts.sort_by_key(|part| part.0);
+        let mut merged: Vec<(u32, f32)> = Vec::with_capacity(parts.len());
+        for (item, part) in parts {
+            match merged.last_mut() {
+                Some(last) if last.0 == item => last.1 += part,
+                _ => merged.push((item, part)),
+            }
+        }
+        for (item, score) in &mut merged {
+            *score *= self.candidate_weight(*item);
+        }
+        merged
+    }
+
+    fn candidate_weight(&self, candidate: u32) -> f32 {
+        self.scales.cooccurrence_weight(&self.popularity.items[candidate as usize])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Settings;
+    use crate::domain::Timestamp;
+    use crate::models::decays::Decays;
+
+    fn world(paths: &[&[u32]]) -> (Column<Arc<DecayedRow>>, Popularity, Decays) {
+        let decays = Decays::new(&Settings::default());
+        let mut rows: Column<Arc<DecayedRow>> = (0..10).map(|_| Arc::default()).collect();
+        let items = (0..10).map(|_| Default::default()).collect();
+        let mut popularity = Popularity { items, ..Popularity::default() };
+        let now = Timestamp::from_seconds(0);
+        for path in paths {
+            for (position, &item) in path.iter().enumerate() {
+                note(&mut rows, item, &path[..position], decays.cooccurrence.at(now));
+                popularity.add_rise(item, 1.0, true, now, &decays);
+            }
+        }
+        (rows, popularity, decays)
+    }
+
+    fn scorer_at<'v>(
+        rows: &'v Column<Arc<DecayedRow>>,
+        popularity: &'v Popularity,
+        decays: &Decays,
+        recent: &[u32],
+        now: Timestamp,
+    ) -> CooccurrenceScorer<'v> {
+        let scales = popularity.scales(now, decays);
+        CooccurrenceScorer::new(rows, popularity, scales, recent, decays.cooccurrence.at(now))
+    }
+
+    #[test]
+    fn the_score_is_the_documented_formula() {
+        let (rows, popularity, decays) = world(&[&[1, 2], &[1, 2], &[1, 3]]);
+        let now = Timestamp::from_seconds(0);
+        let scorer = scorer_at(&rows, &popularity, &decays, &[1], now);
+        let expected = 2.0 / (2.0_f64.powf(0.3) * 3.0_f64.powf(0.7));
+        assert!((f64::from(scorer.score(2)) - expected).abs() < 1e-6);
+        assert_eq!(scorer.cause(2), Some(1));
+        assert_eq!(scorer.score(7), 0.0);
+    }
+
+    #[test]
+    fn the_items_of_a_session_weigh_more_and_all_together_the_same() {
+        let (rows, popularity, decays) = world(&[&[1, 3], &[2, 4]]);
+        let now = Timestamp::from_seconds(0);
+        let scorer = || scorer_at(&rows, &popularity, &decays, &[1, 2], now);
+        let (plain, busy) = (scorer(), scorer().emphasising(&[(1, 1.0)]));
+        assert!(busy.score(3) > plain.score(3) && busy.score(4) < plain.score(4));
+        let ratio = (busy.score(3) / plain.score(3)) / (busy.score(4) / plain.score(4));
+        assert!((ratio - SESSION_EMPHASIS).abs() < 1e-5, "{ratio}");
+        let everything = scorer().emphasising(&[(1, 1.0), (2, 1.0)]);
+        assert_eq!(everything.score(3).to_bits(), plain.score(3).to_bits());
+    }
+
+    #[test]
+    fn dense_sparse_and_single_scores_agree_to_the_bit() {
+        let (rows, popularity, decays) = world(&[&[1, 2, 3, 4], &[2, 4, 5], &[5, 1]]);
+        let now = Timestamp::from_seconds(3_600);
+        let scorer = scorer_at(&rows, &popularity, &decays, &[2, 5], now);
+        let mut dense = [0.0; 10];
+        scorer.score_all(&mut dense);
+        let sparse = scorer.neighbours();
+        for item in 0..10_u32 {
+            let single = scorer.score(item);
+            assert_eq!(dense[item as usize].to_bits(), single.to_bits());
+            let found = sparse.iter().find(|entry| entry.0 == item).map_or(0.0, |entry| entry.1);
+            assert_eq!(found.to_bits(), single.to_bits());
+        }
+    }
+}

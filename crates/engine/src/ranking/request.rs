@@ -1,0 +1,71 @@
+//! The request for a ranking, and its result.
+
+use std::collections::BTreeMap;
+
+use crate::consumption::User;
+use crate::features::UserContext;
+use crate::give_up::GiveUp;
+use crate::models::contexts::RequestContext;
+use crate::ranking::choose::Choice;
+use crate::ranking::choose::Pin;
+use crate::ranking::explain::Reason;
+use crate::ranking::trial::Baseline;
+use crate::ranking::trial::Trial;
+use crate::retrieval::Boost;
+
+/// What to rank, for whom and how.
+#[derive(Debug)]
+pub struct RankRequest<'a> {
+    pub user: Option<&'a User>,
+    pub context: &'a UserContext,
+    pub request_context: RequestContext,
+    pub choice: Choice,
+    pub boosts: &'a [Boost],
+    /// At most one for each position and candidate.
+    pub pins: &'a [Pin],
+    /// The order that competes with the ranker's, if there is one.
+    pub baseline: Option<&'a Baseline>,
+    /// The cost of exploring in decisions that the view has not learnt yet.
+    pub unlearnt_cost: f64,
+    pub explain: bool,
+    /// Whether standard deviations of all candidates are requested, whatever the strategy.
+    pub deviations: bool,
+    /// Keys the random stream of the choice.
+    pub decision_id: &'a str,
+    pub give_up: &'a GiveUp<'a>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct RankedItem {
+    /// Position in the candidates of the request.
+    pub candidate: usize,
+    /// The estimate with boosts, the bonus of a new item and LinUCB's width.
+    pub score: f64,
+    /// Posterior mean of the reward.
+    pub estimate: f64,
+    pub propensity: f64,
+    pub pinned: bool,
+    /// Parts of the score by name; they add up to it.
+    pub components: BTreeMap<&'static str, f64>,
+    pub reasons: Vec<Reason>,
+    /// The ranker's vector, for the decision record.
+    pub features: Vec<f32>,
+}
+
+/// The result of a ranking.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ranked {
+    /// The segment whose ranker was used.
+    pub segment: u8,
+    /// The list, the best first.
+    pub items: Vec<RankedItem>,
+    /// Scores of all candidates of the request.
+    pub scores: Vec<f64>,
+    /// Standard deviations of their expected rewards; empty when neither the request, the strategy
+    /// nor an allowance needs them.
+    pub deviations: Vec<f64>,
+    /// Upper bound of the expected cost of exploring, relative to greedy choices.
+    pub exploration_cost: f64,
+    /// Present when the request has a baseline.
+    pub trial: Option<Trial>,
+}

@@ -1,0 +1,188 @@
+//! A filter for a user at a moment: whether an item may be shown, and which rules exclude it.
+//!
+//! - Every rule acts before anything is chosen: retrieval checks each item, so that a list is
+//!   as long as the catalogue allows.
+//! - Items that the user hid are always excluded, whatever the filter says of seen items. Pins
+//!   are exempt: they are the caller's decision.
+//! - A catalogue item that is published later than the moment does not exist: it is neither
+//!   found, nor a candidate by its id, nor pinned. A candidate that the request itself describes
+//!   exists, whatever its publication time.
+
+use crate::columns::interner::name_key;
+use crate::consumption::User;
+use crate::domain::Item;
+use crate::domain::Timestamp;
+use crate::expression::Expression;
+use crate::expression::Subject;
+use crate::features::UserContext;
+use crate::retrieval::filter::Exclusion;
+use crate::retrieval::filter::Filter;
+use crate::retrieval::mask::Mask;
+use crate::retrieval::plan::Plan;
+use crate::retrieval::prepared::Prepared;
+use crate::state::Entry;
+use crate::state::View;
+
+/// A filter for a user at a moment.
+#[derive(Debug, Clone)]
+pub struct Eligibility<'a> {
+    view: &'a View,
+    filter: &'a Filter,
+    prepared: Prepared<'a>,
+    context: &'a UserContext,
+    user: Option<&'a User>,
+    now: Timestamp,
+    /// Items that the user hid, sorted.
+    hidden: Vec<u32>,
+    /// Keys of items that reached the cap of impressions, sorted.
+    worn_out: Vec<u64>,
+}
+
+impl<'a> Eligibility<'a> {
+    /// `shown`: item ids of the user's impressions that the view has not learnt yet, one for each
+    /// impression.
+    pub fn new(
+        view: &'a View,
+        filter: &'a Filter,
+        user_id: &str,
+        context: &'a UserContext,
+        now: Timestamp,
+        shown: &[Box<str>],
+    ) -> Self {
+        let cap = filter.frequency_cap_per_day as usize;
+        let mut worn_out = Vec::new();
+        if cap > 0 {
+            worn_out = view.shown_in_a_day(user_id, now);
+            worn_out.extend(shown.iter().map(|id| name_key(id)));
+            worn_out.sort_unstable();
+            let often = worn_out.chunk_by(|a, b| a == b).filter(|shown| shown.len() >= cap);
+            worn_out = often.map(|shown| shown[0]).collect();
+        }
+        let user = view.user_index(user_id).map(|user| view.user(user).as_ref());
+        let mut hidden: Vec<u32> =
+            user.into_iter().flat_map(|user| user.history.hidden()).collect();
+        hidden.sort_unstable();
+        let prepared = Prepared::new(filter);
+        Self { view, filter, prepared, context, user, now, hidden, worn_out }
+    }
+
+    /// Whether an item may be shown: no rule excludes it.
+    pub fn allows(&self, entry: &Entry, index: Option<u32>) -> bool {
+        entry.item.as_ref().is_some_and(|item| {
+            !Exclusion::RULES.iter().any(|&rule| self.excludes(rule, entry, item, index))
+        })
+    }
+
+    /// Whether an item may be pinned: only the rules about the item itself count, not what the
+    /// user had, hid or was shown.
+    pub fn allows_pinned(&self, entry: &Entry) -> bool {
+        entry.item.as_ref().is_some_and(|item| {
+            !Exclusion::RULES.iter().any(|&rule| self.excludes_item(rule, entry, item))
+        })
+    }
+
+    /// Every rule that excludes an item; none when it may be shown.
+    pub fn exclusions(&self, entry: &Entry, index: Option<u32>) -> Vec<Exclusion> {
+        let Some(item) = &entry.item else {
+            return vec![Exclusion::NotInCatalogue];
+        };
+        let rules = Exclusion::RULES.into_iter();
+        rules.filter(|&rule| self.excludes(rule, entry, item, index)).collect()
+    }
+
+    /// The catalogue items that may be shown by sets of items, and whether the sets answer nearly
+    /// all of the filter. Every item that [`Self::allows`] accepts is in the mask.
+    pub(super) fn mask(&self) -> (Mask, bool) {
+        let postings = &self.view.postings;
+        let mut mask = Mask::new(postings.catalogue());
+        let (plan, tells_all) = Plan::of(self.filter, self.now);
+        if let Some(plan) = plan {
+            mask.keep(&plan.items(postings));
+        }
+        postings.published_after(self.now).for_each(|item| mask.clear(item));
+        for id in &self.filter.exclude {
+            self.view.item_index(id).into_iter().for_each(|item| mask.clear(item));
+        }
+        let personal = [
+            Exclusion::Hidden,
+            Exclusion::Seen,
+            Exclusion::SeenCooldown,
+            Exclusion::SeenAfterSessions,
+        ];
+        for entry in self.user.map_or(&[][..], |user| user.history.entries()) {
+            if personal.iter().any(|&rule| self.excludes_for_user(rule, entry.item)) {
+                mask.clear(entry.item);
+            }
+        }
+        (mask, tells_all)
+    }
+
+    fn excludes(&self, rule: Exclusion, entry: &Entry, item: &Item, index: Option<u32>) -> bool {
+        self.excludes_item(rule, entry, item)
+            || index.is_some_and(|index| self.excludes_for_user(rule, index))
+            || rule == Exclusion::FrequencyCap && self.is_worn_out(item)
+    }
+
+    /// Whether a rule about the item itself excludes it.
+    fn excludes_item(&self, rule: Exclusion, entry: &Entry, item: &Item) -> bool {
+        let (filter, now) = (self.filter, self.now);
+        match rule {
+            Exclusion::Topics => !self.prepared.topics_fit(item),
+            Exclusion::Sources => !self.prepared.source_fits(item),
+            Exclusion::PublishedAfter => {
+                let late = |after| item.published_at.is_some_and(|published| published > after);
+                !filter.published_after.is_none_or(late)
+            }
+            Exclusion::NotYetPublished => entry.is_upcoming(now) && self.is_of_catalogue(entry),
+            Exclusion::Listed => {
+                filter.exclude.binary_search_by(|id| (**id).cmp(item.item_id.as_str())).is_ok()
+            }
+            Exclusion::Attributes => !self.prepared.attributes_fit(item),
+            Exclusion::Expression => {
+                let holds = |expression: &Expression| expression.holds(Subject { item, now });
+                !filter.expression.as_ref().is_none_or(holds)
+            }
+            Exclusion::NotInCatalogue
+            | Exclusion::Hidden
+            | Exclusion::Seen
+            | Exclusion::SeenCooldown
+            | Exclusion::SeenAfterSessions
+            | Exclusion::FrequencyCap => false,
+        }
+    }
+
+    /// Whether the entry is from the catalogue and not from the request.
+    fn is_of_catalogue(&self, entry: &Entry) -> bool {
+        let id = entry.item.as_ref().map(|item| item.item_id.as_str());
+        let index = id.and_then(|id| self.view.item_index(id));
+        index.is_some_and(|index| std::ptr::eq(self.view.entry(index).as_ref(), entry))
+    }
+
+    fn is_worn_out(&self, item: &Item) -> bool {
+        let key = || name_key(item.item_id.as_str());
+        !self.worn_out.is_empty() && self.worn_out.binary_search(&key()).is_ok()
+    }
+
+    /// Whether a rule about what the user did with the item excludes it.
+    fn excludes_for_user(&self, rule: Exclusion, index: u32) -> bool {
+        let filter = self.filter;
+        let seen = || self.context.seen(index);
+        match rule {
+            Exclusion::Hidden => self.hidden.binary_search(&index).is_ok(),
+            Exclusion::Seen => !filter.include_seen && seen().is_some(),
+            Exclusion::SeenCooldown => {
+                let hours = f64::from(filter.seen_cooldown_hours);
+                let recent = |(_, last)| self.now.hours_since(last) < hours;
+                hours > 0.0 && seen().is_some_and(recent)
+            }
+            Exclusion::SeenAfterSessions => {
+                let most = filter.seen_after_sessions;
+                most > 0 && seen().is_some_and(|(times, _)| u32::from(times) >= most)
+            }
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

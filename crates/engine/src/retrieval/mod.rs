@@ -1,0 +1,20 @@
+//! The candidates for a ranking: the rules of a request, and the sources that search the
+//! catalogue under these rules.
+
+mod boost;
+mod eligibility;
+mod filter;
+mod mask;
+mod onboarding;
+mod plan;
+mod popular;
+mod prepared;
+mod retrieve;
+mod similar;
+
+pub use boost::{Boost, Change, Target, boost};
+pub use eligibility::Eligibility;
+pub use filter::{Exclusion, Filter};
+pub use onboarding::{OnboardingItem, onboarding_items};
+pub use retrieve::{Retrieval, SourceTrace, Supply};
+pub use similar::{SimilarItem, similar_items};

@@ -1,0 +1,97 @@
+//! Candidates from the whole catalogue, by several sources.
+//!
+//! - Sources: factors, co-occurrence, item-item weights, content, embeddings, cohorts, the
+//!   location, popular, trending, fresh and new items, boosted ones, and a few drawn evenly.
+//! - Every source searches the items that the request allows ([`super::mask`]) and checks each
+//!   result with the filter. So the most popular of the allowed items are always found, however few
+//!   there are. Only catalogue items are candidates.
+//! - When the sources give fewer candidates than are needed, more follow by popularity, then by
+//!   age, until there are enough or no more.
+//! - Checkpoints ([`GiveUp`]) are between sources and every few hundred checks of the filter.
+
+mod fill;
+mod source;
+mod sources;
+mod trace;
+
+use self::sources::Search;
+use crate::consumption::User;
+use crate::domain::Timestamp;
+use crate::features::UserContext;
+use crate::give_up::Cancelled;
+use crate::give_up::GiveUp;
+use crate::retrieval::boost::Boost;
+use crate::retrieval::eligibility::Eligibility;
+use crate::state::View;
+
+pub use self::trace::SourceTrace;
+
+/// The least that a list needs.
+#[derive(Debug, Clone, Copy)]
+pub struct Supply<'a> {
+    /// Candidates needed where the catalogue has them.
+    pub wanted: usize,
+    /// Positions of the list.
+    pub positions: usize,
+    /// Absolute caps, which must leave enough to fill the list; 0: none.
+    pub max_per_topic: u32,
+    pub max_per_source: u32,
+    /// Targets of boosts that raise scores become candidates.
+    pub boosts: &'a [Boost],
+}
+
+impl Supply<'_> {
+    /// For no list: only what the sources give.
+    const NONE: Self =
+        Self { wanted: 0, positions: 0, max_per_topic: 0, max_per_source: 0, boosts: &[] };
+}
+
+/// A search of the catalogue for one user.
+#[derive(Debug)]
+pub struct Retrieval<'a> {
+    pub view: &'a View,
+    pub user: Option<&'a User>,
+    pub context: &'a UserContext,
+    pub eligible: &'a Eligibility<'a>,
+    /// The location of the user.
+    pub location: Option<u32>,
+    /// The time of the request.
+    pub now: Timestamp,
+    /// The key of the random draws.
+    pub seed_key: &'a [u8],
+    pub give_up: &'a GiveUp<'a>,
+}
+
+impl Retrieval<'_> {
+    /// Distinct indices of allowed catalogue items in rising order, as many as are needed if the
+    /// catalogue has them, or more. The most popular of the allowed are among them.
+    ///
+    /// # Errors
+    /// [`Cancelled`].
+    pub fn run(&self, supply: &Supply<'_>) -> Result<Vec<u32>, Cancelled> {
+        let mut search = Search::new(self)?;
+        let personal = search.personal()?;
+        search.complete(personal, supply)
+    }
+
+    /// Allowed items of the personal sources: the costly part. Apart from the newest items, it
+    /// depends only on the user, the model and the filter.
+    ///
+    /// # Errors
+    /// [`Cancelled`].
+    pub fn personal(&self) -> Result<Vec<u32>, Cancelled> {
+        Search::new(self)?.personal()
+    }
+
+    /// The result of `run`, given an earlier or current result of `personal`. Items that are no
+    /// longer there or allowed are left out.
+    ///
+    /// # Errors
+    /// [`Cancelled`].
+    pub fn complete(&self, personal: Vec<u32>, supply: &Supply<'_>) -> Result<Vec<u32>, Cancelled> {
+        Search::new(self)?.complete(personal, supply)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,475 @@
+//! Results of a search: the right items, only of the catalogue, and as many as there are.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use crate::Engine;
+use crate::GiveUp;
+use crate::domain::AttributeValue;
+use crate::domain::Attributes;
+use crate::domain::EventId;
+use crate::domain::Interaction;
+use crate::domain::InteractionContext;
+use crate::domain::InteractionType;
+use crate::domain::Item;
+use crate::domain::ItemId;
+use crate::domain::LogRecord;
+use crate::domain::Record;
+use crate::domain::Settings;
+use crate::domain::Timestamp;
+use crate::domain::UserId;
+use crate::features::UserContext;
+use crate::retrieval::Boost;
+use crate::retrieval::Change;
+use crate::retrieval::Eligibility;
+use crate::retrieval::Exclusion;
+use crate::retrieval::Filter;
+use crate::retrieval::Retrieval;
+use crate::retrieval::Supply;
+use crate::retrieval::Target;
+use crate::state::View;
+
+const NOW: i64 = 1_700_000_000;
+
+/// An engine and its records.
+struct World {
+    engine: Engine,
+    records: Vec<LogRecord>,
+}
+
+impl World {
+    fn new() -> Self {
+        let settings = Settings { recommend_seen: Some(false), ..Settings::default() };
+        Self { engine: Engine::new(settings), records: Vec::new() }
+    }
+
+    fn learn(&mut self, record: Record) {
+        let sequence = self.records.len() as u64 + 1;
+        let recorded_at = Timestamp::from_seconds(NOW);
+        self.records.push(LogRecord { sequence, recorded_at, record });
+        self.engine.apply(&self.records[self.records.len() - 1..]).unwrap();
+    }
+
+    fn event(&mut self, kind: InteractionType, user: &str, item: &str) {
+        self.learn(Record::Interaction(Interaction {
+            event_id: EventId::parse(format!("e{}", self.records.len())).unwrap(),
+            user_id: UserId::parse(user).unwrap(),
+            item_id: ItemId::parse(item).unwrap(),
+            kind,
+            value: None,
+            occurred_at: Timestamp::from_seconds(NOW - 600),
+            session_id: None,
+            decision_id: None,
+            position: None,
+            context: InteractionContext::default(),
+        }));
+    }
+
+    fn index(&self, id: &str) -> u32 {
+        self.engine.state().item_index(id).unwrap()
+    }
+}
+
+fn item(number: usize) -> Item {
+    Item {
+        item_id: ItemId::parse(format!("i{number}")).unwrap(),
+        title: String::new(),
+        content: String::new(),
+        topics: Vec::new(),
+        source: None,
+        published_at: Some(Timestamp::from_seconds(NOW - 1_000_000 + number as i64)),
+        embedding: Vec::new(),
+        attributes: Attributes::default(),
+        language: None,
+    }
+}
+
+/// A request for a list.
+#[derive(Clone, Copy)]
+struct Request<'a> {
+    user: &'a str,
+    now: i64,
+    key: &'a str,
+    supply: Supply<'a>,
+}
+
+impl<'a> Request<'a> {
+    fn of(user: &'a str) -> Self {
+        let supply =
+            Supply { wanted: 50, positions: 10, max_per_topic: 0, max_per_source: 0, boosts: &[] };
+        Self { user, now: NOW, key: "decision", supply }
+    }
+
+    fn positions(mut self, positions: usize) -> Self {
+        (self.supply.positions, self.supply.wanted) = (positions, 5 * positions);
+        self
+    }
+
+    fn run(self, view: &View, filter: &Filter) -> Vec<u32> {
+        let now = Timestamp::from_seconds(self.now);
+        let user = view.user_index(self.user).map(|user| view.user(user).as_ref());
+        let context = UserContext::new(view, user);
+        let retrieval = Retrieval {
+            view,
+            user,
+            context: &context,
+            eligible: &Eligibility::new(view, filter, self.user, &context, now, &[]),
+            location: None,
+            now,
+            seed_key: self.key.as_bytes(),
+            give_up: &GiveUp::never(),
+        };
+        retrieval.run(&self.supply).unwrap()
+    }
+}
+
+fn topic(name: &str) -> Filter {
+    Filter { topics: vec![name.into()], ..Filter::default() }
+}
+
+/// The `n` most popular items that the filter allows, by a full scan.
+fn most_popular(view: &View, filter: &Filter, user: &str, now: i64, n: usize) -> Vec<u32> {
+    let now = Timestamp::from_seconds(now);
+    let index = view.user_index(user).map(|user| view.user(user).as_ref());
+    let context = UserContext::new(view, index);
+    let eligible = Eligibility::new(view, filter, user, &context, now, &[]);
+    let scales = view.popularity_scales();
+    let value = |index: u32| scales.popularity(&view.items.popularity.items[index as usize]);
+    let mut all: Vec<u32> = (0..view.items_len() as u32)
+        .filter(|&index| eligible.allows(view.entry(index), Some(index)))
+        .collect();
+    let born = |index: u32| view.entry(index).born();
+    all.sort_by(|&a, &b| value(b).total_cmp(&value(a)).then(born(b).cmp(&born(a))).then(b.cmp(&a)));
+    all.truncate(n);
+    all
+}
+
+#[test]
+fn the_ten_most_popular_of_a_category_are_found_among_six_thousand_items() {
+    let mut world = World::new();
+    for number in 0..6_000 {
+        let name = if number % 10 == 7 { "rare" } else { "common" };
+        world.learn(Record::ItemUpserted(Item { topics: vec![name.into()], ..item(number) }));
+    }
+    // Many other items are more popular than those of the category.
+    for number in (0..6_000).filter(|number| number % 10 != 7).take(1_500) {
+        world.event(InteractionType::Like, &format!("r{}", number % 700), &format!("i{number}"));
+    }
+    let best: BTreeSet<usize> = (0..10).map(|nth| 5_007 - nth * 300).collect();
+    for number in &best {
+        world.event(InteractionType::Click, &format!("fan{number}"), &format!("i{number}"));
+    }
+    let view = world.engine.state();
+    let found = Request::of("new user").run(view, &topic("rare"));
+    let missing: Vec<_> =
+        best.iter().filter(|n| !found.contains(&world.index(&format!("i{n}")))).collect();
+    assert!(missing.is_empty(), "not found: {missing:?}");
+    assert!(found.len() >= 50, "{} of the 600 are delivered", found.len());
+    let all = Request::of("new user").positions(200).run(view, &topic("rare"));
+    assert_eq!(all.len(), 600, "every match is delivered when all are requested");
+}
+
+#[test]
+fn items_that_fill_a_list_up_are_popular_or_young_and_not_the_first_indices() {
+    let mut world = World::new();
+    for number in 0..3_000 {
+        world.learn(Record::ItemUpserted(Item { topics: vec!["all".into()], ..item(number) }));
+    }
+    let view = world.engine.state();
+    let found = Request::of("new user").positions(40).run(view, &topic("all"));
+    let oldest = found.iter().filter(|&&index| index < 1_000).count();
+    let youngest = found.iter().filter(|&&index| index >= 2_500).count();
+    assert!(oldest < 20 && youngest >= 180, "{oldest} of the oldest, {youngest} of the youngest");
+}
+
+#[test]
+fn items_that_only_events_name_displace_no_candidates() {
+    let mut world = World::new();
+    let words = ["river", "boat", "fish", "lake", "stone", "peak", "rope", "snow"];
+    for number in 0..200 {
+        let title = format!("{} {}", words[number % 4], words[4 + number % 4]);
+        world.learn(Record::ItemUpserted(Item { title, ..item(number) }));
+    }
+    world.event(InteractionType::Like, "reader", "i0");
+    let before = Request::of("reader").run(world.engine.state(), &Filter::default());
+    for number in 0..3_000 {
+        world.event(
+            InteractionType::Click,
+            &format!("u{}", number % 7),
+            &format!("unknown-{number}"),
+        );
+    }
+    let view = world.engine.state();
+    for draw in 0..20 {
+        let key = format!("decision {draw}");
+        let found = Request { key: &key, ..Request::of("reader") }.run(view, &Filter::default());
+        assert!(found.iter().all(|&index| view.entry(index).item.is_some()));
+        assert!(found.len() >= 100, "{} are delivered", found.len());
+    }
+    // Items similar to the user's are found as before.
+    let alike: Vec<u32> = (4..200).step_by(4).map(|n| world.index(&format!("i{n}"))).collect();
+    let count = |found: &[u32]| alike.iter().filter(|index| found.contains(index)).count();
+    let after = Request::of("reader").run(view, &Filter::default());
+    assert_eq!((count(&before), count(&after)), (alike.len(), alike.len()));
+}
+
+#[test]
+fn items_to_explore_are_drawn_evenly_from_those_allowed() {
+    let mut world = World::new();
+    // No share for new items.
+    let settings = Settings { new_item_share: 0.0, ..Settings::default() };
+    world.learn(Record::SettingsSet(settings));
+    for number in 0..4_000 {
+        let name = if number % 20 == 0 { "rare" } else { "common" };
+        world.learn(Record::ItemUpserted(Item { topics: vec![name.into()], ..item(number) }));
+    }
+    let view = world.engine.state();
+    let mut times: BTreeMap<u32, usize> = BTreeMap::new();
+    for draw in 0..200 {
+        let key = format!("decision {draw}");
+        let request = Request { key: &key, ..Request::of("new user") }.positions(1);
+        for index in request.run(view, &topic("rare")) {
+            *times.entry(index).or_default() += 1;
+        }
+    }
+    // 100 of the 200 matches are the youngest; the others come by draws of 20 of 200.
+    let drawn: Vec<usize> = times.values().copied().filter(|&times| times < 200).collect();
+    assert!(drawn.len() >= 95, "{} of the older ones are ever drawn", drawn.len());
+    assert!(drawn.iter().all(|&times| times < 45), "{drawn:?}");
+}
+
+#[test]
+fn a_hidden_item_never_comes_back_whatever_the_seen_rules_are() {
+    let mut world = World::new();
+    for number in 0..30 {
+        world.learn(Record::ItemUpserted(item(number)));
+    }
+    for reader in 0..20 {
+        world.event(InteractionType::Like, &format!("r{reader}"), "i3");
+    }
+    world.event(InteractionType::Like, "reader", "i4");
+    world.event(InteractionType::Hide, "reader", "i3");
+    let filter = Filter { include_seen: true, ..Filter::default() };
+    let (view, hidden) = (world.engine.state(), world.index("i3"));
+    let found = Request::of("reader").run(view, &filter);
+    assert!(!found.contains(&hidden) && found.contains(&world.index("i4")));
+    assert!(Request::of("other user").run(view, &filter).contains(&hidden));
+    let user = view.user(view.user_index("reader").unwrap()).as_ref();
+    let (context, now) = (UserContext::new(view, Some(user)), Timestamp::from_seconds(NOW));
+    let eligible = Eligibility::new(view, &filter, "reader", &context, now, &[]);
+    let entry = view.entry(hidden);
+    assert_eq!(eligible.exclusions(entry, Some(hidden)), [Exclusion::Hidden]);
+    assert!(eligible.allows_pinned(entry), "pins are the caller's decision");
+}
+
+#[test]
+fn an_item_of_the_future_does_not_exist_before_its_time() {
+    let mut world = World::new();
+    for number in 0..300 {
+        world.learn(Record::ItemUpserted(Item { topics: vec!["news".into()], ..item(number) }));
+    }
+    let later = Some(Timestamp::from_seconds(NOW + 3_600));
+    let future = || Item { published_at: later, topics: vec!["news".into()], ..item(999) };
+    world.learn(Record::ItemUpserted(future()));
+    for reader in 0..9 {
+        world.event(InteractionType::Like, &format!("r{reader}"), "i999");
+        world.event(InteractionType::Like, &format!("r{reader}"), "i5");
+    }
+    let (view, index) = (world.engine.state(), world.index("i999"));
+    let raised = Boost { target: Target::Item("i999".into()), change: Change::Add(1.0) };
+    let boosts = [raised];
+    for filter in [Filter::default(), topic("news")] {
+        for (now, is_there) in [(NOW, false), (NOW + 3_599, false), (NOW + 3_600, true)] {
+            let mut request = Request { now, ..Request::of("r1") };
+            request.supply.boosts = &boosts;
+            let filter = Filter { include_seen: true, ..filter.clone() };
+            assert_eq!(request.run(view, &filter).contains(&index), is_there, "at {now}");
+        }
+    }
+    let (context, filter) = (UserContext::default(), Filter::default());
+    let now = Timestamp::from_seconds(NOW);
+    let eligible = Eligibility::new(view, &filter, "new user", &context, now, &[]);
+    let known = view.entry(index);
+    assert_eq!(eligible.exclusions(known, Some(index)), [Exclusion::NotYetPublished]);
+    assert!(!eligible.allows_pinned(known), "it cannot be pinned");
+    let (described, _) = view.describe_inline(Arc::new(future()));
+    assert!(eligible.allows(&described, Some(index)), "an item that the request describes exists");
+    let alike = crate::similar_items(view, world.index("i5"), now, 300);
+    assert!(alike.iter().all(|one| one.index != index));
+}
+
+#[test]
+fn an_earlier_pool_is_completed_with_items_published_since() {
+    let mut world = World::new();
+    for number in 0..200 {
+        world.learn(Record::ItemUpserted(item(number)));
+    }
+    let later = Some(Timestamp::from_seconds(NOW + 60));
+    world.learn(Record::ItemUpserted(Item { published_at: later, ..item(500) }));
+    let (view, index) = (world.engine.state(), world.index("i500"));
+    let (context, filter) = (UserContext::default(), Filter::default());
+    let completed = |pool: Vec<u32>, now: i64| {
+        let now = Timestamp::from_seconds(now);
+        let retrieval = Retrieval {
+            view,
+            user: None,
+            context: &context,
+            eligible: &Eligibility::new(view, &filter, "", &context, now, &[]),
+            location: None,
+            now,
+            seed_key: b"",
+            give_up: &GiveUp::never(),
+        };
+        retrieval.complete(pool, &Request::of("").supply).unwrap()
+    };
+    assert!(!completed(vec![index, 9_999_999], NOW).contains(&index));
+    assert!(completed(Vec::new(), NOW + 60).contains(&index));
+}
+
+#[test]
+fn caps_are_filled_with_the_most_popular_items_of_other_topics() {
+    let mut world = World::new();
+    for number in 0..4_000 {
+        let name = if number % 400 == 1 { format!("t{number}") } else { "common".to_owned() };
+        world.learn(Record::ItemUpserted(Item {
+            topics: vec![name.as_str().into()],
+            published_at: None,
+            ..item(number)
+        }));
+    }
+    let mut request = Request::of("new user").positions(10);
+    request.supply.max_per_topic = 1;
+    let view = world.engine.state();
+    let found = request.run(view, &Filter::default());
+    let topics: BTreeSet<u32> =
+        found.iter().flat_map(|&index| view.entry(index).topics.clone()).collect();
+    assert!(topics.len() >= 10, "{} topics", topics.len());
+}
+
+fn expression() -> impl Strategy<Value = Option<&'static str>> {
+    prop::sample::select(vec![
+        None,
+        None,
+        Some("\"t1\" in topics and price < 5"),
+        Some("brand = \"b1\" or \"b2\" in tags"),
+        Some("not (source = \"s1\") and on_sale"),
+        Some("age_hours < 20 and source in [\"s0\", \"s2\"]"),
+        Some("brand in [\"b0\", \"b2\", 7]"),
+        Some("[\"t0\", \"t2\"] in topics"),
+        Some("language = \"de\" and price >= 2"),
+        Some("price = 3"),
+    ])
+}
+
+fn filter() -> impl Strategy<Value = Filter> {
+    let labels = |prefix: &'static str| {
+        prop_oneof![
+            2 => Just(Vec::new()),
+            1 => prop::collection::vec(0..4_u8, 1..3),
+        ]
+        .prop_map(move |some| -> Vec<Box<str>> {
+            some.into_iter().map(|n| format!("{prefix}{n}").into()).collect()
+        })
+    };
+    let attribute = prop_oneof![
+        Just(None),
+        Just(None),
+        Just(Some(("brand", AttributeValue::Text("b1".into())))),
+        Just(Some(("tags", AttributeValue::List(vec!["b0".into(), "b2".into()])))),
+        Just(Some(("on_sale", AttributeValue::Flag(true)))),
+        Just(Some(("price", AttributeValue::Number(3.0)))),
+    ];
+    let after = prop::option::weighted(0.2, 0..60_i64);
+    let exclude = prop::collection::btree_set(0..300_usize, 0..5);
+    (labels("t"), labels("s"), attribute, after, exclude, expression(), any::<bool>()).prop_map(
+        |(topics, sources, attribute, after, exclude, expression, include_seen)| {
+            let attributes =
+                attribute.map(|(name, value)| (name.to_owned(), value)).into_iter().collect();
+            let mut exclude: Vec<Box<str>> =
+                exclude.into_iter().map(|n| format!("i{n}").into()).collect();
+            exclude.sort();
+            Filter {
+                topics,
+                sources,
+                attributes: Attributes::new(attributes).unwrap(),
+                published_after: after.map(|hours| Timestamp::from_seconds(NOW - hours * 3_600)),
+                exclude,
+                expression: expression.map(|text| crate::parse_expression(text).unwrap()),
+                include_seen,
+                ..Filter::default()
+            }
+        },
+    )
+}
+
+/// An item made of a few numbers.
+fn varied(number: usize, code: u32) -> Item {
+    let of = |shift: u32, most: u32| (code >> shift) % most;
+    let mut attributes = BTreeMap::new();
+    attributes.insert("brand".to_owned(), AttributeValue::Text(format!("b{}", of(0, 4))));
+    attributes.insert("price".to_owned(), AttributeValue::Number(of(3, 9).into()));
+    if of(5, 3) == 0 {
+        let tags = vec![format!("b{}", of(7, 4)), format!("b{}", of(9, 4))];
+        attributes.insert("tags".to_owned(), AttributeValue::List(tags));
+    }
+    if of(6, 2) == 0 {
+        attributes.insert("on_sale".to_owned(), AttributeValue::Flag(of(8, 2) == 0));
+    }
+    Item {
+        title: format!("word{} word{}", of(2, 7), of(4, 11)),
+        topics: (0..of(10, 3)).map(|n| format!("t{}", (of(11, 4) + n) % 4).into()).collect(),
+        source: (of(12, 5) < 4).then(|| format!("s{}", of(12, 5)).into()),
+        published_at: (of(14, 4) > 0)
+            .then(|| Timestamp::from_seconds(NOW + 18_000 - i64::from(of(13, 60)) * 3_600)),
+        language: (of(15, 3) == 0).then(|| "de".into()),
+        attributes: Attributes::new(attributes).unwrap(),
+        ..item(number)
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    #[test]
+    fn the_most_popular_matches_are_always_found_and_all_that_exist_are_delivered(
+        codes in prop::collection::vec(any::<u32>(), 300),
+        clicks in prop::collection::vec((0..9_u8, 0..400_usize), 0..300),
+        deleted in prop::collection::vec(0..300_usize, 0..30),
+        filters in prop::collection::vec(filter(), 6),
+    ) {
+        let mut world = World::new();
+        for (number, &code) in codes.iter().enumerate() {
+            world.learn(Record::ItemUpserted(varied(number, code)));
+        }
+        for (user, number) in clicks {
+            let kind = [InteractionType::Click, InteractionType::Like, InteractionType::Hide];
+            let kind = kind[number % 3];
+            world.event(kind, &format!("u{user}"), &format!("i{number}"));
+        }
+        for number in deleted {
+            world.learn(Record::ItemDeleted(item(number).item_id));
+        }
+        let restored = Engine::restore(world.engine.state().sections()).unwrap();
+        for filter in &filters {
+            for user in ["u1", "u2", "new user"] {
+                let request = Request::of(user);
+                let found = request.run(world.engine.state(), filter);
+                let best = most_popular(world.engine.state(), filter, user, NOW, 10);
+                for index in &best {
+                    prop_assert!(found.contains(index), "{} of {:?}", index, best);
+                }
+                let all = most_popular(world.engine.state(), filter, user, NOW, 300);
+                prop_assert!(found.iter().all(|index| all.contains(index)));
+                prop_assert!(found.len() >= all.len().min(50));
+                let many = request.positions(60).run(world.engine.state(), filter);
+                let mut all = all;
+                all.sort_unstable();
+                prop_assert_eq!(&many, &all);
+                prop_assert_eq!(&request.run(restored.state(), filter), &found);
+            }
+        }
+    }
+}

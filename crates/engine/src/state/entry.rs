@@ -1,0 +1,37 @@
+//! What the catalogue or the events of users say about an item.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde::Serialize;
+
+use crate::domain::Item;
+use crate::domain::Timestamp;
+use crate::models::content::TermCounts;
+
+/// What the engine knows about an item.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// `None` for an item known from interactions only; it is never retrieved.
+    pub item: Option<Arc<Item>>,
+    pub topics: Vec<u32>,
+    pub source: Option<u32>,
+    pub counts: TermCounts,
+    pub updated_at: Timestamp,
+    /// When it was first added to the catalogue.
+    pub added_at: Timestamp,
+}
+
+impl Entry {
+    /// The time of its publication, else of its first upsert.
+    pub fn born(&self) -> Timestamp {
+        self.item.as_ref().and_then(|item| item.published_at).unwrap_or(self.added_at)
+    }
+
+    /// Whether the item is in the catalogue and is published after `now`. Until then it does
+    /// not exist.
+    pub fn is_upcoming(&self, now: Timestamp) -> bool {
+        let published = self.item.as_ref().and_then(|item| item.published_at);
+        published.is_some_and(|published| published > now)
+    }
+}

@@ -1,0 +1,335 @@
+//! Sets of catalogue items by topic, source, language and attribute value, and all by age.
+//!
+//! - Derived from the entries alone: neither in snapshots nor in digests, built again on
+//!   restore. Upserts and deletions keep them current.
+//! - Labels are 64-bit hashes in a table of fixed size, so an unused label takes no memory. Two
+//!   labels with one hash share a set, so readers check each item of a set.
+//! - Copy-on-write: cloning copies pointers, a change copies the sets that it changes.
+//! - Bound: an item is in at most 32 + 1 + 1 + [`ATTRIBUTE_LABELS_MAX`] sets. It takes two
+//!   bytes in a large set and about 120 in a set of its own. An item with more values counts as
+//!   having any value. Numbers are not listed.
+
+use std::sync::Arc;
+
+use roaring::RoaringBitmap;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use crate::columns::column::Column;
+use crate::domain::AttributeValue;
+use crate::domain::Item;
+use crate::domain::Timestamp;
+use crate::models::sorted_chunks::SortedChunks;
+use crate::state::entry::Entry;
+
+/// Buckets of the table of labels.
+const BUCKETS: usize = 4_096;
+/// Most attribute values of an item that are listed, the first in the order of their hashes.
+pub const ATTRIBUTE_LABELS_MAX: usize = 256;
+/// Bits of a word of a set of items.
+pub const WORD: usize = 64;
+
+/// What a filter requires of an item.
+#[derive(Debug, Clone, Copy)]
+pub enum Label<'a> {
+    Topic(&'a str),
+    Source(&'a str),
+    /// Its own, else the attribute `language`.
+    Language(&'a str),
+    /// An attribute with this text as its value or in its list.
+    Text(&'a str, &'a str),
+    Flag(&'a str, bool),
+}
+
+/// The hash of a label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LabelKey {
+    hash: u64,
+    is_attribute: bool,
+}
+
+impl Label<'_> {
+    pub fn key(self) -> LabelKey {
+        let (kind, name, value) = match self {
+            Self::Topic(topic) => (1, "", topic),
+            Self::Source(source) => (2, "", source),
+            Self::Language(language) => (3, "", language),
+            Self::Text(name, value) => (4, name, value),
+            Self::Flag(name, flag) => (5, name, if flag { "true" } else { "false" }),
+        };
+        let seed = xxh3_64_with_seed(name.as_bytes(), kind);
+        LabelKey { hash: xxh3_64_with_seed(value.as_bytes(), seed), is_attribute: kind > 2 }
+    }
+}
+
+/// When an item appeared. Ordered by time, then by index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Born {
+    millis: i64,
+    pub item: u32,
+    /// Whether the item has a publication time.
+    pub is_dated: bool,
+}
+
+impl Born {
+    fn of(item: u32, entry: &Entry) -> Self {
+        let is_dated = entry.item.as_ref().is_some_and(|item| item.published_at.is_some());
+        Self { millis: entry.born().as_millis(), item, is_dated }
+    }
+
+    fn first_after(at: Timestamp) -> Self {
+        Self { millis: at.as_millis().saturating_add(1), item: 0, is_dated: false }
+    }
+}
+
+type Bucket = Vec<(u64, Arc<RoaringBitmap>)>;
+
+/// See the header of the module.
+#[derive(Debug, Clone, Default)]
+pub struct Postings {
+    /// One bit for each index, 1 for an item of the catalogue.
+    catalogue: Arc<Vec<u64>>,
+    /// By hash, sorted; no set is empty.
+    labels: Column<Arc<Bucket>>,
+    overflow: Arc<RoaringBitmap>,
+    births: SortedChunks<Born>,
+}
+
+impl Postings {
+    /// Postings of all entries, which come in the order of their indices.
+    pub fn new<'a>(entries: impl Iterator<Item = &'a Arc<Entry>>) -> Self {
+        let mut postings = Self::default();
+        let mut births = Vec::new();
+        for (index, entry) in (0_u32..).zip(entries) {
+            if let Some(item) = &entry.item {
+                postings.list(index, item);
+                births.push(Born::of(index, entry));
+            }
+        }
+        births.sort_unstable();
+        postings.births = SortedChunks::from_sorted(&births);
+        postings
+    }
+
+    /// Lists an item that is new in the catalogue.
+    pub fn insert(&mut self, index: u32, entry: &Entry) {
+        if let Some(item) = &entry.item {
+            self.list(index, item);
+            self.births.insert(Born::of(index, entry));
+        }
+    }
+
+    /// Removes an item that leaves the catalogue. `entry` is as it was at the insertion.
+    pub fn remove(&mut self, index: u32, entry: &Entry) {
+        let Some(item) = &entry.item else {
+            return;
+        };
+        let (word, bit) = (index as usize / WORD, index as usize % WORD);
+        Arc::make_mut(&mut self.catalogue)[word] &= !(1 << bit);
+        let (labels, overflows) = labels_of(item);
+        for label in labels {
+            let bucket = Arc::make_mut(self.labels.get_mut(bucket_of(label)));
+            if let Ok(at) = bucket.binary_search_by_key(&label.hash, |one| one.0) {
+                let set = Arc::make_mut(&mut bucket[at].1);
+                set.remove(index);
+                if set.is_empty() {
+                    bucket.remove(at);
+                }
+            }
+        }
+        if overflows {
+            Arc::make_mut(&mut self.overflow).remove(index);
+        }
+        self.births.remove(&Born::of(index, entry));
+    }
+
+    fn list(&mut self, index: u32, item: &Item) {
+        let (word, bit) = (index as usize / WORD, index as usize % WORD);
+        let catalogue = Arc::make_mut(&mut self.catalogue);
+        if catalogue.len() <= word {
+            catalogue.resize(word + 1, 0);
+        }
+        catalogue[word] |= 1 << bit;
+        self.labels.grow(BUCKETS, &Arc::default());
+        let (labels, overflows) = labels_of(item);
+        for label in labels {
+            let bucket = Arc::make_mut(self.labels.get_mut(bucket_of(label)));
+            match bucket.binary_search_by_key(&label.hash, |one| one.0) {
+                Ok(at) => _ = Arc::make_mut(&mut bucket[at].1).insert(index),
+                Err(at) => {
+                    let set = RoaringBitmap::from_iter([index]);
+                    bucket.insert(at, (label.hash, Arc::new(set)));
+                }
+            }
+        }
+        if overflows {
+            Arc::make_mut(&mut self.overflow).insert(index);
+        }
+    }
+
+    /// One bit for each index, 1 for an item of the catalogue. Indices beyond the end are 0.
+    pub fn catalogue(&self) -> &[u64] {
+        &self.catalogue
+    }
+
+    /// The items that may have a label: all that have it, and hardly any other. For a label of
+    /// an attribute also those with more values than are listed.
+    pub fn of_label(&self, label: LabelKey) -> impl Iterator<Item = u32> {
+        let bucket = self.labels.get(bucket_of(label)).map_or(&[][..], |bucket| bucket.as_slice());
+        let found = bucket.binary_search_by_key(&label.hash, |one| one.0).ok();
+        let overflow = label.is_attribute.then_some(&*self.overflow);
+        found.map(|at| &*bucket[at].1).into_iter().chain(overflow).flatten()
+    }
+
+    /// Items with more attribute values than are listed.
+    #[cfg(test)]
+    pub fn overflow(&self) -> &RoaringBitmap {
+        &self.overflow
+    }
+
+    /// All items, the youngest first, of equals the higher index. Items that are not yet
+    /// published come before.
+    pub fn youngest(&self) -> impl Iterator<Item = &Born> {
+        self.births.falling()
+    }
+
+    /// Items that were published after `moment`, the oldest first.
+    pub fn published_after(&self, moment: Timestamp) -> impl Iterator<Item = u32> {
+        let later = self.births.rising_from(Born::first_after(moment));
+        later.filter(|born| born.is_dated).map(|born| born.item)
+    }
+}
+
+fn bucket_of(label: LabelKey) -> usize {
+    label.hash as usize % BUCKETS
+}
+
+/// The labels of an item, each once, and whether it has more attribute values than are listed.
+fn labels_of(item: &Item) -> (Vec<LabelKey>, bool) {
+    let mut labels = Vec::new();
+    let mut values = Vec::new();
+    for (name, value) in item.attributes.iter() {
+        match value {
+            AttributeValue::Text(text) => values.push(Label::Text(name, text).key()),
+            AttributeValue::Flag(flag) => values.push(Label::Flag(name, *flag).key()),
+            AttributeValue::List(list) => {
+                values.extend(list.iter().map(|text| Label::Text(name, text).key()));
+            }
+            AttributeValue::Number(_) => {}
+        }
+    }
+    match (&item.language, item.attributes.get("language")) {
+        (Some(language), _) => labels.push(Label::Language(language).key()),
+        (None, Some(AttributeValue::Text(text))) => labels.push(Label::Language(text).key()),
+        (None, Some(AttributeValue::List(list))) => {
+            values.extend(list.iter().map(|text| Label::Language(text).key()));
+        }
+        (None, _) => {}
+    }
+    values.sort_unstable();
+    values.dedup();
+    let overflows = values.len() > ATTRIBUTE_LABELS_MAX;
+    values.truncate(ATTRIBUTE_LABELS_MAX);
+    labels.extend(item.topics.iter().map(|topic| Label::Topic(topic).key()));
+    labels.extend(item.source.iter().map(|source| Label::Source(source).key()));
+    labels.append(&mut values);
+    labels.sort_unstable();
+    labels.dedup();
+    (labels, overflows)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::Attributes;
+    use crate::domain::ItemId;
+
+    fn entry(topics: &[u8], values: usize, published: Option<i64>) -> Arc<Entry> {
+        let list = (0..values.min(64)).map(|n| format!("v{n}")).collect();
+        let mut attributes = BTreeMap::from([("list".to_owned(), AttributeValue::List(list))]);
+        for more in 1..values.div_ceil(64) {
+            let list = (0..64).map(|n| format!("w{n}")).collect();
+            attributes.insert(format!("more-{more}"), AttributeValue::List(list));
+        }
+        let item = Item {
+            item_id: ItemId::parse("a").unwrap(),
+            title: String::new(),
+            content: String::new(),
+            topics: topics.iter().map(|topic| format!("t{topic}").into()).collect(),
+            source: None,
+            published_at: published.map(Timestamp::from_seconds),
+            embedding: Vec::new(),
+            attributes: Attributes::new(attributes).unwrap(),
+            language: None,
+        };
+        Arc::new(Entry { item: Some(Arc::new(item)), ..Entry::default() })
+    }
+
+    type Listing = (Vec<u32>, Vec<Bucket>, Vec<u32>, Vec<Born>);
+
+    /// All content of the postings.
+    fn listing(postings: &Postings) -> Listing {
+        let bits = 0..postings.catalogue.len() * WORD;
+        let has = |bit: &usize| postings.catalogue[bit / WORD] >> (bit % WORD) & 1 == 1;
+        (
+            bits.filter(has).map(|bit| bit as u32).collect(),
+            postings.labels.iter().map(|bucket| bucket.to_vec()).collect(),
+            postings.overflow.iter().collect(),
+            postings.births.iter().copied().collect(),
+        )
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        #[test]
+        fn they_are_a_function_of_the_entries_whatever_the_order_of_changes(
+            changes in prop::collection::vec(
+                (0..40_usize, any::<bool>(), prop::collection::vec(0..9_u8, 0..4),
+                 prop_oneof![Just(0), 1..5_usize, Just(300)], prop::option::of(0..99_i64)),
+                0..80,
+            ),
+        ) {
+            let mut entries: Vec<Arc<Entry>> = vec![Arc::default(); 40];
+            let mut postings = Postings::default();
+            for (index, is_there, topics, values, published) in changes {
+                postings.remove(index as u32, &entries[index]);
+                entries[index] =
+                    if is_there { entry(&topics, values, published) } else { Arc::default() };
+                postings.insert(index as u32, &entries[index]);
+            }
+            let made = Postings::new(entries.iter());
+            let (mut kept, mut made) = (listing(&postings), listing(&made));
+            // A table without any write has no buckets.
+            kept.1.retain(|bucket| !bucket.is_empty());
+            made.1.retain(|bucket| !bucket.is_empty());
+            prop_assert_eq!(kept, made);
+        }
+    }
+
+    #[test]
+    fn an_item_with_too_many_values_counts_as_having_any() {
+        let postings = Postings::new([entry(&[], 2, None), entry(&[], 300, None)].iter());
+        let of = |name, value| -> Vec<u32> {
+            postings.of_label(Label::Text(name, value).key()).collect()
+        };
+        assert_eq!(of("list", "v1")[0], 0);
+        assert_eq!(of("nothing", "at all"), [1]);
+        assert_eq!(postings.overflow().iter().collect::<Vec<_>>(), [1]);
+    }
+
+    #[test]
+    fn the_youngest_come_first_and_those_published_after_a_moment_are_found() {
+        let hour = 3_600;
+        let entries =
+            [entry(&[], 0, Some(hour)), entry(&[], 0, Some(3 * hour)), entry(&[], 0, None)];
+        let postings = Postings::new(entries.iter());
+        let youngest = postings.youngest().map(|born| born.item);
+        assert_eq!(youngest.collect::<Vec<_>>(), [1, 0, 2]);
+        let after = |at| postings.published_after(Timestamp::from_seconds(at)).collect::<Vec<_>>();
+        assert_eq!((after(0), after(hour), after(3 * hour)), (vec![0, 1], vec![1], vec![]));
+    }
+}

@@ -1,0 +1,422 @@
+//! The learnt state at a watermark.
+//!
+//! The engine works on one `View` and hands out clones of it. Everything is in copy-on-write
+//! pages or behind `Arc`: a clone copies a few pointers per page, and a reader's state never
+//! changes.
+//!
+//! - Items, users, topics, sources, devices, locations and cohorts have dense indices, given in
+//!   the order of the log. An index is used again only after nothing refers to it.
+//! - All columns of items have the same length. So have those of users, but for impressions,
+//!   which may be shorter.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde::Serialize;
+
+use crate::bandit::ItemEffects;
+use crate::bandit::PendingDecision;
+use crate::bandit::Ranker;
+use crate::bandit::arms::ArmSet;
+use crate::bandit::arms::Arms;
+use crate::columns::key_index::KeyIndex;
+use crate::columns::labels::Labels;
+use crate::columns::window::Window;
+use crate::consumption::Impressions;
+use crate::consumption::ReturnGap;
+use crate::consumption::User;
+use crate::domain::Item;
+use crate::domain::Sequence;
+use crate::domain::Settings;
+use crate::domain::Timestamp;
+use crate::domain::limits;
+use crate::models::aging::Aging;
+use crate::models::clock::EventTimes;
+use crate::models::cold_start::Cohorts;
+use crate::models::cold_start::Locations;
+use crate::models::collaborative::CooccurrenceScorer;
+use crate::models::collaborative::FoldIn;
+use crate::models::collaborative::Influence;
+use crate::models::collaborative::ItemItem;
+use crate::models::collaborative::SUCCESSION;
+use crate::models::content::Document;
+use crate::models::content::Inverted;
+use crate::models::content::SparseVector;
+use crate::models::content::TermCounts;
+use crate::models::content::Vocabulary;
+use crate::models::contexts::TopicContexts;
+use crate::models::decays::Decays;
+use crate::models::hybrid::Hybrid;
+use crate::models::prequential::Prequential;
+use crate::models::published::Model;
+use crate::models::recent_positives::RecentPositives;
+use crate::numeric::math;
+use crate::state::entry::Entry;
+use crate::state::items::ItemStore;
+use crate::state::postings::Postings;
+use crate::state::quarantine::Sweep;
+use crate::state::top_lists::Leaders;
+use crate::state::top_lists::TopLists;
+use crate::state::users::UserStore;
+use crate::takeover::Takeover;
+
+/// The least share of repeated positives for which items are recommended again, and the fewest
+/// positives for this estimate.
+const REPEATS_ONE_IN: u64 = 10;
+const REPEATS_POSITIVES_MIN: u64 = 200;
+
+/// Counts of what the state has learnt from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    pub interactions: u64,
+    pub decisions: u64,
+    /// How many of these, from the first on, wait for no more rewards.
+    pub settled: u64,
+    /// Rewards of decisions, and of selections of arms, that are no longer remembered.
+    pub late_rewards: u64,
+    pub late_arm_rewards: u64,
+    /// Items in the catalogue now.
+    pub catalogue: u64,
+    /// Sessions of a user with an item that held evidence for it.
+    pub positives: u64,
+    /// Of these, those of a user with a positive of the item in an earlier session.
+    pub repeats: u64,
+}
+
+/// State at a watermark.
+#[derive(Debug, Clone)]
+pub struct View {
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) watermark: Sequence,
+    /// When the first record was appended. It tells logs apart.
+    pub(crate) began: Timestamp,
+    /// The time of the latest interactions (`models::clock`): the "now" of all decay. A pause
+    /// in the stream therefore decays nothing.
+    pub(crate) clock: Timestamp,
+    pub(crate) event_times: EventTimes,
+    pub(crate) decays: Arc<Decays>,
+    pub(crate) counts: Counts,
+
+    pub(crate) users: UserStore,
+    pub(crate) items: ItemStore,
+
+    pub(crate) topics: Labels,
+    pub(crate) sources: Labels,
+    pub(crate) devices: Labels,
+    /// Forgotten slots that something may still refer to.
+    pub(crate) sweep: Arc<Sweep>,
+    pub(crate) vocabulary: Vocabulary,
+    pub(crate) contexts: TopicContexts,
+    pub(crate) aging: Aging,
+    pub(crate) cohorts: Cohorts,
+    pub(crate) locations: Locations,
+
+    pub(crate) model: Option<Arc<Model>>,
+    /// Weights of the model; empty when it has none.
+    pub(crate) item_item: Arc<ItemItem>,
+    /// Items with evidence since their factors were last solved, in order.
+    pub(crate) unsolved: Vec<u32>,
+
+    pub(crate) hybrid: Arc<Hybrid>,
+    pub(crate) ranker: Arc<Ranker>,
+    /// The reward of each item beyond its features.
+    pub(crate) item_effects: ItemEffects,
+    pub(crate) decisions: Window<PendingDecision>,
+    /// The number of each pending decision, by key. Derived.
+    pub(crate) decision_index: KeyIndex,
+    /// The newest decision of each user, by the key of the user's id. Derived.
+    pub(crate) user_decisions: KeyIndex,
+    pub(crate) prequential: Arc<Prequential>,
+    pub(crate) recent_positives: RecentPositives,
+    /// The gap after which the same event is a repetition.
+    pub(crate) return_gap: ReturnGap,
+    pub(crate) arms: Arms,
+    pub(crate) takeover: Arc<Takeover>,
+    /// Items by label and by age. Derived.
+    pub(crate) postings: Postings,
+    /// Items by term. Derived.
+    pub(crate) inverted: Inverted,
+    /// Derived.
+    pub(crate) leaders: Leaders,
+    pub(crate) top_lists: Arc<TopLists>,
+}
+
+impl View {
+    pub(crate) fn new(settings: Settings) -> Self {
+        let mut view = Self {
+            watermark: 0,
+            began: Timestamp::default(),
+            clock: Timestamp::default(),
+            event_times: EventTimes::default(),
+            decays: Arc::new(Decays::new(&settings)),
+            counts: Counts::default(),
+            users: UserStore::default(),
+            items: ItemStore::new(settings.embedding_dimension as usize),
+            topics: Labels::new(limits::EVENT_TOPICS),
+            sources: Labels::new(limits::EVENT_SOURCES),
+            devices: Labels::new(limits::EVENT_DEVICES),
+            sweep: Arc::default(),
+            vocabulary: Vocabulary::new(settings.tfidf_max_features as usize),
+            contexts: TopicContexts::default(),
+            aging: Aging::default(),
+            cohorts: Cohorts::default(),
+            locations: Locations::default(),
+            model: None,
+            item_item: Arc::default(),
+            unsolved: Vec::new(),
+            hybrid: Arc::default(),
+            ranker: Arc::default(),
+            item_effects: ItemEffects::default(),
+            decisions: Window::default(),
+            decision_index: KeyIndex::default(),
+            user_decisions: KeyIndex::default(),
+            prequential: Arc::default(),
+            recent_positives: RecentPositives::default(),
+            return_gap: ReturnGap::default(),
+            arms: Arms::default(),
+            takeover: Arc::default(),
+            postings: Postings::default(),
+            inverted: Inverted::default(),
+            leaders: Leaders::default(),
+            top_lists: Arc::default(),
+            settings: Arc::new(settings),
+        };
+        view.begin_popularity();
+        view
+    }
+
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Whether items that a user already had are recommended again: by the settings, else by
+    /// how often users repeat.
+    pub fn recommends_seen(&self) -> bool {
+        let Counts { positives, repeats, .. } = self.counts;
+        let users_repeat =
+            positives >= REPEATS_POSITIVES_MIN && repeats * REPEATS_ONE_IN >= positives;
+        self.settings.recommend_seen.unwrap_or(users_repeat)
+    }
+
+    /// The settings for requests: [`Self::settings`], completed with what was learnt.
+    pub fn request_settings(&self) -> &Settings {
+        self.top_lists.request_settings.get_or_init(|| Settings {
+            recommend_seen: Some(self.recommends_seen()),
+            ..self.settings().clone()
+        })
+    }
+
+    /// Sequence of the last record this state has learnt from.
+    pub fn watermark(&self) -> Sequence {
+        self.watermark
+    }
+
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    pub fn clock(&self) -> Timestamp {
+        self.clock
+    }
+
+    /// Users known.
+    pub fn users_len(&self) -> usize {
+        self.users.ids.live()
+    }
+
+    /// 0 as long as no model was published.
+    pub fn model_version(&self) -> u64 {
+        self.model.as_ref().map_or(0, |model| model.version)
+    }
+
+    pub fn model(&self) -> Option<&Model> {
+        self.model.as_deref()
+    }
+
+    pub fn prequential(&self) -> &Prequential {
+        &self.prequential
+    }
+
+    pub fn hybrid(&self) -> &Hybrid {
+        &self.hybrid
+    }
+
+    /// An arm set by its name; `None` before its first selection is learnt.
+    pub fn arm_set(&self, name: &str) -> Option<&ArmSet> {
+        self.arms.set(name)
+    }
+
+    pub fn arm_sets_len(&self) -> usize {
+        self.arms.sets.len()
+    }
+
+    pub fn user_index(&self, user_id: &str) -> Option<u32> {
+        self.users.ids.find(user_id)
+    }
+
+    pub fn user(&self, index: u32) -> &Arc<User> {
+        &self.users.states[index as usize]
+    }
+
+    /// The recent impressions of a user with their times; `None` for a user without any.
+    pub fn impressions(&self, index: u32) -> Option<&Impressions> {
+        self.users.impressions.get(index as usize).map(Arc::as_ref)
+    }
+
+    pub fn item_index(&self, item_id: &str) -> Option<u32> {
+        self.items.ids.find(item_id)
+    }
+
+    /// `None` for an item that was forgotten.
+    pub fn item_id(&self, index: u32) -> Option<&str> {
+        self.items.ids.name(index).map(AsRef::as_ref)
+    }
+
+    pub fn entry(&self, index: u32) -> &Arc<Entry> {
+        &self.items.entries[index as usize]
+    }
+
+    /// The entry of an item in the catalogue.
+    pub fn catalogue_item(&self, item_id: &str) -> Option<&Arc<Entry>> {
+        let entry = self.entry(self.item_index(item_id)?);
+        entry.item.is_some().then_some(entry)
+    }
+
+    /// Slots of items, used or not: every index is below.
+    pub fn items_len(&self) -> usize {
+        self.items.len()
+    }
+
+    /// `None` for a topic that was forgotten.
+    pub fn topic_name(&self, index: u32) -> Option<&str> {
+        self.topics.name(index)
+    }
+
+    /// `None` for a source that was forgotten.
+    pub fn source_name(&self, index: u32) -> Option<&str> {
+        self.sources.name(index)
+    }
+
+    /// `None` for a kind of device that was forgotten.
+    pub fn device_name(&self, index: u32) -> Option<&str> {
+        self.devices.name(index)
+    }
+
+    pub fn device_index(&self, device: &str) -> Option<u32> {
+        self.devices.find(device)
+    }
+
+    pub fn location_index(&self, location: &str) -> Option<u32> {
+        self.locations.names.find(location)
+    }
+
+    /// `None` for a location that was forgotten.
+    pub fn location_name(&self, index: u32) -> Option<&str> {
+        self.locations.names.name(index)
+    }
+
+    /// The most specific cohorts of a user's attributes: one, as long as the namespace has space
+    /// for new ones.
+    pub fn cohort_names(&self, user: &User) -> Vec<&str> {
+        let cohorts = self.cohorts.most_specific(&user.cohorts);
+        cohorts.into_iter().filter_map(|cohort| self.cohorts.name(cohort)).collect()
+    }
+
+    /// Describes an item of a request as if it were in the catalogue, without adding it. New
+    /// topics and terms are unknown.
+    pub fn describe_inline(&self, item: Arc<Item>) -> (Entry, SparseVector) {
+        let terms = self.vocabulary.weigh_text(&document(&item));
+        let entry = Entry {
+            topics: item.topics.iter().filter_map(|topic| self.topics.find(topic)).collect(),
+            source: item.source.as_ref().and_then(|source| self.sources.find(source)),
+            counts: TermCounts::default(),
+            updated_at: Timestamp::default(),
+            added_at: Timestamp::default(),
+            item: Some(item),
+        };
+        (entry, terms)
+    }
+
+    /// How little known an item is: `-log2` of its share of all popularity, divided by that of
+    /// an item without positives. 0 to 1; 1 for an item that is not known.
+    pub(crate) fn self_information(&self, items: impl Iterator<Item = Option<u32>>) -> Vec<f64> {
+        let scales = self.popularity_scales();
+        let smoothed = |mass: f32| f64::from(mass.max(0.0)) + 1.0;
+        let all = scales.popularity_of_all(self.items.popularity.totals())
+            + self.items.entries.len() as f64
+            + 1.0;
+        let most = math::log2(all);
+        let of = |index: u32| scales.popularity(&self.items.popularity.items[index as usize]);
+        let bits = |index: u32| (most - math::log2(smoothed(of(index)))) / most;
+        items.map(|index| index.map_or(1.0, bits).clamp(0.0, 1.0)).collect()
+    }
+
+    pub(crate) fn cooccurrence_scorer(&self, recent: &[u32]) -> CooccurrenceScorer<'_> {
+        CooccurrenceScorer::new(
+            &self.items.cooccurrence,
+            &self.items.popularity,
+            self.popularity_scales(),
+            recent,
+            self.decays.cooccurrence.at(self.clock),
+        )
+    }
+
+    /// The examples of a user that have factors, the newest first: item, factors, signed
+    /// weight.
+    fn fold_in_events(&self, model: &Model, user: &User) -> Vec<(u32, &[f32], f32)> {
+        let examples = model.origin.configuration.weighing.examples(&user.history, 0).into_iter();
+        let factors = |item: u32| self.items.factors.row(item);
+        examples.filter_map(|(item, weight)| Some((item, factors(item)?, weight))).collect()
+    }
+
+    /// What each item of the user's history adds to collaborative scores; `None` when
+    /// [`Self::fold_in`] is.
+    pub(crate) fn influence(&self, user: &User) -> Option<Influence<'_>> {
+        let model = self.model.as_ref()?;
+        let events = self.fold_in_events(model, user);
+        if events.is_empty() {
+            return None;
+        }
+        Influence::new(&self.items.factors.gram, &model.regularization, events)
+    }
+
+    /// The scorer of items by what came next.
+    pub(crate) fn succession_scorer(&self, recent: &[u32]) -> CooccurrenceScorer<'_> {
+        CooccurrenceScorer::new(
+            &self.items.successors,
+            &self.items.popularity,
+            self.popularity_scales(),
+            &recent[..recent.len().min(SUCCESSION)],
+            self.decays.cooccurrence.at(self.clock),
+        )
+    }
+
+    /// The user's factors against the current item factors; `None` without a model or without
+    /// an item that has factors. About 100 us for 50 events, k = 64.
+    pub(crate) fn fold_in(&self, user: &User) -> Option<Vec<f32>> {
+        let model = self.model.as_ref()?;
+        let events = self.fold_in_events(model, user);
+        if events.is_empty() {
+            return None;
+        }
+        let mut factors = vec![0.0; model.k];
+        FoldIn::new(model.k).solve(
+            &self.items.factors.gram,
+            &model.regularization,
+            events.iter().map(|&(_, factors, confidence)| (factors, confidence)),
+            None,
+            &mut factors,
+        );
+        Some(factors)
+    }
+}
+
+/// The text of an item for the vocabulary.
+pub fn document(item: &Item) -> Document<'_> {
+    Document {
+        title: &item.title,
+        content: &item.content,
+        topics: &item.topics,
+        language: item.language.as_deref(),
+    }
+}

@@ -1,0 +1,65 @@
+//! What the content of items says of their factors: fitted with each training.
+
+use std::collections::BTreeMap;
+
+use crate::domain::Item;
+use crate::models::content::ContentModel;
+use crate::models::content::FactorMap;
+use crate::models::content::Latent;
+use crate::models::content::MapExample;
+use crate::models::content::RANK_MAX;
+use crate::models::content::SparseVector;
+use crate::models::content::embed;
+use crate::state::View;
+use crate::training::columns::Columns;
+
+/// Learns the latent space of the catalogue and the maps to trained factors, which are
+/// row-major by column, `k` wide. `positives` counts those of each column.
+pub fn fit(
+    view: &View,
+    columns: &Columns,
+    item_factors: &[f32],
+    k: usize,
+    positives: &[u32],
+) -> ContentModel {
+    let catalogue: Vec<&SparseVector> =
+        view.items.terms.iter().filter(|terms| !terms.is_empty()).collect();
+    let settings = view.settings();
+    let rank = (settings.embedding_dimension as usize).min(RANK_MAX);
+    let latent = Latent::fit(&catalogue, rank, settings.seed);
+    let dimension = settings.embedding_dimension as usize;
+    let own = |item: &Item| embed(&item.embedding, dimension, &SparseVector::default(), None);
+    let fit_map = |embedding: &dyn Fn(usize) -> Option<Vec<f32>>| {
+        let items = columns.items().iter().zip(item_factors.chunks_exact(k)).zip(positives);
+        let liked = items.filter(|(_, positives)| **positives > 0);
+        let known: Vec<(Vec<f32>, &[f32], u32)> = liked
+            .filter_map(|((&item, row), &count)| Some((embedding(item as usize)?, row, count)))
+            .collect();
+        let examples: Vec<MapExample<'_>> = known
+            .iter()
+            .map(|(embedding, factors, positives)| MapExample {
+                embedding,
+                factors,
+                positives: *positives,
+            })
+            .collect();
+        FactorMap::fit(&examples)
+    };
+    let own_map = fit_map(&|item| {
+        own(view.items.entries[item].item.as_ref()?).map(|(_, embedding)| embedding)
+    });
+    // Every item with terms teaches this one, also those with an embedding of their own.
+    let latent_map = fit_map(&|item| latent.as_ref()?.project(&view.items.terms[item]));
+    ContentModel { latent, own_map, latent_map }
+}
+
+/// Figures of what was learnt, by name.
+pub fn figures(content: &ContentModel) -> BTreeMap<String, f64> {
+    let mut figures = BTreeMap::from([("latent_dimensions".to_owned(), content.rank() as f64)]);
+    let maps = [("content_map", &content.latent_map), ("embedding_map", &content.own_map)];
+    for (name, map) in maps {
+        let explained = map.as_ref().map_or(0.0, FactorMap::r_squared);
+        figures.insert(format!("{name}_r_squared"), explained);
+    }
+    figures
+}

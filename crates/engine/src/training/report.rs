@@ -1,0 +1,129 @@
+//! What a training tried, chose and refused.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::models::published::Configuration;
+use crate::training::progress::TrainingError;
+
+/// A configuration that was tried.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Tried {
+    /// With the epochs after which it was best.
+    pub configuration: Configuration,
+    /// NDCG@20 on what was held out, 0 to 1; `None` for a trial that died.
+    pub ndcg: Option<f64>,
+}
+
+/// The new and the serving model on what came since the serving one was trained.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Judgement {
+    /// Users whose newest positives were ranked.
+    pub users: usize,
+    /// NDCG@20 of the new model, 0 to 1.
+    pub candidate: f64,
+    /// The same of the serving one.
+    pub serving: f64,
+    /// Whether the new one is worse beyond chance, and so refused.
+    pub is_refused: bool,
+}
+
+/// How a training went. The same data give the same report.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct TrainingReport {
+    /// Positives that had been learnt.
+    pub positives: u64,
+    /// Items trained on.
+    pub items: usize,
+    /// Users whose newest positives were held out.
+    pub held_out_users: usize,
+    /// Whether configurations were searched; else only that which serves, or is asked for.
+    pub searched: bool,
+    /// In the order of their trials. Empty where too little was there to hold out.
+    pub tried: Vec<Tried>,
+    /// What was trained on everything.
+    pub chosen: Option<Configuration>,
+    /// `None` where there was nothing to judge by.
+    pub judgement: Option<Judgement>,
+    /// Version of the model that came out, or why none did.
+    pub outcome: Option<Result<u64, TrainingError>>,
+}
+
+impl TrainingReport {
+    /// The figure of the trial of a configuration; the first one counts.
+    pub fn ndcg_of(&self, configuration: &Configuration) -> Option<f64> {
+        let tried = self.tried.iter().find(|tried| tried.configuration == *configuration);
+        tried.and_then(|tried| tried.ndcg)
+    }
+
+    /// The same as figures by name.
+    pub(crate) fn figures(&self) -> BTreeMap<String, f64> {
+        let dead = self.tried.iter().filter(|tried| tried.ndcg.is_none()).count();
+        let mut figures = vec![
+            ("validation_users", self.held_out_users as f64),
+            ("searched", f64::from(u8::from(self.searched))),
+            ("trials", self.tried.len() as f64),
+            ("trials_that_died", dead as f64),
+        ];
+        let chosen = self.chosen.as_ref().and_then(|chosen| self.ndcg_of(chosen));
+        figures.extend(chosen.map(|ndcg| ("validation_ndcg_at_20", ndcg)));
+        // Of a search, the first trial is that of the settings.
+        let default = self.tried.first().filter(|_| self.searched).and_then(|tried| tried.ndcg);
+        figures.extend(default.map(|ndcg| ("default_validation_ndcg_at_20", ndcg)));
+        if let Some(Judgement { users, candidate, serving, .. }) = self.judgement {
+            figures.push(("gate_users", users as f64));
+            figures.push(("gate_ndcg_at_20", candidate));
+            figures.push(("gate_serving_ndcg_at_20", serving));
+        }
+        figures.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+}
+
+impl fmt::Display for TrainingReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { positives, items, held_out_users, searched, tried, .. } = self;
+        writeln!(f, "training on {positives} positives, {items} items")?;
+        if tried.is_empty() {
+            writeln!(f, "  nothing tried: too little to hold out")?;
+        } else {
+            let how = if *searched { "searched" } else { "not searched" };
+            writeln!(f, "  {how}; NDCG@20 of the newest positives of {held_out_users} users:")?;
+        }
+        for one in tried {
+            let figure = one.ndcg.map_or_else(|| "died".to_owned(), |ndcg| format!("{ndcg:.4}"));
+            let is_chosen = self.chosen == Some(one.configuration);
+            let mark = if is_chosen { "  <- chosen" } else { "" };
+            writeln!(f, "    {figure}  {}{mark}", Words(&one.configuration))?;
+        }
+        if let Some(Judgement { users, candidate, serving, .. }) = self.judgement {
+            writeln!(
+                f,
+                "  since the serving model, {users} users: new {candidate:.4}, serving {serving:.4}"
+            )?;
+        }
+        match &self.outcome {
+            Some(Ok(version)) => write!(f, "  published as version {version}"),
+            Some(Err(error)) => write!(f, "  not published: {error}"),
+            None => write!(f, "  not finished"),
+        }
+    }
+}
+
+/// A configuration in words.
+struct Words<'a>(&'a Configuration);
+
+impl fmt::Display for Words<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Configuration { hyperparameters, weighing } = self.0;
+        write!(
+            f,
+            "factors {}, regularization {}, unobserved weight {}, epochs {}, half-life {} h, {} negatives",
+            hyperparameters.factors,
+            hyperparameters.regularization,
+            hyperparameters.unobserved_weight,
+            hyperparameters.epochs,
+            weighing.half_life_hours,
+            if weighing.negatives { "with" } else { "without" },
+        )
+    }
+}

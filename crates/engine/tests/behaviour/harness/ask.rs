@@ -1,0 +1,344 @@
+//! One call of Personalize on a world, put together as the service does it.
+
+use std::collections::BTreeMap;
+
+use engine::Baseline;
+use engine::Candidate;
+use engine::Choice;
+use engine::Eligibility;
+use engine::Exploring;
+use engine::Filter;
+use engine::GiveUp;
+use engine::RankRequest;
+use engine::Ranked;
+use engine::RequestContext;
+use engine::Retrieval;
+use engine::Supply;
+use engine::UserContext;
+use engine::View;
+use engine::domain::AttributeValue;
+use engine::domain::Attributes;
+use engine::domain::Decision;
+use engine::domain::DecisionId;
+use engine::domain::ItemId;
+use engine::domain::ShownItem;
+use engine::domain::TakeoverTrial;
+use engine::domain::Timestamp;
+use engine::domain::UserId;
+use engine::parse_expression;
+use engine::rank;
+
+use super::Strategy;
+use super::World;
+
+/// What is asked. Where nothing is said, the namespace's settings hold, as in the service,
+/// but without chance.
+#[derive(Debug, Clone)]
+pub struct Ask {
+    user: String,
+    n: usize,
+    strategy: Strategy,
+    varied: bool,
+    popular: bool,
+    include_seen: Option<bool>,
+    filter: Filter,
+    among: Option<Vec<String>>,
+    at: Option<Timestamp>,
+    key: String,
+}
+
+impl Ask {
+    pub fn of(user: &str, n: usize) -> Self {
+        Self {
+            user: user.to_owned(),
+            n,
+            strategy: Strategy::Greedy,
+            varied: true,
+            popular: false,
+            include_seen: None,
+            filter: Filter::default(),
+            among: None,
+            at: None,
+            key: "look".to_owned(),
+        }
+    }
+
+    pub fn strategy(self, strategy: Strategy) -> Self {
+        Self { strategy, ..self }
+    }
+
+    /// By relevance alone: nothing is moved to vary the list.
+    pub fn plain(self) -> Self {
+        Self { varied: false, ..self }
+    }
+
+    /// What a caller without an order of its own would show: the most popular items.
+    pub fn popular_baseline(self) -> Self {
+        Self { popular: true, ..self }
+    }
+
+    pub fn include_seen(self, include: bool) -> Self {
+        Self { include_seen: Some(include), ..self }
+    }
+
+    pub fn cooldown_hours(mut self, hours: f32) -> Self {
+        self.filter.seen_cooldown_hours = hours;
+        self.include_seen(true)
+    }
+
+    pub fn seen_after(mut self, interactions: u32) -> Self {
+        self.filter.seen_after_sessions = interactions;
+        self.include_seen(true)
+    }
+
+    pub fn topic(mut self, topic: &str) -> Self {
+        self.filter.topics.push(topic.into());
+        self.filter.topics.sort_unstable();
+        self
+    }
+
+    pub fn source(mut self, source: &str) -> Self {
+        self.filter.sources.push(source.into());
+        self.filter.sources.sort_unstable();
+        self
+    }
+
+    pub fn attribute(mut self, name: &str, value: &str) -> Self {
+        let value = AttributeValue::Text(value.to_owned());
+        let values = BTreeMap::from([(name.to_owned(), value)]);
+        self.filter.attributes = Attributes::new(values).expect("short attributes");
+        self
+    }
+
+    pub fn expression(mut self, text: &str) -> Self {
+        self.filter.expression = Some(parse_expression(text).expect("a filter expression"));
+        self
+    }
+
+    /// Only these items.
+    pub fn among<T: AsRef<str>>(self, items: &[T]) -> Self {
+        let among = items.iter().map(|item| item.as_ref().to_owned()).collect();
+        Self { among: Some(among), ..self }
+    }
+
+    /// For another time than now.
+    pub fn at(self, at: Timestamp) -> Self {
+        Self { at: Some(at), ..self }
+    }
+
+    /// Names the draws: another key is another chance.
+    pub fn keyed(self, key: &str) -> Self {
+        Self { key: key.to_owned(), ..self }
+    }
+
+    fn choice(&self, view: &View) -> Choice {
+        let settings = view.request_settings();
+        let varied = if self.varied { 1.0 } else { 0.0 };
+        Choice {
+            strategy: self.strategy,
+            epsilon: f64::from(settings.epsilon),
+            exploring: Exploring::of(&settings.ranker),
+            method: settings.diversity_method,
+            diversity_weight: varied * f64::from(settings.diversity_weight),
+            serendipity_weight: varied * f64::from(settings.serendipity_weight),
+            novelty_weight: varied * f64::from(settings.novelty_weight),
+            topic_threshold: varied * f64::from(settings.topic_diversity_threshold),
+            source_threshold: 0.0,
+            max_per_topic: settings.max_per_topic,
+            max_per_source: settings.max_per_source,
+            positions: self.n,
+        }
+    }
+
+    fn filter(&self, view: &View) -> Filter {
+        let settings = view.request_settings();
+        let learnt = settings.recommend_seen == Some(true);
+        Filter { include_seen: self.include_seen.unwrap_or(learnt), ..self.filter.clone() }
+    }
+}
+
+/// An item of a list.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    pub item: String,
+    pub score: f64,
+    pub propensity: f64,
+    /// Parts of the score by name.
+    pub components: BTreeMap<String, f64>,
+}
+
+/// One of the candidates of an answer.
+#[derive(Debug, Clone)]
+pub struct Considered {
+    pub item: String,
+    pub score: f64,
+    /// Of the expected reward.
+    pub deviation: f64,
+}
+
+#[derive(Debug, Clone)]
+pub struct Answer {
+    pub decision_id: String,
+    pub user: String,
+    pub list: Vec<Listed>,
+    /// All that stood to choose from.
+    pub candidates: Vec<Considered>,
+    pub(super) decision: Decision,
+}
+
+impl Answer {
+    pub fn items(&self) -> Vec<String> {
+        self.list.iter().map(|one| one.item.clone()).collect()
+    }
+
+    /// The candidate of this id.
+    ///
+    /// # Panics
+    /// Where it was none.
+    pub fn candidate(&self, item: &str) -> &Considered {
+        let found = self.candidates.iter().find(|one| one.item == item);
+        found.unwrap_or_else(|| panic!("{item} is no candidate of {:?}", self.candidates))
+    }
+
+    /// The feature vectors that are recorded with the list.
+    pub fn features(&self) -> impl Iterator<Item = &[f32]> {
+        self.decision.shown.iter().map(|shown| &shown.features[..])
+    }
+}
+
+impl World {
+    /// Answers without recording anything.
+    pub fn answer(&self, ask: &Ask) -> Answer {
+        self.work_out(ask, |view, retrieval, supply, request| {
+            let mut indices = match &ask.among {
+                None => retrieval.run(supply).expect("nobody gives up"),
+                Some(items) => items.iter().filter_map(|item| view.item_index(item)).collect(),
+            };
+            if ask.among.is_some() {
+                indices.retain(|&index| retrieval.eligible.allows(view.entry(index), Some(index)));
+            }
+            let candidates: Vec<Candidate<'_>> =
+                indices.iter().map(|&index| Candidate::known(view, index)).collect();
+            let ranked = rank(view, &candidates, request).expect("nobody gives up");
+            let ids: Vec<&str> =
+                indices.iter().map(|&index| view.item_id(index).expect("a known item")).collect();
+            put_together(view, ask, request, &ids, ranked)
+        })
+    }
+
+    /// What retrieval finds for a user, in no order.
+    pub fn retrieved(&self, ask: &Ask) -> Vec<String> {
+        self.work_out(ask, |view, retrieval, supply, _request| {
+            let found = retrieval.run(supply).expect("nobody gives up");
+            found
+                .into_iter()
+                .map(|index| view.item_id(index).expect("a known item").to_owned())
+                .collect()
+        })
+    }
+
+    fn work_out<T>(
+        &self,
+        ask: &Ask,
+        go: impl FnOnce(&View, &Retrieval<'_>, &Supply<'_>, &RankRequest<'_>) -> T,
+    ) -> T {
+        let view = self.view();
+        let now = ask.at.unwrap_or(self.now());
+        let user = view.user_index(&ask.user).map(|index| view.user(index).as_ref());
+        let context = UserContext::new(view, user);
+        let (choice, filter, give_up) = (ask.choice(view), ask.filter(view), GiveUp::never());
+        let eligible = Eligibility::new(view, &filter, &ask.user, &context, now, &[]);
+        let retrieval = Retrieval {
+            view,
+            user,
+            context: &context,
+            eligible: &eligible,
+            location: None,
+            now,
+            seed_key: ask.key.as_bytes(),
+            give_up: &give_up,
+        };
+        let baseline = ask.popular.then_some(Baseline::Popular);
+        let request = RankRequest {
+            user,
+            context: &context,
+            request_context: RequestContext {
+                now,
+                utc_offset_minutes: 0,
+                device: None,
+                location: None,
+            },
+            choice,
+            boosts: &[],
+            pins: &[],
+            baseline: baseline.as_ref(),
+            unlearnt_cost: 0.0,
+            explain: true,
+            deviations: true,
+            decision_id: &ask.key,
+            give_up: &give_up,
+        };
+        go(view, &retrieval, &Supply::of(&choice, &[]), &request)
+    }
+}
+
+fn put_together(
+    view: &View,
+    ask: &Ask,
+    request: &RankRequest<'_>,
+    ids: &[&str],
+    ranked: Ranked,
+) -> Answer {
+    let shown = ranked.items.iter().map(|item| ShownItem {
+        item_id: ItemId::parse(ids[item.candidate]).expect("an id"),
+        score: item.estimate as f32,
+        propensity: item.propensity as f32,
+        features: item.features.clone(),
+    });
+    let trial = ranked.trial.as_ref().map(|trial| TakeoverTrial {
+        round: trial.round,
+        origin: trial.origin,
+        chances: trial.chances,
+        positions: trial.positions,
+        same_position: trial.same_position,
+        in_both: trial.in_both,
+        same_first: trial.same_first,
+        expected_gain: trial.expected_gain as f32,
+        difference: trial.difference.clone(),
+    });
+    let decision = Decision {
+        decision_id: DecisionId::parse(ask.key.as_str()).expect("an id"),
+        user_id: UserId::parse(ask.user.as_str()).expect("an id"),
+        decided_at: request.request_context.now,
+        strategy: request.choice.strategy,
+        epsilon: request.choice.epsilon as f32,
+        model_version: view.model_version(),
+        watermark: view.watermark(),
+        candidates: ids.len() as u32,
+        segment: ranked.segment,
+        layout: view.ranker().layout().clone(),
+        shown: shown.collect(),
+        exploration_cost: ranked.exploration_cost as f32,
+        trial: trial.map(Box::new),
+        detail: None,
+    };
+    let listed = |item: &engine::RankedItem| Listed {
+        item: ids[item.candidate].to_owned(),
+        score: item.score,
+        propensity: item.propensity,
+        components: item.components.iter().map(|(name, part)| (name.to_string(), *part)).collect(),
+    };
+    let numbers = ranked.scores.iter().zip(&ranked.deviations);
+    let considered = |(id, (score, deviation)): (&&str, (&f64, &f64))| Considered {
+        item: id.to_string(),
+        score: *score,
+        deviation: *deviation,
+    };
+    Answer {
+        decision_id: ask.key.clone(),
+        user: ask.user.clone(),
+        list: ranked.items.iter().map(listed).collect(),
+        candidates: ids.iter().zip(numbers).map(considered).collect(),
+        decision,
+    }
+}

@@ -1,0 +1,355 @@
+//! A namespace with its clock: everything that happens in it is a record of the log.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
+use engine::Effect;
+use engine::Effort;
+use engine::Engine;
+use engine::TrainingError;
+use engine::View;
+use engine::domain::AttributeValue;
+use engine::domain::Attributes;
+use engine::domain::DecisionId;
+use engine::domain::EventId;
+use engine::domain::Interaction;
+use engine::domain::InteractionContext;
+use engine::domain::Item;
+use engine::domain::ItemId;
+use engine::domain::LogRecord;
+use engine::domain::Record;
+use engine::domain::Settings;
+use engine::domain::Timestamp;
+use engine::domain::UserId;
+use engine::train;
+
+use super::Answer;
+use super::Ask;
+use super::Kind;
+use super::Random;
+
+/// When a world begins: 2026-03-02T08:00:00Z, a Monday.
+const BEGINNING: Timestamp = Timestamp::from_seconds(1_772_438_400);
+
+/// The defaults, but for the size of models: small enough to train in a test.
+pub fn quick_settings() -> Settings {
+    Settings { collaborative_factors: 16, search_trials: 1, ..Settings::default() }
+}
+
+pub struct World {
+    engine: Engine,
+    now: Timestamp,
+    events: u64,
+    decisions: u64,
+    pub random: Random,
+}
+
+impl World {
+    pub fn new() -> Self {
+        Self::with(quick_settings())
+    }
+
+    /// A world whose settings are a record of its log.
+    pub fn with(settings: Settings) -> Self {
+        let engine = Engine::new(Settings::default());
+        let random = Random::new(settings.seed);
+        let mut world = Self { engine, now: BEGINNING, events: 0, decisions: 0, random };
+        world.set(settings);
+        world
+    }
+
+    /// A second world that goes on from this one on its own.
+    pub fn fork(&self) -> Self {
+        let (engine, random) = (self.engine.fork(), self.random.clone());
+        Self { engine, random, ..*self }
+    }
+
+    pub fn view(&self) -> &View {
+        self.engine.state()
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// So many hours from now; before now where negative.
+    pub fn in_hours(&self, hours: f64) -> Timestamp {
+        self.now.plus_millis((hours * Timestamp::HOUR_MS as f64) as i64)
+    }
+
+    pub fn pass_hours(&mut self, hours: f64) {
+        self.now = self.in_hours(hours);
+    }
+
+    pub fn pass_seconds(&mut self, seconds: f64) {
+        self.pass_hours(seconds / 3_600.0);
+    }
+
+    /// Appends a record at the world's time.
+    pub fn record(&mut self, record: Record) -> Vec<Effect> {
+        let sequence = self.view().watermark() + 1;
+        let record = LogRecord { sequence, recorded_at: self.now, record };
+        self.engine.apply(&[record]).expect("records follow one another")
+    }
+
+    pub fn set(&mut self, settings: Settings) {
+        let settings = settings.check().expect("settings within their ranges");
+        self.record(Record::SettingsSet(settings));
+    }
+
+    pub fn settings(&self) -> Settings {
+        self.view().settings().clone()
+    }
+
+    pub fn add(&mut self, item: Described) {
+        self.record(Record::ItemUpserted(item.0));
+    }
+
+    pub fn delete(&mut self, item: &str) {
+        self.record(Record::ItemDeleted(item_id(item)));
+    }
+
+    pub fn happens(&mut self, event: Event) {
+        let record = self.interaction(event);
+        self.record(record);
+    }
+
+    /// Many events of the same moment, learnt as one batch.
+    pub fn happen(&mut self, events: impl IntoIterator<Item = Event>) {
+        let recorded_at = self.now;
+        let records: Vec<Record> = events.into_iter().map(|one| self.interaction(one)).collect();
+        let sequences = self.view().watermark() + 1..;
+        let batch: Vec<LogRecord> = sequences
+            .zip(records)
+            .map(|(sequence, record)| LogRecord { sequence, recorded_at, record })
+            .collect();
+        self.engine.apply(&batch).expect("records follow one another");
+    }
+
+    fn interaction(&mut self, event: Event) -> Record {
+        self.events += 1;
+        let Event { user, item, kind, value, at, answer, context } = event;
+        let event_id = EventId::parse(format!("event-{}", self.events)).expect("an id");
+        let decision_id = answer.map(|id| DecisionId::parse(id).expect("an id"));
+        Record::Interaction(Interaction {
+            event_id,
+            user_id: user_id(&user),
+            item_id: item_id(&item),
+            kind,
+            value,
+            occurred_at: at.unwrap_or(self.now),
+            session_id: None,
+            decision_id,
+            position: None,
+            context,
+        })
+    }
+
+    pub fn click(&mut self, user: &str, item: &str) {
+        self.happens(Event::of(user, item, Kind::Click));
+    }
+
+    pub fn like(&mut self, user: &str, item: &str) {
+        self.happens(Event::of(user, item, Kind::Like));
+    }
+
+    pub fn hide(&mut self, user: &str, item: &str) {
+        self.happens(Event::of(user, item, Kind::Hide));
+    }
+
+    pub fn skip(&mut self, user: &str, item: &str) {
+        self.happens(Event::of(user, item, Kind::Skip));
+    }
+
+    pub fn purchase(&mut self, user: &str, item: &str) {
+        self.happens(Event::of(user, item, Kind::Purchase));
+    }
+
+    pub fn impression(&mut self, user: &str, item: &str) {
+        self.happens(Event::of(user, item, Kind::Impression));
+    }
+
+    pub fn dwell(&mut self, user: &str, item: &str, seconds: f32) {
+        self.happens(Event::of(user, item, Kind::Dwell).value(seconds));
+    }
+
+    /// What the user of an answer does with one of its items.
+    pub fn reacts(&mut self, answer: &Answer, item: &str, kind: Kind) {
+        self.happens(Event::of(&answer.user, item, kind).to(answer));
+    }
+
+    /// An answer that is recorded, as the service records each.
+    pub fn decide(&mut self, ask: Ask) -> Answer {
+        let id = format!("decision-{}", self.decisions);
+        self.decisions += 1;
+        let answer = self.answer(&ask.keyed(&id));
+        self.record(Record::Decision(answer.decision.clone()));
+        answer
+    }
+
+    /// Records an answer anew under an id of its own, as if it had been given to this user.
+    pub fn repeat_decision(&mut self, answer: &Answer, user: &str) -> Answer {
+        let mut again = answer.clone();
+        again.decision_id = format!("decision-{}", self.decisions);
+        again.user = user.to_owned();
+        self.decisions += 1;
+        let decision = &mut again.decision;
+        decision.decision_id = DecisionId::parse(again.decision_id.as_str()).expect("an id");
+        (decision.user_id, decision.decided_at) = (user_id(user), self.now);
+        self.record(Record::Decision(decision.clone()));
+        again
+    }
+
+    /// What a user would be shown now, best first: the defaults of the service without chance.
+    pub fn top(&self, user: &str, n: usize) -> Vec<String> {
+        self.answer(&Ask::of(user, n)).items()
+    }
+
+    /// The same by relevance alone: nothing is moved to vary the list.
+    pub fn best(&self, user: &str, n: usize) -> Vec<String> {
+        self.answer(&Ask::of(user, n).plain()).items()
+    }
+
+    /// Trains and publishes as the service does when a training is due.
+    ///
+    /// # Errors
+    /// Why nothing was published.
+    pub fn train(&mut self) -> Result<(), TrainingError> {
+        self.train_with(Effort::WhenDue)
+    }
+
+    /// The same when an operator asks for a training: with a search.
+    ///
+    /// # Errors
+    /// As [`Self::train`].
+    pub fn train_with_search(&mut self) -> Result<(), TrainingError> {
+        self.train_with(Effort::Search)
+    }
+
+    fn train_with(&mut self, effort: Effort) -> Result<(), TrainingError> {
+        let model = train(self.view(), effort, &mut |_| ControlFlow::Continue(()))?;
+        let effects = self.record(Record::ModelPublished(model));
+        let switched = effects.iter().any(|one| matches!(one, Effect::ModelSwitched { .. }));
+        assert!(switched, "the model was not taken: {effects:?}");
+        Ok(())
+    }
+
+    /// A second world that was restored from a snapshot of this one.
+    pub fn restored(&self) -> Self {
+        let engine = Engine::restore(self.view().sections()).expect("an own snapshot");
+        Self { engine, random: self.random.clone(), ..*self }
+    }
+}
+
+/// An item of the catalogue.
+#[derive(Debug, Clone)]
+pub struct Described(Item);
+
+impl Described {
+    pub fn new(id: &str) -> Self {
+        Self(Item {
+            item_id: item_id(id),
+            title: String::new(),
+            content: String::new(),
+            topics: Vec::new(),
+            source: None,
+            published_at: None,
+            embedding: Vec::new(),
+            attributes: Attributes::default(),
+            language: None,
+        })
+    }
+
+    pub fn titled(mut self, title: &str) -> Self {
+        self.0.title = title.to_owned();
+        self
+    }
+
+    pub fn topic(mut self, topic: &str) -> Self {
+        self.0.topics.push(topic.into());
+        self
+    }
+
+    pub fn source(mut self, source: &str) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    pub fn attribute(mut self, name: &str, value: &str) -> Self {
+        let value = AttributeValue::Text(value.to_owned());
+        let values = BTreeMap::from([(name.to_owned(), value)]);
+        self.0.attributes = Attributes::new(values).expect("short attributes");
+        self
+    }
+
+    pub fn published(mut self, at: Timestamp) -> Self {
+        self.0.published_at = Some(at);
+        self
+    }
+
+    pub fn embedded(mut self, embedding: Vec<f32>) -> Self {
+        self.0.embedding = embedding;
+        self
+    }
+}
+
+/// What a user does with an item.
+#[derive(Debug, Clone)]
+pub struct Event {
+    user: String,
+    item: String,
+    kind: Kind,
+    value: Option<f32>,
+    at: Option<Timestamp>,
+    answer: Option<String>,
+    context: InteractionContext,
+}
+
+impl Event {
+    pub fn of(user: &str, item: &str, kind: Kind) -> Self {
+        let (user, item) = (user.to_owned(), item.to_owned());
+        let context = InteractionContext::default();
+        Self { user, item, kind, value: None, at: None, answer: None, context }
+    }
+
+    pub fn value(self, value: f32) -> Self {
+        Self { value: Some(value), ..self }
+    }
+
+    /// When the client says that it happened; without this, now.
+    pub fn at(self, at: Timestamp) -> Self {
+        Self { at: Some(at), ..self }
+    }
+
+    pub fn to(self, answer: &Answer) -> Self {
+        Self { answer: Some(answer.decision_id.clone()), ..self }
+    }
+
+    pub fn topic(mut self, topic: &str) -> Self {
+        self.context.topics.push(topic.into());
+        self
+    }
+
+    pub fn source(mut self, source: &str) -> Self {
+        self.context.source = Some(source.into());
+        self
+    }
+
+    pub fn device(mut self, device: &str) -> Self {
+        self.context.device_type = Some(device.into());
+        self
+    }
+
+    pub fn location(mut self, location: &str) -> Self {
+        self.context.location = Some(location.into());
+        self
+    }
+}
+
+fn item_id(id: &str) -> ItemId {
+    ItemId::parse(id).expect("an id")
+}
+
+fn user_id(id: &str) -> UserId {
+    UserId::parse(id).expect("an id")
+}

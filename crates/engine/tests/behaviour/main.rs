@@ -1,0 +1,21 @@
+//! What users and operators expect of the engine, shown in small worlds with planted tastes:
+//! does the right item come out?
+//!
+//! - Only the public interface of the crate is used, and only by [`harness`].
+//! - Each test states one sentence and prints what came out when it fails.
+//! - One file for each subject; all of them run in seconds.
+
+mod bounds;
+mod consumption;
+mod credit;
+mod exploration;
+mod harness;
+mod hidden;
+mod influence;
+mod numbers;
+mod popularity;
+mod retrieval;
+mod scores;
+mod tastes;
+mod time;
+mod training;
