@@ -73,7 +73,7 @@ fn append_figures(text: &mut String, protocol: Protocol, first_k: usize, summary
     let first = &summary.models[0].figures;
     for block in blocks(first, is_prequential) {
         let title = match first[block[0]].subset {
-            _ if !is_accuracy(&first[block[0]]) => "other than accuracy",
+            _ if !is_accuracy(&first[block[0]]) => "beyond accuracy",
             Subset::Warm => "warm users' events",
             _ if is_prequential => "all events",
             _ if protocol == Protocol::ColdStart => "warm",
@@ -290,7 +290,7 @@ popularity  1.0000 (.9000 to 1.0000)  .2000 (.1000 to .4000)
 engine      .5000 (.4000 to .6000)
 popularity  .5000 (.4000 to .6000)
 
-other than accuracy  Gini@1
+beyond accuracy  Gini@1
 engine            .7500
 popularity        .7500
 
