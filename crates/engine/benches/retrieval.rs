@@ -59,7 +59,7 @@ fn item(number: usize) -> Item {
 }
 
 fn click(number: usize) -> Record {
-    // A few items are wanted by many.
+    // A few items are consumed by many.
     let of_all = mixed(number) % ITEMS;
     let item = of_all * (mixed(number + 7) % 1_000) / 1_000;
     Record::Interaction(Interaction {

@@ -187,7 +187,7 @@ impl World {
         answer
     }
 
-    /// Records an answer anew under an id of its own, as if it had been given to this user.
+    /// Records an answer again under an id of its own, as if it had been given to this user.
     pub fn repeat_decision(&mut self, answer: &Answer, user: &str) -> Answer {
         let mut again = answer.clone();
         again.decision_id = format!("decision-{}", self.decisions);
