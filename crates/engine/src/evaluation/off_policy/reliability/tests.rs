@@ -78,10 +78,9 @@ fn rounds_of_one_unit_count_as_the_one_observation_that_they_are() {
 
 #[test]
 fn the_score_of_what_was_shown_goes_before_that_of_the_candidate() {
-    let listed = [0.25, 0.75].map(|score| Some(score));
-    let candidates = [(0, listed[0]), (1, listed[1])].map(|(action, score)| Candidate {
+    let candidates = [(0, 0.25), (1, 0.75)].map(|(action, score)| Candidate {
         action,
-        score,
+        score: Some(score),
         ..Candidate::default()
     });
     let new =
