@@ -2,6 +2,7 @@
 //!
 //! - One reward model, cross-fitted, serves all policies of a run; every estimator that
 //!   the log allows is shown, with intervals and warnings.
+//! - Where the log has the score of what was shown, so is how it compares with rewards.
 //! - The table goes to standard output, or to standard error when the figures take
 //!   standard output with `--json -`; lines that could not be read and what was assumed
 //!   go to standard error.
@@ -28,6 +29,7 @@ use engine::evaluation::off_policy::FittedModel;
 use engine::evaluation::off_policy::Log;
 use engine::evaluation::off_policy::Options;
 use engine::evaluation::off_policy::Prior;
+use engine::evaluation::off_policy::Reliability;
 use engine::evaluation::off_policy::Report;
 use engine::evaluation::off_policy::RewardModel;
 
@@ -141,10 +143,12 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         let report = off_policy::evaluate(&loaded.log, target, &fitted, &options);
         evaluated.push(Evaluated { name: described, report });
     }
-    let table = table::render(&loaded, &evaluated);
+    let reliability = Reliability::of(&loaded.log);
+    let table = table::render(&loaded, reliability.as_ref(), &evaluated);
     output::print(&table, args.json.as_deref().is_some_and(output::is_stdout))?;
     if let Some(path) = &args.json {
-        output::write_json(path, &Document::new(args, &loaded, &options, &evaluated))?;
+        let document = Document::new(args, &loaded, &options, reliability.as_ref(), &evaluated);
+        output::write_json(path, &document)?;
     }
     Ok(())
 }

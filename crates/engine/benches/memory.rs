@@ -1,7 +1,12 @@
-//! What users, items, interactions and unknown ids take in memory: resident bytes of a process of its
-//! own for each, divided by how many there are.
+//! What users, items, interactions and unknown ids take in memory: bytes that the engine holds after
+//! learning many of them, counted at the allocator, divided by how many there are.
+//!
+//! Counted is what was asked of the allocator: its own overhead and what it keeps free come on
+//! top, and so do copies of pages while readers hold a view. All that is learnt of a thing is
+//! counted with it (of a like: history, popularity, co-occurrence).
 
-use std::process::Command;
+use std::alloc::System;
+use std::ops::Range;
 
 use engine::Engine;
 use engine::domain::Attributes;
@@ -16,14 +21,18 @@ use engine::domain::Record;
 use engine::domain::Settings;
 use engine::domain::Timestamp;
 use engine::domain::UserId;
+use stats_alloc::INSTRUMENTED_SYSTEM;
+use stats_alloc::StatsAlloc;
 
 const START_SECONDS: i64 = 1_700_000_000;
 
-fn resident_bytes() -> u64 {
-    let statm = std::fs::read_to_string("/proc/self/statm").expect("Linux tells of memory there");
-    let pages: u64 =
-        statm.split(' ').nth(1).and_then(|pages| pages.parse().ok()).expect("a number");
-    pages * 4_096
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+/// Bytes that are allocated and not freed.
+fn held_bytes() -> usize {
+    let stats = ALLOCATOR.stats();
+    stats.bytes_allocated - stats.bytes_deallocated
 }
 
 struct World {
@@ -72,52 +81,41 @@ impl World {
             context: InteractionContext::default(),
         }));
     }
-}
 
-/// Runs a case; how many things there are, and what they took.
-fn run(case: &str) -> (u64, u64) {
-    let mut world = World::new();
-    match case {
-        "user with one like" => {
-            (0..1_000).for_each(|item| world.item(item));
-            let before = resident_bytes();
-            (0..200_000).for_each(|user| world.like(user, &format!("item-{}", user * 31 % 1_000)));
-            (200_000, resident_bytes() - before)
-        }
-        "interaction" => {
-            (0..5_000).for_each(|item| world.item(item));
-            let before = resident_bytes();
-            for nth in 0..200 {
-                for user in 0..2_000 {
-                    world.like(user, &format!("item-{}", (user * 977 + nth * 13) % 5_000));
-                }
+    fn items(count: u64) -> Self {
+        let mut world = Self::new();
+        (0..count).for_each(|item| world.item(item));
+        world
+    }
+
+    /// The likes of these numbers of each user, all of other items of the first 5,000.
+    fn likes(&mut self, users: u64, nths: Range<u64>) {
+        for nth in nths {
+            for user in 0..users {
+                self.like(user, &format!("item-{}", (user * 977 + nth * 13) % 5_000));
             }
-            (400_000, resident_bytes() - before)
         }
-        "catalogue item" => {
-            let before = resident_bytes();
-            (0..100_000).for_each(|item| world.item(item));
-            (100_000, resident_bytes() - before)
-        }
-        "unknown id of 400,000" => {
-            let before = resident_bytes();
-            (0..400_000).for_each(|item| world.like(item % 100, &format!("unknown-{item}")));
-            (400_000, resident_bytes() - before)
-        }
-        other => panic!("there is no case {other}"),
+    }
+
+    /// What each of `count` things takes that `learn` brings.
+    fn tell(mut self, name: &str, count: u64, learn: impl FnOnce(&mut Self)) {
+        let before = held_bytes();
+        learn(&mut self);
+        let bytes = (held_bytes() - before) as u64 / count;
+        println!("{name}: {bytes} bytes");
     }
 }
 
 fn main() {
-    let case = std::env::args().skip_while(|argument| argument != "--case").nth(1);
-    if let Some(case) = case {
-        let (count, bytes) = run(&case);
-        println!("{case}: {} bytes", bytes / count);
-        return;
-    }
-    let program = std::env::current_exe().expect("this program has a path");
-    for case in ["user with one like", "interaction", "catalogue item", "unknown id of 400,000"] {
-        let status = Command::new(&program).args(["--case", case]).status().expect("it starts");
-        assert!(status.success(), "{case}");
+    World::items(5_000).tell("user with 1 like", 200_000, |world| world.likes(200_000, 0..1));
+    World::items(5_000).tell("user with 100 likes", 2_000, |world| world.likes(2_000, 0..100));
+    let mut world = World::items(5_000);
+    world.likes(2_000, 0..1);
+    world.tell("interaction of a known user", 2_000 * 99, |world| world.likes(2_000, 1..100));
+    World::new().tell("catalogue item", 100_000, |world| (0..100_000).for_each(|n| world.item(n)));
+    for count in [50_000, 400_000] {
+        World::new().tell(&format!("unknown id of {count}"), count, |world| {
+            (0..count).for_each(|item| world.like(item % 100, &format!("unknown-{item}")));
+        });
     }
 }

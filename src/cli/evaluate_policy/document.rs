@@ -11,6 +11,7 @@ use engine::evaluation::off_policy::Bounds;
 use engine::evaluation::off_policy::Interval;
 use engine::evaluation::off_policy::Options;
 use engine::evaluation::off_policy::PolicyEstimate;
+use engine::evaluation::off_policy::Reliability;
 use engine::evaluation::off_policy::Support;
 use engine::evaluation::off_policy::Value;
 
@@ -29,6 +30,8 @@ pub struct Document<'a> {
     seed: u64,
     bounds: Bounds,
     reward_range: Option<(f64, f64)>,
+    /// Of the logged scores; null where not every round has one.
+    reliability: Option<&'a Reliability>,
     policies: Vec<PolicyDocument<'a>>,
 }
 
@@ -52,6 +55,7 @@ impl<'a> Document<'a> {
         args: &'a Args,
         loaded: &'a Loaded,
         options: &Options,
+        reliability: Option<&'a Reliability>,
         evaluated: &'a [Evaluated],
     ) -> Self {
         let policy = |(asked, policy): (&'a PolicyName, &'a Evaluated)| PolicyDocument {
@@ -75,6 +79,7 @@ impl<'a> Document<'a> {
             seed: options.seed,
             bounds: options.bounds,
             reward_range: options.reward_range,
+            reliability,
             policies: args.policy.iter().zip(evaluated).map(policy).collect(),
         }
     }

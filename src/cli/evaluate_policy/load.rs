@@ -143,6 +143,7 @@ impl Intake {
             position: round.position,
             is_below: is_of_last && round.position > self.last_position,
             unit,
+            score: round.score,
             target: round.target_probability,
             context: &round.context,
             candidates: &candidates,

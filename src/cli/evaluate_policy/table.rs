@@ -5,9 +5,15 @@ use super::load::Loaded;
 use crate::cli::output::align;
 use engine::evaluation::off_policy::Interval;
 use engine::evaluation::off_policy::PolicyEstimate;
+use engine::evaluation::off_policy::Reliability;
+use engine::evaluation::off_policy::ReliabilityBin;
 
 /// Everything as text.
-pub fn render(loaded: &Loaded, evaluated: &[Evaluated]) -> String {
+pub fn render(
+    loaded: &Loaded,
+    reliability: Option<&Reliability>,
+    evaluated: &[Evaluated],
+) -> String {
     let log = &loaded.log;
     let mut text = format!(
         "{} rounds of {} decisions, {} actions\n",
@@ -24,10 +30,32 @@ pub fn render(loaded: &Loaded, evaluated: &[Evaluated]) -> String {
             first.report.units
         );
     }
+    if let Some(curve) = reliability {
+        append_reliability(&mut text, curve);
+    }
     for policy in evaluated {
         append(&mut text, policy);
     }
     text
+}
+
+/// The reliability curve: whether the logged scores are expected rewards.
+fn append_reliability(text: &mut String, curve: &Reliability) {
+    let header = ["reliability of scores", "rounds", "mean score", "mean reward", "standard error"];
+    let row = |(number, bin): (usize, &ReliabilityBin)| {
+        let numbers = [bin.predicted, bin.observed, bin.standard_error].map(decimal);
+        let first = [format!("bin {number}"), bin.rounds.to_string()];
+        first.into_iter().chain(numbers).collect()
+    };
+    let mut rows = vec![header.map(str::to_owned).to_vec()];
+    rows.extend((1..).zip(&curve.bins).map(row));
+    align(text, &rows);
+    *text += &format!("expected calibration error {}", decimal(curve.calibration_error));
+    if curve.by_chance.is_finite() {
+        let by_chance = decimal(curve.by_chance);
+        *text += &format!("; scores that are the expected reward would have about {by_chance}");
+    }
+    text.push('\n');
 }
 
 fn append(text: &mut String, policy: &Evaluated) {
@@ -97,6 +125,27 @@ fn decimal(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_reliability_curve_is_a_row_for_each_bin_and_one_figure() {
+        let bin = |rounds, predicted, observed, standard_error| ReliabilityBin {
+            rounds,
+            predicted,
+            observed,
+            standard_error,
+        };
+        let bins = vec![bin(300, 0.05, 0.0625, 0.014), bin(100, 0.25, 0.2, f64::NAN)];
+        let curve = Reliability { bins, calibration_error: 0.021_875, by_chance: f64::NAN };
+        let mut text = String::new();
+        append_reliability(&mut text, &curve);
+        let golden = "
+reliability of scores  rounds  mean score  mean reward  standard error
+bin 1                     300      .05000       .06250          .01400
+bin 2                     100       .2500        .2000               -
+expected calibration error .02187
+";
+        assert_eq!(text, golden);
+    }
 
     #[test]
     fn numbers_have_the_digits_that_their_size_asks_for() {

@@ -184,6 +184,39 @@ fn policies_that_go_by_deviations_need_them_in_the_log() {
     assert!(refused.contains("no standard deviations"), "{refused}");
 }
 
+/// Four scores that earn as often as they say; all of them multiplied.
+fn scored_table(factor: f64) -> String {
+    let mut rows = "decision_id,action,reward,propensity,score\n".to_owned();
+    for at in 0..2_000 {
+        let (rate, number) = ([0.1, 0.2, 0.5, 0.9][at % 4], at / 4);
+        let is_rewarded = ((number % 10) as f64) < 10.0 * rate;
+        let reward = u8::from(is_rewarded);
+        let _ = writeln!(rows, "d{at},arm-{},{reward},0.25,{}", at % 4, factor * rate);
+    }
+    rows
+}
+
+#[test]
+fn logged_scores_are_held_against_rewards_by_the_reliability_curve() {
+    let curve = |rows: &str| {
+        let document = evaluated("log.csv", rows, &["--policy", "uniform"]).unwrap();
+        document["reliability"].clone()
+    };
+    let number = |value: &Value| value.as_f64().unwrap();
+    let calibrated = curve(&scored_table(1.0));
+    assert!(number(&calibrated["calibration_error"]) < 1e-9, "{calibrated}");
+    let doubled = curve(&scored_table(2.0));
+    assert!((number(&doubled["calibration_error"]) - 0.425).abs() < 1e-9, "{doubled}");
+    for (bin, rate) in doubled["bins"].as_array().unwrap().iter().zip([0.1, 0.2, 0.5, 0.9]) {
+        assert_eq!(bin["rounds"], 500);
+        assert!((number(&bin["observed"]) - rate).abs() < 1e-9, "{bin}");
+        assert!((number(&bin["predicted"]) - 2.0 * rate).abs() < 1e-9, "{bin}");
+        let binomial = (rate * (1.0 - rate) / 499.0).sqrt();
+        assert!((number(&bin["standard_error"]) - binomial).abs() < 1e-9, "{bin}");
+    }
+    assert!(curve(&scored_table(1.0).replace("score", "other")).is_null());
+}
+
 #[test]
 fn probabilities_of_the_file_are_a_policy() {
     let mut rows = "decision_id,action,reward,propensity,target_probability\n".to_owned();

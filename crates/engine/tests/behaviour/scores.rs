@@ -2,9 +2,11 @@
 
 use crate::harness::Ask;
 use crate::harness::Planted;
+use crate::harness::Reliability;
 use crate::harness::Strategy;
 use crate::harness::World;
 use crate::harness::mean;
+use crate::harness::reliability;
 
 fn readers() -> Planted {
     let mut planted = Planted::topics(World::new(), 30, 200, 10);
@@ -87,4 +89,25 @@ fn scores_say_how_often_a_shown_item_is_clicked() {
     let clicked = planted.serve(4, 10, Strategy::Greedy, 0.3);
     let ratio = predicted / clicked;
     assert!((0.7..=1.4).contains(&ratio), "predicted {predicted:.3}, clicked {clicked:.3}");
+}
+
+/// Curves of the scores that were recorded, and of twice these, in a world whose favourites are
+/// clicked at a rate of .3 and whose other items at .06.
+fn curves() -> (Reliability, Reliability) {
+    let mut planted = readers();
+    planted.serve(8, 10, Strategy::EpsilonGreedy, 0.3);
+    let served = planted.served(12, 10, Strategy::EpsilonGreedy, 0.3);
+    (reliability(&served, 1.0), reliability(&served, 2.0))
+}
+
+#[test]
+fn the_reliability_curve_of_recorded_scores_is_near_the_diagonal() {
+    let (curve, _) = curves();
+    assert!(curve.calibration_error <= 0.05, "{curve:#?}");
+}
+
+#[test]
+fn the_reliability_curve_of_doubled_scores_is_off_the_diagonal() {
+    let (curve, doubled) = curves();
+    assert!(doubled.calibration_error >= 3.0 * curve.calibration_error, "{curve:?}\n{doubled:?}");
 }

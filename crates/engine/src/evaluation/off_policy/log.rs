@@ -23,6 +23,8 @@ pub struct NewRound<'a> {
     pub is_below: bool,
     /// Number of the user, or else of the decision: rounds of one unit are alike.
     pub unit: u32,
+    /// What a ranker gave the action; finite. Without it, the candidate's score stands for it.
+    pub score: Option<f64>,
     /// The target policy's probability of the action, where a file brings it.
     pub target: Option<f64>,
     /// Features of the request context, of the same length at every round.
@@ -167,6 +169,7 @@ pub struct LogBuilder {
     is_cut: bool,
     units: u32,
     actions: u32,
+    chosen_scores: Column,
     chosen_targets: Column,
     context: Rows,
     /// Where the candidates of each round begin.
@@ -190,8 +193,8 @@ impl LogBuilder {
         self.check(new)?;
         self.is_cut = false;
         let is_chosen = |candidate: &Candidate<'_>| candidate.action == new.action;
-        let chosen =
-            new.candidates.iter().position(is_chosen).unwrap_or(new.action as usize) as u32;
+        let listed = new.candidates.iter().position(is_chosen);
+        let chosen = listed.unwrap_or(new.action as usize) as u32;
         self.offsets.push(self.listed.len());
         for candidate in new.candidates {
             self.listed.push(candidate.action);
@@ -203,6 +206,8 @@ impl LogBuilder {
             self.actions = self.actions.max(candidate.action + 1);
         }
         self.unlisted += usize::from(new.candidates.is_empty());
+        let listed_score = listed.and_then(|at| new.candidates[at].score);
+        self.chosen_scores.push(new.score.or(listed_score));
         self.chosen_targets.push(new.target);
         self.context.push(new.context);
         self.actions = self.actions.max(new.action + 1);
@@ -230,6 +235,9 @@ impl LogBuilder {
             return Err(InvalidRound::Propensity(new.propensity));
         }
         self.context.check(new.context)?;
+        if new.score.is_some_and(|score| !score.is_finite()) {
+            return Err(InvalidRound::NotFinite);
+        }
         let of_candidates =
             new.candidates.iter().flat_map(|candidate| [candidate.propensity, candidate.target]);
         let mut probabilities = std::iter::once(new.target).chain(of_candidates).flatten();
@@ -286,6 +294,7 @@ impl LogBuilder {
             (column.missing == 0 && positions > 0).then_some(column.values)
         };
         let positions = if is_listed { self.listed.len() } else { 0 };
+        let chosen_scores = whole(self.chosen_scores, "scores of what was shown", count);
         let chosen_targets = whole(self.chosen_targets, "target probability", count);
         let scores = whole(self.scores, "candidates' scores", positions);
         let deviations = whole(self.deviations, "candidates' deviations", positions);
@@ -296,6 +305,7 @@ impl LogBuilder {
             rounds: self.rounds,
             units: self.units,
             actions: self.actions,
+            chosen_scores,
             chosen_targets,
             context: self.context,
             offsets: is_listed.then_some(self.offsets),
@@ -316,6 +326,7 @@ pub struct Log {
     rounds: Vec<Round>,
     units: u32,
     actions: u32,
+    chosen_scores: Option<Vec<f64>>,
     chosen_targets: Option<Vec<f64>>,
     context: Rows,
     /// `None`: every action could be shown at every round.
@@ -358,6 +369,11 @@ impl Log {
     pub fn candidates_max(&self) -> usize {
         let widths = |offsets: &Vec<usize>| offsets.windows(2).map(|pair| pair[1] - pair[0]).max();
         self.offsets.as_ref().map_or(self.actions(), |offsets| widths(offsets).unwrap_or(0))
+    }
+
+    /// What a ranker gave what was shown, by round, where every round says it.
+    pub fn chosen_scores(&self) -> Option<&[f64]> {
+        self.chosen_scores.as_deref()
     }
 
     /// The target policy's probabilities of what was shown, where the log brings them.

@@ -438,6 +438,7 @@ fn a_round_that_cannot_be_used_is_refused_and_changes_nothing() {
         (NewRound { candidates: &twice, ..good }, InvalidRound::Candidates),
         (NewRound { candidates: &other, ..good }, InvalidRound::Candidates),
         (NewRound { candidates: &wild, ..good }, InvalidRound::NotFinite),
+        (NewRound { score: Some(f64::NAN), ..good }, InvalidRound::NotFinite),
     ] {
         assert_eq!(builder.push(&bad), Err(reason));
     }
@@ -454,8 +455,9 @@ fn a_column_that_some_rounds_lack_is_dropped_and_told() {
     builder.push(&NewRound { action: 1, candidates: &plain, target: Some(0.5), ..new }).unwrap();
     let log = builder.build();
     let columns: Vec<_> = log.incomplete().iter().map(|one| (one.column, one.missing)).collect();
-    assert_eq!(columns, [("target probability", 1), ("candidates' scores", 1)]);
-    assert!(log.lists_candidates() && !log.has_scores());
+    let of_shown = ("scores of what was shown", 1);
+    assert_eq!(columns, [of_shown, ("target probability", 1), ("candidates' scores", 1)]);
+    assert!(log.lists_candidates() && !log.has_scores() && log.chosen_scores().is_none());
     let mut builder = LogBuilder::default();
     builder.push(&NewRound { candidates: &scored, ..new }).unwrap();
     builder.push(&NewRound { action: 4, ..new }).unwrap();

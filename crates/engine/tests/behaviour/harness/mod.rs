@@ -3,7 +3,8 @@
 //!
 //! - [`World`] owns the engine and the clock; each of its methods is one record of the log.
 //! - [`Ask`] and [`Answer`] are one call of Personalize: retrieve, rank, record.
-//! - [`Planted`] is a world whose users have hidden tastes, so that a list can be judged.
+//! - [`Planted`] is a world whose users have hidden tastes, so that a list can be judged; [`Served`]
+//!   is an item of such a list with what came of it.
 //! - Whatever names a type of the engine is in here, so that a change of its interface
 //!   changes the harness and no test.
 
@@ -11,6 +12,7 @@ mod ask;
 mod inside;
 mod planted;
 mod random;
+mod served;
 mod world;
 
 pub use ask::Answer;
@@ -18,6 +20,9 @@ pub use ask::Ask;
 pub use inside::everything_is_finite;
 pub use planted::Planted;
 pub use random::Random;
+pub use served::Reliability;
+pub use served::Served;
+pub use served::reliability;
 pub use world::Described;
 pub use world::Event;
 pub use world::World;

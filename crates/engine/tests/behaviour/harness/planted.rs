@@ -3,6 +3,7 @@
 use super::Ask;
 use super::Described;
 use super::Kind;
+use super::Served;
 use super::Strategy;
 use super::World;
 use super::mean;
@@ -110,29 +111,44 @@ impl Planted {
     }
 
     /// So many rounds in which every user is answered and clicks on what is a favourite with
-    /// a probability of `rate` and on others with a fifth of it. All is reported as seen.
+    /// a probability of `rate` and on others with a fifth of it. All is reported as seen. The
+    /// share of what was shown that was clicked.
     pub fn serve(&mut self, rounds: usize, n: usize, strategy: Strategy, rate: f64) -> f64 {
-        let (mut seen, mut clicks) = (0.0_f64, 0.0);
+        let served = self.served(rounds, n, strategy, rate);
+        mean(served.iter().map(|one| f64::from(u8::from(one.clicked))))
+    }
+
+    /// The same, item by item.
+    pub fn served(
+        &mut self,
+        rounds: usize,
+        n: usize,
+        strategy: Strategy,
+        rate: f64,
+    ) -> Vec<Served> {
+        let mut served = Vec::new();
         for _ in 0..rounds {
             for user in 0..self.users.len() {
                 let ask = Ask::of(&self.users[user], n).strategy(strategy);
                 let answer = self.world.decide(ask);
-                for item in answer.items() {
-                    self.world.reacts(&answer, &item, Kind::Impression);
-                    let number = self.number(&item);
+                for shown in &answer.decision.shown {
+                    let item = shown.item_id.as_str();
+                    self.world.reacts(&answer, item, Kind::Impression);
+                    let number = self.number(item);
                     let rate = if self.favours[user][number] { rate } else { rate / 5.0 };
-                    seen += 1.0;
-                    if self.world.random.chance(rate) {
+                    let clicked = self.world.random.chance(rate);
+                    if clicked {
                         self.had[user][number] = true;
-                        self.world.reacts(&answer, &item, Kind::Click);
-                        clicks += 1.0;
+                        self.world.reacts(&answer, item, Kind::Click);
                     }
+                    let (score, propensity) = (shown.score.into(), shown.propensity.into());
+                    served.push(Served { user, score, propensity, clicked });
                 }
                 self.world.pass_seconds(30.0);
             }
             self.world.pass_hours(12.0);
         }
-        clicks / seen.max(1.0)
+        served
     }
 
     /// The number of an item in the catalogue.
