@@ -11,12 +11,14 @@ use super::wire::Schema;
 use engine::domain::limits;
 
 /// Methods whose requests hold lists: candidates, events, items.
-const LARGE: [&str; 5] = [
+const LARGE: [&str; 7] = [
     "/personalization.v1.PersonalizationService/Personalize",
     "/personalization.v1.PersonalizationService/ExplainAbsence",
     "/personalization.v1.PersonalizationService/RecordInteractions",
+    "/personalization.v1.PersonalizationService/BatchRecordInteractions",
     "/personalization.v1.PersonalizationService/StreamInteractions",
     "/personalization.v1.CatalogService/UpsertItems",
+    "/personalization.v1.CatalogService/BatchUpsertItems",
 ];
 /// Methods whose requests hold filters, attributes or settings.
 const MEDIUM: [&str; 6] = [

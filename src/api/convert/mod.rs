@@ -31,8 +31,8 @@ pub use evaluation::evaluation;
 pub use interaction::{interaction, interaction_type_message};
 pub use item::{item, item_message};
 pub use keys::{
-    Listing, deleted_item_ids, item_id, namespace, namespace_again, next_page_token, page_size,
-    page_token, producer_id, user_id,
+    Listing, batch, deleted_item_ids, item_id, namespace, namespace_again, next_page_token,
+    page_size, page_token, producer_id, user_id,
 };
 pub use record::{RequestUnreadable, recorded_call, recorded_request, request_record};
 pub use rejection::rejection;

@@ -44,6 +44,8 @@ pub const FRESHNESS_HALF_LIVES: usize = 256;
 pub const POSITION: u32 = 10_000;
 /// Interactions or items of one stream message.
 pub const STREAM_MESSAGE_ITEMS: usize = 10_000;
+/// Interactions or items of one call without a stream: its caller waits for all of them.
+pub const BATCH_ITEMS: usize = 1_000;
 /// Rejections of a stream that are described one by one; all are counted.
 pub const REJECTIONS_DESCRIBED: usize = 100;
 /// Rejected events after which a stream is ended: the producer is broken.
