@@ -29,6 +29,7 @@ use crate::domain::ItemId;
 use crate::domain::ListOrigin;
 use crate::domain::LogRecord;
 use crate::domain::Record;
+use crate::domain::SettingsChange;
 use crate::domain::ShownItem;
 use crate::domain::Strategy;
 use crate::domain::TakeoverChange;
@@ -199,7 +200,7 @@ impl World {
                 }));
                 let settings =
                     Settings { collaborative_factors: 16, epsilon: 0.2, ..Settings::default() };
-                world.push(Record::SettingsSet(settings));
+                world.push(Record::SettingsSet(SettingsChange { settings, replaces: 0 }));
                 if let Ok(model) =
                     train(engine.state(), Effort::Search, &mut |_| ControlFlow::Continue(()))
                 {
