@@ -3,6 +3,8 @@
 //! Reads and deletions first wait a moment for the engine to have applied what is
 //! durable, so that a caller that upserts finds the item.
 
+use tokio_stream::Stream;
+use tokio_util::sync::CancellationToken;
 use tonic::Request;
 use tonic::Response;
 use tonic::Status;
@@ -58,6 +60,39 @@ impl CatalogApi {
         }
         intake.check_rejections()
     }
+
+    /// Upserts the items of a stream, of which the first message is there.
+    async fn upsert<S>(
+        &self,
+        time: CallTime,
+        first: proto::UpsertItemsRequest,
+        rest: S,
+        draining: &CancellationToken,
+    ) -> Result<proto::UpsertItemsResponse, Status>
+    where
+        S: Stream<Item = Result<proto::UpsertItemsRequest, Status>> + Unpin,
+    {
+        let namespace = namespace(&self.service, &first.namespace).await?;
+        // The embedding dimension is a setting, hence known once the log is applied.
+        let view = durable_view(&namespace, time).await;
+        let dimension = view.settings().embedding_dimension as usize;
+        let mut intake = Intake::default();
+        let mut producer = Producer::new(self.service.clone(), namespace.clone());
+        let check = |message: proto::UpsertItemsRequest, records: &mut Vec<Record>| {
+            check_same_namespace(&namespace, &message.namespace)?;
+            Self::check(&mut intake, message.items, dimension, records)
+        };
+        let read = producer.take_in(first, rest, draining, check).await;
+        let (counts, ended) = producer.finish(read, &intake).await;
+        ended?;
+        Ok(proto::UpsertItemsResponse {
+            received: counts.received,
+            accepted: counts.accepted,
+            rejected: counts.rejected,
+            rejections: intake.drain_rejections(),
+            last_sequence: counts.last_sequence,
+        })
+    }
 }
 
 /// A page of the catalogue behind the item of an index, and the token of the next one.
@@ -88,26 +123,27 @@ impl CatalogService for CatalogApi {
         let Some(first) = stream.message().await? else {
             return Ok(Response::new(Default::default()));
         };
-        let namespace = namespace(&self.service, &first.namespace).await?;
-        // The embedding dimension is a setting, so it is known once the log is applied.
-        let view = durable_view(&namespace, time).await;
-        let dimension = view.settings().embedding_dimension as usize;
-        let mut intake = Intake::default();
-        let mut producer = Producer::new(self.service.clone(), namespace.clone());
-        let draining = &self.service.draining;
-        let check = |message: proto::UpsertItemsRequest, records: &mut Vec<Record>| {
-            check_same_namespace(&namespace, &message.namespace)?;
-            Self::check(&mut intake, message.items, dimension, records)
-        };
-        let read = producer.take_in(&mut stream, first, draining, check).await;
-        let (counts, ended) = producer.finish(read, &intake).await;
-        ended?;
-        Ok(Response::new(proto::UpsertItemsResponse {
-            received: counts.received,
-            accepted: counts.accepted,
-            rejected: counts.rejected,
-            rejections: intake.drain_rejections(),
-            last_sequence: counts.last_sequence,
+        let upserted = self.upsert(time, first, stream, &self.service.draining).await?;
+        Ok(Response::new(upserted))
+    }
+
+    async fn batch_upsert_items(
+        &self,
+        request: Request<proto::BatchUpsertItemsRequest>,
+    ) -> Result<Response<proto::BatchUpsertItemsResponse>, Status> {
+        let time = CallTime::of_request(&request);
+        let proto::BatchUpsertItemsRequest { namespace, items } = request.into_inner();
+        convert::batch("items", items.len()).map_err(status::invalid)?;
+        let only = proto::UpsertItemsRequest { namespace, items };
+        // A running call is carried out to its end while the service drains.
+        let draining = CancellationToken::new();
+        let upserted = self.upsert(time, only, tokio_stream::empty(), &draining).await?;
+        Ok(Response::new(proto::BatchUpsertItemsResponse {
+            received: upserted.received,
+            accepted: upserted.accepted,
+            rejected: upserted.rejected,
+            rejections: upserted.rejections,
+            last_sequence: upserted.last_sequence,
         }))
     }
 

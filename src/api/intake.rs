@@ -1,5 +1,5 @@
-//! Counting what comes in on a stream: good messages go on as records, bad ones are
-//! reported with their index and never touch their neighbours.
+//! Counting what comes in on a stream, or in a call without one: good messages go on as
+//! records, bad ones are reported with their index and never touch their neighbours.
 
 use tonic::Status;
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
 use tonic::Request;
 use tonic::Response;
 use tonic::Status;
@@ -85,6 +86,38 @@ impl PersonalizationApi {
         intake.check_rejections()
     }
 
+    /// Records the interactions of a finite stream, of which the first message is there.
+    async fn record<S>(
+        &self,
+        first: proto::RecordInteractionsRequest,
+        rest: S,
+        draining: &CancellationToken,
+    ) -> Result<proto::RecordInteractionsResponse, Status>
+    where
+        S: Stream<Item = Result<proto::RecordInteractionsRequest, Status>> + Unpin,
+    {
+        let namespace = namespace(&self.service, &first.namespace).await?;
+        let mut intake = Intake::default();
+        let mut producer = Producer::new(self.service.clone(), namespace.clone());
+        let check = |message: proto::RecordInteractionsRequest, records: &mut Vec<Record>| {
+            check_same_namespace(&namespace, &message.namespace)?;
+            self.check(&mut intake, message.interactions, |_place| None, records)
+        };
+        let read = producer.take_in(first, rest, draining, check).await;
+        let (counts, ended) = producer.finish(read, &intake).await;
+        self.count(&counts);
+        ended?;
+        Ok(proto::RecordInteractionsResponse {
+            received: counts.received,
+            accepted: counts.accepted,
+            duplicates: counts.duplicates,
+            rejected: counts.rejected,
+            rejections: intake.drain_rejections(),
+            last_sequence: counts.last_sequence,
+            unknown_decisions: counts.unknown_decisions,
+        })
+    }
+
     fn count(&self, counts: &Counts) {
         let metrics = &self.service.metrics;
         metrics.count_interactions("accepted", counts.accepted);
@@ -122,26 +155,29 @@ impl PersonalizationService for PersonalizationApi {
         let Some(first) = stream.message().await? else {
             return Ok(Response::new(Default::default()));
         };
-        let namespace = namespace(&self.service, &first.namespace).await?;
-        let mut intake = Intake::default();
-        let mut producer = Producer::new(self.service.clone(), namespace.clone());
-        let draining = &self.service.draining;
-        let check = |message: proto::RecordInteractionsRequest, records: &mut Vec<Record>| {
-            check_same_namespace(&namespace, &message.namespace)?;
-            self.check(&mut intake, message.interactions, |_place| None, records)
-        };
-        let read = producer.take_in(&mut stream, first, draining, check).await;
-        let (counts, ended) = producer.finish(read, &intake).await;
-        self.count(&counts);
-        ended?;
-        Ok(Response::new(proto::RecordInteractionsResponse {
-            received: counts.received,
-            accepted: counts.accepted,
-            duplicates: counts.duplicates,
-            rejected: counts.rejected,
-            rejections: intake.drain_rejections(),
-            last_sequence: counts.last_sequence,
-            unknown_decisions: counts.unknown_decisions,
+        let recorded = self.record(first, stream, &self.service.draining).await?;
+        Ok(Response::new(recorded))
+    }
+
+    async fn batch_record_interactions(
+        &self,
+        request: Request<proto::BatchRecordInteractionsRequest>,
+    ) -> Result<Response<proto::BatchRecordInteractionsResponse>, Status> {
+        let proto::BatchRecordInteractionsRequest { namespace, interactions } =
+            request.into_inner();
+        convert::batch("interactions", interactions.len()).map_err(status::invalid)?;
+        let only = proto::RecordInteractionsRequest { namespace, interactions };
+        // A running call is carried out to its end while the service drains.
+        let draining = CancellationToken::new();
+        let recorded = self.record(only, tokio_stream::empty(), &draining).await?;
+        Ok(Response::new(proto::BatchRecordInteractionsResponse {
+            received: recorded.received,
+            accepted: recorded.accepted,
+            duplicates: recorded.duplicates,
+            rejected: recorded.rejected,
+            rejections: recorded.rejections,
+            last_sequence: recorded.last_sequence,
+            unknown_decisions: recorded.unknown_decisions,
         }))
     }
 

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use tokio_stream::Stream;
+use tokio_stream::StreamExt;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
-use tonic::Streaming;
 
 use super::convert;
 use super::intake::Counts;
@@ -70,25 +70,28 @@ impl Producer {
         Ok(())
     }
 
-    /// Reads a client stream to its end, submitting what `check` makes of its messages.
-    /// What came before a mistake, a broken connection or a shutdown is submitted all
+    /// Reads a client stream to its end, submitting what `check` makes of its messages: of
+    /// its first, and of the rest. What came before a mistake, a broken connection or a shutdown is submitted all
     /// the same.
     ///
     /// # Errors
     /// What `check` refused, what broke the stream, or `ShuttingDown`.
-    pub async fn take_in<M>(
+    pub async fn take_in<M, S>(
         &mut self,
-        stream: &mut Streaming<M>,
         first: M,
+        mut rest: S,
         draining: &CancellationToken,
         mut check: impl FnMut(M, &mut Vec<Record>) -> Result<(), Status>,
-    ) -> Result<(), Status> {
+    ) -> Result<(), Status>
+    where
+        S: Stream<Item = Result<M, Status>> + Unpin,
+    {
         let mut next = Some(first);
         while let Some(message) = next {
             let mut records = Vec::new();
             let mut read = check(message, &mut records);
             while read.is_ok() && records.len() < RECORDS_PER_SUBMISSION {
-                read = match ready_message(stream).await {
+                read = match ready_message(&mut rest).await {
                     Some(message) => message.and_then(|message| check(message, &mut records)),
                     None => break,
                 };
@@ -100,7 +103,7 @@ impl Producer {
                 () = draining.cancelled() => {
                     return Err(Status::from(service::Error::ShuttingDown));
                 }
-                message = stream.message() => message?,
+                message = rest.next() => message.transpose()?,
             };
         }
         Ok(())

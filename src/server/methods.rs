@@ -11,21 +11,24 @@ use super::wire::Schema;
 use engine::domain::limits;
 
 /// Methods whose requests hold lists: candidates, events, items.
-const LARGE: [&str; 5] = [
+const LARGE: [&str; 7] = [
     "/personalization.v1.PersonalizationService/Personalize",
     "/personalization.v1.PersonalizationService/ExplainAbsence",
     "/personalization.v1.PersonalizationService/RecordInteractions",
+    "/personalization.v1.PersonalizationService/BatchRecordInteractions",
     "/personalization.v1.PersonalizationService/StreamInteractions",
     "/personalization.v1.CatalogService/UpsertItems",
+    "/personalization.v1.CatalogService/BatchUpsertItems",
 ];
 /// Methods whose requests hold filters, attributes or settings.
-const MEDIUM: [&str; 6] = [
+const MEDIUM: [&str; 7] = [
     "/personalization.v1.PersonalizationService/OnboardingItems",
     "/personalization.v1.PersonalizationService/SetUserAttributes",
     "/personalization.v1.CatalogService/DeleteItems",
     "/personalization.v1.BanditService/SelectArm",
     "/personalization.v1.BanditService/GetArmSet",
     "/personalization.v1.AdminService/CreateNamespace",
+    "/personalization.v1.AdminService/UpdateNamespace",
 ];
 
 /// One method.

@@ -42,6 +42,9 @@ pub enum Error {
     NoItem(String),
     #[error("arm set {0:?} has no selections")]
     NoArmSet(String),
+    /// They were changed since they were read.
+    #[error("the settings of namespace {namespace} have changed: read them again")]
+    SettingsChanged { namespace: NamespaceName, etag: String },
     /// The model did not reach the requested watermark in time.
     #[error("the model has applied record {watermark}, not yet {requested}")]
     WatermarkNotReached { requested: Sequence, watermark: Sequence },

@@ -1,4 +1,5 @@
 //! Taking in interactions and user attributes.
 
+mod batch;
 mod endless;
 mod finite;

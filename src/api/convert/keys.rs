@@ -82,6 +82,16 @@ pub fn deleted_item_ids(texts: Vec<String>) -> Result<Vec<ItemId>, Vec<Violation
     Ok(ids)
 }
 
+/// Checks how many interactions or items a call without a stream holds in `field`.
+///
+/// # Errors
+/// A violation of `field`.
+pub fn batch(field: &str, count: usize) -> Result<(), Vec<Violation>> {
+    let most = limits::BATCH_ITEMS;
+    let reason = || format!("must hold at most {most} entries, holds {count}");
+    one(field, if count <= most { Ok(()) } else { Err(reason()) })
+}
+
 /// 0 means the default.
 ///
 /// # Errors

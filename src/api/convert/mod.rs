@@ -22,6 +22,8 @@ mod request;
 mod rules;
 mod scalars;
 mod settings;
+mod settings_fields;
+mod settings_update;
 #[cfg(test)]
 mod tests;
 
@@ -31,11 +33,14 @@ pub use evaluation::evaluation;
 pub use interaction::{interaction, interaction_type_message};
 pub use item::{item, item_message};
 pub use keys::{
-    Listing, deleted_item_ids, item_id, namespace, namespace_again, next_page_token, page_size,
-    page_token, producer_id, user_id,
+    Listing, batch, deleted_item_ids, item_id, namespace, namespace_again, next_page_token,
+    page_size, page_token, producer_id, user_id,
 };
 pub use record::{RequestUnreadable, recorded_call, recorded_request, request_record};
 pub use rejection::rejection;
 pub use request::{absence, onboarding, personalize, results};
 pub use scalars::timestamp_message;
-pub use settings::{list_origin_message, settings, settings_message, strategy_message};
+pub use settings::{
+    list_origin_message, own_settings_message, settings, settings_message, strategy_message,
+};
+pub use settings_update::settings_update;

@@ -14,19 +14,23 @@ use crate::harness::World;
 use crate::harness::call_with_bytes;
 use crate::harness::greedy;
 
-const UNARY: [&str; 15] = [
+const UNARY: [&str; 19] = [
     "PersonalizationService/Personalize",
     "PersonalizationService/GetProfile",
     "PersonalizationService/SimilarItems",
     "PersonalizationService/SetUserAttributes",
     "PersonalizationService/RecordInteractions",
+    "PersonalizationService/BatchRecordInteractions",
     "CatalogService/UpsertItems",
+    "CatalogService/BatchUpsertItems",
     "CatalogService/GetItem",
     "CatalogService/ListItems",
     "CatalogService/DeleteItems",
     "ModelService/GetModelStatus",
     "ModelService/GetModelMetrics",
     "AdminService/ListNamespaces",
+    "AdminService/GetNamespace",
+    "AdminService/UpdateNamespace",
     "BanditService/SelectArm",
     "BanditService/RewardArm",
     "BanditService/GetArmSet",

@@ -44,10 +44,14 @@ pub const FRESHNESS_HALF_LIVES: usize = 256;
 pub const POSITION: u32 = 10_000;
 /// Interactions or items of one stream message.
 pub const STREAM_MESSAGE_ITEMS: usize = 10_000;
+/// Interactions or items of one call without a stream: its caller waits for all of them.
+pub const BATCH_ITEMS: usize = 1_000;
 /// Rejections of a stream that are described one by one; all are counted.
 pub const REJECTIONS_DESCRIBED: usize = 100;
 /// Rejected events after which a stream is ended: the producer is broken.
 pub const REJECTIONS_PER_STREAM: u64 = 10_000;
+/// Paths of an update mask: more than there are settings.
+pub const MASK_PATHS: usize = 200;
 /// Items of one page of a listing.
 pub const PAGE_SIZE: usize = 1_000;
 /// Items of a page when the caller names no number.

@@ -15,6 +15,10 @@ use tonic::Streaming;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 
+use crate::proto::BatchRecordInteractionsRequest;
+use crate::proto::BatchRecordInteractionsResponse;
+use crate::proto::BatchUpsertItemsRequest;
+use crate::proto::BatchUpsertItemsResponse;
 use crate::proto::DeleteItemsRequest;
 use crate::proto::DeleteItemsResponse;
 use crate::proto::ExplainAbsenceRequest;
@@ -216,6 +220,13 @@ impl PersonalizationService for Service {
         Err(Status::unimplemented("not needed"))
     }
 
+    async fn batch_record_interactions(
+        &self,
+        _request: Request<BatchRecordInteractionsRequest>,
+    ) -> Result<Response<BatchRecordInteractionsResponse>, Status> {
+        Err(Status::unimplemented("not needed"))
+    }
+
     async fn stream_interactions(
         &self,
         request: Request<Streaming<StreamInteractionsRequest>>,
@@ -281,6 +292,13 @@ impl CatalogService for Service {
         answer.received = answer.accepted;
         lock(&self.kept).item_calls += 1;
         Ok(Response::new(answer))
+    }
+
+    async fn batch_upsert_items(
+        &self,
+        _request: Request<BatchUpsertItemsRequest>,
+    ) -> Result<Response<BatchUpsertItemsResponse>, Status> {
+        Err(Status::unimplemented("not needed"))
     }
 
     async fn get_item(
