@@ -247,7 +247,7 @@ CREATE TABLE models (
     PRIMARY KEY (namespace_id, sequence)
 );
 
--- The parameters of learning and ranking, each time they were set.
+-- The parameters of learning and ranking, each time they changed.
 CREATE TABLE settings (
     -- The namespace they belong to.
     namespace_id bigint NOT NULL,
@@ -255,7 +255,7 @@ CREATE TABLE settings (
     sequence bigint NOT NULL,
     -- When they were appended to the log.
     recorded_at timestamptz NOT NULL,
-    -- All of them, by name.
+    -- All of them, by name; `own` names those that the namespace has set itself.
     settings jsonb NOT NULL,
     PRIMARY KEY (namespace_id, sequence)
 );

@@ -6,7 +6,7 @@
 //! | `NOT_FOUND` | checks the namespace, user, item or arm set that `ErrorInfo` names | nothing |
 //! | `ALREADY_EXISTS` | uses the namespace that exists, or another name | nothing |
 //! | `FAILED_PRECONDITION` | changes the state first: records more to train on, names another namespace | nothing |
-//! | `ABORTED` | waits for the training that runs, then calls again if still wanted | nothing |
+//! | `ABORTED` | waits for the training that runs, then calls again if still wanted; reads the settings again and changes those | nothing |
 //! | `CANCELLED` | calls again if the training is still wanted | nothing |
 //! | `DEADLINE_EXCEEDED` | calls again with a later deadline or without `min_watermark` | looks at the lag and the load when it is frequent |
 //! | `RESOURCE_EXHAUSTED` | sends again after the delay of `RetryInfo`, then ever later | adds capacity or raises the limit |
@@ -82,6 +82,10 @@ fn status(error: Error) -> Status {
         }
         Error::NoArmSet(name) => {
             explained(Code::NotFound, &message, "ARM_SET_NOT_FOUND", [("arm_set", name)])
+        }
+        Error::SettingsChanged { namespace, etag } => {
+            let metadata = [("namespace", namespace.to_string()), ("etag", etag)];
+            explained(Code::Aborted, &message, "SETTINGS_CHANGED", metadata)
         }
         Error::WatermarkNotReached { wanted, watermark } => {
             let metadata = [("wanted", wanted.to_string()), ("watermark", watermark.to_string())];
@@ -260,6 +264,7 @@ mod tests {
         let misconfigured = storage::Error::Misconfigured { reason: "secret".to_owned() };
         let too_new = storage::Error::TooNew { what: "secret", found: 2, known: 1 };
         let behind = Error::WatermarkNotReached { wanted: 9, watermark: 4 };
+        let changed = Error::SettingsChanged { namespace: shop(), etag: "e".to_owned() };
         let few = TrainingError::TooLittleData { found: 3 };
         let worse = TrainingError::NotBetter { candidate: 0.1, serving: 0.2 };
         let opening = Error::Opening { name: shop(), progress: Progress::default() };
@@ -274,6 +279,7 @@ mod tests {
             (Error::NoUser("u".to_owned()), Code::NotFound, "USER_NOT_FOUND", false),
             (Error::NoItem("i".to_owned()), Code::NotFound, "ITEM_NOT_FOUND", false),
             (Error::NoArmSet("a".to_owned()), Code::NotFound, "ARM_SET_NOT_FOUND", false),
+            (changed, Code::Aborted, "SETTINGS_CHANGED", false),
             (behind, Code::DeadlineExceeded, "WATERMARK_NOT_REACHED", false),
             (Error::TrainingRuns, Code::Aborted, "TRAINING_RUNS", false),
             (Error::Training(few), Code::FailedPrecondition, "TOO_LITTLE_DATA", false),

@@ -140,10 +140,14 @@ fn export(
 ) -> Result<u64, Failure> {
     let end = stores.log.log_end(partition)?.sequence;
     let mut rewards = Rewards::default();
+    let mut settings_at = 0;
     each_record(&*stores.log, partition, 0, end, |record| {
         match &record.record {
             Record::Interaction(interaction) => rewards.note(interaction),
-            Record::SettingsSet(settings) => rewards.settings = settings.clone(),
+            Record::SettingsSet(change) if change.replaces == settings_at => {
+                rewards.settings = change.settings.clone();
+                settings_at = record.sequence;
+            }
             _ => {}
         }
         Ok::<(), Failure>(())

@@ -21,13 +21,14 @@ const LARGE: [&str; 7] = [
     "/personalization.v1.CatalogService/BatchUpsertItems",
 ];
 /// Methods whose requests hold filters, attributes or settings.
-const MEDIUM: [&str; 6] = [
+const MEDIUM: [&str; 7] = [
     "/personalization.v1.PersonalizationService/OnboardingItems",
     "/personalization.v1.PersonalizationService/SetUserAttributes",
     "/personalization.v1.CatalogService/DeleteItems",
     "/personalization.v1.BanditService/SelectArm",
     "/personalization.v1.BanditService/GetArmSet",
     "/personalization.v1.AdminService/CreateNamespace",
+    "/personalization.v1.AdminService/UpdateNamespace",
 ];
 
 /// One method.

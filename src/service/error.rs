@@ -42,6 +42,9 @@ pub enum Error {
     NoItem(String),
     #[error("arm set {0:?} has no selections")]
     NoArmSet(String),
+    /// Somebody has changed them since they were read.
+    #[error("the settings of namespace {namespace} have changed: read them again")]
+    SettingsChanged { namespace: NamespaceName, etag: String },
     /// The model did not reach the wanted watermark in time.
     #[error("the model has applied record {watermark}, not yet {wanted}")]
     WatermarkNotReached { wanted: Sequence, watermark: Sequence },

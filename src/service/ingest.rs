@@ -28,6 +28,17 @@ pub struct Recorded {
     pub unknown_decisions: u64,
 }
 
+impl Recorded {
+    /// The highest sequence among the new records; 0 without any.
+    pub fn last_sequence(&self) -> Sequence {
+        let sequences = self.outcomes.iter().filter_map(|outcome| match outcome {
+            AppendOutcome::Accepted(sequence) => Some(*sequence),
+            AppendOutcome::Duplicate => None,
+        });
+        sequences.max().unwrap_or(0)
+    }
+}
+
 /// Waits for the outcome of a submission.
 #[derive(Debug)]
 pub struct Submitted {

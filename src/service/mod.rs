@@ -33,6 +33,8 @@ mod recording;
 mod redo;
 mod retrain;
 mod scene;
+mod settings;
+mod settings_change;
 mod sleepers;
 mod store_health;
 mod unlearnt_costs;
@@ -75,6 +77,8 @@ pub use reasons::ReasonInWords;
 pub use recording::{Detail, RequestRecord};
 pub use redo::{NotRedone, check_record, redo};
 pub use retrain::{RetrainProgress, RetrainStage, Training};
+pub use settings::{settings_etag, settings_with};
+pub use settings_change::InForce;
 pub use store_health::{StoreHealth, StoreMonitor};
 
 use crate::storage::Cache;
@@ -117,7 +121,7 @@ impl std::fmt::Debug for Stores {
 /// How the service runs; plain values, checked where they were read.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Settings of namespaces that were created without their own.
+    /// Settings of namespaces where they have none of their own.
     pub settings: Settings,
     /// Records between two snapshots of a namespace.
     pub snapshot_every_records: u64,

@@ -31,6 +31,7 @@ use crate::storage::Position;
 use engine::View;
 use engine::domain::NamespaceName;
 use engine::domain::Sequence;
+use engine::domain::Timestamp;
 
 /// When a namespace was last used, in seconds since the process began.
 #[derive(Debug)]
@@ -74,6 +75,7 @@ pub struct Condition {
 #[derive(Debug)]
 pub struct Namespace {
     pub tail: Arc<LogTail>,
+    pub created_at: Timestamp,
     view: ArcSwap<View>,
     /// Where the view stands in the log.
     position: watch::Sender<Position>,
@@ -91,6 +93,7 @@ pub struct Namespace {
 impl Namespace {
     pub(super) fn new(
         tail: Arc<LogTail>,
+        created_at: Timestamp,
         view: Arc<View>,
         position: Position,
         user_contexts: UserContexts,
@@ -100,6 +103,7 @@ impl Namespace {
         Self {
             rates: RateWindows::new(tail.partition.clone()),
             tail,
+            created_at,
             view: ArcSwap::new(view),
             position: watch::Sender::new(position),
             condition: watch::Sender::default(),
@@ -243,6 +247,7 @@ mod tests {
         let engine = Engine::new(Settings::default());
         Namespace::new(
             Arc::new(LogTail::new(partition, 0)),
+            Timestamp::default(),
             engine.view(),
             Position::default(),
             UserContexts::within(&Arc::default()),

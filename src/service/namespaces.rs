@@ -161,7 +161,7 @@ impl Namespaces {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Settings of namespaces without their own.
+    /// Settings of namespaces where they have none of their own.
     pub fn defaults(&self) -> &Settings {
         &self.with.options.settings
     }

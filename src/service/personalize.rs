@@ -187,6 +187,7 @@ impl Service {
                 user,
                 user_changed_at: view.user(user).changed_at,
                 model_version: view.model_version(),
+                settings_at: view.settings_at(),
                 filter: &call.filter,
             };
             key.text()

@@ -1,7 +1,7 @@
 //! Personal candidates of large catalogues, kept for an hour and shared by replicas.
 //!
 //! - Searching a large catalogue for a person takes milliseconds; its outcome holds
-//!   while neither the person nor the model nor the filter changes, which the key
+//!   while neither the person nor the model, the settings nor the filter change, which the key
 //!   says. Cohorts, popular, trending, fresh and random items are added each time,
 //!   and ranking, exploration and propensities are always of the moment.
 //! - Item indices are handed out in the order of the log, so they mean the same on
@@ -26,6 +26,7 @@ pub struct PredictionKey<'a> {
     pub user: u32,
     pub user_changed_at: Sequence,
     pub model_version: u64,
+    pub settings_at: Sequence,
     pub filter: &'a Filter,
 }
 
@@ -34,8 +35,8 @@ impl PredictionKey<'_> {
         let Partition { namespace, incarnation } = self.partition;
         let filter = xxhash_rust::xxh3::xxh3_128(format!("{:?}", self.filter).as_bytes());
         let mut text = format!("prediction/{namespace}/{incarnation}/");
-        let Self { user, user_changed_at, model_version, .. } = self;
-        write!(text, "{model_version}/{user}/{user_changed_at}/{filter:032x}")
+        let Self { user, user_changed_at, model_version, settings_at, .. } = self;
+        write!(text, "{model_version}/{settings_at}/{user}/{user_changed_at}/{filter:032x}")
             .expect("writing to a string does not fail");
         text
     }

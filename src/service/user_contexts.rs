@@ -1,5 +1,5 @@
 //! What is derived of each person (folded-in factors, content taste), kept while
-//! neither the person nor the model changes.
+//! neither the person nor the model nor the settings change.
 //!
 //! - One cache for the process, bounded in bytes; the least used make room, of whichever
 //!   namespace. Each handle of a namespace has its own part, which dies with it.
@@ -75,6 +75,7 @@ impl Drop for UserContexts {
 pub struct Derived {
     user_changed_at: Sequence,
     model_version: u64,
+    settings_at: Sequence,
     /// Of the view it was derived from. What the person had may have been described anew
     /// since, so whoever works out a decision again needs that view.
     pub watermark: Sequence,
@@ -94,6 +95,7 @@ impl Derived {
         Self {
             user_changed_at: user.map_or(0, |user| user.changed_at),
             model_version: view.model_version(),
+            settings_at: view.settings_at(),
             watermark: view.watermark(),
             context: Arc::new(context),
             bytes: bytes as u64,
@@ -117,6 +119,7 @@ impl UserContexts {
         let fits = |derived: &Derived| {
             derived.user_changed_at == user.changed_at
                 && derived.model_version == view.model_version()
+                && derived.settings_at == view.settings_at()
         };
         let key = (self.handle, index);
         if let Some(derived) = self.cache.derived.get(&key).filter(fits) {

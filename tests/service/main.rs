@@ -24,5 +24,6 @@ mod probes;
 mod recommendations;
 mod replicas;
 mod rules;
+mod settings;
 mod takeover;
 mod validation;

@@ -15,4 +15,5 @@ mod joining;
 mod leader;
 mod overload;
 mod owners;
+mod settings;
 mod versions;

@@ -29,6 +29,7 @@ use crate::domain::ItemId;
 use crate::domain::ListOrigin;
 use crate::domain::LogRecord;
 use crate::domain::Record;
+use crate::domain::SettingsChange;
 use crate::domain::ShownItem;
 use crate::domain::Strategy;
 use crate::domain::TakeoverChange;
@@ -199,7 +200,7 @@ impl World {
                 }));
                 let settings =
                     Settings { collaborative_factors: 16, epsilon: 0.2, ..Settings::default() };
-                world.push(Record::SettingsSet(settings));
+                world.push(Record::SettingsSet(SettingsChange { settings, replaces: 0 }));
                 if let Ok(model) =
                     train(engine.state(), Effort::Search, &mut |_| ControlFlow::Continue(()))
                 {
@@ -385,4 +386,4 @@ fn the_golden_log_leads_to_the_golden_digest() {
     assert_eq!((ENGINE_REVISION, digest.as_str()), (1, GOLDEN_DIGEST));
 }
 
-const GOLDEN_DIGEST: &str = "cbc92642e345f5eac295bf55ce100b0d9a7aaeb73519ce667af8cfa61d3d7714";
+const GOLDEN_DIGEST: &str = "4519b3126bcc7c4e1ce999279481627ab80cf542f3a36deeeaf93ca4722f18d0";

@@ -22,6 +22,8 @@ mod request;
 mod rules;
 mod scalars;
 mod settings;
+mod settings_fields;
+mod settings_update;
 #[cfg(test)]
 mod tests;
 
@@ -38,4 +40,7 @@ pub use record::{RequestUnreadable, recorded_call, recorded_request, request_rec
 pub use rejection::rejection;
 pub use request::{absence, onboarding, personalize, results};
 pub use scalars::timestamp_message;
-pub use settings::{list_origin_message, settings, settings_message, strategy_message};
+pub use settings::{
+    list_origin_message, own_settings_message, settings, settings_message, strategy_message,
+};
+pub use settings_update::settings_update;

@@ -7,6 +7,8 @@ use super::arms::arm_settings_message;
 use super::interaction::RATING_MAX;
 use super::scalars::decimal;
 use super::scalars::label;
+use super::settings_fields::only;
+use super::settings_fields::set_names;
 use crate::proto;
 use engine::domain::ConfidenceTable;
 use engine::domain::DiversityMethod;
@@ -22,7 +24,7 @@ use engine::domain::Violations;
 
 const FIELD: &str = "settings";
 
-/// `base` with what the message sets; `None` when it sets nothing. Fields have the
+/// `base` with what the message sets, which is the namespace's own then. Fields have the
 /// names of [`Settings`], so the violations of its check are those of the message.
 ///
 /// # Errors
@@ -30,8 +32,10 @@ const FIELD: &str = "settings";
 pub fn settings(
     message: Option<proto::NamespaceSettings>,
     base: &Settings,
-) -> Result<Option<Settings>, Vec<Violation>> {
+) -> Result<Settings, Vec<Violation>> {
     let message = message.unwrap_or_default();
+    let set = set_names(&message).into_iter().map(String::into_boxed_str);
+    let own = base.own.iter().cloned().chain(set).collect();
     let mut violations = Violations::default();
     let chosen = message.strategy.map(strategy).transpose();
     let chosen = violations.take("settings.strategy", chosen).flatten().flatten();
@@ -53,17 +57,11 @@ pub fn settings(
         strategy: chosen.unwrap_or(base.strategy),
         diversity_method: method.unwrap_or(base.diversity_method),
         rating_threshold: rating_threshold.unwrap_or(base.rating_threshold),
+        own,
         ..settings
     };
     let settings = violations.absorb(FIELD, settings.check());
-    // UNSPECIFIED is as unset; any other strategy or method is something.
-    let message = proto::NamespaceSettings {
-        strategy: chosen.map(strategy_code),
-        diversity_method: method.map(diversity_method_code),
-        ..message
-    };
-    let set = message != proto::NamespaceSettings::default();
-    violations.finish(settings.filter(|_| set))
+    violations.finish(settings).map(|checked| checked.expect("nothing is violated"))
 }
 
 /// With what the message sets; checked with the other settings.
@@ -248,6 +246,11 @@ pub fn settings_message(settings: &Settings) -> proto::NamespaceSettings {
     }
 }
 
+/// Those that are the namespace's own.
+pub fn own_settings_message(settings: &Settings) -> proto::NamespaceSettings {
+    only(&settings_message(settings), |name| settings.own.contains(name))
+}
+
 /// `None` for UNSPECIFIED.
 pub(super) fn strategy(code: i32) -> Result<Option<Strategy>, String> {
     match proto::Strategy::try_from(code) {
@@ -309,23 +312,27 @@ mod tests {
 
     type Message = proto::NamespaceSettings;
 
-    fn convert(message: Message) -> Result<Option<Settings>, Vec<Violation>> {
+    fn convert(message: Message) -> Result<Settings, Vec<Violation>> {
         settings(Some(message), &Settings::default())
     }
 
     #[test]
-    fn a_message_that_sets_nothing_gives_no_settings() {
-        assert_eq!(settings(None, &Settings::default()), Ok(None));
-        assert_eq!(convert(Message::default()), Ok(None));
-        assert_eq!(convert(Message { strategy: Some(0), ..Message::default() }), Ok(None));
+    fn a_message_that_sets_nothing_gives_no_settings_of_its_own() {
+        assert_eq!(settings(None, &Settings::default()), Ok(Settings::default()));
+        assert_eq!(convert(Message::default()), Ok(Settings::default()));
+        let unspecified = Message { strategy: Some(0), ..Message::default() };
+        assert_eq!(convert(unspecified), Ok(Settings::default()));
     }
 
     #[test]
     fn what_is_unset_stays_as_in_the_base() {
         let base = Settings { collaborative_factors: 32, seed: 9, ..Settings::default() };
         let message = Message { epsilon: Some(0.5), strategy: Some(1), ..Message::default() };
-        let expected = Settings { epsilon: 0.5, strategy: Strategy::Greedy, ..base.clone() };
-        assert_eq!(settings(Some(message), &base), Ok(Some(expected)));
+        let own = ["epsilon", "strategy"].map(Box::from).into();
+        let expected = Settings { epsilon: 0.5, strategy: Strategy::Greedy, own, ..base.clone() };
+        let converted = settings(Some(message.clone()), &base).unwrap();
+        assert_eq!(own_settings_message(&converted), message);
+        assert_eq!(converted, expected);
     }
 
     #[test]
@@ -340,7 +347,8 @@ mod tests {
         };
         let message = settings_message(&written);
         assert_eq!(message.collaborative_regularization, Some(0.01));
-        assert_eq!(convert(message), Ok(Some(written)));
+        let converted = convert(message).unwrap();
+        assert_eq!(Settings { own: Default::default(), ..converted }, written);
     }
 
     fn all_wrong() -> Message {

@@ -98,7 +98,9 @@ impl Serving {
     }
 
     fn settings_when(&self) -> When {
-        if self.settings_due && self.learner.is_some() && !self.settings_job.running {
+        let written = self.settings_job.done_to.unwrap_or(0);
+        let sees = self.learner.as_ref().is_some_and(|it| it.position.sequence >= written);
+        if self.settings_due && sees && !self.settings_job.running {
             When::from(self.settings_job.not_before)
         } else {
             When::Later
@@ -171,12 +173,12 @@ impl Serving {
 
     fn set_settings(&mut self) {
         let Some(learner) = &self.learner else { return };
-        if learner.engine.state().settings() == &self.settings && learner.position.sequence > 0 {
+        let Some(change) = self.due_settings(learner) else {
             self.settings_due = false;
             return;
-        }
+        };
         self.settings_job.running = true;
-        let records = vec![Record::SettingsSet(self.settings.clone())];
+        let records = vec![Record::SettingsSet(change)];
         let (writer, tail) = (self.registry.with.writer.clone(), self.namespace.tail.clone());
         self.jobs.spawn(async move {
             let written = tokio::time::timeout(SETTINGS_PATIENCE, writer.append(&tail, records));

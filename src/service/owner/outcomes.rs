@@ -90,12 +90,12 @@ impl Serving {
     fn settings_written(&mut self, written: Result<Sequence, Error>) -> Option<Ending> {
         match written {
             Ok(log_end) => {
-                self.settings_due = false;
                 // The first request must not be answered by other settings.
                 if self.slot.is_opening() {
                     self.announce_at = Some(log_end);
                 }
-                self.settings_job.ended(None, Duration::ZERO);
+                // Whether they are in force is seen once the record is learnt.
+                self.settings_job.ended(Some(log_end), Duration::ZERO);
             }
             Err(Error::NoNamespace(_)) => return Some(Ending::Gone),
             Err(error) => {

@@ -28,6 +28,7 @@ use crate::service::lease_keeper::Lease;
 use crate::service::log_writer::LogTail;
 use crate::service::namespace::Namespace;
 use crate::service::namespaces::Namespaces;
+use crate::service::settings;
 use crate::service::user_contexts::UserContexts;
 use crate::storage;
 use crate::storage::LeaseName;
@@ -36,6 +37,8 @@ use crate::telemetry::Counted;
 use engine::ENGINE_REVISION;
 use engine::domain::Sequence;
 use engine::domain::Settings;
+use engine::domain::SettingsChange;
+use engine::domain::Timestamp;
 
 /// A namespace that nobody has used for so long is put to sleep.
 const IDLE: Duration = Duration::from_secs(3_600);
@@ -60,8 +63,9 @@ pub struct Serving {
     pub(super) read_not_before: Option<Instant>,
     /// Somebody heard that the log goes on.
     pub(super) look: bool,
-    /// What the namespace's settings should be, and whether they may not be yet.
-    pub(super) settings: Settings,
+    /// The settings that the namespace was created with, until its log has some; and whether
+    /// it may have to record others.
+    pub(super) created_with: Option<Settings>,
     pub(super) settings_due: bool,
     pub(super) settings_job: Duty,
     /// Requests get the namespace once this is learnt.
@@ -96,16 +100,23 @@ impl Serving {
         recovered: Recovered,
     ) -> Self {
         let with = &registry.with;
+        let created_at = entry.created_at;
         tail.advance(recovered.learner.position.sequence);
         let lead =
             LeaseName { partition: entry.partition, duty: format!("lead/{ENGINE_REVISION}") };
         let mut serving = Self {
-            namespace: Arc::new(handle(registry, slot, tail.clone(), &recovered.learner)),
+            namespace: Arc::new(handle(
+                registry,
+                slot,
+                tail.clone(),
+                created_at,
+                &recovered.learner,
+            )),
             end: tail.subscribe(),
             learner: None,
             read_not_before: None,
             look: false,
-            settings: entry.settings.unwrap_or_else(|| with.options.settings.clone()),
+            created_with: entry.settings,
             settings_due: false,
             settings_job: Duty::default(),
             announce_at: None,
@@ -145,9 +156,15 @@ impl Serving {
         let watermark = learner.position.sequence;
         tracing::info!(namespace = %self.slot.name, watermark, snapshot_at, "namespace opened");
         self.snapshot_at = snapshot_at;
-        self.settings_due = learner.engine.state().settings() != &self.settings || watermark == 0;
+        self.settings_due = self.due_settings(&learner).is_some();
         self.announce_at = (!self.settings_due).then_some(watermark);
         self.learner = Some(learner);
+    }
+
+    /// What the namespace has to record about its settings.
+    pub(super) fn due_settings(&self, learner: &Learner) -> Option<SettingsChange> {
+        let server = &self.registry.with.options.settings;
+        settings::due(learner.engine.state(), self.created_with.as_ref(), server)
     }
 
     /// Says that the state is of a log that is no more, and forgets it; the last view is
@@ -174,7 +191,8 @@ impl Serving {
     pub fn begin_anew(&mut self, recovered: Recovered) {
         let tail = self.namespace.tail.clone();
         tail.advance(recovered.learner.position.sequence);
-        let namespace = handle(&self.registry, &self.slot, tail, &recovered.learner);
+        let created_at = self.namespace.created_at;
+        let namespace = handle(&self.registry, &self.slot, tail, created_at, &recovered.learner);
         let old = std::mem::replace(&mut self.namespace, Arc::new(namespace));
         self.jobs = JoinSet::new();
         self.duties = CancellationToken::new();
@@ -291,9 +309,16 @@ impl Serving {
     }
 }
 
-fn handle(registry: &Namespaces, slot: &Slot, tail: Arc<LogTail>, learner: &Learner) -> Namespace {
+fn handle(
+    registry: &Namespaces,
+    slot: &Slot,
+    tail: Arc<LogTail>,
+    created_at: Timestamp,
+    learner: &Learner,
+) -> Namespace {
     Namespace::new(
         tail,
+        created_at,
         learner.engine.view(),
         learner.position,
         UserContexts::within(&registry.with.contexts),

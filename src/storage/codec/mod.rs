@@ -38,6 +38,7 @@ use engine::domain::LogRecord;
 use engine::domain::PublishedModel;
 use engine::domain::Record;
 use engine::domain::Sequence;
+use engine::domain::SettingsChange;
 use engine::domain::Timestamp;
 use engine::domain::UserId;
 
@@ -92,7 +93,8 @@ fn put_body(out: &mut Vec<u8>, record: &Record, base: Timestamp) {
             put_text(out, user_id.as_str());
             attributes::put(out, attributes);
         }
-        Record::SettingsSet(settings) => {
+        Record::SettingsSet(SettingsChange { settings, replaces }) => {
+            put_varint(out, *replaces);
             serde_json::to_writer(out, settings).expect("settings have text keys only");
         }
         Record::ModelPublished(model) => {
@@ -161,9 +163,13 @@ fn read_body(kind: u8, body: &mut Reader<'_>, base: Timestamp) -> Result<Record,
             let attributes = attributes::read(body)?;
             Ok(Record::UserAttributesSet { user_id, attributes })
         }
-        SETTINGS_SET => serde_json::from_slice(body.remainder())
-            .map(Record::SettingsSet)
-            .map_err(|error| Fault::Damaged(format!("settings: {error}"))),
+        SETTINGS_SET => {
+            let replaces = body.varint()?;
+            let settings = serde_json::from_slice(body.remainder());
+            let settings =
+                settings.map_err(|error| Fault::Damaged(format!("settings: {error}")))?;
+            Ok(Record::SettingsSet(SettingsChange { settings, replaces }))
+        }
         MODEL_PUBLISHED => {
             let version = body.varint()?;
             let trained_at = body.varint()?;

@@ -31,6 +31,7 @@ use engine::domain::ListOrigin;
 use engine::domain::OfferedArm;
 use engine::domain::SessionId;
 use engine::domain::Settings;
+use engine::domain::SettingsChange;
 use engine::domain::ShownItem;
 use engine::domain::Strategy as Choice;
 use engine::domain::TakeoverChange;
@@ -132,15 +133,17 @@ fn catalogue_item() -> impl Strategy<Value = Item> {
 }
 
 fn settings() -> impl Strategy<Value = Record> {
-    (any::<u64>(), -1e6_f32..1e6, any::<bool>(), -100.0_f32..100.0).prop_map(
-        |(seed, epsilon, recommend_seen, confidence)| {
-            Record::SettingsSet(Settings {
+    (any::<u64>(), -1e6_f32..1e6, any::<bool>(), -100.0_f32..100.0, any::<u64>()).prop_map(
+        |(seed, epsilon, recommend_seen, confidence, replaces)| {
+            let settings = Settings {
                 seed,
                 epsilon,
                 recommend_seen: Some(recommend_seen),
                 confidences: ConfidenceTable::default().with(InteractionType::Save, confidence),
+                own: [Box::from("epsilon")].into(),
                 ..Settings::default()
-            })
+            };
+            Record::SettingsSet(SettingsChange { settings, replaces })
         },
     )
 }

@@ -14,7 +14,7 @@ use crate::harness::World;
 use crate::harness::call_with_bytes;
 use crate::harness::greedy;
 
-const UNARY: [&str; 17] = [
+const UNARY: [&str; 19] = [
     "PersonalizationService/Personalize",
     "PersonalizationService/GetProfile",
     "PersonalizationService/SimilarItems",
@@ -29,6 +29,8 @@ const UNARY: [&str; 17] = [
     "ModelService/GetModelStatus",
     "ModelService/GetModelMetrics",
     "AdminService/ListNamespaces",
+    "AdminService/GetNamespace",
+    "AdminService/UpdateNamespace",
     "BanditService/SelectArm",
     "BanditService/RewardArm",
     "BanditService/GetArmSet",

@@ -19,6 +19,7 @@ use engine::domain::PublishedModel;
 use engine::domain::Record;
 use engine::domain::SessionId;
 use engine::domain::Settings;
+use engine::domain::SettingsChange;
 use engine::domain::ShownItem;
 use engine::domain::Strategy;
 use engine::domain::Timestamp;
@@ -154,7 +155,11 @@ pub fn mixture(count: u64) -> Vec<LogRecord> {
                 user_attributes(&user, attributes([("age", AttributeValue::Number(number as f64))]))
             }
             3 => item_deleted(&name),
-            4 => Record::SettingsSet(Settings { seed: number, ..Settings::default() }),
+            4 => {
+                let settings = Settings { seed: number, ..Settings::default() };
+                let replaces = (number + 1).saturating_sub(20);
+                Record::SettingsSet(SettingsChange { settings, replaces })
+            }
             5 => model(number, 10),
             6 | 7 => Record::Interaction(full_interaction(number, &user, *kind)),
             _ => Record::Interaction(Interaction {

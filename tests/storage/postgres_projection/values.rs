@@ -9,6 +9,7 @@ use engine::domain::InteractionType;
 use engine::domain::Item;
 use engine::domain::Record;
 use engine::domain::Settings;
+use engine::domain::SettingsChange;
 use engine::domain::Timestamp;
 
 use super::database::Database;
@@ -163,9 +164,13 @@ fn a_profile_counts_and_keeps_the_attributes_set_last() {
 
 #[test]
 fn models_and_settings_are_rows_in_the_order_of_the_log() {
-    let settings = Settings { epsilon: 0.25, seed: u64::MAX, ..Settings::default() };
-    let (_database, session) =
-        after([model(1, 1_000), Record::SettingsSet(settings), model(u64::MAX, 0)]);
+    let set = |epsilon, replaces| {
+        let settings = Settings { epsilon, seed: u64::MAX, ..Settings::default() };
+        Record::SettingsSet(SettingsChange { settings, replaces })
+    };
+    let set = [set(0.25, 0), set(0.5, 0), set(0.75, 2)];
+    let [first, late, second] = set;
+    let (_database, session) = after([model(1, 1_000), first, model(u64::MAX, 0), late, second]);
     assert_eq!(
         session.rows("SELECT * FROM models ORDER BY sequence"),
         [
@@ -173,8 +178,9 @@ fn models_and_settings_are_rows_in_the_order_of_the_log() {
             "1|3|9223372036854775807|3|2023-11-14 22:13:23+00|0",
         ]
     );
-    let query = "SELECT sequence, settings -> 'epsilon', settings -> 'seed' FROM settings";
-    assert_eq!(session.rows(query), ["2|0.25|18446744073709551615"]);
+    let query = "SELECT sequence, settings -> 'epsilon', settings -> 'seed' FROM settings
+        ORDER BY sequence";
+    assert_eq!(session.rows(query), ["2|0.25|18446744073709551615", "5|0.75|18446744073709551615"]);
 }
 
 #[test]

@@ -50,6 +50,8 @@ pub const BATCH_ITEMS: usize = 1_000;
 pub const REJECTIONS_DESCRIBED: usize = 100;
 /// Rejected events after which a stream is ended: the producer is broken.
 pub const REJECTIONS_PER_STREAM: u64 = 10_000;
+/// Paths of an update mask: more than there are settings.
+pub const MASK_PATHS: usize = 200;
 /// Items of one page of a listing.
 pub const PAGE_SIZE: usize = 1_000;
 /// Items of a page when the caller names no number.

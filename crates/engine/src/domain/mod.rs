@@ -38,7 +38,7 @@ pub use item::Item;
 pub use layout::{FeatureId, FeatureLayout};
 pub use ranges::{check_half_life, within_range};
 pub use ranker::RankerSettings;
-pub use record::{LogRecord, PublishedModel, Record, Sequence};
+pub use record::{LogRecord, PublishedModel, Record, Sequence, SettingsChange};
 pub use reward::{outweighs, reward};
 pub use settings::{ConfidenceTable, FreshnessTable, Settings, SettingsRange};
 pub use takeover::{BaselineOrder, ListOrigin, TakeoverChange, TakeoverTrial};

@@ -29,7 +29,7 @@ pub enum Record {
         user_id: UserId,
         attributes: Attributes,
     },
-    SettingsSet(Settings),
+    SettingsSet(SettingsChange),
     /// A trained model enters the state as data: training uses kernels whose bits
     /// depend on the processor.
     ModelPublished(PublishedModel),
@@ -54,6 +54,16 @@ impl Record {
             | Self::TakeoverChanged(_) => None,
         }
     }
+}
+
+/// Settings in place of those that are in force.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SettingsChange {
+    pub settings: Settings,
+    /// Sequence of the record that set those from which these were made; 0 where none was.
+    /// When others are in force at this record it changes nothing: of two changes that were
+    /// made at a time, neither undoes the other unseen.
+    pub replaces: Sequence,
 }
 
 /// A trained model as its trainer encoded it; only the engine reads it.

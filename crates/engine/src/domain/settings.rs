@@ -5,6 +5,7 @@
 //! lacks one, or has another, is not of this version and is not read.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use serde::Deserialize;
 use serde::Serialize;
@@ -181,6 +182,9 @@ pub struct Settings {
     pub unknown_items_max: u32,
     /// Keys the random streams of the engine and the trainer.
     pub seed: u64,
+    /// Names of those above that the namespace has set itself, such as `epsilon` and
+    /// `arms.alpha`; the others follow the configuration of the server.
+    pub own: BTreeSet<Box<str>>,
 }
 
 impl Default for Settings {
@@ -222,6 +226,7 @@ impl Default for Settings {
             users_max: 1_000_000,
             unknown_items_max: 100_000,
             seed: 1,
+            own: BTreeSet::new(),
         }
     }
 }

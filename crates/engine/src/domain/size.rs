@@ -39,7 +39,7 @@ impl Record {
             Self::UserAttributesSet { user_id, attributes } => {
                 user_id.as_str().len() + attributes.heap()
             }
-            Self::SettingsSet(settings) => settings.heap(),
+            Self::SettingsSet(change) => change.settings.heap(),
             Self::ModelPublished(model) => model.encoded.len(),
             Self::ArmSelected(selection) => selection.heap(),
             Self::ArmRewarded(ArmReward { event_id, decision_id, .. }) => {
@@ -146,7 +146,9 @@ impl Heap for Settings {
         let map = |map: &std::collections::BTreeMap<Box<str>, f32>| {
             nodes(map.len(), entry) + map.keys().map(Heap::heap).sum::<usize>()
         };
-        maps.into_iter().map(map).sum()
+        let own = nodes(self.own.len(), size_of::<Box<str>>());
+        own + self.own.iter().map(Heap::heap).sum::<usize>()
+            + maps.into_iter().map(map).sum::<usize>()
     }
 }
 

@@ -86,7 +86,7 @@ impl Engine {
             Record::UserAttributesSet { user_id, attributes } => {
                 self.set_attributes(user_id.as_str(), attributes, record.sequence);
             }
-            Record::SettingsSet(settings) => self.set_settings(settings),
+            Record::SettingsSet(change) => self.set_settings(change, record.sequence),
             Record::ModelPublished(published) => {
                 effects.push(self.switch_model(published, record.sequence, at));
             }

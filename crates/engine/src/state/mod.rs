@@ -10,6 +10,7 @@ pub mod online_items;
 mod popularity;
 pub mod postings;
 pub mod quarantine;
+mod settings_records;
 mod snapshot;
 mod snapshot_parts;
 pub mod top_lists;

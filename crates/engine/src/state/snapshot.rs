@@ -37,6 +37,7 @@ use crate::models::published::Model;
 use crate::models::recent_positives::RecentPositives;
 use crate::state::postings::Postings;
 use crate::state::quarantine::Sweep;
+use crate::state::settings_records::SettingsRecords;
 use crate::state::view::Counts;
 use crate::state::view::View;
 use crate::takeover::Takeover;
@@ -51,6 +52,7 @@ const HEAD: &str = "head";
 #[derive(Serialize, Deserialize)]
 struct Head {
     settings: Settings,
+    settings_records: SettingsRecords,
     watermark: Sequence,
     began: Timestamp,
     clock: Timestamp,
@@ -119,6 +121,7 @@ impl View {
     fn head(&self) -> Head {
         Head {
             settings: self.settings.as_ref().clone(),
+            settings_records: self.settings_records.clone(),
             watermark: self.watermark,
             began: self.began,
             clock: self.clock,
@@ -157,6 +160,7 @@ impl View {
     /// Restores the head of a snapshot.
     fn take_head(&mut self, head: Head) {
         self.settings = Arc::new(head.settings);
+        self.settings_records = head.settings_records;
         self.watermark = head.watermark;
         self.began = head.began;
         self.clock = head.clock;

@@ -11,6 +11,7 @@ macro_rules! parts_of {
         let View {
             // In the head.
             settings: _,
+            settings_records: _,
             watermark: _,
             began: _,
             clock: _,

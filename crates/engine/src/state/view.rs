@@ -55,6 +55,7 @@ use crate::state::entry::Entry;
 use crate::state::items::ItemStore;
 use crate::state::postings::Postings;
 use crate::state::quarantine::Sweep;
+use crate::state::settings_records::SettingsRecords;
 use crate::state::top_lists::Leaders;
 use crate::state::top_lists::TopLists;
 use crate::state::users::UserStore;
@@ -87,6 +88,7 @@ pub struct Counts {
 #[derive(Debug, Clone)]
 pub struct View {
     pub(crate) settings: Arc<Settings>,
+    pub(crate) settings_records: SettingsRecords,
     pub(crate) watermark: Sequence,
     /// When the first record was appended. It tells logs apart.
     pub(crate) began: Timestamp,
@@ -180,6 +182,7 @@ impl View {
             leaders: Leaders::default(),
             top_lists: Arc::default(),
             settings: Arc::new(settings),
+            settings_records: SettingsRecords::default(),
         };
         view.begin_popularity();
         view
@@ -187,6 +190,16 @@ impl View {
 
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// The record whose settings are in force; 0 before the first.
+    pub fn settings_at(&self) -> Sequence {
+        self.settings_records.in_force()
+    }
+
+    /// Whether this record, one of the last few about settings, has changed them.
+    pub fn has_set_settings(&self, sequence: Sequence) -> bool {
+        self.settings_records.contains(sequence)
     }
 
     /// Whether items that a user already had are recommended again: by the settings, else by

@@ -10,6 +10,7 @@ use crate::domain::Item;
 use crate::domain::LogRecord;
 use crate::domain::Record;
 use crate::domain::Settings;
+use crate::domain::SettingsChange;
 use crate::domain::Timestamp;
 use crate::features::describe_raw;
 use crate::tests::item_id;
@@ -52,6 +53,11 @@ impl Site {
         self.sequence += 1;
         let record = LogRecord { sequence: self.sequence, recorded_at, record };
         self.engine.apply(&[record]).unwrap();
+    }
+
+    fn set(&mut self, settings: Settings, recorded_at: Timestamp) {
+        let replaces = self.engine.state().settings_at();
+        self.apply(Record::SettingsSet(SettingsChange { settings, replaces }), recorded_at);
     }
 
     /// Recorded at the moment it happens.
@@ -175,7 +181,7 @@ fn changed_half_lives_leave_every_decayed_quantity_as_it_is() {
     };
     let topics = users_topics(&site);
     let clock = site.engine.state().clock();
-    site.apply(Record::SettingsSet(changed), clock);
+    site.set(changed, clock);
     for (item, before) in before.iter().enumerate() {
         let after = site.features(0, item);
         assert!(differ(before, &after) < 1e-4, "{item}: {before:?} {after:?}");
@@ -211,7 +217,7 @@ proptest! {
                     freshness_half_life_hours: hours,
                     ..Settings::default()
                 };
-                site.apply(Record::SettingsSet(settings), newest);
+                site.set(settings, newest);
             }
             let at = Timestamp::from_millis(on * Timestamp::DAY_MS);
             newest = newest.max(at);

@@ -12,7 +12,8 @@ use crate::tests::*;
 /// A namespace that remembers decisions for an hour, in a mebibyte: 2,500 short ones.
 fn remembering_little() -> Record {
     let ranker = RankerSettings { credit_hours: 1, credit_megabytes: 1, ..Default::default() };
-    Record::SettingsSet(Settings { ranker, ..Settings::default() })
+    let settings = Settings { ranker, ..Settings::default() };
+    Record::SettingsSet(SettingsChange { settings, replaces: 0 })
 }
 
 const LITTLE: usize = 2_600;

@@ -15,6 +15,7 @@ fn trained(records: Vec<LogRecord>) -> Engine {
         let recorded_at = Timestamp::from_seconds(1_700_100_000);
         engine.apply(&[LogRecord { sequence, recorded_at, record }]).unwrap();
     };
+    let settings = SettingsChange { settings, replaces: 0 };
     publish(&mut engine, Record::SettingsSet(settings));
     let model = train(engine.state(), Effort::Search, &mut |_| ControlFlow::Continue(())).unwrap();
     publish(&mut engine, Record::ModelPublished(model));

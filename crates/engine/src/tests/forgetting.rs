@@ -33,7 +33,7 @@ fn event(number: usize, user: &str, item: &str, topic: &str) -> Record {
 /// A catalogue with its users, then a flood of ids that are named once, between likes of the users.
 fn flooded() -> Vec<LogRecord> {
     let mut world = World::new(5);
-    world.push(Record::SettingsSet(small()));
+    world.push(Record::SettingsSet(SettingsChange { settings: small(), replaces: 0 }));
     world.catalogue();
     for number in 0..FLOOD {
         let user = format!("person-{}", number % 30);

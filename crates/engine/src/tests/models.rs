@@ -21,7 +21,7 @@ fn trained() -> &'static Trained {
     TRAINED.get_or_init(|| {
         let mut world = World::new(11);
         let settings = Settings { collaborative_factors: 8, ..Settings::default() };
-        world.push(Record::SettingsSet(settings));
+        world.push(Record::SettingsSet(SettingsChange { settings, replaces: 0 }));
         world.catalogue();
         for _ in 0..500 {
             world.interaction();

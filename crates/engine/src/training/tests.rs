@@ -17,6 +17,7 @@ use crate::domain::LogRecord;
 use crate::domain::PublishedModel;
 use crate::domain::Record;
 use crate::domain::Settings;
+use crate::domain::SettingsChange;
 use crate::domain::Timestamp;
 use crate::domain::UserId;
 use crate::learning::Effect;
@@ -66,7 +67,8 @@ impl Planted {
     fn settings(&mut self, change: impl Fn(Settings) -> Settings) {
         let settings =
             Settings { collaborative_factors: 16, search_trials: 8, ..Settings::default() };
-        self.push(Record::SettingsSet(change(settings)));
+        let (settings, replaces) = (change(settings), self.engine.state().settings_at());
+        self.push(Record::SettingsSet(SettingsChange { settings, replaces }));
     }
 
     fn push(&mut self, record: Record) -> Vec<Effect> {

@@ -19,7 +19,7 @@ use engine::domain::LogRecord;
 use engine::domain::PublishedModel;
 use engine::domain::Record;
 use engine::domain::Sequence;
-use engine::domain::Settings;
+use engine::domain::SettingsChange;
 use engine::domain::Timestamp;
 
 /// Where and when in the log something stands.
@@ -48,7 +48,7 @@ pub struct Changes<'a> {
     pub interactions: Vec<(Place, &'a Interaction)>,
     pub decisions: Vec<(Place, &'a Decision)>,
     pub models: Vec<(Place, &'a PublishedModel)>,
-    pub settings: Vec<(Place, &'a Settings)>,
+    pub settings: Vec<(Place, &'a SettingsChange)>,
     /// `None` for an item that is deleted.
     pub items: BTreeMap<Cow<'a, str>, (Place, Option<&'a Item>)>,
     pub profiles: BTreeMap<Cow<'a, str>, ProfileChange<'a>>,
@@ -97,7 +97,7 @@ impl<'a> Changes<'a> {
             Record::UserAttributesSet { user_id, attributes } => {
                 self.profile(user_id.as_str(), position).attributes = Some(attributes);
             }
-            Record::SettingsSet(settings) => self.settings.push((position, settings)),
+            Record::SettingsSet(change) => self.settings.push((position, change)),
             Record::ModelPublished(model) => self.models.push((position, model)),
             // Arms and takeovers have no tables.
             Record::ArmSelected(_) | Record::ArmRewarded(_) | Record::TakeoverChanged(_) => {}

@@ -1,17 +1,20 @@
 //! The tables that rows are only ever added to: one row for each record.
 
 use deadpool_postgres::Transaction;
+use tokio_postgres::types::ToSql;
 
 use super::changes::Place;
 use super::copy::Target;
 use super::copy::copy;
 use super::row::Row;
 use super::text::attributes_json;
+use super::time::system_time;
 use crate::storage::error::Error;
+use crate::storage::number::integer;
 use engine::domain::Decision;
 use engine::domain::Interaction;
 use engine::domain::PublishedModel;
-use engine::domain::Settings;
+use engine::domain::SettingsChange;
 
 const INTERACTIONS: Target = Target {
     table: "interactions",
@@ -63,8 +66,10 @@ const MODELS: Target = Target {
     columns: &["namespace_id", "sequence", "recorded_at", "version", "trained_at", "bytes"],
 };
 
-const SETTINGS: Target =
-    Target { table: "settings", columns: &["namespace_id", "sequence", "recorded_at", "settings"] };
+/// Only of a change that was made from the settings in force: others have changed nothing.
+const ADD_SETTINGS: &str = "INSERT INTO settings (namespace_id, sequence, recorded_at, settings)
+    SELECT $1::bigint, $2::bigint, $3::timestamptz, $4::text::jsonb
+    WHERE $5::bigint = (SELECT coalesce(max(sequence), 0) FROM settings WHERE namespace_id = $1)";
 
 pub async fn add_interactions(
     transaction: &Transaction<'_>,
@@ -107,13 +112,17 @@ pub async fn add_models(
 pub async fn add_settings(
     transaction: &Transaction<'_>,
     namespace_id: i64,
-    settings: &[(Place, &Settings)],
+    changes: &[(Place, &SettingsChange)],
 ) -> Result<(), Error> {
-    copy(transaction, &SETTINGS, settings, |row, (position, settings)| {
-        put_place(row, namespace_id, position);
-        row.json(serde_json::to_string(settings).expect("settings have text keys only"));
-    })
-    .await
+    for (position, change) in changes {
+        let (sequence, replaces) = (integer(position.sequence), integer(change.replaces));
+        let recorded_at = system_time(position.recorded_at);
+        let json = serde_json::to_string(&change.settings).expect("settings have text keys only");
+        let parameters: [&(dyn ToSql + Sync); 5] =
+            [&namespace_id, &sequence, &recorded_at, &json, &replaces];
+        transaction.execute(ADD_SETTINGS, &parameters).await?;
+    }
+    Ok(())
 }
 
 fn put_place(row: &mut Row, namespace_id: i64, position: &Place) {

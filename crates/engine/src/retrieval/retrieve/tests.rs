@@ -19,6 +19,7 @@ use crate::domain::ItemId;
 use crate::domain::LogRecord;
 use crate::domain::Record;
 use crate::domain::Settings;
+use crate::domain::SettingsChange;
 use crate::domain::Timestamp;
 use crate::domain::UserId;
 use crate::features::UserContext;
@@ -221,7 +222,7 @@ fn items_to_explore_are_drawn_evenly_from_those_allowed() {
     let mut world = World::new();
     // No share for new items.
     let settings = Settings { new_item_share: 0.0, ..Settings::default() };
-    world.learn(Record::SettingsSet(settings));
+    world.learn(Record::SettingsSet(SettingsChange { settings, replaces: 0 }));
     for number in 0..4_000 {
         let name = if number % 20 == 0 { "rare" } else { "common" };
         world.learn(Record::ItemUpserted(Item { topics: vec![name.into()], ..item(number) }));

@@ -19,6 +19,7 @@ use engine::domain::ItemId;
 use engine::domain::LogRecord;
 use engine::domain::Record;
 use engine::domain::Settings;
+use engine::domain::SettingsChange;
 use engine::domain::Timestamp;
 use engine::domain::UserId;
 use engine::train;
@@ -94,7 +95,8 @@ impl World {
 
     pub fn set(&mut self, settings: Settings) {
         let settings = settings.check().expect("settings within their ranges");
-        self.record(Record::SettingsSet(settings));
+        let replaces = self.view().settings_at();
+        self.record(Record::SettingsSet(SettingsChange { settings, replaces }));
     }
 
     pub fn settings(&self) -> Settings {
