@@ -7,6 +7,7 @@
 
 mod bounds;
 mod consumption;
+mod context;
 mod credit;
 mod exploration;
 mod harness;

@@ -44,6 +44,8 @@ pub struct Ask {
     filter: Filter,
     among: Option<Vec<String>>,
     at: Option<Timestamp>,
+    device: Option<String>,
+    location: Option<String>,
     key: String,
 }
 
@@ -59,6 +61,8 @@ impl Ask {
             filter: Filter::default(),
             among: None,
             at: None,
+            device: None,
+            location: None,
             key: "look".to_owned(),
         }
     }
@@ -124,6 +128,14 @@ impl Ask {
     /// For another time than now.
     pub fn at(self, at: Timestamp) -> Self {
         Self { at: Some(at), ..self }
+    }
+
+    pub fn device(self, device: &str) -> Self {
+        Self { device: Some(device.to_owned()), ..self }
+    }
+
+    pub fn location(self, location: &str) -> Self {
+        Self { location: Some(location.to_owned()), ..self }
     }
 
     /// Names the draws: another key is another chance.
@@ -248,12 +260,13 @@ impl World {
         let context = UserContext::new(view, user);
         let (choice, filter, give_up) = (ask.choice(view), ask.filter(view), GiveUp::never());
         let eligible = Eligibility::new(view, &filter, &ask.user, &context, now, &[]);
+        let location = ask.location.as_ref().and_then(|location| view.location_index(location));
         let retrieval = Retrieval {
             view,
             user,
             context: &context,
             eligible: &eligible,
-            location: None,
+            location,
             now,
             seed_key: ask.key.as_bytes(),
             give_up: &give_up,
@@ -265,8 +278,8 @@ impl World {
             request_context: RequestContext {
                 now,
                 utc_offset_minutes: 0,
-                device: None,
-                location: None,
+                device: ask.device.as_ref().and_then(|device| view.device_index(device)),
+                location,
             },
             choice,
             boosts: &[],
