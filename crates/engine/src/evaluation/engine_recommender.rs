@@ -35,8 +35,8 @@ use crate::domain::Timestamp;
 use crate::domain::UserId;
 use crate::evaluation::dataset::Dataset;
 use crate::evaluation::dataset::Row;
+use crate::evaluation::protocols::Protocol;
 use crate::evaluation::recommender::Recommender;
-use crate::evaluation::recommender::RecommenderOptions;
 use crate::rank;
 use crate::score_candidates;
 use crate::train_and_tell;
@@ -46,6 +46,17 @@ use crate::training_is_due;
 const GROWTH_MIN: f64 = 0.15;
 /// ...and most trainings of the rest of it.
 const TRAININGS_MAX: u64 = 32;
+
+/// What the engine of one run is told.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RecommenderOptions {
+    pub protocol: Protocol,
+    /// A row with at least this value is a positive.
+    pub positive: f32,
+    /// Whether what a user had before may be recommended.
+    pub repeats: bool,
+    pub seed: u64,
+}
 
 /// Feeds an engine and ranks with it.
 #[derive(Debug)]
