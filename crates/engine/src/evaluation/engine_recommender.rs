@@ -21,6 +21,7 @@ use crate::RankRequest;
 use crate::RequestContext;
 use crate::TrainingReport;
 use crate::UserContext;
+use crate::columns::index::ItemIndex;
 use crate::domain::Attributes;
 use crate::domain::EventId;
 use crate::domain::Interaction;
@@ -168,7 +169,7 @@ impl EngineRecommender {
         let user = view.user_index(self.users[user as usize].as_str());
         let user = user.map(|index| view.user(index).as_ref());
         let known: Vec<Candidate<'_>> =
-            candidates.iter().map(|&index| Candidate::known(view, index)).collect();
+            candidates.iter().map(|&item| Candidate::known(view, ItemIndex::new(item))).collect();
         let request = RankRequest {
             user,
             context: &UserContext::new(view, user),
@@ -244,8 +245,9 @@ impl Recommender for EngineRecommender {
         let user = view.user_index(self.users[user as usize].as_str());
         let user = user.map(|index| view.user(index).as_ref());
         let context = UserContext::new(view, user);
+        let indices = (0..scores.len() as u32).map(ItemIndex::new);
         let candidates: Vec<Candidate<'_>> =
-            (0..scores.len() as u32).map(|index| Candidate::known(view, index)).collect();
+            indices.map(|index| Candidate::known(view, index)).collect();
         let ranked =
             score_candidates(view, user, &context, &request_context(now), &candidates, self.mask);
         for (score, ranked) in scores.iter_mut().zip(ranked) {

@@ -15,6 +15,7 @@ use roaring::RoaringBitmap;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::columns::column::Column;
+use crate::columns::index::ItemIndex;
 use crate::domain::AttributeValue;
 use crate::domain::Item;
 use crate::domain::Timestamp;
@@ -65,19 +66,19 @@ impl Label<'_> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Born {
     millis: i64,
-    pub item: u32,
+    pub item: ItemIndex,
     /// Whether the item has a publication time.
     pub is_dated: bool,
 }
 
 impl Born {
-    fn of(item: u32, entry: &Entry) -> Self {
+    fn of(item: ItemIndex, entry: &Entry) -> Self {
         let is_dated = entry.item.as_ref().is_some_and(|item| item.published_at.is_some());
         Self { millis: entry.born().as_millis(), item, is_dated }
     }
 
     fn first_after(at: Timestamp) -> Self {
-        Self { millis: at.as_millis().saturating_add(1), item: 0, is_dated: false }
+        Self { millis: at.as_millis().saturating_add(1), item: ItemIndex::new(0), is_dated: false }
     }
 }
 
@@ -99,7 +100,7 @@ impl Postings {
     pub fn new<'a>(entries: impl Iterator<Item = &'a Arc<Entry>>) -> Self {
         let mut postings = Self::default();
         let mut births = Vec::new();
-        for (index, entry) in (0_u32..).zip(entries) {
+        for (index, entry) in (0..).map(ItemIndex::new).zip(entries) {
             if let Some(item) = &entry.item {
                 postings.list(index, item);
                 births.push(Born::of(index, entry));
@@ -111,7 +112,7 @@ impl Postings {
     }
 
     /// Lists an item that is new in the catalogue.
-    pub fn insert(&mut self, index: u32, entry: &Entry) {
+    pub fn insert(&mut self, index: ItemIndex, entry: &Entry) {
         if let Some(item) = &entry.item {
             self.list(index, item);
             self.births.insert(Born::of(index, entry));
@@ -119,31 +120,31 @@ impl Postings {
     }
 
     /// Removes an item that leaves the catalogue. `entry` is as it was at the insertion.
-    pub fn remove(&mut self, index: u32, entry: &Entry) {
+    pub fn remove(&mut self, index: ItemIndex, entry: &Entry) {
         let Some(item) = &entry.item else {
             return;
         };
-        let (word, bit) = (index as usize / WORD, index as usize % WORD);
+        let (word, bit) = (index.as_usize() / WORD, index.as_usize() % WORD);
         Arc::make_mut(&mut self.catalogue)[word] &= !(1 << bit);
         let (labels, overflows) = labels_of(item);
         for label in labels {
             let bucket = Arc::make_mut(self.labels.get_mut(bucket_of(label)));
             if let Ok(at) = bucket.binary_search_by_key(&label.hash, |one| one.0) {
                 let set = Arc::make_mut(&mut bucket[at].1);
-                set.remove(index);
+                set.remove(index.get());
                 if set.is_empty() {
                     bucket.remove(at);
                 }
             }
         }
         if overflows {
-            Arc::make_mut(&mut self.overflow).remove(index);
+            Arc::make_mut(&mut self.overflow).remove(index.get());
         }
         self.births.remove(&Born::of(index, entry));
     }
 
-    fn list(&mut self, index: u32, item: &Item) {
-        let (word, bit) = (index as usize / WORD, index as usize % WORD);
+    fn list(&mut self, index: ItemIndex, item: &Item) {
+        let (word, bit) = (index.as_usize() / WORD, index.as_usize() % WORD);
         let catalogue = Arc::make_mut(&mut self.catalogue);
         if catalogue.len() <= word {
             catalogue.resize(word + 1, 0);
@@ -154,15 +155,15 @@ impl Postings {
         for label in labels {
             let bucket = Arc::make_mut(self.labels.get_mut(bucket_of(label)));
             match bucket.binary_search_by_key(&label.hash, |one| one.0) {
-                Ok(at) => _ = Arc::make_mut(&mut bucket[at].1).insert(index),
+                Ok(at) => _ = Arc::make_mut(&mut bucket[at].1).insert(index.get()),
                 Err(at) => {
-                    let set = RoaringBitmap::from_iter([index]);
+                    let set = RoaringBitmap::from_iter([index.get()]);
                     bucket.insert(at, (label.hash, Arc::new(set)));
                 }
             }
         }
         if overflows {
-            Arc::make_mut(&mut self.overflow).insert(index);
+            Arc::make_mut(&mut self.overflow).insert(index.get());
         }
     }
 
@@ -173,11 +174,12 @@ impl Postings {
 
     /// The items that may have a label: all that have it, and hardly any other. For a label of
     /// an attribute also those with more values than are listed.
-    pub fn of_label(&self, label: LabelKey) -> impl Iterator<Item = u32> {
+    pub fn of_label(&self, label: LabelKey) -> impl Iterator<Item = ItemIndex> {
         let bucket = self.labels.get(bucket_of(label)).map_or(&[][..], |bucket| bucket.as_slice());
         let found = bucket.binary_search_by_key(&label.hash, |one| one.0).ok();
         let overflow = label.is_attribute.then_some(&*self.overflow);
-        found.map(|at| &*bucket[at].1).into_iter().chain(overflow).flatten()
+        let sets = found.map(|at| &*bucket[at].1).into_iter().chain(overflow);
+        sets.flatten().map(ItemIndex::new)
     }
 
     /// Items with more attribute values than are listed.
@@ -193,7 +195,7 @@ impl Postings {
     }
 
     /// Items that were published after `moment`, the oldest first.
-    pub fn published_after(&self, moment: Timestamp) -> impl Iterator<Item = u32> {
+    pub fn published_after(&self, moment: Timestamp) -> impl Iterator<Item = ItemIndex> {
         let later = self.births.rising_from(Born::first_after(moment));
         later.filter(|born| born.is_dated).map(|born| born.item)
     }
@@ -296,10 +298,11 @@ mod tests {
             let mut entries: Vec<Arc<Entry>> = vec![Arc::default(); 40];
             let mut postings = Postings::default();
             for (index, is_there, topics, values, published) in changes {
-                postings.remove(index as u32, &entries[index]);
+                let item = ItemIndex::new(index as u32);
+                postings.remove(item, &entries[index]);
                 entries[index] =
                     if is_there { entry(&topics, values, published) } else { Arc::default() };
-                postings.insert(index as u32, &entries[index]);
+                postings.insert(item, &entries[index]);
             }
             let made = Postings::new(entries.iter());
             let (mut kept, mut made) = (listing(&postings), listing(&made));
@@ -314,7 +317,7 @@ mod tests {
     fn an_item_with_too_many_values_counts_as_having_any() {
         let postings = Postings::new([entry(&[], 2, None), entry(&[], 300, None)].iter());
         let of = |name, value| -> Vec<u32> {
-            postings.of_label(Label::Text(name, value).key()).collect()
+            postings.of_label(Label::Text(name, value).key()).map(ItemIndex::get).collect()
         };
         assert_eq!(of("list", "v1")[0], 0);
         assert_eq!(of("nothing", "at all"), [1]);
@@ -327,9 +330,12 @@ mod tests {
         let entries =
             [entry(&[], 0, Some(hour)), entry(&[], 0, Some(3 * hour)), entry(&[], 0, None)];
         let postings = Postings::new(entries.iter());
-        let youngest = postings.youngest().map(|born| born.item);
+        let youngest = postings.youngest().map(|born| born.item.get());
         assert_eq!(youngest.collect::<Vec<_>>(), [1, 0, 2]);
-        let after = |at| postings.published_after(Timestamp::from_seconds(at)).collect::<Vec<_>>();
+        let after = |at| -> Vec<u32> {
+            let after = postings.published_after(Timestamp::from_seconds(at));
+            after.map(ItemIndex::get).collect()
+        };
         assert_eq!((after(0), after(hour), after(3 * hour)), (vec![0, 1], vec![1], vec![]));
     }
 }
