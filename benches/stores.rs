@@ -48,8 +48,8 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 fn main() -> Result<(), Failure> {
     let url =
         std::env::var("TEST_DATABASE_URL").map_err(|_| "TEST_DATABASE_URL names no server")?;
-    let wanted: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
-    let runs = |part: &str| wanted.is_empty() || wanted.iter().any(|name| name == part);
+    let requested: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
+    let runs = |part: &str| requested.is_empty() || requested.iter().any(|name| name == part);
     let runtime = tokio::runtime::Runtime::new()?;
     if runs("ingest") {
         ingest(&runtime, &url)?;
@@ -107,7 +107,7 @@ fn open(url: &str) -> Result<Arc<PostgresStore>, Failure> {
     })?)
 }
 
-/// Clicks of 50,000 people on 5,000 items, each with an id of its own.
+/// Clicks of 50,000 users on 5,000 items, each with an id of its own.
 fn event(number: u64) -> Result<Interaction, Failure> {
     let mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 16;
     let user = mixed % 50_000;
@@ -257,7 +257,7 @@ async fn wait_for_news(writer: &Replica, reader: &Replica) -> Result<Vec<Duratio
         let request = proto::GetProfileRequest { namespace, user_id, min_watermark };
         reader.get_profile(request).await?;
         waits.push(acknowledged.elapsed());
-        // Not in step with anybody's polling.
+        // Not in step with any polling.
         tokio::time::sleep(Duration::from_millis(3 + number as u64 % 17)).await;
     }
     Ok(waits)

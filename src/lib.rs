@@ -1,5 +1,5 @@
-//! A personalization service: ranks for the person looking, and learns from what
-//! that person does next.
+//! A personalization service: ranks for the user who looks, and learns from what
+//! that user does next.
 //!
 //! What learns and ranks is the crate `engine`; this one is all around it. Layers,
 //! bottom-up; a module imports only from the lines above it (`tests/tidy` holds the table

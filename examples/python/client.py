@@ -39,7 +39,7 @@ def personalize(service, user, min_watermark=0):
 
 
 def impressions(user, answer):
-    """What the user was shown: this is how the ranker learns what nobody clicks."""
+    """What the user was shown: this is how the ranker learns what is not clicked."""
     return [
         vocabulary.Interaction(
             event_id=str(uuid.uuid4()),
@@ -96,7 +96,7 @@ def show(title, answer, before=()):
 def main():
     arguments = argparse.ArgumentParser(description="Tries the personalization service.")
     arguments.add_argument("--addr", default="127.0.0.1:50051", help="default: %(default)s")
-    arguments.add_argument("--user", default=f"visitor-{uuid.uuid4().hex[:8]}", help="default: somebody new")
+    arguments.add_argument("--user", default=f"visitor-{uuid.uuid4().hex[:8]}", help="default: a new user")
     options = arguments.parse_args()
 
     with grpc.insecure_channel(options.addr) as channel:

@@ -1,4 +1,4 @@
--- What tells this database from every other: keys and messages in shared places carry it.
+-- What identifies this database: keys and messages in shared places carry it.
 CREATE TABLE identity (
     -- Random, made here and never again.
     id text COLLATE "C" NOT NULL
@@ -39,7 +39,7 @@ CREATE TABLE log_batches (
     -- chains at a sequence mean equal logs up to it.
     chain bigint NOT NULL,
     -- For each record with an event id, 16 bytes of xxh3-128 of the id and 2 bytes
-    -- of the record's place in the batch, little-endian.
+    -- of the record's position in the batch, little-endian.
     event_hashes bytea NOT NULL,
     -- The records (src/storage/codec).
     payload bytea NOT NULL,
@@ -80,9 +80,9 @@ CREATE INDEX snapshots_by_namespace ON snapshots (namespace_id, engine_revision,
 CREATE TABLE snapshot_parts (
     -- The snapshot it belongs to.
     snapshot_id bigint NOT NULL REFERENCES snapshots (id),
-    -- Place of the part within the snapshot, from 0.
+    -- Position of the part within the snapshot, from 0.
     position integer NOT NULL,
-    -- Place of the part's section within the snapshot, from 0.
+    -- Position of the part's section within the snapshot, from 0.
     section integer NOT NULL,
     -- CRC-32 over position, section, name and bytes before their compression.
     crc32 bigint NOT NULL,
@@ -104,7 +104,7 @@ CREATE TABLE lease_holders (
     id text COLLATE "C" PRIMARY KEY,
     -- When it said last that it lives, by the clock of this server.
     seen_at timestamptz NOT NULL,
-    -- For people: application name, address and server process.
+    -- For operators: application name, address and server process.
     description text NOT NULL
 );
 
@@ -138,7 +138,7 @@ CREATE TABLE projections (
     clearing boolean NOT NULL DEFAULT false
 );
 
--- What people did. One partition a month of recorded_at, made when it is first needed:
+-- What users did. One partition a month of recorded_at, made when it is first needed:
 -- an import of many years fills one partition, and what has aged goes with its partition.
 CREATE TABLE interactions (
     -- The namespace the interaction belongs to.
@@ -163,7 +163,7 @@ CREATE TABLE interactions (
     session_id text COLLATE "C",
     -- The decision (decisions.decision_id) that led to it.
     decision_id text COLLATE "C",
-    -- Place in the shown list, from 0.
+    -- Position in the shown list, from 0.
     position integer,
     -- Topics reported with it; empty when the catalogue knows the item.
     topics text[] NOT NULL,
@@ -173,9 +173,9 @@ CREATE TABLE interactions (
     device_type text,
     -- Attributes of its context, by name; NULL when there are none.
     attributes jsonb,
-    -- Where the person was, in the client's words; NULL when nobody said.
+    -- Where the user was, in the client's words; NULL when unknown.
     location text,
-    -- Minutes to add to UTC for the person's clock; NULL when nobody said. The local time
+    -- Minutes to add to UTC for the user's clock; NULL when unknown. The local time
     -- of an interaction: occurred_at AT TIME ZONE 'UTC' + make_interval(mins => utc_offset_minutes).
     utc_offset_minutes integer,
     PRIMARY KEY (namespace_id, sequence, recorded_at)
@@ -206,7 +206,7 @@ CREATE TABLE decisions (
     recorded_at timestamptz NOT NULL,
     -- How the ranker chose: greedy or epsilon_greedy.
     strategy text COLLATE "C" NOT NULL,
-    -- Probability per place of an exploring choice.
+    -- Probability per position of an exploring choice.
     epsilon real NOT NULL,
     -- The trained model that scored (models.version); 0 when there was none.
     model_version bigint NOT NULL,
@@ -218,9 +218,9 @@ CREATE TABLE decisions (
     item_ids text[] COLLATE "C" NOT NULL,
     -- Posterior mean of the reward of each.
     scores real[] NOT NULL,
-    -- Probability that each came to its place, given the places above it.
+    -- Probability that each came to its position, given the positions above it.
     propensities real[] NOT NULL,
-    -- The ranker's feature vector of each: features[place][feature], both from 1. A
+    -- The ranker's feature vector of each: features[position][feature], both from 1. A
     -- vector shorter than the longest ends in NULLs.
     features real[] NOT NULL,
     PRIMARY KEY (namespace_id, sequence, recorded_at)
@@ -260,7 +260,7 @@ CREATE TABLE settings (
     PRIMARY KEY (namespace_id, sequence)
 );
 
--- The projection's tables of the present: what the log has made of items and people.
+-- The projection's tables of the present: what the log has made of items and users.
 
 -- The catalogue. A deleted item has no row.
 CREATE TABLE items (
@@ -293,12 +293,12 @@ CREATE TABLE items (
 CREATE INDEX items_by_attributes ON items USING gin (attributes jsonb_path_ops)
     WHERE attributes IS NOT NULL;
 
--- People, as far as the log alone tells. Room is left on every page, so that counting
+-- Users, as far as the log alone tells. Space is left on every page, so that counting
 -- on moves no row to another page and touches no index.
 CREATE TABLE profiles (
-    -- The namespace the person belongs to.
+    -- The namespace the user belongs to.
     namespace_id bigint NOT NULL,
-    -- The person's id, as interactions and decisions name it.
+    -- The user's id, as interactions and decisions name it.
     user_id text COLLATE "C" NOT NULL,
     -- Attributes by name, as they were set last; NULL when they never were.
     attributes jsonb,
@@ -318,9 +318,9 @@ CREATE TABLE profiles (
     skips bigint NOT NULL,
     hides bigint NOT NULL,
     ratings bigint NOT NULL,
-    -- Number of decisions made for the person.
+    -- Number of decisions made for the user.
     decisions bigint NOT NULL,
-    -- Sequence of the last record about the person.
+    -- Sequence of the last record about the user.
     updated_sequence bigint NOT NULL,
     PRIMARY KEY (namespace_id, user_id)
 ) WITH (fillfactor = 75);

@@ -1,4 +1,4 @@
--- What tells this database from every other: keys and messages in shared places carry it.
+-- What identifies this database: keys and messages in shared places carry it.
 CREATE TABLE identity (
     -- Random, made here and never again.
     id TEXT NOT NULL
@@ -42,7 +42,7 @@ CREATE TABLE log_batches (
     -- chains at a sequence mean equal logs up to it.
     chain INTEGER NOT NULL,
     -- For each record with an event id, 16 bytes of xxh3-128 of the id and 2 bytes
-    -- of the record's place in the batch, little-endian.
+    -- of the record's position in the batch, little-endian.
     event_hashes BLOB NOT NULL,
     -- The records (src/storage/codec). Last, so that the rest is read without it.
     payload BLOB NOT NULL,
@@ -77,9 +77,9 @@ CREATE TABLE snapshot_parts (
     id INTEGER PRIMARY KEY,
     -- The snapshot it belongs to.
     snapshot_id INTEGER NOT NULL REFERENCES snapshots (id),
-    -- Place of the part within the snapshot, from 0.
+    -- Position of the part within the snapshot, from 0.
     position INTEGER NOT NULL,
-    -- Place of the part's section within the snapshot, from 0.
+    -- Position of the part's section within the snapshot, from 0.
     section INTEGER NOT NULL,
     -- Name of the section.
     name TEXT NOT NULL,

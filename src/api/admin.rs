@@ -27,7 +27,7 @@ pub struct AdminApi {
     positions: Arc<Semaphore>,
 }
 
-/// Operators call seldom, and each call takes a connection of the store.
+/// Operators call rarely, and each call takes a connection of the store.
 const POSITIONS: usize = 4;
 
 impl AdminApi {
@@ -35,7 +35,7 @@ impl AdminApi {
         Self { service, positions: Arc::new(Semaphore::new(POSITIONS)) }
     }
 
-    /// Works with the stores to the end, whether the caller stays or not: its place is
+    /// Works with the stores to the end, whether the caller stays or not: its slot is
     /// held by the work.
     async fn with_stores<T: Send + 'static>(
         &self,

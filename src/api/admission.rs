@@ -23,16 +23,16 @@ use engine::domain::NamespaceName;
 use engine::domain::Sequence;
 
 /// Longest wait for what is durable to be learnt.
-const DURABLE_PATIENCE: Duration = Duration::from_secs(2);
+const DURABLE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Which state of its namespace a call wants to see.
+/// Which state of its namespace a call requires.
 #[derive(Debug, Clone, Copy)]
-pub enum Wanted {
+pub enum RequiredView {
     /// The newest there is.
     Newest,
     /// One that holds this record; any, for 0.
     Record(Sequence),
-    /// One that holds all that is durable, or the newest after a moment: whoever upserts
+    /// One that holds all that is durable, or the newest after a moment: a caller that upserts
     /// finds the item.
     Durable,
 }
@@ -48,7 +48,7 @@ pub struct Admitted {
 
 impl Admitted {
     /// Lets a call in: its namespace (empty is the default one), its rate, the state it
-    /// wants to see.
+    /// requires.
     ///
     /// # Errors
     /// A name that is none, `NoNamespace`, `RateLimited`, `WatermarkNotReached`,
@@ -57,11 +57,11 @@ impl Admitted {
         service: &Service,
         time: CallTime,
         name: &str,
-        wanted: Wanted,
+        required: RequiredView,
     ) -> Result<Self, Status> {
         let name = convert::namespace(name).map_err(status::invalid)?;
         let namespace = open(service, time, &name).await?;
-        Ok(Self::of(service, time, namespace, wanted).await?)
+        Ok(Self::of(service, time, namespace, required).await?)
     }
 
     /// The same for a namespace that is open.
@@ -72,13 +72,13 @@ impl Admitted {
         service: &Service,
         time: CallTime,
         namespace: Arc<Namespace>,
-        wanted: Wanted,
+        required: RequiredView,
     ) -> Result<Self, Error> {
         count(service, &namespace).await?;
-        let view = match wanted {
-            Wanted::Newest | Wanted::Record(0) => namespace.view(),
-            Wanted::Record(wanted) => namespace.view_at(wanted, time.patience()).await?,
-            Wanted::Durable => durable_view(&namespace, time).await,
+        let view = match required {
+            RequiredView::Newest | RequiredView::Record(0) => namespace.view(),
+            RequiredView::Record(sequence) => namespace.view_at(sequence, time.timeout()).await?,
+            RequiredView::Durable => durable_view(&namespace, time).await,
         };
         time.check()?;
         Ok(Self { namespace, view, deadline: time.work() })
@@ -123,8 +123,8 @@ pub async fn namespace(service: &Service, name: &str) -> Result<Arc<Namespace>, 
 
 /// The view with everything durable, or the newest after a moment.
 pub async fn durable_view(namespace: &Namespace, time: CallTime) -> Arc<View> {
-    let patience = time.patience().min(DURABLE_PATIENCE);
-    let reached = namespace.view_at(namespace.tail.end(), patience).await;
+    let timeout = time.timeout().min(DURABLE_TIMEOUT);
+    let reached = namespace.view_at(namespace.tail.end(), timeout).await;
     reached.unwrap_or_else(|_behind| namespace.view())
 }
 

@@ -67,7 +67,7 @@ pub fn profile(user_id: String, report: ProfileReport) -> proto::Profile {
     }
 }
 
-/// Unset for somebody of whom nothing but attributes is known.
+/// Unset for a user of whom nothing but attributes is known.
 fn seen(at: Timestamp) -> Option<prost_types::Timestamp> {
     (at != Timestamp::default()).then(|| convert::timestamp_message(at))
 }

@@ -5,7 +5,7 @@ use tonic::Response;
 use tonic::Status;
 
 use super::admission::Admitted;
-use super::admission::Wanted;
+use super::admission::RequiredView;
 use super::convert;
 use super::deadline::CallTime;
 use super::personalization::new_id;
@@ -39,8 +39,8 @@ impl BanditService for BanditApi {
     ) -> Result<Response<proto::SelectArmResponse>, Status> {
         let time = CallTime::of_request(&request);
         let message = request.into_inner();
-        let wanted = Wanted::Record(message.min_watermark);
-        let admitted = Admitted::new(&self.service, time, &message.namespace, wanted).await?;
+        let required = RequiredView::Record(message.min_watermark);
+        let admitted = Admitted::new(&self.service, time, &message.namespace, required).await?;
         let Admitted { namespace, view, deadline } = admitted;
         let checked = convert::select_arm(message, view.settings()).map_err(status::invalid)?;
         let now = self.service.clock.now();
@@ -63,9 +63,9 @@ impl BanditService for BanditApi {
     ) -> Result<Response<proto::RewardArmResponse>, Status> {
         let time = CallTime::of_request(&request);
         let message = request.into_inner();
-        let (service, wanted) = (&self.service, Wanted::Newest);
+        let (service, required) = (&self.service, RequiredView::Newest);
         let Admitted { namespace, .. } =
-            Admitted::new(service, time, &message.namespace, wanted).await?;
+            Admitted::new(service, time, &message.namespace, required).await?;
         let now = self.service.clock.now();
         let make_id = || EventId::parse(new_id(now)).expect("a UUID is an id");
         let reward = convert::reward_arm(message, now, make_id).map_err(status::invalid)?;
@@ -83,8 +83,8 @@ impl BanditService for BanditApi {
     ) -> Result<Response<proto::GetArmSetResponse>, Status> {
         let time = CallTime::of_request(&request);
         let message = request.into_inner();
-        let wanted = Wanted::Record(message.min_watermark);
-        let admitted = Admitted::new(&self.service, time, &message.namespace, wanted).await?;
+        let required = RequiredView::Record(message.min_watermark);
+        let admitted = Admitted::new(&self.service, time, &message.namespace, required).await?;
         let Admitted { view, deadline, .. } = admitted;
         let (name, context) = convert::arm_set(message).map_err(status::invalid)?;
         let watermark = view.watermark();

@@ -1,7 +1,7 @@
 //! `CatalogService`.
 //!
 //! Reads and deletions first wait a moment for the engine to have applied what is
-//! durable, so that whoever upserts finds the item.
+//! durable, so that a caller that upserts finds the item.
 
 use tonic::Request;
 use tonic::Response;
@@ -9,7 +9,7 @@ use tonic::Status;
 use tonic::Streaming;
 
 use super::admission::Admitted;
-use super::admission::Wanted;
+use super::admission::RequiredView;
 use super::admission::durable_view;
 use super::admission::namespace;
 use super::convert;
@@ -56,7 +56,7 @@ impl CatalogApi {
             let checked = convert::item(item, dimension);
             records.extend(intake.take(|| item_id, checked.map(Record::ItemUpserted)));
         }
-        intake.check_patience()
+        intake.check_rejections()
     }
 }
 
@@ -89,7 +89,7 @@ impl CatalogService for CatalogApi {
             return Ok(Response::new(Default::default()));
         };
         let namespace = namespace(&self.service, &first.namespace).await?;
-        // The embedding dimension is a setting, hence known once the log is applied.
+        // The embedding dimension is a setting, so it is known once the log is applied.
         let view = durable_view(&namespace, time).await;
         let dimension = view.settings().embedding_dimension as usize;
         let mut intake = Intake::default();
@@ -118,8 +118,8 @@ impl CatalogService for CatalogApi {
         let time = CallTime::of_request(&request);
         let message = request.into_inner();
         let item_id = convert::item_id(&message.item_id).map_err(status::invalid)?;
-        let (service, wanted) = (&self.service, Wanted::Durable);
-        let admitted = Admitted::new(service, time, &message.namespace, wanted).await?;
+        let (service, required) = (&self.service, RequiredView::Durable);
+        let admitted = Admitted::new(service, time, &message.namespace, required).await?;
         let entry = admitted
             .view
             .catalogue_item(item_id.as_str())
@@ -139,8 +139,8 @@ impl CatalogService for CatalogApi {
         let size = convert::page_size(message.page_size).map_err(status::invalid)?;
         let after = convert::page_token(Listing::Items, &message.page_token);
         let after = after.map_err(status::invalid)?;
-        let (service, wanted) = (&self.service, Wanted::Durable);
-        let admitted = Admitted::new(service, time, &message.namespace, wanted).await?;
+        let (service, required) = (&self.service, RequiredView::Durable);
+        let admitted = Admitted::new(service, time, &message.namespace, required).await?;
         // The token is the id of the last item of the page before.
         let start = match &after {
             None => 0,
@@ -162,8 +162,8 @@ impl CatalogService for CatalogApi {
         let time = CallTime::of_request(&request);
         let message = request.into_inner();
         let ids = convert::deleted_item_ids(message.item_ids).map_err(status::invalid)?;
-        let (service, wanted) = (&self.service, Wanted::Durable);
-        let admitted = Admitted::new(service, time, &message.namespace, wanted).await?;
+        let (service, required) = (&self.service, RequiredView::Durable);
+        let admitted = Admitted::new(service, time, &message.namespace, required).await?;
         let Admitted { namespace, view, .. } = admitted;
         let (known, unknown): (Vec<_>, Vec<_>) =
             ids.into_iter().partition(|id| view.catalogue_item(id.as_str()).is_some());

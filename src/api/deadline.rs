@@ -54,7 +54,7 @@ impl CallTime {
     }
 
     /// How long the call may wait for what is not there yet.
-    pub(super) fn patience(self) -> Duration {
+    pub(super) fn timeout(self) -> Duration {
         let longest = Duration::from_millis(limits::WATERMARK_WAIT_MS);
         self.work.left().map_or(longest, |left| left.min(longest))
     }
@@ -109,13 +109,13 @@ mod tests {
             CallTime::of(&headers)
         };
         let longest = Duration::from_millis(limits::WATERMARK_WAIT_MS);
-        let patience = within(Some("1S")).patience();
-        assert!(patience > Duration::from_millis(700) && patience <= Duration::from_millis(800));
-        assert_eq!(within(Some("99999999H")).patience(), longest);
-        assert_eq!(within(None).patience(), longest);
+        let timeout = within(Some("1S")).timeout();
+        assert!(timeout > Duration::from_millis(700) && timeout <= Duration::from_millis(800));
+        assert_eq!(within(Some("99999999H")).timeout(), longest);
+        assert_eq!(within(None).timeout(), longest);
         assert!(within(None).check().is_ok());
         let passed = within(Some("1n"));
         assert!(matches!(passed.check(), Err(Error::DeadlinePassed)));
-        assert_eq!(passed.patience(), Duration::ZERO);
+        assert_eq!(passed.timeout(), Duration::ZERO);
     }
 }

@@ -30,7 +30,7 @@ pub fn reason(words: ReasonInWords) -> proto::ReasonDetail {
 fn reason_kind(kind: ReasonKind) -> proto::ReasonKind {
     use proto::ReasonKind as Message;
     match kind {
-        ReasonKind::WantedTogether => Message::WantedTogether,
+        ReasonKind::ConsumedTogether => Message::ConsumedTogether,
         ReasonKind::SharedTaste => Message::SharedTaste,
         ReasonKind::SimilarContent => Message::SimilarContent,
         ReasonKind::LikedTopic => Message::LikedTopic,
@@ -38,7 +38,7 @@ fn reason_kind(kind: ReasonKind) -> proto::ReasonKind {
         ReasonKind::Popular => Message::Popular,
         ReasonKind::Trending => Message::Trending,
         ReasonKind::PopularInCohort => Message::PopularInCohort,
-        ReasonKind::PopularInPlace => Message::PopularInPlace,
+        ReasonKind::PopularAtLocation => Message::PopularAtLocation,
         ReasonKind::TimeOfWeek => Message::TimeOfWeek,
         ReasonKind::OwnTimeOfWeek => Message::OwnTimeOfWeek,
         ReasonKind::Device => Message::Device,
@@ -167,7 +167,7 @@ pub fn onboarding(view: &View, items: Vec<OnboardingItem>) -> proto::OnboardingI
         let topics = item.map_or_else(Vec::new, |item| item.topics.clone());
         let topics: Vec<String> = topics.into_iter().map(String::from).collect();
         let share = 100.0 * picked.familiarity;
-        let known = format!("{share:.0} % of all people wanted it");
+        let known = format!("chosen by {share:.0} % of all users");
         let text = match topics.first() {
             Some(topic) => format!("tells about {topic}; {known}"),
             None => known,

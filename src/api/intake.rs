@@ -40,7 +40,7 @@ impl Counts {
         }
     }
 
-    /// A status that ends a stream tells how far it got.
+    /// A status that ends a stream carries how far it got.
     pub fn attach(&self, status: Status) -> Status {
         status::with_counts(
             status,
@@ -94,7 +94,7 @@ impl Intake {
 
     /// # Errors
     /// When so much was rejected that the producer must be broken.
-    pub fn check_patience(&self) -> Result<(), Status> {
+    pub fn check_rejections(&self) -> Result<(), Status> {
         if self.rejected > limits::REJECTIONS_PER_STREAM {
             let reason =
                 format!("must not be bad more than {} times", limits::REJECTIONS_PER_STREAM);
@@ -118,7 +118,7 @@ mod tests {
         assert_eq!(described.len(), limits::REJECTIONS_DESCRIBED);
         assert_eq!(described[7].index, 7);
         assert_eq!(intake.rejected, limits::REJECTIONS_DESCRIBED as u64 + 50);
-        assert!(intake.check_patience().is_ok());
+        assert!(intake.check_rejections().is_ok());
     }
 
     #[test]
@@ -127,6 +127,6 @@ mod tests {
         for _ in 0..=limits::REJECTIONS_PER_STREAM {
             intake.take(String::new, Err(Vec::new()));
         }
-        assert!(intake.check_patience().is_err());
+        assert!(intake.check_rejections().is_err());
     }
 }

@@ -12,7 +12,7 @@ use tonic::Response;
 use tonic::Status;
 
 use super::admission::Admitted;
-use super::admission::Wanted;
+use super::admission::RequiredView;
 use super::convert;
 use super::deadline::CallTime;
 use super::evaluation;
@@ -49,8 +49,8 @@ impl ModelApi {
     ) -> Result<(Admitted, T), Status> {
         let time = CallTime::of_request(&request);
         let message = request.into_inner();
-        let (service, wanted) = (&self.service, Wanted::Newest);
-        let admitted = Admitted::new(service, time, namespace(&message), wanted).await?;
+        let (service, required) = (&self.service, RequiredView::Newest);
+        let admitted = Admitted::new(service, time, namespace(&message), required).await?;
         Ok((admitted, message))
     }
 }
@@ -175,7 +175,7 @@ fn training_figures(view: &View) -> BTreeMap<String, f64> {
     view.model().map(|model| model.figures.clone()).unwrap_or_default()
 }
 
-/// The ranker's weights; those of the hybrid stand beside, with a prefix.
+/// The ranker's weights; those of the hybrid are there, too, with a prefix.
 fn feature_weights(view: &View) -> Vec<proto::FeatureWeight> {
     let posterior = view.belief();
     let names = ["base", "hybrid"].into_iter().chain(FEATURES.iter().map(|feature| feature.name));

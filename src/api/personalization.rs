@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::admission;
 use super::admission::Admitted;
-use super::admission::Wanted;
+use super::admission::RequiredView;
 use super::admission::namespace;
 use super::answers;
 use super::convert;
@@ -59,12 +59,12 @@ impl PersonalizationApi {
     }
 
     /// Checks the interactions of one message; the good ones become records. Those
-    /// without an event id get that of their place, or a new one.
+    /// without an event id get that of their position, or a new one.
     fn check(
         &self,
         intake: &mut Intake,
         interactions: Vec<proto::Interaction>,
-        id_of_place: impl Fn(usize) -> Option<EventId>,
+        id_of_position: impl Fn(usize) -> Option<EventId>,
         records: &mut Vec<Record>,
     ) -> Result<(), Status> {
         if interactions.len() > limits::STREAM_MESSAGE_ITEMS {
@@ -78,11 +78,11 @@ impl PersonalizationApi {
             let event_id = interaction.event_id.clone();
             let checked = convert::interaction(interaction, now, || {
                 let random = || EventId::parse(new_id(now)).expect("a UUID is an id");
-                id_of_place(position).unwrap_or_else(random)
+                id_of_position(position).unwrap_or_else(random)
             });
             records.extend(intake.take(|| event_id, checked.map(Record::Interaction)));
         }
-        intake.check_patience()
+        intake.check_rejections()
     }
 
     fn count(&self, counts: &Counts) {
@@ -101,8 +101,8 @@ impl PersonalizationService for PersonalizationApi {
     ) -> Result<Response<proto::PersonalizeResponse>, Status> {
         let time = CallTime::of_request(&request);
         let mut message = request.into_inner();
-        let wanted = Wanted::Record(message.min_watermark);
-        let admitted = Admitted::new(&self.service, time, &message.namespace, wanted).await?;
+        let required = RequiredView::Record(message.min_watermark);
+        let admitted = Admitted::new(&self.service, time, &message.namespace, required).await?;
         let Admitted { namespace, view, deadline } = admitted;
         let now = self.service.clock.now();
         let record = convert::request_record(&mut message, self.service.decision_detail);
@@ -164,16 +164,17 @@ impl PersonalizationService for PersonalizationApi {
         let message = request.into_inner();
         let user_id = convert::user_id(&message.user_id).map_err(status::invalid)?;
         let name = convert::namespace(&message.namespace).map_err(status::invalid)?;
-        let (service, wanted) = (&self.service, message.min_watermark);
+        let (service, min_watermark) = (&self.service, message.min_watermark);
         let namespace = admission::open(service, time, &name).await?;
-        if namespace.view().watermark() < wanted
-            && let Some(kept) = profile_cache::recall(service, &namespace, &user_id, wanted).await
+        if namespace.view().watermark() < min_watermark
+            && let Some(kept) =
+                profile_cache::recall(service, &namespace, &user_id, min_watermark).await
         {
             admission::count(service, &namespace).await?;
             return Ok(Response::new(kept));
         }
-        let wanted = Wanted::Record(wanted);
-        let admitted = Admitted::of(service, time, namespace, wanted).await?;
+        let required = RequiredView::Record(min_watermark);
+        let admitted = Admitted::of(service, time, namespace, required).await?;
         let id = user_id.clone();
         let profile = admitted.read(service, move |view, _| service::profile(view, id.as_str()));
         let answer = proto::GetProfileResponse {
@@ -192,8 +193,8 @@ impl PersonalizationService for PersonalizationApi {
         let message = request.into_inner();
         let item_id = convert::item_id(&message.item_id).map_err(status::invalid)?;
         let results = convert::results(message.max_results).map_err(status::invalid)?;
-        let (service, wanted) = (&self.service, Wanted::Newest);
-        let admitted = Admitted::new(service, time, &message.namespace, wanted).await?;
+        let (service, required) = (&self.service, RequiredView::Newest);
+        let admitted = Admitted::new(service, time, &message.namespace, required).await?;
         let index = admitted.view.item_index(item_id.as_str());
         let index = index.ok_or_else(|| service::Error::NoItem(item_id.to_string()))?;
         let now = service.clock.now();
@@ -210,11 +211,12 @@ impl PersonalizationService for PersonalizationApi {
     ) -> Result<Response<proto::ExplainAbsenceResponse>, Status> {
         let time = CallTime::of_request(&request);
         let message = request.into_inner();
-        let (name, wanted) = match &message.request {
+        let (name, min_watermark) = match &message.request {
             Some(request) => (request.namespace.as_str(), request.min_watermark),
             None => ("", 0),
         };
-        let admitted = Admitted::new(&self.service, time, name, Wanted::Record(wanted)).await?;
+        let admitted =
+            Admitted::new(&self.service, time, name, RequiredView::Record(min_watermark)).await?;
         let Admitted { namespace, view, deadline } = admitted;
         let now = self.service.clock.now();
         let checked = convert::absence(message, view.request_settings(), now);
@@ -230,8 +232,8 @@ impl PersonalizationService for PersonalizationApi {
     ) -> Result<Response<proto::OnboardingItemsResponse>, Status> {
         let time = CallTime::of_request(&request);
         let message = request.into_inner();
-        let wanted = Wanted::Record(message.min_watermark);
-        let admitted = Admitted::new(&self.service, time, &message.namespace, wanted).await?;
+        let required = RequiredView::Record(message.min_watermark);
+        let admitted = Admitted::new(&self.service, time, &message.namespace, required).await?;
         let Admitted { view, deadline, .. } = admitted;
         let checked = convert::onboarding(message, view.request_settings());
         let (filter, positions) = checked.map_err(status::invalid)?;
@@ -249,8 +251,8 @@ impl PersonalizationService for PersonalizationApi {
         let message = request.into_inner();
         let user_id = convert::user_id(&message.user_id).map_err(status::invalid)?;
         let attributes = convert::attributes(message.attributes).map_err(status::invalid)?;
-        let (service, wanted) = (&self.service, Wanted::Newest);
-        let admitted = Admitted::new(service, time, &message.namespace, wanted).await?;
+        let (service, required) = (&self.service, RequiredView::Newest);
+        let admitted = Admitted::new(service, time, &message.namespace, required).await?;
         let records = vec![Record::UserAttributesSet { user_id, attributes }];
         let recorded = service.write(&admitted.namespace, records).await?;
         let mut counts = Counts::default();

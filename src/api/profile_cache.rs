@@ -2,7 +2,7 @@
 //!
 //! They are asked when this replica has not yet applied what the caller wants to see, while
 //! another has. Their keys name the log and not only its namespace: what was learnt of a
-//! deleted namespace is never told of its successor.
+//! deleted namespace never gets a profile of its successor.
 
 use std::time::Duration;
 

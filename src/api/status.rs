@@ -2,12 +2,12 @@
 //!
 //! | code | what the caller does | what the operator does |
 //! | --- | --- | --- |
-//! | `INVALID_ARGUMENT` | mends the fields of `BadRequest`; sending again is useless | nothing |
+//! | `INVALID_ARGUMENT` | corrects the fields of `BadRequest`; sending again is useless | nothing |
 //! | `NOT_FOUND` | checks the namespace, user, item or arm set that `ErrorInfo` names | nothing |
 //! | `ALREADY_EXISTS` | uses the namespace that exists, or another name | nothing |
 //! | `FAILED_PRECONDITION` | changes the state first: records more to train on, names another namespace | nothing |
-//! | `ABORTED` | waits for the training that runs, then calls again if still wanted | nothing |
-//! | `CANCELLED` | calls again if the training is still wanted | nothing |
+//! | `ABORTED` | waits for the training that runs, then calls again if it is still needed | nothing |
+//! | `CANCELLED` | calls again if the training is still needed | nothing |
 //! | `DEADLINE_EXCEEDED` | calls again with a later deadline or without `min_watermark` | looks at the lag and the load when it is frequent |
 //! | `RESOURCE_EXHAUSTED` | sends again after the delay of `RetryInfo`, then ever later | adds capacity or raises the limit |
 //! | `UNAVAILABLE` | sends again after the delay of `RetryInfo`, with the same event ids | looks at the disk and the log when it lasts |
@@ -42,7 +42,7 @@ const OVERLOAD_DELAY: Duration = Duration::from_secs(1);
 const OPENING_DELAY: Duration = Duration::from_secs(1);
 /// Another replica answers at once; a restart takes some seconds.
 const SHUTDOWN_DELAY: Duration = Duration::from_secs(2);
-/// A full disk or a locked file does not heal in milliseconds.
+/// A full disk or a locked file does not recover in milliseconds.
 const STORAGE_DELAY: Duration = Duration::from_secs(5);
 /// Bytes of all violations of one status. Java clients accept 8 KiB of headers, and
 /// the details travel there in base64.
@@ -83,8 +83,9 @@ fn status(error: Error) -> Status {
         Error::NoArmSet(name) => {
             explained(Code::NotFound, &message, "ARM_SET_NOT_FOUND", [("arm_set", name)])
         }
-        Error::WatermarkNotReached { wanted, watermark } => {
-            let metadata = [("wanted", wanted.to_string()), ("watermark", watermark.to_string())];
+        Error::WatermarkNotReached { requested, watermark } => {
+            let metadata =
+                [("requested", requested.to_string()), ("watermark", watermark.to_string())];
             explained(Code::DeadlineExceeded, &message, "WATERMARK_NOT_REACHED", metadata)
         }
         Error::TrainingRuns => explained(Code::Aborted, &message, "TRAINING_RUNS", []),
@@ -150,7 +151,7 @@ fn stored(error: storage::Error, message: &str) -> Status {
         storage::Error::NoNamespace { namespace } => status(Error::NoNamespace(namespace)),
         storage::Error::NamespaceExists { namespace } => status(Error::NamespaceExists(namespace)),
         storage::Error::Unavailable { reason } => {
-            // The log writer tells of the outage once; this would be each call.
+            // The log writer logs the outage once; this would log it at each call.
             tracing::debug!(reason, "the store is unavailable");
             let message = "the store is unavailable";
             retried(Code::Unavailable, message, "STORE_UNAVAILABLE", STORAGE_DELAY)
@@ -259,7 +260,7 @@ mod tests {
         let corrupt = storage::Error::Corrupt { what, reason };
         let misconfigured = storage::Error::Misconfigured { reason: "secret".to_owned() };
         let too_new = storage::Error::TooNew { what: "secret", found: 2, known: 1 };
-        let behind = Error::WatermarkNotReached { wanted: 9, watermark: 4 };
+        let behind = Error::WatermarkNotReached { requested: 9, watermark: 4 };
         let few = TrainingError::TooLittleData { found: 3 };
         let worse = TrainingError::NotBetter { candidate: 0.1, serving: 0.2 };
         let opening = Error::Opening { name: shop(), progress: Progress::default() };
@@ -312,7 +313,7 @@ mod tests {
             assert_eq!((status.code(), info.reason.as_str()), (code, reason));
             assert_eq!(info.domain, DOMAIN);
             assert_eq!(details.retry_info().is_some(), retry, "{reason}");
-            // What the caller cannot mend is found in the log by its id.
+            // What the caller cannot correct is found in the log by its id.
             let wants_id = matches!(code, Code::Internal | Code::DataLoss);
             assert_eq!(info.metadata.contains_key("id"), wants_id, "{reason}");
         }
@@ -375,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_are_told_for_any_status_that_ends_a_stream() {
+    fn counts_are_reported_for_any_status_that_ends_a_stream() {
         let wrong = invalid(vec![Violation::new("namespace", "must stay the same")]);
         for status in [wrong, Status::cancelled("gone")] {
             let code = status.code();

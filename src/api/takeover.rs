@@ -5,7 +5,7 @@ use tonic::Response;
 use tonic::Status;
 
 use super::admission::Admitted;
-use super::admission::Wanted;
+use super::admission::RequiredView;
 use super::convert;
 use super::deadline::CallTime;
 use super::intake::Counts;
@@ -43,9 +43,9 @@ impl TakeoverService for TakeoverApi {
     ) -> Result<Response<proto::SetTakeoverResponse>, Status> {
         let time = CallTime::of_request(&request);
         let message = request.into_inner();
-        let (service, wanted) = (&self.service, Wanted::Newest);
+        let (service, required) = (&self.service, RequiredView::Newest);
         let Admitted { namespace, view, .. } =
-            Admitted::new(service, time, &message.namespace, wanted).await?;
+            Admitted::new(service, time, &message.namespace, required).await?;
         let change = TakeoverChange {
             share: message.share,
             popular_share: message.popular_share,
@@ -71,8 +71,8 @@ impl TakeoverService for TakeoverApi {
     ) -> Result<Response<proto::GetTakeoverResponse>, Status> {
         let time = CallTime::of_request(&request);
         let message = request.into_inner();
-        let wanted = Wanted::Record(message.min_watermark);
-        let admitted = Admitted::new(&self.service, time, &message.namespace, wanted).await?;
+        let required = RequiredView::Record(message.min_watermark);
+        let admitted = Admitted::new(&self.service, time, &message.namespace, required).await?;
         let answer = admitted.read(&self.service, |view, _| takeover_message(view)).await?;
         Ok(Response::new(answer))
     }

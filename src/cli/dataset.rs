@@ -42,8 +42,8 @@ pub enum Error {
     Read { path: PathBuf, line: u64, source: io::Error },
     #[error("failed to read {}", path.display())]
     Malformed { path: PathBuf, source: csv::Error },
-    #[error("{} has no column {wanted}; its columns are: {found}", path.display())]
-    Column { path: PathBuf, wanted: &'static str, found: String },
+    #[error("{} has no column {expected}; its columns are: {found}", path.display())]
+    Column { path: PathBuf, expected: &'static str, found: String },
     #[error("{}:{line}: column {column}: {reason}", path.display())]
     Field { path: PathBuf, line: u64, column: String, reason: String },
     #[error(
@@ -280,8 +280,8 @@ impl Rows<InteractionColumns> {
         let columns = InteractionColumns {
             user_id: table.required(&USER_ID, "user_id")?,
             item_id: table.required(&ITEM_ID, "item_id")?,
-            rating: table.place(&RATING),
-            timestamp: table.place(&TIMESTAMP),
+            rating: table.column(&RATING),
+            timestamp: table.column(&TIMESTAMP),
         };
         Ok(Self { table, columns })
     }
@@ -361,9 +361,9 @@ impl Rows<ItemColumns> {
         let table = Table::open(path, if is_100k { &COLUMNS_100K } else { columns_1m })?;
         let columns = ItemColumns {
             item_id: table.required(&ITEM_ID, "item_id")?,
-            title: table.place(&TITLE),
-            topics: table.place(&TOPICS),
-            source: table.place(&SOURCE),
+            title: table.column(&TITLE),
+            topics: table.column(&TOPICS),
+            source: table.column(&SOURCE),
             flags: is_100k.then_some(FIRST_FLAG_100K),
         };
         Ok(Self { table, columns })

@@ -6,8 +6,8 @@
 //! | `jsonl` | a round, a JSON object with the fields of [`LoggedRound`] | `.jsonl`, `.ndjson` |
 //! | `dsjson` | a decision, as Vowpal Wabbit and Azure Personalizer log them | `.dsjson`; `.json` |
 //!
-//! - Rounds of one decision stand together; that is how slates are told.
-//! - A line that cannot be read is told with its number and reason, and the next one is
+//! - Rounds of one decision stand together; that is how slates are recognised.
+//! - A line that cannot be read is reported with its number and reason, and the next one is
 //!   read. Nothing is held in memory but the current line.
 
 mod columns;
@@ -23,7 +23,7 @@ use serde::Serialize;
 pub use self::reader::Reader;
 pub use self::writer::Writer;
 
-/// One place of one decision.
+/// One position of one decision.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct LoggedRound {
     #[serde(default)]
@@ -40,7 +40,7 @@ pub struct LoggedRound {
     pub reward: f64,
     /// The logging policy's probability of the action.
     pub propensity: f64,
-    /// That of all places of the decision that were choices, together. For other tools.
+    /// That of all positions of the decision that were choices, together. For other tools.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slate_propensity: Option<f64>,
     /// The target policy's.

@@ -143,7 +143,7 @@ Try, in another terminal:
   grpcurl -plaintext -d '{{"user_id":"{USER}","explain":true,"diversity":{{"max_results":5}}}}' \
     {server} personalization.v1.PersonalizationService/Personalize
 
-  # somebody new: popular films first
+  # a new user: popular films first
   grpcurl -plaintext -d '{{"user_id":"me","diversity":{{"max_results":5}}}}' \
     {server} personalization.v1.PersonalizationService/Personalize
 

@@ -1,4 +1,4 @@
-//! `evaluate`: ranking quality of the engine on files, beside baselines, without a
+//! `evaluate`: ranking quality of the engine on files, compared with baselines, without a
 //! server.
 //!
 //! - The recommenders run one after the other on the same cases; their time is
@@ -81,7 +81,7 @@ pub struct Args {
     /// at least a tenth of the positives repeat an earlier one.
     #[arg(long, value_enum, default_value_t = Repeats::Auto)]
     repeats: Repeats,
-    /// How many places of a ranking to look at.
+    /// How many positions of a ranking to look at.
     #[arg(long, value_name = "K", value_delimiter = ',', default_value = "10,20")]
     k: Vec<NonZeroUsize>,
     /// Test about so many cases at most, drawn by hash; all rows are learnt. By default
@@ -215,7 +215,7 @@ impl Question {
                 outcomes.push(recommender.name(), cases, cost);
             };
             ask(&mut engine);
-            tell_trainings(&engine);
+            print_trainings(&engine);
             self.baselines().iter_mut().for_each(|baseline| ask(&mut **baseline));
             facts
         } else {
@@ -228,7 +228,7 @@ impl Question {
                 outcomes.push(recommender.name(), cases, cost);
             };
             ask(&mut engine);
-            tell_trainings(&engine);
+            print_trainings(&engine);
             self.baselines().iter_mut().for_each(|baseline| ask(&mut **baseline));
             if deeply && !split.tests.is_empty() {
                 analyses.look_inside(self, &engine, &mut split, protocol);
@@ -264,7 +264,7 @@ impl Question {
         };
         let mut engine = self.engine(Protocol::ColdStart);
         let mut walks = vec![ask(&mut engine)];
-        tell_trainings(&engine);
+        print_trainings(&engine);
         walks.extend(self.baselines().iter_mut().map(|baseline| ask(&mut **baseline)));
         walks.into_iter().unzip()
     }
@@ -291,9 +291,9 @@ impl Question {
     }
 }
 
-/// Says what trainings tried, chose and refused: those that searched, those that published
+/// Prints what trainings tried, chose and refused: those that searched, those that published
 /// nothing, and the last one.
-fn tell_trainings(engine: &EngineRecommender) {
+fn print_trainings(engine: &EngineRecommender) {
     let trainings = engine.trainings();
     for (number, report) in (1..).zip(trainings) {
         let is_refused = matches!(report.outcome, Some(Err(_)));

@@ -1,7 +1,7 @@
 //! `evaluate-policy`: what other policies would have earned on logged decisions.
 //!
 //! - One reward model, cross-fitted, serves all policies of a run; every estimator that
-//!   the log allows is shown, with intervals and what to beware of.
+//!   the log allows is shown, with intervals and warnings.
 //! - The table goes to standard output, or to standard error when the figures take
 //!   standard output with `--json -`; lines that could not be read and what was assumed
 //!   go to standard error.
@@ -44,7 +44,7 @@ pub struct Args {
     /// What to evaluate; may be given several times. uniform; greedy; epsilon-greedy or
     /// epsilon-greedy:0.05 (without a number 0.1); softmax or softmax:0.5 (the temperature,
     /// without a number 1); thompson or lin-ucb, thompson:0.5 or thompson:0.5:0.02 (the factor of
-    /// the candidates' standard deviations in the log and the share of a place that is spread
+    /// the candidates' standard deviations in the log and the share of a position that is spread
     /// evenly; without numbers 0.3 and 0.01); constant:ACTION; file (the probabilities of the columns
     /// target_probability and candidate_target_probabilities).
     #[arg(long, value_name = "POLICY", required = true, value_parser = policy::parse)]
@@ -74,7 +74,7 @@ pub struct Args {
     /// Greatest propensity that counts as no chance.
     #[arg(long, value_name = "PROPENSITY", default_value_t = 0.0, value_parser = share)]
     floor: f64,
-    /// Whose rounds are alike: intervals are over users, or over decisions. auto: users where
+    /// The unit of resampling: intervals are over users, or over decisions. auto: users where
     /// the log has them.
     #[arg(long, value_enum, default_value_t = Unit::Auto)]
     unit: Unit,

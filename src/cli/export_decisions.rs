@@ -4,7 +4,7 @@
 //! - Rewards are those that the ranker learns from, see [`Rewards`].
 //! - Of a store all decisions are written that lie in the log at the start: two passes
 //!   over it, and in memory the interactions that name a decision.
-//! - Places that the caller pinned were no choice of the ranker and are left out, and so
+//! - Positions that the caller pinned were no choice of the ranker and are left out, and so
 //!   are decisions past their retention.
 
 use std::fs::File;
@@ -46,7 +46,7 @@ pub struct Args {
     #[arg(long, default_value = NamespaceName::DEFAULT)]
     namespace: String,
 
-    /// Read this file of logged rounds in place of a store: to bring a log of Vowpal Wabbit
+    /// Read this file of logged rounds instead of a store: to bring a log of Vowpal Wabbit
     /// or Azure Personalizer (.dsjson) into another format, or the reverse
     #[arg(long, value_name = "FILE")]
     from: Option<PathBuf>,
@@ -55,8 +55,8 @@ pub struct Args {
     #[arg(long, value_enum, requires = "from")]
     from_format: Option<Format>,
 
-    /// Also write what else could have been shown at each place, with its score and how
-    /// unsure the ranker was, where the record says it: some kilobytes for each place
+    /// Also write what else could have been shown at each position, with its score and
+    /// its uncertainty, where the record has it: some kilobytes for each position
     #[arg(long, conflicts_with = "from")]
     candidates: bool,
 
@@ -93,9 +93,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             let name = NamespaceName::parse(args.namespace.clone())?;
             let stores = stores::open_for_reading(&args.stores)?;
             let kept_since = args.stores.decisions_kept_since(SystemClock.now());
-            let wanted = Wanted { kept_since, candidates: args.candidates };
+            let selection = Selection { kept_since, candidates: args.candidates };
             let partition = stores.namespaces.resolve(&name)?.partition;
-            export(&stores, &partition, &wanted, &mut writer)?
+            export(&stores, &partition, &selection, &mut writer)?
         }
     };
     writer.finish()?;
@@ -125,7 +125,7 @@ fn convert(path: &Path, format: Format, writer: &mut Writer<impl Write>) -> Resu
 
 /// Which decisions are written, and what of them.
 #[derive(Debug)]
-struct Wanted {
+struct Selection {
     /// Older decisions are past their retention.
     kept_since: Timestamp,
     candidates: bool,
@@ -135,14 +135,14 @@ struct Wanted {
 fn export(
     stores: &Stores,
     partition: &Partition,
-    wanted: &Wanted,
+    selection: &Selection,
     writer: &mut Writer<impl Write>,
 ) -> Result<u64, Failure> {
     let end = stores.log.log_end(partition)?.sequence;
     let mut rewards = Rewards::default();
     each_record(&*stores.log, partition, 0, end, |record| {
         match &record.record {
-            Record::Interaction(interaction) => rewards.note(interaction),
+            Record::Interaction(interaction) => rewards.add(interaction),
             Record::SettingsSet(settings) => rewards.settings = settings.clone(),
             _ => {}
         }
@@ -151,9 +151,9 @@ fn export(
     let mut written = 0;
     each_record(&*stores.log, partition, 0, end, |record| {
         if let Record::Decision(decision) = &record.record
-            && record.recorded_at >= wanted.kept_since
+            && record.recorded_at >= selection.kept_since
         {
-            for round in rounds(decision, &rewards, wanted.candidates) {
+            for round in rounds(decision, &rewards, selection.candidates) {
                 writer.write(round)?;
                 written += 1;
             }
@@ -163,7 +163,7 @@ fn export(
     Ok(written)
 }
 
-/// The places of a decision that were the ranker's choice.
+/// The positions of a decision that were the ranker's choice.
 fn rounds<'a>(
     decision: &'a Decision,
     rewards: &'a Rewards,
@@ -171,11 +171,11 @@ fn rounds<'a>(
 ) -> impl Iterator<Item = LoggedRound> + 'a {
     let slate_propensity = slate_propensity(decision);
     let chosen = |(_, shown): &(usize, &ShownItem)| !shown.features.is_empty();
-    decision.shown.iter().enumerate().filter(chosen).map(move |(place, shown)| LoggedRound {
+    decision.shown.iter().enumerate().filter(chosen).map(move |(position, shown)| LoggedRound {
         decision_id: decision.decision_id.to_string(),
         user_id: Some(decision.user_id.to_string()),
         timestamp: Some(format_timestamp(decision.decided_at)),
-        position: place as u32,
+        position: position as u32,
         action: shown.item_id.to_string(),
         reward: f64::from(rewards.of(decision, shown.item_id.as_str())),
         propensity: f64::from(shown.propensity),
@@ -190,22 +190,22 @@ fn rounds<'a>(
         score: Some(f64::from(shown.score)),
         features: shown.features.clone(),
         context: Vec::new(),
-        candidates: if candidates { open_at(decision, place) } else { Vec::new() },
+        candidates: if candidates { open_at(decision, position) } else { Vec::new() },
     })
 }
 
-/// The probability of all that was chosen, together: the product over the places, since
-/// each propensity is given the places above. `None` where it is too small for a number.
+/// The probability of all that was chosen, together: the product over the positions, since
+/// each propensity is given the positions above. `None` where it is too small for a number.
 fn slate_propensity(decision: &Decision) -> Option<f64> {
     let chosen = decision.shown.iter().filter(|shown| !shown.features.is_empty());
     let product: f64 = chosen.map(|shown| f64::from(shown.propensity)).product();
     product.is_normal().then_some(product)
 }
 
-/// What could have been shown at a place: no pinned item, and nothing from above.
-fn open_at(decision: &Decision, place: usize) -> Vec<LoggedCandidate> {
+/// What could have been shown at a position: no pinned item, and nothing from above.
+fn open_at(decision: &Decision, position: usize) -> Vec<LoggedCandidate> {
     let shown = decision.shown.iter().enumerate();
-    let taken = shown.filter(|(at, shown)| *at < place || shown.features.is_empty());
+    let taken = shown.filter(|(at, shown)| *at < position || shown.features.is_empty());
     let taken: Vec<&str> = taken.map(|(_, shown)| shown.item_id.as_str()).collect();
     let recorded = decision.detail.iter().flat_map(|detail| detail.beliefs());
     recorded

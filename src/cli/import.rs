@@ -34,7 +34,7 @@ use crate::cli::dataset::InteractionRow;
 use crate::cli::dataset::Rows;
 use crate::cli::import::convert::EventIds;
 use crate::cli::import::ledger::Ledger;
-use crate::cli::import::retry::Patience;
+use crate::cli::import::retry::RetryLimit;
 use crate::cli::import::retry::Trouble;
 use crate::cli::import::state::Fingerprint;
 use crate::cli::import::state::State;
@@ -77,7 +77,7 @@ pub struct Args {
     /// Messages on their way without acknowledgement at most.
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1_000))]
     window: u16,
-    /// Where to keep the progress. Default: beside the input, as FILE.import-state.json.
+    /// Where to keep the progress. Default: next to the input, as FILE.import-state.json.
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
     /// How long to try again when the server is not available.
@@ -122,7 +122,7 @@ struct Link {
     channel: Channel,
     namespace: String,
     window: usize,
-    patience: Patience,
+    retry_limit: RetryLimit,
 }
 
 /// What there is to import; any part may be missing.
@@ -170,7 +170,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
             .connect_lazy(),
         namespace: args.namespace.clone(),
         window: options.window,
-        patience: Patience::new(options.retry, stop),
+        retry_limit: RetryLimit::new(options.retry, stop),
     };
     let result = import(&link, &inputs, &options, &mut state).await;
     ctrl_c.abort();
@@ -206,7 +206,7 @@ pub(in crate::cli) async fn stream_movielens(
         channel,
         namespace: namespace.to_owned(),
         window: options.window,
-        patience: Patience::new(options.retry, stop),
+        retry_limit: RetryLimit::new(options.retry, stop),
     };
     let options = Options { sort: true, ..options.clone() };
     let mut state = State::open(None, "", namespace)?;
@@ -227,7 +227,7 @@ fn inputs(args: &Args) -> Result<Inputs, Failure> {
     Ok(Inputs { items: args.items.clone(), users: args.users.clone(), interactions: None })
 }
 
-/// Beside the greatest of the files.
+/// Next to the greatest of the files.
 fn state_path(inputs: &Inputs) -> Option<PathBuf> {
     let input = inputs.interactions.as_ref().or(inputs.items.as_ref()).or(inputs.users.as_ref())?;
     let mut name = input.as_os_str().to_owned();

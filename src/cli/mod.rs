@@ -26,8 +26,8 @@ use clap::Subcommand;
 /// What a command ends with when it fails; `main` prints it with its sources.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// Ranks every feed, list and home page for the person looking at it, and learns
-/// from what that person does next, at once.
+/// Ranks every feed, list and home page for the user who looks at it, and learns
+/// from what that user does next, at once.
 #[derive(Debug, Parser)]
 #[command(version, about, max_term_width = 100)]
 struct Arguments {
@@ -55,7 +55,7 @@ enum Command {
     ReplayDecision(replay_decision::Args),
     /// Bring the schema of a PostgreSQL database up to this version.
     Migrate(migrate::Args),
-    /// Fill the relational tables behind the log anew.
+    /// Fill the relational tables behind the log again.
     RebuildProjection(rebuild_projection::Args),
     /// Ask a running server for its health; the exit code is the answer.
     Healthcheck(healthcheck::Args),

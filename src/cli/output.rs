@@ -1,4 +1,4 @@
-//! What commands print for people and write for machines.
+//! What commands print as text and write as JSON.
 
 use std::fs::File;
 use std::io;
@@ -39,11 +39,11 @@ pub fn is_stdout(path: &Path) -> bool {
     path == Path::new("-")
 }
 
-/// Prints what is for people: to standard output, or to standard error when standard
+/// Prints text for the terminal: to standard output, or to standard error when standard
 /// output is taken by figures.
 ///
 /// # Errors
-/// When nobody takes it.
+/// When the reader of the pipe has ended.
 pub fn print(text: &str, is_stdout_taken: bool) -> io::Result<()> {
     if is_stdout_taken {
         io::stderr().write_all(text.as_bytes())

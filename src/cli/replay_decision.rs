@@ -154,7 +154,7 @@ fn verdict(
     Ok((verdict, Some(call)))
 }
 
-/// The state at two places of the log.
+/// The state at two positions of the log.
 fn views(
     stores: &Stores,
     partition: &Partition,

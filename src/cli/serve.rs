@@ -39,7 +39,7 @@ pub struct Args {
     #[arg(long)]
     demo: bool,
 
-    /// Where the demo's data lie; default: examples/movielens here or beside the binary's sources
+    /// Where the demo's data lie; default: examples/movielens here or next to the binary's sources
     #[arg(long, value_name = "DIR", requires = "demo")]
     demo_data: Option<PathBuf>,
 }
@@ -89,7 +89,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     let running = service::start(opened.stores, options, Arc::new(SystemClock), metrics);
 
     server.open(&running.service);
-    // The default namespace is recovered before anybody is told that we serve.
+    // The default namespace is recovered before the service reports that it serves.
     let ready = tokio::select! {
         ready = get_ready(&running.service, config.ready_lag_records, &stop) => ready,
         () = stop.cancelled() => Ok(()),
@@ -121,8 +121,8 @@ pub async fn run(args: Args) -> Result<(), Failure> {
 fn edge(config: &ServeConfig) -> server::Options {
     server::Options {
         max_connections: config.edge.max_connections.map(|most| most as usize),
-        request_patience: Duration::from_secs(config.edge.request_seconds),
-        shutdown_patience: Duration::from_secs(config.shutdown_seconds),
+        request_timeout: Duration::from_secs(config.edge.request_seconds),
+        shutdown_timeout: Duration::from_secs(config.shutdown_seconds),
     }
 }
 
@@ -133,9 +133,10 @@ fn embedding_model(config: &ServeConfig) -> Result<Option<Arc<EmbeddingModel>>, 
     };
     let wrong = |reason: String| format!("EMBEDDING_MODEL_DIR {}: {reason}", directory.display());
     let model = EmbeddingModel::open(directory).map_err(|error| wrong(error.to_string()))?;
-    let (made, wanted) = (model.dimension(), config.content_embedding_dim as usize);
-    if made != wanted {
-        let reason = format!("its vectors have {made} numbers, CONTENT_EMBEDDING_DIM is {wanted}");
+    let (made, expected) = (model.dimension(), config.content_embedding_dim as usize);
+    if made != expected {
+        let reason =
+            format!("its vectors have {made} numbers, CONTENT_EMBEDDING_DIM is {expected}");
         return Err(wrong(reason).into());
     }
     Ok(Some(Arc::new(model)))
@@ -203,7 +204,7 @@ async fn cancel_on_signal(stop: CancellationToken) {
     let mut terminate = match signal(SignalKind::terminate()) {
         Ok(terminate) => terminate,
         Err(error) => {
-            tracing::error!(%error, "SIGTERM cannot be heard; only Ctrl-C stops this process");
+            tracing::error!(%error, "SIGTERM cannot be received; only Ctrl-C stops this process");
             if tokio::signal::ctrl_c().await.is_ok() {
                 stop.cancel();
             }

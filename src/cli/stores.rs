@@ -1,5 +1,5 @@
 //! Opens the backends that the configuration asks for: with `serve` the composition
-//! root, and with it the only place that names them.
+//! root, and with it the only file that names them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -149,7 +149,7 @@ pub fn log_metrics(stores: &Stores) -> Observed {
     let log = stores.log.clone();
     Observed {
         name: "event_hashes_rebuilt",
-        help: "Batches whose damaged event hashes were built anew",
+        help: "Batches whose damaged event hashes were rebuilt",
         read: Box::new(move || log.event_hashes_rebuilt()),
     }
 }

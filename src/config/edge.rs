@@ -11,7 +11,7 @@ pub struct EdgeConfig {
           value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub max_connections: Option<u32>,
 
-    /// Longest time, in seconds, that a client may take to greet and to send a request; a
+    /// Longest time, in seconds, that a client may take to send the HTTP/2 preface and to send a request; a
     /// second more for each 256 KiB (1 to 600)
     #[arg(long, env = "REQUEST_SECONDS", default_value = "10",
           value_parser = clap::value_parser!(u64).range(1..=600))]

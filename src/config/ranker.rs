@@ -31,7 +31,7 @@ pub struct RankerConfig {
     #[arg(long, env = "STRATEGY", value_enum, default_value = "epsilon_greedy")]
     pub strategy: StrategyName,
 
-    /// Probability per place of an exploring choice under epsilon_greedy (0 to 1)
+    /// Probability per position of an exploring choice under epsilon_greedy (0 to 1)
     #[arg(long, env = "EPSILON", default_value_t = defaults().epsilon,
           value_parser = number(SettingsRange::EPSILON))]
     pub epsilon: f32,
@@ -46,7 +46,7 @@ pub struct RankerConfig {
           value_parser = within(RankerSettings::SQUARE_CB_GAMMA))]
     pub square_cb_gamma: f32,
 
-    /// Share of each place spread evenly over its candidates under thompson, lin_ucb and
+    /// Share of each position spread evenly over its candidates under thompson, lin_ucb and
     /// square_cb (0.0001 to 1)
     #[arg(long, env = "PROPENSITY_FLOOR", default_value_t = defaults().ranker.propensity_floor,
           value_parser = within(RankerSettings::PROPENSITY_FLOOR))]
@@ -57,7 +57,7 @@ pub struct RankerConfig {
           default_value_t = defaults().ranker.half_life_decisions, value_parser = half_life)]
     pub ranker_half_life: u32,
 
-    /// Places are presumed to be looked at with probability 1 / place^THIS, for callers that
+    /// Positions are presumed to be looked at with probability 1 / position^THIS, for callers that
     /// report rewards and no impressions (0 to 10); unset: nothing is presumed
     #[arg(long, env = "EXAMINATION_DECAY",
           value_parser = within(RankerSettings::EXAMINATION_DECAY))]

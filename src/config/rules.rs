@@ -30,7 +30,7 @@ pub struct RulesConfig {
           value_parser = number(SettingsRange::DIVERSITY_WEIGHT))]
     pub diversity_weight: f32,
 
-    /// How much relevance depends on being unlike what the person took of late (0 to 1)
+    /// How much relevance depends on being unlike what the user took last (0 to 1)
     #[arg(long, env = "SERENDIPITY_WEIGHT", default_value_t = defaults().serendipity_weight,
           value_parser = number(SettingsRange::SERENDIPITY_WEIGHT))]
     pub serendipity_weight: f32,
@@ -50,7 +50,7 @@ pub struct RulesConfig {
           value_parser = integer(SettingsRange::MAX_PER_SOURCE))]
     pub max_per_source: u32,
 
-    /// How often an item may be shown to a person in 24 hours; 0 is any number (0 to 1000)
+    /// How often an item may be shown to a user in 24 hours; 0 is any number (0 to 1000)
     #[arg(long, env = "FREQUENCY_CAP_PER_DAY", default_value_t = defaults().frequency_cap_per_day,
           value_parser = integer(SettingsRange::FREQUENCY_CAP))]
     pub frequency_cap_per_day: u32,

@@ -14,7 +14,7 @@ pub struct StoreConfig {
     #[arg(long, env = "DATA_DIR", default_value = "./data")]
     pub data_dir: PathBuf,
 
-    /// PostgreSQL 15 or newer in place of the embedded store, shared by any number of
+    /// PostgreSQL 15 or newer instead of the embedded store, shared by any number of
     /// replicas; a URL or key=value pairs, with sslmode and sslrootcert as in libpq
     #[arg(long, env = "DATABASE_URL", value_name = "URL", hide_env_values = true)]
     pub database_url: Option<String>,
@@ -43,7 +43,7 @@ pub struct StoreConfig {
     #[arg(long, env = "REDIS_KEY_PREFIX", default_value = "personalization")]
     pub redis_key_prefix: String,
 
-    /// CA certificates (PEM) to trust for Redis in place of the system's
+    /// CA certificates (PEM) to trust for Redis instead of the system's
     #[arg(long, env = "REDIS_CA_FILE", value_name = "FILE")]
     pub redis_ca_file: Option<PathBuf>,
 

@@ -1,6 +1,6 @@
 //! Taking connections, up to a bound.
 //!
-//! - A connection beyond the bound is taken and closed at once: its client hears it now,
+//! - A connection beyond the bound is taken and closed at once: its client notices it now,
 //!   not after a timeout.
 //! - Without descriptors nothing can be taken; then the loop pauses instead of spinning.
 //! - Both are counted each time and logged once a minute.
@@ -24,29 +24,29 @@ const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
 
 /// A port and how many connections it may have.
 #[derive(Debug)]
-pub struct Door {
+pub struct Acceptor {
     pub port: &'static str,
     pub listener: TcpListener,
     pub bound: Arc<Semaphore>,
     pub metrics: EdgeMetrics,
 }
 
-/// A place among the connections; free again when it is dropped.
+/// A slot for a connection; free again when it is dropped.
 #[derive(Debug)]
-pub struct Place {
+pub struct Slot {
     open: prometheus_client::metrics::gauge::Gauge,
     _permit: OwnedSemaphorePermit,
 }
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
         self.open.dec();
     }
 }
 
-impl Door {
+impl Acceptor {
     /// Takes connections until told to stop; then the port is closed.
-    pub async fn keep(self, stop: CancellationToken, mut take: impl FnMut(TcpStream, Place)) {
+    pub async fn keep(self, stop: CancellationToken, mut take: impl FnMut(TcpStream, Slot)) {
         let (mut pause, mut complaint) = (PAUSE_MIN, Complaint::default());
         loop {
             let accepted = tokio::select! {
@@ -56,8 +56,8 @@ impl Door {
             match accepted {
                 Ok((connection, _peer)) => {
                     pause = PAUSE_MIN;
-                    match self.place() {
-                        Some(position) => take(connection, position),
+                    match self.slot() {
+                        Some(slot) => take(connection, slot),
                         None => {
                             self.metrics.count_refused_connection("bound");
                             complaint.make(|| {
@@ -82,11 +82,11 @@ impl Door {
         }
     }
 
-    fn place(&self) -> Option<Place> {
+    fn slot(&self) -> Option<Slot> {
         let permit = self.bound.clone().try_acquire_owned().ok()?;
         let open = self.metrics.connections(self.port);
         open.inc();
-        Some(Place { open, _permit: permit })
+        Some(Slot { open, _permit: permit })
     }
 }
 

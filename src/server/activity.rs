@@ -13,42 +13,42 @@ use tokio::time::Instant;
 /// How long a connection may go without what.
 #[derive(Debug, Clone, Copy)]
 pub struct Rules {
-    /// Until it has greeted.
-    pub greeting: Duration,
+    /// Until its HTTP/2 preface is read.
+    pub preface: Duration,
     /// Without a call.
     pub idle: Duration,
-    /// The same while the places for connections are all taken.
+    /// The same while the slots for connections are all taken.
     pub idle_when_full: Duration,
     /// Until it takes what is written to it, and until it has taken an answer whole.
-    pub deaf: Duration,
+    pub not_reading: Duration,
 }
 
 /// Why a connection is closed from here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Closing {
-    NoGreeting,
+    NoPreface,
     Idle,
-    Deaf,
+    NotReading,
 }
 
 impl Closing {
     pub const fn name(self) -> &'static str {
         match self {
-            Self::NoGreeting => "no_greeting",
+            Self::NoPreface => "no_preface",
             Self::Idle => "idle",
-            Self::Deaf => "deaf",
+            Self::NotReading => "not_reading",
         }
     }
 }
 
-/// Shared by a connection, its calls and whoever watches it.
+/// Shared by a connection, its calls and its watcher.
 #[derive(Debug)]
 pub struct Activity(Mutex<State>);
 
 #[derive(Debug)]
 struct State {
     opened: Instant,
-    greeted: bool,
+    preface_read: bool,
     calls: usize,
     /// Those of them that a shutdown waits for.
     awaited: usize,
@@ -72,7 +72,7 @@ impl Activity {
         let now = Instant::now();
         Arc::new(Self(Mutex::new(State {
             opened: now,
-            greeted: false,
+            preface_read: false,
             calls: 0,
             awaited: 0,
             quiet_since: now,
@@ -86,8 +86,8 @@ impl Activity {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn greet(&self) {
-        self.state().greeted = true;
+    pub fn set_preface_read(&self) {
+        self.state().preface_read = true;
     }
 
     /// Something could not be written, or could again.
@@ -102,7 +102,7 @@ impl Activity {
     /// A call begins. A shutdown waits for it when it is `awaited`.
     pub fn begin(self: &Arc<Self>, awaited: bool) -> Call {
         let mut state = self.state();
-        state.greeted = true;
+        state.preface_read = true;
         state.calls += 1;
         state.awaited += usize::from(awaited);
         drop(state);
@@ -118,10 +118,10 @@ impl Activity {
         };
         let unwritten = longest(state.unwritten_since.as_ref());
         let untaken = longest(state.answers.values().min());
-        if unwritten.max(untaken) >= rules.deaf {
-            Some(Closing::Deaf)
-        } else if !state.greeted && now - state.opened >= rules.greeting {
-            Some(Closing::NoGreeting)
+        if unwritten.max(untaken) >= rules.not_reading {
+            Some(Closing::NotReading)
+        } else if !state.preface_read && now - state.opened >= rules.preface {
+            Some(Closing::NoPreface)
         } else if state.calls == 0 && now - state.quiet_since >= idle {
             Some(Closing::Idle)
         } else {
@@ -166,10 +166,10 @@ mod tests {
     use super::*;
 
     const RULES: Rules = Rules {
-        greeting: Duration::from_secs(10),
+        preface: Duration::from_secs(10),
         idle: Duration::from_secs(300),
         idle_when_full: Duration::from_secs(30),
-        deaf: Duration::from_secs(60),
+        not_reading: Duration::from_secs(60),
     };
 
     fn after(seconds: u64) -> Instant {
@@ -179,9 +179,9 @@ mod tests {
     #[test]
     fn silence_is_closed_soon_and_quiet_later() {
         let (silent, quiet) = (Activity::new(), Activity::new());
-        quiet.greet();
+        quiet.set_preface_read();
         assert_eq!(silent.judge(after(9), &RULES, true), None);
-        assert_eq!(silent.judge(after(10), &RULES, false), Some(Closing::NoGreeting));
+        assert_eq!(silent.judge(after(10), &RULES, false), Some(Closing::NoPreface));
         assert_eq!(quiet.judge(after(10), &RULES, true), None);
         assert_eq!(quiet.judge(after(30), &RULES, true), Some(Closing::Idle));
         assert_eq!(quiet.judge(after(30), &RULES, false), None);
@@ -196,7 +196,7 @@ mod tests {
         assert!(!activity.is_over(after(10_000), started, Duration::ZERO));
         call.is_answered();
         assert_eq!(activity.judge(after(59), &RULES, true), None);
-        assert_eq!(activity.judge(after(60), &RULES, true), Some(Closing::Deaf));
+        assert_eq!(activity.judge(after(60), &RULES, true), Some(Closing::NotReading));
         drop(call);
         assert_eq!(activity.judge(after(60), &RULES, false), None);
         assert!(!activity.is_over(after(4), started, Duration::from_secs(5)));
@@ -206,11 +206,11 @@ mod tests {
     #[test]
     fn what_is_not_written_for_long_ends_it() {
         let activity = Activity::new();
-        activity.greet();
+        activity.set_preface_read();
         activity.set_unwritten(true);
         activity.set_unwritten(true);
         assert_eq!(activity.judge(after(59), &RULES, false), None);
-        assert_eq!(activity.judge(after(60), &RULES, false), Some(Closing::Deaf));
+        assert_eq!(activity.judge(after(60), &RULES, false), Some(Closing::NotReading));
         activity.set_unwritten(false);
         assert_eq!(activity.judge(after(60), &RULES, false), None);
     }

@@ -1,9 +1,9 @@
 //! Every gRPC call on its way in and out.
 //!
-//! - Before the service is there, all but health and reflection hear that it starts.
+//! - Before the service is there, all but health and reflection answer that it starts.
 //! - Calls are bounded in number, those that stream apart from those that do not.
 //! - A deadline that passes ends the call with its own status, also in a stream.
-//! - What a call holds is free when its answer is gone: its place, its bytes.
+//! - What a call holds is free when its answer is gone: its slot, its bytes.
 //! - A panic is an answer with an id, and stays with its call.
 
 use std::future::poll_fn;
@@ -40,8 +40,8 @@ use super::budget::Charge;
 use super::methods::Method;
 use super::methods::Methods;
 use super::request::RequestBody;
+use crate::api::CallRejection;
 use crate::api::CallTime;
-use crate::api::Refusal;
 use crate::service::Error;
 use crate::telemetry::EdgeMetrics;
 use engine::domain::limits;
@@ -59,20 +59,20 @@ pub struct Calls {
     budget: Arc<Budget>,
     metrics: EdgeMetrics,
     /// How long a request may take to come.
-    patience: Duration,
+    timeout: Duration,
 }
 
 /// What a call holds until its answer is gone.
 #[derive(Debug)]
 struct Held {
     _call: Call,
-    _place: Option<OwnedSemaphorePermit>,
+    _slot: Option<OwnedSemaphorePermit>,
     /// Of a call with one request; a stream gives back as it goes.
     _charge: Option<Arc<Charge>>,
 }
 
 impl Calls {
-    pub fn new(methods: Methods, own: Routes, metrics: EdgeMetrics, patience: Duration) -> Self {
+    pub fn new(methods: Methods, own: Routes, metrics: EdgeMetrics, timeout: Duration) -> Self {
         Self {
             methods: Arc::new(methods),
             own: own.prepare(),
@@ -81,7 +81,7 @@ impl Calls {
             streaming: Arc::new(Semaphore::new(limits::STREAMING_CALLS)),
             budget: Budget::new(limits::REQUEST_BYTES, metrics.request_bytes.clone()),
             metrics,
-            patience,
+            timeout,
         }
     }
 
@@ -100,36 +100,39 @@ impl Calls {
         let time = CallTime::of(request.headers());
         request.extensions_mut().insert(time);
         let charge = Charge::new(self.budget.clone());
-        let (response, position) = match self.let_in(&method) {
-            Err(refusal) => {
-                self.metrics.count_refused_call(refusal.name());
-                (Status::from(refusal).into_http(), None)
+        let (response, slot) = match self.let_in(&method) {
+            Err(rejection) => {
+                self.metrics.count_refused_call(rejection.name());
+                (Status::from(rejection).into_http(), None)
             }
-            Ok((routes, position)) => {
+            Ok((routes, slot)) => {
                 let answered = self.ask(routes, request, &method, &charge, time).await;
-                (answered.unwrap_or_else(|error| Status::from(error).into_http()), position)
+                (answered.unwrap_or_else(|error| Status::from(error).into_http()), slot)
             }
         };
         if !method.server_streams {
             call.is_answered();
         }
         let charge = (!method.client_streams).then_some(charge);
-        let held = Held { _call: call, _place: position, _charge: charge };
+        let held = Held { _call: call, _slot: slot, _charge: charge };
         let left = time.whole().left().filter(|_| method.server_streams);
         let timer = left.map(|left| Box::pin(tokio::time::sleep(left)));
         response.map(|body| Answer { body, timer, is_over: false, _held: held })
     }
 
-    /// Who answers, and the call's place among those that run.
-    fn let_in(&self, method: &Method) -> Result<(Routes, Option<OwnedSemaphorePermit>), Refusal> {
+    /// Who answers, and the slot of the call among those that run.
+    fn let_in(
+        &self,
+        method: &Method,
+    ) -> Result<(Routes, Option<OwnedSemaphorePermit>), CallRejection> {
         if method.is_of_the_server {
             return Ok((self.own.clone(), None));
         }
-        let routes = self.services.get().ok_or(Refusal::Starting)?;
+        let routes = self.services.get().ok_or(CallRejection::Starting)?;
         let streams = method.client_streams || method.server_streams;
-        let positions = if streams { &self.streaming } else { &self.single };
-        let position = positions.clone().try_acquire_owned().map_err(|_full| Refusal::Calls)?;
-        Ok((routes.clone(), Some(position)))
+        let slots = if streams { &self.streaming } else { &self.single };
+        let slot = slots.clone().try_acquire_owned().map_err(|_full| CallRejection::Calls)?;
+        Ok((routes.clone(), Some(slot)))
     }
 
     async fn ask(
@@ -144,7 +147,7 @@ impl Calls {
         let request = request.map(|body| {
             let (methods, method) = (self.methods.clone(), method.clone());
             let (charge, metrics) = (charge.clone(), self.metrics.clone());
-            RequestBody::new(body, methods, method, charge, metrics, self.patience)
+            RequestBody::new(body, methods, method, charge, metrics, self.timeout)
         });
         let Ok(response) = time.whole().bound(without_panic(routes.call(request))).await??;
         Ok(response)

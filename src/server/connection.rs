@@ -1,8 +1,8 @@
 //! One connection from its first byte to its last.
 //!
-//! It is watched from outside: HTTP says nothing of a client that is silent, idle or deaf.
+//! It is watched from outside: HTTP says nothing of a client that is silent, idle or does not read.
 //! At a shutdown it is told to end (GOAWAY), closed once its calls are over, and cut when
-//! the patience ends.
+//! the timeout.
 
 use std::io;
 use std::pin::Pin;
@@ -27,18 +27,18 @@ use super::activity::Rules;
 use crate::telemetry::EdgeMetrics;
 
 /// The preface of HTTP/2 and the head of the SETTINGS frame behind it.
-const GREETING_BYTES: usize = 24 + 9;
+const PREFACE_BYTES: usize = 24 + 9;
 /// From the end of the last call to the end of a connection that is told to end: what was
 /// written last is still on its way.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 const LOOK_WHEN_ENDING: Duration = Duration::from_millis(100);
 
-/// A socket that tells what passes over it.
+/// A socket that counts what passes over it.
 #[derive(Debug)]
 pub struct Socket {
     stream: TcpStream,
     activity: Arc<Activity>,
-    /// Bytes read, up to those of a greeting.
+    /// Bytes read, up to those of the preface.
     read: usize,
     unwritten: bool,
 }
@@ -65,10 +65,10 @@ impl AsyncRead for Socket {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
-        if self.read < GREETING_BYTES {
+        if self.read < PREFACE_BYTES {
             self.read += buffer.filled().len() - before;
-            if self.read >= GREETING_BYTES {
-                self.activity.greet();
+            if self.read >= PREFACE_BYTES {
+                self.activity.set_preface_read();
             }
         }
         polled
@@ -113,7 +113,7 @@ impl AsyncWrite for Socket {
 #[derive(Debug, Clone)]
 pub struct Watch {
     pub rules: Rules,
-    /// The places for connections.
+    /// The slots for connections.
     pub bound: Arc<Semaphore>,
     pub metrics: EdgeMetrics,
     /// Tells connections to end.
@@ -124,7 +124,7 @@ pub struct Watch {
 
 impl Watch {
     fn look_every(&self) -> Duration {
-        (self.rules.greeting / 4).clamp(LOOK_WHEN_ENDING, Duration::from_secs(2))
+        (self.rules.preface / 4).clamp(LOOK_WHEN_ENDING, Duration::from_secs(2))
     }
 
     /// Serves a connection until it ends or has to.

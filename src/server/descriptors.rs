@@ -10,7 +10,7 @@ use rustix::process::setrlimit;
 const MOST: u64 = 1 << 20;
 /// Kept for stores, files and the HTTP port.
 const RESERVED: u64 = 256;
-/// Connections to the gRPC port when nobody says how many: what they may leave unread is
+/// Connections to the gRPC port without a setting: what they may leave unread is
 /// bounded by all of them together.
 const CONNECTIONS_DEFAULT: usize = 1_000;
 
@@ -18,13 +18,13 @@ const CONNECTIONS_DEFAULT: usize = 1_000;
 pub fn raise() -> u64 {
     let limit = getrlimit(Resource::Nofile);
     let (soft, hard) = (limit.current.unwrap_or(MOST), limit.maximum.unwrap_or(MOST));
-    let wanted = hard.min(MOST);
-    if soft >= wanted {
+    let target = hard.min(MOST);
+    if soft >= target {
         return soft;
     }
-    let raised = Rlimit { current: Some(wanted), maximum: limit.maximum };
+    let raised = Rlimit { current: Some(target), maximum: limit.maximum };
     match setrlimit(Resource::Nofile, raised) {
-        Ok(()) => wanted,
+        Ok(()) => target,
         Err(error) => {
             tracing::warn!(%error, soft, "the limit of file descriptors cannot be raised");
             soft

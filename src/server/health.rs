@@ -1,4 +1,4 @@
-//! What probes are told, per service.
+//! What probes get, per service.
 //!
 //! - The services serve as soon as the default namespace has caught up: answers come
 //!   from memory, whether the store is there or not.

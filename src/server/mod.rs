@@ -1,10 +1,10 @@
 //! The ports of the process, from the first byte to the last.
 //!
-//! - They are served from the moment they are bound: probes hear that the process lives,
+//! - They are served from the moment they are bound: probes learn that the process lives,
 //!   callers that it starts. The services join when they can be asked.
 //! - Connections, calls, bytes of requests and the time that each may take are bounded.
-//! - At a shutdown probes hear it first, then streams and connections are told to end;
-//!   what has not ended when the patience has is cut.
+//! - At a shutdown probes learn it first, then streams and connections are told to end;
+//!   what has not ended at the timeout is cut.
 
 mod accept;
 mod activity;
@@ -36,7 +36,7 @@ use tokio_util::task::TaskTracker;
 use tonic::codegen::Service as _;
 use tonic::service::Routes;
 
-use accept::Door;
+use accept::Acceptor;
 use activity::Activity;
 use activity::Rules;
 use calls::Calls;
@@ -74,9 +74,9 @@ const HEADER_BYTES: u32 = 16 * 1024;
 /// Bytes of an answer that wait for their client, of one stream.
 const SEND_BYTES: usize = 256 * 1024;
 const KEEPALIVE: Duration = Duration::from_secs(30);
-const KEEPALIVE_PATIENCE: Duration = Duration::from_secs(10);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 const IDLE: Duration = Duration::from_secs(300);
-const DEAF: Duration = Duration::from_secs(60);
+const NOT_READING: Duration = Duration::from_secs(60);
 /// Headers of a probe or a scraper.
 const HTTP_HEADERS: usize = 64;
 const HTTP_BUFFER_BYTES: usize = 16 * 1024;
@@ -105,10 +105,10 @@ pub struct Bound {
 pub struct Options {
     /// Most connections to the gRPC port; `None` is what the process can have.
     pub max_connections: Option<usize>,
-    /// How long a client may take to greet, and to send a request.
-    pub request_patience: Duration,
+    /// How long a client may take to send the preface, and to send a request.
+    pub request_timeout: Duration,
     /// How long a shutdown waits for running calls.
-    pub shutdown_patience: Duration,
+    pub shutdown_timeout: Duration,
 }
 
 /// Binds both ports; port 0 takes a free one.
@@ -159,29 +159,29 @@ pub async fn start(
         tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
     ])?;
     let edge = metrics.edge.clone();
-    let calls = Arc::new(Calls::new(methods, own, edge.clone(), options.request_patience));
+    let calls = Arc::new(Calls::new(methods, own, edge.clone(), options.request_timeout));
     let grpc = Port::new(
         &edge,
         max_connections,
         Rules {
-            greeting: options.request_patience,
+            preface: options.request_timeout,
             idle: IDLE,
-            idle_when_full: options.request_patience,
-            deaf: DEAF,
+            idle_when_full: options.request_timeout,
+            not_reading: NOT_READING,
         },
     );
     let http = Port::new(
         &edge,
         limits::HTTP_CONNECTIONS,
         Rules {
-            greeting: options.request_patience,
+            preface: options.request_timeout,
             idle: IDLE,
-            idle_when_full: options.request_patience / 2,
-            deaf: DEAF,
+            idle_when_full: options.request_timeout / 2,
+            not_reading: NOT_READING,
         },
     );
     let router = http::router(metrics, health.readiness());
-    tokio::spawn(http.clone().serve_http(bound.http, router, options.request_patience));
+    tokio::spawn(http.clone().serve_http(bound.http, router, options.request_timeout));
     tokio::spawn(grpc.clone().serve_grpc(bound.grpc, calls.clone(), max_connections));
     let draining = Arc::new(OnceLock::new());
     let ending = Ending {
@@ -189,7 +189,7 @@ pub async fn start(
         http,
         health: health.clone(),
         draining: draining.clone(),
-        patience: options.shutdown_patience,
+        timeout: options.shutdown_timeout,
     };
     let supervisor = tokio::spawn(ending.run(stop));
     Ok(Server { calls, health, draining, supervisor })
@@ -203,7 +203,7 @@ impl Server {
         self.calls.open(routes(service));
     }
 
-    /// Probes hear that the service is ready.
+    /// Probes learn that the service is ready.
     pub async fn set_ready(&self) {
         self.health.set_ready().await;
     }
@@ -255,9 +255,9 @@ impl Port {
         Self { watch, connections: TaskTracker::new() }
     }
 
-    fn door(&self, port: &'static str, listener: TcpListener) -> Door {
+    fn acceptor(&self, port: &'static str, listener: TcpListener) -> Acceptor {
         let (bound, metrics) = (self.watch.bound.clone(), self.watch.metrics.clone());
-        Door { port, listener, bound, metrics }
+        Acceptor { port, listener, bound, metrics }
     }
 
     async fn serve_grpc(self, listener: TcpListener, calls: Arc<Calls>, max_connections: usize) {
@@ -274,58 +274,60 @@ impl Port {
             .max_header_list_size(HEADER_BYTES)
             .max_send_buf_size(SEND_BYTES)
             .keep_alive_interval(KEEPALIVE)
-            .keep_alive_timeout(KEEPALIVE_PATIENCE);
-        let door = self.door("grpc", listener);
+            .keep_alive_timeout(KEEPALIVE_TIMEOUT);
+        let acceptor = self.acceptor("grpc", listener);
         let stop = self.watch.stop.clone();
-        door.keep(stop, move |stream, position| {
-            let activity = Activity::new();
-            let (calls, watched) = (calls.clone(), activity.clone());
-            let service = service_fn(move |request| {
-                let answer = calls.clone().answer(request, watched.clone());
-                async move { Ok::<_, std::convert::Infallible>(answer.await) }
-            });
-            // Small answers are not held back; if the socket does not know how, they are.
-            let _unset = stream.set_nodelay(true);
-            let socket = TokioIo::new(Socket::new(stream, activity.clone()));
-            let connection = protocol.serve_connection(socket, service);
-            let watch = self.watch.clone();
-            self.connections.spawn(async move {
-                watch.over(connection, &activity).await;
-                drop(position);
-            });
-        })
-        .await;
+        acceptor
+            .keep(stop, move |stream, slot| {
+                let activity = Activity::new();
+                let (calls, watched) = (calls.clone(), activity.clone());
+                let service = service_fn(move |request| {
+                    let answer = calls.clone().answer(request, watched.clone());
+                    async move { Ok::<_, std::convert::Infallible>(answer.await) }
+                });
+                // Small answers are not held back; if the socket does not know how, they are.
+                let _unset = stream.set_nodelay(true);
+                let socket = TokioIo::new(Socket::new(stream, activity.clone()));
+                let connection = protocol.serve_connection(socket, service);
+                let watch = self.watch.clone();
+                self.connections.spawn(async move {
+                    watch.over(connection, &activity).await;
+                    drop(slot);
+                });
+            })
+            .await;
     }
 
-    async fn serve_http(self, listener: TcpListener, router: axum::Router, patience: Duration) {
+    async fn serve_http(self, listener: TcpListener, router: axum::Router, timeout: Duration) {
         let mut protocol = http1::Builder::new();
         protocol
             .timer(TokioTimer::new())
-            .header_read_timeout(patience)
+            .header_read_timeout(timeout)
             .max_headers(HTTP_HEADERS)
             .max_buf_size(HTTP_BUFFER_BYTES);
-        let door = self.door("http", listener);
+        let acceptor = self.acceptor("http", listener);
         let stop = self.watch.stop.clone();
-        door.keep(stop, move |stream, position| {
-            let activity = Activity::new();
-            let (router, watched) = (router.clone(), activity.clone());
-            let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
-                let (mut router, call) = (router.clone(), watched.begin(true));
-                async move {
-                    let answer = router.call(request).await;
-                    drop(call);
-                    answer
-                }
-            });
-            let socket = TokioIo::new(Socket::new(stream, activity.clone()));
-            let connection = protocol.serve_connection(socket, service);
-            let watch = self.watch.clone();
-            self.connections.spawn(async move {
-                watch.over(connection, &activity).await;
-                drop(position);
-            });
-        })
-        .await;
+        acceptor
+            .keep(stop, move |stream, slot| {
+                let activity = Activity::new();
+                let (router, watched) = (router.clone(), activity.clone());
+                let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+                    let (mut router, call) = (router.clone(), watched.begin(true));
+                    async move {
+                        let answer = router.call(request).await;
+                        drop(call);
+                        answer
+                    }
+                });
+                let socket = TokioIo::new(Socket::new(stream, activity.clone()));
+                let connection = protocol.serve_connection(socket, service);
+                let watch = self.watch.clone();
+                self.connections.spawn(async move {
+                    watch.over(connection, &activity).await;
+                    drop(slot);
+                });
+            })
+            .await;
     }
 }
 
@@ -335,7 +337,7 @@ struct Ending {
     http: Port,
     health: Health,
     draining: Arc<OnceLock<CancellationToken>>,
-    patience: Duration,
+    timeout: Duration,
 }
 
 impl Ending {
@@ -347,8 +349,8 @@ impl Ending {
             draining.cancel();
         }
         self.grpc.connections.close();
-        if tokio::time::timeout(self.patience, self.grpc.connections.wait()).await.is_err() {
-            tracing::warn!("calls were still running when the patience ended");
+        if tokio::time::timeout(self.timeout, self.grpc.connections.wait()).await.is_err() {
+            tracing::warn!("calls were still running at the timeout");
             self.grpc.watch.cut.cancel();
             self.grpc.connections.wait().await;
         }

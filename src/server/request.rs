@@ -1,6 +1,6 @@
 //! The body of a request on its way in.
 //!
-//! - A message is held back until all of it has come: whoever announces sixteen megabytes
+//! - A message is held back until all of it has come: a client that announces sixteen megabytes
 //!   and sends five bytes holds five bytes.
 //! - A message is checked before it is handed on; what cannot be decoded, or would take
 //!   too much memory, ends the call.
@@ -27,7 +27,7 @@ use super::budget::Charge;
 use super::methods::Method;
 use super::methods::Methods;
 use super::wire;
-use crate::api::Refusal;
+use crate::api::CallRejection;
 use crate::telemetry::EdgeMetrics;
 use engine::domain::limits;
 
@@ -46,7 +46,7 @@ pub struct RequestBody<B> {
     /// What has come of the message that comes.
     held: BytesMut,
     messages: usize,
-    patience: Duration,
+    timeout: Duration,
     /// Since when something is expected, and how much of it has come.
     expected_since: Option<Instant>,
     came: usize,
@@ -60,7 +60,7 @@ impl<B> RequestBody<B> {
         method: Arc<Method>,
         charge: Arc<Charge>,
         metrics: EdgeMetrics,
-        patience: Duration,
+        timeout: Duration,
     ) -> Self {
         let expected_since = (!method.client_streams).then(Instant::now);
         Self {
@@ -71,22 +71,22 @@ impl<B> RequestBody<B> {
             metrics,
             held: BytesMut::new(),
             messages: 0,
-            patience,
+            timeout,
             expected_since,
             came: 0,
             timer: None,
         }
     }
 
-    fn refused(&self, refusal: Refusal) -> Status {
-        self.metrics.count_refused_call(refusal.name());
-        refusal.into()
+    fn refused(&self, rejection: CallRejection) -> Status {
+        self.metrics.count_refused_call(rejection.name());
+        rejection.into()
     }
 
     /// Takes what came; returns the messages that are whole with it.
     fn take(&mut self, came: Bytes) -> Result<Option<Bytes>, Status> {
         if !self.charge.add(came.len()) {
-            return Err(self.refused(Refusal::RequestBytes));
+            return Err(self.refused(CallRejection::RequestBytes));
         }
         let whole = if self.held.is_empty() {
             let whole = self.whole_messages(&came)?;
@@ -128,10 +128,10 @@ impl<B> RequestBody<B> {
         let [flag, length @ ..] = *head;
         let (length, most) = (u32::from_be_bytes(length) as usize, self.method.message_bytes);
         if flag != 0 {
-            return Err(self.refused(Refusal::Compressed));
+            return Err(self.refused(CallRejection::Compressed));
         }
         if length > most {
-            return Err(self.refused(Refusal::MessageTooLarge { bytes: length, most }));
+            return Err(self.refused(CallRejection::MessageTooLarge { bytes: length, most }));
         }
         Ok(Some(length))
     }
@@ -139,17 +139,21 @@ impl<B> RequestBody<B> {
     fn check(&mut self, message: &[u8]) -> Result<(), Status> {
         self.messages += 1;
         if self.messages > 1 && !self.method.client_streams {
-            return Err(self.refused(Refusal::Malformed("the call takes one message".to_owned())));
+            return Err(
+                self.refused(CallRejection::Malformed("the call takes one message".to_owned()))
+            );
         }
         let Some(kind) = self.method.message else { return Ok(()) };
         let checked = wire::check(&self.methods.schema, kind, message, limits::DECODED_BYTES);
         match checked {
             Ok(bytes) if self.charge.add(bytes) => Ok(()),
-            Ok(_bytes) => Err(self.refused(Refusal::RequestBytes)),
-            Err(wire::Fault::TooMuch { field }) => Err(self.refused(Refusal::TooMuch { field })),
+            Ok(_bytes) => Err(self.refused(CallRejection::RequestBytes)),
+            Err(wire::Fault::TooMuch { field }) => {
+                Err(self.refused(CallRejection::TooMuch { field }))
+            }
             Err(wire::Fault::Malformed { field, what }) => {
                 let field = if field.is_empty() { "the message" } else { &field };
-                Err(self.refused(Refusal::Malformed(format!("{field} {what}"))))
+                Err(self.refused(CallRejection::Malformed(format!("{field} {what}"))))
             }
         }
     }
@@ -159,12 +163,12 @@ impl<B> RequestBody<B> {
         let Some(since) = self.expected_since else { return Poll::Pending };
         // What has come buys time for the rest; what was announced does not.
         let bought = Duration::from_secs((self.came / BYTES_PER_SECOND) as u64);
-        let due = since + self.patience + bought;
+        let due = since + self.timeout + bought;
         let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
         if timer.deadline() != due {
             timer.as_mut().reset(due);
         }
-        timer.as_mut().poll(context).map(|()| self.refused(Refusal::RequestLate))
+        timer.as_mut().poll(context).map(|()| self.refused(CallRejection::RequestLate))
     }
 }
 
@@ -195,7 +199,7 @@ where
                 Poll::Ready(None) => {
                     this.held.clear();
                     let early = "the request ends within a message".to_owned();
-                    return Poll::Ready(Some(Err(this.refused(Refusal::Malformed(early)))));
+                    return Poll::Ready(Some(Err(this.refused(CallRejection::Malformed(early)))));
                 }
                 Poll::Pending => return this.poll_late(context).map(|late| Some(Err(late))),
             };

@@ -23,9 +23,9 @@ use super::error::Error;
 use super::namespace::Namespace;
 use super::personalize::Candidates;
 use super::personalize::PersonalizeCall;
-use super::scene::List;
-use super::scene::item_of;
-use super::scene::work_out;
+use super::work_out::List;
+use super::work_out::item_of;
+use super::work_out::work_out;
 use engine::Cancelled;
 use engine::CandidateRank;
 use engine::Exclusion;
@@ -42,7 +42,7 @@ use engine::domain::Strategy;
 pub enum Cause {
     /// It is in the answer.
     Present,
-    /// Nobody ever heard of it.
+    /// The id is not known.
     UnknownItem,
     /// It is known from interactions only.
     NotInCatalogue,
@@ -52,7 +52,7 @@ pub enum Cause {
     Filtered,
     /// No source of candidates came up with it.
     NotRetrieved,
-    /// Its score is good enough, but others take the places for other reasons.
+    /// Its score is good enough, but others take the positions for other reasons.
     Suppressed,
     /// Its score is too low.
     Outranked,
@@ -73,7 +73,7 @@ pub struct Gap {
 pub struct Absence {
     pub cause: Cause,
     pub sentence: String,
-    /// Its place, when it is in the answer.
+    /// Its position, when it is in the answer.
     pub position: Option<usize>,
     pub exclusions: Vec<Exclusion>,
     /// Where the catalogue was searched and the item was allowed.
@@ -89,7 +89,7 @@ pub struct Absence {
     pub watermark: u64,
 }
 
-/// What one list says of the item.
+/// The item in one list.
 #[derive(Debug, Clone)]
 struct Finding {
     cause: Cause,
@@ -114,7 +114,7 @@ impl Service {
         deadline: Deadline,
     ) -> Result<Absence, Error> {
         let namespace = namespace.clone();
-        // One at a time: each may take as long as hundreds of lists, which go on beside it.
+        // One at a time: each may take as long as hundreds of lists, which are made meanwhile.
         let turn = deadline.bound(self.explanations.clone().acquire_owned()).await?;
         let turn = turn.map_err(|_closed| Error::ShuttingDown)?;
         let work = move |expiry: &Expiry| {

@@ -111,8 +111,8 @@ impl Service {
         call: SelectArmCall,
         deadline: Deadline,
     ) -> Result<SelectedArm, Error> {
-        check_room(&view, &call).map_err(Error::Invalid)?;
-        // However small: many at once must not keep the threads that serve everybody.
+        check_capacity(&view, &call).map_err(Error::Invalid)?;
+        // However small: many at once must not keep the threads that serve all calls.
         let seen = view.clone();
         let work = move |_: &Expiry| {
             let found = call.choose(&seen);
@@ -121,7 +121,7 @@ impl Service {
         let (call, found) = self.reads.run(deadline, work).await?;
         let records = vec![Record::ArmSelected(call.selection(&view, &found))];
         let appended = self.write(namespace, records).await?;
-        namespace.known_decisions.note(Named::selection(call.decision_id.as_str()));
+        namespace.known_decisions.add(Named::selection(call.decision_id.as_str()));
         self.metrics.count_arm_selection(call.strategy.name());
         Ok(SelectedArm {
             decision_id: call.decision_id,
@@ -188,8 +188,8 @@ fn accepted(appended: &Recorded) -> Option<Sequence> {
     }
 }
 
-/// Whether the namespace has room for the set, and the set for the arms and the context.
-fn check_room(view: &View, call: &SelectArmCall) -> Result<(), Vec<Violation>> {
+/// Whether the limits of the namespace allow the set, and those of the set the arms and the context.
+fn check_capacity(view: &View, call: &SelectArmCall) -> Result<(), Vec<Violation>> {
     let violation = |field: &str, reason: String| Err(vec![Violation::new(field, reason)]);
     let Some(set) = view.arm_set(call.set.as_str()) else {
         let most = limits::ARM_SETS;
@@ -212,9 +212,9 @@ fn check_context(set: &ArmSet, context: &ArmContext) -> Result<(), Vec<Violation
         return Ok(());
     };
     let mut violations = Vec::new();
-    let (found, wanted) = (context.numbers.len(), shape.numbers as usize);
-    if found != wanted {
-        let reason = format!("must hold {wanted} as in the set's first selection, holds {found}");
+    let (found, expected) = (context.numbers.len(), shape.numbers as usize);
+    if found != expected {
+        let reason = format!("must hold {expected} as in the set's first selection, holds {found}");
         violations.push(Violation::new("context.numbers", reason));
     }
     if !shape.attributes && !context.attributes.is_empty() {

@@ -3,9 +3,9 @@
 //! - [`Reads`] does what callers wait for: on threads of its own, as many as cores, behind
 //!   a short queue. Who finds the queue full is refused at once.
 //! - Work is dropped before it starts when its deadline has passed or its caller has gone.
-//!   While it runs it may ask its [`Expiry`] whether anybody still waits.
-//! - The place is held by the work and not by the call: a caller who goes away makes no
-//!   room for more work before his has ended.
+//!   While it runs it may ask its [`Expiry`] whether a caller still waits.
+//! - The slot is held by the work and not by the call: a caller who goes away makes no
+//!   slot for more work before its work has ended.
 //! - [`run_blocking`] is for calls to the store and for duties: on tokio's threads.
 //! - A panic becomes `Error::Internal` with an id that the log line has, too.
 
@@ -31,7 +31,7 @@ use engine::GiveUp;
 /// Reads that may wait for a thread.
 const QUEUE: usize = 128;
 /// Longest wait for a thread.
-const QUEUE_PATIENCE: Duration = Duration::from_secs(2);
+const QUEUE_TIMEOUT: Duration = Duration::from_secs(2);
 /// A long read must not keep every short one waiting.
 const THREADS_MIN: usize = 2;
 
@@ -72,7 +72,7 @@ impl Deadline {
     }
 }
 
-/// Tells work whether anybody still waits for it.
+/// Tells work whether a caller still waits for it.
 #[derive(Debug, Clone)]
 pub struct Expiry {
     deadline: Deadline,
@@ -95,7 +95,7 @@ impl Expiry {
         Ok(work(&GiveUp::when(&|| self.is_over()))?)
     }
 
-    /// A place where long work may end early.
+    /// A point where long work may end early.
     ///
     /// # Errors
     /// `DeadlinePassed` when nobody waits any more.
@@ -155,7 +155,7 @@ impl Reads {
         deadline: Deadline,
         work: impl FnOnce(&Expiry) -> T + Send + 'static,
     ) -> Result<T, Error> {
-        let position = self.place(deadline).await?;
+        let slot = self.slot(deadline).await?;
         let expiry = Expiry { deadline, abandoned: Arc::default() };
         let _caller = Caller(expiry.abandoned.clone());
         let (reply, answer) = oneshot::channel();
@@ -164,27 +164,27 @@ impl Reads {
                 Ok(()) => caught(|| work(&expiry)),
                 Err(over) => Err(over),
             };
-            // Before the answer: whoever has it may come again at once.
-            drop(position);
+            // Before the answer: its caller may call again at once.
+            drop(slot);
             let _gone = reply.send(done);
         };
         self.jobs.send(Box::new(job)).map_err(|_ended| Error::ShuttingDown)?;
         deadline.bound(answer).await?.unwrap_or(Err(Error::ShuttingDown))
     }
 
-    async fn place(&self, deadline: Deadline) -> Result<OwnedSemaphorePermit, Error> {
+    async fn slot(&self, deadline: Deadline) -> Result<OwnedSemaphorePermit, Error> {
         if deadline.is_past() {
             return Err(Error::DeadlinePassed);
         }
-        if let Ok(position) = self.threads.clone().try_acquire_owned() {
-            return Ok(position);
+        if let Ok(slot) = self.threads.clone().try_acquire_owned() {
+            return Ok(slot);
         }
         let overloaded = || Error::Overloaded("too many reads are being answered");
         let _queued = self.queue.try_acquire().map_err(|_full| overloaded())?;
         let thread = self.threads.clone().acquire_owned();
-        let patience = tokio::time::timeout(QUEUE_PATIENCE, thread);
-        let position = deadline.bound(patience).await?.map_err(|_elapsed| overloaded())?;
-        position.map_err(|_closed| Error::ShuttingDown)
+        let timeout = tokio::time::timeout(QUEUE_TIMEOUT, thread);
+        let slot = deadline.bound(timeout).await?.map_err(|_elapsed| overloaded())?;
+        slot.map_err(|_closed| Error::ShuttingDown)
     }
 }
 
@@ -234,7 +234,7 @@ mod tests {
         (release, Box::new(work))
     }
 
-    /// Waits until so many places of the pool are taken.
+    /// Waits until so many slots of the pool are taken.
     async fn until(taken: impl Fn() -> bool) {
         for _ in 0..2_000 {
             if taken() {
@@ -303,17 +303,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_caller_who_goes_away_is_told_to_the_work_and_its_place_stays_taken() {
+    async fn work_learns_that_its_caller_goes_away_and_its_slot_stays_taken() {
         let reads = Reads::new(1, 8);
         let (release, wait) = mpsc::channel::<()>();
-        let (heard, hear) = mpsc::channel();
+        let (seen, receiver) = mpsc::channel();
         let running = tokio::spawn({
             let reads = reads.clone();
             async move {
                 let work = move |expiry: &Expiry| {
                     let before = expiry.is_over();
                     let _released = wait.recv();
-                    heard.send((before, expiry.is_over())).unwrap();
+                    seen.send((before, expiry.is_over())).unwrap();
                 };
                 reads.run(Deadline::NONE, work).await
             }
@@ -324,8 +324,8 @@ mod tests {
         assert!(running.await.unwrap_err().is_cancelled());
         assert_eq!(reads.threads.available_permits(), 0, "the work still runs");
         release.send(()).unwrap();
-        let heard = tokio::task::spawn_blocking(move || hear.recv().unwrap()).await.unwrap();
-        assert_eq!(heard, (false, true));
+        let seen = tokio::task::spawn_blocking(move || receiver.recv().unwrap()).await.unwrap();
+        assert_eq!(seen, (false, true));
         until(|| reads.threads.available_permits() == 1).await;
     }
 }

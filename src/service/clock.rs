@@ -1,8 +1,8 @@
-//! The one place that reads the time of day.
+//! The one module that reads the time of day.
 
 use engine::domain::Timestamp;
 
-/// Where "now" comes from; handed to whoever needs it.
+/// Where "now" comes from; handed to what needs it.
 pub trait Clock: Send + Sync + std::fmt::Debug {
     fn now(&self) -> Timestamp;
 }

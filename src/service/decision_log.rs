@@ -71,12 +71,12 @@ pub fn first_recorded_since(
 /// outweighs what came before it. Without any, 0.
 #[derive(Debug, Default)]
 pub struct Rewards {
-    /// Those in force at the place of the log.
+    /// Those in force at that position of the log.
     pub settings: Settings,
     by_decision: HashMap<Box<str>, Vec<Credit>>,
 }
 
-/// What a person did with an item of a decision.
+/// What a user did with an item of a decision.
 #[derive(Debug)]
 struct Credit {
     user: Box<str>,
@@ -90,7 +90,7 @@ impl Rewards {
         Self { settings, by_decision: HashMap::new() }
     }
 
-    pub fn note(&mut self, interaction: &Interaction) {
+    pub fn add(&mut self, interaction: &Interaction) {
         let Some(decision_id) = &interaction.decision_id else { return };
         let confidence = self.settings.confidence(interaction.kind, interaction.value);
         let reward = reward(confidence);

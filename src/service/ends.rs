@@ -1,11 +1,11 @@
-//! Hears of what other processes append to a shared log, for all open namespaces.
+//! Notices what other processes append to a shared log, for all open namespaces.
 //!
 //! - The store is the truth, asked again and again, in one question for all; the tail feed
 //!   only makes it sooner, and asking rarer. What the feed says is a reason to look, and
-//!   no more: it may still tell of a log that is no more.
+//!   no more: it may still be about a log that no longer exists.
 //! - Namespaces that nobody has used for a moment are asked for less often.
 //! - A namespace that is gone ends; one whose log ends before what was learnt, or has
-//!   another chain there, is built anew. Its owner does both.
+//!   another chain there, is rebuilt. Its owner does both.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -24,14 +24,14 @@ use super::store_health::StoreMonitor;
 use crate::storage::Partition;
 use crate::storage::Position;
 
-/// How often the store is asked when no feed tells of news.
+/// How often the store is asked when no feed reports news.
 const ASK_EVERY: Duration = Duration::from_millis(20);
 /// The same with a connected feed, where it is only a safeguard, and for namespaces that
 /// nobody uses.
 const ASK_IDLE_EVERY: Duration = Duration::from_millis(500);
 /// After a failure, so that a store that comes back is not met by a crowd.
 const ASK_AFTER_FAILURE: Duration = Duration::from_millis(500);
-/// How long a namespace counts as used: seconds, since uses are noted by the second.
+/// How long a namespace counts as used: seconds, since uses are recorded by the second.
 const IN_USE: Duration = Duration::from_secs(5);
 
 /// Asks until cancelled. Nothing to ask where this process alone writes the log, but the
@@ -63,7 +63,7 @@ pub async fn run(
         }
         let worked = if shared { ask(&namespaces, all).await } else { true };
         store.saw_read(worked);
-        tell_health(&namespaces, &store);
+        report_health(&namespaces, &store);
         let fed = stores.feed.as_ref().is_some_and(|feed| feed.is_connected());
         let pause = match (worked, fed || !shared) {
             (false, _) => ASK_AFTER_FAILURE,
@@ -74,21 +74,21 @@ pub async fn run(
     }
 }
 
-fn tell_health(namespaces: &Namespaces, store: &StoreMonitor) {
+fn report_health(namespaces: &Namespaces, store: &StoreMonitor) {
     let health = store.health();
     namespaces.with.metrics.set_store_up("read", health.reads);
     namespaces.with.metrics.set_store_up("write", health.writes);
 }
 
-/// Has owners look of whose logs the feed heard something new.
+/// Has owners look whose logs have news in the feed.
 fn listen(namespaces: &Namespaces) {
     let Some(feed) = &namespaces.stores().feed else {
         return;
     };
     for (slot, namespace) in namespaces.open() {
         let Some(newest) = feed.newest(&namespace.tail.partition) else { continue };
-        let mut heard_of = slot.heard_of.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_news = std::mem::replace(&mut *heard_of, newest) != newest;
+        let mut feed_position = slot.feed_position.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_news = std::mem::replace(&mut *feed_position, newest) != newest;
         if is_news && newest.sequence > namespace.position().sequence {
             let _full = slot.commands.try_send(Command::Look);
         }

@@ -20,7 +20,7 @@ pub struct Progress {
     pub end: Sequence,
 }
 
-/// Cloneable, so that everybody whose records shared a commit hears the same.
+/// Cloneable, so that all callers whose records shared a commit get the same error.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
     #[error("the request is invalid")]
@@ -42,12 +42,12 @@ pub enum Error {
     NoItem(String),
     #[error("arm set {0:?} has no selections")]
     NoArmSet(String),
-    /// The model did not reach the wanted watermark in time.
-    #[error("the model has applied record {watermark}, not yet {wanted}")]
-    WatermarkNotReached { wanted: Sequence, watermark: Sequence },
+    /// The model did not reach the requested watermark in time.
+    #[error("the model has applied record {watermark}, not yet {requested}")]
+    WatermarkNotReached { requested: Sequence, watermark: Sequence },
     #[error("a training of this namespace is running")]
     TrainingRuns,
-    /// No decision of the time says what it chose from.
+    /// No decision of the time records what it chose from.
     #[error(
         "none of the {decisions} decisions of the time says what it chose from at a position that \
          was not pinned"
@@ -72,7 +72,7 @@ pub enum Error {
     DeadlinePassed,
     #[error("the service is shutting down")]
     ShuttingDown,
-    /// A mistake of ours; the log tells more under the same id.
+    /// A mistake of ours; the log has details under the same id.
     #[error("internal error {id}")]
     Internal { id: String },
     #[error(transparent)]
@@ -101,7 +101,7 @@ impl From<Cancelled> for Error {
     }
 }
 
-/// Names what is told to a caller and what the log says of it: random, eight digits.
+/// Names an error for the caller and in the log: random, eight digits.
 pub fn short_id() -> String {
     // A hasher of std is keyed at random: enough to tell two lines of a log apart.
     format!("{:08x}", RandomState::new().hash_one(()) as u32)

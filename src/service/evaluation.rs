@@ -1,7 +1,7 @@
-//! What other policies would have earned of late: off-policy evaluation of the running
+//! What other policies would have earned in the last days: off-policy evaluation of the running
 //! service's own decisions.
 //!
-//! - Every place that was the ranker's choice is a round: its candidates are those of the
+//! - Every position that was the ranker's choice is a round: its candidates are those of the
 //!   decision that stand neither above it nor pinned, with the scores that the choice went
 //!   by, but for what LinUCB added to them. A policy of scores knows nothing of variety and
 //!   caps.
@@ -55,7 +55,7 @@ pub struct EvaluationCall {
     /// Of the epsilon-greedy policy.
     pub epsilon: f64,
     /// Of Thompson sampling and LinUCB: factor of the standard deviations, and share of a
-    /// place that is spread evenly.
+    /// position that is spread evenly.
     pub exploration_scale: f64,
     pub propensity_floor: f64,
     /// Only decisions of this variant.
@@ -201,7 +201,7 @@ impl Gathered {
             match &record.record {
                 _ if stop.is_cancelled() => return Err(Error::ShuttingDown),
                 Record::Decision(decision) if call.is_about(decision) => gathered.keep(decision),
-                Record::Interaction(interaction) => gathered.rewards.note(interaction),
+                Record::Interaction(interaction) => gathered.rewards.add(interaction),
                 _ => {}
             }
             Ok(())
@@ -280,7 +280,7 @@ impl Gathered {
         })
     }
 
-    /// A round for each place that was a choice.
+    /// A round for each position that was a choice.
     fn log(&self) -> Log {
         let mut builder = LogBuilder::default();
         let mut units = HashMap::new();
@@ -289,7 +289,7 @@ impl Gathered {
             let mut taken: Vec<u32> =
                 kept.shown.iter().filter(|one| one.pinned).map(|one| one.action).collect();
             let mut is_below = false;
-            for (place, shown) in kept.shown.iter().enumerate().filter(|(_, one)| !one.pinned) {
+            for (position, shown) in kept.shown.iter().enumerate().filter(|(_, one)| !one.pinned) {
                 let open = kept.candidates.iter().filter(|one| !taken.contains(&one.action));
                 let candidates: Vec<Candidate<'_>> = open
                     .map(|one| Candidate {
@@ -306,7 +306,7 @@ impl Gathered {
                     action: shown.action,
                     reward: f64::from(reward),
                     propensity: f64::from(shown.propensity),
-                    position: place as u32,
+                    position: position as u32,
                     is_below,
                     unit,
                     candidates: &candidates,

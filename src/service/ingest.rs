@@ -1,4 +1,4 @@
-//! Records that somebody sent, on their way to the log.
+//! Records that clients sent, on their way to the log.
 //!
 //! What names a decision that cannot be credited is recorded and learnt from as far as it
 //! goes, and counted: in the answer and in a metric.
@@ -64,7 +64,7 @@ impl Submitted {
 }
 
 impl Service {
-    /// Hands what somebody sent over to be written, within the rate limits; items get
+    /// Hands what a client sent over to be written, within the rate limits; items get
     /// their embeddings first where there is a model for them.
     ///
     /// # Errors
@@ -76,7 +76,7 @@ impl Service {
     ) -> Result<Submitted, Error> {
         namespace.last_use.touch();
         if namespace.is_closed() {
-            // Whoever holds on to a handle of before; what is written must be learnt.
+            // A caller with an old handle: what is written must be learnt.
             self.namespaces.wake(namespace.name());
         }
         let now = self.clock.now();
@@ -96,7 +96,7 @@ impl Service {
         Ok(Submitted { pending, namespace, named, metrics, namespaces: self.namespaces.clone() })
     }
 
-    /// Writes what somebody sent and waits for the commit.
+    /// Writes what a client sent and waits for the commit.
     ///
     /// # Errors
     /// As `submit`, and what kept the records from being written.

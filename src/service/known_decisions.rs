@@ -2,7 +2,7 @@
 //! still be credited to, which the view knows, and those made here that are not learnt yet.
 //!
 //! - What another replica made within the last moment is not known here before it is
-//!   learnt: whoever tells of an unknown decision says so.
+//!   learnt: its events count as of an unknown decision.
 //! - By 64 bits of a hash: half a megabyte where both windows are full.
 
 use std::collections::HashSet;
@@ -14,7 +14,7 @@ use engine::View;
 use engine::decision_key;
 use engine::domain::Record;
 
-/// Decisions made here of late: some seconds of them at high rates, and what is not learnt
+/// Recent decisions of this replica: some seconds of them at high rates, and what is not learnt
 /// by then is lost.
 const MADE_MAX: usize = 16_384;
 
@@ -58,7 +58,7 @@ struct Made {
 
 impl KnownDecisions {
     /// Notes what is about to be answered.
-    pub fn note(&self, made: Named) {
+    pub fn add(&self, made: Named) {
         let mut windows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match made {
             Named::Decision(key) => windows.decisions.push(key),
@@ -125,8 +125,8 @@ mod tests {
     fn what_was_never_made_is_unknown_and_what_is_about_to_be_learnt_is_not() {
         let view = engine::Engine::new(engine::domain::Settings::default()).view();
         let known = KnownDecisions::default();
-        known.note(Named::decision("d"));
-        known.note(Named::selection("s"));
+        known.add(Named::decision("d"));
+        known.add(Named::selection("s"));
         let unknown = |named| known.count_unknown(&view, std::iter::once(named));
         assert_eq!(unknown(Named::decision("d")), 0);
         assert_eq!(unknown(Named::selection("s")), 0);

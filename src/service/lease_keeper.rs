@@ -1,9 +1,9 @@
-//! Keeps the leases of this process, all of them in one question.
+//! Keeps the leases of this process, all of them in one call of the store.
 //!
-//! - Owners say what they want and hear what they hold; only this task asks the store, so
-//!   giving up and wanting again come in order.
-//! - Leases of the same kind are spread over the replicas: whoever holds many waits a
-//!   little before it asks for more.
+//! - Owners request leases and learn which they hold. Only this task asks the store, so
+//!   a release and a new request come in order.
+//! - Leases of the same kind are spread over the replicas: a replica that holds many waits
+//!   before it asks for more.
 //! - When the store has not answered for as long as a holder may be silent, what was held
 //!   counts as lost. A write under it is refused by its fence in any case.
 
@@ -26,35 +26,35 @@ use crate::storage::LEASE_TTL;
 use crate::storage::LeaseName;
 use crate::storage::Leases;
 
-/// How often the store hears that this process lives.
+/// How often this process reports to the store that it lives.
 const KEEP_EVERY: Duration = Duration::from_secs(2);
-/// Shortest time between two questions, in which further wishes gather.
+/// Shortest time between two calls, in which further requests gather.
 const GATHER: Duration = Duration::from_millis(50);
-/// What each lease held makes the next wish wait, and the most it may.
-const MODESTY: Duration = Duration::from_millis(4);
-const MODESTY_MAX: Duration = Duration::from_secs(2);
+/// How long each lease held delays the next request, and the most it may.
+const DELAY_PER_LEASE: Duration = Duration::from_millis(4);
+const DELAY_MAX: Duration = Duration::from_secs(2);
 
-/// What is known of a wanted lease.
+/// What is known of a requested lease.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Holding {
     NotAsked,
     Held(Fence),
-    /// Somebody else has it.
+    /// Another replica has it.
     Elsewhere,
     /// The store did not answer.
     Unknown,
 }
 
 #[derive(Debug)]
-struct Wanted {
+struct Request {
     number: u64,
     ask_from: Instant,
     holding: watch::Sender<Holding>,
 }
 
 #[derive(Debug, Default)]
-struct Wishes {
-    wanted: BTreeMap<LeaseName, Wanted>,
+struct Requests {
+    leases: BTreeMap<LeaseName, Request>,
     given_up: Vec<Fence>,
     numbers: u64,
 }
@@ -63,7 +63,7 @@ struct Wishes {
 pub struct LeaseKeeper {
     leases: Arc<dyn Leases>,
     asking: Pool,
-    wishes: Mutex<Wishes>,
+    requests: Mutex<Requests>,
     wake: Notify,
 }
 
@@ -73,7 +73,7 @@ impl std::fmt::Debug for LeaseKeeper {
     }
 }
 
-/// A wish for a lease; dropping it gives the lease up.
+/// A request for a lease; dropping it gives the lease up.
 #[derive(Debug)]
 pub struct Lease {
     keeper: Arc<LeaseKeeper>,
@@ -113,11 +113,12 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let mut wishes = self.keeper.wishes();
-        if wishes.wanted.get(&self.name).is_some_and(|wanted| wanted.number == self.number) {
-            wishes.wanted.remove(&self.name);
-            wishes.given_up.extend(self.fence());
-            drop(wishes);
+        let mut requests = self.keeper.requests();
+        if requests.leases.get(&self.name).is_some_and(|requested| requested.number == self.number)
+        {
+            requests.leases.remove(&self.name);
+            requests.given_up.extend(self.fence());
+            drop(requests);
             self.keeper.wake.notify_one();
         }
     }
@@ -125,21 +126,21 @@ impl Drop for Lease {
 
 impl LeaseKeeper {
     pub fn new(leases: Arc<dyn Leases>, asking: Pool) -> Self {
-        Self { leases, asking, wishes: Mutex::default(), wake: Notify::new() }
+        Self { leases, asking, requests: Mutex::default(), wake: Notify::new() }
     }
 
-    /// Wants a lease for as long as the wish is kept.
-    pub fn want(self: &Arc<Self>, name: LeaseName) -> Lease {
-        let modesty = MODESTY.saturating_mul(self.held() as u32).min(MODESTY_MAX);
-        self.wish(name, modesty)
+    /// Requests a lease for as long as the result is kept.
+    pub fn request(self: &Arc<Self>, name: LeaseName) -> Lease {
+        let delay = DELAY_PER_LEASE.saturating_mul(self.held() as u32).min(DELAY_MAX);
+        self.request_after(name, delay)
     }
 
-    /// Takes a lease now; `None` while somebody else has it.
+    /// Takes a lease now; `None` while another replica has it.
     ///
     /// # Errors
     /// `Unavailable`.
     pub async fn take(self: &Arc<Self>, name: LeaseName) -> Result<Option<Lease>, storage::Error> {
-        let mut lease = self.wish(name, Duration::ZERO);
+        let mut lease = self.request_after(name, Duration::ZERO);
         loop {
             match &*lease.holding.borrow_and_update() {
                 Holding::NotAsked => {}
@@ -157,30 +158,30 @@ impl LeaseKeeper {
 
     /// How many leases this process holds.
     pub fn held(&self) -> usize {
-        let wishes = self.wishes();
-        let held = |wanted: &&Wanted| matches!(*wanted.holding.borrow(), Holding::Held(_));
-        wishes.wanted.values().filter(held).count()
+        let requests = self.requests();
+        let held = |requested: &&Request| matches!(*requested.holding.borrow(), Holding::Held(_));
+        requests.leases.values().filter(held).count()
     }
 
-    fn wish(self: &Arc<Self>, name: LeaseName, modesty: Duration) -> Lease {
+    fn request_after(self: &Arc<Self>, name: LeaseName, delay: Duration) -> Lease {
         let (sender, holding) = watch::channel(Holding::NotAsked);
-        let mut wishes = self.wishes();
-        wishes.numbers += 1;
-        let number = wishes.numbers;
-        let ask_from = Instant::now() + modesty;
-        wishes.wanted.insert(name.clone(), Wanted { number, ask_from, holding: sender });
-        drop(wishes);
+        let mut requests = self.requests();
+        requests.numbers += 1;
+        let number = requests.numbers;
+        let ask_from = Instant::now() + delay;
+        requests.leases.insert(name.clone(), Request { number, ask_from, holding: sender });
+        drop(requests);
         self.wake.notify_one();
         Lease { keeper: self.clone(), name, number, holding }
     }
 
-    fn wishes(&self) -> MutexGuard<'_, Wishes> {
-        self.wishes.lock().unwrap_or_else(PoisonError::into_inner)
+    fn requests(&self) -> MutexGuard<'_, Requests> {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps what is held and asks for what is wanted, until cancelled; then gives all up.
+    /// Keeps what is held and asks for what is requested, until cancelled; then gives all up.
     pub async fn run(self: Arc<Self>, shutdown: CancellationToken) {
-        let mut heard_at = Instant::now();
+        let mut answered_at = Instant::now();
         let mut keep_at = Instant::now();
         loop {
             let now = Instant::now();
@@ -188,8 +189,8 @@ impl LeaseKeeper {
             if all {
                 keep_at = now + KEEP_EVERY;
             }
-            self.ask(all, &mut heard_at).await;
-            let next = self.next_wish().map_or(keep_at, |wish| wish.min(keep_at));
+            self.ask(all, &mut answered_at).await;
+            let next = self.next_request().map_or(keep_at, |request| request.min(keep_at));
             let next = next.max(now + GATHER);
             tokio::select! {
                 () = shutdown.cancelled() => break,
@@ -200,24 +201,24 @@ impl LeaseKeeper {
         self.give_all_up().await;
     }
 
-    /// When the next wish that was never asked for is to be.
-    fn next_wish(&self) -> Option<Instant> {
-        let wishes = self.wishes();
-        let not_asked = |wanted: &&Wanted| *wanted.holding.borrow() == Holding::NotAsked;
-        wishes.wanted.values().filter(not_asked).map(|wanted| wanted.ask_from).min()
+    /// When the next request that was never asked for is to be.
+    fn next_request(&self) -> Option<Instant> {
+        let requests = self.requests();
+        let not_asked = |requested: &&Request| *requested.holding.borrow() == Holding::NotAsked;
+        requests.leases.values().filter(not_asked).map(|requested| requested.ask_from).min()
     }
 
-    /// One question: for all that is wanted, or for what is new.
-    async fn ask(&self, all: bool, heard_at: &mut Instant) {
+    /// One call: for all that is requested, or for what is new.
+    async fn ask(&self, all: bool, answered_at: &mut Instant) {
         let asked_at = Instant::now();
         let (given_up, names) = {
-            let mut wishes = self.wishes();
-            let due = |(name, wanted): (&LeaseName, &Wanted)| {
-                let fits = all || *wanted.holding.borrow() == Holding::NotAsked;
-                (fits && wanted.ask_from <= asked_at).then(|| (name.clone(), wanted.number))
+            let mut requests = self.requests();
+            let due = |(name, requested): (&LeaseName, &Request)| {
+                let fits = all || *requested.holding.borrow() == Holding::NotAsked;
+                (fits && requested.ask_from <= asked_at).then(|| (name.clone(), requested.number))
             };
-            let names: Vec<_> = wishes.wanted.iter().filter_map(due).collect();
-            (std::mem::take(&mut wishes.given_up), names)
+            let names: Vec<_> = requests.leases.iter().filter_map(due).collect();
+            (std::mem::take(&mut requests.given_up), names)
         };
         if given_up.is_empty() && names.is_empty() && !all {
             return;
@@ -227,8 +228,8 @@ impl LeaseKeeper {
             if !giving_up.is_empty() {
                 leases.release(&giving_up)?;
             }
-            let wanted: Vec<LeaseName> = asked.into_iter().map(|(name, _)| name).collect();
-            if wanted.is_empty() && !all { Ok(Vec::new()) } else { leases.keep(&wanted, all) }
+            let requested: Vec<LeaseName> = asked.into_iter().map(|(name, _)| name).collect();
+            if requested.is_empty() && !all { Ok(Vec::new()) } else { leases.keep(&requested, all) }
         };
         let answer = match self.asking.run(question).await {
             Ok(answer) => answer,
@@ -236,34 +237,34 @@ impl LeaseKeeper {
         };
         match answer {
             Ok(fences) => {
-                *heard_at = asked_at;
-                self.tell(&names, &fences);
+                *answered_at = asked_at;
+                self.apply(&names, &fences);
             }
             Err(error) => {
                 tracing::debug!(%error, "leases cannot be asked for");
                 // Or nobody else would ever have them: this process lives. Twice is harmless.
-                self.wishes().given_up.extend(given_up);
-                self.tell_silence(&names, heard_at.elapsed() >= LEASE_TTL);
+                self.requests().given_up.extend(given_up);
+                self.apply_silence(&names, answered_at.elapsed() >= LEASE_TTL);
             }
         }
     }
 
-    fn tell(&self, asked: &[(LeaseName, u64)], fences: &[Fence]) {
+    fn apply(&self, asked: &[(LeaseName, u64)], fences: &[Fence]) {
         let held: BTreeMap<&LeaseName, &Fence> =
             fences.iter().map(|fence| (&fence.lease, fence)).collect();
         self.set(asked, |name, _before| match held.get(name) {
             Some(fence) => Holding::Held((*fence).clone()),
             None => Holding::Elsewhere,
         });
-        // Whoever gave up while the question was under way holds it, too.
-        let mut wishes = self.wishes();
-        let unwanted = fences.iter().filter(|fence| !wishes.wanted.contains_key(&fence.lease));
-        let unwanted: Vec<Fence> = unwanted.cloned().collect();
-        wishes.given_up.extend(unwanted);
+        // A lease that was released during the call is held, too.
+        let mut requests = self.requests();
+        let surplus = fences.iter().filter(|fence| !requests.leases.contains_key(&fence.lease));
+        let surplus: Vec<Fence> = surplus.cloned().collect();
+        requests.given_up.extend(surplus);
     }
 
     /// The store is silent: what is new is unknown, what was held is kept for a while.
-    fn tell_silence(&self, asked: &[(LeaseName, u64)], too_long: bool) {
+    fn apply_silence(&self, asked: &[(LeaseName, u64)], too_long: bool) {
         self.set(asked, |_name, before| match before {
             Holding::Held(fence) if !too_long => Holding::Held(fence.clone()),
             _ => Holding::Unknown,
@@ -271,13 +272,14 @@ impl LeaseKeeper {
     }
 
     fn set(&self, asked: &[(LeaseName, u64)], holding: impl Fn(&LeaseName, &Holding) -> Holding) {
-        let wishes = self.wishes();
+        let requests = self.requests();
         for (name, number) in asked {
-            let Some(wanted) = wishes.wanted.get(name).filter(|wanted| wanted.number == *number)
+            let Some(requested) =
+                requests.leases.get(name).filter(|requested| requested.number == *number)
             else {
                 continue;
             };
-            wanted.holding.send_if_modified(|before| {
+            requested.holding.send_if_modified(|before| {
                 let now = holding(name, before);
                 if matches!((&*before, &now), (Holding::Held(_), now) if before != now) {
                     tracing::warn!(lease = %name, "no longer held");
@@ -292,10 +294,10 @@ impl LeaseKeeper {
     /// Gives up everything, so that no other replica need wait for our end.
     async fn give_all_up(&self) {
         let fences = {
-            let mut wishes = self.wishes();
-            let mut fences = std::mem::take(&mut wishes.given_up);
-            for wanted in std::mem::take(&mut wishes.wanted).into_values() {
-                if let Holding::Held(fence) = wanted.holding.send_replace(Holding::Unknown) {
+            let mut requests = self.requests();
+            let mut fences = std::mem::take(&mut requests.given_up);
+            for requested in std::mem::take(&mut requests.leases).into_values() {
+                if let Holding::Held(fence) = requested.holding.send_replace(Holding::Unknown) {
                     fences.push(fence);
                 }
             }
@@ -333,12 +335,12 @@ mod tests {
     }
 
     impl Leases for Store {
-        fn keep(&self, wanted: &[LeaseName], all: bool) -> Result<Vec<Fence>, storage::Error> {
+        fn keep(&self, requested: &[LeaseName], all: bool) -> Result<Vec<Fence>, storage::Error> {
             self.questions.fetch_add(1, Ordering::SeqCst);
             if self.away.load(Ordering::SeqCst) {
                 return Err(storage::Error::Unavailable { reason: "on purpose".to_owned() });
             }
-            self.leases.keep(wanted, all)
+            self.leases.keep(requested, all)
         }
 
         fn release(&self, fences: &[Fence]) -> Result<(), storage::Error> {
@@ -364,7 +366,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_held_is_lost_when_the_store_is_silent_for_too_long_and_taken_again() {
         let (store, keeper) = keeper();
-        let mut lease = keeper.want(name(1));
+        let mut lease = keeper.request(name(1));
         while !lease.is_held() {
             lease.changed().await;
         }
@@ -387,7 +389,7 @@ mod tests {
         let fence = first.fence().expect("it is held");
         store.away.store(true, Ordering::SeqCst);
         drop(first);
-        // While the store is away it is asked in vain.
+        // While the store is away asking is useless.
         assert!(keeper.take(name(2)).await.is_err());
         store.away.store(false, Ordering::SeqCst);
         tokio::time::sleep(2 * KEEP_EVERY).await;
@@ -399,7 +401,7 @@ mod tests {
     #[tokio::test]
     async fn many_leases_are_kept_by_few_questions() {
         let (store, keeper) = keeper();
-        let leases: Vec<Lease> = (0..500).map(|number| keeper.want(name(number))).collect();
+        let leases: Vec<Lease> = (0..500).map(|number| keeper.request(name(number))).collect();
         while keeper.held() < leases.len() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
@@ -411,7 +413,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_dropped_is_given_up_before_it_is_wanted_again() {
+    async fn what_is_dropped_is_given_up_before_it_is_requested_again() {
         let (_store, keeper) = keeper();
         let first = keeper.take(name(1)).await.unwrap().expect("it is free");
         let fence = first.fence().expect("it is held");

@@ -10,6 +10,7 @@ mod absence;
 mod arms;
 mod blocking;
 mod clock;
+mod closed_namespaces;
 mod decision_log;
 #[cfg_attr(not(feature = "embedder"), path = "no_embedder.rs")]
 mod embedder;
@@ -32,12 +33,11 @@ mod reasons;
 mod recording;
 mod redo;
 mod retrain;
-mod scene;
-mod sleepers;
 mod store_health;
 mod unlearnt_costs;
 mod unlearnt_impressions;
 mod user_contexts;
+mod work_out;
 mod workers;
 
 use std::sync::Arc;
@@ -89,12 +89,12 @@ use crate::telemetry::Metrics;
 use engine::domain::Settings;
 
 /// Longest wait for the tasks to end; owners bound their last snapshots themselves.
-const TASKS_PATIENCE: Duration = Duration::from_secs(5);
+const TASKS_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The stores behind the service.
 #[derive(Clone)]
 pub struct Stores {
-    /// What tells the database from every other: keys in shared places carry it.
+    /// What identifies the database: keys in shared stores carry it.
     pub identity: String,
     pub log: Arc<dyn InteractionLog>,
     pub snapshots: Arc<dyn SnapshotStore>,
@@ -156,7 +156,7 @@ pub struct Service {
     evaluations: Arc<Semaphore>,
     /// One explanation of an absence at a time.
     explanations: Arc<Semaphore>,
-    /// What answers rankings and reads, apart from the threads that serve everybody.
+    /// What answers rankings and reads, apart from the threads that serve the other calls.
     pub reads: Reads,
     /// Cancelled when no new work is to be taken.
     pub draining: CancellationToken,
@@ -235,7 +235,7 @@ pub fn start(
     };
     let (namespaces, store) = (service.namespaces.clone(), service.store.clone());
     tasks.spawn(ends::run(namespaces.clone(), store, stop_tasks.clone()));
-    tasks.spawn(sleepers::run(namespaces, stop_tasks.clone()));
+    tasks.spawn(closed_namespaces::run(namespaces, stop_tasks.clone()));
     let stop_leases = CancellationToken::new();
     let leases_task = tokio::spawn(service.leases.clone().run(stop_leases.clone()));
     Running { service, tasks, writer_task, stop_writer, stop_tasks, leases_task, stop_leases }
@@ -251,11 +251,11 @@ impl Running {
         }
         self.stop_tasks.cancel();
         self.tasks.close();
-        if tokio::time::timeout(TASKS_PATIENCE, self.tasks.wait()).await.is_err() {
+        if tokio::time::timeout(TASKS_TIMEOUT, self.tasks.wait()).await.is_err() {
             tracing::warn!(tasks = self.tasks.len(), "tasks were still running");
         }
         self.stop_leases.cancel();
-        if tokio::time::timeout(TASKS_PATIENCE, self.leases_task).await.is_err() {
+        if tokio::time::timeout(TASKS_TIMEOUT, self.leases_task).await.is_err() {
             tracing::warn!("leases end by their time limit");
         }
     }

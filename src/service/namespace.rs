@@ -3,7 +3,7 @@
 //! - Readers take the view and never wait. Only the owner publishes.
 //! - A handle stays usable when its namespace is put to sleep or deleted: the view stays,
 //!   and what is submitted is written or refused by the log.
-//! - What is kept here dies with the handle. A state that was built anew from another log
+//! - What is kept here dies with the handle. A state that was rebuilt from another log
 //!   has another handle, so nothing derived of the old one is ever used with it.
 
 use std::sync::Arc;
@@ -56,18 +56,18 @@ impl LastUse {
     }
 }
 
-/// How a namespace is, beside its view. Its owner alone writes it.
+/// The condition of a namespace, without its view. Only its owner writes it.
 #[derive(Debug, Clone, Default)]
 pub struct Condition {
-    /// Why what is learnt falls behind the log, in words for whoever is answered.
+    /// Why what is learnt falls behind the log, in words for callers.
     pub impairment: Option<Arc<str>>,
     pub training: bool,
     /// Whether this process does the namespace's duties.
     pub leads: bool,
     /// Put to sleep, deleted, or replaced by another handle.
     pub closed: bool,
-    /// What was learnt is of a log that is no more.
-    pub doubted: bool,
+    /// What was learnt is of a log that no longer exists.
+    pub discarded: bool,
 }
 
 /// What requests share of a namespace.
@@ -124,8 +124,8 @@ impl Namespace {
     pub(super) fn publish(&self, view: Arc<View>, position: Position) {
         self.view.store(view);
         self.position.send_if_modified(|at| {
-            // What was being learnt of a log that is no more comes too late.
-            let counts = !self.condition.borrow().doubted;
+            // What was being learnt of a log that no longer exists comes too late.
+            let counts = !self.condition.borrow().discarded;
             if counts {
                 *at = position;
             }
@@ -143,23 +143,27 @@ impl Namespace {
         self.tail.end().saturating_sub(self.view.load().watermark())
     }
 
-    /// Waits until the view holds `wanted`. Cancel safe.
+    /// Waits until the view holds `requested`. Cancel safe.
     ///
     /// # Errors
-    /// `WatermarkNotReached` after `patience`; `Opening` when this handle is closed, so
+    /// `WatermarkNotReached` after `timeout`; `Opening` when this handle is closed, so
     /// that another one must be asked for.
-    pub async fn view_at(&self, wanted: Sequence, patience: Duration) -> Result<Arc<View>, Error> {
-        if wanted > 0 {
+    pub async fn view_at(
+        &self,
+        requested: Sequence,
+        timeout: Duration,
+    ) -> Result<Arc<View>, Error> {
+        if requested > 0 {
             let (mut position, mut condition) =
                 (self.position.subscribe(), self.condition.subscribe());
             let reached = async {
                 tokio::select! {
                     biased;
-                    reached = position.wait_for(|at| at.sequence >= wanted) => reached.is_ok(),
+                    reached = position.wait_for(|at| at.sequence >= requested) => reached.is_ok(),
                     _closed = condition.wait_for(|condition| condition.closed) => false,
                 }
             };
-            match tokio::time::timeout(patience, reached).await {
+            match tokio::time::timeout(timeout, reached).await {
                 Ok(true) => {}
                 Ok(false) => {
                     let (name, progress) = (self.name().clone(), Progress::default());
@@ -167,7 +171,7 @@ impl Namespace {
                 }
                 Err(_elapsed) => {
                     let watermark = self.view().watermark();
-                    return Err(Error::WatermarkNotReached { wanted, watermark });
+                    return Err(Error::WatermarkNotReached { requested, watermark });
                 }
             }
         }
@@ -203,11 +207,11 @@ impl Namespace {
         self.change(|condition| condition.closed = true);
     }
 
-    /// While the state is built anew: nobody is told that the old one holds what they wrote.
-    pub(super) fn doubt(&self, impairment: &str) {
+    /// While the state is rebuilt: callers must not learn that the old one holds what they wrote.
+    pub(super) fn discard(&self, impairment: &str) {
         self.change(|condition| {
             condition.impairment = Some(impairment.into());
-            condition.doubted = true;
+            condition.discarded = true;
         });
         self.position.send_replace(Position::default());
     }
@@ -252,24 +256,24 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_waits_for_a_watermark_hears_of_it_of_the_end_and_of_the_time() {
+    async fn who_waits_for_a_watermark_learns_of_it_of_the_end_and_of_the_time() {
         let namespace = Arc::new(handle());
-        let patience = Duration::from_millis(300);
-        let late = namespace.view_at(3, patience).await;
-        assert!(matches!(late, Err(Error::WatermarkNotReached { wanted: 3, watermark: 0 })));
+        let timeout = Duration::from_millis(300);
+        let late = namespace.view_at(3, timeout).await;
+        assert!(matches!(late, Err(Error::WatermarkNotReached { requested: 3, watermark: 0 })));
         let waiting = tokio::spawn({
             let namespace = namespace.clone();
-            async move { namespace.view_at(3, patience).await }
+            async move { namespace.view_at(3, timeout).await }
         });
         tokio::task::yield_now().await;
         let at = Position { sequence: 3, ..Position::default() };
         namespace.publish(namespace.view(), at);
         assert!(waiting.await.unwrap().is_ok());
-        namespace.doubt("another log");
-        assert!(namespace.view_at(1, patience).await.is_err(), "the old state says nothing");
-        assert!(namespace.view_at(0, patience).await.is_ok());
+        namespace.discard("another log");
+        assert!(namespace.view_at(1, timeout).await.is_err(), "the old state says nothing");
+        assert!(namespace.view_at(0, timeout).await.is_ok());
         namespace.close();
-        let closed = namespace.view_at(9, patience).await;
+        let closed = namespace.view_at(9, timeout).await;
         assert!(matches!(closed, Err(Error::Opening { .. })));
     }
 

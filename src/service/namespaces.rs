@@ -1,9 +1,9 @@
-//! Which namespaces are open: of each one owner, whom everybody else asks by its slot.
+//! Which namespaces are open: each has one owner, and all others ask it by its slot.
 //!
 //! - A name becomes a partition in the owner, once for as long as it lives.
-//! - The first who asks for a namespace starts its owner. Whoever gives up waiting changes
+//! - The first who asks for a namespace starts its owner. A caller that gives up waiting changes
 //!   nothing: there is one opening, however many wait for it.
-//! - The number of states in memory is bounded; the least used make room.
+//! - The number of states in memory is bounded; the least used are closed.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -43,12 +43,12 @@ use engine::domain::Sequence;
 use engine::domain::Settings;
 
 /// Longest wait of a call for the opening of its namespace. A client that sets a deadline
-/// of a second hears "later" and when, instead of nothing.
-const OPENING_PATIENCE: Duration = Duration::from_millis(600);
+/// of a second gets "later" and when, instead of nothing.
+const OPENING_TIMEOUT: Duration = Duration::from_millis(600);
 /// How often the end of the log is looked at while catching up with it.
 const CATCH_UP_STEP: Duration = Duration::from_secs(1);
 /// Longest wait for an owner to end whose namespace is to be deleted.
-const ENDING_PATIENCE: Duration = Duration::from_secs(2);
+const ENDING_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What owners work with.
 #[derive(Debug)]
@@ -72,10 +72,10 @@ pub struct Namespaces {
     slots: Mutex<BTreeMap<NamespaceName, Arc<Slot>>>,
     pub(super) with: Surroundings,
     /// One permit for each state in memory.
-    pub(super) room: Arc<Semaphore>,
-    /// Owners that wait for room.
-    pub(super) waiting_for_room: AtomicUsize,
-    /// The end of each log that somebody looks at. One for each log, whoever owns it: a
+    pub(super) capacity: Arc<Semaphore>,
+    /// Owners that wait for capacity.
+    pub(super) waiting_for_capacity: AtomicUsize,
+    /// The end of each log that is followed. One for each log, whichever handle has it: a
     /// stream that holds on to an earlier handle advances the end that is followed.
     tails: Mutex<BTreeMap<Partition, Weak<LogTail>>>,
     began: Instant,
@@ -83,12 +83,12 @@ pub struct Namespaces {
 
 impl Namespaces {
     pub(super) fn new(with: Surroundings) -> Self {
-        let room = Arc::new(Semaphore::new(with.options.open_namespaces_max));
+        let capacity = Arc::new(Semaphore::new(with.options.open_namespaces_max));
         Self {
             slots: Mutex::default(),
             with,
-            room,
-            waiting_for_room: AtomicUsize::new(0),
+            capacity,
+            waiting_for_capacity: AtomicUsize::new(0),
             tails: Mutex::default(),
             began: Instant::now(),
         }
@@ -112,7 +112,7 @@ impl Namespaces {
     /// `NoNamespace`, `Opening` when it takes longer than a moment, or what keeps it from
     /// being opened.
     pub async fn get(self: &Arc<Self>, name: &NamespaceName) -> Result<Arc<Namespace>, Error> {
-        self.opened(name, Some(Instant::now() + OPENING_PATIENCE)).await
+        self.opened(name, Some(Instant::now() + OPENING_TIMEOUT)).await
     }
 
     /// Sees to it that a namespace is open, and waits for nothing.
@@ -130,7 +130,7 @@ impl Namespaces {
             let slot = self.slot(name)?;
             slot.last_use.touch();
             if slot.is_opening() && until.is_some() {
-                // Those who wait for a store that is away wait in vain.
+                // Waiting for a store that is away is useless.
                 self.with.writer.check_store()?;
             }
             // An owner that has just ended is followed by another one.
@@ -181,12 +181,12 @@ impl Namespaces {
 
     /// Puts the least used namespace to sleep that was not told to yet; the default one
     /// stays.
-    pub(super) fn make_room(&self) {
+    pub(super) fn free_capacity(&self) {
         let slots = self.slots();
-        let told = |slot: &Slot| slot.told_to_sleep.load(Ordering::Relaxed);
+        let told = |slot: &Slot| slot.asked_to_sleep.load(Ordering::Relaxed);
         // One goes for each that waits, however long its last snapshot takes.
         let going = slots.values().filter(|slot| told(slot)).count();
-        if going >= self.waiting_for_room.load(Ordering::Relaxed) {
+        if going >= self.waiting_for_capacity.load(Ordering::Relaxed) {
             return;
         }
         let may = slots
@@ -195,7 +195,7 @@ impl Namespaces {
         if let Some(slot) = may.min_by_key(|slot| slot.last_use.at())
             && slot.commands.try_send(Command::Sleep).is_ok()
         {
-            slot.told_to_sleep.store(true, Ordering::Relaxed);
+            slot.asked_to_sleep.store(true, Ordering::Relaxed);
         }
     }
 
@@ -214,8 +214,9 @@ impl Namespaces {
         name: NamespaceName,
         settings: Option<Settings>,
     ) -> Result<NamespaceEntry, Error> {
-        let (created_at, wanted) = (self.with.clock.now(), name.clone());
-        let create = move |stores: &Stores| stores.namespaces.create(&wanted, created_at, settings);
+        let (created_at, new_name) = (self.with.clock.now(), name.clone());
+        let create =
+            move |stores: &Stores| stores.namespaces.create(&new_name, created_at, settings);
         let created = self.with_stores(create).await?;
         // An owner that has found nothing under the name a moment ago is of no use.
         let slot = self.slots().get(&name).filter(|slot| slot.namespace().is_none()).cloned();
@@ -237,7 +238,7 @@ impl Namespaces {
     }
 
     /// Deletes a namespace and everything in it. Its owner ends first, with whatever it
-    /// does; an owner that somebody starts meanwhile ends behind it. Cancel safe: once begun
+    /// does; an owner that is started meanwhile ends behind it. Cancel safe: once begun
     /// it goes on.
     ///
     /// # Errors
@@ -253,10 +254,10 @@ impl Namespaces {
 
     async fn delete_now(&self, name: NamespaceName) -> Result<(), Error> {
         self.close(&name).await;
-        let wanted = name.clone();
+        let requested = name.clone();
         let deleted = self
             .with_stores(move |stores| {
-                let entry = stores.namespaces.resolve(&wanted)?;
+                let entry = stores.namespaces.resolve(&requested)?;
                 stores.namespaces.delete(&entry.partition)
             })
             .await;
@@ -268,7 +269,7 @@ impl Namespaces {
         let slot = self.slots().get(name).cloned();
         if let Some(slot) = slot {
             slot.closed.cancel();
-            let _in_time = tokio::time::timeout(ENDING_PATIENCE, slot.ended()).await;
+            let _in_time = tokio::time::timeout(ENDING_TIMEOUT, slot.ended()).await;
         }
     }
 
@@ -284,8 +285,8 @@ impl Namespaces {
         loop {
             let namespace = self.opened(&NamespaceName::default(), None).await?;
             namespace.tail.advance(self.log_end(&namespace).await?);
-            let wanted = namespace.tail.end().saturating_sub(lag_max);
-            match namespace.view_at(wanted, CATCH_UP_STEP).await {
+            let target = namespace.tail.end().saturating_sub(lag_max);
+            match namespace.view_at(target, CATCH_UP_STEP).await {
                 Ok(_view) => return Ok(namespace),
                 Err(_behind) if namespace.is_closed() || namespace.impairment().is_none() => {}
                 Err(behind) => return Err(behind),

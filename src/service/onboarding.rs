@@ -1,4 +1,4 @@
-//! What to ask somebody new about.
+//! What to ask a new user about.
 
 use std::sync::Arc;
 

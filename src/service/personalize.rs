@@ -16,8 +16,8 @@ use super::reasons::ReasonInWords;
 use super::reasons::in_words;
 use super::recording::RequestRecord;
 use super::recording::decision;
-use super::scene::item_of;
-use super::scene::work_out;
+use super::work_out::item_of;
+use super::work_out::work_out;
 use engine::Boost;
 use engine::Cancelled;
 use engine::Candidate;
@@ -37,7 +37,7 @@ use engine::domain::ListOrigin;
 use engine::domain::Timestamp;
 use engine::domain::UserId;
 
-/// Catalogue size from which finding what suits a person takes longer than asking the cache.
+/// Catalogue size from which finding what suits a user takes longer than asking the cache.
 const REMEMBERED_ITEMS_MIN: usize = 20_000;
 
 /// What stands to choose from.
@@ -59,7 +59,7 @@ impl Candidates {
     }
 }
 
-/// An item that the caller wants at a place of the list, from 0.
+/// An item that the caller wants at a position of the list, from 0.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PinnedItem {
     pub item_id: ItemId,
@@ -120,7 +120,7 @@ impl PersonalizeCall {
 }
 
 impl Service {
-    /// Ranks for a person on the given view of the namespace.
+    /// Ranks for a user on the given view of the namespace.
     ///
     /// # Errors
     /// Those of [`Reads::run`](super::Reads::run).
@@ -134,22 +134,22 @@ impl Service {
         let started = std::time::Instant::now();
         let capped = call.filter.frequency_cap_per_day > 0;
         let is_bounded = view.settings().ranker.exploration_allowance.is_some();
-        let is_recorded = call.record.is_wanted();
+        let is_recorded = call.record.is_requested();
         let (mut answer, decision) = self.work_out(namespace, view, call, deadline).await?;
         answer.degraded.extend(self.degraded(namespace));
         if !decision.shown.is_empty() {
             if is_bounded {
-                namespace.unlearnt_costs.note(&decision);
+                namespace.unlearnt_costs.add(&decision);
             }
             if capped {
-                namespace.unlearnt_impressions.note(&decision);
+                namespace.unlearnt_impressions.add(&decision);
             }
             if is_recorded && decision.detail.is_none() {
                 self.metrics.decision_details_left_out.inc();
             }
             let named = Named::decision(decision.decision_id.as_str());
             if self.writer.offer_decision(&namespace.tail, decision) {
-                namespace.known_decisions.note(named);
+                namespace.known_decisions.add(named);
             }
         }
         if !answer.degraded.is_empty() {
@@ -169,7 +169,7 @@ impl Service {
     }
 
     /// On the threads of the reads, however small: many calls at once must not keep the
-    /// threads from which everybody else is served.
+    /// threads that serve the other calls.
     async fn work_out(
         &self,
         namespace: &Arc<Namespace>,
@@ -216,7 +216,7 @@ impl Service {
     }
 }
 
-/// `personal`: finds, or remembers, what suits the person when the catalogue is searched;
+/// `personal`: finds, or remembers, what suits the user when the catalogue is searched;
 /// `remembered` says which.
 fn answer(
     namespace: &Namespace,

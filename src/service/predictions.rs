@@ -1,7 +1,7 @@
 //! Personal candidates of large catalogues, kept for an hour and shared by replicas.
 //!
-//! - Searching a large catalogue for a person takes milliseconds; its outcome holds
-//!   while neither the person nor the model nor the filter changes, which the key
+//! - Searching a large catalogue for a user takes milliseconds; its outcome holds
+//!   while neither the user nor the model nor the filter changes, which the key
 //!   says. Cohorts, popular, trending, fresh and random items are added each time,
 //!   and ranking, exploration and propensities are always of the moment.
 //! - Item indices are handed out in the order of the log, so they mean the same on

@@ -1,4 +1,4 @@
-//! What is known about a person, in the words of the API.
+//! What is known about a user, in the terms of the API.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ const CONFIDENCE_MASS: f32 = 3.0;
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProfilePart {
     pub name: String,
-    /// Share of the person's decayed interactions, -1 to 1.
+    /// Share of the user's decayed interactions, -1 to 1.
     pub weight: f64,
     /// 0 to 1: how much evidence there is.
     pub confidence: f64,
@@ -55,10 +55,10 @@ pub struct ProfileReport {
     pub last_seen: Timestamp,
 }
 
-/// Reports on a person.
+/// Reports on a user.
 ///
 /// # Errors
-/// `NoUser` for somebody never seen.
+/// `NoUser` for a user never seen.
 pub fn profile(view: &View, user_id: &str) -> Result<ProfileReport, Error> {
     let index = view.user_index(user_id).ok_or_else(|| Error::NoUser(user_id.to_owned()))?;
     let user = view.user(index);

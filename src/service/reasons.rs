@@ -1,4 +1,4 @@
-//! Reasons in words, for the person who sees the recommendation.
+//! Reasons in words, for the user who sees the recommendation.
 
 use engine::Reason;
 use engine::ReasonKind;
@@ -32,7 +32,7 @@ fn text(reason: &Reason, cause: Option<&str>) -> String {
         None => plain.to_owned(),
     };
     match reason.kind {
-        Kind::WantedTogether => about(cause, "because you liked ", "", "goes with what you like"),
+        Kind::ConsumedTogether => about(cause, "because you liked ", "", "goes with what you like"),
         Kind::SharedTaste => {
             about(cause, "people who like ", " as you do like it", "people with your taste like it")
         }
@@ -46,7 +46,7 @@ fn text(reason: &Reason, cause: Option<&str>) -> String {
         Kind::PopularInCohort => {
             about(group, "popular in the group ", "", "popular with people like you")
         }
-        Kind::PopularInPlace => about(group, "popular in ", "", "popular where you are"),
+        Kind::PopularAtLocation => about(group, "popular in ", "", "popular where you are"),
         Kind::TimeOfWeek => about(topic, "many want ", " at this time", "many want it now"),
         Kind::OwnTimeOfWeek => {
             about(topic, "you like ", " at this time", "as you like it at this time")

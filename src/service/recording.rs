@@ -8,8 +8,8 @@
 //! - A record is bounded: one that would be longer says what was shown and no more.
 
 use super::personalize::PersonalizeCall;
-use super::scene::List;
-use super::scene::item_of;
+use super::work_out::List;
+use super::work_out::item_of;
 use engine::ENGINE_REVISION;
 use engine::Trial;
 use engine::View;
@@ -21,7 +21,7 @@ use engine::domain::Strategy;
 use engine::domain::TakeoverTrial;
 use engine::domain::limits;
 
-/// Bytes of an id that room is made for.
+/// Bytes reserved for an id.
 const ID_BYTES: usize = 16;
 
 /// How much of a decision is recorded.
@@ -41,7 +41,7 @@ pub enum Detail {
 pub enum RequestRecord {
     /// Nothing.
     #[default]
-    Unwanted,
+    NotRequested,
     /// All: see [`DecisionDetail`].
     Bytes { request: Vec<u8>, undescribed: u32 },
     /// Nothing, since it is longer than a record may be.
@@ -59,9 +59,9 @@ impl RequestRecord {
         matches!(self, Self::Bytes { .. })
     }
 
-    /// Whether one was wanted, be it there or not.
-    pub const fn is_wanted(&self) -> bool {
-        !matches!(self, Self::Unwanted)
+    /// Whether one was requested, whether it is there or not.
+    pub const fn is_requested(&self) -> bool {
+        !matches!(self, Self::NotRequested)
     }
 }
 
@@ -96,7 +96,7 @@ pub fn decision(
         exploration_cost: list.ranked.exploration_cost as f32,
         trial: list.ranked.trial.as_ref().map(|trial| Box::new(recorded_trial(trial))),
         detail: match request {
-            RequestRecord::Unwanted | RequestRecord::TooLong => None,
+            RequestRecord::NotRequested | RequestRecord::TooLong => None,
             RequestRecord::Bytes { request, undescribed } => {
                 let detail = detail(view, call, list, (request, undescribed), remembered);
                 Some(Box::new(detail))
@@ -155,10 +155,10 @@ fn detail(
         request,
         undescribed,
         variant: call.variant.clone(),
-        context_watermark: list.beside.person.watermark,
+        context_watermark: list.call_context.derived.watermark,
         remembered,
-        shown_lately: list.beside.shown.clone(),
-        unlearnt_cost: list.beside.unlearnt_cost,
+        shown_lately: list.call_context.shown.clone(),
+        unlearnt_cost: list.call_context.unlearnt_cost,
         width: match call.choice.strategy {
             Strategy::LinUcb => call.choice.exploring.scale,
             Strategy::Greedy

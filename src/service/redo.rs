@@ -2,16 +2,16 @@
 //!
 //! - It goes through the same code as the answer did, from the request on, so what comes out
 //!   is a decision like the recorded one: equal, bit by bit, or the difference is a finding.
-//! - What was derived of the person, impressions and costs are those of the record, and so are
+//! - What was derived of the user, impressions and costs are those of the record, and so are
 //!   candidates that had been found for an earlier call; all else is found again.
 
 use super::personalize::PersonalizeCall;
 use super::recording::decision;
-use super::scene::Beside;
-use super::scene::List;
-use super::scene::work_out_among;
-use super::scene::work_out_with;
 use super::user_contexts::Derived;
+use super::work_out::CallContext;
+use super::work_out::List;
+use super::work_out::work_out_among;
+use super::work_out::work_out_with;
 use engine::ENGINE_REVISION;
 use engine::GiveUp;
 use engine::Retrieval;
@@ -57,7 +57,7 @@ pub fn check_record(recorded: &Decision) -> Result<&DecisionDetail, NotRedone> {
 }
 
 /// Works a decision out again: `view` at its watermark, `context_view` at that of the
-/// person's derived values, `call` as the request of its record reads on that view.
+/// user's derived values, `call` as the request of its record reads on that view.
 ///
 /// # Errors
 /// [`NotRedone`] when the record is not enough.
@@ -71,8 +71,8 @@ pub fn redo(
     let index_of =
         |id: &str| view.item_index(id).ok_or_else(|| NotRedone::UnknownItem(id.to_owned()));
     let user = context_view.user_index(recorded.user_id.as_str());
-    let beside = Beside {
-        person: Derived::new(context_view, user),
+    let call_context = CallContext {
+        derived: Derived::new(context_view, user),
         shown: detail.shown_lately.clone(),
         unlearnt_cost: detail.unlearnt_cost,
         deviations: true,
@@ -82,7 +82,7 @@ pub fn redo(
     let never = GiveUp::never();
     if !detail.remembered {
         let personal = |retrieval: &Retrieval<'_>| retrieval.personal();
-        let redone = work_out_with(view, call, &beside, &never, personal, look);
+        let redone = work_out_with(view, call, &call_context, &never, personal, look);
         return Ok(redone.expect("nobody gives up"));
     }
     let described_index = |id: &str| {
@@ -91,6 +91,6 @@ pub fn redo(
         is_described.then_some(index).ok_or_else(|| NotRedone::UnknownItem(id.to_owned()))
     };
     let indices = detail.candidates.ids().map(described_index).collect::<Result<_, _>>()?;
-    let redone = work_out_among(view, call, &beside, &never, indices, look);
+    let redone = work_out_among(view, call, &call_context, &never, indices, look);
     Ok(redone.expect("nobody gives up"))
 }

@@ -1,5 +1,5 @@
 //! Whether the store answers: learnt from the calls that are made anyway, told to
-//! health checks and to whoever is answered meanwhile.
+//! health checks and to callers meanwhile.
 //!
 //! - Reading and writing fail apart: a full disk is read, a standby too.
 //! - A store that refused a write is believed again when it takes one, or after a
@@ -36,7 +36,7 @@ pub struct StoreHealth {
 }
 
 impl StoreHealth {
-    /// Why answers may be stale, for the people who get them.
+    /// Why answers may be stale, for operators.
     pub fn degraded(self) -> Option<&'static str> {
         match self {
             Self { reads: false, .. } => Some("the interaction log cannot be reached"),
@@ -88,7 +88,7 @@ pub struct RunningCommit<'a>(&'a StoreMonitor);
 
 impl Drop for RunningCommit<'_> {
     fn drop(&mut self) {
-        self.0.note(|seen| (seen.commit_since, seen.is_stalled) = (None, false));
+        self.0.update(|seen| (seen.commit_since, seen.is_stalled) = (None, false));
     }
 }
 
@@ -115,7 +115,7 @@ impl StoreMonitor {
 
     /// Notes whether the log could be asked.
     pub fn saw_read(&self, worked: bool) {
-        self.note(|seen| {
+        self.update(|seen| {
             let before = seen.unread_since;
             seen.unread_since = if worked { None } else { before.or_else(|| Some(Instant::now())) };
             if worked && seen.write_refused.is_some_and(|at| at.elapsed() >= BELIEVED_AGAIN) {
@@ -126,7 +126,7 @@ impl StoreMonitor {
 
     /// Notes whether the log took what it was given.
     pub fn saw_write(&self, worked: bool) {
-        self.note(|seen| seen.write_refused = (!worked).then(Instant::now));
+        self.update(|seen| seen.write_refused = (!worked).then(Instant::now));
     }
 
     /// Notes that a commit runs until what is returned is dropped; one at a time.
@@ -142,7 +142,7 @@ impl StoreMonitor {
         self.lock().commit_since.is_some()
     }
 
-    /// Waits until a commit has been running for too long, and notes it.
+    /// Waits until a commit has been running for too long, and records it.
     pub async fn next_stall(&self) {
         loop {
             let running = {
@@ -154,16 +154,16 @@ impl StoreMonitor {
                 continue;
             };
             tokio::time::sleep(STALLED.saturating_sub(since.elapsed())).await;
-            if self.note_stall(since) {
+            if self.record_stall(since) {
                 return;
             }
         }
     }
 
     /// Whether that commit still runs.
-    fn note_stall(&self, since: Instant) -> bool {
+    fn record_stall(&self, since: Instant) -> bool {
         let mut stalls = false;
-        self.note(|seen| {
+        self.update(|seen| {
             stalls = seen.commit_since == Some(since) && since.elapsed() >= STALLED;
             seen.is_stalled |= stalls;
         });
@@ -174,7 +174,7 @@ impl StoreMonitor {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn note(&self, change: impl FnOnce(&mut Seen)) {
+    fn update(&self, change: impl FnOnce(&mut Seen)) {
         let mut seen = self.lock();
         change(&mut seen);
         let now = seen.health();
@@ -195,7 +195,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reading_and_writing_fail_apart_and_the_worse_is_told() {
+    fn reading_and_writing_fail_apart_and_the_worse_is_reported() {
         let monitor = StoreMonitor::default();
         assert_eq!(monitor.health().degraded(), None);
         monitor.saw_write(false);
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn watchers_hear_of_changes_only() {
+    fn watchers_see_changes_only() {
         let monitor = StoreMonitor::default();
         let mut watcher = monitor.subscribe();
         watcher.mark_unchanged();
@@ -221,7 +221,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_commit_that_does_not_end_is_noticed_within_two_seconds_and_forgiven_at_its_end() {
+    async fn a_commit_that_does_not_end_is_noticed_within_two_seconds_and_healthy_again_at_its_end()
+    {
         let monitor = StoreMonitor::default();
         let mut watcher = monitor.subscribe();
         let begun = Instant::now();

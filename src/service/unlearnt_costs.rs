@@ -2,7 +2,7 @@
 //! log.
 //!
 //! Between an answer and that lie some 25 ms, in which an allowance for exploring would be
-//! spent again by every request. So where there is one, each decision's cost is noted here
+//! spent again by every request. So where there is one, each decision's cost is kept here
 //! when the answer is made, and counted until the view has the decision.
 //!
 //! Bounded: a decision that is not learnt within a minute is lost. When there are too many,
@@ -19,8 +19,8 @@ use engine::domain::Decision;
 use engine::domain::Timestamp;
 
 const KEPT_MS: i64 = 60_000;
-/// Decisions noted: 200 KB of them.
-const NOTED_MAX: usize = 4_096;
+/// Decisions kept: 200 KB of them.
+const KEPT_MAX: usize = 4_096;
 
 #[derive(Debug, Clone, Copy)]
 struct Spent {
@@ -36,8 +36,8 @@ struct Spending {
 }
 
 impl Spending {
-    fn note(&mut self, spent: Spent) {
-        if self.unlearnt.len() >= NOTED_MAX
+    fn add(&mut self, spent: Spent) {
+        if self.unlearnt.len() >= KEPT_MAX
             && let Some(oldest) = self.unlearnt.pop_front()
             && let Some(next) = self.unlearnt.front_mut()
         {
@@ -52,15 +52,15 @@ impl Spending {
 pub struct UnlearntCosts(Mutex<Spending>);
 
 impl UnlearntCosts {
-    /// Notes a decision whose answer is about to go out.
-    pub fn note(&self, decision: &Decision) {
+    /// Keeps the cost of a decision whose answer is about to go out.
+    pub fn add(&self, decision: &Decision) {
         if decision.exploration_cost > 0.0 {
             let spent = Spent {
                 decision: decision_key(decision.decision_id.as_str()),
                 at: decision.decided_at,
                 cost: decision.exploration_cost.into(),
             };
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).note(spent);
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).add(spent);
         }
     }
 
@@ -80,12 +80,12 @@ mod tests {
     #[test]
     fn too_many_are_counted_together_and_none_is_forgotten() {
         let mut spending = Spending::default();
-        for number in 0..3 * NOTED_MAX as u128 {
+        for number in 0..3 * KEPT_MAX as u128 {
             let at = Timestamp::from_millis(number as i64);
-            spending.note(Spent { decision: number, at, cost: 1.0 });
+            spending.add(Spent { decision: number, at, cost: 1.0 });
         }
-        assert_eq!(spending.unlearnt.len(), NOTED_MAX);
+        assert_eq!(spending.unlearnt.len(), KEPT_MAX);
         let total: f64 = spending.unlearnt.iter().map(|spent| spent.cost).sum();
-        assert_eq!(total, 3.0 * NOTED_MAX as f64);
+        assert_eq!(total, 3.0 * KEPT_MAX as f64);
     }
 }

@@ -2,11 +2,11 @@
 //!
 //! A decision is in the log within about 25 ms and then in the view. Between an answer
 //! and that, frequency caps would not count it: a page that asks twice at once would
-//! get an item once too often. So answers under a cap are noted here when they are
+//! get an item once too often. So answers under a cap are kept here when they are
 //! made, and counted until the view has them.
 //!
-//! Bounded in bytes, over all and for each person, the newest answer apart; what another
-//! replica shows, or what finds no room, counts once it is learnt.
+//! Bounded in bytes, over all and for each user, the newest answer apart; what another
+//! replica shows, or what does not fit, counts once it is learnt.
 
 use std::sync::Arc;
 
@@ -18,12 +18,12 @@ use engine::decision_key;
 use engine::domain::Decision;
 use engine::domain::Timestamp;
 
-/// Bytes of the last answers of all people.
+/// Bytes of the last answers of all users.
 const BYTES: u64 = 16 * 1024 * 1024;
 /// Of an answer of 20 items.
-const PERSON_BYTES: u64 = 1_024;
-/// Bytes of each person, beside the newest answer: some 60 answers of 20 items.
-const PERSON_BYTES_MAX: u64 = 64 * 1024;
+const USER_BYTES: u64 = 1_024;
+/// Bytes of each user, without the newest answer: some 60 answers of 20 items.
+const USER_BYTES_MAX: u64 = 64 * 1024;
 /// What is made within a minute is learnt by then, or lost.
 const KEPT_MS: i64 = 60_000;
 
@@ -35,7 +35,7 @@ struct Shown {
     bytes: u64,
 }
 
-/// The last answers of a person, the oldest first.
+/// The last answers of a user, the oldest first.
 #[derive(Debug, Default)]
 struct Answers {
     answers: Vec<Shown>,
@@ -51,19 +51,19 @@ impl Weighter<Box<str>, Arc<Answers>> for Bytes {
     }
 }
 
-/// By user id, since a new person has no index yet.
+/// By user id, since a new user has no index yet.
 #[derive(Debug)]
 pub struct UnlearntImpressions(Cache<Box<str>, Arc<Answers>, Bytes>);
 
 impl Default for UnlearntImpressions {
     fn default() -> Self {
-        Self(Cache::with_weighter((BYTES / PERSON_BYTES) as usize, BYTES, Bytes))
+        Self(Cache::with_weighter((BYTES / USER_BYTES) as usize, BYTES, Bytes))
     }
 }
 
 impl UnlearntImpressions {
-    /// Notes an answer that is about to go out.
-    pub fn note(&self, decision: &Decision) {
+    /// Keeps an answer that is about to go out.
+    pub fn add(&self, decision: &Decision) {
         let item_ids: Arc<[Box<str>]> =
             decision.shown.iter().map(|shown| shown.item_id.as_str().into()).collect();
         let ids: usize = item_ids.iter().map(|id| size_of_val(id) + id.len()).sum();
@@ -79,7 +79,7 @@ impl UnlearntImpressions {
         let mut earlier = 0;
         let fits = |answer: &&Shown| {
             earlier += answer.bytes;
-            earlier <= PERSON_BYTES_MAX
+            earlier <= USER_BYTES_MAX
         };
         let recent = known.answers.iter().rev().filter(|answer| answer.at > oldest);
         let mut answers: Vec<Shown> = recent.take_while(fits).cloned().collect();
@@ -90,7 +90,7 @@ impl UnlearntImpressions {
         self.0.insert(user.into(), Arc::new(answers));
     }
 
-    /// Ids of items shown to a person that the view does not know of, once for each showing.
+    /// Ids of items shown to a user that the view does not know of, once for each impression.
     pub fn of(&self, view: &View, user_id: &str, now: Timestamp) -> Vec<Box<str>> {
         let Some(known_here) = self.0.get(user_id) else {
             return Vec::new();

@@ -1,7 +1,7 @@
-//! What is derived of each person (folded-in factors, content taste), kept while
-//! neither the person nor the model changes.
+//! What is derived of each user (folded-in factors, content taste), kept while
+//! neither the user nor the model changes.
 //!
-//! - One cache for the process, bounded in bytes; the least used make room, of whichever
+//! - One cache for the process, bounded in bytes; the least used are evicted, of whichever
 //!   namespace. Each handle of a namespace has its own part, which dies with it.
 
 use std::sync::Arc;
@@ -18,14 +18,14 @@ use engine::domain::Sequence;
 
 /// Bytes of what is derived, over all namespaces.
 const BYTES: u64 = 128 << 20;
-/// Of a person with a short history at k = 64.
+/// Of a user with a short history at k = 64.
 const USUAL_BYTES: u64 = 2_048;
-/// What a context takes beside its vectors, with its place in the cache.
+/// What a context takes in addition to its vectors, with its entry in the cache.
 const OWN_BYTES: usize = 512;
-/// What an item of the history adds: that it was had, topics, scores of items beside it.
+/// What an item of the history adds: that it was had, topics, scores of similar items.
 const ITEM_BYTES: usize = 64;
 
-/// A handle of a namespace, and a person's index in it.
+/// A handle of a namespace, and a user's index in it.
 type Key = (u64, UserIndex);
 
 #[derive(Debug, Clone)]
@@ -71,13 +71,13 @@ impl Drop for UserContexts {
     }
 }
 
-/// A person's context and what it was derived from.
+/// A user's context and what it was derived from.
 #[derive(Debug, Clone)]
 pub struct Derived {
     user_changed_at: Sequence,
     model_version: u64,
-    /// Of the view it was derived from. What the person had may have been described anew
-    /// since, so whoever works out a decision again needs that view.
+    /// Of the view it was derived from. What the user had may have been described again
+    /// since, so working out a decision again needs that view.
     pub watermark: Sequence,
     pub context: Arc<UserContext>,
     /// What it takes, about.
@@ -109,7 +109,7 @@ impl UserContexts {
         Self { cache: cache.clone(), handle }
     }
 
-    /// The person's context under this view, derived now unless it is known.
+    /// The user's context under this view, derived now unless it is known.
     pub fn get(&self, view: &View, user: Option<UserIndex>) -> Derived {
         let Some(index) = user else {
             return Derived::new(view, None);

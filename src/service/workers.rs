@@ -25,7 +25,7 @@ const PROJECTORS: usize = 2;
 /// Trains: one that is due, one that was asked for.
 const TRAINERS: usize = 2;
 /// Asks for ends and leases. Nothing long may stand before these.
-const ASKERS: usize = 2;
+const ASK_THREADS: usize = 2;
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -93,7 +93,7 @@ impl Workers {
             keeping: Pool::start("keep", KEEPERS),
             projecting: Pool::start("project", PROJECTORS),
             training: Pool::start("train", TRAINERS),
-            asking: Pool::start("ask", ASKERS),
+            asking: Pool::start("ask", ASK_THREADS),
         }
     }
 }
@@ -135,7 +135,7 @@ mod tests {
         let busy = tokio::spawn({
             let pool = pool.clone();
             let work = move || {
-                let _heard = started.send(());
+                let _received = started.send(());
                 wait.recv()
             };
             async move { pool.run(work).await }

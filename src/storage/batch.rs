@@ -3,7 +3,7 @@
 //!
 //! - A batch holds up to [`RECORDS_MAX`] records and ends when its payload has
 //!   reached [`PAYLOAD_BYTES`], so one record of any size fits.
-//! - The hashes lie beside the payload, so that a dedup window is filled again
+//! - The hashes are stored next to the payload, so that a dedup window is filled again
 //!   without reading payloads.
 
 use super::batch_head::BatchHead;

@@ -1,7 +1,7 @@
 //! The numbers of a batch, and what is read by them: payload and event hashes, each under a
 //! checksum that covers the numbers, too.
 //!
-//! - The hashes lie beside the payload: 16 bytes of hash and 2 of the record's place for
+//! - The hashes are stored next to the payload: 16 bytes of hash and 2 of the record's position for
 //!   each record that has an event id.
 
 use super::codec;
@@ -29,7 +29,7 @@ impl BatchHead {
         self.first.saturating_add(u64::from(self.count)).saturating_sub(1)
     }
 
-    /// Covers the numbers as well: a batch must not be read at another place.
+    /// Covers the numbers as well: a batch must not be read at another position.
     pub fn checksum(&self, bytes: &[u8]) -> u32 {
         let mut hasher = crc32fast::Hasher::new();
         hasher.update(&self.first.to_le_bytes());
@@ -79,7 +79,8 @@ impl BatchHead {
         let first = self.first;
         Ok(entries.iter().map(move |entry| {
             let (hash, position) = entry.split_first_chunk().expect("an entry holds a hash");
-            let position = u16::from_le_bytes(position.try_into().expect("an entry holds a place"));
+            let position =
+                u16::from_le_bytes(position.try_into().expect("an entry holds a position"));
             (u128::from_le_bytes(*hash), first.saturating_add(position.into()))
         }))
     }

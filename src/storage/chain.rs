@@ -1,4 +1,4 @@
-//! The chain of batches: what tells one log from another of the same length.
+//! The chain of batches: what distinguishes one log from another of the same length.
 //!
 //! - Each batch carries a hash of the one before it and of itself. A server that was
 //!   restored from a backup, or a standby that lagged and took over, may go on from an
@@ -85,9 +85,9 @@ impl Seal {
     /// `Corrupt` when that does not make it follow `before` either.
     pub fn with_event_hashes(&self, before: Position, hashes: &[u8]) -> Result<Self, Error> {
         let head = self.head;
-        let mended = Self::new(before.chain, head, self.payload_checksum, head.checksum(hashes));
-        if mended.chain == self.chain && mended.follows(before) {
-            return Ok(mended);
+        let repaired = Self::new(before.chain, head, self.payload_checksum, head.checksum(hashes));
+        if repaired.chain == self.chain && repaired.follows(before) {
+            return Ok(repaired);
         }
         Err(head.corrupt("it does not continue the batch before it"))
     }

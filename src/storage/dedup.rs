@@ -1,4 +1,4 @@
-//! The dedup window: which event ids a partition has seen of late.
+//! The dedup window: which event ids a partition has seen recently.
 //!
 //! - A generation is a span of `horizon` sequences: sequence / horizon. The
 //!   window holds the generation of the newest sequence and the one before it,
@@ -68,7 +68,7 @@ impl DedupWindow {
         (end / self.horizon).saturating_sub(1) * self.horizon
     }
 
-    /// Notes the event id of the record at `sequence`, which is never lower than
+    /// Adds the event id of the record at `sequence`, which is never lower than
     /// in the call before. Returns whether it is new.
     pub fn insert(&mut self, hash: u128, sequence: Sequence) -> bool {
         self.advance(sequence / self.horizon);

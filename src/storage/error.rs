@@ -5,7 +5,7 @@ use super::partition::Partition;
 use engine::domain::NamespaceName;
 use engine::domain::Sequence;
 
-/// Cloneable, so that everybody whose records shared a commit hears the same.
+/// Cloneable, so that all callers whose records shared a commit get the same error.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
     /// The store cannot be reached or written now; the same call may work later.
@@ -15,7 +15,7 @@ pub enum Error {
     NoNamespace { namespace: NamespaceName },
     #[error("namespace {namespace} exists already")]
     NamespaceExists { namespace: NamespaceName },
-    /// The lease that a write belongs to is held by somebody else now.
+    /// The lease that a write belongs to is held by another process now.
     #[error("the lease {lease} has passed to another process")]
     Fenced { lease: LeaseName },
     /// The log is not the one that was read up to here: its server was restored from a

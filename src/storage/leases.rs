@@ -1,7 +1,7 @@
 //! Leases: duties that one process at a time may have.
 //!
 //! - A process holds a lease for as long as it says that it lives. One that has been
-//!   silent for [`LEASE_TTL`], frozen or cut off, loses what others want.
+//!   silent for [`LEASE_TTL`], frozen or cut off, loses what others request.
 //! - It may not notice. What it writes then is refused by its fence.
 
 use std::time::Duration;
@@ -23,15 +23,15 @@ pub struct Fence {
 
 /// Calls block; callers run them off the async threads.
 pub trait Leases: Send + Sync {
-    /// Says that this process lives, and takes those of `wanted` that are free or whose
-    /// holder has been silent for [`LEASE_TTL`]. Returns the fences of all of `wanted`
-    /// that this process holds now: not those of partitions that are gone. Where `wanted`
-    /// is `all` that it wants, it gives up whatever else it holds: an answer may have been
-    /// lost that told of a lease, or of one given up. One round trip, whatever their number.
+    /// Says that this process lives, and takes those of `requested` that are free or whose
+    /// holder has been silent for [`LEASE_TTL`]. Returns the fences of all of `requested`
+    /// that this process holds now: not those of partitions that are gone. Where `requested`
+    /// is `all` that it requests, it gives up whatever else it holds: an answer may have been
+    /// lost that was about a lease, or about one given up. One round trip, whatever their number.
     ///
     /// # Errors
     /// `Unavailable`; what was held is held until the time is over.
-    fn keep(&self, wanted: &[LeaseName], all: bool) -> Result<Vec<Fence>, Error>;
+    fn keep(&self, requested: &[LeaseName], all: bool) -> Result<Vec<Fence>, Error>;
 
     /// Gives leases up, those that this process still holds.
     ///

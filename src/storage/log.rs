@@ -15,7 +15,7 @@ pub struct LogAppend {
     pub partition: Partition,
     pub records: Vec<Record>,
     /// The lease these records are written under, if any: when it has passed to
-    /// somebody else the group is refused as `Fenced`.
+    /// another process the group is refused as `Fenced`.
     pub fence: Option<Fence>,
 }
 
@@ -85,7 +85,7 @@ pub struct HashCheck {
     pub batches: u64,
     /// Those whose hashes were not what was written.
     pub damaged: u64,
-    /// Those of them that were written anew from their payloads. The others stand in the
+    /// Those of them that were rewritten from their payloads. The others stand in the
     /// way of appends.
     pub rebuilt: u64,
 }
@@ -167,8 +167,8 @@ pub trait InteractionLog: Send + Sync {
             .ok_or_else(|| Error::NoNamespace { namespace: partition.namespace.clone() })
     }
 
-    /// Checks stored event hashes against their checksums. Damaged ones are told, logged and,
-    /// where this store may write, built anew from the payloads; an append does the same
+    /// Checks stored event hashes against their checksums. Damaged ones are reported, logged and,
+    /// where this store may write, rebuilt from the payloads; an append does the same
     /// with those that it meets.
     ///
     /// # Errors
@@ -176,7 +176,7 @@ pub trait InteractionLog: Send + Sync {
     fn check_event_hashes(&self, partition: &Partition, extent: Extent)
     -> Result<HashCheck, Error>;
 
-    /// How many batches have had their event hashes built anew since the start.
+    /// How many batches have had their event hashes rebuilt since the start.
     fn event_hashes_rebuilt(&self) -> u64;
 
     /// Frees what this process keeps of a partition that sleeps or is deleted: its dedup

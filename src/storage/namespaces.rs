@@ -32,7 +32,7 @@ pub trait NamespaceStore: Send + Sync {
         settings: Option<Settings>,
     ) -> Result<NamespaceEntry, Error>;
 
-    /// The one place where a name becomes a partition.
+    /// The one function where a name becomes a partition.
     ///
     /// # Errors
     /// `NoNamespace`, `Unavailable`.

@@ -3,7 +3,7 @@
 use engine::domain::NamespaceName;
 
 /// The log of one namespace in one life: a namespace that is deleted and created
-/// again has another incarnation. A name becomes a partition in one place, by
+/// again has another incarnation. A name becomes a partition in one function, by
 /// `NamespaceStore::resolve`; everything else goes by the partition.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Partition {

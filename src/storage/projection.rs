@@ -25,7 +25,7 @@ pub trait Projection: Send + Sync {
     fn project(&self, partition: &Partition, records: &[LogRecord]) -> Result<Sequence, Error>;
 
     /// Removes decisions that were recorded before this time from the tables; returns how
-    /// many. The position stays: they do not come back unless the tables are built anew.
+    /// many. The position stays: they do not come back unless the tables are rebuilt.
     ///
     /// # Errors
     /// `NoNamespace`, `Unavailable`; some may be removed then.

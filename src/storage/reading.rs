@@ -50,7 +50,7 @@ impl Reading {
     }
 
     /// What is left of the limit.
-    pub const fn room(&self) -> ReadLimit {
+    pub const fn left(&self) -> ReadLimit {
         ReadLimit {
             records: self.limit.records.saturating_sub(self.records.len()),
             bytes: self.limit.bytes.saturating_sub(self.bytes),

@@ -30,7 +30,7 @@ pub trait TailFeed: Send + Sync {
     /// the next one is not here.
     fn recent(&self, partition: &Partition, after: Position) -> Vec<Arc<TailBatch>>;
 
-    /// The furthest end heard of.
+    /// The furthest known end.
     fn newest(&self, partition: &Partition) -> Option<Position>;
 
     /// Changes with every batch received, and when the connection comes or goes.

@@ -2,7 +2,7 @@
 
 use tracing_subscriber::EnvFilter;
 
-/// Starts logging for the process: as text for people in development, as JSON for
+/// Starts logging for the process: as text in development, as JSON for
 /// machines in production. `RUST_LOG` overrides the level.
 pub fn start_logging(json: bool, debug: bool) {
     let level = if debug { "debug" } else { "info" };

@@ -39,7 +39,7 @@ pub struct Metrics {
     pub edge: EdgeMetrics,
     /// Interactions by outcome: accepted, duplicate, rejected.
     pub interactions: Family<Labels, Counter>,
-    /// Decisions that found no room, or that the log did not take.
+    /// Decisions dropped from a full queue, or that the log did not take.
     pub decisions_dropped: Counter,
     /// Decisions written without how they came about, which was too long for a record.
     pub decision_details_left_out: Counter,
@@ -146,7 +146,7 @@ impl Metrics {
     fn register_decisions(&self, registry: &mut Registry) {
         registry.register(
             "decisions_dropped",
-            "Decisions not written: no room in their queue, or refused by the log",
+            "Decisions not written: their queue is full, or refused by the log",
             self.decisions_dropped.clone(),
         );
         registry.register(
@@ -183,7 +183,7 @@ impl Metrics {
         );
         registry.register(
             "log_chain_breaks",
-            "States built anew because they had learnt from a log that is no more",
+            "States rebuilt because they had learnt from a log that no longer exists",
             self.log_chain_breaks.clone(),
         );
         registry.register(

@@ -5,7 +5,7 @@ use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::encoding::EncodeMetric;
 use prometheus_client::metrics::counter::ConstCounter;
 
-/// Names and values that tell the series of a metric apart.
+/// Names and values that identify the series of a metric.
 pub type Labels = Vec<(&'static str, String)>;
 
 /// A counter that only rises, by its name.

@@ -166,7 +166,7 @@ async fn every_strategy_finds_the_better_arm_with_a_context_and_without() {
 }
 
 #[tokio::test]
-async fn attributes_tell_occasions_apart() {
+async fn attributes_distinguish_contexts() {
     let server = Server::start().await;
     let api = server.api().await;
     let context = |device: &str| {

@@ -125,7 +125,7 @@ async fn five_thousand_items_are_listed_once_each_by_pages_of_any_size() {
         assert_eq!((again == all, pages), (true, expected));
     }
     assert_eq!(page(&api, 1, "").await.total_size, 5_000);
-    let answer = api.personalize(greedy("somebody", 500)).await;
+    let answer = api.personalize(greedy("new-user", 500)).await;
     assert_eq!(answer.recommendations.len(), 500);
 }
 
@@ -155,7 +155,7 @@ async fn deleted_items_are_no_longer_found_or_recommended() {
     assert_eq!(get(&api, "jazz-01").await.unwrap_err().code(), Code::NotFound);
     assert_eq!(page(&api, 0, "").await.total_size, 38);
     let request =
-        PersonalizeRequest { min_watermark: answer.last_sequence, ..greedy("somebody", 100) };
+        PersonalizeRequest { min_watermark: answer.last_sequence, ..greedy("new-user", 100) };
     let ranked = api.personalize(request).await.recommendations;
     assert_eq!(ranked.len(), 38);
     assert!(ranked.iter().all(|item| item.item_id != "jazz-01" && item.item_id != "metal-00"));

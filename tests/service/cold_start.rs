@@ -1,5 +1,5 @@
-//! What is recommended before much is known of a person or an item, and what the
-//! request context changes: cohorts, new items, time, place, session, freshness.
+//! What is recommended before much is known of a user or an item, and what the
+//! request context changes: cohorts, new items, time, location, session, freshness.
 
 use personalization::proto::CreateNamespaceRequest;
 use personalization::proto::Interaction;
@@ -66,7 +66,7 @@ fn component(answer: &PersonalizeResponse, item: &str, name: &str) -> f64 {
 }
 
 #[tokio::test]
-async fn a_newcomer_gets_what_the_smallest_cohort_wants_and_the_profile_names_it() {
+async fn a_new_user_gets_what_the_smallest_cohort_wants_and_the_profile_names_it() {
     let server = Server::start().await;
     let api = server.api().await;
     api.upsert(items(["tea", "coffee"], 10)).await;
@@ -118,11 +118,11 @@ fn plus_days(time: Timestamp, days: i64) -> Timestamp {
 }
 
 #[tokio::test]
-async fn a_topic_wanted_at_weekends_in_one_country_is_lifted_then_and_there() {
+async fn a_topic_consumed_at_weekends_in_one_country_is_lifted_then_and_there() {
     let server = Server::start().await;
     let api = server.api().await;
     api.upsert(items(["football", "politics"], 10)).await;
-    // In BR people want football on Saturday evenings of their own clock, which is five
+    // In BR users want football on Saturday evenings of their own clock, which is five
     // hours later by UTC, and politics on Tuesdays. In SE they always want politics.
     let mut events = Vec::new();
     for n in 0..120_i64 {
@@ -160,7 +160,7 @@ async fn a_topic_wanted_at_weekends_in_one_country_is_lifted_then_and_there() {
             ..RequestContext::default()
         };
         let context = Some(context);
-        let request = PersonalizeRequest { min_watermark, context, ..greedy("stranger", 20) };
+        let request = PersonalizeRequest { min_watermark, context, ..greedy("new-user", 20) };
         let answer = api.personalize(request).await;
         component(&answer, "football-03", name) - component(&answer, "politics-03", name)
     };
@@ -176,10 +176,10 @@ async fn a_topic_wanted_at_weekends_in_one_country_is_lifted_then_and_there() {
     assert!(popular_there != 0.0 && there + popular_there > 0.0, "{there} {popular_there}");
     assert_eq!(football_lift("", evening, -300, "location").await, 0.0);
     let times = api.profile("BR-1", 0).await.profile.unwrap().times;
-    assert!(times.iter().all(|time| time.hour == 20), "hours are the person's own: {times:?}");
+    assert!(times.iter().all(|time| time.hour == 20), "hours are the user's own: {times:?}");
 }
 
-/// People who want both topics, but one at a time: sessions of three, a day apart.
+/// Users who want both topics, but one at a time: sessions of three, a day apart.
 fn visits() -> Vec<Interaction> {
     let mut events = Vec::new();
     for (visit, user) in (0..6_i64).flat_map(|visit| (0..60_i64).map(move |user| (visit, user))) {
@@ -244,7 +244,7 @@ async fn with_newcomers(api: &Api) -> u64 {
     let old = items(["old", "older"], 30).into_iter().map(|item| appeared(item, 100));
     let new = (0..3).map(|n| Item { item_id: format!("new-{n}"), ..Item::default() });
     api.upsert(old.chain(new.map(|item| appeared(item, 1))).collect()).await;
-    // A few items are wanted by nearly everybody.
+    // A few items are consumed by nearly all users.
     let likes = (0..300).map(|n: usize| {
         let position = (n * 37 % 101).pow(2) / 350;
         let item = format!("{}-{position:02}", if n.is_multiple_of(2) { "old" } else { "older" });
@@ -254,7 +254,7 @@ async fn with_newcomers(api: &Api) -> u64 {
 }
 
 #[tokio::test]
-async fn new_items_get_their_share_of_places_and_a_bonus_that_adds_up() {
+async fn new_items_get_their_share_of_positions_and_a_bonus_that_adds_up() {
     let server = Server::start().await;
     let api = server.api().await;
     let settings = |share, epsilon, bonus| NamespaceSettings {
@@ -283,7 +283,7 @@ async fn new_items_get_their_share_of_places_and_a_bonus_that_adds_up() {
             *new += of_taste("new", &answer);
         }
     }
-    // Of 60 places about 30 are expected, with a deviation below 4.
+    // Of 60 positions about 30 are expected, with a deviation below 4.
     assert!(new[0] >= 14, "{new:?}");
     assert_eq!(new[1], 0);
     let min_watermark = generous.settled_status().await.watermark;

@@ -42,7 +42,7 @@ fn document(output: &Output) -> serde_json::Value {
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {errors}"))
 }
 
-/// With half of the places left to chance.
+/// With half of the positions left to chance.
 fn exploring(user: &str) -> PersonalizeRequest {
     PersonalizeRequest {
         user_id: user.to_owned(),
@@ -80,7 +80,7 @@ fn candidate_calls() -> Vec<(&'static str, PersonalizeRequest)> {
     let given = ids(&["metal-03", "jazz-01", "jazz-02", "metal-01", "jazz-05", "nothing"]);
     vec![
         ("catalogue", exploring("jazz-fan-1")),
-        ("a new person", exploring("nobody-yet")),
+        ("a new user", exploring("nobody-yet")),
         ("given ids", PersonalizeRequest { candidate_ids: given, ..exploring("metal-fan-2") }),
         (
             "pins, one of them no candidate",
@@ -138,7 +138,7 @@ fn list_calls() -> Vec<(&'static str, PersonalizeRequest)> {
             },
         ),
         (
-            "filters and a place",
+            "filters and a location",
             PersonalizeRequest {
                 filters: Some(Filters {
                     sources: vec!["blue".to_owned()],
@@ -186,12 +186,12 @@ async fn a_past_decision_is_reproduced_bit_by_bit_from_its_record() {
         assert!(!answer.recommendations.is_empty(), "{name}");
         made.push((name, answer));
     }
-    // Something the fan had is described anew. What is derived of the fan stays as it was,
+    // Something the fan had is described again. What is derived of the fan stays as it was,
     // in this process.
     let upserted = api.upsert(vec![own_item("jazz-01")]).await;
     let request =
         PersonalizeRequest { min_watermark: upserted.last_sequence, ..exploring("jazz-fan-1") };
-    made.push(("an item described anew", api.personalize(request).await));
+    made.push(("an item described again", api.personalize(request).await));
     // The state moves on, and a snapshot of its end is stored.
     api.record((0..50).map(|n| click(&format!("late-{n}"), "metal-02")).collect()).await;
     assert!(server.stop_gracefully().await.success());
@@ -201,7 +201,7 @@ async fn a_past_decision_is_reproduced_bit_by_bit_from_its_record() {
         let found = document(&output);
         assert!(output.status.success(), "{name}: {}", found["reasons"]);
         assert_eq!(found["verdict"], "reproduced", "{name}");
-        let shown = found["shown"].as_array().expect("places");
+        let shown = found["shown"].as_array().expect("positions");
         let recorded: Vec<_> = shown.iter().map(|one| one["item_id"].as_str().unwrap()).collect();
         let answered: Vec<_> = answer.recommendations.iter().map(|one| &*one.item_id).collect();
         assert_eq!(recorded, answered, "{name}");
@@ -211,18 +211,18 @@ async fn a_past_decision_is_reproduced_bit_by_bit_from_its_record() {
         let variant = (*name == "a variant").then_some("blue");
         assert_eq!(found["call"]["variant"].as_str(), variant, "{name}");
     }
-    let (_, anew) = made.last().expect("decisions were made");
-    let found = document(&replayed(server.data_dir(), &anew.decision_id, &["--json", "-"]));
+    let (_, again) = made.last().expect("decisions were made");
+    let found = document(&replayed(server.data_dir(), &again.decision_id, &["--json", "-"]));
     assert!(
         found["call"]["context_watermark"].as_u64() < found["watermark"].as_u64(),
-        "what is derived of the person was kept: {found}"
+        "what is derived of the user was kept: {found}"
     );
-    let output = replayed(server.data_dir(), &anew.decision_id, &[]);
+    let output = replayed(server.data_dir(), &again.decision_id, &[]);
     let text = String::from_utf8_lossy(&output.stdout);
-    assert!(text.contains("\nreproduced\n") && text.contains(&anew.decision_id), "{text}");
+    assert!(text.contains("\nreproduced\n") && text.contains(&again.decision_id), "{text}");
     let unknown = replayed(server.data_dir(), "no-such-decision", &[]);
     assert!(!unknown.status.success());
-    let elsewhere = replayed(server.data_dir(), &anew.decision_id, &["--namespace", "other"]);
+    let elsewhere = replayed(server.data_dir(), &again.decision_id, &["--namespace", "other"]);
     assert!(!elsewhere.status.success());
 }
 
@@ -325,7 +325,7 @@ async fn evaluated(api: &Api) -> Result<GetEvaluationMetricsResponse, tonic::Sta
 
 #[tokio::test]
 async fn a_running_service_says_what_other_policies_would_have_earned() {
-    // Any of four items by chance, and everybody clicks at jazz, which the scores do not
+    // Any of four items by chance, and all users click at jazz, which the scores do not
     // know of: boosts hold them up for metal.
     let server = Server::start_with(&["--epsilon", "1"]).await;
     let api = server.api().await;
@@ -375,14 +375,14 @@ async fn a_running_service_says_what_other_policies_would_have_earned() {
         assert!((uniform - logged.value).abs() < 0.05, "{estimator}: uniform {uniform}");
         let between = value("epsilon_greedy", estimator);
         assert!(greedy <= between && between < uniform, "{estimator}: {between}");
-        // Nobody is so unsure that the boosts count for nothing: the floor is what is left.
+        // No score is so uncertain that the boosts count for nothing: the floor is what is left.
         for policy in ["thompson", "lin_ucb"] {
-            let unsure = value(policy, estimator);
-            assert!(unsure.abs() < 0.1, "{estimator}: {policy} {unsure}");
+            let uncertain = value(policy, estimator);
+            assert!(uncertain.abs() < 0.1, "{estimator}: {policy} {uncertain}");
         }
     }
     let greedy = found.policies.iter().find(|one| one.policy == "greedy").expect("a policy");
-    // One in four at the first place and one in three at the second.
+    // One in four at the first position and one in three at the second.
     let size = greedy.effective_sample_size;
     assert!((100.0..250.0).contains(&size), "{size}");
 }
@@ -390,7 +390,7 @@ async fn a_running_service_says_what_other_policies_would_have_earned() {
 #[tokio::test]
 async fn a_strategy_is_worth_what_it_earned_by_its_own_record() {
     // Weights are all 1 when the recorded beliefs are those that the strategy went by. No
-    // candidate is new enough to get a place for being that.
+    // candidate is new enough to get a position for that.
     let old = (15..20).flat_map(|n| [format!("jazz-{n}"), format!("metal-{n}")]);
     let candidate_ids: Vec<String> = old.collect();
     for (strategy, name) in [(Strategy::Thompson, "thompson"), (Strategy::LinUcb, "lin_ucb")] {
@@ -442,7 +442,7 @@ async fn events_that_name_a_decision_nobody_made_are_recorded_and_counted() {
     World::fill(&api).await;
     let answer = api.personalize(greedy("jazz-fan-1", 5)).await;
     let (made, item) = (answer.decision_id.as_str(), answer.recommendations[0].item_id.as_str());
-    // At once, before anybody can have learnt the decision.
+    // At once, before any replica can have learnt the decision.
     let clicks = vec![
         click_after(made, item, 0),
         click_after("never-made", item, 0),

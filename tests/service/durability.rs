@@ -137,7 +137,7 @@ async fn a_restart_leads_to_the_same_state_by_snapshot_and_by_replay() {
         let api = server.api().await;
         World::fill(&api).await;
         api.record(events("e", 0..3_000)).await;
-        for user in ["jazz-fan-1", "metal-fan-1", "stranger"] {
+        for user in ["jazz-fan-1", "metal-fan-1", "new-user"] {
             api.personalize(greedy(user, 10)).await;
         }
         let before = api.settled_status().await;

@@ -1,4 +1,4 @@
-//! The ports: what clumsy and hostile clients can make the server hold, and for how long.
+//! The ports: what faulty and hostile clients can make the server hold, and for how long.
 
 mod calls;
 mod connections;
@@ -11,8 +11,8 @@ use tonic::Code;
 use tonic::Status;
 use tonic_types::StatusExt;
 
-/// Flags of a server that gives clients a second to greet and to send a request.
-const HURRIED: [&str; 2] = ["--request-seconds", "1"];
+/// Flags of a server that gives clients a second to send the preface and to send a request.
+const SHORT_TIMEOUT: [&str; 2] = ["--request-seconds", "1"];
 /// Longer than any bound of the ports here.
 const SOON: Duration = Duration::from_secs(5);
 

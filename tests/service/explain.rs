@@ -1,4 +1,4 @@
-//! Why items are in a list, why others are not, and what to ask somebody new.
+//! Why items are in a list, why others are not, and what to ask a new user.
 
 mod absence;
 mod onboarding;

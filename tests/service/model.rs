@@ -63,7 +63,7 @@ async fn a_training_reports_its_progress_and_its_model_serves_at_once() {
 
     let answer = api.personalize(greedy("jazz-fan-1", 10)).await;
     assert_eq!(answer.model_version, 1);
-    // The last thing that everybody liked is a metal record, and what was liked last counts
+    // The last thing that all users liked is a metal record, and what was liked last counts
     // most: some of its kind stand among the ten.
     let jazz = of_taste("jazz", &answer);
     assert!(jazz >= 6, "{jazz} of 10");
@@ -76,7 +76,7 @@ async fn a_training_reports_its_progress_and_its_model_serves_at_once() {
 }
 
 #[tokio::test]
-async fn a_second_training_beside_the_first_is_aborted() {
+async fn a_second_training_at_the_same_time_is_aborted() {
     // Enough factors and events for a training of about a second.
     let server = Server::start_with(&["--collaborative-factors", "256"]).await;
     let api = server.api().await;

@@ -94,10 +94,10 @@ async fn an_unknown_namespace_is_not_found_by_any_call() {
     let server = Server::start().await;
     let api = server.api().await;
     let namespace = || "nowhere".to_owned();
-    let request = PersonalizeRequest { namespace: namespace(), ..greedy("somebody", 5) };
+    let request = PersonalizeRequest { namespace: namespace(), ..greedy("new-user", 5) };
     let code = api.personalization.clone().personalize(request).await.unwrap_err().code();
     assert_eq!(code, Code::NotFound);
-    let user_id = "somebody".to_owned();
+    let user_id = "new-user".to_owned();
     let request = GetProfileRequest { namespace: namespace(), user_id, min_watermark: 0 };
     let code = api.personalization.clone().get_profile(request).await.unwrap_err().code();
     assert_eq!(code, Code::NotFound);
@@ -108,7 +108,7 @@ async fn an_unknown_namespace_is_not_found_by_any_call() {
 }
 
 #[tokio::test]
-async fn catalogue_people_log_and_digest_are_each_namespaces_own() {
+async fn catalogue_users_log_and_digest_are_each_namespaces_own() {
     let server = Server::start().await;
     let default = server.api().await;
     create(&default, "a", None).await.unwrap();

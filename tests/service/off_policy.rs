@@ -33,7 +33,7 @@ fn text(path: &Path) -> &str {
 /// What was shown by decision, with propensities.
 type Shown = BTreeMap<String, Vec<(String, f64)>>;
 
-/// A stopped server whose visitors were shown three of four items by chance, and clicked at
+/// A stopped server whose users were shown three of four items by chance, and clicked at
 /// jazz.
 async fn logged() -> (Server, Shown) {
     let mut server = Server::start_with(&["--epsilon", "1"]).await;
@@ -82,7 +82,8 @@ async fn decisions_of_a_store_are_exported_with_their_rewards_and_evaluated() {
     assert_eq!(rounds.len(), DECISIONS * POSITIONS as usize);
     for round in &rounds {
         let decision = &shown[round["decision_id"].as_str().expect("an id")];
-        let (item, propensity) = &decision[round["position"].as_u64().expect("a place") as usize];
+        let (item, propensity) =
+            &decision[round["position"].as_u64().expect("a position") as usize];
         assert_eq!(round["action"], **item);
         assert!((round["propensity"].as_f64().expect("a number") - propensity).abs() < 1e-6);
         let is_rewarded = round["reward"].as_f64() > Some(0.0);
@@ -91,7 +92,7 @@ async fn decisions_of_a_store_are_exported_with_their_rewards_and_evaluated() {
     }
 
     let reward = rounds.iter().find_map(|round| round["reward"].as_f64().filter(|r| *r > 0.0));
-    let reward = reward.expect("somebody clicked");
+    let reward = reward.expect("a user clicked");
     for name in ["decisions.jsonl", "again.csv", "again.dsjson"] {
         let other = directory.path().join(name);
         if name != "decisions.jsonl" {
@@ -103,7 +104,7 @@ async fn decisions_of_a_store_are_exported_with_their_rewards_and_evaluated() {
         assert_eq!(figures["decisions"], DECISIONS, "{name}");
         let estimates = figures["policies"][0]["estimates"].as_array().expect("estimates");
         let snips = estimates.iter().find(|one| one["estimator"] == "snips").expect("SNIPS");
-        // Every showing of jazz-01 was clicked at.
+        // Every impression of jazz-01 was clicked at.
         let value = snips["value"].as_f64().expect("a number");
         assert!((value - reward).abs() < 1e-6, "{name}: {snips}");
     }
@@ -120,9 +121,9 @@ async fn what_could_have_been_shown_is_exported_with_what_the_ranker_believed() 
     for line in lines.lines() {
         let round: serde_json::Value = serde_json::from_str(line).expect("JSON");
         let candidates = round["candidates"].as_array().expect("candidates");
-        assert_eq!(candidates.len() as u64, 4 - round["position"].as_u64().expect("a place"));
-        let is_unsure = |one: &serde_json::Value| one["deviation"].as_f64() > Some(0.0);
-        assert!(candidates.iter().all(is_unsure), "{round}");
+        assert_eq!(candidates.len() as u64, 4 - round["position"].as_u64().expect("a position"));
+        let is_uncertain = |one: &serde_json::Value| one["deviation"].as_f64() > Some(0.0);
+        assert!(candidates.iter().all(is_uncertain), "{round}");
     }
     let mut golden = None;
     for name in ["listed.jsonl", "listed.csv", "listed.dsjson"] {
@@ -146,11 +147,11 @@ async fn what_could_have_been_shown_is_exported_with_what_the_ranker_believed() 
 }
 
 #[tokio::test]
-async fn decisions_of_the_variants_of_an_experiment_are_told_apart() {
+async fn decisions_of_the_variants_of_an_experiment_are_separated() {
     let mut server = Server::start().await;
     let api = server.api().await;
     let min_watermark = World::fill(&api).await;
-    // People of the variant "loud" click at everything, others at nothing.
+    // Users of the variant "loud" click at everything, others at nothing.
     for n in 0..60 {
         let user = format!("visitor-{n}");
         let variant = ["loud", "quiet", ""][n % 3].to_owned();
@@ -180,8 +181,8 @@ async fn decisions_of_the_variants_of_an_experiment_are_told_apart() {
         let logged = found.logged.expect("what was earned").value;
         assert!((logged - earned).abs() < 1e-6, "{variant}: {logged}");
     }
-    let nobody = evaluated("shrill").await.expect_err("nobody is of this variant");
-    assert_eq!(nobody.code(), tonic::Code::FailedPrecondition);
+    let none = evaluated("unknown").await.expect_err("no decision is of this variant");
+    assert_eq!(none.code(), tonic::Code::FailedPrecondition);
     assert!(server.stop_gracefully().await.success());
 
     let directory = tempfile::tempdir().expect("a directory");

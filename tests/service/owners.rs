@@ -21,7 +21,7 @@ use crate::harness::eventually;
 use crate::harness::greedy;
 use crate::harness::item;
 
-/// Records to replay, callers beside each other, and how long each of their calls may take.
+/// Records to replay, callers at once, and how long each of their calls may take.
 const RECORDS: u64 = 110_000;
 const CALLERS: usize = 8;
 const DEADLINE: Duration = Duration::from_millis(860);
@@ -57,14 +57,14 @@ async fn a_model_of_a_deleted_namespace_never_enters_the_log_of_its_successor() 
     while let Ok(Some(report)) = training.message().await {
         assert_eq!(report.model_version, 0, "{report:?}");
     }
-    assert_eq!(t.personalize(greedy("somebody", 10)).await.recommendations.len(), 10);
+    assert_eq!(t.personalize(greedy("new-user", 10)).await.recommendations.len(), 10);
     let now = t.settled_status().await;
     assert_eq!((now.model_version, now.items), (0, 40));
     assert!(now.watermark <= after.watermark + 1, "no more than the decision: {now:?}");
 }
 
 #[tokio::test]
-async fn a_long_opening_is_one_opening_and_callers_hear_when_to_come_back() {
+async fn a_long_opening_is_one_opening_and_callers_learn_when_to_come_back() {
     let flags = ["--snapshot-every-records", "100000000"];
     let mut server = Server::start_with(&flags).await;
     let big = create(&server.api().await, "big").await;
@@ -121,7 +121,7 @@ async fn a_long_opening_is_one_opening_and_callers_hear_when_to_come_back() {
 }
 
 #[tokio::test]
-async fn impressions_without_anything_wanted_train_nothing_and_cost_nothing() {
+async fn impressions_without_positives_train_nothing_and_cost_nothing() {
     let server = Server::replica(&["--auto-retrain", "true"]).await;
     let api = server.api().await;
     let seen = |n: u64| {
@@ -138,8 +138,8 @@ async fn impressions_without_anything_wanted_train_nothing_and_cost_nothing() {
     assert!(!server.log().contains("training failed"), "{}", server.log());
     assert_eq!(counter(&server, "trainings").await, 0);
     assert_eq!(api.status().await.watermark, before.watermark);
-    // What is wanted is trained on as soon as there is enough of it.
-    api.record(events("wanted", 0..1_200)).await;
+    // Positives are trained on as soon as there is enough of it.
+    api.record(events("positive", 0..1_200)).await;
     eventually("a model", async || (api.status().await.model_version == 1).then_some(())).await;
     assert_eq!(counter(&server, "trainings").await, 1);
 }

@@ -46,7 +46,7 @@ fn refused_start(environment: &[(&str, &str)], flags: &[&str]) -> String {
 }
 
 #[tokio::test]
-async fn health_is_told_of_the_server_and_of_every_service() {
+async fn health_is_reported_of_the_server_and_of_every_service() {
     let server = Server::start().await;
     let mut client = HealthClient::new(server.api().await.channel);
     let recording = "personalization.v1.PersonalizationService/RecordInteractions";
@@ -60,7 +60,7 @@ async fn health_is_told_of_the_server_and_of_every_service() {
 }
 
 #[tokio::test]
-async fn whoever_watches_health_hears_of_the_shutdown_before_the_connection_ends() {
+async fn a_health_watcher_learns_of_the_shutdown_before_the_connection_ends() {
     let mut server = Server::start().await;
     let mut client = HealthClient::new(server.api().await.channel);
     let request = HealthCheckRequest { service: SERVICES[0].to_owned() };
@@ -173,7 +173,7 @@ async fn an_idle_server_ends_soon_after_sigterm_with_connections_open() {
     api.record(events("e", 0..10)).await;
     let started = std::time::Instant::now();
     assert_eq!(server.stop_gracefully().await.code(), Some(0));
-    // The patience for running calls is 20 seconds; nothing runs.
+    // The timeout for running calls is 20 seconds; nothing runs.
     assert!(started.elapsed().as_secs() < 10, "{:?} {}", started.elapsed(), server.log());
     eventually("the port to be closed", async || {
         tokio::net::TcpStream::connect(server.http).await.is_err().then_some(())

@@ -1,4 +1,4 @@
-//! Taking over from a caller's order: apprentice, share, guard, allowance.
+//! Taking over from a caller's order: shadow mode, share, guard, allowance.
 
 use std::collections::HashMap;
 
@@ -58,7 +58,7 @@ async fn state(api: &Api, min_watermark: u64) -> GetTakeoverResponse {
     api.takeover.clone().get_takeover(request).await.expect("a state").into_inner()
 }
 
-/// People who take what they are shown by a rule of the test.
+/// Users who take what they are shown by a rule of the test.
 struct Audience {
     api: Api,
     random: Random,
@@ -90,16 +90,16 @@ impl Audience {
             *self.origins.entry(answer.origin()).or_default() += 1;
             for item in shown(&answer) {
                 let clicked = self.random.below(100) < clicks(taste, &item, answer.origin());
-                let mut note = |kind: InteractionType| {
+                let mut add = |kind: InteractionType| {
                     self.events += 1;
                     events.push(Interaction {
                         decision_id: answer.decision_id.clone(),
                         ..event(&format!("e{}", self.events), &user, &item, kind)
                     });
                 };
-                note(InteractionType::Impression);
+                add(InteractionType::Impression);
                 if clicked {
-                    note(InteractionType::Click);
+                    add(InteractionType::Click);
                 }
             }
         }
@@ -108,14 +108,15 @@ impl Audience {
 }
 
 #[tokio::test]
-async fn an_apprentice_shows_the_callers_order_learns_from_it_and_says_how_it_would_do() {
+async fn in_shadow_mode_the_ranker_shows_the_callers_order_learns_from_it_and_says_how_it_would_do()
+{
     let server = Server::start().await;
     let mut audience = Audience::of(server.api().await).await;
     let before = state(&audience.api, audience.watermark).await;
     assert_eq!((before.share, before.share_in_force, before.decisions), (0.0, 0.0, 0));
     assert!(before.agreement.is_none() && before.estimated_lift.is_none());
 
-    // Somebody is shown what they had, too, as long as the caller would.
+    // A user is shown what they had, too, as long as the caller would.
     let baseline = vec!["jazz-00".to_owned(), "metal-05".to_owned(), "nothing".to_owned()];
     let request = PersonalizeRequest {
         min_watermark: audience.watermark,
@@ -193,7 +194,7 @@ async fn a_share_is_answered_by_the_ranker_and_what_it_earns_more_is_measured() 
 
 /// An event that is none of any decision; its id is made by the service.
 fn tick() -> Interaction {
-    event("", "somebody", "metal-01", InteractionType::Impression)
+    event("", "new-user", "metal-01", InteractionType::Impression)
 }
 
 /// Lists of each origin are worked out again from their records, pins and all.
@@ -238,10 +239,9 @@ async fn a_ranker_that_earns_less_than_what_is_popular_gives_its_share_back() {
     };
     audience.watermark = set(&audience.api, request).await;
     // Whatever the ranker shows, nobody wants it.
-    let spoilt =
-        |_: &str, _: &str, origin: ListOrigin| u64::from(origin != ListOrigin::Ranker) * 50;
+    let bad = |_: &str, _: &str, origin: ListOrigin| u64::from(origin != ListOrigin::Ranker) * 50;
     for _ in 0..8 {
-        audience.visits(50, spoilt).await;
+        audience.visits(50, bad).await;
     }
     let fallen = eventually("a fallback", async || {
         let sequence = audience.api.record(vec![tick()]).await.last_sequence;
@@ -254,22 +254,22 @@ async fn a_ranker_that_earns_less_than_what_is_popular_gives_its_share_back() {
     let lift = fallback.lift.clone().expect("measured");
     assert!(lift.high() < 0.0 && lift.low() < lift.high(), "{lift:?}");
     assert_eq!((fallen.share, fallen.share_in_force), (1.0, 0.0));
-    // The caller's order is shown again, until somebody starts anew.
+    // The caller's order is shown again, until it is restarted.
     audience.watermark = fallen.watermark;
     audience.origins.clear();
-    audience.visits(20, spoilt).await;
+    audience.visits(20, bad).await;
     assert_eq!(audience.origins, HashMap::from([(ListOrigin::Baseline, 20)]));
     let restart = SetTakeoverRequest { restart: true, ..SetTakeoverRequest::default() };
     audience.watermark = set(&audience.api, restart).await;
-    let anew = state(&audience.api, audience.watermark).await;
-    assert_eq!((anew.share_in_force, anew.round, anew.fallback), (1.0, 1, None));
+    let restarted = state(&audience.api, audience.watermark).await;
+    assert_eq!((restarted.share_in_force, restarted.round, restarted.fallback), (1.0, 1, None));
     audience.origins.clear();
-    audience.visits(20, spoilt).await;
+    audience.visits(20, bad).await;
     assert_eq!(audience.origins.get(&ListOrigin::Baseline), None);
     assert!(server.log().contains("the takeover is given back"));
 }
 
-/// A namespace in which half of the places are left to chance.
+/// A namespace in which half of the positions are left to chance.
 async fn exploring(server: &Server, name: &str, allowance: Option<f32>) -> Audience {
     let api = server.api().await;
     let settings = NamespaceSettings {
@@ -297,7 +297,7 @@ fn with_chance(user: &str, epsilon: f32) -> PersonalizeRequest {
     }
 }
 
-/// So many lists in which two clicks of ten follow; returns how many places explored
+/// So many lists in which two clicks of ten follow; returns how many positions explored
 /// visibly, and the account.
 async fn explore(audience: &mut Audience, lists: u64) -> (u64, ExplorationAccount) {
     let mut unlikely = 0;
@@ -333,7 +333,7 @@ async fn explore(audience: &mut Audience, lists: u64) -> (u64, ExplorationAccoun
 }
 
 #[tokio::test]
-async fn an_allowance_bounds_what_exploring_may_cost_and_the_account_is_told() {
+async fn an_allowance_bounds_what_exploring_may_cost_and_the_account_is_reported() {
     let mut server = Server::start().await;
     let mut free = exploring(&server, "free", None).await;
     let (explored, account) = explore(&mut free, 300).await;
@@ -403,7 +403,7 @@ async fn what_the_filters_forbid_is_left_out_of_the_callers_order_and_an_empty_o
         (answer.origin(), shown(&answer)),
         (ListOrigin::Baseline, vec!["jazz-04".to_owned()])
     );
-    // Popularity is a baseline, too, for whoever has none.
+    // Popularity is a baseline, too, for callers without one.
     let request = PersonalizeRequest {
         min_watermark,
         baseline_popular: true,

@@ -119,7 +119,7 @@ pub const fn upto(records: usize) -> ReadLimit {
     ReadLimit { records, bytes: usize::MAX }
 }
 
-/// Records of the default namespace after a place.
+/// Records of the default namespace after a position.
 pub fn read_from<S: InteractionLog + NamespaceStore + ?Sized>(
     store: &S,
     after: Sequence,

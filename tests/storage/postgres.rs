@@ -133,8 +133,8 @@ fn pruning_drops_a_revision_that_nobody_has_stored_for_a_month() {
 }
 
 #[test]
-fn the_ends_of_many_logs_are_told_at_once() {
-    on_a_store(conformance::the_ends_of_many_logs_are_told_at_once);
+fn the_ends_of_many_logs_are_found_at_once() {
+    on_a_store(conformance::the_ends_of_many_logs_are_found_at_once);
 }
 
 #[test]
@@ -158,8 +158,8 @@ fn many_small_batches_are_read_by_few_reads() {
 }
 
 #[test]
-fn the_position_of_each_batch_is_told_and_of_nothing_else() {
-    on_a_store(conformance::the_position_of_each_batch_is_told_and_of_nothing_else);
+fn the_position_of_each_batch_is_found_and_of_nothing_else() {
+    on_a_store(conformance::the_position_of_each_batch_is_found_and_of_nothing_else);
 }
 
 #[test]
@@ -173,8 +173,8 @@ fn sections_are_stored_one_at_a_time() {
 }
 
 #[test]
-fn snapshots_beyond_a_place_are_discarded_whatever_their_revision() {
-    on_a_store(conformance::snapshots_beyond_a_place_are_discarded_whatever_their_revision);
+fn snapshots_beyond_a_position_are_discarded_whatever_their_revision() {
+    on_a_store(conformance::snapshots_beyond_a_position_are_discarded_whatever_their_revision);
 }
 
 #[test]

@@ -339,8 +339,8 @@ fn counts_agree_with_rows_whatever_the_records_and_the_calls() {
                 project(&store, &records[..end]);
             }
             prop_assert_eq!(session.rows(DISAGREEMENTS), Vec::<String>::new());
-            let expected = |wanted: fn(&Record) -> bool| {
-                records.iter().filter(|record| wanted(&record.record)).count().to_string()
+            let expected = |is_expected: fn(&Record) -> bool| {
+                records.iter().filter(|record| is_expected(&record.record)).count().to_string()
             };
             let interactions = expected(|record| matches!(record, Record::Interaction(_)));
             prop_assert_eq!(session.one("SELECT count(*) FROM interactions"), interactions);

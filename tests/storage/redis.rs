@@ -46,7 +46,7 @@ pub fn partition(incarnation: u64) -> Partition {
 }
 
 /// Where a reader stands that has read up to a record, on the log that [`batch`] goes on.
-pub fn place(sequence: Sequence) -> Position {
+pub fn position_at(sequence: Sequence) -> Position {
     Position { sequence, chain: Chain::from_bytes(sequence.to_le_bytes()) }
 }
 
@@ -60,9 +60,9 @@ pub fn batch_after(before: Position, payload_bytes: usize) -> TailBatch {
     TailBatch { partition: partition(1), seal, payload: Some(payload) }
 }
 
-/// Ten records from `first` on. It follows no other batch but the place before it.
+/// Ten records from `first` on. It follows no other batch but the position before it.
 pub fn batch(first: Sequence, payload_bytes: usize) -> TailBatch {
-    batch_after(place(first - 1), payload_bytes)
+    batch_after(position_at(first - 1), payload_bytes)
 }
 
 /// Batches that follow each other from the beginning of a log.
@@ -85,7 +85,7 @@ pub async fn arrives(from: &Redis, to: &Redis, first: Sequence) {
     eventually("a batch to arrive", async || {
         from.tail().publish(vec![batch(first, 100)]);
         tokio::time::sleep(Duration::from_millis(20)).await;
-        firsts(&*to.tail(), place(first - 1)) == [first]
+        firsts(&*to.tail(), position_at(first - 1)) == [first]
     })
     .await;
 }
@@ -202,7 +202,7 @@ async fn two_databases_on_one_redis_never_meet() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_waits_for_changes_hears_of_batches_and_of_the_connection() {
+async fn a_waiter_for_changes_learns_of_batches_and_of_the_connection() {
     let mut server = RedisProcess::stopped(&[]);
     let options = options(server.url());
     let there = connect_redis(&options, IDENTITY).await.unwrap();
@@ -216,7 +216,7 @@ async fn whoever_waits_for_changes_hears_of_batches_and_of_the_connection() {
     changes.borrow_and_update();
     here.tail().publish(vec![batch(1, 100)]);
     changes.changed().await.unwrap();
-    assert_eq!(firsts(&*there.tail(), place(0)), [1]);
+    assert_eq!(firsts(&*there.tail(), position_at(0)), [1]);
     server.kill();
     changes.changed().await.unwrap();
     assert!(!there.tail().is_connected());
@@ -231,8 +231,8 @@ async fn a_new_process_begins_at_the_end_of_the_stream() {
     eventually("the first batch to be in Redis", async || here.counts().published == 1).await;
     let there = connected(&options).await;
     here.tail().publish(vec![batch(11, 100)]);
-    eventually("the second batch", async || firsts(&*there.tail(), place(10)) == [11]).await;
-    assert_eq!(firsts(&*there.tail(), place(0)), [] as [u64; 0]);
+    eventually("the second batch", async || firsts(&*there.tail(), position_at(10)) == [11]).await;
+    assert_eq!(firsts(&*there.tail(), position_at(0)), [] as [u64; 0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -258,7 +258,7 @@ async fn cached_values_are_shared_until_their_lifetime_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cache_entry_of_somebody_else_is_not_there() {
+async fn a_cache_entry_of_another_service_is_not_there() {
     let server = RedisProcess::start(&[]);
     let redis = connected(&options(server.url())).await;
     server.cli(&["SET", "personalization:d1:cache:text", "hello"]);
@@ -281,7 +281,7 @@ async fn rate_counters_sum_over_processes_and_end_after_their_lifetime() {
     let short = Duration::from_millis(300);
     let begun = Instant::now();
     assert_eq!(here.rates().add("short", 1, short).await, Some(1));
-    eventually("the counter to begin anew", async || {
+    eventually("the counter to start again", async || {
         there.rates().add("short", 1, short).await == Some(1)
     })
     .await;

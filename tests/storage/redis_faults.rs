@@ -17,7 +17,7 @@ use crate::redis::batch;
 use crate::redis::connected;
 use crate::redis::firsts;
 use crate::redis::options;
-use crate::redis::place;
+use crate::redis::position_at;
 use crate::redis::series;
 use crate::redis::shares_values;
 use crate::redis_process::RedisProcess;
@@ -39,7 +39,7 @@ async fn without_redis_every_call_answers_at_once_and_a_redis_that_comes_is_used
         redis.tail().publish(vec![batch(1, 100)]);
     }
     assert!(begun.elapsed() < Duration::from_millis(200), "{:?}", begun.elapsed());
-    assert_eq!(firsts(&*redis.tail(), place(0)), [1], "its own batches are there");
+    assert_eq!(firsts(&*redis.tail(), position_at(0)), [1], "its own batches are there");
     assert!(!redis.health().is_connected());
     server.run();
     eventually("the connection", async || redis.health().is_connected()).await;
@@ -83,7 +83,7 @@ async fn the_feed_goes_on_after_redis_was_emptied() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_made_anew_with_lower_ids_is_followed() {
+async fn a_stream_created_again_with_lower_ids_is_followed() {
     let server = RedisProcess::start(&[]);
     let options = options(server.url());
     let (here, there) = (connected(&options).await, connected(&options).await);
@@ -125,7 +125,7 @@ async fn what_came_while_the_reader_was_away_is_read_when_it_is_back() {
         })
         .await;
     }
-    eventually("all", async || firsts(&*there.tail(), place(0)) == [1, 11, 21, 31]).await;
+    eventually("all", async || firsts(&*there.tail(), position_at(0)) == [1, 11, 21, 31]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -187,18 +187,18 @@ async fn entries_of_another_format_are_counted_and_ignored() {
         eventually("the count", async || redis.counts().rejected == 6).await;
         assert_eq!(redis.counts().connections, 3);
     }
-    assert_eq!(firsts(&*there.tail(), place(0)), [1]);
-    assert_eq!(firsts(&*there.tail(), place(10)), [11]);
+    assert_eq!(firsts(&*there.tail(), position_at(0)), [1]);
+    assert_eq!(firsts(&*there.tail(), position_at(10)), [11]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_of_another_type_in_place_of_the_stream_is_waited_out() {
+async fn a_key_of_another_type_instead_of_the_stream_is_waited_out() {
     let server = RedisProcess::start(&[]);
     let options = options(server.url());
     let (here, there) = (connected(&options).await, connected(&options).await);
     server.cli(&["SET", STREAM, "text"]);
     here.tail().publish(vec![batch(1, 100)]);
-    eventually("the refusal", async || here.counts().dropped == 1).await;
+    eventually("the rejection", async || here.counts().dropped == 1).await;
     eventually("the reader to stop", async || !there.tail().is_connected()).await;
     shares_values(&here, &there, "key").await;
     server.cli(&["DEL", STREAM]);
@@ -214,7 +214,7 @@ async fn a_wrong_password_is_tried_until_it_is_right() {
         let stats = server.cli(&["-a", "other", "INFO", "errorstats"]);
         stats.contains("errorstat_WRONGPASS:count=") || stats.contains("NOAUTH")
     };
-    eventually("a refusal", async || refused()).await;
+    eventually("a rejection", async || refused()).await;
     assert!(!redis.health().requests && !redis.health().tail);
     assert_eq!(server.cli(&["-a", "other", "CONFIG", "SET", "requirepass", "secret"]), "OK");
     eventually("the login", async || redis.health().is_connected()).await;
@@ -228,7 +228,7 @@ async fn a_full_redis_takes_nothing_and_harms_nobody() {
     let (here, there) = (connected(&options).await, connected(&options).await);
     server.cli(&["CONFIG", "SET", "maxmemory", "1"]);
     here.tail().publish(vec![batch(1, 100)]);
-    eventually("the refusal", async || here.counts().dropped == 1).await;
+    eventually("the rejection", async || here.counts().dropped == 1).await;
     assert_eq!(here.rates().add("key", 1, MINUTE).await, None);
     assert!(here.health().is_connected() && there.health().is_connected());
     server.cli(&["CONFIG", "SET", "maxmemory", "0"]);

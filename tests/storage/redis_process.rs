@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use tempfile::TempDir;
 
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A server on a port that stays the same when it is killed and started again.
 pub struct RedisProcess {
@@ -143,9 +143,9 @@ pub fn free_port() -> u16 {
 /// Waits, blocking; for what tests do to servers.
 #[track_caller]
 pub fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while !condition() {
-        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        assert!(Instant::now() < deadline, "waited too long for {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
@@ -158,9 +158,9 @@ pub fn eventually(
 ) -> impl Future<Output = ()> {
     let caller = std::panic::Location::caller();
     async move {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         while !condition().await {
-            assert!(Instant::now() < deadline, "waited in vain for {what} at {caller}");
+            assert!(Instant::now() < deadline, "waited too long for {what} at {caller}");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }

@@ -65,10 +65,10 @@ async fn tls_works_with_a_ca_file_and_refuses_without_it() {
     arrives(&here, &there, 1).await;
     shares_values(&here, &there, "key").await;
 
-    let stranger = server.directory().join("stranger");
-    std::fs::create_dir(&stranger).unwrap();
-    make_certificates(&stranger);
-    let wrong = RedisOptions { ca_file: Some(stranger.join("ca.pem")), ..options };
+    let other_ca = server.directory().join("other_ca");
+    std::fs::create_dir(&other_ca).unwrap();
+    make_certificates(&other_ca);
+    let wrong = RedisOptions { ca_file: Some(other_ca.join("ca.pem")), ..options };
     let refused = connect_redis(&wrong, crate::redis::IDENTITY).await.unwrap();
     let log = server.directory().join("log");
     eventually("a handshake that was broken off", async || {

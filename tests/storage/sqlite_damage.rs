@@ -103,7 +103,7 @@ fn hashes(sqlite: &Sqlite) -> Vec<(Vec<u8>, i64)> {
 }
 
 #[test]
-fn damaged_event_hashes_are_built_anew_by_the_append_that_meets_them() {
+fn damaged_event_hashes_are_rebuilt_by_the_append_that_meets_them() {
     for damage in DAMAGED_HASHES {
         let sqlite = Sqlite::new();
         drop(damaged(&sqlite, "").unwrap());
@@ -123,7 +123,7 @@ fn damaged_event_hashes_are_built_anew_by_the_append_that_meets_them() {
 }
 
 #[test]
-fn a_check_tells_of_damaged_event_hashes_and_mends_them() {
+fn a_check_reports_damaged_event_hashes_and_repairs_them() {
     for extent in [Extent::Window, Extent::Whole] {
         for damage in DAMAGED_HASHES {
             let sqlite = Sqlite::new();
@@ -157,9 +157,9 @@ fn event_hashes_whose_batch_is_damaged_too_stop_appends_to_their_namespace_only(
     assert_eq!(check, HashCheck { batches: 1, damaged: 0, rebuilt: 0 });
 }
 
-/// As after a restore from a backup: some records are gone, and others came in their place.
+/// As after a restore from a backup: some records are gone, and others replaced them.
 #[test]
-fn a_reader_of_a_log_that_was_replaced_is_told_and_finds_where_the_logs_part() {
+fn a_reader_of_a_log_that_was_replaced_learns_it_and_finds_where_the_logs_part() {
     let sqlite = Sqlite::new();
     let store = damaged(&sqlite, "").unwrap();
     let partition = default_of(&*store);

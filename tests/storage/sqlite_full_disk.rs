@@ -45,27 +45,27 @@ fn on_a_small_disk(test: &str) {
 }
 
 fn fill(disk: &Path) -> PathBuf {
-    let rubbish = disk.join("rubbish");
-    let mut file = std::fs::File::create(&rubbish).unwrap();
+    let filler = disk.join("filler");
+    let mut file = std::fs::File::create(&filler).unwrap();
     loop {
         if let Err(error) = file.write_all(&[7; 512]) {
             assert_eq!(error.kind(), ErrorKind::StorageFull);
-            return rubbish;
+            return filler;
         }
     }
 }
 
 #[test]
-fn a_start_on_a_full_disk_reads_and_writes_again_when_there_is_room() {
+fn a_start_on_a_full_disk_reads_and_writes_again_when_there_is_space() {
     let Some(disk) = std::env::var_os(DISK).map(PathBuf::from) else {
         return on_a_small_disk(
-            "sqlite_full_disk::a_start_on_a_full_disk_reads_and_writes_again_when_there_is_room",
+            "sqlite_full_disk::a_start_on_a_full_disk_reads_and_writes_again_when_there_is_space",
         );
     };
     let options = SqliteOptions { path: disk.join("data"), dedup_horizon: 1_000 };
     append(&*open_sqlite(&options).unwrap(), interactions("a", 0..100));
-    // The end before was a clean one: nothing of SQLite's lies beside the database.
-    let rubbish = fill(&disk);
+    // The end before was a clean one: nothing of SQLite's lies next to the database.
+    let filler = fill(&disk);
     let store = open_sqlite(&options).unwrap();
     let partition = default_of(&*store);
     assert_eq!(read_all(&*store, &partition, upto(100)).len(), 100);
@@ -73,7 +73,7 @@ fn a_start_on_a_full_disk_reads_and_writes_again_when_there_is_room() {
     assert!(matches!(refused, Err(Error::Unavailable { .. })), "{refused:?}");
     assert_eq!(read_all(&*store, &partition, upto(100)).len(), 100);
     drop(store);
-    std::fs::remove_file(rubbish).unwrap();
+    std::fs::remove_file(filler).unwrap();
     let store = open_sqlite(&options).unwrap();
     assert_eq!(append(&*store, interactions("b", 0..1)).outcomes, [Accepted(101)]);
     assert!(disk.join("data/reserve").exists());

@@ -92,8 +92,8 @@ impl Source {
 
     /// Returns how many tokens it has.
     fn take_path(&mut self, tokens: &[TokenTree], at: usize) -> usize {
-        let is = |at: usize, wanted| tokens.get(at).and_then(punct) == Some(wanted);
-        let before = |n: usize, wanted| at.checked_sub(n).is_some_and(|at| is(at, wanted));
+        let is = |at: usize, expected| tokens.get(at).and_then(punct) == Some(expected);
+        let before = |n: usize, expected| at.checked_sub(n).is_some_and(|at| is(at, expected));
         let mut segments = vec![tokens[at].to_string()];
         let mut end = at + 1;
         while let Some(TokenTree::Ident(next)) =
@@ -173,9 +173,16 @@ pub fn full(module: &str) -> Vec<String> {
     }
 }
 
+/// Those of the root.
+#[rustfmt::skip]
+const FILES: &[&str] = &[
+    "ARCHITECTURE.md", "CHANGELOG.md", "Cargo.toml", "Dockerfile", "README.md", "buf.yaml", "build.rs",
+    "clippy.toml", "deny.toml", "docker-compose.yml",
+];
+
 pub struct Tree {
     pub sources: Vec<Source>,
-    /// Places in `sources` of files with a module.
+    /// Indices in `sources` of files with a module.
     modules: BTreeMap<Vec<String>, usize>,
 }
 
@@ -194,7 +201,10 @@ impl Tree {
             // Those of no extension are scripts.
             walk(folder, &["rs", "proto", "sql", "toml", ""], &mut sources);
         }
-        for file in ["build.rs", "Cargo.toml", "clippy.toml", "deny.toml", "buf.yaml"] {
+        for folder in ["docs", "deploy", "examples"] {
+            walk(folder, &["md", "cfg", "py"], &mut sources);
+        }
+        for file in FILES {
             sources.push(Source::new(file, &read(file)));
         }
         Self::new(sources)

@@ -1,7 +1,7 @@
-//! What the engine costs beyond its kernels: learning a batch, deriving a person's
+//! What the engine costs beyond its kernels: learning a batch, deriving a user's
 //! context, ranking candidates, publishing a view, the digest, replay from a snapshot.
 //!
-//! The data are the bundled MovieLens ratings, so people and items have real shapes;
+//! The data are the bundled MovieLens ratings, so users and items have real shapes;
 //! k is the default. It stands for one core of the server; network, storage and the
 //! decision log are left out.
 
@@ -200,7 +200,7 @@ const DECISIONS: usize = 64;
 /// A user of the data.
 const USER: &str = "42";
 
-/// Somebody with a history on a view.
+/// A user with a history on a view.
 struct Scene<'a> {
     view: &'a View,
     index: UserIndex,
@@ -285,7 +285,7 @@ fn ranking(criterion: &mut Criterion) {
     });
 }
 
-/// One list after the other, each drawn anew.
+/// One list after the other, each drawn again.
 fn bench_rank<'a>(
     criterion: &mut Criterion,
     scene: &'a Scene<'_>,
@@ -417,7 +417,7 @@ fn lived(
     (first..).zip(records).map(at).collect()
 }
 
-/// What a call with 100 candidates takes beside the network and the record: looking them
+/// What a call with 100 candidates takes in addition to the network and the record: looking them
 /// up, filtering, ranking, the ids of the answer.
 fn answer_given(criterion: &mut Criterion, scene: &Scene<'_>, strategy: Strategy) {
     let view = scene.view;

@@ -1,5 +1,5 @@
 //! One training of implicit alternating least squares on observations from a file, for
-//! `crates/engine/benches/implicit/compare.py`, which runs it beside another library.
+//! `crates/engine/benches/implicit/compare.py`, which compares it with another library.
 //!
 //! Reads lines `user item` (dense numbers, no header; the first line is the number of
 //! users and of items), trains, writes item factors and folded-in user factors to OUTPUT,

@@ -91,10 +91,10 @@ fn synthetic(n_users: usize, n_items: usize, observations: usize) -> TrainingSet
     let rows: Vec<Vec<(u32, f32)>> = (0..n_users)
         .map(|user| {
             let mean = left as f64 / (n_users - user) as f64;
-            let wanted = mean * (0.1 - 0.9 * noise.next().max(1e-9).ln());
-            let wanted = (wanted as usize).clamp(1, n_items / 2);
-            let (mut seen, mut row) = (vec![false; n_items], Vec::with_capacity(wanted));
-            while row.len() < wanted {
+            let length = mean * (0.1 - 0.9 * noise.next().max(1e-9).ln());
+            let length = (length as usize).clamp(1, n_items / 2);
+            let (mut seen, mut row) = (vec![false; n_items], Vec::with_capacity(length));
+            while row.len() < length {
                 let head = (n_items as f64).powf(noise.next()) as usize - 1 + user % 7 * 13;
                 let any = (noise.next() * n_items as f64) as usize;
                 let item = if noise.next() < 0.35 { any } else { head % n_items };
@@ -102,7 +102,7 @@ fn synthetic(n_users: usize, n_items: usize, observations: usize) -> TrainingSet
                     row.push((item as u32, 1.0));
                 }
             }
-            left = left.saturating_sub(wanted);
+            left = left.saturating_sub(length);
             row
         })
         .collect();

@@ -60,7 +60,7 @@ fn item(number: usize) -> Item {
 }
 
 fn click(number: usize) -> Record {
-    // A few items are wanted by many.
+    // A few items are consumed by many.
     let of_all = mixed(number) % ITEMS;
     let item = of_all * (mixed(number + 7) % 1_000) / 1_000;
     Record::Interaction(Interaction {
@@ -107,12 +107,17 @@ fn retrieval(criterion: &mut Criterion) {
     (0..ITEMS).for_each(|number| apply(&mut engine, Record::ItemUpserted(item(number))));
     (0..EVENTS).for_each(|number| apply(&mut engine, click(number)));
     let topic = |name: &str| Filter { topics: vec![name.into()], ..Filter::default() };
-    let cheap = engine::parse_expression("price < 1").expect("an expression");
+    let expression = |text: &str| {
+        let expression = engine::parse_expression(text).expect("an expression");
+        Filter { expression: Some(expression), ..Filter::default() }
+    };
     let filters = [
         ("no filter", Filter::default()),
         ("a tenth", topic("tenth3")),
         ("a hundredth", topic("percent37")),
-        ("a hundredth by number", Filter { expression: Some(cheap), ..Filter::default() }),
+        ("a hundredth by number", expression("price < 1")),
+        ("a hundredth by negation", expression("not price >= 1")),
+        ("a hundredth by title", expression("title < \"word10\"")),
     ];
     let mut group = criterion.benchmark_group("candidates of 100,000 items");
     group.sample_size(20);

@@ -386,4 +386,4 @@ fn the_golden_log_leads_to_the_golden_digest() {
     assert_eq!((ENGINE_REVISION, digest.as_str()), (1, GOLDEN_DIGEST));
 }
 
-const GOLDEN_DIGEST: &str = "cbc92642e345f5eac295bf55ce100b0d9a7aaeb73519ce667af8cfa61d3d7714";
+const GOLDEN_DIGEST: &str = "6e5ee82d72b41709fbd2b94e407733b617e542b54f6ad6c1c6dd17241e82fd9b";

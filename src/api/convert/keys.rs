@@ -90,12 +90,12 @@ pub fn page_size(size: u32) -> Result<usize, Vec<Violation>> {
     one("page_size", length(size, limits::PAGE_SIZE_DEFAULT, limits::PAGE_SIZE))
 }
 
-/// A wanted length, where 0 stands for `default`.
-pub(super) fn length(wanted: u32, default: usize, most: usize) -> Result<usize, String> {
-    match usize::try_from(wanted) {
+/// A requested length, where 0 stands for `default`.
+pub(super) fn length(requested: u32, default: usize, most: usize) -> Result<usize, String> {
+    match usize::try_from(requested) {
         Ok(0) => Ok(default),
-        Ok(wanted) if wanted <= most => Ok(wanted),
-        _ => Err(format!("must be at most {most}, is {wanted}")),
+        Ok(requested) if requested <= most => Ok(requested),
+        _ => Err(format!("must be at most {most}, is {requested}")),
     }
 }
 

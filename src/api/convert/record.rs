@@ -2,10 +2,10 @@
 //!
 //! - The bytes are the canonical encoding of the message: fields in the order of their
 //!   numbers, maps in the order of their keys. So what a request can say is recorded
-//!   without anybody naming its fields, here or in a store.
-//! - What the record says beside them is not in them: user, variant, namespace, and, as the
+//!   without code that names its fields, here or in a store.
+//! - What the record says in addition is not in them: user, variant, namespace, and, as the
 //!   watermark of the decision, how far the log was to be read.
-//! - What a conversion takes from beside the request comes from the record: the time, the
+//! - What a conversion takes from outside the request comes from the record: the time, the
 //!   decision id, and the settings of the view at its watermark.
 
 use std::mem::replace;
@@ -28,7 +28,7 @@ use engine::domain::limits;
 /// the bytes; the message is the same afterwards, without namespace and watermark.
 pub fn request_record(message: &mut proto::PersonalizeRequest, detail: Detail) -> RequestRecord {
     if detail == Detail::Shown {
-        return RequestRecord::Unwanted;
+        return RequestRecord::NotRequested;
     }
     message.namespace.clear();
     message.min_watermark = 0;

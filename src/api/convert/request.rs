@@ -43,7 +43,7 @@ use engine::domain::limits;
 const UNRECORDED: &str = "explain";
 
 /// When and where to rank.
-struct Circumstances {
+struct Context {
     /// The time for which to recommend.
     now: Timestamp,
     utc_offset_minutes: i32,
@@ -67,7 +67,7 @@ pub fn personalize(
     let user_id = merge(&mut violations, user_id(&message.user_id));
     let candidates = candidates(message.candidates, message.candidate_ids, dimension);
     let candidates = merge(&mut violations, candidates);
-    let circumstances = merge(&mut violations, circumstances(message.context, now));
+    let context = merge(&mut violations, read_context(message.context, now));
     let choice = choice(message.diversity, message.strategy, message.exploration, settings);
     let choice = merge(&mut violations, choice);
     let cap = frequency_cap(message.frequency_cap_per_day, settings);
@@ -79,9 +79,7 @@ pub fn personalize(
     let baseline =
         merge(&mut violations, baseline(message.baseline_item_ids, message.baseline_popular));
     let variant = violations.take("variant", variant(message.variant));
-    let (Some(user_id), Some(candidates), Some(circumstances)) =
-        (user_id, candidates, circumstances)
-    else {
+    let (Some(user_id), Some(candidates), Some(context)) = (user_id, candidates, context) else {
         return Err(violations.into_vec());
     };
     let (Some(choice), Some(filter), Some(cap)) = (choice, filter, cap) else {
@@ -93,7 +91,7 @@ pub fn personalize(
         return Err(violations.into_vec());
     };
     check_cost(&filter, &boosts)?;
-    let Circumstances { now, utc_offset_minutes, device_type, location } = circumstances;
+    let Context { now, utc_offset_minutes, device_type, location } = context;
     Ok(PersonalizeCall {
         user_id,
         decision_id,
@@ -114,7 +112,7 @@ pub fn personalize(
 }
 
 /// What to rank. Of candidates with one id the first stays, described ones before ids: an
-/// item must not take two places of an answer.
+/// item must not take two positions of an answer.
 ///
 /// # Errors
 /// Every violation of `candidates` and `candidate_ids`.
@@ -162,10 +160,10 @@ fn keep<T>(values: &mut Vec<T>, kept: &[bool]) {
 ///
 /// # Errors
 /// Every field that breaks the contract, under `context`.
-fn circumstances(
+fn read_context(
     message: Option<proto::RequestContext>,
     now: Timestamp,
-) -> Result<Circumstances, Vec<Violation>> {
+) -> Result<Context, Vec<Violation>> {
     let message = message.unwrap_or_default();
     let mut violations = Violations::default();
     let device_type = optional_label(message.device_type);
@@ -177,7 +175,7 @@ fn circumstances(
     let location = optional_label(message.location);
     let location = violations.take("context.location", location).flatten();
     violations.absorb("context", attributes(message.attributes));
-    violations.finish(Circumstances { now: time, utc_offset_minutes, device_type, location })
+    violations.finish(Context { now: time, utc_offset_minutes, device_type, location })
 }
 
 /// The call of an ExplainAbsence request, without an order of the caller, and the item that
@@ -263,7 +261,10 @@ mod tests {
         let read = personalize(message, &settings, NOW, decision_id()).unwrap();
         assert!(matches!(read.candidates, Candidates::Catalogue));
         assert_eq!((read.now, read.utc_offset_minutes), (NOW, 0));
-        assert_eq!((&read.decision_id, &read.record), (&decision_id(), &RequestRecord::Unwanted));
+        assert_eq!(
+            (&read.decision_id, &read.record),
+            (&decision_id(), &RequestRecord::NotRequested)
+        );
         let expected = Choice {
             strategy: Strategy::Greedy,
             epsilon: 0.1,
@@ -384,7 +385,7 @@ mod tests {
         for (offset, accepted) in [(840, true), (-840, true), (841, false), (-841, false)] {
             let context =
                 proto::RequestContext { utc_offset_minutes: Some(offset), ..Default::default() };
-            assert_eq!(circumstances(Some(context), NOW).is_ok(), accepted, "{offset}");
+            assert_eq!(read_context(Some(context), NOW).is_ok(), accepted, "{offset}");
         }
     }
 

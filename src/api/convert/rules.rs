@@ -1,4 +1,4 @@
-//! The parts of a Personalize request that shape a list beside the scores: variety,
+//! The parts of a Personalize request that shape a list in addition to the scores: variety,
 //! filters, pins, boosts, the order of the caller.
 //!
 //! Paths start at the request.
@@ -338,7 +338,7 @@ pub fn baseline(ids: Vec<String>, popular: bool) -> Result<Option<BaselineOrder>
     let mut ids = each("baseline_item_ids", ids, ItemId::parse)?;
     match (ids.is_empty(), popular) {
         (false, true) => {
-            let reason = "must not be set beside baseline_item_ids";
+            let reason = "must not be set together with baseline_item_ids";
             Err(vec![Violation::new("baseline_popular", reason)])
         }
         (true, true) => Ok(Some(BaselineOrder::Popular)),
@@ -382,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn an_item_and_a_place_are_pinned_once() {
+    fn an_item_and_a_position_are_pinned_once() {
         let pin = |id: &str, position| proto::Pin { item_id: id.to_owned(), position };
         assert_eq!(pins(vec![pin("a", 0), pin("b", 4)], 5).unwrap().len(), 2);
         let twice = reasons(pins(vec![pin("a", 0), pin("a", 0)], 5));

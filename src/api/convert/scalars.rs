@@ -60,7 +60,7 @@ pub(super) fn share(value: f32) -> Result<f64, String> {
 }
 
 /// The shortest decimal number that reads as `value`: 0.3 stays 0.3, where a plain
-/// cast would give 0.30000001 and allow a topic one place less of ten.
+/// cast would give 0.30000001 and allow a topic one position less of ten.
 pub(super) fn decimal(value: f32) -> f64 {
     value.to_string().parse().unwrap_or(f64::from(value))
 }
@@ -77,7 +77,7 @@ pub(super) fn strategy_parameter(
     decimal(violations.take(field, checked).unwrap_or_default())
 }
 
-/// A text people wrote: bounded, any characters but NUL.
+/// A free text: bounded, any characters but NUL.
 pub(super) fn prose(text: String, bytes_max: usize) -> Result<String, String> {
     if text.len() > bytes_max {
         return Err(format!("must be at most {bytes_max} bytes long, is {}", text.len()));

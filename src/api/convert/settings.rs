@@ -329,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_come_back_as_they_were_in_the_decimal_numbers_people_write() {
+    fn settings_come_back_as_they_were_in_the_decimal_numbers_they_were_written_in() {
         let written = Settings {
             collaborative_regularization: 0.01,
             freshness_half_lives: FreshnessTable {

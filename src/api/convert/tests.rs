@@ -1,5 +1,5 @@
 //! Properties of the conversions over arbitrary messages: extreme numbers, times and
-//! texts beside ordinary ones, so that some messages are accepted.
+//! texts next to ordinary ones, so that some messages are accepted.
 
 use proptest::collection::btree_map;
 use proptest::collection::vec;
@@ -198,7 +198,7 @@ fn check_label(label: &str, bytes_max: usize) {
 fn check_topics(topics: &[Box<str>]) {
     assert!(topics.len() <= limits::TOPICS);
     topics.iter().for_each(|topic| check_label(topic, limits::LABEL_BYTES));
-    assert!((1..topics.len()).all(|place| !topics[..place].contains(&topics[place])));
+    assert!((1..topics.len()).all(|index| !topics[..index].contains(&topics[index])));
 }
 
 fn check_time(time: Timestamp, latest: Timestamp) {

@@ -123,13 +123,13 @@ impl Reader {
             )]));
         }
         let sequence = message.client_sequence;
-        let id_of_place = |position| self.event_id(sequence, position);
-        self.api.check(intake, message.interactions, id_of_place, records)?;
+        let id_of_position = |position| self.event_id(sequence, position);
+        self.api.check(intake, message.interactions, id_of_position, records)?;
         self.client_sequence = sequence;
         Ok(())
     }
 
-    /// The same for the same place of the same request, however often it is sent.
+    /// The same for the same position of the same request, however often it is sent.
     fn event_id(&self, client_sequence: u64, position: usize) -> Option<EventId> {
         let producer = Some(&self.producer_id).filter(|id| !id.is_empty())?;
         EventId::parse(format!("producer/{producer}/{client_sequence}/{position}")).ok()

@@ -85,18 +85,18 @@ impl Table {
         &self.columns
     }
 
-    /// Place of the first column with the first of these names that occurs.
-    pub fn place(&self, names: &[&str]) -> Option<usize> {
+    /// Index of the first column with the first of these names that occurs.
+    pub fn column(&self, names: &[&str]) -> Option<usize> {
         let position =
             |name: &&str| self.columns.iter().position(|column| normalised(column) == *name);
         names.iter().find_map(position)
     }
 
-    /// As [`Self::place`]; `wanted` is what an error calls the column.
-    pub fn required(&self, names: &[&str], wanted: &'static str) -> Result<usize, Error> {
-        self.place(names).ok_or_else(|| Error::Column {
+    /// As [`Self::column`]; `expected` is what an error calls the column.
+    pub fn required(&self, names: &[&str], expected: &'static str) -> Result<usize, Error> {
+        self.column(names).ok_or_else(|| Error::Column {
             path: self.path.clone(),
-            wanted,
+            expected,
             found: self.columns.join(", "),
         })
     }

@@ -136,7 +136,7 @@ fn errors_name_file_line_and_column() {
 }
 
 #[test]
-fn a_missing_column_is_named_beside_those_present() {
+fn a_missing_column_is_named_with_those_present() {
     let text = message(interactions("a.csv", "user,item\nu,i\n"));
     assert_eq!(text, "a.csv has no column timestamp; its columns are: user, item");
 }

@@ -95,34 +95,34 @@ impl RoundColumns {
             let name = name.to_lowercase();
             CONTEXT_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
         };
-        let mut context: Vec<usize> = table.place(&CONTEXT).into_iter().collect();
-        for (place, name) in table.columns().iter().enumerate() {
-            if is_context(name) && !context.contains(&place) {
-                context.push(place);
+        let mut context: Vec<usize> = table.column(&CONTEXT).into_iter().collect();
+        for (index, name) in table.columns().iter().enumerate() {
+            if is_context(name) && !context.contains(&index) {
+                context.push(index);
             }
         }
         Ok(Self {
-            decision_id: table.place(&DECISION_ID),
-            user_id: table.place(&USER_ID),
-            timestamp: table.place(&TIMESTAMP),
-            position: table.place(&POSITION),
+            decision_id: table.column(&DECISION_ID),
+            user_id: table.column(&USER_ID),
+            timestamp: table.column(&TIMESTAMP),
+            position: table.column(&POSITION),
             action: table.required(&ACTION, "action")?,
             reward: table.required(&REWARD, "reward")?,
             propensity: table.required(&PROPENSITY, "propensity")?,
-            slate_propensity: table.place(&SLATE_PROPENSITY),
-            target: table.place(&TARGET),
-            strategy: table.place(&STRATEGY),
-            model: table.place(&MODEL),
-            variant: table.place(&VARIANT),
-            score: table.place(&SCORE),
-            own_features: table.place(&FEATURES),
+            slate_propensity: table.column(&SLATE_PROPENSITY),
+            target: table.column(&TARGET),
+            strategy: table.column(&STRATEGY),
+            model: table.column(&MODEL),
+            variant: table.column(&VARIANT),
+            score: table.column(&SCORE),
+            own_features: table.column(&FEATURES),
             context,
-            candidates: table.place(&CANDIDATES),
-            propensities: table.place(&CANDIDATE_PROPENSITIES),
-            scores: table.place(&CANDIDATE_SCORES),
-            deviations: table.place(&CANDIDATE_DEVIATIONS),
-            targets: table.place(&CANDIDATE_TARGETS),
-            features: table.place(&CANDIDATE_FEATURES),
+            candidates: table.column(&CANDIDATES),
+            propensities: table.column(&CANDIDATE_PROPENSITIES),
+            scores: table.column(&CANDIDATE_SCORES),
+            deviations: table.column(&CANDIDATE_DEVIATIONS),
+            targets: table.column(&CANDIDATE_TARGETS),
+            features: table.column(&CANDIDATE_FEATURES),
         })
     }
 
@@ -176,13 +176,13 @@ impl RoundColumns {
         let targets = values(table, self.targets, actions.len())?;
         let features = self.features(table, actions.len())?;
         let mut candidates = Vec::with_capacity(actions.len());
-        for (place, (action, features)) in actions.into_iter().zip(features).enumerate() {
+        for (index, (action, features)) in actions.into_iter().zip(features).enumerate() {
             candidates.push(LoggedCandidate {
                 action: action.to_owned(),
-                propensity: propensities.get(place).copied(),
-                score: scores.get(place).copied(),
-                deviation: deviations.get(place).copied(),
-                target_probability: targets.get(place).copied(),
+                propensity: propensities.get(index).copied(),
+                score: scores.get(index).copied(),
+                deviation: deviations.get(index).copied(),
+                target_probability: targets.get(index).copied(),
                 features,
             });
         }
@@ -219,9 +219,9 @@ fn values(table: &Table, column: Option<usize>, count: usize) -> Result<Vec<f64>
     Ok(values)
 }
 
-fn as_many(found: usize, wanted: usize) -> Result<(), String> {
-    let wrong = || format!("has {found} values for {wanted} candidates");
-    (found == wanted).then_some(()).ok_or_else(wrong)
+fn as_many(found: usize, expected: usize) -> Result<(), String> {
+    let wrong = || format!("has {found} values for {expected} candidates");
+    (found == expected).then_some(()).ok_or_else(wrong)
 }
 
 fn list(cell: &str) -> impl Iterator<Item = &str> {

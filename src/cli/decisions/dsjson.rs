@@ -17,17 +17,17 @@
 //! - An action is called by its `_tag`, `i.id` or `id`, or else by its features as JSON
 //!   (with `#2`, `#3` behind where several are the same).
 //! - Several slots (conditional contextual bandits): `_outcomes` with `_label_cost`, `_a`
-//!   (from 0) and `_p` for each; each is a round at its place among the candidates of its
+//!   (from 0) and `_p` for each; each is a round at its index among the candidates of its
 //!   `_a`, or those of `_inc` of its slot where `_a` has only what was shown.
-//! - Slates have one cost for all slots, which is no reward of a place: they are refused.
+//! - Slates have one cost for all slots, which is no reward of one slot: they are refused.
 //! - Arrays of numbers called `context` (of the request context) and `f` (of an action) are read
 //!   as features; those of any other name only name actions.
-//! - A decision without label, of skipped learning, or of a lone reward is no round.
+//! - A decision without label, of skipped learning, or with a reward only is no round.
 //! - Written are one line a decision, with the features of its first round; probabilities
 //!   of a target policy are not part of the format.
-//! - Beside the format, and ignored by its other readers: `_user_id`, `_strategy`, `_variant`,
-//!   `_slate_propensity`, `_unlisted` (the candidates are not known), and `_score` and `_deviation` (how unsure
-//!   that was) of an action.
+//! - In addition to the format, and ignored by its other readers: `_user_id`, `_strategy`, `_variant`,
+//!   `_slate_propensity`, `_unlisted` (the candidates are not known), and `_score` and `_deviation` (the standard
+//!   deviation of that) of an action.
 
 use serde_json::Map;
 use serde_json::Value;
@@ -117,10 +117,10 @@ fn single(
     let shown = shown.checked_sub(1).ok_or("actions count from 1")?;
     let (action, score, features) = shown_of(&actions, shown)?;
     if ranking.len() == probabilities.len() && ranking.len() == actions.len() {
-        for (place, probability) in ranking.iter().zip(&probabilities) {
-            let place = place.checked_sub(1).ok_or("actions count from 1")?;
-            at(&actions, place)?;
-            actions[place].propensity = Some(*probability);
+        for (index, probability) in ranking.iter().zip(&probabilities) {
+            let index = index.checked_sub(1).ok_or("actions count from 1")?;
+            at(&actions, index)?;
+            actions[index].propensity = Some(*probability);
         }
     }
     let first = (ranking.first().copied() == Some(shown + 1)).then(|| probabilities.first());
@@ -144,7 +144,7 @@ fn slots(
     let outcomes = outcomes.as_array().ok_or("_outcomes must be an array")?;
     let positions = context.get("_slots").and_then(Value::as_array);
     let mut rounds = Vec::with_capacity(outcomes.len());
-    for (place, outcome) in outcomes.iter().enumerate() {
+    for (slot_index, outcome) in outcomes.iter().enumerate() {
         let outcome = outcome.as_object().ok_or("an outcome must be an object")?;
         // A slot that showed nothing, or whose reward never came.
         if !outcome.contains_key("_label_cost") {
@@ -153,21 +153,21 @@ fn slots(
         let offered = whole_numbers(outcome.get("_a"), "_a")?;
         let chances = probabilities(outcome.get("_p"), "_p")?;
         let (Some(&shown), Some(&propensity)) = (offered.first(), chances.first()) else {
-            return Err(format!("slot {place} has no _a or no _p"));
+            return Err(format!("slot {slot_index} has no _a or no _p"));
         };
         let (action, score, features) = shown_of(actions, shown)?;
-        let slot = positions.and_then(|positions| positions.get(place));
+        let slot = positions.and_then(|positions| positions.get(slot_index));
         let candidates = match offered.len() {
             _ if is_unlisted => Vec::new(),
             1 => included(actions, slot.and_then(|slot| slot.get("_inc")))?,
             _ if offered.len() != chances.len() => {
-                return Err(format!("slot {place} has not as many _p as _a"));
+                return Err(format!("slot {slot_index} has not as many _p as _a"));
             }
             _ => with_chances(actions, &offered, &chances)?,
         };
         let own = slot.and_then(|slot| slot.get("position")?.as_u64());
-        let position = u32::try_from(own.unwrap_or(place as u64))
-            .map_err(|_| format!("slot {place} has no place"))?;
+        let position = u32::try_from(own.unwrap_or(slot_index as u64))
+            .map_err(|_| format!("slot {slot_index} has no position"))?;
         let reward = reward_of(outcome)?;
         rounds.push(LoggedRound {
             position,
@@ -193,8 +193,8 @@ fn with_chances(
         offered.iter().copied().zip(chances.iter().copied()).collect();
     pairs.sort_by_key(|pair| pair.0);
     let mut candidates = Vec::with_capacity(pairs.len());
-    for (place, chance) in pairs {
-        let action = at(actions, place)?.clone();
+    for (index, chance) in pairs {
+        let action = at(actions, index)?.clone();
         candidates.push(LoggedCandidate { propensity: Some(chance), ..action });
     }
     Ok(candidates)
@@ -209,7 +209,7 @@ fn included(
     if positions.is_empty() {
         return Ok(actions.to_vec());
     }
-    positions.into_iter().map(|place| at(actions, place).cloned()).collect()
+    positions.into_iter().map(|index| at(actions, index).cloned()).collect()
 }
 
 /// The actions of `_multi`, in order, by names that differ.
@@ -253,17 +253,17 @@ fn name(action: &Object) -> String {
     })
 }
 
-fn at(actions: &[LoggedCandidate], place: usize) -> Result<&LoggedCandidate, String> {
-    let missing = || format!("action {} of {} is not in _multi", place + 1, actions.len());
-    actions.get(place).ok_or_else(missing)
+fn at(actions: &[LoggedCandidate], index: usize) -> Result<&LoggedCandidate, String> {
+    let missing = || format!("action {} of {} is not in _multi", index + 1, actions.len());
+    actions.get(index).ok_or_else(missing)
 }
 
 /// Name, score and features of what was shown.
 fn shown_of(
     actions: &[LoggedCandidate],
-    place: usize,
+    index: usize,
 ) -> Result<(String, Option<f64>, Vec<f32>), String> {
-    let LoggedCandidate { action, score, features, .. } = at(actions, place)?;
+    let LoggedCandidate { action, score, features, .. } = at(actions, index)?;
     Ok((action.clone(), *score, features.clone()))
 }
 
@@ -331,7 +331,7 @@ pub fn write(rounds: &[LoggedRound]) -> Value {
         line.insert("_label_Action".to_owned(), json!(shown + 1));
         line.insert("_labelIndex".to_owned(), json!(shown));
         let (ranking, chances) = ranking(first, &actions);
-        line.insert("a".to_owned(), ranking.iter().map(|place| place + 1).collect());
+        line.insert("a".to_owned(), ranking.iter().map(|index| index + 1).collect());
         line.insert("p".to_owned(), json!(chances));
     } else {
         let slots = rounds.iter().map(|round| {
@@ -413,11 +413,11 @@ fn feature_object(action: &LoggedCandidate) -> Value {
 }
 
 fn position_of(actions: &[LoggedCandidate], action: &str) -> usize {
-    let place = actions.iter().position(|known| known.action == action);
-    place.expect("what was shown is one of all actions")
+    let index = actions.iter().position(|known| known.action == action);
+    index.expect("what was shown is one of all actions")
 }
 
-/// Places of the candidates, what was shown first, with their propensities; without those
+/// Indices of the candidates, what was shown first, with their propensities; without those
 /// of all, only what was shown.
 fn ranking(round: &LoggedRound, actions: &[LoggedCandidate]) -> (Vec<usize>, Vec<f64>) {
     let mut ranking = vec![position_of(actions, &round.action)];
@@ -426,8 +426,8 @@ fn ranking(round: &LoggedRound, actions: &[LoggedCandidate]) -> (Vec<usize>, Vec
     let others: Option<Vec<(usize, f64)>> = others
         .map(|candidate| Some((position_of(actions, &candidate.action), candidate.propensity?)))
         .collect();
-    for (place, chance) in others.into_iter().flatten() {
-        ranking.push(place);
+    for (index, chance) in others.into_iter().flatten() {
+        ranking.push(index);
         chances.push(chance);
     }
     (ranking, chances)

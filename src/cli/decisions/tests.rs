@@ -1,4 +1,4 @@
-//! Files of rounds: what is read, what is told, and that what is written is read again.
+//! Files of rounds: what is read, what is reported, and that what is written is read again.
 
 use std::fs;
 
@@ -65,7 +65,7 @@ fn a_dsjson_decision_is_read() {
 }
 
 #[test]
-fn what_was_shown_is_told_in_several_ways() {
+fn what_was_shown_is_read_in_several_forms() {
     let line = |label: &str| {
         format!(
             r#"{{"_label_cost":0,{label}"EventId":"e","a":[2,1],"p":[0.75,0.25],"c":{{"_multi":[{{"id":"x"}},{{"id":"y"}}]}}}}"#
@@ -79,7 +79,7 @@ fn what_was_shown_is_told_in_several_ways() {
 }
 
 #[test]
-fn slots_are_rounds_at_their_places() {
+fn slots_are_rounds_at_their_positions() {
     let line = r#"{"Version":"1","EventId":"e","c":{"_multi":[{"id":"x"},{"id":"y"},{"id":"z"}],"_slots":[{},{"_inc":[0,2]},{}]},"_outcomes":[{"_label_cost":-1,"_id":"1","_a":[1,0,2],"_p":[0.5,0.25,0.25]},{"_label_cost":0,"_id":"2","_a":2,"_p":0.4},{"_id":"3","_a":[0],"_p":[1]}],"VWState":{}}"#;
     let (rounds, faults, _) = read("log.dsjson", line);
     assert!(faults.is_empty(), "{faults:?}");
@@ -93,7 +93,7 @@ fn slots_are_rounds_at_their_places() {
 }
 
 #[test]
-fn lines_that_cannot_be_read_are_told_by_number_and_the_others_are_read() {
+fn lines_that_cannot_be_read_are_reported_by_number_and_the_others_are_read() {
     let text = format!(
         "{DECISION}\n\n{}\n[1]\n{}\n{}\n{}\n{}\n{DECISION}",
         r#"{"_label_cost":-1,"#,
@@ -163,7 +163,7 @@ fn features(width: usize) -> impl Strategy<Value = Vec<f32>> {
 }
 
 prop_compose! {
-    /// A decision with up to four places that show what was not shown above.
+    /// A decision with up to four positions that show what was not shown above.
     fn decision()(
         id in "[a-z]{1,8}",
         user_id in prop::option::of("[a-z\"\\\\|é ]{1,6}x"),
@@ -191,16 +191,16 @@ prop_compose! {
             })
             .collect();
         let mut rounds = Vec::new();
-        for place in 0..positions {
-            let pick = picks[place].index(candidates.len());
+        for position in 0..positions {
+            let pick = picks[position].index(candidates.len());
             let shown = &candidates[pick];
             rounds.push(LoggedRound {
                 decision_id: id.clone(),
                 user_id: user_id.clone(),
                 timestamp: timestamp.clone(),
-                position: place as u32,
+                position: position as u32,
                 action: shown.action.clone(),
-                reward: f64::from(rewards[place]) / 2.0,
+                reward: f64::from(rewards[position]) / 2.0,
                 propensity: shown.propensity.unwrap_or(chances[8]),
                 slate_propensity: strategy.as_ref().map(|_| chances[7]),
                 target_probability: None,
@@ -253,9 +253,9 @@ proptest! {
     ) {
         let _ = dsjson::read(line.as_bytes());
         let mut broken = DECISION.as_bytes().to_vec();
-        let place = at.index(broken.len());
-        broken[place] = other;
+        let index = at.index(broken.len());
+        broken[index] = other;
         let _ = dsjson::read(&broken);
-        let _ = dsjson::read(&broken[..place]);
+        let _ = dsjson::read(&broken[..index]);
     }
 }

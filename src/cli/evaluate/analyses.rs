@@ -1,4 +1,4 @@
-//! What a report shows beside the figures of the protocol.
+//! What a report shows in addition to the figures of the protocol.
 
 use super::Cost;
 use super::Question;
@@ -20,7 +20,7 @@ use engine::evaluation::tradeoff::Tradeoff;
 /// Tests that are repeated for each component and each strength.
 const TESTS_MAX: usize = 5_000;
 
-/// What was measured beside the protocol, if it was.
+/// What was measured in addition to the protocol, if it was.
 #[derive(Debug, Default)]
 pub struct Analyses {
     pub curve: Option<Vec<CurvePoint>>,

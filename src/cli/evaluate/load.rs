@@ -9,7 +9,7 @@ use engine::evaluation::Kind;
 use engine::evaluation::Scale;
 use engine::evaluation::protocols;
 
-/// Share of positives that repeat an earlier one from which on people repeat: in a
+/// Share of positives that repeat an earlier one from which on users repeat: in a
 /// catalogue where nobody means to, double entries stay far below.
 const REPEATING_SHARE: f64 = 0.1;
 /// Rows that cannot be read are passed over up to this share of all; more of them mean
@@ -115,7 +115,7 @@ fn describe(
                 passed_over.repeated += 1;
             }
         }
-        passed_over.note("items", notes);
+        passed_over.describe("items", notes);
     }
     let mut passed_over = PassedOver::default();
     if let Some(path) = &files.users {
@@ -126,7 +126,7 @@ fn describe(
                 passed_over.repeated += 1;
             }
         }
-        passed_over.note("users", notes);
+        passed_over.describe("users", notes);
     }
     Ok(())
 }
@@ -148,7 +148,7 @@ fn interactions(
         ratings.push(row.rating);
         builder.add_interaction(&row.user_id, &row.item_id, row.rating.unwrap_or(0.0), row.at);
     }
-    passed_over.note("interactions", notes);
+    passed_over.describe("interactions", notes);
     let is_one_instant = first == last && ratings.len() > 1;
     if !has_timestamps || is_one_instant {
         let lacking = if has_timestamps { "all rows are of one instant" } else { "no timestamps" };
@@ -192,7 +192,7 @@ impl PassedOver {
         }
     }
 
-    fn note(self, what: &str, notes: &mut Vec<String>) {
+    fn describe(self, what: &str, notes: &mut Vec<String>) {
         if let Some(first) = self.first {
             notes.push(format!(
                 "{} {what} cannot be read and are left out, first: {first}",
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn repeats_are_included_where_people_repeat() {
+    fn repeats_are_included_where_users_repeat() {
         let row = |item: usize| format!("u,{item},{item}\n");
         let once: String = (0..20).map(row).collect();
         let head = "user_id,item_id,timestamp\n";
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn items_listed_twice_and_a_few_unreadable_rows_are_passed_over_and_told() {
+    fn items_listed_twice_and_a_few_unreadable_rows_are_passed_over_and_reported() {
         let directory = tempfile::tempdir().unwrap();
         let path = |name: &str| directory.path().join(name);
         fs::write(path("items.csv"), "item_id,title\na,A\na,B\n").unwrap();

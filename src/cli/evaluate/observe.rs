@@ -35,8 +35,8 @@ pub fn bar(name: &str) -> ProgressBar {
     ProgressBar::new(1).with_style(style).with_message(name.to_owned())
 }
 
-/// Runs `protocol` on a recommender under a stopwatch; it is told whom to ask and whom
-/// to tell how far it is.
+/// Runs `protocol` on a recommender under a stopwatch; it is given whom to ask, and where
+/// to report its progress.
 pub fn observe<T>(
     inner: &mut dyn Recommender,
     protocol: impl FnOnce(&mut dyn Recommender, &mut dyn FnMut(u64, u64)) -> T,

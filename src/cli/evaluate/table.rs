@@ -73,7 +73,7 @@ fn append_figures(text: &mut String, protocol: Protocol, first_k: usize, summary
     let first = &summary.models[0].figures;
     for block in blocks(first, is_prequential) {
         let title = match first[block[0]].subset {
-            _ if !is_accuracy(&first[block[0]]) => "beside accuracy",
+            _ if !is_accuracy(&first[block[0]]) => "beyond accuracy",
             Subset::Warm => "warm users' events",
             _ if is_prequential => "all events",
             _ if protocol == Protocol::ColdStart => "warm",
@@ -114,7 +114,7 @@ fn is_accuracy(figure: &Figure) -> bool {
     ACCURACY.contains(&name)
 }
 
-/// Places of the figures of all or of warm cases that share a table: one kind and
+/// Positions of the figures of all or of warm cases that share a table: one kind and
 /// cut-off of lists, or one subset of events.
 fn blocks(figures: &[Figure], is_prequential: bool) -> Vec<Vec<usize>> {
     let shared = |a: &Figure, b: &Figure| {
@@ -198,7 +198,7 @@ fn with_interval(figure: &Figure) -> String {
     }
 }
 
-/// Four places, without the zero before the point.
+/// Four decimals, without the zero before the point.
 fn decimal(value: f64) -> String {
     let text = format!("{value:.4}");
     match text.strip_prefix("-0.") {
@@ -290,7 +290,7 @@ popularity  1.0000 (.9000 to 1.0000)  .2000 (.1000 to .4000)
 engine      .5000 (.4000 to .6000)
 popularity  .5000 (.4000 to .6000)
 
-beside accuracy  Gini@1
+beyond accuracy  Gini@1
 engine            .7500
 popularity        .7500
 

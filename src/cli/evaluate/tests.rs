@@ -33,9 +33,9 @@ fn figure(document: &serde_json::Value, model: &str, metric: &str) -> f64 {
     let models = document["models"].as_array().unwrap();
     let model = models.iter().find(|found| found["model"] == model).unwrap();
     let figures = model["figures"].as_array().unwrap();
-    let is_wanted =
+    let is_it =
         |figure: &&serde_json::Value| figure["metric"] == metric && figure["subset"] == "all";
-    figures.iter().find(is_wanted).unwrap()["point"].as_f64().unwrap()
+    figures.iter().find(is_it).unwrap()["point"].as_f64().unwrap()
 }
 
 /// Weekly baskets: each user has four staples of their own and now and then tries

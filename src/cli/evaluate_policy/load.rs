@@ -13,10 +13,10 @@ use engine::evaluation::off_policy::Log;
 use engine::evaluation::off_policy::LogBuilder;
 use engine::evaluation::off_policy::NewRound;
 
-/// Lines told one by one.
+/// Lines reported one by one.
 const TOLD_MAX: usize = 5;
 
-/// Whose rounds are alike.
+/// The unit of resampling.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Unit {
     /// Users, and decisions where a round has no user.
@@ -161,7 +161,7 @@ impl Intake {
         let log = self.builder.build();
         for incomplete in log.incomplete() {
             notes.push(format!(
-                "{} are missing in {} places and are not used",
+                "{} are missing in {} rounds and are not used",
                 incomplete.column, incomplete.missing
             ));
         }
@@ -183,7 +183,7 @@ impl Intake {
         notes.push(match self.of_users {
             0 => "intervals are over decisions".to_owned(),
             of_users if of_users == rounds => "intervals are over users".to_owned(),
-            _ => "intervals are over users, and decisions of nobody".to_owned(),
+            _ => "intervals are over users, and decisions without a user".to_owned(),
         });
         Loaded { log, actions: self.actions, decisions: self.decisions, unreadable, notes }
     }

@@ -26,12 +26,12 @@ pub enum PolicyName {
     File,
 }
 
-/// How a policy goes by what the ranker was unsure of.
+/// How a policy uses the uncertainty of the ranker.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Exploring {
     /// Factor of the standard deviations.
     pub scale: f64,
-    /// Share of a place that is spread evenly over its candidates.
+    /// Share of a position that is spread evenly over its candidates.
     pub floor: f64,
 }
 

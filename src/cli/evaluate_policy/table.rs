@@ -1,4 +1,4 @@
-//! The figures of each policy as aligned text, and what to beware of.
+//! The figures of each policy as aligned text, and warnings.
 
 use super::Evaluated;
 use super::load::Loaded;

@@ -33,8 +33,8 @@ fn evaluated(name: &str, log: &str, words: &[&str]) -> Result<Value, Failure> {
 
 fn estimate<'a>(document: &'a Value, policy: usize, estimator: &str) -> &'a Value {
     let estimates = document["policies"][policy]["estimates"].as_array().unwrap();
-    let is_wanted = |estimate: &&Value| estimate["estimator"] == estimator;
-    estimates.iter().find(is_wanted).unwrap_or_else(|| panic!("no {estimator} in {estimates:?}"))
+    let is_it = |estimate: &&Value| estimate["estimator"] == estimator;
+    estimates.iter().find(is_it).unwrap_or_else(|| panic!("no {estimator} in {estimates:?}"))
 }
 
 fn value(document: &Value, policy: usize, estimator: &str) -> f64 {
@@ -153,7 +153,7 @@ fn a_table_is_evaluated_by_every_estimator() {
 fn a_dsjson_log_is_evaluated_by_its_scores_and_candidates() {
     let document = evaluated("log.dsjson", &uniform_dsjson(), &["--policy", "greedy"]).unwrap();
     assert_eq!(document["policies"][0]["name"], "greedy by the logged scores");
-    // The second action earns half of the time, and the context tells when.
+    // The second action earns half of the time, and the context determines when.
     assert!((value(&document, 0, "doubly_robust") - 0.5).abs() < 0.02);
     let robust = estimate(&document, 0, "doubly_robust")["standard_error"].as_f64();
     let plain = estimate(&document, 0, "ips")["standard_error"].as_f64();
@@ -209,7 +209,7 @@ fn probabilities_of_the_file_are_a_policy() {
 }
 
 #[test]
-fn missing_support_is_told() {
+fn missing_support_is_reported() {
     let mut lines = String::new();
     for at in 0..300 {
         let _ = writeln!(
@@ -224,7 +224,7 @@ fn missing_support_is_told() {
 }
 
 #[test]
-fn bad_lines_are_left_out_and_told_with_their_numbers() {
+fn bad_lines_are_left_out_and_reported_with_their_numbers() {
     let rows = uniform_table()
         .replace("d5,arm-2,0,1,", "d5,arm-2,0,often,")
         .replace("d7,arm-1,0,0,0.3333333333333333\n", "d7,arm-1,0,0,0\n");

@@ -65,26 +65,26 @@ fn interaction(user: &str, item: &str, kind: InteractionType) -> Interaction {
 }
 
 #[test]
-fn a_decision_is_a_round_for_each_place_that_was_the_rankers_choice() {
+fn a_decision_is_a_round_for_each_position_that_was_the_rankers_choice() {
     let mut rewards = Rewards::default();
-    rewards.note(&interaction("u", "b", InteractionType::Purchase));
+    rewards.add(&interaction("u", "b", InteractionType::Purchase));
     let rounds: Vec<LoggedRound> = rounds(&decision(), &rewards, false).collect();
     let found: Vec<_> =
         rounds.iter().map(|round| (round.position, round.action.as_str(), round.reward)).collect();
     assert_eq!(found, [(0, "a", 0.0), (2, "b", 1.0)]);
     assert_eq!(rounds[0].timestamp.as_deref(), Some("1970-01-01T00:00:01.000Z"));
     assert_eq!(rounds[0].features, [1.0, 2.0]);
-    // The pinned place was no choice.
+    // The pinned position was no choice.
     assert!(rounds.iter().all(|round| round.slate_propensity == Some(0.25 * 0.25)));
     assert_eq!((rounds[0].propensity, rounds[0].model.as_deref()), (0.25, Some("3")));
 }
 
 #[test]
-fn the_best_interaction_of_the_same_person_counts_and_a_negative_one_outweighs_it() {
+fn the_best_interaction_of_the_same_user_counts_and_a_negative_one_outweighs_it() {
     let reward = |kinds: &[(&str, InteractionType)]| {
         let mut rewards = Rewards::default();
         for (user, kind) in kinds {
-            rewards.note(&interaction(user, "a", *kind));
+            rewards.add(&interaction(user, "a", *kind));
         }
         rewards.of(&decision(), "a")
     };
@@ -94,7 +94,7 @@ fn the_best_interaction_of_the_same_person_counts_and_a_negative_one_outweighs_i
     assert_eq!(reward(&[("u", InteractionType::Impression)]), 0.0);
     let best = confidence(click).max(confidence(like));
     assert_eq!(reward(&[("u", like), ("u", click)]), best);
-    assert_eq!(reward(&[("thief", like)]), 0.0);
+    assert_eq!(reward(&[("other", like)]), 0.0);
     let hide = InteractionType::Hide;
     assert_eq!(reward(&[("u", like), ("u", hide)]), confidence(hide));
     assert!(confidence(hide) < 0.0);

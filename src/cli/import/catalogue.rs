@@ -38,7 +38,7 @@ pub async fn send_items(
     let mut rows_end = ledger.rows();
     let mut tally = Tally::default();
     loop {
-        let batch = feed.next(link.patience.stop()).await?;
+        let batch = feed.next(link.retry_limit.stop()).await?;
         let is_last = batch.is_none();
         if let Some(batch) = batch {
             rows_end = batch.rows_end;
@@ -61,7 +61,7 @@ pub async fn send_items(
 }
 
 async fn upsert(link: &Link, requests: &[UpsertItemsRequest]) -> Result<Tally, Trouble> {
-    let answer = retried(&link.patience, || {
+    let answer = retried(&link.retry_limit, || {
         let mut client = CatalogServiceClient::new(link.channel.clone());
         let requests = tokio_stream::iter(requests.to_vec());
         async move { client.upsert_items(requests).await }
@@ -85,7 +85,7 @@ pub async fn send_users(
     mut feed: Feed<SetUserAttributesRequest>,
     ledger: &mut Ledger<'_>,
 ) -> Result<(), Trouble> {
-    while let Some(batch) = feed.next(link.patience.stop()).await? {
+    while let Some(batch) = feed.next(link.retry_limit.stop()).await? {
         let mut tally = batch.unreadable;
         let mut calls = JoinSet::new();
         for request in last_of_each(batch.rows) {
@@ -110,7 +110,7 @@ fn last_of_each(requests: Vec<SetUserAttributesRequest>) -> Vec<SetUserAttribute
 }
 
 async fn set_attributes(link: Link, request: SetUserAttributesRequest) -> Result<Tally, Trouble> {
-    let answer = retried(&link.patience, || {
+    let answer = retried(&link.retry_limit, || {
         let mut client = PersonalizationServiceClient::new(link.channel.clone());
         let request = request.clone();
         async move { client.set_user_attributes(request).await }

@@ -50,19 +50,19 @@ pub fn passes(status: &Status) -> bool {
     }
 }
 
-/// How an import bears failures; clones share what was told.
+/// How long an import retries; clones share whether a failure was reported.
 #[derive(Clone, Debug)]
-pub struct Patience {
+pub struct RetryLimit {
     limit: Duration,
     stop: CancellationToken,
-    /// Whether the present outage was told to the user: many calls notice it at once.
-    told: Arc<AtomicBool>,
+    /// Whether the present outage was reported to the user: many calls notice it at once.
+    reported: Arc<AtomicBool>,
 }
 
-impl Patience {
+impl RetryLimit {
     /// Gives up after `limit` without success, and at once when `stop` is cancelled.
     pub fn new(limit: Duration, stop: CancellationToken) -> Self {
-        Self { limit, stop, told: Arc::default() }
+        Self { limit, stop, reported: Arc::default() }
     }
 
     /// What cancels the import.
@@ -70,8 +70,8 @@ impl Patience {
         &self.stop
     }
 
-    fn tell(&self, status: &Status) {
-        if !self.told.swap(true, Ordering::Relaxed) {
+    fn report(&self, status: &Status) {
+        if !self.reported.swap(true, Ordering::Relaxed) {
             let (code, message) = (status.code(), status.message());
             let seconds = self.limit.as_secs();
             eprintln!("{code:?}: {message}; trying again for up to {seconds} s");
@@ -82,7 +82,7 @@ impl Patience {
 /// Waits between attempts, over a bounded time.
 #[derive(Debug)]
 pub struct Backoff {
-    patience: Patience,
+    retry_limit: RetryLimit,
     failures: u32,
     failing_since: Option<Instant>,
     rng: ChaCha8Rng,
@@ -90,10 +90,10 @@ pub struct Backoff {
 
 impl Backoff {
     /// No failure so far.
-    pub fn new(patience: &Patience) -> Self {
+    pub fn new(retry_limit: &RetryLimit) -> Self {
         let now = SystemClock.now().as_millis();
         Self {
-            patience: patience.clone(),
+            retry_limit: retry_limit.clone(),
             failures: 0,
             failing_since: None,
             rng: ChaCha8Rng::seed_from_u64(now.unsigned_abs()),
@@ -104,14 +104,14 @@ impl Backoff {
     pub fn succeeded(&mut self) {
         self.failures = 0;
         self.failing_since = None;
-        self.patience.told.store(false, Ordering::Relaxed);
+        self.retry_limit.reported.store(false, Ordering::Relaxed);
     }
 
     /// How long to wait after a failure at `now`; `None`: give up.
     fn next_wait(&mut self, now: Instant) -> Option<Duration> {
         let since = *self.failing_since.get_or_insert(now);
         let failing = now.saturating_duration_since(since);
-        let left = self.patience.limit.checked_sub(failing).filter(|left| !left.is_zero())?;
+        let left = self.retry_limit.limit.checked_sub(failing).filter(|left| !left.is_zero())?;
         let doubled = WAIT_FIRST.saturating_mul(1 << self.failures.min(10)).min(WAIT_MAX);
         self.failures += 1;
         let share: f64 = self.rng.random_range(0.5..=1.0);
@@ -128,11 +128,11 @@ impl Backoff {
             return Err(Trouble::Refused(status));
         }
         let Some(wait) = self.next_wait(Instant::now()) else {
-            return Err(Trouble::GaveUp { seconds: self.patience.limit.as_secs(), status });
+            return Err(Trouble::GaveUp { seconds: self.retry_limit.limit.as_secs(), status });
         };
-        self.patience.tell(&status);
+        self.retry_limit.report(&status);
         tokio::select! {
-            () = self.patience.stop.cancelled() => Err(Trouble::Interrupted),
+            () = self.retry_limit.stop.cancelled() => Err(Trouble::Interrupted),
             () = tokio::time::sleep(wait) => Ok(()),
         }
     }
@@ -142,14 +142,17 @@ impl Backoff {
 ///
 /// # Errors
 /// As [`Backoff::wait`].
-pub async fn retried<T, F>(patience: &Patience, mut call: impl FnMut() -> F) -> Result<T, Trouble>
+pub async fn retried<T, F>(
+    retry_limit: &RetryLimit,
+    mut call: impl FnMut() -> F,
+) -> Result<T, Trouble>
 where
     F: Future<Output = Result<T, Status>>,
 {
-    let mut backoff = Backoff::new(patience);
+    let mut backoff = Backoff::new(retry_limit);
     loop {
         let answer = tokio::select! {
-            () = patience.stop.cancelled() => return Err(Trouble::Interrupted),
+            () = retry_limit.stop.cancelled() => return Err(Trouble::Interrupted),
             answer = in_time(call()) => answer,
         };
         match answer {
@@ -176,13 +179,13 @@ pub async fn in_time<T>(answer: impl Future<Output = Result<T, Status>>) -> Resu
 mod tests {
     use super::*;
 
-    fn patience(seconds: u64) -> Patience {
-        Patience::new(Duration::from_secs(seconds), CancellationToken::new())
+    fn retry_limit(seconds: u64) -> RetryLimit {
+        RetryLimit::new(Duration::from_secs(seconds), CancellationToken::new())
     }
 
     #[test]
     fn waits_grow_up_to_a_bound_and_end_in_time() {
-        let mut backoff = Backoff::new(&patience(60));
+        let mut backoff = Backoff::new(&retry_limit(60));
         let start = Instant::now();
         let mut now = start;
         let mut waits = Vec::new();
@@ -197,8 +200,8 @@ mod tests {
     }
 
     #[test]
-    fn progress_starts_the_waits_anew() {
-        let mut backoff = Backoff::new(&patience(1));
+    fn progress_restarts_the_waits() {
+        let mut backoff = Backoff::new(&retry_limit(1));
         let start = Instant::now();
         for _ in 0..20 {
             assert!(backoff.next_wait(start).is_some());
@@ -210,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_of_the_server_does_not_pass_and_a_broken_connection_does() {
+    fn a_rejection_by_the_server_does_not_pass_and_a_broken_connection_does() {
         assert!(!passes(&Status::invalid_argument("wrong")));
         assert!(!passes(&Status::unknown("server's own")));
         assert!(passes(&Status::unavailable("shutting down")));
@@ -221,8 +224,8 @@ mod tests {
     #[tokio::test]
     async fn a_call_is_made_again_until_it_succeeds() {
         let mut failures = 3;
-        let patience = patience(60);
-        let answer = retried(&patience, || {
+        let retry_limit = retry_limit(60);
+        let answer = retried(&retry_limit, || {
             failures -= 1;
             let answer = if failures > 0 { Err(Status::unavailable("not yet")) } else { Ok(5) };
             std::future::ready(answer)
@@ -231,14 +234,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_refusal_and_an_interruption_end_the_attempts_at_once() {
-        let patience = patience(60);
-        let refused = retried(&patience, || {
+    async fn a_rejection_and_an_interruption_end_the_attempts_at_once() {
+        let retry_limit = retry_limit(60);
+        let refused = retried(&retry_limit, || {
             std::future::ready(Err::<(), Status>(Status::not_found("no namespace")))
         });
         assert!(matches!(refused.await, Err(Trouble::Refused(_))));
-        patience.stop().cancel();
-        let interrupted = retried(&patience, || {
+        retry_limit.stop().cancel();
+        let interrupted = retried(&retry_limit, || {
             std::future::ready(Err::<(), Status>(Status::unavailable("down")))
         });
         assert!(matches!(interrupted.await, Err(Trouble::Interrupted)));

@@ -77,7 +77,7 @@ impl<'a, 'b> Sending<'a, 'b> {
             link,
             feed,
             ledger,
-            backoff: Backoff::new(&link.patience),
+            backoff: Backoff::new(&link.retry_limit),
             pending: VecDeque::new(),
             exhausted: false,
             acknowledged: 0,
@@ -97,7 +97,7 @@ impl<'a, 'b> Sending<'a, 'b> {
 
     /// One opening of the stream: first what is pending, then the rest of the file.
     async fn session(&mut self) -> Result<(), Cut> {
-        let stop = self.link.patience.stop();
+        let stop = self.link.retry_limit.stop();
         self.acknowledged = 0;
         while self.pending.is_empty() && !self.exhausted {
             let batch = self.feed.next(stop).await?;
@@ -106,7 +106,7 @@ impl<'a, 'b> Sending<'a, 'b> {
         if self.pending.is_empty() {
             return Ok(());
         }
-        // Room for all that can be pending, so sending never waits and never fails for lack of room.
+        // Large enough for all that can be pending, so sending never waits and never fails.
         // The first requests are in it before the call: a server may want one before it answers.
         let (sender, outgoing) = mpsc::channel(self.link.window);
         for pending in &self.pending {
@@ -127,11 +127,11 @@ impl<'a, 'b> Sending<'a, 'b> {
                     return Ok(());
                 }
             }
-            let room = !self.exhausted && self.pending.len() < self.link.window;
+            let may_send = !self.exhausted && self.pending.len() < self.link.window;
             tokio::select! {
                 () = stop.cancelled() => return Err(Trouble::Interrupted.into()),
                 ack = next(&mut acks), if !self.pending.is_empty() => self.acknowledge(ack?)?,
-                batch = self.feed.next(stop), if room => {
+                batch = self.feed.next(stop), if may_send => {
                     if self.take(batch?)? && let (Some(sender), Some(last)) = (&sender, self.pending.back()) {
                         // A closed channel is a broken stream: the acknowledgements will say so.
                         let _ = sender.try_send(last.request.clone());

@@ -26,14 +26,14 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Adds counts and, while there is room, reasons.
+    /// Adds counts and, up to the limit, reasons.
     pub fn add(&mut self, other: Self) {
         self.accepted += other.accepted;
         self.duplicates += other.duplicates;
         self.rejected += other.rejected;
         self.unreadable += other.unreadable;
-        let room = REASONS.saturating_sub(self.reasons.len());
-        self.reasons.extend(other.reasons.into_iter().take(room));
+        let left = REASONS.saturating_sub(self.reasons.len());
+        self.reasons.extend(other.reasons.into_iter().take(left));
     }
 
     /// All rows.
@@ -65,9 +65,9 @@ impl fmt::Display for Summary {
                 write!(formatter, "\n  {reason}")?;
             }
             let told = tally.reasons.len() as u64;
-            let untold = (tally.rejected + tally.unreadable).saturating_sub(told);
-            if untold > 0 {
-                write!(formatter, "\n  and {untold} more")?;
+            let omitted = (tally.rejected + tally.unreadable).saturating_sub(told);
+            if omitted > 0 {
+                write!(formatter, "\n  and {omitted} more")?;
             }
             separator = "\n";
         }

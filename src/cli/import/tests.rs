@@ -88,13 +88,13 @@ async fn cuts_are_bridged_and_nothing_is_lost_or_learnt_twice() {
 
 #[tokio::test]
 async fn a_stopped_import_continues_at_the_last_acknowledgement() {
-    // The server ends all later streams after 20 messages, and there is no patience.
+    // The server ends all later streams after 20 messages, and there are no retries.
     let faults = Faults { cut_every: Some(20), cuts: u64::MAX, ..Faults::default() };
     let server = FakeServer::start(faults).await;
     let directory = directory(400);
-    let mut impatient = args(&server, &directory);
-    impatient.retry_seconds = 0;
-    run(impatient).await.unwrap_err();
+    let mut without_retry = args(&server, &directory);
+    without_retry.retry_seconds = 0;
+    run(without_retry).await.unwrap_err();
     let text = fs::read_to_string(state_of(&directory)).unwrap();
     let state: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!(state["files"]["interactions"]["rows"], 200);
@@ -115,9 +115,9 @@ async fn a_changed_file_is_not_resumed() {
     let faults = Faults { cut_every: Some(5), cuts: u64::MAX, ..Faults::default() };
     let server = FakeServer::start(faults).await;
     let directory = directory(100);
-    let mut impatient = args(&server, &directory);
-    impatient.retry_seconds = 0;
-    run(impatient).await.unwrap_err();
+    let mut without_retry = args(&server, &directory);
+    without_retry.retry_seconds = 0;
+    run(without_retry).await.unwrap_err();
     server.set(Faults::default());
     let file = directory.path().join("interactions.csv");
     let text = fs::read_to_string(&file).unwrap();
@@ -166,7 +166,7 @@ async fn rejected_and_unreadable_rows_are_counted_and_named() {
 
 #[tokio::test]
 async fn a_cancelled_import_ends_at_once() {
-    // Nobody listens there, and the patience is long.
+    // Nothing listens there, and the timeout is long.
     let channel = Channel::from_static("http://127.0.0.1:1").connect_lazy();
     let directory = directory(10);
     let options = Options { progress: false, ..Options::default() };
@@ -178,7 +178,7 @@ async fn a_cancelled_import_ends_at_once() {
 }
 
 #[tokio::test]
-async fn a_refusal_of_the_server_ends_the_import() {
+async fn a_rejection_by_the_server_ends_the_import() {
     let faults = Faults { refuse: true, ..Faults::default() };
     let server = FakeServer::start(faults).await;
     let failure = run(args(&server, &directory(10))).await.unwrap_err();

@@ -127,7 +127,7 @@ impl Args {
     pub fn check(&self) -> Result<(), Failure> {
         if !self.allow_remote && !is_loopback(&self.addr)? {
             return Err(format!(
-                "{} is not on this machine; a load on somebody else's server needs --allow-remote",
+                "{} is not on this machine; a load on another server needs --allow-remote",
                 self.addr
             )
             .into());
@@ -277,8 +277,8 @@ mod tests {
             "http://localhost.example.org:1",
             "http://[2001:db8::1]:1",
         ] {
-            let refusal = parse(&format!("--addr {addr}")).unwrap_err();
-            assert!(refusal.contains("--allow-remote"), "{refusal}");
+            let error = parse(&format!("--addr {addr}")).unwrap_err();
+            assert!(error.contains("--allow-remote"), "{error}");
             parse(&format!("--addr {addr} --allow-remote")).unwrap();
         }
     }

@@ -21,7 +21,7 @@ use crate::cli::loadtest::measured::Measured;
 use crate::cli::loadtest::schedule::Schedule;
 use crate::cli::loadtest::schedule::pace;
 
-/// How often the pacer looks for room when too many calls are in flight.
+/// How often the pacer tries again when too many calls are in flight.
 const FULL_WAIT: Duration = Duration::from_micros(100);
 
 /// Something that can be called again and again.
@@ -63,7 +63,7 @@ pub async fn open_loop<C: Call>(call: Arc<C>, plan: Plan) -> Result<Measured, Fa
     Ok(measured)
 }
 
-/// The pacer's thread: spawns each call when it is due and there is room.
+/// The pacer's thread: spawns each call when it is due and a permit is free.
 fn fire_all<C: Call>(
     call: &Arc<C>,
     plan: &Plan,
@@ -72,12 +72,12 @@ fn fire_all<C: Call>(
     tasks: &TaskTracker,
     handle: &Handle,
 ) {
-    let room = Arc::new(Semaphore::new(plan.in_flight));
+    let permits = Arc::new(Semaphore::new(plan.in_flight));
     let end = start + plan.length;
     pace(start, plan.schedule.clone(), |number, due| {
         lock(measured).offered += 1;
         let permit = loop {
-            if let Ok(permit) = Arc::clone(&room).try_acquire_owned() {
+            if let Ok(permit) = Arc::clone(&permits).try_acquire_owned() {
                 break permit;
             }
             if Instant::now() >= end {
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn calls_that_never_got_room_are_counted_as_unsent() {
+    async fn calls_that_never_got_a_permit_are_counted_as_unsent() {
         let server = Pausing::new(0..300);
         let measured = open_loop(server, plan(1_000.0, 100, 10)).await.unwrap();
         assert_eq!(measured.offered, 100);

@@ -168,7 +168,7 @@ impl EchoProcess {
 
 impl Drop for EchoProcess {
     fn drop(&mut self) {
-        // It may have ended by itself; there is nobody to tell.
+        // It may have ended by itself; nothing waits for it.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

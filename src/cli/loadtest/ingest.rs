@@ -37,10 +37,10 @@ use crate::proto::personalization_service_client::PersonalizationServiceClient;
 const OPENINGS: u32 = 50;
 /// The wait before a stream is opened again.
 const REOPEN_WAIT: Duration = Duration::from_millis(100);
-/// How often the pacer looks for room when a stream has too many messages.
+/// How often the pacer tries again when a stream has too many messages.
 const FULL_WAIT: Duration = Duration::from_micros(100);
 
-/// What the load is like, beside its plan.
+/// What the load is like, apart from its plan.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Events of one message.

@@ -32,7 +32,7 @@ const PAGE: u32 = 1_000;
 #[derive(Clone, Debug)]
 pub struct Population {
     pub namespace: String,
-    /// User ids, with the number in place of `{}`.
+    /// User ids, with the number instead of `{}`.
     pub user_pattern: String,
     /// Users are numbered from 1 to this.
     pub users: u64,
@@ -55,7 +55,7 @@ impl Population {
     }
 }
 
-/// The pattern with the number in place of `{}`.
+/// The pattern with the number instead of `{}`.
 pub fn numbered(pattern: &str, number: u64) -> String {
     pattern.replace("{}", &number.to_string())
 }
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_takes_the_number_in_place_of_its_braces() {
+    fn a_pattern_takes_the_number_instead_of_its_braces() {
         assert_eq!(numbered("user-{}", 12), "user-12");
         assert_eq!(numbered("{}", 3), "3");
     }

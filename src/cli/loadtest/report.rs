@@ -28,7 +28,7 @@ pub struct Section {
 }
 
 impl Section {
-    /// What to tell a reader who would take the figures at face value.
+    /// Warnings about the figures.
     pub fn warnings(&self) -> Vec<String> {
         let measured = &self.measured;
         let mut warnings = Vec::new();
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_told_in_a_readable_unit() {
+    fn times_are_printed_in_a_readable_unit() {
         assert_eq!(time(123.4), "123 us");
         assert_eq!(time(12_345.0), "12.35 ms");
         assert_eq!(time(2_500_000.0), "2.50 s");

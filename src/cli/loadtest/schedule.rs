@@ -1,6 +1,6 @@
 //! When calls are due: an open-loop schedule, drawn before and without regard to any answer.
 //!
-//! - The n-th arrival depends on rate, kind and seed only, never on how the server fares. A slow answer
+//! - The n-th arrival depends on rate, kind and seed only, never on the state of the server. A slow answer
 //!   therefore delays no later arrival, and its queueing shows in the latencies (no coordinated omission).
 //! - Bounded: the schedule ends at its length.
 

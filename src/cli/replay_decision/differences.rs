@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn each_bit_that_differs_is_told_with_its_place() {
+    fn each_bit_that_differs_is_reported_with_its_position() {
         let mut redone = decision();
         redone.shown[1].score = f32::from_bits(redone.shown[1].score.to_bits() + 1);
         redone.shown[0].propensity = -0.5;
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_candidate_and_the_first_deviation_that_differ_are_told() {
+    fn the_first_candidate_and_the_first_deviation_that_differ_are_reported() {
         let before = scores(&[("a", 0.1), ("b", 0.2)]);
         let told = |now: &[(&str, f32)]| {
             of_candidates(&before, &scores(now)).map(|one| one.0).collect::<Vec<_>>()

@@ -1,4 +1,4 @@
-//! A decision as it is printed: for people a table, for machines JSON.
+//! A decision as it is printed: as a table or as JSON.
 
 use serde::Serialize;
 
@@ -43,12 +43,12 @@ pub struct Report {
     /// How many stood to choose from.
     candidates: u32,
     call: Option<Call>,
-    shown: Vec<Place>,
+    shown: Vec<Position>,
     /// Everything that stood to choose from, in the ranker's order.
     scores: Vec<Scored>,
 }
 
-/// What was asked, and what was beside it.
+/// The request and its context.
 #[derive(Debug, Serialize)]
 struct Call {
     engine_revision: u32,
@@ -69,7 +69,7 @@ struct Call {
 }
 
 #[derive(Debug, Serialize)]
-struct Place {
+struct Position {
     position: usize,
     item_id: String,
     score: f32,
@@ -128,7 +128,7 @@ impl Report {
             candidates: decision.candidates,
             call: detail.map(|detail| Call::new(decision, detail, call)),
             shown: shown
-                .map(|(position, shown)| Place {
+                .map(|(position, shown)| Position {
                     position,
                     item_id: shown.item_id.to_string(),
                     score: shown.score,
@@ -141,7 +141,7 @@ impl Report {
         }
     }
 
-    /// For people.
+    /// As a table.
     pub fn table(&self) -> String {
         let mut text = format!(
             "decision {} of {} in {}, record {} of {}\n\
@@ -161,7 +161,7 @@ impl Report {
         if let Some(call) = &self.call {
             text += &call.lines();
         }
-        let head = ["place", "item", "score", "propensity", "pinned"].map(str::to_owned);
+        let head = ["position", "item", "score", "propensity", "pinned"].map(str::to_owned);
         let mut rows = vec![head.to_vec()];
         rows.extend(self.shown.iter().map(|position| {
             vec![

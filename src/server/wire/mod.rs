@@ -1,6 +1,6 @@
 //! Requests as bytes, checked before they are decoded.
 //!
-//! - What passes is a message that decodes, and takes no more memory than was reckoned:
+//! - What passes is a message that decodes, and takes no more memory than was computed:
 //!   two bytes on the wire can become hundreds in memory.
 //! - Fields are known by the descriptors that reflection serves; a new one needs nothing
 //!   here.

@@ -22,7 +22,7 @@ pub enum Kind {
     Fixed64,
     Text,
     Bytes,
-    /// By its place in the schema.
+    /// By its index in the schema.
     Message(usize),
 }
 
@@ -54,7 +54,7 @@ impl Schema {
         }
         let numbered = found.iter().enumerate();
         let by_name: BTreeMap<String, usize> =
-            numbered.map(|(position, (name, _))| (name.clone(), position)).collect();
+            numbered.map(|(index, (name, _))| (name.clone(), index)).collect();
         let sizes = Sizes { by_name: &by_name, found: &found };
         let messages = found.iter().map(|(_, message)| sizes.fields(message)).collect();
         Self { messages, by_name }
@@ -109,38 +109,38 @@ impl Sizes<'_> {
             Type::Float | Type::Fixed32 | Type::Sfixed32 => Kind::Fixed32,
             Type::String => Kind::Text,
             Type::Bytes => Kind::Bytes,
-            Type::Message | Type::Group => Kind::Message(self.place(field)),
+            Type::Message | Type::Group => Kind::Message(self.index_of(field)),
             _ => Kind::Varint,
         }
     }
 
-    fn place(&self, field: &FieldDescriptorProto) -> usize {
+    fn index_of(&self, field: &FieldDescriptorProto) -> usize {
         *self.by_name.get(field.type_name()).expect("a set holds the messages its fields name")
     }
 
     fn is_map(&self, field: &FieldDescriptorProto) -> bool {
-        matches!(self.kind(field), Kind::Message(position)
-            if self.found[position].1.options.as_ref().is_some_and(|options| options.map_entry()))
+        matches!(self.kind(field), Kind::Message(index)
+            if self.found[index].1.options.as_ref().is_some_and(|options| options.map_entry()))
     }
 
     /// Bytes of one value of the field. `around` are the messages it is inside of: one
     /// that holds itself does so by a pointer.
     fn size(&self, field: &FieldDescriptorProto, around: &mut Vec<usize>) -> usize {
-        let position = match self.kind(field) {
+        let index = match self.kind(field) {
             Kind::Varint | Kind::Fixed64 => return 8,
             Kind::Fixed32 => return 4,
             Kind::Text | Kind::Bytes => return HEAD,
-            Kind::Message(position) => position,
+            Kind::Message(index) => index,
         };
-        if around.contains(&position) {
+        if around.contains(&index) {
             return 8;
         }
-        around.push(position);
+        around.push(index);
         let of_field = |field: &FieldDescriptorProto| match field.label() {
             Label::Repeated => HEAD,
             _ => self.size(field, around) + if field.proto3_optional() { 8 } else { 0 },
         };
-        let size = self.found[position].1.field.iter().map(of_field).sum::<usize>() + 8;
+        let size = self.found[index].1.field.iter().map(of_field).sum::<usize>() + 8;
         around.pop();
         size
     }

@@ -52,13 +52,13 @@ fn empty_elements_are_counted_before_they_are_decoded() {
 }
 
 #[test]
-fn what_is_reckoned_covers_what_is_taken() {
+fn the_computed_size_covers_what_is_taken() {
     let schema = schema();
     for count in [0, 1, 10, 10_000] {
         let bytes = request(vec![interaction(); count]);
-        let reckoned = checked(&schema, "RecordInteractionsRequest", &bytes, MOST).unwrap();
+        let computed = checked(&schema, "RecordInteractionsRequest", &bytes, MOST).unwrap();
         let taken = count * (size_of::<proto::Interaction>() + 306 + 2 * size_of::<String>());
-        assert!(reckoned >= taken && reckoned < 4 * taken + 100, "{reckoned} {taken}");
+        assert!(computed >= taken && computed < 4 * taken + 100, "{computed} {taken}");
     }
 }
 

@@ -165,7 +165,7 @@ fn delimited<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], Fault> {
     take(rest, length)
 }
 
-/// Passes over a field that nobody knows.
+/// Passes over an unknown field.
 fn skip(rest: &mut &[u8], number: u32, wire: u8, depth: usize) -> Result<(), Fault> {
     if depth == 0 {
         return Err(malformed("is nested too deeply"));

@@ -15,9 +15,9 @@ use crate::service::blocking::Expiry;
 use crate::service::error::Error;
 use crate::service::namespace::Namespace;
 use crate::service::personalize::PersonalizeCall;
-use crate::service::scene::List;
-use crate::service::scene::item_of;
-use crate::service::scene::work_out;
+use crate::service::work_out::List;
+use crate::service::work_out::item_of;
+use crate::service::work_out::work_out;
 use engine::ItemIndex;
 use engine::Retrieval;
 use engine::View;
@@ -34,7 +34,7 @@ const BOOST_MIN: f64 = 1e-4;
 pub struct Suggestion {
     /// All of them together.
     pub alterations: Vec<Alteration>,
-    /// The place of the item then.
+    /// The position of the item then.
     pub position: usize,
     /// Other items that come into the answer or leave it.
     pub displaced: usize,
@@ -75,7 +75,7 @@ struct Search<'a> {
     expiry: &'a Expiry,
     /// Without these there is no way.
     required: Vec<Alteration>,
-    /// What suits the person under the filter with the required changes.
+    /// What suits the user under the filter with the required changes.
     personal: Option<Vec<ItemIndex>>,
 }
 

@@ -1,4 +1,4 @@
-//! What was found, in words for the people who run the service.
+//! What was found, in words for operators.
 
 use super::Absence;
 use super::Alteration;
@@ -13,7 +13,7 @@ pub fn of(absence: &Absence, positions: usize) -> String {
     let mut sentence = match absence.cause {
         Cause::Present => {
             let position = absence.position.map_or(0, |position| position + 1);
-            format!("in the answer, at place {position}")
+            format!("in the answer, at position {position}")
         }
         Cause::UnknownItem => "no item of this id is known".to_owned(),
         Cause::NotInCatalogue => "not in the catalogue: known from interactions only".to_owned(),
@@ -26,7 +26,7 @@ pub fn of(absence: &Absence, positions: usize) -> String {
         Cause::Suppressed => {
             let position = absence.gap.as_ref().map_or(0, |gap| gap.candidate_rank.position + 1);
             format!(
-                "by score alone at place {position} of {positions}, but left out for others' sake"
+                "by score alone at position {position} of {positions}, but left out for others' sake"
             )
         }
         Cause::Outranked => absence.gap.as_ref().map_or_else(String::new, outranked),

@@ -43,8 +43,8 @@ pub struct Embedder {
     cache: Arc<dyn Cache>,
     metrics: Arc<Metrics>,
     running: Arc<Semaphore>,
-    room: Arc<Semaphore>,
-    /// Whether somebody was told of a namespace that the model does not suit.
+    waiting: Arc<Semaphore>,
+    /// Whether it was logged that the model does not suit a namespace.
     told: Arc<AtomicBool>,
 }
 
@@ -57,8 +57,8 @@ impl std::fmt::Debug for Embedder {
 impl Embedder {
     pub fn new(model: Arc<EmbeddingModel>, cache: Arc<dyn Cache>, metrics: Arc<Metrics>) -> Self {
         let running = Arc::new(Semaphore::new(RUNNING_MAX));
-        let room = Arc::new(Semaphore::new(WAITING_BYTES));
-        Self { model, cache, metrics, running, room, told: Arc::default() }
+        let waiting = Arc::new(Semaphore::new(WAITING_BYTES));
+        Self { model, cache, metrics, running, waiting, told: Arc::default() }
     }
 
     /// Gives upserted items that have a text and no embedding the one of their text.
@@ -70,21 +70,21 @@ impl Embedder {
         if dimension != self.model.dimension() {
             if !self.told.swap(true, Ordering::Relaxed) {
                 let made = self.model.dimension();
-                tracing::warn!(made, wanted = dimension, "a namespace gets no embeddings");
+                tracing::warn!(made, expected = dimension, "a namespace gets no embeddings");
             }
             return Ok(());
         }
-        let wanting_bytes = records.iter_mut().filter_map(|record| {
-            let (_item, text) = wanting(record)?;
+        let waiting_bytes = records.iter_mut().filter_map(|record| {
+            let (_item, text) = unembedded(record)?;
             Some(text.len() + record.bytes())
         });
-        let bytes = wanting_bytes.sum::<usize>().min(WAITING_BYTES);
-        let bytes = u32::try_from(bytes).expect("the room is below 4 GiB");
+        let bytes = waiting_bytes.sum::<usize>().min(WAITING_BYTES);
+        let bytes = u32::try_from(bytes).expect("the budget is below 4 GiB");
         let overloaded = |_none_left| Error::Overloaded("too many items wait for an embedding");
-        let _room = self.room.try_acquire_many(bytes).map_err(overloaded)?;
+        let _permit = self.waiting.try_acquire_many(bytes).map_err(overloaded)?;
         let (mut missing, mut texts) = (Vec::new(), Vec::new());
         for (position, record) in records.iter_mut().enumerate() {
-            let Some((item, text)) = wanting(record) else {
+            let Some((item, text)) = unembedded(record) else {
                 continue;
             };
             let key = self.key(&text);
@@ -134,7 +134,7 @@ impl Embedder {
         let started = std::time::Instant::now();
         let model = self.model.clone();
         let work = move || {
-            // Held by the work: a caller who goes away frees no place for more of it.
+            // Held by the work: a caller who goes away frees no slot for more of it.
             let _turn = turn;
             match model.embed(&texts) {
                 Ok(embeddings) => embeddings.into_iter().map(Some).collect(),
@@ -176,8 +176,8 @@ fn alone(model: &EmbeddingModel, text: &String) -> Option<Vec<f32>> {
     logged.ok()?.pop()
 }
 
-/// The item of a record that wants an embedding, with the text to make it of.
-fn wanting(record: &mut Record) -> Option<(&mut Item, String)> {
+/// The item of a record that needs an embedding, with the text to make it of.
+fn unembedded(record: &mut Record) -> Option<(&mut Item, String)> {
     let Record::ItemUpserted(item) = record else {
         return None;
     };

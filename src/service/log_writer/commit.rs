@@ -1,9 +1,9 @@
-//! One commit: the records of many callers in one transaction, and what each hears.
+//! One commit: the records of many callers in one transaction, and the outcome of each.
 //!
 //! - Decisions stand before the other records of their namespace.
 //! - A decision never takes other records down with it: when the store refuses them
 //!   together, the others are tried alone.
-//! - Everybody hears the kind of the error that kept his records from being written.
+//! - All callers get the kind of the error that kept their records from being written.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -69,7 +69,7 @@ impl Group {
     fn of(gathered: Gathered) -> Self {
         let mut group = Self::default();
         // By identity: a namespace that was deleted and created again has another tail,
-        // and each must hear of its own records.
+        // and each must get the outcome of its own records.
         let mut known: HashMap<*const LogTail, usize> = HashMap::new();
         for offered in gathered.decisions {
             let log = Arc::as_ptr(&offered.tail);
@@ -123,7 +123,7 @@ impl Group {
 }
 
 impl Writer {
-    /// One transaction; then everybody hears what became of theirs.
+    /// One transaction; then all callers get their outcomes.
     pub fn commit(&self, gathered: Gathered) {
         let mut group = Group::of(gathered);
         let mut outcome = self.append(&group);
@@ -141,7 +141,7 @@ impl Writer {
             group.drop_decisions();
             outcome = self.append(&group);
         }
-        self.tell(group, outcome);
+        self.reply(group, outcome);
     }
 
     fn append(&self, group: &Group) -> Outcome {
@@ -169,7 +169,7 @@ impl Writer {
         Ok(appended)
     }
 
-    fn tell(&self, group: Group, outcome: Outcome) {
+    fn reply(&self, group: Group, outcome: Outcome) {
         if let Ok(appended) = &outcome {
             for ((tail, _decisions), appended) in group.parts.iter().zip(appended) {
                 if let Ok(appended) = appended {
@@ -190,7 +190,7 @@ impl Writer {
                     }),
                 },
             };
-            // A caller that has gone away does not want to know.
+            // A caller that has gone away needs no outcome.
             let _gone = waiting.reply.send(own);
         }
     }
@@ -202,7 +202,7 @@ fn refused_decisions(group: &Group, appended: &[Result<Appended, storage::Error>
     parts.map(|((_tail, decisions), _refused)| *decisions as u64).sum()
 }
 
-/// Whether the same records may be written without the decisions beside them. A store that
+/// Whether the same records may be written without their decisions. A store that
 /// is away takes neither, and may have taken both: that is not tried twice.
 fn may_be_of_decisions(error: &Error) -> bool {
     match error {

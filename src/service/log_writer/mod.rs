@@ -4,9 +4,9 @@
 //! - While one commit is on its way to the disk the next group gathers, so the size of a
 //!   group follows the load and nobody waits for a timer.
 //! - The writer has a thread of its own: no other work can keep it from writing.
-//! - Decisions travel beside: nobody waits for them. They are written in the order in which
+//! - Decisions are queued apart: no call waits for them. They are written in the order in which
 //!   they came, so that a decision precedes every interaction that names it; without
-//!   traffic they are written after a short delay. When they find no room they are dropped
+//!   traffic they are written after a short delay. When their budget is used up they are dropped
 //!   and counted.
 //! - Memory is bounded by bytes, of events and of decisions apart. They are held by the
 //!   records and not by the call: a caller who goes away frees nothing before the commit.
@@ -55,11 +55,11 @@ const DECISION_BYTES: usize = 32 * 1024 * 1024;
 /// Memory of one decision. Its record is bounded before (`limits::DECISION_BYTES`), so that
 /// only a list of hundreds of items with long features comes near.
 const DECISION_BYTES_EACH: usize = 1024 * 1024;
-/// Longest wait for room.
-const QUEUE_PATIENCE: Duration = Duration::from_secs(2);
+/// Longest wait for budget.
+const QUEUE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Longest wait for the last commits when the process stops: longer than a store takes to
 /// give up, and not for ever.
-const END_PATIENCE: Duration = Duration::from_secs(15);
+const END_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The end of one namespace's log, as its followers see it.
 #[derive(Debug)]
@@ -115,8 +115,8 @@ pub struct Service {
 #[derive(Debug, Clone)]
 pub struct Handle {
     queue: Arc<Queue>,
-    event_room: Arc<Semaphore>,
-    decision_room: Arc<Semaphore>,
+    event_budget: Arc<Semaphore>,
+    decision_budget: Arc<Semaphore>,
     metrics: Arc<Metrics>,
     store: Arc<StoreMonitor>,
 }
@@ -151,7 +151,7 @@ pub fn log_writer(
     let thread = std::thread::Builder::new().name("log-writer".to_owned());
     let write = move || {
         while let Some(next) = gathered.next() {
-            // The panic is logged; those who wait hear that nothing came of it.
+            // The panic is logged; callers that wait get an error.
             let _logged = caught(|| writer.commit(next));
         }
         let _unheard = ended.send(());
@@ -159,8 +159,8 @@ pub fn log_writer(
     thread.spawn(write).expect("the system has threads left");
     let handle = Handle {
         queue: queue.clone(),
-        event_room: Arc::new(Semaphore::new(EVENT_BYTES)),
-        decision_room: Arc::new(Semaphore::new(DECISION_BYTES)),
+        event_budget: Arc::new(Semaphore::new(EVENT_BYTES)),
+        decision_budget: Arc::new(Semaphore::new(DECISION_BYTES)),
         metrics,
         store: store.clone(),
     };
@@ -189,16 +189,16 @@ impl Handle {
     ) -> Result<Pending, Error> {
         self.check_store()?;
         let bytes: usize = records.iter().map(Record::bytes).sum();
-        let room = self.event_room.clone().acquire_many_owned(permits(bytes, EVENT_BYTES));
-        let in_flight = tokio::time::timeout(QUEUE_PATIENCE, room).await;
-        let in_flight = in_flight.map_err(|_elapsed| self.refusal())?;
+        let budget = self.event_budget.clone().acquire_many_owned(permits(bytes, EVENT_BYTES));
+        let in_flight = tokio::time::timeout(QUEUE_TIMEOUT, budget).await;
+        let in_flight = in_flight.map_err(|_elapsed| self.full())?;
         let in_flight = in_flight.map_err(|_closed| Error::ShuttingDown)?;
         let (reply, outcome) = oneshot::channel();
         let tail = tail.clone();
         let submission = Submission { tail, records, bytes, fence, reply, in_flight };
         match self.queue.submit(submission) {
             Ok(()) => Ok(Pending(outcome)),
-            Err(Refused::Stalled) => Err(self.refusal()),
+            Err(Refused::Stalled) => Err(self.full()),
             Err(Refused::Closed) => Err(Error::ShuttingDown),
         }
     }
@@ -209,11 +209,11 @@ impl Handle {
     /// # Errors
     /// `Storage` while the log is away or does not answer.
     pub(super) fn check_store(&self) -> Result<(), Error> {
-        if self.store.is_away() { Err(self.refusal()) } else { Ok(()) }
+        if self.store.is_away() { Err(self.full()) } else { Ok(()) }
     }
 
-    /// Why there is no room: the store does not take what is queued, or not fast enough.
-    fn refusal(&self) -> Error {
+    /// Why the budget is used up: the store does not take what is queued, or not fast enough.
+    fn full(&self) -> Error {
         match self.store.health().degraded() {
             Some(reason) => unavailable(reason),
             None => Error::Overloaded("the queue of records to write is full"),
@@ -245,13 +245,13 @@ impl Handle {
         self.hand_over(tail, records, Some(fence)).await?.outcome().await
     }
 
-    /// Leaves a decision to be written; never waits. Whether there was room: one without
-    /// is dropped, and so is one that is too large.
+    /// Leaves a decision to be written; never waits. Returns whether the budget allowed it. If not
+    /// it is dropped, and so is one that is too large.
     pub fn offer_decision(&self, tail: &Arc<LogTail>, decision: Decision) -> bool {
         let bytes = decision.bytes();
-        let room = self.decision_room.clone();
+        let budget = self.decision_budget.clone();
         let in_flight = (bytes <= DECISION_BYTES_EACH)
-            .then(|| room.try_acquire_many_owned(permits(bytes, DECISION_BYTES)).ok())
+            .then(|| budget.try_acquire_many_owned(permits(bytes, DECISION_BYTES)).ok())
             .flatten();
         let is_taken = in_flight.is_some_and(|in_flight| {
             let (tail, at) = (tail.clone(), Instant::now());
@@ -265,8 +265,8 @@ impl Handle {
 }
 
 /// A permit is a byte; what is larger than all of them takes all of them.
-fn permits(bytes: usize, room: usize) -> u32 {
-    u32::try_from(bytes.clamp(1, room)).expect("rooms are below 4 GiB")
+fn permits(bytes: usize, budget: usize) -> u32 {
+    u32::try_from(bytes.clamp(1, budget)).expect("budgets are below 4 GiB")
 }
 
 fn unavailable(reason: &str) -> Error {
@@ -285,8 +285,8 @@ impl Service {
             }
         }
         self.queue.close();
-        if tokio::time::timeout(END_PATIENCE, self.written()).await.is_err() {
-            tracing::error!("the store does not answer: the last records are left to their fate");
+        if tokio::time::timeout(END_TIMEOUT, self.written()).await.is_err() {
+            tracing::error!("the store does not answer: the last records are given up");
         }
     }
 

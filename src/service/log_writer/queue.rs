@@ -2,7 +2,7 @@
 //!
 //! - Each entry holds its bytes of a semaphore until it is written or refused, so memory
 //!   is bounded whatever the callers do meanwhile.
-//! - A decision stands before every record that names it: whoever saw one has submitted
+//! - A decision stands before every record that names it: a client that saw one has submitted
 //!   after it was offered.
 
 use std::collections::VecDeque;
@@ -27,12 +27,12 @@ use engine::domain::Record;
 
 /// Records of one commit: a few milliseconds.
 const COMMIT_RECORDS: usize = 20_000;
-/// Memory of the records of one commit; it is encoded beside, in less.
+/// Memory of the records of one commit; its encoded form takes less in addition.
 const COMMIT_BYTES: usize = 16 * 1024 * 1024;
 /// Longest wait of a decision when nothing else is written.
 const DECISION_DELAY: Duration = Duration::from_millis(25);
 
-/// Records that somebody waits for.
+/// Records that a caller waits for.
 #[derive(Debug)]
 pub struct Submission {
     pub tail: Arc<LogTail>,
@@ -170,7 +170,7 @@ impl Queue {
         (!gathered.is_empty()).then_some(gathered)
     }
 
-    /// Takes out what somebody waits for, as the commit that runs does not end. Decisions
+    /// Takes out what callers wait for, as the commit that runs does not end. Decisions
     /// stay, nobody waits for them.
     pub fn stall(&self) -> Vec<Submission> {
         let mut state = self.lock();

@@ -26,7 +26,7 @@ use engine::domain::Strategy;
 use engine::domain::Timestamp;
 use engine::domain::UserId;
 
-type Refusal = Box<dyn Fn(&[LogAppend]) -> Option<storage::Error> + Send>;
+type Rejection = Box<dyn Fn(&[LogAppend]) -> Option<storage::Error> + Send>;
 
 /// A log in memory that can be told to wait, to refuse and to panic.
 #[derive(Default)]
@@ -38,7 +38,7 @@ struct Fake {
 #[derive(Default)]
 struct State {
     is_frozen: bool,
-    refuses: Option<Refusal>,
+    refuses: Option<Rejection>,
     /// What each commit wrote: of each group how many decisions and how many others.
     commits: Vec<Vec<(usize, usize)>>,
     threads: Vec<String>,
@@ -59,8 +59,8 @@ impl Fake {
         self.changed.notify_all();
     }
 
-    fn refuse(&self, refusal: impl Fn(&[LogAppend]) -> Option<storage::Error> + Send + 'static) {
-        self.lock().refuses = Some(Box::new(refusal));
+    fn refuse(&self, rejection: impl Fn(&[LogAppend]) -> Option<storage::Error> + Send + 'static) {
+        self.lock().refuses = Some(Box::new(rejection));
     }
 }
 
@@ -182,7 +182,7 @@ impl World {
     }
 
     fn free_bytes(&self) -> usize {
-        self.handle.event_room.available_permits()
+        self.handle.event_budget.available_permits()
     }
 
     async fn stop(self) {
@@ -287,7 +287,7 @@ async fn it_writes_on_a_thread_of_its_own_whatever_blocks_the_others() {
 }
 
 #[tokio::test]
-async fn a_caller_who_goes_away_frees_no_room_before_the_commit() {
+async fn a_caller_who_goes_away_frees_no_budget_before_the_commit() {
     let world = World::start();
     world.log.freeze();
     let shop = tail("shop");
@@ -314,12 +314,12 @@ async fn records_in_flight_are_bounded_by_bytes() {
     let shop = tail("shop");
     let blocking = world.send(&shop, vec![event(0)]);
     world.until_committing().await;
-    // Three fit beside what is written; the fourth waits for room.
+    // Three fit with what is written; the fourth waits for budget.
     let quarter = EVENT_BYTES / 4;
     let sent: Vec<_> = (0..4).map(|_| world.send(&shop, vec![large_event(quarter)])).collect();
     until(|| world.free_bytes() == 0).await;
     assert_eq!(world.handle.queue.len(), 3);
-    // A commit that lasts is a store that does not answer: whoever waits is refused.
+    // A commit that lasts is a store that does not answer: callers that wait are refused.
     for sent in sent {
         let refused = sent.await.unwrap();
         let unavailable =
@@ -328,7 +328,7 @@ async fn records_in_flight_are_bounded_by_bytes() {
     }
     world.log.thaw();
     blocking.await.unwrap().unwrap();
-    // One that is larger than all room has it for itself.
+    // One that is larger than the whole budget has it for itself.
     world.handle.append(&shop, vec![large_event(EVENT_BYTES + 1)]).await.unwrap();
     world.stop().await;
 }
@@ -402,12 +402,12 @@ async fn every_kind_of_failure_reaches_the_caller_as_it_is() {
     ];
     let world = World::start();
     for kind in kinds {
-        let refusal = kind.clone();
-        world.log.refuse(move |_groups| Some(refusal.clone()));
-        let heard = world.handle.append(&tail("shop"), vec![event(0)]).await.unwrap_err();
-        let Error::Storage(heard) = heard else { panic!("{heard:?}") };
-        assert_eq!(heard.to_string(), kind.to_string());
-        assert_eq!(std::mem::discriminant(&heard), std::mem::discriminant(&kind));
+        let rejection = kind.clone();
+        world.log.refuse(move |_groups| Some(rejection.clone()));
+        let outcome = world.handle.append(&tail("shop"), vec![event(0)]).await.unwrap_err();
+        let Error::Storage(outcome) = outcome else { panic!("{outcome:?}") };
+        assert_eq!(outcome.to_string(), kind.to_string());
+        assert_eq!(std::mem::discriminant(&outcome), std::mem::discriminant(&kind));
     }
     world.stop().await;
 }
@@ -416,8 +416,8 @@ async fn every_kind_of_failure_reaches_the_caller_as_it_is() {
 async fn a_panic_of_the_store_is_internal_and_the_writer_goes_on() {
     let world = World::start();
     world.log.refuse(|_groups| panic!("on purpose"));
-    let heard = world.handle.append(&tail("shop"), vec![event(0)]).await;
-    assert!(matches!(heard, Err(Error::Internal { .. })), "{heard:?}");
+    let outcome = world.handle.append(&tail("shop"), vec![event(0)]).await;
+    assert!(matches!(outcome, Err(Error::Internal { .. })), "{outcome:?}");
     world.log.refuse(|_groups| None);
     world.handle.append(&tail("shop"), vec![event(0)]).await.unwrap();
     world.stop().await;
@@ -434,8 +434,8 @@ async fn a_store_that_does_not_answer_is_noticed_and_nobody_queues_behind_it() {
     // Refused, not lost with the one that is stuck.
     let refused = waiting.await.unwrap();
     assert!(frozen.elapsed() < Duration::from_secs(2), "{:?}", frozen.elapsed());
-    let is_refused = |heard: &Result<Appended, Error>| {
-        matches!(heard, Err(Error::Storage(storage::Error::Unavailable { .. })))
+    let is_refused = |outcome: &Result<Appended, Error>| {
+        matches!(outcome, Err(Error::Storage(storage::Error::Unavailable { .. })))
     };
     assert!(is_refused(&refused), "{refused:?}");
     assert!(!world.store.health().writes);
@@ -465,7 +465,7 @@ async fn at_the_end_what_was_submitted_is_written_and_nothing_more_is_taken() {
         loop {
             let refused = handle.append(&shop, vec![event(2)]);
             match tokio::time::timeout(Duration::from_millis(10), refused).await {
-                Ok(heard) => return heard,
+                Ok(outcome) => return outcome,
                 Err(_taken) => continue,
             }
         }

@@ -19,7 +19,7 @@ use engine::domain::Record;
 use engine::domain::Sequence;
 
 /// Longest wait for the settings of a namespace that is being opened.
-const SETTINGS_PATIENCE: Duration = Duration::from_secs(10);
+const SETTINGS_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// When something is to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -179,7 +179,7 @@ impl Serving {
         let records = vec![Record::SettingsSet(self.settings.clone())];
         let (writer, tail) = (self.registry.with.writer.clone(), self.namespace.tail.clone());
         self.jobs.spawn(async move {
-            let written = tokio::time::timeout(SETTINGS_PATIENCE, writer.append(&tail, records));
+            let written = tokio::time::timeout(SETTINGS_TIMEOUT, writer.append(&tail, records));
             Done::Settings(match written.await {
                 Ok(written) => written.map(|appended| appended.log_end),
                 Err(_elapsed) => Err(Error::Overloaded("the settings were not written in time")),
@@ -214,7 +214,7 @@ impl Serving {
         });
     }
 
-    /// Trains: because it is due, or because somebody waits for the reply.
+    /// Trains: because it is due, or because a caller waits for the reply.
     pub(super) fn train(&mut self, reply: Option<training::Reply>) {
         let now = self.registry.with.clock.now();
         let positives = self.namespace.view().counts().positives;

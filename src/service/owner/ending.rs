@@ -19,31 +19,31 @@ use engine::domain::Sequence;
 /// How long last snapshots may take, all together, when the process ends; and one when a
 /// namespace is put to sleep.
 const LAST_SNAPSHOTS: Duration = Duration::from_secs(3);
-const SLEEP_PATIENCE: Duration = Duration::from_secs(10);
+const SLEEP_TIMEOUT: Duration = Duration::from_secs(10);
 /// Fewer new records than these are sooner replayed than stored.
 const SNAPSHOT_RECORDS_MIN: u64 = 1_000;
 
 impl Serving {
     /// The last thing that is done: what the next start need not replay.
     pub async fn end(mut self, ending: &Ending) {
-        let patience = match ending {
+        let timeout = match ending {
             Ending::Shutdown => LAST_SNAPSHOTS,
-            Ending::Asleep => SLEEP_PATIENCE,
+            Ending::Asleep => SLEEP_TIMEOUT,
             _ => Duration::ZERO,
         };
-        let until = Instant::now() + patience;
+        let until = Instant::now() + timeout;
         self.duties.cancel();
         let _in_time = tokio::time::timeout_at(until, self.settle()).await;
         let new = self
             .learner
             .as_ref()
             .map_or(0, |learner| learner.position.sequence.saturating_sub(self.snapshot_at));
-        let wanted = match ending {
+        let needed = match ending {
             Ending::Shutdown => new >= SNAPSHOT_RECORDS_MIN,
             Ending::Asleep => new > 0,
             _ => false,
         };
-        if let Some(learner) = self.learner.as_ref().filter(|_| wanted && self.leads()) {
+        if let Some(learner) = self.learner.as_ref().filter(|_| needed && self.leads()) {
             let storing = snapshot(&self.registry, &self.namespace, learner, Some(until));
             match tokio::time::timeout_at(until, storing).await {
                 Ok(Ok(_watermark)) => {}

@@ -1,4 +1,4 @@
-//! What the leader of a partition keeps beside the log: snapshots and the projection.
+//! What the leader of a partition keeps in addition to the log: snapshots and the projection.
 //!
 //! - Both are harmless when two processes do them at once: a snapshot is whole or not
 //!   there, and the projection's position moves in the transaction of its rows.

@@ -6,11 +6,11 @@
 //!   slot and end nothing by giving up.
 //! - Nothing here blocks an async thread: the engine travels to a pool for each batch and
 //!   comes back with what it learnt.
-//! - Whoever holds the lease `lead/ENGINE_REVISION` of the partition does its duties:
+//! - The process that holds the lease `lead/ENGINE_REVISION` of the partition does its duties:
 //!   trainings, snapshots, the projection. Replicas of two versions each have a leader,
 //!   since neither reads the snapshots of the other.
 //! - When the log turns out to be another one than was learnt from, the owner says so,
-//!   goes on serving the last view and builds the state anew from what the log has now.
+//!   goes on serving the last view and rebuilds the state from what the log has now.
 
 mod duties;
 mod ending;
@@ -46,13 +46,13 @@ pub use keeping::project_all;
 pub use learning::{Learner, Stopped, follow, replay};
 pub use slot::{Command, Phase, Slot};
 
-/// How long what kept a namespace from being opened is told to whoever asks, before it is
+/// How long what kept a namespace from being opened is the answer to callers, before it is
 /// tried again: a store that was away...
 const AWAY: Duration = Duration::from_millis(200);
-/// ...and what does not mend by itself.
+/// ...and what does not recover by itself.
 const BROKEN: Duration = Duration::from_secs(30);
-/// How often a namespace that waits for room asks another one to sleep.
-const ROOM_AGAIN: Duration = Duration::from_secs(1);
+/// How often a namespace that waits for capacity asks another one to sleep.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// How long to wait before what failed so is tried again.
 fn hold(error: &storage::Error) -> Duration {
@@ -63,7 +63,7 @@ fn hold(error: &storage::Error) -> Duration {
     }
 }
 
-/// Why an owner ends, or begins anew.
+/// Why an owner ends, or restarts.
 #[derive(Debug)]
 pub enum Ending {
     /// It cannot be opened.
@@ -88,7 +88,7 @@ pub struct Owner {
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        // First out of the registry: whoever hears of the end finds the next owner.
+        // First out of the registry: a caller that learns of the end finds the next owner.
         self.registry.remove(&self.slot);
         self.slot.phase.send_if_modified(|phase| {
             let is_told = matches!(phase, Phase::Stopped(_));
@@ -100,7 +100,7 @@ impl Drop for Owner {
     }
 }
 
-/// One of those that wait for room, for as long as it does.
+/// One of those that wait for capacity, for as long as it does.
 struct Waiting<'a>(&'a AtomicUsize);
 
 impl<'a> Waiting<'a> {
@@ -138,7 +138,7 @@ impl Owner {
             self.slot.phase.send_replace(Phase::Stopped(error));
             tokio::select! {
                 () = tokio::time::sleep(hold) => {}
-                _ending = self.told_to_end() => {}
+                _ending = self.asked_to_end() => {}
             }
         }
     }
@@ -149,8 +149,8 @@ impl Owner {
             Err(ending) => return ending,
         };
         self.partition = Some(entry.partition.clone());
-        let _room = match self.room().await {
-            Ok(room) => room,
+        let _permit = match self.capacity().await {
+            Ok(permit) => permit,
             Err(ending) => return ending,
         };
         // Before the log is read: what is written meanwhile advances it.
@@ -167,17 +167,17 @@ impl Owner {
             let ending = serving.serve(&mut self.commands).await;
             if !matches!(ending, Ending::Broken) {
                 if matches!(ending, Ending::Asleep) {
-                    // Whoever comes now waits for the next owner: this one learns no more.
+                    // Later callers wait for the next owner: this one learns no more.
                     serving.close();
                     self.slot.phase.send_replace(Phase::Opening(Progress::default()));
                 }
                 serving.end(&ending).await;
                 return ending;
             }
-            serving.doubt();
+            serving.discard();
             self.release().await;
             match self.recovered_at_last(&entry.partition).await {
-                Ok(recovered) => serving.begin_anew(recovered),
+                Ok(recovered) => serving.restart(recovered),
                 Err(ending) => {
                     serving.end(&ending).await;
                     return ending;
@@ -196,11 +196,11 @@ impl Owner {
                 Err(Ending::Failed(error)) => {
                     let hold = hold(&error);
                     if hold == BROKEN {
-                        tracing::error!(namespace = %self.slot.name, %error, "not built anew");
+                        tracing::error!(namespace = %self.slot.name, %error, "not rebuilt");
                     }
                     tokio::select! {
                         () = tokio::time::sleep(hold) => {}
-                        ending = self.told_to_end() => return Err(ending),
+                        ending = self.asked_to_end() => return Err(ending),
                     }
                 }
                 done => return done,
@@ -221,27 +221,27 @@ impl Owner {
     async fn resolved(&self) -> Result<NamespaceEntry, Ending> {
         tokio::select! {
             resolved = self.registry.resolve(&self.slot.name) => resolved.map_err(Ending::Failed),
-            ending = self.told_to_end() => Err(ending),
+            ending = self.asked_to_end() => Err(ending),
         }
     }
 
-    /// Room for a state, which others may have to make.
-    async fn room(&self) -> Result<OwnedSemaphorePermit, Ending> {
-        let room = self.registry.room.clone();
-        if let Ok(permit) = room.clone().try_acquire_owned() {
+    /// A permit for one more state in memory; another namespace may have to close for it.
+    async fn capacity(&self) -> Result<OwnedSemaphorePermit, Ending> {
+        let capacity = self.registry.capacity.clone();
+        if let Ok(permit) = capacity.clone().try_acquire_owned() {
             return Ok(permit);
         }
-        let _waiting = Waiting::new(&self.registry.waiting_for_room);
-        let make_room = async {
+        let _waiting = Waiting::new(&self.registry.waiting_for_capacity);
+        let free_capacity = async {
             loop {
-                self.registry.make_room();
-                tokio::time::sleep(ROOM_AGAIN).await;
+                self.registry.free_capacity();
+                tokio::time::sleep(ASK_AGAIN).await;
             }
         };
         tokio::select! {
-            permit = room.acquire_owned() => permit.map_err(|_closed| Ending::Shutdown),
-            ending = self.told_to_end() => Err(ending),
-            () = make_room => Err(Ending::Shutdown),
+            permit = capacity.acquire_owned() => permit.map_err(|_closed| Ending::Shutdown),
+            ending = self.asked_to_end() => Err(ending),
+            () = free_capacity => Err(Ending::Shutdown),
         }
     }
 
@@ -262,12 +262,12 @@ impl Owner {
         });
         let recovered = tokio::select! {
             recovered = opening => recovered.unwrap_or(Err(Stopped::Panicked)),
-            ending = self.told_to_end() => return Err(ending),
+            ending = self.asked_to_end() => return Err(ending),
         };
         match recovered {
             Ok(recovered) => Ok(recovered),
             Err(Stopped::Storage(error)) => Err(Ending::Failed(error)),
-            Err(Stopped::Told) => Err(self.told_to_end().await),
+            Err(Stopped::Told) => Err(self.asked_to_end().await),
             Err(stopped) => {
                 let reason = stopped.to_string();
                 Err(Ending::Failed(storage::Error::Corrupt { what, reason }))
@@ -275,7 +275,7 @@ impl Owner {
         }
     }
 
-    async fn told_to_end(&self) -> Ending {
+    async fn asked_to_end(&self) -> Ending {
         tokio::select! {
             () = self.registry.with.shutdown.cancelled() => Ending::Shutdown,
             () = self.slot.closed.cancelled() => Ending::Gone,

@@ -1,8 +1,8 @@
 //! Opening: the newest snapshot that lies on the chain of the log, else nothing; then the
 //! log from there on.
 //!
-//! - Event hashes that the next append needs are checked, so that damage is told before
-//!   somebody's record is refused for it.
+//! - Event hashes that the next append needs are checked, so that damage is reported before
+//!   a record is refused for it.
 //! - A snapshot that is damaged, of another revision or off the chain is passed over: the
 //!   log makes up for it. One that is off the chain has learnt from a log that is no more,
 //!   and is removed with all that came after it.
@@ -35,7 +35,7 @@ pub struct Recovered {
     pub damaged_hashes: u64,
 }
 
-/// The state at the end of the log. `told` hears of the progress and says whether to go on.
+/// The state at the end of the log. `told` gets the progress and returns whether to go on.
 /// Blocks.
 ///
 /// # Errors

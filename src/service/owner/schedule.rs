@@ -85,7 +85,7 @@ impl Schedule {
         self.cause.replace(cause) != Some(cause)
     }
 
-    /// Waits a little, without having tried: somebody else does it now.
+    /// Waits a little, without having tried: another replica does it now.
     pub fn postpone(&mut self, now: Timestamp) {
         self.not_before = self.not_before.max(now.plus_millis(RETRY_MS));
     }
@@ -152,9 +152,9 @@ mod tests {
             let Due::At(next) = schedule.due(facts(1_000_000_000), now) else { panic!() };
             waits.push((next.as_millis() - now.as_millis()) / 1_000);
             // The time is over, but not enough is new.
-            let wanted = 500 << waits.len();
-            assert_ne!(schedule.due(facts(positives + wanted - 1), next), Due::Now);
-            positives += wanted;
+            let needed = 500 << waits.len();
+            assert_ne!(schedule.due(facts(positives + needed - 1), next), Due::Now);
+            positives += needed;
             now = next;
         }
         assert_eq!(waits, [30, 60, 120]);

@@ -58,7 +58,7 @@ pub struct Serving {
     /// `None` while a batch is learnt, and for good once learning stopped.
     pub(super) learner: Option<Box<Learner>>,
     pub(super) read_not_before: Option<Instant>,
-    /// Somebody heard that the log goes on.
+    /// The log is known to have grown.
     pub(super) look: bool,
     /// What the namespace's settings should be, and whether they may not be yet.
     pub(super) settings: Settings,
@@ -110,7 +110,7 @@ impl Serving {
             settings_job: Duty::default(),
             announce_at: None,
             snapshot_at: 0,
-            lead: with.leases.want(lead),
+            lead: with.leases.request(lead),
             led: None,
             _open: Counted::new(&with.metrics.namespaces_open),
             snapshots: Duty::default(),
@@ -150,28 +150,28 @@ impl Serving {
         self.learner = Some(learner);
     }
 
-    /// Says that the state is of a log that is no more, and forgets it; the last view is
-    /// served on.
-    pub fn doubt(&mut self) {
+    /// Discards the state, which is of a log that no longer exists. The last view is still
+    /// served.
+    pub fn discard(&mut self) {
         let with = &self.registry.with;
         let partition = self.namespace.tail.partition.clone();
         let learnt = self.namespace.position().sequence;
         tracing::error!(
             namespace = %partition.namespace, learnt,
-            "the log is another one than was learnt from: the state is built anew"
+            "the log is not the one that was learnt from: the state is rebuilt"
         );
         with.metrics.log_chain_breaks.inc();
         self.learner = None;
-        self.namespace.doubt("the log lost records that were learnt: the model is built anew");
+        self.namespace.discard("the log lost records that were learnt: the model is rebuilt");
         self.namespace.tail.rewind();
         self.jobs.abort_all();
         self.duties.cancel();
         self.projection_is_wrong = true;
     }
 
-    /// Goes on with a state that was built anew. What was derived of the old one stays
+    /// Goes on with a state that was rebuilt. What was derived of the old one stays
     /// with the old handle.
-    pub fn begin_anew(&mut self, recovered: Recovered) {
+    pub fn restart(&mut self, recovered: Recovered) {
         let tail = self.namespace.tail.clone();
         tail.advance(recovered.learner.position.sequence);
         let namespace = handle(&self.registry, &self.slot, tail, &recovered.learner);
@@ -185,7 +185,7 @@ impl Serving {
         self.schedule = Schedule::new(self.registry.with.clock.now());
         self.take(recovered);
         old.close();
-        // Whoever asks meanwhile gets the new state, settings or not.
+        // Callers meanwhile get the new state, settings or not.
         self.announce_at = Some(0);
         self.announce();
     }

@@ -1,4 +1,4 @@
-//! What the registry has of a namespace: how far it is, for whoever waits for it.
+//! What the registry has of a namespace: how far it is, for callers that wait for it.
 
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -22,14 +22,14 @@ use engine::domain::NamespaceName;
 /// Commands that an owner may leave unread.
 const COMMANDS: usize = 16;
 
-/// What an owner is told.
+/// Messages to an owner.
 #[derive(Debug)]
 pub enum Command {
     /// The log has another chain at this position, which was learnt, or ends before it.
     Broken(Position),
-    /// The log may go on: somebody heard of it.
+    /// The log may go on: a caller knows of it.
     Look,
-    /// The room is needed.
+    /// Its capacity is needed.
     Sleep,
     Train(oneshot::Sender<Result<Training, Error>>),
 }
@@ -53,10 +53,10 @@ pub struct Slot {
     pub commands: mpsc::Sender<Command>,
     /// Ends the owner at once: the namespace is to be deleted, or is gone.
     pub closed: CancellationToken,
-    /// Whether it was told to make room.
-    pub told_to_sleep: AtomicBool,
+    /// Whether it was told to free its capacity.
+    pub asked_to_sleep: AtomicBool,
     /// How far the tail feed said that the log goes.
-    pub heard_of: Mutex<Position>,
+    pub feed_position: Mutex<Position>,
 }
 
 impl Slot {
@@ -68,8 +68,8 @@ impl Slot {
             last_use: Arc::new(LastUse::new(began)),
             commands,
             closed: CancellationToken::new(),
-            told_to_sleep: AtomicBool::new(false),
-            heard_of: Mutex::default(),
+            asked_to_sleep: AtomicBool::new(false),
+            feed_position: Mutex::default(),
         };
         (slot, received)
     }
@@ -86,7 +86,7 @@ impl Slot {
         matches!(*self.phase.borrow(), Phase::Opening(_))
     }
 
-    /// Waits until the opening has ended; `None` when the owner has. Whoever gives this up
+    /// Waits until the opening has ended; `None` when the owner has. A caller that gives this up
     /// gives up waiting, and nothing else.
     ///
     /// # Errors

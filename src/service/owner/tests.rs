@@ -76,7 +76,7 @@ async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> 
         if let Some(found) = look().await {
             return found;
         }
-        assert!(began.elapsed() < Duration::from_secs(30), "in vain: {what}");
+        assert!(began.elapsed() < Duration::from_secs(30), "waited too long: {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
@@ -98,7 +98,7 @@ async fn write(running: &Running, named: &NamespaceName, prefix: &str, batches: 
         let records = clicks(prefix, 50 * batch..50 * (batch + 1));
         end = running.service.write(&namespace, records).await.unwrap().log_end;
     }
-    // Another handle when the state was built anew meanwhile.
+    // Another handle when the state was rebuilt meanwhile.
     eventually("what was written", async || {
         let namespace = open(running, named).await;
         namespace.view_at(end, Duration::from_secs(1)).await.ok()
@@ -168,7 +168,7 @@ async fn one_opening_serves_all_however_many_callers_give_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_call_that_waits_too_long_is_told_how_far_the_opening_is() {
+async fn a_call_that_waits_too_long_learns_how_far_the_opening_is() {
     let world = Arc::new(World::default());
     let first = process(&world, 1, options());
     let shop = create(&first, "shop").await;
@@ -236,26 +236,26 @@ async fn beyond_the_bound_the_least_used_sleeps_and_leaves_nothing_behind() {
     let third = create(&running, "c").await;
     write(&running, &third, "e", 1).await;
     assert_eq!(counter(&running, "namespaces_open"), 2);
-    let asleep = handles.iter().position(|handle| handle.is_closed()).expect("one sleeps");
-    let asleep = &handles[asleep];
+    let index = handles.iter().position(|handle| handle.is_closed()).expect("one sleeps");
+    let closed = &handles[index];
     eventually("its dedup window to be freed", async || {
         let released = world.released.lock().unwrap();
-        released.contains(&asleep.tail.partition).then_some(())
+        released.contains(&closed.tail.partition).then_some(())
     })
     .await;
-    assert_eq!(world.snapshots(asleep.name()).len(), 1, "its leader stored a snapshot");
-    let label = format!("namespace=\"{}\"", asleep.name());
+    assert_eq!(world.snapshots(closed.name()).len(), 1, "its leader stored a snapshot");
+    let label = format!("namespace=\"{}\"", closed.name());
     eventually("no metrics of it", async || {
         (!running.service.metrics.render().contains(&label)).then_some(())
     })
     .await;
     // What holds on to it may go on writing, which wakes it.
-    let end = running.service.write(asleep, clicks("late", 0..5)).await.unwrap().log_end;
-    let again = open(&running, asleep.name()).await;
+    let end = running.service.write(closed, clicks("late", 0..5)).await.unwrap().log_end;
+    let again = open(&running, closed.name()).await;
     assert!(!again.is_closed());
     assert_eq!(again.view_at(end, Duration::from_secs(20)).await.unwrap().watermark(), end);
     let first = agrees(&running, &world, &names[0]).await;
-    assert_eq!(first.view().digest() == before, asleep.name() != &names[0]);
+    assert_eq!(first.view().digest() == before, closed.name() != &names[0]);
     running.stop().await;
 }
 
@@ -299,7 +299,7 @@ async fn each_namespace_is_led_by_one_of_those_who_have_it_open() {
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert_eq!(counter(&a, "namespaces_led"), 1, "one leader");
     b.stop().await;
-    eventually("the heir", async || (counter(&a, "namespaces_led") == 2).then_some(())).await;
+    eventually("the new leader", async || (counter(&a, "namespaces_led") == 2).then_some(())).await;
     a.stop().await;
 }
 

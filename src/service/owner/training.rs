@@ -1,7 +1,7 @@
-//! A training beside serving, and its publication through the log.
+//! A training that runs while serving, and its publication through the log.
 //!
 //! - It works on one view and holds up nobody. Its model becomes a record, so every
-//!   follower of the log switches at the same place.
+//!   follower of the log switches at the same record.
 //! - It belongs to one partition and holds that partition's lease `train`: a model is
 //!   appended under the fence of the lease, to the partition it was trained for. Where that
 //!   is gone the append is refused.
@@ -34,11 +34,11 @@ use engine::domain::Record;
 
 const DUTY: &str = "train";
 /// Longest wait for records to be applied: those to train on, and the model.
-const APPLY_PATIENCE: Duration = Duration::from_secs(60);
+const APPLY_TIMEOUT: Duration = Duration::from_secs(60);
 /// Progress messages a slow listener may leave unread; further ones are dropped.
 const PROGRESS_MESSAGES: usize = 64;
 
-/// Where the progress of a training goes that somebody asked for.
+/// Where the progress of a training goes that a caller asked for.
 pub type Reply = oneshot::Sender<Result<Training, Error>>;
 
 type Progress = mpsc::Sender<Result<RetrainProgress, Error>>;
@@ -56,10 +56,10 @@ pub async fn when_due(
     run.run(|| {}).await
 }
 
-/// Trains because somebody asked for it.
+/// Trains because a caller asked for it.
 ///
 /// # Errors
-/// As [`when_due`]; the one who asked hears of it, too.
+/// As [`when_due`]; the caller who asked gets the outcome, too.
 pub async fn when_asked(
     registry: Arc<Namespaces>,
     namespace: Arc<Namespace>,
@@ -67,7 +67,7 @@ pub async fn when_asked(
     reply: Reply,
 ) -> Result<Option<u64>, Error> {
     let (progress, receiver) = mpsc::channel(PROGRESS_MESSAGES);
-    // The last message has its place from the beginning.
+    // The last message has its permit from the beginning.
     let last = progress.clone().try_reserve_owned();
     let run = Run { registry, namespace, stop, effort: Effort::Search, progress: Some(progress) };
     let mut reply = Some((reply, receiver));
@@ -133,21 +133,21 @@ impl Run {
         }
     }
 
-    fn tell(&self, stage: RetrainStage) {
+    fn report(&self, stage: RetrainStage) {
         if let Some(progress) = &self.progress {
             let _full = progress.try_send(Ok(RetrainProgress::stage(stage)));
         }
     }
 
     async fn train_and_publish(&self, fence: Fence) -> Result<Option<u64>, Error> {
-        self.tell(RetrainStage::Loading);
+        self.report(RetrainStage::Loading);
         let with = &self.registry.with;
         let version_before = self.namespace.view().model_version();
-        // What was acknowledged before is trained on. Whoever had the lease before may have
+        // What was acknowledged before is trained on. The holder of the lease before may have
         // published a model that is not here yet.
         let end = self.registry.log_end(&self.namespace).await?;
         self.namespace.tail.advance(end);
-        let view = self.namespace.view_at(end, APPLY_PATIENCE).await?;
+        let view = self.namespace.view_at(end, APPLY_TIMEOUT).await?;
         if self.effort == Effort::WhenDue && view.model_version() != version_before {
             return Ok(None);
         }
@@ -172,11 +172,11 @@ impl Run {
         };
         let model: PublishedModel = with.workers.training.run(work).await??;
         let version = model.version;
-        self.tell(RetrainStage::Publishing);
+        self.report(RetrainStage::Publishing);
         let records = vec![Record::ModelPublished(model)];
         let appended = with.writer.append_fenced(&self.namespace.tail, records, fence).await?;
         if let [AppendOutcome::Accepted(sequence)] = appended.outcomes[..] {
-            self.namespace.view_at(sequence, APPLY_PATIENCE).await?;
+            self.namespace.view_at(sequence, APPLY_TIMEOUT).await?;
         }
         with.metrics.trainings.inc();
         with.metrics.training_seconds.observe(started.elapsed().as_secs_f64());

@@ -61,7 +61,7 @@ pub fn read_selection(reader: &mut Reader<'_>, base: Timestamp) -> Result<ArmSel
         watermark: reader.varint()?,
         seed: reader.varint()?,
         offered: read_offered(reader)?,
-        chosen: reader.u32("the place of the chosen arm")?,
+        chosen: reader.u32("the index of the chosen arm")?,
         context: ArmContext { numbers: reader.floats()?, attributes: attributes::read(reader)? },
     };
     if (selection.chosen as usize) < selection.offered.len() {

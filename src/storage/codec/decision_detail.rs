@@ -1,4 +1,4 @@
-//! How a decision came about: the request as the bytes it is, what was beside it, then the
+//! How a decision came about: the request as the bytes it is, its context, then the
 //! candidates in columns: the lengths of their ids, the ids, scores, standard deviations of
 //! the expected rewards.
 

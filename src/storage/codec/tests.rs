@@ -260,9 +260,9 @@ proptest! {
         flips in prop::collection::vec((any::<prop::sample::Index>(), 0_u8..8), 1..4),
     ) {
         let mut payload = written(&records, Timestamp::default());
-        for (place, bit) in flips {
-            let place = place.index(payload.len());
-            payload[place] ^= 1 << bit;
+        for (index, bit) in flips {
+            let index = index.index(payload.len());
+            payload[index] ^= 1 << bit;
         }
         let _ = read_all(&payload, records.len() as u32);
     }

@@ -8,7 +8,7 @@ use quick_cache::sync::Cache as Entries;
 
 use crate::storage::cache::Cache;
 
-/// About what a value takes beside its bytes.
+/// About what a value takes in addition to its bytes.
 const ENTRY_BYTES: usize = 128;
 
 #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! Leases where there is one process only: what it wants it has.
+//! Leases where there is one process only: it holds what it requests.
 
 use std::collections::HashMap;
 use std::collections::HashSet;
@@ -30,12 +30,12 @@ impl MemoryLeases {
 }
 
 impl Leases for MemoryLeases {
-    fn keep(&self, wanted: &[LeaseName], all: bool) -> Result<Vec<Fence>, Error> {
+    fn keep(&self, requested: &[LeaseName], all: bool) -> Result<Vec<Fence>, Error> {
         let mut held = self.held();
         let held = &mut *held;
         if all {
-            let wanted: HashSet<&LeaseName> = wanted.iter().collect();
-            held.epochs.retain(|lease, _epoch| wanted.contains(lease));
+            let requested: HashSet<&LeaseName> = requested.iter().collect();
+            held.epochs.retain(|lease, _epoch| requested.contains(lease));
         }
         let fence = |lease: &LeaseName| {
             let epoch = *held.epochs.entry(lease.clone()).or_insert_with(|| {
@@ -44,7 +44,7 @@ impl Leases for MemoryLeases {
             });
             Fence { lease: lease.clone(), epoch }
         };
-        Ok(wanted.iter().map(fence).collect())
+        Ok(requested.iter().map(fence).collect())
     }
 
     fn release(&self, fences: &[Fence]) -> Result<(), Error> {
@@ -72,17 +72,21 @@ mod tests {
     #[test]
     fn a_lease_keeps_its_epoch_until_it_is_given_up_and_is_forgotten_then() {
         let leases = MemoryLeases::default();
-        let wanted = [lease("lead/1"), lease("train")];
-        let first = leases.keep(&wanted, false).unwrap();
+        let requested = [lease("lead/1"), lease("train")];
+        let first = leases.keep(&requested, false).unwrap();
         assert_eq!(first.len(), 2);
-        assert_eq!(leases.keep(&wanted, false).unwrap(), first);
+        assert_eq!(leases.keep(&requested, false).unwrap(), first);
         leases.release(&first).unwrap();
         assert!(leases.held().epochs.is_empty());
-        let second = leases.keep(&wanted, false).unwrap();
+        let second = leases.keep(&requested, false).unwrap();
         assert!(second.iter().zip(&first).all(|(second, first)| second.epoch > first.epoch));
         leases.release(&first).unwrap();
-        assert_eq!(leases.keep(&wanted, false).unwrap(), second, "an old fence gives nothing up");
-        assert_eq!(leases.keep(&wanted[..1], true).unwrap(), second[..1]);
-        assert_eq!(leases.held().epochs.len(), 1, "what is not wanted is given up");
+        assert_eq!(
+            leases.keep(&requested, false).unwrap(),
+            second,
+            "an old fence gives nothing up"
+        );
+        assert_eq!(leases.keep(&requested[..1], true).unwrap(), second[..1]);
+        assert_eq!(leases.held().epochs.len(), 1, "what is not requested is given up");
     }
 }

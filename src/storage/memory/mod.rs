@@ -1,4 +1,4 @@
-//! Cache, counters and leases within one process: what takes the place of Redis and
+//! Cache, counters and leases within one process: what replaces Redis and
 //! PostgreSQL where there is neither.
 //!
 //! - Everything here is bounded, and gone with the process.

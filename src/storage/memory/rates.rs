@@ -38,7 +38,7 @@ impl Counters {
         Some(amount)
     }
 
-    /// Drops what has ended, and makes room for one more.
+    /// Drops what has ended, and keeps space for one more.
     fn forget(&mut self, now: Instant) {
         while let Some((until, _)) = self.by_end.first()
             && (*until <= now || self.sums.len() >= COUNTERS_MAX)
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn a_counter_starts_anew_when_its_lifetime_has_passed_since_the_first_addition() {
+    fn a_counter_starts_again_when_its_lifetime_has_passed_since_the_first_addition() {
         let mut counters = Counters::default();
         let start = Instant::now();
         let add = |counters: &mut Counters, seconds| {

@@ -9,7 +9,7 @@
 //!   than `pg_xact_status`: a standby that took over uses transaction ids again.
 //! - All of it, connecting and waiting for locks included, ends within the statement
 //!   timeout, as `Unavailable`. While the server has nothing to say, the next ones find
-//!   that out sooner: whoever has waited for the one before must not wait as long again.
+//!   that out sooner: a caller that has waited for the one before must not wait as long again.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::AtomicBool;
@@ -67,12 +67,12 @@ pub struct Call<'a> {
 }
 
 /// An append whose COMMIT was sent and not answered.
-pub struct Doubt {
+pub struct InDoubt {
     pub xid: String,
     pub decided: Decided,
 }
 
-/// An attempt that wrote nothing, or left a [`Doubt`].
+/// An attempt that wrote nothing, or left an [`InDoubt`].
 pub struct Failed {
     pub error: Error,
     /// Whether the next attempt may go well.
@@ -109,17 +109,17 @@ impl Appender {
         groups: &[LogAppend],
         now: Timestamp,
     ) -> Result<Vec<Result<Appended, Error>>, Error> {
-        let mut patience = sessions.limits().statement_timeout;
+        let mut timeout = sessions.limits().statement_timeout;
         if self.silent.load(Ordering::Relaxed) {
-            patience = patience.min(PROBE);
+            timeout = timeout.min(PROBE);
         }
-        let give_up = Instant::now() + patience;
+        let give_up = Instant::now() + timeout;
         let call = Call { sessions, groups, now, give_up };
         sessions.block_on(async {
             let known = timeout_at(give_up, self.known.lock());
             let mut known = known.await.map_err(|_| no_answer())?;
             let written = timeout_at(give_up, self.until_written(&mut known, &call)).await;
-            self.note_rebuilt(std::mem::take(&mut known.event_hashes_rebuilt));
+            self.count_rebuilt(std::mem::take(&mut known.event_hashes_rebuilt));
             let mut decided = match written {
                 Ok(Ok(decided)) => decided,
                 Ok(Err(error)) => {
@@ -143,7 +143,7 @@ impl Appender {
         self.dedup_horizon
     }
 
-    pub fn note_rebuilt(&self, batches: u64) {
+    pub fn count_rebuilt(&self, batches: u64) {
         self.event_hashes_rebuilt.fetch_add(batches, Ordering::Relaxed);
     }
 
@@ -152,10 +152,10 @@ impl Appender {
     }
 
     async fn until_written(&self, known: &mut Known, call: &Call<'_>) -> Result<Decided, Error> {
-        let mut doubt = None;
+        let mut in_doubt = None;
         let mut pause = FIRST_PAUSE;
         loop {
-            let failed = match self.attempt(known, call, &mut doubt).await {
+            let failed = match self.attempt(known, call, &mut in_doubt).await {
                 Ok(decided) => return Ok(decided),
                 Err(failed) => failed,
             };
@@ -163,7 +163,7 @@ impl Appender {
             if failed.passing && pause_ends < call.give_up {
                 tokio::time::sleep_until(pause_ends).await;
                 pause = LONGEST_PAUSE.min(2 * pause);
-            } else if doubt.is_some() {
+            } else if in_doubt.is_some() {
                 let reason = format!("whether it was written is not known: {}", failed.error);
                 return Err(Error::Unavailable { reason });
             } else {
@@ -176,7 +176,7 @@ impl Appender {
         &self,
         known: &mut Known,
         call: &Call<'_>,
-        doubt: &mut Option<Doubt>,
+        in_doubt: &mut Option<InDoubt>,
     ) -> Result<Decided, Failed> {
         let session = match known.session.take().filter(|session| !session.is_closed()) {
             Some(session) => session,
@@ -185,36 +185,37 @@ impl Appender {
                 session.map_err(|(error, passing)| Failed { error, passing })?
             }
         };
-        if let Some(doubt) = doubt {
-            transaction::end_idle(&session, &doubt.xid).await?;
+        if let Some(earlier) = in_doubt {
+            transaction::end_idle(&session, &earlier.xid).await?;
         }
         transaction::prepare(&session).await?;
         let mut refused = Refused::new();
         let Some(state) = self.lock(&session, known, call, &mut refused).await? else {
             session.give_back();
-            let refusals = call.groups.iter().map(|group| Err(refused[&group.partition].of(group)));
-            return Ok(Decided { outcomes: refusals.collect(), batches: Vec::new() });
+            let rejections =
+                call.groups.iter().map(|group| Err(refused[&group.partition].of(group)));
+            return Ok(Decided { outcomes: rejections.collect(), batches: Vec::new() });
         };
-        if let Some(doubted) = doubt.take() {
-            match transaction::is_written(&session, &doubted.decided.batches).await {
+        if let Some(earlier) = in_doubt.take() {
+            match transaction::is_written(&session, &earlier.decided.batches).await {
                 Ok(true) => {
-                    // It is there; that the standbys have it, where that is wanted, is known
+                    // It is there; that the standbys have it, where that is configured, is known
                     // when a later commit has waited for them.
                     if let Err(error) = session.batch_execute(COMMIT_AGAIN).await {
-                        *doubt = Some(doubted);
+                        *in_doubt = Some(earlier);
                         return Err(error.into());
                     }
                     session.give_back();
-                    return Ok(doubted.decided);
+                    return Ok(earlier.decided);
                 }
                 Ok(false) => {}
                 Err(error) => {
-                    *doubt = Some(doubted);
+                    *in_doubt = Some(earlier);
                     return Err(error.into());
                 }
             }
         }
-        known.write(session, call, &refused, state, doubt).await
+        known.write(session, call, &refused, state, in_doubt).await
     }
 
     /// Begins the transaction, up to date with all partitions that can be used; the
@@ -226,12 +227,13 @@ impl Appender {
         call: &Call<'_>,
         refused: &mut Refused,
     ) -> Result<Option<State>, Failed> {
-        let wanted: BTreeSet<_> = call.groups.iter().map(|group| &group.partition).collect();
+        let requested: BTreeSet<_> = call.groups.iter().map(|group| &group.partition).collect();
         let fences = call.groups.iter().filter_map(|group| group.fence.as_ref());
         let leases: Vec<_> = fences.map(|fence| &fence.lease).collect();
         let mut again = false;
         loop {
-            for partition in wanted.iter().filter(|wanted| !refused.contains_key(**wanted)) {
+            for partition in requested.iter().filter(|requested| !refused.contains_key(**requested))
+            {
                 if !known.partitions.contains_key(*partition) {
                     let id = id_of(partition);
                     let mut begun = KnownPartition::begin(session, id, self.dedup_horizon).await?;
@@ -244,13 +246,13 @@ impl Appender {
                 }
             }
             let mut partitions: Vec<_> =
-                wanted.iter().filter_map(|wanted| known.partitions.get(*wanted)).collect();
+                requested.iter().filter_map(|requested| known.partitions.get(*requested)).collect();
             if partitions.is_empty() {
                 return Ok(None);
             }
             partitions.sort_unstable_by_key(|partition| partition.id);
             let state = transaction::begin(session, &partitions, &leases).await?;
-            if known.note(session, &wanted, &state, refused, again).await? {
+            if known.update(session, &requested, &state, refused, again).await? {
                 return Ok(Some(state));
             }
             again = true;

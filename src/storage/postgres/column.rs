@@ -17,7 +17,7 @@ use engine::domain::Timestamp;
 pub type Parameter<'a> = &'a (dyn ToSql + Sync);
 
 /// The columns `first_sequence`, `count`, `recorded_at_ms`, `payload_crc32`,
-/// `event_hashes_crc32` and `chain` from `place` on.
+/// `event_hashes_crc32` and `chain` from `index` on.
 pub fn seal(row: &Row, position: usize) -> Result<Seal, Error> {
     let head = BatchHead {
         first: natural(row.try_get(position)?, "first_sequence")?,

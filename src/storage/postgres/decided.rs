@@ -80,7 +80,7 @@ impl Decided {
         known.newest = Some(seal);
     }
 
-    /// Tells the other processes. Only to be called after the commit.
+    /// Announces it to the other processes. Only to be called after the commit.
     pub fn publish(&mut self, feed: &dyn TailFeed) {
         let batches = std::mem::take(&mut self.batches);
         let published = batches.into_iter().map(|batch| {

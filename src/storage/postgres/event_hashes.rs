@@ -1,7 +1,7 @@
-//! Event hashes beside the batches: checked, and built anew from the payloads where they
+//! Event hashes stored next to the batches: checked, and rebuilt from the payloads where they
 //! are damaged.
 //!
-//! - What is written anew is what was there before the damage, so that it may be done
+//! - What is rewritten is what was there before the damage, so that it may be done
 //!   without the partition's lock and twice.
 
 use deadpool_postgres::Client;
@@ -39,12 +39,12 @@ const PAYLOAD: &str = "SELECT payload, before.first_sequence, before.count, befo
         ORDER BY first_sequence DESC LIMIT 1
     ) AS before ON true
     WHERE namespace_id = $1 AND log_batches.first_sequence = $2";
-const MEND: &str = "UPDATE log_batches SET event_hashes = $3, event_hashes_crc32 = $4
+const REPAIR: &str = "UPDATE log_batches SET event_hashes = $3, event_hashes_crc32 = $4
     WHERE namespace_id = $1 AND first_sequence = $2";
 
-/// Writes the hashes of a batch anew; not within a transaction. The inner error says
+/// Rewrites the hashes of a batch; not within a transaction. The inner error says
 /// that the batch itself is damaged.
-pub async fn mend(
+pub async fn repair(
     client: &Client,
     partition: &Partition,
     damaged: &Seal,
@@ -60,7 +60,7 @@ pub async fn mend(
     };
     let rebuilt = match rebuilt {
         Ok((hashes, checksum)) => {
-            client.execute(MEND, &[&id, &first, &hashes, &i64::from(checksum)]).await?;
+            client.execute(REPAIR, &[&id, &first, &hashes, &i64::from(checksum)]).await?;
             Ok(())
         }
         Err(error) => Err(error),
@@ -71,8 +71,8 @@ pub async fn mend(
 
 fn rebuild(damaged: &Seal, before: Position, payload: &[u8]) -> Result<(Vec<u8>, u32), Error> {
     let hashes = damaged.head.rebuilt_event_hashes(payload, damaged.payload_checksum)?;
-    let mended = damaged.with_event_hashes(before, &hashes)?;
-    Ok((hashes, mended.event_hashes_checksum))
+    let repaired = damaged.with_event_hashes(before, &hashes)?;
+    Ok((hashes, repaired.event_hashes_checksum))
 }
 
 impl PostgresStore {
@@ -98,7 +98,7 @@ impl PostgresStore {
             check.batches += batches;
             for seal in damaged {
                 check.damaged += 1;
-                check.rebuilt += u64::from(self.mend(partition, &seal)?);
+                check.rebuilt += u64::from(self.repair(partition, &seal)?);
             }
             from = next;
         }
@@ -106,18 +106,18 @@ impl PostgresStore {
     }
 
     /// Returns whether the hashes are whole again.
-    fn mend(&self, partition: &Partition, damaged: &Seal) -> Result<bool, Error> {
+    fn repair(&self, partition: &Partition, damaged: &Seal) -> Result<bool, Error> {
         if self.read_only {
             let error = damaged.head.corrupt("this store may not write");
             log_damaged_hashes(partition, damaged.head.first, Some(&error));
             return Ok(false);
         }
-        let mended =
-            self.sessions.run(async |client| Ok(mend(client, partition, damaged).await?))?;
-        if mended.is_ok() {
-            self.appender.note_rebuilt(1);
+        let repaired =
+            self.sessions.run(async |client| Ok(repair(client, partition, damaged).await?))?;
+        if repaired.is_ok() {
+            self.appender.count_rebuilt(1);
         }
-        Ok(mended.is_ok())
+        Ok(repaired.is_ok())
     }
 }
 

@@ -70,7 +70,7 @@ pub fn is_passing(error: &tokio_postgres::Error) -> bool {
 
 /// Whether the server has refused a statement of a transaction and lives on: the
 /// transaction is aborted.
-pub fn is_refusal(error: &tokio_postgres::Error) -> bool {
+pub fn is_rejection(error: &tokio_postgres::Error) -> bool {
     use tokio_postgres::error::Severity;
     error.as_db_error().is_some_and(|error| match error.parsed_severity() {
         Some(severity) => severity == Severity::Error,

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use std::collections::HashMap;
 
 use super::append::Call;
-use super::append::Doubt;
 use super::append::Failed;
+use super::append::InDoubt;
 use super::decided::Decided;
 use super::event_hashes;
 use super::failure;
@@ -24,15 +24,15 @@ use crate::storage::log::LogAppend;
 use crate::storage::partition::Partition;
 
 /// Why nothing is appended to a namespace.
-pub enum Refusal {
+pub enum Rejection {
     NoNamespace,
     Corrupt { what: String, reason: String },
     Unavailable { reason: String },
 }
 
-pub type Refused = BTreeMap<Partition, Refusal>;
+pub type Refused = BTreeMap<Partition, Rejection>;
 
-impl Refusal {
+impl Rejection {
     fn because(error: Error) -> Self {
         match error {
             Error::Corrupt { what, reason } => Self::Corrupt { what, reason },
@@ -60,39 +60,39 @@ pub struct Known {
     /// The connection of the last append, whose statements are prepared: to a server
     /// far away another one would take several round trips first.
     pub session: Option<Session>,
-    /// Batches whose event hashes were built anew, not yet counted.
+    /// Batches whose event hashes were rebuilt, not yet counted.
     pub event_hashes_rebuilt: u64,
     builder: BatchBuilder,
 }
 
 impl Known {
-    /// Notes what the server says under the locks. Returns whether all partitions
+    /// Takes over what the server says under the locks. Returns whether all partitions
     /// are up to date and can be written to; if not, the transaction has ended and is
     /// to be begun again.
     ///
     /// What is far behind is caught up without the locks, since others wait for them;
     /// with `again`, that is once others have been faster than that, under the locks.
-    pub async fn note(
+    pub async fn update(
         &mut self,
         session: &Session,
-        wanted: &BTreeSet<&Partition>,
+        requested: &BTreeSet<&Partition>,
         state: &State,
         refused: &mut Refused,
         again: bool,
     ) -> Result<bool, Failed> {
         let mut current = true;
         let (mut behind, mut damaged) = (Vec::new(), Vec::new());
-        for partition in wanted {
+        for partition in requested {
             let Some(known) = self.partitions.get_mut(*partition) else { continue };
             let told = state.partitions.get(&known.id);
             let name = partition.namespace.as_str();
             let told = told.filter(|told| told.name.as_deref() == Some(name));
-            let noted = told.map_or(Err(Behind::Deleted), |told| told.tell(known));
-            if matches!(noted, Ok(true)) {
+            let updated = told.map_or(Err(Behind::Deleted), |told| told.update(known));
+            if matches!(updated, Ok(true)) {
                 behind.push(*partition);
             }
-            let noted = noted.map(|_may_go_on| ());
-            current &= self.keep_or_drop(partition, noted, refused, &mut damaged)?;
+            let updated = updated.map(|_may_go_on| ());
+            current &= self.keep_or_drop(partition, updated, refused, &mut damaged)?;
         }
         if current && behind.is_empty() {
             return Ok(true);
@@ -112,11 +112,11 @@ impl Known {
         }
         // What is damaged is not current, so the transaction is over.
         for (partition, seal) in damaged {
-            match event_hashes::mend(session, partition, &seal).await? {
+            match event_hashes::repair(session, partition, &seal).await? {
                 Ok(()) => self.event_hashes_rebuilt += 1,
                 Err(error) => {
                     self.partitions.remove(partition);
-                    refused.insert(partition.clone(), Refusal::because(error));
+                    refused.insert(partition.clone(), Rejection::because(error));
                 }
             }
         }
@@ -127,11 +127,11 @@ impl Known {
     fn keep_or_drop<'a>(
         &mut self,
         partition: &'a Partition,
-        noted: Result<(), Behind>,
+        updated: Result<(), Behind>,
         refused: &mut Refused,
         damaged: &mut Vec<(&'a Partition, Box<Seal>)>,
     ) -> Result<bool, Failed> {
-        match noted {
+        match updated {
             Ok(()) => return Ok(true),
             Err(Behind::Unanswered(error)) => return Err(error.into()),
             // It is known up to there; the next look goes on from there.
@@ -141,10 +141,10 @@ impl Known {
             }
             Err(Behind::GoneBack) => {}
             Err(Behind::Deleted) => {
-                refused.insert(partition.clone(), Refusal::NoNamespace);
+                refused.insert(partition.clone(), Rejection::NoNamespace);
             }
             Err(Behind::Unusable(error)) => {
-                refused.insert(partition.clone(), Refusal::because(error));
+                refused.insert(partition.clone(), Rejection::because(error));
             }
         }
         self.partitions.remove(partition);
@@ -158,7 +158,7 @@ impl Known {
         call: &Call<'_>,
         refused: &Refused,
         state: State,
-        doubt: &mut Option<Doubt>,
+        in_doubt: &mut Option<InDoubt>,
     ) -> Result<Decided, Failed> {
         let (decided, partitions) = self.decide(call, refused, &state);
         if decided.batches.is_empty() {
@@ -167,10 +167,10 @@ impl Known {
             return Ok(decided);
         }
         // From here on until the answer, whatever happens to this call.
-        let doubted = doubt.insert(Doubt { xid: state.xid, decided });
-        let mut failures = transaction::commit(&session, &doubted.decided.batches).await;
-        if let Some(position) = failures.iter().position(failure::is_refusal) {
-            *doubt = None;
+        let in_flight = in_doubt.insert(InDoubt { xid: state.xid, decided });
+        let mut failures = transaction::commit(&session, &in_flight.decided.batches).await;
+        if let Some(position) = failures.iter().position(failure::is_rejection) {
+            *in_doubt = None;
             return Err(failures.swap_remove(position).into());
         }
         if let Some(error) = failures.into_iter().next() {
@@ -178,7 +178,7 @@ impl Known {
         }
         self.session = Some(session);
         self.partitions.extend(partitions);
-        Ok(doubt.take().expect("set above, and no longer in doubt").decided)
+        Ok(in_doubt.take().expect("set above, and no longer in doubt").decided)
     }
 
     /// Takes the partitions written to out of what is known, until they are committed.
@@ -191,8 +191,8 @@ impl Known {
         let mut decided = Decided::default();
         let mut held = BTreeMap::new();
         for group in call.groups {
-            if let Some(refusal) = refused.get(&group.partition) {
-                decided.outcomes.push(Err(refusal.of(group)));
+            if let Some(rejection) = refused.get(&group.partition) {
+                decided.outcomes.push(Err(rejection.of(group)));
                 continue;
             }
             if let Some(fence) = &group.fence

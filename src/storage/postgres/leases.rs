@@ -17,12 +17,12 @@ use crate::storage::leases::LEASE_TTL;
 use crate::storage::leases::Leases;
 use crate::storage::partition::LeaseName;
 
-/// Taken in one order: two processes at it never wait for each other crosswise. A row
+/// Taken in one order: two processes at it never wait for each other in a circle. A row
 /// that changes hands meanwhile is looked at again where it is written. What is read
-/// is of the time before: a lease that is taken by somebody else at this moment is still
+/// is of the time before: a lease that is taken by another process at this moment is still
 /// reported, and fenced. Who is living is read then, too, so what was taken a moment ago is
-/// not taken away, whoever seems to live.
-const KEEP: &str = "WITH wanted AS (
+/// not taken away, whatever processes seem to live.
+const KEEP: &str = "WITH requested AS (
         SELECT namespaces.id, duty
         FROM unnest($2::bigint[], $3::text[], $4::text[]) AS named (id, name, duty)
         JOIN namespaces USING (id, name)
@@ -35,21 +35,21 @@ const KEEP: &str = "WITH wanted AS (
         SELECT id FROM lease_holders
         WHERE seen_at > clock_timestamp() - make_interval(secs => $5)
           AND seen_at < clock_timestamp() + make_interval(secs => $5)
-    ), unwanted AS (
+    ), surplus AS (
         SELECT namespace_id, leases.duty
-        FROM leases LEFT JOIN wanted ON wanted.id = namespace_id AND wanted.duty = leases.duty
-        WHERE $6 AND holder = $1 AND wanted.id IS NULL
+        FROM leases LEFT JOIN requested ON requested.id = namespace_id AND requested.duty = leases.duty
+        WHERE $6 AND holder = $1 AND requested.id IS NULL
         ORDER BY namespace_id, leases.duty FOR UPDATE OF leases
     ), given_up AS (
-        UPDATE leases SET holder = NULL FROM unwanted
-        WHERE leases.namespace_id = unwanted.namespace_id AND leases.duty = unwanted.duty
+        UPDATE leases SET holder = NULL FROM surplus
+        WHERE leases.namespace_id = surplus.namespace_id AND leases.duty = surplus.duty
     ), taken AS (
         INSERT INTO leases (namespace_id, duty, epoch, holder, taken_at)
-        SELECT wanted.id, wanted.duty, 1, $1, clock_timestamp()
-        FROM wanted LEFT JOIN leases ON namespace_id = wanted.id AND leases.duty = wanted.duty
+        SELECT requested.id, requested.duty, 1, $1, clock_timestamp()
+        FROM requested LEFT JOIN leases ON namespace_id = requested.id AND leases.duty = requested.duty
         WHERE holder IS NULL
            OR holder <> $1 AND holder NOT IN (SELECT id FROM living)
-        ORDER BY wanted.id, wanted.duty
+        ORDER BY requested.id, requested.duty
         ON CONFLICT (namespace_id, duty) DO UPDATE
         SET epoch = leases.epoch + 1, holder = excluded.holder, taken_at = excluded.taken_at
         WHERE leases.holder IS NULL
@@ -60,7 +60,7 @@ const KEEP: &str = "WITH wanted AS (
     SELECT namespace_id, duty, epoch FROM taken
     UNION ALL
     SELECT namespace_id, leases.duty, epoch
-    FROM wanted JOIN leases ON namespace_id = wanted.id AND leases.duty = wanted.duty
+    FROM requested JOIN leases ON namespace_id = requested.id AND leases.duty = requested.duty
     WHERE holder = $1";
 const RELEASE: &str = "UPDATE leases SET holder = NULL
     FROM (
@@ -80,9 +80,10 @@ pub fn key(lease: &LeaseName) -> LeaseKey {
 }
 
 impl Leases for PostgresStore {
-    fn keep(&self, wanted: &[LeaseName], all: bool) -> Result<Vec<Fence>, Error> {
-        let (ids, duties): (Vec<_>, Vec<_>) = wanted.iter().map(key).unzip();
-        let names: Vec<_> = wanted.iter().map(|lease| lease.partition.namespace.as_str()).collect();
+    fn keep(&self, requested: &[LeaseName], all: bool) -> Result<Vec<Fence>, Error> {
+        let (ids, duties): (Vec<_>, Vec<_>) = requested.iter().map(key).unzip();
+        let names: Vec<_> =
+            requested.iter().map(|lease| lease.partition.namespace.as_str()).collect();
         let ttl = LEASE_TTL.as_secs_f64();
         let rows = self.sessions.run(async |client| {
             let keep = client.prepare_cached(KEEP).await?;
@@ -98,7 +99,7 @@ impl Leases for PostgresStore {
             let epoch = *epochs.get(&key(lease))?;
             Some(Fence { lease: lease.clone(), epoch })
         };
-        Ok(wanted.iter().filter_map(fence).collect())
+        Ok(requested.iter().filter_map(fence).collect())
     }
 
     fn release(&self, fences: &[Fence]) -> Result<(), Error> {

@@ -1,4 +1,4 @@
-//! The interaction log: reading it, and the door to appending.
+//! The interaction log: reading it, and appending.
 
 use deadpool_postgres::Client;
 use tokio_postgres::Row;
@@ -80,14 +80,14 @@ const HOLDING: &str = "SELECT first_sequence, count, chain
     ) AS holder ON true
     WHERE id = $1 AND name = $2";
 
-const ENDS: &str = "SELECT first_sequence, count, chain, place
-    FROM unnest($1::bigint[], $2::text[]) WITH ORDINALITY AS named (id, name, place)
+const ENDS: &str = "SELECT first_sequence, count, chain, ordinal
+    FROM unnest($1::bigint[], $2::text[]) WITH ORDINALITY AS named (id, name, ordinal)
     JOIN namespaces USING (id, name)
     LEFT JOIN LATERAL (
         SELECT first_sequence, count, chain FROM log_batches
         WHERE namespace_id = id ORDER BY first_sequence DESC LIMIT 1
     ) AS newest ON true
-    ORDER BY place";
+    ORDER BY ordinal";
 
 impl InteractionLog for PostgresStore {
     fn append(
@@ -106,9 +106,9 @@ impl InteractionLog for PostgresStore {
         after: Position,
         limit: ReadLimit,
     ) -> Result<LogRead, Error> {
-        let heard = self.heard_after(partition, after, limit);
-        if !heard.records.is_empty() {
-            return Ok(heard);
+        let from_feed = self.feed_after(partition, after, limit);
+        if !from_feed.records.is_empty() {
+            return Ok(from_feed);
         }
         let mut reading = Reading::following(after, limit);
         loop {
@@ -154,15 +154,16 @@ impl InteractionLog for PostgresStore {
 
     fn log_ends(&self, partitions: &[Partition]) -> Result<Vec<LogEnd>, Error> {
         let ids: Vec<_> = partitions.iter().map(id_of).collect();
-        let names: Vec<_> = partitions.iter().map(|wanted| wanted.namespace.as_str()).collect();
+        let names: Vec<_> =
+            partitions.iter().map(|partition| partition.namespace.as_str()).collect();
         let rows = self.sessions.read(async |client| {
             let ends = client.prepare_cached(ENDS).await?;
             Ok(client.query(&ends, &[&ids, &names]).await?)
         })?;
         let mut ends = Vec::with_capacity(rows.len());
         for row in &rows {
-            let place: usize = natural(row.try_get(3)?, "place")?;
-            let partition = partitions[place - 1].clone();
+            let ordinal: usize = natural(row.try_get(3)?, "ordinal")?;
+            let partition = partitions[ordinal - 1].clone();
             ends.push(LogEnd { partition, end: end(row, 0)? });
         }
         Ok(ends)
@@ -212,7 +213,7 @@ impl PostgresStore {
 
     /// What the tail feed has brought; nothing when the next record is not there or not
     /// as it was written.
-    fn heard_after(&self, partition: &Partition, after: Position, limit: ReadLimit) -> LogRead {
+    fn feed_after(&self, partition: &Partition, after: Position, limit: ReadLimit) -> LogRead {
         let mut reading = Reading::following(after, limit);
         let batches = self.feed().map(|feed| feed.recent(partition, after));
         for batch in batches.into_iter().flatten() {
@@ -253,18 +254,18 @@ struct Question<'a> {
     /// The batch that holds this, or the last one before it, comes first.
     from: Sequence,
     next: Sequence,
-    room: ReadLimit,
+    limit: ReadLimit,
 }
 
 impl<'a> Question<'a> {
     const fn new(partition: &'a Partition, from: Sequence, reading: &Reading) -> Self {
-        Self { partition, from, next: reading.next(), room: reading.room() }
+        Self { partition, from, next: reading.next(), limit: reading.left() }
     }
 
     async fn ask(&self, client: &Client) -> Result<Vec<Row>, Error> {
         let read = client.prepare_cached(READ).await?;
-        let until = self.next.saturating_add(self.room.records as u64);
-        let bytes = integer(self.room.bytes as u64).max(1);
+        let until = self.next.saturating_add(self.limit.records as u64);
+        let bytes = integer(self.limit.bytes as u64).max(1);
         let parameters: [Parameter<'_>; 7] = [
             &id_of(self.partition),
             &self.partition.namespace.as_str(),
@@ -285,11 +286,11 @@ impl<'a> Question<'a> {
 }
 
 /// The end of the batch whose columns `first_sequence`, `count` and `chain` begin at
-/// `place`; position 0 without a batch.
-pub fn end(row: &Row, place: usize) -> Result<Position, Error> {
-    let (first, count): (Option<i64>, Option<i32>) = (row.try_get(place)?, row.try_get(place + 1)?);
+/// `index`; position 0 without a batch.
+pub fn end(row: &Row, index: usize) -> Result<Position, Error> {
+    let (first, count): (Option<i64>, Option<i32>) = (row.try_get(index)?, row.try_get(index + 1)?);
     let (Some(first), Some(count)) = (first, count) else { return Ok(Position::default()) };
     let last = i64::from(count).saturating_add(first) - 1;
     let sequence = natural(last, "first_sequence")?;
-    Ok(Position { sequence, chain: Chain::from_column(row.try_get(place + 2)?) })
+    Ok(Position { sequence, chain: Chain::from_column(row.try_get(index + 2)?) })
 }

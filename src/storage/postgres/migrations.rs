@@ -18,7 +18,7 @@ use crate::storage::error::Error;
 
 embed_migrations!("migrations/postgres");
 
-/// Key of the advisory lock; says nothing.
+/// Key of the advisory lock; an arbitrary number.
 const LOCK: i64 = 0x7065_7273_6f6e_616c;
 /// Between two attempts to get the lock. Waiting in the server would hold back
 /// migrations that wait for older transactions.

@@ -54,7 +54,7 @@ impl fmt::Debug for PostgresOptions {
 pub struct Address {
     pub config: Config,
     pub verification: Verification,
-    /// Certificates to trust in place of the system's.
+    /// Certificates to trust instead of the system's.
     pub root_certificates: Option<PathBuf>,
 }
 
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_malformed_connection_string_is_misconfigured_and_tells_no_password() {
+    fn a_malformed_connection_string_is_misconfigured_and_shows_no_password() {
         for url in [
             "postgres://ann:secret@db/shop?sslmode=allow",
             "postgres://ann:secret@db/shop?sslmode=%4",

@@ -65,7 +65,7 @@ pub enum Behind {
     DamagedHashes(Box<Seal>),
     /// What is stored cannot be used.
     Unusable(Error),
-    /// The server did not tell.
+    /// The server did not answer.
     Unanswered(tokio_postgres::Error),
 }
 
@@ -132,7 +132,7 @@ impl KnownPartition {
             let parameters: [Parameter<'_>; 5] =
                 [&self.id, &first, &skipped, &limit, &RECORDS_PER_STEP];
             let rows = client.query(&batches, &parameters).await?;
-            self.note(&rows, 0)?;
+            self.update(&rows, 0)?;
             if !self.may_go_on(first, rows.len()) {
                 return Ok(());
             }
@@ -145,9 +145,9 @@ impl KnownPartition {
         batches >= BATCHES_PER_STEP || integer(self.end.sequence) + 1 >= first + RECORDS_PER_STEP
     }
 
-    /// Notes batches from [`Self::known_first`] on, whose columns begin at `place`.
+    /// Takes over batches from [`Self::known_first`] on, whose columns begin at `position`.
     /// The hashes of the newest batch known are not looked at.
-    pub fn note(&mut self, rows: &[Row], position: usize) -> Result<(), Behind> {
+    pub fn update(&mut self, rows: &[Row], position: usize) -> Result<(), Behind> {
         let mut rows = rows.iter();
         if let Some(newest) = self.newest {
             let found = rows.next().map(|row| seal(row, position)).transpose()?;

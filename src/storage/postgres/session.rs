@@ -4,7 +4,7 @@
 //!   it comes from: a blocking thread of another runtime, a command, a test. Not
 //!   from async code.
 //! - No call takes longer than the statement timeout and a second: the server ends
-//!   statements, and this side gives up on a server that says nothing.
+//!   statements, and this side gives up on a server that does not answer.
 //! - A connection on which a call failed or was given up is closed, not used again.
 //! - State of the session (settings, the lock of a migration) must survive between
 //!   statements: PgBouncer may stand in between in session mode only.

@@ -63,13 +63,13 @@ const HIDE_OLD: &str = "UPDATE snapshots SET parts = NULL, touched_at = '-infini
     FROM (
         SELECT id,
             row_number() OVER (PARTITION BY engine_revision ORDER BY watermark DESC, id DESC)
-                AS place,
+                AS number,
             max(taken_at_ms) OVER (PARTITION BY engine_revision) AS newest_of_revision,
             max(taken_at_ms) OVER () AS newest
         FROM snapshots
         WHERE parts IS NOT NULL AND namespace_id = $1
     ) AS ranked
-    WHERE snapshots.id = ranked.id AND (place > $2 OR newest_of_revision < newest - $3)";
+    WHERE snapshots.id = ranked.id AND (number > $2 OR newest_of_revision < newest - $3)";
 
 const HIDE_AFTER: &str = "UPDATE snapshots SET parts = NULL, touched_at = '-infinity'
     WHERE namespace_id = $1 AND watermark > $2 AND parts IS NOT NULL";

@@ -112,12 +112,12 @@ fn with_sessions(
 }
 
 impl PostgresStore {
-    /// What tells this database from every other.
+    /// What identifies this database.
     pub fn identity(&self) -> &str {
         &self.identity
     }
 
-    /// From now on committed batches are told by this feed, and read from it. The first
+    /// From now on committed batches are announced by this feed, and read from it. The first
     /// one stays.
     pub fn set_feed(&self, feed: Arc<dyn TailFeed>) {
         self.feed.get_or_init(|| feed);

@@ -26,7 +26,7 @@ use crate::storage::partition::LeaseName;
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 /// In the order of the array: two appends never wait for each other crosswise.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(partition) FROM unnest($1::bigint[]) AS partition";
-/// The columns of a batch come last; its place is [`BATCH`].
+/// The columns of a batch come last; its index is [`BATCH`].
 const STATE: &str = "SELECT known.id, namespaces.name, pg_current_xact_id()::text, batches.*
     FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS known (id, first, skipped)
     LEFT JOIN namespaces ON namespaces.id = known.id
@@ -70,7 +70,7 @@ pub struct State {
     pub xid: String,
     /// By id; a namespace without a name is deleted.
     pub partitions: BTreeMap<i64, PartitionState>,
-    /// Of the leases asked for that somebody holds.
+    /// Of the leases asked for that are held.
     pub epochs: BTreeMap<LeaseKey, u64>,
 }
 
@@ -82,11 +82,11 @@ pub struct PartitionState {
 }
 
 impl PartitionState {
-    /// Has the partition note what others have appended. Returns whether there may be
+    /// Updates the partition with what others have appended. Returns whether there may be
     /// more of it.
-    pub fn tell(&self, partition: &mut KnownPartition) -> Result<bool, Behind> {
+    pub fn update(&self, partition: &mut KnownPartition) -> Result<bool, Behind> {
         let first = partition.known_first();
-        partition.note(&self.batches, BATCH)?;
+        partition.update(&self.batches, BATCH)?;
         Ok(partition.may_go_on(first, self.batches.len()))
     }
 }

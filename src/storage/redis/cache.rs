@@ -26,7 +26,7 @@ const VERSION: u8 = 1;
 const HEADER_BYTES: usize = 1 + size_of::<u32>();
 const QUEUE_ITEMS: usize = 1_024;
 const QUEUE_BYTES: usize = 16 << 20;
-/// What an item takes in the queue beside its value.
+/// What an item takes in the queue in addition to its value.
 const ITEM_BYTES: usize = 256;
 const PIPELINE_MAX: usize = 64;
 
@@ -64,7 +64,7 @@ impl RedisCache {
 #[async_trait::async_trait]
 impl Cache for RedisCache {
     async fn get(&self, key: &str) -> Option<Vec<u8>> {
-        // No more than a value can have, whatever somebody has put there.
+        // No more than a value can have, whatever is stored there.
         let end = HEADER_BYTES + VALUE_MAX - 1;
         let key = self.key(key);
         let get = |client: Arc<Client>| async move { client.getrange(key, 0, end).await };

@@ -29,7 +29,7 @@ pub const PAYLOAD_MAX: usize = 256 << 10;
 const VERSION: u8 = 1;
 const FIXED_BYTES: usize = 1 + 16 + (8 + 8 + 4 + 8) + (4 + 4 + 8) + 1 + 1;
 
-/// Tells processes apart.
+/// Identifies a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProcessId(pub [u8; 16]);
 

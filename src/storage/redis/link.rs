@@ -41,9 +41,9 @@ struct Shared {
     client: ArcSwapOption<Client>,
     /// Deadlines missed since the last answer.
     misses: AtomicU32,
-    /// The server has said that it is of no use.
+    /// The server has answered that it is of no use.
     refused: AtomicBool,
-    doubted: Notify,
+    check_now: Notify,
     counters: Arc<Counters>,
 }
 
@@ -53,7 +53,7 @@ impl Link {
             client: ArcSwapOption::empty(),
             misses: AtomicU32::new(0),
             refused: AtomicBool::new(false),
-            doubted: Notify::new(),
+            check_now: Notify::new(),
             counters,
         });
         let supervisor = tokio::spawn(supervise(connector, shared.clone()));
@@ -76,7 +76,7 @@ impl Link {
                 Some(answer)
             }
             Err(error) => {
-                self.shared.note(&error);
+                self.shared.count(&error);
                 None
             }
         }
@@ -91,17 +91,17 @@ impl Link {
 }
 
 impl Shared {
-    fn note(&self, error: &Error) {
+    fn count(&self, error: &Error) {
         if *error.kind() == ErrorKind::Timeout {
             self.counters.timeouts.add(1);
             self.misses.fetch_add(1, Ordering::Relaxed);
-            self.doubted.notify_one();
+            self.check_now.notify_one();
             return;
         }
         self.counters.errors.add(1);
         if FATAL.iter().any(|answer| error.details().starts_with(answer)) {
             self.refused.store(true, Ordering::Relaxed);
-            self.doubted.notify_one();
+            self.check_now.notify_one();
         }
     }
 }
@@ -125,7 +125,7 @@ async fn until_lost(connection: &mut Connection, shared: &Shared) -> Error {
     loop {
         tokio::select! {
             reason = connection.ended() => return reason,
-            () = shared.doubted.notified() => {}
+            () = shared.check_now.notified() => {}
             () = tokio::time::sleep(PING_EVERY) => {}
         }
         if shared.refused.load(Ordering::Relaxed) {

@@ -12,7 +12,7 @@
 //! | --- | --- | --- | --- | --- | --- |
 //! | `{base}:tail` | stream | 1 h after the last entry | about 256 entries of 256 KiB at most: 64 MiB | newest batches of every log, to all replicas | replicas read the log |
 //! | `{base}:cache:{key}` | string | given with each value | 1 MiB each | values that can be computed again | they are computed again |
-//! | `{base}:rate:{key}` | integer | given with the first addition | one number each | rate limits over all replicas | counting starts anew |
+//! | `{base}:rate:{key}` | integer | given with the first addition | one number each | rate limits over all replicas | counting starts again |
 //!
 //! Every script and every pipeline command touches one key, so all of it works on a
 //! cluster. Three connections per process: requests, which have a short deadline;

@@ -21,7 +21,7 @@ pub struct RedisOptions {
     pub url: String,
     /// First part of every key; the identity of the database follows it.
     pub key_prefix: String,
-    /// CA certificates (PEM) to trust in place of the system's.
+    /// CA certificates (PEM) to trust instead of the system's.
     pub ca_file: Option<PathBuf>,
     /// How long a request waits for a value before it goes on without.
     pub read_deadline: Duration,

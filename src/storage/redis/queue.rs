@@ -15,10 +15,10 @@ pub struct Receiver<T> {
     items: mpsc::Receiver<Queued<T>>,
 }
 
-/// Takes its room in the queue until it is dropped: what is under way counts.
+/// Takes its share of the queue until it is dropped: what is under way counts.
 pub struct Queued<T> {
     pub item: T,
-    _room: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
 }
 
 pub fn bounded<T>(items_max: usize, bytes_max: usize) -> (Sender<T>, Receiver<T>) {
@@ -28,11 +28,11 @@ pub fn bounded<T>(items_max: usize, bytes_max: usize) -> (Sender<T>, Receiver<T>
 }
 
 impl<T> Sender<T> {
-    /// Says whether there was room; only then the item is made. Never waits.
+    /// Returns whether it fits; only then the item is made. Never waits.
     pub fn push(&self, bytes: usize, item: impl FnOnce() -> T) -> bool {
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         match self.bytes.clone().try_acquire_many_owned(bytes) {
-            Ok(room) => self.items.try_send(Queued { item: item(), _room: room }).is_ok(),
+            Ok(permit) => self.items.try_send(Queued { item: item(), _permit: permit }).is_ok(),
             Err(_full) => false,
         }
     }

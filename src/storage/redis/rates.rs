@@ -10,7 +10,7 @@ use fred::types::Value;
 use super::link::Link;
 use crate::storage::cache::RateCounters;
 
-/// In one step: a counter must not be without a lifetime. One that somebody else
+/// In one step: a counter must not be without a lifetime. One that another replica
 /// has left without gets one.
 const ADD: &str = "local sum = redis.call('INCRBY', KEYS[1], ARGV[1]) \
     if redis.call('PTTL', KEYS[1]) < 0 then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end \

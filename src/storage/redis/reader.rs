@@ -1,7 +1,7 @@
 //! Follows the stream on a connection of its own.
 //!
 //! - Begins at the stream's end; after a lost connection it goes on where it was,
-//!   or at the beginning of a stream that was made anew.
+//!   or at the beginning of a stream that was created again.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -72,7 +72,7 @@ impl Reader {
     }
 
     async fn follow(&mut self, client: &WithOptions<Client>) -> Result<Infallible, Error> {
-        let mut position = self.place(client).await?;
+        let mut position = self.position_to_read(client).await?;
         self.news.set_connected(true);
         loop {
             let block = u64::try_from(BLOCK.as_millis()).ok();
@@ -86,14 +86,14 @@ impl Reader {
                 self.take(&entries);
             } else {
                 self.news.ring().expire(Instant::now());
-                position = self.place(client).await?;
+                position = self.position_to_read(client).await?;
             }
         }
     }
 
-    /// Where to read from. A stream that ends before the place where this reader was
-    /// has been made anew since.
-    async fn place(&mut self, client: &WithOptions<Client>) -> Result<EntryId, Error> {
+    /// Where to read from. A stream that ends before the position of this reader
+    /// was created again since.
+    async fn position_to_read(&mut self, client: &WithOptions<Client>) -> Result<EntryId, Error> {
         let newest: Value = client.eval(NEWEST, &self.key, ()).await?;
         let newest = EntryId::parse(&newest).unwrap_or(EntryId::ZERO);
         let position = match self.position {

@@ -18,9 +18,9 @@ use engine::domain::Sequence;
 
 const BYTES_MAX: usize = 32 << 20;
 const PARTITION_BYTES_MAX: usize = 16 << 20;
-/// About what an entry takes beside its payload.
+/// About what an entry takes in addition to its payload.
 const ENTRY_BYTES: usize = 256;
-/// Whoever has not read a batch by then reads the log.
+/// A reader that has not read a batch by then reads the log.
 const AGE_MAX: Duration = Duration::from_secs(120);
 /// Batches of one answer; keeps the lock short.
 const ANSWER_MAX: usize = 1_024;

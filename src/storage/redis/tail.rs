@@ -40,7 +40,7 @@ const ENTRIES_MAX: u64 = 256;
 const LIFETIME: Duration = Duration::from_secs(3_600);
 const QUEUE_ITEMS: usize = 1_024;
 const QUEUE_BYTES: usize = 16 << 20;
-/// What an item takes in the queue beside its payload.
+/// What an item takes in the queue in addition to its payload.
 const ITEM_BYTES: usize = 256;
 /// Batches of one round trip.
 const PIPELINE_MAX: usize = 64;
@@ -53,7 +53,7 @@ pub struct RedisTail {
     _reader: AbortOnDropHandle<()>,
 }
 
-/// What is known, and who wants to hear of it.
+/// What is known, and who waits for news.
 pub struct News {
     ring: Mutex<Ring>,
     connected: AtomicBool,

@@ -106,8 +106,8 @@ impl Writer {
                 Entry::Occupied(entry) => Ok(entry.into_mut()),
                 Entry::Vacant(entry) => {
                     KnownPartition::load(&transaction, &group.partition, self.dedup_horizon).map(
-                        |(partition, mended)| {
-                            self.event_hashes_rebuilt.fetch_add(mended, Ordering::Relaxed);
+                        |(partition, repaired)| {
+                            self.event_hashes_rebuilt.fetch_add(repaired, Ordering::Relaxed);
                             entry.insert(partition)
                         },
                     )
@@ -129,7 +129,7 @@ impl Writer {
 }
 
 impl KnownPartition {
-    /// What the log tells of a partition, and how many batches had to be mended for it.
+    /// What the log tells of a partition, and how many batches had to be repaired for it.
     fn load(
         connection: &Connection,
         partition: &Partition,
@@ -142,9 +142,9 @@ impl KnownPartition {
             None => (Position::default(), Timestamp::from_millis(i64::MIN)),
         };
         let mut window = DedupWindow::new(dedup_horizon);
-        let mended =
+        let repaired =
             event_hashes::fill(connection, partition, namespace_id, end.sequence, &mut window)?;
-        Ok((Self { namespace_id, end, recorded_at, window }, mended))
+        Ok((Self { namespace_id, end, recorded_at, window }, repaired))
     }
 
     fn append(

@@ -1,4 +1,4 @@
-//! Event hashes beside the batches: read into dedup windows, checked, and built anew from
+//! Event hashes stored next to the batches: read into dedup windows, checked, and rebuilt from
 //! the payloads where they are damaged.
 
 use std::sync::atomic::Ordering;
@@ -32,11 +32,11 @@ const FROM: &str = "SELECT first_sequence, count, recorded_at_ms, payload_crc32,
     ORDER BY first_sequence";
 const PAYLOAD: &str =
     "SELECT payload FROM log_batches WHERE namespace_id = ?1 AND first_sequence = ?2";
-const MEND: &str = "UPDATE log_batches SET event_hashes = ?3, event_hashes_crc32 = ?4
+const REPAIR: &str = "UPDATE log_batches SET event_hashes = ?3, event_hashes_crc32 = ?4
     WHERE namespace_id = ?1 AND first_sequence = ?2";
 
-/// Fills the window of a partition that ends at `end`, and mends what it meets. Returns
-/// how many batches were mended.
+/// Fills the window of a partition that ends at `end`, and repairs what it meets. Returns
+/// how many batches were repaired.
 pub fn fill(
     connection: &Connection,
     partition: &Partition,
@@ -46,7 +46,7 @@ pub fn fill(
 ) -> Result<u64, Error> {
     let start = window.starts_at(end);
     let mut from = log::first_of_holder(connection, id, start)?;
-    let mut mended = 0;
+    let mut repaired = 0;
     loop {
         let damaged = each(connection, id, from, usize::MAX, |row| {
             let (seal, stored) = (seal(row)?, row.get_ref(6)?);
@@ -58,9 +58,9 @@ pub fn fill(
             }
             Ok(())
         })?;
-        let Walked::Damaged(_, seal) = damaged else { return Ok(mended) };
-        mend(connection, partition, id, &seal)?;
-        mended += 1;
+        let Walked::Damaged(_, seal) = damaged else { return Ok(repaired) };
+        repair(connection, partition, id, &seal)?;
+        repaired += 1;
         from = seal.head.first;
     }
 }
@@ -99,25 +99,25 @@ fn each(
     Ok(Walked::Far(batches as u64, next.filter(|_| batches == batches_max)))
 }
 
-/// Writes the hashes of a batch anew.
+/// Rewrites the hashes of a batch.
 ///
 /// # Errors
 /// `Corrupt` when the batch itself is damaged.
-fn mend(
+fn repair(
     connection: &Connection,
     partition: &Partition,
     id: i64,
     damaged: &Seal,
 ) -> Result<(), Error> {
     let first = damaged.head.first;
-    let mended = rebuild(connection, id, damaged).and_then(|(hashes, seal)| {
+    let repaired = rebuild(connection, id, damaged).and_then(|(hashes, seal)| {
         let first = integer(first);
         let parameters = params![id, first, hashes, seal.event_hashes_checksum];
-        connection.execute(MEND, parameters)?;
+        connection.execute(REPAIR, parameters)?;
         Ok(())
     });
-    log_damaged_hashes(partition, first, mended.as_ref().err());
-    mended
+    log_damaged_hashes(partition, first, repaired.as_ref().err());
+    repaired
 }
 
 fn rebuild(connection: &Connection, id: i64, damaged: &Seal) -> Result<(Vec<u8>, Seal), Error> {
@@ -130,8 +130,8 @@ fn rebuild(connection: &Connection, id: i64, damaged: &Seal) -> Result<(Vec<u8>,
     let hashes = head.rebuilt_event_hashes(&payload, damaged.payload_checksum)?;
     let before = log::holding(connection, id, head.first.saturating_sub(1))?;
     let before = before.map(|seal| seal.end()).unwrap_or_default();
-    let mended = damaged.with_event_hashes(before, &hashes)?;
-    Ok((hashes, mended))
+    let repaired = damaged.with_event_hashes(before, &hashes)?;
+    Ok((hashes, repaired))
 }
 
 impl SqliteStore {
@@ -174,7 +174,7 @@ impl SqliteStore {
                     from = damaged.head.last().saturating_add(1);
                     let writer = self.writer();
                     let id = namespace_id(&writer.connection, partition)?;
-                    match mend(&writer.connection, partition, id, &damaged) {
+                    match repair(&writer.connection, partition, id, &damaged) {
                         Ok(()) => {
                             check.rebuilt += 1;
                             self.event_hashes_rebuilt.fetch_add(1, Ordering::Relaxed);

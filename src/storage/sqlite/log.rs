@@ -1,4 +1,4 @@
-//! The interaction log: reading it, and the door to appending.
+//! The interaction log: reading it, and appending.
 
 use std::sync::atomic::Ordering;
 

@@ -33,12 +33,12 @@ const REVISION_LIFETIME_MS: i64 = 30 * Timestamp::DAY_MS;
 const HIDE_OLD: &str = "WITH ranked AS (
         SELECT id,
             row_number() OVER (PARTITION BY engine_revision ORDER BY watermark DESC, id DESC)
-                AS place,
+                AS number,
             max(taken_at_ms) OVER (PARTITION BY engine_revision) AS newest_of_revision,
             max(taken_at_ms) OVER () AS newest
         FROM snapshots WHERE namespace_id = ?1 AND parts IS NOT NULL
     ), old AS (
-        SELECT id FROM ranked WHERE place > ?2 OR newest_of_revision < newest - ?3
+        SELECT id FROM ranked WHERE number > ?2 OR newest_of_revision < newest - ?3
     )
     UPDATE snapshots SET parts = NULL
     WHERE namespace_id = ?1

@@ -117,7 +117,7 @@ fn lock(directory: &Path) -> Result<File, Error> {
 }
 
 impl SqliteStore {
-    /// What tells this database from every other.
+    /// What identifies this database.
     pub fn identity(&self) -> &str {
         &self.identity
     }

@@ -1,4 +1,4 @@
-//! Calls: their number, their deadlines, and what they cost those beside them.
+//! Calls: their number, their deadlines, and what they cost other calls.
 
 use std::time::Duration;
 use std::time::Instant;
@@ -68,7 +68,7 @@ async fn reads_beyond_what_the_cores_can_do_wait_in_a_short_queue_or_are_refused
     let mut slowest = Duration::ZERO;
     for n in 0..20 {
         let asked = Instant::now();
-        api.record(events("beside", n * 10..n * 10 + 10)).await;
+        api.record(events("other", n * 10..n * 10 + 10)).await;
         slowest = slowest.max(asked.elapsed());
     }
     let refused: Vec<_> = callers.join_all().await.into_iter().flatten().flatten().collect();

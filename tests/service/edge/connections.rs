@@ -8,12 +8,12 @@ use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use super::HURRIED;
+use super::SHORT_TIMEOUT;
 use super::SOON;
 use super::reason;
 use crate::harness::Api;
-use crate::harness::GREETING;
 use crate::harness::Hostile;
+use crate::harness::PREFACE;
 use crate::harness::Server;
 use crate::harness::eventually;
 use crate::harness::get;
@@ -37,10 +37,10 @@ async fn is_closed(mut stream: TcpStream) -> bool {
 }
 
 #[tokio::test]
-async fn who_does_not_greet_or_ask_is_closed() {
-    let server = Server::start_with(&HURRIED).await;
+async fn a_connection_without_preface_or_call_is_closed() {
+    let server = Server::start_with(&SHORT_TIMEOUT).await;
     let silent = say(server.grpc, b"").await;
-    let half = say(server.grpc, &GREETING[..10]).await;
+    let half = say(server.grpc, &PREFACE[..10]).await;
     let http_silent = say(server.http, b"").await;
     let http_half =
         say(server.http, b"GET /healthz HTTP/1.1\r\nHost: somewhere.that.is.long\r\n").await;
@@ -53,13 +53,13 @@ async fn who_does_not_greet_or_ask_is_closed() {
         assert!(is_closed(connection).await, "{who}");
     }
     let (_code, metrics) = get(server.http, "/metrics").await;
-    let line = "personalization_connections_closed_total{reason=\"no_greeting\"}";
+    let line = "personalization_connections_closed_total{reason=\"no_preface\"}";
     assert!(metrics.contains(line), "{metrics}");
 }
 
 #[tokio::test]
 async fn half_a_request_ends_though_its_connection_pings() {
-    let server = Server::start_with(&HURRIED).await;
+    let server = Server::start_with(&SHORT_TIMEOUT).await;
     let mut connection = Hostile::connect(server.grpc).await;
     let pinging = connection.ping_for_ever();
     let asked = Instant::now();
@@ -75,7 +75,7 @@ async fn half_a_request_ends_though_its_connection_pings() {
 async fn connections_have_a_bound_and_probes_are_answered_at_it() {
     const BOUND: usize = 40;
     let bound = BOUND.to_string();
-    let flags = [&["--max-connections", &bound][..], &HURRIED].concat();
+    let flags = [&["--max-connections", &bound][..], &SHORT_TIMEOUT].concat();
     let server = Server::start_with(&flags).await;
     eventually("the connections of the start to be gone", async || {
         let (_code, metrics) = get(server.http, "/metrics").await;
@@ -84,7 +84,7 @@ async fn connections_have_a_bound_and_probes_are_answered_at_it() {
     .await;
     let mut held = Vec::new();
     for _ in 0..BOUND {
-        held.push(say(server.grpc, GREETING).await);
+        held.push(say(server.grpc, PREFACE).await);
     }
     eventually("a connection that is refused", async || {
         let one_more = say(server.grpc, b"").await;
@@ -95,19 +95,19 @@ async fn connections_have_a_bound_and_probes_are_answered_at_it() {
     let (_code, metrics) = get(server.http, "/metrics").await;
     assert!(metrics.contains("connections_refused_total{reason=\"bound\"}"), "{metrics}");
     assert_eq!(server.log().matches("no more connections are taken").count(), 1);
-    // Those that only hold a place lose it, since others want it.
-    let api = eventually("a place", async || Api::try_connect(server.grpc).await).await;
+    // Those that only hold a slot lose it, since others want it.
+    let api = eventually("a slot", async || Api::try_connect(server.grpc).await).await;
     eventually("an answer", async || api.try_personalize(greedy("a", 1)).await.ok()).await;
 }
 
 #[tokio::test]
 async fn without_descriptors_the_server_waits_for_them_and_does_not_spin() {
     let server = Server::start().await;
-    // The bound was reckoned from what there was at the start; now there is less.
+    // The bound was computed from what there was at the start; now there is less.
     prlimit(server.pid(), "--nofile=30:1024");
     let mut held = Vec::new();
     for _ in 0..40 {
-        held.push(say(server.grpc, GREETING).await);
+        held.push(say(server.grpc, PREFACE).await);
     }
     eventually("a complaint", async || {
         server.log().contains("connections cannot be taken").then_some(())
@@ -121,7 +121,7 @@ async fn without_descriptors_the_server_waits_for_them_and_does_not_spin() {
     assert_eq!(server.log().matches("connections cannot be taken").count(), 1);
     prlimit(server.pid(), "--nofile=1024:1024");
     drop(held);
-    let api = eventually("a place", async || Api::try_connect(server.grpc).await).await;
+    let api = eventually("a slot", async || Api::try_connect(server.grpc).await).await;
     api.personalize(greedy("a", 1)).await;
 }
 
@@ -130,7 +130,7 @@ async fn a_server_with_few_descriptors_keeps_some_for_probes() {
     let server = Server::start_within("ulimit -n 200", &[]).await;
     let mut held = Vec::new();
     for _ in 0..300 {
-        held.push(say(server.grpc, GREETING).await);
+        held.push(say(server.grpc, PREFACE).await);
     }
     assert_eq!(get(server.http, "/healthz").await.0, 200);
     let (_code, metrics) = get(server.http, "/metrics").await;
@@ -139,19 +139,19 @@ async fn a_server_with_few_descriptors_keeps_some_for_probes() {
 }
 
 #[tokio::test]
-async fn a_client_that_hears_nothing_does_not_hold_up_the_end() {
+async fn a_client_that_does_not_react_does_not_hold_up_the_end() {
     let mut server = Server::start().await;
-    // Greets and never reads: it acknowledges no settings, no ping, no end.
-    let deaf = say(server.grpc, GREETING).await;
+    // Sends the preface and never reads: it acknowledges no settings, no ping, no end.
+    let not_reading = say(server.grpc, PREFACE).await;
     let started = Instant::now();
     assert_eq!(server.stop_gracefully().await.code(), Some(0));
-    println!("stopped beside a deaf client in {:?}", started.elapsed());
+    println!("stopped with a client that does not read in {:?}", started.elapsed());
     assert!(started.elapsed() < SOON, "{:?}", started.elapsed());
-    drop(deaf);
+    drop(not_reading);
 }
 
 #[tokio::test]
-async fn a_call_that_does_not_end_is_cut_when_the_patience_does() {
+async fn a_call_that_does_not_end_is_cut_at_the_timeout() {
     let flags = [&["--shutdown-seconds", "1"][..], &["--request-seconds", "60"]].concat();
     let mut server = Server::start_with(&flags).await;
     let mut connection = Hostile::connect(server.grpc).await;
@@ -159,6 +159,6 @@ async fn a_call_that_does_not_end_is_cut_when_the_patience_does() {
     half.announce(10).await;
     let started = Instant::now();
     assert_eq!(server.stop_gracefully().await.code(), Some(0));
-    println!("stopped beside half a call in {:?}", started.elapsed());
+    println!("stopped with half a call in {:?}", started.elapsed());
     assert!(started.elapsed() < SOON, "{:?}", started.elapsed());
 }

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tonic::Code;
 use tonic_types::StatusExt;
 
-use super::HURRIED;
+use super::SHORT_TIMEOUT;
 use super::is_advised_to_return;
 use super::reason;
 use crate::harness::Hostile;
@@ -30,7 +30,7 @@ const PERSONALIZE: &str = "PersonalizationService/Personalize";
 async fn what_is_announced_and_never_sent_takes_no_memory_and_ends() {
     const CONNECTIONS: usize = 20;
     const CALLS: usize = 200;
-    let server = Server::start_with(&HURRIED).await;
+    let server = Server::start_with(&SHORT_TIMEOUT).await;
     let before = server.peak_kib();
     let (mut connections, mut calls) = (Vec::new(), Vec::new());
     for n in 0..CONNECTIONS {
@@ -84,13 +84,13 @@ async fn small_things_that_are_large_in_memory_are_refused_before_they_are_decod
     let grown = server.peak_kib().saturating_sub(before);
     println!("8,000,000 empty elements, three times: {} MiB", grown / MIB);
     assert!(grown < 128 * MIB, "{grown} KiB");
-    assert_eq!(api.personalize(greedy("somebody", 5)).await.recommendations.len(), 5);
+    assert_eq!(api.personalize(greedy("new-user", 5)).await.recommendations.len(), 5);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bytes_of_requests_that_are_not_whole_have_a_bound_and_are_given_back() {
     const CALLS: usize = 30;
-    let server = Server::start_with(&HURRIED).await;
+    let server = Server::start_with(&SHORT_TIMEOUT).await;
     let api = server.api().await;
     World::fill(&api).await;
     let before = server.peak_kib();
@@ -119,7 +119,7 @@ async fn bytes_of_requests_that_are_not_whole_have_a_bound_and_are_given_back() 
         metrics.contains("personalization_request_bytes 0\n").then_some(())
     })
     .await;
-    assert_eq!(api.personalize(greedy("somebody", 5)).await.recommendations.len(), 5);
+    assert_eq!(api.personalize(greedy("new-user", 5)).await.recommendations.len(), 5);
 }
 
 #[tokio::test]
@@ -133,8 +133,8 @@ async fn each_method_takes_messages_as_large_as_it_needs() {
         (PERSONALIZE, LARGEST as usize + 1),
     ] {
         let status = call_with_bytes(&api.channel, method, vec![0; bytes]).await.unwrap_err();
-        let wanted = (Code::OutOfRange, "MESSAGE_TOO_LARGE".to_owned());
-        assert_eq!(reason(&status), wanted, "{method} {status}");
+        let expected = (Code::OutOfRange, "MESSAGE_TOO_LARGE".to_owned());
+        assert_eq!(reason(&status), expected, "{method} {status}");
     }
 }
 

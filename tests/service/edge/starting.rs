@@ -23,7 +23,7 @@ const METHODS: [&str; 6] = [
 ];
 
 #[tokio::test]
-async fn calls_hear_that_the_server_starts_and_probes_that_it_lives() {
+async fn calls_learn_that_the_server_starts_and_probes_that_it_lives() {
     // A database that nobody runs: the start waits for it.
     let url = format!("postgres://nobody@{}/nothing", free_address());
     let server = Server::replica_of(&binary(), &["--database-url", &url]);

@@ -33,7 +33,7 @@ async fn explain(api: &Api, request: &PersonalizeRequest, item: &str) -> Explain
     api.personalization.clone().explain_absence(request).await.expect("an explanation").into_inner()
 }
 
-async fn place(api: &Api, request: &PersonalizeRequest, item: &str) -> Option<u32> {
+async fn position_of(api: &Api, request: &PersonalizeRequest, item: &str) -> Option<u32> {
     let answer = api.personalize(request.clone()).await;
     let found = answer.recommendations.iter().find(|one| one.item_id == item);
     found.map(|one| one.position)
@@ -93,7 +93,7 @@ async fn an_item_that_is_there_unknown_or_no_candidate_is_said_to_be_so() {
     assert_eq!(other.cause(), AbsenceCause::NotACandidate);
     let suggestion = &other.suggestions[0];
     let request = changed(&request, &suggestion.changes, "jazz-03");
-    assert_eq!(place(&api, &request, "jazz-03").await, Some(suggestion.position));
+    assert_eq!(position_of(&api, &request, "jazz-03").await, Some(suggestion.position));
 }
 
 #[tokio::test]
@@ -115,11 +115,11 @@ async fn every_rule_that_filters_an_item_is_named_and_dropping_them_brings_it_in
     let suggestion = &answer.suggestions[0];
     assert_eq!(suggestion.changes.len(), 3, "each of them is needed");
     let request = changed(&request, &suggestion.changes, "jazz-07");
-    assert_eq!(place(&api, &request, "jazz-07").await, Some(suggestion.position));
+    assert_eq!(position_of(&api, &request, "jazz-07").await, Some(suggestion.position));
 }
 
 #[tokio::test]
-async fn where_people_come_back_to_items_a_seen_one_is_not_refused_for_it() {
+async fn where_users_come_back_to_items_a_seen_one_is_not_refused_for_it() {
     let server = Server::start().await;
     let api = server.api().await;
     api.upsert(World::items()).await;
@@ -143,7 +143,7 @@ async fn where_people_come_back_to_items_a_seen_one_is_not_refused_for_it() {
     let request = PersonalizeRequest { min_watermark, ..request };
     let again = explain(&api, &request, "jazz-00").await;
     assert_eq!(again.cause(), AbsenceCause::Present, "{}", again.summary);
-    assert!(place(&api, &request, "jazz-00").await.is_some());
+    assert!(position_of(&api, &request, "jazz-00").await.is_some());
     let filters = Filters { include_seen: Some(false), ..Filters::default() };
     let request = PersonalizeRequest { filters: Some(filters), ..request };
     let never = explain(&api, &request, "jazz-00").await;
@@ -159,11 +159,11 @@ async fn what_was_shown_too_often_is_held_back_by_the_cap() {
     let answer = explain(&api, &request, &shown).await;
     assert_eq!(answer.excluded_by().collect::<Vec<_>>(), [FilterRule::FrequencyCap]);
     let request = changed(&request, &answer.suggestions[0].changes, &shown);
-    assert_eq!(place(&api, &request, &shown).await, Some(answer.suggestions[0].position));
+    assert_eq!(position_of(&api, &request, &shown).await, Some(answer.suggestions[0].position));
 }
 
 #[tokio::test]
-async fn an_outranked_item_is_told_by_how_much_and_what_would_do() {
+async fn an_outranked_item_is_explained_with_its_gap_and_what_would_do() {
     let (_server, api, min_watermark) = world().await;
     // At one moment, so that no score fades between two requests.
     let context = RequestContext { timestamp: Some(now_plus(0)), ..RequestContext::default() };
@@ -184,16 +184,16 @@ async fn an_outranked_item_is_told_by_how_much_and_what_would_do() {
     let changes: Vec<&Change> =
         answer.suggestions.iter().map(|one| one.changes[0].change.as_ref().unwrap()).collect();
     assert!(changes.contains(&&Change::MaxResults(candidate_rank.rank + 1)), "{changes:?}");
-    assert!(matches!(changes[0], Change::BoostAdd(_)), "one item makes room: {changes:?}");
+    assert!(matches!(changes[0], Change::BoostAdd(_)), "one item is displaced: {changes:?}");
     assert!(answer.suggestions.is_sorted_by_key(|one| one.displaced));
     for suggestion in &answer.suggestions {
         let request = changed(&request, &suggestion.changes, "jazz-19");
-        assert_eq!(place(&api, &request, "jazz-19").await, Some(suggestion.position));
+        assert_eq!(position_of(&api, &request, "jazz-19").await, Some(suggestion.position));
     }
     let Change::BoostAdd(addend) = changes[0] else { unreachable!("it was just looked at") };
     let less = [RequestChange { change: Some(Change::BoostAdd(addend * 0.98)) }];
     let request = changed(&request, &less, "jazz-19");
-    assert_eq!(place(&api, &request, "jazz-19").await, None, "a smaller boost does not do");
+    assert_eq!(position_of(&api, &request, "jazz-19").await, None, "a smaller boost does not do");
 }
 
 #[tokio::test]
@@ -224,7 +224,7 @@ async fn an_item_that_a_cap_or_variety_holds_back_is_suppressed_by_it() {
         let off = RequestChange { change: Some(Change::SwitchOff(field.to_owned())) };
         assert_eq!(answer.suppressed_by, std::slice::from_ref(&off), "{answer:?}");
         let request = changed(&request, &[off], &gone.item_id);
-        assert_eq!(place(&api, &request, &gone.item_id).await, Some(gone.position));
+        assert_eq!(position_of(&api, &request, &gone.item_id).await, Some(gone.position));
     }
 }
 

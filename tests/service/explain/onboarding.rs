@@ -1,4 +1,4 @@
-//! What to ask somebody new, and what the answers are worth.
+//! What to ask a new user, and what the answers are worth.
 
 use std::collections::BTreeSet;
 
@@ -55,7 +55,7 @@ async fn without_a_model_popular_items_of_all_topics_are_asked_about_within_the_
     let (_server, api, min_watermark) = world().await;
     let items = ask(&api, some(0, min_watermark)).await;
     assert_eq!(items.len(), 10);
-    assert_eq!(items[0].item_id, "metal-00", "everybody knows it");
+    assert_eq!(items[0].item_id, "metal-00", "all users know it");
     assert_eq!(items[1].topics, ["jazz"]);
     assert!(items.iter().all(|item| item.gain == 0.0));
     let filters = Filters {

@@ -41,7 +41,7 @@ async fn reasons_name_the_liked_item_and_what_it_adds_to_the_score() {
         assert!(detail.text.contains(&detail.cause_title), "{detail:?}");
         assert!(detail.cause_title.starts_with("jazz record"), "{detail:?}");
     }
-    let together = |one: &&ReasonDetail| one.kind() == ReasonKind::WantedTogether;
+    let together = |one: &&ReasonDetail| one.kind() == ReasonKind::ConsumedTogether;
     let together = caused.into_iter().find(together).expect("a liked item of the same fans");
     assert_eq!(together.text, format!("because you liked {}", together.cause_title));
     let silent = api.personalize(PersonalizeRequest { explain: false, ..request }).await;
@@ -59,7 +59,7 @@ async fn what_is_popular_or_raised_is_said_to_be_so_with_its_topic() {
         min_watermark,
         explain: true,
         boosts: vec![boost],
-        ..greedy("somebody", 2)
+        ..greedy("new-user", 2)
     };
     let answer = api.personalize(request).await;
     let [raised, popular] = &answer.recommendations[..] else {

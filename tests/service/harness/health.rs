@@ -12,13 +12,13 @@ use tonic_health::pb::health_client::HealthClient;
 pub const INGEST: &str = "personalization.v1.PersonalizationService/RecordInteractions";
 
 /// Probes give up after a second or so.
-const PATIENCE: Duration = Duration::from_secs(1);
+const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The status of a service, the empty name being the whole server; `None` when there is
 /// no answer.
 pub async fn health(address: SocketAddr, service: &str) -> Option<ServingStatus> {
     let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("a URL");
-    let endpoint = endpoint.connect_timeout(PATIENCE).timeout(PATIENCE);
+    let endpoint = endpoint.connect_timeout(TIMEOUT).timeout(TIMEOUT);
     let mut client = HealthClient::new(endpoint.connect().await.ok()?);
     let request = HealthCheckRequest { service: service.to_owned() };
     Some(client.check(request).await.ok()?.into_inner().status())

@@ -14,7 +14,7 @@ use tonic::Code;
 use tonic::Status;
 
 /// How an HTTP/2 connection begins, with settings of no entries.
-pub const GREETING: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
 /// One connection.
 pub struct Hostile {

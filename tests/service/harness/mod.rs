@@ -18,7 +18,7 @@ mod world;
 
 pub use api::Api;
 pub use health::{INGEST, health, is_serving};
-pub use hostile::{GREETING, Hostile};
+pub use hostile::{Hostile, PREFACE};
 pub use http::{counter, get};
 pub use make::{click, event, events, item, now_plus, strings, structure, text};
 pub use postgres::Postgres;

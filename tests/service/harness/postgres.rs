@@ -63,7 +63,7 @@ impl Postgres {
         self.address
     }
 
-    /// Everybody may do everything.
+    /// All users may do everything.
     pub fn url(&self) -> String {
         self.url_at(self.address)
     }

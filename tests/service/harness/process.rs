@@ -46,7 +46,7 @@ pub struct Account {
 }
 
 impl Account {
-    /// The system's `postgres` when root runs the tests, else whoever runs them.
+    /// The system's `postgres` when root runs the tests, else the user who runs them.
     pub fn for_postgres() -> Self {
         let own = Self { uid: id(&["-u"]), gid: id(&["-g"]) };
         match own.uid {

@@ -41,7 +41,7 @@ pub async fn stream(
     per_message: u64,
     pace: Duration,
 ) {
-    // Room for the whole window: sending never waits.
+    // Large enough for the whole window: sending never waits.
     let (requests, outgoing) = mpsc::channel(WINDOW);
     let mut client = api.personalization.clone();
     let Ok(answer) = client.stream_interactions(ReceiverStream::new(outgoing)).await else {

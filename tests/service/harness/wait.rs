@@ -4,7 +4,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 /// Only a server that is broken takes this long.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(5);
 
 /// The first `Some` that `look` gives; `what` is named when it never does.
@@ -14,7 +14,7 @@ pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>)
         if let Some(found) = look().await {
             return found;
         }
-        assert!(started.elapsed() < PATIENCE, "waited {PATIENCE:?} in vain: {what}");
+        assert!(started.elapsed() < TIMEOUT, "waited {TIMEOUT:?} for: {what}");
         tokio::time::sleep(BETWEEN_LOOKS).await;
     }
 }

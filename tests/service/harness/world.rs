@@ -44,7 +44,7 @@ impl World {
         tastes.into_iter().flat_map(|taste| (0..PER_TASTE).map(move |n| item(taste, n))).collect()
     }
 
-    /// Each fan likes six items of one taste; everybody likes `metal-00`.
+    /// Each fan likes six items of one taste; all like `metal-00`.
     pub fn likes() -> Vec<Interaction> {
         let mut likes = Vec::new();
         for (taste, fan) in
@@ -66,13 +66,13 @@ impl World {
         assert_eq!((upserted.accepted, upserted.rejected), (2 * PER_TASTE as u64, 0));
         let recorded = api.record(Self::likes()).await;
         assert_eq!(recorded.rejected, 0);
-        // Whoever asks after this finds it learnt.
+        // A request after this finds it learnt.
         api.profile("jazz-fan-1", recorded.last_sequence).await;
         recorded.last_sequence
     }
 }
 
-/// Asks for the best `places` of the catalogue, with nothing left to chance and no
+/// Asks for the best `positions` of the catalogue, with nothing left to chance and no
 /// variety for its own sake.
 pub fn greedy(user: &str, positions: u32) -> PersonalizeRequest {
     PersonalizeRequest {

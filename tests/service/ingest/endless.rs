@@ -100,12 +100,12 @@ async fn a_producers_requests_are_recognised_without_any_event_ids() {
             |n| StreamInteractionsRequest { producer_id: producer_id.clone(), ..nameless(n) };
         (1..=20).map(name).collect::<Vec<_>>()
     };
-    for (producer, wanted) in
+    for (producer, expected) in
         [("till-1", [60, 0, 0]), ("till-1", [0, 60, 0]), ("till-2", [60, 0, 0]), ("", [60, 0, 0])]
     {
         let (acks, ended) = stream(&api, of(producer)).await;
         ended.unwrap();
-        assert_eq!(sums(&acks), wanted, "{producer:?}");
+        assert_eq!(sums(&acks), expected, "{producer:?}");
     }
     let (_acks, ended) = stream(&api, of(&"p".repeat(129))).await;
     assert_eq!(ended.unwrap_err().code(), Code::InvalidArgument);

@@ -176,7 +176,7 @@ async fn a_stream_of_bad_events_is_ended_and_what_was_good_stays() {
 }
 
 #[tokio::test]
-async fn attributes_place_a_person_in_a_cohort_and_replace_those_before() {
+async fn attributes_put_a_user_in_a_cohort_and_replace_those_before() {
     let server = Server::start().await;
     let api = server.api().await;
     let set = async |attributes| {

@@ -1,4 +1,4 @@
-//! What an answer holds: places, scores, propensities, variety, reasons.
+//! What an answer holds: positions, scores, propensities, variety, reasons.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -43,7 +43,7 @@ fn varied(diversity: DiversityParams) -> PersonalizeRequest {
 }
 
 #[tokio::test]
-async fn components_add_up_to_scores_and_places_and_propensities_are_sound() {
+async fn components_add_up_to_scores_and_positions_and_propensities_are_sound() {
     let (_server, api, min_watermark) = world().await;
     for user_id in ["jazz-fan-1", "metal-fan-2", "never seen before"] {
         for strategy in [Strategy::Greedy, Strategy::EpsilonGreedy] {
@@ -85,15 +85,15 @@ async fn greedy_is_certain_of_its_choice_and_epsilon_greedy_is_not() {
 async fn an_answer_is_as_long_as_was_asked_for() {
     let (_server, api, min_watermark) = world().await;
     for positions in [1, 7, 40] {
-        let request = PersonalizeRequest { min_watermark, ..greedy("somebody", positions) };
+        let request = PersonalizeRequest { min_watermark, ..greedy("new-user", positions) };
         assert_eq!(api.personalize(request).await.recommendations.len(), positions as usize);
     }
-    let request = PersonalizeRequest { min_watermark, ..greedy("somebody", 500) };
+    let request = PersonalizeRequest { min_watermark, ..greedy("new-user", 500) };
     assert_eq!(api.personalize(request).await.recommendations.len(), 40);
 }
 
 #[tokio::test]
-async fn a_topic_or_a_source_takes_no_more_places_than_its_threshold_leaves() {
+async fn a_topic_or_a_source_takes_no_more_positions_than_its_threshold_leaves() {
     let (_server, api, min_watermark) = world().await;
     let uncapped = PersonalizeRequest { min_watermark, ..greedy("metal-fan-3", 10) };
     let metal = of_taste("metal", &api.personalize(uncapped).await);
@@ -109,7 +109,7 @@ async fn a_topic_or_a_source_takes_no_more_places_than_its_threshold_leaves() {
         let by_source = DiversityParams { source_diversity_threshold: Some(threshold), ..none };
         for diversity in [by_topic, by_source] {
             let answer = api.personalize(varied(diversity)).await;
-            // With two topics only, places that the caps leave free are filled all the same.
+            // With two topics only, positions that the caps leave free are filled all the same.
             let best = &answer.recommendations[..(2 * most).min(10)];
             let metal = best.iter().filter(|item| item.item_id.starts_with("metal")).count();
             assert_eq!(metal, most, "{threshold}");
@@ -160,7 +160,7 @@ async fn every_decision_has_an_id_of_its_own() {
         tasks.spawn(async move {
             let mut ids = Vec::new();
             for _ in 0..50 {
-                ids.push(api.personalize(greedy("somebody", 2)).await.decision_id);
+                ids.push(api.personalize(greedy("new-user", 2)).await.decision_id);
             }
             ids
         });
@@ -173,12 +173,12 @@ async fn every_decision_has_an_id_of_its_own() {
 #[tokio::test]
 async fn a_watermark_that_is_never_reached_ends_at_the_deadline() {
     let (_server, api, _) = world().await;
-    let far = PersonalizeRequest { min_watermark: u64::MAX, ..greedy("somebody", 5) };
+    let far = PersonalizeRequest { min_watermark: u64::MAX, ..greedy("new-user", 5) };
     let mut request = Request::new(far);
     request.set_timeout(Duration::from_millis(500));
     let started = Instant::now();
     let refused = api.personalization.clone().personalize(request).await.unwrap_err();
     assert_eq!(refused.code(), Code::DeadlineExceeded, "{refused}");
     assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
-    assert_well_formed(&api.personalize(greedy("somebody", 5)).await);
+    assert_well_formed(&api.personalize(greedy("new-user", 5)).await);
 }

@@ -34,7 +34,7 @@ fn sorted_ids(answer: &PersonalizeResponse) -> Vec<&str> {
 
 /// All items of the world that a filter leaves.
 async fn filtered(api: &Api, min_watermark: u64, filters: Filters) -> PersonalizeResponse {
-    let request = greedy("somebody", 100);
+    let request = greedy("new-user", 100);
     api.personalize(PersonalizeRequest { filters: Some(filters), min_watermark, ..request }).await
 }
 
@@ -42,7 +42,7 @@ async fn filtered(api: &Api, min_watermark: u64, filters: Filters) -> Personaliz
 async fn items_described_in_the_request_are_ranked_and_not_added_to_the_catalogue() {
     let (_server, api, min_watermark) = world().await;
     let candidates = vec![item("inline-1"), item("inline-2"), item("jazz-03")];
-    let request = PersonalizeRequest { candidates, min_watermark, ..greedy("somebody", 10) };
+    let request = PersonalizeRequest { candidates, min_watermark, ..greedy("new-user", 10) };
     let answer = api.personalize(request).await;
     assert_eq!(sorted_ids(&answer), ["inline-1", "inline-2", "jazz-03"]);
     let inline = answer.recommendations.iter().find(|item| item.item_id == "inline-1").unwrap();
@@ -56,20 +56,20 @@ async fn items_described_in_the_request_are_ranked_and_not_added_to_the_catalogu
 async fn ids_of_the_catalogue_are_ranked_and_unknown_ones_are_named_in_their_order() {
     let (_server, api, min_watermark) = world().await;
     let candidate_ids = strings(["nobody-2", "metal-05", "jazz-05", "nobody-1"]);
-    let request = PersonalizeRequest { candidate_ids, min_watermark, ..greedy("somebody", 10) };
+    let request = PersonalizeRequest { candidate_ids, min_watermark, ..greedy("new-user", 10) };
     let answer = api.personalize(request).await;
     assert_eq!(sorted_ids(&answer), ["jazz-05", "metal-05"]);
     assert_eq!(answer.unknown_candidate_ids, ["nobody-2", "nobody-1"]);
 }
 
 #[tokio::test]
-async fn described_items_and_ids_go_together_and_no_item_takes_two_places() {
+async fn described_items_and_ids_go_together_and_no_item_takes_two_positions() {
     let (_server, api, min_watermark) = world().await;
     let request = PersonalizeRequest {
         candidates: vec![item("inline-1"), item("inline-1"), item("jazz-05")],
         candidate_ids: strings(["jazz-05", "jazz-06", "jazz-06"]),
         min_watermark,
-        ..greedy("somebody", 10)
+        ..greedy("new-user", 10)
     };
     assert_eq!(sorted_ids(&api.personalize(request).await), ["inline-1", "jazz-05", "jazz-06"]);
 }
@@ -77,9 +77,9 @@ async fn described_items_and_ids_go_together_and_no_item_takes_two_places() {
 #[tokio::test]
 async fn without_candidates_the_whole_catalogue_is_searched() {
     let (_server, api, min_watermark) = world().await;
-    let request = PersonalizeRequest { min_watermark, ..greedy("somebody", 100) };
+    let request = PersonalizeRequest { min_watermark, ..greedy("new-user", 100) };
     assert_eq!(api.personalize(request).await.recommendations.len(), 40);
-    let default = PersonalizeRequest { user_id: "somebody".to_owned(), ..Default::default() };
+    let default = PersonalizeRequest { user_id: "new-user".to_owned(), ..Default::default() };
     assert_eq!(api.personalize(default).await.recommendations.len(), 20);
 }
 
@@ -87,68 +87,68 @@ async fn without_candidates_the_whole_catalogue_is_searched() {
 async fn an_empty_catalogue_gives_an_empty_answer() {
     let server = Server::start().await;
     let api = server.api().await;
-    let answer = api.personalize(greedy("somebody", 10)).await;
+    let answer = api.personalize(greedy("new-user", 10)).await;
     assert!(answer.recommendations.is_empty() && !answer.decision_id.is_empty());
 }
 
 #[tokio::test]
 async fn topics_and_sources_leave_the_items_that_have_one_of_them() {
-    let (_server, api, wanted) = world().await;
+    let (_server, api, watermark) = world().await;
     let topics = Filters { topics: strings(["jazz", "opera"]), ..Filters::default() };
-    let jazz = filtered(&api, wanted, topics).await;
+    let jazz = filtered(&api, watermark, topics).await;
     assert_eq!(jazz.recommendations.len(), 20);
     assert!(ids(&jazz).iter().all(|id| id.starts_with("jazz")));
     let sources = Filters { sources: strings(["iron"]), ..Filters::default() };
-    let metal = filtered(&api, wanted, sources).await;
+    let metal = filtered(&api, watermark, sources).await;
     assert_eq!(metal.recommendations.len(), 20);
     assert!(ids(&metal).iter().all(|id| id.starts_with("metal")));
     let neither = Filters { sources: strings(["nobody"]), ..Filters::default() };
-    assert!(filtered(&api, wanted, neither).await.recommendations.is_empty());
+    assert!(filtered(&api, watermark, neither).await.recommendations.is_empty());
 }
 
 #[tokio::test]
 async fn attributes_leave_the_items_that_equal_every_one_of_them() {
-    let (_server, api, wanted) = world().await;
+    let (_server, api, watermark) = world().await;
     let attributes = structure([("parity", text("even"))]);
-    let even = filtered(&api, wanted, Filters { attributes, ..Filters::default() }).await;
+    let even = filtered(&api, watermark, Filters { attributes, ..Filters::default() }).await;
     assert_eq!(even.recommendations.len(), 20);
     assert!(ids(&even).iter().all(|id| id.ends_with(['0', '2', '4', '6', '8'])));
     let attributes = structure([("parity", text("even")), ("color", text("red"))]);
-    let none = filtered(&api, wanted, Filters { attributes, ..Filters::default() }).await;
+    let none = filtered(&api, watermark, Filters { attributes, ..Filters::default() }).await;
     assert!(none.recommendations.is_empty());
 }
 
 #[tokio::test]
 async fn a_time_of_publication_leaves_what_appeared_after_it() {
-    let (_server, api, wanted) = world().await;
+    let (_server, api, watermark) = world().await;
     api.upsert(vec![item("of-unknown-time")]).await;
     let published_after = Some(now_plus(-3 * 86_400));
-    let recent = filtered(&api, wanted, Filters { published_after, ..Filters::default() }).await;
+    let recent = filtered(&api, watermark, Filters { published_after, ..Filters::default() }).await;
     let expected = ["jazz-00", "jazz-01", "jazz-02", "metal-00", "metal-01", "metal-02"];
     assert_eq!(sorted_ids(&recent), expected);
 }
 
 #[tokio::test]
 async fn left_out_ids_are_left_out_of_candidates_and_of_the_catalogue() {
-    let (_server, api, wanted) = world().await;
+    let (_server, api, watermark) = world().await;
     let exclude_item_ids = strings(["metal-00", "jazz-01", "unheard-of"]);
     let filters = Filters { exclude_item_ids, ..Filters::default() };
-    let rest = filtered(&api, wanted, filters.clone()).await;
+    let rest = filtered(&api, watermark, filters.clone()).await;
     assert_eq!(rest.recommendations.len(), 38);
     assert!(!ids(&rest).contains(&"metal-00") && !ids(&rest).contains(&"jazz-01"));
     let request = PersonalizeRequest {
         candidate_ids: strings(["metal-00", "metal-01"]),
         filters: Some(filters),
-        ..greedy("somebody", 10)
+        ..greedy("new-user", 10)
     };
     assert_eq!(ids(&api.personalize(request).await), ["metal-01"]);
 }
 
 #[tokio::test]
-async fn what_a_person_had_comes_back_only_on_request() {
+async fn what_a_user_had_comes_back_only_on_request() {
     let (_server, api, _) = world().await;
-    let wanted = api.record(vec![click("reader", "jazz-07")]).await.last_sequence;
-    let request = PersonalizeRequest { min_watermark: wanted, ..greedy("reader", 100) };
+    let watermark = api.record(vec![click("reader", "jazz-07")]).await.last_sequence;
+    let request = PersonalizeRequest { min_watermark: watermark, ..greedy("reader", 100) };
     let unseen = api.personalize(request.clone()).await;
     assert_eq!(unseen.recommendations.len(), 39);
     assert!(!ids(&unseen).contains(&"jazz-07"));

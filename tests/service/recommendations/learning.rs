@@ -1,4 +1,4 @@
-//! How fast an answer follows what a person does.
+//! How fast an answer follows what a user does.
 
 use personalization::proto::GetModelMetricsRequest;
 use personalization::proto::GetProfileRequest;
@@ -29,13 +29,13 @@ fn likes(user: &str, items: [&str; 3]) -> Vec<Interaction> {
 }
 
 #[tokio::test]
-async fn a_new_person_gets_what_is_popular_and_after_one_click_more_of_its_kind() {
+async fn a_new_user_gets_what_is_popular_and_after_one_click_more_of_its_kind() {
     let (_server, api, min_watermark) = world().await;
-    let request = PersonalizeRequest { min_watermark, ..greedy("newcomer", 8) };
+    let request = PersonalizeRequest { min_watermark, ..greedy("new-user", 8) };
     let popular = api.personalize(request.clone()).await;
     let first: Vec<_> = popular.recommendations[..3].iter().map(|item| &item.item_id).collect();
-    assert!(first.iter().any(|id| **id == "metal-00"), "everybody likes metal-00: {first:?}");
-    let min_watermark = api.record(vec![click("newcomer", "jazz-15")]).await.last_sequence;
+    assert!(first.iter().any(|id| **id == "metal-00"), "all users like metal-00: {first:?}");
+    let min_watermark = api.record(vec![click("new-user", "jazz-15")]).await.last_sequence;
     let adapted = api.personalize(PersonalizeRequest { min_watermark, ..request }).await;
     let (before, after) = (of_taste("jazz", &popular), of_taste("jazz", &adapted));
     assert!(after > before && after >= 6, "{before} then {after} of 8");
@@ -70,7 +70,7 @@ async fn without_a_watermark_an_answer_follows_in_a_moment() {
 }
 
 #[tokio::test]
-async fn what_a_person_dislikes_pulls_its_kind_down() {
+async fn what_a_user_dislikes_pulls_its_kind_down() {
     let (_server, api, _) = world().await;
     let mut events = likes("picky", ["jazz-10", "jazz-11", "jazz-12"]);
     for item in ["metal-10", "metal-11"] {
@@ -106,27 +106,27 @@ async fn a_click_that_names_its_decision_is_a_reward() {
     api.profile("reader", watermark).await;
     let after = metrics().await;
     assert_eq!(after.rewards, before.rewards + 1);
-    // Whoever clicks the third place has looked at those above it.
+    // A user who clicks the third position has looked at those above it.
     assert_eq!(after.impressions, before.impressions + 3);
     assert_eq!(api.settled_status().await.decisions, 1);
 }
 
 #[tokio::test]
-async fn a_click_that_names_somebody_elses_decision_is_no_reward() {
+async fn a_click_that_names_the_decision_of_another_user_is_no_reward() {
     let (_server, api, min_watermark) = world().await;
     let answer = api.personalize(PersonalizeRequest { min_watermark, ..greedy("owner", 10) }).await;
     let shown = &answer.recommendations[0].item_id;
     let decision_id = answer.decision_id.clone();
-    let foreign = Interaction { decision_id, ..click("thief", shown) };
+    let foreign = Interaction { decision_id, ..click("other-user", shown) };
     let watermark = api.record(vec![foreign]).await.last_sequence;
-    api.profile("thief", watermark).await;
+    api.profile("other-user", watermark).await;
     let request = GetModelMetricsRequest::default();
     let metrics = api.model.clone().get_model_metrics(request).await.unwrap().into_inner();
     assert_eq!((metrics.rewards, metrics.impressions), (0, 0));
 }
 
 #[tokio::test]
-async fn a_person_exists_from_the_first_interaction_on_not_from_the_first_ranking() {
+async fn a_user_exists_from_the_first_interaction_on_not_from_the_first_ranking() {
     let (_server, api, min_watermark) = world().await;
     // Of a catalogue that is not learnt yet nothing is shown, and so nothing decided.
     api.personalize(PersonalizeRequest { min_watermark, ..greedy("looker", 5) }).await;

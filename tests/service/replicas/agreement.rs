@@ -28,7 +28,7 @@ use crate::harness::item;
 /// What a replica says it is at a watermark.
 type State = (u64, String);
 
-/// Notes the state of each replica; two that are ever at the same watermark must agree.
+/// Records the state of each replica; two that are ever at the same watermark must agree.
 async fn compare(replicas: &[Api], seen: &mut BTreeMap<u64, State>) {
     for replica in replicas {
         let status = replica.status().await;
@@ -98,7 +98,7 @@ async fn times_to_be_read_elsewhere(redis: Option<&str>) -> Vec<Duration> {
     let mut times = Vec::new();
     for round in 0..100 {
         let (writer, reader) = if round % 2 == 0 { (&a, &b) } else { (&b, &a) };
-        let user = format!("newcomer-{round}");
+        let user = format!("new-user-{round}");
         let like = event(&user, &user, "jazz-07", InteractionType::Like);
         let sequence = writer.record(vec![like]).await.last_sequence;
         let acknowledged = Instant::now();

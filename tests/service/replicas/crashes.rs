@@ -18,7 +18,7 @@ use crate::harness::World;
 use crate::harness::free_address;
 use crate::harness::is_serving;
 
-/// Longest time from the end of an outage to new acknowledgements for everybody.
+/// Longest time from the end of an outage to new acknowledgements for all clients.
 const RECOVERY: Duration = Duration::from_secs(15);
 
 /// Not a wait for something: the moment of the cut is what the tests vary.
@@ -123,12 +123,12 @@ async fn a_redis_that_was_never_there_keeps_nobody_from_starting_and_following()
     let postgres = Postgres::start().await;
     let (url, nowhere) = (postgres.url(), Redis::url_at(free_address()));
     let without = Server::replica(&flags(&url, None)).await;
-    let in_vain = Server::replica(&flags(&url, Some(&nowhere))).await;
+    let without_redis = Server::replica(&flags(&url, Some(&nowhere))).await;
     let sequence = World::fill(&without.api().await).await;
-    let profile = in_vain.api().await.profile("jazz-fan-1", sequence).await;
+    let profile = without_redis.api().await.profile("jazz-fan-1", sequence).await;
     assert!(profile.profile.is_some());
-    assert!(prompt_ranking(&in_vain).await.watermark >= sequence);
-    let again = in_vain.api().await.record(World::likes()).await;
+    assert!(prompt_ranking(&without_redis).await.watermark >= sequence);
+    let again = without_redis.api().await.record(World::likes()).await;
     assert_eq!((again.accepted, again.duplicates), (0, again.received));
-    agreed(&[&without, &in_vain]).await;
+    agreed(&[&without, &without_redis]).await;
 }

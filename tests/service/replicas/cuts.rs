@@ -66,7 +66,7 @@ async fn refuses_ingest(server: &Server) -> u64 {
         assert_come_back(&refused.expect_err("a false ack"), Code::Unavailable);
     }
     let offered = calls.len() as u64;
-    println!("refusals of ingest meanwhile: {}", percentiles(calls));
+    println!("rejections of ingest meanwhile: {}", percentiles(calls));
     offered
 }
 
@@ -85,8 +85,8 @@ async fn cut_from_postgresql(network: Network) {
     let url = postgres.url();
     let proxy = Proxy::to(postgres.address()).await;
     let cut_url = postgres.url_at(proxy.address);
-    let impatient = ["--database-statement-timeout-ms", "2000"];
-    let cut = Server::replica(&[&flags(&cut_url, None)[..], &impatient].concat()).await;
+    let short_timeout = ["--database-statement-timeout-ms", "2000"];
+    let cut = Server::replica(&[&flags(&cut_url, None)[..], &short_timeout].concat()).await;
     let whole = Server::replica(&flags(&url, None)).await;
     let api = cut.api().await;
     fill(&[&cut, &whole]).await;
@@ -147,8 +147,8 @@ async fn a_replica_cut_off_in_the_middle_of_an_append_holds_up_the_others_for_se
     let slow = Network::Slow(Duration::from_millis(50));
     proxy.set(slow);
     let mut cut_producers = Producers::start("cut", &[cut.grpc; 3], Duration::from_millis(1));
-    let seldom = Duration::from_millis(25);
-    let mut whole_producers = Producers::start("whole", &[whole.grpc], seldom);
+    let pause = Duration::from_millis(25);
+    let mut whole_producers = Producers::start("whole", &[whole.grpc], pause);
     let mut random = Random(2_029);
     for _ in 0..4 {
         cut_producers.progress().await;

@@ -134,7 +134,7 @@ pub async fn is_well(server: &Server) -> bool {
     answer.degraded.is_empty() && is_serving(server.grpc, INGEST).await
 }
 
-/// Whether a server says in both places that something is not.
+/// Whether a server says in both that something is not.
 pub async fn is_unwell(server: &Server) -> bool {
     let answer = prompt_ranking(server).await;
     !answer.degraded.is_empty() && !is_serving(server.grpc, INGEST).await

@@ -17,9 +17,9 @@ use crate::harness::World;
 use crate::harness::events;
 use crate::harness::get;
 
-/// Within so long somebody is told: two seconds, and what a probe takes.
+/// Within so long callers are told: two seconds, and what a probe takes.
 const NOTICE: Duration = Duration::from_millis(2_500);
-/// A refusal that waits for nothing.
+/// An error that waits for nothing.
 const AT_ONCE: Duration = Duration::from_millis(500);
 
 #[tokio::test]

@@ -26,11 +26,11 @@ use crate::harness::eventually;
 use crate::harness::is_serving;
 
 const DISK_BYTES: u64 = 24 << 20;
-/// What takes away most of it, until somebody removes it.
-const RUBBISH_BYTES: usize = 16 << 20;
+/// What takes away most of it, until it is removed.
+const FILLER_BYTES: usize = 16 << 20;
 
-/// So many refusals of single events in a row are not by chance.
-const REFUSALS: u32 = 100;
+/// So many rejections of single events in a row are not by chance.
+const REJECTIONS: u32 = 100;
 
 /// A file system in memory that only processes of its own mount namespace see. It is
 /// gone with the last of them, however the test ends.
@@ -99,15 +99,15 @@ async fn a_full_disk_refuses_ingest_and_serves_and_recovers_when_there_is_space(
     server.serves().await;
     let api = server.api().await;
     World::fill(&api).await;
-    let rubbish = disk.path_from_outside("rubbish");
-    std::fs::write(&rubbish, vec![0; RUBBISH_BYTES]).expect("there is space yet");
+    let filler = disk.path_from_outside("filler");
+    std::fs::write(&filler, vec![0; FILLER_BYTES]).expect("there is space yet");
     let mut producers = Producers::start("p", &[server.grpc; 3], Duration::ZERO);
     // A small group of records may still find space where a large one did not.
-    let (mut number, mut refusals) = (0, 0);
-    while refusals < REFUSALS {
+    let (mut number, mut rejections) = (0, 0);
+    while rejections < REJECTIONS {
         let probed = api.try_record(events("probe", number..number + 1)).await;
         number += 1;
-        refusals = if probed.is_err() { refusals + 1 } else { 0 };
+        rejections = if probed.is_err() { rejections + 1 } else { 0 };
     }
     println!("full after {} events", producers.acked());
     let started = Instant::now();
@@ -119,7 +119,7 @@ async fn a_full_disk_refuses_ingest_and_serves_and_recovers_when_there_is_space(
         let refused = api.try_record(events("probe", number - 1..number)).await;
         assert_come_back(&refused.expect_err("a false ack"), Code::Unavailable);
     }
-    std::fs::remove_file(&rubbish).expect("our own file");
+    std::fs::remove_file(&filler).expect("our own file");
     println!("acks after there was space: {:?}", producers.progress().await);
     producers.stop().await;
     time_until("all is well again", async || is_well(&server).await).await;

@@ -20,7 +20,7 @@ use crate::harness::health;
 use crate::harness::is_serving;
 
 /// A start that is refused must not keep its operator waiting.
-const REFUSAL: Duration = Duration::from_secs(10);
+const FAILURE: Duration = Duration::from_secs(10);
 
 #[tokio::test]
 async fn replicas_started_at_once_on_an_empty_database_all_serve() {
@@ -50,9 +50,9 @@ async fn a_new_replica_serves_once_it_has_caught_up_with_a_long_log() {
     let proxy = Proxy::to(postgres.address()).await;
     proxy.set(Network::Slow(Duration::from_millis(100)));
     let slow_url = postgres.url_at(proxy.address);
-    let impatient = ["--ready-lag-records", "100"];
+    let low_lag = ["--ready-lag-records", "100"];
     let started = Instant::now();
-    let new = Server::replica_of(&binary(), &[&flags(&slow_url, None)[..], &impatient].concat());
+    let new = Server::replica_of(&binary(), &[&flags(&slow_url, None)[..], &low_lag].concat());
     let first = eventually("an answer about health", async || health(new.grpc, "").await).await;
     assert_eq!(first, ServingStatus::NotServing, "it cannot have caught up by then");
     eventually("a server that serves", async || is_serving(new.grpc, "").await.then_some(())).await;
@@ -88,7 +88,7 @@ async fn refused_start(url: &str) -> String {
     let mut server = Server::replica_of(&binary(), &flags(url, None));
     let status = server.ended().await;
     println!("ended after {:?}: {}", started.elapsed(), server.log());
-    assert!(!status.success() && started.elapsed() < REFUSAL, "{status} {:?}", started.elapsed());
+    assert!(!status.success() && started.elapsed() < FAILURE, "{status} {:?}", started.elapsed());
     eventually("the reason", async || Some(server.log()).filter(|log| !log.is_empty())).await
 }
 
@@ -106,7 +106,7 @@ async fn a_schema_newer_than_the_binary_stops_the_start() {
 }
 
 #[tokio::test]
-async fn a_wrong_password_or_database_stops_the_start_and_no_secret_is_told() {
+async fn a_wrong_password_or_database_stops_the_start_and_no_secret_is_shown() {
     let postgres = Postgres::start().await;
     postgres.create_role("anna", "the-right-one").await;
     let right = postgres.url().replace("postgres@", "anna:the-right-one@");

@@ -54,15 +54,16 @@ async fn one_replica_trains_and_stores_snapshots_and_another_takes_over_when_it_
 
     let mut killed = replicas.remove(leader);
     killed.kill_9();
-    let heir = &replicas[0];
-    heir.api().await.record(events("second", 0..4_000)).await;
-    assert!(trained(heir, 2).await < SUCCESSION);
-    let stored =
-        time_until("a snapshot of the heir", async || counter(heir, "snapshots").await > 0);
+    let successor = &replicas[0];
+    successor.api().await.record(events("second", 0..4_000)).await;
+    assert!(trained(successor, 2).await < SUCCESSION);
+    let stored = time_until("a snapshot of the successor", async || {
+        counter(successor, "snapshots").await > 0
+    });
     assert!(stored.await < SUCCESSION);
     killed.restart().await;
     assert!(!killed.log().contains("snapshot_at=0"), "it starts from a snapshot: {}", killed.log());
-    assert_eq!(agreed(&[heir, &killed]).await.model_version, 2);
+    assert_eq!(agreed(&[successor, &killed]).await.model_version, 2);
     assert_eq!(counter(&killed, "trainings").await, 0);
 }
 
@@ -71,13 +72,15 @@ async fn a_leader_that_stops_hands_its_duty_over_at_once() {
     let postgres = Postgres::start().await;
     let url = postgres.url();
     let flags = ["--database-url", &url, "--auto-retrain", "true"];
-    let mut leader = Server::replica(&flags).await;
-    let heir = Server::replica(&flags).await;
-    World::fill(&leader.api().await).await;
-    leader.api().await.record(events("first", 0..2_000)).await;
-    trained(&heir, 1).await;
-    assert_eq!(counter(&leader, "trainings").await, 1, "who came first leads");
+    let mut replicas = vec![Server::replica(&flags).await, Server::replica(&flags).await];
+    World::fill(&replicas[0].api().await).await;
+    replicas[0].api().await.record(events("first", 0..2_000)).await;
+    for replica in &replicas {
+        trained(replica, 1).await;
+    }
+    let mut leader = replicas.remove(usize::from(counter(&replicas[1], "trainings").await == 1));
+    let successor = &replicas[0];
     assert!(leader.stop_gracefully().await.success());
-    heir.api().await.record(events("second", 0..4_000)).await;
-    assert!(trained(&heir, 2).await < SUCCESSION);
+    successor.api().await.record(events("second", 0..4_000)).await;
+    assert!(trained(successor, 2).await < SUCCESSION);
 }

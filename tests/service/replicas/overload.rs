@@ -23,15 +23,15 @@ use crate::harness::greedy;
 const SECONDS: u64 = 4;
 
 /// Rankings at a modest rate for a while; every one must be given, and nothing may be wrong
-/// with it but `excused`.
-async fn rankings(server: &Server, prefix: &str, excused: Option<&str>) -> Vec<Duration> {
+/// with it but `allowed`.
+async fn rankings(server: &Server, prefix: &str, allowed: Option<&str>) -> Vec<Duration> {
     let (api, started, mut calls) = (server.api().await, Instant::now(), Vec::new());
     while started.elapsed() < Duration::from_secs(SECONDS) {
         let called = Instant::now();
         let user = format!("{prefix}-fan-{}", calls.len() % 20);
         let answer = api.personalize(greedy(&user, 10)).await;
-        let is_excused = |reason: &String| excused.is_some_and(|excused| reason.ends_with(excused));
-        assert!(answer.degraded.iter().all(is_excused), "{:?}", answer.degraded);
+        let is_allowed = |reason: &String| allowed.is_some_and(|allowed| reason.ends_with(allowed));
+        assert!(answer.degraded.iter().all(is_allowed), "{:?}", answer.degraded);
         calls.push(called.elapsed());
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

@@ -20,7 +20,7 @@ use crate::harness::counter;
 use crate::harness::events;
 
 /// How long a profile is waited for that will not be there.
-const PATIENCE: Duration = Duration::from_secs(1);
+const TIMEOUT: Duration = Duration::from_secs(1);
 
 #[tokio::test]
 async fn a_namespace_that_only_a_follower_has_open_is_trained_and_has_snapshots() {
@@ -90,7 +90,7 @@ async fn replicas_converge_when_the_log_lost_its_newest_records_and_redis_still_
 }
 
 #[tokio::test]
-async fn a_profile_of_a_deleted_namespace_is_never_told_of_its_successor() {
+async fn a_profile_of_a_deleted_namespace_is_never_one_of_its_successor() {
     let (postgres, redis) = (Postgres::start().await, Redis::start().await);
     let (url, redis_url) = (postgres.url(), redis.url());
     let flags = flags(&url, Some(&redis_url));
@@ -113,7 +113,7 @@ async fn a_profile_of_a_deleted_namespace_is_never_told_of_its_successor() {
         };
         let mut client = replica.api().await.personalization;
         let mut request = Request::new(request);
-        request.set_timeout(PATIENCE);
+        request.set_timeout(TIMEOUT);
         let refused = client.get_profile(request).await.expect_err("nobody is known yet");
         assert_eq!(refused.code(), Code::DeadlineExceeded, "{refused:?}");
     }

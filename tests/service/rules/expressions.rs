@@ -31,12 +31,12 @@ async fn an_expression_leaves_the_items_for_which_it_holds() {
         ("has(price) or price > 3", 0),
         ("published_at > time('2000-01-01') and id != 'jazz-00'", 39),
     ] {
-        let request = PersonalizeRequest { min_watermark, ..greedy("somebody", 100) };
+        let request = PersonalizeRequest { min_watermark, ..greedy("new-user", 100) };
         let answer = api.personalize(with(expression, request)).await;
         assert_eq!(answer.recommendations.len(), expected, "{expression}");
     }
     let candidate_ids = strings(["jazz-00", "jazz-01", "metal-01"]);
-    let request = PersonalizeRequest { candidate_ids, ..greedy("somebody", 10) };
+    let request = PersonalizeRequest { candidate_ids, ..greedy("new-user", 10) };
     let answer = api.personalize(with("parity = 'odd' and source = 'iron'", request)).await;
     assert_eq!(ids(&answer), ["metal-01"]);
 }
@@ -45,7 +45,7 @@ async fn an_expression_leaves_the_items_for_which_it_holds() {
 async fn a_wrong_expression_is_refused_with_its_byte_and_what_was_expected() {
     let server = Server::start().await;
     let api = server.api().await;
-    let request = with("price < 20 and", greedy("somebody", 5));
+    let request = with("price < 20 and", greedy("new-user", 5));
     let status = api.try_personalize(request).await.unwrap_err();
     let details = status.get_error_details();
     let violation = &details.bad_request().unwrap().field_violations[0];
@@ -69,7 +69,7 @@ async fn a_selective_filter_over_a_large_catalogue_still_fills_the_list() {
         ..Item::default()
     };
     let min_watermark = api.upsert((0..22_000).map(item).collect()).await.last_sequence;
-    let request = || PersonalizeRequest { min_watermark, ..greedy("somebody", 40) };
+    let request = || PersonalizeRequest { min_watermark, ..greedy("new-user", 40) };
     for expression in ["price = 499", "price >= 499 and kind = 'thing' and age_hours < 24"] {
         for _again in 0..2 {
             let answer = api.personalize(with(expression, request())).await;
@@ -77,10 +77,10 @@ async fn a_selective_filter_over_a_large_catalogue_still_fills_the_list() {
         }
     }
     assert_eq!(
-        api.personalize(with("price = 499", greedy("somebody", 100))).await.recommendations.len(),
+        api.personalize(with("price = 499", greedy("new-user", 100))).await.recommendations.len(),
         44
     );
-    // A cap leaves room that only another source can fill.
+    // A cap leaves positions that only another source can fill.
     let mut capped = request();
     capped.diversity.as_mut().unwrap().max_per_source = Some(20);
     let answer = api.personalize(capped).await;

@@ -1,4 +1,4 @@
-//! Items at fixed places, and scores raised or lowered by rule.
+//! Items at fixed positions, and scores raised or lowered by rule.
 
 use personalization::proto::Boost;
 use personalization::proto::Filters;
@@ -23,7 +23,7 @@ fn pin(item_id: &str, position: u32) -> Pin {
     Pin { item_id: item_id.to_owned(), position }
 }
 
-/// Places of decisions that the ranker has learnt from.
+/// Positions of decisions that the ranker has learnt from.
 async fn impressions(api: &Api) -> u64 {
     api.settled_status().await;
     let request = GetModelMetricsRequest::default();

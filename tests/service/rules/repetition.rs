@@ -46,7 +46,7 @@ async fn an_item_is_shown_no_more_often_than_its_cap_by_the_very_next_request() 
 }
 
 #[tokio::test]
-async fn showings_are_counted_again_after_a_restart_and_impressions_without_a_decision_count() {
+async fn shown_items_are_counted_again_after_a_restart_and_impressions_without_a_decision_count() {
     let (mut server, api, min_watermark) = world().await;
     let capped =
         |user: &str| PersonalizeRequest { frequency_cap_per_day: Some(1), ..greedy(user, 30) };

@@ -14,7 +14,7 @@ fn varied(diversity: DiversityParams) -> PersonalizeRequest {
 }
 
 #[tokio::test]
-async fn every_method_brings_in_the_other_taste_and_calibration_keeps_to_the_persons_own() {
+async fn every_method_brings_in_the_other_taste_and_calibration_keeps_to_the_users_own() {
     let (_server, api, min_watermark) = world().await;
     let jazz = async |method: DiversityMethod, diversity_weight: f32| {
         let diversity = DiversityParams {
@@ -47,9 +47,9 @@ async fn serendipity_prefers_what_is_unlike_the_past_and_novelty_what_few_know()
     let plain = answer(0.0, 0.0).await;
     assert_eq!(of_taste("jazz", &plain), 0);
     assert!(of_taste("jazz", &answer(1.0, 0.0).await) > 0);
-    // Everybody likes `metal-00`: with novelty alone it is the last of all 40.
-    let newcomer = async |novelty_weight: f32| {
-        let mut request = greedy("somebody", 40);
+    // All users like `metal-00`: with novelty alone it is the last of all 40.
+    let position = async |novelty_weight: f32| {
+        let mut request = greedy("new-user", 40);
         let diversity = request.diversity.as_mut().unwrap();
         diversity.enable_diversity = None;
         diversity.topic_diversity_threshold = Some(0.0);
@@ -58,7 +58,7 @@ async fn serendipity_prefers_what_is_unlike_the_past_and_novelty_what_few_know()
         let answer = api.personalize(PersonalizeRequest { min_watermark, ..request }).await;
         answer.recommendations.iter().position(|item| item.item_id == "metal-00")
     };
-    assert_eq!((newcomer(0.0).await, newcomer(1.0).await), (Some(0), Some(39)));
+    assert_eq!((position(0.0).await, position(1.0).await), (Some(0), Some(39)));
 }
 
 #[tokio::test]

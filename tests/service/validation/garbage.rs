@@ -44,7 +44,7 @@ async fn messages_of_random_bytes_never_harm_the_server() {
     let api = server.api().await;
     World::fill(&api).await;
     let mut random = Random(20_260_823);
-    let real = greedy("somebody", 5).encode_to_vec();
+    let real = greedy("new-user", 5).encode_to_vec();
     for round in 0..600 {
         let path = UNARY[random.below(UNARY.len() as u64) as usize];
         let length = random.below(200) as usize;
@@ -52,15 +52,15 @@ async fn messages_of_random_bytes_never_harm_the_server() {
         if round % 3 == 0 {
             // A real message with one byte changed gets further than noise.
             message.clone_from(&real);
-            let place = random.below(real.len() as u64) as usize;
-            message[place] = random.next() as u8;
+            let index = random.below(real.len() as u64) as usize;
+            message[index] = random.next() as u8;
         }
         if let Err(status) = call_with_bytes(&api.channel, path, message.clone()).await {
             assert_the_messages_fault(status.code(), &format!("{path} {message:?} {status}"));
         }
     }
     assert!(!server.log().contains("panicked"), "{}", server.log());
-    assert_eq!(api.personalize(greedy("somebody", 5)).await.recommendations.len(), 5);
+    assert_eq!(api.personalize(greedy("new-user", 5)).await.recommendations.len(), 5);
 }
 
 /// Mostly a word of some script, now and then what no id may be.
@@ -158,7 +158,7 @@ async fn fields_of_random_content_are_taken_or_refused_and_answers_stay_finite()
         if let Err(status) = api.personalization.clone().personalize(request).await {
             assert_eq!(status.code(), Code::InvalidArgument, "{status}");
         }
-        let answer = api.personalize(greedy("somebody", 50)).await;
+        let answer = api.personalize(greedy("new-user", 50)).await;
         assert!(answer.recommendations.iter().all(|item| item.score.is_finite()));
     }
     assert!(api.settled_status().await.interactions > 0);

@@ -42,7 +42,7 @@ async fn untouched(refuse: impl AsyncFnOnce(&Api)) {
     let before = api.settled_status().await;
     refuse(&api).await;
     assert_eq!(api.settled_status().await, before);
-    assert_eq!(api.personalize(greedy("somebody", 5)).await.recommendations.len(), 5);
+    assert_eq!(api.personalize(greedy("new-user", 5)).await.recommendations.len(), 5);
 }
 
 #[track_caller]
@@ -108,7 +108,7 @@ fn bad_candidates() -> Vec<Wrong<PersonalizeRequest>> {
     ]
 }
 
-fn bad_circumstances() -> Vec<Wrong<PersonalizeRequest>> {
+fn bad_contexts() -> Vec<Wrong<PersonalizeRequest>> {
     vec![
         ("context.device_type", |r| {
             r.context =
@@ -170,8 +170,8 @@ fn filters(request: &mut PersonalizeRequest) -> &mut Filters {
 async fn a_bad_personalize_request_is_refused_by_field() {
     untouched(async |api| {
         let mut client = api.personalization.clone();
-        for (field, change) in bad_candidates().into_iter().chain(bad_circumstances()) {
-            let mut request = greedy("somebody", 5);
+        for (field, change) in bad_candidates().into_iter().chain(bad_contexts()) {
+            let mut request = greedy("new-user", 5);
             change(&mut request);
             assert_refused(client.personalize(request).await, field);
         }
@@ -180,7 +180,7 @@ async fn a_bad_personalize_request_is_refused_by_field() {
             assert_refused(client.personalize(request).await, "user_id");
         }
         for namespace in bad_namespaces() {
-            let request = PersonalizeRequest { namespace, ..greedy("somebody", 5) };
+            let request = PersonalizeRequest { namespace, ..greedy("new-user", 5) };
             assert_refused(client.personalize(request).await, "namespace");
         }
     })
@@ -205,7 +205,7 @@ async fn all_wrong_fields_of_a_request_are_named_at_once() {
 }
 
 #[tokio::test]
-async fn bad_questions_about_people_and_items_are_refused_by_field() {
+async fn bad_questions_about_users_and_items_are_refused_by_field() {
     untouched(async |api| {
         let mut client = api.personalization.clone();
         let mut ids = bad_ids();

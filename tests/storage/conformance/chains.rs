@@ -14,7 +14,7 @@ fn five_batches(store: &dyn Store) -> Vec<Position> {
     (0..5).map(append).collect()
 }
 
-pub fn the_position_of_each_batch_is_told_and_of_nothing_else(store: &dyn Store) {
+pub fn the_position_of_each_batch_is_found_and_of_nothing_else(store: &dyn Store) {
     let partition = default_of(store);
     let ends = five_batches(store);
     let by_sequence: BTreeMap<_, _> = ends.iter().map(|end| (end.sequence, *end)).collect();

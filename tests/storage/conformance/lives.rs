@@ -138,7 +138,7 @@ pub fn a_reopen_keeps_everything(backend: &dyn Backend) {
 
 /// A namespace that is deleted and created again has another incarnation; everything
 /// else leaves it as it was.
-pub fn the_ends_of_many_logs_are_told_at_once(store: &dyn Store) {
+pub fn the_ends_of_many_logs_are_found_at_once(store: &dyn Store) {
     let [one, two] = [create(store, "one"), create(store, "two")];
     append_to(store, &two, interactions("a", 0..7), NOW);
     let missing = Partition { incarnation: 1_000, ..one.clone() };

@@ -1,4 +1,4 @@
-//! Snapshots: whole, the newest, no more than wanted.
+//! Snapshots: whole, the newest, no more than requested.
 
 use personalization::storage::Snapshot;
 use personalization::storage::SnapshotHeader;
@@ -95,7 +95,7 @@ pub fn pruning_drops_a_revision_that_nobody_has_stored_for_a_month(store: &dyn S
     assert_eq!(newest, [None, Some(30), Some(40)]);
 }
 
-pub fn snapshots_beyond_a_place_are_discarded_whatever_their_revision(store: &dyn Store) {
+pub fn snapshots_beyond_a_position_are_discarded_whatever_their_revision(store: &dyn Store) {
     let partition = default_of(store);
     let other = create(store, "other");
     for (watermark, engine_revision) in [(10, 1), (20, 1), (30, 1), (25, 2), (20, 3)] {

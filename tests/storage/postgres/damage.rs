@@ -92,7 +92,7 @@ const DAMAGED_HASHES: [&str; 5] = [
 ];
 
 #[test]
-fn damaged_event_hashes_are_built_anew_by_the_append_that_meets_them() {
+fn damaged_event_hashes_are_rebuilt_by_the_append_that_meets_them() {
     let database = Database::new();
     damaged_log(&database, "CREATE TABLE kept AS SELECT * FROM log_batches");
     let raw = database.raw();
@@ -132,7 +132,7 @@ fn a_long_log_with_much_damage_is_caught_up_with() {
 }
 
 #[test]
-fn a_check_tells_of_damaged_event_hashes_and_mends_them() {
+fn a_check_reports_damaged_event_hashes_and_repairs_them() {
     let database = Database::new();
     let store = damaged_log(&database, "");
     let partition = default_of(&*store);
@@ -170,7 +170,7 @@ fn event_hashes_whose_batch_is_damaged_too_stop_appends_to_their_namespace_only(
 /// As after a failover to a standby that was behind. One store has seen what is lost, the
 /// other one goes on where the log ends.
 #[test]
-fn a_log_that_has_gone_back_is_gone_on_with_and_whoever_has_read_further_is_told() {
+fn a_log_that_has_gone_back_is_gone_on_with_and_a_reader_that_was_further_learns_it() {
     let database = Database::new();
     let (store, other) = (database.store(), database.store());
     for prefix in ["a", "b", "c"] {
@@ -189,7 +189,7 @@ fn a_log_that_has_gone_back_is_gone_on_with_and_whoever_has_read_further_is_told
     assert_eq!(append(&*other, ten.clone()).log_end, 29);
     assert_eq!(append(&*other, vec![interaction("e")]).log_end, 30);
     assert!(is_broken(), "it is as long as what was read");
-    // Who has appended what is lost learns what came in its place.
+    // Who has appended what is lost learns what replaced it.
     let again = append(&*store, [ten, interactions("c", 0..1)].concat());
     assert_eq!(again.outcomes, [vec![Duplicate; 10], vec![Accepted(31)]].concat());
     assert!(is_broken(), "it is longer than what was read");

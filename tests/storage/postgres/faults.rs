@@ -104,7 +104,7 @@ fn an_append_waits_for_a_lock_no_longer_than_the_statement_timeout() {
 }
 
 #[test]
-fn a_network_that_says_nothing_holds_no_call_and_heals() {
+fn a_network_that_says_nothing_holds_no_call_and_recovers() {
     let database = Database::new();
     let proxy = Proxy::to(database.port());
     let url = database.url_by(proxy.port);
@@ -125,20 +125,20 @@ fn a_network_that_says_nothing_holds_no_call_and_heals() {
     bounded(&|| is_unavailable(store.resolve(&NamespaceName::default())));
     proxy.freeze(false);
     // What was on its way when the network fell silent may stand in the way of the first.
-    let heals = |_| store.append(&group(interactions("b", 0..2)), NOW).ok();
-    let appended = (0..3).find_map(heals).unwrap().remove(0).unwrap();
+    let recovers = |_| store.append(&group(interactions("b", 0..2)), NOW).ok();
+    let appended = (0..3).find_map(recovers).unwrap().remove(0).unwrap();
     assert_eq!(appended.log_end, 3);
     assert_eq!(read_from(&*store, 0, 10).unwrap().len(), 3);
 }
 
-/// Also whoever has come while another append was waiting for nothing.
+/// Also a caller that has come while another append was waiting for nothing.
 #[test]
 fn a_server_that_says_nothing_refuses_appends_within_the_statement_timeout() {
     let database = Database::new();
     let proxy = Proxy::to(database.port());
-    let patience = Duration::from_secs(3);
+    let timeout = Duration::from_secs(3);
     let url = database.url_by(proxy.port);
-    let options = PostgresOptions { url, statement_timeout: patience, ..database.options() };
+    let options = PostgresOptions { url, statement_timeout: timeout, ..database.options() };
     let store = open_postgres(&options).unwrap();
     append(&*store, interactions("a", 0..1));
     proxy.freeze(true);
@@ -147,14 +147,14 @@ fn a_server_that_says_nothing_refuses_appends_within_the_statement_timeout() {
         assert!(is_unavailable(store.append(&group(interactions("b", 0..1)), NOW)));
         assert!(started.elapsed() < most, "{:?}", started.elapsed());
     };
-    refused_within(patience + Duration::from_millis(500));
+    refused_within(timeout + Duration::from_millis(500));
     for _ in 0..2 {
         refused_within(Duration::from_millis(1_500));
     }
     proxy.freeze(false);
     // The first one may come too late for its answer still.
-    let heals = |_| store.append(&group(interactions("b", 0..1)), NOW).is_ok();
-    assert!((0..3).any(heals));
+    let recovers = |_| store.append(&group(interactions("b", 0..1)), NOW).is_ok();
+    assert!((0..3).any(recovers));
     assert_eq!(log_end(&*store).unwrap(), 2);
 }
 
@@ -272,7 +272,7 @@ fn a_namespace_made_again_by_another_process_is_another_one() {
     assert!(is_no_namespace(appended.pop().unwrap()));
     assert!(is_no_namespace(read(&first)));
 
-    // Whoever follows the old one must neither read nor write the new one.
+    // A follower of the old one must neither read nor write the new one.
     let second = create(&*there, "short-lived");
     assert!(is_no_namespace(write(&first, "c").remove(0)));
     assert!(is_no_namespace(read(&first)));
@@ -281,7 +281,7 @@ fn a_namespace_made_again_by_another_process_is_another_one() {
 }
 
 #[test]
-fn a_server_that_cannot_be_used_is_told_from_one_that_is_away() {
+fn a_server_that_cannot_be_used_is_distinguished_from_one_that_is_away() {
     let database = Database::new();
     let open = |url: String| {
         let options = PostgresOptions { url, statement_timeout: TIMEOUT, ..database.options() };

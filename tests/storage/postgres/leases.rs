@@ -53,21 +53,21 @@ fn a_lease_has_one_holder_at_a_time_and_each_holding_a_higher_epoch() {
     let stores = [database.store(), database.store()];
     let partition = default_of(&*stores[0]);
     let (lead, train) = (lease(&partition, "lead/1"), lease(&partition, "train"));
-    let wanted = [lead.clone(), train.clone()];
+    let requested = [lead.clone(), train.clone()];
     let held = stores[0].keep(&[lead], false).unwrap();
     assert_eq!(epochs(&held), [("lead/1", 1)]);
-    let elsewhere = stores[1].keep(&wanted, false).unwrap();
+    let elsewhere = stores[1].keep(&requested, false).unwrap();
     assert_eq!(epochs(&elsewhere), [("train", 1)]);
     for _ in 0..3 {
-        assert_eq!(stores[0].keep(&wanted, false).unwrap(), held);
-        assert_eq!(stores[1].keep(&wanted, false).unwrap(), elsewhere);
+        assert_eq!(stores[0].keep(&requested, false).unwrap(), held);
+        assert_eq!(stores[1].keep(&requested, false).unwrap(), elsewhere);
     }
     Leases::release(&*stores[0], &held).unwrap();
-    assert_eq!(epochs(&stores[1].keep(&wanted, false).unwrap()), [("lead/1", 2), ("train", 1)]);
-    assert_eq!(stores[0].keep(&wanted, false).unwrap(), []);
+    assert_eq!(epochs(&stores[1].keep(&requested, false).unwrap()), [("lead/1", 2), ("train", 1)]);
+    assert_eq!(stores[0].keep(&requested, false).unwrap(), []);
     // Of another holding by now: nothing is given up.
     Leases::release(&*stores[0], &held).unwrap();
-    assert_eq!(stores[1].keep(&wanted, false).unwrap().len(), 2);
+    assert_eq!(stores[1].keep(&requested, false).unwrap().len(), 2);
 }
 
 #[test]
@@ -103,10 +103,10 @@ fn a_silent_holder_loses_what_others_want_and_nothing_else() {
 fn a_lease_passes_on_within_seconds_when_its_holder_falls_silent() {
     let database = Database::new();
     let stores = [database.store(), database.store()];
-    let wanted = [lease(&default_of(&*stores[0]), "lead/1")];
-    assert_eq!(stores[0].keep(&wanted, false).unwrap().len(), 1);
+    let requested = [lease(&default_of(&*stores[0]), "lead/1")];
+    assert_eq!(stores[0].keep(&requested, false).unwrap().len(), 1);
     let started = Instant::now();
-    while stores[1].keep(&wanted, false).unwrap().is_empty() {
+    while stores[1].keep(&requested, false).unwrap().is_empty() {
         assert!(started.elapsed() < LEASE_TTL + Duration::from_secs(4));
         std::thread::sleep(Duration::from_millis(100));
     }
@@ -119,15 +119,15 @@ fn many_leases_take_one_statement_and_write_nothing_while_they_stay() {
     let stores = [database.store(), database.store()];
     let partitions: Vec<_> =
         (0..100).map(|number| create(&*stores[0], &format!("n{number}"))).collect();
-    let wanted: Vec<_> = partitions.iter().map(|partition| lease(partition, "lead/1")).collect();
-    let (mine, others) = wanted.split_at(50);
+    let requested: Vec<_> = partitions.iter().map(|partition| lease(partition, "lead/1")).collect();
+    let (mine, others) = requested.split_at(50);
     assert_eq!(stores[0].keep(mine, false).unwrap().len(), 50);
-    assert_eq!(stores[1].keep(&wanted, false).unwrap().len(), 50);
+    assert_eq!(stores[1].keep(&requested, false).unwrap().len(), 50);
     let raw = database.raw();
     let versions =
         "SELECT md5(string_agg(xmin::text || duty, '' ORDER BY namespace_id)) FROM leases";
     let before: String = raw.row(versions).get(0);
-    assert_eq!(stores[0].keep(&wanted, false).unwrap().len(), 50);
+    assert_eq!(stores[0].keep(&requested, false).unwrap().len(), 50);
     assert_eq!(stores[1].keep(others, false).unwrap().len(), 50);
     let after: String = raw.row(versions).get(0);
     assert_eq!(before, after);
@@ -139,12 +139,12 @@ fn a_partition_that_is_gone_has_no_leases() {
     let store = database.store();
     let first = create(&*store, "short-lived");
     let other = lease(&default_of(&*store), "lead/1");
-    let wanted = [lease(&first, "lead/1"), other];
-    let held = store.keep(&wanted, false).unwrap();
+    let requested = [lease(&first, "lead/1"), other];
+    let held = store.keep(&requested, false).unwrap();
     assert_eq!(held.len(), 2);
     store.delete(&first).unwrap();
     create(&*store, "short-lived");
-    assert_eq!(store.keep(&wanted, false).unwrap(), held[1..]);
+    assert_eq!(store.keep(&requested, false).unwrap(), held[1..]);
     assert_eq!(database.raw().count("leases"), 1);
 }
 
@@ -153,13 +153,13 @@ fn processes_at_the_same_leases_never_hold_one_together() {
     let database = Database::new();
     let stores = [database.store(), database.store(), database.store()];
     let partition = default_of(&*stores[0]);
-    let wanted: Vec<_> = (0..20).map(|duty| lease(&partition, &format!("duty{duty}"))).collect();
+    let requested: Vec<_> = (0..20).map(|duty| lease(&partition, &format!("duty{duty}"))).collect();
     let ends = Instant::now() + Duration::from_secs(3);
     let held: Vec<Vec<Fence>> = std::thread::scope(|scope| {
         let work = |store: &PostgresStore, skip: usize| {
             let mut all = Vec::new();
             while Instant::now() < ends {
-                let fences = store.keep(&wanted, false).unwrap();
+                let fences = store.keep(&requested, false).unwrap();
                 all.extend(fences.iter().cloned());
                 let given_up: Vec<_> = fences.into_iter().skip(skip).step_by(3).collect();
                 Leases::release(store, &given_up).unwrap();
@@ -199,19 +199,19 @@ fn a_record_under_a_lease_that_has_passed_on_is_refused_without_its_neighbours()
         ];
         store.append(&groups, NOW).unwrap()
     };
-    let wanted = [lease(&partition, "train")];
-    let old = stores[0].keep(&wanted, false).unwrap().remove(0);
+    let requested = [lease(&partition, "train")];
+    let old = stores[0].keep(&requested, false).unwrap().remove(0);
     let under = write(&stores[0], "a", &old);
     assert_eq!(under[1].as_ref().unwrap().outcomes, [Accepted(3), Accepted(4)]);
     Leases::release(&*stores[0], std::slice::from_ref(&old)).unwrap();
     let given_up = write(&stores[0], "b", &old).remove(1);
     assert!(matches!(given_up, Err(Error::Fenced { .. })), "{given_up:?}");
-    let next = stores[1].keep(&wanted, false).unwrap().remove(0);
+    let next = stores[1].keep(&requested, false).unwrap().remove(0);
 
     let mut late = write(&stores[0], "c", &old);
     assert_eq!(late.pop().unwrap().unwrap().outcomes, [Accepted(13), Accepted(14)]);
     match late.pop().unwrap() {
-        Err(Error::Fenced { lease }) => assert_eq!(lease, wanted[0]),
+        Err(Error::Fenced { lease }) => assert_eq!(lease, requested[0]),
         other => panic!("{other:?}"),
     }
     assert_eq!(late.pop().unwrap().unwrap().log_end, 12);

@@ -1,5 +1,5 @@
 //! Several processes on one database. The others are this test binary again, told by
-//! an environment variable what to do in the place of the test.
+//! an environment variable what to do instead of the test.
 
 use std::collections::BTreeSet;
 use std::collections::HashMap;
@@ -145,9 +145,9 @@ fn a_reader_behind_several_processes_misses_no_record_and_sees_none_twice() {
                 if let Some(rest) = id.strip_prefix("own-") {
                     let mut parts = rest.split('-').map(|part| part.parse::<usize>().unwrap());
                     let writer = parts.next().unwrap();
-                    let place: Vec<_> = parts.collect();
-                    let before = last_call.insert(writer, place.clone());
-                    assert!(before < Some(place), "of writer {writer}, {id} is too late");
+                    let position: Vec<_> = parts.collect();
+                    let before = last_call.insert(writer, position.clone());
+                    assert!(before < Some(position), "of writer {writer}, {id} is too late");
                 }
             }
             None => {

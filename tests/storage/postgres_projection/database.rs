@@ -81,7 +81,7 @@ impl Drop for Database {
     }
 }
 
-/// A connection beside those of the store.
+/// A connection in addition to those of the store.
 pub struct Session {
     client: Client,
     runtime: Runtime,

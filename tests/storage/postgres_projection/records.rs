@@ -90,11 +90,11 @@ pub fn full_interaction(number: u64, user: &str, kind: InteractionType) -> Inter
 }
 
 pub fn decision(number: u64, user: &str, items: &[&str]) -> Decision {
-    let shown = items.iter().zip(0_u8..).map(|(item, place)| ShownItem {
+    let shown = items.iter().zip(0_u8..).map(|(item, position)| ShownItem {
         item_id: ItemId::parse(*item).unwrap(),
-        score: 0.5 - f32::from(place) / 4.0,
+        score: 0.5 - f32::from(position) / 4.0,
         propensity: 0.75,
-        features: vec![1.0, f32::from(place)],
+        features: vec![1.0, f32::from(position)],
     });
     Decision {
         decision_id: DecisionId::parse(format!("decision{number}")).unwrap(),
@@ -141,7 +141,7 @@ pub fn model(version: u64, bytes: usize) -> Record {
     Record::ModelPublished(PublishedModel { version, trained_at: 3, encoded })
 }
 
-/// Some of every kind, about a few people and items.
+/// Some of every kind, about a few users and items.
 pub fn mixture(count: u64) -> Vec<LogRecord> {
     let kinds = InteractionType::ALL.iter().cycle();
     log((0..count).zip(kinds).map(|(number, kind)| {

@@ -181,15 +181,15 @@ fn models_and_settings_are_rows_in_the_order_of_the_log() {
 fn text_of_any_kind_survives_and_nul_becomes_the_replacement_character() {
     let nasty =
         "'; DROP TABLE items; -- \"\\ \\x00 \\u0000 {,} \u{1}\t\r\n\u{7f} ä 漢 🦀 \u{202e} ";
-    let (spoilt, stored) = (format!("{nasty}\0 end"), format!("{nasty}\u{fffd} end"));
+    let (damaged, stored) = (format!("{nasty}\0 end"), format!("{nasty}\u{fffd} end"));
     let long = "long 🦀 ".repeat(120_000);
     let attributes = attributes([
-        ("text", text(&spoilt)),
-        ("list", AttributeValue::List(vec![spoilt.clone(), String::new()])),
+        ("text", text(&damaged)),
+        ("list", AttributeValue::List(vec![damaged.clone(), String::new()])),
     ]);
     let context = InteractionContext {
-        topics: vec![spoilt.as_str().into(), "".into(), "NULL".into()],
-        source: Some(spoilt.as_str().into()),
+        topics: vec![damaged.as_str().into(), "".into(), "NULL".into()],
+        source: Some(damaged.as_str().into()),
         device_type: Some("\0".into()),
         attributes: attributes.clone(),
         ..InteractionContext::default()
@@ -198,8 +198,8 @@ fn text_of_any_kind_survives_and_nul_becomes_the_replacement_character() {
         Record::ItemUpserted(Item {
             content: long.clone(),
             attributes: attributes.clone(),
-            topics: vec![spoilt.as_str().into()],
-            ..item("it's \"one\" 🦀", &spoilt)
+            topics: vec![damaged.as_str().into()],
+            ..item("it's \"one\" 🦀", &damaged)
         }),
         Record::Interaction(Interaction { context, ..click(1, "o'neill \\", "ü", NOW) }),
         user_attributes("o'neill \\", attributes),

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Training of implicit ALS: this engine beside the `implicit` library, in one run.
+"""Training of implicit ALS: this engine and the `implicit` library, in one run.
 
 Both get the same observations, factors, iterations and threads, in turns, several times. Printed are
 milliseconds per iteration (median over the runs), the median ratio of runs next to each other, the same
@@ -86,7 +86,7 @@ def movielens():
 
 
 def synthetic(n_users=6_040, n_items=3_706, observations=800_000, seed=7):
-    """People of 24 tastes over items whose popularity falls off like that of films."""
+    """Users of 24 tastes over items whose popularity falls off like that of films."""
     rng = numpy.random.default_rng(seed)
     popularity = 1.0 / (numpy.arange(n_items) + 20.0) ** 0.9
     item_tastes = rng.gamma(0.25, size=(n_items, 24))
@@ -129,15 +129,15 @@ class Split:
         gains, recalls = [], []
         discounts = 1.0 / numpy.log2(numpy.arange(2, 12))
         for user in range(self.matrix.shape[0]):
-            had, wanted = (m.indices[m.indptr[user]:m.indptr[user + 1]] for m in (self.matrix, self.tests))
+            had, expected = (m.indices[m.indptr[user]:m.indptr[user + 1]] for m in (self.matrix, self.tests))
             if len(had) == 0:
                 continue
             # A score that is no number comes last; ties go to the lower index.
             scores = numpy.nan_to_num(item_factors @ user_factors[user], nan=-numpy.inf)
             scores[had] = -numpy.inf
-            found = numpy.isin(numpy.argsort(-scores, kind="stable")[:20], wanted)
-            gains.append(found[:10] @ discounts / discounts[:len(wanted)].sum())
-            recalls.append(found.sum() / len(wanted))
+            found = numpy.isin(numpy.argsort(-scores, kind="stable")[:20], expected)
+            gains.append(found[:10] @ discounts / discounts[:len(expected)].sum())
+            recalls.append(found.sum() / len(expected))
         return numpy.array(gains), numpy.array(recalls)
 
     def write(self, path):

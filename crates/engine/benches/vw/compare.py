@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Contextual bandits: this engine beside Vowpal Wabbit, in one run.
+"""Contextual bandits: this engine and Vowpal Wabbit, in one run.
 
 Streams: `digits` (scikit-learn's, 10 arms, five passes, 8,985 events) and `synth20`
 (20 classes, 20,000 events); the reward is 1 if the arm is the class. Printed for each

@@ -50,7 +50,7 @@ pub struct Influence {
     pages: Vec<Arc<Vec<Spent>>>,
 }
 
-/// How much it says for what others want that a user comes back to an item, so long after the
+/// How much it says about the interest of others that a user comes back to an item, so long after the
 /// last of so many times: `1 / (1 + k)^2` with the times `k` as they are remembered, by half
 /// after a day. A hundred times on a day count as less than three; who comes back
 /// every week counts nearly in full.
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thousand_events_of_a_day_count_as_about_two_hundred_and_the_next_day_starts_anew() {
+    fn a_thousand_events_of_a_day_count_as_about_two_hundred_and_the_next_day_starts_again() {
         let mut influence = Influence::default();
         assert_eq!(counted(&mut influence, 7, MONDAY, 50), 50.0);
         let all = 50.0 + counted(&mut influence, 7, MONDAY, 950);

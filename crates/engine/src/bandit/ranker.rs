@@ -1,7 +1,7 @@
 //! What the ranker has learnt from decisions: one posterior of all requests, and a deviation
 //! for each segment of requests.
 //!
-//! A segment is a kind of device with newcomers or with known users: 8 kinds
+//! A segment is a kind of device with new users or with known users: 8 kinds
 //! (the first seven of the namespace; all others and none are one), 16 segments. As
 //! in the hybrid model of Li et al. 2010, section 3.2: `theta_s = theta + delta_s`,
 //! `delta_s ~ N(0, sigma^2 S^-1)`.

@@ -80,7 +80,7 @@ impl History {
         until.iter().rev().filter(|entry| entry.net() > 0.0)
     }
 
-    /// Those that an event at `at` goes on with: their items cannot be begun anew.
+    /// Those that an event at `at` goes on with: their items cannot be begun again.
     pub fn open(&self, at: Timestamp, gap_seconds: u32) -> &[Consumption] {
         let earliest = seconds(at).saturating_sub(gap_seconds);
         &self.entries[self.entries.partition_point(|entry| entry.end_seconds() < earliest)..]

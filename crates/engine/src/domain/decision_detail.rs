@@ -61,7 +61,7 @@ impl DecisionDetail {
 pub struct Believed<'a> {
     pub item_id: &'a str,
     /// The score with boosts and the bonuses of new items, without what LinUCB adds for
-    /// being unsure.
+    /// uncertainty.
     pub mean: f32,
     /// Standard deviation of the expected reward.
     pub deviation: f32,

@@ -12,7 +12,7 @@ pub enum ListOrigin {
     Ranker = 1,
     /// The caller's own.
     Baseline = 2,
-    /// By popularity alone: the yardstick that the ranker must not fall below.
+    /// By popularity alone: the control that the ranker must not fall below.
     Popular = 3,
 }
 
@@ -72,7 +72,7 @@ pub struct TakeoverChange {
 
 impl TakeoverChange {
     pub const SHARE: (f64, f64) = (0.0, 1.0);
-    /// Not 0: without a yardstick nothing guards. Not above a half: the ranker is what
+    /// Not 0: without a control there is no guard. Not above a half: the ranker is what
     /// takes over.
     pub const POPULAR_SHARE: (f64, f64) = (0.01, 0.5);
     pub const ALPHA: (f64, f64) = (1e-6, 0.5);
@@ -105,7 +105,7 @@ impl TakeoverChange {
 /// What a decision with a baseline says of the ranker against it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TakeoverTrial {
-    /// How often measuring had been started anew.
+    /// How often measuring had been restarted.
     pub round: u32,
     /// Whose list was shown.
     pub origin: ListOrigin,

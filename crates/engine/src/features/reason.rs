@@ -4,7 +4,7 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReasonKind {
     /// Users with a positive of the causing item soon have one of this item.
-    WantedTogether,
+    ConsumedTogether,
     /// Users with the taste behind the causing item have positives of this item.
     SharedTaste,
     /// It is similar to the causing item.
@@ -18,7 +18,7 @@ pub enum ReasonKind {
     /// It is popular among users of the user's cohort.
     PopularInCohort,
     /// It is popular at the user's location.
-    PopularInPlace,
+    PopularAtLocation,
     /// Its topics have more positives at this time of the week.
     TimeOfWeek,
     /// The user consumes its topics at this time of the week.

@@ -105,7 +105,7 @@ impl Engine {
             content: publication.content,
         }));
         self.view.release_rows_of_old_model();
-        // Terms are weighed anew here, too: doublings are rare in old catalogues.
+        // Terms are weighed again here, too: doublings are rare in old catalogues.
         let evicted = self.view.vocabulary.refit();
         self.forget_terms(evicted);
         self.weigh_all_terms();

@@ -1,7 +1,7 @@
 //! The items that a user could be shown for the first time: of the catalogue, published, not had.
 //!
 //! One bit for each index and one count for each word, so the n-th item is found by a binary
-//! search. Made anew for each draw of a choice set, in one pass over the words.
+//! search. Made again for each draw of a choice set, in one pass over the words.
 
 use crate::columns::index::ItemIndex;
 use crate::consumption::User;

@@ -16,10 +16,10 @@ use crate::domain::Timestamp;
 use crate::expression::Expression;
 use crate::expression::Subject;
 use crate::features::UserContext;
+use crate::retrieval::condition::of_filter;
 use crate::retrieval::filter::Exclusion;
 use crate::retrieval::filter::Filter;
 use crate::retrieval::mask::Mask;
-use crate::retrieval::plan::Plan;
 use crate::retrieval::prepared::Prepared;
 use crate::state::Entry;
 use crate::state::View;
@@ -91,15 +91,12 @@ impl<'a> Eligibility<'a> {
         rules.filter(|&rule| self.excludes(rule, entry, item, index)).collect()
     }
 
-    /// The catalogue items that may be shown by sets of items, and whether the sets answer nearly
-    /// all of the filter. Every item that [`Self::allows`] accepts is in the mask.
+    /// The catalogue items that may be shown by sets of items, and whether the sets answer all of
+    /// the filter. Every item that [`Self::allows`] accepts is in the mask.
     pub(super) fn mask(&self) -> (Mask, bool) {
         let postings = &self.view.postings;
-        let mut mask = Mask::new(postings.catalogue());
-        let (plan, tells_all) = Plan::of(self.filter, self.now);
-        if let Some(plan) = plan {
-            mask.keep(&plan.items(postings));
-        }
+        let plan = of_filter(self.filter, self.now);
+        let mut mask = plan.items(self.view);
         postings.published_after(self.now).for_each(|item| mask.clear(item));
         for id in &self.filter.exclude {
             self.view.item_index(id).into_iter().for_each(|item| mask.clear(item));
@@ -115,7 +112,7 @@ impl<'a> Eligibility<'a> {
                 mask.clear(entry.item);
             }
         }
-        (mask, tells_all)
+        (mask, plan.tells_all())
     }
 
     fn excludes(

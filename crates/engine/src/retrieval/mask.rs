@@ -61,6 +61,22 @@ impl Mask {
         self.count = self.words.iter().map(|word| word.count_ones() as usize).sum();
     }
 
+    /// Adds the items that the other has.
+    pub fn join(&mut self, other: &Self) {
+        for (word, more) in self.words.iter_mut().zip(&other.words) {
+            *word |= more;
+        }
+        self.count = self.words.iter().map(|word| word.count_ones() as usize).sum();
+    }
+
+    /// Removes the items that the other has.
+    pub fn remove(&mut self, other: &Self) {
+        for (word, less) in self.words.iter_mut().zip(&other.words) {
+            *word &= !less;
+        }
+        self.count = self.words.iter().map(|word| word.count_ones() as usize).sum();
+    }
+
     /// In rising order.
     pub fn iter(&self) -> impl Iterator<Item = ItemIndex> {
         (0_u32..).zip(&self.words).flat_map(|(at, &word)| {
@@ -128,6 +144,12 @@ mod tests {
             others.iter().for_each(|&item| less.clear(ItemIndex::new(item)));
             prop_assert!(less.iter().map(ItemIndex::get).eq(items.difference(&others).copied()));
             prop_assert_eq!(both.count() + less.count(), items.len());
+            let (mut joined, mut removed) = (one.clone(), one.clone());
+            joined.join(&other);
+            removed.remove(&other);
+            prop_assert!(joined.iter().map(ItemIndex::get).eq(items.union(&others).copied()));
+            prop_assert_eq!(joined.count(), items.union(&others).count());
+            prop_assert_eq!(removed, less);
         }
     }
 }

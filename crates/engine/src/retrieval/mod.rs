@@ -2,6 +2,7 @@
 //! catalogue under these rules.
 
 mod boost;
+mod condition;
 mod eligibility;
 mod filter;
 mod mask;

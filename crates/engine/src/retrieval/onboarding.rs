@@ -23,9 +23,9 @@ use crate::state::View;
 /// Items to choose from, the most popular ones.
 const POOL: usize = 500;
 /// Users whose factors make up the prior.
-const PEOPLE: usize = 256;
+const USERS: usize = 256;
 /// Fewest users for an estimate of the covariance.
-const PEOPLE_MIN: usize = 8;
+const USERS_MIN: usize = 8;
 
 /// An item to ask a new user about.
 #[derive(Debug, Clone, PartialEq)]
@@ -107,7 +107,7 @@ impl Uncertainty {
     /// `None` without a model or enough users.
     fn new(view: &View, pool: &[ItemIndex]) -> Option<Self> {
         let k = view.items.factors.k();
-        let covariance = covariance_of_people(view, k)?;
+        let covariance = covariance_of_users(view, k)?;
         let mut rows = Vec::with_capacity(pool.len() * k);
         for &item in pool {
             match view.items.factors.row(item) {
@@ -146,11 +146,11 @@ impl Uncertainty {
 }
 
 /// Covariance of the factors of users at even steps through all; k x k.
-fn covariance_of_people(view: &View, k: usize) -> Option<Vec<f64>> {
-    let step = view.users.states.len().div_ceil(PEOPLE).max(1);
+fn covariance_of_users(view: &View, k: usize) -> Option<Vec<f64>> {
+    let step = view.users.states.len().div_ceil(USERS).max(1);
     let users = view.users.states.iter().step_by(step);
     let rows: Vec<Vec<f32>> = users.filter_map(|user| view.fold_in(user)).collect();
-    if rows.len() < PEOPLE_MIN {
+    if rows.len() < USERS_MIN {
         return None;
     }
     let n = rows.len() as f64;

@@ -1,179 +1,161 @@
-//! The part of a filter that sets of items can answer.
+//! Which items may pass, told by sets of items.
 //!
-//! A plan is a tree of unions and intersections of sets, made from the filter's lists and its
-//! expression. It may accept more items than the filter, never fewer, so every found item is
-//! checked with the filter itself. Sets do not answer numbers, the order of texts, negations and
-//! titles. Such a part of a conjunction is left out.
+//! - A plan is a tree of unions, intersections and complements of sets. It has the shape of the
+//!   filter; what sets do not tell is [`Plan::Unknown`]: titles, the order of texts, and one
+//!   field against another.
+//! - Two masks come from it: items that may pass, and items that pass for certain. A complement
+//!   takes one from the other. So a plan may accept more items than the filter, never fewer, and
+//!   every found item is checked with the filter itself.
 
-use crate::domain::AttributeValue;
-use crate::domain::Timestamp;
-use crate::expression::Comparison;
-use crate::expression::Expression;
-use crate::expression::Field;
-use crate::expression::Literal;
-use crate::expression::Operand;
-use crate::retrieval::boost::Target;
-use crate::retrieval::filter::Filter;
 use crate::retrieval::mask::Mask;
+use crate::state::View;
 use crate::state::postings::Label;
 use crate::state::postings::LabelKey;
-use crate::state::postings::Postings;
+use crate::state::postings::NumberRange;
 
-/// Which items may pass the filter.
+/// Times of publication are rounded by this much at most.
+const ROUNDING_MS: i64 = 1_000;
+
+/// Which items may pass a filter.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Plan {
-    Any(Vec<Plan>),
-    /// One or more.
+    /// Sets do not tell.
+    Unknown,
+    /// All of these; of none: every item.
     All(Vec<Plan>),
+    /// Any of these; of none: no item.
+    Any(Vec<Plan>),
+    Not(Box<Plan>),
+    Id(Box<str>),
     Label(LabelKey),
-    PublishedAfter(Timestamp),
+    Number(NumberRange),
+    /// Published between two moments in milliseconds, up to rounding.
+    Published(i64, i64),
+}
+
+/// Which side of the truth a mask is on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bound {
+    /// Every item that passes is in it.
+    Upper,
+    /// Every item in it passes.
+    Lower,
 }
 
 impl Plan {
-    /// The plan of a filter at a moment; `None` when sets answer nothing. Also whether the sets
-    /// answer nearly all conditions on the item itself.
-    pub fn of(filter: &Filter, now: Timestamp) -> (Option<Self>, bool) {
-        let mut tells_all = true;
-        let mut all = Vec::new();
-        let labels = |labels: &[Box<str>], of: fn(&str) -> LabelKey| {
-            Self::Any(labels.iter().map(|one| Self::Label(of(one))).collect())
-        };
-        if !filter.topics.is_empty() {
-            all.push(labels(&filter.topics, |topic| Label::Topic(topic).key()));
-        }
-        if !filter.sources.is_empty() {
-            all.push(labels(&filter.sources, |source| Label::Source(source).key()));
-        }
-        all.extend(filter.published_after.map(Self::PublishedAfter));
-        for (name, value) in filter.attributes.iter() {
-            let text = |text: &str| Self::Label(Label::Text(name, text).key());
-            match value {
-                AttributeValue::Text(one) => all.push(text(one)),
-                AttributeValue::Flag(flag) => {
-                    all.push(Self::Label(Label::Flag(name, *flag).key()));
-                }
-                AttributeValue::List(list) => {
-                    all.push(Self::Any(list.iter().map(|one| text(one)).collect()));
-                }
-                AttributeValue::Number(_) => tells_all = false,
-            }
-        }
-        if let Some(expression) = &filter.expression {
-            all.extend(of_expression(expression, now, &mut tells_all));
-        }
-        ((!all.is_empty()).then_some(Self::All(all)), tells_all)
+    pub const EVERY: Self = Self::All(Vec::new());
+    pub const NONE: Self = Self::Any(Vec::new());
+
+    pub fn any<T>(values: &[T], plan: impl Fn(&T) -> Self) -> Self {
+        Self::Any(values.iter().map(plan).collect())
     }
 
-    /// The plan of a boost's target; `None` when sets do not answer it.
-    pub fn of_target(target: &Target, now: Timestamp) -> Option<Self> {
-        match target {
-            Target::Item(_) => None,
-            Target::Topic(topic) => Some(Self::Label(Label::Topic(topic).key())),
-            Target::Source(source) => Some(Self::Label(Label::Source(source).key())),
-            Target::Matching(expression) => of_expression(expression, now, &mut true),
-        }
+    pub fn label(label: Label<'_>) -> Self {
+        Self::Label(label.key())
+    }
+
+    /// An attribute that is this text or a list with it.
+    pub fn text(name: &str, text: &str) -> Self {
+        Self::Any(vec![
+            Self::label(Label::Text(name, text)),
+            Self::label(Label::Member(name, text)),
+        ])
+    }
+
+    /// An attribute that is this number.
+    pub fn number(name: &str, number: f64) -> Self {
+        Self::Number(NumberRange::of(name).from(number, true).to(number, true))
     }
 
     /// The items that may pass.
-    pub fn items(&self, postings: &Postings) -> Mask {
-        let words = postings.catalogue().len();
+    pub fn items(&self, view: &View) -> Mask {
+        self.mask(view, Bound::Upper)
+    }
+
+    /// Whether every condition is answered by sets.
+    pub fn tells_all(&self) -> bool {
         match self {
+            Self::Unknown => false,
+            Self::All(parts) | Self::Any(parts) => parts.iter().all(Self::tells_all),
+            Self::Not(inner) => inner.tells_all(),
+            Self::Id(_) | Self::Label(_) | Self::Number(_) | Self::Published(..) => true,
+        }
+    }
+
+    /// Whether the bound is better than the trivial one: every item, or none.
+    pub fn tells(&self, bound: Bound) -> bool {
+        match (self, bound) {
+            (Self::Unknown, _) => false,
+            (Self::All(parts), Bound::Upper) | (Self::Any(parts), Bound::Lower) => {
+                parts.is_empty() || parts.iter().any(|part| part.tells(bound))
+            }
+            (Self::All(parts), Bound::Lower) | (Self::Any(parts), Bound::Upper) => {
+                parts.iter().all(|part| part.tells(bound))
+            }
+            (Self::Not(inner), _) => inner.tells(bound.other()),
+            (Self::Id(_) | Self::Label(_) | Self::Number(_) | Self::Published(..), _) => true,
+        }
+    }
+
+    fn mask(&self, view: &View, bound: Bound) -> Mask {
+        let catalogue = || Mask::new(view.postings.catalogue());
+        let empty = || Mask::empty(view.postings.catalogue().len());
+        match self {
+            Self::Unknown if bound == Bound::Upper => catalogue(),
+            Self::Unknown => empty(),
             Self::All(parts) => {
-                let mut parts = parts.iter().map(|part| part.items(postings));
-                let mut mask = parts.next().unwrap_or_else(|| Mask::empty(words));
-                parts.for_each(|part| mask.keep(&part));
+                let mut parts =
+                    parts.iter().filter(|part| part.tells(bound) || bound == Bound::Lower);
+                let first = parts.next().map(|part| part.mask(view, bound));
+                parts.fold(first.unwrap_or_else(catalogue), |mut mask, part| {
+                    mask.keep(&part.mask(view, bound));
+                    mask
+                })
+            }
+            Self::Not(inner) => {
+                let mut mask = catalogue();
+                mask.remove(&inner.mask(view, bound.other()));
                 mask
             }
-            other => {
-                let mut mask = Mask::empty(words);
-                other.add_to(&mut mask, postings);
+            _ => {
+                let mut mask = empty();
+                self.add_to(&mut mask, view, bound);
                 mask
             }
         }
     }
 
-    fn add_to(&self, mask: &mut Mask, postings: &Postings) {
+    /// Adds the items of a union or of one set.
+    fn add_to(&self, mask: &mut Mask, view: &View, bound: Bound) {
+        let postings = &view.postings;
         match self {
-            Self::Any(parts) => parts.iter().for_each(|part| part.add_to(mask, postings)),
-            Self::All(_) => self.items(postings).iter().for_each(|item| mask.add(item)),
-            Self::Label(label) => postings.of_label(*label).for_each(|item| mask.add(item)),
-            Self::PublishedAfter(moment) => {
-                postings.published_after(*moment).for_each(|item| mask.add(item));
+            Self::Any(parts) => parts.iter().for_each(|part| part.add_to(mask, view, bound)),
+            Self::Unknown | Self::All(_) | Self::Not(_) => mask.join(&self.mask(view, bound)),
+            Self::Id(id) => {
+                let item = view.item_index(id).filter(|&item| view.entry(item).item.is_some());
+                item.into_iter().for_each(|item| mask.add(item));
+            }
+            Self::Label(label) => {
+                postings.of_label(*label).for_each(|item| mask.add(item));
+                if bound == Bound::Upper {
+                    postings.unlisted(*label).for_each(|item| mask.add(item));
+                }
+            }
+            Self::Number(range) => postings.of_numbers(*range).for_each(|item| mask.add(item)),
+            Self::Published(from, to) => {
+                let wider = if bound == Bound::Upper { ROUNDING_MS } else { -ROUNDING_MS };
+                let (from, to) = (from.saturating_sub(wider), to.saturating_add(wider));
+                postings.published_within(from, to).for_each(|item| mask.add(item));
             }
         }
     }
 }
 
-/// `None` when sets do not answer it; `tells_all` becomes false when a part is left out.
-fn of_expression(expression: &Expression, now: Timestamp, tells_all: &mut bool) -> Option<Plan> {
-    let told = match expression {
-        Expression::All(parts) => {
-            let told: Vec<Plan> =
-                parts.iter().filter_map(|part| of_expression(part, now, tells_all)).collect();
-            (!told.is_empty()).then_some(Plan::All(told))
+impl Bound {
+    fn other(self) -> Self {
+        match self {
+            Self::Upper => Self::Lower,
+            Self::Lower => Self::Upper,
         }
-        Expression::Any(parts) => {
-            let told: Option<Vec<Plan>> =
-                parts.iter().map(|part| of_expression(part, now, tells_all)).collect();
-            told.map(Plan::Any)
-        }
-        Expression::Is(Operand::Field(Field::Attribute(name))) => {
-            Some(Plan::Label(Label::Flag(name, true).key()))
-        }
-        Expression::Compare(Operand::Field(field), comparison, Operand::Literal(literal)) => {
-            of_comparison(field, *comparison, literal, now)
-        }
-        Expression::Compare(
-            Operand::Literal(literal),
-            Comparison::Equal,
-            Operand::Field(field),
-        ) => of_members(field, std::slice::from_ref(literal)),
-        Expression::In(Operand::Literal(literal), Operand::Field(field)) => {
-            of_members(field, std::slice::from_ref(literal))
-        }
-        Expression::In(Operand::Field(field), Operand::List(list))
-        | Expression::In(Operand::List(list), Operand::Field(field)) => {
-            of_members(field, list.members())
-        }
-        _ => None,
-    };
-    *tells_all &= told.is_some();
-    told
-}
-
-fn of_comparison(
-    field: &Field,
-    comparison: Comparison,
-    literal: &Literal,
-    now: Timestamp,
-) -> Option<Plan> {
-    use Comparison::{Equal, Greater, GreaterOrEqual, Less, LessOrEqual};
-    // One second more, so that rounding loses no item.
-    let after = |millis: f64| Plan::PublishedAfter(Timestamp::from_millis(millis as i64 - 1_000));
-    match (field, comparison, literal) {
-        (field, Equal, literal) => of_members(field, std::slice::from_ref(literal)),
-        (Field::AgeHours, Less | LessOrEqual, Literal::Number(hours)) if hours.abs() < 1e9 => {
-            Some(after(now.as_millis() as f64 - hours * Timestamp::HOUR_MS as f64))
-        }
-        (Field::PublishedAt, Greater | GreaterOrEqual, Literal::Number(seconds))
-            if seconds.abs() < 1e15 =>
-        {
-            Some(after(seconds * 1_000.0))
-        }
-        _ => None,
     }
-}
-
-/// Items whose field is one of these values, or has one.
-fn of_members(field: &Field, members: &[Literal]) -> Option<Plan> {
-    let label = |member: &Literal| match (field, member) {
-        (Field::Topics, Literal::Text(text)) => Some(Label::Topic(text).key()),
-        (Field::Source, Literal::Text(text)) => Some(Label::Source(text).key()),
-        (Field::Language, Literal::Text(text)) => Some(Label::Language(text).key()),
-        (Field::Attribute(name), Literal::Text(text)) => Some(Label::Text(name, text).key()),
-        (Field::Attribute(name), Literal::Flag(flag)) => Some(Label::Flag(name, *flag).key()),
-        _ => None,
-    };
-    let told: Option<Vec<LabelKey>> = members.iter().map(label).collect();
-    told.map(|labels| Plan::Any(labels.into_iter().map(Plan::Label).collect()))
 }

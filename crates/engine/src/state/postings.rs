@@ -1,13 +1,15 @@
-//! Sets of catalogue items by topic, source, language and attribute value, and all by age.
+//! Sets of catalogue items by topic, source, language and attribute value, and all items in the
+//! order of their numbers and of their age.
 //!
 //! - Derived from the entries alone: neither in snapshots nor in digests, built again on
 //!   restore. Upserts and deletions keep them current.
 //! - Labels are 64-bit hashes in a table of fixed size, so an unused label takes no memory. Two
-//!   labels with one hash share a set, so readers check each item of a set.
+//!   of a million labels have one hash with a chance of 3 in 100 million; then they share a set.
+//!   Readers check each item of a set.
 //! - Copy-on-write: cloning copies pointers, a change copies the sets that it changes.
-//! - Bound: an item is in at most 32 + 1 + 1 + [`ATTRIBUTE_LABELS_MAX`] sets. It takes two
-//!   bytes in a large set and about 120 in a set of its own. An item with more values counts as
-//!   having any value. Numbers are not listed.
+//! - Bound: an item is in at most 32 + 1 + 1 + 64 + [`VALUES_MAX`] sets and has 64 numbers. It
+//!   takes two bytes in a large set, about 120 in a set of its own and 24 for a number. An item
+//!   with more values counts as having any value.
 
 use std::sync::Arc;
 
@@ -24,8 +26,9 @@ use crate::state::entry::Entry;
 
 /// Buckets of the table of labels.
 const BUCKETS: usize = 4_096;
-/// Most attribute values of an item that are listed, the first in the order of their hashes.
-pub const ATTRIBUTE_LABELS_MAX: usize = 256;
+/// Most texts and flags in attributes of an item that are listed, the first in the order of
+/// their hashes.
+pub const VALUES_MAX: usize = 256;
 /// Bits of a word of a set of items.
 pub const WORD: usize = 64;
 
@@ -34,10 +37,16 @@ pub const WORD: usize = 64;
 pub enum Label<'a> {
     Topic(&'a str),
     Source(&'a str),
-    /// Its own, else the attribute `language`.
+    /// Its own, else the text of the attribute `language`.
     Language(&'a str),
-    /// An attribute with this text as its value or in its list.
+    /// A member of the list of the attribute `language`, for items without a language.
+    LanguageMember(&'a str),
+    /// An attribute with any value.
+    Has(&'a str),
+    /// An attribute with this text.
     Text(&'a str, &'a str),
+    /// An attribute with a list that has this text.
+    Member(&'a str, &'a str),
     Flag(&'a str, bool),
 }
 
@@ -45,7 +54,8 @@ pub enum Label<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LabelKey {
     hash: u64,
-    is_attribute: bool,
+    /// Whether an item may have more of these than are listed.
+    is_value: bool,
 }
 
 impl Label<'_> {
@@ -54,12 +64,57 @@ impl Label<'_> {
             Self::Topic(topic) => (1, "", topic),
             Self::Source(source) => (2, "", source),
             Self::Language(language) => (3, "", language),
-            Self::Text(name, value) => (4, name, value),
-            Self::Flag(name, flag) => (5, name, if flag { "true" } else { "false" }),
+            Self::Has(name) => (4, name, ""),
+            Self::LanguageMember(language) => (5, "", language),
+            Self::Text(name, value) => (6, name, value),
+            Self::Member(name, value) => (7, name, value),
+            Self::Flag(name, flag) => (8, name, if flag { "true" } else { "false" }),
         };
         let seed = xxh3_64_with_seed(name.as_bytes(), kind);
-        LabelKey { hash: xxh3_64_with_seed(value.as_bytes(), seed), is_attribute: kind > 2 }
+        LabelKey { hash: xxh3_64_with_seed(value.as_bytes(), seed), is_value: kind > 4 }
     }
+}
+
+/// An attribute of an item that is a number. Ordered by the name's hash, the number, the index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Numbered {
+    name: u64,
+    order: u64,
+    item: ItemIndex,
+}
+
+/// Numbers between two, both included, of an attribute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NumberRange {
+    name: u64,
+    least: u64,
+    most: u64,
+}
+
+impl NumberRange {
+    /// Every number of an attribute.
+    pub fn of(name: &str) -> Self {
+        Self { name: xxh3_64_with_seed(name.as_bytes(), 0), least: 0, most: u64::MAX }
+    }
+
+    /// With `number` as the least, or what follows it.
+    #[must_use]
+    pub fn from(self, number: f64, is_included: bool) -> Self {
+        Self { least: order_of(number).saturating_add(u64::from(!is_included)), ..self }
+    }
+
+    /// With `number` as the most, or what comes before it.
+    #[must_use]
+    pub fn to(self, number: f64, is_included: bool) -> Self {
+        Self { most: order_of(number).saturating_sub(u64::from(!is_included)), ..self }
+    }
+}
+
+/// Rises as numbers do, and is the same for 0 and -0.
+fn order_of(number: f64) -> u64 {
+    const SIGN: u64 = 1 << 63;
+    let bits = (number + 0.0).to_bits();
+    if bits & SIGN == 0 { bits | SIGN } else { !bits }
 }
 
 /// When an item appeared. Ordered by time, then by index.
@@ -77,8 +132,8 @@ impl Born {
         Self { millis: entry.born().as_millis(), item, is_dated }
     }
 
-    fn first_after(at: Timestamp) -> Self {
-        Self { millis: at.as_millis().saturating_add(1), item: ItemIndex::new(0), is_dated: false }
+    fn first_at(millis: i64) -> Self {
+        Self { millis, item: ItemIndex::new(0), is_dated: false }
     }
 }
 
@@ -92,22 +147,27 @@ pub struct Postings {
     /// By hash, sorted; no set is empty.
     labels: Column<Arc<Bucket>>,
     overflow: Arc<RoaringBitmap>,
-    births: SortedChunks<Born>,
+    /// Behind a pointer of its own: only a change of the catalogue copies the list of chunks.
+    numbers: Arc<SortedChunks<Numbered>>,
+    births: Arc<SortedChunks<Born>>,
 }
 
 impl Postings {
     /// Postings of all entries, which come in the order of their indices.
     pub fn new<'a>(entries: impl Iterator<Item = &'a Arc<Entry>>) -> Self {
         let mut postings = Self::default();
-        let mut births = Vec::new();
+        let (mut births, mut numbers) = (Vec::new(), Vec::new());
         for (index, entry) in (0..).map(ItemIndex::new).zip(entries) {
             if let Some(item) = &entry.item {
                 postings.list(index, item);
                 births.push(Born::of(index, entry));
+                numbers.extend(numbers_of(index, item));
             }
         }
         births.sort_unstable();
-        postings.births = SortedChunks::from_sorted(&births);
+        numbers.sort_unstable();
+        postings.births = Arc::new(SortedChunks::from_sorted(&births));
+        postings.numbers = Arc::new(SortedChunks::from_sorted(&numbers));
         postings
     }
 
@@ -115,7 +175,10 @@ impl Postings {
     pub fn insert(&mut self, index: ItemIndex, entry: &Entry) {
         if let Some(item) = &entry.item {
             self.list(index, item);
-            self.births.insert(Born::of(index, entry));
+            Arc::make_mut(&mut self.births).insert(Born::of(index, entry));
+            for number in numbers_of(index, item) {
+                Arc::make_mut(&mut self.numbers).insert(number);
+            }
         }
     }
 
@@ -140,7 +203,10 @@ impl Postings {
         if overflows {
             Arc::make_mut(&mut self.overflow).remove(index.get());
         }
-        self.births.remove(&Born::of(index, entry));
+        Arc::make_mut(&mut self.births).remove(&Born::of(index, entry));
+        for number in numbers_of(index, item) {
+            Arc::make_mut(&mut self.numbers).remove(&number);
+        }
     }
 
     fn list(&mut self, index: ItemIndex, item: &Item) {
@@ -172,20 +238,26 @@ impl Postings {
         &self.catalogue
     }
 
-    /// The items that may have a label: all that have it, and hardly any other. For a label of
-    /// an attribute also those with more values than are listed.
+    /// The items that are listed under a label.
     pub fn of_label(&self, label: LabelKey) -> impl Iterator<Item = ItemIndex> {
         let bucket = self.labels.get(bucket_of(label)).map_or(&[][..], |bucket| bucket.as_slice());
         let found = bucket.binary_search_by_key(&label.hash, |one| one.0).ok();
-        let overflow = label.is_attribute.then_some(&*self.overflow);
-        let sets = found.map(|at| &*bucket[at].1).into_iter().chain(overflow);
-        sets.flatten().map(ItemIndex::new)
+        found.map(|at| &*bucket[at].1).into_iter().flatten().map(ItemIndex::new)
     }
 
-    /// Items with more attribute values than are listed.
-    #[cfg(test)]
-    pub fn overflow(&self) -> &RoaringBitmap {
-        &self.overflow
+    /// Items that may have a label without being listed under it: they have more values than are
+    /// listed.
+    pub fn unlisted(&self, label: LabelKey) -> impl Iterator<Item = ItemIndex> {
+        label.is_value.then_some(&*self.overflow).into_iter().flatten().map(ItemIndex::new)
+    }
+
+    /// The items with an attribute that is a number of the range.
+    pub fn of_numbers(&self, range: NumberRange) -> impl Iterator<Item = ItemIndex> {
+        let NumberRange { name, least, most } = range;
+        let first = Numbered { name, order: least, item: ItemIndex::new(0) };
+        let from = self.numbers.rising_from(first);
+        let within = move |one: &&Numbered| one.name == name && one.order <= most;
+        from.take_while(within).map(|one| one.item)
     }
 
     /// All items, the youngest first, of equals the higher index. Items that are not yet
@@ -196,9 +268,26 @@ impl Postings {
 
     /// Items that were published after `moment`, the oldest first.
     pub fn published_after(&self, moment: Timestamp) -> impl Iterator<Item = ItemIndex> {
-        let later = self.births.rising_from(Born::first_after(moment));
-        later.filter(|born| born.is_dated).map(|born| born.item)
+        self.published_within(moment.as_millis().saturating_add(1), i64::MAX)
     }
+
+    /// Items that were published between two moments in milliseconds, both included, the oldest
+    /// first.
+    pub fn published_within(&self, from: i64, to: i64) -> impl Iterator<Item = ItemIndex> {
+        let later = self.births.rising_from(Born::first_at(from));
+        let within = later.take_while(move |born| born.millis <= to);
+        within.filter(|born| born.is_dated).map(|born| born.item)
+    }
+}
+
+fn numbers_of(index: ItemIndex, item: &Item) -> impl Iterator<Item = Numbered> {
+    item.attributes.iter().filter_map(move |(name, value)| match value {
+        AttributeValue::Number(number) => {
+            let NumberRange { name, .. } = NumberRange::of(name);
+            Some(Numbered { name, order: order_of(*number), item: index })
+        }
+        _ => None,
+    })
 }
 
 fn bucket_of(label: LabelKey) -> usize {
@@ -210,11 +299,12 @@ fn labels_of(item: &Item) -> (Vec<LabelKey>, bool) {
     let mut labels = Vec::new();
     let mut values = Vec::new();
     for (name, value) in item.attributes.iter() {
+        labels.push(Label::Has(name).key());
         match value {
             AttributeValue::Text(text) => values.push(Label::Text(name, text).key()),
             AttributeValue::Flag(flag) => values.push(Label::Flag(name, *flag).key()),
             AttributeValue::List(list) => {
-                values.extend(list.iter().map(|text| Label::Text(name, text).key()));
+                values.extend(list.iter().map(|text| Label::Member(name, text).key()));
             }
             AttributeValue::Number(_) => {}
         }
@@ -223,14 +313,14 @@ fn labels_of(item: &Item) -> (Vec<LabelKey>, bool) {
         (Some(language), _) => labels.push(Label::Language(language).key()),
         (None, Some(AttributeValue::Text(text))) => labels.push(Label::Language(text).key()),
         (None, Some(AttributeValue::List(list))) => {
-            values.extend(list.iter().map(|text| Label::Language(text).key()));
+            values.extend(list.iter().map(|text| Label::LanguageMember(text).key()));
         }
         (None, _) => {}
     }
     values.sort_unstable();
     values.dedup();
-    let overflows = values.len() > ATTRIBUTE_LABELS_MAX;
-    values.truncate(ATTRIBUTE_LABELS_MAX);
+    let overflows = values.len() > VALUES_MAX;
+    values.truncate(VALUES_MAX);
     labels.extend(item.topics.iter().map(|topic| Label::Topic(topic).key()));
     labels.extend(item.source.iter().map(|source| Label::Source(source).key()));
     labels.append(&mut values);
@@ -251,7 +341,10 @@ mod tests {
 
     fn entry(topics: &[u8], values: usize, published: Option<i64>) -> Arc<Entry> {
         let list = (0..values.min(64)).map(|n| format!("v{n}")).collect();
-        let mut attributes = BTreeMap::from([("list".to_owned(), AttributeValue::List(list))]);
+        let mut attributes = BTreeMap::from([
+            ("list".to_owned(), AttributeValue::List(list)),
+            ("values".to_owned(), AttributeValue::Number(values as f64)),
+        ]);
         for more in 1..values.div_ceil(64) {
             let list = (0..64).map(|n| format!("w{n}")).collect();
             attributes.insert(format!("more-{more}"), AttributeValue::List(list));
@@ -270,7 +363,7 @@ mod tests {
         Arc::new(Entry { item: Some(Arc::new(item)), ..Entry::default() })
     }
 
-    type Listing = (Vec<u32>, Vec<Bucket>, Vec<u32>, Vec<Born>);
+    type Listing = (Vec<u32>, Vec<Bucket>, Vec<u32>, Vec<Numbered>, Vec<Born>);
 
     /// All content of the postings.
     fn listing(postings: &Postings) -> Listing {
@@ -280,6 +373,7 @@ mod tests {
             bits.filter(has).map(|bit| bit as u32).collect(),
             postings.labels.iter().map(|bucket| bucket.to_vec()).collect(),
             postings.overflow.iter().collect(),
+            postings.numbers.iter().copied().collect(),
             postings.births.iter().copied().collect(),
         )
     }
@@ -317,11 +411,33 @@ mod tests {
     fn an_item_with_too_many_values_counts_as_having_any() {
         let postings = Postings::new([entry(&[], 2, None), entry(&[], 300, None)].iter());
         let of = |name, value| -> Vec<u32> {
-            postings.of_label(Label::Text(name, value).key()).map(ItemIndex::get).collect()
+            let label = Label::Member(name, value).key();
+            let items = postings.of_label(label).chain(postings.unlisted(label));
+            items.map(ItemIndex::get).collect()
         };
         assert_eq!(of("list", "v1")[0], 0);
         assert_eq!(of("nothing", "at all"), [1]);
-        assert_eq!(postings.overflow().iter().collect::<Vec<_>>(), [1]);
+        assert!(postings.unlisted(Label::Has("list").key()).next().is_none());
+    }
+
+    #[test]
+    fn numbers_are_found_by_size_whatever_their_sign() {
+        let values = [-1e300, -2.5, -0.0, 0.0, 1e-300, 7.0];
+        let entries = values.map(|value| {
+            let attributes = BTreeMap::from([("n".to_owned(), AttributeValue::Number(value))]);
+            let item = entry(&[], 0, None).item.as_deref().cloned().unwrap();
+            let item = Item { attributes: Attributes::new(attributes).unwrap(), ..item };
+            Arc::new(Entry { item: Some(Arc::new(item)), ..Entry::default() })
+        });
+        let postings = Postings::new(entries.iter());
+        let all = NumberRange::of("n");
+        let of = |range| postings.of_numbers(range).map(ItemIndex::get).collect::<Vec<_>>();
+        assert_eq!(of(all), [0, 1, 2, 3, 4, 5]);
+        assert_eq!(of(all.from(0.0, true)), [2, 3, 4, 5]);
+        assert_eq!(of(all.from(-0.0, false)), [4, 5]);
+        assert_eq!(of(all.from(-2.5, true).to(0.0, false)), [1]);
+        assert!(of(all.from(7.0, false)).is_empty());
+        assert!(of(NumberRange::of("other")).is_empty());
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! A request may bring the order in which its caller would show items without this
 //! service, the baseline. Each such decision is a trial: its list is the ranker's with
 //! probability `share (1 - popular_share)`, the most popular items' with probability
-//! `share popular_share`, else the baseline. At a share of 0 the ranker is an apprentice:
+//! `share popular_share`, else the baseline. At a share of 0 the ranker runs in shadow mode:
 //! it learns from what the caller shows, and its own list is compared with the caller's.
 //!
 //! - The ranker falls back (its share becomes 0) as soon as it is known to earn

@@ -48,7 +48,7 @@ fn taken_over(share: f64, popular_share: f64) -> Takeover {
 }
 
 #[test]
-fn an_apprentice_shows_the_list_of_the_caller() {
+fn shadow_mode_shows_the_list_of_the_caller() {
     assert_eq!(Takeover::default().chances(), [0.0, 1.0, 0.0]);
     let chances = taken_over(0.5, 0.2).chances();
     assert!((chances[0] - 0.4).abs() < 1e-12 && (chances[2] - 0.1).abs() < 1e-12);

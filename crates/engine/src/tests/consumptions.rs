@@ -119,7 +119,7 @@ fn world(report: fn(&mut Log, usize, usize)) -> Log {
     log
 }
 
-/// Every consumption was a test, and no easier one: alternatives are drawn anew, so that rates
+/// Every consumption was a test, and no easier one: alternatives are drawn again, so that rates
 /// differ by chance.
 fn assert_is_as_hard(plain: &Log, chatty: &Log) {
     let [plain, chatty] = [plain, chatty].map(|log| log.view().prequential().figures());

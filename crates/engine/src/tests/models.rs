@@ -57,7 +57,7 @@ fn a_model_that_does_not_fit_the_log_is_refused_and_changes_nothing() {
     let Trained { records, engine, model } = trained();
     let mut shorter = Engine::new(Settings::default());
     shorter.apply(&records[..ITEMS / 3]).unwrap();
-    // The same records a second later: a namespace of the same name created anew.
+    // The same records a second later: a namespace of the same name created again.
     let again: Vec<LogRecord> = records
         .iter()
         .map(|record| LogRecord {

@@ -50,14 +50,14 @@ fn a_hidden_item_stays_away_where_the_settings_recommend_again_what_was_had() {
 }
 
 #[test]
-fn a_hidden_item_stays_away_when_it_is_described_anew_and_after_later_events() {
+fn a_hidden_item_stays_away_when_it_is_described_again_and_after_later_events() {
     let mut world = hidden(quick_settings());
     world.add(Described::new("film-0").titled("Now with a title").topic("film"));
     world.impression("reader", "film-0");
     world.dwell("reader", "film-0", 0.5);
     world.skip("reader", "film-0");
     let ask = Ask::of("reader", 20).include_seen(true);
-    assert_is_hidden(&world, &ask, "described anew");
+    assert_is_hidden(&world, &ask, "described again");
     assert_is_hidden(&world.restored(), &ask, "after a snapshot");
 }
 

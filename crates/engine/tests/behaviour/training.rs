@@ -87,7 +87,7 @@ fn taste_after(noise: &Planted, seed: u64, trains_on_noise: bool) -> (f64, Optio
 }
 
 /// Judged by what the search ranks, not by lists: the weights of these were learnt online
-/// beside the model of noise, which is no fault of the search.
+/// next to the model of noise, which is no fault of the search.
 #[test]
 fn a_search_returns_from_what_it_chose_on_noise() {
     // Users who click on anything, of which a search learns nothing.

@@ -308,7 +308,7 @@ fn what_is_too_long_for_a_record_is_not_encoded() {
     let mut message =
         proto::PersonalizeRequest { candidates: (0..4).map(item).collect(), ..Default::default() };
     assert_eq!(request_record(&mut message, Detail::Full), RequestRecord::TooLong);
-    assert_eq!(request_record(&mut message, Detail::Shown), RequestRecord::Unwanted);
+    assert_eq!(request_record(&mut message, Detail::Shown), RequestRecord::NotRequested);
     let named = request_record(&mut message, Detail::Candidates);
     let RequestRecord::Bytes { request, undescribed } = named else { panic!("{named:?}") };
     assert_eq!((request.len(), undescribed), (4 * 5, 4));

@@ -1,4 +1,4 @@
-//! A server that keeps what it is sent, tells duplicates by event id, and fails on demand.
+//! A server that keeps what it is sent, recognises duplicates by event id, and fails on demand.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -142,7 +142,7 @@ impl Service {
                     event_id: interaction.event_id,
                     violations: vec![FieldViolation {
                         field: "user_id".to_owned(),
-                        reason: "is not wanted".to_owned(),
+                        reason: "is not accepted".to_owned(),
                     }],
                 });
             } else if kept.events.insert(interaction.event_id) {

@@ -346,15 +346,15 @@ impl NamespaceStore for Process {
 }
 
 impl Leases for Process {
-    fn keep(&self, wanted: &[LeaseName], all: bool) -> Result<Vec<Fence>, Error> {
+    fn keep(&self, requested: &[LeaseName], all: bool) -> Result<Vec<Fence>, Error> {
         let mut held = self.world.held();
         let held = &mut *held;
         if all {
             let is_own = |holder: usize| holder == self.number;
-            held.leases.retain(|lease, (holder, _)| !is_own(*holder) || wanted.contains(lease));
+            held.leases.retain(|lease, (holder, _)| !is_own(*holder) || requested.contains(lease));
         }
         let mut fences = Vec::new();
-        for lease in wanted {
+        for lease in requested {
             let (holder, epoch) = *held.leases.entry(lease.clone()).or_insert_with(|| {
                 held.epochs += 1;
                 (self.number, held.epochs)

@@ -1,6 +1,6 @@
 //! What a run of records changes in the tables, by table.
 //!
-//! - Several changes of one item or one person are one change here: the tables of the
+//! - Several changes of one item or one user are one change here: the tables of the
 //!   present are written once for each key.
 
 use std::borrow::Cow;
@@ -22,14 +22,14 @@ use engine::domain::Sequence;
 use engine::domain::Settings;
 use engine::domain::Timestamp;
 
-/// Where and when in the log something stands.
+/// Where in the log a record is, and when it was recorded.
 #[derive(Debug, Clone, Copy)]
-pub struct Place {
+pub struct RecordPosition {
     pub sequence: Sequence,
     pub recorded_at: Timestamp,
 }
 
-/// What became of one person.
+/// What became of one user.
 #[derive(Debug, Default)]
 pub struct ProfileChange<'a> {
     /// The attributes set last, if any were.
@@ -45,12 +45,12 @@ pub struct ProfileChange<'a> {
 /// Keys are ids as the tables hold them.
 #[derive(Debug, Default)]
 pub struct Changes<'a> {
-    pub interactions: Vec<(Place, &'a Interaction)>,
-    pub decisions: Vec<(Place, &'a Decision)>,
-    pub models: Vec<(Place, &'a PublishedModel)>,
-    pub settings: Vec<(Place, &'a Settings)>,
+    pub interactions: Vec<(RecordPosition, &'a Interaction)>,
+    pub decisions: Vec<(RecordPosition, &'a Decision)>,
+    pub models: Vec<(RecordPosition, &'a PublishedModel)>,
+    pub settings: Vec<(RecordPosition, &'a Settings)>,
     /// `None` for an item that is deleted.
-    pub items: BTreeMap<Cow<'a, str>, (Place, Option<&'a Item>)>,
+    pub items: BTreeMap<Cow<'a, str>, (RecordPosition, Option<&'a Item>)>,
     pub profiles: BTreeMap<Cow<'a, str>, ProfileChange<'a>>,
 }
 
@@ -74,7 +74,8 @@ impl<'a> Changes<'a> {
     }
 
     fn add(&mut self, record: &'a LogRecord) {
-        let position = Place { sequence: record.sequence, recorded_at: record.recorded_at };
+        let position =
+            RecordPosition { sequence: record.sequence, recorded_at: record.recorded_at };
         match &record.record {
             Record::Interaction(interaction) => {
                 self.interactions.push((position, interaction));
@@ -104,7 +105,7 @@ impl<'a> Changes<'a> {
         }
     }
 
-    fn profile(&mut self, user_id: &'a str, position: Place) -> &mut ProfileChange<'a> {
+    fn profile(&mut self, user_id: &'a str, position: RecordPosition) -> &mut ProfileChange<'a> {
         let profile = self.profiles.entry(storable(user_id)).or_default();
         profile.sequence = position.sequence;
         profile

@@ -15,7 +15,7 @@ use deadpool_postgres::Client;
 use deadpool_postgres::Transaction;
 use tokio_postgres::error::SqlState;
 
-use super::changes::Place;
+use super::changes::RecordPosition;
 use crate::storage::error::Error;
 use crate::storage::postgres::failure;
 use engine::domain::Item;
@@ -102,7 +102,7 @@ pub async fn index(client: &mut Client, records: &[LogRecord]) -> Result<(), Err
 }
 
 /// Whether there is neither an index of this dimension nor a row for it. Where there
-/// are rows, somebody has removed the index.
+/// are rows, the index was removed by hand.
 async fn is_new(transaction: &Transaction<'_>, dimension: usize) -> Result<bool, Error> {
     let query = format!(
         "SELECT CASE WHEN to_regclass('{}') IS NULL THEN
@@ -138,7 +138,7 @@ fn index_name(dimension: usize) -> String {
 
 /// A server that refuses for a reason that will not pass stops no projection.
 fn go_on_without(what: &str, error: tokio_postgres::Error) -> Result<(), Error> {
-    if failure::is_refusal(&error) && error.code() != Some(&SqlState::LOCK_NOT_AVAILABLE) {
+    if failure::is_rejection(&error) && error.code() != Some(&SqlState::LOCK_NOT_AVAILABLE) {
         let error = Error::from(error);
         tracing::info!("without {what}: {error}");
         Ok(())
@@ -151,7 +151,7 @@ fn go_on_without(what: &str, error: tokio_postgres::Error) -> Result<(), Error> 
 pub async fn change(
     transaction: &Transaction<'_>,
     namespace_id: i64,
-    changes: &BTreeMap<Cow<'_, str>, (Place, Option<&Item>)>,
+    changes: &BTreeMap<Cow<'_, str>, (RecordPosition, Option<&Item>)>,
 ) -> Result<(), Error> {
     let (mut with, mut without) = (Vec::new(), Vec::new());
     for (item_id, (_, item)) in changes {

@@ -2,7 +2,7 @@
 
 use deadpool_postgres::Transaction;
 
-use super::changes::Place;
+use super::changes::RecordPosition;
 use super::copy::Target;
 use super::copy::copy;
 use super::row::Row;
@@ -69,10 +69,10 @@ const SETTINGS: Target =
 pub async fn add_interactions(
     transaction: &Transaction<'_>,
     namespace_id: i64,
-    interactions: &[(Place, &Interaction)],
+    interactions: &[(RecordPosition, &Interaction)],
 ) -> Result<(), Error> {
     copy(transaction, &INTERACTIONS, interactions, |row, (position, interaction)| {
-        put_place(row, namespace_id, position);
+        put_position(row, namespace_id, position);
         put_interaction(row, interaction);
     })
     .await
@@ -81,10 +81,10 @@ pub async fn add_interactions(
 pub async fn add_decisions(
     transaction: &Transaction<'_>,
     namespace_id: i64,
-    decisions: &[(Place, &Decision)],
+    decisions: &[(RecordPosition, &Decision)],
 ) -> Result<(), Error> {
     copy(transaction, &DECISIONS, decisions, |row, (position, decision)| {
-        put_place(row, namespace_id, position);
+        put_position(row, namespace_id, position);
         put_decision(row, decision);
     })
     .await
@@ -93,10 +93,10 @@ pub async fn add_decisions(
 pub async fn add_models(
     transaction: &Transaction<'_>,
     namespace_id: i64,
-    models: &[(Place, &PublishedModel)],
+    models: &[(RecordPosition, &PublishedModel)],
 ) -> Result<(), Error> {
     copy(transaction, &MODELS, models, |row, (position, model)| {
-        put_place(row, namespace_id, position);
+        put_position(row, namespace_id, position);
         row.natural(model.version);
         row.natural(model.trained_at);
         row.natural(model.encoded.len() as u64);
@@ -107,16 +107,16 @@ pub async fn add_models(
 pub async fn add_settings(
     transaction: &Transaction<'_>,
     namespace_id: i64,
-    settings: &[(Place, &Settings)],
+    settings: &[(RecordPosition, &Settings)],
 ) -> Result<(), Error> {
     copy(transaction, &SETTINGS, settings, |row, (position, settings)| {
-        put_place(row, namespace_id, position);
+        put_position(row, namespace_id, position);
         row.json(serde_json::to_string(settings).expect("settings have text keys only"));
     })
     .await
 }
 
-fn put_place(row: &mut Row, namespace_id: i64, position: &Place) {
+fn put_position(row: &mut Row, namespace_id: i64, position: &RecordPosition) {
     row.bigint(namespace_id);
     row.natural(position.sequence);
     row.timestamp(position.recorded_at);

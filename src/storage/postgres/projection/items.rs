@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use deadpool_postgres::Transaction;
 
-use super::changes::Place;
+use super::changes::RecordPosition;
 use super::copy::Target;
 use super::copy::copy;
 use super::row::Row;
@@ -35,7 +35,7 @@ const ITEMS: Target = Target {
 pub async fn change(
     transaction: &Transaction<'_>,
     namespace_id: i64,
-    changes: &BTreeMap<Cow<'_, str>, (Place, Option<&Item>)>,
+    changes: &BTreeMap<Cow<'_, str>, (RecordPosition, Option<&Item>)>,
 ) -> Result<(), Error> {
     if changes.is_empty() {
         return Ok(());

@@ -1,6 +1,6 @@
 //! How far the tables hold the log of a namespace.
 //!
-//! - Whoever changes rows of a namespace holds its position row, so that one process
+//! - A process that changes rows of a namespace holds its position row, so that one process
 //!   at a time does, and its namespace row, so that a deletion comes before or after.
 
 use deadpool_postgres::Client;

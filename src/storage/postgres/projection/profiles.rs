@@ -1,4 +1,4 @@
-//! What the log alone tells about people.
+//! What the log alone tells about users.
 //!
 //! - Counts are added to what is there: exactly once, because the position moves in
 //!   the same transaction.
@@ -17,8 +17,8 @@ use crate::storage::error::Error;
 use crate::storage::number::integer;
 use engine::domain::InteractionType;
 
-/// A person's row is made or added to. The counts stand in the order of
-/// `InteractionType::ALL`. People come in the order of their ids.
+/// A user's row is made or added to. The counts stand in the order of
+/// `InteractionType::ALL`. Users come in the order of their ids.
 const UPSERT: &str = "
     INSERT INTO profiles (
         namespace_id, user_id, attributes, first_seen, last_seen,

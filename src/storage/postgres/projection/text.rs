@@ -1,7 +1,7 @@
 //! Text and JSON as PostgreSQL can hold them.
 //!
 //! - PostgreSQL's text cannot hold U+0000, also not escaped within jsonb. The tables
-//!   hold U+FFFD in its place; the log keeps what was sent.
+//!   hold U+FFFD instead; the log keeps what was sent.
 
 use std::borrow::Cow;
 
@@ -40,7 +40,7 @@ fn value(attribute: &AttributeValue) -> Value {
     }
 }
 
-/// Whole numbers without a fraction, as people write them in queries.
+/// Whole numbers without a fraction, as queries write them.
 fn number_value(number: f64) -> Value {
     const EXACT: f64 = (1_u64 << f64::MANTISSA_DIGITS) as f64;
     if number.fract() == 0.0 && number.abs() < EXACT {

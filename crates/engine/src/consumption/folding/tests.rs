@@ -55,7 +55,7 @@ fn three_heartbeats_are_one_consumption_with_the_evidence_of_the_strongest() {
 }
 
 #[test]
-fn a_new_session_after_the_gap_is_a_repetition_and_adds_evidence_anew() {
+fn a_new_session_after_the_gap_is_a_repetition_and_adds_evidence_again() {
     let events = [event(Click, 1.0, 0), event(Click, 1.0, i64::from(GAP) + 1)];
     let (consumption, change) = folded(&events);
     assert!(change.repeated && change.opened && !change.started);

@@ -3,7 +3,7 @@
 //!
 //! - Every round of a [`Log`] has a finite reward and a propensity in (0, 1], and its
 //!   action is one of its candidates.
-//! - A column that only some rounds have is dropped as a whole and told by
+//! - A column that only some rounds have is dropped as a whole and reported by
 //!   [`Log::incomplete`]: an estimate over the rounds that happen to have it would be one
 //!   of another population.
 //! - Without lists of candidates, every action of the log could be shown at every round.
@@ -39,7 +39,7 @@ pub struct Candidate<'a> {
     pub propensity: Option<f64>,
     /// What a ranker gave it; finite.
     pub score: Option<f64>,
-    /// How unsure the ranker was: the standard deviation of the expected reward; finite, 0
+    /// The uncertainty of the ranker: the standard deviation of the expected reward; finite, 0
     /// or more.
     pub deviation: Option<f64>,
     /// The target policy's probability, where a file brings it.
@@ -81,7 +81,7 @@ pub struct Round {
     pub action: u32,
     pub position: u32,
     /// Whether this is a position of the list that the round before is of, below it. Below a
-    /// position that was refused, a list begins anew.
+    /// position that was refused, a new list begins.
     pub is_below: bool,
     pub unit: u32,
     /// Index of the action among the candidates.
@@ -373,7 +373,7 @@ impl Log {
         self.scores.is_some()
     }
 
-    /// Whether candidates come with how unsure their scores are.
+    /// Whether candidates come with the uncertainty of their scores.
     pub fn has_deviations(&self) -> bool {
         self.deviations.is_some()
     }

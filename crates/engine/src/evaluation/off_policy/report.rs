@@ -1,4 +1,4 @@
-//! All estimators of one target policy on one log, with intervals and what to beware of.
+//! All estimators of one target policy on one log, with intervals and warnings.
 
 use rayon::prelude::*;
 use serde::Serialize;

@@ -79,7 +79,7 @@ pub struct Evidence {
     pub unit: f64,
 }
 
-/// The memory in use, and how all fare.
+/// The memory in use, and the loss of all.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct MemoryChoice {
     /// Sums of scores in nats, fading, in the order of [`Memory::ALL`].

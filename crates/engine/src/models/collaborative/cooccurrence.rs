@@ -33,7 +33,7 @@ const SUCCESSORS_MAX: usize = 256;
 /// Weight of an item of the present session against one before it.
 const SESSION_EMPHASIS: f32 = 2.0;
 
-/// Items next to each item.
+/// By item: other items with decayed counts.
 pub type ItemRows = Column<Arc<DecayedRow<ItemIndex>>, ItemIndex>;
 
 /// Counts that `item` was consumed after `recent`.

@@ -9,8 +9,8 @@ use crate::models::decay::DecayedRow;
 use crate::numeric::TopK;
 use crate::retrieval::boost::Boost;
 use crate::retrieval::boost::Target;
+use crate::retrieval::condition::of_target;
 use crate::retrieval::mask::Mask;
-use crate::retrieval::plan::Plan;
 use crate::retrieval::popular::most_popular;
 use crate::retrieval::popular::most_wanted;
 use crate::retrieval::popular::youngest;
@@ -287,8 +287,8 @@ impl<'r> Search<'r> {
                 let described = self.view.items.entries[item].item.as_ref();
                 described.is_some_and(|item| boost.is_about(item, now)) && self.allows(item)
             };
-            if let Some(plan) = Plan::of_target(&boost.target, now) {
-                let mut raised = plan.items(&self.view.postings);
+            if let Some(plan) = of_target(&boost.target, now) {
+                let mut raised = plan.items(self.view);
                 raised.keep(&self.mask);
                 let popular = Evidence::Popularity;
                 found.extend(most_wanted(self.view, popular, &raised, SHARED_MAX, is_raised));

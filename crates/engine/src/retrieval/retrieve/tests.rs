@@ -33,6 +33,8 @@ use crate::retrieval::Supply;
 use crate::retrieval::Target;
 use crate::state::View;
 
+mod filters;
+
 const NOW: i64 = 1_700_000_000;
 
 /// An engine and its records.
@@ -350,129 +352,4 @@ fn caps_are_filled_with_the_most_popular_items_of_other_topics() {
     let topics: BTreeSet<u32> =
         found.iter().flat_map(|&index| view.entry(index).topics.clone()).collect();
     assert!(topics.len() >= 10, "{} topics", topics.len());
-}
-
-fn expression() -> impl Strategy<Value = Option<&'static str>> {
-    prop::sample::select(vec![
-        None,
-        None,
-        Some("\"t1\" in topics and price < 5"),
-        Some("brand = \"b1\" or \"b2\" in tags"),
-        Some("not (source = \"s1\") and on_sale"),
-        Some("age_hours < 20 and source in [\"s0\", \"s2\"]"),
-        Some("brand in [\"b0\", \"b2\", 7]"),
-        Some("[\"t0\", \"t2\"] in topics"),
-        Some("language = \"de\" and price >= 2"),
-        Some("price = 3"),
-    ])
-}
-
-fn filter() -> impl Strategy<Value = Filter> {
-    let labels = |prefix: &'static str| {
-        prop_oneof![
-            2 => Just(Vec::new()),
-            1 => prop::collection::vec(0..4_u8, 1..3),
-        ]
-        .prop_map(move |some| -> Vec<Box<str>> {
-            some.into_iter().map(|n| format!("{prefix}{n}").into()).collect()
-        })
-    };
-    let attribute = prop_oneof![
-        Just(None),
-        Just(None),
-        Just(Some(("brand", AttributeValue::Text("b1".into())))),
-        Just(Some(("tags", AttributeValue::List(vec!["b0".into(), "b2".into()])))),
-        Just(Some(("on_sale", AttributeValue::Flag(true)))),
-        Just(Some(("price", AttributeValue::Number(3.0)))),
-    ];
-    let after = prop::option::weighted(0.2, 0..60_i64);
-    let exclude = prop::collection::btree_set(0..300_usize, 0..5);
-    (labels("t"), labels("s"), attribute, after, exclude, expression(), any::<bool>()).prop_map(
-        |(topics, sources, attribute, after, exclude, expression, include_seen)| {
-            let attributes =
-                attribute.map(|(name, value)| (name.to_owned(), value)).into_iter().collect();
-            let mut exclude: Vec<Box<str>> =
-                exclude.into_iter().map(|n| format!("i{n}").into()).collect();
-            exclude.sort();
-            Filter {
-                topics,
-                sources,
-                attributes: Attributes::new(attributes).unwrap(),
-                published_after: after.map(|hours| Timestamp::from_seconds(NOW - hours * 3_600)),
-                exclude,
-                expression: expression.map(|text| crate::parse_expression(text).unwrap()),
-                include_seen,
-                ..Filter::default()
-            }
-        },
-    )
-}
-
-/// An item made of a few numbers.
-fn varied(number: usize, code: u32) -> Item {
-    let of = |shift: u32, most: u32| (code >> shift) % most;
-    let mut attributes = BTreeMap::new();
-    attributes.insert("brand".to_owned(), AttributeValue::Text(format!("b{}", of(0, 4))));
-    attributes.insert("price".to_owned(), AttributeValue::Number(of(3, 9).into()));
-    if of(5, 3) == 0 {
-        let tags = vec![format!("b{}", of(7, 4)), format!("b{}", of(9, 4))];
-        attributes.insert("tags".to_owned(), AttributeValue::List(tags));
-    }
-    if of(6, 2) == 0 {
-        attributes.insert("on_sale".to_owned(), AttributeValue::Flag(of(8, 2) == 0));
-    }
-    Item {
-        title: format!("word{} word{}", of(2, 7), of(4, 11)),
-        topics: (0..of(10, 3)).map(|n| format!("t{}", (of(11, 4) + n) % 4).into()).collect(),
-        source: (of(12, 5) < 4).then(|| format!("s{}", of(12, 5)).into()),
-        published_at: (of(14, 4) > 0)
-            .then(|| Timestamp::from_seconds(NOW + 18_000 - i64::from(of(13, 60)) * 3_600)),
-        language: (of(15, 3) == 0).then(|| "de".into()),
-        attributes: Attributes::new(attributes).unwrap(),
-        ..item(number)
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(40))]
-
-    #[test]
-    fn the_most_popular_matches_are_always_found_and_all_that_exist_are_delivered(
-        codes in prop::collection::vec(any::<u32>(), 300),
-        clicks in prop::collection::vec((0..9_u8, 0..400_usize), 0..300),
-        deleted in prop::collection::vec(0..300_usize, 0..30),
-        filters in prop::collection::vec(filter(), 6),
-    ) {
-        let mut world = World::new();
-        for (number, &code) in codes.iter().enumerate() {
-            world.learn(Record::ItemUpserted(varied(number, code)));
-        }
-        for (user, number) in clicks {
-            let kind = [InteractionType::Click, InteractionType::Like, InteractionType::Hide];
-            let kind = kind[number % 3];
-            world.event(kind, &format!("u{user}"), &format!("i{number}"));
-        }
-        for number in deleted {
-            world.learn(Record::ItemDeleted(item(number).item_id));
-        }
-        let restored = Engine::restore(world.engine.state().sections()).unwrap();
-        for filter in &filters {
-            for user in ["u1", "u2", "new user"] {
-                let request = Request::of(user);
-                let found = request.run(world.engine.state(), filter);
-                let best = most_popular(world.engine.state(), filter, user, NOW, 10);
-                for index in &best {
-                    prop_assert!(found.contains(index), "{:?} of {:?}", index, best);
-                }
-                let all = most_popular(world.engine.state(), filter, user, NOW, 300);
-                prop_assert!(found.iter().all(|index| all.contains(index)));
-                prop_assert!(found.len() >= all.len().min(50));
-                let many = request.positions(60).run(world.engine.state(), filter);
-                let mut all = all;
-                all.sort_unstable();
-                prop_assert_eq!(&many, &all);
-                prop_assert_eq!(&request.run(restored.state(), filter), &found);
-            }
-        }
-    }
 }

@@ -1,4 +1,4 @@
-//! The few figures of the state that tests look at beside lists.
+//! The few figures of the state that tests look at in addition to lists.
 
 use engine::domain::ListOrigin;
 

@@ -187,7 +187,7 @@ impl World {
         answer
     }
 
-    /// Records an answer anew under an id of its own, as if it had been given to this user.
+    /// Records an answer again under an id of its own, as if it had been given to this user.
     pub fn repeat_decision(&mut self, answer: &Answer, user: &str) -> Answer {
         let mut again = answer.clone();
         again.decision_id = format!("decision-{}", self.decisions);
@@ -276,10 +276,19 @@ impl Described {
     }
 
     pub fn attribute(mut self, name: &str, value: &str) -> Self {
-        let value = AttributeValue::Text(value.to_owned());
-        let values = BTreeMap::from([(name.to_owned(), value)]);
-        self.0.attributes = Attributes::new(values).expect("short attributes");
+        self.attach(name, AttributeValue::Text(value.to_owned()));
         self
+    }
+
+    pub fn number(mut self, name: &str, value: f64) -> Self {
+        self.attach(name, AttributeValue::Number(value));
+        self
+    }
+
+    fn attach(&mut self, name: &str, value: AttributeValue) {
+        let own = self.0.attributes.iter().map(|(name, value)| (name.to_owned(), value.clone()));
+        let values: BTreeMap<_, _> = own.chain([(name.to_owned(), value)]).collect();
+        self.0.attributes = Attributes::new(values).expect("short attributes");
     }
 
     pub fn published(mut self, at: Timestamp) -> Self {

@@ -1,4 +1,4 @@
-//! Policies that go by scores and how unsure those are, against probabilities in closed
+//! Policies that go by scores and their uncertainty, against probabilities in closed
 //! form.
 
 use crate::evaluation::off_policy::tests::*;

@@ -91,7 +91,7 @@ fn without_lists_there_is_nothing_to_interact() {
 }
 
 #[test]
-fn below_a_refused_position_a_list_begins_anew() {
+fn below_a_refused_position_a_new_list_begins() {
     let mut builder = LogBuilder::default();
     let round = |propensity, is_below| NewRound {
         reward: 1.0,

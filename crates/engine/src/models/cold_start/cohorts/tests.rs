@@ -57,14 +57,14 @@ fn the_most_specific_cohort_decides_where_it_has_seen_enough() {
     let mut cohorts = Cohorts::default();
     let young = cohorts.of(&attributes(&[("age", "young"), ("country", "DE")]));
     let old = cohorts.of(&attributes(&[("age", "old"), ("country", "DE")]));
-    let newcomer = cohorts.of(&attributes(&[("age", "middle"), ("country", "DE")]));
+    let new_user = cohorts.of(&attributes(&[("age", "middle"), ("country", "DE")]));
     // Young Germans consume item 1, old Germans item 2.
     want(&mut cohorts, &young, 1, 200);
     want(&mut cohorts, &old, 2, 200);
     assert!(preference(&cohorts, &young, 1) > preference(&cohorts, &young, 2) + 1.0);
     assert!(preference(&cohorts, &old, 2) > preference(&cohorts, &old, 1) + 1.0);
     // Of the middle-aged only the country is known.
-    let (one, two) = (preference(&cohorts, &newcomer, 1), preference(&cohorts, &newcomer, 2));
+    let (one, two) = (preference(&cohorts, &new_user, 1), preference(&cohorts, &new_user, 2));
     assert!((one - two).abs() < 1e-4 && one > 1.0, "{one} {two}");
 }
 

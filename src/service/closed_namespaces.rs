@@ -1,5 +1,5 @@
 //! Looks after namespaces whether they are open or not, so that the tables behind the log
-//! come up with it and decisions past their retention go. Whoever leads the default
+//! come up with it and decisions past their retention go. The leader of the default
 //! namespace does it.
 
 use std::collections::HashMap;

@@ -1,4 +1,4 @@
-//! Calls that are refused before they reach a service.
+//! Calls that are rejected before they reach a service.
 
 use std::time::Duration;
 
@@ -9,9 +9,9 @@ use super::status;
 use engine::domain::Violation;
 use engine::domain::limits;
 
-/// Why a call is refused before anything is done for it, or ended while it is read.
+/// Why a call is rejected before anything is done for it, or ended while it is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Refusal {
+pub enum CallRejection {
     /// The stores are being opened.
     Starting,
     /// So many calls run already.
@@ -38,7 +38,7 @@ const STARTING_DELAY: Duration = Duration::from_secs(1);
 /// Calls and requests come and go in well under a second.
 const BUSY_DELAY: Duration = Duration::from_secs(1);
 
-impl Refusal {
+impl CallRejection {
     /// As a label of a metric.
     pub const fn name(&self) -> &'static str {
         match self {
@@ -54,38 +54,38 @@ impl Refusal {
     }
 }
 
-impl From<Refusal> for Status {
-    fn from(refusal: Refusal) -> Self {
+impl From<CallRejection> for Status {
+    fn from(rejection: CallRejection) -> Self {
         let busy =
             |message, reason| status::retried(Code::ResourceExhausted, message, reason, BUSY_DELAY);
-        match refusal {
-            Refusal::Starting => {
+        match rejection {
+            CallRejection::Starting => {
                 let message = "the service is starting";
                 status::retried(Code::Unavailable, message, "STARTING", STARTING_DELAY)
             }
-            Refusal::Calls => busy("the service is overloaded: too many calls", "OVERLOADED"),
-            Refusal::RequestBytes => {
+            CallRejection::Calls => busy("the service is overloaded: too many calls", "OVERLOADED"),
+            CallRejection::RequestBytes => {
                 busy("the service is overloaded: too many bytes of requests", "OVERLOADED")
             }
-            Refusal::RequestLate => {
+            CallRejection::RequestLate => {
                 let message = "the request did not come in time";
                 status::explained(Code::DeadlineExceeded, message, "REQUEST_LATE", [])
             }
-            Refusal::MessageTooLarge { bytes, most } => {
+            CallRejection::MessageTooLarge { bytes, most } => {
                 let message = format!("a message has {bytes} bytes; this method takes {most}");
                 let metadata = [("bytes", bytes.to_string()), ("most", most.to_string())];
                 status::explained(Code::OutOfRange, &message, "MESSAGE_TOO_LARGE", metadata)
             }
-            Refusal::TooMuch { field } => {
+            CallRejection::TooMuch { field } => {
                 let most = limits::DECODED_BYTES >> 20;
                 let reason = format!("must hold less: the message takes more than {most} MiB");
                 status::invalid(vec![Violation::new(field, reason)])
             }
-            Refusal::Malformed(what) => {
+            CallRejection::Malformed(what) => {
                 let message = format!("the request is malformed: {what}");
                 status::explained(Code::InvalidArgument, &message, "MALFORMED", [])
             }
-            Refusal::Compressed => {
+            CallRejection::Compressed => {
                 let message = "messages are not taken compressed";
                 status::explained(Code::Unimplemented, message, "COMPRESSED", [])
             }

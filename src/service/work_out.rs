@@ -1,10 +1,10 @@
 //! A Personalize call worked out on a view: candidates, rules, ranking.
 //!
-//! What is not in the view or the call comes as [`Beside`], so that a recorded call can
+//! What is not in the view or the call is a [`CallContext`], so that a recorded call can
 //! be worked out again without the process that answered it.
 //!
 //! Everything that answers or explains a list comes through [`work_out`], so that what
-//! is said about a list is said of the very list that is answered.
+//! is said about a list is about the list that is answered.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -41,16 +41,16 @@ pub struct List<'a> {
     pub eligible: &'a Eligibility<'a>,
     pub retrieval: &'a Retrieval<'a>,
     pub ranked: Ranked,
-    pub beside: &'a Beside,
+    pub call_context: &'a CallContext,
     /// Candidates of the request that the catalogue does not have.
     pub unknown: Vec<String>,
 }
 
-/// What a call is worked out with beside its view.
+/// What a call is worked out with in addition to its view.
 #[derive(Debug)]
-pub struct Beside {
-    /// What is derived of the person.
-    pub person: Derived,
+pub struct CallContext {
+    /// What is derived of the user.
+    pub derived: Derived,
     /// Ids of items in impressions that the view does not know yet, once for each.
     pub shown: Vec<Box<str>>,
     /// What exploring cost in decisions that the view does not know yet; looked at with an
@@ -60,7 +60,7 @@ pub struct Beside {
     pub deviations: bool,
 }
 
-impl Beside {
+impl CallContext {
     fn now(namespace: &Namespace, view: &View, call: &PersonalizeCall, deviations: bool) -> Self {
         let user = view.user_index(call.user_id.as_str());
         let shown = match call.filter.frequency_cap_per_day {
@@ -71,13 +71,13 @@ impl Beside {
             None => 0.0,
             Some(_) => namespace.unlearnt_costs.beyond(view, call.now),
         };
-        let person = namespace.user_contexts.get(view, user);
-        Self { person, shown, unlearnt_cost, deviations }
+        let derived = namespace.user_contexts.get(view, user);
+        Self { derived, shown, unlearnt_cost, deviations }
     }
 }
 
 /// Ranks, and hands the list to `look`. `deviations`: whether those of all candidates are
-/// recorded; `personal` finds, or remembers, what suits the person when the catalogue is
+/// recorded; `personal` finds, or remembers, what suits the user when the catalogue is
 /// searched.
 ///
 /// # Errors
@@ -91,18 +91,18 @@ pub fn work_out<T>(
     personal: impl FnOnce(&Retrieval<'_>) -> Result<Vec<ItemIndex>, Cancelled>,
     look: impl FnOnce(List<'_>) -> T,
 ) -> Result<T, Cancelled> {
-    let beside = Beside::now(namespace, view, call, deviations);
-    work_out_with(view, call, &beside, give_up, personal, look)
+    let call_context = CallContext::now(namespace, view, call, deviations);
+    work_out_with(view, call, &call_context, give_up, personal, look)
 }
 
-/// The same with what is beside the view as it is said to be.
+/// The same with the given context.
 ///
 /// # Errors
 /// As [`work_out`].
 pub fn work_out_with<T>(
     view: &View,
     call: &PersonalizeCall,
-    beside: &Beside,
+    call_context: &CallContext,
     give_up: &GiveUp<'_>,
     personal: impl FnOnce(&Retrieval<'_>) -> Result<Vec<ItemIndex>, Cancelled>,
     look: impl FnOnce(List<'_>) -> T,
@@ -116,10 +116,10 @@ pub fn work_out_with<T>(
                 Pool::of(retrieval.complete(personal(retrieval)?, &supply)?)
             }
         };
-        pool.add_wanted(view, eligible, call);
+        pool.add_requested(view, eligible, call);
         Ok(pool)
     };
-    work_out_from(view, call, beside, give_up, gather, look)
+    work_out_from(view, call, call_context, give_up, gather, look)
 }
 
 /// The same with candidates of the catalogue that were found before.
@@ -129,28 +129,29 @@ pub fn work_out_with<T>(
 pub fn work_out_among<T>(
     view: &View,
     call: &PersonalizeCall,
-    beside: &Beside,
+    call_context: &CallContext,
     give_up: &GiveUp<'_>,
     indices: Vec<ItemIndex>,
     look: impl FnOnce(List<'_>) -> T,
 ) -> Result<T, Cancelled> {
-    work_out_from(view, call, beside, give_up, |_retrieval| Ok(Pool::of(indices)), look)
+    work_out_from(view, call, call_context, give_up, |_retrieval| Ok(Pool::of(indices)), look)
 }
 
 fn work_out_from<T>(
     view: &View,
     call: &PersonalizeCall,
-    beside: &Beside,
+    call_context: &CallContext,
     give_up: &GiveUp<'_>,
     gather: impl FnOnce(&Retrieval<'_>) -> Result<Pool, Cancelled>,
     look: impl FnOnce(List<'_>) -> T,
 ) -> Result<T, Cancelled> {
     let user_index = view.user_index(call.user_id.as_str());
     let user = user_index.map(|index| view.user(index).as_ref());
-    let context = &*beside.person.context;
+    let context = &*call_context.derived.context;
     let location = call.location.as_ref().and_then(|location| view.location_index(location));
     let user_id = call.user_id.as_str();
-    let eligible = Eligibility::new(view, &call.filter, user_id, context, call.now, &beside.shown);
+    let eligible =
+        Eligibility::new(view, &call.filter, user_id, context, call.now, &call_context.shown);
     let retrieval = Retrieval {
         view,
         user,
@@ -179,9 +180,9 @@ fn work_out_from<T>(
         boosts: &call.boosts,
         pins: &pins,
         baseline: baseline.as_ref(),
-        unlearnt_cost: beside.unlearnt_cost,
+        unlearnt_cost: call_context.unlearnt_cost,
         explain: call.explain,
-        deviations: beside.deviations,
+        deviations: call_context.deviations,
         decision_id: call.decision_id.as_str(),
         give_up,
     };
@@ -192,7 +193,7 @@ fn work_out_from<T>(
         eligible: &eligible,
         retrieval: &retrieval,
         ranked,
-        beside,
+        call_context,
         unknown: pool.unknown.clone(),
     }))
 }
@@ -219,10 +220,10 @@ impl Pool {
         known.chain(inline).collect()
     }
 
-    /// Items that the caller wants at a place, or in its order, that are no candidates yet:
+    /// Items that the caller wants at a position, or in its order, that are no candidates yet:
     /// of the request as it describes them, else of the catalogue. Personal rules are none
     /// against them.
-    fn add_wanted(&mut self, view: &View, eligible: &Eligibility<'_>, call: &PersonalizeCall) {
+    fn add_requested(&mut self, view: &View, eligible: &Eligibility<'_>, call: &PersonalizeCall) {
         for item_id in call.pins.iter().map(|pin| &pin.item_id).chain(call.baseline_items()) {
             let id = item_id.as_str();
             let index = view.item_index(id);
@@ -283,7 +284,7 @@ fn baseline(
 }
 
 /// Where the pinned items are among the candidates; those that are not there or may
-/// not be shown have no place.
+/// not be shown have no position.
 fn pins(
     candidates: &[Candidate<'_>],
     pinned: &[PinnedItem],
