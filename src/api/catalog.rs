@@ -96,9 +96,9 @@ impl CatalogApi {
 }
 
 /// A page of the catalogue behind the item of an index, and the token of the next one.
-fn page(view: &View, start: u32, size: usize) -> proto::ListItemsResponse {
-    let mut found =
-        (start..view.items_len() as u32).filter_map(|index| view.entry(index).item.as_ref());
+fn page(view: &View, start: usize, size: usize) -> proto::ListItemsResponse {
+    let indices = view.item_indices().skip(start);
+    let mut found = indices.filter_map(|index| view.entry(index).item.as_ref());
     let items: Vec<_> = found.by_ref().take(size).collect();
     let last = items.last().map(|item| item.item_id.as_str());
     let next_page_token = match (found.next(), last) {
@@ -181,9 +181,10 @@ impl CatalogService for CatalogApi {
         let start = match &after {
             None => 0,
             Some(last) => {
-                1 + admitted.view.item_index(last).ok_or_else(|| {
+                let last = admitted.view.item_index(last).ok_or_else(|| {
                     status::invalid(vec![Violation::new("page_token", "must come from ListItems")])
-                })?
+                })?;
+                last.as_usize() + 1
             }
         };
         let page = admitted.read(service, move |view, _| page(view, start, size)).await?;

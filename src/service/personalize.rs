@@ -24,6 +24,7 @@ use engine::Candidate;
 use engine::Choice;
 use engine::Filter;
 use engine::GiveUp;
+use engine::ItemIndex;
 use engine::RankedItem;
 use engine::Retrieval;
 use engine::View;
@@ -224,7 +225,7 @@ fn answer(
     mut call: PersonalizeCall,
     remembered: bool,
     give_up: &GiveUp<'_>,
-    personal: impl FnOnce(&Retrieval<'_>) -> Result<Vec<u32>, Cancelled>,
+    personal: impl FnOnce(&Retrieval<'_>) -> Result<Vec<ItemIndex>, Cancelled>,
 ) -> Result<(Answer, Decision), Cancelled> {
     let request = std::mem::take(&mut call.record);
     work_out(namespace, view, &call, request.is_there(), give_up, personal, |list| {

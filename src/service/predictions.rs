@@ -15,6 +15,8 @@ use std::time::Duration;
 use crate::storage::Cache;
 use crate::storage::Partition;
 use engine::Filter;
+use engine::ItemIndex;
+use engine::UserIndex;
 use engine::domain::Sequence;
 
 const LIFETIME: Duration = Duration::from_secs(3_600);
@@ -23,7 +25,7 @@ const LIFETIME: Duration = Duration::from_secs(3_600);
 #[derive(Debug)]
 pub struct PredictionKey<'a> {
     pub partition: &'a Partition,
-    pub user: u32,
+    pub user: UserIndex,
     pub user_changed_at: Sequence,
     pub model_version: u64,
     pub settings_at: Sequence,
@@ -36,8 +38,12 @@ impl PredictionKey<'_> {
         let filter = xxhash_rust::xxh3::xxh3_128(format!("{:?}", self.filter).as_bytes());
         let mut text = format!("prediction/{namespace}/{incarnation}/");
         let Self { user, user_changed_at, model_version, settings_at, .. } = self;
-        write!(text, "{model_version}/{settings_at}/{user}/{user_changed_at}/{filter:032x}")
-            .expect("writing to a string does not fail");
+        write!(
+            text,
+            "{model_version}/{settings_at}/{}/{user_changed_at}/{filter:032x}",
+            user.get()
+        )
+        .expect("writing to a string does not fail");
         text
     }
 }
@@ -57,16 +63,17 @@ impl Predictions {
         Self(cache)
     }
 
-    pub async fn get(&self, key: &str) -> Option<Vec<u32>> {
+    pub async fn get(&self, key: &str) -> Option<Vec<ItemIndex>> {
         let bytes = self.0.get(key).await?;
         let (indices, []) = bytes.as_chunks() else {
             return None;
         };
-        Some(indices.iter().map(|index| u32::from_le_bytes(*index)).collect())
+        let indices = indices.iter().map(|index| ItemIndex::new(u32::from_le_bytes(*index)));
+        Some(indices.collect())
     }
 
-    pub fn put(&self, key: String, candidates: &[u32]) {
-        let bytes = candidates.iter().flat_map(|index| index.to_le_bytes()).collect();
+    pub fn put(&self, key: String, candidates: &[ItemIndex]) {
+        let bytes = candidates.iter().flat_map(|index| index.get().to_le_bytes()).collect();
         self.0.put(key, bytes, LIFETIME);
     }
 }

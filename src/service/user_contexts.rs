@@ -12,6 +12,7 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
 use engine::UserContext;
+use engine::UserIndex;
 use engine::View;
 use engine::domain::Sequence;
 
@@ -25,7 +26,7 @@ const OWN_BYTES: usize = 512;
 const ITEM_BYTES: usize = 64;
 
 /// A handle of a namespace, and a user's index in it.
-type Key = (u64, u32);
+type Key = (u64, UserIndex);
 
 #[derive(Debug, Clone)]
 struct ByBytes;
@@ -86,7 +87,7 @@ pub struct Derived {
 
 impl Derived {
     /// Derived now.
-    pub fn new(view: &View, user: Option<u32>) -> Self {
+    pub fn new(view: &View, user: Option<UserIndex>) -> Self {
         let user = user.map(|index| view.user(index).as_ref());
         let context = UserContext::new(view, user);
         let history = user.map_or(0, |user| user.history.entries().len());
@@ -111,7 +112,7 @@ impl UserContexts {
     }
 
     /// The user's context under this view, derived now unless it is known.
-    pub fn get(&self, view: &View, user: Option<u32>) -> Derived {
+    pub fn get(&self, view: &View, user: Option<UserIndex>) -> Derived {
         let Some(index) = user else {
             return Derived::new(view, None);
         };
@@ -146,12 +147,12 @@ mod tests {
     fn what_is_kept_is_bounded_in_bytes_and_dies_with_its_handle() {
         let cache = Arc::new(ContextCache::of(1 << 20));
         let (one, other) = (UserContexts::within(&cache), UserContexts::within(&cache));
-        for user in 0..10_000 {
+        for user in (0..10_000).map(UserIndex::new) {
             cache.derived.insert((one.handle, user), derived(1_000));
         }
         assert!(cache.derived.weight() <= 1 << 20, "{}", cache.derived.weight());
         assert!(cache.derived.len() > 500);
-        cache.derived.insert((other.handle, 0), derived(1_000));
+        cache.derived.insert((other.handle, UserIndex::new(0)), derived(1_000));
         drop(one);
         assert_eq!(cache.derived.len(), 1);
         drop(other);

@@ -20,6 +20,7 @@ use engine::Candidate;
 use engine::Eligibility;
 use engine::Entry;
 use engine::GiveUp;
+use engine::ItemIndex;
 use engine::Pin;
 use engine::RankRequest;
 use engine::Ranked;
@@ -87,7 +88,7 @@ pub fn work_out<T>(
     call: &PersonalizeCall,
     deviations: bool,
     give_up: &GiveUp<'_>,
-    personal: impl FnOnce(&Retrieval<'_>) -> Result<Vec<u32>, Cancelled>,
+    personal: impl FnOnce(&Retrieval<'_>) -> Result<Vec<ItemIndex>, Cancelled>,
     look: impl FnOnce(List<'_>) -> T,
 ) -> Result<T, Cancelled> {
     let call_context = CallContext::now(namespace, view, call, deviations);
@@ -103,7 +104,7 @@ pub fn work_out_with<T>(
     call: &PersonalizeCall,
     call_context: &CallContext,
     give_up: &GiveUp<'_>,
-    personal: impl FnOnce(&Retrieval<'_>) -> Result<Vec<u32>, Cancelled>,
+    personal: impl FnOnce(&Retrieval<'_>) -> Result<Vec<ItemIndex>, Cancelled>,
     look: impl FnOnce(List<'_>) -> T,
 ) -> Result<T, Cancelled> {
     let gather = |retrieval: &Retrieval<'_>| {
@@ -130,7 +131,7 @@ pub fn work_out_among<T>(
     call: &PersonalizeCall,
     call_context: &CallContext,
     give_up: &GiveUp<'_>,
-    indices: Vec<u32>,
+    indices: Vec<ItemIndex>,
     look: impl FnOnce(List<'_>) -> T,
 ) -> Result<T, Cancelled> {
     work_out_from(view, call, call_context, give_up, |_retrieval| Ok(Pool::of(indices)), look)
@@ -199,13 +200,13 @@ fn work_out_from<T>(
 
 /// Candidates as the view or the request describes them, allowed by the filter.
 struct Pool {
-    indices: Vec<u32>,
-    inline: Vec<(Option<u32>, Entry, SparseVector)>,
+    indices: Vec<ItemIndex>,
+    inline: Vec<(Option<ItemIndex>, Entry, SparseVector)>,
     unknown: Vec<String>,
 }
 
 impl Pool {
-    fn of(indices: Vec<u32>) -> Self {
+    fn of(indices: Vec<ItemIndex>) -> Self {
         Self { indices, inline: Vec::new(), unknown: Vec::new() }
     }
 

@@ -110,10 +110,6 @@ const LONG: &[Exception] = &[(
 /// A type, what it is made of and the files with its traits name each other.
 #[rustfmt::skip]
 const CIRCLES: &[Exception] = &[
-    ("engine::bandit", "a circle of allowance, ranker.", "issue 13"),
-    ("engine::domain", "a circle of decision, decision_detail, record, settings.", "issue 13"),
-    ("engine::evaluation", "a circle of protocols, recommender.", "issue 13"),
-    ("engine::expression", "a circle of evaluate, list.", "issue 13"),
     ("personalization::config", "a circle of arms, ranker, rules, serve.", "one command line"),
     ("personalization::service", "a circle of personalize, recording, work_out.", "a call and its record"),
     ("personalization::service", "a circle of namespace, namespaces, owner, retrain.",

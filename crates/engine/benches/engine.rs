@@ -22,11 +22,13 @@ use engine::Engine;
 use engine::Exploring;
 use engine::Filter;
 use engine::GiveUp;
+use engine::ItemIndex;
 use engine::RankRequest;
 use engine::RequestContext;
 use engine::Retrieval;
 use engine::Supply;
 use engine::UserContext;
+use engine::UserIndex;
 use engine::View;
 use engine::domain::Decision;
 use engine::domain::DecisionId;
@@ -201,7 +203,7 @@ const USER: &str = "42";
 /// A user with a history on a view.
 struct Scene<'a> {
     view: &'a View,
-    index: u32,
+    index: UserIndex,
     context: UserContext,
     filter: Filter,
     decisions: Vec<String>,
@@ -229,7 +231,7 @@ impl Scene<'_> {
     }
 
     /// Candidates of the catalogue for a request.
-    fn retrieve(&self, request: &RankRequest<'_>) -> Vec<u32> {
+    fn retrieve(&self, request: &RankRequest<'_>) -> Vec<ItemIndex> {
         let (view, now) = (self.view, self.view.clock());
         let eligible = Eligibility::new(view, &self.filter, USER, &self.context, now, &[]);
         let retrieval = Retrieval {
@@ -300,9 +302,14 @@ fn bench_rank<'a>(
     });
 }
 
-fn rank_given(criterion: &mut Criterion, scene: &Scene<'_>, count: u32) {
+/// Items from all over the catalogue.
+fn some_items() -> impl Iterator<Item = ItemIndex> {
+    (0..).step_by(17).map(ItemIndex::new)
+}
+
+fn rank_given(criterion: &mut Criterion, scene: &Scene<'_>, count: usize) {
     let candidates: Vec<Candidate<'_>> =
-        (0..count).map(|position| Candidate::known(scene.view, position * 17)).collect();
+        some_items().take(count).map(|item| Candidate::known(scene.view, item)).collect();
     for (strategy, method, weight, extra) in [
         (Strategy::Greedy, DiversityMethod::None, 0.0, 0.0),
         (Strategy::Thompson, DiversityMethod::None, 0.0, 0.0),
@@ -334,7 +341,7 @@ fn rank_experienced(criterion: &mut Criterion, mut engine: Engine) {
             Scene { view: &view, index, context, filter: Filter::default(), decisions, give_up };
         let request = scene.request(Strategy::Thompson, (DiversityMethod::Dpp, 0.3, 0.0));
         let candidates: Vec<Candidate<'_>> =
-            (0..100).map(|position| Candidate::known(&view, position * 17)).collect();
+            some_items().take(100).map(|item| Candidate::known(&view, item)).collect();
         let records = lived(&scene, &user, &request, &candidates);
         engine.apply(&records).expect("records made here are readable");
     }
@@ -345,7 +352,7 @@ fn rank_experienced(criterion: &mut Criterion, mut engine: Engine) {
     let give_up = GiveUp::never();
     let scene = Scene { view, index, context, filter: Filter::default(), decisions, give_up };
     let candidates: Vec<Candidate<'_>> =
-        (0..100).map(|position| Candidate::known(view, position * 17)).collect();
+        some_items().take(100).map(|item| Candidate::known(view, item)).collect();
     for strategy in [Strategy::Greedy, Strategy::Thompson] {
         let request = scene.request(strategy, (DiversityMethod::Dpp, 0.3, 0.0));
         let name = format!("rank 100 candidates, {}, Dpp, 1,000 lists learnt", strategy.name());
@@ -414,8 +421,8 @@ fn lived(
 /// up, filtering, ranking, the ids of the answer.
 fn answer_given(criterion: &mut Criterion, scene: &Scene<'_>, strategy: Strategy) {
     let view = scene.view;
-    let ids: Vec<String> =
-        (0..100).filter_map(|at| Some(view.item_id(at * 17)?.to_owned())).collect();
+    let items = some_items().take(100);
+    let ids: Vec<String> = items.filter_map(|item| Some(view.item_id(item)?.to_owned())).collect();
     let mut request = scene.request(strategy, (DiversityMethod::Dpp, 0.3, 0.0));
     let mut turn = scene.decisions.iter().cycle();
     let name = format!("answer for 100 candidates, {}, Dpp", strategy.name());

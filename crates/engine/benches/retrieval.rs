@@ -11,6 +11,7 @@ use engine::Eligibility;
 use engine::Engine;
 use engine::Filter;
 use engine::GiveUp;
+use engine::ItemIndex;
 use engine::Retrieval;
 use engine::Supply;
 use engine::UserContext;
@@ -82,7 +83,7 @@ fn apply(engine: &mut Engine, record: Record) {
     engine.apply(&[LogRecord { sequence, recorded_at, record }]).expect("records are in order");
 }
 
-fn retrieve(view: &View, filter: &Filter) -> Vec<u32> {
+fn retrieve(view: &View, filter: &Filter) -> Vec<ItemIndex> {
     let user = view.user_index("u7").map(|index| view.user(index).as_ref());
     let context = UserContext::new(view, user);
     let now = Timestamp::from_seconds(NOW);

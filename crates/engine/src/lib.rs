@@ -57,6 +57,7 @@ pub use bandit::{
     Belief, ExplorationAccount, HALF_LIFE as EXPLORATION_HALF_LIFE, ItemEffect, Posterior, Ranker,
     RankerPrior,
 };
+pub use columns::index::{ItemIndex, UserIndex};
 pub use columns::part::Digest;
 pub use consumption::{Consumption, History, Impressions, User};
 pub use expression::{Expression, SyntaxError, parse as parse_expression};

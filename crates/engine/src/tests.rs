@@ -322,7 +322,8 @@ fn users_get_what_those_with_their_taste_like() {
     let context = UserContext::new(&view, Some(&user));
     let request_context =
         RequestContext { now: view.clock(), utc_offset_minutes: 0, device: None, location: None };
-    let candidates: Vec<_> = (0..ITEMS as u32).map(|i| Candidate::known(&view, i)).collect();
+    let candidates: Vec<_> =
+        view.item_indices().take(ITEMS).map(|item| Candidate::known(&view, item)).collect();
     let scores = score_candidates(
         &view,
         Some(&user),

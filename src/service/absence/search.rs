@@ -18,6 +18,7 @@ use crate::service::personalize::PersonalizeCall;
 use crate::service::work_out::List;
 use crate::service::work_out::item_of;
 use crate::service::work_out::work_out;
+use engine::ItemIndex;
 use engine::Retrieval;
 use engine::View;
 use engine::domain::ItemId;
@@ -75,7 +76,7 @@ struct Search<'a> {
     /// Without these there is no way.
     required: Vec<Alteration>,
     /// What suits the user under the filter with the required changes.
-    personal: Option<Vec<u32>>,
+    personal: Option<Vec<ItemIndex>>,
 }
 
 impl Search<'_> {

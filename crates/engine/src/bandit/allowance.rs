@@ -15,8 +15,8 @@
 use serde::Deserialize;
 use serde::Serialize;
 
-use crate::bandit::ranker::DECISIONS_PER_TICK;
-use crate::bandit::ranker::retention;
+use crate::bandit::fading::DECISIONS_PER_TICK;
+use crate::bandit::fading::retention;
 
 /// Decisions after which earnings and spending count half.
 pub const HALF_LIFE: u32 = 10_000;

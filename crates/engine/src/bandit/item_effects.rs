@@ -23,9 +23,9 @@
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::bandit::fading::DECISIONS_PER_TICK;
+use crate::bandit::fading::retention;
 use crate::bandit::posterior::Weight;
-use crate::bandit::ranker::DECISIONS_PER_TICK;
-use crate::bandit::ranker::retention;
 use crate::columns::column::Column;
 use crate::columns::key_index::KeyIndex;
 use crate::columns::part::Part;

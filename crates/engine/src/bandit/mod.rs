@@ -11,6 +11,7 @@ mod allowance;
 pub mod arms;
 mod belief;
 mod examination;
+mod fading;
 mod influence;
 pub mod item_effects;
 mod pending;
@@ -20,8 +21,9 @@ pub mod strategy;
 
 pub use allowance::{ExplorationAccount, HALF_LIFE};
 pub use belief::Belief;
+pub use fading::discount;
 pub use influence::{Piece, of_return};
 pub use item_effects::{ItemEffect, ItemEffects};
 pub use pending::{Learners, PendingDecision, PendingTrial, ShownPosition};
 pub use posterior::{Posterior, RankerPrior, Weight};
-pub use ranker::{Ranker, SEGMENTS, discount, segment, segments};
+pub use ranker::{Ranker, SEGMENTS, segment, segments};

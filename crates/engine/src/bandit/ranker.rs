@@ -23,6 +23,8 @@ use serde::Serialize;
 use crate::bandit::allowance::ExplorationAccount;
 use crate::bandit::belief::Belief;
 use crate::bandit::examination::Examination;
+use crate::bandit::fading::DECISIONS_PER_TICK;
+use crate::bandit::fading::retention;
 use crate::bandit::influence::Influence;
 use crate::bandit::posterior::Posterior;
 use crate::bandit::posterior::RankerPrior;
@@ -30,14 +32,11 @@ use crate::bandit::posterior::Retention;
 use crate::bandit::posterior::Weight;
 use crate::bandit::posterior::product;
 use crate::domain::FeatureLayout;
-use crate::numeric::math;
 
 /// Kinds of devices; the first is "none or any other".
 const DEVICES: u32 = 8;
 /// Segments that learn a deviation.
 pub const SEGMENTS: usize = 2 * DEVICES as usize;
-/// Decisions between two fadings.
-pub(super) const DECISIONS_PER_TICK: u64 = 16;
 
 /// The segment of a request. `device` is an index of the engine.
 pub fn segment(device: Option<u32>, is_known: bool) -> u8 {
@@ -49,19 +48,6 @@ pub fn segment(device: Option<u32>, is_known: bool) -> u8 {
 /// All segments with their meaning: an index of a device, whether users are known.
 pub fn segments() -> impl Iterator<Item = (u8, Option<u32>, bool)> {
     (0..2 * DEVICES).map(|segment| (segment as u8, (segment / 2).checked_sub(1), segment % 2 == 1))
-}
-
-/// The weight of evidence of a decision that comes `decisions` decisions later.
-pub fn discount(half_life: u32, number: u64, decisions: u64) -> f64 {
-    let ticks = decisions / DECISIONS_PER_TICK - number / DECISIONS_PER_TICK;
-    retention(half_life, ticks)
-}
-
-pub(super) fn retention(half_life: u32, ticks: u64) -> f64 {
-    if half_life == 0 || ticks == 0 {
-        return 1.0;
-    }
-    math::exp2(-((ticks * DECISIONS_PER_TICK) as f64) / f64::from(half_life))
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -299,12 +285,5 @@ mod tests {
         assert_eq!(seen, [0, 1, 2, 3, 8, 9, 14, 15, 0, 1, 0, 1]);
         assert!(segments().all(|(number, device, known)| segment(device, known) == number));
         assert_eq!(segments().count(), SEGMENTS);
-    }
-
-    #[test]
-    fn late_evidence_fades_by_the_decisions_since_its_own() {
-        assert_eq!(discount(0, 0, 1_000_000), 1.0);
-        assert_eq!(discount(160, 0, 160), 0.5);
-        assert_eq!(discount(160, 31, 47), discount(160, 16, 32));
     }
 }

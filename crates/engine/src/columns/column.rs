@@ -6,12 +6,14 @@
 //!   also costs what changed.
 //! - The order is that of the pushes. Nothing depends on addresses or hashes.
 
+use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::OnceLock;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::columns::index::Index;
 use crate::columns::part::Digest;
 use crate::columns::part::Part;
 use crate::columns::part::Sections;
@@ -42,26 +44,27 @@ impl<T> Page<T> {
     }
 }
 
-/// A growing sequence of values, cheap to clone.
+/// A growing sequence of values, cheap to clone; `K` is what it is indexed by.
 #[derive(Debug)]
-pub struct Column<T> {
+pub struct Column<T, K = usize> {
     pages: Vec<Arc<Page<T>>>,
     len: usize,
+    index: PhantomData<fn(K)>,
 }
 
-impl<T> Default for Column<T> {
+impl<T, K> Default for Column<T, K> {
     fn default() -> Self {
-        Self { pages: Vec::new(), len: 0 }
+        Self { pages: Vec::new(), len: 0, index: PhantomData }
     }
 }
 
-impl<T> Clone for Column<T> {
+impl<T, K> Clone for Column<T, K> {
     fn clone(&self) -> Self {
-        Self { pages: self.pages.clone(), len: self.len }
+        Self { pages: self.pages.clone(), len: self.len, index: PhantomData }
     }
 }
 
-impl<T> Column<T> {
+impl<T, K: Index> Column<T, K> {
     pub fn len(&self) -> usize {
         self.len
     }
@@ -70,24 +73,31 @@ impl<T> Column<T> {
         self.len == 0
     }
 
-    pub fn get(&self, index: usize) -> Option<&T> {
+    pub fn get(&self, index: K) -> Option<&T> {
+        let index = index.slot();
         self.pages.get(index / PAGE)?.values.get(index % PAGE)
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         self.pages.iter().flat_map(|page| page.values.iter())
     }
+
+    /// The indices of all values.
+    pub fn indices(&self) -> impl DoubleEndedIterator<Item = K> + ExactSizeIterator + use<T, K> {
+        (0..self.len).map(K::of_slot)
+    }
 }
 
-impl<T> std::ops::Index<usize> for Column<T> {
+impl<T, K: Index> std::ops::Index<K> for Column<T, K> {
     type Output = T;
 
-    fn index(&self, index: usize) -> &T {
+    fn index(&self, index: K) -> &T {
+        let index = index.slot();
         &self.pages[index / PAGE].values[index % PAGE]
     }
 }
 
-impl<T: Clone> Column<T> {
+impl<T: Clone, K: Index> Column<T, K> {
     pub fn push(&mut self, value: T) {
         if self.len.is_multiple_of(PAGE) {
             self.pages.push(Page::new(Vec::with_capacity(PAGE)));
@@ -102,7 +112,8 @@ impl<T: Clone> Column<T> {
     ///
     /// # Panics
     /// When `index` is not below the length, as for a slice.
-    pub fn get_mut(&mut self, index: usize) -> &mut T {
+    pub fn get_mut(&mut self, index: K) -> &mut T {
+        let index = index.slot();
         let page = Arc::make_mut(&mut self.pages[index / PAGE]);
         page.digest.take();
         &mut page.values[index % PAGE]
@@ -116,7 +127,7 @@ impl<T: Clone> Column<T> {
     }
 }
 
-impl<T> FromIterator<T> for Column<T> {
+impl<T, K> FromIterator<T> for Column<T, K> {
     fn from_iter<I: IntoIterator<Item = T>>(values: I) -> Self {
         let mut values = values.into_iter().peekable();
         let mut column = Self::default();
@@ -129,7 +140,7 @@ impl<T> FromIterator<T> for Column<T> {
     }
 }
 
-impl<T: Serialize> Column<T> {
+impl<T: Serialize, K> Column<T, K> {
     /// Hash of the values in their order; remembers the hash of each page.
     pub fn digest(&self) -> Digest {
         let mut hasher = blake3::Hasher::new();
@@ -151,7 +162,7 @@ impl<T: Serialize> Column<T> {
     }
 }
 
-impl<T: Clone + Serialize + DeserializeOwned> Part for Column<T> {
+impl<T: Clone + Serialize + DeserializeOwned, K: Index> Part for Column<T, K> {
     fn len(&self) -> usize {
         self.len
     }
@@ -207,7 +218,7 @@ mod tests {
         #[test]
         fn a_column_survives_its_sections(values in prop::collection::vec(any::<u16>(), 0..40_000)) {
             let column: Column<u16> = values.iter().copied().collect();
-            let mut back = Column::<u16>::default();
+            let mut back: Column<u16> = Column::default();
             for section in column.sections() {
                 back.read(&section).unwrap();
             }

@@ -22,8 +22,8 @@ impl FreeSlots {
     }
 
     /// Adds a slot that is not among them.
-    pub fn insert(&mut self, slot: u32) {
-        let (word, bit) = (slot as usize / BITS, slot as usize % BITS);
+    pub fn insert(&mut self, slot: usize) {
+        let (word, bit) = (slot / BITS, slot % BITS);
         self.words.grow(word + 1, &0);
         debug_assert!(self.words[word] >> bit & 1 == 0, "a slot is freed once");
         *self.words.get_mut(word) |= 1 << bit;
@@ -32,7 +32,7 @@ impl FreeSlots {
     }
 
     /// Takes the lowest.
-    pub fn take(&mut self) -> Option<u32> {
+    pub fn take(&mut self) -> Option<usize> {
         if self.len == 0 {
             return None;
         }
@@ -43,7 +43,7 @@ impl FreeSlots {
         let bit = word.trailing_zeros() as usize;
         *word &= *word - 1;
         self.len -= 1;
-        u32::try_from(self.first * BITS + bit).ok()
+        Some(self.first * BITS + bit)
     }
 }
 
@@ -57,7 +57,7 @@ mod tests {
         [700, 3, 64, 63].into_iter().for_each(|slot| free.insert(slot));
         assert_eq!(free.take(), Some(3));
         free.insert(1);
-        let rest: Vec<u32> = std::iter::from_fn(|| free.take()).collect();
+        let rest: Vec<usize> = std::iter::from_fn(|| free.take()).collect();
         assert_eq!((rest, free.len()), (vec![1, 63, 64, 700], 0));
     }
 }

@@ -13,6 +13,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::columns::column::Column;
 use crate::columns::free_slots::FreeSlots;
+use crate::columns::index::Index;
 use crate::columns::key_index::KeyIndex;
 use crate::columns::part::Digest;
 use crate::columns::part::Part;
@@ -24,16 +25,27 @@ pub fn name_key(name: &str) -> u64 {
 }
 
 /// A set of names with their indices.
-#[derive(Debug, Clone, Default)]
-pub struct Interner {
+#[derive(Debug, Clone)]
+pub struct Interner<K = u32> {
     /// By slot; `None` where a name was forgotten.
-    names: Column<Option<Arc<str>>>,
+    names: Column<Option<Arc<str>>, K>,
     index: KeyIndex,
     free: FreeSlots,
     live: usize,
 }
 
-impl Interner {
+impl<K> Default for Interner<K> {
+    fn default() -> Self {
+        Self {
+            names: Column::default(),
+            index: KeyIndex::default(),
+            free: FreeSlots::default(),
+            live: 0,
+        }
+    }
+}
+
+impl<K: Index> Interner<K> {
     /// Slots, used or not: every index is below.
     pub fn len(&self) -> usize {
         self.names.len()
@@ -49,63 +61,69 @@ impl Interner {
         self.names.len() - self.free.len()
     }
 
-    pub fn name(&self, index: u32) -> Option<&Arc<str>> {
-        self.names.get(index as usize)?.as_ref()
+    pub fn name(&self, index: K) -> Option<&Arc<str>> {
+        self.names.get(index)?.as_ref()
     }
 
-    pub fn is_live(&self, index: u32) -> bool {
+    pub fn is_live(&self, index: K) -> bool {
         self.name(index).is_some()
     }
 
-    pub fn find(&self, name: &str) -> Option<u32> {
-        let is_it = |slot: usize| self.names[slot].as_deref() == Some(name);
-        self.index.find(name_key(name), is_it).map(|slot| slot as u32)
+    /// The indices that have a name.
+    pub fn live_indices(&self) -> impl Iterator<Item = K> {
+        self.names.indices().filter(|&index| self.is_live(index))
+    }
+
+    pub fn find(&self, name: &str) -> Option<K> {
+        let is_it = |slot: usize| self.names[K::of_slot(slot)].as_deref() == Some(name);
+        self.index.find(name_key(name), is_it).map(K::of_slot)
     }
 
     /// The index of `name`, given now if it is new.
-    pub fn intern(&mut self, name: &str) -> u32 {
+    pub fn intern(&mut self, name: &str) -> K {
         if let Some(index) = self.find(name) {
             return index;
         }
         let slot = self.free.take().unwrap_or_else(|| {
             self.names.push(None);
-            u32::try_from(self.names.len() - 1).expect("fewer than 2^32 names fit in memory")
+            self.names.len() - 1
         });
-        *self.names.get_mut(slot as usize) = Some(Arc::from(name));
-        self.index.insert(name_key(name), slot as usize, |_| false);
+        let index = K::of_slot(slot);
+        *self.names.get_mut(index) = Some(Arc::from(name));
+        self.index.insert(name_key(name), slot, |_| false);
         self.live += 1;
-        slot
+        index
     }
 
     /// The same, with at most `most` names; `None` when there are as many already.
-    pub fn intern_within(&mut self, most: usize, name: &str) -> Option<u32> {
+    pub fn intern_within(&mut self, most: usize, name: &str) -> Option<K> {
         self.find(name).or_else(|| (self.live < most).then(|| self.intern(name)))
     }
 
     /// Forgets the name of an index; its slot stays empty until it is released.
-    pub fn forget(&mut self, index: u32) {
-        if let Some(name) = self.names.get_mut(index as usize).take() {
-            self.index.remove(name_key(&name), index as usize);
+    pub fn forget(&mut self, index: K) {
+        if let Some(name) = self.names.get_mut(index).take() {
+            self.index.remove(name_key(&name), index.slot());
             self.live -= 1;
         }
     }
 
     /// Frees the slot of a forgotten name: nothing refers to it any more.
-    pub fn release(&mut self, index: u32) {
+    pub fn release(&mut self, index: K) {
         debug_assert!(!self.is_live(index), "a name is forgotten before its slot is released");
-        self.free.insert(index);
+        self.free.insert(index.slot());
     }
 
     /// Derives the free slots: those without a name that `is_held` does not hold back.
-    pub fn derive_free(&mut self, is_held: impl Fn(u32) -> bool) {
+    pub fn derive_free(&mut self, is_held: impl Fn(K) -> bool) {
         self.free = FreeSlots::default();
-        let empty = self.names.iter().enumerate().filter(|(_, name)| name.is_none());
-        let slots: Vec<u32> = empty.map(|(slot, _)| slot as u32).collect();
-        slots.into_iter().filter(|&slot| !is_held(slot)).for_each(|slot| self.free.insert(slot));
+        let empty = self.names.indices().filter(|&index| !self.is_live(index));
+        let indices: Vec<K> = empty.filter(|&index| !is_held(index)).collect();
+        indices.into_iter().for_each(|index| self.free.insert(index.slot()));
     }
 }
 
-impl Part for Interner {
+impl<K: Index> Part for Interner<K> {
     fn len(&self) -> usize {
         self.names.len()
     }
@@ -141,7 +159,7 @@ mod tests {
 
     #[test]
     fn names_keep_their_index_while_the_table_grows() {
-        let mut interner = Interner::default();
+        let mut interner: Interner = Interner::default();
         for round in 0..2 {
             for number in 0..10_000_u32 {
                 assert_eq!(interner.intern(&format!("user-{number}")), number, "round {round}");
@@ -153,7 +171,7 @@ mod tests {
 
     #[test]
     fn a_view_does_not_see_names_added_after_it_was_taken() {
-        let mut interner = Interner::default();
+        let mut interner: Interner = Interner::default();
         interner.intern("a");
         let view = interner.clone();
         interner.intern("b");
@@ -163,7 +181,7 @@ mod tests {
 
     #[test]
     fn a_forgotten_name_is_not_found_and_its_slot_is_used_again_once_it_is_released() {
-        let mut interner = Interner::default();
+        let mut interner: Interner = Interner::default();
         ["a", "b", "c"].into_iter().for_each(|name| {
             interner.intern(name);
         });
@@ -177,14 +195,14 @@ mod tests {
 
     #[test]
     fn an_interner_read_from_its_sections_finds_all_names_and_rejects_duplicates() {
-        let mut interner = Interner::default();
+        let mut interner: Interner = Interner::default();
         for number in 0..500 {
             interner.intern(&format!("n{number}"));
         }
         interner.forget(7);
         interner.forget(8);
         interner.release(8);
-        let mut rebuilt = Interner::default();
+        let mut rebuilt: Interner = Interner::default();
         for section in interner.sections() {
             rebuilt.read(&section).unwrap();
         }

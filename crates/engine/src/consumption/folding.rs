@@ -41,6 +41,7 @@ use serde::Serialize;
 use serde::Serializer;
 use serde::de::Error;
 
+use crate::columns::index::ItemIndex;
 use crate::consumption::strength::Strength;
 use crate::domain::InteractionType;
 use crate::domain::Timestamp;
@@ -133,7 +134,7 @@ impl Change {
 /// What one user did with one item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Consumption {
-    pub item: u32,
+    pub item: ItemIndex,
     /// Of the latest session, seconds since 1970.
     start: u32,
     end: u32,
@@ -154,7 +155,7 @@ pub struct Consumption {
 
 impl Consumption {
     /// Of a first event.
-    pub fn begun(item: u32, event: &Evidence, gap_seconds: u32) -> (Self, Change) {
+    pub fn begun(item: ItemIndex, event: &Evidence, gap_seconds: u32) -> (Self, Change) {
         let at = seconds(event.at);
         let blank = Self {
             item,
@@ -336,7 +337,7 @@ pub(super) fn seconds(at: Timestamp) -> u32 {
 
 /// An entry as it is written: item, end, how long before it the session began and (from 1 on) the
 /// latest statement was made, since small numbers are short as variable-length integers.
-type Written = (u32, u32, u32, u32, [Strength; 4], u16, u16);
+type Written = (ItemIndex, u32, u32, u32, [Strength; 4], u16, u16);
 
 impl Serialize for Consumption {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

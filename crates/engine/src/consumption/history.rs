@@ -14,6 +14,7 @@ use serde::Serialize;
 use serde::Serializer;
 use serde::de::Error;
 
+use crate::columns::index::ItemIndex;
 use crate::consumption::folding::Change;
 use crate::consumption::folding::Consumption;
 use crate::consumption::folding::Evidence;
@@ -38,7 +39,12 @@ pub struct History {
 impl History {
     /// The entry of an item after one more event, and the change. The history itself changes in
     /// [`Self::put`].
-    pub fn folded(&self, item: u32, event: &Evidence, gap_seconds: u32) -> (Consumption, Change) {
+    pub fn folded(
+        &self,
+        item: ItemIndex,
+        event: &Evidence,
+        gap_seconds: u32,
+    ) -> (Consumption, Change) {
         match self.find(item) {
             Some(known) => known.folded(event, gap_seconds),
             None => Consumption::begun(item, event, gap_seconds),
@@ -58,7 +64,7 @@ impl History {
         &self.entries
     }
 
-    pub fn find(&self, item: u32) -> Option<&Consumption> {
+    pub fn find(&self, item: ItemIndex) -> Option<&Consumption> {
         let found = self.position(item).ok()?;
         Some(&self.entries[usize::from(self.by_item[found])])
     }
@@ -81,12 +87,12 @@ impl History {
     }
 
     /// Hidden items, in no particular order.
-    pub fn hidden(&self) -> impl Iterator<Item = u32> {
+    pub fn hidden(&self) -> impl Iterator<Item = ItemIndex> {
         self.entries.iter().filter(|entry| entry.is_hidden()).map(|entry| entry.item)
     }
 
     /// Drops the entries of items that are not to be kept.
-    pub fn retain(&mut self, keep: impl Fn(u32) -> bool) {
+    pub fn retain(&mut self, keep: impl Fn(ItemIndex) -> bool) {
         self.entries.retain(|entry| keep(entry.item));
         self.by_item = index(&self.entries);
     }
@@ -96,7 +102,7 @@ impl History {
     }
 
     /// The position of an item in the index, or where to insert it.
-    fn position(&self, item: u32) -> Result<usize, usize> {
+    fn position(&self, item: ItemIndex) -> Result<usize, usize> {
         self.by_item.binary_search_by_key(&item, |&at| self.entries[usize::from(at)].item)
     }
 

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::columns::index::ItemIndex;
 use crate::domain::Timestamp;
 
 /// Items of a session that are remembered.
@@ -24,7 +25,7 @@ pub struct Session {
     key: u64,
     last_at: Timestamp,
     /// Items with their net evidence, the newest last.
-    items: Vec<(u32, f32)>,
+    items: Vec<(ItemIndex, f32)>,
 }
 
 impl Session {
@@ -43,7 +44,7 @@ impl Session {
     }
 
     /// Adds the net evidence for an item of an event that belongs to the session.
-    pub fn note(&mut self, item: u32, net: f32) {
+    pub fn note(&mut self, item: ItemIndex, net: f32) {
         if net == 0.0 {
             return;
         }
@@ -56,17 +57,17 @@ impl Session {
 
     /// The items of the session with signed confidences, the newest last; none when
     /// it is over.
-    pub fn items_at(&self, now: Timestamp) -> &[(u32, f32)] {
+    pub fn items_at(&self, now: Timestamp) -> &[(ItemIndex, f32)] {
         if self.is_near(now) { &self.items } else { &[] }
     }
 
     /// Whether any of its items is one of these.
-    pub fn refers_to(&self, is_one: &dyn Fn(u32) -> bool) -> bool {
+    pub fn refers_to(&self, is_one: &dyn Fn(ItemIndex) -> bool) -> bool {
         self.items.iter().any(|entry| is_one(entry.0))
     }
 
     /// Drops the items that `keeps` denies.
-    pub fn retain(&mut self, keeps: impl Fn(u32) -> bool) {
+    pub fn retain(&mut self, keeps: impl Fn(ItemIndex) -> bool) {
         self.items.retain(|entry| keeps(entry.0));
     }
 
@@ -89,14 +90,14 @@ mod tests {
         let mut session = Session::default();
         for &(id, at, item) in events {
             if session.enter(id, minutes(at)) {
-                session.note(item, 1.0);
+                session.note(ItemIndex::new(item), 1.0);
             }
         }
         session
     }
 
     fn items(session: &Session, at: i64) -> Vec<u32> {
-        session.items_at(minutes(at)).iter().map(|entry| entry.0).collect()
+        session.items_at(minutes(at)).iter().map(|entry| entry.0.get()).collect()
     }
 
     #[test]

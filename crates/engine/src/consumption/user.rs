@@ -10,6 +10,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::columns::index::ItemIndex;
 use crate::consumption::folding::Change;
 use crate::consumption::folding::Consumption;
 use crate::consumption::history::History;
@@ -73,7 +74,7 @@ pub struct Event<'a> {
 
 /// Which indices still have a name.
 pub struct Live<'a> {
-    pub item: &'a dyn Fn(u32) -> bool,
+    pub item: &'a dyn Fn(ItemIndex) -> bool,
     pub topic: &'a dyn Fn(u32) -> bool,
     pub source: &'a dyn Fn(u32) -> bool,
     pub device: &'a dyn Fn(u32) -> bool,
@@ -170,6 +171,7 @@ mod tests {
 
     fn note(user: &mut User, item: u32, kind: InteractionType, confidence: f32, topics: &[u32]) {
         let evidence = Evidence { kind, confidence, at: CONTEXT.now };
+        let item = ItemIndex::new(item);
         let (consumption, change) = user.history.folded(item, &evidence, GAP);
         let (source, request_context, in_session) = (Some(1), &CONTEXT, true);
         let event =

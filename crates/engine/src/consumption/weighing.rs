@@ -9,6 +9,7 @@
 //!   down to a tenth.
 //! - Where users return to items, the n-th session adds by the logarithm.
 
+use crate::columns::index::ItemIndex;
 use crate::consumption::Consumption;
 use crate::consumption::History;
 use crate::domain::Timestamp;
@@ -24,7 +25,7 @@ const OLD_TASTE: f32 = 0.1;
 impl Weighing {
     /// Items with signed weights, the newest first, at most [`EXAMPLES_MAX`]. The newest
     /// `withheld` positives and all that came after the oldest of them are left out.
-    pub fn examples(&self, history: &History, withheld: usize) -> Vec<(u32, f32)> {
+    pub fn examples(&self, history: &History, withheld: usize) -> Vec<(ItemIndex, f32)> {
         let kept = &history.entries()[..kept(history, withheld)];
         let mut newest = None;
         let mut examples = Vec::with_capacity(kept.len().min(EXAMPLES_MAX));
@@ -81,23 +82,28 @@ mod tests {
         ] {
             let at = Timestamp::from_seconds((day + 1) * 86_400);
             let event = Evidence { kind, confidence, at };
-            history.put(history.folded(item, &event, 4 * 3_600).0);
+            history.put(history.folded(ItemIndex::new(item), &event, 4 * 3_600).0);
         }
         history
     }
 
+    fn examples(weighing: Weighing, withheld: usize) -> Vec<(u32, f32)> {
+        let examples = weighing.examples(&history(), withheld).into_iter();
+        examples.map(|(item, weight)| (item.get(), weight)).collect()
+    }
+
     #[test]
     fn dislikes_are_negative_examples_unless_they_are_left_out() {
-        let with = Weighing::default().examples(&history(), 0);
+        let with = examples(Weighing::default(), 0);
         assert_eq!(with, [(1, 2.0), (3, 1.0), (2, -1.0)]);
         let without = Weighing { negatives: false, ..Weighing::default() };
-        assert_eq!(without.examples(&history(), 0), [(1, 2.0), (3, 1.0)]);
+        assert_eq!(examples(without, 0), [(1, 2.0), (3, 1.0)]);
     }
 
     #[test]
     fn age_and_repetition_change_the_weight_as_documented() {
         let weighing = Weighing { half_life_hours: 24.0, negatives: false, repeats: true };
-        let examples = weighing.examples(&history(), 0);
+        let examples = examples(weighing, 0);
         let twice = 2.0 * (1.0 + 2.0_f32.ln());
         assert!((examples[0].1 - twice).abs() < 1e-6);
         assert!((examples[1].1 - 0.55).abs() < 1e-6);
@@ -105,7 +111,7 @@ mod tests {
 
     #[test]
     fn withholding_a_positive_withholds_everything_after_it() {
-        assert_eq!(Weighing::default().examples(&history(), 2), [(2, -1.0)]);
-        assert!(Weighing::default().examples(&history(), 9).is_empty());
+        assert_eq!(examples(Weighing::default(), 2), [(2, -1.0)]);
+        assert!(examples(Weighing::default(), 9).is_empty());
     }
 }

@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use crate::domain::decision_detail::DecisionDetail;
+use crate::domain::decision_detail::text_bytes;
 use crate::domain::ids::DecisionId;
 use crate::domain::ids::ItemId;
 use crate::domain::ids::UserId;
@@ -124,9 +125,4 @@ impl Decision {
         let layout = 3 + 3 * self.layout.len();
         NUMBERS + ids + layout + shown + trial + detail
     }
-}
-
-/// A text with its length before it, in a record.
-pub(super) const fn text_bytes(text: &str) -> usize {
-    3 + text.len()
 }

@@ -7,8 +7,7 @@
 //! - Candidates lie in columns, not in one allocation each: a decision is made and read on
 //!   hot paths.
 
-use crate::domain::decision::text_bytes;
-use crate::domain::record::Sequence;
+use crate::domain::sequence::Sequence;
 
 /// The request behind a decision, the state next to the log, and the candidates to choose from.
 #[derive(Debug, Clone, PartialEq)]
@@ -161,6 +160,11 @@ impl CandidateScores {
     fn record_bytes(&self) -> usize {
         self.ids.len() + self.ends.len() * (3 + 2 * size_of::<f32>())
     }
+}
+
+/// A text with its length before it, in a record.
+pub(super) const fn text_bytes(text: &str) -> usize {
+    3 + text.len()
 }
 
 #[cfg(test)]

@@ -10,13 +10,10 @@ use crate::domain::ids::ItemId;
 use crate::domain::ids::UserId;
 use crate::domain::interaction::Interaction;
 use crate::domain::item::Item;
+use crate::domain::sequence::Sequence;
 use crate::domain::settings::Settings;
 use crate::domain::takeover::TakeoverChange;
 use crate::domain::timestamp::Timestamp;
-
-/// Position in a namespace's log. The first record has sequence 1; 0 means
-/// "before the first".
-pub type Sequence = u64;
 
 /// Everything that changes state. What is not a record cannot be learnt.
 #[derive(Debug, Clone, PartialEq)]

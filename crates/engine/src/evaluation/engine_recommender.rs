@@ -21,6 +21,7 @@ use crate::RankRequest;
 use crate::RequestContext;
 use crate::TrainingReport;
 use crate::UserContext;
+use crate::columns::index::ItemIndex;
 use crate::domain::Attributes;
 use crate::domain::EventId;
 use crate::domain::Interaction;
@@ -35,8 +36,8 @@ use crate::domain::Timestamp;
 use crate::domain::UserId;
 use crate::evaluation::dataset::Dataset;
 use crate::evaluation::dataset::Row;
+use crate::evaluation::protocols::Protocol;
 use crate::evaluation::recommender::Recommender;
-use crate::evaluation::recommender::RecommenderOptions;
 use crate::rank;
 use crate::score_candidates;
 use crate::train_and_tell;
@@ -46,6 +47,17 @@ use crate::training_is_due;
 const GROWTH_MIN: f64 = 0.15;
 /// ...and most trainings of the rest of it.
 const TRAININGS_MAX: u64 = 32;
+
+/// What the engine of one run is told.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RecommenderOptions {
+    pub protocol: Protocol,
+    /// A row with at least this value is a positive.
+    pub positive: f32,
+    /// Whether what a user had before may be recommended.
+    pub repeats: bool,
+    pub seed: u64,
+}
 
 /// Feeds an engine and ranks with it.
 #[derive(Debug)]
@@ -157,7 +169,7 @@ impl EngineRecommender {
         let user = view.user_index(self.users[user as usize].as_str());
         let user = user.map(|index| view.user(index).as_ref());
         let known: Vec<Candidate<'_>> =
-            candidates.iter().map(|&index| Candidate::known(view, index)).collect();
+            candidates.iter().map(|&item| Candidate::known(view, ItemIndex::new(item))).collect();
         let request = RankRequest {
             user,
             context: &UserContext::new(view, user),
@@ -233,8 +245,9 @@ impl Recommender for EngineRecommender {
         let user = view.user_index(self.users[user as usize].as_str());
         let user = user.map(|index| view.user(index).as_ref());
         let context = UserContext::new(view, user);
+        let indices = (0..scores.len() as u32).map(ItemIndex::new);
         let candidates: Vec<Candidate<'_>> =
-            (0..scores.len() as u32).map(|index| Candidate::known(view, index)).collect();
+            indices.map(|index| Candidate::known(view, index)).collect();
         let ranked =
             score_candidates(view, user, &context, &request_context(now), &candidates, self.mask);
         for (score, ranked) in scores.iter_mut().zip(ranked) {

@@ -24,9 +24,9 @@ pub mod tradeoff;
 
 pub use curve::{CurvePoint, learning_curve, verdicts};
 pub use dataset::{Dataset, DatasetBuilder, DatasetItem, Repeated, Row};
-pub use engine_recommender::EngineRecommender;
+pub use engine_recommender::{EngineRecommender, RecommenderOptions};
 pub use facts::Facts;
-pub use recommender::{OwnFrequency, Popularity, Recommender, RecommenderOptions};
+pub use recommender::{OwnFrequency, Popularity, Recommender};
 pub use scale::{Kind, Scale};
 pub use summary::{
     Comparison, Figure, ModelFigures, NEW_USER_MAX, Subset, Summary, WARM_USER_MAX, headline,

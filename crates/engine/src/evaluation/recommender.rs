@@ -1,8 +1,8 @@
 //! What a protocol asks of a recommender, and the baselines.
 //!
 //! A recommender hears rows in order of time, of every value: which of them are
-//! positive is its own to judge, by [`RecommenderOptions::positive`]. The
-//! prequential protocol passes positives only, and never calls `train`.
+//! positive is its own to judge. The prequential protocol passes positives only, and
+//! never calls `train`.
 //!
 //! Scoring changes nothing, so that protocols may ask from several threads.
 
@@ -12,7 +12,6 @@ use crate::domain::Timestamp;
 use crate::numeric::math;
 
 use crate::evaluation::dataset::Row;
-use crate::evaluation::protocols::Protocol;
 
 /// Something that ranks the catalogue for a user.
 pub trait Recommender: Sync {
@@ -31,17 +30,6 @@ pub trait Recommender: Sync {
 
     /// A copy that goes on learning on its own from here, and is never trained again.
     fn fork(&self) -> Box<dyn Recommender>;
-}
-
-/// What the recommenders of one run are told.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct RecommenderOptions {
-    pub protocol: Protocol,
-    /// A row with at least this value is a positive.
-    pub positive: f32,
-    /// Whether what a user had before may be recommended.
-    pub repeats: bool,
-    pub seed: u64,
 }
 
 /// Ranks by the number of positives, all alike or fading by a half-life. The same

@@ -16,6 +16,8 @@ use crate::expression::Field;
 use crate::expression::List;
 use crate::expression::Literal;
 use crate::expression::Operand;
+use crate::expression::steps::step;
+use crate::expression::steps::steps;
 
 /// Members of a list that are sorted at a time: the most that an attribute may have.
 const SORTED_MAX: usize = limits::ATTRIBUTE_LIST;
@@ -201,15 +203,25 @@ pub fn is_in(left: Value<'_>, right: &Operand, subject: Option<Subject<'_>>) -> 
     match (left, right) {
         (_, None) => false,
         (left, Some(Value::Literals(list))) if left.is_list() => {
-            left.members().any(|member| list.contains(member))
+            left.members().any(|member| contains(list, member))
         }
-        (one, Some(Value::Literals(list))) => list.contains(one),
+        (one, Some(Value::Literals(list))) => contains(list, one),
         (Value::Literals(list), Some(right)) => right.members().any(|one| {
             step();
-            list.contains(one)
+            contains(list, one)
         }),
         (left, Some(right)) if left.is_list() => share(left, right),
         (one, Some(right)) => right.members().any(|member| equal(one, member)),
+    }
+}
+
+/// Whether one value is a member of a literal list; a list never is.
+fn contains(list: &List, value: Value<'_>) -> bool {
+    match value {
+        Value::Text(text) => list.has_text(text),
+        Value::Number(number) => list.has_number(number),
+        Value::Flag(flag) => list.has_flag(flag),
+        Value::Topics(_) | Value::Texts(_) | Value::Literals(_) => false,
     }
 }
 
@@ -238,36 +250,5 @@ fn share(left: Value<'_>, right: Value<'_>) -> bool {
         if left.texts().any(found) {
             return true;
         }
-    }
-}
-
-/// Counts a step where tests look at them.
-pub fn step() {
-    steps(1);
-}
-
-#[cfg(not(test))]
-fn steps(_count: usize) {}
-
-#[cfg(test)]
-use counting::steps;
-
-#[cfg(test)]
-pub mod counting {
-    use std::cell::Cell;
-
-    thread_local! {
-        static TAKEN: Cell<usize> = const { Cell::new(0) };
-    }
-
-    pub fn steps(count: usize) {
-        TAKEN.set(TAKEN.get() + count);
-    }
-
-    /// Steps that the work takes.
-    pub fn taken<T>(work: impl FnOnce() -> T) -> (T, usize) {
-        TAKEN.set(0);
-        let done = work();
-        (done, TAKEN.get())
     }
 }

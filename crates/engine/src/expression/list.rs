@@ -4,8 +4,7 @@
 //! comparisons.
 
 use crate::expression::Literal;
-use crate::expression::evaluate::Value;
-use crate::expression::evaluate::step;
+use crate::expression::steps::step;
 
 /// Equal when the members are, in order.
 #[derive(Debug, Clone)]
@@ -47,26 +46,24 @@ impl List {
         &self.members
     }
 
-    /// Whether one value is a member; a list never is.
-    pub fn contains(&self, value: Value<'_>) -> bool {
-        match value {
-            Value::Text(sought) => {
-                let probe = |&at: &u32| {
-                    step();
-                    text(&self.members, at).cmp(sought)
-                };
-                self.texts.binary_search_by(probe).is_ok()
-            }
-            Value::Number(sought) => {
-                let probe = |number: &f64| {
-                    step();
-                    number.partial_cmp(&sought).unwrap_or(std::cmp::Ordering::Less)
-                };
-                self.numbers.binary_search_by(probe).is_ok()
-            }
-            Value::Flag(flag) => self.flags[usize::from(flag)],
-            Value::Topics(_) | Value::Texts(_) | Value::Literals(_) => false,
-        }
+    pub fn has_text(&self, sought: &str) -> bool {
+        let probe = |&at: &u32| {
+            step();
+            text(&self.members, at).cmp(sought)
+        };
+        self.texts.binary_search_by(probe).is_ok()
+    }
+
+    pub fn has_number(&self, sought: f64) -> bool {
+        let probe = |number: &f64| {
+            step();
+            number.partial_cmp(&sought).unwrap_or(std::cmp::Ordering::Less)
+        };
+        self.numbers.binary_search_by(probe).is_ok()
+    }
+
+    pub fn has_flag(&self, sought: bool) -> bool {
+        self.flags[usize::from(sought)]
     }
 }
 

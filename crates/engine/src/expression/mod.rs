@@ -30,6 +30,7 @@ mod fold;
 mod list;
 mod parse;
 mod print;
+mod steps;
 #[cfg(test)]
 mod tests;
 

@@ -11,7 +11,7 @@ use crate::domain::Item;
 use crate::domain::ItemId;
 use crate::domain::Timestamp;
 use crate::domain::limits;
-use crate::expression::evaluate::counting::taken;
+use crate::expression::steps::counting::taken;
 use crate::expression::*;
 
 const NOW: Timestamp = Timestamp::from_seconds(1_714_608_000);

@@ -1,5 +1,6 @@
 //! An item that may be recommended, with the data for its features.
 
+use crate::columns::index::ItemIndex;
 use crate::models::content::SparseVector;
 use crate::state::Entry;
 use crate::state::View;
@@ -8,15 +9,15 @@ use crate::state::View;
 #[derive(Debug, Clone, Copy)]
 pub struct Candidate<'v> {
     /// Its index, if the state has the item.
-    pub index: Option<u32>,
+    pub index: Option<ItemIndex>,
     pub entry: &'v Entry,
     pub terms: &'v SparseVector,
 }
 
 impl<'v> Candidate<'v> {
     /// An item the view knows.
-    pub fn known(view: &'v View, index: u32) -> Self {
-        let entry = &view.items.entries[index as usize];
-        Self { index: Some(index), entry, terms: &view.items.terms[index as usize] }
+    pub fn known(view: &'v View, index: ItemIndex) -> Self {
+        let entry = &view.items.entries[index];
+        Self { index: Some(index), entry, terms: &view.items.terms[index] }
     }
 }

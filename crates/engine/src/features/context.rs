@@ -7,6 +7,7 @@
 //!   that of all users, times the lift of the topic for all users. So it is 0 when the user
 //!   behaves like all users, or when too little is known.
 
+use crate::columns::index::ItemIndex;
 use crate::consumption::User;
 use crate::features::candidate::Candidate;
 use crate::models::aging;
@@ -150,7 +151,7 @@ impl<'v> Circumstances<'v> {
     }
 
     /// How much more popular the item is at this location than overall.
-    pub fn location_popularity(&self, index: Option<u32>, overall_share: f32) -> f32 {
+    pub fn location_popularity(&self, index: Option<ItemIndex>, overall_share: f32) -> f32 {
         match (&self.location, index) {
             (Some(location), Some(index)) => location.preference(index, overall_share),
             _ => 0.0,
@@ -252,8 +253,8 @@ fn session_taste(
     let mut total = 0.0;
     for &(item, confidence) in items.iter().rev() {
         let signed = weight * confidence.clamp(DISLIKE_MIN, 1.0);
-        parts.push((signed, &view.items.terms[item as usize]));
-        let own = &view.items.entries[item as usize].topics;
+        parts.push((signed, &view.items.terms[item]));
+        let own = &view.items.entries[item].topics;
         topics.extend(own.iter().map(|&topic| (topic, signed)));
         total += signed.abs() * own.len() as f32;
         weight *= SESSION_DECAY;

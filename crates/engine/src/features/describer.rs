@@ -6,6 +6,7 @@
 //! - Evidence enters as `ln(1 + score / unit)`. So several kinds of evidence multiply, and the
 //!   first evidence counts more than later evidence.
 
+use crate::columns::index::ItemIndex;
 use crate::consumption::User;
 use crate::domain::Timestamp;
 use crate::features::candidate::Candidate;
@@ -104,10 +105,10 @@ impl<'a> PathScores<'a> {
         Self { scorer, dense }
     }
 
-    fn of(&self, index: Option<u32>) -> f32 {
+    fn of(&self, index: Option<ItemIndex>) -> f32 {
         let score = match (index, &self.dense) {
             (None, _) => 0.0,
-            (Some(index), Some(dense)) => dense[index as usize],
+            (Some(index), Some(dense)) => dense[index.as_usize()],
             (Some(index), None) => self.scorer.score(index),
         };
         evidence(score, COOCCURRENCE_UNIT)
@@ -168,7 +169,7 @@ impl<'a> Describer<'a> {
         let popularity = &self.view.items.popularity;
         Subject {
             candidate,
-            statistics: candidate.index.map(|index| &popularity.items[index as usize]),
+            statistics: candidate.index.map(|index| &popularity.items[index]),
             overall: candidate.index.map_or(0.0, |index| popularity.share(index)),
             lifts: self.circumstances.topic_lifts(candidate.entry),
         }

@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 
+use crate::columns::index::ItemIndex;
 use crate::features::candidate::Candidate;
 use crate::models::content::EmbeddingSpace;
 use crate::numeric;
@@ -19,7 +20,7 @@ pub struct EmbeddingTaste {
 
 impl EmbeddingTaste {
     /// From signed weights of items, in this order.
-    pub fn new(view: &View, items: &[(f32, u32)]) -> Self {
+    pub fn new(view: &View, items: &[(f32, ItemIndex)]) -> Self {
         let mut taste = Self::default();
         for &(weight, item) in items {
             if let Some((space, row)) = view.items.embeddings.row(item) {
@@ -54,7 +55,7 @@ impl EmbeddingTaste {
 
     /// The `n` items nearest in each space with a positive cosine, of those whose bit is set in
     /// `eligible`: bit `i % 64` of word `i / 64` for item `i`.
-    pub fn nearest(&self, view: &View, n: usize, eligible: &[u64]) -> Vec<u32> {
+    pub fn nearest(&self, view: &View, n: usize, eligible: &[u64]) -> Vec<ItemIndex> {
         let mut found = Vec::new();
         for space in [EmbeddingSpace::Own, EmbeddingSpace::Latent] {
             let (taste, rows) = (self.of(space), view.items.embeddings.of(space));
@@ -83,7 +84,7 @@ impl EmbeddingTaste {
 }
 
 /// Cosine of two items of one space, 0 to 1; 0 across spaces.
-pub fn embedding_cosine(view: &View, a: u32, b: u32) -> f32 {
+pub fn embedding_cosine(view: &View, a: ItemIndex, b: ItemIndex) -> f32 {
     match (view.items.embeddings.row(a), view.items.embeddings.row(b)) {
         (Some((space, a)), Some((other, b))) if space == other => {
             numeric::dot(a, b).clamp(0.0, 1.0)
@@ -93,7 +94,7 @@ pub fn embedding_cosine(view: &View, a: u32, b: u32) -> f32 {
 }
 
 /// The items nearest to `item` in its space, of those whose bit is set in `eligible`.
-pub fn nearest_items(view: &View, item: u32, n: usize, eligible: &[u64]) -> Vec<u32> {
+pub fn nearest_items(view: &View, item: ItemIndex, n: usize, eligible: &[u64]) -> Vec<ItemIndex> {
     let Some((space, row)) = view.items.embeddings.row(item) else {
         return Vec::new();
     };

@@ -1,5 +1,6 @@
 //! Values derived from a user once per change, for all requests until the next change.
 
+use crate::columns::index::ItemIndex;
 use crate::consumption::User;
 use crate::domain::Timestamp;
 use crate::features::embedding::EmbeddingTaste;
@@ -23,12 +24,12 @@ pub struct UserContext {
     pub taste: Option<Centroid>,
     pub embedding_taste: EmbeddingTaste,
     /// The items of the latest positives, the newest first.
-    pub recent: Vec<u32>,
+    pub recent: Vec<ItemIndex>,
     pub positives: u32,
     /// Scores of other items by the user's positives.
-    pub item_item: ItemItemScores,
+    pub item_item: ItemItemScores<ItemIndex>,
     /// Every item the user had, sorted, with the number of times and the last time.
-    seen: Vec<(u32, u16, Timestamp)>,
+    seen: Vec<(ItemIndex, u16, Timestamp)>,
     /// Shares of topics in the user's preferences, sorted by topic.
     topic_shares: Vec<(u32, f32)>,
 }
@@ -41,7 +42,7 @@ impl UserContext {
         };
         let recent = user.history.positives().take(RECENT).map(|entry| entry.item).collect();
         let mut weight = 1.0;
-        let mut had: Vec<(f32, u32)> = Vec::new();
+        let mut had: Vec<(f32, ItemIndex)> = Vec::new();
         for entry in user.history.entries().iter().rev().take(TASTE_ITEMS) {
             let sign = entry.net().clamp(-0.5, 1.0);
             if sign != 0.0 {
@@ -50,7 +51,7 @@ impl UserContext {
             }
         }
         let embedding_taste = EmbeddingTaste::new(view, &had);
-        let parts = had.iter().map(|&(weight, item)| (weight, &view.items.terms[item as usize]));
+        let parts = had.iter().map(|&(weight, item)| (weight, &view.items.terms[item]));
         let taste = Some(Centroid::new(parts)).filter(|centroid| !centroid.is_empty());
         let positives = user.history.positives().count() as u32;
         let had = user.history.entries().iter();
@@ -65,12 +66,12 @@ impl UserContext {
     }
 
     /// How often the user had an item; 0 when never.
-    pub fn times_seen(&self, item: u32) -> u16 {
+    pub fn times_seen(&self, item: ItemIndex) -> u16 {
         self.seen(item).map_or(0, |(times, _)| times)
     }
 
     /// How often the user had an item, and when last; `None` when never.
-    pub fn seen(&self, item: u32) -> Option<(u16, Timestamp)> {
+    pub fn seen(&self, item: ItemIndex) -> Option<(u16, Timestamp)> {
         let position = self.seen.binary_search_by_key(&item, |entry| entry.0).ok()?;
         let (_, times, last) = self.seen[position];
         Some((times, last))

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::Engine;
+use crate::columns::index::ItemIndex;
 use crate::domain::Attributes;
 use crate::domain::Item;
 use crate::domain::ItemId;
@@ -19,20 +20,20 @@ impl Engine {
         let source = item.source.as_ref().map(|source| self.view.sources.keep(source));
         let counts = self.view.vocabulary.count_document(&document(item));
         let refit = self.view.vocabulary.add(&counts);
-        *self.view.items.terms.get_mut(index as usize) = self.view.vocabulary.weigh(&counts);
-        let before = self.view.items.entries[index as usize].added_at;
+        *self.view.items.terms.get_mut(index) = self.view.vocabulary.weigh(&counts);
+        let before = self.view.items.entries[index].added_at;
         let added_at = if before == Timestamp::default() { at } else { before };
         let item = Some(Arc::new(item.clone()));
         let entry = Entry { item, topics, source, counts, updated_at: at, added_at };
         self.view.postings.insert(index, &entry);
         self.view.leaders.touch(index);
-        *self.view.items.entries.get_mut(index as usize) = Arc::new(entry);
+        *self.view.items.entries.get_mut(index) = Arc::new(entry);
         self.view.counts.catalogue += 1;
         if let Some(evicted) = refit {
             self.forget_terms(evicted);
             self.weigh_all_terms();
         } else {
-            self.view.inverted.insert(index, &self.view.items.terms[index as usize]);
+            self.view.inverted.insert(index, &self.view.items.terms[index]);
             self.embed_item(index);
         }
         self.predict_factors(index);
@@ -43,24 +44,24 @@ impl Engine {
             return;
         };
         self.remove_from_catalogue(index);
-        Arc::make_mut(self.view.items.entries.get_mut(index as usize)).updated_at = at;
+        Arc::make_mut(self.view.items.entries.get_mut(index)).updated_at = at;
     }
 
     /// Takes an item out of the catalogue; what was learnt about it stays.
-    pub(super) fn remove_from_catalogue(&mut self, index: u32) {
-        if self.view.items.entries[index as usize].item.is_none() {
+    pub(super) fn remove_from_catalogue(&mut self, index: ItemIndex) {
+        if self.view.items.entries[index].item.is_none() {
             return;
         }
-        self.view.postings.remove(index, &self.view.items.entries[index as usize]);
-        self.view.inverted.remove(index, &self.view.items.terms[index as usize]);
+        self.view.postings.remove(index, &self.view.items.entries[index]);
+        self.view.inverted.remove(index, &self.view.items.terms[index]);
         self.view.leaders.touch(index);
-        let entry = Arc::make_mut(self.view.items.entries.get_mut(index as usize));
+        let entry = Arc::make_mut(self.view.items.entries.get_mut(index));
         entry.item = None;
         let counts = std::mem::take(&mut entry.counts);
         entry.topics.iter().for_each(|&topic| self.view.topics.let_go(topic));
         entry.source.iter().for_each(|&source| self.view.sources.let_go(source));
         self.view.vocabulary.remove(&counts);
-        *self.view.items.terms.get_mut(index as usize) = Default::default();
+        *self.view.items.terms.get_mut(index) = Default::default();
         self.view.items.embeddings.set(index, None);
         self.view.counts.catalogue -= 1;
     }
@@ -68,7 +69,7 @@ impl Engine {
     pub(super) fn set_attributes(&mut self, user_id: &str, attributes: &Attributes, sequence: u64) {
         let user = self.intern_user(user_id);
         let cohorts = self.view.cohorts.of(attributes);
-        let state = Arc::make_mut(self.view.users.states.get_mut(user as usize));
+        let state = Arc::make_mut(self.view.users.states.get_mut(user));
         state.attributes = attributes.clone();
         state.cohorts = cohorts;
         state.changed_at = sequence;
@@ -81,7 +82,7 @@ impl Engine {
             return;
         }
         let view = &mut self.view;
-        for item in 0..view.items.len() {
+        for item in view.items.entries.indices() {
             if let Some(counts) = view.items.entries[item].counts.without(&evicted) {
                 Arc::make_mut(view.items.entries.get_mut(item)).counts = counts;
             }

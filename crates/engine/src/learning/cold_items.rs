@@ -10,6 +10,7 @@ use rayon::iter::IntoParallelIterator;
 use rayon::iter::ParallelIterator;
 
 use crate::Engine;
+use crate::columns::index::ItemIndex;
 use crate::models::content::EmbeddingSpace;
 use crate::models::content::Embeddings;
 use crate::models::content::SparseVector;
@@ -30,7 +31,7 @@ impl View {
     }
 
     /// The factors that the content of an item predicts.
-    pub(crate) fn predicted_factors(&self, item: u32) -> Option<Vec<f32>> {
+    pub(crate) fn predicted_factors(&self, item: ItemIndex) -> Option<Vec<f32>> {
         let (space, row) = self.items.embeddings.row(item)?;
         self.model.as_ref()?.content.factors(space, row)
     }
@@ -42,29 +43,29 @@ impl Engine {
         let view = &self.view;
         let rank = view.model.as_ref().map_or(0, |model| model.content.rank());
         let mut embeddings = Embeddings::new(view.settings.embedding_dimension as usize, rank);
-        let items = 0..view.items.entries.len();
+        let items = 0..view.items.entries.len() as u32;
         // An embedding depends on its item alone, so threads change no bit.
         let derived: Vec<_> = items
             .into_par_iter()
+            .map(ItemIndex::new)
             .map(|index| view.embed(&view.items.entries[index], &view.items.terms[index]))
             .collect();
-        for (index, embedding) in derived.into_iter().enumerate() {
-            embeddings.set(index as u32, embedding);
+        for (index, embedding) in view.item_indices().zip(derived) {
+            embeddings.set(index, embedding);
         }
         self.view.items.embeddings = embeddings;
     }
 
     /// Derives the embedding of one item.
-    pub(crate) fn embed_item(&mut self, index: u32) {
+    pub(crate) fn embed_item(&mut self, index: ItemIndex) {
         let view = &self.view;
-        let embedding =
-            view.embed(&view.items.entries[index as usize], &view.items.terms[index as usize]);
+        let embedding = view.embed(&view.items.entries[index], &view.items.terms[index]);
         self.view.items.embeddings.set(index, embedding);
     }
 
     /// Gives an item that no training has seen the factors its content predicts; one with
     /// evidence of its own is solved again.
-    pub(crate) fn predict_factors(&mut self, index: u32) {
+    pub(crate) fn predict_factors(&mut self, index: ItemIndex) {
         let Some(model) = &self.view.model else {
             return;
         };
@@ -83,10 +84,11 @@ impl Engine {
     /// As [`Self::predict_factors`] for every item, right after a switch.
     pub(crate) fn predict_all_factors(&mut self) {
         let view = &self.view;
-        let rows = (0..view.items.len() as u32)
+        let rows = view
+            .item_indices()
             .filter(|&index| !view.items.factors.is_trained(index))
             .filter_map(|index| Some((index, view.predicted_factors(index)?)));
-        let rows: Vec<(u32, Vec<f32>)> = rows.collect();
+        let rows: Vec<(ItemIndex, Vec<f32>)> = rows.collect();
         self.view.items.factors.set_rows(rows.into_iter());
     }
 }
@@ -175,7 +177,7 @@ mod tests {
             }));
         }
 
-        fn index(&self, number: usize) -> u32 {
+        fn index(&self, number: usize) -> ItemIndex {
             self.engine.state().item_index(&format!("i{number}")).unwrap()
         }
 

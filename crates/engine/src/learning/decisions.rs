@@ -14,6 +14,8 @@ use crate::bandit::Piece;
 use crate::bandit::ShownPosition;
 use crate::bandit::Weight;
 use crate::bandit::discount;
+use crate::columns::index::ItemIndex;
+use crate::columns::index::UserIndex;
 use crate::columns::interner::name_key;
 use crate::columns::window::Window;
 use crate::consumption::User;
@@ -50,7 +52,7 @@ impl View {
 
     /// What is believed that an item earns beyond its features. `None`: an item that is not
     /// known.
-    pub fn item_effect(&self, item: Option<u32>) -> ItemEffect {
+    pub fn item_effect(&self, item: Option<ItemIndex>) -> ItemEffect {
         let id = item.and_then(|item| self.items.ids.name(item));
         id.map_or_else(|| self.item_effects.of_unknown(), |id| self.item_effects.of(name_key(id)))
     }
@@ -128,7 +130,7 @@ impl View {
     /// that may still be rewarded reach back.
     pub(crate) fn shown_in_a_day(&self, user_id: &str, now: Timestamp) -> Vec<u64> {
         if let Some(user) = self.user_index(user_id) {
-            let impressions = self.users.impressions.get(user as usize);
+            let impressions = self.users.impressions.get(user);
             return impressions.map_or_else(Vec::new, |shown| shown.in_a_day(now).collect());
         }
         let recent = self.decisions_for(name_key(user_id));
@@ -139,7 +141,7 @@ impl View {
     /// Whether the impressions of a decision, by the key of its id, are counted in the state.
     pub fn knows_impressions(&self, user_id: &str, decision: u128) -> bool {
         let impressions =
-            self.user_index(user_id).and_then(|user| self.users.impressions.get(user as usize));
+            self.user_index(user_id).and_then(|user| self.users.impressions.get(user));
         self.decision_number(decision).is_some()
             || impressions.is_some_and(|shown| shown.has_decision(decision))
     }
@@ -238,7 +240,7 @@ impl Engine {
         if let Some(item) = known {
             self.view.items.popularity.count_shown(item);
         }
-        let entry = known.map(|item| &self.view.items.entries[item as usize]);
+        let entry = known.map(|item| &self.view.items.entries[item]);
         ShownPosition {
             item: key,
             counted: known.is_some(),
@@ -341,18 +343,18 @@ impl Engine {
 
     pub(crate) fn note_shown(
         &mut self,
-        user: u32,
+        user: UserIndex,
         items: impl Iterator<Item = u64>,
         at: Timestamp,
         decision: u128,
     ) {
         let impressions = &mut self.view.users.impressions;
-        impressions.grow(user as usize + 1, &Arc::default());
-        Arc::make_mut(impressions.get_mut(user as usize)).note(items, at, decision);
+        impressions.grow(user.as_usize() + 1, &Arc::default());
+        Arc::make_mut(impressions.get_mut(user)).note(items, at, decision);
     }
 
     /// A user who becomes known keeps what the decisions of the window say was shown.
-    pub(crate) fn note_shown_before(&mut self, user: u32, user_id: &str) {
+    pub(crate) fn note_shown_before(&mut self, user: UserIndex, user_id: &str) {
         let shown: Vec<Arc<PendingDecision>> =
             self.view.decisions_for(name_key(user_id)).cloned().collect();
         for decision in shown.into_iter().rev() {
@@ -361,7 +363,12 @@ impl Engine {
         }
     }
 
-    pub(crate) fn credit_decision(&mut self, event: &Interaction, item: u32, confidence: f32) {
+    pub(crate) fn credit_decision(
+        &mut self,
+        event: &Interaction,
+        item: ItemIndex,
+        confidence: f32,
+    ) {
         let Some(decision_id) = &event.decision_id else {
             return;
         };

@@ -9,6 +9,8 @@
 use std::sync::Arc;
 
 use crate::Engine;
+use crate::columns::index::ItemIndex;
+use crate::columns::index::UserIndex;
 use crate::consumption::Live;
 use crate::state::View;
 use crate::state::quarantine::Phase;
@@ -19,7 +21,7 @@ const SWEPT_PER_RECORD: u32 = 16;
 
 impl Engine {
     /// The index of a user that a record names.
-    pub(super) fn intern_user(&mut self, user_id: &str) -> u32 {
+    pub(super) fn intern_user(&mut self, user_id: &str) -> UserIndex {
         let (user, is_new) = self.view.users.intern(user_id);
         if is_new {
             self.note_shown_before(user, user_id);
@@ -29,7 +31,7 @@ impl Engine {
         user
     }
 
-    pub(super) fn intern_item(&mut self, item_id: &str, sequence: u64) -> u32 {
+    pub(super) fn intern_item(&mut self, item_id: &str, sequence: u64) -> ItemIndex {
         self.view.items.intern(item_id, sequence)
     }
 
@@ -62,7 +64,7 @@ impl Engine {
     }
 
     /// Forgets items that the catalogue does not have.
-    fn forget_items(&mut self, items: Vec<u32>) {
+    fn forget_items(&mut self, items: Vec<ItemIndex>) {
         items.iter().for_each(|&item| self.forget_factors(item));
         let view = &mut self.view;
         items.iter().for_each(|&item| view.items.forget(item));
@@ -103,8 +105,8 @@ impl View {
     fn sweep_one(&mut self, phase: Phase, index: u32) {
         let Self { items, devices, locations, cohorts, contexts, .. } = self;
         match phase {
-            Phase::Users => self.sweep_user(index),
-            Phase::Items => self.sweep_item(index),
+            Phase::Users => self.sweep_user(UserIndex::new(index)),
+            Phase::Items => self.sweep_item(ItemIndex::new(index)),
             Phase::Cohorts => cohorts.drop_dead(index, |item| items.is_live(item)),
             Phase::Locations => locations.drop_dead(index, |item| items.is_live(item)),
             Phase::Topics => contexts.drop_dead(
@@ -116,7 +118,7 @@ impl View {
     }
 
     /// Drops what a user's state says of forgotten items, topics, sources and devices.
-    fn sweep_user(&mut self, user: u32) {
+    fn sweep_user(&mut self, user: UserIndex) {
         let Self { users, items, topics, sources, devices, cohorts, .. } = self;
         let live = Live {
             item: &|item| items.is_live(item),
@@ -125,19 +127,19 @@ impl View {
             device: &|device| devices.is_live(device),
             cohort: &|cohort| cohorts.names.is_live(cohort),
         };
-        if users.states[user as usize].refers_to_dead(&live) {
-            Arc::make_mut(users.states.get_mut(user as usize)).drop_dead(&live);
+        if users.states[user].refers_to_dead(&live) {
+            Arc::make_mut(users.states.get_mut(user)).drop_dead(&live);
         }
     }
 
-    fn sweep_item(&mut self, item: u32) {
+    fn sweep_item(&mut self, item: ItemIndex) {
         let Self { items, topics, sources, .. } = self;
         items.drop_dead(item);
-        let entry = &items.entries[item as usize];
+        let entry = &items.entries[item];
         let is_whole = entry.topics.iter().all(|&topic| topics.is_live(topic))
             && entry.source.is_none_or(|source| sources.is_live(source));
         if !is_whole {
-            let entry = Arc::make_mut(items.entries.get_mut(item as usize));
+            let entry = Arc::make_mut(items.entries.get_mut(item));
             entry.topics.retain(|&topic| topics.is_live(topic));
             entry.source = entry.source.filter(|&source| sources.is_live(source));
         }

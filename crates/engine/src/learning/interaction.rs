@@ -9,6 +9,8 @@ use std::sync::Arc;
 use crate::Engine;
 use crate::bandit::Piece;
 use crate::bandit::of_return;
+use crate::columns::index::ItemIndex;
+use crate::columns::index::UserIndex;
 use crate::columns::interner::name_key;
 use crate::consumption;
 use crate::consumption::Change;
@@ -55,11 +57,17 @@ impl Engine {
 
     /// Counts an impression. The user's own state stays as it is: an impression is
     /// no action of the user.
-    fn count_impression(&mut self, user: u32, item: u32, event: &Interaction, at: Timestamp) {
+    fn count_impression(
+        &mut self,
+        user: UserIndex,
+        item: ItemIndex,
+        event: &Interaction,
+        at: Timestamp,
+    ) {
         self.view.items.popularity.count_impression(item);
         let impressions = &mut self.view.users.impressions;
-        impressions.grow(user as usize + 1, &Arc::default());
-        Arc::make_mut(impressions.get_mut(user as usize)).count(at);
+        impressions.grow(user.as_usize() + 1, &Arc::default());
+        Arc::make_mut(impressions.get_mut(user)).count(at);
         if event.decision_id.is_none() {
             let item = name_key(event.item_id.as_str());
             self.note_shown(user, std::iter::once(item), at, 0);
@@ -69,14 +77,14 @@ impl Engine {
     /// Folds an event into its consumption and learns from what that changes.
     fn consume(
         &mut self,
-        user: u32,
-        item: u32,
+        user: UserIndex,
+        item: ItemIndex,
         event: &Interaction,
         evidence: &Evidence,
         (sequence, recorded_at): (u64, Timestamp),
     ) {
         let request_context = self.request_context(event, evidence.at);
-        let history = &self.view.users.states[user as usize].history;
+        let history = &self.view.users.states[user].history;
         let gap = self.view.return_gap.seconds();
         let (consumption, change) = history.folded(item, evidence, gap);
         let returned = history.find(item).map_or(1.0, |before| {
@@ -101,8 +109,8 @@ impl Engine {
             self.test_before_learning((user, item, event), &change, &believed, sequence, weight);
             self.learn_rise(user, item, &change, &believed, weight as f32 * returned);
         }
-        let entry = self.view.items.entries[item as usize].clone();
-        let state = Arc::make_mut(self.view.users.states.get_mut(user as usize));
+        let entry = self.view.items.entries[item].clone();
+        let state = Arc::make_mut(self.view.users.states.get_mut(user));
         let session_id = event.session_id.as_ref().map(|id| id.as_str());
         let noted = consumption::Event {
             kind: evidence.kind,
@@ -132,8 +140,8 @@ impl Engine {
     /// still is that of before. Popularity takes it by `weight`.
     fn learn_rise(
         &mut self,
-        user: u32,
-        item: u32,
+        user: UserIndex,
+        item: ItemIndex,
         change: &Change,
         request_context: &RequestContext,
         weight: f32,
@@ -141,7 +149,7 @@ impl Engine {
         let view = &mut self.view;
         let at = request_context.now;
         view.learn_popularity(item, change.rise * weight, change.is_positive(), at);
-        let state = view.users.states[user as usize].clone();
+        let state = view.users.states[user].clone();
         let shares = view.decays.shares.at(at);
         if let Some(location) = request_context.location {
             view.locations.add(location, item, change.rise, shares);
@@ -157,16 +165,16 @@ impl Engine {
     }
 
     /// What a positive changes, once for each session of an item.
-    fn learn_positive(&mut self, state: &User, item: u32, request_context: &RequestContext) {
+    fn learn_positive(&mut self, state: &User, item: ItemIndex, request_context: &RequestContext) {
         let view = &mut self.view;
         let at = request_context.now;
-        let entry = view.items.entries[item as usize].clone();
+        let entry = view.items.entries[item].clone();
         if entry.item.is_some() {
             view.recent_positives.note(item);
         }
         // What came late goes with what was had before it.
         let before = state.history.positives_until(at);
-        let recent: Vec<u32> = before.take(RECENT).map(|entry| entry.item).collect();
+        let recent: Vec<ItemIndex> = before.take(RECENT).map(|entry| entry.item).collect();
         let together = view.decays.cooccurrence.at(at);
         collaborative::note(&mut view.items.cooccurrence, item, &recent, together);
         collaborative::note_succession(&mut view.items.successors, item, &recent, together);
@@ -190,13 +198,13 @@ impl Engine {
     /// of an item that could have been recommended.
     fn test_before_learning(
         &mut self,
-        (user, item, event): (u32, u32, &Interaction),
+        (user, item, event): (UserIndex, ItemIndex, &Interaction),
         change: &Change,
         request_context: &RequestContext,
         sequence: u64,
         weight: f64,
     ) {
-        let state = self.view.users.states[user as usize].clone();
+        let state = self.view.users.states[user].clone();
         let again = state.history.find(item).is_some() && !self.view.recommends_seen();
         let is_possible = sampling::can_be_shown(&self.view, &state, item, request_context.now);
         if !change.opened || again || !is_possible {
@@ -222,7 +230,7 @@ impl Engine {
         let now = view.popularity_scales();
         let popularity = indices
             .iter()
-            .map(|&index| f64::from(now.popularity(&view.items.popularity.items[index as usize])));
+            .map(|&index| f64::from(now.popularity(&view.items.popularity.items[index])));
         let popularity_rank = sampling::rank_of_first(popularity);
         Arc::make_mut(&mut self.view.prequential).note(hybrid_rank, popularity_rank);
         let shown = self.view.shown_with(event, &state, request_context.now);
@@ -237,9 +245,9 @@ impl Engine {
     }
 
     /// An item that is not in the catalogue gets its topics from the interaction.
-    fn describe_stub(&mut self, item: u32, event: &Interaction) {
+    fn describe_stub(&mut self, item: ItemIndex, event: &Interaction) {
         let context = &event.context;
-        let entry = &self.view.items.entries[item as usize];
+        let entry = &self.view.items.entries[item];
         let wanting = entry.item.is_none() && entry.topics.is_empty() && entry.source.is_none();
         if !wanting || (context.topics.is_empty() && context.source.is_none()) {
             return;
@@ -247,7 +255,7 @@ impl Engine {
         let topics = context.topics.iter().take(STUB_TOPICS_MAX);
         let topics = topics.map(|topic| self.view.topics.note(topic)).collect();
         let source = context.source.as_ref().map(|source| self.view.sources.note(source));
-        let entry = Arc::make_mut(self.view.items.entries.get_mut(item as usize));
+        let entry = Arc::make_mut(self.view.items.entries.get_mut(item));
         (entry.topics, entry.source) = (topics, source);
     }
 }

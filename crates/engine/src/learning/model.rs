@@ -9,6 +9,7 @@
 use std::sync::Arc;
 
 use crate::Engine;
+use crate::columns::index::ItemIndex;
 use crate::columns::interner::name_key;
 use crate::consumption;
 use crate::domain::PublishedModel;
@@ -38,7 +39,7 @@ fn admitted(
     view: &View,
     published: &PublishedModel,
     sequence: Sequence,
-) -> Result<(Publication, Vec<Option<u32>>), ModelFault> {
+) -> Result<(Publication, Vec<Option<ItemIndex>>), ModelFault> {
     if published.version.checked_sub(1) != Some(view.model_version()) {
         return Err(ModelFault::Version);
     }
@@ -59,12 +60,12 @@ fn admitted(
 }
 
 /// The items that have these keys now. Of two ids with one key the first has it.
-fn indices_of(view: &View, keys: &[u64]) -> Vec<Option<u32>> {
+fn indices_of(view: &View, keys: &[u64]) -> Vec<Option<ItemIndex>> {
     let mut by_key: Vec<(u64, usize)> =
         keys.iter().enumerate().map(|(position, &key)| (key, position)).collect();
     by_key.sort_unstable();
     let mut indices = vec![None; keys.len()];
-    for index in 0..view.items.len() as u32 {
+    for index in view.item_indices() {
         let Some(name) = view.items.ids.name(index) else {
             continue;
         };
@@ -120,7 +121,7 @@ impl Engine {
     pub(super) fn observe_new_item(
         &mut self,
         state: &consumption::User,
-        item: u32,
+        item: ItemIndex,
         confidence: f32,
     ) {
         let items = &self.view.items;
@@ -136,7 +137,7 @@ impl Engine {
     }
 
     /// The list is emptied every few records and has one item for each of them at most.
-    pub(super) fn note_unsolved(&mut self, item: u32) {
+    pub(super) fn note_unsolved(&mut self, item: ItemIndex) {
         if let Err(position) = self.view.unsolved.binary_search(&item) {
             self.view.unsolved.insert(position, item);
         }
@@ -163,7 +164,7 @@ impl Engine {
     }
 
     /// Forgets what model and evidence know of an item, before its index is given to another.
-    pub(crate) fn forget_factors(&mut self, item: u32) {
+    pub(crate) fn forget_factors(&mut self, item: ItemIndex) {
         self.view.items.factors.forget(item);
         self.view.items.online.forget(item);
         ItemItem::forget(&mut self.view.item_item, item);

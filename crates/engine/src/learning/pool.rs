@@ -3,6 +3,7 @@
 //! One bit for each index and one count for each word, so the n-th item is found by a binary
 //! search. Made again for each draw of a choice set, in one pass over the words.
 
+use crate::columns::index::ItemIndex;
 use crate::consumption::User;
 use crate::domain::Timestamp;
 use crate::state::View;
@@ -25,9 +26,9 @@ impl Pool {
         Self::of(view.postings.catalogue().to_vec(), without)
     }
 
-    fn of(mut words: Vec<u64>, without: impl Iterator<Item = u32>) -> Self {
+    fn of(mut words: Vec<u64>, without: impl Iterator<Item = ItemIndex>) -> Self {
         for item in without {
-            let (word, bit) = (item as usize / WORD, item as usize % WORD);
+            let (word, bit) = (item.as_usize() / WORD, item.as_usize() % WORD);
             if let Some(word) = words.get_mut(word) {
                 *word &= !(1 << bit);
             }
@@ -49,14 +50,14 @@ impl Pool {
     ///
     /// # Panics
     /// When `n` is not below the length.
-    pub fn nth(&self, n: usize) -> u32 {
+    pub fn nth(&self, n: usize) -> ItemIndex {
         assert!(n < self.len, "a rank within the pool");
         let word = self.before.partition_point(|&before| before <= n) - 1;
         let mut left = self.words[word];
         for _ in self.before[word]..n {
             left &= left - 1;
         }
-        (word * WORD) as u32 + left.trailing_zeros()
+        ItemIndex::new((word * WORD) as u32 + left.trailing_zeros())
     }
 }
 
@@ -69,8 +70,8 @@ mod tests {
         let members = [0, 3, 63, 200, 201, 255, 256, 300];
         let mut words = vec![0_u64; 6];
         members.iter().for_each(|&item| words[item / WORD] |= 1 << (item % WORD));
-        let pool = Pool::of(words, [3, 201, 5, 9_999].into_iter());
-        let found: Vec<u32> = (0..pool.len()).map(|n| pool.nth(n)).collect();
+        let pool = Pool::of(words, [3, 201, 5, 9_999].into_iter().map(ItemIndex::new));
+        let found: Vec<u32> = (0..pool.len()).map(|n| pool.nth(n).get()).collect();
         assert_eq!(found, [0, 63, 200, 255, 256, 300]);
     }
 }

@@ -13,6 +13,7 @@
 //! deleted or future items. The number of draws is bounded, so that a set is smaller where few
 //! items can be shown.
 
+use crate::columns::index::ItemIndex;
 use crate::consumption::Consumption;
 use crate::consumption::User;
 use crate::domain::Timestamp;
@@ -33,26 +34,33 @@ const RECENT_SHARE: f64 = 0.5;
 #[derive(Debug, Clone, PartialEq)]
 pub struct ChoiceSet {
     /// The chosen item first, then distinct others.
-    pub items: Vec<u32>,
+    pub items: Vec<ItemIndex>,
     /// By item: minus the logarithm of how often the sample was expected to hold it.
     pub offsets: Vec<f64>,
 }
 
 /// Whether an item could have been recommended to a user, seen items included: it is in the
 /// catalogue, published by then, and not hidden.
-pub fn can_be_shown(view: &View, user: &User, item: u32, now: Timestamp) -> bool {
-    let described = view.items.entries[item as usize].item.as_ref();
+pub fn can_be_shown(view: &View, user: &User, item: ItemIndex, now: Timestamp) -> bool {
+    let described = view.items.entries[item].item.as_ref();
     described.is_some_and(|item| item.published_at.is_none_or(|published| published <= now))
         && !user.history.find(item).is_some_and(|entry| entry.is_hidden())
 }
 
 /// `item` with sampled items of the catalogue. The draw depends on the namespace's seed
 /// and the sequence only.
-pub fn choice_set(view: &View, user: &User, item: u32, now: Timestamp, sequence: u64) -> ChoiceSet {
+pub fn choice_set(
+    view: &View,
+    user: &User,
+    item: ItemIndex,
+    now: Timestamp,
+    sequence: u64,
+) -> ChoiceSet {
     let mut rng =
         seed::stream(view.settings.seed, seed::Purpose::Negatives, &sequence.to_le_bytes());
-    let fits =
-        |items: &[u32], index: u32| !items.contains(&index) && can_be_shown(view, user, index, now);
+    let fits = |items: &[ItemIndex], index: ItemIndex| {
+        !items.contains(&index) && can_be_shown(view, user, index, now)
+    };
     let mut items = Vec::with_capacity(NEGATIVES + 1);
     items.push(item);
     let had = finished(view, user, now);
@@ -102,7 +110,7 @@ fn finished<'a>(view: &View, user: &'a User, now: Timestamp) -> &'a [Consumption
 fn offsets(
     view: &View,
     user: &User,
-    items: &[u32],
+    items: &[ItemIndex],
     (familiar, had): (usize, usize),
     rest: usize,
 ) -> Vec<f64> {
@@ -111,7 +119,7 @@ fn offsets(
     let recent_share = if recent.items().is_empty() { 0.0 } else { RECENT_SHARE };
     let draws = recent.items().len().max(1) as f64;
     let of_familiar = -math::ln(familiar.max(1) as f64 / had.max(1) as f64);
-    let offset = |&item: &u32| {
+    let offset = |&item: &ItemIndex| {
         if familiar > 0 && user.history.find(item).is_some() {
             return of_familiar;
         }

@@ -131,17 +131,23 @@ impl HalfLives {
 /// - Entries are in the order of their keys, at most the capacity given to `add`.
 /// - `total` is the decayed sum of all absolute weights ever added, dropped
 ///   entries included.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct DecayedRow {
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DecayedRow<K = u32> {
     landmark: DecayTime,
     total: f64,
-    entries: Vec<(u32, f32)>,
+    entries: Vec<(K, f32)>,
 }
 
-impl DecayedRow {
+impl<K> Default for DecayedRow<K> {
+    fn default() -> Self {
+        Self { landmark: DecayTime::default(), total: 0.0, entries: Vec::new() }
+    }
+}
+
+impl<K: Copy + Ord> DecayedRow<K> {
     /// Adds `weight` to `key` at time `at`. Over `capacity` entries the one of
     /// least absolute value is dropped.
-    pub fn add(&mut self, key: u32, weight: f32, at: DecayTime, capacity: usize) {
+    pub fn add(&mut self, key: K, weight: f32, at: DecayTime, capacity: usize) {
         let weight = f64::from(weight) * self.growth(at);
         self.total += weight.abs();
         match self.entries.binary_search_by_key(&key, |entry| entry.0) {
@@ -180,7 +186,7 @@ impl DecayedRow {
     }
 
     /// Drops the smallest entry but never `newest`: a new entry must be able to grow.
-    fn drop_least(&mut self, newest: u32) {
+    fn drop_least(&mut self, newest: K) {
         let least = (0..self.entries.len())
             .filter(|&index| self.entries[index].0 != newest)
             .min_by(|&a, &b| self.entries[a].1.abs().total_cmp(&self.entries[b].1.abs()));
@@ -196,19 +202,19 @@ impl DecayedRow {
     }
 
     /// The stored value of `key`, to be multiplied with [`Self::scale`].
-    pub fn stored(&self, key: u32) -> f32 {
+    pub fn stored(&self, key: K) -> f32 {
         self.entries
             .binary_search_by_key(&key, |entry| entry.0)
             .map_or(0.0, |index| self.entries[index].1)
     }
 
     /// Drops the entries of keys that `keeps` denies; the total stays.
-    pub fn retain(&mut self, keeps: impl Fn(u32) -> bool) {
+    pub fn retain(&mut self, keeps: impl Fn(K) -> bool) {
         self.entries.retain(|entry| keeps(entry.0));
     }
 
     /// Stored values by key.
-    pub fn entries(&self) -> &[(u32, f32)] {
+    pub fn entries(&self) -> &[(K, f32)] {
         &self.entries
     }
 
@@ -218,14 +224,14 @@ impl DecayedRow {
     }
 
     /// [`Self::share`] of every key, by key.
-    pub fn shares(&self, now: DecayTime, prior_mass: f32) -> Vec<(u32, f32)> {
+    pub fn shares(&self, now: DecayTime, prior_mass: f32) -> Vec<(K, f32)> {
         let scale = self.scale(now);
         let total = self.total() * scale + prior_mass;
         self.entries.iter().map(|&(key, stored)| (key, stored * scale / total)).collect()
     }
 
     /// Share of `key` in the total, shrunk towards 0 by a prior mass: in -1..=1.
-    pub fn share(&self, key: u32, now: DecayTime, prior_mass: f32) -> f32 {
+    pub fn share(&self, key: K, now: DecayTime, prior_mass: f32) -> f32 {
         if self.entries.is_empty() {
             return 0.0;
         }

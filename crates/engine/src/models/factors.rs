@@ -8,6 +8,7 @@ use std::sync::OnceLock;
 use crate::columns::column::PAGE;
 use crate::columns::column::PAGES_PER_SECTION;
 use crate::columns::column::encode;
+use crate::columns::index::ItemIndex;
 use crate::columns::part::Digest;
 use crate::columns::part::Part;
 use crate::columns::part::Sections;
@@ -57,8 +58,8 @@ impl ItemFactors {
     }
 
     /// The factors of an item; `None` beyond the last row or when all zero.
-    pub fn row(&self, item: u32) -> Option<&[f32]> {
-        let item = item as usize;
+    pub fn row(&self, item: ItemIndex) -> Option<&[f32]> {
+        let item = item.as_usize();
         let page = self.pages.get(item / PAGE)?;
         let start = item % PAGE * self.k;
         let row = page.values.get(start..start + self.k)?;
@@ -66,9 +67,9 @@ impl ItemFactors {
     }
 
     /// Replaces an item's factors; rows in between become zero.
-    pub fn set_row(&mut self, item: u32, row: &[f32]) {
+    pub fn set_row(&mut self, item: ItemIndex, row: &[f32]) {
         assert!(row.len() == self.k, "a row has k values");
-        let item = item as usize;
+        let item = item.as_usize();
         while self.rows <= item {
             if self.rows.is_multiple_of(PAGE) {
                 let values = Vec::with_capacity(PAGE * self.k);
@@ -92,7 +93,7 @@ impl ItemFactors {
 
     /// The `n` rows of the largest product with `query`, which is k long, as (index, product),
     /// best first; `eligible`: bit `i % 64` of word `i / 64` for row `i`, none beyond the end.
-    pub fn best(&self, query: &[f32], n: usize, eligible: &[u64]) -> Vec<(u32, f32)> {
+    pub fn best(&self, query: &[f32], n: usize, eligible: &[u64]) -> Vec<(ItemIndex, f32)> {
         const WORDS: usize = PAGE / 64;
         let count: usize = eligible.iter().map(|word| word.count_ones() as usize).sum();
         if count < self.rows / FEW {
@@ -100,7 +101,7 @@ impl ItemFactors {
             for (word, bits) in (0_u32..).zip(eligible) {
                 let mut left = *bits;
                 while left != 0 {
-                    let index = word * 64 + left.trailing_zeros();
+                    let index = ItemIndex::new(word * 64 + left.trailing_zeros());
                     left &= left - 1;
                     if let Some(row) = self.row(index) {
                         top.push(numeric::dot(row, query), index);
@@ -115,7 +116,8 @@ impl ItemFactors {
         };
         let pages = (0..).zip(self.pages());
         let pages = pages.map(|(page, factors)| Page { factors, eligible: Some(words(page)) });
-        scan(pages, self.k, query, n)
+        let best = scan(pages, self.k, query, n);
+        best.into_iter().map(|(row, score)| (ItemIndex::new(row), score)).collect()
     }
 
     /// All rows in one piece.
@@ -169,12 +171,11 @@ mod tests {
     #[test]
     fn setting_a_far_row_leaves_unknown_rows_between() {
         let mut factors = ItemFactors::new(2, &[1.0, 2.0]);
-        factors.set_row(700, &[3.0, 4.0]);
+        factors.set_row(ItemIndex::new(700), &[3.0, 4.0]);
         assert_eq!(factors.rows, 701);
-        assert_eq!(factors.row(0), Some(&[1.0, 2.0][..]));
-        assert_eq!(factors.row(350), None);
-        assert_eq!(factors.row(700), Some(&[3.0, 4.0][..]));
-        assert_eq!(factors.row(701), None);
+        let row = |item| factors.row(ItemIndex::new(item));
+        assert_eq!((row(0), row(350)), (Some(&[1.0, 2.0][..]), None));
+        assert_eq!((row(700), row(701)), (Some(&[3.0, 4.0][..]), None));
     }
 
     #[test]
@@ -182,8 +183,8 @@ mod tests {
         let mut factors = ItemFactors::new(1, &[1.0; 600]);
         let view = factors.clone();
         let digest = view.digest();
-        factors.set_row(3, &[9.0]);
-        assert_eq!(view.row(3), Some(&[1.0][..]));
+        factors.set_row(ItemIndex::new(3), &[9.0]);
+        assert_eq!(view.row(ItemIndex::new(3)), Some(&[1.0][..]));
         assert_eq!(view.digest(), digest);
         assert_ne!(factors.digest(), digest);
         assert_eq!(ItemFactors::new(1, &factors.to_vec()).digest(), factors.digest());

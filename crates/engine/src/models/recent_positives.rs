@@ -8,6 +8,8 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::columns::index::ItemIndex;
+
 /// Positives that are remembered.
 const RECENT: usize = 2_048;
 
@@ -15,16 +17,16 @@ const RECENT: usize = 2_048;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecentPositives {
     /// A ring.
-    items: Arc<Vec<u32>>,
+    items: Arc<Vec<ItemIndex>>,
     /// Where the oldest of a full ring is.
     oldest: u32,
     /// How often each of them is there, by item.
-    occurrences: Arc<Vec<(u32, u32)>>,
+    occurrences: Arc<Vec<(ItemIndex, u32)>>,
 }
 
 impl RecentPositives {
     /// Notes the item of a positive.
-    pub fn note(&mut self, item: u32) {
+    pub fn note(&mut self, item: ItemIndex) {
         let items = Arc::make_mut(&mut self.items);
         let occurrences = Arc::make_mut(&mut self.occurrences);
         if items.len() < RECENT {
@@ -46,12 +48,12 @@ impl RecentPositives {
         }
     }
 
-    pub fn items(&self) -> &[u32] {
+    pub fn items(&self) -> &[ItemIndex] {
         &self.items
     }
 
     /// Drops items that `is_live` denies.
-    pub fn retain(&mut self, is_live: impl Fn(u32) -> bool) {
+    pub fn retain(&mut self, is_live: impl Fn(ItemIndex) -> bool) {
         if self.occurrences.iter().any(|entry| !is_live(entry.0)) {
             Arc::make_mut(&mut self.items).retain(|&item| is_live(item));
             Arc::make_mut(&mut self.occurrences).retain(|entry| is_live(entry.0));
@@ -65,12 +67,12 @@ impl RecentPositives {
         let counted = sorted.chunk_by(|a, b| a == b).map(|run| (run[0], run.len() as u32));
         sorted.len() <= RECENT
             && (self.oldest == 0 || sorted.len() == RECENT && (self.oldest as usize) < RECENT)
-            && sorted.last().is_none_or(|&item| (item as usize) < items)
+            && sorted.last().is_none_or(|&item| item.as_usize() < items)
             && counted.eq(self.occurrences.iter().copied())
     }
 
     /// How often an item is among them.
-    pub fn occurrences(&self, item: u32) -> u32 {
+    pub fn occurrences(&self, item: ItemIndex) -> u32 {
         let found = self.occurrences.binary_search_by_key(&item, |entry| entry.0);
         found.map_or(0, |position| self.occurrences[position].1)
     }
@@ -83,20 +85,24 @@ mod tests {
     #[test]
     fn the_newest_positives_are_counted_and_the_oldest_is_evicted() {
         let mut recent = RecentPositives::default();
-        for item in 0..RECENT as u32 {
-            recent.note(item % 2);
+        let [zero, one, seven, nine] = [0, 1, 7, 9].map(ItemIndex::new);
+        for number in 0..RECENT as u32 {
+            recent.note(ItemIndex::new(number % 2));
         }
         let half = RECENT as u32 / 2;
-        assert_eq!([0, 1].map(|item| recent.occurrences(item)), [half, half]);
+        assert_eq!([zero, one].map(|item| recent.occurrences(item)), [half, half]);
         // The oldest is evicted first.
-        recent.note(7);
-        assert_eq!([0, 1, 7].map(|item| recent.occurrences(item)), [half - 1, half, 1]);
-        recent.note(7);
-        assert_eq!([0, 1, 7].map(|item| recent.occurrences(item)), [half - 1, half - 1, 2]);
+        recent.note(seven);
+        assert_eq!([zero, one, seven].map(|item| recent.occurrences(item)), [half - 1, half, 1]);
+        recent.note(seven);
+        assert_eq!(
+            [zero, one, seven].map(|item| recent.occurrences(item)),
+            [half - 1, half - 1, 2]
+        );
         for _ in 0..3 * RECENT {
-            recent.note(9);
+            recent.note(nine);
         }
-        assert_eq!([0, 7, 9].map(|item| recent.occurrences(item)), [0, 0, RECENT as u32]);
+        assert_eq!([zero, seven, nine].map(|item| recent.occurrences(item)), [0, 0, RECENT as u32]);
         assert!(recent.is_whole(10) && !recent.is_whole(9));
     }
 }

@@ -11,14 +11,14 @@ use std::cmp::Ordering;
 
 /// The `k` best (score, index) pairs seen so far.
 #[derive(Debug, Clone)]
-pub struct TopK {
+pub struct TopK<K = u32> {
     limit: usize,
-    buffer: Vec<(f32, u32)>,
+    buffer: Vec<(f32, K)>,
     /// The k-th best at the last cut; `None` until k were seen and cut.
-    worst: Option<(f32, u32)>,
+    worst: Option<(f32, K)>,
 }
 
-impl TopK {
+impl<K: Copy + Ord> TopK<K> {
     /// A selector of the `k` best; with `k` = 0 it keeps nothing.
     #[must_use]
     pub fn new(k: usize) -> Self {
@@ -27,7 +27,7 @@ impl TopK {
 
     /// Offers one element.
     #[inline]
-    pub fn push(&mut self, score: f32, index: u32) {
+    pub fn push(&mut self, score: f32, index: K) {
         // Adding +0.0 turns -0.0 into +0.0, so that equal scores compare equal.
         let entry = (if score.is_nan() { f32::NEG_INFINITY } else { score + 0.0 }, index);
         if self.limit == 0 || self.worst.is_some_and(|worst| best_first(&entry, &worst).is_ge()) {
@@ -49,7 +49,7 @@ impl TopK {
 
     /// The best elements as (index, score), best first.
     #[must_use]
-    pub fn into_sorted_vec(mut self) -> Vec<(u32, f32)> {
+    pub fn into_sorted_vec(mut self) -> Vec<(K, f32)> {
         self.buffer.sort_unstable_by(best_first);
         self.buffer.truncate(self.limit);
         self.buffer.into_iter().map(|(score, index)| (index, score)).collect()
@@ -65,7 +65,7 @@ impl TopK {
 
 /// Higher score first, then lower index.
 #[inline]
-fn best_first(a: &(f32, u32), b: &(f32, u32)) -> Ordering {
+fn best_first<K: Ord>(a: &(f32, K), b: &(f32, K)) -> Ordering {
     b.0.total_cmp(&a.0).then(a.1.cmp(&b.1))
 }
 

@@ -9,6 +9,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::columns::index::ItemIndex;
 use crate::consumption::User;
 use crate::features::Candidate;
 use crate::features::Cause;
@@ -41,7 +42,7 @@ pub struct Reason {
     /// The value of this component.
     pub contribution: f64,
     /// The causing item of the user's history.
-    pub item: Option<u32>,
+    pub item: Option<ItemIndex>,
     /// The topic it is about.
     pub topic: Option<Box<str>>,
     /// The source, cohort, location or kind of device it is about.
@@ -65,9 +66,9 @@ pub struct Explainer<'a> {
     /// Components of the average candidate.
     average: BTreeMap<&'static str, f64>,
     /// Liked items, the newest first.
-    liked: Vec<u32>,
+    liked: Vec<ItemIndex>,
     /// Liked items of the current session, the newest first.
-    session: Vec<u32>,
+    session: Vec<ItemIndex>,
 }
 
 impl<'a> Explainer<'a> {
@@ -205,7 +206,7 @@ impl<'a> Explainer<'a> {
     /// The newest item of the session with a topic of the candidate.
     fn of_session(&self, candidate: &Candidate<'_>, kind: ReasonKind) -> Option<Reason> {
         self.session.iter().find_map(|&item| {
-            let topics = &self.view.items.entries[item as usize].topics;
+            let topics = &self.view.items.entries[item].topics;
             let shared = topics.iter().find(|topic| candidate.entry.topics.contains(topic))?;
             Some(Reason {
                 item: Some(item),
@@ -216,10 +217,10 @@ impl<'a> Explainer<'a> {
     }
 
     /// The item with the most similar terms, of equals the newest.
-    fn most_similar(&self, items: &[u32], terms: &SparseVector) -> Option<u32> {
-        let mut best: Option<(f32, u32)> = None;
+    fn most_similar(&self, items: &[ItemIndex], terms: &SparseVector) -> Option<ItemIndex> {
+        let mut best: Option<(f32, ItemIndex)> = None;
         for &item in items {
-            let similarity = self.view.items.terms[item as usize].cosine(terms);
+            let similarity = self.view.items.terms[item].cosine(terms);
             if similarity > best.map_or(0.0, |best| best.0) {
                 best = Some((similarity, item));
             }

@@ -37,8 +37,7 @@ impl Exploration {
         }
         let newcomers = Newcomers::new(settings, view.items.popularity.totals(), now);
         let bonus = |candidate: &Candidate<'_>| {
-            let statistics =
-                candidate.index.map(|index| &view.items.popularity.items[index as usize]);
+            let statistics = candidate.index.map(|index| &view.items.popularity.items[index]);
             let is_new = newcomers.is_new(candidate.entry.born(), statistics);
             is_new.then(|| newcomers.bonus(statistics))
         };

@@ -75,7 +75,7 @@ pub fn draw(view: &View, decision_id: &str) -> (ListOrigin, [f64; 3]) {
 pub fn popular(view: &View, slate: &Slate<'_>) -> Vec<usize> {
     let scales = view.popularity_scales();
     let popularity = |candidate: &Candidate<'_>| {
-        let index = candidate.index.map(|index| &view.items.popularity.items[index as usize]);
+        let index = candidate.index.map(|index| &view.items.popularity.items[index]);
         index.map_or(0.0, |statistics| scales.popularity(statistics))
     };
     let values: Vec<f32> = slate.candidates.iter().map(popularity).collect();

@@ -8,6 +8,7 @@
 //!   found, nor a candidate by its id, nor pinned. A candidate that the request itself describes
 //!   exists, whatever its publication time.
 
+use crate::columns::index::ItemIndex;
 use crate::columns::interner::name_key;
 use crate::consumption::User;
 use crate::domain::Item;
@@ -33,7 +34,7 @@ pub struct Eligibility<'a> {
     user: Option<&'a User>,
     now: Timestamp,
     /// Items that the user hid, sorted.
-    hidden: Vec<u32>,
+    hidden: Vec<ItemIndex>,
     /// Keys of items that reached the cap of impressions, sorted.
     worn_out: Vec<u64>,
 }
@@ -59,7 +60,7 @@ impl<'a> Eligibility<'a> {
             worn_out = often.map(|shown| shown[0]).collect();
         }
         let user = view.user_index(user_id).map(|user| view.user(user).as_ref());
-        let mut hidden: Vec<u32> =
+        let mut hidden: Vec<ItemIndex> =
             user.into_iter().flat_map(|user| user.history.hidden()).collect();
         hidden.sort_unstable();
         let prepared = Prepared::new(filter);
@@ -67,7 +68,7 @@ impl<'a> Eligibility<'a> {
     }
 
     /// Whether an item may be shown: no rule excludes it.
-    pub fn allows(&self, entry: &Entry, index: Option<u32>) -> bool {
+    pub fn allows(&self, entry: &Entry, index: Option<ItemIndex>) -> bool {
         entry.item.as_ref().is_some_and(|item| {
             !Exclusion::RULES.iter().any(|&rule| self.excludes(rule, entry, item, index))
         })
@@ -82,7 +83,7 @@ impl<'a> Eligibility<'a> {
     }
 
     /// Every rule that excludes an item; none when it may be shown.
-    pub fn exclusions(&self, entry: &Entry, index: Option<u32>) -> Vec<Exclusion> {
+    pub fn exclusions(&self, entry: &Entry, index: Option<ItemIndex>) -> Vec<Exclusion> {
         let Some(item) = &entry.item else {
             return vec![Exclusion::NotInCatalogue];
         };
@@ -114,7 +115,13 @@ impl<'a> Eligibility<'a> {
         (mask, plan.tells_all())
     }
 
-    fn excludes(&self, rule: Exclusion, entry: &Entry, item: &Item, index: Option<u32>) -> bool {
+    fn excludes(
+        &self,
+        rule: Exclusion,
+        entry: &Entry,
+        item: &Item,
+        index: Option<ItemIndex>,
+    ) -> bool {
         self.excludes_item(rule, entry, item)
             || index.is_some_and(|index| self.excludes_for_user(rule, index))
             || rule == Exclusion::FrequencyCap && self.is_worn_out(item)
@@ -161,7 +168,7 @@ impl<'a> Eligibility<'a> {
     }
 
     /// Whether a rule about what the user did with the item excludes it.
-    fn excludes_for_user(&self, rule: Exclusion, index: u32) -> bool {
+    fn excludes_for_user(&self, rule: Exclusion, index: ItemIndex) -> bool {
         let filter = self.filter;
         let seen = || self.context.seen(index);
         match rule {

@@ -3,6 +3,7 @@
 //! Dense, since the scans of factors read whole words: an eighth of a megabyte for a million
 //! items, which a request reads and writes in microseconds.
 
+use crate::columns::index::ItemIndex;
 use crate::state::postings::WORD;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,23 +31,23 @@ impl Mask {
         &self.words
     }
 
-    pub fn has(&self, item: u32) -> bool {
-        let word = self.words.get(item as usize / WORD);
-        word.is_some_and(|word| word >> (item as usize % WORD) & 1 == 1)
+    pub fn has(&self, item: ItemIndex) -> bool {
+        let word = self.words.get(item.as_usize() / WORD);
+        word.is_some_and(|word| word >> (item.as_usize() % WORD) & 1 == 1)
     }
 
     /// Adds an item; one beyond its words is left out.
-    pub fn add(&mut self, item: u32) {
-        if let Some(word) = self.words.get_mut(item as usize / WORD) {
-            let bit = 1 << (item as usize % WORD);
+    pub fn add(&mut self, item: ItemIndex) {
+        if let Some(word) = self.words.get_mut(item.as_usize() / WORD) {
+            let bit = 1 << (item.as_usize() % WORD);
             self.count += usize::from(*word & bit == 0);
             *word |= bit;
         }
     }
 
-    pub fn clear(&mut self, item: u32) {
-        if let Some(word) = self.words.get_mut(item as usize / WORD) {
-            let bit = 1 << (item as usize % WORD);
+    pub fn clear(&mut self, item: ItemIndex) {
+        if let Some(word) = self.words.get_mut(item.as_usize() / WORD) {
+            let bit = 1 << (item.as_usize() % WORD);
             self.count -= usize::from(*word & bit != 0);
             *word &= !bit;
         }
@@ -77,23 +78,23 @@ impl Mask {
     }
 
     /// In rising order.
-    pub fn iter(&self) -> impl Iterator<Item = u32> {
+    pub fn iter(&self) -> impl Iterator<Item = ItemIndex> {
         (0_u32..).zip(&self.words).flat_map(|(at, &word)| {
             let mut left = word;
             std::iter::from_fn(move || {
                 let bit = (left != 0).then(|| left.trailing_zeros())?;
                 left &= left - 1;
-                Some(at * WORD as u32 + bit)
+                Some(ItemIndex::new(at * WORD as u32 + bit))
             })
         })
     }
 
     /// The items at these positions of the rising order, in the order of the positions, which
     /// are below [`Self::count`].
-    pub fn at(&self, positions: &[usize]) -> Vec<u32> {
+    pub fn at(&self, positions: &[usize]) -> Vec<ItemIndex> {
         let mut order: Vec<usize> = (0..positions.len()).collect();
         order.sort_unstable_by_key(|&draw| positions[draw]);
-        let mut found = vec![0; positions.len()];
+        let mut found = vec![ItemIndex::new(0); positions.len()];
         let (mut word, mut before) = (0, 0);
         for draw in order {
             while before + self.words[word].count_ones() as usize <= positions[draw] {
@@ -104,7 +105,7 @@ impl Mask {
             for _ in 0..positions[draw] - before {
                 left &= left - 1;
             }
-            found[draw] = word as u32 * WORD as u32 + left.trailing_zeros();
+            found[draw] = ItemIndex::new((word * WORD) as u32 + left.trailing_zeros());
         }
         found
     }
@@ -127,26 +128,26 @@ mod tests {
         ) {
             let mask = |items: &BTreeSet<u32>| {
                 let mut mask = Mask::empty(11);
-                items.iter().for_each(|&item| mask.add(item));
+                items.iter().for_each(|&item| mask.add(ItemIndex::new(item)));
                 mask
             };
             let (one, other) = (mask(&items), mask(&others));
-            prop_assert!(one.iter().eq(items.iter().copied()));
+            prop_assert!(one.iter().map(ItemIndex::get).eq(items.iter().copied()));
             prop_assert_eq!(one.count(), items.len());
             let positions: Vec<usize> = draws.iter().map(|draw| draw.index(items.len())).collect();
-            let sorted: Vec<u32> = items.iter().copied().collect();
-            let expected: Vec<u32> = positions.iter().map(|&at| sorted[at]).collect();
+            let sorted: Vec<ItemIndex> = items.iter().copied().map(ItemIndex::new).collect();
+            let expected: Vec<ItemIndex> = positions.iter().map(|&at| sorted[at]).collect();
             prop_assert_eq!(one.at(&positions), expected);
             let (mut both, mut less) = (one.clone(), one.clone());
             both.keep(&other);
-            prop_assert!(both.iter().eq(items.intersection(&others).copied()));
-            others.iter().for_each(|&item| less.clear(item));
-            prop_assert!(less.iter().eq(items.difference(&others).copied()));
+            prop_assert!(both.iter().map(ItemIndex::get).eq(items.intersection(&others).copied()));
+            others.iter().for_each(|&item| less.clear(ItemIndex::new(item)));
+            prop_assert!(less.iter().map(ItemIndex::get).eq(items.difference(&others).copied()));
             prop_assert_eq!(both.count() + less.count(), items.len());
             let (mut joined, mut removed) = (one.clone(), one.clone());
             joined.join(&other);
             removed.remove(&other);
-            prop_assert!(joined.iter().eq(items.union(&others).copied()));
+            prop_assert!(joined.iter().map(ItemIndex::get).eq(items.union(&others).copied()));
             prop_assert_eq!(joined.count(), items.union(&others).count());
             prop_assert_eq!(removed, less);
         }

@@ -14,6 +14,7 @@
 //!
 //! Cost: 256 fold-ins, then pool x k for each pick.
 
+use crate::columns::index::ItemIndex;
 use crate::numeric::math;
 use crate::retrieval::eligibility::Eligibility;
 use crate::retrieval::popular::most_popular;
@@ -29,7 +30,7 @@ const USERS_MIN: usize = 8;
 /// An item to ask a new user about.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OnboardingItem {
-    pub index: u32,
+    pub index: ItemIndex,
     /// Expected information about the user's factors given the answers to the items before, in
     /// nats; 0 without a model.
     pub gain: f64,
@@ -40,15 +41,13 @@ pub struct OnboardingItem {
 /// At most `n` allowed items, the most informative first. Depends only on the view and the
 /// filter.
 pub fn onboarding_items(view: &View, eligible: &Eligibility<'_>, n: usize) -> Vec<OnboardingItem> {
-    let allowed = |index: u32| eligible.allows(&view.items.entries[index as usize], Some(index));
+    let allowed = |index: ItemIndex| eligible.allows(&view.items.entries[index], Some(index));
     let (mask, _) = eligible.mask();
     let pool = most_popular(view, &mask, POOL, allowed);
     let users = view.users.states.len().max(1) as f64;
     let familiarity: Vec<f64> = pool
         .iter()
-        .map(|&item| {
-            (f64::from(view.items.popularity.items[item as usize].positives) / users).min(1.0)
-        })
+        .map(|&item| (f64::from(view.items.popularity.items[item].positives) / users).min(1.0))
         .collect();
     let mut uncertainty = Uncertainty::new(view, &pool);
     let mut asked = vec![0_u32; view.topics.len()];
@@ -72,7 +71,7 @@ pub fn onboarding_items(view: &View, eligible: &Eligibility<'_>, n: usize) -> Ve
             gain,
             familiarity: familiarity[position],
         });
-        for &topic in &view.items.entries[pool[position] as usize].topics {
+        for &topic in &view.items.entries[pool[position]].topics {
             asked[topic as usize] += 1;
         }
         if let Some(uncertainty) = &mut uncertainty {
@@ -83,8 +82,8 @@ pub fn onboarding_items(view: &View, eligible: &Eligibility<'_>, n: usize) -> Ve
 }
 
 /// How little the item's topics were asked about, 0 to 1: their mean.
-fn coverage(view: &View, item: u32, asked: &[u32]) -> f64 {
-    let topics = &view.items.entries[item as usize].topics;
+fn coverage(view: &View, item: ItemIndex, asked: &[u32]) -> f64 {
+    let topics = &view.items.entries[item].topics;
     if topics.is_empty() {
         return 1.0;
     }
@@ -106,7 +105,7 @@ struct Uncertainty {
 
 impl Uncertainty {
     /// `None` without a model or enough users.
-    fn new(view: &View, pool: &[u32]) -> Option<Self> {
+    fn new(view: &View, pool: &[ItemIndex]) -> Option<Self> {
         let k = view.items.factors.k();
         let covariance = covariance_of_users(view, k)?;
         let mut rows = Vec::with_capacity(pool.len() * k);

@@ -3,6 +3,7 @@
 //! The lists of a view are searched first. If they give too few, all items of the mask are
 //! scanned. So the result is the head of the order for every mask.
 
+use crate::columns::index::ItemIndex;
 use crate::retrieval::mask::Mask;
 use crate::state::View;
 use crate::state::top_lists::Best;
@@ -18,14 +19,15 @@ pub fn most_wanted(
     evidence: Evidence,
     mask: &Mask,
     n: usize,
-    allowed: impl Fn(u32) -> bool,
-) -> Vec<u32> {
+    allowed: impl Fn(ItemIndex) -> bool,
+) -> Vec<ItemIndex> {
     let list = match evidence {
         Evidence::Popularity => view.popular(),
         Evidence::Trend => view.trending(),
     };
     let listed = list.items.iter().copied();
-    let found: Vec<u32> = listed.filter(|&item| mask.has(item) && allowed(item)).take(n).collect();
+    let found: Vec<ItemIndex> =
+        listed.filter(|&item| mask.has(item) && allowed(item)).take(n).collect();
     if found.len() == n || list.is_complete {
         return found;
     }
@@ -42,7 +44,12 @@ pub fn most_wanted(
 
 /// The first `n` allowed items of the mask by popularity, then those without positives, the
 /// youngest first. Fewer than `n` only if the mask has fewer.
-pub fn most_popular(view: &View, mask: &Mask, n: usize, allowed: impl Fn(u32) -> bool) -> Vec<u32> {
+pub fn most_popular(
+    view: &View,
+    mask: &Mask,
+    n: usize,
+    allowed: impl Fn(ItemIndex) -> bool,
+) -> Vec<ItemIndex> {
     let mut found = most_wanted(view, Evidence::Popularity, mask, n, &allowed);
     if found.len() < n {
         let mut rest = mask.clone();
@@ -54,12 +61,12 @@ pub fn most_popular(view: &View, mask: &Mask, n: usize, allowed: impl Fn(u32) ->
 }
 
 /// All items of the mask in the order of [`most_popular`].
-pub fn in_order_of_popularity(view: &View, mask: &Mask) -> Vec<u32> {
+pub fn in_order_of_popularity(view: &View, mask: &Mask) -> Vec<ItemIndex> {
     let value = view.evidence(Evidence::Popularity);
     let valued = mask.iter().map(|item| (value(item), item));
-    let mut popular: Vec<(f32, u32)> = valued.filter(|one| one.0 > 0.0).collect();
+    let mut popular: Vec<(f32, ItemIndex)> = valued.filter(|one| one.0 > 0.0).collect();
     popular.sort_unstable_by(|a, b| view.better(a, b));
-    let mut all: Vec<u32> = popular.into_iter().map(|one| one.1).collect();
+    let mut all: Vec<ItemIndex> = popular.into_iter().map(|one| one.1).collect();
     let births = view.postings.youngest().map(|born| born.item);
     all.extend(births.filter(|&item| mask.has(item) && value(item) <= 0.0));
     all
@@ -71,16 +78,16 @@ pub fn youngest(
     view: &View,
     mask: &Mask,
     n: usize,
-    allowed: impl Fn(u32, bool) -> bool,
-) -> Vec<u32> {
+    allowed: impl Fn(ItemIndex, bool) -> bool,
+) -> Vec<ItemIndex> {
     // Expected steps until enough are found, if the mask has items of all ages.
     let steps = n * view.counts.catalogue as usize / mask.count().max(1);
     if mask.count() <= SORTED_MAX && steps > mask.count() {
-        let born = |item: u32| view.items.entries[item as usize].born();
+        let born = |item: ItemIndex| view.items.entries[item].born();
         let mut all: Vec<_> = mask.iter().map(|item| (born(item), item)).collect();
         all.sort_unstable_by(|a, b| b.cmp(a));
-        let is_dated = |item: u32| {
-            let entry = &view.items.entries[item as usize];
+        let is_dated = |item: ItemIndex| {
+            let entry = &view.items.entries[item];
             entry.item.as_ref().is_some_and(|item| item.published_at.is_some())
         };
         let found = all.into_iter().map(|one| one.1);

@@ -15,6 +15,7 @@ mod sources;
 mod trace;
 
 use self::sources::Search;
+use crate::columns::index::ItemIndex;
 use crate::consumption::User;
 use crate::domain::Timestamp;
 use crate::features::UserContext;
@@ -68,7 +69,7 @@ impl Retrieval<'_> {
     ///
     /// # Errors
     /// [`Cancelled`].
-    pub fn run(&self, supply: &Supply<'_>) -> Result<Vec<u32>, Cancelled> {
+    pub fn run(&self, supply: &Supply<'_>) -> Result<Vec<ItemIndex>, Cancelled> {
         let mut search = Search::new(self)?;
         let personal = search.personal()?;
         search.complete(personal, supply)
@@ -79,7 +80,7 @@ impl Retrieval<'_> {
     ///
     /// # Errors
     /// [`Cancelled`].
-    pub fn personal(&self) -> Result<Vec<u32>, Cancelled> {
+    pub fn personal(&self) -> Result<Vec<ItemIndex>, Cancelled> {
         Search::new(self)?.personal()
     }
 
@@ -88,7 +89,11 @@ impl Retrieval<'_> {
     ///
     /// # Errors
     /// [`Cancelled`].
-    pub fn complete(&self, personal: Vec<u32>, supply: &Supply<'_>) -> Result<Vec<u32>, Cancelled> {
+    pub fn complete(
+        &self,
+        personal: Vec<ItemIndex>,
+        supply: &Supply<'_>,
+    ) -> Result<Vec<ItemIndex>, Cancelled> {
         Search::new(self)?.complete(personal, supply)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::columns::index::ItemIndex;
 use crate::domain::Timestamp;
 use crate::features::Candidate;
 use crate::features::embedding_cosine;
@@ -16,7 +17,7 @@ const CANDIDATES: usize = 200;
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct SimilarItem {
-    pub index: u32,
+    pub index: ItemIndex,
     pub score: f64,
     /// Parts of the score by name; they add up to it.
     pub components: BTreeMap<&'static str, f64>,
@@ -25,9 +26,9 @@ pub struct SimilarItem {
 /// The catalogue items at `now` most similar to `item`, best first, at most `n`. The score is
 /// the mean of four similarities, each 0 to 1, and 0 if not known: co-occurrence relative to the
 /// strongest, and the cosines of factors, of terms and of embeddings.
-pub fn similar_items(view: &View, item: u32, now: Timestamp, n: usize) -> Vec<SimilarItem> {
+pub fn similar_items(view: &View, item: ItemIndex, now: Timestamp, n: usize) -> Vec<SimilarItem> {
     let scorer = view.cooccurrence_scorer(&[item]);
-    let mut found: Vec<u32> = Vec::new();
+    let mut found: Vec<ItemIndex> = Vec::new();
     let mut top = TopK::new(CANDIDATES);
     let mut strongest = 0.0_f32;
     for (index, score) in scorer.neighbours() {
@@ -51,7 +52,7 @@ pub fn similar_items(view: &View, item: u32, now: Timestamp, n: usize) -> Vec<Si
     found.retain(|&index| mask.has(index));
 
     let mut best = TopK::new(n);
-    let score = |index: u32| {
+    let score = |index: ItemIndex| {
         let together = if strongest > 0.0 { scorer.score(index) / strongest } else { 0.0 };
         let content = own.terms.cosine(Candidate::known(view, index).terms).max(0.0);
         [
@@ -74,7 +75,7 @@ pub fn similar_items(view: &View, item: u32, now: Timestamp, n: usize) -> Vec<Si
         .collect()
 }
 
-fn factor_cosine(view: &View, a: u32, b: u32) -> f32 {
+fn factor_cosine(view: &View, a: ItemIndex, b: ItemIndex) -> f32 {
     let (Some(a), Some(b)) = (view.items.factors.row(a), view.items.factors.row(b)) else {
         return 0.0;
     };

@@ -10,10 +10,12 @@
 use std::sync::Arc;
 
 use crate::columns::column::Column;
+use crate::columns::index::ItemIndex;
 use crate::columns::interner::Interner;
 use crate::columns::part::Part;
 use crate::models::cold_start::ItemStatistics;
 use crate::models::cold_start::Popularity;
+use crate::models::collaborative::ItemRows;
 use crate::models::content::Embeddings;
 use crate::models::content::SparseVector;
 use crate::models::decay::DecayedRow;
@@ -27,21 +29,21 @@ const EVICTED_ONE_IN: usize = 8;
 /// The items of a namespace.
 #[derive(Debug, Clone)]
 pub struct ItemStore {
-    pub ids: Interner,
-    pub entries: Column<Arc<Entry>>,
+    pub ids: Interner<ItemIndex>,
+    pub entries: Column<Arc<Entry>, ItemIndex>,
     /// Derived from `entries` and the vocabulary.
-    pub terms: Column<SparseVector>,
+    pub terms: Column<SparseVector, ItemIndex>,
     /// Derived from `entries`, `terms` and the model.
     pub embeddings: Embeddings,
     pub popularity: Popularity,
-    pub cooccurrence: Column<Arc<DecayedRow>>,
-    pub successors: Column<Arc<DecayedRow>>,
+    pub cooccurrence: ItemRows,
+    pub successors: ItemRows,
     /// Of the model, and of items with evidence since its training.
     pub factors: ModelFactors,
     /// Evidence about items the model was not trained on.
     pub online: OnlineItems,
     /// Sequence of the last record that named each.
-    pub named_at: Column<u64>,
+    pub named_at: Column<u64, ItemIndex>,
     nothing: Nothing,
 }
 
@@ -49,7 +51,7 @@ pub struct ItemStore {
 #[derive(Debug, Clone, Default)]
 struct Nothing {
     entry: Arc<Entry>,
-    row: Arc<DecayedRow>,
+    row: Arc<DecayedRow<ItemIndex>>,
 }
 
 /// The parts of a store, borrowed as the store is. Every field is named, so a new field does not
@@ -117,14 +119,14 @@ impl ItemStore {
         self.entries.len()
     }
 
-    pub fn is_live(&self, item: u32) -> bool {
+    pub fn is_live(&self, item: ItemIndex) -> bool {
         self.ids.is_live(item)
     }
 
     /// The index of an item that a record names; a new one if it has none.
-    pub fn intern(&mut self, item_id: &str, sequence: u64) -> u32 {
+    pub fn intern(&mut self, item_id: &str, sequence: u64) -> ItemIndex {
         let item = self.ids.intern(item_id);
-        let items = item as usize + 1;
+        let items = item.as_usize() + 1;
         if items > self.entries.len() {
             let Nothing { entry, row } = &self.nothing;
             self.entries.grow(items, entry);
@@ -134,32 +136,32 @@ impl ItemStore {
             self.successors.grow(items, row);
             self.named_at.grow(items, &0);
         }
-        *self.named_at.get_mut(item as usize) = sequence;
+        *self.named_at.get_mut(item) = sequence;
         item
     }
 
     /// Items to forget when more than `budget` items are outside the `catalogue`: the least
     /// popular, of equals those named longest ago.
-    pub fn least_known(&self, budget: usize, catalogue: u64) -> Vec<u32> {
+    pub fn least_known(&self, budget: usize, catalogue: u64) -> Vec<ItemIndex> {
         let unknown = self.ids.live() - catalogue as usize;
         if unknown <= budget {
             return Vec::new();
         }
-        let slots = 0..self.entries.len();
-        let is_unknown =
-            |&slot: &usize| self.ids.is_live(slot as u32) && self.entries[slot].item.is_none();
-        let mut evictable: Vec<(f32, u64, u32)> = slots
+        let is_unknown = |&item: &ItemIndex| self.entries[item].item.is_none();
+        let mut evictable: Vec<(f32, u64, ItemIndex)> = self
+            .ids
+            .live_indices()
             .filter(is_unknown)
-            .map(|slot| (self.popularity.share(slot as u32), self.named_at[slot], slot as u32))
+            .map(|item| (self.popularity.share(item), self.named_at[item], item))
             .collect();
         evictable.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
         evictable.truncate(unknown - budget + budget / EVICTED_ONE_IN);
-        evictable.into_iter().map(|(.., slot)| slot).collect()
+        evictable.into_iter().map(|(.., item)| item).collect()
     }
 
     /// Empties the slot of an item that is not in the catalogue. The caller removes its factors
     /// from the model.
-    pub fn forget(&mut self, item: u32) {
+    pub fn forget(&mut self, item: ItemIndex) {
         // Every column is named: a new one does not compile until it is listed here.
         let Self {
             ids,
@@ -174,24 +176,23 @@ impl ItemStore {
             named_at,
             nothing,
         } = self;
-        let slot = item as usize;
         ids.forget(item);
-        *entries.get_mut(slot) = nothing.entry.clone();
-        *terms.get_mut(slot) = SparseVector::default();
+        *entries.get_mut(item) = nothing.entry.clone();
+        *terms.get_mut(item) = SparseVector::default();
         embeddings.set(item, None);
-        *popularity.items.get_mut(slot) = ItemStatistics::default();
-        *cooccurrence.get_mut(slot) = nothing.row.clone();
-        *successors.get_mut(slot) = nothing.row.clone();
+        *popularity.items.get_mut(item) = ItemStatistics::default();
+        *cooccurrence.get_mut(item) = nothing.row.clone();
+        *successors.get_mut(item) = nothing.row.clone();
         online.forget(item);
-        *named_at.get_mut(slot) = 0;
+        *named_at.get_mut(item) = 0;
     }
 
     /// Drops forgotten items from an item's rows. Writes only if there are any.
-    pub fn drop_dead(&mut self, item: u32) {
+    pub fn drop_dead(&mut self, item: ItemIndex) {
         let ids = &self.ids;
         for rows in [&mut self.cooccurrence, &mut self.successors] {
-            if rows[item as usize].entries().iter().any(|entry| !ids.is_live(entry.0)) {
-                Arc::make_mut(rows.get_mut(item as usize)).retain(|other| ids.is_live(other));
+            if rows[item].entries().iter().any(|entry| !ids.is_live(entry.0)) {
+                Arc::make_mut(rows.get_mut(item)).retain(|other| ids.is_live(other));
             }
         }
     }

@@ -12,6 +12,7 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
+use crate::columns::index::ItemIndex;
 use crate::models::cold_start::Memory;
 use crate::state::top_lists::Best;
 use crate::state::top_lists::Epoch;
@@ -49,15 +50,15 @@ impl View {
 
     /// The value that orders an item: its evidence decayed to the landmark, the same moment for
     /// all items; 0 without evidence.
-    pub(crate) fn evidence(&self, evidence: Evidence) -> impl Fn(u32) -> f32 {
+    pub(crate) fn evidence(&self, evidence: Evidence) -> impl Fn(ItemIndex) -> f32 {
         let (popularity, memory) = (&self.items.popularity, self.memory(evidence));
         move |item| popularity.stored(memory, item)
     }
 
     /// The order of two items with their values: greater value, then younger item, then higher
     /// index first.
-    pub(crate) fn better(&self, a: &(f32, u32), b: &(f32, u32)) -> Ordering {
-        let born = |item: u32| self.items.entries[item as usize].born();
+    pub(crate) fn better(&self, a: &(f32, ItemIndex), b: &(f32, ItemIndex)) -> Ordering {
+        let born = |item: ItemIndex| self.items.entries[item].born();
         let by_value = b.0.total_cmp(&a.0);
         by_value.then_with(|| born(b.1).cmp(&born(a.1)).then(b.1.cmp(&a.1)))
     }
@@ -75,7 +76,7 @@ impl View {
         let head = |evidence| {
             let value = self.evidence(evidence);
             let mut best = Best::new(LEADERS_MAX);
-            for (index, entry) in (0_u32..).zip(self.items.entries.iter()) {
+            for (index, entry) in self.items.entries.indices().zip(self.items.entries.iter()) {
                 if entry.item.is_some() {
                     best.push(value(index), index, |a, b| self.better(a, b));
                 }
@@ -99,16 +100,17 @@ impl View {
     fn merged(&self, evidence: Evidence) -> TopList {
         let (leaders, head) = (&self.leaders, self.leaders.head(evidence));
         let value = self.evidence(evidence);
-        let is_touched = |item: u32| leaders.touched.contains(item);
-        let mut all: Vec<(f32, u32)> =
+        let is_touched = |item: ItemIndex| leaders.touched.contains(item.get());
+        let mut all: Vec<(f32, ItemIndex)> =
             head.items.iter().copied().filter(|one| !is_touched(one.1)).collect();
         let last = all.last().copied();
-        let in_catalogue = |item: &u32| self.items.entries[*item as usize].item.is_some();
-        let touched = leaders.touched.iter().filter(in_catalogue).map(|item| (value(item), item));
+        let in_catalogue = |item: &ItemIndex| self.items.entries[*item].item.is_some();
+        let touched = leaders.touched.iter().map(ItemIndex::new).filter(in_catalogue);
+        let touched = touched.map(|item| (value(item), item));
         all.extend(touched.filter(|one| one.0 > 0.0));
         all.sort_by(|a, b| self.better(a, b));
         if !head.is_complete {
-            let known = |one: &(f32, u32)| {
+            let known = |one: &(f32, ItemIndex)| {
                 last.is_some_and(|last| self.better(one, &last) != Ordering::Greater)
             };
             all.truncate(all.partition_point(known));
@@ -143,16 +145,16 @@ mod tests {
         Arc::new(Entry { item: Some(Arc::new(item)), ..Entry::default() })
     }
 
-    fn want(view: &mut View, item: u32, weight: f32, seconds: i64) {
+    fn want(view: &mut View, item: ItemIndex, weight: f32, seconds: i64) {
         view.learn_popularity(item, weight, true, Timestamp::from_seconds(seconds));
         view.leaders.touch(item);
     }
 
     /// All items with evidence in their order, by a full scan.
-    fn in_order(view: &View, evidence: Evidence) -> Vec<u32> {
+    fn in_order(view: &View, evidence: Evidence) -> Vec<ItemIndex> {
         let value = view.evidence(evidence);
-        let there = (0..view.items_len() as u32).filter(|&item| view.entry(item).item.is_some());
-        let mut all: Vec<(f32, u32)> = there.map(|item| (value(item), item)).collect();
+        let there = view.item_indices().filter(|&item| view.entry(item).item.is_some());
+        let mut all: Vec<(f32, ItemIndex)> = there.map(|item| (value(item), item)).collect();
         all.retain(|one| one.0 > 0.0);
         all.sort_by(|a, b| view.better(a, b));
         all.into_iter().map(|one| one.1).collect()
@@ -170,16 +172,17 @@ mod tests {
             let mut view = View::new(Settings::default());
             for number in 0..items {
                 let item = view.items.intern(&format!("i{number}"), 1);
-                *view.items.entries.get_mut(item as usize) = entry(number);
+                *view.items.entries.get_mut(item) = entry(number);
                 want(&mut view, item, 1.0 + (number * 7 % 40) as f32, 0);
             }
             view.find_leaders();
             for (item, weight, seconds) in touched {
-                want(&mut view, item % items, weight.into(), seconds);
+                want(&mut view, ItemIndex::new(item % items), weight.into(), seconds);
             }
             for item in gone {
-                *view.items.entries.get_mut((item % items) as usize) = Arc::default();
-                view.leaders.touch(item % items);
+                let item = ItemIndex::new(item % items);
+                *view.items.entries.get_mut(item) = Arc::default();
+                view.leaders.touch(item);
             }
             let at_least = (LEADERS_MAX - TOUCHED_MAX as usize).min(items as usize - 100);
             for (list, evidence) in

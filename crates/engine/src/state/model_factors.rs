@@ -9,6 +9,7 @@
 use std::sync::Arc;
 
 use crate::columns::column::Column;
+use crate::columns::index::ItemIndex;
 use crate::columns::part::Part;
 use crate::models::collaborative::gram;
 use crate::models::collaborative::is_usable;
@@ -32,10 +33,10 @@ impl ModelFactors {
     ///
     /// # Panics
     /// When a row is not `k` wide.
-    pub fn published<'a>(k: usize, rows: impl Iterator<Item = (u32, &'a [f32])>) -> Self {
+    pub fn published<'a>(k: usize, rows: impl Iterator<Item = (ItemIndex, &'a [f32])>) -> Self {
         let (mut values, mut trained) = (Vec::new(), Vec::new());
         for (item, row) in rows {
-            let item = item as usize;
+            let item = item.as_usize();
             values.resize(values.len().max((item + 1) * k), 0.0);
             values[item * k..][..k].copy_from_slice(row);
             trained.resize(trained.len().max(item / BITS + 1), 0);
@@ -54,19 +55,19 @@ impl ModelFactors {
     }
 
     /// The factors of an item; `None` when they are not known.
-    pub fn row(&self, item: u32) -> Option<&[f32]> {
+    pub fn row(&self, item: ItemIndex) -> Option<&[f32]> {
         self.rows.row(item)
     }
 
     /// Whether the model was trained on the item that has this index now.
-    pub fn is_trained(&self, item: u32) -> bool {
-        let word = self.trained.get(item as usize / BITS);
-        word.is_some_and(|word| word >> (item as usize % BITS) & 1 == 1)
+    pub fn is_trained(&self, item: ItemIndex) -> bool {
+        let (word, bit) = place(item);
+        self.trained.get(word).is_some_and(|word| word >> bit & 1 == 1)
     }
 
     /// Replaces the row of an item that the model was not trained on. A row that is not
     /// usable counts as unknown.
-    pub fn set_row(&mut self, item: u32, row: &[f32]) {
+    pub fn set_row(&mut self, item: ItemIndex, row: &[f32]) {
         let nothing = vec![0.0; self.k()];
         let row = if is_usable(row) { row } else { &nothing };
         let old = self.rows.row(item).unwrap_or(&nothing);
@@ -78,7 +79,7 @@ impl ModelFactors {
     }
 
     /// Replaces the rows of many items and computes the Gram matrix once.
-    pub fn set_rows(&mut self, rows: impl Iterator<Item = (u32, Vec<f32>)>) {
+    pub fn set_rows(&mut self, rows: impl Iterator<Item = (ItemIndex, Vec<f32>)>) {
         let mut any = false;
         for (item, row) in rows.filter(|(_, row)| is_usable(row)) {
             self.rows.set_row(item, &row);
@@ -91,12 +92,13 @@ impl ModelFactors {
 
     /// Forgets an item, so that another one may get its index: its row is unknown and not
     /// trained.
-    pub fn forget(&mut self, item: u32) {
+    pub fn forget(&mut self, item: ItemIndex) {
         if self.rows.row(item).is_some() {
             self.set_row(item, &vec![0.0; self.k()]);
         }
         if self.is_trained(item) {
-            *self.trained.get_mut(item as usize / BITS) &= !(1 << (item as usize % BITS));
+            let (word, bit) = place(item);
+            *self.trained.get_mut(word) &= !(1 << bit);
         }
     }
 
@@ -111,13 +113,21 @@ impl ModelFactors {
     }
 }
 
+/// The word and the bit of an item.
+fn place(item: ItemIndex) -> (usize, usize) {
+    (item.as_usize() / BITS, item.as_usize() % BITS)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const THREE: ItemIndex = ItemIndex::new(3);
+    const SEVENTY: ItemIndex = ItemIndex::new(70);
+
     fn factors() -> ModelFactors {
         let rows = [[1.0, 2.0], [3.0, -1.0]];
-        ModelFactors::published(2, [(70, &rows[0][..]), (3, &rows[1][..])].into_iter())
+        ModelFactors::published(2, [(SEVENTY, &rows[0][..]), (THREE, &rows[1][..])].into_iter())
     }
 
     fn gram_is_of_the_rows(factors: &ModelFactors) -> bool {
@@ -128,21 +138,23 @@ mod tests {
     #[test]
     fn published_rows_are_trained_and_others_are_not() {
         let mut factors = factors();
-        factors.set_row(64, &[0.5, 0.5]);
-        assert!(factors.is_trained(70) && factors.is_trained(3));
-        assert!(!factors.is_trained(64) && !factors.is_trained(9_999));
-        assert_eq!(factors.row(64), Some(&[0.5, 0.5][..]));
+        let [known, unknown] = [64, 9_999].map(ItemIndex::new);
+        factors.set_row(known, &[0.5, 0.5]);
+        assert!(factors.is_trained(SEVENTY) && factors.is_trained(THREE));
+        assert!(!factors.is_trained(known) && !factors.is_trained(unknown));
+        assert_eq!(factors.row(known), Some(&[0.5, 0.5][..]));
         assert!(gram_is_of_the_rows(&factors));
     }
 
     #[test]
     fn a_row_that_is_not_usable_is_unknown() {
         let mut factors = factors();
+        let [eight, nine] = [8, 9].map(ItemIndex::new);
         for row in [[f32::MAX, 0.0], [f32::NAN, 1.0], [0.0, f32::NEG_INFINITY]] {
-            factors.set_row(8, &row);
-            factors.set_rows(std::iter::once((9, row.to_vec())));
+            factors.set_row(eight, &row);
+            factors.set_rows(std::iter::once((nine, row.to_vec())));
         }
-        assert!(factors.row(8).is_none() && factors.row(9).is_none());
+        assert!(factors.row(eight).is_none() && factors.row(nine).is_none());
         assert!(gram_is_of_the_rows(&factors) && factors.is_whole(2, 71));
     }
 
@@ -150,11 +162,11 @@ mod tests {
     fn a_forgotten_item_leaves_no_row_no_bit_and_no_part_of_the_gram_matrix() {
         let mut factors = factors();
         let view = factors.clone();
-        factors.forget(70);
-        factors.forget(5_000);
-        assert_eq!(factors.row(70), None);
-        assert!(!factors.is_trained(70) && factors.is_trained(3));
+        factors.forget(SEVENTY);
+        factors.forget(ItemIndex::new(5_000));
+        assert_eq!(factors.row(SEVENTY), None);
+        assert!(!factors.is_trained(SEVENTY) && factors.is_trained(THREE));
         assert!(gram_is_of_the_rows(&factors));
-        assert!(view.is_trained(70) && view.row(70).is_some());
+        assert!(view.is_trained(SEVENTY) && view.row(SEVENTY).is_some());
     }
 }

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use crate::columns::column::Column;
+use crate::columns::index::ItemIndex;
 use crate::domain::Sequence;
 use crate::models::collaborative::ItemAccumulator;
 use crate::numeric::packed_len;
@@ -26,7 +27,7 @@ const EVICTED_ONE_IN: usize = 8;
 /// The sums of one item.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OnlineItem {
-    item: u32,
+    item: ItemIndex,
     /// The record of its latest evidence.
     touched: Sequence,
     sums: ItemAccumulator,
@@ -37,7 +38,7 @@ pub struct OnlineItem {
 pub struct OnlineItems {
     pub slots: Column<Option<Arc<OnlineItem>>>,
     /// Items with their slots, by item.
-    index: Arc<Vec<(u32, u32)>>,
+    index: Arc<Vec<(ItemIndex, u32)>>,
     /// Slots without an item, the lowest last.
     free: Arc<Vec<u32>>,
 }
@@ -55,13 +56,13 @@ impl OnlineItems {
     }
 
     /// The sums of an item.
-    pub fn sums(&self, item: u32) -> Option<&ItemAccumulator> {
+    pub fn sums(&self, item: ItemIndex) -> Option<&ItemAccumulator> {
         let slot = self.index[self.position(item).ok()?].1;
         self.slots[slot as usize].as_ref().map(|known| &known.sums)
     }
 
     /// Adds one user's positive from the record `at`.
-    pub fn add(&mut self, item: u32, user_factors: &[f32], confidence: f32, at: Sequence) {
+    pub fn add(&mut self, item: ItemIndex, user_factors: &[f32], confidence: f32, at: Sequence) {
         let slot = match self.position(item) {
             Ok(position) => self.index[position].1,
             Err(_) => self.insert(item, user_factors.len()),
@@ -73,7 +74,7 @@ impl OnlineItems {
     }
 
     /// Forgets an item, so that its index may be given to another one.
-    pub fn forget(&mut self, item: u32) {
+    pub fn forget(&mut self, item: ItemIndex) {
         if let Ok(position) = self.position(item) {
             let (_, slot) = Arc::make_mut(&mut self.index).remove(position);
             *self.slots.get_mut(slot as usize) = None;
@@ -99,21 +100,22 @@ impl OnlineItems {
 
     /// Whether slots from a snapshot are of distinct items below `items`, with sums of k.
     pub fn is_whole(&self, k: usize, items: usize) -> bool {
-        let mut known: Vec<u32> = self.slots.iter().flatten().map(|known| known.item).collect();
+        let mut known: Vec<ItemIndex> =
+            self.slots.iter().flatten().map(|known| known.item).collect();
         let slots = known.len();
         known.sort_unstable();
         known.dedup();
         known.len() == slots
-            && known.last().is_none_or(|&item| (item as usize) < items)
+            && known.last().is_none_or(|&item| item.as_usize() < items)
             && self.slots.iter().flatten().all(|known| known.sums.is_of(k))
     }
 
-    fn position(&self, item: u32) -> Result<usize, usize> {
+    fn position(&self, item: ItemIndex) -> Result<usize, usize> {
         self.index.binary_search_by_key(&item, |entry| entry.0)
     }
 
     /// Gives an item a slot.
-    fn insert(&mut self, item: u32, k: usize) -> u32 {
+    fn insert(&mut self, item: ItemIndex, k: usize) -> u32 {
         let capacity = Self::capacity(k);
         if self.len() >= capacity {
             self.evict((capacity / EVICTED_ONE_IN).max(1));
@@ -136,7 +138,7 @@ impl OnlineItems {
 
     fn evict(&mut self, count: usize) {
         let known = self.slots.iter().flatten();
-        let mut by_evidence: Vec<(u32, Sequence, u32)> =
+        let mut by_evidence: Vec<(u32, Sequence, ItemIndex)> =
             known.map(|known| (known.sums.count(), known.touched, known.item)).collect();
         by_evidence.sort_unstable();
         for &(_, _, item) in by_evidence.iter().take(count) {
@@ -155,14 +157,16 @@ mod tests {
         let capacity = OnlineItems::capacity(K);
         let mut online = OnlineItems::default();
         let row = [0.1; K];
+        let [known, oldest] = [7, 100].map(ItemIndex::new);
+        let newest = ItemIndex::new(100 + 3 * capacity as u32 - 1);
         for sequence in 0..3 * capacity as u64 {
-            online.add(7, &row, 1.0, sequence);
-            online.add(100 + sequence as u32, &row, 1.0, sequence);
+            online.add(known, &row, 1.0, sequence);
+            online.add(ItemIndex::new(100 + sequence as u32), &row, 1.0, sequence);
         }
         assert!(online.len() <= capacity && online.slots.len() <= capacity);
-        assert_eq!(online.sums(7).map(ItemAccumulator::count), Some(3 * capacity as u32));
-        assert!(online.sums(100).is_none(), "the oldest was evicted");
-        assert!(online.sums(100 + 3 * capacity as u32 - 1).is_some(), "the newest is there");
+        assert_eq!(online.sums(known).map(ItemAccumulator::count), Some(3 * capacity as u32));
+        assert!(online.sums(oldest).is_none(), "the oldest was evicted");
+        assert!(online.sums(newest).is_some(), "the newest is there");
         let mut again = OnlineItems { slots: online.slots.clone(), ..OnlineItems::default() };
         again.make_index();
         assert_eq!((&again.index, &again.free), (&online.index, &online.free));
@@ -180,13 +184,14 @@ mod tests {
     #[test]
     fn a_forgotten_item_is_unknown_and_its_slot_is_used_again() {
         let mut online = OnlineItems::default();
-        for item in [5, 3, 9] {
+        let [three, four, five, eight, nine] = [3, 4, 5, 8, 9].map(ItemIndex::new);
+        for item in [five, three, nine] {
             online.add(item, &[1.0, 0.0], 1.0, 1);
         }
-        online.forget(3);
-        online.forget(4);
-        assert!(online.sums(3).is_none() && online.sums(9).is_some());
-        online.add(8, &[1.0, 0.0], 1.0, 2);
+        online.forget(three);
+        online.forget(four);
+        assert!(online.sums(three).is_none() && online.sums(nine).is_some());
+        online.add(eight, &[1.0, 0.0], 1.0, 2);
         assert_eq!((online.slots.len(), online.len()), (3, 3));
     }
 }

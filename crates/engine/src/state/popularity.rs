@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::columns::index::ItemIndex;
 use crate::consumption::User;
 use crate::domain::Settings;
 use crate::domain::Timestamp;
@@ -17,8 +18,8 @@ impl View {
 
     /// The current popularity of an item by the half-life that predicts best: a decayed sum of
     /// the weights of positives, 0 or more.
-    pub fn popularity(&self, item: u32) -> f32 {
-        self.popularity_scales().popularity(&self.items.popularity.items[item as usize])
+    pub fn popularity(&self, item: ItemIndex) -> f32 {
+        self.popularity_scales().popularity(&self.items.popularity.items[item])
     }
 
     /// The half-life of popularity in hours: the configured one at first, then learnt.
@@ -34,9 +35,15 @@ impl View {
 
     /// Learns that an item was consumed at a time that is not after the clock. When the
     /// consumption of a catalogue item starts, it first tests which half-life predicts best.
-    pub(crate) fn learn_popularity(&mut self, item: u32, weight: f32, starts: bool, at: Timestamp) {
+    pub(crate) fn learn_popularity(
+        &mut self,
+        item: ItemIndex,
+        weight: f32,
+        starts: bool,
+        at: Timestamp,
+    ) {
         let popularity = &mut self.items.popularity;
-        let in_catalogue = self.items.entries[item as usize].item.is_some();
+        let in_catalogue = self.items.entries[item].item.is_some();
         let is_test = in_catalogue && starts;
         if is_test && popularity.test(item, self.counts.catalogue, at, &self.decays) {
             let hours = popularity.half_life_hours(&self.decays);

@@ -17,6 +17,7 @@ use roaring::RoaringBitmap;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::columns::column::Column;
+use crate::columns::index::ItemIndex;
 use crate::domain::AttributeValue;
 use crate::domain::Item;
 use crate::domain::Timestamp;
@@ -79,7 +80,7 @@ impl Label<'_> {
 struct Numbered {
     name: u64,
     order: u64,
-    item: u32,
+    item: ItemIndex,
 }
 
 /// Numbers between two, both included, of an attribute.
@@ -120,19 +121,19 @@ fn order_of(number: f64) -> u64 {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Born {
     millis: i64,
-    pub item: u32,
+    pub item: ItemIndex,
     /// Whether the item has a publication time.
     pub is_dated: bool,
 }
 
 impl Born {
-    fn of(item: u32, entry: &Entry) -> Self {
+    fn of(item: ItemIndex, entry: &Entry) -> Self {
         let is_dated = entry.item.as_ref().is_some_and(|item| item.published_at.is_some());
         Self { millis: entry.born().as_millis(), item, is_dated }
     }
 
     fn first_at(millis: i64) -> Self {
-        Self { millis, item: 0, is_dated: false }
+        Self { millis, item: ItemIndex::new(0), is_dated: false }
     }
 }
 
@@ -156,7 +157,7 @@ impl Postings {
     pub fn new<'a>(entries: impl Iterator<Item = &'a Arc<Entry>>) -> Self {
         let mut postings = Self::default();
         let (mut births, mut numbers) = (Vec::new(), Vec::new());
-        for (index, entry) in (0_u32..).zip(entries) {
+        for (index, entry) in (0..).map(ItemIndex::new).zip(entries) {
             if let Some(item) = &entry.item {
                 postings.list(index, item);
                 births.push(Born::of(index, entry));
@@ -171,7 +172,7 @@ impl Postings {
     }
 
     /// Lists an item that is new in the catalogue.
-    pub fn insert(&mut self, index: u32, entry: &Entry) {
+    pub fn insert(&mut self, index: ItemIndex, entry: &Entry) {
         if let Some(item) = &entry.item {
             self.list(index, item);
             Arc::make_mut(&mut self.births).insert(Born::of(index, entry));
@@ -182,25 +183,25 @@ impl Postings {
     }
 
     /// Removes an item that leaves the catalogue. `entry` is as it was at the insertion.
-    pub fn remove(&mut self, index: u32, entry: &Entry) {
+    pub fn remove(&mut self, index: ItemIndex, entry: &Entry) {
         let Some(item) = &entry.item else {
             return;
         };
-        let (word, bit) = (index as usize / WORD, index as usize % WORD);
+        let (word, bit) = (index.as_usize() / WORD, index.as_usize() % WORD);
         Arc::make_mut(&mut self.catalogue)[word] &= !(1 << bit);
         let (labels, overflows) = labels_of(item);
         for label in labels {
             let bucket = Arc::make_mut(self.labels.get_mut(bucket_of(label)));
             if let Ok(at) = bucket.binary_search_by_key(&label.hash, |one| one.0) {
                 let set = Arc::make_mut(&mut bucket[at].1);
-                set.remove(index);
+                set.remove(index.get());
                 if set.is_empty() {
                     bucket.remove(at);
                 }
             }
         }
         if overflows {
-            Arc::make_mut(&mut self.overflow).remove(index);
+            Arc::make_mut(&mut self.overflow).remove(index.get());
         }
         Arc::make_mut(&mut self.births).remove(&Born::of(index, entry));
         for number in numbers_of(index, item) {
@@ -208,8 +209,8 @@ impl Postings {
         }
     }
 
-    fn list(&mut self, index: u32, item: &Item) {
-        let (word, bit) = (index as usize / WORD, index as usize % WORD);
+    fn list(&mut self, index: ItemIndex, item: &Item) {
+        let (word, bit) = (index.as_usize() / WORD, index.as_usize() % WORD);
         let catalogue = Arc::make_mut(&mut self.catalogue);
         if catalogue.len() <= word {
             catalogue.resize(word + 1, 0);
@@ -220,15 +221,15 @@ impl Postings {
         for label in labels {
             let bucket = Arc::make_mut(self.labels.get_mut(bucket_of(label)));
             match bucket.binary_search_by_key(&label.hash, |one| one.0) {
-                Ok(at) => _ = Arc::make_mut(&mut bucket[at].1).insert(index),
+                Ok(at) => _ = Arc::make_mut(&mut bucket[at].1).insert(index.get()),
                 Err(at) => {
-                    let set = RoaringBitmap::from_iter([index]);
+                    let set = RoaringBitmap::from_iter([index.get()]);
                     bucket.insert(at, (label.hash, Arc::new(set)));
                 }
             }
         }
         if overflows {
-            Arc::make_mut(&mut self.overflow).insert(index);
+            Arc::make_mut(&mut self.overflow).insert(index.get());
         }
     }
 
@@ -238,22 +239,23 @@ impl Postings {
     }
 
     /// The items that are listed under a label.
-    pub fn of_label(&self, label: LabelKey) -> impl Iterator<Item = u32> {
+    pub fn of_label(&self, label: LabelKey) -> impl Iterator<Item = ItemIndex> {
         let bucket = self.labels.get(bucket_of(label)).map_or(&[][..], |bucket| bucket.as_slice());
         let found = bucket.binary_search_by_key(&label.hash, |one| one.0).ok();
-        found.map(|at| &*bucket[at].1).into_iter().flatten()
+        found.map(|at| &*bucket[at].1).into_iter().flatten().map(ItemIndex::new)
     }
 
     /// Items that may have a label without being listed under it: they have more values than are
     /// listed.
-    pub fn unlisted(&self, label: LabelKey) -> impl Iterator<Item = u32> {
-        label.is_value.then_some(&*self.overflow).into_iter().flatten()
+    pub fn unlisted(&self, label: LabelKey) -> impl Iterator<Item = ItemIndex> {
+        label.is_value.then_some(&*self.overflow).into_iter().flatten().map(ItemIndex::new)
     }
 
     /// The items with an attribute that is a number of the range.
-    pub fn of_numbers(&self, range: NumberRange) -> impl Iterator<Item = u32> {
+    pub fn of_numbers(&self, range: NumberRange) -> impl Iterator<Item = ItemIndex> {
         let NumberRange { name, least, most } = range;
-        let from = self.numbers.rising_from(Numbered { name, order: least, item: 0 });
+        let first = Numbered { name, order: least, item: ItemIndex::new(0) };
+        let from = self.numbers.rising_from(first);
         let within = move |one: &&Numbered| one.name == name && one.order <= most;
         from.take_while(within).map(|one| one.item)
     }
@@ -265,20 +267,20 @@ impl Postings {
     }
 
     /// Items that were published after `moment`, the oldest first.
-    pub fn published_after(&self, moment: Timestamp) -> impl Iterator<Item = u32> {
+    pub fn published_after(&self, moment: Timestamp) -> impl Iterator<Item = ItemIndex> {
         self.published_within(moment.as_millis().saturating_add(1), i64::MAX)
     }
 
     /// Items that were published between two moments in milliseconds, both included, the oldest
     /// first.
-    pub fn published_within(&self, from: i64, to: i64) -> impl Iterator<Item = u32> {
+    pub fn published_within(&self, from: i64, to: i64) -> impl Iterator<Item = ItemIndex> {
         let later = self.births.rising_from(Born::first_at(from));
         let within = later.take_while(move |born| born.millis <= to);
         within.filter(|born| born.is_dated).map(|born| born.item)
     }
 }
 
-fn numbers_of(index: u32, item: &Item) -> impl Iterator<Item = Numbered> {
+fn numbers_of(index: ItemIndex, item: &Item) -> impl Iterator<Item = Numbered> {
     item.attributes.iter().filter_map(move |(name, value)| match value {
         AttributeValue::Number(number) => {
             let NumberRange { name, .. } = NumberRange::of(name);
@@ -390,10 +392,11 @@ mod tests {
             let mut entries: Vec<Arc<Entry>> = vec![Arc::default(); 40];
             let mut postings = Postings::default();
             for (index, is_there, topics, values, published) in changes {
-                postings.remove(index as u32, &entries[index]);
+                let item = ItemIndex::new(index as u32);
+                postings.remove(item, &entries[index]);
                 entries[index] =
                     if is_there { entry(&topics, values, published) } else { Arc::default() };
-                postings.insert(index as u32, &entries[index]);
+                postings.insert(item, &entries[index]);
             }
             let made = Postings::new(entries.iter());
             let (mut kept, mut made) = (listing(&postings), listing(&made));
@@ -409,7 +412,8 @@ mod tests {
         let postings = Postings::new([entry(&[], 2, None), entry(&[], 300, None)].iter());
         let of = |name, value| -> Vec<u32> {
             let label = Label::Member(name, value).key();
-            postings.of_label(label).chain(postings.unlisted(label)).collect()
+            let items = postings.of_label(label).chain(postings.unlisted(label));
+            items.map(ItemIndex::get).collect()
         };
         assert_eq!(of("list", "v1")[0], 0);
         assert_eq!(of("nothing", "at all"), [1]);
@@ -427,7 +431,7 @@ mod tests {
         });
         let postings = Postings::new(entries.iter());
         let all = NumberRange::of("n");
-        let of = |range| postings.of_numbers(range).collect::<Vec<_>>();
+        let of = |range| postings.of_numbers(range).map(ItemIndex::get).collect::<Vec<_>>();
         assert_eq!(of(all), [0, 1, 2, 3, 4, 5]);
         assert_eq!(of(all.from(0.0, true)), [2, 3, 4, 5]);
         assert_eq!(of(all.from(-0.0, false)), [4, 5]);
@@ -442,9 +446,12 @@ mod tests {
         let entries =
             [entry(&[], 0, Some(hour)), entry(&[], 0, Some(3 * hour)), entry(&[], 0, None)];
         let postings = Postings::new(entries.iter());
-        let youngest = postings.youngest().map(|born| born.item);
+        let youngest = postings.youngest().map(|born| born.item.get());
         assert_eq!(youngest.collect::<Vec<_>>(), [1, 0, 2]);
-        let after = |at| postings.published_after(Timestamp::from_seconds(at)).collect::<Vec<_>>();
+        let after = |at| -> Vec<u32> {
+            let after = postings.published_after(Timestamp::from_seconds(at));
+            after.map(ItemIndex::get).collect()
+        };
         assert_eq!((after(0), after(hour), after(3 * hour)), (vec![0, 1], vec![1], vec![]));
     }
 }

@@ -7,17 +7,25 @@
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::columns::index::ItemIndex;
+
 /// Forgotten slots of one kind.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Quarantine {
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quarantine<K = u32> {
     /// Forgotten since the present sweep began.
-    waiting: Vec<u32>,
+    waiting: Vec<K>,
     /// Forgotten before it.
-    swept: Vec<u32>,
+    swept: Vec<K>,
 }
 
-impl Quarantine {
-    pub fn add(&mut self, slots: impl IntoIterator<Item = u32>) {
+impl<K> Default for Quarantine<K> {
+    fn default() -> Self {
+        Self { waiting: Vec::new(), swept: Vec::new() }
+    }
+}
+
+impl<K: Copy> Quarantine<K> {
+    pub fn add(&mut self, slots: impl IntoIterator<Item = K>) {
         self.waiting.extend(slots);
     }
 
@@ -26,7 +34,7 @@ impl Quarantine {
     }
 
     /// All slots that are held back.
-    pub fn slots(&self) -> Vec<u32> {
+    pub fn slots(&self) -> Vec<K> {
         self.waiting.iter().chain(&self.swept).copied().collect()
     }
 
@@ -35,7 +43,7 @@ impl Quarantine {
     }
 
     /// The slots that nothing refers to any more.
-    pub fn end(&mut self) -> Vec<u32> {
+    pub fn end(&mut self) -> Vec<K> {
         std::mem::take(&mut self.swept)
     }
 }
@@ -62,7 +70,7 @@ impl Phase {
 /// Forgotten slots of every kind, and the position of the sweep.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sweep {
-    pub items: Quarantine,
+    pub items: Quarantine<ItemIndex>,
     pub topics: Quarantine,
     pub sources: Quarantine,
     pub devices: Quarantine,
@@ -70,27 +78,29 @@ pub struct Sweep {
     pub cohorts: Quarantine,
     /// Forgotten terms that the model refers to; free with the next model.
     pub terms_in_model: Vec<u32>,
-    /// The next to visit; `None` between two sweeps.
+    /// The next slot of a phase to visit; `None` between two sweeps.
     at: Option<(Phase, u32)>,
 }
 
 impl Sweep {
-    fn kinds(&mut self) -> [&mut Quarantine; 6] {
+    fn begin(&mut self) {
         let Self { items, topics, sources, devices, locations, cohorts, .. } = self;
-        [items, topics, sources, devices, locations, cohorts]
+        items.begin();
+        [topics, sources, devices, locations, cohorts].into_iter().for_each(Quarantine::begin);
+        self.at = Some((Phase::Users, 0));
     }
 
     /// Whether no forgotten slot is held back.
     pub fn is_idle(&self) -> bool {
         let Self { items, topics, sources, devices, locations, cohorts, .. } = self;
-        [items, topics, sources, devices, locations, cohorts].iter().all(|kind| kind.is_empty())
+        let labels = [topics, sources, devices, locations, cohorts];
+        items.is_empty() && labels.iter().all(|kind| kind.is_empty())
     }
 
     /// The position of the sweep, which begins if needed; `None` when there is nothing to do.
     pub fn at(&mut self) -> Option<(Phase, u32)> {
         if self.at.is_none() && !self.is_idle() {
-            self.kinds().into_iter().for_each(Quarantine::begin);
-            self.at = Some((Phase::Users, 0));
+            self.begin();
         }
         self.at
     }

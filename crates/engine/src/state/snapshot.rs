@@ -17,6 +17,7 @@ use crate::Engine;
 use crate::bandit::Ranker;
 use crate::bandit::item_effects;
 use crate::columns::column::encode;
+use crate::columns::index::ItemIndex;
 use crate::columns::labels::Labels;
 use crate::columns::part::Digest;
 use crate::consumption::ReturnGap;
@@ -68,7 +69,7 @@ struct Head {
     evicted: [u64; 5],
     model: Option<Arc<Model>>,
     item_gram: Arc<Vec<f32>>,
-    unsolved: Vec<u32>,
+    unsolved: Vec<ItemIndex>,
     hybrid: Arc<Hybrid>,
     ranker: Arc<Ranker>,
     prequential: Arc<Prequential>,
@@ -216,7 +217,7 @@ impl View {
     /// The name of the first part that is not consistent with the others.
     fn misfit(&self) -> Option<&'static str> {
         let (items, users) = (self.items.ids.len(), self.users.ids.len());
-        let is_item = |item: &u32| (*item as usize) < items;
+        let is_item = |item: &ItemIndex| item.as_usize() < items;
         let k = self.model.as_ref().map_or(0, |model| model.k);
         let model_fits = self.model.as_ref().is_none_or(|model| model.is_whole());
         let checks = [
@@ -292,8 +293,8 @@ impl Engine {
 }
 
 /// Whether a slot is one of these.
-fn holding(slots: impl Iterator<Item = u32>) -> impl Fn(u32) -> bool {
-    let held: BTreeSet<u32> = slots.collect();
+fn holding<K: Ord>(slots: impl Iterator<Item = K>) -> impl Fn(K) -> bool {
+    let held: BTreeSet<K> = slots.collect();
     move |slot| held.contains(&slot)
 }
 

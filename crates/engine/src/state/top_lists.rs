@@ -9,6 +9,7 @@ use roaring::RoaringBitmap;
 
 use crate::bandit::Belief;
 use crate::bandit::SEGMENTS;
+use crate::columns::index::ItemIndex;
 use crate::domain::Settings;
 use crate::models::cold_start::Memory;
 use crate::models::decay::DecayTime;
@@ -27,7 +28,7 @@ pub struct TopLists {
 #[derive(Debug, Clone, Default)]
 pub struct TopList {
     /// The best first.
-    pub items: Vec<u32>,
+    pub items: Vec<ItemIndex>,
     /// Whether all items with evidence are in it.
     pub is_complete: bool,
 }
@@ -50,7 +51,7 @@ pub(super) struct Epoch {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Head {
     /// Value and item, the best first; values are above 0.
-    pub(super) items: Arc<Vec<(f32, u32)>>,
+    pub(super) items: Arc<Vec<(f32, ItemIndex)>>,
     pub(super) is_complete: bool,
 }
 
@@ -65,8 +66,8 @@ pub struct Leaders {
 
 impl Leaders {
     /// Notes that an item's evidence changed, or that it entered or left the catalogue.
-    pub fn touch(&mut self, item: u32) {
-        Arc::make_mut(&mut self.touched).insert(item);
+    pub fn touch(&mut self, item: ItemIndex) {
+        Arc::make_mut(&mut self.touched).insert(item.get());
     }
 
     pub(super) fn head(&self, evidence: Evidence) -> &Head {
@@ -81,7 +82,7 @@ impl Leaders {
 #[derive(Debug)]
 pub struct Best {
     n: usize,
-    items: Vec<(f32, u32)>,
+    items: Vec<(f32, ItemIndex)>,
     /// The least value that may still enter.
     threshold: f32,
     overflowed: bool,
@@ -100,8 +101,8 @@ impl Best {
     pub fn push(
         &mut self,
         value: f32,
-        item: u32,
-        order: impl Fn(&(f32, u32), &(f32, u32)) -> Ordering,
+        item: ItemIndex,
+        order: impl Fn(&(f32, ItemIndex), &(f32, ItemIndex)) -> Ordering,
     ) {
         if !self.admits(value) {
             return;
@@ -123,8 +124,8 @@ impl Best {
     /// The best first.
     pub fn sorted(
         mut self,
-        order: impl Fn(&(f32, u32), &(f32, u32)) -> Ordering,
-    ) -> Vec<(f32, u32)> {
+        order: impl Fn(&(f32, ItemIndex), &(f32, ItemIndex)) -> Ordering,
+    ) -> Vec<(f32, ItemIndex)> {
         self.items.sort_unstable_by(order);
         self.items.truncate(self.n);
         self.items

@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use crate::columns::column::Column;
+use crate::columns::index::UserIndex;
 use crate::columns::interner::Interner;
 use crate::columns::part::Part;
 use crate::consumption::Impressions;
@@ -19,10 +20,10 @@ const EVICTED_ONE_IN: usize = 16;
 /// The users of a namespace.
 #[derive(Debug, Clone, Default)]
 pub struct UserStore {
-    pub ids: Interner,
-    pub states: Column<Arc<User>>,
+    pub ids: Interner<UserIndex>,
+    pub states: Column<Arc<User>, UserIndex>,
     /// Recent impressions of each user; as long as `states`, or shorter.
-    pub impressions: Column<Arc<Impressions>>,
+    pub impressions: Column<Arc<Impressions>, UserIndex>,
     nothing: Arc<User>,
 }
 
@@ -51,10 +52,10 @@ impl UserStore {
     }
 
     /// The index of a user, and whether it is new.
-    pub fn intern(&mut self, user_id: &str) -> (u32, bool) {
+    pub fn intern(&mut self, user_id: &str) -> (UserIndex, bool) {
         let before = self.ids.live();
         let user = self.ids.intern(user_id);
-        self.states.grow(user as usize + 1, &self.nothing);
+        self.states.grow(user.as_usize() + 1, &self.nothing);
         (user, self.ids.live() > before)
     }
 
@@ -63,26 +64,27 @@ impl UserStore {
         if self.ids.live() <= budget {
             return;
         }
-        let slots = (0..self.states.len() as u32).filter(|&slot| self.ids.is_live(slot));
-        let mut evictable: Vec<_> = slots
-            .map(|slot| {
-                let user = &self.states[slot as usize];
-                (user.history.entries().len(), user.changed_at, slot)
+        let mut evictable: Vec<_> = self
+            .ids
+            .live_indices()
+            .map(|index| {
+                let user = &self.states[index];
+                (user.history.entries().len(), user.changed_at, index)
             })
             .collect();
         evictable.sort_unstable();
         evictable.truncate(self.ids.live() - budget + budget / EVICTED_ONE_IN);
-        evictable.into_iter().for_each(|(.., slot)| self.forget(slot));
+        evictable.into_iter().for_each(|(.., user)| self.forget(user));
     }
 
     /// Forgets a user and frees the slot.
-    pub fn forget(&mut self, user: u32) {
+    pub fn forget(&mut self, user: UserIndex) {
         let Self { ids, states, impressions, nothing } = self;
         ids.forget(user);
         ids.release(user);
-        *states.get_mut(user as usize) = nothing.clone();
-        if (user as usize) < impressions.len() {
-            *impressions.get_mut(user as usize) = Arc::default();
+        *states.get_mut(user) = nothing.clone();
+        if user.as_usize() < impressions.len() {
+            *impressions.get_mut(user) = Arc::default();
         }
     }
 }

@@ -19,6 +19,8 @@ use crate::bandit::PendingDecision;
 use crate::bandit::Ranker;
 use crate::bandit::arms::ArmSet;
 use crate::bandit::arms::Arms;
+use crate::columns::index::ItemIndex;
+use crate::columns::index::UserIndex;
 use crate::columns::key_index::KeyIndex;
 use crate::columns::labels::Labels;
 use crate::columns::window::Window;
@@ -115,9 +117,9 @@ pub struct View {
 
     pub(crate) model: Option<Arc<Model>>,
     /// Weights of the model; empty when it has none.
-    pub(crate) item_item: Arc<ItemItem>,
+    pub(crate) item_item: Arc<ItemItem<ItemIndex>>,
     /// Items with evidence since their factors were last solved, in order.
-    pub(crate) unsolved: Vec<u32>,
+    pub(crate) unsolved: Vec<ItemIndex>,
 
     pub(crate) hybrid: Arc<Hybrid>,
     pub(crate) ranker: Arc<Ranker>,
@@ -263,30 +265,30 @@ impl View {
         self.arms.sets.len()
     }
 
-    pub fn user_index(&self, user_id: &str) -> Option<u32> {
+    pub fn user_index(&self, user_id: &str) -> Option<UserIndex> {
         self.users.ids.find(user_id)
     }
 
-    pub fn user(&self, index: u32) -> &Arc<User> {
-        &self.users.states[index as usize]
+    pub fn user(&self, index: UserIndex) -> &Arc<User> {
+        &self.users.states[index]
     }
 
     /// The recent impressions of a user with their times; `None` for a user without any.
-    pub fn impressions(&self, index: u32) -> Option<&Impressions> {
-        self.users.impressions.get(index as usize).map(Arc::as_ref)
+    pub fn impressions(&self, index: UserIndex) -> Option<&Impressions> {
+        self.users.impressions.get(index).map(Arc::as_ref)
     }
 
-    pub fn item_index(&self, item_id: &str) -> Option<u32> {
+    pub fn item_index(&self, item_id: &str) -> Option<ItemIndex> {
         self.items.ids.find(item_id)
     }
 
     /// `None` for an item that was forgotten.
-    pub fn item_id(&self, index: u32) -> Option<&str> {
+    pub fn item_id(&self, index: ItemIndex) -> Option<&str> {
         self.items.ids.name(index).map(AsRef::as_ref)
     }
 
-    pub fn entry(&self, index: u32) -> &Arc<Entry> {
-        &self.items.entries[index as usize]
+    pub fn entry(&self, index: ItemIndex) -> &Arc<Entry> {
+        &self.items.entries[index]
     }
 
     /// The entry of an item in the catalogue.
@@ -298,6 +300,13 @@ impl View {
     /// Slots of items, used or not: every index is below.
     pub fn items_len(&self) -> usize {
         self.items.len()
+    }
+
+    /// The indices of all slots of items, used or not.
+    pub fn item_indices(
+        &self,
+    ) -> impl DoubleEndedIterator<Item = ItemIndex> + ExactSizeIterator + use<> {
+        self.items.entries.indices()
     }
 
     /// `None` for a topic that was forgotten.
@@ -352,19 +361,22 @@ impl View {
 
     /// How little known an item is: `-log2` of its share of all popularity, divided by that of
     /// an item without positives. 0 to 1; 1 for an item that is not known.
-    pub(crate) fn self_information(&self, items: impl Iterator<Item = Option<u32>>) -> Vec<f64> {
+    pub(crate) fn self_information(
+        &self,
+        items: impl Iterator<Item = Option<ItemIndex>>,
+    ) -> Vec<f64> {
         let scales = self.popularity_scales();
         let smoothed = |mass: f32| f64::from(mass.max(0.0)) + 1.0;
         let all = scales.popularity_of_all(self.items.popularity.totals())
             + self.items.entries.len() as f64
             + 1.0;
         let most = math::log2(all);
-        let of = |index: u32| scales.popularity(&self.items.popularity.items[index as usize]);
-        let bits = |index: u32| (most - math::log2(smoothed(of(index)))) / most;
+        let of = |index: ItemIndex| scales.popularity(&self.items.popularity.items[index]);
+        let bits = |index: ItemIndex| (most - math::log2(smoothed(of(index)))) / most;
         items.map(|index| index.map_or(1.0, bits).clamp(0.0, 1.0)).collect()
     }
 
-    pub(crate) fn cooccurrence_scorer(&self, recent: &[u32]) -> CooccurrenceScorer<'_> {
+    pub(crate) fn cooccurrence_scorer(&self, recent: &[ItemIndex]) -> CooccurrenceScorer<'_> {
         CooccurrenceScorer::new(
             &self.items.cooccurrence,
             &self.items.popularity,
@@ -376,9 +388,9 @@ impl View {
 
     /// The examples of a user that have factors, the newest first: item, factors, signed
     /// weight.
-    fn fold_in_events(&self, model: &Model, user: &User) -> Vec<(u32, &[f32], f32)> {
+    fn fold_in_events(&self, model: &Model, user: &User) -> Vec<(ItemIndex, &[f32], f32)> {
         let examples = model.origin.configuration.weighing.examples(&user.history, 0).into_iter();
-        let factors = |item: u32| self.items.factors.row(item);
+        let factors = |item: ItemIndex| self.items.factors.row(item);
         examples.filter_map(|(item, weight)| Some((item, factors(item)?, weight))).collect()
     }
 
@@ -394,7 +406,7 @@ impl View {
     }
 
     /// The scorer of items by what came next.
-    pub(crate) fn succession_scorer(&self, recent: &[u32]) -> CooccurrenceScorer<'_> {
+    pub(crate) fn succession_scorer(&self, recent: &[ItemIndex]) -> CooccurrenceScorer<'_> {
         CooccurrenceScorer::new(
             &self.items.successors,
             &self.items.popularity,

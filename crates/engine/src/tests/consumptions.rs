@@ -89,7 +89,7 @@ impl Log {
         view.user(view.user_index(&format!("user-{number}")).unwrap())
     }
 
-    fn item(&self, number: usize) -> u32 {
+    fn item(&self, number: usize) -> ItemIndex {
         self.view().item_index(&format!("item-{number}")).unwrap()
     }
 }
@@ -136,7 +136,7 @@ fn heartbeats_teach_what_one_event_does() {
         let recent = view.recent_positives.clone();
         let rows: Vec<_> = view.items.cooccurrence.iter().cloned().collect();
         let popularity: Vec<_> =
-            (0..ITEMS as u32).map(|i| view.items.popularity.share(i)).collect();
+            view.item_indices().take(ITEMS).map(|item| view.items.popularity.share(item)).collect();
         (view.counts().positives, view.counts().repeats, recent, rows, popularity)
     };
     assert_eq!(learnt(&plain), learnt(&chatty));
@@ -210,7 +210,7 @@ fn only_what_can_be_shown_is_a_test_or_an_alternative() {
         log.event(2, number, InteractionType::Click, log.now);
     }
     let view = log.view();
-    let in_catalogue = |&item: &u32| view.entry(item).item.is_some();
+    let in_catalogue = |&item: &ItemIndex| view.entry(item).item.is_some();
     assert!(view.recent_positives.items().iter().all(in_catalogue));
     let never = [900, 901, 140].map(|number| log.item(number));
     for sequence in 0..20 {
@@ -234,12 +234,11 @@ fn what_comes_late_goes_with_what_was_had_before_it() {
         log.event(1, item, InteractionType::Like, START + (10 + item as i64) * DAY);
     }
     log.event(1, 50, InteractionType::Like, START + 5 * DAY);
-    let together = |a: usize, b: usize| {
-        log.view().items.cooccurrence[log.item(a) as usize].stored(log.item(b)) > 0.0
-    };
+    let together =
+        |a: usize, b: usize| log.view().items.cooccurrence[log.item(a)].stored(log.item(b)) > 0.0;
     assert!(together(50, 0) && together(50, 2), "of the days before");
     assert!(!together(50, 20) && !together(50, 22), "of the days after");
-    let order: Vec<u32> = log.user(1).history.entries().iter().map(|entry| entry.item).collect();
+    let order: Vec<_> = log.user(1).history.entries().iter().map(|entry| entry.item).collect();
     assert_eq!(order, [0, 1, 2, 50, 20, 21, 22].map(|number| log.item(number)));
 }
 
@@ -251,7 +250,7 @@ fn a_skip_neither_erases_a_purchase_nor_lowers_its_topic_below_the_others() {
     log.now = START + DAY;
     log.event(1, 7, InteractionType::Skip, START + DAY);
     let user = log.user(1);
-    let positives: Vec<u32> = user.history.positives().map(|entry| entry.item).collect();
+    let positives: Vec<_> = user.history.positives().map(|entry| entry.item).collect();
     assert_eq!(positives, [log.item(8), log.item(7)], "neither erased nor the newest");
     let topic = |name| user.topics.stored(log.view().topics.find(name).unwrap());
     assert!(topic("topic-2") > topic("topic-3"), "the purchase counts for more than the click");

@@ -86,7 +86,7 @@ impl Site {
         self.act(user, item, InteractionType::Like, at);
     }
 
-    fn index(&self, item: usize) -> u32 {
+    fn index(&self, item: usize) -> ItemIndex {
         self.engine.state().item_index(item_id(item).as_str()).unwrap()
     }
 
@@ -176,7 +176,7 @@ fn changed_half_lives_leave_every_decayed_quantity_as_it_is() {
     let before: Vec<Vec<f32>> = (0..10).map(|item| site.features(0, item)).collect();
     let users_topics = |site: &Site| {
         let view = site.engine.state();
-        let user = view.user(0);
+        let user = view.user(UserIndex::new(0));
         user.topics.share(0, view.profile_time(user), 3.0)
     };
     let topics = users_topics(&site);

@@ -55,14 +55,15 @@ fn boost() -> impl Generator<Value = Boost> {
 /// Looks at the ranking of all items for a user.
 fn ranked<T>(
     view: &View,
-    user: u32,
+    user: UserIndex,
     boosts: &[Boost],
     choice: Choice,
     look: impl FnOnce(&[Candidate<'_>], &RankRequest<'_>, Ranked) -> T,
 ) -> T {
     let user = view.user(user);
     let context = UserContext::new(view, Some(user));
-    let candidates: Vec<_> = (0..ITEMS as u32).map(|i| Candidate::known(view, i)).collect();
+    let candidates: Vec<_> =
+        view.item_indices().take(ITEMS).map(|item| Candidate::known(view, item)).collect();
     let request = RankRequest {
         user: Some(user),
         context: &context,
@@ -93,7 +94,7 @@ proptest! {
     #[test]
     fn components_add_up_to_the_score_and_reasons_are_components(
         seed in 0..8_u64,
-        user in 0..10_u32,
+        user in (0..10_u32).prop_map(UserIndex::new),
         boosts in prop::collection::vec(boost(), 0..5),
         explores in any::<bool>(),
     ) {
@@ -125,7 +126,7 @@ fn a_rank_is_the_position_and_score_that_the_list_goes_by() {
     let boosts = [Boost { target: Target::Topic("drama".into()), change: Change::Add(0.01) }];
     ranked(
         engine.state(),
-        3,
+        UserIndex::new(3),
         &boosts,
         choice(Strategy::Greedy, ITEMS),
         |candidates, request, list| {
@@ -153,10 +154,10 @@ fn the_factors_name_an_item_of_the_users_own_taste_as_cause() {
     let causes = ranked(view, user, &[], choice(Strategy::Greedy, 10), |_, _, list| {
         let reasons = list.items.into_iter().flat_map(|item| item.reasons);
         let shared = reasons.filter(|reason| reason.kind == ReasonKind::SharedTaste);
-        shared.filter_map(|reason| reason.item).collect::<Vec<u32>>()
+        shared.filter_map(|reason| reason.item).collect::<Vec<ItemIndex>>()
     });
     assert!(!causes.is_empty());
-    let own = causes.iter().filter(|&&item| item % 2 == 0).count();
+    let own = causes.iter().filter(|item| item.get().is_multiple_of(2)).count();
     assert!(own * 2 > causes.len(), "{causes:?}");
 }
 
@@ -210,9 +211,10 @@ fn the_first_questions_split_the_tastes_and_the_same_is_not_asked_twice() {
     let view = engine.state();
     let picked = asked(view, 6);
     // Who is of none of three tastes is of the fourth.
-    let first = picked[..TASTES - 1].iter().map(|item| item.index as usize % TASTES);
+    let first = picked[..TASTES - 1].iter().map(|item| item.index.as_usize() % TASTES);
     assert_eq!(first.collect::<std::collections::BTreeSet<_>>().len(), TASTES - 1, "{picked:?}");
-    let items: std::collections::BTreeSet<u32> = picked.iter().map(|item| item.index).collect();
+    let items: std::collections::BTreeSet<ItemIndex> =
+        picked.iter().map(|item| item.index).collect();
     assert_eq!(items.len(), 6);
     assert!(picked.iter().all(|item| item.gain > 0.0 && item.familiarity > 0.0), "{picked:?}");
     assert!(picked[0].gain > picked[5].gain);

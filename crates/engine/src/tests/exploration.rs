@@ -54,7 +54,7 @@ impl Shop {
     fn choose(&self, number: usize, strategy: Strategy) -> Ranked {
         let view = self.engine.state();
         let candidates: Vec<_> =
-            (0..self.items as u32).map(|index| Candidate::known(view, index)).collect();
+            view.item_indices().take(self.items).map(|item| Candidate::known(view, item)).collect();
         let exploring = Exploring { scale: 1.0, gamma: 10.0, floor: 0.01 };
         let choice = Choice {
             strategy,
@@ -137,7 +137,7 @@ impl Shop {
     }
 
     fn effect(&self, item: usize) -> ItemEffect {
-        self.engine.state().item_effect(Some(item as u32))
+        self.engine.state().item_effect(Some(ItemIndex::new(item as u32)))
     }
 
     fn act(&mut self, decision: usize, item: usize, kind: InteractionType) {

@@ -73,7 +73,7 @@ fn a_slot_that_is_used_again_says_nothing_of_the_item_before() {
     let engine = applied(&flooded());
     let view = engine.state();
     // Every item that only events know was named once, by one user, at the end of the log.
-    for index in 0..view.items_len() as u32 {
+    for index in view.item_indices() {
         let Some(id) = view.item_id(index).filter(|id| id.starts_with("once-")) else {
             continue;
         };

@@ -134,7 +134,7 @@ fn use_it(engine: &mut Engine) {
             rank_for(view, user, strategy);
         }
     }
-    similar_items(view, 3, view.clock(), 10);
+    similar_items(view, ItemIndex::new(3), view.clock(), 10);
     let (filter, context) = (Filter::default(), UserContext::default());
     let eligible = Eligibility::new(view, &filter, "", &context, view.clock(), &[]);
     onboarding_items(view, &eligible, 5);

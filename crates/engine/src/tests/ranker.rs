@@ -71,7 +71,8 @@ fn readers() -> Engine {
 fn ranked(view: &View, user: &str, books: &[u32], strategy: Strategy, positions: usize) -> Ranked {
     let user = view.user_index(user).map(|user| view.user(user).as_ref());
     let context = UserContext::new(view, user);
-    let candidates: Vec<_> = books.iter().map(|&book| Candidate::known(view, book)).collect();
+    let candidates: Vec<_> =
+        books.iter().map(|&book| Candidate::known(view, ItemIndex::new(book))).collect();
     let choice = Choice {
         strategy,
         epsilon: 0.2,

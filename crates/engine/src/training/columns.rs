@@ -7,6 +7,8 @@
 //!   there all are open.
 //! - Weights of regularization count columns and the users that have any of them, not indices.
 
+use crate::columns::index::ItemIndex;
+use crate::columns::index::UserIndex;
 use crate::models::weighing::Weighing;
 use crate::state::View;
 
@@ -14,13 +16,13 @@ use crate::state::View;
 const OUTSIDE_SUPPORT_MIN: u32 = 2;
 const NONE: u32 = u32::MAX;
 
-/// Examples of a user: items or columns, with signed weights.
+/// Examples of a user: columns with signed weights.
 pub type Row = Vec<(u32, f32)>;
 
 /// Columns with their items.
 #[derive(Debug, Clone)]
 pub struct Columns {
-    items: Vec<u32>,
+    items: Vec<ItemIndex>,
     by_item: Vec<u32>,
     open: Vec<bool>,
 }
@@ -31,19 +33,19 @@ impl Columns {
         let mut counts = vec![0_u32; view.items_len()];
         for user in view.users.states.iter() {
             for (item, _) in weighing.examples(&user.history, 0) {
-                counts[item as usize] += 1;
+                counts[item.as_usize()] += 1;
             }
         }
-        let is_in_catalogue = |item: u32| view.entry(item).item.is_some();
+        let is_in_catalogue = |item: ItemIndex| view.entry(item).item.is_some();
         let all_are_open = view.counts.catalogue == 0;
         let mut columns =
             Self { items: Vec::new(), by_item: vec![NONE; counts.len()], open: Vec::new() };
-        for (item, &count) in (0..).zip(&counts) {
+        for (item, &count) in view.item_indices().zip(&counts) {
             let is_open = all_are_open || is_in_catalogue(item);
             let least = if is_open { 1 } else { OUTSIDE_SUPPORT_MIN };
             // Histories may name forgotten items until they are swept.
             if count >= least && view.items.is_live(item) {
-                columns.by_item[item as usize] = columns.items.len() as u32;
+                columns.by_item[item.as_usize()] = columns.items.len() as u32;
                 columns.items.push(item);
                 columns.open.push(is_open);
             }
@@ -56,7 +58,7 @@ impl Columns {
     }
 
     /// The item of each column.
-    pub fn items(&self) -> &[u32] {
+    pub fn items(&self) -> &[ItemIndex] {
         &self.items
     }
 
@@ -65,31 +67,25 @@ impl Columns {
         &self.open
     }
 
-    pub fn of_item(&self, item: u32) -> Option<u32> {
-        Some(self.by_item[item as usize]).filter(|&column| column != NONE)
+    pub fn of_item(&self, item: ItemIndex) -> Option<u32> {
+        Some(self.by_item[item.as_usize()]).filter(|&column| column != NONE)
     }
 
     /// Examples with columns instead of items; those without one are left out.
-    pub fn row(&self, mut examples: Row) -> Row {
-        examples.retain_mut(|example| match self.of_item(example.0) {
-            Some(column) => {
-                example.0 = column;
-                true
-            }
-            None => false,
-        });
-        examples
+    pub fn row(&self, examples: Vec<(ItemIndex, f32)>) -> Row {
+        let columns = examples.into_iter();
+        columns.filter_map(|(item, weight)| Some((self.of_item(item)?, weight))).collect()
     }
 
-    /// The examples of all users who have any; the newest positives of user `i` that
-    /// `withheld(i)` counts are left out.
+    /// The examples of all users who have any; the newest positives that
+    /// `withheld` counts are left out.
     pub fn rows(
         &self,
         view: &View,
         weighing: &Weighing,
-        withheld: impl Fn(usize) -> usize,
+        withheld: impl Fn(UserIndex) -> usize,
     ) -> Vec<Row> {
-        let users = view.users.states.iter().enumerate();
+        let users = view.users.states.indices().zip(view.users.states.iter());
         users
             .map(|(user, state)| self.row(weighing.examples(&state.history, withheld(user))))
             .filter(|row| !row.is_empty())

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::columns::index::ItemIndex;
 use crate::domain::Item;
 use crate::models::content::ContentModel;
 use crate::models::content::FactorMap;
@@ -29,11 +30,11 @@ pub fn fit(
     let latent = Latent::fit(&catalogue, rank, settings.seed);
     let dimension = settings.embedding_dimension as usize;
     let own = |item: &Item| embed(&item.embedding, dimension, &SparseVector::default(), None);
-    let fit_map = |embedding: &dyn Fn(usize) -> Option<Vec<f32>>| {
+    let fit_map = |embedding: &dyn Fn(ItemIndex) -> Option<Vec<f32>>| {
         let items = columns.items().iter().zip(item_factors.chunks_exact(k)).zip(positives);
         let liked = items.filter(|(_, positives)| **positives > 0);
         let known: Vec<(Vec<f32>, &[f32], u32)> = liked
-            .filter_map(|((&item, row), &count)| Some((embedding(item as usize)?, row, count)))
+            .filter_map(|((&item, row), &count)| Some((embedding(item)?, row, count)))
             .collect();
         let examples: Vec<MapExample<'_>> = known
             .iter()

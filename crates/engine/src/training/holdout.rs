@@ -13,6 +13,7 @@
 use rayon::iter::IntoParallelRefIterator;
 use rayon::iter::ParallelIterator;
 
+use crate::columns::index::UserIndex;
 use crate::consumption::History;
 use crate::consumption::kept;
 use crate::domain::Timestamp;
@@ -52,7 +53,7 @@ pub struct Holdout<'v> {
 /// One user's test.
 #[derive(Debug, Clone)]
 pub struct Test {
-    pub user: u32,
+    pub user: UserIndex,
     /// Columns held out, without repetition.
     pub held_out: Vec<u32>,
     /// When the first of them was consumed.
@@ -66,11 +67,11 @@ impl<'v> Holdout<'v> {
     pub fn new(view: &'v View, columns: &'v Columns) -> Option<Self> {
         let known_until =
             view.model().map_or(Timestamp::default(), |model| model.origin.trained_until);
-        let mut users: Vec<(Timestamp, u32, usize)> = Vec::new();
-        for (index, user) in view.users.states.iter().enumerate() {
+        let mut users: Vec<(Timestamp, UserIndex, usize)> = Vec::new();
+        for (index, user) in view.users.states.indices().zip(view.users.states.iter()) {
             let positives = user.history.positives().count();
             if positives >= POSITIVES_MIN {
-                users.push((user.last_seen, index as u32, positives));
+                users.push((user.last_seen, index, positives));
             }
         }
         users.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
@@ -78,7 +79,7 @@ impl<'v> Holdout<'v> {
         let mut withheld = vec![0; view.users.states.len()];
         let mut tests = Vec::new();
         for (_, index, positives) in users {
-            let history = &view.users.states[index as usize].history;
+            let history = &view.users.states[index].history;
             let mut count = (positives / HELD_OUT_ONE_IN).clamp(1, HELD_OUT_MAX);
             let newest = history.positives().take(count);
             let new = newest.take_while(|entry| entry.at() > known_until).count();
@@ -87,7 +88,7 @@ impl<'v> Holdout<'v> {
             }
             let test = Test::new(index, history, count, columns);
             if !test.held_out.is_empty() {
-                withheld[index as usize] = count as u8;
+                withheld[index.as_usize()] = count as u8;
                 tests.push(test);
             }
             if tests.len() == most {
@@ -109,13 +110,13 @@ impl<'v> Holdout<'v> {
 
     /// The examples of all users without what is held out.
     pub fn rows(&self, weighing: &Weighing) -> Vec<Row> {
-        self.columns.rows(self.view, weighing, |user| usize::from(self.withheld[user]))
+        self.columns.rows(self.view, weighing, |user| usize::from(self.withheld[user.as_usize()]))
     }
 
     /// What a tested user had done before, as examples.
     pub fn examples(&self, test: &Test, weighing: &Weighing) -> Row {
-        let history = &self.view.users.states[test.user as usize].history;
-        let withheld = usize::from(self.withheld[test.user as usize]);
+        let history = &self.view.users.states[test.user].history;
+        let withheld = usize::from(self.withheld[test.user.as_usize()]);
         let mut row = self.columns.row(weighing.examples(history, withheld));
         if self.folds_open_only {
             row.retain(|example| self.open[example.0 as usize]);
@@ -131,7 +132,7 @@ impl<'v> Holdout<'v> {
             self.open.iter().zip(known).map(|(open, known)| *open && *known).collect();
         let mut within = Self { open, folds_open_only: true, ..self.clone() };
         for test in &mut within.tests {
-            let history = &self.view.users.states[test.user as usize].history;
+            let history = &self.view.users.states[test.user].history;
             let is_first = |column: u32| {
                 let entry = history.find(self.columns.items()[column as usize]);
                 entry.is_some_and(|entry| entry.sessions() <= 1)
@@ -155,7 +156,7 @@ impl<'v> Holdout<'v> {
         half.tests.retain(|test| {
             is_kept = test.since > instant && !is_kept;
             if !is_kept {
-                half.withheld[test.user as usize] = 0;
+                half.withheld[test.user.as_usize()] = 0;
             }
             is_kept
         });
@@ -182,7 +183,7 @@ impl<'v> Holdout<'v> {
 }
 
 impl Test {
-    fn new(user: u32, history: &History, withheld: usize, columns: &Columns) -> Self {
+    fn new(user: UserIndex, history: &History, withheld: usize, columns: &Columns) -> Self {
         let kept = kept(history, withheld);
         let (before, after) = history.entries().split_at(kept);
         let mut had: Vec<u32> =
@@ -259,7 +260,12 @@ mod tests {
     use super::*;
 
     fn test() -> Test {
-        Test { user: 0, held_out: vec![1, 3], since: Timestamp::default(), had: vec![0] }
+        Test {
+            user: UserIndex::new(0),
+            held_out: vec![1, 3],
+            since: Timestamp::default(),
+            had: vec![0],
+        }
     }
 
     #[test]

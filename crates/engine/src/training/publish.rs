@@ -6,6 +6,7 @@ use rayon::iter::IntoParallelRefIterator;
 use rayon::iter::ParallelIterator;
 
 use crate::columns::column::encode;
+use crate::columns::index::ItemIndex;
 use crate::columns::interner::name_key;
 use crate::domain::PublishedModel;
 use crate::models::collaborative::Trained;
@@ -78,7 +79,7 @@ pub fn published(
     figures.append(&mut content::figures(&content));
     figures.append(&mut describe(&origin, set, &trained));
     figures.insert("item_item_items".to_owned(), item_item.len() as f64);
-    let key = |&item: &u32| name_key(view.item_id(item).expect("columns are of live items"));
+    let key = |&item: &ItemIndex| name_key(view.item_id(item).expect("columns are of live items"));
     let publication = Publication {
         began: view.began,
         items: columns.items().iter().map(key).collect(),

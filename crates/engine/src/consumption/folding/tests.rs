@@ -17,7 +17,7 @@ fn event(kind: InteractionType, confidence: f32, seconds: i64) -> Evidence {
 
 /// The consumption after all events, and what the last changed.
 fn folded(events: &[Evidence]) -> (Consumption, Change) {
-    let (mut consumption, mut change) = Consumption::begun(7, &events[0], GAP);
+    let (mut consumption, mut change) = Consumption::begun(ItemIndex::new(7), &events[0], GAP);
     for event in &events[1..] {
         (consumption, change) = consumption.folded(event, GAP);
     }
@@ -150,7 +150,7 @@ fn times_outside_of_32_bits_are_at_the_nearest_end() {
     {
         let at = Timestamp::from_seconds(at);
         let event = Evidence { kind: Like, confidence: 2.0, at };
-        let (consumption, _) = Consumption::begun(1, &event, GAP);
+        let (consumption, _) = Consumption::begun(ItemIndex::new(1), &event, GAP);
         assert_eq!(consumption.at(), Timestamp::from_seconds(expected));
     }
 }
@@ -186,7 +186,7 @@ proptest! {
         events in prop::collection::vec(any_event(), 1..60),
         gap in HOUR..48 * HOUR,
     ) {
-        let (mut consumption, _) = Consumption::begun(3, &events[0], gap);
+        let (mut consumption, _) = Consumption::begun(ItemIndex::new(3), &events[0], gap);
         for event in &events {
             let before = consumption;
             let change;

@@ -14,7 +14,7 @@ fn evidence(kind: InteractionType, confidence: f32, seconds: i64) -> Evidence {
 }
 
 fn fold(history: &mut History, item: u32, event: &Evidence) -> Change {
-    let (consumption, change) = history.folded(item, event, GAP);
+    let (consumption, change) = history.folded(ItemIndex::new(item), event, GAP);
     history.put(consumption);
     change
 }
@@ -24,7 +24,11 @@ fn click(history: &mut History, item: u32, seconds: i64) {
 }
 
 fn items(history: &History) -> Vec<u32> {
-    history.entries().iter().map(|entry| entry.item).collect()
+    history.entries().iter().map(|entry| entry.item.get()).collect()
+}
+
+fn find(history: &History, item: u32) -> Option<&Consumption> {
+    history.find(ItemIndex::new(item))
 }
 
 /// What must hold after every change.
@@ -45,7 +49,7 @@ fn an_item_that_is_consumed_again_moves_to_the_end() {
         click(&mut history, item, at);
     }
     assert_eq!(items(&history), [2, 3, 1]);
-    assert_eq!(history.find(1).map(Consumption::sessions), Some(2));
+    assert_eq!(find(&history, 1).map(Consumption::sessions), Some(2));
     assert_is_whole(&history);
 }
 
@@ -57,7 +61,7 @@ fn a_late_event_is_inserted_by_its_time() {
     }
     assert_eq!(items(&history), [3, 1, 4, 2]);
     let until = history.positives_until(Timestamp::from_seconds(500_000));
-    assert_eq!(until.map(|entry| entry.item).collect::<Vec<_>>(), [4, 1, 3]);
+    assert_eq!(until.map(|entry| entry.item.get()).collect::<Vec<_>>(), [4, 1, 3]);
     assert_is_whole(&history);
 }
 
@@ -72,8 +76,8 @@ fn the_weakest_of_the_oldest_is_evicted() {
     click(&mut history, 100_000, 50_000);
     click(&mut history, 100_001, 50_001);
     assert_eq!(history.entries().len(), HISTORY_MAX);
-    assert!(history.find(5).is_none() && history.find(0).is_none());
-    assert!(history.find(1).is_some() && history.find(100_001).is_some());
+    assert!(find(&history, 5).is_none() && find(&history, 0).is_none());
+    assert!(find(&history, 1).is_some() && find(&history, 100_001).is_some());
     assert_is_whole(&history);
 }
 
@@ -84,7 +88,7 @@ fn hidden_items_outlast_newer_ones_but_leave_a_quarter() {
     for item in 100..100 + 2 * HISTORY_MAX as u32 {
         click(&mut history, item, 2_000 + i64::from(item));
     }
-    assert!(history.find(7).is_some_and(Consumption::is_hidden));
+    assert!(find(&history, 7).is_some_and(Consumption::is_hidden));
     for item in 100_000..100_000 + 2 * HISTORY_MAX as u32 {
         let at = 100_000 + i64::from(item);
         fold(&mut history, item, &evidence(InteractionType::Hide, -1.0, at));
@@ -100,9 +104,9 @@ fn a_dropped_item_is_gone_from_order_and_index() {
     for item in 0..50 {
         click(&mut history, item * 7 % 50, 1_000 + i64::from(item));
     }
-    history.retain(|item| item % 3 != 0);
+    history.retain(|item| !item.get().is_multiple_of(3));
     assert_is_whole(&history);
-    assert!(history.entries().len() == 33 && history.find(3).is_none());
+    assert!(history.entries().len() == 33 && find(&history, 3).is_none());
 }
 
 #[test]
@@ -123,7 +127,10 @@ fn an_entry_is_written_in_24_bytes_or_less() {
 
 #[test]
 fn bytes_of_a_history_out_of_order_are_rejected() {
-    let one = |item, at| Consumption::begun(item, &evidence(InteractionType::Like, 2.0, at), GAP).0;
+    let one = |item, at| {
+        let event = evidence(InteractionType::Like, 2.0, at);
+        Consumption::begun(ItemIndex::new(item), &event, GAP).0
+    };
     let read = |entries: &[Consumption]| {
         postcard::from_bytes::<History>(&postcard::to_stdvec(entries).unwrap())
     };
@@ -146,14 +153,14 @@ proptest! {
             fold(&mut history, item, &event);
             let next = match known.get(&item) {
                 Some(before) => before.folded(&event, GAP).0,
-                None => Consumption::begun(item, &event, GAP).0,
+                None => Consumption::begun(ItemIndex::new(item), &event, GAP).0,
             };
             known.insert(item, next);
             assert_is_whole(&history);
         }
         prop_assert_eq!(history.entries().len(), known.len());
         for entry in history.entries() {
-            prop_assert_eq!(Some(entry), known.get(&entry.item));
+            prop_assert_eq!(Some(entry), known.get(&entry.item.get()));
         }
         let bytes = postcard::to_stdvec(&history).unwrap();
         prop_assert_eq!(postcard::from_bytes::<History>(&bytes).unwrap(), history);

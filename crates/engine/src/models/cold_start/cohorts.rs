@@ -20,6 +20,7 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use crate::columns::column::Column;
+use crate::columns::index::ItemIndex;
 use crate::columns::labels::Labels;
 use crate::columns::part::Part;
 use crate::domain::Attributes;
@@ -55,7 +56,7 @@ pub struct Cohort {
     level: u8,
     /// The parent cohorts; none for those below all users.
     parents: Vec<u32>,
-    items: DecayedRow,
+    items: DecayedRow<ItemIndex>,
     /// Sum of squared weights, which decays twice as fast.
     squares: DecayedRow,
 }
@@ -178,12 +179,12 @@ impl Cohorts {
         self.names.name(cohort)
     }
 
-    pub fn items(&self, cohort: u32) -> &DecayedRow {
+    pub fn items(&self, cohort: u32) -> &DecayedRow<ItemIndex> {
         &self.rows[cohort as usize].items
     }
 
     /// Drops entries of items that `is_live` denies, and of forgotten cohorts.
-    pub fn drop_dead(&mut self, cohort: u32, is_live: impl Fn(u32) -> bool) {
+    pub fn drop_dead(&mut self, cohort: u32, is_live: impl Fn(ItemIndex) -> bool) {
         let Self { names, rows, .. } = self;
         let row = &rows[cohort as usize];
         let is_whole = row.items.entries().iter().all(|entry| is_live(entry.0))
@@ -205,7 +206,7 @@ impl Cohorts {
 
     /// Counts a positive for an item by a user of these cohorts. True when it is time to
     /// estimate the strengths.
-    pub fn add(&mut self, cohorts: &[u32], item: u32, weight: f32, at: DecayTime) -> bool {
+    pub fn add(&mut self, cohorts: &[u32], item: ItemIndex, weight: f32, at: DecayTime) -> bool {
         for &cohort in cohorts {
             let row = Arc::make_mut(self.rows.get_mut(cohort as usize));
             row.items.add(item, weight, at, ITEMS_MAX[usize::from(row.level)]);
@@ -226,7 +227,7 @@ impl Cohorts {
 
     /// Estimates the strengths of shrinkage, level by level from the top, against the
     /// shares of all users.
-    pub fn estimate(&mut self, overall: impl Fn(u32) -> f32, now: DecayTime) {
+    pub fn estimate(&mut self, overall: impl Fn(ItemIndex) -> f32, now: DecayTime) {
         for level in 0..LEVELS {
             let mut moments = Moments::default();
             let of_level = self.rows.iter().filter(|row| usize::from(row.level) == level);
@@ -278,7 +279,7 @@ impl Cohorts {
 
 #[derive(Debug)]
 struct Member<'v> {
-    items: &'v DecayedRow,
+    items: &'v DecayedRow<ItemIndex>,
     scale: f32,
     observations: f32,
     strength: f32,
@@ -299,7 +300,7 @@ const MEMBERS_MAX: usize = 10;
 
 impl CohortScorer<'_> {
     /// The item's share in the most specific cohorts; `overall` without any.
-    fn share(&self, item: u32, overall: f32) -> f32 {
+    fn share(&self, item: ItemIndex, overall: f32) -> f32 {
         let mut shares = [0.0_f32; MEMBERS_MAX];
         let (mut sum, mut specific) = (0.0, 0.0);
         for (position, member) in self.members.iter().take(MEMBERS_MAX).enumerate() {
@@ -318,7 +319,7 @@ impl CohortScorer<'_> {
 
     /// Log ratio of the item's share in the most specific cohorts to its share
     /// overall, which is in 0..=1. 0 without cohorts.
-    pub fn preference(&self, item: u32, overall_share: f32) -> f32 {
+    pub fn preference(&self, item: ItemIndex, overall_share: f32) -> f32 {
         if self.members.is_empty() {
             return 0.0;
         }

@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use crate::columns::column::Column;
+use crate::columns::index::ItemIndex;
 use crate::columns::labels::Labels;
 use crate::columns::part::Part;
 use crate::models::cold_start::shrinkage::STRENGTH_DEFAULT;
@@ -27,7 +28,7 @@ const PARTS_OF_NAMES: [&str; 3] = ["location_names", "location_uses", "location_
 #[derive(Debug, Clone)]
 pub struct Locations {
     pub names: Labels,
-    pub rows: Column<Arc<DecayedRow>>,
+    pub rows: Column<Arc<DecayedRow<ItemIndex>>>,
 }
 
 impl Default for Locations {
@@ -68,13 +69,13 @@ impl Locations {
         evicted
     }
 
-    pub fn add(&mut self, location: u32, item: u32, weight: f32, at: DecayTime) {
+    pub fn add(&mut self, location: u32, item: ItemIndex, weight: f32, at: DecayTime) {
         let row = Arc::make_mut(self.rows.get_mut(location as usize));
         row.add(item, weight, at, ITEMS_MAX);
     }
 
     /// Drops entries of items that `is_live` denies.
-    pub fn drop_dead(&mut self, location: u32, is_live: impl Fn(u32) -> bool) {
+    pub fn drop_dead(&mut self, location: u32, is_live: impl Fn(ItemIndex) -> bool) {
         if self.rows[location as usize].entries().iter().any(|entry| !is_live(entry.0)) {
             Arc::make_mut(self.rows.get_mut(location as usize)).retain(is_live);
         }
@@ -82,7 +83,7 @@ impl Locations {
 
     /// The preferences of a location as of `now`.
     pub fn at(&self, location: u32, now: DecayTime) -> LocationScorer<'_> {
-        let row: &DecayedRow = &self.rows[location as usize];
+        let row: &DecayedRow<ItemIndex> = &self.rows[location as usize];
         LocationScorer { row, scale: row.scale(now) }
     }
 }
@@ -90,13 +91,13 @@ impl Locations {
 /// Scores items for one location.
 #[derive(Debug)]
 pub struct LocationScorer<'v> {
-    row: &'v DecayedRow,
+    row: &'v DecayedRow<ItemIndex>,
     scale: f32,
 }
 
 impl LocationScorer<'_> {
     /// Log ratio of the item's share here to its share overall, which is in 0..=1.
-    pub fn preference(&self, item: u32, overall_share: f32) -> f32 {
+    pub fn preference(&self, item: ItemIndex, overall_share: f32) -> f32 {
         let overall = overall_share.max(SHARE_MIN);
         let (k, n) = (self.row.stored(item) * self.scale, self.row.total() * self.scale);
         math::ln_f32(shrunk(k, n, overall, STRENGTH_DEFAULT) / overall)
@@ -115,9 +116,10 @@ mod tests {
         let here = locations.note("Kiel");
         let there = locations.note("Bonn");
         for _ in 0..20 {
-            locations.add(here, 3, 1.0, NOW);
+            locations.add(here, ItemIndex::new(3), 1.0, NOW);
         }
-        let preference = |location, item| locations.at(location, NOW).preference(item, 0.01);
+        let preference =
+            |location, item| locations.at(location, NOW).preference(ItemIndex::new(item), 0.01);
         assert!(preference(here, 3) > 1.0);
         assert!(preference(here, 4) < 0.0);
         assert!(preference(there, 3).abs() < 1e-6);

@@ -17,6 +17,7 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use crate::columns::column::Column;
+use crate::columns::index::ItemIndex;
 use crate::domain::Timestamp;
 use crate::models::cold_start::memory::Evidence;
 use crate::models::cold_start::memory::Memory;
@@ -137,7 +138,7 @@ impl PopularityHead {
 /// Statistics of all items on common landmarks.
 #[derive(Debug, Clone, Default)]
 pub struct Popularity {
-    pub items: Column<ItemStatistics>,
+    pub items: Column<ItemStatistics, ItemIndex>,
     pub head: PopularityHead,
 }
 
@@ -176,7 +177,7 @@ impl Popularity {
     /// positive, which counts as one.
     pub fn add_rise(
         &mut self,
-        item: u32,
+        item: ItemIndex,
         weight: f32,
         starts: bool,
         at: Timestamp,
@@ -196,7 +197,7 @@ impl Popularity {
         totals.rises += 1;
         totals.positives += u64::from(starts);
         totals.weight += f64::from(weight);
-        let statistics = self.items.get_mut(item as usize);
+        let statistics = self.items.get_mut(item);
         statistics.positives = statistics.positives.saturating_add(u32::from(starts));
         for (index, sum) in SUMS.into_iter().enumerate() {
             let counts = matches!(sum, Sum::Activity | Sum::Cooccurrence);
@@ -214,13 +215,19 @@ impl Popularity {
 
     /// Scores every memory by the item that is consumed next, before it is learnt. True when
     /// another memory is in use from here on.
-    pub fn test(&mut self, item: u32, catalogue: u64, at: Timestamp, decays: &Decays) -> bool {
+    pub fn test(
+        &mut self,
+        item: ItemIndex,
+        catalogue: u64,
+        at: Timestamp,
+        decays: &Decays,
+    ) -> bool {
         let totals = &self.head.totals;
         if totals.positives == 0 {
             return false;
         }
         let weight = totals.weight / totals.positives as f64;
-        let (scales, statistics) = (self.scales(at, decays), &self.items[item as usize]);
+        let (scales, statistics) = (self.scales(at, decays), &self.items[item]);
         let evidence = Memory::ALL.map(|memory| {
             let counts = matches!(memory, Memory::Activity | Memory::Everything);
             Evidence {
@@ -232,27 +239,27 @@ impl Popularity {
         self.head.choice.note(&evidence, catalogue)
     }
 
-    pub fn count_interaction(&mut self, item: u32) {
-        let count = &mut self.items.get_mut(item as usize).interactions;
+    pub fn count_interaction(&mut self, item: ItemIndex) {
+        let count = &mut self.items.get_mut(item).interactions;
         *count = count.saturating_add(1);
     }
 
-    pub fn count_impression(&mut self, item: u32) {
-        let count = &mut self.items.get_mut(item as usize).impressions;
+    pub fn count_impression(&mut self, item: ItemIndex) {
+        let count = &mut self.items.get_mut(item).impressions;
         *count = count.saturating_add(1);
         self.head.totals.impressions += 1;
     }
 
     /// Counts a position in an answer.
-    pub fn count_shown(&mut self, item: u32) {
-        let count = &mut self.items.get_mut(item as usize).shown;
+    pub fn count_shown(&mut self, item: ItemIndex) {
+        let count = &mut self.items.get_mut(item).shown;
         *count = count.saturating_add(1);
         self.head.totals.shown += 1;
     }
 
     /// Counts a position in an answer that led to a reward.
-    pub fn count_rewarded(&mut self, item: u32) {
-        let count = &mut self.items.get_mut(item as usize).rewarded;
+    pub fn count_rewarded(&mut self, item: ItemIndex) {
+        let count = &mut self.items.get_mut(item).rewarded;
         *count = count.saturating_add(1);
         self.head.totals.rewarded += 1;
     }
@@ -280,7 +287,7 @@ impl Popularity {
     /// Makes `times` the landmarks of some sums; every sum keeps its value.
     fn move_landmarks(&mut self, moving: &[usize], times: &[DecayTime; SUMS.len()]) {
         let by = self.growth(times).map(|growth| 1.0 / growth);
-        for item in 0..self.items.len() {
+        for item in self.items.indices() {
             let statistics = self.items.get_mut(item);
             for &sum in moving {
                 statistics.sums[sum] = (f64::from(statistics.sums[sum]) * by[sum]) as f32;
@@ -295,8 +302,8 @@ impl Popularity {
 
     /// The evidence about an item by a memory, as of its landmark. It orders items by popularity
     /// at every instant.
-    pub fn stored(&self, memory: Memory, item: u32) -> f32 {
-        let statistics = &self.items[item as usize];
+    pub fn stored(&self, memory: Memory, item: ItemIndex) -> f32 {
+        let statistics = &self.items[item];
         let all = statistics.positives as f32;
         sum_of(memory).map_or(all, |sum| statistics.sums[sum as usize])
     }
@@ -308,9 +315,9 @@ impl Popularity {
 
     /// The item's share of the positive weights of all users, 0 to 1, decayed as the rows of
     /// cohorts and locations are.
-    pub fn share(&self, item: u32) -> f32 {
+    pub fn share(&self, item: ItemIndex) -> f32 {
         let total = self.head.totals.sums[Sum::Share as usize];
-        let sum = f64::from(self.items[item as usize].sums[Sum::Share as usize]);
+        let sum = f64::from(self.items[item].sums[Sum::Share as usize]);
         if total > 0.0 { (sum / total).min(1.0) as f32 } else { 0.0 }
     }
 

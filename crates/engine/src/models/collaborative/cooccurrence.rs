@@ -15,6 +15,7 @@
 use std::sync::Arc;
 
 use crate::columns::column::Column;
+use crate::columns::index::ItemIndex;
 use crate::models::cold_start::Popularity;
 use crate::models::cold_start::Scales;
 use crate::models::decay::DecayTime;
@@ -32,25 +33,23 @@ const SUCCESSORS_MAX: usize = 256;
 /// Weight of an item of the present session against one before it.
 const SESSION_EMPHASIS: f32 = 2.0;
 
+/// By item: other items with decayed counts.
+pub type ItemRows = Column<Arc<DecayedRow<ItemIndex>>, ItemIndex>;
+
 /// Counts that `item` was consumed after `recent`.
-pub fn note(rows: &mut Column<Arc<DecayedRow>>, item: u32, recent: &[u32], at: DecayTime) {
+pub fn note(rows: &mut ItemRows, item: ItemIndex, recent: &[ItemIndex], at: DecayTime) {
     for &other in recent.iter().filter(|&&other| other != item) {
         for (from, to) in [(item, other), (other, item)] {
-            let row = Arc::make_mut(rows.get_mut(from as usize));
+            let row = Arc::make_mut(rows.get_mut(from));
             row.add(to, 1.0, at, NEIGHBOURS_MAX);
         }
     }
 }
 
 /// Counts that `item` came next after `recent`.
-pub fn note_succession(
-    rows: &mut Column<Arc<DecayedRow>>,
-    item: u32,
-    recent: &[u32],
-    at: DecayTime,
-) {
+pub fn note_succession(rows: &mut ItemRows, item: ItemIndex, recent: &[ItemIndex], at: DecayTime) {
     for &other in recent.iter().take(SUCCESSION).filter(|&&other| other != item) {
-        let row = Arc::make_mut(rows.get_mut(other as usize));
+        let row = Arc::make_mut(rows.get_mut(other));
         row.add(item, 1.0, at, SUCCESSORS_MAX);
     }
 }
@@ -59,7 +58,7 @@ pub fn note_succession(
 #[derive(Debug)]
 pub struct CooccurrenceScorer<'v> {
     /// The rows of the recent items with their weights, the newest first.
-    rows: Vec<(u32, &'v DecayedRow, f32)>,
+    rows: Vec<(ItemIndex, &'v DecayedRow<ItemIndex>, f32)>,
     popularity: &'v Popularity,
     scales: Scales,
 }
@@ -68,17 +67,17 @@ impl<'v> CooccurrenceScorer<'v> {
     /// `scales` are those of popularity at `now`; `recent` has the newest item first and at
     /// most [`RECENT`] items.
     pub fn new(
-        rows: &'v Column<Arc<DecayedRow>>,
+        rows: &'v ItemRows,
         popularity: &'v Popularity,
         scales: Scales,
-        recent: &[u32],
+        recent: &[ItemIndex],
         now: DecayTime,
     ) -> Self {
         let mut recency = 1.0;
         let mut weighted = Vec::with_capacity(recent.len());
         for &item in recent {
-            let row: &DecayedRow = &rows[item as usize];
-            let mass = scales.cooccurrence_mass(&popularity.items[item as usize]);
+            let row: &DecayedRow<ItemIndex> = &rows[item];
+            let mass = scales.cooccurrence_mass(&popularity.items[item]);
             let scale = row.scale(now);
             if mass > 0.0 {
                 let norm = math::pow(f64::from(mass), RECENT_EXPONENT) as f32;
@@ -92,8 +91,8 @@ impl<'v> CooccurrenceScorer<'v> {
     /// Lets the items of the present session, by index, weigh more than those before,
     /// with the weights of all together unchanged.
     #[must_use]
-    pub fn emphasising(mut self, session: &[(u32, f32)]) -> Self {
-        let in_session = |item: u32| session.iter().any(|&(known, _)| known == item);
+    pub fn emphasising(mut self, session: &[(ItemIndex, f32)]) -> Self {
+        let in_session = |item: ItemIndex| session.iter().any(|&(known, _)| known == item);
         let inside = self.rows.iter().filter(|(item, _, _)| in_session(*item)).count() as f32;
         let outside = self.rows.len() as f32 - inside;
         if inside == 0.0 || outside == 0.0 {
@@ -111,14 +110,14 @@ impl<'v> CooccurrenceScorer<'v> {
         self.rows.is_empty()
     }
 
-    pub fn score(&self, candidate: u32) -> f32 {
+    pub fn score(&self, candidate: ItemIndex) -> f32 {
         let sum: f32 =
             self.rows.iter().map(|(_, row, weight)| weight * row.stored(candidate)).sum();
         if sum == 0.0 { 0.0 } else { sum * self.candidate_weight(candidate) }
     }
 
     /// The recent item that adds most to the candidate's score.
-    pub fn cause(&self, candidate: u32) -> Option<u32> {
+    pub fn cause(&self, candidate: ItemIndex) -> Option<ItemIndex> {
         self.rows
             .iter()
             .map(|(item, row, weight)| (weight * row.stored(candidate), *item))
@@ -133,19 +132,19 @@ impl<'v> CooccurrenceScorer<'v> {
         scores.fill(0.0);
         for (_, row, weight) in &self.rows {
             for &(candidate, count) in row.entries() {
-                scores[candidate as usize] += weight * count;
+                scores[candidate.as_usize()] += weight * count;
             }
         }
-        for (candidate, score) in scores.iter_mut().enumerate() {
+        for (candidate, score) in (0..).map(ItemIndex::new).zip(scores) {
             if *score != 0.0 {
-                *score *= self.candidate_weight(candidate as u32);
+                *score *= self.candidate_weight(candidate);
             }
         }
     }
 
     /// Every item with a score above 0, in no particular order but always the same.
-    pub fn neighbours(&self) -> Vec<(u32, f32)> {
-        let mut parts: Vec<(u32, f32)> = self
+    pub fn neighbours(&self) -> Vec<(ItemIndex, f32)> {
+        let mut parts: Vec<(ItemIndex, f32)> = self
             .rows
             .iter()
             .flat_map(|(_, row, weight)| {
@@ -153,7 +152,7 @@ impl<'v> CooccurrenceScorer<'v> {
             })
             .collect();
         parts.sort_by_key(|part| part.0);
-        let mut merged: Vec<(u32, f32)> = Vec::with_capacity(parts.len());
+        let mut merged: Vec<(ItemIndex, f32)> = Vec::with_capacity(parts.len());
         for (item, part) in parts {
             match merged.last_mut() {
                 Some(last) if last.0 == item => last.1 += part,
@@ -166,8 +165,8 @@ impl<'v> CooccurrenceScorer<'v> {
         merged
     }
 
-    fn candidate_weight(&self, candidate: u32) -> f32 {
-        self.scales.cooccurrence_weight(&self.popularity.items[candidate as usize])
+    fn candidate_weight(&self, candidate: ItemIndex) -> f32 {
+        self.scales.cooccurrence_weight(&self.popularity.items[candidate])
     }
 }
 
@@ -178,13 +177,18 @@ mod tests {
     use crate::domain::Timestamp;
     use crate::models::decays::Decays;
 
-    fn world(paths: &[&[u32]]) -> (Column<Arc<DecayedRow>>, Popularity, Decays) {
+    fn indices(items: &[u32]) -> Vec<ItemIndex> {
+        items.iter().copied().map(ItemIndex::new).collect()
+    }
+
+    fn world(paths: &[&[u32]]) -> (ItemRows, Popularity, Decays) {
         let decays = Decays::new(&Settings::default());
-        let mut rows: Column<Arc<DecayedRow>> = (0..10).map(|_| Arc::default()).collect();
+        let mut rows: ItemRows = (0..10).map(|_| Arc::default()).collect();
         let items = (0..10).map(|_| Default::default()).collect();
         let mut popularity = Popularity { items, ..Popularity::default() };
         let now = Timestamp::from_seconds(0);
         for path in paths {
+            let path = indices(path);
             for (position, &item) in path.iter().enumerate() {
                 note(&mut rows, item, &path[..position], decays.cooccurrence.at(now));
                 popularity.add_rise(item, 1.0, true, now, &decays);
@@ -194,10 +198,10 @@ mod tests {
     }
 
     fn scorer_at<'v>(
-        rows: &'v Column<Arc<DecayedRow>>,
+        rows: &'v ItemRows,
         popularity: &'v Popularity,
         decays: &Decays,
-        recent: &[u32],
+        recent: &[ItemIndex],
         now: Timestamp,
     ) -> CooccurrenceScorer<'v> {
         let scales = popularity.scales(now, decays);
@@ -208,37 +212,41 @@ mod tests {
     fn the_score_is_the_documented_formula() {
         let (rows, popularity, decays) = world(&[&[1, 2], &[1, 2], &[1, 3]]);
         let now = Timestamp::from_seconds(0);
-        let scorer = scorer_at(&rows, &popularity, &decays, &[1], now);
+        let scorer = scorer_at(&rows, &popularity, &decays, &indices(&[1]), now);
         let expected = 2.0 / (2.0_f64.powf(0.3) * 3.0_f64.powf(0.7));
-        assert!((f64::from(scorer.score(2)) - expected).abs() < 1e-6);
-        assert_eq!(scorer.cause(2), Some(1));
-        assert_eq!(scorer.score(7), 0.0);
+        let [one, two, seven] = [1, 2, 7].map(ItemIndex::new);
+        assert!((f64::from(scorer.score(two)) - expected).abs() < 1e-6);
+        assert_eq!(scorer.cause(two), Some(one));
+        assert_eq!(scorer.score(seven), 0.0);
     }
 
     #[test]
     fn the_items_of_a_session_weigh_more_and_all_together_the_same() {
         let (rows, popularity, decays) = world(&[&[1, 3], &[2, 4]]);
         let now = Timestamp::from_seconds(0);
-        let scorer = || scorer_at(&rows, &popularity, &decays, &[1, 2], now);
-        let (plain, busy) = (scorer(), scorer().emphasising(&[(1, 1.0)]));
-        assert!(busy.score(3) > plain.score(3) && busy.score(4) < plain.score(4));
-        let ratio = (busy.score(3) / plain.score(3)) / (busy.score(4) / plain.score(4));
+        let path = indices(&[1, 2]);
+        let scorer = || scorer_at(&rows, &popularity, &decays, &path, now);
+        let (plain, busy) = (scorer(), scorer().emphasising(&[(path[0], 1.0)]));
+        let [three, four] = [3, 4].map(ItemIndex::new);
+        assert!(busy.score(three) > plain.score(three) && busy.score(four) < plain.score(four));
+        let gain = |item| busy.score(item) / plain.score(item);
+        let ratio = gain(three) / gain(four);
         assert!((ratio - SESSION_EMPHASIS).abs() < 1e-5, "{ratio}");
-        let everything = scorer().emphasising(&[(1, 1.0), (2, 1.0)]);
-        assert_eq!(everything.score(3).to_bits(), plain.score(3).to_bits());
+        let everything = scorer().emphasising(&[(path[0], 1.0), (path[1], 1.0)]);
+        assert_eq!(everything.score(three).to_bits(), plain.score(three).to_bits());
     }
 
     #[test]
     fn dense_sparse_and_single_scores_agree_to_the_bit() {
         let (rows, popularity, decays) = world(&[&[1, 2, 3, 4], &[2, 4, 5], &[5, 1]]);
         let now = Timestamp::from_seconds(3_600);
-        let scorer = scorer_at(&rows, &popularity, &decays, &[2, 5], now);
+        let scorer = scorer_at(&rows, &popularity, &decays, &indices(&[2, 5]), now);
         let mut dense = [0.0; 10];
         scorer.score_all(&mut dense);
         let sparse = scorer.neighbours();
-        for item in 0..10_u32 {
+        for item in (0..10).map(ItemIndex::new) {
             let single = scorer.score(item);
-            assert_eq!(dense[item as usize].to_bits(), single.to_bits());
+            assert_eq!(dense[item.as_usize()].to_bits(), single.to_bits());
             let found = sparse.iter().find(|entry| entry.0 == item).map_or(0.0, |entry| entry.1);
             assert_eq!(found.to_bits(), single.to_bits());
         }

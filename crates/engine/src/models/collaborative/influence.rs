@@ -6,6 +6,7 @@
 //! Invariants: `numeric` only, in f64; the parts add up to the score of the fold-in but for its rounding in f32.
 //! Cost: n k^2 / 2 + k^3 / 6 for a user of n events, then k^2 + n k for each item.
 
+use crate::columns::index::ItemIndex;
 use crate::models::collaborative::hyperparameters::Regularization;
 use crate::numeric::cholesky_f64;
 
@@ -13,7 +14,7 @@ use crate::numeric::cholesky_f64;
 #[derive(Debug)]
 pub struct Influence<'v> {
     /// Item, factors, confidence.
-    events: Vec<(u32, &'v [f32], f32)>,
+    events: Vec<(ItemIndex, &'v [f32], f32)>,
     factor: Vec<f64>,
     inverse_diagonal: Vec<f64>,
 }
@@ -24,7 +25,7 @@ impl<'v> Influence<'v> {
     pub fn new(
         gram: &[f32],
         regularization: &Regularization,
-        mut events: Vec<(u32, &'v [f32], f32)>,
+        mut events: Vec<(ItemIndex, &'v [f32], f32)>,
     ) -> Option<Self> {
         events.retain(|(_, _, confidence)| confidence.is_finite() && *confidence != 0.0);
         let k = events.first()?.1.len();
@@ -48,7 +49,7 @@ impl<'v> Influence<'v> {
     }
 
     /// What each item of the history adds to the score of an item with these factors.
-    pub fn parts(&self, item: &[f32]) -> impl Iterator<Item = (u32, f64)> {
+    pub fn parts(&self, item: &[f32]) -> impl Iterator<Item = (ItemIndex, f64)> {
         let mut direction: Vec<f64> = item.iter().map(|&value| f64::from(value)).collect();
         cholesky_f64::solve(&self.factor, &self.inverse_diagonal, &mut direction);
         self.events.iter().map(move |&(event, h, confidence)| {
@@ -58,7 +59,7 @@ impl<'v> Influence<'v> {
     }
 
     /// The item of the history that adds most; `None` when none adds anything.
-    pub fn cause(&self, item: &[f32]) -> Option<u32> {
+    pub fn cause(&self, item: &[f32]) -> Option<ItemIndex> {
         let adding = self.parts(item).filter(|part| part.1 > 0.0);
         adding.max_by(|a, b| a.1.total_cmp(&b.1).then(b.0.cmp(&a.0))).map(|part| part.0)
     }
@@ -90,10 +91,10 @@ mod tests {
             let k = 4;
             let rows: Vec<&[f32]> = factors.chunks(k).collect();
             let gram = gram(&factors, k);
-            let events: Vec<(u32, &[f32], f32)> = confidences
+            let events: Vec<(ItemIndex, &[f32], f32)> = confidences
                 .iter()
-                .zip(0_u32..)
-                .map(|(&confidence, item)| (item, rows[item as usize], confidence))
+                .zip((0..).map(ItemIndex::new))
+                .map(|(&confidence, item)| (item, rows[item.as_usize()], confidence))
                 .collect();
             let mut folded = vec![0.0; k];
             let plain = events.iter().map(|&(_, h, c)| (h, c));
@@ -109,8 +110,8 @@ mod tests {
     fn the_cause_is_the_like_that_points_the_same_way() {
         let factors = [1.0, 0.0, 0.0, 1.0, 0.9, 0.1_f32];
         let rows: Vec<&[f32]> = factors.chunks(2).collect();
-        let events = vec![(4, rows[0], 1.0), (5, rows[1], 1.0)];
+        let events = vec![(ItemIndex::new(4), rows[0], 1.0), (ItemIndex::new(5), rows[1], 1.0)];
         let influence = Influence::new(&gram(&factors, 2), &REGULARIZATION, events).unwrap();
-        assert_eq!(influence.cause(rows[2]), Some(4));
+        assert_eq!(influence.cause(rows[2]), Some(ItemIndex::new(4)));
     }
 }

@@ -30,6 +30,8 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use crate::columns::column::encode;
+use crate::columns::index::Index;
+use crate::columns::index::ItemIndex;
 use crate::columns::part::Digest;
 use crate::columns::part::Part;
 use crate::columns::part::Sections;
@@ -48,26 +50,39 @@ const RECENCY_WEIGHT: f32 = 0.9;
 const SCORES_MAX: usize = 1_024;
 
 /// What one item predicts: items with weights, sorted by item.
-type Row = Vec<(u32, f32)>;
+type Row<K> = Vec<(K, f32)>;
 
-/// Sparse rows of B.
-#[derive(Debug, Default, Serialize, Deserialize)]
-pub struct ItemItem {
+/// Sparse rows of B. `K` is what items are numbered by: in a training its columns, in the
+/// state their indices.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ItemItem<K = u32> {
     /// Rows that are not empty, sorted by item.
-    rows: Vec<(u32, Row)>,
+    rows: Vec<(K, Row<K>)>,
     #[serde(skip)]
     digest: OnceLock<Digest>,
 }
 
-impl Clone for ItemItem {
+impl<K> Default for ItemItem<K> {
+    fn default() -> Self {
+        Self { rows: Vec::new(), digest: OnceLock::new() }
+    }
+}
+
+impl<K: Index> Clone for ItemItem<K> {
     fn clone(&self) -> Self {
         Self::of(self.rows.clone())
     }
 }
 
 /// Scores of one user, sorted by item; an item that is missing has 0.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct ItemItemScores(Vec<(u32, f32)>);
+#[derive(Debug, Clone, PartialEq)]
+pub struct ItemItemScores<K = u32>(Vec<(K, f32)>);
+
+impl<K> Default for ItemItemScores<K> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
 
 /// Counts of common users by pairs of items: the input of the fit, for every L2 weight.
 #[derive(Debug)]
@@ -208,8 +223,8 @@ fn mirror(matrix: &mut Mat<f32>) {
     }
 }
 
-impl ItemItem {
-    fn of(rows: Vec<(u32, Row)>) -> Self {
+impl<K: Index> ItemItem<K> {
+    fn of(rows: Vec<(K, Row<K>)>) -> Self {
         Self { rows, digest: OnceLock::new() }
     }
 
@@ -225,15 +240,15 @@ impl ItemItem {
     /// Whether every weight is a finite number, every item below `n_items`, and rows are
     /// sorted, not empty, and no more and no longer than they can be.
     pub fn is_sound(&self, n_items: usize) -> bool {
-        let is_row = |(_, row): &(u32, Row)| {
+        let is_row = |(_, row): &(K, Row<K>)| {
             (1..=NEIGHBOURS_MAX).contains(&row.len())
                 && row.is_sorted_by(|left, right| left.0 < right.0)
-                && row.last().is_none_or(|(item, _)| (*item as usize) < n_items)
+                && row.last().is_none_or(|(item, _)| item.slot() < n_items)
                 && row.iter().all(|(_, weight)| weight.is_finite() && *weight > 0.0)
         };
         self.rows.len() <= ITEM_ITEM_MAX
             && self.rows.is_sorted_by(|left, right| left.0 < right.0)
-            && self.rows.last().is_none_or(|(item, _)| (*item as usize) < n_items)
+            && self.rows.last().is_none_or(|(item, _)| item.slot() < n_items)
             && self.rows.iter().all(is_row)
     }
 
@@ -243,23 +258,23 @@ impl ItemItem {
 
     /// The same weights with item `i` renamed to `names[i]`; what has no name is left out.
     #[must_use]
-    pub fn renamed(&self, names: &[Option<u32>]) -> Self {
-        let name = |item: u32| names.get(item as usize).copied().flatten();
-        let renamed = |row: &Row| {
+    pub fn renamed<N: Index>(&self, names: &[Option<N>]) -> ItemItem<N> {
+        let name = |item: K| names.get(item.slot()).copied().flatten();
+        let renamed = |row: &Row<K>| {
             let entries = row.iter().filter_map(|&(item, weight)| Some((name(item)?, weight)));
-            let mut entries: Row = entries.collect();
+            let mut entries: Row<N> = entries.collect();
             entries.sort_unstable_by_key(|entry| entry.0);
             entries
         };
         let rows = self.rows.iter().filter_map(|(item, row)| Some((name(*item)?, renamed(row))));
-        let mut rows: Vec<(u32, Row)> = rows.filter(|(_, row)| !row.is_empty()).collect();
+        let mut rows: Vec<(N, Row<N>)> = rows.filter(|(_, row)| !row.is_empty()).collect();
         rows.sort_unstable_by_key(|row| row.0);
-        Self::of(rows)
+        ItemItem::of(rows)
     }
 
     /// Takes an item out, so that its index may be given to another one. Costs a copy of the
     /// weights where a view holds them and the item has any, else nothing.
-    pub fn forget(this: &mut Arc<Self>, item: u32) {
+    pub fn forget(this: &mut Arc<Self>, item: K) {
         // Weights above 0 go both ways, so an item without a row is in no other row.
         let Ok(position) = this.rows.binary_search_by_key(&item, |row| row.0) else {
             return;
@@ -274,20 +289,20 @@ impl ItemItem {
     }
 
     /// The row of an item.
-    fn row(&self, item: u32) -> &[(u32, f32)] {
+    fn row(&self, item: K) -> &[(K, f32)] {
         let found = self.rows.binary_search_by_key(&item, |row| row.0);
         found.map_or(&[], |position| &self.rows[position].1)
     }
 
     /// Scores of all items for a user with the positives `path`, the newest first.
-    pub fn scores(&self, path: impl Iterator<Item = u32>) -> ItemItemScores {
-        let mut parts: Vec<(u32, f32)> = Vec::new();
+    pub fn scores(&self, path: impl Iterator<Item = K>) -> ItemItemScores<K> {
+        let mut parts: Vec<(K, f32)> = Vec::new();
         for (_, recency, row) in self.said(path) {
             parts.extend(row.iter().map(|&(to, weight)| (to, recency * weight)));
         }
         // Stable: equal items keep the order of the path, so sums have one order.
         parts.sort_by_key(|part| part.0);
-        let mut scores: Vec<(u32, f32)> = Vec::with_capacity(parts.len());
+        let mut scores: Vec<(K, f32)> = Vec::with_capacity(parts.len());
         for (item, part) in parts {
             match scores.last_mut() {
                 Some(last) if last.0 == item => last.1 += part,
@@ -305,8 +320,8 @@ impl ItemItem {
     }
 
     /// The item of `path` that adds most to `candidate`; of equals the newest.
-    pub fn cause(&self, path: impl Iterator<Item = u32>, candidate: u32) -> Option<u32> {
-        let mut best: Option<(f32, u32)> = None;
+    pub fn cause(&self, path: impl Iterator<Item = K>, candidate: K) -> Option<K> {
+        let mut best: Option<(f32, K)> = None;
         for (item, recency, row) in self.said(path) {
             if let Ok(position) = row.binary_search_by_key(&candidate, |entry| entry.0) {
                 let part = recency * row[position].1;
@@ -320,16 +335,13 @@ impl ItemItem {
 
     /// The items of a path that are scored from, each with what it weighs by its position
     /// and with its row.
-    fn said(
-        &self,
-        path: impl Iterator<Item = u32>,
-    ) -> impl Iterator<Item = (u32, f32, &[(u32, f32)])> {
+    fn said(&self, path: impl Iterator<Item = K>) -> impl Iterator<Item = (K, f32, &[(K, f32)])> {
         let recency = std::iter::successors(Some(1.0), |weight| Some(weight * RECENCY_WEIGHT));
         path.take(PATH).zip(recency).map(|(item, recency)| (item, recency, self.row(item)))
     }
 }
 
-impl Part for Arc<ItemItem> {
+impl Part for Arc<ItemItem<ItemIndex>> {
     fn len(&self) -> usize {
         self.rows.len()
     }
@@ -349,14 +361,14 @@ impl Part for Arc<ItemItem> {
     }
 }
 
-impl ItemItemScores {
-    pub fn of(&self, item: u32) -> f32 {
+impl<K: Index> ItemItemScores<K> {
+    pub fn of(&self, item: K) -> f32 {
         let found = self.0.binary_search_by_key(&item, |score| score.0);
         found.map_or(0.0, |position| self.0[position].1)
     }
 
     /// Items with their scores, by item.
-    pub fn entries(&self) -> &[(u32, f32)] {
+    pub fn entries(&self) -> &[(K, f32)] {
         &self.0
     }
 }
@@ -382,104 +394,4 @@ fn most_wanted(set: &TrainingSet, open: impl Fn(u32) -> bool) -> Vec<u32> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn fit(set: &TrainingSet, l2: f64) -> Option<ItemItem> {
-        WantedTogether::of(set, |_| true)?.fit(l2)
-    }
-
-    fn set() -> TrainingSet {
-        // Items 0 and 1 go together, and so do 2 and 3; item 4 has one user only.
-        let mut rows = vec![vec![(0, 1.0), (1, 1.0)]; 20];
-        rows.extend(vec![vec![(2, 1.0), (3, 1.0)]; 20]);
-        rows.push(vec![(0, 1.0), (2, 1.0), (4, 1.0)]);
-        TrainingSet::from_rows(6, &rows).unwrap()
-    }
-
-    /// The closed form of two items that always come together, by hand: with c users,
-    /// `X'X + l I = [[c+l, c], [c, c+l]]`, so `B = c / (c + l)` off the diagonal.
-    #[test]
-    fn the_weight_of_two_items_is_the_closed_form() {
-        let rows = vec![vec![(0, 1.0), (1, 1.0)]; 30];
-        let fitted = fit(&TrainingSet::from_rows(2, &rows).unwrap(), 10.0).unwrap();
-        let score = fitted.scores([0].into_iter()).of(1);
-        assert!((score - 30.0 / 40.0).abs() < 1e-5, "{score}");
-    }
-
-    /// More lines than a tile has, and not a multiple of it.
-    #[test]
-    fn the_inverse_times_the_matrix_is_the_identity() {
-        let n = 150;
-        let value = |i: usize, j: usize| {
-            let (i, j) = (i.max(j), i.min(j));
-            if i == j { 4.0 } else { ((i * 31 + j * 17) % 13) as f32 / 60.0 - 0.1 }
-        };
-        let lower = Mat::from_fn(n, n, |i, j| if i < j { f32::NAN } else { value(i, j) });
-        let inverse = inverse(lower).unwrap();
-        for i in 0..n {
-            for j in 0..n {
-                let product: f32 = (0..n).map(|k| value(i, k) * inverse[(k, j)]).sum();
-                let expected = f32::from(u8::from(i == j));
-                assert!((product - expected).abs() < 1e-4, "({i}, {j}): {product}");
-            }
-        }
-        assert!(super::inverse(Mat::from_fn(3, 3, |_, _| 1.0)).is_none(), "it is singular");
-    }
-
-    #[test]
-    fn the_same_counts_fit_every_l2_weight() {
-        let counts = WantedTogether::of(&set(), |_| true).unwrap();
-        for l2 in [1.0, 30.0, 1.0] {
-            let fitted = counts.fit(l2).unwrap();
-            assert_eq!(fitted.rows, fit(&set(), l2).unwrap().rows);
-        }
-    }
-
-    #[test]
-    fn items_consumed_together_predict_each_other_and_older_ones_less() {
-        let fitted = fit(&set(), 5.0).unwrap();
-        let scores = fitted.scores([0, 2].into_iter());
-        assert!(scores.of(1) > scores.of(3) && scores.of(3) > 0.0);
-        assert_eq!(scores.of(5), 0.0);
-        assert_eq!(fitted.cause([2, 0].into_iter(), 1), Some(0));
-        assert_eq!(fitted.cause([2, 0].into_iter(), 5), None);
-    }
-
-    #[test]
-    fn an_item_of_one_user_takes_no_part_and_too_few_items_give_no_fit() {
-        let fitted = fit(&set(), 5.0).unwrap();
-        assert_eq!(fitted.len(), 4);
-        assert!(fitted.is_sound(6) && !fitted.is_sound(3));
-        let one = TrainingSet::from_rows(1, &[vec![(0, 1.0)], vec![(0, 1.0)]]).unwrap();
-        assert!(fit(&one, 5.0).is_none());
-    }
-
-    #[test]
-    fn items_that_cannot_be_recommended_take_no_part() {
-        let fitted = WantedTogether::of(&set(), |item| item != 1).unwrap().fit(5.0).unwrap();
-        assert_eq!(fitted.scores([1].into_iter()).entries(), []);
-        assert_eq!(fitted.scores([0].into_iter()).of(1), 0.0);
-        assert!(fitted.scores([2].into_iter()).of(3) > 0.0);
-    }
-
-    #[test]
-    fn a_forgotten_item_has_no_row_and_is_in_none() {
-        let mut fitted = Arc::new(fit(&set(), 5.0).unwrap());
-        let before = (fitted.clone(), fitted.digest());
-        ItemItem::forget(&mut fitted, 1);
-        ItemItem::forget(&mut fitted, 5);
-        assert!(fitted.scores([0, 1].into_iter()).of(1) == 0.0 && fitted.is_sound(6));
-        assert!(fitted.digest() != before.1 && before.0.digest() == before.1);
-        assert!(before.0.scores([0].into_iter()).of(1) > 0.0);
-    }
-
-    #[test]
-    fn renamed_weights_are_those_of_the_new_names_and_items_without_a_name_are_left_out() {
-        let fitted = fit(&set(), 5.0).unwrap();
-        let renamed = fitted.renamed(&[Some(9), Some(2), None, Some(0), None, None]);
-        assert_eq!(renamed.scores([9].into_iter()).of(2), fitted.scores([0].into_iter()).of(1));
-        assert!(renamed.is_sound(10));
-        assert!(renamed.rows.iter().all(|(item, _)| [9, 2, 0].contains(item)));
-    }
-}
+mod tests;

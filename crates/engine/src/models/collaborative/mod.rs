@@ -23,7 +23,7 @@ mod scan;
 mod train;
 mod training_set;
 
-pub use cooccurrence::{CooccurrenceScorer, RECENT, SUCCESSION, note, note_succession};
+pub use cooccurrence::{CooccurrenceScorer, ItemRows, RECENT, SUCCESSION, note, note_succession};
 pub use fold_in::{FACTOR_MAX, FoldIn, gram, is_usable, update_gram};
 pub use hyperparameters::{Hyperparameters, InvalidHyperparameter, Regularization};
 pub use influence::Influence;

@@ -6,6 +6,7 @@
 //! - Rows have length 1; a row of zeros means that the item has no embedding.
 //! - Derived from items, terms and model, so not in a snapshot.
 
+use crate::columns::index::ItemIndex;
 use crate::models::content::latent::Latent;
 use crate::models::content::latent::unit;
 use crate::models::content::vector::SparseVector;
@@ -50,7 +51,7 @@ impl Embeddings {
         }
     }
 
-    pub fn set(&mut self, item: u32, position: Option<(EmbeddingSpace, Vec<f32>)>) {
+    pub fn set(&mut self, item: ItemIndex, position: Option<(EmbeddingSpace, Vec<f32>)>) {
         for space in [EmbeddingSpace::Own, EmbeddingSpace::Latent] {
             let rows = match space {
                 EmbeddingSpace::Own => &mut self.own,
@@ -64,7 +65,7 @@ impl Embeddings {
         }
     }
 
-    pub fn row(&self, item: u32) -> Option<(EmbeddingSpace, &[f32])> {
+    pub fn row(&self, item: ItemIndex) -> Option<(EmbeddingSpace, &[f32])> {
         let own = self.own.row(item).map(|row| (EmbeddingSpace::Own, row));
         own.or_else(|| self.latent.row(item).map(|row| (EmbeddingSpace::Latent, row)))
     }
@@ -85,13 +86,14 @@ mod tests {
     #[test]
     fn an_item_is_in_one_space_at_a_time() {
         let mut embeddings = Embeddings::new(2, 3);
-        embeddings.set(4, Some((EmbeddingSpace::Latent, vec![1.0, 0.0, 0.0])));
-        assert_eq!(embeddings.row(4), Some((EmbeddingSpace::Latent, &[1.0, 0.0, 0.0][..])));
-        embeddings.set(4, Some((EmbeddingSpace::Own, vec![0.6, 0.8])));
-        assert_eq!(embeddings.row(4), Some((EmbeddingSpace::Own, &[0.6, 0.8][..])));
-        assert_eq!(embeddings.of(EmbeddingSpace::Latent).row(4), None);
-        embeddings.set(4, None);
-        assert_eq!((embeddings.row(4), embeddings.row(9)), (None, None));
+        let [four, nine] = [4, 9].map(ItemIndex::new);
+        embeddings.set(four, Some((EmbeddingSpace::Latent, vec![1.0, 0.0, 0.0])));
+        assert_eq!(embeddings.row(four), Some((EmbeddingSpace::Latent, &[1.0, 0.0, 0.0][..])));
+        embeddings.set(four, Some((EmbeddingSpace::Own, vec![0.6, 0.8])));
+        assert_eq!(embeddings.row(four), Some((EmbeddingSpace::Own, &[0.6, 0.8][..])));
+        assert_eq!(embeddings.of(EmbeddingSpace::Latent).row(four), None);
+        embeddings.set(four, None);
+        assert_eq!((embeddings.row(four), embeddings.row(nine)), (None, None));
     }
 
     #[test]

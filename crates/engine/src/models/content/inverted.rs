@@ -15,6 +15,7 @@ use rayon::iter::IntoParallelIterator;
 use rayon::iter::ParallelIterator;
 
 use crate::columns::column::Column;
+use crate::columns::index::ItemIndex;
 use crate::models::content::vector::SparseVector;
 use crate::models::sorted_chunks::SortedChunks;
 use crate::numeric::TopK;
@@ -35,11 +36,11 @@ pub const CANDIDATES: usize = 400;
 struct Entry {
     /// The bits of the weight, which is above 0, inverted.
     lightness: u32,
-    item: u32,
+    item: ItemIndex,
 }
 
 impl Entry {
-    fn new(weight: f32, item: u32) -> Self {
+    fn new(weight: f32, item: ItemIndex) -> Self {
         Self { lightness: !weight.to_bits(), item }
     }
 
@@ -58,7 +59,7 @@ impl Inverted {
     /// Of the vectors of all items, in the order of their indices.
     pub fn new<'a>(vectors: impl Iterator<Item = &'a SparseVector>) -> Self {
         let mut lists: Vec<Vec<Entry>> = Vec::new();
-        for (item, vector) in (0_u32..).zip(vectors) {
+        for (item, vector) in (0..).map(ItemIndex::new).zip(vectors) {
             for (term, weight) in heaviest(vector.terms().iter().copied(), ITEM_TERMS) {
                 let term = term as usize;
                 if lists.len() <= term {
@@ -77,7 +78,7 @@ impl Inverted {
     }
 
     /// Lists an item that is not listed.
-    pub fn insert(&mut self, item: u32, vector: &SparseVector) {
+    pub fn insert(&mut self, item: ItemIndex, vector: &SparseVector) {
         for (term, weight) in heaviest(vector.terms().iter().copied(), ITEM_TERMS) {
             self.terms.grow(term as usize + 1, &SortedChunks::default());
             self.terms.get_mut(term as usize).insert(Entry::new(weight, item));
@@ -85,7 +86,7 @@ impl Inverted {
     }
 
     /// Takes an item off that is listed with this vector.
-    pub fn remove(&mut self, item: u32, vector: &SparseVector) {
+    pub fn remove(&mut self, item: ItemIndex, vector: &SparseVector) {
         for (term, weight) in heaviest(vector.terms().iter().copied(), ITEM_TERMS) {
             if (term as usize) < self.terms.len() {
                 self.terms.get_mut(term as usize).remove(&Entry::new(weight, item));
@@ -98,9 +99,9 @@ impl Inverted {
     pub fn candidates(
         &self,
         query: impl Iterator<Item = (u32, f32)>,
-        allowed: impl Fn(u32) -> bool,
-    ) -> Vec<u32> {
-        let mut parts: Vec<(u32, f32)> = Vec::new();
+        allowed: impl Fn(ItemIndex) -> bool,
+    ) -> Vec<ItemIndex> {
+        let mut parts: Vec<(ItemIndex, f32)> = Vec::new();
         for (term, weight) in heaviest(query, QUERY_TERMS) {
             let list = self.terms.get(term as usize).into_iter().flat_map(SortedChunks::iter);
             let hits = list.take(READS).filter(|entry| allowed(entry.item)).take(HITS);
@@ -156,7 +157,7 @@ mod tests {
             vectors in prop::collection::vec((vector(), vector()), 1..60),
         ) {
             let mut index = Inverted::default();
-            for (item, (before, now)) in (0_u32..).zip(&vectors) {
+            for (item, (before, now)) in (0..).map(ItemIndex::new).zip(&vectors) {
                 index.insert(item, before);
                 index.remove(item, before);
                 index.insert(item, now);
@@ -171,14 +172,15 @@ mod tests {
             query in vector(),
         ) {
             let index = Inverted::new(vectors.iter());
-            let found = index.candidates(query.terms().iter().copied(), |item| item % 2 == 0);
-            prop_assert!(found.iter().all(|item| item % 2 == 0));
+            let is_even = |item: &ItemIndex| item.get().is_multiple_of(2);
+            let found = index.candidates(query.terms().iter().copied(), |item| is_even(&item));
+            prop_assert!(found.iter().all(is_even));
             // Short texts are listed whole, so nothing that shares a term is missed.
-            let shares = |item: &u32| {
-                let vector = &vectors[*item as usize];
+            let shares = |item: &ItemIndex| {
+                let vector = &vectors[item.as_usize()];
                 vector.len() <= ITEM_TERMS && query.len() <= QUERY_TERMS && vector.dot(&query) > 0.0
             };
-            let all = (0..vectors.len() as u32).filter(|item| item % 2 == 0);
+            let all = (0..vectors.len() as u32).map(ItemIndex::new).filter(is_even);
             prop_assert!(all.filter(shares).all(|item| found.contains(&item)));
         }
     }
@@ -202,7 +204,7 @@ mod tests {
         let mut shared = 0;
         for query in (0..20).map(|nth| &vectors[nth * 997]) {
             let mut exact = TopK::new(100);
-            for (item, vector) in (0..).zip(&vectors) {
+            for (item, vector) in (0..).map(ItemIndex::new).zip(&vectors) {
                 exact.push(query.dot(vector), item);
             }
             let found = index.candidates(query.terms().iter().copied(), |_| true);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use crate::Engine;
+use crate::columns::index::ItemIndex;
 use crate::consumption::Evidence;
 use crate::consumption::History;
 use crate::consumption::User;
@@ -13,6 +14,8 @@ use crate::domain::InteractionType;
 use crate::domain::ItemId;
 use crate::domain::Settings;
 use crate::retrieval::eligibility::*;
+
+const FIRST: ItemIndex = ItemIndex::new(0);
 
 const NOW: Timestamp = Timestamp::from_seconds(1_000_000);
 
@@ -37,7 +40,7 @@ fn had(view: &View, times: u16) -> UserContext {
     for number in (0..i64::from(times)).rev() {
         let at = Timestamp::from_seconds(1_000_000 - 3_600 - number * 86_400);
         let event = Evidence { kind: InteractionType::Click, confidence: 0.0, at };
-        history.put(history.folded(0, &event, 4 * 3_600).0);
+        history.put(history.folded(FIRST, &event, 4 * 3_600).0);
     }
     let user = User { history: Arc::new(history), ..User::default() };
     UserContext::new(view, Some(&user))
@@ -85,7 +88,7 @@ proptest! {
         let context = had(view, times);
         let shown = vec![Box::from("a"); shown];
         let eligible = Eligibility::new(view, &filter, "", &context, NOW, &shown);
-        let (entry, index) = (entry("jazz", "blue", 24), known.then_some(0));
+        let (entry, index) = (entry("jazz", "blue", 24), known.then_some(FIRST));
         let exclusions = eligible.exclusions(&entry, index);
         prop_assert_eq!(eligible.allows(&entry, index), exclusions.is_empty());
         prop_assert_eq!(exclusions.contains(&Exclusion::Topics), filter.topics.iter().any(|one| **one == *"metal"));
@@ -117,7 +120,7 @@ fn every_rule_that_excludes_an_item_is_named() {
         Exclusion::SeenAfterSessions,
         Exclusion::FrequencyCap,
     ];
-    assert_eq!(eligible.exclusions(&entry("jazz", "blue", 1), Some(0)), expected);
-    let none = eligible.exclusions(&Entry::default(), Some(0));
+    assert_eq!(eligible.exclusions(&entry("jazz", "blue", 1), Some(FIRST)), expected);
+    let none = eligible.exclusions(&Entry::default(), Some(FIRST));
     assert_eq!(none, [Exclusion::NotInCatalogue]);
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::columns::index::ItemIndex;
 use crate::give_up::Cancelled;
 use crate::retrieval::mask::Mask;
 use crate::retrieval::popular::in_order_of_popularity;
@@ -19,9 +20,9 @@ impl Search<'_> {
     /// more as a list needs.
     pub fn complete(
         &mut self,
-        personal: Vec<u32>,
+        personal: Vec<ItemIndex>,
         supply: &Supply<'_>,
-    ) -> Result<Vec<u32>, Cancelled> {
+    ) -> Result<Vec<ItemIndex>, Cancelled> {
         let mut found = personal;
         found.retain(|&item| self.allows(item));
         for source in Source::SHARED {
@@ -44,7 +45,7 @@ impl Search<'_> {
     }
 
     /// Adds the most popular of the rest, then the youngest.
-    fn fill_up(&self, found: &mut Vec<u32>, rest: &mut Mask, wanted: usize) {
+    fn fill_up(&self, found: &mut Vec<ItemIndex>, rest: &mut Mask, wanted: usize) {
         let needed = wanted - found.len();
         for item in most_popular(self.view(), rest, needed, |item| self.allows(item)) {
             found.push(item);
@@ -54,11 +55,16 @@ impl Search<'_> {
 
     /// Adds items of other topics and sources, the most popular first, until they fill a list
     /// within the caps or the catalogue has no more.
-    fn fill_up_within_caps(&self, found: &mut Vec<u32>, rest: &mut Mask, supply: &Supply<'_>) {
-        let entry = |item: u32| &self.view().items.entries[item as usize];
+    fn fill_up_within_caps(
+        &self,
+        found: &mut Vec<ItemIndex>,
+        rest: &mut Mask,
+        supply: &Supply<'_>,
+    ) {
+        let entry = |item: ItemIndex| &self.view().items.entries[item];
         let mut taken = Taken::new(supply);
         found.iter().for_each(|&item| _ = taken.take(entry(item)));
-        let mut add = |taken: &mut Taken<'_>, items: Vec<u32>| {
+        let mut add = |taken: &mut Taken<'_>, items: Vec<ItemIndex>| {
             for item in items {
                 let is_filled = taken.items >= supply.positions || self.is_given_up();
                 if !is_filled && taken.fits(entry(item)) && self.allows(item) {
@@ -69,7 +75,7 @@ impl Search<'_> {
         };
         if taken.items < supply.positions {
             // Mostly these are enough, which saves the sort of all.
-            let fits = |item: u32| taken.fits(entry(item)) && self.allows(item);
+            let fits = |item: ItemIndex| taken.fits(entry(item)) && self.allows(item);
             let head = most_popular(self.view(), rest, CAPPED_HEAD, fits);
             head.iter().for_each(|&item| rest.clear(item));
             let is_all = head.len() < CAPPED_HEAD;

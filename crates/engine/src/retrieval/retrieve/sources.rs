@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 
+use crate::columns::index::ItemIndex;
 use crate::give_up::Cancelled;
 use crate::models::cold_start::Newcomers;
 use crate::models::decay::DecayedRow;
@@ -68,17 +69,18 @@ impl<'r> Search<'r> {
 
     /// Checks every item of the mask with the filter.
     fn settle(&mut self) {
-        let excluded: Vec<u32> = self.mask.iter().filter(|&item| !self.allows(item)).collect();
+        let excluded: Vec<ItemIndex> =
+            self.mask.iter().filter(|&item| !self.allows(item)).collect();
         excluded.into_iter().for_each(|item| self.mask.clear(item));
         self.is_settled = true;
     }
 
     /// Whether the filter allows an item; `false` for all once the caller gave up.
-    pub fn allows(&self, item: u32) -> bool {
+    pub fn allows(&self, item: ItemIndex) -> bool {
         let Retrieval { eligible, give_up, .. } = self.retrieval;
         self.mask.has(item)
             && give_up.step().is_ok()
-            && eligible.allows(&self.view.items.entries[item as usize], Some(item))
+            && eligible.allows(&self.view.items.entries[item], Some(item))
     }
 
     pub fn view(&self) -> &'r View {
@@ -93,7 +95,7 @@ impl<'r> Search<'r> {
         self.retrieval.give_up.is_given_up()
     }
 
-    pub fn personal(&mut self) -> Result<Vec<u32>, Cancelled> {
+    pub fn personal(&mut self) -> Result<Vec<ItemIndex>, Cancelled> {
         let mut all = Vec::new();
         for source in Source::PERSONAL {
             all.append(&mut self.found_by(source, &Supply::NONE)?);
@@ -102,7 +104,11 @@ impl<'r> Search<'r> {
     }
 
     /// The items of one source.
-    pub fn found_by(&mut self, source: Source, supply: &Supply<'_>) -> Result<Vec<u32>, Cancelled> {
+    pub fn found_by(
+        &mut self,
+        source: Source,
+        supply: &Supply<'_>,
+    ) -> Result<Vec<ItemIndex>, Cancelled> {
         self.check()?;
         let found = match source {
             Source::Factors => self.by_factors(),
@@ -130,7 +136,7 @@ impl<'r> Search<'r> {
 
     /// At least enough for a list, if the catalogue has them: items without positives follow, the
     /// youngest first.
-    fn popular(&self, positions: usize) -> Vec<u32> {
+    fn popular(&self, positions: usize) -> Vec<ItemIndex> {
         let allowed = |item| self.allows(item);
         let n = positions.max(SHARED_MAX);
         let found = most_wanted(self.view, Evidence::Popularity, &self.mask, n, allowed);
@@ -141,11 +147,11 @@ impl<'r> Search<'r> {
     }
 
     /// The latest published of some items.
-    fn fresh(&self, mask: &Mask) -> Vec<u32> {
+    fn fresh(&self, mask: &Mask) -> Vec<ItemIndex> {
         youngest(self.view, mask, SHARED_MAX, |item, is_dated| is_dated && self.allows(item))
     }
 
-    fn by_factors(&mut self) -> Vec<u32> {
+    fn by_factors(&mut self) -> Vec<ItemIndex> {
         let Some(factors) = &self.retrieval.context.factors else {
             return Vec::new();
         };
@@ -157,7 +163,7 @@ impl<'r> Search<'r> {
         for scan in 0.. {
             let top = rows.rows.best(factors, n, self.mask.words());
             let likely = top.iter().filter(|one| one.1 > 0.0).map(|one| one.0);
-            let allowed: Vec<u32> =
+            let allowed: Vec<ItemIndex> =
                 likely.filter(|&item| self.allows(item)).take(PERSONAL_MAX).collect();
             let has_more = top.len() == n && top.last().is_some_and(|last| last.1 > 0.0);
             if allowed.len() == PERSONAL_MAX || !has_more || self.is_given_up() {
@@ -171,7 +177,7 @@ impl<'r> Search<'r> {
         Vec::new()
     }
 
-    fn by_cooccurrence(&self) -> Vec<u32> {
+    fn by_cooccurrence(&self) -> Vec<ItemIndex> {
         let recent = &self.retrieval.context.recent;
         if recent.is_empty() {
             return Vec::new();
@@ -180,7 +186,7 @@ impl<'r> Search<'r> {
     }
 
     /// The best allowed of scored items.
-    fn best_of(&self, scored: &[(u32, f32)], n: usize) -> Vec<u32> {
+    fn best_of(&self, scored: &[(ItemIndex, f32)], n: usize) -> Vec<ItemIndex> {
         let mut top = TopK::new(n);
         for &(item, score) in scored {
             if self.allows(item) {
@@ -190,13 +196,13 @@ impl<'r> Search<'r> {
         indices(top)
     }
 
-    fn by_content(&self) -> Vec<u32> {
+    fn by_content(&self) -> Vec<ItemIndex> {
         let Some(taste) = &self.retrieval.context.taste else {
             return Vec::new();
         };
         let mut top = TopK::new(SHARED_MAX);
-        let mut offer = |item: u32| {
-            let score = taste.score(&self.view.items.terms[item as usize]);
+        let mut offer = |item: ItemIndex| {
+            let score = taste.score(&self.view.items.terms[item]);
             let enters = top.threshold().is_none_or(|threshold| score >= threshold);
             if score > 0.0 && enters && self.allows(item) {
                 top.push(score, item);
@@ -211,14 +217,14 @@ impl<'r> Search<'r> {
         indices(top)
     }
 
-    fn by_embedding(&self) -> Vec<u32> {
+    fn by_embedding(&self) -> Vec<ItemIndex> {
         let n = if self.is_settled { SHARED_MAX } else { PERSONAL_MAX * 2 };
         let taste = &self.retrieval.context.embedding_taste;
         let near = taste.nearest(self.view, n, self.mask.words());
         near.into_iter().filter(|&item| self.allows(item)).take(2 * SHARED_MAX).collect()
     }
 
-    fn by_cohorts(&self) -> Vec<u32> {
+    fn by_cohorts(&self) -> Vec<ItemIndex> {
         let Some(user) = self.retrieval.user else {
             return Vec::new();
         };
@@ -229,31 +235,31 @@ impl<'r> Search<'r> {
         found
     }
 
-    fn by_location(&self) -> Vec<u32> {
+    fn by_location(&self) -> Vec<ItemIndex> {
         self.retrieval.location.map_or_else(Vec::new, |location| {
             self.by_row(&self.view.locations.rows[location as usize])
         })
     }
 
-    fn by_row(&self, items: &DecayedRow) -> Vec<u32> {
-        let positive: Vec<(u32, f32)> =
+    fn by_row(&self, items: &DecayedRow<ItemIndex>) -> Vec<ItemIndex> {
+        let positive: Vec<(ItemIndex, f32)> =
             items.entries().iter().copied().filter(|entry| entry.1 > 0.0).collect();
         self.best_of(&positive, SHARED_MAX / 2)
     }
 
     /// Some of the new items, different ones for each decision.
-    fn newcomers(&self) -> Vec<u32> {
+    fn newcomers(&self) -> Vec<ItemIndex> {
         let settings = self.view.settings();
         if settings.new_item_share <= 0.0 {
             return Vec::new();
         }
         let statistics = &self.view.items.popularity;
         let newcomers = Newcomers::new(settings, statistics.totals(), self.view.clock);
-        let is_unseen = |item: u32| {
-            newcomers.impressions(&statistics.items[item as usize]) < settings.new_item_impressions
+        let is_unseen = |item: ItemIndex| {
+            newcomers.impressions(&statistics.items[item]) < settings.new_item_impressions
         };
         let asked = Cell::new(0);
-        let is_new = |item: u32, _| {
+        let is_new = |item: ItemIndex, _| {
             asked.set(asked.get() + 1);
             asked.get() <= NEWCOMERS_AMONG && is_unseen(item)
         };
@@ -269,7 +275,7 @@ impl<'r> Search<'r> {
     /// Items that the caller raises: those named by id, and the most popular and the latest of a
     /// topic, a source or an expression. When sets of items do not answer which these are, the
     /// lists of the view are searched.
-    fn by_boosts(&self, boosts: &[Boost]) -> Vec<u32> {
+    fn by_boosts(&self, boosts: &[Boost]) -> Vec<ItemIndex> {
         let now = self.retrieval.now;
         let mut found = Vec::new();
         for boost in boosts.iter().filter(|boost| boost.raises()) {
@@ -277,8 +283,8 @@ impl<'r> Search<'r> {
                 found.extend(self.view.item_index(id).filter(|&item| self.allows(item)));
                 continue;
             }
-            let is_raised = |item: u32| {
-                let described = self.view.items.entries[item as usize].item.as_ref();
+            let is_raised = |item: ItemIndex| {
+                let described = self.view.items.entries[item].item.as_ref();
                 described.is_some_and(|item| boost.is_about(item, now)) && self.allows(item)
             };
             if let Some(plan) = of_target(&boost.target, now) {
@@ -301,7 +307,7 @@ impl<'r> Search<'r> {
     }
 
     /// Items drawn evenly from those allowed.
-    fn explore(&self) -> Vec<u32> {
+    fn explore(&self) -> Vec<ItemIndex> {
         let count = self.mask.count();
         if count <= EXPLORE_MAX {
             return self.mask.iter().filter(|&item| self.allows(item)).collect();
@@ -315,6 +321,6 @@ impl<'r> Search<'r> {
     }
 }
 
-fn indices(top: TopK) -> Vec<u32> {
+fn indices(top: TopK<ItemIndex>) -> Vec<ItemIndex> {
     top.into_sorted_vec().into_iter().map(|(item, _)| item).collect()
 }

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use crate::Engine;
 use crate::GiveUp;
+use crate::columns::index::ItemIndex;
 use crate::domain::AttributeValue;
 use crate::domain::Attributes;
 use crate::domain::EventId;
@@ -71,7 +72,7 @@ impl World {
         }));
     }
 
-    fn index(&self, id: &str) -> u32 {
+    fn index(&self, id: &str) -> ItemIndex {
         self.engine.state().item_index(id).unwrap()
     }
 }
@@ -111,7 +112,7 @@ impl<'a> Request<'a> {
         self
     }
 
-    fn run(self, view: &View, filter: &Filter) -> Vec<u32> {
+    fn run(self, view: &View, filter: &Filter) -> Vec<ItemIndex> {
         let now = Timestamp::from_seconds(self.now);
         let user = view.user_index(self.user).map(|user| view.user(user).as_ref());
         let context = UserContext::new(view, user);
@@ -134,17 +135,18 @@ fn topic(name: &str) -> Filter {
 }
 
 /// The `n` most popular items that the filter allows, by a full scan.
-fn most_popular(view: &View, filter: &Filter, user: &str, now: i64, n: usize) -> Vec<u32> {
+fn most_popular(view: &View, filter: &Filter, user: &str, now: i64, n: usize) -> Vec<ItemIndex> {
     let now = Timestamp::from_seconds(now);
     let index = view.user_index(user).map(|user| view.user(user).as_ref());
     let context = UserContext::new(view, index);
     let eligible = Eligibility::new(view, filter, user, &context, now, &[]);
     let scales = view.popularity_scales();
-    let value = |index: u32| scales.popularity(&view.items.popularity.items[index as usize]);
-    let mut all: Vec<u32> = (0..view.items_len() as u32)
+    let value = |index: ItemIndex| scales.popularity(&view.items.popularity.items[index]);
+    let mut all: Vec<ItemIndex> = view
+        .item_indices()
         .filter(|&index| eligible.allows(view.entry(index), Some(index)))
         .collect();
-    let born = |index: u32| view.entry(index).born();
+    let born = |index: ItemIndex| view.entry(index).born();
     all.sort_by(|&a, &b| value(b).total_cmp(&value(a)).then(born(b).cmp(&born(a))).then(b.cmp(&a)));
     all.truncate(n);
     all
@@ -183,8 +185,8 @@ fn items_that_fill_a_list_up_are_popular_or_young_and_not_the_first_indices() {
     }
     let view = world.engine.state();
     let found = Request::of("new user").positions(40).run(view, &topic("all"));
-    let oldest = found.iter().filter(|&&index| index < 1_000).count();
-    let youngest = found.iter().filter(|&&index| index >= 2_500).count();
+    let oldest = found.iter().filter(|index| index.get() < 1_000).count();
+    let youngest = found.iter().filter(|index| index.get() >= 2_500).count();
     assert!(oldest < 20 && youngest >= 180, "{oldest} of the oldest, {youngest} of the youngest");
 }
 
@@ -213,8 +215,9 @@ fn items_that_only_events_name_displace_no_candidates() {
         assert!(found.len() >= 100, "{} are delivered", found.len());
     }
     // Items similar to the user's are found as before.
-    let alike: Vec<u32> = (4..200).step_by(4).map(|n| world.index(&format!("i{n}"))).collect();
-    let count = |found: &[u32]| alike.iter().filter(|index| found.contains(index)).count();
+    let alike: Vec<ItemIndex> =
+        (4..200).step_by(4).map(|n| world.index(&format!("i{n}"))).collect();
+    let count = |found: &[ItemIndex]| alike.iter().filter(|index| found.contains(index)).count();
     let after = Request::of("reader").run(view, &Filter::default());
     assert_eq!((count(&before), count(&after)), (alike.len(), alike.len()));
 }
@@ -230,7 +233,7 @@ fn items_to_explore_are_drawn_evenly_from_those_allowed() {
         world.learn(Record::ItemUpserted(Item { topics: vec![name.into()], ..item(number) }));
     }
     let view = world.engine.state();
-    let mut times: BTreeMap<u32, usize> = BTreeMap::new();
+    let mut times: BTreeMap<ItemIndex, usize> = BTreeMap::new();
     for draw in 0..200 {
         let key = format!("decision {draw}");
         let request = Request { key: &key, ..Request::of("new user") }.positions(1);
@@ -314,7 +317,7 @@ fn an_earlier_pool_is_completed_with_items_published_since() {
     world.learn(Record::ItemUpserted(Item { published_at: later, ..item(500) }));
     let (view, index) = (world.engine.state(), world.index("i500"));
     let (context, filter) = (UserContext::default(), Filter::default());
-    let completed = |pool: Vec<u32>, now: i64| {
+    let completed = |pool: Vec<ItemIndex>, now: i64| {
         let now = Timestamp::from_seconds(now);
         let retrieval = Retrieval {
             view,
@@ -328,7 +331,7 @@ fn an_earlier_pool_is_completed_with_items_published_since() {
         };
         retrieval.complete(pool, &Request::of("").supply).unwrap()
     };
-    assert!(!completed(vec![index, 9_999_999], NOW).contains(&index));
+    assert!(!completed(vec![index, ItemIndex::new(9_999_999)], NOW).contains(&index));
     assert!(completed(Vec::new(), NOW + 60).contains(&index));
 }
 

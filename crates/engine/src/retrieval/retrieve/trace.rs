@@ -1,6 +1,7 @@
 //! Why a retrieval did or did not find an item: source by source, with the lists that the
 //! retrieval itself uses.
 
+use crate::columns::index::ItemIndex;
 use crate::features::Candidate;
 use crate::give_up::Cancelled;
 use crate::numeric;
@@ -27,7 +28,11 @@ impl Retrieval<'_> {
     ///
     /// # Errors
     /// [`Cancelled`].
-    pub fn trace(&self, item: u32, supply: &Supply<'_>) -> Result<Vec<SourceTrace>, Cancelled> {
+    pub fn trace(
+        &self,
+        item: ItemIndex,
+        supply: &Supply<'_>,
+    ) -> Result<Vec<SourceTrace>, Cancelled> {
         let mut search = Search::new(self)?;
         let trace = |source: Source| {
             let found = search.found_by(source, supply)?;
@@ -44,7 +49,7 @@ impl Retrieval<'_> {
 
     /// The score by which a source orders items; `None` when the source has no scores or knows
     /// nothing of the user.
-    fn score(&self, source: Source, item: u32) -> Option<f64> {
+    fn score(&self, source: Source, item: ItemIndex) -> Option<f64> {
         let (view, context) = (self.view, self.context);
         match source {
             Source::Factors => {
@@ -61,7 +66,7 @@ impl Retrieval<'_> {
             }
             Source::Content => {
                 let taste = context.taste.as_ref()?;
-                Some(f64::from(taste.score(&view.items.terms[item as usize])))
+                Some(f64::from(taste.score(&view.items.terms[item])))
             }
             Source::Embedding => {
                 let candidate = Candidate::known(view, item);

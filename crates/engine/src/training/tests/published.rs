@@ -1,6 +1,7 @@
 //! Which items a model is of, and where its rows go.
 
 use super::*;
+use crate::columns::index::ItemIndex;
 
 /// Trained on a catalogue of which some items are gone, among ids that were never described.
 fn with_gone_items() -> Planted {
@@ -26,13 +27,13 @@ fn regularization_counts_items_and_users_with_evidence_only() {
     assert!(view.items_len() > 400, "ids without evidence have indices");
     let mut positives = vec![0; view.items_len()];
     for user in view.users.states.iter() {
-        user.history.positives().for_each(|entry| positives[entry.item as usize] += 1);
+        user.history.positives().for_each(|entry| positives[entry.item.as_usize()] += 1);
     }
-    let takes_part = |index: &u32| {
+    let takes_part = |index: &ItemIndex| {
         let gone = view.entry(*index).item.is_none();
-        positives[*index as usize] >= if gone { 2 } else { 1 }
+        positives[index.as_usize()] >= if gone { 2 } else { 1 }
     };
-    let expected = (0..view.items_len() as u32).filter(takes_part).count();
+    let expected = view.item_indices().filter(takes_part).count();
     assert!(expected <= 20 * TASTES, "ids that one user consumed take no part");
     let model = view.model().unwrap();
     assert_eq!(model.regularization.n_items, expected);
@@ -43,12 +44,9 @@ fn regularization_counts_items_and_users_with_evidence_only() {
 fn items_outside_the_catalogue_tell_of_tastes_and_are_never_named_by_item_item_weights() {
     let planted = with_gone_items();
     let view = planted.engine.state();
-    let gone = |index: u32| view.entry(index).item.is_none();
-    assert!(
-        (0..view.items_len() as u32)
-            .any(|index| gone(index) && view.items.factors.is_trained(index))
-    );
-    for index in 0..view.items_len() as u32 {
+    let gone = |index: ItemIndex| view.entry(index).item.is_none();
+    assert!(view.item_indices().any(|index| gone(index) && view.items.factors.is_trained(index)));
+    for index in view.item_indices() {
         let scores = view.item_item.scores([index].into_iter());
         assert!(scores.entries().iter().all(|entry| !gone(entry.0)));
     }
@@ -86,8 +84,8 @@ fn rows_go_to_the_items_of_their_ids_whatever_the_index() {
             (left.item_index(id.as_str()).unwrap(), right.item_index(id.as_str()).unwrap());
         assert_eq!(left.items.factors.row(a), right.items.factors.row(b));
         assert_eq!(left.items.factors.is_trained(a), right.items.factors.is_trained(b));
-        let name = |view: &crate::View, index: u32| view.item_id(index).unwrap().to_owned();
-        let by_name = |view: &crate::View, index: u32| {
+        let name = |view: &crate::View, index: ItemIndex| view.item_id(index).unwrap().to_owned();
+        let by_name = |view: &crate::View, index: ItemIndex| {
             let scores = view.item_item.scores([index].into_iter());
             let mut named: Vec<(String, f32)> =
                 scores.entries().iter().map(|entry| (name(view, entry.0), entry.1)).collect();
@@ -115,8 +113,8 @@ fn a_forgotten_item_has_nothing_of_the_model_and_the_rest_serves_on() {
     planted.engine.forget_factors(index);
     let view = planted.engine.state();
     assert!(!view.items.factors.is_trained(index) && view.items.factors.row(index).is_none());
-    let all = 0..view.items_len() as u32;
-    assert!(all.clone().all(|item| view.item_item.scores([item].into_iter()).of(index) == 0.0));
+    let mut all = view.item_indices();
+    assert!(all.all(|item| view.item_item.scores([item].into_iter()).of(index) == 0.0));
     let restored = Engine::restore(view.sections()).unwrap();
     assert_eq!(restored.state().digest(), view.digest());
     // Evidence of its own counts from here on.

@@ -22,12 +22,12 @@ fn names(cohorts: &Cohorts, of: &[u32]) -> Vec<String> {
 }
 
 fn preference(cohorts: &Cohorts, of: &[u32], item: u32) -> f32 {
-    cohorts.scorer(of, NOW).preference(item, OVERALL)
+    cohorts.scorer(of, NOW).preference(ItemIndex::new(item), OVERALL)
 }
 
 fn want(cohorts: &mut Cohorts, of: &[u32], item: u32, times: usize) {
     for _ in 0..times {
-        cohorts.add(of, item, 1.0, NOW);
+        cohorts.add(of, ItemIndex::new(item), 1.0, NOW);
     }
 }
 
@@ -97,7 +97,7 @@ fn strengths_are_estimated_at_fixed_numbers_and_follow_how_much_cohorts_differ()
             let country = event % 8;
             let of = cohorts.of(&attributes(&[("country", &country.to_string())]));
             let item = if differ { country } else { event / 8 % 8 };
-            if cohorts.add(&of, item, 1.0, NOW) {
+            if cohorts.add(&of, ItemIndex::new(item), 1.0, NOW) {
                 due.push(event + 1);
             }
         }
@@ -116,7 +116,7 @@ fn weights_and_age_do_not_count_as_observations() {
         let mut cohorts = Cohorts::default();
         let of = cohorts.of(&attributes(&[("country", "DE")]));
         for _ in 0..40 {
-            cohorts.add(&of, 1, weight, NOW);
+            cohorts.add(&of, ItemIndex::new(1), weight, NOW);
         }
         let now = DecayTime::from_half_lives(20_000.0 + days as f64);
         cohorts.scorer(&of, now).members[0].observations
@@ -136,7 +136,7 @@ proptest! {
         want(&mut cohorts, &sibling, 2, others);
         want(&mut cohorts, &child, 1, own);
         let share = |cohorts: &Cohorts, of: &[u32]| {
-            cohorts.scorer(of, NOW).share(1, OVERALL)
+            cohorts.scorer(of, NOW).share(ItemIndex::new(1), OVERALL)
         };
         let (parents, before) = (share(&cohorts, &child[..2]), share(&cohorts, &child));
         // The child itself consumed nothing else: its own share is 1.

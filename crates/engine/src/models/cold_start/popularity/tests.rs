@@ -6,6 +6,8 @@ use crate::domain::Settings;
 use crate::models::cold_start::popularity::*;
 use crate::seed;
 
+const FIRST: ItemIndex = ItemIndex::new(0);
+
 fn day(number: i64) -> Timestamp {
     Timestamp::from_millis(number * Timestamp::DAY_MS)
 }
@@ -28,19 +30,19 @@ impl World {
     }
 
     fn consume(&mut self, item: u32, weight: f32, at: Timestamp) {
-        let catalogue = self.popularity.items.len() as u64;
+        let (item, catalogue) = (ItemIndex::new(item), self.popularity.items.len() as u64);
         self.popularity.test(item, catalogue, at, &self.decays);
         self.popularity.add_rise(item, weight, true, at, &self.decays);
     }
 
     fn popularity(&self, item: u32, now: Timestamp) -> f32 {
         let scales = self.popularity.scales(now, &self.decays);
-        scales.popularity(&self.popularity.items[item as usize])
+        scales.popularity(&self.popularity.items[ItemIndex::new(item)])
     }
 
     fn trend(&self, item: u32, now: Timestamp) -> f32 {
         let scales = self.popularity.scales(now, &self.decays);
-        scales.trend(&self.popularity.items[item as usize])
+        scales.trend(&self.popularity.items[ItemIndex::new(item)])
     }
 
     fn top(&self, n: usize, now: Timestamp) -> Vec<u32> {
@@ -77,8 +79,8 @@ impl World {
         let head = &self.popularity.head;
         let totals =
             head.totals.sums.iter().chain(&head.choice_scores()).all(|sum| sum.is_finite());
-        let items = (0..self.popularity.items.len() as u32).all(|item| {
-            let one = &self.popularity.items[item as usize];
+        let items = self.popularity.items.indices().all(|item| {
+            let one = &self.popularity.items[item];
             let values = [
                 scales.popularity(one),
                 scales.trend(one),
@@ -145,7 +147,7 @@ fn the_trend_forgets_faster_than_popularity() {
     world.consume(0, 1.0, day(0));
     assert!(world.trend(0, day(30)) < 0.01);
     assert!(world.popularity(0, day(30)) > 0.7);
-    assert_eq!(world.popularity.items[0].positives, 1);
+    assert_eq!(world.popularity.items[FIRST].positives, 1);
 }
 
 #[test]
@@ -172,10 +174,10 @@ fn the_candidate_weight_is_the_documented_power() {
     let mut world = World::new(2);
     [0, 10, 20].into_iter().for_each(|at| world.consume(0, 1.0, day(at)));
     let now = world.popularity.scales(day(25), &world.decays);
-    let item = &world.popularity.items[0];
+    let item = &world.popularity.items[FIRST];
     let expected = now.cooccurrence_mass(item).powf(-0.3);
     assert!((now.cooccurrence_weight(item) - expected).abs() < 1e-5);
-    assert_eq!(now.cooccurrence_weight(&world.popularity.items[1]), 0.0);
+    assert_eq!(now.cooccurrence_weight(&world.popularity.items[ItemIndex::new(1)]), 0.0);
 }
 
 #[test]
@@ -195,21 +197,21 @@ fn totals_count_past_what_32_bits_can() {
     let mut world = World::new(1);
     world.popularity.head.totals.shown = u64::from(u32::MAX);
     let full = ItemStatistics { shown: u32::MAX, positives: u32::MAX, ..Default::default() };
-    *world.popularity.items.get_mut(0) = full;
+    *world.popularity.items.get_mut(FIRST) = full;
     world.popularity.head.totals.positives = u64::from(u32::MAX);
-    world.popularity.count_shown(0);
+    world.popularity.count_shown(FIRST);
     world.consume(0, 1.0, day(1));
     assert_eq!(world.popularity.totals().shown, 1 << 32);
     assert_eq!(world.popularity.totals().positives, 1 << 32);
-    assert_eq!(world.popularity.items[0].shown, u32::MAX);
+    assert_eq!(world.popularity.items[FIRST].shown, u32::MAX);
 }
 
 #[test]
 fn ordinary_positives_count_in_full_next_to_a_hundred_million() {
     let mut world = World::new(1);
-    world.popularity.add_rise(0, 134_217_728.0, true, day(1), &world.decays);
+    world.popularity.add_rise(FIRST, 134_217_728.0, true, day(1), &world.decays);
     for _ in 0..200_000 {
-        world.popularity.add_rise(0, 1.0, true, day(1), &world.decays);
+        world.popularity.add_rise(FIRST, 1.0, true, day(1), &world.decays);
     }
     let added = |found: f64| (found - 134_217_728.0) / 200_000.0;
     let of_item = added(f64::from(world.popularity(0, day(1))));

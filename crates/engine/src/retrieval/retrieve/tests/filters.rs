@@ -157,7 +157,7 @@ proptest! {
                 let found = request.run(world.engine.state(), filter);
                 let best = most_popular(world.engine.state(), filter, user, NOW, 10);
                 for index in &best {
-                    prop_assert!(found.contains(index), "{} of {:?}", index, best);
+                    prop_assert!(found.contains(index), "{:?} of {:?}", index, best);
                 }
                 let all = most_popular(world.engine.state(), filter, user, NOW, 300);
                 prop_assert!(found.iter().all(|index| all.contains(index)));
