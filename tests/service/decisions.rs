@@ -119,7 +119,6 @@ fn list_calls() -> Vec<(&'static str, PersonalizeRequest)> {
         serendipity_weight: Some(0.3),
         novelty_weight: Some(0.2),
         max_per_source: Some(4),
-        max_results: 8,
         ..DiversityParams::default()
     };
     vec![
@@ -127,6 +126,7 @@ fn list_calls() -> Vec<(&'static str, PersonalizeRequest)> {
             "dpp",
             PersonalizeRequest {
                 diversity: Some(with(DiversityMethod::Dpp)),
+                max_results: 8,
                 ..exploring("jazz-fan-5")
             },
         ),
@@ -134,6 +134,7 @@ fn list_calls() -> Vec<(&'static str, PersonalizeRequest)> {
             "calibrated",
             PersonalizeRequest {
                 diversity: Some(with(DiversityMethod::Calibrated)),
+                max_results: 8,
                 ..exploring("metal-fan-5")
             },
         ),

@@ -1,7 +1,6 @@
 //! A taste that turns round while the service runs: how soon the lists follow.
 
 use personalization::proto::CreateNamespaceRequest;
-use personalization::proto::DiversityParams;
 use personalization::proto::ExplorationParams;
 use personalization::proto::Filters;
 use personalization::proto::GetModelMetricsRequest;
@@ -154,7 +153,7 @@ async fn every_strategy_answers_with_sound_propensities_and_says_which_it_was() 
             exploration: Some(exploration),
             min_watermark,
             filters: Some(Filters { include_seen: Some(true), ..Filters::default() }),
-            diversity: Some(DiversityParams { max_results: 10, ..DiversityParams::default() }),
+            max_results: 10,
             ..PersonalizeRequest::default()
         })
         .await

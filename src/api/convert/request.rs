@@ -1,6 +1,6 @@
 //! The parts of a Personalize request, each on its own and all together.
 //!
-//! Paths start at the request (`context.timestamp`, `diversity.max_results`).
+//! Paths start at the request (`context.timestamp`, `diversity.method`).
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -68,7 +68,8 @@ pub fn personalize(
     let candidates = candidates(message.candidates, message.candidate_ids, dimension);
     let candidates = merge(&mut violations, candidates);
     let context = merge(&mut violations, read_context(message.context, now));
-    let choice = choice(message.diversity, message.strategy, message.exploration, settings);
+    let (diversity, max_results) = (message.diversity, message.max_results);
+    let choice = choice(diversity, max_results, message.strategy, message.exploration, settings);
     let choice = merge(&mut violations, choice);
     let cap = frequency_cap(message.frequency_cap_per_day, settings);
     let cap = violations.take("frequency_cap_per_day", cap);
@@ -243,10 +244,6 @@ mod tests {
         DecisionId::parse("d").unwrap()
     }
 
-    fn diversity(params: proto::DiversityParams) -> Result<Choice, Vec<Violation>> {
-        choice(Some(params), None, None, &Settings::default())
-    }
-
     #[test]
     fn a_request_that_names_a_user_only_takes_the_settings_and_the_clock() {
         let message = proto::PersonalizeRequest { user_id: "u".to_owned(), ..Default::default() };
@@ -307,8 +304,8 @@ mod tests {
                 novelty_weight: Some(2.0),
                 max_per_topic: Some(501),
                 max_per_source: Some(501),
-                max_results: 501,
             }),
+            max_results: 501,
             frequency_cap_per_day: Some(1_001),
             pins: vec![proto::Pin { item_id: String::new(), position: 900 }],
             boosts: vec![proto::Boost::default()],
@@ -355,7 +352,7 @@ mod tests {
             "diversity.max_per_topic",
             "diversity.max_per_source",
             "diversity.method",
-            "diversity.max_results",
+            "max_results",
             "strategy",
             "exploration.epsilon",
             "exploration.exploration_scale",
@@ -391,13 +388,12 @@ mod tests {
 
     #[test]
     fn diversity_switched_off_leaves_the_length_only() {
-        let read = diversity(proto::DiversityParams {
+        let diversity = proto::DiversityParams {
             enable_diversity: Some(false),
             topic_diversity_threshold: Some(0.9),
-            max_results: 7,
             ..Default::default()
-        });
-        let read = read.unwrap();
+        };
+        let read = choice(Some(diversity), 7, None, None, &Settings::default()).unwrap();
         assert_eq!(
             (read.diversity_weight, read.topic_threshold, read.source_threshold),
             (0.0, 0.0, 0.0)
@@ -407,7 +403,8 @@ mod tests {
 
     #[test]
     fn a_strategy_of_the_request_goes_before_the_setting_and_unspecified_does_not() {
-        let chosen = |code| choice(None, Some(code), None, &Settings::default()).unwrap().strategy;
+        let chosen =
+            |code| choice(None, 0, Some(code), None, &Settings::default()).unwrap().strategy;
         assert_eq!(chosen(1), Strategy::Greedy);
         assert_eq!(chosen(0), Settings::default().strategy);
     }

@@ -38,9 +38,10 @@ use engine::domain::limits;
 use engine::parse_expression;
 
 /// # Errors
-/// Every violation of `diversity`, `strategy` and `exploration`.
+/// Every violation of `diversity`, `max_results`, `strategy` and `exploration`.
 pub(super) fn choice(
     diversity: Option<proto::DiversityParams>,
+    max_results: u32,
     strategy_code: Option<i32>,
     exploration: Option<proto::ExplorationParams>,
     settings: &Settings,
@@ -74,8 +75,8 @@ pub(super) fn choice(
         cap(SettingsRange::MAX_PER_SOURCE, diversity.max_per_source, settings.max_per_source);
     let method = diversity.method.map(diversity_method).transpose();
     let method = violations.take("diversity.method", method).flatten().flatten();
-    let positions = length(diversity.max_results, limits::RESULTS_DEFAULT, limits::RESULTS);
-    let positions = violations.take("diversity.max_results", positions).unwrap_or_default();
+    let positions = length(max_results, limits::RESULTS_DEFAULT, limits::RESULTS);
+    let positions = violations.take("max_results", positions).unwrap_or_default();
     let chosen = strategy_code.map(strategy).transpose();
     let strategy = violations.take("strategy", chosen).flatten().flatten();
     let exploration = exploration.unwrap_or_default();

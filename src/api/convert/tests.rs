@@ -163,7 +163,6 @@ prop_compose! {
             topic_diversity_threshold: shares.0,
             source_diversity_threshold: shares.1,
             diversity_weight: shares.2,
-            max_results,
             serendipity_weight: rules.1,
             max_per_topic: rules.0,
             method: rules.2,
@@ -174,7 +173,7 @@ prop_compose! {
             seen_cooldown_hours: rules.1, seen_after_sessions: rules.0, ..Default::default()
         };
         proto::PersonalizeRequest {
-            user_id, candidates, candidate_ids, strategy, min_watermark,
+            user_id, candidates, candidate_ids, max_results, strategy, min_watermark,
             pins: vec![proto::Pin { item_id: pinned, position }],
             context: Some(context), diversity: Some(diversity), filters: Some(filters),
             ..Default::default()

@@ -14,7 +14,6 @@ use tonic::transport::Channel;
 
 use crate::cli::Failure;
 use crate::cli::loadtest::drive::Call;
-use crate::proto::DiversityParams;
 use crate::proto::ListItemsRequest;
 use crate::proto::PersonalizeRequest;
 use crate::proto::catalog_service_client::CatalogServiceClient;
@@ -115,10 +114,7 @@ impl Personalize {
                 namespace: population.namespace.clone(),
                 user_id: population.user(&mut rng),
                 candidate_ids: distinct(&population.items, options.candidates, &mut rng),
-                diversity: (options.max_results > 0).then(|| DiversityParams {
-                    max_results: options.max_results,
-                    ..DiversityParams::default()
-                }),
+                max_results: options.max_results,
                 ..PersonalizeRequest::default()
             })
             .collect();

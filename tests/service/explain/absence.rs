@@ -57,7 +57,7 @@ fn changed(
                 FilterRule::FrequencyCap => request.frequency_cap_per_day = Some(0),
                 other => panic!("not used here: {other:?}"),
             },
-            Change::MaxResults(positions) => diversity.max_results = *positions,
+            Change::MaxResults(positions) => request.max_results = *positions,
             Change::BoostAdd(addend) => request.boosts.push(Boost {
                 target: Some(boost::Target::ItemId(item.to_owned())),
                 change: Some(boost::Change::Add(*addend)),
@@ -203,12 +203,10 @@ async fn an_item_that_a_cap_or_variety_holds_back_is_suppressed_by_it() {
     let by_score = api.personalize(plain.clone()).await.recommendations;
     let capped = DiversityParams {
         enable_diversity: Some(false),
-        max_results: 10,
         max_per_topic: Some(3),
         ..DiversityParams::default()
     };
     let varied = DiversityParams {
-        max_results: 10,
         topic_diversity_threshold: Some(0.0),
         diversity_weight: Some(0.7),
         ..DiversityParams::default()

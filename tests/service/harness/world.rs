@@ -80,9 +80,9 @@ pub fn greedy(user: &str, positions: u32) -> PersonalizeRequest {
         strategy: Some(Strategy::Greedy.into()),
         diversity: Some(DiversityParams {
             enable_diversity: Some(false),
-            max_results: positions,
             ..DiversityParams::default()
         }),
+        max_results: positions,
         ..PersonalizeRequest::default()
     }
 }

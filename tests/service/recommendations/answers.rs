@@ -101,7 +101,6 @@ async fn a_topic_or_a_source_takes_no_more_positions_than_its_threshold_leaves()
     let none = DiversityParams {
         topic_diversity_threshold: Some(0.0),
         diversity_weight: Some(0.0),
-        max_results: 10,
         ..DiversityParams::default()
     };
     for (threshold, most) in [(0.3, 7), (0.5, 5), (0.9, 1)] {
@@ -126,7 +125,6 @@ async fn thresholds_are_not_used_with_variety_off() {
         topic_diversity_threshold: Some(0.9),
         source_diversity_threshold: Some(0.9),
         diversity_weight: Some(1.0),
-        max_results: 10,
         ..DiversityParams::default()
     };
     let plain = PersonalizeRequest { min_watermark, ..greedy("metal-fan-3", 10) };

@@ -9,7 +9,6 @@ use crate::harness::greedy;
 use crate::harness::of_taste;
 
 fn varied(diversity: DiversityParams) -> PersonalizeRequest {
-    let diversity = DiversityParams { max_results: 10, ..diversity };
     PersonalizeRequest { diversity: Some(diversity), ..greedy("metal-fan-3", 10) }
 }
 

@@ -134,7 +134,7 @@ fn bad_contexts() -> Vec<Wrong<PersonalizeRequest>> {
             let attributes = structure([("a", value)]);
             r.context = Some(RequestContext { attributes, ..Default::default() });
         }),
-        ("diversity.max_results", |r| diversity(r).max_results = 501),
+        ("max_results", |r| r.max_results = 501),
         ("diversity.topic_diversity_threshold", |r| {
             diversity(r).topic_diversity_threshold = Some(f32::NAN);
         }),
@@ -198,7 +198,7 @@ async fn all_wrong_fields_of_a_request_are_named_at_once() {
         let violations = &details.bad_request().unwrap().field_violations;
         let mut fields: Vec<_> = violations.iter().map(|one| one.field.as_str()).collect();
         fields.sort_unstable();
-        let expected = ["candidate_ids[0]", "diversity.max_results", "strategy", "user_id"];
+        let expected = ["candidate_ids[0]", "max_results", "strategy", "user_id"];
         assert_eq!(fields, expected);
     })
     .await;

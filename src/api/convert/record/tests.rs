@@ -98,7 +98,6 @@ prop_compose! {
         enable_diversity in any::<Option<bool>>(),
         shares in proptest::array::uniform5(share()),
         method in option::of(0..=3),
-        max_results in 0_u32..=500,
         caps in (option::of(0_u32..=500), option::of(0_u32..=500)),
     ) -> proto::DiversityParams {
         proto::DiversityParams {
@@ -109,7 +108,6 @@ prop_compose! {
             method,
             serendipity_weight: shares[3],
             novelty_weight: shares[4],
-            max_results,
             max_per_topic: caps.0,
             max_per_source: caps.1,
         }
@@ -170,7 +168,7 @@ prop_compose! {
         (user_id, variant) in (id(), prop_oneof![Just(String::new()), id()]),
         (candidates, candidate_ids) in (vec(item(), 0..4), labels()),
         context in option::of(context()),
-        diversity in option::of(diversity()),
+        (diversity, max_results) in (option::of(diversity()), 0_u32..=500),
         filters in option::of(filters()),
         strategy in option::of(0..=5),
         (explain, min_watermark) in (any::<bool>(), any::<u64>()),
@@ -180,7 +178,7 @@ prop_compose! {
         exploration in option::of(exploration()),
         (own_order, popular) in (labels(), any::<bool>()),
     ) -> proto::PersonalizeRequest {
-        let positions = match diversity.as_ref().map_or(0, |diversity| diversity.max_results) {
+        let positions = match max_results {
             0 => 20,
             positions => positions,
         };
@@ -188,7 +186,7 @@ prop_compose! {
         proto::PersonalizeRequest {
             namespace: "of-the-record".to_owned(),
             user_id, candidates, candidate_ids, context, diversity, filters, strategy, explain,
-            min_watermark,
+            max_results, min_watermark,
             pins: (0..pinned.min(positions)).map(pin).collect(),
             boosts, frequency_cap_per_day, exploration, variant,
             baseline_popular: popular && own_order.is_empty(),
