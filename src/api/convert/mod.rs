@@ -29,7 +29,7 @@ pub use arms::{arm_set, arm_strategy_message, reward_arm, select_arm};
 pub use attributes::{attributes, attributes_message};
 pub use evaluation::evaluation;
 pub use interaction::{interaction, interaction_type_message};
-pub use item::{item, item_message};
+pub use item::{basic_item_message, item, item_message, item_view};
 pub use keys::{
     Listing, deleted_item_ids, item_id, namespace, namespace_again, next_page_token, page_size,
     page_token, producer_id, user_id,

@@ -258,6 +258,8 @@ async fn bad_catalogue_requests_are_refused_by_field() {
         assert_refused(client.delete_items(delete).await, "item_ids");
         let list = ListItemsRequest { page_size: 1_001, ..Default::default() };
         assert_refused(client.list_items(list).await, "page_size");
+        let list = ListItemsRequest { view: 3, ..Default::default() };
+        assert_refused(client.list_items(list).await, "view");
         // The last one names an item that this catalogue never had.
         for page_token in ["x", "i", "ixyz", "n6a", "\u{1}", &"i61".repeat(200), "i6e6f6e65"] {
             let page_token = page_token.to_owned();
