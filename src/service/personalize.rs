@@ -39,22 +39,26 @@ use engine::domain::UserId;
 /// Catalogue size from which finding what suits a user takes longer than asking the cache.
 const REMEMBERED_ITEMS_MIN: usize = 20_000;
 
-/// What stands to choose from.
+/// What stands to choose from. No item is there twice, as far as the request says.
 #[derive(Debug, Clone)]
-pub enum Candidates {
-    Given { items: Vec<Arc<Item>>, ids: Vec<ItemId> },
-    Catalogue,
+pub struct Candidates {
+    /// As the request describes them; the catalogue may describe them otherwise.
+    pub items: Vec<Arc<Item>>,
+    /// Of the catalogue.
+    pub ids: Vec<ItemId>,
+    /// Whether the catalogue is searched for more.
+    pub retrieve: bool,
 }
 
 impl Candidates {
     /// Whether an item is not ruled out from the start.
     pub(super) fn may_be(&self, item_id: &ItemId) -> bool {
-        match self {
-            Self::Given { items, ids } => {
-                ids.contains(item_id) || items.iter().any(|item| item.item_id == *item_id)
-            }
-            Self::Catalogue => true,
-        }
+        self.retrieve || self.ids.contains(item_id) || self.described(item_id.as_str()).is_some()
+    }
+
+    /// The item as the request describes it.
+    pub(super) fn described(&self, item_id: &str) -> Option<&Arc<Item>> {
+        self.items.iter().find(|item| item.item_id.as_str() == item_id)
     }
 }
 
@@ -176,8 +180,7 @@ impl Service {
         call: PersonalizeCall,
         deadline: Deadline,
     ) -> Result<(Answer, Decision), Error> {
-        let searches = matches!(call.candidates, Candidates::Catalogue)
-            && view.items_len() > REMEMBERED_ITEMS_MIN;
+        let searches = call.candidates.retrieve && view.items_len() > REMEMBERED_ITEMS_MIN;
         let user = view.user_index(call.user_id.as_str());
         // Who may come along by time or by what was shown changes under the key.
         let user = user.filter(|_| searches && call.filter.is_timeless());

@@ -85,12 +85,19 @@ pub fn redo(
         let redone = work_out_with(view, call, &call_context, &never, personal, look);
         return Ok(redone.expect("nobody gives up"));
     }
-    let described_index = |id: &str| {
+    let catalogue_index = |id: &str| {
         let index = index_of(id)?;
         let is_described = view.entry(index).item.is_some();
         is_described.then_some(index).ok_or_else(|| NotRedone::UnknownItem(id.to_owned()))
     };
-    let indices = detail.candidates.ids().map(described_index).collect::<Result<_, _>>()?;
-    let redone = work_out_among(view, call, &call_context, &never, indices, look);
+    let (mut indices, mut described) = (Vec::new(), Vec::new());
+    for id in detail.candidates.ids() {
+        match call.candidates.described(id) {
+            Some(item) => described.push(item.clone()),
+            None => indices.push(catalogue_index(id)?),
+        }
+    }
+    let among = (indices, described);
+    let redone = work_out_among(view, call, &call_context, &never, among, look);
     Ok(redone.expect("nobody gives up"))
 }

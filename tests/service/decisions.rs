@@ -81,6 +81,14 @@ fn candidate_calls() -> Vec<(&'static str, PersonalizeRequest)> {
     vec![
         ("catalogue", exploring("jazz-fan-1")),
         ("a new user", exploring("nobody-yet")),
+        (
+            "given ids and the catalogue",
+            PersonalizeRequest {
+                candidate_ids: given.clone(),
+                retrieve: true,
+                ..exploring("metal-fan-6")
+            },
+        ),
         ("given ids", PersonalizeRequest { candidate_ids: given, ..exploring("metal-fan-2") }),
         (
             "pins, one of them no candidate",
@@ -227,7 +235,7 @@ async fn a_past_decision_is_reproduced_bit_by_bit_from_its_record() {
     assert!(!elsewhere.status.success());
 }
 
-async fn with_own_items(flags: &[&str]) -> Output {
+async fn with_own_items(flags: &[&str], retrieve: bool) -> Output {
     let mut server = Server::start_with(flags).await;
     let api = server.api().await;
     let min_watermark = World::fill(&api).await;
@@ -236,6 +244,7 @@ async fn with_own_items(flags: &[&str]) -> Output {
     let request = PersonalizeRequest {
         candidates: own.into_iter().map(own_item).collect(),
         candidate_ids: ids(&["metal-01", "jazz-02"]),
+        retrieve,
         filters: Some(Filters {
             exclude_item_ids: ids(&["own-left-out"]),
             expression: "not (source = \"nowhere\")".to_owned(),
@@ -245,24 +254,28 @@ async fn with_own_items(flags: &[&str]) -> Output {
         ..exploring("jazz-fan-1")
     };
     let answer = api.personalize(request).await;
-    assert_eq!(answer.recommendations.len(), 6);
+    assert_eq!(answer.recommendations.len(), if retrieve { 20 } else { 6 });
     assert!(server.stop_gracefully().await.success());
     replayed(server.data_dir(), &answer.decision_id, &["--json", "-"])
 }
 
 #[tokio::test]
 async fn a_decision_on_items_of_the_request_is_reproduced_when_they_are_recorded() {
-    let output = with_own_items(&["--decision-detail", "full"]).await;
-    let found = document(&output);
-    assert!(output.status.success(), "{found}");
-    assert_eq!((&found["verdict"], &found["call"]["described"]), (&"reproduced".into(), &5.into()));
-    let request = found["call"]["request"].as_str().expect("the request as it was sent");
-    assert!(request.contains("own-2 saxophone swing") && request.contains("nowhere"), "{request}");
+    for retrieve in [false, true] {
+        let output = with_own_items(&["--decision-detail", "full"], retrieve).await;
+        let found = document(&output);
+        assert!(output.status.success(), "{found}");
+        assert_eq!(found["verdict"], "reproduced");
+        assert_eq!(found["call"]["described"], 5);
+        let request = found["call"]["request"].as_str().expect("the request as it was sent");
+        assert!(request.contains("own-2 saxophone swing"), "{request}");
+        assert!(request.contains("nowhere"), "{request}");
+    }
 }
 
 #[tokio::test]
 async fn what_is_not_recorded_is_said_to_be_missing() {
-    let output = with_own_items(&[]).await;
+    let output = with_own_items(&[], false).await;
     let found = document(&output);
     assert_eq!(found["verdict"], "not redone");
     let reason = found["reasons"][0].as_str().expect("a reason");
@@ -272,7 +285,7 @@ async fn what_is_not_recorded_is_said_to_be_missing() {
     assert!(!output.status.success());
     assert_eq!(found["scores"].as_array().map(Vec::len), Some(6));
 
-    let output = with_own_items(&["--decision-detail", "shown"]).await;
+    let output = with_own_items(&["--decision-detail", "shown"], false).await;
     let found = document(&output);
     assert_eq!((&found["verdict"], &found["call"]), (&"not redone".into(), &().into()));
     assert!(!output.status.success());

@@ -65,8 +65,10 @@ pub fn personalize(
     let mut violations = Violations::default();
     let dimension = settings.embedding_dimension as usize;
     let user_id = merge(&mut violations, user_id(&message.user_id));
-    let candidates = candidates(message.candidates, message.candidate_ids, dimension);
-    let candidates = merge(&mut violations, candidates);
+    let given = candidates(message.candidates, message.candidate_ids, dimension);
+    let candidates = merge(&mut violations, given);
+    let candidates = candidates
+        .map(|given| Candidates { retrieve: given.retrieve || message.retrieve, ..given });
     let context = merge(&mut violations, read_context(message.context, now));
     let (diversity, max_results) = (message.diversity, message.max_results);
     let choice = choice(diversity, max_results, message.strategy, message.exploration, settings);
@@ -112,7 +114,7 @@ pub fn personalize(
     })
 }
 
-/// What to rank. Of candidates with one id the first stays, described ones before ids: an
+/// What to rank; the catalogue is searched when nothing is given. Of candidates with one id the first stays, described ones before ids: an
 /// item must not take two positions of an answer.
 ///
 /// # Errors
@@ -130,7 +132,7 @@ fn candidates(
         return Err(vec![Violation::new(field, reason)]);
     }
     if found == 0 {
-        return Ok(Candidates::Catalogue);
+        return Ok(Candidates { items: Vec::new(), ids: Vec::new(), retrieve: true });
     }
     let described = items.iter().map(|item| &item.item_id);
     bounded(field, described.chain(&ids), limits::ID_LIST_BYTES)?;
@@ -148,7 +150,7 @@ fn without_repetition(mut items: Vec<Item>, mut ids: Vec<ItemId>) -> Candidates 
     let new_ids: Vec<bool> = ids.iter().map(|id| seen.insert(id.as_str())).collect();
     keep(&mut items, &new_items);
     keep(&mut ids, &new_ids);
-    Candidates::Given { items: items.into_iter().map(Arc::new).collect(), ids }
+    Candidates { items: items.into_iter().map(Arc::new).collect(), ids, retrieve: false }
 }
 
 fn keep<T>(values: &mut Vec<T>, kept: &[bool]) {
@@ -256,7 +258,7 @@ mod tests {
             ..Settings::default()
         };
         let read = personalize(message, &settings, NOW, decision_id()).unwrap();
-        assert!(matches!(read.candidates, Candidates::Catalogue));
+        assert!(read.candidates.retrieve && read.candidates.items.is_empty());
         assert_eq!((read.now, read.utc_offset_minutes), (NOW, 0));
         assert_eq!(
             (&read.decision_id, &read.record),
@@ -442,9 +444,8 @@ mod tests {
         };
         let items = vec![titled("a", "first"), titled("a", "second"), titled("b", "")];
         let ids = ["c", "b", "c", "d"].map(str::to_owned).to_vec();
-        let Ok(Candidates::Given { items, ids }) = candidates(items, ids, 3) else {
-            panic!("they are good");
-        };
+        let Candidates { items, ids, retrieve } = candidates(items, ids, 3).unwrap();
+        assert!(!retrieve);
         let titles: Vec<_> = items.iter().map(|item| item.title.as_str()).collect();
         let ids: Vec<_> = ids.iter().map(ItemId::as_str).collect();
         assert_eq!((titles, ids), (vec!["first", ""], vec!["c", "d"]));

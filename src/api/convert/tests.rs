@@ -279,9 +279,7 @@ proptest! {
         let settings = Settings { embedding_dimension: DIMENSION as u32, ..Settings::default() };
         match personalize(message, &settings, NOW, DecisionId::parse("d").unwrap()) {
             Ok(read) => {
-                if let Candidates::Given { items, .. } = &read.candidates {
-                    items.iter().for_each(|item| check_item(item));
-                }
+                read.candidates.items.iter().for_each(|item| check_item(item));
                 check_time(read.now, NOW.plus_millis(limits::FUTURE_MS));
                 prop_assert!(read.utc_offset_minutes.abs() <= 840);
                 let choice = read.choice;

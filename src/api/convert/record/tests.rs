@@ -171,7 +171,7 @@ prop_compose! {
         (diversity, max_results) in (option::of(diversity()), 0_u32..=500),
         filters in option::of(filters()),
         strategy in option::of(0..=5),
-        (explain, min_watermark) in (any::<bool>(), any::<u64>()),
+        (explain, retrieve, min_watermark) in (any::<bool>(), any::<bool>(), any::<u64>()),
         pinned in 0_u32..3,
         boosts in vec(boost(), 0..4),
         frequency_cap_per_day in option::of(0_u32..=1_000),
@@ -186,7 +186,7 @@ prop_compose! {
         proto::PersonalizeRequest {
             namespace: "of-the-record".to_owned(),
             user_id, candidates, candidate_ids, context, diversity, filters, strategy, explain,
-            max_results, min_watermark,
+            max_results, retrieve, min_watermark,
             pins: (0..pinned.min(positions)).map(pin).collect(),
             boosts, frequency_cap_per_day, exploration, variant,
             baseline_popular: popular && own_order.is_empty(),
