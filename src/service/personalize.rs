@@ -8,6 +8,8 @@ use std::sync::Arc;
 use super::Service;
 use super::blocking::Deadline;
 use super::blocking::Expiry;
+use super::degradation::Degradation;
+use super::degradation::DegradedReason;
 use super::error::Error;
 use super::known_decisions::Named;
 use super::namespace::Namespace;
@@ -108,7 +110,7 @@ pub struct Answer {
     pub origin: ListOrigin,
     pub model_version: u64,
     pub watermark: u64,
-    pub degraded: Vec<String>,
+    pub degraded: Vec<Degradation>,
     pub unknown_candidate_ids: Vec<String>,
 }
 
@@ -163,12 +165,13 @@ impl Service {
     }
 
     /// Why an answer of this moment may be worse than it should be.
-    fn degraded(&self, namespace: &Namespace) -> Vec<String> {
-        let impaired = namespace.impairment().map(|impairment| impairment.to_string());
-        let store = self.store.health().degraded().map(str::to_owned);
+    fn degraded(&self, namespace: &Namespace) -> Vec<Degradation> {
         let lag = namespace.lag();
-        let late = (lag > self.ready_lag_records).then(|| format!("{lag} records behind the log"));
-        [impaired, store, late].into_iter().flatten().collect()
+        let late = (lag > self.ready_lag_records).then(|| {
+            Degradation::new(DegradedReason::BehindLog, format!("{lag} records behind the log"))
+        });
+        let store = self.store.health().degraded();
+        [namespace.impairment(), store, late].into_iter().flatten().collect()
     }
 
     /// On the threads of the reads, however small: many calls at once must not keep the

@@ -12,6 +12,7 @@
 
 mod arms;
 mod attributes;
+mod durations;
 mod evaluation;
 mod interaction;
 mod item;
@@ -22,11 +23,14 @@ mod request;
 mod rules;
 mod scalars;
 mod settings;
+mod tables;
+mod takeover;
 #[cfg(test)]
 mod tests;
 
 pub use arms::{arm_set, arm_strategy_message, reward_arm, select_arm};
 pub use attributes::{attributes, attributes_message};
+pub use durations::seconds_message;
 pub use evaluation::evaluation;
 pub use interaction::{interaction, interaction_type_message};
 pub use item::{basic_item_message, item, item_message, item_view};
@@ -39,3 +43,4 @@ pub use rejection::rejection;
 pub use request::{absence, onboarding, personalize, results};
 pub use scalars::timestamp_message;
 pub use settings::{list_origin_message, settings, settings_message, strategy_message};
+pub use takeover::takeover_change;

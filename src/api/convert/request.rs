@@ -300,8 +300,8 @@ mod tests {
                 enable_diversity: Some(false),
                 topic_diversity_threshold: Some(1.5),
                 source_diversity_threshold: Some(-0.5),
-                diversity_weight: Some(f32::NAN),
-                method: Some(9),
+                diversity_weight: Some(f64::NAN),
+                method: 9,
                 serendipity_weight: Some(-1.0),
                 novelty_weight: Some(2.0),
                 max_per_topic: Some(501),
@@ -318,14 +318,14 @@ mod tests {
                 exclude_item_ids: vec!["\0".to_owned()],
                 published_after: Some(prost_types::Timestamp { seconds: -1, nanos: 0 }),
                 expression: "price <".to_owned(),
-                seen_cooldown_hours: Some(f32::NAN),
+                seen_cooldown: Some(prost_types::Duration { seconds: 0, nanos: -1 }),
                 seen_after_sessions: Some(65_536),
                 ..Default::default()
             }),
-            strategy: Some(7),
+            strategy: 7,
             exploration: Some(proto::ExplorationParams {
                 epsilon: Some(1.5),
-                exploration_scale: Some(f32::NAN),
+                exploration_scale: Some(f64::NAN),
                 square_cb_gamma: Some(-1.0),
                 propensity_floor: Some(0.0),
             }),
@@ -366,7 +366,7 @@ mod tests {
             "filters.exclude_item_ids[0]",
             "filters.published_after",
             "filters.expression",
-            "filters.seen_cooldown_hours",
+            "filters.seen_cooldown",
             "filters.seen_after_sessions",
             "pins[0].item_id",
             "pins[0].position",
@@ -395,7 +395,7 @@ mod tests {
             topic_diversity_threshold: Some(0.9),
             ..Default::default()
         };
-        let read = choice(Some(diversity), 7, None, None, &Settings::default()).unwrap();
+        let read = choice(Some(diversity), 7, 0, None, &Settings::default()).unwrap();
         assert_eq!(
             (read.diversity_weight, read.topic_threshold, read.source_threshold),
             (0.0, 0.0, 0.0)
@@ -405,8 +405,7 @@ mod tests {
 
     #[test]
     fn a_strategy_of_the_request_goes_before_the_setting_and_unspecified_does_not() {
-        let chosen =
-            |code| choice(None, 0, Some(code), None, &Settings::default()).unwrap().strategy;
+        let chosen = |code| choice(None, 0, code, None, &Settings::default()).unwrap().strategy;
         assert_eq!(chosen(1), Strategy::Greedy);
         assert_eq!(chosen(0), Settings::default().strategy);
     }

@@ -9,6 +9,7 @@ use personalization::proto::FilterRule;
 use personalization::proto::Filters;
 use personalization::proto::Interaction;
 use personalization::proto::InteractionType;
+use personalization::proto::ListRule;
 use personalization::proto::PersonalizeRequest;
 use personalization::proto::RequestChange;
 use personalization::proto::RequestContext;
@@ -62,10 +63,10 @@ fn changed(
                 target: Some(boost::Target::ItemId(item.to_owned())),
                 change: Some(boost::Change::Add(*addend)),
             }),
-            Change::SwitchOff(field) => match field.as_str() {
-                "max_per_topic" => diversity.max_per_topic = Some(0),
-                "diversity_weight" => diversity.diversity_weight = Some(0.0),
-                other => panic!("not used here: {other}"),
+            Change::SwitchOff(rule) => match ListRule::try_from(*rule).unwrap() {
+                ListRule::MaxPerTopic => diversity.max_per_topic = Some(0),
+                ListRule::DiversityWeight => diversity.diversity_weight = Some(0.0),
+                other => panic!("not used here: {other:?}"),
             },
             Change::AddCandidate(_) => request.candidate_ids.push(item.to_owned()),
         }
@@ -211,7 +212,8 @@ async fn an_item_that_a_cap_or_variety_holds_back_is_suppressed_by_it() {
         diversity_weight: Some(0.7),
         ..DiversityParams::default()
     };
-    for (diversity, field) in [(capped, "max_per_topic"), (varied, "diversity_weight")] {
+    let rules = [(capped, ListRule::MaxPerTopic), (varied, ListRule::DiversityWeight)];
+    for (diversity, rule) in rules {
         let request = PersonalizeRequest { diversity: Some(diversity), ..plain.clone() };
         let list = api.personalize(request.clone()).await.recommendations;
         let is_gone = |id: &str| list.iter().all(|shown| shown.item_id != id);
@@ -219,7 +221,7 @@ async fn an_item_that_a_cap_or_variety_holds_back_is_suppressed_by_it() {
         let answer = explain(&api, &request, &gone.item_id).await;
         assert_eq!(answer.cause(), AbsenceCause::Suppressed, "{answer:?}");
         assert_eq!(answer.candidate_rank.as_ref().unwrap().rank, gone.position);
-        let off = RequestChange { change: Some(Change::SwitchOff(field.to_owned())) };
+        let off = RequestChange { change: Some(Change::SwitchOff(rule.into())) };
         assert_eq!(answer.suppressed_by, std::slice::from_ref(&off), "{answer:?}");
         let request = changed(&request, &[off], &gone.item_id);
         assert_eq!(position_of(&api, &request, &gone.item_id).await, Some(gone.position));

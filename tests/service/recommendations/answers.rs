@@ -50,7 +50,7 @@ async fn components_add_up_to_scores_and_positions_and_propensities_are_sound() 
             let answer = api
                 .personalize(PersonalizeRequest {
                     user_id: user_id.to_owned(),
-                    strategy: Some(strategy.into()),
+                    strategy: strategy.into(),
                     min_watermark,
                     ..PersonalizeRequest::default()
                 })
@@ -76,7 +76,7 @@ async fn greedy_is_certain_of_its_choice_and_epsilon_greedy_is_not() {
         answer.recommendations.iter().map(|item| item.item_id.clone()).collect()
     };
     assert_eq!(order(&certain), order(&again));
-    let strategy = Some(Strategy::EpsilonGreedy.into());
+    let strategy = Strategy::EpsilonGreedy.into();
     let exploring = api.personalize(PersonalizeRequest { strategy, ..request }).await;
     assert!(exploring.recommendations.iter().all(|item| item.propensity < 1.0));
 }

@@ -30,6 +30,9 @@ use crate::domain::violation::Violations;
 pub struct ConfidenceTable([f32; InteractionType::ALL.len()]);
 
 impl ConfidenceTable {
+    /// Largest absolute confidence.
+    pub const LARGEST: f32 = 100.0;
+
     pub fn of(&self, kind: InteractionType) -> f32 {
         self.0[kind.index()]
     }
@@ -300,7 +303,8 @@ impl Settings {
         }
         for kind in InteractionType::ALL {
             let confidence = self.confidences.of(kind);
-            if !(confidence.is_finite() && confidence.abs() <= 100.0) {
+            // Written so that NaN fails, too.
+            if !(-ConfidenceTable::LARGEST..=ConfidenceTable::LARGEST).contains(&confidence) {
                 violations.add(format!("confidences.{}", kind.name()), "must lie in -100..=100");
             }
         }

@@ -39,8 +39,8 @@ fn text() -> impl Strategy<Value = String> {
     "[^\\x00]{0,40}"
 }
 
-fn share() -> impl Strategy<Value = Option<f32>> {
-    option::of(0.0_f32..=1.0)
+fn share() -> impl Strategy<Value = Option<f64>> {
+    option::of(0.0..=1.0)
 }
 
 fn time() -> impl Strategy<Value = Option<Time>> {
@@ -97,7 +97,7 @@ prop_compose! {
     fn diversity()(
         enable_diversity in any::<Option<bool>>(),
         shares in proptest::array::uniform5(share()),
-        method in option::of(0..=3),
+        method in 0..=3,
         caps in (option::of(0_u32..=500), option::of(0_u32..=500)),
     ) -> proto::DiversityParams {
         proto::DiversityParams {
@@ -121,20 +121,21 @@ prop_compose! {
         include_seen in any::<Option<bool>>(),
         published_after in time(),
         expression in prop::sample::select(&EXPRESSIONS[..]),
-        seen_cooldown_hours in option::of(0.0_f32..1e6),
+        cooldown_seconds in option::of(0_i64..3_600_000_000),
         seen_after_sessions in option::of(0_u32..=65_535),
     ) -> proto::Filters {
         let expression = expression.to_owned();
+        let seen_cooldown =
+            cooldown_seconds.map(|seconds| prost_types::Duration { seconds, nanos: 0 });
         proto::Filters {
             topics, sources, attributes, exclude_item_ids, include_seen, published_after,
-            expression, seen_cooldown_hours, seen_after_sessions,
+            expression, seen_cooldown, seen_after_sessions,
         }
     }
 }
 
 fn exploration() -> impl Strategy<Value = proto::ExplorationParams> {
-    let numbers =
-        (option::of(0.0_f32..=10.0), option::of(0.0_f32..=1e5), option::of(0.001_f32..=1.0));
+    let numbers = (option::of(0.0..=10.0), option::of(0.0..=1e5), option::of(0.001..=1.0));
     (share(), numbers).prop_map(
         |(epsilon, (exploration_scale, square_cb_gamma, propensity_floor))| {
             proto::ExplorationParams {
@@ -170,7 +171,7 @@ prop_compose! {
         context in option::of(context()),
         (diversity, max_results) in (option::of(diversity()), 0_u32..=500),
         filters in option::of(filters()),
-        strategy in option::of(0..=5),
+        strategy in 0..=5,
         (explain, retrieve, min_watermark) in (any::<bool>(), any::<bool>(), any::<u64>()),
         pinned in 0_u32..3,
         boosts in vec(boost(), 0..4),
