@@ -30,15 +30,8 @@ async fn evaluated(api: &Api) -> Result<GetEvaluationMetricsResponse, tonic::Sta
     Ok(api.model.clone().get_evaluation_metrics(request).await?.into_inner())
 }
 
-#[tokio::test]
-async fn a_running_service_says_what_other_policies_would_have_earned() {
-    // Any of four items by chance, and all users click at jazz, which the scores do not
-    // know of: boosts hold them up for metal.
-    let server = Server::start_with(&["--epsilon", "1"]).await;
-    let api = server.api().await;
-    let min_watermark = World::fill(&api).await;
-    let refused = evaluated(&api).await.unwrap_err();
-    assert_eq!(refused.code(), Code::FailedPrecondition, "{refused}");
+/// Two of four items by chance, for each of 300 visitors, who click at jazz.
+async fn show_any_of_four(api: &Api, min_watermark: u64) {
     for n in 0..300 {
         let user = format!("visitor-{n}");
         let request = PersonalizeRequest {
@@ -59,6 +52,18 @@ async fn a_running_service_says_what_other_policies_would_have_earned() {
         });
         api.record(clicks.collect()).await;
     }
+}
+
+#[tokio::test]
+async fn a_running_service_says_what_other_policies_would_have_earned() {
+    // Any of four items by chance, and all users click at jazz, which the scores do not
+    // know of: boosts hold them up for metal.
+    let server = Server::start_with(&["--epsilon", "1"]).await;
+    let api = server.api().await;
+    let min_watermark = World::fill(&api).await;
+    let refused = evaluated(&api).await.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition, "{refused}");
+    show_any_of_four(&api, min_watermark).await;
     // Decisions are written behind the answers.
     let found = eventually("all decisions in the log", async || {
         let found = evaluated(&api).await.unwrap();
