@@ -136,7 +136,7 @@ async fn pages_of_large_items_are_small_and_every_item_comes_once_and_whole() {
     let server = Server::start().await;
     let api = server.api().await;
     let large = |n: usize| Item {
-        content: "x".repeat(if n % 3 == 0 { 65_536 } else { 20_000 }),
+        content: "x".repeat(if n.is_multiple_of(3) { 65_536 } else { 20_000 }),
         embedding: vec![0.5; 384],
         topics: strings(["large"]),
         ..item(&format!("item-{n:03}"))
