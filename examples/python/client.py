@@ -31,7 +31,7 @@ def personalize(service, user, min_watermark=0):
         user_id=user,
         explain=True,
         min_watermark=min_watermark,
-        diversity=messages.DiversityParams(max_results=8),
+        max_results=8,
         # The same answer every time; leave it out to let the service explore.
         strategy=vocabulary.STRATEGY_GREEDY,
     )

@@ -4,6 +4,8 @@ use crate::api::convert;
 use crate::api::explanations;
 use crate::proto;
 use crate::service::Answer;
+use crate::service::Degradation;
+use crate::service::DegradedReason;
 use crate::service::ProfilePart;
 use crate::service::ProfileReport;
 use engine::SimilarItem;
@@ -32,15 +34,30 @@ pub fn personalize(
         recommendations: recommendations.collect(),
         model_version: answer.model_version,
         watermark: answer.watermark,
-        degraded: answer.degraded,
+        degraded: answer.degraded.into_iter().map(degradation).collect(),
         unknown_candidate_ids: answer.unknown_candidate_ids,
         strategy: convert::strategy_message(strategy).into(),
         origin: convert::list_origin_message(answer.origin).into(),
     }
 }
 
+fn degradation(degradation: Degradation) -> proto::Degradation {
+    use proto::DegradedReason as Message;
+    let reason = match degradation.reason {
+        DegradedReason::LogUnreachable => Message::LogUnreachable,
+        DegradedReason::LogNotWritable => Message::LogNotWritable,
+        DegradedReason::BehindLog => Message::BehindLog,
+        DegradedReason::LearningStopped => Message::LearningStopped,
+        DegradedReason::LogReplaced => Message::LogReplaced,
+        DegradedReason::EventHashesDamaged => Message::EventHashesDamaged,
+    };
+    proto::Degradation { reason: reason.into(), text: degradation.text.into_owned() }
+}
+
 pub fn profile(user_id: String, report: ProfileReport) -> proto::Profile {
-    let counts = report.interaction_counts.into_iter();
+    let counts = report.interaction_counts.into_iter().map(|(kind, count)| {
+        proto::InteractionCount { r#type: convert::interaction_type_message(kind).into(), count }
+    });
     let times = report.times.into_iter().map(|time| proto::TimePreference {
         day_of_week: time.day_of_week,
         hour: time.hour,
@@ -58,7 +75,7 @@ pub fn profile(user_id: String, report: ProfileReport) -> proto::Profile {
         sources: preferences(report.sources),
         devices: preferences(report.devices),
         times: times.collect(),
-        interaction_counts: counts.map(|(name, count)| (name.to_owned(), count)).collect(),
+        interaction_counts: counts.collect(),
         recent_items: recent.collect(),
         cohort: report.cohort,
         attributes: convert::attributes_message(&report.attributes),

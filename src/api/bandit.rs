@@ -73,7 +73,7 @@ impl BanditService for BanditApi {
         Ok(Response::new(proto::RewardArmResponse {
             duplicate: rewarded.sequence.is_none(),
             sequence: rewarded.sequence.unwrap_or(0),
-            unknown_decisions: u64::from(rewarded.is_unknown),
+            unknown_decision: rewarded.is_unknown,
         }))
     }
 

@@ -26,6 +26,7 @@ use crate::proto::catalog_service_server::CatalogService;
 use crate::service;
 use crate::service::Service;
 use engine::View;
+use engine::domain::Item;
 use engine::domain::Record;
 use engine::domain::Violation;
 use engine::domain::limits;
@@ -95,20 +96,35 @@ impl CatalogApi {
     }
 }
 
-/// A page of the catalogue behind the item of an index, and the token of the next one.
-fn page(view: &View, start: usize, size: usize) -> proto::ListItemsResponse {
-    let indices = view.item_indices().skip(start);
-    let mut found = indices.filter_map(|index| view.entry(index).item.as_ref());
-    let items: Vec<_> = found.by_ref().take(size).collect();
-    let last = items.last().map(|item| item.item_id.as_str());
-    let next_page_token = match (found.next(), last) {
-        (Some(_more), Some(last)) => convert::next_page_token(Listing::Items, last),
-        _ => String::new(),
-    };
-    proto::ListItemsResponse {
-        items: items.into_iter().map(|item| convert::item_message(item)).collect(),
-        next_page_token,
-        total_size: view.counts().catalogue,
+/// What to list.
+struct Page {
+    /// The index from which on.
+    start: usize,
+    size: usize,
+    message: fn(&Item) -> proto::Item,
+}
+
+impl Page {
+    /// As many items as the size and the bound on bytes allow, one at least, and the token of the
+    /// next page.
+    fn of(&self, view: &View) -> proto::ListItemsResponse {
+        let indices = view.item_indices().skip(self.start);
+        let found = indices.filter_map(|index| view.entry(index).item.as_deref());
+        let mut items: Vec<proto::Item> = Vec::new();
+        let (mut bytes, mut is_last) = (0, true);
+        for message in found.map(self.message) {
+            bytes += prost::encoding::message::encoded_len(1, &message);
+            if items.len() == self.size || (bytes > limits::PAGE_BYTES && !items.is_empty()) {
+                is_last = false;
+                break;
+            }
+            items.push(message);
+        }
+        let next_page_token = match items.last() {
+            Some(last) if !is_last => convert::next_page_token(Listing::Items, &last.item_id),
+            _ => String::new(),
+        };
+        proto::ListItemsResponse { items, next_page_token, total_size: view.counts().catalogue }
     }
 }
 
@@ -175,6 +191,10 @@ impl CatalogService for CatalogApi {
         let size = convert::page_size(message.page_size).map_err(status::invalid)?;
         let after = convert::page_token(Listing::Items, &message.page_token);
         let after = after.map_err(status::invalid)?;
+        let item_message = match convert::item_view(message.view).map_err(status::invalid)? {
+            proto::ItemView::Full => convert::item_message,
+            proto::ItemView::Basic | proto::ItemView::Unspecified => convert::basic_item_message,
+        };
         let (service, required) = (&self.service, RequiredView::Durable);
         let admitted = Admitted::new(service, time, &message.namespace, required).await?;
         // The token is the id of the last item of the page before.
@@ -187,8 +207,8 @@ impl CatalogService for CatalogApi {
                 last.as_usize() + 1
             }
         };
-        let page = admitted.read(service, move |view, _| page(view, start, size)).await?;
-        Ok(Response::new(page))
+        let page = Page { start, size, message: item_message };
+        Ok(Response::new(admitted.read(service, move |view, _| page.of(view)).await?))
     }
 
     async fn delete_items(

@@ -3,10 +3,13 @@
 use super::convert;
 use crate::proto;
 use crate::service::EstimatedValue;
+use crate::service::Estimator;
+use crate::service::EvaluatedPolicy;
 use crate::service::Evaluation;
 use crate::service::Namespace;
 use crate::service::PolicyEvaluation;
 use crate::service::PolicyReport;
+use crate::service::PolicyWarning;
 
 pub fn message(
     namespace: &Namespace,
@@ -32,10 +35,10 @@ fn policy(evaluation: &PolicyEvaluation) -> proto::PolicyEvaluation {
     let report: &PolicyReport = &evaluation.report;
     let known = report.estimates.iter().filter(|estimate| estimate.value.value.is_finite());
     proto::PolicyEvaluation {
-        policy: evaluation.name.to_owned(),
+        policy: policy_message(evaluation.policy).into(),
         estimates: known
             .map(|estimate| proto::PolicyEstimate {
-                estimator: estimate.estimator.label().to_owned(),
+                estimator: estimator_message(estimate.estimator).into(),
                 reward: Some(reward(&estimate.value)),
                 lift: estimate.lift,
                 lift_low: finite(estimate.lift_bootstrap.low),
@@ -45,8 +48,52 @@ fn policy(evaluation: &PolicyEvaluation) -> proto::PolicyEvaluation {
             })
             .collect(),
         effective_sample_size: report.support.effective_sample_size,
-        warnings: report.warnings.iter().map(ToString::to_string).collect(),
+        warnings: report.warnings.iter().map(warning).collect(),
     }
+}
+
+fn policy_message(policy: EvaluatedPolicy) -> proto::EvaluatedPolicy {
+    match policy {
+        EvaluatedPolicy::Greedy => proto::EvaluatedPolicy::Greedy,
+        EvaluatedPolicy::EpsilonGreedy => proto::EvaluatedPolicy::EpsilonGreedy,
+        EvaluatedPolicy::Thompson => proto::EvaluatedPolicy::Thompson,
+        EvaluatedPolicy::LinUcb => proto::EvaluatedPolicy::LinUcb,
+        EvaluatedPolicy::Uniform => proto::EvaluatedPolicy::Uniform,
+    }
+}
+
+fn estimator_message(estimator: Estimator) -> proto::Estimator {
+    use proto::Estimator as Message;
+    match estimator {
+        Estimator::Ips => Message::Ips,
+        Estimator::ClippedIps => Message::ClippedIps,
+        Estimator::Snips => Message::Snips,
+        Estimator::Direct => Message::Direct,
+        Estimator::DoublyRobust => Message::DoublyRobust,
+        Estimator::ClippedDoublyRobust => Message::ClippedDoublyRobust,
+        Estimator::SelfNormalizedDoublyRobust => Message::SelfNormalizedDoublyRobust,
+        Estimator::SwitchDoublyRobust => Message::SwitchDoublyRobust,
+        Estimator::ShrunkDoublyRobust => Message::ShrunkDoublyRobust,
+        Estimator::Replay => Message::Replay,
+        Estimator::Rejection => Message::Rejection,
+        Estimator::RewardInteraction => Message::RewardInteraction,
+    }
+}
+
+fn warning(warning: &PolicyWarning) -> proto::EvaluationWarning {
+    use proto::EvaluationWarningReason as Message;
+    let reason = match warning {
+        PolicyWarning::Unsupported { .. } => Message::Unsupported,
+        PolicyWarning::SeemsUnsupported { .. } => Message::SeemsUnsupported,
+        PolicyWarning::Unseen { .. } => Message::Unseen,
+        PolicyWarning::TooHeavy { .. } => Message::TooHeavy,
+        PolicyWarning::FewEffective { .. } => Message::FewEffective,
+        PolicyWarning::UnlikeLists { .. } => Message::UnlikeLists,
+        PolicyWarning::NoReward => Message::NoReward,
+        PolicyWarning::Uneven { .. } => Message::Uneven,
+        PolicyWarning::NotUniform => Message::NotUniform,
+    };
+    proto::EvaluationWarning { reason: reason.into(), text: warning.to_string() }
 }
 
 fn reward(value: &EstimatedValue) -> proto::EstimatedReward {

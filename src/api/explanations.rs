@@ -7,6 +7,7 @@ use crate::service::Cause;
 use crate::service::Gap;
 use crate::service::ReasonInWords;
 use crate::service::Suggestion;
+use engine::CandidateSource;
 use engine::Exclusion;
 use engine::OnboardingItem;
 use engine::ReasonKind;
@@ -104,11 +105,30 @@ fn filter_rule(exclusion: Exclusion) -> proto::FilterRule {
 
 fn source(trace: SourceTrace) -> proto::RetrievalSource {
     proto::RetrievalSource {
-        name: trace.name.to_owned(),
+        source: candidate_source(trace.source).into(),
         candidates: trace.given as u32,
         rank: trace.position.map(|position| position as u32),
         score: trace.score,
         cut: trace.cut,
+    }
+}
+
+fn candidate_source(source: CandidateSource) -> proto::CandidateSource {
+    use proto::CandidateSource as Message;
+    match source {
+        CandidateSource::Factors => Message::Collaborative,
+        CandidateSource::Cooccurrence => Message::Cooccurrence,
+        CandidateSource::ItemItem => Message::ItemItem,
+        CandidateSource::Content => Message::Content,
+        CandidateSource::Embedding => Message::Embedding,
+        CandidateSource::Cohorts => Message::Cohorts,
+        CandidateSource::Location => Message::Location,
+        CandidateSource::Popular => Message::Popular,
+        CandidateSource::Trending => Message::Trending,
+        CandidateSource::Fresh => Message::Fresh,
+        CandidateSource::Newcomers => Message::NewItems,
+        CandidateSource::Boosts => Message::Boosts,
+        CandidateSource::Explore => Message::Random,
     }
 }
 
@@ -141,22 +161,23 @@ fn suggestion(suggestion: Suggestion) -> proto::AbsenceSuggestion {
 }
 
 fn request_change(alteration: Alteration) -> proto::RequestChange {
+    use proto::ListRule;
     use proto::request_change::Change;
-    let off = |field: &str| Change::SwitchOff(field.to_owned());
+    let off = |rule: ListRule| Change::SwitchOff(rule.into());
     let change = match alteration {
         Alteration::Without(rule) => Change::DropRule(filter_rule(rule).into()),
         Alteration::AddCandidate => Change::AddCandidate(true),
         Alteration::MaxResults(positions) => Change::MaxResults(positions as u32),
         Alteration::Boost(addend) => Change::BoostAdd(addend),
-        Alteration::NoTopicThreshold => off("topic_diversity_threshold"),
-        Alteration::NoSourceThreshold => off("source_diversity_threshold"),
-        Alteration::NoMaxPerTopic => off("max_per_topic"),
-        Alteration::NoMaxPerSource => off("max_per_source"),
-        Alteration::NoDiversityWeight => off("diversity_weight"),
-        Alteration::NoSerendipity => off("serendipity_weight"),
-        Alteration::NoNovelty => off("novelty_weight"),
-        Alteration::NoDiversity => off("enable_diversity"),
-        Alteration::NoPins => off("pins"),
+        Alteration::NoTopicThreshold => off(ListRule::TopicDiversityThreshold),
+        Alteration::NoSourceThreshold => off(ListRule::SourceDiversityThreshold),
+        Alteration::NoMaxPerTopic => off(ListRule::MaxPerTopic),
+        Alteration::NoMaxPerSource => off(ListRule::MaxPerSource),
+        Alteration::NoDiversityWeight => off(ListRule::DiversityWeight),
+        Alteration::NoSerendipity => off(ListRule::SerendipityWeight),
+        Alteration::NoNovelty => off(ListRule::NoveltyWeight),
+        Alteration::NoDiversity => off(ListRule::AllDiversity),
+        Alteration::NoPins => off(ListRule::Pins),
     };
     proto::RequestChange { change: Some(change) }
 }

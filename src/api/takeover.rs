@@ -21,7 +21,6 @@ use engine::Takeover;
 use engine::View;
 use engine::domain::ListOrigin;
 use engine::domain::Record;
-use engine::domain::TakeoverChange;
 
 /// Handlers of `TakeoverService`.
 #[derive(Debug, Clone)]
@@ -46,14 +45,7 @@ impl TakeoverService for TakeoverApi {
         let (service, required) = (&self.service, RequiredView::Newest);
         let Admitted { namespace, view, .. } =
             Admitted::new(service, time, &message.namespace, required).await?;
-        let change = TakeoverChange {
-            share: message.share,
-            popular_share: message.popular_share,
-            alpha: message.alpha,
-            reward_window_seconds: message.reward_window_seconds,
-            restart: message.restart,
-        };
-        let change = change.check().map_err(status::invalid)?;
+        let change = convert::takeover_change(&message).map_err(status::invalid)?;
         if let Some(not_held) = view.window_not_held(&change) {
             return Err(Error::WindowNotHeld(not_held).into());
         }
@@ -88,7 +80,7 @@ fn takeover_message(view: &View) -> proto::GetTakeoverResponse {
         share_in_force: takeover.share_in_force(),
         popular_share: takeover.popular_share,
         alpha: takeover.alpha,
-        reward_window_seconds: takeover.reward_window_seconds,
+        reward_window: Some(convert::seconds_message(takeover.reward_window_seconds)),
         round: takeover.round,
         decisions: takeover.trials,
         agreement: (takeover.trials > 0).then(|| agreement_message(takeover)),

@@ -113,7 +113,7 @@ async fn print_tour(server: SocketAddr, channel: Channel) -> Result<(), Failure>
     let mut client = PersonalizationServiceClient::new(channel);
     let request = proto::PersonalizeRequest {
         user_id: USER.to_owned(),
-        diversity: Some(proto::DiversityParams { max_results: FILMS_SHOWN, ..Default::default() }),
+        max_results: FILMS_SHOWN,
         ..Default::default()
     };
     let answer = client.personalize(request).await?.into_inner();
@@ -140,11 +140,11 @@ Try, in another terminal:
   grpcurl -plaintext {server} list
 
   # films for user {USER}, with reasons
-  grpcurl -plaintext -d '{{"user_id":"{USER}","explain":true,"diversity":{{"max_results":5}}}}' \
+  grpcurl -plaintext -d '{{"user_id":"{USER}","explain":true,"max_results":5}}' \
     {server} personalization.v1.PersonalizationService/Personalize
 
   # a new user: popular films first
-  grpcurl -plaintext -d '{{"user_id":"me","diversity":{{"max_results":5}}}}' \
+  grpcurl -plaintext -d '{{"user_id":"me","max_results":5}}' \
     {server} personalization.v1.PersonalizationService/Personalize
 
   # they like "{title}"; then ask the line above again

@@ -21,7 +21,6 @@ use super::blocking::Deadline;
 use super::blocking::Expiry;
 use super::error::Error;
 use super::namespace::Namespace;
-use super::personalize::Candidates;
 use super::personalize::PersonalizeCall;
 use super::work_out::List;
 use super::work_out::item_of;
@@ -190,7 +189,7 @@ impl Finding {
             (_, Some(_)) => Cause::Outranked,
             (_, None) => Cause::NotRetrieved,
         };
-        let searched = matches!(call.candidates, Candidates::Catalogue);
+        let searched = call.candidates.retrieve;
         let allowed = exclusions.as_ref().is_some_and(Vec::is_empty);
         let index = view.item_index(item_id.as_str()).filter(|_| searched && allowed);
         let supply = Supply::of(&call.choice, &call.boosts);
@@ -215,13 +214,7 @@ fn exclusions(
     item_id: &ItemId,
 ) -> Option<Vec<Exclusion>> {
     let index = view.item_index(item_id.as_str());
-    let described = match &call.candidates {
-        Candidates::Given { items, ids } if !ids.contains(item_id) => {
-            items.iter().find(|item| item.item_id == *item_id)
-        }
-        _ => None,
-    };
-    if let Some(item) = described {
+    if let Some(item) = call.candidates.described(item_id.as_str()) {
         let (entry, _) = view.describe_inline(item.clone());
         return Some(list.eligible.exclusions(&entry, index));
     }

@@ -59,7 +59,7 @@ pub enum Error {
     /// A takeover whose rewards would come too late to be counted.
     #[error(
         "rewards are to be waited for {} s, but at the rate of now decisions are held for {} s: raise \
-         credit_megabytes or lower reward_window_seconds", .0.window_seconds, .0.held_seconds
+         credit_megabytes or lower reward_window", .0.window_seconds, .0.held_seconds
     )]
     WindowNotHeld(WindowNotHeld),
     #[error(transparent)]

@@ -39,8 +39,10 @@ use engine::evaluation::off_policy::Prior;
 use engine::evaluation::off_policy::RewardModel;
 use engine::evaluation::off_policy::Scores;
 
+pub use engine::evaluation::off_policy::Estimator;
 pub use engine::evaluation::off_policy::Report as PolicyReport;
 pub use engine::evaluation::off_policy::Value as EstimatedValue;
+pub use engine::evaluation::off_policy::Warning as PolicyWarning;
 
 /// Candidates of all rounds: 20 bytes each; two seconds for all policies.
 const CELLS_MAX: usize = 4_000_000;
@@ -68,17 +70,27 @@ impl EvaluationCall {
         self.variant.is_none() || self.variant.as_ref() == variant
     }
 
-    fn policies(&self) -> [(&'static str, Policy); 5] {
+    fn policies(&self) -> [(EvaluatedPolicy, Policy); 5] {
         let (scores, epsilon) = (Scores::Logged, self.epsilon);
         let (scale, floor) = (self.exploration_scale, self.propensity_floor);
         [
-            ("greedy", Policy::Greedy(scores)),
-            ("epsilon_greedy", Policy::EpsilonGreedy { epsilon, scores }),
-            ("thompson", Policy::Thompson { scale, floor }),
-            ("lin_ucb", Policy::LinUcb { scale, floor }),
-            ("uniform", Policy::Uniform),
+            (EvaluatedPolicy::Greedy, Policy::Greedy(scores)),
+            (EvaluatedPolicy::EpsilonGreedy, Policy::EpsilonGreedy { epsilon, scores }),
+            (EvaluatedPolicy::Thompson, Policy::Thompson { scale, floor }),
+            (EvaluatedPolicy::LinUcb, Policy::LinUcb { scale, floor }),
+            (EvaluatedPolicy::Uniform, Policy::Uniform),
         ]
     }
+}
+
+/// The policies that are evaluated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EvaluatedPolicy {
+    Greedy,
+    EpsilonGreedy,
+    Thompson,
+    LinUcb,
+    Uniform,
 }
 
 /// What policies would have earned.
@@ -101,7 +113,7 @@ pub struct Evaluation {
 /// What one policy would have earned.
 #[derive(Debug)]
 pub struct PolicyEvaluation {
-    pub name: &'static str,
+    pub policy: EvaluatedPolicy,
     pub report: PolicyReport,
 }
 
@@ -261,13 +273,13 @@ impl Gathered {
             Options { resamples: RESAMPLES, reward_range: Some((-1.0, 1.0)), ..Options::default() };
         let policies = call.policies();
         let mut evaluated = Vec::with_capacity(policies.len());
-        for (name, policy) in policies {
+        for (kind, policy) in policies {
             if stop.is_cancelled() {
                 return Err(Error::ShuttingDown);
             }
             let target = policy.on(&log).expect("every round has scores and deviations");
             let report = off_policy::evaluate(&log, target, &fitted, &options);
-            evaluated.push(PolicyEvaluation { name, report });
+            evaluated.push(PolicyEvaluation { policy: kind, report });
         }
         Ok(Evaluation {
             since: call.since,

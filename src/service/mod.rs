@@ -12,6 +12,7 @@ mod blocking;
 mod clock;
 mod closed_namespaces;
 mod decision_log;
+mod degradation;
 #[cfg_attr(not(feature = "embedder"), path = "no_embedder.rs")]
 mod embedder;
 mod ends;
@@ -63,8 +64,12 @@ pub use arms::{RewardedArm, SelectArmCall, SelectedArm};
 pub use blocking::{Deadline, Expiry, Reads, run_blocking};
 pub use clock::{Clock, SystemClock};
 pub use decision_log::{Rewards, each_record, first_recorded_since};
+pub use degradation::{Degradation, DegradedReason};
 pub use error::{Error, Progress, short_id};
-pub use evaluation::{EstimatedValue, Evaluation, EvaluationCall, PolicyEvaluation, PolicyReport};
+pub use evaluation::{
+    EstimatedValue, Estimator, EvaluatedPolicy, Evaluation, EvaluationCall, PolicyEvaluation,
+    PolicyReport, PolicyWarning,
+};
 pub use ingest::{Recorded, Submitted};
 pub use limiter::{Limiter, RateLimits};
 pub use log_writer::{Handle as LogWriter, LogTail};
@@ -77,7 +82,7 @@ pub use reasons::ReasonInWords;
 pub use recording::{Detail, RequestRecord};
 pub use redo::{NotRedone, check_record, redo};
 pub use retrain::{RetrainProgress, RetrainStage, Training};
-pub use settings::{settings_etag, settings_with};
+pub use settings::{setting_pointer, settings_etag, settings_with};
 pub use settings_change::InForce;
 pub use store_health::{StoreHealth, StoreMonitor};
 

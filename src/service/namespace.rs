@@ -17,6 +17,8 @@ use tokio::sync::oneshot;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::degradation::Degradation;
+use super::degradation::DegradedReason;
 use super::error::Error;
 use super::error::Progress;
 use super::known_decisions::KnownDecisions;
@@ -60,8 +62,8 @@ impl LastUse {
 /// The condition of a namespace, without its view. Only its owner writes it.
 #[derive(Debug, Clone, Default)]
 pub struct Condition {
-    /// Why what is learnt falls behind the log, in words for callers.
-    pub impairment: Option<Arc<str>>,
+    /// Why what is learnt falls behind the log.
+    pub impairment: Option<Degradation>,
     pub training: bool,
     /// Whether this process does the namespace's duties.
     pub leads: bool,
@@ -183,7 +185,7 @@ impl Namespace {
     }
 
     /// Why learning falls behind the log, when it does.
-    pub fn impairment(&self) -> Option<Arc<str>> {
+    pub fn impairment(&self) -> Option<Degradation> {
         self.condition.borrow().impairment.clone()
     }
 
@@ -212,9 +214,10 @@ impl Namespace {
     }
 
     /// While the state is rebuilt: callers must not learn that the old one holds what they wrote.
-    pub(super) fn discard(&self, impairment: &str) {
+    pub(super) fn discard(&self) {
+        let text = "the log lost records that were learnt: the model is rebuilt";
         self.change(|condition| {
-            condition.impairment = Some(impairment.into());
+            condition.impairment = Some(Degradation::new(DegradedReason::LogReplaced, text));
             condition.discarded = true;
         });
         self.position.send_replace(Position::default());
@@ -274,7 +277,7 @@ mod tests {
         let at = Position { sequence: 3, ..Position::default() };
         namespace.publish(namespace.view(), at);
         assert!(waiting.await.unwrap().is_ok());
-        namespace.discard("another log");
+        namespace.discard();
         assert!(namespace.view_at(1, timeout).await.is_err(), "the old state says nothing");
         assert!(namespace.view_at(0, timeout).await.is_ok());
         namespace.close();

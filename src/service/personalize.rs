@@ -8,6 +8,8 @@ use std::sync::Arc;
 use super::Service;
 use super::blocking::Deadline;
 use super::blocking::Expiry;
+use super::degradation::Degradation;
+use super::degradation::DegradedReason;
 use super::error::Error;
 use super::known_decisions::Named;
 use super::namespace::Namespace;
@@ -40,22 +42,26 @@ use engine::domain::UserId;
 /// Catalogue size from which finding what suits a user takes longer than asking the cache.
 const REMEMBERED_ITEMS_MIN: usize = 20_000;
 
-/// What stands to choose from.
+/// What stands to choose from. No item is there twice, as far as the request says.
 #[derive(Debug, Clone)]
-pub enum Candidates {
-    Given { items: Vec<Arc<Item>>, ids: Vec<ItemId> },
-    Catalogue,
+pub struct Candidates {
+    /// As the request describes them; the catalogue may describe them otherwise.
+    pub items: Vec<Arc<Item>>,
+    /// Of the catalogue.
+    pub ids: Vec<ItemId>,
+    /// Whether the catalogue is searched for more.
+    pub retrieve: bool,
 }
 
 impl Candidates {
     /// Whether an item is not ruled out from the start.
     pub(super) fn may_be(&self, item_id: &ItemId) -> bool {
-        match self {
-            Self::Given { items, ids } => {
-                ids.contains(item_id) || items.iter().any(|item| item.item_id == *item_id)
-            }
-            Self::Catalogue => true,
-        }
+        self.retrieve || self.ids.contains(item_id) || self.described(item_id.as_str()).is_some()
+    }
+
+    /// The item as the request describes it.
+    pub(super) fn described(&self, item_id: &str) -> Option<&Arc<Item>> {
+        self.items.iter().find(|item| item.item_id.as_str() == item_id)
     }
 }
 
@@ -105,7 +111,7 @@ pub struct Answer {
     pub origin: ListOrigin,
     pub model_version: u64,
     pub watermark: u64,
-    pub degraded: Vec<String>,
+    pub degraded: Vec<Degradation>,
     pub unknown_candidate_ids: Vec<String>,
 }
 
@@ -160,12 +166,13 @@ impl Service {
     }
 
     /// Why an answer of this moment may be worse than it should be.
-    fn degraded(&self, namespace: &Namespace) -> Vec<String> {
-        let impaired = namespace.impairment().map(|impairment| impairment.to_string());
-        let store = self.store.health().degraded().map(str::to_owned);
+    fn degraded(&self, namespace: &Namespace) -> Vec<Degradation> {
         let lag = namespace.lag();
-        let late = (lag > self.ready_lag_records).then(|| format!("{lag} records behind the log"));
-        [impaired, store, late].into_iter().flatten().collect()
+        let late = (lag > self.ready_lag_records).then(|| {
+            Degradation::new(DegradedReason::BehindLog, format!("{lag} records behind the log"))
+        });
+        let store = self.store.health().degraded();
+        [namespace.impairment(), store, late].into_iter().flatten().collect()
     }
 
     /// On the threads of the reads, however small: many calls at once must not keep the
@@ -177,8 +184,7 @@ impl Service {
         call: PersonalizeCall,
         deadline: Deadline,
     ) -> Result<(Answer, Decision), Error> {
-        let searches = matches!(call.candidates, Candidates::Catalogue)
-            && view.items_len() > REMEMBERED_ITEMS_MIN;
+        let searches = call.candidates.retrieve && view.items_len() > REMEMBERED_ITEMS_MIN;
         let user = view.user_index(call.user_id.as_str());
         // Who may come along by time or by what was shown changes under the key.
         let user = user.filter(|_| searches && call.filter.is_timeless());

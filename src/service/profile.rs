@@ -1,7 +1,5 @@
 //! What is known about a user, in the terms of the API.
 
-use std::collections::BTreeMap;
-
 use super::error::Error;
 use engine::DecayTime;
 use engine::DecayedRow;
@@ -47,7 +45,8 @@ pub struct ProfileReport {
     pub sources: Vec<ProfilePart>,
     pub devices: Vec<ProfilePart>,
     pub times: Vec<TimePart>,
-    pub interaction_counts: BTreeMap<&'static str, u64>,
+    /// Of types that there are any of, in the order of all types.
+    pub interaction_counts: Vec<(InteractionType, u64)>,
     pub recent_items: Vec<RecentItem>,
     pub cohort: String,
     pub attributes: Attributes,
@@ -73,7 +72,7 @@ pub fn profile(view: &View, user_id: &str) -> Result<ProfileReport, Error> {
             InteractionType::Impression => impression_events,
             _ => user.counts[kind.index()],
         };
-        (count > 0).then_some((kind.name(), u64::from(count)))
+        (count > 0).then_some((kind, u64::from(count)))
     });
     // Of what the user did and of what they were shown.
     let did = (user.interactions() > 0).then_some((user.first_seen, user.last_seen));

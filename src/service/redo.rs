@@ -85,12 +85,129 @@ pub fn redo(
         let redone = work_out_with(view, call, &call_context, &never, personal, look);
         return Ok(redone.expect("nobody gives up"));
     }
-    let described_index = |id: &str| {
+    let catalogue_index = |id: &str| {
         let index = index_of(id)?;
         let is_described = view.entry(index).item.is_some();
         is_described.then_some(index).ok_or_else(|| NotRedone::UnknownItem(id.to_owned()))
     };
-    let indices = detail.candidates.ids().map(described_index).collect::<Result<_, _>>()?;
-    let redone = work_out_among(view, call, &call_context, &never, indices, look);
+    let (mut indices, mut described) = (Vec::new(), Vec::new());
+    for id in detail.candidates.ids() {
+        match call.candidates.described(id) {
+            Some(item) => described.push(item.clone()),
+            None => indices.push(catalogue_index(id)?),
+        }
+    }
+    let among = (indices, described);
+    let redone = work_out_among(view, call, &call_context, &never, among, look);
     Ok(redone.expect("nobody gives up"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::service::personalize::Candidates;
+    use crate::service::recording::RequestRecord;
+    use engine::Choice;
+    use engine::Engine;
+    use engine::Exploring;
+    use engine::Filter;
+    use engine::domain::DecisionId;
+    use engine::domain::DiversityMethod;
+    use engine::domain::Item;
+    use engine::domain::ItemId;
+    use engine::domain::LogRecord;
+    use engine::domain::Record;
+    use engine::domain::Settings;
+    use engine::domain::Strategy;
+    use engine::domain::Timestamp;
+    use engine::domain::UserId;
+
+    const NOW: Timestamp = Timestamp::from_seconds(1_700_000_000);
+
+    fn item(item_id: &str, title: &str) -> Item {
+        Item {
+            item_id: ItemId::parse(item_id).unwrap(),
+            title: title.to_owned(),
+            content: String::new(),
+            topics: Vec::new(),
+            source: None,
+            published_at: None,
+            embedding: Vec::new(),
+            attributes: Default::default(),
+            language: None,
+        }
+    }
+
+    fn catalogue() -> Arc<View> {
+        let mut engine = Engine::new(Settings::default());
+        let records: Vec<LogRecord> = (1..=40)
+            .map(|number| LogRecord {
+                sequence: number,
+                recorded_at: NOW,
+                record: Record::ItemUpserted(item(&format!("item-{number}"), "of the catalogue")),
+            })
+            .collect();
+        engine.apply(&records).unwrap();
+        engine.view()
+    }
+
+    /// A new user, items of the request, one of which the catalogue has, too, and the catalogue.
+    fn call() -> PersonalizeCall {
+        PersonalizeCall {
+            user_id: UserId::parse("ada").unwrap(),
+            decision_id: DecisionId::parse("made-by-the-server").unwrap(),
+            candidates: Candidates {
+                items: ["own", "item-7"].map(|id| Arc::new(item(id, "of the request"))).to_vec(),
+                ids: vec![ItemId::parse("item-9").unwrap()],
+                retrieve: true,
+            },
+            filter: Filter::default(),
+            choice: Choice {
+                strategy: Strategy::Thompson,
+                epsilon: 0.0,
+                exploring: Exploring { scale: 0.3, gamma: 10.0, floor: 0.01 },
+                diversity_weight: 0.3,
+                method: DiversityMethod::Dpp,
+                serendipity_weight: 0.0,
+                novelty_weight: 0.0,
+                topic_threshold: 0.0,
+                source_threshold: 0.0,
+                max_per_topic: 0,
+                max_per_source: 0,
+                positions: 50,
+            },
+            pins: Vec::new(),
+            boosts: Vec::new(),
+            now: NOW,
+            utc_offset_minutes: 0,
+            device_type: None,
+            location: None,
+            baseline: None,
+            explain: false,
+            variant: None,
+            record: RequestRecord::Bytes { request: Vec::new(), undescribed: 0 },
+        }
+    }
+
+    #[test]
+    fn remembered_candidates_and_those_of_the_request_are_taken_from_the_record() {
+        let (view, call) = (catalogue(), call());
+        let context = CallContext {
+            derived: Derived::new(&view, None),
+            shown: Vec::new(),
+            unlearnt_cost: 0.0,
+            deviations: true,
+        };
+        for remembered in [true, false] {
+            let personal = |retrieval: &Retrieval<'_>| retrieval.personal();
+            let look =
+                |list: List<'_>| decision(&view, &call, &list, call.record.clone(), remembered);
+            let made = work_out_with(&view, &call, &context, &GiveUp::never(), personal, look);
+            let made = made.expect("nobody gives up");
+            assert_eq!((made.candidates, made.shown.len()), (41, 41));
+            assert_eq!(redo(&view, &view, &made, &call).unwrap(), made);
+        }
+    }
 }

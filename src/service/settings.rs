@@ -24,12 +24,21 @@ pub fn settings_with<'a>(
     let value = |settings| serde_json::to_value(settings).expect("settings have text keys only");
     let (mut changed, other) = (value(settings), value(other));
     for name in names {
-        let pointer = format!("/{}", name.replace('.', "/"));
+        let pointer = setting_pointer(name);
         if let (Some(into), Some(from)) = (changed.pointer_mut(&pointer), other.pointer(&pointer)) {
             from.clone_into(into);
         }
     }
     serde_json::from_value(changed).expect("each value is one of the same setting")
+}
+
+/// Where the setting of a name is in the JSON of [`Settings`].
+pub fn setting_pointer(name: &str) -> String {
+    match name {
+        "topic_freshness_half_lives" => "/freshness_half_lives/topics".to_owned(),
+        "source_freshness_half_lives" => "/freshness_half_lives/sources".to_owned(),
+        name => format!("/{}", name.replace('.', "/")),
+    }
 }
 
 /// A namespace's own settings, and the server's for the rest.

@@ -16,6 +16,9 @@ use std::time::Instant;
 use tokio::sync::Notify;
 use tokio::sync::watch;
 
+use super::degradation::Degradation;
+use super::degradation::DegradedReason;
+
 /// How long after the last refused write, with no other tried, writing is believed
 /// to work again.
 const BELIEVED_AGAIN: Duration = Duration::from_secs(5);
@@ -37,12 +40,17 @@ pub struct StoreHealth {
 
 impl StoreHealth {
     /// Why answers may be stale, for operators.
-    pub fn degraded(self) -> Option<&'static str> {
-        match self {
-            Self { reads: false, .. } => Some("the interaction log cannot be reached"),
-            Self { writes: false, .. } => Some("the interaction log cannot be written"),
-            Self { reads: true, writes: true } => None,
-        }
+    pub fn degraded(self) -> Option<Degradation> {
+        let (reason, text) = match self {
+            Self { reads: false, .. } => {
+                (DegradedReason::LogUnreachable, "the interaction log cannot be reached")
+            }
+            Self { writes: false, .. } => {
+                (DegradedReason::LogNotWritable, "the interaction log cannot be written")
+            }
+            Self { reads: true, writes: true } => return None,
+        };
+        Some(Degradation::new(reason, text))
     }
 }
 
@@ -194,6 +202,10 @@ impl StoreMonitor {
 mod tests {
     use super::*;
 
+    fn reason(monitor: &StoreMonitor) -> Option<DegradedReason> {
+        monitor.health().degraded().map(|degraded| degraded.reason)
+    }
+
     #[test]
     fn reading_and_writing_fail_apart_and_the_worse_is_reported() {
         let monitor = StoreMonitor::default();
@@ -201,9 +213,9 @@ mod tests {
         monitor.saw_write(false);
         monitor.saw_read(true);
         assert_eq!(monitor.health(), StoreHealth { reads: true, writes: false });
-        assert!(monitor.health().degraded().unwrap().contains("written"));
+        assert_eq!(reason(&monitor), Some(DegradedReason::LogNotWritable));
         monitor.saw_read(false);
-        assert!(monitor.health().degraded().unwrap().contains("reached"));
+        assert_eq!(reason(&monitor), Some(DegradedReason::LogUnreachable));
         monitor.saw_write(true);
         monitor.saw_read(true);
         assert_eq!(monitor.health().degraded(), None);

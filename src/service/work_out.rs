@@ -6,6 +6,7 @@
 //! Everything that answers or explains a list comes through [`work_out`], so that what
 //! is said about a list is about the list that is answered.
 
+use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -31,7 +32,6 @@ use engine::Supply;
 use engine::View;
 use engine::domain::BaselineOrder;
 use engine::domain::Item;
-use engine::domain::ItemId;
 use engine::rank;
 
 /// A list with what it was chosen from.
@@ -109,20 +109,20 @@ pub fn work_out_with<T>(
 ) -> Result<T, Cancelled> {
     let gather = |retrieval: &Retrieval<'_>| {
         let eligible = retrieval.eligible;
-        let mut pool = match &call.candidates {
-            Candidates::Given { items, ids } => given(view, eligible, items, ids),
-            Candidates::Catalogue => {
-                let supply = Supply::of(&call.choice, &call.boosts);
-                Pool::of(retrieval.complete(personal(retrieval)?, &supply)?)
-            }
-        };
+        let mut pool = given(view, eligible, &call.candidates);
+        if call.candidates.retrieve {
+            let supply = Supply::of(&call.choice, &call.boosts);
+            let found = retrieval.complete(personal(retrieval)?, &supply)?;
+            pool.add_retrieved(view, &call.candidates, found);
+        }
         pool.add_requested(view, eligible, call);
         Ok(pool)
     };
     work_out_from(view, call, call_context, give_up, gather, look)
 }
 
-/// The same with candidates of the catalogue that were found before.
+/// The same with candidates that were found before: of the catalogue, and as the request describes
+/// them.
 ///
 /// # Errors
 /// As [`work_out`].
@@ -131,10 +131,19 @@ pub fn work_out_among<T>(
     call: &PersonalizeCall,
     call_context: &CallContext,
     give_up: &GiveUp<'_>,
-    indices: Vec<ItemIndex>,
+    (indices, described): (Vec<ItemIndex>, Vec<Arc<Item>>),
     look: impl FnOnce(List<'_>) -> T,
 ) -> Result<T, Cancelled> {
-    work_out_from(view, call, call_context, give_up, |_retrieval| Ok(Pool::of(indices)), look)
+    let gather = |_retrieval: &Retrieval<'_>| {
+        let mut pool = Pool { indices, ..Pool::default() };
+        for item in described {
+            let index = view.item_index(item.item_id.as_str());
+            let (entry, terms) = view.describe_inline(item);
+            pool.inline.push((index, entry, terms));
+        }
+        Ok(pool)
+    };
+    work_out_from(view, call, call_context, give_up, gather, look)
 }
 
 fn work_out_from<T>(
@@ -199,6 +208,7 @@ fn work_out_from<T>(
 }
 
 /// Candidates as the view or the request describes them, allowed by the filter.
+#[derive(Default)]
 struct Pool {
     indices: Vec<ItemIndex>,
     inline: Vec<(Option<ItemIndex>, Entry, SparseVector)>,
@@ -206,10 +216,6 @@ struct Pool {
 }
 
 impl Pool {
-    fn of(indices: Vec<ItemIndex>) -> Self {
-        Self { indices, inline: Vec::new(), unknown: Vec::new() }
-    }
-
     fn candidates<'a>(&'a self, view: &'a View) -> Vec<Candidate<'a>> {
         let known = self.indices.iter().map(|&index| Candidate::known(view, index));
         let inline = self.inline.iter().map(|(index, entry, terms)| Candidate {
@@ -218,6 +224,17 @@ impl Pool {
             terms,
         });
         known.chain(inline).collect()
+    }
+
+    /// Items that were retrieved, but for those that the request describes itself.
+    fn add_retrieved(&mut self, view: &View, given: &Candidates, mut found: Vec<ItemIndex>) {
+        let described =
+            given.items.iter().filter_map(|item| view.item_index(item.item_id.as_str()));
+        let described: BTreeSet<ItemIndex> = described.collect();
+        found.retain(|index| !described.contains(index));
+        self.indices.append(&mut found);
+        self.indices.sort_unstable();
+        self.indices.dedup();
     }
 
     /// Items that the caller wants at a position, or in its order, that are no candidates yet:
@@ -234,13 +251,7 @@ impl Pool {
             if known {
                 continue;
             }
-            let described = match &call.candidates {
-                Candidates::Given { items, .. } => {
-                    items.iter().find(|item| item.item_id == *item_id)
-                }
-                Candidates::Catalogue => None,
-            };
-            if let Some(item) = described {
+            if let Some(item) = call.candidates.described(id) {
                 let (entry, terms) = view.describe_inline(item.clone());
                 if eligible.allows_pinned(&entry) {
                     self.inline.push((index, entry, terms));
@@ -303,9 +314,10 @@ fn pins(
     pinned.iter().filter_map(position_of).collect()
 }
 
-fn given(view: &View, eligible: &Eligibility<'_>, items: &[Arc<Item>], ids: &[ItemId]) -> Pool {
-    let mut pool = Pool::of(Vec::new());
-    for id in ids {
+/// Those that the request names or describes.
+fn given(view: &View, eligible: &Eligibility<'_>, candidates: &Candidates) -> Pool {
+    let mut pool = Pool::default();
+    for id in &candidates.ids {
         match view.item_index(id.as_str()).filter(|&index| view.entry(index).item.is_some()) {
             Some(index) => pool.indices.push(index),
             None => pool.unknown.push(id.as_str().to_owned()),
@@ -314,14 +326,8 @@ fn given(view: &View, eligible: &Eligibility<'_>, items: &[Arc<Item>], ids: &[It
     pool.indices.sort_unstable();
     pool.indices.dedup();
     pool.indices.retain(|&index| eligible.allows(view.entry(index), Some(index)));
-    let mut described = std::collections::BTreeSet::new();
-    for item in items {
+    for item in &candidates.items {
         let index = view.item_index(item.item_id.as_str());
-        let again = !described.insert(item.item_id.as_str())
-            || index.is_some_and(|index| pool.indices.binary_search(&index).is_ok());
-        if again {
-            continue;
-        }
         let (entry, terms) = view.describe_inline(item.clone());
         if eligible.allows(&entry, index) {
             pool.inline.push((index, entry, terms));

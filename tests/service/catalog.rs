@@ -7,12 +7,14 @@ use personalization::proto::DeleteItemsResponse;
 use personalization::proto::GetItemRequest;
 use personalization::proto::GetItemResponse;
 use personalization::proto::Item;
+use personalization::proto::ItemView;
 use personalization::proto::ListItemsRequest;
 use personalization::proto::ListItemsResponse;
 use personalization::proto::PersonalizeRequest;
 use personalization::proto::SimilarItemsRequest;
 use personalization::proto::UpsertItemsRequest;
 use personalization::proto::UpsertItemsResponse;
+use prost::Message as _;
 use tonic::Code;
 use tonic::Status;
 use tonic_types::StatusExt;
@@ -127,6 +129,41 @@ async fn five_thousand_items_are_listed_once_each_by_pages_of_any_size() {
     assert_eq!(page(&api, 1, "").await.total_size, 5_000);
     let answer = api.personalize(greedy("new-user", 500)).await;
     assert_eq!(answer.recommendations.len(), 500);
+}
+
+#[tokio::test]
+async fn pages_of_large_items_are_small_and_every_item_comes_once_and_whole() {
+    let server = Server::start().await;
+    let api = server.api().await;
+    let large = |n: usize| Item {
+        content: "x".repeat(if n.is_multiple_of(3) { 65_536 } else { 20_000 }),
+        embedding: vec![0.5; 384],
+        topics: strings(["large"]),
+        ..item(&format!("item-{n:03}"))
+    };
+    let items: Vec<Item> = (0..100).map(large).collect();
+    assert_eq!(api.upsert(items.clone()).await.accepted, 100);
+    let basic = page(&api, 0, "").await;
+    assert_eq!((basic.items.len(), basic.next_page_token.as_str()), (100, ""));
+    for (listed, sent) in basic.items.iter().zip(&items) {
+        let expected = Item { content: String::new(), embedding: Vec::new(), ..sent.clone() };
+        assert_eq!(listed, &expected);
+    }
+    let (mut listed, mut pages, mut page_token) = (Vec::new(), 0, String::new());
+    loop {
+        let view = ItemView::Full.into();
+        let request = ListItemsRequest { page_token, view, ..Default::default() };
+        let page = api.catalog.clone().list_items(request).await.expect("a page").into_inner();
+        assert!(page.encoded_len() <= (1 << 20) + 1_024, "{} bytes", page.encoded_len());
+        pages += 1;
+        listed.extend(page.items);
+        if page.next_page_token.is_empty() {
+            break;
+        }
+        page_token = page.next_page_token;
+    }
+    assert!(listed == items, "{} items", listed.len());
+    assert_eq!(pages, 4);
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ use personalization::proto::SetUserAttributesRequest;
 use personalization::proto::Strategy;
 use personalization::service::Clock;
 use personalization::service::SystemClock;
+use prost_types::Duration;
 use prost_types::Timestamp;
 use prost_types::Value;
 use prost_types::value::Kind;
@@ -270,7 +271,7 @@ async fn new_items_get_their_share_of_positions_and_a_bonus_that_adds_up() {
     for (api, new) in [&generous, &closed].into_iter().zip(&mut new) {
         let min_watermark = with_newcomers(api).await;
         for n in 0..30 {
-            let request = PersonalizeRequest { strategy: None, ..greedy(&format!("n-{n}"), 2) };
+            let request = PersonalizeRequest { strategy: 0, ..greedy(&format!("n-{n}"), 2) };
             let answer = api.personalize(PersonalizeRequest { min_watermark, ..request }).await;
             assert_eq!(answer.recommendations.len(), 2);
             for shown in &answer.recommendations {
@@ -297,10 +298,11 @@ async fn new_items_get_their_share_of_positions_and_a_bonus_that_adds_up() {
 async fn freshness_fades_as_configured_by_topic_and_source() {
     let server = Server::start().await;
     let api = server.api().await;
-    let half_lives = [("topic:news".to_owned(), 6.0), ("source:archive".to_owned(), 10_000.0)];
+    let hours = |hours: i64| Duration { seconds: 3_600 * hours, nanos: 0 };
     let settings = NamespaceSettings {
-        freshness_half_lives: half_lives.into(),
-        freshness_half_life_hours: Some(240.0),
+        topic_freshness_half_lives: [("news".to_owned(), hours(6))].into(),
+        source_freshness_half_lives: [("archive".to_owned(), hours(10_000))].into(),
+        freshness_half_life: Some(hours(240)),
         ..NamespaceSettings::default()
     };
     let api = namespace(&api, "paper", settings).await;

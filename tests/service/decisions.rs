@@ -1,4 +1,4 @@
-//! The decision log: what is recorded, worked out again, and evaluated.
+//! The decision log: what is recorded, and worked out again.
 
 use std::path::Path;
 use std::process::Output;
@@ -6,10 +6,7 @@ use std::process::Output;
 use personalization::proto::Boost;
 use personalization::proto::DiversityMethod;
 use personalization::proto::DiversityParams;
-use personalization::proto::ExplorationParams;
 use personalization::proto::Filters;
-use personalization::proto::GetEvaluationMetricsRequest;
-use personalization::proto::GetEvaluationMetricsResponse;
 use personalization::proto::Interaction;
 use personalization::proto::Item;
 use personalization::proto::PersonalizeRequest;
@@ -20,12 +17,10 @@ use personalization::proto::StreamInteractionsRequest;
 use personalization::proto::boost;
 use tonic::Code;
 
-use crate::harness::Api;
 use crate::harness::Server;
 use crate::harness::World;
 use crate::harness::click;
 use crate::harness::command;
-use crate::harness::eventually;
 use crate::harness::get;
 use crate::harness::greedy;
 
@@ -46,7 +41,7 @@ fn document(output: &Output) -> serde_json::Value {
 fn exploring(user: &str) -> PersonalizeRequest {
     PersonalizeRequest {
         user_id: user.to_owned(),
-        strategy: Some(Strategy::EpsilonGreedy.into()),
+        strategy: Strategy::EpsilonGreedy.into(),
         ..PersonalizeRequest::default()
     }
 }
@@ -62,7 +57,7 @@ fn topic_boost(topic: &str, change: boost::Change) -> Boost {
 /// Calls that differ in what a record has to hold, each with a name.
 fn calls() -> Vec<(&'static str, PersonalizeRequest)> {
     let by = |strategy: Strategy| PersonalizeRequest {
-        strategy: Some(strategy.into()),
+        strategy: strategy.into(),
         ..exploring("jazz-fan-8")
     };
     let strategies = vec![
@@ -81,6 +76,14 @@ fn candidate_calls() -> Vec<(&'static str, PersonalizeRequest)> {
     vec![
         ("catalogue", exploring("jazz-fan-1")),
         ("a new user", exploring("nobody-yet")),
+        (
+            "given ids and the catalogue",
+            PersonalizeRequest {
+                candidate_ids: given.clone(),
+                retrieve: true,
+                ..exploring("metal-fan-6")
+            },
+        ),
         ("given ids", PersonalizeRequest { candidate_ids: given, ..exploring("metal-fan-2") }),
         (
             "pins, one of them no candidate",
@@ -114,12 +117,11 @@ fn candidate_calls() -> Vec<(&'static str, PersonalizeRequest)> {
 /// How the list is varied, what it may hold.
 fn list_calls() -> Vec<(&'static str, PersonalizeRequest)> {
     let with = |method: DiversityMethod| DiversityParams {
-        method: Some(method.into()),
+        method: method.into(),
         diversity_weight: Some(0.4),
         serendipity_weight: Some(0.3),
         novelty_weight: Some(0.2),
         max_per_source: Some(4),
-        max_results: 8,
         ..DiversityParams::default()
     };
     vec![
@@ -127,6 +129,7 @@ fn list_calls() -> Vec<(&'static str, PersonalizeRequest)> {
             "dpp",
             PersonalizeRequest {
                 diversity: Some(with(DiversityMethod::Dpp)),
+                max_results: 8,
                 ..exploring("jazz-fan-5")
             },
         ),
@@ -134,6 +137,7 @@ fn list_calls() -> Vec<(&'static str, PersonalizeRequest)> {
             "calibrated",
             PersonalizeRequest {
                 diversity: Some(with(DiversityMethod::Calibrated)),
+                max_results: 8,
                 ..exploring("metal-fan-5")
             },
         ),
@@ -226,7 +230,7 @@ async fn a_past_decision_is_reproduced_bit_by_bit_from_its_record() {
     assert!(!elsewhere.status.success());
 }
 
-async fn with_own_items(flags: &[&str]) -> Output {
+async fn with_own_items(flags: &[&str], retrieve: bool) -> Output {
     let mut server = Server::start_with(flags).await;
     let api = server.api().await;
     let min_watermark = World::fill(&api).await;
@@ -235,6 +239,7 @@ async fn with_own_items(flags: &[&str]) -> Output {
     let request = PersonalizeRequest {
         candidates: own.into_iter().map(own_item).collect(),
         candidate_ids: ids(&["metal-01", "jazz-02"]),
+        retrieve,
         filters: Some(Filters {
             exclude_item_ids: ids(&["own-left-out"]),
             expression: "not (source = \"nowhere\")".to_owned(),
@@ -244,24 +249,28 @@ async fn with_own_items(flags: &[&str]) -> Output {
         ..exploring("jazz-fan-1")
     };
     let answer = api.personalize(request).await;
-    assert_eq!(answer.recommendations.len(), 6);
+    assert_eq!(answer.recommendations.len(), if retrieve { 20 } else { 6 });
     assert!(server.stop_gracefully().await.success());
     replayed(server.data_dir(), &answer.decision_id, &["--json", "-"])
 }
 
 #[tokio::test]
 async fn a_decision_on_items_of_the_request_is_reproduced_when_they_are_recorded() {
-    let output = with_own_items(&["--decision-detail", "full"]).await;
-    let found = document(&output);
-    assert!(output.status.success(), "{found}");
-    assert_eq!((&found["verdict"], &found["call"]["described"]), (&"reproduced".into(), &5.into()));
-    let request = found["call"]["request"].as_str().expect("the request as it was sent");
-    assert!(request.contains("own-2 saxophone swing") && request.contains("nowhere"), "{request}");
+    for retrieve in [false, true] {
+        let output = with_own_items(&["--decision-detail", "full"], retrieve).await;
+        let found = document(&output);
+        assert!(output.status.success(), "{found}");
+        assert_eq!(found["verdict"], "reproduced");
+        assert_eq!(found["call"]["described"], 5);
+        let request = found["call"]["request"].as_str().expect("the request as it was sent");
+        assert!(request.contains("own-2 saxophone swing"), "{request}");
+        assert!(request.contains("nowhere"), "{request}");
+    }
 }
 
 #[tokio::test]
 async fn what_is_not_recorded_is_said_to_be_missing() {
-    let output = with_own_items(&[]).await;
+    let output = with_own_items(&[], false).await;
     let found = document(&output);
     assert_eq!(found["verdict"], "not redone");
     let reason = found["reasons"][0].as_str().expect("a reason");
@@ -271,7 +280,7 @@ async fn what_is_not_recorded_is_said_to_be_missing() {
     assert!(!output.status.success());
     assert_eq!(found["scores"].as_array().map(Vec::len), Some(6));
 
-    let output = with_own_items(&["--decision-detail", "shown"]).await;
+    let output = with_own_items(&["--decision-detail", "shown"], false).await;
     let found = document(&output);
     assert_eq!((&found["verdict"], &found["call"]), (&"not redone".into(), &().into()));
     assert!(!output.status.success());
@@ -311,119 +320,6 @@ async fn what_is_too_long_for_a_record_is_left_out_and_the_decision_is_not() {
     let found = document(&replayed(server.data_dir(), &made.decision_id, &["--json", "-"]));
     assert_eq!((&found["verdict"], &found["call"]), (&"not redone".into(), &().into()));
     assert_eq!(found["shown"].as_array().map(Vec::len), Some(5));
-}
-
-async fn evaluated(api: &Api) -> Result<GetEvaluationMetricsResponse, tonic::Status> {
-    let request = GetEvaluationMetricsRequest {
-        epsilon: Some(0.2),
-        exploration_scale: Some(0.5),
-        propensity_floor: Some(0.02),
-        ..Default::default()
-    };
-    Ok(api.model.clone().get_evaluation_metrics(request).await?.into_inner())
-}
-
-#[tokio::test]
-async fn a_running_service_says_what_other_policies_would_have_earned() {
-    // Any of four items by chance, and all users click at jazz, which the scores do not
-    // know of: boosts hold them up for metal.
-    let server = Server::start_with(&["--epsilon", "1"]).await;
-    let api = server.api().await;
-    let min_watermark = World::fill(&api).await;
-    let refused = evaluated(&api).await.unwrap_err();
-    assert_eq!(refused.code(), Code::FailedPrecondition, "{refused}");
-    for n in 0..300 {
-        let user = format!("visitor-{n}");
-        let request = PersonalizeRequest {
-            strategy: Some(Strategy::EpsilonGreedy.into()),
-            candidate_ids: ids(&["jazz-01", "jazz-02", "metal-01", "metal-02"]),
-            boosts: vec![topic_boost("metal", boost::Change::Add(10.0))],
-            min_watermark,
-            ..greedy(&user, 2)
-        };
-        let answer = api.personalize(request).await;
-        let jazz = answer.recommendations.iter().filter(|one| one.item_id.starts_with("jazz"));
-        let clicks = jazz.map(|one| personalization::proto::Interaction {
-            decision_id: answer.decision_id.clone(),
-            ..click(&user, &one.item_id)
-        });
-        api.record(clicks.collect()).await;
-    }
-    // Decisions are written behind the answers.
-    let found = eventually("all decisions in the log", async || {
-        let found = evaluated(&api).await.unwrap();
-        (found.decisions == 300).then_some(found)
-    })
-    .await;
-    assert_eq!(found.decisions_evaluated, 300);
-    assert_eq!((found.rounds, found.users, found.share_of_users), (600, 300, 1.0));
-    let logged = found.logged.expect("what was earned");
-    assert!((0.4..0.6).contains(&logged.value), "{logged:?}");
-    assert!(logged.low < Some(logged.value) && logged.high > Some(logged.value), "{logged:?}");
-    let names: Vec<&str> = found.policies.iter().map(|one| &*one.policy).collect();
-    assert_eq!(names, ["greedy", "epsilon_greedy", "thompson", "lin_ucb", "uniform"]);
-    let value = |policy: &str, estimator: &str| {
-        let policy = found.policies.iter().find(|one| one.policy == policy).expect("a policy");
-        let one = policy.estimates.iter().find(|one| one.estimator == estimator);
-        let one = one.unwrap_or_else(|| panic!("{estimator} among {:?}", policy.estimates));
-        one.reward.as_ref().expect("a reward").value
-    };
-    for estimator in ["IPS", "SNIPS", "DR", "RIPS"] {
-        // Metal is never clicked at, and it has the best scores.
-        let (greedy, uniform) = (value("greedy", estimator), value("uniform", estimator));
-        assert!(greedy.abs() < 0.1, "{estimator}: greedy {greedy}");
-        assert!((uniform - logged.value).abs() < 0.05, "{estimator}: uniform {uniform}");
-        let between = value("epsilon_greedy", estimator);
-        assert!(greedy <= between && between < uniform, "{estimator}: {between}");
-        // No score is so uncertain that the boosts count for nothing: the floor is what is left.
-        for policy in ["thompson", "lin_ucb"] {
-            let uncertain = value(policy, estimator);
-            assert!(uncertain.abs() < 0.1, "{estimator}: {policy} {uncertain}");
-        }
-    }
-    let greedy = found.policies.iter().find(|one| one.policy == "greedy").expect("a policy");
-    // One in four at the first position and one in three at the second.
-    let size = greedy.effective_sample_size;
-    assert!((100.0..250.0).contains(&size), "{size}");
-}
-
-#[tokio::test]
-async fn a_strategy_is_worth_what_it_earned_by_its_own_record() {
-    // Weights are all 1 when the recorded beliefs are those that the strategy went by. No
-    // candidate is new enough to get a position for that.
-    let old = (15..20).flat_map(|n| [format!("jazz-{n}"), format!("metal-{n}")]);
-    let candidate_ids: Vec<String> = old.collect();
-    for (strategy, name) in [(Strategy::Thompson, "thompson"), (Strategy::LinUcb, "lin_ucb")] {
-        let server = Server::start().await;
-        let api = server.api().await;
-        let min_watermark = World::fill(&api).await;
-        for n in 0..100 {
-            let user = format!("jazz-fan-{}", n % 10);
-            let request = PersonalizeRequest {
-                strategy: Some(strategy.into()),
-                exploration: Some(ExplorationParams {
-                    exploration_scale: Some(0.5),
-                    propensity_floor: Some(0.02),
-                    ..Default::default()
-                }),
-                candidate_ids: candidate_ids.clone(),
-                min_watermark,
-                ..greedy(&user, 4)
-            };
-            api.personalize(request).await;
-        }
-        let found = eventually("all decisions in the log", async || {
-            let found = evaluated(&api).await.ok()?;
-            (found.decisions == 100).then_some(found)
-        })
-        .await;
-        let own = found.policies.iter().find(|one| one.policy == name).expect("the policy");
-        let rounds = found.rounds as f64;
-        let size = own.effective_sample_size;
-        assert!(size > 0.999 * rounds, "{name}: {size} of {rounds}, {:?}", own.warnings);
-        let other = found.policies.iter().find(|one| one.policy == "uniform").expect("a policy");
-        assert!(other.effective_sample_size < 0.9 * rounds, "{name}");
-    }
 }
 
 /// A click that says which answer it came from.

@@ -1,7 +1,6 @@
 //! A taste that turns round while the service runs: how soon the lists follow.
 
 use personalization::proto::CreateNamespaceRequest;
-use personalization::proto::DiversityParams;
 use personalization::proto::ExplorationParams;
 use personalization::proto::Filters;
 use personalization::proto::GetModelMetricsRequest;
@@ -81,7 +80,7 @@ impl Audience {
                 let user = format!("person-{}", self.random.below(USERS));
                 let request = PersonalizeRequest {
                     min_watermark: self.watermark,
-                    strategy: Some(self.strategy.into()),
+                    strategy: self.strategy.into(),
                     ..greedy(&user, POSITIONS)
                 };
                 let answer = self.api.personalize(request).await;
@@ -150,11 +149,11 @@ async fn every_strategy_answers_with_sound_propensities_and_says_which_it_was() 
     let ask = async |strategy: Strategy, exploration: ExplorationParams| -> PersonalizeResponse {
         api.personalize(PersonalizeRequest {
             user_id: "jazz-fan-1".to_owned(),
-            strategy: Some(strategy.into()),
+            strategy: strategy.into(),
             exploration: Some(exploration),
             min_watermark,
             filters: Some(Filters { include_seen: Some(true), ..Filters::default() }),
-            diversity: Some(DiversityParams { max_results: 10, ..DiversityParams::default() }),
+            max_results: 10,
             ..PersonalizeRequest::default()
         })
         .await

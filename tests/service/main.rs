@@ -13,6 +13,7 @@ mod durability;
 mod edge;
 #[cfg_attr(not(feature = "embedder"), path = "no_embeddings.rs")]
 mod embeddings;
+mod evaluation;
 mod explain;
 mod harness;
 mod ingest;

@@ -44,7 +44,7 @@ async fn logged() -> (Server, Shown) {
     for n in 0..DECISIONS {
         let user = format!("visitor-{n}");
         let request = PersonalizeRequest {
-            strategy: Some(Strategy::EpsilonGreedy.into()),
+            strategy: Strategy::EpsilonGreedy.into(),
             candidate_ids: candidate_ids.clone(),
             min_watermark,
             ..greedy(&user, POSITIONS)

@@ -154,7 +154,7 @@ async fn a_share_is_answered_by_the_ranker_and_what_it_earns_more_is_measured() 
     let request = SetTakeoverRequest {
         share: Some(0.6),
         popular_share: Some(0.3),
-        reward_window_seconds: Some(1),
+        reward_window: Some(prost_types::Duration { seconds: 1, nanos: 0 }),
         ..SetTakeoverRequest::default()
     };
     audience.watermark = set(&audience.api, request).await;
@@ -202,7 +202,7 @@ async fn replays_of_every_origin(server: &mut Server, audience: &Audience) {
     let mut decisions = HashMap::new();
     while decisions.len() < 3 {
         let request = PersonalizeRequest {
-            strategy: Some(Strategy::Thompson.into()),
+            strategy: Strategy::Thompson.into(),
             pins: vec![Pin { item_id: "jazz-03".to_owned(), position: 1 }],
             ..with_baseline("metal-fan-3", &audience.baseline)
         };
@@ -234,7 +234,7 @@ async fn a_ranker_that_earns_less_than_what_is_popular_gives_its_share_back() {
     let request = SetTakeoverRequest {
         share: Some(1.0),
         popular_share: Some(0.5),
-        reward_window_seconds: Some(1),
+        reward_window: Some(prost_types::Duration { seconds: 1, nanos: 0 }),
         ..SetTakeoverRequest::default()
     };
     audience.watermark = set(&audience.api, request).await;
@@ -270,7 +270,7 @@ async fn a_ranker_that_earns_less_than_what_is_popular_gives_its_share_back() {
 }
 
 /// A namespace in which half of the positions are left to chance.
-async fn exploring(server: &Server, name: &str, allowance: Option<f32>) -> Audience {
+async fn exploring(server: &Server, name: &str, allowance: Option<f64>) -> Audience {
     let api = server.api().await;
     let settings = NamespaceSettings {
         new_item_share: Some(0.0),
@@ -286,9 +286,9 @@ async fn exploring(server: &Server, name: &str, allowance: Option<f32>) -> Audie
     Audience::of(api.within(name)).await
 }
 
-fn with_chance(user: &str, epsilon: f32) -> PersonalizeRequest {
+fn with_chance(user: &str, epsilon: f64) -> PersonalizeRequest {
     PersonalizeRequest {
-        strategy: Some(Strategy::EpsilonGreedy.into()),
+        strategy: Strategy::EpsilonGreedy.into(),
         exploration: Some(ExplorationParams {
             epsilon: Some(epsilon),
             ..ExplorationParams::default()
@@ -373,7 +373,7 @@ async fn a_share_out_of_range_is_refused_with_every_field_that_is_wrong() {
         share: Some(1.5),
         popular_share: Some(f64::NAN),
         alpha: Some(0.0),
-        reward_window_seconds: Some(604_801),
+        reward_window: Some(prost_types::Duration { seconds: 604_801, nanos: 0 }),
         ..SetTakeoverRequest::default()
     };
     let status = api.takeover.clone().set_takeover(request).await.expect_err("it is refused");
@@ -381,7 +381,7 @@ async fn a_share_out_of_range_is_refused_with_every_field_that_is_wrong() {
     let details = status.get_error_details();
     let violations = details.bad_request().expect("field violations").field_violations.clone();
     let fields: Vec<_> = violations.iter().map(|one| one.field.as_str()).collect();
-    assert_eq!(fields, ["share", "popular_share", "alpha", "reward_window_seconds"]);
+    assert_eq!(fields, ["share", "popular_share", "alpha", "reward_window"]);
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use super::attributes::attributes;
 use super::scalars::decimal;
 use super::scalars::each;
 use super::scalars::merge;
+use super::scalars::share;
 use super::scalars::timestamp_near;
 use crate::proto;
 use engine::domain::ArmContext;
@@ -43,14 +44,8 @@ pub fn select_arm(
     let offered = merge(&mut violations, offered(message.arms));
     let context = violations.absorb("context", context(message.context));
     let strategy = violations.take("strategy", strategy(message.strategy)).flatten();
-    let epsilon = message.epsilon.map_or(Ok(settings.epsilon), |epsilon| {
-        if (0.0..=1.0).contains(&epsilon) {
-            Ok(epsilon)
-        } else {
-            Err(format!("must lie in 0..=1, is {epsilon:?}"))
-        }
-    });
-    let epsilon = violations.take("epsilon", epsilon).map(decimal);
+    let epsilon = share(message.epsilon.unwrap_or_else(|| decimal(settings.epsilon)));
+    let epsilon = violations.take("epsilon", epsilon);
     let (Some(set), Some(offered), Some(context), Some(epsilon)) = (set, offered, context, epsilon)
     else {
         return Err(violations.into_vec());
@@ -88,8 +83,8 @@ fn context(message: Option<proto::ArmContext>) -> Result<ArmContext, Vec<Violati
     let largest = limits::CONTEXT_NUMBER;
     let numbers = each("numbers", message.numbers, |number| {
         // Written so that NaN fails, too.
-        if number.abs() <= largest {
-            Ok(number)
+        if number.abs() <= f64::from(largest) {
+            Ok(number as f32)
         } else {
             Err(format!("must lie in -{largest}..={largest}, is {number:?}"))
         }
@@ -135,16 +130,14 @@ pub fn reward_arm(
     let event_id =
         if message.event_id.is_empty() { Ok(make_id()) } else { EventId::parse(message.event_id) };
     let event_id = violations.take("event_id", event_id);
-    let reward = message.reward;
-    if !(0.0..=1.0).contains(&reward) {
-        violations.add("reward", format!("must lie in 0..=1, is {reward:?}"));
-    }
+    let reward = message.reward.ok_or("must be set".to_owned()).and_then(share);
+    let reward = violations.take("reward", reward);
     let occurred_at = message.occurred_at.map(|time| timestamp_near(time, now)).transpose();
     let occurred_at = violations.take("occurred_at", occurred_at).flatten().unwrap_or(now);
-    let (Some(decision_id), Some(event_id)) = (decision_id, event_id) else {
+    let (Some(decision_id), Some(event_id), Some(reward)) = (decision_id, event_id, reward) else {
         return Err(violations.into_vec());
     };
-    let corrects = message.corrects;
+    let (reward, corrects) = (reward as f32, message.corrects);
     violations.finish(ArmReward { event_id, decision_id, reward, corrects, occurred_at })
 }
 
@@ -172,12 +165,13 @@ pub(super) fn arm_settings(
 ) -> ArmSettings {
     let chosen = message.strategy.map(strategy).transpose();
     let chosen = violations.take("settings.arms.strategy", chosen).flatten().flatten();
+    let number = |set: Option<f64>, base| set.map_or(base, |set| set as f32);
     ArmSettings {
         strategy: chosen.unwrap_or(base.strategy),
-        alpha: message.alpha.unwrap_or(base.alpha),
-        beta: message.beta.unwrap_or(base.beta),
-        exploration: message.exploration.unwrap_or(base.exploration),
-        floor: message.floor.unwrap_or(base.floor),
+        alpha: number(message.alpha, base.alpha),
+        beta: number(message.beta, base.beta),
+        exploration: number(message.exploration, base.exploration),
+        floor: number(message.floor, base.floor),
         half_life_selections: message.half_life_selections.unwrap_or(base.half_life_selections),
     }
 }
@@ -185,10 +179,10 @@ pub(super) fn arm_settings(
 pub(super) fn arm_settings_message(settings: &ArmSettings) -> proto::ArmSettings {
     proto::ArmSettings {
         strategy: Some(arm_strategy_message(settings.strategy).into()),
-        alpha: Some(settings.alpha),
-        beta: Some(settings.beta),
-        exploration: Some(settings.exploration),
-        floor: Some(settings.floor),
+        alpha: Some(decimal(settings.alpha)),
+        beta: Some(decimal(settings.beta)),
+        exploration: Some(decimal(settings.exploration)),
+        floor: Some(decimal(settings.floor)),
         half_life_selections: Some(settings.half_life_selections),
     }
 }
@@ -226,11 +220,11 @@ mod tests {
             arm_set: String::new(),
             arms: vec!["a".to_owned(), "b".to_owned(), "a".to_owned()],
             context: Some(proto::ArmContext {
-                numbers: vec![0.0, f32::NAN, 1_001.0],
+                numbers: vec![0.0, f64::NAN, 1_001.0],
                 attributes: None,
             }),
             strategy: 9,
-            epsilon: Some(f32::NAN),
+            epsilon: Some(f64::NAN),
             ..Default::default()
         };
         let expected = [
@@ -260,9 +254,9 @@ mod tests {
             let message = proto::RewardArmRequest { decision_id, reward, ..Default::default() };
             reward_arm(message, now, || EventId::parse("made").unwrap())
         };
-        let made = reward(0.5).unwrap();
+        let made = reward(Some(0.5)).unwrap();
         assert_eq!((made.event_id.as_str(), made.occurred_at), ("made", now));
-        for wrong in [-0.1, 1.1, f32::NAN, f32::INFINITY] {
+        for wrong in [None, Some(-0.1), Some(1.1), Some(f64::NAN), Some(f64::INFINITY)] {
             assert_eq!(fields(reward(wrong)), ["reward"]);
         }
     }

@@ -1,5 +1,6 @@
 //! A GetEvaluationMetrics request.
 
+use super::durations::millis;
 use super::scalars::strategy_parameter;
 use super::scalars::variant;
 use crate::proto;
@@ -21,19 +22,14 @@ pub fn evaluation(
     now: Timestamp,
 ) -> Result<EvaluationCall, Vec<Violation>> {
     let mut violations = Violations::default();
-    let days = match message.days {
-        0 => Ok(limits::EVALUATION_DAYS_DEFAULT),
-        days if days <= limits::EVALUATION_DAYS => Ok(days),
-        days => Err(format!("must be at most {}, is {days}", limits::EVALUATION_DAYS)),
-    };
-    let days = violations.take("days", days).unwrap_or_default();
+    let period = violations.take("period", period(message.period)).unwrap_or_default();
     let variant = violations.take("variant", variant(message.variant)).flatten();
-    let mut read = |field: &str, set: Option<f32>, otherwise: f32, range: (f32, f32)| {
+    let mut read = |field: &str, set: Option<f64>, otherwise: f32, range: (f32, f32)| {
         strategy_parameter(&mut violations, field, set, otherwise, range)
     };
     let ranker = &settings.ranker;
     let call = EvaluationCall {
-        since: now.plus_millis(-i64::from(days) * Timestamp::DAY_MS),
+        since: now.plus_millis(-period),
         epsilon: read("epsilon", message.epsilon, settings.epsilon, (0.0, 1.0)),
         exploration_scale: read(
             "exploration_scale",
@@ -52,14 +48,43 @@ pub fn evaluation(
     violations.finish(call)
 }
 
+/// The length of the time that is looked at, in milliseconds.
+fn period(message: Option<prost_types::Duration>) -> Result<i64, String> {
+    let days = i64::from(limits::EVALUATION_DAYS);
+    match message.map(millis).transpose()? {
+        None => Ok(i64::from(limits::EVALUATION_DAYS_DEFAULT) * Timestamp::DAY_MS),
+        Some(period) if (1..=days * Timestamp::DAY_MS).contains(&period) => Ok(period),
+        Some(_) => Err(format!("must be more than 0 and at most {days} days")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const NOW: Timestamp = Timestamp::from_seconds(1_700_000_000);
 
+    fn days(days: i64) -> prost_types::Duration {
+        prost_types::Duration { seconds: days * 86_400, nanos: 0 }
+    }
+
     #[test]
-    fn no_days_are_a_week_and_what_is_not_given_is_that_of_the_namespace() {
+    fn a_period_is_longer_than_nothing_and_at_most_a_quarter() {
+        let of = |period| {
+            let request =
+                proto::GetEvaluationMetricsRequest { period: Some(period), ..Default::default() };
+            evaluation(request, &Settings::default(), NOW).map(|call| call.since)
+        };
+        assert_eq!(of(days(90)), Ok(NOW.plus_millis(-90 * Timestamp::DAY_MS)));
+        let hour = prost_types::Duration { seconds: 3_600, nanos: 0 };
+        assert_eq!(of(hour), Ok(NOW.plus_millis(-Timestamp::HOUR_MS)));
+        for wrong in [days(0), days(-1), days(91)] {
+            assert!(of(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn no_period_is_a_week_and_what_is_not_given_is_that_of_the_namespace() {
         let mut settings = Settings { epsilon: 0.25, ..Settings::default() };
         settings.ranker.exploration_scale = 0.7;
         let request = proto::GetEvaluationMetricsRequest {
@@ -74,8 +99,8 @@ mod tests {
     #[test]
     fn what_is_out_of_range_is_named() {
         let request = proto::GetEvaluationMetricsRequest {
-            days: 91,
-            epsilon: Some(f32::NAN),
+            period: Some(days(91)),
+            epsilon: Some(f64::NAN),
             exploration_scale: Some(-1.0),
             propensity_floor: Some(0.0),
             variant: "\n".to_owned(),
@@ -83,6 +108,9 @@ mod tests {
         };
         let wrong = evaluation(request, &Settings::default(), NOW).unwrap_err();
         let fields: Vec<_> = wrong.into_iter().map(|violation| violation.field).collect();
-        assert_eq!(fields, ["days", "variant", "epsilon", "exploration_scale", "propensity_floor"]);
+        assert_eq!(
+            fields,
+            ["period", "variant", "epsilon", "exploration_scale", "propensity_floor"]
+        );
     }
 }

@@ -124,7 +124,7 @@ fn context(message: proto::InteractionContext) -> Result<InteractionContext, Vec
     })
 }
 
-fn interaction_type(code: i32) -> Result<InteractionType, String> {
+pub(super) fn interaction_type(code: i32) -> Result<InteractionType, String> {
     use proto::InteractionType as Message;
     Ok(match Message::try_from(code) {
         Err(_) => return Err(format!("must be a known interaction type, is {code}")),

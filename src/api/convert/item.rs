@@ -69,15 +69,36 @@ fn check_embedding(embedding: &[f32], dimension: usize, violations: &mut Violati
     }
 }
 
+/// How much of an item is asked for.
+///
+/// # Errors
+/// A violation of `view`.
+pub fn item_view(code: i32) -> Result<proto::ItemView, Vec<Violation>> {
+    match proto::ItemView::try_from(code) {
+        Ok(proto::ItemView::Unspecified) => Ok(proto::ItemView::Basic),
+        Ok(view) => Ok(view),
+        Err(_) => Err(vec![Violation::new("view", format!("must be a known view, is {code}"))]),
+    }
+}
+
 pub fn item_message(item: &Item) -> proto::Item {
+    proto::Item {
+        content: item.content.clone(),
+        embedding: item.embedding.clone(),
+        ..basic_item_message(item)
+    }
+}
+
+/// Without what makes an item large.
+pub fn basic_item_message(item: &Item) -> proto::Item {
     proto::Item {
         item_id: item.item_id.as_str().to_owned(),
         title: item.title.clone(),
-        content: item.content.clone(),
+        content: String::new(),
         topics: item.topics.iter().map(|topic| topic.to_string()).collect(),
         source: item.source.as_deref().unwrap_or_default().to_owned(),
         published_at: item.published_at.map(timestamp_message),
-        embedding: item.embedding.clone(),
+        embedding: Vec::new(),
         attributes: attributes_message(&item.attributes),
         language: item.language.as_deref().unwrap_or_default().to_owned(),
     }

@@ -12,6 +12,7 @@
 
 mod arms;
 mod attributes;
+mod durations;
 mod evaluation;
 mod interaction;
 mod item;
@@ -24,14 +25,17 @@ mod scalars;
 mod settings;
 mod settings_fields;
 mod settings_update;
+mod tables;
+mod takeover;
 #[cfg(test)]
 mod tests;
 
 pub use arms::{arm_set, arm_strategy_message, reward_arm, select_arm};
 pub use attributes::{attributes, attributes_message};
+pub use durations::seconds_message;
 pub use evaluation::evaluation;
 pub use interaction::{interaction, interaction_type_message};
-pub use item::{item, item_message};
+pub use item::{basic_item_message, item, item_message, item_view};
 pub use keys::{
     Listing, batch, deleted_item_ids, item_id, namespace, namespace_again, next_page_token,
     page_size, page_token, producer_id, user_id,
@@ -44,3 +48,4 @@ pub use settings::{
     list_origin_message, own_settings_message, settings, settings_message, strategy_message,
 };
 pub use settings_update::settings_update;
+pub use takeover::takeover_change;

@@ -1,6 +1,6 @@
 //! The parts of a Personalize request, each on its own and all together.
 //!
-//! Paths start at the request (`context.timestamp`, `diversity.max_results`).
+//! Paths start at the request (`context.timestamp`, `diversity.method`).
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -65,10 +65,13 @@ pub fn personalize(
     let mut violations = Violations::default();
     let dimension = settings.embedding_dimension as usize;
     let user_id = merge(&mut violations, user_id(&message.user_id));
-    let candidates = candidates(message.candidates, message.candidate_ids, dimension);
-    let candidates = merge(&mut violations, candidates);
+    let given = candidates(message.candidates, message.candidate_ids, dimension);
+    let candidates = merge(&mut violations, given);
+    let candidates = candidates
+        .map(|given| Candidates { retrieve: given.retrieve || message.retrieve, ..given });
     let context = merge(&mut violations, read_context(message.context, now));
-    let choice = choice(message.diversity, message.strategy, message.exploration, settings);
+    let (diversity, max_results) = (message.diversity, message.max_results);
+    let choice = choice(diversity, max_results, message.strategy, message.exploration, settings);
     let choice = merge(&mut violations, choice);
     let cap = frequency_cap(message.frequency_cap_per_day, settings);
     let cap = violations.take("frequency_cap_per_day", cap);
@@ -111,7 +114,7 @@ pub fn personalize(
     })
 }
 
-/// What to rank. Of candidates with one id the first stays, described ones before ids: an
+/// What to rank; the catalogue is searched when nothing is given. Of candidates with one id the first stays, described ones before ids: an
 /// item must not take two positions of an answer.
 ///
 /// # Errors
@@ -129,7 +132,7 @@ fn candidates(
         return Err(vec![Violation::new(field, reason)]);
     }
     if found == 0 {
-        return Ok(Candidates::Catalogue);
+        return Ok(Candidates { items: Vec::new(), ids: Vec::new(), retrieve: true });
     }
     let described = items.iter().map(|item| &item.item_id);
     bounded(field, described.chain(&ids), limits::ID_LIST_BYTES)?;
@@ -147,7 +150,7 @@ fn without_repetition(mut items: Vec<Item>, mut ids: Vec<ItemId>) -> Candidates 
     let new_ids: Vec<bool> = ids.iter().map(|id| seen.insert(id.as_str())).collect();
     keep(&mut items, &new_items);
     keep(&mut ids, &new_ids);
-    Candidates::Given { items: items.into_iter().map(Arc::new).collect(), ids }
+    Candidates { items: items.into_iter().map(Arc::new).collect(), ids, retrieve: false }
 }
 
 fn keep<T>(values: &mut Vec<T>, kept: &[bool]) {
@@ -243,10 +246,6 @@ mod tests {
         DecisionId::parse("d").unwrap()
     }
 
-    fn diversity(params: proto::DiversityParams) -> Result<Choice, Vec<Violation>> {
-        choice(Some(params), None, None, &Settings::default())
-    }
-
     #[test]
     fn a_request_that_names_a_user_only_takes_the_settings_and_the_clock() {
         let message = proto::PersonalizeRequest { user_id: "u".to_owned(), ..Default::default() };
@@ -259,7 +258,7 @@ mod tests {
             ..Settings::default()
         };
         let read = personalize(message, &settings, NOW, decision_id()).unwrap();
-        assert!(matches!(read.candidates, Candidates::Catalogue));
+        assert!(read.candidates.retrieve && read.candidates.items.is_empty());
         assert_eq!((read.now, read.utc_offset_minutes), (NOW, 0));
         assert_eq!(
             (&read.decision_id, &read.record),
@@ -301,14 +300,14 @@ mod tests {
                 enable_diversity: Some(false),
                 topic_diversity_threshold: Some(1.5),
                 source_diversity_threshold: Some(-0.5),
-                diversity_weight: Some(f32::NAN),
-                method: Some(9),
+                diversity_weight: Some(f64::NAN),
+                method: 9,
                 serendipity_weight: Some(-1.0),
                 novelty_weight: Some(2.0),
                 max_per_topic: Some(501),
                 max_per_source: Some(501),
-                max_results: 501,
             }),
+            max_results: 501,
             frequency_cap_per_day: Some(1_001),
             pins: vec![proto::Pin { item_id: String::new(), position: 900 }],
             boosts: vec![proto::Boost::default()],
@@ -319,14 +318,14 @@ mod tests {
                 exclude_item_ids: vec!["\0".to_owned()],
                 published_after: Some(prost_types::Timestamp { seconds: -1, nanos: 0 }),
                 expression: "price <".to_owned(),
-                seen_cooldown_hours: Some(f32::NAN),
+                seen_cooldown: Some(prost_types::Duration { seconds: 0, nanos: -1 }),
                 seen_after_sessions: Some(65_536),
                 ..Default::default()
             }),
-            strategy: Some(7),
+            strategy: 7,
             exploration: Some(proto::ExplorationParams {
                 epsilon: Some(1.5),
-                exploration_scale: Some(f32::NAN),
+                exploration_scale: Some(f64::NAN),
                 square_cb_gamma: Some(-1.0),
                 propensity_floor: Some(0.0),
             }),
@@ -355,7 +354,7 @@ mod tests {
             "diversity.max_per_topic",
             "diversity.max_per_source",
             "diversity.method",
-            "diversity.max_results",
+            "max_results",
             "strategy",
             "exploration.epsilon",
             "exploration.exploration_scale",
@@ -367,7 +366,7 @@ mod tests {
             "filters.exclude_item_ids[0]",
             "filters.published_after",
             "filters.expression",
-            "filters.seen_cooldown_hours",
+            "filters.seen_cooldown",
             "filters.seen_after_sessions",
             "pins[0].item_id",
             "pins[0].position",
@@ -391,13 +390,12 @@ mod tests {
 
     #[test]
     fn diversity_switched_off_leaves_the_length_only() {
-        let read = diversity(proto::DiversityParams {
+        let diversity = proto::DiversityParams {
             enable_diversity: Some(false),
             topic_diversity_threshold: Some(0.9),
-            max_results: 7,
             ..Default::default()
-        });
-        let read = read.unwrap();
+        };
+        let read = choice(Some(diversity), 7, 0, None, &Settings::default()).unwrap();
         assert_eq!(
             (read.diversity_weight, read.topic_threshold, read.source_threshold),
             (0.0, 0.0, 0.0)
@@ -407,7 +405,7 @@ mod tests {
 
     #[test]
     fn a_strategy_of_the_request_goes_before_the_setting_and_unspecified_does_not() {
-        let chosen = |code| choice(None, Some(code), None, &Settings::default()).unwrap().strategy;
+        let chosen = |code| choice(None, 0, code, None, &Settings::default()).unwrap().strategy;
         assert_eq!(chosen(1), Strategy::Greedy);
         assert_eq!(chosen(0), Settings::default().strategy);
     }
@@ -445,9 +443,8 @@ mod tests {
         };
         let items = vec![titled("a", "first"), titled("a", "second"), titled("b", "")];
         let ids = ["c", "b", "c", "d"].map(str::to_owned).to_vec();
-        let Ok(Candidates::Given { items, ids }) = candidates(items, ids, 3) else {
-            panic!("they are good");
-        };
+        let Candidates { items, ids, retrieve } = candidates(items, ids, 3).unwrap();
+        assert!(!retrieve);
         let titles: Vec<_> = items.iter().map(|item| item.title.as_str()).collect();
         let ids: Vec<_> = ids.iter().map(ItemId::as_str).collect();
         assert_eq!((titles, ids), (vec!["first", ""], vec!["c", "d"]));

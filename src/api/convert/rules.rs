@@ -6,6 +6,7 @@
 use std::collections::HashSet;
 
 use super::attributes::attributes;
+use super::durations::hours;
 use super::keys::length;
 use super::scalars::bounded;
 use super::scalars::decimal;
@@ -38,17 +39,18 @@ use engine::domain::limits;
 use engine::parse_expression;
 
 /// # Errors
-/// Every violation of `diversity`, `strategy` and `exploration`.
+/// Every violation of `diversity`, `max_results`, `strategy` and `exploration`.
 pub(super) fn choice(
     diversity: Option<proto::DiversityParams>,
-    strategy_code: Option<i32>,
+    max_results: u32,
+    strategy_code: i32,
     exploration: Option<proto::ExplorationParams>,
     settings: &Settings,
 ) -> Result<Choice, Vec<Violation>> {
     let diversity = diversity.unwrap_or_default();
     let mut violations = Violations::default();
-    let mut share_of = |name: &str, set: Option<f32>, default: f32| {
-        let checked = share(set.unwrap_or(default));
+    let mut share_of = |name: &str, set: Option<f64>, default: f32| {
+        let checked = share(set.unwrap_or_else(|| decimal(default)));
         violations.take(&format!("diversity.{name}"), checked).unwrap_or_default()
     };
     let topic_threshold = share_of(
@@ -72,12 +74,10 @@ pub(super) fn choice(
         cap(SettingsRange::MAX_PER_TOPIC, diversity.max_per_topic, settings.max_per_topic);
     let max_per_source =
         cap(SettingsRange::MAX_PER_SOURCE, diversity.max_per_source, settings.max_per_source);
-    let method = diversity.method.map(diversity_method).transpose();
-    let method = violations.take("diversity.method", method).flatten().flatten();
-    let positions = length(diversity.max_results, limits::RESULTS_DEFAULT, limits::RESULTS);
-    let positions = violations.take("diversity.max_results", positions).unwrap_or_default();
-    let chosen = strategy_code.map(strategy).transpose();
-    let strategy = violations.take("strategy", chosen).flatten().flatten();
+    let method = violations.take("diversity.method", diversity_method(diversity.method)).flatten();
+    let positions = length(max_results, limits::RESULTS_DEFAULT, limits::RESULTS);
+    let positions = violations.take("max_results", positions).unwrap_or_default();
+    let strategy = violations.take("strategy", strategy(strategy_code)).flatten();
     let exploration = exploration.unwrap_or_default();
     let (epsilon, exploring) = exploring(exploration, settings, &mut violations);
     let varied = if diversity.enable_diversity.unwrap_or(true) { 1.0 } else { 0.0 };
@@ -104,7 +104,7 @@ fn exploring(
     violations: &mut Violations,
 ) -> (f64, Exploring) {
     let ranker = &settings.ranker;
-    let mut read = |name: &str, set: Option<f32>, default: f32, range: (f32, f32)| {
+    let mut read = |name: &str, set: Option<f64>, default: f32, range: (f32, f32)| {
         let field = format!("exploration.{name}");
         strategy_parameter(violations, &field, set, default, range)
     };
@@ -169,9 +169,9 @@ pub(super) fn filter(
     let expression = Some(message.expression).filter(|text| !text.is_empty());
     let expression = expression.map(|text| expression_of(&text)).transpose();
     let expression = violations.take("filters.expression", expression).flatten();
-    let hours = message.seen_cooldown_hours.unwrap_or(settings.seen_cooldown_hours);
-    let cooldown = SettingsRange::SEEN_COOLDOWN.check(decimal(hours));
-    let cooldown = violations.take("filters.seen_cooldown_hours", cooldown).unwrap_or_default();
+    let cooldown = message.seen_cooldown.map(|time| hours(time, SettingsRange::SEEN_COOLDOWN));
+    let cooldown = cooldown.unwrap_or(Ok(settings.seen_cooldown_hours));
+    let cooldown = violations.take("filters.seen_cooldown", cooldown).unwrap_or_default();
     let times = message.seen_after_sessions.unwrap_or(settings.seen_after_sessions);
     let times = whole(SettingsRange::SEEN_AFTER, times);
     let times = violations.take("filters.seen_after_sessions", times).unwrap_or_default();
@@ -185,7 +185,7 @@ pub(super) fn filter(
         exclude: sorted(exclude),
         expression,
         include_seen: message.include_seen.unwrap_or(comes_back),
-        seen_cooldown_hours: cooldown as f32,
+        seen_cooldown_hours: cooldown,
         seen_after_sessions: times,
         frequency_cap_per_day: 0,
     })
@@ -371,7 +371,8 @@ mod tests {
     #[test]
     fn seen_items_come_back_where_a_finer_rule_is_in_force_and_no_switch_is_set() {
         let read = |filters, settings: &Settings| filter(Some(filters), settings).unwrap();
-        let cooldown = || proto::Filters { seen_cooldown_hours: Some(2.0), ..Default::default() };
+        let time = prost_types::Duration { seconds: 7_200, nanos: 0 };
+        let cooldown = || proto::Filters { seen_cooldown: Some(time), ..Default::default() };
         let settings = Settings::default();
         assert!(!read(proto::Filters::default(), &settings).include_seen);
         assert!(read(cooldown(), &settings).include_seen);

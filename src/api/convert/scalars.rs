@@ -7,7 +7,6 @@ use engine::domain::Violation;
 use engine::domain::Violations;
 use engine::domain::check_text;
 use engine::domain::limits;
-use engine::domain::within_range;
 
 /// Wrong entries of one repeated field that are described: with more, the list as a
 /// whole was made wrongly.
@@ -50,12 +49,17 @@ pub(super) fn timestamp_near(
     Ok(time)
 }
 
-/// A share or probability, widened by [`decimal`].
-pub(super) fn share(value: f32) -> Result<f64, String> {
-    if (0.0..=1.0).contains(&value) {
-        Ok(decimal(value))
+/// A share or probability.
+pub(super) fn share(value: f64) -> Result<f64, String> {
+    within(value, 0.0, 1.0)
+}
+
+fn within(value: f64, min: f64, max: f64) -> Result<f64, String> {
+    // Written so that NaN fails, too.
+    if (min..=max).contains(&value) {
+        Ok(value)
     } else {
-        Err(format!("must lie in 0..=1, is {value:?}"))
+        Err(format!("must lie in {min}..={max}, is {value:?}"))
     }
 }
 
@@ -69,12 +73,12 @@ pub(super) fn decimal(value: f32) -> f64 {
 pub(super) fn strategy_parameter(
     violations: &mut Violations,
     field: &str,
-    set: Option<f32>,
+    set: Option<f64>,
     otherwise: f32,
-    range: (f32, f32),
+    (min, max): (f32, f32),
 ) -> f64 {
-    let checked = within_range(set.unwrap_or(otherwise), range);
-    decimal(violations.take(field, checked).unwrap_or_default())
+    let value = set.unwrap_or_else(|| decimal(otherwise));
+    violations.take(field, within(value, decimal(min), decimal(max))).unwrap_or_default()
 }
 
 /// A free text: bounded, any characters but NUL.
@@ -263,10 +267,19 @@ mod tests {
     }
 
     #[test]
-    fn a_share_of_single_precision_means_the_decimal_number_that_was_written() {
-        assert_eq!(share(0.3), Ok(0.3));
-        assert_eq!(share(1.0), Ok(1.0));
-        for bad in [-0.1, 1.000_001, f32::NAN, f32::INFINITY] {
+    fn a_setting_of_single_precision_means_the_decimal_number_that_was_written() {
+        assert_eq!(decimal(0.3), 0.3);
+        let mut violations = Violations::default();
+        let floor = strategy_parameter(&mut violations, "floor", None, 0.01, (1e-4, 1.0));
+        assert_eq!((floor, violations.is_empty()), (0.01, true));
+        let least = strategy_parameter(&mut violations, "floor", Some(1e-4), 0.01, (1e-4, 1.0));
+        assert_eq!((least, violations.is_empty()), (1e-4, true));
+    }
+
+    #[test]
+    fn a_share_lies_between_0_and_1() {
+        assert_eq!((share(0.0), share(0.3), share(1.0)), (Ok(0.0), Ok(0.3), Ok(1.0)));
+        for bad in [-0.1, 1.000_001, f64::NAN, f64::INFINITY] {
             assert!(share(bad).is_err(), "{bad}");
         }
     }

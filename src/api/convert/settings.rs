@@ -1,19 +1,25 @@
 //! Settings of a namespace, and the names of strategies.
 
-use std::collections::BTreeMap;
+use prost_types::Duration;
 
 use super::arms::arm_settings;
 use super::arms::arm_settings_message;
+use super::durations::days;
+use super::durations::days_message;
+use super::durations::hours;
+use super::durations::hours_message;
+use super::durations::whole_hours;
+use super::durations::whole_hours_message;
 use super::interaction::RATING_MAX;
 use super::scalars::decimal;
-use super::scalars::label;
 use super::settings_fields::only;
 use super::settings_fields::set_names;
+use super::tables::confidences;
+use super::tables::confidences_message;
+use super::tables::freshness;
+use super::tables::half_lives_message;
 use crate::proto;
-use engine::domain::ConfidenceTable;
 use engine::domain::DiversityMethod;
-use engine::domain::FreshnessTable;
-use engine::domain::InteractionType;
 use engine::domain::ListOrigin;
 use engine::domain::RankerSettings;
 use engine::domain::Settings;
@@ -43,15 +49,16 @@ pub fn settings(
     let method = violations.take("settings.diversity_method", method).flatten().flatten();
     let rating_threshold = message.rating_threshold.map(rating_threshold).transpose();
     let rating_threshold = violations.take("settings.rating_threshold", rating_threshold).flatten();
-    let settings = overlaid(&message, base);
-    let confidences = confidences(&message, base, &mut violations);
-    let freshness = freshness(&message.freshness_half_lives, base, &mut violations);
+    let settings = overlaid(&message, base, &mut violations);
+    let confidences = confidences(&message.confidences, base.confidences, &mut violations);
+    let freshness = freshness(&message, &base.freshness_half_lives, &mut violations);
     let arms = message.arms.unwrap_or_default();
     let arms = arm_settings(&arms, base.arms, &mut violations);
-    let ranker = ranker_settings(message.ranker.unwrap_or_default(), base.ranker);
+    let ranker = message.ranker.as_ref();
+    let ranker = ranker.map(|ranker| ranker_settings(ranker, base.ranker, &mut violations));
     let settings = Settings {
         arms,
-        ranker,
+        ranker: ranker.unwrap_or(base.ranker),
         confidences,
         freshness_half_lives: freshness,
         strategy: chosen.unwrap_or(base.strategy),
@@ -65,37 +72,51 @@ pub fn settings(
 }
 
 /// With what the message sets; checked with the other settings.
-fn ranker_settings(message: proto::RankerSettings, base: RankerSettings) -> RankerSettings {
+fn ranker_settings(
+    message: &proto::RankerSettings,
+    base: RankerSettings,
+    violations: &mut Violations,
+) -> RankerSettings {
+    let credit = message.credit_window.map(whole_hours).transpose();
+    let credit = violations.take("settings.ranker.credit_window", credit).flatten();
+    let optional = |set: Option<f64>, base| set.map(|set| set as f32).or(base);
     RankerSettings {
-        exploration_scale: message.exploration_scale.unwrap_or(base.exploration_scale),
-        square_cb_gamma: message.square_cb_gamma.unwrap_or(base.square_cb_gamma),
-        propensity_floor: message.propensity_floor.unwrap_or(base.propensity_floor),
+        exploration_scale: number(message.exploration_scale, base.exploration_scale),
+        square_cb_gamma: number(message.square_cb_gamma, base.square_cb_gamma),
+        propensity_floor: number(message.propensity_floor, base.propensity_floor),
         half_life_decisions: message.half_life_decisions.unwrap_or(base.half_life_decisions),
-        examination_decay: message.examination_decay.or(base.examination_decay),
-        exploration_allowance: message.exploration_allowance.or(base.exploration_allowance),
-        credit_hours: message.credit_hours.unwrap_or(base.credit_hours),
+        examination_decay: optional(message.examination_decay, base.examination_decay),
+        exploration_allowance: optional(message.exploration_allowance, base.exploration_allowance),
+        credit_hours: credit.unwrap_or(base.credit_hours),
         credit_megabytes: message.credit_megabytes.unwrap_or(base.credit_megabytes),
     }
 }
 
 fn ranker_settings_message(settings: &RankerSettings) -> proto::RankerSettings {
     proto::RankerSettings {
-        exploration_scale: Some(settings.exploration_scale),
-        square_cb_gamma: Some(settings.square_cb_gamma),
-        propensity_floor: Some(settings.propensity_floor),
+        exploration_scale: Some(decimal(settings.exploration_scale)),
+        square_cb_gamma: Some(decimal(settings.square_cb_gamma)),
+        propensity_floor: Some(decimal(settings.propensity_floor)),
         half_life_decisions: Some(settings.half_life_decisions),
-        examination_decay: settings.examination_decay,
-        exploration_allowance: settings.exploration_allowance,
-        credit_hours: Some(settings.credit_hours),
+        examination_decay: settings.examination_decay.map(decimal),
+        exploration_allowance: settings.exploration_allowance.map(decimal),
+        credit_window: Some(whole_hours_message(settings.credit_hours)),
         credit_megabytes: Some(settings.credit_megabytes),
     }
 }
 
-/// All but the strategy, the method and the rating threshold, which are checked on the
-/// way.
-fn overlaid(message: &proto::NamespaceSettings, base: &Settings) -> Settings {
-    let base = &with_rules(message, base);
-    let number = |set: Option<f64>, base| set.map_or(base, |set| set as f32);
+/// As it is stored; checked with the other settings.
+fn number(set: Option<f64>, base: f32) -> f32 {
+    set.map_or(base, |set| set as f32)
+}
+
+/// All but the tables, the strategy, the method and the rating threshold.
+fn overlaid(
+    message: &proto::NamespaceSettings,
+    base: &Settings,
+    violations: &mut Violations,
+) -> Settings {
+    let base = &with_times(message, &with_rules(message, base), violations);
     Settings {
         collaborative_factors: message.collaborative_factors.unwrap_or(base.collaborative_factors),
         collaborative_regularization: number(
@@ -104,24 +125,10 @@ fn overlaid(message: &proto::NamespaceSettings, base: &Settings) -> Settings {
         ),
         unobserved_weight: number(message.unobserved_weight, base.unobserved_weight),
         search_trials: message.search_trials.unwrap_or(base.search_trials),
-        popularity_half_life_hours: number(
-            message.popularity_half_life_hours,
-            base.popularity_half_life_hours,
-        ),
-        trend_half_life_hours: number(message.trend_half_life_hours, base.trend_half_life_hours),
-        profile_half_life_hours: number(
-            message.profile_half_life_hours,
-            base.profile_half_life_hours,
-        ),
-        freshness_half_life_hours: number(
-            message.freshness_half_life_hours,
-            base.freshness_half_life_hours,
-        ),
         new_item_share: number(message.new_item_share, base.new_item_share),
         new_item_impressions: message.new_item_impressions.unwrap_or(base.new_item_impressions),
-        new_item_days: number(message.new_item_days, base.new_item_days),
         exploration_bonus: number(message.exploration_bonus, base.exploration_bonus),
-        epsilon: message.epsilon.unwrap_or(base.epsilon),
+        epsilon: number(message.epsilon, base.epsilon),
         recommend_seen: message.recommend_seen.or(base.recommend_seen),
         tfidf_max_features: message.tfidf_max_features.unwrap_or(base.tfidf_max_features),
         embedding_dimension: message.embedding_dimension.unwrap_or(base.embedding_dimension),
@@ -131,69 +138,82 @@ fn overlaid(message: &proto::NamespaceSettings, base: &Settings) -> Settings {
     }
 }
 
-/// What concerns the variety of lists and the rules on repetition.
-fn with_rules(message: &proto::NamespaceSettings, base: &Settings) -> Settings {
+/// A length of time in the unit in which it is stored, if it is within the range.
+type Read = fn(Duration, SettingsRange) -> Result<f32, String>;
+
+/// Half-lives and other lengths of time.
+fn with_times(
+    message: &proto::NamespaceSettings,
+    base: &Settings,
+    violations: &mut Violations,
+) -> Settings {
+    let mut time = |name: &str, set: Option<Duration>, base: f32, read: Read, range| {
+        let set = set.map(|set| read(set, range)).transpose();
+        violations.take(&format!("{FIELD}.{name}"), set).flatten().unwrap_or(base)
+    };
     Settings {
-        diversity_weight: message.diversity_weight.unwrap_or(base.diversity_weight),
-        topic_diversity_threshold: message
-            .topic_diversity_threshold
-            .unwrap_or(base.topic_diversity_threshold),
-        serendipity_weight: message.serendipity_weight.unwrap_or(base.serendipity_weight),
-        novelty_weight: message.novelty_weight.unwrap_or(base.novelty_weight),
-        max_per_topic: message.max_per_topic.unwrap_or(base.max_per_topic),
-        max_per_source: message.max_per_source.unwrap_or(base.max_per_source),
-        frequency_cap_per_day: message.frequency_cap_per_day.unwrap_or(base.frequency_cap_per_day),
-        seen_cooldown_hours: message.seen_cooldown_hours.unwrap_or(base.seen_cooldown_hours),
-        seen_after_sessions: message.seen_after_sessions.unwrap_or(base.seen_after_sessions),
+        popularity_half_life_hours: time(
+            "popularity_half_life",
+            message.popularity_half_life,
+            base.popularity_half_life_hours,
+            hours,
+            SettingsRange::POPULARITY_HALF_LIFE,
+        ),
+        trend_half_life_hours: time(
+            "trend_half_life",
+            message.trend_half_life,
+            base.trend_half_life_hours,
+            hours,
+            SettingsRange::TREND_HALF_LIFE,
+        ),
+        profile_half_life_hours: time(
+            "profile_half_life",
+            message.profile_half_life,
+            base.profile_half_life_hours,
+            hours,
+            SettingsRange::PROFILE_HALF_LIFE,
+        ),
+        freshness_half_life_hours: time(
+            "freshness_half_life",
+            message.freshness_half_life,
+            base.freshness_half_life_hours,
+            hours,
+            SettingsRange::FRESHNESS_HALF_LIFE,
+        ),
+        seen_cooldown_hours: time(
+            "seen_cooldown",
+            message.seen_cooldown,
+            base.seen_cooldown_hours,
+            hours,
+            SettingsRange::SEEN_COOLDOWN,
+        ),
+        new_item_days: time(
+            "new_item_age",
+            message.new_item_age,
+            base.new_item_days,
+            days,
+            SettingsRange::NEW_ITEM_DAYS,
+        ),
         ..base.clone()
     }
 }
 
-/// The table with the named types replaced; its values are checked with the others.
-fn confidences(
-    message: &proto::NamespaceSettings,
-    base: &Settings,
-    violations: &mut Violations,
-) -> ConfidenceTable {
-    let mut table = base.confidences;
-    for (name, confidence) in &message.confidences {
-        match InteractionType::ALL.into_iter().find(|kind| kind.name() == name) {
-            Some(kind) => table = table.with(kind, *confidence as f32),
-            None => violations.add("settings.confidences", "must be keyed by interaction types"),
-        }
+/// What concerns the variety of lists and the rules on repetition.
+fn with_rules(message: &proto::NamespaceSettings, base: &Settings) -> Settings {
+    Settings {
+        diversity_weight: number(message.diversity_weight, base.diversity_weight),
+        topic_diversity_threshold: number(
+            message.topic_diversity_threshold,
+            base.topic_diversity_threshold,
+        ),
+        serendipity_weight: number(message.serendipity_weight, base.serendipity_weight),
+        novelty_weight: number(message.novelty_weight, base.novelty_weight),
+        max_per_topic: message.max_per_topic.unwrap_or(base.max_per_topic),
+        max_per_source: message.max_per_source.unwrap_or(base.max_per_source),
+        frequency_cap_per_day: message.frequency_cap_per_day.unwrap_or(base.frequency_cap_per_day),
+        seen_after_sessions: message.seen_after_sessions.unwrap_or(base.seen_after_sessions),
+        ..base.clone()
     }
-    table
-}
-
-/// The table with the named topics and sources put in; hours are checked with the others.
-fn freshness(
-    named: &BTreeMap<String, f64>,
-    base: &Settings,
-    violations: &mut Violations,
-) -> FreshnessTable {
-    let mut table = base.freshness_half_lives.clone();
-    for (key, hours) in named {
-        let (half_lives, name) = if let Some(name) = key.strip_prefix("topic:") {
-            (&mut table.topics, name)
-        } else if let Some(name) = key.strip_prefix("source:") {
-            (&mut table.sources, name)
-        } else {
-            let reason = "must be keyed by topic:NAME or source:NAME";
-            violations.add("settings.freshness_half_lives", reason);
-            continue;
-        };
-        if let Some(name) = violations.take("settings.freshness_half_lives", label(name.to_owned()))
-        {
-            half_lives.insert(name, *hours as f32);
-        }
-    }
-    table
-}
-
-fn freshness_message(table: &FreshnessTable) -> BTreeMap<String, f64> {
-    let topics = table.topics.iter().map(|(name, hours)| (format!("topic:{name}"), *hours));
-    let sources = table.sources.iter().map(|(name, hours)| (format!("source:{name}"), *hours));
-    topics.chain(sources).map(|(key, hours)| (key, decimal(hours))).collect()
 }
 
 /// Narrower than [`SettingsRange::RATING_THRESHOLD`]: ratings of the contract end at 5.
@@ -205,42 +225,41 @@ fn rating_threshold(threshold: f64) -> Result<f32, String> {
 /// All that a namespace can set, with nothing left unset.
 pub fn settings_message(settings: &Settings) -> proto::NamespaceSettings {
     let number = |value| Some(decimal(value));
+    let time = |hours| Some(hours_message(hours));
     proto::NamespaceSettings {
         collaborative_factors: Some(settings.collaborative_factors),
         collaborative_regularization: number(settings.collaborative_regularization),
         unobserved_weight: number(settings.unobserved_weight),
         search_trials: Some(settings.search_trials),
-        popularity_half_life_hours: number(settings.popularity_half_life_hours),
-        trend_half_life_hours: number(settings.trend_half_life_hours),
-        profile_half_life_hours: number(settings.profile_half_life_hours),
+        popularity_half_life: time(settings.popularity_half_life_hours),
+        trend_half_life: time(settings.trend_half_life_hours),
+        profile_half_life: time(settings.profile_half_life_hours),
         rating_threshold: number(settings.rating_threshold),
         strategy: Some(strategy_code(settings.strategy)),
-        epsilon: Some(settings.epsilon),
+        epsilon: number(settings.epsilon),
         recommend_seen: settings.recommend_seen,
         tfidf_max_features: Some(settings.tfidf_max_features),
         embedding_dimension: Some(settings.embedding_dimension),
         users_max: Some(settings.users_max),
         unknown_items_max: Some(settings.unknown_items_max),
-        freshness_half_lives: freshness_message(&settings.freshness_half_lives),
-        freshness_half_life_hours: number(settings.freshness_half_life_hours),
+        topic_freshness_half_lives: half_lives_message(&settings.freshness_half_lives.topics),
+        source_freshness_half_lives: half_lives_message(&settings.freshness_half_lives.sources),
+        freshness_half_life: time(settings.freshness_half_life_hours),
         new_item_share: number(settings.new_item_share),
         new_item_impressions: Some(settings.new_item_impressions),
-        new_item_days: number(settings.new_item_days),
+        new_item_age: Some(days_message(settings.new_item_days)),
         exploration_bonus: number(settings.exploration_bonus),
         diversity_method: Some(diversity_method_code(settings.diversity_method)),
-        diversity_weight: Some(settings.diversity_weight),
-        topic_diversity_threshold: Some(settings.topic_diversity_threshold),
-        serendipity_weight: Some(settings.serendipity_weight),
-        novelty_weight: Some(settings.novelty_weight),
+        diversity_weight: number(settings.diversity_weight),
+        topic_diversity_threshold: number(settings.topic_diversity_threshold),
+        serendipity_weight: number(settings.serendipity_weight),
+        novelty_weight: number(settings.novelty_weight),
         max_per_topic: Some(settings.max_per_topic),
         max_per_source: Some(settings.max_per_source),
         frequency_cap_per_day: Some(settings.frequency_cap_per_day),
-        seen_cooldown_hours: Some(settings.seen_cooldown_hours),
+        seen_cooldown: time(settings.seen_cooldown_hours),
         seen_after_sessions: Some(settings.seen_after_sessions),
-        confidences: InteractionType::ALL
-            .into_iter()
-            .map(|kind| (kind.name().to_owned(), decimal(settings.confidences.of(kind))))
-            .collect(),
+        confidences: confidences_message(&settings.confidences),
         arms: Some(arm_settings_message(&settings.arms)),
         ranker: Some(ranker_settings_message(&settings.ranker)),
     }
@@ -309,6 +328,7 @@ fn diversity_method_code(method: DiversityMethod) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use engine::domain::FreshnessTable;
 
     type Message = proto::NamespaceSettings;
 
@@ -351,15 +371,19 @@ mod tests {
         assert_eq!(Settings { own: Default::default(), ..converted }, written);
     }
 
+    const fn seconds(seconds: i64) -> Duration {
+        Duration { seconds, nanos: 0 }
+    }
+
     fn all_wrong() -> Message {
         Message {
             collaborative_factors: Some(7),
             collaborative_regularization: Some(0.0),
             unobserved_weight: Some(f64::NAN),
             search_trials: Some(101),
-            popularity_half_life_hours: Some(-1.0),
-            trend_half_life_hours: Some(f64::INFINITY),
-            profile_half_life_hours: Some(1e300),
+            popularity_half_life: Some(seconds(-1)),
+            trend_half_life: Some(seconds(0)),
+            profile_half_life: Some(seconds(i64::MAX)),
             rating_threshold: Some(5.1),
             strategy: Some(99),
             epsilon: Some(1.1),
@@ -368,30 +392,30 @@ mod tests {
             embedding_dimension: Some(0),
             users_max: Some(99),
             unknown_items_max: Some(99),
-            freshness_half_lives: [("topic:a", 0.0), ("b", 1.0), ("source:", 1.0)]
-                .map(|(name, value)| (name.to_owned(), value))
-                .into(),
-            freshness_half_life_hours: Some(0.0),
+            topic_freshness_half_lives: [("a".to_owned(), seconds(0))].into(),
+            source_freshness_half_lives: [(String::new(), seconds(3_600))].into(),
+            freshness_half_life: Some(seconds(0)),
             new_item_share: Some(0.6),
             new_item_impressions: Some(0),
-            new_item_days: Some(-1.0),
+            new_item_age: Some(seconds(-1)),
             exploration_bonus: Some(f64::INFINITY),
             diversity_method: Some(5),
             diversity_weight: Some(1.1),
             topic_diversity_threshold: Some(-0.1),
             serendipity_weight: Some(2.0),
-            novelty_weight: Some(f32::NAN),
+            novelty_weight: Some(f64::NAN),
             max_per_topic: Some(501),
             max_per_source: Some(501),
             frequency_cap_per_day: Some(1_001),
-            seen_cooldown_hours: Some(-1.0),
+            seen_cooldown: Some(seconds(-1)),
             seen_after_sessions: Some(65_536),
-            confidences: [("click", f64::NAN), ("CLICK", 1.0)]
-                .map(|(name, value)| (name.to_owned(), value))
+            confidences: [(2, f64::NAN), (3, 1.0), (3, 2.0), (0, 1.0), (99, 101.0)]
+                .map(|(r#type, confidence)| proto::TypeConfidence { r#type, confidence })
                 .into(),
             ranker: Some(proto::RankerSettings {
                 propensity_floor: Some(0.0),
                 half_life_decisions: Some(3),
+                credit_window: Some(seconds(3_601)),
                 ..Default::default()
             }),
             arms: Some(proto::ArmSettings {
@@ -419,37 +443,40 @@ mod tests {
                 "settings.arms.strategy",
                 "settings.collaborative_factors",
                 "settings.collaborative_regularization",
-                "settings.confidences",
-                "settings.confidences.click",
+                "settings.confidences[0].confidence",
+                "settings.confidences[2].type",
+                "settings.confidences[3].type",
+                "settings.confidences[4].confidence",
+                "settings.confidences[4].type",
                 "settings.diversity_method",
                 "settings.diversity_weight",
                 "settings.embedding_dimension",
                 "settings.epsilon",
                 "settings.exploration_bonus",
                 "settings.frequency_cap_per_day",
-                "settings.freshness_half_life_hours",
-                "settings.freshness_half_lives",
-                "settings.freshness_half_lives",
-                "settings.freshness_half_lives.topic:a",
+                "settings.freshness_half_life",
                 "settings.max_per_source",
                 "settings.max_per_topic",
-                "settings.new_item_days",
+                "settings.new_item_age",
                 "settings.new_item_impressions",
                 "settings.new_item_share",
                 "settings.novelty_weight",
-                "settings.popularity_half_life_hours",
-                "settings.profile_half_life_hours",
+                "settings.popularity_half_life",
+                "settings.profile_half_life",
+                "settings.ranker.credit_window",
                 "settings.ranker.half_life_decisions",
                 "settings.ranker.propensity_floor",
                 "settings.rating_threshold",
                 "settings.search_trials",
                 "settings.seen_after_sessions",
-                "settings.seen_cooldown_hours",
+                "settings.seen_cooldown",
                 "settings.serendipity_weight",
+                "settings.source_freshness_half_lives",
                 "settings.strategy",
                 "settings.tfidf_max_features",
                 "settings.topic_diversity_threshold",
-                "settings.trend_half_life_hours",
+                "settings.topic_freshness_half_lives",
+                "settings.trend_half_life",
                 "settings.unknown_items_max",
                 "settings.unobserved_weight",
                 "settings.users_max",

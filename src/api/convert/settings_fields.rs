@@ -19,6 +19,12 @@ impl<T> IsSet for Option<T> {
     }
 }
 
+impl<T> IsSet for Vec<T> {
+    fn is_set(&self) -> bool {
+        !self.is_empty()
+    }
+}
+
 impl<K, V> IsSet for BTreeMap<K, V> {
     fn is_set(&self) -> bool {
         !self.is_empty()
@@ -57,12 +63,12 @@ macro_rules! fields {
 
 fields!(NamespaceSettings:
     collaborative_factors, collaborative_regularization, unobserved_weight, search_trials,
-    popularity_half_life_hours, trend_half_life_hours, profile_half_life_hours, rating_threshold,
+    popularity_half_life, trend_half_life, profile_half_life, rating_threshold,
     strategy, epsilon, recommend_seen, users_max, unknown_items_max, tfidf_max_features,
     embedding_dimension, diversity_method, diversity_weight, topic_diversity_threshold,
     serendipity_weight, novelty_weight, max_per_topic, max_per_source, frequency_cap_per_day,
-    seen_cooldown_hours, seen_after_sessions, confidences, freshness_half_lives,
-    freshness_half_life_hours, new_item_share, new_item_impressions, new_item_days,
+    seen_cooldown, seen_after_sessions, confidences, topic_freshness_half_lives, source_freshness_half_lives,
+    freshness_half_life, new_item_share, new_item_impressions, new_item_age,
     exploration_bonus;
     messages: arms, ranker);
 fields!(ArmSettings:
@@ -70,7 +76,7 @@ fields!(ArmSettings:
     messages:);
 fields!(RankerSettings:
     exploration_scale, square_cb_gamma, propensity_floor, half_life_decisions, examination_decay,
-    exploration_allowance, credit_hours, credit_megabytes;
+    exploration_allowance, credit_window, credit_megabytes;
     messages:);
 
 const ARMS: &str = "arms";

@@ -78,7 +78,22 @@ mod tests {
     use super::*;
     use engine::domain::Strategy;
 
+    use proto::InteractionType as Kind;
+
     type Message = proto::NamespaceSettings;
+
+    fn confidence(kind: Kind, confidence: f64) -> proto::TypeConfidence {
+        proto::TypeConfidence { r#type: kind.into(), confidence }
+    }
+
+    #[test]
+    fn every_name_is_one_of_a_setting() {
+        let settings = serde_json::to_value(Settings::default()).unwrap();
+        for name in names_of("*").unwrap() {
+            let pointer = service::setting_pointer(&name);
+            assert!(settings.pointer(&pointer).is_some(), "there is no {pointer}");
+        }
+    }
 
     fn update(message: Message, paths: &[&str]) -> Result<SettingsUpdate, Vec<Violation>> {
         let paths = paths.iter().map(|&path| path.to_owned()).collect();
@@ -95,7 +110,7 @@ mod tests {
         let arms = proto::ArmSettings { alpha: Some(2.0), beta: Some(3.0), ..Default::default() };
         let message = Message {
             epsilon: Some(0.25),
-            confidences: [("click".to_owned(), 0.5), ("save".to_owned(), 3.0)].into(),
+            confidences: vec![confidence(Kind::Click, 0.5), confidence(Kind::Save, 3.0)],
             arms: Some(arms),
             ..Message::default()
         };
@@ -142,7 +157,7 @@ mod tests {
     #[test]
     fn a_map_is_replaced_as_a_whole() {
         let (in_force, server) = lived();
-        let confidences = [("click".to_owned(), 0.75)].into();
+        let confidences = vec![confidence(Kind::Click, 0.75)];
         let message = Message { confidences, ..Message::default() };
         let changed = settings_update(Some(message), None).unwrap().of(&in_force, &server).unwrap();
         let of = |settings: &Settings, kind| settings.confidences.of(kind);

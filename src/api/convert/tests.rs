@@ -14,7 +14,6 @@ use prost_types::value::Kind;
 
 use super::*;
 use crate::proto;
-use crate::service::Candidates;
 use engine::domain::AttributeValue;
 use engine::domain::Attributes;
 use engine::domain::DecisionId;
@@ -137,6 +136,13 @@ prop_compose! {
     }
 }
 
+fn duration() -> impl Strategy<Value = Option<prost_types::Duration>> {
+    let ordinary = (0_i64..1_000_000, 0..1_000_000_000);
+    let wild = (any::<i64>(), any::<i32>());
+    let duration = prop_oneof![6 => ordinary, 1 => wild];
+    option::of(duration.prop_map(|(seconds, nanos)| prost_types::Duration { seconds, nanos }))
+}
+
 prop_compose! {
     fn message_request()(
         (user_id, device_type, location) in (text(), text(), text()),
@@ -144,15 +150,16 @@ prop_compose! {
         candidate_ids in texts(),
         timestamp in time(),
         utc_offset_minutes in option::of(prop_oneof![4 => -840..=840, 1 => any::<i32>()]),
-        shares in (option::of(single()), option::of(single()), option::of(single())),
+        shares in (option::of(double()), option::of(double()), option::of(double())),
         enable_diversity in any::<Option<bool>>(),
         max_results in prop_oneof![4 => 0_u32..=500, 1 => any::<u32>()],
         (topics, sources, exclude_item_ids) in (texts(), texts(), texts()),
         published_after in time(),
         expression in text(),
-        rules in (any::<Option<u32>>(), option::of(single()), any::<Option<i32>>()),
+        rules in (any::<Option<u32>>(), option::of(double()), any::<i32>()),
+        cooldown in duration(),
         (pinned, position) in (text(), 0_u32..30),
-        strategy in option::of(prop_oneof![4 => 0..3, 1 => any::<i32>()]),
+        strategy in prop_oneof![4 => 0..3, 1 => any::<i32>()],
         min_watermark in any::<u64>(),
     ) -> proto::PersonalizeRequest {
         let context = proto::RequestContext {
@@ -163,7 +170,6 @@ prop_compose! {
             topic_diversity_threshold: shares.0,
             source_diversity_threshold: shares.1,
             diversity_weight: shares.2,
-            max_results,
             serendipity_weight: rules.1,
             max_per_topic: rules.0,
             method: rules.2,
@@ -171,10 +177,10 @@ prop_compose! {
         };
         let filters = proto::Filters {
             topics, sources, exclude_item_ids, published_after, expression,
-            seen_cooldown_hours: rules.1, seen_after_sessions: rules.0, ..Default::default()
+            seen_cooldown: cooldown, seen_after_sessions: rules.0, ..Default::default()
         };
         proto::PersonalizeRequest {
-            user_id, candidates, candidate_ids, strategy, min_watermark,
+            user_id, candidates, candidate_ids, max_results, strategy, min_watermark,
             pins: vec![proto::Pin { item_id: pinned, position }],
             context: Some(context), diversity: Some(diversity), filters: Some(filters),
             ..Default::default()
@@ -280,9 +286,7 @@ proptest! {
         let settings = Settings { embedding_dimension: DIMENSION as u32, ..Settings::default() };
         match personalize(message, &settings, NOW, DecisionId::parse("d").unwrap()) {
             Ok(read) => {
-                if let Candidates::Given { items, .. } = &read.candidates {
-                    items.iter().for_each(|item| check_item(item));
-                }
+                read.candidates.items.iter().for_each(|item| check_item(item));
                 check_time(read.now, NOW.plus_millis(limits::FUTURE_MS));
                 prop_assert!(read.utc_offset_minutes.abs() <= 840);
                 let choice = read.choice;
@@ -302,18 +306,19 @@ proptest! {
     fn settings_are_in_their_ranges_or_their_violations_are_named(
         factors in option::of(any::<u32>()),
         dimension in option::of(prop_oneof![1_u32..5_000, any::<u32>()]),
-        numbers in vec(option::of(double()), 6),
-        epsilon in option::of(single()),
+        numbers in vec(option::of(double()), 3),
+        times in (duration(), duration(), duration()),
+        epsilon in option::of(double()),
         strategy in option::of(0..4),
     ) {
         let message = proto::NamespaceSettings {
             collaborative_factors: factors,
             collaborative_regularization: numbers[0],
             unobserved_weight: numbers[1],
-            popularity_half_life_hours: numbers[2],
-            trend_half_life_hours: numbers[3],
-            profile_half_life_hours: numbers[4],
-            rating_threshold: numbers[5],
+            popularity_half_life: times.0,
+            trend_half_life: times.1,
+            profile_half_life: times.2,
+            rating_threshold: numbers[2],
             strategy,
             epsilon,
             embedding_dimension: dimension,

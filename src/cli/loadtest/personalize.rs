@@ -14,7 +14,7 @@ use tonic::transport::Channel;
 
 use crate::cli::Failure;
 use crate::cli::loadtest::drive::Call;
-use crate::proto::DiversityParams;
+use crate::proto::ItemView;
 use crate::proto::ListItemsRequest;
 use crate::proto::PersonalizeRequest;
 use crate::proto::catalog_service_client::CatalogServiceClient;
@@ -68,9 +68,13 @@ pub async fn listed_items(channel: Channel, namespace: &str) -> Result<Vec<Strin
     let mut client = CatalogServiceClient::new(channel);
     let mut ids = Vec::new();
     let mut page_token = String::new();
-    for _ in 0..ITEMS.div_ceil(PAGE as usize) {
-        let request =
-            ListItemsRequest { namespace: namespace.to_owned(), page_size: PAGE, page_token };
+    while ids.len() < ITEMS {
+        let request = ListItemsRequest {
+            namespace: namespace.to_owned(),
+            page_size: PAGE,
+            page_token,
+            view: ItemView::Basic.into(),
+        };
         let page = client.list_items(request).await?.into_inner();
         ids.extend(page.items.into_iter().map(|item| item.item_id));
         if page.next_page_token.is_empty() {
@@ -115,10 +119,7 @@ impl Personalize {
                 namespace: population.namespace.clone(),
                 user_id: population.user(&mut rng),
                 candidate_ids: distinct(&population.items, options.candidates, &mut rng),
-                diversity: (options.max_results > 0).then(|| DiversityParams {
-                    max_results: options.max_results,
-                    ..DiversityParams::default()
-                }),
+                max_results: options.max_results,
                 ..PersonalizeRequest::default()
             })
             .collect();

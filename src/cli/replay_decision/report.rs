@@ -193,6 +193,7 @@ impl Call {
             context_watermark: detail.context_watermark,
             candidates_from: match &request {
                 _ if detail.remembered => "remembered",
+                Ok(request) if is_given(request) && request.retrieve => "given and catalogue",
                 Ok(request) if is_given(request) => "given",
                 Ok(_) => "catalogue",
                 Err(_) => "unknown",

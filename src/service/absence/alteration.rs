@@ -1,6 +1,5 @@
 //! Single changes of a request that may bring an item in.
 
-use crate::service::personalize::Candidates;
 use crate::service::personalize::PersonalizeCall;
 use engine::Boost;
 use engine::Change;
@@ -72,11 +71,7 @@ impl Alteration {
         let choice = &mut call.choice;
         match self {
             Self::Without(rule) => without(&mut call.filter, rule, item_id),
-            Self::AddCandidate => {
-                if let Candidates::Given { ids, .. } = &mut call.candidates {
-                    ids.push(item_id.clone());
-                }
-            }
+            Self::AddCandidate => call.candidates.ids.push(item_id.clone()),
             Self::MaxResults(positions) => choice.positions = positions,
             Self::Boost(addend) => {
                 let target = Target::Item(item_id.as_str().into());

@@ -215,7 +215,7 @@ impl Handle {
     /// Why the budget is used up: the store does not take what is queued, or not fast enough.
     fn full(&self) -> Error {
         match self.store.health().degraded() {
-            Some(reason) => unavailable(reason),
+            Some(degraded) => unavailable(&degraded.text),
             None => Error::Overloaded("the queue of records to write is full"),
         }
     }

@@ -12,6 +12,8 @@ use super::serving::Done;
 use super::serving::Serving;
 use super::slot::Phase;
 use super::training;
+use crate::service::degradation::Degradation;
+use crate::service::degradation::DegradedReason;
 use crate::service::error::Error;
 use crate::storage;
 use engine::TrainingError;
@@ -80,8 +82,9 @@ impl Serving {
     pub(super) fn stop_learning(&mut self, reason: &str) {
         tracing::error!(namespace = %self.slot.name, reason, "learning stopped");
         self.learner = None;
-        let impairment = format!("learning stopped: {reason}");
-        self.namespace.change(|condition| condition.impairment = Some(impairment.into()));
+        let text = format!("learning stopped: {reason}");
+        let stopped = Degradation::new(DegradedReason::LearningStopped, text);
+        self.namespace.change(|condition| condition.impairment = Some(stopped));
         if self.slot.is_opening() {
             self.slot.phase.send_replace(Phase::Serving(self.namespace.clone()));
         }

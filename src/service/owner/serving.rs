@@ -23,6 +23,8 @@ use super::schedule::Schedule;
 use super::slot::Command;
 use super::slot::Phase;
 use super::slot::Slot;
+use crate::service::degradation::Degradation;
+use crate::service::degradation::DegradedReason;
 use crate::service::error::Error;
 use crate::service::lease_keeper::Lease;
 use crate::service::log_writer::LogTail;
@@ -150,8 +152,9 @@ impl Serving {
                 namespace = %self.slot.name, batches = damaged_hashes,
                 "event hashes are damaged: nothing can be recorded"
             );
-            let impairment = "event hashes of the log are damaged: nothing can be recorded";
-            self.namespace.change(|condition| condition.impairment = Some(impairment.into()));
+            let text = "event hashes of the log are damaged: nothing can be recorded";
+            let damaged = Degradation::new(DegradedReason::EventHashesDamaged, text);
+            self.namespace.change(|condition| condition.impairment = Some(damaged));
         }
         let watermark = learner.position.sequence;
         tracing::info!(namespace = %self.slot.name, watermark, snapshot_at, "namespace opened");
@@ -179,7 +182,7 @@ impl Serving {
         );
         with.metrics.log_chain_breaks.inc();
         self.learner = None;
-        self.namespace.discard("the log lost records that were learnt: the model is rebuilt");
+        self.namespace.discard();
         self.namespace.tail.rewind();
         self.jobs.abort_all();
         self.duties.cancel();

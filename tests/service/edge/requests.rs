@@ -68,10 +68,10 @@ async fn small_things_that_are_large_in_memory_are_refused_before_they_are_decod
     for (method, element, field) in [
         (RECORD, [0x12, 0], "interactions"),
         ("CatalogService/UpsertItems", [0x12, 0], "items"),
-        (PERSONALIZE, [0x1a, 0], "candidates"),
+        (PERSONALIZE, [0x32, 0], "candidates"),
     ] {
         let message = element.repeat(8_000_000);
-        let decoded = PersonalizeRequest::decode(&[0x1a_u8, 0][..]);
+        let decoded = PersonalizeRequest::decode(&[0x32_u8, 0][..]);
         assert_eq!(decoded.expect("a message").candidates.len(), 1, "the bytes name the field");
         let asked = Instant::now();
         let status = call_with_bytes(&api.channel, method, message).await.unwrap_err();

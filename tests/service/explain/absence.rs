@@ -9,6 +9,7 @@ use personalization::proto::FilterRule;
 use personalization::proto::Filters;
 use personalization::proto::Interaction;
 use personalization::proto::InteractionType;
+use personalization::proto::ListRule;
 use personalization::proto::PersonalizeRequest;
 use personalization::proto::RequestChange;
 use personalization::proto::RequestContext;
@@ -57,15 +58,15 @@ fn changed(
                 FilterRule::FrequencyCap => request.frequency_cap_per_day = Some(0),
                 other => panic!("not used here: {other:?}"),
             },
-            Change::MaxResults(positions) => diversity.max_results = *positions,
+            Change::MaxResults(positions) => request.max_results = *positions,
             Change::BoostAdd(addend) => request.boosts.push(Boost {
                 target: Some(boost::Target::ItemId(item.to_owned())),
                 change: Some(boost::Change::Add(*addend)),
             }),
-            Change::SwitchOff(field) => match field.as_str() {
-                "max_per_topic" => diversity.max_per_topic = Some(0),
-                "diversity_weight" => diversity.diversity_weight = Some(0.0),
-                other => panic!("not used here: {other}"),
+            Change::SwitchOff(rule) => match ListRule::try_from(*rule).unwrap() {
+                ListRule::MaxPerTopic => diversity.max_per_topic = Some(0),
+                ListRule::DiversityWeight => diversity.diversity_weight = Some(0.0),
+                other => panic!("not used here: {other:?}"),
             },
             Change::AddCandidate(_) => request.candidate_ids.push(item.to_owned()),
         }
@@ -203,17 +204,16 @@ async fn an_item_that_a_cap_or_variety_holds_back_is_suppressed_by_it() {
     let by_score = api.personalize(plain.clone()).await.recommendations;
     let capped = DiversityParams {
         enable_diversity: Some(false),
-        max_results: 10,
         max_per_topic: Some(3),
         ..DiversityParams::default()
     };
     let varied = DiversityParams {
-        max_results: 10,
         topic_diversity_threshold: Some(0.0),
         diversity_weight: Some(0.7),
         ..DiversityParams::default()
     };
-    for (diversity, field) in [(capped, "max_per_topic"), (varied, "diversity_weight")] {
+    let rules = [(capped, ListRule::MaxPerTopic), (varied, ListRule::DiversityWeight)];
+    for (diversity, rule) in rules {
         let request = PersonalizeRequest { diversity: Some(diversity), ..plain.clone() };
         let list = api.personalize(request.clone()).await.recommendations;
         let is_gone = |id: &str| list.iter().all(|shown| shown.item_id != id);
@@ -221,7 +221,7 @@ async fn an_item_that_a_cap_or_variety_holds_back_is_suppressed_by_it() {
         let answer = explain(&api, &request, &gone.item_id).await;
         assert_eq!(answer.cause(), AbsenceCause::Suppressed, "{answer:?}");
         assert_eq!(answer.candidate_rank.as_ref().unwrap().rank, gone.position);
-        let off = RequestChange { change: Some(Change::SwitchOff(field.to_owned())) };
+        let off = RequestChange { change: Some(Change::SwitchOff(rule.into())) };
         assert_eq!(answer.suppressed_by, std::slice::from_ref(&off), "{answer:?}");
         let request = changed(&request, &[off], &gone.item_id);
         assert_eq!(position_of(&api, &request, &gone.item_id).await, Some(gone.position));

@@ -77,12 +77,12 @@ impl World {
 pub fn greedy(user: &str, positions: u32) -> PersonalizeRequest {
     PersonalizeRequest {
         user_id: user.to_owned(),
-        strategy: Some(Strategy::Greedy.into()),
+        strategy: Strategy::Greedy.into(),
         diversity: Some(DiversityParams {
             enable_diversity: Some(false),
-            max_results: positions,
             ..DiversityParams::default()
         }),
+        max_results: positions,
         ..PersonalizeRequest::default()
     }
 }

@@ -50,7 +50,7 @@ async fn components_add_up_to_scores_and_positions_and_propensities_are_sound() 
             let answer = api
                 .personalize(PersonalizeRequest {
                     user_id: user_id.to_owned(),
-                    strategy: Some(strategy.into()),
+                    strategy: strategy.into(),
                     min_watermark,
                     ..PersonalizeRequest::default()
                 })
@@ -76,7 +76,7 @@ async fn greedy_is_certain_of_its_choice_and_epsilon_greedy_is_not() {
         answer.recommendations.iter().map(|item| item.item_id.clone()).collect()
     };
     assert_eq!(order(&certain), order(&again));
-    let strategy = Some(Strategy::EpsilonGreedy.into());
+    let strategy = Strategy::EpsilonGreedy.into();
     let exploring = api.personalize(PersonalizeRequest { strategy, ..request }).await;
     assert!(exploring.recommendations.iter().all(|item| item.propensity < 1.0));
 }
@@ -101,7 +101,6 @@ async fn a_topic_or_a_source_takes_no_more_positions_than_its_threshold_leaves()
     let none = DiversityParams {
         topic_diversity_threshold: Some(0.0),
         diversity_weight: Some(0.0),
-        max_results: 10,
         ..DiversityParams::default()
     };
     for (threshold, most) in [(0.3, 7), (0.5, 5), (0.9, 1)] {
@@ -126,7 +125,6 @@ async fn thresholds_are_not_used_with_variety_off() {
         topic_diversity_threshold: Some(0.9),
         source_diversity_threshold: Some(0.9),
         diversity_weight: Some(1.0),
-        max_results: 10,
         ..DiversityParams::default()
     };
     let plain = PersonalizeRequest { min_watermark, ..greedy("metal-fan-3", 10) };

@@ -1,6 +1,9 @@
 //! What is ranked: given candidates, retrieved ones, and what filters leave of them.
 
+use std::collections::BTreeSet;
+
 use personalization::proto::Filters;
+use personalization::proto::Item;
 use personalization::proto::PersonalizeRequest;
 use personalization::proto::PersonalizeResponse;
 
@@ -81,6 +84,33 @@ async fn without_candidates_the_whole_catalogue_is_searched() {
     assert_eq!(api.personalize(request).await.recommendations.len(), 40);
     let default = PersonalizeRequest { user_id: "new-user".to_owned(), ..Default::default() };
     assert_eq!(api.personalize(default).await.recommendations.len(), 20);
+}
+
+#[tokio::test]
+async fn described_and_named_candidates_and_the_catalogue_are_ranked_in_one_list() {
+    let (_server, api, min_watermark) = world().await;
+    let request = PersonalizeRequest {
+        candidates: vec![item("inline-1"), Item { title: "Mine".to_owned(), ..item("jazz-05") }],
+        candidate_ids: strings(["jazz-06", "nobody"]),
+        retrieve: true,
+        min_watermark,
+        ..greedy("new-user", 100)
+    };
+    let answer = api.personalize(request.clone()).await;
+    assert_eq!(answer.recommendations.len(), 41, "40 of the catalogue and one of the request");
+    assert_eq!(ids(&answer).iter().collect::<BTreeSet<_>>().len(), 41);
+    let title = |id: &str| {
+        let found = answer.recommendations.iter().find(|item| item.item_id == id);
+        found.expect("it is there").title.clone()
+    };
+    assert_eq!(title("inline-1"), "Title of inline-1");
+    assert_eq!(title("jazz-05"), "Mine", "the request's own description counts");
+    assert_eq!(answer.unknown_candidate_ids, ["nobody"]);
+    let filters = Filters { topics: strings(["jazz"]), ..Filters::default() };
+    let jazz = PersonalizeRequest { filters: Some(filters), ..request };
+    let jazz = api.personalize(jazz).await;
+    assert_eq!(jazz.recommendations.len(), 19, "a description without topics is not jazz");
+    assert!(!ids(&jazz).contains(&"jazz-05"));
 }
 
 #[tokio::test]

@@ -3,6 +3,8 @@
 use std::time::Duration;
 use std::time::Instant;
 
+use personalization::proto::Degradation;
+use personalization::proto::DegradedReason;
 use tokio::task::JoinSet;
 use tonic::Code;
 
@@ -24,13 +26,13 @@ const SECONDS: u64 = 4;
 
 /// Rankings at a modest rate for a while; every one must be given, and nothing may be wrong
 /// with it but `allowed`.
-async fn rankings(server: &Server, prefix: &str, allowed: Option<&str>) -> Vec<Duration> {
+async fn rankings(server: &Server, prefix: &str, allowed: Option<DegradedReason>) -> Vec<Duration> {
     let (api, started, mut calls) = (server.api().await, Instant::now(), Vec::new());
     while started.elapsed() < Duration::from_secs(SECONDS) {
         let called = Instant::now();
         let user = format!("{prefix}-fan-{}", calls.len() % 20);
         let answer = api.personalize(greedy(&user, 10)).await;
-        let is_allowed = |reason: &String| allowed.is_some_and(|allowed| reason.ends_with(allowed));
+        let is_allowed = |one: &Degradation| Some(one.reason()) == allowed;
         assert!(answer.degraded.iter().all(is_allowed), "{:?}", answer.degraded);
         calls.push(called.elapsed());
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -50,7 +52,7 @@ async fn rankings_go_on_while_ingest_is_saturated() {
     producers.progress().await;
     let (before, started) = (producers.acked(), Instant::now());
     // More is written than one core of a development build learns, and answers say so.
-    let busy = rankings(&server, "metal", Some("records behind the log")).await;
+    let busy = rankings(&server, "metal", Some(DegradedReason::BehindLog)).await;
     let acked = (producers.acked() - before) as f64 / started.elapsed().as_secs_f64();
     assert!(busy.iter().all(|&took| took < Duration::from_secs(5)), "{}", percentiles(busy));
     println!("rankings at {acked:.0} events/s: {}", percentiles(busy));

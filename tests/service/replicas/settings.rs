@@ -37,7 +37,7 @@ async fn a_change_by_one_replica_is_in_the_next_answer_of_the_other_and_none_is_
     let epsilon = |epsilon| NamespaceSettings { epsilon: Some(epsilon), ..Default::default() };
     let novelty = |weight| NamespaceSettings { novelty_weight: Some(weight), ..Default::default() };
     for round in 1..=8_u8 {
-        let value = f32::from(round) / 16.0;
+        let value = f64::from(round) / 16.0;
         let (one, other) = tokio::join!(
             update(&to_a, epsilon(value), &[], ""),
             update(&to_b, novelty(value), &[], ""),

@@ -108,11 +108,11 @@ async fn what_was_seen_comes_back_after_its_hours_and_until_it_was_had_often_eno
         all.into_iter().filter(|id| !ids(&answer).contains(id)).collect::<Vec<_>>()
     };
     assert_eq!(missing(Filters::default()).await.len(), 3);
-    let two_hours = Filters { seen_cooldown_hours: Some(2.0), ..Filters::default() };
+    let seen_cooldown = Some(prost_types::Duration { seconds: 7_200, nanos: 0 });
+    let two_hours = Filters { seen_cooldown, ..Filters::default() };
     assert_eq!(missing(two_hours).await, ["jazz-02"]);
     let twice = Filters { seen_after_sessions: Some(2), ..Filters::default() };
     assert_eq!(missing(twice).await, ["jazz-03"]);
-    let never =
-        Filters { include_seen: Some(false), seen_cooldown_hours: Some(2.0), ..Filters::default() };
+    let never = Filters { include_seen: Some(false), seen_cooldown, ..Filters::default() };
     assert_eq!(missing(never).await.len(), 3);
 }

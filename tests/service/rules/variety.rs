@@ -9,17 +9,16 @@ use crate::harness::greedy;
 use crate::harness::of_taste;
 
 fn varied(diversity: DiversityParams) -> PersonalizeRequest {
-    let diversity = DiversityParams { max_results: 10, ..diversity };
     PersonalizeRequest { diversity: Some(diversity), ..greedy("metal-fan-3", 10) }
 }
 
 #[tokio::test]
 async fn every_method_brings_in_the_other_taste_and_calibration_keeps_to_the_users_own() {
     let (_server, api, min_watermark) = world().await;
-    let jazz = async |method: DiversityMethod, diversity_weight: f32| {
+    let jazz = async |method: DiversityMethod, diversity_weight: f64| {
         let diversity = DiversityParams {
             topic_diversity_threshold: Some(0.0),
-            method: Some(method.into()),
+            method: method.into(),
             diversity_weight: Some(diversity_weight),
             ..DiversityParams::default()
         };
@@ -34,7 +33,7 @@ async fn every_method_brings_in_the_other_taste_and_calibration_keeps_to_the_use
 #[tokio::test]
 async fn serendipity_prefers_what_is_unlike_the_past_and_novelty_what_few_know() {
     let (_server, api, min_watermark) = world().await;
-    let answer = async |serendipity_weight: f32, novelty_weight: f32| {
+    let answer = async |serendipity_weight: f64, novelty_weight: f64| {
         let diversity = DiversityParams {
             topic_diversity_threshold: Some(0.0),
             diversity_weight: Some(0.0),
@@ -48,7 +47,7 @@ async fn serendipity_prefers_what_is_unlike_the_past_and_novelty_what_few_know()
     assert_eq!(of_taste("jazz", &plain), 0);
     assert!(of_taste("jazz", &answer(1.0, 0.0).await) > 0);
     // All users like `metal-00`: with novelty alone it is the last of all 40.
-    let position = async |novelty_weight: f32| {
+    let position = async |novelty_weight: f64| {
         let mut request = greedy("new-user", 40);
         let diversity = request.diversity.as_mut().unwrap();
         diversity.enable_diversity = None;

@@ -78,8 +78,8 @@ fn inline(change: impl FnOnce(&mut Item)) -> Vec<Item> {
 fn bad_candidates() -> Vec<Wrong<PersonalizeRequest>> {
     vec![
         ("user_id", |r| r.user_id.clear()),
-        ("strategy", |r| r.strategy = Some(99)),
-        ("strategy", |r| r.strategy = Some(-1)),
+        ("strategy", |r| r.strategy = 99),
+        ("strategy", |r| r.strategy = -1),
         ("candidate_ids[1]", |r| r.candidate_ids = vec!["jazz-01".to_owned(), String::new()]),
         ("candidate_ids", |r| r.candidate_ids = vec!["jazz-01".to_owned(); 1_001]),
         ("candidates", |r| {
@@ -134,16 +134,16 @@ fn bad_contexts() -> Vec<Wrong<PersonalizeRequest>> {
             let attributes = structure([("a", value)]);
             r.context = Some(RequestContext { attributes, ..Default::default() });
         }),
-        ("diversity.max_results", |r| diversity(r).max_results = 501),
+        ("max_results", |r| r.max_results = 501),
         ("diversity.topic_diversity_threshold", |r| {
-            diversity(r).topic_diversity_threshold = Some(f32::NAN);
+            diversity(r).topic_diversity_threshold = Some(f64::NAN);
         }),
         ("diversity.source_diversity_threshold", |r| {
             diversity(r).source_diversity_threshold = Some(1.01);
         }),
         ("diversity.diversity_weight", |r| diversity(r).diversity_weight = Some(-0.01)),
         ("diversity.diversity_weight", |r| {
-            diversity(r).diversity_weight = Some(f32::NEG_INFINITY);
+            diversity(r).diversity_weight = Some(f64::NEG_INFINITY);
         }),
         ("filters.topics[0]", |r| filters(r).topics = vec![String::new()]),
         ("filters.sources[0]", |r| filters(r).sources = vec!["x".repeat(257)]),
@@ -191,14 +191,14 @@ async fn a_bad_personalize_request_is_refused_by_field() {
 async fn all_wrong_fields_of_a_request_are_named_at_once() {
     untouched(async |api| {
         let mut request = greedy("", 501);
-        request.strategy = Some(77);
+        request.strategy = 77;
         request.candidate_ids = vec![String::new()];
         let refused = api.personalization.clone().personalize(request).await.unwrap_err();
         let details = refused.get_error_details();
         let violations = &details.bad_request().unwrap().field_violations;
         let mut fields: Vec<_> = violations.iter().map(|one| one.field.as_str()).collect();
         fields.sort_unstable();
-        let expected = ["candidate_ids[0]", "diversity.max_results", "strategy", "user_id"];
+        let expected = ["candidate_ids[0]", "max_results", "strategy", "user_id"];
         assert_eq!(fields, expected);
     })
     .await;
@@ -258,6 +258,8 @@ async fn bad_catalogue_requests_are_refused_by_field() {
         assert_refused(client.delete_items(delete).await, "item_ids");
         let list = ListItemsRequest { page_size: 1_001, ..Default::default() };
         assert_refused(client.list_items(list).await, "page_size");
+        let list = ListItemsRequest { view: 3, ..Default::default() };
+        assert_refused(client.list_items(list).await, "view");
         // The last one names an item that this catalogue never had.
         for page_token in ["x", "i", "ixyz", "n6a", "\u{1}", &"i61".repeat(200), "i6e6f6e65"] {
             let page_token = page_token.to_owned();
@@ -305,7 +307,7 @@ async fn settings_out_of_range_are_refused_by_field_and_make_no_namespace() {
         ("settings.strategy", |s| s.strategy = Some(99)),
         ("settings.embedding_dimension", |s| s.embedding_dimension = Some(0)),
         ("settings.tfidf_max_features", |s| s.tfidf_max_features = Some(0)),
-        ("settings.popularity_half_life_hours", |s| s.popularity_half_life_hours = Some(0.0)),
+        ("settings.popularity_half_life", |s| s.popularity_half_life = Some(Default::default())),
     ];
     untouched(async |api| {
         for (field, change) in bad {

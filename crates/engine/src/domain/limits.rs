@@ -54,6 +54,8 @@ pub const REJECTIONS_PER_STREAM: u64 = 10_000;
 pub const MASK_PATHS: usize = 200;
 /// Items of one page of a listing.
 pub const PAGE_SIZE: usize = 1_000;
+/// Bytes of the encoded items of a page: well within the 4 MiB that clients accept by default.
+pub const PAGE_BYTES: usize = 1 << 20;
 /// Items of a page when the caller names no number.
 pub const PAGE_SIZE_DEFAULT: usize = 100;
 /// Items of one DeleteItems call.

@@ -32,6 +32,7 @@ pub struct RankerSettings {
     /// choices; `None`: without bound.
     pub exploration_allowance: Option<f32>,
     /// Hours for which a decision may be rewarded, as far as memory reaches.
+    #[serde(rename = "credit_window")]
     pub credit_hours: u32,
     /// Memory of decisions that may still be rewarded, in MiB: at 20 items each about 900
     /// decisions take one.

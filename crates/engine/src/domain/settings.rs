@@ -31,6 +31,9 @@ use crate::domain::violation::Violations;
 pub struct ConfidenceTable([f32; InteractionType::ALL.len()]);
 
 impl ConfidenceTable {
+    /// Largest absolute confidence.
+    pub const LARGEST: f32 = 100.0;
+
     pub fn of(&self, kind: InteractionType) -> f32 {
         self.0[kind.index()]
     }
@@ -112,15 +115,19 @@ pub struct Settings {
     /// quarter and a century until 100 consumptions show which of these, the trend's and
     /// 2,000 events predicts best. After this time an interaction counts half for what is
     /// consumed when, where and at which age.
+    #[serde(rename = "popularity_half_life")]
     pub popularity_half_life_hours: f32,
     /// The same for the trend, which looks at the recent past only.
+    #[serde(rename = "trend_half_life")]
     pub trend_half_life_hours: f32,
     /// The same for a user's topic, source, device and temporal preferences.
+    #[serde(rename = "profile_half_life")]
     pub profile_half_life_hours: f32,
     /// The same for item co-occurrence.
     pub cooccurrence_half_life_hours: f32,
     /// Age at which an item is half as fresh, where neither its topic or source has
     /// one nor the ages at which users consume items give one.
+    #[serde(rename = "freshness_half_life")]
     pub freshness_half_life_hours: f32,
     /// Half-lives of freshness that are not to be learnt.
     pub freshness_half_lives: FreshnessTable,
@@ -130,6 +137,7 @@ pub struct Settings {
     pub new_item_impressions: u32,
     /// Age, from its publication or its first upsert, at which an item is not new
     /// any more.
+    #[serde(rename = "new_item_age")]
     pub new_item_days: f32,
     /// How much the uncertainty about a new item adds to its score under strategies
     /// that explore, in standard deviations of its reward; 0 is nothing.
@@ -163,6 +171,7 @@ pub struct Settings {
     pub frequency_cap_per_day: u32,
     /// Hours for which an item stays away after the user had it when the
     /// request does not say; 0: no such rule.
+    #[serde(rename = "seen_cooldown")]
     pub seen_cooldown_hours: f32,
     /// Times (sessions) that a user has had an item from which on it stays away when the
     /// request does not say; 0: no such rule.
@@ -305,7 +314,8 @@ impl Settings {
         }
         for kind in InteractionType::ALL {
             let confidence = self.confidences.of(kind);
-            if !(confidence.is_finite() && confidence.abs() <= 100.0) {
+            // Written so that NaN fails, too.
+            if !(-ConfidenceTable::LARGEST..=ConfidenceTable::LARGEST).contains(&confidence) {
                 violations.add(format!("confidences.{}", kind.name()), "must lie in -100..=100");
             }
         }

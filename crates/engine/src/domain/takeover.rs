@@ -95,8 +95,8 @@ impl TakeoverChange {
         let (least, most) = Self::REWARD_WINDOW_SECONDS;
         let window = self.reward_window_seconds;
         if let Some(seconds) = window.filter(|seconds| !(least..=most).contains(seconds)) {
-            let reason = format!("must lie in {least}..={most}, is {seconds}");
-            violations.add("reward_window_seconds", reason);
+            let reason = format!("must be {least} to {most} seconds, is {seconds}");
+            violations.add("reward_window", reason);
         }
         violations.finish(self)
     }
@@ -141,7 +141,7 @@ mod tests {
             restart: false,
         };
         let fields: Vec<_> = wrong.check().unwrap_err().into_iter().map(|v| v.field).collect();
-        assert_eq!(fields, ["share", "popular_share", "alpha", "reward_window_seconds"]);
+        assert_eq!(fields, ["share", "popular_share", "alpha", "reward_window"]);
     }
 
     #[test]

@@ -25,6 +25,7 @@ use crate::retrieval::boost::Boost;
 use crate::retrieval::eligibility::Eligibility;
 use crate::state::View;
 
+pub use self::source::Source as CandidateSource;
 pub use self::trace::SourceTrace;
 
 /// The least that a list needs.

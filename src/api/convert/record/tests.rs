@@ -39,8 +39,8 @@ fn text() -> impl Strategy<Value = String> {
     "[^\\x00]{0,40}"
 }
 
-fn share() -> impl Strategy<Value = Option<f32>> {
-    option::of(0.0_f32..=1.0)
+fn share() -> impl Strategy<Value = Option<f64>> {
+    option::of(0.0..=1.0)
 }
 
 fn time() -> impl Strategy<Value = Option<Time>> {
@@ -97,8 +97,7 @@ prop_compose! {
     fn diversity()(
         enable_diversity in any::<Option<bool>>(),
         shares in proptest::array::uniform5(share()),
-        method in option::of(0..=3),
-        max_results in 0_u32..=500,
+        method in 0..=3,
         caps in (option::of(0_u32..=500), option::of(0_u32..=500)),
     ) -> proto::DiversityParams {
         proto::DiversityParams {
@@ -109,7 +108,6 @@ prop_compose! {
             method,
             serendipity_weight: shares[3],
             novelty_weight: shares[4],
-            max_results,
             max_per_topic: caps.0,
             max_per_source: caps.1,
         }
@@ -123,20 +121,21 @@ prop_compose! {
         include_seen in any::<Option<bool>>(),
         published_after in time(),
         expression in prop::sample::select(&EXPRESSIONS[..]),
-        seen_cooldown_hours in option::of(0.0_f32..1e6),
+        cooldown_seconds in option::of(0_i64..3_600_000_000),
         seen_after_sessions in option::of(0_u32..=65_535),
     ) -> proto::Filters {
         let expression = expression.to_owned();
+        let seen_cooldown =
+            cooldown_seconds.map(|seconds| prost_types::Duration { seconds, nanos: 0 });
         proto::Filters {
             topics, sources, attributes, exclude_item_ids, include_seen, published_after,
-            expression, seen_cooldown_hours, seen_after_sessions,
+            expression, seen_cooldown, seen_after_sessions,
         }
     }
 }
 
 fn exploration() -> impl Strategy<Value = proto::ExplorationParams> {
-    let numbers =
-        (option::of(0.0_f32..=10.0), option::of(0.0_f32..=1e5), option::of(0.001_f32..=1.0));
+    let numbers = (option::of(0.0..=10.0), option::of(0.0..=1e5), option::of(0.001..=1.0));
     (share(), numbers).prop_map(
         |(epsilon, (exploration_scale, square_cb_gamma, propensity_floor))| {
             proto::ExplorationParams {
@@ -170,17 +169,17 @@ prop_compose! {
         (user_id, variant) in (id(), prop_oneof![Just(String::new()), id()]),
         (candidates, candidate_ids) in (vec(item(), 0..4), labels()),
         context in option::of(context()),
-        diversity in option::of(diversity()),
+        (diversity, max_results) in (option::of(diversity()), 0_u32..=500),
         filters in option::of(filters()),
-        strategy in option::of(0..=5),
-        (explain, min_watermark) in (any::<bool>(), any::<u64>()),
+        strategy in 0..=5,
+        (explain, retrieve, min_watermark) in (any::<bool>(), any::<bool>(), any::<u64>()),
         pinned in 0_u32..3,
         boosts in vec(boost(), 0..4),
         frequency_cap_per_day in option::of(0_u32..=1_000),
         exploration in option::of(exploration()),
         (own_order, popular) in (labels(), any::<bool>()),
     ) -> proto::PersonalizeRequest {
-        let positions = match diversity.as_ref().map_or(0, |diversity| diversity.max_results) {
+        let positions = match max_results {
             0 => 20,
             positions => positions,
         };
@@ -188,7 +187,7 @@ prop_compose! {
         proto::PersonalizeRequest {
             namespace: "of-the-record".to_owned(),
             user_id, candidates, candidate_ids, context, diversity, filters, strategy, explain,
-            min_watermark,
+            max_results, retrieve, min_watermark,
             pins: (0..pinned.min(positions)).map(pin).collect(),
             boosts, frequency_cap_per_day, exploration, variant,
             baseline_popular: popular && own_order.is_empty(),

@@ -1,4 +1,4 @@
-//! The sources of candidates by name.
+//! The sources of candidates.
 
 /// Where candidates come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,23 +33,4 @@ impl Source {
         Self::Boosts,
         Self::Explore,
     ];
-
-    /// Sources that are score components have the component's name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Factors => "collaborative",
-            Self::Cooccurrence => "cooccurrence",
-            Self::ItemItem => "item_item",
-            Self::Content => "content",
-            Self::Embedding => "embedding",
-            Self::Cohorts => "cohorts",
-            Self::Location => "location",
-            Self::Popular => "popular",
-            Self::Trending => "trending",
-            Self::Fresh => "fresh",
-            Self::Newcomers => "new_items",
-            Self::Boosts => "boosts",
-            Self::Explore => "random",
-        }
-    }
 }

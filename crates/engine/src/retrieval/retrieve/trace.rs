@@ -13,7 +13,7 @@ use crate::retrieval::retrieve::sources::Search;
 /// The result of one source for one item.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SourceTrace {
-    pub name: &'static str,
+    pub source: Source,
     /// Items it gave.
     pub given: usize,
     /// Position of the item among them, from 0; `None` when it is not.
@@ -37,7 +37,7 @@ impl Retrieval<'_> {
         let trace = |source: Source| {
             let found = search.found_by(source, supply)?;
             Ok(SourceTrace {
-                name: source.name(),
+                source,
                 given: found.len(),
                 position: found.iter().position(|&index| index == item),
                 score: self.score(source, item),
