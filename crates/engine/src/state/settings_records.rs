@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::domain::Sequence;
 
-/// Records that are remembered: whoever has written one asks about it within seconds.
+/// Records that are remembered: the one who wrote a record asks about it within seconds.
 const REMEMBERED: usize = 16;
 
 /// The last records that changed the settings, the one in force last.
