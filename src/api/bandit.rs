@@ -44,8 +44,11 @@ impl BanditService for BanditApi {
         let Admitted { namespace, view, deadline } = admitted;
         let checked = convert::select_arm(message, view.settings()).map_err(status::invalid)?;
         let now = self.service.clock.now();
+        let may_repeat = checked.decision_id.is_some();
+        let make_id = || DecisionId::parse(new_id(now)).expect("a UUID is an id");
         let call = SelectArmCall {
-            decision_id: DecisionId::parse(new_id(now)).expect("a UUID is an id"),
+            decision_id: checked.decision_id.unwrap_or_else(make_id),
+            may_repeat,
             set: checked.set,
             offered: checked.offered,
             context: checked.context,
@@ -53,7 +56,8 @@ impl BanditService for BanditApi {
             epsilon: checked.epsilon,
             now,
         };
-        let selected = self.service.select_arm(&namespace, view, call, deadline).await?;
+        let (service, timeout) = (&self.service, time.timeout());
+        let selected = service.select_arm(&namespace, view, call, timeout, deadline).await?;
         Ok(Response::new(selected_message(selected)))
     }
 
@@ -95,21 +99,22 @@ impl BanditService for BanditApi {
 }
 
 fn selected_message(selected: SelectedArm) -> proto::SelectArmResponse {
-    let found = selected.found;
-    let arms = selected.offered.iter().enumerate().map(|(position, arm)| proto::OfferedArm {
-        arm: arm.to_string(),
-        propensity: found.propensities[position],
-        mean: found.means[position],
-        standard_deviation: found.deviations[position],
+    let SelectedArm { selection, sequence } = selected;
+    let chosen = &selection.offered[selection.chosen as usize];
+    let arms = selection.offered.iter().map(|arm| proto::OfferedArm {
+        arm: arm.name.to_string(),
+        propensity: arm.propensity,
+        mean: arm.mean,
+        standard_deviation: arm.deviation,
     });
     proto::SelectArmResponse {
-        decision_id: selected.decision_id.to_string(),
-        arm: selected.offered[found.chosen].to_string(),
-        propensity: found.propensities[found.chosen],
+        decision_id: selection.decision_id.to_string(),
+        arm: chosen.name.to_string(),
+        propensity: chosen.propensity,
         arms: arms.collect(),
-        strategy: convert::arm_strategy_message(selected.strategy).into(),
-        sequence: selected.sequence,
-        watermark: selected.watermark,
+        strategy: convert::arm_strategy_message(selection.strategy).into(),
+        sequence,
+        watermark: selection.watermark,
     }
 }
 

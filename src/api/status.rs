@@ -4,8 +4,8 @@
 //! | --- | --- | --- |
 //! | `INVALID_ARGUMENT` | corrects the fields of `BadRequest`; sending again is useless | nothing |
 //! | `NOT_FOUND` | checks the namespace, user, item or arm set that `ErrorInfo` names | nothing |
-//! | `ALREADY_EXISTS` | uses the namespace that exists, or another name | nothing |
-//! | `FAILED_PRECONDITION` | changes the state first: records more to train on, names another namespace | nothing |
+//! | `ALREADY_EXISTS` | uses the namespace that exists, or another name; another `decision_id` for another selection | nothing |
+//! | `FAILED_PRECONDITION` | changes the state first: records more to train on, sets other weights of regularization, names another namespace | nothing |
 //! | `ABORTED` | waits for the training that runs, then calls again if it is still needed; reads the settings again and changes those | nothing |
 //! | `CANCELLED` | calls again if the training is still needed | nothing |
 //! | `DEADLINE_EXCEEDED` | calls again with a later deadline or without `min_watermark` | looks at the lag and the load when it is frequent |
@@ -83,6 +83,10 @@ fn status(error: Error) -> Status {
         Error::NoArmSet(name) => {
             explained(Code::NotFound, &message, "ARM_SET_NOT_FOUND", [("arm_set", name)])
         }
+        Error::SelectionDiffers { decision_id, arm_set } => {
+            let metadata = [("decision_id", decision_id), ("arm_set", arm_set)];
+            explained(Code::AlreadyExists, &message, "SELECTION_DIFFERS", metadata)
+        }
         Error::SettingsChanged { namespace, etag } => {
             let metadata = [("namespace", namespace.to_string()), ("etag", etag)];
             explained(Code::Aborted, &message, "SETTINGS_CHANGED", metadata)
@@ -120,13 +124,15 @@ fn status(error: Error) -> Status {
         Error::DeadlinePassed => {
             explained(Code::DeadlineExceeded, &message, "DEADLINE_EXCEEDED", [])
         }
-        // Logged where it happened, under the same id.
-        Error::Internal { id } => {
-            let message = format!("internal error {id}: the log tells more under this id");
-            explained(Code::Internal, &message, "INTERNAL", [("id", id)])
-        }
+        Error::Internal { id } => internal(id),
         Error::Storage(error) => stored(error, &message),
     }
+}
+
+/// The status of a mistake of ours. Logged where it happened, under the same id.
+fn internal(id: String) -> Status {
+    let message = format!("internal error {id}: the log tells more under this id");
+    explained(Code::Internal, &message, "INTERNAL", [("id", id)])
 }
 
 /// The status of a training that published nothing.
@@ -142,9 +148,7 @@ fn untrained(error: TrainingError, message: &str) -> Status {
         }
         TrainingError::Cancelled => explained(Code::Cancelled, message, "TRAINING_CANCELLED", []),
         TrainingError::Diverged => {
-            let id = short_id();
-            tracing::error!(id, "a training diverged: regularization may be too weak");
-            explained(Code::Internal, message, "TRAINING_DIVERGED", [("id", id)])
+            explained(Code::FailedPrecondition, message, "TRAINING_DIVERGED", [])
         }
     }
 }
@@ -266,6 +270,9 @@ mod tests {
         let too_new = storage::Error::TooNew { what: "secret", found: 2, known: 1 };
         let behind = Error::WatermarkNotReached { requested: 9, watermark: 4 };
         let changed = Error::SettingsChanged { namespace: shop(), etag: "e".to_owned() };
+        let (decision_id, arm_set) = ("d".to_owned(), "a".to_owned());
+        let differs = Error::SelectionDiffers { decision_id, arm_set };
+        let diverged = Error::Training(TrainingError::Diverged);
         let few = TrainingError::TooLittleData { found: 3 };
         let worse = TrainingError::NotBetter { candidate: 0.1, serving: 0.2 };
         let opening = Error::Opening { name: shop(), progress: Progress::default() };
@@ -280,6 +287,7 @@ mod tests {
             (Error::NoUser("u".to_owned()), Code::NotFound, "USER_NOT_FOUND", false),
             (Error::NoItem("i".to_owned()), Code::NotFound, "ITEM_NOT_FOUND", false),
             (Error::NoArmSet("a".to_owned()), Code::NotFound, "ARM_SET_NOT_FOUND", false),
+            (differs, Code::AlreadyExists, "SELECTION_DIFFERS", false),
             (changed, Code::Aborted, "SETTINGS_CHANGED", false),
             (behind, Code::DeadlineExceeded, "WATERMARK_NOT_REACHED", false),
             (Error::TrainingRuns, Code::Aborted, "TRAINING_RUNS", false),
@@ -291,7 +299,7 @@ mod tests {
                 "TRAINING_CANCELLED",
                 false,
             ),
-            (Error::Training(TrainingError::Diverged), Code::Internal, "TRAINING_DIVERGED", false),
+            (diverged, Code::FailedPrecondition, "TRAINING_DIVERGED", false),
             (
                 Error::RateLimited { what: "events", limit: 5 },
                 Code::ResourceExhausted,

@@ -1,6 +1,11 @@
 //! Selecting an arm and rewarding it: both answers wait for the commit.
+//!
+//! - A selection whose id the caller made may be sent again, to any replica. The first record with
+//!   the id counts: the engine passes over later ones while that one may be rewarded. So a call
+//!   waits until its record is learnt, asks the view which record is the first, and answers from it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Service;
 use super::blocking::Deadline;
@@ -15,6 +20,7 @@ use engine::ArmSet;
 use engine::ChosenArm;
 use engine::View;
 use engine::choose_arm;
+use engine::decision_key;
 use engine::domain::ArmContext;
 use engine::domain::ArmName;
 use engine::domain::ArmReward;
@@ -33,6 +39,8 @@ use engine::domain::limits;
 #[derive(Debug, Clone)]
 pub struct SelectArmCall {
     pub decision_id: DecisionId,
+    /// Whether the caller made the id: then the call may be one that was sent before.
+    pub may_repeat: bool,
     pub set: ArmSetName,
     pub offered: Vec<ArmName>,
     pub context: ArmContext,
@@ -44,12 +52,8 @@ pub struct SelectArmCall {
 /// A selection that is durable.
 #[derive(Debug)]
 pub struct SelectedArm {
-    pub decision_id: DecisionId,
-    pub offered: Vec<ArmName>,
-    pub found: ChosenArm,
-    pub strategy: ArmStrategy,
+    pub selection: ArmSelection,
     pub sequence: Sequence,
-    pub watermark: Sequence,
 }
 
 /// A reward that is durable.
@@ -80,8 +84,9 @@ impl SelectArmCall {
     fn selection(&self, view: &View, found: &ChosenArm) -> ArmSelection {
         let offered = self.offered.iter().enumerate().map(|(position, name)| OfferedArm {
             name: name.clone(),
-            propensity: found.propensities[position] as f32,
-            mean: found.means[position] as f32,
+            propensity: found.propensities[position],
+            mean: found.means[position],
+            deviation: found.deviations[position],
         });
         ArmSelection {
             decision_id: self.decision_id.clone(),
@@ -96,21 +101,37 @@ impl SelectArmCall {
             seed: view.settings().seed,
         }
     }
+
+    /// Whether the selection is the answer to this call, when both have one id. A repeated call
+    /// may describe another moment, so contexts are not compared.
+    fn is_answered_by(&self, selection: &ArmSelection) -> bool {
+        let offered = selection.offered.iter().map(|arm| &arm.name);
+        self.decision_id == selection.decision_id
+            && self.set == selection.set
+            && self.offered.iter().eq(offered)
+    }
 }
 
 impl Service {
-    /// Chooses one of the arms on the given view and writes the selection.
+    /// Chooses one of the arms on the given view and writes the selection; of a call that was
+    /// sent before, finds what was chosen then. `timeout` bounds the wait for the record to be
+    /// learnt where the call may be repeated.
     ///
     /// # Errors
-    /// `Invalid` where the arm set cannot be what the call takes it for; what kept the
+    /// `Invalid` where the arm set cannot be what the call takes it for; `SelectionDiffers`;
+    /// `WatermarkNotReached` when the record is written and not learnt in time; what kept the
     /// record from being written.
     pub async fn select_arm(
         &self,
         namespace: &Arc<Namespace>,
         view: Arc<View>,
         call: SelectArmCall,
+        timeout: Duration,
         deadline: Deadline,
     ) -> Result<SelectedArm, Error> {
+        if let Some(sequence) = first_sequence(&view, &call) {
+            return deadline.bound(self.selected_before(namespace, &call, sequence)).await?;
+        }
         check_capacity(&view, &call).map_err(Error::Invalid)?;
         // However small: many at once must not keep the threads that serve all calls.
         let seen = view.clone();
@@ -119,18 +140,40 @@ impl Service {
             (call, found)
         };
         let (call, found) = self.reads.run(deadline, work).await?;
-        let records = vec![Record::ArmSelected(call.selection(&view, &found))];
+        let selection = call.selection(&view, &found);
+        let records = vec![Record::ArmSelected(selection.clone())];
         let appended = self.write(namespace, records).await?;
+        let sequence = accepted(&appended).unwrap_or(appended.log_end);
         namespace.known_decisions.add(Named::selection(call.decision_id.as_str()));
+        if call.may_repeat {
+            let view = namespace.view_at(sequence, timeout).await?;
+            // `None`: so much came since that it is forgotten, or the set is one too many.
+            let first = first_sequence(&view, &call).unwrap_or(sequence);
+            if first != sequence {
+                return deadline.bound(self.selected_before(namespace, &call, first)).await?;
+            }
+        }
         self.metrics.count_arm_selection(call.strategy.name());
-        Ok(SelectedArm {
-            decision_id: call.decision_id,
-            offered: call.offered,
-            found,
-            strategy: call.strategy,
-            sequence: accepted(&appended).unwrap_or(appended.log_end),
-            watermark: view.watermark(),
-        })
+        Ok(SelectedArm { selection, sequence })
+    }
+
+    /// The selection that this call led to when it was sent before.
+    async fn selected_before(
+        &self,
+        namespace: &Namespace,
+        call: &SelectArmCall,
+        sequence: Sequence,
+    ) -> Result<SelectedArm, Error> {
+        match self.namespaces.record_at(namespace, sequence).await? {
+            Record::ArmSelected(selection) if call.is_answered_by(&selection) => {
+                Ok(SelectedArm { selection, sequence })
+            }
+            Record::ArmSelected(other) => Err(Error::SelectionDiffers {
+                decision_id: call.decision_id.to_string(),
+                arm_set: other.set.to_string(),
+            }),
+            _ => Err(Error::internal("what was learnt as a selection is another record")),
+        }
     }
 
     /// Writes a reward.
@@ -164,6 +207,7 @@ impl Service {
         check_context(set, &context).map_err(Error::Invalid)?;
         let call = SelectArmCall {
             decision_id: DecisionId::parse("report").expect("an id"),
+            may_repeat: false,
             set: name.clone(),
             offered: set
                 .arms
@@ -179,6 +223,12 @@ impl Service {
         let found = self.reads.run(deadline, move |_| call.choose(&view)).await?;
         Ok(found.means.into_iter().zip(found.deviations).collect())
     }
+}
+
+/// Where the first selection of the call's id is, when the call may be one sent before.
+fn first_sequence(view: &View, call: &SelectArmCall) -> Option<Sequence> {
+    let key = call.may_repeat.then(|| decision_key(call.decision_id.as_str()));
+    key.and_then(|key| view.selection_sequence(key))
 }
 
 fn accepted(appended: &Recorded) -> Option<Sequence> {

@@ -42,6 +42,9 @@ pub enum Error {
     NoItem(String),
     #[error("arm set {0:?} has no selections")]
     NoArmSet(String),
+    /// Its id is that of another call.
+    #[error("decision {decision_id:?} is a selection from other arms or of another arm set")]
+    SelectionDiffers { decision_id: String, arm_set: String },
     /// They were changed since they were read.
     #[error("the settings of namespace {namespace} have changed: read them again")]
     SettingsChanged { namespace: NamespaceName, etag: String },

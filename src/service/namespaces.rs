@@ -37,8 +37,10 @@ use super::workers::Workers;
 use crate::storage;
 use crate::storage::NamespaceEntry;
 use crate::storage::Partition;
+use crate::storage::ReadLimit;
 use crate::telemetry::Metrics;
 use engine::domain::NamespaceName;
+use engine::domain::Record;
 use engine::domain::Sequence;
 use engine::domain::Settings;
 
@@ -302,6 +304,24 @@ impl Namespaces {
         let partition = namespace.tail.partition.clone();
         let end = self.with_stores(move |stores| stores.log.log_end(&partition)).await?;
         Ok(end.sequence)
+    }
+
+    /// A record that was learnt. Costs a read of its batch.
+    ///
+    /// # Errors
+    /// `ChainBroken` where the log has no such record; other storage errors.
+    pub(super) async fn record_at(
+        &self,
+        namespace: &Namespace,
+        sequence: Sequence,
+    ) -> Result<Record, Error> {
+        let partition = namespace.tail.partition.clone();
+        let (of, before) = (partition.clone(), sequence.saturating_sub(1));
+        let read = move |stores: &Stores| stores.log.read_from(&of, before, ReadLimit::records(1));
+        let records = self.with_stores(read).await?;
+        let found = records.into_iter().find(|record| record.sequence == sequence);
+        let broken = storage::Error::ChainBroken { partition, sequence };
+        found.map(|found| found.record).ok_or(Error::Storage(broken))
     }
 
     async fn with_stores<T: Send + 'static>(

@@ -1,5 +1,7 @@
 //! Named arms over gRPC: choosing, rewarding, learning, surviving a kill.
 
+pub mod retries;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -25,9 +27,9 @@ use crate::harness::get;
 use crate::harness::structure;
 use crate::harness::text;
 
-const LAYOUTS: [&str; 3] = ["grid", "list", "cards"];
+pub const LAYOUTS: [&str; 3] = ["grid", "list", "cards"];
 
-fn request(set: &str, arms: &[&str]) -> SelectArmRequest {
+pub fn request(set: &str, arms: &[&str]) -> SelectArmRequest {
     SelectArmRequest {
         arm_set: set.to_owned(),
         arms: arms.iter().map(|arm| (*arm).to_owned()).collect(),
@@ -39,12 +41,12 @@ fn numbers(numbers: &[f64]) -> Option<ArmContext> {
     Some(ArmContext { numbers: numbers.to_vec(), attributes: None })
 }
 
-async fn try_select(api: &Api, request: SelectArmRequest) -> Result<SelectArmResponse, Status> {
+pub async fn try_select(api: &Api, request: SelectArmRequest) -> Result<SelectArmResponse, Status> {
     let request = SelectArmRequest { namespace: api.namespace.clone(), ..request };
     Ok(api.bandit.clone().select_arm(request).await?.into_inner())
 }
 
-async fn select(api: &Api, request: SelectArmRequest) -> SelectArmResponse {
+pub async fn select(api: &Api, request: SelectArmRequest) -> SelectArmResponse {
     try_select(api, request).await.expect("an arm")
 }
 
@@ -66,7 +68,7 @@ async fn try_set(api: &Api, request: GetArmSetRequest) -> Result<GetArmSetRespon
     Ok(api.bandit.clone().get_arm_set(request).await?.into_inner())
 }
 
-async fn set(api: &Api, name: &str, min_watermark: u64) -> GetArmSetResponse {
+pub async fn set(api: &Api, name: &str, min_watermark: u64) -> GetArmSetResponse {
     let request =
         GetArmSetRequest { arm_set: name.to_owned(), min_watermark, ..Default::default() };
     try_set(api, request).await.expect("an arm set")

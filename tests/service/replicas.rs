@@ -6,6 +6,7 @@
 //!   what it took is printed.
 
 mod agreement;
+mod arms;
 mod crashes;
 mod cuts;
 mod fleet;

@@ -63,8 +63,9 @@ impl World {
         let found = choose_arm(view.arm_set(self.set.as_str()), &choice);
         let offered = self.offered.iter().enumerate().map(|(position, name)| OfferedArm {
             name: name.clone(),
-            propensity: found.propensities[position] as f32,
-            mean: found.means[position] as f32,
+            propensity: found.propensities[position],
+            mean: found.means[position],
+            deviation: found.deviations[position],
         });
         let selection = ArmSelection {
             decision_id,

@@ -26,6 +26,8 @@ use engine::domain::limits;
 /// A checked SelectArm request.
 #[derive(Debug)]
 pub struct SelectArm {
+    /// `None`: the server makes one.
+    pub decision_id: Option<DecisionId>,
     pub set: ArmSetName,
     pub offered: Vec<ArmName>,
     pub context: ArmContext,
@@ -40,6 +42,9 @@ pub fn select_arm(
     settings: &Settings,
 ) -> Result<SelectArm, Vec<Violation>> {
     let mut violations = Violations::default();
+    let named = Some(message.decision_id).filter(|id| !id.is_empty());
+    let decision_id = named.map(DecisionId::parse).transpose();
+    let decision_id = violations.take("decision_id", decision_id).flatten();
     let set = violations.take("arm_set", ArmSetName::parse(message.arm_set));
     let offered = merge(&mut violations, offered(message.arms));
     let context = violations.absorb("context", context(message.context));
@@ -51,7 +56,7 @@ pub fn select_arm(
         return Err(violations.into_vec());
     };
     let strategy = strategy.unwrap_or(settings.arms.strategy);
-    violations.finish(SelectArm { set, offered, context, strategy, epsilon })
+    violations.finish(SelectArm { decision_id, set, offered, context, strategy, epsilon })
 }
 
 /// One to some hundred names, each once.
@@ -225,9 +230,11 @@ mod tests {
             }),
             strategy: 9,
             epsilon: Some(f64::NAN),
+            decision_id: "d".repeat(257),
             ..Default::default()
         };
         let expected = [
+            "decision_id",
             "arm_set",
             "arms[2]",
             "context.numbers[1]",

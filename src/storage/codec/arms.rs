@@ -6,6 +6,7 @@ use super::attributes;
 use super::wire::Fault;
 use super::wire::Reader;
 use super::wire::put_f32;
+use super::wire::put_f64;
 use super::wire::put_floats;
 use super::wire::put_text;
 use super::wire::put_time;
@@ -21,8 +22,8 @@ use engine::domain::EventId;
 use engine::domain::OfferedArm;
 use engine::domain::Timestamp;
 
-/// A name of one byte with its length, and two floats.
-const OFFERED_BYTES_MIN: usize = 10;
+/// A name of one byte with its length, and three floats of eight.
+const OFFERED_BYTES_MIN: usize = 26;
 
 pub fn put_selection(out: &mut Vec<u8>, selection: &ArmSelection, base: Timestamp) {
     out.push(selection.strategy.code());
@@ -35,8 +36,9 @@ pub fn put_selection(out: &mut Vec<u8>, selection: &ArmSelection, base: Timestam
     put_varint(out, selection.offered.len() as u64);
     for arm in &selection.offered {
         put_text(out, arm.name.as_str());
-        put_f32(out, arm.propensity);
-        put_f32(out, arm.mean);
+        put_f64(out, arm.propensity);
+        put_f64(out, arm.mean);
+        put_f64(out, arm.deviation);
     }
     put_varint(out, selection.chosen.into());
     put_floats(out, &selection.context.numbers);
@@ -77,8 +79,9 @@ fn read_offered(reader: &mut Reader<'_>) -> Result<Vec<OfferedArm>, Fault> {
     for _ in 0..count {
         offered.push(OfferedArm {
             name: reader.parsed(ArmName::parse)?,
-            propensity: reader.f32()?,
-            mean: reader.f32()?,
+            propensity: reader.f64()?,
+            mean: reader.f64()?,
+            deviation: reader.f64()?,
         });
     }
     Ok(offered)

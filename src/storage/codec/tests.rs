@@ -158,8 +158,10 @@ fn model() -> impl Strategy<Value = Record> {
 }
 
 fn arm_selection() -> impl Strategy<Value = Record> {
-    let offered = (id(ArmName::parse), number(), number())
-        .prop_map(|(name, propensity, mean)| OfferedArm { name, propensity, mean });
+    let figure = || number().prop_map(f64::from);
+    let offered = (id(ArmName::parse), figure(), figure(), figure()).prop_map(
+        |(name, propensity, mean, deviation)| OfferedArm { name, propensity, mean, deviation },
+    );
     let ids = (id(DecisionId::parse), id(ArmSetName::parse), time());
     let numbers = (any::<u64>(), any::<u64>(), number());
     let context = (prop::collection::vec(number(), 0..6), attributes());

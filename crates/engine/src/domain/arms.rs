@@ -70,13 +70,15 @@ impl ArmContext {
     }
 }
 
-/// One arm as it was offered.
+/// One arm as it was offered, and answered.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OfferedArm {
     pub name: ArmName,
-    pub propensity: f32,
+    pub propensity: f64,
     /// Expected reward, in the context where there is one.
-    pub mean: f32,
+    pub mean: f64,
+    /// Standard deviation of the expected reward.
+    pub deviation: f64,
 }
 
 /// A selection of an arm, with all that is needed to learn from it and to audit it.

@@ -92,7 +92,7 @@ impl Engine {
             }
             Record::ArmSelected(selection) => {
                 let half_life = self.view.settings.arms.half_life_selections;
-                self.view.arms.learn_selection(selection, half_life, at);
+                self.view.arms.learn_selection(selection, half_life, record.sequence, at);
             }
             Record::ArmRewarded(reward) => {
                 let is_late = !self.view.arms.learn_reward(reward);

@@ -23,6 +23,7 @@ use crate::consumption::is_within_a_day;
 use crate::domain::Decision;
 use crate::domain::FeatureLayout;
 use crate::domain::Interaction;
+use crate::domain::Sequence;
 use crate::domain::ShownItem;
 use crate::domain::TakeoverChange;
 use crate::domain::TakeoverTrial;
@@ -48,6 +49,11 @@ impl View {
     /// The same of a selection of an arm.
     pub fn knows_selection(&self, key: u128) -> bool {
         self.arms.knows(key)
+    }
+
+    /// The sequence of such a selection: that of the first record with its id.
+    pub fn selection_sequence(&self, key: u128) -> Option<Sequence> {
+        self.arms.sequence_of(key)
     }
 
     /// What is believed that an item earns beyond its features. `None`: an item that is not

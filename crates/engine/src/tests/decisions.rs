@@ -23,6 +23,7 @@ fn selection(id: &str) -> ArmSelection {
         name: ArmName::parse(name).unwrap(),
         propensity: 0.5,
         mean: 0.0,
+        deviation: 0.0,
     });
     ArmSelection {
         decision_id: DecisionId::parse(id).unwrap(),

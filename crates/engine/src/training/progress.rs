@@ -62,7 +62,10 @@ pub enum TrainingError {
     TooLittleData { found: usize },
     #[error("the training was cancelled")]
     Cancelled,
-    #[error("the training diverged: factors are not finite, or all nearly zero")]
+    #[error(
+        "the training diverged: factors are not finite, or all nearly zero; the weights of \
+         regularization may not fit the data"
+    )]
     Diverged,
     #[error(
         "the new model would rank what users consumed since the last training worse \

@@ -4,6 +4,8 @@
 //!   [`PENDING_BYTES`] allow. A later one is ignored.
 //! - Of several rewards of one selection the best counts, in any order,
 //!   unless one is marked as a correction: then it replaces the reward so far.
+//! - A selection whose id is that of one that may still be rewarded is one sent again: it
+//!   teaches nothing, so the first one in the log is the one that counts, on every replica.
 //! - Sets beyond the limit of a namespace are not learnt. The caller of a selection checks the
 //!   limit before; two concurrent callers may both be told that one more set fits.
 //! - Models of contexts have a budget of memory, [`MODEL_BYTES`]. Beyond it, the arm that was
@@ -29,6 +31,7 @@ use crate::columns::window::Weighed;
 use crate::columns::window::Window;
 use crate::domain::ArmReward;
 use crate::domain::ArmSelection;
+use crate::domain::Sequence;
 use crate::domain::Timestamp;
 use crate::domain::limits;
 use crate::numeric::math;
@@ -48,6 +51,8 @@ const SELECTION_BYTES: usize = size_of::<PendingSelection>() + 64;
 pub struct PendingSelection {
     /// 128-bit hash of the decision id.
     pub key: u128,
+    /// Of its record.
+    sequence: Sequence,
     number: u64,
     set: u32,
     arm: u32,
@@ -116,8 +121,7 @@ impl Arms {
             && numbers.all(|number| self.pending.get(number).is_some_and(fits))
     }
 
-    /// Derives the positions of pending selections and the memory of models. In the order of the
-    /// log: of two selections with one key the newer counts.
+    /// Derives the positions of pending selections and the memory of models.
     pub fn index_selections(&mut self) {
         for number in self.pending.first()..self.pending.end() {
             self.note(number);
@@ -128,6 +132,12 @@ impl Arms {
     /// Whether a selection of this key may still be rewarded.
     pub fn knows(&self, key: u128) -> bool {
         self.number_of(key).is_some()
+    }
+
+    /// The sequence of the selection of this key, as long as it may be rewarded.
+    pub fn sequence_of(&self, key: u128) -> Option<Sequence> {
+        let number = self.number_of(key)?;
+        self.pending.get(number).map(|pending| pending.sequence)
     }
 
     fn number_of(&self, key: u128) -> Option<u64> {
@@ -151,8 +161,13 @@ impl Arms {
         &mut self,
         selection: &ArmSelection,
         half_life: u32,
+        sequence: Sequence,
         recorded_at: Timestamp,
     ) {
+        let key = xxh3_128(selection.decision_id.as_str().as_bytes());
+        if self.knows(key) {
+            return;
+        }
         let Some(index) = self.names.intern_within(limits::ARM_SETS, selection.set.as_str()) else {
             return;
         };
@@ -176,7 +191,8 @@ impl Arms {
         let (vector, predicted) = select(set, arm, selection, number);
         self.model_bytes = self.model_bytes + set.model_bytes() - before;
         let pending = PendingSelection {
-            key: xxh3_128(selection.decision_id.as_str().as_bytes()),
+            key,
+            sequence,
             number,
             set: index,
             arm: arm as u32,
@@ -288,7 +304,7 @@ fn select(set: &mut ArmSet, arm: usize, selection: &ArmSelection, number: u64) -
     }
     let linear = arm.linear.get_or_insert_with(|| Arc::new(Linear::new(shape.dimension())));
     Arc::make_mut(linear).select(&mut x);
-    let mean = f64::from(selection.offered[selection.chosen as usize].mean);
+    let mean = selection.offered[selection.chosen as usize].mean;
     let predicted = if mean.is_finite() { mean.clamp(-1.0, 1.0) } else { 0.0 };
     set.errors.0 += predicted * predicted;
     set.errors.1 += 1.0;

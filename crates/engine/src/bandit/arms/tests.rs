@@ -79,8 +79,9 @@ impl World {
         let found = choose(self.engine.state().arm_set(set), &choice);
         let offered = self.offered.iter().enumerate().map(|(position, name)| OfferedArm {
             name: name.clone(),
-            propensity: found.propensities[position] as f32,
-            mean: found.means[position] as f32,
+            propensity: found.propensities[position],
+            mean: found.means[position],
+            deviation: found.deviations[position],
         });
         self.learn(Record::ArmSelected(ArmSelection {
             decision_id: decision_id.clone(),
@@ -363,6 +364,31 @@ fn a_context_that_does_not_fit_the_set_counts_as_none() {
     assert!(before == after && world.set().selections == 2);
 }
 
+#[test]
+fn a_selection_whose_id_is_that_of_a_pending_one_teaches_nothing() {
+    let mut world = World::new(3, 1, ArmSettings::default());
+    let (decision_id, _) = world.select(&numbers(vec![0.5]));
+    let again = world.log[0].record.clone();
+    let Record::ArmSelected(mut other) = again.clone() else { panic!() };
+    other.set = ArmSetName::parse("other").unwrap();
+    let before = world.set().clone();
+    for record in [again, Record::ArmSelected(other)] {
+        world.learn(record);
+        assert_eq!(world.set(), &before);
+    }
+    let key = crate::decision_key(decision_id.as_str());
+    let first_of = |engine: &Engine| engine.state().selection_sequence(key);
+    assert_eq!(first_of(&world.engine), Some(1));
+    assert_eq!(first_of(&Engine::restore(world.engine.state().sections()).unwrap()), Some(1));
+    assert!(world.engine.state().arm_set("other").is_none());
+    // Its id is free once it can no longer be rewarded.
+    world.clock += 25 * 3_600;
+    world.select(&numbers(vec![0.5]));
+    world.learn(world.log[0].record.clone());
+    assert_eq!(first_of(&world.engine), Some(5));
+    assert_eq!(world.set().selections, 3);
+}
+
 /// Selections and rewards of two sets, contexts or none, late and repeated rewards.
 fn history(choices: &[(u8, bool)]) -> Vec<LogRecord> {
     let settings = ArmSettings { half_life_selections: 20, ..ArmSettings::default() };
@@ -375,6 +401,9 @@ fn history(choices: &[(u8, bool)]) -> Vec<LogRecord> {
                 world.reward(&decision_id, f32::from(choice) / 255.0, flag);
             }
             (1, _) => decisions.push(world.select(&ArmContext::default()).0),
+            (2, 1..) if flag => {
+                world.learn(world.log[choice as usize % world.log.len()].record.clone())
+            }
             _ => decisions.push(world.select(&numbers(vec![f32::from(choice) / 100.0, 1.0])).0),
         }
     }
