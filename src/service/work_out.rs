@@ -32,6 +32,7 @@ use engine::Supply;
 use engine::View;
 use engine::domain::BaselineOrder;
 use engine::domain::Item;
+use engine::draw_key;
 use engine::rank;
 
 /// A list with what it was chosen from.
@@ -168,7 +169,7 @@ fn work_out_from<T>(
         eligible: &eligible,
         location,
         now: call.now,
-        seed_key: call.decision_id.as_str().as_bytes(),
+        seed_key: &draw_key(user_id, call.now),
         give_up,
     };
     let pool = gather(&retrieval)?;

@@ -79,7 +79,7 @@ pub use ranking::{
 };
 pub use retrieval::{
     Boost, CandidateSource, Change, Eligibility, Exclusion, Filter, OnboardingItem, Retrieval,
-    SimilarItem, SourceTrace, Supply, Target, onboarding_items, similar_items,
+    SimilarItem, SourceTrace, Supply, Target, draw_key, onboarding_items, similar_items,
 };
 pub use state::{Counts, ENGINE_REVISION, Entry, Unrestorable, View};
 pub use takeover::{

@@ -81,7 +81,11 @@ async fn an_id_that_is_another_selections_is_refused_and_teaches_nothing() {
     assert_eq!(api.settled_status().await.log_end, first.sequence, "nothing more was recorded");
     let long = try_select(&api, named(&"d".repeat(257))).await.unwrap_err();
     assert_eq!(wrong_fields(&long), ["decision_id"]);
-    let known = RewardArmRequest { decision_id: "mine".to_owned(), ..Default::default() };
+    let known = RewardArmRequest {
+        decision_id: "mine".to_owned(),
+        reward: Some(1.0),
+        ..Default::default()
+    };
     let rewarded = api.bandit.clone().reward_arm(known).await.unwrap().into_inner();
     assert!(!rewarded.unknown_decision);
 }

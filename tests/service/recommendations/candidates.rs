@@ -1,11 +1,13 @@
 //! What is ranked: given candidates, retrieved ones, and what filters leave of them.
 
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 use personalization::proto::Filters;
 use personalization::proto::Item;
 use personalization::proto::PersonalizeRequest;
 use personalization::proto::PersonalizeResponse;
+use personalization::proto::RequestContext;
 
 use crate::harness::Api;
 use crate::harness::Server;
@@ -186,4 +188,37 @@ async fn what_a_user_had_comes_back_only_on_request() {
     let filters = Some(Filters { include_seen, ..Filters::default() });
     let all = api.personalize(PersonalizeRequest { filters, ..request }).await;
     assert_eq!(all.recommendations.len(), 40);
+}
+
+#[tokio::test]
+async fn without_chance_the_same_state_gives_the_same_list() {
+    let server = Server::start().await;
+    let api = server.api().await;
+    let items = (0..400).map(|n| Item {
+        item_id: format!("item-{n}"),
+        title: format!("number {n}"),
+        topics: vec![format!("topic-{}", n % 7)],
+        ..Item::default()
+    });
+    let min_watermark = api.upsert(items.collect()).await.last_sequence;
+    let context = RequestContext { timestamp: Some(now_plus(0)), ..RequestContext::default() };
+    let request = PersonalizeRequest {
+        min_watermark,
+        context: Some(context),
+        diversity: None,
+        ..greedy("reader", 10)
+    };
+    let mut lists: BTreeMap<u64, BTreeSet<Vec<String>>> = BTreeMap::new();
+    let mut answers = 0;
+    for _ in 0..10 {
+        let ask = || api.personalize(request.clone());
+        let (one, two, three) = tokio::join!(ask(), ask(), ask());
+        for answer in [one, two, three] {
+            answers += 1;
+            let list = ids(&answer).into_iter().map(str::to_owned).collect();
+            lists.entry(answer.watermark).or_default().insert(list);
+        }
+    }
+    assert!(lists.len() < answers, "no state answered twice");
+    assert!(lists.values().all(|of_one| of_one.len() == 1), "{lists:?}");
 }

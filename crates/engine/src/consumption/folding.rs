@@ -24,7 +24,9 @@
 //! | for | for minus implicit against, but half of for at least: a skip does not erase a purchase |
 //! | none | for minus implicit against |
 //!
-//! "Latest" is by the time of the events, not by their order in the log. An event from before
+//! "Latest" is by the time of the events, not by their order in the log. Of statements that come
+//! late only one time is known: an item that was hidden stays so where a positive statement from
+//! before a later negative one arrives after both. An event from before
 //! the latest session changes evidence only, not times, order or the number of sessions.
 //! So an event that is sent twice or late is not counted twice.
 //!
@@ -193,9 +195,11 @@ impl Consumption {
             Says::Against { explicit } => next.oppose(strength, explicit, at, &mut change),
             Says::Nothing => {}
         }
-        if event.kind == InteractionType::Hide && at >= next.stated_at {
+        // A HIDE that comes late holds where a later statement is negative, too.
+        let is_latest = at >= next.stated_at || !next.explicit_against.is_zero();
+        if event.kind == InteractionType::Hide && is_latest {
             next.flags |= HIDDEN;
-            next.stated_at = at;
+            next.stated_at = next.stated_at.max(at);
         }
         (next, change)
     }

@@ -32,6 +32,8 @@ const REASONS_MAX: usize = 3;
 const LIKED_MAX: usize = 200;
 /// An item with a lower propensity counts as explored, not as the best choice.
 const EXPLORED_BELOW: f64 = 0.5;
+/// The least contribution to an expected reward that is a reason.
+const NOTABLE: f64 = 1e-6;
 
 /// Why an item is in a list.
 #[derive(Debug, Clone, PartialEq)]
@@ -130,7 +132,7 @@ impl<'a> Explainer<'a> {
         let excess = |name: &str, part: f64| part - self.average.get(name).unwrap_or(&0.0);
         let mut positive: Vec<(&'static str, f64)> =
             components.iter().map(|(name, part)| (*name, *part)).collect();
-        positive.retain(|&(name, part)| part > 0.0 && name != BASE);
+        positive.retain(|&(name, part)| part > NOTABLE && name != BASE);
         positive.sort_by(|a, b| b.1.total_cmp(&a.1));
         let mut outstanding = positive.clone();
         outstanding.retain(|&(name, part)| excess(name, part) > 0.0);

@@ -48,6 +48,14 @@ impl Supply<'_> {
         Self { wanted: 0, positions: 0, max_per_topic: 0, max_per_source: 0, boosts: &[] };
 }
 
+/// The key under which the random candidates of a user are drawn. It changes with the hour, so
+/// candidates depend on the state, the user and the time alone. A propensity takes them as given:
+/// a key by decision would be a second draw, which it does not count.
+pub fn draw_key(user_id: &str, now: Timestamp) -> Vec<u8> {
+    let hour = now.as_millis().div_euclid(Timestamp::HOUR_MS);
+    [user_id.as_bytes(), &hour.to_le_bytes()].concat()
+}
+
 /// A search of the catalogue for one user.
 #[derive(Debug)]
 pub struct Retrieval<'a> {
@@ -59,7 +67,7 @@ pub struct Retrieval<'a> {
     pub location: Option<u32>,
     /// The time of the request.
     pub now: Timestamp,
-    /// The key of the random draws.
+    /// The key of the random draws: see [`draw_key`].
     pub seed_key: &'a [u8],
     pub give_up: &'a GiveUp<'a>,
 }

@@ -119,6 +119,10 @@ fn a_hidden_item_stays_hidden_until_an_explicit_positive() {
     let (consumption, _) = folded(&events);
     assert!(!consumption.is_hidden() && consumption.net() == 2.0);
     assert!(folded(&[event(Hide, 0.0, 0)]).0.is_hidden(), "for any confidence");
+    let late = [event(Dislike, -1.0, 100), event(Hide, -1.0, 50)];
+    assert!(folded(&late).0.is_hidden(), "a dislike after it takes nothing back");
+    let late = [event(Like, 2.0, 100), event(Hide, -1.0, 50)];
+    assert!(!folded(&late).0.is_hidden(), "a like after it does");
 }
 
 #[test]

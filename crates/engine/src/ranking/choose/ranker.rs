@@ -73,7 +73,8 @@ impl<'s, 'a> RankerList<'s, 'a> {
         };
         gate.note(pool.candidate(member), pool.candidate(greedy));
         let candidate = pool.take(member);
-        Some(Chosen { candidate, propensity, pinned: false })
+        // Sums of probabilities are rounded.
+        Some(Chosen { candidate, propensity: propensity.min(1.0), pinned: false })
     }
 
     /// Gives the next position to a candidate that is not pinned; returns the probability that a

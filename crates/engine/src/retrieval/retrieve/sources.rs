@@ -247,7 +247,7 @@ impl<'r> Search<'r> {
         self.best_of(&positive, SHARED_MAX / 2)
     }
 
-    /// Some of the new items, different ones for each decision.
+    /// Some of the new items, different ones for each user and hour.
     fn newcomers(&self) -> Vec<ItemIndex> {
         let settings = self.view.settings();
         if settings.new_item_share <= 0.0 {

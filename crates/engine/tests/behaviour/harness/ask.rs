@@ -25,6 +25,7 @@ use engine::domain::ShownItem;
 use engine::domain::TakeoverTrial;
 use engine::domain::Timestamp;
 use engine::domain::UserId;
+use engine::draw_key;
 use engine::parse_expression;
 use engine::rank;
 
@@ -268,7 +269,7 @@ impl World {
             eligible: &eligible,
             location,
             now,
-            seed_key: ask.key.as_bytes(),
+            seed_key: &draw_key(&ask.user, now),
             give_up: &give_up,
         };
         let baseline = ask.popular.then_some(Baseline::Popular);
