@@ -34,6 +34,8 @@ const LIKED_MAX: usize = 200;
 const EXPLORED_BELOW: f64 = 0.5;
 /// The least contribution to an expected reward that is a reason.
 const NOTABLE: f64 = 1e-6;
+/// The least share of a component by which it exceeds the average candidate's.
+const DISTINCT: f64 = 0.2;
 
 /// Why an item is in a list.
 #[derive(Debug, Clone, PartialEq)]
@@ -126,7 +128,7 @@ impl<'a> Explainer<'a> {
         reasons
     }
 
-    /// Positive components that are greater than those of the average candidate, ordered by the
+    /// Positive components that are well above those of the average candidate, ordered by the
     /// difference. If there are none, all positive components, ordered by size.
     fn outstanding(&self, components: &BTreeMap<&'static str, f64>) -> Vec<(&'static str, f64)> {
         let excess = |name: &str, part: f64| part - self.average.get(name).unwrap_or(&0.0);
@@ -135,7 +137,7 @@ impl<'a> Explainer<'a> {
         positive.retain(|&(name, part)| part > NOTABLE && name != BASE);
         positive.sort_by(|a, b| b.1.total_cmp(&a.1));
         let mut outstanding = positive.clone();
-        outstanding.retain(|&(name, part)| excess(name, part) > 0.0);
+        outstanding.retain(|&(name, part)| excess(name, part) > DISTINCT * part);
         outstanding.sort_by(|a, b| excess(b.0, b.1).total_cmp(&excess(a.0, a.1)));
         if outstanding.is_empty() { positive } else { outstanding }
     }
