@@ -87,6 +87,7 @@ const ODD_WORDS: &[(&str, &[&str])] = &[
     ("impression", &["showings"]),
     ("next to, or in addition to", &["beside"]),
     ("predicted", &["foretell", "foretells", "foretold"]),
+    ("positive, requested, or needed", &["wanted"]),
     ("preface", &["greet", "greeted", "greeting", "greets"]),
     ("rarely", &["seldom"]),
     ("rejection, exclusion, or error", &["refusal", "refusals"]),
@@ -199,7 +200,7 @@ fn opens(entry: &str, path: &[String]) -> bool {
 /// Whether `ban` is `path` or a start of it; `a::*` may bring in every item of `a`.
 fn covers(ban: &str, path: &[String]) -> bool {
     let ban = if ban.starts_with("storage::") { full(ban) } else { split(ban) };
-    let shared = path.iter().zip(&ban).take_while(|(part, wanted)| part == wanted).count();
+    let shared = path.iter().zip(&ban).take_while(|(part, required)| part == required).count();
     let family = ban.len() == 1 && path[0].starts_with(&format!("{}_", ban[0]));
     family || shared == ban.len() || shared > 0 && path.get(shared).is_some_and(|part| part == "*")
 }

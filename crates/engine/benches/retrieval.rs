@@ -98,7 +98,7 @@ fn retrieve(view: &View, filter: &Filter) -> Vec<ItemIndex> {
         give_up: &GiveUp::never(),
     };
     let supply =
-        Supply { wanted: 100, positions: 20, max_per_topic: 0, max_per_source: 0, boosts: &[] };
+        Supply { needed: 100, positions: 20, max_per_topic: 0, max_per_source: 0, boosts: &[] };
     retrieval.run(&supply).expect("nobody gives up")
 }
 

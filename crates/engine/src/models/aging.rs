@@ -135,7 +135,7 @@ mod tests {
 
     const NOW: DecayTime = DecayTime::from_half_lives(200.0);
 
-    fn wanted_at(ages: impl IntoIterator<Item = (u32, f64)>) -> Aging {
+    fn consumed_at(ages: impl IntoIterator<Item = (u32, f64)>) -> Aging {
         let mut aging = Aging::default();
         for (topic, hours) in ages {
             aging.note(&[topic], hours, NOW, NOW);
@@ -157,7 +157,7 @@ mod tests {
             (1..200).map(move |n| half_life * -(1.0 - f64::from(n) / 200.0).log2())
         };
         let news = spread(4.0).map(|hours| (0, hours));
-        let aging = wanted_at(news.chain(spread(1_440.0).map(|hours| (1, hours))));
+        let aging = consumed_at(news.chain(spread(1_440.0).map(|hours| (1, hours))));
         let half_life = |topics: &[u32]| aging.half_life_hours(topics, &Settings::default());
         assert!((3.0..8.0).contains(&half_life(&[0])), "{}", half_life(&[0]));
         assert!((900.0..1_500.0).contains(&half_life(&[1])), "{}", half_life(&[1]));
@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn an_event_from_before_the_publication_is_ignored() {
-        let mut aging = wanted_at((0..50).map(|_| (0, 100.0)));
+        let mut aging = consumed_at((0..50).map(|_| (0, 100.0)));
         let before = aging.half_life_hours(&[0], &Settings::default());
         aging.note(&[0], -470_000.0, DecayTime::default(), NOW);
         aging.note(&[0], f64::INFINITY, NOW, NOW);
@@ -193,7 +193,7 @@ mod tests {
         fn a_half_life_lies_between_the_topics_own_and_the_general_one(
             ages in prop::collection::vec(1.0..10_000.0_f64, 1..50),
         ) {
-            let aging = wanted_at(ages.iter().map(|&hours| (0, hours)));
+            let aging = consumed_at(ages.iter().map(|&hours| (0, hours)));
             let (own, general) = (f64::from(aging.topics[0].median), 168.0_f64.log2());
             let learnt = aging.half_life_hours(&[0], &Settings::default()).log2();
             prop_assert!(learnt >= own.min(general) - 1e-6 && learnt <= own.max(general) + 1e-6);
@@ -203,7 +203,7 @@ mod tests {
         fn the_median_is_within_half_an_octave_of_the_exact_one(
             mut ages in prop::collection::vec(1.0..100_000.0_f64, 1..60),
         ) {
-            let aging = wanted_at(ages.iter().map(|&hours| (0, hours)));
+            let aging = consumed_at(ages.iter().map(|&hours| (0, hours)));
             ages.sort_by(f64::total_cmp);
             let (low, high) = (ages[(ages.len() - 1) / 2].log2(), ages[ages.len() / 2].log2());
             let median = f64::from(aging.topics[0].median);

@@ -11,7 +11,7 @@ impl<'a> Supply<'a> {
     /// What a choice from the catalogue needs.
     pub fn of(choice: &Choice, boosts: &'a [Boost]) -> Self {
         Self {
-            wanted: choice.positions * CANDIDATES_PER_POSITION,
+            needed: choice.positions * CANDIDATES_PER_POSITION,
             positions: choice.positions,
             max_per_topic: choice.max_per_topic,
             max_per_source: choice.max_per_source,

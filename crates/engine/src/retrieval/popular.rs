@@ -14,7 +14,7 @@ const SORTED_MAX: usize = 8_192;
 
 /// The first `n` allowed items of the mask by evidence, the best first; those without any
 /// evidence are left out.
-pub fn most_wanted(
+pub fn most_positive(
     view: &View,
     evidence: Evidence,
     mask: &Mask,
@@ -50,7 +50,7 @@ pub fn most_popular(
     n: usize,
     allowed: impl Fn(ItemIndex) -> bool,
 ) -> Vec<ItemIndex> {
-    let mut found = most_wanted(view, Evidence::Popularity, mask, n, &allowed);
+    let mut found = most_positive(view, Evidence::Popularity, mask, n, &allowed);
     if found.len() < n {
         let mut rest = mask.clone();
         found.iter().for_each(|&item| rest.clear(item));

@@ -32,7 +32,7 @@ pub use self::trace::SourceTrace;
 #[derive(Debug, Clone, Copy)]
 pub struct Supply<'a> {
     /// Candidates needed where the catalogue has them.
-    pub wanted: usize,
+    pub needed: usize,
     /// Positions of the list.
     pub positions: usize,
     /// Absolute caps, which must leave enough to fill the list; 0: none.
@@ -45,7 +45,7 @@ pub struct Supply<'a> {
 impl Supply<'_> {
     /// For no list: only what the sources give.
     const NONE: Self =
-        Self { wanted: 0, positions: 0, max_per_topic: 0, max_per_source: 0, boosts: &[] };
+        Self { needed: 0, positions: 0, max_per_topic: 0, max_per_source: 0, boosts: &[] };
 }
 
 /// The key under which the random candidates of a user are drawn. It changes with the hour, so

@@ -26,7 +26,7 @@ use crate::training::columns::Row;
 /// Users that are tested at most, and of fewer than twice this, one in two...
 const USERS_MAX: usize = 1_024;
 /// ...but always this many, if there are.
-const USERS_WANTED: usize = 100;
+const USERS_EXPECTED: usize = 100;
 const POSITIVES_MIN: usize = 5;
 const HELD_OUT_MAX: usize = 3;
 const HELD_OUT_ONE_IN: usize = 4;
@@ -75,7 +75,7 @@ impl<'v> Holdout<'v> {
             }
         }
         users.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
-        let most = (users.len() / 2).clamp(USERS_WANTED, USERS_MAX);
+        let most = (users.len() / 2).clamp(USERS_EXPECTED, USERS_MAX);
         let mut withheld = vec![0; view.users.states.len()];
         let mut tests = Vec::new();
         for (_, index, positives) in users {

@@ -9,9 +9,9 @@ use crate::columns::column::encode;
 use crate::columns::index::ItemIndex;
 use crate::columns::interner::name_key;
 use crate::domain::PublishedModel;
+use crate::models::collaborative::ConsumedTogether;
 use crate::models::collaborative::Trained;
 use crate::models::collaborative::TrainingSet;
-use crate::models::collaborative::WantedTogether;
 use crate::models::published::Origin;
 use crate::models::published::Publication;
 use crate::models::weighing::Weighing;
@@ -39,7 +39,7 @@ pub fn previous_l2(previous: Option<&Origin>) -> f64 {
 pub fn best_l2(holdout: &Holdout<'_>, weighing: &Weighing) -> Option<(f64, f64)> {
     let columns = holdout.columns();
     let set = trial::training_set(columns.len(), &holdout.rows(weighing));
-    let counts = WantedTogether::of(&set, |column| columns.open()[column as usize])?;
+    let counts = ConsumedTogether::of(&set, |column| columns.open()[column as usize])?;
     let judged = |&l2: &f64| {
         let fitted = counts.fit(l2)?;
         Some((l2, mean(&trial::judge_item_item(holdout, &fitted, weighing))))
@@ -67,7 +67,7 @@ pub fn published(
 ) -> PublishedModel {
     let positives = positives_by_column(set);
     let item_item = || {
-        let counts = WantedTogether::of(set, |column| columns.open()[column as usize]);
+        let counts = ConsumedTogether::of(set, |column| columns.open()[column as usize]);
         counts.and_then(|counts| counts.fit(origin.item_item_l2)).unwrap_or_default()
     };
     // In parallel, one core each.

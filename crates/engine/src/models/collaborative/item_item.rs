@@ -86,18 +86,18 @@ impl<K> Default for ItemItemScores<K> {
 
 /// Counts of common users by pairs of items: the input of the fit, for every L2 weight.
 #[derive(Debug)]
-pub struct WantedTogether {
+pub struct ConsumedTogether {
     /// The items that take part, by position in the matrix.
     chosen: Vec<u32>,
     /// `X'X` of the chosen: its lower triangle.
     gram: Mat<f32>,
 }
 
-impl WantedTogether {
+impl ConsumedTogether {
     /// Only items that are `open` take part: those that can be recommended. `None` when
     /// fewer than two do.
     pub fn of(set: &TrainingSet, open: impl Fn(u32) -> bool) -> Option<Self> {
-        let chosen = most_wanted(set, open);
+        let chosen = most_consumed(set, open);
         if chosen.len() < 2 {
             return None;
         }
@@ -374,7 +374,7 @@ impl<K: Index> ItemItemScores<K> {
 }
 
 /// The items that take part, by index.
-fn most_wanted(set: &TrainingSet, open: impl Fn(u32) -> bool) -> Vec<u32> {
+fn most_consumed(set: &TrainingSet, open: impl Fn(u32) -> bool) -> Vec<u32> {
     let mut counts = vec![0_usize; set.n_items()];
     for user in 0..set.n_users() {
         let (items, confidences) = set.row(user);

@@ -27,7 +27,7 @@ pub use cooccurrence::{CooccurrenceScorer, ItemRows, RECENT, SUCCESSION, note, n
 pub use fold_in::{FACTOR_MAX, FoldIn, gram, is_usable, update_gram};
 pub use hyperparameters::{Hyperparameters, InvalidHyperparameter, Regularization};
 pub use influence::Influence;
-pub use item_item::{ItemItem, ItemItemScores, WantedTogether};
+pub use item_item::{ConsumedTogether, ItemItem, ItemItemScores};
 pub use online_items::{ItemAccumulator, ItemSolve};
 pub use scan::{Page, scan};
 pub use train::{EpochProgress, Trained, Verdict, train, train_watched};

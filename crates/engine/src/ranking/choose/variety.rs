@@ -127,7 +127,7 @@ impl<'a> Dpp<'a> {
 #[derive(Debug)]
 pub struct Calibrated {
     /// Share of each label in the user's preferences; 0 beyond the end.
-    wanted: Vec<f64>,
+    target: Vec<f64>,
     /// Mass of each label in the list: the topics of an item share its position.
     have: Vec<f64>,
     /// Terms of the divergence if an item without topics takes the next position.
@@ -138,26 +138,26 @@ pub struct Calibrated {
 }
 
 impl Calibrated {
-    /// `wanted`: shares by label, with sum 1.
-    pub fn new(wanted: Vec<f64>) -> Self {
-        let labels = wanted.len();
+    /// `target`: shares by label, with sum 1.
+    pub fn new(target: Vec<f64>) -> Self {
+        let labels = target.len();
         let (have, without) = (vec![0.0; labels], vec![0.0; labels]);
-        let mut calibrated = Self { wanted, have, without, without_total: 0.0, positions: 1.0 };
+        let mut calibrated = Self { target, have, without, without_total: 0.0, positions: 1.0 };
         calibrated.prepare();
         calibrated
     }
 
     fn term(&self, label: usize, more: f64) -> f64 {
-        let wanted = self.wanted[label];
-        if wanted <= 0.0 {
+        let target = self.target[label];
+        if target <= 0.0 {
             return 0.0;
         }
         let have = (self.have[label] + more) / self.positions;
-        wanted * math::ln(wanted / ((1.0 - SMOOTHING) * have + SMOOTHING * wanted))
+        target * math::ln(target / ((1.0 - SMOOTHING) * have + SMOOTHING * target))
     }
 
     fn prepare(&mut self) {
-        for label in 0..self.wanted.len() {
+        for label in 0..self.target.len() {
             self.without[label] = self.term(label, 0.0);
         }
         self.without_total = self.without.iter().sum();
@@ -168,7 +168,7 @@ impl Calibrated {
         let change: f64 = topics
             .iter()
             .map(|&label| label as usize)
-            .filter(|&label| label < self.wanted.len())
+            .filter(|&label| label < self.target.len())
             .map(|label| self.term(label, share) - self.without[label])
             .sum();
         self.without_total + change

@@ -32,8 +32,8 @@ impl Search<'_> {
         found.dedup();
         let mut rest = self.mask.clone();
         found.iter().for_each(|&item| rest.clear(item));
-        if found.len() < supply.wanted {
-            self.fill_up(&mut found, &mut rest, supply.wanted);
+        if found.len() < supply.needed {
+            self.fill_up(&mut found, &mut rest, supply.needed);
         }
         if supply.max_per_topic > 0 || supply.max_per_source > 0 {
             self.fill_up_within_caps(&mut found, &mut rest, supply);
@@ -45,8 +45,8 @@ impl Search<'_> {
     }
 
     /// Adds the most popular of the rest, then the youngest.
-    fn fill_up(&self, found: &mut Vec<ItemIndex>, rest: &mut Mask, wanted: usize) {
-        let needed = wanted - found.len();
+    fn fill_up(&self, found: &mut Vec<ItemIndex>, rest: &mut Mask, at_least: usize) {
+        let needed = at_least - found.len();
         for item in most_popular(self.view(), rest, needed, |item| self.allows(item)) {
             found.push(item);
             rest.clear(item);

@@ -12,7 +12,7 @@ use crate::retrieval::boost::Target;
 use crate::retrieval::condition::of_target;
 use crate::retrieval::mask::Mask;
 use crate::retrieval::popular::most_popular;
-use crate::retrieval::popular::most_wanted;
+use crate::retrieval::popular::most_positive;
 use crate::retrieval::popular::youngest;
 use crate::retrieval::retrieve::Retrieval;
 use crate::retrieval::retrieve::Supply;
@@ -122,7 +122,7 @@ impl<'r> Search<'r> {
             Source::Location => self.by_location(),
             Source::Popular => self.popular(supply.positions),
             Source::Trending => {
-                most_wanted(self.view, Evidence::Trend, &self.mask, SHARED_MAX, |item| {
+                most_positive(self.view, Evidence::Trend, &self.mask, SHARED_MAX, |item| {
                     self.allows(item)
                 })
             }
@@ -139,7 +139,7 @@ impl<'r> Search<'r> {
     fn popular(&self, positions: usize) -> Vec<ItemIndex> {
         let allowed = |item| self.allows(item);
         let n = positions.max(SHARED_MAX);
-        let found = most_wanted(self.view, Evidence::Popularity, &self.mask, n, allowed);
+        let found = most_positive(self.view, Evidence::Popularity, &self.mask, n, allowed);
         if found.len() >= positions {
             return found;
         }
@@ -291,7 +291,7 @@ impl<'r> Search<'r> {
                 let mut raised = plan.items(self.view);
                 raised.keep(&self.mask);
                 let popular = Evidence::Popularity;
-                found.extend(most_wanted(self.view, popular, &raised, SHARED_MAX, is_raised));
+                found.extend(most_positive(self.view, popular, &raised, SHARED_MAX, is_raised));
                 found.extend(youngest(self.view, &raised, SHARED_MAX, |item, _| is_raised(item)));
             } else {
                 for list in [self.view.popular(), self.view.trending()] {

@@ -103,12 +103,12 @@ struct Request<'a> {
 impl<'a> Request<'a> {
     fn of(user: &'a str) -> Self {
         let supply =
-            Supply { wanted: 50, positions: 10, max_per_topic: 0, max_per_source: 0, boosts: &[] };
+            Supply { needed: 50, positions: 10, max_per_topic: 0, max_per_source: 0, boosts: &[] };
         Self { user, now: NOW, key: "decision", supply }
     }
 
     fn positions(mut self, positions: usize) -> Self {
-        (self.supply.positions, self.supply.wanted) = (positions, 5 * positions);
+        (self.supply.positions, self.supply.needed) = (positions, 5 * positions);
         self
     }
 

@@ -3,7 +3,7 @@
 use super::*;
 
 fn fit(set: &TrainingSet, l2: f64) -> Option<ItemItem> {
-    WantedTogether::of(set, |_| true)?.fit(l2)
+    ConsumedTogether::of(set, |_| true)?.fit(l2)
 }
 
 fn set() -> TrainingSet {
@@ -46,7 +46,7 @@ fn the_inverse_times_the_matrix_is_the_identity() {
 
 #[test]
 fn the_same_counts_fit_every_l2_weight() {
-    let counts = WantedTogether::of(&set(), |_| true).unwrap();
+    let counts = ConsumedTogether::of(&set(), |_| true).unwrap();
     for l2 in [1.0, 30.0, 1.0] {
         let fitted = counts.fit(l2).unwrap();
         assert_eq!(fitted.rows, fit(&set(), l2).unwrap().rows);
@@ -74,7 +74,7 @@ fn an_item_of_one_user_takes_no_part_and_too_few_items_give_no_fit() {
 
 #[test]
 fn items_that_cannot_be_recommended_take_no_part() {
-    let fitted = WantedTogether::of(&set(), |item| item != 1).unwrap().fit(5.0).unwrap();
+    let fitted = ConsumedTogether::of(&set(), |item| item != 1).unwrap().fit(5.0).unwrap();
     assert_eq!(fitted.scores([1].into_iter()).entries(), []);
     assert_eq!(fitted.scores([0].into_iter()).of(1), 0.0);
     assert!(fitted.scores([2].into_iter()).of(3) > 0.0);
