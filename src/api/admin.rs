@@ -31,31 +31,30 @@ use engine::domain::Violation;
 pub struct AdminApi {
     service: Service,
     /// Calls to the stores that may run at a time.
-    positions: Arc<Semaphore>,
+    store_calls: Arc<Semaphore>,
 }
 
 /// Operators call rarely, and each call takes a connection of the store.
-const POSITIONS: usize = 4;
+const STORE_CALLS: usize = 4;
 
 impl AdminApi {
     pub fn new(service: Service) -> Self {
-        Self { service, positions: Arc::new(Semaphore::new(POSITIONS)) }
+        Self { service, store_calls: Arc::new(Semaphore::new(STORE_CALLS)) }
     }
 
-    /// Works with the stores to the end, whether the caller stays or not: its slot is
-    /// held by the work.
+    /// Works with the stores to the end, whether the caller stays or not: the work
+    /// holds its permit.
     async fn with_stores<T: Send + 'static>(
         &self,
         time: CallTime,
         work: impl Future<Output = Result<T, Error>> + Send + 'static,
     ) -> Result<T, Error> {
         time.check()?;
-        let position = self.positions.clone().try_acquire_owned();
-        let position =
-            position.map_err(|_full| Error::Overloaded("too many calls to the stores"))?;
+        let permit = self.store_calls.clone().try_acquire_owned();
+        let permit = permit.map_err(|_full| Error::Overloaded("too many calls to the stores"))?;
         let working = tokio::spawn(async move {
             let done = work.await;
-            drop(position);
+            drop(permit);
             done
         });
         working.await.unwrap_or(Err(Error::ShuttingDown))

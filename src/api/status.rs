@@ -168,7 +168,7 @@ fn stored(error: storage::Error, message: &str) -> Status {
             explained(Code::Aborted, message, "LEASE_LOST", [("lease", lease.to_string())])
         }
         storage::Error::ChainBroken { partition, sequence } => {
-            tracing::error!(%partition, sequence, "the log is another one than was learnt from");
+            tracing::error!(%partition, sequence, "the log is not the one that was learnt from");
             retried(Code::Unavailable, message, "LOG_REPLACED", STORAGE_DELAY)
         }
         storage::Error::Misconfigured { reason } => {

@@ -29,7 +29,7 @@ fn two_topics() -> World {
 fn lived(
     mut world: World,
     kind: impl Fn(usize, usize) -> usize,
-    event: fn(Event, usize) -> Event,
+    event: impl Fn(Event, usize) -> Event,
 ) -> World {
     for _ in 0..DAYS {
         for half in 0..2 {
@@ -60,11 +60,7 @@ fn share_of_kind(world: &World, kind: impl Fn(usize) -> usize, ask: impl Fn(Ask)
 #[test]
 fn on_a_phone_users_get_what_is_consumed_on_phones() {
     let device = |half: usize| if half == 0 { "phone" } else { "tv" };
-    let world = lived(
-        two_topics(),
-        |_, half| half,
-        |event, half| event.device(if half == 0 { "phone" } else { "tv" }),
-    );
+    let world = lived(two_topics(), |_, half| half, |event, half| event.device(device(half)));
     let share = |half: usize| share_of_kind(&world, |_| 0, |ask| ask.device(device(half)));
     let (phone, tv) = (share(0), share(1));
     assert!(
@@ -76,11 +72,7 @@ fn on_a_phone_users_get_what_is_consumed_on_phones() {
 #[test]
 fn at_a_location_users_get_what_is_consumed_there() {
     let town = |half: usize| if half == 0 { "harbour" } else { "hills" };
-    let world = lived(
-        two_topics(),
-        |_, half| half,
-        |event, half| event.location(if half == 0 { "harbour" } else { "hills" }),
-    );
+    let world = lived(two_topics(), |_, half| half, |event, half| event.location(town(half)));
     let share = |half: usize| share_of_kind(&world, |_| 0, |ask| ask.location(town(half)));
     let (harbour, hills) = (share(0), share(1));
     let text = format!("short: {harbour:.2} at the harbour, {hills:.2} in the hills");
