@@ -16,6 +16,7 @@ use crate::domain::Timestamp;
 use crate::expression::Expression;
 use crate::expression::Subject;
 use crate::features::UserContext;
+use crate::give_up::GiveUp;
 use crate::retrieval::condition::of_filter;
 use crate::retrieval::filter::Exclusion;
 use crate::retrieval::filter::Filter;
@@ -93,10 +94,10 @@ impl<'a> Eligibility<'a> {
 
     /// The catalogue items that may be shown by sets of items, and whether the sets answer all of
     /// the filter. Every item that [`Self::allows`] accepts is in the mask.
-    pub(super) fn mask(&self) -> (Mask, bool) {
+    pub(super) fn mask(&self, give_up: &GiveUp<'_>) -> (Mask, bool) {
         let postings = &self.view.postings;
         let plan = of_filter(self.filter, self.now);
-        let mut mask = plan.items(self.view);
+        let mut mask = plan.items(self.view, give_up);
         postings.published_after(self.now).for_each(|item| mask.clear(item));
         for id in &self.filter.exclude {
             self.view.item_index(id).into_iter().for_each(|item| mask.clear(item));

@@ -15,6 +15,7 @@
 //! Cost: 256 fold-ins, then pool x k for each pick.
 
 use crate::columns::index::ItemIndex;
+use crate::give_up::GiveUp;
 use crate::numeric::math;
 use crate::retrieval::eligibility::Eligibility;
 use crate::retrieval::popular::most_popular;
@@ -42,7 +43,7 @@ pub struct OnboardingItem {
 /// filter.
 pub fn onboarding_items(view: &View, eligible: &Eligibility<'_>, n: usize) -> Vec<OnboardingItem> {
     let allowed = |index: ItemIndex| eligible.allows(&view.items.entries[index], Some(index));
-    let (mask, _) = eligible.mask();
+    let (mask, _) = eligible.mask(&GiveUp::never());
     let pool = most_popular(view, &mask, POOL, allowed);
     let users = view.users.states.len().max(1) as f64;
     let familiarity: Vec<f64> = pool

@@ -6,7 +6,9 @@
 //! - Two masks come from it: items that may pass, and items that pass for certain. A complement
 //!   takes one from the other. So a plan may accept more items than the filter, never fewer, and
 //!   every found item is checked with the filter itself.
+//! - Checkpoints ([`GiveUp`]) are before each set: once the caller gave up the masks mean nothing.
 
+use crate::give_up::GiveUp;
 use crate::retrieval::mask::Mask;
 use crate::state::View;
 use crate::state::postings::Label;
@@ -68,8 +70,8 @@ impl Plan {
     }
 
     /// The items that may pass.
-    pub fn items(&self, view: &View) -> Mask {
-        self.mask(view, Bound::Upper)
+    pub fn items(&self, view: &View, give_up: &GiveUp<'_>) -> Mask {
+        self.mask(view, Bound::Upper, give_up)
     }
 
     /// Whether every condition is answered by sets.
@@ -97,7 +99,7 @@ impl Plan {
         }
     }
 
-    fn mask(&self, view: &View, bound: Bound) -> Mask {
+    fn mask(&self, view: &View, bound: Bound, give_up: &GiveUp<'_>) -> Mask {
         let catalogue = || Mask::new(view.postings.catalogue());
         let empty = || Mask::empty(view.postings.catalogue().len());
         match self {
@@ -106,31 +108,38 @@ impl Plan {
             Self::All(parts) => {
                 let mut parts =
                     parts.iter().filter(|part| part.tells(bound) || bound == Bound::Lower);
-                let first = parts.next().map(|part| part.mask(view, bound));
+                let first = parts.next().map(|part| part.mask(view, bound, give_up));
                 parts.fold(first.unwrap_or_else(catalogue), |mut mask, part| {
-                    mask.keep(&part.mask(view, bound));
+                    mask.keep(&part.mask(view, bound, give_up));
                     mask
                 })
             }
             Self::Not(inner) => {
                 let mut mask = catalogue();
-                mask.remove(&inner.mask(view, bound.other()));
+                mask.remove(&inner.mask(view, bound.other(), give_up));
                 mask
             }
             _ => {
                 let mut mask = empty();
-                self.add_to(&mut mask, view, bound);
+                self.add_to(&mut mask, view, bound, give_up);
                 mask
             }
         }
     }
 
     /// Adds the items of a union or of one set.
-    fn add_to(&self, mask: &mut Mask, view: &View, bound: Bound) {
+    fn add_to(&self, mask: &mut Mask, view: &View, bound: Bound, give_up: &GiveUp<'_>) {
+        if give_up.check().is_err() {
+            return;
+        }
         let postings = &view.postings;
         match self {
-            Self::Any(parts) => parts.iter().for_each(|part| part.add_to(mask, view, bound)),
-            Self::Unknown | Self::All(_) | Self::Not(_) => mask.join(&self.mask(view, bound)),
+            Self::Any(parts) => {
+                parts.iter().for_each(|part| part.add_to(mask, view, bound, give_up))
+            }
+            Self::Unknown | Self::All(_) | Self::Not(_) => {
+                mask.join(&self.mask(view, bound, give_up))
+            }
             Self::Id(id) => {
                 let item = view.item_index(id).filter(|&item| view.entry(item).item.is_some());
                 item.into_iter().for_each(|item| mask.add(item));

@@ -53,7 +53,7 @@ pub struct Search<'r> {
 impl<'r> Search<'r> {
     pub fn new(retrieval: &'r Retrieval<'r>) -> Result<Self, Cancelled> {
         retrieval.give_up.check()?;
-        let (mask, is_settled) = retrieval.eligible.mask();
+        let (mask, is_settled) = retrieval.eligible.mask(retrieval.give_up);
         let mut search = Self { retrieval, view: retrieval.view, mask, is_settled };
         if !search.is_settled {
             // When few popular items are allowed, every source would check many items.
@@ -288,7 +288,7 @@ impl<'r> Search<'r> {
                 described.is_some_and(|item| boost.is_about(item, now)) && self.allows(item)
             };
             if let Some(plan) = of_target(&boost.target, now) {
-                let mut raised = plan.items(self.view);
+                let mut raised = plan.items(self.view, self.retrieval.give_up);
                 raised.keep(&self.mask);
                 let popular = Evidence::Popularity;
                 found.extend(most_positive(self.view, popular, &raised, SHARED_MAX, is_raised));
