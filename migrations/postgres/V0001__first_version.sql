@@ -123,6 +123,20 @@ CREATE TABLE leases (
     PRIMARY KEY (namespace_id, duty)
 );
 
+-- The newest training of each namespace, as the holder of its lease reported it last.
+CREATE TABLE trainings (
+    -- The partition that is trained on.
+    namespace_id bigint PRIMARY KEY REFERENCES namespaces (id),
+    -- What names the training to callers.
+    training_id text COLLATE "C" NOT NULL,
+    -- How far it is, or what it came to (src/service/trainings.rs).
+    report json NOT NULL,
+    -- When it was reported, by the clock of this server; about every second while it runs.
+    reported_at timestamptz NOT NULL,
+    -- Whether somebody asked for its end.
+    end_requested boolean NOT NULL
+);
+
 -- The projection: tables filled behind the log, for SQL and analytics. Nothing of the
 -- service reads them, and all of them can be filled again from the log.
 --

@@ -89,3 +89,18 @@ CREATE TABLE snapshot_parts (
     bytes BLOB NOT NULL,
     UNIQUE (snapshot_id, position)
 ) STRICT;
+
+-- The newest training of each namespace, as it was reported last.
+CREATE TABLE trainings (
+    -- The partition that is trained on.
+    namespace_id INTEGER PRIMARY KEY REFERENCES namespaces (id),
+    -- What names the training to callers.
+    training_id TEXT NOT NULL,
+    -- How far it is, or what it came to: JSON (src/service/trainings.rs).
+    report TEXT NOT NULL,
+    -- When it was reported, milliseconds since 1970-01-01T00:00:00Z; about every second
+    -- while it runs.
+    reported_at_ms INTEGER NOT NULL,
+    -- Whether somebody asked for its end.
+    end_requested INTEGER NOT NULL
+) STRICT;

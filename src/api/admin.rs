@@ -1,8 +1,5 @@
 //! `AdminService`.
 
-use std::sync::Arc;
-
-use tokio::sync::Semaphore;
 use tonic::Request;
 use tonic::Response;
 use tonic::Status;
@@ -14,10 +11,10 @@ use super::convert;
 use super::convert::Listing;
 use super::deadline::CallTime;
 use super::status;
+use super::store_calls::StoreCalls;
 use crate::proto;
 use crate::proto::admin_service_server::AdminService;
 use crate::service;
-use crate::service::Error;
 use crate::service::InForce;
 use crate::service::Namespace;
 use crate::service::Service;
@@ -30,34 +27,12 @@ use engine::domain::Violation;
 #[derive(Debug, Clone)]
 pub struct AdminApi {
     service: Service,
-    /// Calls to the stores that may run at a time.
-    store_calls: Arc<Semaphore>,
+    store_calls: StoreCalls,
 }
-
-/// Operators call rarely, and each call takes a connection of the store.
-const STORE_CALLS: usize = 4;
 
 impl AdminApi {
     pub fn new(service: Service) -> Self {
-        Self { service, store_calls: Arc::new(Semaphore::new(STORE_CALLS)) }
-    }
-
-    /// Works with the stores to the end, whether the caller stays or not: the work
-    /// holds its permit.
-    async fn with_stores<T: Send + 'static>(
-        &self,
-        time: CallTime,
-        work: impl Future<Output = Result<T, Error>> + Send + 'static,
-    ) -> Result<T, Error> {
-        time.check()?;
-        let permit = self.store_calls.clone().try_acquire_owned();
-        let permit = permit.map_err(|_full| Error::Overloaded("too many calls to the stores"))?;
-        let working = tokio::spawn(async move {
-            let done = work.await;
-            drop(permit);
-            done
-        });
-        working.await.unwrap_or(Err(Error::ShuttingDown))
+        Self { service, store_calls: StoreCalls::default() }
     }
 }
 
@@ -84,7 +59,7 @@ impl AdminService for AdminApi {
         let own = Some(settings.clone()).filter(|settings| !settings.own.is_empty());
         let namespaces = self.service.namespaces.clone();
         let create = async move { namespaces.create(name, own).await };
-        let entry = self.with_stores(time, create).await?;
+        let entry = self.store_calls.run(time, create).await?;
         let namespace_info = Some(proto::NamespaceInfo {
             settings: Some(convert::own_settings_message(&settings)),
             etag: service::settings_etag(&entry.partition, &settings),
@@ -133,7 +108,7 @@ impl AdminService for AdminApi {
             let (sequence, in_force) = changed.await?;
             Ok((namespace, sequence, in_force))
         };
-        let (namespace, sequence, in_force) = self.with_stores(time, change).await?;
+        let (namespace, sequence, in_force) = self.store_calls.run(time, change).await?;
         Ok(Response::new(proto::UpdateNamespaceResponse {
             namespace_info: Some(open_info_message(&namespace, &in_force)),
             settings_in_force: Some(convert::settings_message(in_force.view.settings())),
@@ -155,7 +130,7 @@ impl AdminService for AdminApi {
         })?;
         let namespaces = self.service.namespaces.clone();
         let list = async move { namespaces.list(after, size + 1).await };
-        let mut entries = self.with_stores(time, list).await?;
+        let mut entries = self.store_calls.run(time, list).await?;
         let more = entries.len() > size;
         entries.truncate(size);
         let last = entries.last().filter(|_| more);
@@ -173,7 +148,7 @@ impl AdminService for AdminApi {
         let time = CallTime::of_request(&request);
         let name = named(&request.into_inner().namespace)?;
         let namespaces = self.service.namespaces.clone();
-        self.with_stores(time, async move { namespaces.delete(name).await }).await?;
+        self.store_calls.run(time, async move { namespaces.delete(name).await }).await?;
         Ok(Response::new(proto::DeleteNamespaceResponse {}))
     }
 }

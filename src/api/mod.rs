@@ -21,7 +21,9 @@ mod personalization;
 mod producer;
 mod profile_cache;
 mod status;
+mod store_calls;
 mod takeover;
+mod trainings;
 
 pub use admin::AdminApi;
 pub use bandit::BanditApi;

@@ -1,11 +1,9 @@
 //! `ModelService`.
 
 use std::collections::BTreeMap;
-use std::pin::Pin;
 use std::sync::Arc;
 
-use tokio_stream::Stream;
-use tokio_stream::StreamExt;
+use tokio::sync::Semaphore;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Request;
 use tonic::Response;
@@ -17,28 +15,48 @@ use super::convert;
 use super::deadline::CallTime;
 use super::evaluation;
 use super::status;
+use super::store_calls::StoreCalls;
+use super::trainings;
 use crate::proto;
 use crate::proto::model_service_server::ModelService;
-use crate::service::Namespace;
-use crate::service::RetrainProgress;
-use crate::service::RetrainStage;
+use crate::service::Error;
 use crate::service::Service;
+use crate::service::Training;
 use engine::ENGINE_REVISION;
 use engine::FEATURES;
 use engine::View;
+use engine::domain::Violation;
 
-/// Share of a training's progress that is the search; it may end early.
-const SEARCH_SHARE: f64 = 0.7;
+/// Calls of WatchTraining at a time: each asks the store twice a second.
+const WATCHERS: usize = 64;
 
 /// Handlers of `ModelService`.
 #[derive(Debug, Clone)]
 pub struct ModelApi {
     service: Service,
+    store_calls: StoreCalls,
+    watchers: Arc<Semaphore>,
 }
 
 impl ModelApi {
     pub fn new(service: Service) -> Self {
-        Self { service }
+        let (store_calls, watchers) = (StoreCalls::default(), Semaphore::new(WATCHERS));
+        Self { service, store_calls, watchers: Arc::new(watchers) }
+    }
+
+    /// The training of this id; the newest one, for an empty id.
+    async fn training(
+        &self,
+        time: CallTime,
+        admitted: &Admitted,
+        training_id: String,
+    ) -> Result<Training, Error> {
+        let (service, namespace) = (self.service.clone(), admitted.namespace.clone());
+        let look = async move {
+            let id = Some(training_id.as_str()).filter(|id| !id.is_empty());
+            service.training(&namespace, id).await
+        };
+        self.store_calls.run(time, look).await
     }
 
     /// Lets a call in to the newest view; returns its message, too.
@@ -84,19 +102,59 @@ impl ModelService for ModelApi {
         }))
     }
 
-    type RetrainStream = Pin<Box<dyn Stream<Item = Result<proto::RetrainResponse, Status>> + Send>>;
-
     async fn retrain(
         &self,
         request: Request<proto::RetrainRequest>,
-    ) -> Result<Response<Self::RetrainStream>, Status> {
-        let Admitted { namespace, .. } = self.admit(request, |message| &message.namespace).await?.0;
-        let progress = self.service.retrain(&namespace).await?;
-        let messages = ReceiverStream::new(progress).map(move |report| match report {
-            Ok(report) => Ok(progress_message(&namespace, &report)),
-            Err(error) => Err(Status::from(error)),
-        });
-        Ok(Response::new(Box::pin(messages)))
+    ) -> Result<Response<proto::RetrainResponse>, Status> {
+        let Admitted { namespace, deadline, .. } =
+            self.admit(request, |message| &message.namespace).await?.0;
+        let (training, begun) = deadline.bound(self.service.retrain(&namespace)).await??;
+        let training = Some(trainings::message(&training));
+        Ok(Response::new(proto::RetrainResponse { training, already_running: !begun }))
+    }
+
+    async fn get_training(
+        &self,
+        request: Request<proto::GetTrainingRequest>,
+    ) -> Result<Response<proto::GetTrainingResponse>, Status> {
+        let time = CallTime::of_request(&request);
+        let (admitted, message) = self.admit(request, |message| &message.namespace).await?;
+        let training = self.training(time, &admitted, message.training_id).await?;
+        let training = Some(trainings::message(&training));
+        Ok(Response::new(proto::GetTrainingResponse { training }))
+    }
+
+    type WatchTrainingStream = ReceiverStream<Result<proto::WatchTrainingResponse, Status>>;
+
+    async fn watch_training(
+        &self,
+        request: Request<proto::WatchTrainingRequest>,
+    ) -> Result<Response<Self::WatchTrainingStream>, Status> {
+        let time = CallTime::of_request(&request);
+        let permit = self.watchers.clone().try_acquire_owned();
+        let permit = permit.map_err(|_full| Error::Overloaded("too many trainings are watched"))?;
+        let (admitted, message) = self.admit(request, |message| &message.namespace).await?;
+        let training = self.training(time, &admitted, message.training_id).await?;
+        let (service, namespace) = (self.service.clone(), admitted.namespace);
+        let messages = trainings::watch(service, namespace, training, permit);
+        Ok(Response::new(ReceiverStream::new(messages)))
+    }
+
+    async fn cancel_training(
+        &self,
+        request: Request<proto::CancelTrainingRequest>,
+    ) -> Result<Response<proto::CancelTrainingResponse>, Status> {
+        let time = CallTime::of_request(&request);
+        let (admitted, message) = self.admit(request, |message| &message.namespace).await?;
+        let id = message.training_id;
+        if id.is_empty() {
+            let missing = Violation::new("training_id", "must not be empty");
+            return Err(status::invalid(vec![missing]));
+        }
+        let (service, namespace) = (self.service.clone(), admitted.namespace);
+        let cancel = async move { service.cancel_training(&namespace, &id).await };
+        let training = Some(trainings::message(&self.store_calls.run(time, cancel).await?));
+        Ok(Response::new(proto::CancelTrainingResponse { training }))
     }
 
     async fn get_model_metrics(
@@ -195,43 +253,6 @@ fn feature_weights(view: &View) -> Vec<proto::FeatureWeight> {
         posterior_standard_deviation: hybrid.standard_deviations()[position],
     });
     ranker.chain(hybrid).collect()
-}
-
-fn progress_message(
-    namespace: &Arc<Namespace>,
-    report: &RetrainProgress,
-) -> proto::RetrainResponse {
-    let stage = match report.stage {
-        RetrainStage::Loading => proto::RetrainStage::Loading,
-        RetrainStage::Training => proto::RetrainStage::Training,
-        RetrainStage::Fitting => proto::RetrainStage::Fitting,
-        RetrainStage::Publishing => proto::RetrainStage::Publishing,
-        RetrainStage::Done => proto::RetrainStage::Done,
-    };
-    let done = report.stage == RetrainStage::Done;
-    let epochs = report.epoch as f64 / report.epochs.max(1) as f64;
-    let progress = match report.stage {
-        RetrainStage::Loading => 0.0,
-        RetrainStage::Training => {
-            let before = report.trial.saturating_sub(1) as f64;
-            SEARCH_SHARE * (before + epochs) / report.trials.max(1) as f64
-        }
-        RetrainStage::Fitting => SEARCH_SHARE + (0.95 - SEARCH_SHARE) * epochs,
-        RetrainStage::Publishing => 0.95,
-        RetrainStage::Done => 1.0,
-    };
-    proto::RetrainResponse {
-        stage: stage.into(),
-        epoch: report.epoch as u32,
-        epochs: report.epochs as u32,
-        loss: report.loss,
-        trial: report.trial as u32,
-        trials: report.trials as u32,
-        validation_ndcg_at_20: report.validation_ndcg,
-        progress,
-        model_version: report.model_version,
-        metrics: if done { training_figures(&namespace.view()) } else { BTreeMap::new() },
-    }
 }
 
 fn hex(bytes: &[u8]) -> String {

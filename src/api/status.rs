@@ -97,6 +97,7 @@ fn status(error: Error) -> Status {
             explained(Code::DeadlineExceeded, &message, "WATERMARK_NOT_REACHED", metadata)
         }
         Error::TrainingRuns => explained(Code::Aborted, &message, "TRAINING_RUNS", []),
+        Error::NoTraining => explained(Code::NotFound, &message, "TRAINING_NOT_FOUND", []),
         Error::Training(error) => untrained(error, &message),
         Error::NothingToEvaluate { decisions } => {
             let metadata = [("decisions", decisions.to_string())];

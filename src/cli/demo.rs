@@ -87,26 +87,44 @@ async fn train(models: &mut ModelServiceClient<Channel>) -> Result<(), Failure> 
         ProgressStyle::with_template("Training {bar:40} {percent:>3} % {msg}")
             .expect("the template is well-formed"),
     );
-    let mut progress = loop {
-        match models.retrain(proto::RetrainRequest::default()).await {
-            Ok(progress) => break progress.into_inner(),
-            // The schedule was faster: it trains on a part of the data already.
-            Err(status) if status.code() == Code::Aborted => {
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-            Err(status) => return Err(status.into()),
+    // The schedule may be faster: it trains on a part of the data already.
+    while watch_training(models, &bar).await? {}
+    Ok(())
+}
+
+/// Shows a training until it has ended; returns whether another one has to follow.
+async fn watch_training(
+    models: &mut ModelServiceClient<Channel>,
+    bar: &ProgressBar,
+) -> Result<bool, Failure> {
+    let begun = match models.retrain(proto::RetrainRequest::default()).await {
+        Ok(answer) => answer.into_inner(),
+        Err(status) if status.code() == Code::Aborted => {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            return Ok(true);
         }
+        Err(status) => return Err(status.into()),
     };
-    while let Some(report) = progress.message().await? {
-        bar.set_position((report.progress * 100.0) as u64);
-        if report.epochs > 0 {
-            bar.set_message(format!("epoch {} of {}", report.epoch, report.epochs));
+    let training_id = begun.training.unwrap_or_default().training_id;
+    let request = proto::WatchTrainingRequest { training_id, ..Default::default() };
+    let mut messages = models.watch_training(request).await?.into_inner();
+    while let Some(message) = messages.message().await? {
+        let training = message.training.unwrap_or_default();
+        bar.set_position((training.progress * 100.0) as u64);
+        if training.epochs > 0 {
+            bar.set_message(format!("epoch {} of {}", training.epoch, training.epochs));
         }
-        if report.model_version > 0 {
-            bar.finish_with_message(format!("model version {}", report.model_version));
+        match training.state() {
+            proto::TrainingState::Succeeded => {
+                bar.finish_with_message(format!("model version {}", training.model_version));
+            }
+            proto::TrainingState::Failed if !begun.already_running => {
+                return Err(training.failure_text.into());
+            }
+            _ => {}
         }
     }
-    Ok(())
+    Ok(begun.already_running)
 }
 
 async fn print_tour(server: SocketAddr, channel: Channel) -> Result<(), Failure> {

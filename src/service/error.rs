@@ -51,8 +51,10 @@ pub enum Error {
     /// The model did not reach the requested watermark in time.
     #[error("the model has applied record {watermark}, not yet {requested}")]
     WatermarkNotReached { requested: Sequence, watermark: Sequence },
-    #[error("a training of this namespace is running")]
+    #[error("another training of this namespace is about to begin or to end: call again")]
     TrainingRuns,
+    #[error("there is no such training: a namespace keeps its newest one")]
+    NoTraining,
     /// No decision of the time records what it chose from.
     #[error(
         "none of the {decisions} decisions of the time says what it chose from at a position that \

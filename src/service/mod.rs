@@ -33,10 +33,10 @@ mod profile;
 mod reasons;
 mod recording;
 mod redo;
-mod retrain;
 mod settings;
 mod settings_change;
 mod store_health;
+mod trainings;
 mod unlearnt_costs;
 mod unlearnt_impressions;
 mod user_contexts;
@@ -81,10 +81,10 @@ pub use profile::{ProfilePart, ProfileReport, RecentItem, TimePart, profile};
 pub use reasons::ReasonInWords;
 pub use recording::{Detail, RequestRecord};
 pub use redo::{NotRedone, check_record, redo};
-pub use retrain::{RetrainProgress, RetrainStage, Training};
 pub use settings::{setting_pointer, settings_etag, settings_with};
 pub use settings_change::InForce;
 pub use store_health::{StoreHealth, StoreMonitor};
+pub use trainings::{Training, TrainingFailure, TrainingStage, TrainingState, TrainingStep};
 
 use crate::storage::Cache;
 use crate::storage::InteractionLog;
@@ -94,6 +94,7 @@ use crate::storage::Projection;
 use crate::storage::RateCounters;
 use crate::storage::SnapshotStore;
 use crate::storage::TailFeed;
+use crate::storage::Trainings;
 use crate::telemetry::Metrics;
 use engine::domain::Settings;
 
@@ -109,6 +110,7 @@ pub struct Stores {
     pub snapshots: Arc<dyn SnapshotStore>,
     pub namespaces: Arc<dyn NamespaceStore>,
     pub leases: Arc<dyn Leases>,
+    pub trainings: Arc<dyn Trainings>,
     /// Relational tables behind the log, where the store has them.
     pub projection: Option<Arc<dyn Projection>>,
     /// What carries the end of a shared log sooner than asking for it.

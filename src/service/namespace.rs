@@ -12,6 +12,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use tokio::sync::Mutex;
+use tokio::sync::Notify;
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 use tokio::sync::watch;
@@ -25,7 +27,7 @@ use super::known_decisions::KnownDecisions;
 use super::limiter::RateWindows;
 use super::log_writer::LogTail;
 use super::owner::Command;
-use super::retrain::Training;
+use super::trainings::Training;
 use super::unlearnt_costs::UnlearntCosts;
 use super::unlearnt_impressions::UnlearntImpressions;
 use super::user_contexts::UserContexts;
@@ -86,6 +88,10 @@ pub struct Namespace {
     pub unlearnt_costs: UnlearntCosts,
     pub unlearnt_impressions: UnlearntImpressions,
     pub known_decisions: KnownDecisions,
+    /// Wakes the training that runs here: somebody asks for its end.
+    pub(super) training_end: Notify,
+    /// Held by who changes the settings.
+    pub(super) settings_changes: Mutex<()>,
     /// What it has used of the second under rate limits.
     pub rates: RateWindows,
     pub(super) last_use: Arc<LastUse>,
@@ -113,6 +119,8 @@ impl Namespace {
             unlearnt_costs: UnlearntCosts::default(),
             unlearnt_impressions: UnlearntImpressions::default(),
             known_decisions: KnownDecisions::default(),
+            training_end: Notify::new(),
+            settings_changes: Mutex::default(),
             last_use,
             commands,
         }
@@ -223,11 +231,12 @@ impl Namespace {
         self.position.send_replace(Position::default());
     }
 
-    /// Asks the owner to train now; returns the progress.
+    /// Asks the owner to train now; returns the training once it has begun. Who gives this up
+    /// gives up the answer only.
     ///
     /// # Errors
-    /// `TrainingRuns`, here or in another process; `Opening` when this handle is closed;
-    /// storage errors.
+    /// `TrainingRuns`, here or in another process; `TooLittleData`; `Opening` when this handle is
+    /// closed; storage errors.
     pub(super) async fn train(&self) -> Result<Training, Error> {
         let (reply, answer) = oneshot::channel();
         let sent = self.commands.try_send(Command::Train(reply));

@@ -3,6 +3,7 @@
 //! - A record says from which settings it was made. The engine passes over one whose
 //!   settings are no longer in force, so of two changes at a time, on whichever replicas, the
 //!   second is made again from what the first left, or refused where it names an etag.
+//! - Changes in one process come one after the other, so only those of other replicas are met.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,6 +54,7 @@ impl Service {
         change: impl Fn(&Settings, &Settings) -> Result<Settings, Vec<Violation>>,
     ) -> Result<(Sequence, InForce), Error> {
         let name = || namespace.name().clone();
+        let _one_at_a_time = namespace.settings_changes.lock().await;
         for _attempt in 0..ATTEMPTS {
             // What any replica has written until now.
             let end = self.namespaces.log_end(namespace).await?;

@@ -24,6 +24,7 @@ mod redis;
 mod snapshots;
 mod sqlite;
 mod tail;
+mod trainings;
 
 pub use batch_head::BatchHead;
 pub use cache::{Cache, RateCounters};
@@ -46,3 +47,4 @@ pub use redis::{Redis, RedisCounts, RedisHealth, RedisOptions, connect as connec
 pub use snapshots::{Snapshot, SnapshotHeader, SnapshotStore};
 pub use sqlite::{SqliteOptions, SqliteStore, open as open_sqlite};
 pub use tail::{TailBatch, TailFeed};
+pub use trainings::{ReportedTraining, Trainings};

@@ -4,8 +4,6 @@ mod absence;
 mod onboarding;
 mod reasons;
 
-use personalization::proto::RetrainRequest;
-
 use crate::harness::Api;
 use crate::harness::Server;
 use crate::harness::World;
@@ -20,9 +18,7 @@ async fn world() -> (Server, Api, u64) {
 /// The world with a trained model.
 async fn trained_world() -> (Server, Api, u64) {
     let (server, api, _) = world().await;
-    let mut progress =
-        api.model.clone().retrain(RetrainRequest::default()).await.unwrap().into_inner();
-    while progress.message().await.unwrap().is_some() {}
+    assert_eq!(api.retrain().await.model_version, 1);
     let watermark = api.settled_status().await.watermark;
     (server, api, watermark)
 }

@@ -3,17 +3,20 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use personalization::proto::CancelTrainingRequest;
 use personalization::proto::GetModelMetricsRequest;
 use personalization::proto::GetModelMetricsResponse;
+use personalization::proto::GetTrainingRequest;
 use personalization::proto::Interaction;
 use personalization::proto::Item;
 use personalization::proto::PersonalizeRequest;
 use personalization::proto::RetrainRequest;
-use personalization::proto::RetrainResponse;
-use personalization::proto::RetrainStage;
+use personalization::proto::Training;
+use personalization::proto::TrainingFailure;
+use personalization::proto::TrainingState;
+use personalization::proto::WatchTrainingRequest;
 use tonic::Code;
 use tonic::Status;
-use tonic_types::StatusExt;
 
 use crate::harness::Api;
 use crate::harness::Random;
@@ -25,14 +28,16 @@ use crate::harness::eventually;
 use crate::harness::greedy;
 use crate::harness::of_taste;
 
-async fn retrain(api: &Api) -> Result<Vec<RetrainResponse>, Status> {
-    let request = RetrainRequest { namespace: api.namespace.clone() };
-    let mut progress = api.model.clone().retrain(request).await?.into_inner();
-    let mut reports = Vec::new();
-    while let Some(report) = progress.message().await? {
-        reports.push(report);
-    }
-    Ok(reports)
+async fn get_training(api: &Api, training_id: &str) -> Result<Training, Status> {
+    let training_id = training_id.to_owned();
+    let request = GetTrainingRequest { namespace: api.namespace.clone(), training_id };
+    Ok(api.model.clone().get_training(request).await?.into_inner().training.unwrap())
+}
+
+async fn cancel(api: &Api, training_id: &str) -> Result<Training, Status> {
+    let training_id = training_id.to_owned();
+    let request = CancelTrainingRequest { namespace: api.namespace.clone(), training_id };
+    Ok(api.model.clone().cancel_training(request).await?.into_inner().training.unwrap())
 }
 
 async fn metrics(api: &Api) -> GetModelMetricsResponse {
@@ -48,18 +53,20 @@ async fn a_training_reports_its_progress_and_its_model_serves_at_once() {
     let before = api.settled_status().await;
     assert_eq!((before.model_version, before.trained_at_watermark), (0, 0));
     assert_eq!(before.trained_at, None);
-    let reports = retrain(&api).await.unwrap();
-    assert_eq!(reports.first().unwrap().stage(), RetrainStage::Loading);
-    assert!(reports.iter().any(|report| report.stage() == RetrainStage::Training));
-    assert!(reports.iter().any(|report| report.stage() == RetrainStage::Fitting));
-    assert!(reports.is_sorted_by_key(|report| report.stage));
-    assert!(reports.is_sorted_by(|a, b| a.progress <= b.progress), "{reports:?}");
-    assert!(reports.iter().all(|report| report.epoch <= report.epochs || report.epochs == 0));
-    assert!(reports.iter().filter_map(|report| report.loss).all(f64::is_finite));
-    let (done, earlier) = reports.split_last().unwrap();
-    assert_eq!((done.stage(), done.progress, done.model_version), (RetrainStage::Done, 1.0, 1));
-    assert!(!done.metrics.is_empty());
-    assert!(earlier.iter().all(|report| report.model_version == 0 && report.metrics.is_empty()));
+    let begun = api.try_retrain().await.unwrap();
+    assert_eq!((begun.state(), begun.scheduled), (TrainingState::Running, false));
+    let told = api.watch(&begun.training_id).await.unwrap();
+    assert!(told.is_sorted_by(|a, b| a.progress <= b.progress), "{told:?}");
+    assert!(told.iter().all(|it| it.epoch <= it.epochs || it.epochs == 0));
+    assert!(told.iter().filter_map(|it| it.loss).all(f64::is_finite));
+    let (done, earlier) = told.split_last().unwrap();
+    let outcome = (done.state(), done.progress, done.model_version);
+    assert_eq!(outcome, (TrainingState::Succeeded, 1.0, 1));
+    assert!(!done.metrics.is_empty() && done.ended_at.is_some());
+    assert!(earlier.iter().all(|it| it.model_version == 0 && it.metrics.is_empty()));
+    // Whoever asks later is told the same.
+    assert_eq!(get_training(&api, "").await.unwrap(), *done);
+    assert_eq!(api.watch(&begun.training_id).await.unwrap(), [done.clone()]);
 
     let answer = api.personalize(greedy("jazz-fan-1", 10)).await;
     assert_eq!(answer.model_version, 1);
@@ -72,45 +79,67 @@ async fn a_training_reports_its_progress_and_its_model_serves_at_once() {
     assert_eq!(after.trained_at_watermark, before.watermark);
     assert!(after.trained_at.is_some());
     assert_eq!(metrics(&api).await.training, done.metrics);
-    assert_eq!(retrain(&api).await.unwrap().last().unwrap().model_version, 2);
+    assert_eq!(api.retrain().await.model_version, 2);
 }
 
-#[tokio::test]
-async fn a_second_training_at_the_same_time_is_aborted() {
-    // Enough factors and events for a training of about a second.
+/// A server with enough factors and events for a training of about a second.
+async fn busy() -> (Server, Api) {
     let server = Server::start_with(&["--collaborative-factors", "256"]).await;
     let api = server.api().await;
     api.record(events("e", 0..9_797)).await;
     api.settled_status().await;
-    let mut first =
-        api.model.clone().retrain(RetrainRequest::default()).await.unwrap().into_inner();
-    let started = first.message().await.unwrap().expect("a first report");
-    assert_eq!(started.stage(), RetrainStage::Loading);
-    assert!(api.status().await.training);
-    assert_eq!(retrain(&api).await.unwrap_err().code(), Code::Aborted);
-    let mut last = started;
-    while let Some(report) = first.message().await.expect("the first training goes on") {
-        last = report;
-    }
-    assert_eq!((last.stage(), last.model_version), (RetrainStage::Done, 1));
-    eventually("the end of the training", async || (!api.status().await.training).then_some(()))
-        .await;
+    (server, api)
 }
 
 #[tokio::test]
-async fn a_training_whose_caller_leaves_is_given_up_and_the_next_one_may_start() {
-    let server = Server::start_with(&["--collaborative-factors", "256"]).await;
+async fn a_training_goes_on_when_its_callers_leave_and_can_be_joined_again() {
+    let (_server, api) = busy().await;
+    let missing = get_training(&api, "").await.unwrap_err();
+    assert_eq!(missing.code(), Code::NotFound);
+    let begun = api.try_retrain().await.unwrap();
+    let request =
+        WatchTrainingRequest { training_id: begun.training_id.clone(), ..Default::default() };
+    let mut leaves = api.model.clone().watch_training(request).await.unwrap().into_inner();
+    leaves.message().await.unwrap().expect("a first message");
+    drop(leaves);
+    // A call sent again begins no second training.
+    let again = api.model.clone().retrain(RetrainRequest::default()).await.unwrap().into_inner();
+    assert!(again.already_running);
+    assert_eq!(again.training.unwrap().training_id, begun.training_id);
+    let told = api.watch(&begun.training_id).await.unwrap();
+    let done = told.last().unwrap();
+    assert_eq!((done.state(), done.model_version), (TrainingState::Succeeded, 1));
+}
+
+#[tokio::test]
+async fn a_training_that_is_cancelled_publishes_nothing_and_the_next_one_may_begin() {
+    let (_server, api) = busy().await;
+    let begun = api.try_retrain().await.unwrap();
+    cancel(&api, &begun.training_id).await.unwrap();
+    let told = api.watch(&begun.training_id).await.unwrap();
+    let last = told.last().unwrap();
+    assert_eq!((last.state(), last.model_version), (TrainingState::Cancelled, 0), "{last:?}");
+    assert_eq!(api.status().await.model_version, 0);
+    assert_eq!(cancel(&api, &begun.training_id).await.unwrap(), *last, "it has ended");
+    assert_eq!(cancel(&api, "another").await.unwrap_err().code(), Code::NotFound);
+    let next = eventually("the next training", async || api.try_retrain().await.ok()).await;
+    assert_eq!(api.watch(&next.training_id).await.unwrap().last().unwrap().model_version, 1);
+    let replaced = api.watch(&begun.training_id).await.unwrap_err();
+    assert_eq!(replaced.code(), Code::NotFound);
+}
+
+#[tokio::test]
+async fn a_training_whose_process_was_killed_is_told_of_as_interrupted() {
+    let (mut server, api) = busy().await;
+    let begun = api.try_retrain().await.unwrap();
+    server.kill_9();
+    server.restart().await;
     let api = server.api().await;
-    api.record(events("e", 0..9_797)).await;
-    api.settled_status().await;
-    let mut first =
-        api.model.clone().retrain(RetrainRequest::default()).await.unwrap().into_inner();
-    first.message().await.unwrap().expect("a first report");
-    drop(first);
-    eventually("the end of the training", async || (!api.status().await.training).then_some(()))
-        .await;
-    let done = retrain(&api).await.unwrap().pop().unwrap();
-    assert_eq!((done.stage(), done.model_version), (RetrainStage::Done, 1));
+    let told = api.watch(&begun.training_id).await.unwrap();
+    let last = told.last().unwrap();
+    assert_eq!(last.state(), TrainingState::Failed);
+    assert_eq!(last.failure(), TrainingFailure::Interrupted);
+    assert_eq!(api.retrain().await.model_version, 1);
 }
 
 #[tokio::test]
@@ -120,7 +149,7 @@ async fn too_little_to_train_on_is_said_and_leaves_everything_as_it_was() {
     for recorded in [0, 19] {
         api.record(events("e", 0..recorded)).await;
         let before = api.settled_status().await;
-        assert_eq!(retrain(&api).await.unwrap_err().code(), Code::FailedPrecondition);
+        assert_eq!(api.try_retrain().await.unwrap_err().code(), Code::FailedPrecondition);
         let after = eventually("the end of the training", async || {
             let status = api.status().await;
             (!status.training).then_some(status)
@@ -161,7 +190,7 @@ async fn a_model_that_ranks_worse_what_came_since_is_refused_and_the_old_one_ser
     api.record(tastes.clicks(2_900)).await;
     // A training takes what is learnt by then.
     api.settled_status().await;
-    assert_eq!(retrain(&api).await.unwrap().last().unwrap().model_version, 1);
+    assert_eq!(api.retrain().await.model_version, 1);
     // A pull to zero that leaves little of tastes, and no search that would find a better one.
     let bad = ["--collaborative-regularization", "0.5", "--search-trials", "1"];
     server.restart_with(&bad).await;
@@ -170,11 +199,9 @@ async fn a_model_that_ranks_worse_what_came_since_is_refused_and_the_old_one_ser
     tokio::time::sleep(Duration::from_millis(1_100)).await;
     api.record(tastes.clicks(2_000)).await;
     let before = api.settled_status().await;
-    let refused = retrain(&api).await.unwrap_err();
-    assert_eq!(refused.code(), Code::FailedPrecondition);
-    let details = refused.get_error_details();
-    let info = details.error_info().expect("a reason");
-    assert_eq!(info.reason, "MODEL_NOT_BETTER");
+    let refused = api.retrain().await;
+    assert_eq!(refused.state(), TrainingState::Failed);
+    assert_eq!(refused.failure(), TrainingFailure::NotBetter, "{refused:?}");
     let after = eventually("the end of the training", async || {
         let status = api.status().await;
         (!status.training).then_some(status)
@@ -184,7 +211,7 @@ async fn a_model_that_ranks_worse_what_came_since_is_refused_and_the_old_one_ser
     assert_eq!(api.personalize(greedy("user-1", 5)).await.model_version, 1);
     server.restart_without(&bad).await;
     let api = server.api().await;
-    assert_eq!(retrain(&api).await.unwrap().last().unwrap().model_version, 2);
+    assert_eq!(api.retrain().await.model_version, 2);
 }
 
 #[tokio::test]
@@ -192,7 +219,7 @@ async fn a_model_outlives_a_restart_and_gives_the_same_answers() {
     let mut server = Server::start().await;
     let api = server.api().await;
     World::fill(&api).await;
-    retrain(&api).await.unwrap();
+    api.retrain().await;
     let request = greedy("metal-fan-7", 15);
     let before = api.personalize(request.clone()).await;
     let status = api.settled_status().await;
@@ -218,7 +245,7 @@ async fn serving_and_learning_go_on_during_a_training() {
     api.record(events("e", 0..9_797)).await;
     let training = tokio::spawn({
         let api = api.clone();
-        async move { retrain(&api).await }
+        async move { api.retrain().await }
     });
     let mut answered = 0;
     while !training.is_finished() {
@@ -228,7 +255,7 @@ async fn serving_and_learning_go_on_during_a_training() {
         assert_eq!(api.personalize(request).await.recommendations.len(), 5);
         answered += 1;
     }
-    training.await.unwrap().unwrap();
+    assert_eq!(training.await.unwrap().model_version, 1);
     assert!(answered > 0);
     assert_eq!(api.personalize(greedy("jazz-fan-1", 5)).await.model_version, 1);
 }

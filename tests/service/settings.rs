@@ -219,6 +219,25 @@ async fn a_change_by_an_etag_never_undoes_one_that_it_has_not_seen() {
 }
 
 #[tokio::test]
+async fn changes_without_an_etag_that_come_together_are_all_made() {
+    let server = Server::start().await;
+    let api = server.api().await;
+    let clients = (0..12_u32).map(|client| {
+        let api = api.clone();
+        tokio::spawn(async move {
+            for turn in 0..4 {
+                let count = Some(1 + client * 10 + turn);
+                let settings = NamespaceSettings { new_item_impressions: count, ..nothing() };
+                update(&api, settings, &[], "").await.expect("nobody's etag is asked for");
+            }
+        })
+    });
+    for client in clients.collect::<Vec<_>>() {
+        client.await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn another_length_of_embeddings_takes_the_items_that_come_with_it() {
     let server = Server::start().await;
     let api = server.api().await;

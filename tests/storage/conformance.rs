@@ -6,12 +6,14 @@ mod chains;
 mod lives;
 mod reads;
 mod snapshots;
+mod trainings;
 
 pub use appends::*;
 pub use chains::*;
 pub use lives::*;
 pub use reads::*;
 pub use snapshots::*;
+pub use trainings::*;
 
 use std::sync::Arc;
 

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use personalization::storage::Error;
+use personalization::storage::Fence;
 use personalization::storage::InteractionLog;
+use personalization::storage::LeaseName;
 use personalization::storage::Position;
 use personalization::storage::ReadLimit;
 use personalization::storage::SqliteOptions;
@@ -257,4 +259,13 @@ proptest! {
             prop_assert_eq!(position, store.log_end(&partition).unwrap());
         }
     }
+}
+
+#[test]
+fn the_newest_training_is_told_of_and_goes_with_its_namespace() {
+    let store = Sqlite::new().try_open().unwrap();
+    let lease =
+        LeaseName { partition: conformance::create(&*store, "shop"), duty: "train".to_owned() };
+    let fence = Fence { lease, epoch: 1 };
+    conformance::the_newest_training_is_told_of_and_goes_with_its_namespace(&*store, &fence);
 }

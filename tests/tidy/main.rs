@@ -113,7 +113,7 @@ const LONG: &[Exception] = &[(
 const CIRCLES: &[Exception] = &[
     ("personalization::config", "a circle of arms, ranker, rules, serve.", "one command line"),
     ("personalization::service", "a circle of personalize, recording, work_out.", "a call and its record"),
-    ("personalization::service", "a circle of namespace, namespaces, owner, retrain.",
+    ("personalization::service", "a circle of namespace, namespaces, owner, trainings.",
         "a handle, its registry and its owner"),
     ("personalization::service::owner", "a circle of duties, ending, serving.", "one task in three files"),
     ("personalization::storage::postgres", "a circle of append, event_hashes, known, leases, log, \

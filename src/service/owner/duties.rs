@@ -59,7 +59,7 @@ impl Duty {
 impl Serving {
     /// Begins what is due; returns when the next thing is.
     pub(super) fn begin(&mut self) -> Option<Instant> {
-        let mut alarm = (!self.slot.name.is_default()).then(|| self.idle_at());
+        let mut alarm = self.may_sleep().then(|| self.idle_at());
         let mut wait = |when| match when {
             When::Now => true,
             When::At(at) => {
@@ -223,14 +223,11 @@ impl Serving {
         let attempt = Attempt { positives, at: now };
         self.set_training(true);
         let (registry, namespace) = (self.registry.clone(), self.namespace.clone());
-        let stop = self.duties.clone();
-        let end = self.slot.closed.child_token();
+        // What was asked for goes on when the lead is lost.
+        let stop = if reply.is_some() { &self.slot.closed } else { &self.duties };
+        let stop = stop.child_token();
         self.jobs.spawn(async move {
-            let outcome = match reply {
-                Some(reply) => training::when_asked(registry, namespace, end, reply).await,
-                None => training::when_due(registry, namespace, stop).await,
-            };
-            Done::Trained(attempt, outcome)
+            Done::Trained(attempt, training::train(registry, namespace, stop, reply).await)
         });
     }
 

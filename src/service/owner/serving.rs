@@ -300,7 +300,12 @@ impl Serving {
     }
 
     fn is_idle(&self) -> bool {
-        !self.slot.name.is_default() && self.idle_at() <= Instant::now()
+        self.may_sleep() && self.idle_at() <= Instant::now()
+    }
+
+    /// Whether the namespace is put to sleep when nobody uses it.
+    pub(super) fn may_sleep(&self) -> bool {
+        !self.slot.name.is_default() && !self.is_training
     }
 
     pub fn idle_at(&self) -> Instant {

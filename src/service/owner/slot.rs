@@ -14,7 +14,7 @@ use super::super::error::Error;
 use super::super::error::Progress;
 use super::super::namespace::LastUse;
 use super::super::namespace::Namespace;
-use super::super::retrain::Training;
+use super::super::trainings::Training;
 use crate::storage;
 use crate::storage::Position;
 use engine::domain::NamespaceName;

@@ -13,6 +13,8 @@ use super::super::Options;
 use super::super::RateLimits;
 use super::super::Running;
 use super::super::SystemClock;
+use super::super::Training;
+use super::super::TrainingState;
 use super::super::error::Error;
 use super::super::start;
 use crate::telemetry::Metrics;
@@ -310,7 +312,7 @@ async fn a_deleted_namespace_ends_its_owner_and_its_successor_begins_empty() {
     let shop = create(&running, "shop").await;
     write(&running, &shop, "e", 20).await;
     let old = open(&running, &shop).await;
-    let mut training = running.service.retrain(&old).await.unwrap();
+    assert!(running.service.retrain(&old).await.unwrap().1);
     running.service.namespaces.delete(shop.clone()).await.unwrap();
     assert!(old.is_closed());
     create(&running, "shop").await;
@@ -318,30 +320,45 @@ async fn a_deleted_namespace_ends_its_owner_and_its_successor_begins_empty() {
     assert_ne!(new.tail.partition, old.tail.partition);
     let late = running.service.write(&old, clicks("late", 0..5)).await;
     assert!(matches!(late, Err(Error::NoNamespace(_))), "{late:?}");
-    while training.recv().await.is_some() {}
     agrees(&running, &world, &shop).await;
     assert_eq!(world.records(&shop).len(), 1, "its settings and nothing else");
     assert!(world.released.lock().unwrap().contains(&old.tail.partition));
     running.stop().await;
 }
 
+/// The newest training of a namespace, once it has ended.
+async fn ended(running: &Running, namespace: &Namespace) -> Training {
+    eventually("the end of the training", async || {
+        let training = running.service.training(namespace, None).await.unwrap();
+        (!training.is_running()).then_some(training)
+    })
+    .await
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn a_training_that_is_asked_for_publishes_once_and_a_second_one_is_refused() {
+async fn a_training_goes_on_when_its_caller_leaves_and_who_asks_again_gets_the_same_one() {
     let world = Arc::new(World::default());
-    let running = process(&world, 1, options());
-    let shop = create(&running, "shop").await;
-    write(&running, &shop, "e", 4).await;
-    let namespace = open(&running, &shop).await;
-    let mut training = running.service.retrain(&namespace).await.unwrap();
-    let second = running.service.retrain(&namespace).await;
-    assert!(matches!(second, Err(Error::TrainingRuns)), "{second:?}");
-    let mut last = None;
-    while let Some(report) = training.recv().await {
-        last = Some(report.unwrap());
+    let (a, b) = (process(&world, 1, options()), process(&world, 2, options()));
+    let shop = create(&a, "shop").await;
+    write(&a, &shop, "e", 20).await;
+    let (here, there) = (open(&a, &shop).await, open(&b, &shop).await);
+    assert!(matches!(a.service.training(&here, None).await, Err(Error::NoTraining)));
+    {
+        // Its caller leaves as soon as the command is on its way.
+        let asking = a.service.retrain(&here);
+        assert!(tokio::time::timeout(Duration::ZERO, asking).await.is_err());
     }
-    assert_eq!(last.unwrap().model_version, 1);
-    assert_eq!(namespace.view().model_version(), 1);
-    eventually("its end", async || (!namespace.is_training()).then_some(())).await;
-    assert_eq!(counter(&running, "trainings_total"), 1);
-    running.stop().await;
+    let running =
+        eventually("a training", async || a.service.training(&here, None).await.ok()).await;
+    if let Ok((joined, false)) = a.service.retrain(&here).await {
+        assert_eq!(joined.training_id, running.training_id);
+    }
+    let done = ended(&b, &there).await;
+    assert!(matches!(done.state, TrainingState::Succeeded { .. }), "{done:?}");
+    let known = b.service.training(&there, Some(&done.training_id)).await.unwrap();
+    assert_eq!(known, done);
+    let other = b.service.training(&there, Some("another")).await;
+    assert!(matches!(other, Err(Error::NoTraining)));
+    assert!(here.view().model_version() >= 1);
+    (a.stop().await, b.stop().await);
 }

@@ -25,6 +25,7 @@ mod session;
 mod snapshots;
 mod store;
 mod tls;
+mod trainings;
 mod transaction;
 
 pub use migrations::Migrated;

@@ -28,6 +28,7 @@ const SILENT_HOLDERS: &str =
 const HOLDER: &str = "DELETE FROM lease_holders
     WHERE id = $1 AND seen_at < now() - interval '1 day'";
 const LEASES: &str = "DELETE FROM leases WHERE namespace_id = $1";
+const TRAININGS: &str = "DELETE FROM trainings WHERE namespace_id = $1";
 const NAMESPACE: &str = "DELETE FROM namespaces WHERE id = $1 AND name IS NULL";
 const PARTS: &str = "DELETE FROM snapshot_parts WHERE snapshot_id = $1
     AND position IN (SELECT position FROM snapshot_parts
@@ -44,7 +45,10 @@ pub fn unfinished(sessions: &Sessions) -> Result<(), Error> {
     snapshots(sessions)?;
     for id in ids(sessions, DELETED_NAMESPACES)? {
         while sessions.run(async |client| projection::remove_some(client, id).await)? {}
-        sessions.run(async |client| Ok(client.execute(LEASES, &[&id]).await?))?;
+        // Without its lease no training is reported any more.
+        for rows in [LEASES, TRAININGS] {
+            sessions.run(async |client| Ok(client.execute(rows, &[&id]).await?))?;
+        }
         remove(sessions, BATCHES, NAMESPACE, id)?;
     }
     Ok(())

@@ -16,5 +16,6 @@ mod purge;
 mod reserve;
 mod snapshots;
 mod store;
+mod trainings;
 
 pub use store::{SqliteOptions, SqliteStore, open};

@@ -32,7 +32,11 @@ pub fn deleted_namespaces(store: &SqliteStore) -> Result<(), Error> {
     for namespace_id in ids(store, "SELECT id FROM namespaces WHERE name IS NULL")? {
         let rows = "DELETE FROM log_batches WHERE id IN
             (SELECT id FROM log_batches WHERE namespace_id = ?1 LIMIT ?2)";
-        remove(store, rows, "DELETE FROM namespaces WHERE id = ?1", namespace_id)?;
+        let parents = [
+            "DELETE FROM trainings WHERE namespace_id = ?1",
+            "DELETE FROM namespaces WHERE id = ?1",
+        ];
+        remove(store, rows, &parents, namespace_id)?;
     }
     Ok(())
 }
@@ -42,20 +46,22 @@ pub fn snapshots(store: &SqliteStore, snapshot_ids: &[i64]) -> Result<(), Error>
     for snapshot_id in snapshot_ids {
         let rows = "DELETE FROM snapshot_parts WHERE id IN
             (SELECT id FROM snapshot_parts WHERE snapshot_id = ?1 LIMIT ?2)";
-        remove(store, rows, "DELETE FROM snapshots WHERE id = ?1", *snapshot_id)?;
+        remove(store, rows, &["DELETE FROM snapshots WHERE id = ?1"], *snapshot_id)?;
     }
     Ok(())
 }
 
-/// Removes the rows below a parent step by step, and with the last the parent.
-fn remove(store: &SqliteStore, rows: &str, parent: &str, id: i64) -> Result<(), Error> {
+/// Removes the rows below a parent step by step, and with the last what is named after them.
+fn remove(store: &SqliteStore, rows: &str, last: &[&str], id: i64) -> Result<(), Error> {
     loop {
         // Held over both statements: no row can come below the parent in between.
         let writer = store.writer();
         let removed =
             writer.connection.prepare_cached(rows)?.execute(params![id, ROWS_PER_STEP as i64])?;
         if removed < ROWS_PER_STEP {
-            writer.connection.execute(parent, [id])?;
+            for parent in last {
+                writer.connection.execute(parent, [id])?;
+            }
             return Ok(());
         }
     }

@@ -12,8 +12,11 @@ use personalization::proto::PersonalizeRequest;
 use personalization::proto::PersonalizeResponse;
 use personalization::proto::RecordInteractionsRequest;
 use personalization::proto::RecordInteractionsResponse;
+use personalization::proto::RetrainRequest;
+use personalization::proto::Training;
 use personalization::proto::UpsertItemsRequest;
 use personalization::proto::UpsertItemsResponse;
+use personalization::proto::WatchTrainingRequest;
 use personalization::proto::admin_service_client::AdminServiceClient;
 use personalization::proto::bandit_service_client::BanditServiceClient;
 use personalization::proto::catalog_service_client::CatalogServiceClient;
@@ -69,6 +72,34 @@ impl Api {
 
     pub fn within(&self, namespace: &str) -> Self {
         Self { namespace: namespace.to_owned(), ..self.clone() }
+    }
+
+    /// Begins a training.
+    pub async fn try_retrain(&self) -> Result<Training, Status> {
+        let request = RetrainRequest { namespace: self.namespace.clone() };
+        let answer = self.model.clone().retrain(request).await?.into_inner();
+        Ok(answer.training.expect("a training"))
+    }
+
+    /// What is told of a training until it has ended.
+    pub async fn watch(&self, training_id: &str) -> Result<Vec<Training>, Status> {
+        let request = WatchTrainingRequest {
+            namespace: self.namespace.clone(),
+            training_id: training_id.to_owned(),
+        };
+        let mut messages = self.model.clone().watch_training(request).await?.into_inner();
+        let mut told = Vec::new();
+        while let Some(message) = messages.message().await? {
+            told.push(message.training.expect("a training"));
+        }
+        Ok(told)
+    }
+
+    /// Trains; returns what the training came to.
+    pub async fn retrain(&self) -> Training {
+        let begun = self.try_retrain().await.expect("a training begins");
+        let told = self.watch(&begun.training_id).await.expect("the training is told of");
+        told.last().expect("a last message").clone()
     }
 
     pub async fn record(&self, events: Vec<Interaction>) -> RecordInteractionsResponse {

@@ -6,8 +6,6 @@ use std::time::Duration;
 use std::time::Instant;
 
 use personalization::proto::InteractionType;
-use personalization::proto::RetrainRequest;
-use personalization::proto::RetrainStage;
 
 use super::fleet::LIKES;
 use super::fleet::PACE;
@@ -38,19 +36,6 @@ async fn compare(replicas: &[Api], seen: &mut BTreeMap<u64, State>) {
     }
 }
 
-/// Trains by way of one replica; returns the version.
-async fn retrain(api: &Api) -> u64 {
-    let request = RetrainRequest { namespace: String::new() };
-    let progress = api.model.clone().retrain(request).await.expect("a training starts");
-    let mut progress = progress.into_inner();
-    while let Some(report) = progress.message().await.expect("the training goes on") {
-        if report.stage() == RetrainStage::Done {
-            return report.model_version;
-        }
-    }
-    panic!("the training ended without a last message");
-}
-
 #[tokio::test]
 async fn three_replicas_that_all_write_are_in_the_same_state_at_every_watermark() {
     let (postgres, redis) = (Postgres::start().await, Redis::start().await);
@@ -68,14 +53,14 @@ async fn three_replicas_that_all_write_are_in_the_same_state_at_every_watermark(
         api.personalize(greedy("jazz-fan-1", 10)).await;
         compare(&apis, &mut seen).await;
     }
-    let training = retrain(&apis[1]);
+    let training = apis[1].retrain();
     let comparing = async {
         loop {
             compare(&apis, &mut seen).await;
         }
     };
     let version = tokio::select! {
-        version = training => version,
+        training = training => training.model_version,
         () = comparing => unreachable!("comparing does not end"),
     };
     assert_eq!(version, 1);

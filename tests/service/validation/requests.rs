@@ -1,5 +1,6 @@
 //! Bad requests, one table per service.
 
+use personalization::proto::CancelTrainingRequest;
 use personalization::proto::CreateNamespaceRequest;
 use personalization::proto::DeleteItemsRequest;
 use personalization::proto::DeleteNamespaceRequest;
@@ -9,6 +10,7 @@ use personalization::proto::GetItemRequest;
 use personalization::proto::GetModelMetricsRequest;
 use personalization::proto::GetModelStatusRequest;
 use personalization::proto::GetProfileRequest;
+use personalization::proto::GetTrainingRequest;
 use personalization::proto::Item;
 use personalization::proto::ListItemsRequest;
 use personalization::proto::ListNamespacesRequest;
@@ -18,6 +20,7 @@ use personalization::proto::RequestContext;
 use personalization::proto::RetrainRequest;
 use personalization::proto::SetUserAttributesRequest;
 use personalization::proto::SimilarItemsRequest;
+use personalization::proto::WatchTrainingRequest;
 use prost_types::Timestamp;
 use prost_types::Value;
 use prost_types::value::Kind;
@@ -281,6 +284,18 @@ async fn bad_namespaces_are_refused_by_every_call() {
             assert_refused(client.get_model_metrics(request).await, "namespace");
             let request = RetrainRequest { namespace: namespace.clone() };
             assert_refused(client.retrain(request).await, "namespace");
+            let request = GetTrainingRequest { namespace: namespace.clone(), ..Default::default() };
+            assert_refused(client.get_training(request).await, "namespace");
+            let request =
+                WatchTrainingRequest { namespace: namespace.clone(), ..Default::default() };
+            assert_refused(client.watch_training(request).await, "namespace");
+            let request =
+                CancelTrainingRequest { namespace: namespace.clone(), training_id: "t".to_owned() };
+            assert_refused(client.cancel_training(request).await, "namespace");
+            assert_refused(
+                client.cancel_training(CancelTrainingRequest::default()).await,
+                "training_id",
+            );
             let request = DeleteNamespaceRequest { namespace: namespace.clone() };
             assert_refused(api.admin.clone().delete_namespace(request).await, "namespace");
             let request = CreateNamespaceRequest { namespace: namespace.clone(), settings: None };

@@ -15,8 +15,10 @@ use personalization::storage::LogAppend;
 use personalization::storage::NamespaceStore;
 use personalization::storage::Partition;
 use personalization::storage::PostgresStore;
+use personalization::storage::Trainings;
 
 use super::database::Database;
+use crate::conformance;
 use crate::conformance::NOW;
 use crate::conformance::create;
 use crate::conformance::default_of;
@@ -223,4 +225,32 @@ fn a_record_under_a_lease_that_has_passed_on_is_refused_without_its_neighbours()
         let unknown = Fence { lease: unknown, epoch: 1 };
         assert!(matches!(write(&stores[0], "e", &unknown)[1], Err(Error::Fenced { .. })));
     }
+}
+
+#[test]
+fn a_training_is_reported_by_who_holds_its_lease_and_told_to_every_process() {
+    let database = Database::new();
+    let stores = [database.store(), database.store()];
+    let train = lease(&default_of(&*stores[0]), "train");
+    let old = stores[0].keep(std::slice::from_ref(&train), false).unwrap().remove(0);
+    stores[0].report(&old, "first", "{}").unwrap();
+    let told = stores[1].reported(&train.partition).unwrap().unwrap();
+    assert_eq!(told.training_id, "first");
+    Leases::release(&*stores[0], std::slice::from_ref(&old)).unwrap();
+    let new = stores[1].keep(std::slice::from_ref(&train), false).unwrap().remove(0);
+    stores[1].report(&new, "second", "{}").unwrap();
+    for late in [&old, &new] {
+        let refused = stores[0].report(late, "first", "{}");
+        assert!(matches!(refused, Err(Error::Fenced { .. })), "{refused:?}");
+    }
+    assert_eq!(stores[0].reported(&train.partition).unwrap().unwrap().training_id, "second");
+}
+
+#[test]
+fn the_newest_training_is_told_of_and_goes_with_its_namespace() {
+    let database = Database::new();
+    let store = database.store();
+    let train = lease(&create(&*store, "shop"), "train");
+    let fence = store.keep(&[train], false).unwrap().remove(0);
+    conformance::the_newest_training_is_told_of_and_goes_with_its_namespace(&*store, &fence);
 }

@@ -55,7 +55,12 @@ impl Staleness {
 
     /// Whether anything could come of a training.
     pub fn is_trainable(&self) -> bool {
-        self.positives >= TRAINING_POSITIVES_MIN as u64 && self.new_positives > 0
+        self.is_enough() && self.new_positives > 0
+    }
+
+    /// Whether there are enough positives to train on.
+    pub fn is_enough(&self) -> bool {
+        self.positives >= TRAINING_POSITIVES_MIN as u64
     }
 
     /// When what is new is due without anything more, for a model of this time or, without one,

@@ -33,9 +33,11 @@ use crate::storage::NamespaceStore;
 use crate::storage::Partition;
 use crate::storage::Position;
 use crate::storage::ReadLimit;
+use crate::storage::ReportedTraining;
 use crate::storage::Snapshot;
 use crate::storage::SnapshotHeader;
 use crate::storage::SnapshotStore;
+use crate::storage::Trainings;
 use engine::domain::LogRecord;
 use engine::domain::NamespaceName;
 use engine::domain::Sequence;
@@ -67,6 +69,8 @@ struct Held {
     incarnations: u64,
     leases: HashMap<LeaseName, (usize, u64)>,
     epochs: u64,
+    /// Id, report, and whether its end is requested.
+    trainings: HashMap<Partition, (String, String, bool)>,
 }
 
 /// Shared by all processes of a test.
@@ -124,7 +128,8 @@ impl World {
             log: process.clone(),
             snapshots: process.clone(),
             namespaces: process.clone(),
-            leases: process,
+            leases: process.clone(),
+            trainings: process,
             projection: None,
             feed: None,
             cache: Arc::new(MemoryCache::new(100, 1 << 20)),
@@ -372,6 +377,38 @@ impl Leases for Process {
             if held.leases.get(&fence.lease) == Some(&(self.number, fence.epoch)) {
                 held.leases.remove(&fence.lease);
             }
+        }
+        Ok(())
+    }
+}
+
+impl Trainings for Process {
+    fn report(&self, fence: &Fence, training_id: &str, report: &str) -> Result<bool, Error> {
+        let mut held = self.world.held();
+        if held.leases.get(&fence.lease) != Some(&(self.number, fence.epoch)) {
+            return Err(Error::Fenced { lease: fence.lease.clone() });
+        }
+        let before = held.trainings.remove(&fence.lease.partition);
+        let end_requested = before.is_some_and(|(id, _, requested)| requested && id == training_id);
+        let now = (training_id.to_owned(), report.to_owned(), end_requested);
+        held.trainings.insert(fence.lease.partition.clone(), now);
+        Ok(end_requested)
+    }
+
+    fn reported(&self, partition: &Partition) -> Result<Option<ReportedTraining>, Error> {
+        let held = self.world.held();
+        let reported = held.trainings.get(partition).cloned();
+        Ok(reported.map(|(training_id, report, _)| ReportedTraining {
+            training_id,
+            report,
+            silent_for: Duration::ZERO,
+        }))
+    }
+
+    fn request_end(&self, partition: &Partition, training_id: &str) -> Result<(), Error> {
+        let mut held = self.world.held();
+        if let Some((id, _, requested)) = held.trainings.get_mut(partition) {
+            *requested |= id == training_id;
         }
         Ok(())
     }
