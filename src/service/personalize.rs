@@ -86,6 +86,8 @@ pub struct PersonalizeCall {
     pub utc_offset_minutes: i32,
     pub device_type: Option<Box<str>>,
     pub location: Option<Box<str>>,
+    /// Of the context of the request.
+    pub attributes: Attributes,
     /// The order of the caller, if it has one; no item twice.
     pub baseline: Option<BaselineOrder>,
     pub explain: bool,

@@ -47,6 +47,7 @@ fn text(reason: &Reason, cause: Option<&str>) -> String {
             about(group, "popular in the group ", "", "popular with people like you")
         }
         Kind::PopularAtLocation => about(group, "popular in ", "", "popular where you are"),
+        Kind::Attributes => about(group, "popular with ", "", "popular in this situation"),
         Kind::TimeOfWeek => about(topic, "many want ", " at this time", "many want it now"),
         Kind::OwnTimeOfWeek => {
             about(topic, "you like ", " at this time", "as you like it at this time")

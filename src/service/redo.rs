@@ -184,6 +184,7 @@ mod tests {
             utc_offset_minutes: 0,
             device_type: None,
             location: None,
+            attributes: Attributes::default(),
             baseline: None,
             explain: false,
             variant: None,

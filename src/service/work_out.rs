@@ -158,7 +158,7 @@ fn work_out_from<T>(
     let user_index = view.user_index(call.user_id.as_str());
     let user = user_index.map(|index| view.user(index).as_ref());
     let context = &*call_context.derived.context;
-    let location = call.location.as_ref().and_then(|location| view.location_index(location));
+    let values = view.context_values(call.location.as_deref(), &call.attributes);
     let user_id = call.user_id.as_str();
     let eligible =
         Eligibility::new(view, &call.filter, user_id, context, call.now, &call_context.shown);
@@ -167,7 +167,7 @@ fn work_out_from<T>(
         user,
         context,
         eligible: &eligible,
-        location,
+        values,
         now: call.now,
         seed_key: &draw_key(user_id, call.now),
         give_up,
@@ -184,7 +184,7 @@ fn work_out_from<T>(
             now: call.now,
             utc_offset_minutes: call.utc_offset_minutes,
             device,
-            location,
+            values,
         },
         choice: call.choice,
         boosts: &call.boosts,

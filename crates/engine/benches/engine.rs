@@ -174,7 +174,12 @@ fn learning(criterion: &mut Criterion) {
 
 /// As of the latest event, nowhere in particular.
 fn now(view: &View) -> RequestContext {
-    RequestContext { now: view.clock(), utc_offset_minutes: 0, device: None, location: None }
+    RequestContext {
+        now: view.clock(),
+        utc_offset_minutes: 0,
+        device: None,
+        values: RequestValues::default(),
+    }
 }
 
 fn choice(strategy: Strategy, method: DiversityMethod, weight: f64, extra: f64) -> Choice {
@@ -239,7 +244,7 @@ impl Scene<'_> {
             user: request.user,
             context: &self.context,
             eligible: &eligible,
-            location: None,
+            values: RequestValues::default(),
             now,
             seed_key: request.decision_id.as_bytes(),
             give_up: &self.give_up,

@@ -92,7 +92,7 @@ fn retrieve(view: &View, filter: &Filter) -> Vec<ItemIndex> {
         user,
         context: &context,
         eligible: &Eligibility::new(view, filter, "u7", &context, now, &[]),
-        location: None,
+        values: RequestValues::default(),
         now,
         seed_key: b"decision",
         give_up: &GiveUp::never(),

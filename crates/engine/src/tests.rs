@@ -320,8 +320,12 @@ fn users_get_what_those_with_their_taste_like() {
     let view = engine.view();
     let user = view.user(view.user_index("person-4").unwrap()).clone();
     let context = UserContext::new(&view, Some(&user));
-    let request_context =
-        RequestContext { now: view.clock(), utc_offset_minutes: 0, device: None, location: None };
+    let request_context = RequestContext {
+        now: view.clock(),
+        utc_offset_minutes: 0,
+        device: None,
+        values: RequestValues::default(),
+    };
     let candidates: Vec<_> =
         view.item_indices().take(ITEMS).map(|item| Candidate::known(&view, item)).collect();
     let scores = score_candidates(

@@ -49,6 +49,7 @@ struct Context {
     utc_offset_minutes: i32,
     device_type: Option<Box<str>>,
     location: Option<Box<str>>,
+    attributes: Attributes,
 }
 
 /// The call behind a request, with what it is read with: the settings of the view that its
@@ -94,7 +95,7 @@ pub fn personalize(
         return Err(violations.into_vec());
     };
     check_cost(&filter, &boosts)?;
-    let Context { now, utc_offset_minutes, device_type, location } = context;
+    let Context { now, utc_offset_minutes, device_type, location, attributes } = context;
     Ok(PersonalizeCall {
         user_id,
         decision_id,
@@ -107,6 +108,7 @@ pub fn personalize(
         utc_offset_minutes,
         device_type,
         location,
+        attributes,
         baseline,
         explain: message.explain,
         variant,
@@ -158,9 +160,6 @@ fn keep<T>(values: &mut Vec<T>, kept: &[bool]) {
     values.retain(|_| kept.next() == Some(&true));
 }
 
-/// Attributes are checked although nothing reads them yet, so that
-/// callers who send them are not refused once something does.
-///
 /// # Errors
 /// Every field that breaks the contract, under `context`.
 fn read_context(
@@ -177,8 +176,9 @@ fn read_context(
     let utc_offset_minutes = violations.take("context.utc_offset_minutes", offset).unwrap_or(0);
     let location = optional_label(message.location);
     let location = violations.take("context.location", location).flatten();
-    violations.absorb("context", attributes(message.attributes));
-    violations.finish(Context { now: time, utc_offset_minutes, device_type, location })
+    let attributes =
+        violations.absorb("context", attributes(message.attributes)).unwrap_or_default();
+    violations.finish(Context { now: time, utc_offset_minutes, device_type, location, attributes })
 }
 
 /// The call of an ExplainAbsence request, without an order of the caller, and the item that

@@ -166,7 +166,7 @@ mod tests {
         now: Timestamp::from_seconds(1_000),
         utc_offset_minutes: 0,
         device: Some(2),
-        location: None,
+        values: RequestValues::default(),
     };
 
     fn note(user: &mut User, item: u32, kind: InteractionType, confidence: f32, topics: &[u32]) {

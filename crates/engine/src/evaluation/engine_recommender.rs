@@ -202,7 +202,7 @@ impl EngineRecommender {
 
 /// Recorded rows say when, not where.
 fn request_context(now: Timestamp) -> RequestContext {
-    RequestContext { now, utc_offset_minutes: 0, device: None, location: None }
+    RequestContext { now, utc_offset_minutes: 0, device: None, values: RequestValues::default() }
 }
 
 impl Recommender for EngineRecommender {

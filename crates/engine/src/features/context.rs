@@ -1,4 +1,4 @@
-//! Features of the request context: time, device, location, freshness and session.
+//! Features of the request context: time, device, location, attributes, freshness and session.
 //!
 //! - Lifts belong to topics. The lift of an item is the mean over its topics. Each topic of any
 //!   candidate is computed once.
@@ -11,7 +11,7 @@ use crate::columns::index::ItemIndex;
 use crate::consumption::User;
 use crate::features::candidate::Candidate;
 use crate::models::aging;
-use crate::models::cold_start::LocationScorer;
+use crate::models::cold_start::ValueScorer;
 use crate::models::content::Centroid;
 use crate::models::content::SparseVector;
 use crate::models::contexts::LiftsAt;
@@ -34,6 +34,7 @@ pub struct TopicLifts {
     pub time: f32,
     pub device: f32,
     pub location: f32,
+    pub attributes: f32,
     pub personal_time: f32,
 }
 
@@ -42,6 +43,7 @@ impl TopicLifts {
         self.time += other.time;
         self.device += other.device;
         self.location += other.location;
+        self.attributes += other.attributes;
         self.personal_time += other.personal_time;
     }
 
@@ -51,6 +53,7 @@ impl TopicLifts {
             time: self.time * share,
             device: self.device * share,
             location: self.location * share,
+            attributes: self.attributes * share,
             personal_time: self.personal_time * share,
         }
     }
@@ -71,7 +74,8 @@ pub struct Circumstances<'v> {
     request_context: RequestContext,
     /// By topic, sorted.
     lifts: Vec<(u32, TopicLifts)>,
-    location: Option<LocationScorer<'v>>,
+    location: Option<ValueScorer<'v>>,
+    attributes: Vec<ValueScorer<'v>>,
     session: Option<SessionTaste>,
 }
 
@@ -90,16 +94,18 @@ impl<'v> Circumstances<'v> {
                 time,
                 device: at.device(topic),
                 location: at.location(topic),
+                attributes: at.attributes(topic),
                 personal_time: personal.as_ref().map_or(0.0, |own| own.lift(topic, time)),
             };
             (topic, lifts)
         });
-        let now = view.decays.shares.at(view.clock);
+        let (now, values) = (view.decays.shares.at(view.clock), &request_context.values);
         Self {
             view,
             request_context: *request_context,
             lifts: lifts.collect(),
-            location: request_context.location.map(|at| view.locations.at(at, now)),
+            location: values.location.map(|at| view.context_values.at(at, now)),
+            attributes: values.attributes().map(|at| view.context_values.at(at, now)).collect(),
             session: user.and_then(|user| session_taste(view, user, request_context)),
         }
     }
@@ -156,6 +162,16 @@ impl<'v> Circumstances<'v> {
             (Some(location), Some(index)) => location.preference(index, overall_share),
             _ => 0.0,
         }
+    }
+
+    /// The same for the attributes of the request context: the mean over them.
+    pub fn attribute_popularity(&self, index: Option<ItemIndex>, overall_share: f32) -> f32 {
+        let Some(index) = index.filter(|_| !self.attributes.is_empty()) else {
+            return 0.0;
+        };
+        let preference = |value: &ValueScorer<'_>| value.preference(index, overall_share);
+        let sum: f32 = self.attributes.iter().map(preference).sum();
+        sum / self.attributes.len() as f32
     }
 
     pub fn session_content(&self, terms: &SparseVector) -> f32 {

@@ -46,6 +46,8 @@ pub enum Needs {
     Session,
     Device,
     Location,
+    /// Attributes of the request context that events had, too.
+    Attributes,
 }
 
 impl Needs {
@@ -58,6 +60,7 @@ impl Needs {
             Self::Session => "a session",
             Self::Device => "the device",
             Self::Location => "the location",
+            Self::Attributes => "attributes of the context",
         }
     }
 }
@@ -158,7 +161,8 @@ impl<'a> Describer<'a> {
             Needs::Cohort => self.cohorts.is_some(),
             Needs::Session => self.circumstances.has_session(),
             Needs::Device => self.request_context.device.is_some(),
-            Needs::Location => self.request_context.location.is_some(),
+            Needs::Location => self.request_context.values.location.is_some(),
+            Needs::Attributes => self.request_context.values.attributes().next().is_some(),
         }
     }
 
@@ -262,6 +266,10 @@ impl<'a> Describer<'a> {
 
     pub fn location_popularity(&self, subject: &Subject<'_>) -> f32 {
         self.circumstances.location_popularity(subject.candidate.index, subject.overall)
+    }
+
+    pub fn attribute_popularity(&self, subject: &Subject<'_>) -> f32 {
+        self.circumstances.attribute_popularity(subject.candidate.index, subject.overall)
     }
 
     pub fn freshness(&self, subject: &Subject<'_>) -> f32 {

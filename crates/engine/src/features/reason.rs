@@ -19,6 +19,8 @@ pub enum ReasonKind {
     PopularInCohort,
     /// It is popular at the user's location.
     PopularAtLocation,
+    /// It, or its topics, have more positives under an attribute of the request context.
+    Attributes,
     /// Its topics have more positives at this time of the week.
     TimeOfWeek,
     /// The user consumes its topics at this time of the week.
@@ -66,5 +68,7 @@ pub enum Cause {
     Source,
     Cohort,
     Location,
+    /// The attribute of the request context under which it is most popular.
+    Attributes,
     Device,
 }

@@ -61,7 +61,7 @@ use ScaleOf::Learnt;
 
 /// All features, in the order of vectors.
 #[rustfmt::skip]
-pub static FEATURES: [Feature; 24] = [
+pub static FEATURES: [Feature; 26] = [
     row((2, "collaborative", "collaborative"), Needs::Model, (Learnt(1.5), 0.9), (Kind::SharedTaste, Cause::Factors),
         |of, one| of.collaborative(one), "How much users of the same taste consume it, by the factors of the model."),
     row((3, "cooccurrence", "co-occurrence"), Needs::History, (Learnt(2.0), 1.0), (Kind::ConsumedTogether, Cause::Together),
@@ -111,6 +111,10 @@ pub static FEATURES: [Feature; 24] = [
         |of, one| of.repeat_recency(one), "How long ago the user had it, negative."),
     row((26, "embedding", "content"), Needs::History, (Learnt(0.3), 0.15), (Kind::SimilarContent, Cause::SimilarLiked),
         |of, one| of.embedding(one), "Cosine of its embedding with those of the items that the user likes."),
+    row((27, "attributes", "context"), Needs::Attributes, (Learnt(0.2), 0.05), (Kind::Attributes, Cause::Attributes),
+        |_, one| one.lifts.attributes, "How much more its topics are consumed under the attributes of the context; the mean over them."),
+    row((28, "attribute_popularity", "context"), Needs::Attributes, (Learnt(0.3), 0.06), (Kind::Attributes, Cause::Attributes),
+        |of, one| of.attribute_popularity(one), "How much more it is consumed under the attributes of the context than overall; the mean over them."),
 ];
 
 pub const FEATURE_COUNT: usize = FEATURES.len();

@@ -235,7 +235,7 @@ mod tests {
                 user: Some(known),
                 context: &context,
                 eligible: &Eligibility::new(view, &filter, "", &context, view.clock(), &[]),
-                location: None,
+                values: RequestValues::default(),
                 now: view.clock(),
                 seed_key: b"",
                 give_up: &GiveUp::never(),

@@ -16,7 +16,7 @@ use crate::state::View;
 use crate::state::quarantine::Phase;
 use crate::state::quarantine::Sweep;
 
-/// Users, items, cohorts or locations that a sweep looks at with each record.
+/// Users, items, cohorts or context_values that a sweep looks at with each record.
 const SWEPT_PER_RECORD: u32 = 16;
 
 impl Engine {
@@ -43,17 +43,17 @@ impl Engine {
             view.topics.evict(),
             view.sources.evict(),
             view.devices.evict(),
-            view.locations.evict(),
+            view.context_values.evict(),
             view.cohorts.evict(),
         ];
         if evicted.iter().any(|slots| !slots.is_empty()) {
-            let Sweep { topics, sources, devices, locations, cohorts, .. } =
+            let Sweep { topics, sources, devices, context_values, cohorts, .. } =
                 Arc::make_mut(&mut view.sweep);
             for &topic in &evicted[0] {
                 view.contexts.forget(topic);
                 view.aging.forget(topic);
             }
-            let kinds = [topics, sources, devices, locations, cohorts];
+            let kinds = [topics, sources, devices, context_values, cohorts];
             kinds.into_iter().zip(evicted).for_each(|(kind, slots)| kind.add(slots));
         }
         let budget = view.settings.unknown_items_max as usize;
@@ -96,23 +96,23 @@ impl View {
             Phase::Users => self.users.len(),
             Phase::Items => self.items.len(),
             Phase::Cohorts => self.cohorts.rows.len(),
-            Phase::Locations => self.locations.rows.len(),
+            Phase::ContextValues => self.context_values.rows.len(),
             Phase::Topics => self.topics.len(),
         };
         len as u32
     }
 
     fn sweep_one(&mut self, phase: Phase, index: u32) {
-        let Self { items, devices, locations, cohorts, contexts, .. } = self;
+        let Self { items, devices, context_values, cohorts, contexts, .. } = self;
         match phase {
             Phase::Users => self.sweep_user(UserIndex::new(index)),
             Phase::Items => self.sweep_item(ItemIndex::new(index)),
             Phase::Cohorts => cohorts.drop_dead(index, |item| items.is_live(item)),
-            Phase::Locations => locations.drop_dead(index, |item| items.is_live(item)),
+            Phase::ContextValues => context_values.drop_dead(index, |item| items.is_live(item)),
             Phase::Topics => contexts.drop_dead(
                 index,
                 |device| devices.is_live(device),
-                |location| locations.names.is_live(location),
+                |value| context_values.names.is_live(value),
             ),
         }
     }
@@ -148,18 +148,18 @@ impl View {
     /// Frees what nothing refers to any more.
     fn release_swept(&mut self) {
         let is_device = |device| self.devices.is_live(device);
-        let is_location = |location| self.locations.names.is_live(location);
-        self.contexts.drop_dead_of_all(is_device, is_location);
+        let is_value = |value| self.context_values.names.is_live(value);
+        self.contexts.drop_dead_of_all(is_device, is_value);
         let Self { sweep, items, recent_positives, .. } = self;
         recent_positives.retain(|item| items.is_live(item));
-        let Sweep { items: dead, topics, sources, devices, locations, cohorts, .. } =
+        let Sweep { items: dead, topics, sources, devices, context_values, cohorts, .. } =
             Arc::make_mut(sweep);
         dead.end().into_iter().for_each(|item| items.ids.release(item));
         let labels = [
             (topics, &mut self.topics),
             (sources, &mut self.sources),
             (devices, &mut self.devices),
-            (locations, &mut self.locations.names),
+            (context_values, &mut self.context_values.names),
             (cohorts, &mut self.cohorts.names),
         ];
         for (dead, labels) in labels {

@@ -23,9 +23,11 @@ use crate::features::Candidate;
 use crate::features::UserContext;
 use crate::features::describe_raw;
 use crate::learning::sampling;
+use crate::models::cold_start::ContextValues;
 use crate::models::collaborative;
 use crate::models::collaborative::RECENT;
 use crate::models::contexts::RequestContext;
+use crate::models::contexts::RequestValues;
 
 /// Topics that an event gives to an item of which nothing else is known.
 const STUB_TOPICS_MAX: usize = 8;
@@ -130,10 +132,13 @@ impl Engine {
         let context = &event.context;
         let device = context.device_type.as_ref();
         let device = device.map(|name| self.view.devices.note(name));
-        let location = context.location.as_ref();
-        let location = location.map(|location| self.view.locations.note(location));
+        let mut note = |label: String| self.view.context_values.note(&label);
+        let location =
+            context.location.as_deref().map(ContextValues::location_label).map(&mut note);
+        let attributes = ContextValues::attribute_labels(&context.attributes).map(note);
+        let values = RequestValues::new(location, attributes);
         let utc_offset_minutes = context.utc_offset_minutes.unwrap_or(0);
-        RequestContext { now: at, utc_offset_minutes, device, location }
+        RequestContext { now: at, utc_offset_minutes, device, values }
     }
 
     /// Everything that a rise of evidence for an item changes besides the user's own state, which
@@ -151,8 +156,8 @@ impl Engine {
         view.learn_popularity(item, change.rise * weight, change.is_positive(), at);
         let state = view.users.states[user].clone();
         let shares = view.decays.shares.at(at);
-        if let Some(location) = request_context.location {
-            view.locations.add(location, item, change.rise, shares);
+        for value in request_context.values.all() {
+            view.context_values.add(value, item, change.rise, shares);
         }
         let due = view.cohorts.add(&state.cohorts, item, change.rise, shares);
         if change.is_positive() {

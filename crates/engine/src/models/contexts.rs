@@ -1,7 +1,7 @@
-//! Which topics are consumed when, where and on which device.
+//! Which topics are consumed when, where, on which device and under which attributes.
 //!
-//! For each topic, decayed positive interactions by hour of the local week, device and
-//! location. The lift of a topic in a context is the log ratio of the
+//! For each topic, decayed positive interactions by hour of the local week, device, and value of
+//! the request context (location and attributes). The lift of a topic in a context is the log ratio of the
 //! context's share in the topic to its share among all users:
 //! `ln((k + M q) / ((n + M) q))`, with `k` of the topic's `n` interactions in the
 //! context, `q` its share overall and `M` pseudo-observations of it. So a topic with
@@ -17,6 +17,7 @@ use std::sync::Arc;
 use crate::columns::column::Column;
 use crate::columns::part::Part;
 use crate::domain::Timestamp;
+use crate::models::cold_start::GROUPS_MAX;
 use crate::models::decay::DecayTime;
 use crate::models::decay::DecayedRow;
 use crate::models::decay::HalfLives;
@@ -30,8 +31,8 @@ const CELLS: usize = (DAYS * PARTS_PER_DAY) as usize;
 /// Parts of working days and of the weekend.
 pub const SLOTS: u32 = 2 * PARTS_PER_DAY;
 const DEVICES_MAX: usize = 32;
-/// Locations remembered by topic.
-const LOCATIONS_MAX: usize = 64;
+/// RequestValues of the context remembered by topic.
+const VALUES_MAX: usize = 128;
 /// Contexts of one kind remembered over all topics.
 const ALL_MAX: usize = 4_096;
 /// Pseudo-counts of the distribution of all users in that of each topic.
@@ -39,14 +40,46 @@ const PRIOR_MASS: f32 = 20.0;
 /// Bound of a lift, in logarithms: 3,000 times as often as elsewhere.
 const LIFT_MAX: f32 = 8.0;
 
-/// The time, location and device of an interaction or a request.
+/// The time, place, device and attributes of an interaction or a request.
 #[derive(Debug, Clone, Copy)]
 pub struct RequestContext {
     pub now: Timestamp,
     /// Minutes to add to UTC for the user's local time.
     pub utc_offset_minutes: i32,
     pub device: Option<u32>,
+    pub values: RequestValues,
+}
+
+/// What is known of a request context by its values ([`ContextValues`]).
+///
+/// [`ContextValues`]: crate::models::cold_start::ContextValues
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RequestValues {
     pub location: Option<u32>,
+    attributes: [Option<u32>; GROUPS_MAX],
+}
+
+impl RequestValues {
+    pub fn new(location: Option<u32>, attributes: impl Iterator<Item = u32>) -> Self {
+        let mut values = Self { location, ..Self::default() };
+        values.attributes.iter_mut().zip(attributes).for_each(|(place, one)| *place = Some(one));
+        values
+    }
+
+    pub fn attributes(&self) -> impl Iterator<Item = u32> {
+        self.attributes.into_iter().flatten()
+    }
+
+    pub fn all(&self) -> impl Iterator<Item = u32> {
+        self.location.into_iter().chain(self.attributes())
+    }
+
+    /// The mean of something over the attributes; 0 without any.
+    pub fn mean_of_attributes(&self, of: impl Fn(u32) -> f32) -> f32 {
+        let (sum, count) =
+            self.attributes().fold((0.0, 0.0), |(sum, count), one| (sum + of(one), count + 1.0));
+        if count > 0.0 { sum / count } else { 0.0 }
+    }
 }
 
 impl RequestContext {
@@ -138,7 +171,7 @@ fn log_ratio(share: f32, overall: f32) -> f32 {
 pub struct TopicContexts {
     pub cells: Lifts,
     pub devices: Lifts,
-    pub locations: Lifts,
+    pub values: Lifts,
 }
 
 impl TopicContexts {
@@ -147,7 +180,7 @@ impl TopicContexts {
         vec![
             ("context_cells", &self.cells.topics),
             ("context_devices", &self.devices.topics),
-            ("context_locations", &self.locations.topics),
+            ("context_values", &self.values.topics),
         ]
     }
 
@@ -155,35 +188,35 @@ impl TopicContexts {
         vec![
             ("context_cells", &mut self.cells.topics),
             ("context_devices", &mut self.devices.topics),
-            ("context_locations", &mut self.locations.topics),
+            ("context_values", &mut self.values.topics),
         ]
     }
 
     /// Empties all that is known of a topic.
     pub fn forget(&mut self, topic: u32) {
-        let Self { cells, devices, locations } = self;
-        [cells, devices, locations].into_iter().for_each(|lifts| lifts.forget(topic));
+        let Self { cells, devices, values } = self;
+        [cells, devices, values].into_iter().for_each(|lifts| lifts.forget(topic));
     }
 
-    /// Drops what is known of a topic on forgotten devices and in forgotten locations.
+    /// Drops what is known of a topic on forgotten devices and of forgotten values.
     pub fn drop_dead(
         &mut self,
         topic: u32,
         is_device: impl Fn(u32) -> bool,
-        is_location: impl Fn(u32) -> bool,
+        is_value: impl Fn(u32) -> bool,
     ) {
         self.devices.drop_dead(topic, is_device);
-        self.locations.drop_dead(topic, is_location);
+        self.values.drop_dead(topic, is_value);
     }
 
     /// Drops the same of all topics together.
     pub fn drop_dead_of_all(
         &mut self,
         is_device: impl Fn(u32) -> bool,
-        is_location: impl Fn(u32) -> bool,
+        is_value: impl Fn(u32) -> bool,
     ) {
         Arc::make_mut(&mut self.devices.all).retain(is_device);
-        Arc::make_mut(&mut self.locations.all).retain(is_location);
+        Arc::make_mut(&mut self.values.all).retain(is_value);
     }
 
     /// Counts a positive interaction with an item of these topics, not ahead of the clock.
@@ -198,8 +231,8 @@ impl TopicContexts {
         if let Some(device) = request_context.device {
             self.devices.note(topics, device, at, DEVICES_MAX);
         }
-        if let Some(location) = request_context.location {
-            self.locations.note(topics, location, at, LOCATIONS_MAX);
+        for value in request_context.values.all() {
+            self.values.note(topics, value, at, VALUES_MAX);
         }
     }
 
@@ -223,7 +256,7 @@ impl TopicContexts {
             part,
             slot_share,
             device: request_context.device,
-            location: request_context.location,
+            values: request_context.values,
         }
     }
 }
@@ -241,7 +274,7 @@ pub struct LiftsAt<'v> {
     /// Share of the same hours of all these days.
     slot_share: f32,
     device: Option<u32>,
-    location: Option<u32>,
+    values: RequestValues,
 }
 
 impl LiftsAt<'_> {
@@ -273,8 +306,17 @@ impl LiftsAt<'_> {
     }
 
     pub fn location(&self, topic: u32) -> f32 {
-        let lift = |location| self.contexts.locations.lift(topic, location, self.clock);
-        self.location.map_or(0.0, lift)
+        self.values.location.map_or(0.0, |location| self.value(topic, location))
+    }
+
+    /// The mean lift over the attributes of the request context.
+    pub fn attributes(&self, topic: u32) -> f32 {
+        self.values.mean_of_attributes(|value| self.value(topic, value))
+    }
+
+    /// The lift of one value of the context, whether the request has it or not.
+    pub fn value(&self, topic: u32, value: u32) -> f32 {
+        self.contexts.values.lift(topic, value, self.clock)
     }
 }
 
@@ -289,18 +331,31 @@ mod tests {
     const MONDAY_NOON: Timestamp = Timestamp::from_seconds(1_704_715_200);
 
     fn request_context(now: Timestamp) -> RequestContext {
-        RequestContext { now, utc_offset_minutes: 0, device: None, location: None }
+        RequestContext {
+            now,
+            utc_offset_minutes: 0,
+            device: None,
+            values: RequestValues::default(),
+        }
     }
 
-    /// Topic 0 is consumed on Saturday nights on device 0 in location 0, topic 1 on Monday
-    /// noons on device 1 in location 1.
+    /// A location, and an attribute with as many values.
+    fn at_place(number: u32) -> RequestValues {
+        RequestValues::new(Some(number), std::iter::once(100 + number))
+    }
+
+    /// Topic 0 is consumed on Saturday nights on device 0 in location 0 with attribute 0, topic 1 on
+    /// Monday noons on device 1 in location 1 with attribute 1.
     fn two_habits() -> TopicContexts {
         let (half_lives, mut contexts) = (HalfLives::new(90.0 * 24.0), TopicContexts::default());
         for _ in 0..50 {
             for (topic, at) in [(0, SATURDAY_NIGHT), (1, MONDAY_NOON)] {
                 let position = Some(topic);
-                let request_context =
-                    RequestContext { device: position, location: position, ..request_context(at) };
+                let request_context = RequestContext {
+                    device: position,
+                    values: at_place(topic),
+                    ..request_context(at)
+                };
                 contexts.note(&[topic], &request_context, &half_lives);
             }
         }
@@ -343,15 +398,17 @@ mod tests {
     }
 
     #[test]
-    fn devices_and_locations_lift_their_topics() {
+    fn devices_locations_and_attributes_lift_their_topics() {
         let (contexts, half_lives) = (two_habits(), HalfLives::new(90.0 * 24.0));
         let there =
-            RequestContext { device: Some(0), location: Some(0), ..request_context(MONDAY_NOON) };
+            RequestContext { device: Some(0), values: at_place(0), ..request_context(MONDAY_NOON) };
         let lifts = contexts.at(&there, MONDAY_NOON, &half_lives);
         assert!(lifts.device(0) > 0.3 && lifts.device(1) < -0.3);
         assert!(lifts.location(0) > 0.3 && lifts.location(1) < -0.3);
+        assert!(lifts.attributes(0) > 0.3 && lifts.attributes(1) < -0.3);
         let nowhere = contexts.at(&request_context(MONDAY_NOON), MONDAY_NOON, &half_lives);
-        assert_eq!((nowhere.device(0), nowhere.location(0)), (0.0, 0.0));
+        let lifts = [nowhere.device(0), nowhere.location(0), nowhere.attributes(0)];
+        assert_eq!(lifts, [0.0; 3]);
     }
 
     proptest! {
@@ -363,17 +420,17 @@ mod tests {
             let (half_lives, mut contexts) = (HalfLives::new(90.0 * 24.0), TopicContexts::default());
             let hour = |hours: i64| MONDAY_NOON.plus_millis(hours * 11 * Timestamp::HOUR_MS);
             for (topic, hours, position) in events {
-                let position = Some(position);
-                let request_context = RequestContext { device: position, location: position, ..request_context(hour(hours)) };
+                let (device, values) = (Some(position), at_place(position));
+                let request_context = RequestContext { device, values, ..request_context(hour(hours)) };
                 contexts.note(&[topic], &request_context, &half_lives);
             }
-            let there = RequestContext { device: Some(1), location: Some(1), ..request_context(hour(at)) };
+            let there = RequestContext { device: Some(1), values: at_place(1), ..request_context(hour(at)) };
             let lifts = contexts.at(&there, hour(2_000), &half_lives);
             for topic in 0..4 {
-                let all = [lifts.time(topic), lifts.device(topic), lifts.location(topic)];
+                let all = [lifts.time(topic), lifts.device(topic), lifts.location(topic), lifts.attributes(topic)];
                 prop_assert!(all.iter().all(|lift| lift.is_finite()), "{all:?}");
                 if topic == 3 {
-                    prop_assert_eq!(all, [0.0; 3]);
+                    prop_assert_eq!(all, [0.0; 4]);
                 }
             }
         }

@@ -49,7 +49,7 @@ pub struct Reason {
     pub item: Option<ItemIndex>,
     /// The topic it is about.
     pub topic: Option<Box<str>>,
-    /// The source, cohort, location or kind of device it is about.
+    /// The source, cohort, location, attribute or kind of device it is about.
     pub group: Option<Box<str>>,
 }
 
@@ -187,10 +187,31 @@ impl<'a> Explainer<'a> {
             Cause::Source => about_group(self.view.source_name(candidate.entry.source?)?),
             Cause::Cohort => about_group(self.view.cohort_names(self.user?).first()?),
             Cause::Location => {
-                about_group(self.view.location_name(self.request_context.location?)?)
+                about_group(self.view.context_value_name(self.request_context.values.location?)?)
+            }
+            Cause::Attributes => {
+                about_group(self.view.context_value_name(self.attribute(candidate)?)?)
             }
             Cause::Device => about_group(self.view.device_name(self.request_context.device?)?),
         }
+    }
+
+    /// The attribute of the request context under which the item, else its first topic, is most
+    /// popular.
+    fn attribute(&self, candidate: &Candidate<'_>) -> Option<u32> {
+        let Self { view, request_context, .. } = self;
+        let (now, clock) = (view.decays.shares.at(view.clock), view.clock);
+        let lifts = view.contexts.at(request_context, clock, &view.decays.contexts);
+        let popularity = |value: u32| match (candidate.index, candidate.entry.topics.first()) {
+            (Some(item), _) if view.items.popularity.share(item) > 0.0 => {
+                let overall = view.items.popularity.share(item);
+                view.context_values.at(value, now).preference(item, overall)
+            }
+            (_, Some(&topic)) => lifts.value(topic, value),
+            _ => 0.0,
+        };
+        let attributes = request_context.values.attributes();
+        attributes.max_by(|&a, &b| popularity(a).total_cmp(&popularity(b)).then(b.cmp(&a)))
     }
 
     /// The item's topic that the user likes most, else its first.

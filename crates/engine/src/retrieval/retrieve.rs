@@ -63,8 +63,8 @@ pub struct Retrieval<'a> {
     pub user: Option<&'a User>,
     pub context: &'a UserContext,
     pub eligible: &'a Eligibility<'a>,
-    /// The location of the user.
-    pub location: Option<u32>,
+    /// What is known of the location and the attributes of the request.
+    pub values: RequestValues,
     /// The time of the request.
     pub now: Timestamp,
     /// The key of the random draws: see [`draw_key`].

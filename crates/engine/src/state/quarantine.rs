@@ -54,13 +54,13 @@ pub enum Phase {
     Users,
     Items,
     Cohorts,
-    Locations,
+    ContextValues,
     Topics,
 }
 
 impl Phase {
     pub const ALL: [Self; 5] =
-        [Self::Users, Self::Items, Self::Cohorts, Self::Locations, Self::Topics];
+        [Self::Users, Self::Items, Self::Cohorts, Self::ContextValues, Self::Topics];
 
     pub fn next(self) -> Option<Self> {
         Self::ALL.get(self as usize + 1).copied()
@@ -74,7 +74,7 @@ pub struct Sweep {
     pub topics: Quarantine,
     pub sources: Quarantine,
     pub devices: Quarantine,
-    pub locations: Quarantine,
+    pub context_values: Quarantine,
     pub cohorts: Quarantine,
     /// Forgotten terms that the model refers to; free with the next model.
     pub terms_in_model: Vec<u32>,
@@ -84,16 +84,16 @@ pub struct Sweep {
 
 impl Sweep {
     fn begin(&mut self) {
-        let Self { items, topics, sources, devices, locations, cohorts, .. } = self;
+        let Self { items, topics, sources, devices, context_values, cohorts, .. } = self;
         items.begin();
-        [topics, sources, devices, locations, cohorts].into_iter().for_each(Quarantine::begin);
+        [topics, sources, devices, context_values, cohorts].into_iter().for_each(Quarantine::begin);
         self.at = Some((Phase::Users, 0));
     }
 
     /// Whether no forgotten slot is held back.
     pub fn is_idle(&self) -> bool {
-        let Self { items, topics, sources, devices, locations, cohorts, .. } = self;
-        let labels = [topics, sources, devices, locations, cohorts];
+        let Self { items, topics, sources, devices, context_values, cohorts, .. } = self;
+        let labels = [topics, sources, devices, context_values, cohorts];
         items.is_empty() && labels.iter().all(|kind| kind.is_empty())
     }
 

@@ -86,7 +86,7 @@ struct Head {
 struct ContextsHead {
     cells: Arc<DecayedRow>,
     devices: Arc<DecayedRow>,
-    locations: Arc<DecayedRow>,
+    values: Arc<DecayedRow>,
     ages: Arc<Ages>,
 }
 
@@ -134,7 +134,7 @@ impl View {
             contexts: ContextsHead {
                 cells: self.contexts.cells.all.clone(),
                 devices: self.contexts.devices.all.clone(),
-                locations: self.contexts.locations.all.clone(),
+                values: self.contexts.values.all.clone(),
                 ages: self.aging.all.clone(),
             },
             cohorts: self.cohorts.estimates,
@@ -172,7 +172,7 @@ impl View {
         self.vocabulary.head = head.vocabulary;
         self.contexts.cells.all = head.contexts.cells;
         self.contexts.devices.all = head.contexts.devices;
-        self.contexts.locations.all = head.contexts.locations;
+        self.contexts.values.all = head.contexts.values;
         self.aging.all = head.contexts.ages;
         self.cohorts.estimates = head.cohorts;
         self.sweep = head.sweep;
@@ -198,20 +198,20 @@ impl View {
         users.ids.derive_free(|_| false);
         items.ids.derive_free(holding(sweep.items.slots().into_iter()));
         let held =
-            [&sweep.topics, &sweep.sources, &sweep.devices, &sweep.locations, &sweep.cohorts];
+            [&sweep.topics, &sweep.sources, &sweep.devices, &sweep.context_values, &sweep.cohorts];
         let mut labels = self.labels_mut().into_iter().zip(held);
         labels.all(|(labels, held)| labels.derive(holding(held.slots().into_iter())))
     }
 
     /// Labels of all kinds.
     fn labels(&self) -> [&Labels; 5] {
-        let Self { topics, sources, devices, locations, cohorts, .. } = self;
-        [topics, sources, devices, &locations.names, &cohorts.names]
+        let Self { topics, sources, devices, context_values, cohorts, .. } = self;
+        [topics, sources, devices, &context_values.names, &cohorts.names]
     }
 
     fn labels_mut(&mut self) -> [&mut Labels; 5] {
-        let Self { topics, sources, devices, locations, cohorts, .. } = self;
-        [topics, sources, devices, &mut locations.names, &mut cohorts.names]
+        let Self { topics, sources, devices, context_values, cohorts, .. } = self;
+        [topics, sources, devices, &mut context_values.names, &mut cohorts.names]
     }
 
     /// The name of the first part that is not consistent with the others.
@@ -232,7 +232,10 @@ impl View {
             ("item_item", self.item_item.is_sound(items)),
             ("terms", self.vocabulary.is_whole()),
             ("cohort_rows", self.cohorts.rows.len() == self.cohorts.names.len()),
-            ("location_rows", self.locations.rows.len() == self.locations.names.len()),
+            (
+                "context_value_rows",
+                self.context_values.rows.len() == self.context_values.names.len(),
+            ),
             ("item_effects", self.item_effects.is_whole()),
             ("decisions", self.has_whole_decisions()),
             ("arm_sets", self.arms.is_whole()),

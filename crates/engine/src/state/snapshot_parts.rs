@@ -44,7 +44,7 @@ macro_rules! parts_of {
             contexts,
             aging,
             cohorts,
-            locations,
+            context_values,
             item_item,
             item_effects,
             decisions,
@@ -64,7 +64,7 @@ macro_rules! parts_of {
         parts.extend(vocabulary.$parts());
         parts.extend(contexts.$parts());
         parts.extend(cohorts.$parts());
-        parts.extend(locations.$parts());
+        parts.extend(context_values.$parts());
         parts.extend(arms.$parts());
         parts.extend(aging.$parts());
         parts.extend(item_effects.$parts());

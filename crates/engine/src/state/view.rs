@@ -4,7 +4,7 @@
 //! pages or behind `Arc`: a clone copies a few pointers per page, and a reader's state never
 //! changes.
 //!
-//! - Items, users, topics, sources, devices, locations and cohorts have dense indices, given in
+//! - Items, users, topics, sources, devices, context_values and cohorts have dense indices, given in
 //!   the order of the log. An index is used again only after nothing refers to it.
 //! - All columns of items have the same length. So have those of users, but for impressions,
 //!   which may be shorter.
@@ -35,7 +35,7 @@ use crate::domain::limits;
 use crate::models::aging::Aging;
 use crate::models::clock::EventTimes;
 use crate::models::cold_start::Cohorts;
-use crate::models::cold_start::Locations;
+use crate::models::cold_start::ContextValues;
 use crate::models::collaborative::CooccurrenceScorer;
 use crate::models::collaborative::FoldIn;
 use crate::models::collaborative::Influence;
@@ -46,6 +46,7 @@ use crate::models::content::Inverted;
 use crate::models::content::SparseVector;
 use crate::models::content::TermCounts;
 use crate::models::content::Vocabulary;
+use crate::models::contexts::RequestValues;
 use crate::models::contexts::TopicContexts;
 use crate::models::decays::Decays;
 use crate::models::hybrid::Hybrid;
@@ -113,7 +114,7 @@ pub struct View {
     pub(crate) contexts: TopicContexts,
     pub(crate) aging: Aging,
     pub(crate) cohorts: Cohorts,
-    pub(crate) locations: Locations,
+    pub(crate) context_values: ContextValues,
 
     pub(crate) model: Option<Arc<Model>>,
     /// Weights of the model; empty when it has none.
@@ -164,7 +165,7 @@ impl View {
             contexts: TopicContexts::default(),
             aging: Aging::default(),
             cohorts: Cohorts::default(),
-            locations: Locations::default(),
+            context_values: ContextValues::default(),
             model: None,
             item_item: Arc::default(),
             unsolved: Vec::new(),
@@ -328,13 +329,16 @@ impl View {
         self.devices.find(device)
     }
 
-    pub fn location_index(&self, location: &str) -> Option<u32> {
-        self.locations.names.find(location)
+    /// What is known of a location and of attributes, as a request names them.
+    pub fn context_values(&self, location: Option<&str>, attributes: &Attributes) -> RequestValues {
+        let find = |label: String| self.context_values.names.find(&label);
+        let location = location.map(ContextValues::location_label).and_then(find);
+        RequestValues::new(location, ContextValues::attribute_labels(attributes).filter_map(find))
     }
 
-    /// `None` for a location that was forgotten.
-    pub fn location_name(&self, index: u32) -> Option<&str> {
-        self.locations.names.name(index)
+    /// A location, or an attribute with its value; `None` when it was forgotten.
+    pub fn context_value_name(&self, value: u32) -> Option<&str> {
+        self.context_values.name(value)
     }
 
     /// The most specific cohorts of a user's attributes: one, as long as the namespace has space

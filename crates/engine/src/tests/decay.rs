@@ -95,8 +95,9 @@ impl Site {
         let view = self.engine.state();
         let user = view.user_index(user_id(user).as_str()).map(|user| view.user(user).as_ref());
         let now = view.clock();
-        let (device, location) = (view.device_index("phone"), view.location_index("Kiel"));
-        let request_context = RequestContext { now, utc_offset_minutes: 0, device, location };
+        let device = view.device_index("phone");
+        let values = view.context_values(Some("Kiel"), &Attributes::default());
+        let request_context = RequestContext { now, utc_offset_minutes: 0, device, values };
         let candidate = [Candidate::known(view, self.index(item))];
         let context = UserContext::new(view, user);
         describe_raw(view, user, &context, &request_context, &candidate).row(0).to_vec()

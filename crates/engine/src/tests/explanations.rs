@@ -72,7 +72,7 @@ fn ranked<T>(
             now: Timestamp::from_seconds(1_690_086_400),
             utc_offset_minutes: 0,
             device: view.device_index("phone"),
-            location: None,
+            values: RequestValues::default(),
         },
         choice,
         boosts,

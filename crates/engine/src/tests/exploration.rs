@@ -79,7 +79,7 @@ impl Shop {
                 now: view.clock(),
                 utc_offset_minutes: 0,
                 device: None,
-                location: None,
+                values: RequestValues::default(),
             },
             choice,
             boosts: &[],

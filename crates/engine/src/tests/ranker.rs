@@ -95,7 +95,7 @@ fn ranked(view: &View, user: &str, books: &[u32], strategy: Strategy, positions:
             now,
             utc_offset_minutes: 0,
             device: None,
-            location: None,
+            values: RequestValues::default(),
         },
         choice,
         boosts: &[],

@@ -1,4 +1,4 @@
-//! The groups of a user, by its attributes.
+//! The groups of a user, and the values of a request context, by attributes.
 //!
 //! Texts, flags and numbers make groups, lists do not. Numbers are banded:
 //!
@@ -15,7 +15,7 @@ use crate::domain::AttributeValue;
 use crate::domain::Attributes;
 
 /// Attributes that make groups: the first in name order.
-const ATTRIBUTES_MAX: usize = 6;
+pub const GROUPS_MAX: usize = 6;
 
 /// Name and value of each attribute that makes a group, in the order of names.
 pub fn values(attributes: &Attributes) -> Vec<(&str, String)> {
@@ -27,7 +27,7 @@ pub fn values(attributes: &Attributes) -> Vec<(&str, String)> {
             AttributeValue::Number(number) => Some((name, band(*number))),
             AttributeValue::List(_) => None,
         })
-        .take(ATTRIBUTES_MAX)
+        .take(GROUPS_MAX)
         .collect()
 }
 

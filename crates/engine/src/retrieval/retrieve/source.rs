@@ -10,6 +10,7 @@ pub enum Source {
     Embedding,
     Cohorts,
     Location,
+    Attributes,
     Popular,
     Trending,
     Fresh,
@@ -23,9 +24,10 @@ impl Source {
     pub const PERSONAL: [Self; 5] =
         [Self::Factors, Self::Cooccurrence, Self::ItemItem, Self::Content, Self::Embedding];
     /// Sources that are the same for many users.
-    pub const SHARED: [Self; 8] = [
+    pub const SHARED: [Self; 9] = [
         Self::Cohorts,
         Self::Location,
+        Self::Attributes,
         Self::Popular,
         Self::Trending,
         Self::Fresh,

@@ -119,7 +119,8 @@ impl<'r> Search<'r> {
             Source::Content => self.by_content(),
             Source::Embedding => self.by_embedding(),
             Source::Cohorts => self.by_cohorts(),
-            Source::Location => self.by_location(),
+            Source::Location => self.by_values(self.retrieval.values.location.into_iter()),
+            Source::Attributes => self.by_values(self.retrieval.values.attributes()),
             Source::Popular => self.popular(supply.positions),
             Source::Trending => {
                 most_positive(self.view, Evidence::Trend, &self.mask, SHARED_MAX, |item| {
@@ -235,10 +236,9 @@ impl<'r> Search<'r> {
         found
     }
 
-    fn by_location(&self) -> Vec<ItemIndex> {
-        self.retrieval.location.map_or_else(Vec::new, |location| {
-            self.by_row(&self.view.locations.rows[location as usize])
-        })
+    fn by_values(&self, values: impl Iterator<Item = u32>) -> Vec<ItemIndex> {
+        let rows = &self.view.context_values.rows;
+        values.flat_map(|value| self.by_row(&rows[value as usize])).collect()
     }
 
     fn by_row(&self, items: &DecayedRow<ItemIndex>) -> Vec<ItemIndex> {

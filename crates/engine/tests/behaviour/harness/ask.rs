@@ -47,6 +47,7 @@ pub struct Ask {
     at: Option<Timestamp>,
     device: Option<String>,
     location: Option<String>,
+    attributes: Attributes,
     key: String,
 }
 
@@ -64,6 +65,7 @@ impl Ask {
             at: None,
             device: None,
             location: None,
+            attributes: Attributes::default(),
             key: "look".to_owned(),
         }
     }
@@ -133,6 +135,11 @@ impl Ask {
 
     pub fn device(self, device: &str) -> Self {
         Self { device: Some(device.to_owned()), ..self }
+    }
+
+    /// With a text attribute in the request context.
+    pub fn attribute(self, name: &str, value: &str) -> Self {
+        Self { attributes: text_attribute(name, value), ..self }
     }
 
     pub fn location(self, location: &str) -> Self {
@@ -261,13 +268,13 @@ impl World {
         let context = UserContext::new(view, user);
         let (choice, filter, give_up) = (ask.choice(view), ask.filter(view), GiveUp::never());
         let eligible = Eligibility::new(view, &filter, &ask.user, &context, now, &[]);
-        let location = ask.location.as_ref().and_then(|location| view.location_index(location));
+        let values = view.context_values(ask.location.as_deref(), &ask.attributes);
         let retrieval = Retrieval {
             view,
             user,
             context: &context,
             eligible: &eligible,
-            location,
+            values,
             now,
             seed_key: &draw_key(&ask.user, now),
             give_up: &give_up,
@@ -280,7 +287,7 @@ impl World {
                 now,
                 utc_offset_minutes: 0,
                 device: ask.device.as_ref().and_then(|device| view.device_index(device)),
-                location,
+                values,
             },
             choice,
             boosts: &[],

@@ -351,10 +351,21 @@ impl Event {
         self
     }
 
+    pub fn attribute(mut self, name: &str, value: &str) -> Self {
+        self.context.attributes = text_attribute(name, value);
+        self
+    }
+
     pub fn location(mut self, location: &str) -> Self {
         self.context.location = Some(location.into());
         self
     }
+}
+
+/// One attribute that is a text.
+pub fn text_attribute(name: &str, value: &str) -> Attributes {
+    let value = AttributeValue::Text(value.to_owned());
+    Attributes::new([(name.to_owned(), value)].into()).expect("within the limits")
 }
 
 fn item_id(id: &str) -> ItemId {
