@@ -30,6 +30,7 @@ use engine::ItemIndex;
 use engine::RankedItem;
 use engine::Retrieval;
 use engine::View;
+use engine::domain::Attributes;
 use engine::domain::BaselineOrder;
 use engine::domain::Decision;
 use engine::domain::DecisionId;

@@ -113,6 +113,7 @@ mod tests {
     use engine::Engine;
     use engine::Exploring;
     use engine::Filter;
+    use engine::domain::Attributes;
     use engine::domain::DecisionId;
     use engine::domain::DiversityMethod;
     use engine::domain::Item;

@@ -25,6 +25,7 @@ use engine::GiveUp;
 use engine::ItemIndex;
 use engine::RankRequest;
 use engine::RequestContext;
+use engine::RequestValues;
 use engine::Retrieval;
 use engine::Supply;
 use engine::UserContext;
@@ -178,7 +179,7 @@ fn now(view: &View) -> RequestContext {
         now: view.clock(),
         utc_offset_minutes: 0,
         device: None,
-        values: RequestValues::default(),
+        values: RequestValues::NONE,
     }
 }
 
@@ -244,7 +245,7 @@ impl Scene<'_> {
             user: request.user,
             context: &self.context,
             eligible: &eligible,
-            values: RequestValues::default(),
+            values: RequestValues::NONE,
             now,
             seed_key: request.decision_id.as_bytes(),
             give_up: &self.give_up,

@@ -12,6 +12,7 @@ use engine::Engine;
 use engine::Filter;
 use engine::GiveUp;
 use engine::ItemIndex;
+use engine::RequestValues;
 use engine::Retrieval;
 use engine::Supply;
 use engine::UserContext;
@@ -92,7 +93,7 @@ fn retrieve(view: &View, filter: &Filter) -> Vec<ItemIndex> {
         user,
         context: &context,
         eligible: &Eligibility::new(view, filter, "u7", &context, now, &[]),
-        values: RequestValues::default(),
+        values: RequestValues::NONE,
         now,
         seed_key: b"decision",
         give_up: &GiveUp::never(),

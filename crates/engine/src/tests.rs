@@ -36,6 +36,7 @@ use crate::domain::TakeoverChange;
 use crate::domain::TakeoverTrial;
 use crate::domain::Timestamp;
 use crate::domain::UserId;
+use crate::models::contexts::RequestValues;
 use crate::ranking::RANKER_DIMENSION;
 use crate::ranking::ranker_prior;
 use crate::*;
@@ -324,7 +325,7 @@ fn users_get_what_those_with_their_taste_like() {
         now: view.clock(),
         utc_offset_minutes: 0,
         device: None,
-        values: RequestValues::default(),
+        values: RequestValues::NONE,
     };
     let candidates: Vec<_> =
         view.item_indices().take(ITEMS).map(|item| Candidate::known(&view, item)).collect();

@@ -30,6 +30,7 @@ use crate::service::Candidates;
 use crate::service::PersonalizeCall;
 use crate::service::RequestRecord;
 use engine::Filter;
+use engine::domain::Attributes;
 use engine::domain::DecisionId;
 use engine::domain::Item;
 use engine::domain::ItemId;

@@ -18,7 +18,7 @@ use crate::columns::part::Digest;
 use crate::columns::part::Part;
 use crate::columns::part::Sections;
 
-/// RequestValues of a page. Small enough to copy in microseconds, large enough that a
+/// Values of a page. Small enough to copy in microseconds, large enough that a
 /// million values are a few thousand pointers.
 pub const PAGE: usize = 256;
 /// Pages of one snapshot section: bounds the size of a section.

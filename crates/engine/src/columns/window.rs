@@ -19,7 +19,7 @@ use crate::columns::part::Digest;
 use crate::columns::part::Part;
 use crate::columns::part::Sections;
 
-/// RequestValues of a page.
+/// Values of a page.
 const PAGE: u64 = 64;
 const PAGES_PER_SECTION: usize = 64;
 /// Lookup tables store this many of the lower bits of a value's number.
@@ -77,7 +77,7 @@ impl<T> Window<T> {
         self.end
     }
 
-    /// RequestValues held.
+    /// Values held.
     pub fn held(&self) -> u64 {
         self.end - self.first
     }

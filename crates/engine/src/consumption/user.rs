@@ -158,6 +158,7 @@ impl User {
 mod tests {
     use super::*;
     use crate::consumption::folding::Evidence;
+    use crate::models::contexts::RequestValues;
 
     const NOW: DecayTime = DecayTime::from_half_lives(1.0);
     const GAP: u32 = 4 * 3_600;
@@ -166,7 +167,7 @@ mod tests {
         now: Timestamp::from_seconds(1_000),
         utc_offset_minutes: 0,
         device: Some(2),
-        values: RequestValues::default(),
+        values: RequestValues::NONE,
     };
 
     fn note(user: &mut User, item: u32, kind: InteractionType, confidence: f32, topics: &[u32]) {

@@ -19,6 +19,7 @@ use crate::FeatureMask;
 use crate::GiveUp;
 use crate::RankRequest;
 use crate::RequestContext;
+use crate::RequestValues;
 use crate::TrainingReport;
 use crate::UserContext;
 use crate::columns::index::ItemIndex;
@@ -202,7 +203,7 @@ impl EngineRecommender {
 
 /// Recorded rows say when, not where.
 fn request_context(now: Timestamp) -> RequestContext {
-    RequestContext { now, utc_offset_minutes: 0, device: None, values: RequestValues::default() }
+    RequestContext { now, utc_offset_minutes: 0, device: None, values: RequestValues::NONE }
 }
 
 impl Recommender for EngineRecommender {

@@ -1,6 +1,6 @@
 //! Whether an item satisfies an expression.
 //!
-//! RequestValues are borrowed from the item and the expression: nothing is allocated. The
+//! Values are borrowed from the item and the expression: nothing is allocated. The
 //! depth of the recursion is that of the expression, which is bounded. So is the number
 //! of steps ([`crate::expression::cost`]).
 

@@ -2,7 +2,7 @@
 //!
 //! - Total and pure: every expression is true or false for every item, whatever the
 //!   item lacks. It has no loops, no user-defined functions and no arithmetic.
-//! - Two-valued: a test of a value that the item lacks is false; `not` of it is true. RequestValues of
+//! - Two-valued: a test of a value that the item lacks is false; `not` of it is true. Values of
 //!   different types are unequal and have no order. `has(name)` tests for a value.
 //! - Bounded: bytes, depth and nodes have limits, so a test never overflows the stack. It
 //!   allocates nothing. Its cost for an item is known when it is parsed ([`cost`]), and

@@ -1,4 +1,4 @@
-//! RequestValues derived from a user once per change, for all requests until the next change.
+//! Values derived from a user once per change, for all requests until the next change.
 
 use crate::columns::index::ItemIndex;
 use crate::consumption::User;

@@ -115,6 +115,7 @@ mod tests {
     use crate::domain::UserId;
     use crate::features::Candidate;
     use crate::features::UserContext;
+    use crate::models::contexts::RequestValues;
     use crate::retrieval::Eligibility;
     use crate::retrieval::Filter;
     use crate::retrieval::Retrieval;
@@ -235,7 +236,7 @@ mod tests {
                 user: Some(known),
                 context: &context,
                 eligible: &Eligibility::new(view, &filter, "", &context, view.clock(), &[]),
-                values: RequestValues::default(),
+                values: RequestValues::NONE,
                 now: view.clock(),
                 seed_key: b"",
                 give_up: &GiveUp::never(),

@@ -31,7 +31,7 @@ const CELLS: usize = (DAYS * PARTS_PER_DAY) as usize;
 /// Parts of working days and of the weekend.
 pub const SLOTS: u32 = 2 * PARTS_PER_DAY;
 const DEVICES_MAX: usize = 32;
-/// RequestValues of the context remembered by topic.
+/// Values of the context remembered by topic.
 const VALUES_MAX: usize = 128;
 /// Contexts of one kind remembered over all topics.
 const ALL_MAX: usize = 4_096;
@@ -53,15 +53,17 @@ pub struct RequestContext {
 /// What is known of a request context by its values ([`ContextValues`]).
 ///
 /// [`ContextValues`]: crate::models::cold_start::ContextValues
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequestValues {
     pub location: Option<u32>,
     attributes: [Option<u32>; GROUPS_MAX],
 }
 
 impl RequestValues {
+    pub const NONE: Self = Self { location: None, attributes: [None; GROUPS_MAX] };
+
     pub fn new(location: Option<u32>, attributes: impl Iterator<Item = u32>) -> Self {
-        let mut values = Self { location, ..Self::default() };
+        let mut values = Self { location, ..Self::NONE };
         values.attributes.iter_mut().zip(attributes).for_each(|(place, one)| *place = Some(one));
         values
     }
@@ -331,12 +333,7 @@ mod tests {
     const MONDAY_NOON: Timestamp = Timestamp::from_seconds(1_704_715_200);
 
     fn request_context(now: Timestamp) -> RequestContext {
-        RequestContext {
-            now,
-            utc_offset_minutes: 0,
-            device: None,
-            values: RequestValues::default(),
-        }
+        RequestContext { now, utc_offset_minutes: 0, device: None, values: RequestValues::NONE }
     }
 
     /// A location, and an attribute with as many values.

@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-/// RequestValues of a chunk at most: 8 KiB of 16-byte values are copied in less than a microsecond.
+/// Values of a chunk at most: 8 KiB of 16-byte values are copied in less than a microsecond.
 const CHUNK_MAX: usize = 512;
 
 /// See the module header.

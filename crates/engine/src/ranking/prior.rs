@@ -28,7 +28,7 @@ use crate::features::HYBRID;
 use crate::features::hybrid_prior;
 use crate::state::View;
 
-/// RequestValues of the ranker's vector: a constant, the hybrid's score, and the features.
+/// Values of the ranker's vector: a constant, the hybrid's score, and the features.
 pub const RANKER_DIMENSION: usize = FEATURE_COUNT + 2;
 /// Expected reward of the average candidate, and gain per spread of the hybrid.
 const PRIOR_REWARD: f64 = 0.05;

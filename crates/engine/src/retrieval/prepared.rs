@@ -6,7 +6,7 @@ use crate::domain::Item;
 use crate::domain::limits;
 use crate::retrieval::filter::Filter;
 
-/// RequestValues of a filter, each list sorted.
+/// Values of a filter, each list sorted.
 #[derive(Debug, Clone)]
 pub struct Prepared<'a> {
     topics: Vec<&'a str>,

@@ -21,6 +21,7 @@ use crate::domain::Timestamp;
 use crate::features::UserContext;
 use crate::give_up::Cancelled;
 use crate::give_up::GiveUp;
+use crate::models::contexts::RequestValues;
 use crate::retrieval::boost::Boost;
 use crate::retrieval::eligibility::Eligibility;
 use crate::state::View;

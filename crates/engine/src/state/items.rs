@@ -47,7 +47,7 @@ pub struct ItemStore {
     nothing: Nothing,
 }
 
-/// RequestValues that all empty slots share, to save memory.
+/// Values that all empty slots share, to save memory.
 #[derive(Debug, Clone, Default)]
 struct Nothing {
     entry: Arc<Entry>,

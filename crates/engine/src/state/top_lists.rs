@@ -14,7 +14,7 @@ use crate::domain::Settings;
 use crate::models::cold_start::Memory;
 use crate::models::decay::DecayTime;
 
-/// RequestValues that the requests on a view share, made on first use.
+/// Values that the requests on a view share, made on first use.
 #[derive(Debug, Default)]
 pub struct TopLists {
     pub(super) request_settings: OnceLock<Settings>,
@@ -78,7 +78,7 @@ impl Leaders {
     }
 }
 
-/// Keeps the `n` best of many, with few calls of the order. RequestValues of 0 and below are left out.
+/// Keeps the `n` best of many, with few calls of the order. Values of 0 and below are left out.
 #[derive(Debug)]
 pub struct Best {
     n: usize,

@@ -27,6 +27,7 @@ use crate::columns::window::Window;
 use crate::consumption::Impressions;
 use crate::consumption::ReturnGap;
 use crate::consumption::User;
+use crate::domain::Attributes;
 use crate::domain::Item;
 use crate::domain::Sequence;
 use crate::domain::Settings;

@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use crate::domain::Attributes;
 use crate::domain::EventId;
 use crate::domain::Interaction;
 use crate::domain::InteractionContext;

@@ -4,6 +4,7 @@ use proptest::strategy::Strategy as Generator;
 
 use crate::domain::DiversityMethod;
 use crate::domain::RankerSettings;
+use crate::models::contexts::RequestValues;
 use crate::tests::*;
 
 /// A world with a published model.
@@ -72,7 +73,7 @@ fn ranked<T>(
             now: Timestamp::from_seconds(1_690_086_400),
             utc_offset_minutes: 0,
             device: view.device_index("phone"),
-            values: RequestValues::default(),
+            values: RequestValues::NONE,
         },
         choice,
         boosts,

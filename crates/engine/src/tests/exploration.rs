@@ -4,6 +4,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::domain::DiversityMethod;
 use crate::domain::RankerSettings;
+use crate::models::contexts::RequestValues;
 use crate::tests::*;
 
 /// Items without anything that sets them apart; one pays better than all others.
@@ -79,7 +80,7 @@ impl Shop {
                 now: view.clock(),
                 utc_offset_minutes: 0,
                 device: None,
-                values: RequestValues::default(),
+                values: RequestValues::NONE,
             },
             choice,
             boosts: &[],

@@ -7,6 +7,7 @@ use proptest::strategy::Strategy as Generator;
 use crate::domain::DiversityMethod;
 use crate::domain::PublishedModel;
 use crate::domain::RankerSettings;
+use crate::models::contexts::RequestValues;
 use crate::tests::*;
 
 /// A log, an engine at its end, and the model that was trained there.
@@ -167,7 +168,7 @@ fn rank_for(view: &View, user: &str, strategy: Strategy) {
         user,
         context: &context,
         eligible: &eligible,
-        values: RequestValues::default(),
+        values: RequestValues::NONE,
         now: view.clock(),
         seed_key: b"key",
         give_up: &give_up,
@@ -181,7 +182,7 @@ fn rank_for(view: &View, user: &str, strategy: Strategy) {
             now: view.clock(),
             utc_offset_minutes: 0,
             device: None,
-            values: RequestValues::default(),
+            values: RequestValues::NONE,
         },
         choice,
         boosts: &[],

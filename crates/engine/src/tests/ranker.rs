@@ -7,6 +7,7 @@ use crate::domain::DiversityMethod;
 use crate::domain::FeatureLayout;
 use crate::domain::RankerSettings;
 use crate::features::hybrid_prior;
+use crate::models::contexts::RequestValues;
 use crate::models::hybrid::FeatureMatrix;
 use crate::models::hybrid::Prior;
 use crate::tests::*;
@@ -95,7 +96,7 @@ fn ranked(view: &View, user: &str, books: &[u32], strategy: Strategy, positions:
             now,
             utc_offset_minutes: 0,
             device: None,
-            values: RequestValues::default(),
+            values: RequestValues::NONE,
         },
         choice,
         boosts: &[],

@@ -83,12 +83,13 @@ fn at_a_location_users_get_what_is_consumed_there() {
 fn under_an_attribute_of_the_context_users_get_what_is_consumed_under_it() {
     let mood = |half: usize| if half == 0 { "calm" } else { "lively" };
     let world =
-        lived(two_topics(), |_, half| half, |event, half| event.attribute("mood", mood(half)));
-    let share = |half: usize| share_of_kind(&world, |_| 0, |ask| ask.attribute("mood", mood(half)));
+        lived(two_topics(), |_, half| half, |event, half| event.in_context("mood", mood(half)));
+    let share =
+        |half: usize| share_of_kind(&world, |_| 0, |ask| ask.in_context("mood", mood(half)));
     let (calm, lively) = (share(0), share(1));
     let text = format!("short: {calm:.2} when calm, {lively:.2} when lively");
     assert!(calm > 0.5 && lively < 0.5 && calm - lively > 0.3, "{text}");
-    let unknown = share_of_kind(&world, |_| 0, |ask| ask.attribute("mood", "sad"));
+    let unknown = share_of_kind(&world, |_| 0, |ask| ask.in_context("mood", "sad"));
     let none = share_of_kind(&world, |_| 0, |ask| ask);
     assert_eq!(unknown, none, "a value that no event had says nothing");
 }

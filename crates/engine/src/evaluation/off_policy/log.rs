@@ -120,7 +120,7 @@ impl RoundView<'_> {
     }
 }
 
-/// RequestValues of a column, and how many rows have none.
+/// Values of a column, and how many rows have none.
 #[derive(Debug, Clone, Default)]
 struct Column {
     values: Vec<f64>,

@@ -41,7 +41,7 @@ pub enum ScaleOf {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct FeatureScale {
     features: Vec<Unit>,
-    /// RequestValues that were not finite, of the tests.
+    /// Values that were not finite, of the tests.
     pub non_finite: u64,
 }
 

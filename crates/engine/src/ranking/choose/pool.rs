@@ -111,7 +111,7 @@ impl<'a> Pool<'a> {
         self.best
     }
 
-    /// The number of calls of [`Self::look`]. RequestValues computed after a call hold until the next.
+    /// The number of calls of [`Self::look`]. Values computed after a call hold until the next.
     pub fn looks(&self) -> u64 {
         self.looks
     }

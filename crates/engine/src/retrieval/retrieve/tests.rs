@@ -24,6 +24,7 @@ use crate::domain::SettingsChange;
 use crate::domain::Timestamp;
 use crate::domain::UserId;
 use crate::features::UserContext;
+use crate::models::contexts::RequestValues;
 use crate::retrieval::Boost;
 use crate::retrieval::Change;
 use crate::retrieval::Eligibility;
@@ -121,7 +122,7 @@ impl<'a> Request<'a> {
             user,
             context: &context,
             eligible: &Eligibility::new(view, filter, self.user, &context, now, &[]),
-            values: RequestValues::default(),
+            values: RequestValues::NONE,
             now,
             seed_key: self.key.as_bytes(),
             give_up: &GiveUp::never(),
@@ -324,7 +325,7 @@ fn an_earlier_pool_is_completed_with_items_published_since() {
             user: None,
             context: &context,
             eligible: &Eligibility::new(view, &filter, "", &context, now, &[]),
-            values: RequestValues::default(),
+            values: RequestValues::NONE,
             now,
             seed_key: b"",
             give_up: &GiveUp::never(),

@@ -31,6 +31,7 @@ use engine::rank;
 
 use super::Strategy;
 use super::World;
+use super::world::text_attribute;
 
 /// What is asked. Where nothing is said, the namespace's settings hold, as in the service,
 /// but without chance.
@@ -47,7 +48,7 @@ pub struct Ask {
     at: Option<Timestamp>,
     device: Option<String>,
     location: Option<String>,
-    attributes: Attributes,
+    context_attributes: Attributes,
     key: String,
 }
 
@@ -65,7 +66,7 @@ impl Ask {
             at: None,
             device: None,
             location: None,
-            attributes: Attributes::default(),
+            context_attributes: Attributes::default(),
             key: "look".to_owned(),
         }
     }
@@ -138,8 +139,8 @@ impl Ask {
     }
 
     /// With a text attribute in the request context.
-    pub fn attribute(self, name: &str, value: &str) -> Self {
-        Self { attributes: text_attribute(name, value), ..self }
+    pub fn in_context(self, name: &str, value: &str) -> Self {
+        Self { context_attributes: text_attribute(name, value), ..self }
     }
 
     pub fn location(self, location: &str) -> Self {
@@ -268,7 +269,7 @@ impl World {
         let context = UserContext::new(view, user);
         let (choice, filter, give_up) = (ask.choice(view), ask.filter(view), GiveUp::never());
         let eligible = Eligibility::new(view, &filter, &ask.user, &context, now, &[]);
-        let values = view.context_values(ask.location.as_deref(), &ask.attributes);
+        let values = view.context_values(ask.location.as_deref(), &ask.context_attributes);
         let retrieval = Retrieval {
             view,
             user,

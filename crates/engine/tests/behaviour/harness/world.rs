@@ -351,7 +351,7 @@ impl Event {
         self
     }
 
-    pub fn attribute(mut self, name: &str, value: &str) -> Self {
+    pub fn in_context(mut self, name: &str, value: &str) -> Self {
         self.context.attributes = text_attribute(name, value);
         self
     }
