@@ -38,7 +38,7 @@ pub struct Eligibility<'a> {
     prepared: Prepared<'a>,
     context: &'a UserContext,
     user: Option<&'a User>,
-    /// What the user has set, if the user is known.
+    /// What the user has set, if anything.
     rules: Option<&'a UserRules>,
     now: Timestamp,
     /// Items that the user hid, sorted.
@@ -71,7 +71,7 @@ impl<'a> Eligibility<'a> {
         let mut hidden: Vec<ItemIndex> =
             user.into_iter().flat_map(|user| user.history.hidden()).collect();
         hidden.sort_unstable();
-        let rules = user.map(|user| &*user.rules);
+        let rules = user.map(|user| &*user.rules).filter(|rules| !rules.is_empty());
         let prepared = Prepared::new(filter);
         Self { view, filter, prepared, context, user, rules, now, hidden, worn_out }
     }
