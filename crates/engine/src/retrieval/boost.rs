@@ -14,9 +14,9 @@ use crate::domain::limits;
 use crate::expression::Expression;
 use crate::expression::Subject;
 
-/// What a mute does. The factor leaves an outstanding item a chance, at scores of any size; the
-/// addend is for scores of 0, where nothing is known yet.
-const MUTE: [ScoreChange; 2] = [ScoreChange::Multiply(0.25), ScoreChange::Add(-0.02)];
+/// What a mute does. The factor acts on scores of any size; the addend puts items near 0, where
+/// little is known, behind others: two standard deviations of the scores of a new namespace.
+const MUTE: [ScoreChange; 2] = [ScoreChange::Multiply(0.25), ScoreChange::Add(-0.1)];
 
 /// The items of a boost.
 #[derive(Debug, Clone, PartialEq)]
