@@ -10,8 +10,9 @@ use std::fs;
 use std::path::PathBuf;
 
 const ROOT: &str = "proto";
-const FILES: [&str; 7] = [
+const FILES: [&str; 8] = [
     "personalization/v1/vocabulary.proto",
+    "personalization/v1/user.proto",
     "personalization/v1/personalization.proto",
     "personalization/v1/catalog.proto",
     "personalization/v1/model.proto",

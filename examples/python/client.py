@@ -5,7 +5,8 @@ Run it against `cargo run --release -- serve --demo`, from this directory:
     python3 -m venv .venv
     .venv/bin/pip install -r requirements.txt
     .venv/bin/python -m grpc_tools.protoc -I ../../proto --python_out=. --grpc_python_out=. \
-        personalization/v1/vocabulary.proto personalization/v1/personalization.proto
+        personalization/v1/vocabulary.proto personalization/v1/user.proto \
+        personalization/v1/personalization.proto
     .venv/bin/python client.py
 
 The third command makes the folder personalization/ with the messages and stubs.

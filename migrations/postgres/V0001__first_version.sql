@@ -316,6 +316,9 @@ CREATE TABLE profiles (
     user_id text COLLATE "C" NOT NULL,
     -- Attributes by name, as they were set last; NULL when they never were.
     attributes jsonb,
+    -- Blocks, mutes and boosts, and whether the user is not profiled, as they were set last; NULL when
+    -- they never were. Times are in milliseconds since 1970.
+    rules jsonb,
     -- When the earliest interaction occurred; NULL when there is none.
     first_seen timestamptz,
     -- When the latest interaction occurred; NULL when there is none.

@@ -54,7 +54,9 @@ fn degradation(degradation: Degradation) -> proto::Degradation {
     proto::Degradation { reason: reason.into(), text: degradation.text.into_owned() }
 }
 
-pub fn profile(user_id: String, report: ProfileReport) -> proto::Profile {
+/// `now`: rules that hold no more by then are left out.
+pub fn profile(user_id: String, report: ProfileReport, now: Timestamp) -> proto::Profile {
+    let user = convert::user_message(&user_id, &report.attributes, &report.rules, now);
     let counts = report.interaction_counts.into_iter().map(|(kind, count)| {
         proto::InteractionCount { r#type: convert::interaction_type_message(kind).into(), count }
     });
@@ -78,13 +80,13 @@ pub fn profile(user_id: String, report: ProfileReport) -> proto::Profile {
         interaction_counts: counts.collect(),
         recent_items: recent.collect(),
         cohort: report.cohort,
-        attributes: convert::attributes_message(&report.attributes),
+        user: Some(user),
         first_seen: seen(report.first_seen),
         last_seen: seen(report.last_seen),
     }
 }
 
-/// Unset for a user of whom nothing but attributes is known.
+/// Unset for a user of whom nothing but what is set is known.
 fn seen(at: Timestamp) -> Option<prost_types::Timestamp> {
     (at != Timestamp::default()).then(|| convert::timestamp_message(at))
 }

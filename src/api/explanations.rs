@@ -99,6 +99,9 @@ fn filter_rule(exclusion: Exclusion) -> proto::FilterRule {
         Exclusion::SeenCooldown => Message::SeenCooldown,
         Exclusion::SeenAfterSessions => Message::SeenAfterSessions,
         Exclusion::FrequencyCap => Message::FrequencyCap,
+        Exclusion::BlockedItem => Message::UserBlockedItem,
+        Exclusion::BlockedSource => Message::UserBlockedSource,
+        Exclusion::BlockedTopic => Message::UserBlockedTopic,
         Exclusion::Hidden => Message::Hidden,
         Exclusion::NotYetPublished => Message::NotYetPublished,
     }

@@ -211,10 +211,10 @@ impl PersonalizationService for PersonalizationApi {
         }
         let required = RequiredView::Record(min_watermark);
         let admitted = Admitted::of(service, time, namespace, required).await?;
-        let id = user_id.clone();
+        let (id, now) = (user_id.clone(), service.clock.now());
         let profile = admitted.read(service, move |view, _| service::profile(view, id.as_str()));
         let answer = proto::GetProfileResponse {
-            profile: Some(answers::profile(user_id.to_string(), profile.await??)),
+            profile: Some(answers::profile(user_id.to_string(), profile.await??, now)),
             watermark: admitted.view.watermark(),
         };
         profile_cache::keep(service, &admitted.namespace, &user_id, &answer);
@@ -279,21 +279,25 @@ impl PersonalizationService for PersonalizationApi {
         Ok(Response::new(explanations::onboarding(&view, items)))
     }
 
-    async fn set_user_attributes(
+    async fn update_user(
         &self,
-        request: Request<proto::SetUserAttributesRequest>,
-    ) -> Result<Response<proto::SetUserAttributesResponse>, Status> {
+        request: Request<proto::UpdateUserRequest>,
+    ) -> Result<Response<proto::UpdateUserResponse>, Status> {
         let time = CallTime::of_request(&request);
         let message = request.into_inner();
-        let user_id = convert::user_id(&message.user_id).map_err(status::invalid)?;
-        let attributes = convert::attributes(message.attributes).map_err(status::invalid)?;
-        let (service, required) = (&self.service, RequiredView::Newest);
-        let admitted = Admitted::new(service, time, &message.namespace, required).await?;
-        let records = vec![Record::UserAttributesSet { user_id, attributes }];
-        let recorded = service.write(&admitted.namespace, records).await?;
-        let mut counts = Counts::default();
-        counts.settle(&recorded);
-        Ok(Response::new(proto::SetUserAttributesResponse { sequence: counts.last_sequence }))
+        let name = convert::namespace(&message.namespace).map_err(status::invalid)?;
+        let update = convert::user_update(message).map_err(status::invalid)?;
+        let (service, user_id) = (&self.service, update.user_id.clone());
+        let namespace = admission::open(service, time, &name).await?;
+        let admitted = Admitted::of(service, time, namespace, RequiredView::Newest).await?;
+        let changed = service.update_user(&admitted.namespace, update, time.timeout());
+        let (sequence, view) = changed.await?;
+        let user = view.and_then(|view| {
+            let user = view.user(view.user_index(user_id.as_str())?);
+            let (attributes, rules) = (&user.attributes, &user.rules);
+            Some(convert::user_message(user_id.as_str(), attributes, rules, service.clock.now()))
+        });
+        Ok(Response::new(proto::UpdateUserResponse { user, sequence }))
     }
 }
 

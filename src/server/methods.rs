@@ -23,7 +23,7 @@ const LARGE: [&str; 7] = [
 /// Methods whose requests hold filters, attributes or settings.
 const MEDIUM: [&str; 7] = [
     "/personalization.v1.PersonalizationService/OnboardingItems",
-    "/personalization.v1.PersonalizationService/SetUserAttributes",
+    "/personalization.v1.PersonalizationService/UpdateUser",
     "/personalization.v1.CatalogService/DeleteItems",
     "/personalization.v1.BanditService/SelectArm",
     "/personalization.v1.BanditService/GetArmSet",

@@ -192,7 +192,7 @@ impl Finding {
         let searched = call.candidates.retrieve;
         let allowed = exclusions.as_ref().is_some_and(Vec::is_empty);
         let index = view.item_index(item_id.as_str()).filter(|_| searched && allowed);
-        let supply = Supply::of(&call.choice, &call.boosts);
+        let supply = Supply::of(&call.choice, list.request.boosts);
         let sources = index.map(|index| list.retrieval.trace(index, &supply)).transpose()?;
         Ok(Self {
             cause,

@@ -40,6 +40,7 @@ mod trainings;
 mod unlearnt_costs;
 mod unlearnt_impressions;
 mod user_contexts;
+mod users;
 mod work_out;
 mod workers;
 

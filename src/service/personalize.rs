@@ -189,8 +189,10 @@ impl Service {
     ) -> Result<(Answer, Decision), Error> {
         let searches = call.candidates.retrieve && view.items_len() > REMEMBERED_ITEMS_MIN;
         let user = view.user_index(call.user_id.as_str());
-        // Who may come along by time or by what was shown changes under the key.
+        // Who may come along by time or by what was shown changes under the key. Of a user who is
+        // not profiled nothing is found, and nothing is kept.
         let user = user.filter(|_| searches && call.filter.is_timeless());
+        let user = user.filter(|&user| view.user(user).is_profiled());
         let key = user.map(|user| {
             let key = PredictionKey {
                 partition: &namespace.tail.partition,

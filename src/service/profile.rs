@@ -1,5 +1,7 @@
 //! What is known about a user, in the terms of the API.
 
+use std::sync::Arc;
+
 use super::error::Error;
 use engine::DecayTime;
 use engine::DecayedRow;
@@ -8,6 +10,7 @@ use engine::View;
 use engine::domain::Attributes;
 use engine::domain::InteractionType;
 use engine::domain::Timestamp;
+use engine::domain::UserRules;
 
 /// Recent items reported.
 const RECENT: usize = 20;
@@ -50,6 +53,7 @@ pub struct ProfileReport {
     pub recent_items: Vec<RecentItem>,
     pub cohort: String,
     pub attributes: Attributes,
+    pub rules: Arc<UserRules>,
     pub first_seen: Timestamp,
     pub last_seen: Timestamp,
 }
@@ -98,6 +102,7 @@ pub fn profile(view: &View, user_id: &str) -> Result<ProfileReport, Error> {
         recent_items: recent.take(RECENT).collect(),
         cohort: view.cohort_names(user).join(", "),
         attributes: user.attributes.clone(),
+        rules: user.rules.clone(),
         first_seen,
         last_seen,
     })

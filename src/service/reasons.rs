@@ -62,7 +62,7 @@ fn text(reason: &Reason, cause: Option<&str>) -> String {
             (Some(topic), Some(cause)) => format!("about {topic}, as {cause}, which you just had"),
             _ => "about what you just had".to_owned(),
         },
-        Kind::Boosted => "recommended by us".to_owned(),
+        Kind::Boosted => "raised by a rule".to_owned(),
         Kind::Exploration => about(topic, "something different in ", "", "something different"),
         Kind::Pinned => "selected for you".to_owned(),
     }

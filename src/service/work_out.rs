@@ -16,6 +16,7 @@ use super::personalize::PersonalizeCall;
 use super::personalize::PinnedItem;
 use super::user_contexts::Derived;
 use engine::Baseline;
+use engine::Boost;
 use engine::Cancelled;
 use engine::Candidate;
 use engine::Eligibility;
@@ -34,6 +35,7 @@ use engine::domain::BaselineOrder;
 use engine::domain::Item;
 use engine::draw_key;
 use engine::rank;
+use engine::user_boosts;
 
 /// A list with what it was chosen from.
 pub struct List<'a> {
@@ -108,11 +110,11 @@ pub fn work_out_with<T>(
     personal: impl FnOnce(&Retrieval<'_>) -> Result<Vec<ItemIndex>, Cancelled>,
     look: impl FnOnce(List<'_>) -> T,
 ) -> Result<T, Cancelled> {
-    let gather = |retrieval: &Retrieval<'_>| {
+    let gather = |retrieval: &Retrieval<'_>, boosts: &[Boost]| {
         let eligible = retrieval.eligible;
         let mut pool = given(view, eligible, &call.candidates);
         if call.candidates.retrieve {
-            let supply = Supply::of(&call.choice, &call.boosts);
+            let supply = Supply::of(&call.choice, boosts);
             let found = retrieval.complete(personal(retrieval)?, &supply)?;
             pool.add_retrieved(view, &call.candidates, found);
         }
@@ -135,7 +137,7 @@ pub fn work_out_among<T>(
     (indices, described): (Vec<ItemIndex>, Vec<Arc<Item>>),
     look: impl FnOnce(List<'_>) -> T,
 ) -> Result<T, Cancelled> {
-    let gather = |_retrieval: &Retrieval<'_>| {
+    let gather = |_retrieval: &Retrieval<'_>, _boosts: &[Boost]| {
         let mut pool = Pool { indices, ..Pool::default() };
         for item in described {
             let index = view.item_index(item.item_id.as_str());
@@ -152,11 +154,11 @@ fn work_out_from<T>(
     call: &PersonalizeCall,
     call_context: &CallContext,
     give_up: &GiveUp<'_>,
-    gather: impl FnOnce(&Retrieval<'_>) -> Result<Pool, Cancelled>,
+    gather: impl FnOnce(&Retrieval<'_>, &[Boost]) -> Result<Pool, Cancelled>,
     look: impl FnOnce(List<'_>) -> T,
 ) -> Result<T, Cancelled> {
-    let user_index = view.user_index(call.user_id.as_str());
-    let user = user_index.map(|index| view.user(index).as_ref());
+    let user = view.profiled(call.user_id.as_str());
+    let boosts = boosts(view, call);
     let context = &*call_context.derived.context;
     let values = view.context_values(call.location.as_deref(), &call.attributes);
     let user_id = call.user_id.as_str();
@@ -172,7 +174,7 @@ fn work_out_from<T>(
         seed_key: &draw_key(user_id, call.now),
         give_up,
     };
-    let pool = gather(&retrieval)?;
+    let pool = gather(&retrieval, &boosts)?;
     let candidates = pool.candidates(view);
     let device = call.device_type.as_ref().and_then(|device| view.device_index(device));
     let pins = pins(&candidates, &call.pins, &eligible);
@@ -187,7 +189,7 @@ fn work_out_from<T>(
             values,
         },
         choice: call.choice,
-        boosts: &call.boosts,
+        boosts: &boosts,
         pins: &pins,
         baseline: baseline.as_ref(),
         unlearnt_cost: call_context.unlearnt_cost,
@@ -206,6 +208,13 @@ fn work_out_from<T>(
         call_context,
         unknown: pool.unknown.clone(),
     }))
+}
+
+/// Those of the request, then the user's own.
+fn boosts(view: &View, call: &PersonalizeCall) -> Vec<Boost> {
+    let rules = view.user_rules(call.user_id.as_str());
+    let own = rules.map_or_else(Vec::new, |rules| user_boosts(rules, call.now));
+    call.boosts.iter().cloned().chain(own).collect()
 }
 
 /// Candidates as the view or the request describes them, allowed by the filter.

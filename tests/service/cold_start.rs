@@ -10,8 +10,9 @@ use personalization::proto::NamespaceSettings;
 use personalization::proto::PersonalizeRequest;
 use personalization::proto::PersonalizeResponse;
 use personalization::proto::RequestContext;
-use personalization::proto::SetUserAttributesRequest;
 use personalization::proto::Strategy;
+use personalization::proto::UpdateUserRequest;
+use personalization::proto::User;
 use personalization::service::Clock;
 use personalization::service::SystemClock;
 use prost_types::Duration;
@@ -46,12 +47,10 @@ fn items(topics: [&str; 2], each: usize) -> Vec<Item> {
 }
 
 async fn set_attributes(api: &Api, user: &str, age: f64, country: &str) -> u64 {
-    let request = SetUserAttributesRequest {
-        user_id: user.to_owned(),
-        attributes: structure([("age", number(age)), ("country", text(country))]),
-        ..Default::default()
-    };
-    api.personalization.clone().set_user_attributes(request).await.unwrap().into_inner().sequence
+    let attributes = structure([("age", number(age)), ("country", text(country))]);
+    let user = User { user_id: user.to_owned(), attributes, ..User::default() };
+    let request = UpdateUserRequest { user: Some(user), ..Default::default() };
+    api.update_user(request).await.sequence
 }
 
 async fn namespace(api: &Api, name: &str, settings: NamespaceSettings) -> Api {

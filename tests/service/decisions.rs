@@ -9,20 +9,29 @@ use personalization::proto::DiversityParams;
 use personalization::proto::Filters;
 use personalization::proto::Interaction;
 use personalization::proto::Item;
+use personalization::proto::Mute;
 use personalization::proto::PersonalizeRequest;
+use personalization::proto::PersonalizeResponse;
 use personalization::proto::Pin;
 use personalization::proto::RequestContext;
 use personalization::proto::Strategy;
 use personalization::proto::StreamInteractionsRequest;
+use personalization::proto::UpdateUserRequest;
+use personalization::proto::User;
+use personalization::proto::UserRules;
 use personalization::proto::boost;
+use personalization::proto::mute;
 use tonic::Code;
 
+use crate::harness::Api;
 use crate::harness::Server;
 use crate::harness::World;
 use crate::harness::click;
 use crate::harness::command;
 use crate::harness::get;
 use crate::harness::greedy;
+use crate::users::adding;
+use crate::users::topics;
 
 /// `replay-decision` on the store of a stopped server.
 fn replayed(directory: &Path, decision_id: &str, flags: &[&str]) -> Output {
@@ -179,6 +188,28 @@ fn own_item(id: &str) -> Item {
     }
 }
 
+/// Answers for users by rules that do not hold any more later.
+async fn calls_of_users_with_rules(api: &Api) -> Vec<(&'static str, PersonalizeResponse)> {
+    let user_id = "jazz-fan-9";
+    let mute = Mute { target: Some(mute::Target::Topic("jazz".to_owned())), until: None };
+    let rules = UserRules { mutes: vec![mute], ..topics(["folk"]) };
+    let non_profiled =
+        User { user_id: user_id.to_owned(), non_profiled: Some(true), ..User::default() };
+    let non_profiled = UpdateUserRequest { user: Some(non_profiled), ..Default::default() };
+    let removal = UpdateUserRequest { remove: Some(rules.clone()), ..non_profiled.clone() };
+    let mut made = Vec::new();
+    for (name, request) in [
+        ("a mute and a block of the user", adding(user_id, rules)),
+        ("without a profile", non_profiled),
+        ("without a profile and rules", removal),
+    ] {
+        let min_watermark = api.update_user(request).await.sequence;
+        let request = PersonalizeRequest { min_watermark, ..exploring(user_id) };
+        made.push((name, api.personalize(request).await));
+    }
+    made
+}
+
 #[tokio::test]
 async fn a_past_decision_is_reproduced_bit_by_bit_from_its_record() {
     let mut server = Server::start_with(&["--epsilon", "0.5", "--seed", "77"]).await;
@@ -190,6 +221,7 @@ async fn a_past_decision_is_reproduced_bit_by_bit_from_its_record() {
         assert!(!answer.recommendations.is_empty(), "{name}");
         made.push((name, answer));
     }
+    made.extend(calls_of_users_with_rules(&api).await);
     // Something the fan had is described again. What is derived of the fan stays as it was,
     // in this process.
     let upserted = api.upsert(vec![own_item("jazz-01")]).await;

@@ -27,4 +27,5 @@ mod replicas;
 mod rules;
 mod settings;
 mod takeover;
+mod users;
 mod validation;

@@ -17,4 +17,5 @@ mod leader;
 mod overload;
 mod owners;
 mod settings;
+mod users;
 mod versions;

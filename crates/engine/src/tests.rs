@@ -18,6 +18,7 @@ use proptest::prelude::*;
 
 use crate::domain::AttributeValue;
 use crate::domain::Attributes;
+use crate::domain::AttributesChange;
 use crate::domain::Decision;
 use crate::domain::DecisionId;
 use crate::domain::EventId;
@@ -26,9 +27,13 @@ use crate::domain::InteractionContext;
 use crate::domain::InteractionType;
 use crate::domain::Item;
 use crate::domain::ItemId;
+use crate::domain::ListChange;
 use crate::domain::ListOrigin;
 use crate::domain::LogRecord;
+use crate::domain::Mute;
 use crate::domain::Record;
+use crate::domain::RuleTarget;
+use crate::domain::RulesChange;
 use crate::domain::SettingsChange;
 use crate::domain::ShownItem;
 use crate::domain::Strategy;
@@ -37,6 +42,7 @@ use crate::domain::TakeoverTrial;
 use crate::domain::Timestamp;
 use crate::domain::UserId;
 use crate::models::contexts::RequestValues;
+use crate::domain::UserUpdate;
 use crate::ranking::RANKER_DIMENSION;
 use crate::ranking::ranker_prior;
 use crate::*;
@@ -169,12 +175,21 @@ impl World {
         }
     }
 
-    fn attributes(&mut self) {
+    fn user_update(&mut self) {
         let country = ["DE", "FR"][self.below(2)].to_owned();
         let values = BTreeMap::from([("country".to_owned(), AttributeValue::Text(country))]);
         let attributes = Attributes::new(values).unwrap();
         let user_id = user_id(self.below(30));
-        self.push(Record::UserAttributesSet { user_id, attributes });
+        let attributes = AttributesChange { replaces: true, set: attributes, remove: Vec::new() };
+        let add = vec![item_id(self.below(ITEMS)).as_str().into()];
+        let blocked_items = ListChange { replaces: self.below(4) == 0, add, remove: Vec::new() };
+        let target = RuleTarget::Topic("drama".into());
+        let until = Timestamp::from_seconds(1_700_000_030 + self.records.len() as i64);
+        let add = vec![Mute { target, until: Some(until) }];
+        let mutes = ListChange { add, ..ListChange::default() };
+        let non_profiled = Some(self.below(8) == 0);
+        let rules = RulesChange { blocked_items, mutes, non_profiled, ..RulesChange::default() };
+        self.push(Record::UserUpdated(UserUpdate { user_id, attributes, rules }));
     }
 
     /// Everything mixed, with a model published in the middle.
@@ -183,7 +198,7 @@ impl World {
         world.catalogue();
         for step in 0..length {
             match world.below(20) {
-                0 => world.attributes(),
+                0 => world.user_update(),
                 1 | 2 => world.decision(),
                 3 if step > length / 2 => {
                     let number = world.below(ITEMS);
@@ -389,7 +404,7 @@ fn the_golden_log_leads_to_the_golden_digest() {
         .map(|(index, record)| LogRecord { sequence: index as u64 + 1, ..record })
         .collect();
     let digest = blake3::Hash::from_bytes(applied(&records).state().digest()).to_hex();
-    assert_eq!((ENGINE_REVISION, digest.as_str()), (1, GOLDEN_DIGEST));
+    assert_eq!((ENGINE_REVISION, digest.as_str()), (2, GOLDEN_DIGEST));
 }
 
-const GOLDEN_DIGEST: &str = "4519b3126bcc7c4e1ce999279481627ab80cf542f3a36deeeaf93ca4722f18d0";
+const GOLDEN_DIGEST: &str = "1137ca6134d4f260f7b26307c0ba040bee4e9264925da5a9d545e7a6f0d06a94";

@@ -17,6 +17,7 @@ mod evaluation;
 mod interaction;
 mod item;
 mod keys;
+mod mask;
 mod record;
 mod rejection;
 mod request;
@@ -29,9 +30,9 @@ mod tables;
 mod takeover;
 #[cfg(test)]
 mod tests;
+mod user;
 
 pub use arms::{arm_set, arm_strategy_message, reward_arm, select_arm};
-pub use attributes::{attributes, attributes_message};
 pub use durations::seconds_message;
 pub use evaluation::evaluation;
 pub use interaction::{interaction, interaction_type_message};
@@ -49,3 +50,4 @@ pub use settings::{
 };
 pub use settings_update::settings_update;
 pub use takeover::takeover_change;
+pub use user::{user_message, user_update};

@@ -13,16 +13,17 @@ use super::scalars::decimal;
 use super::scalars::each;
 use super::scalars::each_message;
 use super::scalars::label;
+use super::scalars::listed_id;
 use super::scalars::merge;
 use super::scalars::share;
 use super::scalars::strategy_parameter;
 use super::scalars::timestamp;
+use super::scalars::within;
 use super::settings::diversity_method;
 use super::settings::strategy;
 use crate::proto;
 use crate::service::PinnedItem;
 use engine::Boost;
-use engine::Change;
 use engine::Choice;
 use engine::Exploring;
 use engine::Expression;
@@ -31,6 +32,7 @@ use engine::Target;
 use engine::domain::BaselineOrder;
 use engine::domain::ItemId;
 use engine::domain::RankerSettings;
+use engine::domain::ScoreChange;
 use engine::domain::Settings;
 use engine::domain::SettingsRange;
 use engine::domain::Violation;
@@ -162,7 +164,7 @@ pub(super) fn filter(
     let topics = merge(&mut violations, each("filters.topics", message.topics, label));
     let sources = merge(&mut violations, each("filters.sources", message.sources, label));
     let attributes = violations.absorb("filters", attributes(message.attributes));
-    let exclude = each("filters.exclude_item_ids", message.exclude_item_ids, left_out);
+    let exclude = each("filters.exclude_item_ids", message.exclude_item_ids, listed_id);
     let exclude = merge(&mut violations, exclude);
     let published_after = message.published_after.map(timestamp).transpose();
     let published_after = violations.take("filters.published_after", published_after);
@@ -194,10 +196,6 @@ pub(super) fn filter(
 /// The fault by its byte, so that an editor can point there.
 fn expression_of(text: &str) -> Result<Expression, String> {
     parse_expression(text).map_err(|error| error.to_string())
-}
-
-fn left_out(id: String) -> Result<Box<str>, String> {
-    ItemId::parse(id).map(|id| id.as_str().into())
 }
 
 /// In rising order, each once.
@@ -296,7 +294,7 @@ fn target(message: Option<proto::boost::Target>, violations: &mut Violations) ->
     use proto::boost::Target as Message;
     match message {
         None => violations.take("target", Err("must be set")),
-        Some(Message::ItemId(id)) => violations.take("item_id", left_out(id)).map(Target::Item),
+        Some(Message::ItemId(id)) => violations.take("item_id", listed_id(id)).map(Target::Item),
         Some(Message::Topic(topic)) => violations.take("topic", label(topic)).map(Target::Topic),
         Some(Message::Source(source)) => {
             violations.take("source", label(source)).map(Target::Source)
@@ -307,19 +305,18 @@ fn target(message: Option<proto::boost::Target>, violations: &mut Violations) ->
     }
 }
 
-fn change(message: Option<proto::boost::Change>, violations: &mut Violations) -> Option<Change> {
-    let within = |least: f64, value: f64| {
-        let range = least..=limits::BOOST;
-        let error = || format!("must lie in {least}..={}, is {value}", limits::BOOST);
-        if range.contains(&value) { Ok(value) } else { Err(error()) }
-    };
+fn change(
+    message: Option<proto::boost::Change>,
+    violations: &mut Violations,
+) -> Option<ScoreChange> {
+    let most = limits::BOOST;
     match message {
         None => violations.take("change", Err("must be set")),
         Some(proto::boost::Change::Add(addend)) => {
-            violations.take("add", within(-limits::BOOST, addend)).map(Change::Add)
+            violations.take("add", within(addend, -most, most)).map(ScoreChange::Add)
         }
         Some(proto::boost::Change::Multiply(factor)) => {
-            violations.take("multiply", within(0.0, factor)).map(Change::Multiply)
+            violations.take("multiply", within(factor, 0.0, most)).map(ScoreChange::Multiply)
         }
     }
 }

@@ -54,7 +54,8 @@ pub(super) fn share(value: f64) -> Result<f64, String> {
     within(value, 0.0, 1.0)
 }
 
-fn within(value: f64, min: f64, max: f64) -> Result<f64, String> {
+/// A number of a range, ends included.
+pub(super) fn within(value: f64, min: f64, max: f64) -> Result<f64, String> {
     // Written so that NaN fails, too.
     if (min..=max).contains(&value) {
         Ok(value)
@@ -90,6 +91,12 @@ pub(super) fn prose(text: String, bytes_max: usize) -> Result<String, String> {
         return Err("must not contain the character NUL".to_owned());
     }
     Ok(text)
+}
+
+/// The id of an item in a list of names.
+pub(super) fn listed_id(id: String) -> Result<Box<str>, String> {
+    check_text(&id, limits::ID_BYTES)?;
+    Ok(id.into_boxed_str())
 }
 
 /// A topic, source, device type or location; empty is a violation.

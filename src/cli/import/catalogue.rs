@@ -18,7 +18,7 @@ use crate::cli::import::retry::retried;
 use crate::cli::import::tally::Tally;
 use crate::cli::import::tally::reason;
 use crate::proto::Item;
-use crate::proto::SetUserAttributesRequest;
+use crate::proto::UpdateUserRequest;
 use crate::proto::UpsertItemsRequest;
 use crate::proto::catalog_service_client::CatalogServiceClient;
 use crate::proto::personalization_service_client::PersonalizationServiceClient;
@@ -82,7 +82,7 @@ async fn upsert(link: &Link, requests: &[UpsertItemsRequest]) -> Result<Tally, T
 /// Sends all users of a feed.
 pub async fn send_users(
     link: &Link,
-    mut feed: Feed<SetUserAttributesRequest>,
+    mut feed: Feed<UpdateUserRequest>,
     ledger: &mut Ledger<'_>,
 ) -> Result<(), Trouble> {
     while let Some(batch) = feed.next(link.retry_limit.stop()).await? {
@@ -103,23 +103,27 @@ pub async fn send_users(
 }
 
 /// Of several rows of one user only the last: those sent at the same time arrive in any order.
-fn last_of_each(requests: Vec<SetUserAttributesRequest>) -> Vec<SetUserAttributesRequest> {
-    let by_user: BTreeMap<String, SetUserAttributesRequest> =
-        requests.into_iter().map(|request| (request.user_id.clone(), request)).collect();
+fn last_of_each(requests: Vec<UpdateUserRequest>) -> Vec<UpdateUserRequest> {
+    let by_user: BTreeMap<String, UpdateUserRequest> =
+        requests.into_iter().map(|request| (user_id(&request).to_owned(), request)).collect();
     by_user.into_values().collect()
 }
 
-async fn set_attributes(link: Link, request: SetUserAttributesRequest) -> Result<Tally, Trouble> {
+fn user_id(request: &UpdateUserRequest) -> &str {
+    request.user.as_ref().map_or("", |user| &user.user_id)
+}
+
+async fn set_attributes(link: Link, request: UpdateUserRequest) -> Result<Tally, Trouble> {
     let answer = retried(&link.retry_limit, || {
         let mut client = PersonalizationServiceClient::new(link.channel.clone());
         let request = request.clone();
-        async move { client.set_user_attributes(request).await }
+        async move { client.update_user(request).await }
     });
     match answer.await {
         Ok(_sequence) => Ok(Tally { accepted: 1, ..Tally::default() }),
         Err(Trouble::Refused(status)) if status.code() == Code::InvalidArgument => Ok(Tally {
             rejected: 1,
-            reasons: vec![format!("user {}: {}", request.user_id, status.message())],
+            reasons: vec![format!("user {}: {}", user_id(&request), status.message())],
             ..Tally::default()
         }),
         Err(trouble) => Err(trouble),
@@ -139,13 +143,14 @@ fn joined(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proto::User;
 
     #[test]
     fn the_last_row_of_a_user_is_the_one_that_is_sent() {
-        let row = |user: &str, namespace: &str| SetUserAttributesRequest {
+        let row = |user: &str, namespace: &str| UpdateUserRequest {
             namespace: namespace.to_owned(),
-            user_id: user.to_owned(),
-            attributes: None,
+            user: Some(User { user_id: user.to_owned(), ..User::default() }),
+            ..UpdateUserRequest::default()
         };
         let rows = last_of_each(vec![row("b", "1"), row("a", "2"), row("b", "3")]);
         assert_eq!(rows, [row("a", "2"), row("b", "3")]);

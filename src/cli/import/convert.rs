@@ -20,7 +20,8 @@ use crate::cli::dataset::UserRow;
 use crate::proto::Interaction;
 use crate::proto::InteractionType;
 use crate::proto::Item;
-use crate::proto::SetUserAttributesRequest;
+use crate::proto::UpdateUserRequest;
+use crate::proto::User;
 use engine::domain::AttributeValue;
 use engine::domain::Attributes;
 use engine::domain::Timestamp;
@@ -102,12 +103,14 @@ pub fn item(row: DatasetItem) -> Item {
     }
 }
 
-/// A row as a request.
-pub fn user(row: UserRow, namespace: &str) -> SetUserAttributesRequest {
-    SetUserAttributesRequest {
+/// A row as a request that replaces the attributes.
+pub fn user(row: UserRow, namespace: &str) -> UpdateUserRequest {
+    let attributes = Some(attributes(&row.attributes));
+    let user = User { user_id: row.user_id, attributes, ..User::default() };
+    UpdateUserRequest {
         namespace: namespace.to_owned(),
-        user_id: row.user_id,
-        attributes: Some(attributes(&row.attributes)),
+        user: Some(user),
+        ..UpdateUserRequest::default()
     }
 }
 

@@ -2,12 +2,12 @@
 
 use crate::service::personalize::PersonalizeCall;
 use engine::Boost;
-use engine::Change;
 use engine::Exclusion;
 use engine::Filter;
 use engine::Target;
 use engine::domain::DiversityMethod;
 use engine::domain::ItemId;
+use engine::domain::ScoreChange;
 
 /// One change.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -75,7 +75,7 @@ impl Alteration {
             Self::MaxResults(positions) => choice.positions = positions,
             Self::Boost(addend) => {
                 let target = Target::Item(item_id.as_str().into());
-                call.boosts.push(Boost { target, change: Change::Add(addend) });
+                call.boosts.push(Boost { target, change: ScoreChange::Add(addend) });
             }
             Self::NoTopicThreshold => choice.topic_threshold = 0.0,
             Self::NoSourceThreshold => choice.source_threshold = 0.0,
@@ -98,7 +98,12 @@ impl Alteration {
 fn without(filter: &mut Filter, rule: Exclusion, item_id: &ItemId) {
     match rule {
         // No field of a request lifts these.
-        Exclusion::NotInCatalogue | Exclusion::Hidden | Exclusion::NotYetPublished => {}
+        Exclusion::NotInCatalogue
+        | Exclusion::NotYetPublished
+        | Exclusion::BlockedItem
+        | Exclusion::BlockedSource
+        | Exclusion::BlockedTopic
+        | Exclusion::Hidden => {}
         Exclusion::Topics => filter.topics.clear(),
         Exclusion::Sources => filter.sources.clear(),
         Exclusion::PublishedAfter => filter.published_after = None,

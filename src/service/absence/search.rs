@@ -18,6 +18,7 @@ use crate::service::personalize::PersonalizeCall;
 use crate::service::work_out::List;
 use crate::service::work_out::item_of;
 use crate::service::work_out::work_out;
+use engine::Exclusion;
 use engine::ItemIndex;
 use engine::Retrieval;
 use engine::View;
@@ -53,7 +54,10 @@ pub fn suggestions(
     finding: &Finding,
     expiry: &Expiry,
 ) -> Result<Vec<Suggestion>, Error> {
-    if matches!(finding.cause, Cause::Present | Cause::UnknownItem | Cause::NotInCatalogue) {
+    let can_be_lifted = |rule: &Exclusion| !rule.is_beyond_requests();
+    if matches!(finding.cause, Cause::Present | Cause::UnknownItem | Cause::NotInCatalogue)
+        || !finding.exclusions.iter().all(can_be_lifted)
+    {
         return Ok(Vec::new());
     }
     let mut required: Vec<Alteration> =

@@ -72,6 +72,9 @@ fn exclusion(rule: Exclusion) -> &'static str {
         Exclusion::SeenCooldown => "the user had it within `seen_cooldown`",
         Exclusion::SeenAfterSessions => "the user had it `seen_after_sessions` times",
         Exclusion::FrequencyCap => "it was shown `frequency_cap_per_day` times in 24 hours",
+        Exclusion::BlockedItem => "the user has blocked it",
+        Exclusion::BlockedSource => "the user has blocked its source",
+        Exclusion::BlockedTopic => "the user has blocked one of its topics",
         Exclusion::Hidden => "the user hid it",
         Exclusion::NotYetPublished => "it is not published yet",
     }
@@ -109,6 +112,9 @@ fn field(rule: Exclusion) -> &'static str {
         Exclusion::SeenCooldown => "seen_cooldown",
         Exclusion::SeenAfterSessions => "seen_after_sessions",
         Exclusion::FrequencyCap => "frequency_cap_per_day",
+        Exclusion::BlockedItem | Exclusion::BlockedSource | Exclusion::BlockedTopic => {
+            "what the user has blocked"
+        }
         Exclusion::Hidden => "what the user hid",
         Exclusion::NotYetPublished => "the time of its publication",
     }

@@ -22,6 +22,7 @@ mod item;
 mod takeover;
 #[cfg(test)]
 mod tests;
+mod user;
 mod wire;
 
 use std::sync::Arc;
@@ -40,7 +41,6 @@ use engine::domain::Record;
 use engine::domain::Sequence;
 use engine::domain::SettingsChange;
 use engine::domain::Timestamp;
-use engine::domain::UserId;
 
 const FORMAT: u8 = 1;
 
@@ -48,7 +48,7 @@ const INTERACTION: u8 = 1;
 const DECISION: u8 = 2;
 const ITEM_UPSERTED: u8 = 3;
 const ITEM_DELETED: u8 = 4;
-const USER_ATTRIBUTES_SET: u8 = 5;
+const USER_UPDATED: u8 = 5;
 const SETTINGS_SET: u8 = 6;
 const MODEL_PUBLISHED: u8 = 7;
 const ARM_SELECTED: u8 = 8;
@@ -74,7 +74,7 @@ fn kind(record: &Record) -> u8 {
         Record::Decision(_) => DECISION,
         Record::ItemUpserted(_) => ITEM_UPSERTED,
         Record::ItemDeleted(_) => ITEM_DELETED,
-        Record::UserAttributesSet { .. } => USER_ATTRIBUTES_SET,
+        Record::UserUpdated(_) => USER_UPDATED,
         Record::SettingsSet(_) => SETTINGS_SET,
         Record::ModelPublished(_) => MODEL_PUBLISHED,
         Record::ArmSelected(_) => ARM_SELECTED,
@@ -89,10 +89,7 @@ fn put_body(out: &mut Vec<u8>, record: &Record, base: Timestamp) {
         Record::Decision(decision) => decision::put(out, decision, base),
         Record::ItemUpserted(item) => item::put(out, item, base),
         Record::ItemDeleted(item_id) => put_text(out, item_id.as_str()),
-        Record::UserAttributesSet { user_id, attributes } => {
-            put_text(out, user_id.as_str());
-            attributes::put(out, attributes);
-        }
+        Record::UserUpdated(update) => user::put(out, update, base),
         Record::SettingsSet(SettingsChange { settings, replaces }) => {
             put_varint(out, *replaces);
             serde_json::to_writer(out, settings).expect("settings have text keys only");
@@ -158,11 +155,7 @@ fn read_body(kind: u8, body: &mut Reader<'_>, base: Timestamp) -> Result<Record,
         DECISION => decision::read(body, base).map(Record::Decision),
         ITEM_UPSERTED => item::read(body, base).map(Record::ItemUpserted),
         ITEM_DELETED => body.parsed(ItemId::parse).map(Record::ItemDeleted),
-        USER_ATTRIBUTES_SET => {
-            let user_id = body.parsed(UserId::parse)?;
-            let attributes = attributes::read(body)?;
-            Ok(Record::UserAttributesSet { user_id, attributes })
-        }
+        USER_UPDATED => user::read(body, base).map(Record::UserUpdated),
         SETTINGS_SET => {
             let replaces = body.varint()?;
             let settings = serde_json::from_slice(body.remainder());

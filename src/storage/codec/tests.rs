@@ -1,6 +1,7 @@
 //! Round trips of every kind of record, and bytes that nobody wrote.
 
 mod decisions;
+mod users;
 
 use std::collections::BTreeMap;
 
@@ -8,6 +9,7 @@ use proptest::prelude::*;
 
 use self::decisions::decision;
 use self::decisions::takeover_change;
+use self::users::user_update;
 use super::*;
 use engine::domain::ArmContext;
 use engine::domain::ArmName;
@@ -36,6 +38,7 @@ use engine::domain::ShownItem;
 use engine::domain::Strategy as Choice;
 use engine::domain::TakeoverChange;
 use engine::domain::TakeoverTrial;
+use engine::domain::UserId;
 
 fn id<T: std::fmt::Debug>(parse: impl Fn(String) -> Result<T, String>) -> impl Strategy<Value = T> {
     // Up to the longest id, so that lengths of one and of two bytes occur.
@@ -199,8 +202,7 @@ fn record() -> impl Strategy<Value = Record> {
         decision(),
         item(),
         id(ItemId::parse).prop_map(Record::ItemDeleted),
-        (id(UserId::parse), attributes())
-            .prop_map(|(user_id, attributes)| Record::UserAttributesSet { user_id, attributes }),
+        user_update(),
         settings(),
         model(),
         arm_selection(),
@@ -315,7 +317,7 @@ fn what_a_newer_version_wrote_is_too_new() {
         (framed(INTERACTION, &unknown_type), "interaction type"),
         (framed(INTERACTION, &[1, 0x80, 0x08]), "fields of an interaction"),
         (framed(DECISION, &[Choice::ALL.len() as u8 + 1]), "strategy"),
-        (framed(USER_ATTRIBUTES_SET, &[1, b'u', 1, 1, b'n', 5, 0]), "attribute type"),
+        (framed(USER_UPDATED, &[1, b'u', 0, 1, 1, b'n', 5, 0]), "attribute type"),
     ] {
         match read_all(&payload, 1) {
             Err(Fault::TooNew { what: found, .. }) => assert_eq!(found, what),

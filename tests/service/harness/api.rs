@@ -14,6 +14,8 @@ use personalization::proto::RecordInteractionsRequest;
 use personalization::proto::RecordInteractionsResponse;
 use personalization::proto::RetrainRequest;
 use personalization::proto::Training;
+use personalization::proto::UpdateUserRequest;
+use personalization::proto::UpdateUserResponse;
 use personalization::proto::UpsertItemsRequest;
 use personalization::proto::UpsertItemsResponse;
 use personalization::proto::WatchTrainingRequest;
@@ -154,6 +156,18 @@ impl Api {
         let (namespace, user_id) = (self.namespace.clone(), user_id.to_owned());
         let request = GetProfileRequest { namespace, user_id, min_watermark };
         self.personalization.clone().get_profile(request).await.expect("a profile").into_inner()
+    }
+
+    pub async fn update_user(&self, request: UpdateUserRequest) -> UpdateUserResponse {
+        self.try_update_user(request).await.expect("the user is changed")
+    }
+
+    pub async fn try_update_user(
+        &self,
+        request: UpdateUserRequest,
+    ) -> Result<UpdateUserResponse, Status> {
+        let request = UpdateUserRequest { namespace: self.namespace.clone(), ..request };
+        Ok(self.personalization.clone().update_user(request).await?.into_inner())
     }
 
     pub async fn status(&self) -> GetModelStatusResponse {

@@ -1,4 +1,4 @@
-//! RecordInteractions and SetUserAttributes: one answer for all that was sent.
+//! RecordInteractions: one answer for all that was sent.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,6 @@ use personalization::proto::Interaction;
 use personalization::proto::InteractionType;
 use personalization::proto::RecordInteractionsRequest;
 use personalization::proto::RecordInteractionsResponse;
-use personalization::proto::SetUserAttributesRequest;
 use tonic::Code;
 use tonic_types::StatusExt;
 
@@ -15,8 +14,6 @@ use crate::harness::click;
 use crate::harness::event;
 use crate::harness::events;
 use crate::harness::now_plus;
-use crate::harness::structure;
-use crate::harness::text;
 
 fn message(namespace: &str, interactions: Vec<Interaction>) -> RecordInteractionsRequest {
     RecordInteractionsRequest { namespace: namespace.to_owned(), interactions }
@@ -173,31 +170,4 @@ async fn a_stream_of_bad_events_is_ended_and_what_was_good_stays() {
     assert!(counts["rejected"] > 10_000, "{counts:?}");
     assert_eq!(counts["accepted"], 1, "{counts:?}");
     assert_eq!(api.settled_status().await.interactions, 1);
-}
-
-#[tokio::test]
-async fn attributes_put_a_user_in_a_cohort_and_replace_those_before() {
-    let server = Server::start().await;
-    let api = server.api().await;
-    let set = async |attributes| {
-        let request = SetUserAttributesRequest {
-            user_id: "anna".to_owned(),
-            attributes,
-            ..SetUserAttributesRequest::default()
-        };
-        let mut client = api.personalization.clone();
-        client.set_user_attributes(request).await.expect("attributes are set").into_inner().sequence
-    };
-    let first = structure([("country", text("de")), ("age_band", text("25-34"))]);
-    let sequence = set(first.clone()).await;
-    let profile = api.profile("anna", sequence).await.profile.unwrap();
-    assert_eq!((profile.attributes, profile.first_seen), (first, None));
-    assert!(!profile.cohort.is_empty());
-    let second = structure([("country", text("fr"))]);
-    let later = set(second.clone()).await;
-    assert!(later > sequence);
-    assert_eq!(api.profile("anna", later).await.profile.unwrap().attributes, second);
-    let sequence = set(None).await;
-    let profile = api.profile("anna", sequence).await.profile.unwrap();
-    assert_eq!((profile.attributes, profile.cohort.as_str()), (None, ""));
 }

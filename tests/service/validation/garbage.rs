@@ -18,7 +18,7 @@ const UNARY: [&str; 19] = [
     "PersonalizationService/Personalize",
     "PersonalizationService/GetProfile",
     "PersonalizationService/SimilarItems",
-    "PersonalizationService/SetUserAttributes",
+    "PersonalizationService/UpdateUser",
     "PersonalizationService/RecordInteractions",
     "PersonalizationService/BatchRecordInteractions",
     "CatalogService/UpsertItems",

@@ -18,9 +18,12 @@ use personalization::proto::NamespaceSettings;
 use personalization::proto::PersonalizeRequest;
 use personalization::proto::RequestContext;
 use personalization::proto::RetrainRequest;
-use personalization::proto::SetUserAttributesRequest;
 use personalization::proto::SimilarItemsRequest;
 use personalization::proto::WatchTrainingRequest;
+use personalization::proto::UpdateUserRequest;
+use personalization::proto::User;
+use prost_types::FieldMask;
+use prost_types::Struct;
 use prost_types::Timestamp;
 use prost_types::Value;
 use prost_types::value::Kind;
@@ -34,6 +37,7 @@ use crate::harness::World;
 use crate::harness::greedy;
 use crate::harness::item;
 use crate::harness::now_plus;
+use crate::harness::strings;
 use crate::harness::structure;
 use crate::harness::text;
 
@@ -207,6 +211,10 @@ async fn all_wrong_fields_of_a_request_are_named_at_once() {
     .await;
 }
 
+fn anna(attributes: Option<Struct>) -> Option<User> {
+    Some(User { user_id: "anna".to_owned(), attributes, ..User::default() })
+}
+
 #[tokio::test]
 async fn bad_questions_about_users_and_items_are_refused_by_field() {
     untouched(async |api| {
@@ -218,8 +226,9 @@ async fn bad_questions_about_users_and_items_are_refused_by_field() {
             let profile = GetProfileRequest { user_id, ..Default::default() };
             assert_refused(client.get_profile(profile).await, "user_id");
             let user_id = id.clone();
-            let set = SetUserAttributesRequest { user_id, ..Default::default() };
-            assert_refused(client.set_user_attributes(set).await, "user_id");
+            let user = Some(User { user_id, ..User::default() });
+            let update = UpdateUserRequest { user, ..Default::default() };
+            assert_refused(client.update_user(update).await, "user.user_id");
             let similar = SimilarItemsRequest { item_id: id, ..Default::default() };
             assert_refused(client.similar_items(similar).await, "item_id");
         }
@@ -230,17 +239,18 @@ async fn bad_questions_about_users_and_items_are_refused_by_field() {
         }
         let nested = Value { kind: Some(Kind::StructValue(Default::default())) };
         let long = text(&"x".repeat(1_025));
-        for (value, field) in [(nested, r#"attributes["a"]"#), (long, r#"attributes["a"]"#)] {
-            let attributes = structure([("a", value)]);
-            let user_id = "anna".to_owned();
-            let set = SetUserAttributesRequest { user_id, attributes, ..Default::default() };
-            assert_refused(client.set_user_attributes(set).await, field);
+        for value in [nested, long] {
+            let user = anna(structure([("a", value)]));
+            let update = UpdateUserRequest { user, ..Default::default() };
+            assert_refused(client.update_user(update).await, r#"user.attributes["a"]"#);
         }
         let fields = (0..65).map(|n| (format!("key-{n}"), text("v"))).collect();
         let attributes = Some(prost_types::Struct { fields });
-        let user_id = "anna".to_owned();
-        let set = SetUserAttributesRequest { user_id, attributes, ..Default::default() };
-        assert_refused(client.set_user_attributes(set).await, "attributes");
+        let update = UpdateUserRequest { user: anna(attributes), ..Default::default() };
+        assert_refused(client.update_user(update).await, "user.attributes");
+        let update_mask = Some(FieldMask { paths: strings(["attributes.a", "history"]) });
+        let update = UpdateUserRequest { user: anna(None), update_mask, ..Default::default() };
+        assert_refused(client.update_user(update).await, "update_mask.paths[1]");
     })
     .await;
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use engine::domain::AttributeValue;
 use engine::domain::Attributes;
+use engine::domain::AttributesChange;
 use engine::domain::Decision;
 use engine::domain::DecisionId;
 use engine::domain::EventId;
@@ -17,6 +18,7 @@ use engine::domain::ItemId;
 use engine::domain::LogRecord;
 use engine::domain::PublishedModel;
 use engine::domain::Record;
+use engine::domain::RulesChange;
 use engine::domain::SessionId;
 use engine::domain::Settings;
 use engine::domain::SettingsChange;
@@ -24,6 +26,7 @@ use engine::domain::ShownItem;
 use engine::domain::Strategy;
 use engine::domain::Timestamp;
 use engine::domain::UserId;
+use engine::domain::UserUpdate;
 
 /// 2023-11-14 22:13:20 UTC.
 pub const NOW: Timestamp = Timestamp::from_seconds(1_700_000_000);
@@ -130,7 +133,12 @@ pub fn item(id: &str, title: &str) -> Item {
 }
 
 pub fn user_attributes(user: &str, attributes: Attributes) -> Record {
-    Record::UserAttributesSet { user_id: UserId::parse(user).unwrap(), attributes }
+    let attributes = AttributesChange { replaces: true, set: attributes, remove: Vec::new() };
+    user_update(user, attributes, RulesChange::default())
+}
+
+pub fn user_update(user: &str, attributes: AttributesChange, rules: RulesChange) -> Record {
+    Record::UserUpdated(UserUpdate { user_id: UserId::parse(user).unwrap(), attributes, rules })
 }
 
 pub fn item_deleted(id: &str) -> Record {

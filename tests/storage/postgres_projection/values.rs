@@ -2,15 +2,21 @@
 //! PostgreSQL cannot hold.
 
 use engine::domain::AttributeValue;
+use engine::domain::AttributesChange;
 use engine::domain::Decision;
 use engine::domain::Interaction;
 use engine::domain::InteractionContext;
 use engine::domain::InteractionType;
 use engine::domain::Item;
+use engine::domain::ListChange;
 use engine::domain::Record;
+use engine::domain::RuleTarget;
+use engine::domain::RulesChange;
+use engine::domain::ScoreChange;
 use engine::domain::Settings;
 use engine::domain::SettingsChange;
 use engine::domain::Timestamp;
+use engine::domain::UserBoost;
 
 use super::database::Database;
 use super::database::Session;
@@ -26,6 +32,7 @@ use super::records::log;
 use super::records::model;
 use super::records::text;
 use super::records::user_attributes;
+use super::records::user_update;
 
 /// The session of a database where these were projected.
 fn after(records: impl IntoIterator<Item = Record>) -> (Database, Session) {
@@ -158,6 +165,52 @@ fn a_profile_counts_and_keeps_the_attributes_set_last() {
                 .to_owned(),
             "bob|{}|NULL|NULL|0|0|0|0|0|6".to_owned(),
             format!("cleo|NULL|{seen}|0|0|1|0|0|7"),
+        ]
+    );
+}
+
+#[test]
+fn changes_of_single_attributes_and_rules_add_up_in_the_row() {
+    let name = |name: &str| Box::<str>::from(name);
+    let attributes = |set, remove: &[&str]| AttributesChange {
+        replaces: false,
+        set,
+        remove: remove.iter().map(|one| name(one)).collect(),
+    };
+    let blocks = |add: &[&str], remove: &[&str]| RulesChange {
+        blocked_topics: ListChange {
+            replaces: false,
+            add: add.iter().map(|one| name(one)).collect(),
+            remove: remove.iter().map(|one| name(one)).collect(),
+        },
+        ..RulesChange::default()
+    };
+    let country = self::attributes([("country", text("AT")), ("old", text("yes"))]);
+    let (database, session) = after([
+        user_update("ann", attributes(country, &[]), blocks(&["tennis", "golf"], &[])),
+        user_update("ann", AttributesChange::default(), blocks(&["\0"], &["golf"])),
+        Record::Interaction(click(1, "ann", "item1", NOW)),
+        user_update("bob", AttributesChange::default(), blocks(&["golf"], &[])),
+    ]);
+    let boost = UserBoost {
+        target: RuleTarget::Source(name("wire")),
+        change: ScoreChange::Multiply(2.0),
+        until: None,
+    };
+    let boosts = ListChange { add: vec![boost], ..ListChange::default() };
+    let rules = RulesChange { boosts, non_profiled: Some(true), ..RulesChange::default() };
+    let set = self::attributes([("country", text("CH")), ("age", AttributeValue::Number(3.0))]);
+    let mut later = log([user_update("bob", attributes(set, &["old"]), rules)]);
+    later[0].sequence = 5;
+    project(&database.store(), &later);
+    let query = "SELECT user_id, attributes, rules -> 'blocked_topics', rules -> 'boosts',
+        rules -> 'non_profiled' FROM profiles ORDER BY user_id";
+    assert_eq!(
+        session.rows(query),
+        [
+            "ann|{\"old\": \"yes\", \"country\": \"AT\"}|[\"\u{fffd}\", \"tennis\"]|[]|false",
+            "bob|{\"age\": 3, \"country\": \"CH\"}|[\"golf\"]|[{\"until\": null, \"change\": \
+             {\"multiply\": 2.0}, \"target\": {\"source\": \"wire\"}}]|true",
         ]
     );
 }

@@ -1,4 +1,4 @@
-//! One user's state: history, decayed preferences, attributes.
+//! One user's state: history, decayed preferences, attributes, rules.
 //!
 //! Preferences are decayed sums of how much the evidence for and against items rose
 //! ([`Change::taste`]). A dislike lowers a topic as a like raises it. A repeated event without new
@@ -19,6 +19,7 @@ use crate::domain::Attributes;
 use crate::domain::InteractionType;
 use crate::domain::Sequence;
 use crate::domain::Timestamp;
+use crate::domain::UserRules;
 use crate::models::contexts::RequestContext;
 use crate::models::contexts::SLOTS;
 use crate::models::decay::DecayTime;
@@ -48,6 +49,8 @@ pub struct User {
     pub topic_slots: DecayedRow,
     pub session: Session,
     pub attributes: Attributes,
+    /// What the user has set. Changed by the store of users, which counts its bytes.
+    pub rules: Arc<UserRules>,
     /// Cohorts the attributes put this user in.
     pub cohorts: Vec<u32>,
     /// Of the first event but impressions.
@@ -146,6 +149,11 @@ impl User {
         if let Some(source) = event.source {
             self.sources.add(source, taste, decayed_at, SOURCES_MAX);
         }
+    }
+
+    /// Whether what was learnt about the user may be used, and more be learnt.
+    pub fn is_profiled(&self) -> bool {
+        !self.rules.non_profiled
     }
 
     /// All interactions but impressions.

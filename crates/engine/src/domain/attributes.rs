@@ -62,6 +62,17 @@ impl Attributes {
         self.0.is_empty()
     }
 
+    /// Sets one attribute to a value that was checked; left out where there are as many as may be.
+    pub(super) fn put(&mut self, name: &str, value: &AttributeValue) {
+        if self.0.len() < limits::ATTRIBUTES || self.0.contains_key(name) {
+            self.0.insert(name.to_owned(), value.clone());
+        }
+    }
+
+    pub(super) fn remove(&mut self, name: &str) {
+        self.0.remove(name);
+    }
+
     /// Whether every attribute of `asked` is present and satisfied.
     pub fn satisfy(&self, asked: &Self) -> bool {
         asked.iter().all(|(name, value)| self.get(name).is_some_and(|have| have.satisfies(value)))

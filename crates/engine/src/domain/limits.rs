@@ -88,6 +88,24 @@ pub const BOOSTS: usize = 64;
 /// Most that a boost adds to a score or multiplies it with: a score is an expected
 /// reward, -1 to 1.
 pub const BOOST: f64 = 1_000.0;
+/// Items that a user blocks.
+pub const USER_BLOCKED_ITEMS: usize = 1_000;
+/// Topics that a user blocks, and sources: each costs a set of items in every retrieval.
+pub const USER_BLOCKED_LABELS: usize = 256;
+/// Mutes of a user: each is tried on each candidate.
+pub const USER_MUTES: usize = 64;
+/// Boosts of a user: the same.
+pub const USER_BOOSTS: usize = 64;
+/// Largest factor of a user's boost: with those of a request the product stays finite.
+pub const USER_BOOST_FACTOR: f64 = 10.0;
+/// Largest addend of a user's boost: a score is an expected reward, -1 to 1.
+pub const USER_BOOST_ADDEND: f64 = 1.0;
+/// Bytes of all blocks, mutes and boosts of a user: as much as a history.
+pub const USER_RULES_BYTES: usize = 64 * 1024;
+/// Bytes of the rules of all users, for each user that a namespace remembers.
+pub const RULES_BYTES_PER_USER: usize = 512;
+/// The same of a namespace that remembers few users, in all.
+pub const RULES_BYTES_MIN: usize = 1024 * 1024;
 /// Items that a new user is asked about: more than any user answers.
 pub const ONBOARDING: usize = 50;
 /// The same when the caller names no number: a screen full.

@@ -25,6 +25,8 @@ mod settings;
 mod size;
 mod takeover;
 mod timestamp;
+mod user_rules;
+mod user_update;
 mod violation;
 
 pub use arms::{ArmContext, ArmReward, ArmSelection, ArmSettings, ArmStrategy, OfferedArm};
@@ -45,4 +47,6 @@ pub use sequence::Sequence;
 pub use settings::{ConfidenceTable, FreshnessTable, Settings, SettingsRange};
 pub use takeover::{BaselineOrder, ListOrigin, TakeoverChange, TakeoverTrial};
 pub use timestamp::Timestamp;
+pub use user_rules::{Mute, Rule, RuleList, RuleTarget, ScoreChange, UserBoost, UserRules};
+pub use user_update::{AttributesChange, FullList, ListChange, RulesChange, UserUpdate};
 pub use violation::{Violation, Violations};

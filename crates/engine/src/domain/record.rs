@@ -4,16 +4,15 @@ use std::sync::Arc;
 
 use crate::domain::arms::ArmReward;
 use crate::domain::arms::ArmSelection;
-use crate::domain::attributes::Attributes;
 use crate::domain::decision::Decision;
 use crate::domain::ids::ItemId;
-use crate::domain::ids::UserId;
 use crate::domain::interaction::Interaction;
 use crate::domain::item::Item;
 use crate::domain::sequence::Sequence;
 use crate::domain::settings::Settings;
 use crate::domain::takeover::TakeoverChange;
 use crate::domain::timestamp::Timestamp;
+use crate::domain::user_update::UserUpdate;
 
 /// Everything that changes state. What is not a record cannot be learnt.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,10 +21,7 @@ pub enum Record {
     Decision(Decision),
     ItemUpserted(Item),
     ItemDeleted(ItemId),
-    UserAttributesSet {
-        user_id: UserId,
-        attributes: Attributes,
-    },
+    UserUpdated(UserUpdate),
     SettingsSet(SettingsChange),
     /// A trained model enters the state as data: training uses kernels whose bits
     /// depend on the processor.
@@ -44,7 +40,7 @@ impl Record {
             Self::Decision(_)
             | Self::ItemUpserted(_)
             | Self::ItemDeleted(_)
-            | Self::UserAttributesSet { .. }
+            | Self::UserUpdated(_)
             | Self::SettingsSet(_)
             | Self::ModelPublished(_)
             | Self::ArmSelected(_)

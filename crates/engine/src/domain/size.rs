@@ -22,6 +22,12 @@ use crate::domain::item::Item;
 use crate::domain::record::Record;
 use crate::domain::settings::Settings;
 use crate::domain::takeover::TakeoverTrial;
+use crate::domain::user_rules::Mute;
+use crate::domain::user_rules::RuleTarget;
+use crate::domain::user_rules::UserBoost;
+use crate::domain::user_update::ListChange;
+use crate::domain::user_update::RulesChange;
+use crate::domain::user_update::UserUpdate;
 
 /// Entries that a node of a map has space for; the fewest that one but the root holds.
 const NODE_ENTRIES: (usize, usize) = (11, 5);
@@ -36,9 +42,7 @@ impl Record {
             Self::Decision(decision) => decision.heap(),
             Self::ItemUpserted(item) => item.heap(),
             Self::ItemDeleted(item_id) => item_id.heap(),
-            Self::UserAttributesSet { user_id, attributes } => {
-                user_id.as_str().len() + attributes.heap()
-            }
+            Self::UserUpdated(update) => update.heap(),
             Self::SettingsSet(change) => change.settings.heap(),
             Self::ModelPublished(model) => model.encoded.len(),
             Self::ArmSelected(selection) => selection.heap(),
@@ -136,6 +140,44 @@ impl Heap for Attributes {
             name.len() + value
         };
         nodes(self.iter().count(), entry) + self.iter().map(text).sum::<usize>()
+    }
+}
+
+impl Heap for RuleTarget {
+    fn heap(&self) -> usize {
+        self.name().len()
+    }
+}
+
+impl Heap for Mute {
+    fn heap(&self) -> usize {
+        self.target.heap()
+    }
+}
+
+impl Heap for UserBoost {
+    fn heap(&self) -> usize {
+        self.target.heap()
+    }
+}
+
+impl<T: Heap, K: Heap> Heap for ListChange<T, K> {
+    fn heap(&self) -> usize {
+        self.add.heap() + self.remove.heap()
+    }
+}
+
+impl Heap for UserUpdate {
+    fn heap(&self) -> usize {
+        let RulesChange { blocked_items, blocked_sources, blocked_topics, mutes, boosts, .. } =
+            &self.rules;
+        let names = [blocked_items, blocked_sources, blocked_topics];
+        self.user_id.as_str().len()
+            + self.attributes.set.heap()
+            + self.attributes.remove.heap()
+            + names.into_iter().map(Heap::heap).sum::<usize>()
+            + mutes.heap()
+            + boosts.heap()
     }
 }
 

@@ -24,6 +24,7 @@ use crate::TrainingReport;
 use crate::UserContext;
 use crate::columns::index::ItemIndex;
 use crate::domain::Attributes;
+use crate::domain::AttributesChange;
 use crate::domain::EventId;
 use crate::domain::Interaction;
 use crate::domain::InteractionContext;
@@ -32,9 +33,11 @@ use crate::domain::Item;
 use crate::domain::ItemId;
 use crate::domain::LogRecord;
 use crate::domain::Record;
+use crate::domain::RulesChange;
 use crate::domain::Settings;
 use crate::domain::Timestamp;
 use crate::domain::UserId;
+use crate::domain::UserUpdate;
 use crate::evaluation::dataset::Dataset;
 use crate::evaluation::dataset::Row;
 use crate::evaluation::protocols::Protocol;
@@ -119,7 +122,10 @@ impl EngineRecommender {
             if !attributes.is_empty() {
                 let attributes = attributes.clone();
                 let user_id = recommender.users[user].clone();
-                let record = Record::UserAttributesSet { user_id, attributes };
+                let attributes =
+                    AttributesChange { set: attributes, ..AttributesChange::default() };
+                let rules = RulesChange::default();
+                let record = Record::UserUpdated(UserUpdate { user_id, attributes, rules });
                 recommender.apply(record, Timestamp::default());
             }
         }

@@ -35,9 +35,11 @@ pub struct UserContext {
 }
 
 impl UserContext {
-    /// Derives everything from the user's history: about 200 us for a long one.
+    /// Derives everything from the user's history: about 200 us for a long one. Nothing of a user
+    /// who is not profiled.
     pub fn new(view: &View, user: Option<&User>) -> Self {
-        let Some(user) = user.filter(|user| !user.history.is_empty()) else {
+        let uses = |user: &&User| user.is_profiled() && !user.history.is_empty();
+        let Some(user) = user.filter(uses) else {
             return Self::default();
         };
         let recent = user.history.positives().take(RECENT).map(|entry| entry.item).collect();

@@ -83,9 +83,7 @@ impl Engine {
             Record::Decision(decision) => self.apply_decision(decision, at, effects),
             Record::ItemUpserted(item) => self.upsert_item(item, record.sequence, at),
             Record::ItemDeleted(item_id) => self.delete_item(item_id, at),
-            Record::UserAttributesSet { user_id, attributes } => {
-                self.set_attributes(user_id.as_str(), attributes, record.sequence);
-            }
+            Record::UserUpdated(update) => self.update_user(update, record.sequence, at),
             Record::SettingsSet(change) => self.set_settings(change, record.sequence),
             Record::ModelPublished(published) => {
                 effects.push(self.switch_model(published, record.sequence, at));

@@ -1,10 +1,9 @@
-//! What an upsert, a deletion and the attributes of a user change.
+//! What an upsert and a deletion change.
 
 use std::sync::Arc;
 
 use crate::Engine;
 use crate::columns::index::ItemIndex;
-use crate::domain::Attributes;
 use crate::domain::Item;
 use crate::domain::ItemId;
 use crate::domain::Timestamp;
@@ -64,15 +63,6 @@ impl Engine {
         *self.view.items.terms.get_mut(index) = Default::default();
         self.view.items.embeddings.set(index, None);
         self.view.counts.catalogue -= 1;
-    }
-
-    pub(super) fn set_attributes(&mut self, user_id: &str, attributes: &Attributes, sequence: u64) {
-        let user = self.intern_user(user_id);
-        let cohorts = self.view.cohorts.of(attributes);
-        let state = Arc::make_mut(self.view.users.states.get_mut(user));
-        state.attributes = attributes.clone();
-        state.cohorts = cohorts;
-        state.changed_at = sequence;
     }
 
     /// Drops terms that the vocabulary evicted from the counts of all items. Their ids are free at

@@ -3,6 +3,9 @@
 //! Events are folded into consumptions first ([`crate::consumption`]); everything here but the raw
 //! counts learns from what that changed, never from an event itself. So a use of an item is one
 //! positive however many events report it.
+//!
+//! Of a user who is not profiled nothing is read, and nothing is kept but what is hidden: each event
+//! counts as the first one of an unknown user.
 
 use std::sync::Arc;
 
@@ -14,6 +17,7 @@ use crate::columns::index::UserIndex;
 use crate::columns::interner::name_key;
 use crate::consumption;
 use crate::consumption::Change;
+use crate::consumption::Consumption;
 use crate::consumption::Evidence;
 use crate::consumption::User;
 use crate::domain::Interaction;
@@ -86,10 +90,12 @@ impl Engine {
         (sequence, recorded_at): (u64, Timestamp),
     ) {
         let request_context = self.request_context(event, evidence.at);
-        let history = &self.view.users.states[user].history;
+        let state = self.view.users.states[user].clone();
+        let is_profiled = state.is_profiled();
+        let known = if is_profiled { state } else { Arc::default() };
         let gap = self.view.return_gap.seconds();
-        let (consumption, change) = history.folded(item, evidence, gap);
-        let returned = history.find(item).map_or(1.0, |before| {
+        let (consumption, change) = known.history.folded(item, evidence, gap);
+        let returned = known.history.find(item).map_or(1.0, |before| {
             let earlier = before.sessions().saturating_sub(u16::from(!change.opened));
             of_return(earlier, evidence.at.hours_since(before.at()))
         });
@@ -97,7 +103,7 @@ impl Engine {
             self.view.return_gap.note(seconds);
         }
         self.view.items.popularity.count_interaction(item);
-        if change.is_positive() {
+        if is_profiled && change.is_positive() {
             self.view.counts.positives += 1;
             self.view.counts.repeats += u64::from(change.repeated);
         }
@@ -108,8 +114,13 @@ impl Engine {
             let key = name_key(event.user_id.as_str());
             let influence = &mut Arc::make_mut(&mut self.view.ranker).influence;
             let weight = influence.weigh(key, recorded_at, Piece::Choice, 1).share();
-            self.test_before_learning((user, item, event), &change, &believed, sequence, weight);
-            self.learn_rise(user, item, &change, &believed, weight as f32 * returned);
+            self.test_before_learning((&known, item, event), &change, &believed, sequence, weight);
+            self.learn_rise(&known, item, &change, &believed, weight as f32 * returned);
+        }
+        drop(known);
+        if !is_profiled {
+            self.keep_hidden(user, item, evidence, sequence);
+            return;
         }
         let entry = self.view.items.entries[item].clone();
         let state = Arc::make_mut(self.view.users.states.get_mut(user));
@@ -125,6 +136,24 @@ impl Engine {
         };
         state.note(&noted, self.view.decays.profile.at(evidence.at.min(self.view.clock)));
         state.changed_at = sequence;
+    }
+
+    /// What a user who is not profiled hides stays hidden until a later explicit yes.
+    fn keep_hidden(
+        &mut self,
+        user: UserIndex,
+        item: ItemIndex,
+        evidence: &Evidence,
+        sequence: u64,
+    ) {
+        let history = &self.view.users.states[user].history;
+        let was_hidden = history.find(item).is_some_and(Consumption::is_hidden);
+        if was_hidden || evidence.kind == InteractionType::Hide {
+            let (consumption, _) = history.folded(item, evidence, self.view.return_gap.seconds());
+            let state = Arc::make_mut(self.view.users.states.get_mut(user));
+            Arc::make_mut(&mut state.history).put(consumption);
+            state.changed_at = sequence;
+        }
     }
 
     /// When and where an event happened.
@@ -145,7 +174,7 @@ impl Engine {
     /// still is that of before. Popularity takes it by `weight`.
     fn learn_rise(
         &mut self,
-        user: UserIndex,
+        state: &User,
         item: ItemIndex,
         change: &Change,
         request_context: &RequestContext,
@@ -154,19 +183,18 @@ impl Engine {
         let view = &mut self.view;
         let at = request_context.now;
         view.learn_popularity(item, change.rise * weight, change.is_positive(), at);
-        let state = view.users.states[user].clone();
         let shares = view.decays.shares.at(at);
         for value in request_context.values.all() {
             view.context_values.add(value, item, change.rise, shares);
         }
         let due = view.cohorts.add(&state.cohorts, item, change.rise, shares);
         if change.is_positive() {
-            self.learn_positive(&state, item, request_context);
+            self.learn_positive(state, item, request_context);
         }
         if due {
             self.estimate_cohorts();
         }
-        self.observe_new_item(&state, item, change.rise);
+        self.observe_new_item(state, item, change.rise);
     }
 
     /// What a positive changes, once for each session of an item.
@@ -203,15 +231,14 @@ impl Engine {
     /// of an item that could have been recommended.
     fn test_before_learning(
         &mut self,
-        (user, item, event): (UserIndex, ItemIndex, &Interaction),
+        (state, item, event): (&User, ItemIndex, &Interaction),
         change: &Change,
         request_context: &RequestContext,
         sequence: u64,
         weight: f64,
     ) {
-        let state = self.view.users.states[user].clone();
         let again = state.history.find(item).is_some() && !self.view.recommends_seen();
-        let is_possible = sampling::can_be_shown(&self.view, &state, item, request_context.now);
+        let is_possible = sampling::can_be_shown(&self.view, state, item, request_context.now);
         if !change.opened || again || !is_possible {
             return;
         }
@@ -219,15 +246,15 @@ impl Engine {
             return;
         }
         let view = &self.view;
-        let choice = sampling::choice_set(view, &state, item, request_context.now, sequence);
+        let choice = sampling::choice_set(view, state, item, request_context.now, sequence);
         let indices = &choice.items;
         if indices.len() < 2 {
             return;
         }
         let candidates: Vec<Candidate<'_>> =
             indices.iter().map(|&index| Candidate::known(view, index)).collect();
-        let context = UserContext::new(view, Some(&state));
-        let raw = describe_raw(view, Some(&state), &context, request_context, &candidates);
+        let context = UserContext::new(view, Some(state));
+        let raw = describe_raw(view, Some(state), &context, request_context, &candidates);
         let mut features = raw.clone();
         view.hybrid.scale().apply(&mut features);
         let scores = features.rows().map(|row| view.hybrid.score(row));
@@ -238,7 +265,7 @@ impl Engine {
             .map(|&index| f64::from(now.popularity(&view.items.popularity.items[index])));
         let popularity_rank = sampling::rank_of_first(popularity);
         Arc::make_mut(&mut self.view.prequential).note(hybrid_rank, popularity_rank);
-        let shown = self.view.shown_with(event, &state, request_context.now);
+        let shown = self.view.shown_with(event, state, request_context.now);
         let hybrid = Arc::make_mut(&mut self.view.hybrid);
         match shown {
             Some(shown) => {

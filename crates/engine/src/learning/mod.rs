@@ -10,5 +10,6 @@ mod model;
 mod pool;
 pub mod sampling;
 mod settings;
+mod users;
 
 pub use apply::{Effect, Unreadable, decision_key};

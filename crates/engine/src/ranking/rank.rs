@@ -313,7 +313,7 @@ impl<'v> Scored<'v> {
     }
 }
 
-/// What the caller's boosts add to each estimate.
+/// What the boosts of the request add to each estimate.
 fn boosts(
     candidates: &[Candidate<'_>],
     estimates: &[f64],

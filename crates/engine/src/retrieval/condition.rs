@@ -5,6 +5,7 @@
 
 use crate::domain::AttributeValue;
 use crate::domain::Timestamp;
+use crate::domain::UserRules;
 use crate::expression::Comparison;
 use crate::expression::Expression;
 use crate::expression::Field;
@@ -35,6 +36,15 @@ pub fn of_filter(filter: &Filter, now: Timestamp) -> Plan {
     }));
     all.extend(filter.expression.as_ref().map(|expression| of_expression(expression, now)));
     Plan::All(all)
+}
+
+/// The plan of what a user has not blocked by source or topic.
+pub fn of_blocks(rules: &UserRules) -> Plan {
+    let (sources, topics) = (rules.blocked_sources.entries(), rules.blocked_topics.entries());
+    let sources = sources.iter().map(|source| Plan::label(Label::Source(source)));
+    let topics = topics.iter().map(|topic| Plan::label(Label::Topic(topic)));
+    let blocked: Vec<Plan> = sources.chain(topics).collect();
+    if blocked.is_empty() { Plan::EVERY } else { Plan::Not(Box::new(Plan::Any(blocked))) }
 }
 
 /// The plan of a boost's target; `None` when sets do not tell which items it is about.

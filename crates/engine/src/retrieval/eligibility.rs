@@ -4,6 +4,8 @@
 //!   as long as the catalogue allows.
 //! - Items that the user hid are always excluded, whatever the filter says of seen items. Pins
 //!   are exempt: they are the caller's decision.
+//! - What the user has blocked is always excluded, from pins, too: the user's word on what is shown
+//!   is stronger than the caller's.
 //! - A catalogue item that is published later than the moment does not exist: it is neither
 //!   found, nor a candidate by its id, nor pinned. A candidate that the request itself describes
 //!   exists, whatever its publication time.
@@ -13,14 +15,17 @@ use crate::columns::interner::name_key;
 use crate::consumption::User;
 use crate::domain::Item;
 use crate::domain::Timestamp;
+use crate::domain::UserRules;
 use crate::expression::Expression;
 use crate::expression::Subject;
 use crate::features::UserContext;
 use crate::give_up::GiveUp;
+use crate::retrieval::condition::of_blocks;
 use crate::retrieval::condition::of_filter;
 use crate::retrieval::filter::Exclusion;
 use crate::retrieval::filter::Filter;
 use crate::retrieval::mask::Mask;
+use crate::retrieval::plan::Plan;
 use crate::retrieval::prepared::Prepared;
 use crate::state::Entry;
 use crate::state::View;
@@ -33,6 +38,8 @@ pub struct Eligibility<'a> {
     prepared: Prepared<'a>,
     context: &'a UserContext,
     user: Option<&'a User>,
+    /// What the user has set, if anything.
+    rules: Option<&'a UserRules>,
     now: Timestamp,
     /// Items that the user hid, sorted.
     hidden: Vec<ItemIndex>,
@@ -64,8 +71,9 @@ impl<'a> Eligibility<'a> {
         let mut hidden: Vec<ItemIndex> =
             user.into_iter().flat_map(|user| user.history.hidden()).collect();
         hidden.sort_unstable();
+        let rules = user.map(|user| &*user.rules).filter(|rules| !rules.is_empty());
         let prepared = Prepared::new(filter);
-        Self { view, filter, prepared, context, user, now, hidden, worn_out }
+        Self { view, filter, prepared, context, user, rules, now, hidden, worn_out }
     }
 
     /// Whether an item may be shown: no rule excludes it.
@@ -75,8 +83,8 @@ impl<'a> Eligibility<'a> {
         })
     }
 
-    /// Whether an item may be pinned: only the rules about the item itself count, not what the
-    /// user had, hid or was shown.
+    /// Whether an item may be pinned: only the rules about the item itself and the user's blocks
+    /// count, not what the user had, hid or was shown.
     pub fn allows_pinned(&self, entry: &Entry) -> bool {
         entry.item.as_ref().is_some_and(|item| {
             !Exclusion::RULES.iter().any(|&rule| self.excludes_item(rule, entry, item))
@@ -96,10 +104,13 @@ impl<'a> Eligibility<'a> {
     /// the filter. Every item that [`Self::allows`] accepts is in the mask.
     pub(super) fn mask(&self, give_up: &GiveUp<'_>) -> (Mask, bool) {
         let postings = &self.view.postings;
-        let plan = of_filter(self.filter, self.now);
+        let blocks = self.rules.map(of_blocks);
+        let plan =
+            Plan::All(blocks.into_iter().chain([of_filter(self.filter, self.now)]).collect());
         let mut mask = plan.items(self.view, give_up);
         postings.published_after(self.now).for_each(|item| mask.clear(item));
-        for id in &self.filter.exclude {
+        let blocked = self.rules.map_or(&[][..], |rules| rules.blocked_items.entries());
+        for id in self.filter.exclude.iter().chain(blocked) {
             self.view.item_index(id).into_iter().for_each(|item| mask.clear(item));
         }
         let personal = [
@@ -147,6 +158,9 @@ impl<'a> Eligibility<'a> {
                 let holds = |expression: &Expression| expression.holds(Subject { item, now });
                 !filter.expression.as_ref().is_none_or(holds)
             }
+            Exclusion::BlockedItem | Exclusion::BlockedSource | Exclusion::BlockedTopic => {
+                self.rules.is_some_and(|rules| is_blocked_by(rules, rule, item))
+            }
             Exclusion::NotInCatalogue
             | Exclusion::Hidden
             | Exclusion::Seen
@@ -186,6 +200,17 @@ impl<'a> Eligibility<'a> {
             }
             _ => false,
         }
+    }
+}
+
+fn is_blocked_by(rules: &UserRules, rule: Exclusion, item: &Item) -> bool {
+    match rule {
+        Exclusion::BlockedItem => rules.blocked_items.has(item.item_id.as_str()),
+        Exclusion::BlockedSource => {
+            item.source.as_ref().is_some_and(|source| rules.blocked_sources.has(source))
+        }
+        Exclusion::BlockedTopic => item.topics.iter().any(|topic| rules.blocked_topics.has(topic)),
+        _ => false,
     }
 }
 

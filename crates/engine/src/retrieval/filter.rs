@@ -51,6 +51,12 @@ pub enum Exclusion {
     /// It is one of the excluded ids.
     Listed,
     Expression,
+    /// The user has blocked it.
+    BlockedItem,
+    /// The user has blocked its source.
+    BlockedSource,
+    /// The user has blocked one of its topics.
+    BlockedTopic,
     /// The user hid it.
     Hidden,
     /// The user had it.
@@ -65,7 +71,7 @@ pub enum Exclusion {
 
 impl Exclusion {
     /// All rules but [`Self::NotInCatalogue`], those about the item first.
-    pub const RULES: [Self; 12] = [
+    pub const RULES: [Self; 15] = [
         Self::Topics,
         Self::Sources,
         Self::PublishedAfter,
@@ -73,10 +79,35 @@ impl Exclusion {
         Self::Attributes,
         Self::Expression,
         Self::NotYetPublished,
+        Self::BlockedItem,
+        Self::BlockedSource,
+        Self::BlockedTopic,
         Self::Hidden,
         Self::Seen,
         Self::SeenCooldown,
         Self::SeenAfterSessions,
         Self::FrequencyCap,
     ];
+
+    /// Whether no field of a request lifts the rule.
+    pub fn is_beyond_requests(self) -> bool {
+        match self {
+            Self::NotInCatalogue
+            | Self::NotYetPublished
+            | Self::BlockedItem
+            | Self::BlockedSource
+            | Self::BlockedTopic
+            | Self::Hidden => true,
+            Self::Topics
+            | Self::Sources
+            | Self::Attributes
+            | Self::PublishedAfter
+            | Self::Listed
+            | Self::Expression
+            | Self::Seen
+            | Self::SeenCooldown
+            | Self::SeenAfterSessions
+            | Self::FrequencyCap => false,
+        }
+    }
 }

@@ -13,7 +13,7 @@ mod prepared;
 mod retrieve;
 mod similar;
 
-pub use boost::{Boost, Change, Target, boost};
+pub use boost::{Boost, Target, boost, user_boosts};
 pub use eligibility::Eligibility;
 pub use filter::{Exclusion, Filter};
 pub use onboarding::{OnboardingItem, onboarding_items};

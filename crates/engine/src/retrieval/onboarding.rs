@@ -149,7 +149,7 @@ impl Uncertainty {
 /// Covariance of the factors of users at even steps through all; k x k.
 fn covariance_of_users(view: &View, k: usize) -> Option<Vec<f64>> {
     let step = view.users.states.len().div_ceil(USERS).max(1);
-    let users = view.users.states.iter().step_by(step);
+    let users = view.users.states.iter().step_by(step).filter(|user| user.is_profiled());
     let rows: Vec<Vec<f32>> = users.filter_map(|user| view.fold_in(user)).collect();
     if rows.len() < USERS_MIN {
         return None;

@@ -45,7 +45,7 @@ use crate::takeover::Takeover;
 
 /// The revision of the sections and of learning. Raised with every change of either. Snapshots
 /// of another revision are ignored and the log is replayed.
-pub const ENGINE_REVISION: u32 = 1;
+pub const ENGINE_REVISION: u32 = 2;
 
 const HEAD: &str = "head";
 
@@ -77,6 +77,7 @@ struct Head {
     return_gap: ReturnGap,
     item_effects: item_effects::Common,
     takeover: Arc<Takeover>,
+    rules_bytes: u64,
     /// Lengths of the parts, in order.
     lengths: Vec<u64>,
 }
@@ -150,6 +151,7 @@ impl View {
             return_gap: self.return_gap.clone(),
             item_effects: self.item_effects.common,
             takeover: self.takeover.clone(),
+            rules_bytes: self.users.rules_bytes,
             lengths: self.lengths(),
         }
     }
@@ -188,6 +190,7 @@ impl View {
         self.return_gap = head.return_gap;
         self.item_effects.common = head.item_effects;
         self.takeover = head.takeover;
+        self.users.rules_bytes = head.rules_bytes;
     }
 
     /// Derives which slots are free; `false` when the columns of labels differ in length.

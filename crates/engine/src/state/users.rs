@@ -3,8 +3,11 @@
 //! - A user has an index: its slot in every column. Nothing else refers to it, so a slot is used
 //!   again as soon as its user is forgotten.
 //! - There is a budget. Users with the shortest histories are evicted first, of equals those
-//!   that changed longest ago.
+//!   that changed longest ago. Users who have set rules come last, but for as many as are more than
+//!   half the budget: rules cost a caller one call, so they must not drive out all histories.
+//! - Rules of all users have a budget in bytes, too. Beyond it, users with the longest are evicted.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 use crate::columns::column::Column;
@@ -13,6 +16,8 @@ use crate::columns::interner::Interner;
 use crate::columns::part::Part;
 use crate::consumption::Impressions;
 use crate::consumption::User;
+use crate::domain::UserRules;
+use crate::domain::limits;
 
 /// Each eviction frees this part of the budget: one in this many.
 const EVICTED_ONE_IN: usize = 16;
@@ -24,13 +29,15 @@ pub struct UserStore {
     pub states: Column<Arc<User>, UserIndex>,
     /// Recent impressions of each user; as long as `states`, or shorter.
     pub impressions: Column<Arc<Impressions>, UserIndex>,
+    /// Bytes of the rules of all users.
+    pub rules_bytes: u64,
     nothing: Arc<User>,
 }
 
 /// As in [`super::items`].
 macro_rules! parts_of {
     ($store:expr, $part:ty) => {{
-        let UserStore { ids, states, impressions, nothing: _ } = $store;
+        let UserStore { ids, states, impressions, rules_bytes: _, nothing: _ } = $store;
         let parts: Vec<(&'static str, $part)> =
             vec![("user_ids", ids), ("users", states), ("impressions", impressions)];
         parts
@@ -59,27 +66,64 @@ impl UserStore {
         (user, self.ids.live() > before)
     }
 
-    /// Forgets users once there are more than `budget`.
-    pub fn evict(&mut self, budget: usize) {
-        if self.ids.live() <= budget {
+    /// Sets the rules of a user.
+    pub fn set_rules(&mut self, user: UserIndex, rules: UserRules) {
+        let state = self.states.get_mut(user);
+        if *state.rules == rules {
             return;
         }
-        let mut evictable: Vec<_> = self
-            .ids
-            .live_indices()
-            .map(|index| {
-                let user = &self.states[index];
-                (user.history.entries().len(), user.changed_at, index)
-            })
-            .collect();
+        let (before, after) = (state.rules.bytes() as u64, rules.bytes() as u64);
+        self.rules_bytes = self.rules_bytes.saturating_sub(before) + after;
+        Arc::make_mut(state).rules = Arc::new(rules);
+    }
+
+    /// Forgets users once there are more than `budget`, or their rules take more than they may.
+    pub fn evict(&mut self, budget: usize) {
+        if self.ids.live() > budget {
+            self.evict_least(budget);
+        }
+        let most = (budget * limits::RULES_BYTES_PER_USER).max(limits::RULES_BYTES_MIN) as u64;
+        if self.rules_bytes > most {
+            self.evict_longest_rules(most - most / EVICTED_ONE_IN as u64);
+        }
+    }
+
+    fn evict_least(&mut self, budget: usize) {
+        let (mut with_rules, mut evictable) = (Vec::new(), Vec::new());
+        for index in self.ids.live_indices() {
+            let user = &self.states[index];
+            let rank = (user.history.entries().len(), user.changed_at, index);
+            if user.rules.is_empty() { &mut evictable } else { &mut with_rules }.push(rank);
+        }
+        with_rules.sort_unstable();
+        let kept = with_rules.split_off(with_rules.len().saturating_sub(budget / 2));
+        evictable.append(&mut with_rules);
         evictable.sort_unstable();
-        evictable.truncate(self.ids.live() - budget + budget / EVICTED_ONE_IN);
-        evictable.into_iter().for_each(|(.., user)| self.forget(user));
+        let surplus = self.ids.live() - budget + budget / EVICTED_ONE_IN;
+        let users = evictable.into_iter().chain(kept).take(surplus);
+        users.for_each(|(.., user)| self.forget(user));
+    }
+
+    /// Forgets users until the rules of the others take no more than `most` bytes.
+    fn evict_longest_rules(&mut self, most: u64) {
+        let rank = |index| {
+            let user = &self.states[index];
+            (Reverse(user.rules.bytes()), user.changed_at, index)
+        };
+        let mut users: Vec<_> = self.ids.live_indices().map(rank).collect();
+        users.sort_unstable();
+        for (.., user) in users {
+            if self.rules_bytes <= most {
+                return;
+            }
+            self.forget(user);
+        }
     }
 
     /// Forgets a user and frees the slot.
     pub fn forget(&mut self, user: UserIndex) {
-        let Self { ids, states, impressions, nothing } = self;
+        let Self { ids, states, impressions, rules_bytes, nothing } = self;
+        *rules_bytes = rules_bytes.saturating_sub(states[user].rules.bytes() as u64);
         ids.forget(user);
         ids.release(user);
         *states.get_mut(user) = nothing.clone();

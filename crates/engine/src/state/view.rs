@@ -32,6 +32,7 @@ use crate::domain::Item;
 use crate::domain::Sequence;
 use crate::domain::Settings;
 use crate::domain::Timestamp;
+use crate::domain::UserRules;
 use crate::domain::limits;
 use crate::models::aging::Aging;
 use crate::models::clock::EventTimes;
@@ -273,6 +274,24 @@ impl View {
 
     pub fn user(&self, index: UserIndex) -> &Arc<User> {
         &self.users.states[index]
+    }
+
+    /// What is known of a user that may be used to personalize; `None` for one who is not known
+    /// or not to be profiled.
+    pub fn profiled(&self, user_id: &str) -> Option<&User> {
+        let user = self.user(self.user_index(user_id)?);
+        user.is_profiled().then_some(user.as_ref())
+    }
+
+    /// The users that may be learnt from.
+    pub(crate) fn profiled_users(&self) -> impl Iterator<Item = (UserIndex, &Arc<User>)> {
+        let users = self.users.states.indices().zip(self.users.states.iter());
+        users.filter(|(_, user)| user.is_profiled())
+    }
+
+    /// What a user has set; `None` for one who is not known.
+    pub fn user_rules(&self, user_id: &str) -> Option<&UserRules> {
+        self.user_index(user_id).map(|index| &*self.users.states[index].rules)
     }
 
     /// The recent impressions of a user with their times; `None` for a user without any.

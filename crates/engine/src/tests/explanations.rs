@@ -5,6 +5,7 @@ use proptest::strategy::Strategy as Generator;
 use crate::domain::DiversityMethod;
 use crate::domain::RankerSettings;
 use crate::models::contexts::RequestValues;
+use crate::domain::ScoreChange;
 use crate::tests::*;
 
 /// A world with a published model.
@@ -47,8 +48,8 @@ fn boost() -> impl Generator<Value = Boost> {
         (0..ITEMS).prop_map(|n| Target::Item(item_id(n).as_str().into())),
     ];
     let change = prop_oneof![
-        (-1.0..1.0_f64).prop_map(Change::Add),
-        (0.0..3.0_f64).prop_map(Change::Multiply),
+        (-1.0..1.0_f64).prop_map(ScoreChange::Add),
+        (0.0..3.0_f64).prop_map(ScoreChange::Multiply),
     ];
     (target, change).prop_map(|(target, change)| Boost { target, change })
 }
@@ -124,7 +125,7 @@ proptest! {
 #[test]
 fn a_rank_is_the_position_and_score_that_the_list_goes_by() {
     let engine = trained(World::history(5, 400));
-    let boosts = [Boost { target: Target::Topic("drama".into()), change: Change::Add(0.01) }];
+    let boosts = [Boost { target: Target::Topic("drama".into()), change: ScoreChange::Add(0.01) }];
     ranked(
         engine.state(),
         UserIndex::new(3),

@@ -31,7 +31,7 @@ impl Columns {
     pub fn of(view: &View) -> Self {
         let weighing = Weighing { negatives: false, ..Weighing::default() };
         let mut counts = vec![0_u32; view.items_len()];
-        for user in view.users.states.iter() {
+        for (_, user) in view.profiled_users() {
             for (item, _) in weighing.examples(&user.history, 0) {
                 counts[item.as_usize()] += 1;
             }
@@ -85,8 +85,7 @@ impl Columns {
         weighing: &Weighing,
         withheld: impl Fn(UserIndex) -> usize,
     ) -> Vec<Row> {
-        let users = view.users.states.indices().zip(view.users.states.iter());
-        users
+        view.profiled_users()
             .map(|(user, state)| self.row(weighing.examples(&state.history, withheld(user))))
             .filter(|row| !row.is_empty())
             .collect()

@@ -68,7 +68,7 @@ impl<'v> Holdout<'v> {
         let known_until =
             view.model().map_or(Timestamp::default(), |model| model.origin.trained_until);
         let mut users: Vec<(Timestamp, UserIndex, usize)> = Vec::new();
-        for (index, user) in view.users.states.indices().zip(view.users.states.iter()) {
+        for (index, user) in view.profiled_users() {
             let positives = user.history.positives().count();
             if positives >= POSITIVES_MIN {
                 users.push((user.last_seen, index, positives));

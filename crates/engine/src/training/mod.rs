@@ -90,7 +90,7 @@ fn train_telling(
     report: Report<'_>,
     told: &mut TrainingReport,
 ) -> Result<PublishedModel, TrainingError> {
-    let found = view.users.states.iter().map(|user| user.history.positives().count()).sum();
+    let found = view.profiled_users().map(|(_, user)| user.history.positives().count()).sum();
     if found < TRAINING_POSITIVES_MIN {
         return Err(TrainingError::TooLittleData { found });
     }

@@ -20,3 +20,5 @@ mod scores;
 mod tastes;
 mod time;
 mod training;
+mod user_rules;
+mod without_profile;

@@ -40,12 +40,12 @@ use crate::proto::Recommendation;
 use crate::proto::RecordInteractionsRequest;
 use crate::proto::RecordInteractionsResponse;
 use crate::proto::Rejection;
-use crate::proto::SetUserAttributesRequest;
-use crate::proto::SetUserAttributesResponse;
 use crate::proto::SimilarItemsRequest;
 use crate::proto::SimilarItemsResponse;
 use crate::proto::StreamInteractionsRequest;
 use crate::proto::StreamInteractionsResponse;
+use crate::proto::UpdateUserRequest;
+use crate::proto::UpdateUserResponse;
 use crate::proto::UpsertItemsRequest;
 use crate::proto::UpsertItemsResponse;
 use crate::proto::catalog_service_server::CatalogService;
@@ -266,13 +266,14 @@ impl PersonalizationService for Service {
         Err(Status::unimplemented("not needed"))
     }
 
-    async fn set_user_attributes(
+    async fn update_user(
         &self,
-        request: Request<SetUserAttributesRequest>,
-    ) -> Result<Response<SetUserAttributesResponse>, Status> {
+        request: Request<UpdateUserRequest>,
+    ) -> Result<Response<UpdateUserResponse>, Status> {
         self.check()?;
-        lock(&self.kept).users.insert(request.into_inner().user_id);
-        Ok(Response::new(SetUserAttributesResponse { sequence: 1 }))
+        let user = request.into_inner().user.unwrap_or_default();
+        lock(&self.kept).users.insert(user.user_id);
+        Ok(Response::new(UpdateUserResponse { user: None, sequence: 1 }))
     }
 }
 

@@ -10,7 +10,6 @@ use std::collections::BTreeSet;
 use super::partitions::Partition;
 use super::text::storable;
 use super::time::Month;
-use engine::domain::Attributes;
 use engine::domain::Decision;
 use engine::domain::Interaction;
 use engine::domain::InteractionType;
@@ -21,6 +20,7 @@ use engine::domain::Record;
 use engine::domain::Sequence;
 use engine::domain::SettingsChange;
 use engine::domain::Timestamp;
+use engine::domain::UserUpdate;
 
 /// Where in the log a record is, and when it was recorded.
 #[derive(Debug, Clone, Copy)]
@@ -32,8 +32,8 @@ pub struct RecordPosition {
 /// What became of one user.
 #[derive(Debug, Default)]
 pub struct ProfileChange<'a> {
-    /// The attributes set last, if any were.
-    pub attributes: Option<&'a Attributes>,
+    /// Changes of what is set for the user, each with when it was recorded.
+    pub updates: Vec<(Timestamp, &'a UserUpdate)>,
     /// When the earliest and the latest interaction occurred.
     pub seen: Option<(Timestamp, Timestamp)>,
     /// New interactions, in the order of [`InteractionType::ALL`].
@@ -95,8 +95,9 @@ impl<'a> Changes<'a> {
             Record::ItemDeleted(item_id) => {
                 self.items.insert(storable(item_id.as_str()), (position, None));
             }
-            Record::UserAttributesSet { user_id, attributes } => {
-                self.profile(user_id.as_str(), position).attributes = Some(attributes);
+            Record::UserUpdated(update) => {
+                let profile = self.profile(update.user_id.as_str(), position);
+                profile.updates.push((record.recorded_at, update));
             }
             Record::SettingsSet(change) => self.settings.push((position, change)),
             Record::ModelPublished(model) => self.models.push((position, model)),

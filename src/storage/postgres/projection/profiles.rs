@@ -2,6 +2,7 @@
 //!
 //! - Counts are added to what is there: exactly once, because the position moves in
 //!   the same transaction.
+//! - Changes of what is set are made to what the row holds, as the engine makes them.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -11,35 +12,43 @@ use deadpool_postgres::Transaction;
 use tokio_postgres::types::ToSql;
 
 use super::changes::ProfileChange;
+use super::text::attributes_of;
 use super::text::object;
+use super::text::rules_json;
 use super::time::system_time;
 use crate::storage::error::Error;
 use crate::storage::number::integer;
+use engine::domain::Attributes;
 use engine::domain::InteractionType;
+use engine::domain::RulesChange;
+use engine::domain::Timestamp;
+use engine::domain::UserRules;
+use engine::domain::UserUpdate;
 
 /// A user's row is made or added to. The counts stand in the order of
 /// `InteractionType::ALL`. Users come in the order of their ids.
 const UPSERT: &str = "
     INSERT INTO profiles (
-        namespace_id, user_id, attributes, first_seen, last_seen,
+        namespace_id, user_id, attributes, rules, first_seen, last_seen,
         impressions, clicks, likes, dislikes, shares, saves, purchases, dwells, skips, hides,
         ratings, decisions, updated_sequence
     )
-    SELECT $1, user_id, attributes::jsonb, first_seen, last_seen,
+    SELECT $1, user_id, attributes::jsonb, rules::jsonb, first_seen, last_seen,
         impressions, clicks, likes, dislikes, shares, saves, purchases, dwells, skips, hides,
         ratings, decisions, updated_sequence
     FROM unnest(
-        $2::text[], $3::text[], $4::timestamptz[], $5::timestamptz[],
-        $6::integer[], $7::integer[], $8::integer[], $9::integer[], $10::integer[],
-        $11::integer[], $12::integer[], $13::integer[], $14::integer[], $15::integer[],
-        $16::integer[], $17::integer[], $18::bigint[]
+        $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[],
+        $7::integer[], $8::integer[], $9::integer[], $10::integer[], $11::integer[],
+        $12::integer[], $13::integer[], $14::integer[], $15::integer[], $16::integer[],
+        $17::integer[], $18::integer[], $19::bigint[]
     ) AS changes (
-        user_id, attributes, first_seen, last_seen,
+        user_id, attributes, rules, first_seen, last_seen,
         impressions, clicks, likes, dislikes, shares, saves, purchases, dwells, skips, hides,
         ratings, decisions, updated_sequence
     )
     ON CONFLICT (namespace_id, user_id) DO UPDATE SET
         attributes = coalesce(excluded.attributes, profiles.attributes),
+        rules = coalesce(excluded.rules, profiles.rules),
         first_seen = least(profiles.first_seen, excluded.first_seen),
         last_seen = greatest(profiles.last_seen, excluded.last_seen),
         impressions = profiles.impressions + excluded.impressions,
@@ -56,11 +65,38 @@ const UPSERT: &str = "
         decisions = profiles.decisions + excluded.decisions,
         updated_sequence = excluded.updated_sequence";
 
+/// What is set for some users.
+const SET: &str = "SELECT user_id, attributes::text, rules::text FROM profiles
+    WHERE namespace_id = $1 AND user_id = ANY ($2)";
+
+/// What is set for a user; `None` what never was.
+#[derive(Default)]
+struct Set {
+    attributes: Option<Attributes>,
+    rules: Option<UserRules>,
+}
+
+impl Set {
+    fn after(self, updates: &[(Timestamp, &UserUpdate)]) -> Self {
+        updates.iter().fold(self, |mut set, (at, update)| {
+            if !update.attributes.is_empty() {
+                let before = set.attributes.unwrap_or_default();
+                set.attributes = Some(update.attributes.applied_to(&before));
+            }
+            if update.rules != RulesChange::default() {
+                update.rules.apply_to(set.rules.get_or_insert_default(), *at);
+            }
+            set
+        })
+    }
+}
+
 /// The parameters of [`UPSERT`], by column.
 #[derive(Default)]
 struct Columns<'a> {
     user_ids: Vec<&'a str>,
     attributes: Vec<Option<String>>,
+    rules: Vec<Option<String>>,
     first_seen: Vec<Option<SystemTime>>,
     last_seen: Vec<Option<SystemTime>>,
     interactions: [Vec<i32>; InteractionType::ALL.len()],
@@ -76,11 +112,13 @@ pub async fn change(
     if changes.is_empty() {
         return Ok(());
     }
-    let columns = Columns::of(changes);
+    let mut set = set_before(transaction, namespace_id, changes).await?;
+    let columns = Columns::of(changes, &mut set);
     let mut parameters: Vec<&(dyn ToSql + Sync)> = vec![
         &namespace_id,
         &columns.user_ids,
         &columns.attributes,
+        &columns.rules,
         &columns.first_seen,
         &columns.last_seen,
     ];
@@ -91,12 +129,39 @@ pub async fn change(
     Ok(())
 }
 
+/// What the rows of the users with updates hold. What is not as it was written counts as unset.
+async fn set_before(
+    transaction: &Transaction<'_>,
+    namespace_id: i64,
+    changes: &BTreeMap<Cow<'_, str>, ProfileChange<'_>>,
+) -> Result<BTreeMap<String, Set>, Error> {
+    let updated = changes.iter().filter(|(_, change)| !change.updates.is_empty());
+    let updated: Vec<&str> = updated.map(|(user_id, _)| user_id.as_ref()).collect();
+    if updated.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let rows = transaction.query(SET, &[&namespace_id, &updated]).await?;
+    let set = rows.into_iter().map(|row| {
+        let (attributes, rules): (Option<String>, Option<String>) =
+            (row.try_get(1)?, row.try_get(2)?);
+        let attributes = attributes.and_then(|json| attributes_of(&json));
+        let rules = rules.and_then(|json| serde_json::from_str(&json).ok());
+        Ok((row.try_get(0)?, Set { attributes, rules }))
+    });
+    set.collect()
+}
+
 impl<'a> Columns<'a> {
-    fn of(changes: &'a BTreeMap<Cow<'_, str>, ProfileChange<'_>>) -> Self {
+    fn of(
+        changes: &'a BTreeMap<Cow<'_, str>, ProfileChange<'_>>,
+        before: &mut BTreeMap<String, Set>,
+    ) -> Self {
         let mut columns = Self::default();
         for (user_id, change) in changes {
             columns.user_ids.push(user_id);
-            columns.attributes.push(change.attributes.map(object));
+            let set = before.remove(user_id.as_ref()).unwrap_or_default().after(&change.updates);
+            columns.attributes.push(set.attributes.as_ref().map(object));
+            columns.rules.push(set.rules.as_ref().map(rules_json));
             let (first, last) = change.seen.unzip();
             columns.first_seen.push(first.map(system_time));
             columns.last_seen.push(last.map(system_time));

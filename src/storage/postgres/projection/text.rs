@@ -4,12 +4,14 @@
 //!   hold U+FFFD instead; the log keeps what was sent.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use serde_json::Map;
 use serde_json::Value;
 
 use engine::domain::AttributeValue;
 use engine::domain::Attributes;
+use engine::domain::UserRules;
 
 pub fn storable(text: &str) -> Cow<'_, str> {
     if text.contains('\0') {
@@ -29,6 +31,44 @@ pub fn object(attributes: &Attributes) -> String {
     let members =
         attributes.iter().map(|(name, attribute)| (storable(name).into_owned(), value(attribute)));
     Value::Object(members.collect::<Map<_, _>>()).to_string()
+}
+
+/// The attributes of an object that [`object`] made; `None` for another.
+pub fn attributes_of(json: &str) -> Option<Attributes> {
+    let members: BTreeMap<String, Value> = serde_json::from_str(json).ok()?;
+    let attributes = members.into_iter().map(|(name, value)| Some((name, attribute(value)?)));
+    Attributes::new(attributes.collect::<Option<_>>()?).ok()
+}
+
+fn attribute(value: Value) -> Option<AttributeValue> {
+    let text = |value: Value| value.as_str().map(str::to_owned);
+    match value {
+        Value::String(text) => Some(AttributeValue::Text(text)),
+        Value::Number(number) => number.as_f64().map(AttributeValue::Number),
+        Value::Bool(flag) => Some(AttributeValue::Flag(flag)),
+        Value::Array(list) => {
+            list.into_iter().map(text).collect::<Option<_>>().map(AttributeValue::List)
+        }
+        Value::Null | Value::Object(_) => None,
+    }
+}
+
+/// The rules of a user as an object.
+pub fn rules_json(rules: &UserRules) -> String {
+    let value = serde_json::to_value(rules).expect("rules have text keys only");
+    storable_value(value).to_string()
+}
+
+fn storable_value(value: Value) -> Value {
+    match value {
+        Value::String(text) => storable(&text).into(),
+        Value::Array(list) => list.into_iter().map(storable_value).collect(),
+        Value::Object(members) => {
+            let members = members.into_iter().map(|(name, value)| (name, storable_value(value)));
+            Value::Object(members.collect())
+        }
+        other => other,
+    }
 }
 
 fn value(attribute: &AttributeValue) -> Value {
@@ -53,8 +93,6 @@ fn number_value(number: f64) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
 
     fn json(name: &str, value: AttributeValue) -> String {
@@ -74,6 +112,20 @@ mod tests {
         assert_eq!(number(-0.0), r#"{"n":0}"#);
         assert_eq!(number(0.5), r#"{"n":0.5}"#);
         assert_eq!(number(f64::MAX).replace("e+", "e"), r#"{"n":1.7976931348623157e308}"#);
+    }
+
+    #[test]
+    fn attributes_come_back_from_their_object() {
+        let values = BTreeMap::from([
+            ("text".to_owned(), AttributeValue::Text("\"a\"".to_owned())),
+            ("whole".to_owned(), AttributeValue::Number(3.0)),
+            ("number".to_owned(), AttributeValue::Number(-0.1)),
+            ("flag".to_owned(), AttributeValue::Flag(false)),
+            ("list".to_owned(), AttributeValue::List(vec!["a".to_owned(), String::new()])),
+        ]);
+        let attributes = Attributes::new(values).unwrap();
+        assert_eq!(attributes_of(&object(&attributes)), Some(attributes));
+        assert_eq!(attributes_of("[]"), None);
     }
 
     #[test]

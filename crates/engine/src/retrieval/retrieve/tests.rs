@@ -19,6 +19,7 @@ use crate::domain::Item;
 use crate::domain::ItemId;
 use crate::domain::LogRecord;
 use crate::domain::Record;
+use crate::domain::ScoreChange;
 use crate::domain::Settings;
 use crate::domain::SettingsChange;
 use crate::domain::Timestamp;
@@ -26,7 +27,6 @@ use crate::domain::UserId;
 use crate::features::UserContext;
 use crate::models::contexts::RequestValues;
 use crate::retrieval::Boost;
-use crate::retrieval::Change;
 use crate::retrieval::Eligibility;
 use crate::retrieval::Exclusion;
 use crate::retrieval::Filter;
@@ -286,7 +286,7 @@ fn an_item_of_the_future_does_not_exist_before_its_time() {
         world.event(InteractionType::Like, &format!("r{reader}"), "i5");
     }
     let (view, index) = (world.engine.state(), world.index("i999"));
-    let raised = Boost { target: Target::Item("i999".into()), change: Change::Add(1.0) };
+    let raised = Boost { target: Target::Item("i999".into()), change: ScoreChange::Add(1.0) };
     let boosts = [raised];
     for filter in [Filter::default(), topic("news")] {
         for (now, is_there) in [(NOW, false), (NOW + 3_599, false), (NOW + 3_600, true)] {

@@ -28,6 +28,7 @@ use engine::domain::UserId;
 use engine::draw_key;
 use engine::parse_expression;
 use engine::rank;
+use engine::user_boosts;
 
 use super::Strategy;
 use super::World;
@@ -265,7 +266,9 @@ impl World {
     ) -> T {
         let view = self.view();
         let now = ask.at.unwrap_or(self.now());
-        let user = view.user_index(&ask.user).map(|index| view.user(index).as_ref());
+        let user = view.profiled(&ask.user);
+        let rules = view.user_rules(&ask.user);
+        let boosts = rules.map_or_else(Vec::new, |rules| user_boosts(rules, now));
         let context = UserContext::new(view, user);
         let (choice, filter, give_up) = (ask.choice(view), ask.filter(view), GiveUp::never());
         let eligible = Eligibility::new(view, &filter, &ask.user, &context, now, &[]);
@@ -291,7 +294,7 @@ impl World {
                 values,
             },
             choice,
-            boosts: &[],
+            boosts: &boosts,
             pins: &[],
             baseline: baseline.as_ref(),
             unlearnt_cost: 0.0,
@@ -300,7 +303,7 @@ impl World {
             decision_id: &ask.key,
             give_up: &give_up,
         };
-        go(view, &retrieval, &Supply::of(&choice, &[]), &request)
+        go(view, &retrieval, &Supply::of(&choice, &boosts), &request)
     }
 }
 

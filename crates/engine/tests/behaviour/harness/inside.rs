@@ -79,6 +79,23 @@ impl World {
         model.figures.get(name).copied().unwrap_or_else(|| panic!("{name} is no figure"))
     }
 
+    pub fn knows(&self, user: &str) -> bool {
+        self.view().user_index(user).is_some()
+    }
+
+    /// Users that are known.
+    pub fn users(&self) -> usize {
+        self.view().users_len()
+    }
+
+    /// Items that the history of a user has, the latest last.
+    pub fn had(&self, user: &str) -> Vec<String> {
+        let view = self.view();
+        let user = view.user(view.user_index(user).expect("a known user"));
+        let ids = user.history.entries().iter().filter_map(|entry| view.item_id(entry.item));
+        ids.map(str::to_owned).collect()
+    }
+
     /// Items that the state holds, of the catalogue or not.
     pub fn items_held(&self) -> usize {
         self.view().items_len()

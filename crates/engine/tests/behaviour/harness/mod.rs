@@ -25,6 +25,7 @@ pub use served::Served;
 pub use served::reliability;
 pub use world::Described;
 pub use world::Event;
+pub use world::SetFor;
 pub use world::World;
 pub use world::quick_settings;
 

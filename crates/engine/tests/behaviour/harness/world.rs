@@ -10,6 +10,7 @@ use engine::TrainingError;
 use engine::View;
 use engine::domain::AttributeValue;
 use engine::domain::Attributes;
+use engine::domain::AttributesChange;
 use engine::domain::DecisionId;
 use engine::domain::EventId;
 use engine::domain::Interaction;
@@ -17,11 +18,17 @@ use engine::domain::InteractionContext;
 use engine::domain::Item;
 use engine::domain::ItemId;
 use engine::domain::LogRecord;
+use engine::domain::Mute;
 use engine::domain::Record;
+use engine::domain::RuleTarget;
+use engine::domain::RulesChange;
+use engine::domain::ScoreChange;
 use engine::domain::Settings;
 use engine::domain::SettingsChange;
 use engine::domain::Timestamp;
+use engine::domain::UserBoost;
 use engine::domain::UserId;
+use engine::domain::UserUpdate;
 use engine::train;
 
 use super::Answer;
@@ -109,6 +116,12 @@ impl World {
 
     pub fn delete(&mut self, item: &str) {
         self.record(Record::ItemDeleted(item_id(item)));
+    }
+
+    /// What is set for a user changes.
+    pub fn update(&mut self, user: &str, change: SetFor) {
+        let SetFor { attributes, rules } = change;
+        self.record(Record::UserUpdated(UserUpdate { user_id: user_id(user), attributes, rules }));
     }
 
     pub fn happens(&mut self, event: Event) {
@@ -300,6 +313,58 @@ impl Described {
 
     pub fn embedded(mut self, embedding: Vec<f32>) -> Self {
         self.0.embedding = embedding;
+        self
+    }
+}
+
+/// A change of what is set for a user.
+#[derive(Debug, Clone, Default)]
+pub struct SetFor {
+    attributes: AttributesChange,
+    rules: RulesChange,
+}
+
+impl SetFor {
+    pub fn attribute(mut self, name: &str, value: &str) -> Self {
+        let values = [(name.to_owned(), AttributeValue::Text(value.to_owned()))];
+        self.attributes.set = Attributes::new(values.into()).expect("short attributes");
+        self
+    }
+
+    pub fn block_item(mut self, id: &str) -> Self {
+        self.rules.blocked_items.add.push(id.into());
+        self
+    }
+
+    pub fn block_source(mut self, source: &str) -> Self {
+        self.rules.blocked_sources.add.push(source.into());
+        self
+    }
+
+    pub fn block_topic(mut self, topic: &str) -> Self {
+        self.rules.blocked_topics.add.push(topic.into());
+        self
+    }
+
+    pub fn unblock_topic(mut self, topic: &str) -> Self {
+        self.rules.blocked_topics.remove.push(topic.into());
+        self
+    }
+
+    pub fn mute_topic(mut self, topic: &str, until: Option<Timestamp>) -> Self {
+        let target = RuleTarget::Topic(topic.into());
+        self.rules.mutes.add.push(Mute { target, until });
+        self
+    }
+
+    pub fn boost_topic(mut self, topic: &str, addend: f64) -> Self {
+        let (target, change) = (RuleTarget::Topic(topic.into()), ScoreChange::Add(addend));
+        self.rules.boosts.add.push(UserBoost { target, change, until: None });
+        self
+    }
+
+    pub fn profiled(mut self, is_profiled: bool) -> Self {
+        self.rules.non_profiled = Some(!is_profiled);
         self
     }
 }

@@ -1,6 +1,10 @@
 //! Whatever a filter tests, retrieval finds the most popular matches, and all that exist.
 
 use super::*;
+use crate::domain::AttributesChange;
+use crate::domain::ListChange;
+use crate::domain::RulesChange;
+use crate::domain::UserUpdate;
 
 /// Every kind of test, those that sets answer and those that they do not.
 const TESTS: [&str; 38] = [
@@ -97,6 +101,20 @@ fn filter() -> impl Strategy<Value = Filter> {
     )
 }
 
+/// A topic, a source and an item that a user has blocked; the first two may not exist.
+fn blocks(user: &str, (topic, source, number): (u8, u8, usize)) -> Record {
+    let add = |name: String| ListChange { add: vec![name.into()], ..ListChange::default() };
+    let rules = RulesChange {
+        blocked_items: add(item(number).item_id.to_string()),
+        blocked_sources: add(format!("s{source}")),
+        blocked_topics: add(format!("t{topic}")),
+        ..RulesChange::default()
+    };
+    let user_id = UserId::parse(user).unwrap();
+    let attributes = AttributesChange::default();
+    Record::UserUpdated(UserUpdate { user_id, attributes, rules })
+}
+
 /// An item made of a few numbers.
 fn varied(number: usize, code: u32) -> Item {
     let of = |shift: u32, most: u32| (code >> shift) % most;
@@ -137,8 +155,10 @@ proptest! {
         clicks in prop::collection::vec((0..9_u8, 0..400_usize), 0..300),
         deleted in prop::collection::vec(0..300_usize, 0..30),
         filters in prop::collection::vec(filter(), 6),
+        blocked in (0..6_u8, 0..6_u8, 0..300_usize),
     ) {
         let mut world = World::new();
+        world.learn(blocks("u1", blocked));
         for (number, &code) in codes.iter().enumerate() {
             world.learn(Record::ItemUpserted(varied(number, code)));
         }
