@@ -88,6 +88,11 @@ pub const BOOSTS: usize = 64;
 /// Most that a boost adds to a score or multiplies it with: a score is an expected
 /// reward, -1 to 1.
 pub const BOOST: f64 = 1_000.0;
+/// Ids that were merged into one user and still answer as that user: a new visitor's id with
+/// every sign-in for most of a year.
+pub const MERGED_IDS: usize = 256;
+/// Bytes of all ids of a namespace that answer as another user: about 200,000 of them.
+pub const MERGED_IDS_BYTES: usize = 64 * 1024 * 1024;
 /// Items that a new user is asked about: more than any user answers.
 pub const ONBOARDING: usize = 50;
 /// The same when the caller names no number: a screen full.

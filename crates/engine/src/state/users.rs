@@ -2,17 +2,23 @@
 //!
 //! - A user has an index: its slot in every column. Nothing else refers to it, so a slot is used
 //!   again as soon as its user is forgotten.
+//! - A user may have several ids: those that were merged into it ([`Aliases`]). Every id is
+//!   resolved here, so an alias is never taken for a user.
 //! - There is a budget. Users with the shortest histories are evicted first, of equals those
 //!   that changed longest ago.
 
 use std::sync::Arc;
 
+use crate::columns::aliases::Aliases;
+use crate::columns::aliases::UserKey;
 use crate::columns::column::Column;
 use crate::columns::index::UserIndex;
 use crate::columns::interner::Interner;
 use crate::columns::part::Part;
 use crate::consumption::Impressions;
 use crate::consumption::User;
+use crate::domain::Sequence;
+use crate::domain::limits;
 
 /// Each eviction frees this part of the budget: one in this many.
 const EVICTED_ONE_IN: usize = 16;
@@ -20,7 +26,8 @@ const EVICTED_ONE_IN: usize = 16;
 /// The users of a namespace.
 #[derive(Debug, Clone, Default)]
 pub struct UserStore {
-    pub ids: Interner<UserIndex>,
+    ids: Interner<UserIndex>,
+    aliases: Aliases,
     pub states: Column<Arc<User>, UserIndex>,
     /// Recent impressions of each user; as long as `states`, or shorter.
     pub impressions: Column<Arc<Impressions>, UserIndex>,
@@ -29,21 +36,22 @@ pub struct UserStore {
 
 /// As in [`super::items`].
 macro_rules! parts_of {
-    ($store:expr, $part:ty) => {{
-        let UserStore { ids, states, impressions, nothing: _ } = $store;
-        let parts: Vec<(&'static str, $part)> =
+    ($store:expr, $part:ty, $parts:ident) => {{
+        let UserStore { ids, aliases, states, impressions, nothing: _ } = $store;
+        let mut parts: Vec<(&'static str, $part)> =
             vec![("user_ids", ids), ("users", states), ("impressions", impressions)];
+        parts.extend(["merged_into", "merged_ids"].into_iter().zip(aliases.$parts()));
         parts
     }};
 }
 
 impl UserStore {
     pub fn parts(&self) -> Vec<(&'static str, &dyn Part)> {
-        parts_of!(self, &dyn Part)
+        parts_of!(self, &dyn Part, parts)
     }
 
     pub fn parts_mut(&mut self) -> Vec<(&'static str, &mut dyn Part)> {
-        parts_of!(self, &mut dyn Part)
+        parts_of!(self, &mut dyn Part, parts_mut)
     }
 
     /// Slots, used or not: every index is below.
@@ -51,10 +59,30 @@ impl UserStore {
         self.states.len()
     }
 
-    /// The index of a user, and whether it is new.
+    /// Users known.
+    pub fn live(&self) -> usize {
+        self.ids.live()
+    }
+
+    /// Which id answers as which user.
+    pub fn aliases(&self) -> &Aliases {
+        &self.aliases
+    }
+
+    /// The index of the user that an id answers as.
+    pub fn find(&self, user_id: &str) -> Option<UserIndex> {
+        self.ids.find(self.aliases.resolve(user_id))
+    }
+
+    /// The same in state that has no index.
+    pub fn key(&self, user_id: &str) -> UserKey {
+        self.aliases.key(user_id)
+    }
+
+    /// The index of the user that an id answers as, and whether it is new.
     pub fn intern(&mut self, user_id: &str) -> (UserIndex, bool) {
         let before = self.ids.live();
-        let user = self.ids.intern(user_id);
+        let user = self.ids.intern(self.aliases.resolve(user_id));
         self.states.grow(user.as_usize() + 1, &self.nothing);
         (user, self.ids.live() > before)
     }
@@ -74,17 +102,40 @@ impl UserStore {
             .collect();
         evictable.sort_unstable();
         evictable.truncate(self.ids.live() - budget + budget / EVICTED_ONE_IN);
-        evictable.into_iter().for_each(|(.., user)| self.forget(user));
+        for (.., user) in evictable {
+            self.take(user);
+        }
     }
 
-    /// Forgets a user and frees the slot.
-    pub fn forget(&mut self, user: UserIndex) {
-        let Self { ids, states, impressions, nothing } = self;
+    /// Forgets a user and frees the slot; returns what was known.
+    pub fn take(&mut self, user: UserIndex) -> (Arc<User>, Arc<Impressions>) {
+        let Self { ids, aliases: _, states, impressions, nothing } = self;
         ids.forget(user);
         ids.release(user);
-        *states.get_mut(user) = nothing.clone();
-        if user.as_usize() < impressions.len() {
-            *impressions.get_mut(user) = Arc::default();
+        let state = std::mem::replace(states.get_mut(user), nothing.clone());
+        let shown = match user.as_usize() < impressions.len() {
+            true => std::mem::take(impressions.get_mut(user)),
+            false => Arc::default(),
+        };
+        (state, shown)
+    }
+
+    /// From now on an id answers as another user; it is no user any more.
+    pub fn add_alias(&mut self, from: &str, into: &str, sequence: Sequence) {
+        debug_assert!(self.ids.find(from).is_none(), "a user is taken out before its id answers");
+        self.aliases.merge(from, into, sequence, limits::MERGED_IDS_BYTES);
+    }
+
+    /// Derives what is not in snapshots; `false` where the columns do not fit together.
+    pub fn derive(&mut self) -> bool {
+        self.ids.derive_free(|_| false);
+        if !self.aliases.derive() {
+            return false;
         }
+        let Self { ids, aliases, states, impressions, nothing: _ } = self;
+        let mut names = ids.live_indices().filter_map(|user| ids.name(user));
+        names.all(|id| aliases.resolve(id) == &**id)
+            && states.len() == ids.len()
+            && impressions.len() <= ids.len()
     }
 }

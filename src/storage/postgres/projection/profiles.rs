@@ -56,6 +56,39 @@ const UPSERT: &str = "
         decisions = profiles.decisions + excluded.decisions,
         updated_sequence = excluded.updated_sequence";
 
+/// The row of one user goes over into that of another, which has it all then.
+const MERGE: &str = "
+    WITH moved AS (
+        DELETE FROM profiles WHERE namespace_id = $1 AND user_id = $2 RETURNING *
+    )
+    INSERT INTO profiles (
+        namespace_id, user_id, attributes, first_seen, last_seen,
+        impressions, clicks, likes, dislikes, shares, saves, purchases, dwells, skips, hides,
+        ratings, decisions, updated_sequence
+    )
+    SELECT namespace_id, $3, attributes, first_seen, last_seen,
+        impressions, clicks, likes, dislikes, shares, saves, purchases, dwells, skips, hides,
+        ratings, decisions, $4
+    FROM moved
+    ON CONFLICT (namespace_id, user_id) DO UPDATE SET
+        attributes = coalesce(
+            excluded.attributes || profiles.attributes, profiles.attributes, excluded.attributes
+        ),
+        first_seen = least(profiles.first_seen, excluded.first_seen),
+        last_seen = greatest(profiles.last_seen, excluded.last_seen),
+        impressions = profiles.impressions + excluded.impressions,
+        clicks = profiles.clicks + excluded.clicks,
+        likes = profiles.likes + excluded.likes,
+        dislikes = profiles.dislikes + excluded.dislikes,
+        shares = profiles.shares + excluded.shares,
+        saves = profiles.saves + excluded.saves,
+        purchases = profiles.purchases + excluded.purchases,
+        dwells = profiles.dwells + excluded.dwells,
+        skips = profiles.skips + excluded.skips,
+        hides = profiles.hides + excluded.hides,
+        ratings = profiles.ratings + excluded.ratings,
+        decisions = profiles.decisions + excluded.decisions";
+
 /// The parameters of [`UPSERT`], by column.
 #[derive(Default)]
 struct Columns<'a> {
@@ -88,6 +121,20 @@ pub async fn change(
     parameters.push(&columns.decisions);
     parameters.push(&columns.sequences);
     transaction.execute(UPSERT, &parameters).await?;
+    Ok(())
+}
+
+/// Merges the row of a user into that of another, if there is one.
+pub async fn merge(
+    transaction: &Transaction<'_>,
+    namespace_id: i64,
+    (from, into): (&str, &str),
+    sequence: i64,
+) -> Result<(), Error> {
+    transaction.execute(MERGE, &[&namespace_id, &from, &into, &sequence]).await?;
+    let update = "UPDATE profiles SET updated_sequence = $3
+        WHERE namespace_id = $1 AND user_id = $2";
+    transaction.execute(update, &[&namespace_id, &into, &sequence]).await?;
     Ok(())
 }
 
