@@ -54,7 +54,7 @@ fn degradation(degradation: Degradation) -> proto::Degradation {
     proto::Degradation { reason: reason.into(), text: degradation.text.into_owned() }
 }
 
-pub fn profile(user_id: String, report: ProfileReport) -> proto::Profile {
+pub fn profile(report: ProfileReport) -> proto::Profile {
     let counts = report.interaction_counts.into_iter().map(|(kind, count)| {
         proto::InteractionCount { r#type: convert::interaction_type_message(kind).into(), count }
     });
@@ -70,7 +70,7 @@ pub fn profile(user_id: String, report: ProfileReport) -> proto::Profile {
         occurred_at: Some(convert::timestamp_message(item.occurred_at)),
     });
     proto::Profile {
-        user_id,
+        user_id: report.user_id,
         topics: preferences(report.topics),
         sources: preferences(report.sources),
         devices: preferences(report.devices),
@@ -81,6 +81,7 @@ pub fn profile(user_id: String, report: ProfileReport) -> proto::Profile {
         attributes: convert::attributes_message(&report.attributes),
         first_seen: seen(report.first_seen),
         last_seen: seen(report.last_seen),
+        merged_user_ids: report.merged_user_ids,
     }
 }
 

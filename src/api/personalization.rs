@@ -214,7 +214,7 @@ impl PersonalizationService for PersonalizationApi {
         let id = user_id.clone();
         let profile = admitted.read(service, move |view, _| service::profile(view, id.as_str()));
         let answer = proto::GetProfileResponse {
-            profile: Some(answers::profile(user_id.to_string(), profile.await??)),
+            profile: Some(answers::profile(profile.await??)),
             watermark: admitted.view.watermark(),
         };
         profile_cache::keep(service, &admitted.namespace, &user_id, &answer);
@@ -294,6 +294,21 @@ impl PersonalizationService for PersonalizationApi {
         let mut counts = Counts::default();
         counts.settle(&recorded);
         Ok(Response::new(proto::SetUserAttributesResponse { sequence: counts.last_sequence }))
+    }
+
+    async fn merge_users(
+        &self,
+        request: Request<proto::MergeUsersRequest>,
+    ) -> Result<Response<proto::MergeUsersResponse>, Status> {
+        let time = CallTime::of_request(&request);
+        let message = request.into_inner();
+        let users = convert::merged_users(&message).map_err(status::invalid)?;
+        let (service, required) = (&self.service, RequiredView::Newest);
+        let admitted = Admitted::new(service, time, &message.namespace, required).await?;
+        let Admitted { namespace, view, .. } = admitted;
+        let merged = service.merge_users(&namespace, &view, users, time.timeout()).await?;
+        let service::Merged { sequence, user_id } = merged;
+        Ok(Response::new(proto::MergeUsersResponse { sequence, user_id }))
     }
 }
 
