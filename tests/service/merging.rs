@@ -46,7 +46,7 @@ async fn after_a_sign_in_both_ids_are_the_user_who_did_it_all_also_after_a_resta
     let mut server = Server::start().await;
     let api = server.api().await;
     World::fill(&api).await;
-    api.record(vec![click("ada", "metal-05")]).await;
+    api.record(vec![click("ada", "jazz-05")]).await;
     let min_watermark = api.record(browsed()).await.last_sequence;
     let before = profile(&api, VISITOR, min_watermark).await;
     assert!(before.merged_user_ids.is_empty());

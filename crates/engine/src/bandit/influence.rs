@@ -171,11 +171,12 @@ mod tests {
         counted(&mut influence, 7, MONDAY, 40);
         counted(&mut influence, 8, MONDAY, 40);
         influence.merge(UserKey::of(7), UserKey::of(8));
-        assert_eq!(counted(&mut influence, 8, MONDAY, 1), 50.0 / 81.0);
+        let is = |counted: f64, expected: f64| (counted - expected).abs() < 1e-3;
+        assert!(is(counted(&mut influence, 8, MONDAY, 1), 50.0 / 81.0));
         assert_eq!(counted(&mut influence, 7, MONDAY, 1), 1.0, "the id is free again");
         let tuesday = MONDAY.plus_millis(Timestamp::DAY_MS);
         counted(&mut influence, 8, tuesday, 10);
         influence.merge(UserKey::of(7), UserKey::of(8));
-        assert_eq!(counted(&mut influence, 8, tuesday, 41), 40.0 + 50.0 / 51.0);
+        assert!(is(counted(&mut influence, 8, tuesday, 41), 40.0 + 50.0 / 51.0));
     }
 }

@@ -222,14 +222,14 @@ impl Aliases {
             }
             self.bytes += self.users.name(slot).map_or(0, |user| USER_BYTES + user.len());
             for alias in aliases.iter() {
-                if self.resolve(&alias.id) != &*alias.id {
+                let is_known = self.resolve(&alias.id) != &*alias.id;
+                if is_known || self.users.find(&alias.id).is_some() {
                     return false;
                 }
                 self.list(alias, slot);
             }
         }
-        let names = self.users.live_indices().filter_map(|slot| self.users.name(slot));
-        names.into_iter().all(|user| self.resolve(user) == &**user)
+        true
     }
 }
 

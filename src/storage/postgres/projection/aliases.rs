@@ -8,13 +8,13 @@ use std::collections::BTreeMap;
 
 use deadpool_postgres::Transaction;
 
-use super::changes::RecordPosition;
 use super::profiles;
 use super::text::storable;
 use crate::storage::error::Error;
 use crate::storage::number::integer;
 use engine::domain::LogRecord;
 use engine::domain::Record;
+use engine::domain::Sequence;
 use engine::domain::UserId;
 
 /// The user of each id that is an alias.
@@ -58,7 +58,7 @@ async fn among(
 pub async fn merge(
     transaction: &Transaction<'_>,
     namespace_id: i64,
-    position: RecordPosition,
+    sequence: Sequence,
     (from, into): (&UserId, &UserId),
 ) -> Result<(), Error> {
     let (from, into) = (storable(from.as_str()), storable(into.as_str()));
@@ -67,7 +67,7 @@ pub async fn merge(
     if known.contains_key(&*from) || user == from {
         return Ok(());
     }
-    let sequence = integer(position.sequence);
+    let sequence = integer(sequence);
     profiles::merge(transaction, namespace_id, (&from, user), sequence).await?;
     let moved = "UPDATE user_aliases SET merged_into = $3
         WHERE namespace_id = $1 AND merged_into = $2";

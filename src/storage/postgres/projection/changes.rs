@@ -7,7 +7,6 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
-use super::aliases::Aliases;
 use super::partitions::Partition;
 use super::text::storable;
 use super::time::Month;
@@ -46,7 +45,8 @@ pub struct ProfileChange<'a> {
 /// Keys are ids as the tables hold them; those of profiles are no aliases.
 #[derive(Debug)]
 pub struct Changes<'a> {
-    aliases: &'a Aliases,
+    /// The user of each id that is an alias.
+    aliases: &'a BTreeMap<String, String>,
     pub interactions: Vec<(RecordPosition, &'a Interaction)>,
     pub decisions: Vec<(RecordPosition, &'a Decision)>,
     pub models: Vec<(RecordPosition, &'a PublishedModel)>,
@@ -58,7 +58,7 @@ pub struct Changes<'a> {
 
 impl<'a> Changes<'a> {
     /// Of records without merges of users, whose ids are resolved by `aliases`.
-    pub fn of(records: &[&'a LogRecord], aliases: &'a Aliases) -> Self {
+    pub fn of(records: &[&'a LogRecord], aliases: &'a BTreeMap<String, String>) -> Self {
         let mut changes = Self {
             aliases,
             interactions: Vec::new(),

@@ -25,7 +25,6 @@ use deadpool_postgres::Client;
 use deadpool_postgres::Transaction;
 
 use self::changes::Changes;
-use self::changes::RecordPosition;
 use self::position::Position;
 pub use self::removal::remove_some;
 use super::store::PostgresStore;
@@ -154,12 +153,8 @@ async fn write(
 ) -> Result<(), Error> {
     let is_merge = |record: &LogRecord| matches!(record.record, Record::UsersMerged { .. });
     for run in records.chunk_by(|a, b| !is_merge(a) && !is_merge(b)) {
-        if let [LogRecord { sequence, recorded_at, record: Record::UsersMerged { from, into } }] =
-            run
-        {
-            let (sequence, recorded_at) = (*sequence, *recorded_at);
-            let position = RecordPosition { sequence, recorded_at };
-            aliases::merge(transaction, namespace_id, position, (from, into)).await?;
+        if let [LogRecord { sequence, record: Record::UsersMerged { from, into }, .. }] = run {
+            aliases::merge(transaction, namespace_id, *sequence, (from, into)).await?;
         } else {
             let aliases = aliases::named_by(transaction, namespace_id, run).await?;
             write_changes(transaction, namespace_id, &Changes::of(run, &aliases)).await?;
