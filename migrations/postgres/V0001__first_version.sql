@@ -307,14 +307,16 @@ CREATE TABLE items (
 CREATE INDEX items_by_attributes ON items USING gin (attributes jsonb_path_ops)
     WHERE attributes IS NOT NULL;
 
--- Users, as far as the log alone tells. Space is left on every page, so that counting
+-- Users, as far as the log alone tells; a user has the rows of all ids that were merged into it
+-- in user_aliases. Space is left on every page, so that counting
 -- on moves no row to another page and touches no index.
 CREATE TABLE profiles (
     -- The namespace the user belongs to.
     namespace_id bigint NOT NULL,
     -- The user's id, as interactions and decisions name it.
     user_id text COLLATE "C" NOT NULL,
-    -- Attributes by name, as they were set last; NULL when they never were.
+    -- Attributes by name, as they were set last, completed by those of merged users; NULL when
+    -- they never were.
     attributes jsonb,
     -- Blocks, mutes and boosts, and whether the user is not profiled, as they were set last; NULL when
     -- they never were. Times are in milliseconds since 1970.
@@ -344,3 +346,19 @@ CREATE TABLE profiles (
 
 CREATE INDEX profiles_by_attributes ON profiles USING gin (attributes jsonb_path_ops)
     WHERE attributes IS NOT NULL;
+
+-- Ids that were merged into a user and are names of that user since. Interactions and decisions
+-- keep the id that they were recorded with.
+CREATE TABLE user_aliases (
+    -- The namespace of both.
+    namespace_id bigint NOT NULL,
+    -- The id that was merged.
+    user_id text COLLATE "C" NOT NULL,
+    -- The user it is a name of; no alias itself.
+    merged_into text COLLATE "C" NOT NULL,
+    -- Sequence of the record that merged it.
+    sequence bigint NOT NULL,
+    PRIMARY KEY (namespace_id, user_id)
+);
+
+CREATE INDEX user_aliases_by_user ON user_aliases (namespace_id, merged_into);

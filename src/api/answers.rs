@@ -55,8 +55,8 @@ fn degradation(degradation: Degradation) -> proto::Degradation {
 }
 
 /// `now`: rules that hold no more by then are left out.
-pub fn profile(user_id: String, report: ProfileReport, now: Timestamp) -> proto::Profile {
-    let user = convert::user_message(&user_id, &report.attributes, &report.rules, now);
+pub fn profile(report: ProfileReport, now: Timestamp) -> proto::Profile {
+    let user = convert::user_message(&report.user_id, &report.attributes, &report.rules, now);
     let counts = report.interaction_counts.into_iter().map(|(kind, count)| {
         proto::InteractionCount { r#type: convert::interaction_type_message(kind).into(), count }
     });
@@ -72,7 +72,7 @@ pub fn profile(user_id: String, report: ProfileReport, now: Timestamp) -> proto:
         occurred_at: Some(convert::timestamp_message(item.occurred_at)),
     });
     proto::Profile {
-        user_id,
+        user_id: report.user_id,
         topics: preferences(report.topics),
         sources: preferences(report.sources),
         devices: preferences(report.devices),
@@ -83,6 +83,7 @@ pub fn profile(user_id: String, report: ProfileReport, now: Timestamp) -> proto:
         user: Some(user),
         first_seen: seen(report.first_seen),
         last_seen: seen(report.last_seen),
+        merged_user_ids: report.merged_user_ids,
     }
 }
 

@@ -214,7 +214,7 @@ impl PersonalizationService for PersonalizationApi {
         let (id, now) = (user_id.clone(), service.clock.now());
         let profile = admitted.read(service, move |view, _| service::profile(view, id.as_str()));
         let answer = proto::GetProfileResponse {
-            profile: Some(answers::profile(user_id.to_string(), profile.await??, now)),
+            profile: Some(answers::profile(profile.await??, now)),
             watermark: admitted.view.watermark(),
         };
         profile_cache::keep(service, &admitted.namespace, &user_id, &answer);
@@ -298,6 +298,21 @@ impl PersonalizationService for PersonalizationApi {
             Some(convert::user_message(user_id.as_str(), attributes, rules, service.clock.now()))
         });
         Ok(Response::new(proto::UpdateUserResponse { user, sequence }))
+    }
+
+    async fn merge_users(
+        &self,
+        request: Request<proto::MergeUsersRequest>,
+    ) -> Result<Response<proto::MergeUsersResponse>, Status> {
+        let time = CallTime::of_request(&request);
+        let message = request.into_inner();
+        let users = convert::merged_users(&message).map_err(status::invalid)?;
+        let (service, required) = (&self.service, RequiredView::Newest);
+        let admitted = Admitted::new(service, time, &message.namespace, required).await?;
+        let Admitted { namespace, view, .. } = admitted;
+        let merged = service.merge_users(&namespace, &view, users, time.timeout()).await?;
+        let service::Merged { sequence, user_id } = merged;
+        Ok(Response::new(proto::MergeUsersResponse { sequence, user_id }))
     }
 }
 

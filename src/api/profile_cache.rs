@@ -2,7 +2,8 @@
 //!
 //! They are asked when this replica has not yet applied what the caller wants to see, while
 //! another has. Their keys name the log and not only its namespace: what was learnt of a
-//! deleted namespace never gets a profile of its successor.
+//! deleted namespace never gets a profile of its successor. A profile is kept under the id that
+//! it was asked by: whose it is, it says itself, as of its watermark.
 
 use std::time::Duration;
 

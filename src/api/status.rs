@@ -5,7 +5,7 @@
 //! | `INVALID_ARGUMENT` | corrects the fields of `BadRequest`; sending again is useless | nothing |
 //! | `NOT_FOUND` | checks the namespace, user, item or arm set that `ErrorInfo` names | nothing |
 //! | `ALREADY_EXISTS` | uses the namespace that exists, or another name; another `decision_id` for another selection | nothing |
-//! | `FAILED_PRECONDITION` | changes the state first: records more to train on, sets other weights of regularization, names another namespace | nothing |
+//! | `FAILED_PRECONDITION` | changes the state first: records more to train on, sets other weights of regularization, names another namespace, merges other users | nothing |
 //! | `ABORTED` | waits for the training that runs, then calls again if it is still needed; reads the settings again and changes those | nothing |
 //! | `CANCELLED` | calls again if the training is still needed | nothing |
 //! | `DEADLINE_EXCEEDED` | calls again with a later deadline or without `min_watermark` | looks at the lag and the load when it is frequent |
@@ -76,6 +76,14 @@ fn status(error: Error) -> Status {
         }
         Error::NoUser(user_id) => {
             explained(Code::NotFound, &message, "USER_NOT_FOUND", [("user_id", user_id)])
+        }
+        Error::MergeCircular { from, into } => {
+            let metadata = [("from_user_id", from.to_string()), ("into_user_id", into.to_string())];
+            explained(Code::FailedPrecondition, &message, "MERGE_CIRCULAR", metadata)
+        }
+        Error::MergedElsewhere { user, merged_into } => {
+            let metadata = [("from_user_id", user.to_string()), ("merged_into", merged_into)];
+            explained(Code::FailedPrecondition, &message, "MERGED_ELSEWHERE", metadata)
         }
         Error::NoItem(item_id) => {
             explained(Code::NotFound, &message, "ITEM_NOT_FOUND", [("item_id", item_id)])

@@ -144,6 +144,7 @@ fn export(
     each_record(&*stores.log, partition, 0, end, |record| {
         match &record.record {
             Record::Interaction(interaction) => rewards.add(interaction),
+            Record::UsersMerged { from, into } => rewards.merge(from, into, record.sequence),
             Record::SettingsSet(change) if change.replaces == settings_at => {
                 rewards.settings = change.settings.clone();
                 settings_at = record.sequence;

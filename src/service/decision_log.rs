@@ -6,12 +6,15 @@ use crate::storage;
 use crate::storage::InteractionLog;
 use crate::storage::Partition;
 use crate::storage::ReadLimit;
+use engine::Aliases;
 use engine::domain::Decision;
 use engine::domain::Interaction;
 use engine::domain::LogRecord;
 use engine::domain::Sequence;
 use engine::domain::Settings;
 use engine::domain::Timestamp;
+use engine::domain::UserId;
+use engine::domain::limits;
 use engine::domain::outweighs;
 use engine::domain::reward;
 
@@ -68,11 +71,13 @@ pub fn first_recorded_since(
 
 /// Rewards of shown items, as the ranker credits them: of each the best interaction that
 /// names the decision, by the confidences of the settings, from -1 to 1; a negative one
-/// outweighs what came before it. Without any, 0.
+/// outweighs what came before it. Without any, 0. Ids that were merged are those of one user.
 #[derive(Debug, Default)]
 pub struct Rewards {
     /// Those in force at that position of the log.
     pub settings: Settings,
+    /// Who is whom there.
+    aliases: Aliases,
     by_decision: HashMap<Box<str>, Vec<Credit>>,
 }
 
@@ -85,9 +90,15 @@ struct Credit {
 }
 
 impl Rewards {
-    /// By these settings, until others come.
-    pub fn by(settings: Settings) -> Self {
-        Self { settings, by_decision: HashMap::new() }
+    /// By these settings and aliases, until others come.
+    pub fn by(settings: Settings, aliases: Aliases) -> Self {
+        Self { settings, aliases, by_decision: HashMap::new() }
+    }
+
+    /// Takes in a merge of users; one that is known changes nothing.
+    pub fn merge(&mut self, from: &UserId, into: &UserId, sequence: Sequence) {
+        let budget = limits::MERGED_IDS_BYTES;
+        self.aliases.merge(from.as_str(), into.as_str(), sequence, budget);
     }
 
     pub fn add(&mut self, interaction: &Interaction) {
@@ -113,8 +124,16 @@ impl Rewards {
 
     /// The same by ids.
     pub fn find(&self, decision: &str, user: &str, item: &str) -> f32 {
-        let mut credits = self.by_decision.get(decision).into_iter().flatten();
-        credits.find(|credit| credit.is_of(user, item)).map_or(0.0, |credit| credit.reward)
+        let user = self.user(user);
+        let credits = self.by_decision.get(decision).into_iter().flatten();
+        let own = credits.filter(|credit| (self.user(&credit.user), &*credit.item) == (user, item));
+        let rewards = own.map(|credit| credit.reward);
+        rewards.reduce(|a, b| if outweighs(b, a) { b } else { a }).unwrap_or(0.0)
+    }
+
+    /// The id that a user's id answers as.
+    pub fn user<'a>(&'a self, user_id: &'a str) -> &'a str {
+        self.aliases.resolve(user_id)
     }
 }
 

@@ -10,6 +10,7 @@ use engine::TrainingError;
 use engine::WindowNotHeld;
 use engine::domain::NamespaceName;
 use engine::domain::Sequence;
+use engine::domain::UserId;
 use engine::domain::Violation;
 
 /// How far an opening is.
@@ -38,6 +39,13 @@ pub enum Error {
     Opening { name: NamespaceName, progress: Progress },
     #[error("user {0:?} has not been seen")]
     NoUser(String),
+    #[error(
+        "user {:?} is user {:?}, or was merged into it", into.as_str(), from.as_str()
+    )]
+    MergeCircular { from: UserId, into: UserId },
+    /// What is merged goes to one user only.
+    #[error("user {:?} was merged into {merged_into:?} before", user.as_str())]
+    MergedElsewhere { user: UserId, merged_into: String },
     #[error("item {0:?} is not known")]
     NoItem(String),
     #[error("arm set {0:?} has no selections")]

@@ -196,9 +196,10 @@ impl Gathered {
         call: &EvaluationCall,
         stop: &CancellationToken,
     ) -> Result<Self, Error> {
-        let settings = namespace.view().settings().clone();
+        let view = namespace.view();
+        let rewards = Rewards::by(view.settings().clone(), view.aliases().clone());
         let mut gathered = Self {
-            rewards: Rewards::by(settings),
+            rewards,
             actions: HashMap::new(),
             kept: Vec::new(),
             cells: 0,
@@ -214,6 +215,9 @@ impl Gathered {
                 _ if stop.is_cancelled() => return Err(Error::ShuttingDown),
                 Record::Decision(decision) if call.is_about(decision) => gathered.keep(decision),
                 Record::Interaction(interaction) => gathered.rewards.add(interaction),
+                Record::UsersMerged { from, into } => {
+                    gathered.rewards.merge(from, into, record.sequence);
+                }
                 _ => {}
             }
             Ok(())
@@ -227,7 +231,8 @@ impl Gathered {
             self.without_candidates += 1;
             return;
         };
-        let user_hash = xxh3_64(decision.user_id.as_str().as_bytes());
+        let user_id = self.rewards.user(decision.user_id.as_str());
+        let user_hash = xxh3_64(user_id.as_bytes());
         if user_hash > self.greatest_hash {
             return;
         }
@@ -245,8 +250,7 @@ impl Gathered {
             pinned: shown.features.is_empty(),
         });
         let shown = shown.collect();
-        let (decision_id, user_id) = (decision.decision_id.as_str(), decision.user_id.as_str());
-        let (decision_id, user_id) = (decision_id.into(), user_id.into());
+        let (decision_id, user_id) = (decision.decision_id.as_str().into(), user_id.into());
         let kept = Kept { user_hash, decision_id, user_id, shown, candidates };
         self.cells += kept.cells();
         self.kept.push(kept);
@@ -297,7 +301,7 @@ impl Gathered {
         let mut builder = LogBuilder::default();
         let mut units = HashMap::new();
         for kept in &self.kept {
-            let unit = numbered(&mut units, &kept.user_id);
+            let unit = numbered(&mut units, self.rewards.user(&kept.user_id));
             let mut taken: Vec<u32> =
                 kept.shown.iter().filter(|one| one.pinned).map(|one| one.action).collect();
             let mut is_below = false;

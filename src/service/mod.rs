@@ -23,6 +23,7 @@ mod known_decisions;
 mod lease_keeper;
 mod limiter;
 mod log_writer;
+mod merging;
 mod namespace;
 mod namespaces;
 mod onboarding;
@@ -74,6 +75,7 @@ pub use evaluation::{
 pub use ingest::{Recorded, Submitted};
 pub use limiter::{Limiter, RateLimits};
 pub use log_writer::{Handle as LogWriter, LogTail};
+pub use merging::Merged;
 pub use namespace::Namespace;
 pub use namespaces::Namespaces;
 pub use owner::{Learner, Stopped, follow, project_all, replay};

@@ -44,6 +44,9 @@ pub struct RecentItem {
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProfileReport {
+    pub user_id: String,
+    /// Ids that were merged into the user, the latest first.
+    pub merged_user_ids: Vec<String>,
     pub topics: Vec<ProfilePart>,
     pub sources: Vec<ProfilePart>,
     pub devices: Vec<ProfilePart>,
@@ -58,7 +61,7 @@ pub struct ProfileReport {
     pub last_seen: Timestamp,
 }
 
-/// Reports on a user.
+/// Reports on the user that an id answers as.
 ///
 /// # Errors
 /// `NoUser` for a user never seen.
@@ -93,7 +96,10 @@ pub fn profile(view: &View, user_id: &str) -> Result<ProfileReport, Error> {
         })
     });
     let now = view.profile_time(user);
+    let aliases = view.aliases();
     Ok(ProfileReport {
+        user_id: aliases.resolve(user_id).to_owned(),
+        merged_user_ids: aliases.of(user_id).map(str::to_owned).collect(),
         topics: parts(&user.topics, now, |topic| view.topic_name(topic)),
         sources: parts(&user.sources, now, |source| view.source_name(source)),
         devices: parts(&user.devices, now, |device| view.device_name(device)),

@@ -51,7 +51,8 @@ impl Weighter<Box<str>, Arc<Answers>> for Bytes {
     }
 }
 
-/// By user id, since a new user has no index yet.
+/// By the id that a request named, since a new user has no index yet. A user has all of the ids
+/// that were merged into it.
 #[derive(Debug)]
 pub struct UnlearntImpressions(Cache<Box<str>, Arc<Answers>, Bytes>);
 
@@ -92,16 +93,17 @@ impl UnlearntImpressions {
 
     /// Ids of items shown to a user that the view does not know of, once for each impression.
     pub fn of(&self, view: &View, user_id: &str, now: Timestamp) -> Vec<Box<str>> {
-        let Some(known_here) = self.0.get(user_id) else {
-            return Vec::new();
-        };
+        let aliases = view.aliases();
+        let ids = std::iter::once(aliases.resolve(user_id)).chain(aliases.of(user_id));
         let oldest = now.plus_millis(-KEPT_MS);
-        let answers = known_here.answers.iter();
-        answers
-            .filter(|answer| {
-                answer.at > oldest && !view.knows_impressions(user_id, answer.decision)
-            })
-            .flat_map(|answer| answer.item_ids.iter().cloned())
-            .collect()
+        let is_new = |answer: &Shown| {
+            answer.at > oldest && !view.knows_impressions(user_id, answer.decision)
+        };
+        let mut shown = Vec::new();
+        for known_here in ids.filter_map(|id| self.0.get(id)) {
+            let answers = known_here.answers.iter().filter(|answer| is_new(answer));
+            shown.extend(answers.flat_map(|answer| answer.item_ids.iter().cloned()));
+        }
+        shown
     }
 }

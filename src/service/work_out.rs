@@ -171,7 +171,7 @@ fn work_out_from<T>(
         eligible: &eligible,
         values,
         now: call.now,
-        seed_key: &draw_key(user_id, call.now),
+        seed_key: &draw_key(view.user_key(user_id), call.now),
         give_up,
     };
     let pool = gather(&retrieval, &boosts)?;

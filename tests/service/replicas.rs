@@ -14,6 +14,7 @@ mod frozen;
 mod full_disk;
 mod joining;
 mod leader;
+mod merging;
 mod overload;
 mod owners;
 mod settings;

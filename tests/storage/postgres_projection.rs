@@ -7,6 +7,7 @@ mod values;
 
 use std::time::Duration;
 
+use engine::domain::AttributeValue;
 use engine::domain::Interaction;
 use engine::domain::InteractionType;
 use engine::domain::LogRecord;
@@ -156,8 +157,8 @@ fn a_cleared_projection_filled_again_is_the_same() {
     assert_eq!(store.projected_to(&partition()).unwrap(), 0);
     let emptied = database.contents();
     assert_eq!(
-        emptied.lines().take(6).collect::<Vec<_>>(),
-        without.lines().take(6).collect::<Vec<_>>()
+        emptied.lines().take(7).collect::<Vec<_>>(),
+        without.lines().take(7).collect::<Vec<_>>()
     );
     store.clear(&partition()).unwrap();
     assert_eq!(project(&store, &records), 12_000);
@@ -279,7 +280,7 @@ fn queries_by_user_and_time_by_item_and_by_attribute_use_an_index() {
 
 /// Small numbers, from which records are made: (user, item, kind, seconds).
 fn events() -> impl Strategy<Value = Vec<(u8, u8, usize, u32)>> {
-    let event = (0..6_u8, 0..6_u8, 0..InteractionType::ALL.len() + 4, any::<u32>());
+    let event = (0..6_u8, 0..6_u8, 0..InteractionType::ALL.len() + 5, any::<u32>());
     prop::collection::vec(event, 0..120)
 }
 
@@ -294,22 +295,25 @@ fn record_of((user, item, kind, seconds): (u8, u8, usize, u32), number: u64) -> 
             0 => Record::Decision(records::decision(number, &user, &[&item])),
             1 => records::item_deleted(&item),
             2 => Record::ItemUpserted(records::item(&item, "a title")),
+            3 => records::merged(&user, &item.replace("item", "user")),
             _ => records::user_attributes(&user, Default::default()),
         },
     }
 }
 
-/// What `profiles` counts must be what the other tables hold row by row.
+/// What `profiles` counts must be what the other tables hold row by row, of all ids of a user.
 const DISAGREEMENTS: &str = "
     WITH counted AS (
-        SELECT namespace_id, user_id,
+        SELECT namespace_id, coalesce(merged_into, user_id) AS user_id,
             count(*) FILTER (WHERE type = 'click') AS clicks,
             count(*) FILTER (WHERE type = 'rating') AS ratings,
             count(*) AS all_types, min(occurred_at) AS first, max(occurred_at) AS last
-        FROM interactions GROUP BY namespace_id, user_id
+        FROM interactions LEFT JOIN user_aliases USING (namespace_id, user_id)
+        GROUP BY namespace_id, coalesce(merged_into, user_id)
     ), decided AS (
-        SELECT namespace_id, user_id, count(*) AS decisions FROM decisions
-        GROUP BY namespace_id, user_id
+        SELECT namespace_id, coalesce(merged_into, user_id) AS user_id, count(*) AS decisions
+        FROM decisions LEFT JOIN user_aliases USING (namespace_id, user_id)
+        GROUP BY namespace_id, coalesce(merged_into, user_id)
     )
     SELECT profiles FROM profiles
     LEFT JOIN counted USING (namespace_id, user_id)
@@ -320,6 +324,47 @@ const DISAGREEMENTS: &str = "
             + dwells + skips + hides + profiles.ratings <> coalesce(all_types, 0)
         OR first_seen IS DISTINCT FROM first OR last_seen IS DISTINCT FROM last
         OR profiles.decisions <> coalesce(decided.decisions, 0)";
+
+/// No alias has a row of its own, and none is the user of another.
+const MISPLACED: &str = "
+    SELECT user_id FROM profiles JOIN user_aliases USING (namespace_id, user_id)
+    UNION ALL
+    SELECT one.user_id FROM user_aliases AS one JOIN user_aliases AS other
+        ON other.namespace_id = one.namespace_id AND other.user_id = one.merged_into";
+
+#[test]
+fn the_profile_of_a_merged_user_is_in_that_of_the_other_and_events_stay_as_recorded() {
+    let database = Database::new();
+    let store = database.store();
+    let age = |years| records::attributes([("age", AttributeValue::Number(years))]);
+    let both = records::attributes([
+        ("age", AttributeValue::Number(31.0)),
+        ("plan", records::text("trial")),
+    ]);
+    let records = log([
+        Record::Interaction(click(1, "visit", "item1", NOW.plus_millis(-9_000))),
+        Record::Decision(decision(2, "visit", &["item1"])),
+        records::user_attributes("visit", both),
+        records::user_attributes("ann", age(40.0)),
+        Record::Interaction(click(3, "ann", "item2", NOW)),
+        records::merged("visit", "ann"),
+        Record::Interaction(click(4, "visit", "item3", NOW.plus_millis(1_000))),
+        records::merged("visit", "bob"),
+        records::merged("ann", "visit"),
+        records::merged("ann", "ann@home"),
+        records::merged("new", "ann"),
+    ]);
+    project(&store, &records);
+    let session = database.session();
+    let profile = "SELECT user_id, clicks, decisions, attributes, updated_sequence,
+        last_seen - first_seen FROM profiles";
+    assert_eq!(session.rows(profile), [r#"ann@home|3|1|{"age": 40, "plan": "trial"}|11|00:00:10"#]);
+    let aliases = "SELECT user_id, merged_into, sequence FROM user_aliases ORDER BY sequence";
+    let expected = ["visit|ann@home|6", "ann|ann@home|10", "new|ann@home|11"];
+    assert_eq!(session.rows(aliases), expected);
+    let recorded = "SELECT string_agg(user_id, ' ' ORDER BY sequence) FROM interactions";
+    assert_eq!(session.one(recorded), "visit ann visit");
+}
 
 #[test]
 fn counts_agree_with_rows_whatever_the_records_and_the_calls() {
@@ -339,6 +384,7 @@ fn counts_agree_with_rows_whatever_the_records_and_the_calls() {
                 project(&store, &records[..end]);
             }
             prop_assert_eq!(session.rows(DISAGREEMENTS), Vec::<String>::new());
+            prop_assert_eq!(session.rows(MISPLACED), Vec::<String>::new());
             let expected = |is_expected: fn(&Record) -> bool| {
                 records.iter().filter(|record| is_expected(&record.record)).count().to_string()
             };

@@ -57,6 +57,7 @@ pub use bandit::{
     Belief, ExplorationAccount, HALF_LIFE as EXPLORATION_HALF_LIFE, ItemEffect, Posterior, Ranker,
     RankerPrior,
 };
+pub use columns::aliases::{Aliases, MergeOutlook, UserKey};
 pub use columns::index::{ItemIndex, UserIndex};
 pub use columns::part::Digest;
 pub use consumption::{Consumption, History, Impressions, User};

@@ -7,6 +7,7 @@ mod decisions;
 mod explanations;
 mod exploration;
 mod forgetting;
+mod merging;
 mod models;
 mod ranker;
 mod snapshots;
@@ -192,6 +193,11 @@ impl World {
         self.push(Record::UserUpdated(UserUpdate { user_id, attributes, rules }));
     }
 
+    fn merge(&mut self) {
+        let (from, into) = (user_id(self.below(30)), user_id(self.below(30)));
+        self.push(Record::UsersMerged { from, into });
+    }
+
     /// Everything mixed, with a model published in the middle.
     fn history(seed: u64, length: usize) -> Vec<LogRecord> {
         let mut world = Self::new(seed);
@@ -204,6 +210,7 @@ impl World {
                     let number = world.below(ITEMS);
                     world.push(Record::ItemDeleted(item_id(number)));
                 }
+                4 if step % 4 == 0 => world.merge(),
                 _ => world.interaction(),
             }
             if step == length / 2 {

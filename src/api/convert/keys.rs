@@ -3,11 +3,13 @@
 use std::collections::HashSet;
 
 use super::scalars::each;
+use crate::proto;
 use engine::domain::EventId;
 use engine::domain::ItemId;
 use engine::domain::NamespaceName;
 use engine::domain::UserId;
 use engine::domain::Violation;
+use engine::domain::Violations;
 use engine::domain::limits;
 
 fn one<T>(field: &str, checked: Result<T, String>) -> Result<T, Vec<Violation>> {
@@ -18,6 +20,25 @@ fn one<T>(field: &str, checked: Result<T, String>) -> Result<T, Vec<Violation>> 
 /// A violation of `user_id`.
 pub fn user_id(text: &str) -> Result<UserId, Vec<Violation>> {
     one("user_id", UserId::parse(text))
+}
+
+/// The users of a merge: which one, and into which.
+///
+/// # Errors
+/// Violations of `from_user_id` and `into_user_id`.
+pub fn merged_users(
+    message: &proto::MergeUsersRequest,
+) -> Result<(UserId, UserId), Vec<Violation>> {
+    let mut violations = Violations::default();
+    let from = violations.take("from_user_id", UserId::parse(&*message.from_user_id));
+    let into = violations.take("into_user_id", UserId::parse(&*message.into_user_id));
+    if from.is_some() && from == into {
+        violations.add("into_user_id", "must be another id than from_user_id");
+    }
+    match (from, into) {
+        (Some(from), Some(into)) => violations.finish((from, into)),
+        _ => Err(violations.into_vec()),
+    }
 }
 
 /// # Errors

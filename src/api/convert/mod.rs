@@ -38,8 +38,8 @@ pub use evaluation::evaluation;
 pub use interaction::{interaction, interaction_type_message};
 pub use item::{basic_item_message, item, item_message, item_view};
 pub use keys::{
-    Listing, batch, deleted_item_ids, item_id, namespace, namespace_again, next_page_token,
-    page_size, page_token, producer_id, user_id,
+    Listing, batch, deleted_item_ids, item_id, merged_users, namespace, namespace_again,
+    next_page_token, page_size, page_token, producer_id, user_id,
 };
 pub use record::{RequestUnreadable, recorded_call, recorded_request, request_record};
 pub use rejection::rejection;

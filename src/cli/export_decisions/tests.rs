@@ -101,6 +101,20 @@ fn the_best_interaction_of_the_same_user_counts_and_a_negative_one_outweighs_it(
 }
 
 #[test]
+fn what_another_id_of_the_same_user_did_counts_once_both_are_merged() {
+    let [user, other] = ["u", "other"].map(|id| UserId::parse(id).unwrap());
+    for (from, into) in [(&user, &other), (&other, &user)] {
+        let mut rewards = Rewards::default();
+        rewards.add(&interaction("other", "a", InteractionType::Like));
+        assert_eq!(rewards.of(&decision(), "a"), 0.0);
+        rewards.merge(from, into, 2);
+        assert_eq!(rewards.of(&decision(), "a"), 1.0);
+        rewards.add(&interaction("u", "a", InteractionType::Hide));
+        assert_eq!(rewards.of(&decision(), "a"), -1.0);
+    }
+}
+
+#[test]
 fn a_file_is_brought_into_another_format_without_its_bad_lines() {
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();

@@ -54,6 +54,9 @@ const MODEL_PUBLISHED: u8 = 7;
 const ARM_SELECTED: u8 = 8;
 const ARM_REWARDED: u8 = 9;
 const TAKEOVER_CHANGED: u8 = 10;
+const USERS_MERGED: u8 = 11;
+/// The newest kind.
+const LAST_KIND: u8 = USERS_MERGED;
 
 /// Begins a payload in `out`, which is emptied.
 pub fn begin(out: &mut Vec<u8>, base: Timestamp) {
@@ -80,6 +83,7 @@ fn kind(record: &Record) -> u8 {
         Record::ArmSelected(_) => ARM_SELECTED,
         Record::ArmRewarded(_) => ARM_REWARDED,
         Record::TakeoverChanged(_) => TAKEOVER_CHANGED,
+        Record::UsersMerged { .. } => USERS_MERGED,
     }
 }
 
@@ -103,6 +107,10 @@ fn put_body(out: &mut Vec<u8>, record: &Record, base: Timestamp) {
         Record::ArmSelected(selection) => arms::put_selection(out, selection, base),
         Record::ArmRewarded(reward) => arms::put_reward(out, reward, base),
         Record::TakeoverChanged(change) => takeover::put_change(out, change),
+        Record::UsersMerged { from, into } => {
+            put_text(out, from.as_str());
+            put_text(out, into.as_str());
+        }
     }
 }
 
@@ -173,9 +181,14 @@ fn read_body(kind: u8, body: &mut Reader<'_>, base: Timestamp) -> Result<Record,
         ARM_SELECTED => arms::read_selection(body, base).map(Record::ArmSelected),
         ARM_REWARDED => arms::read_reward(body, base).map(Record::ArmRewarded),
         TAKEOVER_CHANGED => takeover::read_change(body).map(Record::TakeoverChanged),
+        USERS_MERGED => {
+            let from = body.parsed(UserId::parse)?;
+            let into = body.parsed(UserId::parse)?;
+            Ok(Record::UsersMerged { from, into })
+        }
         0 => Err(Fault::damaged("a record has no kind")),
         newer => {
-            let (found, known) = (newer.into(), TAKEOVER_CHANGED.into());
+            let (found, known) = (newer.into(), LAST_KIND.into());
             Err(Fault::TooNew { what: "log record kind", found, known })
         }
     }

@@ -208,6 +208,8 @@ fn record() -> impl Strategy<Value = Record> {
         arm_selection(),
         arm_reward(),
         takeover_change(),
+        (id(UserId::parse), id(UserId::parse))
+            .prop_map(|(from, into)| Record::UsersMerged { from, into }),
     ]
 }
 
@@ -276,7 +278,7 @@ proptest! {
 
     #[test]
     fn arbitrary_bytes_never_panic(
-        kind in 0_u8..12,
+        kind in 0..=LAST_KIND + 1,
         body in prop::collection::vec(any::<u8>(), 0..300),
         bytes in prop::collection::vec(any::<u8>(), 0..300),
     ) {
@@ -313,7 +315,7 @@ fn what_a_newer_version_wrote_is_too_new() {
     let unknown_type = [12, 0, 1, b'e', 1, b'u', 1, b'i', 0];
     for (payload, what) in [
         (newer_format, "log batch format"),
-        (framed(TAKEOVER_CHANGED + 1, b"body"), "log record kind"),
+        (framed(LAST_KIND + 1, b"body"), "log record kind"),
         (framed(INTERACTION, &unknown_type), "interaction type"),
         (framed(INTERACTION, &[1, 0x80, 0x08]), "fields of an interaction"),
         (framed(DECISION, &[Choice::ALL.len() as u8 + 1]), "strategy"),

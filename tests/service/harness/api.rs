@@ -8,6 +8,8 @@ use personalization::proto::GetProfileRequest;
 use personalization::proto::GetProfileResponse;
 use personalization::proto::Interaction;
 use personalization::proto::Item;
+use personalization::proto::MergeUsersRequest;
+use personalization::proto::MergeUsersResponse;
 use personalization::proto::PersonalizeRequest;
 use personalization::proto::PersonalizeResponse;
 use personalization::proto::RecordInteractionsRequest;
@@ -168,6 +170,19 @@ impl Api {
     ) -> Result<UpdateUserResponse, Status> {
         let request = UpdateUserRequest { namespace: self.namespace.clone(), ..request };
         Ok(self.personalization.clone().update_user(request).await?.into_inner())
+    }
+
+    pub async fn try_merge(&self, from: &str, into: &str) -> Result<MergeUsersResponse, Status> {
+        let request = MergeUsersRequest {
+            namespace: self.namespace.clone(),
+            from_user_id: from.to_owned(),
+            into_user_id: into.to_owned(),
+        };
+        Ok(self.personalization.clone().merge_users(request).await?.into_inner())
+    }
+
+    pub async fn merge(&self, from: &str, into: &str) -> MergeUsersResponse {
+        self.try_merge(from, into).await.expect("users are merged")
     }
 
     pub async fn status(&self) -> GetModelStatusResponse {

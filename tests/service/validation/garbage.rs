@@ -14,11 +14,12 @@ use crate::harness::World;
 use crate::harness::call_with_bytes;
 use crate::harness::greedy;
 
-const UNARY: [&str; 19] = [
+const UNARY: [&str; 20] = [
     "PersonalizationService/Personalize",
     "PersonalizationService/GetProfile",
     "PersonalizationService/SimilarItems",
     "PersonalizationService/UpdateUser",
+    "PersonalizationService/MergeUsers",
     "PersonalizationService/RecordInteractions",
     "PersonalizationService/BatchRecordInteractions",
     "CatalogService/UpsertItems",

@@ -229,9 +229,14 @@ async fn bad_questions_about_users_and_items_are_refused_by_field() {
             let user = Some(User { user_id, ..User::default() });
             let update = UpdateUserRequest { user, ..Default::default() };
             assert_refused(client.update_user(update).await, "user.user_id");
+            assert_refused(api.try_merge(&id, "anna").await, "from_user_id");
+            assert_refused(api.try_merge("anna", &id).await, "into_user_id");
             let similar = SimilarItemsRequest { item_id: id, ..Default::default() };
             assert_refused(client.similar_items(similar).await, "item_id");
         }
+        assert_refused(api.try_merge("anna", "anna").await, "into_user_id");
+        let both = api.try_merge("", "\n").await.unwrap_err().get_error_details();
+        assert_eq!(both.bad_request().unwrap().field_violations.len(), 2);
         for max_results in [501, u32::MAX] {
             let item_id = "jazz-01".to_owned();
             let similar = SimilarItemsRequest { item_id, max_results, ..Default::default() };

@@ -13,8 +13,16 @@ use tokio_postgres::Client;
 use tokio_postgres::NoTls;
 use tokio_postgres::SimpleQueryMessage;
 
-const TABLES: [&str; 7] =
-    ["interactions", "decisions", "models", "settings", "items", "profiles", "projections"];
+const TABLES: [&str; 8] = [
+    "interactions",
+    "decisions",
+    "models",
+    "settings",
+    "items",
+    "profiles",
+    "user_aliases",
+    "projections",
+];
 
 /// Goes with the test, also when it fails.
 pub struct Database {

@@ -141,6 +141,11 @@ pub fn user_update(user: &str, attributes: AttributesChange, rules: RulesChange)
     Record::UserUpdated(UserUpdate { user_id: UserId::parse(user).unwrap(), attributes, rules })
 }
 
+pub fn merged(from: &str, into: &str) -> Record {
+    let [from, into] = [from, into].map(|id| UserId::parse(id).unwrap());
+    Record::UsersMerged { from, into }
+}
+
 pub fn item_deleted(id: &str) -> Record {
     Record::ItemDeleted(ItemId::parse(id).unwrap())
 }
@@ -169,6 +174,11 @@ pub fn mixture(count: u64) -> Vec<LogRecord> {
                 Record::SettingsSet(SettingsChange { settings, replaces })
             }
             5 => model(number, 10),
+            8 => {
+                let guest = format!("guest{}", number / 40);
+                Record::Interaction(click(number, &guest, &name, NOW))
+            }
+            9 => merged(&format!("guest{}", number / 40), &user),
             6 | 7 => Record::Interaction(full_interaction(number, &user, *kind)),
             _ => Record::Interaction(Interaction {
                 kind: *kind,

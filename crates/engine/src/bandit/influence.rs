@@ -5,7 +5,7 @@
 //! as much evidence as others counts a few times as much. The day is that of the record, not of
 //! the event, whose time the client sets.
 //!
-//! Users are named by a key, a hash of the id. Those of today with the most evidence are kept.
+//! Users are named by their key; those of today with the most evidence are kept.
 //! A new user takes a free slot, else one of an earlier day, else that of the user with the least
 //! evidence, who then counts in full again. So users with much evidence stay.
 //!
@@ -17,6 +17,7 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use crate::bandit::posterior::Weight;
+use crate::columns::aliases::UserKey;
 use crate::domain::Timestamp;
 use crate::numeric::math;
 
@@ -38,7 +39,7 @@ pub enum Piece {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Spent {
-    user: u64,
+    user: UserKey,
     day: i32,
     pieces: [u32; 2],
 }
@@ -61,7 +62,7 @@ pub fn of_return(times: u16, hours_since: f64) -> f32 {
 
 impl Influence {
     /// The weight of each of the next pieces of evidence of a user; counts them.
-    pub fn weigh(&mut self, user: u64, at: Timestamp, piece: Piece, pieces: usize) -> Weight {
+    pub fn weigh(&mut self, user: UserKey, at: Timestamp, piece: Piece, pieces: usize) -> Weight {
         let day = at.as_millis().div_euclid(1_000 * DAY_SECONDS) as i32;
         let spent = self.slot(user, day);
         let own = &mut spent.pieces[piece as usize];
@@ -69,11 +70,30 @@ impl Influence {
         Weight::new(f64::from(FULL) / f64::from(FULL.max(*own)))
     }
 
-    fn slot(&mut self, user: u64, day: i32) -> &mut Spent {
+    /// The evidence of a user who is merged into another counts with that of the other.
+    pub fn merge(&mut self, from: UserKey, into: UserKey) {
+        let Some(page) = self.pages.get_mut(page_of(from)) else {
+            return;
+        };
+        let Some(at) = page.iter().position(|spent| spent.user == from) else {
+            return;
+        };
+        let moved = Arc::make_mut(page).swap_remove(at);
+        let own = self.pages[page_of(into)].iter().find(|spent| spent.user == into);
+        if own.is_some_and(|own| own.day > moved.day) {
+            return;
+        }
+        let spent = self.slot(into, moved.day);
+        for (own, moved) in spent.pieces.iter_mut().zip(moved.pieces) {
+            *own = own.saturating_add(moved);
+        }
+    }
+
+    fn slot(&mut self, user: UserKey, day: i32) -> &mut Spent {
         if self.pages.is_empty() {
             self.pages.resize(PAGES, Arc::default());
         }
-        let page = Arc::make_mut(&mut self.pages[user as usize % PAGES]);
+        let page = Arc::make_mut(&mut self.pages[page_of(user)]);
         let new = Spent { user, day, pieces: [0, 0] };
         let slot = match page.iter().position(|spent| spent.user == user) {
             Some(slot) => slot,
@@ -96,6 +116,10 @@ impl Influence {
     }
 }
 
+fn page_of(user: UserKey) -> usize {
+    user.get() as usize % PAGES
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,6 +127,7 @@ mod tests {
     const MONDAY: Timestamp = Timestamp::from_seconds(1_700_000_000);
 
     fn counted(influence: &mut Influence, user: u64, at: Timestamp, pieces: usize) -> f64 {
+        let user = UserKey::of(user);
         let mut weigh = |_| influence.weigh(user, at, Piece::Choice, 1).share();
         (0..pieces).map(&mut weigh).sum()
     }
@@ -116,7 +141,7 @@ mod tests {
         assert_eq!(counted(&mut influence, 8, MONDAY, 50), 50.0);
         let tuesday = MONDAY.plus_millis(Timestamp::DAY_MS);
         assert_eq!(counted(&mut influence, 7, tuesday, 50), 50.0);
-        let weight = influence.weigh(7, tuesday, Piece::Impression, 50);
+        let weight = influence.weigh(UserKey::of(7), tuesday, Piece::Impression, 50);
         assert_eq!(weight, Weight::FULL, "impressions have a count of their own");
     }
 
@@ -132,9 +157,26 @@ mod tests {
         let mut influence = Influence::default();
         counted(&mut influence, 7, MONDAY, 1_000);
         for user in 0..1_000_000_u64 {
-            influence.weigh(user.wrapping_mul(0x9e37_79b9_7f4a_7c15), MONDAY, Piece::Choice, 1);
+            let user = UserKey::of(user.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+            influence.weigh(user, MONDAY, Piece::Choice, 1);
         }
         assert!(influence.pages.iter().all(|page| page.len() <= SLOTS));
         assert!(counted(&mut influence, 7, MONDAY, 1) < 0.06);
+    }
+
+    #[test]
+    fn the_evidence_of_two_ids_of_one_user_counts_as_that_of_one() {
+        let mut influence = Influence::default();
+        influence.merge(UserKey::of(7), UserKey::of(8));
+        counted(&mut influence, 7, MONDAY, 40);
+        counted(&mut influence, 8, MONDAY, 40);
+        influence.merge(UserKey::of(7), UserKey::of(8));
+        let is = |counted: f64, expected: f64| (counted - expected).abs() < 1e-3;
+        assert!(is(counted(&mut influence, 8, MONDAY, 1), 50.0 / 81.0));
+        assert_eq!(counted(&mut influence, 7, MONDAY, 1), 1.0, "the id is free again");
+        let tuesday = MONDAY.plus_millis(Timestamp::DAY_MS);
+        counted(&mut influence, 8, tuesday, 10);
+        influence.merge(UserKey::of(7), UserKey::of(8));
+        assert!(is(counted(&mut influence, 8, tuesday, 41), 40.0 + 50.0 / 51.0));
     }
 }

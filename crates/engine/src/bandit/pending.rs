@@ -26,6 +26,7 @@ use serde::Serialize;
 use crate::bandit::item_effects::ItemEffects;
 use crate::bandit::posterior::Weight;
 use crate::bandit::ranker::Ranker;
+use crate::columns::aliases::UserKey;
 use crate::columns::window::Weighed;
 use crate::domain::ListOrigin;
 use crate::domain::TakeoverTrial;
@@ -150,8 +151,7 @@ pub struct Learners<'a> {
 pub struct PendingDecision {
     /// 128-bit hash of the decision id.
     pub key: u128,
-    /// Key of the user's id.
-    pub user: u64,
+    pub user: UserKey,
     pub segment: u8,
     /// How many decisions were learnt before this one.
     pub number: u64,
@@ -188,7 +188,7 @@ impl Weighed for PendingDecision {
 
 impl PendingDecision {
     /// `dimension`: the length of vectors that are learnt from.
-    pub fn new(key: u128, user: u64, shown: &[ShownPosition], dimension: usize) -> Self {
+    pub fn new(key: u128, user: UserKey, shown: &[ShownPosition], dimension: usize) -> Self {
         let mut features = Vec::with_capacity(shown.len() * dimension);
         let mut pack_one = |one: &ShownPosition| {
             let has_features = dimension > 0 && one.features.len() == dimension;
@@ -424,7 +424,7 @@ impl PendingDecision {
             base: 0.0,
         };
         let shown: Vec<ShownPosition> = items.iter().map(shown).collect();
-        Self::new(1, 0, &shown, 1)
+        Self::new(1, UserKey::of(0), &shown, 1)
     }
 }
 

@@ -37,6 +37,8 @@
 //! two sorts of evidence: Hu, Koren, Volinsky 2008 (implicit confidence); Jawaheer et al. 2014
 //! (explicit statements are fewer and count for more).
 
+mod merging;
+
 use serde::Deserialize;
 use serde::Deserializer;
 use serde::Serialize;

@@ -59,6 +59,28 @@ impl History {
         }
     }
 
+    /// The history of both, of two users who turn out to be one. What is beyond the bounds is
+    /// forgotten as with any new entry. Those of equal time are in the order of items.
+    #[must_use]
+    pub fn merged_with(&self, other: &Self, gap_seconds: u32) -> Self {
+        let of_both = |entry: &Consumption| match self.find(entry.item) {
+            Some(own) => own.merged_with(entry, gap_seconds),
+            None => *entry,
+        };
+        let own = self.entries.iter().filter(|entry| other.find(entry.item).is_none());
+        let mut entries: Vec<Consumption> = other.entries.iter().map(of_both).collect();
+        entries.extend(own);
+        entries.sort_by_key(|entry| (entry.end_seconds(), entry.item));
+        let by_item = index(&entries);
+        let mut merged = Self { entries, by_item };
+        while merged.entries.len() > HISTORY_MAX {
+            merged.forget_one();
+        }
+        merged.entries.shrink_to_fit();
+        merged.by_item.shrink_to_fit();
+        merged
+    }
+
     /// All entries, the latest last.
     pub fn entries(&self) -> &[Consumption] {
         &self.entries

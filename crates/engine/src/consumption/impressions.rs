@@ -67,6 +67,22 @@ impl Impressions {
         self.newest.drain(..surplus);
     }
 
+    /// The impressions of both, of two users who turn out to be one.
+    #[must_use]
+    pub fn merged_with(&self, other: &Self) -> Self {
+        let mut newest = [&other.newest[..], &self.newest[..]].concat();
+        newest.sort_by_key(|impression| impression.at);
+        let last = newest.last().map_or(0, |impression| impression.at);
+        newest.retain(|impression| impression.at.saturating_add(KEPT_SECONDS) > last);
+        newest.drain(..newest.len().saturating_sub(IMPRESSIONS_MAX));
+        let between = [self.between, other.between].into_iter().flatten();
+        Self {
+            newest,
+            events: self.events.saturating_add(other.events),
+            between: between.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1))),
+        }
+    }
+
     /// Whether a decision, by the hash of its id, is among them.
     pub fn has_decision(&self, decision: u128) -> bool {
         self.newest.iter().any(|impression| impression.decision == decision as u32)
@@ -114,6 +130,24 @@ mod tests {
         assert_eq!(shown(&impressions, 1_000 + 86_400), [1]);
         assert_eq!(shown(&impressions, 1_000 + 90_000), [] as [u64; 0]);
         assert!(impressions.has_decision(7) && !impressions.has_decision(8));
+    }
+
+    #[test]
+    fn impressions_of_two_ids_count_together_and_the_newest_of_both_are_kept() {
+        let (mut one, mut other) = (Impressions::default(), Impressions::default());
+        one.note([1, 2].into_iter(), at(1_000), 7);
+        one.count(at(1_000));
+        other.note([2].into_iter(), at(900), 8);
+        other.note([2, 3].into_iter(), at(2_000), 9);
+        other.count(at(2_000));
+        let both = one.merged_with(&other);
+        assert_eq!(shown(&both, 2_000), [2, 1, 2, 2, 3]);
+        assert!([7, 8, 9].into_iter().all(|decision| both.has_decision(decision)));
+        assert_eq!((both.events(), both.between()), (2, Some((at(1_000), at(2_000)))));
+        other.note((0..IMPRESSIONS_MAX as u64).map(|item| item + 10), at(2_000), 10);
+        assert_eq!(one.merged_with(&other).newest, other.newest, "the bound is kept");
+        one.note([5].into_iter(), at(2_000 + 2 * 86_400), 0);
+        assert_eq!(one.merged_with(&other).newest.len(), 1);
     }
 
     #[test]

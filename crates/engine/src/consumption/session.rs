@@ -55,6 +55,12 @@ impl Session {
         self.items.push((item, net));
     }
 
+    /// The later session of two, the own one of equals.
+    #[must_use]
+    pub fn or_later(&self, other: &Self) -> Self {
+        if other.last_at > self.last_at { other.clone() } else { self.clone() }
+    }
+
     /// The items of the session with signed confidences, the newest last; none when
     /// it is over.
     pub fn items_at(&self, now: Timestamp) -> &[(ItemIndex, f32)] {

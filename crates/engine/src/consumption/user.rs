@@ -156,6 +156,51 @@ impl User {
         !self.rules.non_profiled
     }
 
+    /// The state of both, of two users who turn out to be one: as if this one had done it all.
+    /// Attributes of its own win. Cohorts follow from attributes; the caller sets them.
+    #[must_use]
+    pub fn merged_with(&self, other: &Self, gap_seconds: u32) -> Self {
+        let mut merged = self.clone();
+        // Each field is named: a new one does not compile before it is said what becomes of it.
+        let Self {
+            history,
+            counts,
+            topics,
+            sources,
+            devices,
+            slots,
+            topic_slots,
+            session,
+            attributes,
+            rules,
+            cohorts,
+            first_seen,
+            last_seen,
+            changed_at,
+        } = &mut merged;
+        *history = Arc::new(history.merged_with(&other.history, gap_seconds));
+        *first_seen = match (self.interactions(), other.interactions()) {
+            (_, 0) => *first_seen,
+            (0, _) => other.first_seen,
+            _ => other.first_seen.min(*first_seen),
+        };
+        *last_seen = other.last_seen.max(*last_seen);
+        for (count, more) in counts.iter_mut().zip(other.counts) {
+            *count = count.saturating_add(more);
+        }
+        topics.absorb(&other.topics, TOPICS_MAX);
+        sources.absorb(&other.sources, SOURCES_MAX);
+        devices.absorb(&other.devices, DEVICES_MAX);
+        slots.absorb(&other.slots, SLOTS_MAX);
+        topic_slots.absorb(&other.topic_slots, TOPIC_SLOTS_MAX);
+        *session = session.or_later(&other.session);
+        *attributes = attributes.completed_with(&other.attributes);
+        *rules = Arc::new(rules.merged_with(&other.rules));
+        cohorts.clear();
+        *changed_at = other.changed_at.max(*changed_at);
+        merged
+    }
+
     /// All interactions but impressions.
     pub fn interactions(&self) -> u64 {
         self.counts.iter().map(|&count| u64::from(count)).sum()
@@ -213,5 +258,35 @@ mod tests {
         };
         assert_eq!(preferences(&plain), preferences(&chatty));
         assert_eq!((plain.interactions(), chatty.interactions()), (1, 7), "counts are raw");
+    }
+
+    #[test]
+    fn of_two_ids_of_one_user_the_state_is_that_of_one_who_did_it_all() {
+        let named = |name: &str, value: f64| {
+            let value = crate::domain::AttributeValue::Number(value);
+            Attributes::new([(name.to_owned(), value)].into()).unwrap()
+        };
+        let (mut visitor, mut account) = (User::default(), User::default());
+        note(&mut visitor, 1, InteractionType::Like, 2.0, &[4]);
+        note(&mut visitor, 2, InteractionType::Click, 1.0, &[5]);
+        let mut whole = visitor.clone();
+        for user in [&mut account, &mut whole] {
+            note(user, 3, InteractionType::Dislike, -1.0, &[4]);
+            note(user, 2, InteractionType::Like, 2.0, &[5]);
+        }
+        visitor.attributes = named("age", 30.0);
+        account.attributes = named("plan", 1.0);
+        let merged = account.merged_with(&visitor, GAP);
+        let times = |user: &User| (user.counts, user.first_seen, user.last_seen);
+        assert_eq!(times(&merged), times(&whole));
+        let net = |user: &User, item| user.history.find(ItemIndex::new(item)).unwrap().net();
+        for item in 1..4 {
+            assert_eq!(net(&merged, item), net(&whole, item), "item {item}");
+        }
+        assert!(merged.topics.stored(4) > 0.0 && merged.topics.stored(5) > 0.0);
+        assert!(merged.attributes.get("age").is_some() && merged.attributes.get("plan").is_some());
+        let unseen = User::default().merged_with(&visitor, GAP);
+        assert_eq!(times(&unseen), times(&visitor));
+        assert_eq!(times(&visitor.merged_with(&User::default(), GAP)), times(&visitor));
     }
 }

@@ -58,6 +58,16 @@ impl Attributes {
         self.0.iter().map(|(name, value)| (name.as_str(), value))
     }
 
+    /// These, and those of `other` whose names are not among them, in the order of names, as
+    /// far as there is space.
+    #[must_use]
+    pub fn completed_with(&self, other: &Self) -> Self {
+        let space = limits::ATTRIBUTES.saturating_sub(self.0.len());
+        let missing = other.0.iter().filter(|(name, _)| !self.0.contains_key(*name)).take(space);
+        let all = self.0.iter().chain(missing);
+        Self(all.map(|(name, value)| (name.clone(), value.clone())).collect())
+    }
+
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -115,6 +125,22 @@ mod tests {
         assert!(one("lang", text("fr")).satisfy(&asked));
         assert!(!one("lang", text("en")).satisfy(&asked));
         assert!(!Attributes::default().satisfy(&asked));
+    }
+
+    #[test]
+    fn attributes_are_completed_by_missing_names_up_to_the_limit() {
+        let numbered = |range: std::ops::Range<u32>, value: &str| {
+            let values = range.map(|number| (format!("a{number:03}"), text(value)));
+            Attributes::new(values.collect()).unwrap()
+        };
+        let (own, other) = (numbered(1..61, "own"), numbered(0..20, "other"));
+        let both = own.completed_with(&other);
+        assert_eq!(both.get("a005"), Some(&text("own")));
+        assert_eq!(both.get("a000"), Some(&text("other")));
+        assert_eq!(both.iter().count(), 61);
+        let most = own.completed_with(&numbered(100..120, "other"));
+        assert_eq!(most.iter().count(), limits::ATTRIBUTES);
+        assert!(most.get("a103").is_some() && most.get("a104").is_none());
     }
 
     #[test]

@@ -106,6 +106,11 @@ pub const USER_RULES_BYTES: usize = 64 * 1024;
 pub const RULES_BYTES_PER_USER: usize = 512;
 /// The same of a namespace that remembers few users, in all.
 pub const RULES_BYTES_MIN: usize = 1024 * 1024;
+/// Ids that were merged into one user and still answer as that user: a new visitor's id with
+/// every sign-in for most of a year.
+pub const MERGED_IDS: usize = 256;
+/// Bytes of all ids of a namespace that answer as another user: about 200,000 of them.
+pub const MERGED_IDS_BYTES: usize = 64 * 1024 * 1024;
 /// Items that a new user is asked about: more than any user answers.
 pub const ONBOARDING: usize = 50;
 /// The same when the caller names no number: a screen full.

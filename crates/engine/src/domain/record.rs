@@ -29,6 +29,11 @@ pub enum Record {
     ArmSelected(ArmSelection),
     ArmRewarded(ArmReward),
     TakeoverChanged(TakeoverChange),
+    /// Two ids are of one user, who answers under `into` from now on.
+    UsersMerged {
+        from: UserId,
+        into: UserId,
+    },
 }
 
 impl Record {
@@ -44,7 +49,8 @@ impl Record {
             | Self::SettingsSet(_)
             | Self::ModelPublished(_)
             | Self::ArmSelected(_)
-            | Self::TakeoverChanged(_) => None,
+            | Self::TakeoverChanged(_)
+            | Self::UsersMerged { .. } => None,
         }
     }
 }

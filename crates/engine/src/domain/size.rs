@@ -50,6 +50,7 @@ impl Record {
                 event_id.as_str().len() + decision_id.as_str().len()
             }
             Self::TakeoverChanged(_) => 0,
+            Self::UsersMerged { from, into } => from.as_str().len() + into.as_str().len(),
         };
         size_of::<Self>() + heap
     }

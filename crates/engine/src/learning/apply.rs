@@ -97,6 +97,9 @@ impl Engine {
                 self.view.counts.late_arm_rewards += u64::from(is_late);
             }
             Record::TakeoverChanged(change) => self.change_takeover(change, effects),
+            Record::UsersMerged { from, into } => {
+                self.merge_users(from.as_str(), into.as_str(), record.sequence);
+            }
         }
     }
 }

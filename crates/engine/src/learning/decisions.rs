@@ -14,6 +14,7 @@ use crate::bandit::Piece;
 use crate::bandit::ShownPosition;
 use crate::bandit::Weight;
 use crate::bandit::discount;
+use crate::columns::aliases::UserKey;
 use crate::columns::index::ItemIndex;
 use crate::columns::index::UserIndex;
 use crate::columns::interner::name_key;
@@ -83,7 +84,7 @@ impl View {
         let decision = self.decisions.get(self.decision_number(key)?)?;
         let item = name_key(event.item_id.as_str());
         let chosen = decision.items().iter().position(|key| *key == item)?;
-        if decision.user != name_key(event.user_id.as_str()) {
+        if decision.user != self.user_key(event.user_id.as_str()) {
             return None;
         }
         let open = user.history.open(at, self.return_gap.seconds()).iter();
@@ -101,7 +102,7 @@ impl View {
         Some(FeatureMatrix::from_rows(rows)).filter(|shown| shown.len() > 1)
     }
 
-    fn index_decision(&mut self, number: u64) {
+    pub(super) fn index_decision(&mut self, number: u64) {
         let Self { decision_index, user_decisions, decisions, .. } = self;
         let Some(decision) = decisions.get(number) else {
             return;
@@ -111,24 +112,33 @@ impl View {
         let slot = Window::<PendingDecision>::slot(number);
         let is_key = |slot| at(slot).is_some_and(|other| other.key == key);
         decision_index.insert(key as u64, slot, is_key);
-        user_decisions.insert(user, slot, |slot| at(slot).is_some_and(|other| other.user == user));
+        let is_user = |slot| at(slot).is_some_and(|other| other.user == user);
+        user_decisions.insert(user.get(), slot, is_user);
     }
 
-    /// The newest decision for a user, by the key of the id.
-    fn newest_of(&self, user: u64) -> Option<&Arc<PendingDecision>> {
+    /// The newest decision for a user.
+    fn newest_of(&self, user: UserKey) -> Option<&Arc<PendingDecision>> {
         let decisions = &self.decisions;
         let is_it = |slot: usize| {
             decisions.get(decisions.number_at(slot)).is_some_and(|decision| decision.user == user)
         };
-        let newest = self.user_decisions.find(user, is_it)?;
+        let newest = self.user_decisions.find(user.get(), is_it)?;
         decisions.shared(decisions.number_at(newest))
     }
 
     /// The decisions for a user that may still be rewarded, the newest first.
-    fn decisions_for(&self, user: u64) -> impl Iterator<Item = &Arc<PendingDecision>> {
+    pub(super) fn decisions_for(
+        &self,
+        user: UserKey,
+    ) -> impl Iterator<Item = &Arc<PendingDecision>> {
         std::iter::successors(self.newest_of(user), move |decision| {
             decision.previous.and_then(|number| self.decisions.shared(number))
         })
+    }
+
+    #[cfg(test)]
+    pub(crate) fn decision_numbers(&self, user: UserKey) -> Vec<u64> {
+        self.decisions_for(user).map(|decision| decision.number).collect()
     }
 
     /// What a user was shown in the 24 hours before `now`: keys of items, one for each
@@ -139,7 +149,7 @@ impl View {
             let impressions = self.users.impressions.get(user);
             return impressions.map_or_else(Vec::new, |shown| shown.in_a_day(now).collect());
         }
-        let recent = self.decisions_for(name_key(user_id));
+        let recent = self.decisions_for(self.user_key(user_id));
         let recent = recent.filter(|decision| is_within_a_day(decision.decided_at, now));
         recent.flat_map(|decision| decision.items().iter().copied()).collect()
     }
@@ -213,7 +223,7 @@ impl Engine {
         effects: &mut Vec<Effect>,
     ) {
         let key = decision_key(decision.decision_id.as_str());
-        let user = name_key(decision.user_id.as_str());
+        let user = self.view.user_key(decision.user_id.as_str());
         let shown = decision.shown.iter();
         let shown: Vec<ShownPosition> =
             shown.map(|shown| self.count_shown(shown, &decision.layout)).collect();
@@ -297,7 +307,7 @@ impl Engine {
         };
         let slot = Window::<PendingDecision>::slot(oldest);
         self.view.decision_index.remove(forgotten.key as u64, slot);
-        self.view.user_decisions.remove(forgotten.user, slot);
+        self.view.user_decisions.remove(forgotten.user.get(), slot);
         true
     }
 
@@ -362,7 +372,7 @@ impl Engine {
     /// A user who becomes known keeps what the decisions of the window say was shown.
     pub(crate) fn note_shown_before(&mut self, user: UserIndex, user_id: &str) {
         let shown: Vec<Arc<PendingDecision>> =
-            self.view.decisions_for(name_key(user_id)).cloned().collect();
+            self.view.decisions_for(self.view.user_key(user_id)).cloned().collect();
         for decision in shown.into_iter().rev() {
             let items = decision.items().iter().copied();
             self.note_shown(user, items, decision.decided_at, decision.key);
@@ -383,9 +393,9 @@ impl Engine {
             self.view.counts.late_rewards += u64::from(confidence != 0.0);
             return;
         };
+        let user = self.view.user_key(event.user_id.as_str());
         let View { decisions, ranker, item_effects, settings, items, .. } = &mut self.view;
         let now = decisions.end() - 1;
-        let user = name_key(event.user_id.as_str());
         if decisions.get(number).is_none_or(|decision| decision.user != user) {
             return;
         }

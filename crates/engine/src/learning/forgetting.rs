@@ -20,7 +20,7 @@ use crate::state::quarantine::Sweep;
 const SWEPT_PER_RECORD: u32 = 16;
 
 impl Engine {
-    /// The index of a user that a record names.
+    /// The index of the user that an id of a record answers as.
     pub(super) fn intern_user(&mut self, user_id: &str) -> UserIndex {
         let (user, is_new) = self.view.users.intern(user_id);
         if is_new {
@@ -118,7 +118,7 @@ impl View {
     }
 
     /// Drops what a user's state says of forgotten items, topics, sources and devices.
-    fn sweep_user(&mut self, user: UserIndex) {
+    pub(super) fn sweep_user(&mut self, user: UserIndex) {
         let Self { users, items, topics, sources, devices, cohorts, .. } = self;
         let live = Live {
             item: &|item| items.is_live(item),

@@ -111,7 +111,7 @@ impl Engine {
             // What all users share learns nothing of a time that the clock does not believe.
             let believed =
                 RequestContext { now: evidence.at.min(self.view.clock), ..request_context };
-            let key = name_key(event.user_id.as_str());
+            let key = self.view.user_key(event.user_id.as_str());
             let influence = &mut Arc::make_mut(&mut self.view.ranker).influence;
             let weight = influence.weigh(key, recorded_at, Piece::Choice, 1).share();
             self.test_before_learning((&known, item, event), &change, &believed, sequence, weight);

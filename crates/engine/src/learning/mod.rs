@@ -6,6 +6,7 @@ pub mod cold_items;
 mod decisions;
 mod forgetting;
 mod interaction;
+mod merging;
 mod model;
 mod pool;
 pub mod sampling;

@@ -159,10 +159,53 @@ impl<K: Copy + Ord> DecayedRow<K> {
                 let sum = rounding::add(0.0, weight, self.total.to_bits());
                 self.entries.insert(index, (key, sum));
                 if self.entries.len() > capacity {
-                    self.drop_least(key);
+                    self.drop_least(Some(key));
                 }
             }
         }
+    }
+
+    /// Adds the sums of another row, as if all of its weights had been added here. Over
+    /// `capacity` entries those of least absolute value are dropped.
+    pub fn absorb(&mut self, other: &Self, capacity: usize) {
+        if other.entries.is_empty() {
+            return;
+        }
+        let mut other = other.clone();
+        let landmark = if self.entries.is_empty() || other.landmark > self.landmark {
+            other.landmark
+        } else {
+            self.landmark
+        };
+        for row in [&mut *self, &mut other] {
+            row.move_to(landmark);
+        }
+        self.total += other.total;
+        for (key, weight) in other.entries {
+            match self.entries.binary_search_by_key(&key, |entry| entry.0) {
+                Ok(found) => {
+                    let sum = &mut self.entries[found].1;
+                    *sum = (*sum + weight).clamp(f32::MIN, f32::MAX);
+                }
+                Err(index) => self.entries.insert(index, (key, weight)),
+            }
+        }
+        while self.entries.len() > capacity {
+            self.drop_least(None);
+        }
+    }
+
+    /// Stores all sums as of this landmark; an empty row has none yet.
+    fn move_to(&mut self, landmark: DecayTime) {
+        if self.entries.is_empty() {
+            self.total = 0.0;
+        }
+        let scale = power(-landmark.since(self.landmark));
+        for entry in &mut self.entries {
+            entry.1 = (f64::from(entry.1) * scale) as f32;
+        }
+        self.total *= scale;
+        self.landmark = landmark;
     }
 
     /// 2^(at - landmark), after moving the landmark if need be.
@@ -176,19 +219,14 @@ impl<K: Copy + Ord> DecayedRow<K> {
         if exponent <= EXPONENT_MAX {
             return power(exponent);
         }
-        let scale = power(-exponent);
-        for entry in &mut self.entries {
-            entry.1 = (f64::from(entry.1) * scale) as f32;
-        }
-        self.total *= scale;
-        self.landmark = at;
+        self.move_to(at);
         1.0
     }
 
     /// Drops the smallest entry but never `newest`: a new entry must be able to grow.
-    fn drop_least(&mut self, newest: K) {
+    fn drop_least(&mut self, newest: Option<K>) {
         let least = (0..self.entries.len())
-            .filter(|&index| self.entries[index].0 != newest)
+            .filter(|&index| Some(self.entries[index].0) != newest)
             .min_by(|&a, &b| self.entries[a].1.abs().total_cmp(&self.entries[b].1.abs()));
         if let Some(least) = least {
             self.entries.remove(least);
@@ -294,6 +332,37 @@ mod tests {
         }
         let keys: Vec<u32> = row.entries().iter().map(|entry| entry.0).collect();
         assert_eq!(keys, [1, 3, 4]);
+    }
+
+    #[test]
+    fn a_row_that_takes_in_another_is_as_if_all_had_been_added_to_it() {
+        let added = |events: &[(u32, f32, i64)]| {
+            let mut row = DecayedRow::default();
+            events.iter().for_each(|&(key, weight, day)| row.add(key, weight, at(day), 10));
+            row
+        };
+        let (one, other) = ([(1, 4.0, 0), (2, -1.0, 3)], [(2, 2.0, 5), (3, 1.0, 2)]);
+        let whole = added(&[one, other].concat());
+        for (first, second) in [(&one, &other), (&other, &one)] {
+            let mut row = added(first);
+            row.absorb(&added(second), 10);
+            for key in 1..4 {
+                assert_eq!(value(&row, key, at(6)), value(&whole, key, at(6)), "{key}");
+            }
+            assert_eq!(row.total() * row.scale(at(6)), whole.total() * whole.scale(at(6)));
+        }
+        let mut row = DecayedRow::default();
+        row.absorb(&whole, 10);
+        assert_eq!(row, whole);
+        row.absorb(&DecayedRow::default(), 10);
+        assert_eq!(row, whole);
+        row.absorb(&added(&[(9, 5.0, 5)]), 2);
+        let keys: Vec<u32> = row.entries().iter().map(|entry| entry.0).collect();
+        assert_eq!(keys, [2, 9], "the least are dropped");
+        // Across decades nothing becomes infinite or loses its sign.
+        let mut row = added(&[(1, 1.0, 0)]);
+        row.absorb(&added(&[(1, -1.0, 100_000)]), 10);
+        assert!(row.stored(1) < 0.0 && row.total().is_finite());
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod sources;
 mod trace;
 
 use self::sources::Search;
+use crate::columns::aliases::UserKey;
 use crate::columns::index::ItemIndex;
 use crate::consumption::User;
 use crate::domain::Timestamp;
@@ -52,9 +53,9 @@ impl Supply<'_> {
 /// The key under which the random candidates of a user are drawn. It changes with the hour, so
 /// candidates depend on the state, the user and the time alone. A propensity takes them as given:
 /// a key by decision would be a second draw, which it does not count.
-pub fn draw_key(user_id: &str, now: Timestamp) -> Vec<u8> {
+pub fn draw_key(user: UserKey, now: Timestamp) -> Vec<u8> {
     let hour = now.as_millis().div_euclid(Timestamp::HOUR_MS);
-    [user_id.as_bytes(), &hour.to_le_bytes()].concat()
+    [user.get().to_le_bytes(), hour.to_le_bytes()].concat()
 }
 
 /// A search of the catalogue for one user.

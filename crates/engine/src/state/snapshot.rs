@@ -193,17 +193,18 @@ impl View {
         self.users.rules_bytes = head.rules_bytes;
     }
 
-    /// Derives which slots are free; `false` when the columns of labels differ in length.
+    /// Derives which slots are free; `false` when columns of labels or of users do not fit
+    /// together.
     fn derive_free_slots(&mut self) -> bool {
         let sweep = self.sweep.clone();
         let Self { users, items, vocabulary, .. } = self;
         vocabulary.terms.derive_free(holding(sweep.terms_in_model.iter().copied()));
-        users.ids.derive_free(|_| false);
+        let users_fit = users.derive();
         items.ids.derive_free(holding(sweep.items.slots().into_iter()));
         let held =
             [&sweep.topics, &sweep.sources, &sweep.devices, &sweep.context_values, &sweep.cohorts];
         let mut labels = self.labels_mut().into_iter().zip(held);
-        labels.all(|(labels, held)| labels.derive(holding(held.slots().into_iter())))
+        labels.all(|(labels, held)| labels.derive(holding(held.slots().into_iter()))) && users_fit
     }
 
     /// Labels of all kinds.
@@ -219,12 +220,11 @@ impl View {
 
     /// The name of the first part that is not consistent with the others.
     fn misfit(&self) -> Option<&'static str> {
-        let (items, users) = (self.items.ids.len(), self.users.ids.len());
+        let items = self.items.ids.len();
         let is_item = |item: &ItemIndex| item.as_usize() < items;
         let k = self.model.as_ref().map_or(0, |model| model.k);
         let model_fits = self.model.as_ref().is_none_or(|model| model.is_whole());
         let checks = [
-            ("users", self.users.states.len() == users && self.users.impressions.len() <= users),
             ("entries", self.items.entries.len() == items),
             ("statistics", self.items.popularity.items.len() == items),
             ("cooccurrence", self.items.cooccurrence.len() == items),
@@ -277,7 +277,7 @@ impl Engine {
             return Err(unrestorable(HEAD, "a section of a part is missing"));
         }
         if !view.derive_free_slots() {
-            return Err(unrestorable("topics", "their counts do not fit them"));
+            return Err(unrestorable("topics", "labels or users do not fit their columns"));
         }
         if let Some(part) = view.misfit() {
             return Err(unrestorable(part, "it does not fit the other parts"));

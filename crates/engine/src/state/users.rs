@@ -2,6 +2,8 @@
 //!
 //! - A user has an index: its slot in every column. Nothing else refers to it, so a slot is used
 //!   again as soon as its user is forgotten.
+//! - A user may have several ids: those that were merged into it ([`Aliases`]). Every id is
+//!   resolved here, so an alias is never taken for a user.
 //! - There is a budget. Users with the shortest histories are evicted first, of equals those
 //!   that changed longest ago. Users who have set rules come last, but for as many as are more than
 //!   half the budget: rules cost a caller one call, so they must not drive out all histories.
@@ -10,12 +12,15 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
+use crate::columns::aliases::Aliases;
+use crate::columns::aliases::UserKey;
 use crate::columns::column::Column;
 use crate::columns::index::UserIndex;
 use crate::columns::interner::Interner;
 use crate::columns::part::Part;
 use crate::consumption::Impressions;
 use crate::consumption::User;
+use crate::domain::Sequence;
 use crate::domain::UserRules;
 use crate::domain::limits;
 
@@ -25,7 +30,8 @@ const EVICTED_ONE_IN: usize = 16;
 /// The users of a namespace.
 #[derive(Debug, Clone, Default)]
 pub struct UserStore {
-    pub ids: Interner<UserIndex>,
+    ids: Interner<UserIndex>,
+    aliases: Aliases,
     pub states: Column<Arc<User>, UserIndex>,
     /// Recent impressions of each user; as long as `states`, or shorter.
     pub impressions: Column<Arc<Impressions>, UserIndex>,
@@ -36,21 +42,22 @@ pub struct UserStore {
 
 /// As in [`super::items`].
 macro_rules! parts_of {
-    ($store:expr, $part:ty) => {{
-        let UserStore { ids, states, impressions, rules_bytes: _, nothing: _ } = $store;
-        let parts: Vec<(&'static str, $part)> =
+    ($store:expr, $part:ty, $parts:ident) => {{
+        let UserStore { ids, aliases, states, impressions, rules_bytes: _, nothing: _ } = $store;
+        let mut parts: Vec<(&'static str, $part)> =
             vec![("user_ids", ids), ("users", states), ("impressions", impressions)];
+        parts.extend(["merged_into", "merged_ids"].into_iter().zip(aliases.$parts()));
         parts
     }};
 }
 
 impl UserStore {
     pub fn parts(&self) -> Vec<(&'static str, &dyn Part)> {
-        parts_of!(self, &dyn Part)
+        parts_of!(self, &dyn Part, parts)
     }
 
     pub fn parts_mut(&mut self) -> Vec<(&'static str, &mut dyn Part)> {
-        parts_of!(self, &mut dyn Part)
+        parts_of!(self, &mut dyn Part, parts_mut)
     }
 
     /// Slots, used or not: every index is below.
@@ -58,23 +65,48 @@ impl UserStore {
         self.states.len()
     }
 
-    /// The index of a user, and whether it is new.
+    /// Users known.
+    pub fn live(&self) -> usize {
+        self.ids.live()
+    }
+
+    /// Which id answers as which user.
+    pub fn aliases(&self) -> &Aliases {
+        &self.aliases
+    }
+
+    /// The index of the user that an id answers as.
+    pub fn find(&self, user_id: &str) -> Option<UserIndex> {
+        self.ids.find(self.aliases.resolve(user_id))
+    }
+
+    /// The same in state that has no index.
+    pub fn key(&self, user_id: &str) -> UserKey {
+        self.aliases.key(user_id)
+    }
+
+    /// The index of the user that an id answers as, and whether it is new.
     pub fn intern(&mut self, user_id: &str) -> (UserIndex, bool) {
         let before = self.ids.live();
-        let user = self.ids.intern(user_id);
+        let user = self.ids.intern(self.aliases.resolve(user_id));
         self.states.grow(user.as_usize() + 1, &self.nothing);
         (user, self.ids.live() > before)
     }
 
     /// Sets the rules of a user.
     pub fn set_rules(&mut self, user: UserIndex, rules: UserRules) {
-        let state = self.states.get_mut(user);
-        if *state.rules == rules {
-            return;
+        if *self.states[user].rules != rules {
+            let state = User { rules: Arc::new(rules), ..self.states[user].as_ref().clone() };
+            self.put(user, state);
         }
-        let (before, after) = (state.rules.bytes() as u64, rules.bytes() as u64);
+    }
+
+    /// Replaces what is known of a user.
+    pub fn put(&mut self, user: UserIndex, state: User) {
+        let before = self.states[user].rules.bytes() as u64;
+        let after = state.rules.bytes() as u64;
         self.rules_bytes = self.rules_bytes.saturating_sub(before) + after;
-        Arc::make_mut(state).rules = Arc::new(rules);
+        *self.states.get_mut(user) = Arc::new(state);
     }
 
     /// Forgets users once there are more than `budget`, or their rules take more than they may.
@@ -101,7 +133,9 @@ impl UserStore {
         evictable.sort_unstable();
         let surplus = self.ids.live() - budget + budget / EVICTED_ONE_IN;
         let users = evictable.into_iter().chain(kept).take(surplus);
-        users.for_each(|(.., user)| self.forget(user));
+        for (.., user) in users {
+            self.take(user);
+        }
     }
 
     /// Forgets users until the rules of the others take no more than `most` bytes.
@@ -116,19 +150,40 @@ impl UserStore {
             if self.rules_bytes <= most {
                 return;
             }
-            self.forget(user);
+            self.take(user);
         }
     }
 
-    /// Forgets a user and frees the slot.
-    pub fn forget(&mut self, user: UserIndex) {
-        let Self { ids, states, impressions, rules_bytes, nothing } = self;
+    /// Forgets a user and frees the slot; returns what was known.
+    pub fn take(&mut self, user: UserIndex) -> (Arc<User>, Arc<Impressions>) {
+        let Self { ids, aliases: _, states, impressions, rules_bytes, nothing } = self;
         *rules_bytes = rules_bytes.saturating_sub(states[user].rules.bytes() as u64);
         ids.forget(user);
         ids.release(user);
-        *states.get_mut(user) = nothing.clone();
-        if user.as_usize() < impressions.len() {
-            *impressions.get_mut(user) = Arc::default();
+        let state = std::mem::replace(states.get_mut(user), nothing.clone());
+        let shown = match user.as_usize() < impressions.len() {
+            true => std::mem::take(impressions.get_mut(user)),
+            false => Arc::default(),
+        };
+        (state, shown)
+    }
+
+    /// From now on an id answers as another user; it is no user any more.
+    pub fn add_alias(&mut self, from: &str, into: &str, sequence: Sequence) {
+        debug_assert!(self.ids.find(from).is_none(), "a user is taken out before its id answers");
+        self.aliases.merge(from, into, sequence, limits::MERGED_IDS_BYTES);
+    }
+
+    /// Derives what is not in snapshots; `false` where the columns do not fit together.
+    pub fn derive(&mut self) -> bool {
+        self.ids.derive_free(|_| false);
+        if !self.aliases.derive() {
+            return false;
         }
+        let Self { ids, aliases, states, impressions, rules_bytes: _, nothing: _ } = self;
+        let mut names = ids.live_indices().filter_map(|user| ids.name(user));
+        names.all(|id| aliases.resolve(id) == &**id)
+            && states.len() == ids.len()
+            && impressions.len() <= ids.len()
     }
 }

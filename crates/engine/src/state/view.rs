@@ -19,6 +19,8 @@ use crate::bandit::PendingDecision;
 use crate::bandit::Ranker;
 use crate::bandit::arms::ArmSet;
 use crate::bandit::arms::Arms;
+use crate::columns::aliases::Aliases;
+use crate::columns::aliases::UserKey;
 use crate::columns::index::ItemIndex;
 use crate::columns::index::UserIndex;
 use crate::columns::key_index::KeyIndex;
@@ -131,7 +133,7 @@ pub struct View {
     pub(crate) decisions: Window<PendingDecision>,
     /// The number of each pending decision, by key. Derived.
     pub(crate) decision_index: KeyIndex,
-    /// The newest decision of each user, by the key of the user's id. Derived.
+    /// The newest decision of each user, by [`UserKey`]. Derived.
     pub(crate) user_decisions: KeyIndex,
     pub(crate) prequential: Arc<Prequential>,
     pub(crate) recent_positives: RecentPositives,
@@ -239,7 +241,7 @@ impl View {
 
     /// Users known.
     pub fn users_len(&self) -> usize {
-        self.users.ids.live()
+        self.users.live()
     }
 
     /// 0 as long as no model was published.
@@ -268,8 +270,19 @@ impl View {
         self.arms.sets.len()
     }
 
+    /// The user that an id answers as.
     pub fn user_index(&self, user_id: &str) -> Option<UserIndex> {
-        self.users.ids.find(user_id)
+        self.users.find(user_id)
+    }
+
+    /// The same for what is kept of users without an index.
+    pub fn user_key(&self, user_id: &str) -> UserKey {
+        self.users.key(user_id)
+    }
+
+    /// Which id answers as which user.
+    pub fn aliases(&self) -> &Aliases {
+        self.users.aliases()
     }
 
     pub fn user(&self, index: UserIndex) -> &Arc<User> {

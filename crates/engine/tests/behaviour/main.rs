@@ -13,6 +13,7 @@ mod exploration;
 mod harness;
 mod hidden;
 mod influence;
+mod merging;
 mod numbers;
 mod popularity;
 mod retrieval;

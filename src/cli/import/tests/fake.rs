@@ -32,6 +32,8 @@ use crate::proto::Interaction;
 use crate::proto::Item;
 use crate::proto::ListItemsRequest;
 use crate::proto::ListItemsResponse;
+use crate::proto::MergeUsersRequest;
+use crate::proto::MergeUsersResponse;
 use crate::proto::OnboardingItemsRequest;
 use crate::proto::OnboardingItemsResponse;
 use crate::proto::PersonalizeRequest;
@@ -256,6 +258,13 @@ impl PersonalizationService for Service {
         &self,
         _request: Request<ExplainAbsenceRequest>,
     ) -> Result<Response<ExplainAbsenceResponse>, Status> {
+        Err(Status::unimplemented("not needed"))
+    }
+
+    async fn merge_users(
+        &self,
+        _request: Request<MergeUsersRequest>,
+    ) -> Result<Response<MergeUsersResponse>, Status> {
         Err(Status::unimplemented("not needed"))
     }
 

@@ -42,9 +42,11 @@ pub struct ProfileChange<'a> {
     pub sequence: Sequence,
 }
 
-/// Keys are ids as the tables hold them.
-#[derive(Debug, Default)]
+/// Keys are ids as the tables hold them; those of profiles are no aliases.
+#[derive(Debug)]
 pub struct Changes<'a> {
+    /// The user of each id that is an alias.
+    aliases: &'a BTreeMap<String, String>,
     pub interactions: Vec<(RecordPosition, &'a Interaction)>,
     pub decisions: Vec<(RecordPosition, &'a Decision)>,
     pub models: Vec<(RecordPosition, &'a PublishedModel)>,
@@ -55,8 +57,17 @@ pub struct Changes<'a> {
 }
 
 impl<'a> Changes<'a> {
-    pub fn of(records: impl IntoIterator<Item = &'a LogRecord>) -> Self {
-        let mut changes = Self::default();
+    /// Of records without merges of users, whose ids are resolved by `aliases`.
+    pub fn of(records: &[&'a LogRecord], aliases: &'a BTreeMap<String, String>) -> Self {
+        let mut changes = Self {
+            aliases,
+            interactions: Vec::new(),
+            decisions: Vec::new(),
+            models: Vec::new(),
+            settings: Vec::new(),
+            items: BTreeMap::new(),
+            profiles: BTreeMap::new(),
+        };
         for record in records {
             changes.add(record);
         }
@@ -101,13 +112,18 @@ impl<'a> Changes<'a> {
             }
             Record::SettingsSet(change) => self.settings.push((position, change)),
             Record::ModelPublished(model) => self.models.push((position, model)),
-            // Arms and takeovers have no tables.
-            Record::ArmSelected(_) | Record::ArmRewarded(_) | Record::TakeoverChanged(_) => {}
+            // Arms and takeovers have no tables; a merge is made row by row.
+            Record::ArmSelected(_)
+            | Record::ArmRewarded(_)
+            | Record::TakeoverChanged(_)
+            | Record::UsersMerged { .. } => {}
         }
     }
 
     fn profile(&mut self, user_id: &'a str, position: RecordPosition) -> &mut ProfileChange<'a> {
-        let profile = self.profiles.entry(storable(user_id)).or_default();
+        let user_id = storable(user_id);
+        let user_id = self.aliases.get(&*user_id).map_or(user_id, |user| user.as_str().into());
+        let profile = self.profiles.entry(user_id).or_default();
         profile.sequence = position.sequence;
         profile
     }

@@ -7,6 +7,7 @@
 //! - The transactions do not wait for the disk: what a crash of the server takes back,
 //!   rows and position together, is projected again.
 
+mod aliases;
 mod changes;
 mod copy;
 mod embeddings;
@@ -130,7 +131,7 @@ async fn advance(
     } else {
         let following = position.following(partition, records)?;
         let reached = following.last().map_or(position.sequence, |record| record.sequence);
-        write(&transaction, position.namespace_id, &Changes::of(following)).await?;
+        write(&transaction, position.namespace_id, &following).await?;
         position.move_to(&transaction, reached).await?;
         Some(reached)
     };
@@ -144,7 +145,25 @@ async fn begin(client: &mut Client) -> Result<Transaction<'_>, Error> {
     Ok(transaction)
 }
 
+/// Writes records in their order: those between two merges of users at a time.
 async fn write(
+    transaction: &Transaction<'_>,
+    namespace_id: i64,
+    records: &[&LogRecord],
+) -> Result<(), Error> {
+    let is_merge = |record: &LogRecord| matches!(record.record, Record::UsersMerged { .. });
+    for run in records.chunk_by(|a, b| !is_merge(a) && !is_merge(b)) {
+        if let [LogRecord { sequence, record: Record::UsersMerged { from, into }, .. }] = run {
+            aliases::merge(transaction, namespace_id, *sequence, (from, into)).await?;
+        } else {
+            let aliases = aliases::named_by(transaction, namespace_id, run).await?;
+            write_changes(transaction, namespace_id, &Changes::of(run, &aliases)).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn write_changes(
     transaction: &Transaction<'_>,
     namespace_id: i64,
     changes: &Changes<'_>,

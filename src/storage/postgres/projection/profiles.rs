@@ -77,6 +77,19 @@ struct Set {
 }
 
 impl Set {
+    /// What holds for this user when another is merged into it.
+    fn merged_with(self, other: Self) -> Self {
+        let attributes = match (self.attributes, other.attributes) {
+            (Some(own), Some(others)) => Some(own.completed_with(&others)),
+            (own, others) => own.or(others),
+        };
+        let rules = match (self.rules, other.rules) {
+            (Some(own), Some(others)) => Some(own.merged_with(&others)),
+            (own, others) => own.or(others),
+        };
+        Self { attributes, rules }
+    }
+
     fn after(self, updates: &[(Timestamp, &UserUpdate)]) -> Self {
         updates.iter().fold(self, |mut set, (at, update)| {
             if !update.attributes.is_empty() {
@@ -90,6 +103,38 @@ impl Set {
         })
     }
 }
+
+/// The row of one user goes over into that of another, which has it all then.
+const MERGE: &str = "
+    WITH moved AS (
+        DELETE FROM profiles WHERE namespace_id = $1 AND user_id = $2 RETURNING *
+    )
+    INSERT INTO profiles (
+        namespace_id, user_id, attributes, rules, first_seen, last_seen,
+        impressions, clicks, likes, dislikes, shares, saves, purchases, dwells, skips, hides,
+        ratings, decisions, updated_sequence
+    )
+    SELECT namespace_id, $3, $5::text::jsonb, $6::text::jsonb, first_seen, last_seen,
+        impressions, clicks, likes, dislikes, shares, saves, purchases, dwells, skips, hides,
+        ratings, decisions, $4
+    FROM moved
+    ON CONFLICT (namespace_id, user_id) DO UPDATE SET
+        attributes = excluded.attributes,
+        rules = excluded.rules,
+        first_seen = least(profiles.first_seen, excluded.first_seen),
+        last_seen = greatest(profiles.last_seen, excluded.last_seen),
+        impressions = profiles.impressions + excluded.impressions,
+        clicks = profiles.clicks + excluded.clicks,
+        likes = profiles.likes + excluded.likes,
+        dislikes = profiles.dislikes + excluded.dislikes,
+        shares = profiles.shares + excluded.shares,
+        saves = profiles.saves + excluded.saves,
+        purchases = profiles.purchases + excluded.purchases,
+        dwells = profiles.dwells + excluded.dwells,
+        skips = profiles.skips + excluded.skips,
+        hides = profiles.hides + excluded.hides,
+        ratings = profiles.ratings + excluded.ratings,
+        decisions = profiles.decisions + excluded.decisions";
 
 /// The parameters of [`UPSERT`], by column.
 #[derive(Default)]
@@ -129,7 +174,7 @@ pub async fn change(
     Ok(())
 }
 
-/// What the rows of the users with updates hold. What is not as it was written counts as unset.
+/// What the rows of the users with updates hold.
 async fn set_before(
     transaction: &Transaction<'_>,
     namespace_id: i64,
@@ -137,10 +182,19 @@ async fn set_before(
 ) -> Result<BTreeMap<String, Set>, Error> {
     let updated = changes.iter().filter(|(_, change)| !change.updates.is_empty());
     let updated: Vec<&str> = updated.map(|(user_id, _)| user_id.as_ref()).collect();
-    if updated.is_empty() {
+    set_of(transaction, namespace_id, &updated).await
+}
+
+/// What the rows of some users hold. What is not as it was written counts as unset.
+async fn set_of(
+    transaction: &Transaction<'_>,
+    namespace_id: i64,
+    user_ids: &[&str],
+) -> Result<BTreeMap<String, Set>, Error> {
+    if user_ids.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let rows = transaction.query(SET, &[&namespace_id, &updated]).await?;
+    let rows = transaction.query(SET, &[&namespace_id, &user_ids]).await?;
     let set = rows.into_iter().map(|row| {
         let (attributes, rules): (Option<String>, Option<String>) =
             (row.try_get(1)?, row.try_get(2)?);
@@ -149,6 +203,27 @@ async fn set_before(
         Ok((row.try_get(0)?, Set { attributes, rules }))
     });
     set.collect()
+}
+
+/// Merges the row of a user into that of another, if there is one.
+pub async fn merge(
+    transaction: &Transaction<'_>,
+    namespace_id: i64,
+    (from, into): (&str, &str),
+    sequence: i64,
+) -> Result<(), Error> {
+    let mut set = set_of(transaction, namespace_id, &[from, into]).await?;
+    let mut take = |user_id: &str| set.remove(user_id).unwrap_or_default();
+    let merged = take(into).merged_with(take(from));
+    let (attributes, rules) =
+        (merged.attributes.as_ref().map(object), merged.rules.as_ref().map(rules_json));
+    let parameters: [&(dyn ToSql + Sync); 6] =
+        [&namespace_id, &from, &into, &sequence, &attributes, &rules];
+    transaction.execute(MERGE, &parameters).await?;
+    let update = "UPDATE profiles SET updated_sequence = $3
+        WHERE namespace_id = $1 AND user_id = $2";
+    transaction.execute(update, &[&namespace_id, &into, &sequence]).await?;
+    Ok(())
 }
 
 impl<'a> Columns<'a> {

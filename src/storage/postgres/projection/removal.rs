@@ -16,13 +16,14 @@ use engine::domain::Timestamp;
 const ROWS_PER_STEP: i64 = 5_000;
 
 /// The tables with the columns that, together with the namespace, name their rows.
-const TABLES: [(&str, &str); 6] = [
+const TABLES: [(&str, &str); 7] = [
     ("interactions", "sequence"),
     ("decisions", "sequence"),
     ("models", "sequence"),
     ("settings", "sequence"),
     ("items", "item_id"),
     ("profiles", "user_id"),
+    ("user_aliases", "user_id"),
 ];
 
 /// Removes some of the rows of a deleted namespace, with the last its position.

@@ -110,7 +110,7 @@ fn a_vector_of_another_length_and_a_pinned_item_are_not_learnt() {
     let rows = [shown(1, vec![]), shown(2, vec![1.0]), shown(3, vec![1.0, 0.5])];
     let mut world = world();
     world.ranker = Ranker::new(2);
-    world.decision = PendingDecision::new(1, 0, &rows, 2);
+    world.decision = PendingDecision::new(1, UserKey::of(0), &rows, 2);
     assert!(world.decision.is_whole());
     for item in [1, 2] {
         assert!(world.credit(item, 1.0, Weight::FULL));
@@ -158,7 +158,7 @@ proptest! {
             .collect();
         let mut world = world();
         world.ranker = Ranker::new(2);
-        world.decision = PendingDecision::new(1, 0, &shown, 2);
+        world.decision = PendingDecision::new(1, UserKey::of(0), &shown, 2);
         let bytes = world.decision.bytes() + 4 * rows.len() as u64;
         world.begin(&examination);
         for (item, reward, left) in credits {

@@ -182,3 +182,36 @@ proptest! {
         assert_is_whole(&history);
     }
 }
+
+#[test]
+fn the_history_of_two_ids_holds_the_items_of_both_in_the_order_of_time() {
+    let (mut one, mut other) = (History::default(), History::default());
+    for (item, at) in [(1, 500_000), (2, 900_000), (3, 100_000)] {
+        click(&mut one, item, at);
+    }
+    for (item, at) in [(4, 700_000), (1, 950_000), (5, 500_000)] {
+        click(&mut other, item, at);
+    }
+    let both = one.merged_with(&other, GAP);
+    assert_eq!(items(&both), [3, 5, 4, 2, 1]);
+    assert_eq!(find(&both, 1).map(Consumption::sessions), Some(2));
+    assert_eq!(other.merged_with(&one, GAP), both);
+    assert_eq!(one.merged_with(&History::default(), GAP), one);
+    assert_is_whole(&both);
+}
+
+#[test]
+fn two_full_histories_become_one_with_the_strongest_and_newest_of_both() {
+    let (mut old, mut new) = (History::default(), History::default());
+    for number in 0..HISTORY_MAX as u32 {
+        let kind = if number < 100 { InteractionType::Hide } else { InteractionType::Click };
+        let confidence = if number < 100 { -1.0 } else { 1.0 };
+        fold(&mut old, number, &evidence(kind, confidence, 1_000 + i64::from(number)));
+        click(&mut new, 10_000 + number, 50_000 + i64::from(number));
+    }
+    let both = new.merged_with(&old, GAP);
+    assert_eq!(both.entries().len(), HISTORY_MAX);
+    assert_eq!(both.hidden().count(), 100, "what was hidden stays so");
+    assert!(both.entries().iter().filter(|entry| entry.item.get() >= 10_000).count() > 2_000);
+    assert_is_whole(&both);
+}

@@ -100,6 +100,12 @@ impl Ask {
         self.include_seen(true)
     }
 
+    /// No item more often than this in 24 hours.
+    pub fn capped(mut self, times: u32) -> Self {
+        self.filter.frequency_cap_per_day = times;
+        self
+    }
+
     pub fn topic(mut self, topic: &str) -> Self {
         self.filter.topics.push(topic.into());
         self.filter.topics.sort_unstable();
@@ -280,7 +286,7 @@ impl World {
             eligible: &eligible,
             values,
             now,
-            seed_key: &draw_key(&ask.user, now),
+            seed_key: &draw_key(view.user_key(&ask.user), now),
             give_up: &give_up,
         };
         let baseline = ask.popular.then_some(Baseline::Popular);

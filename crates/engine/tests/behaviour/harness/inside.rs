@@ -4,6 +4,7 @@ use engine::domain::ListOrigin;
 
 use super::Answer;
 use super::Ask;
+use super::Kind;
 use super::Strategy;
 use super::World;
 
@@ -35,6 +36,27 @@ impl World {
             (view.topic_name(topic).expect("a known topic").to_owned(), f64::from(stored * scale))
         };
         user.topics.entries().iter().map(weight).collect()
+    }
+
+    /// Users that the state knows.
+    pub fn users_known(&self) -> usize {
+        self.view().users_len()
+    }
+
+    /// How often a user did something of a kind.
+    pub fn times(&self, user: &str, kind: Kind) -> u32 {
+        let view = self.view();
+        view.user_index(user).map_or(0, |user| view.user(user).counts[kind.index()])
+    }
+
+    /// The ids that were merged into a user, the latest first.
+    pub fn merged_ids(&self, user: &str) -> Vec<&str> {
+        self.view().aliases().of(user).collect()
+    }
+
+    /// Names the whole state.
+    pub fn digest(&self) -> [u8; 32] {
+        self.view().digest()
     }
 
     /// Rewards that the ranker was taught.

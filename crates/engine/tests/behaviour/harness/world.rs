@@ -124,6 +124,11 @@ impl World {
         self.record(Record::UserUpdated(UserUpdate { user_id: user_id(user), attributes, rules }));
     }
 
+    /// Two ids of one person are one user from now on.
+    pub fn merge(&mut self, from: &str, into: &str) {
+        self.record(Record::UsersMerged { from: user_id(from), into: user_id(into) });
+    }
+
     pub fn happens(&mut self, event: Event) {
         let record = self.interaction(event);
         self.record(record);
