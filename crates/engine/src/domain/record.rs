@@ -10,6 +10,7 @@ use crate::domain::ids::ItemId;
 use crate::domain::ids::UserId;
 use crate::domain::interaction::Interaction;
 use crate::domain::item::Item;
+use crate::domain::item_patch::ItemPatch;
 use crate::domain::sequence::Sequence;
 use crate::domain::settings::Settings;
 use crate::domain::takeover::TakeoverChange;
@@ -21,6 +22,7 @@ pub enum Record {
     Interaction(Interaction),
     Decision(Decision),
     ItemUpserted(Item),
+    ItemPatched(ItemPatch),
     ItemDeleted(ItemId),
     UserAttributesSet {
         user_id: UserId,
@@ -43,6 +45,7 @@ impl Record {
             Self::ArmRewarded(reward) => Some(reward.event_id.as_str()),
             Self::Decision(_)
             | Self::ItemUpserted(_)
+            | Self::ItemPatched(_)
             | Self::ItemDeleted(_)
             | Self::UserAttributesSet { .. }
             | Self::SettingsSet(_)

@@ -66,7 +66,9 @@ impl Engine {
                 self.solve_new_items();
             }
         }
-        if !batch.is_empty() {
+        if let Some(last) = batch.last() {
+            // Requests come at about this time.
+            self.view.postings.showing.move_to(last.recorded_at);
             self.view.keep_leaders();
             self.view.top_lists = Arc::default();
         }
@@ -82,6 +84,7 @@ impl Engine {
             }
             Record::Decision(decision) => self.apply_decision(decision, at, effects),
             Record::ItemUpserted(item) => self.upsert_item(item, record.sequence, at),
+            Record::ItemPatched(patch) => self.patch_item(patch, record.sequence, at),
             Record::ItemDeleted(item_id) => self.delete_item(item_id, at),
             Record::UserAttributesSet { user_id, attributes } => {
                 self.set_attributes(user_id.as_str(), attributes, record.sequence);
