@@ -54,6 +54,7 @@ const MODEL_PUBLISHED: u8 = 7;
 const ARM_SELECTED: u8 = 8;
 const ARM_REWARDED: u8 = 9;
 const TAKEOVER_CHANGED: u8 = 10;
+const ITEM_PATCHED: u8 = 11;
 
 /// Begins a payload in `out`, which is emptied.
 pub fn begin(out: &mut Vec<u8>, base: Timestamp) {
@@ -73,6 +74,7 @@ fn kind(record: &Record) -> u8 {
         Record::Interaction(_) => INTERACTION,
         Record::Decision(_) => DECISION,
         Record::ItemUpserted(_) => ITEM_UPSERTED,
+        Record::ItemPatched(_) => ITEM_PATCHED,
         Record::ItemDeleted(_) => ITEM_DELETED,
         Record::UserAttributesSet { .. } => USER_ATTRIBUTES_SET,
         Record::SettingsSet(_) => SETTINGS_SET,
@@ -88,6 +90,7 @@ fn put_body(out: &mut Vec<u8>, record: &Record, base: Timestamp) {
         Record::Interaction(interaction) => interaction::put(out, interaction, base),
         Record::Decision(decision) => decision::put(out, decision, base),
         Record::ItemUpserted(item) => item::put(out, item, base),
+        Record::ItemPatched(patch) => item::put_patch(out, patch, base),
         Record::ItemDeleted(item_id) => put_text(out, item_id.as_str()),
         Record::UserAttributesSet { user_id, attributes } => {
             put_text(out, user_id.as_str());
@@ -157,6 +160,7 @@ fn read_body(kind: u8, body: &mut Reader<'_>, base: Timestamp) -> Result<Record,
         INTERACTION => interaction::read(body, base).map(Record::Interaction),
         DECISION => decision::read(body, base).map(Record::Decision),
         ITEM_UPSERTED => item::read(body, base).map(Record::ItemUpserted),
+        ITEM_PATCHED => item::read_patch(body, base).map(Record::ItemPatched),
         ITEM_DELETED => body.parsed(ItemId::parse).map(Record::ItemDeleted),
         USER_ATTRIBUTES_SET => {
             let user_id = body.parsed(UserId::parse)?;
@@ -182,7 +186,7 @@ fn read_body(kind: u8, body: &mut Reader<'_>, base: Timestamp) -> Result<Record,
         TAKEOVER_CHANGED => takeover::read_change(body).map(Record::TakeoverChanged),
         0 => Err(Fault::damaged("a record has no kind")),
         newer => {
-            let (found, known) = (newer.into(), TAKEOVER_CHANGED.into());
+            let (found, known) = (newer.into(), ITEM_PATCHED.into());
             Err(Fault::TooNew { what: "log record kind", found, known })
         }
     }

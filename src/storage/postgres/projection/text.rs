@@ -4,12 +4,15 @@
 //!   hold U+FFFD instead; the log keeps what was sent.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use serde_json::Map;
 use serde_json::Value;
 
 use engine::domain::AttributeValue;
 use engine::domain::Attributes;
+use engine::domain::LanguageTag;
+use engine::domain::LocalizedText;
 
 pub fn storable(text: &str) -> Cow<'_, str> {
     if text.contains('\0') {
@@ -29,6 +32,19 @@ pub fn object(attributes: &Attributes) -> String {
     let members =
         attributes.iter().map(|(name, attribute)| (storable(name).into_owned(), value(attribute)));
     Value::Object(members.collect::<Map<_, _>>()).to_string()
+}
+
+/// Texts by language as an object; `None` when there are none.
+pub fn localized_json(localized: &BTreeMap<LanguageTag, LocalizedText>) -> Option<String> {
+    let members = localized.iter().map(|(tag, text)| {
+        let text = serde_json::json!({
+            "title": storable(&text.title),
+            "content": storable(&text.content),
+        });
+        (tag.as_str().to_owned(), text)
+    });
+    let object = Value::Object(members.collect::<Map<_, _>>());
+    (!localized.is_empty()).then(|| object.to_string())
 }
 
 fn value(attribute: &AttributeValue) -> Value {
@@ -53,8 +69,6 @@ fn number_value(number: f64) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
 
     fn json(name: &str, value: AttributeValue) -> String {
