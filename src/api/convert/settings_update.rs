@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use prost_types::FieldMask;
 
+use super::mask::named;
 use super::settings::settings;
 use super::settings_fields::names_of;
 use super::settings_fields::only;
@@ -12,11 +13,6 @@ use crate::proto;
 use crate::service;
 use engine::domain::Settings;
 use engine::domain::Violation;
-use engine::domain::Violations;
-use engine::domain::limits;
-
-/// Characters of a path that are told when it names nothing.
-const PATH_CHARS: usize = 64;
 
 /// A change of settings, to be made from those in force.
 #[derive(Debug)]
@@ -36,27 +32,13 @@ pub fn settings_update(
     mask: Option<FieldMask>,
 ) -> Result<SettingsUpdate, Vec<Violation>> {
     let (message, mask) = (message.unwrap_or_default(), mask.unwrap_or_default());
-    if mask.paths.len() > limits::MASK_PATHS {
-        let reason = format!("must hold at most {} paths", limits::MASK_PATHS);
-        return Err(vec![Violation::new("update_mask", reason)]);
-    }
-    let mut violations = Violations::default();
-    let mut names = BTreeSet::new();
-    for (index, path) in mask.paths.iter().enumerate() {
-        match names_of(path) {
-            Some(named) => names.extend(named),
-            None => {
-                let path: String = path.chars().take(PATH_CHARS).collect();
-                let reason = format!("names no setting: {path:?}");
-                violations.add(format!("update_mask.paths[{index}]"), reason);
-            }
-        }
-    }
+    let named = named(&mask, "setting", names_of)?;
+    let mut names: BTreeSet<String> = named.into_iter().flatten().collect();
     if mask.paths.is_empty() {
         names = set_names(&message);
     }
     let message = only(&message, |name| names.contains(name));
-    violations.finish(SettingsUpdate { names, message })
+    Ok(SettingsUpdate { names, message })
 }
 
 impl SettingsUpdate {
@@ -77,6 +59,7 @@ impl SettingsUpdate {
 mod tests {
     use super::*;
     use engine::domain::Strategy;
+    use engine::domain::limits;
 
     use proto::InteractionType as Kind;
 

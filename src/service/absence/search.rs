@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use super::Alteration;
 use super::Cause;
 use super::Finding;
+use super::alteration::is_beyond_requests;
 use super::sentence;
 use crate::service::blocking::Expiry;
 use crate::service::error::Error;
@@ -54,6 +55,9 @@ pub fn suggestions(
     expiry: &Expiry,
 ) -> Result<Vec<Suggestion>, Error> {
     if matches!(finding.cause, Cause::Present | Cause::UnknownItem | Cause::NotInCatalogue) {
+        return Ok(Vec::new());
+    }
+    if finding.exclusions.iter().any(|&rule| is_beyond_requests(rule)) {
         return Ok(Vec::new());
     }
     let mut required: Vec<Alteration> =

@@ -5,6 +5,7 @@ use super::Alteration;
 use super::Cause;
 use super::Gap;
 use engine::Exclusion;
+use engine::domain::Withheld;
 
 /// Differences that are named.
 const DIFFERENCES: usize = 2;
@@ -72,8 +73,10 @@ fn exclusion(rule: Exclusion) -> &'static str {
         Exclusion::SeenCooldown => "the user had it within `seen_cooldown`",
         Exclusion::SeenAfterSessions => "the user had it `seen_after_sessions` times",
         Exclusion::FrequencyCap => "it was shown `frequency_cap_per_day` times in 24 hours",
-        Exclusion::Hidden => "the user hid it",
-        Exclusion::NotYetPublished => "it is not published yet",
+        Exclusion::HiddenByUser => "the user hid it",
+        Exclusion::Withheld(Withheld::Hidden) => "it is a hidden item",
+        Exclusion::Withheld(Withheld::NotYetPublished) => "it is not published yet",
+        Exclusion::Withheld(Withheld::Expired) => "it has expired",
     }
 }
 
@@ -109,8 +112,10 @@ fn field(rule: Exclusion) -> &'static str {
         Exclusion::SeenCooldown => "seen_cooldown",
         Exclusion::SeenAfterSessions => "seen_after_sessions",
         Exclusion::FrequencyCap => "frequency_cap_per_day",
-        Exclusion::Hidden => "what the user hid",
-        Exclusion::NotYetPublished => "the time of its publication",
+        Exclusion::HiddenByUser => "what the user hid",
+        Exclusion::Withheld(Withheld::Hidden) => "hidden",
+        Exclusion::Withheld(Withheld::NotYetPublished) => "published_at",
+        Exclusion::Withheld(Withheld::Expired) => "expires_at",
     }
 }
 
