@@ -17,6 +17,7 @@ mod evaluation;
 mod explain;
 mod harness;
 mod ingest;
+mod items;
 mod model;
 mod namespaces;
 mod off_policy;
