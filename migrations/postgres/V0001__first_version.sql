@@ -297,7 +297,15 @@ CREATE TABLE items (
     -- Language of title and content, the primary subtag of BCP 47 (de, en); NULL when the
     -- item says none.
     language text,
-    -- Sequence of the record that described it last.
+    -- Whether it is kept and learnt from, and never shown.
+    hidden boolean NOT NULL,
+    -- From when on it is not shown; NULL: never.
+    expires_at timestamptz,
+    -- Whether the service made its embedding of its texts.
+    embedding_is_computed boolean NOT NULL,
+    -- "title" and "content" in other languages, by their BCP 47 tags; NULL when there are none.
+    localized jsonb,
+    -- Sequence of the record that described or changed it last.
     updated_sequence bigint NOT NULL,
     -- When that record was appended to the log.
     updated_at timestamptz NOT NULL,

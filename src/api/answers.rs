@@ -10,6 +10,7 @@ use crate::service::ProfilePart;
 use crate::service::ProfileReport;
 use engine::SimilarItem;
 use engine::View;
+use engine::domain::LanguageTag;
 use engine::domain::Strategy;
 use engine::domain::Timestamp;
 
@@ -101,11 +102,16 @@ fn preferences(parts: Vec<ProfilePart>) -> Vec<proto::Preference> {
     parts.into_iter().map(preference).collect()
 }
 
-pub fn similar_item(view: &View, similar: SimilarItem) -> proto::SimilarItem {
+/// With the title for readers of the language.
+pub fn similar_item(
+    view: &View,
+    similar: SimilarItem,
+    language: Option<&LanguageTag>,
+) -> proto::SimilarItem {
     let item = view.entry(similar.index).item.as_ref();
     proto::SimilarItem {
         item_id: view.item_id(similar.index).unwrap_or_default().to_owned(),
-        title: item.map_or_else(String::new, |item| item.title.clone()),
+        title: item.map_or_else(String::new, |item| item.title_in(language).to_owned()),
         score: similar.score,
         components: by_name(similar.components),
     }

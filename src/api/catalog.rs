@@ -27,6 +27,8 @@ use crate::service;
 use crate::service::Service;
 use engine::View;
 use engine::domain::Item;
+use engine::domain::ItemMask;
+use engine::domain::ItemPatch;
 use engine::domain::Record;
 use engine::domain::Violation;
 use engine::domain::limits;
@@ -42,10 +44,13 @@ impl CatalogApi {
         Self { service }
     }
 
+    /// Checks the items of one message; the good ones become records. `view`: where a mask is, what
+    /// the items are that it changes.
     fn check(
         intake: &mut Intake,
         items: Vec<proto::Item>,
-        dimension: usize,
+        mask: Option<&ItemMask>,
+        view: &View,
         records: &mut Vec<Record>,
     ) -> Result<(), Status> {
         if items.len() > limits::STREAM_MESSAGE_ITEMS {
@@ -54,10 +59,14 @@ impl CatalogApi {
                 format!("must hold at most {} entries", limits::STREAM_MESSAGE_ITEMS),
             )]));
         }
+        let dimension = view.settings().embedding_dimension as usize;
         for item in items {
             let item_id = item.item_id.clone();
-            let checked = convert::item(item, dimension);
-            records.extend(intake.take(|| item_id, checked.map(Record::ItemUpserted)));
+            let checked = match mask {
+                None => convert::item(item, dimension).map(Record::ItemUpserted),
+                Some(mask) => patch(item, mask, view).map(Record::ItemPatched),
+            };
+            records.extend(intake.take(|| item_id, checked));
         }
         intake.check_rejections()
     }
@@ -74,14 +83,22 @@ impl CatalogApi {
         S: Stream<Item = Result<proto::UpsertItemsRequest, Status>> + Unpin,
     {
         let namespace = namespace(&self.service, &first.namespace).await?;
-        // The embedding dimension is a setting, hence known once the log is applied.
-        let view = durable_view(&namespace, time).await;
-        let dimension = view.settings().embedding_dimension as usize;
+        let mask = convert::item_mask(first.update_mask.clone()).map_err(status::invalid)?;
+        // Settings and items are known once the log is applied.
+        match first.min_watermark {
+            0 => _ = durable_view(&namespace, time).await,
+            sequence => _ = namespace.view_at(sequence, time.timeout()).await?,
+        }
+        let paths = first.update_mask.clone();
         let mut intake = Intake::default();
         let mut producer = Producer::new(self.service.clone(), namespace.clone());
         let check = |message: proto::UpsertItemsRequest, records: &mut Vec<Record>| {
             check_same_namespace(&namespace, &message.namespace)?;
-            Self::check(&mut intake, message.items, dimension, records)
+            if message.update_mask.is_some() && message.update_mask != paths {
+                let reason = "must be unset or that of the first message";
+                return Err(status::invalid(vec![Violation::new("update_mask", reason)]));
+            }
+            Self::check(&mut intake, message.items, mask.as_ref(), &namespace.view(), records)
         };
         let read = producer.take_in(first, rest, draining, check).await;
         let (counts, ended) = producer.finish(read, &intake).await;
@@ -94,6 +111,22 @@ impl CatalogApi {
             last_sequence: counts.last_sequence,
         })
     }
+}
+
+/// The changes of an item of the view.
+///
+/// # Errors
+/// Every named field that breaks the contract, of the change or of the item with it.
+fn patch(message: proto::Item, mask: &ItemMask, view: &View) -> Result<ItemPatch, Vec<Violation>> {
+    let dimension = view.settings().embedding_dimension as usize;
+    let patch = convert::item_patch(message, mask, dimension)?;
+    let entry = view.catalogue_item(patch.item_id().as_str());
+    let Some(item) = entry.and_then(|entry| entry.item.as_ref()) else {
+        let reason = "must be in the catalogue: an update_mask changes items and adds none";
+        return Err(vec![Violation::new("item_id", reason)]);
+    };
+    patch.applied_to(item)?;
+    Ok(patch)
 }
 
 /// What to list.
@@ -148,9 +181,10 @@ impl CatalogService for CatalogApi {
         request: Request<proto::BatchUpsertItemsRequest>,
     ) -> Result<Response<proto::BatchUpsertItemsResponse>, Status> {
         let time = CallTime::of_request(&request);
-        let proto::BatchUpsertItemsRequest { namespace, items } = request.into_inner();
+        let proto::BatchUpsertItemsRequest { namespace, items, update_mask, min_watermark } =
+            request.into_inner();
         convert::batch("items", items.len()).map_err(status::invalid)?;
-        let only = proto::UpsertItemsRequest { namespace, items };
+        let only = proto::UpsertItemsRequest { namespace, items, update_mask, min_watermark };
         // A running call is carried out to its end while the service drains.
         let draining = CancellationToken::new();
         let upserted = self.upsert(time, only, tokio_stream::empty(), &draining).await?;

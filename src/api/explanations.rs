@@ -13,6 +13,8 @@ use engine::OnboardingItem;
 use engine::ReasonKind;
 use engine::SourceTrace;
 use engine::View;
+use engine::domain::LanguageTag;
+use engine::domain::Withheld;
 
 pub fn reason(words: ReasonInWords) -> proto::ReasonDetail {
     let reason = words.reason;
@@ -102,8 +104,10 @@ fn filter_rule(exclusion: Exclusion) -> proto::FilterRule {
         Exclusion::BlockedItem => Message::UserBlockedItem,
         Exclusion::BlockedSource => Message::UserBlockedSource,
         Exclusion::BlockedTopic => Message::UserBlockedTopic,
-        Exclusion::Hidden => Message::Hidden,
-        Exclusion::NotYetPublished => Message::NotYetPublished,
+        Exclusion::HiddenByUser => Message::HiddenByUser,
+        Exclusion::Withheld(Withheld::Hidden) => Message::HiddenItem,
+        Exclusion::Withheld(Withheld::NotYetPublished) => Message::NotYetPublished,
+        Exclusion::Withheld(Withheld::Expired) => Message::Expired,
     }
 }
 
@@ -187,7 +191,11 @@ fn request_change(alteration: Alteration) -> proto::RequestChange {
     proto::RequestChange { change: Some(change) }
 }
 
-pub fn onboarding(view: &View, items: Vec<OnboardingItem>) -> proto::OnboardingItemsResponse {
+pub fn onboarding(
+    view: &View,
+    items: Vec<OnboardingItem>,
+    language: Option<&LanguageTag>,
+) -> proto::OnboardingItemsResponse {
     let item = |picked: OnboardingItem| {
         let item = view.entry(picked.index).item.as_ref();
         let topics = item.map_or_else(Vec::new, |item| item.topics.clone());
@@ -200,7 +208,7 @@ pub fn onboarding(view: &View, items: Vec<OnboardingItem>) -> proto::OnboardingI
         };
         proto::OnboardingItem {
             item_id: view.item_id(picked.index).unwrap_or_default().to_owned(),
-            title: item.map_or_else(String::new, |item| item.title.clone()),
+            title: item.map_or_else(String::new, |item| item.title_in(language).to_owned()),
             topics,
             gain: picked.gain,
             familiarity: picked.familiarity,

@@ -228,7 +228,8 @@ impl PersonalizationService for PersonalizationApi {
         let time = CallTime::of_request(&request);
         let message = request.into_inner();
         let item_id = convert::item_id(&message.item_id).map_err(status::invalid)?;
-        let results = convert::results(message.max_results).map_err(status::invalid)?;
+        let (results, language) =
+            convert::similar(message.max_results, &message.language).map_err(status::invalid)?;
         let (service, required) = (&self.service, RequiredView::Newest);
         let admitted = Admitted::new(service, time, &message.namespace, required).await?;
         let index = admitted.view.item_index(item_id.as_str());
@@ -236,7 +237,7 @@ impl PersonalizationService for PersonalizationApi {
         let now = service.clock.now();
         let similar = admitted.read(service, move |view, _| {
             let similar = engine::similar_items(view, index, now, results).into_iter();
-            similar.map(|item| answers::similar_item(view, item)).collect()
+            similar.map(|item| answers::similar_item(view, item, language.as_ref())).collect()
         });
         Ok(Response::new(proto::SimilarItemsResponse { items: similar.await? }))
     }
@@ -272,11 +273,11 @@ impl PersonalizationService for PersonalizationApi {
         let admitted = Admitted::new(&self.service, time, &message.namespace, required).await?;
         let Admitted { view, deadline, .. } = admitted;
         let checked = convert::onboarding(message, view.request_settings());
-        let (filter, positions) = checked.map_err(status::invalid)?;
+        let (filter, positions, language) = checked.map_err(status::invalid)?;
         let now = self.service.clock.now();
         let items =
             self.service.onboarding_items(view.clone(), filter, now, positions, deadline).await?;
-        Ok(Response::new(explanations::onboarding(&view, items)))
+        Ok(Response::new(explanations::onboarding(&view, items, language.as_ref())))
     }
 
     async fn update_user(

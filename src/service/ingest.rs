@@ -93,8 +93,7 @@ impl Service {
         let now = self.clock.now();
         self.limiter.admit_events(&namespace.rates, records.len(), now).await?;
         if let Some(embedder) = &self.embedder {
-            let dimension = namespace.view().settings().embedding_dimension as usize;
-            embedder.fill(&mut records, dimension).await?;
+            embedder.fill(&mut records, &namespace.view()).await?;
         }
         let positions = 0_u32..;
         let named = positions.zip(&records).filter_map(|(position, record)| {

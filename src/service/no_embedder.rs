@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::error::Error;
 use crate::storage::Cache;
 use crate::telemetry::Metrics;
+use engine::View;
 use engine::domain::Record;
 
 /// Why there is no model.
@@ -43,7 +44,7 @@ impl Embedder {
         Self(model)
     }
 
-    pub async fn fill(&self, _records: &mut [Record], _dimension: usize) -> Result<(), Error> {
+    pub async fn fill(&self, _records: &mut [Record], _view: &View) -> Result<(), Error> {
         match *self.0 {}
     }
 }

@@ -36,6 +36,7 @@ use engine::domain::Decision;
 use engine::domain::DecisionId;
 use engine::domain::Item;
 use engine::domain::ItemId;
+use engine::domain::LanguageTag;
 use engine::domain::ListOrigin;
 use engine::domain::Timestamp;
 use engine::domain::UserId;
@@ -89,6 +90,8 @@ pub struct PersonalizeCall {
     pub location: Option<Box<str>>,
     /// Of the context of the request.
     pub attributes: Attributes,
+    /// Of the titles in the answer.
+    pub language: Option<LanguageTag>,
     /// The order of the caller, if it has one; no item twice.
     pub baseline: Option<BaselineOrder>,
     pub explain: bool,
@@ -242,11 +245,11 @@ fn answer(
     work_out(namespace, view, &call, request.is_there(), give_up, personal, |list| {
         let decision = decision(view, &call, &list, request, remembered);
         let origin = list.ranked.trial.as_ref().map_or(ListOrigin::Ranker, |trial| trial.origin);
+        let language = call.language.as_ref();
         let items = list.ranked.items.into_iter();
+        let items = items.map(|item| recommendation(view, list.candidates, item, language));
         let answer = Answer {
-            recommendations: items
-                .map(|item| recommendation(view, list.candidates, item))
-                .collect(),
+            recommendations: items.collect(),
             origin,
             model_version: view.model_version(),
             watermark: view.watermark(),
@@ -257,14 +260,20 @@ fn answer(
     })
 }
 
-fn recommendation(view: &View, candidates: &[Candidate<'_>], ranked: RankedItem) -> Recommendation {
+fn recommendation(
+    view: &View,
+    candidates: &[Candidate<'_>],
+    ranked: RankedItem,
+    language: Option<&LanguageTag>,
+) -> Recommendation {
+    let reasons = ranked.reasons.into_iter().map(|reason| in_words(view, reason, language));
     let item = item_of(&candidates[ranked.candidate]);
     Recommendation {
         item_id: item.item_id.clone(),
-        title: item.title.clone(),
+        title: item.title_in(language).to_owned(),
         score: ranked.score,
         propensity: ranked.propensity,
         components: ranked.components,
-        reasons: ranked.reasons.into_iter().map(|reason| in_words(view, reason)).collect(),
+        reasons: reasons.collect(),
     }
 }

@@ -3,6 +3,7 @@
 use engine::Reason;
 use engine::ReasonKind;
 use engine::View;
+use engine::domain::LanguageTag;
 
 /// A reason as a sentence, with what it is made of.
 #[derive(Debug, Clone, PartialEq)]
@@ -14,10 +15,11 @@ pub struct ReasonInWords {
     pub cause_title: String,
 }
 
-pub fn in_words(view: &View, reason: Reason) -> ReasonInWords {
+/// The title of the causing item is that for readers of the language.
+pub fn in_words(view: &View, reason: Reason, language: Option<&LanguageTag>) -> ReasonInWords {
     let cause_id = reason.item.and_then(|item| view.item_id(item)).unwrap_or_default().to_owned();
     let item = reason.item.and_then(|item| view.entry(item).item.as_ref());
-    let cause_title = item.map_or_else(String::new, |item| item.title.clone());
+    let cause_title = item.map_or_else(String::new, |item| item.title_in(language).to_owned());
     let cause = if cause_title.is_empty() { &cause_id } else { &cause_title };
     let text = text(&reason, Some(cause.as_str()).filter(|cause| !cause.is_empty()));
     ReasonInWords { text, reason, cause_id, cause_title }

@@ -128,17 +128,7 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_seconds(1_700_000_000);
 
     fn item(item_id: &str, title: &str) -> Item {
-        Item {
-            item_id: ItemId::parse(item_id).unwrap(),
-            title: title.to_owned(),
-            content: String::new(),
-            topics: Vec::new(),
-            source: None,
-            published_at: None,
-            embedding: Vec::new(),
-            attributes: Default::default(),
-            language: None,
-        }
+        Item { title: title.to_owned(), ..Item::new(ItemId::parse(item_id).unwrap()) }
     }
 
     fn catalogue() -> Arc<View> {
@@ -186,6 +176,7 @@ mod tests {
             device_type: None,
             location: None,
             attributes: Attributes::default(),
+            language: None,
             baseline: None,
             explain: false,
             variant: None,

@@ -28,8 +28,8 @@ use engine::RankRequest;
 use engine::Ranked;
 use engine::RequestContext;
 use engine::Retrieval;
-use engine::SparseVector;
 use engine::Supply;
+use engine::TermVectors;
 use engine::View;
 use engine::domain::BaselineOrder;
 use engine::domain::Item;
@@ -221,7 +221,7 @@ fn boosts(view: &View, call: &PersonalizeCall) -> Vec<Boost> {
 #[derive(Default)]
 struct Pool {
     indices: Vec<ItemIndex>,
-    inline: Vec<(Option<ItemIndex>, Entry, SparseVector)>,
+    inline: Vec<(Option<ItemIndex>, Entry, TermVectors)>,
     unknown: Vec<String>,
 }
 

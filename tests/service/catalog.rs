@@ -226,6 +226,7 @@ async fn an_empty_stream_of_items_is_answered_and_a_foreign_namespace_ends_one()
     let message = |namespace: &str, id: &str| UpsertItemsRequest {
         namespace: namespace.to_owned(),
         items: vec![item(id)],
+        ..Default::default()
     };
     let messages = vec![message("", "x"), message("other", "y")];
     let refused = client.upsert_items(tokio_stream::iter(messages)).await.unwrap_err();

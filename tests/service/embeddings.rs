@@ -6,6 +6,7 @@ use personalization::proto::Item;
 use crate::harness::Api;
 use crate::harness::Server;
 use crate::harness::get;
+use crate::items::change;
 
 fn model_dir() -> String {
     std::env::var("TEST_EMBEDDING_MODEL_DIR").expect(
@@ -70,6 +71,27 @@ async fn items_without_an_embedding_get_one_of_their_text_and_keep_it_without_th
     assert_eq!(embedding(&api, "toys").await, toys);
     api.upsert(vec![film("later", titles[1].1)]).await;
     assert!(embedding(&api, "later").await.is_empty());
+}
+
+#[tokio::test]
+async fn a_computed_embedding_follows_a_change_of_the_texts_and_nothing_else_does() {
+    let server = Server::start_with(&["--embedding-model-dir", &model_dir()]).await;
+    let api = server.api().await;
+    let mut own = vec![0.0; 384];
+    own[7] = 1.0;
+    let given = Item { embedding: own.clone(), ..film("own", "A film that brings its vector") };
+    api.upsert(vec![film("a", "Toy dolls come to life"), given]).await;
+    let before = embedding(&api, "a").await;
+    let titled = |id| film(id, "The central bank raised interest rates");
+    change(&api, vec![Item { hidden: true, ..film("a", "") }], &["hidden"]).await.unwrap();
+    assert_eq!(embedding(&api, "a").await, before);
+    change(&api, vec![titled("a"), titled("own")], &["title"]).await.unwrap();
+    api.upsert(vec![titled("same")]).await;
+    assert_eq!(embedding(&api, "a").await, embedding(&api, "same").await);
+    assert_eq!(embedding(&api, "own").await, own, "a caller gave it");
+    // Named and not given: the one of the texts.
+    change(&api, vec![film("own", "")], &["embedding"]).await.unwrap();
+    assert_eq!(embedding(&api, "own").await, embedding(&api, "same").await);
 }
 
 #[tokio::test]

@@ -18,6 +18,7 @@ mod explain;
 mod harness;
 mod ingest;
 mod merging;
+mod items;
 mod model;
 mod namespaces;
 mod off_policy;

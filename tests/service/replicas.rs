@@ -12,6 +12,7 @@ mod cuts;
 mod fleet;
 mod frozen;
 mod full_disk;
+mod items;
 mod joining;
 mod leader;
 mod merging;

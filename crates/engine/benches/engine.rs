@@ -61,15 +61,9 @@ fn item(line: &str) -> Record {
     let (id, rest) = line.split_once(',').expect("movies.csv has three columns");
     let (title, genres) = rest.rsplit_once(',').expect("movies.csv has three columns");
     Record::ItemUpserted(Item {
-        item_id: ItemId::parse(id).expect("an id"),
         title: title.trim_matches('"').to_owned(),
-        content: String::new(),
         topics: genres.split('|').map(Into::into).collect(),
-        source: None,
-        published_at: None,
-        embedding: Vec::new(),
-        attributes: Default::default(),
-        language: None,
+        ..Item::new(ItemId::parse(id).expect("an id"))
     })
 }
 

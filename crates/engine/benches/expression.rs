@@ -31,15 +31,11 @@ fn entry(engine: &Engine) -> Entry {
     let values = [("a", texts('a')), ("b", texts('b'))].map(|(name, list)| (name.to_owned(), list));
     let attributes = Attributes::new(BTreeMap::from(values)).expect("within the limits");
     let item = Item {
-        item_id: ItemId::parse("item").expect("an id"),
         title: "A title".to_owned(),
-        content: String::new(),
         topics: (0..limits::TOPICS).map(|n| format!("topic {n}").into()).collect(),
         source: Some("source".into()),
-        published_at: None,
-        embedding: Vec::new(),
-        language: None,
         attributes,
+        ..Item::new(ItemId::parse("item").expect("an id"))
     };
     engine.state().describe_inline(Arc::new(item)).0
 }

@@ -9,7 +9,6 @@ use std::alloc::System;
 use std::ops::Range;
 
 use engine::Engine;
-use engine::domain::Attributes;
 use engine::domain::EventId;
 use engine::domain::Interaction;
 use engine::domain::InteractionContext;
@@ -54,15 +53,10 @@ impl World {
 
     fn item(&mut self, number: u64) {
         self.learn(Record::ItemUpserted(Item {
-            item_id: ItemId::parse(format!("item-{number}")).expect("an id"),
             title: format!("Title {} of {}", number % 997, number % 89),
-            content: String::new(),
             topics: vec![format!("topic-{}", number % 50).into()],
             source: Some("source".into()),
-            published_at: None,
-            embedding: Vec::new(),
-            language: None,
-            attributes: Attributes::default(),
+            ..Item::new(ItemId::parse(format!("item-{number}")).expect("an id"))
         }));
     }
 

@@ -45,18 +45,14 @@ fn item(number: usize) -> Item {
     let price = AttributeValue::Number((number % 100) as f64);
     let attributes = [("price".to_owned(), price)].into_iter().collect();
     Item {
-        item_id: ItemId::parse(format!("i{number}")).expect("an id"),
         title: (0..12).map(word).collect::<Vec<_>>().join(" "),
-        content: String::new(),
         topics: vec![
             format!("tenth{}", number % 10).into(),
             format!("percent{}", number % 100).into(),
         ],
-        source: None,
         published_at: Some(Timestamp::from_seconds(NOW - (mixed(number) % 30_000_000) as i64)),
-        embedding: Vec::new(),
-        language: None,
         attributes: Attributes::new(attributes).expect("within limits"),
+        ..Item::new(ItemId::parse(format!("i{number}")).expect("an id"))
     }
 }
 

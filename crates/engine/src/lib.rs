@@ -68,7 +68,7 @@ pub use features::{
 pub use give_up::{Cancelled, GiveUp};
 pub use learning::{Effect, Unreadable, decision_key};
 pub use models::collaborative;
-pub use models::content::SparseVector;
+pub use models::content::TermVectors;
 pub use models::contexts::{RequestContext, RequestValues};
 pub use models::decay::{DecayTime, DecayedRow};
 pub use models::hybrid::Hybrid;

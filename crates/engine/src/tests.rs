@@ -27,9 +27,14 @@ use crate::domain::Interaction;
 use crate::domain::InteractionContext;
 use crate::domain::InteractionType;
 use crate::domain::Item;
+use crate::domain::ItemField;
 use crate::domain::ItemId;
 use crate::domain::ListChange;
+use crate::domain::ItemMask;
+use crate::domain::ItemPatch;
+use crate::domain::LanguageTag;
 use crate::domain::ListOrigin;
+use crate::domain::LocalizedText;
 use crate::domain::LogRecord;
 use crate::domain::Mute;
 use crate::domain::Record;
@@ -79,15 +84,11 @@ impl World {
         for number in 0..ITEMS {
             let genre = if number % 2 == 0 { "comedy" } else { "drama" };
             self.push(Record::ItemUpserted(Item {
-                item_id: item_id(number),
                 title: format!("Film {number} {genre}"),
-                content: String::new(),
                 topics: vec![genre.into()],
                 source: Some(if number % 3 == 0 { "a" } else { "b" }.into()),
                 published_at: Some(Timestamp::from_seconds(1_690_000_000 + number as i64)),
-                embedding: Vec::new(),
-                language: None,
-                attributes: Attributes::default(),
+                ..Item::new(item_id(number))
             }));
         }
     }
@@ -198,6 +199,33 @@ impl World {
         self.push(Record::UsersMerged { from, into });
     }
 
+    /// Changes an item in one of several ways; some break a bound of the item.
+    fn patch(&mut self) {
+        let number = self.below(ITEMS);
+        let german = || LanguageTag::parse("de").unwrap();
+        let bare = Item::new(item_id(number));
+        let fields = |field: ItemField| ItemMask { fields: [field].into(), ..Default::default() };
+        let (mask, values) = match self.below(4) {
+            0 => (fields(ItemField::Hidden), Item { hidden: self.below(2) == 0, ..bare }),
+            1 => {
+                let seconds = 1_690_000_000 - 50 + self.below(14_000_000) as i64;
+                let expires_at = Some(Timestamp::from_seconds(seconds));
+                (fields(ItemField::ExpiresAt), Item { expires_at, ..bare })
+            }
+            2 => {
+                let title = format!("Film {} auf Deutsch", self.below(9));
+                let text = LocalizedText { title, ..Default::default() };
+                let mask = ItemMask { localized: [german()].into(), ..Default::default() };
+                (mask, Item { localized: [(german(), text)].into(), ..bare })
+            }
+            _ => {
+                let title = format!("Film {}", self.below(9));
+                (fields(ItemField::Title), Item { title, ..bare })
+            }
+        };
+        self.push(Record::ItemPatched(ItemPatch { mask, values }));
+    }
+
     /// Everything mixed, with a model published in the middle.
     fn history(seed: u64, length: usize) -> Vec<LogRecord> {
         let mut world = Self::new(seed);
@@ -211,6 +239,7 @@ impl World {
                     world.push(Record::ItemDeleted(item_id(number)));
                 }
                 4 if step % 4 == 0 => world.merge(),
+                3 | 4 => world.patch(),
                 _ => world.interaction(),
             }
             if step == length / 2 {

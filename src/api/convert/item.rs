@@ -1,10 +1,13 @@
 //! Catalogue items and inline candidates.
 
+use std::collections::BTreeMap;
+
 use super::attributes::attributes;
 use super::attributes::attributes_message;
 use super::scalars::check_finite;
 use super::scalars::merge;
 use super::scalars::optional_label;
+use super::scalars::optional_language;
 use super::scalars::prose;
 use super::scalars::timestamp;
 use super::scalars::timestamp_message;
@@ -12,6 +15,8 @@ use super::scalars::topics;
 use crate::proto;
 use engine::domain::Item;
 use engine::domain::ItemId;
+use engine::domain::LanguageTag;
+use engine::domain::LocalizedText;
 use engine::domain::Violation;
 use engine::domain::Violations;
 use engine::domain::limits;
@@ -29,11 +34,14 @@ pub fn item(message: proto::Item, embedding_dimension: usize) -> Result<Item, Ve
     let published_at = violations.take("published_at", published_at);
     check_embedding(&message.embedding, embedding_dimension, &mut violations);
     let attributes = merge(&mut violations, attributes(message.attributes));
-    let language = violations.take("language", language(&message.language));
+    let language = violations.take("language", optional_language(&message.language)).flatten();
+    let expires_at = message.expires_at.map(timestamp).transpose();
+    let expires_at = violations.take("expires_at", expires_at);
+    let localized = merge(&mut violations, localized(message.localized));
     let Some(item_id) = item_id else {
         return Err(violations.into_vec());
     };
-    violations.finish(Item {
+    let item = Item {
         item_id,
         title: title.unwrap_or_default(),
         content: content.unwrap_or_default(),
@@ -41,22 +49,43 @@ pub fn item(message: proto::Item, embedding_dimension: usize) -> Result<Item, Ve
         source: source.flatten(),
         published_at: published_at.flatten(),
         embedding: message.embedding,
+        embedding_is_computed: false,
         attributes: attributes.unwrap_or_default(),
-        language: language.flatten(),
-    })
+        language: language.map(|tag| tag.primary().into()),
+        hidden: message.hidden,
+        expires_at: expires_at.flatten(),
+        localized: localized.unwrap_or_default(),
+    };
+    merge(&mut violations, item.check());
+    violations.finish(item)
 }
 
-/// The primary subtag of a BCP 47 tag in lower case; `None` for the empty text.
-fn language(tag: &str) -> Result<Option<Box<str>>, String> {
-    let primary = tag.split('-').next().unwrap_or_default();
-    let letters = primary.bytes().all(|byte| byte.is_ascii_alphabetic());
-    match primary.len() {
-        0 if tag.is_empty() => Ok(None),
-        2 | 3 if letters && tag.len() <= limits::ID_BYTES => {
-            Ok(Some(primary.to_ascii_lowercase().into()))
-        }
-        _ => Err("must be empty or a BCP 47 language tag such as \"en\"".to_owned()),
+/// Texts by the tags of their languages.
+fn localized(
+    texts: BTreeMap<String, proto::LocalizedText>,
+) -> Result<BTreeMap<LanguageTag, LocalizedText>, Vec<Violation>> {
+    if texts.len() > limits::LOCALIZED {
+        let (most, found) = (limits::LOCALIZED, texts.len());
+        let reason = format!("must hold at most {most} languages, holds {found}");
+        return Err(vec![Violation::new("localized", reason)]);
     }
+    let mut violations = Violations::default();
+    let mut localized = BTreeMap::new();
+    for (name, text) in texts {
+        let shown: String = name.chars().take(limits::LANGUAGE_BYTES).collect();
+        let path = format!("localized[{shown:?}]");
+        let title = prose(text.title, limits::TITLE_BYTES);
+        let title = violations.take(&format!("{path}.title"), title).unwrap_or_default();
+        let content = prose(text.content, limits::CONTENT_BYTES);
+        let content = violations.take(&format!("{path}.content"), content).unwrap_or_default();
+        let Some(tag) = violations.take(&path, LanguageTag::parse(&name)) else {
+            continue;
+        };
+        if localized.insert(tag, LocalizedText { title, content }).is_some() {
+            violations.add(path, "is the same language as another");
+        }
+    }
+    violations.finish(localized)
 }
 
 fn check_embedding(embedding: &[f32], dimension: usize, violations: &mut Violations) {
@@ -85,6 +114,7 @@ pub fn item_message(item: &Item) -> proto::Item {
     proto::Item {
         content: item.content.clone(),
         embedding: item.embedding.clone(),
+        localized: localized_message(item, |text| text.content.clone()),
         ..basic_item_message(item)
     }
 }
@@ -101,7 +131,21 @@ pub fn basic_item_message(item: &Item) -> proto::Item {
         embedding: Vec::new(),
         attributes: attributes_message(&item.attributes),
         language: item.language.as_deref().unwrap_or_default().to_owned(),
+        hidden: item.hidden,
+        expires_at: item.expires_at.map(timestamp_message),
+        localized: localized_message(item, |_| String::new()),
     }
+}
+
+fn localized_message(
+    item: &Item,
+    content: impl Fn(&LocalizedText) -> String,
+) -> BTreeMap<String, proto::LocalizedText> {
+    let texts = item.localized.iter().map(|(tag, text)| {
+        let text = proto::LocalizedText { title: text.title.clone(), content: content(text) };
+        (tag.as_str().to_owned(), text)
+    });
+    texts.collect()
 }
 
 #[cfg(test)]
@@ -120,6 +164,15 @@ mod tests {
         item(message, 3).unwrap_err().into_iter().map(|violation| violation.field).collect()
     }
 
+    fn text((tag, title): (&str, &str)) -> (String, proto::LocalizedText) {
+        let content = format!("{title} content");
+        (tag.to_owned(), proto::LocalizedText { title: title.to_owned(), content })
+    }
+
+    fn localized<const N: usize>(texts: [(&str, &str); N]) -> proto::Item {
+        proto::Item { localized: texts.map(text).into(), ..plain() }
+    }
+
     fn attribute(kind: Option<Kind>) -> Option<Struct> {
         Some(Struct { fields: [("lang".to_owned(), Value { kind })].into() })
     }
@@ -136,6 +189,9 @@ mod tests {
             embedding: vec![0.5, -1.0, 0.0],
             attributes: attribute(Some(Kind::StringValue("de".to_owned()))),
             language: "de".to_owned(),
+            hidden: true,
+            expires_at: Some(prost_types::Timestamp { seconds: 8, nanos: 0 }),
+            localized: [("pt-BR", "Título"), ("fr", "")].map(text).into(),
         };
         assert_eq!(item_message(&item(full.clone(), 3).unwrap()), full);
         assert_eq!(item_message(&item(plain(), 3).unwrap()), plain());
@@ -155,6 +211,9 @@ mod tests {
 
     #[test]
     fn every_field_out_of_contract_is_named() {
+        let nul = proto::LocalizedText { content: "\0".to_owned(), ..Default::default() };
+        let nul = [("de".to_owned(), nul)].into();
+        let at = |seconds| Some(prost_types::Timestamp { seconds, nanos: 0 });
         let year_10000 = prost_types::Timestamp { seconds: 253_402_300_800, nanos: 0 };
         let table = [
             ("item_id", proto::Item::default()),
@@ -173,10 +232,31 @@ mod tests {
             ("embedding[1]", proto::Item { embedding: vec![0.0, f32::NAN, 0.0], ..plain() }),
             ("embedding[2]", proto::Item { embedding: vec![0.0, 0.0, f32::INFINITY], ..plain() }),
             (r#"attributes["lang"]"#, proto::Item { attributes: attribute(None), ..plain() }),
+            ("language", proto::Item { language: "english".to_owned(), ..plain() }),
+            ("expires_at", proto::Item { expires_at: Some(year_10000), ..plain() }),
+            ("expires_at", proto::Item { expires_at: at(7), published_at: at(7), ..plain() }),
+            (r#"localized["german"]"#, localized([("german", "t")])),
+            (r#"localized["de"]"#, localized([("DE", "t"), ("de", "t")])),
+            (r#"localized["de"].title"#, localized([("de", &"t".repeat(1_025))])),
+            (r#"localized["de"].content"#, proto::Item { localized: nul, ..plain() }),
         ];
         for (field, message) in table {
             assert_eq!(fields(message.clone()), [field], "{message:?}");
         }
+    }
+
+    #[test]
+    fn the_texts_of_all_languages_are_bounded_together() {
+        let tags: Vec<String> =
+            ('a'..='z').flat_map(|a| [format!("{a}a"), format!("{a}b")]).collect();
+        let of = |languages: usize, bytes: usize| {
+            let text = proto::LocalizedText { content: "x".repeat(bytes), ..Default::default() };
+            let texts = tags.iter().take(languages).map(|tag| (tag.clone(), text.clone()));
+            proto::Item { localized: texts.collect(), content: "own".to_owned(), ..plain() }
+        };
+        assert!(item(of(32, 2_000), 3).is_ok());
+        assert_eq!(fields(of(32, 2_050)), ["localized"]);
+        assert_eq!(fields(of(33, 1)), ["localized"]);
     }
 
     #[test]

@@ -16,7 +16,9 @@ mod durations;
 mod evaluation;
 mod interaction;
 mod item;
+mod item_patch;
 mod keys;
+mod lists;
 mod mask;
 mod record;
 mod rejection;
@@ -37,13 +39,15 @@ pub use durations::seconds_message;
 pub use evaluation::evaluation;
 pub use interaction::{interaction, interaction_type_message};
 pub use item::{basic_item_message, item, item_message, item_view};
+pub use item_patch::{item_mask, item_patch};
 pub use keys::{
     Listing, batch, deleted_item_ids, item_id, merged_users, namespace, namespace_again,
     next_page_token, page_size, page_token, producer_id, user_id,
 };
+pub use lists::{onboarding, similar};
 pub use record::{RequestUnreadable, recorded_call, recorded_request, request_record};
 pub use rejection::rejection;
-pub use request::{absence, onboarding, personalize, results};
+pub use request::{absence, personalize};
 pub use scalars::timestamp_message;
 pub use settings::{
     list_origin_message, own_settings_message, settings, settings_message, strategy_message,

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use super::attributes::attributes;
 use super::item::item;
 use super::keys::item_id;
-use super::keys::length;
 use super::keys::user_id;
 use super::rules::baseline;
 use super::rules::boosts;
@@ -22,6 +21,7 @@ use super::scalars::each;
 use super::scalars::each_message;
 use super::scalars::merge;
 use super::scalars::optional_label;
+use super::scalars::optional_language;
 use super::scalars::timestamp_near;
 use super::scalars::utc_offset;
 use super::scalars::variant;
@@ -34,6 +34,7 @@ use engine::domain::Attributes;
 use engine::domain::DecisionId;
 use engine::domain::Item;
 use engine::domain::ItemId;
+use engine::domain::LanguageTag;
 use engine::domain::Settings;
 use engine::domain::Timestamp;
 use engine::domain::Violation;
@@ -51,6 +52,7 @@ struct Context {
     device_type: Option<Box<str>>,
     location: Option<Box<str>>,
     attributes: Attributes,
+    language: Option<LanguageTag>,
 }
 
 /// The call behind a request, with what it is read with: the settings of the view that its
@@ -96,7 +98,7 @@ pub fn personalize(
         return Err(violations.into_vec());
     };
     check_cost(&filter, &boosts)?;
-    let Context { now, utc_offset_minutes, device_type, location, attributes } = context;
+    let Context { now, utc_offset_minutes, device_type, location, attributes, language } = context;
     Ok(PersonalizeCall {
         user_id,
         decision_id,
@@ -110,6 +112,7 @@ pub fn personalize(
         device_type,
         location,
         attributes,
+        language,
         baseline,
         explain: message.explain,
         variant,
@@ -179,7 +182,17 @@ fn read_context(
     let location = violations.take("context.location", location).flatten();
     let attributes =
         violations.absorb("context", attributes(message.attributes)).unwrap_or_default();
-    violations.finish(Context { now: time, utc_offset_minutes, device_type, location, attributes })
+    let language = optional_language(&message.language);
+    let language = violations.take("context.language", language).flatten();
+    let now = time;
+    violations.finish(Context {
+        now,
+        utc_offset_minutes,
+        device_type,
+        location,
+        attributes,
+        language,
+    })
 }
 
 /// The call of an ExplainAbsence request, without an order of the caller, and the item that
@@ -201,33 +214,6 @@ pub fn absence(
         (Some(call), Some(item_id)) => Ok((PersonalizeCall { baseline: None, ..call }, item_id)),
         _ => Err(violations.into_vec()),
     }
-}
-
-/// The filter and the length of an answer of OnboardingItems.
-///
-/// # Errors
-/// Every violation of `filters` and `max_results`.
-pub fn onboarding(
-    message: proto::OnboardingItemsRequest,
-    settings: &Settings,
-) -> Result<(Filter, usize), Vec<Violation>> {
-    let mut violations = Violations::default();
-    let filter = merge(&mut violations, filter(message.filters, settings));
-    let items = length(message.max_results, limits::ONBOARDING_DEFAULT, limits::ONBOARDING);
-    let items = violations.take("max_results", items);
-    match (filter, items) {
-        (Some(filter), Some(items)) => check_cost(&filter, &[]).map(|()| (filter, items)),
-        _ => Err(violations.into_vec()),
-    }
-}
-
-/// The length of an answer of SimilarItems; 0 means the default.
-///
-/// # Errors
-/// A violation of `max_results`.
-pub fn results(max_results: u32) -> Result<usize, Vec<Violation>> {
-    length(max_results, limits::RESULTS_DEFAULT, limits::RESULTS)
-        .map_err(|reason| vec![Violation::new("max_results", reason)])
 }
 
 #[cfg(test)]
@@ -293,6 +279,7 @@ mod tests {
                 timestamp: Some(prost_types::Timestamp { seconds: i64::MAX, nanos: 0 }),
                 utc_offset_minutes: Some(i32::MIN),
                 location: "x".repeat(257),
+                language: "klingon".to_owned(),
                 attributes: Some(prost_types::Struct {
                     fields: [(String::new(), prost_types::Value::default())].into(),
                 }),
@@ -347,6 +334,7 @@ mod tests {
             "context.utc_offset_minutes",
             "context.location",
             r#"context.attributes[""]"#,
+            "context.language",
             "diversity.topic_diversity_threshold",
             "diversity.source_diversity_threshold",
             "diversity.diversity_weight",
@@ -478,12 +466,5 @@ mod tests {
         };
         assert!(filter(Some(values(256)), &Settings::default()).is_ok());
         assert_eq!(fields(filter(Some(values(257)), &Settings::default())), ["filters"]);
-    }
-
-    #[test]
-    fn the_length_of_a_list_of_similar_items_has_a_default_and_a_bound() {
-        assert_eq!(results(0), Ok(limits::RESULTS_DEFAULT));
-        assert_eq!(results(500), Ok(500));
-        assert_eq!(fields(results(501)), ["max_results"]);
     }
 }

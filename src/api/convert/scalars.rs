@@ -2,6 +2,7 @@
 //!
 //! Checks return the reason alone; who knows the field's path adds it.
 
+use engine::domain::LanguageTag;
 use engine::domain::Timestamp;
 use engine::domain::Violation;
 use engine::domain::Violations;
@@ -108,6 +109,12 @@ pub(super) fn label(text: String) -> Result<Box<str>, String> {
 /// The same where empty means that there is none.
 pub(super) fn optional_label(text: String) -> Result<Option<Box<str>>, String> {
     if text.is_empty() { Ok(None) } else { label(text).map(Some) }
+}
+
+/// The tag of a language; empty means that there is none.
+pub(super) fn optional_language(text: &str) -> Result<Option<LanguageTag>, String> {
+    let tag = (!text.is_empty()).then(|| LanguageTag::parse(text)).transpose();
+    tag.map_err(|reason| format!("{reason}, or empty"))
 }
 
 /// The variant of an experiment, if there is one.

@@ -129,9 +129,16 @@ prop_compose! {
             4 => "[a-zA-Z]{2,3}(-[A-Z]{2})?",
             1 => text(),
         ],
+        (hidden, expires_at) in (any::<bool>(), time()),
+        localized in btree_map(
+            prop_oneof![9 => "[a-zA-Z]{2,3}(-[A-Z]{2})?", 1 => text()],
+            (text(), text()).prop_map(|(title, content)| proto::LocalizedText { title, content }),
+            0..3,
+        ),
     ) -> proto::Item {
         proto::Item {
             item_id, title, content, topics, source, published_at, embedding, attributes, language,
+            hidden, expires_at, localized,
         }
     }
 }
@@ -160,10 +167,10 @@ prop_compose! {
         cooldown in duration(),
         (pinned, position) in (text(), 0_u32..30),
         strategy in prop_oneof![4 => 0..3, 1 => any::<i32>()],
-        min_watermark in any::<u64>(),
+        (min_watermark, language) in (any::<u64>(), text()),
     ) -> proto::PersonalizeRequest {
         let context = proto::RequestContext {
-            device_type, timestamp, utc_offset_minutes, location, attributes: None,
+            device_type, timestamp, utc_offset_minutes, location, attributes: None, language,
         };
         let diversity = proto::DiversityParams {
             enable_diversity,
@@ -249,7 +256,12 @@ fn check_interaction(read: &Interaction) {
 fn check_item(read: &Item) {
     check_label(read.item_id.as_str(), limits::ID_BYTES);
     assert!(read.title.len() <= limits::TITLE_BYTES && !read.title.contains('\0'));
-    assert!(read.content.len() <= limits::CONTENT_BYTES && !read.content.contains('\0'));
+    assert!(!read.content.contains('\0') && read.localized.len() <= limits::LOCALIZED);
+    let contents = read.localized.values().map(|text| text.content.len()).sum::<usize>();
+    assert!(read.content.len() + contents <= limits::CONTENT_BYTES);
+    assert!(read.localized.values().all(|text| text.title.len() <= limits::TITLE_BYTES));
+    let times = read.published_at.zip(read.expires_at);
+    assert!(times.is_none_or(|(published, expires)| published < expires));
     check_topics(&read.topics);
     read.source.iter().for_each(|source| check_label(source, limits::LABEL_BYTES));
     assert!(read.embedding.is_empty() || read.embedding.len() == DIMENSION);

@@ -44,7 +44,11 @@ pub async fn send_items(
             rows_end = batch.rows_end;
             tally.add(batch.unreadable);
             let namespace = link.namespace.clone();
-            requests.push(UpsertItemsRequest { namespace, items: batch.rows });
+            requests.push(UpsertItemsRequest {
+                namespace,
+                items: batch.rows,
+                ..Default::default()
+            });
         }
         let held: usize = requests.iter().map(|request| request.items.len()).sum();
         if held >= ITEMS_PER_CALL || is_last {

@@ -95,15 +95,20 @@ impl Alteration {
     }
 }
 
+/// Whether no field of a request lifts a rule.
+pub fn is_beyond_requests(rule: Exclusion) -> bool {
+    matches!(rule, Exclusion::NotInCatalogue | Exclusion::HiddenByUser | Exclusion::Withheld(_))
+}
+
 fn without(filter: &mut Filter, rule: Exclusion, item_id: &ItemId) {
     match rule {
         // No field of a request lifts these.
         Exclusion::NotInCatalogue
-        | Exclusion::NotYetPublished
+        | Exclusion::Withheld(_)
         | Exclusion::BlockedItem
         | Exclusion::BlockedSource
         | Exclusion::BlockedTopic
-        | Exclusion::Hidden => {}
+        | Exclusion::HiddenByUser => {}
         Exclusion::Topics => filter.topics.clear(),
         Exclusion::Sources => filter.sources.clear(),
         Exclusion::PublishedAfter => filter.published_after = None,

@@ -5,6 +5,7 @@ use super::Alteration;
 use super::Cause;
 use super::Gap;
 use engine::Exclusion;
+use engine::domain::Withheld;
 
 /// Differences that are named.
 const DIFFERENCES: usize = 2;
@@ -75,8 +76,10 @@ fn exclusion(rule: Exclusion) -> &'static str {
         Exclusion::BlockedItem => "the user has blocked it",
         Exclusion::BlockedSource => "the user has blocked its source",
         Exclusion::BlockedTopic => "the user has blocked one of its topics",
-        Exclusion::Hidden => "the user hid it",
-        Exclusion::NotYetPublished => "it is not published yet",
+        Exclusion::HiddenByUser => "the user hid it",
+        Exclusion::Withheld(Withheld::Hidden) => "it is a hidden item",
+        Exclusion::Withheld(Withheld::NotYetPublished) => "it is not published yet",
+        Exclusion::Withheld(Withheld::Expired) => "it has expired",
     }
 }
 
@@ -115,8 +118,10 @@ fn field(rule: Exclusion) -> &'static str {
         Exclusion::BlockedItem | Exclusion::BlockedSource | Exclusion::BlockedTopic => {
             "what the user has blocked"
         }
-        Exclusion::Hidden => "what the user hid",
-        Exclusion::NotYetPublished => "the time of its publication",
+        Exclusion::HiddenByUser => "what the user hid",
+        Exclusion::Withheld(Withheld::Hidden) => "hidden",
+        Exclusion::Withheld(Withheld::NotYetPublished) => "published_at",
+        Exclusion::Withheld(Withheld::Expired) => "expires_at",
     }
 }
 

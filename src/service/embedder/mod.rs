@@ -23,7 +23,9 @@ use super::blocking::run_blocking;
 use super::error::Error;
 use crate::storage::Cache;
 use crate::telemetry::Metrics;
+use engine::View;
 use engine::domain::Item;
+use engine::domain::ItemField;
 use engine::domain::Record;
 pub use model::EmbeddingModel;
 pub use model::ModelError;
@@ -61,12 +63,14 @@ impl Embedder {
         Self { model, cache, metrics, running, waiting, told: Arc::default() }
     }
 
-    /// Gives upserted items that have a text and no embedding the one of their text.
-    /// Namespaces whose embeddings have another length than the model's are left alone.
+    /// Gives upserted items that have a text and no embedding the one of their text, and changed
+    /// items that of their text with the change, as the view knows it. Namespaces whose embeddings
+    /// have another length than the model's are left alone.
     ///
     /// # Errors
     /// `Overloaded` when too much waits already; `Internal` when the model panics.
-    pub async fn fill(&self, records: &mut [Record], dimension: usize) -> Result<(), Error> {
+    pub async fn fill(&self, records: &mut [Record], view: &View) -> Result<(), Error> {
+        let dimension = view.settings().embedding_dimension as usize;
         if dimension != self.model.dimension() {
             if !self.told.swap(true, Ordering::Relaxed) {
                 let made = self.model.dimension();
@@ -74,43 +78,44 @@ impl Embedder {
             }
             return Ok(());
         }
-        let waiting_bytes = records.iter_mut().filter_map(|record| {
-            let (_item, text) = unembedded(record)?;
+        let texts: Vec<Option<String>> =
+            records.iter().map(|record| unembedded(record, view)).collect();
+        let waiting_bytes = records.iter().zip(&texts).filter_map(|(record, text)| {
+            let text = text.as_ref()?;
             Some(text.len() + record.bytes())
         });
         let bytes = waiting_bytes.sum::<usize>().min(WAITING_BYTES);
         let bytes = u32::try_from(bytes).expect("the budget is below 4 GiB");
         let overloaded = |_none_left| Error::Overloaded("too many items wait for an embedding");
         let _permit = self.waiting.try_acquire_many(bytes).map_err(overloaded)?;
-        let (mut missing, mut texts) = (Vec::new(), Vec::new());
-        for (position, record) in records.iter_mut().enumerate() {
-            let Some((item, text)) = unembedded(record) else {
+        let (mut missing, mut missing_texts) = (Vec::new(), Vec::new());
+        for (record, text) in records.iter_mut().zip(texts) {
+            let Some(text) = text else {
                 continue;
             };
             let key = self.key(&text);
             match self.cached(&key).await {
                 Some(embedding) => {
-                    item.embedding = embedding;
+                    set_embedding(record, embedding);
                     self.count("cached", 1);
                 }
                 None => {
-                    missing.push((position, key));
-                    texts.push(text);
+                    missing.push((record, key));
+                    missing_texts.push(text);
                 }
             }
         }
         if missing.is_empty() {
             return Ok(());
         }
-        let computed = self.compute(texts).await?;
-        for ((position, key), embedding) in missing.into_iter().zip(computed) {
-            let (Some(embedding), Record::ItemUpserted(item)) = (embedding, &mut records[position])
-            else {
+        let computed = self.compute(missing_texts).await?;
+        for ((record, key), embedding) in missing.into_iter().zip(computed) {
+            let Some(embedding) = embedding else {
                 continue;
             };
             let bytes = embedding.iter().flat_map(|value| value.to_le_bytes()).collect();
             self.cache.put(key, bytes, LIFETIME);
-            item.embedding = embedding;
+            set_embedding(record, embedding);
         }
         Ok(())
     }
@@ -176,17 +181,44 @@ fn alone(model: &EmbeddingModel, text: &String) -> Option<Vec<f32>> {
     logged.ok()?.pop()
 }
 
-/// The item of a record that needs an embedding, with the text to make it of.
-fn unembedded(record: &mut Record) -> Option<(&mut Item, String)> {
-    let Record::ItemUpserted(item) = record else {
-        return None;
-    };
-    if !item.embedding.is_empty() {
-        return None;
+/// The text of which an item needs an embedding after a record.
+fn unembedded(record: &Record, view: &View) -> Option<String> {
+    match record {
+        Record::ItemUpserted(item) => Some(item).filter(|item| item.embedding.is_empty()).map(text),
+        Record::ItemPatched(patch) => {
+            let is_asked =
+                patch.mask.has(ItemField::Embedding) && patch.values.embedding.is_empty();
+            let changes = [ItemField::Title, ItemField::Content, ItemField::Topics];
+            let follows = !patch.mask.has(ItemField::Embedding)
+                && changes.iter().any(|&field| patch.mask.has(field));
+            let entry = view.catalogue_item(patch.item_id().as_str());
+            let item = entry?.item.as_ref()?;
+            // One that a caller gave stays until a caller gives another.
+            let is_own = !item.embedding.is_empty() && !item.embedding_is_computed;
+            let needs_one = is_asked || follows && !is_own;
+            needs_one.then(|| patch.applied_to(item).ok().as_ref().map(text))?
+        }
+        _ => None,
     }
+    .filter(|text| !text.is_empty())
+}
+
+fn set_embedding(record: &mut Record, embedding: Vec<f32>) {
+    let item = match record {
+        Record::ItemUpserted(item) => item,
+        Record::ItemPatched(patch) => {
+            patch.mask.fields.insert(ItemField::Embedding);
+            &mut patch.values
+        }
+        _ => return,
+    };
+    (item.embedding, item.embedding_is_computed) = (embedding, true);
+}
+
+/// What the model reads of an item: its own title and content, and its topics.
+fn text(item: &Item) -> String {
     let topics = item.topics.join(", ");
     let parts = [item.title.as_str(), item.content.as_str(), topics.as_str()];
     let parts: Vec<&str> = parts.into_iter().filter(|part| !part.trim().is_empty()).collect();
-    let text = parts.join(". ");
-    (!text.is_empty()).then_some((item, text))
+    parts.join(". ")
 }

@@ -55,8 +55,9 @@ const ARM_SELECTED: u8 = 8;
 const ARM_REWARDED: u8 = 9;
 const TAKEOVER_CHANGED: u8 = 10;
 const USERS_MERGED: u8 = 11;
+const ITEM_PATCHED: u8 = 12;
 /// The newest kind.
-const LAST_KIND: u8 = USERS_MERGED;
+const LAST_KIND: u8 = ITEM_PATCHED;
 
 /// Begins a payload in `out`, which is emptied.
 pub fn begin(out: &mut Vec<u8>, base: Timestamp) {
@@ -76,6 +77,7 @@ fn kind(record: &Record) -> u8 {
         Record::Interaction(_) => INTERACTION,
         Record::Decision(_) => DECISION,
         Record::ItemUpserted(_) => ITEM_UPSERTED,
+        Record::ItemPatched(_) => ITEM_PATCHED,
         Record::ItemDeleted(_) => ITEM_DELETED,
         Record::UserUpdated(_) => USER_UPDATED,
         Record::SettingsSet(_) => SETTINGS_SET,
@@ -92,6 +94,7 @@ fn put_body(out: &mut Vec<u8>, record: &Record, base: Timestamp) {
         Record::Interaction(interaction) => interaction::put(out, interaction, base),
         Record::Decision(decision) => decision::put(out, decision, base),
         Record::ItemUpserted(item) => item::put(out, item, base),
+        Record::ItemPatched(patch) => item::put_patch(out, patch, base),
         Record::ItemDeleted(item_id) => put_text(out, item_id.as_str()),
         Record::UserUpdated(update) => user::put(out, update, base),
         Record::SettingsSet(SettingsChange { settings, replaces }) => {
@@ -162,6 +165,7 @@ fn read_body(kind: u8, body: &mut Reader<'_>, base: Timestamp) -> Result<Record,
         INTERACTION => interaction::read(body, base).map(Record::Interaction),
         DECISION => decision::read(body, base).map(Record::Decision),
         ITEM_UPSERTED => item::read(body, base).map(Record::ItemUpserted),
+        ITEM_PATCHED => item::read_patch(body, base).map(Record::ItemPatched),
         ITEM_DELETED => body.parsed(ItemId::parse).map(Record::ItemDeleted),
         USER_UPDATED => user::read(body, base).map(Record::UserUpdated),
         SETTINGS_SET => {

@@ -29,7 +29,12 @@ use engine::domain::Interaction;
 use engine::domain::InteractionContext;
 use engine::domain::InteractionType;
 use engine::domain::Item;
+use engine::domain::ItemField;
+use engine::domain::ItemMask;
+use engine::domain::ItemPatch;
+use engine::domain::LanguageTag;
 use engine::domain::ListOrigin;
+use engine::domain::LocalizedText;
 use engine::domain::OfferedArm;
 use engine::domain::SessionId;
 use engine::domain::Settings;
@@ -120,8 +125,11 @@ fn catalogue_item() -> impl Strategy<Value = Item> {
     let texts = (".{0,40}", ".{0,300}", prop::collection::vec(label(), 0..4));
     let options = (prop::option::of(label()), prop::option::of(time()), prop::option::of(label()));
     let vector = prop::collection::vec(number(), 0..20);
-    (id(ItemId::parse), texts, options, attributes(), vector).prop_map(
-        |(item_id, texts, options, attributes, embedding)| Item {
+    let shown = (any::<bool>(), any::<bool>(), prop::option::of(time()));
+    let text = (".{0,20}", ".{0,50}").prop_map(|(title, content)| LocalizedText { title, content });
+    let localized = prop::collection::btree_map(language(), text, 0..4);
+    (id(ItemId::parse), texts, options, attributes(), vector, shown, localized).prop_map(
+        |(item_id, texts, options, attributes, embedding, shown, localized)| Item {
             item_id,
             title: texts.0,
             content: texts.1,
@@ -129,8 +137,29 @@ fn catalogue_item() -> impl Strategy<Value = Item> {
             source: options.0,
             published_at: options.1,
             embedding,
+            embedding_is_computed: shown.0,
             attributes,
             language: options.2,
+            hidden: shown.1,
+            expires_at: shown.2,
+            localized,
+        },
+    )
+}
+
+fn language() -> impl Strategy<Value = LanguageTag> {
+    "[a-z]{2,3}(-[A-Z]{2})?".prop_map(|tag| LanguageTag::parse(&tag).unwrap())
+}
+
+fn patch() -> impl Strategy<Value = Record> {
+    let fields = prop::sample::subsequence(&ItemField::ALL[..], 0..=ItemField::ALL.len());
+    let attributes = prop::collection::btree_set(label(), 0..3);
+    let localized = prop::collection::btree_set(language(), 0..3);
+    (fields, attributes, localized, catalogue_item()).prop_map(
+        |(fields, attributes, localized, values)| {
+            let fields = fields.into_iter().collect();
+            let mask = ItemMask { fields, attributes, localized };
+            Record::ItemPatched(ItemPatch { mask, values })
         },
     )
 }
@@ -201,6 +230,7 @@ fn record() -> impl Strategy<Value = Record> {
         interaction(),
         decision(),
         item(),
+        patch(),
         id(ItemId::parse).prop_map(Record::ItemDeleted),
         user_update(),
         settings(),
@@ -318,6 +348,8 @@ fn what_a_newer_version_wrote_is_too_new() {
         (framed(LAST_KIND + 1, b"body"), "log record kind"),
         (framed(INTERACTION, &unknown_type), "interaction type"),
         (framed(INTERACTION, &[1, 0x80, 0x08]), "fields of an interaction"),
+        (framed(ITEM_UPSERTED, &[0x80, 1, b'i']), "fields of an item"),
+        (framed(ITEM_PATCHED, &[1, 12]), "field of an item"),
         (framed(DECISION, &[Choice::ALL.len() as u8 + 1]), "strategy"),
         (framed(USER_UPDATED, &[1, b'u', 0, 1, 1, b'n', 5, 0]), "attribute type"),
     ] {

@@ -136,7 +136,11 @@ impl Api {
         let namespace = self.namespace.clone();
         let messages: Vec<UpsertItemsRequest> = items
             .chunks(PER_MESSAGE)
-            .map(|items| UpsertItemsRequest { namespace: namespace.clone(), items: items.to_vec() })
+            .map(|items| UpsertItemsRequest {
+                namespace: namespace.clone(),
+                items: items.to_vec(),
+                ..Default::default()
+            })
             .collect();
         let upserted = self.catalog.clone().upsert_items(tokio_stream::iter(messages)).await;
         upserted.expect("items are upserted").into_inner()

@@ -34,7 +34,7 @@ async fn record(
 }
 
 async fn upsert(api: &Api, items: Vec<Item>) -> Result<BatchUpsertItemsResponse, Status> {
-    let request = BatchUpsertItemsRequest { namespace: String::new(), items };
+    let request = BatchUpsertItemsRequest { items, ..Default::default() };
     api.catalog.clone().batch_upsert_items(request).await.map(Response::into_inner)
 }
 

@@ -4,6 +4,7 @@ use personalization::proto::Interaction;
 use personalization::proto::InteractionContext;
 use personalization::proto::InteractionType;
 use personalization::proto::Item;
+use personalization::proto::LocalizedText;
 use personalization::proto::Rejection;
 use prost_types::Timestamp;
 use prost_types::Value;
@@ -68,6 +69,16 @@ fn bad_items() -> Vec<Wrong<Item>> {
         ("topics[0]", |i| i.topics = vec![String::new()]),
         ("source", |i| i.source = "s\u{1b}".to_owned()),
         ("published_at", |i| i.published_at = Some(Timestamp { seconds: i64::MIN, nanos: 0 })),
+        ("expires_at", |i| {
+            (i.published_at, i.expires_at) = (Some(now_plus(5)), Some(now_plus(5)));
+        }),
+        (r#"localized["german"]"#, |i| {
+            i.localized = [("german".to_owned(), Default::default())].into();
+        }),
+        ("localized", |i| {
+            let text = LocalizedText { content: "x".repeat(32_769), ..Default::default() };
+            i.localized = ["de", "fr"].map(|tag| (tag.to_owned(), text.clone())).into();
+        }),
         ("embedding", |i| i.embedding = vec![0.5; 3]),
         ("embedding[383]", |i| {
             i.embedding = vec![0.5; 384];
@@ -130,7 +141,10 @@ async fn what_lies_just_within_the_limits_is_taken() {
     largest.topics = (0..32).map(|n| format!("{n:0>256}")).collect();
     largest.source = "s".repeat(256);
     largest.embedding = vec![f32::MAX; 384];
-    largest.published_at = Some(Timestamp { seconds: 253_402_300_799, nanos: 999_999_999 });
+    largest.published_at = Some(Timestamp { seconds: 253_402_300_798, nanos: 0 });
+    largest.expires_at = Some(Timestamp { seconds: 253_402_300_799, nanos: 999_999_999 });
+    let text = LocalizedText { title: "t".repeat(1_024), content: String::new() };
+    largest.localized = (0..32).map(|n| (format!("de-{n:0>4}"), text.clone())).collect();
     assert_eq!(api.upsert(vec![largest]).await.accepted, 1);
     let event = Interaction {
         event_id: "e".repeat(256),

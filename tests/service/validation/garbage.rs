@@ -3,6 +3,7 @@
 use personalization::proto::Interaction;
 use personalization::proto::InteractionContext;
 use personalization::proto::Item;
+use personalization::proto::LocalizedText;
 use personalization::proto::PersonalizeRequest;
 use prost::Message;
 use prost_types::Timestamp;
@@ -138,7 +139,16 @@ fn item(random: &mut Random) -> Item {
         embedding,
         attributes: None,
         language: string(random),
+        hidden: random.below(2) == 0,
+        expires_at: time(random),
+        localized: (0..random.below(3))
+            .map(|n| (if n == 0 { "de".to_owned() } else { string(random) }, text(random)))
+            .collect(),
     }
+}
+
+fn text(random: &mut Random) -> LocalizedText {
+    LocalizedText { title: string(random), content: string(random) }
 }
 
 #[tokio::test]

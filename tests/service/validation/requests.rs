@@ -109,6 +109,12 @@ fn bad_candidates() -> Vec<Wrong<PersonalizeRequest>> {
         ("candidates[1].topics", |r| {
             r.candidates = inline(|i| i.topics = (0..33).map(|n| n.to_string()).collect());
         }),
+        ("candidates[1].expires_at", |r| {
+            r.candidates = inline(|i| i.expires_at = Some(Timestamp { seconds: -1, nanos: 0 }));
+        }),
+        (r#"candidates[1].localized["?"]"#, |r| {
+            r.candidates = inline(|i| i.localized = [("?".to_owned(), Default::default())].into());
+        }),
         ("candidates[1].published_at", |r| {
             r.candidates = inline(|i| i.published_at = Some(Timestamp { seconds: -1, nanos: 0 }));
         }),
@@ -120,6 +126,10 @@ fn bad_contexts() -> Vec<Wrong<PersonalizeRequest>> {
         ("context.device_type", |r| {
             r.context =
                 Some(RequestContext { device_type: "a\tb".to_owned(), ..Default::default() });
+        }),
+        ("context.language", |r| {
+            r.context =
+                Some(RequestContext { language: "english".to_owned(), ..Default::default() });
         }),
         ("context.timestamp", |r| {
             let timestamp = Some(now_plus(86_400 * 2));
@@ -242,6 +252,9 @@ async fn bad_questions_about_users_and_items_are_refused_by_field() {
             let similar = SimilarItemsRequest { item_id, max_results, ..Default::default() };
             assert_refused(client.similar_items(similar).await, "max_results");
         }
+        let (item_id, language) = ("jazz-01".to_owned(), "de_AT".to_owned());
+        let similar = SimilarItemsRequest { item_id, language, ..Default::default() };
+        assert_refused(client.similar_items(similar).await, "language");
         let nested = Value { kind: Some(Kind::StructValue(Default::default())) };
         let long = text(&"x".repeat(1_025));
         for value in [nested, long] {

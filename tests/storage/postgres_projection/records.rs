@@ -14,7 +14,10 @@ use engine::domain::Interaction;
 use engine::domain::InteractionContext;
 use engine::domain::InteractionType;
 use engine::domain::Item;
+use engine::domain::ItemField;
 use engine::domain::ItemId;
+use engine::domain::ItemMask;
+use engine::domain::ItemPatch;
 use engine::domain::LogRecord;
 use engine::domain::PublishedModel;
 use engine::domain::Record;
@@ -120,15 +123,14 @@ pub fn decision(number: u64, user: &str, items: &[&str]) -> Decision {
 
 pub fn item(id: &str, title: &str) -> Item {
     Item {
-        item_id: ItemId::parse(id).unwrap(),
         title: title.to_owned(),
         content: "some content".to_owned(),
         topics: vec!["news".into(), "sport".into()],
         source: Some("wire".into()),
         published_at: Some(NOW),
-        embedding: Vec::new(),
         attributes: attributes([("lang", text("de")), ("pages", AttributeValue::Number(3.0))]),
         language: Some("en".into()),
+        ..Item::new(ItemId::parse(id).unwrap())
     }
 }
 
@@ -168,6 +170,18 @@ pub fn mixture(count: u64) -> Vec<LogRecord> {
                 user_attributes(&user, attributes([("age", AttributeValue::Number(number as f64))]))
             }
             3 => item_deleted(&name),
+            8 | 9 => {
+                let mask = ItemMask {
+                    fields: [ItemField::Hidden].into(),
+                    attributes: ["pages".into()].into(),
+                    ..ItemMask::default()
+                };
+                let pages = AttributeValue::Number(number as f64 / 3.0);
+                let attributes = attributes([("pages", pages)]);
+                let hidden = number.is_multiple_of(2);
+                let values = Item { hidden, attributes, ..item("item0", "not read") };
+                Record::ItemPatched(ItemPatch { mask, values })
+            }
             4 => {
                 let settings = Settings { seed: number, ..Settings::default() };
                 let replaces = (number + 1).saturating_sub(20);

@@ -9,6 +9,11 @@ use engine::domain::InteractionContext;
 use engine::domain::InteractionType;
 use engine::domain::Item;
 use engine::domain::ListChange;
+use engine::domain::ItemField;
+use engine::domain::ItemMask;
+use engine::domain::ItemPatch;
+use engine::domain::LanguageTag;
+use engine::domain::LocalizedText;
 use engine::domain::Record;
 use engine::domain::RuleTarget;
 use engine::domain::RulesChange;
@@ -118,7 +123,7 @@ fn the_catalogue_is_as_its_last_records_left_it() {
         item_deleted("never seen"),
     ]);
     let item_a = "1|a|new|some content|{news,sport}|wire|2023-11-14 22:13:20+00\
-        |{\"lang\": \"de\", \"pages\": 3}|en|3|2023-11-14 22:13:23+00";
+        |{\"lang\": \"de\", \"pages\": 3}|en|f|NULL|f|NULL|3|2023-11-14 22:13:23+00";
     assert_eq!(session.rows("SELECT * FROM items"), [item_a]);
 
     let bare = Item {
@@ -136,8 +141,81 @@ fn the_catalogue_is_as_its_last_records_left_it() {
         record.sequence += 5;
     }
     project(&database.store(), &later);
-    let item_b = "1|b|||{}|NULL|NULL|NULL|NULL|6|2023-11-14 22:13:21+00";
+    let item_b = "1|b|||{}|NULL|NULL|NULL|NULL|f|NULL|f|NULL|6|2023-11-14 22:13:21+00";
     assert_eq!(session.rows("SELECT * FROM items"), [item_b]);
+}
+
+fn patched(mask: ItemMask, values: Item) -> Record {
+    Record::ItemPatched(ItemPatch { mask, values })
+}
+
+fn fields<const N: usize>(fields: [ItemField; N]) -> ItemMask {
+    ItemMask { fields: fields.into(), ..ItemMask::default() }
+}
+
+#[test]
+fn changes_of_items_are_merged_with_what_the_tables_or_the_records_say() {
+    let german = || LanguageTag::parse("de").unwrap();
+    let texts = LocalizedText { title: "alt".to_owned(), content: "Inhalt \u{fffd}".to_owned() };
+    // One bit more than a tenth: a number that is read from its digits must be exact.
+    let exact = f64::from_bits(0x3fb9_9999_9999_999b);
+    let described = Item {
+        attributes: attributes([
+            ("exact", AttributeValue::Number(exact)),
+            ("list", AttributeValue::List(vec!["a, \"b\"".to_owned(), String::new()])),
+            ("flag", AttributeValue::Flag(true)),
+            ("text", text("12")),
+        ]),
+        localized: [(german(), texts)].into(),
+        embedding: vec![1.0, 2.0],
+        embedding_is_computed: true,
+        ..item("a", "old")
+    };
+    let (database, session) =
+        after([Record::ItemUpserted(described.clone()), Record::ItemUpserted(item("b", "b"))]);
+    let french = LanguageTag::parse("fr").unwrap();
+    let one_attribute = ItemMask {
+        attributes: ["new".into(), "flag".into()].into(),
+        localized: [french.clone()].into(),
+        ..ItemMask::default()
+    };
+    let values = Item {
+        attributes: attributes([("new", AttributeValue::Number(7.0))]),
+        localized: [(french, LocalizedText { title: "neuf".to_owned(), content: String::new() })]
+            .into(),
+        ..item("a", "not read")
+    };
+    let early = Item { expires_at: Some(NOW.plus_millis(-1)), ..item("a", "refused") };
+    let hidden = Item { hidden: true, expires_at: Some(NOW.plus_millis(1)), ..item("a", "") };
+    let patches = [
+        patched(one_attribute, values),
+        patched(fields([ItemField::Title, ItemField::ExpiresAt]), early),
+        patched(fields([ItemField::Hidden, ItemField::ExpiresAt]), hidden),
+        patched(fields([ItemField::Title]), item("never seen", "x")),
+        item_deleted("b"),
+        patched(fields([ItemField::Title]), item("b", "x")),
+        Record::ItemUpserted(item("c", "c")),
+        patched(fields([ItemField::Title]), item("c", "c2")),
+    ];
+    let mut later = log(patches);
+    for record in &mut later {
+        record.sequence += 2;
+    }
+    project(&database.store(), &later);
+    let query = "SELECT item_id, title, hidden, expires_at, embedding_is_computed, localized,
+        updated_sequence FROM items ORDER BY item_id";
+    let localized = "{\"de\": {\"title\": \"alt\", \"content\": \"Inhalt \u{fffd}\"}, \
+        \"fr\": {\"title\": \"neuf\", \"content\": \"\"}}";
+    assert_eq!(
+        session.rows(query),
+        [
+            format!("a|old|t|2023-11-14 22:13:20.001+00|t|{localized}|5"),
+            "c|c2|f|NULL|f|NULL|10".to_owned(),
+        ]
+    );
+    let expected =
+        format!(r#"{{"new": 7, "list": ["a, \"b\"", ""], "text": "12", "exact": {exact}}}"#);
+    assert_eq!(session.one("SELECT attributes FROM items WHERE item_id = 'a'"), expected);
 }
 
 #[test]

@@ -68,6 +68,21 @@ impl Attributes {
         Self(all.map(|(name, value)| (name.clone(), value.clone())).collect())
     }
 
+    /// Gives an attribute the value that it has in `other`; removes it where it has none there.
+    ///
+    /// # Errors
+    /// As [`Self::new`]; nothing is changed then.
+    pub fn take_from(&mut self, other: &Self, name: &str) -> Result<(), String> {
+        match other.get(name) {
+            Some(_) if self.0.len() == limits::ATTRIBUTES && !self.0.contains_key(name) => {
+                return Err(format!("must hold at most {} attributes", limits::ATTRIBUTES));
+            }
+            Some(value) => self.0.insert(name.to_owned(), value.clone()),
+            None => self.0.remove(name),
+        };
+        Ok(())
+    }
+
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

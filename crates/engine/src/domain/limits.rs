@@ -15,8 +15,12 @@ pub const RESULTS: usize = 500;
 pub const RESULTS_DEFAULT: usize = 20;
 /// Bytes of an item's title.
 pub const TITLE_BYTES: usize = 1_024;
-/// Bytes of an item's content: about ten printed pages.
+/// Bytes of an item's contents in all languages: about ten printed pages.
 pub const CONTENT_BYTES: usize = 65_536;
+/// Languages of an item besides its own.
+pub const LOCALIZED: usize = 32;
+/// Bytes of a tag of a language: the longest that BCP 47 asks all to take.
+pub const LANGUAGE_BYTES: usize = 35;
 /// Topics of one item or one interaction.
 pub const TOPICS: usize = 32;
 /// Bytes of a topic, source, device type or location.

@@ -14,6 +14,8 @@ mod decision_detail;
 mod ids;
 mod interaction;
 mod item;
+mod item_patch;
+mod language;
 mod layout;
 pub mod limits;
 mod ranges;
@@ -37,7 +39,9 @@ pub use ids::{
     ArmName, ArmSetName, DecisionId, EventId, ItemId, NamespaceName, SessionId, UserId, check_text,
 };
 pub use interaction::{Interaction, InteractionContext, InteractionType};
-pub use item::Item;
+pub use item::{Item, LocalizedText, Withheld};
+pub use item_patch::{ItemField, ItemMask, ItemPatch};
+pub use language::LanguageTag;
 pub use layout::{FeatureId, FeatureLayout};
 pub use ranges::{check_half_life, within_range};
 pub use ranker::RankerSettings;

@@ -8,6 +8,7 @@ use crate::domain::decision::Decision;
 use crate::domain::ids::ItemId;
 use crate::domain::interaction::Interaction;
 use crate::domain::item::Item;
+use crate::domain::item_patch::ItemPatch;
 use crate::domain::sequence::Sequence;
 use crate::domain::settings::Settings;
 use crate::domain::takeover::TakeoverChange;
@@ -20,6 +21,7 @@ pub enum Record {
     Interaction(Interaction),
     Decision(Decision),
     ItemUpserted(Item),
+    ItemPatched(ItemPatch),
     ItemDeleted(ItemId),
     UserUpdated(UserUpdate),
     SettingsSet(SettingsChange),
@@ -44,6 +46,7 @@ impl Record {
             Self::ArmRewarded(reward) => Some(reward.event_id.as_str()),
             Self::Decision(_)
             | Self::ItemUpserted(_)
+            | Self::ItemPatched(_)
             | Self::ItemDeleted(_)
             | Self::UserUpdated(_)
             | Self::SettingsSet(_)

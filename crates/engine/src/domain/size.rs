@@ -4,6 +4,7 @@
 //!   maps. Not counted are spare capacity and what the allocator rounds up.
 //! - What a record takes in the log is less.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::domain::arms::ArmContext;
@@ -19,6 +20,11 @@ use crate::domain::ids::ArmName;
 use crate::domain::ids::ItemId;
 use crate::domain::interaction::Interaction;
 use crate::domain::item::Item;
+use crate::domain::item::LocalizedText;
+use crate::domain::item_patch::ItemField;
+use crate::domain::item_patch::ItemMask;
+use crate::domain::item_patch::ItemPatch;
+use crate::domain::language::LanguageTag;
 use crate::domain::record::Record;
 use crate::domain::settings::Settings;
 use crate::domain::takeover::TakeoverTrial;
@@ -41,6 +47,7 @@ impl Record {
             Self::Interaction(interaction) => interaction.heap(),
             Self::Decision(decision) => decision.heap(),
             Self::ItemUpserted(item) => item.heap(),
+            Self::ItemPatched(patch) => patch.heap(),
             Self::ItemDeleted(item_id) => item_id.heap(),
             Self::UserUpdated(update) => update.heap(),
             Self::SettingsSet(change) => change.settings.heap(),
@@ -220,6 +227,29 @@ impl Heap for Item {
             + self.embedding.heap()
             + self.attributes.heap()
             + self.language.heap()
+            + self.localized.heap()
+    }
+}
+
+impl Heap for BTreeMap<LanguageTag, LocalizedText> {
+    fn heap(&self) -> usize {
+        let text = |(tag, text): (&LanguageTag, &LocalizedText)| {
+            tag.as_str().len() + text.title.heap() + text.content.heap()
+        };
+        nodes(self.len(), size_of::<(LanguageTag, LocalizedText)>())
+            + self.iter().map(text).sum::<usize>()
+    }
+}
+
+impl Heap for ItemPatch {
+    fn heap(&self) -> usize {
+        let ItemMask { fields, attributes, localized } = &self.mask;
+        nodes(fields.len(), size_of::<ItemField>())
+            + nodes(attributes.len(), size_of::<Box<str>>())
+            + nodes(localized.len(), size_of::<LanguageTag>())
+            + attributes.iter().map(|name| name.len()).sum::<usize>()
+            + localized.iter().map(|tag| tag.as_str().len()).sum::<usize>()
+            + self.values.heap()
     }
 }
 
@@ -279,22 +309,10 @@ impl Heap for ArmSelection {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
 
     fn item() -> Item {
-        Item {
-            item_id: ItemId::parse("i").unwrap(),
-            title: String::new(),
-            content: String::new(),
-            topics: Vec::new(),
-            source: None,
-            published_at: None,
-            embedding: Vec::new(),
-            attributes: Attributes::default(),
-            language: None,
-        }
+        Item::new(ItemId::parse("i").unwrap())
     }
 
     fn bytes(change: impl FnOnce(&mut Item)) -> usize {

@@ -106,15 +106,11 @@ impl EngineRecommender {
         };
         for (item, entry) in dataset.items.iter().enumerate() {
             let item = Item {
-                item_id: recommender.items[item].clone(),
                 title: entry.title.clone(),
-                content: String::new(),
                 topics: entry.topics.iter().map(|topic| topic.as_str().into()).collect(),
                 source: entry.source.as_deref().map(Into::into),
-                published_at: None,
-                embedding: Vec::new(),
-                language: None,
                 attributes: Attributes::new(BTreeMap::new()).expect("nothing is within limits"),
+                ..Item::new(recommender.items[item].clone())
             };
             recommender.apply(Record::ItemUpserted(item), Timestamp::default());
         }

@@ -109,13 +109,16 @@ impl<'a> Subject<'a> {
                 own.or_else(|| item.attributes.get("language").map(Value::of))
             }
             Field::Source => item.source.as_deref().map(Value::Text),
-            Field::PublishedAt => {
-                item.published_at.map(|at| Value::Number(at.as_millis() as f64 / 1_000.0))
-            }
+            Field::PublishedAt => item.published_at.map(seconds),
+            Field::ExpiresAt => item.expires_at.map(seconds),
             Field::AgeHours => item.published_at.map(|at| Value::Number(self.now.hours_since(at))),
             Field::Attribute(name) => item.attributes.get(name).map(Value::of),
         }
     }
+}
+
+fn seconds(at: Timestamp) -> Value<'static> {
+    Value::Number(at.as_millis() as f64 / 1_000.0)
 }
 
 impl<'a> Value<'a> {

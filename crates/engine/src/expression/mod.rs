@@ -20,8 +20,8 @@
 //! field   = name | "attr" "(" text ")"
 //! ```
 //!
-//! `id`, `title`, `topics`, `source`, `language`, `published_at` (seconds since 1970)
-//! and `age_hours` are the item's own fields; any other name, and any name in `attr(..)`,
+//! `id`, `title`, `topics`, `source`, `language`, `published_at` and `expires_at` (seconds since
+//! 1970), and `age_hours` are the item's own fields; any other name, and any name in `attr(..)`,
 //! is an attribute.
 
 mod cost;
@@ -95,6 +95,8 @@ pub enum Field {
     Language,
     /// In seconds since 1970.
     PublishedAt,
+    /// In seconds since 1970.
+    ExpiresAt,
     /// Hours from publication to the moment of the request.
     AgeHours,
     Attribute(Box<str>),
@@ -102,13 +104,14 @@ pub enum Field {
 
 impl Field {
     /// The item's own fields by name.
-    const OWN: [(&'static str, Self); 7] = [
+    const OWN: [(&'static str, Self); 8] = [
         ("id", Self::Id),
         ("title", Self::Title),
         ("topics", Self::Topics),
         ("source", Self::Source),
         ("language", Self::Language),
         ("published_at", Self::PublishedAt),
+        ("expires_at", Self::ExpiresAt),
         ("age_hours", Self::AgeHours),
     ];
 

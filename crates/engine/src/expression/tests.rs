@@ -18,15 +18,13 @@ const NOW: Timestamp = Timestamp::from_seconds(1_714_608_000);
 
 fn item(values: impl IntoIterator<Item = (String, AttributeValue)>) -> Item {
     Item {
-        item_id: ItemId::parse("i1").unwrap(),
         title: "A title".to_owned(),
-        content: String::new(),
         topics: vec!["news".into(), "sport".into()],
         source: Some("a".into()),
         published_at: Timestamp::parse_rfc3339("2024-05-01T12:00:00Z"),
-        embedding: Vec::new(),
-        language: None,
+        expires_at: Timestamp::parse_rfc3339("2024-06-02T00:00:00Z"),
         attributes: Attributes::new(values.into_iter().collect()).unwrap(),
+        ..Item::new(ItemId::parse("i1").unwrap())
     }
 }
 
@@ -52,6 +50,7 @@ fn conditions_on_fields_and_attributes_hold_as_they_read() {
         "id = 'i1' and title = 'A title' and source == 'a'",
         "published_at >= time('2024-05-01') and published_at < time(\"2024-05-01T14:30:00+02:00\")",
         "age_hours = 12 and age_hours < 24",
+        "expires_at > time('2024-06-01') and expires_at = time('2024-06-02T00:00:00Z')",
         "has(price) and has(topics) and not has(nothing) and has(attr('my name'))",
         "attr('my name') and true",
         "tags = ['x', 'y'] and tags != ['y', 'x']",
@@ -298,6 +297,7 @@ mod naive {
             Field::Language => attribute(item.attributes.get("language")?),
             Field::Attribute(name) => attribute(item.attributes.get(name)?),
             Field::PublishedAt => Value::Number(published? / 1e3),
+            Field::ExpiresAt => Value::Number(item.expires_at?.as_millis() as f64 / 1e3),
             Field::AgeHours => Value::Number((NOW.as_millis() as f64 - published?) / 3.6e6),
         })
     }

@@ -1,7 +1,7 @@
 //! An item that may be recommended, with the data for its features.
 
 use crate::columns::index::ItemIndex;
-use crate::models::content::SparseVector;
+use crate::models::content::TermVectors;
 use crate::state::Entry;
 use crate::state::View;
 
@@ -11,7 +11,7 @@ pub struct Candidate<'v> {
     /// Its index, if the state has the item.
     pub index: Option<ItemIndex>,
     pub entry: &'v Entry,
-    pub terms: &'v SparseVector,
+    pub terms: &'v TermVectors,
 }
 
 impl<'v> Candidate<'v> {

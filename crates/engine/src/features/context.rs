@@ -14,6 +14,7 @@ use crate::models::aging;
 use crate::models::cold_start::ValueScorer;
 use crate::models::content::Centroid;
 use crate::models::content::SparseVector;
+use crate::models::content::TermVectors;
 use crate::models::contexts::LiftsAt;
 use crate::models::contexts::RequestContext;
 use crate::models::contexts::SLOTS;
@@ -174,8 +175,9 @@ impl<'v> Circumstances<'v> {
         sum / self.attributes.len() as f32
     }
 
-    pub fn session_content(&self, terms: &SparseVector) -> f32 {
-        self.session.as_ref().map_or(0.0, |session| session.content.score(terms))
+    pub fn session_content(&self, terms: &TermVectors) -> f32 {
+        let session = self.session.as_ref();
+        session.map_or(0.0, |session| session.content.score_best(terms))
     }
 
     /// Like the long-term topic affinity, for the session alone.
@@ -269,7 +271,7 @@ fn session_taste(
     let mut total = 0.0;
     for &(item, confidence) in items.iter().rev() {
         let signed = weight * confidence.clamp(DISLIKE_MIN, 1.0);
-        parts.push((signed, &view.items.terms[item]));
+        parts.push((signed, view.items.terms[item].whole()));
         let own = &view.items.entries[item].topics;
         topics.extend(own.iter().map(|&topic| (topic, signed)));
         total += signed.abs() * own.len() as f32;

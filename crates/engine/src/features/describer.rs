@@ -202,7 +202,7 @@ impl<'a> Describer<'a> {
 
     pub fn content(&self, subject: &Subject<'_>) -> f32 {
         let taste = self.context.taste.as_ref();
-        taste.map_or(0.0, |taste| taste.score(subject.candidate.terms))
+        taste.map_or(0.0, |taste| taste.score_best(subject.candidate.terms))
     }
 
     pub fn embedding(&self, subject: &Subject<'_>) -> f32 {

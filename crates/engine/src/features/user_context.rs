@@ -53,7 +53,7 @@ impl UserContext {
             }
         }
         let embedding_taste = EmbeddingTaste::new(view, &had);
-        let parts = had.iter().map(|&(weight, item)| (weight, &view.items.terms[item]));
+        let parts = had.iter().map(|&(weight, item)| (weight, view.items.terms[item].whole()));
         let taste = Some(Centroid::new(parts)).filter(|centroid| !centroid.is_empty());
         let positives = user.history.positives().count() as u32;
         let had = user.history.entries().iter();

@@ -66,7 +66,9 @@ impl Engine {
                 self.solve_new_items();
             }
         }
-        if !batch.is_empty() {
+        if let Some(last) = batch.last() {
+            // Requests come at about this time.
+            self.view.postings.showing.move_to(last.recorded_at);
             self.view.keep_leaders();
             self.view.top_lists = Arc::default();
         }
@@ -82,6 +84,7 @@ impl Engine {
             }
             Record::Decision(decision) => self.apply_decision(decision, at, effects),
             Record::ItemUpserted(item) => self.upsert_item(item, record.sequence, at),
+            Record::ItemPatched(patch) => self.patch_item(patch, record.sequence, at),
             Record::ItemDeleted(item_id) => self.delete_item(item_id, at),
             Record::UserUpdated(update) => self.update_user(update, record.sequence, at),
             Record::SettingsSet(change) => self.set_settings(change, record.sequence),

@@ -13,7 +13,7 @@ use crate::Engine;
 use crate::columns::index::ItemIndex;
 use crate::models::content::EmbeddingSpace;
 use crate::models::content::Embeddings;
-use crate::models::content::SparseVector;
+use crate::models::content::TermVectors;
 use crate::models::content::embed;
 use crate::state::Entry;
 use crate::state::View;
@@ -23,11 +23,11 @@ impl View {
     pub(crate) fn embed(
         &self,
         entry: &Entry,
-        terms: &SparseVector,
+        terms: &TermVectors,
     ) -> Option<(EmbeddingSpace, Vec<f32>)> {
         let own = entry.item.as_ref().map_or(&[][..], |item| &item.embedding);
         let latent = self.model.as_ref().and_then(|model| model.content.latent.as_ref());
-        embed(own, self.settings.embedding_dimension as usize, terms, latent)
+        embed(own, self.settings.embedding_dimension as usize, terms.whole(), latent)
     }
 
     /// The factors that the content of an item predicts.
@@ -100,7 +100,6 @@ mod tests {
     use super::*;
     use crate::Effort;
     use crate::GiveUp;
-    use crate::domain::Attributes;
     use crate::domain::EventId;
     use crate::domain::Interaction;
     use crate::domain::InteractionContext;
@@ -200,15 +199,8 @@ mod tests {
         ][number % 2];
         let word = |index: usize| words[(number / 2 * 3 + index * index) % 8];
         Item {
-            item_id: ItemId::parse(format!("i{number}")).unwrap(),
             title: format!("{} {} {}", word(0), word(1), word(2)),
-            content: String::new(),
-            topics: Vec::new(),
-            source: None,
-            published_at: None,
-            embedding: Vec::new(),
-            attributes: Attributes::default(),
-            language: None,
+            ..Item::new(ItemId::parse(format!("i{number}")).unwrap())
         }
     }
 

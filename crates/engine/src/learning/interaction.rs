@@ -245,6 +245,8 @@ impl Engine {
         if !Arc::make_mut(&mut self.view.prequential).next_is_test() {
             return;
         }
+        // Events come at about the times of those before.
+        self.view.postings.showing.move_to(request_context.now);
         let view = &self.view;
         let choice = sampling::choice_set(view, state, item, request_context.now, sequence);
         let indices = &choice.items;

@@ -1,4 +1,5 @@
-//! The items that a user could be shown for the first time: of the catalogue, published, not had.
+//! The items that a user could be shown for the first time: those that may be shown at the moment
+//! and that the user has not had.
 //!
 //! One bit for each index and one count for each word, so the n-th item is found by a binary
 //! search. Made again for each draw of a choice set, in one pass over the words.
@@ -7,7 +8,7 @@ use crate::columns::index::ItemIndex;
 use crate::consumption::User;
 use crate::domain::Timestamp;
 use crate::state::View;
-use crate::state::postings::WORD;
+use crate::state::showing::WORD;
 
 /// See the header of the module.
 #[derive(Debug)]
@@ -22,8 +23,7 @@ pub struct Pool {
 impl Pool {
     pub fn new(view: &View, user: &User, now: Timestamp) -> Self {
         let had = user.history.entries().iter().map(|entry| entry.item);
-        let without = view.postings.published_after(now).chain(had);
-        Self::of(view.postings.catalogue().to_vec(), without)
+        Self::of(view.postings.showing.at(now), had)
     }
 
     fn of(mut words: Vec<u64>, without: impl Iterator<Item = ItemIndex>) -> Self {

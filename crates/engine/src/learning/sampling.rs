@@ -4,7 +4,7 @@
 //! consumed last: an even draw of a large catalogue is hardly ever a rival, so it teaches
 //! little of what decides the first positions. Where users come back to items, some
 //! alternatives are drawn from what the user had before the present session of an item. All of
-//! them are items that could be shown: of the catalogue, published, not hidden. The offset of an item is minus the
+//! them are items that could be shown: of the catalogue, at that moment, not hidden by the user. The offset of an item is minus the
 //! logarithm of how often the sample is expected to hold it; added to the scores it makes
 //! the choice among the sample consistent with one among all (McFadden 1978; the
 //! `logQ` correction of sampled softmax, Bengio and Senecal 2008).
@@ -39,11 +39,11 @@ pub struct ChoiceSet {
     pub offsets: Vec<f64>,
 }
 
-/// Whether an item could have been recommended to a user, seen items included: it is in the
-/// catalogue, published by then, and not hidden.
+/// Whether an item could have been recommended to a user at a moment, seen items included: it is
+/// in the catalogue, may be shown then, and the user has not hidden it.
 pub fn can_be_shown(view: &View, user: &User, item: ItemIndex, now: Timestamp) -> bool {
     let described = view.items.entries[item].item.as_ref();
-    described.is_some_and(|item| item.published_at.is_none_or(|published| published <= now))
+    described.is_some_and(|item| item.may_be_shown(now))
         && !user.history.find(item).is_some_and(|entry| entry.is_hidden())
 }
 

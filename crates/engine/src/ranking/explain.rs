@@ -18,7 +18,7 @@ use crate::features::UserContext;
 use crate::features::feature;
 use crate::models::collaborative::CooccurrenceScorer;
 use crate::models::collaborative::Influence;
-use crate::models::content::SparseVector;
+use crate::models::content::TermVectors;
 use crate::models::contexts::RequestContext;
 use crate::ranking::scale::BASE;
 use crate::state::View;
@@ -242,7 +242,7 @@ impl<'a> Explainer<'a> {
     }
 
     /// The item with the most similar terms, of equals the newest.
-    fn most_similar(&self, items: &[ItemIndex], terms: &SparseVector) -> Option<ItemIndex> {
+    fn most_similar(&self, items: &[ItemIndex], terms: &TermVectors) -> Option<ItemIndex> {
         let mut best: Option<(f32, ItemIndex)> = None;
         for &item in items {
             let similarity = self.view.items.terms[item].cosine(terms);

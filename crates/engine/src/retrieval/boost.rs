@@ -94,20 +94,13 @@ pub fn boost(boosts: &[Boost], item: &Item, now: Timestamp, score: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Attributes;
     use crate::domain::ItemId;
 
     fn item() -> Item {
         Item {
-            item_id: ItemId::parse("a").unwrap(),
-            title: String::new(),
-            content: String::new(),
             topics: vec!["jazz".into()],
             source: Some("blue".into()),
-            published_at: None,
-            embedding: Vec::new(),
-            language: None,
-            attributes: Attributes::default(),
+            ..Item::new(ItemId::parse("a").unwrap())
         }
     }
 

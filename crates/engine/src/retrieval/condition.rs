@@ -95,7 +95,9 @@ fn has(field: &Field) -> Plan {
         Field::Id => Plan::EVERY,
         Field::PublishedAt | Field::AgeHours => Plan::Published(i64::MIN, i64::MAX),
         Field::Attribute(name) => Plan::label(Label::Has(name)),
-        Field::Title | Field::Topics | Field::Source | Field::Language => Plan::Unknown,
+        Field::Title | Field::Topics | Field::Source | Field::Language | Field::ExpiresAt => {
+            Plan::Unknown
+        }
     }
 }
 
@@ -146,7 +148,14 @@ fn is(field: &Field, literal: &Literal) -> Plan {
         (Field::Attribute(name), Literal::Text(text)) => Plan::label(Label::Text(name, text)),
         (Field::Attribute(name), Literal::Flag(flag)) => Plan::label(Label::Flag(name, *flag)),
         (Field::Attribute(name), Literal::Number(number)) => Plan::number(name, *number),
-        (Field::Title | Field::Language | Field::PublishedAt | Field::AgeHours, _) => Plan::Unknown,
+        (
+            Field::Title
+            | Field::Language
+            | Field::PublishedAt
+            | Field::ExpiresAt
+            | Field::AgeHours,
+            _,
+        ) => Plan::Unknown,
     }
 }
 

@@ -6,9 +6,9 @@
 //!   are exempt: they are the caller's decision.
 //! - What the user has blocked is always excluded, from pins, too: the user's word on what is shown
 //!   is stronger than the caller's.
-//! - A catalogue item that is published later than the moment does not exist: it is neither
-//!   found, nor a candidate by its id, nor pinned. A candidate that the request itself describes
-//!   exists, whatever its publication time.
+//! - An item that may not be shown at the moment ([`Item::may_be_shown`]) is neither found, nor a
+//!   candidate by its id, nor pinned, nor of the caller's order. A candidate that the request
+//!   describes is judged by that description.
 
 use crate::columns::index::ItemIndex;
 use crate::columns::interner::name_key;
@@ -79,7 +79,7 @@ impl<'a> Eligibility<'a> {
     /// Whether an item may be shown: no rule excludes it.
     pub fn allows(&self, entry: &Entry, index: Option<ItemIndex>) -> bool {
         entry.item.as_ref().is_some_and(|item| {
-            !Exclusion::RULES.iter().any(|&rule| self.excludes(rule, entry, item, index))
+            !Exclusion::RULES.iter().any(|&rule| self.excludes(rule, item, index))
         })
     }
 
@@ -87,7 +87,7 @@ impl<'a> Eligibility<'a> {
     /// count, not what the user had, hid or was shown.
     pub fn allows_pinned(&self, entry: &Entry) -> bool {
         entry.item.as_ref().is_some_and(|item| {
-            !Exclusion::RULES.iter().any(|&rule| self.excludes_item(rule, entry, item))
+            !Exclusion::RULES.iter().any(|&rule| self.excludes_item(rule, item))
         })
     }
 
@@ -97,24 +97,23 @@ impl<'a> Eligibility<'a> {
             return vec![Exclusion::NotInCatalogue];
         };
         let rules = Exclusion::RULES.into_iter();
-        rules.filter(|&rule| self.excludes(rule, entry, item, index)).collect()
+        rules.filter(|&rule| self.excludes(rule, item, index)).collect()
     }
 
     /// The catalogue items that may be shown by sets of items, and whether the sets answer all of
     /// the filter. Every item that [`Self::allows`] accepts is in the mask.
     pub(super) fn mask(&self, give_up: &GiveUp<'_>) -> (Mask, bool) {
-        let postings = &self.view.postings;
         let blocks = self.rules.map(of_blocks);
         let plan =
             Plan::All(blocks.into_iter().chain([of_filter(self.filter, self.now)]).collect());
         let mut mask = plan.items(self.view, give_up);
-        postings.published_after(self.now).for_each(|item| mask.clear(item));
+        mask.keep(&Mask::new(self.view.postings.showing.at(self.now)));
         let blocked = self.rules.map_or(&[][..], |rules| rules.blocked_items.entries());
         for id in self.filter.exclude.iter().chain(blocked) {
             self.view.item_index(id).into_iter().for_each(|item| mask.clear(item));
         }
         let personal = [
-            Exclusion::Hidden,
+            Exclusion::HiddenByUser,
             Exclusion::Seen,
             Exclusion::SeenCooldown,
             Exclusion::SeenAfterSessions,
@@ -127,20 +126,14 @@ impl<'a> Eligibility<'a> {
         (mask, plan.tells_all())
     }
 
-    fn excludes(
-        &self,
-        rule: Exclusion,
-        entry: &Entry,
-        item: &Item,
-        index: Option<ItemIndex>,
-    ) -> bool {
-        self.excludes_item(rule, entry, item)
+    fn excludes(&self, rule: Exclusion, item: &Item, index: Option<ItemIndex>) -> bool {
+        self.excludes_item(rule, item)
             || index.is_some_and(|index| self.excludes_for_user(rule, index))
             || rule == Exclusion::FrequencyCap && self.is_worn_out(item)
     }
 
     /// Whether a rule about the item itself excludes it.
-    fn excludes_item(&self, rule: Exclusion, entry: &Entry, item: &Item) -> bool {
+    fn excludes_item(&self, rule: Exclusion, item: &Item) -> bool {
         let (filter, now) = (self.filter, self.now);
         match rule {
             Exclusion::Topics => !self.prepared.topics_fit(item),
@@ -149,7 +142,7 @@ impl<'a> Eligibility<'a> {
                 let late = |after| item.published_at.is_some_and(|published| published > after);
                 !filter.published_after.is_none_or(late)
             }
-            Exclusion::NotYetPublished => entry.is_upcoming(now) && self.is_of_catalogue(entry),
+            Exclusion::Withheld(why) => item.is_withheld(why, now),
             Exclusion::Listed => {
                 filter.exclude.binary_search_by(|id| (**id).cmp(item.item_id.as_str())).is_ok()
             }
@@ -162,19 +155,12 @@ impl<'a> Eligibility<'a> {
                 self.rules.is_some_and(|rules| is_blocked_by(rules, rule, item))
             }
             Exclusion::NotInCatalogue
-            | Exclusion::Hidden
+            | Exclusion::HiddenByUser
             | Exclusion::Seen
             | Exclusion::SeenCooldown
             | Exclusion::SeenAfterSessions
             | Exclusion::FrequencyCap => false,
         }
-    }
-
-    /// Whether the entry is from the catalogue and not from the request.
-    fn is_of_catalogue(&self, entry: &Entry) -> bool {
-        let id = entry.item.as_ref().map(|item| item.item_id.as_str());
-        let index = id.and_then(|id| self.view.item_index(id));
-        index.is_some_and(|index| std::ptr::eq(self.view.entry(index).as_ref(), entry))
     }
 
     fn is_worn_out(&self, item: &Item) -> bool {
@@ -187,7 +173,7 @@ impl<'a> Eligibility<'a> {
         let filter = self.filter;
         let seen = || self.context.seen(index);
         match rule {
-            Exclusion::Hidden => self.hidden.binary_search(&index).is_ok(),
+            Exclusion::HiddenByUser => self.hidden.binary_search(&index).is_ok(),
             Exclusion::Seen => !filter.include_seen && seen().is_some(),
             Exclusion::SeenCooldown => {
                 let hours = f64::from(filter.seen_cooldown_hours);

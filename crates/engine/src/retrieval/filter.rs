@@ -2,6 +2,7 @@
 
 use crate::domain::Attributes;
 use crate::domain::Timestamp;
+use crate::domain::Withheld;
 use crate::expression::Expression;
 
 /// Which candidates a request allows: the same for every user at any time.
@@ -29,7 +30,7 @@ pub struct Filter {
 
 impl Filter {
     /// Whether the result depends only on the item, the user's history and the model: neither on
-    /// the time nor on impressions. The later publication of an item does not count.
+    /// the time nor on impressions. What time and changes of the catalogue do to an item does not count.
     pub fn is_timeless(&self) -> bool {
         self.seen_cooldown_hours == 0.0
             && self.frequency_cap_per_day == 0
@@ -42,8 +43,8 @@ impl Filter {
 pub enum Exclusion {
     /// It is not in the catalogue.
     NotInCatalogue,
-    /// By the catalogue it is published later, so it does not exist yet.
-    NotYetPublished,
+    /// It is not shown to any user at the moment.
+    Withheld(Withheld),
     Topics,
     Sources,
     Attributes,
@@ -58,7 +59,7 @@ pub enum Exclusion {
     /// The user has blocked one of its topics.
     BlockedTopic,
     /// The user hid it.
-    Hidden,
+    HiddenByUser,
     /// The user had it.
     Seen,
     /// The user had it a short while ago.
@@ -71,18 +72,20 @@ pub enum Exclusion {
 
 impl Exclusion {
     /// All rules but [`Self::NotInCatalogue`], those about the item first.
-    pub const RULES: [Self; 15] = [
+    pub const RULES: [Self; 17] = [
         Self::Topics,
         Self::Sources,
         Self::PublishedAfter,
         Self::Listed,
         Self::Attributes,
         Self::Expression,
-        Self::NotYetPublished,
+        Self::Withheld(Withheld::Hidden),
+        Self::Withheld(Withheld::NotYetPublished),
+        Self::Withheld(Withheld::Expired),
         Self::BlockedItem,
         Self::BlockedSource,
         Self::BlockedTopic,
-        Self::Hidden,
+        Self::HiddenByUser,
         Self::Seen,
         Self::SeenCooldown,
         Self::SeenAfterSessions,
@@ -93,7 +96,7 @@ impl Exclusion {
     pub fn is_beyond_requests(self) -> bool {
         match self {
             Self::NotInCatalogue
-            | Self::NotYetPublished
+            | Self::Withheld(_)
             | Self::BlockedItem
             | Self::BlockedSource
             | Self::BlockedTopic

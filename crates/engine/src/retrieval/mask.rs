@@ -4,7 +4,7 @@
 //! items, which a request reads and writes in microseconds.
 
 use crate::columns::index::ItemIndex;
-use crate::state::postings::WORD;
+use crate::state::showing::WORD;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mask {
@@ -13,9 +13,9 @@ pub struct Mask {
 }
 
 impl Mask {
-    pub fn new(words: &[u64]) -> Self {
+    pub fn new(words: Vec<u64>) -> Self {
         let count = words.iter().map(|word| word.count_ones() as usize).sum();
-        Self { words: words.to_vec(), count }
+        Self { words, count }
     }
 
     /// An empty mask of this many words.

@@ -100,7 +100,7 @@ impl Plan {
     }
 
     fn mask(&self, view: &View, bound: Bound, give_up: &GiveUp<'_>) -> Mask {
-        let catalogue = || Mask::new(view.postings.catalogue());
+        let catalogue = || Mask::new(view.postings.catalogue().to_vec());
         let empty = || Mask::empty(view.postings.catalogue().len());
         match self {
             Self::Unknown if bound == Bound::Upper => catalogue(),

@@ -102,7 +102,6 @@ mod tests {
     use super::*;
     use crate::domain::Attributes;
     use crate::domain::ItemId;
-    use crate::domain::Timestamp;
 
     fn attribute() -> impl Strategy<Value = AttributeValue> {
         prop_oneof![
@@ -129,17 +128,7 @@ mod tests {
             (topics, required_topics) in (labels(), labels()),
             (source, sources) in (prop::option::of("[a-d]"), labels()),
         ) {
-            let item = Item {
-                item_id: ItemId::parse("a").unwrap(),
-                title: String::new(),
-                content: String::new(),
-                topics: topics.clone(),
-                source: source.clone().map(Box::from),
-                published_at: None::<Timestamp>,
-                embedding: Vec::new(),
-                language: None,
-                attributes: have.clone(),
-            };
+            let item = Item { topics: topics.clone(), source: source.clone().map(Box::from), attributes: have.clone(), ..Item::new(ItemId::parse("a").unwrap()) };
             let filter = Filter {
                 topics: required_topics.clone(),
                 sources: sources.clone(),

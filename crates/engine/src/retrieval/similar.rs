@@ -23,7 +23,8 @@ pub struct SimilarItem {
     pub components: BTreeMap<&'static str, f64>,
 }
 
-/// The catalogue items at `now` most similar to `item`, best first, at most `n`. The score is
+/// The items that may be shown at `now` most similar to `item`, best first, at most `n`. `item`
+/// itself need not be one of those. The score is
 /// the mean of four similarities, each 0 to 1, and 0 if not known: co-occurrence relative to the
 /// strongest, and the cosines of factors, of terms and of embeddings.
 pub fn similar_items(view: &View, item: ItemIndex, now: Timestamp, n: usize) -> Vec<SimilarItem> {
@@ -36,16 +37,17 @@ pub fn similar_items(view: &View, item: ItemIndex, now: Timestamp, n: usize) -> 
         top.push(score, index);
     }
     found.extend(top.into_sorted_vec().iter().map(|entry| entry.0));
-    let mut mask = Mask::new(view.postings.catalogue());
-    view.postings.published_after(now).for_each(|upcoming| mask.clear(upcoming));
+    let mut mask = Mask::new(view.postings.showing.at(now));
     mask.clear(item);
     if let Some(factors) = view.items.factors.row(item) {
         let near = view.items.factors.rows.best(factors, CANDIDATES, mask.words());
         found.extend(near.iter().map(|entry| entry.0));
     }
     let own = Candidate::known(view, item);
-    let terms = own.terms.terms().iter().copied();
-    found.extend(view.inverted.candidates(terms, |other| mask.has(other)));
+    for language in own.terms.languages() {
+        let terms = language.terms().iter().copied();
+        found.extend(view.inverted.candidates(terms, |other| mask.has(other)));
+    }
     found.append(&mut nearest_items(view, item, CANDIDATES, mask.words()));
     found.sort_unstable();
     found.dedup();

@@ -16,7 +16,8 @@ pub struct Entry {
     pub item: Option<Arc<Item>>,
     pub topics: Vec<u32>,
     pub source: Option<u32>,
-    pub counts: TermCounts,
+    /// Of the texts of each language, the item's own first.
+    pub counts: Vec<TermCounts>,
     pub updated_at: Timestamp,
     /// When it was first added to the catalogue.
     pub added_at: Timestamp,
@@ -26,12 +27,5 @@ impl Entry {
     /// The time of its publication, else of its first upsert.
     pub fn born(&self) -> Timestamp {
         self.item.as_ref().and_then(|item| item.published_at).unwrap_or(self.added_at)
-    }
-
-    /// Whether the item is in the catalogue and is published after `now`. Until then it does
-    /// not exist.
-    pub fn is_upcoming(&self, now: Timestamp) -> bool {
-        let published = self.item.as_ref().and_then(|item| item.published_at);
-        published.is_some_and(|published| published > now)
     }
 }

@@ -17,7 +17,7 @@ use crate::models::cold_start::ItemStatistics;
 use crate::models::cold_start::Popularity;
 use crate::models::collaborative::ItemRows;
 use crate::models::content::Embeddings;
-use crate::models::content::SparseVector;
+use crate::models::content::TermVectors;
 use crate::models::decay::DecayedRow;
 use crate::state::entry::Entry;
 use crate::state::model_factors::ModelFactors;
@@ -32,7 +32,7 @@ pub struct ItemStore {
     pub ids: Interner<ItemIndex>,
     pub entries: Column<Arc<Entry>, ItemIndex>,
     /// Derived from `entries` and the vocabulary.
-    pub terms: Column<SparseVector, ItemIndex>,
+    pub terms: Column<TermVectors, ItemIndex>,
     /// Derived from `entries`, `terms` and the model.
     pub embeddings: Embeddings,
     pub popularity: Popularity,
@@ -130,7 +130,7 @@ impl ItemStore {
         if items > self.entries.len() {
             let Nothing { entry, row } = &self.nothing;
             self.entries.grow(items, entry);
-            self.terms.grow(items, &SparseVector::default());
+            self.terms.grow(items, &TermVectors::default());
             self.popularity.items.grow(items, &ItemStatistics::default());
             self.cooccurrence.grow(items, row);
             self.successors.grow(items, row);
@@ -178,7 +178,7 @@ impl ItemStore {
         } = self;
         ids.forget(item);
         *entries.get_mut(item) = nothing.entry.clone();
-        *terms.get_mut(item) = SparseVector::default();
+        *terms.get_mut(item) = TermVectors::default();
         embeddings.set(item, None);
         *popularity.items.get_mut(item) = ItemStatistics::default();
         *cooccurrence.get_mut(item) = nothing.row.clone();

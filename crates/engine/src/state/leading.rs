@@ -132,15 +132,8 @@ mod tests {
 
     fn entry(number: u32) -> Arc<Entry> {
         let item = Item {
-            item_id: ItemId::parse(format!("i{number}")).unwrap(),
-            title: String::new(),
-            content: String::new(),
-            topics: Vec::new(),
-            source: None,
             published_at: Some(Timestamp::from_seconds(i64::from(number % 50))),
-            embedding: Vec::new(),
-            attributes: Default::default(),
-            language: None,
+            ..Item::new(ItemId::parse(format!("i{number}")).unwrap())
         };
         Arc::new(Entry { item: Some(Arc::new(item)), ..Entry::default() })
     }

@@ -11,6 +11,7 @@ mod popularity;
 pub mod postings;
 pub mod quarantine;
 mod settings_records;
+pub mod showing;
 mod snapshot;
 mod snapshot_parts;
 pub mod top_lists;
@@ -19,4 +20,4 @@ mod view;
 
 pub use entry::Entry;
 pub use snapshot::{ENGINE_REVISION, Unrestorable};
-pub use view::{Counts, View, document};
+pub use view::{Counts, View, documents};

@@ -20,18 +20,16 @@ use crate::columns::column::Column;
 use crate::columns::index::ItemIndex;
 use crate::domain::AttributeValue;
 use crate::domain::Item;
-use crate::domain::Timestamp;
 use crate::models::sorted_chunks::SortedChunks;
 use crate::state::entry::Entry;
+use crate::state::showing::Showing;
+use crate::state::showing::WORD;
 
 /// Buckets of the table of labels.
 const BUCKETS: usize = 4_096;
 /// Most texts and flags in attributes of an item that are listed, the first in the order of
 /// their hashes.
 pub const VALUES_MAX: usize = 256;
-/// Bits of a word of a set of items.
-pub const WORD: usize = 64;
-
 /// What a filter requires of an item.
 #[derive(Debug, Clone, Copy)]
 pub enum Label<'a> {
@@ -150,6 +148,7 @@ pub struct Postings {
     /// Behind a pointer of its own: only a change of the catalogue copies the list of chunks.
     numbers: Arc<SortedChunks<Numbered>>,
     births: Arc<SortedChunks<Born>>,
+    pub showing: Showing,
 }
 
 impl Postings {
@@ -157,9 +156,11 @@ impl Postings {
     pub fn new<'a>(entries: impl Iterator<Item = &'a Arc<Entry>>) -> Self {
         let mut postings = Self::default();
         let (mut births, mut numbers) = (Vec::new(), Vec::new());
+        let mut items = Vec::new();
         for (index, entry) in (0..).map(ItemIndex::new).zip(entries) {
             if let Some(item) = &entry.item {
                 postings.list(index, item);
+                items.push((index, &**item));
                 births.push(Born::of(index, entry));
                 numbers.extend(numbers_of(index, item));
             }
@@ -168,6 +169,7 @@ impl Postings {
         numbers.sort_unstable();
         postings.births = Arc::new(SortedChunks::from_sorted(&births));
         postings.numbers = Arc::new(SortedChunks::from_sorted(&numbers));
+        postings.showing = Showing::new(items.into_iter());
         postings
     }
 
@@ -179,6 +181,7 @@ impl Postings {
             for number in numbers_of(index, item) {
                 Arc::make_mut(&mut self.numbers).insert(number);
             }
+            self.showing.insert(index, item);
         }
     }
 
@@ -207,6 +210,7 @@ impl Postings {
         for number in numbers_of(index, item) {
             Arc::make_mut(&mut self.numbers).remove(&number);
         }
+        self.showing.remove(index, item);
     }
 
     fn list(&mut self, index: ItemIndex, item: &Item) {
@@ -264,11 +268,6 @@ impl Postings {
     /// published come before.
     pub fn youngest(&self) -> impl Iterator<Item = &Born> {
         self.births.falling()
-    }
-
-    /// Items that were published after `moment`, the oldest first.
-    pub fn published_after(&self, moment: Timestamp) -> impl Iterator<Item = ItemIndex> {
-        self.published_within(moment.as_millis().saturating_add(1), i64::MAX)
     }
 
     /// Items that were published between two moments in milliseconds, both included, the oldest
@@ -338,6 +337,7 @@ mod tests {
     use super::*;
     use crate::domain::Attributes;
     use crate::domain::ItemId;
+    use crate::domain::Timestamp;
 
     fn entry(topics: &[u8], values: usize, published: Option<i64>) -> Arc<Entry> {
         let list = (0..values.min(64)).map(|n| format!("v{n}")).collect();
@@ -350,15 +350,10 @@ mod tests {
             attributes.insert(format!("more-{more}"), AttributeValue::List(list));
         }
         let item = Item {
-            item_id: ItemId::parse("a").unwrap(),
-            title: String::new(),
-            content: String::new(),
             topics: topics.iter().map(|topic| format!("t{topic}").into()).collect(),
-            source: None,
             published_at: published.map(Timestamp::from_seconds),
-            embedding: Vec::new(),
             attributes: Attributes::new(attributes).unwrap(),
-            language: None,
+            ..Item::new(ItemId::parse("a").unwrap())
         };
         Arc::new(Entry { item: Some(Arc::new(item)), ..Entry::default() })
     }
@@ -441,17 +436,18 @@ mod tests {
     }
 
     #[test]
-    fn the_youngest_come_first_and_those_published_after_a_moment_are_found() {
+    fn the_youngest_come_first_and_those_published_between_two_moments_are_found() {
         let hour = 3_600;
         let entries =
             [entry(&[], 0, Some(hour)), entry(&[], 0, Some(3 * hour)), entry(&[], 0, None)];
         let postings = Postings::new(entries.iter());
         let youngest = postings.youngest().map(|born| born.item.get());
         assert_eq!(youngest.collect::<Vec<_>>(), [1, 0, 2]);
-        let after = |at| -> Vec<u32> {
-            let after = postings.published_after(Timestamp::from_seconds(at));
-            after.map(ItemIndex::get).collect()
+        let within = |from: i64, to: i64| -> Vec<u32> {
+            let within = postings.published_within(from * 1_000, to * 1_000);
+            within.map(ItemIndex::get).collect()
         };
-        assert_eq!((after(0), after(hour), after(3 * hour)), (vec![0, 1], vec![1], vec![]));
+        assert_eq!(within(0, 3 * hour), [0, 1]);
+        assert_eq!((within(hour + 1, 3 * hour), within(0, hour)), (vec![1], vec![0]));
     }
 }

@@ -47,8 +47,7 @@ use crate::models::collaborative::ItemItem;
 use crate::models::collaborative::SUCCESSION;
 use crate::models::content::Document;
 use crate::models::content::Inverted;
-use crate::models::content::SparseVector;
-use crate::models::content::TermCounts;
+use crate::models::content::TermVectors;
 use crate::models::content::Vocabulary;
 use crate::models::contexts::RequestValues;
 use crate::models::contexts::TopicContexts;
@@ -383,12 +382,13 @@ impl View {
 
     /// Describes an item of a request as if it were in the catalogue, without adding it. New
     /// topics and terms are unknown.
-    pub fn describe_inline(&self, item: Arc<Item>) -> (Entry, SparseVector) {
-        let terms = self.vocabulary.weigh_text(&document(&item));
+    pub fn describe_inline(&self, item: Arc<Item>) -> (Entry, TermVectors) {
+        let texts = documents(&item).iter().map(|text| self.vocabulary.weigh_text(text)).collect();
+        let terms = TermVectors::new(texts);
         let entry = Entry {
             topics: item.topics.iter().filter_map(|topic| self.topics.find(topic)).collect(),
             source: item.source.as_ref().and_then(|source| self.sources.find(source)),
-            counts: TermCounts::default(),
+            counts: Vec::new(),
             updated_at: Timestamp::default(),
             added_at: Timestamp::default(),
             item: Some(item),
@@ -473,12 +473,22 @@ impl View {
     }
 }
 
-/// The text of an item for the vocabulary.
-pub fn document(item: &Item) -> Document<'_> {
-    Document {
+/// The texts of an item for the vocabulary, one for each language, its own first. A language
+/// without words is none, unless it is the only one.
+pub fn documents(item: &Item) -> Vec<Document<'_>> {
+    let own = Document {
         title: &item.title,
         content: &item.content,
         topics: &item.topics,
         language: item.language.as_deref(),
-    }
+    };
+    let others = item.localized.iter().map(|(tag, text)| Document {
+        title: &text.title,
+        content: &text.content,
+        language: Some(tag.primary()),
+        ..own
+    });
+    let mut documents: Vec<Document<'_>> = std::iter::once(own).chain(others).collect();
+    documents.retain(|text| !text.title.is_empty() || !text.content.is_empty());
+    if documents.is_empty() { vec![own] } else { documents }
 }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use crate::domain::Attributes;
 use crate::domain::EventId;
 use crate::domain::Interaction;
 use crate::domain::InteractionContext;
@@ -42,15 +41,9 @@ impl Log {
 
     fn upsert(&mut self, number: usize, published_at: i64) {
         self.push(Record::ItemUpserted(Item {
-            item_id: ItemId::parse(format!("item-{number}")).unwrap(),
-            title: String::new(),
-            content: String::new(),
             topics: vec![format!("topic-{}", number % 5).into()],
-            source: None,
             published_at: Some(Timestamp::from_seconds(published_at)),
-            embedding: Vec::new(),
-            language: None,
-            attributes: Attributes::default(),
+            ..Item::new(ItemId::parse(format!("item-{number}")).unwrap())
         }));
     }
 

@@ -35,15 +35,11 @@ impl Site {
         let mut site = Self { engine: Engine::new(settings), sequence: 0 };
         for number in 0..10 {
             let item = Record::ItemUpserted(Item {
-                item_id: item_id(number),
                 title: format!("Item {number}"),
-                content: String::new(),
                 topics: vec![if number % 2 == 0 { "even" } else { "odd" }.into()],
                 source: Some("house".into()),
                 published_at: Some(days(0)),
-                embedding: Vec::new(),
-                language: None,
-                attributes: Default::default(),
+                ..Item::new(item_id(number))
             });
             site.apply(item, days(0));
         }

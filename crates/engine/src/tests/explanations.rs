@@ -170,17 +170,7 @@ fn tastes() -> Vec<LogRecord> {
     let mut world = World::new(4);
     let each = 8;
     for number in 0..TASTES * each {
-        world.push(Record::ItemUpserted(Item {
-            item_id: item_id(number),
-            title: String::new(),
-            content: String::new(),
-            topics: Vec::new(),
-            source: None,
-            published_at: None,
-            embedding: Vec::new(),
-            attributes: Attributes::default(),
-            language: None,
-        }));
+        world.push(Record::ItemUpserted(Item::new(item_id(number))));
     }
     for (user, n) in (0..80).flat_map(|user| (0..5).map(move |n| (user, n))) {
         let number = user % TASTES + TASTES * ((user / TASTES + n * 3) % each);

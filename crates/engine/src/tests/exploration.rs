@@ -37,17 +37,7 @@ impl Shop {
     }
 
     fn open_item(&mut self) {
-        let item = Item {
-            item_id: item_id(self.items),
-            title: "A thing".into(),
-            content: String::new(),
-            topics: Vec::new(),
-            source: None,
-            published_at: None,
-            embedding: Vec::new(),
-            language: None,
-            attributes: Attributes::default(),
-        };
+        let item = Item { title: "A thing".into(), ..Item::new(item_id(self.items)) };
         self.items += 1;
         self.learn(Record::ItemUpserted(item));
     }

@@ -43,15 +43,8 @@ fn readers() -> Engine {
     let mut world = World::new(9);
     for number in 0..BOOKS {
         world.push(Record::ItemUpserted(Item {
-            item_id: item_id(number),
-            title: String::new(),
-            content: String::new(),
             topics: vec![format!("topic-{}", number % TOPICS).into()],
-            source: None,
-            published_at: None,
-            embedding: Vec::new(),
-            language: None,
-            attributes: Attributes::default(),
+            ..Item::new(item_id(number))
         }));
     }
     for number in 0..CLICKS {

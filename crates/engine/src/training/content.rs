@@ -10,6 +10,7 @@ use crate::models::content::Latent;
 use crate::models::content::MapExample;
 use crate::models::content::RANK_MAX;
 use crate::models::content::SparseVector;
+use crate::models::content::TermVectors;
 use crate::models::content::embed;
 use crate::state::View;
 use crate::training::columns::Columns;
@@ -24,7 +25,7 @@ pub fn fit(
     positives: &[u32],
 ) -> ContentModel {
     let catalogue: Vec<&SparseVector> =
-        view.items.terms.iter().filter(|terms| !terms.is_empty()).collect();
+        view.items.terms.iter().map(TermVectors::whole).filter(|terms| !terms.is_empty()).collect();
     let settings = view.settings();
     let rank = (settings.embedding_dimension as usize).min(RANK_MAX);
     let latent = Latent::fit(&catalogue, rank, settings.seed);
@@ -50,7 +51,7 @@ pub fn fit(
         own(view.items.entries[item].item.as_ref()?).map(|(_, embedding)| embedding)
     });
     // Every item with terms teaches this one, also those with an embedding of their own.
-    let latent_map = fit_map(&|item| latent.as_ref()?.project(&view.items.terms[item]));
+    let latent_map = fit_map(&|item| latent.as_ref()?.project(view.items.terms[item].whole()));
     ContentModel { latent, own_map, latent_map }
 }
 

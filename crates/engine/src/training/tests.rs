@@ -6,7 +6,6 @@ mod streams;
 use std::ops::ControlFlow;
 
 use crate::Engine;
-use crate::domain::Attributes;
 use crate::domain::EventId;
 use crate::domain::Interaction;
 use crate::domain::InteractionContext;
@@ -82,17 +81,7 @@ impl Planted {
         let item_id = item_id(self.items);
         self.slots.push(self.items);
         self.items += 1;
-        self.push(Record::ItemUpserted(Item {
-            item_id,
-            title: String::new(),
-            content: String::new(),
-            topics: Vec::new(),
-            source: None,
-            published_at: None,
-            embedding: Vec::new(),
-            attributes: Attributes::default(),
-            language: None,
-        }));
+        self.push(Record::ItemUpserted(Item::new(item_id)));
     }
 
     fn below(&mut self, bound: usize) -> usize {

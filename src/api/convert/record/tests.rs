@@ -74,9 +74,17 @@ prop_compose! {
         embedding in prop_oneof![Just(Vec::new()), vec(-1.0_f32..1.0, DIMENSION)],
         attributes in attributes(),
         language in prop_oneof![Just(String::new()), Just("de".to_owned())],
+        hidden in any::<bool>(),
+        localized in btree_map(
+            "[a-z]{2}",
+            (text(), text()).prop_map(|(title, content)| proto::LocalizedText { title, content }),
+            0..3,
+        ),
     ) -> proto::Item {
+        let expires_at = published_at.filter(|_| hidden).map(|at| Time { seconds: at.seconds + 60, ..at });
         proto::Item {
             item_id, title, content, topics, source, published_at, embedding, attributes, language,
+            hidden, expires_at, localized,
         }
     }
 }
@@ -88,8 +96,11 @@ prop_compose! {
         utc_offset_minutes in option::of(-840..=840),
         location in prop_oneof![Just(String::new()), id()],
         attributes in attributes(),
+        language in prop_oneof![Just(String::new()), Just("pt-BR".to_owned())],
     ) -> proto::RequestContext {
-        proto::RequestContext { device_type, timestamp, utc_offset_minutes, location, attributes }
+        proto::RequestContext {
+            device_type, timestamp, utc_offset_minutes, location, attributes, language,
+        }
     }
 }
 

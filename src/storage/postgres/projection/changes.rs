@@ -14,6 +14,7 @@ use engine::domain::Decision;
 use engine::domain::Interaction;
 use engine::domain::InteractionType;
 use engine::domain::Item;
+use engine::domain::ItemPatch;
 use engine::domain::LogRecord;
 use engine::domain::PublishedModel;
 use engine::domain::Record;
@@ -42,6 +43,15 @@ pub struct ProfileChange<'a> {
     pub sequence: Sequence,
 }
 
+/// What became of one item.
+#[derive(Debug)]
+pub struct ItemChange<'a> {
+    /// The last record that described it as a whole or deleted it; `None`: the tables know it.
+    pub described: Option<(RecordPosition, Option<&'a Item>)>,
+    /// What changed after that, in order.
+    pub patches: Vec<(RecordPosition, &'a ItemPatch)>,
+}
+
 /// Keys are ids as the tables hold them; those of profiles are no aliases.
 #[derive(Debug)]
 pub struct Changes<'a> {
@@ -51,8 +61,7 @@ pub struct Changes<'a> {
     pub decisions: Vec<(RecordPosition, &'a Decision)>,
     pub models: Vec<(RecordPosition, &'a PublishedModel)>,
     pub settings: Vec<(RecordPosition, &'a SettingsChange)>,
-    /// `None` for an item that is deleted.
-    pub items: BTreeMap<Cow<'a, str>, (RecordPosition, Option<&'a Item>)>,
+    pub items: BTreeMap<Cow<'a, str>, ItemChange<'a>>,
     pub profiles: BTreeMap<Cow<'a, str>, ProfileChange<'a>>,
 }
 
@@ -101,10 +110,19 @@ impl<'a> Changes<'a> {
                 self.profile(decision.user_id.as_str(), position).decisions += 1;
             }
             Record::ItemUpserted(item) => {
-                self.items.insert(storable(item.item_id.as_str()), (position, Some(item)));
+                let described = Some((position, Some(item)));
+                let change = ItemChange { described, patches: Vec::new() };
+                self.items.insert(storable(item.item_id.as_str()), change);
+            }
+            Record::ItemPatched(patch) => {
+                let unknown = || ItemChange { described: None, patches: Vec::new() };
+                let change = self.items.entry(storable(patch.item_id().as_str()));
+                change.or_insert_with(unknown).patches.push((position, patch));
             }
             Record::ItemDeleted(item_id) => {
-                self.items.insert(storable(item_id.as_str()), (position, None));
+                let described = Some((position, None));
+                let change = ItemChange { described, patches: Vec::new() };
+                self.items.insert(storable(item_id.as_str()), change);
             }
             Record::UserUpdated(update) => {
                 let profile = self.profile(update.user_id.as_str(), position);

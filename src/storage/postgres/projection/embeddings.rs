@@ -6,7 +6,6 @@
 //! - Namespaces differ in the dimension of their embeddings and an HNSW index has one:
 //!   there is an index for each dimension met.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -15,7 +14,7 @@ use deadpool_postgres::Client;
 use deadpool_postgres::Transaction;
 use tokio_postgres::error::SqlState;
 
-use super::changes::RecordPosition;
+use super::merged::MergedItem;
 use crate::storage::error::Error;
 use crate::storage::postgres::failure;
 use engine::domain::Item;
@@ -86,6 +85,7 @@ async fn is_available(transaction: &Transaction<'_>) -> Result<bool, Error> {
 pub async fn index(client: &mut Client, records: &[LogRecord]) -> Result<(), Error> {
     let embeddings = records.iter().filter_map(|record| match &record.record {
         Record::ItemUpserted(item) => storable(item),
+        Record::ItemPatched(patch) => storable(&patch.values),
         _ => None,
     });
     let mut dimensions: BTreeSet<_> = embeddings.map(<[f32]>::len).collect();
@@ -151,13 +151,13 @@ fn go_on_without(what: &str, error: tokio_postgres::Error) -> Result<(), Error> 
 pub async fn change(
     transaction: &Transaction<'_>,
     namespace_id: i64,
-    changes: &BTreeMap<Cow<'_, str>, (RecordPosition, Option<&Item>)>,
+    changes: &BTreeMap<&str, MergedItem<'_>>,
 ) -> Result<(), Error> {
     let (mut with, mut without) = (Vec::new(), Vec::new());
-    for (item_id, (_, item)) in changes {
-        match item.and_then(storable) {
-            Some(embedding) => with.push((&**item_id, embedding)),
-            None => without.push(&**item_id),
+    for (item_id, change) in changes.iter().filter(|(_, change)| change.has_embedding) {
+        match change.item.as_deref().and_then(storable) {
+            Some(embedding) => with.push((*item_id, embedding)),
+            None => without.push(*item_id),
         }
     }
     if !without.is_empty() {

@@ -1,15 +1,15 @@
 //! The catalogue as the log has left it.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use deadpool_postgres::Transaction;
 
-use super::changes::RecordPosition;
 use super::copy::Target;
 use super::copy::copy;
+use super::merged::MergedItem;
 use super::row::Row;
 use super::text::attributes_json;
+use super::text::localized_json;
 use crate::storage::error::Error;
 use engine::domain::Item;
 
@@ -27,6 +27,10 @@ const ITEMS: Target = Target {
         "updated_sequence",
         "updated_at",
         "language",
+        "hidden",
+        "expires_at",
+        "embedding_is_computed",
+        "localized",
     ],
 };
 
@@ -35,17 +39,17 @@ const ITEMS: Target = Target {
 pub async fn change(
     transaction: &Transaction<'_>,
     namespace_id: i64,
-    changes: &BTreeMap<Cow<'_, str>, (RecordPosition, Option<&Item>)>,
+    changes: &BTreeMap<&str, MergedItem<'_>>,
 ) -> Result<(), Error> {
     if changes.is_empty() {
         return Ok(());
     }
-    let item_ids: Vec<&str> = changes.keys().map(|item_id| &**item_id).collect();
+    let item_ids: Vec<&str> = changes.keys().copied().collect();
     let delete = "DELETE FROM items WHERE namespace_id = $1 AND item_id = ANY ($2)";
     transaction.execute(delete, &[&namespace_id, &item_ids]).await?;
     let left: Vec<_> = changes
         .values()
-        .filter_map(|(position, item)| item.map(|item| (*position, item)))
+        .filter_map(|change| Some((change.position, change.item.as_deref()?)))
         .collect();
     copy(transaction, &ITEMS, &left, |row, (position, item)| {
         row.bigint(namespace_id);
@@ -53,6 +57,10 @@ pub async fn change(
         row.natural(position.sequence);
         row.timestamp(position.recorded_at);
         row.optional(item.language.as_deref(), Row::text);
+        row.boolean(item.hidden);
+        row.optional(item.expires_at, Row::timestamp);
+        row.boolean(item.embedding_is_computed);
+        row.optional(localized_json(&item.localized), Row::json);
     })
     .await
 }

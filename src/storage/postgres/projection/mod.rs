@@ -13,6 +13,7 @@ mod copy;
 mod embeddings;
 mod events;
 mod items;
+mod merged;
 mod partitions;
 mod position;
 mod profiles;
@@ -103,8 +104,13 @@ async fn clear_some(client: &mut Client, partition: &Partition) -> Result<bool, 
 fn transaction_len(records: &[LogRecord]) -> usize {
     let (mut bytes, mut embeddings) = (0, 0);
     let fits = |record: &LogRecord| {
-        if let Record::ItemUpserted(item) = &record.record {
-            bytes += item.content.len() + item.title.len() + size_of_val(&*item.embedding);
+        let item = match &record.record {
+            Record::ItemUpserted(item) => Some(item),
+            Record::ItemPatched(patch) => Some(&patch.values),
+            _ => None,
+        };
+        if let Some(item) = item {
+            bytes += record.record.bytes();
             embeddings += usize::from(!item.embedding.is_empty());
         }
         bytes <= ITEM_BYTES && embeddings <= EMBEDDINGS_MAX
@@ -174,9 +180,10 @@ async fn write_changes(
     events::add_models(transaction, namespace_id, &changes.models).await?;
     events::add_settings(transaction, namespace_id, &changes.settings).await?;
     profiles::change(transaction, namespace_id, &changes.profiles).await?;
-    items::change(transaction, namespace_id, &changes.items).await?;
-    if !changes.items.is_empty() && embeddings::is_set_up(transaction).await? {
-        embeddings::change(transaction, namespace_id, &changes.items).await?;
+    let items = merged::merged(transaction, namespace_id, &changes.items).await?;
+    items::change(transaction, namespace_id, &items).await?;
+    if !items.is_empty() && embeddings::is_set_up(transaction).await? {
+        embeddings::change(transaction, namespace_id, &items).await?;
     }
     Ok(())
 }

@@ -35,6 +35,10 @@ impl Row {
         self.fields.iter().map(|field| field.clone().map(|range| &self.bytes[range]))
     }
 
+    pub fn boolean(&mut self, value: bool) {
+        self.put(|bytes| bytes.push(value.into()));
+    }
+
     pub fn bigint(&mut self, value: i64) {
         self.put(|bytes| bytes.extend(value.to_be_bytes()));
     }

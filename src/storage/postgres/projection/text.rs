@@ -12,6 +12,8 @@ use serde_json::Value;
 use engine::domain::AttributeValue;
 use engine::domain::Attributes;
 use engine::domain::UserRules;
+use engine::domain::LanguageTag;
+use engine::domain::LocalizedText;
 
 pub fn storable(text: &str) -> Cow<'_, str> {
     if text.contains('\0') {
@@ -69,6 +71,19 @@ fn storable_value(value: Value) -> Value {
         }
         other => other,
     }
+    }
+
+/// Texts by language as an object; `None` when there are none.
+pub fn localized_json(localized: &BTreeMap<LanguageTag, LocalizedText>) -> Option<String> {
+    let members = localized.iter().map(|(tag, text)| {
+        let text = serde_json::json!({
+            "title": storable(&text.title),
+            "content": storable(&text.content),
+        });
+        (tag.as_str().to_owned(), text)
+    });
+    let object = Value::Object(members.collect::<Map<_, _>>());
+    (!localized.is_empty()).then(|| object.to_string())
 }
 
 fn value(attribute: &AttributeValue) -> Value {

@@ -28,6 +28,15 @@ pub fn system_time(timestamp: Timestamp) -> SystemTime {
     shifted.unwrap_or(epoch)
 }
 
+/// The instant of a column, to the millisecond.
+pub fn timestamp(time: SystemTime) -> Timestamp {
+    let millis = |distance: Duration| i64::try_from(distance.as_millis()).unwrap_or(i64::MAX);
+    Timestamp::from_millis(match time.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(after) => millis(after),
+        Err(before) => -millis(before.duration()),
+    })
+}
+
 /// A month of the Gregorian calendar in UTC, displayed as 2024_05.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Month {

@@ -13,6 +13,7 @@
 //! 16 bytes per 64 terms of the vocabulary plus 4 bytes per distinct term.
 
 use crate::models::content::vector::SparseVector;
+use crate::models::content::vectors::TermVectors;
 
 const BLOCK_BITS: u32 = 6;
 
@@ -57,6 +58,12 @@ impl Centroid {
             sum += self.weight(term) * weight;
         }
         sum.clamp(-1.0, 1.0)
+    }
+
+    /// Similarity to the most similar of an item's languages: what an item says in others neither
+    /// lowers nor raises it.
+    pub fn score_best(&self, vectors: &TermVectors) -> f32 {
+        vectors.best(|vector| self.score(vector))
     }
 
     /// Weight of `term`; 0 when no part has it. Explains a score term by term.

@@ -14,7 +14,7 @@ const COUNT_MAX: u32 = (1 << COUNT_BITS) - 1;
 /// Number of distinct ids of terms.
 pub(crate) const TERMS_MAX: usize = 1 << (u32::BITS - COUNT_BITS);
 
-/// The text of an item, stored or inline.
+/// The text of an item in one language, stored or inline.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Document<'a> {
     pub title: &'a str,
@@ -43,6 +43,15 @@ impl TermCounts {
             })
             .collect();
         Self { packed: packed.into() }
+    }
+
+    /// The terms of several documents, with their counts added up.
+    pub(crate) fn union(all: &[Self]) -> Self {
+        if let [one] = all {
+            return one.clone();
+        }
+        let terms = all.iter().flat_map(Self::iter);
+        Self::count(terms.flat_map(|(term, n)| std::iter::repeat_n(term, n.into())).collect())
     }
 
     /// Terms in rising order with their counts.
@@ -83,6 +92,14 @@ mod tests {
         let last = TERMS_MAX as u32 - 1;
         let counts = TermCounts::count(vec![last; 1000]);
         assert_eq!(counts.iter().collect::<Vec<_>>(), [(last, 255)]);
+    }
+
+    #[test]
+    fn counts_of_several_documents_add_up() {
+        let documents = [vec![1, 1, 4], vec![4, 0]].map(TermCounts::count);
+        let union = TermCounts::union(&documents);
+        assert_eq!(union.iter().collect::<Vec<_>>(), [(0, 1), (1, 2), (4, 2)]);
+        assert!(TermCounts::union(&[]).is_empty());
     }
 
     #[test]

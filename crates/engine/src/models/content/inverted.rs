@@ -1,15 +1,15 @@
 //! The items of each term, the heaviest first: candidates similar to a vector without a look
 //! at every item.
 //!
-//! - Every item is listed under its [`ITEM_TERMS`] heaviest terms: two texts are similar when
-//!   they share heavy terms.
+//! - Every item is listed under the [`ITEM_TERMS`] heaviest terms of each of its languages: two texts
+//!   are similar when they share heavy terms.
 //! - A list is in order of the weight (impact-ordered postings), so its head has the items in
 //!   which the term weighs most. Source: Anh, de Kretser, Moffat,
 //!   "Vector-space ranking with effective early termination" (SIGIR 2001).
 //! - A search reads at most [`READS`] entries of each of [`QUERY_TERMS`] lists, adds up their
 //!   weights, and returns the best. The caller computes exact scores of these.
 //! - Derived from the term vectors and a function of them alone. Bound: 8 bytes for each of the
-//!   16 terms of an item, and about 100 for each term of the vocabulary.
+//!   16 terms of an item in a language, and about 100 for each term of the vocabulary.
 
 use rayon::iter::IntoParallelIterator;
 use rayon::iter::ParallelIterator;
@@ -17,10 +17,11 @@ use rayon::iter::ParallelIterator;
 use crate::columns::column::Column;
 use crate::columns::index::ItemIndex;
 use crate::models::content::vector::SparseVector;
+use crate::models::content::vectors::TermVectors;
 use crate::models::sorted_chunks::SortedChunks;
 use crate::numeric::TopK;
 
-/// Terms under which an item is listed, the heaviest ones.
+/// Terms under which an item is listed in a language, the heaviest ones.
 const ITEM_TERMS: usize = 16;
 /// Terms of a query that are looked up, the heaviest ones.
 const QUERY_TERMS: usize = 32;
@@ -57,10 +58,10 @@ pub struct Inverted {
 
 impl Inverted {
     /// Of the vectors of all items, in the order of their indices.
-    pub fn new<'a>(vectors: impl Iterator<Item = &'a SparseVector>) -> Self {
+    pub fn new<'a>(vectors: impl Iterator<Item = &'a TermVectors>) -> Self {
         let mut lists: Vec<Vec<Entry>> = Vec::new();
-        for (item, vector) in (0..).map(ItemIndex::new).zip(vectors) {
-            for (term, weight) in heaviest(vector.terms().iter().copied(), ITEM_TERMS) {
+        for (item, vectors) in (0..).map(ItemIndex::new).zip(vectors) {
+            for (term, weight) in listed(vectors) {
                 let term = term as usize;
                 if lists.len() <= term {
                     lists.resize_with(term + 1, Vec::new);
@@ -78,16 +79,16 @@ impl Inverted {
     }
 
     /// Lists an item that is not listed.
-    pub fn insert(&mut self, item: ItemIndex, vector: &SparseVector) {
-        for (term, weight) in heaviest(vector.terms().iter().copied(), ITEM_TERMS) {
+    pub fn insert(&mut self, item: ItemIndex, vectors: &TermVectors) {
+        for (term, weight) in listed(vectors) {
             self.terms.grow(term as usize + 1, &SortedChunks::default());
             self.terms.get_mut(term as usize).insert(Entry::new(weight, item));
         }
     }
 
-    /// Takes an item off that is listed with this vector.
-    pub fn remove(&mut self, item: ItemIndex, vector: &SparseVector) {
-        for (term, weight) in heaviest(vector.terms().iter().copied(), ITEM_TERMS) {
+    /// Takes an item off that is listed with these vectors.
+    pub fn remove(&mut self, item: ItemIndex, vectors: &TermVectors) {
+        for (term, weight) in listed(vectors) {
             if (term as usize) < self.terms.len() {
                 self.terms.get_mut(term as usize).remove(&Entry::new(weight, item));
             }
@@ -117,6 +118,17 @@ impl Inverted {
     }
 }
 
+/// The terms under which an item is listed, each once, with the greatest of its weights.
+fn listed(vectors: &TermVectors) -> Vec<(u32, f32)> {
+    let terms = |vector: &SparseVector| heaviest(vector.terms().iter().copied(), ITEM_TERMS);
+    let mut all: Vec<(u32, f32)> = vectors.languages().iter().flat_map(terms).collect();
+    if vectors.languages().len() > 1 {
+        all.sort_unstable_by(|a, b| a.0.cmp(&b.0).then(b.1.total_cmp(&a.1)));
+        all.dedup_by_key(|one| one.0);
+    }
+    all
+}
+
 /// The `n` heaviest of the terms with a weight above 0, the heaviest first, of equals the lower
 /// term.
 fn heaviest(terms: impl Iterator<Item = (u32, f32)>, n: usize) -> Vec<(u32, f32)> {
@@ -142,6 +154,15 @@ mod tests {
         prop::collection::vec(term, 0..40).prop_map(SparseVector::new)
     }
 
+    fn several() -> impl Strategy<Value = TermVectors> {
+        prop::collection::vec(vector(), 1..4).prop_map(TermVectors::new)
+    }
+
+    fn of_one_language(vectors: &[SparseVector]) -> Inverted {
+        let vectors: Vec<TermVectors> = vectors.iter().cloned().map(TermVectors::from).collect();
+        Inverted::new(vectors.iter())
+    }
+
     fn lists(index: &Inverted) -> Vec<Vec<Entry>> {
         let mut lists: Vec<Vec<Entry>> =
             index.terms.iter().map(|list| list.iter().copied().collect()).collect();
@@ -154,7 +175,7 @@ mod tests {
     proptest! {
         #[test]
         fn it_is_a_function_of_the_vectors_however_they_came(
-            vectors in prop::collection::vec((vector(), vector()), 1..60),
+            vectors in prop::collection::vec((several(), several()), 1..60),
         ) {
             let mut index = Inverted::default();
             for (item, (before, now)) in (0..).map(ItemIndex::new).zip(&vectors) {
@@ -171,7 +192,7 @@ mod tests {
             vectors in prop::collection::vec(vector(), 1..60),
             query in vector(),
         ) {
-            let index = Inverted::new(vectors.iter());
+            let index = of_one_language(&vectors);
             let is_even = |item: &ItemIndex| item.get().is_multiple_of(2);
             let found = index.candidates(query.terms().iter().copied(), |item| is_even(&item));
             prop_assert!(found.iter().all(is_even));
@@ -200,7 +221,7 @@ mod tests {
             SparseVector::new(words.map(|(term, weight)| (term as u32, weight)).collect())
         };
         let vectors: Vec<SparseVector> = (0..20_000).map(text).collect();
-        let index = Inverted::new(vectors.iter());
+        let index = of_one_language(&vectors);
         let mut shared = 0;
         for query in (0..20).map(|nth| &vectors[nth * 997]) {
             let mut exact = TopK::new(100);

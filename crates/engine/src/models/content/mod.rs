@@ -1,4 +1,4 @@
-//! Content of items: incremental TF-IDF over title, content and topics, embeddings, and
+//! Content of items: incremental TF-IDF over title, content and topics in each language, embeddings, and
 //! the item factors that they predict.
 //!
 //! - State is the vocabulary (terms, document frequencies, weights as of the last
@@ -24,6 +24,7 @@ mod latent;
 mod learnt;
 mod tokenize;
 mod vector;
+mod vectors;
 mod vocabulary;
 
 pub use centroid::Centroid;
@@ -38,4 +39,5 @@ pub use inverted::Inverted;
 pub use latent::{Latent, RANK_MAX};
 pub use learnt::ContentModel;
 pub use vector::SparseVector;
+pub use vectors::TermVectors;
 pub use vocabulary::{Head as VocabularyHead, Vocabulary};

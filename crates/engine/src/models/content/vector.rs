@@ -12,7 +12,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde::Serialize;
 
-/// Terms of a vector at most. Bounds the memory of an item to 2 KiB and a score
+/// Terms of a vector at most. Bounds the memory of an item in one language to 2 KiB and a score
 /// to well below a microsecond, whatever the length of the text.
 pub const VECTOR_TERMS: usize = 256;
 
@@ -42,7 +42,21 @@ impl SparseVector {
 
     /// As [`Self::new`], for finite weights in rising order of distinct terms.
     pub(crate) fn from_sorted(mut weights: Vec<(u32, f32)>) -> Self {
-        keep_heaviest(&mut weights);
+        keep_heaviest(&mut weights, VECTOR_TERMS);
+        Self::of_length_one(weights)
+    }
+
+    /// The direction of the heaviest `most` terms alone.
+    pub(crate) fn shortened(&self, most: usize) -> Self {
+        if self.len() <= most {
+            return self.clone();
+        }
+        let mut weights = self.terms.to_vec();
+        keep_heaviest(&mut weights, most);
+        Self::of_length_one(weights)
+    }
+
+    fn of_length_one(mut weights: Vec<(u32, f32)>) -> Self {
         let norm = euclidean(&weights);
         if norm == 0.0 {
             return Self::default();
@@ -98,15 +112,15 @@ pub(crate) fn euclidean(weights: &[(u32, f32)]) -> f64 {
     weights.iter().map(|&(_, weight)| f64::from(weight) * f64::from(weight)).sum::<f64>().sqrt()
 }
 
-/// Drops the lightest until [`VECTOR_TERMS`] are left; of equals the later terms.
-fn keep_heaviest(weights: &mut Vec<(u32, f32)>) {
-    if weights.len() <= VECTOR_TERMS {
+/// Drops the lightest until `most` are left; of equals the later terms.
+fn keep_heaviest(weights: &mut Vec<(u32, f32)>, most: usize) {
+    if weights.len() <= most {
         return;
     }
-    weights.select_nth_unstable_by(VECTOR_TERMS, |left, right| {
+    weights.select_nth_unstable_by(most, |left, right| {
         right.1.abs().total_cmp(&left.1.abs()).then(left.0.cmp(&right.0))
     });
-    weights.truncate(VECTOR_TERMS);
+    weights.truncate(most);
     weights.sort_unstable_by_key(|&(term, _)| term);
 }
 

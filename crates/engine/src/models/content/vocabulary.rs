@@ -1,7 +1,8 @@
 //! Terms, how many documents have each, and what each weighs.
 //!
 //! - An id is a slot: it is reused after its term was evicted and its owner released it.
-//! - A document counts once for each of its terms, from `add` to `remove`. So
+//! - A document counts once for each of its terms, from `add` to `remove`; an item with texts in several
+//!   languages is one document here. So
 //!   `remove` of the old counts and `add` of the new ones keeps frequencies exact.
 //! - Weights (idf) change at refits only, and a term is inactive when its weight is
 //!   zero. So a vector is a pure function of term counts and vocabulary.
@@ -34,6 +35,7 @@ use crate::models::content::counts::TermCounts;
 use crate::models::content::language::Language;
 use crate::models::content::tokenize::Tokenizer;
 use crate::models::content::vector::SparseVector;
+use crate::models::content::vectors::TermVectors;
 
 /// Terms interned for each one that may be active: the choice at refits needs
 /// candidates whose frequency is known.
@@ -216,6 +218,11 @@ impl Vocabulary {
             Some((term, sublinear(count) * weight))
         });
         SparseVector::from_sorted(weights.collect())
+    }
+
+    /// The vectors of an item whose documents, one for each language, have these counts.
+    pub fn weigh_all(&self, counts: &[TermCounts]) -> TermVectors {
+        TermVectors::new(counts.iter().map(|counts| self.weigh(counts)).collect())
     }
 
     /// The vector of a text that is no document: interns nothing, ignores unknown

@@ -321,7 +321,7 @@ impl<'s, 'a> Gathering<'s, 'a> {
             ranges.push(start..labels.len());
         }
         let terms = self.members.iter().map(|member| self.terms_of(member));
-        let terms = terms.chain(recent.iter().map(|item| item.terms));
+        let terms = terms.chain(recent.iter().map(|item| item.terms.whole()));
         let rows = terms.zip(ranges.into_iter().map(|range| &labels[range]));
         let mut similarity = Similarity::new(rows, self.topic_labels.len());
         let mut row = vec![0.0; members + recent.len()];
@@ -336,7 +336,7 @@ impl<'s, 'a> Gathering<'s, 'a> {
     }
 
     fn terms_of(&self, member: &Member) -> &'a SparseVector {
-        self.slate.candidates[member.candidate].terms
+        self.slate.candidates[member.candidate].terms.whole()
     }
 
     fn variety(&self) -> Variety<'a> {

@@ -1,7 +1,7 @@
 //! The similarity of two items, for the diversity of a list.
 //!
 //! A weighted mean of the cosine of their contents (TF-IDF) and the cosine of their sets of
-//! topics. If no candidate has one of the two, the other is used alone. Factors are not used:
+//! topics. Contents are those of all languages together. If no candidate has one of the two, the other is used alone. Factors are not used:
 //! relevance depends on them, so diversity would work against it. Each part is a Gram matrix of
 //! non-negative vectors, so their mean is positive semidefinite with values in 0..=1, as the
 //! determinantal point process needs.

@@ -5,10 +5,10 @@ mod propensities;
 
 use std::sync::Arc;
 
-use crate::domain::Attributes;
 use crate::domain::Item;
 use crate::domain::ItemId;
 use crate::models::content::SparseVector;
+use crate::models::content::TermVectors;
 use crate::ranking::choose::*;
 use crate::seed;
 use crate::state::Entry;
@@ -32,22 +32,16 @@ const CHOICE: Choice = Choice {
 const DEVIATIONS: [f64; 10] = [0.1, 0.2, 0.0, 0.5, 0.05, 0.4, 0.3, 0.1, 0.6, 0.2];
 
 /// Items of two topics in turn, each with terms of its topic only.
-fn world(count: usize) -> (Vec<Entry>, Vec<SparseVector>) {
+fn world(count: usize) -> (Vec<Entry>, Vec<TermVectors>) {
     let entry = |number: usize| Entry {
         item: Some(Arc::new(Item {
-            item_id: ItemId::parse(number.to_string()).unwrap(),
-            title: String::new(),
-            content: String::new(),
             topics: vec![["even", "odd"][number % 2].into()],
             source: Some("one".into()),
-            published_at: None,
-            embedding: Vec::new(),
-            language: None,
-            attributes: Attributes::default(),
+            ..Item::new(ItemId::parse(number.to_string()).unwrap())
         })),
         ..Entry::default()
     };
-    let terms = |number: usize| SparseVector::new(vec![(number as u32 % 2, 1.0)]);
+    let terms = |number: usize| SparseVector::new(vec![(number as u32 % 2, 1.0)]).into();
     ((0..count).map(entry).collect(), (0..count).map(terms).collect())
 }
 
@@ -92,7 +86,7 @@ fn slate<'a>(
     }
 }
 
-fn candidates<'a>(entries: &'a [Entry], terms: &'a [SparseVector]) -> Vec<Candidate<'a>> {
+fn candidates<'a>(entries: &'a [Entry], terms: &'a [TermVectors]) -> Vec<Candidate<'a>> {
     let candidate = |(entry, terms)| Candidate { index: None, entry, terms };
     entries.iter().zip(terms).map(candidate).collect()
 }

@@ -9,7 +9,6 @@ use crate::columns::index::ItemIndex;
 use crate::consumption::Evidence;
 use crate::consumption::History;
 use crate::consumption::User;
-use crate::domain::Attributes;
 use crate::domain::InteractionType;
 use crate::domain::ItemId;
 use crate::domain::Settings;
@@ -21,15 +20,10 @@ const NOW: Timestamp = Timestamp::from_seconds(1_000_000);
 
 fn entry(topic: &str, source: &str, published_hours_ago: i64) -> Entry {
     let item = Item {
-        item_id: ItemId::parse("a").unwrap(),
-        title: String::new(),
-        content: String::new(),
         topics: vec![topic.into()],
         source: Some(source.into()),
         published_at: Some(Timestamp::from_seconds(1_000_000 - published_hours_ago * 3_600)),
-        embedding: Vec::new(),
-        attributes: Attributes::default(),
-        language: None,
+        ..Item::new(ItemId::parse("a").unwrap())
     };
     Entry { item: Some(Arc::new(item)), ..Entry::default() }
 }

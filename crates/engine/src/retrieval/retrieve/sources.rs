@@ -203,7 +203,7 @@ impl<'r> Search<'r> {
         };
         let mut top = TopK::new(SHARED_MAX);
         let mut offer = |item: ItemIndex| {
-            let score = taste.score(&self.view.items.terms[item]);
+            let score = taste.score_best(&self.view.items.terms[item]);
             let enters = top.threshold().is_none_or(|threshold| score >= threshold);
             if score > 0.0 && enters && self.allows(item) {
                 top.push(score, item);

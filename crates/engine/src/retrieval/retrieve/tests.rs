@@ -24,6 +24,7 @@ use crate::domain::Settings;
 use crate::domain::SettingsChange;
 use crate::domain::Timestamp;
 use crate::domain::UserId;
+use crate::domain::Withheld;
 use crate::features::UserContext;
 use crate::models::contexts::RequestValues;
 use crate::retrieval::Boost;
@@ -80,15 +81,8 @@ impl World {
 
 fn item(number: usize) -> Item {
     Item {
-        item_id: ItemId::parse(format!("i{number}")).unwrap(),
-        title: String::new(),
-        content: String::new(),
-        topics: Vec::new(),
-        source: None,
         published_at: Some(Timestamp::from_seconds(NOW - 1_000_000 + number as i64)),
-        embedding: Vec::new(),
-        attributes: Attributes::default(),
-        language: None,
+        ..Item::new(ItemId::parse(format!("i{number}")).unwrap())
     }
 }
 
@@ -268,7 +262,7 @@ fn a_hidden_item_never_comes_back_whatever_the_seen_rules_are() {
     let (context, now) = (UserContext::new(view, Some(user)), Timestamp::from_seconds(NOW));
     let eligible = Eligibility::new(view, &filter, "reader", &context, now, &[]);
     let entry = view.entry(hidden);
-    assert_eq!(eligible.exclusions(entry, Some(hidden)), [Exclusion::Hidden]);
+    assert_eq!(eligible.exclusions(entry, Some(hidden)), [Exclusion::HiddenByUser]);
     assert!(eligible.allows_pinned(entry), "pins are the caller's decision");
 }
 
@@ -300,10 +294,15 @@ fn an_item_of_the_future_does_not_exist_before_its_time() {
     let now = Timestamp::from_seconds(NOW);
     let eligible = Eligibility::new(view, &filter, "new user", &context, now, &[]);
     let known = view.entry(index);
-    assert_eq!(eligible.exclusions(known, Some(index)), [Exclusion::NotYetPublished]);
+    assert_eq!(
+        eligible.exclusions(known, Some(index)),
+        [Exclusion::Withheld(Withheld::NotYetPublished)]
+    );
     assert!(!eligible.allows_pinned(known), "it cannot be pinned");
     let (described, _) = view.describe_inline(Arc::new(future()));
-    assert!(eligible.allows(&described, Some(index)), "an item that the request describes exists");
+    assert!(!eligible.allows(&described, Some(index)), "the request says so itself");
+    let (described, _) = view.describe_inline(Arc::new(item(999)));
+    assert!(eligible.allows(&described, Some(index)), "what the request says goes first");
     let alike = crate::similar_items(view, world.index("i5"), now, 300);
     assert!(alike.iter().all(|one| one.index != index));
 }

@@ -66,7 +66,7 @@ impl Retrieval<'_> {
             }
             Source::Content => {
                 let taste = context.taste.as_ref()?;
-                Some(f64::from(taste.score(&view.items.terms[item])))
+                Some(f64::from(taste.score_best(&view.items.terms[item])))
             }
             Source::Embedding => {
                 let candidate = Candidate::known(view, item);

@@ -5,8 +5,11 @@ use std::ops::ControlFlow;
 
 use engine::Effect;
 use engine::Effort;
+use engine::Eligibility;
 use engine::Engine;
+use engine::Filter;
 use engine::TrainingError;
+use engine::UserContext;
 use engine::View;
 use engine::domain::AttributeValue;
 use engine::domain::Attributes;
@@ -16,7 +19,12 @@ use engine::domain::EventId;
 use engine::domain::Interaction;
 use engine::domain::InteractionContext;
 use engine::domain::Item;
+use engine::domain::ItemField;
 use engine::domain::ItemId;
+use engine::domain::ItemMask;
+use engine::domain::ItemPatch;
+use engine::domain::LanguageTag;
+use engine::domain::LocalizedText;
 use engine::domain::LogRecord;
 use engine::domain::Mute;
 use engine::domain::Record;
@@ -112,6 +120,58 @@ impl World {
 
     pub fn add(&mut self, item: Described) {
         self.record(Record::ItemUpserted(item.0));
+    }
+
+    /// Changes some fields of an item of the catalogue to those of `values`.
+    pub fn patch(&mut self, fields: &[&str], values: Described) {
+        let fields = fields.iter().map(|name| ItemField::named(name).expect("a field"));
+        let mask = ItemMask { fields: fields.collect(), ..ItemMask::default() };
+        self.record(Record::ItemPatched(ItemPatch { mask, values: values.0 }));
+    }
+
+    /// Changes one attribute of an item.
+    pub fn patch_attribute(&mut self, name: &str, values: Described) {
+        let mask = ItemMask { attributes: [name.into()].into(), ..ItemMask::default() };
+        self.record(Record::ItemPatched(ItemPatch { mask, values: values.0 }));
+    }
+
+    /// Changes the text of an item in one language.
+    pub fn patch_language(&mut self, tag: &str, values: Described) {
+        let tag = LanguageTag::parse(tag).expect("a tag");
+        let mask = ItemMask { localized: [tag].into(), ..ItemMask::default() };
+        self.record(Record::ItemPatched(ItemPatch { mask, values: values.0 }));
+    }
+
+    /// An item as the catalogue has it.
+    pub fn described(&self, item: &str) -> Option<Described> {
+        let entry = self.view().catalogue_item(item)?;
+        entry.item.as_deref().cloned().map(Described)
+    }
+
+    /// The items most similar to one, the most similar first.
+    pub fn similar(&self, item: &str, n: usize) -> Vec<String> {
+        self.similarities(item, n).into_iter().map(|one| one.0).collect()
+    }
+
+    /// The same with the part of the texts in each similarity.
+    pub fn similarities(&self, item: &str, n: usize) -> Vec<(String, f64)> {
+        let view = self.view();
+        let index = view.item_index(item).expect("a known item");
+        let similar = engine::similar_items(view, index, self.now, n).into_iter();
+        let named = |one: engine::SimilarItem| {
+            let id = view.item_id(one.index).expect("a known item");
+            (id.to_owned(), one.components["content"])
+        };
+        similar.map(named).collect()
+    }
+
+    /// What a new user would be asked about.
+    pub fn onboarding(&self, n: usize) -> Vec<String> {
+        let (view, nobody, filter) = (self.view(), UserContext::default(), Filter::default());
+        let eligible = Eligibility::new(view, &filter, "", &nobody, self.now, &[]);
+        let picked = engine::onboarding_items(view, &eligible, n).into_iter();
+        let id = |index| view.item_id(index).expect("a known item").to_owned();
+        picked.map(|one| id(one.index)).collect()
     }
 
     pub fn delete(&mut self, item: &str) {
@@ -262,22 +322,12 @@ impl World {
 }
 
 /// An item of the catalogue.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Described(Item);
 
 impl Described {
     pub fn new(id: &str) -> Self {
-        Self(Item {
-            item_id: item_id(id),
-            title: String::new(),
-            content: String::new(),
-            topics: Vec::new(),
-            source: None,
-            published_at: None,
-            embedding: Vec::new(),
-            attributes: Attributes::default(),
-            language: None,
-        })
+        Self(Item::new(item_id(id)))
     }
 
     pub fn titled(mut self, title: &str) -> Self {
@@ -314,6 +364,34 @@ impl Described {
     pub fn published(mut self, at: Timestamp) -> Self {
         self.0.published_at = Some(at);
         self
+    }
+
+    pub fn hidden(mut self, hidden: bool) -> Self {
+        self.0.hidden = hidden;
+        self
+    }
+
+    pub fn expires(mut self, at: Timestamp) -> Self {
+        self.0.expires_at = Some(at);
+        self
+    }
+
+    pub fn language(mut self, tag: &str) -> Self {
+        self.0.language = Some(tag.into());
+        self
+    }
+
+    /// The item in another language.
+    pub fn in_language(mut self, tag: &str, title: &str) -> Self {
+        let tag = LanguageTag::parse(tag).expect("a tag");
+        let text = LocalizedText { title: title.to_owned(), content: String::new() };
+        self.0.localized.insert(tag, text);
+        self
+    }
+
+    /// The title for readers of a language.
+    pub fn title_in(&self, tag: &str) -> &str {
+        self.0.title_in(Some(&LanguageTag::parse(tag).expect("a tag")))
     }
 
     pub fn embedded(mut self, embedding: Vec<f32>) -> Self {

@@ -7,7 +7,7 @@ use crate::domain::RulesChange;
 use crate::domain::UserUpdate;
 
 /// Every kind of test, those that sets answer and those that they do not.
-const TESTS: [&str; 38] = [
+const TESTS: [&str; 40] = [
     "\"t1\" in topics",
     "topics in [\"t0\", \"t2\", 4]",
     "[\"t0\", \"t2\"] in topics",
@@ -43,6 +43,8 @@ const TESTS: [&str; 38] = [
     "age_hours < 20",
     "10 <= age_hours",
     "has(published_at)",
+    "has(expires_at)",
+    "expires_at > 1700000000",
     "language = \"de\"",
     "language in [\"de\", \"fr\"]",
     "id in [\"i7\", \"i8\", \"i9\", \"none\"]",
@@ -141,6 +143,9 @@ fn varied(number: usize, code: u32) -> Item {
         published_at: (of(14, 4) > 0)
             .then(|| Timestamp::from_seconds(NOW + 18_000 - i64::from(of(13, 60)) * 3_600)),
         language: (of(15, 3) == 0).then(|| "de".into()),
+        hidden: of(17, 9) == 0,
+        expires_at: (of(18, 4) == 0)
+            .then(|| Timestamp::from_seconds(NOW + 7_200 - i64::from(of(19, 4)) * 3_600)),
         attributes: Attributes::new(attributes).unwrap(),
         ..item(number)
     }

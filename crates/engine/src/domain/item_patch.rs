@@ -1,0 +1,261 @@
+//! Changes of some fields of an item, which the others keep.
+//!
+//! - A record holds what changes, and the learner merges it with the item as the log left it: of
+//!   two patches of different fields both stay, from whatever state each was made.
+//! - A merge is a function of the item and the patch alone. Where it would break a bound of the
+//!   whole item it changes nothing.
+
+use std::collections::BTreeSet;
+
+use crate::domain::ids::ItemId;
+use crate::domain::item::Item;
+use crate::domain::language::LanguageTag;
+use crate::domain::violation::Violation;
+use crate::domain::violation::Violations;
+
+/// A field of an item that can be changed by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ItemField {
+    Title,
+    Content,
+    Topics,
+    Source,
+    PublishedAt,
+    Embedding,
+    /// All of them.
+    Attributes,
+    Language,
+    Hidden,
+    ExpiresAt,
+    /// All of them.
+    Localized,
+}
+
+impl ItemField {
+    pub const ALL: [Self; 11] = [
+        Self::Title,
+        Self::Content,
+        Self::Topics,
+        Self::Source,
+        Self::PublishedAt,
+        Self::Embedding,
+        Self::Attributes,
+        Self::Language,
+        Self::Hidden,
+        Self::ExpiresAt,
+        Self::Localized,
+    ];
+
+    /// As the API and the log name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Title => "title",
+            Self::Content => "content",
+            Self::Topics => "topics",
+            Self::Source => "source",
+            Self::PublishedAt => "published_at",
+            Self::Embedding => "embedding",
+            Self::Attributes => "attributes",
+            Self::Language => "language",
+            Self::Hidden => "hidden",
+            Self::ExpiresAt => "expires_at",
+            Self::Localized => "localized",
+        }
+    }
+
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|field| field.name() == name)
+    }
+}
+
+/// Which fields change.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ItemMask {
+    pub fields: BTreeSet<ItemField>,
+    /// Attributes by name, where not all change.
+    pub attributes: BTreeSet<Box<str>>,
+    /// Languages by tag, where not all texts change.
+    pub localized: BTreeSet<LanguageTag>,
+}
+
+impl ItemMask {
+    pub fn has(&self, field: ItemField) -> bool {
+        self.fields.contains(&field)
+    }
+}
+
+/// What changes of an item, and to what.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ItemPatch {
+    pub mask: ItemMask,
+    /// Holds the id and the new values of what the mask names; what has none there is removed.
+    /// Nothing else of it is read.
+    pub values: Item,
+}
+
+impl ItemPatch {
+    pub fn item_id(&self) -> &ItemId {
+        &self.values.item_id
+    }
+
+    /// The item with the changes.
+    ///
+    /// # Errors
+    /// The bounds of a whole item that do not hold any more.
+    pub fn applied_to(&self, item: &Item) -> Result<Item, Vec<Violation>> {
+        let Self { mask, values } = self;
+        let mut violations = Violations::default();
+        let mut merged = item.clone();
+        for field in &mask.fields {
+            match field {
+                ItemField::Title => merged.title.clone_from(&values.title),
+                ItemField::Content => merged.content.clone_from(&values.content),
+                ItemField::Topics => merged.topics.clone_from(&values.topics),
+                ItemField::Source => merged.source.clone_from(&values.source),
+                ItemField::PublishedAt => merged.published_at = values.published_at,
+                ItemField::Embedding => {
+                    merged.embedding.clone_from(&values.embedding);
+                    merged.embedding_is_computed = values.embedding_is_computed;
+                }
+                ItemField::Attributes => merged.attributes.clone_from(&values.attributes),
+                ItemField::Language => merged.language.clone_from(&values.language),
+                ItemField::Hidden => merged.hidden = values.hidden,
+                ItemField::ExpiresAt => merged.expires_at = values.expires_at,
+                ItemField::Localized => merged.localized.clone_from(&values.localized),
+            }
+        }
+        // What goes makes space for what comes.
+        let is_removed = |name: &&Box<str>| values.attributes.get(name).is_none();
+        let (removed, set): (Vec<_>, Vec<_>) = mask.attributes.iter().partition(is_removed);
+        for name in removed.into_iter().chain(set) {
+            let taken = merged.attributes.take_from(&values.attributes, name);
+            if violations.take("attributes", taken).is_none() {
+                break;
+            }
+        }
+        for tag in &mask.localized {
+            match values.localized.get(tag) {
+                Some(text) => _ = merged.localized.insert(tag.clone(), text.clone()),
+                None => _ = merged.localized.remove(tag),
+            }
+        }
+        let has_other_texts = merged.title != item.title
+            || merged.content != item.content
+            || merged.topics != item.topics;
+        if has_other_texts && !mask.has(ItemField::Embedding) && item.embedding_is_computed {
+            // It was made of what the item does not say any more.
+            merged.embedding.clear();
+            merged.embedding_is_computed = false;
+        }
+        if let Err(broken) = merged.check() {
+            broken.into_iter().for_each(|one| violations.add(one.field, one.reason));
+        }
+        violations.finish(merged)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Attributes;
+    use crate::domain::LocalizedText;
+    use crate::domain::Timestamp;
+    use crate::domain::attributes::AttributeValue;
+    use crate::domain::limits;
+
+    fn bare() -> Item {
+        Item::new(ItemId::parse("i").unwrap())
+    }
+
+    fn tag(tag: &str) -> LanguageTag {
+        LanguageTag::parse(tag).unwrap()
+    }
+
+    fn numbers(names: impl IntoIterator<Item = String>) -> Attributes {
+        let number = |name| (name, AttributeValue::Number(1.0));
+        Attributes::new(names.into_iter().map(number).collect()).unwrap()
+    }
+
+    fn text(content: &str) -> LocalizedText {
+        LocalizedText { title: String::new(), content: content.to_owned() }
+    }
+
+    #[test]
+    fn what_is_named_changes_and_the_rest_stays() {
+        let item = Item {
+            title: "old".to_owned(),
+            content: "text".to_owned(),
+            source: Some("press".into()),
+            attributes: numbers(["kept".to_owned(), "gone".to_owned()]),
+            localized: [(tag("de"), text("alt")), (tag("fr"), text("vieux"))].into(),
+            ..bare()
+        };
+        let patch = ItemPatch {
+            mask: ItemMask {
+                fields: [ItemField::Title, ItemField::Source].into(),
+                attributes: ["gone", "new"].map(Box::from).into(),
+                localized: [tag("de"), tag("it")].into(),
+            },
+            values: Item {
+                title: "new".to_owned(),
+                content: "not read".to_owned(),
+                attributes: numbers(["new".to_owned(), "not read".to_owned()]),
+                localized: [(tag("it"), text("nuovo")), (tag("fr"), text("not read"))].into(),
+                ..bare()
+            },
+        };
+        let expected = Item {
+            title: "new".to_owned(),
+            content: "text".to_owned(),
+            attributes: numbers(["kept".to_owned(), "new".to_owned()]),
+            localized: [(tag("fr"), text("vieux")), (tag("it"), text("nuovo"))].into(),
+            ..bare()
+        };
+        assert_eq!(patch.applied_to(&item), Ok(expected));
+    }
+
+    #[test]
+    fn a_merge_that_breaks_a_bound_of_the_whole_item_is_told_and_changes_nothing() {
+        let item = Item {
+            content: "x".repeat(limits::CONTENT_BYTES - 10),
+            attributes: numbers((0..limits::ATTRIBUTES).map(|n| format!("a{n}"))),
+            published_at: Some(Timestamp::from_seconds(10)),
+            ..bare()
+        };
+        let values = Item {
+            expires_at: Some(Timestamp::from_seconds(10)),
+            attributes: numbers(["b".to_owned()]),
+            localized: [(tag("de"), text("zu lang für hier"))].into(),
+            ..bare()
+        };
+        let fields = |mask: ItemMask| -> Vec<String> {
+            let patch = ItemPatch { mask, values: values.clone() };
+            let broken = patch.applied_to(&item).err().unwrap_or_default();
+            broken.into_iter().map(|violation| violation.field).collect()
+        };
+        let all = ItemMask {
+            fields: [ItemField::ExpiresAt].into(),
+            attributes: ["b".into()].into(),
+            localized: [tag("de")].into(),
+        };
+        assert_eq!(fields(all), ["attributes", "expires_at", "localized"]);
+        // One attribute for another.
+        let exchanged = ["a7".into(), "b".into()].into();
+        assert!(fields(ItemMask { attributes: exchanged, ..ItemMask::default() }).is_empty());
+    }
+
+    #[test]
+    fn a_computed_embedding_goes_with_its_texts_and_one_of_the_caller_stays() {
+        let patch = |field, values| ItemPatch {
+            mask: ItemMask { fields: [field].into(), ..ItemMask::default() },
+            values,
+        };
+        for is_computed in [true, false] {
+            let item = Item { embedding: vec![1.0], embedding_is_computed: is_computed, ..bare() };
+            let titled = patch(ItemField::Title, Item { title: "new".to_owned(), ..bare() });
+            assert_eq!(titled.applied_to(&item).unwrap().embedding.is_empty(), is_computed);
+            let hidden = patch(ItemField::Hidden, Item { hidden: true, ..bare() });
+            assert_eq!(hidden.applied_to(&item).unwrap().embedding, [1.0]);
+        }
+    }
+}
