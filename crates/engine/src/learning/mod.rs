@@ -7,8 +7,10 @@ mod decisions;
 mod forgetting;
 mod interaction;
 mod model;
+mod pages;
 mod pool;
 pub mod sampling;
 mod settings;
 
 pub use apply::{Effect, Unreadable, decision_key};
+pub use pages::{EarlierPages, NotContinued, Page};
