@@ -97,8 +97,14 @@ fn retrieve(view: &View, filter: &Filter) -> Vec<ItemIndex> {
         seed_key: b"decision",
         give_up: &GiveUp::never(),
     };
-    let supply =
-        Supply { needed: 100, positions: 20, max_per_topic: 0, max_per_source: 0, boosts: &[] };
+    let supply = Supply {
+        needed: 100,
+        positions: 20,
+        max_per_topic: 0,
+        max_per_source: 0,
+        above: &[],
+        boosts: &[],
+    };
     retrieval.run(&supply).expect("nobody gives up")
 }
 

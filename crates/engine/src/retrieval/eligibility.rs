@@ -4,6 +4,7 @@
 //!   as long as the catalogue allows.
 //! - Items that the user hid are always excluded, whatever the filter says of seen items. Pins
 //!   are exempt: they are the caller's decision.
+//! - What earlier pages of the list showed is always excluded, pins included.
 //! - A catalogue item that is published later than the moment does not exist: it is neither
 //!   found, nor a candidate by its id, nor pinned. A candidate that the request itself describes
 //!   exists, whatever its publication time.
@@ -38,6 +39,8 @@ pub struct Eligibility<'a> {
     hidden: Vec<ItemIndex>,
     /// Keys of items that reached the cap of impressions, sorted.
     worn_out: Vec<u64>,
+    /// Keys of items on earlier pages of the list, sorted.
+    earlier: Vec<u64>,
 }
 
 impl<'a> Eligibility<'a> {
@@ -65,7 +68,16 @@ impl<'a> Eligibility<'a> {
             user.into_iter().flat_map(|user| user.history.hidden()).collect();
         hidden.sort_unstable();
         let prepared = Prepared::new(filter);
-        Self { view, filter, prepared, context, user, now, hidden, worn_out }
+        let earlier = Vec::new();
+        Self { view, filter, prepared, context, user, now, hidden, worn_out, earlier }
+    }
+
+    /// The same for a later page of a list. `earlier`: keys of the items on the pages before.
+    #[must_use]
+    pub fn after(self, earlier: &[u64]) -> Self {
+        let mut earlier = earlier.to_vec();
+        earlier.sort_unstable();
+        Self { earlier, ..self }
     }
 
     /// Whether an item may be shown: no rule excludes it.
@@ -99,9 +111,9 @@ impl<'a> Eligibility<'a> {
         let plan = of_filter(self.filter, self.now);
         let mut mask = plan.items(self.view, give_up);
         postings.published_after(self.now).for_each(|item| mask.clear(item));
-        for id in &self.filter.exclude {
-            self.view.item_index(id).into_iter().for_each(|item| mask.clear(item));
-        }
+        let listed = self.filter.exclude.iter().filter_map(|id| self.view.item_index(id));
+        let shown = self.earlier.iter().filter_map(|key| self.view.item_of_key(*key));
+        listed.chain(shown).for_each(|item| mask.clear(item));
         let personal = [
             Exclusion::Hidden,
             Exclusion::Seen,
@@ -125,7 +137,7 @@ impl<'a> Eligibility<'a> {
     ) -> bool {
         self.excludes_item(rule, entry, item)
             || index.is_some_and(|index| self.excludes_for_user(rule, index))
-            || rule == Exclusion::FrequencyCap && self.is_worn_out(item)
+            || rule == Exclusion::FrequencyCap && has_key(&self.worn_out, item)
     }
 
     /// Whether a rule about the item itself excludes it.
@@ -147,6 +159,7 @@ impl<'a> Eligibility<'a> {
                 let holds = |expression: &Expression| expression.holds(Subject { item, now });
                 !filter.expression.as_ref().is_none_or(holds)
             }
+            Exclusion::EarlierPage => has_key(&self.earlier, item),
             Exclusion::NotInCatalogue
             | Exclusion::Hidden
             | Exclusion::Seen
@@ -161,11 +174,6 @@ impl<'a> Eligibility<'a> {
         let id = entry.item.as_ref().map(|item| item.item_id.as_str());
         let index = id.and_then(|id| self.view.item_index(id));
         index.is_some_and(|index| std::ptr::eq(self.view.entry(index).as_ref(), entry))
-    }
-
-    fn is_worn_out(&self, item: &Item) -> bool {
-        let key = || name_key(item.item_id.as_str());
-        !self.worn_out.is_empty() && self.worn_out.binary_search(&key()).is_ok()
     }
 
     /// Whether a rule about what the user did with the item excludes it.
@@ -187,6 +195,11 @@ impl<'a> Eligibility<'a> {
             _ => false,
         }
     }
+}
+
+/// Whether the key of an item is among sorted ones.
+fn has_key(keys: &[u64], item: &Item) -> bool {
+    !keys.is_empty() && keys.binary_search(&name_key(item.item_id.as_str())).is_ok()
 }
 
 #[cfg(test)]

@@ -61,15 +61,18 @@ pub enum Exclusion {
     SeenAfterSessions,
     /// The user was shown it often enough today.
     FrequencyCap,
+    /// An earlier page of the list showed it.
+    EarlierPage,
 }
 
 impl Exclusion {
     /// All rules but [`Self::NotInCatalogue`], those about the item first.
-    pub const RULES: [Self; 12] = [
+    pub const RULES: [Self; 13] = [
         Self::Topics,
         Self::Sources,
         Self::PublishedAfter,
         Self::Listed,
+        Self::EarlierPage,
         Self::Attributes,
         Self::Expression,
         Self::NotYetPublished,

@@ -18,6 +18,7 @@ use self::sources::Search;
 use crate::columns::index::ItemIndex;
 use crate::consumption::User;
 use crate::domain::Timestamp;
+use crate::features::Candidate;
 use crate::features::UserContext;
 use crate::give_up::Cancelled;
 use crate::give_up::GiveUp;
@@ -38,14 +39,22 @@ pub struct Supply<'a> {
     /// Absolute caps, which must leave enough to fill the list; 0: none.
     pub max_per_topic: u32,
     pub max_per_source: u32,
+    /// Items on earlier pages of the list, which count against the caps.
+    pub above: &'a [Candidate<'a>],
     /// Targets of boosts that raise scores become candidates.
     pub boosts: &'a [Boost],
 }
 
 impl Supply<'_> {
     /// For no list: only what the sources give.
-    const NONE: Self =
-        Self { needed: 0, positions: 0, max_per_topic: 0, max_per_source: 0, boosts: &[] };
+    const NONE: Self = Self {
+        needed: 0,
+        positions: 0,
+        max_per_topic: 0,
+        max_per_source: 0,
+        above: &[],
+        boosts: &[],
+    };
 }
 
 /// The key under which the random candidates of a user are drawn. It changes with the hour, so

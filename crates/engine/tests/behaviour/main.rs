@@ -14,6 +14,7 @@ mod harness;
 mod hidden;
 mod influence;
 mod numbers;
+mod pages;
 mod popularity;
 mod retrieval;
 mod scores;

@@ -15,6 +15,7 @@ use crate::ranking::choose::similarity::Similarity;
 use crate::ranking::choose::variety::Calibrated;
 use crate::ranking::choose::variety::Dpp;
 use crate::ranking::choose::variety::Variety;
+use crate::ranking::choose::variety::WINDOW;
 
 /// Best candidates to choose from: enough for diversity, few enough that an exploring choice
 /// still has a good score.
@@ -195,23 +196,52 @@ struct Gathering<'s, 'a> {
     labels: Vec<u32>,
     topics: Cap,
     sources: Cap,
+    /// Topic labels of the items above the first position, one after the other, and where those of
+    /// each item end.
+    above: Vec<u32>,
+    above_ends: Vec<usize>,
     /// New items that are in the pool only for their share of the positions, sorted.
     for_share: Vec<usize>,
 }
 
 impl<'s, 'a> Gathering<'s, 'a> {
     fn new(slate: &'s Slate<'a>, choice: &'s Choice) -> Self {
-        Self {
+        // Shares are of the positions of all pages so far.
+        let positions = slate.above.len() + choice.positions;
+        let mut gathering = Self {
             slate,
             choice,
             topic_labels: Labels::default(),
             source_labels: Labels::default(),
             members: Vec::new(),
             labels: Vec::new(),
-            topics: Cap::new(choice.topic_threshold, choice.max_per_topic, choice.positions),
-            sources: Cap::new(choice.source_threshold, choice.max_per_source, choice.positions),
+            topics: Cap::new(choice.topic_threshold, choice.max_per_topic, positions),
+            sources: Cap::new(choice.source_threshold, choice.max_per_source, positions),
+            above: Vec::new(),
+            above_ends: Vec::with_capacity(slate.above.len()),
             for_share: Vec::new(),
-        }
+        };
+        slate.above.iter().for_each(|item| gathering.count_above(item));
+        gathering
+    }
+
+    /// Notes an item on an earlier page.
+    fn count_above(&mut self, item: &Candidate<'a>) {
+        let mut labels = std::mem::take(&mut self.above);
+        let start = labels.len();
+        let source = self.label(item, &mut labels);
+        self.topics.take(&labels[start..]);
+        self.sources.take(source.as_slice());
+        self.above_ends.push(labels.len());
+        self.above = labels;
+    }
+
+    /// The topic labels of each item above the first position.
+    fn topics_above(&self) -> impl ExactSizeIterator<Item = &[u32]> {
+        self.above_ends.iter().enumerate().map(|(position, &end)| {
+            let start = if position == 0 { 0 } else { self.above_ends[position - 1] };
+            &self.above[start..end]
+        })
     }
 
     /// The candidates of the pool that are not pinned, best score first.
@@ -345,7 +375,10 @@ impl<'s, 'a> Gathering<'s, 'a> {
         }
         match self.choice.method {
             DiversityMethod::None => Variety::None,
-            DiversityMethod::Dpp => Variety::Dpp(Dpp::new(self.similarity(), self.members.len())),
+            DiversityMethod::Dpp => {
+                let above = self.slate.above.len().min(WINDOW);
+                Variety::Dpp(Dpp::new(self.similarity(above), self.members.len(), above))
+            }
             DiversityMethod::Calibrated => {
                 let mut target = vec![0.0; self.topic_labels.len()];
                 for (topic, share) in &self.slate.topic_mix {
@@ -355,16 +388,19 @@ impl<'s, 'a> Gathering<'s, 'a> {
                         None => target.push(*share),
                     }
                 }
-                Variety::Calibrated(Calibrated::new(target))
+                Variety::Calibrated(Calibrated::new(target, self.topics_above()))
             }
         }
     }
 
-    fn similarity(&self) -> Similarity<'a> {
-        let rows = self
+    /// Of the members, and then of the last so many items above the first position.
+    fn similarity(&self, above: usize) -> Similarity<'a> {
+        let members = self
             .members
             .iter()
             .map(|member| (self.terms_of(member), &self.labels[member.topics.clone()]));
+        let earlier = self.slate.above.iter().map(|item| item.terms).zip(self.topics_above());
+        let rows = members.chain(earlier.skip(self.slate.above.len() - above));
         Similarity::new(rows, self.topic_labels.len())
     }
 }

@@ -1,6 +1,7 @@
 //! Lists from scored candidates: order, variety, caps, pins, propensities.
 
 mod origins;
+mod pages;
 mod propensities;
 
 use std::sync::Arc;
@@ -86,6 +87,7 @@ fn slate<'a>(
         novelty: Vec::new(),
         topic_mix: Vec::new(),
         exploration,
+        above: &[],
         pins: &[],
         excluded: &[],
         costs: None,

@@ -97,7 +97,10 @@ struct Taken<'a> {
 
 impl<'a> Taken<'a> {
     fn new(supply: &'a Supply<'a>) -> Self {
-        Self { supply, topics: BTreeMap::new(), sources: BTreeMap::new(), items: 0 }
+        let mut taken =
+            Self { supply, topics: BTreeMap::new(), sources: BTreeMap::new(), items: 0 };
+        supply.above.iter().for_each(|above| taken.count(above.entry));
+        taken
     }
 
     /// Whether the caps leave space for an item.
@@ -115,9 +118,13 @@ impl<'a> Taken<'a> {
         let fits = self.fits(entry);
         if fits {
             self.items += 1;
-            entry.topics.iter().for_each(|&topic| *self.topics.entry(topic).or_default() += 1);
-            entry.source.iter().for_each(|&source| *self.sources.entry(source).or_default() += 1);
+            self.count(entry);
         }
         fits
+    }
+
+    fn count(&mut self, entry: &Entry) {
+        entry.topics.iter().for_each(|&topic| *self.topics.entry(topic).or_default() += 1);
+        entry.source.iter().for_each(|&source| *self.sources.entry(source).or_default() += 1);
     }
 }

@@ -102,8 +102,14 @@ struct Request<'a> {
 
 impl<'a> Request<'a> {
     fn of(user: &'a str) -> Self {
-        let supply =
-            Supply { needed: 50, positions: 10, max_per_topic: 0, max_per_source: 0, boosts: &[] };
+        let supply = Supply {
+            needed: 50,
+            positions: 10,
+            max_per_topic: 0,
+            max_per_source: 0,
+            above: &[],
+            boosts: &[],
+        };
         Self { user, now: NOW, key: "decision", supply }
     }
 

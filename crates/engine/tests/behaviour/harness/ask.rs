@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use engine::Baseline;
 use engine::Candidate;
 use engine::Choice;
+use engine::Earlier;
+use engine::EarlierPages;
 use engine::Eligibility;
 use engine::Exploring;
 use engine::Filter;
@@ -18,14 +20,17 @@ use engine::UserContext;
 use engine::View;
 use engine::domain::AttributeValue;
 use engine::domain::Attributes;
+use engine::domain::Continues;
 use engine::domain::Decision;
 use engine::domain::DecisionId;
 use engine::domain::ItemId;
+use engine::domain::ListOrigin;
 use engine::domain::ShownItem;
 use engine::domain::TakeoverTrial;
 use engine::domain::Timestamp;
 use engine::domain::UserId;
 use engine::draw_key;
+use engine::name_key;
 use engine::parse_expression;
 use engine::rank;
 
@@ -47,6 +52,10 @@ pub struct Ask {
     at: Option<Timestamp>,
     device: Option<String>,
     location: Option<String>,
+    caps: (u32, u32),
+    threshold: Option<f64>,
+    page_before: Option<String>,
+    earlier: EarlierPages,
     key: String,
 }
 
@@ -64,6 +73,10 @@ impl Ask {
             at: None,
             device: None,
             location: None,
+            caps: (0, 0),
+            threshold: None,
+            page_before: None,
+            earlier: EarlierPages::default(),
             key: "look".to_owned(),
         }
     }
@@ -144,6 +157,24 @@ impl Ask {
         Self { key: key.to_owned(), ..self }
     }
 
+    /// At most so many items of one topic, and of one source.
+    pub fn at_most(self, per_topic: u32, per_source: u32) -> Self {
+        Self { caps: (per_topic, per_source), ..self }
+    }
+
+    /// No topic has more than 1 - this share of the positions.
+    pub fn topic_threshold(self, threshold: f64) -> Self {
+        Self { threshold: Some(threshold), ..self }
+    }
+
+    /// The page after another one.
+    pub fn after(self, page: &Answer) -> Self {
+        let shown = page.list.iter().map(|one| name_key(&one.item));
+        let items = page.earlier.items.iter().copied().chain(shown).collect();
+        let earlier = EarlierPages { items, origin: page.origin };
+        Self { page_before: Some(page.decision_id.clone()), earlier, ..self }
+    }
+
     fn choice(&self, view: &View) -> Choice {
         let settings = view.request_settings();
         let varied = if self.varied { 1.0 } else { 0.0 };
@@ -155,10 +186,12 @@ impl Ask {
             diversity_weight: varied * f64::from(settings.diversity_weight),
             serendipity_weight: varied * f64::from(settings.serendipity_weight),
             novelty_weight: varied * f64::from(settings.novelty_weight),
-            topic_threshold: varied * f64::from(settings.topic_diversity_threshold),
+            topic_threshold: self
+                .threshold
+                .unwrap_or(varied * f64::from(settings.topic_diversity_threshold)),
             source_threshold: 0.0,
-            max_per_topic: settings.max_per_topic,
-            max_per_source: settings.max_per_source,
+            max_per_topic: self.caps.0,
+            max_per_source: self.caps.1,
             positions: self.n,
         }
     }
@@ -196,6 +229,9 @@ pub struct Answer {
     pub list: Vec<Listed>,
     /// All that stood to choose from.
     pub candidates: Vec<Considered>,
+    /// What the pages before showed.
+    earlier: EarlierPages,
+    origin: Option<ListOrigin>,
     pub(super) decision: Decision,
 }
 
@@ -260,7 +296,10 @@ impl World {
         let user = view.user_index(&ask.user).map(|index| view.user(index).as_ref());
         let context = UserContext::new(view, user);
         let (choice, filter, give_up) = (ask.choice(view), ask.filter(view), GiveUp::never());
-        let eligible = Eligibility::new(view, &filter, &ask.user, &context, now, &[]);
+        let eligible = Eligibility::new(view, &filter, &ask.user, &context, now, &[])
+            .after(&ask.earlier.items);
+        let above = ask.earlier.items.iter().filter_map(|key| view.item_of_key(*key));
+        let above: Vec<Candidate<'_>> = above.map(|index| Candidate::known(view, index)).collect();
         let location = ask.location.as_ref().and_then(|location| view.location_index(location));
         let retrieval = Retrieval {
             view,
@@ -285,6 +324,7 @@ impl World {
             choice,
             boosts: &[],
             pins: &[],
+            earlier: Earlier { items: &above, origin: ask.earlier.origin },
             baseline: baseline.as_ref(),
             unlearnt_cost: 0.0,
             explain: true,
@@ -292,7 +332,7 @@ impl World {
             decision_id: &ask.key,
             give_up: &give_up,
         };
-        go(view, &retrieval, &Supply::of(&choice, &[]), &request)
+        go(view, &retrieval, &Supply::of(&choice, &above, &[]), &request)
     }
 }
 
@@ -334,6 +374,10 @@ fn put_together(
         shown: shown.collect(),
         exploration_cost: ranked.exploration_cost as f32,
         trial: trial.map(Box::new),
+        continues: ask.page_before.as_ref().map(|page| {
+            let decision_id = DecisionId::parse(page.as_str()).expect("an id");
+            Box::new(Continues { decision_id, origin: ranked.origin })
+        }),
         detail: None,
     };
     let listed = |item: &engine::RankedItem| Listed {
@@ -353,6 +397,8 @@ fn put_together(
         user: ask.user.clone(),
         list: ranked.items.iter().map(listed).collect(),
         candidates: ids.iter().zip(numbers).map(considered).collect(),
+        earlier: ask.earlier.clone(),
+        origin: ranked.origin,
         decision,
     }
 }
