@@ -98,6 +98,7 @@ fn filter_rule(exclusion: Exclusion) -> proto::FilterRule {
         Exclusion::SeenCooldown => Message::SeenCooldown,
         Exclusion::SeenAfterSessions => Message::SeenAfterSessions,
         Exclusion::FrequencyCap => Message::FrequencyCap,
+        Exclusion::EarlierPage => Message::EarlierPage,
         Exclusion::Hidden => Message::Hidden,
         Exclusion::NotYetPublished => Message::NotYetPublished,
     }

@@ -3,7 +3,7 @@
 //! | code | what the caller does | what the operator does |
 //! | --- | --- | --- |
 //! | `INVALID_ARGUMENT` | corrects the fields of `BadRequest`; sending again is useless | nothing |
-//! | `NOT_FOUND` | checks the namespace, user, item or arm set that `ErrorInfo` names | nothing |
+//! | `NOT_FOUND` | checks the namespace, user, item or arm set that `ErrorInfo` names; asks for the first page of the list | nothing |
 //! | `ALREADY_EXISTS` | uses the namespace that exists, or another name; another `decision_id` for another selection | nothing |
 //! | `FAILED_PRECONDITION` | changes the state first: records more to train on, sets other weights of regularization, names another namespace | nothing |
 //! | `ABORTED` | waits for the training that runs, then calls again if it is still needed; reads the settings again and changes those | nothing |
@@ -79,6 +79,9 @@ fn status(error: Error) -> Status {
         }
         Error::NoItem(item_id) => {
             explained(Code::NotFound, &message, "ITEM_NOT_FOUND", [("item_id", item_id)])
+        }
+        Error::PageExpired(decision_id) => {
+            explained(Code::NotFound, &message, "PAGE_EXPIRED", [("decision_id", decision_id)])
         }
         Error::NoArmSet(name) => {
             explained(Code::NotFound, &message, "ARM_SET_NOT_FOUND", [("arm_set", name)])
@@ -286,6 +289,7 @@ mod tests {
             (Error::NamespaceKept(shop()), Code::FailedPrecondition, "NAMESPACE_KEPT", false),
             (Error::NoUser("u".to_owned()), Code::NotFound, "USER_NOT_FOUND", false),
             (Error::NoItem("i".to_owned()), Code::NotFound, "ITEM_NOT_FOUND", false),
+            (Error::PageExpired("d".to_owned()), Code::NotFound, "PAGE_EXPIRED", false),
             (Error::NoArmSet("a".to_owned()), Code::NotFound, "ARM_SET_NOT_FOUND", false),
             (differs, Code::AlreadyExists, "SELECTION_DIFFERS", false),
             (changed, Code::Aborted, "SETTINGS_CHANGED", false),

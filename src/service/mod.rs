@@ -13,6 +13,7 @@ mod clock;
 mod closed_namespaces;
 mod decision_log;
 mod degradation;
+mod earlier_pages;
 #[cfg_attr(not(feature = "embedder"), path = "no_embedder.rs")]
 mod embedder;
 mod ends;
@@ -39,6 +40,7 @@ mod settings_change;
 mod store_health;
 mod unlearnt_costs;
 mod unlearnt_impressions;
+mod unlearnt_pages;
 mod user_contexts;
 mod work_out;
 mod workers;

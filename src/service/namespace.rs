@@ -28,6 +28,7 @@ use super::owner::Command;
 use super::retrain::Training;
 use super::unlearnt_costs::UnlearntCosts;
 use super::unlearnt_impressions::UnlearntImpressions;
+use super::unlearnt_pages::UnlearntPages;
 use super::user_contexts::UserContexts;
 use crate::storage::Position;
 use engine::View;
@@ -85,6 +86,7 @@ pub struct Namespace {
     pub user_contexts: UserContexts,
     pub unlearnt_costs: UnlearntCosts,
     pub unlearnt_impressions: UnlearntImpressions,
+    pub unlearnt_pages: UnlearntPages,
     pub known_decisions: KnownDecisions,
     /// What it has used of the second under rate limits.
     pub rates: RateWindows,
@@ -112,6 +114,7 @@ impl Namespace {
             user_contexts,
             unlearnt_costs: UnlearntCosts::default(),
             unlearnt_impressions: UnlearntImpressions::default(),
+            unlearnt_pages: UnlearntPages::default(),
             known_decisions: KnownDecisions::default(),
             last_use,
             commands,
@@ -182,6 +185,20 @@ impl Namespace {
             }
         }
         Ok(self.view())
+    }
+
+    /// Waits until a view satisfies a condition; gives the newest one after `timeout` or when this
+    /// handle is closed. Cancel safe.
+    pub async fn view_where(&self, is_met: impl Fn(&View) -> bool, timeout: Duration) -> Arc<View> {
+        let (mut position, mut condition) = (self.position.subscribe(), self.condition.subscribe());
+        let met = async {
+            tokio::select! {
+                _met = position.wait_for(|_at| is_met(&self.view.load())) => {}
+                _closed = condition.wait_for(|condition| condition.closed) => {}
+            }
+        };
+        let _in_time = tokio::time::timeout(timeout, met).await;
+        self.view()
     }
 
     /// Why learning falls behind the log, when it does.

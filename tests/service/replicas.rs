@@ -16,5 +16,6 @@ mod joining;
 mod leader;
 mod overload;
 mod owners;
+mod pages;
 mod settings;
 mod versions;

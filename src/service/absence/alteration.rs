@@ -98,7 +98,10 @@ impl Alteration {
 fn without(filter: &mut Filter, rule: Exclusion, item_id: &ItemId) {
     match rule {
         // No field of a request lifts these.
-        Exclusion::NotInCatalogue | Exclusion::Hidden | Exclusion::NotYetPublished => {}
+        Exclusion::NotInCatalogue
+        | Exclusion::Hidden
+        | Exclusion::NotYetPublished
+        | Exclusion::EarlierPage => {}
         Exclusion::Topics => filter.topics.clear(),
         Exclusion::Sources => filter.sources.clear(),
         Exclusion::PublishedAfter => filter.published_after = None,

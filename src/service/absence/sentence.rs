@@ -72,6 +72,7 @@ fn exclusion(rule: Exclusion) -> &'static str {
         Exclusion::SeenCooldown => "the user had it within `seen_cooldown`",
         Exclusion::SeenAfterSessions => "the user had it `seen_after_sessions` times",
         Exclusion::FrequencyCap => "it was shown `frequency_cap_per_day` times in 24 hours",
+        Exclusion::EarlierPage => "an earlier page of the list shows it",
         Exclusion::Hidden => "the user hid it",
         Exclusion::NotYetPublished => "it is not published yet",
     }
@@ -109,6 +110,7 @@ fn field(rule: Exclusion) -> &'static str {
         Exclusion::SeenCooldown => "seen_cooldown",
         Exclusion::SeenAfterSessions => "seen_after_sessions",
         Exclusion::FrequencyCap => "frequency_cap_per_day",
+        Exclusion::EarlierPage => "the earlier pages",
         Exclusion::Hidden => "what the user hid",
         Exclusion::NotYetPublished => "the time of its publication",
     }
