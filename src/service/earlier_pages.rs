@@ -57,7 +57,7 @@ impl AboveItems {
 
 /// Positions of a page: fewer than requested at the end of the longest list.
 pub fn positions(call: &PersonalizeCall) -> usize {
-    call.choice.positions.min(limits::LIST_POSITIONS - call.earlier.items.len())
+    call.choice.positions.min(limits::LIST_POSITIONS.saturating_sub(call.earlier.items.len()))
 }
 
 /// Positions that a list with a caller's order may have on this page and later ones. `left`: how

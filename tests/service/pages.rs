@@ -84,6 +84,21 @@ async fn pages_show_every_item_once_in_the_order_of_one_long_list_and_end_with_a
 }
 
 #[tokio::test]
+async fn a_list_ends_after_two_thousand_positions() {
+    let server = Server::start().await;
+    let api = server.api().await;
+    let upserted = api.upsert((0..2_100).map(|n| item(&format!("item-{n}"))).collect()).await;
+    let min_watermark = upserted.last_sequence;
+    let request = PersonalizeRequest { min_watermark, ..greedy("anna", 450) };
+    let found = pages(&api, &request).await;
+    assert_eq!(
+        found.iter().map(|page| ids(page).len()).collect::<Vec<_>>(),
+        [450, 450, 450, 450, 200]
+    );
+    assert_eq!(joined(&found).into_iter().collect::<BTreeSet<_>>().len(), 2_000);
+}
+
+#[tokio::test]
 async fn rules_of_a_list_count_over_all_its_pages() {
     let (_server, api, min_watermark) = world().await;
     let diversity = DiversityParams {

@@ -7,6 +7,7 @@ use criterion::BatchSize;
 use criterion::Criterion;
 use criterion::criterion_group;
 use criterion::criterion_main;
+use engine::Caps;
 use engine::Eligibility;
 use engine::Engine;
 use engine::Filter;
@@ -100,8 +101,8 @@ fn retrieve(view: &View, filter: &Filter) -> Vec<ItemIndex> {
     let supply = Supply {
         needed: 100,
         positions: 20,
-        max_per_topic: 0,
-        max_per_source: 0,
+        caps: Caps::NONE,
+        shares: Caps::NONE,
         above: &[],
         boosts: &[],
     };

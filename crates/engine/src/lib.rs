@@ -79,8 +79,8 @@ pub use ranking::{
     Reason, Trial, candidate_rank, rank, score_candidates,
 };
 pub use retrieval::{
-    Boost, CandidateSource, Change, Eligibility, Exclusion, Filter, OnboardingItem, Retrieval,
-    SimilarItem, SourceTrace, Supply, Target, draw_key, onboarding_items, similar_items,
+    Boost, CandidateSource, Caps, Change, Eligibility, Exclusion, Filter, OnboardingItem,
+    Retrieval, SimilarItem, SourceTrace, Supply, Target, draw_key, onboarding_items, similar_items,
 };
 pub use state::{Counts, ENGINE_REVISION, Entry, Unrestorable, View};
 pub use takeover::{

@@ -29,6 +29,21 @@ use crate::state::View;
 pub use self::source::Source as CandidateSource;
 pub use self::trace::SourceTrace;
 
+/// Most items of a list with one topic and with one source; 0: any number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Caps {
+    pub per_topic: u32,
+    pub per_source: u32,
+}
+
+impl Caps {
+    pub const NONE: Self = Self { per_topic: 0, per_source: 0 };
+
+    fn is_none(self) -> bool {
+        self == Self::NONE
+    }
+}
+
 /// The least that a list needs.
 #[derive(Debug, Clone, Copy)]
 pub struct Supply<'a> {
@@ -36,9 +51,11 @@ pub struct Supply<'a> {
     pub needed: usize,
     /// Positions of the list.
     pub positions: usize,
-    /// Absolute caps, which must leave enough to fill the list; 0: none.
-    pub max_per_topic: u32,
-    pub max_per_source: u32,
+    /// Absolute caps, which must leave enough to fill the list.
+    pub caps: Caps,
+    /// The shares of topics and sources as caps: candidates that keep them fill the list if the
+    /// catalogue has them.
+    pub shares: Caps,
     /// Items on earlier pages of the list, which count against the caps.
     pub above: &'a [Candidate<'a>],
     /// Targets of boosts that raise scores become candidates.
@@ -50,8 +67,8 @@ impl Supply<'_> {
     const NONE: Self = Self {
         needed: 0,
         positions: 0,
-        max_per_topic: 0,
-        max_per_source: 0,
+        caps: Caps::NONE,
+        shares: Caps::NONE,
         above: &[],
         boosts: &[],
     };

@@ -6,6 +6,7 @@
 //! - One file for each subject; all of them run in seconds.
 
 mod bounds;
+mod caps;
 mod consumption;
 mod context;
 mod credit;

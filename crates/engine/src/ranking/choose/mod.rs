@@ -15,6 +15,7 @@
 mod allowance;
 mod caps;
 mod origin;
+mod plan;
 mod policy;
 mod pool;
 mod ranker;
@@ -26,6 +27,7 @@ mod variety;
 use rand_chacha::ChaCha8Rng;
 
 pub use self::allowance::Costs;
+pub use self::caps::Cap;
 pub use self::origin::Orders;
 use self::origin::Origins;
 use self::ranker::RankerList;

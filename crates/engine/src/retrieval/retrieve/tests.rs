@@ -25,6 +25,7 @@ use crate::domain::Timestamp;
 use crate::domain::UserId;
 use crate::features::UserContext;
 use crate::retrieval::Boost;
+use crate::retrieval::Caps;
 use crate::retrieval::Change;
 use crate::retrieval::Eligibility;
 use crate::retrieval::Exclusion;
@@ -105,8 +106,8 @@ impl<'a> Request<'a> {
         let supply = Supply {
             needed: 50,
             positions: 10,
-            max_per_topic: 0,
-            max_per_source: 0,
+            caps: Caps::NONE,
+            shares: Caps::NONE,
             above: &[],
             boosts: &[],
         };
@@ -353,7 +354,7 @@ fn caps_are_filled_with_the_most_popular_items_of_other_topics() {
         }));
     }
     let mut request = Request::of("new user").positions(10);
-    request.supply.max_per_topic = 1;
+    request.supply.caps.per_topic = 1;
     let view = world.engine.state();
     let found = request.run(view, &Filter::default());
     let topics: BTreeSet<u32> =
