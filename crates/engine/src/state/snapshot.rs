@@ -45,7 +45,7 @@ use crate::takeover::Takeover;
 
 /// The revision of the sections and of learning. Raised with every change of either. Snapshots
 /// of another revision are ignored and the log is replayed.
-pub const ENGINE_REVISION: u32 = 1;
+pub const ENGINE_REVISION: u32 = 2;
 
 const HEAD: &str = "head";
 
