@@ -62,9 +62,8 @@ fn status(error: Error) -> Status {
     let message = error.to_string();
     match error {
         Error::Invalid(violations) => invalid(violations),
-        Error::NoNamespace(namespace) => {
-            let metadata = [("namespace", namespace.to_string())];
-            explained(Code::NotFound, &message, "NAMESPACE_NOT_FOUND", metadata)
+        Error::NoNamespace(name) => {
+            not_found(&message, "NAMESPACE_NOT_FOUND", ("namespace", name.to_string()))
         }
         Error::NamespaceExists(namespace) => {
             let metadata = [("namespace", namespace.to_string())];
@@ -74,18 +73,10 @@ fn status(error: Error) -> Status {
             let metadata = [("namespace", namespace.to_string())];
             explained(Code::FailedPrecondition, &message, "NAMESPACE_KEPT", metadata)
         }
-        Error::NoUser(user_id) => {
-            explained(Code::NotFound, &message, "USER_NOT_FOUND", [("user_id", user_id)])
-        }
-        Error::NoItem(item_id) => {
-            explained(Code::NotFound, &message, "ITEM_NOT_FOUND", [("item_id", item_id)])
-        }
-        Error::PageExpired(decision_id) => {
-            explained(Code::NotFound, &message, "PAGE_EXPIRED", [("decision_id", decision_id)])
-        }
-        Error::NoArmSet(name) => {
-            explained(Code::NotFound, &message, "ARM_SET_NOT_FOUND", [("arm_set", name)])
-        }
+        Error::NoUser(id) => not_found(&message, "USER_NOT_FOUND", ("user_id", id)),
+        Error::NoItem(id) => not_found(&message, "ITEM_NOT_FOUND", ("item_id", id)),
+        Error::PageExpired(id) => not_found(&message, "PAGE_EXPIRED", ("decision_id", id)),
+        Error::NoArmSet(name) => not_found(&message, "ARM_SET_NOT_FOUND", ("arm_set", name)),
         Error::SelectionDiffers { decision_id, arm_set } => {
             let metadata = [("decision_id", decision_id), ("arm_set", arm_set)];
             explained(Code::AlreadyExists, &message, "SELECTION_DIFFERS", metadata)
@@ -130,6 +121,10 @@ fn status(error: Error) -> Status {
         Error::Internal { id } => internal(id),
         Error::Storage(error) => stored(error, &message),
     }
+}
+
+fn not_found(message: &str, reason: &str, what: (&str, String)) -> Status {
+    explained(Code::NotFound, message, reason, [what])
 }
 
 /// The status of a mistake of ours. Logged where it happened, under the same id.

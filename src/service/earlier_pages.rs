@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::personalize::PersonalizeCall;
 use engine::Candidate;
+use engine::EarlierPages;
 use engine::Entry;
 use engine::ItemIndex;
 use engine::SparseVector;
@@ -25,8 +25,9 @@ enum Above {
 }
 
 impl AboveItems {
-    pub fn new(view: &View, call: &PersonalizeCall) -> Self {
-        let described = call.candidates.items.iter();
+    /// `described`: the items that the request describes.
+    pub fn new(view: &View, earlier: &EarlierPages, described: &[Arc<Item>]) -> Self {
+        let described = described.iter();
         let described: HashMap<u64, &Arc<Item>> =
             described.map(|item| (name_key(item.item_id.as_str()), item)).collect();
         let above = |key: &u64| {
@@ -40,7 +41,7 @@ impl AboveItems {
             };
             Above::Described(Box::new((index, entry.0, entry.1)))
         };
-        Self(call.earlier.items.iter().map(above).collect())
+        Self(earlier.items.iter().map(above).collect())
     }
 
     pub fn candidates<'a>(&'a self, view: &'a View) -> Vec<Candidate<'a>> {
@@ -56,17 +57,57 @@ impl AboveItems {
 }
 
 /// Positions of a page: fewer than requested at the end of the longest list.
-pub fn positions(call: &PersonalizeCall) -> usize {
-    call.choice.positions.min(limits::LIST_POSITIONS.saturating_sub(call.earlier.items.len()))
+pub fn positions(requested: usize, earlier: &EarlierPages) -> usize {
+    requested.min(limits::LIST_POSITIONS.saturating_sub(earlier.items.len()))
 }
 
 /// Positions that a list with a caller's order may have on this page and later ones. `left`: how
 /// many of the order may be shown now.
-pub fn reach(call: &PersonalizeCall, order: &[ItemId], left: usize) -> usize {
-    let earlier: HashSet<u64> = call.earlier.items.iter().copied().collect();
-    let pinned: HashSet<u64> = call.pins.iter().map(|pin| name_key(pin.item_id.as_str())).collect();
+pub fn reach<'a>(
+    earlier: &EarlierPages,
+    order: &[ItemId],
+    pinned: impl Iterator<Item = &'a ItemId>,
+    left: usize,
+) -> usize {
+    let key = |id: &ItemId| name_key(id.as_str());
+    let earlier: HashSet<u64> = earlier.items.iter().copied().collect();
+    let pinned: HashSet<u64> = pinned.map(key).collect();
     let is_chosen = |key: &u64| earlier.contains(key) && !pinned.contains(key);
-    let of_order = order.iter().map(|id| name_key(id.as_str())).filter(is_chosen).count();
+    let of_order = order.iter().map(key).filter(is_chosen).count();
     let chosen = earlier.iter().filter(|key| is_chosen(key)).count();
     (left + of_order).saturating_sub(chosen)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ids(ids: &[&str]) -> Vec<ItemId> {
+        ids.iter().map(|id| ItemId::parse(*id).unwrap()).collect()
+    }
+
+    fn after(shown: &[&str]) -> EarlierPages {
+        EarlierPages { items: shown.iter().map(|id| name_key(id)).collect(), origin: None }
+    }
+
+    #[test]
+    fn a_list_of_any_origin_is_as_long_as_the_caller_s_order_over_all_its_pages() {
+        let (order, pins) = (ids(&["a", "b", "c", "d", "e"]), ids(&["p"]));
+        let left = |shown: &[&str], left: usize| reach(&after(shown), &order, pins.iter(), left);
+        assert_eq!(left(&[], 5), 5);
+        // In the caller's order; a pin takes a position of its own.
+        assert_eq!(left(&["a", "p", "b"], 3), 3);
+        // The ranker showed two others and one of the order.
+        assert_eq!(left(&["x", "c", "y"], 4), 2);
+        assert_eq!(left(&["v", "w", "x", "y", "z"], 5), 0);
+    }
+
+    #[test]
+    fn the_longest_list_ends() {
+        let page = |shown: usize| {
+            let earlier = EarlierPages { items: vec![0; shown], origin: None };
+            positions(500, &earlier)
+        };
+        assert_eq!([0, 1_600, 2_000, 2_001].map(page), [500, 400, 0, 0]);
+    }
 }

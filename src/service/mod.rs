@@ -21,6 +21,7 @@ mod error;
 mod evaluation;
 mod ingest;
 mod known_decisions;
+mod later_pages;
 mod lease_keeper;
 mod limiter;
 mod log_writer;

@@ -1,39 +1,22 @@
-//! Later pages of a list: the pages before one, wherever they were made.
+//! The pages of lists that this replica made a moment ago, until it has learnt them from the log.
 //!
-//! - A page is in the log within about 25 ms and then in the view of every replica. A page that
-//!   this replica made is kept here until then, so that the next one may follow at once.
-//! - One that another replica made a moment ago is waited for. Ids of decisions say when they were
-//!   made, so an old one that is not known costs no wait.
-//! - Bounded in bytes. A page that is neither here nor in the view cannot be continued.
+//! - A page is in the log within about 25 ms and then in the view of every replica. It is kept here
+//!   until then, so that the next one may follow at once.
+//! - Bounded in bytes.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
-use uuid::Uuid;
 
-use super::Service;
-use super::blocking::Deadline;
-use super::error::Error;
-use super::namespace::Namespace;
-use super::personalize::PersonalizeCall;
-use engine::NotContinued;
 use engine::Page;
-use engine::View;
 use engine::decision_key;
 use engine::domain::Decision;
-use engine::domain::Timestamp;
-use engine::domain::Violation;
 
 /// Bytes of the last pages of a namespace.
 const BYTES: u64 = 16 * 1024 * 1024;
 /// Of a page of 20 items.
 const PAGE_BYTES: u64 = 256;
-/// Longest wait for a page that another replica made: far more than its lag.
-const WAIT: Duration = Duration::from_secs(2);
-/// A page that was made before that is learnt by now, or lost; clocks differ less.
-const RECENT_MS: i64 = 60_000;
 
 #[derive(Debug, Clone)]
 struct Bytes;
@@ -60,77 +43,9 @@ impl UnlearntPages {
         let key = decision_key(decision.decision_id.as_str());
         self.0.insert(key, Arc::new(Page::of(decision)));
     }
-}
 
-impl Namespace {
-    /// The call with what the pages before have shown, where it asks for a later page.
-    ///
-    /// # Errors
-    /// `Invalid` when the page before is another user's; `PageExpired` when the list cannot be
-    /// continued.
-    pub fn continued(&self, view: &View, call: PersonalizeCall) -> Result<PersonalizeCall, Error> {
-        let Some(before) = &call.continue_from else {
-            return Ok(call);
-        };
-        let made = |key: u128| self.unlearnt_pages.0.get(&key).map(|page| Page::clone(&page));
-        let key = decision_key(before.as_str());
-        match view.pages_up_to(call.user_id.as_str(), key, made) {
-            Ok(earlier) => Ok(PersonalizeCall { earlier: Arc::new(earlier), ..call }),
-            Err(NotContinued::Unknown) => Err(Error::PageExpired(before.to_string())),
-            Err(NotContinued::OtherUser) => {
-                let reason = "must be a decision for this user, is one for another";
-                Err(Error::Invalid(vec![Violation::new("continue_from", reason)]))
-            }
-        }
-    }
-}
-
-impl Service {
-    /// The view for a page after `continue_from`, given the newest one: one that knows the page
-    /// before, if it comes in time and this replica did not make it. Empty: no page is before.
-    ///
-    /// # Errors
-    /// `DeadlinePassed`.
-    pub async fn view_to_continue(
-        &self,
-        namespace: &Namespace,
-        view: Arc<View>,
-        continue_from: &str,
-        deadline: Deadline,
-    ) -> Result<Arc<View>, Error> {
-        let key = decision_key(continue_from);
-        let is_known = |view: &View| view.knows_decision(key);
-        let is_here = is_known(&view) || namespace.unlearnt_pages.0.get(&key).is_some();
-        if is_here || !is_recent(continue_from, self.clock.now()) {
-            return Ok(view);
-        }
-        deadline.bound(namespace.view_where(is_known, WAIT)).await
-    }
-}
-
-/// Whether the id of a decision says that it was made a moment ago.
-fn is_recent(decision_id: &str, now: Timestamp) -> bool {
-    let made = Uuid::try_parse(decision_id).ok().and_then(|id| id.get_timestamp());
-    made.is_some_and(|made| {
-        let seconds = i64::try_from(made.to_unix().0).unwrap_or(i64::MAX);
-        let made = Timestamp::from_seconds(seconds);
-        made > now.plus_millis(-RECENT_MS) && made < now.plus_millis(RECENT_MS)
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_decision_of_a_moment_ago_is_waited_for() {
-        let now = Timestamp::from_seconds(1_700_000_000);
-        let made = |seconds: u64| {
-            Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, seconds, 0)).to_string()
-        };
-        assert!(is_recent(&made(1_700_000_000), now) && is_recent(&made(1_699_999_950), now));
-        assert!(!is_recent(&made(1_699_999_900), now) && !is_recent(&made(1_700_000_100), now));
-        assert!(!is_recent("", now) && !is_recent("of a caller", now));
-        assert!(!is_recent(&Uuid::nil().to_string(), now));
+    /// The page of a decision, by its key.
+    pub fn get(&self, key: u128) -> Option<Arc<Page>> {
+        self.0.get(&key)
     }
 }

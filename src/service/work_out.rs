@@ -177,7 +177,7 @@ fn work_out_from<T>(
         seed_key: &draw_key(user_id, call.now),
         give_up,
     };
-    let above = AboveItems::new(view, call);
+    let above = AboveItems::new(view, &call.earlier, &call.candidates.items);
     let above = above.candidates(view);
     let pool = gather(&retrieval, &above)?;
     let candidates = pool.candidates(view);
@@ -193,7 +193,10 @@ fn work_out_from<T>(
             device,
             location,
         },
-        choice: Choice { positions: earlier_pages::positions(call), ..call.choice },
+        choice: Choice {
+            positions: earlier_pages::positions(call.choice.positions, &call.earlier),
+            ..call.choice
+        },
         boosts: &call.boosts,
         pins: &pins,
         earlier: Earlier { items: &above, origin: call.earlier.origin },
@@ -305,7 +308,8 @@ fn baseline(
     };
     let mut excluded: Vec<usize> = order.iter().copied().filter(|one| !is_personal(one)).collect();
     excluded.sort_unstable();
-    let reach = earlier_pages::reach(call, items, order.len());
+    let pinned = call.pins.iter().map(|pin| &pin.item_id);
+    let reach = earlier_pages::reach(&call.earlier, items, pinned, order.len());
     (is_later_page || !order.is_empty()).then_some(Baseline::Order { order, excluded, reach })
 }
 

@@ -192,7 +192,9 @@ async fn a_list_is_continued_for_its_user_only_and_while_it_is_known() {
 
 #[tokio::test]
 async fn a_list_goes_on_after_a_restart_and_from_one_page_in_two_ways() {
-    let (mut server, api, min_watermark) = world().await;
+    let mut server = Server::start_with(&["--decision-detail", "shown"]).await;
+    let api = server.api().await;
+    let min_watermark = World::fill(&api).await;
     let request = PersonalizeRequest { min_watermark, ..greedy("jazz-fan-2", 8) };
     let first = api.personalize(request.clone()).await;
     let second = api.personalize(after(&first, &request)).await;
