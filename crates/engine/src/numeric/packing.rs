@@ -31,8 +31,9 @@ pub struct Packing {
 
 /// A search for chains of exchanges.
 struct Search {
-    /// Items that are not tried.
-    visited: Vec<bool>,
+    /// Items with the present mark are not tried.
+    visited: Vec<usize>,
+    mark: usize,
     /// Whether an item is visited once, not only once in each chain.
     is_quick: bool,
     steps: usize,
@@ -97,14 +98,14 @@ impl Packing {
         if self.taken < enough {
             self.take_least_demanded(enough);
         }
-        let mut steps = STEPS_MAX;
+        let visited = vec![0; self.ends.len()];
+        let mut search = Search { visited, mark: 0, is_quick: true, steps: STEPS_MAX };
         for is_quick in [true, false] {
+            search.is_quick = is_quick;
             let mut item = 0;
-            while self.taken < enough && item < self.ends.len() && steps > 0 {
-                let visited = vec![false; self.ends.len()];
-                let mut search = Search { visited, is_quick, steps };
+            while self.taken < enough && item < self.ends.len() && search.steps > 0 {
+                search.mark += 1;
                 let comes = !self.is_taken[item] && self.bring_in(item, 0, &mut search);
-                steps = search.steps;
                 // What failed before may work now.
                 item = if comes { 0 } else { item + 1 };
             }
@@ -181,14 +182,14 @@ impl Packing {
     /// more is taken then; else nothing has changed.
     fn bring_in(&mut self, item: usize, depth: usize, search: &mut Search) -> bool {
         search.steps = search.steps.saturating_sub(1);
-        if search.visited[item] || search.steps == 0 || depth == CHAIN_MAX {
+        if search.visited[item] == search.mark || search.steps == 0 || depth == CHAIN_MAX {
             return false;
         }
         if self.fits(self.labels_of(item)) {
             self.take(item);
             return true;
         }
-        search.visited[item] = true;
+        search.visited[item] = search.mark;
         for leaving in self.that_block_alone(item) {
             self.change(leaving, false);
             self.change(item, true);
@@ -205,7 +206,9 @@ impl Packing {
             self.change(item, false);
             self.change(leaving, true);
         }
-        search.visited[item] = search.is_quick;
+        if !search.is_quick {
+            search.visited[item] = 0;
+        }
         false
     }
 
