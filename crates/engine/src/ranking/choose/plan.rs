@@ -61,7 +61,7 @@ impl Plan {
             return true;
         }
         // One of the planned members does not come anyway.
-        let spare = self.planned + 1 - self.positions.min(self.planned + 1);
+        let spare = (self.planned + 1).saturating_sub(self.positions);
         self.blocked(member).count() <= spare || self.leaving(member).len() <= spare
     }
 
