@@ -108,6 +108,7 @@ fn filter_rule(exclusion: Exclusion) -> proto::FilterRule {
         Exclusion::Withheld(Withheld::Hidden) => Message::HiddenItem,
         Exclusion::Withheld(Withheld::NotYetPublished) => Message::NotYetPublished,
         Exclusion::Withheld(Withheld::Expired) => Message::Expired,
+        Exclusion::EarlierPage => Message::EarlierPage,
     }
 }
 

@@ -137,6 +137,8 @@ impl PersonalizationService for PersonalizationApi {
         let required = RequiredView::Record(message.min_watermark);
         let admitted = Admitted::new(&self.service, time, &message.namespace, required).await?;
         let Admitted { namespace, view, deadline } = admitted;
+        let continue_from = &message.continue_from;
+        let view = self.service.view_to_continue(&namespace, view, continue_from, deadline).await?;
         let now = self.service.clock.now();
         let record = convert::request_record(&mut message, self.service.decision_detail);
         let decision_id = DecisionId::parse(new_id(now)).expect("a UUID is an id");
@@ -255,6 +257,8 @@ impl PersonalizationService for PersonalizationApi {
         let admitted =
             Admitted::new(&self.service, time, name, RequiredView::Record(min_watermark)).await?;
         let Admitted { namespace, view, deadline } = admitted;
+        let continue_from = message.request.as_ref().map_or("", |request| &request.continue_from);
+        let view = self.service.view_to_continue(&namespace, view, continue_from, deadline).await?;
         let now = self.service.clock.now();
         let checked = convert::absence(message, view.request_settings(), now);
         let (call, item_id) = checked.map_err(status::invalid)?;

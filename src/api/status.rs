@@ -3,7 +3,7 @@
 //! | code | what the caller does | what the operator does |
 //! | --- | --- | --- |
 //! | `INVALID_ARGUMENT` | corrects the fields of `BadRequest`; sending again is useless | nothing |
-//! | `NOT_FOUND` | checks the namespace, user, item or arm set that `ErrorInfo` names | nothing |
+//! | `NOT_FOUND` | checks the namespace, user, item or arm set that `ErrorInfo` names; asks for the first page of the list | nothing |
 //! | `ALREADY_EXISTS` | uses the namespace that exists, or another name; another `decision_id` for another selection | nothing |
 //! | `FAILED_PRECONDITION` | changes the state first: records more to train on, sets other weights of regularization, names another namespace, merges other users | nothing |
 //! | `ABORTED` | waits for the training that runs, then calls again if it is still needed; reads the settings again and changes those | nothing |
@@ -62,9 +62,8 @@ fn status(error: Error) -> Status {
     let message = error.to_string();
     match error {
         Error::Invalid(violations) => invalid(violations),
-        Error::NoNamespace(namespace) => {
-            let metadata = [("namespace", namespace.to_string())];
-            explained(Code::NotFound, &message, "NAMESPACE_NOT_FOUND", metadata)
+        Error::NoNamespace(name) => {
+            not_found(&message, "NAMESPACE_NOT_FOUND", ("namespace", name.to_string()))
         }
         Error::NamespaceExists(namespace) => {
             let metadata = [("namespace", namespace.to_string())];
@@ -74,9 +73,7 @@ fn status(error: Error) -> Status {
             let metadata = [("namespace", namespace.to_string())];
             explained(Code::FailedPrecondition, &message, "NAMESPACE_KEPT", metadata)
         }
-        Error::NoUser(user_id) => {
-            explained(Code::NotFound, &message, "USER_NOT_FOUND", [("user_id", user_id)])
-        }
+        Error::NoUser(id) => not_found(&message, "USER_NOT_FOUND", ("user_id", id)),
         Error::MergeCircular { from, into } => {
             let metadata = [("from_user_id", from.to_string()), ("into_user_id", into.to_string())];
             explained(Code::FailedPrecondition, &message, "MERGE_CIRCULAR", metadata)
@@ -85,12 +82,9 @@ fn status(error: Error) -> Status {
             let metadata = [("from_user_id", user.to_string()), ("merged_into", merged_into)];
             explained(Code::FailedPrecondition, &message, "MERGED_ELSEWHERE", metadata)
         }
-        Error::NoItem(item_id) => {
-            explained(Code::NotFound, &message, "ITEM_NOT_FOUND", [("item_id", item_id)])
-        }
-        Error::NoArmSet(name) => {
-            explained(Code::NotFound, &message, "ARM_SET_NOT_FOUND", [("arm_set", name)])
-        }
+        Error::NoItem(id) => not_found(&message, "ITEM_NOT_FOUND", ("item_id", id)),
+        Error::PageExpired(id) => not_found(&message, "PAGE_EXPIRED", ("decision_id", id)),
+        Error::NoArmSet(name) => not_found(&message, "ARM_SET_NOT_FOUND", ("arm_set", name)),
         Error::SelectionDiffers { decision_id, arm_set } => {
             let metadata = [("decision_id", decision_id), ("arm_set", arm_set)];
             explained(Code::AlreadyExists, &message, "SELECTION_DIFFERS", metadata)
@@ -136,6 +130,10 @@ fn status(error: Error) -> Status {
         Error::Internal { id } => internal(id),
         Error::Storage(error) => stored(error, &message),
     }
+}
+
+fn not_found(message: &str, reason: &str, what: (&str, String)) -> Status {
+    explained(Code::NotFound, message, reason, [what])
 }
 
 /// The status of a mistake of ours. Logged where it happened, under the same id.
@@ -295,6 +293,7 @@ mod tests {
             (Error::NamespaceKept(shop()), Code::FailedPrecondition, "NAMESPACE_KEPT", false),
             (Error::NoUser("u".to_owned()), Code::NotFound, "USER_NOT_FOUND", false),
             (Error::NoItem("i".to_owned()), Code::NotFound, "ITEM_NOT_FOUND", false),
+            (Error::PageExpired("d".to_owned()), Code::NotFound, "PAGE_EXPIRED", false),
             (Error::NoArmSet("a".to_owned()), Code::NotFound, "ARM_SET_NOT_FOUND", false),
             (differs, Code::AlreadyExists, "SELECTION_DIFFERS", false),
             (changed, Code::Aborted, "SETTINGS_CHANGED", false),

@@ -112,6 +112,7 @@ impl Service {
         item_id: ItemId,
         deadline: Deadline,
     ) -> Result<Absence, Error> {
+        let call = namespace.continued(&view, call).map_err(|error| error.within("request"))?;
         let namespace = namespace.clone();
         // One at a time: each may take as long as hundreds of lists, which are made meanwhile.
         let turn = deadline.bound(self.explanations.clone().acquire_owned()).await?;
@@ -192,7 +193,7 @@ impl Finding {
         let searched = call.candidates.retrieve;
         let allowed = exclusions.as_ref().is_some_and(Vec::is_empty);
         let index = view.item_index(item_id.as_str()).filter(|_| searched && allowed);
-        let supply = Supply::of(&call.choice, list.request.boosts);
+        let supply = Supply::of(&call.choice, list.request.earlier.items, list.request.boosts);
         let sources = index.map(|index| list.retrieval.trace(index, &supply)).transpose()?;
         Ok(Self {
             cause,

@@ -48,6 +48,12 @@ pub enum Error {
     MergedElsewhere { user: UserId, merged_into: String },
     #[error("item {0:?} is not known")]
     NoItem(String),
+    /// A page of it is not known, or not any more.
+    #[error(
+        "decision {0:?} cannot be continued: it is not known, or a page of its list is no longer \
+         kept; ask for the first page, without continue_from"
+    )]
+    PageExpired(String),
     #[error("arm set {0:?} has no selections")]
     NoArmSet(String),
     /// Its id is that of another call.
@@ -108,6 +114,20 @@ impl Error {
         let id = short_id();
         tracing::error!(id, "internal error: {what}");
         Self::Internal { id }
+    }
+}
+
+impl Error {
+    /// The same error where the request at fault is part of another message.
+    #[must_use]
+    pub fn within(self, parent: &str) -> Self {
+        match self {
+            Self::Invalid(violations) => {
+                let within = |violation: Violation| violation.within(parent);
+                Self::Invalid(violations.into_iter().map(within).collect())
+            }
+            other => other,
+        }
     }
 }
 

@@ -30,6 +30,7 @@ use super::owner::Command;
 use super::trainings::Training;
 use super::unlearnt_costs::UnlearntCosts;
 use super::unlearnt_impressions::UnlearntImpressions;
+use super::unlearnt_pages::UnlearntPages;
 use super::user_contexts::UserContexts;
 use crate::storage::Position;
 use engine::View;
@@ -87,6 +88,7 @@ pub struct Namespace {
     pub user_contexts: UserContexts,
     pub unlearnt_costs: UnlearntCosts,
     pub unlearnt_impressions: UnlearntImpressions,
+    pub unlearnt_pages: UnlearntPages,
     pub known_decisions: KnownDecisions,
     /// Wakes the training that runs here: somebody asks for its end.
     pub(super) training_end: Notify,
@@ -118,6 +120,7 @@ impl Namespace {
             user_contexts,
             unlearnt_costs: UnlearntCosts::default(),
             unlearnt_impressions: UnlearntImpressions::default(),
+            unlearnt_pages: UnlearntPages::default(),
             known_decisions: KnownDecisions::default(),
             training_end: Notify::new(),
             settings_changes: Mutex::default(),
@@ -190,6 +193,20 @@ impl Namespace {
             }
         }
         Ok(self.view())
+    }
+
+    /// Waits until a view satisfies a condition; gives the newest one after `timeout` or when this
+    /// handle is closed. Cancel safe.
+    pub async fn view_where(&self, is_met: impl Fn(&View) -> bool, timeout: Duration) -> Arc<View> {
+        let (mut position, mut condition) = (self.position.subscribe(), self.condition.subscribe());
+        let met = async {
+            tokio::select! {
+                _met = position.wait_for(|_at| is_met(&self.view.load())) => {}
+                _closed = condition.wait_for(|condition| condition.closed) => {}
+            }
+        };
+        let _in_time = tokio::time::timeout(timeout, met).await;
+        self.view()
     }
 
     /// Why learning falls behind the log, when it does.

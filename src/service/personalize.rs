@@ -24,6 +24,7 @@ use engine::Boost;
 use engine::Cancelled;
 use engine::Candidate;
 use engine::Choice;
+use engine::EarlierPages;
 use engine::Filter;
 use engine::GiveUp;
 use engine::ItemIndex;
@@ -79,6 +80,10 @@ pub struct PinnedItem {
 pub struct PersonalizeCall {
     pub user_id: UserId,
     pub decision_id: DecisionId,
+    /// The page before, where this is a later page of a list.
+    pub continue_from: Option<DecisionId>,
+    /// What the pages up to that one have shown.
+    pub earlier: Arc<EarlierPages>,
     pub candidates: Candidates,
     pub filter: Filter,
     pub choice: Choice,
@@ -135,7 +140,7 @@ impl Service {
     /// Ranks for a user on the given view of the namespace.
     ///
     /// # Errors
-    /// Those of [`Reads::run`](super::Reads::run).
+    /// Those of [`Reads::run`](super::Reads::run), and of a list that cannot be continued.
     pub async fn personalize(
         &self,
         namespace: &Arc<Namespace>,
@@ -147,9 +152,11 @@ impl Service {
         let capped = call.filter.frequency_cap_per_day > 0;
         let is_bounded = view.settings().ranker.exploration_allowance.is_some();
         let is_recorded = call.record.is_requested();
+        let call = namespace.continued(&view, call)?;
         let (mut answer, decision) = self.work_out(namespace, view, call, deadline).await?;
         answer.degraded.extend(self.degraded(namespace));
         if !decision.shown.is_empty() {
+            namespace.unlearnt_pages.add(&decision);
             if is_bounded {
                 namespace.unlearnt_costs.add(&decision);
             }
@@ -192,9 +199,10 @@ impl Service {
     ) -> Result<(Answer, Decision), Error> {
         let searches = call.candidates.retrieve && view.items_len() > REMEMBERED_ITEMS_MIN;
         let user = view.user_index(call.user_id.as_str());
-        // Who may come along by time or by what was shown changes under the key. Of a user who is
+        // Which items are allowed by time or by what was shown changes under the key. Of a user who is
         // not profiled nothing is found, and nothing is kept.
-        let user = user.filter(|_| searches && call.filter.is_timeless());
+        let is_first_page = call.continue_from.is_none();
+        let user = user.filter(|_| searches && is_first_page && call.filter.is_timeless());
         let user = user.filter(|&user| view.user(user).is_profiled());
         let key = user.map(|user| {
             let key = PredictionKey {
@@ -244,7 +252,7 @@ fn answer(
     let request = std::mem::take(&mut call.record);
     work_out(namespace, view, &call, request.is_there(), give_up, personal, |list| {
         let decision = decision(view, &call, &list, request, remembered);
-        let origin = list.ranked.trial.as_ref().map_or(ListOrigin::Ranker, |trial| trial.origin);
+        let origin = list.ranked.origin.unwrap_or(ListOrigin::Ranker);
         let language = call.language.as_ref();
         let items = list.ranked.items.into_iter();
         let items = items.map(|item| recommendation(view, list.candidates, item, language));

@@ -14,6 +14,7 @@ use engine::ENGINE_REVISION;
 use engine::Trial;
 use engine::View;
 use engine::domain::CandidateScores;
+use engine::domain::Continues;
 use engine::domain::Decision;
 use engine::domain::DecisionDetail;
 use engine::domain::ShownItem;
@@ -95,6 +96,10 @@ pub fn decision(
         shown: shown.collect(),
         exploration_cost: list.ranked.exploration_cost as f32,
         trial: list.ranked.trial.as_ref().map(|trial| Box::new(recorded_trial(trial))),
+        continues: call.continue_from.as_ref().map(|decision_id| {
+            let (decision_id, origin) = (decision_id.clone(), list.ranked.origin);
+            Box::new(Continues { decision_id, origin })
+        }),
         detail: match request {
             RequestRecord::NotRequested | RequestRecord::TooLong => None,
             RequestRecord::Bytes { request, undescribed } => {
@@ -158,6 +163,7 @@ fn detail(
         context_watermark: list.call_context.derived.watermark,
         remembered,
         shown_lately: list.call_context.shown.clone(),
+        earlier: call.earlier.items.clone(),
         unlearnt_cost: list.call_context.unlearnt_cost,
         width: match call.choice.strategy {
             Strategy::LinUcb => call.choice.exploring.scale,
@@ -194,7 +200,7 @@ mod tests {
         };
         let decision = Decision {
             decision_id: DecisionId::parse(longest.clone()).unwrap(),
-            user_id: UserId::parse(longest).unwrap(),
+            user_id: UserId::parse(longest.clone()).unwrap(),
             decided_at: Timestamp::from_millis(i64::MAX),
             strategy: Strategy::Thompson,
             epsilon: 0.1,
@@ -215,6 +221,10 @@ mod tests {
                 same_first: true,
                 expected_gain: 0.5,
                 difference: vec![0.5; FEATURES],
+            })),
+            continues: Some(Box::new(Continues {
+                decision_id: DecisionId::parse(longest).unwrap(),
+                origin: Some(ListOrigin::Ranker),
             })),
             detail: None,
         };

@@ -2,8 +2,8 @@
 //!
 //! - It goes through the same code as the answer did, from the request on, so what comes out
 //!   is a decision like the recorded one: equal, bit by bit, or the difference is a finding.
-//! - What was derived of the user, impressions and costs are those of the record, and so are
-//!   candidates that had been found for an earlier call; all else is found again.
+//! - What was derived of the user, impressions, costs and earlier pages are those of the record, and
+//!   so are candidates that had been found for an earlier call; all else is found again.
 
 use super::personalize::PersonalizeCall;
 use super::recording::decision;
@@ -149,6 +149,8 @@ mod tests {
         PersonalizeCall {
             user_id: UserId::parse("ada").unwrap(),
             decision_id: DecisionId::parse("made-by-the-server").unwrap(),
+            continue_from: None,
+            earlier: Arc::default(),
             candidates: Candidates {
                 items: ["own", "item-7"].map(|id| Arc::new(item(id, "of the request"))).to_vec(),
                 ids: vec![ItemId::parse("item-9").unwrap()],

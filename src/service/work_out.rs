@@ -10,6 +10,8 @@ use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::earlier_pages;
+use super::earlier_pages::AboveItems;
 use super::namespace::Namespace;
 use super::personalize::Candidates;
 use super::personalize::PersonalizeCall;
@@ -19,6 +21,8 @@ use engine::Baseline;
 use engine::Boost;
 use engine::Cancelled;
 use engine::Candidate;
+use engine::Choice;
+use engine::Earlier;
 use engine::Eligibility;
 use engine::Entry;
 use engine::GiveUp;
@@ -110,12 +114,11 @@ pub fn work_out_with<T>(
     personal: impl FnOnce(&Retrieval<'_>) -> Result<Vec<ItemIndex>, Cancelled>,
     look: impl FnOnce(List<'_>) -> T,
 ) -> Result<T, Cancelled> {
-    let gather = |retrieval: &Retrieval<'_>, boosts: &[Boost]| {
+    let gather = |retrieval: &Retrieval<'_>, supply: &Supply<'_>| {
         let eligible = retrieval.eligible;
         let mut pool = given(view, eligible, &call.candidates);
         if call.candidates.retrieve {
-            let supply = Supply::of(&call.choice, boosts);
-            let found = retrieval.complete(personal(retrieval)?, &supply)?;
+            let found = retrieval.complete(personal(retrieval)?, supply)?;
             pool.add_retrieved(view, &call.candidates, found);
         }
         pool.add_requested(view, eligible, call);
@@ -137,7 +140,7 @@ pub fn work_out_among<T>(
     (indices, described): (Vec<ItemIndex>, Vec<Arc<Item>>),
     look: impl FnOnce(List<'_>) -> T,
 ) -> Result<T, Cancelled> {
-    let gather = |_retrieval: &Retrieval<'_>, _boosts: &[Boost]| {
+    let gather = |_retrieval: &Retrieval<'_>, _supply: &Supply<'_>| {
         let mut pool = Pool { indices, ..Pool::default() };
         for item in described {
             let index = view.item_index(item.item_id.as_str());
@@ -154,7 +157,7 @@ fn work_out_from<T>(
     call: &PersonalizeCall,
     call_context: &CallContext,
     give_up: &GiveUp<'_>,
-    gather: impl FnOnce(&Retrieval<'_>, &[Boost]) -> Result<Pool, Cancelled>,
+    gather: impl FnOnce(&Retrieval<'_>, &Supply<'_>) -> Result<Pool, Cancelled>,
     look: impl FnOnce(List<'_>) -> T,
 ) -> Result<T, Cancelled> {
     let user = view.profiled(call.user_id.as_str());
@@ -163,7 +166,8 @@ fn work_out_from<T>(
     let values = view.context_values(call.location.as_deref(), &call.attributes);
     let user_id = call.user_id.as_str();
     let eligible =
-        Eligibility::new(view, &call.filter, user_id, context, call.now, &call_context.shown);
+        Eligibility::new(view, &call.filter, user_id, context, call.now, &call_context.shown)
+            .after(&call.earlier.items);
     let retrieval = Retrieval {
         view,
         user,
@@ -174,7 +178,9 @@ fn work_out_from<T>(
         seed_key: &draw_key(view.user_key(user_id), call.now),
         give_up,
     };
-    let pool = gather(&retrieval, &boosts)?;
+    let above = AboveItems::new(view, &call.earlier, &call.candidates.items);
+    let above = above.candidates(view);
+    let pool = gather(&retrieval, &Supply::of(&call.choice, &above, &boosts))?;
     let candidates = pool.candidates(view);
     let device = call.device_type.as_ref().and_then(|device| view.device_index(device));
     let pins = pins(&candidates, &call.pins, &eligible);
@@ -188,9 +194,13 @@ fn work_out_from<T>(
             device,
             values,
         },
-        choice: call.choice,
+        choice: Choice {
+            positions: earlier_pages::positions(call.choice.positions, &call.earlier),
+            ..call.choice
+        },
         boosts: &boosts,
         pins: &pins,
+        earlier: Earlier { items: &above, origin: call.earlier.origin },
         baseline: baseline.as_ref(),
         unlearnt_cost: call_context.unlearnt_cost,
         explain: call.explain,
@@ -278,13 +288,18 @@ impl Pool {
 }
 
 /// The caller's order among the candidates, without what is pinned and what may not be
-/// shown; `None` when nothing of it is left.
+/// shown; `None` when nothing of it is left for a first page.
 fn baseline(
     candidates: &[Candidate<'_>],
     call: &PersonalizeCall,
     pins: &[Pin],
     eligible: &Eligibility<'_>,
 ) -> Option<Baseline> {
+    let is_later_page = call.continue_from.is_some();
+    if is_later_page && call.earlier.origin.is_none() {
+        // The first page did not compete with an order.
+        return None;
+    }
     let items = match call.baseline.as_ref()? {
         BaselineOrder::Popular => return Some(Baseline::Popular),
         BaselineOrder::Items(items) => items,
@@ -301,7 +316,9 @@ fn baseline(
     };
     let mut excluded: Vec<usize> = order.iter().copied().filter(|one| !is_personal(one)).collect();
     excluded.sort_unstable();
-    (!order.is_empty()).then_some(Baseline::Order { order, excluded })
+    let pinned = call.pins.iter().map(|pin| &pin.item_id);
+    let reach = earlier_pages::reach(&call.earlier, items, pinned, order.len());
+    (is_later_page || !order.is_empty()).then_some(Baseline::Order { order, excluded, reach })
 }
 
 /// Where the pinned items are among the candidates; those that are not there or may

@@ -23,6 +23,7 @@ mod model;
 mod namespaces;
 mod off_policy;
 mod owners;
+mod pages;
 mod probes;
 mod recommendations;
 mod replicas;

@@ -18,6 +18,7 @@ mod leader;
 mod merging;
 mod overload;
 mod owners;
+mod pages;
 mod settings;
 mod users;
 mod versions;

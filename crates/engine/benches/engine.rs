@@ -16,6 +16,7 @@ use criterion::criterion_group;
 use criterion::criterion_main;
 use engine::Candidate;
 use engine::Choice;
+use engine::Earlier;
 use engine::Effort;
 use engine::Eligibility;
 use engine::Engine;
@@ -220,6 +221,7 @@ impl Scene<'_> {
             choice: choice(strategy, method, weight, extra),
             boosts: &[],
             pins: &[],
+            earlier: Earlier::default(),
             baseline: None,
             unlearnt_cost: 0.0,
             explain: false,
@@ -244,7 +246,7 @@ impl Scene<'_> {
             seed_key: request.decision_id.as_bytes(),
             give_up: &self.give_up,
         };
-        retrieval.run(&Supply::of(&request.choice, &[])).expect("nobody gives up")
+        retrieval.run(&Supply::of(&request.choice, &[], &[])).expect("nobody gives up")
     }
 }
 
@@ -394,6 +396,7 @@ fn lived(
         shown: shown.collect(),
         exploration_cost: 0.0,
         trial: None,
+        continues: None,
         detail: None,
     });
     let seen = ranked.items.iter().enumerate().map(|(position, item)| {

@@ -7,6 +7,7 @@ use criterion::BatchSize;
 use criterion::Criterion;
 use criterion::criterion_group;
 use criterion::criterion_main;
+use engine::Caps;
 use engine::Eligibility;
 use engine::Engine;
 use engine::Filter;
@@ -94,8 +95,14 @@ fn retrieve(view: &View, filter: &Filter) -> Vec<ItemIndex> {
         seed_key: b"decision",
         give_up: &GiveUp::never(),
     };
-    let supply =
-        Supply { needed: 100, positions: 20, max_per_topic: 0, max_per_source: 0, boosts: &[] };
+    let supply = Supply {
+        needed: 100,
+        positions: 20,
+        caps: Caps::NONE,
+        shares: Caps::NONE,
+        above: &[],
+        boosts: &[],
+    };
     retrieval.run(&supply).expect("nobody gives up")
 }
 

@@ -59,6 +59,7 @@ pub use bandit::{
 };
 pub use columns::aliases::{Aliases, MergeOutlook, UserKey};
 pub use columns::index::{ItemIndex, UserIndex};
+pub use columns::interner::name_key;
 pub use columns::part::Digest;
 pub use consumption::{Consumption, History, Impressions, User};
 pub use expression::{Expression, SyntaxError, parse as parse_expression};
@@ -66,7 +67,7 @@ pub use features::{
     Candidate, FEATURE_COUNT, FEATURES, Feature, FeatureMask, Needs, ReasonKind, UserContext,
 };
 pub use give_up::{Cancelled, GiveUp};
-pub use learning::{Effect, Unreadable, decision_key};
+pub use learning::{EarlierPages, Effect, NotContinued, Page, Unreadable, decision_key};
 pub use models::collaborative;
 pub use models::content::TermVectors;
 pub use models::contexts::{RequestContext, RequestValues};
@@ -75,12 +76,13 @@ pub use models::hybrid::Hybrid;
 pub use models::prequential::PrequentialFigures;
 pub use models::published::{Configuration, Found, Model, ModelFault, Origin};
 pub use ranking::{
-    Baseline, CandidateRank, Choice, Exploring, Pin, RankRequest, Ranked, RankedItem, Reason,
-    Trial, candidate_rank, rank, score_candidates,
+    Baseline, CandidateRank, Choice, Earlier, Exploring, Pin, RankRequest, Ranked, RankedItem,
+    Reason, Trial, candidate_rank, rank, score_candidates,
 };
 pub use retrieval::{
-    Boost, CandidateSource, Eligibility, Exclusion, Filter, OnboardingItem, Retrieval, SimilarItem,
-    SourceTrace, Supply, Target, draw_key, onboarding_items, similar_items, user_boosts,
+    Boost, CandidateSource, Caps, Change, Eligibility, Exclusion, Filter, OnboardingItem,
+    Retrieval, SimilarItem, SourceTrace, Supply, Target, draw_key, onboarding_items, similar_items,
+    user_boosts,
 };
 pub use state::{Counts, ENGINE_REVISION, Entry, Unrestorable, View};
 pub use takeover::{

@@ -9,6 +9,7 @@ mod exploration;
 mod forgetting;
 mod merging;
 mod models;
+mod pages;
 mod ranker;
 mod snapshots;
 
@@ -20,6 +21,7 @@ use proptest::prelude::*;
 use crate::domain::AttributeValue;
 use crate::domain::Attributes;
 use crate::domain::AttributesChange;
+use crate::domain::Continues;
 use crate::domain::Decision;
 use crate::domain::DecisionId;
 use crate::domain::EventId;
@@ -135,6 +137,12 @@ impl World {
         let shown: Vec<ItemId> = (0..5).map(|_| item_id(self.below(ITEMS))).collect();
         let (decision_id, user_id) = (decision_id(self.decisions.len()), user_id(self.below(30)));
         self.decisions.push((decision_id.clone(), user_id.clone(), shown.clone()));
+        let number = self.decisions.len();
+        let before = (number > 2 && number % 4 == 1).then(|| &self.decisions[number - 2]);
+        let continues = before.map(|(decision_id, ..)| {
+            let (decision_id, origin) = (decision_id.clone(), Some(ListOrigin::Ranker));
+            Box::new(Continues { decision_id, origin })
+        });
         let decision = Decision {
             decision_id,
             user_id,
@@ -148,6 +156,7 @@ impl World {
             candidates: 10,
             exploration_cost: 0.01,
             trial: self.decisions.len().is_multiple_of(2).then(|| Box::new(self.trial())),
+            continues,
             detail: None,
             shown: shown
                 .into_iter()

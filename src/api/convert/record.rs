@@ -6,10 +6,11 @@
 //! - What the record says in addition is not in them: user, variant, namespace, and, as the
 //!   watermark of the decision, how far the log was to be read.
 //! - What a conversion takes from outside the request comes from the record: the time, the
-//!   decision id, and the settings of the view at its watermark.
+//!   decision id, the earlier pages of the list, and the settings of the view at its watermark.
 
 use std::mem::replace;
 use std::mem::take;
+use std::sync::Arc;
 
 use prost::Message as _;
 
@@ -18,6 +19,7 @@ use crate::proto;
 use crate::service::Detail;
 use crate::service::PersonalizeCall;
 use crate::service::RequestRecord;
+use engine::EarlierPages;
 use engine::domain::Decision;
 use engine::domain::DecisionDetail;
 use engine::domain::Settings;
@@ -106,7 +108,9 @@ pub fn recorded_call(
     let message = recorded_request(decision, detail)?;
     let call = personalize(message, settings, decision.decided_at, decision.decision_id.clone());
     let call = call.map_err(RequestUnreadable::Refused)?;
-    Ok(PersonalizeCall { record: RequestRecord::of(detail), ..call })
+    let origin = decision.continues.as_ref().and_then(|continues| continues.origin);
+    let earlier = Arc::new(EarlierPages { items: detail.earlier.clone(), origin });
+    Ok(PersonalizeCall { record: RequestRecord::of(detail), earlier, ..call })
 }
 
 #[cfg(test)]

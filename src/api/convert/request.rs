@@ -86,15 +86,17 @@ pub fn personalize(
     let baseline =
         merge(&mut violations, baseline(message.baseline_item_ids, message.baseline_popular));
     let variant = violations.take("variant", variant(message.variant));
+    let continue_from = violations.take("continue_from", decision_id_if_any(message.continue_from));
     let (Some(user_id), Some(candidates), Some(context)) = (user_id, candidates, context) else {
         return Err(violations.into_vec());
     };
     let (Some(choice), Some(filter), Some(cap)) = (choice, filter, cap) else {
         return Err(violations.into_vec());
     };
-    let (Some(pins), Some(boosts), Some(baseline), Some(variant)) =
-        (pins, boosts, baseline, variant)
-    else {
+    let (Some(pins), Some(boosts), Some(baseline)) = (pins, boosts, baseline) else {
+        return Err(violations.into_vec());
+    };
+    let (Some(variant), Some(continue_from)) = (variant, continue_from) else {
         return Err(violations.into_vec());
     };
     check_cost(&filter, &boosts)?;
@@ -102,6 +104,8 @@ pub fn personalize(
     Ok(PersonalizeCall {
         user_id,
         decision_id,
+        continue_from,
+        earlier: Arc::default(),
         candidates,
         filter: Filter { frequency_cap_per_day: cap, ..filter },
         choice,
@@ -118,6 +122,11 @@ pub fn personalize(
         variant,
         record: RequestRecord::default(),
     })
+}
+
+/// An id; empty means that there is none.
+fn decision_id_if_any(text: String) -> Result<Option<DecisionId>, String> {
+    if text.is_empty() { Ok(None) } else { DecisionId::parse(text).map(Some) }
 }
 
 /// What to rank; the catalogue is searched when nothing is given. Of candidates with one id the first stays, described ones before ids: an
@@ -318,6 +327,7 @@ mod tests {
                 propensity_floor: Some(0.0),
             }),
             variant: "x".repeat(65),
+            continue_from: "x".repeat(257),
             ..Default::default()
         }
     }
@@ -363,6 +373,7 @@ mod tests {
             "boosts[0].change",
             "baseline_item_ids[1]",
             "variant",
+            "continue_from",
         ];
         let read = personalize(wrong_everywhere(), &Settings::default(), NOW, decision_id());
         assert_eq!(fields(read), expected);

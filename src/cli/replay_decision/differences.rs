@@ -26,6 +26,7 @@ pub fn differences(recorded: &Decision, redone: &Decision) -> Vec<String> {
         tell(&at("differing features"), "none".to_owned(), counted(differing + lengths));
     }
     tell("exploration cost", exact(before.exploration_cost), exact(now.exploration_cost));
+    tell("the page before", format!("{:?}", before.continues), format!("{:?}", now.continues));
     tell("the trial", format!("{:?}", before.trial), format!("{:?}", now.trial));
     if let (Some(before), Some(now)) = (&before.detail, &now.detail) {
         for (what, before, now) in of_candidates(&before.candidates, &now.candidates) {
@@ -105,6 +106,7 @@ mod tests {
             shown: vec![shown("a"), shown("b")],
             exploration_cost: 0.0,
             trial: None,
+            continues: None,
             detail: None,
         }
     }

@@ -65,6 +65,10 @@ struct Call {
     #[serde(skip_serializing_if = "Option::is_none")]
     choice: Option<String>,
     shown_lately: Vec<String>,
+    /// The page before, where it is a later page, and how many items are above it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    continue_from: Option<String>,
+    items_above: usize,
     unlearnt_cost: f64,
 }
 
@@ -205,6 +209,8 @@ impl Call {
             },
             choice: call.map(|call| format!("{:?}", call.choice)),
             shown_lately: detail.shown_lately.iter().map(|id| id.to_string()).collect(),
+            continue_from: decision.continues.as_ref().map(|page| page.decision_id.to_string()),
+            items_above: detail.earlier.len(),
             unlearnt_cost: detail.unlearnt_cost,
         }
     }

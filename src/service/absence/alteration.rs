@@ -108,6 +108,7 @@ fn without(filter: &mut Filter, rule: Exclusion, item_id: &ItemId) {
         | Exclusion::BlockedItem
         | Exclusion::BlockedSource
         | Exclusion::BlockedTopic
+        | Exclusion::EarlierPage
         | Exclusion::HiddenByUser => {}
         Exclusion::Topics => filter.topics.clear(),
         Exclusion::Sources => filter.sources.clear(),

@@ -73,6 +73,7 @@ fn exclusion(rule: Exclusion) -> &'static str {
         Exclusion::SeenCooldown => "the user had it within `seen_cooldown`",
         Exclusion::SeenAfterSessions => "the user had it `seen_after_sessions` times",
         Exclusion::FrequencyCap => "it was shown `frequency_cap_per_day` times in 24 hours",
+        Exclusion::EarlierPage => "an earlier page of the list shows it",
         Exclusion::BlockedItem => "the user has blocked it",
         Exclusion::BlockedSource => "the user has blocked its source",
         Exclusion::BlockedTopic => "the user has blocked one of its topics",
@@ -115,6 +116,7 @@ fn field(rule: Exclusion) -> &'static str {
         Exclusion::SeenCooldown => "seen_cooldown",
         Exclusion::SeenAfterSessions => "seen_after_sessions",
         Exclusion::FrequencyCap => "frequency_cap_per_day",
+        Exclusion::EarlierPage => "the earlier pages",
         Exclusion::BlockedItem | Exclusion::BlockedSource | Exclusion::BlockedTopic => {
             "what the user has blocked"
         }

@@ -1,6 +1,6 @@
 //! A decision: its header, the numbers of its features, the shown items with score, propensity and features, then under
-//! flags the trial against the caller's order and how the decision came about, each with its
-//! length before it.
+//! flags the trial against the caller's order, the page before and how the decision came about, each
+//! with its length before it.
 
 use super::decision_detail;
 use super::takeover;
@@ -12,11 +12,13 @@ use super::wire::put_framed;
 use super::wire::put_text;
 use super::wire::put_time;
 use super::wire::put_varint;
+use engine::domain::Continues;
 use engine::domain::Decision;
 use engine::domain::DecisionId;
 use engine::domain::FeatureId;
 use engine::domain::FeatureLayout;
 use engine::domain::ItemId;
+use engine::domain::ListOrigin;
 use engine::domain::ShownItem;
 use engine::domain::Strategy;
 use engine::domain::Timestamp;
@@ -28,6 +30,9 @@ const SHOWN_BYTES_MIN: usize = 11;
 /// Of the flags behind the shown items.
 const TRIAL: u8 = 1;
 const DETAIL: u8 = 1 << 1;
+const CONTINUES: u8 = 1 << 2;
+/// In the place of an origin where there is none.
+const NO_ORIGIN: u8 = 0;
 
 pub fn put(out: &mut Vec<u8>, decision: &Decision, base: Timestamp) {
     out.push(decision.strategy.code());
@@ -50,9 +55,19 @@ pub fn put(out: &mut Vec<u8>, decision: &Decision, base: Timestamp) {
         put_floats(out, &shown.features);
     }
     let bit = |present: bool, bit: u8| if present { bit } else { 0 };
-    out.push(bit(decision.trial.is_some(), TRIAL) | bit(decision.detail.is_some(), DETAIL));
+    out.push(
+        bit(decision.trial.is_some(), TRIAL)
+            | bit(decision.detail.is_some(), DETAIL)
+            | bit(decision.continues.is_some(), CONTINUES),
+    );
     if let Some(trial) = &decision.trial {
         put_framed(out, |out| takeover::put_trial(out, trial));
+    }
+    if let Some(continues) = &decision.continues {
+        put_framed(out, |out| {
+            put_text(out, continues.decision_id.as_str());
+            out.push(continues.origin.map_or(NO_ORIGIN, ListOrigin::code));
+        });
     }
     if let Some(detail) = &decision.detail {
         put_framed(out, |out| decision_detail::put(out, detail));
@@ -81,6 +96,7 @@ pub fn read(reader: &mut Reader<'_>, base: Timestamp) -> Result<Decision, Fault>
         layout: read_layout(reader)?,
         shown: read_shown(reader)?,
         trial: None,
+        continues: None,
         detail: None,
     };
     let flags = reader.byte()?;
@@ -88,11 +104,25 @@ pub fn read(reader: &mut Reader<'_>, base: Timestamp) -> Result<Decision, Fault>
         let mut framed = Reader::new(reader.framed()?);
         decision.trial = Some(Box::new(takeover::read_trial(&mut framed)?));
     }
+    if flags & CONTINUES != 0 {
+        let mut framed = Reader::new(reader.framed()?);
+        decision.continues = Some(Box::new(read_continues(&mut framed)?));
+    }
     if flags & DETAIL != 0 {
         let mut framed = Reader::new(reader.framed()?);
         decision.detail = Some(Box::new(decision_detail::read(&mut framed)?));
     }
     Ok(decision)
+}
+
+fn read_continues(reader: &mut Reader<'_>) -> Result<Continues, Fault> {
+    Ok(Continues {
+        decision_id: reader.parsed(DecisionId::parse)?,
+        origin: match reader.byte()? {
+            NO_ORIGIN => None,
+            code => Some(takeover::read_origin(code)?),
+        },
+    })
 }
 
 fn read_layout(reader: &mut Reader<'_>) -> Result<FeatureLayout, Fault> {

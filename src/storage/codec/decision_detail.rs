@@ -7,6 +7,7 @@ use super::wire::Reader;
 use super::wire::put_bytes;
 use super::wire::put_column;
 use super::wire::put_f64;
+use super::wire::put_keys;
 use super::wire::put_text;
 use super::wire::put_texts;
 use super::wire::put_varint;
@@ -31,6 +32,7 @@ pub fn put(out: &mut Vec<u8>, detail: &DecisionDetail) {
     }
     put_varint(out, detail.context_watermark);
     put_texts(out, &detail.shown_lately);
+    put_keys(out, &detail.earlier);
     put_f64(out, detail.unlearnt_cost);
     put_f64(out, detail.width);
     put_candidates(out, &detail.candidates);
@@ -59,6 +61,7 @@ pub fn read(reader: &mut Reader<'_>) -> Result<DecisionDetail, Fault> {
         },
         context_watermark: reader.varint()?,
         shown_lately: reader.texts()?,
+        earlier: reader.keys()?,
         unlearnt_cost: reader.f64()?,
         width: reader.f64()?,
         candidates: read_candidates(reader)?,

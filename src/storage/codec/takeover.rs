@@ -60,14 +60,17 @@ pub fn put_trial(out: &mut Vec<u8>, trial: &TakeoverTrial) {
     put_floats(out, &trial.difference);
 }
 
-pub fn read_trial(reader: &mut Reader<'_>) -> Result<TakeoverTrial, Fault> {
-    let round = reader.u32("the round of a takeover")?;
-    let code = reader.byte()?;
-    let origin = ListOrigin::from_code(code).ok_or(Fault::TooNew {
+pub fn read_origin(code: u8) -> Result<ListOrigin, Fault> {
+    ListOrigin::from_code(code).ok_or(Fault::TooNew {
         what: "origin of a list",
         found: code.into(),
         known: ListOrigin::ALL.len() as u64,
-    })?;
+    })
+}
+
+pub fn read_trial(reader: &mut Reader<'_>) -> Result<TakeoverTrial, Fault> {
+    let round = reader.u32("the round of a takeover")?;
+    let origin = read_origin(reader.byte()?)?;
     // Fields are evaluated in the order written here, which is that of the bytes.
     Ok(TakeoverTrial {
         round,

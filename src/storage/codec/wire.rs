@@ -64,6 +64,12 @@ pub fn put_column(out: &mut Vec<u8>, values: &[f32]) {
     }
 }
 
+/// Hashes with their number before them.
+pub fn put_keys(out: &mut Vec<u8>, keys: &[u64]) {
+    put_varint(out, keys.len() as u64);
+    keys.iter().for_each(|key| out.extend_from_slice(&key.to_le_bytes()));
+}
+
 /// Bytes with their number before them.
 pub fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     put_varint(out, bytes.len() as u64);
@@ -204,6 +210,12 @@ impl<'a> Reader<'a> {
         let length = count.checked_mul(size_of::<f32>()).ok_or_else(cut_short)?;
         let (chunks, _) = self.bytes(length)?.as_chunks();
         Ok(chunks.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())
+    }
+
+    pub fn keys(&mut self) -> Result<Vec<u64>, Fault> {
+        let count = self.count(size_of::<u64>())?;
+        let (chunks, _) = self.bytes(count * size_of::<u64>())?.as_chunks();
+        Ok(chunks.iter().map(|bytes| u64::from_le_bytes(*bytes)).collect())
     }
 
     /// Bytes with their number before them.

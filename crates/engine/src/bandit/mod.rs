@@ -24,6 +24,6 @@ pub use belief::Belief;
 pub use fading::discount;
 pub use influence::{Piece, of_return};
 pub use item_effects::{ItemEffect, ItemEffects};
-pub use pending::{Learners, PendingDecision, PendingTrial, ShownPosition};
+pub use pending::{Learners, PageBefore, PendingDecision, PendingTrial, ShownPosition};
 pub use posterior::{Posterior, RankerPrior, Weight};
 pub use ranker::{Ranker, SEGMENTS, segment, segments};

@@ -140,6 +140,15 @@ impl PendingTrial {
     }
 }
 
+/// The page before a decision that is a later page of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct PageBefore {
+    /// Key of its decision.
+    pub decision: u128,
+    /// See [`crate::domain::Continues::origin`].
+    pub origin: Option<ListOrigin>,
+}
+
 /// The models that learn from decisions.
 #[derive(Debug)]
 pub struct Learners<'a> {
@@ -163,6 +172,8 @@ pub struct PendingDecision {
     pub weight: Weight,
     /// Where the request has a baseline.
     pub trial: Option<Box<PendingTrial>>,
+    /// Where it is a later page.
+    pub page_before: Option<Box<PageBefore>>,
     /// Whether an impression of it was reported.
     reported: bool,
     /// In the order shown.
@@ -182,7 +193,8 @@ impl Weighed for PendingDecision {
             + size_of_val(&*self.presumed)
             + self.features.len();
         let trial = self.trial.as_ref().map_or(0, |_| size_of::<PendingTrial>());
-        (DECISION_BYTES + lists + trial) as u64
+        let page_before = self.page_before.as_ref().map_or(0, |_| size_of::<PageBefore>());
+        (DECISION_BYTES + lists + trial + page_before) as u64
     }
 }
 
@@ -219,6 +231,7 @@ impl PendingDecision {
             recorded_at: Timestamp::default(),
             weight: Weight::FULL,
             trial: None,
+            page_before: None,
             reported: false,
             keys: shown.iter().map(|one| one.item).collect(),
             shown: packed,
@@ -267,9 +280,24 @@ impl PendingDecision {
         sum.clamp(-1.0, 1.0)
     }
 
+    /// Whose order the list is in; `None` where no other competed with the ranker's.
+    pub fn origin(&self) -> Option<ListOrigin> {
+        let of_trial = self.trial.as_ref().map(|trial| trial.origin);
+        of_trial.or_else(|| self.page_before.as_ref()?.origin)
+    }
+
+    fn is_rankers(&self) -> bool {
+        self.origin().is_none_or(|origin| origin == ListOrigin::Ranker)
+    }
+
+    /// Whether a position was drawn by its propensity: in a trial whole lists are.
+    fn is_drawn(&self, shown: &Shown) -> bool {
+        shown.has(CHOSEN) && self.trial.is_none() && self.is_rankers()
+    }
+
     /// The reward of a shown item that the ranker chose; 0 for others.
     pub fn earned(&self, item: u64) -> f64 {
-        let is_rankers = self.trial.as_ref().is_none_or(|trial| trial.origin == ListOrigin::Ranker);
+        let is_rankers = self.is_rankers();
         let shown = self.position_of(item).map(|position| &self.shown[position]);
         let chosen = shown.filter(|shown| is_rankers && shown.has(CHOSEN));
         chosen.map_or(0.0, |shown| f64::from(shown.reward()))
@@ -297,8 +325,7 @@ impl PendingDecision {
     /// that each position is looked at; empty where that is not modelled.
     pub fn begin(&mut self, examination: &[f64], learners: &mut Learners<'_>) {
         for (position, shown) in self.shown.iter().enumerate() {
-            // In a trial, whole lists are chosen at random.
-            if shown.has(CHOSEN) && self.trial.is_none() {
+            if self.is_drawn(shown) {
                 learners.ranker.examination.note_shown(position, shown.propensity);
             }
         }
@@ -351,8 +378,7 @@ impl PendingDecision {
         learners: &mut Learners<'_>,
     ) {
         let shown = self.shown[position];
-        let is_drawn = shown.has(CHOSEN) && self.trial.is_none();
-        if reward > 0 && shown.reward <= 0 && is_drawn {
+        if reward > 0 && shown.reward <= 0 && self.is_drawn(&shown) {
             learners.ranker.examination.note_rewarded(position, shown.propensity);
         }
         let change = (shown.reward(), from_steps(reward));

@@ -79,6 +79,14 @@ impl<K: Index> Interner<K> {
         self.index.find(name_key(name), is_it).map(K::of_slot)
     }
 
+    /// The index of the name with this key.
+    pub fn find_key(&self, key: u64) -> Option<K> {
+        let is_it = |slot: usize| {
+            self.names[K::of_slot(slot)].as_deref().is_some_and(|name| name_key(name) == key)
+        };
+        self.index.find(key, is_it).map(K::of_slot)
+    }
+
     /// The index of `name`, given now if it is new.
     pub fn intern(&mut self, name: &str) -> K {
         if let Some(index) = self.find(name) {
@@ -167,6 +175,8 @@ mod tests {
         }
         assert_eq!(interner.len(), 10_000);
         assert_eq!(interner.find("user-10000"), None);
+        assert_eq!(interner.find_key(name_key("user-77")), Some(77));
+        assert_eq!(interner.find_key(name_key("user-10000")), None);
     }
 
     #[test]

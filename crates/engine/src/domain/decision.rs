@@ -10,6 +10,7 @@ use crate::domain::ids::DecisionId;
 use crate::domain::ids::ItemId;
 use crate::domain::ids::UserId;
 use crate::domain::layout::FeatureLayout;
+use crate::domain::takeover::ListOrigin;
 use crate::domain::takeover::TakeoverTrial;
 use crate::domain::timestamp::Timestamp;
 
@@ -78,6 +79,16 @@ pub struct ShownItem {
     pub features: Vec<f32>,
 }
 
+/// The list of which a decision is a later page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Continues {
+    /// The page before.
+    pub decision_id: DecisionId,
+    /// Whose order the list is in, where its first page was a trial. It was drawn then: later
+    /// pages take it as given.
+    pub origin: Option<ListOrigin>,
+}
+
 /// One answer of Personalize. The random stream that chose is keyed by
 /// `decision_id`, so a decision can be derived again.
 #[derive(Debug, Clone, PartialEq)]
@@ -104,6 +115,8 @@ pub struct Decision {
     pub exploration_cost: f32,
     /// Where the caller sent an order of its own.
     pub trial: Option<Box<TakeoverTrial>>,
+    /// Where it is a later page of a list.
+    pub continues: Option<Box<Continues>>,
     /// How it came about, where that is recorded.
     pub detail: Option<Box<DecisionDetail>>,
 }
@@ -121,8 +134,10 @@ impl Decision {
         let shown: usize = self.shown.iter().map(position).sum();
         let trial = self.trial.as_ref();
         let trial = trial.map_or(0, |trial| TRIAL_NUMBERS + floats(&trial.difference));
+        let page_before = self.continues.as_ref();
+        let page_before = page_before.map_or(0, |page| 4 + text_bytes(page.decision_id.as_str()));
         let detail = self.detail.as_ref().map_or(0, |detail| detail.record_bytes());
         let layout = 3 + 3 * self.layout.len();
-        NUMBERS + ids + layout + shown + trial + detail
+        NUMBERS + ids + layout + shown + trial + page_before + detail
     }
 }

@@ -32,6 +32,8 @@ pub struct DecisionDetail {
     /// Items shown to the user just before and not learnt yet, once for each impression;
     /// looked at under a frequency cap only.
     pub shown_lately: Vec<Box<str>>,
+    /// Keys of the items on the earlier pages of the list, in their order.
+    pub earlier: Vec<u64>,
     /// What exploring cost in decisions just before that were not learnt yet; looked at with
     /// an allowance only.
     pub unlearnt_cost: f64,
@@ -52,7 +54,8 @@ impl DecisionDetail {
         const NUMBERS: usize = 96;
         let variant = self.variant.as_deref().map_or(0, text_bytes);
         let shown: usize = self.shown_lately.iter().map(|id| text_bytes(id)).sum();
-        NUMBERS + self.request.len() + variant + shown + self.candidates.record_bytes()
+        let earlier = size_of_val(&*self.earlier);
+        NUMBERS + self.request.len() + variant + shown + earlier + self.candidates.record_bytes()
     }
 }
 

@@ -11,6 +11,9 @@ pub const NAMESPACE_CHARS: usize = 63;
 pub const CANDIDATES: usize = 1_000;
 /// Results of one Personalize or SimilarItems call.
 pub const RESULTS: usize = 500;
+/// Positions of a list over all its pages: more than users scroll through, and few enough that a
+/// page costs what the first one does.
+pub const LIST_POSITIONS: usize = 2_000;
 /// Results when the caller names no number.
 pub const RESULTS_DEFAULT: usize = 20;
 /// Bytes of an item's title.

@@ -33,7 +33,7 @@ mod violation;
 
 pub use arms::{ArmContext, ArmReward, ArmSelection, ArmSettings, ArmStrategy, OfferedArm};
 pub use attributes::{AttributeValue, Attributes};
-pub use decision::{Decision, DiversityMethod, ShownItem, Strategy};
+pub use decision::{Continues, Decision, DiversityMethod, ShownItem, Strategy};
 pub use decision_detail::{Believed, CandidateScores, DecisionDetail};
 pub use ids::{
     ArmName, ArmSetName, DecisionId, EventId, ItemId, NamespaceName, SessionId, UserId, check_text,

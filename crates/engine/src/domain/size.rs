@@ -13,6 +13,7 @@ use crate::domain::arms::ArmSelection;
 use crate::domain::arms::OfferedArm;
 use crate::domain::attributes::AttributeValue;
 use crate::domain::attributes::Attributes;
+use crate::domain::decision::Continues;
 use crate::domain::decision::Decision;
 use crate::domain::decision::ShownItem;
 use crate::domain::decision_detail::DecisionDetail;
@@ -271,7 +272,14 @@ impl Heap for Decision {
             + self.user_id.as_str().len()
             + self.shown.heap()
             + self.trial.heap()
+            + self.continues.heap()
             + self.detail.heap()
+    }
+}
+
+impl Heap for Continues {
+    fn heap(&self) -> usize {
+        self.decision_id.as_str().len()
     }
 }
 
@@ -281,6 +289,7 @@ impl Heap for DecisionDetail {
         self.request.len()
             + self.variant.heap()
             + self.shown_lately.heap()
+            + size_of_val(&*self.earlier)
             + candidate * self.candidates.len()
             + self.candidates.ids().map(str::len).sum::<usize>()
     }

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use crate::Candidate;
 use crate::Choice;
+use crate::Earlier;
 use crate::Effort;
 use crate::Engine;
 use crate::FeatureMask;
@@ -180,6 +181,7 @@ impl EngineRecommender {
             choice,
             boosts: &[],
             pins: &[],
+            earlier: Earlier::default(),
             baseline: None,
             unlearnt_cost: 0.0,
             explain: false,

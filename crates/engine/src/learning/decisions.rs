@@ -32,6 +32,7 @@ use crate::domain::Timestamp;
 use crate::domain::reward;
 use crate::learning::apply::Effect;
 use crate::learning::apply::decision_key;
+use crate::learning::pages::page_before_of;
 use crate::models::hybrid::FeatureMatrix;
 use crate::state::View;
 use crate::takeover::WindowNotHeld;
@@ -62,6 +63,10 @@ impl View {
     pub fn item_effect(&self, item: Option<ItemIndex>) -> ItemEffect {
         let id = item.and_then(|item| self.items.ids.name(item));
         id.map_or_else(|| self.item_effects.of_unknown(), |id| self.item_effects.of(name_key(id)))
+    }
+
+    pub(crate) fn pending_decision(&self, key: u128) -> Option<&PendingDecision> {
+        self.decisions.get(self.decision_number(key)?)
     }
 
     fn decision_number(&self, key: u128) -> Option<u64> {
@@ -239,6 +244,8 @@ impl Engine {
         (pending.decided_at, pending.recorded_at) = (decision.decided_at, recorded_at);
         let trial = decision.trial.as_ref();
         pending.trial = trial.map(|trial| Box::new(PendingTrial::new(trial, recorded_at)));
+        let page_before = decision.continues.as_ref();
+        pending.page_before = page_before.map(|page| Box::new(page_before_of(page)));
         self.begin(&mut pending, decision.exploration_cost);
         if let Some(trial) = trial {
             let layout = self.view.ranker.layout();

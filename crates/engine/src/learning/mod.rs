@@ -8,9 +8,11 @@ mod forgetting;
 mod interaction;
 mod merging;
 mod model;
+mod pages;
 mod pool;
 pub mod sampling;
 mod settings;
 mod users;
 
 pub use apply::{Effect, Unreadable, decision_key};
+pub use pages::{EarlierPages, NotContinued, Page};

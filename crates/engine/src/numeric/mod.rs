@@ -18,6 +18,7 @@ mod kernels;
 mod lanes;
 pub mod math;
 pub mod normal;
+pub mod packing;
 pub mod rounding;
 pub mod square_root;
 mod top_k;

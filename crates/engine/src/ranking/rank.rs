@@ -12,6 +12,7 @@ use rand_chacha::ChaCha8Rng;
 use crate::bandit::ItemEffect;
 use crate::consumption::User;
 use crate::domain::DiversityMethod;
+use crate::domain::ListOrigin;
 use crate::domain::Strategy;
 use crate::features::Candidate;
 use crate::features::FeatureMask;
@@ -83,12 +84,16 @@ pub fn rank(
     let costs = scored.costs(view, request);
     let slate = slate(view, candidates, &scored, costs.as_ref(), request);
     let choice = in_force(view, request);
-    let (list, trial) = match request.baseline {
-        None => (choose(&slate, &choice, None, &mut rng), None),
-        Some(baseline) => {
+    let (list, origin, trial) = match (request.baseline, request.earlier.origin) {
+        (None, _) => (choose(&slate, &choice, None, &mut rng), None, None),
+        (Some(baseline), Some(origin)) => {
+            let list = continued(view, &slate, baseline, origin, &choice, &mut rng);
+            (list, Some(origin), None)
+        }
+        (Some(baseline), None) => {
             let (list, trial) =
                 contest(view, slate, &scored, baseline, &choice, request, &mut rng)?;
-            (list, Some(trial))
+            (list, Some(trial.origin), Some(trial))
         }
     };
     request.give_up.check()?;
@@ -124,7 +129,26 @@ pub fn rank(
         .collect();
     let exploration_cost = list.cost;
     let Scored { segment, scores, deviations, .. } = scored;
-    Ok(Ranked { segment, items, scores, deviations, exploration_cost, trial })
+    Ok(Ranked { segment, items, scores, deviations, exploration_cost, origin, trial })
+}
+
+/// A later page of a list of this origin.
+fn continued(
+    view: &View,
+    slate: &Slate<'_>,
+    baseline: &Baseline,
+    origin: ListOrigin,
+    choice: &Choice,
+    rng: &mut ChaCha8Rng,
+) -> ChosenList {
+    let popular = trial::popular(view, slate);
+    let orders = Orders {
+        drawn: origin,
+        chances: trial::certain(origin),
+        baseline: baseline.order(&popular),
+        popular: &popular,
+    };
+    choose(slate, choice, Some(&orders), rng)
 }
 
 /// Shows the ranker's list, the caller's or the most popular items. Compares the first two.
@@ -139,10 +163,7 @@ fn contest(
 ) -> Result<(ChosenList, Trial), Cancelled> {
     let (drawn, chances) = trial::draw(view, request.decision_id);
     let popular = trial::popular(view, &slate);
-    let callers = match baseline {
-        Baseline::Order { order, .. } => order,
-        Baseline::Popular => &popular,
-    };
+    let callers = baseline.order(&popular);
     let orders = Orders { drawn, chances, baseline: callers, popular: &popular };
     let list = choose(&slate, choice, Some(&orders), rng);
     request.give_up.check()?;
@@ -362,6 +383,7 @@ fn slate<'a>(
         novelty,
         topic_mix,
         exploration,
+        above: request.earlier.items,
         pins,
         excluded,
         costs,

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::consumption::User;
+use crate::domain::ListOrigin;
+use crate::features::Candidate;
 use crate::features::UserContext;
 use crate::give_up::GiveUp;
 use crate::models::contexts::RequestContext;
@@ -12,6 +14,16 @@ use crate::ranking::explain::Reason;
 use crate::ranking::trial::Baseline;
 use crate::ranking::trial::Trial;
 use crate::retrieval::Boost;
+
+/// What a later page of a list continues.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Earlier<'a> {
+    /// The items of the pages before, the first of the list first. One of which nothing is known
+    /// has an empty entry.
+    pub items: &'a [Candidate<'a>],
+    /// The origin of the first page, where it competed with a baseline.
+    pub origin: Option<ListOrigin>,
+}
 
 /// What to rank, for whom and how.
 #[derive(Debug)]
@@ -23,6 +35,7 @@ pub struct RankRequest<'a> {
     pub boosts: &'a [Boost],
     /// At most one for each position and candidate.
     pub pins: &'a [Pin],
+    pub earlier: Earlier<'a>,
     /// The order that competes with the ranker's, if there is one.
     pub baseline: Option<&'a Baseline>,
     /// The cost of exploring in decisions that the view has not learnt yet.
@@ -66,6 +79,8 @@ pub struct Ranked {
     pub deviations: Vec<f64>,
     /// Upper bound of the expected cost of exploring, relative to greedy choices.
     pub exploration_cost: f64,
-    /// Present when the request has a baseline.
+    /// Whose order it is; `None` without a baseline.
+    pub origin: Option<ListOrigin>,
+    /// Present for the first page of a list with a baseline.
     pub trial: Option<Trial>,
 }

@@ -21,6 +21,9 @@ pub enum Baseline {
         /// Candidates that only this order may show, in rising order: a rule about the user
         /// excludes them otherwise.
         excluded: Vec<usize>,
+        /// Positions that a list of any origin may have: as many as are in the order, less those
+        /// on earlier pages.
+        reach: usize,
     },
     /// The most popular first.
     Popular,
@@ -34,11 +37,19 @@ impl Baseline {
         }
     }
 
-    /// Length of the order, if it need not have all candidates.
+    /// Positions that a list may have, if not as many as there are candidates.
     pub fn reach(&self) -> Option<usize> {
         match self {
-            Self::Order { order, .. } => Some(order.len()),
+            Self::Order { reach, .. } => Some(*reach),
             Self::Popular => None,
+        }
+    }
+
+    /// The order in which it shows candidates.
+    pub fn order<'a>(&'a self, popular: &'a [usize]) -> &'a [usize] {
+        match self {
+            Self::Order { order, .. } => order,
+            Self::Popular => popular,
         }
     }
 }
@@ -69,6 +80,11 @@ pub fn draw(view: &View, decision_id: &str) -> (ListOrigin, [f64; 3]) {
         left < 0.0
     });
     (drawn.unwrap_or(ListOrigin::Baseline), chances)
+}
+
+/// The chances of an origin that is given.
+pub fn certain(origin: ListOrigin) -> [f64; 3] {
+    ListOrigin::ALL.map(|one| if one == origin { 1.0 } else { 0.0 })
 }
 
 /// Candidates that the ranker may choose, the most popular first.

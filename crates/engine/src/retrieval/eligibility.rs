@@ -9,6 +9,7 @@
 //! - An item that may not be shown at the moment ([`Item::may_be_shown`]) is neither found, nor a
 //!   candidate by its id, nor pinned, nor of the caller's order. A candidate that the request
 //!   describes is judged by that description.
+//! - What earlier pages of the list showed is always excluded, pins included.
 
 use crate::columns::index::ItemIndex;
 use crate::columns::interner::name_key;
@@ -45,6 +46,8 @@ pub struct Eligibility<'a> {
     hidden: Vec<ItemIndex>,
     /// Keys of items that reached the cap of impressions, sorted.
     worn_out: Vec<u64>,
+    /// Keys of items on earlier pages of the list, sorted.
+    earlier: Vec<u64>,
 }
 
 impl<'a> Eligibility<'a> {
@@ -73,7 +76,16 @@ impl<'a> Eligibility<'a> {
         hidden.sort_unstable();
         let rules = user.map(|user| &*user.rules).filter(|rules| !rules.is_empty());
         let prepared = Prepared::new(filter);
-        Self { view, filter, prepared, context, user, rules, now, hidden, worn_out }
+        let earlier = Vec::new();
+        Self { view, filter, prepared, context, user, rules, now, hidden, worn_out, earlier }
+    }
+
+    /// The same for a later page of a list. `earlier`: keys of the items on the pages before.
+    #[must_use]
+    pub fn after(self, earlier: &[u64]) -> Self {
+        let mut earlier = earlier.to_vec();
+        earlier.sort_unstable();
+        Self { earlier, ..self }
     }
 
     /// Whether an item may be shown: no rule excludes it.
@@ -109,9 +121,10 @@ impl<'a> Eligibility<'a> {
         let mut mask = plan.items(self.view, give_up);
         mask.keep(&Mask::new(self.view.postings.showing.at(self.now)));
         let blocked = self.rules.map_or(&[][..], |rules| rules.blocked_items.entries());
-        for id in self.filter.exclude.iter().chain(blocked) {
-            self.view.item_index(id).into_iter().for_each(|item| mask.clear(item));
-        }
+        let listed = self.filter.exclude.iter().chain(blocked);
+        let listed = listed.filter_map(|id| self.view.item_index(id));
+        let shown = self.earlier.iter().filter_map(|key| self.view.item_of_key(*key));
+        listed.chain(shown).for_each(|item| mask.clear(item));
         let personal = [
             Exclusion::HiddenByUser,
             Exclusion::Seen,
@@ -129,7 +142,7 @@ impl<'a> Eligibility<'a> {
     fn excludes(&self, rule: Exclusion, item: &Item, index: Option<ItemIndex>) -> bool {
         self.excludes_item(rule, item)
             || index.is_some_and(|index| self.excludes_for_user(rule, index))
-            || rule == Exclusion::FrequencyCap && self.is_worn_out(item)
+            || rule == Exclusion::FrequencyCap && has_key(&self.worn_out, item)
     }
 
     /// Whether a rule about the item itself excludes it.
@@ -154,6 +167,7 @@ impl<'a> Eligibility<'a> {
             Exclusion::BlockedItem | Exclusion::BlockedSource | Exclusion::BlockedTopic => {
                 self.rules.is_some_and(|rules| is_blocked_by(rules, rule, item))
             }
+            Exclusion::EarlierPage => has_key(&self.earlier, item),
             Exclusion::NotInCatalogue
             | Exclusion::HiddenByUser
             | Exclusion::Seen
@@ -163,9 +177,6 @@ impl<'a> Eligibility<'a> {
         }
     }
 
-    fn is_worn_out(&self, item: &Item) -> bool {
-        let key = || name_key(item.item_id.as_str());
-        !self.worn_out.is_empty() && self.worn_out.binary_search(&key()).is_ok()
     }
 
     /// Whether a rule about what the user did with the item excludes it.
@@ -198,6 +209,11 @@ fn is_blocked_by(rules: &UserRules, rule: Exclusion, item: &Item) -> bool {
         Exclusion::BlockedTopic => item.topics.iter().any(|topic| rules.blocked_topics.has(topic)),
         _ => false,
     }
+}
+
+/// Whether the key of an item is among sorted ones.
+fn has_key(keys: &[u64], item: &Item) -> bool {
+    !keys.is_empty() && keys.binary_search(&name_key(item.item_id.as_str())).is_ok()
 }
 
 #[cfg(test)]

@@ -68,15 +68,18 @@ pub enum Exclusion {
     SeenAfterSessions,
     /// The user was shown it often enough today.
     FrequencyCap,
+    /// An earlier page of the list showed it.
+    EarlierPage,
 }
 
 impl Exclusion {
     /// All rules but [`Self::NotInCatalogue`], those about the item first.
-    pub const RULES: [Self; 17] = [
+    pub const RULES: [Self; 18] = [
         Self::Topics,
         Self::Sources,
         Self::PublishedAfter,
         Self::Listed,
+        Self::EarlierPage,
         Self::Attributes,
         Self::Expression,
         Self::Withheld(Withheld::Hidden),
@@ -100,7 +103,8 @@ impl Exclusion {
             | Self::BlockedItem
             | Self::BlockedSource
             | Self::BlockedTopic
-            | Self::Hidden => true,
+            | Self::HiddenByUser
+            | Self::EarlierPage => true,
             Self::Topics
             | Self::Sources
             | Self::Attributes

@@ -17,5 +17,5 @@ pub use boost::{Boost, Target, boost, user_boosts};
 pub use eligibility::Eligibility;
 pub use filter::{Exclusion, Filter};
 pub use onboarding::{OnboardingItem, onboarding_items};
-pub use retrieve::{CandidateSource, Retrieval, SourceTrace, Supply, draw_key};
+pub use retrieve::{CandidateSource, Caps, Retrieval, SourceTrace, Supply, draw_key};
 pub use similar::{SimilarItem, similar_items};

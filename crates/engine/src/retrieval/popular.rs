@@ -60,18 +60,6 @@ pub fn most_popular(
     found
 }
 
-/// All items of the mask in the order of [`most_popular`].
-pub fn in_order_of_popularity(view: &View, mask: &Mask) -> Vec<ItemIndex> {
-    let value = view.evidence(Evidence::Popularity);
-    let valued = mask.iter().map(|item| (value(item), item));
-    let mut popular: Vec<(f32, ItemIndex)> = valued.filter(|one| one.0 > 0.0).collect();
-    popular.sort_unstable_by(|a, b| view.better(a, b));
-    let mut all: Vec<ItemIndex> = popular.into_iter().map(|one| one.1).collect();
-    let births = view.postings.youngest().map(|born| born.item);
-    all.extend(births.filter(|&item| mask.has(item) && value(item) <= 0.0));
-    all
-}
-
 /// The `n` youngest items of the mask that are allowed, the youngest first, of equals the higher
 /// index. The second argument of `allowed` is whether the item has a publication time.
 pub fn youngest(

@@ -19,6 +19,7 @@ use crate::columns::aliases::UserKey;
 use crate::columns::index::ItemIndex;
 use crate::consumption::User;
 use crate::domain::Timestamp;
+use crate::features::Candidate;
 use crate::features::UserContext;
 use crate::give_up::Cancelled;
 use crate::give_up::GiveUp;
@@ -30,6 +31,21 @@ use crate::state::View;
 pub use self::source::Source as CandidateSource;
 pub use self::trace::SourceTrace;
 
+/// Most items of a list with one topic and with one source; 0: any number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Caps {
+    pub per_topic: u32,
+    pub per_source: u32,
+}
+
+impl Caps {
+    pub const NONE: Self = Self { per_topic: 0, per_source: 0 };
+
+    fn is_none(self) -> bool {
+        self == Self::NONE
+    }
+}
+
 /// The least that a list needs.
 #[derive(Debug, Clone, Copy)]
 pub struct Supply<'a> {
@@ -37,17 +53,27 @@ pub struct Supply<'a> {
     pub needed: usize,
     /// Positions of the list.
     pub positions: usize,
-    /// Absolute caps, which must leave enough to fill the list; 0: none.
-    pub max_per_topic: u32,
-    pub max_per_source: u32,
+    /// Absolute caps, which must leave enough to fill the list.
+    pub caps: Caps,
+    /// The shares of topics and sources as caps: candidates that keep them fill the list if the
+    /// catalogue has them.
+    pub shares: Caps,
+    /// Items on earlier pages of the list, which count against the caps.
+    pub above: &'a [Candidate<'a>],
     /// Targets of boosts that raise scores become candidates.
     pub boosts: &'a [Boost],
 }
 
 impl Supply<'_> {
     /// For no list: only what the sources give.
-    const NONE: Self =
-        Self { needed: 0, positions: 0, max_per_topic: 0, max_per_source: 0, boosts: &[] };
+    const NONE: Self = Self {
+        needed: 0,
+        positions: 0,
+        caps: Caps::NONE,
+        shares: Caps::NONE,
+        above: &[],
+        boosts: &[],
+    };
 }
 
 /// The key under which the random candidates of a user are drawn. It changes with the hour, so

@@ -49,6 +49,7 @@ impl Stream {
             exploration_cost: 0.0,
             layout: ranker_prior().layout,
             trial: trial.map(Box::new),
+            continues: None,
             detail: None,
             shown: shown.collect(),
         };
@@ -228,6 +229,7 @@ fn a_clock_that_leaps_and_odd_numbers_do_no_harm() {
         exploration_cost: f32::INFINITY,
         layout: ranker_prior().layout,
         trial: None,
+        continues: None,
         detail: None,
         shown: shown.collect(),
     };

@@ -79,6 +79,7 @@ fn ranked<T>(
         choice,
         boosts,
         pins: &[],
+        earlier: Earlier::default(),
         baseline: None,
         unlearnt_cost: 0.0,
         explain: true,

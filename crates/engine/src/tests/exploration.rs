@@ -75,6 +75,7 @@ impl Shop {
             choice,
             boosts: &[],
             pins: &[],
+            earlier: Earlier::default(),
             baseline: None,
             unlearnt_cost: 0.0,
             explain: false,
@@ -108,6 +109,7 @@ impl Shop {
             exploration_cost: 0.0,
             layout: ranker_prior().layout,
             trial: None,
+            continues: None,
             detail: None,
             shown: shown.collect(),
         }));

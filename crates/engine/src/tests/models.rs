@@ -173,7 +173,7 @@ fn rank_for(view: &View, user: &str, strategy: Strategy) {
         seed_key: b"key",
         give_up: &give_up,
     };
-    let found = retrieval.run(&Supply::of(&choice, &[])).unwrap();
+    let found = retrieval.run(&Supply::of(&choice, &[], &[])).unwrap();
     let candidates: Vec<_> = found.iter().map(|&item| Candidate::known(view, item)).collect();
     let request = RankRequest {
         user,
@@ -187,6 +187,7 @@ fn rank_for(view: &View, user: &str, strategy: Strategy) {
         choice,
         boosts: &[],
         pins: &[],
+        earlier: Earlier::default(),
         baseline: None,
         unlearnt_cost: 0.0,
         explain: true,

@@ -94,6 +94,7 @@ fn ranked(view: &View, user: &str, books: &[u32], strategy: Strategy, positions:
         choice,
         boosts: &[],
         pins: &[],
+        earlier: Earlier::default(),
         baseline: None,
         unlearnt_cost: 0.0,
         explain: true,
@@ -152,6 +153,7 @@ fn decision(view: &View) -> Decision {
         shown: shown.collect(),
         exploration_cost: 0.0,
         trial: None,
+        continues: None,
         detail: None,
     }
 }

@@ -6,6 +6,7 @@
 //! - One file for each subject; all of them run in seconds.
 
 mod bounds;
+mod caps;
 mod consumption;
 mod context;
 mod credit;
@@ -17,6 +18,7 @@ mod merging;
 mod languages;
 mod numbers;
 mod patches;
+mod pages;
 mod popularity;
 mod retrieval;
 mod scores;

@@ -189,6 +189,7 @@ prop_compose! {
         frequency_cap_per_day in option::of(0_u32..=1_000),
         exploration in option::of(exploration()),
         (own_order, popular) in (labels(), any::<bool>()),
+        continue_from in prop_oneof![Just(String::new()), id()],
     ) -> proto::PersonalizeRequest {
         let positions = match max_results {
             0 => 20,
@@ -203,6 +204,7 @@ prop_compose! {
             boosts, frequency_cap_per_day, exploration, variant,
             baseline_popular: popular && own_order.is_empty(),
             baseline_item_ids: own_order,
+            continue_from,
         }
     }
 }
@@ -230,6 +232,7 @@ fn recorded(call: &PersonalizeCall, record: RequestRecord) -> (Decision, Decisio
         context_watermark: 0,
         remembered: false,
         shown_lately: Vec::new(),
+        earlier: Vec::new(),
         unlearnt_cost: 0.0,
         width: 0.0,
         candidates: CandidateScores::default(),
@@ -248,6 +251,7 @@ fn recorded(call: &PersonalizeCall, record: RequestRecord) -> (Decision, Decisio
         shown: Vec::new(),
         exploration_cost: 0.0,
         trial: None,
+        continues: None,
         detail: None,
     };
     (decision, detail)

@@ -3,16 +3,17 @@
 use proptest::prelude::*;
 
 use super::*;
+use engine::domain::Continues;
 use engine::domain::FeatureLayout;
 
 fn detail() -> impl Strategy<Value = DecisionDetail> {
     let numbers = (any::<u32>(), any::<u64>(), any::<u32>(), any::<u64>(), 0.0..9.0, 0.0..9.0);
     let request = prop::collection::vec(any::<u8>(), 0..300);
     let options = (prop::option::of(label()), any::<bool>());
-    let shown_lately = prop::collection::vec(label(), 0..3);
+    let before = (prop::collection::vec(label(), 0..3), prop::collection::vec(any::<u64>(), 0..9));
     let scored = prop::collection::vec((".{1,20}", number(), number()), 0..20);
-    (numbers, request, options, shown_lately, scored).prop_map(
-        |(numbers, request, (variant, remembered), shown_lately, scored)| {
+    (numbers, request, options, before, scored).prop_map(
+        |(numbers, request, (variant, remembered), (shown_lately, earlier), scored)| {
             let mut candidates = CandidateScores::default();
             scored
                 .iter()
@@ -26,6 +27,7 @@ fn detail() -> impl Strategy<Value = DecisionDetail> {
                 context_watermark: numbers.3,
                 remembered,
                 shown_lately,
+                earlier,
                 unlearnt_cost: numbers.4,
                 width: numbers.5,
                 candidates,
@@ -54,6 +56,12 @@ fn trial() -> impl Strategy<Value = TakeoverTrial> {
     )
 }
 
+fn continues() -> impl Strategy<Value = Continues> {
+    let origin = prop::option::of(prop::sample::select(&ListOrigin::ALL[..]));
+    (id(DecisionId::parse), origin)
+        .prop_map(|(decision_id, origin)| Continues { decision_id, origin })
+}
+
 pub fn takeover_change() -> impl Strategy<Value = Record> {
     let some = |range: std::ops::Range<f64>| prop::option::of(range);
     let values = (some(0.0..1.0), some(0.0..1.0), some(0.0..1.0));
@@ -79,9 +87,17 @@ pub fn decision() -> impl Strategy<Value = Record> {
     let ids = (id(DecisionId::parse), id(UserId::parse), time());
     let numbers = (any::<u64>(), any::<u64>(), any::<u32>());
     let shown = prop::collection::vec(shown, 0..5);
-    let parts = (prop::option::of(trial()), number(), prop::option::of(detail()));
+    let list = (prop::option::of(trial()), prop::option::of(continues()));
+    let parts = (list, number(), prop::option::of(detail()));
     (ids, choice, number(), numbers, shown, parts).prop_map(
-        |(ids, strategy, epsilon, numbers, shown, (trial, exploration_cost, detail))| {
+        |(
+            ids,
+            strategy,
+            epsilon,
+            numbers,
+            shown,
+            ((trial, continues), exploration_cost, detail),
+        )| {
             Record::Decision(Decision {
                 decision_id: ids.0,
                 user_id: ids.1,
@@ -96,6 +112,7 @@ pub fn decision() -> impl Strategy<Value = Record> {
                 shown,
                 exploration_cost,
                 trial: trial.map(Box::new),
+                continues: continues.map(Box::new),
                 detail: detail.map(Box::new),
             })
         },
@@ -116,6 +133,7 @@ fn of_two_candidates() -> (Vec<u8>, DecisionDetail) {
         context_watermark: 1,
         remembered: false,
         shown_lately: Vec::new(),
+        earlier: Vec::new(),
         unlearnt_cost: 0.0,
         width: 0.0,
         candidates,

@@ -43,12 +43,22 @@ impl Cap {
         Self { soft, hard, taken: Vec::new() }
     }
 
+    /// Most items of one label, as long as others are left; 0: any number.
+    pub fn share(&self) -> u32 {
+        if self.is_none() { 0 } else { self.soft }
+    }
+
     pub fn is_none(&self) -> bool {
         self.soft == u32::MAX
     }
 
     pub fn is_hard(&self) -> bool {
         self.hard != u32::MAX
+    }
+
+    /// Space that a label has left by the requested number.
+    pub fn left(&self, label: u32) -> u32 {
+        self.hard.saturating_sub(self.taken.get(label as usize).copied().unwrap_or(0))
     }
 
     pub fn allows(&self, labels: &[u32]) -> bool {

@@ -6,7 +6,8 @@
 //! a position is exactly the probability of its choice, given the positions above it. New items
 //! ([`crate::ranking::exploration`]) are drawn in the same step. A pinned item takes its position
 //! with certainty. Exploring costs rewards and may have an allowance ([`allowance`]). If the
-//! caller sends its own order, the list may be that order ([`origin`]).
+//! caller sends its own order, the list may be that order ([`origin`]). On a later page of a list,
+//! the items of the pages before are positions above: for variety, shares and caps.
 //!
 //! Cost: pool x positions similarity updates; the pool is bounded. Nothing is allocated per
 //! position. 20 positions of 500 candidates: 50 to 150 us.
@@ -14,6 +15,7 @@
 mod allowance;
 mod caps;
 mod origin;
+mod plan;
 mod policy;
 mod pool;
 mod ranker;
@@ -25,6 +27,7 @@ mod variety;
 use rand_chacha::ChaCha8Rng;
 
 pub use self::allowance::Costs;
+pub use self::caps::Cap;
 pub use self::origin::Orders;
 use self::origin::Origins;
 use self::ranker::RankerList;
@@ -107,6 +110,8 @@ pub struct Slate<'a> {
     pub topic_mix: Vec<(&'a str, f64)>,
     /// Bonus and share of new items.
     pub exploration: &'a Exploration,
+    /// The items above the first position, on earlier pages of the list, in their order.
+    pub above: &'a [Candidate<'a>],
     /// At most one for each position and candidate.
     pub pins: &'a [Pin],
     /// Candidates that the ranker must not choose, in rising order.

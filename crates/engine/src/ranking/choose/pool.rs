@@ -1,25 +1,33 @@
 //! The candidates that a list is chosen from: the best by score, and enough to keep the caps.
 //!
-//! With caps, the pool also holds the candidates of a greedy list by score that keeps the caps.
-//! For sources this fills every list that can be filled, whatever else is chosen, since each
-//! item has one source.
+//! With shares of topics or sources, the pool also holds the candidates of a greedy list by score that
+//! keeps them; with absolute caps, those of a list of the greatest length ([`plan`]).
+//!
+//! [`plan`]: crate::ranking::choose::plan
 
 use crate::domain::DiversityMethod;
 use crate::features::Candidate;
 use crate::models::content::SparseVector;
+use crate::numeric::packing::Packing;
 use crate::ranking::choose::Choice;
 use crate::ranking::choose::Slate;
 use crate::ranking::choose::caps::Cap;
 use crate::ranking::choose::caps::Labels;
+use crate::ranking::choose::plan;
+use crate::ranking::choose::plan::Plan;
 use crate::ranking::choose::similarity::Similarity;
 use crate::ranking::choose::variety::Calibrated;
 use crate::ranking::choose::variety::Dpp;
 use crate::ranking::choose::variety::Variety;
+use crate::ranking::choose::variety::WINDOW;
 
 /// Best candidates to choose from: enough for diversity, few enough that an exploring choice
 /// still has a good score.
 const POOL_PER_POSITION: usize = 10;
 const POOL_MIN: usize = 100;
+/// Candidates that fill the list under absolute caps, for each position: what is chosen may block
+/// others.
+const SPARE: usize = 2;
 /// Bounds the time of long lists.
 const POOL_MAX: usize = 1_000;
 /// Least weight of the scores, for lists with a diversity weight of 1.
@@ -55,6 +63,8 @@ pub struct Pool<'a> {
     scale: f64,
     topics: Cap,
     sources: Cap,
+    /// Under absolute caps.
+    plan: Option<Plan>,
     variety: Variety<'a>,
     strength: f64,
 }
@@ -67,6 +77,7 @@ impl<'a> Pool<'a> {
         for candidate in order.iter().copied().chain(pinned) {
             gathering.add(candidate);
         }
+        let plan = gathering.plan();
         let spread = gathering.value();
         let (strength, variety) = (choice.diversity_weight, gathering.variety());
         let open: Vec<usize> = (0..order.len()).collect();
@@ -86,6 +97,7 @@ impl<'a> Pool<'a> {
             scale,
             topics,
             sources,
+            plan,
             variety,
             strength,
         }
@@ -131,18 +143,19 @@ impl<'a> Pool<'a> {
     /// are none.
     pub fn look(&mut self) -> bool {
         self.looks += 1;
-        let Self { members, labels, open, admissible, topics, sources, .. } = self;
+        let Self { members, labels, open, admissible, topics, sources, plan, .. } = self;
         let labels_of = |member: usize| &labels[members[member].topics.clone()];
         let source_of = |member: usize| members[member].source.as_slice();
+        let planned = |member: usize| plan.as_ref().is_none_or(|plan| plan.allows(member));
         admissible.clear();
-        admissible.extend(open.iter().copied().filter(|&member| {
-            topics.allows(labels_of(member)) && sources.allows(source_of(member))
-        }));
-        if admissible.is_empty() {
-            admissible.extend(open.iter().copied().filter(|&member| {
-                topics.allows_at_most(labels_of(member))
-                    && sources.allows_at_most(source_of(member))
-            }));
+        let rules: [fn(&Cap, &[u32]) -> bool; 2] = [Cap::allows, Cap::allows_at_most];
+        for allows in rules {
+            if admissible.is_empty() {
+                admissible.extend(open.iter().copied().filter(|&member| {
+                    let (topics_of, source) = (labels_of(member), source_of(member));
+                    allows(topics, topics_of) && allows(sources, source) && planned(member)
+                }));
+            }
         }
         let mut best: Option<(usize, f64)> = None;
         self.gains.clear();
@@ -168,6 +181,9 @@ impl<'a> Pool<'a> {
         let position = self.open.binary_search(&member).expect("an admissible member is open");
         self.open.remove(position);
         self.count(member);
+        if let Some(plan) = &mut self.plan {
+            plan.take(member, &self.open);
+        }
         self.members[member].candidate
     }
 
@@ -195,23 +211,55 @@ struct Gathering<'s, 'a> {
     labels: Vec<u32>,
     topics: Cap,
     sources: Cap,
+    /// Topic labels of the items above the first position, one after the other, and where those of
+    /// each item end.
+    above: Vec<u32>,
+    above_ends: Vec<usize>,
     /// New items that are in the pool only for their share of the positions, sorted.
     for_share: Vec<usize>,
+    /// Candidates that fill the list under absolute caps, sorted.
+    packed: Vec<usize>,
 }
 
 impl<'s, 'a> Gathering<'s, 'a> {
     fn new(slate: &'s Slate<'a>, choice: &'s Choice) -> Self {
-        Self {
+        // Shares are of the positions of all pages so far.
+        let positions = slate.above.len() + choice.positions;
+        let mut gathering = Self {
             slate,
             choice,
             topic_labels: Labels::default(),
             source_labels: Labels::default(),
             members: Vec::new(),
             labels: Vec::new(),
-            topics: Cap::new(choice.topic_threshold, choice.max_per_topic, choice.positions),
-            sources: Cap::new(choice.source_threshold, choice.max_per_source, choice.positions),
+            topics: Cap::new(choice.topic_threshold, choice.max_per_topic, positions),
+            sources: Cap::new(choice.source_threshold, choice.max_per_source, positions),
+            above: Vec::new(),
+            above_ends: Vec::with_capacity(slate.above.len()),
             for_share: Vec::new(),
-        }
+            packed: Vec::new(),
+        };
+        slate.above.iter().for_each(|item| gathering.count_above(item));
+        gathering
+    }
+
+    /// Notes an item on an earlier page.
+    fn count_above(&mut self, item: &Candidate<'a>) {
+        let mut labels = std::mem::take(&mut self.above);
+        let start = labels.len();
+        let source = self.label(item, &mut labels);
+        self.topics.take(&labels[start..]);
+        self.sources.take(source.as_slice());
+        self.above_ends.push(labels.len());
+        self.above = labels;
+    }
+
+    /// The topic labels of each item above the first position.
+    fn topics_above(&self) -> impl ExactSizeIterator<Item = &[u32]> {
+        self.above_ends.iter().enumerate().map(|(position, &end)| {
+            let start = if position == 0 { 0 } else { self.above_ends[position - 1] };
+            &self.above[start..end]
+        })
     }
 
     /// The candidates of the pool that are not pinned, best score first.
@@ -222,15 +270,15 @@ impl<'s, 'a> Gathering<'s, 'a> {
         order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]).then(a.cmp(&b)));
         let positions = self.choice.positions;
         let count = (positions * POOL_PER_POSITION).clamp(POOL_MIN, POOL_MAX.max(positions));
+        if self.topics.is_hard() || self.sources.is_hard() {
+            self.packed = self.pack(&order);
+        }
         if order.len() <= count {
             return order;
         }
-        let mut fitting = Vec::new();
+        let mut fitting = self.packed.clone();
         if !self.topics.is_none() || !self.sources.is_none() {
-            fitting = self.fitting(&order, Cap::allows);
-        }
-        if fitting.len() < positions && (self.topics.is_hard() || self.sources.is_hard()) {
-            fitting.append(&mut self.fitting(&order, Cap::allows_at_most));
+            fitting.append(&mut self.fitting(&order));
         }
         fitting.sort_unstable();
         let rest = order.split_off(count);
@@ -244,8 +292,66 @@ impl<'s, 'a> Gathering<'s, 'a> {
         order
     }
 
-    /// The best candidates that together keep the caps, as many as there are positions.
-    fn fitting(&mut self, order: &[usize], allows: fn(&Cap, &[u32]) -> bool) -> Vec<usize> {
+    /// Candidates that together keep the absolute caps, sorted: enough for the list, if there are,
+    /// and some to spare.
+    fn pack(&mut self, order: &[usize]) -> Vec<usize> {
+        let positions = self.choice.positions.saturating_sub(self.slate.pins.len());
+        let labels: Vec<Vec<u32>> =
+            order.iter().map(|&one| self.capped(&self.slate.candidates[one])).collect();
+        let mut packing = Packing::new(plan::KINDS);
+        (0..).zip(self.space()).for_each(|(label, space)| packing.set_space(label, space));
+        labels.iter().for_each(|labels| packing.push(labels));
+        packing.fill(positions * SPARE);
+        packing.exchange(positions);
+        let places = (0..order.len()).filter(|&place| packing.is_taken(place));
+        let mut packed: Vec<usize> = places.map(|place| order[place]).collect();
+        packed.sort_unstable();
+        packed
+    }
+
+    /// The labels of an item that have absolute caps, in the numbering of plans.
+    fn capped(&mut self, candidate: &Candidate<'a>) -> Vec<u32> {
+        let mut topics = Vec::new();
+        let source = self.label(candidate, &mut topics).filter(|_| self.sources.is_hard());
+        let topics = topics.into_iter().filter(|_| self.topics.is_hard()).map(plan::of_topic);
+        let mut labels: Vec<u32> = topics.chain(source.map(plan::of_source)).collect();
+        labels.sort_unstable();
+        labels.dedup();
+        labels
+    }
+
+    /// The space of each label in that numbering, without what earlier pages and pins take.
+    fn space(&mut self) -> Vec<u32> {
+        let slate = self.slate;
+        let pinned = slate.pins.iter().map(|pin| &slate.candidates[pin.candidate]);
+        let pinned: Vec<u32> = pinned.flat_map(|candidate| self.capped(candidate)).collect();
+        let labels = self.topic_labels.len().max(self.source_labels.len()) as u32;
+        let of_label = |label: u32| [self.topics.left(label), self.sources.left(label)];
+        let mut space: Vec<u32> = (0..labels).flat_map(of_label).collect();
+        for label in pinned {
+            let space = &mut space[label as usize];
+            *space = space.saturating_sub(1);
+        }
+        space
+    }
+
+    fn plan(&mut self) -> Option<Plan> {
+        if !self.topics.is_hard() && !self.sources.is_hard() {
+            return None;
+        }
+        let positions = self.choice.positions.saturating_sub(self.slate.pins.len());
+        let candidates: Vec<usize> = self.members.iter().map(|one| one.candidate).collect();
+        let slate = self.slate;
+        let labels = candidates.iter().map(|&one| self.capped(&slate.candidates[one]));
+        let labels = labels.collect();
+        let space = self.space();
+        let is_packed = |member: &usize| self.packed.binary_search(&candidates[*member]).is_ok();
+        let packed = (0..candidates.len()).filter(is_packed);
+        Some(Plan::new(labels, space, packed, positions))
+    }
+
+    /// The best candidates that together keep the shares, as many as there are positions.
+    fn fitting(&mut self, order: &[usize]) -> Vec<usize> {
         let (mut topics, mut sources) = (self.topics.clone(), self.sources.clone());
         let mut fitting = Vec::with_capacity(self.choice.positions);
         let mut labels = Vec::new();
@@ -255,7 +361,7 @@ impl<'s, 'a> Gathering<'s, 'a> {
             }
             labels.clear();
             let source = self.label(&self.slate.candidates[candidate], &mut labels);
-            if allows(&topics, &labels) && allows(&sources, source.as_slice()) {
+            if topics.allows(&labels) && sources.allows(source.as_slice()) {
                 topics.take(&labels);
                 sources.take(source.as_slice());
                 fitting.push(candidate);
@@ -345,7 +451,10 @@ impl<'s, 'a> Gathering<'s, 'a> {
         }
         match self.choice.method {
             DiversityMethod::None => Variety::None,
-            DiversityMethod::Dpp => Variety::Dpp(Dpp::new(self.similarity(), self.members.len())),
+            DiversityMethod::Dpp => {
+                let above = self.slate.above.len().min(WINDOW);
+                Variety::Dpp(Dpp::new(self.similarity(above), self.members.len(), above))
+            }
             DiversityMethod::Calibrated => {
                 let mut target = vec![0.0; self.topic_labels.len()];
                 for (topic, share) in &self.slate.topic_mix {
@@ -355,16 +464,19 @@ impl<'s, 'a> Gathering<'s, 'a> {
                         None => target.push(*share),
                     }
                 }
-                Variety::Calibrated(Calibrated::new(target))
+                Variety::Calibrated(Calibrated::new(target, self.topics_above()))
             }
         }
     }
 
-    fn similarity(&self) -> Similarity<'a> {
-        let rows = self
+    /// Of the members, and then of the last so many items above the first position.
+    fn similarity(&self, above: usize) -> Similarity<'a> {
+        let members = self
             .members
             .iter()
             .map(|member| (self.terms_of(member), &self.labels[member.topics.clone()]));
+        let earlier = self.slate.above.iter().map(|item| item.terms).zip(self.topics_above());
+        let rows = members.chain(earlier.skip(self.slate.above.len() - above));
         Similarity::new(rows, self.topic_labels.len())
     }
 }

@@ -1,6 +1,7 @@
 //! Lists from scored candidates: order, variety, caps, pins, propensities.
 
 mod origins;
+mod pages;
 mod propensities;
 
 use std::sync::Arc;
@@ -80,6 +81,7 @@ fn slate<'a>(
         novelty: Vec::new(),
         topic_mix: Vec::new(),
         exploration,
+        above: &[],
         pins: &[],
         excluded: &[],
         costs: None,
@@ -194,6 +196,30 @@ fn absolute_caps_are_kept_even_if_the_list_gets_shorter() {
     let three =
         Choice { max_per_source: 3, epsilon: 0.9, strategy: Strategy::EpsilonGreedy, ..CHOICE };
     assert_eq!(chosen(&three, b"a").len(), 3);
+}
+
+#[test]
+fn an_item_that_two_topics_claim_does_not_come_at_the_price_of_a_shorter_list() {
+    let (mut entries, terms) = world(10);
+    let both = Arc::make_mut(entries[0].item.as_mut().unwrap());
+    both.topics = vec!["even".into(), "odd".into()];
+    let candidates = candidates(&entries, &terms);
+    let scores: Vec<f64> = (0..10).map(|n| -f64::from(n)).collect();
+    let exploration = Exploration::default();
+    let slate = Slate { deviations: &[], ..slate(&candidates, &scores, &exploration) };
+    for (strategy, positions, expected) in [
+        (Strategy::Greedy, 1, vec![0]),
+        (Strategy::Greedy, 2, vec![1, 2]),
+        (Strategy::EpsilonGreedy, 2, vec![]),
+    ] {
+        let choice = Choice { max_per_topic: 1, strategy, positions, ..CHOICE };
+        for key in 0..50_u32 {
+            let mut rng = seed::stream(1, seed::Purpose::Choose, &key.to_le_bytes());
+            let list = order(&choose(&slate, &choice, None, &mut rng).chosen);
+            assert_eq!(list.len(), positions, "{list:?}");
+            assert!(expected.is_empty() || list == expected, "{list:?}");
+        }
+    }
 }
 
 #[test]

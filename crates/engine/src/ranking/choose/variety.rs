@@ -20,7 +20,7 @@ use crate::numeric::math;
 use crate::ranking::choose::similarity::Similarity;
 
 /// Number of positions above that an item is compared with: about what a user has on a screen.
-const WINDOW: usize = 32;
+pub const WINDOW: usize = 32;
 /// Least residual, for items that equal others.
 const RESIDUAL_MIN: f64 = 1e-6;
 /// Share of the user's mix that is added to the list's, so that the cost of a missing topic is
@@ -67,10 +67,15 @@ pub struct Dpp<'a> {
 }
 
 impl<'a> Dpp<'a> {
-    pub fn new(similarity: Similarity<'a>, members: usize) -> Self {
+    /// `similarity` has `members` rows, and behind them one for each of the positions above the
+    /// first, of which there are `above`.
+    pub fn new(similarity: Similarity<'a>, members: usize, above: usize) -> Self {
         let columns = VecDeque::with_capacity(WINDOW);
-        let (residuals, log_residuals) = (vec![1.0; members], vec![0.0; members]);
-        Self { similarity, columns, residuals, log_residuals }
+        let rows = members + above;
+        let (residuals, log_residuals) = (vec![1.0; rows], vec![0.0; rows]);
+        let mut dpp = Self { similarity, columns, residuals, log_residuals };
+        (members..rows).for_each(|row| dpp.take(row));
+        dpp
     }
 
     fn take(&mut self, member: usize) {
@@ -138,11 +143,13 @@ pub struct Calibrated {
 }
 
 impl Calibrated {
-    /// `target`: shares by label, with sum 1.
-    pub fn new(target: Vec<f64>) -> Self {
+    /// `target`: shares by label, with sum 1. `above`: the topics of each position above the
+    /// first.
+    pub fn new<'l>(target: Vec<f64>, above: impl Iterator<Item = &'l [u32]>) -> Self {
         let labels = target.len();
         let (have, without) = (vec![0.0; labels], vec![0.0; labels]);
         let mut calibrated = Self { target, have, without, without_total: 0.0, positions: 1.0 };
+        above.for_each(|topics| calibrated.count(topics));
         calibrated.prepare();
         calibrated
     }
@@ -175,6 +182,11 @@ impl Calibrated {
     }
 
     fn take(&mut self, topics: &[u32]) {
+        self.count(topics);
+        self.prepare();
+    }
+
+    fn count(&mut self, topics: &[u32]) {
         let share = 1.0 / topics.len().max(1) as f64;
         for &label in topics {
             if let Some(have) = self.have.get_mut(label as usize) {
@@ -182,7 +194,6 @@ impl Calibrated {
             }
         }
         self.positions += 1.0;
-        self.prepare();
     }
 }
 
@@ -244,7 +255,7 @@ mod tests {
         ) {
             let vectors = vectors(&weights);
             let rows = vectors.iter().map(|terms| (terms, &[][..]));
-            let mut dpp = Dpp::new(Similarity::new(rows, 0), vectors.len());
+            let mut dpp = Dpp::new(Similarity::new(rows, 0), vectors.len(), 0);
             for taken in 0..40 {
                 dpp.take(taken);
                 let window: Vec<usize> = ((taken + 1).saturating_sub(WINDOW)..=taken).collect();
@@ -266,8 +277,13 @@ mod tests {
 
     #[test]
     fn calibration_measures_the_divergence_of_the_list_with_the_item() {
-        let mut calibrated = Calibrated::new(vec![0.7, 0.3]);
-        calibrated.take(&[0]);
+        // It is the same whether the first item is of this page or of an earlier one.
+        let mut taken = Calibrated::new(vec![0.7, 0.3], std::iter::empty());
+        taken.take(&[0]);
+        let calibrated = Calibrated::new(vec![0.7, 0.3], [&[0][..]].into_iter());
+        for topics in [&[0][..], &[1], &[0, 1], &[]] {
+            assert_eq!(taken.divergence_with(topics), calibrated.divergence_with(topics));
+        }
         // A list of one item of each topic: q = (0.5, 0.5).
         let smoothed = [0.99 * 0.5 + 0.01 * 0.7, 0.99 * 0.5 + 0.01 * 0.3];
         let expected = 0.7 * (0.7_f64 / smoothed[0]).ln() + 0.3 * (0.3_f64 / smoothed[1]).ln();

@@ -28,6 +28,8 @@ use crate::domain::Withheld;
 use crate::features::UserContext;
 use crate::models::contexts::RequestValues;
 use crate::retrieval::Boost;
+use crate::retrieval::Caps;
+use crate::retrieval::Change;
 use crate::retrieval::Eligibility;
 use crate::retrieval::Exclusion;
 use crate::retrieval::Filter;
@@ -97,8 +99,14 @@ struct Request<'a> {
 
 impl<'a> Request<'a> {
     fn of(user: &'a str) -> Self {
-        let supply =
-            Supply { needed: 50, positions: 10, max_per_topic: 0, max_per_source: 0, boosts: &[] };
+        let supply = Supply {
+            needed: 50,
+            positions: 10,
+            caps: Caps::NONE,
+            shares: Caps::NONE,
+            above: &[],
+            boosts: &[],
+        };
         Self { user, now: NOW, key: "decision", supply }
     }
 
@@ -347,7 +355,7 @@ fn caps_are_filled_with_the_most_popular_items_of_other_topics() {
         }));
     }
     let mut request = Request::of("new user").positions(10);
-    request.supply.max_per_topic = 1;
+    request.supply.caps.per_topic = 1;
     let view = world.engine.state();
     let found = request.run(view, &Filter::default());
     let topics: BTreeSet<u32> =

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use engine::Baseline;
 use engine::Candidate;
 use engine::Choice;
+use engine::Earlier;
+use engine::EarlierPages;
 use engine::Eligibility;
 use engine::Exploring;
 use engine::Filter;
@@ -18,14 +20,17 @@ use engine::UserContext;
 use engine::View;
 use engine::domain::AttributeValue;
 use engine::domain::Attributes;
+use engine::domain::Continues;
 use engine::domain::Decision;
 use engine::domain::DecisionId;
 use engine::domain::ItemId;
+use engine::domain::ListOrigin;
 use engine::domain::ShownItem;
 use engine::domain::TakeoverTrial;
 use engine::domain::Timestamp;
 use engine::domain::UserId;
 use engine::draw_key;
+use engine::name_key;
 use engine::parse_expression;
 use engine::rank;
 use engine::user_boosts;
@@ -50,6 +55,10 @@ pub struct Ask {
     device: Option<String>,
     location: Option<String>,
     context_attributes: Attributes,
+    caps: (u32, u32),
+    threshold: Option<f64>,
+    page_before: Option<String>,
+    earlier: EarlierPages,
     key: String,
 }
 
@@ -68,6 +77,10 @@ impl Ask {
             device: None,
             location: None,
             context_attributes: Attributes::default(),
+            caps: (0, 0),
+            threshold: None,
+            page_before: None,
+            earlier: EarlierPages::default(),
             key: "look".to_owned(),
         }
     }
@@ -159,6 +172,24 @@ impl Ask {
         Self { key: key.to_owned(), ..self }
     }
 
+    /// At most so many items of one topic, and of one source.
+    pub fn at_most(self, per_topic: u32, per_source: u32) -> Self {
+        Self { caps: (per_topic, per_source), ..self }
+    }
+
+    /// No topic has more than 1 - this share of the positions.
+    pub fn topic_threshold(self, threshold: f64) -> Self {
+        Self { threshold: Some(threshold), ..self }
+    }
+
+    /// The page after another one.
+    pub fn after(self, page: &Answer) -> Self {
+        let shown = page.list.iter().map(|one| name_key(&one.item));
+        let items = page.earlier.items.iter().copied().chain(shown).collect();
+        let earlier = EarlierPages { items, origin: page.origin };
+        Self { page_before: Some(page.decision_id.clone()), earlier, ..self }
+    }
+
     fn choice(&self, view: &View) -> Choice {
         let settings = view.request_settings();
         let varied = if self.varied { 1.0 } else { 0.0 };
@@ -170,10 +201,12 @@ impl Ask {
             diversity_weight: varied * f64::from(settings.diversity_weight),
             serendipity_weight: varied * f64::from(settings.serendipity_weight),
             novelty_weight: varied * f64::from(settings.novelty_weight),
-            topic_threshold: varied * f64::from(settings.topic_diversity_threshold),
+            topic_threshold: self
+                .threshold
+                .unwrap_or(varied * f64::from(settings.topic_diversity_threshold)),
             source_threshold: 0.0,
-            max_per_topic: settings.max_per_topic,
-            max_per_source: settings.max_per_source,
+            max_per_topic: self.caps.0,
+            max_per_source: self.caps.1,
             positions: self.n,
         }
     }
@@ -211,6 +244,9 @@ pub struct Answer {
     pub list: Vec<Listed>,
     /// All that stood to choose from.
     pub candidates: Vec<Considered>,
+    /// What the pages before showed.
+    earlier: EarlierPages,
+    origin: Option<ListOrigin>,
     pub(super) decision: Decision,
 }
 
@@ -277,7 +313,10 @@ impl World {
         let boosts = rules.map_or_else(Vec::new, |rules| user_boosts(rules, now));
         let context = UserContext::new(view, user);
         let (choice, filter, give_up) = (ask.choice(view), ask.filter(view), GiveUp::never());
-        let eligible = Eligibility::new(view, &filter, &ask.user, &context, now, &[]);
+        let eligible = Eligibility::new(view, &filter, &ask.user, &context, now, &[])
+            .after(&ask.earlier.items);
+        let above = ask.earlier.items.iter().filter_map(|key| view.item_of_key(*key));
+        let above: Vec<Candidate<'_>> = above.map(|index| Candidate::known(view, index)).collect();
         let values = view.context_values(ask.location.as_deref(), &ask.context_attributes);
         let retrieval = Retrieval {
             view,
@@ -302,6 +341,7 @@ impl World {
             choice,
             boosts: &boosts,
             pins: &[],
+            earlier: Earlier { items: &above, origin: ask.earlier.origin },
             baseline: baseline.as_ref(),
             unlearnt_cost: 0.0,
             explain: true,
@@ -309,7 +349,7 @@ impl World {
             decision_id: &ask.key,
             give_up: &give_up,
         };
-        go(view, &retrieval, &Supply::of(&choice, &boosts), &request)
+        go(view, &retrieval, &Supply::of(&choice, &above, &boosts), &request)
     }
 }
 
@@ -351,6 +391,10 @@ fn put_together(
         shown: shown.collect(),
         exploration_cost: ranked.exploration_cost as f32,
         trial: trial.map(Box::new),
+        continues: ask.page_before.as_ref().map(|page| {
+            let decision_id = DecisionId::parse(page.as_str()).expect("an id");
+            Box::new(Continues { decision_id, origin: ranked.origin })
+        }),
         detail: None,
     };
     let listed = |item: &engine::RankedItem| Listed {
@@ -370,6 +414,8 @@ fn put_together(
         user: ask.user.clone(),
         list: ranked.items.iter().map(listed).collect(),
         candidates: ids.iter().zip(numbers).map(considered).collect(),
+        earlier: ask.earlier.clone(),
+        origin: ranked.origin,
         decision,
     }
 }

@@ -1,0 +1,121 @@
+//! Lists of several pages: each page is a decision that names the one before.
+//!
+//! - A page is known as long as its decision may still be rewarded. A list whose first pages are
+//!   forgotten cannot be continued: it could show again what they showed.
+//! - Items and users are named by keys of their ids, as in pending decisions.
+
+use crate::bandit::PageBefore;
+use crate::bandit::PendingDecision;
+use crate::columns::index::ItemIndex;
+use crate::columns::interner::name_key;
+use crate::domain::Continues;
+use crate::domain::Decision;
+use crate::domain::ListOrigin;
+use crate::domain::limits;
+use crate::learning::apply::decision_key;
+use crate::state::View;
+
+/// One page of a list.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page {
+    user: u64,
+    /// In the order shown.
+    items: Box<[u64]>,
+    before: Option<PageBefore>,
+    origin: Option<ListOrigin>,
+}
+
+impl Page {
+    /// The page that a decision made.
+    pub fn of(decision: &Decision) -> Self {
+        let before = decision.continues.as_deref().map(page_before_of);
+        let of_trial = decision.trial.as_ref().map(|trial| trial.origin);
+        Self {
+            user: name_key(decision.user_id.as_str()),
+            items: decision.shown.iter().map(|one| name_key(one.item_id.as_str())).collect(),
+            before,
+            origin: of_trial.or_else(|| before?.origin),
+        }
+    }
+
+    fn of_pending(decision: &PendingDecision) -> Self {
+        Self {
+            user: decision.user,
+            items: decision.items().into(),
+            before: decision.page_before.as_deref().copied(),
+            origin: decision.origin(),
+        }
+    }
+
+    /// Memory behind it, in bytes.
+    pub fn heap_bytes(&self) -> usize {
+        size_of_val(&*self.items)
+    }
+
+    /// Whether it was made for a user.
+    fn is_for(&self, user_id: &str) -> bool {
+        self.user == name_key(user_id)
+    }
+}
+
+/// The state of the page before, by its record.
+pub(super) fn page_before_of(page: &Continues) -> PageBefore {
+    PageBefore { decision: decision_key(page.decision_id.as_str()), origin: page.origin }
+}
+
+/// What the pages of a list have shown so far.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct EarlierPages {
+    /// Keys of the items, the first of the list first.
+    pub items: Vec<u64>,
+    /// Whose order the list is in; `None` where no other competed with the ranker's.
+    pub origin: Option<ListOrigin>,
+}
+
+/// Why a list cannot be continued.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotContinued {
+    /// One of its pages is not known, or not any more.
+    Unknown,
+    /// It is another user's.
+    OtherUser,
+}
+
+impl View {
+    /// All pages of a user's list up to the one of this key. `made` has pages that this view has
+    /// not learnt.
+    ///
+    /// # Errors
+    /// [`NotContinued`].
+    pub fn pages_up_to(
+        &self,
+        user_id: &str,
+        last: u128,
+        made: impl Fn(u128) -> Option<Page>,
+    ) -> Result<EarlierPages, NotContinued> {
+        let mut pages: Vec<Page> = Vec::new();
+        let mut next = Some(last);
+        while let Some(key) = next {
+            let learnt = self.pending_decision(key).map(Page::of_pending);
+            let page = learnt.or_else(|| made(key)).ok_or(NotContinued::Unknown)?;
+            if !page.is_for(user_id) {
+                return Err(NotContinued::OtherUser);
+            }
+            // Pages are not empty. Only a damaged log goes on beyond this.
+            if pages.len() == limits::LIST_POSITIONS {
+                return Err(NotContinued::Unknown);
+            }
+            next = page.before.map(|before| before.decision);
+            pages.push(page);
+        }
+        Ok(EarlierPages {
+            origin: pages.first().and_then(|page| page.origin),
+            items: pages.iter().rev().flat_map(|page| page.items.iter().copied()).collect(),
+        })
+    }
+
+    /// The item with this key, if the state has it.
+    pub fn item_of_key(&self, key: u64) -> Option<ItemIndex> {
+        self.items.ids.find_key(key)
+    }
+}
