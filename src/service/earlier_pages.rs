@@ -8,7 +8,7 @@ use engine::Candidate;
 use engine::EarlierPages;
 use engine::Entry;
 use engine::ItemIndex;
-use engine::SparseVector;
+use engine::TermVectors;
 use engine::View;
 use engine::domain::Item;
 use engine::domain::ItemId;
@@ -20,7 +20,7 @@ use engine::name_key;
 pub struct AboveItems(Vec<Above>);
 
 enum Above {
-    Described(Box<(Option<ItemIndex>, Entry, SparseVector)>),
+    Described(Box<(Option<ItemIndex>, Entry, TermVectors)>),
     OfCatalogue(ItemIndex),
 }
 

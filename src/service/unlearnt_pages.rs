@@ -10,6 +10,7 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
 use engine::Page;
+use engine::View;
 use engine::decision_key;
 use engine::domain::Decision;
 
@@ -39,9 +40,10 @@ impl Default for UnlearntPages {
 
 impl UnlearntPages {
     /// Keeps a page that is about to go out.
-    pub fn add(&self, decision: &Decision) {
+    pub fn add(&self, view: &View, decision: &Decision) {
+        let user = view.user_key(decision.user_id.as_str());
         let key = decision_key(decision.decision_id.as_str());
-        self.0.insert(key, Arc::new(Page::of(decision)));
+        self.0.insert(key, Arc::new(Page::of(decision, user)));
     }
 
     /// The page of a decision, by its key.

@@ -80,8 +80,8 @@ pub use ranking::{
     Reason, Trial, candidate_rank, rank, score_candidates,
 };
 pub use retrieval::{
-    Boost, CandidateSource, Caps, Change, Eligibility, Exclusion, Filter, OnboardingItem,
-    Retrieval, SimilarItem, SourceTrace, Supply, Target, draw_key, onboarding_items, similar_items,
+    Boost, CandidateSource, Caps, Eligibility, Exclusion, Filter, OnboardingItem, Retrieval,
+    SimilarItem, SourceTrace, Supply, Target, draw_key, onboarding_items, similar_items,
     user_boosts,
 };
 pub use state::{Counts, ENGINE_REVISION, Entry, Unrestorable, View};

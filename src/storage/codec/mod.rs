@@ -41,6 +41,7 @@ use engine::domain::Record;
 use engine::domain::Sequence;
 use engine::domain::SettingsChange;
 use engine::domain::Timestamp;
+use engine::domain::UserId;
 
 const FORMAT: u8 = 1;
 

@@ -6,6 +6,7 @@ use crate::domain::arms::ArmReward;
 use crate::domain::arms::ArmSelection;
 use crate::domain::decision::Decision;
 use crate::domain::ids::ItemId;
+use crate::domain::ids::UserId;
 use crate::domain::interaction::Interaction;
 use crate::domain::item::Item;
 use crate::domain::item_patch::ItemPatch;

@@ -6,6 +6,7 @@
 
 use crate::bandit::PageBefore;
 use crate::bandit::PendingDecision;
+use crate::columns::aliases::UserKey;
 use crate::columns::index::ItemIndex;
 use crate::columns::interner::name_key;
 use crate::domain::Continues;
@@ -18,7 +19,7 @@ use crate::state::View;
 /// One page of a list.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Page {
-    user: u64,
+    user: UserKey,
     /// In the order shown.
     items: Box<[u64]>,
     before: Option<PageBefore>,
@@ -26,12 +27,12 @@ pub struct Page {
 }
 
 impl Page {
-    /// The page that a decision made.
-    pub fn of(decision: &Decision) -> Self {
+    /// The page that a decision made for a user.
+    pub fn of(decision: &Decision, user: UserKey) -> Self {
         let before = decision.continues.as_deref().map(page_before_of);
         let of_trial = decision.trial.as_ref().map(|trial| trial.origin);
         Self {
-            user: name_key(decision.user_id.as_str()),
+            user,
             items: decision.shown.iter().map(|one| name_key(one.item_id.as_str())).collect(),
             before,
             origin: of_trial.or_else(|| before?.origin),
@@ -50,11 +51,6 @@ impl Page {
     /// Memory behind it, in bytes.
     pub fn heap_bytes(&self) -> usize {
         size_of_val(&*self.items)
-    }
-
-    /// Whether it was made for a user.
-    fn is_for(&self, user_id: &str) -> bool {
-        self.user == name_key(user_id)
     }
 }
 
@@ -93,12 +89,12 @@ impl View {
         last: u128,
         made: impl Fn(u128) -> Option<Page>,
     ) -> Result<EarlierPages, NotContinued> {
-        let mut pages: Vec<Page> = Vec::new();
+        let (mut pages, user): (Vec<Page>, _) = (Vec::new(), self.user_key(user_id));
         let mut next = Some(last);
         while let Some(key) = next {
             let learnt = self.pending_decision(key).map(Page::of_pending);
             let page = learnt.or_else(|| made(key)).ok_or(NotContinued::Unknown)?;
-            if !page.is_for(user_id) {
+            if page.user != user {
                 return Err(NotContinued::OtherUser);
             }
             // Pages are not empty. Only a damaged log goes on beyond this.

@@ -177,8 +177,6 @@ impl<'a> Eligibility<'a> {
         }
     }
 
-    }
-
     /// Whether a rule about what the user did with the item excludes it.
     fn excludes_for_user(&self, rule: Exclusion, index: ItemIndex) -> bool {
         let filter = self.filter;

@@ -4,8 +4,8 @@ use proptest::strategy::Strategy as Generator;
 
 use crate::domain::DiversityMethod;
 use crate::domain::RankerSettings;
-use crate::models::contexts::RequestValues;
 use crate::domain::ScoreChange;
+use crate::models::contexts::RequestValues;
 use crate::tests::*;
 
 /// A world with a published model.

@@ -38,7 +38,10 @@ fn up_to(
     made: &[Decision],
 ) -> Result<(Vec<usize>, Option<ListOrigin>), NotContinued> {
     let key_of = |decision: &Decision| decision_key(decision.decision_id.as_str());
-    let made = |key: u128| made.iter().find(|one| key_of(one) == key).map(Page::of);
+    let page = |decision: &Decision| {
+        Page::of(decision, engine.state().user_key(decision.user_id.as_str()))
+    };
+    let made = |key: u128| made.iter().find(|one| key_of(one) == key).map(page);
     let key = decision_key(decision_id(last).as_str());
     let pages = engine.state().pages_up_to(user, key, made)?;
     let number = |key: &u64| (0..1_000).find(|&item| name_key(item_id(item).as_str()) == *key);

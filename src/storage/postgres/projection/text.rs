@@ -11,9 +11,9 @@ use serde_json::Value;
 
 use engine::domain::AttributeValue;
 use engine::domain::Attributes;
-use engine::domain::UserRules;
 use engine::domain::LanguageTag;
 use engine::domain::LocalizedText;
+use engine::domain::UserRules;
 
 pub fn storable(text: &str) -> Cow<'_, str> {
     if text.contains('\0') {
@@ -71,7 +71,7 @@ fn storable_value(value: Value) -> Value {
         }
         other => other,
     }
-    }
+}
 
 /// Texts by language as an object; `None` when there are none.
 pub fn localized_json(localized: &BTreeMap<LanguageTag, LocalizedText>) -> Option<String> {

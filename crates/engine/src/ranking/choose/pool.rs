@@ -475,7 +475,8 @@ impl<'s, 'a> Gathering<'s, 'a> {
             .members
             .iter()
             .map(|member| (self.terms_of(member), &self.labels[member.topics.clone()]));
-        let earlier = self.slate.above.iter().map(|item| item.terms).zip(self.topics_above());
+        let earlier =
+            self.slate.above.iter().map(|item| item.terms.whole()).zip(self.topics_above());
         let rows = members.chain(earlier.skip(self.slate.above.len() - above));
         Similarity::new(rows, self.topic_labels.len())
     }

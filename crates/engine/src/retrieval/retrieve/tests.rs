@@ -29,7 +29,6 @@ use crate::features::UserContext;
 use crate::models::contexts::RequestValues;
 use crate::retrieval::Boost;
 use crate::retrieval::Caps;
-use crate::retrieval::Change;
 use crate::retrieval::Eligibility;
 use crate::retrieval::Exclusion;
 use crate::retrieval::Filter;
