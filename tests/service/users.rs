@@ -13,6 +13,7 @@ use personalization::proto::PersonalizeRequest;
 use personalization::proto::PersonalizeResponse;
 use personalization::proto::Pin;
 use personalization::proto::ReasonKind;
+use personalization::proto::RequestContext;
 use personalization::proto::UpdateUserRequest;
 use personalization::proto::User;
 use personalization::proto::UserBoost;
@@ -261,11 +262,14 @@ async fn users_of_opposite_tastes_get_one_list_without_a_profile_and_their_own_a
     let api = server.api().await;
     World::fill(&api).await;
     let fans = ["jazz-fan-4", "metal-fan-4"];
+    // One time for all requests: freshness goes by it.
+    let context = RequestContext { timestamp: Some(now_plus(0)), ..RequestContext::default() };
     let lists = async |min_watermark| {
         let mut lists = Vec::new();
         for fan in fans {
             let mut request = PersonalizeRequest { min_watermark, ..greedy(fan, 40) };
             request.filters.get_or_insert_default().include_seen = Some(true);
+            request.context = Some(context.clone());
             let list = api.personalize(request).await.recommendations;
             lists.push(list.into_iter().map(|one| (one.item_id, one.score)).collect::<Vec<_>>());
         }

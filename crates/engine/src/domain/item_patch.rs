@@ -125,8 +125,9 @@ impl ItemPatch {
             }
         }
         // What goes makes space for what comes.
-        let is_removed = |name: &&Box<str>| values.attributes.get(name).is_none();
-        let (removed, set): (Vec<_>, Vec<_>) = mask.attributes.iter().partition(is_removed);
+        let names = mask.attributes.iter().map(|name| &**name);
+        let (set, removed): (Vec<&str>, Vec<&str>) =
+            names.partition(|name| values.attributes.get(name).is_some());
         for name in removed.into_iter().chain(set) {
             let taken = merged.attributes.take_from(&values.attributes, name);
             if violations.take("attributes", taken).is_none() {
