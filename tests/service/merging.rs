@@ -7,6 +7,7 @@ use personalization::proto::InteractionType;
 use personalization::proto::PersonalizeRequest;
 use personalization::proto::PersonalizeResponse;
 use personalization::proto::Profile;
+use personalization::proto::UserRules;
 use tonic::Code;
 use tonic::Status;
 use tonic_types::StatusExt;
@@ -19,6 +20,8 @@ use crate::harness::command;
 use crate::harness::event;
 use crate::harness::greedy;
 use crate::harness::of_taste;
+use crate::pages::after;
+use crate::users::adding;
 
 pub const VISITOR: &str = "visit-4711";
 
@@ -181,4 +184,42 @@ async fn decisions_of_an_old_id_are_reproduced_from_before_and_after_the_merge()
         let text = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success() && text.contains("\nreproduced\n"), "{text}");
     }
+}
+
+#[tokio::test]
+async fn a_list_that_the_visitor_began_goes_on_for_the_account_with_what_the_visitor_has_blocked() {
+    let server = Server::start().await;
+    let api = server.api().await;
+    World::fill(&api).await;
+    api.record(browsed()).await;
+    let own = UserRules { blocked_topics: vec!["metal".to_owned()], ..UserRules::default() };
+    api.update_user(adding("ada", own)).await;
+    let blocked =
+        UserRules { blocked_item_ids: vec!["jazz-03".to_owned()], ..UserRules::default() };
+    let min_watermark = api.update_user(adding(VISITOR, blocked)).await.sequence;
+    let ask = PersonalizeRequest { min_watermark, ..greedy(VISITOR, 5) };
+    let first = api.personalize(ask.clone()).await;
+    let min_watermark = api.merge(VISITOR, "ada").await.sequence;
+    let rest = PersonalizeRequest {
+        user_id: "ada".to_owned(),
+        min_watermark,
+        max_results: 40,
+        ..after(&first, &ask)
+    };
+    let next = api.personalize(rest.clone()).await;
+    let shown = first.recommendations.iter().map(|one| &one.item_id);
+    let is_shown = |item: &str| shown.clone().any(|shown| shown == item);
+    assert!(!next.recommendations.is_empty());
+    for one in &next.recommendations {
+        let item = one.item_id.as_str();
+        let is_blocked = item == "jazz-03" || item.starts_with("metal");
+        assert!(!is_shown(item) && !is_blocked, "{item} of {:?}", next.recommendations);
+    }
+    let another = PersonalizeRequest { user_id: "bob".to_owned(), ..rest };
+    let refused = api.personalization.clone().personalize(another).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    let user = profile(&api, "ada", min_watermark).await.user.expect("what is set");
+    let rules = user.rules.expect("rules");
+    assert_eq!(rules.blocked_topics, ["metal"]);
+    assert_eq!(rules.blocked_item_ids, ["jazz-03"]);
 }

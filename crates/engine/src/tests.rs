@@ -452,4 +452,4 @@ fn the_golden_log_leads_to_the_golden_digest() {
     assert_eq!((ENGINE_REVISION, digest.as_str()), (2, GOLDEN_DIGEST));
 }
 
-const GOLDEN_DIGEST: &str = "1137ca6134d4f260f7b26307c0ba040bee4e9264925da5a9d545e7a6f0d06a94";
+const GOLDEN_DIGEST: &str = "966f2e470bbcc61f31a11dfae34bc3f88582c9e756fd886feb626f8cf82e6e9f";

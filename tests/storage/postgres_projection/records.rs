@@ -171,7 +171,7 @@ pub fn mixture(count: u64) -> Vec<LogRecord> {
                 user_attributes(&user, attributes([("age", AttributeValue::Number(number as f64))]))
             }
             3 => item_deleted(&name),
-            8 | 9 => {
+            10 | 11 => {
                 let mask = ItemMask {
                     fields: [ItemField::Hidden].into(),
                     attributes: ["pages".into()].into(),
