@@ -37,7 +37,7 @@ impl Margin {
     }
 
     /// The lift at the margin, as a logarithm of a ratio.
-    fn ln(&self) -> f64 {
+    fn log_ratio(&self) -> f64 {
         math::log1p(if self.good == Good::Higher { -self.loss } else { self.loss })
     }
 }
@@ -111,11 +111,11 @@ fn judge(
     let (multiplier, p_value) = test(&contrast);
     let LogRatio { value, error } = ratio;
     let (low, high) = (value - multiplier * error, value + multiplier * error);
-    let above = (value - margin.ln()) / error;
+    let above = (value - margin.log_ratio()) / error;
     let missing = contrast.guards();
     let (safe, harmed) = match margin.good {
-        Good::Higher => (low > margin.ln(), high < margin.ln()),
-        Good::Lower => (high < margin.ln(), low > margin.ln()),
+        Good::Higher => (low > margin.log_ratio(), high < margin.log_ratio()),
+        Good::Lower => (high < margin.log_ratio(), low > margin.log_ratio()),
     };
     let towards_safe = if margin.good == Good::Higher { above } else { -above };
     let state = match (missing.is_empty(), safe, harmed) {
@@ -128,7 +128,7 @@ fn judge(
     let bounds = if missing.is_empty() {
         (low, high)
     } else {
-        (low.min(margin.ln()), high.max(margin.ln()))
+        (low.min(margin.log_ratio()), high.max(margin.log_ratio()))
     };
     Guardrail {
         state,

@@ -19,7 +19,7 @@ pub fn benjamini_hochberg(p_values: &[f64]) -> Vec<f64> {
     let mut adjusted = vec![1.0; p_values.len()];
     let mut least = 1.0_f64;
     for (rank, at) in order.into_iter().enumerate().rev() {
-        least = least.min(p(at) * p_values.len() as f64 / (rank + 1) as f64);
+        least = least.min(p(at) * (p_values.len() as f64 / (rank + 1) as f64));
         adjusted[at] = least;
     }
     adjusted

@@ -85,7 +85,7 @@ pub struct Comparison {
     pub difference: Option<Effect>,
     /// Treatment over control, less 1; none where the means are not above 0.
     pub lift: Option<Effect>,
-    /// Fieller's interval of the lift, for display beside a difference; none where it is unbounded.
+    /// Fieller's interval of the lift, for display next to a difference; none where it is unbounded.
     pub lift_by_fieller: Option<Interval>,
     /// Of no difference; 1 before the data may decide.
     pub p_value: Option<f64>,

@@ -3,7 +3,7 @@
 //! Invariants: an alarm is false with a probability of at most the level, at any time and for ever;
 //! once raised it stays, since [`Watch`] keeps the greatest evidence seen.
 //! Source: Lindon and Malek, "Anytime-valid inference for multinomial count data" (2022). The
-//! chi-square test beside it holds for one look only.
+//! chi-square test next to it holds for one look only.
 
 use serde::{Deserialize, Serialize};
 

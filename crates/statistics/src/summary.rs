@@ -3,7 +3,7 @@
 //! Invariants
 //! - Counts are integers: merging is exact in any order.
 //! - Sums of values are f64 in the order of `add` and `merge`: the same calls in the same order give
-//!   the same bits. Whoever needs the same result on several machines adds in the order of the log
+//!   the same bits. A caller that needs the same result on several machines adds in the order of the log
 //!   and merges in a fixed order.
 //! - Sums that are infinite or no number are reported by the comparison, never passed on.
 //!

@@ -1,6 +1,6 @@
 //! Fixed horizon: one look, at a time that was planned before the start.
 //!
-//! Invariants: coverage holds for one look only; whoever looks often uses [`crate::sequential`].
+//! Invariants: coverage holds for one look only; a caller that looks often uses [`crate::sequential`].
 //! Welch's test for means, adjusted means and ratios; Newcombe and the log ratio for rates; the lift
 //! is on the scale of logarithms everywhere.
 //! Sources: Welch, "The generalization of Student's problem" (1947); see `rates` for the rest.

@@ -99,7 +99,7 @@ fn interval(sums: &Sums, plan: &BoundedPlan) -> Interval {
 /// How far the sum may be from its expectation on one side.
 fn bound(sums: &Sums, plan: &BoundedPlan) -> f64 {
     let mixture = Mixture::new(plan.mixing);
-    let excess = |s: f64| mixture.ln(s, sums.surprise) - plan.level.evidence();
+    let excess = |s: f64| mixture.ln_value(s, sums.surprise) - plan.level.evidence();
     let mut high = sums.surprise + 1.0;
     while excess(high) < 0.0 {
         high *= 2.0;
@@ -120,7 +120,7 @@ impl Mixture {
 
     /// The logarithm of the mixture of sub-exponential martingales with scale 1, after a sum of `s`
     /// and a sum of squares `v`.
-    fn ln(&self, s: f64, v: f64) -> f64 {
+    fn ln_value(&self, s: f64, v: f64) -> f64 {
         let after = v + self.mixing;
         let reached = s + after;
         let rest = stirling_error(after) - 0.5 * math::ln(after) + math::ln(lower(after, reached));
