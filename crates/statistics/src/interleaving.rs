@@ -143,8 +143,15 @@ pub fn sequential(votes: &Votes, level: Level, planned_votes: u64) -> Preference
     let evidence = level.evidence();
     let concentration = mixture::concentration_for(planned_votes as f64, evidence);
     let interval = mixture::share_interval(votes.a, votes.b, concentration, evidence);
-    let found = mixture::ln_e_value(&[votes.a, votes.b], &[0.5, 0.5], concentration);
-    preference(votes, anytime_p(found), interval)
+    preference(votes, anytime_p(ln_e_value(votes, level, planned_votes)), interval)
+}
+
+/// The logarithm of the evidence for a preference alone, without an interval: a hundred times
+/// faster.
+#[must_use]
+pub fn ln_e_value(votes: &Votes, level: Level, planned_votes: u64) -> f64 {
+    let concentration = mixture::concentration_for(planned_votes as f64, level.evidence());
+    mixture::ln_e_value(&[votes.a, votes.b], &[0.5, 0.5], concentration)
 }
 
 fn preference(votes: &Votes, p_value: f64, interval: Interval) -> Preference {

@@ -41,6 +41,14 @@ impl ConversionPlan {
     }
 }
 
+impl ConversionPlan {
+    /// Of the users, in the treatment.
+    #[must_use]
+    pub fn share(&self) -> f64 {
+        self.share
+    }
+}
+
 /// Compares two rates by their conversions. The lift needs a conversion of the control.
 #[must_use]
 pub fn conversions(control: &Counts, treatment: &Counts, plan: &ConversionPlan) -> Comparison {
