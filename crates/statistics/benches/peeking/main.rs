@@ -27,7 +27,7 @@ fn main() {
     let experiments = asked.unwrap_or(usual);
     println!("{experiments} experiments of each setting, percent of them.\n");
     println!(
-        "| setting | who decides | false positives | misses the truth | of a lift | finds it | misses the truth |"
+        "| setting | who decides | false positives | true lift | finds it | difference missed | lift missed |"
     );
     println!("| --- | --- | ---: | ---: | ---: | ---: | ---: |");
     for setting in SETTINGS {
@@ -72,16 +72,16 @@ fn verdict_rows(setting: &Setting, experiments: u64) {
     };
     let (without, with) = (run(1, 0.0), run(2, setting.lift));
     for ((judge, without), with) in judges.iter().zip(&without).zip(&with) {
-        let mark = if judge.is_given() { "**" } else { "" };
+        let mark = if judge.is_given(setting) { "**" } else { "" };
         println!(
-            "| {} | {mark}{}{mark} | {} | {} | {:+.0} % | {} | {} |",
+            "| {} | {mark}{}{mark} | {} | {:+.0} % | {} | {} | {} |",
             setting.name,
             judge.name(),
             percent(without.higher + without.lower, experiments),
-            percent(without.uncovered, experiments),
             100.0 * setting.lift,
             percent(with.higher, experiments),
-            percent(with.uncovered, experiments),
+            percent(with.without_difference, experiments),
+            percent(with.without_lift, experiments),
         );
     }
 }

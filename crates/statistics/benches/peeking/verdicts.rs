@@ -47,9 +47,11 @@ impl Judge {
         }
     }
 
-    /// Whether the crate gives this verdict.
-    pub fn is_given(self) -> bool {
-        !matches!(self, Self::Naive | Self::UnguardedDifference | Self::UnguardedLift)
+    /// Whether the crate gives this verdict, and means it: amounts need a cap.
+    pub fn is_given(self, setting: &Setting) -> bool {
+        let is_open = matches!(setting.users, Users::Buy { cap } if cap == f64::INFINITY);
+        let others = [Self::Naive, Self::UnguardedDifference, Self::UnguardedLift];
+        !is_open && !others.contains(&self)
     }
 
     pub fn of(setting: &Setting) -> Vec<Self> {
@@ -69,8 +71,10 @@ impl Judge {
 pub struct Tally {
     pub higher: u64,
     pub lower: u64,
-    /// At some look at which it might decide, an interval did not contain the true effect.
-    pub uncovered: u64,
+    /// At some look at which it might decide, the interval did not contain the true difference.
+    pub without_difference: u64,
+    /// The same of the lift.
+    pub without_lift: u64,
 }
 
 impl Tally {
@@ -78,7 +82,8 @@ impl Tally {
         Self {
             higher: self.higher + other.higher,
             lower: self.lower + other.lower,
-            uncovered: self.uncovered + other.uncovered,
+            without_difference: self.without_difference + other.without_difference,
+            without_lift: self.without_lift + other.without_lift,
         }
     }
 }
@@ -125,7 +130,9 @@ impl Plans {
 /// What a judge says at a look, if it may decide.
 struct Opinion {
     verdict: Verdict,
-    covers: bool,
+    /// Whether the interval of the difference contains the truth; of what has no interval, true.
+    has_difference: bool,
+    has_lift: bool,
 }
 
 /// Follows one experiment to its end: a tally for each judge.
@@ -145,7 +152,8 @@ pub fn experiment(setting: &Setting, lift: f64, judges: &[Judge], mut draws: Dra
                 tally.higher += u64::from(opinion.verdict == Verdict::Higher);
                 tally.lower += u64::from(opinion.verdict == Verdict::Lower);
             }
-            tally.uncovered = tally.uncovered.max(u64::from(!opinion.covers));
+            tally.without_difference |= u64::from(!opinion.has_difference);
+            tally.without_lift |= u64::from(!opinion.has_lift);
         }
     }
     tallies
@@ -169,7 +177,8 @@ fn opinion(
             let lift = fixed::lift_by_delta(a, b, LEVEL)?;
             let times = plans.unplanned.boundary().multiplier(units) / z;
             let half_width = 0.5 * times * lift.interval.width();
-            by_interval(Interval::around(lift.value, half_width), plans.lift)
+            let opinion = by_interval(Interval::around(lift.value, half_width), plans.lift)?;
+            Some(Opinion { has_lift: opinion.has_difference, has_difference: true, ..opinion })
         }
         Judge::SequentialUnplanned => {
             by_comparison(&sequential::means(a, b, &plans.unplanned), plans)
@@ -189,8 +198,8 @@ fn opinion(
             } else {
                 Verdict::Lower
             };
-            let covers = evidence(&plans.true_conversions) < LEVEL.evidence();
-            Some(Opinion { verdict, covers })
+            let has_lift = evidence(&plans.true_conversions) < LEVEL.evidence();
+            Some(Opinion { verdict, has_difference: true, has_lift })
         }
         Judge::Bounded => {
             let (control, treatment) = world.bounded();
@@ -226,16 +235,20 @@ fn by_interval(interval: Interval, truth: f64) -> Option<Opinion> {
     } else {
         Verdict::NoDifferenceShown
     };
-    interval.width().is_finite().then_some(Opinion { verdict, covers: interval.contains(truth) })
+    let has_difference = interval.contains(truth);
+    let is_finite = interval.width().is_finite();
+    is_finite.then_some(Opinion { verdict, has_difference, has_lift: true })
 }
 
 fn by_comparison(comparison: &Comparison, plans: &Plans) -> Option<Opinion> {
     let contains = |effect: Option<Effect>, truth: f64| {
         effect.is_none_or(|effect| effect.interval.contains(truth))
     };
-    let covers =
-        contains(comparison.difference, plans.difference) && contains(comparison.lift, plans.lift);
-    comparison.may_decide().then_some(Opinion { verdict: comparison.verdict(), covers })
+    comparison.may_decide().then(|| Opinion {
+        verdict: comparison.verdict(),
+        has_difference: contains(comparison.difference, plans.difference),
+        has_lift: contains(comparison.lift, plans.lift),
+    })
 }
 
 /// A true loss of exactly the margin, where each answer is wrong: `higher` counts `Safe`, `lower`

@@ -67,7 +67,23 @@ pub fn means(control: &Estimate, treatment: &Estimate, plan: &Plan) -> Compariso
     let ln_e_value = boundary.ln_e_value(of_difference.min(of_log), units);
     let p_value = anytime_p(ln_e_value);
     let multiplier = boundary.multiplier(units);
-    contrast.comparison(multiplier, p_value, Some(ln_e_value), contrast.guards())
+    let comparison = contrast.comparison(multiplier, p_value, Some(ln_e_value), contrast.guards());
+    with_difference_of_lift(comparison, control.mean)
+}
+
+/// Extends the difference to what the interval of the lift says at the control's mean. Values have
+/// a long tail above: a symmetric interval alone ends too low where the treatment's arm is small.
+fn with_difference_of_lift(mut comparison: Comparison, mean: f64) -> Comparison {
+    if let (true, Some(difference), Some(lift)) =
+        (comparison.may_decide(), &mut comparison.difference, comparison.lift)
+    {
+        let of_lift = [lift.interval.low, lift.interval.high].map(|bound| bound * mean);
+        let both = of_lift.iter().fold(difference.interval, |all, bound| all.extended_to(*bound));
+        if both.is_finite() {
+            difference.interval = both;
+        }
+    }
+    comparison
 }
 
 /// The p-value that holds at any time: the reciprocal of the e-value.

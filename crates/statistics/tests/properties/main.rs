@@ -151,7 +151,7 @@ proptest! {
         ] {
             prop_assert_eq!(there.verdict(), mirrored(back.verdict()));
             if let (Some(there), Some(back)) = (there.difference, back.difference) {
-                prop_assert!(close(there.interval.low, -back.interval.high));
+                prop_assert!(close(there.value, -back.value));
             }
             if let (Some(there), Some(back)) = (there.lift, back.lift) {
                 let product = (1.0 + there.value) * (1.0 + back.value);
@@ -209,7 +209,7 @@ proptest! {
         };
         let width = |comparison: Comparison| comparison.difference.unwrap().interval.width();
         // Those that contain 0 by agreement only are extended to it.
-        let equal = Estimate { mean: x.mean, ..y };
+        let equal = scaled(y, x.mean / y.mean);
         let (before, after) = ((x, equal), (more(x), more(equal)));
         let level = Level::FIVE_PERCENT;
         prop_assert!(width(fixed::means(&after.0, &after.1, level)) < width(fixed::means(&before.0, &before.1, level)));
