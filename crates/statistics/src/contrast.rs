@@ -8,7 +8,8 @@ use crate::outcome::{Arm, Comparison, Effect, Interval, Missing};
 use crate::special::math;
 use crate::summary::{Estimate, Kind};
 
-/// Before so many conversions in each arm, sums are too far from normal for a verdict.
+/// Before so many conversions in each arm, and as many units without, sums are too far from normal
+/// for a verdict.
 pub const CONVERSIONS_NEEDED: u64 = 25;
 /// Before so many units with a value other than 0 in each arm, likewise.
 pub const NONZERO_NEEDED: u64 = 100;
@@ -60,19 +61,7 @@ impl Contrast {
     /// What the guards ask for: see `docs/experiments-mathematics.md`.
     pub fn guards(&self) -> Vec<Missing> {
         let arms = [(Arm::Control, &self.control), (Arm::Treatment, &self.treatment)];
-        let lacks = arms.into_iter().filter_map(|(arm, it)| {
-            let has = it.nonzero;
-            match it.kind {
-                Kind::Rate if has < CONVERSIONS_NEEDED => {
-                    Some(Missing::Conversions { arm, has, needs: CONVERSIONS_NEEDED })
-                }
-                Kind::Value if has < NONZERO_NEEDED => {
-                    Some(Missing::NonZero { arm, has, needs: NONZERO_NEEDED })
-                }
-                _ => None,
-            }
-        });
-        lacks.collect()
+        arms.into_iter().flat_map(|(arm, it)| lacks(arm, it)).collect()
     }
 
     pub fn units(&self) -> f64 {
@@ -98,16 +87,9 @@ impl Contrast {
         if !interval.is_finite() {
             return Comparison::nothing(vec![Missing::FiniteSums { arm: Arm::Treatment }]);
         }
-        let lift = self.log_ratio.map(|ratio| Effect {
-            value: lift_of(ratio.value),
-            interval: Interval {
-                low: lift_of(ratio.value - multiplier * ratio.error),
-                high: lift_of(ratio.value + multiplier * ratio.error),
-            },
-        });
         let comparison = Comparison {
             difference: Some(Effect { value: self.difference, interval }),
-            lift,
+            lift: self.log_ratio.map(|ratio| ratio.lift(multiplier)),
             lift_by_fieller: fieller(&self.control, &self.treatment, multiplier),
             p_value: Some(p_value),
             ln_e_value,
@@ -129,8 +111,31 @@ impl Contrast {
     }
 }
 
+/// What an arm lacks before a verdict.
+fn lacks(arm: Arm, it: &Estimate) -> Vec<Missing> {
+    let converted = it.nonzero.min(it.units);
+    let (has, without) = (converted, it.units - converted);
+    let mut missing = Vec::new();
+    match it.kind {
+        Kind::Rate => {
+            let needs = CONVERSIONS_NEEDED;
+            if has < needs {
+                missing.push(Missing::Conversions { arm, has, needs });
+            }
+            if without < needs {
+                missing.push(Missing::WithoutConversion { arm, has: without, needs });
+            }
+        }
+        Kind::Value if has < NONZERO_NEEDED => {
+            missing.push(Missing::NonZero { arm, has, needs: NONZERO_NEEDED });
+        }
+        Kind::Value => {}
+    }
+    missing
+}
+
 impl LogRatio {
-    fn of(control: &Estimate, treatment: &Estimate) -> Option<Self> {
+    pub fn of(control: &Estimate, treatment: &Estimate) -> Option<Self> {
         if control.mean <= 0.0 || treatment.mean <= 0.0 {
             return None;
         }
@@ -138,6 +143,20 @@ impl LogRatio {
         let error = (relative(control) + relative(treatment)).sqrt();
         let value = math::ln(treatment.mean) - math::ln(control.mean);
         (error.is_finite() && error > 0.0).then_some(Self { value, error })
+    }
+
+    /// The lift, with an interval of `multiplier` standard errors on the scale of logarithms.
+    pub fn lift(&self, multiplier: f64) -> Effect {
+        let half_width = multiplier * self.error;
+        let interval = Interval {
+            low: lift_of(self.value - half_width),
+            high: lift_of(self.value + half_width),
+        };
+        Effect { value: lift_of(self.value), interval }
+    }
+
+    pub fn z(&self) -> f64 {
+        self.value / self.error
     }
 }
 

@@ -57,6 +57,8 @@ pub enum Missing {
     Units { arm: Arm, has: u64, needs: u64 },
     /// Conversions of a rate.
     Conversions { arm: Arm, has: u64, needs: u64 },
+    /// Units that did not convert: a rate near 1 is as hard to tell as one near 0.
+    WithoutConversion { arm: Arm, has: u64, needs: u64 },
     /// Units with a value other than 0.
     NonZero { arm: Arm, has: u64, needs: u64 },
     /// All values are equal.

@@ -2,7 +2,8 @@
 //! how often does an interval miss the truth, how often is an effect found?
 //!
 //! `cargo bench -p personalization-statistics --bench peeking -- 10000` prints the tables of
-//! `docs/experiments-mathematics.md` for so many experiments. The same number gives the same tables
+//! `docs/experiments-mathematics.md` for so many experiments; a word after it, as in
+//! `-- 100 revenue`, chooses the settings with this word in their names. The same number gives the same tables
 //! on every machine: each experiment has its own stream of a fixed seed.
 
 mod draws;
@@ -25,18 +26,22 @@ fn main() {
     let is_bench = arguments.iter().any(|argument| argument == "--bench");
     let usual = if is_bench { EXPERIMENTS } else { EXPERIMENTS_OF_A_TRIAL };
     let experiments = asked.unwrap_or(usual);
+    let is_word =
+        |argument: &&String| argument.parse::<u64>().is_err() && !argument.starts_with('-');
+    let word = arguments.iter().find(is_word).map_or("", String::as_str);
+    let settings = || SETTINGS.iter().filter(|setting| setting.name.contains(word));
     println!("{experiments} experiments of each setting, percent of them.\n");
     println!(
         "| setting | who decides | false positives | true lift | finds it | difference missed | lift missed |"
     );
     println!("| --- | --- | ---: | ---: | ---: | ---: | ---: |");
-    for setting in SETTINGS {
+    for setting in settings() {
         verdict_rows(setting, experiments);
     }
     println!("\nA true loss of exactly the margin:\n");
     println!("| setting | wrongly safe | wrongly harmed |");
     println!("| --- | ---: | ---: |");
-    for setting in SETTINGS {
+    for setting in settings() {
         guardrail_row(setting, experiments);
     }
     println!("\nCounts:\n");

@@ -45,6 +45,7 @@ pub const SETTINGS: &[Setting] = &[
     rate("rate .001, 90/10", 0.001, 0.1, 500, 0.5),
     rate("rate .05, 50/50", 0.05, 0.5, 100, 0.09),
     rate("rate .05, 95/5", 0.05, 0.05, 100, 0.2),
+    rate("rate .99, 90/10", 0.99, 0.1, 100, 0.0035),
     values("revenue without cap, 50/50", Users::Buy { cap: f64::INFINITY }, 0.5, 1_000, 0.4),
     values("revenue without cap, 90/10", Users::Buy { cap: f64::INFINITY }, 0.1, 1_000, 0.6),
     values("revenue capped, 50/50", Users::Buy { cap: CAP }, 0.5, 1_000, 0.3),

@@ -7,7 +7,7 @@
 //! independent proportions", method 10 (1998); Katz, Baptista, Azen and Pike, "Obtaining confidence
 //! intervals for the risk ratio in cohort studies" (1978).
 
-use crate::contrast::{Contrast, fieller};
+use crate::contrast::{Contrast, LogRatio, fieller};
 use crate::level::Level;
 use crate::outcome::{Comparison, Effect, Interval, Missing};
 use crate::special::{normal, root};
@@ -20,31 +20,25 @@ const Z_MAX: f64 = 38.0;
 #[must_use]
 pub fn rates(control: &Counts, treatment: &Counts, level: Level) -> Comparison {
     let (a, b) = (control.estimate(), treatment.estimate());
-    let contrast = match Contrast::of(&a, &b) {
-        Ok(contrast) => contrast,
-        // Rates of 0 or 1 in both arms vary by chance all the same.
-        Err(missing) if missing == [Missing::Variation] => {
-            let mut comparison = Comparison::nothing(missing);
-            let interval = newcombe(control, treatment, level);
-            comparison.difference = Some(Effect { value: b.mean - a.mean, interval });
-            return comparison.in_agreement();
-        }
-        Err(missing) => return Comparison::nothing(missing),
-    };
+    match Contrast::of(&a, &b) {
+        Err(missing) if missing != [Missing::Variation] => return Comparison::nothing(missing),
+        // Rates of 0 or 1 vary by chance all the same.
+        _ => {}
+    }
     let z = normal::upper_quantile(0.5 * level.alpha());
-    let of_log = contrast.log_ratio.map_or(f64::INFINITY, |it| (it.value / it.error).abs());
-    let weaker = newcombe_z(control, treatment).min(of_log);
-    let mut comparison = contrast.comparison(z, normal::two_sided(weaker), None, Vec::new());
-    comparison.lift = contrast.log_ratio.map(|ratio| Effect {
-        value: crate::contrast::lift_of(ratio.value),
-        interval: Interval {
-            low: crate::contrast::lift_of(ratio.value - z * ratio.error),
-            high: crate::contrast::lift_of(ratio.value + z * ratio.error),
-        },
-    });
-    comparison.lift_by_fieller = fieller(&a, &b, z);
+    let ratio = LogRatio::of(&a, &b);
+    let of_log = ratio.map_or(f64::INFINITY, |ratio| ratio.z().abs());
+    // Both must leave 0 out, so the weaker of the two speaks.
+    let p_value = normal::two_sided(newcombe_z(control, treatment).min(of_log));
     let interval = newcombe(control, treatment, level);
-    comparison.difference = Some(Effect { value: contrast.difference, interval });
+    let comparison = Comparison {
+        difference: Some(Effect { value: b.mean - a.mean, interval }),
+        lift: ratio.map(|ratio| ratio.lift(z)),
+        lift_by_fieller: fieller(&a, &b, z),
+        p_value: Some(p_value),
+        ln_e_value: None,
+        missing: Vec::new(),
+    };
     comparison.in_agreement()
 }
 

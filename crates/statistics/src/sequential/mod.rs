@@ -62,7 +62,7 @@ pub fn means(control: &Estimate, treatment: &Estimate, plan: &Plan) -> Compariso
     let boundary = plan.boundary();
     let units = contrast.units();
     let of_difference = (contrast.difference / contrast.error).abs();
-    let of_log = contrast.log_ratio.map_or(f64::INFINITY, |it| (it.value / it.error).abs());
+    let of_log = contrast.log_ratio.map_or(f64::INFINITY, |ratio| ratio.z().abs());
     // Both must leave 0 out, so the weaker of the two speaks.
     let ln_e_value = boundary.ln_e_value(of_difference.min(of_log), units);
     let p_value = anytime_p(ln_e_value);

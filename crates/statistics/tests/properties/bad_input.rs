@@ -116,12 +116,24 @@ fn equal_values_are_no_evidence() {
 }
 
 #[test]
+fn rates_of_zero_and_one_are_compared_at_one_look() {
+    let arm = |conversions| Counts { units: 50, conversions };
+    assert_eq!(fixed::rates(&arm(0), &arm(50), LEVEL).verdict(), Verdict::Higher);
+    let equal = fixed::rates(&arm(0), &arm(0), LEVEL);
+    assert_eq!((equal.verdict(), equal.p_value), (Verdict::NoDifferenceShown, Some(1.0)));
+}
+
+#[test]
 fn too_few_conversions_or_values_are_counted() {
     let arm = |conversions| Counts { units: 1_000, conversions }.estimate();
     let found = sequential::means(&arm(24), &arm(500), &plan());
     assert_eq!(found.missing, [Missing::Conversions { arm: Arm::Control, has: 24, needs: 25 }]);
     nothing(&found);
     assert_eq!(sequential::means(&arm(25), &arm(500), &plan()).verdict(), Verdict::Higher);
+    let found = sequential::means(&arm(500), &arm(990), &plan());
+    let (arm_of, has) = (Arm::Treatment, 10);
+    assert_eq!(found.missing, [Missing::WithoutConversion { arm: arm_of, has, needs: 25 }]);
+    nothing(&found);
     let mut sparse = values(&[3.0; 99]);
     sparse.merge(&values(&[0.0; 900]));
     let dense = values(&(0..999).map(|it| 3.0 + f64::from(it % 2)).collect::<Vec<_>>());
