@@ -44,6 +44,9 @@ fn main() {
     for setting in settings() {
         guardrail_row(setting, experiments);
     }
+    if !word.is_empty() {
+        return;
+    }
     println!("\nCounts:\n");
     println!("| what | wrong alarms | found |");
     println!("| --- | ---: | ---: |");
@@ -79,14 +82,18 @@ fn verdict_rows(setting: &Setting, experiments: u64) {
     for ((judge, without), with) in judges.iter().zip(&without).zip(&with) {
         let mark = if judge.is_given(setting) { "**" } else { "" };
         println!(
-            "| {} | {mark}{}{mark} | {} | {:+.0} % | {} | {} | {} |",
+            "| {} | {mark}{}{mark} | {} | {:+.1} % | {} | {} | {} |",
             setting.name,
             judge.name(),
             percent(without.higher + without.lower, experiments),
             100.0 * setting.lift,
             percent(with.higher, experiments),
-            percent(with.without_difference, experiments),
-            percent(with.without_lift, experiments),
+            if judge.has_difference() {
+                percent(with.without_difference, experiments)
+            } else {
+                String::new()
+            },
+            if judge.has_lift() { percent(with.without_lift, experiments) } else { String::new() },
         );
     }
 }

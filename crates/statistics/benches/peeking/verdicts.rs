@@ -54,6 +54,14 @@ impl Judge {
         !is_open && !others.contains(&self)
     }
 
+    pub fn has_difference(self) -> bool {
+        self != Self::UnguardedLift
+    }
+
+    pub fn has_lift(self) -> bool {
+        ![Self::Naive, Self::UnguardedDifference].contains(&self)
+    }
+
     pub fn of(setting: &Setting) -> Vec<Self> {
         let exact = match setting.users {
             Users::Convert { .. } => Some(Self::Conversions),
@@ -184,23 +192,7 @@ fn opinion(
             by_comparison(&sequential::means(a, b, &plans.unplanned), plans)
         }
         Judge::Sequential => by_comparison(&sequential::means(a, b, &plans.plan), plans),
-        Judge::Conversions => {
-            let (control, treatment) = world.counts();
-            let evidence = |plan: &ConversionPlan| {
-                sequential::ln_e_value_of_conversions(control, treatment, plan)
-            };
-            let expected = treatment.conversions as f64
-                / (treatment.conversions + control.conversions).max(1) as f64;
-            let verdict = if evidence(&plans.conversions) < LEVEL.evidence() {
-                Verdict::NoDifferenceShown
-            } else if expected > plans.conversions.share() {
-                Verdict::Higher
-            } else {
-                Verdict::Lower
-            };
-            let has_lift = evidence(&plans.true_conversions) < LEVEL.evidence();
-            Some(Opinion { verdict, has_difference: true, has_lift })
-        }
+        Judge::Conversions => Some(by_conversions(world, plans, at_end)),
         Judge::Bounded => {
             let (control, treatment) = world.bounded();
             // Its roots cost more than everything else: a hundred looks.
@@ -219,6 +211,28 @@ fn opinion(
             by_comparison(&comparison, plans)
         }
     }
+}
+
+/// Verdict and lift by evidence at every look; the interval of the difference, whose roots cost
+/// more, at the end.
+fn by_conversions(world: &World, plans: &Plans, at_end: bool) -> Opinion {
+    let (control, treatment) = world.counts();
+    let shows = |plan: &ConversionPlan| {
+        let found = sequential::ln_e_value_of_conversions(control, treatment, plan);
+        found >= LEVEL.evidence()
+    };
+    let conversions = (treatment.conversions + control.conversions).max(1) as f64;
+    let verdict = if !shows(&plans.conversions) {
+        Verdict::NoDifferenceShown
+    } else if treatment.conversions as f64 > conversions * plans.conversions.share() {
+        Verdict::Higher
+    } else {
+        Verdict::Lower
+    };
+    let at_end = at_end.then(|| sequential::conversions(control, treatment, &plans.conversions));
+    let difference = at_end.and_then(|comparison| comparison.difference);
+    let has_difference = difference.is_none_or(|it| it.interval.contains(plans.difference));
+    Opinion { verdict, has_difference, has_lift: !shows(&plans.true_conversions) }
 }
 
 fn by_difference(a: &Estimate, b: &Estimate, multiplier: f64, plans: &Plans) -> Option<Opinion> {

@@ -45,6 +45,7 @@ fn no_verdict_is_wrong_too_often_under_continuous_peeking() {
             if judge.is_given(&setting) {
                 let (name, who) = (setting.name, judge.name());
                 assert!(wrong <= 30, "{name}, {who}: {wrong} of {EXPERIMENTS} wrong");
+                assert!(judge.has_difference() && judge.has_lift());
                 let missed = tally.without_difference.max(tally.without_lift);
                 assert!(missed <= 30, "{name}, {who}: {missed} of {EXPERIMENTS} missed");
             }
