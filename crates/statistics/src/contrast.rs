@@ -75,7 +75,7 @@ impl Contrast {
         vec![Missing::PositiveMean { arm: lower }]
     }
 
-    /// Intervals of `multiplier` standard errors, with the evidence given.
+    /// Intervals of `multiplier` standard errors, with the evidence given; not yet in agreement.
     pub fn comparison(
         &self,
         multiplier: f64,
@@ -87,15 +87,14 @@ impl Contrast {
         if !interval.is_finite() {
             return Comparison::nothing(vec![Missing::FiniteSums { arm: Arm::Treatment }]);
         }
-        let comparison = Comparison {
+        Comparison {
             difference: Some(Effect { value: self.difference, interval }),
             lift: self.log_ratio.map(|ratio| ratio.lift(multiplier)),
             lift_by_fieller: fieller(&self.control, &self.treatment, multiplier),
             p_value: Some(p_value),
             ln_e_value,
             missing,
-        };
-        comparison.in_agreement()
+        }
     }
 
     /// Welch's and Satterthwaite's degrees of freedom.

@@ -29,7 +29,7 @@ pub fn means(control: &Estimate, treatment: &Estimate, level: Level) -> Comparis
     let of_log = contrast.log_ratio.map_or(f64::INFINITY, |ratio| ratio.z().abs());
     // Both must leave 0 out, so the weaker of the two speaks.
     let p_value = student::two_sided(of_difference.min(of_log), degrees);
-    contrast.comparison(multiplier, p_value, None, contrast.guards())
+    contrast.comparison(multiplier, p_value, None, contrast.guards()).in_agreement()
 }
 
 /// The lift by the delta method without logarithms: symmetric, and misleading for skewed values. For

@@ -11,7 +11,7 @@ mod conversions;
 
 use crate::contrast::Contrast;
 use crate::level::{Level, ParameterError, positive};
-use crate::outcome::Comparison;
+use crate::outcome::{Comparison, Interval};
 use crate::special::math;
 use crate::summary::Estimate;
 
@@ -53,6 +53,8 @@ impl Plan {
 }
 
 /// Rates, means, adjusted means and ratios, by the asymptotic confidence sequence behind its guards.
+///
+/// The logarithm of the ratio decides; where a mean is not above 0, the difference.
 #[must_use]
 pub fn means(control: &Estimate, treatment: &Estimate, plan: &Plan) -> Comparison {
     let contrast = match Contrast::of(control, treatment) {
@@ -61,29 +63,36 @@ pub fn means(control: &Estimate, treatment: &Estimate, plan: &Plan) -> Compariso
     };
     let boundary = plan.boundary();
     let units = contrast.units();
-    let of_difference = (contrast.difference / contrast.error).abs();
-    let of_log = contrast.log_ratio.map_or(f64::INFINITY, |ratio| ratio.z().abs());
-    // Both must leave 0 out, so the weaker of the two speaks.
-    let ln_e_value = boundary.ln_e_value(of_difference.min(of_log), units);
+    let of_difference = || contrast.difference / contrast.error;
+    let z = contrast.log_ratio.map_or_else(of_difference, |ratio| ratio.z());
+    let ln_e_value = boundary.ln_e_value(z, units);
     let p_value = anytime_p(ln_e_value);
     let multiplier = boundary.multiplier(units);
-    let comparison = contrast.comparison(multiplier, p_value, Some(ln_e_value), contrast.guards());
-    with_difference_of_lift(comparison, control.mean)
+    let mut comparison =
+        contrast.comparison(multiplier, p_value, Some(ln_e_value), contrast.guards());
+    if let (Some(difference), Some(lift)) = (&mut comparison.difference, comparison.lift) {
+        difference.interval = difference_of(&difference.interval, &lift.interval, control.mean);
+    }
+    if let (Some(fieller), Some(lift)) = (&mut comparison.lift_by_fieller, comparison.lift) {
+        *fieller = difference_of(fieller, &lift.interval, 1.0);
+    }
+    comparison.in_agreement()
 }
 
-/// Extends the difference to what the interval of the lift says at the control's mean. Values have
-/// a long tail above: a symmetric interval alone ends too low where the treatment's arm is small.
-fn with_difference_of_lift(mut comparison: Comparison, mean: f64) -> Comparison {
-    if let (true, Some(difference), Some(lift)) =
-        (comparison.may_decide(), &mut comparison.difference, comparison.lift)
-    {
-        let of_lift = [lift.interval.low, lift.interval.high].map(|bound| bound * mean);
-        let both = of_lift.iter().fold(difference.interval, |all, bound| all.extended_to(*bound));
-        if both.is_finite() {
-            difference.interval = both;
-        }
+/// An interval made symmetric, as far as what the lift says at the control's mean: values have a
+/// long tail above, so the symmetric one alone ends too low where the treatment's arm is small. On
+/// the side of 0 the lift has the last word, since it decides.
+fn difference_of(symmetric: &Interval, lift: &Interval, mean: f64) -> Interval {
+    let of_lift = Interval { low: mean * lift.low, high: mean * lift.high };
+    if !of_lift.is_finite() {
+        return *symmetric;
     }
-    comparison
+    let both = symmetric.extended_to(of_lift.low).extended_to(of_lift.high);
+    let crosses = both.contains(0.0);
+    Interval {
+        low: if crosses && lift.low > 0.0 { of_lift.low } else { both.low },
+        high: if crosses && lift.high < 0.0 { of_lift.high } else { both.high },
+    }
 }
 
 /// The p-value that holds at any time: the reciprocal of the e-value.
