@@ -209,7 +209,9 @@ fn covers(ban: &str, path: &[String]) -> bool {
 
 fn inexact_functions(_: &Tree, source: &Source) -> Vec<Finding> {
     let what = match source.module.first().map(String::as_str) {
-        Some("engine") => "use engine::numeric::math (or a product): std's result differs by platform",
+        Some("engine") => {
+            "use engine::numeric::math (or a product): std's result differs by platform"
+        }
         Some("statistics") => "use statistics::special::math: std's result differs by platform",
         _ => return Vec::new(),
     };
@@ -288,8 +290,7 @@ fn odd_word(line: &str) -> Option<(&'static str, &str)> {
 /// What the manifest of a pure crate names, under whatever name.
 fn impure_crates(_: &Tree, source: &Source) -> Vec<Finding> {
     let is_pure = ["crates/engine/Cargo.toml", "crates/statistics/Cargo.toml"];
-    let lines =
-        source.text.lines().enumerate().filter(|_| is_pure.contains(&source.path.as_str()));
+    let lines = source.text.lines().enumerate().filter(|_| is_pure.contains(&source.path.as_str()));
     let impure = lines.filter_map(|(at, line)| {
         let mut words = line.split(|c: char| !c.is_ascii_alphanumeric() && !"-_".contains(c));
         let name = words.find(|word| IMPURE_CRATES.contains(word))?;

@@ -80,7 +80,8 @@ pub struct Values {
 impl Values {
     /// Adds a unit's value, cut at `cap`; infinity cuts nothing. See [`quantile`].
     pub fn add(&mut self, value: f64, cap: f64) {
-        let value = value.min(cap);
+        // What is no number stays none, to be reported.
+        let value = if value > cap { cap } else { value };
         self.units += 1;
         self.nonzero += u64::from(value != 0.0);
         self.sum += value;

@@ -24,9 +24,9 @@ pub struct Sums {
 }
 
 impl Sums {
-    /// Adds a unit's value as a part of the cap; what is outside 0 to 1 is cut, no number is 0.
+    /// Adds a unit's value as a part of the cap; what is outside 0 to 1 is cut.
     pub fn add(&mut self, value: f64) {
-        let value = if value > 0.0 { value.min(1.0) } else { 0.0 };
+        let value = value.clamp(0.0, 1.0);
         let surprise = value - self.mean();
         self.surprise += surprise * surprise;
         self.units += 1;

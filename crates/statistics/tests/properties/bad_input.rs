@@ -68,6 +68,12 @@ fn sums_that_are_no_numbers_are_named() {
         }
         nothing(&fixed::means(&pairs.ratio(), &pairs.ratio(), LEVEL));
     }
+    let mut capped = values(&[1.0, 2.0]);
+    capped.add(f64::NAN, 10.0);
+    nothing(&sequential::means(&good, &capped.estimate(), &plan()));
+    let mut sums = bounded::Sums::default();
+    sums.add(f64::NAN);
+    nothing(&bounded::means(&sums, &sums, &bounded::BoundedPlan::new(LEVEL, 1.0, 1.0).unwrap()));
     let design = Design::new(Looks::Once, LEVEL, 0.8, 0.5).unwrap();
     let bad = values(&[f64::NAN, 1.0]).estimate();
     assert!(power::still_detectable(&bad, &good, &design, f64::NAN).is_err());
