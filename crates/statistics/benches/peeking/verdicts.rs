@@ -13,7 +13,7 @@ const LEVEL: Level = Level::FIVE_PERCENT;
 const MARGIN: f64 = 0.1;
 
 /// Who decides.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Judge {
     /// The fixed test at every look.
     Naive,
@@ -34,34 +34,6 @@ pub enum Judge {
 }
 
 impl Judge {
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Naive => "fixed test at every look",
-            Self::UnguardedDifference => "difference without guard",
-            Self::UnguardedLift => "lift without guard",
-            Self::SequentialUnplanned => "sequential, tuned for 5,000",
-            Self::Sequential => "sequential, tuned for the plan",
-            Self::Conversions => "exact, by conversions",
-            Self::Bounded => "exact, by the cap",
-            Self::Fixed => "one look at the end",
-        }
-    }
-
-    /// Whether the crate gives this verdict, and means it: amounts need a cap.
-    pub fn is_given(self, setting: &Setting) -> bool {
-        let is_open = matches!(setting.users, Users::Buy { cap } if cap == f64::INFINITY);
-        let others = [Self::Naive, Self::UnguardedDifference, Self::UnguardedLift];
-        !is_open && !others.contains(&self)
-    }
-
-    pub fn has_difference(self) -> bool {
-        self != Self::UnguardedLift
-    }
-
-    pub fn has_lift(self) -> bool {
-        ![Self::Naive, Self::UnguardedDifference].contains(&self)
-    }
-
     pub fn of(setting: &Setting) -> Vec<Self> {
         let exact = match setting.users {
             Users::Convert { .. } => Some(Self::Conversions),
