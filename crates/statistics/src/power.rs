@@ -13,7 +13,7 @@ use crate::sequential::asymptotic::TwoSided;
 use crate::special::{normal, root, student};
 use crate::summary::Estimate;
 
-/// No experiment is larger.
+/// No experiment is larger, by far.
 const UNITS_MAX: f64 = 1e13;
 
 /// When the data are looked at.
@@ -58,8 +58,13 @@ impl Design {
     }
 
     /// Units of both arms that detect a difference of `effect` between means with this standard
-    /// deviation per unit. Of a ratio, the deviation is [`deviation_of`] an estimate.
-    pub fn units_for_mean(&self, deviation: f64, effect: f64) -> Result<f64, ParameterError> {
+    /// deviation per unit; none where no experiment is large enough. Of a ratio, the deviation is
+    /// [`deviation_of`] an estimate.
+    pub fn units_for_mean(
+        &self,
+        deviation: f64,
+        effect: f64,
+    ) -> Result<Option<f64>, ParameterError> {
         let deviation = positive("the standard deviation", deviation)?;
         let effect = positive("the effect", effect.abs())?;
         let variance = deviation * deviation;
@@ -75,8 +80,9 @@ impl Design {
         Ok(root::between(0.0, largest, |effect| self.short_of(effect, variance, variance, units)))
     }
 
-    /// Units of both arms that detect a relative change of a rate.
-    pub fn units_for_rate(&self, rate: f64, lift: f64) -> Result<f64, ParameterError> {
+    /// Units of both arms that detect a relative change of a rate; none where no experiment is large
+    /// enough.
+    pub fn units_for_rate(&self, rate: f64, lift: f64) -> Result<Option<f64>, ParameterError> {
         let rate = share("the rate", rate)?;
         let changed = share("the changed rate", rate * (1.0 + lift))?;
         positive("the lift", lift.abs())?;
@@ -99,8 +105,8 @@ impl Design {
         Ok(changed.map(|changed| changed / rate - 1.0))
     }
 
-    fn units(&self, short_of: impl FnMut(f64) -> f64) -> f64 {
-        root::between(4.0, UNITS_MAX, short_of)
+    fn units(&self, mut short_of: impl FnMut(f64) -> f64) -> Option<f64> {
+        (short_of(UNITS_MAX) <= 0.0).then(|| root::between(4.0, UNITS_MAX, short_of))
     }
 
     /// What is missing to detect an effect, in its own unit or in power; 0 where it is just detected.

@@ -10,8 +10,7 @@
 
 use crate::level::{Level, ParameterError, positive, share};
 use crate::mixture;
-use crate::outcome::Arm;
-use crate::outcome::{Comparison, Effect, Interval, Missing};
+use crate::outcome::{Arm, Comparison, Effect, Interval, Missing};
 use crate::sequential::anytime_p;
 use crate::summary::Counts;
 
@@ -39,9 +38,7 @@ impl ConversionPlan {
             concentration,
         })
     }
-}
 
-impl ConversionPlan {
     /// Of the users, in the treatment.
     #[must_use]
     pub fn share(&self) -> f64 {

@@ -185,6 +185,7 @@ fn wrong_parameters_are_errors_that_say_what_is_right() {
     let design = Design::new(Looks::Once, LEVEL, 0.8, 0.5).unwrap();
     assert!(design.units_for_rate(0.9, 0.2).is_err() && design.units_for_rate(0.1, 0.0).is_err());
     assert!(design.units_for_mean(f64::NAN, 1.0).is_err());
+    assert_eq!(design.units_for_mean(1.0, 1e-9), Ok(None));
     assert!(design.detectable_mean(1.0, f64::INFINITY).is_err());
     assert_eq!(design.detectable_rate(0.5, 4.0), Ok(None));
 }

@@ -328,12 +328,12 @@ proptest! {
         let level = Level::FIVE_PERCENT;
         let once = Design::new(Looks::Once, level, 0.8, share).unwrap();
         let often = Design::new(Looks::AnyTimeTunedForTheEnd, level, 0.8, share).unwrap();
-        let (few, many) = (once.units_for_rate(rate, lift).unwrap(), often.units_for_rate(rate, lift).unwrap());
+        let (few, many) = (once.units_for_rate(rate, lift).unwrap().unwrap(), often.units_for_rate(rate, lift).unwrap().unwrap());
         prop_assert!(few < many && many < 4.0 * few);
         let back = often.detectable_rate(rate, many).unwrap().unwrap();
         prop_assert!(close(back, lift));
         prop_assert!(often.detectable_rate(rate, 2.0 * many).unwrap().unwrap() < lift);
-        let means = [&once, &often].map(|it| it.units_for_mean(1.0, lift).unwrap());
+        let means = [&once, &often].map(|it| it.units_for_mean(1.0, lift).unwrap().unwrap());
         prop_assert!(means[0] < means[1]);
     }
 }
