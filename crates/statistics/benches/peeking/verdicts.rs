@@ -87,7 +87,8 @@ impl Plans {
         let mean = setting.true_mean();
         let converted = (units as f64 * mean) as u64;
         let treated = setting.share * (1.0 + lift);
-        let conversions = |share| ConversionPlan::new(LEVEL, share, converted).unwrap();
+        let conversions =
+            |share| ConversionPlan::new(LEVEL, share, converted).expect("a valid parameter");
         let cap = match setting.users {
             Users::Buy { cap } if cap.is_finite() => cap,
             _ => 1.0,
@@ -98,11 +99,11 @@ impl Plans {
             difference: mean * lift,
             lift,
             units,
-            unplanned: Plan::new(LEVEL, sequential::UNITS_UNPLANNED).unwrap(),
-            plan: Plan::new(LEVEL, units).unwrap(),
+            unplanned: Plan::new(LEVEL, sequential::UNITS_UNPLANNED).expect("a valid parameter"),
+            plan: Plan::new(LEVEL, units).expect("a valid parameter"),
             conversions: conversions(setting.share),
             true_conversions: conversions(treated / (treated + 1.0 - setting.share)),
-            bounded: bounded::BoundedPlan::new(LEVEL, cap, surprise).unwrap(),
+            bounded: bounded::BoundedPlan::new(LEVEL, cap, surprise).expect("a valid parameter"),
         }
     }
 }
@@ -240,8 +241,8 @@ fn by_comparison(comparison: &Comparison, plans: &Plans) -> Option<Opinion> {
 /// A true loss of exactly the margin, where each answer is wrong: `higher` counts `Safe`, `lower`
 /// counts `Harmed`.
 pub fn guardrail(setting: &Setting, mut draws: Draws) -> Tally {
-    let plan = Plan::new(LEVEL, sequential::UNITS_UNPLANNED).unwrap();
-    let margin = Margin::new(Good::Higher, MARGIN).unwrap();
+    let plan = Plan::new(LEVEL, sequential::UNITS_UNPLANNED).expect("a valid parameter");
+    let margin = Margin::new(Good::Higher, MARGIN).expect("a valid parameter");
     let mut world = World::new(setting, -MARGIN);
     let mut tally = Tally::default();
     for _ in 0..setting.looks {

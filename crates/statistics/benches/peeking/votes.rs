@@ -13,7 +13,8 @@ const VOTES: u64 = 5_000;
 
 /// Whether the sample ratio ever raises an alarm.
 pub fn ratio_alarm(planned: f64, share: f64, mut draws: Draws) -> bool {
-    let ratio = SampleRatio::new(&[planned, 1.0 - planned], Level::ONE_PER_MILLE).unwrap();
+    let ratio = SampleRatio::new(&[planned, 1.0 - planned], Level::ONE_PER_MILLE)
+        .expect("a valid parameter");
     let (mut watch, mut counts) = (Watch::default(), [0, 0]);
     (0..LOOKS).any(|_| {
         let first = draws.successes(USERS_PER_LOOK, share);
