@@ -49,18 +49,20 @@ fn main() {
         let tally = tallies.of(judge)?;
         Some(percent(tally.higher + tally.lower, experiments))
     };
-    let found =
-        |tallies: &Tallies, judge: &[Judge]| Some(percent(tallies.of(judge)?.higher, experiments));
-    let missed = |tallies: &Tallies, judge: &[Judge]| {
-        let tally = tallies.of(judge)?;
-        let difference = percent(tally.without_difference, experiments);
-        Some(format!("{difference} / {}", percent(tally.without_lift, experiments)))
+    let found = |it: &Results, judge: &[Judge]| {
+        let (rise, fall) = (it.rise.of(judge)?.higher, it.fall.of(judge)?.lower);
+        Some(format!("{} / {}", percent(rise, experiments), percent(fall, experiments)))
+    };
+    let missed = |it: &Results, judge: &[Judge]| {
+        let (rise, fall) = (it.rise.of(judge)?, it.fall.of(judge)?);
+        let difference = rise.without_difference.max(fall.without_difference);
+        let lift = rise.without_lift.max(fall.without_lift);
+        Some(format!("{} / {}", percent(difference, experiments), percent(lift, experiments)))
     };
     table("False positives", &results, 0, |it, judge| wrong(&it.without, judge));
-    table("Effects found", &results, GIVEN_FROM, |it, judge| found(&it.with, judge));
-    table("Intervals that miss the truth", &results, GIVEN_FROM, |it, judge| {
-        missed(&it.with, judge)
-    });
+    table("Effects found, rise / fall", &results, GIVEN_FROM, found);
+    let name = "Truth missed, difference / lift, the worse of rise and fall";
+    table(name, &results, GIVEN_FROM, missed);
     println!("\nA true loss of exactly the margin:\n");
     println!("| setting | wrongly safe | wrongly harmed |\n| --- | ---: | ---: |");
     for it in &results {
@@ -97,7 +99,9 @@ impl Tallies {
 struct Results {
     setting: &'static Setting,
     without: Tallies,
-    with: Tallies,
+    rise: Tallies,
+    /// As strong as the rise on the scale of logarithms.
+    fall: Tallies,
     at_margin: Tally,
 }
 
@@ -107,7 +111,8 @@ impl Results {
         Self {
             setting,
             without: Tallies::after(setting, 1, 0.0, experiments),
-            with: Tallies::after(setting, 2, setting.lift, experiments),
+            rise: Tallies::after(setting, 2, setting.lift, experiments),
+            fall: Tallies::after(setting, 12, 1.0 / (1.0 + setting.lift) - 1.0, experiments),
             at_margin: (0..experiments).into_par_iter().map(one).reduce(Tally::default, Tally::add),
         }
     }
@@ -127,7 +132,7 @@ fn table(
         let cells = columns.iter().map(|(_, judges)| cell(it, judges).unwrap_or_default());
         let cells: String = cells.map(|cell| format!(" {cell} |")).collect();
         let lift = 100.0 * it.setting.lift;
-        let lift = if from == 0 { String::new() } else { format!(", lift {lift:.1} %") };
+        let lift = if from == 0 { String::new() } else { format!(", +{lift:.1} %") };
         println!("| {}{lift} |{cells}", it.setting.name);
     }
 }

@@ -28,7 +28,7 @@ pub struct Setting {
     pub share: f64,
     pub looks: u64,
     pub users_per_look: u64,
-    /// The true lift where power is measured.
+    /// The true lift where power is measured, and its reciprocal.
     pub lift: f64,
 }
 
