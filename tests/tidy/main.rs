@@ -21,10 +21,12 @@ use source::full;
 use source::split;
 
 /// Bottom-up: a module, what it may import beside itself (earlier ones), and what it must not use.
+/// `statistics` and `engine` are crates.
 /// `config`: all of it. `engine::*`: what its root exports. `storage::Error`: this item. The name of a
 /// crate covers its family (`tonic` and `tonic_health`).
 #[rustfmt::skip]
 const LAYERS: &[(&str, &[&str], &[&str])] = &[
+    ("statistics", &[], PURE),
     ("engine::domain", &[], PURE),
     ("engine::numeric", &[], PURE),
     ("engine", &["engine::domain", "engine::numeric"], PURE),
@@ -55,7 +57,7 @@ const PURE: &[&str] = &[
     "std::collections::HashMap", "std::collections::HashSet",
 ];
 
-/// Crates that the engine must not name in its Cargo.toml.
+/// Crates that a pure crate must not name in its Cargo.toml.
 const IMPURE_CRATES: &[&str] =
     &["tokio", "tonic", "prost", "tracing", "rusqlite", "tokio-postgres", "fred"];
 
@@ -178,7 +180,7 @@ fn imports(tree: &Tree, source: &Source) -> Vec<Finding> {
         if let Some(ban) = banned.find(|ban| covers(ban, &written) || covers(ban, &defined)) {
             return Some(format!("{layer} must not use {ban}"));
         }
-        let ours = ["engine", "personalization"].contains(&written[0].as_str());
+        let ours = ["engine", "personalization", "statistics"].contains(&written[0].as_str());
         let free = !ours || written.starts_with(&full(layer));
         let allowed = free || may_import.iter().any(|entry| opens(entry, &written));
         (!allowed).then(|| format!("{layer} must not import {}", written.join("::")))
@@ -206,11 +208,16 @@ fn covers(ban: &str, path: &[String]) -> bool {
 }
 
 fn inexact_functions(_: &Tree, source: &Source) -> Vec<Finding> {
-    let what = "use engine::numeric::math (or a product): std's result differs by platform";
-    let is_engine = source.module.first().is_some_and(|name| name == "engine");
+    let what = match source.module.first().map(String::as_str) {
+        Some("engine") => {
+            "use engine::numeric::math (or a product): std's result differs by platform"
+        }
+        Some("statistics") => "use statistics::special::math: std's result differs by platform",
+        _ => return Vec::new(),
+    };
     let is_inexact = |path: &&PathUse| {
         let [of, name] = path.segments.as_slice() else { return false };
-        is_engine && [".", "f32", "f64"].contains(&of.as_str()) && INEXACT.contains(&name.as_str())
+        [".", "f32", "f64"].contains(&of.as_str()) && INEXACT.contains(&name.as_str())
     };
     let found = source.paths.iter().filter(is_inexact);
     found.map(|path| source.finding(path.line, what)).collect()
@@ -280,10 +287,10 @@ fn odd_word(line: &str) -> Option<(&'static str, &str)> {
     })
 }
 
-/// What the engine's manifest names, under whatever name.
+/// What the manifest of a pure crate names, under whatever name.
 fn impure_crates(_: &Tree, source: &Source) -> Vec<Finding> {
-    let lines =
-        source.text.lines().enumerate().filter(|_| source.path == "crates/engine/Cargo.toml");
+    let is_pure = ["crates/engine/Cargo.toml", "crates/statistics/Cargo.toml"];
+    let lines = source.text.lines().enumerate().filter(|_| is_pure.contains(&source.path.as_str()));
     let impure = lines.filter_map(|(at, line)| {
         let mut words = line.split(|c: char| !c.is_ascii_alphanumeric() && !"-_".contains(c));
         let name = words.find(|word| IMPURE_CRATES.contains(word))?;

@@ -21,11 +21,18 @@ pub struct PathUse {
     name: Option<String>,
 }
 
+/// Each with the folder of its source.
+const CRATES: &[(&str, &str)] = &[
+    ("personalization", "src/"),
+    ("engine", "crates/engine/src/"),
+    ("statistics", "crates/statistics/src/"),
+];
+
 pub struct Source {
     pub path: String,
     pub text: String,
     pub is_test: bool,
-    /// Crate and modules, for a file of `src` or of the engine.
+    /// Crate and modules, for a file of a crate's `src`.
     pub module: Vec<String>,
     pub paths: Vec<PathUse>,
     /// Names, first and last lines.
@@ -35,8 +42,9 @@ pub struct Source {
 impl Source {
     pub fn new(path: &str, text: &str) -> Self {
         let is_test = path.split('/').any(|part| part == "tests" || part == "tests.rs");
-        let [service, engine] = ["src/", "crates/engine/src/"].map(|root| path.strip_prefix(root));
-        let inside = service.map(|it| ("personalization", it)).or(engine.map(|it| ("engine", it)));
+        let inside = CRATES
+            .iter()
+            .find_map(|(name, root)| path.strip_prefix(root).map(|inside| (*name, inside)));
         let module =
             inside.filter(|_| path != "src/main.rs").map_or(Vec::new(), |(root, inside)| {
                 let parts =
@@ -166,7 +174,7 @@ pub fn split(path: &str) -> Vec<String> {
 
 /// `config` is of the service's crate, `engine::domain` of the engine's.
 pub fn full(module: &str) -> Vec<String> {
-    if module.starts_with("engine") {
+    if ["engine", "statistics"].into_iter().any(|name| module.starts_with(name)) {
         split(module)
     } else {
         split(&format!("personalization::{module}"))
