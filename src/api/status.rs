@@ -32,6 +32,7 @@ use crate::service::Error;
 use crate::service::short_id;
 use crate::storage;
 use engine::TrainingError;
+use engine::domain::NamespaceName;
 use engine::domain::Violation;
 
 /// Domain of all `ErrorInfo` details.
@@ -62,16 +63,12 @@ fn status(error: Error) -> Status {
     let message = error.to_string();
     match error {
         Error::Invalid(violations) => invalid(violations),
-        Error::NoNamespace(name) => {
-            not_found(&message, "NAMESPACE_NOT_FOUND", ("namespace", name.to_string()))
+        Error::NoNamespace(name) => about(Code::NotFound, &message, "NAMESPACE_NOT_FOUND", &name),
+        Error::NamespaceExists(name) => {
+            about(Code::AlreadyExists, &message, "NAMESPACE_EXISTS", &name)
         }
-        Error::NamespaceExists(namespace) => {
-            let metadata = [("namespace", namespace.to_string())];
-            explained(Code::AlreadyExists, &message, "NAMESPACE_EXISTS", metadata)
-        }
-        Error::NamespaceKept(namespace) => {
-            let metadata = [("namespace", namespace.to_string())];
-            explained(Code::FailedPrecondition, &message, "NAMESPACE_KEPT", metadata)
+        Error::NamespaceKept(name) => {
+            about(Code::FailedPrecondition, &message, "NAMESPACE_KEPT", &name)
         }
         Error::NoUser(id) => not_found(&message, "USER_NOT_FOUND", ("user_id", id)),
         Error::MergeCircular { from, into } => {
@@ -130,6 +127,10 @@ fn status(error: Error) -> Status {
         Error::Internal { id } => internal(id),
         Error::Storage(error) => stored(error, &message),
     }
+}
+
+fn about(code: Code, message: &str, reason: &str, namespace: &NamespaceName) -> Status {
+    explained(code, message, reason, [("namespace", namespace.to_string())])
 }
 
 fn not_found(message: &str, reason: &str, what: (&str, String)) -> Status {
@@ -261,7 +262,6 @@ fn cut(phrase: &str) -> &str {
 mod tests {
     use super::*;
     use crate::service::Progress;
-    use engine::domain::NamespaceName;
 
     fn shop() -> NamespaceName {
         NamespaceName::parse("shop").unwrap()

@@ -8,6 +8,7 @@ mod decisions;
 mod demo;
 mod evaluate;
 mod evaluate_policy;
+mod experiments;
 mod export_decisions;
 mod healthcheck;
 mod import;
@@ -45,6 +46,8 @@ enum Command {
     Evaluate(evaluate::Args),
     /// Estimate what another policy would have earned on logged decisions.
     EvaluatePolicy(evaluate_policy::Args),
+    /// Plan an A/B test and read its counts, without a server.
+    Experiments(experiments::Args),
     /// Write the decisions of a store, or of a file in another format, with their rewards.
     ExportDecisions(export_decisions::Args),
     /// Put an open-loop load on a running server and report latencies.
@@ -71,6 +74,7 @@ pub async fn run() -> Result<(), Failure> {
         Command::Import(args) => import::run(args).await,
         Command::Evaluate(args) => evaluate::run(args).await,
         Command::EvaluatePolicy(args) => off_the_runtime(move || evaluate_policy::run(&args)).await,
+        Command::Experiments(args) => experiments::run(&args),
         Command::ExportDecisions(args) => {
             off_the_runtime(move || export_decisions::run(&args)).await
         }

@@ -43,7 +43,7 @@ const LAYERS: &[(&str, &[&str], &[&str])] = &[
         "storage::AppendOutcome", "storage::Appended", "storage::Error", "storage::NamespaceEntry"],
         DATABASES),
     ("server", &["engine::domain", "api", "service", "proto", "config", "telemetry"], DATABASES),
-    ("cli", &["engine", "config", "telemetry", "storage", "service", "proto", "api", "server"],
+    ("cli", &["statistics", "engine", "config", "telemetry", "storage", "service", "proto", "api", "server"],
         DATABASES),
 ];
 

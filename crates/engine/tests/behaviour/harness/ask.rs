@@ -37,7 +37,7 @@ use engine::user_boosts;
 
 use super::Strategy;
 use super::World;
-use super::world::text_attribute;
+use super::described::text_attribute;
 
 /// What is asked. Where nothing is said, the namespace's settings hold, as in the service,
 /// but without chance.

@@ -9,6 +9,7 @@
 //!   changes the harness and no test.
 
 mod ask;
+mod described;
 mod inside;
 mod planted;
 mod random;
@@ -17,15 +18,15 @@ mod world;
 
 pub use ask::Answer;
 pub use ask::Ask;
+pub use described::Described;
+pub use described::Event;
+pub use described::SetFor;
 pub use inside::everything_is_finite;
 pub use planted::Planted;
 pub use random::Random;
 pub use served::Reliability;
 pub use served::Served;
 pub use served::reliability;
-pub use world::Described;
-pub use world::Event;
-pub use world::SetFor;
 pub use world::World;
 pub use world::quick_settings;
 

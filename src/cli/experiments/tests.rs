@@ -1,0 +1,110 @@
+//! What the commands print.
+
+use clap::Parser;
+
+use super::Args;
+use super::Command;
+use super::compare;
+use super::plan;
+
+#[derive(Debug, Parser)]
+struct Line {
+    #[command(flatten)]
+    args: Args,
+}
+
+fn text(line: &str) -> String {
+    let words = std::iter::once("experiments").chain(line.split_whitespace());
+    let parsed = Line::try_parse_from(words).expect("a command line");
+    match &parsed.args.command {
+        Command::Plan(args) => plan::text(args).expect("a plan"),
+        Command::Compare(args) => compare::text(args).expect("a comparison"),
+    }
+}
+
+fn cell<'t>(text: &'t str, row: &str) -> Vec<&'t str> {
+    let line = text.lines().find(|line| line.starts_with(row));
+    let line = line.unwrap_or_else(|| panic!("no {row} in {text}"));
+    line[row.len()..].split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect()
+}
+
+fn number(text: &str) -> f64 {
+    text.replace(',', "").parse().expect("a number")
+}
+
+#[test]
+fn a_plan_says_how_many_users_a_change_takes_and_that_looking_often_takes_more() {
+    let text = text("plan --rate 0.05 --lift 0.1 --users-per-day 4000");
+    let (once, often) = (cell(&text, "once, at the end"), cell(&text, "at any time"));
+    // 31,234 a variant by the usual formula (statsmodels, unpooled).
+    let users = number(once[0]);
+    assert!((62_000.0..63_000.0).contains(&users), "{text}");
+    assert_eq!(number(once[1]), (users / 4_000.0).ceil());
+    let often = number(often.iter().rev().nth(1).expect("users and days"));
+    assert!(often > 1.5 * users && often < 4.0 * users, "{text}");
+}
+
+#[test]
+fn a_plan_from_users_gives_back_the_change_that_takes_so_many() {
+    let users = cell(&text("plan --rate 0.05 --lift 0.1"), "once, at the end")[0].replace(',', "");
+    let back = text(&format!("plan --rate 0.05 --users {users}"));
+    assert_eq!(cell(&back, "once, at the end"), ["+10.0 %"], "{back}");
+    let means = text("plan --deviation 12 --difference 1.5");
+    let users = cell(&means, "once, at the end")[0].replace(',', "");
+    let back = text(&format!("plan --deviation 12 --users {users}"));
+    let difference: f64 = cell(&back, "once, at the end")[0].parse().expect("a number");
+    assert!((difference - 1.5).abs() < 0.01, "{back}");
+}
+
+#[test]
+fn a_clear_difference_is_told_with_its_size_and_a_small_one_is_not_made_up() {
+    let clear = text("compare --control 20000:1000 --treatment 20000:1250");
+    assert!(clear.contains("The treatment is better."), "{clear}");
+    assert!(cell(&clear, "lift")[0].starts_with("+25.0 % (+"), "{clear}");
+    let worse = text("compare --control 20000:1250 --treatment 20000:1000");
+    assert!(worse.contains("The treatment is worse."), "{worse}");
+    let small = text("compare --control 20000:1000 --treatment 20000:1050");
+    assert!(small.contains("No difference is shown."), "{small}");
+    // Once, it would be enough.
+    let looked = "compare --control 20000:1000 --treatment 20000:1100";
+    assert!(text(looked).contains("No difference is shown."));
+    assert!(text(&format!("{looked} --once")).contains("The treatment is better."));
+}
+
+#[test]
+fn what_is_missing_is_told_and_no_number_is_needed_for_it() {
+    let few = text("compare --control 900:9 --treatment 900:30");
+    assert!(few.contains("the control has 9 of the 25 conversions"), "{few}");
+    let none = text("compare --control 0:0 --treatment 0:0");
+    assert!(none.contains("Not enough yet"), "{none}");
+    assert!(!none.contains("NaN") && !none.contains("inf"), "{none}");
+}
+
+#[test]
+fn a_split_that_is_not_as_promised_is_a_warning() {
+    let even = text("compare --control 50000:2500 --treatment 50100:2500");
+    assert!(!even.contains("Warning"), "{even}");
+    let odd = text("compare --control 49000:2500 --treatment 51000:2500");
+    assert!(odd.contains("Warning: the treatment has 51.0 % of the users"), "{odd}");
+    let planned = text("compare --control 49000:2500 --treatment 51000:2500 --share 0.51");
+    assert!(!planned.contains("Warning"), "{planned}");
+}
+
+#[test]
+fn numbers_that_make_no_sense_are_refused_with_a_reason() {
+    for line in [
+        "compare --control 10:11 --treatment 10:1",
+        "compare --control 10 --treatment 10:1",
+        "plan --lift 0.1",
+        "plan --rate 0.05 --lift 0.1 --users 10",
+    ] {
+        let words = std::iter::once("experiments").chain(line.split_whitespace());
+        assert!(Line::try_parse_from(words).is_err(), "{line}");
+    }
+    for line in ["plan --rate 1.5 --lift 0.1", "plan --rate 0.05", "plan --rate 0.05 --lift nan"] {
+        let words = std::iter::once("experiments").chain(line.split_whitespace());
+        let parsed = Line::try_parse_from(words).expect("numbers");
+        let Command::Plan(args) = &parsed.args.command else { panic!("a plan") };
+        assert!(plan::text(args).is_err(), "{line}");
+    }
+}
