@@ -133,7 +133,7 @@ CREATE TABLE trainings (
     report json NOT NULL,
     -- When it was reported, by the clock of this server; about every second while it runs.
     reported_at timestamptz NOT NULL,
-    -- Whether somebody asked for its end.
+    -- Whether a caller asked for its end.
     end_requested boolean NOT NULL
 );
 

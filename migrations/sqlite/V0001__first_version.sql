@@ -101,6 +101,6 @@ CREATE TABLE trainings (
     -- When it was reported, milliseconds since 1970-01-01T00:00:00Z; about every second
     -- while it runs.
     reported_at_ms INTEGER NOT NULL,
-    -- Whether somebody asked for its end.
+    -- Whether a caller asked for its end.
     end_requested INTEGER NOT NULL
 ) STRICT;

@@ -252,9 +252,12 @@ impl CatalogService for CatalogApi {
         let time = CallTime::of_request(&request);
         let message = request.into_inner();
         let ids = convert::deleted_item_ids(message.item_ids).map_err(status::invalid)?;
-        let (service, required) = (&self.service, RequiredView::Durable);
+        let (service, required) = (&self.service, RequiredView::Newest);
         let admitted = Admitted::new(service, time, &message.namespace, required).await?;
-        let Admitted { namespace, view, .. } = admitted;
+        let namespace = admitted.namespace;
+        // What another replica has upserted is deleted, too.
+        let view =
+            time.work().bound(service.namespaces.view_of_all(&namespace, time.timeout())).await??;
         let (known, unknown): (Vec<_>, Vec<_>) =
             ids.into_iter().partition(|id| view.catalogue_item(id.as_str()).is_some());
         let deleted = known.len() as u64;

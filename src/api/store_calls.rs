@@ -42,7 +42,8 @@ impl StoreCalls {
         time.check()?;
         let waits = self.waiting.clone().try_acquire_owned().map_err(|_full| overloaded())?;
         let turn = tokio::time::timeout(time.timeout(), self.running.clone().acquire_owned());
-        let runs = turn.await.map_err(|_elapsed| overloaded())?.map_err(|_closed| overloaded())?;
+        let turn = turn.await.map_err(|_elapsed| time.check().err().unwrap_or_else(overloaded))?;
+        let runs = turn.map_err(|_closed| overloaded())?;
         let working = tokio::spawn(async move {
             let done = work.await;
             drop((waits, runs));

@@ -17,6 +17,7 @@ use crate::service::Training;
 use crate::service::TrainingFailure;
 use crate::service::TrainingStage;
 use crate::service::TrainingState;
+use crate::service::TrainingStep;
 
 /// How often a watched training is looked at; it is reported once a second.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -72,8 +73,8 @@ async fn send_changes(
 
 /// A training as callers see it.
 pub fn message(training: &Training) -> proto::Training {
-    let step = training.step;
     let is_running = training.is_running();
+    let step = if is_running { training.step } else { TrainingStep::default() };
     let mut message = proto::Training {
         training_id: training.training_id.clone(),
         scheduled: training.scheduled,

@@ -90,7 +90,7 @@ pub struct Namespace {
     pub unlearnt_impressions: UnlearntImpressions,
     pub unlearnt_pages: UnlearntPages,
     pub known_decisions: KnownDecisions,
-    /// Wakes the training that runs here: somebody asks for its end.
+    /// Wakes the training that runs here: a caller asks for its end.
     pub(super) training_end: Notify,
     /// Held by who changes the settings.
     pub(super) settings_changes: Mutex<()>,

@@ -39,6 +39,7 @@ use crate::storage::NamespaceEntry;
 use crate::storage::Partition;
 use crate::storage::ReadLimit;
 use crate::telemetry::Metrics;
+use engine::View;
 use engine::domain::NamespaceName;
 use engine::domain::Record;
 use engine::domain::Sequence;
@@ -304,6 +305,20 @@ impl Namespaces {
         let partition = namespace.tail.partition.clone();
         let end = self.with_stores(move |stores| stores.log.log_end(&partition)).await?;
         Ok(end.sequence)
+    }
+
+    /// The view that holds what any replica has written until now. Cancel safe.
+    ///
+    /// # Errors
+    /// `WatermarkNotReached` after `timeout`; `Opening`; storage errors.
+    pub async fn view_of_all(
+        &self,
+        namespace: &Namespace,
+        timeout: Duration,
+    ) -> Result<Arc<View>, Error> {
+        let end = self.log_end(namespace).await?;
+        namespace.tail.advance(end);
+        namespace.view_at(end, timeout).await
     }
 
     /// A record that was learnt. Costs a read of its batch.

@@ -56,10 +56,7 @@ impl Service {
         let name = || namespace.name().clone();
         let _one_at_a_time = namespace.settings_changes.lock().await;
         for _attempt in 0..ATTEMPTS {
-            // What any replica has written until now.
-            let end = self.namespaces.log_end(namespace).await?;
-            namespace.tail.advance(end);
-            let view = namespace.view_at(end, timeout).await?;
+            let view = self.namespaces.view_of_all(namespace, timeout).await?;
             let replaces = view.settings_at();
             if replaces == 0 {
                 return Err(Error::Opening { name: name(), progress: Progress::default() });

@@ -80,7 +80,7 @@ pub enum TrainingFailure {
     TooLittleData,
     NotBetter,
     Diverged,
-    /// Its process ended, put the namespace to sleep, or could not reach the store.
+    /// Its process ended, closed the namespace, lost the lead, or could not reach the store.
     Interrupted,
     Internal,
 }
@@ -98,7 +98,7 @@ pub enum TrainingState {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Training {
     pub training_id: String,
-    /// Whether it was due; otherwise somebody asked for it.
+    /// Whether it was due; otherwise a caller asked for it.
     pub scheduled: bool,
     pub started_at: Timestamp,
     pub ended_at: Option<Timestamp>,
@@ -127,9 +127,10 @@ impl Training {
     }
 
     fn of(reported: &storage::ReportedTraining) -> Result<Self, Error> {
-        let read = serde_json::from_str(&reported.report);
-        let mut training: Self =
-            read.map_err(|error| Error::internal(&format!("the report of a training: {error}")))?;
+        let mut training: Self = serde_json::from_str(&reported.report).map_err(|error| {
+            tracing::warn!(%error, "the report of a training is of another version");
+            Error::NoTraining
+        })?;
         if training.is_running() && reported.silent_for > LEASE_TTL {
             let text = "its process ended, or put the namespace to sleep".to_owned();
             training.state = TrainingState::Failed { failure: TrainingFailure::Interrupted, text };
@@ -138,10 +139,13 @@ impl Training {
     }
 }
 
-/// What a training that published nothing came to.
-pub(super) fn state_of(error: &Error) -> TrainingState {
+/// What a training that published nothing came to. `is_cancelled`: one that was stopped was so because
+/// its end was requested, or the process ends.
+pub(super) fn state_of(error: &Error, is_cancelled: bool) -> TrainingState {
     let failure = match error {
-        Error::Training(TrainingError::Cancelled) => return TrainingState::Cancelled,
+        Error::Training(TrainingError::Cancelled) if is_cancelled => {
+            return TrainingState::Cancelled;
+        }
         Error::Training(TrainingError::TooLittleData { .. }) => TrainingFailure::TooLittleData,
         Error::Training(TrainingError::NotBetter { .. }) => TrainingFailure::NotBetter,
         Error::Training(TrainingError::Diverged) => TrainingFailure::Diverged,

@@ -21,7 +21,7 @@ pub struct ReportedTraining {
 
 /// Calls block; callers run them off the async threads.
 pub trait Trainings: Send + Sync {
-    /// Reports a training, in place of what was reported before. Returns whether somebody asked
+    /// Reports a training, in place of what was reported before. Returns whether a caller asked
     /// for the end of this one.
     ///
     /// # Errors

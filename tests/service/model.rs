@@ -64,7 +64,7 @@ async fn a_training_reports_its_progress_and_its_model_serves_at_once() {
     assert_eq!(outcome, (TrainingState::Succeeded, 1.0, 1));
     assert!(!done.metrics.is_empty() && done.ended_at.is_some());
     assert!(earlier.iter().all(|it| it.model_version == 0 && it.metrics.is_empty()));
-    // Whoever asks later is told the same.
+    // Who asks later is told the same.
     assert_eq!(get_training(&api, "").await.unwrap(), *done);
     assert_eq!(api.watch(&begun.training_id).await.unwrap(), [done.clone()]);
 
@@ -119,6 +119,7 @@ async fn a_training_that_is_cancelled_publishes_nothing_and_the_next_one_may_beg
     let told = api.watch(&begun.training_id).await.unwrap();
     let last = told.last().unwrap();
     assert_eq!((last.state(), last.model_version), (TrainingState::Cancelled, 0), "{last:?}");
+    assert_eq!((last.trial, last.epochs, last.loss), (0, 0, None), "it is at nothing any more");
     assert_eq!(api.status().await.model_version, 0);
     assert_eq!(cancel(&api, &begun.training_id).await.unwrap(), *last, "it has ended");
     assert_eq!(cancel(&api, "another").await.unwrap_err().code(), Code::NotFound);

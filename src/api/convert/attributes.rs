@@ -46,6 +46,11 @@ pub fn attributes(message: Option<Struct>) -> Result<Attributes, Vec<Violation>>
     Attributes::new(values).map_err(|reason| vec![Violation::new(FIELD, reason)])
 }
 
+/// Whether an attribute may have this name.
+pub fn is_attribute_name(name: &str) -> bool {
+    check_text(name, limits::ATTRIBUTE_NAME_BYTES).is_ok()
+}
+
 fn path(name: &str) -> String {
     let shown: String = name.chars().take(NAME_CHARS_SHOWN).collect();
     let cut = if shown.len() < name.len() { "..." } else { "" };

@@ -2,6 +2,7 @@
 
 use prost_types::FieldMask;
 
+use super::attributes::is_attribute_name;
 use super::item::item;
 use super::mask::named_by;
 use crate::proto;
@@ -10,7 +11,6 @@ use engine::domain::ItemMask;
 use engine::domain::ItemPatch;
 use engine::domain::LanguageTag;
 use engine::domain::Violation;
-use engine::domain::limits;
 
 /// What one path names.
 enum Named {
@@ -26,8 +26,7 @@ impl Named {
             None if path == "*" => Some(Named::Everything),
             None => ItemField::named(path).map(Named::Field),
             Some(("attributes", name)) => {
-                let is_name = (1..=limits::ATTRIBUTE_NAME_BYTES).contains(&name.len());
-                is_name.then(|| Named::Attribute(name.into()))
+                is_attribute_name(name).then(|| Named::Attribute(name.into()))
             }
             Some(("localized", tag)) => LanguageTag::parse(tag).ok().map(Named::Language),
             Some(_) => None,

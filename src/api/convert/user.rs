@@ -6,6 +6,7 @@ use prost_types::FieldMask;
 
 use super::attributes::attributes;
 use super::attributes::attributes_message;
+use super::attributes::is_attribute_name;
 use super::mask::named_by;
 use super::scalars::each_message;
 use super::scalars::label;
@@ -56,7 +57,7 @@ impl Replaced {
             "rules" => Some(Self { lists: all, ..nothing }),
             "non_profiled" => Some(Self { non_profiled: true, ..nothing }),
             _ => match path.split_once('.')? {
-                ("attributes", name) if !name.is_empty() => {
+                ("attributes", name) if is_attribute_name(name) => {
                     Some(Self { named_attributes: [name.to_owned()].into(), ..nothing })
                 }
                 ("rules", name) if LISTS.contains(&name) => {

@@ -32,10 +32,13 @@ pub fn signed_percent(share: f64) -> String {
 
 /// Three digits that say something.
 fn rounded(number: f64) -> String {
-    let size = number.abs();
-    let decimals =
-        if size >= 10.0 || size == 0.0 { 1 } else { (2 - size.log10().floor() as i32).clamp(0, 6) };
-    format!("{number:.*}", decimals as usize)
+    let decimals = match number.abs() {
+        0.0 | 10.0.. => 1,
+        1.0.. => 2,
+        0.1.. => 3,
+        _ => 4,
+    };
+    format!("{number:.decimals$}")
 }
 
 /// An effect with its interval.

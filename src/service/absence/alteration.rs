@@ -95,11 +95,6 @@ impl Alteration {
     }
 }
 
-/// Whether no field of a request lifts a rule.
-pub fn is_beyond_requests(rule: Exclusion) -> bool {
-    matches!(rule, Exclusion::NotInCatalogue | Exclusion::HiddenByUser | Exclusion::Withheld(_))
-}
-
 fn without(filter: &mut Filter, rule: Exclusion, item_id: &ItemId) {
     match rule {
         // No field of a request lifts these.

@@ -10,7 +10,6 @@ use std::collections::BTreeSet;
 use super::Alteration;
 use super::Cause;
 use super::Finding;
-use super::alteration::is_beyond_requests;
 use super::sentence;
 use crate::service::blocking::Expiry;
 use crate::service::error::Error;
@@ -59,9 +58,6 @@ pub fn suggestions(
     if matches!(finding.cause, Cause::Present | Cause::UnknownItem | Cause::NotInCatalogue)
         || !finding.exclusions.iter().all(can_be_lifted)
     {
-        return Ok(Vec::new());
-    }
-    if finding.exclusions.iter().any(|&rule| is_beyond_requests(rule)) {
         return Ok(Vec::new());
     }
     let mut required: Vec<Alteration> =

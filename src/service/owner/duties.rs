@@ -224,7 +224,7 @@ impl Serving {
         self.set_training(true);
         let (registry, namespace) = (self.registry.clone(), self.namespace.clone());
         // What was asked for goes on when the lead is lost.
-        let stop = if reply.is_some() { &self.slot.closed } else { &self.duties };
+        let stop = if reply.is_some() { &self.asked } else { &self.duties };
         let stop = stop.child_token();
         self.jobs.spawn(async move {
             Done::Trained(attempt, training::train(registry, namespace, stop, reply).await)

@@ -33,6 +33,7 @@ impl Serving {
         };
         let until = Instant::now() + timeout;
         self.duties.cancel();
+        self.asked.cancel();
         let _in_time = tokio::time::timeout_at(until, self.settle()).await;
         let new = self
             .learner
@@ -57,9 +58,9 @@ impl Serving {
         }
     }
 
-    /// Waits for the learner and for a snapshot under way.
+    /// Waits for the learner, for a snapshot under way, and for a training, which reports its end.
     async fn settle(&mut self) {
-        while self.learner.is_none() || self.snapshots.running {
+        while self.learner.is_none() || self.snapshots.running || self.is_training {
             match self.jobs.join_next().await {
                 Some(Ok(Done::Learnt(learner, learnt))) => {
                     self.learner = learner.filter(|_| learnt.is_ok());
@@ -68,6 +69,7 @@ impl Serving {
                     }
                 }
                 Some(Ok(Done::Snapshot(stored))) => drop(self.snapshot_stored(stored)),
+                Some(Ok(Done::Trained(..))) => self.is_training = false,
                 Some(_other) => {}
                 None => return,
             }

@@ -84,6 +84,8 @@ pub struct Serving {
     pub(super) projection_is_wrong: bool,
     /// Ends duties that are under way when the lead is lost.
     pub(super) duties: CancellationToken,
+    /// Ends trainings that callers asked for, with the owner.
+    pub(super) asked: CancellationToken,
     pub(super) jobs: JoinSet<Done>,
 }
 
@@ -132,6 +134,7 @@ impl Serving {
             is_training: false,
             projection_is_wrong: false,
             duties: CancellationToken::new(),
+            asked: CancellationToken::new(),
             jobs: JoinSet::new(),
             registry: registry.clone(),
             slot: slot.clone(),

@@ -5,7 +5,7 @@
 //! - It belongs to one partition and holds that partition's lease `train`: a model is
 //!   appended under the fence of the lease, to the partition it was trained for. Where that
 //!   is gone the append is refused.
-//! - It ends when its owner ends, when the lease is lost, when somebody asks for its end, and
+//! - It ends when its owner ends, when the lease is lost, when a caller asks for its end, and
 //!   when the service drains. That its caller leaves does not end it.
 
 use std::ops::ControlFlow;
@@ -115,9 +115,7 @@ impl Run {
         let version_before = namespace.view().model_version();
         // What was acknowledged before is trained on. The holder of the lease before may have
         // published a model that is not here yet.
-        let end = registry.log_end(&namespace).await?;
-        namespace.tail.advance(end);
-        let view = namespace.view_at(end, APPLY_TIMEOUT).await?;
+        let view = registry.view_of_all(&namespace, APPLY_TIMEOUT).await?;
         if effort == Effort::WhenDue && view.model_version() != version_before {
             return Ok(None);
         }
@@ -139,14 +137,16 @@ impl Run {
             () = lease.lost() => Err(lost.into()),
             () = self.end_requested() => Err(TrainingError::Cancelled.into()),
         };
+        let is_cancelled = self.registry.with.draining.is_cancelled() || !self.stop.is_cancelled();
         let state = match &outcome {
             Ok(model_version) => {
                 let view = self.namespace.view();
                 let model = view.model().filter(|model| model.version == *model_version);
-                let figures = model.map(|model| model.figures.clone()).unwrap_or_default();
+                let mut figures = model.map(|model| model.figures.clone()).unwrap_or_default();
+                figures.retain(|_, figure| figure.is_finite());
                 TrainingState::Succeeded { model_version: *model_version, figures }
             }
-            Err(error) => state_of(error),
+            Err(error) => state_of(error, is_cancelled),
         };
         let now = self.registry.with.clock.now();
         self.training.send_modify(|training| training.end(state, now));
@@ -156,7 +156,7 @@ impl Run {
         outcome
     }
 
-    /// Reports the training to the store; returns whether somebody asked for its end.
+    /// Reports the training to the store; returns whether a caller asked for its end.
     async fn report(&self) -> Result<bool, Error> {
         let with = &self.registry.with;
         let (trainings, fence) = (with.stores.trainings.clone(), self.fence.clone());
@@ -166,15 +166,17 @@ impl Run {
         Ok(with.workers.asking.run(report).await??)
     }
 
-    /// Reports the training again and again; returns when somebody asked for its end.
+    /// Reports the training again and again; returns when a caller asked for its end.
     async fn end_requested(&self) {
         loop {
             tokio::select! {
                 () = tokio::time::sleep(REPORT_EVERY) => {}
                 () = self.namespace.training_end.notified() => {}
             }
-            // While the store is away the training goes on, as long as the lease is held.
-            if self.report().await.unwrap_or(false) {
+            // While the store is away the training goes on, as long as the lease is held. A model that
+            // is handed to the log is published.
+            let is_asked = self.report().await.unwrap_or(false);
+            if is_asked && self.training.borrow().step != TrainingStep::PUBLISHING {
                 return;
             }
         }

@@ -4,6 +4,9 @@
 //! - Labels that only events name have a budget. When it is exceeded, those with the fewest uses are
 //!   evicted, an eighth of the budget at a time. Whenever as many as the budget were evicted, the
 //!   counts of the others are halved, so that an old label does not keep out a new one.
+//! - A slot of an evicted label is held until a sweep is over. While such slots fill twice the
+//!   budget, no new label of an event is taken: a stream of labels that are named once cannot
+//!   outgrow the sweep.
 
 use crate::columns::column::Column;
 use crate::columns::interner::Interner;
@@ -11,6 +14,8 @@ use crate::columns::part::Part;
 
 /// Part of the budget that is freed at a time.
 const EVICTED_ONE_IN: usize = 8;
+/// Slots of labels of events, evicted or not, in budgets.
+const BUDGETS_HELD: usize = 2;
 
 /// Labels of one kind, with their indices.
 #[derive(Debug, Clone)]
@@ -57,12 +62,16 @@ impl Labels {
         self.names.is_live(index)
     }
 
-    /// The label of an event.
-    pub fn note(&mut self, name: &str) -> u32 {
+    /// The label of an event; `None` where it is new and there is no space now.
+    pub fn note(&mut self, name: &str) -> Option<u32> {
+        let is_full = self.names.used() - self.kept >= BUDGETS_HELD * self.budget;
+        if is_full && self.find(name).is_none() {
+            return None;
+        }
         let index = self.intern(name);
         let uses = self.uses.get_mut(index as usize);
         *uses = uses.saturating_add(1);
-        index
+        Some(index)
     }
 
     /// The label of an item that comes into the catalogue.
@@ -142,6 +151,21 @@ impl Labels {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn labels_that_are_named_once_do_not_outgrow_a_sweep_that_takes_long() {
+        let mut labels = Labels::new(16);
+        let mut held = Vec::new();
+        for number in 0..1_000 {
+            labels.note("often");
+            labels.note(&format!("once {number}"));
+            held.extend(labels.evict());
+        }
+        assert!(labels.len() <= BUDGETS_HELD * 16 && labels.find("often").is_some());
+        assert_eq!(labels.note("new"), None);
+        held.into_iter().for_each(|slot| labels.names.release(slot));
+        assert!(labels.note("new").is_some(), "once the sweep is over");
+    }
 
     #[test]
     fn labels_with_the_fewest_uses_are_evicted_and_those_of_the_catalogue_stay() {

@@ -36,18 +36,38 @@ pub struct Attributes(BTreeMap<String, AttributeValue>);
 
 impl Attributes {
     /// # Errors
-    /// When there are over 64 attributes, a name or text is too long, or a number
-    /// is not finite; the reason names the attribute.
+    /// When there are over 64 attributes, they take more than 16 KiB, a name or text is too long, or
+    /// a number is not finite; the reason names the attribute.
     pub fn new(values: BTreeMap<String, AttributeValue>) -> Result<Self, String> {
-        if values.len() > limits::ATTRIBUTES {
-            return Err(format!("must hold at most {} attributes", limits::ATTRIBUTES));
-        }
-        for (name, value) in &values {
+        let attributes = Self(values);
+        attributes.check_size()?;
+        for (name, value) in &attributes.0 {
             check_text(name, limits::ATTRIBUTE_NAME_BYTES)
                 .map_err(|reason| format!("attribute name {name:?} {reason}"))?;
             check_value(value).map_err(|reason| format!("attribute {name:?} {reason}"))?;
         }
-        Ok(Self(values))
+        Ok(attributes)
+    }
+
+    fn check_size(&self) -> Result<(), String> {
+        if self.0.len() > limits::ATTRIBUTES {
+            return Err(format!("must hold at most {} attributes", limits::ATTRIBUTES));
+        }
+        if self.bytes() > limits::ATTRIBUTES_BYTES {
+            return Err(format!("must take at most {} bytes in all", limits::ATTRIBUTES_BYTES));
+        }
+        Ok(())
+    }
+
+    /// Bytes of all names and values.
+    pub fn bytes(&self) -> usize {
+        let of_value = |value: &AttributeValue| match value {
+            AttributeValue::Text(text) => text.len(),
+            AttributeValue::Number(_) => size_of::<f64>(),
+            AttributeValue::Flag(_) => 1,
+            AttributeValue::List(list) => list.iter().map(String::len).sum(),
+        };
+        self.0.iter().map(|(name, value)| name.len() + of_value(value)).sum()
     }
 
     pub fn get(&self, name: &str) -> Option<&AttributeValue> {
@@ -62,40 +82,33 @@ impl Attributes {
     /// far as there is space.
     #[must_use]
     pub fn completed_with(&self, other: &Self) -> Self {
-        let space = limits::ATTRIBUTES.saturating_sub(self.0.len());
-        let missing = other.0.iter().filter(|(name, _)| !self.0.contains_key(*name)).take(space);
-        let all = self.0.iter().chain(missing);
-        Self(all.map(|(name, value)| (name.clone(), value.clone())).collect())
+        let mut all = self.clone();
+        for (name, value) in other.iter().filter(|(name, _)| !self.0.contains_key(*name)) {
+            let _fits = all.set(name, value);
+        }
+        all
     }
 
-    /// Gives an attribute the value that it has in `other`; removes it where it has none there.
+    /// Gives an attribute a value that was checked.
     ///
     /// # Errors
     /// As [`Self::new`]; nothing is changed then.
-    pub fn take_from(&mut self, other: &Self, name: &str) -> Result<(), String> {
-        match other.get(name) {
-            Some(_) if self.0.len() == limits::ATTRIBUTES && !self.0.contains_key(name) => {
-                return Err(format!("must hold at most {} attributes", limits::ATTRIBUTES));
-            }
-            Some(value) => self.0.insert(name.to_owned(), value.clone()),
-            None => self.0.remove(name),
-        };
-        Ok(())
+    pub fn set(&mut self, name: &str, value: &AttributeValue) -> Result<(), String> {
+        let before = self.0.insert(name.to_owned(), value.clone());
+        self.check_size().inspect_err(|_reason| {
+            match before {
+                Some(before) => self.0.insert(name.to_owned(), before),
+                None => self.0.remove(name),
+            };
+        })
+    }
+
+    pub fn remove(&mut self, name: &str) {
+        self.0.remove(name);
     }
 
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
-    }
-
-    /// Sets one attribute to a value that was checked; left out where there are as many as may be.
-    pub(super) fn put(&mut self, name: &str, value: &AttributeValue) {
-        if self.0.len() < limits::ATTRIBUTES || self.0.contains_key(name) {
-            self.0.insert(name.to_owned(), value.clone());
-        }
-    }
-
-    pub(super) fn remove(&mut self, name: &str) {
-        self.0.remove(name);
     }
 
     /// Whether every attribute of `asked` is present and satisfied.

@@ -129,7 +129,13 @@ impl ItemPatch {
         let (set, removed): (Vec<&str>, Vec<&str>) =
             names.partition(|name| values.attributes.get(name).is_some());
         for name in removed.into_iter().chain(set) {
-            let taken = merged.attributes.take_from(&values.attributes, name);
+            let taken = match values.attributes.get(name) {
+                Some(value) => merged.attributes.set(name, value),
+                None => {
+                    merged.attributes.remove(name);
+                    Ok(())
+                }
+            };
             if violations.take("attributes", taken).is_none() {
                 break;
             }

@@ -32,6 +32,8 @@ pub const LABEL_BYTES: usize = 256;
 pub const VARIANT_BYTES: usize = 64;
 /// Attributes of an item, a user, an interaction or a request.
 pub const ATTRIBUTES: usize = 64;
+/// Bytes of all their names and values together.
+pub const ATTRIBUTES_BYTES: usize = 16 * 1024;
 /// Bytes of an attribute's name.
 pub const ATTRIBUTE_NAME_BYTES: usize = 128;
 /// Bytes of one attribute string.
@@ -103,7 +105,7 @@ pub const USER_BLOCKED_LABELS: usize = 256;
 pub const USER_MUTES: usize = 64;
 /// Boosts of a user: the same.
 pub const USER_BOOSTS: usize = 64;
-/// Largest factor of a user's boost: with those of a request the product stays finite.
+/// Largest factor of a user's boost.
 pub const USER_BOOST_FACTOR: f64 = 10.0;
 /// Largest addend of a user's boost: a score is an expected reward, -1 to 1.
 pub const USER_BOOST_ADDEND: f64 = 1.0;

@@ -78,7 +78,9 @@ impl AttributesChange {
     pub fn applied_to(&self, attributes: &Attributes) -> Attributes {
         let mut changed = if self.replaces { Attributes::default() } else { attributes.clone() };
         self.remove.iter().for_each(|name| changed.remove(name));
-        self.set.iter().for_each(|(name, value)| changed.put(name, value));
+        for (name, value) in self.set.iter() {
+            let _fits = changed.set(name, value);
+        }
         changed
     }
 }

@@ -167,12 +167,12 @@ impl<'v> Circumstances<'v> {
 
     /// The same for the attributes of the request context: the mean over them.
     pub fn attribute_popularity(&self, index: Option<ItemIndex>, overall_share: f32) -> f32 {
-        let Some(index) = index.filter(|_| !self.attributes.is_empty()) else {
+        let Some(index) = index else {
             return 0.0;
         };
-        let preference = |value: &ValueScorer<'_>| value.preference(index, overall_share);
-        let sum: f32 = self.attributes.iter().map(preference).sum();
-        sum / self.attributes.len() as f32
+        let sum: f32 =
+            self.attributes.iter().map(|value| value.preference(index, overall_share)).sum();
+        sum / self.attributes.len().max(1) as f32
     }
 
     pub fn session_content(&self, terms: &TermVectors) -> f32 {

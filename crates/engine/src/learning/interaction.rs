@@ -89,6 +89,10 @@ impl Engine {
         evidence: &Evidence,
         (sequence, recorded_at): (u64, Timestamp),
     ) {
+        // A test is what a request would have been answered, which knows no new values.
+        let before = &event.context;
+        let values_before =
+            self.view.context_values(before.location.as_deref(), &before.attributes);
         let request_context = self.request_context(event, evidence.at);
         let state = self.view.users.states[user].clone();
         let is_profiled = state.is_profiled();
@@ -114,7 +118,8 @@ impl Engine {
             let key = self.view.user_key(event.user_id.as_str());
             let influence = &mut Arc::make_mut(&mut self.view.ranker).influence;
             let weight = influence.weigh(key, recorded_at, Piece::Choice, 1).share();
-            self.test_before_learning((&known, item, event), &change, &believed, sequence, weight);
+            let asked = RequestContext { values: values_before, ..believed };
+            self.test_before_learning((&known, item, event), &change, &asked, sequence, weight);
             self.learn_rise(&known, item, &change, &believed, weight as f32 * returned);
         }
         drop(known);
@@ -160,11 +165,11 @@ impl Engine {
     fn request_context(&mut self, event: &Interaction, at: Timestamp) -> RequestContext {
         let context = &event.context;
         let device = context.device_type.as_ref();
-        let device = device.map(|name| self.view.devices.note(name));
+        let device = device.and_then(|name| self.view.devices.note(name));
         let mut note = |label: String| self.view.context_values.note(&label);
         let location =
-            context.location.as_deref().map(ContextValues::location_label).map(&mut note);
-        let attributes = ContextValues::attribute_labels(&context.attributes).map(note);
+            context.location.as_deref().map(ContextValues::location_label).and_then(&mut note);
+        let attributes = ContextValues::attribute_labels(&context.attributes).filter_map(note);
         let values = RequestValues::new(location, attributes);
         let utc_offset_minutes = context.utc_offset_minutes.unwrap_or(0);
         RequestContext { now: at, utc_offset_minutes, device, values }
@@ -287,8 +292,8 @@ impl Engine {
             return;
         }
         let topics = context.topics.iter().take(STUB_TOPICS_MAX);
-        let topics = topics.map(|topic| self.view.topics.note(topic)).collect();
-        let source = context.source.as_ref().map(|source| self.view.sources.note(source));
+        let topics = topics.filter_map(|topic| self.view.topics.note(topic)).collect();
+        let source = context.source.as_ref().and_then(|source| self.view.sources.note(source));
         let entry = Arc::make_mut(self.view.items.entries.get_mut(item));
         (entry.topics, entry.source) = (topics, source);
     }

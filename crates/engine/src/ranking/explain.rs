@@ -187,10 +187,10 @@ impl<'a> Explainer<'a> {
             Cause::Source => about_group(self.view.source_name(candidate.entry.source?)?),
             Cause::Cohort => about_group(self.view.cohort_names(self.user?).first()?),
             Cause::Location => {
-                about_group(self.view.context_value_name(self.request_context.values.location?)?)
+                about_group(&self.view.context_value_name(self.request_context.values.location?)?)
             }
             Cause::Attributes => {
-                about_group(self.view.context_value_name(self.attribute(candidate)?)?)
+                about_group(&self.view.context_value_name(self.attribute(candidate)?)?)
             }
             Cause::Device => about_group(self.view.device_name(self.request_context.device?)?),
         }

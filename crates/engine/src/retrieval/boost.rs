@@ -77,6 +77,10 @@ pub fn user_boosts(rules: &UserRules, now: Timestamp) -> Vec<Boost> {
     mutes.chain(boosts).map(boost).collect()
 }
 
+/// Factors and addends of all boosts of an item together go up to this: scores are recorded as
+/// numbers of 32 bits, and stay finite.
+const CHANGE_MAX: f64 = 1e6;
+
 /// What the boosts add to the score of an item.
 pub fn boost(boosts: &[Boost], item: &Item, now: Timestamp, score: f64) -> f64 {
     let (mut factor, mut addend) = (1.0, 0.0);
@@ -86,9 +90,8 @@ pub fn boost(boosts: &[Boost], item: &Item, now: Timestamp, score: f64) -> f64 {
             ScoreChange::Multiply(by) => factor *= by,
         }
     }
-    // 64 factors of 1,000 of a request and 64 of 10 of a user are finite, and so is their product
-    // with a score.
-    score.abs() * (factor - 1.0) + addend
+    let addend = addend.clamp(-CHANGE_MAX, CHANGE_MAX);
+    score.abs() * (factor.min(CHANGE_MAX) - 1.0) + addend
 }
 
 #[cfg(test)]
@@ -121,6 +124,8 @@ mod tests {
         let mixed =
             [(Target::Item("a".into()), ScoreChange::Add(0.25)), (topic(), ScoreChange::Add(-1.0))];
         assert_eq!(boosted(&mixed, 0.5), -0.25);
+        let many = vec![(topic(), ScoreChange::Multiply(1_000.0)); 64];
+        assert!(boosted(&many, 1.0) < 2e6 && boosted(&many, 1.0).is_finite());
         let other = [(Target::Item("b".into()), ScoreChange::Add(9.0))];
         assert_eq!(boosted(&other, 0.5), 0.5);
     }

@@ -369,7 +369,7 @@ impl View {
     }
 
     /// A location, or an attribute with its value; `None` when it was forgotten.
-    pub fn context_value_name(&self, value: u32) -> Option<&str> {
+    pub fn context_value_name(&self, value: u32) -> Option<String> {
         self.context_values.name(value)
     }
 

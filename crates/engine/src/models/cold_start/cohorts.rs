@@ -130,25 +130,28 @@ impl Cohorts {
     pub fn of(&mut self, attributes: &Attributes) -> Vec<u32> {
         let values = groups::values(attributes);
         let name = |(attribute, value): &(_, _)| format!("{attribute}={value}");
-        let singles: Vec<u32> =
+        let singles: Vec<Option<u32>> =
             values.iter().map(|value| self.make(&name(value), 0, Vec::new())).collect();
-        let mut found = singles.clone();
+        let mut found: Vec<u32> = singles.iter().flatten().copied().collect();
         let paired = values.len().min(PAIRED_ATTRIBUTES);
-        let mut above_all: Vec<Option<u32>> = singles.iter().copied().map(Some).collect();
+        let mut above_all = singles.clone();
         for (left, right) in (0..paired).flat_map(|l| (l + 1..paired).map(move |r| (l, r))) {
-            let pair = self.combination(1, vec![singles[left], singles[right]]);
-            found.push(pair);
-            above_all.push(Some(pair));
+            let (Some(one), Some(other)) = (singles[left], singles[right]) else {
+                continue;
+            };
+            let pair = self.combination(1, vec![one, other]);
+            found.extend(pair);
+            above_all.push(pair);
             (above_all[left], above_all[right]) = (None, None);
         }
         let parts: Vec<u32> = above_all.into_iter().flatten().collect();
         if parts.len() >= 2 && values.len() > 2 {
-            found.push(self.combination(2, parts));
+            found.extend(self.combination(2, parts));
         }
         found
     }
 
-    fn combination(&mut self, level: u8, parents: Vec<u32>) -> u32 {
+    fn combination(&mut self, level: u8, parents: Vec<u32>) -> Option<u32> {
         let name = self.name_of(&parents);
         self.make(&name, level, parents)
     }
@@ -162,16 +165,16 @@ impl Cohorts {
         parts.join(" & ")
     }
 
-    /// The cohort of a name, made where there is none.
-    fn make(&mut self, name: &str, level: u8, parents: Vec<u32>) -> u32 {
+    /// The cohort of a name, made where there is none and space for one.
+    fn make(&mut self, name: &str, level: u8, parents: Vec<u32>) -> Option<u32> {
         let is_new = self.names.find(name).is_none();
-        let cohort = self.names.note(name);
+        let cohort = self.names.note(name)?;
         self.rows.grow(cohort as usize + 1, &Arc::default());
         if is_new {
             let row = Arc::new(Cohort { level, parents, ..Cohort::default() });
             *self.rows.get_mut(cohort as usize) = row;
         }
-        cohort
+        Some(cohort)
     }
 
     /// `None` for a cohort that was forgotten.

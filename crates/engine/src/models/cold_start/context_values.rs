@@ -1,7 +1,7 @@
 //! What is consumed where, and under which attributes of the request context: popularity by value of
 //! the context.
 //!
-//! A value is a location (`location=DE`) or an attribute in the words of groups (`page=home`,
+//! A value is a location (`DE`) or an attribute in the words of groups (`page=home`,
 //! `temperature=20..30`). Its preference for an item is the log ratio of the item's share there to
 //! its share overall, shrunk towards 0 by pseudo-observations.
 //!
@@ -26,8 +26,9 @@ const ITEMS_MAX: usize = 1_024;
 /// An item without positives.
 const SHARE_MIN: f32 = 1e-6;
 
-/// The name of the location among attributes.
-const LOCATION: &str = "location";
+/// Between a name and its value in a label. No name has it, so no two values share a label; a
+/// location has no name.
+const SEPARATOR: char = '\u{1f}';
 
 const PARTS_OF_NAMES: [&str; 3] =
     ["context_value_names", "context_value_uses", "context_value_items"];
@@ -63,26 +64,27 @@ impl ContextValues {
 
     /// The label of a location.
     pub fn location_label(location: &str) -> String {
-        format!("{LOCATION}={location}")
+        format!("{SEPARATOR}{location}")
     }
 
     /// The labels of attributes: the first in the order of their names.
     pub fn attribute_labels(attributes: &Attributes) -> impl Iterator<Item = String> {
-        groups::values(attributes).into_iter().map(|(name, value)| format!("{name}={value}"))
+        groups::values(attributes)
+            .into_iter()
+            .map(|(name, value)| format!("{name}{SEPARATOR}{value}"))
     }
 
-    /// The location that a value is, or the attribute with its value.
-    pub fn name(&self, value: u32) -> Option<&str> {
-        let label = self.names.name(value)?;
-        let location = label.strip_prefix(LOCATION).and_then(|rest| rest.strip_prefix('='));
-        Some(location.unwrap_or(label))
+    /// A location, or an attribute with its value.
+    pub fn name(&self, value: u32) -> Option<String> {
+        let (name, value) = self.names.name(value)?.split_once(SEPARATOR)?;
+        Some(if name.is_empty() { value.to_owned() } else { format!("{name}={value}") })
     }
 
-    /// The index of a value that an event names.
-    pub fn note(&mut self, name: &str) -> u32 {
-        let index = self.names.note(name);
+    /// The index of a value that an event names; `None` where there is no space for a new one.
+    pub fn note(&mut self, label: &str) -> Option<u32> {
+        let index = self.names.note(label)?;
         self.rows.grow(index as usize + 1, &Arc::default());
-        index
+        Some(index)
     }
 
     /// Evicts the values with the fewest uses when there are more than the budget.
@@ -131,15 +133,18 @@ impl ValueScorer<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+    use crate::domain::AttributeValue;
 
     const NOW: DecayTime = DecayTime::from_half_lives(1.0);
 
     #[test]
     fn a_value_prefers_what_is_consumed_there_and_an_empty_one_is_neutral() {
         let mut values = ContextValues::default();
-        let here = values.note("Kiel");
-        let there = values.note("Bonn");
+        let mut note = |town| values.note(&ContextValues::location_label(town)).unwrap();
+        let (here, there) = (note("Kiel"), note("Bonn"));
         for _ in 0..20 {
             values.add(here, ItemIndex::new(3), 1.0, NOW);
         }
@@ -147,6 +152,26 @@ mod tests {
         assert!(preference(here, 3) > 1.0);
         assert!(preference(here, 4) < 0.0);
         assert!(preference(there, 3).abs() < 1e-6);
+    }
+
+    #[test]
+    fn a_location_is_not_an_attribute_of_that_name_and_names_do_not_run_into_values() {
+        let attribute = |name: &str, value: &str| {
+            let value = AttributeValue::Text(value.to_owned());
+            let attributes = Attributes::new([(name.to_owned(), value)].into()).unwrap();
+            ContextValues::attribute_labels(&attributes).next().unwrap()
+        };
+        let mut values = ContextValues::default();
+        let labels = [
+            ContextValues::location_label("DE"),
+            attribute("location", "DE"),
+            attribute("a=b", "c"),
+            attribute("a", "b=c"),
+        ];
+        let indices: BTreeSet<u32> = labels.iter().filter_map(|label| values.note(label)).collect();
+        assert_eq!(indices.len(), 4);
+        assert_eq!(values.name(0).as_deref(), Some("DE"));
+        assert_eq!(values.name(1).as_deref(), Some("location=DE"));
     }
 
     #[test]
