@@ -59,7 +59,7 @@ impl Engine {
                 self.view.began = record.recorded_at;
             }
             self.apply_record(record, &mut effects);
-            self.forget_surplus();
+            self.forget_surplus(record.sequence);
             self.sweep();
             self.view.watermark = record.sequence;
             if record.sequence.is_multiple_of(SOLVE_EVERY) {
