@@ -101,7 +101,7 @@ impl Engine {
             }
             Record::TakeoverChanged(change) => self.change_takeover(change, effects),
             Record::UsersMerged { from, into } => {
-                self.merge_users(from.as_str(), into.as_str(), record.sequence);
+                self.merge_users((from.as_str(), into.as_str()), record.sequence, at);
             }
         }
     }
