@@ -17,7 +17,6 @@ use super::error::Error;
 use super::namespace::Namespace;
 use super::personalize::PersonalizeCall;
 use engine::NotContinued;
-use engine::Page;
 use engine::View;
 use engine::decision_key;
 use engine::domain::Timestamp;
@@ -38,9 +37,8 @@ impl Namespace {
         let Some(before) = &call.continue_from else {
             return Ok(call);
         };
-        let made = |key: u128| self.unlearnt_pages.get(key).map(|page| Page::clone(&page));
         let key = decision_key(before.as_str());
-        match view.pages_up_to(call.user_id.as_str(), key, made) {
+        match view.pages_up_to(call.user_id.as_str(), key, |key| self.unlearnt_pages.get(key)) {
             Ok(earlier) => Ok(PersonalizeCall { earlier: Arc::new(earlier), ..call }),
             Err(NotContinued::Unknown) => Err(Error::PageExpired(before.to_string())),
             Err(NotContinued::OtherUser) => {

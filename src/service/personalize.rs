@@ -153,10 +153,10 @@ impl Service {
         let is_bounded = view.settings().ranker.exploration_allowance.is_some();
         let is_recorded = call.record.is_requested();
         let call = namespace.continued(&view, call)?;
-        let (mut answer, decision) = self.work_out(namespace, view.clone(), call, deadline).await?;
+        let (mut answer, decision) = self.work_out(namespace, view, call, deadline).await?;
         answer.degraded.extend(self.degraded(namespace));
         if !decision.shown.is_empty() {
-            namespace.unlearnt_pages.add(&view, &decision);
+            namespace.unlearnt_pages.add(&decision);
             if is_bounded {
                 namespace.unlearnt_costs.add(&decision);
             }

@@ -67,7 +67,7 @@ pub use features::{
     Candidate, FEATURE_COUNT, FEATURES, Feature, FeatureMask, Needs, ReasonKind, UserContext,
 };
 pub use give_up::{Cancelled, GiveUp};
-pub use learning::{EarlierPages, Effect, NotContinued, Page, Unreadable, decision_key};
+pub use learning::{EarlierPages, Effect, MadePage, NotContinued, Unreadable, decision_key};
 pub use models::collaborative;
 pub use models::content::TermVectors;
 pub use models::contexts::{RequestContext, RequestValues};

@@ -63,24 +63,24 @@ pub fn of_return(times: u16, hours_since: f64) -> f32 {
 impl Influence {
     /// The weight of each of the next pieces of evidence of a user; counts them.
     pub fn weigh(&mut self, user: UserKey, at: Timestamp, piece: Piece, pieces: usize) -> Weight {
-        let day = at.as_millis().div_euclid(1_000 * DAY_SECONDS) as i32;
-        let spent = self.slot(user, day);
+        let spent = self.slot(user, day_of(at));
         let own = &mut spent.pieces[piece as usize];
         *own = own.saturating_add(u32::try_from(pieces).unwrap_or(u32::MAX));
         Weight::new(f64::from(FULL) / f64::from(FULL.max(*own)))
     }
 
-    /// The evidence of a user who is merged into another counts with that of the other.
-    pub fn merge(&mut self, from: UserKey, into: UserKey) {
+    /// The evidence of a user who is merged into another counts with that of the other. That of
+    /// an earlier day counts no more, so it takes nobody's slot.
+    pub fn merge(&mut self, from: UserKey, into: UserKey, at: Timestamp) {
         let Some(page) = self.pages.get_mut(page_of(from)) else {
             return;
         };
-        let Some(at) = page.iter().position(|spent| spent.user == from) else {
+        let Some(slot) = page.iter().position(|spent| spent.user == from) else {
             return;
         };
-        let moved = Arc::make_mut(page).swap_remove(at);
+        let moved = Arc::make_mut(page).swap_remove(slot);
         let own = self.pages[page_of(into)].iter().find(|spent| spent.user == into);
-        if own.is_some_and(|own| own.day > moved.day) {
+        if moved.day < day_of(at) || own.is_some_and(|own| own.day > moved.day) {
             return;
         }
         let spent = self.slot(into, moved.day);
@@ -114,6 +114,10 @@ impl Influence {
         }
         &mut page[slot]
     }
+}
+
+fn day_of(at: Timestamp) -> i32 {
+    at.as_millis().div_euclid(1_000 * DAY_SECONDS) as i32
 }
 
 fn page_of(user: UserKey) -> usize {
@@ -167,16 +171,31 @@ mod tests {
     #[test]
     fn the_evidence_of_two_ids_of_one_user_counts_as_that_of_one() {
         let mut influence = Influence::default();
-        influence.merge(UserKey::of(7), UserKey::of(8));
+        influence.merge(UserKey::of(7), UserKey::of(8), MONDAY);
         counted(&mut influence, 7, MONDAY, 40);
         counted(&mut influence, 8, MONDAY, 40);
-        influence.merge(UserKey::of(7), UserKey::of(8));
+        influence.merge(UserKey::of(7), UserKey::of(8), MONDAY);
         let is = |counted: f64, expected: f64| (counted - expected).abs() < 1e-3;
         assert!(is(counted(&mut influence, 8, MONDAY, 1), 50.0 / 81.0));
         assert_eq!(counted(&mut influence, 7, MONDAY, 1), 1.0, "the id is free again");
         let tuesday = MONDAY.plus_millis(Timestamp::DAY_MS);
         counted(&mut influence, 8, tuesday, 10);
-        influence.merge(UserKey::of(7), UserKey::of(8));
+        influence.merge(UserKey::of(7), UserKey::of(8), tuesday);
         assert!(is(counted(&mut influence, 8, tuesday, 41), 40.0 + 50.0 / 51.0));
+    }
+    #[test]
+    fn a_merge_of_one_who_did_nothing_today_makes_the_evidence_of_no_other_user_be_forgotten() {
+        let mut influence = Influence::default();
+        let of_page = |number: u64| number * PAGES as u64;
+        counted(&mut influence, 7, MONDAY, 1_000);
+        let tuesday = MONDAY.plus_millis(Timestamp::DAY_MS);
+        for user in 1..=SLOTS as u64 {
+            counted(&mut influence, of_page(user), tuesday, 100);
+        }
+        influence.merge(UserKey::of(7), UserKey::of(of_page(1_000)), tuesday);
+        for user in 1..=SLOTS as u64 {
+            let next = counted(&mut influence, of_page(user), tuesday, 1);
+            assert!(next < 0.6, "user {user} counts {next} again");
+        }
     }
 }

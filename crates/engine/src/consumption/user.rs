@@ -156,10 +156,10 @@ impl User {
         !self.rules.non_profiled
     }
 
-    /// The state of both, of two users who turn out to be one: as if this one had done it all.
-    /// Attributes of its own win. Cohorts follow from attributes; the caller sets them.
+    /// The state of both, of two users who turn out at `at` to be one: as if this one had done it
+    /// all. Attributes of its own win. Cohorts follow from attributes; the caller sets them.
     #[must_use]
-    pub fn merged_with(&self, other: &Self, gap_seconds: u32) -> Self {
+    pub fn merged_with(&self, other: &Self, gap_seconds: u32, at: Timestamp) -> Self {
         let mut merged = self.clone();
         // Each field is named: a new one does not compile before it is said what becomes of it.
         let Self {
@@ -195,7 +195,7 @@ impl User {
         topic_slots.absorb(&other.topic_slots, TOPIC_SLOTS_MAX);
         *session = session.or_later(&other.session);
         *attributes = attributes.completed_with(&other.attributes);
-        *rules = Arc::new(rules.merged_with(&other.rules));
+        *rules = Arc::new(rules.merged_with(&other.rules, at));
         cohorts.clear();
         *changed_at = other.changed_at.max(*changed_at);
         merged
@@ -276,7 +276,7 @@ mod tests {
         }
         visitor.attributes = named("age", 30.0);
         account.attributes = named("plan", 1.0);
-        let merged = account.merged_with(&visitor, GAP);
+        let merged = account.merged_with(&visitor, GAP, CONTEXT.now);
         let times = |user: &User| (user.counts, user.first_seen, user.last_seen);
         assert_eq!(times(&merged), times(&whole));
         let net = |user: &User, item| user.history.find(ItemIndex::new(item)).unwrap().net();
@@ -285,8 +285,9 @@ mod tests {
         }
         assert!(merged.topics.stored(4) > 0.0 && merged.topics.stored(5) > 0.0);
         assert!(merged.attributes.get("age").is_some() && merged.attributes.get("plan").is_some());
-        let unseen = User::default().merged_with(&visitor, GAP);
+        let unseen = User::default().merged_with(&visitor, GAP, CONTEXT.now);
         assert_eq!(times(&unseen), times(&visitor));
-        assert_eq!(times(&visitor.merged_with(&User::default(), GAP)), times(&visitor));
+        let alone = visitor.merged_with(&User::default(), GAP, CONTEXT.now);
+        assert_eq!(times(&alone), times(&visitor));
     }
 }

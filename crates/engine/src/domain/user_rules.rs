@@ -243,11 +243,17 @@ impl UserRules {
         limits::USER_RULES_BYTES.saturating_sub(self.bytes())
     }
 
-    /// These rules and those of another user: of two about the same the own one holds, and beyond
-    /// the bounds the other's are left out. Neither is profiled if one of them is not to be.
+    /// The rules that hold of these and of those of another user: of two about the same the own
+    /// one, and beyond the bounds the other's are left out. Neither is profiled if one of them is
+    /// not to be.
     #[must_use]
-    pub fn merged_with(&self, other: &Self) -> Self {
-        let (mut merged, mut space) = (self.clone(), self.space());
+    pub fn merged_with(&self, other: &Self, at: Timestamp) -> Self {
+        let (mut merged, mut other) = (self.clone(), other.clone());
+        for rules in [&mut merged, &mut other] {
+            rules.mutes.drop_past(at);
+            rules.boosts.drop_past(at);
+        }
+        let mut space = merged.space();
         let Self { blocked_items, blocked_sources, blocked_topics, mutes, boosts, non_profiled } =
             &mut merged;
         blocked_items.add_missing(&other.blocked_items, limits::USER_BLOCKED_ITEMS, &mut space);
@@ -266,6 +272,8 @@ impl UserRules {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const NOW: Timestamp = Timestamp::from_seconds(4);
 
     fn list(names: impl IntoIterator<Item = String>) -> RuleList<Box<str>> {
         let (mut list, mut space) = (RuleList::default(), usize::MAX);
@@ -291,12 +299,31 @@ mod tests {
         assert!(other.mutes.put(&mute("a", Some(5)), 9, &mut space));
         assert!(other.mutes.put(&mute("b", Some(5)), 9, &mut space));
         other.non_profiled = true;
-        let merged = own.merged_with(&other);
+        let merged = own.merged_with(&other, NOW);
         assert_eq!(merged.blocked_topics, topics(&["a", "b", "c"]));
         assert_eq!(merged.mutes.entries(), [mute("a", None), mute("b", Some(5))]);
         assert!(merged.non_profiled);
-        assert_eq!(own.merged_with(&UserRules::default()), own);
-        assert_eq!(UserRules::default().merged_with(&own), own);
+        assert_eq!(own.merged_with(&UserRules::default(), NOW), own);
+        assert_eq!(UserRules::default().merged_with(&own, NOW), own);
+    }
+
+    #[test]
+    fn a_rule_whose_time_is_over_does_not_hide_that_of_the_other_user() {
+        let boost = |until: i64, addend: f64| UserBoost {
+            target: RuleTarget::Topic("a".into()),
+            change: ScoreChange::Add(addend),
+            until: Some(Timestamp::from_seconds(until)),
+        };
+        let (mut own, mut other, mut space) =
+            (UserRules::default(), UserRules::default(), usize::MAX);
+        assert!(own.mutes.put(&mute("a", Some(3)), 9, &mut space));
+        assert!(own.boosts.put(&boost(3, 0.5), 9, &mut space));
+        assert!(other.mutes.put(&mute("a", Some(5)), 9, &mut space));
+        assert!(other.mutes.put(&mute("b", Some(3)), 9, &mut space));
+        assert!(other.boosts.put(&boost(5, -0.5), 9, &mut space));
+        let merged = own.merged_with(&other, NOW);
+        assert_eq!(merged.mutes.entries(), [mute("a", Some(5))]);
+        assert_eq!(merged.boosts.entries(), [boost(5, -0.5)]);
     }
 
     #[test]
@@ -305,14 +332,14 @@ mod tests {
         let blocks = |who: &str| list((0..900).map(|number| name(who, number)));
         let own = UserRules { blocked_items: blocks("own"), ..UserRules::default() };
         let other = UserRules { blocked_items: blocks("a"), ..UserRules::default() };
-        let merged = own.merged_with(&other);
+        let merged = own.merged_with(&other, NOW);
         assert_eq!(merged.blocked_items.entries().len(), limits::USER_BLOCKED_ITEMS);
         assert!((0..900).all(|number| merged.blocked_items.has(&name("own", number))));
         let long =
             |who: char| list((0..200).map(|n| format!("{n:03}{}", who.to_string().repeat(250))));
         let own = UserRules { blocked_sources: long('o'), ..UserRules::default() };
         let other = UserRules { blocked_topics: long('t'), ..UserRules::default() };
-        let merged = own.merged_with(&other);
+        let merged = own.merged_with(&other, NOW);
         assert_eq!(merged.blocked_sources, own.blocked_sources);
         assert!(!merged.blocked_topics.is_empty());
         assert!(merged.bytes() <= limits::USER_RULES_BYTES, "{}", merged.bytes());

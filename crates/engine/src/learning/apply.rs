@@ -59,7 +59,7 @@ impl Engine {
                 self.view.began = record.recorded_at;
             }
             self.apply_record(record, &mut effects);
-            self.forget_surplus();
+            self.forget_surplus(record.sequence);
             self.sweep();
             self.view.watermark = record.sequence;
             if record.sequence.is_multiple_of(SOLVE_EVERY) {
@@ -101,7 +101,7 @@ impl Engine {
             }
             Record::TakeoverChanged(change) => self.change_takeover(change, effects),
             Record::UsersMerged { from, into } => {
-                self.merge_users(from.as_str(), into.as_str(), record.sequence);
+                self.merge_users((from.as_str(), into.as_str()), record.sequence, at);
             }
         }
     }

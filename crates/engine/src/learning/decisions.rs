@@ -107,18 +107,26 @@ impl View {
         Some(FeatureMatrix::from_rows(rows)).filter(|shown| shown.len() > 1)
     }
 
-    pub(super) fn index_decision(&mut self, number: u64) {
-        let Self { decision_index, user_decisions, decisions, .. } = self;
-        let Some(decision) = decisions.get(number) else {
+    fn index_decision(&mut self, number: u64) {
+        let Self { decision_index, decisions, .. } = self;
+        let Some(key) = decisions.get(number).map(|decision| decision.key) else {
             return;
         };
-        let (key, user) = (decision.key, decision.user);
         let at = |slot: usize| decisions.get(decisions.number_at(slot));
-        let slot = Window::<PendingDecision>::slot(number);
         let is_key = |slot| at(slot).is_some_and(|other| other.key == key);
-        decision_index.insert(key as u64, slot, is_key);
+        decision_index.insert(key as u64, Window::<PendingDecision>::slot(number), is_key);
+        self.index_user(number);
+    }
+
+    /// From now on this decision is the newest for its user.
+    pub(super) fn index_user(&mut self, number: u64) {
+        let Self { user_decisions, decisions, .. } = self;
+        let Some(user) = decisions.get(number).map(|decision| decision.user) else {
+            return;
+        };
+        let at = |slot: usize| decisions.get(decisions.number_at(slot));
         let is_user = |slot| at(slot).is_some_and(|other| other.user == user);
-        user_decisions.insert(user.get(), slot, is_user);
+        user_decisions.insert(user.get(), Window::<PendingDecision>::slot(number), is_user);
     }
 
     /// The newest decision for a user.

@@ -12,6 +12,7 @@ use crate::Engine;
 use crate::columns::index::ItemIndex;
 use crate::columns::index::UserIndex;
 use crate::consumption::Live;
+use crate::domain::Sequence;
 use crate::state::View;
 use crate::state::quarantine::Phase;
 use crate::state::quarantine::Sweep;
@@ -35,10 +36,10 @@ impl Engine {
         self.view.items.intern(item_id, sequence)
     }
 
-    /// Forgets what is more than the budgets allow.
-    pub(super) fn forget_surplus(&mut self) {
+    /// Forgets what is more than the budgets allow, by the record of this sequence.
+    pub(super) fn forget_surplus(&mut self, sequence: Sequence) {
         let view = &mut self.view;
-        view.users.evict(view.settings.users_max as usize);
+        view.users.evict(view.settings.users_max as usize, sequence);
         let evicted = [
             view.topics.evict(),
             view.sources.evict(),

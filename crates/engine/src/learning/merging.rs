@@ -17,10 +17,16 @@ use crate::columns::window::Window;
 use crate::consumption::Impressions;
 use crate::consumption::User;
 use crate::domain::Sequence;
+use crate::domain::Timestamp;
 use crate::state::View;
 
 impl Engine {
-    pub(super) fn merge_users(&mut self, from: &str, into: &str, sequence: Sequence) {
+    pub(super) fn merge_users(
+        &mut self,
+        (from, into): (&str, &str),
+        sequence: Sequence,
+        at: Timestamp,
+    ) {
         let MergeOutlook::Due(into) = self.view.aliases().outlook(from, into) else {
             return;
         };
@@ -30,7 +36,7 @@ impl Engine {
         let user = self.intern_user(&into);
         let view = &mut self.view;
         let gap = view.return_gap.seconds();
-        let mut merged = view.users.states[user].merged_with(&state, gap);
+        let mut merged = view.users.states[user].merged_with(&state, gap, at);
         merged.cohorts = view.cohorts.of(&merged.attributes);
         merged.changed_at = sequence;
         view.users.put(user, merged);
@@ -38,7 +44,7 @@ impl Engine {
         let impressions = view.users.impressions.get_mut(user);
         *impressions = Arc::new(impressions.merged_with(&shown));
         view.move_decisions(old_key, key);
-        Arc::make_mut(&mut view.ranker).influence.merge(old_key, key);
+        Arc::make_mut(&mut view.ranker).influence.merge(old_key, key, at);
         view.users.add_alias(from, &into, sequence);
     }
 
@@ -82,6 +88,6 @@ impl View {
             }
             previous = Some(number);
         }
-        previous.into_iter().for_each(|newest| self.index_decision(newest));
+        previous.into_iter().for_each(|newest| self.index_user(newest));
     }
 }

@@ -15,4 +15,4 @@ mod settings;
 mod users;
 
 pub use apply::{Effect, Unreadable, decision_key};
-pub use pages::{EarlierPages, NotContinued, Page};
+pub use pages::{EarlierPages, MadePage, NotContinued};

@@ -4,53 +4,62 @@
 //!   forgotten cannot be continued: it could show again what they showed.
 //! - Items and users are named by keys of their ids, as in pending decisions.
 
+use std::sync::Arc;
+
 use crate::bandit::PageBefore;
 use crate::bandit::PendingDecision;
-use crate::columns::aliases::UserKey;
 use crate::columns::index::ItemIndex;
 use crate::columns::interner::name_key;
 use crate::domain::Continues;
 use crate::domain::Decision;
 use crate::domain::ListOrigin;
+use crate::domain::UserId;
 use crate::domain::limits;
 use crate::learning::apply::decision_key;
 use crate::state::View;
 
 /// One page of a list.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Page {
-    user: UserKey,
+struct Page {
     /// In the order shown.
     items: Box<[u64]>,
     before: Option<PageBefore>,
     origin: Option<ListOrigin>,
 }
 
-impl Page {
-    /// The page that a decision made for a user.
-    pub fn of(decision: &Decision, user: UserKey) -> Self {
+/// A page that may not have been learnt yet.
+#[derive(Debug, PartialEq)]
+pub struct MadePage {
+    /// The id of the request: which user it answers as is found out by the view that needs it.
+    user_id: UserId,
+    page: Page,
+}
+
+impl MadePage {
+    pub fn of(decision: &Decision) -> Self {
         let before = decision.continues.as_deref().map(page_before_of);
         let of_trial = decision.trial.as_ref().map(|trial| trial.origin);
-        Self {
-            user,
+        let page = Page {
             items: decision.shown.iter().map(|one| name_key(one.item_id.as_str())).collect(),
             before,
             origin: of_trial.or_else(|| before?.origin),
-        }
-    }
-
-    fn of_pending(decision: &PendingDecision) -> Self {
-        Self {
-            user: decision.user,
-            items: decision.items().into(),
-            before: decision.page_before.as_deref().copied(),
-            origin: decision.origin(),
-        }
+        };
+        Self { user_id: decision.user_id.clone(), page }
     }
 
     /// Memory behind it, in bytes.
     pub fn heap_bytes(&self) -> usize {
-        size_of_val(&*self.items)
+        self.user_id.as_str().len() + size_of_val(&*self.page.items)
+    }
+}
+
+impl Page {
+    fn of_pending(decision: &PendingDecision) -> Self {
+        Self {
+            items: decision.items().into(),
+            before: decision.page_before.as_deref().copied(),
+            origin: decision.origin(),
+        }
     }
 }
 
@@ -87,14 +96,17 @@ impl View {
         &self,
         user_id: &str,
         last: u128,
-        made: impl Fn(u128) -> Option<Page>,
+        made: impl Fn(u128) -> Option<Arc<MadePage>>,
     ) -> Result<EarlierPages, NotContinued> {
         let (mut pages, user): (Vec<Page>, _) = (Vec::new(), self.user_key(user_id));
         let mut next = Some(last);
         while let Some(key) = next {
-            let learnt = self.pending_decision(key).map(Page::of_pending);
-            let page = learnt.or_else(|| made(key)).ok_or(NotContinued::Unknown)?;
-            if page.user != user {
+            let learnt = self.pending_decision(key).map(|page| (page.user, Page::of_pending(page)));
+            let of_made =
+                |made: Arc<MadePage>| (self.user_key(made.user_id.as_str()), made.page.clone());
+            let page = learnt.or_else(|| made(key).map(of_made));
+            let (page_user, page) = page.ok_or(NotContinued::Unknown)?;
+            if page_user != user {
                 return Err(NotContinued::OtherUser);
             }
             // Pages are not empty. Only a damaged log goes on beyond this.

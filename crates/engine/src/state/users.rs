@@ -6,8 +6,10 @@
 //!   resolved here, so an alias is never taken for a user.
 //! - There is a budget. Users with the shortest histories are evicted first, of equals those
 //!   that changed longest ago. Users who have set rules come last, but for as many as are more than
-//!   half the budget: rules cost a caller one call, so they must not drive out all histories.
-//! - Rules of all users have a budget in bytes, too. Beyond it, users with the longest are evicted.
+//!   half the budget: rules cost a caller one call, so they must not drive out all histories. Of
+//!   users with rules those who are not to be profiled stay longest.
+//! - Rules of all users have a budget in bytes, too. Beyond it, the longest are dropped; their users
+//!   stay, and those who are not to be profiled are not.
 
 use std::cmp::Reverse;
 use std::sync::Arc;
@@ -109,14 +111,15 @@ impl UserStore {
         *self.states.get_mut(user) = Arc::new(state);
     }
 
-    /// Forgets users once there are more than `budget`, or their rules take more than they may.
-    pub fn evict(&mut self, budget: usize) {
+    /// Forgets users once there are more than `budget`, and rules once they take more than they
+    /// may: by the record of this sequence.
+    pub fn evict(&mut self, budget: usize, sequence: Sequence) {
         if self.ids.live() > budget {
             self.evict_least(budget);
         }
         let most = (budget * limits::RULES_BYTES_PER_USER).max(limits::RULES_BYTES_MIN) as u64;
         if self.rules_bytes > most {
-            self.evict_longest_rules(most - most / EVICTED_ONE_IN as u64);
+            self.drop_longest_rules(most - most / EVICTED_ONE_IN as u64, sequence);
         }
     }
 
@@ -125,21 +128,25 @@ impl UserStore {
         for index in self.ids.live_indices() {
             let user = &self.states[index];
             let rank = (user.history.entries().len(), user.changed_at, index);
-            if user.rules.is_empty() { &mut evictable } else { &mut with_rules }.push(rank);
+            if user.rules.is_empty() {
+                evictable.push(rank);
+            } else {
+                with_rules.push((user.rules.non_profiled, rank));
+            }
         }
         with_rules.sort_unstable();
         let kept = with_rules.split_off(with_rules.len().saturating_sub(budget / 2));
-        evictable.append(&mut with_rules);
+        evictable.extend(with_rules.into_iter().map(|(_, rank)| rank));
         evictable.sort_unstable();
         let surplus = self.ids.live() - budget + budget / EVICTED_ONE_IN;
-        let users = evictable.into_iter().chain(kept).take(surplus);
-        for (.., user) in users {
+        let kept = kept.into_iter().map(|(_, rank)| rank);
+        for (.., user) in evictable.into_iter().chain(kept).take(surplus) {
             self.take(user);
         }
     }
 
-    /// Forgets users until the rules of the others take no more than `most` bytes.
-    fn evict_longest_rules(&mut self, most: u64) {
+    /// Drops rules of users until those of the others take no more than `most` bytes.
+    fn drop_longest_rules(&mut self, most: u64, sequence: Sequence) {
         let rank = |index| {
             let user = &self.states[index];
             (Reverse(user.rules.bytes()), user.changed_at, index)
@@ -150,7 +157,9 @@ impl UserStore {
             if self.rules_bytes <= most {
                 return;
             }
-            self.take(user);
+            let non_profiled = self.states[user].rules.non_profiled;
+            self.set_rules(user, UserRules { non_profiled, ..UserRules::default() });
+            Arc::make_mut(self.states.get_mut(user)).changed_at = sequence;
         }
     }
 

@@ -171,6 +171,33 @@ proptest! {
 }
 
 #[test]
+fn of_two_decisions_of_one_id_the_newer_is_meant_also_after_a_merge_of_the_user_of_the_older() {
+    let mut world = World::new(5);
+    world.catalogue();
+    for user in [1, 2] {
+        world.decision();
+        let made = world.records.last_mut().unwrap();
+        let Record::Decision(decision) = &mut made.record else { unreachable!() };
+        (decision.decision_id, decision.user_id) = (decision_id(0), user_id(user));
+        decision.trial = None;
+    }
+    world.push(Record::UsersMerged { from: user_id(1), into: user_id(3) });
+    let restored = Engine::restore(applied(&world.records).view().sections()).unwrap();
+    let (_, _, shown) = &world.decisions[1];
+    let click = Interaction {
+        item_id: shown[0].clone(),
+        decision_id: Some(decision_id(0)),
+        ..event(0, 2, 0, InteractionType::Click)
+    };
+    let merged = applied(&world.records);
+    world.push(Record::Interaction(click));
+    for mut engine in [merged, restored] {
+        engine.apply(&world.records[world.records.len() - 1..]).unwrap();
+        assert_eq!(engine.state().ranker().shared().rewards, 1);
+    }
+}
+
+#[test]
 fn what_a_merged_user_had_of_forgotten_items_is_not_referred_to() {
     let settings = Settings { unknown_items_max: 10, ..Settings::default() };
     let mut world = World::new(6);

@@ -38,9 +38,7 @@ fn up_to(
     made: &[Decision],
 ) -> Result<(Vec<usize>, Option<ListOrigin>), NotContinued> {
     let key_of = |decision: &Decision| decision_key(decision.decision_id.as_str());
-    let page = |decision: &Decision| {
-        Page::of(decision, engine.state().user_key(decision.user_id.as_str()))
-    };
+    let page = |decision: &Decision| Arc::new(MadePage::of(decision));
     let made = |key: u128| made.iter().find(|one| key_of(one) == key).map(page);
     let key = decision_key(decision_id(last).as_str());
     let pages = engine.state().pages_up_to(user, key, made)?;
@@ -77,6 +75,21 @@ fn a_list_is_its_user_s_alone() {
     let made = [page(1, "bert", None), page(2, "bert", Some((0, None)))];
     assert_eq!(up_to(&engine, "ada", 1, &made), Err(NotContinued::OtherUser));
     assert_eq!(up_to(&engine, "bert", 2, &made), Err(NotContinued::OtherUser));
+}
+
+#[test]
+fn a_list_made_a_moment_before_a_sign_in_goes_on_under_either_id_and_under_no_other() {
+    let mut world = World::new(3);
+    world.push(Record::Decision(page(0, "visit", None)));
+    let made = [page(1, "visit", Some((0, None)))];
+    assert_eq!(up_to(&applied(&world.records), "ada", 1, &made), Err(NotContinued::OtherUser));
+    let [from, into] = ["visit", "ada"].map(|id| UserId::parse(id).unwrap());
+    world.push(Record::UsersMerged { from, into });
+    let engine = applied(&world.records);
+    for user in ["visit", "ada"] {
+        assert_eq!(up_to(&engine, user, 1, &made), Ok((vec![0, 1, 2, 3], None)), "{user}");
+    }
+    assert_eq!(up_to(&engine, "bert", 1, &made), Err(NotContinued::OtherUser));
 }
 
 #[test]

@@ -187,6 +187,46 @@ fn users_with_rules_are_remembered_longer_than_those_with_a_history_alone() {
 }
 
 #[test]
+fn users_who_are_not_to_be_profiled_are_remembered_longer_than_others_with_rules() {
+    let mut world = small();
+    let private = |user: usize| format!("private-{user}");
+    for user in 0..300 {
+        world.update(&private(user), SetFor::default().profiled(false));
+    }
+    for user in 0..1_500 {
+        let name = format!("ruled-{user}");
+        world.click(&name, &format!("item-{}", user % 50));
+        world.update(&name, SetFor::default().block_topic("tennis"));
+    }
+    assert_eq!((0..300).filter(|&user| world.knows(&private(user))).count(), 300);
+    assert!(world.users() <= 1_000);
+}
+
+/// Blocks of so many items with long ids.
+fn long_blocks(who: &str, blocks: usize) -> SetFor {
+    let block = |rules: SetFor, number| rules.block_item(&format!("{who}-{number:0>240}"));
+    (0..blocks).fold(SetFor::default(), block)
+}
+
+#[test]
+fn users_whose_rules_are_too_long_lose_the_rules_and_nothing_else() {
+    let mut world = small();
+    (0..10).for_each(|item| world.click("reader", &format!("item-{item}")));
+    let had = world.had("reader");
+    world.update("reader", long_blocks("reader", 200).block_topic("any").profiled(false));
+    let ask = Ask::of("reader", 10).plain().include_seen(true);
+    assert_eq!(world.answer(&ask).items(), [""; 0], "all items are of the blocked topic");
+    for other in 0..40 {
+        let other = format!("other-{other}");
+        world.update(&other, long_blocks(&other, 150));
+    }
+    assert_eq!(world.answer(&ask).items().len(), 10, "the blocks were dropped");
+    world.like("reader", "item-20");
+    assert_eq!(world.had("reader"), had, "nothing more is learnt, and nothing is forgotten");
+    assert!((0..40).all(|other| world.knows(&format!("other-{other}"))));
+}
+
+#[test]
 fn rules_do_not_drive_out_histories_nor_take_memory_without_end() {
     let mut world = small();
     for user in 0..400 {
@@ -196,10 +236,8 @@ fn rules_do_not_drive_out_histories_nor_take_memory_without_end() {
     }
     world.update("honest", SetFor::default().block_topic("tennis").block_source("a paper"));
     for attacker in 0..3_000 {
-        let rules = (0..150).fold(SetFor::default(), |rules, number| {
-            rules.block_item(&format!("{attacker}-{number:0>250}"))
-        });
-        world.update(&format!("attacker-{attacker}"), rules);
+        let name = format!("attacker-{attacker}");
+        world.update(&name, long_blocks(&name, 150));
     }
     let known = (0..400).filter(|user| world.knows(&format!("user-{user}"))).count();
     assert!(known >= 390, "{known} of 400 users with a history are left");

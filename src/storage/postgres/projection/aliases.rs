@@ -1,31 +1,29 @@
 //! Which id is that of which user, since users were merged.
 //!
-//! - All merges of the log are here; the service answers for the latest ones only. A merge that
-//!   was not due when it was recorded changes nothing, as in the service.
+//! - An id stays with its user for good. The service has bounds: it forgets the ids that were merged
+//!   first, each of which is a new user there and may be merged once more. Which ids it has
+//!   forgotten, the tables do not know: such a later merge changes nothing here.
+//! - Any other merge that was not due when it was recorded changes nothing, as in the service.
 //! - Rows of interactions and decisions stay as they were recorded; profiles are those of users.
-
-use std::collections::BTreeMap;
 
 use deadpool_postgres::Transaction;
 
+use super::changes::RecordPosition;
+use super::changes::UsersByAlias;
 use super::profiles;
 use super::text::storable;
 use crate::storage::error::Error;
 use crate::storage::number::integer;
 use engine::domain::LogRecord;
 use engine::domain::Record;
-use engine::domain::Sequence;
 use engine::domain::UserId;
-
-/// The user of each id that is an alias.
-pub type Aliases = BTreeMap<String, String>;
 
 /// The aliases among the ids that records name.
 pub async fn named_by(
     transaction: &Transaction<'_>,
     namespace_id: i64,
     records: &[&LogRecord],
-) -> Result<Aliases, Error> {
+) -> Result<UsersByAlias, Error> {
     let ids = records.iter().filter_map(|record| match &record.record {
         Record::Interaction(interaction) => Some(&interaction.user_id),
         Record::Decision(decision) => Some(&decision.user_id),
@@ -41,8 +39,8 @@ async fn among(
     transaction: &Transaction<'_>,
     namespace_id: i64,
     ids: &[&str],
-) -> Result<Aliases, Error> {
-    let mut aliases = Aliases::new();
+) -> Result<UsersByAlias, Error> {
+    let mut aliases = UsersByAlias::new();
     if ids.is_empty() {
         return Ok(aliases);
     }
@@ -58,7 +56,7 @@ async fn among(
 pub async fn merge(
     transaction: &Transaction<'_>,
     namespace_id: i64,
-    sequence: Sequence,
+    position: RecordPosition,
     (from, into): (&UserId, &UserId),
 ) -> Result<(), Error> {
     let (from, into) = (storable(from.as_str()), storable(into.as_str()));
@@ -67,8 +65,8 @@ pub async fn merge(
     if known.contains_key(&*from) || user == from {
         return Ok(());
     }
-    let sequence = integer(sequence);
-    profiles::merge(transaction, namespace_id, (&from, user), sequence).await?;
+    profiles::merge(transaction, namespace_id, position, (&from, user)).await?;
+    let sequence = integer(position.sequence);
     let moved = "UPDATE user_aliases SET merged_into = $3
         WHERE namespace_id = $1 AND merged_into = $2";
     transaction.execute(moved, &[&namespace_id, &&*from, &user]).await?;

@@ -23,6 +23,9 @@ use engine::domain::SettingsChange;
 use engine::domain::Timestamp;
 use engine::domain::UserUpdate;
 
+/// The user of each id that is an alias.
+pub type UsersByAlias = BTreeMap<String, String>;
+
 /// Where in the log a record is, and when it was recorded.
 #[derive(Debug, Clone, Copy)]
 pub struct RecordPosition {
@@ -55,8 +58,7 @@ pub struct ItemChange<'a> {
 /// Keys are ids as the tables hold them; those of profiles are no aliases.
 #[derive(Debug)]
 pub struct Changes<'a> {
-    /// The user of each id that is an alias.
-    aliases: &'a BTreeMap<String, String>,
+    aliases: &'a UsersByAlias,
     pub interactions: Vec<(RecordPosition, &'a Interaction)>,
     pub decisions: Vec<(RecordPosition, &'a Decision)>,
     pub models: Vec<(RecordPosition, &'a PublishedModel)>,
@@ -67,7 +69,7 @@ pub struct Changes<'a> {
 
 impl<'a> Changes<'a> {
     /// Of records without merges of users, whose ids are resolved by `aliases`.
-    pub fn of(records: &[&'a LogRecord], aliases: &'a BTreeMap<String, String>) -> Self {
+    pub fn of(records: &[&'a LogRecord], aliases: &'a UsersByAlias) -> Self {
         let mut changes = Self {
             aliases,
             interactions: Vec::new(),

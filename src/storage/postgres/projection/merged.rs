@@ -2,8 +2,8 @@
 //! changed since.
 //!
 //! - A change is merged as the learner merges it, so the tables say what the catalogue says.
-//! - What the tables hold is read back without loss: numbers are read from their digits. Embeddings
-//!   are not read; it is told whether they changed.
+//! - What the tables hold is read back without loss. Embeddings are not read; it is told whether
+//!   they changed.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -13,10 +13,9 @@ use deadpool_postgres::Transaction;
 
 use super::changes::ItemChange;
 use super::changes::RecordPosition;
+use super::text::attributes_of;
 use super::time::timestamp;
 use crate::storage::error::Error;
-use engine::domain::AttributeValue;
-use engine::domain::Attributes;
 use engine::domain::Item;
 use engine::domain::ItemField;
 use engine::domain::ItemPatch;
@@ -82,7 +81,7 @@ async fn read(
     let ids: Vec<&str> = patched.iter().map(|one| one.0).collect();
     let names: BTreeMap<&str, &ItemPatch> = patched.iter().copied().collect();
     let items = "SELECT item_id, title, content, topics, source, published_at, language, hidden,
-            expires_at, embedding_is_computed
+            expires_at, embedding_is_computed, attributes::text
         FROM items WHERE namespace_id = $1 AND item_id = ANY ($2)";
     let mut found = BTreeMap::new();
     for row in transaction.query(items, &[&namespace_id, &ids]).await? {
@@ -90,6 +89,7 @@ async fn read(
         let topics: Vec<String> = row.try_get(3)?;
         let (source, language): (Option<String>, Option<String>) =
             (row.try_get(4)?, row.try_get(6)?);
+        let attributes: Option<String> = row.try_get(10)?;
         let item = Item {
             title: row.try_get(1)?,
             content: row.try_get(2)?,
@@ -100,45 +100,13 @@ async fn read(
             hidden: row.try_get(7)?,
             expires_at: row.try_get::<_, Option<SystemTime>>(8)?.map(timestamp),
             embedding_is_computed: row.try_get(9)?,
+            attributes: attributes.and_then(|json| attributes_of(&json)).unwrap_or_default(),
             ..Item::new(names[&*id].item_id().clone())
         };
         found.insert(id, item);
     }
-    read_attributes(transaction, namespace_id, &ids, &mut found).await?;
     read_localized(transaction, namespace_id, &ids, &mut found).await?;
     Ok(found)
-}
-
-async fn read_attributes(
-    transaction: &Transaction<'_>,
-    namespace_id: i64,
-    ids: &[&str],
-    items: &mut BTreeMap<String, Item>,
-) -> Result<(), Error> {
-    let query = "SELECT item_id, key, jsonb_typeof(value), value #>> '{}'
-        FROM items, jsonb_each(attributes) WHERE namespace_id = $1 AND item_id = ANY ($2)";
-    let mut values: BTreeMap<String, BTreeMap<String, AttributeValue>> = BTreeMap::new();
-    for row in transaction.query(query, &[&namespace_id, &ids]).await? {
-        let (id, name): (String, String) = (row.try_get(0)?, row.try_get(1)?);
-        let (kind, text): (&str, Option<&str>) = (row.try_get(2)?, row.try_get(3)?);
-        let text = text.unwrap_or_default();
-        let value = match kind {
-            "number" => text.parse().ok().map(AttributeValue::Number),
-            "boolean" => text.parse().ok().map(AttributeValue::Flag),
-            "array" => serde_json::from_str(text).ok().map(AttributeValue::List),
-            _ => Some(AttributeValue::Text(text.to_owned())),
-        };
-        if let Some(value) = value {
-            values.entry(id).or_default().insert(name, value);
-        }
-    }
-    for (id, values) in values {
-        let attributes = Attributes::new(values);
-        if let (Some(item), Ok(attributes)) = (items.get_mut(&id), attributes) {
-            item.attributes = attributes;
-        }
-    }
-    Ok(())
 }
 
 async fn read_localized(

@@ -26,6 +26,7 @@ use deadpool_postgres::Client;
 use deadpool_postgres::Transaction;
 
 use self::changes::Changes;
+use self::changes::RecordPosition;
 use self::position::Position;
 pub use self::removal::remove_some;
 use super::store::PostgresStore;
@@ -41,6 +42,9 @@ use engine::domain::Timestamp;
 const RECORDS_MAX: usize = 10_000;
 /// Bytes of items in one transaction, roughly.
 const ITEM_BYTES: usize = 8 << 20;
+/// Merges of users in one transaction: each is some statements, and ends a run of records, which
+/// is some more. All of them must fit into the time of one transaction.
+const MERGES_MAX: usize = 100;
 /// Embeddings in one transaction: each takes some milliseconds in a large index.
 const EMBEDDINGS_MAX: usize = 250;
 
@@ -102,7 +106,7 @@ async fn clear_some(client: &mut Client, partition: &Partition) -> Result<bool, 
 
 /// How many of the records go into one transaction.
 fn transaction_len(records: &[LogRecord]) -> usize {
-    let (mut bytes, mut embeddings) = (0, 0);
+    let (mut bytes, mut embeddings, mut merges) = (0, 0, 0);
     let fits = |record: &LogRecord| {
         let item = match &record.record {
             Record::ItemUpserted(item) => Some(item),
@@ -113,7 +117,8 @@ fn transaction_len(records: &[LogRecord]) -> usize {
             bytes += record.record.bytes();
             embeddings += usize::from(!item.embedding.is_empty());
         }
-        bytes <= ITEM_BYTES && embeddings <= EMBEDDINGS_MAX
+        merges += usize::from(is_merge(record));
+        bytes <= ITEM_BYTES && embeddings <= EMBEDDINGS_MAX && merges <= MERGES_MAX
     };
     let fitting = records.iter().take(RECORDS_MAX).map(fits).take_while(|fits| *fits).count();
     fitting.max(1).min(records.len())
@@ -151,16 +156,22 @@ async fn begin(client: &mut Client) -> Result<Transaction<'_>, Error> {
     Ok(transaction)
 }
 
+fn is_merge(record: &LogRecord) -> bool {
+    matches!(record.record, Record::UsersMerged { .. })
+}
+
 /// Writes records in their order: those between two merges of users at a time.
 async fn write(
     transaction: &Transaction<'_>,
     namespace_id: i64,
     records: &[&LogRecord],
 ) -> Result<(), Error> {
-    let is_merge = |record: &LogRecord| matches!(record.record, Record::UsersMerged { .. });
     for run in records.chunk_by(|a, b| !is_merge(a) && !is_merge(b)) {
-        if let [LogRecord { sequence, record: Record::UsersMerged { from, into }, .. }] = run {
-            aliases::merge(transaction, namespace_id, *sequence, (from, into)).await?;
+        if let [LogRecord { sequence, recorded_at, record: Record::UsersMerged { from, into } }] =
+            run
+        {
+            let position = RecordPosition { sequence: *sequence, recorded_at: *recorded_at };
+            aliases::merge(transaction, namespace_id, position, (from, into)).await?;
         } else {
             let aliases = aliases::named_by(transaction, namespace_id, run).await?;
             write_changes(transaction, namespace_id, &Changes::of(run, &aliases)).await?;
@@ -186,4 +197,31 @@ async fn write_changes(
         embeddings::change(transaction, namespace_id, &items).await?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use engine::domain::ItemId;
+    use engine::domain::UserId;
+
+    #[test]
+    fn no_transaction_has_more_merges_than_it_has_time_for_however_many_come_in_a_row() {
+        let merge = |n: u64| {
+            let [from, into] =
+                ["visit", "user"].map(|id| UserId::parse(format!("{id}-{n}")).unwrap());
+            Record::UsersMerged { from, into }
+        };
+        let deletion = |n: u64| Record::ItemDeleted(ItemId::parse(format!("item-{n}")).unwrap());
+        let log = |record: &dyn Fn(u64) -> Record| -> Vec<LogRecord> {
+            let recorded_at = Timestamp::from_seconds(1_700_000_000);
+            let logged = |n| LogRecord { sequence: n, recorded_at, record: record(n) };
+            (1..=5_000).map(logged).collect()
+        };
+        assert_eq!(transaction_len(&log(&merge)), MERGES_MAX);
+        // The next merge begins the next transaction.
+        let mixed = |n: u64| if n.is_multiple_of(10) { merge(n) } else { deletion(n) };
+        assert_eq!(transaction_len(&log(&mixed)), 10 * MERGES_MAX + 9);
+        assert_eq!(transaction_len(&log(&deletion)), 5_000);
+    }
 }

@@ -12,6 +12,7 @@ use deadpool_postgres::Transaction;
 use tokio_postgres::types::ToSql;
 
 use super::changes::ProfileChange;
+use super::changes::RecordPosition;
 use super::text::attributes_of;
 use super::text::object;
 use super::text::rules_json;
@@ -78,14 +79,16 @@ struct Set {
 
 impl Set {
     /// What holds for this user when another is merged into it.
-    fn merged_with(self, other: Self) -> Self {
+    fn merged_with(self, other: Self, at: Timestamp) -> Self {
         let attributes = match (self.attributes, other.attributes) {
             (Some(own), Some(others)) => Some(own.completed_with(&others)),
             (own, others) => own.or(others),
         };
         let rules = match (self.rules, other.rules) {
-            (Some(own), Some(others)) => Some(own.merged_with(&others)),
-            (own, others) => own.or(others),
+            (None, None) => None,
+            (own, others) => {
+                Some(own.unwrap_or_default().merged_with(&others.unwrap_or_default(), at))
+            }
         };
         Self { attributes, rules }
     }
@@ -209,12 +212,13 @@ async fn set_of(
 pub async fn merge(
     transaction: &Transaction<'_>,
     namespace_id: i64,
+    position: RecordPosition,
     (from, into): (&str, &str),
-    sequence: i64,
 ) -> Result<(), Error> {
     let mut set = set_of(transaction, namespace_id, &[from, into]).await?;
     let mut take = |user_id: &str| set.remove(user_id).unwrap_or_default();
-    let merged = take(into).merged_with(take(from));
+    let merged = take(into).merged_with(take(from), position.recorded_at);
+    let sequence = integer(position.sequence);
     let (attributes, rules) =
         (merged.attributes.as_ref().map(object), merged.rules.as_ref().map(rules_json));
     let parameters: [&(dyn ToSql + Sync); 6] =

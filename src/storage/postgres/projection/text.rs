@@ -2,6 +2,8 @@
 //!
 //! - PostgreSQL's text cannot hold U+0000, also not escaped within jsonb. The tables
 //!   hold U+FFFD instead; the log keeps what was sent.
+//! - Numbers come back from their digits to the bit, so that what is read, changed and written again
+//!   any number of times does not drift.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -109,6 +111,7 @@ fn number_value(number: f64) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use engine::domain::ScoreChange;
 
     fn json(name: &str, value: AttributeValue) -> String {
         object(&Attributes::new(BTreeMap::from([(name.to_owned(), value)])).unwrap())
@@ -141,6 +144,28 @@ mod tests {
         let attributes = Attributes::new(values).unwrap();
         assert_eq!(attributes_of(&object(&attributes)), Some(attributes));
         assert_eq!(attributes_of("[]"), None);
+    }
+
+    #[test]
+    fn numbers_come_back_from_their_digits_to_the_bit() {
+        let tenths = (1..4_000).map(|n| 0.1 * f64::from(n) + 0.2);
+        let thirds = (1..4_000).map(|n| f64::from(n).powi(7) / 3e9);
+        for number in tenths.chain(thirds).chain([f64::MAX, f64::MIN_POSITIVE]) {
+            let values = BTreeMap::from([("n".to_owned(), AttributeValue::Number(number))]);
+            let attributes = Attributes::new(values).unwrap();
+            assert_eq!(attributes_of(&object(&attributes)), Some(attributes));
+            let boost = serde_json::json!({
+                "target": { "topic": "a" }, "change": { "add": number }, "until": null,
+            });
+            let rules = serde_json::json!({
+                "blocked_items": [], "blocked_sources": [], "blocked_topics": [], "mutes": [],
+                "boosts": [boost], "non_profiled": false,
+            });
+            let rules: UserRules = serde_json::from_value(rules).unwrap();
+            let [boost] = rules.boosts.entries() else { panic!("one boost: {rules:?}") };
+            assert_eq!(boost.change, ScoreChange::Add(number));
+            assert_eq!(serde_json::from_str::<UserRules>(&rules_json(&rules)).unwrap(), rules);
+        }
     }
 
     #[test]
