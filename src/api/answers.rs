@@ -19,6 +19,8 @@ pub fn personalize(
     decision_id: String,
     strategy: Strategy,
 ) -> proto::PersonalizeResponse {
+    // What showed nothing is not recorded: its id would name no decision.
+    let decision_id = if answer.recommendations.is_empty() { String::new() } else { decision_id };
     let recommendations = answer.recommendations.into_iter().enumerate();
     let recommendations = recommendations.map(|(position, item)| proto::Recommendation {
         item_id: item.item_id.to_string(),

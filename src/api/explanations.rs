@@ -50,7 +50,7 @@ fn reason_kind(kind: ReasonKind) -> proto::ReasonKind {
         ReasonKind::Repeat => Message::Repeat,
         ReasonKind::SessionContent => Message::SessionContent,
         ReasonKind::SessionTopic => Message::SessionTopic,
-        ReasonKind::Boosted => Message::Boosted,
+        ReasonKind::Boosted | ReasonKind::BoostedByUser => Message::Boosted,
         ReasonKind::Exploration => Message::Exploration,
         ReasonKind::Pinned => Message::Pinned,
     }
@@ -151,7 +151,7 @@ fn candidate_rank(gap: Gap) -> proto::CandidateRank {
     let (last_item_id, last_score) =
         gap.last_shown.map_or((String::new(), score), |(id, score)| (id.to_string(), score));
     proto::CandidateRank {
-        rank: gap.candidate_rank.position as u32,
+        rank: gap.candidate_rank.rank as u32,
         candidates: gap.candidates as u32,
         score,
         last_item_id,

@@ -184,9 +184,7 @@ impl Finding {
             }
             _ if !call.candidates.may_be(item_id) => Cause::NotACandidate,
             (Some(exclusions), _) if !exclusions.is_empty() => Cause::Filtered,
-            (_, Some(gap)) if gap.candidate_rank.position < call.choice.positions => {
-                Cause::Suppressed
-            }
+            (_, Some(gap)) if gap.candidate_rank.rank < call.choice.positions => Cause::Suppressed,
             (_, Some(_)) => Cause::Outranked,
             (_, None) => Cause::NotRetrieved,
         };

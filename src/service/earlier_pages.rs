@@ -61,21 +61,14 @@ pub fn positions(requested: usize, earlier: &EarlierPages) -> usize {
     requested.min(limits::LIST_POSITIONS.saturating_sub(earlier.items.len()))
 }
 
-/// Positions that a list with a caller's order may have on this page and later ones. `left`: how
-/// many of the order may be shown now.
-pub fn reach<'a>(
-    earlier: &EarlierPages,
-    order: &[ItemId],
-    pinned: impl Iterator<Item = &'a ItemId>,
-    left: usize,
-) -> usize {
-    let key = |id: &ItemId| name_key(id.as_str());
-    let earlier: HashSet<u64> = earlier.items.iter().copied().collect();
-    let pinned: HashSet<u64> = pinned.map(key).collect();
-    let is_chosen = |key: &u64| earlier.contains(key) && !pinned.contains(key);
-    let of_order = order.iter().map(key).filter(is_chosen).count();
-    let chosen = earlier.iter().filter(|key| is_chosen(key)).count();
-    (left + of_order).saturating_sub(chosen)
+/// Positions that a list with a caller's order may have on this page and later ones, besides those
+/// of pins. `left`: how many of the order may be shown now.
+pub fn reach(earlier: &EarlierPages, order: &[ItemId], left: usize) -> usize {
+    let pinned: HashSet<u64> = earlier.pinned.iter().copied().collect();
+    let chosen = earlier.items.iter().copied().filter(|key| !pinned.contains(key));
+    let chosen: HashSet<u64> = chosen.collect();
+    let of_order = order.iter().filter(|id| chosen.contains(&name_key(id.as_str()))).count();
+    (left + of_order).saturating_sub(chosen.len())
 }
 
 #[cfg(test)]
@@ -87,13 +80,14 @@ mod tests {
     }
 
     fn after(shown: &[&str]) -> EarlierPages {
-        EarlierPages { items: shown.iter().map(|id| name_key(id)).collect(), origin: None }
+        let keys = |ids: &[&str]| ids.iter().map(|id| name_key(id)).collect();
+        EarlierPages { items: keys(shown), pinned: keys(&["p"]), origin: None }
     }
 
     #[test]
     fn a_list_of_any_origin_is_as_long_as_the_caller_s_order_over_all_its_pages() {
-        let (order, pins) = (ids(&["a", "b", "c", "d", "e"]), ids(&["p"]));
-        let left = |shown: &[&str], left: usize| reach(&after(shown), &order, pins.iter(), left);
+        let order = ids(&["a", "b", "c", "d", "e"]);
+        let left = |shown: &[&str], left: usize| reach(&after(shown), &order, left);
         assert_eq!(left(&[], 5), 5);
         // In the caller's order; a pin takes a position of its own.
         assert_eq!(left(&["a", "p", "b"], 3), 3);
@@ -105,7 +99,7 @@ mod tests {
     #[test]
     fn the_longest_list_ends() {
         let page = |shown: usize| {
-            let earlier = EarlierPages { items: vec![0; shown], origin: None };
+            let earlier = EarlierPages { items: vec![0; shown], ..EarlierPages::default() };
             positions(500, &earlier)
         };
         assert_eq!([0, 1_600, 2_000, 2_001].map(page), [500, 400, 0, 0]);

@@ -55,7 +55,7 @@ fn text(reason: &Reason, cause: Option<&str>) -> String {
             about(topic, "you like ", " at this time", "as you like it at this time")
         }
         Kind::Device => about(group, "popular on ", "", "popular on your device"),
-        Kind::New => about(topic, "new in ", "", "new"),
+        Kind::New => about(topic, "new in ", "", "new here"),
         Kind::Repeat => "you come back to it".to_owned(),
         Kind::SessionContent => {
             about(cause, "similar to ", ", which you just had", "similar to what you just had")
@@ -64,8 +64,9 @@ fn text(reason: &Reason, cause: Option<&str>) -> String {
             (Some(topic), Some(cause)) => format!("about {topic}, as {cause}, which you just had"),
             _ => "about what you just had".to_owned(),
         },
-        Kind::Boosted => "raised by a rule".to_owned(),
-        Kind::Exploration => about(topic, "something different in ", "", "something different"),
+        Kind::Boosted => "promoted".to_owned(),
+        Kind::BoostedByUser => "as you asked".to_owned(),
+        Kind::Exploration => "something different".to_owned(),
         Kind::Pinned => "selected for you".to_owned(),
     }
 }

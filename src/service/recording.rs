@@ -164,6 +164,7 @@ fn detail(
         remembered,
         shown_lately: list.call_context.shown.clone(),
         earlier: call.earlier.items.clone(),
+        earlier_pinned: call.earlier.pinned.clone(),
         unlearnt_cost: list.call_context.unlearnt_cost,
         width: match call.choice.strategy {
             Strategy::LinUcb => call.choice.exploring.scale,

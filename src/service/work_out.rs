@@ -161,7 +161,7 @@ fn work_out_from<T>(
     look: impl FnOnce(List<'_>) -> T,
 ) -> Result<T, Cancelled> {
     let user = view.profiled(call.user_id.as_str());
-    let boosts = boosts(view, call);
+    let (boosts, own_boosts) = boosts(view, call);
     let context = &*call_context.derived.context;
     let values = view.context_values(call.location.as_deref(), &call.attributes);
     let user_id = call.user_id.as_str();
@@ -199,6 +199,7 @@ fn work_out_from<T>(
             ..call.choice
         },
         boosts: &boosts,
+        own_boosts,
         pins: &pins,
         earlier: Earlier { items: &above, origin: call.earlier.origin },
         baseline: baseline.as_ref(),
@@ -220,11 +221,12 @@ fn work_out_from<T>(
     }))
 }
 
-/// Those of the request, then the user's own.
-fn boosts(view: &View, call: &PersonalizeCall) -> Vec<Boost> {
+/// Those of the request, then the user's own, and how many these are.
+fn boosts(view: &View, call: &PersonalizeCall) -> (Vec<Boost>, usize) {
     let rules = view.user_rules(call.user_id.as_str());
     let own = rules.map_or_else(Vec::new, |rules| user_boosts(rules, call.now));
-    call.boosts.iter().cloned().chain(own).collect()
+    let count = own.len();
+    (call.boosts.iter().cloned().chain(own).collect(), count)
 }
 
 /// Candidates as the view or the request describes them, allowed by the filter.
@@ -316,8 +318,7 @@ fn baseline(
     };
     let mut excluded: Vec<usize> = order.iter().copied().filter(|one| !is_personal(one)).collect();
     excluded.sort_unstable();
-    let pinned = call.pins.iter().map(|pin| &pin.item_id);
-    let reach = earlier_pages::reach(&call.earlier, items, pinned, order.len());
+    let reach = earlier_pages::reach(&call.earlier, items, order.len());
     (is_later_page || !order.is_empty()).then_some(Baseline::Order { order, excluded, reach })
 }
 

@@ -36,14 +36,17 @@ pub fn after(page: &PersonalizeResponse, request: &PersonalizeRequest) -> Person
 
 /// All pages to the end of the list, asked for without a pause.
 async fn pages(api: &Api, request: &PersonalizeRequest) -> Vec<PersonalizeResponse> {
-    let mut pages = vec![api.personalize(request.clone()).await];
-    loop {
-        let next = api.personalize(after(&pages[pages.len() - 1], request)).await;
-        if next.recommendations.is_empty() {
-            return pages;
-        }
-        pages.push(next);
+    let mut pages = Vec::new();
+    let mut page = api.personalize(request.clone()).await;
+    // The end is an empty answer without an id.
+    while !page.decision_id.is_empty() {
+        assert!(!page.recommendations.is_empty(), "{page:?}");
+        let next = after(&page, request);
+        pages.push(page);
+        page = api.personalize(next).await;
     }
+    assert!(page.recommendations.is_empty(), "{page:?}");
+    pages
 }
 
 fn joined(pages: &[PersonalizeResponse]) -> Vec<&str> {
@@ -76,8 +79,6 @@ async fn pages_show_every_item_once_in_the_order_of_one_long_list_and_end_with_a
     assert!(pages.iter().all(|page| page.recommendations[0].position == 0));
     // An empty page is no page to go on from; the one before it is.
     let last = &pages[5];
-    let empty = api.personalize(after(last, &request)).await;
-    assert!(empty.recommendations.is_empty());
     api.upsert(vec![item("new")]).await;
     api.settled_status().await;
     assert_eq!(ids(&api.personalize(after(last, &request)).await), ["new"]);
@@ -236,6 +237,35 @@ async fn a_list_in_the_caller_s_order_stays_in_it_to_its_end() {
     assert_eq!(joined(&found), order.iter().map(String::as_str).collect::<Vec<_>>());
     assert!(found.iter().all(|page| page.origin() == ListOrigin::Baseline));
     assert!(found.iter().flat_map(|page| &page.recommendations).all(|one| one.propensity == 1.0));
+}
+
+#[tokio::test]
+async fn a_pin_of_the_first_page_alone_costs_the_caller_s_order_no_position() {
+    let mut server = Server::start().await;
+    let api = server.api().await;
+    let min_watermark = World::fill(&api).await;
+    let order: Vec<String> = (0..7).map(|n| format!("metal-{n:02}")).collect();
+    let request = PersonalizeRequest {
+        baseline_item_ids: order.clone(),
+        min_watermark,
+        ..greedy("jazz-fan-1", 3)
+    };
+    let pins = vec![Pin { item_id: "jazz-19".to_owned(), position: 0 }];
+    let first = api.personalize(PersonalizeRequest { pins, ..request.clone() }).await;
+    assert_eq!(ids(&first), ["jazz-19", "metal-00", "metal-01"]);
+    let rest = pages(&api, &after(&first, &request)).await;
+    assert_eq!(joined(&rest), order[2..]);
+    // Once the first page is learnt from the log it is the same, and so it is by the record.
+    api.settled_status().await;
+    let again = pages(&api, &after(&first, &request)).await;
+    assert_eq!(joined(&again), order[2..]);
+    let last = again[again.len() - 1].decision_id.clone();
+    assert!(server.stop_gracefully().await.success());
+    let mut replay = command("replay-decision");
+    replay.args([&*last, "--data-dir"]).arg(server.data_dir());
+    let output = replay.output().expect("the command runs");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && text.contains("\nreproduced\n"), "{text}");
 }
 
 #[tokio::test]

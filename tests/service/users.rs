@@ -223,6 +223,7 @@ async fn boosts_of_the_user_add_to_those_of_the_request_and_are_given_as_reasons
     for one in &answer.recommendations {
         assert_eq!(one.components["boost"], 0.75);
         assert_eq!(one.reason_details[0].kind(), ReasonKind::Boosted);
+        assert_eq!(one.reasons[0], "as you asked");
     }
     let boosts = vec![Boost {
         target: Some(boost::Target::Source("blue".to_owned())),
@@ -230,6 +231,7 @@ async fn boosts_of_the_user_add_to_those_of_the_request_and_are_given_as_reasons
     }];
     let both = api.personalize(PersonalizeRequest { boosts, ..request }).await;
     assert!(both.recommendations.iter().all(|one| one.components["boost"] == 1.0));
+    assert!(both.recommendations.iter().all(|one| one.reasons[0] == "promoted"));
 }
 
 #[tokio::test]

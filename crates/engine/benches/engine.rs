@@ -220,6 +220,7 @@ impl Scene<'_> {
             request_context: now(self.view),
             choice: choice(strategy, method, weight, extra),
             boosts: &[],
+            own_boosts: 0,
             pins: &[],
             earlier: Earlier::default(),
             baseline: None,

@@ -109,7 +109,8 @@ pub fn recorded_call(
     let call = personalize(message, settings, decision.decided_at, decision.decision_id.clone());
     let call = call.map_err(RequestUnreadable::Refused)?;
     let origin = decision.continues.as_ref().and_then(|continues| continues.origin);
-    let earlier = Arc::new(EarlierPages { items: detail.earlier.clone(), origin });
+    let (items, pinned) = (detail.earlier.clone(), detail.earlier_pinned.clone());
+    let earlier = Arc::new(EarlierPages { items, pinned, origin });
     Ok(PersonalizeCall { record: RequestRecord::of(detail), earlier, ..call })
 }
 

@@ -1,4 +1,4 @@
-//! What was found, in words for operators.
+//! What was found, in words for operators. Ranks and positions count from 1 here, from 0 in fields.
 
 use super::Absence;
 use super::Alteration;
@@ -25,10 +25,8 @@ pub fn of(absence: &Absence, positions: usize) -> String {
         Cause::NotACandidate => "not among the candidates of the request".to_owned(),
         Cause::NotRetrieved => "no source of candidates came up with it".to_owned(),
         Cause::Suppressed => {
-            let position = absence.gap.as_ref().map_or(0, |gap| gap.candidate_rank.position + 1);
-            format!(
-                "by score alone at position {position} of {positions}, but left out for others' sake"
-            )
+            let rank = absence.gap.as_ref().map_or(0, |gap| gap.candidate_rank.rank + 1);
+            format!("rank {rank} by score for {positions} positions, but left out for others' sake")
         }
         Cause::Outranked => absence.gap.as_ref().map_or_else(String::new, outranked),
     };
@@ -40,8 +38,8 @@ pub fn of(absence: &Absence, positions: usize) -> String {
 }
 
 fn outranked(gap: &Gap) -> String {
-    let position = gap.candidate_rank.position + 1;
-    let mut sentence = format!("position {position} of {} candidates by score", gap.candidates);
+    let rank = gap.candidate_rank.rank + 1;
+    let mut sentence = format!("rank {rank} of {} candidates by score", gap.candidates);
     if let Some((id, score)) = &gap.last_shown {
         let behind = score - gap.candidate_rank.score;
         sentence.push_str(&format!(", {behind:.4} behind the last one shown, {id}"));

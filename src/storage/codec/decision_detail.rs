@@ -33,6 +33,7 @@ pub fn put(out: &mut Vec<u8>, detail: &DecisionDetail) {
     put_varint(out, detail.context_watermark);
     put_texts(out, &detail.shown_lately);
     put_keys(out, &detail.earlier);
+    put_keys(out, &detail.earlier_pinned);
     put_f64(out, detail.unlearnt_cost);
     put_f64(out, detail.width);
     put_candidates(out, &detail.candidates);
@@ -62,6 +63,7 @@ pub fn read(reader: &mut Reader<'_>) -> Result<DecisionDetail, Fault> {
         context_watermark: reader.varint()?,
         shown_lately: reader.texts()?,
         earlier: reader.keys()?,
+        earlier_pinned: reader.keys()?,
         unlearnt_cost: reader.f64()?,
         width: reader.f64()?,
         candidates: read_candidates(reader)?,

@@ -67,6 +67,7 @@ async fn what_is_popular_or_raised_is_said_to_be_so_with_its_topic() {
     };
     let first = &raised.reason_details[0];
     assert_eq!((first.kind(), first.contribution), (ReasonKind::Boosted, 0.75));
+    assert_eq!(first.text, "promoted");
     assert_eq!(popular.item_id, "metal-00");
     let mut detail = popular.reason_details.iter();
     let detail = detail.find(|one| one.kind() == ReasonKind::Popular).unwrap();

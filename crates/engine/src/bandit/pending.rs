@@ -266,6 +266,12 @@ impl PendingDecision {
         &self.keys
     }
 
+    /// Keys of the items that the caller pinned.
+    pub fn pinned(&self) -> impl Iterator<Item = u64> {
+        let shown = self.keys.iter().zip(&self.shown);
+        shown.filter(|(_, shown)| !shown.has(CHOSEN)).map(|(key, _)| *key)
+    }
+
     /// The vector of a position; `None` where there is nothing to learn from.
     pub(crate) fn vector(&self, position: usize) -> Option<Vec<f32>> {
         self.shown.get(position).filter(|shown| shown.has(FEATURES))?;

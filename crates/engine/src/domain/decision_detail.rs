@@ -34,6 +34,8 @@ pub struct DecisionDetail {
     pub shown_lately: Vec<Box<str>>,
     /// Keys of the items on the earlier pages of the list, in their order.
     pub earlier: Vec<u64>,
+    /// Keys of those of them that were pinned.
+    pub earlier_pinned: Vec<u64>,
     /// What exploring cost in decisions just before that were not learnt yet; looked at with
     /// an allowance only.
     pub unlearnt_cost: f64,
@@ -51,10 +53,10 @@ impl DecisionDetail {
 
     /// The most that a record of it takes.
     pub(super) fn record_bytes(&self) -> usize {
-        const NUMBERS: usize = 96;
+        const NUMBERS: usize = 106;
         let variant = self.variant.as_deref().map_or(0, text_bytes);
         let shown: usize = self.shown_lately.iter().map(|id| text_bytes(id)).sum();
-        let earlier = size_of_val(&*self.earlier);
+        let earlier = size_of_val(&*self.earlier) + size_of_val(&*self.earlier_pinned);
         NUMBERS + self.request.len() + variant + shown + earlier + self.candidates.record_bytes()
     }
 }

@@ -290,6 +290,7 @@ impl Heap for DecisionDetail {
             + self.variant.heap()
             + self.shown_lately.heap()
             + size_of_val(&*self.earlier)
+            + size_of_val(&*self.earlier_pinned)
             + candidate * self.candidates.len()
             + self.candidates.ids().map(str::len).sum::<usize>()
     }

@@ -180,6 +180,7 @@ impl EngineRecommender {
             request_context: request_context(now),
             choice,
             boosts: &[],
+            own_boosts: 0,
             pins: &[],
             earlier: Earlier::default(),
             baseline: None,

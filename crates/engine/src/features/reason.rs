@@ -36,7 +36,9 @@ pub enum ReasonKind {
     SessionTopic,
     /// The caller's rules raise its score.
     Boosted,
-    /// It is shown to learn about it.
+    /// Only what the user has set raises its score.
+    BoostedByUser,
+    /// Chance gave it its position, to learn about it.
     Exploration,
     /// The caller pinned it.
     Pinned,

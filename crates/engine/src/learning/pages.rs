@@ -13,6 +13,7 @@ use crate::columns::interner::name_key;
 use crate::domain::Continues;
 use crate::domain::Decision;
 use crate::domain::ListOrigin;
+use crate::domain::ShownItem;
 use crate::domain::UserId;
 use crate::domain::limits;
 use crate::learning::apply::decision_key;
@@ -23,6 +24,8 @@ use crate::state::View;
 struct Page {
     /// In the order shown.
     items: Box<[u64]>,
+    /// Those of them that were pinned.
+    pinned: Box<[u64]>,
     before: Option<PageBefore>,
     origin: Option<ListOrigin>,
 }
@@ -38,9 +41,13 @@ pub struct MadePage {
 impl MadePage {
     pub fn of(decision: &Decision) -> Self {
         let before = decision.continues.as_deref().map(page_before_of);
+        let key = |one: &ShownItem| name_key(one.item_id.as_str());
+        // Only what was pinned has no features.
+        let pinned = decision.shown.iter().filter(|one| one.features.is_empty());
         let of_trial = decision.trial.as_ref().map(|trial| trial.origin);
         let page = Page {
-            items: decision.shown.iter().map(|one| name_key(one.item_id.as_str())).collect(),
+            items: decision.shown.iter().map(key).collect(),
+            pinned: pinned.map(key).collect(),
             before,
             origin: of_trial.or_else(|| before?.origin),
         };
@@ -49,7 +56,8 @@ impl MadePage {
 
     /// Memory behind it, in bytes.
     pub fn heap_bytes(&self) -> usize {
-        self.user_id.as_str().len() + size_of_val(&*self.page.items)
+        let Page { items, pinned, .. } = &self.page;
+        self.user_id.as_str().len() + size_of_val(&**items) + size_of_val(&**pinned)
     }
 }
 
@@ -57,6 +65,7 @@ impl Page {
     fn of_pending(decision: &PendingDecision) -> Self {
         Self {
             items: decision.items().into(),
+            pinned: decision.pinned().collect(),
             before: decision.page_before.as_deref().copied(),
             origin: decision.origin(),
         }
@@ -73,6 +82,8 @@ pub(super) fn page_before_of(page: &Continues) -> PageBefore {
 pub struct EarlierPages {
     /// Keys of the items, the first of the list first.
     pub items: Vec<u64>,
+    /// Keys of those of them that were pinned.
+    pub pinned: Vec<u64>,
     /// Whose order the list is in; `None` where no other competed with the ranker's.
     pub origin: Option<ListOrigin>,
 }
@@ -116,9 +127,13 @@ impl View {
             next = page.before.map(|before| before.decision);
             pages.push(page);
         }
+        let in_order = |keys: fn(&Page) -> &[u64]| {
+            pages.iter().rev().flat_map(keys).copied().collect::<Vec<u64>>()
+        };
         Ok(EarlierPages {
             origin: pages.first().and_then(|page| page.origin),
-            items: pages.iter().rev().flat_map(|page| page.items.iter().copied()).collect(),
+            items: in_order(|page| &page.items),
+            pinned: in_order(|page| &page.pinned),
         })
     }
 

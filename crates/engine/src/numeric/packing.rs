@@ -4,18 +4,30 @@
 //!   demanded labels come first, and chains of exchanges make space: an item comes for one that leaves,
 //!   what that one blocked comes for a third, until one comes for nothing. Where few items compete, this
 //!   finds the most there can be. In general the problem is NP-hard (set packing).
-//! - Deterministic, and bounded by [`STEPS_MAX`] looks at an item.
+//! - Deterministic, and bounded by [`LOOKS_MAX`] looks at an item.
+//! - Labels are of two kinds in one numbering: topics and sources.
 
 /// Looks at items in the search for chains of exchanges: a few milliseconds.
-const STEPS_MAX: usize = 30_000;
+const LOOKS_MAX: usize = 300_000;
 /// Longest chain of exchanges.
 const CHAIN_MAX: usize = 64;
 
+/// Labels are of so many kinds: a label's is its remainder.
+const KINDS: u32 = 2;
+
+/// The label of a topic.
+pub fn of_topic(number: u32) -> u32 {
+    KINDS * number
+}
+
+/// The label of a source.
+pub fn of_source(number: u32) -> u32 {
+    KINDS * number + 1
+}
+
 /// Items with labels, and those of them that are taken.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Packing {
-    /// Labels are of so many kinds: a label's is its remainder.
-    kinds: u32,
     /// Space that each label has left.
     left: Vec<u32>,
     /// Items with each label.
@@ -36,23 +48,24 @@ struct Search {
     mark: usize,
     /// Whether an item is visited once, not only once in each chain.
     is_quick: bool,
-    steps: usize,
+    /// Looks at items so far, and the most of them.
+    looks: usize,
+    most: usize,
+}
+
+impl Search {
+    /// Counts looks at so many items; returns whether they are within the bound.
+    fn looks_at(&mut self, items: usize) -> bool {
+        self.looks += items;
+        !self.is_over()
+    }
+
+    fn is_over(&self) -> bool {
+        self.looks > self.most
+    }
 }
 
 impl Packing {
-    pub fn new(kinds: u32) -> Self {
-        Self {
-            kinds,
-            left: Vec::new(),
-            with: Vec::new(),
-            labels: Vec::new(),
-            ends: Vec::new(),
-            is_taken: Vec::new(),
-            taken: 0,
-            tried: 0,
-        }
-    }
-
     /// Sets the space of a label; labels that are never set have none.
     pub fn set_space(&mut self, label: u32, space: u32) {
         let label = label as usize;
@@ -94,22 +107,28 @@ impl Packing {
 
     /// Takes other items until so many are taken or no chain of exchanges is found.
     pub fn exchange(&mut self, enough: usize) {
+        self.exchange_within(enough, LOOKS_MAX);
+    }
+
+    /// The same within so many looks; returns how many there were.
+    fn exchange_within(&mut self, enough: usize, most: usize) -> usize {
         let enough = enough.min(self.bound());
         if self.taken < enough {
             self.take_least_demanded(enough);
         }
         let visited = vec![0; self.ends.len()];
-        let mut search = Search { visited, mark: 0, is_quick: true, steps: STEPS_MAX };
+        let mut search = Search { visited, mark: 0, is_quick: true, looks: 0, most };
         for is_quick in [true, false] {
             search.is_quick = is_quick;
             let mut item = 0;
-            while self.taken < enough && item < self.ends.len() && search.steps > 0 {
+            while self.taken < enough && item < self.ends.len() && search.looks_at(1) {
                 search.mark += 1;
                 let comes = !self.is_taken[item] && self.bring_in(item, 0, &mut search);
                 // What failed before may work now.
                 item = if comes { 0 } else { item + 1 };
             }
         }
+        search.looks
     }
 
     /// Takes the items with the least demanded labels first, if that makes more.
@@ -148,8 +167,8 @@ impl Packing {
     /// No more can be taken: of each kind, as many as its labels have space for.
     fn bound(&self) -> usize {
         let mut bound = self.ends.len();
-        for kind in 0..self.kinds {
-            let is_of = |label: u32| label % self.kinds == kind;
+        for kind in 0..KINDS {
+            let is_of = |label: u32| label % KINDS == kind;
             let without = (0..self.ends.len())
                 .filter(|&item| !self.labels_of(item).iter().any(|&label| is_of(label)));
             let of_label = |label: u32| self.with[label as usize].len().min(self.space(label));
@@ -181,8 +200,7 @@ impl Packing {
     /// Takes an item if it fits, or if one that leaves for it lets another one in, and so on. One
     /// more is taken then; else nothing has changed.
     fn bring_in(&mut self, item: usize, depth: usize, search: &mut Search) -> bool {
-        search.steps = search.steps.saturating_sub(1);
-        if search.visited[item] == search.mark || search.steps == 0 || depth == CHAIN_MAX {
+        if !search.looks_at(1) || search.visited[item] == search.mark || depth == CHAIN_MAX {
             return false;
         }
         if self.fits(self.labels_of(item)) {
@@ -190,21 +208,17 @@ impl Packing {
             return true;
         }
         search.visited[item] = search.mark;
-        for leaving in self.that_block_alone(item) {
+        for leaving in self.that_block_alone(item, search) {
             self.change(leaving, false);
             self.change(item, true);
-            let freed: Vec<u32> = self.labels_of(leaving).to_vec();
-            for label in freed {
-                for at in 0..self.with[label as usize].len() {
-                    let other = self.with[label as usize][at];
-                    let may_come = !self.is_taken[other] && other != leaving;
-                    if may_come && self.bring_in(other, depth + 1, search) {
-                        return true;
-                    }
-                }
+            if self.bring_in_for(leaving, depth, search) {
+                return true;
             }
             self.change(item, false);
             self.change(leaving, true);
+            if search.is_over() {
+                return false;
+            }
         }
         if !search.is_quick {
             search.visited[item] = 0;
@@ -212,13 +226,35 @@ impl Packing {
         false
     }
 
-    /// The taken items each of which has all labels that an item has no space for.
-    fn that_block_alone(&self, item: usize) -> Vec<usize> {
+    /// Takes an item that comes for one that has left, as [`Self::bring_in`].
+    fn bring_in_for(&mut self, left: usize, depth: usize, search: &mut Search) -> bool {
+        let freed: Vec<u32> = self.labels_of(left).to_vec();
+        for label in freed {
+            for at in 0..self.with[label as usize].len() {
+                if !search.looks_at(1) {
+                    return false;
+                }
+                let other = self.with[label as usize][at];
+                let may_come = !self.is_taken[other] && other != left;
+                if may_come && self.bring_in(other, depth + 1, search) {
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    /// The taken items each of which has all labels that an item has no space for; none beyond the
+    /// bound of looks.
+    fn that_block_alone(&self, item: usize, search: &mut Search) -> Vec<usize> {
         let full = |label: &&u32| self.left[**label as usize] == 0;
         let blocked: Vec<u32> = self.labels_of(item).iter().filter(full).copied().collect();
         let Some(&first) = blocked.first() else {
             return Vec::new();
         };
+        if !search.looks_at(self.with[first as usize].len()) {
+            return Vec::new();
+        }
         let with = self.with[first as usize].iter().copied().filter(|&one| self.is_taken[one]);
         let blocks = |one: &usize| blocked.iter().all(|label| self.labels_of(*one).contains(label));
         with.filter(blocks).collect()
@@ -232,7 +268,7 @@ mod tests {
     use super::*;
 
     fn packing(space: &[u32], items: &[Vec<u32>]) -> Packing {
-        let mut packing = Packing::new(1);
+        let mut packing = Packing::default();
         for (label, space) in (0..).zip(space) {
             packing.set_space(label, *space);
         }
@@ -297,6 +333,29 @@ mod tests {
                 prop_assert!(with <= *space as usize);
             }
             prop_assert_eq!(packing.taken, most(&space, &items));
+        }
+
+        #[test]
+        fn a_search_ends_at_its_bound_of_looks_and_keeps_the_caps(
+            items in prop::collection::vec((0..6_u32, 6..12_u32, 12..18_u32), 40..200),
+            bound in 0..3_000_usize,
+        ) {
+            let items: Vec<Vec<u32>> =
+                items.iter().map(|one| vec![one.0, one.1, one.2]).collect();
+            let mut packing = packing(&[2; 18], &items);
+            packing.fill(usize::MAX);
+            let before = packing.taken;
+            let looks = packing.exchange_within(usize::MAX, bound);
+            // The last look may be at all items with a label; each level of the chain and each of
+            // the two passes ends with one.
+            prop_assert!(looks <= bound + items.len() + CHAIN_MAX + 2, "{looks} of {bound}");
+            let taken: Vec<usize> = (0..items.len()).filter(|&one| packing.is_taken(one)).collect();
+            prop_assert_eq!(taken.len(), packing.taken);
+            prop_assert!(taken.len() >= before);
+            for label in 0..18_u32 {
+                let with = taken.iter().filter(|&&one| items[one].contains(&label)).count();
+                prop_assert_eq!(with + packing.left[label as usize] as usize, 2);
+            }
         }
     }
 }

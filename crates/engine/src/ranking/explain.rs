@@ -5,7 +5,10 @@
 //! 0: a negative weight turns a dislike into a gain, which is no reason. If one item of the user's
 //! history is the cause, it is named: for the factors by the exact split of the score
 //! ([`Influence`]), for co-occurrence by the largest summand, for content by the greatest
-//! similarity.
+//! similarity. No reason names a topic, a source or an item that the user has muted.
+//!
+//! The bonus of new items is a reason like the others, but the last one: it is the weakest, and
+//! nothing beside a draw.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +23,10 @@ use crate::models::collaborative::CooccurrenceScorer;
 use crate::models::collaborative::Influence;
 use crate::models::content::TermVectors;
 use crate::models::contexts::RequestContext;
+use crate::ranking::request::RankRequest;
 use crate::ranking::scale::BASE;
+use crate::retrieval::Boost;
+use crate::retrieval::Target;
 use crate::state::View;
 
 /// Components of a score that are no features. [`BASE`] is another.
@@ -73,16 +79,20 @@ pub struct Explainer<'a> {
     liked: Vec<ItemIndex>,
     /// Liked items of the current session, the newest first.
     session: Vec<ItemIndex>,
+    /// The boosts of the request.
+    boosts: &'a [Boost],
+    /// What the user wants less of.
+    muted: Vec<&'a Target>,
 }
 
 impl<'a> Explainer<'a> {
     pub fn new(
         view: &'a View,
-        user: Option<&'a User>,
-        context: &'a UserContext,
-        request_context: &RequestContext,
+        request: &RankRequest<'a>,
         average: BTreeMap<&'static str, f64>,
     ) -> Self {
+        let RankRequest { user, context, request_context, .. } = *request;
+        let (boosts, own) = request.boosts_by_owner();
         let session = user.map_or(&[][..], |user| user.session.items_at(request_context.now));
         let liked_in_session = session.iter().rev().filter(|entry| entry.1 > 0.0);
         let positives = user.into_iter().flat_map(|user| user.history.positives());
@@ -90,12 +100,14 @@ impl<'a> Explainer<'a> {
             view,
             user,
             context,
-            request_context: *request_context,
+            request_context,
             cooccurrence: view.cooccurrence_scorer(&context.recent).emphasising(session),
             average,
             influence: user.and_then(|user| view.influence(user)),
             liked: positives.take(LIKED_MAX).map(|entry| entry.item).collect(),
             session: liked_in_session.map(|entry| entry.0).collect(),
+            boosts,
+            muted: own.iter().filter(|boost| boost.lowers()).map(|boost| &boost.target).collect(),
         }
     }
 
@@ -116,6 +128,13 @@ impl<'a> Explainer<'a> {
             let Some(reason) = self.reason(candidate, component).filter(|_| says_so) else {
                 continue;
             };
+            let says_new =
+                |known: &Reason| matches!(known.kind, ReasonKind::New | ReasonKind::Exploration);
+            if component == EXPLORATION_BONUS && reasons.iter().any(says_new)
+                || self.is_about_muted_item(&reason)
+            {
+                continue;
+            }
             let reason = Reason { component: Some(component), contribution, ..reason };
             let repeats = |known: &Reason| {
                 known.kind == reason.kind && known.topic == reason.topic
@@ -129,7 +148,8 @@ impl<'a> Explainer<'a> {
     }
 
     /// Positive components that are well above those of the average candidate, ordered by the
-    /// difference. If there are none, all positive components, ordered by size.
+    /// difference. If there are none, all positive components, ordered by size. The bonus of new
+    /// items is the last.
     fn outstanding(&self, components: &BTreeMap<&'static str, f64>) -> Vec<(&'static str, f64)> {
         let excess = |name: &str, part: f64| part - self.average.get(name).unwrap_or(&0.0);
         let mut positive: Vec<(&'static str, f64)> =
@@ -139,18 +159,17 @@ impl<'a> Explainer<'a> {
         let mut outstanding = positive.clone();
         outstanding.retain(|&(name, part)| excess(name, part) > DISTINCT * part);
         outstanding.sort_by(|a, b| excess(b.0, b.1).total_cmp(&excess(a.0, a.1)));
-        if outstanding.is_empty() { positive } else { outstanding }
+        let mut found = if outstanding.is_empty() { positive } else { outstanding };
+        found.sort_by_key(|part| part.0 == EXPLORATION_BONUS);
+        found
     }
 
     /// The reason of a component; `None` when it is no reason or its cause is not known.
     fn reason(&self, candidate: &Candidate<'_>, component: &str) -> Option<Reason> {
         let Some((_, feature)) = feature(component) else {
             return match component {
-                BOOST => Some(Reason::new(ReasonKind::Boosted)),
-                EXPLORATION_BONUS => {
-                    let topic = self.topic(candidate);
-                    Some(Reason { topic, ..Reason::new(ReasonKind::Exploration) })
-                }
+                BOOST => Some(Reason::new(self.boosted(candidate))),
+                EXPLORATION_BONUS => Some(Reason::new(ReasonKind::New)),
                 _ => None,
             };
         };
@@ -184,7 +203,11 @@ impl<'a> Explainer<'a> {
             Cause::Itself => about_item(candidate.index),
             Cause::Topic => about_topic(self.topic(candidate)),
             Cause::LikedTopic => about_topic(Some(self.liked_topic(candidate)?)),
-            Cause::Source => about_group(self.view.source_name(candidate.entry.source?)?),
+            Cause::Source => {
+                let name = self.view.source_name(candidate.entry.source?)?;
+                let is_muted = self.has_muted(&Target::Source(name.into()));
+                if is_muted { None } else { about_group(name) }
+            }
             Cause::Cohort => about_group(self.view.cohort_names(self.user?).first()?),
             Cause::Location => {
                 about_group(&self.view.context_value_name(self.request_context.values.location?)?)
@@ -214,16 +237,44 @@ impl<'a> Explainer<'a> {
         attributes.max_by(|&a, &b| popularity(a).total_cmp(&popularity(b)).then(b.cmp(&a)))
     }
 
-    /// The item's topic that the user likes most, else its first.
+    /// Whose boosts raise a candidate: only the user's, or the request's, too.
+    fn boosted(&self, candidate: &Candidate<'_>) -> ReasonKind {
+        let now = self.request_context.now;
+        let item = candidate.entry.item.as_deref();
+        let raises =
+            |boost: &Boost| boost.raises() && item.is_some_and(|item| boost.is_about(item, now));
+        let is_promoted = self.boosts.iter().any(raises);
+        if is_promoted { ReasonKind::Boosted } else { ReasonKind::BoostedByUser }
+    }
+
+    fn has_muted(&self, target: &Target) -> bool {
+        self.muted.contains(&target)
+    }
+
+    fn is_muted_topic(&self, topic: u32) -> bool {
+        let name = self.view.topic_name(topic);
+        name.is_some_and(|name| self.has_muted(&Target::Topic(name.into())))
+    }
+
+    fn is_about_muted_item(&self, reason: &Reason) -> bool {
+        let id = reason.item.and_then(|item| self.view.item_id(item));
+        id.is_some_and(|id| self.has_muted(&Target::Item(id.into())))
+    }
+
+    /// The item's topic that the user likes most, else its first, of those that are not muted.
     fn topic(&self, candidate: &Candidate<'_>) -> Option<Box<str>> {
-        let first = || candidate.entry.item.as_ref()?.topics.first().cloned();
+        let first = || {
+            let mut topics = candidate.entry.item.as_ref()?.topics.iter();
+            topics.find(|topic| !self.has_muted(&Target::Topic((*topic).clone()))).cloned()
+        };
         self.liked_topic(candidate).or_else(first)
     }
 
     fn liked_topic(&self, candidate: &Candidate<'_>) -> Option<Box<str>> {
         let user = self.user?;
         let liked = |topic: &u32| user.topics.stored(*topic);
-        let topics = candidate.entry.topics.iter().filter(|topic| liked(topic) > 0.0);
+        let may_be = |topic: &&u32| liked(topic) > 0.0 && !self.is_muted_topic(**topic);
+        let topics = candidate.entry.topics.iter().filter(may_be);
         let best = topics.max_by(|a, b| liked(a).total_cmp(&liked(b)).then(b.cmp(a)))?;
         self.view.topic_name(*best).map(Into::into)
     }
@@ -232,7 +283,10 @@ impl<'a> Explainer<'a> {
     fn of_session(&self, candidate: &Candidate<'_>, kind: ReasonKind) -> Option<Reason> {
         self.session.iter().find_map(|&item| {
             let topics = &self.view.items.entries[item].topics;
-            let shared = topics.iter().find(|topic| candidate.entry.topics.contains(topic))?;
+            let is_shared = |topic: &&u32| {
+                candidate.entry.topics.contains(topic) && !self.is_muted_topic(**topic)
+            };
+            let shared = topics.iter().find(is_shared)?;
             Some(Reason {
                 item: Some(item),
                 topic: self.view.topic_name(*shared).map(Into::into),

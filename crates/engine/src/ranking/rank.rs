@@ -97,10 +97,7 @@ pub fn rank(
         }
     };
     request.give_up.check()?;
-    let explainer = request.explain.then(|| {
-        let RankRequest { user, context, request_context, .. } = request;
-        Explainer::new(view, *user, context, request_context, scored.scale.average())
-    });
+    let explainer = request.explain.then(|| Explainer::new(view, request, scored.average()));
     let items = list
         .chosen
         .into_iter()
@@ -198,7 +195,7 @@ fn in_force(view: &View, request: &RankRequest<'_>) -> Choice {
 #[derive(Debug, Clone, PartialEq)]
 pub struct CandidateRank {
     /// Candidates before it.
-    pub position: usize,
+    pub rank: usize,
     pub score: f64,
     /// Parts of the score by name; they add up to it.
     pub components: BTreeMap<&'static str, f64>,
@@ -220,7 +217,7 @@ pub fn candidate_rank(
         other.total_cmp(&score).reverse().then(position.cmp(&candidate)).is_lt()
     };
     Ok(CandidateRank {
-        position: scored.scores.iter().enumerate().filter(is_before).count(),
+        rank: scored.scores.iter().enumerate().filter(is_before).count(),
         score,
         components: scored.components(candidate),
     })
@@ -317,6 +314,14 @@ impl<'v> Scored<'v> {
             left,
             widest: self.deviations.iter().fold(0.0, |widest, deviation| deviation.max(widest)),
         })
+    }
+
+    /// The parts of the average candidate's score, but for boosts.
+    fn average(&self) -> BTreeMap<&'static str, f64> {
+        let mut average = self.scale.average();
+        let bonuses = (0..self.scores.len()).map(|position| self.exploration.bonus(position));
+        average.insert(EXPLORATION_BONUS, bonuses.sum::<f64>() / self.scores.len().max(1) as f64);
+        average
     }
 
     /// The parts of a candidate's score.

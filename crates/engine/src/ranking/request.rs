@@ -32,7 +32,10 @@ pub struct RankRequest<'a> {
     pub context: &'a UserContext,
     pub request_context: RequestContext,
     pub choice: Choice,
+    /// Those of the request, then those that the user has set.
     pub boosts: &'a [Boost],
+    /// How many of them the user has set.
+    pub own_boosts: usize,
     /// At most one for each position and candidate.
     pub pins: &'a [Pin],
     pub earlier: Earlier<'a>,
@@ -46,6 +49,13 @@ pub struct RankRequest<'a> {
     /// Keys the random stream of the choice.
     pub decision_id: &'a str,
     pub give_up: &'a GiveUp<'a>,
+}
+
+impl<'a> RankRequest<'a> {
+    /// The boosts of the request, and those that the user has set.
+    pub(super) fn boosts_by_owner(&self) -> (&'a [Boost], &'a [Boost]) {
+        self.boosts.split_at(self.boosts.len() - self.own_boosts)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -58,6 +58,13 @@ impl Boost {
             ScoreChange::Multiply(factor) => factor > 1.0,
         }
     }
+
+    pub fn lowers(&self) -> bool {
+        match self.change {
+            ScoreChange::Add(addend) => addend < 0.0,
+            ScoreChange::Multiply(factor) => factor < 1.0,
+        }
+    }
 }
 
 /// The mutes and boosts of a user that hold at a moment.

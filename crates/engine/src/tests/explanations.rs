@@ -78,6 +78,7 @@ fn ranked<T>(
         },
         choice,
         boosts,
+        own_boosts: 0,
         pins: &[],
         earlier: Earlier::default(),
         baseline: None,
@@ -137,7 +138,7 @@ fn a_rank_is_the_position_and_score_that_the_list_goes_by() {
             for (position, item) in list.items.iter().enumerate() {
                 let candidate_rank =
                     candidate_rank(engine.state(), candidates, request, item.candidate).unwrap();
-                assert_eq!((candidate_rank.position, candidate_rank.score), (position, item.score));
+                assert_eq!((candidate_rank.rank, candidate_rank.score), (position, item.score));
                 assert_eq!(candidate_rank.components, item.components);
             }
         },

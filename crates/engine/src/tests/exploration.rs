@@ -74,6 +74,7 @@ impl Shop {
             },
             choice,
             boosts: &[],
+            own_boosts: 0,
             pins: &[],
             earlier: Earlier::default(),
             baseline: None,

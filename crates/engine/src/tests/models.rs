@@ -186,6 +186,7 @@ fn rank_for(view: &View, user: &str, strategy: Strategy) {
         },
         choice,
         boosts: &[],
+        own_boosts: 0,
         pins: &[],
         earlier: Earlier::default(),
         baseline: None,

@@ -93,6 +93,7 @@ fn ranked(view: &View, user: &str, books: &[u32], strategy: Strategy, positions:
         },
         choice,
         boosts: &[],
+        own_boosts: 0,
         pins: &[],
         earlier: Earlier::default(),
         baseline: None,

@@ -20,6 +20,7 @@ mod numbers;
 mod pages;
 mod patches;
 mod popularity;
+mod reasons;
 mod retrieval;
 mod scores;
 mod showing;

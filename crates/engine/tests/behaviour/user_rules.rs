@@ -131,6 +131,23 @@ fn a_muted_topic_falls_behind_and_is_back_when_its_time_is_over() {
 }
 
 #[test]
+fn no_reason_names_a_topic_or_a_source_that_the_user_has_muted() {
+    let mut world = sports();
+    let named = |world: &World| -> Vec<String> {
+        let list = world.answer(&ask(60)).list.into_iter();
+        let reasons = list.flat_map(|one| one.reasons);
+        reasons.flat_map(|one| [one.topic, one.group]).flatten().map(String::from).collect()
+    };
+    let before = named(&world);
+    assert!(before.contains(&"tennis".to_owned()), "{before:?}");
+    assert!(before.contains(&"the tennis paper".to_owned()), "{before:?}");
+    let rules = SetFor::default().mute_topic("tennis", None).mute_source("the tennis paper");
+    world.update("reader", rules);
+    let muted = named(&world);
+    assert!(muted.iter().all(|name| !name.contains("tennis")) && !muted.is_empty(), "{muted:?}");
+}
+
+#[test]
 fn a_muted_topic_falls_behind_before_anything_is_learnt() {
     let mut world = World::new();
     for sport in SPORTS {

@@ -233,6 +233,7 @@ fn recorded(call: &PersonalizeCall, record: RequestRecord) -> (Decision, Decisio
         remembered: false,
         shown_lately: Vec::new(),
         earlier: Vec::new(),
+        earlier_pinned: Vec::new(),
         unlearnt_cost: 0.0,
         width: 0.0,
         candidates: CandidateScores::default(),

@@ -10,7 +10,8 @@ fn detail() -> impl Strategy<Value = DecisionDetail> {
     let numbers = (any::<u32>(), any::<u64>(), any::<u32>(), any::<u64>(), 0.0..9.0, 0.0..9.0);
     let request = prop::collection::vec(any::<u8>(), 0..300);
     let options = (prop::option::of(label()), any::<bool>());
-    let before = (prop::collection::vec(label(), 0..3), prop::collection::vec(any::<u64>(), 0..9));
+    let keys = || prop::collection::vec(any::<u64>(), 0..9);
+    let before = (prop::collection::vec(label(), 0..3), (keys(), keys()));
     let scored = prop::collection::vec((".{1,20}", number(), number()), 0..20);
     (numbers, request, options, before, scored).prop_map(
         |(numbers, request, (variant, remembered), (shown_lately, earlier), scored)| {
@@ -27,7 +28,8 @@ fn detail() -> impl Strategy<Value = DecisionDetail> {
                 context_watermark: numbers.3,
                 remembered,
                 shown_lately,
-                earlier,
+                earlier: earlier.0,
+                earlier_pinned: earlier.1,
                 unlearnt_cost: numbers.4,
                 width: numbers.5,
                 candidates,
@@ -134,6 +136,7 @@ fn of_two_candidates() -> (Vec<u8>, DecisionDetail) {
         remembered: false,
         shown_lately: Vec::new(),
         earlier: Vec::new(),
+        earlier_pinned: Vec::new(),
         unlearnt_cost: 0.0,
         width: 0.0,
         candidates,

@@ -3,26 +3,17 @@
 //! - A plan is a set of members that together keep the caps and fill the list, or as much of it as
 //!   can be filled ([`crate::numeric::packing`]). A member may take the next position if the plan can
 //!   spare what it blocks. So the list becomes as long as the plan, whatever is drawn.
+//! - Pins further down have their space from the start: nothing above them takes it.
 //! - The plan depends on what was taken before, on no draw: propensities stay exact.
 //!
 //! Cost: where the plan has members to spare, a look at the labels of a member.
-
-/// Labels of topics and of sources in one numbering.
-pub const KINDS: u32 = 2;
-
-pub fn of_topic(label: u32) -> u32 {
-    KINDS * label
-}
-
-pub fn of_source(label: u32) -> u32 {
-    KINDS * label + 1
-}
 
 #[derive(Debug)]
 pub struct Plan {
     /// By member: its labels.
     labels: Vec<Vec<u32>>,
-    /// Space of each label besides the list and the plan.
+    /// Space of each label besides the list, the plan and the pins. A label in one numbering with
+    /// others ([`crate::numeric::packing`]).
     left: Vec<u32>,
     is_planned: Vec<bool>,
     /// Planned members by label.
@@ -55,14 +46,18 @@ impl Plan {
         plan
     }
 
-    /// Whether the rest of the list can be filled after a member has taken the next position.
+    /// Whether the rest of the list can be filled, and the caps be kept with all pins, after a
+    /// member has taken the next position.
     pub fn allows(&self, member: usize) -> bool {
         if self.is_planned[member] {
             return true;
         }
+        if self.full(member).any(|label| self.with[label as usize].is_empty()) {
+            return false;
+        }
         // One of the planned members does not come anyway.
         let spare = (self.planned + 1).saturating_sub(self.positions);
-        self.blocked(member).count() <= spare || self.leaving(member).len() <= spare
+        self.full(member).count() <= spare || self.leaving(member).len() <= spare
     }
 
     /// A member of the pool took a position. `open`: the members that are left.
@@ -87,24 +82,23 @@ impl Plan {
         }
     }
 
-    /// The labels of a member that only planned members have space for.
-    fn blocked(&self, member: usize) -> impl Iterator<Item = u32> {
-        let is_full = move |label: &u32| {
-            self.left[*label as usize] == 0 && !self.with[*label as usize].is_empty()
-        };
+    /// The labels of a member without space: planned members have it, or the list and pins have
+    /// all of it.
+    fn full(&self, member: usize) -> impl Iterator<Item = u32> {
+        let is_full = |label: &u32| self.left[*label as usize] == 0;
         self.labels[member].iter().copied().filter(is_full)
     }
 
-    /// Planned members that leave to make space for a member, few of them.
+    /// Planned members that leave to make space for a member that the plan allows, few of them.
     fn leaving(&self, member: usize) -> Vec<usize> {
-        let mut blocked: Vec<u32> = self.blocked(member).collect();
+        let mut blocked: Vec<u32> = self.full(member).collect();
         let mut leaving = Vec::new();
         while let Some(&first) = blocked.first() {
             let freed = |one: &usize| {
                 blocked.iter().filter(|label| self.labels[*one].contains(label)).count()
             };
             let with = self.with[first as usize].iter().copied();
-            let most = with.max_by_key(freed).expect("a blocked label has a member");
+            let most = with.max_by_key(freed).expect("planned members have the space");
             blocked.retain(|label| !self.labels[most].contains(label));
             leaving.push(most);
         }

@@ -8,12 +8,12 @@
 use crate::domain::DiversityMethod;
 use crate::features::Candidate;
 use crate::models::content::SparseVector;
+use crate::numeric::packing;
 use crate::numeric::packing::Packing;
 use crate::ranking::choose::Choice;
 use crate::ranking::choose::Slate;
 use crate::ranking::choose::caps::Cap;
 use crate::ranking::choose::caps::Labels;
-use crate::ranking::choose::plan;
 use crate::ranking::choose::plan::Plan;
 use crate::ranking::choose::similarity::Similarity;
 use crate::ranking::choose::variety::Calibrated;
@@ -298,7 +298,7 @@ impl<'s, 'a> Gathering<'s, 'a> {
         let positions = self.choice.positions.saturating_sub(self.slate.pins.len());
         let labels: Vec<Vec<u32>> =
             order.iter().map(|&one| self.capped(&self.slate.candidates[one])).collect();
-        let mut packing = Packing::new(plan::KINDS);
+        let mut packing = Packing::default();
         (0..).zip(self.space()).for_each(|(label, space)| packing.set_space(label, space));
         labels.iter().for_each(|labels| packing.push(labels));
         packing.fill(positions * SPARE);
@@ -309,12 +309,12 @@ impl<'s, 'a> Gathering<'s, 'a> {
         packed
     }
 
-    /// The labels of an item that have absolute caps, in the numbering of plans.
+    /// The labels of an item that have absolute caps, in the numbering of [`packing`].
     fn capped(&mut self, candidate: &Candidate<'a>) -> Vec<u32> {
         let mut topics = Vec::new();
         let source = self.label(candidate, &mut topics).filter(|_| self.sources.is_hard());
-        let topics = topics.into_iter().filter(|_| self.topics.is_hard()).map(plan::of_topic);
-        let mut labels: Vec<u32> = topics.chain(source.map(plan::of_source)).collect();
+        let topics = topics.into_iter().filter(|_| self.topics.is_hard()).map(packing::of_topic);
+        let mut labels: Vec<u32> = topics.chain(source.map(packing::of_source)).collect();
         labels.sort_unstable();
         labels.dedup();
         labels

@@ -247,5 +247,23 @@ fn pins_take_their_positions_with_certainty_and_the_rest_is_chosen_around_them()
     assert_eq!(certain, [(true, 1.0), (false, 1.0), (true, 1.0), (false, 1.0)]);
     let short = Choice { max_per_topic: 1, positions: 10, ..CHOICE };
     let far = [Pin { candidate: 4, position: 9 }];
-    assert_eq!(order(&pinned(&short, b"a", &far)), [0, 1, 4]);
+    // The pin is the one of its topic that the cap allows.
+    assert_eq!(order(&pinned(&short, b"a", &far)), [1, 4]);
+}
+
+#[test]
+fn a_pin_further_down_has_its_space_under_a_cap_whatever_is_drawn_above_it() {
+    let two = Choice { max_per_topic: 2, ..CHOICE };
+    let last = [Pin { candidate: 4, position: 3 }];
+    assert_eq!(order(&pinned(&two, b"a", &last)), [0, 1, 3, 4]);
+    for strategy in Strategy::ALL {
+        for key in 0..100_u32 {
+            let list = pinned(&Choice { strategy, ..two }, &key.to_le_bytes(), &last);
+            let even = list.iter().filter(|one| one.candidate % 2 == 0).count();
+            assert_eq!((list.len(), even), (4, 2), "{strategy:?} {list:?}");
+        }
+    }
+    // Pins are the caller's own word: more of them than the cap allows are there.
+    let three = [4, 6, 8].map(|candidate| Pin { candidate, position: candidate / 2 - 1 });
+    assert_eq!(order(&pinned(&two, b"a", &three)), [1, 4, 6, 8]);
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::columns::index::ItemIndex;
 use crate::features::Candidate;
 use crate::give_up::Cancelled;
+use crate::numeric::packing;
 use crate::numeric::packing::Packing;
 use crate::retrieval::mask::Mask;
 use crate::retrieval::popular::most_popular;
@@ -116,7 +117,7 @@ impl Search<'_> {
         let mut labels = Numbered::default();
         let labels_of: Vec<Vec<u32>> =
             items.iter().map(|&item| labels.of(&view.items.entries[item], supply.caps)).collect();
-        let mut packing = Packing::new(KINDS);
+        let mut packing = Packing::default();
         for (&(is_source, label), &number) in &labels.0 {
             packing.set_space(number, above.space(is_source, label));
         }
@@ -141,9 +142,6 @@ impl Search<'_> {
     }
 }
 
-/// Topics and sources are labels of two kinds.
-const KINDS: u32 = 2;
-
 /// Topics and sources in one numbering, those with caps: `false` for a topic, `true` for a source.
 #[derive(Default)]
 struct Numbered(BTreeMap<(bool, u32), u32>);
@@ -151,7 +149,8 @@ struct Numbered(BTreeMap<(bool, u32), u32>);
 impl Numbered {
     fn of(&mut self, entry: &Entry, caps: Caps) -> Vec<u32> {
         let mut number = |is_source: bool, label: u32| {
-            let next = KINDS * self.0.len() as u32 + u32::from(is_source);
+            let next = self.0.len() as u32;
+            let next = if is_source { packing::of_source(next) } else { packing::of_topic(next) };
             *self.0.entry((is_source, label)).or_insert(next)
         };
         let topics = entry.topics.iter().filter(|_| caps.per_topic > 0);

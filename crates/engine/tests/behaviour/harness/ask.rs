@@ -13,6 +13,7 @@ use engine::Filter;
 use engine::GiveUp;
 use engine::RankRequest;
 use engine::Ranked;
+use engine::Reason;
 use engine::RequestContext;
 use engine::Retrieval;
 use engine::Supply;
@@ -186,7 +187,7 @@ impl Ask {
     pub fn after(self, page: &Answer) -> Self {
         let shown = page.list.iter().map(|one| name_key(&one.item));
         let items = page.earlier.items.iter().copied().chain(shown).collect();
-        let earlier = EarlierPages { items, origin: page.origin };
+        let earlier = EarlierPages { items, pinned: Vec::new(), origin: page.origin };
         Self { page_before: Some(page.decision_id.clone()), earlier, ..self }
     }
 
@@ -226,6 +227,7 @@ pub struct Listed {
     pub propensity: f64,
     /// Parts of the score by name.
     pub components: BTreeMap<String, f64>,
+    pub reasons: Vec<Reason>,
 }
 
 /// One of the candidates of an answer.
@@ -340,6 +342,7 @@ impl World {
             },
             choice,
             boosts: &boosts,
+            own_boosts: boosts.len(),
             pins: &[],
             earlier: Earlier { items: &above, origin: ask.earlier.origin },
             baseline: baseline.as_ref(),
@@ -402,6 +405,7 @@ fn put_together(
         score: item.score,
         propensity: item.propensity,
         components: item.components.iter().map(|(name, part)| (name.to_string(), *part)).collect(),
+        reasons: item.reasons.clone(),
     };
     let numbers = ranked.scores.iter().zip(&ranked.deviations);
     let considered = |(id, (score, deviation)): (&&str, (&f64, &f64))| Considered {

@@ -140,6 +140,12 @@ impl SetFor {
         self
     }
 
+    pub fn mute_source(mut self, source: &str) -> Self {
+        let target = RuleTarget::Source(source.into());
+        self.rules.mutes.add.push(Mute { target, until: None });
+        self
+    }
+
     pub fn boost_topic(mut self, topic: &str, addend: f64) -> Self {
         let (target, change) = (RuleTarget::Topic(topic.into()), ScoreChange::Add(addend));
         self.rules.boosts.add.push(UserBoost { target, change, until: None });
