@@ -33,7 +33,8 @@ def personalize(service, user, min_watermark=0):
         explain=True,
         min_watermark=min_watermark,
         max_results=8,
-        # The same answer every time; leave it out to let the service explore.
+        # Draws nothing at random, so that the two answers differ by what was learnt. Leave it out in
+        # production: without exploring, the service learns only about what it shows already.
         strategy=vocabulary.STRATEGY_GREEDY,
     )
     return service.Personalize(request, timeout=DEADLINE_SECONDS)

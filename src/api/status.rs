@@ -5,9 +5,8 @@
 //! | `INVALID_ARGUMENT` | corrects the fields of `BadRequest`; sending again is useless | nothing |
 //! | `NOT_FOUND` | checks the namespace, user, item or arm set that `ErrorInfo` names; asks for the first page of the list | nothing |
 //! | `ALREADY_EXISTS` | uses the namespace that exists, or another name; another `decision_id` for another selection | nothing |
-//! | `FAILED_PRECONDITION` | changes the state first: records more to train on, sets other weights of regularization, names another namespace, merges other users | nothing |
-//! | `ABORTED` | waits for the training that runs, then calls again if it is still needed; reads the settings again and changes those | nothing |
-//! | `CANCELLED` | calls again if the training is still needed | nothing |
+//! | `FAILED_PRECONDITION` | changes the state first: records more to train on, names another namespace, merges other users | nothing |
+//! | `ABORTED` | calls again: another training is just beginning or ending; reads the settings again and changes those | nothing |
 //! | `DEADLINE_EXCEEDED` | calls again with a later deadline or without `min_watermark` | looks at the lag and the load when it is frequent |
 //! | `RESOURCE_EXHAUSTED` | sends again after the delay of `RetryInfo`, then ever later | adds capacity or raises the limit |
 //! | `UNAVAILABLE` | sends again after the delay of `RetryInfo`, with the same event ids | looks at the disk and the log when it lasts |
@@ -50,6 +49,10 @@ const STORAGE_DELAY: Duration = Duration::from_secs(5);
 const VIOLATION_BYTES_MAX: usize = 3_000;
 /// Bytes of one path, one reason or one message; ours are far shorter.
 const PHRASE_BYTES_MAX: usize = 400;
+/// Violations that the message of a status tells.
+const VIOLATIONS_IN_WORDS: usize = 5;
+/// Bytes of the message that are kept for the number of those it does not tell.
+const MORE_BYTES: usize = 32;
 
 impl From<Error> for Status {
     fn from(error: Error) -> Self {
@@ -96,8 +99,13 @@ fn status(error: Error) -> Status {
             explained(Code::DeadlineExceeded, &message, "WATERMARK_NOT_REACHED", metadata)
         }
         Error::TrainingRuns => explained(Code::Aborted, &message, "TRAINING_RUNS", []),
-        Error::NoTraining => explained(Code::NotFound, &message, "TRAINING_NOT_FOUND", []),
-        Error::Training(error) => untrained(error, &message),
+        Error::NoTraining { .. } => explained(Code::NotFound, &message, "TRAINING_NOT_FOUND", []),
+        Error::Training(TrainingError::TooLittleData { found }) => {
+            let metadata = [("positive_interactions", found.to_string())];
+            explained(Code::FailedPrecondition, &message, "TOO_LITTLE_DATA", metadata)
+        }
+        // What ends a training later is in its report.
+        Error::Training(_) => status(Error::internal(&message)),
         Error::NothingToEvaluate { decisions } => {
             let metadata = [("decisions", decisions.to_string())];
             explained(Code::FailedPrecondition, &message, "NOTHING_TO_EVALUATE", metadata)
@@ -143,24 +151,6 @@ fn internal(id: String) -> Status {
     explained(Code::Internal, &message, "INTERNAL", [("id", id)])
 }
 
-/// The status of a training that published nothing.
-fn untrained(error: TrainingError, message: &str) -> Status {
-    match error {
-        TrainingError::TooLittleData { found } => {
-            let metadata = [("positive_interactions", found.to_string())];
-            explained(Code::FailedPrecondition, message, "TOO_LITTLE_DATA", metadata)
-        }
-        TrainingError::NotBetter { candidate, serving } => {
-            let metadata = [("candidate", candidate.to_string()), ("serving", serving.to_string())];
-            explained(Code::FailedPrecondition, message, "MODEL_NOT_BETTER", metadata)
-        }
-        TrainingError::Cancelled => explained(Code::Cancelled, message, "TRAINING_CANCELLED", []),
-        TrainingError::Diverged => {
-            explained(Code::FailedPrecondition, message, "TRAINING_DIVERGED", [])
-        }
-    }
-}
-
 /// The status of an error of the store.
 fn stored(error: storage::Error, message: &str) -> Status {
     match error {
@@ -199,11 +189,6 @@ fn stored(error: storage::Error, message: &str) -> Status {
 
 /// The status of a request with wrong fields: the first ones, and how many in all.
 pub fn invalid(violations: Vec<Violation>) -> Status {
-    let message = match violations.as_slice() {
-        [] => "the request is invalid".to_owned(),
-        [only] => only.to_string(),
-        [first, rest @ ..] => format!("{} (and {} more)", cut(&first.to_string()), rest.len()),
-    };
     let mut details = ErrorDetails::new();
     let mut bytes = 0;
     for violation in &violations {
@@ -214,7 +199,31 @@ pub fn invalid(violations: Vec<Violation>) -> Status {
         }
         details.add_bad_request_violation(field, reason);
     }
-    Status::with_error_details(Code::InvalidArgument, cut(&message), details)
+    Status::with_error_details(Code::InvalidArgument, in_words(&violations), details)
+}
+
+/// The first violations, as many as there is room for, and how many more there are: for
+/// callers whose tools do not decode the details.
+fn in_words(violations: &[Violation]) -> String {
+    let Some((first, rest)) = violations.split_first() else {
+        return "the request is invalid".to_owned();
+    };
+    let room = PHRASE_BYTES_MAX - if rest.is_empty() { 0 } else { MORE_BYTES };
+    let mut message = first.to_string();
+    message.truncate(message.floor_char_boundary(room));
+    let mut told = 1;
+    for violation in rest.iter().take(VIOLATIONS_IN_WORDS - 1) {
+        let next = format!("; {violation}");
+        if message.len() + next.len() > room {
+            break;
+        }
+        message.push_str(&next);
+        told += 1;
+    }
+    match violations.len() - told {
+        0 => message,
+        more => format!("{message} (and {more} more)"),
+    }
 }
 
 /// Adds counts to the `ErrorInfo` of a status that ends a stream, so that its caller
@@ -279,9 +288,7 @@ mod tests {
         let changed = Error::SettingsChanged { namespace: shop(), etag: "e".to_owned() };
         let (decision_id, arm_set) = ("d".to_owned(), "a".to_owned());
         let differs = Error::SelectionDiffers { decision_id, arm_set };
-        let diverged = Error::Training(TrainingError::Diverged);
         let few = TrainingError::TooLittleData { found: 3 };
-        let worse = TrainingError::NotBetter { candidate: 0.1, serving: 0.2 };
         let opening = Error::Opening { name: shop(), progress: Progress::default() };
         let missing = storage::Error::NoNamespace { namespace: shop() };
         let exists = storage::Error::NamespaceExists { namespace: shop() };
@@ -300,14 +307,7 @@ mod tests {
             (behind, Code::DeadlineExceeded, "WATERMARK_NOT_REACHED", false),
             (Error::TrainingRuns, Code::Aborted, "TRAINING_RUNS", false),
             (Error::Training(few), Code::FailedPrecondition, "TOO_LITTLE_DATA", false),
-            (Error::Training(worse), Code::FailedPrecondition, "MODEL_NOT_BETTER", false),
-            (
-                Error::Training(TrainingError::Cancelled),
-                Code::Cancelled,
-                "TRAINING_CANCELLED",
-                false,
-            ),
-            (diverged, Code::FailedPrecondition, "TRAINING_DIVERGED", false),
+            (Error::NoTraining { newest: None }, Code::NotFound, "TRAINING_NOT_FOUND", false),
             (
                 Error::RateLimited { what: "events", limit: 5 },
                 Code::ResourceExhausted,
@@ -368,6 +368,20 @@ mod tests {
         let details = status.get_error_details();
         let wrong = &details.bad_request().unwrap().field_violations[0];
         assert_eq!((&*wrong.field, &*wrong.description), ("user_id", "must not be empty"));
+    }
+
+    #[test]
+    fn the_message_tells_the_first_five_wrong_fields_and_counts_the_rest() {
+        let wrong = |field: usize| Violation::new(format!("f{field}"), "must be set");
+        let message = |count| invalid((0..count).map(wrong).collect()).message().to_owned();
+        assert_eq!(message(2), "f0 must be set; f1 must be set");
+        let five = "f0 must be set; f1 must be set; f2 must be set; f3 must be set; f4 must be set";
+        assert_eq!(message(5), five);
+        assert_eq!(message(9), format!("{five} (and 4 more)"));
+        let long = Violation::new("long", "x".repeat(300));
+        let cut = invalid(vec![long.clone(), long, wrong(2)]);
+        assert!(cut.message().starts_with("long x"), "{}", cut.message());
+        assert!(cut.message().ends_with("x (and 2 more)"), "{}", cut.message());
     }
 
     #[test]

@@ -157,6 +157,18 @@ pub trait Columns {
     /// # Errors
     /// When a value of the table's current row is out of bounds.
     fn parse(&self, table: &Table) -> Result<Self::Row, Error>;
+
+    /// Whether the column with this index says anything about a row.
+    fn uses(&self, column: usize) -> bool;
+}
+
+impl<C: Columns> Rows<C> {
+    /// Names of the columns that are not read, as they stand in the file.
+    pub fn unused(&self) -> Vec<&str> {
+        let columns = self.table.columns().iter().enumerate();
+        let unused = columns.filter(|(column, _)| !self.columns.uses(*column));
+        unused.map(|(_, name)| name.as_str()).collect()
+    }
 }
 
 impl<C: Columns> Iterator for Rows<C> {
@@ -310,6 +322,11 @@ impl Columns for InteractionColumns {
             },
         })
     }
+
+    fn uses(&self, column: usize) -> bool {
+        let required = [self.user_id, self.item_id].contains(&column);
+        required || [self.rating, self.timestamp].contains(&Some(column))
+    }
 }
 
 /// Columns of an items file.
@@ -389,6 +406,11 @@ impl Columns for ItemColumns {
             source: Some(text(self.source)).filter(|source| !source.is_empty()).map(str::to_owned),
         })
     }
+
+    fn uses(&self, column: usize) -> bool {
+        let named = [Some(self.item_id), self.title, self.topics, self.source];
+        named.contains(&Some(column)) || self.flags.is_some_and(|first| column >= first)
+    }
 }
 
 /// Columns of a users file.
@@ -428,6 +450,10 @@ impl Columns for UserColumns {
         }
         let attributes = table.checked(self.user_id, Attributes::new(values))?;
         Ok(UserRow { user_id: table.id(self.user_id)?, attributes })
+    }
+
+    fn uses(&self, _column: usize) -> bool {
+        true
     }
 }
 

@@ -167,7 +167,7 @@ Try, in another terminal:
 
   # they like "{title}"; then ask the line above again
   grpcurl -plaintext -d '{{"interactions":[{{"user_id":"me","item_id":"{film}","type":"INTERACTION_TYPE_LIKE"}}]}}' \
-    {server} personalization.v1.PersonalizationService/RecordInteractions
+    {server} personalization.v1.PersonalizationService/BatchRecordInteractions
 
   # what has been learnt about them
   grpcurl -plaintext -d '{{"user_id":"me"}}' {server} personalization.v1.PersonalizationService/GetProfile

@@ -29,6 +29,7 @@ use tonic::transport::Endpoint;
 
 use crate::cli::Failure;
 use crate::cli::dataset;
+use crate::cli::dataset::Columns;
 use crate::cli::dataset::Files;
 use crate::cli::dataset::InteractionRow;
 use crate::cli::dataset::Rows;
@@ -247,7 +248,8 @@ async fn import(
         let mut ledger = ledger(state, "items", file, false, options.progress).await?;
         if !ledger.is_complete() {
             let path = file.clone();
-            let open = move || Ok(Rows::items(&path)?.map(|row| row.map(convert::item)));
+            let open =
+                move || Ok(noted(Rows::items(&path)?, &path).map(|row| row.map(convert::item)));
             let feed = feed::read(open, ledger.rows(), options.batch);
             let sent = catalogue::send_items(link, feed, &mut ledger).await;
             kept(sent, &mut ledger)?;
@@ -284,6 +286,15 @@ async fn import(
     Ok(summary)
 }
 
+/// The same rows. Tells the columns of the file that are not read.
+fn noted<C: Columns>(rows: Rows<C>, file: &Path) -> Rows<C> {
+    let unused = rows.unused();
+    if !unused.is_empty() {
+        eprintln!("{}: columns that are not used: {}", file.display(), unused.join(", "));
+    }
+    rows
+}
+
 /// Whatever ended the sending, its progress is kept.
 fn kept(sent: Result<(), Trouble>, ledger: &mut Ledger<'_>) -> Result<(), Trouble> {
     let saved = ledger.save();
@@ -318,7 +329,7 @@ fn identified(
     sort: bool,
     ends_at: Option<Timestamp>,
 ) -> Result<impl Iterator<Item = InteractionResult> + use<>, dataset::Error> {
-    let rows = Rows::interactions(path)?;
+    let rows = noted(Rows::interactions(path)?, path);
     let mut shift_ms = 0;
     let rows: Box<dyn Iterator<Item = Result<InteractionRow, dataset::Error>>> = if sort {
         let sorted = in_order_of_time(rows);

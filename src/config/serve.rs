@@ -78,7 +78,7 @@ pub struct ServeConfig {
           value_parser = clap::value_parser!(u64).range(100..=100_000_000))]
     pub ready_lag_records: u64,
 
-    /// Namespaces that are open at a time; beyond these the least used are put to sleep
+    /// Namespaces that are open at a time; beyond these the least used are closed
     /// (1 to 1,000,000)
     #[arg(long, env = "OPEN_NAMESPACES_MAX", default_value = "1000",
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
@@ -265,9 +265,9 @@ mod tests {
     #[test]
     fn a_value_out_of_range_names_the_flag_and_the_range() {
         let error = parse(&["--epsilon", "1.5"]).unwrap_err();
-        assert!(error.contains("--epsilon") && error.contains("0..=1"), "{error}");
+        assert!(error.contains("--epsilon") && error.contains("must be 0 to 1"), "{error}");
         let error = parse(&["--collaborative-factors", "4"]).unwrap_err();
-        assert!(error.contains("--collaborative-factors") && error.contains("8..=256"), "{error}");
+        assert!(error.contains("--collaborative-factors") && error.contains("8 to 256"), "{error}");
         assert!(parse(&["--epsilon", "NaN"]).is_err());
     }
 }

@@ -40,7 +40,8 @@ pub enum Error {
     #[error("user {0:?} has not been seen")]
     NoUser(String),
     #[error(
-        "user {:?} is user {:?}, or was merged into it", into.as_str(), from.as_str()
+        "user {:?} was merged into {:?} before, so {:?} cannot be merged into it",
+        into.as_str(), from.as_str(), from.as_str()
     )]
     MergeCircular { from: UserId, into: UserId },
     /// What is merged goes to one user only.
@@ -67,13 +68,11 @@ pub enum Error {
     WatermarkNotReached { requested: Sequence, watermark: Sequence },
     #[error("another training of this namespace is about to begin or to end: call again")]
     TrainingRuns,
-    #[error("there is no such training: a namespace keeps its newest one")]
-    NoTraining,
+    /// There is another one, the newest, or none.
+    #[error("{}", no_training(newest.as_deref()))]
+    NoTraining { newest: Option<String> },
     /// No decision of the time records what it chose from.
-    #[error(
-        "none of the {decisions} decisions of the time says what it chose from at a position that \
-         was not pinned"
-    )]
+    #[error("{}", nothing_to_evaluate(*decisions))]
     NothingToEvaluate { decisions: u64 },
     /// A takeover whose rewards would come too late to be counted.
     #[error(
@@ -115,9 +114,7 @@ impl Error {
         tracing::error!(id, "internal error: {what}");
         Self::Internal { id }
     }
-}
 
-impl Error {
     /// The same error where the request at fault is part of another message.
     #[must_use]
     pub fn within(self, parent: &str) -> Self {
@@ -128,6 +125,25 @@ impl Error {
             }
             other => other,
         }
+    }
+}
+
+fn no_training(newest: Option<&str>) -> String {
+    match newest {
+        Some(id) => {
+            format!("the training is not known: only the newest of a namespace is kept, here {id}")
+        }
+        None => "the namespace has not had a training yet: Retrain starts one".to_owned(),
+    }
+}
+
+fn nothing_to_evaluate(decisions: u64) -> String {
+    match decisions {
+        0 => "there are no such decisions in the time asked for".to_owned(),
+        count => format!(
+            "of the {count} decisions in the time asked for none records what it chose from, at a \
+             position that was not pinned"
+        ),
     }
 }
 
@@ -150,5 +166,25 @@ impl From<storage::Error> for Error {
             storage::Error::NamespaceExists { namespace } => Self::NamespaceExists(namespace),
             error => Self::Storage(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_say_what_there_is_in_place_of_what_was_asked_for() {
+        let none = Error::NoTraining { newest: None }.to_string();
+        assert!(none.contains("not had a training yet"), "{none}");
+        let other = Error::NoTraining { newest: Some("t2".to_owned()) }.to_string();
+        assert!(other.ends_with("here t2"), "{other}");
+        let empty = Error::NothingToEvaluate { decisions: 0 }.to_string();
+        assert!(empty.starts_with("there are no such decisions"), "{empty}");
+        let [from, into] = ["ada", "visit-1"].map(|id| UserId::parse(id).unwrap());
+        assert_eq!(
+            Error::MergeCircular { from, into }.to_string(),
+            "user \"visit-1\" was merged into \"ada\" before, so \"ada\" cannot be merged into it"
+        );
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::Service;
 use super::error::Error;
 use super::namespace::Namespace;
-use engine::MergeOutlook;
+use engine::MergeEffect;
 use engine::View;
 use engine::domain::Record;
 use engine::domain::Sequence;
@@ -51,13 +51,13 @@ impl Service {
 
 /// The user that both ids answer as; `None` where the merge is due.
 fn merged(view: &View, from: &UserId, into: &UserId) -> Result<Option<String>, Error> {
-    match view.aliases().outlook(from.as_str(), into.as_str()) {
-        MergeOutlook::Due(_) => Ok(None),
-        MergeOutlook::Done(user_id) => Ok(Some(user_id.to_owned())),
-        MergeOutlook::Circular => {
+    match view.aliases().effect(from.as_str(), into.as_str()) {
+        MergeEffect::Due(_) => Ok(None),
+        MergeEffect::Done(user_id) => Ok(Some(user_id.to_owned())),
+        MergeEffect::Circular => {
             Err(Error::MergeCircular { from: from.clone(), into: into.clone() })
         }
-        MergeOutlook::Taken(user_id) => {
+        MergeEffect::Taken(user_id) => {
             Err(Error::MergedElsewhere { user: from.clone(), merged_into: user_id.to_owned() })
         }
     }

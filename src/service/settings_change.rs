@@ -1,7 +1,7 @@
 //! Changes of a namespace's settings.
 //!
 //! - A record says from which settings it was made. The engine passes over one whose
-//!   settings are no longer in force, so of two changes at a time, on whichever replicas, the
+//!   settings are no longer in force, so of two changes at the same time, on whichever replicas, the
 //!   second is made again from what the first left, or refused where it names an etag.
 //! - Changes in one process come one after the other, so only those of other replicas are met.
 

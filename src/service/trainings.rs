@@ -132,7 +132,8 @@ impl Training {
             Error::NoTraining
         })?;
         if training.is_running() && reported.silent_for > LEASE_TTL {
-            let text = "its process ended, or put the namespace to sleep".to_owned();
+            let text =
+                "its process ended, or closed the namespace because it was not used".to_owned();
             training.state = TrainingState::Failed { failure: TrainingFailure::Interrupted, text };
         }
         Ok(training)
@@ -167,7 +168,7 @@ impl Service {
             Ok(training) => Ok((training, true)),
             Err(Error::TrainingRuns) => match self.training(namespace, None).await {
                 Ok(training) if training.is_running() => Ok((training, false)),
-                Ok(_) | Err(Error::NoTraining) => Err(Error::TrainingRuns),
+                Ok(_) | Err(Error::NoTraining { .. }) => Err(Error::TrainingRuns),
                 Err(error) => Err(error),
             },
             Err(error) => Err(error),
@@ -187,10 +188,12 @@ impl Service {
         let (trainings, partition) =
             (with.stores.trainings.clone(), namespace.tail.partition.clone());
         let reported = with.workers.asking.run(move || trainings.reported(&partition)).await??;
-        let is_asked_for = |reported: &storage::ReportedTraining| {
-            training_id.is_none_or(|id| id == reported.training_id)
-        };
-        Training::of(&reported.filter(is_asked_for).ok_or(Error::NoTraining)?)
+        match reported {
+            Some(newest) if training_id.is_none_or(|id| id == newest.training_id) => {
+                Training::of(&newest)
+            }
+            other => Err(Error::NoTraining { newest: other.map(|newest| newest.training_id) }),
+        }
     }
 
     /// Asks for the end of a training, in whichever process it runs. It ends at once in this one,

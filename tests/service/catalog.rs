@@ -106,7 +106,7 @@ async fn bad_items_are_reported_and_their_neighbours_are_kept() {
     let described: Vec<(u64, &str, &str)> = answer
         .rejections
         .iter()
-        .map(|one| (one.index, one.event_id.as_str(), one.violations[0].field.as_str()))
+        .map(|one| (one.index, one.id.as_str(), one.violations[0].field.as_str()))
         .collect();
     assert_eq!(described, [(1, "", "item_id"), (3, "long", "title")]);
     assert_eq!(list(&api, 0).await.0.len(), 2);

@@ -196,9 +196,9 @@ async fn a_store_url_that_can_never_work_stops_the_start_without_showing_its_pas
 #[tokio::test]
 async fn a_setting_out_of_range_stops_the_start_and_names_itself_and_its_range() {
     for (name, value, flag, range) in [
-        ("EPSILON", "1.5", "--epsilon", "0..=1"),
-        ("EPSILON", "NaN", "--epsilon", "0..=1"),
-        ("COLLABORATIVE_FACTORS", "4", "--collaborative-factors", "8..=256"),
+        ("EPSILON", "1.5", "--epsilon", "0 to 1"),
+        ("EPSILON", "NaN", "--epsilon", "0 to 1"),
+        ("COLLABORATIVE_FACTORS", "4", "--collaborative-factors", "8 to 256"),
         ("SNAPSHOT_EVERY_RECORDS", "10", "--snapshot-every-records", "1000"),
     ] {
         let errors = refused_start(&[(name, value)], &[]);

@@ -57,7 +57,7 @@ pub use bandit::{
     Belief, ExplorationAccount, HALF_LIFE as EXPLORATION_HALF_LIFE, ItemEffect, Posterior, Ranker,
     RankerPrior,
 };
-pub use columns::aliases::{Aliases, MergeOutlook, UserKey};
+pub use columns::aliases::{Aliases, MergeEffect, UserKey};
 pub use columns::index::{ItemIndex, UserIndex};
 pub use columns::interner::name_key;
 pub use columns::part::Digest;

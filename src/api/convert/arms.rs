@@ -22,6 +22,7 @@ use engine::domain::Timestamp;
 use engine::domain::Violation;
 use engine::domain::Violations;
 use engine::domain::limits;
+use engine::domain::out_of_range;
 
 /// A checked SelectArm request.
 #[derive(Debug)]
@@ -85,13 +86,13 @@ fn context(message: Option<proto::ArmContext>) -> Result<ArmContext, Vec<Violati
         violations.add("numbers", format!("must hold at most {most}, holds {found}"));
         return Err(violations.into_vec());
     }
-    let largest = limits::CONTEXT_NUMBER;
+    let largest = f64::from(limits::CONTEXT_NUMBER);
     let numbers = each("numbers", message.numbers, |number| {
         // Written so that NaN fails, too.
-        if number.abs() <= f64::from(largest) {
+        if number.abs() <= largest {
             Ok(number as f32)
         } else {
-            Err(format!("must lie in -{largest}..={largest}, is {number:?}"))
+            Err(out_of_range(number, -largest, largest))
         }
     });
     let numbers = merge(&mut violations, numbers).unwrap_or_default();

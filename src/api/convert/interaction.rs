@@ -19,6 +19,7 @@ use engine::domain::UserId;
 use engine::domain::Violation;
 use engine::domain::Violations;
 use engine::domain::limits;
+use engine::domain::out_of_range;
 
 /// The best rating; a rating threshold is of the same scale.
 pub(super) const RATING_MAX: f64 = 5.0;
@@ -93,7 +94,7 @@ fn value(value: Option<f64>, kind: Option<InteractionType>) -> Result<Option<f32
     if (0.0..=most).contains(&value) {
         Ok(Some(value as f32))
     } else {
-        Err(format!("must lie in 0..={most}, is {value:?}"))
+        Err(out_of_range(value, 0.0, most))
     }
 }
 

@@ -7,9 +7,9 @@ use engine::domain::limits;
 /// `id` is the element's id as it was sent. One that is too long to be an id is cut:
 /// an answer must not grow with the mistakes of its request.
 pub fn rejection(index: u64, id: &str, violations: Vec<Violation>) -> proto::Rejection {
-    let event_id = id[..id.floor_char_boundary(limits::ID_BYTES)].to_owned();
+    let id = id[..id.floor_char_boundary(limits::ID_BYTES)].to_owned();
     let violations = violations.into_iter().map(field_violation).collect();
-    proto::Rejection { index, event_id, violations }
+    proto::Rejection { index, id, violations }
 }
 
 fn field_violation(violation: Violation) -> proto::FieldViolation {
@@ -25,8 +25,8 @@ mod tests {
         let violations = vec![Violation::new("event_id", "is too long")];
         let message = rejection(3, &"€".repeat(1_000), violations);
         assert_eq!(message.index, 3);
-        assert_eq!(message.event_id, "€".repeat(85));
+        assert_eq!(message.id, "€".repeat(85));
         assert_eq!(message.violations[0].field, "event_id");
-        assert_eq!(rejection(0, "e", Vec::new()).event_id, "e");
+        assert_eq!(rejection(0, "e", Vec::new()).id, "e");
     }
 }

@@ -8,6 +8,7 @@ use engine::domain::Violation;
 use engine::domain::Violations;
 use engine::domain::check_text;
 use engine::domain::limits;
+use engine::domain::out_of_range;
 
 /// Wrong entries of one repeated field that are described: with more, the list as a
 /// whole was made wrongly.
@@ -58,11 +59,7 @@ pub(super) fn share(value: f64) -> Result<f64, String> {
 /// A number of a range, ends included.
 pub(super) fn within(value: f64, min: f64, max: f64) -> Result<f64, String> {
     // Written so that NaN fails, too.
-    if (min..=max).contains(&value) {
-        Ok(value)
-    } else {
-        Err(format!("must lie in {min}..={max}, is {value:?}"))
-    }
+    if (min..=max).contains(&value) { Ok(value) } else { Err(out_of_range(value, min, max)) }
 }
 
 /// The shortest decimal number that reads as `value`: 0.3 stays 0.3, where a plain
@@ -132,7 +129,7 @@ pub(super) fn utc_offset(minutes: i32) -> Result<i32, String> {
     if (-most..=most).contains(&minutes) {
         Ok(minutes)
     } else {
-        Err(format!("must lie in -{most}..={most}, is {minutes}"))
+        Err(out_of_range(minutes.into(), (-most).into(), most.into()))
     }
 }
 

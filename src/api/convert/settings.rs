@@ -265,9 +265,12 @@ pub fn settings_message(settings: &Settings) -> proto::NamespaceSettings {
     }
 }
 
-/// Those that are the namespace's own.
+/// Those that are the namespace's own; of confidences those that are not the default.
 pub fn own_settings_message(settings: &Settings) -> proto::NamespaceSettings {
-    only(&settings_message(settings), |name| settings.own.contains(name))
+    let mut message = only(&settings_message(settings), |name| settings.own.contains(name));
+    let defaults = confidences_message(&Settings::default().confidences);
+    message.confidences.retain(|entry| !defaults.contains(entry));
+    message
 }
 
 /// `None` for UNSPECIFIED.
@@ -334,6 +337,15 @@ mod tests {
 
     fn convert(message: Message) -> Result<Settings, Vec<Violation>> {
         settings(Some(message), &Settings::default())
+    }
+
+    #[test]
+    fn of_confidences_a_namespace_has_set_itself_what_is_not_the_default() {
+        let confidences = vec![proto::TypeConfidence { r#type: 2, confidence: 5.0 }];
+        let message = Message { confidences, ..Message::default() };
+        let set = convert(message.clone()).unwrap();
+        assert_eq!(own_settings_message(&set), message);
+        assert!(settings_message(&set).confidences.len() > 1);
     }
 
     #[test]

@@ -16,6 +16,7 @@ use engine::domain::InteractionType;
 use engine::domain::SettingsRange;
 use engine::domain::Violations;
 use engine::domain::limits;
+use engine::domain::out_of_range;
 
 /// The table with the named types replaced.
 pub(super) fn confidences(
@@ -36,7 +37,7 @@ pub(super) fn confidences(
         let (confidence, largest) = (entry.confidence, f64::from(ConfidenceTable::LARGEST));
         // Written so that NaN fails, too.
         if !(-largest..=largest).contains(&confidence) {
-            let reason = format!("must lie in -{largest}..={largest}, is {confidence:?}");
+            let reason = out_of_range(confidence, -largest, largest);
             violations.add(format!("{field}.confidence"), reason);
         } else if let Some(kind) = kind {
             table = table.with(kind, confidence as f32);

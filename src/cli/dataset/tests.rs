@@ -203,3 +203,14 @@ fn a_directory_without_interactions_is_refused() {
     let error = Files::find(directory.path(), None, None).unwrap_err();
     assert!(error.to_string().contains("ratings.csv, interactions.csv"));
 }
+
+#[test]
+fn columns_that_are_not_read_are_known_by_name() {
+    let (_directory, path) =
+        file("items.csv", "sku,Title,price,tags,in_stock\n1,Mug,9,kitchen,1\n");
+    assert_eq!(Rows::items(&path).unwrap().unused(), ["price", "in_stock"]);
+    let (_directory, path) = file("rows.csv", "user_id,item_id,type,timestamp\n1,2,like,3\n");
+    assert_eq!(Rows::interactions(&path).unwrap().unused(), ["type"]);
+    let (_directory, path) = file("users.csv", "user_id,age,country\n1,2,DE\n");
+    assert!(Rows::users(&path).unwrap().unused().is_empty());
+}

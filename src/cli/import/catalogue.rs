@@ -77,7 +77,7 @@ async fn upsert(link: &Link, requests: &[UpsertItemsRequest]) -> Result<Tally, T
         reasons: answer
             .rejections
             .iter()
-            .map(|rejection| reason(&format!("item {}", rejection.event_id), rejection))
+            .map(|rejection| reason(&format!("item {}", rejection.id), rejection))
             .collect(),
         ..Tally::default()
     })

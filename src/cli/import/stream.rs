@@ -208,7 +208,7 @@ impl<'a, 'b> Sending<'a, 'b> {
                         let Interaction { user_id, item_id, .. } = interaction;
                         reason(&format!("user {user_id}, item {item_id}"), rejection)
                     }
-                    None => reason(&format!("event {}", rejection.event_id), rejection),
+                    None => reason(&format!("event {}", rejection.id), rejection),
                 }
             })
             .collect()

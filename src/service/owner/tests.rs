@@ -342,7 +342,7 @@ async fn a_training_goes_on_when_its_caller_leaves_and_who_asks_again_gets_the_s
     let shop = create(&a, "shop").await;
     write(&a, &shop, "e", 20).await;
     let (here, there) = (open(&a, &shop).await, open(&b, &shop).await);
-    assert!(matches!(a.service.training(&here, None).await, Err(Error::NoTraining)));
+    assert!(matches!(a.service.training(&here, None).await, Err(Error::NoTraining { .. })));
     {
         // Its caller leaves as soon as the command is on its way.
         let asking = a.service.retrain(&here);
@@ -358,7 +358,7 @@ async fn a_training_goes_on_when_its_caller_leaves_and_who_asks_again_gets_the_s
     let known = b.service.training(&there, Some(&done.training_id)).await.unwrap();
     assert_eq!(known, done);
     let other = b.service.training(&there, Some("another")).await;
-    assert!(matches!(other, Err(Error::NoTraining)));
+    assert!(matches!(other, Err(Error::NoTraining { .. })));
     assert!(here.view().model_version() >= 1);
     (a.stop().await, b.stop().await);
 }

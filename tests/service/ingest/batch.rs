@@ -61,7 +61,7 @@ async fn a_batch_counts_rejects_and_recognises_events_as_a_stream_does() {
     let described: Vec<(u64, &str, &str)> = answer
         .rejections
         .iter()
-        .map(|one| (one.index, one.event_id.as_str(), one.violations[0].field.as_str()))
+        .map(|one| (one.index, one.id.as_str(), one.violations[0].field.as_str()))
         .collect();
     let expected =
         [(1, "click/a/x", "user_id"), (3, "untyped", "type"), (5, "click/a/w", "occurred_at")];

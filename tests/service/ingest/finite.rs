@@ -77,7 +77,7 @@ async fn bad_events_are_reported_by_index_and_field_and_their_neighbours_are_kep
     let described: Vec<(u64, &str, &str)> = answer
         .rejections
         .iter()
-        .map(|one| (one.index, one.event_id.as_str(), one.violations[0].field.as_str()))
+        .map(|one| (one.index, one.id.as_str(), one.violations[0].field.as_str()))
         .collect();
     let expected = [
         (1, "click/a/x", "user_id"),

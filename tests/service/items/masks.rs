@@ -57,7 +57,7 @@ async fn what_the_mask_names_changes_and_the_rest_stays() {
     let paths = ["title", "attributes.color", "attributes.none", "localized.fr", "localized.de"];
     let answer = change(&api, vec![changed, full("unknown")], &paths).await.unwrap();
     assert_eq!((answer.received, answer.accepted, answer.rejected), (2, 1, 1));
-    assert_eq!((answer.rejections[0].index, &*answer.rejections[0].event_id), (1, "unknown"));
+    assert_eq!((answer.rejections[0].index, &*answer.rejections[0].id), (1, "unknown"));
     assert_eq!(answer.rejections[0].violations[0].field, "item_id");
     let expected = Item {
         title: "New".to_owned(),

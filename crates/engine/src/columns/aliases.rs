@@ -54,7 +54,7 @@ struct Alias {
 
 /// What a merge of one user into another does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MergeOutlook<'a> {
+pub enum MergeEffect<'a> {
     /// The first one is folded into this user.
     Due(&'a str),
     /// Nothing: both answer as this user already.
@@ -98,19 +98,19 @@ impl Aliases {
         aliases.iter().rev().map(|alias| &*alias.id)
     }
 
-    pub fn outlook<'a>(&'a self, from: &'a str, into: &'a str) -> MergeOutlook<'a> {
+    pub fn effect<'a>(&'a self, from: &'a str, into: &'a str) -> MergeEffect<'a> {
         let (now, into) = (self.resolve(from), self.resolve(into));
         match (now == from, now == into) {
-            (true, false) => MergeOutlook::Due(into),
-            (false, true) => MergeOutlook::Done(into),
-            (true, true) => MergeOutlook::Circular,
-            (false, false) => MergeOutlook::Taken(now),
+            (true, false) => MergeEffect::Due(into),
+            (false, true) => MergeEffect::Done(into),
+            (true, true) => MergeEffect::Circular,
+            (false, false) => MergeEffect::Taken(now),
         }
     }
 
     /// Takes in a merge; one that is not due changes nothing.
     pub fn merge(&mut self, from: &str, into: &str, sequence: Sequence, budget: usize) {
-        let MergeOutlook::Due(user) = self.outlook(from, into) else {
+        let MergeEffect::Due(user) = self.effect(from, into) else {
             return;
         };
         let user: Arc<str> = user.into();
@@ -274,15 +274,15 @@ mod tests {
     fn a_merge_is_due_once_and_neither_in_a_circle_nor_into_a_second_user() {
         let aliases = merged(&[("a", "b"), ("b", "c")]);
         for (from, into, expected) in [
-            ("a", "b", MergeOutlook::Done("c")),
-            ("a", "c", MergeOutlook::Done("c")),
-            ("c", "a", MergeOutlook::Circular),
-            ("c", "c", MergeOutlook::Circular),
-            ("a", "d", MergeOutlook::Taken("c")),
-            ("d", "a", MergeOutlook::Due("c")),
-            ("c", "d", MergeOutlook::Due("d")),
+            ("a", "b", MergeEffect::Done("c")),
+            ("a", "c", MergeEffect::Done("c")),
+            ("c", "a", MergeEffect::Circular),
+            ("c", "c", MergeEffect::Circular),
+            ("a", "d", MergeEffect::Taken("c")),
+            ("d", "a", MergeEffect::Due("c")),
+            ("c", "d", MergeEffect::Due("d")),
         ] {
-            assert_eq!(aliases.outlook(from, into), expected, "{from} into {into}");
+            assert_eq!(aliases.effect(from, into), expected, "{from} into {into}");
         }
         let again = merged(&[("a", "b"), ("b", "c"), ("a", "b"), ("c", "a"), ("a", "d")]);
         assert_eq!(again.parts().map(Part::digest), aliases.parts().map(Part::digest));

@@ -43,7 +43,7 @@ pub use item::{Item, LocalizedText, Withheld};
 pub use item_patch::{ItemField, ItemMask, ItemPatch};
 pub use language::LanguageTag;
 pub use layout::{FeatureId, FeatureLayout};
-pub use ranges::{check_half_life, within_range};
+pub use ranges::{check_half_life, out_of_range, within_range};
 pub use ranker::RankerSettings;
 pub use record::{LogRecord, PublishedModel, Record, SettingsChange};
 pub use reward::{outweighs, reward};

@@ -15,6 +15,7 @@ use crate::domain::decision::DiversityMethod;
 use crate::domain::decision::Strategy;
 use crate::domain::interaction::InteractionType;
 use crate::domain::limits;
+use crate::domain::ranges::out_of_range;
 use crate::domain::ranker::RankerSettings;
 use crate::domain::violation::Violation;
 use crate::domain::violation::Violations;
@@ -261,7 +262,7 @@ impl SettingsRange {
         if stored >= self.min as f32 && stored <= self.max as f32 {
             Ok(value)
         } else {
-            Err(format!("must lie in {}..={}, is {value}", self.min, self.max))
+            Err(out_of_range(value, self.min, self.max))
         }
     }
 
@@ -316,7 +317,7 @@ impl Settings {
             let confidence = self.confidences.of(kind);
             // Written so that NaN fails, too.
             if !(-ConfidenceTable::LARGEST..=ConfidenceTable::LARGEST).contains(&confidence) {
-                violations.add(format!("confidences.{}", kind.name()), "must lie in -100..=100");
+                violations.add(format!("confidences.{}", kind.name()), "must be -100 to 100");
             }
         }
         violations.absorb("arms", self.arms.check());

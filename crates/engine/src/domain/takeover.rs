@@ -1,6 +1,7 @@
 //! Taking over from the order in which a caller would show items without this service.
 
 use crate::domain::ids::ItemId;
+use crate::domain::ranges::out_of_range;
 use crate::domain::violation::Violation;
 use crate::domain::violation::Violations;
 
@@ -89,7 +90,7 @@ impl TakeoverChange {
             ("alpha", self.alpha, Self::ALPHA),
         ] {
             if let Some(value) = value.filter(|value| !(least..=most).contains(value)) {
-                violations.add(name, format!("must lie in {least}..={most}, is {value:?}"));
+                violations.add(name, out_of_range(value, least, most));
             }
         }
         let (least, most) = Self::REWARD_WINDOW_SECONDS;

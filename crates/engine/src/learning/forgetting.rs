@@ -17,7 +17,7 @@ use crate::state::View;
 use crate::state::quarantine::Phase;
 use crate::state::quarantine::Sweep;
 
-/// Users, items, cohorts or context_values that a sweep looks at with each record.
+/// Users, items, cohorts or values of contexts that a sweep looks at with each record.
 const SWEPT_PER_RECORD: u32 = 16;
 
 impl Engine {

@@ -4,8 +4,9 @@
 //! counts learns from what that changed, never from an event itself. So a use of an item is one
 //! positive however many events report it.
 //!
-//! Of a user who is not profiled nothing is read, and nothing is kept but what is hidden: each event
-//! counts as the first one of an unknown user.
+//! Of a user who is not profiled nothing is read: each event counts as the first one of an unknown
+//! user. What is kept is what the user hides, and what caps and rewards need: impressions, and
+//! decisions that may still be rewarded.
 
 use std::sync::Arc;
 

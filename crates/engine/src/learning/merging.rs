@@ -4,14 +4,14 @@
 //! - The state is that of one user who did all of it: history, counts, tastes, attributes,
 //!   impressions, decisions that may still be rewarded, the evidence of today.
 //! - What all users share learns nothing of it: they have learnt from either already.
-//! - A merge that is not due ([`MergeOutlook`]) changes nothing. So it does no harm when two
+//! - A merge that is not due ([`MergeEffect`]) changes nothing. So it does no harm when two
 //!   replicas record the same one, or two that contradict each other.
 
 use std::sync::Arc;
 
 use crate::Engine;
 use crate::bandit::PendingDecision;
-use crate::columns::aliases::MergeOutlook;
+use crate::columns::aliases::MergeEffect;
 use crate::columns::aliases::UserKey;
 use crate::columns::window::Window;
 use crate::consumption::Impressions;
@@ -27,7 +27,7 @@ impl Engine {
         sequence: Sequence,
         at: Timestamp,
     ) {
-        let MergeOutlook::Due(into) = self.view.aliases().outlook(from, into) else {
+        let MergeEffect::Due(into) = self.view.aliases().effect(from, into) else {
             return;
         };
         let into: Box<str> = into.into();

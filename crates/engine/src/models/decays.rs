@@ -11,7 +11,7 @@ use crate::models::decay::HalfLives;
 pub struct Decays {
     pub trend: HalfLives,
     pub cooccurrence: HalfLives,
-    /// Of cohorts, locations and the shares they are compared with: follows the memory in use.
+    /// Of cohorts, values of contexts and the shares they are compared with: follows the memory in use.
     pub shares: HalfLives,
     /// Of topics by context and of the ages of consumed items: as configured for popularity.
     pub contexts: HalfLives,

@@ -1,7 +1,7 @@
 //! Candidates from the whole catalogue, by several sources.
 //!
 //! - Sources: factors, co-occurrence, item-item weights, content, embeddings, cohorts, the
-//!   location, popular, trending, fresh and new items, boosted ones, and a few drawn evenly.
+//!   location, attributes of the context, popular, trending, fresh and new items, boosted ones, and a few drawn evenly.
 //! - Every source searches the items that the request allows ([`super::mask`]) and checks each
 //!   result with the filter. So the most popular of the allowed items are always found, however few
 //!   there are. Only catalogue items are candidates.

@@ -4,7 +4,7 @@
 //! pages or behind `Arc`: a clone copies a few pointers per page, and a reader's state never
 //! changes.
 //!
-//! - Items, users, topics, sources, devices, context_values and cohorts have dense indices, given in
+//! - Items, users, topics, sources, devices, values of contexts and cohorts have dense indices, given in
 //!   the order of the log. An index is used again only after nothing refers to it.
 //! - All columns of items have the same length. So have those of users, but for impressions,
 //!   which may be shorter.

@@ -145,7 +145,7 @@ impl Service {
                 ack.rejected += 1;
                 ack.rejections.push(Rejection {
                     index,
-                    event_id: interaction.event_id,
+                    id: interaction.event_id,
                     violations: vec![FieldViolation {
                         field: "user_id".to_owned(),
                         reason: "is not accepted".to_owned(),

@@ -48,7 +48,7 @@ enum Sum {
     Activity,
     /// Positives by number, as the co-occurrence counts decay.
     Cooccurrence,
-    /// As the rows of cohorts and locations decay.
+    /// As the rows of cohorts and values of contexts decay.
     Share,
 }
 
@@ -314,7 +314,7 @@ impl Popularity {
     }
 
     /// The item's share of the positive weights of all users, 0 to 1, decayed as the rows of
-    /// cohorts and locations are.
+    /// cohorts and values of contexts are.
     pub fn share(&self, item: ItemIndex) -> f32 {
         let total = self.head.totals.sums[Sum::Share as usize];
         let sum = f64::from(self.items[item].sums[Sum::Share as usize]);
