@@ -129,7 +129,7 @@ impl Training {
     fn of(reported: &storage::ReportedTraining) -> Result<Self, Error> {
         let mut training: Self = serde_json::from_str(&reported.report).map_err(|error| {
             tracing::warn!(%error, "the report of a training is of another version");
-            Error::NoTraining
+            Error::NoTraining { newest: None }
         })?;
         if training.is_running() && reported.silent_for > LEASE_TTL {
             let text =
