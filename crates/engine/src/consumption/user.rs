@@ -151,6 +151,11 @@ impl User {
         }
     }
 
+    /// Bytes of what is set for the user.
+    pub fn set_bytes(&self) -> u64 {
+        (self.rules.bytes() + self.attributes.bytes()) as u64
+    }
+
     /// Whether what was learnt about the user may be used, and more be learnt.
     pub fn is_profiled(&self) -> bool {
         !self.rules.non_profiled

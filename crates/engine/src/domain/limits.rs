@@ -111,10 +111,10 @@ pub const USER_BOOST_FACTOR: f64 = 10.0;
 pub const USER_BOOST_ADDEND: f64 = 1.0;
 /// Bytes of all blocks, mutes and boosts of a user: as much as a history.
 pub const USER_RULES_BYTES: usize = 64 * 1024;
-/// Bytes of the rules of all users, for each user that a namespace remembers.
-pub const RULES_BYTES_PER_USER: usize = 512;
+/// Bytes of the rules and attributes of all users, for each user that a namespace remembers.
+pub const SET_BYTES_PER_USER: usize = 1024;
 /// The same of a namespace that remembers few users, in all.
-pub const RULES_BYTES_MIN: usize = 1024 * 1024;
+pub const SET_BYTES_MIN: usize = 1024 * 1024;
 /// Ids that were merged into one user and still answer as that user: a new visitor's id with
 /// every sign-in for most of a year.
 pub const MERGED_IDS: usize = 256;

@@ -77,7 +77,7 @@ struct Head {
     return_gap: ReturnGap,
     item_effects: item_effects::Common,
     takeover: Arc<Takeover>,
-    rules_bytes: u64,
+    set_bytes: u64,
     /// Lengths of the parts, in order.
     lengths: Vec<u64>,
 }
@@ -151,7 +151,7 @@ impl View {
             return_gap: self.return_gap.clone(),
             item_effects: self.item_effects.common,
             takeover: self.takeover.clone(),
-            rules_bytes: self.users.rules_bytes,
+            set_bytes: self.users.set_bytes,
             lengths: self.lengths(),
         }
     }
@@ -190,7 +190,7 @@ impl View {
         self.return_gap = head.return_gap;
         self.item_effects.common = head.item_effects;
         self.takeover = head.takeover;
-        self.users.rules_bytes = head.rules_bytes;
+        self.users.set_bytes = head.set_bytes;
     }
 
     /// Derives which slots are free; `false` when columns of labels or of users do not fit

@@ -8,8 +8,8 @@
 //!   that changed longest ago. Users who have set rules come last, but for as many as are more than
 //!   half the budget: rules cost a caller one call, so they must not drive out all histories. Of
 //!   users with rules those who are not to be profiled stay longest.
-//! - Rules of all users have a budget in bytes, too. Beyond it, the longest are dropped; their users
-//!   stay, and those who are not to be profiled are not.
+//! - Rules and attributes of all users have a budget in bytes, too. Beyond it, those of the users for
+//!   whom most is set are dropped; the users stay, and those who are not to be profiled are not.
 
 use std::cmp::Reverse;
 use std::sync::Arc;
@@ -22,6 +22,7 @@ use crate::columns::interner::Interner;
 use crate::columns::part::Part;
 use crate::consumption::Impressions;
 use crate::consumption::User;
+use crate::domain::Attributes;
 use crate::domain::Sequence;
 use crate::domain::UserRules;
 use crate::domain::limits;
@@ -37,15 +38,15 @@ pub struct UserStore {
     pub states: Column<Arc<User>, UserIndex>,
     /// Recent impressions of each user; as long as `states`, or shorter.
     pub impressions: Column<Arc<Impressions>, UserIndex>,
-    /// Bytes of the rules of all users.
-    pub rules_bytes: u64,
+    /// Bytes of what is set for all users: rules and attributes.
+    pub set_bytes: u64,
     nothing: Arc<User>,
 }
 
 /// As in [`super::items`].
 macro_rules! parts_of {
     ($store:expr, $part:ty, $parts:ident) => {{
-        let UserStore { ids, aliases, states, impressions, rules_bytes: _, nothing: _ } = $store;
+        let UserStore { ids, aliases, states, impressions, set_bytes: _, nothing: _ } = $store;
         let mut parts: Vec<(&'static str, $part)> =
             vec![("user_ids", ids), ("users", states), ("impressions", impressions)];
         parts.extend(["merged_into", "merged_ids"].into_iter().zip(aliases.$parts()));
@@ -95,31 +96,23 @@ impl UserStore {
         (user, self.ids.live() > before)
     }
 
-    /// Sets the rules of a user.
-    pub fn set_rules(&mut self, user: UserIndex, rules: UserRules) {
-        if *self.states[user].rules != rules {
-            let state = User { rules: Arc::new(rules), ..self.states[user].as_ref().clone() };
-            self.put(user, state);
-        }
-    }
-
     /// Replaces what is known of a user.
     pub fn put(&mut self, user: UserIndex, state: User) {
-        let before = self.states[user].rules.bytes() as u64;
-        let after = state.rules.bytes() as u64;
-        self.rules_bytes = self.rules_bytes.saturating_sub(before) + after;
+        let before = self.states[user].set_bytes();
+        let after = state.set_bytes();
+        self.set_bytes = self.set_bytes.saturating_sub(before) + after;
         *self.states.get_mut(user) = Arc::new(state);
     }
 
-    /// Forgets users once there are more than `budget`, and rules once they take more than they
-    /// may: by the record of this sequence.
+    /// Forgets users once there are more than `budget`, and rules and attributes once they take more
+    /// than they may: by the record of this sequence.
     pub fn evict(&mut self, budget: usize, sequence: Sequence) {
         if self.ids.live() > budget {
             self.evict_least(budget);
         }
-        let most = (budget * limits::RULES_BYTES_PER_USER).max(limits::RULES_BYTES_MIN) as u64;
-        if self.rules_bytes > most {
-            self.drop_longest_rules(most - most / EVICTED_ONE_IN as u64, sequence);
+        let most = (budget * limits::SET_BYTES_PER_USER).max(limits::SET_BYTES_MIN) as u64;
+        if self.set_bytes > most {
+            self.drop_most_set(most - most / EVICTED_ONE_IN as u64, sequence);
         }
     }
 
@@ -145,28 +138,36 @@ impl UserStore {
         }
     }
 
-    /// Drops rules of users until those of the others take no more than `most` bytes.
-    fn drop_longest_rules(&mut self, most: u64, sequence: Sequence) {
+    /// Drops rules and attributes of users until those of the others take no more than `most` bytes.
+    /// That a user is not to be profiled stays.
+    fn drop_most_set(&mut self, most: u64, sequence: Sequence) {
         let rank = |index| {
             let user = &self.states[index];
-            (Reverse(user.rules.bytes()), user.changed_at, index)
+            (Reverse(user.set_bytes()), user.changed_at, index)
         };
         let mut users: Vec<_> = self.ids.live_indices().map(rank).collect();
         users.sort_unstable();
         for (.., user) in users {
-            if self.rules_bytes <= most {
+            if self.set_bytes <= most {
                 return;
             }
-            let non_profiled = self.states[user].rules.non_profiled;
-            self.set_rules(user, UserRules { non_profiled, ..UserRules::default() });
-            Arc::make_mut(self.states.get_mut(user)).changed_at = sequence;
+            let before = &self.states[user];
+            let non_profiled = before.rules.non_profiled;
+            let left = User {
+                rules: Arc::new(UserRules { non_profiled, ..UserRules::default() }),
+                attributes: Attributes::default(),
+                cohorts: Vec::new(),
+                changed_at: sequence,
+                ..before.as_ref().clone()
+            };
+            self.put(user, left);
         }
     }
 
     /// Forgets a user and frees the slot; returns what was known.
     pub fn take(&mut self, user: UserIndex) -> (Arc<User>, Arc<Impressions>) {
-        let Self { ids, aliases: _, states, impressions, rules_bytes, nothing } = self;
-        *rules_bytes = rules_bytes.saturating_sub(states[user].rules.bytes() as u64);
+        let Self { ids, aliases: _, states, impressions, set_bytes, nothing } = self;
+        *set_bytes = set_bytes.saturating_sub(states[user].set_bytes());
         ids.forget(user);
         ids.release(user);
         let state = std::mem::replace(states.get_mut(user), nothing.clone());
@@ -189,7 +190,7 @@ impl UserStore {
         if !self.aliases.derive() {
             return false;
         }
-        let Self { ids, aliases, states, impressions, rules_bytes: _, nothing: _ } = self;
+        let Self { ids, aliases, states, impressions, set_bytes: _, nothing: _ } = self;
         let mut names = ids.live_indices().filter_map(|user| ids.name(user));
         names.all(|id| aliases.resolve(id) == &**id)
             && states.len() == ids.len()

@@ -264,3 +264,18 @@ fn rules_do_not_drive_out_histories_nor_take_memory_without_end() {
     let again = world.restored();
     assert_eq!(again.users(), world.users());
 }
+
+#[test]
+fn attributes_do_not_take_memory_without_end() {
+    let mut world = small();
+    let long = "x".repeat(1_000);
+    for attacker in 0..500 {
+        for number in 0..15 {
+            let attribute = SetFor::default().attribute(&format!("name-{number}"), &long);
+            world.update(&format!("attacker-{attacker}"), attribute);
+        }
+    }
+    let bytes = world.state_bytes();
+    assert!(bytes < 4 << 20, "the state takes {bytes} bytes");
+    assert_eq!(world.restored().users(), world.users());
+}
