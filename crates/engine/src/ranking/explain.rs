@@ -23,7 +23,6 @@ use crate::models::collaborative::CooccurrenceScorer;
 use crate::models::collaborative::Influence;
 use crate::models::content::TermVectors;
 use crate::models::contexts::RequestContext;
-use crate::ranking::request::RankRequest;
 use crate::ranking::scale::BASE;
 use crate::retrieval::Boost;
 use crate::retrieval::Target;
@@ -86,13 +85,15 @@ pub struct Explainer<'a> {
 }
 
 impl<'a> Explainer<'a> {
+    /// `boosts`: those of the request, and those that the user has set.
     pub fn new(
         view: &'a View,
-        request: &RankRequest<'a>,
+        user: Option<&'a User>,
+        context: &'a UserContext,
+        request_context: &RequestContext,
+        (boosts, own): (&'a [Boost], &'a [Boost]),
         average: BTreeMap<&'static str, f64>,
     ) -> Self {
-        let RankRequest { user, context, request_context, .. } = *request;
-        let (boosts, own) = request.boosts_by_owner();
         let session = user.map_or(&[][..], |user| user.session.items_at(request_context.now));
         let liked_in_session = session.iter().rev().filter(|entry| entry.1 > 0.0);
         let positives = user.into_iter().flat_map(|user| user.history.positives());
@@ -100,7 +101,7 @@ impl<'a> Explainer<'a> {
             view,
             user,
             context,
-            request_context,
+            request_context: *request_context,
             cooccurrence: view.cooccurrence_scorer(&context.recent).emphasising(session),
             average,
             influence: user.and_then(|user| view.influence(user)),

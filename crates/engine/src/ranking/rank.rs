@@ -97,7 +97,11 @@ pub fn rank(
         }
     };
     request.give_up.check()?;
-    let explainer = request.explain.then(|| Explainer::new(view, request, scored.average()));
+    let explainer = request.explain.then(|| {
+        let RankRequest { user, context, request_context, .. } = request;
+        let (boosts, average) = (request.boosts_by_owner(), scored.average());
+        Explainer::new(view, *user, context, request_context, boosts, average)
+    });
     let items = list
         .chosen
         .into_iter()
