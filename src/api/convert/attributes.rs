@@ -46,7 +46,8 @@ pub fn attributes(message: Option<Struct>) -> Result<Attributes, Vec<Violation>>
     Attributes::new(values).map_err(|reason| vec![Violation::new(FIELD, reason)])
 }
 
-fn path(name: &str) -> String {
+/// The field of one attribute, as violations name it.
+pub(super) fn path(name: &str) -> String {
     let shown: String = name.chars().take(NAME_CHARS_SHOWN).collect();
     let cut = if shown.len() < name.len() { "..." } else { "" };
     format!("{FIELD}[{:?}]", shown + cut)
