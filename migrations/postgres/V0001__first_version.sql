@@ -301,6 +301,8 @@ CREATE TABLE items (
     hidden boolean NOT NULL,
     -- From when on it is not shown; NULL: never.
     expires_at timestamptz,
+    -- Whether it has an embedding, also where this server holds none.
+    has_embedding boolean NOT NULL,
     -- Whether the service made its embedding of its texts.
     embedding_is_computed boolean NOT NULL,
     -- "title" and "content" in other languages, by their BCP 47 tags; NULL when there are none.

@@ -275,11 +275,11 @@ impl Pool {
             }
             if let Some(item) = call.candidates.described(id) {
                 let (entry, terms) = view.describe_inline(item.clone());
-                if eligible.allows_pinned(&entry) {
+                if eligible.allows_pinned(&entry, index) {
                     self.inline.push((index, entry, terms));
                 }
             } else if let Some(index) = index.filter(|&index| view.entry(index).item.is_some()) {
-                if eligible.allows_pinned(view.entry(index)) {
+                if eligible.allows_pinned(view.entry(index), Some(index)) {
                     self.indices.push(index);
                 }
             } else if call.baseline_items().contains(item_id) {
@@ -310,7 +310,9 @@ fn baseline(
         candidates.iter().map(|one| item_of(one).item_id.as_str()).zip(0..).collect();
     let positions = items.iter().filter_map(|id| position_of.get(id.as_str()).copied());
     let is_free = |position: &usize| pins.iter().all(|pin| pin.candidate != *position);
-    let may_be = |position: &usize| eligible.allows_pinned(candidates[*position].entry);
+    let may_be = |position: &usize| {
+        eligible.allows_pinned(candidates[*position].entry, candidates[*position].index)
+    };
     let order: Vec<usize> =
         positions.filter(|position| is_free(position) && may_be(position)).collect();
     let is_personal = |position: &usize| {
@@ -336,7 +338,7 @@ fn pins(
         };
         let candidate = candidates.iter().position(is_it)?;
         eligible
-            .allows_pinned(candidates[candidate].entry)
+            .allows_pinned(candidates[candidate].entry, candidates[candidate].index)
             .then_some(Pin { candidate, position: pin.position })
     };
     pinned.iter().filter_map(position_of).collect()

@@ -51,7 +51,8 @@ pub fn is_attribute_name(name: &str) -> bool {
     check_text(name, limits::ATTRIBUTE_NAME_BYTES).is_ok()
 }
 
-fn path(name: &str) -> String {
+/// The field of one attribute, as violations name it.
+pub(super) fn path(name: &str) -> String {
     let shown: String = name.chars().take(NAME_CHARS_SHOWN).collect();
     let cut = if shown.len() < name.len() { "..." } else { "" };
     format!("{FIELD}[{:?}]", shown + cut)

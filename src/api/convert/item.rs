@@ -72,8 +72,7 @@ fn localized(
     let mut violations = Violations::default();
     let mut localized = BTreeMap::new();
     for (name, text) in texts {
-        let shown: String = name.chars().take(limits::LANGUAGE_BYTES).collect();
-        let path = format!("localized[{shown:?}]");
+        let path = localized_path(&name);
         let title = prose(text.title, limits::TITLE_BYTES);
         let title = violations.take(&format!("{path}.title"), title).unwrap_or_default();
         let content = prose(text.content, limits::CONTENT_BYTES);
@@ -86,6 +85,12 @@ fn localized(
         }
     }
     violations.finish(localized)
+}
+
+/// The field of the texts in one language, as violations name it.
+pub(super) fn localized_path(tag: &str) -> String {
+    let shown: String = tag.chars().take(limits::LANGUAGE_BYTES).collect();
+    format!("localized[{shown:?}]")
 }
 
 fn check_embedding(embedding: &[f32], dimension: usize, violations: &mut Violations) {

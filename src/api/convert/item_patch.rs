@@ -3,14 +3,19 @@
 use prost_types::FieldMask;
 
 use super::attributes::is_attribute_name;
+use super::attributes::path as attribute_path;
 use super::item::item;
+use super::item::localized_path;
 use super::mask::named_by;
+use super::scalars::merge;
 use crate::proto;
 use engine::domain::ItemField;
 use engine::domain::ItemMask;
 use engine::domain::ItemPatch;
 use engine::domain::LanguageTag;
 use engine::domain::Violation;
+use engine::domain::Violations;
+use engine::domain::limits;
 
 /// What one path names.
 enum Named {
@@ -34,14 +39,19 @@ impl Named {
     }
 }
 
-/// The mask of a call; `None` for one without paths: items are replaced as a whole.
+/// The mask of a call; `None` where it is unset: items are replaced as a whole.
 ///
 /// # Errors
-/// Each path that names no field of an item that can be changed.
+/// A mask without paths, and each path that names no field of an item that can be changed.
 pub fn item_mask(mask: Option<FieldMask>) -> Result<Option<ItemMask>, Vec<Violation>> {
+    if mask.is_none() {
+        return Ok(None);
+    }
     let named = named_by(mask, "field of an item that can be changed", Named::by)?;
     if named.is_empty() {
-        return Ok(None);
+        let reason = "must have paths that name what changes; leave it unset to replace items as \
+                      a whole";
+        return Err(vec![Violation::new("update_mask", reason)]);
     }
     let mut read = ItemMask::default();
     for named in named {
@@ -65,14 +75,39 @@ pub fn item_mask(mask: Option<FieldMask>) -> Result<Option<ItemMask>, Vec<Violat
 /// The changes of one item; of the message only what the mask names is looked at.
 ///
 /// # Errors
-/// Every named field that breaks the contract.
+/// Every named field that breaks the contract; every attribute and language of the message that is
+/// not named by a mask that names others.
 pub fn item_patch(
     message: proto::Item,
     mask: &ItemMask,
     embedding_dimension: usize,
 ) -> Result<ItemPatch, Vec<Violation>> {
-    let values = item(only(message, mask), embedding_dimension)?;
-    Ok(ItemPatch { mask: mask.clone(), values })
+    let mut violations = Violations::default();
+    check_named(&message, mask, &mut violations);
+    let Some(values) = merge(&mut violations, item(only(message, mask), embedding_dimension))
+    else {
+        return Err(violations.into_vec());
+    };
+    violations.finish(ItemPatch { mask: mask.clone(), values })
+}
+
+/// A path of which the name is wrong would remove what it names and change nothing else: it is told
+/// by the attribute or the language that no path names.
+fn check_named(message: &proto::Item, mask: &ItemMask, violations: &mut Violations) {
+    let reason = "is not named by update_mask";
+    if !mask.attributes.is_empty() {
+        let names = message.attributes.iter().flat_map(|attributes| attributes.fields.keys());
+        let unnamed = names.filter(|name| !mask.attributes.contains(name.as_str()));
+        let unnamed = unnamed.take(limits::ATTRIBUTES);
+        unnamed.for_each(|name| violations.add(attribute_path(name), reason));
+    }
+    if !mask.localized.is_empty() {
+        let is_named =
+            |tag: &str| LanguageTag::parse(tag).is_ok_and(|tag| mask.localized.contains(&tag));
+        let unnamed = message.localized.keys().filter(|tag| !is_named(tag));
+        let unnamed = unnamed.take(limits::LOCALIZED);
+        unnamed.for_each(|tag| violations.add(localized_path(tag), reason));
+    }
 }
 
 /// The message with nothing but what the mask names.
@@ -94,15 +129,10 @@ fn only(message: proto::Item, mask: &ItemMask) -> proto::Item {
         }
     }
     if !mask.attributes.is_empty() {
-        let mut attributes = message.attributes.unwrap_or_default();
-        attributes.fields.retain(|name, _| mask.attributes.contains(name.as_str()));
-        kept.attributes = Some(attributes);
+        kept.attributes = message.attributes;
     }
     if !mask.localized.is_empty() {
         kept.localized = message.localized;
-        let is_named =
-            |tag: &str| LanguageTag::parse(tag).is_ok_and(|tag| mask.localized.contains(&tag));
-        kept.localized.retain(|tag, _| is_named(tag));
     }
     kept
 }
@@ -144,24 +174,38 @@ mod tests {
     }
 
     #[test]
-    fn without_paths_items_are_replaced_as_a_whole() {
+    fn items_are_replaced_as_a_whole_without_a_mask_and_not_with_an_empty_one() {
         assert_eq!(item_mask(None), Ok(None));
-        assert_eq!(mask(&[]), Ok(None));
+        let violations = mask(&[]).unwrap_err();
+        assert_eq!(violations[0].field, "update_mask");
+        assert!(violations[0].reason.contains("leave it unset"), "{violations:?}");
     }
 
     #[test]
     fn a_patch_holds_what_its_mask_names_and_nothing_else() {
         let paths = ["title", "attributes.old.price", "attributes.gone", "localized.DE-AT"];
         let mask = mask(&paths).unwrap().unwrap();
-        let patch = item_patch(full(), &mask, 3).unwrap();
-        let values = item(full(), 3).unwrap();
-        let attributes: Vec<_> = patch.values.attributes.iter().collect();
-        let kept: Vec<_> =
-            values.attributes.iter().filter(|(name, _)| *name == "old.price").collect();
-        assert_eq!(attributes, kept);
+        let mut message = full();
+        message.attributes.as_mut().unwrap().fields.remove("price");
+        message.localized.remove("fr");
+        let patch = item_patch(message, &mask, 3).unwrap();
+        let names: Vec<_> = patch.values.attributes.iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["old.price"]);
         let tags: Vec<_> = patch.values.localized.keys().map(LanguageTag::as_str).collect();
         assert_eq!(tags, ["de-AT"]);
         assert_eq!((patch.values.title.as_str(), patch.values.source), ("Title", None));
+    }
+
+    #[test]
+    fn an_attribute_or_a_language_that_a_mask_of_others_does_not_name_is_told() {
+        let fields = |paths: &[&str]| -> Vec<String> {
+            let refused = item_patch(full(), &mask(paths).unwrap().unwrap(), 3).err();
+            refused.unwrap_or_default().into_iter().map(|violation| violation.field).collect()
+        };
+        let misspelt = fields(&["attributes.prise", "attributes.old.price", "localized.fr"]);
+        assert_eq!(misspelt, ["attributes[\"price\"]", "localized[\"de-at\"]"]);
+        assert!(fields(&["attributes", "localized"]).is_empty());
+        assert!(fields(&["hidden"]).is_empty(), "the whole item may be sent for other fields");
     }
 
     #[test]

@@ -27,6 +27,7 @@ use engine::View;
 use engine::domain::Item;
 use engine::domain::ItemField;
 use engine::domain::Record;
+use engine::domain::embedded_texts;
 pub use model::EmbeddingModel;
 pub use model::ModelError;
 
@@ -188,9 +189,7 @@ fn unembedded(record: &Record, view: &View) -> Option<String> {
         Record::ItemPatched(patch) => {
             let is_asked =
                 patch.mask.has(ItemField::Embedding) && patch.values.embedding.is_empty();
-            let changes = [ItemField::Title, ItemField::Content, ItemField::Topics];
-            let follows = !patch.mask.has(ItemField::Embedding)
-                && changes.iter().any(|&field| patch.mask.has(field));
+            let follows = !patch.mask.has(ItemField::Embedding) && patch.changes_embedded_text();
             let entry = view.catalogue_item(patch.item_id().as_str());
             let item = entry?.item.as_ref()?;
             // One that a caller gave stays until a caller gives another.
@@ -203,22 +202,43 @@ fn unembedded(record: &Record, view: &View) -> Option<String> {
     .filter(|text| !text.is_empty())
 }
 
+/// The mask of a change stays as the caller gave it: an embedding that another caller gives in the
+/// meantime is kept when the change is merged.
 fn set_embedding(record: &mut Record, embedding: Vec<f32>) {
     let item = match record {
         Record::ItemUpserted(item) => item,
-        Record::ItemPatched(patch) => {
-            patch.mask.fields.insert(ItemField::Embedding);
-            &mut patch.values
-        }
+        Record::ItemPatched(patch) => &mut patch.values,
         _ => return,
     };
     (item.embedding, item.embedding_is_computed) = (embedding, true);
 }
 
-/// What the model reads of an item: its own title and content, and its topics.
+/// What the model reads of an item.
 fn text(item: &Item) -> String {
-    let topics = item.topics.join(", ");
-    let parts = [item.title.as_str(), item.content.as_str(), topics.as_str()];
-    let parts: Vec<&str> = parts.into_iter().filter(|part| !part.trim().is_empty()).collect();
+    let parts = embedded_texts(item).map(|(_, text)| text);
+    let parts: Vec<_> = parts.into_iter().filter(|part| !part.trim().is_empty()).collect();
     parts.join(". ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use engine::domain::ItemId;
+    use engine::domain::ItemMask;
+    use engine::domain::ItemPatch;
+
+    #[test]
+    fn a_computed_embedding_leaves_one_that_another_caller_gave_in_the_meantime() {
+        let bare = || Item::new(ItemId::parse("i").unwrap());
+        let mask = ItemMask { fields: [ItemField::Title].into(), ..ItemMask::default() };
+        let values = Item { title: "new".to_owned(), ..bare() };
+        let mut record = Record::ItemPatched(ItemPatch { mask, values });
+        set_embedding(&mut record, vec![2.0]);
+        let Record::ItemPatched(patch) = record else {
+            panic!("it is still a change");
+        };
+        assert_eq!(patch.applied_to(&bare()).unwrap().embedding, [2.0]);
+        let given = Item { embedding: vec![1.0], ..bare() };
+        assert_eq!(patch.applied_to(&given).unwrap().embedding, [1.0]);
+    }
 }

@@ -50,15 +50,19 @@ async fn what_the_mask_names_changes_and_the_rest_stays() {
     let changed = Item {
         title: "New".to_owned(),
         source: "not read".to_owned(),
-        attributes: structure([("color", text("red")), ("size", text("not read"))]),
+        attributes: structure([("color", text("red"))]),
         localized: [("fr".to_owned(), german("Titre"))].into(),
         ..item("a")
     };
     let paths = ["title", "attributes.color", "attributes.none", "localized.fr", "localized.de"];
-    let answer = change(&api, vec![changed, full("unknown")], &paths).await.unwrap();
-    assert_eq!((answer.received, answer.accepted, answer.rejected), (2, 1, 1));
-    assert_eq!((answer.rejections[0].index, &*answer.rejections[0].id), (1, "unknown"));
-    assert_eq!(answer.rejections[0].violations[0].field, "item_id");
+    let misspelt = Item { attributes: structure([("colour", text("red"))]), ..item("b") };
+    let items = vec![changed, item("unknown"), misspelt];
+    let answer = change(&api, items, &paths).await.unwrap();
+    assert_eq!((answer.received, answer.accepted, answer.rejected), (3, 1, 2));
+    let rejected = answer.rejections.iter();
+    let rejected = rejected.map(|one| (one.index, &*one.id, &*one.violations[0].field));
+    let expected = [(1, "unknown", "item_id"), (2, "b", "attributes[\"colour\"]")];
+    assert_eq!(rejected.collect::<Vec<_>>(), expected);
     let expected = Item {
         title: "New".to_owned(),
         attributes: structure([("color", text("red")), ("size", text("L"))]),
@@ -79,6 +83,13 @@ async fn paths_that_name_nothing_and_masks_that_differ_end_the_call() {
     let refused = change(&api, vec![item("a")], &["title", "item_id", "price"]).await.unwrap_err();
     assert_eq!(refused.code(), Code::InvalidArgument);
     assert_eq!(fields(&refused), ["update_mask.paths[1]", "update_mask.paths[2]"]);
+    let before = get(&api, "a").await;
+    let refused = change(&api, vec![item("a")], &[]).await.unwrap_err();
+    assert_eq!(
+        (refused.code(), fields(&refused)),
+        (Code::InvalidArgument, strings(["update_mask"]))
+    );
+    assert_eq!(get(&api, "a").await, before, "nothing of it is erased");
     let message = |title: &str, paths: Option<&[&str]>| UpsertItemsRequest {
         items: vec![Item { title: title.to_owned(), ..item("a") }],
         update_mask: paths.and_then(mask),

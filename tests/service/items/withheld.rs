@@ -42,6 +42,10 @@ async fn a_withheld_item_comes_by_no_call_and_is_kept() {
     let pins = vec![Pin { item_id: "metal-00".to_owned(), position: 0 }];
     let ids = || strings(["metal-00", "metal-01", "metal-02"]);
     let described = || Item { hidden: true, ..item("inline") };
+    let again = || vec![item("metal-00"), item("metal-01"), item("other")];
+    let pins_of_again = WITHHELD.iter().zip(0..);
+    let pins_of_again =
+        pins_of_again.map(|(id, position)| Pin { item_id: (*id).to_owned(), position }).collect();
     let requests = [
         ask(100),
         PersonalizeRequest { candidate_ids: ids(), ..ask(10) },
@@ -49,6 +53,10 @@ async fn a_withheld_item_comes_by_no_call_and_is_kept() {
         PersonalizeRequest { baseline_item_ids: ids(), ..ask(10) },
         PersonalizeRequest { baseline_popular: true, ..ask(100) },
         PersonalizeRequest { candidates: vec![described(), item("other")], ..ask(10) },
+        PersonalizeRequest { candidates: again(), ..ask(10) },
+        PersonalizeRequest { candidates: again(), retrieve: true, ..ask(100) },
+        PersonalizeRequest { candidates: again(), pins: pins_of_again, ..ask(10) },
+        PersonalizeRequest { candidates: again(), baseline_item_ids: ids(), ..ask(10) },
     ];
     for request in requests {
         let answer = api.personalize(request).await;
@@ -75,8 +83,9 @@ async fn a_withheld_item_comes_by_no_call_and_is_kept() {
 #[tokio::test]
 async fn an_absence_is_explained_by_what_withholds_the_item_and_nothing_is_suggested() {
     let (_server, api, min_watermark) = world().await;
-    let explain = async |id: &str| {
-        let request = Some(PersonalizeRequest { min_watermark, ..greedy("new-user", 5) });
+    let explain = async |id: &str, candidates: Vec<Item>| {
+        let request = greedy("new-user", 5);
+        let request = Some(PersonalizeRequest { min_watermark, candidates, ..request });
         let request = ExplainAbsenceRequest { request, item_id: id.to_owned() };
         api.personalization.clone().explain_absence(request).await.unwrap().into_inner()
     };
@@ -84,10 +93,13 @@ async fn an_absence_is_explained_by_what_withholds_the_item_and_nothing_is_sugge
         ("metal-00", FilterRule::HiddenItem, "hidden"),
         ("metal-01", FilterRule::Expired, "expired"),
     ] {
-        let absence = explain(id).await;
-        assert_eq!(absence.cause(), AbsenceCause::Filtered);
-        assert_eq!(absence.excluded_by().collect::<Vec<_>>(), [rule]);
-        assert!(absence.suggestions.is_empty() && absence.summary.contains(words), "{absence:?}");
+        for described in [vec![], vec![item(id)]] {
+            let absence = explain(id, described).await;
+            assert_eq!(absence.cause(), AbsenceCause::Filtered);
+            assert_eq!(absence.excluded_by().collect::<Vec<_>>(), [rule]);
+            assert!(absence.suggestions.is_empty(), "{absence:?}");
+            assert!(absence.summary.contains(words), "{absence:?}");
+        }
     }
 }
 

@@ -1,6 +1,9 @@
 //! Embeddings: in a table where the server has pgvector, nowhere else without it.
 
 use engine::domain::Item;
+use engine::domain::ItemField;
+use engine::domain::ItemMask;
+use engine::domain::ItemPatch;
 use engine::domain::LogRecord;
 use engine::domain::Record;
 use personalization::storage::NamespaceStore;
@@ -30,8 +33,12 @@ fn has_extension(session: &Session) -> bool {
     available
 }
 
+fn embedded_item(id: &str, embedding: &[f32]) -> Item {
+    Item { embedding: embedding.to_vec(), ..item(id, "a title") }
+}
+
 fn embedded(id: &str, embedding: &[f32]) -> Record {
-    Record::ItemUpserted(Item { embedding: embedding.to_vec(), ..item(id, "a title") })
+    Record::ItemUpserted(embedded_item(id, embedding))
 }
 
 fn catalogue() -> Vec<LogRecord> {
@@ -108,6 +115,37 @@ fn a_clear_and_a_deletion_remove_embeddings_too() {
     store.delete(&other).unwrap();
     if has_extension(&session) {
         assert_eq!(session.rows(ROWS).len(), 3);
+    }
+}
+
+#[test]
+fn a_computed_embedding_never_takes_the_place_of_one_that_a_caller_gave() {
+    let database = Database::new();
+    let store = database.store();
+    let made = Item { embedding_is_computed: true, ..embedded_item("made", &[0.0, 1.0]) };
+    let mut records = log([
+        Record::ItemUpserted(embedded_item("given", &[0.0, 1.0])),
+        Record::ItemUpserted(made),
+        Record::ItemUpserted(item("none", "a title")),
+    ]);
+    project(&store, &records);
+    let titled = ["given", "made", "none"].map(|id| {
+        let mask = ItemMask { fields: [ItemField::Title].into(), ..ItemMask::default() };
+        let computed = embedded_item(id, &[1.0, 0.0]);
+        let values = Item { title: "new".to_owned(), embedding_is_computed: true, ..computed };
+        Record::ItemPatched(ItemPatch { mask, values })
+    });
+    for (at, mut record) in log(titled).into_iter().enumerate() {
+        record.sequence = 4 + at as u64;
+        records.push(record);
+    }
+    project(&store, &records);
+    let session = database.session();
+    let query = "SELECT item_id, title, has_embedding, embedding_is_computed FROM items ORDER BY 1";
+    assert_eq!(session.rows(query), ["given|new|t|f", "made|new|t|t", "none|new|t|t"]);
+    if has_extension(&session) {
+        let numbers = "SELECT item_id, embedding FROM item_embeddings ORDER BY 1";
+        assert_eq!(session.rows(numbers), ["given|[0,1]", "made|[1,0]", "none|[1,0]"]);
     }
 }
 

@@ -123,7 +123,7 @@ fn the_catalogue_is_as_its_last_records_left_it() {
         item_deleted("never seen"),
     ]);
     let item_a = "1|a|new|some content|{news,sport}|wire|2023-11-14 22:13:20+00\
-        |{\"lang\": \"de\", \"pages\": 3}|en|f|NULL|f|NULL|3|2023-11-14 22:13:23+00";
+        |{\"lang\": \"de\", \"pages\": 3}|en|f|NULL|f|f|NULL|3|2023-11-14 22:13:23+00";
     assert_eq!(session.rows("SELECT * FROM items"), [item_a]);
 
     let bare = Item {
@@ -141,7 +141,7 @@ fn the_catalogue_is_as_its_last_records_left_it() {
         record.sequence += 5;
     }
     project(&database.store(), &later);
-    let item_b = "1|b|||{}|NULL|NULL|NULL|NULL|f|NULL|f|NULL|6|2023-11-14 22:13:21+00";
+    let item_b = "1|b|||{}|NULL|NULL|NULL|NULL|f|NULL|f|f|NULL|6|2023-11-14 22:13:21+00";
     assert_eq!(session.rows("SELECT * FROM items"), [item_b]);
 }
 

@@ -4,7 +4,10 @@
 //!   two patches of different fields both stay, from whatever state each was made.
 //! - A merge is a function of the item and the patch alone. Where it would break a bound of the
 //!   whole item it changes nothing.
+//! - An embedding that the service computed never takes the place of one that a caller gave, unless a
+//!   caller asks for it.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use crate::domain::ids::ItemId;
@@ -68,6 +71,15 @@ impl ItemField {
     }
 }
 
+/// The texts that the service makes an item's embedding of, by their fields.
+pub fn embedded_texts(item: &Item) -> [(ItemField, Cow<'_, str>); 3] {
+    [
+        (ItemField::Title, Cow::from(&item.title)),
+        (ItemField::Content, Cow::from(&item.content)),
+        (ItemField::Topics, Cow::from(item.topics.join(", "))),
+    ]
+}
+
 /// Which fields change.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ItemMask {
@@ -89,13 +101,18 @@ impl ItemMask {
 pub struct ItemPatch {
     pub mask: ItemMask,
     /// Holds the id and the new values of what the mask names; what has none there is removed.
-    /// Nothing else of it is read.
+    /// Of what the mask does not name only an embedding is read that the service computed.
     pub values: Item,
 }
 
 impl ItemPatch {
     pub fn item_id(&self) -> &ItemId {
         &self.values.item_id
+    }
+
+    /// Whether it names a text that the service makes the embedding of.
+    pub fn changes_embedded_text(&self) -> bool {
+        embedded_texts(&self.values).iter().any(|(field, _)| self.mask.has(*field))
     }
 
     /// The item with the changes.
@@ -146,18 +163,28 @@ impl ItemPatch {
                 None => _ = merged.localized.remove(tag),
             }
         }
-        let has_other_texts = merged.title != item.title
-            || merged.content != item.content
-            || merged.topics != item.topics;
-        if has_other_texts && !mask.has(ItemField::Embedding) && item.embedding_is_computed {
-            // It was made of what the item does not say any more.
-            merged.embedding.clear();
-            merged.embedding_is_computed = false;
+        if !mask.has(ItemField::Embedding) {
+            self.keep_or_replace_embedding(item, &mut merged);
         }
         if let Err(broken) = merged.check() {
             broken.into_iter().for_each(|one| violations.add(one.field, one.reason));
         }
         violations.finish(merged)
+    }
+
+    /// Where no caller names the embedding: one of a caller stays, a computed one follows the texts.
+    fn keep_or_replace_embedding(&self, item: &Item, merged: &mut Item) {
+        if !item.embedding.is_empty() && !item.embedding_is_computed {
+            return;
+        }
+        if self.values.embedding_is_computed {
+            merged.embedding.clone_from(&self.values.embedding);
+            merged.embedding_is_computed = true;
+        } else if item.embedding_is_computed && embedded_texts(item) != embedded_texts(merged) {
+            // It was made of what the item does not say any more.
+            merged.embedding.clear();
+            merged.embedding_is_computed = false;
+        }
     }
 }
 
@@ -264,5 +291,28 @@ mod tests {
             let hidden = patch(ItemField::Hidden, Item { hidden: true, ..bare() });
             assert_eq!(hidden.applied_to(&item).unwrap().embedding, [1.0]);
         }
+    }
+
+    #[test]
+    fn a_computed_embedding_takes_the_place_of_none_and_of_a_computed_one_but_not_of_a_callers() {
+        let computed = Item {
+            title: "new".to_owned(),
+            embedding: vec![2.0],
+            embedding_is_computed: true,
+            ..bare()
+        };
+        let mask = ItemMask { fields: [ItemField::Title].into(), ..ItemMask::default() };
+        let patch = ItemPatch { mask, values: computed };
+        let given = Item { embedding: vec![1.0], ..bare() };
+        let made = Item { embedding_is_computed: true, ..given.clone() };
+        for (before, after) in [(bare(), (2.0, true)), (made, (2.0, true)), (given, (1.0, false))] {
+            let merged = patch.applied_to(&before).unwrap();
+            let found = (merged.embedding[0], merged.embedding_is_computed);
+            assert_eq!((merged.title.as_str(), found), ("new", after), "{before:?}");
+        }
+        // An embedding that no caller named and the service did not make is not read.
+        let values = Item { embedding: vec![2.0], ..bare() };
+        let patch = ItemPatch { values, ..patch };
+        assert!(patch.applied_to(&bare()).unwrap().embedding.is_empty());
     }
 }

@@ -40,7 +40,7 @@ pub use ids::{
 };
 pub use interaction::{Interaction, InteractionContext, InteractionType};
 pub use item::{Item, LocalizedText, Withheld};
-pub use item_patch::{ItemField, ItemMask, ItemPatch};
+pub use item_patch::{ItemField, ItemMask, ItemPatch, embedded_texts};
 pub use language::LanguageTag;
 pub use layout::{FeatureId, FeatureLayout};
 pub use ranges::{check_half_life, out_of_range, within_range};

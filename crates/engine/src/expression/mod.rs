@@ -3,7 +3,8 @@
 //! - Total and pure: every expression is true or false for every item, whatever the
 //!   item lacks. It has no loops, no user-defined functions and no arithmetic.
 //! - Two-valued: a test of a value that the item lacks is false; `not` of it is true. Values of
-//!   different types are unequal and have no order. `has(name)` tests for a value.
+//!   different types are unequal and have no order. `has(name)` tests for a value. A text where
+//!   the item has a time or an age is an error: it is surely meant as a time.
 //! - Bounded: bytes, depth and nodes have limits, so a test never overflows the stack. It
 //!   allocates nothing. Its cost for an item is known when it is parsed ([`cost`]), and
 //!   an expression that costs too much is an error.

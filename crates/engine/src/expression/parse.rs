@@ -23,6 +23,7 @@ use winnow::error::ContextError;
 use winnow::error::ErrMode;
 use winnow::error::StrContext;
 use winnow::error::StrContextValue;
+use winnow::stream::Stream;
 use winnow::token::any;
 use winnow::token::one_of;
 use winnow::token::take_while;
@@ -105,11 +106,10 @@ fn expected(what: &'static str) -> StrContext {
     StrContext::Expected(StrContextValue::Description(what))
 }
 
-/// A limit that is passed here ends the parsing.
+/// A limit that is passed here, or a test that cannot be meant, ends the parsing.
 fn limit(input: &Input<'_>, message: &'static str) -> ErrMode<ContextError> {
     use winnow::error::AddContext;
     use winnow::error::ParserError;
-    use winnow::stream::Stream;
     let error = ContextError::from_input(input);
     ErrMode::Cut(error.add_context(input, &input.checkpoint(), StrContext::Label(message)))
 }
@@ -171,22 +171,50 @@ fn one(input: &mut Input<'_>) -> ModalResult<Expression> {
 fn test(input: &mut Input<'_>) -> ModalResult<Expression> {
     let left = operand(input)?;
     if opt(word("in")).parse_next(input)?.is_some() {
-        let right = cut_err(operand).parse_next(input)?;
+        let right = right_of(&left, input)?;
         return Ok(Expression::In(left, right));
     }
     if opt((word("not"), word("in"))).parse_next(input)?.is_some() {
-        let right = cut_err(operand).parse_next(input)?;
+        let right = right_of(&left, input)?;
         return Ok(Expression::Not(Box::new(Expression::In(left, right))));
     }
     match opt(comparison).parse_next(input)? {
         Some(comparison) => {
-            let right = cut_err(operand).parse_next(input)?;
+            let right = right_of(&left, input)?;
             Ok(Expression::Compare(left, comparison, right))
         }
         None if matches!(left, Operand::Field(_) | Operand::Literal(Literal::Flag(_))) => {
             Ok(Expression::Is(left))
         }
         None => cut_err(fail.context(expected("a comparison or `in`"))).parse_next(input),
+    }
+}
+
+/// The right side of a test of a value.
+fn right_of(left: &Operand, input: &mut Input<'_>) -> ModalResult<Operand> {
+    let start = input.checkpoint();
+    let right = cut_err(operand).parse_next(input)?;
+    if let Some(message) = confusion(left, &right).or_else(|| confusion(&right, left)) {
+        input.reset(&start);
+        return Err(limit(input, message));
+    }
+    Ok(right)
+}
+
+/// What to write instead where a number of the item is tested against a text, which it never equals.
+pub(super) fn confusion(field: &Operand, other: &Operand) -> Option<&'static str> {
+    let is_text = |literal: &Literal| matches!(literal, Literal::Text(_));
+    let has_text = match other {
+        Operand::Field(_) => false,
+        Operand::Literal(literal) => is_text(literal),
+        Operand::List(list) => list.members().iter().any(is_text),
+    };
+    match field {
+        Operand::Field(Field::PublishedAt | Field::ExpiresAt) if has_text => {
+            Some("a time is no text: write time(\"2024-05-01\") or time(\"2024-05-01T12:30:00Z\")")
+        }
+        Operand::Field(Field::AgeHours) if has_text => Some("`age_hours` is a number and no text"),
+        _ => None,
     }
 }
 

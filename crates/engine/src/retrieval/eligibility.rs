@@ -7,8 +7,8 @@
 //! - What the user has blocked is always excluded, from pins, too: the user's word on what is shown
 //!   is stronger than the caller's.
 //! - An item that may not be shown at the moment ([`Item::may_be_shown`]) is neither found, nor a
-//!   candidate by its id, nor pinned, nor of the caller's order. A candidate that the request
-//!   describes is judged by that description.
+//!   candidate, nor pinned, nor of the caller's order. An item that the request describes may be
+//!   shown where neither that description nor the catalogue withholds it.
 //! - What earlier pages of the list showed is always excluded, pins included.
 
 use crate::columns::index::ItemIndex;
@@ -97,9 +97,9 @@ impl<'a> Eligibility<'a> {
 
     /// Whether an item may be pinned: only the rules about the item itself and the user's blocks
     /// count, not what the user had, hid or was shown.
-    pub fn allows_pinned(&self, entry: &Entry) -> bool {
+    pub fn allows_pinned(&self, entry: &Entry, index: Option<ItemIndex>) -> bool {
         entry.item.as_ref().is_some_and(|item| {
-            !Exclusion::RULES.iter().any(|&rule| self.excludes_item(rule, item))
+            !Exclusion::RULES.iter().any(|&rule| self.excludes_item(rule, item, index))
         })
     }
 
@@ -140,13 +140,13 @@ impl<'a> Eligibility<'a> {
     }
 
     fn excludes(&self, rule: Exclusion, item: &Item, index: Option<ItemIndex>) -> bool {
-        self.excludes_item(rule, item)
+        self.excludes_item(rule, item, index)
             || index.is_some_and(|index| self.excludes_for_user(rule, index))
             || rule == Exclusion::FrequencyCap && has_key(&self.worn_out, item)
     }
 
     /// Whether a rule about the item itself excludes it.
-    fn excludes_item(&self, rule: Exclusion, item: &Item) -> bool {
+    fn excludes_item(&self, rule: Exclusion, item: &Item, index: Option<ItemIndex>) -> bool {
         let (filter, now) = (self.filter, self.now);
         match rule {
             Exclusion::Topics => !self.prepared.topics_fit(item),
@@ -155,7 +155,10 @@ impl<'a> Eligibility<'a> {
                 let late = |after| item.published_at.is_some_and(|published| published > after);
                 !filter.published_after.is_none_or(late)
             }
-            Exclusion::Withheld(why) => item.is_withheld(why, now),
+            Exclusion::Withheld(why) => {
+                let kept = index.and_then(|index| self.view.entry(index).item.as_ref());
+                item.is_withheld(why, now) || kept.is_some_and(|kept| kept.is_withheld(why, now))
+            }
             Exclusion::Listed => {
                 filter.exclude.binary_search_by(|id| (**id).cmp(item.item_id.as_str())).is_ok()
             }

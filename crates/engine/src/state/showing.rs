@@ -20,7 +20,7 @@ pub const WORD: usize = 64;
 
 /// An item begins or ends to be shown. Ordered by time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Turn {
+struct Change {
     millis: i64,
     item: ItemIndex,
     begins: bool,
@@ -29,7 +29,7 @@ struct Turn {
 /// See the header of the module.
 #[derive(Debug, Clone)]
 pub struct Showing {
-    turns: Arc<SortedChunks<Turn>>,
+    changes: Arc<SortedChunks<Change>>,
     /// The moment of `shown`, in milliseconds.
     at: i64,
     /// One bit for each index, 1 for an item that is shown.
@@ -38,34 +38,34 @@ pub struct Showing {
 
 impl Default for Showing {
     fn default() -> Self {
-        Self { turns: Arc::default(), at: i64::MIN, shown: Arc::default() }
+        Self { changes: Arc::default(), at: i64::MIN, shown: Arc::default() }
     }
 }
 
 impl Showing {
     /// Of items with rising indices.
     pub fn new<'a>(items: impl Iterator<Item = (ItemIndex, &'a Item)>) -> Self {
-        let (mut showing, mut turns) = (Self::default(), Vec::new());
+        let (mut showing, mut changes) = (Self::default(), Vec::new());
         for (index, item) in items {
             showing.set(index, item.may_be_shown(Timestamp::from_millis(i64::MIN)));
-            turns.extend(turns_of(index, item));
+            changes.extend(changes_of(index, item));
         }
-        turns.sort_unstable();
-        showing.turns = Arc::new(SortedChunks::from_sorted(&turns));
+        changes.sort_unstable();
+        showing.changes = Arc::new(SortedChunks::from_sorted(&changes));
         showing
     }
 
     pub fn insert(&mut self, index: ItemIndex, item: &Item) {
-        for turn in turns_of(index, item) {
-            Arc::make_mut(&mut self.turns).insert(turn);
+        for change in changes_of(index, item) {
+            Arc::make_mut(&mut self.changes).insert(change);
         }
         self.set(index, item.may_be_shown(Timestamp::from_millis(self.at)));
     }
 
     /// `item` is as it was at the insertion.
     pub fn remove(&mut self, index: ItemIndex, item: &Item) {
-        for turn in turns_of(index, item) {
-            Arc::make_mut(&mut self.turns).remove(&turn);
+        for change in changes_of(index, item) {
+            Arc::make_mut(&mut self.changes).remove(&change);
         }
         self.set(index, false);
     }
@@ -73,7 +73,7 @@ impl Showing {
     /// Keeps another moment, from which on others are soon told.
     pub fn move_to(&mut self, moment: Timestamp) {
         let moment = moment.as_millis();
-        for (item, is_shown) in self.changes(moment) {
+        for (item, is_shown) in self.changes_to(moment) {
             self.set(item, is_shown);
         }
         self.at = moment;
@@ -83,7 +83,7 @@ impl Showing {
     /// are 0.
     pub fn at(&self, moment: Timestamp) -> Vec<u64> {
         let mut shown = (*self.shown).clone();
-        for (item, is_shown) in self.changes(moment.as_millis()) {
+        for (item, is_shown) in self.changes_to(moment.as_millis()) {
             put(&mut shown, item, is_shown);
         }
         shown
@@ -91,12 +91,13 @@ impl Showing {
 
     /// What changes from the moment that is kept to another, in this order: the item, and whether it
     /// is shown then.
-    fn changes(&self, moment: i64) -> Vec<(ItemIndex, bool)> {
+    fn changes_to(&self, moment: i64) -> Vec<(ItemIndex, bool)> {
         let (from, to) = (self.at.min(moment), self.at.max(moment));
         let is_forward = self.at <= moment;
-        let first = Turn { millis: from.saturating_add(1), item: ItemIndex::new(0), begins: false };
-        let between = self.turns.rising_from(first).take_while(|turn| turn.millis <= to);
-        let changes = between.map(|turn| (turn.item, turn.begins == is_forward));
+        let first =
+            Change { millis: from.saturating_add(1), item: ItemIndex::new(0), begins: false };
+        let between = self.changes.rising_from(first).take_while(|change| change.millis <= to);
+        let changes = between.map(|change| (change.item, change.begins == is_forward));
         let mut changes: Vec<(ItemIndex, bool)> = changes.collect();
         if !is_forward {
             changes.reverse();
@@ -117,12 +118,12 @@ fn put(words: &mut Vec<u64>, index: ItemIndex, is_shown: bool) {
     words[word] = words[word] & !(1 << bit) | u64::from(is_shown) << bit;
 }
 
-/// The turns of an item. It has none before the beginning of time or after its end.
-fn turns_of(item: ItemIndex, described: &Item) -> impl Iterator<Item = Turn> {
-    let turns = described.shown_between().map(|(from, until)| [(from, true), (until, false)]);
-    let turns = turns.into_iter().flatten();
-    let turns = turns.map(move |(at, begins)| Turn { millis: at.as_millis(), item, begins });
-    turns.filter(|turn| turn.millis > i64::MIN && turn.millis < i64::MAX)
+/// The changes of an item. It has none before the beginning of time or after its end.
+fn changes_of(item: ItemIndex, described: &Item) -> impl Iterator<Item = Change> {
+    let changes = described.shown_between().map(|(from, until)| [(from, true), (until, false)]);
+    let changes = changes.into_iter().flatten();
+    let changes = changes.map(move |(at, begins)| Change { millis: at.as_millis(), item, begins });
+    changes.filter(|change| change.millis > i64::MIN && change.millis < i64::MAX)
 }
 
 #[cfg(test)]
@@ -130,7 +131,15 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::Engine;
+    use crate::domain::EventId;
+    use crate::domain::Interaction;
+    use crate::domain::InteractionType;
     use crate::domain::ItemId;
+    use crate::domain::LogRecord;
+    use crate::domain::Record;
+    use crate::domain::Settings;
+    use crate::domain::UserId;
 
     fn item() -> impl Strategy<Value = Item> {
         let time = || prop::option::of((0..20_i64).prop_map(Timestamp::from_millis));
@@ -173,6 +182,28 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_restored_view_keeps_the_moment_of_its_clock() {
+        let mut engine = Engine::new(Settings::default());
+        let interaction = Interaction {
+            event_id: EventId::parse("e").unwrap(),
+            user_id: UserId::parse("u").unwrap(),
+            item_id: ItemId::parse("i").unwrap(),
+            kind: InteractionType::Click,
+            value: None,
+            occurred_at: Timestamp::from_seconds(1_000),
+            session_id: None,
+            decision_id: None,
+            position: None,
+            context: Default::default(),
+        };
+        let record = Record::Interaction(interaction);
+        let recorded_at = Timestamp::from_seconds(1_000);
+        engine.apply(&[LogRecord { sequence: 1, recorded_at, record }]).unwrap();
+        let restored = Engine::restore(engine.state().sections()).unwrap();
+        assert_eq!(restored.state().postings.showing.at, 1_000_000);
     }
 
     #[test]

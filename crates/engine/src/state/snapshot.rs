@@ -293,6 +293,7 @@ impl Engine {
         engine.weigh_all_terms();
         engine.align_features();
         engine.view.postings = Postings::new(engine.view.items.entries.iter());
+        engine.view.postings.showing.move_to(engine.view.clock);
         engine.view.find_leaders();
         Ok(engine)
     }

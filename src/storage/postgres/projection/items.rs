@@ -29,6 +29,7 @@ const ITEMS: Target = Target {
         "language",
         "hidden",
         "expires_at",
+        "has_embedding",
         "embedding_is_computed",
         "localized",
     ],
@@ -59,6 +60,7 @@ pub async fn change(
         row.optional(item.language.as_deref(), Row::text);
         row.boolean(item.hidden);
         row.optional(item.expires_at, Row::timestamp);
+        row.boolean(!item.embedding.is_empty());
         row.boolean(item.embedding_is_computed);
         row.optional(localized_json(&item.localized), Row::json);
     })

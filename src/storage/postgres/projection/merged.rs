@@ -2,8 +2,8 @@
 //! changed since.
 //!
 //! - A change is merged as the learner merges it, so the tables say what the catalogue says.
-//! - What the tables hold is read back without loss. Embeddings are not read; it is told whether
-//!   they changed.
+//! - What the tables hold is read back without loss. Embeddings are not read: a stand-in tells that
+//!   there is one, and it is told whether it changed.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -21,6 +21,9 @@ use engine::domain::ItemField;
 use engine::domain::ItemPatch;
 use engine::domain::LanguageTag;
 use engine::domain::LocalizedText;
+
+/// Stands for an embedding that is not read. No computed one equals it: those have unit length.
+const UNREAD: [f32; 1] = [0.0];
 
 /// What an item is after a run of records.
 #[derive(Debug)]
@@ -57,10 +60,8 @@ pub async fn merged<'a>(
             let Some(Ok(after)) = before.map(|before| patch.applied_to(before)) else {
                 continue;
             };
-            let was_computed = before.is_some_and(|before| before.embedding_is_computed);
-            let has_embedding = has_embedding
-                || patch.mask.has(ItemField::Embedding)
-                || was_computed && !after.embedding_is_computed;
+            let has_other = before.is_some_and(|before| before.embedding != after.embedding);
+            let has_embedding = has_embedding || patch.mask.has(ItemField::Embedding) || has_other;
             let after = Some(Cow::Owned(after));
             item = Some(MergedItem { position, item: after, has_embedding });
         }
@@ -81,7 +82,7 @@ async fn read(
     let ids: Vec<&str> = patched.iter().map(|one| one.0).collect();
     let names: BTreeMap<&str, &ItemPatch> = patched.iter().copied().collect();
     let items = "SELECT item_id, title, content, topics, source, published_at, language, hidden,
-            expires_at, embedding_is_computed, attributes::text
+            expires_at, has_embedding, embedding_is_computed, attributes::text
         FROM items WHERE namespace_id = $1 AND item_id = ANY ($2)";
     let mut found = BTreeMap::new();
     for row in transaction.query(items, &[&namespace_id, &ids]).await? {
@@ -89,7 +90,7 @@ async fn read(
         let topics: Vec<String> = row.try_get(3)?;
         let (source, language): (Option<String>, Option<String>) =
             (row.try_get(4)?, row.try_get(6)?);
-        let attributes: Option<String> = row.try_get(10)?;
+        let attributes: Option<String> = row.try_get(11)?;
         let item = Item {
             title: row.try_get(1)?,
             content: row.try_get(2)?,
@@ -99,7 +100,8 @@ async fn read(
             language: language.map(Box::from),
             hidden: row.try_get(7)?,
             expires_at: row.try_get::<_, Option<SystemTime>>(8)?.map(timestamp),
-            embedding_is_computed: row.try_get(9)?,
+            embedding: if row.try_get(9)? { UNREAD.to_vec() } else { Vec::new() },
+            embedding_is_computed: row.try_get(10)?,
             attributes: attributes.and_then(|json| attributes_of(&json)).unwrap_or_default(),
             ..Item::new(names[&*id].item_id().clone())
         };

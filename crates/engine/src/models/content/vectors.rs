@@ -3,8 +3,8 @@
 //! - Items are compared by the language in which they are most alike. So an item in five languages is
 //!   as similar to others as it would be in one of them, neither less nor more, and two items match
 //!   that have one language in common.
-//! - What has to be one vector (the latent space, the variety of a list) takes that of all together, in
-//!   which each language weighs the same, however long its text is.
+//! - The latent space and the variety of a list need one vector: that of all together. In it each
+//!   language weighs the same, however long its text is.
 //! - An item in one language has one vector. Of several, each may have [`TERMS_MIN`] terms, and all
 //!   together have no more than one item in one language, as far as that leaves each so many.
 //!

@@ -11,6 +11,8 @@ use crate::consumption::History;
 use crate::consumption::User;
 use crate::domain::InteractionType;
 use crate::domain::ItemId;
+use crate::domain::LogRecord;
+use crate::domain::Record;
 use crate::domain::Settings;
 use crate::retrieval::eligibility::*;
 
@@ -69,6 +71,14 @@ fn filter() -> impl Strategy<Value = Filter> {
         })
 }
 
+/// An engine that has item "a" at the first index.
+fn with_the_item() -> Engine {
+    let mut engine = Engine::new(Settings::default());
+    let record = Record::ItemUpserted(Item::new(ItemId::parse("a").unwrap()));
+    engine.apply(&[LogRecord { sequence: 1, recorded_at: NOW, record }]).unwrap();
+    engine
+}
+
 proptest! {
     #[test]
     fn an_item_is_allowed_exactly_when_no_rule_excludes_it(
@@ -77,7 +87,7 @@ proptest! {
         shown in 0_usize..3,
         known in any::<bool>(),
     ) {
-        let engine = Engine::new(Settings::default());
+        let engine = with_the_item();
         let view = engine.state();
         let context = had(view, times);
         let shown = vec![Box::from("a"); shown];
@@ -94,7 +104,7 @@ proptest! {
 
 #[test]
 fn every_rule_that_excludes_an_item_is_named() {
-    let engine = Engine::new(Settings::default());
+    let engine = with_the_item();
     let view = engine.state();
     let context = had(view, 2);
     let filter = Filter {

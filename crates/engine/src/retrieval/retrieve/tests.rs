@@ -270,7 +270,7 @@ fn a_hidden_item_never_comes_back_whatever_the_seen_rules_are() {
     let eligible = Eligibility::new(view, &filter, "reader", &context, now, &[]);
     let entry = view.entry(hidden);
     assert_eq!(eligible.exclusions(entry, Some(hidden)), [Exclusion::HiddenByUser]);
-    assert!(eligible.allows_pinned(entry), "pins are the caller's decision");
+    assert!(eligible.allows_pinned(entry, Some(hidden)), "pins are the caller's decision");
 }
 
 #[test]
@@ -305,11 +305,14 @@ fn an_item_of_the_future_does_not_exist_before_its_time() {
         eligible.exclusions(known, Some(index)),
         [Exclusion::Withheld(Withheld::NotYetPublished)]
     );
-    assert!(!eligible.allows_pinned(known), "it cannot be pinned");
-    let (described, _) = view.describe_inline(Arc::new(future()));
-    assert!(!eligible.allows(&described, Some(index)), "the request says so itself");
+    assert!(!eligible.allows_pinned(known, Some(index)), "it cannot be pinned");
     let (described, _) = view.describe_inline(Arc::new(item(999)));
-    assert!(eligible.allows(&described, Some(index)), "what the request says goes first");
+    for allowed in [Eligibility::allows, Eligibility::allows_pinned] {
+        assert!(!allowed(&eligible, &described, Some(index)), "the catalogue withholds it");
+        assert!(allowed(&eligible, &described, Some(world.index("i5"))), "this one is shown");
+    }
+    let (described, _) = view.describe_inline(Arc::new(Item { published_at: later, ..item(5) }));
+    assert!(!eligible.allows(&described, Some(world.index("i5"))), "the request says so itself");
     let alike = crate::similar_items(view, world.index("i5"), now, 300);
     assert!(alike.iter().all(|one| one.index != index));
 }
