@@ -7,6 +7,7 @@ use personalization::proto::InteractionType;
 use personalization::proto::PersonalizeRequest;
 use personalization::proto::PersonalizeResponse;
 use personalization::proto::Profile;
+use personalization::proto::RequestContext;
 use personalization::proto::UserRules;
 use tonic::Code;
 use tonic::Status;
@@ -19,6 +20,7 @@ use crate::harness::click;
 use crate::harness::command;
 use crate::harness::event;
 use crate::harness::greedy;
+use crate::harness::now_plus;
 use crate::harness::of_taste;
 use crate::pages::after;
 use crate::users::adding;
@@ -37,6 +39,11 @@ pub async fn profile(api: &Api, user: &str, min_watermark: u64) -> Profile {
 
 pub fn listed(answer: &PersonalizeResponse) -> Vec<(&str, f64)> {
     answer.recommendations.iter().map(|one| (&*one.item_id, one.score)).collect()
+}
+
+/// One time for requests whose scores are compared: recency goes by it.
+pub fn one_moment() -> Option<RequestContext> {
+    Some(RequestContext { timestamp: Some(now_plus(0)), ..RequestContext::default() })
 }
 
 fn reason(status: &Status) -> (Code, String) {
@@ -58,7 +65,11 @@ async fn after_a_sign_in_both_ids_are_the_user_who_did_it_all_also_after_a_resta
     assert_eq!(merged.user_id, "ada");
     assert!(merged.sequence > min_watermark);
     let min_watermark = merged.sequence;
-    let ask = |user| PersonalizeRequest { min_watermark, ..greedy(user, 10) };
+    let context = one_moment();
+    let ask = |user| {
+        let context = context.clone();
+        PersonalizeRequest { min_watermark, context, ..greedy(user, 10) }
+    };
     let of_account = api.personalize(ask("ada")).await;
     assert!(of_taste("jazz", &of_account) >= 8, "{:?}", of_account.recommendations);
     assert_eq!(listed(&api.personalize(ask(VISITOR)).await), listed(&of_account));

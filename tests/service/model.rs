@@ -66,7 +66,7 @@ async fn a_training_reports_its_progress_and_its_model_serves_at_once() {
     assert!(earlier.iter().all(|it| it.model_version == 0 && it.metrics.is_empty()));
     // Who asks later is told the same.
     assert_eq!(get_training(&api, "").await.unwrap(), *done);
-    assert_eq!(api.watch(&begun.training_id).await.unwrap(), [done.clone()]);
+    assert_eq!(api.watch(&begun.training_id).await.unwrap(), std::slice::from_ref(done));
 
     let answer = api.personalize(greedy("jazz-fan-1", 10)).await;
     assert_eq!(answer.model_version, 1);

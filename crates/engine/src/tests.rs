@@ -452,4 +452,4 @@ fn the_golden_log_leads_to_the_golden_digest() {
     assert_eq!((ENGINE_REVISION, digest.as_str()), (2, GOLDEN_DIGEST));
 }
 
-const GOLDEN_DIGEST: &str = "966f2e470bbcc61f31a11dfae34bc3f88582c9e756fd886feb626f8cf82e6e9f";
+const GOLDEN_DIGEST: &str = "66e8184ce2ba92164ddbeacd14a7cdee4641a37127f2ce2336ad5263fca71c24";

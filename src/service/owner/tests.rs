@@ -360,5 +360,6 @@ async fn a_training_goes_on_when_its_caller_leaves_and_who_asks_again_gets_the_s
     let other = b.service.training(&there, Some("another")).await;
     assert!(matches!(other, Err(Error::NoTraining { .. })));
     assert!(here.view().model_version() >= 1);
-    (a.stop().await, b.stop().await);
+    a.stop().await;
+    b.stop().await;
 }

@@ -127,12 +127,12 @@ async fn cut_from_postgresql(network: Network) {
 
 #[tokio::test]
 async fn a_replica_whose_database_falls_silent_serves_from_memory_and_recovers_by_itself() {
-    cut_from_postgresql(Network::Silent).await;
+    Box::pin(cut_from_postgresql(Network::Silent)).await;
 }
 
 #[tokio::test]
 async fn a_replica_whose_database_refuses_it_serves_from_memory_and_recovers_by_itself() {
-    cut_from_postgresql(Network::Closed).await;
+    Box::pin(cut_from_postgresql(Network::Closed)).await;
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ use crate::harness::of_taste;
 use crate::merging::VISITOR;
 use crate::merging::browsed;
 use crate::merging::listed;
+use crate::merging::one_moment;
 use crate::merging::profile;
 
 #[tokio::test]
@@ -32,10 +33,11 @@ async fn a_sign_in_at_one_replica_is_in_the_next_answer_of_the_other() {
     let min_watermark = to_a.merge(VISITOR, "ada").await.sequence;
     let account = profile(&to_b, VISITOR, min_watermark).await;
     assert_eq!((&*account.user_id, account.merged_user_ids.len()), ("ada", 1));
-    let mut lists = Vec::new();
+    let (mut lists, context) = (Vec::new(), one_moment());
     for (api, user) in [(&to_a, "ada"), (&to_b, "ada"), (&to_a, VISITOR), (&to_b, VISITOR)] {
         assert_eq!(profile(api, user, min_watermark).await, account);
-        let request = PersonalizeRequest { min_watermark, ..greedy(user, 10) };
+        let context = context.clone();
+        let request = PersonalizeRequest { min_watermark, context, ..greedy(user, 10) };
         lists.push(api.personalize(request).await);
     }
     assert!(of_taste("jazz", &lists[0]) >= 8, "{:?}", lists[0].recommendations);

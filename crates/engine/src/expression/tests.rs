@@ -220,7 +220,7 @@ fn long() -> impl Strategy<Value = Vec<String>> {
 #[test]
 fn too_costly_expressions_are_rejected_and_others_take_microseconds() {
     let texts = |end: char| -> Vec<String> {
-        let start = "x".repeat(limits::ATTRIBUTE_STRING_BYTES - 3);
+        let start = "x".repeat(limits::ATTRIBUTES_BYTES / (2 * limits::ATTRIBUTE_LIST) - 4);
         (0..limits::ATTRIBUTE_LIST).map(|n| format!("{start}{n:02}{end}")).collect()
     };
     let values = [("a", texts('a')), ("b", texts('b'))];
