@@ -31,6 +31,7 @@ use crate::service::Error;
 use crate::service::short_id;
 use crate::storage;
 use engine::TrainingError;
+use engine::WindowNotHeld;
 use engine::domain::NamespaceName;
 use engine::domain::Violation;
 
@@ -110,13 +111,7 @@ fn status(error: Error) -> Status {
             let metadata = [("decisions", decisions.to_string())];
             explained(Code::FailedPrecondition, &message, "NOTHING_TO_EVALUATE", metadata)
         }
-        Error::WindowNotHeld(not_held) => {
-            let metadata = [
-                ("held_seconds", not_held.held_seconds.to_string()),
-                ("window_seconds", not_held.window_seconds.to_string()),
-            ];
-            explained(Code::FailedPrecondition, &message, "REWARD_WINDOW_NOT_HELD", metadata)
-        }
+        Error::WindowNotHeld(not_held) => window_not_held(&not_held, &message),
         Error::Overloaded(_) => {
             retried(Code::ResourceExhausted, &message, "OVERLOADED", OVERLOAD_DELAY)
         }
@@ -143,6 +138,14 @@ fn about(code: Code, message: &str, reason: &str, namespace: &NamespaceName) -> 
 
 fn not_found(message: &str, reason: &str, what: (&str, String)) -> Status {
     explained(Code::NotFound, message, reason, [what])
+}
+
+fn window_not_held(window: &WindowNotHeld, message: &str) -> Status {
+    let metadata = [
+        ("held_seconds", window.held_seconds.to_string()),
+        ("window_seconds", window.window_seconds.to_string()),
+    ];
+    explained(Code::FailedPrecondition, message, "REWARD_WINDOW_NOT_HELD", metadata)
 }
 
 /// The status of a mistake of ours. Logged where it happened, under the same id.
