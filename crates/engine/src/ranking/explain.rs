@@ -8,7 +8,7 @@
 //! similarity. No reason names a topic, a source or an item that the user has muted.
 //!
 //! The bonus of new items is a reason like the others, but the last one: it is the weakest, and
-//! nothing beside a draw.
+//! nothing next to a draw.
 
 use std::collections::BTreeMap;
 
