@@ -62,8 +62,9 @@ fn check_space(view: &View, update: &UserUpdate, now: Timestamp) -> Result<(), V
     let mut violations: Vec<Violation> = full.into_iter().map(violation).collect();
     let before = user.map(|user| user.attributes.clone()).unwrap_or_default();
     let after = update.attributes.applied_to(&before);
-    if update.attributes.set.iter().any(|(name, _)| after.get(name).is_none()) {
-        let reason = format!("does not fit: a user has at most {}", limits::ATTRIBUTES);
+    if update.attributes.set.iter().any(|(name, value)| after.get(name) != Some(value)) {
+        let (most, kib) = (limits::ATTRIBUTES, limits::ATTRIBUTES_BYTES / 1024);
+        let reason = format!("does not fit: a user has at most {most}, and {kib} KiB in all");
         violations.push(Violation::new("user.attributes", reason));
     }
     if violations.is_empty() { Ok(()) } else { Err(violations) }

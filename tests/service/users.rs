@@ -22,6 +22,9 @@ use personalization::proto::boost;
 use personalization::proto::mute;
 use personalization::proto::user_boost;
 use prost_types::FieldMask;
+use prost_types::ListValue;
+use prost_types::Value;
+use prost_types::value::Kind;
 use tonic::Code;
 use tonic_types::StatusExt;
 
@@ -256,6 +259,34 @@ async fn a_list_that_is_full_takes_no_more_until_something_is_removed() {
     let rules = api.update_user(request).await.user.unwrap().rules.unwrap();
     assert_eq!(rules.blocked_topics.len(), 256);
     assert!(rules.blocked_topics.contains(&"topic-256".to_owned()));
+}
+
+#[tokio::test]
+async fn an_attribute_that_does_not_fit_in_addition_to_the_others_is_refused_and_changes_nothing() {
+    let server = Server::start().await;
+    let api = server.api().await;
+    let of_kib = |kib: usize| {
+        let values = vec![text(&"x".repeat(1_024)); kib];
+        Value { kind: Some(Kind::ListValue(ListValue { values })) }
+    };
+    let set = |name: &'static str, value| {
+        let user = Some(User { attributes: structure([(name, value)]), ..named("anna") });
+        let paths = vec![format!("attributes.{name}")];
+        UpdateUserRequest { user, update_mask: Some(FieldMask { paths }), ..Default::default() }
+    };
+    api.update_user(set("first", of_kib(10))).await;
+    let before = api.update_user(set("second", text("short"))).await.user;
+    // A new attribute, and a longer value of one that is there.
+    for name in ["third", "second"] {
+        let refused = api.try_update_user(set(name, of_kib(8))).await.unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument);
+        let details = refused.get_error_details();
+        let fields = &details.bad_request().expect("the field").field_violations;
+        assert_eq!((fields.len(), fields[0].field.as_str()), (1, "user.attributes"));
+        assert!(fields[0].description.contains("16 KiB"), "{}", fields[0].description);
+    }
+    let profile = api.profile("anna", 0).await.profile.unwrap();
+    assert_eq!(profile.user, before);
 }
 
 #[tokio::test]
