@@ -56,11 +56,12 @@ impl Serving {
                 }
             }
         }
+        let _in_time = tokio::time::timeout_at(until, self.training_reported()).await;
     }
 
-    /// Waits for the learner, for a snapshot under way, and for a training, which reports its end.
+    /// Waits for the learner and for a snapshot under way.
     async fn settle(&mut self) {
-        while self.learner.is_none() || self.snapshots.running || self.is_training {
+        while self.learner.is_none() || self.snapshots.running {
             match self.jobs.join_next().await {
                 Some(Ok(Done::Learnt(learner, learnt))) => {
                     self.learner = learner.filter(|_| learnt.is_ok());
@@ -69,6 +70,18 @@ impl Serving {
                     }
                 }
                 Some(Ok(Done::Snapshot(stored))) => drop(self.snapshot_stored(stored)),
+                Some(Ok(Done::Trained(..))) => self.is_training = false,
+                Some(_other) => {}
+                None => return,
+            }
+        }
+    }
+
+    /// Waits for a training, which reports its end. It was told to stop, and does so while the last
+    /// snapshot is stored.
+    async fn training_reported(&mut self) {
+        while self.is_training {
+            match self.jobs.join_next().await {
                 Some(Ok(Done::Trained(..))) => self.is_training = false,
                 Some(_other) => {}
                 None => return,
