@@ -339,7 +339,7 @@ impl Namespaces {
         found.map(|found| found.record).ok_or(Error::Storage(broken))
     }
 
-    async fn with_stores<T: Send + 'static>(
+    pub(super) async fn with_stores<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Stores) -> Result<T, storage::Error> + Send + 'static,
     ) -> Result<T, Error> {

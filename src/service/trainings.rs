@@ -13,6 +13,7 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use super::Service;
+use super::Stores;
 use super::error::Error;
 use super::namespace::Namespace;
 use crate::storage;
@@ -48,15 +49,9 @@ pub struct TrainingStep {
 }
 
 impl TrainingStep {
-    pub(super) const PUBLISHING: Self = Self {
-        stage: TrainingStage::Publishing,
-        trial: 0,
-        trials: 0,
-        epoch: 0,
-        epochs: 0,
-        loss: None,
-        validation_ndcg: None,
-    };
+    pub(super) fn publishing() -> Self {
+        Self { stage: TrainingStage::Publishing, ..Self::default() }
+    }
 
     pub(super) fn of(progress: TrainingProgress) -> Self {
         Self {
@@ -184,11 +179,9 @@ impl Service {
         namespace: &Namespace,
         training_id: Option<&str>,
     ) -> Result<Training, Error> {
-        let with = &self.namespaces.with;
-        let (trainings, partition) =
-            (with.stores.trainings.clone(), namespace.tail.partition.clone());
-        let reported = with.workers.asking.run(move || trainings.reported(&partition)).await??;
-        match reported {
+        let partition = namespace.tail.partition.clone();
+        let reported = move |stores: &Stores| stores.trainings.reported(&partition);
+        match self.namespaces.with_stores(reported).await? {
             Some(newest) if training_id.is_none_or(|id| id == newest.training_id) => {
                 Training::of(&newest)
             }
@@ -208,12 +201,9 @@ impl Service {
     ) -> Result<Training, Error> {
         let training = self.training(namespace, Some(training_id)).await?;
         if training.is_running() {
-            let with = &self.namespaces.with;
-            let (trainings, partition) =
-                (with.stores.trainings.clone(), namespace.tail.partition.clone());
-            let id = training.training_id.clone();
-            let request = move || trainings.request_end(&partition, &id);
-            with.workers.asking.run(request).await??;
+            let (partition, id) = (namespace.tail.partition.clone(), training.training_id.clone());
+            let request = move |stores: &Stores| stores.trainings.request_end(&partition, &id);
+            self.namespaces.with_stores(request).await?;
             namespace.training_end.notify_one();
             tracing::info!(namespace = %namespace.name(), training_id, "end of a training requested");
         }

@@ -23,6 +23,7 @@ use super::super::namespace::Namespace;
 use super::super::namespaces::Namespaces;
 use super::super::trainings::REPORT_EVERY;
 use super::super::trainings::Training;
+use super::super::trainings::TrainingStage;
 use super::super::trainings::TrainingState;
 use super::super::trainings::TrainingStep;
 use super::super::trainings::state_of;
@@ -176,7 +177,7 @@ impl Run {
             // While the store is away the training goes on, as long as the lease is held. A model that
             // is handed to the log is published.
             let is_asked = self.report().await.unwrap_or(false);
-            if is_asked && self.training.borrow().step != TrainingStep::PUBLISHING {
+            if is_asked && self.training.borrow().step.stage != TrainingStage::Publishing {
                 return;
             }
         }
@@ -206,7 +207,7 @@ impl Run {
         };
         let model: PublishedModel = with.workers.training.run(work).await??;
         let version = model.version;
-        self.at(TrainingStep::PUBLISHING);
+        self.at(TrainingStep::publishing());
         let records = vec![Record::ModelPublished(model)];
         let fence = self.fence.clone();
         let appended = with.writer.append_fenced(&self.namespace.tail, records, fence).await?;
