@@ -27,6 +27,9 @@ enum Above {
 impl AboveItems {
     /// `described`: the items that the request describes.
     pub fn new(view: &View, earlier: &EarlierPages, described: &[Arc<Item>]) -> Self {
+        if earlier.items.is_empty() {
+            return Self(Vec::new());
+        }
         let described = described.iter();
         let described: HashMap<u64, &Arc<Item>> =
             described.map(|item| (name_key(item.item_id.as_str()), item)).collect();

@@ -6,6 +6,7 @@
 //! Everything that answers or explains a list comes through [`work_out`], so that what
 //! is said about a list is about the list that is answered.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -222,11 +223,15 @@ fn work_out_from<T>(
 }
 
 /// Those of the request, then the user's own, and how many these are.
-fn boosts(view: &View, call: &PersonalizeCall) -> (Vec<Boost>, usize) {
+fn boosts<'a>(view: &View, call: &'a PersonalizeCall) -> (Cow<'a, [Boost]>, usize) {
     let rules = view.user_rules(call.user_id.as_str());
     let own = rules.map_or_else(Vec::new, |rules| user_boosts(rules, call.now));
     let count = own.len();
-    (call.boosts.iter().cloned().chain(own).collect(), count)
+    let mut boosts = Cow::Borrowed(&call.boosts[..]);
+    if count > 0 {
+        boosts.to_mut().extend(own);
+    }
+    (boosts, count)
 }
 
 /// Candidates as the view or the request describes them, allowed by the filter.
