@@ -19,6 +19,7 @@
 //! - `contrast`: two estimates side by side. `mixture`: counts against expected shares.
 //! - [`fixed`]: one look at a planned time. [`sequential`]: any number of looks at any time.
 //! - [`guardrail`], [`power`], [`sample_ratio`], [`multiplicity`], [`interleaving`].
+//! - [`words`]: numbers and verdicts as text.
 #![deny(clippy::disallowed_types)]
 
 pub mod adjustment;
@@ -35,6 +36,7 @@ pub mod sample_ratio;
 pub mod sequential;
 pub mod special;
 pub mod summary;
+pub mod words;
 
 pub use level::{Level, ParameterError};
 pub use outcome::{Arm, Comparison, Effect, Interval, Missing, Verdict};

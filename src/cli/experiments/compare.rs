@@ -3,10 +3,6 @@
 use std::fmt::Write;
 
 use super::Variant;
-use super::words;
-use super::words::grouped;
-use super::words::percent;
-use super::words::signed_percent;
 use crate::cli::Failure;
 use crate::cli::output::align;
 use statistics::Comparison;
@@ -18,6 +14,10 @@ use statistics::sample_ratio::SampleRatio;
 use statistics::sample_ratio::Watch;
 use statistics::sequential;
 use statistics::sequential::Plan;
+use statistics::words;
+use statistics::words::grouped;
+use statistics::words::percent;
+use statistics::words::signed_percent;
 
 /// The level of the alarm about the numbers of users.
 const SAMPLE_RATIO_ALPHA: f64 = 0.001;

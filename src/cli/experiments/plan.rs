@@ -2,14 +2,14 @@
 
 use std::fmt::Write;
 
-use super::words::grouped;
-use super::words::percent;
-use super::words::signed_percent;
 use crate::cli::Failure;
 use crate::cli::output::align;
 use statistics::Level;
 use statistics::power::Design;
 use statistics::power::Looks;
+use statistics::words::grouped;
+use statistics::words::percent;
+use statistics::words::signed_percent;
 
 /// Options of `experiments plan`.
 #[derive(Debug, clap::Args)]

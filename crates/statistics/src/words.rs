@@ -1,12 +1,9 @@
-//! Numbers and verdicts in words.
+//! Numbers and verdicts in words, the same wherever a result is told.
 
-use statistics::Arm;
-use statistics::Comparison;
-use statistics::Effect;
-use statistics::Missing;
-use statistics::Verdict;
+use crate::outcome::{Arm, Comparison, Effect, Missing, Verdict};
 
 /// A whole number in groups of three digits.
+#[must_use]
 pub fn grouped(number: f64) -> String {
     let digits = format!("{:.0}", number.max(0.0));
     let mut text = String::with_capacity(digits.len() * 4 / 3);
@@ -20,11 +17,13 @@ pub fn grouped(number: f64) -> String {
 }
 
 /// A share in percent, with enough digits for a small one.
+#[must_use]
 pub fn percent(share: f64) -> String {
     format!("{} %", rounded(100.0 * share))
 }
 
 /// The same with its sign.
+#[must_use]
 pub fn signed_percent(share: f64) -> String {
     let sign = if share < 0.0 { '-' } else { '+' };
     format!("{sign}{}", percent(share.abs()))
@@ -42,12 +41,14 @@ fn rounded(number: f64) -> String {
 }
 
 /// An effect with its interval.
+#[must_use]
 pub fn effect(effect: &Effect, unit: impl Fn(f64) -> String) -> String {
     let Effect { value, interval } = effect;
     format!("{} ({} to {})", unit(*value), unit(interval.low), unit(interval.high))
 }
 
 /// What was seen, how sure it is and what to do, in one or two sentences.
+#[must_use]
 pub fn verdict(comparison: &Comparison, level: f64, looked_at_often: bool) -> String {
     let risk = percent(level);
     let valid = if looked_at_often {
@@ -72,13 +73,15 @@ pub fn verdict(comparison: &Comparison, level: f64, looked_at_often: bool) -> St
             format!("No difference is shown.{range} {valid}")
         }
         Verdict::NotEnoughYet => {
-            let missing: Vec<String> = comparison.missing.iter().map(missing).collect();
-            format!("Not enough yet: {}.", missing.join("; "))
+            let needs: Vec<String> = comparison.missing.iter().map(missing).collect();
+            format!("Not enough yet: {}.", needs.join("; "))
         }
     }
 }
 
-fn missing(missing: &Missing) -> String {
+/// What a verdict still needs, as a part of a sentence.
+#[must_use]
+pub fn missing(missing: &Missing) -> String {
     let of = |arm: &Arm| match arm {
         Arm::Control => "control",
         Arm::Treatment => "treatment",
