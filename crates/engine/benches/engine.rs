@@ -224,6 +224,7 @@ impl Scene<'_> {
             pins: &[],
             earlier: Earlier::default(),
             baseline: None,
+            ranked_by: engine::RankedBy::default(),
             unlearnt_cost: 0.0,
             explain: false,
             // The service records them by default, whatever the strategy.
@@ -397,6 +398,7 @@ fn lived(
         shown: shown.collect(),
         exploration_cost: 0.0,
         trial: None,
+        assignments: Vec::new(),
         continues: None,
         detail: None,
     });

@@ -18,7 +18,9 @@
 //! - `columns`: containers of the state. `expression`: filter expressions.
 //! - `models`: the learnt models, each by itself. `bandit`, `takeover`: learning from decisions.
 //! - `consumption`: folded events of one user and item; the state of a user.
+//! - `experiments`: what runs, who was exposed, what was measured, what that says.
 //! - `state`: the [`View`]: stores of items and users, and all other learnt state.
+//! - `assignment`: which variants act on an answer.
 //! - `features`, `retrieval`, `ranking`: from a view and a request to a list.
 //! - `training`: from a view to a model. `learning`: from a record to the next state.
 //! - [`Engine`]: applies records, restores snapshots.
@@ -29,11 +31,13 @@
 //! rejects `HashMap`, whose order could change the digest.
 #![deny(clippy::disallowed_types)]
 
+mod assignment;
 mod bandit;
 mod columns;
 mod consumption;
 pub mod domain;
 pub mod evaluation;
+mod experiments;
 mod expression;
 mod features;
 mod give_up;
@@ -51,18 +55,25 @@ mod training;
 
 use std::sync::Arc;
 
+pub use assignment::{Assigned, assignments};
 pub use bandit::arms::{Arm, ArmChoice, ArmSet, ChosenArm, Shape, choose as choose_arm};
 pub use bandit::strategy;
 pub use bandit::{
-    Belief, ExplorationAccount, HALF_LIFE as EXPLORATION_HALF_LIFE, ItemEffect, Posterior, Ranker,
-    RankerPrior,
+    Belief, ExplorationAccount, HALF_LIFE as EXPLORATION_HALF_LIFE, ItemEffect, OwnRankerId,
+    Posterior, Ranker, RankerPrior,
 };
 pub use columns::aliases::{Aliases, MergeEffect, UserKey};
 pub use columns::index::{ItemIndex, UserIndex};
 pub use columns::interner::name_key;
 pub use columns::part::Digest;
 pub use consumption::{Consumption, History, Impressions, User};
-pub use expression::{Expression, SyntaxError, parse as parse_expression};
+pub use experiments::layers::grown as grown_buckets;
+pub use experiments::{
+    Advice, ArmResult, Entry as ExperimentEntry, HistoryLine, MetricResult, RatioFinding,
+    Registry as Experiments, Results as ExperimentResults, SeriesPoint, StopCause, TreatmentResult,
+    Verdict as ExperimentVerdict, bucket, layer_salt, users_for_lift,
+};
+pub use expression::{Expression, SyntaxError, UserFacts, parse as parse_expression};
 pub use features::{
     Candidate, FEATURE_COUNT, FEATURES, Feature, FeatureMask, Needs, ReasonKind, UserContext,
 };
@@ -76,8 +87,8 @@ pub use models::hybrid::Hybrid;
 pub use models::prequential::PrequentialFigures;
 pub use models::published::{Configuration, Found, Model, ModelFault, Origin};
 pub use ranking::{
-    Baseline, CandidateRank, Choice, Earlier, Exploring, Pin, RankRequest, Ranked, RankedItem,
-    Reason, Trial, candidate_rank, rank, score_candidates,
+    Baseline, CandidateRank, Choice, Earlier, Exploring, Pin, RankRequest, Ranked, RankedBy,
+    RankedItem, Reason, Trial, candidate_rank, rank, score_candidates,
 };
 pub use retrieval::{
     Boost, CandidateSource, Caps, Eligibility, Exclusion, Filter, OnboardingItem, Retrieval,

@@ -4,6 +4,7 @@ mod consumptions;
 mod credit;
 mod decay;
 mod decisions;
+mod experiments;
 mod explanations;
 mod exploration;
 mod forgetting;
@@ -143,6 +144,11 @@ impl World {
             let (decision_id, origin) = (decision_id.clone(), Some(ListOrigin::Ranker));
             Box::new(Continues { decision_id, origin })
         });
+        let runs = |one: &LogRecord| matches!(one.record, Record::ExperimentChanged(_));
+        let assignments = match self.records.iter().any(runs) {
+            true => experiments::assigned(user_id.as_str()),
+            false => Vec::new(),
+        };
         let decision = Decision {
             decision_id,
             user_id,
@@ -156,6 +162,7 @@ impl World {
             candidates: 10,
             exploration_cost: 0.01,
             trial: self.decisions.len().is_multiple_of(2).then(|| Box::new(self.trial())),
+            assignments,
             continues,
             detail: None,
             shown: shown
@@ -239,6 +246,7 @@ impl World {
     fn history(seed: u64, length: usize) -> Vec<LogRecord> {
         let mut world = Self::new(seed);
         world.catalogue();
+        world.push(experiments::running());
         for step in 0..length {
             match world.below(20) {
                 0 => world.user_update(),
@@ -449,7 +457,7 @@ fn the_golden_log_leads_to_the_golden_digest() {
         .map(|(index, record)| LogRecord { sequence: index as u64 + 1, ..record })
         .collect();
     let digest = blake3::Hash::from_bytes(applied(&records).state().digest()).to_hex();
-    assert_eq!((ENGINE_REVISION, digest.as_str()), (2, GOLDEN_DIGEST));
+    assert_eq!((ENGINE_REVISION, digest.as_str()), (3, GOLDEN_DIGEST));
 }
 
-const GOLDEN_DIGEST: &str = "66e8184ce2ba92164ddbeacd14a7cdee4641a37127f2ce2336ad5263fca71c24";
+const GOLDEN_DIGEST: &str = "7c5cef918e1eb5fa35c230dc0c7dea55874d3844a0fbb58c4f29060cf04aab49";

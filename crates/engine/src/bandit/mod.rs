@@ -26,4 +26,4 @@ pub use influence::{Piece, of_return};
 pub use item_effects::{ItemEffect, ItemEffects};
 pub use pending::{Learners, PageBefore, PendingDecision, PendingTrial, ShownPosition};
 pub use posterior::{Posterior, RankerPrior, Weight};
-pub use ranker::{Ranker, SEGMENTS, segment, segments};
+pub use ranker::{OwnRankerId, Ranker, SEGMENTS, segment, segments};

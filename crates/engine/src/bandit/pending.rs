@@ -25,6 +25,7 @@ use serde::Serialize;
 
 use crate::bandit::item_effects::ItemEffects;
 use crate::bandit::posterior::Weight;
+use crate::bandit::ranker::OwnRankerId;
 use crate::bandit::ranker::Ranker;
 use crate::columns::aliases::UserKey;
 use crate::columns::window::Weighed;
@@ -174,6 +175,8 @@ pub struct PendingDecision {
     pub trial: Option<Box<PendingTrial>>,
     /// Where it is a later page.
     pub page_before: Option<Box<PageBefore>>,
+    /// The variant whose own ranker made the list.
+    pub own_ranker: Option<OwnRankerId>,
     /// Whether an impression of it was reported.
     reported: bool,
     /// In the order shown.
@@ -232,6 +235,7 @@ impl PendingDecision {
             weight: Weight::FULL,
             trial: None,
             page_before: None,
+            own_ranker: None,
             reported: false,
             keys: shown.iter().map(|one| one.item).collect(),
             shown: packed,

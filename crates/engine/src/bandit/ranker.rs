@@ -50,6 +50,13 @@ pub fn segments() -> impl Iterator<Item = (u8, Option<u32>, bool)> {
     (0..2 * DEVICES).map(|segment| (segment as u8, (segment / 2).checked_sub(1), segment % 2 == 1))
 }
 
+/// Names the ranker of a variant: the number of the experiment, the index of the variant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct OwnRankerId {
+    pub experiment: u32,
+    pub variant: u8,
+}
+
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Ranker {
     layout: FeatureLayout,
@@ -86,6 +93,16 @@ impl Ranker {
             examination: self.examination.clone(),
             account: self.account,
             influence: self.influence.clone(),
+        }
+    }
+
+    /// A copy that learns on by itself. What bounds all learning together stays with the first one.
+    #[must_use]
+    pub fn forked(&self) -> Self {
+        Self {
+            account: ExplorationAccount::default(),
+            influence: Influence::default(),
+            ..self.clone()
         }
     }
 
@@ -160,10 +177,15 @@ impl Ranker {
         });
     }
 
+    /// Whether evidence fades at the `decisions`-th decision.
+    pub const fn is_tick(decisions: u64) -> bool {
+        decisions.is_multiple_of(DECISIONS_PER_TICK)
+    }
+
     /// To be called with every decision, the `decisions`-th: forgets when it is due.
     pub fn tick(&mut self, half_life: u32, decisions: u64) {
         self.account.tick(decisions);
-        if half_life == 0 || !decisions.is_multiple_of(DECISIONS_PER_TICK) {
+        if half_life == 0 || !Self::is_tick(decisions) {
             return;
         }
         let left = Retention::new(retention(half_life, 1));

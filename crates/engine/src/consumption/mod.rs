@@ -1,5 +1,6 @@
 //! What each user does with each item: events folded into consumptions, updated with every one.
 
+mod activity;
 mod folding;
 mod history;
 mod impressions;
@@ -9,6 +10,7 @@ mod strength;
 mod user;
 mod weighing;
 
+pub use activity::ActivityKind;
 pub use folding::{Change, Consumption, Evidence};
 pub use history::History;
 pub use impressions::{Impressions, is_within_a_day};

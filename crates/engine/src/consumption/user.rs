@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use crate::columns::index::ItemIndex;
+use crate::consumption::activity::Activity;
 use crate::consumption::folding::Change;
 use crate::consumption::folding::Consumption;
 use crate::consumption::history::History;
@@ -39,6 +40,7 @@ pub struct User {
     pub history: Arc<History>,
     /// Events by type but impressions, in the order of [`InteractionType::ALL`]; saturating.
     pub counts: [u32; InteractionType::ALL.len()],
+    pub activity: Activity,
     pub topics: DecayedRow,
     pub sources: DecayedRow,
     /// Sessions of items by device.
@@ -65,6 +67,7 @@ pub struct User {
 #[derive(Debug, Clone, Copy)]
 pub struct Event<'a> {
     pub kind: InteractionType,
+    pub value: Option<f32>,
     /// What the event changed in the item's entry.
     pub consumption: Consumption,
     pub change: Change,
@@ -123,6 +126,7 @@ impl User {
         self.last_seen = self.last_seen.max(at);
         let count = &mut self.counts[kind.index()];
         *count = count.saturating_add(1);
+        self.activity.note(kind, event.value, at);
         Arc::make_mut(&mut self.history).put(consumption);
         if event.in_session && change.is_current {
             self.session.note(consumption.item, consumption.net());
@@ -170,6 +174,7 @@ impl User {
         let Self {
             history,
             counts,
+            activity,
             topics,
             sources,
             devices,
@@ -193,6 +198,7 @@ impl User {
         for (count, more) in counts.iter_mut().zip(other.counts) {
             *count = count.saturating_add(more);
         }
+        *activity = activity.merged_with(&other.activity);
         topics.absorb(&other.topics, TOPICS_MAX);
         sources.absorb(&other.sources, SOURCES_MAX);
         devices.absorb(&other.devices, DEVICES_MAX);
@@ -233,8 +239,16 @@ mod tests {
         let item = ItemIndex::new(item);
         let (consumption, change) = user.history.folded(item, &evidence, GAP);
         let (source, request_context, in_session) = (Some(1), &CONTEXT, true);
-        let event =
-            Event { kind, consumption, change, topics, source, request_context, in_session };
+        let event = Event {
+            kind,
+            value: None,
+            consumption,
+            change,
+            topics,
+            source,
+            request_context,
+            in_session,
+        };
         user.note(&event, NOW);
     }
 

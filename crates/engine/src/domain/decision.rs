@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::domain::decision_detail::DecisionDetail;
 use crate::domain::decision_detail::text_bytes;
+use crate::domain::experiment::Assignment;
 use crate::domain::ids::DecisionId;
 use crate::domain::ids::ItemId;
 use crate::domain::ids::UserId;
@@ -115,6 +116,8 @@ pub struct Decision {
     pub exploration_cost: f32,
     /// Where the caller sent an order of its own.
     pub trial: Option<Box<TakeoverTrial>>,
+    /// The variants of experiments that acted on it.
+    pub assignments: Vec<Assignment>,
     /// Where it is a later page of a list.
     pub continues: Option<Box<Continues>>,
     /// How it came about, where that is recorded.
@@ -138,6 +141,7 @@ impl Decision {
         let page_before = page_before.map_or(0, |page| 4 + text_bytes(page.decision_id.as_str()));
         let detail = self.detail.as_ref().map_or(0, |detail| detail.record_bytes());
         let layout = 3 + 3 * self.layout.len();
-        NUMBERS + ids + layout + shown + trial + page_before + detail
+        let assignments = 1 + 7 * self.assignments.len();
+        NUMBERS + ids + layout + assignments + shown + trial + page_before + detail
     }
 }

@@ -30,6 +30,34 @@ pub const TOPICS: usize = 32;
 pub const LABEL_BYTES: usize = 256;
 /// Bytes of the variant of an experiment: a name, kept with every decision.
 pub const VARIANT_BYTES: usize = 64;
+/// Bytes of the name of an experiment, a layer, a variant or a metric.
+pub const EXPERIMENT_KEY_BYTES: usize = 64;
+/// Experiments of a namespace that are known; beyond it the oldest archived one is forgotten.
+pub const EXPERIMENTS: usize = 500;
+/// Experiments that are live at a time: each is looked up for each request and each event.
+pub const EXPERIMENTS_LIVE: usize = 32;
+/// Variants of an experiment.
+pub const VARIANTS: usize = 10;
+/// Metrics of an experiment.
+pub const METRICS: usize = 16;
+/// Bytes of what all variants of an experiment override.
+pub const OVERRIDES_BYTES: usize = 32 * 1024;
+/// Bytes of the hypothesis of an experiment: half a page.
+pub const HYPOTHESIS_BYTES: usize = 2_000;
+/// Bytes of who changes an experiment, and of why.
+pub const CHANGE_TEXT_BYTES: usize = 500;
+/// Users of an experiment who are given a variant by hand.
+pub const TESTERS: usize = 100;
+/// Pieces of a layer that an experiment has: it gets one or more whenever its share rises.
+pub const BUCKET_RANGES: usize = 256;
+/// Changes of an experiment that are remembered; the log has all.
+pub const EXPERIMENT_HISTORY: usize = 100;
+/// How long after it entered a unit is measured: a quarter.
+pub const METRIC_WINDOW_SECONDS: u32 = 90 * 86_400;
+/// How long events are waited for after the end of a window: a week.
+pub const LATE_EVENTS_SECONDS: u32 = 7 * 86_400;
+/// Bytes of the units of all live experiments of a namespace: five million units of four fields.
+pub const UNIT_BYTES: u64 = 384 * 1024 * 1024;
 /// Attributes of an item, a user, an interaction or a request.
 pub const ATTRIBUTES: usize = 64;
 /// Bytes of all their names and values together.

@@ -11,6 +11,7 @@ mod arms;
 mod attributes;
 mod decision;
 mod decision_detail;
+mod experiment;
 mod ids;
 mod interaction;
 mod item;
@@ -35,6 +36,10 @@ pub use arms::{ArmContext, ArmReward, ArmSelection, ArmSettings, ArmStrategy, Of
 pub use attributes::{AttributeValue, Attributes};
 pub use decision::{Continues, Decision, DiversityMethod, ShownItem, Strategy};
 pub use decision_detail::{Believed, CandidateScores, DecisionDetail};
+pub use experiment::{
+    Assignment, BUCKETS, Cap, Experiment, ExperimentChange, ExperimentState, Exposure, Good, Key,
+    Measure, Metric, MetricKind, MetricTest, Plan, Role, Split, Tester, Variant,
+};
 pub use ids::{
     ArmName, ArmSetName, DecisionId, EventId, ItemId, NamespaceName, SessionId, UserId, check_text,
 };

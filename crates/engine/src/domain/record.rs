@@ -5,6 +5,8 @@ use std::sync::Arc;
 use crate::domain::arms::ArmReward;
 use crate::domain::arms::ArmSelection;
 use crate::domain::decision::Decision;
+use crate::domain::experiment::ExperimentChange;
+use crate::domain::experiment::Exposure;
 use crate::domain::ids::ItemId;
 use crate::domain::ids::UserId;
 use crate::domain::interaction::Interaction;
@@ -37,6 +39,8 @@ pub enum Record {
         from: UserId,
         into: UserId,
     },
+    ExperimentChanged(Box<ExperimentChange>),
+    UserExposed(Exposure),
 }
 
 impl Record {
@@ -54,7 +58,9 @@ impl Record {
             | Self::ModelPublished(_)
             | Self::ArmSelected(_)
             | Self::TakeoverChanged(_)
-            | Self::UsersMerged { .. } => None,
+            | Self::UsersMerged { .. }
+            | Self::ExperimentChanged(_)
+            | Self::UserExposed(_) => None,
         }
     }
 }

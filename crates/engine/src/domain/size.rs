@@ -59,6 +59,13 @@ impl Record {
             }
             Self::TakeoverChanged(_) => 0,
             Self::UsersMerged { from, into } => from.as_str().len() + into.as_str().len(),
+            Self::ExperimentChanged(change) => {
+                let texts = change.by.len() + change.what.len();
+                size_of_val(&**change) + texts + change.experiment.heap_bytes()
+            }
+            Self::UserExposed(exposure) => {
+                exposure.user_id.as_str().len() + size_of_val(&*exposure.assignments)
+            }
         };
         size_of::<Self>() + heap
     }
@@ -273,6 +280,7 @@ impl Heap for Decision {
             + self.shown.heap()
             + self.trial.heap()
             + self.continues.heap()
+            + size_of_val(&*self.assignments)
             + self.detail.heap()
     }
 }

@@ -184,6 +184,7 @@ impl EngineRecommender {
             pins: &[],
             earlier: Earlier::default(),
             baseline: None,
+            ranked_by: crate::RankedBy::default(),
             unlearnt_cost: 0.0,
             explain: false,
             deviations: false,

@@ -7,6 +7,7 @@
 use std::cmp::Ordering;
 
 use crate::domain::AttributeValue;
+use crate::domain::Attributes;
 use crate::domain::Item;
 use crate::domain::Timestamp;
 use crate::domain::limits;
@@ -22,12 +23,34 @@ use crate::expression::steps::steps;
 /// Members of a list that are sorted at a time: the most that an attribute may have.
 const SORTED_MAX: usize = limits::ATTRIBUTE_LIST;
 
+/// Names in conditions on users that the context of a request has itself.
+const DEVICE_TYPE: &str = "device_type";
+const LOCATION: &str = "location";
+
 /// The input of an evaluation.
 #[derive(Debug, Clone, Copy)]
 pub struct Subject<'a> {
-    pub item: &'a Item,
+    facts: Facts<'a>,
     /// The moment of the request.
-    pub now: Timestamp,
+    now: Timestamp,
+}
+
+/// What a condition is about.
+#[derive(Debug, Clone, Copy)]
+enum Facts<'a> {
+    Item(&'a Item),
+    User(UserFacts<'a>),
+}
+
+/// A user with the context of the request. Attributes of the context go before the user's own.
+#[derive(Debug, Clone, Copy)]
+pub struct UserFacts<'a> {
+    pub user_id: &'a str,
+    pub own: Option<&'a Attributes>,
+    pub context: &'a Attributes,
+    pub device_type: Option<&'a str>,
+    pub location: Option<&'a str>,
+    pub language: Option<&'a str>,
 }
 
 #[derive(Clone, Copy)]
@@ -92,11 +115,49 @@ impl Literal {
     }
 }
 
+impl<'a> UserFacts<'a> {
+    /// `None` when neither the user nor the context has it.
+    fn value(self, field: &Field) -> Option<Value<'a>> {
+        let attribute = |name: &str| {
+            let own = || self.own.and_then(|own| own.get(name));
+            self.context.get(name).or_else(own).map(Value::of)
+        };
+        let text_or =
+            |text: Option<&'a str>, name: &str| text.map(Value::Text).or_else(|| attribute(name));
+        match field {
+            Field::Id => Some(Value::Text(self.user_id)),
+            Field::Language => text_or(self.language, "language"),
+            Field::Attribute(name) => match &**name {
+                name @ DEVICE_TYPE => text_or(self.device_type, name),
+                name @ LOCATION => text_or(self.location, name),
+                name => attribute(name),
+            },
+            Field::Title
+            | Field::Topics
+            | Field::Source
+            | Field::PublishedAt
+            | Field::ExpiresAt
+            | Field::AgeHours => None,
+        }
+    }
+}
+
 impl<'a> Subject<'a> {
+    pub const fn item(item: &'a Item, now: Timestamp) -> Self {
+        Self { facts: Facts::Item(item), now }
+    }
+
+    pub const fn user(user: UserFacts<'a>, now: Timestamp) -> Self {
+        Self { facts: Facts::User(user), now }
+    }
+
     /// `None` when the item lacks it. An empty title and an empty list of topics count as lacking.
     fn value(self, field: &Field) -> Option<Value<'a>> {
         steps(field.cost());
-        let item = self.item;
+        let item = match self.facts {
+            Facts::Item(item) => item,
+            Facts::User(user) => return user.value(field),
+        };
         match field {
             Field::Id => Some(Value::Text(item.item_id.as_str())),
             Field::Title => Some(item.title.as_str()).filter(|t| !t.is_empty()).map(Value::Text),

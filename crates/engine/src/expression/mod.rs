@@ -36,6 +36,7 @@ mod steps;
 mod tests;
 
 pub use evaluate::Subject;
+pub use evaluate::UserFacts;
 pub use list::List;
 pub use parse::{SyntaxError, parse};
 
@@ -116,6 +117,13 @@ impl Field {
         ("age_hours", Self::AgeHours),
     ];
 
+    /// Its name, where no user has it.
+    fn of_items(&self) -> Option<&'static str> {
+        let is_of_users = matches!(self, Self::Id | Self::Language | Self::Attribute(_));
+        let own = Self::OWN.iter().find(|(_, own)| own == self && !is_of_users);
+        own.map(|(name, _)| *name)
+    }
+
     fn named(name: &str) -> Self {
         let own = Self::OWN.into_iter().find(|(own, _)| *own == name);
         own.map_or_else(|| Self::Attribute(name.into()), |(_, field)| field)
@@ -134,6 +142,23 @@ pub enum Literal {
 const RESERVED: [&str; 8] = ["and", "or", "not", "in", "has", "true", "false", "attr"];
 
 impl Expression {
+    /// The first name in it that only items have.
+    pub fn item_field(&self) -> Option<&'static str> {
+        let of_operand = |operand: &Operand| match operand {
+            Operand::Field(field) => field.of_items(),
+            Operand::Literal(_) | Operand::List(_) => None,
+        };
+        match self {
+            Self::All(parts) | Self::Any(parts) => parts.iter().find_map(Self::item_field),
+            Self::Not(inner) => inner.item_field(),
+            Self::Has(field) => field.of_items(),
+            Self::Is(operand) => of_operand(operand),
+            Self::Compare(left, _, right) | Self::In(left, right) => {
+                of_operand(left).or_else(|| of_operand(right))
+            }
+        }
+    }
+
     /// Whether the outcome for an item changes with the time of the request.
     pub fn depends_on_time(&self) -> bool {
         let ages = |operand: &Operand| matches!(operand, Operand::Field(Field::AgeHours));

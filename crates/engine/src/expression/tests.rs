@@ -37,7 +37,7 @@ fn holds(text: &str) -> bool {
         ("my name".to_owned(), AttributeValue::Flag(true)),
     ]);
     let expression = parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
-    expression.holds(Subject { item: &item, now: NOW })
+    expression.holds(Subject::item(&item, NOW))
 }
 
 #[test]
@@ -205,7 +205,7 @@ fn the_language_is_the_item_s_own_or_an_attribute_of_that_name() {
     let attributes = [("language".to_owned(), AttributeValue::Text("de".to_owned()))];
     let named = item(attributes);
     let own = Item { language: Some("fr".into()), ..named.clone() };
-    let holds = |text: &str, item: &Item| parse(text).unwrap().holds(Subject { item, now: NOW });
+    let holds = |text: &str, item: &Item| parse(text).unwrap().holds(Subject::item(item, NOW));
     assert!(holds("language = 'de'", &named) && holds("language in ['fr']", &own));
     assert!(holds("attr('language') = 'de'", &own));
     assert!(!holds("has(language)", &item([])));
@@ -235,7 +235,7 @@ fn too_costly_expressions_are_rejected_and_others_take_microseconds() {
     assert_eq!(170 * compared * list, 696_320, "comparisons that it used to take");
     for allowed in ["a in b or false", "a in ['q'] or topics in b or not (b in ['r', 's'])"] {
         let expression = parse(allowed).unwrap();
-        let subject = Subject { item: &item, now: NOW };
+        let subject = Subject::item(&item, NOW);
         let (_, steps) = taken(|| expression.holds(subject));
         assert!(steps <= expression.cost() && expression.cost() <= limits::EXPRESSION_STEPS);
     }
@@ -390,7 +390,7 @@ proptest! {
         attributes in prop::collection::btree_map("[a-c]", attribute(), 0..4),
     ) {
         let item = item(attributes.into_iter().collect::<BTreeMap<_, _>>());
-        let subject = Subject { item: &item, now: NOW };
+        let subject = Subject::item(&item, NOW);
         let (held, steps) = taken(|| expression.holds(subject));
         prop_assert_eq!(held, naive::holds(&expression, &item), "{}", expression);
         prop_assert!(steps <= expression.cost(), "{} steps of {}: {}", steps, expression.cost(), expression);
@@ -416,7 +416,7 @@ proptest! {
             3 => Expression::Compare(of("a"), Comparison::Equal, of("b")),
             _ => Expression::In(Operand::Field(Field::Topics), of("b")),
         };
-        let (held, steps) = taken(|| expression.holds(Subject { item: &item, now: NOW }));
+        let (held, steps) = taken(|| expression.holds(Subject::item(&item, NOW)));
         prop_assert_eq!(held, naive::holds(&expression, &item));
         prop_assert!(steps <= expression.cost(), "{} of {}", steps, expression.cost());
     }

@@ -9,9 +9,11 @@ use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::Engine;
+use crate::domain::Key;
 use crate::domain::ListOrigin;
 use crate::domain::LogRecord;
 use crate::domain::Record;
+use crate::experiments::StopCause;
 use crate::models::published::ModelFault;
 use crate::takeover::WindowNotHeld;
 
@@ -19,7 +21,7 @@ use crate::takeover::WindowNotHeld;
 const SOLVE_EVERY: u64 = 16;
 
 /// Something the shell may act on after a batch.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
     /// From here on this model serves.
     ModelSwitched { version: u64 },
@@ -29,6 +31,8 @@ pub enum Effect {
     TakeoverFellBack { against: ListOrigin },
     /// Rewards of trials are not waited for as long as is set: decisions are not held so long.
     TakeoverWindowNotHeld(WindowNotHeld),
+    /// An experiment has stopped by itself.
+    ExperimentStopped { key: Key, cause: StopCause },
 }
 
 /// Records that are not the next of this log; applying must stop at them.
@@ -78,6 +82,7 @@ impl Engine {
     fn apply_record(&mut self, record: &LogRecord, effects: &mut Vec<Effect>) {
         let at = record.recorded_at;
         self.settle_decisions(at, effects);
+        self.advance_experiments(record.sequence, at, effects);
         match &record.record {
             Record::Interaction(interaction) => {
                 self.apply_interaction(interaction, record.sequence, at);
@@ -103,6 +108,10 @@ impl Engine {
             Record::UsersMerged { from, into } => {
                 self.merge_users((from.as_str(), into.as_str()), record.sequence, at);
             }
+            Record::ExperimentChanged(change) => {
+                self.change_experiment(change, record.sequence, at);
+            }
+            Record::UserExposed(exposure) => self.expose_by(exposure, at),
         }
     }
 }

@@ -32,6 +32,9 @@ use crate::domain::Timestamp;
 use crate::domain::reward;
 use crate::learning::apply::Effect;
 use crate::learning::apply::decision_key;
+use crate::learning::own_rankers;
+use crate::learning::own_rankers::own_ranker_of;
+use crate::learning::own_rankers::teach;
 use crate::learning::pages::page_before_of;
 use crate::models::hybrid::FeatureMatrix;
 use crate::state::View;
@@ -254,6 +257,7 @@ impl Engine {
         pending.trial = trial.map(|trial| Box::new(PendingTrial::new(trial, recorded_at)));
         let page_before = decision.continues.as_ref();
         pending.page_before = page_before.map(|page| Box::new(page_before_of(page)));
+        pending.own_ranker = own_ranker_of(&decision.assignments);
         self.begin(&mut pending, decision.exploration_cost);
         if let Some(trial) = trial {
             let layout = self.view.ranker.layout();
@@ -262,6 +266,9 @@ impl Engine {
             Arc::make_mut(&mut self.view.takeover).begin(&trial);
         }
         self.remember(pending, recorded_at, effects);
+        let times = (decision.decided_at, recorded_at);
+        self.expose(decision.user_id.as_str(), &decision.assignments, times, decision.segment);
+        self.measure_list(decision, recorded_at);
     }
 
     /// Counts the impression of an item that is known. Others are not made known by it.
@@ -285,17 +292,22 @@ impl Engine {
     /// What a decision changes before anything comes of it.
     fn begin(&mut self, pending: &mut PendingDecision, exploration_cost: f32) {
         let settings = self.view.settings.ranker;
-        let ranker = Arc::make_mut(&mut self.view.ranker);
-        let effects = &mut self.view.item_effects;
-        ranker.tick(settings.half_life_decisions, pending.number);
-        effects.tick(settings.half_life_decisions, pending.number);
+        let View { ranker: shared, item_effects: effects, experiments, .. } = &mut self.view;
+        let half_life = settings.half_life_decisions;
+        let ranker = Arc::make_mut(shared);
+        ranker.tick(half_life, pending.number);
+        own_rankers::tick(experiments, half_life, pending.number);
+        effects.tick(half_life, pending.number);
         ranker.account.spend(f64::from(exploration_cost));
         let pieces = pending.items().len();
         pending.weight =
             ranker.influence.weigh(pending.user, pending.recorded_at, Piece::Impression, pieces);
         let curve = |decay| ranker.examination.curve(pending.items().len(), f64::from(decay));
         let curve = settings.examination_decay.map_or_else(Vec::new, curve);
-        pending.begin(&curve, &mut Learners { ranker, effects });
+        let own_ranker = pending.own_ranker;
+        teach(shared, experiments, own_ranker, |ranker| {
+            pending.begin(&curve, &mut Learners { ranker, effects });
+        });
     }
 
     fn remember(
@@ -409,7 +421,8 @@ impl Engine {
             return;
         };
         let user = self.view.user_key(event.user_id.as_str());
-        let View { decisions, ranker, item_effects, settings, items, .. } = &mut self.view;
+        let View { decisions, ranker, item_effects, settings, items, experiments, .. } =
+            &mut self.view;
         let now = decisions.end() - 1;
         if decisions.get(number).is_none_or(|decision| decision.user != user) {
             return;
@@ -419,11 +432,13 @@ impl Engine {
         };
         let shown = name_key(event.item_id.as_str());
         let left = Weight::new(discount(settings.ranker.half_life_decisions, number, now));
-        let ranker = Arc::make_mut(ranker);
         let (rewarded, earned) = (decision.is_rewarded(shown), decision.earned(shown));
-        let mut learners = Learners { ranker, effects: item_effects };
-        decision.credit(shown, reward(confidence), left, &mut learners);
-        learners.ranker.account.earn(decision.earned(shown) - earned);
+        let own_ranker = decision.own_ranker;
+        teach(ranker, experiments, own_ranker, |ranker| {
+            let mut learners = Learners { ranker, effects: item_effects };
+            decision.credit(shown, reward(confidence), left, &mut learners);
+        });
+        Arc::make_mut(ranker).account.earn(decision.earned(shown) - earned);
         if !rewarded && decision.is_rewarded(shown) && decision.is_counted(shown) {
             items.popularity.count_rewarded(item);
         }

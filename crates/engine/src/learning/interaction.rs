@@ -60,6 +60,7 @@ impl Engine {
             self.consume(user, item, event, &evidence, (sequence, recorded_at));
         }
         self.credit_decision(event, item, confidence);
+        self.measure_event(event, at);
     }
 
     /// Counts an impression. The user's own state stays as it is: an impression is
@@ -133,6 +134,7 @@ impl Engine {
         let session_id = event.session_id.as_ref().map(|id| id.as_str());
         let noted = consumption::Event {
             kind: evidence.kind,
+            value: event.value,
             consumption,
             change,
             topics: &entry.topics,

@@ -44,6 +44,7 @@ impl Engine {
         let impressions = view.users.impressions.get_mut(user);
         *impressions = Arc::new(impressions.merged_with(&shown));
         view.move_decisions(old_key, key);
+        view.merge_units(old_key, key);
         Arc::make_mut(&mut view.ranker).influence.merge(old_key, key, at);
         view.users.add_alias(from, &into, sequence);
     }

@@ -62,7 +62,10 @@ pub fn align_features(view: &mut View) {
             }
         }
     }
-    view.ranker = Arc::new(view.ranker.aligned(prior));
+    view.ranker = Arc::new(view.ranker.aligned(prior.clone()));
+    if view.experiments.live().any(|entry| entry.has_own_rankers()) {
+        Arc::make_mut(&mut view.experiments).align_own_rankers(&prior);
+    }
     view.top_lists = Arc::default();
 }
 

@@ -64,7 +64,7 @@ pub fn score_candidates(
     let mut features = describe(view, user, context, request_context, candidates);
     mask.apply(&mut features);
     let segment = View::segment(user, request_context.device);
-    let mut scores = Scale::over(view, segment, &features).scores();
+    let mut scores = Scale::over(view, None, segment, &features).scores();
     add_effects(&item_effects(view, candidates), &mut scores, &mut []);
     scores
 }
@@ -85,6 +85,11 @@ pub fn rank(
     let slate = slate(view, candidates, &scored, costs.as_ref(), request);
     let choice = in_force(view, request);
     let (list, origin, trial) = match (request.baseline, request.earlier.origin) {
+        _ if request.ranked_by.popular => {
+            let origin = ListOrigin::Popular;
+            let list = continued(view, &slate, &Baseline::Popular, origin, &choice, &mut rng);
+            (list, Some(origin), None)
+        }
         (None, _) => (choose(&slate, &choice, None, &mut rng), None, None),
         (Some(baseline), Some(origin)) => {
             let list = continued(view, &slate, baseline, origin, &choice, &mut rng);
@@ -190,7 +195,7 @@ fn in_force(view: &View, request: &RankRequest<'_>) -> Choice {
     let reach = request.baseline.and_then(Baseline::reach);
     let positions =
         reach.map_or(choice.positions, |reach| choice.positions.min(reach + request.pins.len()));
-    let mass = view.ranker().shared().mass().max(1.0);
+    let mass = view.ranker_for(request.ranked_by.own_ranker).shared().mass().max(1.0);
     let exploring = Exploring { gamma: choice.exploring.gamma * mass.sqrt(), ..choice.exploring };
     Choice { exploring, positions, ..*choice }
 }
@@ -252,10 +257,11 @@ impl<'v> Scored<'v> {
     ) -> Result<Self, Cancelled> {
         let RankRequest { user, context, request_context, give_up, .. } = request;
         give_up.check()?;
-        let features = describe(view, *user, context, request_context, candidates);
+        let mut features = describe(view, *user, context, request_context, candidates);
+        request.ranked_by.mask.apply(&mut features);
         give_up.check()?;
         let segment = View::segment(*user, request_context.device);
-        let scale = Scale::over(view, segment, &features);
+        let scale = Scale::over(view, request.ranked_by.own_ranker, segment, &features);
         let mut estimates = scale.scores();
         let effects = item_effects(view, candidates);
         let (needs_deviations, width) = match request.choice.strategy {

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use crate::bandit::OwnRankerId;
 use crate::consumption::User;
 use crate::domain::ListOrigin;
 use crate::features::Candidate;
+use crate::features::FeatureMask;
 use crate::features::UserContext;
 use crate::give_up::GiveUp;
 use crate::models::contexts::RequestContext;
@@ -25,6 +27,22 @@ pub struct Earlier<'a> {
     pub origin: Option<ListOrigin>,
 }
 
+/// What ranks: the shared ranker with all features, unless a variant of an experiment changes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RankedBy {
+    /// A ranker that learns by itself.
+    pub own_ranker: Option<OwnRankerId>,
+    pub mask: FeatureMask,
+    /// By popularity alone, without the ranker.
+    pub popular: bool,
+}
+
+impl Default for RankedBy {
+    fn default() -> Self {
+        Self { own_ranker: None, mask: FeatureMask::ALL, popular: false }
+    }
+}
+
 /// What to rank, for whom and how.
 #[derive(Debug)]
 pub struct RankRequest<'a> {
@@ -41,6 +59,8 @@ pub struct RankRequest<'a> {
     pub earlier: Earlier<'a>,
     /// The order that competes with the ranker's, if there is one.
     pub baseline: Option<&'a Baseline>,
+    /// What a variant of an experiment changes of the ranker.
+    pub ranked_by: RankedBy,
     /// The cost of exploring in decisions that the view has not learnt yet.
     pub unlearnt_cost: f64,
     pub explain: bool,

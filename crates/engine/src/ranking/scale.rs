@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use crate::bandit::Belief;
+use crate::bandit::OwnRankerId;
 use crate::features::FEATURES;
 use crate::models::hybrid::FeatureMatrix;
 use crate::models::hybrid::Hybrid;
@@ -28,8 +29,13 @@ pub struct Scale<'v> {
 }
 
 impl<'v> Scale<'v> {
-    /// `features` are on the scale of the view.
-    pub fn over(view: &'v View, segment: u8, features: &FeatureMatrix) -> Self {
+    /// `features` are on the scale of the view; `own`: the ranker of a variant, if not the shared one.
+    pub fn over(
+        view: &'v View,
+        own: Option<OwnRankerId>,
+        segment: u8,
+        features: &FeatureMatrix,
+    ) -> Self {
         let hybrid = view.hybrid();
         let mut vectors = FeatureMatrix::zeros(features.len(), RANKER_DIMENSION);
         for (vector, row) in vectors.rows_mut().zip(features.rows()) {
@@ -37,7 +43,7 @@ impl<'v> Scale<'v> {
             vector[HYBRID] = hybrid.standardise(hybrid.score(row));
             vector[2..].copy_from_slice(row);
         }
-        Self { hybrid, belief: view.belief_of(segment), vectors }
+        Self { hybrid, belief: view.belief_for(own, segment), vectors }
     }
 
     /// The values of the features of a candidate.

@@ -39,7 +39,7 @@ impl Boost {
             Target::Item(id) => **id == *item.item_id.as_str(),
             Target::Topic(topic) => item.topics.contains(topic),
             Target::Source(source) => item.source.as_ref() == Some(source),
-            Target::Matching(expression) => expression.holds(Subject { item, now }),
+            Target::Matching(expression) => expression.holds(Subject::item(item, now)),
         }
     }
 

@@ -164,7 +164,7 @@ impl<'a> Eligibility<'a> {
             }
             Exclusion::Attributes => !self.prepared.attributes_fit(item),
             Exclusion::Expression => {
-                let holds = |expression: &Expression| expression.holds(Subject { item, now });
+                let holds = |expression: &Expression| expression.holds(Subject::item(item, now));
                 !filter.expression.as_ref().is_none_or(holds)
             }
             Exclusion::BlockedItem | Exclusion::BlockedSource | Exclusion::BlockedTopic => {

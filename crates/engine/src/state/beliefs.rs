@@ -1,10 +1,12 @@
 //! The ranker of a view: solved once for all users and once for each segment on first use.
 
 use crate::bandit::Belief;
+use crate::bandit::OwnRankerId;
 use crate::bandit::Ranker;
 use crate::bandit::segment;
 use crate::bandit::segments;
 use crate::consumption::User;
+use crate::experiments::OwnRanker;
 use crate::state::view::View;
 use crate::takeover::Takeover;
 
@@ -32,6 +34,22 @@ impl View {
         let solve = || self.ranker.solve_segment(segment, self.belief());
         let known = self.top_lists.segment_beliefs.get(usize::from(segment));
         known.map_or_else(|| self.belief(), |known| known.get_or_init(solve))
+    }
+
+    /// The ranker of a variant; none once its experiment is over.
+    fn own_ranker(&self, id: Option<OwnRankerId>) -> Option<&OwnRanker> {
+        let OwnRankerId { experiment, variant } = id?;
+        self.experiments.numbered(experiment)?.own_ranker(variant).map(AsRef::as_ref)
+    }
+
+    /// The ranker of a variant, or the shared one.
+    pub(crate) fn ranker_for(&self, id: Option<OwnRankerId>) -> &Ranker {
+        self.own_ranker(id).map_or(&self.ranker, OwnRanker::ranker)
+    }
+
+    /// Its belief about a segment.
+    pub(crate) fn belief_for(&self, id: Option<OwnRankerId>, segment: u8) -> &Belief {
+        self.own_ranker(id).map_or_else(|| self.belief_of(segment), |own| own.belief_of(segment))
     }
 
     /// The segment of a user on a device, which is an index of the engine. `None`: not known.

@@ -24,6 +24,7 @@ use crate::consumption::ReturnGap;
 use crate::domain::Sequence;
 use crate::domain::Settings;
 use crate::domain::Timestamp;
+use crate::experiments::Registry;
 use crate::models::aging::Ages;
 use crate::models::clock::EventTimes;
 use crate::models::cold_start::Estimates;
@@ -45,7 +46,7 @@ use crate::takeover::Takeover;
 
 /// The revision of the sections and of learning. Raised with every change of either. Snapshots
 /// of another revision are ignored and the log is replayed.
-pub const ENGINE_REVISION: u32 = 2;
+pub const ENGINE_REVISION: u32 = 3;
 
 const HEAD: &str = "head";
 
@@ -77,6 +78,7 @@ struct Head {
     return_gap: ReturnGap,
     item_effects: item_effects::Common,
     takeover: Arc<Takeover>,
+    experiments: Arc<Registry>,
     set_bytes: u64,
     /// Lengths of the parts, in order.
     lengths: Vec<u64>,
@@ -151,6 +153,7 @@ impl View {
             return_gap: self.return_gap.clone(),
             item_effects: self.item_effects.common,
             takeover: self.takeover.clone(),
+            experiments: self.experiments.clone(),
             set_bytes: self.users.set_bytes,
             lengths: self.lengths(),
         }
@@ -190,6 +193,7 @@ impl View {
         self.return_gap = head.return_gap;
         self.item_effects.common = head.item_effects;
         self.takeover = head.takeover;
+        self.experiments = head.experiments;
         self.users.set_bytes = head.set_bytes;
     }
 
@@ -278,6 +282,10 @@ impl Engine {
         }
         if !view.derive_free_slots() {
             return Err(unrestorable("topics", "labels or users do not fit their columns"));
+        }
+        let View { experiments, units, .. } = &mut view;
+        if !Arc::make_mut(experiments).derive(units) {
+            return Err(unrestorable("experiment_units", "they do not fit the experiments"));
         }
         if let Some(part) = view.misfit() {
             return Err(unrestorable(part, "it does not fit the other parts"));

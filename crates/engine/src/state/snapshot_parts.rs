@@ -27,6 +27,7 @@ macro_rules! parts_of {
             recent_positives: _,
             return_gap: _,
             takeover: _,
+            experiments: _,
             // Derived.
             decision_index: _,
             user_decisions: _,
@@ -49,6 +50,7 @@ macro_rules! parts_of {
             item_effects,
             decisions,
             arms,
+            units,
         } = $view;
         let mut parts: Vec<(&'static str, $part)> = Vec::new();
         parts.extend(users.$parts());
@@ -69,7 +71,7 @@ macro_rules! parts_of {
         parts.extend(aging.$parts());
         parts.extend(item_effects.$parts());
         let more: Vec<(&'static str, $part)> =
-            vec![("item_item", item_item), ("decisions", decisions)];
+            vec![("item_item", item_item), ("decisions", decisions), ("experiment_units", units)];
         parts.extend(more);
         parts
     }};

@@ -36,6 +36,7 @@ use crate::domain::Settings;
 use crate::domain::Timestamp;
 use crate::domain::UserRules;
 use crate::domain::limits;
+use crate::experiments::{Registry, UnitTables};
 use crate::models::aging::Aging;
 use crate::models::clock::EventTimes;
 use crate::models::cold_start::Cohorts;
@@ -140,6 +141,9 @@ pub struct View {
     pub(crate) return_gap: ReturnGap,
     pub(crate) arms: Arms,
     pub(crate) takeover: Arc<Takeover>,
+    pub(crate) experiments: Arc<Registry>,
+    /// Who was exposed to live experiments.
+    pub(crate) units: UnitTables,
     /// Items by label and by age. Derived.
     pub(crate) postings: Postings,
     /// Items by term. Derived.
@@ -183,6 +187,8 @@ impl View {
             return_gap: ReturnGap::default(),
             arms: Arms::default(),
             takeover: Arc::default(),
+            experiments: Arc::default(),
+            units: UnitTables::default(),
             postings: Postings::default(),
             inverted: Inverted::default(),
             leaders: Leaders::default(),

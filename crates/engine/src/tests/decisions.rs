@@ -96,6 +96,7 @@ fn shown_to_a_stranger(number: usize) -> Decision {
         candidates: 3,
         exploration_cost: 0.0,
         trial: None,
+        assignments: Vec::new(),
         continues: None,
         detail: None,
         shown: shown.collect(),

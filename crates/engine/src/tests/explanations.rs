@@ -82,6 +82,7 @@ fn ranked<T>(
         pins: &[],
         earlier: Earlier::default(),
         baseline: None,
+        ranked_by: crate::RankedBy::default(),
         unlearnt_cost: 0.0,
         explain: true,
         deviations: false,

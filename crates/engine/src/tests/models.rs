@@ -190,6 +190,7 @@ fn rank_for(view: &View, user: &str, strategy: Strategy) {
         pins: &[],
         earlier: Earlier::default(),
         baseline: None,
+        ranked_by: crate::RankedBy::default(),
         unlearnt_cost: 0.0,
         explain: true,
         deviations: true,

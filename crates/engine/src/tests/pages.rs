@@ -23,6 +23,7 @@ fn page(number: usize, user: &str, before: Option<(usize, Option<ListOrigin>)>) 
         candidates: 3,
         exploration_cost: 0.0,
         trial: None,
+        assignments: Vec::new(),
         continues: before.map(|(before, origin)| {
             Box::new(Continues { decision_id: decision_id(before), origin })
         }),

@@ -97,6 +97,7 @@ fn ranked(view: &View, user: &str, books: &[u32], strategy: Strategy, positions:
         pins: &[],
         earlier: Earlier::default(),
         baseline: None,
+        ranked_by: crate::RankedBy::default(),
         unlearnt_cost: 0.0,
         explain: true,
         deviations: true,
@@ -154,6 +155,7 @@ fn decision(view: &View) -> Decision {
         shown: shown.collect(),
         exploration_cost: 0.0,
         trial: None,
+        assignments: Vec::new(),
         continues: None,
         detail: None,
     }

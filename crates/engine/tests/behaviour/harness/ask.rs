@@ -86,6 +86,10 @@ impl Ask {
         }
     }
 
+    pub fn user(&self) -> &str {
+        &self.user
+    }
+
     pub fn strategy(self, strategy: Strategy) -> Self {
         Self { strategy, ..self }
     }
@@ -346,6 +350,7 @@ impl World {
             pins: &[],
             earlier: Earlier { items: &above, origin: ask.earlier.origin },
             baseline: baseline.as_ref(),
+            ranked_by: engine::RankedBy::default(),
             unlearnt_cost: 0.0,
             explain: true,
             deviations: true,
@@ -394,6 +399,7 @@ fn put_together(
         shown: shown.collect(),
         exploration_cost: ranked.exploration_cost as f32,
         trial: trial.map(Box::new),
+        assignments: Vec::new(),
         continues: ask.page_before.as_ref().map(|page| {
             let decision_id = DecisionId::parse(page.as_str()).expect("an id");
             Box::new(Continues { decision_id, origin: ranked.origin })

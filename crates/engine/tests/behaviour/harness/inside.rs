@@ -76,6 +76,11 @@ impl World {
         (outcome.settled, outcome.reward / (outcome.settled as f64).max(1.0))
     }
 
+    /// What the shared ranker has learnt: its posterior mean.
+    pub fn ranker_weights(&self) -> Vec<f64> {
+        self.view().ranker().solve().mean
+    }
+
     /// How features weigh against each other.
     pub fn weights(&self) -> Vec<f64> {
         self.view().hybrid().weights().to_vec()

@@ -11,6 +11,7 @@
 mod ask;
 mod described;
 mod inside;
+mod lab;
 mod planted;
 mod random;
 mod served;
@@ -22,6 +23,8 @@ pub use described::Described;
 pub use described::Event;
 pub use described::SetFor;
 pub use inside::everything_is_finite;
+pub use lab::ExperimentAdvice;
+pub use lab::Plans;
 pub use planted::Planted;
 pub use random::Random;
 pub use served::Reliability;
@@ -30,6 +33,7 @@ pub use served::reliability;
 pub use world::World;
 pub use world::quick_settings;
 
+pub use engine::domain::Cap;
 pub use engine::domain::InteractionType as Kind;
 pub use engine::domain::Settings;
 pub use engine::domain::Strategy;

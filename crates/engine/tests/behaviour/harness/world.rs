@@ -10,6 +10,7 @@ use engine::Filter;
 use engine::TrainingError;
 use engine::UserContext;
 use engine::View;
+use engine::domain::Assignment;
 use engine::domain::DecisionId;
 use engine::domain::EventId;
 use engine::domain::Interaction;
@@ -251,9 +252,15 @@ impl World {
 
     /// An answer that is recorded, as the service records each.
     pub fn decide(&mut self, ask: Ask) -> Answer {
+        self.decide_with(ask, Vec::new())
+    }
+
+    /// The same where variants of experiments acted on it.
+    pub fn decide_with(&mut self, ask: Ask, assignments: Vec<Assignment>) -> Answer {
         let id = format!("decision-{}", self.decisions);
         self.decisions += 1;
-        let answer = self.answer(&ask.keyed(&id));
+        let mut answer = self.answer(&ask.keyed(&id));
+        answer.decision.assignments = assignments;
         self.record(Record::Decision(answer.decision.clone()));
         answer
     }

@@ -1,0 +1,68 @@
+//! Which of a million buckets a unit falls into under a salt.
+//!
+//! SHA-256 over `salt:unit`, the first 8 bytes as a number, multiplied by the number of buckets, the
+//! upper half. Every language has SHA-256 in its standard library, so a caller can compute it
+//! itself; `docs/experiments.md` has clients and vectors. Salts do not contain a colon, so no two
+//! pairs give the same text.
+
+use sha2::Digest;
+use sha2::Sha256;
+
+use crate::domain::BUCKETS;
+
+/// The bucket of a unit under a salt: below [`BUCKETS`], uniform and independent between salts.
+#[must_use]
+pub fn bucket(salt: &str, unit: &str) -> u32 {
+    let hash = Sha256::new().chain_update(salt).chain_update(":").chain_update(unit).finalize();
+    let (head, _) = hash.split_first_chunk().expect("a hash has 32 bytes");
+    let scaled = u128::from(u64::from_be_bytes(*head)) * u128::from(BUCKETS);
+    (scaled >> 64) as u32
+}
+
+/// The salt that places users in a layer. A slash is in no salt of an experiment.
+#[must_use]
+pub fn layer_salt(layer: &str) -> String {
+    format!("layer/{layer}")
+}
+
+#[cfg(test)]
+mod tests {
+    use statistics::special::gamma;
+
+    use super::*;
+
+    const USERS: u32 = 1_000_000;
+
+    #[test]
+    fn the_vectors_of_the_documentation_hold() {
+        let vectors = [
+            (("new-ranker", "ada"), 30802),
+            (("new-ranker", "user-42"), 450457),
+            (("layer/default", "ada"), 313930),
+            (("new-ranker", "j\u{fc}rgen"), 99194),
+            (("new-ranker", ""), 309470),
+        ];
+        for ((salt, unit), expected) in vectors {
+            assert_eq!(bucket(salt, unit), expected, "{salt}:{unit}");
+        }
+    }
+
+    #[test]
+    fn a_million_users_spread_evenly_and_independently_between_salts() {
+        let mut single = [0_u32; 100];
+        let mut pairs = [0_u32; 100];
+        for number in 0..USERS {
+            let user = format!("user-{number}");
+            let (here, there) = (bucket("a", &user), bucket("b", &user));
+            single[(here / (BUCKETS / 100)) as usize] += 1;
+            pairs[(here / (BUCKETS / 10) * 10 + there / (BUCKETS / 10)) as usize] += 1;
+        }
+        for counts in [single, pairs] {
+            let expected = f64::from(USERS) / 100.0;
+            let off = |count: &u32| (f64::from(*count) - expected) * (f64::from(*count) - expected);
+            let distance = counts.iter().map(off).sum::<f64>() / expected;
+            let p = gamma::chi_square_tail(distance, 99.0);
+            assert!(p > 0.001 && p < 0.999, "{p}");
+        }
+    }
+}

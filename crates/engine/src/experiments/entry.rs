@@ -1,0 +1,293 @@
+//! One experiment as it stands: what holds, how it came to that, and what was measured.
+//!
+//! - A caller's change and a stop by itself go through [`Entry::put`] and [`Entry::stop`]: both leave
+//!   a line in the history.
+//! - Results are of the log alone: whatever is looked at, is looked at at fixed counts of units.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde::Serialize;
+
+use crate::bandit::Ranker;
+use crate::domain::Experiment;
+use crate::domain::ExperimentChange;
+use crate::domain::ExperimentState;
+use crate::domain::Role;
+use crate::domain::Sequence;
+use crate::domain::Timestamp;
+use crate::domain::limits;
+use crate::experiments::judge;
+use crate::experiments::layout::Layout;
+use crate::experiments::own_ranker::OwnRanker;
+use crate::experiments::sample_ratio::ExposureCounts;
+use crate::experiments::series::Series;
+use crate::experiments::tally::Tally;
+use crate::experiments::units::Units;
+use crate::expression::Expression;
+use crate::expression::Subject;
+use crate::expression::parse;
+
+/// Why an experiment stopped by itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum StopCause {
+    /// A guardrail was harmed: the metric, and the variant.
+    Guardrail { metric: Box<str>, variant: Box<str> },
+    /// Its end has come.
+    Ended,
+}
+
+/// A change, for readers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HistoryLine {
+    pub sequence: Sequence,
+    pub at: Timestamp,
+    /// Empty: not said, or the service itself.
+    pub by: Box<str>,
+    pub what: Box<str>,
+    /// Whether a caller made it; the service itself stops experiments.
+    pub by_caller: bool,
+}
+
+/// An experiment with what was measured.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Entry {
+    pub number: u32,
+    pub experiment: Arc<Experiment>,
+    /// The record that last changed it.
+    pub changed_at: Sequence,
+    pub created_at: Timestamp,
+    /// When it ran first.
+    pub started_at: Option<Timestamp>,
+    /// Since when it runs without a pause.
+    pub running_since: Option<Timestamp>,
+    pub stopped_at: Option<Timestamp>,
+    pub stop_cause: Option<StopCause>,
+    /// The newest last.
+    pub history: Arc<Vec<HistoryLine>>,
+    layout: Layout,
+    tallies: Vec<Tally>,
+    exposed: ExposureCounts,
+    series: Series,
+    /// Units that found no memory left.
+    pub refused: u64,
+    /// Of each variant that has one, while it is live.
+    rankers: Vec<Option<Arc<OwnRanker>>>,
+    /// None: everyone, or what is written is no condition. Derived.
+    #[serde(skip)]
+    condition: Option<Arc<Expression>>,
+}
+
+impl Entry {
+    /// A draft, to be filled by [`Self::put`].
+    pub fn new(number: u32, experiment: &Experiment, at: Timestamp) -> Self {
+        let variants = experiment.variants.len();
+        Self {
+            number,
+            experiment: Arc::new(Experiment {
+                state: ExperimentState::Draft,
+                ..experiment.clone()
+            }),
+            changed_at: 0,
+            created_at: at,
+            started_at: None,
+            running_since: None,
+            stopped_at: None,
+            stop_cause: None,
+            history: Arc::default(),
+            layout: Layout::default(),
+            tallies: Vec::new(),
+            exposed: ExposureCounts::new(variants),
+            series: Series::default(),
+            refused: 0,
+            rankers: vec![None; variants],
+            condition: None,
+        }
+    }
+
+    /// Derives what is not in snapshots.
+    pub fn derive(&mut self) {
+        self.condition = parse(&self.experiment.eligibility).ok().map(Arc::new);
+    }
+
+    /// Whether its condition holds for a user and a request. One that cannot be read never does.
+    pub fn is_for(&self, user: Subject<'_>) -> bool {
+        match &self.condition {
+            Some(condition) => condition.holds(user),
+            None => self.experiment.eligibility.is_empty(),
+        }
+    }
+
+    fn note(&mut self, line: HistoryLine) {
+        let history = Arc::make_mut(&mut self.history);
+        if history.len() >= limits::EXPERIMENT_HISTORY {
+            // How it began stays.
+            history.remove(1);
+        }
+        history.push(line);
+    }
+
+    /// Takes in a caller's change; `units` is how many were exposed so far.
+    pub fn put(
+        &mut self,
+        change: &ExperimentChange,
+        shared: &Ranker,
+        units: usize,
+        (sequence, at): (Sequence, Timestamp),
+    ) {
+        let before = self.experiment.state;
+        let next = &change.experiment;
+        if before == ExperimentState::Draft {
+            let variants = next.variants.len();
+            (self.exposed, self.rankers) = (ExposureCounts::new(variants), vec![None; variants]);
+        }
+        self.experiment = Arc::new(next.clone());
+        self.changed_at = sequence;
+        self.derive();
+        if next.state.is_live() {
+            self.started_at.get_or_insert(at);
+            self.measure(units);
+            for (own, variant) in self.rankers.iter_mut().zip(&next.variants) {
+                if variant.own_ranker && own.is_none() {
+                    *own = Some(OwnRanker::of(shared));
+                }
+            }
+        }
+        if before.is_live() && !next.state.is_live() {
+            self.end(at);
+        }
+        let is_running = next.state == ExperimentState::Running;
+        self.running_since = self.running_since.filter(|_| is_running).or(is_running.then_some(at));
+        let (by, what) = (change.by.clone(), change.what.clone());
+        self.note(HistoryLine { sequence, at, by, what, by_caller: true });
+    }
+
+    /// Whether a record of a caller has changed it.
+    pub fn was_changed_by(&self, sequence: Sequence) -> bool {
+        self.history.iter().any(|line| line.sequence == sequence && line.by_caller)
+    }
+
+    /// Measures all metrics of units that are exposed from now on.
+    fn measure(&mut self, units: usize) {
+        self.layout = Layout::of(&self.experiment.metrics);
+        let variants = self.experiment.variants.len();
+        let missing = self.experiment.metrics.iter().skip(self.tallies.len());
+        self.tallies.extend(missing.map(|metric| Tally::new(metric, variants, units)));
+    }
+
+    /// Stops it without a caller.
+    pub fn stop(&mut self, cause: StopCause, sequence: Sequence, at: Timestamp) {
+        let experiment = Arc::make_mut(&mut self.experiment);
+        experiment.state = ExperimentState::Stopped;
+        experiment.buckets.clear();
+        let what = match &cause {
+            StopCause::Guardrail { metric, variant } => {
+                format!("stopped: guardrail {metric} is harmed by {variant}")
+            }
+            StopCause::Ended => "stopped: its end has come".to_owned(),
+        };
+        self.stop_cause = Some(cause);
+        self.changed_at = sequence;
+        self.end(at);
+        let (by, what) = (Box::default(), what.into());
+        self.note(HistoryLine { sequence, at, by, what, by_caller: false });
+    }
+
+    fn end(&mut self, at: Timestamp) {
+        self.stopped_at = Some(at);
+        self.rankers.fill(None);
+    }
+
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    pub fn tallies(&self) -> &[Tally] {
+        &self.tallies
+    }
+
+    pub fn exposed(&self) -> &ExposureCounts {
+        &self.exposed
+    }
+
+    pub fn series(&self) -> &Series {
+        &self.series
+    }
+
+    pub fn weights(&self) -> Vec<f64> {
+        self.experiment.variants.iter().map(|variant| variant.weight).collect()
+    }
+
+    pub fn own_ranker(&self, variant: u8) -> Option<&Arc<OwnRanker>> {
+        self.rankers.get(usize::from(variant))?.as_ref()
+    }
+
+    pub fn has_own_rankers(&self) -> bool {
+        self.rankers.iter().any(Option::is_some)
+    }
+
+    pub fn own_rankers_mut(&mut self) -> impl Iterator<Item = &mut Arc<OwnRanker>> {
+        self.rankers.iter_mut().flatten()
+    }
+
+    pub fn own_ranker_mut(&mut self, variant: u8) -> Option<&mut OwnRanker> {
+        self.rankers.get_mut(usize::from(variant))?.as_mut().map(Arc::make_mut)
+    }
+
+    /// A unit has exposed.
+    pub fn count_exposure(&mut self, variant: u8, segment: u8) {
+        let weights = self.weights();
+        self.exposed.add(variant, segment, &weights);
+    }
+
+    /// The first time at which something is to be done.
+    pub fn due(&self, units: Option<&Units>) -> Option<Timestamp> {
+        let late = self.experiment.late_events_seconds;
+        let windows = self.tallies.iter().zip(&self.experiment.metrics);
+        let windows = windows.filter_map(|(tally, metric)| tally.due(metric, late, units?));
+        windows.chain(self.over_at()).min()
+    }
+
+    /// When the windows of all who were exposed before its end are over.
+    fn over_at(&self) -> Option<Timestamp> {
+        let windows = self.experiment.metrics.iter().map(|metric| i64::from(metric.window.1));
+        let wait = windows.max().unwrap_or(0) + i64::from(self.experiment.late_events_seconds);
+        Some(self.experiment.ends_at?.plus_millis(1_000 * wait))
+    }
+
+    /// Takes in the units whose windows are over. Returns what stops the experiment, if anything
+    /// does.
+    pub fn advance(&mut self, units: &Units, now: Timestamp) -> Option<StopCause> {
+        let experiment = self.experiment.clone();
+        let late = experiment.late_events_seconds;
+        let mut cause = None;
+        for (number, metric) in experiment.metrics.iter().enumerate() {
+            let tally = &mut self.tallies[number];
+            tally.advance(metric, self.layout.columns[number], units, late, now);
+            let is_look = tally.is_look();
+            if metric.role == Role::Primary {
+                self.series.note(now, &tally.arms);
+            }
+            if is_look && let Role::Guardrail { stops: true, .. } = metric.role {
+                let harmed = judge::harmed_variant(&experiment, number, &tally.arms);
+                cause = cause.or(harmed.map(|variant| StopCause::Guardrail {
+                    metric: metric.name.as_str().into(),
+                    variant: experiment.variants[variant].name.as_str().into(),
+                }));
+            }
+        }
+        let is_over = self.over_at().is_some_and(|over| over <= now);
+        cause.or(is_over.then_some(StopCause::Ended))
+    }
+
+    /// Whether what was read from a snapshot fits together.
+    pub fn is_whole(&self) -> bool {
+        let variants = self.experiment.variants.len();
+        let metrics = self.experiment.metrics.len();
+        self.rankers.len() == variants
+            && self.exposed.all.len() == variants
+            && self.tallies.iter().all(|tally| tally.arms.len() == variants)
+            && (self.tallies.is_empty() || self.tallies.len() == metrics)
+            && self.tallies.len() == self.layout.columns.len()
+    }
+}

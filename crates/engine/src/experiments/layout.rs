@@ -1,0 +1,70 @@
+//! What is kept of each unit: a column for each sum that the metrics of an experiment need, once.
+
+use serde::Deserialize;
+use serde::Serialize;
+
+use crate::consumption::ActivityKind;
+use crate::domain::InteractionType;
+use crate::domain::Measure;
+use crate::domain::Metric;
+
+/// A column of the table of units.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Field {
+    /// The sum of a measure from one number of seconds after the unit was exposed to another.
+    Sum { measure: Measure, window: (u32, u32) },
+    /// What the user had done before the exposure.
+    Before(ActivityKind),
+}
+
+/// The columns that a metric reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Columns {
+    pub measure: usize,
+    /// What a ratio divides by; of a rate or a mean, what explains a part of it.
+    pub other: Option<usize>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Layout {
+    pub fields: Vec<Field>,
+    /// Of each metric.
+    pub columns: Vec<Columns>,
+}
+
+impl Layout {
+    /// More metrics at the end leave the columns of the first ones where they are.
+    pub fn of(metrics: &[Metric]) -> Self {
+        let mut layout = Self::default();
+        for metric in metrics {
+            let window = metric.window;
+            let measure = layout.column(Field::Sum { measure: metric.measure, window });
+            let other = match metric.per() {
+                Some(measure) => Some(Field::Sum { measure, window }),
+                None => earlier(metric.measure).map(Field::Before),
+            };
+            let other = other.map(|field| layout.column(field));
+            layout.columns.push(Columns { measure, other });
+        }
+        layout
+    }
+
+    fn column(&mut self, field: Field) -> usize {
+        self.fields.iter().position(|known| *known == field).unwrap_or_else(|| {
+            self.fields.push(field);
+            self.fields.len() - 1
+        })
+    }
+}
+
+/// What a user did before that is most like a measure.
+fn earlier(measure: Measure) -> Option<ActivityKind> {
+    let only = |kind| measure.counted().eq([kind]);
+    match measure {
+        Measure::Values { .. } if only(InteractionType::Dwell) => Some(ActivityKind::DwellSeconds),
+        Measure::Values { .. } => Some(ActivityKind::PurchaseValues),
+        Measure::Events { .. } if only(InteractionType::Purchase) => Some(ActivityKind::Purchases),
+        Measure::Events { .. } => Some(ActivityKind::Events),
+        Measure::Lists | Measure::Positions | Measure::NewItems | Measure::Topics => None,
+    }
+}

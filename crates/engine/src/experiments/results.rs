@@ -1,0 +1,70 @@
+//! What an experiment has come to: every figure of it, as numbers.
+//!
+//! A function of the entry alone, so of the log: the same on every replica and after a replay. It
+//! works on sums, so it takes as long for a million users as for ten.
+
+use statistics::Effect;
+
+use crate::domain::Timestamp;
+use crate::experiments::entry::Entry;
+use crate::experiments::figures::MetricResult;
+use crate::experiments::figures::figures;
+use crate::experiments::judge;
+use crate::experiments::sample_ratio::RatioFinding;
+use crate::experiments::verdict::Verdict;
+use crate::experiments::verdict::verdict;
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Results {
+    /// In the order of the experiment's metrics; none before its start.
+    pub metrics: Vec<MetricResult>,
+    /// Units that exposed, by variant.
+    pub exposed: Vec<u64>,
+    /// Of all units first, then alarms of segments.
+    pub sample_ratio: Vec<RatioFinding>,
+    /// The primary metric over time.
+    pub series: Vec<SeriesPoint>,
+    pub verdict: Verdict,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct SeriesPoint {
+    pub at: Timestamp,
+    pub units: u64,
+    /// The lift of each variant but the control, or the difference where there is no lift.
+    pub effects: Vec<Option<Effect>>,
+}
+
+impl Entry {
+    pub fn results(&self) -> Results {
+        let metrics = figures(&self.experiment, self.tallies());
+        let sample_ratio = self.exposed().findings(&self.weights());
+        let verdict = verdict(self, &metrics, &sample_ratio);
+        Results {
+            metrics,
+            exposed: self.exposed().all.clone(),
+            sample_ratio,
+            series: self.points(),
+            verdict,
+        }
+    }
+
+    fn points(&self) -> Vec<SeriesPoint> {
+        let experiment = &*self.experiment;
+        let Some(primary) = experiment.primary() else {
+            return Vec::new();
+        };
+        let metric = &experiment.metrics[primary];
+        let points = self.series().points.iter().map(|point| SeriesPoint {
+            at: point.at,
+            units: point.arms.iter().map(|arm| arm.metric.units).sum(),
+            effects: (1..experiment.variants.len())
+                .map(|variant| {
+                    let comparison = judge::compare(experiment, metric, &point.arms, variant);
+                    comparison.lift.or(comparison.difference)
+                })
+                .collect(),
+        });
+        points.collect()
+    }
+}

@@ -1,0 +1,345 @@
+//! What records do to experiments: who is exposed, what is measured, when one stops.
+//!
+//! - A user is exposed by the first answer that a variant acted on; later ones change nothing.
+//! - An event counts for each experiment that its user was exposed to, from then on.
+//! - Time is that of the records: a window is over at the first record after it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::Engine;
+use crate::columns::aliases::UserKey;
+use crate::domain::Assignment;
+use crate::domain::Decision;
+use crate::domain::ExperimentChange;
+use crate::domain::ExperimentState;
+use crate::domain::Exposure;
+use crate::domain::Interaction;
+use crate::domain::Key;
+use crate::domain::Measure;
+use crate::domain::Sequence;
+use crate::domain::Split;
+use crate::domain::Timestamp;
+use crate::experiments::Entry;
+use crate::experiments::Field;
+use crate::experiments::Unit;
+use crate::experiments::UnitTables;
+use crate::experiments::Units;
+use crate::experiments::slice_at;
+use crate::learning::apply::Effect;
+use crate::state::View;
+
+/// How long before its record an answer may have been given: the order of exposures is about that
+/// of their records.
+const RECORDED_AFTER_MS: i64 = 60_000;
+/// How long an item is new.
+const NEW_MS: i64 = 7 * Timestamp::DAY_MS;
+
+impl View {
+    pub fn experiments(&self) -> &crate::experiments::Registry {
+        &self.experiments
+    }
+
+    /// Whether no more users can be exposed to anything.
+    pub fn experiments_are_full(&self) -> bool {
+        self.units.is_full()
+    }
+
+    /// Whether a user was exposed to an experiment, by its number.
+    pub fn is_exposed(&self, user_id: &str, experiment: u32) -> bool {
+        let key = self.user_key(user_id);
+        self.units.table(experiment).is_some_and(|units| units.find(key.get()).is_some())
+    }
+
+    /// The live experiments that a user was exposed to, with the index of the variant.
+    pub fn exposures_of(&self, user_id: &str) -> Vec<(&Arc<Entry>, u8)> {
+        let key = self.user_key(user_id);
+        let unit = |entry: &Arc<Entry>| {
+            let units = self.units.table(entry.number)?;
+            units.find(key.get()).and_then(|row| units.get(row)).map(|unit| unit.variant)
+        };
+        let live = self.experiments.live();
+        live.filter_map(|entry| Some((entry, unit(entry)?))).collect()
+    }
+
+    /// Of the variants that acted on an answer to a user, those that the user was not exposed to yet.
+    pub fn unexposed(&self, user_id: &str, assignments: &[Assignment]) -> Vec<Assignment> {
+        let is_new = |assignment: &&Assignment| {
+            let entry = self.experiments.numbered(assignment.experiment);
+            let is_by_user = entry.is_some_and(|entry| entry.experiment.split == Split::Users);
+            is_by_user && !assignment.is_tester && !self.is_exposed(user_id, assignment.experiment)
+        };
+        assignments.iter().filter(is_new).copied().collect()
+    }
+
+    /// Two users are one: in each experiment, and in each layer, what was exposed first counts.
+    pub(super) fn merge_units(&mut self, from: UserKey, into: UserKey) {
+        let Self { experiments, units, .. } = self;
+        let mut exposed: Vec<(&Key, Timestamp, u32)> = Vec::new();
+        for entry in experiments.live() {
+            let Some(table) = units.table_mut(entry.number) else {
+                continue;
+            };
+            let is_sum = |field: usize| matches!(entry.layout().fields[field], Field::Sum { .. });
+            table.merge(from.get(), into.get(), is_sum);
+            if let Some(unit) = table.find(into.get()).and_then(|row| table.get(row)) {
+                exposed.push((&entry.experiment.layer, unit.exposed_at, entry.number));
+            }
+        }
+        exposed.sort_unstable();
+        for pair in exposed.windows(2).filter(|pair| pair[0].0 == pair[1].0) {
+            if let Some(table) = units.table_mut(pair[1].2) {
+                table.void(into.get());
+            }
+        }
+    }
+
+    /// Memory of the units of all live experiments, in bytes.
+    pub fn experiment_unit_bytes(&self) -> u64 {
+        self.units.bytes()
+    }
+}
+
+impl Engine {
+    pub(super) fn change_experiment(
+        &mut self,
+        change: &ExperimentChange,
+        sequence: Sequence,
+        at: Timestamp,
+    ) {
+        let testers = change.experiment.testers.iter();
+        let testers: Vec<UserKey> =
+            testers.map(|tester| self.view.user_key(tester.user_id.as_str())).collect();
+        let View { experiments, units, ranker, .. } = &mut self.view;
+        let registry = Arc::make_mut(experiments);
+        let Some(number) = registry.place(change, at) else {
+            return;
+        };
+        let Some(entry) = registry.numbered_mut(number) else {
+            return;
+        };
+        let exposed = units.table(number).map_or(0, Units::len);
+        entry.put(change, ranker, exposed, (sequence, at));
+        if entry.experiment.state.is_live() {
+            units.begin(number, entry.layout().fields.len());
+            if let Some(table) = units.table_mut(number) {
+                testers.iter().for_each(|tester| table.void(tester.get()));
+                // A slice that is not of one variant to its end.
+                let broken = slice_at(&entry.experiment, at);
+                let is_paused = entry.experiment.state == ExperimentState::Paused;
+                broken.filter(|_| is_paused).iter().for_each(|slice| table.void(slice.key));
+            }
+        } else {
+            units.end(number);
+        }
+        registry.note_change(sequence);
+        registry.find_due(units);
+    }
+
+    /// Takes in what is over by now; an experiment may stop.
+    pub(super) fn advance_experiments(
+        &mut self,
+        sequence: Sequence,
+        now: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) {
+        let View { experiments, units, .. } = &mut self.view;
+        if experiments.due.is_none_or(|due| now < due) {
+            return;
+        }
+        let registry = Arc::make_mut(experiments);
+        let numbers: Vec<u32> = registry.live().map(|entry| entry.number).collect();
+        for number in numbers {
+            let (Some(entry), Some(table)) = (registry.numbered_mut(number), units.table(number))
+            else {
+                continue;
+            };
+            if let Some(cause) = entry.advance(table, now) {
+                let key = entry.experiment.key.clone();
+                effects.push(Effect::ExperimentStopped { key, cause: cause.clone() });
+                entry.stop(cause, sequence, now);
+                units.end(number);
+                registry.note_change(sequence);
+            }
+        }
+        registry.find_due(units);
+    }
+
+    pub(super) fn expose_by(&mut self, exposure: &Exposure, recorded_at: Timestamp) {
+        let Exposure { user_id, exposed_at, segment, assignments } = exposure;
+        self.expose(user_id.as_str(), assignments, (*exposed_at, recorded_at), *segment);
+    }
+
+    pub(super) fn expose(
+        &mut self,
+        user_id: &str,
+        assignments: &[Assignment],
+        (decided_at, recorded_at): (Timestamp, Timestamp),
+        segment: u8,
+    ) {
+        if assignments.is_empty() {
+            return;
+        }
+        let earliest = recorded_at.plus_millis(-RECORDED_AFTER_MS);
+        let exposed_at = decided_at.clamp(earliest, recorded_at);
+        let key = self.view.user_key(user_id);
+        let user = self.view.user_index(user_id).map(|index| self.view.user(index).clone());
+        let View { experiments, units, .. } = &mut self.view;
+        let registry = Arc::make_mut(experiments);
+        for assignment in assignments.iter().filter(|assignment| !assignment.is_tester) {
+            let Some(entry) = registry.numbered_mut(assignment.experiment) else {
+                continue;
+            };
+            let variants = entry.experiment.variants.len();
+            let is_measured = entry.experiment.state.is_live()
+                && entry.experiment.split == Split::Users
+                && usize::from(assignment.variant) < variants;
+            let is_known = |table: &Units| table.find(key.get()).is_some();
+            if !is_measured || units.table(entry.number).is_none_or(is_known) {
+                continue;
+            }
+            let variant = assignment.variant;
+            let unit = Unit { key: key.get(), exposed_at, variant, is_void: false };
+            let before = |field: &Field| match (field, &user) {
+                (Field::Before(kind), Some(user)) => user.activity.sum(*kind, exposed_at),
+                _ => 0.0,
+            };
+            if add_unit(units, entry, unit, before) {
+                entry.count_exposure(variant, segment);
+            } else {
+                entry.refused += 1;
+            }
+        }
+        registry.find_due(units);
+    }
+
+    /// Whether anything may be learnt of a user.
+    fn may_measure(&self, user_id: &str) -> bool {
+        let user = self.view.user_index(user_id);
+        user.is_none_or(|user| self.view.user(user).is_profiled())
+    }
+
+    /// Counts an event for the experiments that its user was exposed to.
+    pub(super) fn measure_event(&mut self, event: &Interaction, at: Timestamp) {
+        if self.view.experiments.is_idle() {
+            return;
+        }
+        if !self.may_measure(event.user_id.as_str()) {
+            return;
+        }
+        let key = self.view.user_key(event.user_id.as_str());
+        let follows = event.decision_id.is_some();
+        self.measure(key, at, |measure| match measure {
+            Measure::Events { after_list, .. } | Measure::Values { after_list, .. }
+                if !measure.counts(event.kind) || (after_list && !follows) =>
+            {
+                0.0
+            }
+            Measure::Events { .. } => 1.0,
+            Measure::Values { .. } => event.value.unwrap_or(0.0),
+            Measure::Lists | Measure::Positions | Measure::NewItems | Measure::Topics => 0.0,
+        });
+    }
+
+    /// Counts a list for the experiments that its user was exposed to.
+    pub(super) fn measure_list(&mut self, decision: &Decision, recorded_at: Timestamp) {
+        let is_of_lists = |field: &Field| match field {
+            Field::Sum { measure, .. } => measure.is_of_lists(),
+            Field::Before(_) => false,
+        };
+        let of_lists = |entry: &Arc<Entry>| entry.layout().fields.iter().any(is_of_lists);
+        let is_measured = self.view.experiments.live().any(of_lists);
+        if !is_measured || !self.may_measure(decision.user_id.as_str()) {
+            return;
+        }
+        let (mut new_items, mut topics) = (0, BTreeSet::new());
+        for shown in &decision.shown {
+            if let Some(entry) = self.view.catalogue_item(shown.item_id.as_str()) {
+                new_items += u8::from(recorded_at < entry.added_at.plus_millis(NEW_MS));
+                topics.extend(entry.topics.iter().copied());
+            }
+        }
+        let (positions, topics) = (decision.shown.len() as f32, topics.len() as f32);
+        let earliest = recorded_at.plus_millis(-RECORDED_AFTER_MS);
+        let at = decision.decided_at.clamp(earliest, recorded_at);
+        let key = self.view.user_key(decision.user_id.as_str());
+        self.measure(key, at, |measure| match measure {
+            Measure::Lists => 1.0,
+            Measure::Positions => positions,
+            Measure::NewItems => f32::from(new_items),
+            Measure::Topics => topics,
+            Measure::Events { .. } | Measure::Values { .. } => 0.0,
+        });
+    }
+
+    /// Adds to the sums of a user's units, or of the slice of time.
+    fn measure(&mut self, key: UserKey, at: Timestamp, amount: impl Fn(Measure) -> f32) {
+        let View { experiments, units, .. } = &mut self.view;
+        let mut slices = Vec::new();
+        for entry in experiments.live() {
+            let slice = slice_at(&entry.experiment, at);
+            let key = slice.map_or(key.get(), |slice| slice.key);
+            let Some(table) = units.table(entry.number) else {
+                continue;
+            };
+            let row = table.find(key);
+            if slice.is_some() && !entry.experiment.is_open(at) {
+                continue;
+            }
+            if let (None, Some(slice)) = (row, slice)
+                && is_whole(entry, &slice)
+                && add_unit(units, entry, slice, |_field| 0.0)
+            {
+                slices.push((entry.number, slice.variant));
+            }
+            let Some(table) = units.table_mut(entry.number) else {
+                continue;
+            };
+            let Some((row, unit)) = table.find(key).and_then(|row| Some((row, *table.get(row)?)))
+            else {
+                continue;
+            };
+            let seconds = (at.as_millis() - unit.exposed_at.as_millis()).div_euclid(1_000);
+            for (number, field) in entry.layout().fields.iter().enumerate() {
+                let Field::Sum { measure, window: (from, to) } = *field else {
+                    continue;
+                };
+                let added = amount(measure);
+                if added != 0.0 && (i64::from(from)..i64::from(to)).contains(&seconds) {
+                    table.add_to(number, row, added);
+                }
+            }
+        }
+        if slices.is_empty() {
+            return;
+        }
+        let registry = Arc::make_mut(experiments);
+        for (number, variant) in slices {
+            if let Some(entry) = registry.numbered_mut(number) {
+                entry.count_exposure(variant, 0);
+            }
+        }
+        registry.find_due(units);
+    }
+}
+
+/// Whether an experiment runs since before a slice began.
+fn is_whole(entry: &Entry, slice: &Unit) -> bool {
+    let began = [entry.running_since, entry.experiment.starts_at];
+    entry.running_since.is_some() && began.into_iter().flatten().all(|at| at <= slice.exposed_at)
+}
+
+/// Adds a unit, if there is memory for it.
+fn add_unit(
+    units: &mut UnitTables,
+    entry: &Entry,
+    unit: Unit,
+    before: impl Fn(&Field) -> f32,
+) -> bool {
+    if units.is_full() {
+        return false;
+    }
+    let fields = &entry.layout().fields;
+    let table = units.table_mut(entry.number);
+    table.map(|table| table.add(unit, |field| before(&fields[field]))).is_some()
+}

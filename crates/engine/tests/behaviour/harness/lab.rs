@@ -1,0 +1,285 @@
+//! Experiments in a world: written, started, and lived through by users.
+
+use engine::Advice;
+use engine::Assigned;
+use engine::ExperimentEntry;
+use engine::ExperimentResults;
+use engine::UserFacts;
+use engine::assignments;
+use engine::domain::Attributes;
+use engine::domain::BUCKETS;
+use engine::domain::Cap;
+use engine::domain::Experiment;
+use engine::domain::ExperimentChange;
+use engine::domain::ExperimentState;
+use engine::domain::Exposure;
+use engine::domain::Good;
+use engine::domain::Key;
+use engine::domain::Measure;
+use engine::domain::Metric;
+use engine::domain::MetricKind;
+use engine::domain::MetricTest;
+use engine::domain::Plan;
+use engine::domain::Record;
+use engine::domain::Role;
+use engine::domain::Split;
+use engine::domain::Tester;
+use engine::domain::Variant;
+use engine::grown_buckets;
+
+use super::Answer;
+use super::Ask;
+use super::Kind;
+use super::World;
+use super::described::user_id;
+
+pub use engine::Advice as ExperimentAdvice;
+
+const HOUR: u32 = 3_600;
+
+fn key(text: &str) -> Key {
+    Key::parse(text).expect("a key")
+}
+
+/// An experiment of two variants, half and half, on clicks in the day after the exposure.
+pub struct Plans(pub Experiment);
+
+impl Plans {
+    pub fn new(name: &str) -> Self {
+        let variant = |name, overrides: &[u8]| Variant {
+            name: key(name),
+            weight: 0.5,
+            overrides: overrides.to_vec(),
+            own_ranker: false,
+        };
+        Self(Experiment {
+            key: key(name),
+            state: ExperimentState::Draft,
+            hypothesis: "it is better".into(),
+            layer: key("default"),
+            salt: key(name),
+            split: Split::Users,
+            allocation: BUCKETS,
+            buckets: Vec::new(),
+            variants: vec![variant("control", &[]), variant("treatment", &[1])],
+            eligibility: "".into(),
+            metrics: vec![clicks(Role::Primary)],
+            plan: Plan::default(),
+            late_events_seconds: 0,
+            starts_at: None,
+            ends_at: None,
+            testers: Vec::new(),
+            holdback: false,
+            shipped: None,
+        })
+    }
+
+    pub fn layer(mut self, layer: &str) -> Self {
+        self.0.layer = key(layer);
+        self
+    }
+
+    pub fn share(mut self, share: f64) -> Self {
+        self.0.allocation = (share * f64::from(BUCKETS)) as u32;
+        self
+    }
+
+    pub fn eligible(mut self, condition: &str) -> Self {
+        self.0.eligibility = condition.into();
+        self
+    }
+
+    pub fn planned(mut self, units: u64) -> Self {
+        self.0.plan.units = units;
+        self
+    }
+
+    pub fn tester(mut self, user: &str, variant: u8) -> Self {
+        self.0.testers.push(Tester { user_id: user_id(user), variant });
+        self
+    }
+
+    pub fn holdback(mut self) -> Self {
+        self.0.holdback = true;
+        self
+    }
+
+    pub fn own_ranker(mut self) -> Self {
+        self.0.variants[1].own_ranker = true;
+        self
+    }
+
+    pub fn ends_in_hours(mut self, world: &World, hours: f64) -> Self {
+        self.0.ends_at = Some(world.in_hours(hours));
+        self
+    }
+
+    /// Slices of an hour, without their first five minutes, judged by clicks for each list.
+    pub fn by_the_hour(mut self) -> Self {
+        self.0.split = Split::TimeSlices { slice_seconds: HOUR, washout_seconds: 300 };
+        let kind = MetricKind::Ratio(Measure::Lists);
+        let test = MetricTest::Sequential;
+        self.0.metrics = vec![Metric { kind, test, window: (300, HOUR), ..clicks(Role::Primary) }];
+        self
+    }
+
+    /// Judged by the sum of what purchases are worth.
+    pub fn on_revenue(mut self, cap: Cap) -> Self {
+        let types = Measure::types([Kind::Purchase]);
+        self.0.metrics = vec![Metric {
+            name: key("revenue"),
+            kind: MetricKind::Mean,
+            measure: Measure::Values { types, after_list: false },
+            cap,
+            test: MetricTest::Sequential,
+            ..clicks(Role::Primary)
+        }];
+        self
+    }
+
+    /// Hides must not rise by more than so much; it stops when they surely do.
+    pub fn guarded_by_hides(mut self, margin: f64) -> Self {
+        self.0.metrics.push(Metric {
+            name: key("hides"),
+            measure: Measure::Events { types: Measure::types([Kind::Hide]), after_list: false },
+            good: Good::Lower,
+            role: Role::Guardrail { margin, stops: true },
+            ..clicks(Role::Secondary)
+        });
+        self
+    }
+}
+
+fn clicks(role: Role) -> Metric {
+    Metric {
+        name: key("clicks"),
+        kind: MetricKind::Rate,
+        measure: Measure::Events { types: Measure::types([Kind::Click]), after_list: false },
+        window: (0, 24 * HOUR),
+        good: Good::Higher,
+        role,
+        cap: Cap::None,
+        test: MetricTest::Conversions,
+        expected_rate: 0.2,
+    }
+}
+
+impl World {
+    /// Records an experiment as it is to be from now on, with the buckets that it needs.
+    pub fn put_experiment(&mut self, mut experiment: Experiment) {
+        let registry = self.view().experiments();
+        if experiment.state.is_live() {
+            let taken = registry.taken(&experiment);
+            let grown = grown_buckets(&experiment.buckets, experiment.allocation, taken);
+            experiment.buckets = grown.expect("the layer has so many");
+        } else {
+            experiment.buckets.clear();
+        }
+        let replaces = registry.changed_at();
+        let change =
+            ExperimentChange { experiment, replaces, by: "ada".into(), what: "changed".into() };
+        self.record(Record::ExperimentChanged(Box::new(change)));
+    }
+
+    pub fn start(&mut self, plans: &Plans) {
+        plans.0.check().expect("an experiment that can be");
+        let state = ExperimentState::Running;
+        self.put_experiment(Experiment { state, ..plans.0.clone() });
+    }
+
+    pub fn experiment(&self, name: &str) -> &ExperimentEntry {
+        self.view().experiments().find(name).expect("an experiment of this name")
+    }
+
+    pub fn move_to(&mut self, name: &str, state: ExperimentState) {
+        let experiment = (*self.experiment(name).experiment).clone();
+        self.put_experiment(Experiment { state, ..experiment });
+    }
+
+    pub fn stop(&mut self, name: &str) {
+        self.move_to(name, ExperimentState::Stopped);
+    }
+
+    pub fn pause(&mut self, name: &str) {
+        self.move_to(name, ExperimentState::Paused);
+    }
+
+    pub fn go_on(&mut self, name: &str) {
+        self.move_to(name, ExperimentState::Running);
+    }
+
+    /// Another share of the layer.
+    pub fn ramp(&mut self, name: &str, share: f64) {
+        let experiment = (*self.experiment(name).experiment).clone();
+        let allocation = (share * f64::from(BUCKETS)) as u32;
+        self.put_experiment(Experiment { allocation, ..experiment });
+    }
+
+    pub fn is_running(&self, name: &str) -> bool {
+        self.experiment(name).experiment.state == ExperimentState::Running
+    }
+
+    pub fn results(&self, name: &str) -> ExperimentResults {
+        self.experiment(name).results()
+    }
+
+    pub fn advice(&self, name: &str) -> (Advice, String) {
+        let verdict = self.results(name).verdict;
+        (verdict.advice, verdict.text)
+    }
+
+    /// Users whose window is over, by variant, and those of them with any of the first metric.
+    pub fn counted(&self, name: &str) -> Vec<(u64, u64)> {
+        let results = self.results(name);
+        let arms = results.metrics.first().map_or(&[][..], |metric| &metric.arms[..]);
+        arms.iter().map(|arm| (arm.units, arm.nonzero)).collect()
+    }
+
+    fn assigned(&self, user: &str, phone: bool) -> Vec<Assigned> {
+        let context = Attributes::default();
+        let user = UserFacts {
+            user_id: user,
+            own: None,
+            context: &context,
+            device_type: phone.then_some("phone"),
+            location: None,
+            language: None,
+        };
+        assignments(self.view(), user, self.now())
+    }
+
+    /// The variants of a user on a phone or elsewhere, by experiment.
+    pub fn variants(&self, user: &str, phone: bool) -> Vec<(String, usize)> {
+        let named = |it: Assigned| (it.entry.experiment.key.to_string(), usize::from(it.variant));
+        self.assigned(user, phone).into_iter().map(named).collect()
+    }
+
+    /// The variant of a user in one experiment.
+    pub fn variant(&self, user: &str, name: &str) -> Option<usize> {
+        self.variants(user, false).into_iter().find(|it| it.0 == name).map(|it| it.1)
+    }
+
+    /// An answer that the variants of the user acted on.
+    pub fn decide_in_experiments(&mut self, ask: Ask) -> Answer {
+        let assigned = self.assigned(ask.user(), false);
+        let own_ranker = assigned.iter().find_map(Assigned::own_ranker);
+        let assignments = assigned.iter().map(|it| it.recorded(own_ranker)).collect();
+        self.decide_with(ask, assignments)
+    }
+
+    /// What the ranker of a variant has learnt, as [`World::ranker_weights`].
+    pub fn own_weights(&self, name: &str, variant: u8) -> Vec<f64> {
+        let own = self.experiment(name).own_ranker(variant).expect("it has one");
+        own.ranker().solve().mean
+    }
+
+    /// The user asks: who is exposed to what is recorded.
+    pub fn visits(&mut self, user: &str) -> Vec<(String, usize)> {
+        let assigned = self.assigned(user, false);
+        let assignments = assigned.iter().map(|it| it.recorded(None)).collect();
+        let (user_id, exposed_at) = (user_id(user), self.now());
+        let exposure = Exposure { user_id, exposed_at, segment: 0, assignments };
+        self.record(Record::UserExposed(exposure));
+        self.variants(user, false)
+    }
+}
