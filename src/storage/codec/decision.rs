@@ -1,8 +1,9 @@
 //! A decision: its header, the numbers of its features, the shown items with score, propensity and features, then under
-//! flags the trial against the caller's order, the page before and how the decision came about, each
-//! with its length before it.
+//! flags the trial against the caller's order, the page before, the variants of experiments and how the
+//! decision came about, each with its length before it.
 
 use super::decision_detail;
+use super::experiment;
 use super::takeover;
 use super::wire::Fault;
 use super::wire::Reader;
@@ -31,6 +32,7 @@ const SHOWN_BYTES_MIN: usize = 11;
 const TRIAL: u8 = 1;
 const DETAIL: u8 = 1 << 1;
 const CONTINUES: u8 = 1 << 2;
+const ASSIGNMENTS: u8 = 1 << 3;
 /// In the place of an origin where there is none.
 const NO_ORIGIN: u8 = 0;
 
@@ -58,7 +60,8 @@ pub fn put(out: &mut Vec<u8>, decision: &Decision, base: Timestamp) {
     out.push(
         bit(decision.trial.is_some(), TRIAL)
             | bit(decision.detail.is_some(), DETAIL)
-            | bit(decision.continues.is_some(), CONTINUES),
+            | bit(decision.continues.is_some(), CONTINUES)
+            | bit(!decision.assignments.is_empty(), ASSIGNMENTS),
     );
     if let Some(trial) = &decision.trial {
         put_framed(out, |out| takeover::put_trial(out, trial));
@@ -68,6 +71,9 @@ pub fn put(out: &mut Vec<u8>, decision: &Decision, base: Timestamp) {
             put_text(out, continues.decision_id.as_str());
             out.push(continues.origin.map_or(NO_ORIGIN, ListOrigin::code));
         });
+    }
+    if !decision.assignments.is_empty() {
+        put_framed(out, |out| experiment::put_assignments(out, &decision.assignments));
     }
     if let Some(detail) = &decision.detail {
         put_framed(out, |out| decision_detail::put(out, detail));
@@ -96,6 +102,7 @@ pub fn read(reader: &mut Reader<'_>, base: Timestamp) -> Result<Decision, Fault>
         layout: read_layout(reader)?,
         shown: read_shown(reader)?,
         trial: None,
+        assignments: Vec::new(),
         continues: None,
         detail: None,
     };
@@ -107,6 +114,10 @@ pub fn read(reader: &mut Reader<'_>, base: Timestamp) -> Result<Decision, Fault>
     if flags & CONTINUES != 0 {
         let mut framed = Reader::new(reader.framed()?);
         decision.continues = Some(Box::new(read_continues(&mut framed)?));
+    }
+    if flags & ASSIGNMENTS != 0 {
+        let mut framed = Reader::new(reader.framed()?);
+        decision.assignments = experiment::read_assignments(&mut framed)?;
     }
     if flags & DETAIL != 0 {
         let mut framed = Reader::new(reader.framed()?);

@@ -17,6 +17,7 @@ mod arms;
 mod attributes;
 mod decision;
 mod decision_detail;
+mod experiment;
 mod interaction;
 mod item;
 mod takeover;
@@ -57,8 +58,10 @@ const ARM_REWARDED: u8 = 9;
 const TAKEOVER_CHANGED: u8 = 10;
 const USERS_MERGED: u8 = 11;
 const ITEM_PATCHED: u8 = 12;
+const EXPERIMENT_CHANGED: u8 = 13;
+const USER_EXPOSED: u8 = 14;
 /// The newest kind.
-const LAST_KIND: u8 = ITEM_PATCHED;
+const LAST_KIND: u8 = USER_EXPOSED;
 
 /// Begins a payload in `out`, which is emptied.
 pub fn begin(out: &mut Vec<u8>, base: Timestamp) {
@@ -87,6 +90,8 @@ fn kind(record: &Record) -> u8 {
         Record::ArmRewarded(_) => ARM_REWARDED,
         Record::TakeoverChanged(_) => TAKEOVER_CHANGED,
         Record::UsersMerged { .. } => USERS_MERGED,
+        Record::ExperimentChanged(_) => EXPERIMENT_CHANGED,
+        Record::UserExposed(_) => USER_EXPOSED,
     }
 }
 
@@ -115,6 +120,8 @@ fn put_body(out: &mut Vec<u8>, record: &Record, base: Timestamp) {
             put_text(out, from.as_str());
             put_text(out, into.as_str());
         }
+        Record::ExperimentChanged(change) => experiment::put_change(out, change),
+        Record::UserExposed(exposure) => experiment::put_exposure(out, exposure, base),
     }
 }
 
@@ -191,6 +198,10 @@ fn read_body(kind: u8, body: &mut Reader<'_>, base: Timestamp) -> Result<Record,
             let into = body.parsed(UserId::parse)?;
             Ok(Record::UsersMerged { from, into })
         }
+        EXPERIMENT_CHANGED => {
+            experiment::read_change(body).map(Box::new).map(Record::ExperimentChanged)
+        }
+        USER_EXPOSED => experiment::read_exposure(body, base).map(Record::UserExposed),
         0 => Err(Fault::damaged("a record has no kind")),
         newer => {
             let (found, known) = (newer.into(), LAST_KIND.into());

@@ -1,6 +1,7 @@
 //! Round trips of every kind of record, and bytes that nobody wrote.
 
 mod decisions;
+mod experiments;
 mod users;
 
 use std::collections::BTreeMap;
@@ -9,6 +10,8 @@ use proptest::prelude::*;
 
 use self::decisions::decision;
 use self::decisions::takeover_change;
+use self::experiments::experiment_change;
+use self::experiments::exposure;
 use self::users::user_update;
 use super::*;
 use engine::domain::ArmContext;
@@ -240,6 +243,8 @@ fn record() -> impl Strategy<Value = Record> {
         takeover_change(),
         (id(UserId::parse), id(UserId::parse))
             .prop_map(|(from, into)| Record::UsersMerged { from, into }),
+        experiment_change(),
+        exposure(),
     ]
 }
 
@@ -317,11 +322,11 @@ proptest! {
     }
 
     /// What a newer version may add behind a body's last field is not passed over. The JSON
-    /// of settings ends by itself.
+    /// of settings and of experiments ends by itself.
     #[test]
     fn bytes_behind_the_last_field_of_a_body_are_too_new(
         record in record().prop_filter("read by itself", |record| {
-            ![SETTINGS_SET, DECISION].contains(&kind(record))
+            ![SETTINGS_SET, DECISION, EXPERIMENT_CHANGED].contains(&kind(record))
         }),
         added in prop::collection::vec(any::<u8>(), 1..200),
     ) {

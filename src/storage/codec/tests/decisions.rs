@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::experiments::assignments;
 use super::*;
 use engine::domain::Continues;
 use engine::domain::FeatureLayout;
@@ -89,7 +90,7 @@ pub fn decision() -> impl Strategy<Value = Record> {
     let ids = (id(DecisionId::parse), id(UserId::parse), time());
     let numbers = (any::<u64>(), any::<u64>(), any::<u32>());
     let shown = prop::collection::vec(shown, 0..5);
-    let list = (prop::option::of(trial()), prop::option::of(continues()));
+    let list = (prop::option::of(trial()), prop::option::of(continues()), assignments());
     let parts = (list, number(), prop::option::of(detail()));
     (ids, choice, number(), numbers, shown, parts).prop_map(
         |(
@@ -98,7 +99,7 @@ pub fn decision() -> impl Strategy<Value = Record> {
             epsilon,
             numbers,
             shown,
-            ((trial, continues), exploration_cost, detail),
+            ((trial, continues, assignments), exploration_cost, detail),
         )| {
             Record::Decision(Decision {
                 decision_id: ids.0,
@@ -114,6 +115,7 @@ pub fn decision() -> impl Strategy<Value = Record> {
                 shown,
                 exploration_cost,
                 trial: trial.map(Box::new),
+                assignments,
                 continues: continues.map(Box::new),
                 detail: detail.map(Box::new),
             })

@@ -136,7 +136,9 @@ impl<'a> Changes<'a> {
             Record::ArmSelected(_)
             | Record::ArmRewarded(_)
             | Record::TakeoverChanged(_)
-            | Record::UsersMerged { .. } => {}
+            | Record::UsersMerged { .. }
+            | Record::ExperimentChanged(_)
+            | Record::UserExposed(_) => {}
         }
     }
 
