@@ -10,7 +10,7 @@ use std::fs;
 use std::path::PathBuf;
 
 const ROOT: &str = "proto";
-const FILES: [&str; 8] = [
+const FILES: [&str; 11] = [
     "personalization/v1/vocabulary.proto",
     "personalization/v1/user.proto",
     "personalization/v1/personalization.proto",
@@ -19,6 +19,9 @@ const FILES: [&str; 8] = [
     "personalization/v1/admin.proto",
     "personalization/v1/bandit.proto",
     "personalization/v1/takeover.proto",
+    "personalization/v1/experiment_settings.proto",
+    "personalization/v1/experiment_results.proto",
+    "personalization/v1/experiment.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

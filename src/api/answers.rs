@@ -41,6 +41,7 @@ pub fn personalize(
         unknown_candidate_ids: answer.unknown_candidate_ids,
         strategy: convert::strategy_message(strategy).into(),
         origin: convert::list_origin_message(answer.origin).into(),
+        assignments: Vec::new(),
     }
 }
 
@@ -74,6 +75,7 @@ pub fn profile(report: ProfileReport, now: Timestamp) -> proto::Profile {
         r#type: convert::interaction_type_message(item.kind).into(),
         occurred_at: Some(convert::timestamp_message(item.occurred_at)),
     });
+    let exposures = report.exposures.into_iter();
     proto::Profile {
         user_id: report.user_id,
         topics: preferences(report.topics),
@@ -87,6 +89,7 @@ pub fn profile(report: ProfileReport, now: Timestamp) -> proto::Profile {
         first_seen: seen(report.first_seen),
         last_seen: seen(report.last_seen),
         merged_user_ids: report.merged_user_ids,
+        assignments: exposures.map(convert::exposure_message).collect(),
     }
 }
 

@@ -17,6 +17,7 @@ use super::admission::Admitted;
 use super::admission::RequiredView;
 use super::admission::namespace;
 use super::answers;
+use super::assigning;
 use super::convert;
 use super::deadline::CallTime;
 use super::explanations;
@@ -140,13 +141,17 @@ impl PersonalizationService for PersonalizationApi {
         let continue_from = &message.continue_from;
         let view = self.service.view_to_continue(&namespace, view, continue_from, deadline).await?;
         let now = self.service.clock.now();
+        let assigned = assigning::assigned(&view, &message.user_id, message.context.as_ref(), now);
         let record = convert::request_record(&mut message, self.service.decision_detail);
         let decision_id = DecisionId::parse(new_id(now)).expect("a UUID is an id");
         let call = convert::personalize(message, view.request_settings(), now, decision_id);
-        let call = PersonalizeCall { record, ..call.map_err(status::invalid)? };
+        let mut call = PersonalizeCall { record, ..call.map_err(status::invalid)? };
+        convert::assign(&mut call, &assigned);
+        let assignments = assigned.iter().map(convert::assignment_message).collect();
         let (decision_id, strategy) = (call.decision_id.to_string(), call.choice.strategy);
         let answer = self.service.personalize(&namespace, view, call, deadline).await?;
-        Ok(Response::new(answers::personalize(answer, decision_id, strategy)))
+        let answer = answers::personalize(answer, decision_id, strategy);
+        Ok(Response::new(proto::PersonalizeResponse { assignments, ..answer }))
     }
 
     async fn record_interactions(
@@ -260,8 +265,13 @@ impl PersonalizationService for PersonalizationApi {
         let continue_from = message.request.as_ref().map_or("", |request| &request.continue_from);
         let view = self.service.view_to_continue(&namespace, view, continue_from, deadline).await?;
         let now = self.service.clock.now();
+        let asked = message.request.as_ref();
+        let context = asked.and_then(|request| request.context.as_ref());
+        let user_id = asked.map_or("", |request| &request.user_id);
+        let assigned = assigning::assigned(&view, user_id, context, now);
         let checked = convert::absence(message, view.request_settings(), now);
-        let (call, item_id) = checked.map_err(status::invalid)?;
+        let (mut call, item_id) = checked.map_err(status::invalid)?;
+        convert::assign(&mut call, &assigned);
         let absence =
             self.service.explain_absence(&namespace, view, call, item_id, deadline).await?;
         Ok(Response::new(explanations::absence(absence)))

@@ -28,6 +28,7 @@ use tonic_types::ErrorDetails;
 use tonic_types::StatusExt;
 
 use crate::service::Error;
+use crate::service::ExperimentError;
 use crate::service::short_id;
 use crate::storage;
 use engine::TrainingError;
@@ -90,6 +91,7 @@ fn status(error: Error) -> Status {
             let metadata = [("decision_id", decision_id), ("arm_set", arm_set)];
             explained(Code::AlreadyExists, &message, "SELECTION_DIFFERS", metadata)
         }
+        Error::Experiment(error) => of_experiment(error, &message),
         Error::SettingsChanged { namespace, etag } => {
             let metadata = [("namespace", namespace.to_string()), ("etag", etag)];
             explained(Code::Aborted, &message, "SETTINGS_CHANGED", metadata)
@@ -129,6 +131,26 @@ fn status(error: Error) -> Status {
         }
         Error::Internal { id } => internal(id),
         Error::Storage(error) => stored(error, &message),
+    }
+}
+
+/// The status of what is wrong with an experiment as a whole.
+fn of_experiment(error: ExperimentError, message: &str) -> Status {
+    match error {
+        ExperimentError::Unknown(key) => {
+            not_found(message, "EXPERIMENT_NOT_FOUND", ("experiment", key))
+        }
+        ExperimentError::Exists(key) => {
+            let metadata = [("experiment", key.to_string())];
+            explained(Code::AlreadyExists, message, "EXPERIMENT_EXISTS", metadata)
+        }
+        ExperimentError::Changed { key, etag } => {
+            let metadata = [("experiment", key.to_string()), ("etag", etag)];
+            explained(Code::Aborted, message, "EXPERIMENT_CHANGED", metadata)
+        }
+        ExperimentError::TooMany => {
+            explained(Code::ResourceExhausted, message, "TOO_MANY_EXPERIMENTS", [])
+        }
     }
 }
 
@@ -274,9 +296,41 @@ fn cut(phrase: &str) -> &str {
 mod tests {
     use super::*;
     use crate::service::Progress;
+    use engine::domain::Key;
 
     fn shop() -> NamespaceName {
         NamespaceName::parse("shop").unwrap()
+    }
+
+    /// Those of experiments.
+    fn of_experiments() -> Vec<(Error, Code, &'static str, bool)> {
+        let (key, etag) = (|| Key::parse("e").unwrap(), "e".to_owned());
+        vec![
+            (
+                ExperimentError::Unknown("e".into()).into(),
+                Code::NotFound,
+                "EXPERIMENT_NOT_FOUND",
+                false,
+            ),
+            (
+                ExperimentError::Exists(key()).into(),
+                Code::AlreadyExists,
+                "EXPERIMENT_EXISTS",
+                false,
+            ),
+            (
+                ExperimentError::Changed { key: key(), etag }.into(),
+                Code::Aborted,
+                "EXPERIMENT_CHANGED",
+                false,
+            ),
+            (
+                ExperimentError::TooMany.into(),
+                Code::ResourceExhausted,
+                "TOO_MANY_EXPERIMENTS",
+                false,
+            ),
+        ]
     }
 
     /// Every error with its code, its reason, and whether a retry is advised.
@@ -331,7 +385,7 @@ mod tests {
 
     #[test]
     fn every_error_has_its_code_its_reason_and_its_advice() {
-        for (error, code, reason, retry) in table() {
+        for (error, code, reason, retry) in table().into_iter().chain(of_experiments()) {
             let status = status(error);
             let details = status.get_error_details();
             let info = details.error_info().unwrap();
@@ -346,11 +400,11 @@ mod tests {
 
     #[test]
     fn details_of_the_store_stay_inside() {
-        for (error, ..) in table() {
+        for (error, ..) in table().into_iter().chain(of_experiments()) {
             let shown = format!("{:?}", status(error).get_error_details());
             assert!(!shown.contains("secret") && !shown.contains("/data"), "{shown}");
         }
-        for (error, ..) in table() {
+        for (error, ..) in table().into_iter().chain(of_experiments()) {
             let message = status(error).message().to_owned();
             assert!(!message.contains("secret") && !message.contains("/data"), "{message}");
         }

@@ -1,11 +1,16 @@
-//! `experiments`: how many users an experiment needs, and what the counts of one say. Works on
-//! numbers alone, without a server.
+//! `experiments`: plans A/B tests and reads their counts by itself; writes, runs and reads those of a
+//! running server.
 
+mod change;
 mod compare;
+mod file;
+mod list;
 mod plan;
+mod plot;
+mod results;
+mod server;
 #[cfg(test)]
 mod tests;
-mod words;
 
 use std::str::FromStr;
 
@@ -21,20 +26,47 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// How many users it takes to see a change, or which change so many users show.
+    /// How many users it takes to see a change, or which change so many users show. Without a server.
     Plan(plan::Args),
-    /// What the users and conversions of two variants say: effect, certainty, verdict.
+    /// What the users and conversions of two variants say: effect, certainty, verdict. Without a server.
     Compare(compare::Args),
+    /// The experiments of a namespace.
+    List(list::Args),
+    /// Create an experiment from a YAML file: a draft, until it is started.
+    Create(change::CreateArgs),
+    /// Start an experiment, or go on after a pause.
+    Start(change::ActArgs),
+    /// Give no one a variant; those who had one are measured on.
+    Pause(change::ActArgs),
+    /// End an experiment for good.
+    Stop(change::ActArgs),
+    /// Take a draft or a stopped experiment out of sight.
+    Archive(change::ActArgs),
+    /// Give more of the users to a running experiment.
+    Ramp(change::RampArgs),
+    /// Make what a variant overrides settings of the namespace, and stop.
+    Ship(change::ShipArgs),
+    /// What an experiment has come to, with a verdict and a plot.
+    Results(results::Args),
 }
 
 /// Prints what the command is asked.
 ///
 /// # Errors
-/// A parameter that is out of range.
-pub fn run(args: &Args) -> Result<(), Failure> {
-    let text = match &args.command {
-        Command::Plan(args) => plan::text(args)?,
-        Command::Compare(args) => compare::text(args)?,
+/// A parameter that is out of range; what the server says.
+pub async fn run(args: Args) -> Result<(), Failure> {
+    let text = match args.command {
+        Command::Plan(args) => plan::text(&args)?,
+        Command::Compare(args) => compare::text(&args)?,
+        Command::List(args) => list::text(args).await?,
+        Command::Create(args) => change::create(args).await?,
+        Command::Start(args) => change::start(args).await?,
+        Command::Pause(args) => change::pause(args).await?,
+        Command::Stop(args) => change::stop(args).await?,
+        Command::Archive(args) => change::archive(args).await?,
+        Command::Ramp(args) => change::ramp(args).await?,
+        Command::Ship(args) => change::ship(args).await?,
+        Command::Results(args) => results::text(args).await?,
     };
     super::output::print(&text, false).map_err(Into::into)
 }

@@ -46,7 +46,7 @@ enum Command {
     Evaluate(evaluate::Args),
     /// Estimate what another policy would have earned on logged decisions.
     EvaluatePolicy(evaluate_policy::Args),
-    /// Plan an A/B test and read its counts, without a server.
+    /// Plan A/B tests; write, run and read those of a running server.
     Experiments(experiments::Args),
     /// Write the decisions of a store, or of a file in another format, with their rewards.
     ExportDecisions(export_decisions::Args),
@@ -74,7 +74,7 @@ pub async fn run() -> Result<(), Failure> {
         Command::Import(args) => import::run(args).await,
         Command::Evaluate(args) => evaluate::run(args).await,
         Command::EvaluatePolicy(args) => off_the_runtime(move || evaluate_policy::run(&args)).await,
-        Command::Experiments(args) => experiments::run(&args),
+        Command::Experiments(args) => experiments::run(args).await,
         Command::ExportDecisions(args) => {
             off_the_runtime(move || export_decisions::run(&args)).await
         }

@@ -138,7 +138,7 @@ fn verdict(
     };
     let watermarks = (decision.watermark, detail.context_watermark);
     let (view, context_view) = views(stores, partition, watermarks.0, watermarks.1)?;
-    let call = match recorded_call(decision, detail, view.request_settings()) {
+    let call = match recorded_call(decision, detail, &view) {
         Ok(call) => call,
         Err(unreadable) => {
             return Ok((Verdict::NotRedone(NotRedone::Request(unreadable.to_string())), None));

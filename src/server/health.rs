@@ -17,12 +17,13 @@ use tonic_health::server::HealthReporter;
 
 use crate::service::StoreHealth;
 
-const ANSWERING: [&str; 6] = [
+const ANSWERING: [&str; 7] = [
     "",
     "personalization.v1.PersonalizationService",
     "personalization.v1.CatalogService",
     "personalization.v1.ModelService",
     "personalization.v1.TakeoverService",
+    "personalization.v1.ExperimentService",
     "personalization.v1.AdminService",
 ];
 const RECORDING: [&str; 2] = [

@@ -48,6 +48,7 @@ use methods::Methods;
 use crate::api::AdminApi;
 use crate::api::BanditApi;
 use crate::api::CatalogApi;
+use crate::api::ExperimentApi;
 use crate::api::ModelApi;
 use crate::api::PersonalizationApi;
 use crate::api::TakeoverApi;
@@ -55,6 +56,7 @@ use crate::proto::DESCRIPTORS;
 use crate::proto::admin_service_server::AdminServiceServer;
 use crate::proto::bandit_service_server::BanditServiceServer;
 use crate::proto::catalog_service_server::CatalogServiceServer;
+use crate::proto::experiment_service_server::ExperimentServiceServer;
 use crate::proto::model_service_server::ModelServiceServer;
 use crate::proto::personalization_service_server::PersonalizationServiceServer;
 use crate::proto::takeover_service_server::TakeoverServiceServer;
@@ -226,6 +228,7 @@ fn routes(service: &Service) -> Routes {
         .add_service(ModelServiceServer::new(ModelApi::new(service.clone())))
         .add_service(BanditServiceServer::new(BanditApi::new(service.clone())))
         .add_service(TakeoverServiceServer::new(TakeoverApi::new(service.clone())))
+        .add_service(ExperimentServiceServer::new(ExperimentApi::new(service.clone())))
         .add_service(AdminServiceServer::new(AdminApi::new(service.clone())))
 }
 

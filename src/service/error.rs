@@ -8,10 +8,12 @@ use crate::storage;
 use engine::Cancelled;
 use engine::TrainingError;
 use engine::WindowNotHeld;
+use engine::domain::Key;
 use engine::domain::NamespaceName;
 use engine::domain::Sequence;
 use engine::domain::UserId;
 use engine::domain::Violation;
+use engine::domain::limits;
 
 /// How far an opening is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -60,6 +62,8 @@ pub enum Error {
     /// Its id is that of another call.
     #[error("decision {decision_id:?} is a selection from other arms or of another arm set")]
     SelectionDiffers { decision_id: String, arm_set: String },
+    #[error(transparent)]
+    Experiment(#[from] ExperimentError),
     /// They were changed since they were read.
     #[error("the settings of namespace {namespace} have changed: read them again")]
     SettingsChanged { namespace: NamespaceName, etag: String },
@@ -98,6 +102,23 @@ pub enum Error {
     Internal { id: String },
     #[error(transparent)]
     Storage(storage::Error),
+}
+
+/// What is wrong with an experiment as a whole.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ExperimentError {
+    #[error("experiment {0} does not exist")]
+    Unknown(String),
+    #[error("experiment {0} exists already, or did and is archived: choose another key")]
+    Exists(Key),
+    /// It was changed since it was read.
+    #[error("experiment {key} has changed: read it again")]
+    Changed { key: Key, etag: String },
+    #[error(
+        "there are {} experiments and none is archived: archive one first",
+        limits::EXPERIMENTS
+    )]
+    TooMany,
 }
 
 impl Error {

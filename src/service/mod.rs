@@ -19,6 +19,7 @@ mod embedder;
 mod ends;
 mod error;
 mod evaluation;
+mod experiments;
 mod ingest;
 mod known_decisions;
 mod later_pages;
@@ -70,11 +71,12 @@ pub use blocking::{Deadline, Expiry, Reads, run_blocking};
 pub use clock::{Clock, SystemClock};
 pub use decision_log::{Rewards, each_record, first_recorded_since};
 pub use degradation::{Degradation, DegradedReason};
-pub use error::{Error, Progress, short_id};
+pub use error::{Error, ExperimentError, Progress, short_id};
 pub use evaluation::{
     EstimatedValue, Estimator, EvaluatedPolicy, Evaluation, EvaluationCall, PolicyEvaluation,
     PolicyReport, PolicyWarning,
 };
+pub use experiments::{ChangeAction, ExperimentUpdate, experiment_etag};
 pub use ingest::{Recorded, Submitted};
 pub use limiter::{Limiter, RateLimits};
 pub use log_writer::{Handle as LogWriter, LogTail};

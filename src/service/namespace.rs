@@ -94,6 +94,8 @@ pub struct Namespace {
     pub(super) training_end: Notify,
     /// Held by who changes the settings.
     pub(super) settings_changes: Mutex<()>,
+    /// Held by who changes an experiment.
+    pub(super) experiment_changes: Mutex<()>,
     /// What it has used of the second under rate limits.
     pub rates: RateWindows,
     pub(super) last_use: Arc<LastUse>,
@@ -124,6 +126,7 @@ impl Namespace {
             known_decisions: KnownDecisions::default(),
             training_end: Notify::new(),
             settings_changes: Mutex::default(),
+            experiment_changes: Mutex::default(),
             last_use,
             commands,
         }

@@ -28,13 +28,16 @@ use engine::EarlierPages;
 use engine::Filter;
 use engine::GiveUp;
 use engine::ItemIndex;
+use engine::RankedBy;
 use engine::RankedItem;
 use engine::Retrieval;
 use engine::View;
+use engine::domain::Assignment;
 use engine::domain::Attributes;
 use engine::domain::BaselineOrder;
 use engine::domain::Decision;
 use engine::domain::DecisionId;
+use engine::domain::Exposure;
 use engine::domain::Item;
 use engine::domain::ItemId;
 use engine::domain::LanguageTag;
@@ -100,6 +103,10 @@ pub struct PersonalizeCall {
     /// The order of the caller, if it has one; no item twice.
     pub baseline: Option<BaselineOrder>,
     pub explain: bool,
+    /// The variants of experiments that act on it.
+    pub assignments: Vec<Assignment>,
+    /// What they change of the ranker.
+    pub ranked_by: RankedBy,
     /// Of an experiment of the caller; recorded, and without any effect.
     pub variant: Option<Box<str>>,
     /// What the decision's record is to say of the request.
@@ -152,9 +159,15 @@ impl Service {
         let capped = call.filter.frequency_cap_per_day > 0;
         let is_bounded = view.settings().ranker.exploration_allowance.is_some();
         let is_recorded = call.record.is_requested();
+        let unexposed = view.unexposed(call.user_id.as_str(), &call.assignments);
         let call = namespace.continued(&view, call)?;
         let (mut answer, decision) = self.work_out(namespace, view, call, deadline).await?;
         answer.degraded.extend(self.degraded(namespace));
+        if decision.shown.is_empty() && !unexposed.is_empty() {
+            // No decision says that the user was exposed; without it, a variant that shows less
+            // would lose users.
+            self.writer.offer_exposure(&namespace.tail, exposure(&decision, unexposed));
+        }
         if !decision.shown.is_empty() {
             namespace.unlearnt_pages.add(&decision);
             if is_bounded {
@@ -236,6 +249,15 @@ impl Service {
             expiry.bound(|give_up| answer(&worker, &view, call, remembered, give_up, personal))
         };
         self.reads.run(deadline, work).await?
+    }
+}
+
+fn exposure(decision: &Decision, assignments: Vec<Assignment>) -> Exposure {
+    Exposure {
+        user_id: decision.user_id.clone(),
+        exposed_at: decision.decided_at,
+        segment: decision.segment,
+        assignments,
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::error::Error;
 use engine::DecayTime;
 use engine::DecayedRow;
+use engine::ExperimentEntry;
 use engine::Impressions;
 use engine::View;
 use engine::domain::Attributes;
@@ -42,11 +43,13 @@ pub struct RecentItem {
     pub occurred_at: Timestamp,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct ProfileReport {
     pub user_id: String,
     /// Ids that were merged into the user, the latest first.
     pub merged_user_ids: Vec<String>,
+    /// Live experiments that the user was exposed to, with the index of the variant.
+    pub exposures: Vec<(Arc<ExperimentEntry>, u8)>,
     pub topics: Vec<ProfilePart>,
     pub sources: Vec<ProfilePart>,
     pub devices: Vec<ProfilePart>,
@@ -97,9 +100,11 @@ pub fn profile(view: &View, user_id: &str) -> Result<ProfileReport, Error> {
     });
     let now = view.profile_time(user);
     let aliases = view.aliases();
+    let exposures = view.exposures_of(user_id).into_iter();
     Ok(ProfileReport {
         user_id: aliases.resolve(user_id).to_owned(),
         merged_user_ids: aliases.of(user_id).map(str::to_owned).collect(),
+        exposures: exposures.map(|(entry, variant)| (entry.clone(), variant)).collect(),
         topics: parts(&user.topics, now, |topic| view.topic_name(topic)),
         sources: parts(&user.sources, now, |source| view.source_name(source)),
         devices: parts(&user.devices, now, |device| view.device_name(device)),

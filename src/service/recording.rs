@@ -96,6 +96,7 @@ pub fn decision(
         shown: shown.collect(),
         exploration_cost: list.ranked.exploration_cost as f32,
         trial: list.ranked.trial.as_ref().map(|trial| Box::new(recorded_trial(trial))),
+        assignments: call.assignments.clone(),
         continues: call.continue_from.as_ref().map(|decision_id| {
             let (decision_id, origin) = (decision_id.clone(), list.ranked.origin);
             Box::new(Continues { decision_id, origin })
@@ -223,6 +224,7 @@ mod tests {
                 expected_gain: 0.5,
                 difference: vec![0.5; FEATURES],
             })),
+            assignments: Vec::new(),
             continues: Some(Box::new(Continues {
                 decision_id: DecisionId::parse(longest).unwrap(),
                 origin: Some(ListOrigin::Ranker),

@@ -181,6 +181,8 @@ mod tests {
             language: None,
             baseline: None,
             explain: false,
+            assignments: Vec::new(),
+            ranked_by: engine::RankedBy::default(),
             variant: None,
             record: RequestRecord::Bytes { request: Vec::new(), undescribed: 0 },
         }

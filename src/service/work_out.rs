@@ -204,6 +204,7 @@ fn work_out_from<T>(
         pins: &pins,
         earlier: Earlier { items: &above, origin: call.earlier.origin },
         baseline: baseline.as_ref(),
+        ranked_by: call.ranked_by,
         unlearnt_cost: call_context.unlearnt_cost,
         explain: call.explain,
         deviations: call_context.deviations,

@@ -56,6 +56,8 @@ pub struct Metrics {
     pub takeover_fallbacks: Counter,
     /// Times at which decisions were held for less than the reward window of a takeover.
     pub takeover_windows_not_held: Counter,
+    /// Experiments that have stopped by themselves.
+    pub experiments_stopped: Counter,
     /// Selections of arms by strategy.
     arm_selections: Family<Labels, Counter>,
     /// Rewards of arms by outcome: accepted, duplicate.
@@ -100,6 +102,7 @@ impl Default for Metrics {
             degraded_answers: Counter::default(),
             takeover_fallbacks: Counter::default(),
             takeover_windows_not_held: Counter::default(),
+            experiments_stopped: Counter::default(),
             arm_selections: Family::default(),
             arm_rewards: Family::default(),
             embeddings: Family::default(),
@@ -130,6 +133,11 @@ impl Metrics {
             "takeover_windows_not_held",
             "Times at which decisions were held for less than the reward window of a takeover",
             self.takeover_windows_not_held.clone(),
+        );
+        registry.register(
+            "experiments_stopped",
+            "Experiments that have stopped by themselves: harmed guardrails, and planned ends",
+            self.experiments_stopped.clone(),
         );
         registry.register(
             "arm_selections",

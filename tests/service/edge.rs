@@ -7,7 +7,6 @@ mod starting;
 
 use std::time::Duration;
 
-use tonic::Code;
 use tonic::Status;
 use tonic_types::StatusExt;
 
@@ -15,12 +14,6 @@ use tonic_types::StatusExt;
 const SHORT_TIMEOUT: [&str; 2] = ["--request-seconds", "1"];
 /// Longer than any bound of the ports here.
 const SOON: Duration = Duration::from_secs(5);
-
-/// The reason of the `ErrorInfo`, with the code.
-fn reason(status: &Status) -> (Code, String) {
-    let details = status.get_error_details();
-    (status.code(), details.error_info().map(|info| info.reason.clone()).unwrap_or_default())
-}
 
 fn is_advised_to_return(status: &Status) -> bool {
     status.get_error_details().retry_info().is_some()

@@ -14,6 +14,7 @@ mod edge;
 #[cfg_attr(not(feature = "embedder"), path = "no_embeddings.rs")]
 mod embeddings;
 mod evaluation;
+mod experiments;
 mod explain;
 mod harness;
 mod ingest;

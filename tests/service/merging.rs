@@ -10,7 +10,6 @@ use personalization::proto::Profile;
 use personalization::proto::RequestContext;
 use personalization::proto::UserRules;
 use tonic::Code;
-use tonic::Status;
 use tonic_types::StatusExt;
 
 use crate::harness::Api;
@@ -22,6 +21,7 @@ use crate::harness::event;
 use crate::harness::greedy;
 use crate::harness::now_plus;
 use crate::harness::of_taste;
+use crate::harness::reason_of;
 use crate::pages::after;
 use crate::users::adding;
 
@@ -44,11 +44,6 @@ pub fn listed(answer: &PersonalizeResponse) -> Vec<(&str, f64)> {
 /// One time for requests whose scores are compared: recency goes by it.
 pub fn one_moment() -> Option<RequestContext> {
     Some(RequestContext { timestamp: Some(now_plus(0)), ..RequestContext::default() })
-}
-
-fn reason(status: &Status) -> (Code, String) {
-    let details = status.get_error_details();
-    (status.code(), details.error_info().expect("a reason").reason.clone())
 }
 
 #[tokio::test]
@@ -109,7 +104,7 @@ async fn a_merge_may_be_sent_again_and_one_that_makes_no_sense_is_refused() {
         [("ada", VISITOR, "MERGE_CIRCULAR"), (VISITOR, "bert", "MERGED_ELSEWHERE")]
     {
         let refused = api.try_merge(from, into).await.unwrap_err();
-        assert_eq!(reason(&refused), (Code::FailedPrecondition, expected.to_owned()));
+        assert_eq!(reason_of(&refused), (Code::FailedPrecondition, expected.to_owned()));
     }
     let refused = api.try_merge(VISITOR, "bert").await.unwrap_err().get_error_details();
     assert_eq!(refused.error_info().unwrap().metadata["merged_into"], "ada");

@@ -29,7 +29,7 @@ const LAYERS: &[(&str, &[&str], &[&str])] = &[
     ("statistics", &[], PURE),
     ("engine::domain", &[], PURE),
     ("engine::numeric", &[], PURE),
-    ("engine", &["engine::domain", "engine::numeric"], PURE),
+    ("engine", &["statistics", "engine::domain", "engine::numeric"], PURE),
     ("config", &["engine::domain"], &["tokio", "tonic", "prost", "rusqlite", "tokio_postgres", "fred"]),
     ("telemetry", &["config"], &["tonic", "prost", "rusqlite", "tokio_postgres", "fred"]),
     // Never what learns: a snapshot is a header and opaque sections.
@@ -39,7 +39,7 @@ const LAYERS: &[(&str, &[&str], &[&str])] = &[
         &["tonic", "prost", "rusqlite", "tokio_postgres", "deadpool_postgres", "fred",
           "storage::sqlite", "storage::postgres", "storage::redis", "storage::memory"]),
     ("proto", &[], DATABASES),
-    ("api", &["engine::domain", "engine::*", "service", "proto", "config", "telemetry",
+    ("api", &["statistics", "engine::domain", "engine::*", "service", "proto", "config", "telemetry",
         "storage::AppendOutcome", "storage::Appended", "storage::Error", "storage::NamespaceEntry"],
         DATABASES),
     ("server", &["engine::domain", "api", "service", "proto", "config", "telemetry"], DATABASES),

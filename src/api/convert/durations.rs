@@ -2,15 +2,21 @@
 //!
 //! Checks return the reason alone; who knows the field's path adds it.
 
+use std::time::Duration;
+
 use super::scalars::decimal;
 use engine::domain::RankerSettings;
 use engine::domain::SettingsRange;
+use engine::domain::Violation;
 
 const HOUR_MS: f64 = 3_600_000.0;
 const DAY_MS: f64 = 24.0 * HOUR_MS;
 /// Ten thousand years, the longest that Protobuf defines.
 const LONGEST_SECONDS: i64 = 315_576_000_000;
 const NANOS_PER_MILLI: i32 = 1_000_000;
+/// Between two looks at results that are watched.
+const WATCH_SECONDS: (u32, u32) = (1, 3_600);
+const WATCH_SECONDS_DEFAULT: u32 = 5;
 
 /// Milliseconds; what is shorter is cut off.
 pub(super) fn millis(message: prost_types::Duration) -> Result<i64, String> {
@@ -67,6 +73,20 @@ pub(super) fn whole_hours(message: prost_types::Duration) -> Result<u32, String>
     } else {
         Err(format!("must be {least} to {most} whole hours, is {hours}"))
     }
+}
+
+/// How long a stream of results waits between two looks.
+///
+/// # Errors
+/// A violation of `interval`.
+pub fn watch_interval(message: Option<prost_types::Duration>) -> Result<Duration, Vec<Violation>> {
+    let found = message.map_or(Ok(WATCH_SECONDS_DEFAULT), seconds);
+    let (least, most) = WATCH_SECONDS;
+    let within = found.and_then(|found| match (least..=most).contains(&found) {
+        true => Ok(Duration::from_secs(found.into())),
+        false => Err(format!("must be {least} to {most} seconds, is {found}")),
+    });
+    within.map_err(|reason| vec![Violation::new("interval", reason)])
 }
 
 pub fn seconds_message(seconds: u32) -> prost_types::Duration {

@@ -135,6 +135,7 @@ pub(super) fn length(requested: u32, default: usize, most: usize) -> Result<usiz
 pub enum Listing {
     Items,
     Namespaces,
+    Experiments,
 }
 
 impl Listing {
@@ -143,6 +144,7 @@ impl Listing {
         match self {
             Self::Items => 'i',
             Self::Namespaces => 'n',
+            Self::Experiments => 'x',
         }
     }
 }

@@ -14,12 +14,16 @@ mod arms;
 mod attributes;
 mod durations;
 mod evaluation;
+mod experiment;
+mod experiment_message;
+mod experiment_metric;
 mod interaction;
 mod item;
 mod item_patch;
 mod keys;
 mod lists;
 mod mask;
+mod overrides;
 mod record;
 mod rejection;
 mod request;
@@ -35,8 +39,13 @@ mod tests;
 mod user;
 
 pub use arms::{arm_set, arm_strategy_message, reward_arm, select_arm};
-pub use durations::seconds_message;
+pub use attributes::attributes;
+pub use durations::{seconds_message, watch_interval};
 pub use evaluation::evaluation;
+pub use experiment::{ExperimentEdit, experiment_key};
+pub use experiment_message::{
+    experiment_fields, experiment_message, results_message, state_message,
+};
 pub use interaction::{interaction, interaction_type_message};
 pub use item::{basic_item_message, item, item_message, item_view};
 pub use item_patch::{item_mask, item_patch};
@@ -45,6 +54,9 @@ pub use keys::{
     next_page_token, page_size, page_token, producer_id, user_id,
 };
 pub use lists::{onboarding, similar};
+pub use overrides::{
+    assign, assignment_message, exposure_message, overridden, overrides, settings_of,
+};
 pub use record::{RequestUnreadable, recorded_call, recorded_request, request_record};
 pub use rejection::rejection;
 pub use request::{absence, personalize};

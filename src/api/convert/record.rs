@@ -14,15 +14,16 @@ use std::sync::Arc;
 
 use prost::Message as _;
 
+use super::overrides::assign_again;
 use super::request::personalize;
 use crate::proto;
 use crate::service::Detail;
 use crate::service::PersonalizeCall;
 use crate::service::RequestRecord;
 use engine::EarlierPages;
+use engine::View;
 use engine::domain::Decision;
 use engine::domain::DecisionDetail;
-use engine::domain::Settings;
 use engine::domain::Violation;
 use engine::domain::limits;
 
@@ -95,19 +96,20 @@ pub fn recorded_request(
     })
 }
 
-/// The call behind a recorded decision; `settings` are those of requests on the view at
-/// its watermark.
+/// The call behind a recorded decision; `view` is that at its watermark.
 ///
 /// # Errors
 /// When the request of its record is none, or none that this version takes.
 pub fn recorded_call(
     decision: &Decision,
     detail: &DecisionDetail,
-    settings: &Settings,
+    view: &View,
 ) -> Result<PersonalizeCall, RequestUnreadable> {
     let message = recorded_request(decision, detail)?;
-    let call = personalize(message, settings, decision.decided_at, decision.decision_id.clone());
-    let call = call.map_err(RequestUnreadable::Refused)?;
+    let (settings, at) = (view.request_settings(), decision.decided_at);
+    let call = personalize(message, settings, at, decision.decision_id.clone());
+    let mut call = call.map_err(RequestUnreadable::Refused)?;
+    assign_again(&mut call, decision, view);
     let origin = decision.continues.as_ref().and_then(|continues| continues.origin);
     let (items, pinned) = (detail.earlier.clone(), detail.earlier_pinned.clone());
     let earlier = Arc::new(EarlierPages { items, pinned, origin });

@@ -30,6 +30,7 @@ use crate::service::Candidates;
 use crate::service::PersonalizeCall;
 use crate::service::RequestRecord;
 use engine::Filter;
+use engine::RankedBy;
 use engine::domain::Attributes;
 use engine::domain::DecisionId;
 use engine::domain::Item;
@@ -119,6 +120,8 @@ pub fn personalize(
         language,
         baseline,
         explain: message.explain,
+        assignments: Vec::new(),
+        ranked_by: RankedBy::default(),
         variant,
         record: RequestRecord::default(),
     })

@@ -5,7 +5,10 @@ use clap::Parser;
 use super::Args;
 use super::Command;
 use super::compare;
+use super::file;
 use super::plan;
+use super::results::told_in_full;
+use crate::proto;
 
 #[derive(Debug, Parser)]
 struct Line {
@@ -19,6 +22,7 @@ fn text(line: &str) -> String {
     match &parsed.args.command {
         Command::Plan(args) => plan::text(args).expect("a plan"),
         Command::Compare(args) => compare::text(args).expect("a comparison"),
+        other => panic!("{other:?} needs a server"),
     }
 }
 
@@ -108,4 +112,76 @@ fn numbers_that_make_no_sense_are_refused_with_a_reason() {
         let Command::Plan(args) = &parsed.args.command else { panic!("a plan") };
         assert!(plan::text(args).is_err(), "{line}");
     }
+}
+
+#[test]
+fn the_experiment_of_the_documentation_is_read_with_its_comments() {
+    let text = include_str!("../../../examples/experiments/more-variety.yaml");
+    let read = file::parse(text).expect("an experiment");
+    assert_eq!((read.key.as_str(), read.allocation), ("more-variety", 0.5));
+    let overrides = read.variants[1].overrides.as_ref().expect("overrides");
+    assert_eq!(overrides.diversity.expect("diversity").diversity_weight, Some(0.6));
+    assert_eq!(read.metrics[2].role(), proto::MetricRole::Guardrail);
+    assert_eq!(read.metrics[0].window.map(|window| window.seconds), Some(60));
+}
+
+#[test]
+fn a_file_that_is_no_experiment_is_told_what_is_wrong_and_where() {
+    let told = |text: &str| file::parse(text).expect_err("no experiment").to_string();
+    let unknown = told("key: a\nweight: 3\n");
+    assert!(unknown.contains("weight"), "{unknown}");
+    let no_number = told("key: a\nallocation: many\n");
+    assert!(no_number.contains("line 2"), "{no_number}");
+    assert!(told("- a list").contains("invalid type"), "{}", told("- a list"));
+}
+
+#[test]
+fn results_are_told_as_a_table_a_verdict_and_a_plot() {
+    let effect = |value| proto::EffectEstimate { value, low: value - 0.1, high: value + 0.1 };
+    let variant = |name: &str, mean| proto::VariantFigures {
+        variant: name.to_owned(),
+        users: 1_200,
+        nonzero: 300,
+        mean,
+        standard_error: 0.01,
+    };
+    let exposed = |name: &str| proto::VariantExposures { variant: name.to_owned(), exposed: 1_300 };
+    let comparison = proto::Comparison {
+        lift: Some(effect(0.2)),
+        p_value: Some(0.01),
+        ..proto::Comparison::default()
+    };
+    let series = (1..4_u64).map(|number| proto::SeriesPoint {
+        at: None,
+        users: 400 * number,
+        effects: vec![proto::SeriesEffect { variant: "new".into(), effect: Some(effect(0.2)) }],
+    });
+    let results = proto::ExperimentResults {
+        key: "better".to_owned(),
+        state: proto::ExperimentState::Running.into(),
+        exposures: vec![exposed("old"), exposed("new")],
+        metrics: vec![proto::MetricResult {
+            name: "clicked".to_owned(),
+            role: proto::MetricRole::Primary.into(),
+            variants: vec![variant("old", 0.25), variant("new", 0.3)],
+            comparisons: vec![proto::MetricComparison {
+                variant: "new".to_owned(),
+                comparison: Some(comparison),
+                ..proto::MetricComparison::default()
+            }],
+            ..proto::MetricResult::default()
+        }],
+        verdict: Some(proto::ExperimentVerdict {
+            text: "new is better. ".repeat(20),
+            ..proto::ExperimentVerdict::default()
+        }),
+        series: series.collect(),
+        ..proto::ExperimentResults::default()
+    };
+    let told = told_in_full(&results);
+    assert!(told.starts_with("better is running."), "{told}");
+    assert!(cell(&told, "clicked (primary)").contains(&"lift"), "{told}");
+    assert!(told.contains("+20.0 % (+10.0 % to +30.0 %)"), "{told}");
+    assert!(told.lines().all(|line| line.chars().count() <= 110), "{told}");
+    assert_eq!(told.lines().filter(|line| line.contains("o-")).count(), 3, "{told}");
 }

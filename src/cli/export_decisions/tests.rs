@@ -44,6 +44,7 @@ fn decision() -> Decision {
         candidates: 10,
         exploration_cost: 0.0,
         trial: None,
+        assignments: Vec::new(),
         continues: None,
         detail: None,
         shown: vec![shown("a", vec![1.0, 2.0]), shown("pinned", Vec::new()), shown("b", vec![0.5])],

@@ -106,6 +106,7 @@ mod tests {
             shown: vec![shown("a"), shown("b")],
             exploration_cost: 0.0,
             trial: None,
+            assignments: Vec::new(),
             continues: None,
             detail: None,
         }

@@ -27,7 +27,6 @@ use crate::storage::Fence;
 use crate::storage::InteractionLog;
 use crate::storage::LogAppend;
 use crate::telemetry::Metrics;
-use engine::domain::Record;
 
 type Outcome = Result<Vec<Result<Appended, storage::Error>>, Error>;
 
@@ -74,7 +73,7 @@ impl Group {
         for offered in gathered.decisions {
             let log = Arc::as_ptr(&offered.tail);
             let append = *known.entry(log).or_insert_with(|| group.begin(&offered.tail, None));
-            group.appends[append].records.push(Record::Decision(offered.decision));
+            group.appends[append].records.push(offered.record);
             group.parts[append].1 += 1;
             group.decision_bytes.push(offered.in_flight);
         }

@@ -43,6 +43,7 @@ use crate::storage::InteractionLog;
 use crate::storage::Partition;
 use crate::telemetry::Metrics;
 use engine::domain::Decision;
+use engine::domain::Exposure;
 use engine::domain::NamespaceName;
 use engine::domain::Record;
 use engine::domain::Sequence;
@@ -249,13 +250,24 @@ impl Handle {
     /// it is dropped, and so is one that is too large.
     pub fn offer_decision(&self, tail: &Arc<LogTail>, decision: Decision) -> bool {
         let bytes = decision.bytes();
+        self.offer(tail, Record::Decision(decision), bytes)
+    }
+
+    /// Leaves an exposure to be written where no decision says it; as decisions.
+    pub fn offer_exposure(&self, tail: &Arc<LogTail>, exposure: Exposure) -> bool {
+        let record = Record::UserExposed(exposure);
+        let bytes = record.bytes();
+        self.offer(tail, record, bytes)
+    }
+
+    fn offer(&self, tail: &Arc<LogTail>, record: Record, bytes: usize) -> bool {
         let budget = self.decision_budget.clone();
         let in_flight = (bytes <= DECISION_BYTES_EACH)
             .then(|| budget.try_acquire_many_owned(permits(bytes, DECISION_BYTES)).ok())
             .flatten();
         let is_taken = in_flight.is_some_and(|in_flight| {
             let (tail, at) = (tail.clone(), Instant::now());
-            self.queue.offer(Offered { tail, decision, bytes, at, in_flight })
+            self.queue.offer(Offered { tail, record, bytes, at, in_flight })
         });
         if !is_taken {
             self.metrics.decisions_dropped.inc();

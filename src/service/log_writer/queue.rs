@@ -22,7 +22,6 @@ use crate::service::error::Error;
 use crate::service::store_health::StoreMonitor;
 use crate::storage::Appended;
 use crate::storage::Fence;
-use engine::domain::Decision;
 use engine::domain::Record;
 
 /// Records of one commit: a few milliseconds.
@@ -43,11 +42,11 @@ pub struct Submission {
     pub in_flight: OwnedSemaphorePermit,
 }
 
-/// A decision that nobody waits for.
+/// A decision, or an exposure without one, that nobody waits for.
 #[derive(Debug)]
 pub struct Offered {
     pub tail: Arc<LogTail>,
-    pub decision: Decision,
+    pub record: Record,
     pub bytes: usize,
     pub at: Instant,
     pub in_flight: OwnedSemaphorePermit,
@@ -71,7 +70,7 @@ pub enum Refused {
 #[derive(Debug)]
 enum Entry {
     Submission(Submission),
-    Decision(Offered),
+    Decision(Box<Offered>),
 }
 
 impl Entry {
@@ -138,7 +137,7 @@ impl Queue {
         if state.is_waiting && state.entries.is_empty() {
             self.news.notify_one();
         }
-        state.entries.push_back(Entry::Decision(offered));
+        state.entries.push_back(Entry::Decision(Box::new(offered)));
         true
     }
 
@@ -221,7 +220,7 @@ impl State {
                     self.submissions -= 1;
                     gathered.submissions.push(submission);
                 }
-                Entry::Decision(offered) => gathered.decisions.push(offered),
+                Entry::Decision(offered) => gathered.decisions.push(*offered),
             }
         }
         gathered

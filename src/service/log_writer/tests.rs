@@ -240,6 +240,7 @@ fn decision(n: usize, features: usize) -> Decision {
         shown: vec![shown],
         exploration_cost: 0.0,
         trial: None,
+        assignments: Vec::new(),
         continues: None,
         detail: None,
     }

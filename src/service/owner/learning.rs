@@ -96,6 +96,13 @@ fn tell(namespace: &Namespace, metrics: &Metrics, effect: Effect) {
             );
             metrics.takeover_windows_not_held.inc();
         }
+        Effect::ExperimentStopped { key, cause } => {
+            tracing::warn!(
+                namespace = %namespace.name(), experiment = %key, ?cause,
+                "an experiment has stopped by itself"
+            );
+            metrics.experiments_stopped.inc();
+        }
     }
 }
 

@@ -10,7 +10,6 @@ use tonic::Code;
 use tonic::Request;
 
 use super::is_advised_to_return;
-use super::reason;
 use crate::harness::Hostile;
 use crate::harness::Server;
 use crate::harness::World;
@@ -18,6 +17,7 @@ use crate::harness::events;
 use crate::harness::eventually;
 use crate::harness::get;
 use crate::harness::greedy;
+use crate::harness::reason_of;
 
 #[tokio::test]
 async fn a_deadline_that_passes_has_its_own_status() {
@@ -26,12 +26,12 @@ async fn a_deadline_that_passes_has_its_own_status() {
     let passed = (Code::DeadlineExceeded, "DEADLINE_EXCEEDED".to_owned());
     // Passed when it comes, while its request comes, while its stream stands open.
     let before = connection.call("PersonalizationService/Personalize", Some("1n")).await;
-    assert_eq!(reason(&before.status().await), passed);
+    assert_eq!(reason_of(&before.status().await), passed);
     let mut half = connection.call("PersonalizationService/Personalize", Some("100m")).await;
     half.announce(10).await;
-    assert_eq!(reason(&half.status().await), passed);
+    assert_eq!(reason_of(&half.status().await), passed);
     let open = connection.call("PersonalizationService/StreamInteractions", Some("100m")).await;
-    assert_eq!(reason(&open.status().await), passed);
+    assert_eq!(reason_of(&open.status().await), passed);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -10,7 +10,6 @@ use tokio::net::TcpStream;
 
 use super::SHORT_TIMEOUT;
 use super::SOON;
-use super::reason;
 use crate::harness::Api;
 use crate::harness::Hostile;
 use crate::harness::PREFACE;
@@ -19,6 +18,7 @@ use crate::harness::eventually;
 use crate::harness::get;
 use crate::harness::greedy;
 use crate::harness::prlimit;
+use crate::harness::reason_of;
 
 /// Connects, says this, and nothing more.
 async fn say(address: SocketAddr, words: &[u8]) -> TcpStream {
@@ -65,7 +65,7 @@ async fn half_a_request_ends_though_its_connection_pings() {
     let asked = Instant::now();
     let mut half = connection.call("PersonalizationService/GetProfile", None).await;
     half.announce(10).await;
-    let (_code, reason) = reason(&half.status().await);
+    let (_code, reason) = reason_of(&half.status().await);
     assert_eq!(reason, "REQUEST_LATE");
     assert!(asked.elapsed() < SOON, "{:?}", asked.elapsed());
     pinging.abort();

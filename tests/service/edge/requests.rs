@@ -12,7 +12,6 @@ use tonic_types::StatusExt;
 
 use super::SHORT_TIMEOUT;
 use super::is_advised_to_return;
-use super::reason;
 use crate::harness::Hostile;
 use crate::harness::Server;
 use crate::harness::World;
@@ -20,6 +19,7 @@ use crate::harness::call_with_bytes;
 use crate::harness::eventually;
 use crate::harness::get;
 use crate::harness::greedy;
+use crate::harness::reason_of;
 
 const MIB: u64 = 1024;
 const LARGEST: u32 = 16 << 20;
@@ -50,7 +50,7 @@ async fn what_is_announced_and_never_sent_takes_no_memory_and_ends() {
     for (n, status) in answers.join_all().await {
         let in_time = (Code::DeadlineExceeded, "REQUEST_LATE".to_owned());
         let refused = (Code::ResourceExhausted, "OVERLOADED".to_owned());
-        let found = reason(&status);
+        let found = reason_of(&status);
         assert!(found == in_time || found == refused, "{n} {status:?}");
     }
     let grown = server.peak_kib() - before;
@@ -108,7 +108,7 @@ async fn bytes_of_requests_that_are_not_whole_have_a_bound_and_are_given_back() 
     let refused: Vec<_> = answers.join_all().await.into_iter().flatten().collect();
     assert!(!refused.is_empty() && refused.len() < CALLS, "{refused:?}");
     for status in &refused {
-        assert_eq!(reason(status), (Code::ResourceExhausted, "OVERLOADED".to_owned()));
+        assert_eq!(reason_of(status), (Code::ResourceExhausted, "OVERLOADED".to_owned()));
         assert!(is_advised_to_return(status), "{status}");
     }
     let grown = server.peak_kib() - before;
@@ -134,7 +134,7 @@ async fn each_method_takes_messages_as_large_as_it_needs() {
     ] {
         let status = call_with_bytes(&api.channel, method, vec![0; bytes]).await.unwrap_err();
         let expected = (Code::OutOfRange, "MESSAGE_TOO_LARGE".to_owned());
-        assert_eq!(reason(&status), expected, "{method} {status}");
+        assert_eq!(reason_of(&status), expected, "{method} {status}");
     }
 }
 
@@ -152,12 +152,12 @@ async fn what_is_no_message_is_the_callers_fault_and_says_where() {
     ];
     for (method, message, said) in cases {
         let status = call_with_bytes(&api.channel, method, message.to_vec()).await.unwrap_err();
-        assert_eq!(reason(&status), (Code::InvalidArgument, "MALFORMED".to_owned()), "{status}");
+        assert_eq!(reason_of(&status), (Code::InvalidArgument, "MALFORMED".to_owned()), "{status}");
         assert!(status.message().contains(said), "{method} {status}");
     }
     let mut connection = Hostile::connect(server.grpc).await;
     let mut half = connection.call(PERSONALIZE, None).await;
     half.announce(100).await;
     half.send(Bytes::from_static(b"only this"), true).await.expect("bytes are taken");
-    assert_eq!(reason(&half.status().await), (Code::InvalidArgument, "MALFORMED".to_owned()));
+    assert_eq!(reason_of(&half.status().await), (Code::InvalidArgument, "MALFORMED".to_owned()));
 }

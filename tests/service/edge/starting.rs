@@ -4,7 +4,6 @@ use tonic::Code;
 use tonic_health::pb::health_check_response::ServingStatus;
 
 use super::is_advised_to_return;
-use super::reason;
 use crate::harness::Server;
 use crate::harness::binary;
 use crate::harness::call_with_bytes;
@@ -12,13 +11,15 @@ use crate::harness::eventually;
 use crate::harness::free_address;
 use crate::harness::get;
 use crate::harness::health;
+use crate::harness::reason_of;
 
-const METHODS: [&str; 6] = [
+const METHODS: [&str; 7] = [
     "PersonalizationService/Personalize",
     "CatalogService/GetItem",
     "ModelService/GetModelStatus",
     "BanditService/SelectArm",
     "TakeoverService/GetTakeover",
+    "ExperimentService/GetExperimentResults",
     "AdminService/ListNamespaces",
 ];
 
@@ -31,7 +32,7 @@ async fn calls_learn_that_the_server_starts_and_probes_that_it_lives() {
         eventually("the port", async || crate::harness::Api::try_connect(server.grpc).await).await;
     for method in METHODS {
         let status = call_with_bytes(&api.channel, method, Vec::new()).await.unwrap_err();
-        assert_eq!(reason(&status), (Code::Unavailable, "STARTING".to_owned()), "{method}");
+        assert_eq!(reason_of(&status), (Code::Unavailable, "STARTING".to_owned()), "{method}");
         assert!(is_advised_to_return(&status), "{method}");
     }
     assert_eq!(health(server.grpc, "").await, Some(ServingStatus::NotServing));

@@ -24,6 +24,7 @@ use personalization::proto::WatchTrainingRequest;
 use personalization::proto::admin_service_client::AdminServiceClient;
 use personalization::proto::bandit_service_client::BanditServiceClient;
 use personalization::proto::catalog_service_client::CatalogServiceClient;
+use personalization::proto::experiment_service_client::ExperimentServiceClient;
 use personalization::proto::model_service_client::ModelServiceClient;
 use personalization::proto::personalization_service_client::PersonalizationServiceClient;
 use personalization::proto::takeover_service_client::TakeoverServiceClient;
@@ -48,6 +49,7 @@ pub struct Api {
     pub admin: AdminServiceClient<Channel>,
     pub bandit: BanditServiceClient<Channel>,
     pub takeover: TakeoverServiceClient<Channel>,
+    pub experiments: ExperimentServiceClient<Channel>,
     /// Named in the requests this type makes; empty is `default`.
     pub namespace: String,
 }
@@ -69,6 +71,7 @@ impl Api {
             admin: AdminServiceClient::new(channel.clone()),
             bandit: BanditServiceClient::new(channel.clone()),
             takeover: TakeoverServiceClient::new(channel.clone()),
+            experiments: ExperimentServiceClient::new(channel.clone()),
             channel,
             namespace: String::new(),
         })

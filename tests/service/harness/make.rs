@@ -9,6 +9,9 @@ use prost_types::Struct;
 use prost_types::Timestamp;
 use prost_types::Value;
 use prost_types::value::Kind;
+use tonic::Code;
+use tonic::Status;
+use tonic_types::StatusExt;
 
 pub fn event(event_id: &str, user: &str, item: &str, kind: InteractionType) -> Interaction {
     Interaction {
@@ -55,4 +58,10 @@ pub fn structure(fields: impl IntoIterator<Item = (&'static str, Value)>) -> Opt
 
 pub fn strings<const N: usize>(texts: [&str; N]) -> Vec<String> {
     texts.map(str::to_owned).to_vec()
+}
+
+/// The code of a status, with the reason of its `ErrorInfo`; empty without one.
+pub fn reason_of(status: &Status) -> (Code, String) {
+    let details = status.get_error_details();
+    (status.code(), details.error_info().map(|info| info.reason.clone()).unwrap_or_default())
 }

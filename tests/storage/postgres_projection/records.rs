@@ -116,6 +116,7 @@ pub fn decision(number: u64, user: &str, items: &[&str]) -> Decision {
         candidates: 100,
         exploration_cost: 0.0,
         trial: None,
+        assignments: Vec::new(),
         continues: None,
         detail: None,
         shown: shown.collect(),

@@ -12,9 +12,11 @@ use prost_types::value::Kind;
 
 use super::super::request::personalize;
 use super::*;
+use engine::Engine;
 use engine::domain::CandidateScores;
 use engine::domain::DecisionId;
 use engine::domain::FeatureLayout;
+use engine::domain::Settings;
 use engine::domain::Timestamp;
 
 const NOW: Timestamp = Timestamp::from_seconds(1_700_000_000);
@@ -209,13 +211,15 @@ prop_compose! {
     }
 }
 
-fn settings() -> Settings {
-    Settings { embedding_dimension: DIMENSION as u32, ..Settings::default() }
+/// Of a namespace without any record.
+fn view() -> Arc<View> {
+    let settings = Settings { embedding_dimension: DIMENSION as u32, ..Settings::default() };
+    Engine::new(settings).view()
 }
 
 fn call(message: proto::PersonalizeRequest) -> PersonalizeCall {
     let decision_id = DecisionId::parse("made-by-the-server").unwrap();
-    personalize(message, &settings(), NOW, decision_id).expect("the request is valid")
+    personalize(message, view().request_settings(), NOW, decision_id).expect("the request is valid")
 }
 
 /// As far as it is recorded of a decision by this call.
@@ -252,6 +256,7 @@ fn recorded(call: &PersonalizeCall, record: RequestRecord) -> (Decision, Decisio
         shown: Vec::new(),
         exploration_cost: 0.0,
         trial: None,
+        assignments: Vec::new(),
         continues: None,
         detail: None,
     };
@@ -270,7 +275,7 @@ proptest! {
         let mut sent = message.clone();
         let record = request_record(&mut sent, Detail::Full);
         let (decision, detail) = recorded(&made, record.clone());
-        let again = recorded_call(&decision, &detail, &settings()).unwrap();
+        let again = recorded_call(&decision, &detail, &view()).unwrap();
         prop_assert_eq!(&again.record, &record);
         prop_assert_eq!(exactly(again), exactly(made));
         let kept = proto::PersonalizeRequest {
@@ -297,7 +302,7 @@ proptest! {
             ..proto::Item::default()
         });
         let named = call(proto::PersonalizeRequest { candidates: named.collect(), ..message });
-        let again = recorded_call(&decision, &detail, &settings()).unwrap();
+        let again = recorded_call(&decision, &detail, &view()).unwrap();
         prop_assert_eq!(exactly(again), exactly(named));
     }
 
@@ -309,7 +314,7 @@ proptest! {
         let record = RequestRecord::Bytes { request: bytes, undescribed: 0 };
         let (decision, detail) = recorded(&made, record);
         // Some bytes are a request; none makes it panic.
-        let _ = recorded_call(&decision, &detail, &settings());
+        let _ = recorded_call(&decision, &detail, &view());
     }
 }
 

@@ -1,0 +1,45 @@
+//! From a request to the variants of its user.
+//!
+//! The condition of an experiment reads user and context as the request names them, before the rest of
+//! it is read: a context that is wrong is told by the request's own conversion.
+
+use super::convert;
+use crate::proto;
+use engine::Assigned;
+use engine::UserFacts;
+use engine::View;
+use engine::assignments;
+use engine::domain::Attributes;
+use engine::domain::Timestamp;
+
+/// The variants that act on an answer to a user.
+pub fn assigned(
+    view: &View,
+    user_id: &str,
+    context: Option<&proto::RequestContext>,
+    now: Timestamp,
+) -> Vec<Assigned> {
+    if view.experiments().is_idle() {
+        return Vec::new();
+    }
+    let attributes = context.and_then(|context| context.attributes.clone());
+    let attributes: Attributes = convert::attributes(attributes).unwrap_or_default();
+    let text = |field: fn(&proto::RequestContext) -> &str| {
+        context.map(field).filter(|text| !text.is_empty())
+    };
+    let user = UserFacts {
+        user_id,
+        own: None,
+        context: &attributes,
+        device_type: text(|context| &context.device_type),
+        location: text(|context| &context.location),
+        language: text(|context| &context.language),
+    };
+    assignments(view, user, now)
+}
+
+/// The segment of a request: its kind of device, and whether the user is known.
+pub fn segment(view: &View, user_id: &str, context: Option<&proto::RequestContext>) -> u8 {
+    let device = context.and_then(|context| view.device_index(&context.device_type));
+    View::segment(view.profiled(user_id), device)
+}

@@ -1,0 +1,235 @@
+//! What a variant of an experiment overrides: checked when it is written, applied to each call.
+//!
+//! It is applied to the checked call, so a variant cannot make a request of a caller invalid.
+
+use std::sync::Arc;
+
+use prost::Message;
+
+use super::rules;
+use super::scalars::merge;
+use super::settings::diversity_method;
+use super::settings::strategy;
+use crate::proto;
+use crate::service::PersonalizeCall;
+use engine::Assigned;
+use engine::Choice;
+use engine::ExperimentEntry;
+use engine::Expression;
+use engine::FEATURES;
+use engine::FeatureMask;
+use engine::RankedBy;
+use engine::View;
+use engine::domain::Assignment;
+use engine::domain::Decision;
+use engine::domain::Settings;
+use engine::domain::Variant;
+use engine::domain::Violation;
+use engine::domain::Violations;
+
+/// What a variant overrides; nothing where its bytes are none, which the edge never writes.
+pub fn overrides(variant: &Variant) -> proto::VariantOverrides {
+    proto::VariantOverrides::decode(&*variant.overrides).unwrap_or_default()
+}
+
+/// Names of the fields that a variant overrides.
+pub fn overridden(variant: &Variant) -> Vec<&'static str> {
+    let message = overrides(variant);
+    let fields = [
+        ("strategy or exploration", message.strategy != 0 || message.exploration.is_some()),
+        ("diversity", message.diversity.is_some()),
+        ("boosts", !message.boosts.is_empty()),
+        ("expression", !message.expression.is_empty()),
+        ("frequency_cap_per_day", message.frequency_cap_per_day.is_some()),
+        ("without_features", !message.without_features.is_empty()),
+        ("popular", message.popular),
+    ];
+    fields.into_iter().filter(|(_, is_set)| *is_set).map(|(name, _)| name).collect()
+}
+
+/// Whether the variant has a ranker of its own.
+pub(super) fn has_own_ranker(message: &proto::VariantOverrides) -> bool {
+    message.strategy != 0 || message.exploration.is_some()
+}
+
+/// # Errors
+/// Every field that breaks the contract of the request's field of that name.
+pub(super) fn check_overrides(
+    message: &proto::VariantOverrides,
+    settings: &Settings,
+) -> Result<(), Vec<Violation>> {
+    let mut violations = Violations::default();
+    let (diversity, exploration) = (message.diversity, message.exploration);
+    let choice = rules::choice(diversity, 0, message.strategy, exploration, settings);
+    merge(&mut violations, choice);
+    let filters =
+        proto::Filters { expression: message.expression.clone(), ..proto::Filters::default() };
+    let filter = rules::filter(Some(filters), settings);
+    // Its only field has its own name here.
+    let filter = filter.map_err(|wrong| {
+        let renamed = |it: Violation| Violation::new("expression", it.reason);
+        wrong.into_iter().map(renamed).collect()
+    });
+    let filter = merge(&mut violations, filter);
+    let boosts = merge(&mut violations, rules::boosts(message.boosts.clone()));
+    if let (Some(filter), Some(boosts)) = (filter, boosts) {
+        merge(&mut violations, rules::check_cost(&filter, &boosts));
+    }
+    let cap = rules::frequency_cap(message.frequency_cap_per_day, settings);
+    violations.take("frequency_cap_per_day", cap);
+    for (number, name) in message.without_features.iter().enumerate() {
+        if !FEATURES.iter().any(|feature| feature.name == name) {
+            violations.add(format!("without_features[{number}]"), "must be the name of a feature");
+        }
+    }
+    violations.finish(())
+}
+
+/// Applies the variants that a user has to a call.
+pub fn assign(call: &mut PersonalizeCall, assigned: &[Assigned]) {
+    let own_ranker = assigned.iter().find_map(Assigned::own_ranker);
+    let mut popular = false;
+    let mut masked: Vec<String> = Vec::new();
+    for one in assigned {
+        popular |= one.is_held_back();
+        let variant = &one.entry.experiment.variants[usize::from(one.variant)];
+        if variant.overrides.is_empty() {
+            continue;
+        }
+        let message = overrides(variant);
+        popular |= message.popular;
+        masked.extend(message.without_features.iter().cloned());
+        apply(call, message);
+    }
+    let masked: Vec<&str> = masked.iter().map(String::as_str).collect();
+    call.ranked_by = RankedBy { own_ranker, mask: FeatureMask::without(&masked), popular };
+    call.assignments = assigned.iter().map(|one| one.recorded(own_ranker)).collect();
+}
+
+/// Applies the variants that a recorded decision had to its call.
+pub(super) fn assign_again(call: &mut PersonalizeCall, decision: &Decision, view: &View) {
+    let again = |assignment: &Assignment| {
+        let entry = view.experiments().numbered(assignment.experiment)?.clone();
+        let Assignment { variant, is_tester, .. } = *assignment;
+        let is_known = usize::from(variant) < entry.experiment.variants.len();
+        is_known.then_some(Assigned { entry, variant, is_tester })
+    };
+    let assigned: Vec<Assigned> = decision.assignments.iter().filter_map(again).collect();
+    assign(call, &assigned);
+}
+
+fn apply(call: &mut PersonalizeCall, message: proto::VariantOverrides) {
+    if let Some(diversity) = message.diversity {
+        apply_diversity(&mut call.choice, &diversity);
+    }
+    let choice = &mut call.choice;
+    if let Ok(Some(strategy)) = strategy(message.strategy) {
+        choice.strategy = strategy;
+    }
+    if let Some(exploration) = message.exploration {
+        let set = |value: Option<f64>, into: &mut f64| *into = value.unwrap_or(*into);
+        set(exploration.epsilon, &mut choice.epsilon);
+        set(exploration.exploration_scale, &mut choice.exploring.scale);
+        set(exploration.square_cb_gamma, &mut choice.exploring.gamma);
+        set(exploration.propensity_floor, &mut choice.exploring.floor);
+    }
+    if let Ok(boosts) = rules::boosts(message.boosts) {
+        call.boosts.extend(boosts);
+    }
+    if let Ok(added) = engine::parse_expression(&message.expression) {
+        let own = call.filter.expression.take();
+        let all = own.into_iter().chain([added]).collect::<Vec<Expression>>();
+        call.filter.expression =
+            if all.len() == 1 { all.into_iter().next() } else { Some(Expression::All(all)) };
+    }
+    if let Some(cap) = message.frequency_cap_per_day {
+        call.filter.frequency_cap_per_day = cap;
+    }
+}
+
+fn apply_diversity(choice: &mut Choice, message: &proto::DiversityParams) {
+    let set = |value: Option<f64>, into: &mut f64| *into = value.unwrap_or(*into);
+    set(message.diversity_weight, &mut choice.diversity_weight);
+    set(message.serendipity_weight, &mut choice.serendipity_weight);
+    set(message.novelty_weight, &mut choice.novelty_weight);
+    set(message.topic_diversity_threshold, &mut choice.topic_threshold);
+    set(message.source_diversity_threshold, &mut choice.source_threshold);
+    if message.enable_diversity == Some(false) {
+        choice.diversity_weight = 0.0;
+        (choice.serendipity_weight, choice.novelty_weight) = (0.0, 0.0);
+        (choice.topic_threshold, choice.source_threshold) = (0.0, 0.0);
+    }
+    if let Ok(Some(method)) = diversity_method(message.method) {
+        choice.method = method;
+    }
+    choice.max_per_topic = message.max_per_topic.unwrap_or(choice.max_per_topic);
+    choice.max_per_source = message.max_per_source.unwrap_or(choice.max_per_source);
+}
+
+/// The settings of a namespace that do what a variant overrides.
+///
+/// # Errors
+/// Each override that is no setting.
+pub fn settings_of(
+    message: &proto::VariantOverrides,
+) -> Result<proto::NamespaceSettings, Vec<Violation>> {
+    let mut violations = Violations::default();
+    let diversity = message.diversity.unwrap_or_default();
+    let exploration = message.exploration.unwrap_or_default();
+    for (field, is_set) in [
+        ("boosts", !message.boosts.is_empty()),
+        ("expression", !message.expression.is_empty()),
+        ("without_features", !message.without_features.is_empty()),
+        ("popular", message.popular),
+        ("diversity.enable_diversity", diversity.enable_diversity.is_some()),
+        ("diversity.source_diversity_threshold", diversity.source_diversity_threshold.is_some()),
+    ] {
+        if is_set {
+            let reason =
+                "is no setting of a namespace: send it with requests, then stop the experiment";
+            violations.add(format!("variant.overrides.{field}"), reason);
+        }
+    }
+    let ranker = proto::RankerSettings {
+        exploration_scale: exploration.exploration_scale,
+        square_cb_gamma: exploration.square_cb_gamma,
+        propensity_floor: exploration.propensity_floor,
+        ..proto::RankerSettings::default()
+    };
+    let method = Some(diversity.method).filter(|method| *method != 0);
+    violations.finish(proto::NamespaceSettings {
+        strategy: Some(message.strategy).filter(|strategy| *strategy != 0),
+        epsilon: exploration.epsilon,
+        ranker: Some(ranker).filter(|ranker| *ranker != proto::RankerSettings::default()),
+        topic_diversity_threshold: diversity.topic_diversity_threshold,
+        diversity_weight: diversity.diversity_weight,
+        diversity_method: method,
+        serendipity_weight: diversity.serendipity_weight,
+        novelty_weight: diversity.novelty_weight,
+        max_per_topic: diversity.max_per_topic,
+        max_per_source: diversity.max_per_source,
+        frequency_cap_per_day: message.frequency_cap_per_day,
+        ..proto::NamespaceSettings::default()
+    })
+}
+
+/// A variant that a user was exposed to.
+pub fn exposure_message(
+    (entry, variant): (Arc<ExperimentEntry>, u8),
+) -> proto::ExperimentAssignment {
+    assignment_message(&Assigned { entry, variant, is_tester: false })
+}
+
+/// The variant of a user in messages.
+pub fn assignment_message(assigned: &Assigned) -> proto::ExperimentAssignment {
+    let experiment = &assigned.entry.experiment;
+    let variant = &experiment.variants[usize::from(assigned.variant)];
+    let parameters =
+        if variant.overrides.is_empty() { None } else { overrides(variant).parameters };
+    proto::ExperimentAssignment {
+        experiment: experiment.key.to_string(),
+        variant: variant.name.to_string(),
+        parameters,
+        tester: assigned.is_tester,
+    }
+}

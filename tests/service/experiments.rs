@@ -1,0 +1,6 @@
+//! Experiments over gRPC: their life, who gets what, what counts, and what is refused.
+
+pub mod lab;
+pub mod life;
+mod variants;
+mod wrong;
