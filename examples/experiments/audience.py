@@ -24,6 +24,19 @@ from personalization.v1.personalization_pb2_grpc import PersonalizationServiceSt
 DEADLINE_SECONDS = 5
 # Interactions that are sent together.
 BATCH = 50
+# The chance that a user hides an item, whatever the variant.
+HIDES = 0.1
+
+
+def event(user, answer, item, kind):
+    return vocabulary.Interaction(
+        event_id=str(uuid.uuid4()),
+        user_id=user,
+        item_id=item.item_id,
+        type=kind,
+        decision_id=answer.decision_id,
+        position=item.position,
+    )
 
 
 def main():
@@ -39,7 +52,7 @@ def main():
     counts = {}
     with grpc.insecure_channel(arguments.address) as channel:
         service = PersonalizationServiceStub(channel)
-        clicks = []
+        events = []
         for number in range(arguments.users):
             user = f"simulated-{arguments.seed}-{number}"
             request = messages.PersonalizeRequest(user_id=user, max_results=10)
@@ -49,23 +62,16 @@ def main():
             probability = arguments.control if variant in ("control", "not in it") else arguments.treatment
             users, clicked = counts.get(variant, (0, 0))
             has_clicked = chance.random() < probability
+            if answer.recommendations and chance.random() < HIDES:
+                events.append(event(user, answer, answer.recommendations[-1], vocabulary.INTERACTION_TYPE_HIDE))
             counts[variant] = (users + 1, clicked + has_clicked)
             if has_clicked and answer.recommendations:
                 item = chance.choice(answer.recommendations)
-                clicks.append(
-                    vocabulary.Interaction(
-                        event_id=str(uuid.uuid4()),
-                        user_id=user,
-                        item_id=item.item_id,
-                        type=vocabulary.INTERACTION_TYPE_CLICK,
-                        decision_id=answer.decision_id,
-                        position=item.position,
-                    )
-                )
-            if len(clicks) == BATCH or number + 1 == arguments.users:
-                batch = messages.BatchRecordInteractionsRequest(interactions=clicks)
+                events.append(event(user, answer, item, vocabulary.INTERACTION_TYPE_CLICK))
+            if len(events) >= BATCH or number + 1 == arguments.users:
+                batch = messages.BatchRecordInteractionsRequest(interactions=events)
                 service.BatchRecordInteractions(batch, timeout=DEADLINE_SECONDS)
-                clicks = []
+                events = []
     for variant, (users, clicked) in sorted(counts.items()):
         print(f"{variant:12} {users:6} users, {clicked:6} clicked: {clicked / users:.3f}")
 

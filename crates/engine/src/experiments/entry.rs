@@ -28,6 +28,9 @@ use crate::expression::Expression;
 use crate::expression::Subject;
 use crate::expression::parse;
 
+/// How often one record lets a metric take in units: about a thousand units.
+const TAKEN_PER_RECORD: usize = 64;
+
 /// Why an experiment stopped by itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum StopCause {
@@ -262,18 +265,24 @@ impl Entry {
         let late = experiment.late_events_seconds;
         let mut cause = None;
         for (number, metric) in experiment.metrics.iter().enumerate() {
-            let tally = &mut self.tallies[number];
-            tally.advance(metric, self.layout.columns[number], units, late, now);
-            let is_look = tally.is_look();
-            if metric.role == Role::Primary {
-                self.series.note(now, &tally.arms);
-            }
-            if is_look && let Role::Guardrail { stops: true, .. } = metric.role {
-                let harmed = judge::harmed_variant(&experiment, number, &tally.arms);
-                cause = cause.or(harmed.map(|variant| StopCause::Guardrail {
-                    metric: metric.name.as_str().into(),
-                    variant: experiment.variants[variant].name.as_str().into(),
-                }));
+            let (tally, columns) = (&mut self.tallies[number], self.layout.columns[number]);
+            for _ in 0..TAKEN_PER_RECORD {
+                let is_more = tally.advance(metric, columns, units, late, now);
+                if metric.role == Role::Primary {
+                    self.series.note(now, &tally.arms);
+                }
+                if tally.is_look()
+                    && let Role::Guardrail { stops: true, .. } = metric.role
+                {
+                    let harmed = judge::harmed_variant(&experiment, number, &tally.arms);
+                    cause = cause.or(harmed.map(|variant| StopCause::Guardrail {
+                        metric: metric.name.as_str().into(),
+                        variant: experiment.variants[variant].name.as_str().into(),
+                    }));
+                }
+                if !is_more || cause.is_some() {
+                    break;
+                }
             }
         }
         let is_over = self.over_at().is_some_and(|over| over <= now);

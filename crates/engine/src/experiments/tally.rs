@@ -23,8 +23,8 @@ use crate::experiments::units::Units;
 pub const CAP_UNITS: u32 = 500;
 /// The share of such values that are below the cap.
 const CAP_QUANTILE: f64 = 0.99;
-/// Units that one record may complete.
-const UNITS_PER_RECORD: usize = 1_024;
+/// Units that are taken in at a time, between two looks.
+const UNITS_AT_A_TIME: usize = 16;
 /// Guardrails are looked at after so many more units at least, and this part more: one in so many.
 const LOOK_UNITS: u64 = 16;
 const LOOK_ONE_IN: u64 = 64;
@@ -88,7 +88,7 @@ impl Tally {
         Some(units.get(self.reach)?.exposed_at.plus_millis(wait))
     }
 
-    /// Takes in units whose window is over.
+    /// Takes in some units whose window is over. Returns whether there may be more.
     pub fn advance(
         &mut self,
         metric: &Metric,
@@ -96,10 +96,10 @@ impl Tally {
         units: &Units,
         late_seconds: u32,
         now: Timestamp,
-    ) {
-        for _ in 0..UNITS_PER_RECORD {
+    ) -> bool {
+        for _ in 0..UNITS_AT_A_TIME {
             if self.due(metric, late_seconds, units).is_none_or(|due| now < due) {
-                return;
+                return false;
             }
             let row = self.reach;
             self.reach += 1;
@@ -113,6 +113,7 @@ impl Tally {
                 self.learn_cap(metric, columns, units);
             }
         }
+        true
     }
 
     fn learn_cap(&mut self, metric: &Metric, columns: Columns, units: &Units) {
