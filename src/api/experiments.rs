@@ -286,9 +286,9 @@ impl ExperimentService for ExperimentApi {
             in_states && after.is_none_or(|after| entry.number < after)
         };
         let view = &admitted.view;
-        let mut listed = view.experiments().entries().rev().filter(is_listed);
+        let listed = view.experiments().entries().rev().filter(is_listed);
         let (mut page, mut bytes, mut last) = (Vec::new(), 0, None);
-        for entry in listed.by_ref().take(size) {
+        for entry in listed.take(size) {
             let listed = message(&admitted.namespace, entry, false);
             bytes += prost::encoding::message::encoded_len(1, &listed);
             if bytes > limits::PAGE_BYTES && !page.is_empty() {

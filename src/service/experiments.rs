@@ -78,8 +78,8 @@ impl Service {
     /// Returns the sequence of the record, or 0 if it was only checked, with the experiment.
     ///
     /// # Errors
-    /// `NoExperiment`, `ExperimentExists`, `TooManyExperiments`; `ExperimentChanged` when it is not the
-    /// one that `etag` names; `Invalid`; what keeps records from being written and learnt.
+    /// [`ExperimentError`]: no such experiment, one with its key, too many, or another one than
+    /// `etag` names; `Invalid`; what keeps records from being written and learnt.
     pub async fn change_experiment(
         &self,
         namespace: &Arc<Namespace>,

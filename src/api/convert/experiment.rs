@@ -142,9 +142,6 @@ impl ExperimentEdit {
         if let Some(before) = before.filter(|_| !self.fields.contains(&Field::Testers)) {
             keep_testers(before, &mut experiment, &mut violations);
         }
-        if experiment.salt.as_str().is_empty() {
-            experiment.salt = experiment.key.clone();
-        }
         if experiment.holdback && !experiment.variants.is_empty() {
             let control = &experiment.variants[0];
             if !control.overrides.is_empty() {

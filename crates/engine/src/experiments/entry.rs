@@ -237,7 +237,7 @@ impl Entry {
         self.rankers.get_mut(usize::from(variant))?.as_mut().map(Arc::make_mut)
     }
 
-    /// A unit has exposed.
+    /// A unit was exposed.
     pub fn count_exposure(&mut self, variant: u8, segment: u8) {
         let weights = self.weights();
         self.exposed.add(variant, segment, &weights);

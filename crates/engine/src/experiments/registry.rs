@@ -81,7 +81,7 @@ impl Registry {
         }
     }
 
-    /// An entry changed without a caller.
+    /// An entry changed in this record: what is watched is found again.
     pub fn note_change(&mut self, sequence: Sequence) {
         self.changed_at = sequence;
         self.watch();

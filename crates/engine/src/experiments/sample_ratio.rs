@@ -29,7 +29,6 @@ pub struct ExposureCounts {
 pub struct RatioFinding {
     /// None: all units.
     pub segment: Option<u8>,
-    pub exposed: Vec<u64>,
     pub finding: Finding,
 }
 
@@ -74,7 +73,7 @@ impl ExposureCounts {
         };
         let look = |ratio: &SampleRatio, counts: &[u64], watch: Watch, segment| {
             let finding = ratio.look(counts, &mut watch.clone());
-            RatioFinding { segment, exposed: counts.to_vec(), finding }
+            RatioFinding { segment, finding }
         };
         let of_segments = ratio.of_segments(SEGMENTS);
         let segments = self.segments.iter().zip(0..);

@@ -1,4 +1,4 @@
-//! The units of live experiments: who exposed, when, with which variant, and the sums of each.
+//! The units of live experiments: who was exposed, when, with which variant, and the sums of each.
 //!
 //! - A table for each experiment, in the order of exposure. Nothing is removed before the
 //!   experiment ends, then all of it at once.

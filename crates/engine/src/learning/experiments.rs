@@ -35,14 +35,14 @@ const RECORDED_AFTER_MS: i64 = 60_000;
 /// How long an item is new.
 const NEW_MS: i64 = 7 * Timestamp::DAY_MS;
 
+/// When an answer was given, no further before its record than [`RECORDED_AFTER_MS`].
+fn answered_at(decided_at: Timestamp, recorded_at: Timestamp) -> Timestamp {
+    decided_at.clamp(recorded_at.plus_millis(-RECORDED_AFTER_MS), recorded_at)
+}
+
 impl View {
     pub fn experiments(&self) -> &crate::experiments::Registry {
         &self.experiments
-    }
-
-    /// Whether no more users can be exposed to anything.
-    pub fn experiments_are_full(&self) -> bool {
-        self.units.is_full()
     }
 
     /// Whether a user was exposed to an experiment, by its number.
@@ -180,8 +180,7 @@ impl Engine {
         if assignments.is_empty() {
             return;
         }
-        let earliest = recorded_at.plus_millis(-RECORDED_AFTER_MS);
-        let exposed_at = decided_at.clamp(earliest, recorded_at);
+        let exposed_at = answered_at(decided_at, recorded_at);
         let key = self.view.user_key(user_id);
         let user = self.view.user_index(user_id).map(|index| self.view.user(index).clone());
         let View { experiments, units, .. } = &mut self.view;
@@ -260,8 +259,7 @@ impl Engine {
             }
         }
         let (positions, topics) = (decision.shown.len() as f32, topics.len() as f32);
-        let earliest = recorded_at.plus_millis(-RECORDED_AFTER_MS);
-        let at = decision.decided_at.clamp(earliest, recorded_at);
+        let at = answered_at(decision.decided_at, recorded_at);
         let key = self.view.user_key(decision.user_id.as_str());
         self.measure(key, at, |measure| match measure {
             Measure::Lists => 1.0,
