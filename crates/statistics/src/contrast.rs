@@ -64,13 +64,6 @@ impl Contrast {
         arms.into_iter().flat_map(|(arm, it)| lacks(arm, it)).collect()
     }
 
-    /// How many standard errors from 0 the difference is, or the logarithm of the ratio if that is
-    /// less: both must leave 0 out for a verdict.
-    pub fn weaker_z(&self) -> f64 {
-        let of_log = self.log_ratio.map_or(f64::INFINITY, |ratio| ratio.z().abs());
-        (self.difference / self.error).abs().min(of_log)
-    }
-
     pub fn units(&self) -> f64 {
         self.control.units as f64 + self.treatment.units as f64
     }

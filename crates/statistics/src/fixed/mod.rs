@@ -25,7 +25,10 @@ pub fn means(control: &Estimate, treatment: &Estimate, level: Level) -> Comparis
     };
     let degrees = contrast.degrees();
     let multiplier = student::upper_quantile(0.5 * level.alpha(), degrees);
-    let p_value = student::two_sided(contrast.weaker_z(), degrees);
+    let of_difference = (contrast.difference / contrast.error).abs();
+    let of_log = contrast.log_ratio.map_or(f64::INFINITY, |ratio| ratio.z().abs());
+    // Both must leave 0 out, so the weaker of the two speaks.
+    let p_value = student::two_sided(of_difference.min(of_log), degrees);
     contrast.comparison(multiplier, p_value, None, contrast.guards()).in_agreement()
 }
 

@@ -2,7 +2,8 @@
 //!
 //! Invariants: the probability that a verdict is ever wrong is at most the level. Exactly so for
 //! [`conversions`] and [`bounded`]; in the limit of many units for [`means`], which is why it has
-//! guards. Each interval contains that of [`crate::fixed`] at the same level.
+//! guards. The interval of a lift contains that of [`crate::fixed`] at the same level, but where the
+//! latter needs the difference to agree and is extended to 0.
 //! Sources: with each file; figures of simulations in `docs/experiments-mathematics.md`.
 
 pub mod asymptotic;
@@ -54,9 +55,7 @@ impl Plan {
 
 /// Rates, means, adjusted means and ratios, by the asymptotic confidence sequence behind its guards.
 ///
-/// The logarithm of the ratio and the difference must both leave 0 out: one large value in a small
-/// arm moves the logarithm without limit, but the difference by one standard error at most. Where a
-/// mean is not above 0, the difference decides alone.
+/// The logarithm of the ratio decides; where a mean is not above 0, the difference.
 #[must_use]
 pub fn means(control: &Estimate, treatment: &Estimate, plan: &Plan) -> Comparison {
     let contrast = match Contrast::of(control, treatment) {
@@ -65,28 +64,35 @@ pub fn means(control: &Estimate, treatment: &Estimate, plan: &Plan) -> Compariso
     };
     let boundary = plan.boundary();
     let units = contrast.units();
-    let ln_e_value = boundary.ln_e_value(contrast.weaker_z(), units);
+    let of_difference = || contrast.difference / contrast.error;
+    let z = contrast.log_ratio.map_or_else(of_difference, |ratio| ratio.z());
+    let ln_e_value = boundary.ln_e_value(z, units);
     let p_value = anytime_p(ln_e_value);
     let multiplier = boundary.multiplier(units);
     let mut comparison =
         contrast.comparison(multiplier, p_value, Some(ln_e_value), contrast.guards());
     if let (Some(difference), Some(lift)) = (&mut comparison.difference, comparison.lift) {
-        difference.interval = hull(&difference.interval, &lift.interval, control.mean);
+        difference.interval = difference_of(&difference.interval, &lift.interval, control.mean);
     }
     if let (Some(fieller), Some(lift)) = (&mut comparison.lift_by_fieller, comparison.lift) {
-        *fieller = hull(fieller, &lift.interval, 1.0);
+        *fieller = difference_of(fieller, &lift.interval, 1.0);
     }
     comparison.in_agreement()
 }
 
-/// A symmetric interval with what the lift says at the control's mean: values have a long tail above,
-/// so the symmetric one alone ends too low where the treatment's arm is small.
-fn hull(symmetric: &Interval, lift: &Interval, mean: f64) -> Interval {
+/// An interval made symmetric, as far as what the lift says at the control's mean: values have a
+/// long tail above, so the symmetric one alone ends too low where the treatment's arm is small. On
+/// the side of 0 the lift has the last word, since it decides.
+fn difference_of(symmetric: &Interval, lift: &Interval, mean: f64) -> Interval {
     let of_lift = Interval { low: mean * lift.low, high: mean * lift.high };
-    if of_lift.is_finite() {
-        symmetric.extended_to(of_lift.low).extended_to(of_lift.high)
-    } else {
-        *symmetric
+    if !of_lift.is_finite() {
+        return *symmetric;
+    }
+    let both = symmetric.extended_to(of_lift.low).extended_to(of_lift.high);
+    let crosses = both.contains(0.0);
+    Interval {
+        low: if crosses && lift.low > 0.0 { of_lift.low } else { both.low },
+        high: if crosses && lift.high < 0.0 { of_lift.high } else { both.high },
     }
 }
 
