@@ -5,6 +5,8 @@
 
 use super::convert;
 use crate::proto;
+use crate::service::PersonalizeCall;
+use engine::AskedList;
 use engine::Assigned;
 use engine::UserFacts;
 use engine::View;
@@ -12,11 +14,12 @@ use engine::assignments;
 use engine::domain::Attributes;
 use engine::domain::Timestamp;
 
-/// The variants that act on an answer to a user.
+/// The variants that act on an answer to a user; `list`: the one that is asked for, if any is.
 pub fn assigned(
     view: &View,
     user_id: &str,
     context: Option<&proto::RequestContext>,
+    list: Option<AskedList<'_>>,
     now: Timestamp,
 ) -> Vec<Assigned> {
     if view.experiments().is_idle() {
@@ -35,7 +38,21 @@ pub fn assigned(
         location: text(|context| &context.location),
         language: text(|context| &context.language),
     };
-    assignments(view, user, now)
+    assignments(view, user, list, now)
+}
+
+/// Applies the variants of its user to a checked call of which the pages before are known; returns those
+/// that act on it.
+pub fn assign(
+    view: &View,
+    call: &mut PersonalizeCall,
+    context: Option<&proto::RequestContext>,
+    now: Timestamp,
+) -> Vec<Assigned> {
+    let list =
+        AskedList { decision_id: call.decision_id.as_str(), drawn_before: call.earlier.drawn };
+    let assigned = assigned(view, call.user_id.as_str(), context, Some(list), now);
+    convert::assign(call, assigned)
 }
 
 /// The segment of a request: its kind of device, and whether the user is known.

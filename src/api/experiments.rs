@@ -413,7 +413,7 @@ impl ExperimentService for ExperimentApi {
             return Err(unknown(&key).into());
         }
         let now = self.service.clock.now();
-        let assigned = assigning::assigned(&view, user_id.as_str(), context, now);
+        let assigned = assigning::assigned(&view, user_id.as_str(), context, None, now);
         let assigned = assigned.into_iter().find(|it| it.entry.experiment.key == key);
         if let Some(assigned) = assigned.as_ref().filter(|_| !asked.without_exposure) {
             let segment = assigning::segment(&view, user_id.as_str(), context);

@@ -141,13 +141,14 @@ impl PersonalizationService for PersonalizationApi {
         let continue_from = &message.continue_from;
         let view = self.service.view_to_continue(&namespace, view, continue_from, deadline).await?;
         let now = self.service.clock.now();
-        let assigned = assigning::assigned(&view, &message.user_id, message.context.as_ref(), now);
+        let context = message.context.clone().filter(|_| !view.experiments().is_idle());
         let record = convert::request_record(&mut message, self.service.decision_detail);
         let decision_id = DecisionId::parse(new_id(now)).expect("a UUID is an id");
         let call = convert::personalize(message, view.request_settings(), now, decision_id);
-        let mut call = PersonalizeCall { record, ..call.map_err(status::invalid)? };
-        convert::assign(&mut call, &assigned);
-        let assignments = assigned.iter().map(convert::assignment_message).collect();
+        let call = PersonalizeCall { record, ..call.map_err(status::invalid)? };
+        let mut call = namespace.continued(&view, call)?;
+        let acting = assigning::assign(&view, &mut call, context.as_ref(), now);
+        let assignments = acting.iter().map(convert::assignment_message).collect();
         let (decision_id, strategy) = (call.decision_id.to_string(), call.choice.strategy);
         let answer = self.service.personalize(&namespace, view, call, deadline).await?;
         let answer = answers::personalize(answer, decision_id, strategy);
@@ -265,13 +266,12 @@ impl PersonalizationService for PersonalizationApi {
         let continue_from = message.request.as_ref().map_or("", |request| &request.continue_from);
         let view = self.service.view_to_continue(&namespace, view, continue_from, deadline).await?;
         let now = self.service.clock.now();
-        let asked = message.request.as_ref();
-        let context = asked.and_then(|request| request.context.as_ref());
-        let user_id = asked.map_or("", |request| &request.user_id);
-        let assigned = assigning::assigned(&view, user_id, context, now);
+        let context = message.request.as_ref().and_then(|request| request.context.clone());
         let checked = convert::absence(message, view.request_settings(), now);
-        let (mut call, item_id) = checked.map_err(status::invalid)?;
-        convert::assign(&mut call, &assigned);
+        let (call, item_id) = checked.map_err(status::invalid)?;
+        let call = namespace.continued(&view, call);
+        let mut call = call.map_err(|error| error.within("request"))?;
+        assigning::assign(&view, &mut call, context.as_ref(), now);
         let absence =
             self.service.explain_absence(&namespace, view, call, item_id, deadline).await?;
         Ok(Response::new(explanations::absence(absence)))

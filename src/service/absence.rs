@@ -112,7 +112,6 @@ impl Service {
         item_id: ItemId,
         deadline: Deadline,
     ) -> Result<Absence, Error> {
-        let call = namespace.continued(&view, call).map_err(|error| error.within("request"))?;
         let namespace = namespace.clone();
         // One at a time: each may take as long as hundreds of lists, which are made meanwhile.
         let turn = deadline.bound(self.explanations.clone().acquire_owned()).await?;

@@ -84,7 +84,7 @@ mod tests {
 
     fn after(shown: &[&str]) -> EarlierPages {
         let keys = |ids: &[&str]| ids.iter().map(|id| name_key(id)).collect();
-        EarlierPages { items: keys(shown), pinned: keys(&["p"]), origin: None }
+        EarlierPages { items: keys(shown), pinned: keys(&["p"]), ..EarlierPages::default() }
     }
 
     #[test]

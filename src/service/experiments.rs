@@ -125,7 +125,7 @@ impl Service {
         assigned: &Assigned,
         now: Timestamp,
     ) -> Result<(), Error> {
-        let assignments = view.unexposed(user_id.as_str(), &[assigned.recorded(None)]);
+        let assignments = view.unexposed_without_list(user_id.as_str(), &[assigned.recorded(None)]);
         if assignments.is_empty() {
             return Ok(());
         }
@@ -186,8 +186,7 @@ fn check_testers(view: &View, experiment: &Experiment) -> Result<(), Violation> 
         !other.experiment.state.is_live() && other.experiment.key != experiment.key
     });
     let most = limits::EXPERIMENTS_LIVE;
-    let is_tested = experiment.state == ExperimentState::Draft && !experiment.testers.is_empty();
-    if is_tested && others.count() >= most {
+    if experiment.is_tested_draft() && others.count() >= most {
         return Err(Violation::new("testers", format!("must be empty: {most} drafts have some")));
     }
     Ok(())
@@ -251,6 +250,12 @@ fn check_start(
         let reason = "must differ from those of live experiments: users would be split alike";
         violations.push(Violation::new("salt", reason));
     }
+    if let Some(other) = live.iter().find(|other| divides_with(&other.experiment, experiment)) {
+        let (key, layer) = (&other.experiment.key, &other.experiment.layer);
+        let reason =
+            format!("must be {layer} as that of {key}: a list is divided by one experiment");
+        violations.push(Violation::new("layer", reason));
+    }
     let ours = all_overridden(experiment, overridden);
     for other in live.iter().filter(|other| other.experiment.layer != experiment.layer) {
         let theirs = all_overridden(&other.experiment, overridden);
@@ -264,6 +269,11 @@ fn check_start(
         }
     }
     if violations.is_empty() { Ok(()) } else { Err(violations) }
+}
+
+/// Whether two experiments would divide the same lists.
+fn divides_with(one: &Experiment, other: &Experiment) -> bool {
+    one.layer != other.layer && one.split.divides_lists() && other.split.divides_lists()
 }
 
 fn all_overridden(experiment: &Experiment, overridden: Overridden) -> Vec<&'static str> {

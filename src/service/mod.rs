@@ -84,7 +84,9 @@ pub use merging::Merged;
 pub use namespace::Namespace;
 pub use namespaces::Namespaces;
 pub use owner::{Learner, Stopped, follow, project_all, replay};
-pub use personalize::{Answer, Candidates, PersonalizeCall, PinnedItem, Recommendation};
+pub use personalize::{
+    Answer, CallDivision, Candidates, PersonalizeCall, PinnedItem, Recommendation,
+};
 pub use profile::{ProfilePart, ProfileReport, RecentItem, TimePart, profile};
 pub use reasons::ReasonInWords;
 pub use recording::{Detail, RequestRecord};

@@ -31,6 +31,7 @@ use engine::ItemIndex;
 use engine::RankedBy;
 use engine::RankedItem;
 use engine::Retrieval;
+use engine::Rival;
 use engine::View;
 use engine::domain::Assignment;
 use engine::domain::Attributes;
@@ -107,10 +108,21 @@ pub struct PersonalizeCall {
     pub assignments: Vec<Assignment>,
     /// What they change of the ranker.
     pub ranked_by: RankedBy,
+    /// Where one of them divides lists.
+    pub division: Option<Box<CallDivision>>,
     /// Of an experiment of the caller; recorded, and without any effect.
     pub variant: Option<Box<str>>,
     /// What the decision's record is to say of the request.
     pub record: RequestRecord,
+}
+
+/// How an experiment divides the list of a call.
+#[derive(Debug, Clone)]
+pub enum CallDivision {
+    /// What the call says fills the list in turns with this.
+    InTurns { experiment: u32, rival: Rival },
+    /// The call is of a variant that was drawn with these chances.
+    Drawn { experiment: u32, variant: u8, chances: Vec<f32> },
 }
 
 #[derive(Debug)]
@@ -159,14 +171,16 @@ impl Service {
         let capped = call.filter.frequency_cap_per_day > 0;
         let is_bounded = view.settings().ranker.exploration_allowance.is_some();
         let is_recorded = call.record.is_requested();
-        let unexposed = view.unexposed(call.user_id.as_str(), &call.assignments);
-        let call = namespace.continued(&view, call)?;
-        let (mut answer, decision) = self.work_out(namespace, view, call, deadline).await?;
+        let (mut answer, decision) = self.work_out(namespace, view.clone(), call, deadline).await?;
         answer.degraded.extend(self.degraded(namespace));
-        if decision.shown.is_empty() && !unexposed.is_empty() {
+        if decision.shown.is_empty() {
             // No decision says that the user was exposed; without it, a variant that shows less
             // would lose users.
-            self.writer.offer_exposure(&namespace.tail, exposure(&decision, unexposed));
+            let (user_id, assignments) = (decision.user_id.as_str(), &decision.assignments);
+            let unexposed = view.unexposed_without_list(user_id, assignments);
+            if !unexposed.is_empty() {
+                self.writer.offer_exposure(&namespace.tail, exposure(&decision, unexposed));
+            }
         }
         if !decision.shown.is_empty() {
             namespace.unlearnt_pages.add(&decision);

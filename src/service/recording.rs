@@ -7,16 +7,19 @@
 //!   out again. Nothing here knows its fields.
 //! - A record is bounded: one that would be longer says what was shown and no more.
 
+use super::personalize::CallDivision;
 use super::personalize::PersonalizeCall;
 use super::work_out::List;
 use super::work_out::item_of;
 use engine::ENGINE_REVISION;
+use engine::RankedItem;
 use engine::Trial;
 use engine::View;
 use engine::domain::CandidateScores;
 use engine::domain::Continues;
 use engine::domain::Decision;
 use engine::domain::DecisionDetail;
+use engine::domain::Division;
 use engine::domain::ShownItem;
 use engine::domain::Strategy;
 use engine::domain::TakeoverTrial;
@@ -97,6 +100,7 @@ pub fn decision(
         exploration_cost: list.ranked.exploration_cost as f32,
         trial: list.ranked.trial.as_ref().map(|trial| Box::new(recorded_trial(trial))),
         assignments: call.assignments.clone(),
+        division: division(call, list).map(Box::new),
         continues: call.continue_from.as_ref().map(|decision_id| {
             let (decision_id, origin) = (decision_id.clone(), list.ranked.origin);
             Box::new(Continues { decision_id, origin })
@@ -113,6 +117,20 @@ pub fn decision(
         decision.detail = None;
     }
     decision
+}
+
+fn division(call: &PersonalizeCall, list: &List<'_>) -> Option<Division> {
+    Some(match call.division.as_deref()? {
+        CallDivision::InTurns { experiment, .. } => {
+            let by = |item: &RankedItem| (!item.pinned).then_some(item.by as u8);
+            let chosen_by = list.ranked.items.iter().map(by).collect();
+            Division::InTurns { experiment: *experiment, chosen_by }
+        }
+        CallDivision::Drawn { experiment, variant, chances } => {
+            let (experiment, variant, chances) = (*experiment, *variant, chances.clone());
+            Division::Drawn { experiment, variant, chances }
+        }
+    })
 }
 
 fn recorded_trial(trial: &Trial) -> TakeoverTrial {
@@ -225,6 +243,7 @@ mod tests {
                 difference: vec![0.5; FEATURES],
             })),
             assignments: Vec::new(),
+            division: None,
             continues: Some(Box::new(Continues {
                 decision_id: DecisionId::parse(longest).unwrap(),
                 origin: Some(ListOrigin::Ranker),

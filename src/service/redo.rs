@@ -183,6 +183,7 @@ mod tests {
             explain: false,
             assignments: Vec::new(),
             ranked_by: engine::RankedBy::default(),
+            division: None,
             variant: None,
             record: RequestRecord::Bytes { request: Vec::new(), undescribed: 0 },
         }

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use super::earlier_pages;
 use super::earlier_pages::AboveItems;
 use super::namespace::Namespace;
+use super::personalize::CallDivision;
 use super::personalize::Candidates;
 use super::personalize::PersonalizeCall;
 use super::personalize::PinnedItem;
@@ -33,6 +34,7 @@ use engine::RankRequest;
 use engine::Ranked;
 use engine::RequestContext;
 use engine::Retrieval;
+use engine::Rival;
 use engine::Supply;
 use engine::TermVectors;
 use engine::View;
@@ -163,6 +165,8 @@ fn work_out_from<T>(
 ) -> Result<T, Cancelled> {
     let user = view.profiled(call.user_id.as_str());
     let (boosts, own_boosts) = boosts(view, call);
+    let rival = rival(view, call);
+    let all_boosts = all_boosts(&boosts, call);
     let context = &*call_context.derived.context;
     let values = view.context_values(call.location.as_deref(), &call.attributes);
     let user_id = call.user_id.as_str();
@@ -181,7 +185,7 @@ fn work_out_from<T>(
     };
     let above = AboveItems::new(view, &call.earlier, &call.candidates.items);
     let above = above.candidates(view);
-    let pool = gather(&retrieval, &Supply::of(&call.choice, &above, &boosts))?;
+    let pool = gather(&retrieval, &Supply::of(&call.choice, &above, &all_boosts))?;
     let candidates = pool.candidates(view);
     let device = call.device_type.as_ref().and_then(|device| view.device_index(device));
     let pins = pins(&candidates, &call.pins, &eligible);
@@ -205,6 +209,7 @@ fn work_out_from<T>(
         earlier: Earlier { items: &above, origin: call.earlier.origin },
         baseline: baseline.as_ref(),
         ranked_by: call.ranked_by,
+        rival: rival.as_ref(),
         unlearnt_cost: call_context.unlearnt_cost,
         explain: call.explain,
         deviations: call_context.deviations,
@@ -233,6 +238,28 @@ fn boosts<'a>(view: &View, call: &'a PersonalizeCall) -> (Cow<'a, [Boost]>, usiz
         boosts.to_mut().extend(own);
     }
     (boosts, count)
+}
+
+/// The other ranking of a list that two fill in turns, with the boosts of the user.
+fn rival(view: &View, call: &PersonalizeCall) -> Option<Rival> {
+    let CallDivision::InTurns { rival, .. } = call.division.as_deref()? else {
+        return None;
+    };
+    let rules = view.user_rules(call.user_id.as_str());
+    let own = rules.map_or_else(Vec::new, |rules| user_boosts(rules, call.now));
+    let boosts = rival.boosts.iter().cloned().chain(own).collect();
+    Some(Rival { boosts, ..rival.clone() })
+}
+
+/// What is to be found is what either of two rankings boosts.
+fn all_boosts<'a>(boosts: &'a [Boost], call: &PersonalizeCall) -> Cow<'a, [Boost]> {
+    match call.division.as_deref() {
+        Some(CallDivision::InTurns { rival, .. }) => {
+            let of_rival = rival.boosts.iter().filter(|boost| !boosts.contains(boost));
+            Cow::Owned(boosts.iter().chain(of_rival).cloned().collect())
+        }
+        _ => Cow::Borrowed(boosts),
+    }
 }
 
 /// Candidates as the view or the request describes them, allowed by the filter.

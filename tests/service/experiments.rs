@@ -2,5 +2,6 @@
 
 pub mod lab;
 pub mod life;
+mod lists;
 mod variants;
 mod wrong;

@@ -225,6 +225,7 @@ impl Scene<'_> {
             earlier: Earlier::default(),
             baseline: None,
             ranked_by: engine::RankedBy::default(),
+            rival: None,
             unlearnt_cost: 0.0,
             explain: false,
             // The service records them by default, whatever the strategy.
@@ -399,6 +400,7 @@ fn lived(
         exploration_cost: 0.0,
         trial: None,
         assignments: Vec::new(),
+        division: None,
         continues: None,
         detail: None,
     });

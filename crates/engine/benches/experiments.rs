@@ -9,6 +9,7 @@ use criterion::Throughput;
 use criterion::criterion_group;
 use criterion::criterion_main;
 
+use engine::AskedList;
 use engine::Engine;
 use engine::UserFacts;
 use engine::assignments;
@@ -152,6 +153,8 @@ fn click(sequence: u64) -> LogRecord {
     LogRecord { sequence, recorded_at: NOW, record: Record::Interaction(interaction) }
 }
 
+const LIST: Option<AskedList<'_>> = Some(AskedList { decision_id: "d", drawn_before: None });
+
 fn facts<'a>(user_id: &'a str, context: &'a Attributes) -> UserFacts<'a> {
     let (own, device_type, location, language) = (None, None, None, None);
     UserFacts { user_id, own, context, device_type, location, language }
@@ -171,7 +174,8 @@ fn costs(criterion: &mut Criterion) {
         let view = engine.view();
         for (who, id) in [("exposed", "user-77"), ("new", "nobody-yet")] {
             group.bench_function(format!("assignments/{experiments}/{who}"), |bencher| {
-                bencher.iter(|| assignments(&view, facts(black_box(id), &context), NOW).len());
+                bencher
+                    .iter(|| assignments(&view, facts(black_box(id), &context), LIST, NOW).len());
             });
         }
         drop(view);

@@ -6,13 +6,17 @@
 //! - A new one is placed by two hashes: that of the layer says which experiment, that of the
 //!   experiment which variant. A client that knows the experiment can do the same.
 //! - The control of a holdback is in no other experiment. A user who is not to be profiled is in none.
+//! - Where lists are divided, a new one is placed by the hash of the layer alone: both variants take
+//!   turns, or one is drawn for each list. Who only asks for a variant gets none there.
 //! - Costs two hashes for each experiment and changes nothing: who is exposed is learnt from the
 //!   record of the answer.
 
 use std::sync::Arc;
 
 use crate::bandit::OwnRankerId;
+use crate::bandit::strategy;
 use crate::domain::Assignment;
+use crate::domain::Experiment;
 use crate::domain::Key;
 use crate::domain::Split;
 use crate::domain::Timestamp;
@@ -22,17 +26,36 @@ use crate::experiments::layer_salt;
 use crate::experiments::slice_at;
 use crate::expression::Subject;
 use crate::expression::UserFacts;
+use crate::learning::DrawnVariant;
+use crate::seed;
+use crate::seed::Purpose;
 use crate::state::View;
 
 /// A variant of an experiment for a user.
 #[derive(Debug, Clone)]
 pub struct Assigned {
     pub entry: Arc<Entry>,
+    /// Of a list that both take turns in: the control.
     pub variant: u8,
     pub is_tester: bool,
+    /// The chances of all variants of which this one was drawn, for a list of its own.
+    pub chances: Option<Vec<f32>>,
+}
+
+/// The list that is asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct AskedList<'a> {
+    pub decision_id: &'a str,
+    /// The variant of its first page, if this is a later one.
+    pub drawn_before: Option<DrawnVariant>,
 }
 
 impl Assigned {
+    /// Whether both variants fill the list in turns.
+    pub fn is_in_turns(&self) -> bool {
+        !self.is_tester && self.entry.experiment.split == Split::Interleaved
+    }
+
     /// The ranker of the variant, if it has one.
     pub fn own_ranker(&self) -> Option<OwnRankerId> {
         self.entry.own_ranker(self.variant)?;
@@ -55,8 +78,14 @@ impl Assigned {
     }
 }
 
-/// The variants for a user at a time, in the order of the experiments.
-pub fn assignments(view: &View, user: UserFacts<'_>, now: Timestamp) -> Vec<Assigned> {
+/// The variants for a user at a time, in the order of the experiments; `list`: none if only the
+/// variants are asked for.
+pub fn assignments(
+    view: &View,
+    user: UserFacts<'_>,
+    list: Option<AskedList<'_>>,
+    now: Timestamp,
+) -> Vec<Assigned> {
     let experiments = &view.experiments;
     if experiments.is_idle() {
         return Vec::new();
@@ -67,7 +96,8 @@ pub fn assignments(view: &View, user: UserFacts<'_>, now: Timestamp) -> Vec<Assi
         return Vec::new();
     }
     let own = known.map(|known| &known.attributes);
-    let asked = Asked { view, id, user: UserFacts { own, ..user }, now };
+    let (user, exposures) = (UserFacts { own, ..user }, view.exposures_of(id));
+    let asked = Asked { view, id, user, exposures, list, now };
     let (holdbacks, others): (Vec<_>, Vec<_>) =
         experiments.watched().partition(|entry| entry.experiment.holdback);
     let mut assigned: Vec<Assigned> =
@@ -86,6 +116,8 @@ struct Asked<'a> {
     /// The id that the user answers as.
     id: &'a str,
     user: UserFacts<'a>,
+    exposures: Vec<(&'a Arc<Entry>, u8)>,
+    list: Option<AskedList<'a>>,
     now: Timestamp,
 }
 
@@ -95,36 +127,67 @@ impl Asked<'_> {
         let experiment = &entry.experiment;
         let mut testers = experiment.testers.iter();
         let tester = testers.find(|it| aliases.resolve(it.user_id.as_str()) == self.id);
-        let assigned =
-            |variant, is_tester| Some(Assigned { entry: entry.clone(), variant, is_tester });
+        let assigned = |variant, is_tester, chances| {
+            Some(Assigned { entry: entry.clone(), variant, is_tester, chances })
+        };
         if let Some(tester) = tester {
-            return assigned(tester.variant, true);
+            return assigned(tester.variant, true, None);
         }
         let is_for_user = || entry.is_for(Subject::user(self.user, self.now));
         if !experiment.is_open(self.now) || !is_for_user() {
             return None;
         }
-        assigned(self.variant(entry)?, false)
+        match experiment.split {
+            Split::Learnt { .. } => {
+                let (variant, chances) = self.drawn(entry)?;
+                assigned(variant, false, chances)
+            }
+            Split::Interleaved if self.list.is_none() => None,
+            Split::TimeSlices { .. } => {
+                let slice = slice_at(experiment, self.now)?;
+                assigned(slice.variant, false, None)
+            }
+            Split::Users | Split::Interleaved => assigned(self.variant(entry)?, false, None),
+        }
     }
 
+    /// The variant of a list, with the chances that it was drawn with if this is its first page.
+    fn drawn(&self, entry: &Entry) -> Option<(u8, Option<Vec<f32>>)> {
+        let AskedList { decision_id, drawn_before } = self.list?;
+        let experiment = &entry.experiment;
+        let before = drawn_before.filter(|before| before.experiment == entry.number);
+        if let Some(DrawnVariant { variant, .. }) = before {
+            let is_known = usize::from(variant) < experiment.variants.len();
+            return is_known.then_some((variant, None));
+        }
+        let chances = entry.chances().filter(|_| self.may_enter(experiment))?;
+        let key = format!("{}/{decision_id}", entry.number);
+        let seed = self.view.settings().seed;
+        let uniform = seed::unit(&mut seed::stream(seed, Purpose::Experiment, key.as_bytes()));
+        let variant = strategy::draw(chances, uniform) as u8;
+        Some((variant, Some(chances.iter().map(|chance| *chance as f32).collect())))
+    }
+
+    /// The variant that the user keeps, or gets now.
     fn variant(&self, entry: &Entry) -> Option<u8> {
         let experiment = &entry.experiment;
-        if experiment.split != Split::Users {
-            return slice_at(experiment, self.now).map(|slice| slice.variant);
+        let exposure = self.exposures.iter().find(|(other, _)| other.number == entry.number);
+        if let Some((_, variant)) = exposure {
+            return Some(*variant);
         }
-        let units = self.view.units.table(entry.number)?;
-        let key = self.view.user_key(self.id);
-        if let Some(unit) = units.find(key.get()).and_then(|row| units.get(row)) {
-            return Some(unit.variant);
-        }
-        let layer = &experiment.layer;
-        let exposures = self.view.exposures_of(self.id);
-        if exposures.iter().any(|(other, _)| other.experiment.layer == *layer) {
-            // Two ids were merged: what was exposed first has the layer.
+        if !self.may_enter(experiment) || self.view.units.is_full() {
             return None;
         }
-        let in_layer = bucket(&layer_salt(experiment.layer.as_str()), self.id);
-        let may_enter = experiment.has_bucket(in_layer) && !self.view.units.is_full();
-        may_enter.then(|| experiment.variant_of(bucket(experiment.salt.as_str(), self.id)))
+        let is_in_turns = experiment.split == Split::Interleaved;
+        let by_hash = || experiment.variant_of(bucket(experiment.salt.as_str(), self.id));
+        Some(if is_in_turns { 0 } else { by_hash() })
+    }
+
+    /// Whether the buckets of the layer say that the user is in it. Two ids may have been merged: then what
+    /// was exposed first has the layer.
+    fn may_enter(&self, experiment: &Experiment) -> bool {
+        let layer = &experiment.layer;
+        let is_taken = self.exposures.iter().any(|(other, _)| other.experiment.layer == *layer);
+        !is_taken && experiment.has_bucket(bucket(&layer_salt(layer.as_str()), self.id))
     }
 }

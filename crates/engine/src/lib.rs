@@ -55,7 +55,7 @@ mod training;
 
 use std::sync::Arc;
 
-pub use assignment::{Assigned, assignments};
+pub use assignment::{AskedList, Assigned, assignments};
 pub use bandit::arms::{Arm, ArmChoice, ArmSet, ChosenArm, Shape, choose as choose_arm};
 pub use bandit::strategy;
 pub use bandit::{
@@ -78,7 +78,9 @@ pub use features::{
     Candidate, FEATURE_COUNT, FEATURES, Feature, FeatureMask, Needs, ReasonKind, UserContext,
 };
 pub use give_up::{Cancelled, GiveUp};
-pub use learning::{EarlierPages, Effect, MadePage, NotContinued, Unreadable, decision_key};
+pub use learning::{
+    DrawnVariant, EarlierPages, Effect, MadePage, NotContinued, Unreadable, decision_key,
+};
 pub use models::collaborative;
 pub use models::content::TermVectors;
 pub use models::contexts::{RequestContext, RequestValues};
@@ -88,7 +90,7 @@ pub use models::prequential::PrequentialFigures;
 pub use models::published::{Configuration, Found, Model, ModelFault, Origin};
 pub use ranking::{
     Baseline, CandidateRank, Choice, Earlier, Exploring, Pin, RankRequest, Ranked, RankedBy,
-    RankedItem, Reason, Trial, candidate_rank, rank, score_candidates,
+    RankedItem, Reason, Rival, Trial, candidate_rank, rank, score_candidates,
 };
 pub use retrieval::{
     Boost, CandidateSource, Caps, Eligibility, Exclusion, Filter, OnboardingItem, Retrieval,

@@ -22,6 +22,8 @@ pub enum Purpose {
     Takeover,
     /// Selecting an arm, keyed by the decision id.
     SelectArm,
+    /// The variant of a list, keyed by the decision id.
+    Experiment,
 }
 
 impl Purpose {
@@ -34,6 +36,7 @@ impl Purpose {
             Self::Latent => "latent",
             Self::Takeover => "takeover",
             Self::SelectArm => "select_arm",
+            Self::Experiment => "experiment",
         }
     }
 }

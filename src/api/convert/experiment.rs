@@ -9,6 +9,7 @@ use super::experiment_metric::metric;
 use super::mask::named_by;
 use super::overrides::check_overrides;
 use super::overrides::has_own_ranker;
+use super::overrides::overridden;
 use super::scalars::each_message;
 use super::scalars::merge;
 use super::scalars::prose;
@@ -53,11 +54,11 @@ enum Field {
     EndsAt,
     Testers,
     Holdback,
-    TimeSlices,
+    Split,
     LateEvents,
 }
 
-const FIELDS: [(&str, Field); 14] = [
+const FIELDS: [(&str, Field); 16] = [
     ("hypothesis", Field::Hypothesis),
     ("layer", Field::Layer),
     ("salt", Field::Salt),
@@ -70,7 +71,9 @@ const FIELDS: [(&str, Field); 14] = [
     ("ends_at", Field::EndsAt),
     ("testers", Field::Testers),
     ("holdback", Field::Holdback),
-    ("time_slices", Field::TimeSlices),
+    ("time_slices", Field::Split),
+    ("interleaving", Field::Split),
+    ("learning_allocation", Field::Split),
     ("late_events", Field::LateEvents),
 ];
 
@@ -134,7 +137,8 @@ impl ExperimentEdit {
         for field in &self.fields {
             self.set(*field, &mut experiment, settings, &mut violations);
         }
-        let had_slices = before.is_some_and(|before| before.split != Split::Users);
+        let is_sliced = |it: &Experiment| matches!(it.split, Split::TimeSlices { .. });
+        let had_slices = before.is_some_and(is_sliced);
         if had_slices && experiment.split == Split::Users && !self.fields.contains(&Field::Metrics)
         {
             violations.add("metrics", "must be set, too: their windows were those of slices");
@@ -155,6 +159,9 @@ impl ExperimentEdit {
         if let Split::TimeSlices { slice_seconds, washout_seconds } = experiment.split {
             let window = (washout_seconds, slice_seconds);
             experiment.metrics.iter_mut().for_each(|metric| metric.window = window);
+        }
+        if experiment.split == Split::Interleaved {
+            share_the_ranker(&mut experiment, &mut violations);
         }
         violations.finish(experiment)
     }
@@ -221,7 +228,7 @@ impl ExperimentEdit {
                 set(merge(violations, read), &mut experiment.testers);
             }
             Field::Holdback => experiment.holdback = message.holdback,
-            Field::TimeSlices => set(split(message.time_slices, violations), &mut experiment.split),
+            Field::Split => set(split(message.split.as_ref(), violations), &mut experiment.split),
             Field::LateEvents => {
                 let late = message.late_events.map_or(Ok(LATE_SECONDS_DEFAULT), seconds);
                 set(violations.take("late_events", late), &mut experiment.late_events_seconds);
@@ -238,6 +245,22 @@ fn keep_testers(before: &Experiment, experiment: &mut Experiment, violations: &m
         match variants.iter().position(|variant| variant.name == *name) {
             Some(at) => tester.variant = u8::try_from(at).expect("there are ten variants at most"),
             None => violations.add(format!("testers[{number}].variant"), "must name a variant"),
+        }
+    }
+}
+
+/// Both variants of an interleaved list choose among the same items, and teach one ranker.
+fn share_the_ranker(experiment: &mut Experiment, violations: &mut Violations) {
+    for (number, variant) in experiment.variants.iter_mut().enumerate() {
+        variant.own_ranker = false;
+        for field in overridden(variant) {
+            if ["expression", "frequency_cap_per_day"].contains(&field) {
+                let path = format!("variants[{number}].overrides.{field}");
+                violations.add(
+                    path,
+                    "must not be set with interleaving: both choose among the same items",
+                );
+            }
         }
     }
 }
@@ -375,9 +398,16 @@ fn tester(
     }
 }
 
-fn split(message: Option<proto::TimeSlices>, violations: &mut Violations) -> Option<Split> {
-    let Some(message) = message else {
-        return Some(Split::Users);
+fn split(message: Option<&proto::experiment::Split>, violations: &mut Violations) -> Option<Split> {
+    let message = match message {
+        None => return Some(Split::Users),
+        Some(proto::experiment::Split::Interleaving(proto::Interleaving {})) => {
+            return Some(Split::Interleaved);
+        }
+        Some(proto::experiment::Split::LearningAllocation(learning)) => {
+            return Some(Split::Learnt { floor: learning.floor });
+        }
+        Some(proto::experiment::Split::TimeSlices(slices)) => slices,
     };
     let slice = message.slice.ok_or("must be set".to_owned()).and_then(seconds);
     let slice = violations.take("time_slices.slice", slice);

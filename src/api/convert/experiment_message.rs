@@ -54,18 +54,27 @@ pub fn experiment_fields(experiment: &Experiment) -> proto::Experiment {
         ends_at: experiment.ends_at.map(timestamp_message),
         testers: testers.collect(),
         holdback: experiment.holdback,
-        time_slices: match experiment.split {
-            Split::Users => None,
-            Split::TimeSlices { slice_seconds, washout_seconds } => Some(proto::TimeSlices {
-                slice: Some(seconds_message(slice_seconds)),
-                washout: Some(seconds_message(washout_seconds)),
-            }),
-        },
+        split: split_message(experiment.split),
         late_events: Some(seconds_message(experiment.late_events_seconds)),
         buckets: buckets.map(|&(first, end)| proto::BucketRange { first, end }).collect(),
         shipped_variant: experiment.shipped.map_or_else(String::new, name),
         ..proto::Experiment::default()
     }
+}
+
+fn split_message(split: Split) -> Option<proto::experiment::Split> {
+    use proto::experiment::Split as Message;
+    Some(match split {
+        Split::Users => return None,
+        Split::TimeSlices { slice_seconds, washout_seconds } => {
+            Message::TimeSlices(proto::TimeSlices {
+                slice: Some(seconds_message(slice_seconds)),
+                washout: Some(seconds_message(washout_seconds)),
+            })
+        }
+        Split::Interleaved => Message::Interleaving(proto::Interleaving {}),
+        Split::Learnt { floor } => Message::LearningAllocation(proto::LearningAllocation { floor }),
+    })
 }
 
 /// An experiment as it stands; with its history or without.
@@ -86,18 +95,9 @@ pub fn experiment_message(
         created_at: Some(timestamp_message(entry.created_at)),
         started_at: entry.started_at.map(timestamp_message),
         stopped_at: entry.stopped_at.map(timestamp_message),
-        stop_reason: entry.stop_cause.as_ref().map_or_else(String::new, stop_reason),
+        stop_reason: entry.stop_cause.as_ref().map_or_else(String::new, StopCause::to_string),
         history: history.collect(),
         ..experiment_fields(&entry.experiment)
-    }
-}
-
-fn stop_reason(cause: &StopCause) -> String {
-    match cause {
-        StopCause::Guardrail { metric, variant } => {
-            format!("guardrail {metric} is harmed by {variant}")
-        }
-        StopCause::Ended => "its end has come".to_owned(),
     }
 }
 
@@ -126,7 +126,11 @@ pub fn results_message(
         key: experiment.key.to_string(),
         state: state_message(experiment.state).into(),
         exposures: exposures
-            .map(|(variant, &exposed)| proto::VariantExposures { variant: name(variant), exposed })
+            .map(|(variant, &exposed)| proto::VariantExposures {
+                variant: name(variant),
+                exposed,
+                chance: results.chances.get(variant).copied(),
+            })
             .collect(),
         sample_ratios: results.sample_ratio.iter().map(|it| ratio_message(view, it)).collect(),
         metrics: metrics.map(|(metric, it)| metric_result(experiment, metric, it)).collect(),

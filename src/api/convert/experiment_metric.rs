@@ -72,6 +72,7 @@ fn kind(message: &proto::ExperimentMetric, violations: &mut Violations) -> Optio
     match kind {
         proto::MetricKind::Unspecified | proto::MetricKind::Rate => Some(MetricKind::Rate),
         proto::MetricKind::Mean => Some(MetricKind::Mean),
+        proto::MetricKind::Preference => Some(MetricKind::Preference),
         proto::MetricKind::Ratio => {
             violations.absorb("per", measure(message.per.clone())).map(MetricKind::Ratio)
         }
@@ -168,6 +169,7 @@ pub(super) fn metric_message(metric: &Metric) -> proto::ExperimentMetric {
             MetricKind::Rate => proto::MetricKind::Rate,
             MetricKind::Mean => proto::MetricKind::Mean,
             MetricKind::Ratio(_) => proto::MetricKind::Ratio,
+            MetricKind::Preference => proto::MetricKind::Preference,
         }
         .into(),
         measure: Some(measure_message(metric.measure)),

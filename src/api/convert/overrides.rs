@@ -11,6 +11,7 @@ use super::scalars::merge;
 use super::settings::diversity_method;
 use super::settings::strategy;
 use crate::proto;
+use crate::service::CallDivision;
 use crate::service::PersonalizeCall;
 use engine::Assigned;
 use engine::Choice;
@@ -19,10 +20,13 @@ use engine::Expression;
 use engine::FEATURES;
 use engine::FeatureMask;
 use engine::RankedBy;
+use engine::Rival;
 use engine::View;
 use engine::domain::Assignment;
 use engine::domain::Decision;
+use engine::domain::Division;
 use engine::domain::Settings;
+use engine::domain::Split;
 use engine::domain::Variant;
 use engine::domain::Violation;
 use engine::domain::Violations;
@@ -85,37 +89,78 @@ pub(super) fn check_overrides(
     violations.finish(())
 }
 
-/// Applies the variants that a user has to a call.
-pub fn assign(call: &mut PersonalizeCall, assigned: &[Assigned]) {
-    let own_ranker = assigned.iter().find_map(Assigned::own_ranker);
-    let mut popular = false;
-    let mut masked: Vec<String> = Vec::new();
-    for one in assigned {
-        popular |= one.is_held_back();
-        let variant = &one.entry.experiment.variants[usize::from(one.variant)];
-        if variant.overrides.is_empty() {
-            continue;
-        }
-        let message = overrides(variant);
-        popular |= message.popular;
-        masked.extend(message.without_features.iter().cloned());
-        apply(call, message);
+/// Applies the variants that a user has to a call; returns those that act on it. No list is in turns that
+/// competes with an order of the caller.
+pub fn assign(call: &mut PersonalizeCall, assigned: Vec<Assigned>) -> Vec<Assigned> {
+    let competes = call.baseline.is_some();
+    let acts = |one: &Assigned| !(one.is_in_turns() && competes);
+    let acting: Vec<Assigned> = assigned.into_iter().filter(acts).collect();
+    let mut masked = Vec::new();
+    let whole = acting.iter().filter(|one| !one.is_in_turns());
+    whole.for_each(|one| apply_variant(call, one, usize::from(one.variant), &mut masked));
+    call.division = acting.iter().find_map(|one| divide(call, one, &masked)).map(Box::new);
+    if let Some(one) = acting.iter().find(|one| one.is_in_turns()) {
+        apply_variant(call, one, 0, &mut masked);
     }
-    let masked: Vec<&str> = masked.iter().map(String::as_str).collect();
-    call.ranked_by = RankedBy { own_ranker, mask: FeatureMask::without(&masked), popular };
-    call.assignments = assigned.iter().map(|one| one.recorded(own_ranker)).collect();
+    call.ranked_by.mask = mask(&masked);
+    call.ranked_by.own_ranker = acting.iter().find_map(Assigned::own_ranker);
+    let own_ranker = call.ranked_by.own_ranker;
+    call.assignments = acting.iter().map(|one| one.recorded(own_ranker)).collect();
+    acting
+}
+
+fn mask(features: &[String]) -> FeatureMask {
+    let features: Vec<&str> = features.iter().map(String::as_str).collect();
+    FeatureMask::without(&features)
+}
+
+/// How a variant that a call does not have yet divides its list; `masked`: the features that it is
+/// without.
+fn divide(call: &PersonalizeCall, one: &Assigned, masked: &[String]) -> Option<CallDivision> {
+    let experiment = one.entry.number;
+    if !one.is_in_turns() {
+        let (variant, chances) = (one.variant, one.chances.clone()?);
+        return Some(CallDivision::Drawn { experiment, variant, chances });
+    }
+    let (mut treated, mut masked) = (call.clone(), masked.to_vec());
+    apply_variant(&mut treated, one, 1, &mut masked);
+    let PersonalizeCall { choice, boosts, ranked_by, .. } = treated;
+    let ranked_by = RankedBy { mask: mask(&masked), ..ranked_by };
+    Some(CallDivision::InTurns { experiment, rival: Rival { choice, boosts, ranked_by } })
+}
+
+/// Applies a variant; the features that it goes without are added to `masked`.
+fn apply_variant(
+    call: &mut PersonalizeCall,
+    one: &Assigned,
+    variant: usize,
+    masked: &mut Vec<String>,
+) {
+    call.ranked_by.popular |= one.is_held_back();
+    let variant = &one.entry.experiment.variants[variant];
+    if variant.overrides.is_empty() {
+        return;
+    }
+    let message = overrides(variant);
+    call.ranked_by.popular |= message.popular;
+    masked.extend(message.without_features.iter().cloned());
+    apply(call, message);
 }
 
 /// Applies the variants that a recorded decision had to its call.
 pub(super) fn assign_again(call: &mut PersonalizeCall, decision: &Decision, view: &View) {
+    let division = decision.division.as_deref();
     let again = |assignment: &Assignment| {
         let entry = view.experiments().numbered(assignment.experiment)?.clone();
         let Assignment { variant, is_tester, .. } = *assignment;
+        let is_drawn = matches!(division, Some(Division::Drawn { experiment, .. }) if *experiment == entry.number);
+        let chances = entry.chances().filter(|_| is_drawn);
+        let chances = chances.map(|chances| chances.iter().map(|it| *it as f32).collect());
         let is_known = usize::from(variant) < entry.experiment.variants.len();
-        is_known.then_some(Assigned { entry, variant, is_tester })
+        is_known.then_some(Assigned { entry, variant, is_tester, chances })
     };
     let assigned: Vec<Assigned> = decision.assignments.iter().filter_map(again).collect();
-    assign(call, &assigned);
+    assign(call, assigned);
 }
 
 fn apply(call: &mut PersonalizeCall, message: proto::VariantOverrides) {
@@ -217,19 +262,20 @@ pub fn settings_of(
 pub fn exposure_message(
     (entry, variant): (Arc<ExperimentEntry>, u8),
 ) -> proto::ExperimentAssignment {
-    assignment_message(&Assigned { entry, variant, is_tester: false })
+    assignment_message(&Assigned { entry, variant, is_tester: false, chances: None })
 }
 
 /// The variant of a user in messages.
 pub fn assignment_message(assigned: &Assigned) -> proto::ExperimentAssignment {
     let experiment = &assigned.entry.experiment;
     let variant = &experiment.variants[usize::from(assigned.variant)];
-    let parameters =
-        if variant.overrides.is_empty() { None } else { overrides(variant).parameters };
+    let interleaved = experiment.split == Split::Interleaved && !assigned.is_tester;
+    let is_plain = variant.overrides.is_empty() || interleaved;
     proto::ExperimentAssignment {
         experiment: experiment.key.to_string(),
-        variant: variant.name.to_string(),
-        parameters,
+        variant: if interleaved { String::new() } else { variant.name.to_string() },
+        parameters: if is_plain { None } else { overrides(variant).parameters },
         tester: assigned.is_tester,
+        interleaved,
     }
 }

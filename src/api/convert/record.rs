@@ -112,7 +112,7 @@ pub fn recorded_call(
     assign_again(&mut call, decision, view);
     let origin = decision.continues.as_ref().and_then(|continues| continues.origin);
     let (items, pinned) = (detail.earlier.clone(), detail.earlier_pinned.clone());
-    let earlier = Arc::new(EarlierPages { items, pinned, origin });
+    let earlier = Arc::new(EarlierPages { items, pinned, origin, drawn: None });
     Ok(PersonalizeCall { record: RequestRecord::of(detail), earlier, ..call })
 }
 

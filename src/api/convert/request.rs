@@ -121,6 +121,7 @@ pub fn personalize(
         baseline,
         explain: message.explain,
         assignments: Vec::new(),
+        division: None,
         ranked_by: RankedBy::default(),
         variant,
         record: RequestRecord::default(),

@@ -53,7 +53,7 @@ pub fn told_in_full(results: &proto::ExperimentResults) -> String {
         let point = |it: &proto::SeriesPoint| Some((it.users, it.effects.get(number)?.effect?));
         let points: Vec<plot::Point> = results.series.iter().filter_map(point).collect();
         if !points.is_empty() {
-            writeln!(text, "\nLift of {} over time:", variant.variant).expect("a string");
+            writeln!(text, "\nEffect of {} over time:", variant.variant).expect("a string");
             plot::draw(&mut text, &points);
         }
     }
@@ -61,13 +61,14 @@ pub fn told_in_full(results: &proto::ExperimentResults) -> String {
 }
 
 fn exposures(text: &mut String, results: &proto::ExperimentResults) {
-    let mut rows = vec![["variant", "exposed"].map(str::to_owned).to_vec()];
-    rows.extend(
-        results
-            .exposures
-            .iter()
-            .map(|variant| vec![variant.variant.clone(), grouped(variant.exposed as f64)]),
-    );
+    let mut rows = vec![["variant", "exposed", "chance now"].map(str::to_owned).to_vec()];
+    rows.extend(results.exposures.iter().map(|variant| {
+        let chance = variant.chance.map_or_else(String::new, percent);
+        vec![variant.variant.clone(), grouped(variant.exposed as f64), chance]
+    }));
+    if results.exposures.iter().all(|variant| variant.chance.is_none()) {
+        rows.iter_mut().for_each(|row| row.truncate(2));
+    }
     align(text, &rows);
     if results.refused > 0 {
         let refused = grouped(results.refused as f64);
@@ -87,12 +88,20 @@ fn figures(text: &mut String, metric: &proto::MetricResult) {
     for figures in &metric.variants {
         let of_variant = |it: &&proto::MetricComparison| it.variant == figures.variant;
         let comparison = metric.comparisons.iter().find(of_variant);
-        let lift = |comparison: Option<&proto::Comparison>| {
-            let lift = comparison.and_then(|it| it.lift);
-            lift.map_or_else(String::new, |lift| {
-                let [value, low, high] = [lift.value, lift.low, lift.high].map(signed_percent);
-                format!("{value} ({low} to {high})")
-            })
+        let effect = |comparison: Option<&proto::Comparison>| {
+            let Some(comparison) = comparison else {
+                return String::new();
+            };
+            let told = |effect: proto::EffectEstimate, name: &str, words: fn(f64) -> String| {
+                let proto::EffectEstimate { value, low, high } = effect;
+                let [value, low, high] = [value, low, high].map(words);
+                format!("{name}{value} ({low} to {high})")
+            };
+            let lift = comparison.lift.map(|lift| told(lift, "", signed_percent));
+            let difference = comparison.difference;
+            let difference =
+                difference.map(|it| told(it, "difference ", |value| format!("{value:+.4}")));
+            lift.or(difference).unwrap_or_default()
         };
         let deciding = comparison.and_then(|it| it.comparison.as_ref());
         let p_value = deciding.and_then(|it| it.p_value);
@@ -101,8 +110,8 @@ fn figures(text: &mut String, metric: &proto::MetricResult) {
             grouped(figures.users as f64),
             grouped(figures.nonzero as f64),
             format!("{:.4}", figures.mean),
-            lift(deciding),
-            lift(comparison.and_then(|it| it.at_one_look.as_ref())),
+            effect(deciding),
+            effect(comparison.and_then(|it| it.at_one_look.as_ref())),
             p_value.map_or_else(String::new, |p| format!("{p:.4}")),
         ]);
     }

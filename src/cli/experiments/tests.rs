@@ -145,7 +145,11 @@ fn results_are_told_as_a_table_a_verdict_and_a_plot() {
         mean,
         standard_error: 0.01,
     };
-    let exposed = |name: &str| proto::VariantExposures { variant: name.to_owned(), exposed: 1_300 };
+    let exposed = |name: &str| proto::VariantExposures {
+        variant: name.to_owned(),
+        exposed: 1_300,
+        chance: None,
+    };
     let comparison = proto::Comparison {
         lift: Some(effect(0.2)),
         p_value: Some(0.01),

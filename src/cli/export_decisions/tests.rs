@@ -45,6 +45,7 @@ fn decision() -> Decision {
         exploration_cost: 0.0,
         trial: None,
         assignments: Vec::new(),
+        division: None,
         continues: None,
         detail: None,
         shown: vec![shown("a", vec![1.0, 2.0]), shown("pinned", Vec::new()), shown("b", vec![0.5])],

@@ -107,6 +107,7 @@ mod tests {
             exploration_cost: 0.0,
             trial: None,
             assignments: Vec::new(),
+            division: None,
             continues: None,
             detail: None,
         }

@@ -241,6 +241,7 @@ fn decision(n: usize, features: usize) -> Decision {
         exploration_cost: 0.0,
         trial: None,
         assignments: Vec::new(),
+        division: None,
         continues: None,
         detail: None,
     }

@@ -1,6 +1,6 @@
 //! A decision: its header, the numbers of its features, the shown items with score, propensity and features, then under
-//! flags the trial against the caller's order, the page before, the variants of experiments and how the
-//! decision came about, each with its length before it.
+//! flags the trial against the caller's order, the page before, the variants of experiments, how one of them
+//! divided the list, and how the decision came about, each with its length before it.
 
 use super::decision_detail;
 use super::experiment;
@@ -33,6 +33,7 @@ const TRIAL: u8 = 1;
 const DETAIL: u8 = 1 << 1;
 const CONTINUES: u8 = 1 << 2;
 const ASSIGNMENTS: u8 = 1 << 3;
+const DIVISION: u8 = 1 << 4;
 /// In the place of an origin where there is none.
 const NO_ORIGIN: u8 = 0;
 
@@ -61,7 +62,8 @@ pub fn put(out: &mut Vec<u8>, decision: &Decision, base: Timestamp) {
         bit(decision.trial.is_some(), TRIAL)
             | bit(decision.detail.is_some(), DETAIL)
             | bit(decision.continues.is_some(), CONTINUES)
-            | bit(!decision.assignments.is_empty(), ASSIGNMENTS),
+            | bit(!decision.assignments.is_empty(), ASSIGNMENTS)
+            | bit(decision.division.is_some(), DIVISION),
     );
     if let Some(trial) = &decision.trial {
         put_framed(out, |out| takeover::put_trial(out, trial));
@@ -74,6 +76,9 @@ pub fn put(out: &mut Vec<u8>, decision: &Decision, base: Timestamp) {
     }
     if !decision.assignments.is_empty() {
         put_framed(out, |out| experiment::put_assignments(out, &decision.assignments));
+    }
+    if let Some(division) = &decision.division {
+        put_framed(out, |out| experiment::put_division(out, division));
     }
     if let Some(detail) = &decision.detail {
         put_framed(out, |out| decision_detail::put(out, detail));
@@ -103,6 +108,7 @@ pub fn read(reader: &mut Reader<'_>, base: Timestamp) -> Result<Decision, Fault>
         shown: read_shown(reader)?,
         trial: None,
         assignments: Vec::new(),
+        division: None,
         continues: None,
         detail: None,
     };
@@ -118,6 +124,10 @@ pub fn read(reader: &mut Reader<'_>, base: Timestamp) -> Result<Decision, Fault>
     if flags & ASSIGNMENTS != 0 {
         let mut framed = Reader::new(reader.framed()?);
         decision.assignments = experiment::read_assignments(&mut framed)?;
+    }
+    if flags & DIVISION != 0 {
+        let mut framed = Reader::new(reader.framed()?);
+        decision.division = Some(Box::new(experiment::read_division(&mut framed)?));
     }
     if flags & DETAIL != 0 {
         let mut framed = Reader::new(reader.framed()?);

@@ -1,13 +1,16 @@
-//! Changes of experiments, exposures, and the variants that acted on a decision.
+//! Changes of experiments, exposures, the variants that acted on a decision, and how they divided its
+//! list.
 //!
 //! An experiment is JSON, as settings are: it is rare and has many fields.
 
 use super::wire::Fault;
 use super::wire::Reader;
+use super::wire::put_floats;
 use super::wire::put_text;
 use super::wire::put_time;
 use super::wire::put_varint;
 use engine::domain::Assignment;
+use engine::domain::Division;
 use engine::domain::ExperimentChange;
 use engine::domain::Exposure;
 use engine::domain::Timestamp;
@@ -15,6 +18,12 @@ use engine::domain::UserId;
 
 /// An experiment of one byte, a variant, flags.
 const ASSIGNMENT_BYTES_MIN: usize = 3;
+
+/// Kinds of a division.
+const IN_TURNS: u8 = 1;
+const DRAWN: u8 = 2;
+/// In the place of a variant where no variant chose a position.
+const NOT_CHOSEN: u8 = u8::MAX;
 
 const TESTER: u8 = 1;
 const OWN_RANKER: u8 = 1 << 1;
@@ -72,4 +81,38 @@ pub fn read_assignments(reader: &mut Reader<'_>) -> Result<Vec<Assignment>, Faul
         assignments.push(Assignment { experiment, variant, is_tester, own_ranker });
     }
     Ok(assignments)
+}
+
+pub fn put_division(out: &mut Vec<u8>, division: &Division) {
+    match division {
+        Division::InTurns { experiment, chosen_by } => {
+            out.push(IN_TURNS);
+            put_varint(out, (*experiment).into());
+            put_varint(out, chosen_by.len() as u64);
+            out.extend(chosen_by.iter().map(|by| by.unwrap_or(NOT_CHOSEN)));
+        }
+        Division::Drawn { experiment, variant, chances } => {
+            out.push(DRAWN);
+            put_varint(out, (*experiment).into());
+            out.push(*variant);
+            put_floats(out, chances);
+        }
+    }
+}
+
+pub fn read_division(reader: &mut Reader<'_>) -> Result<Division, Fault> {
+    let kind = reader.byte()?;
+    let experiment = reader.u32("the number of an experiment")?;
+    match kind {
+        IN_TURNS => {
+            let count = reader.count(1)?;
+            let by = |code: u8| (code != NOT_CHOSEN).then_some(code);
+            let chosen_by: Result<_, Fault> = (0..count).map(|_| reader.byte().map(by)).collect();
+            Ok(Division::InTurns { experiment, chosen_by: chosen_by? })
+        }
+        DRAWN => {
+            Ok(Division::Drawn { experiment, variant: reader.byte()?, chances: reader.floats()? })
+        }
+        _ => Err(Fault::TooNew { what: "division", found: kind.into(), known: u64::from(DRAWN) }),
+    }
 }

@@ -14,6 +14,7 @@ use personalization::proto::TimeSlices;
 use personalization::proto::VariantOverrides;
 use personalization::proto::boost::Change;
 use personalization::proto::boost::Target;
+use personalization::proto::experiment::Split;
 use tonic::Code;
 
 use super::lab::assign;
@@ -158,7 +159,8 @@ async fn what_is_known_is_not_recorded_again() {
     run(&api, experiment("users", VariantOverrides::default())).await;
     let mut hours = experiment("hours", VariantOverrides::default());
     hours.layer = "hours".to_owned();
-    hours.time_slices = Some(TimeSlices { slice: seconds(3_600), washout: None });
+    let slices = TimeSlices { slice: seconds(3_600), washout: None };
+    hours.split = Some(Split::TimeSlices(slices));
     hours.metrics[0].kind = MetricKind::Ratio.into();
     hours.metrics[0].per = hours.metrics[0].measure.clone();
     hours.metrics[0].test = 0;

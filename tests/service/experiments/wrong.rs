@@ -13,6 +13,7 @@ use personalization::proto::MetricRole;
 use personalization::proto::MetricTest;
 use personalization::proto::TimeSlices;
 use personalization::proto::VariantOverrides;
+use personalization::proto::experiment::Split;
 use tonic::Code;
 use tonic::Status;
 use tonic_types::StatusExt;
@@ -72,7 +73,10 @@ const WRONG: [(Change, &str); 28] = [
     ),
     (|it| it.late_events = seconds(8 * 86_400), "experiment.late_events"),
     (
-        |it| it.time_slices = Some(TimeSlices { slice: seconds(60), washout: seconds(60) }),
+        |it| {
+            let slices = TimeSlices { slice: seconds(60), washout: seconds(60) };
+            it.split = Some(Split::TimeSlices(slices));
+        },
         "experiment.time_slices.washout",
     ),
     (

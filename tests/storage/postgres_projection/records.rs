@@ -117,6 +117,7 @@ pub fn decision(number: u64, user: &str, items: &[&str]) -> Decision {
         exploration_cost: 0.0,
         trial: None,
         assignments: Vec::new(),
+        division: None,
         continues: None,
         detail: None,
         shown: shown.collect(),

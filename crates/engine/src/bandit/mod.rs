@@ -10,6 +10,7 @@
 mod allowance;
 pub mod arms;
 mod belief;
+mod division;
 mod examination;
 mod fading;
 mod influence;
@@ -21,6 +22,7 @@ pub mod strategy;
 
 pub use allowance::{ExplorationAccount, HALF_LIFE};
 pub use belief::Belief;
+pub use division::PendingDivision;
 pub use fading::discount;
 pub use influence::{Piece, of_return};
 pub use item_effects::{ItemEffect, ItemEffects};

@@ -23,6 +23,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::bandit::division::PendingDivision;
 use crate::bandit::item_effects::ItemEffects;
 use crate::bandit::posterior::Weight;
 use crate::bandit::ranker::OwnRankerId;
@@ -173,6 +174,8 @@ pub struct PendingDecision {
     pub weight: Weight,
     /// Where the request has a baseline.
     pub trial: Option<Box<PendingTrial>>,
+    /// Where an experiment divides its list or drew its variant.
+    pub division: Option<Box<PendingDivision>>,
     /// Where it is a later page.
     pub page_before: Option<Box<PageBefore>>,
     /// The variant whose own ranker made the list.
@@ -197,7 +200,8 @@ impl Weighed for PendingDecision {
             + self.features.len();
         let trial = self.trial.as_ref().map_or(0, |_| size_of::<PendingTrial>());
         let page_before = self.page_before.as_ref().map_or(0, |_| size_of::<PageBefore>());
-        (DECISION_BYTES + lists + trial + page_before) as u64
+        let division = self.division.as_ref().map_or(0, |division| division.bytes());
+        (DECISION_BYTES + lists + trial + page_before + division) as u64
     }
 }
 
@@ -234,6 +238,7 @@ impl PendingDecision {
             recorded_at: Timestamp::default(),
             weight: Weight::FULL,
             trial: None,
+            division: None,
             page_before: None,
             own_ranker: None,
             reported: false,
@@ -313,7 +318,8 @@ impl PendingDecision {
         chosen.map_or(0.0, |shown| f64::from(shown.reward()))
     }
 
-    fn position_of(&self, item: u64) -> Option<usize> {
+    /// Where the item with this key is in the list.
+    pub fn position_of(&self, item: u64) -> Option<usize> {
         self.keys.iter().position(|key| *key == item)
     }
 

@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::domain::decision_detail::DecisionDetail;
 use crate::domain::decision_detail::text_bytes;
 use crate::domain::experiment::Assignment;
+use crate::domain::experiment::Division;
 use crate::domain::ids::DecisionId;
 use crate::domain::ids::ItemId;
 use crate::domain::ids::UserId;
@@ -118,6 +119,8 @@ pub struct Decision {
     pub trial: Option<Box<TakeoverTrial>>,
     /// The variants of experiments that acted on it.
     pub assignments: Vec<Assignment>,
+    /// Where an experiment divides lists.
+    pub division: Option<Box<Division>>,
     /// Where it is a later page of a list.
     pub continues: Option<Box<Continues>>,
     /// How it came about, where that is recorded.
@@ -142,6 +145,10 @@ impl Decision {
         let detail = self.detail.as_ref().map_or(0, |detail| detail.record_bytes());
         let layout = 3 + 3 * self.layout.len();
         let assignments = 1 + 7 * self.assignments.len();
-        NUMBERS + ids + layout + assignments + shown + trial + page_before + detail
+        let division = self.division.as_ref().map_or(0, |division| match &**division {
+            Division::InTurns { chosen_by, .. } => 10 + chosen_by.len(),
+            Division::Drawn { chances, .. } => 8 + floats(chances),
+        });
+        NUMBERS + ids + layout + assignments + division + shown + trial + page_before + detail
     }
 }

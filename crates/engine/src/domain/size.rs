@@ -17,6 +17,7 @@ use crate::domain::decision::Continues;
 use crate::domain::decision::Decision;
 use crate::domain::decision::ShownItem;
 use crate::domain::decision_detail::DecisionDetail;
+use crate::domain::experiment::Division;
 use crate::domain::ids::ArmName;
 use crate::domain::ids::ItemId;
 use crate::domain::interaction::Interaction;
@@ -281,7 +282,17 @@ impl Heap for Decision {
             + self.trial.heap()
             + self.continues.heap()
             + size_of_val(&*self.assignments)
+            + self.division.heap()
             + self.detail.heap()
+    }
+}
+
+impl Heap for Division {
+    fn heap(&self) -> usize {
+        match self {
+            Self::InTurns { chosen_by, .. } => size_of_val(&**chosen_by),
+            Self::Drawn { chances, .. } => size_of_val(&**chances),
+        }
     }
 }
 

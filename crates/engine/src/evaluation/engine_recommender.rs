@@ -185,6 +185,7 @@ impl EngineRecommender {
             earlier: Earlier::default(),
             baseline: None,
             ranked_by: crate::RankedBy::default(),
+            rival: None,
             unlearnt_cost: 0.0,
             explain: false,
             deviations: false,

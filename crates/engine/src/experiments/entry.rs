@@ -4,6 +4,7 @@
 //!   a line in the history.
 //! - Results are of the log alone: whatever is looked at, is looked at at fixed counts of units.
 
+use std::fmt;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -15,13 +16,17 @@ use crate::domain::ExperimentChange;
 use crate::domain::ExperimentState;
 use crate::domain::Role;
 use crate::domain::Sequence;
+use crate::domain::Split;
 use crate::domain::Timestamp;
 use crate::domain::limits;
 use crate::experiments::judge;
 use crate::experiments::layout::Layout;
+use crate::experiments::learnt_allocation::LearntAllocation;
 use crate::experiments::own_ranker::OwnRanker;
 use crate::experiments::sample_ratio::ExposureCounts;
 use crate::experiments::series::Series;
+use crate::experiments::sums;
+use crate::experiments::sums::Sums;
 use crate::experiments::tally::Tally;
 use crate::experiments::units::Units;
 use crate::expression::Expression;
@@ -38,6 +43,17 @@ pub enum StopCause {
     Guardrail { metric: Box<str>, variant: Box<str> },
     /// Its end has come.
     Ended,
+}
+
+impl fmt::Display for StopCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Guardrail { metric, variant } => {
+                write!(f, "guardrail {metric} is harmed by {variant}")
+            }
+            Self::Ended => f.write_str("its end has come"),
+        }
+    }
 }
 
 /// A change, for readers.
@@ -76,6 +92,8 @@ pub struct Entry {
     pub refused: u64,
     /// Of each variant that has one, while it is live.
     rankers: Vec<Option<Arc<OwnRanker>>>,
+    /// Where the allocation learns.
+    learnt: Option<Arc<LearntAllocation>>,
     /// None: everyone, or what is written is no condition. Derived.
     #[serde(skip)]
     condition: Option<Arc<Expression>>,
@@ -104,6 +122,7 @@ impl Entry {
             series: Series::default(),
             refused: 0,
             rankers: vec![None; variants],
+            learnt: None,
             condition: None,
         }
     }
@@ -172,10 +191,14 @@ impl Entry {
 
     /// Measures all metrics of units that are exposed from now on.
     fn measure(&mut self, units: usize) {
+        let (variants, split) = (self.experiment.variants.len(), self.experiment.split);
+        if let (Split::Learnt { floor }, None) = (split, &self.learnt) {
+            self.learnt = Some(Arc::new(LearntAllocation::new(floor, self.weights())));
+        }
         self.layout = Layout::of(&self.experiment.metrics);
-        let variants = self.experiment.variants.len();
         let missing = self.experiment.metrics.iter().skip(self.tallies.len());
-        self.tallies.extend(missing.map(|metric| Tally::new(metric, variants, units)));
+        let sums = || Sums::new(variants, split);
+        self.tallies.extend(missing.map(|metric| Tally::new(metric, sums(), units)));
     }
 
     /// Stops it without a caller.
@@ -183,12 +206,7 @@ impl Entry {
         let experiment = Arc::make_mut(&mut self.experiment);
         experiment.state = ExperimentState::Stopped;
         experiment.buckets.clear();
-        let what = match &cause {
-            StopCause::Guardrail { metric, variant } => {
-                format!("stopped: guardrail {metric} is harmed by {variant}")
-            }
-            StopCause::Ended => "stopped: its end has come".to_owned(),
-        };
+        let what = format!("stopped: {cause}");
         self.stop_cause = Some(cause);
         self.changed_at = sequence;
         self.end(at);
@@ -237,10 +255,48 @@ impl Entry {
         self.rankers.get_mut(usize::from(variant))?.as_mut().map(Arc::make_mut)
     }
 
-    /// A unit was exposed.
+    /// A unit was exposed: to both variants, where they take turns.
     pub fn count_exposure(&mut self, variant: u8, segment: u8) {
-        let weights = self.weights();
-        self.exposed.add(variant, segment, &weights);
+        let split = self.experiment.split;
+        let weights = Some(self.weights()).filter(|_| split.is_weighted());
+        self.exposed.add(variant, segment, weights.as_deref());
+        if split == Split::Interleaved {
+            self.exposed.add(1 - variant.min(1), segment, None);
+        }
+    }
+
+    /// Units that were exposed.
+    pub fn exposed_units(&self) -> u64 {
+        sums::units(self.experiment.split, self.exposed.all.iter().copied())
+    }
+
+    /// The chances of the variants to answer a list, where they are learnt.
+    pub fn chances(&self) -> Option<&[f64]> {
+        self.learnt.as_ref().map(|learnt| learnt.chances())
+    }
+
+    /// How long after a record of an exposure something may still count, in seconds.
+    pub fn longest_wait_seconds(&self) -> i64 {
+        let windows = self.experiment.metrics.iter().map(|metric| i64::from(metric.window.1));
+        windows.max().unwrap_or(0) + i64::from(self.experiment.late_events_seconds)
+    }
+
+    /// Takes in a list that was drawn with these chances; `fulfilled` has a bit for each metric.
+    pub fn settle_list(&mut self, variant: u8, chances: &[f32], fulfilled: u16, now: Timestamp) {
+        let (experiment, variant) = (self.experiment.clone(), usize::from(variant));
+        let evidence = judge::evidence_of_bounds(&experiment);
+        for (number, (metric, tally)) in
+            experiment.metrics.iter().zip(&mut self.tallies).enumerate()
+        {
+            let is_fulfilled = fulfilled >> number & 1 == 1;
+            tally.add_list(variant, chances, f64::from(u8::from(is_fulfilled)), evidence);
+            if metric.role == Role::Primary {
+                self.series.note(now, &tally.sums, experiment.split);
+                if let Some(learnt) = &mut self.learnt {
+                    Arc::make_mut(learnt).learn(variant, is_fulfilled, metric.good);
+                }
+            }
+        }
     }
 
     /// The first time at which something is to be done.
@@ -253,9 +309,7 @@ impl Entry {
 
     /// When the windows of all who were exposed before its end are over.
     fn over_at(&self) -> Option<Timestamp> {
-        let windows = self.experiment.metrics.iter().map(|metric| i64::from(metric.window.1));
-        let wait = windows.max().unwrap_or(0) + i64::from(self.experiment.late_events_seconds);
-        Some(self.experiment.ends_at?.plus_millis(1_000 * wait))
+        Some(self.experiment.ends_at?.plus_millis(1_000 * self.longest_wait_seconds()))
     }
 
     /// Takes in the units whose windows are over. Returns what stops the experiment, if anything
@@ -269,12 +323,12 @@ impl Entry {
             for _ in 0..TAKEN_PER_RECORD {
                 let is_more = tally.advance(metric, columns, units, late, now);
                 if metric.role == Role::Primary {
-                    self.series.note(now, &tally.arms);
+                    self.series.note(now, &tally.sums, experiment.split);
                 }
-                if tally.is_look()
+                if tally.is_look(experiment.split)
                     && let Role::Guardrail { stops: true, .. } = metric.role
                 {
-                    let harmed = judge::harmed_variant(&experiment, number, &tally.arms);
+                    let harmed = judge::harmed_variant(&experiment, number, &tally.sums);
                     cause = cause.or(harmed.map(|variant| StopCause::Guardrail {
                         metric: metric.name.as_str().into(),
                         variant: experiment.variants[variant].name.as_str().into(),
@@ -295,7 +349,8 @@ impl Entry {
         let metrics = self.experiment.metrics.len();
         self.rankers.len() == variants
             && self.exposed.all.len() == variants
-            && self.tallies.iter().all(|tally| tally.arms.len() == variants)
+            && self.tallies.iter().all(|tally| tally.sums.arms.len() == variants)
+            && self.learnt.as_ref().is_none_or(|learnt| learnt.is_whole(variants))
             && (self.tallies.is_empty() || self.tallies.len() == metrics)
             && self.tallies.len() == self.layout.columns.len()
     }

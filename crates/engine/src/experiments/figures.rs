@@ -15,6 +15,7 @@ use crate::domain::Experiment;
 use crate::domain::Metric;
 use crate::domain::MetricTest;
 use crate::domain::Role;
+use crate::domain::Split;
 use crate::experiments::judge;
 use crate::experiments::tally::CAP_UNITS;
 use crate::experiments::tally::Tally;
@@ -69,8 +70,9 @@ pub fn figures(experiment: &Experiment, tallies: &[Tally]) -> Vec<MetricResult> 
 }
 
 fn metric_result(experiment: &Experiment, metric: &Metric, tally: &Tally) -> MetricResult {
-    let arms = tally.arms.iter().map(|arm| {
-        let (_, estimate) = judge::estimates(metric, &tally.arms[0], arm);
+    let sums = &tally.sums;
+    let arms = sums.arms.iter().map(|arm| {
+        let (_, estimate) = judge::estimates(metric, &sums.arms[0], arm);
         let finite = |value: f64| if value.is_finite() { value } else { 0.0 };
         ArmResult {
             units: estimate.units,
@@ -79,11 +81,11 @@ fn metric_result(experiment: &Experiment, metric: &Metric, tally: &Tally) -> Met
             standard_error: finite(estimate.variance.sqrt()),
         }
     });
-    let treatments = (1..tally.arms.len()).map(|variant| TreatmentResult {
+    let treatments = (1..sums.arms.len()).map(|variant| TreatmentResult {
         variant,
-        comparison: judge::compare(experiment, metric, &tally.arms, variant),
-        at_one_look: judge::at_one_look(experiment, metric, &tally.arms, variant),
-        guardrail: judge::guardrail(experiment, metric, &tally.arms, variant),
+        comparison: judge::compare(experiment, metric, sums, variant),
+        at_one_look: judge::at_one_look(experiment, metric, sums, variant),
+        guardrail: judge::guardrail(experiment, metric, sums, variant),
         is_called: false,
         detectable: detectable(experiment, metric, tally, variant),
     });
@@ -102,17 +104,19 @@ fn detectable(
     tally: &Tally,
     variant: usize,
 ) -> Option<Detectable> {
+    if experiment.split.divides_lists() {
+        return None;
+    }
     let planned = experiment.plan.units as f64;
     let looks = match metric.test {
         MetricTest::FixedHorizon => Looks::Once,
         MetricTest::Conversions | MetricTest::Sequential => Looks::AnyTime { tuned_for: planned },
     };
-    let weight = |variant: usize| experiment.variants[variant].weight;
-    let (control, treatment) = (weight(0), weight(variant));
-    let share = treatment / (control + treatment);
+    let share = experiment.share_against_control(variant);
+    let of_both = [0, variant].map(|of: usize| experiment.variants[of].weight).iter().sum::<f64>();
     let design = Design::new(looks, judge::level(experiment), POWER, share).ok()?;
-    let (a, b) = judge::estimates(metric, &tally.arms[0], &tally.arms[variant]);
-    power::still_detectable(&a, &b, &design, planned * (control + treatment)).ok()
+    let (a, b) = judge::estimates(metric, &tally.sums.arms[0], &tally.sums.arms[variant]);
+    power::still_detectable(&a, &b, &design, planned * of_both).ok()
 }
 
 /// Which differences are called: of the primary metric and of guardrails by their own tests, of
@@ -121,12 +125,14 @@ fn call(experiment: &Experiment, metrics: &mut [MetricResult]) {
     let is_secondary: Vec<bool> =
         experiment.metrics.iter().map(|metric| metric.role == Role::Secondary).collect();
     let level = Level::new(experiment.plan.alpha).unwrap_or(Level::FIVE_PERCENT);
+    // Their level is divided between all.
+    let is_drawn = matches!(experiment.split, Split::Learnt { .. });
     let mut secondary: Vec<&mut TreatmentResult> = Vec::new();
     for (result, is_secondary) in metrics.iter_mut().zip(is_secondary) {
         for treatment in &mut result.treatments {
             use statistics::Verdict::{Higher, Lower};
             treatment.is_called = matches!(treatment.comparison.verdict(), Higher | Lower);
-            if is_secondary {
+            if is_secondary && !is_drawn {
                 secondary.push(treatment);
             }
         }

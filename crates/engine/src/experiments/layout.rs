@@ -7,21 +7,35 @@ use crate::consumption::ActivityKind;
 use crate::domain::InteractionType;
 use crate::domain::Measure;
 use crate::domain::Metric;
+use crate::domain::MetricKind;
 
 /// A column of the table of units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Field {
     /// The sum of a measure from one number of seconds after the unit was exposed to another.
     Sum { measure: Measure, window: (u32, u32) },
+    /// The same of what was done with the items that a variant chose in interleaved lists.
+    Credit { measure: Measure, window: (u32, u32), variant: u8 },
     /// What the user had done before the exposure.
     Before(ActivityKind),
+}
+
+impl Field {
+    /// Seconds after the exposure between which records add to it; none: they do not.
+    pub fn window(&self) -> Option<(u32, u32)> {
+        match self {
+            Self::Sum { window, .. } | Self::Credit { window, .. } => Some(*window),
+            Self::Before(_) => None,
+        }
+    }
 }
 
 /// The columns that a metric reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Columns {
     pub measure: usize,
-    /// What a ratio divides by; of a rate or a mean, what explains a part of it.
+    /// What a ratio divides by; of a rate or a mean, what explains a part of it; of a preference, what
+    /// there is of the control.
     pub other: Option<usize>,
 }
 
@@ -38,11 +52,17 @@ impl Layout {
         let mut layout = Self::default();
         for metric in metrics {
             let window = metric.window;
-            let measure = layout.column(Field::Sum { measure: metric.measure, window });
-            let other = match metric.per() {
-                Some(measure) => Some(Field::Sum { measure, window }),
-                None => earlier(metric.measure).map(Field::Before),
+            let measure = metric.measure;
+            let credit = |variant| Field::Credit { measure, window, variant };
+            let sum = |measure| Field::Sum { measure, window };
+            let (measured, other) = match metric.kind {
+                MetricKind::Preference => (credit(1), Some(credit(0))),
+                MetricKind::Ratio(per) => (sum(measure), Some(sum(per))),
+                MetricKind::Rate | MetricKind::Mean => {
+                    (sum(measure), earlier(measure).map(Field::Before))
+                }
             };
+            let measure = layout.column(measured);
             let other = other.map(|field| layout.column(field));
             layout.columns.push(Columns { measure, other });
         }

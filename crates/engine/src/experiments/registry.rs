@@ -125,12 +125,8 @@ impl Registry {
     }
 
     fn watch(&mut self) {
-        let is_watched = |entry: &Entry| {
-            let experiment = &entry.experiment;
-            let is_tested =
-                experiment.state == ExperimentState::Draft && !experiment.testers.is_empty();
-            experiment.state.is_live() || is_tested
-        };
+        let is_watched =
+            |entry: &Entry| entry.experiment.state.is_live() || entry.experiment.is_tested_draft();
         let entries = self.entries.iter().enumerate();
         self.watched = entries.filter(|(_, entry)| is_watched(entry)).map(|(at, _)| at).collect();
     }

@@ -20,7 +20,9 @@ pub struct Results {
     pub metrics: Vec<MetricResult>,
     /// Units that exposed, by variant.
     pub exposed: Vec<u64>,
-    /// Of all units first, then alarms of segments.
+    /// Chances of the variants at present, where they are learnt.
+    pub chances: Vec<f64>,
+    /// Of all units first, then alarms of segments. Empty where weights do not decide.
     pub sample_ratio: Vec<RatioFinding>,
     /// The primary metric over time.
     pub series: Vec<SeriesPoint>,
@@ -38,11 +40,15 @@ pub struct SeriesPoint {
 impl Entry {
     pub fn results(&self) -> Results {
         let metrics = figures(&self.experiment, self.tallies());
-        let sample_ratio = self.exposed().findings(&self.weights());
+        let is_weighted = self.experiment.split.is_weighted();
+        let weights = Some(self.weights()).filter(|_| is_weighted);
+        let sample_ratio =
+            weights.map_or_else(Vec::new, |weights| self.exposed().findings(&weights));
         let verdict = verdict(self, &metrics, &sample_ratio);
         Results {
             metrics,
             exposed: self.exposed().all.clone(),
+            chances: self.chances().map_or_else(Vec::new, <[f64]>::to_vec),
             sample_ratio,
             series: self.points(),
             verdict,
@@ -57,10 +63,10 @@ impl Entry {
         let metric = &experiment.metrics[primary];
         let points = self.series().points.iter().map(|point| SeriesPoint {
             at: point.at,
-            units: point.arms.iter().map(|arm| arm.metric.units).sum(),
+            units: point.sums.units(experiment.split),
             effects: (1..experiment.variants.len())
                 .map(|variant| {
-                    let comparison = judge::compare(experiment, metric, &point.arms, variant);
+                    let comparison = judge::compare(experiment, metric, &point.sums, variant);
                     comparison.lift.or(comparison.difference)
                 })
                 .collect(),

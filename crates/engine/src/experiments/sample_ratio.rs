@@ -42,7 +42,8 @@ impl ExposureCounts {
         self.all.iter().sum()
     }
 
-    pub fn add(&mut self, variant: u8, segment: u8, weights: &[f64]) {
+    /// Counts a unit. `weights`: the shares that the variants should have, if these decide.
+    pub fn add(&mut self, variant: u8, segment: u8, weights: Option<&[f64]>) {
         let at = usize::from(variant);
         let segment = self.segments.get_mut(usize::from(segment)).map(|(counts, _)| counts);
         for counts in [Some(&mut self.all), segment].into_iter().flatten() {
@@ -50,7 +51,9 @@ impl ExposureCounts {
                 *count += 1;
             }
         }
-        if self.total().is_multiple_of(LOOK_EVERY) {
+        if let Some(weights) = weights
+            && self.total().is_multiple_of(LOOK_EVERY)
+        {
             self.look(weights);
         }
     }

@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 use serde::Serialize;
-use statistics::Pairs;
 
+use crate::domain::Split;
 use crate::domain::Timestamp;
+use crate::experiments::sums::Sums;
 
 /// The first point.
 const UNITS_FIRST: u64 = 20;
@@ -18,8 +19,7 @@ const GROWTH: u64 = 10;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Point {
     pub at: Timestamp,
-    /// By variant.
-    pub arms: Vec<Pairs>,
+    pub sums: Sums,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -32,11 +32,11 @@ pub struct Series {
 
 impl Series {
     /// Notes where the sums are, if it is time for a point.
-    pub fn note(&mut self, at: Timestamp, arms: &[Pairs]) {
-        let units: u64 = arms.iter().map(|arm| arm.metric.units).sum();
+    pub fn note(&mut self, at: Timestamp, sums: &Sums, split: Split) {
+        let units = sums.units(split);
         if units >= (self.units + self.units / GROWTH).max(UNITS_FIRST) && units > self.units {
             self.units = units;
-            Arc::make_mut(&mut self.points).push(Point { at, arms: arms.to_vec() });
+            Arc::make_mut(&mut self.points).push(Point { at, sums: sums.clone() });
         }
     }
 }
@@ -47,10 +47,10 @@ mod tests {
 
     #[test]
     fn a_million_units_have_about_a_hundred_points() {
-        let (mut series, mut arms) = (Series::default(), [Pairs::default(); 2]);
+        let (mut series, mut sums) = (Series::default(), Sums::new(2, Split::Users));
         for number in 0..1_000_000_usize {
-            arms[number % 2].add(1.0, 0.0);
-            series.note(Timestamp::from_seconds(number as i64), &arms);
+            sums.arms[number % 2].add(1.0, 0.0);
+            series.note(Timestamp::from_seconds(number as i64), &sums, Split::Users);
         }
         assert!((90..130).contains(&series.points.len()), "{}", series.points.len());
     }

@@ -9,14 +9,15 @@
 
 use serde::Deserialize;
 use serde::Serialize;
-use statistics::Pairs;
 use statistics::summary::quantile;
 
 use crate::domain::Cap;
 use crate::domain::Metric;
 use crate::domain::MetricKind;
+use crate::domain::Split;
 use crate::domain::Timestamp;
 use crate::experiments::layout::Columns;
+use crate::experiments::sums::Sums;
 use crate::experiments::units::Units;
 
 /// Units with a value other than 0 by which a cap is learnt.
@@ -41,25 +42,23 @@ pub struct Tally {
     nonzero: u32,
     /// Units from which on the next look is due.
     next_look: u64,
-    /// By variant.
-    pub arms: Vec<Pairs>,
+    pub sums: Sums,
 }
 
 impl Tally {
     /// `first`: units from this row on are measured.
-    pub fn new(metric: &Metric, variants: usize, first: usize) -> Self {
+    pub fn new(metric: &Metric, sums: Sums, first: usize) -> Self {
         let cap = match metric.cap {
             Cap::None => Some(f64::INFINITY),
             Cap::At(cap) => Some(cap),
             Cap::Learnt => None,
         };
-        let arms = vec![Pairs::default(); variants];
-        Self { first, reach: first, cap, nonzero: 0, next_look: LOOK_UNITS, arms }
+        Self { first, reach: first, cap, nonzero: 0, next_look: LOOK_UNITS, sums }
     }
 
     /// Whether it is time to look at a guardrail; if so, the next time is later.
-    pub fn is_look(&mut self) -> bool {
-        let units = self.units();
+    pub fn is_look(&mut self, split: Split) -> bool {
+        let units = self.sums.units(split);
         let is_due = units >= self.next_look;
         if is_due {
             self.next_look = units + LOOK_UNITS.max(units / LOOK_ONE_IN);
@@ -75,11 +74,6 @@ impl Tally {
     /// Complete units with a value other than 0 while the cap is learnt.
     pub fn nonzero(&self) -> u32 {
         self.nonzero
-    }
-
-    /// Units in the sums.
-    pub fn units(&self) -> u64 {
-        self.arms.iter().map(|arm| arm.metric.units).sum()
     }
 
     /// When the window of the next unit is over.
@@ -130,16 +124,40 @@ impl Tally {
         let Some(unit) = units.get(row).filter(|unit| !unit.is_void) else {
             return;
         };
-        let Some(arm) = self.arms.get_mut(usize::from(unit.variant)) else {
-            return;
-        };
+        let arms = &mut self.sums.arms;
         let value = f64::from(units.value(columns.measure, row));
+        let other = columns.other.map_or(0.0, |field| f64::from(units.value(field, row)));
+        let is = |holds: bool| f64::from(u8::from(holds));
         let value = match metric.kind {
-            MetricKind::Rate => f64::from(u8::from(value != 0.0)),
+            MetricKind::Rate => is(value != 0.0),
             MetricKind::Mean => value.min(self.cap.unwrap_or(f64::INFINITY)),
             MetricKind::Ratio(_) => value,
+            MetricKind::Preference => {
+                // A vote of the unit for one of them, or for none.
+                for (arm, is_preferred) in arms.iter_mut().zip([other > value, value > other]) {
+                    arm.add(is(is_preferred), 0.0);
+                }
+                return;
+            }
         };
-        let other = columns.other.map_or(0.0, |field| f64::from(units.value(field, row)));
-        arm.add(value, other);
+        if let Some(arm) = arms.get_mut(usize::from(unit.variant)) {
+            arm.add(value, other);
+        }
+    }
+
+    /// Adds a list that was drawn with these chances. `evidence`: of the bounds of its differences.
+    pub fn add_list(&mut self, variant: usize, chances: &[f32], value: f64, evidence: f64) {
+        let Sums { arms, differences } = &mut self.sums;
+        arms[variant].add(value, 0.0);
+        for (treatment, difference) in (1..).zip(differences) {
+            if variant != 0 && variant != treatment {
+                continue;
+            }
+            let [control, other] = [0, treatment].map(|of: usize| f64::from(chances[of]));
+            let chance = other / (control + other);
+            if chance > 0.0 && chance < 1.0 {
+                difference.observe(chance, variant == treatment, value, evidence);
+            }
+        }
     }
 }

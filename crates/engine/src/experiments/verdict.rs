@@ -17,6 +17,7 @@ use crate::experiments::entry::StopCause;
 use crate::experiments::figures::MetricResult;
 use crate::experiments::figures::TreatmentResult;
 use crate::experiments::sample_ratio::RatioFinding;
+use crate::experiments::sums;
 
 /// What to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,16 +99,25 @@ pub fn verdict(entry: &Entry, metrics: &[MetricResult], ratios: &[RatioFinding])
 }
 
 fn nothing_complete(entry: &Entry) -> String {
-    let exposed = entry.exposed().total();
+    let exposed = entry.exposed_units();
     format!(
         "{} are exposed, and the window of none is over yet. A window ends at the first record after it.",
         count(&entry.experiment, exposed)
     )
 }
 
+/// Units whose window is over.
+fn complete(experiment: &Experiment, result: &MetricResult) -> u64 {
+    sums::units(experiment.split, result.arms.iter().map(|arm| arm.units))
+}
+
 /// A number of units by their name.
 fn count(experiment: &Experiment, units: u64) -> String {
-    let name = if experiment.split == Split::Users { "users" } else { "slices of time" };
+    let name = match experiment.split {
+        Split::Users | Split::Interleaved => "users",
+        Split::TimeSlices { .. } => "slices of time",
+        Split::Learnt { .. } => "lists",
+    };
     format!("{} {name}", words::grouped(units as f64))
 }
 
@@ -143,7 +153,7 @@ fn ratio_warning(experiment: &Experiment, ratios: &[RatioFinding]) -> Option<Str
 
 fn number(metric: &Metric, value: f64) -> String {
     match metric.kind {
-        MetricKind::Rate => words::percent(value),
+        MetricKind::Rate | MetricKind::Preference => words::percent(value),
         MetricKind::Mean | MetricKind::Ratio(_) => format!("{value:.4}"),
     }
 }
@@ -263,9 +273,9 @@ fn advise(
     if result.treatments.iter().all(is_lost) {
         return Advice::KeepControl;
     }
-    let units: u64 = result.arms.iter().map(|arm| arm.units).sum();
-    let is_over =
-        entry.experiment.state == ExperimentState::Stopped || units >= entry.experiment.plan.units;
+    let experiment = &*entry.experiment;
+    let units = complete(experiment, result);
+    let is_over = experiment.state == ExperimentState::Stopped || units >= experiment.plan.units;
     let is_open = better.iter().any(|it| !is_harmed(it.variant));
     if is_over && !is_open { Advice::KeepControl } else { Advice::GoOn }
 }
@@ -278,7 +288,7 @@ fn to_do(
     advice: Advice,
 ) -> String {
     let experiment = &*entry.experiment;
-    let units: u64 = result.arms.iter().map(|arm| arm.units).sum();
+    let units = complete(experiment, result);
     let progress = format!(
         "{} of {} planned are complete",
         count(experiment, units),

@@ -72,7 +72,7 @@ impl View {
         self.decisions.get(self.decision_number(key)?)
     }
 
-    fn decision_number(&self, key: u128) -> Option<u64> {
+    pub(super) fn decision_number(&self, key: u128) -> Option<u64> {
         let decisions = &self.decisions;
         let is_it = |slot: usize| {
             decisions.get(decisions.number_at(slot)).is_some_and(|decision| decision.key == key)
@@ -258,6 +258,7 @@ impl Engine {
         let page_before = decision.continues.as_ref();
         pending.page_before = page_before.map(|page| Box::new(page_before_of(page)));
         pending.own_ranker = own_ranker_of(&decision.assignments);
+        pending.division = self.begin_division(decision, recorded_at);
         self.begin(&mut pending, decision.exploration_cost);
         if let Some(trial) = trial {
             let layout = self.view.ranker.layout();
@@ -343,7 +344,9 @@ impl Engine {
     pub(crate) fn settle_decisions(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
         let window = self.view.takeover.reward_window_seconds;
         while let Some(next) = self.view.decisions.get(self.view.counts.settled) {
-            if next.trial.as_ref().is_some_and(|trial| now < trial.due(window)) {
+            let of_trial = next.trial.as_ref().map(|trial| trial.due(window));
+            let of_division = next.division.as_ref().and_then(|division| division.due);
+            if [of_trial, of_division].into_iter().flatten().any(|due| now < due) {
                 break;
             }
             self.settle_next(now, effects);
@@ -362,6 +365,9 @@ impl Engine {
             return;
         };
         self.view.counts.settled += 1;
+        if let Some(division) = &decision.division {
+            self.settle_list(division, now);
+        }
         let Some(trial) = &decision.trial else {
             return;
         };

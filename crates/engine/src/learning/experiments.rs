@@ -62,14 +62,30 @@ impl View {
         live.filter_map(|entry| Some((entry, unit(entry)?))).collect()
     }
 
-    /// Of the variants that acted on an answer to a user, those that the user was not exposed to yet.
-    pub fn unexposed(&self, user_id: &str, assignments: &[Assignment]) -> Vec<Assignment> {
+    /// Of the variants that acted on a decision for a user, those that it exposes the user to.
+    fn unexposed(&self, user_id: &str, assignments: &[Assignment]) -> Vec<Assignment> {
         let is_new = |assignment: &&Assignment| {
             let entry = self.experiments.numbered(assignment.experiment);
-            let is_by_user = entry.is_some_and(|entry| entry.experiment.split == Split::Users);
-            is_by_user && !assignment.is_tester && !self.is_exposed(user_id, assignment.experiment)
+            let exposes = entry.is_some_and(|entry| entry.experiment.split.exposes_users());
+            exposes && !assignment.is_tester && !self.is_exposed(user_id, assignment.experiment)
         };
         assignments.iter().filter(is_new).copied().collect()
+    }
+
+    /// Of the variants that acted on an answer without a list, those that the user was not exposed to yet.
+    /// Nothing can be preferred without a list, so interleaved ones do not count.
+    pub fn unexposed_without_list(
+        &self,
+        user_id: &str,
+        assignments: &[Assignment],
+    ) -> Vec<Assignment> {
+        let is_by_user = |it: &Assignment| {
+            let entry = self.experiments.numbered(it.experiment);
+            entry.is_some_and(|entry| entry.experiment.split == Split::Users)
+        };
+        let mut unexposed = self.unexposed(user_id, assignments);
+        unexposed.retain(is_by_user);
+        unexposed
     }
 
     /// Two users are one: in each experiment, and in each layer, what was exposed first counts.
@@ -80,7 +96,7 @@ impl View {
             let Some(table) = units.table_mut(entry.number) else {
                 continue;
             };
-            let is_sum = |field: usize| matches!(entry.layout().fields[field], Field::Sum { .. });
+            let is_sum = |field: usize| entry.layout().fields[field].window().is_some();
             table.merge(from.get(), into.get(), is_sum);
             if let Some(unit) = table.find(into.get()).and_then(|row| table.get(row)) {
                 exposed.push((&entry.experiment.layer, unit.exposed_at, entry.number));
@@ -177,6 +193,7 @@ impl Engine {
         (decided_at, recorded_at): (Timestamp, Timestamp),
         segment: u8,
     ) {
+        let assignments = self.view.unexposed(user_id, assignments);
         if assignments.is_empty() {
             return;
         }
@@ -185,16 +202,13 @@ impl Engine {
         let user = self.view.user_index(user_id).map(|index| self.view.user(index).clone());
         let View { experiments, units, .. } = &mut self.view;
         let registry = Arc::make_mut(experiments);
-        for assignment in assignments.iter().filter(|assignment| !assignment.is_tester) {
+        for assignment in assignments {
             let Some(entry) = registry.numbered_mut(assignment.experiment) else {
                 continue;
             };
             let variants = entry.experiment.variants.len();
-            let is_measured = entry.experiment.state.is_live()
-                && entry.experiment.split == Split::Users
-                && usize::from(assignment.variant) < variants;
-            let is_known = |table: &Units| table.find(key.get()).is_some();
-            if !is_measured || units.table(entry.number).is_none_or(is_known) {
+            // Of an experiment that is not live there is no table.
+            if usize::from(assignment.variant) >= variants || units.table(entry.number).is_none() {
                 continue;
             }
             let variant = assignment.variant;
@@ -227,24 +241,22 @@ impl Engine {
             return;
         }
         let key = self.view.user_key(event.user_id.as_str());
-        let follows = event.decision_id.is_some();
-        self.measure(key, at, |measure| match measure {
-            Measure::Events { after_list, .. } | Measure::Values { after_list, .. }
-                if !measure.counts(event.kind) || (after_list && !follows) =>
-            {
-                0.0
+        let credited = self.view.credited(event);
+        self.measure(key, at, |experiment, field| match *field {
+            Field::Sum { measure, .. } => of_event(measure, event),
+            Field::Credit { measure, variant, .. } if credited == Some((experiment, variant)) => {
+                of_event(measure, event)
             }
-            Measure::Events { .. } => 1.0,
-            Measure::Values { .. } => event.value.unwrap_or(0.0),
-            Measure::Lists | Measure::Positions | Measure::NewItems | Measure::Topics => 0.0,
+            Field::Credit { .. } | Field::Before(_) => 0.0,
         });
+        self.credit_list(event, at);
     }
 
     /// Counts a list for the experiments that its user was exposed to.
     pub(super) fn measure_list(&mut self, decision: &Decision, recorded_at: Timestamp) {
         let is_of_lists = |field: &Field| match field {
             Field::Sum { measure, .. } => measure.is_of_lists(),
-            Field::Before(_) => false,
+            Field::Credit { .. } | Field::Before(_) => false,
         };
         let of_lists = |entry: &Arc<Entry>| entry.layout().fields.iter().any(is_of_lists);
         let is_measured = self.view.experiments.live().any(of_lists);
@@ -261,17 +273,22 @@ impl Engine {
         let (positions, topics) = (decision.shown.len() as f32, topics.len() as f32);
         let at = answered_at(decision.decided_at, recorded_at);
         let key = self.view.user_key(decision.user_id.as_str());
-        self.measure(key, at, |measure| match measure {
+        let of_list = |measure| match measure {
             Measure::Lists => 1.0,
             Measure::Positions => positions,
             Measure::NewItems => f32::from(new_items),
             Measure::Topics => topics,
             Measure::Events { .. } | Measure::Values { .. } => 0.0,
+        };
+        self.measure(key, at, |_experiment, field| match *field {
+            Field::Sum { measure, .. } => of_list(measure),
+            Field::Credit { .. } | Field::Before(_) => 0.0,
         });
     }
 
-    /// Adds to the sums of a user's units, or of the slice of time.
-    fn measure(&mut self, key: UserKey, at: Timestamp, amount: impl Fn(Measure) -> f32) {
+    /// Adds to the sums of a user's units, or of the slice of time: `amount` by the number of the
+    /// experiment and the column.
+    fn measure(&mut self, key: UserKey, at: Timestamp, amount: impl Fn(u32, &Field) -> f32) {
         let View { experiments, units, .. } = &mut self.view;
         let mut slices = Vec::new();
         for entry in experiments.live() {
@@ -297,12 +314,12 @@ impl Engine {
             else {
                 continue;
             };
-            let seconds = (at.as_millis() - unit.exposed_at.as_millis()).div_euclid(1_000);
+            let seconds = at.whole_seconds_since(unit.exposed_at);
             for (number, field) in entry.layout().fields.iter().enumerate() {
-                let Field::Sum { measure, window: (from, to) } = *field else {
+                let Some((from, to)) = field.window() else {
                     continue;
                 };
-                let added = amount(measure);
+                let added = amount(entry.number, field);
                 if added != 0.0 && (i64::from(from)..i64::from(to)).contains(&seconds) {
                     table.add_to(number, row, added);
                 }
@@ -318,6 +335,20 @@ impl Engine {
             }
         }
         registry.find_due(units);
+    }
+}
+
+/// What an event adds to a measure.
+fn of_event(measure: Measure, event: &Interaction) -> f32 {
+    match measure {
+        Measure::Events { after_list, .. } | Measure::Values { after_list, .. }
+            if !measure.counts(event.kind) || (after_list && event.decision_id.is_none()) =>
+        {
+            0.0
+        }
+        Measure::Events { .. } => 1.0,
+        Measure::Values { .. } => event.value.unwrap_or(0.0),
+        Measure::Lists | Measure::Positions | Measure::NewItems | Measure::Topics => 0.0,
     }
 }
 

@@ -4,6 +4,7 @@ mod apply;
 mod catalogue;
 pub mod cold_items;
 mod decisions;
+mod divided_lists;
 mod experiments;
 mod forgetting;
 mod interaction;
@@ -17,4 +18,4 @@ mod settings;
 mod users;
 
 pub use apply::{Effect, Unreadable, decision_key};
-pub use pages::{EarlierPages, MadePage, NotContinued};
+pub use pages::{DrawnVariant, EarlierPages, MadePage, NotContinued};

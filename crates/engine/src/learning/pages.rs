@@ -12,6 +12,7 @@ use crate::columns::index::ItemIndex;
 use crate::columns::interner::name_key;
 use crate::domain::Continues;
 use crate::domain::Decision;
+use crate::domain::Division;
 use crate::domain::ListOrigin;
 use crate::domain::ShownItem;
 use crate::domain::UserId;
@@ -28,6 +29,23 @@ struct Page {
     pinned: Box<[u64]>,
     before: Option<PageBefore>,
     origin: Option<ListOrigin>,
+    drawn: Option<DrawnVariant>,
+}
+
+/// The variant of an experiment that was drawn for a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DrawnVariant {
+    pub experiment: u32,
+    pub variant: u8,
+}
+
+fn drawn(division: &Division) -> Option<DrawnVariant> {
+    match division {
+        Division::Drawn { experiment, variant, .. } => {
+            Some(DrawnVariant { experiment: *experiment, variant: *variant })
+        }
+        Division::InTurns { .. } => None,
+    }
 }
 
 /// A page that may not have been learnt yet.
@@ -50,6 +68,7 @@ impl MadePage {
             pinned: pinned.map(key).collect(),
             before,
             origin: of_trial.or_else(|| before?.origin),
+            drawn: decision.division.as_deref().and_then(drawn),
         };
         Self { user_id: decision.user_id.clone(), page }
     }
@@ -68,6 +87,7 @@ impl Page {
             pinned: decision.pinned().collect(),
             before: decision.page_before.as_deref().copied(),
             origin: decision.origin(),
+            drawn: decision.division.as_ref().and_then(|it| drawn(&it.division)),
         }
     }
 }
@@ -86,6 +106,8 @@ pub struct EarlierPages {
     pub pinned: Vec<u64>,
     /// Whose order the list is in; `None` where no other competed with the ranker's.
     pub origin: Option<ListOrigin>,
+    /// The variant that was drawn for the first page: the others have it, too.
+    pub drawn: Option<DrawnVariant>,
 }
 
 /// Why a list cannot be continued.
@@ -132,6 +154,7 @@ impl View {
         };
         Ok(EarlierPages {
             origin: pages.first().and_then(|page| page.origin),
+            drawn: pages.last().and_then(|page| page.drawn),
             items: in_order(|page| &page.items),
             pinned: in_order(|page| &page.pinned),
         })

@@ -23,9 +23,11 @@ pub mod rounding;
 pub mod square_root;
 mod top_k;
 pub mod triangular;
+mod weighted_difference;
 
 pub use aligned::Aligned;
 pub use empirical_bernstein::{Guess, LowerBound};
 pub use gram::{add_gram, add_outer, add_outer_packed, packed_len};
 pub use kernels::{add_vector_matrix, axpy, dot, dot_rows, fixed_sum, scale_into, sum_squares};
 pub use top_k::TopK;
+pub use weighted_difference::WeightedDifference;

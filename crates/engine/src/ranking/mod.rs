@@ -17,5 +17,5 @@ pub use prior::align_features;
 #[cfg(test)]
 pub use prior::{RANKER_DIMENSION, ranker_prior};
 pub use rank::{CandidateRank, candidate_rank, rank, score_candidates};
-pub use request::{Earlier, RankRequest, Ranked, RankedBy, RankedItem};
+pub use request::{Earlier, RankRequest, Ranked, RankedBy, RankedItem, Rival};
 pub use trial::{Baseline, Trial};

@@ -22,12 +22,15 @@ use crate::features::describe;
 use crate::give_up::Cancelled;
 use crate::models::contexts::RequestContext;
 use crate::ranking::choose::Choice;
+use crate::ranking::choose::Chosen;
 use crate::ranking::choose::ChosenList;
 use crate::ranking::choose::Costs;
 use crate::ranking::choose::Exploring;
 use crate::ranking::choose::Orders;
+use crate::ranking::choose::Side;
 use crate::ranking::choose::Slate;
 use crate::ranking::choose::choose;
+use crate::ranking::choose::choose_in_turns;
 use crate::ranking::explain::BOOST;
 use crate::ranking::explain::EXPLORATION_BONUS;
 use crate::ranking::explain::Explainer;
@@ -81,6 +84,9 @@ pub fn rank(
     let scored = Scored::new(view, candidates, request)?;
     let key = request.decision_id.as_bytes();
     let mut rng = seed::stream(view.settings().seed, seed::Purpose::Choose, key);
+    if let Some(rivals) = request.of_rival() {
+        return in_turns(view, candidates, (request, scored), &rivals, &mut rng);
+    }
     let costs = scored.costs(view, request);
     let slate = slate(view, candidates, &scored, costs.as_ref(), request);
     let choice = in_force(view, request);
@@ -102,40 +108,87 @@ pub fn rank(
         }
     };
     request.give_up.check()?;
-    let explainer = request.explain.then(|| {
-        let RankRequest { user, context, request_context, .. } = request;
-        let (boosts, average) = (request.boosts_by_owner(), scored.average());
-        Explainer::new(view, *user, context, request_context, boosts, average)
-    });
-    let items = list
-        .chosen
-        .into_iter()
-        .map(|chosen| {
-            let at = chosen.candidate;
-            let components = scored.components(at);
-            let reasons = match &explainer {
-                None => Vec::new(),
-                Some(_) if chosen.pinned => vec![Reason::new(ReasonKind::Pinned)],
-                Some(explainer) => {
-                    let features = scored.scale.features(at);
-                    explainer.reasons(&candidates[at], features, &components, chosen.propensity)
-                }
-            };
-            RankedItem {
-                candidate: at,
-                score: scored.scores[at],
-                estimate: scored.estimates[at],
-                propensity: chosen.propensity,
-                pinned: chosen.pinned,
-                components,
-                reasons,
-                features: scored.scale.vectors.row(at).to_vec(),
-            }
-        })
-        .collect();
+    let items = items(view, candidates, list.chosen, &[(request, &scored)]);
     let exploration_cost = list.cost;
     let Scored { segment, scores, deviations, .. } = scored;
     Ok(Ranked { segment, items, scores, deviations, exploration_cost, origin, trial })
+}
+
+/// Fills the list in turns with another ranking.
+fn in_turns(
+    view: &View,
+    candidates: &[Candidate<'_>],
+    (request, scored): (&RankRequest<'_>, Scored<'_>),
+    rivals: &RankRequest<'_>,
+    rng: &mut ChaCha8Rng,
+) -> Result<Ranked, Cancelled> {
+    let other = Scored::new(view, candidates, rivals)?;
+    let both = [(request, &scored), (rivals, &other)];
+    // Together they stay within the allowance.
+    let costs = both.map(|(request, scored)| {
+        let costs = scored.costs(view, request)?;
+        Some(Costs { left: costs.left.map(|left| 0.5 * left), ..costs })
+    });
+    let slates = [0, 1].map(|side| {
+        let (request, scored) = both[side];
+        slate(view, candidates, scored, costs[side].as_ref(), request)
+    });
+    let choices = both.map(|(request, _)| in_force(view, request));
+    let popular = both
+        .map(|(request, _)| request.ranked_by.popular.then(|| trial::popular(view, &slates[0])));
+    let [a, b] = slates;
+    let side = |number: usize, slate| match &popular[number] {
+        Some(order) => Side::Order(order),
+        None => Side::Ranker { slate, choice: &choices[number] },
+    };
+    let list = choose_in_turns([side(0, a), side(1, b)], request.pins, choices[0].positions, rng);
+    request.give_up.check()?;
+    let items = items(view, candidates, list.chosen, &both);
+    let exploration_cost = list.cost;
+    let Scored { segment, scores, deviations, .. } = scored;
+    let (origin, trial) = (None, None);
+    Ok(Ranked { segment, items, scores, deviations, exploration_cost, origin, trial })
+}
+
+/// The items of a list, each as the ranking that chose it has it.
+fn items(
+    view: &View,
+    candidates: &[Candidate<'_>],
+    chosen: Vec<Chosen>,
+    rankings: &[(&RankRequest<'_>, &Scored<'_>)],
+) -> Vec<RankedItem> {
+    let explainers = rankings.iter().map(|&(request, scored)| {
+        let RankRequest { user, context, request_context, .. } = request;
+        request.explain.then(|| {
+            let (boosts, average) = (request.boosts_by_owner(), scored.average());
+            Explainer::new(view, *user, context, request_context, boosts, average)
+        })
+    });
+    let explainers: Vec<Option<Explainer<'_>>> = explainers.collect();
+    let item = |chosen: Chosen| {
+        let (at, scored) = (chosen.candidate, rankings[chosen.by].1);
+        let components = scored.components(at);
+        let reasons = match &explainers[chosen.by] {
+            None => Vec::new(),
+            Some(_) if chosen.pinned => vec![Reason::new(ReasonKind::Pinned)],
+            Some(explainer) => {
+                let features = scored.scale.features(at);
+                explainer.reasons(&candidates[at], features, &components, chosen.propensity)
+            }
+        };
+        RankedItem {
+            candidate: at,
+            score: scored.scores[at],
+            estimate: scored.estimates[at],
+            propensity: chosen.propensity,
+            pinned: chosen.pinned,
+            by: chosen.by,
+            components,
+            reasons,
+            features: scored.scale.vectors.row(at).to_vec(),
+        }
+    };
+    chosen.into_iter().map(item).collect()
 }
 
 /// A later page of a list of this origin.
@@ -401,6 +454,7 @@ fn slate<'a>(
         above: request.earlier.items,
         pins,
         excluded,
+        also: &[],
         costs,
     }
 }

@@ -43,8 +43,18 @@ impl Default for RankedBy {
     }
 }
 
+/// The ranking that fills a list in turns with that of the request: see
+/// [`crate::domain::Split::Interleaved`].
+#[derive(Debug, Clone)]
+pub struct Rival {
+    pub choice: Choice,
+    /// Without those that the user has set.
+    pub boosts: Vec<Boost>,
+    pub ranked_by: RankedBy,
+}
+
 /// What to rank, for whom and how.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct RankRequest<'a> {
     pub user: Option<&'a User>,
     pub context: &'a UserContext,
@@ -61,6 +71,9 @@ pub struct RankRequest<'a> {
     pub baseline: Option<&'a Baseline>,
     /// What a variant of an experiment changes of the ranker.
     pub ranked_by: RankedBy,
+    /// Whether the list is filled in turns with another ranking. It has the boosts of the user in its own,
+    /// as many as the request has. None with a baseline.
+    pub rival: Option<&'a Rival>,
     /// The cost of exploring in decisions that the view has not learnt yet.
     pub unlearnt_cost: f64,
     pub explain: bool,
@@ -72,6 +85,19 @@ pub struct RankRequest<'a> {
 }
 
 impl<'a> RankRequest<'a> {
+    /// The request as the other ranking has it.
+    pub(super) fn of_rival(&self) -> Option<Self> {
+        let Rival { choice, boosts, ranked_by } = self.rival?;
+        let positions = self.choice.positions;
+        Some(Self {
+            choice: Choice { positions, ..*choice },
+            boosts,
+            ranked_by: *ranked_by,
+            rival: None,
+            ..self.clone()
+        })
+    }
+
     /// The boosts of the request, and those that the user has set.
     pub(super) fn boosts_by_owner(&self) -> (&'a [Boost], &'a [Boost]) {
         self.boosts.split_at(self.boosts.len() - self.own_boosts)
@@ -88,6 +114,8 @@ pub struct RankedItem {
     pub estimate: f64,
     pub propensity: f64,
     pub pinned: bool,
+    /// Which of two rankings chose it: 0 that of the request, 1 its rival.
+    pub by: usize,
     /// Parts of the score by name; they add up to it.
     pub components: BTreeMap<&'static str, f64>,
     pub reasons: Vec<Reason>,

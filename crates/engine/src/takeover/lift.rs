@@ -2,15 +2,8 @@
 //! all times simultaneously.
 //!
 //! A comparison uses the decisions that one of the two answered. The ranker was drawn
-//! with a known probability `q`, whatever the share of the takeover at the time. With `r`
-//! the reward and `m` a prediction of it from earlier data,
-//!
-//! `d = (r - m) (1 / q if the ranker's, else -1 / (1 - q))`
-//!
-//! has the lift as its mean, given all earlier data. So a share that rises while rewards
-//! rise adds no bias. Bounds of the running mean are those of [`LowerBound`], on
-//! `c d` with `c = min(q, 1 - q) / 4`, which is within -1/2 and 1/2 since rewards are
-//! within -1 and 1.
+//! with a known probability, whatever the share of the takeover at the time: see
+//! [`WeightedDifference`].
 //!
 //! Evidence is gathered in stages of a fixed number of decisions, so that a ranker that was
 //! good for long and then turns bad is noticed. Stage `k` (from 1) may be
@@ -20,14 +13,11 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use crate::domain::Timestamp;
-use crate::numeric::Guess;
-use crate::numeric::LowerBound;
+use crate::numeric::WeightedDifference;
 use crate::numeric::math;
 
 /// Decisions of a stage.
 pub const STAGE_DECISIONS: u64 = 50_000;
-/// Variance of `c d`, before any data.
-const GUESS: Guess = Guess { mean: 0.0, variance: 1.0 / 64.0, mean_max: 0.5 };
 
 /// The ranker against one other origin.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -57,12 +47,7 @@ pub struct Lift {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 struct Stage {
     since: Timestamp,
-    decisions: u64,
-    reward: f64,
-    /// Of the ranker and of the other: weighted rewards and weights.
-    sums: [(f64, f64); 2],
-    /// Of the lift, and of what the other has beyond the ranker.
-    sides: [LowerBound; 2],
+    difference: WeightedDifference,
 }
 
 impl Comparison {
@@ -79,44 +64,25 @@ impl Comparison {
     /// Adds a decision of one of the two. `chance` is that of the ranker against the other,
     /// in (0, 1); `reward` lies within -1 and 1.
     pub fn observe(&mut self, at: Timestamp, chance: f64, is_rankers: bool, reward: f64) {
-        if self.current.decisions >= STAGE_DECISIONS {
+        if self.current.difference.rounds() >= STAGE_DECISIONS {
             self.last = Some(self.lift());
             self.stage += 1;
             self.current = Stage::default();
         }
         let evidence = self.evidence();
-        let stage = &mut self.current;
-        if stage.decisions == 0 {
-            stage.since = at;
+        let Stage { since, difference } = &mut self.current;
+        if difference.rounds() == 0 {
+            *since = at;
         }
-        let guess = stage.reward / (stage.decisions.max(1)) as f64;
-        let weight = if is_rankers { 1.0 / chance } else { 1.0 / (1.0 - chance) };
-        let signed = if is_rankers { weight } else { -weight };
-        let scale = chance.min(1.0 - chance) / 4.0;
-        let observed = scale * (reward - guess) * signed;
-        stage.sides[0].observe(observed, scale, &GUESS, evidence, None);
-        stage.sides[1].observe(-observed, scale, &GUESS, evidence, None);
-        let sums = &mut stage.sums[usize::from(!is_rankers)];
-        sums.0 += weight * reward;
-        sums.1 += weight;
-        stage.decisions += 1;
-        stage.reward += reward;
+        difference.observe(chance, is_rankers, reward, evidence);
     }
 
     /// Of the current stage.
     pub fn lift(&self) -> Lift {
-        let evidence = self.evidence();
-        let mean =
-            |(rewards, weights): (f64, f64)| if weights > 0.0 { rewards / weights } else { 0.0 };
-        let [ranker, other] = self.current.sums;
-        let both = ranker.1 > 0.0 && other.1 > 0.0;
-        Lift {
-            since: self.current.since,
-            decisions: self.current.decisions,
-            value: if both { mean(ranker) - mean(other) } else { 0.0 },
-            low: self.current.sides[0].low(evidence),
-            high: -self.current.sides[1].low(evidence),
-        }
+        let Stage { since, difference } = &self.current;
+        let (low, high) = difference.bounds(self.evidence());
+        let (decisions, value) = (difference.rounds(), difference.value());
+        Lift { since: *since, decisions, value, low, high }
     }
 
     pub fn last(&self) -> Option<Lift> {

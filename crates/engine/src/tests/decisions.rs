@@ -97,6 +97,7 @@ fn shown_to_a_stranger(number: usize) -> Decision {
         exploration_cost: 0.0,
         trial: None,
         assignments: Vec::new(),
+        division: None,
         continues: None,
         detail: None,
         shown: shown.collect(),

@@ -83,6 +83,7 @@ fn ranked<T>(
         earlier: Earlier::default(),
         baseline: None,
         ranked_by: crate::RankedBy::default(),
+        rival: None,
         unlearnt_cost: 0.0,
         explain: true,
         deviations: false,

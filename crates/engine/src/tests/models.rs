@@ -191,6 +191,7 @@ fn rank_for(view: &View, user: &str, strategy: Strategy) {
         earlier: Earlier::default(),
         baseline: None,
         ranked_by: crate::RankedBy::default(),
+        rival: None,
         unlearnt_cost: 0.0,
         explain: true,
         deviations: true,

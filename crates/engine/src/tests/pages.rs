@@ -24,6 +24,7 @@ fn page(number: usize, user: &str, before: Option<(usize, Option<ListOrigin>)>) 
         exploration_cost: 0.0,
         trial: None,
         assignments: Vec::new(),
+        division: None,
         continues: before.map(|(before, origin)| {
             Box::new(Continues { decision_id: decision_id(before), origin })
         }),

@@ -98,6 +98,7 @@ fn ranked(view: &View, user: &str, books: &[u32], strategy: Strategy, positions:
         earlier: Earlier::default(),
         baseline: None,
         ranked_by: crate::RankedBy::default(),
+        rival: None,
         unlearnt_cost: 0.0,
         explain: true,
         deviations: true,
@@ -156,6 +157,7 @@ fn decision(view: &View) -> Decision {
         exploration_cost: 0.0,
         trial: None,
         assignments: Vec::new(),
+        division: None,
         continues: None,
         detail: None,
     }

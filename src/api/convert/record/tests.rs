@@ -257,6 +257,7 @@ fn recorded(call: &PersonalizeCall, record: RequestRecord) -> (Decision, Decisio
         exploration_cost: 0.0,
         trial: None,
         assignments: Vec::new(),
+        division: None,
         continues: None,
         detail: None,
     };

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::experiments::assignments;
+use super::experiments::division;
 use super::*;
 use engine::domain::Continues;
 use engine::domain::FeatureLayout;
@@ -90,7 +91,8 @@ pub fn decision() -> impl Strategy<Value = Record> {
     let ids = (id(DecisionId::parse), id(UserId::parse), time());
     let numbers = (any::<u64>(), any::<u64>(), any::<u32>());
     let shown = prop::collection::vec(shown, 0..5);
-    let list = (prop::option::of(trial()), prop::option::of(continues()), assignments());
+    let division = prop::option::of(division());
+    let list = (prop::option::of(trial()), prop::option::of(continues()), assignments(), division);
     let parts = (list, number(), prop::option::of(detail()));
     (ids, choice, number(), numbers, shown, parts).prop_map(
         |(
@@ -99,7 +101,7 @@ pub fn decision() -> impl Strategy<Value = Record> {
             epsilon,
             numbers,
             shown,
-            ((trial, continues, assignments), exploration_cost, detail),
+            ((trial, continues, assignments, division), exploration_cost, detail),
         )| {
             Record::Decision(Decision {
                 decision_id: ids.0,
@@ -116,6 +118,7 @@ pub fn decision() -> impl Strategy<Value = Record> {
                 exploration_cost,
                 trial: trial.map(Box::new),
                 assignments,
+                division: division.map(Box::new),
                 continues: continues.map(Box::new),
                 detail: detail.map(Box::new),
             })

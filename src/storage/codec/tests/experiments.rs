@@ -3,10 +3,12 @@
 use proptest::prelude::*;
 
 use super::id;
+use super::number;
 use super::time;
 use engine::domain::Assignment;
 use engine::domain::BUCKETS;
 use engine::domain::Cap;
+use engine::domain::Division;
 use engine::domain::Experiment;
 use engine::domain::ExperimentChange;
 use engine::domain::ExperimentState;
@@ -41,15 +43,19 @@ fn measure() -> impl Strategy<Value = Measure> {
 }
 
 fn metric() -> impl Strategy<Value = Metric> {
-    let choices = (0..3_u8, 0..3_u8, 0..3_u8, 0..3_u8, any::<bool>());
+    let choices = (0..4_u8, 0..3_u8, 0..3_u8, 0..3_u8, any::<bool>());
     let numbers = (0.0..0.9, 0.1..1e9, 0.01..0.99, any::<(u32, u32)>());
     (key(), measure(), measure(), choices, numbers).prop_map(
         |(name, measure, per, which, numbers)| {
             let (margin, cap, expected_rate, window) = numbers;
             Metric {
                 name,
-                kind: [MetricKind::Rate, MetricKind::Mean, MetricKind::Ratio(per)]
-                    [which.0 as usize],
+                kind: [
+                    MetricKind::Rate,
+                    MetricKind::Mean,
+                    MetricKind::Ratio(per),
+                    MetricKind::Preference,
+                ][which.0 as usize],
                 measure,
                 window,
                 good: if which.4 { Good::Higher } else { Good::Lower },
@@ -62,6 +68,14 @@ fn metric() -> impl Strategy<Value = Metric> {
             }
         },
     )
+}
+
+fn split() -> impl Strategy<Value = Split> {
+    let slices = any::<(u32, u32)>().prop_map(|(slice_seconds, washout_seconds)| {
+        Split::TimeSlices { slice_seconds, washout_seconds }
+    });
+    let learnt = (0.01..0.5).prop_map(|floor| Split::Learnt { floor });
+    prop_oneof![Just(Split::Users), slices, Just(Split::Interleaved), learnt]
 }
 
 fn experiment() -> impl Strategy<Value = Experiment> {
@@ -91,7 +105,7 @@ fn experiment() -> impl Strategy<Value = Experiment> {
     let texts = (key(), key(), key(), ".{0,40}", ".{0,40}");
     let rest = (
         prop::sample::select(states.to_vec()),
-        prop::option::of(any::<(u32, u32)>()),
+        split(),
         0..=BUCKETS,
         any::<bool>(),
         prop::option::of(any::<u8>()),
@@ -103,10 +117,7 @@ fn experiment() -> impl Strategy<Value = Experiment> {
         hypothesis: texts.3.into(),
         layer: texts.1,
         salt: texts.2,
-        split: rest.1.map_or(Split::Users, |(slice_seconds, washout_seconds)| Split::TimeSlices {
-            slice_seconds,
-            washout_seconds,
-        }),
+        split: rest.1,
         allocation: rest.2,
         buckets: lists.3,
         variants: lists.0,
@@ -137,6 +148,17 @@ pub fn assignments() -> impl Strategy<Value = Vec<Assignment>> {
         Assignment { experiment, variant, is_tester, own_ranker }
     });
     prop::collection::vec(assignment, 0..4)
+}
+
+pub fn division() -> impl Strategy<Value = Division> {
+    // The last code stands for none.
+    let by = prop::option::of(0..u8::MAX);
+    let in_turns = (any::<u32>(), prop::collection::vec(by, 0..6))
+        .prop_map(|(experiment, chosen_by)| Division::InTurns { experiment, chosen_by });
+    let drawn = (any::<u32>(), any::<u8>(), prop::collection::vec(number(), 0..4)).prop_map(
+        |(experiment, variant, chances)| Division::Drawn { experiment, variant, chances },
+    );
+    prop_oneof![in_turns, drawn]
 }
 
 pub fn exposure() -> impl Strategy<Value = Record> {

@@ -30,6 +30,11 @@ const UNITS: (u64, u64) = (10, 1_000_000_000);
 const MARGIN: (f64, f64) = (0.0, 0.9);
 /// Bounds of a time slice: half a minute to a week.
 const SLICE_SECONDS: (u32, u32) = (30, 7 * 86_400);
+/// Bounds of the part of the lists that each variant has at least: the rest is what learns.
+const FLOOR_LEAST: f64 = 0.01;
+const FLOOR_MOST: f64 = 0.9;
+/// How long a list may be waited for, at most: decisions are held in memory.
+const LIST_WINDOW_SECONDS: u32 = 86_400;
 
 impl Experiment {
     /// # Errors
@@ -113,9 +118,31 @@ impl Experiment {
     }
 
     fn check_split(&self, violations: &mut Violations) {
-        let Split::TimeSlices { slice_seconds, washout_seconds } = self.split else {
-            return;
-        };
+        if self.holdback && self.split != Split::Users {
+            violations.add("holdback", "must be split by user");
+        }
+        match self.split {
+            Split::Users => {}
+            Split::TimeSlices { slice_seconds, washout_seconds } => {
+                self.check_slices(slice_seconds, washout_seconds, violations);
+            }
+            Split::Interleaved => {
+                if self.variants.len() != 2 || self.variants.iter().any(|it| it.weight != 0.5) {
+                    let reason = "must be two of weight 0.5 with interleaving: they take turns";
+                    violations.add("variants", reason);
+                }
+            }
+            Split::Learnt { floor } => {
+                let most = FLOOR_MOST / self.variants.len().max(1) as f64;
+                if !(FLOOR_LEAST..=most).contains(&floor) {
+                    let reason = out_of_range(floor, FLOOR_LEAST, most);
+                    violations.add("learning_allocation.floor", reason);
+                }
+            }
+        }
+    }
+
+    fn check_slices(&self, slice_seconds: u32, washout_seconds: u32, violations: &mut Violations) {
         let (least, most) = SLICE_SECONDS;
         if !(least..=most).contains(&slice_seconds) {
             let reason = format!("must be {least} to {most} seconds, is {slice_seconds}");
@@ -123,9 +150,6 @@ impl Experiment {
         }
         if washout_seconds >= slice_seconds {
             violations.add("time_slices.washout", "must be shorter than the slice");
-        }
-        if self.holdback {
-            violations.add("holdback", "must be split by user");
         }
         if !self.eligibility.is_empty() {
             violations.add("eligibility", "must be empty: a slice of time is for all users");
@@ -174,7 +198,7 @@ impl Experiment {
         let is_over = !from.is_live();
         fixed("layer", self.layer == before.layer);
         fixed("salt", self.salt == before.salt);
-        fixed("time_slices", self.split == before.split);
+        fixed("split", self.split == before.split);
         fixed("variants", self.variants == before.variants);
         fixed("eligibility", self.eligibility == before.eligibility);
         fixed("plan", self.plan == before.plan);
@@ -182,8 +206,10 @@ impl Experiment {
         fixed("starts_at", self.starts_at == before.starts_at);
         fixed("holdback", self.holdback == before.holdback);
         fixed("metrics", self.metrics.starts_with(&before.metrics));
-        if is_over {
+        if is_over || self.split.divides_lists() {
             fixed("metrics", self.metrics == before.metrics);
+        }
+        if is_over {
             fixed("ends_at", self.ends_at == before.ends_at);
             fixed("testers", self.testers == before.testers);
             fixed("allocation", self.allocation == before.allocation);
@@ -238,10 +264,44 @@ impl Metric {
                 violations.add("measure.events.types", "must name a type of interaction");
             }
         }
-        if matches!(split, Split::TimeSlices { .. }) && self.per().is_none() {
-            violations.add("kind", "must be RATIO: slices of time differ in how many users come");
-        }
+        self.check_for(split, &mut violations);
         violations.finish(())
+    }
+
+    /// What it must be for what is given a variant.
+    fn check_for(&self, split: Split, violations: &mut Violations) {
+        let (kind, is_preference) = (self.kind, self.kind == MetricKind::Preference);
+        let reason = match split {
+            Split::Users if is_preference => "must not be PREFERENCE without interleaving",
+            Split::TimeSlices { .. } if self.per().is_none() => {
+                "must be RATIO: slices of time differ in how many users come"
+            }
+            Split::Interleaved if !is_preference => "must be PREFERENCE with interleaving",
+            Split::Learnt { .. } if kind != MetricKind::Rate => {
+                "must be RATE with a learning allocation: the share of lists with such an event"
+            }
+            _ => "",
+        };
+        if !reason.is_empty() {
+            violations.add("kind", reason);
+        }
+        if !split.divides_lists() {
+            return;
+        }
+        if self.measure.is_of_lists() {
+            violations.add("measure", "must be of events: all variants answer each list");
+        }
+        if matches!(self.role, Role::Guardrail { .. }) {
+            violations.add("role", "must not be GUARDRAIL where lists are divided");
+        }
+        if let Split::Learnt { .. } = split {
+            if self.test != MetricTest::Sequential {
+                violations.add("test", "must be SEQUENTIAL with a learning allocation");
+            }
+            if self.window.1 > LIST_WINDOW_SECONDS {
+                violations.add("window", "must end within a day with a learning allocation");
+            }
+        }
     }
 }
 

@@ -64,6 +64,9 @@ pub enum MetricKind {
     Mean,
     /// The sum of the measure over the sum of another one.
     Ratio(Measure),
+    /// The share of units that prefer a variant: with whose items of interleaved lists there is more
+    /// of the measure.
+    Preference,
 }
 
 /// Which direction is better.
@@ -128,7 +131,7 @@ impl Metric {
     pub fn per(&self) -> Option<Measure> {
         match self.kind {
             MetricKind::Ratio(per) => Some(per),
-            MetricKind::Rate | MetricKind::Mean => None,
+            MetricKind::Rate | MetricKind::Mean | MetricKind::Preference => None,
         }
     }
 }

@@ -8,6 +8,7 @@
 
 mod change;
 mod check;
+mod division;
 mod exposure;
 mod metric;
 
@@ -15,6 +16,7 @@ use serde::Deserialize;
 use serde::Serialize;
 
 pub use change::ExperimentChange;
+pub use division::Division;
 pub use exposure::Assignment;
 pub use exposure::Exposure;
 pub use metric::Cap;
@@ -107,13 +109,36 @@ impl ExperimentState {
 }
 
 /// What is given a variant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub enum Split {
     /// A user, for good.
     Users,
     /// A slice of time, for all users: for changes that cannot be split by user. Events of its
     /// first `washout_seconds` are left out, since the slice before acts on them.
     TimeSlices { slice_seconds: u32, washout_seconds: u32 },
+    /// Positions of a list: both variants fill each list of a user in turns. What the user does with
+    /// the items of each is that user's vote.
+    Interleaved,
+    /// A list: its variant is drawn anew, more often the one that earns more. Each has at least this
+    /// part of the lists.
+    Learnt { floor: f64 },
+}
+
+impl Split {
+    /// Whether the weights say how many units each variant has.
+    pub const fn is_weighted(self) -> bool {
+        matches!(self, Self::Users | Self::TimeSlices { .. })
+    }
+
+    /// Whether users are exposed to it, once.
+    pub const fn exposes_users(self) -> bool {
+        matches!(self, Self::Users | Self::Interleaved)
+    }
+
+    /// Whether it divides lists: one list can be divided by one experiment.
+    pub const fn divides_lists(self) -> bool {
+        matches!(self, Self::Interleaved | Self::Learnt { .. })
+    }
 }
 
 /// One of the things compared. The first of an experiment is the control.
@@ -202,6 +227,17 @@ impl Experiment {
         });
         let last = self.variants.len().saturating_sub(1);
         ends.take(last).take_while(|end| *end <= bucket).count() as u8
+    }
+
+    /// The share of a treatment among the units of it and of the control.
+    pub fn share_against_control(&self, variant: usize) -> f64 {
+        let [control, treatment] = [0, variant].map(|of: usize| self.variants[of].weight);
+        treatment / (control + treatment)
+    }
+
+    /// Whether requests look at it although it is not live.
+    pub fn is_tested_draft(&self) -> bool {
+        self.state == ExperimentState::Draft && !self.testers.is_empty()
     }
 
     pub fn variant(&self, name: &str) -> Option<usize> {

@@ -14,6 +14,7 @@
 
 mod allowance;
 mod caps;
+mod draft;
 mod origin;
 mod plan;
 mod policy;
@@ -28,11 +29,12 @@ use rand_chacha::ChaCha8Rng;
 
 pub use self::allowance::Costs;
 pub use self::caps::Cap;
+pub use self::draft::Side;
+pub use self::draft::choose_in_turns;
 pub use self::origin::Orders;
 use self::origin::Origins;
 use self::ranker::RankerList;
 use crate::domain::DiversityMethod;
-use crate::domain::ListOrigin;
 use crate::domain::RankerSettings;
 use crate::domain::Strategy;
 use crate::features::Candidate;
@@ -116,6 +118,9 @@ pub struct Slate<'a> {
     pub pins: &'a [Pin],
     /// Candidates that the ranker must not choose, in rising order.
     pub excluded: &'a [usize],
+    /// Candidates that another ranking may put into the same list, in rising order: they are
+    /// looked at here, too, however low their scores are.
+    pub also: &'a [usize],
     /// The costs of choices; `None` when nothing explores.
     pub costs: Option<&'a Costs<'a>>,
 }
@@ -134,6 +139,23 @@ pub struct Chosen {
     pub candidate: usize,
     pub propensity: f64,
     pub pinned: bool,
+    /// Which of two rankings chose it, 0 or 1; 0 where there is one.
+    pub by: usize,
+}
+
+impl Chosen {
+    fn drawn(candidate: usize, propensity: f64) -> Self {
+        Self { candidate, propensity, pinned: false, by: 0 }
+    }
+}
+
+/// A list that is filled position by position.
+trait List {
+    /// Notes that a pinned candidate took the next position.
+    fn take_pinned(&mut self, candidate: usize);
+
+    /// Draws the next position; `None` when no candidate may take it.
+    fn draw(&mut self, rng: &mut ChaCha8Rng) -> Option<Chosen>;
 }
 
 /// A list and its cost.
@@ -142,6 +164,28 @@ pub struct ChosenList {
     pub chosen: Vec<Chosen>,
     /// Upper bound of the expected cost of exploring; 0 if the list is not the ranker's.
     pub cost: f64,
+}
+
+/// Fills up to so many positions of a list, with the pins where they belong.
+fn fill(list: &mut impl List, pins: &[Pin], positions: usize, rng: &mut ChaCha8Rng) -> Vec<Chosen> {
+    let mut pins: Vec<Pin> = pins.to_vec();
+    pins.sort_unstable_by_key(|pin| pin.position);
+    let mut pins = pins.into_iter().peekable();
+    let mut chosen = Vec::with_capacity(positions);
+    while chosen.len() < positions {
+        let pinned = |pin: &Pin| Chosen { pinned: true, ..Chosen::drawn(pin.candidate, 1.0) };
+        if let Some(pin) = pins.next_if(|pin| pin.position <= chosen.len()) {
+            list.take_pinned(pin.candidate);
+            chosen.push(pinned(&pin));
+            continue;
+        }
+        match list.draw(rng).or_else(|| pins.next().as_ref().map(pinned)) {
+            Some(position) => chosen.push(position),
+            // The list is too short for the remaining pins, so they are at its end.
+            None => break,
+        }
+    }
+    chosen
 }
 
 /// Fills up to `choice.positions` positions, as many as there are candidates that the absolute
@@ -153,30 +197,12 @@ pub fn choose(
     orders: Option<&Orders<'_>>,
     rng: &mut ChaCha8Rng,
 ) -> ChosenList {
-    let mut pins: Vec<Pin> = slate.pins.to_vec();
-    pins.sort_unstable_by_key(|pin| pin.position);
-    let mut pins = pins.into_iter().peekable();
     let mut ranker = RankerList::new(slate, choice);
-    let mut origins = orders.map(Origins::new);
-    let mut chosen = Vec::with_capacity(choice.positions);
-    while chosen.len() < choice.positions {
-        let pinned = |pin: &Pin| Chosen { candidate: pin.candidate, propensity: 1.0, pinned: true };
-        if let Some(pin) = pins.next_if(|pin| pin.position <= chosen.len()) {
-            ranker.take_pinned(pin.candidate);
-            chosen.push(pinned(&pin));
-            continue;
-        }
-        let next = match &mut origins {
-            None => ranker.draw(rng),
-            Some(origins) => origins.fill(&mut ranker, rng),
-        };
-        match next.or_else(|| pins.next().as_ref().map(pinned)) {
-            Some(position) => chosen.push(position),
-            // The list is too short for the remaining pins, so they are at its end.
-            None => break,
-        }
-    }
-    let is_rankers = orders.is_none_or(|orders| orders.drawn == ListOrigin::Ranker);
-    let cost = if is_rankers { ranker.cost() } else { 0.0 };
-    ChosenList { chosen, cost }
+    let Some(orders) = orders else {
+        let chosen = fill(&mut ranker, slate.pins, choice.positions, rng);
+        return ChosenList { chosen, cost: ranker.cost() };
+    };
+    let mut list = Origins::new(orders, ranker);
+    let chosen = fill(&mut list, slate.pins, choice.positions, rng);
+    ChosenList { chosen, cost: list.cost() }
 }

@@ -14,6 +14,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::domain::ListOrigin;
 use crate::ranking::choose::Chosen;
+use crate::ranking::choose::List;
 use crate::ranking::choose::ranker::RankerList;
 
 const RANKER: usize = ListOrigin::Ranker.index();
@@ -31,26 +32,28 @@ pub struct Orders<'a> {
 
 /// A list that is being filled.
 #[derive(Debug)]
-pub struct Origins<'a> {
+pub struct Origins<'s, 'a> {
     drawn: ListOrigin,
     /// The chance of each origin given the positions so far.
     chances: [f64; 3],
-    orders: [Order<'a>; 2],
+    ranker: RankerList<'s, 'a>,
+    orders: [Order<'s>; 2],
 }
 
 #[derive(Debug)]
-struct Order<'a> {
+struct Order<'s> {
     origin: ListOrigin,
-    left: std::slice::Iter<'a, usize>,
+    left: std::slice::Iter<'s, usize>,
 }
 
-impl<'a> Origins<'a> {
+impl<'s, 'a> Origins<'s, 'a> {
     /// The orders contain no pinned candidates.
-    pub fn new(orders: &Orders<'a>) -> Self {
-        let order = |origin, order: &'a [usize]| Order { origin, left: order.iter() };
+    pub fn new(orders: &Orders<'s>, ranker: RankerList<'s, 'a>) -> Self {
+        let order = |origin, order: &'s [usize]| Order { origin, left: order.iter() };
         Self {
             drawn: orders.drawn,
             chances: orders.chances,
+            ranker,
             orders: [
                 order(ListOrigin::Baseline, orders.baseline),
                 order(ListOrigin::Popular, orders.popular),
@@ -63,26 +66,32 @@ impl<'a> Origins<'a> {
         self.chances[RANKER] > 0.0
     }
 
-    /// Fills the next position; `None` at the end of the list.
-    pub fn fill(
-        &mut self,
-        ranker: &mut RankerList<'_, '_>,
-        rng: &mut ChaCha8Rng,
-    ) -> Option<Chosen> {
+    /// The cost of exploring so far; 0 if the list is not the ranker's.
+    pub fn cost(&self) -> f64 {
+        if self.drawn == ListOrigin::Ranker { self.ranker.cost() } else { 0.0 }
+    }
+}
+
+impl List for Origins<'_, '_> {
+    fn take_pinned(&mut self, candidate: usize) {
+        self.ranker.take_pinned(candidate);
+    }
+
+    fn draw(&mut self, rng: &mut ChaCha8Rng) -> Option<Chosen> {
         let mut probabilities = [0.0; 3];
         let mut next = [None; 2];
         for (next, order) in next.iter_mut().zip(&mut self.orders) {
             *next = order.left.next().copied();
         }
         let candidate = if self.drawn == ListOrigin::Ranker {
-            let chosen = ranker.draw(rng)?;
+            let chosen = self.ranker.draw(rng)?;
             probabilities[RANKER] = chosen.propensity;
             chosen.candidate
         } else {
             let ours = self.orders.iter().position(|order| order.origin == self.drawn);
             let candidate = next[ours.expect("both orders are here")]?;
             if self.asks_ranker() {
-                probabilities[RANKER] = ranker.follow(candidate);
+                probabilities[RANKER] = self.ranker.follow(candidate);
             }
             candidate
         };
@@ -93,6 +102,6 @@ impl<'a> Origins<'a> {
         for (chance, probability) in self.chances.iter_mut().zip(&probabilities) {
             *chance *= probability / joint;
         }
-        Some(Chosen { candidate, propensity: joint.min(1.0), pinned: false })
+        Some(Chosen::drawn(candidate, joint.min(1.0)))
     }
 }

@@ -69,6 +69,13 @@ pub struct Pool<'a> {
     strength: f64,
 }
 
+/// The candidates that a ranking may choose from, in rising order.
+pub fn choosable(slate: &Slate<'_>, choice: &Choice) -> Vec<usize> {
+    let mut order = Gathering::new(slate, choice).order();
+    order.sort_unstable();
+    order
+}
+
 impl<'a> Pool<'a> {
     pub fn new(slate: &Slate<'a>, choice: &Choice) -> Self {
         let mut gathering = Gathering::new(slate, choice);
@@ -193,6 +200,18 @@ impl<'a> Pool<'a> {
         self.count(pinned.expect("every pinned candidate is a member"));
     }
 
+    /// Notes that a candidate took the next position which another ranking of the same members chose,
+    /// whether this one allows it or not.
+    pub fn take_of_other(&mut self, candidate: usize) {
+        let is_it = |member: &usize| self.members[*member].candidate == candidate;
+        let Some(member) = self.open.iter().copied().find(is_it) else {
+            return;
+        };
+        // Without the space that the plan gives its members it cannot be kept.
+        self.plan = self.plan.take().filter(|plan| plan.allows(member));
+        self.take(member);
+    }
+
     fn count(&mut self, member: usize) {
         let topics = self.members[member].topics.clone();
         self.topics.take(&self.labels[topics.clone()]);
@@ -215,8 +234,9 @@ struct Gathering<'s, 'a> {
     /// each item end.
     above: Vec<u32>,
     above_ends: Vec<usize>,
-    /// New items that are in the pool only for their share of the positions, sorted.
-    for_share: Vec<usize>,
+    /// Candidates that are in the pool although their scores are too low, sorted: new items for their
+    /// share of the positions, and what another ranking may choose.
+    despite: Vec<usize>,
     /// Candidates that fill the list under absolute caps, sorted.
     packed: Vec<usize>,
 }
@@ -236,7 +256,7 @@ impl<'s, 'a> Gathering<'s, 'a> {
             sources: Cap::new(choice.source_threshold, choice.max_per_source, positions),
             above: Vec::new(),
             above_ends: Vec::with_capacity(slate.above.len()),
-            for_share: Vec::new(),
+            despite: Vec::new(),
             packed: Vec::new(),
         };
         slate.above.iter().for_each(|item| gathering.count_above(item));
@@ -285,10 +305,11 @@ impl<'s, 'a> Gathering<'s, 'a> {
         let fits = |one: &usize| fitting.binary_search(one).is_ok();
         let exploration = self.slate.exploration;
         let new = rest.iter().copied().filter(|one| exploration.has_share(*one) && !fits(one));
-        self.for_share = new.take(POOL_NEW).collect();
-        self.for_share.sort_unstable();
-        let is_for_share = |one: &usize| self.for_share.binary_search(one).is_ok();
-        order.extend(rest.into_iter().filter(|one| fits(one) || is_for_share(one)));
+        let of_other = |one: &usize| self.slate.also.binary_search(one).is_ok() && !fits(one);
+        self.despite = new.take(POOL_NEW).chain(rest.iter().copied().filter(of_other)).collect();
+        self.despite.sort_unstable();
+        let is_despite = |one: &usize| self.despite.binary_search(one).is_ok();
+        order.extend(rest.into_iter().filter(|one| fits(one) || is_despite(one)));
         order
     }
 
@@ -393,8 +414,8 @@ impl<'s, 'a> Gathering<'s, 'a> {
     fn value(&mut self) -> f64 {
         let Slate { scores, novelty, .. } = self.slate;
         let choice = self.choice;
-        let for_share = &self.for_share;
-        let regular = |member: &&Member| for_share.binary_search(&member.candidate).is_err();
+        let despite = &self.despite;
+        let regular = |member: &&Member| despite.binary_search(&member.candidate).is_err();
         let of_members = self.members.iter().filter(regular).map(|member| scores[member.candidate]);
         let best = of_members.clone().fold(f64::NEG_INFINITY, f64::max);
         let worst = of_members.fold(f64::INFINITY, f64::min);

@@ -4,6 +4,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::ranking::choose::Choice;
 use crate::ranking::choose::Chosen;
+use crate::ranking::choose::List;
 use crate::ranking::choose::Slate;
 use crate::ranking::choose::allowance::Gate;
 use crate::ranking::choose::policy::Draw;
@@ -19,6 +20,16 @@ pub struct RankerList<'s, 'a> {
     parts: Option<Parts<'s, 'a>>,
     /// Candidates that were pinned before.
     pinned: Vec<usize>,
+}
+
+/// A candidate for the next position, with the probability that it gets it.
+#[derive(Debug, Clone, Copy)]
+pub struct Offer {
+    member: usize,
+    /// The greedy choice at this position.
+    greedy: usize,
+    pub candidate: usize,
+    pub propensity: f64,
 }
 
 #[derive(Debug)]
@@ -47,21 +58,15 @@ impl<'s, 'a> RankerList<'s, 'a> {
         self.parts.as_ref().map_or(0.0, |parts| parts.gate.spent())
     }
 
-    /// Notes that a pinned candidate took the next position.
-    pub fn take_pinned(&mut self, candidate: usize) {
-        match &mut self.parts {
-            Some(parts) => parts.pool.take_pinned(candidate),
-            None => self.pinned.push(candidate),
-        }
+    /// Finds what may take the next position; `false` when nothing may.
+    pub fn look(&mut self) -> bool {
+        self.parts().pool.look()
     }
 
-    /// Draws the next position; `None` when no candidate may take it.
-    pub fn draw(&mut self, rng: &mut ChaCha8Rng) -> Option<Chosen> {
+    /// Draws from what was found.
+    pub fn pick(&mut self, rng: &mut ChaCha8Rng) -> Offer {
         let slate = self.slate;
         let Parts { pool, policy, gate } = self.parts();
-        if !pool.look() {
-            return None;
-        }
         let greedy = gate.greedy(pool);
         let (member, propensity) = if gate.is_closed() {
             (greedy, 1.0)
@@ -71,24 +76,16 @@ impl<'s, 'a> RankerList<'s, 'a> {
             let Draw { member, propensity } = policy.choose(pool, new, rng);
             (member, for_new.propensity(member, propensity))
         };
-        gate.note(pool.candidate(member), pool.candidate(greedy));
-        let candidate = pool.take(member);
         // Sums of probabilities are rounded.
-        Some(Chosen { candidate, propensity: propensity.min(1.0), pinned: false })
+        Offer { member, greedy, candidate: pool.candidate(member), propensity: propensity.min(1.0) }
     }
 
-    /// Gives the next position to a candidate that is not pinned; returns the probability that a
-    /// draw gives it. After 0 the list cannot be the ranker's.
-    pub fn follow(&mut self, candidate: usize) -> f64 {
+    /// A candidate with the probability that [`Self::pick`] draws it; `None`: it never does.
+    pub fn offer(&mut self, candidate: usize) -> Option<Offer> {
         let slate = self.slate;
         let Parts { pool, policy, gate } = self.parts();
-        if !pool.look() {
-            return 0.0;
-        }
         let is_it = |member: &&usize| pool.candidate(**member) == candidate;
-        let Some(&member) = pool.admissible().iter().find(is_it) else {
-            return 0.0;
-        };
+        let member = *pool.admissible().iter().find(is_it)?;
         let greedy = gate.greedy(pool);
         let propensity = if gate.is_closed() {
             f64::from(u8::from(member == greedy))
@@ -96,9 +93,47 @@ impl<'s, 'a> RankerList<'s, 'a> {
             let for_new = slate.exploration.at_position(candidates(pool));
             for_new.propensity(member, policy.propensity_of(pool, member))
         };
-        gate.note(candidate, pool.candidate(greedy));
-        pool.take(member);
-        propensity
+        Some(Offer { member, greedy, candidate, propensity })
+    }
+
+    /// Gives the next position to what was picked or offered.
+    pub fn take(&mut self, offer: &Offer) {
+        let Parts { pool, gate, .. } = self.parts();
+        gate.note(offer.candidate, pool.candidate(offer.greedy));
+        pool.take(offer.member);
+    }
+
+    /// Gives the next position to what another ranking chose.
+    pub fn make_way(&mut self, candidate: usize) {
+        self.parts().pool.take_of_other(candidate);
+    }
+
+    /// Gives the next position to a candidate that is not pinned; returns the probability that a
+    /// draw gives it. After 0 the list cannot be the ranker's.
+    pub fn follow(&mut self, candidate: usize) -> f64 {
+        let offer = if self.look() { self.offer(candidate) } else { None };
+        offer.map_or(0.0, |offer| {
+            self.take(&offer);
+            offer.propensity
+        })
+    }
+}
+
+impl List for RankerList<'_, '_> {
+    fn take_pinned(&mut self, candidate: usize) {
+        match &mut self.parts {
+            Some(parts) => parts.pool.take_pinned(candidate),
+            None => self.pinned.push(candidate),
+        }
+    }
+
+    fn draw(&mut self, rng: &mut ChaCha8Rng) -> Option<Chosen> {
+        if !self.look() {
+            return None;
+        }
+        let offer = self.pick(rng);
+        self.take(&offer);
+        Some(Chosen::drawn(offer.candidate, offer.propensity))
     }
 }
 

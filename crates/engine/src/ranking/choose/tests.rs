@@ -3,6 +3,7 @@
 mod origins;
 mod pages;
 mod propensities;
+mod turns;
 
 use std::sync::Arc;
 
@@ -84,6 +85,7 @@ fn slate<'a>(
         above: &[],
         pins: &[],
         excluded: &[],
+        also: &[],
         costs: None,
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use engine::Baseline;
 use engine::Candidate;
 use engine::Choice;
+use engine::DrawnVariant;
 use engine::Earlier;
 use engine::EarlierPages;
 use engine::Eligibility;
@@ -13,9 +14,11 @@ use engine::Filter;
 use engine::GiveUp;
 use engine::RankRequest;
 use engine::Ranked;
+use engine::RankedBy;
 use engine::Reason;
 use engine::RequestContext;
 use engine::Retrieval;
+use engine::Rival;
 use engine::Supply;
 use engine::UserContext;
 use engine::View;
@@ -24,6 +27,7 @@ use engine::domain::Attributes;
 use engine::domain::Continues;
 use engine::domain::Decision;
 use engine::domain::DecisionId;
+use engine::domain::Division;
 use engine::domain::ItemId;
 use engine::domain::ListOrigin;
 use engine::domain::ShownItem;
@@ -61,6 +65,7 @@ pub struct Ask {
     page_before: Option<String>,
     earlier: EarlierPages,
     key: String,
+    rival: Option<Box<Ask>>,
 }
 
 impl Ask {
@@ -83,6 +88,7 @@ impl Ask {
             page_before: None,
             earlier: EarlierPages::default(),
             key: "look".to_owned(),
+            rival: None,
         }
     }
 
@@ -154,6 +160,16 @@ impl Ask {
         Self { among: Some(among), ..self }
     }
 
+    /// A second ranking that fills the list in turns.
+    pub fn against(self, rival: Ask) -> Self {
+        Self { rival: Some(Box::new(rival)), ..self }
+    }
+
+    /// The variant of the first page.
+    pub fn drawn_before(&self) -> Option<DrawnVariant> {
+        self.earlier.drawn
+    }
+
     /// For another time than now.
     pub fn at(self, at: Timestamp) -> Self {
         Self { at: Some(at), ..self }
@@ -191,7 +207,14 @@ impl Ask {
     pub fn after(self, page: &Answer) -> Self {
         let shown = page.list.iter().map(|one| name_key(&one.item));
         let items = page.earlier.items.iter().copied().chain(shown).collect();
-        let earlier = EarlierPages { items, pinned: Vec::new(), origin: page.origin };
+        let drawn = match page.decision.division.as_deref() {
+            Some(&Division::Drawn { experiment, variant, .. }) => {
+                Some(DrawnVariant { experiment, variant })
+            }
+            _ => page.earlier.drawn,
+        };
+        let pinned = Vec::new();
+        let earlier = EarlierPages { items, pinned, origin: page.origin, drawn };
         Self { page_before: Some(page.decision_id.clone()), earlier, ..self }
     }
 
@@ -229,6 +252,8 @@ pub struct Listed {
     pub item: String,
     pub score: f64,
     pub propensity: f64,
+    /// Which of two rankings chose it.
+    pub by: usize,
     /// Parts of the score by name.
     pub components: BTreeMap<String, f64>,
     pub reasons: Vec<Reason>,
@@ -335,6 +360,11 @@ impl World {
             give_up: &give_up,
         };
         let baseline = ask.popular.then_some(Baseline::Popular);
+        let rival = ask.rival.as_ref().map(|rival| Rival {
+            choice: rival.choice(view),
+            boosts: boosts.clone(),
+            ranked_by: RankedBy { popular: rival.popular, ..RankedBy::default() },
+        });
         let request = RankRequest {
             user,
             context: &context,
@@ -350,7 +380,8 @@ impl World {
             pins: &[],
             earlier: Earlier { items: &above, origin: ask.earlier.origin },
             baseline: baseline.as_ref(),
-            ranked_by: engine::RankedBy::default(),
+            ranked_by: RankedBy::default(),
+            rival: rival.as_ref(),
             unlearnt_cost: 0.0,
             explain: true,
             deviations: true,
@@ -400,6 +431,7 @@ fn put_together(
         exploration_cost: ranked.exploration_cost as f32,
         trial: trial.map(Box::new),
         assignments: Vec::new(),
+        division: None,
         continues: ask.page_before.as_ref().map(|page| {
             let decision_id = DecisionId::parse(page.as_str()).expect("an id");
             Box::new(Continues { decision_id, origin: ranked.origin })
@@ -410,6 +442,7 @@ fn put_together(
         item: ids[item.candidate].to_owned(),
         score: item.score,
         propensity: item.propensity,
+        by: item.by,
         components: item.components.iter().map(|(name, part)| (name.to_string(), *part)).collect(),
         reasons: item.reasons.clone(),
     };

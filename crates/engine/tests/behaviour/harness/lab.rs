@@ -1,6 +1,7 @@
 //! Experiments in a world: written, started, and lived through by users.
 
 use engine::Advice;
+use engine::AskedList;
 use engine::Assigned;
 use engine::ExperimentEntry;
 use engine::ExperimentResults;
@@ -9,6 +10,7 @@ use engine::assignments;
 use engine::domain::Attributes;
 use engine::domain::BUCKETS;
 use engine::domain::Cap;
+use engine::domain::Division;
 use engine::domain::Experiment;
 use engine::domain::ExperimentChange;
 use engine::domain::ExperimentState;
@@ -120,6 +122,22 @@ impl Plans {
         let kind = MetricKind::Ratio(Measure::Lists);
         let test = MetricTest::Sequential;
         self.0.metrics = vec![Metric { kind, test, window: (300, HOUR), ..clicks(Role::Primary) }];
+        self
+    }
+
+    /// Both variants fill each list in turns; judged by clicks on the items of each.
+    pub fn in_turns(mut self) -> Self {
+        self.0.split = Split::Interleaved;
+        let (kind, test) = (MetricKind::Preference, MetricTest::Sequential);
+        self.0.metrics = vec![Metric { kind, test, ..clicks(Role::Primary) }];
+        self
+    }
+
+    /// Lists go to the variant of which more are clicked on within an hour.
+    pub fn learning(mut self, floor: f64) -> Self {
+        self.0.split = Split::Learnt { floor };
+        let test = MetricTest::Sequential;
+        self.0.metrics = vec![Metric { test, window: (0, HOUR), ..clicks(Role::Primary) }];
         self
     }
 
@@ -235,7 +253,7 @@ impl World {
         arms.iter().map(|arm| (arm.units, arm.nonzero)).collect()
     }
 
-    fn assigned(&self, user: &str, phone: bool) -> Vec<Assigned> {
+    fn assigned(&self, user: &str, phone: bool, list: Option<AskedList<'_>>) -> Vec<Assigned> {
         let context = Attributes::default();
         let user = UserFacts {
             user_id: user,
@@ -245,13 +263,13 @@ impl World {
             location: None,
             language: None,
         };
-        assignments(self.view(), user, self.now())
+        assignments(self.view(), user, list, self.now())
     }
 
     /// The variants of a user on a phone or elsewhere, by experiment.
     pub fn variants(&self, user: &str, phone: bool) -> Vec<(String, usize)> {
         let named = |it: Assigned| (it.entry.experiment.key.to_string(), usize::from(it.variant));
-        self.assigned(user, phone).into_iter().map(named).collect()
+        self.assigned(user, phone, None).into_iter().map(named).collect()
     }
 
     /// The variant of a user in one experiment.
@@ -261,10 +279,24 @@ impl World {
 
     /// An answer that the variants of the user acted on.
     pub fn decide_in_experiments(&mut self, ask: Ask) -> Answer {
-        let assigned = self.assigned(ask.user(), false);
+        let id = self.next_decision_id();
+        let list = AskedList { decision_id: &id, drawn_before: ask.drawn_before() };
+        let assigned = self.assigned(ask.user(), false, Some(list));
         let own_ranker = assigned.iter().find_map(Assigned::own_ranker);
         let assignments = assigned.iter().map(|it| it.recorded(own_ranker)).collect();
-        self.decide_with(ask, assignments)
+        let division = assigned.iter().find_map(|it| {
+            let (experiment, variant) = (it.entry.number, it.variant);
+            let drawn = |chances| Division::Drawn { experiment, variant, chances };
+            let in_turns =
+                it.is_in_turns().then(|| Division::InTurns { experiment, chosen_by: Vec::new() });
+            in_turns.or(it.chances.clone().map(drawn))
+        });
+        self.decide_with(ask, assignments, division)
+    }
+
+    /// The variant that was drawn for an answer.
+    pub fn drawn(&self, answer: &Answer) -> usize {
+        answer.decision.assignments.first().map_or(0, |it| usize::from(it.variant))
     }
 
     /// What the ranker of a variant has learnt, as [`World::ranker_weights`].
@@ -275,7 +307,7 @@ impl World {
 
     /// The user asks: who is exposed to what is recorded.
     pub fn visits(&mut self, user: &str) -> Vec<(String, usize)> {
-        let assigned = self.assigned(user, false);
+        let assigned = self.assigned(user, false, None);
         let assignments = assigned.iter().map(|it| it.recorded(None)).collect();
         let (user_id, exposed_at) = (user_id(user), self.now());
         let exposure = Exposure { user_id, exposed_at, segment: 0, assignments };

@@ -12,6 +12,7 @@ use engine::UserContext;
 use engine::View;
 use engine::domain::Assignment;
 use engine::domain::DecisionId;
+use engine::domain::Division;
 use engine::domain::EventId;
 use engine::domain::Interaction;
 use engine::domain::ItemField;
@@ -252,17 +253,36 @@ impl World {
 
     /// An answer that is recorded, as the service records each.
     pub fn decide(&mut self, ask: Ask) -> Answer {
-        self.decide_with(ask, Vec::new())
+        self.decide_with(ask, Vec::new(), None)
     }
 
     /// The same where variants of experiments acted on it.
-    pub fn decide_with(&mut self, ask: Ask, assignments: Vec<Assignment>) -> Answer {
-        let id = format!("decision-{}", self.decisions);
+    pub fn decide_with(
+        &mut self,
+        ask: Ask,
+        assignments: Vec<Assignment>,
+        division: Option<Division>,
+    ) -> Answer {
+        let id = self.next_decision_id();
         self.decisions += 1;
         let mut answer = self.answer(&ask.keyed(&id));
+        let by: Vec<Option<u8>> = answer.list.iter().map(|one| Some(one.by as u8)).collect();
         answer.decision.assignments = assignments;
+        answer.decision.division = division.map(|division| {
+            Box::new(match division {
+                Division::InTurns { experiment, .. } => {
+                    Division::InTurns { experiment, chosen_by: by }
+                }
+                drawn @ Division::Drawn { .. } => drawn,
+            })
+        });
         self.record(Record::Decision(answer.decision.clone()));
         answer
+    }
+
+    /// The id of the next decision.
+    pub(super) fn next_decision_id(&self) -> String {
+        format!("decision-{}", self.decisions)
     }
 
     /// Records an answer again under an id of its own, as if it had been given to this user.

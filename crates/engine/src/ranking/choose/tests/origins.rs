@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::bandit::Belief;
 use crate::bandit::Posterior;
 use crate::bandit::RankerPrior;
+use crate::domain::ListOrigin;
 use crate::models::hybrid::FeatureMatrix;
 use crate::ranking::choose::tests::propensities::bound;
 use crate::ranking::choose::tests::propensities::chi_square;

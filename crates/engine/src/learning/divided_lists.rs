@@ -1,0 +1,108 @@
+//! What records do to experiments that divide lists.
+//!
+//! - Interleaved: an event with an item of such a list is a credit for the variant that chose it.
+//! - Drawn: a list is a unit by itself. It is settled when its time is over, or earlier when its decision
+//!   is forgotten; only then the allocation learns.
+
+use std::sync::Arc;
+
+use crate::Engine;
+use crate::bandit::PendingDivision;
+use crate::columns::interner::name_key;
+use crate::domain::Decision;
+use crate::domain::Division;
+use crate::domain::Interaction;
+use crate::domain::Timestamp;
+use crate::learning::apply::decision_key;
+use crate::state::View;
+
+impl View {
+    /// The experiment and the variant that an event is a credit for.
+    pub(super) fn credited(&self, event: &Interaction) -> Option<(u32, u8)> {
+        let decision = self.pending_decision(decision_key(event.decision_id.as_ref()?.as_str()))?;
+        let division = decision.division.as_ref()?;
+        let position = decision.position_of(name_key(event.item_id.as_str()))?;
+        let is_users = decision.user == self.user_key(event.user_id.as_str());
+        division.chosen_by(position).filter(|_| is_users)
+    }
+}
+
+impl Engine {
+    /// How a decision is divided, as long as its experiment is live; counts it.
+    pub(super) fn begin_division(
+        &mut self,
+        decision: &Decision,
+        recorded_at: Timestamp,
+    ) -> Option<Box<PendingDivision>> {
+        let division = decision.division.as_deref()?;
+        let entry = self.view.experiments.numbered(division.experiment())?;
+        let experiment = &entry.experiment;
+        if !experiment.state.is_live() || !experiment.split.divides_lists() {
+            return None;
+        }
+        let due = match division {
+            Division::InTurns { .. } => None,
+            Division::Drawn { variant, chances, .. } => {
+                let variants = experiment.variants.len();
+                if chances.len() != variants || usize::from(*variant) >= variants {
+                    return None;
+                }
+                let (number, variant) = (entry.number, *variant);
+                let due = recorded_at.plus_millis(1_000 * entry.longest_wait_seconds());
+                let registry = Arc::make_mut(&mut self.view.experiments);
+                if let Some(entry) = registry.numbered_mut(number) {
+                    entry.count_exposure(variant, decision.segment);
+                }
+                Some(due)
+            }
+        };
+        Some(Box::new(PendingDivision { division: division.clone(), due, fulfilled: 0 }))
+    }
+
+    /// Notes which metrics of a drawn list an event fulfils.
+    pub(super) fn credit_list(&mut self, event: &Interaction, at: Timestamp) {
+        let Some(decision_id) = &event.decision_id else {
+            return;
+        };
+        let user = self.view.user_key(event.user_id.as_str());
+        let Some(number) = self.view.decision_number(decision_key(decision_id.as_str())) else {
+            return;
+        };
+        let View { decisions, experiments, .. } = &mut self.view;
+        let Some(decision) = decisions.get(number).filter(|decision| decision.user == user) else {
+            return;
+        };
+        let Some(pending) = decision.division.as_ref().filter(|it| it.due.is_some()) else {
+            return;
+        };
+        let Some(entry) = experiments.numbered(pending.division.experiment()) else {
+            return;
+        };
+        let seconds = at.whole_seconds_since(decision.decided_at);
+        let counts = entry.experiment.metrics.iter().zip(0..).filter(|(metric, _)| {
+            let (from, to) = metric.window;
+            metric.measure.counts(event.kind) && (i64::from(from)..i64::from(to)).contains(&seconds)
+        });
+        let fulfilled = counts.fold(0_u16, |bits, (_, number)| bits | 1 << number);
+        if fulfilled & !pending.fulfilled != 0
+            && let Some(pending) = decisions.get_mut(number).and_then(|it| it.division.as_mut())
+        {
+            pending.fulfilled |= fulfilled;
+        }
+    }
+
+    /// Takes in what came of a drawn list.
+    pub(super) fn settle_list(&mut self, pending: &PendingDivision, now: Timestamp) {
+        let Division::Drawn { experiment, variant, chances } = &pending.division else {
+            return;
+        };
+        let live = self.view.experiments.numbered(*experiment);
+        if live.is_none_or(|entry| !entry.experiment.state.is_live()) {
+            return;
+        }
+        let registry = Arc::make_mut(&mut self.view.experiments);
+        if let Some(entry) = registry.numbered_mut(*experiment) {
+            entry.settle_list(*variant, chances, pending.fulfilled, now);
+        }
+    }
+}
