@@ -461,4 +461,4 @@ fn the_golden_log_leads_to_the_golden_digest() {
     assert_eq!((ENGINE_REVISION, digest.as_str()), (3, GOLDEN_DIGEST));
 }
 
-const GOLDEN_DIGEST: &str = "41e25722a899a0e83e5fb9b6a40257a041e5b111e8d27e9e11232b3697a855b6";
+const GOLDEN_DIGEST: &str = "30494e82a3fcb3b752b02087065df4c22b32fd3a5735d9dc44f2ad0955400a3d";

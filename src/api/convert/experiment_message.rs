@@ -130,6 +130,7 @@ pub fn results_message(
                 variant: name(variant),
                 exposed,
                 chance: results.chances.get(variant).copied(),
+                distinct_items: results.covered[variant],
             })
             .collect(),
         sample_ratios: results.sample_ratio.iter().map(|it| ratio_message(view, it)).collect(),

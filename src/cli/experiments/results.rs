@@ -61,13 +61,14 @@ pub fn told_in_full(results: &proto::ExperimentResults) -> String {
 }
 
 fn exposures(text: &mut String, results: &proto::ExperimentResults) {
-    let mut rows = vec![["variant", "exposed", "chance now"].map(str::to_owned).to_vec()];
+    let mut rows = vec![["variant", "exposed", "items", "chance now"].map(str::to_owned).to_vec()];
     rows.extend(results.exposures.iter().map(|variant| {
         let chance = variant.chance.map_or_else(String::new, percent);
-        vec![variant.variant.clone(), grouped(variant.exposed as f64), chance]
+        let items = grouped(variant.distinct_items as f64);
+        vec![variant.variant.clone(), grouped(variant.exposed as f64), items, chance]
     }));
     if results.exposures.iter().all(|variant| variant.chance.is_none()) {
-        rows.iter_mut().for_each(|row| row.truncate(2));
+        rows.iter_mut().for_each(|row| row.truncate(3));
     }
     align(text, &rows);
     if results.refused > 0 {

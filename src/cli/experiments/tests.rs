@@ -149,6 +149,7 @@ fn results_are_told_as_a_table_a_verdict_and_a_plot() {
         variant: name.to_owned(),
         exposed: 1_300,
         chance: None,
+        distinct_items: 0,
     };
     let comparison = proto::Comparison {
         lift: Some(effect(0.2)),

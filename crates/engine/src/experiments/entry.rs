@@ -19,6 +19,7 @@ use crate::domain::Sequence;
 use crate::domain::Split;
 use crate::domain::Timestamp;
 use crate::domain::limits;
+use crate::experiments::coverage::Coverage;
 use crate::experiments::judge;
 use crate::experiments::layout::Layout;
 use crate::experiments::learnt_allocation::LearntAllocation;
@@ -92,6 +93,8 @@ pub struct Entry {
     pub refused: u64,
     /// Of each variant that has one, while it is live.
     rankers: Vec<Option<Arc<OwnRanker>>>,
+    /// Of the lists of each variant.
+    coverage: Vec<Coverage>,
     /// Where the allocation learns.
     learnt: Option<Arc<LearntAllocation>>,
     /// None: everyone, or what is written is no condition. Derived.
@@ -122,6 +125,7 @@ impl Entry {
             series: Series::default(),
             refused: 0,
             rankers: vec![None; variants],
+            coverage: vec![Coverage::default(); variants],
             learnt: None,
             condition: None,
         }
@@ -162,6 +166,7 @@ impl Entry {
         if before == ExperimentState::Draft {
             let variants = next.variants.len();
             (self.exposed, self.rankers) = (ExposureCounts::new(variants), vec![None; variants]);
+            self.coverage = vec![Coverage::default(); variants];
         }
         self.experiment = Arc::new(next.clone());
         self.changed_at = sequence;
@@ -217,6 +222,7 @@ impl Entry {
     fn end(&mut self, at: Timestamp) {
         self.stopped_at = Some(at);
         self.rankers.fill(None);
+        self.coverage.iter_mut().for_each(Coverage::end);
     }
 
     pub fn layout(&self) -> &Layout {
@@ -268,6 +274,24 @@ impl Entry {
     /// Units that were exposed.
     pub fn exposed_units(&self) -> u64 {
         sums::units(self.experiment.split, self.exposed.all.iter().copied())
+    }
+
+    /// Whether a list of a variant shows an item, by its key, that is not counted yet.
+    pub fn is_covering(&self, variant: u8, item: u64) -> bool {
+        let coverage = self.coverage.get(usize::from(variant));
+        coverage.is_some_and(|coverage| coverage.is_changed_by(item))
+    }
+
+    /// A list of a variant shows an item, by its key.
+    pub fn cover(&mut self, variant: u8, item: u64) {
+        if let Some(coverage) = self.coverage.get_mut(usize::from(variant)) {
+            coverage.add(item);
+        }
+    }
+
+    /// Different items in the lists of each variant, about.
+    pub fn covered(&self) -> Vec<u64> {
+        self.coverage.iter().map(Coverage::items).collect()
     }
 
     /// The chances of the variants to answer a list, where they are learnt.
@@ -350,6 +374,8 @@ impl Entry {
         self.rankers.len() == variants
             && self.exposed.all.len() == variants
             && self.tallies.iter().all(|tally| tally.sums.arms.len() == variants)
+            && self.coverage.len() == variants
+            && self.coverage.iter().all(Coverage::is_whole)
             && self.learnt.as_ref().is_none_or(|learnt| learnt.is_whole(variants))
             && (self.tallies.is_empty() || self.tallies.len() == metrics)
             && self.tallies.len() == self.layout.columns.len()

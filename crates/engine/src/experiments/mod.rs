@@ -6,6 +6,7 @@
 //! - [`Results`] are computed from sums, with the statistics of their crate.
 
 mod buckets;
+mod coverage;
 mod entry;
 mod figures;
 mod judge;

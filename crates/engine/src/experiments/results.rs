@@ -20,6 +20,8 @@ pub struct Results {
     pub metrics: Vec<MetricResult>,
     /// Units that exposed, by variant.
     pub exposed: Vec<u64>,
+    /// Different items that lists of each variant have shown, about.
+    pub covered: Vec<u64>,
     /// Chances of the variants at present, where they are learnt.
     pub chances: Vec<f64>,
     /// Of all units first, then alarms of segments. Empty where weights do not decide.
@@ -48,6 +50,7 @@ impl Entry {
         Results {
             metrics,
             exposed: self.exposed().all.clone(),
+            covered: self.covered(),
             chances: self.chances().map_or_else(Vec::new, <[f64]>::to_vec),
             sample_ratio,
             series: self.points(),

@@ -270,6 +270,7 @@ impl Engine {
         let times = (decision.decided_at, recorded_at);
         self.expose(decision.user_id.as_str(), &decision.assignments, times, decision.segment);
         self.measure_list(decision, recorded_at);
+        self.cover_items(decision);
     }
 
     /// Counts the impression of an item that is known. Others are not made known by it.

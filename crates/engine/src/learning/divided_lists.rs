@@ -1,4 +1,4 @@
-//! What records do to experiments that divide lists.
+//! What lists do to experiments: which items they show, and how experiments divide them.
 //!
 //! - Interleaved: an event with an item of such a list is a credit for the variant that chose it.
 //! - Drawn: a list is a unit by itself. It is settled when its time is over, or earlier when its decision
@@ -28,6 +28,44 @@ impl View {
 }
 
 impl Engine {
+    /// Counts the items of a list for the variants that acted on it.
+    pub(super) fn cover_items(&mut self, decision: &Decision) {
+        let experiments = &self.view.experiments;
+        let mut covered: Vec<(u32, u8, u64)> = Vec::new();
+        for assignment in decision.assignments.iter().filter(|it| !it.is_tester) {
+            let number = assignment.experiment;
+            let live = experiments.numbered(number);
+            let Some(entry) = live.filter(|entry| entry.experiment.state.is_live()) else {
+                continue;
+            };
+            let chosen_by = match decision.division.as_deref() {
+                Some(Division::InTurns { experiment, chosen_by }) if *experiment == number => {
+                    Some(chosen_by)
+                }
+                _ => None,
+            };
+            for (position, shown) in decision.shown.iter().enumerate() {
+                let by = chosen_by.map(|by| by.get(position).copied().flatten());
+                let Some(variant) = by.unwrap_or(Some(assignment.variant)) else {
+                    continue;
+                };
+                let item = name_key(shown.item_id.as_str());
+                if entry.is_covering(variant, item) {
+                    covered.push((number, variant, item));
+                }
+            }
+        }
+        if covered.is_empty() {
+            return;
+        }
+        let registry = Arc::make_mut(&mut self.view.experiments);
+        for (number, variant, item) in covered {
+            if let Some(entry) = registry.numbered_mut(number) {
+                entry.cover(variant, item);
+            }
+        }
+    }
+
     /// How a decision is divided, as long as its experiment is live; counts it.
     pub(super) fn begin_division(
         &mut self,

@@ -65,6 +65,7 @@ fn of_two_rankings_in_turns_the_one_with_the_items_that_users_like_is_preferred(
     let results = world.results("turns");
     assert_eq!(results.exposed, [600, 600], "each user saw both");
     assert!(results.sample_ratio.is_empty());
+    assert!(results.covered[0] == 10 && results.covered[1] <= 5, "{:?}", results.covered);
     let metric = &results.metrics[0];
     assert_eq!((metric.arms[0].units, metric.arms[1].units), (600, 600));
     let difference = metric.treatments[0].comparison.difference.unwrap();
