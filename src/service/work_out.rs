@@ -33,6 +33,7 @@ use engine::Pin;
 use engine::RankRequest;
 use engine::Ranked;
 use engine::RequestContext;
+use engine::RequestValues;
 use engine::Retrieval;
 use engine::Rival;
 use engine::Supply;
@@ -187,18 +188,12 @@ fn work_out_from<T>(
     let above = above.candidates(view);
     let pool = gather(&retrieval, &Supply::of(&call.choice, &above, &all_boosts))?;
     let candidates = pool.candidates(view);
-    let device = call.device_type.as_ref().and_then(|device| view.device_index(device));
     let pins = pins(&candidates, &call.pins, &eligible);
     let baseline = baseline(&candidates, call, &pins, &eligible);
     let request = RankRequest {
         user,
         context,
-        request_context: RequestContext {
-            now: call.now,
-            utc_offset_minutes: call.utc_offset_minutes,
-            device,
-            values,
-        },
+        request_context: request_context(view, call, values),
         choice: Choice {
             positions: earlier_pages::positions(call.choice.positions, &call.earlier),
             ..call.choice
@@ -226,6 +221,12 @@ fn work_out_from<T>(
         call_context,
         unknown: pool.unknown.clone(),
     }))
+}
+
+fn request_context(view: &View, call: &PersonalizeCall, values: RequestValues) -> RequestContext {
+    let device = call.device_type.as_ref().and_then(|device| view.device_index(device));
+    let PersonalizeCall { now, utc_offset_minutes, .. } = *call;
+    RequestContext { now, utc_offset_minutes, device, values }
 }
 
 /// Those of the request, then the user's own, and how many these are.

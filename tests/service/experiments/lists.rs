@@ -1,5 +1,7 @@
 //! Experiments that divide lists, over gRPC: two rankings in turns, and a variant drawn for each list.
 
+use std::cell::Cell;
+
 use personalization::proto::Experiment;
 use personalization::proto::Interaction;
 use personalization::proto::InteractionType;
@@ -26,6 +28,7 @@ use crate::harness::Server;
 use crate::harness::World;
 use crate::harness::click;
 use crate::harness::command;
+use crate::harness::events;
 use crate::harness::eventually;
 use crate::harness::greedy;
 
@@ -71,6 +74,12 @@ async fn are_exposed(api: &Api, key: &str, exposures: u64) {
     .await;
 }
 
+/// A record of now: time is that of the log.
+async fn a_record(api: &Api, ticks: &Cell<u64>) -> u64 {
+    let tick = ticks.replace(ticks.get() + 1);
+    api.record(events("tick", tick..tick + 1)).await.last_sequence
+}
+
 /// Whether `replay-decision` comes to the same list again.
 fn is_reproduced(server: &Server, decision_id: &str) {
     let mut command = command("replay-decision");
@@ -96,8 +105,9 @@ async fn both_variants_fill_a_list_in_turns_and_users_vote_by_what_they_click() 
     are_exposed(&api, "turns", 24).await;
     let clicks = lists.iter().map(|(user, list)| click_on(list, user, 0)).collect();
     api.record(clicks).await;
+    let ticks = Cell::new(0);
     eventually("all users have voted", async || {
-        let at = api.record(vec![click("nobody", "jazz-01")]).await.last_sequence;
+        let at = a_record(&api, &ticks).await;
         let results = results(&api, "turns", at).await;
         let variants = &results.metrics[0].variants;
         let votes: u64 = variants.iter().map(|it| it.nonzero).sum();
@@ -132,8 +142,9 @@ async fn the_variant_of_a_list_is_drawn_and_its_chances_are_told() {
     are_exposed(&api, "learning", 30).await;
     let clicks = lists.iter().map(|(user, list)| click_on(list, user, 1)).collect();
     api.record(clicks).await;
+    let ticks = Cell::new(0);
     eventually("all lists are settled", async || {
-        let at = api.record(vec![click("nobody", "jazz-01")]).await.last_sequence;
+        let at = a_record(&api, &ticks).await;
         let results = results(&api, "learning", at).await;
         let variants = &results.metrics[0].variants;
         let lists: Vec<u64> = variants.iter().map(|it| it.users).collect();

@@ -21,7 +21,7 @@ use crate::ranking::choose::List;
 use crate::ranking::choose::Pin;
 use crate::ranking::choose::Slate;
 use crate::ranking::choose::fill;
-use crate::ranking::choose::pool::choosable;
+use crate::ranking::choose::gathering::choosable;
 use crate::ranking::choose::ranker::Offer;
 use crate::ranking::choose::ranker::RankerList;
 use crate::seed;

@@ -15,6 +15,7 @@
 mod allowance;
 mod caps;
 mod draft;
+mod gathering;
 mod origin;
 mod plan;
 mod policy;
