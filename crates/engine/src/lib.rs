@@ -79,7 +79,8 @@ pub use features::{
 };
 pub use give_up::{Cancelled, GiveUp};
 pub use learning::{
-    DrawnVariant, EarlierPages, Effect, MadePage, NotContinued, Unreadable, decision_key,
+    BackfillRun, DrawnVariant, EarlierPages, Effect, MadePage, NotContinued, Unreadable,
+    decision_key,
 };
 pub use models::collaborative;
 pub use models::content::TermVectors;

@@ -1,5 +1,5 @@
-//! Changes of experiments, exposures, the variants that acted on a decision, and how they divided its
-//! list.
+//! Changes of experiments, exposures, backfills, the variants that acted on a decision, and how they
+//! divided its list.
 //!
 //! An experiment is JSON, as settings are: it is rare and has many fields.
 
@@ -10,6 +10,7 @@ use super::wire::put_text;
 use super::wire::put_time;
 use super::wire::put_varint;
 use engine::domain::Assignment;
+use engine::domain::BackfillChunk;
 use engine::domain::Division;
 use engine::domain::ExperimentChange;
 use engine::domain::Exposure;
@@ -58,6 +59,25 @@ pub fn read_exposure(reader: &mut Reader<'_>, base: Timestamp) -> Result<Exposur
         exposed_at: reader.time(base)?,
         segment: reader.byte()?,
         assignments: read_assignments(reader)?,
+    })
+}
+
+pub fn put_chunk(out: &mut Vec<u8>, chunk: &BackfillChunk) {
+    put_varint(out, chunk.experiment.into());
+    put_varint(out, chunk.since);
+    put_varint(out, chunk.column.into());
+    put_varint(out, chunk.first_row.into());
+    put_floats(out, &chunk.values);
+}
+
+pub fn read_chunk(reader: &mut Reader<'_>) -> Result<BackfillChunk, Fault> {
+    // Fields are evaluated in the order written here, which is that of the bytes.
+    Ok(BackfillChunk {
+        experiment: reader.u32("the number of an experiment")?,
+        since: reader.varint()?,
+        column: reader.u32("the number of a column")?,
+        first_row: reader.u32("the number of a unit")?,
+        values: reader.floats()?,
     })
 }
 

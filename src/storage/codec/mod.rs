@@ -60,8 +60,9 @@ const USERS_MERGED: u8 = 11;
 const ITEM_PATCHED: u8 = 12;
 const EXPERIMENT_CHANGED: u8 = 13;
 const USER_EXPOSED: u8 = 14;
+const BACKFILLED: u8 = 15;
 /// The newest kind.
-const LAST_KIND: u8 = USER_EXPOSED;
+const LAST_KIND: u8 = BACKFILLED;
 
 /// Begins a payload in `out`, which is emptied.
 pub fn begin(out: &mut Vec<u8>, base: Timestamp) {
@@ -92,6 +93,7 @@ fn kind(record: &Record) -> u8 {
         Record::UsersMerged { .. } => USERS_MERGED,
         Record::ExperimentChanged(_) => EXPERIMENT_CHANGED,
         Record::UserExposed(_) => USER_EXPOSED,
+        Record::Backfilled(_) => BACKFILLED,
     }
 }
 
@@ -122,6 +124,7 @@ fn put_body(out: &mut Vec<u8>, record: &Record, base: Timestamp) {
         }
         Record::ExperimentChanged(change) => experiment::put_change(out, change),
         Record::UserExposed(exposure) => experiment::put_exposure(out, exposure, base),
+        Record::Backfilled(chunk) => experiment::put_chunk(out, chunk),
     }
 }
 
@@ -202,6 +205,7 @@ fn read_body(kind: u8, body: &mut Reader<'_>, base: Timestamp) -> Result<Record,
             experiment::read_change(body).map(Box::new).map(Record::ExperimentChanged)
         }
         USER_EXPOSED => experiment::read_exposure(body, base).map(Record::UserExposed),
+        BACKFILLED => experiment::read_chunk(body).map(Record::Backfilled),
         0 => Err(Fault::damaged("a record has no kind")),
         newer => {
             let (found, known) = (newer.into(), LAST_KIND.into());

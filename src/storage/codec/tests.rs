@@ -10,6 +10,7 @@ use proptest::prelude::*;
 
 use self::decisions::decision;
 use self::decisions::takeover_change;
+use self::experiments::backfill_chunk;
 use self::experiments::experiment_change;
 use self::experiments::exposure;
 use self::users::user_update;
@@ -245,6 +246,7 @@ fn record() -> impl Strategy<Value = Record> {
             .prop_map(|(from, into)| Record::UsersMerged { from, into }),
         experiment_change(),
         exposure(),
+        backfill_chunk(),
     ]
 }
 

@@ -98,6 +98,12 @@ impl Aliases {
         aliases.iter().rev().map(|alias| &*alias.id)
     }
 
+    /// The record that made the latest alias; 0: there is none.
+    pub fn latest(&self) -> Sequence {
+        let latest = self.merged.iter().filter_map(|own| own.last());
+        latest.map(|alias| alias.since).max().unwrap_or(0)
+    }
+
     pub fn effect<'a>(&'a self, from: &'a str, into: &'a str) -> MergeEffect<'a> {
         let (now, into) = (self.resolve(from), self.resolve(into));
         match (now == from, now == into) {

@@ -10,7 +10,7 @@ mod strength;
 mod user;
 mod weighing;
 
-pub use activity::ActivityKind;
+pub use activity::{Activity, ActivityKind};
 pub use folding::{Change, Consumption, Evidence};
 pub use history::History;
 pub use impressions::{Impressions, is_within_a_day};

@@ -58,6 +58,8 @@ pub const METRIC_WINDOW_SECONDS: u32 = 90 * 86_400;
 pub const LATE_EVENTS_SECONDS: u32 = 7 * 86_400;
 /// Bytes of the units of all live experiments of a namespace: five million units of four fields.
 pub const UNIT_BYTES: u64 = 384 * 1024 * 1024;
+/// Values of one record of a backfill: 16 KiB.
+pub const BACKFILL_VALUES: usize = 4_096;
 /// Attributes of an item, a user, an interaction or a request.
 pub const ATTRIBUTES: usize = 64;
 /// Bytes of all their names and values together.

@@ -37,8 +37,9 @@ pub use attributes::{AttributeValue, Attributes};
 pub use decision::{Continues, Decision, DiversityMethod, ShownItem, Strategy};
 pub use decision_detail::{Believed, CandidateScores, DecisionDetail};
 pub use experiment::{
-    Assignment, BUCKETS, Cap, Division, Experiment, ExperimentChange, ExperimentState, Exposure,
-    Good, Key, Measure, Metric, MetricKind, MetricTest, Plan, Role, Split, Tester, Variant,
+    Assignment, BUCKETS, BackfillChunk, Cap, Division, Experiment, ExperimentChange,
+    ExperimentState, Exposure, Good, Key, Measure, Metric, MetricKind, MetricTest, Plan, Role,
+    Split, Tester, Variant,
 };
 pub use ids::{
     ArmName, ArmSetName, DecisionId, EventId, ItemId, NamespaceName, SessionId, UserId, check_text,

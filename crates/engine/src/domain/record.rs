@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::domain::arms::ArmReward;
 use crate::domain::arms::ArmSelection;
 use crate::domain::decision::Decision;
+use crate::domain::experiment::BackfillChunk;
 use crate::domain::experiment::ExperimentChange;
 use crate::domain::experiment::Exposure;
 use crate::domain::ids::ItemId;
@@ -41,6 +42,8 @@ pub enum Record {
     },
     ExperimentChanged(Box<ExperimentChange>),
     UserExposed(Exposure),
+    /// Computed from earlier records by whoever leads the namespace.
+    Backfilled(BackfillChunk),
 }
 
 impl Record {
@@ -60,7 +63,8 @@ impl Record {
             | Self::TakeoverChanged(_)
             | Self::UsersMerged { .. }
             | Self::ExperimentChanged(_)
-            | Self::UserExposed(_) => None,
+            | Self::UserExposed(_)
+            | Self::Backfilled(_) => None,
         }
     }
 }

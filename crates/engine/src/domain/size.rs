@@ -67,6 +67,7 @@ impl Record {
             Self::UserExposed(exposure) => {
                 exposure.user_id.as_str().len() + size_of_val(&*exposure.assignments)
             }
+            Self::Backfilled(chunk) => size_of_val(&*chunk.values),
         };
         size_of::<Self>() + heap
     }

@@ -11,14 +11,17 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use crate::bandit::Ranker;
+use crate::domain::BackfillChunk;
 use crate::domain::Experiment;
 use crate::domain::ExperimentChange;
 use crate::domain::ExperimentState;
+use crate::domain::Metric;
 use crate::domain::Role;
 use crate::domain::Sequence;
 use crate::domain::Split;
 use crate::domain::Timestamp;
 use crate::domain::limits;
+use crate::experiments::backfill::Backfill;
 use crate::experiments::coverage::Coverage;
 use crate::experiments::judge;
 use crate::experiments::layout::Layout;
@@ -87,6 +90,8 @@ pub struct Entry {
     pub history: Arc<Vec<HistoryLine>>,
     layout: Layout,
     tallies: Vec<Tally>,
+    /// What is still to be computed from the log, in the order of the changes that added it.
+    backfills: Vec<Backfill>,
     exposed: ExposureCounts,
     series: Series,
     /// Units that found no memory left.
@@ -121,6 +126,7 @@ impl Entry {
             history: Arc::default(),
             layout: Layout::default(),
             tallies: Vec::new(),
+            backfills: Vec::new(),
             exposed: ExposureCounts::new(variants),
             series: Series::default(),
             refused: 0,
@@ -173,7 +179,7 @@ impl Entry {
         self.derive();
         if next.state.is_live() {
             self.started_at.get_or_insert(at);
-            self.measure(units);
+            self.measure(units, sequence);
             for (own, variant) in self.rankers.iter_mut().zip(&next.variants) {
                 if variant.own_ranker && own.is_none() {
                     *own = Some(OwnRanker::of(shared));
@@ -194,16 +200,64 @@ impl Entry {
         self.history.iter().any(|line| line.sequence == sequence && line.by_caller)
     }
 
-    /// Measures all metrics of units that are exposed from now on.
-    fn measure(&mut self, units: usize) {
+    /// Measures all metrics from this record on. What units lack in new columns is to be computed from
+    /// the log.
+    fn measure(&mut self, units: usize, sequence: Sequence) {
         let (variants, split) = (self.experiment.variants.len(), self.experiment.split);
         if let (Split::Learnt { floor }, None) = (split, &self.learnt) {
             self.learnt = Some(Arc::new(LearntAllocation::new(floor, self.weights())));
         }
+        let known = self.layout.fields.len();
         self.layout = Layout::of(&self.experiment.metrics);
-        let missing = self.experiment.metrics.iter().skip(self.tallies.len());
+        let columns = known..self.layout.fields.len();
+        // Where lists are divided no metric comes later.
+        if units > 0 && !columns.is_empty() && !split.divides_lists() {
+            self.backfills.push(Backfill::new(sequence, columns, units));
+        }
         let sums = || Sums::new(variants, split);
-        self.tallies.extend(missing.map(|metric| Tally::new(metric, sums(), units)));
+        let added = self.experiment.metrics.iter().skip(self.tallies.len());
+        self.tallies.extend(added.map(|metric| Tally::new(metric, sums())));
+    }
+
+    /// What is still to be computed from the log, in order. Once it is not live any more, it stays so.
+    pub fn backfills(&self) -> &[Backfill] {
+        &self.backfills
+    }
+
+    /// Whether a chunk goes on where the one before it ended.
+    pub fn takes(&self, chunk: &BackfillChunk) -> bool {
+        let first = self.backfills.first();
+        self.experiment.state.is_live() && first.is_some_and(|first| first.takes(chunk))
+    }
+
+    /// So many values of the first backfill were taken in. Returns whether it is done.
+    pub fn note_backfilled(&mut self, values: usize) -> bool {
+        let Some(first) = self.backfills.first_mut() else {
+            return false;
+        };
+        first.advance(values);
+        let is_done = first.is_done();
+        if is_done {
+            self.backfills.remove(0);
+        }
+        is_done
+    }
+
+    /// The columns of a metric that lack values.
+    fn lacking(&self, metric: usize) -> impl Iterator<Item = usize> {
+        let first = self.backfills.first().map_or(usize::MAX, Backfill::column);
+        let columns = self.layout.columns.get(metric).into_iter().flat_map(|columns| columns.all());
+        columns.filter(move |column| *column >= first)
+    }
+
+    /// Of a metric that lacks values: the share of them that is there. None: it lacks nothing.
+    pub fn backfilled(&self, metric: usize) -> Option<f64> {
+        let open =
+            |column: usize| self.backfills.iter().find(|it| it.open_columns().contains(&column));
+        let shares = self.lacking(metric).filter_map(|column| Some(open(column)?.share_of(column)));
+        let (sum, count) =
+            shares.fold((0.0, 0.0), |(sum, count), share| (sum + share, count + 1.0));
+        (count > 0.0).then(|| sum / count)
     }
 
     /// Stops it without a caller.
@@ -227,6 +281,11 @@ impl Entry {
 
     pub fn layout(&self) -> &Layout {
         &self.layout
+    }
+
+    /// How many columns other metrics would need in addition.
+    pub fn columns_added(&self, metrics: &[Metric]) -> usize {
+        Layout::of(metrics).fields.len().saturating_sub(self.layout.fields.len())
     }
 
     pub fn tallies(&self) -> &[Tally] {
@@ -326,8 +385,10 @@ impl Entry {
     /// The first time at which something is to be done.
     pub fn due(&self, units: Option<&Units>) -> Option<Timestamp> {
         let late = self.experiment.late_events_seconds;
-        let windows = self.tallies.iter().zip(&self.experiment.metrics);
-        let windows = windows.filter_map(|(tally, metric)| tally.due(metric, late, units?));
+        let metrics = self.tallies.iter().zip(&self.experiment.metrics).enumerate();
+        let windows = metrics
+            .filter(|(number, _)| self.lacking(*number).next().is_none())
+            .filter_map(|(_, (tally, metric))| tally.due(metric, late, units?));
         windows.chain(self.over_at()).min()
     }
 
@@ -336,13 +397,16 @@ impl Entry {
         Some(self.experiment.ends_at?.plus_millis(1_000 * self.longest_wait_seconds()))
     }
 
-    /// Takes in the units whose windows are over. Returns what stops the experiment, if anything
-    /// does.
+    /// Takes in the units whose windows are over, for metrics that lack nothing. Returns what stops the
+    /// experiment, if anything does.
     pub fn advance(&mut self, units: &Units, now: Timestamp) -> Option<StopCause> {
         let experiment = self.experiment.clone();
         let late = experiment.late_events_seconds;
         let mut cause = None;
         for (number, metric) in experiment.metrics.iter().enumerate() {
+            if self.lacking(number).next().is_some() {
+                continue;
+            }
             let (tally, columns) = (&mut self.tallies[number], self.layout.columns[number]);
             for _ in 0..TAKEN_PER_RECORD {
                 let is_more = tally.advance(metric, columns, units, late, now);
@@ -371,7 +435,10 @@ impl Entry {
     pub fn is_whole(&self) -> bool {
         let variants = self.experiment.variants.len();
         let metrics = self.experiment.metrics.len();
+        let columns = self.layout.fields.len();
         self.rankers.len() == variants
+            && self.backfills.iter().all(|it| it.is_sound(columns))
+            && self.backfills.is_sorted_by(|a, b| a.open_columns().end <= b.column())
             && self.exposed.all.len() == variants
             && self.tallies.iter().all(|tally| tally.sums.arms.len() == variants)
             && self.coverage.len() == variants

@@ -16,6 +16,7 @@ use crate::domain::Metric;
 use crate::domain::MetricTest;
 use crate::domain::Role;
 use crate::domain::Split;
+use crate::experiments::entry::Entry;
 use crate::experiments::judge;
 use crate::experiments::tally::CAP_UNITS;
 use crate::experiments::tally::Tally;
@@ -33,6 +34,9 @@ pub struct MetricResult {
     pub cap: Option<f64>,
     /// Units with a value other than 0, and how many of them a cap is learnt from, while it is.
     pub learning_cap: Option<(u32, u32)>,
+    /// Of a metric that was added later: the share of what it lacks that is computed from the log.
+    /// Before all of it is, no unit counts. None: it lacks nothing.
+    pub backfilled: Option<f64>,
 }
 
 /// Of the units whose window is over.
@@ -61,10 +65,14 @@ pub struct TreatmentResult {
 }
 
 /// Of all metrics of an experiment, in their order.
-pub fn figures(experiment: &Experiment, tallies: &[Tally]) -> Vec<MetricResult> {
-    let tallies = experiment.metrics.iter().zip(tallies);
-    let mut metrics: Vec<MetricResult> =
-        tallies.map(|(metric, tally)| metric_result(experiment, metric, tally)).collect();
+pub fn figures(entry: &Entry) -> Vec<MetricResult> {
+    let experiment = &*entry.experiment;
+    let tallies = experiment.metrics.iter().zip(entry.tallies()).enumerate();
+    let results = tallies.map(|(number, (metric, tally))| MetricResult {
+        backfilled: entry.backfilled(number),
+        ..metric_result(experiment, metric, tally)
+    });
+    let mut metrics: Vec<MetricResult> = results.collect();
     call(experiment, &mut metrics);
     metrics
 }
@@ -95,6 +103,7 @@ fn metric_result(experiment: &Experiment, metric: &Metric, tally: &Tally) -> Met
         treatments: treatments.collect(),
         cap: tally.cap().filter(|cap| cap.is_finite()),
         learning_cap: is_learning.then_some((tally.nonzero(), CAP_UNITS)),
+        backfilled: None,
     }
 }
 

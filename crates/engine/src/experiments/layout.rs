@@ -8,6 +8,7 @@ use crate::domain::InteractionType;
 use crate::domain::Measure;
 use crate::domain::Metric;
 use crate::domain::MetricKind;
+use crate::domain::Timestamp;
 
 /// A column of the table of units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +29,24 @@ impl Field {
             Self::Before(_) => None,
         }
     }
+
+    pub fn is_sum(&self) -> bool {
+        self.window().is_some()
+    }
+
+    /// Whether it is learnt from lists.
+    pub fn is_of_lists(&self) -> bool {
+        matches!(self, Self::Sum { measure, .. } if measure.is_of_lists())
+    }
+}
+
+/// When a sum of a unit is complete: its window and the wait for late events are over.
+pub fn complete_at(
+    exposed_at: Timestamp,
+    (_, window_end): (u32, u32),
+    late_seconds: u32,
+) -> Timestamp {
+    exposed_at.plus_millis(1_000 * (i64::from(window_end) + i64::from(late_seconds)))
 }
 
 /// The columns that a metric reads.
@@ -37,6 +56,12 @@ pub struct Columns {
     /// What a ratio divides by; of a rate or a mean, what explains a part of it; of a preference, what
     /// there is of the control.
     pub other: Option<usize>,
+}
+
+impl Columns {
+    pub fn all(self) -> impl Iterator<Item = usize> {
+        std::iter::once(self.measure).chain(self.other)
+    }
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

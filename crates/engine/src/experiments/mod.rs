@@ -5,7 +5,9 @@
 //! - Everything is a function of the log. A request reads it and changes nothing.
 //! - [`Results`] are computed from sums, with the statistics of their crate.
 
+mod backfill;
 mod buckets;
+mod contribution;
 mod coverage;
 mod entry;
 mod figures;
@@ -24,8 +26,10 @@ mod tally;
 mod units;
 mod verdict;
 
+pub use backfill::Backfill;
 pub use buckets::bucket;
 pub use buckets::layer_salt;
+pub use contribution::Contribution;
 pub use entry::Entry;
 pub use entry::HistoryLine;
 pub use entry::StopCause;

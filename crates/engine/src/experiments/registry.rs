@@ -61,6 +61,11 @@ impl Registry {
         self.watched().filter(|entry| entry.experiment.state.is_live())
     }
 
+    /// The first live experiment with metrics that are to be computed from the log.
+    pub fn with_backfill(&self) -> Option<&Arc<Entry>> {
+        self.live().find(|entry| !entry.backfills().is_empty())
+    }
+
     /// Whether no request and no event has to look further.
     pub fn is_idle(&self) -> bool {
         self.watched.is_empty()
@@ -143,7 +148,10 @@ impl Registry {
         let is_whole = numbers.is_sorted_by(|a, b| a < b)
             && self.entries.iter().all(|entry| entry.is_whole() && entry.number < self.next)
             && self.watched.iter().all(|&at| at < self.entries.len());
-        let tables = self.live().map(|entry| (entry.number, entry.layout().fields.len()));
+        let tables = self.live().map(|entry| {
+            let kept = entry.backfills().iter().map(|backfill| backfill.rows);
+            (entry.number, entry.layout().fields.len(), kept)
+        });
         is_whole && units.derive(tables)
     }
 }

@@ -41,7 +41,7 @@ pub struct SeriesPoint {
 
 impl Entry {
     pub fn results(&self) -> Results {
-        let metrics = figures(&self.experiment, self.tallies());
+        let metrics = figures(self);
         let is_weighted = self.experiment.split.is_weighted();
         let weights = Some(self.weights()).filter(|_| is_weighted);
         let sample_ratio =

@@ -20,5 +20,6 @@ pub fn slice_at(experiment: &Experiment, at: Timestamp) -> Option<Unit> {
         exposed_at: Timestamp::from_millis(number.saturating_mul(length)),
         variant: experiment.variant_of(bucket),
         is_void: false,
+        merged_back: 0,
     })
 }

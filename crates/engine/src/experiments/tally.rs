@@ -17,6 +17,7 @@ use crate::domain::MetricKind;
 use crate::domain::Split;
 use crate::domain::Timestamp;
 use crate::experiments::layout::Columns;
+use crate::experiments::layout::complete_at;
 use crate::experiments::sums::Sums;
 use crate::experiments::units::Units;
 
@@ -32,8 +33,6 @@ const LOOK_ONE_IN: u64 = 64;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Tally {
-    /// The first unit that it is about.
-    first: usize,
     /// Units before this row are complete.
     reach: usize,
     /// None while it is being learnt; infinite without one.
@@ -46,14 +45,13 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// `first`: units from this row on are measured.
-    pub fn new(metric: &Metric, sums: Sums, first: usize) -> Self {
+    pub fn new(metric: &Metric, sums: Sums) -> Self {
         let cap = match metric.cap {
             Cap::None => Some(f64::INFINITY),
             Cap::At(cap) => Some(cap),
             Cap::Learnt => None,
         };
-        Self { first, reach: first, cap, nonzero: 0, next_look: LOOK_UNITS, sums }
+        Self { reach: 0, cap, nonzero: 0, next_look: LOOK_UNITS, sums }
     }
 
     /// Whether it is time to look at a guardrail; if so, the next time is later.
@@ -78,8 +76,8 @@ impl Tally {
 
     /// When the window of the next unit is over.
     pub fn due(&self, metric: &Metric, late_seconds: u32, units: &Units) -> Option<Timestamp> {
-        let wait = 1_000 * (i64::from(metric.window.1) + i64::from(late_seconds));
-        Some(units.get(self.reach)?.exposed_at.plus_millis(wait))
+        let exposed_at = units.get(self.reach)?.exposed_at;
+        Some(complete_at(exposed_at, metric.window, late_seconds))
     }
 
     /// Takes in some units whose window is over. Returns whether there may be more.
@@ -111,7 +109,7 @@ impl Tally {
     }
 
     fn learn_cap(&mut self, metric: &Metric, columns: Columns, units: &Units) {
-        let complete = self.first..self.reach;
+        let complete = 0..self.reach;
         let measured = complete.clone().filter(|&row| units.get(row).is_some_and(|it| !it.is_void));
         let values = measured.map(|row| f64::from(units.value(columns.measure, row)));
         let mut values: Vec<f64> = values.filter(|value| *value != 0.0).collect();

@@ -11,6 +11,7 @@ use crate::domain::Good;
 use crate::domain::Metric;
 use crate::domain::MetricKind;
 use crate::domain::MetricTest;
+use crate::domain::Role;
 use crate::domain::Split;
 use crate::experiments::entry::Entry;
 use crate::experiments::entry::StopCause;
@@ -93,6 +94,7 @@ pub fn verdict(entry: &Entry, metrics: &[MetricResult], ratios: &[RatioFinding])
     sentences.push(how_sure(experiment, metric));
     let guards = guard_sentences(experiment, metrics);
     sentences.extend(guards.iter().map(|(_, _, sentence)| sentence.clone()));
+    sentences.extend(lacking_sentences(experiment, metrics));
     let advice = advise(entry, metric, result, &guards);
     sentences.push(to_do(entry, metric, result, &guards, advice));
     Verdict { advice, text: sentences.join(" ") }
@@ -232,7 +234,10 @@ fn guard_sentences(
                 State::Open => "is not decided yet",
                 State::NotEnoughYet => "has not enough data yet",
             };
-            let missing: Vec<String> = guard.missing.iter().map(words::missing).collect();
+            let missing = match result.lacks(experiment.state) {
+                Some(lacks) => vec![lacks],
+                None => guard.missing.iter().map(words::missing).collect(),
+            };
             let missing = if missing.is_empty() {
                 String::new()
             } else {
@@ -243,6 +248,33 @@ fn guard_sentences(
         })
     });
     guards.collect()
+}
+
+/// Of each metric but guardrails that was added later and lacks values.
+fn lacking_sentences(
+    experiment: &Experiment,
+    metrics: &[MetricResult],
+) -> impl Iterator<Item = String> {
+    let results = experiment.metrics.iter().zip(metrics);
+    let others = results.filter(|(metric, _)| !matches!(metric.role, Role::Guardrail { .. }));
+    others.filter_map(|(metric, result)| {
+        let lacks = result.lacks(experiment.state)?;
+        Some(format!("{} was added later: {lacks}.", metric.name))
+    })
+}
+
+impl MetricResult {
+    /// What a metric that was added later lacks, as a part of a sentence.
+    pub fn lacks(&self, state: ExperimentState) -> Option<String> {
+        let share = words::percent(self.backfilled?);
+        Some(if state.is_live() {
+            format!("what was before is being computed from the log, {share} of it is done")
+        } else {
+            format!(
+                "the experiment ended when {share} of what was before was computed from the log"
+            )
+        })
+    }
 }
 
 /// The better variants, the one with the largest lift first.

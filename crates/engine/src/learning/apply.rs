@@ -112,6 +112,7 @@ impl Engine {
                 self.change_experiment(change, record.sequence, at);
             }
             Record::UserExposed(exposure) => self.expose_by(exposure, at),
+            Record::Backfilled(chunk) => self.backfill(chunk),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! - A user is exposed by the first answer that a variant acted on; later ones change nothing.
 //! - An event counts for each experiment that its user was exposed to, from then on.
 //! - Time is that of the records: a window is over at the first record after it.
+//! - What is computed from the log for metrics that were added later goes by the same rules (`backfill.rs`).
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -11,15 +12,17 @@ use crate::Engine;
 use crate::columns::aliases::UserKey;
 use crate::domain::Assignment;
 use crate::domain::Decision;
+use crate::domain::Experiment;
 use crate::domain::ExperimentChange;
 use crate::domain::ExperimentState;
 use crate::domain::Exposure;
 use crate::domain::Interaction;
 use crate::domain::Key;
-use crate::domain::Measure;
 use crate::domain::Sequence;
 use crate::domain::Split;
 use crate::domain::Timestamp;
+use crate::domain::limits;
+use crate::experiments::Contribution;
 use crate::experiments::Entry;
 use crate::experiments::Field;
 use crate::experiments::Unit;
@@ -36,7 +39,7 @@ const RECORDED_AFTER_MS: i64 = 60_000;
 const NEW_MS: i64 = 7 * Timestamp::DAY_MS;
 
 /// When an answer was given, no further before its record than [`RECORDED_AFTER_MS`].
-fn answered_at(decided_at: Timestamp, recorded_at: Timestamp) -> Timestamp {
+pub(super) fn answered_at(decided_at: Timestamp, recorded_at: Timestamp) -> Timestamp {
     decided_at.clamp(recorded_at.plus_millis(-RECORDED_AFTER_MS), recorded_at)
 }
 
@@ -96,7 +99,7 @@ impl View {
             let Some(table) = units.table_mut(entry.number) else {
                 continue;
             };
-            let is_sum = |field: usize| entry.layout().fields[field].window().is_some();
+            let is_sum = |field: usize| entry.layout().fields[field].is_sum();
             table.merge(from.get(), into.get(), is_sum);
             if let Some(unit) = table.find(into.get()).and_then(|row| table.get(row)) {
                 exposed.push((&entry.experiment.layer, unit.exposed_at, entry.number));
@@ -108,6 +111,42 @@ impl View {
                 table.void(into.get());
             }
         }
+    }
+
+    /// Whether anything may be learnt of a user.
+    pub(super) fn may_measure(&self, user_id: &str) -> bool {
+        let user = self.user_index(user_id);
+        user.is_none_or(|user| self.user(user).is_profiled())
+    }
+
+    /// What a list adds to measures, by what the catalogue says of its items.
+    pub(super) fn contribution_of(
+        &self,
+        decision: &Decision,
+        recorded_at: Timestamp,
+    ) -> Contribution {
+        let (mut new_items, mut topics) = (0, BTreeSet::new());
+        for shown in &decision.shown {
+            let entry = self.catalogue_item(shown.item_id.as_str());
+            // Of one that came later nothing was known.
+            if let Some(entry) = entry.filter(|entry| entry.added_at <= recorded_at) {
+                new_items += usize::from(recorded_at < entry.added_at.plus_millis(NEW_MS));
+                topics.extend(entry.topics.iter().copied());
+            }
+        }
+        let counts = (decision.shown.len(), new_items, topics.len());
+        let at = answered_at(decision.decided_at, recorded_at);
+        Contribution::of_list(counts, at, recorded_at)
+    }
+
+    /// Whether there is memory for the columns that changed metrics of an experiment need.
+    pub fn has_memory_for(&self, changed: &Experiment) -> bool {
+        let known = self.experiments.find(changed.key.as_str());
+        let table = known.and_then(|entry| Some((entry, self.units.table(entry.number)?)));
+        let added = table.map_or(0, |(entry, table)| {
+            table.bytes_of_columns(entry.columns_added(&changed.metrics))
+        });
+        added == 0 || self.units.bytes() + added <= limits::UNIT_BYTES
     }
 
     /// Memory of the units of all live experiments, in bytes.
@@ -144,6 +183,9 @@ impl Engine {
                 let broken = slice_at(&entry.experiment, at);
                 let is_paused = entry.experiment.state == ExperimentState::Paused;
                 broken.filter(|_| is_paused).iter().for_each(|slice| table.void(slice.key));
+                if entry.backfills().len() > table.kept() {
+                    table.keep_rows();
+                }
             }
         } else {
             units.end(number);
@@ -212,7 +254,7 @@ impl Engine {
                 continue;
             }
             let variant = assignment.variant;
-            let unit = Unit { key: key.get(), exposed_at, variant, is_void: false };
+            let unit = Unit { key: key.get(), exposed_at, variant, is_void: false, merged_back: 0 };
             let before = |field: &Field| match (field, &user) {
                 (Field::Before(kind), Some(user)) => user.activity.sum(*kind, exposed_at),
                 _ => 0.0,
@@ -226,69 +268,37 @@ impl Engine {
         registry.find_due(units);
     }
 
-    /// Whether anything may be learnt of a user.
-    fn may_measure(&self, user_id: &str) -> bool {
-        let user = self.view.user_index(user_id);
-        user.is_none_or(|user| self.view.user(user).is_profiled())
-    }
-
     /// Counts an event for the experiments that its user was exposed to.
-    pub(super) fn measure_event(&mut self, event: &Interaction, at: Timestamp) {
-        if self.view.experiments.is_idle() {
+    pub(super) fn measure_event(
+        &mut self,
+        event: &Interaction,
+        at: Timestamp,
+        recorded_at: Timestamp,
+    ) {
+        let user_id = event.user_id.as_str();
+        if self.view.experiments.is_idle() || !self.view.may_measure(user_id) {
             return;
         }
-        if !self.may_measure(event.user_id.as_str()) {
-            return;
-        }
-        let key = self.view.user_key(event.user_id.as_str());
+        let key = self.view.user_key(user_id);
         let credited = self.view.credited(event);
-        self.measure(key, at, |experiment, field| match *field {
-            Field::Sum { measure, .. } => of_event(measure, event),
-            Field::Credit { measure, variant, .. } if credited == Some((experiment, variant)) => {
-                of_event(measure, event)
-            }
-            Field::Credit { .. } | Field::Before(_) => 0.0,
-        });
+        self.measure(key, &Contribution::of_event(event, credited, at, recorded_at));
         self.credit_list(event, at);
     }
 
     /// Counts a list for the experiments that its user was exposed to.
     pub(super) fn measure_list(&mut self, decision: &Decision, recorded_at: Timestamp) {
-        let is_of_lists = |field: &Field| match field {
-            Field::Sum { measure, .. } => measure.is_of_lists(),
-            Field::Credit { .. } | Field::Before(_) => false,
-        };
-        let of_lists = |entry: &Arc<Entry>| entry.layout().fields.iter().any(is_of_lists);
+        let of_lists = |entry: &Arc<Entry>| entry.layout().fields.iter().any(Field::is_of_lists);
         let is_measured = self.view.experiments.live().any(of_lists);
-        if !is_measured || !self.may_measure(decision.user_id.as_str()) {
+        if !is_measured || !self.view.may_measure(decision.user_id.as_str()) {
             return;
         }
-        let (mut new_items, mut topics) = (0, BTreeSet::new());
-        for shown in &decision.shown {
-            if let Some(entry) = self.view.catalogue_item(shown.item_id.as_str()) {
-                new_items += u8::from(recorded_at < entry.added_at.plus_millis(NEW_MS));
-                topics.extend(entry.topics.iter().copied());
-            }
-        }
-        let (positions, topics) = (decision.shown.len() as f32, topics.len() as f32);
-        let at = answered_at(decision.decided_at, recorded_at);
         let key = self.view.user_key(decision.user_id.as_str());
-        let of_list = |measure| match measure {
-            Measure::Lists => 1.0,
-            Measure::Positions => positions,
-            Measure::NewItems => f32::from(new_items),
-            Measure::Topics => topics,
-            Measure::Events { .. } | Measure::Values { .. } => 0.0,
-        };
-        self.measure(key, at, |_experiment, field| match *field {
-            Field::Sum { measure, .. } => of_list(measure),
-            Field::Credit { .. } | Field::Before(_) => 0.0,
-        });
+        self.measure(key, &self.view.contribution_of(decision, recorded_at));
     }
 
-    /// Adds to the sums of a user's units, or of the slice of time: `amount` by the number of the
-    /// experiment and the column.
-    fn measure(&mut self, key: UserKey, at: Timestamp, amount: impl Fn(u32, &Field) -> f32) {
+    /// Adds to the sums of a user's units, or of the slice of time.
+    fn measure(&mut self, key: UserKey, contribution: &Contribution) {
+        let at = contribution.at;
         let View { experiments, units, .. } = &mut self.view;
         let mut slices = Vec::new();
         for entry in experiments.live() {
@@ -314,14 +324,11 @@ impl Engine {
             else {
                 continue;
             };
-            let seconds = at.whole_seconds_since(unit.exposed_at);
-            for (number, field) in entry.layout().fields.iter().enumerate() {
-                let Some((from, to)) = field.window() else {
-                    continue;
-                };
-                let added = amount(entry.number, field);
-                if added != 0.0 && (i64::from(from)..i64::from(to)).contains(&seconds) {
-                    table.add_to(number, row, added);
+            let late = entry.experiment.late_events_seconds;
+            for (column, field) in entry.layout().fields.iter().enumerate() {
+                let added = contribution.to(entry.number, *field, unit.exposed_at, late);
+                if added != 0.0 {
+                    table.add_to(column, row, added);
                 }
             }
         }
@@ -335,20 +342,6 @@ impl Engine {
             }
         }
         registry.find_due(units);
-    }
-}
-
-/// What an event adds to a measure.
-fn of_event(measure: Measure, event: &Interaction) -> f32 {
-    match measure {
-        Measure::Events { after_list, .. } | Measure::Values { after_list, .. }
-            if !measure.counts(event.kind) || (after_list && event.decision_id.is_none()) =>
-        {
-            0.0
-        }
-        Measure::Events { .. } => 1.0,
-        Measure::Values { .. } => event.value.unwrap_or(0.0),
-        Measure::Lists | Measure::Positions | Measure::NewItems | Measure::Topics => 0.0,
     }
 }
 

@@ -60,7 +60,7 @@ impl Engine {
             self.consume(user, item, event, &evidence, (sequence, recorded_at));
         }
         self.credit_decision(event, item, confidence);
-        self.measure_event(event, at);
+        self.measure_event(event, at, recorded_at);
     }
 
     /// Counts an impression. The user's own state stays as it is: an impression is

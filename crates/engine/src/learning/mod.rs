@@ -1,6 +1,7 @@
 //! What each kind of record does to the state.
 
 mod apply;
+mod backfill;
 mod catalogue;
 pub mod cold_items;
 mod decisions;
@@ -18,4 +19,5 @@ mod settings;
 mod users;
 
 pub use apply::{Effect, Unreadable, decision_key};
+pub use backfill::BackfillRun;
 pub use pages::{DrawnVariant, EarlierPages, MadePage, NotContinued};

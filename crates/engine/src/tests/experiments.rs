@@ -1,5 +1,8 @@
-//! An experiment in the mixed log: all that is kept of it is in digests and snapshots.
+//! An experiment in the mixed log, with metrics that come later and are computed by half: all that is
+//! kept of it is in digests and snapshots.
 
+use crate::BackfillRun;
+use crate::Engine;
 use crate::domain::Assignment;
 use crate::domain::BUCKETS;
 use crate::domain::Cap;
@@ -9,6 +12,7 @@ use crate::domain::ExperimentState;
 use crate::domain::Good;
 use crate::domain::InteractionType;
 use crate::domain::Key;
+use crate::domain::LogRecord;
 use crate::domain::Measure;
 use crate::domain::Metric;
 use crate::domain::MetricKind;
@@ -82,4 +86,40 @@ pub fn running() -> Record {
 pub fn assigned(user_id: &str) -> Vec<Assignment> {
     let variant = u8::from(bucket(NAME, user_id) >= BUCKETS / 2);
     vec![Assignment { experiment: 0, variant, is_tester: false, own_ranker: variant == 1 }]
+}
+
+/// More metrics for it: one of events and one of lists.
+pub fn measured_further(engine: &Engine) -> Record {
+    let registry = engine.state().experiments();
+    let mut experiment = (*registry.find(NAME).unwrap().experiment).clone();
+    assert_eq!(experiment.state, ExperimentState::Running);
+    let skips =
+        Measure::Events { types: Measure::types([InteractionType::Skip]), after_list: false };
+    for (name, measure) in [("skips", skips), ("lists", Measure::Lists)] {
+        let kind = MetricKind::Mean;
+        let metric = experiment.metrics[1].clone();
+        experiment.metrics.push(Metric {
+            name: key(name),
+            kind,
+            measure,
+            role: Role::Secondary,
+            ..metric
+        });
+    }
+    let (replaces, by, what) = (registry.changed_at(), "ada".into(), "measured further".into());
+    Record::ExperimentChanged(Box::new(ExperimentChange { experiment, replaces, by, what }))
+}
+
+/// Some of what its metrics lack.
+pub fn backfilled(engine: &Engine, records: &[LogRecord]) -> Record {
+    let mut run = BackfillRun::of(engine.state()).unwrap();
+    let until = run.until();
+    let records = records.iter().take_while(|record| record.sequence <= until);
+    if run.needs_merges() {
+        records.clone().for_each(|record| run.learn_merge(record));
+    }
+    records.for_each(|record| run.learn(engine.state(), record));
+    let mut chunk = run.chunks().next().unwrap();
+    chunk.values.truncate(chunk.values.len() / 2);
+    Record::Backfilled(chunk)
 }

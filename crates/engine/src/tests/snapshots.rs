@@ -5,6 +5,7 @@ use crate::tests::*;
 fn sections() -> (Vec<(String, Vec<u8>)>, [u8; 32]) {
     let engine = applied(&World::history(9, 400));
     assert!(engine.state().model().is_some());
+    assert!(engine.state().experiments().with_backfill().is_some());
     (engine.state().sections().collect(), engine.state().digest())
 }
 

@@ -1,6 +1,7 @@
 //! Experiments: users get one variant for good, are counted once and after their window, and what
 //! comes out is what was planted.
 
+mod backfill;
 mod lists;
 mod metrics;
 

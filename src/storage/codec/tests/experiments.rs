@@ -7,6 +7,7 @@ use super::number;
 use super::time;
 use engine::domain::Assignment;
 use engine::domain::BUCKETS;
+use engine::domain::BackfillChunk;
 use engine::domain::Cap;
 use engine::domain::Division;
 use engine::domain::Experiment;
@@ -159,6 +160,14 @@ pub fn division() -> impl Strategy<Value = Division> {
         |(experiment, variant, chances)| Division::Drawn { experiment, variant, chances },
     );
     prop_oneof![in_turns, drawn]
+}
+
+pub fn backfill_chunk() -> impl Strategy<Value = Record> {
+    let place = (any::<u32>(), any::<u64>(), any::<u32>(), any::<u32>());
+    (place, prop::collection::vec(number(), 0..40)).prop_map(|(place, values)| {
+        let (experiment, since, column, first_row) = place;
+        Record::Backfilled(BackfillChunk { experiment, since, column, first_row, values })
+    })
 }
 
 pub fn exposure() -> impl Strategy<Value = Record> {

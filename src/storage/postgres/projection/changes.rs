@@ -132,13 +132,14 @@ impl<'a> Changes<'a> {
             }
             Record::SettingsSet(change) => self.settings.push((position, change)),
             Record::ModelPublished(model) => self.models.push((position, model)),
-            // Arms and takeovers have no tables; a merge is made row by row.
+            // Arms, takeovers and experiments have no tables; a merge is made row by row.
             Record::ArmSelected(_)
             | Record::ArmRewarded(_)
             | Record::TakeoverChanged(_)
             | Record::UsersMerged { .. }
             | Record::ExperimentChanged(_)
-            | Record::UserExposed(_) => {}
+            | Record::UserExposed(_)
+            | Record::Backfilled(_) => {}
         }
     }
 

@@ -2,7 +2,7 @@
 //! that is judged.
 //!
 //! A metric is made of measures, which add up over records. So any number of them is learnt in one
-//! pass, and a metric that is added later can be completed from the log.
+//! pass, and what a metric that is added later lacks is computed from the log.
 
 use serde::Deserialize;
 use serde::Serialize;

@@ -6,6 +6,7 @@
 //! - Once an experiment runs, what decides who gets which variant is fixed ([`Experiment::check_change`]):
 //!   only its share of the layer may rise.
 
+mod backfill;
 mod change;
 mod check;
 mod division;
@@ -15,6 +16,7 @@ mod metric;
 use serde::Deserialize;
 use serde::Serialize;
 
+pub use backfill::BackfillChunk;
 pub use change::ExperimentChange;
 pub use division::Division;
 pub use exposure::Assignment;

@@ -3,12 +3,14 @@
 use engine::Advice;
 use engine::AskedList;
 use engine::Assigned;
+use engine::BackfillRun;
 use engine::ExperimentEntry;
 use engine::ExperimentResults;
 use engine::UserFacts;
 use engine::assignments;
 use engine::domain::Attributes;
 use engine::domain::BUCKETS;
+use engine::domain::BackfillChunk;
 use engine::domain::Cap;
 use engine::domain::Division;
 use engine::domain::Experiment;
@@ -17,6 +19,7 @@ use engine::domain::ExperimentState;
 use engine::domain::Exposure;
 use engine::domain::Good;
 use engine::domain::Key;
+use engine::domain::LogRecord;
 use engine::domain::Measure;
 use engine::domain::Metric;
 use engine::domain::MetricKind;
@@ -74,6 +77,12 @@ impl Plans {
             holdback: false,
             shipped: None,
         })
+    }
+
+    /// In addition to those it has.
+    pub fn measuring(mut self, metrics: &[Metric]) -> Self {
+        self.0.metrics.extend_from_slice(metrics);
+        self
     }
 
     pub fn layer(mut self, layer: &str) -> Self {
@@ -168,6 +177,50 @@ impl Plans {
     }
 }
 
+/// Further metrics of every kind: a rate, a mean with a cap and what was before, retention, and ratios of
+/// lists with what the catalogue says of them.
+pub fn further_metrics() -> Vec<Metric> {
+    let test = MetricTest::Sequential;
+    let events = |kind| Measure::Events { types: Measure::types([kind]), after_list: false };
+    let values = |kind| Measure::Values { types: Measure::types([kind]), after_list: false };
+    let of = |name: &str, kind, measure| Metric {
+        name: key(name),
+        kind,
+        measure,
+        test,
+        ..clicks(Role::Secondary)
+    };
+    let per_list = |name: &str, measure| of(name, MetricKind::Ratio(Measure::Lists), measure);
+    let followed = Measure::Events { types: Measure::types([Kind::Click]), after_list: true };
+    vec![
+        of("likes", MetricKind::Rate, events(Kind::Like)),
+        Metric {
+            cap: Cap::Learnt,
+            window: (0, 72 * HOUR),
+            ..of("revenue", MetricKind::Mean, values(Kind::Purchase))
+        },
+        of("dwell", MetricKind::Mean, values(Kind::Dwell)),
+        Metric {
+            window: (24 * HOUR, 48 * HOUR),
+            ..of("returns", MetricKind::Rate, events(Kind::Click))
+        },
+        per_list("followed", followed),
+        per_list("topics", Measure::Topics),
+        per_list("new", Measure::NewItems),
+        of("clicks-per-position", MetricKind::Ratio(Measure::Positions), events(Kind::Click)),
+    ]
+}
+
+/// A metric that does not decide.
+pub fn as_secondary(metric: Metric) -> Metric {
+    Metric { name: key("again"), role: Role::Secondary, ..metric }
+}
+
+/// A metric in the window of a slice of an hour, as [`Plans::by_the_hour`] has it.
+pub fn by_the_hour(metric: Metric) -> Metric {
+    Metric { window: (300, HOUR), ..metric }
+}
+
 fn clicks(role: Role) -> Metric {
     Metric {
         name: key("clicks"),
@@ -231,6 +284,44 @@ impl World {
         let experiment = (*self.experiment(name).experiment).clone();
         let allocation = (share * f64::from(BUCKETS)) as u32;
         self.put_experiment(Experiment { allocation, ..experiment });
+    }
+
+    /// More metrics for an experiment.
+    pub fn add_metrics(&mut self, name: &str, metrics: &[Metric]) {
+        let mut experiment = (*self.experiment(name).experiment).clone();
+        experiment.metrics.extend_from_slice(metrics);
+        self.put_experiment(experiment);
+    }
+
+    /// What the first change left to be computed, computed from the log.
+    pub fn backfill_chunks(&self) -> Vec<BackfillChunk> {
+        let Some(mut run) = BackfillRun::of(self.view()) else {
+            return Vec::new();
+        };
+        let (until, begins_at) = (run.until(), run.begins_at());
+        let records = || self.log().iter().take_while(|record| record.sequence <= until);
+        if run.needs_merges() {
+            records().for_each(|record| run.learn_merge(record));
+        }
+        let tells = |record: &&LogRecord| begins_at.is_none_or(|at| at <= record.recorded_at);
+        records().filter(tells).for_each(|record| run.learn(self.view(), record));
+        run.chunks().collect()
+    }
+
+    /// All of it, as the leader of a namespace does.
+    pub fn backfill(&mut self) {
+        while let chunks @ [_, ..] = &*self.backfill_chunks() {
+            chunks.iter().for_each(|chunk| self.record_chunk(chunk));
+        }
+    }
+
+    pub fn record_chunk(&mut self, chunk: &BackfillChunk) {
+        self.record(Record::Backfilled(chunk.clone()));
+    }
+
+    /// How much of what its metrics lack is computed; none: a metric lacks nothing.
+    pub fn backfilled(&self, name: &str) -> Vec<Option<f64>> {
+        self.results(name).metrics.iter().map(|metric| metric.backfilled).collect()
     }
 
     pub fn is_running(&self, name: &str) -> bool {

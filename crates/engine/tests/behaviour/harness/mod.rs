@@ -25,6 +25,9 @@ pub use described::SetFor;
 pub use inside::everything_is_finite;
 pub use lab::ExperimentAdvice;
 pub use lab::Plans;
+pub use lab::as_secondary;
+pub use lab::by_the_hour;
+pub use lab::further_metrics;
 pub use planted::Planted;
 pub use random::Random;
 pub use served::Reliability;
@@ -33,6 +36,7 @@ pub use served::reliability;
 pub use world::World;
 pub use world::quick_settings;
 
+pub use engine::domain::BackfillChunk;
 pub use engine::domain::Cap;
 pub use engine::domain::InteractionType as Kind;
 pub use engine::domain::Settings;

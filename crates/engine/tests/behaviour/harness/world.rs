@@ -50,6 +50,8 @@ pub struct World {
     now: Timestamp,
     events: u64,
     decisions: u64,
+    /// Its records; none, unless they are kept.
+    log: Option<Vec<LogRecord>>,
     pub random: Random,
 }
 
@@ -62,7 +64,8 @@ impl World {
     pub fn with(settings: Settings) -> Self {
         let engine = Engine::new(Settings::default());
         let random = Random::new(settings.seed);
-        let mut world = Self { engine, now: BEGINNING, events: 0, decisions: 0, random };
+        let (now, log) = (BEGINNING, None);
+        let mut world = Self { engine, now, events: 0, decisions: 0, log, random };
         world.set(settings);
         world
     }
@@ -70,7 +73,21 @@ impl World {
     /// A second world that goes on from this one on its own.
     pub fn fork(&self) -> Self {
         let (engine, random) = (self.engine.fork(), self.random.clone());
-        Self { engine, random, ..*self }
+        Self { engine, log: self.log.clone(), random, ..*self }
+    }
+
+    /// The same with its records from the first one on, so that they can be read again.
+    pub fn with_log() -> Self {
+        let mut world = Self::new();
+        let settings = SettingsChange { settings: world.settings(), replaces: 0 };
+        let record = Record::SettingsSet(settings);
+        world.log = Some(vec![LogRecord { sequence: 1, recorded_at: BEGINNING, record }]);
+        world
+    }
+
+    /// Its records so far.
+    pub fn log(&self) -> &[LogRecord] {
+        self.log.as_deref().expect("a world that keeps its log")
     }
 
     pub fn view(&self) -> &View {
@@ -98,7 +115,9 @@ impl World {
     pub fn record(&mut self, record: Record) -> Vec<Effect> {
         let sequence = self.view().watermark() + 1;
         let record = LogRecord { sequence, recorded_at: self.now, record };
-        self.engine.apply(&[record]).expect("records follow one another")
+        let effects = self.engine.apply(std::slice::from_ref(&record));
+        self.log.iter_mut().for_each(|log| log.push(record.clone()));
+        effects.expect("records follow one another")
     }
 
     pub fn set(&mut self, settings: Settings) {
@@ -197,6 +216,7 @@ impl World {
             .map(|(sequence, record)| LogRecord { sequence, recorded_at, record })
             .collect();
         self.engine.apply(&batch).expect("records follow one another");
+        self.log.iter_mut().for_each(|log| log.extend_from_slice(&batch));
     }
 
     fn interaction(&mut self, event: Event) -> Record {
@@ -335,6 +355,6 @@ impl World {
     /// A second world that was restored from a snapshot of this one.
     pub fn restored(&self) -> Self {
         let engine = Engine::restore(self.view().sections()).expect("an own snapshot");
-        Self { engine, random: self.random.clone(), ..*self }
+        Self { engine, log: self.log.clone(), random: self.random.clone(), ..*self }
     }
 }
