@@ -172,6 +172,10 @@ fn changed(
         let is_starting = !entry.experiment.state.is_live();
         let checked = is_starting.then(|| check_start(view, &experiment, update.overridden, now));
         checked.unwrap_or(Ok(())).map_err(Error::Invalid)?;
+        if !view.has_memory_for(&experiment) {
+            let reason = "must not be more: there is no memory for those of users who were exposed";
+            return Err(Error::Invalid(vec![Violation::new("metrics", reason)]));
+        }
         take_buckets(view, &mut experiment).map_err(|violation| Error::Invalid(vec![violation]))?;
     } else {
         experiment.buckets.clear();

@@ -22,6 +22,8 @@ const LEARNERS: usize = 4;
 const KEEPERS: usize = 2;
 /// Fills the tables behind the logs. Apart, since a table that is far behind takes long.
 const PROJECTORS: usize = 2;
+/// Reads logs for metrics that were added: one at a time, since each holds values of all its users.
+const BACKFILLERS: usize = 1;
 /// Trains: one that is due, one that was asked for.
 const TRAINERS: usize = 2;
 /// Asks for ends and leases. Nothing long may stand before these.
@@ -81,6 +83,7 @@ pub struct Workers {
     pub learning: Pool,
     pub keeping: Pool,
     pub projecting: Pool,
+    pub backfilling: Pool,
     pub training: Pool,
     pub asking: Pool,
 }
@@ -92,6 +95,7 @@ impl Workers {
             learning: Pool::start("learn", LEARNERS),
             keeping: Pool::start("keep", KEEPERS),
             projecting: Pool::start("project", PROJECTORS),
+            backfilling: Pool::start("backfill", BACKFILLERS),
             training: Pool::start("train", TRAINERS),
             asking: Pool::start("ask", ASK_THREADS),
         }

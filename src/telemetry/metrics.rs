@@ -58,6 +58,8 @@ pub struct Metrics {
     pub takeover_windows_not_held: Counter,
     /// Experiments that have stopped by themselves.
     pub experiments_stopped: Counter,
+    /// Changes of experiments whose metrics were computed from the log.
+    pub experiment_backfills: Counter,
     /// Selections of arms by strategy.
     arm_selections: Family<Labels, Counter>,
     /// Rewards of arms by outcome: accepted, duplicate.
@@ -103,6 +105,7 @@ impl Default for Metrics {
             takeover_fallbacks: Counter::default(),
             takeover_windows_not_held: Counter::default(),
             experiments_stopped: Counter::default(),
+            experiment_backfills: Counter::default(),
             arm_selections: Family::default(),
             arm_rewards: Family::default(),
             embeddings: Family::default(),
@@ -138,6 +141,11 @@ impl Metrics {
             "experiments_stopped",
             "Experiments that have stopped by themselves: harmed guardrails, and planned ends",
             self.experiments_stopped.clone(),
+        );
+        registry.register(
+            "experiment_backfills",
+            "Changes of running experiments whose added metrics this process computed from the log",
+            self.experiment_backfills.clone(),
         );
         registry.register(
             "arm_selections",

@@ -169,10 +169,11 @@ fn metric_result(
         mean: arm.mean,
         standard_error: arm.standard_error,
     };
+    let lacks = result.lacks(experiment.state);
     let comparison = |treatment: &TreatmentResult| proto::MetricComparison {
         variant: name(treatment.variant),
-        comparison: Some(comparison_message(&treatment.comparison)),
-        at_one_look: Some(comparison_message(&treatment.at_one_look)),
+        comparison: Some(comparison_message(&treatment.comparison, lacks.as_ref())),
+        at_one_look: Some(comparison_message(&treatment.at_one_look, lacks.as_ref())),
         called: treatment.is_called,
         guardrail: treatment.guardrail.as_ref().map(|guard| proto::GuardrailResult {
             state: guardrail_state(guard.state).into(),
@@ -191,6 +192,7 @@ fn metric_result(
         comparisons: result.treatments.iter().map(comparison).collect(),
         cap: result.cap,
         cap_learnt_from: result.learning_cap.map(|(found, _)| found),
+        backfilled: result.backfilled,
     }
 }
 
@@ -203,7 +205,11 @@ fn guardrail_state(state: guardrail::State) -> proto::GuardrailState {
     }
 }
 
-fn comparison_message(comparison: &statistics::Comparison) -> proto::Comparison {
+/// `lacks`: what the metric lacks before any user counts.
+fn comparison_message(
+    comparison: &statistics::Comparison,
+    lacks: Option<&String>,
+) -> proto::Comparison {
     let verdict = match comparison.verdict() {
         statistics::Verdict::NotEnoughYet => proto::ComparisonVerdict::NotEnoughYet,
         statistics::Verdict::NoDifferenceShown => proto::ComparisonVerdict::NoDifferenceShown,
@@ -215,7 +221,10 @@ fn comparison_message(comparison: &statistics::Comparison) -> proto::Comparison 
         lift: comparison.lift.as_ref().map(effect_message),
         p_value: comparison.p_value,
         verdict: verdict.into(),
-        missing: comparison.missing.iter().map(statistics::words::missing).collect(),
+        missing: match lacks {
+            Some(lacks) => vec![lacks.clone()],
+            None => comparison.missing.iter().map(statistics::words::missing).collect(),
+        },
     }
 }
 

@@ -117,6 +117,11 @@ fn figures(text: &mut String, metric: &proto::MetricResult) {
         ]);
     }
     align(text, &rows);
+    if let Some(share) = metric.backfilled {
+        let share = percent(share);
+        writeln!(text, "It was added later: {share} of what was before is computed from the log.")
+            .expect("a string");
+    }
     if let Some(cap) = metric.cap {
         writeln!(text, "Values are cut at {cap}.").expect("a string");
     }

@@ -174,6 +174,7 @@ fn results_are_told_as_a_table_a_verdict_and_a_plot() {
                 comparison: Some(comparison),
                 ..proto::MetricComparison::default()
             }],
+            backfilled: Some(0.4),
             ..proto::MetricResult::default()
         }],
         verdict: Some(proto::ExperimentVerdict {
@@ -187,6 +188,7 @@ fn results_are_told_as_a_table_a_verdict_and_a_plot() {
     assert!(told.starts_with("better is running."), "{told}");
     assert!(cell(&told, "clicked (primary)").contains(&"lift"), "{told}");
     assert!(told.contains("+20.0 % (+10.0 % to +30.0 %)"), "{told}");
+    assert!(told.contains("added later: 40.0 % of what was before is computed"), "{told}");
     assert!(told.lines().all(|line| line.chars().count() <= 110), "{told}");
     assert_eq!(told.lines().filter(|line| line.contains("o-")).count(), 3, "{told}");
 }

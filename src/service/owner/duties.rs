@@ -1,9 +1,10 @@
-//! What an owner begins, and when: learning, settings, snapshots, the projection, trainings.
+//! What an owner begins, and when: learning, settings, snapshots, the projection, trainings, backfills.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::backfilling;
 use super::ending::snapshot;
 use super::keeping;
 use super::learning::Stopped;
@@ -81,6 +82,9 @@ impl Serving {
         if wait(self.training_when()) {
             self.train(None);
         }
+        if wait(self.backfill_when()) {
+            self.backfill();
+        }
         if wait(self.learning_when()) {
             self.learn();
         }
@@ -152,6 +156,18 @@ impl Serving {
         }
     }
 
+    fn backfill_when(&self) -> When {
+        let lacks = self
+            .learner
+            .as_ref()
+            .is_some_and(|learner| learner.engine.state().experiments().with_backfill().is_some());
+        if lacks && self.leads() && !self.backfilling.running {
+            When::from(self.backfilling.not_before)
+        } else {
+            When::Later
+        }
+    }
+
     fn learn(&mut self) {
         let Some(mut learner) = self.learner.take() else { return };
         self.look = false;
@@ -213,6 +229,16 @@ impl Serving {
                 })
             };
             Done::Projected(pool.run(work).await.unwrap_or_else(|panicked| Err(failed(&panicked))))
+        });
+    }
+
+    fn backfill(&mut self) {
+        let Some(fence) = self.lead.fence() else { return };
+        self.backfilling.running = true;
+        let (registry, namespace) = (self.registry.clone(), self.namespace.clone());
+        let stop = self.duties.clone();
+        self.jobs.spawn(async move {
+            Done::Backfilled(backfilling::backfill(registry, namespace, fence, stop).await)
         });
     }
 

@@ -7,11 +7,12 @@
 //! - Nothing here blocks an async thread: the engine travels to a pool for each batch and
 //!   comes back with what it learnt.
 //! - The process that holds the lease `lead/ENGINE_REVISION` of the partition does its duties:
-//!   trainings, snapshots, the projection. Replicas of two versions each have a leader,
+//!   trainings, snapshots, the projection, metrics that were added. Replicas of two versions each have a leader,
 //!   since neither reads the snapshots of the other.
 //! - When the log turns out to be another one than was learnt from, the owner says so,
 //!   goes on serving the last view and rebuilds the state from what the log has now.
 
+mod backfilling;
 mod duties;
 mod ending;
 mod keeping;

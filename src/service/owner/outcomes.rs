@@ -25,6 +25,8 @@ const NOTHING_YET: Duration = Duration::from_millis(10);
 const UNREADABLE: Duration = Duration::from_millis(200);
 /// Pause between two runs of the projection.
 const PROJECT_EVERY: Duration = Duration::from_secs(1);
+/// Pause between two backfills.
+const BACKFILL_AGAIN: Duration = Duration::from_secs(1);
 /// Pause after a duty failed.
 const DUTY_AGAIN: Duration = Duration::from_secs(30);
 /// Pause after the settings could not be written.
@@ -43,6 +45,12 @@ impl Serving {
             Done::Projected(Err(error)) => {
                 tracing::warn!(namespace = %self.slot.name, %error, "projection waits");
                 self.projecting.ended(None, DUTY_AGAIN);
+            }
+            Done::Backfilled(Ok(())) => self.backfilling.ended(None, BACKFILL_AGAIN),
+            Done::Backfilled(Err(Error::NoNamespace(_))) => return Some(Ending::Gone),
+            Done::Backfilled(Err(error)) => {
+                tracing::warn!(namespace = %self.slot.name, %error, "added metrics wait");
+                self.backfilling.ended(None, DUTY_AGAIN);
             }
             Done::Trained(attempt, outcome) => self.trained(attempt, outcome),
         }

@@ -51,6 +51,7 @@ pub enum Done {
     Settings(Result<Sequence, Error>),
     Snapshot(Result<Sequence, storage::Error>),
     Projected(Result<Sequence, storage::Error>),
+    Backfilled(Result<(), Error>),
     Trained(Attempt, Result<Option<u64>, Error>),
 }
 
@@ -78,6 +79,7 @@ pub struct Serving {
     _open: Counted,
     pub(super) snapshots: Duty,
     pub(super) projecting: Duty,
+    pub(super) backfilling: Duty,
     pub(super) schedule: Schedule,
     pub(super) is_training: bool,
     /// Rows of a log that is no more are in the projection.
@@ -130,6 +132,7 @@ impl Serving {
             _open: Counted::new(&with.metrics.namespaces_open),
             snapshots: Duty::default(),
             projecting: Duty::default(),
+            backfilling: Duty::default(),
             schedule: Schedule::new(with.clock.now()),
             is_training: false,
             projection_is_wrong: false,
@@ -204,7 +207,7 @@ impl Serving {
         self.duties = CancellationToken::new();
         self.is_training = false;
         (self.snapshots, self.projecting) = (Duty::default(), Duty::default());
-        self.settings_job = Duty::default();
+        (self.settings_job, self.backfilling) = (Duty::default(), Duty::default());
         // What was counted since the last attempt was counted in another log.
         self.schedule = Schedule::new(self.registry.with.clock.now());
         self.take(recovered);

@@ -1,5 +1,6 @@
 //! Owners of one process and of two, on a store that a test can slow down and shorten.
 
+mod backfill;
 mod store;
 
 use std::sync::Arc;

@@ -227,8 +227,12 @@ impl InteractionLog for Process {
         after: Sequence,
         limit: ReadLimit,
     ) -> Result<Vec<LogRecord>, Error> {
+        let slow = self.world.read_millis.load(Ordering::Relaxed);
+        std::thread::sleep(Duration::from_millis(slow));
         let mut held = self.world.held();
         let batches = held.life(partition)?.batches.iter();
+        let batches = batches.filter(|batch| batch.end.sequence > after);
+        let batches = batches.take(if slow > 0 { 1 } else { usize::MAX });
         let records = batches.flat_map(|batch| batch.records.iter());
         Ok(records.filter(|record| record.sequence > after).take(limit.records).cloned().collect())
     }
