@@ -1,5 +1,6 @@
 //! Experiments over gRPC: their life, who gets what, what counts, and what is refused.
 
+pub mod backfill;
 pub mod lab;
 pub mod life;
 mod lists;

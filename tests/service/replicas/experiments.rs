@@ -10,6 +10,7 @@ use personalization::proto::VariantOverrides;
 use super::fleet::agreed;
 use super::fleet::fill;
 use super::fleet::flags;
+use crate::experiments::backfill;
 use crate::experiments::lab;
 use crate::experiments::life::audience;
 use crate::experiments::life::complete;
@@ -101,6 +102,33 @@ async fn the_better_variant_wins_on_both_replicas_after_a_restart_and_after_a_re
     same_on(&to_a, &to_b, "personal").await;
     let after = lab::results(&to_b, "personal", 0).await;
     assert_eq!((&after.metrics, &after.exposures), (&before.metrics, &before.exposures));
+}
+
+#[tokio::test]
+async fn metrics_that_are_added_on_one_replica_have_the_figures_of_those_from_the_start_on_both() {
+    let postgres = Postgres::start().await;
+    let url = postgres.url();
+    let flags = flags(&url, None);
+    let (mut a, mut b) = tokio::join!(Server::replica(&flags), Server::replica(&flags));
+    fill(&[&a, &b]).await;
+    let (to_a, to_b) = (a.api().await, b.api().await);
+    let started = lab::run(&to_a, backfill::measured("lab")).await;
+    to_b.profile("jazz-fan-1", started).await;
+    tokio::join!(backfill::visits(&to_a, "a", 0..40), backfill::visits(&to_b, "b", 0..40));
+    backfill::measure_further(&to_b, "lab").await;
+    tokio::join!(backfill::visits(&to_a, "c", 0..20), backfill::visits(&to_b, "d", 0..20));
+    let found = backfill::complete(&to_a, "lab", 120).await;
+    backfill::check(&found);
+    agreed(&[&a, &b]).await;
+    same_on(&to_a, &to_b, "lab").await;
+    for server in [&mut a, &mut b] {
+        assert!(server.stop_gracefully().await.success());
+    }
+    let verified = command("verify").args(["--database-url", &url]).output().unwrap();
+    assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));
+    let again = Server::replica(&flags).await;
+    let after = lab::results(&again.api().await, "lab", 0).await;
+    assert_eq!(after.metrics, found.metrics);
 }
 
 #[tokio::test]
