@@ -1,4 +1,5 @@
-//! What experiments cost: the hash, the variants of a request, an event with and without them, results.
+//! What experiments cost: the hash, the variants of a request, an event with and without them, results,
+//! metrics that are added later.
 //!
 //! cargo bench -p personalization-engine --bench experiments
 
@@ -10,6 +11,7 @@ use criterion::criterion_group;
 use criterion::criterion_main;
 
 use engine::AskedList;
+use engine::BackfillRun;
 use engine::Engine;
 use engine::UserFacts;
 use engine::assignments;
@@ -17,6 +19,7 @@ use engine::bucket;
 use engine::domain::Assignment;
 use engine::domain::Attributes;
 use engine::domain::BUCKETS;
+use engine::domain::BackfillChunk;
 use engine::domain::Cap;
 use engine::domain::EventId;
 use engine::domain::Experiment;
@@ -196,5 +199,46 @@ fn costs(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, costs);
+/// A record read again for an added metric, and a record of its values.
+fn backfills(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("backfill");
+    let (mut engine, mut sequence) = engine(1);
+    let mut added = experiment(0);
+    let types = Measure::types([InteractionType::Purchase]);
+    let measure = Measure::Events { types, after_list: false };
+    let metric = Metric { name: key("bought".into()), measure, ..added.metrics[1].clone() };
+    added.metrics.push(metric);
+    let replaces = engine.state().experiments().changed_at();
+    let change = ExperimentChange { experiment: added, replaces, by: "".into(), what: "".into() };
+    let mut apply = |engine: &mut Engine, record: Record| {
+        sequence += 1;
+        let record = LogRecord { sequence, recorded_at: NOW, record };
+        engine.apply(&[record]).expect("the next record");
+    };
+    apply(&mut engine, Record::ExperimentChanged(Box::new(change)));
+    let view = engine.view();
+    let begun = || BackfillRun::of(&view).expect("columns that lack values");
+    group.bench_function(format!("begin/{USERS} users"), |bencher| bencher.iter(begun));
+    let (mut run, mut next) = (begun(), 0);
+    group.throughput(Throughput::Elements(1));
+    group.bench_function("event", |bencher| {
+        bencher.iter(|| {
+            next += 1;
+            run.learn(&view, &click(next));
+        });
+    });
+    let values =
+        run.chunks().map(|chunk| BackfillChunk { values: vec![1.0; chunk.values.len()], ..chunk });
+    let mut values = values.collect::<Vec<_>>().into_iter();
+    let started = std::time::Instant::now();
+    let chunks = values.len();
+    values.by_ref().for_each(|chunk| apply(&mut engine, Record::Backfilled(chunk)));
+    let each = started.elapsed() / chunks as u32;
+    println!(
+        "{chunks} records of values, {each:?} each; all is there: {}",
+        engine.state().experiments().with_backfill().is_none()
+    );
+}
+
+criterion_group!(benches, costs, backfills);
 criterion_main!(benches);

@@ -48,6 +48,10 @@ impl Serving {
             }
             Done::Backfilled(Ok(())) => self.backfilling.ended(None, BACKFILL_AGAIN),
             Done::Backfilled(Err(Error::NoNamespace(_))) => return Some(Ending::Gone),
+            // Whoever leads next goes on.
+            Done::Backfilled(Err(Error::ShuttingDown)) => {
+                self.backfilling.ended(None, Duration::ZERO);
+            }
             Done::Backfilled(Err(error)) => {
                 tracing::warn!(namespace = %self.slot.name, %error, "added metrics wait");
                 self.backfilling.ended(None, DUTY_AGAIN);
