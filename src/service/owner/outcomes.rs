@@ -48,7 +48,7 @@ impl Serving {
             }
             Done::Backfilled(Ok(())) => self.backfilling.ended(None, BACKFILL_AGAIN),
             Done::Backfilled(Err(Error::NoNamespace(_))) => return Some(Ending::Gone),
-            // Whoever leads next goes on.
+            // The next leader goes on.
             Done::Backfilled(Err(Error::ShuttingDown)) => {
                 self.backfilling.ended(None, Duration::ZERO);
             }

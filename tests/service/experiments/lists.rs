@@ -130,7 +130,7 @@ async fn the_variant_of_a_list_is_drawn_and_its_chances_are_told() {
     let of = |name: &str| {
         lists.iter().filter(|(_, list)| list.assignments[0].variant == name).count() as u64
     };
-    assert!(of("control") > 3 && of("treatment") > 3, "drawn anew for each list");
+    assert!(of("control") > 3 && of("treatment") > 3, "drawn for each list");
     assert!(try_assign(&api, "learning", "ada", false).await.unwrap().assignment.is_none());
     // A later page has the variant of the first.
     for (user, list) in &lists[..8] {

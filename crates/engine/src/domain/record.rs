@@ -42,7 +42,7 @@ pub enum Record {
     },
     ExperimentChanged(Box<ExperimentChange>),
     UserExposed(Exposure),
-    /// Computed from earlier records by whoever leads the namespace.
+    /// Computed from earlier records by the process that leads the namespace.
     Backfilled(BackfillChunk),
 }
 

@@ -2,7 +2,7 @@
 //!
 //! - From the change on that added them, columns are measured of all units. What came before it comes in
 //!   chunks. A chunk is taken in where the one before it ended and nowhere else: so each value counts
-//!   once, whoever writes it and how often.
+//!   once, whichever process writes it and how often.
 //! - Changes are dealt with in their order, and columns one after the other.
 
 use std::ops::Range;

@@ -1,4 +1,4 @@
-//! Metrics that are added to a running experiment: computed by whoever leads, once.
+//! Metrics that are added to a running experiment: computed by the leader, once.
 
 use super::*;
 use crate::service::clock::Clock;

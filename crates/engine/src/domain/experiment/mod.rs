@@ -121,7 +121,7 @@ pub enum Split {
     /// Positions of a list: both variants fill each list of a user in turns. What the user does with
     /// the items of each is that user's vote.
     Interleaved,
-    /// A list: its variant is drawn anew, more often the one that earns more. Each has at least this
+    /// A list: its variant is drawn, more often the one that earns more. Each has at least this
     /// part of the lists.
     Learnt { floor: f64 },
 }
