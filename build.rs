@@ -10,7 +10,7 @@ use std::fs;
 use std::path::PathBuf;
 
 const ROOT: &str = "proto";
-const FILES: [&str; 11] = [
+const FILES: [&str; 12] = [
     "personalization/v1/vocabulary.proto",
     "personalization/v1/user.proto",
     "personalization/v1/personalization.proto",
@@ -20,6 +20,7 @@ const FILES: [&str; 11] = [
     "personalization/v1/bandit.proto",
     "personalization/v1/takeover.proto",
     "personalization/v1/experiment_settings.proto",
+    "personalization/v1/experiment_rehearsal.proto",
     "personalization/v1/experiment_results.proto",
     "personalization/v1/experiment.proto",
 ];
@@ -40,6 +41,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         .build_server(true)
         // Maps come out in the order of their keys, every time.
         .btree_map(".")
+        // The other choice is two names.
+        .boxed(".personalization.v1.RehearseExperimentRequest.proposal.overrides")
         .compile_fds(compiler.file_descriptor_set())?;
     Ok(())
 }

@@ -8,6 +8,7 @@ use crate::proto;
 use crate::service::PersonalizeCall;
 use engine::AskedList;
 use engine::Assigned;
+use engine::ExperimentEntry;
 use engine::UserFacts;
 use engine::View;
 use engine::assignments;
@@ -25,20 +26,39 @@ pub fn assigned(
     if view.experiments().is_idle() {
         return Vec::new();
     }
+    with_facts(user_id, context, |user| assignments(view, user, list, now))
+}
+
+/// Whether an experiment is for the user of a request.
+pub fn is_eligible(
+    view: &View,
+    entry: &ExperimentEntry,
+    user_id: &str,
+    context: Option<&proto::RequestContext>,
+    now: Timestamp,
+) -> bool {
+    with_facts(user_id, context, |user| engine::is_eligible(view, entry, user, now))
+}
+
+/// Looks at what a request says of its user.
+fn with_facts<T>(
+    user_id: &str,
+    context: Option<&proto::RequestContext>,
+    look: impl FnOnce(UserFacts<'_>) -> T,
+) -> T {
     let attributes = context.and_then(|context| context.attributes.clone());
     let attributes: Attributes = convert::attributes(attributes).unwrap_or_default();
     let text = |field: fn(&proto::RequestContext) -> &str| {
         context.map(field).filter(|text| !text.is_empty())
     };
-    let user = UserFacts {
+    look(UserFacts {
         user_id,
         own: None,
         context: &attributes,
         device_type: text(|context| &context.device_type),
         location: text(|context| &context.location),
         language: text(|context| &context.language),
-    };
-    assignments(view, user, list, now)
+    })
 }
 
 /// Applies the variants of its user to a checked call of which the pages before are known; returns those

@@ -7,6 +7,7 @@ use crate::service::Estimator;
 use crate::service::EvaluatedPolicy;
 use crate::service::Evaluation;
 use crate::service::Namespace;
+use crate::service::PolicyEstimate;
 use crate::service::PolicyEvaluation;
 use crate::service::PolicyReport;
 use crate::service::PolicyWarning;
@@ -36,19 +37,21 @@ fn policy(evaluation: &PolicyEvaluation) -> proto::PolicyEvaluation {
     let known = report.estimates.iter().filter(|estimate| estimate.value.value.is_finite());
     proto::PolicyEvaluation {
         policy: policy_message(evaluation.policy).into(),
-        estimates: known
-            .map(|estimate| proto::PolicyEstimate {
-                estimator: estimator_message(estimate.estimator).into(),
-                reward: Some(reward(&estimate.value)),
-                lift: estimate.lift,
-                lift_low: finite(estimate.lift_bootstrap.low),
-                lift_high: finite(estimate.lift_bootstrap.high),
-                effective_sample_size: estimate.effective_sample_size,
-                largest_weight: estimate.largest_weight,
-            })
-            .collect(),
+        estimates: known.map(estimate).collect(),
         effective_sample_size: report.support.effective_sample_size,
         warnings: report.warnings.iter().map(warning).collect(),
+    }
+}
+
+pub fn estimate(estimate: &PolicyEstimate) -> proto::PolicyEstimate {
+    proto::PolicyEstimate {
+        estimator: estimator_message(estimate.estimator).into(),
+        reward: Some(reward(&estimate.value)),
+        lift: estimate.lift,
+        lift_low: finite(estimate.lift_bootstrap.low),
+        lift_high: finite(estimate.lift_bootstrap.high),
+        effective_sample_size: estimate.effective_sample_size,
+        largest_weight: estimate.largest_weight,
     }
 }
 
@@ -80,7 +83,7 @@ fn estimator_message(estimator: Estimator) -> proto::Estimator {
     }
 }
 
-fn warning(warning: &PolicyWarning) -> proto::EvaluationWarning {
+pub fn warning(warning: &PolicyWarning) -> proto::EvaluationWarning {
     use proto::EvaluationWarningReason as Message;
     let reason = match warning {
         PolicyWarning::Unsupported { .. } => Message::Unsupported,
@@ -96,7 +99,7 @@ fn warning(warning: &PolicyWarning) -> proto::EvaluationWarning {
     proto::EvaluationWarning { reason: reason.into(), text: warning.to_string() }
 }
 
-fn reward(value: &EstimatedValue) -> proto::EstimatedReward {
+pub fn reward(value: &EstimatedValue) -> proto::EstimatedReward {
     proto::EstimatedReward {
         value: value.value,
         standard_error: finite(value.standard_error),
@@ -105,6 +108,6 @@ fn reward(value: &EstimatedValue) -> proto::EstimatedReward {
     }
 }
 
-fn finite(number: f64) -> Option<f64> {
+pub fn finite(number: f64) -> Option<f64> {
     number.is_finite().then_some(number)
 }

@@ -37,6 +37,7 @@ use engine::domain::Settings;
 use engine::domain::Violation;
 use engine::domain::limits;
 
+mod rehearse;
 mod watch;
 
 /// Experiments of a page, when the caller names no number, and at most.
@@ -423,5 +424,15 @@ impl ExperimentService for ExperimentApi {
             assignment: assigned.as_ref().map(convert::assignment_message),
             watermark: view.watermark(),
         }))
+    }
+    async fn rehearse_experiment(
+        &self,
+        request: Request<proto::RehearseExperimentRequest>,
+    ) -> Result<Response<proto::RehearseExperimentResponse>, Status> {
+        let time = CallTime::of_request(&request);
+        let asked = request.into_inner();
+        let required = RequiredView::Record(asked.min_watermark);
+        let admitted = Admitted::new(&self.service, time, &asked.namespace, required).await?;
+        Ok(Response::new(rehearse::rehearse(&self.service, admitted, asked).await?))
     }
 }

@@ -22,6 +22,7 @@ mod model;
 mod personalization;
 mod producer;
 mod profile_cache;
+mod rehearsal;
 mod status;
 mod store_calls;
 mod takeover;

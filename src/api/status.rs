@@ -109,10 +109,8 @@ fn status(error: Error) -> Status {
         }
         // What ends a training later is in its report.
         Error::Training(_) => status(Error::internal(&message)),
-        Error::NothingToEvaluate { decisions } => {
-            let metadata = [("decisions", decisions.to_string())];
-            explained(Code::FailedPrecondition, &message, "NOTHING_TO_EVALUATE", metadata)
-        }
+        Error::NothingToEvaluate { decisions: n } => no_use(n, &message, "NOTHING_TO_EVALUATE"),
+        Error::NothingToRehearse { decisions: n, .. } => no_use(n, &message, "NOTHING_TO_REHEARSE"),
         Error::WindowNotHeld(not_held) => window_not_held(&not_held, &message),
         Error::Overloaded(_) => {
             retried(Code::ResourceExhausted, &message, "OVERLOADED", OVERLOAD_DELAY)
@@ -132,6 +130,12 @@ fn status(error: Error) -> Status {
         Error::Internal { id } => internal(id),
         Error::Storage(error) => stored(error, &message),
     }
+}
+
+/// So many decisions, of which none will do.
+fn no_use(decisions: u64, message: &str, reason: &str) -> Status {
+    let metadata = [("decisions", decisions.to_string())];
+    explained(Code::FailedPrecondition, message, reason, metadata)
 }
 
 /// The status of what is wrong with an experiment as a whole.

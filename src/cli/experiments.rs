@@ -7,6 +7,7 @@ mod file;
 mod list;
 mod plan;
 mod plot;
+mod rehearse;
 mod results;
 mod server;
 #[cfg(test)]
@@ -34,6 +35,8 @@ enum Command {
     List(list::Args),
     /// Create an experiment from a YAML file: a draft, until it is started.
     Create(change::CreateArgs),
+    /// What a variant would change, on recent requests and without serving it.
+    Rehearse(rehearse::Args),
     /// Start an experiment, or go on after a pause.
     Start(change::ActArgs),
     /// Give no one a variant; those who had one are measured on.
@@ -60,6 +63,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         Command::Compare(args) => compare::text(&args)?,
         Command::List(args) => list::text(args).await?,
         Command::Create(args) => change::create(args).await?,
+        Command::Rehearse(args) => rehearse::text(args).await?,
         Command::Start(args) => change::start(args).await?,
         Command::Pause(args) => change::pause(args).await?,
         Command::Stop(args) => change::stop(args).await?,

@@ -21,7 +21,7 @@ const LARGE: [&str; 7] = [
     "/personalization.v1.CatalogService/BatchUpsertItems",
 ];
 /// Methods whose requests hold filters, attributes or settings.
-const MEDIUM: [&str; 9] = [
+const MEDIUM: [&str; 10] = [
     "/personalization.v1.PersonalizationService/OnboardingItems",
     "/personalization.v1.PersonalizationService/UpdateUser",
     "/personalization.v1.CatalogService/DeleteItems",
@@ -31,6 +31,7 @@ const MEDIUM: [&str; 9] = [
     "/personalization.v1.AdminService/UpdateNamespace",
     "/personalization.v1.ExperimentService/CreateExperiment",
     "/personalization.v1.ExperimentService/UpdateExperiment",
+    "/personalization.v1.ExperimentService/RehearseExperiment",
 ];
 
 /// One method.

@@ -117,6 +117,11 @@ impl Rewards {
         }
     }
 
+    /// Drops what was earned by a decision.
+    pub fn forget(&mut self, decision_id: &str) {
+        self.by_decision.remove(decision_id);
+    }
+
     /// The reward of an item that a decision showed.
     pub fn of(&self, decision: &Decision, item: &str) -> f32 {
         self.find(decision.decision_id.as_str(), decision.user_id.as_str(), item)

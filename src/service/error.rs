@@ -78,6 +78,9 @@ pub enum Error {
     /// No decision of the time records what it chose from.
     #[error("{}", nothing_to_evaluate(*decisions))]
     NothingToEvaluate { decisions: u64 },
+    /// None of the decisions of the time can be rehearsed.
+    #[error("{}", nothing_to_rehearse(*decisions, *without_request))]
+    NothingToRehearse { decisions: u64, without_request: u64 },
     /// A takeover whose rewards would come too late to be counted.
     #[error(
         "rewards are to be waited for {} s, but at the rate of now decisions are held for {} s: raise \
@@ -168,6 +171,21 @@ fn nothing_to_evaluate(decisions: u64) -> String {
     }
 }
 
+fn nothing_to_rehearse(decisions: u64, without_request: u64) -> String {
+    match (decisions, without_request) {
+        (0, _) => "there are no decisions in the time asked for".to_owned(),
+        (decisions, without) if decisions == without => format!(
+            "none of the {decisions} decisions in the time asked for records its whole request: let the \
+             server run with DECISION_DETAIL=candidates, or full where requests describe their \
+             candidates, and ask again when there are such decisions"
+        ),
+        (decisions, _) => format!(
+            "of the {decisions} decisions in the time asked for, the proposal would act on none that was \
+             looked at: their users are held back or not eligible, or their requests are not accepted now"
+        ),
+    }
+}
+
 impl From<Cancelled> for Error {
     fn from(_: Cancelled) -> Self {
         Self::DeadlinePassed
@@ -202,6 +220,12 @@ mod tests {
         assert!(other.ends_with("here t2"), "{other}");
         let empty = Error::NothingToEvaluate { decisions: 0 }.to_string();
         assert!(empty.starts_with("there are no such decisions"), "{empty}");
+        let of = |decisions, without_request| {
+            Error::NothingToRehearse { decisions, without_request }.to_string()
+        };
+        assert!(of(0, 0).starts_with("there are no decisions"));
+        assert!(of(7, 7).contains("DECISION_DETAIL=candidates"));
+        assert!(of(7, 3).contains("not eligible"));
         let [from, into] = ["ada", "visit-1"].map(|id| UserId::parse(id).unwrap());
         assert_eq!(
             Error::MergeCircular { from, into }.to_string(),

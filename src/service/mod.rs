@@ -37,6 +37,7 @@ mod profile;
 mod reasons;
 mod recording;
 mod redo;
+mod rehearsal;
 mod settings;
 mod settings_change;
 mod store_health;
@@ -91,6 +92,10 @@ pub use profile::{ProfilePart, ProfileReport, RecentItem, TimePart, profile};
 pub use reasons::ReasonInWords;
 pub use recording::{Detail, RequestRecord};
 pub use redo::{NotRedone, check_record, redo};
+pub use rehearsal::{
+    BoundedMean, Change, Exposure, LabelShare, LeftOut, PolicyEstimate, Rehearsal, RehearsalCall,
+    RehearsalFigures, RehearsedCall, RewardEstimate,
+};
 pub use settings::{setting_pointer, settings_etag, settings_with};
 pub use settings_change::InForce;
 pub use store_health::{StoreHealth, StoreMonitor};
@@ -175,6 +180,8 @@ pub struct Service {
     decision_retention_days: u32,
     /// One evaluation at a time: each takes tens of megabytes and a core.
     evaluations: Arc<Semaphore>,
+    /// One rehearsal at a time, for the same reason.
+    rehearsals: Arc<Semaphore>,
     /// One explanation of an absence at a time.
     explanations: Arc<Semaphore>,
     /// What answers rankings and reads, apart from the threads that serve the other calls.
@@ -233,6 +240,7 @@ pub fn start(
         decision_detail: options.decision_detail,
         decision_retention_days: options.decision_retention_days,
         evaluations: Arc::new(Semaphore::new(1)),
+        rehearsals: Arc::new(Semaphore::new(1)),
         explanations: Arc::new(Semaphore::new(1)),
         ready_lag_records: options.ready_lag_records,
         namespaces: Arc::new(Namespaces::new(Surroundings {

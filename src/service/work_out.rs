@@ -72,7 +72,12 @@ pub struct CallContext {
 }
 
 impl CallContext {
-    fn now(namespace: &Namespace, view: &View, call: &PersonalizeCall, deviations: bool) -> Self {
+    pub(super) fn now(
+        namespace: &Namespace,
+        view: &View,
+        call: &PersonalizeCall,
+        deviations: bool,
+    ) -> Self {
         let user = view.user_index(call.user_id.as_str());
         let shown = match call.filter.frequency_cap_per_day {
             0 => Vec::new(),
@@ -144,16 +149,24 @@ pub fn work_out_among<T>(
     (indices, described): (Vec<ItemIndex>, Vec<Arc<Item>>),
     look: impl FnOnce(List<'_>) -> T,
 ) -> Result<T, Cancelled> {
-    let gather = |_retrieval: &Retrieval<'_>, _supply: &Supply<'_>| {
-        let mut pool = Pool { indices, ..Pool::default() };
-        for item in described {
-            let index = view.item_index(item.item_id.as_str());
-            let (entry, terms) = view.describe_inline(item);
-            pool.inline.push((index, entry, terms));
-        }
-        Ok(pool)
-    };
+    let gather = |_: &Retrieval<'_>, _: &Supply<'_>| Ok(found(view, indices, described));
     work_out_from(view, call, call_context, give_up, gather, look)
+}
+
+/// Such a call as far as it is ready to be ranked: nothing is chosen.
+///
+/// # Errors
+/// As [`work_out`].
+pub fn ask_among<T>(
+    view: &View,
+    call: &PersonalizeCall,
+    call_context: &CallContext,
+    give_up: &GiveUp<'_>,
+    (indices, described): (Vec<ItemIndex>, Vec<Arc<Item>>),
+    then: impl FnOnce(&Asked<'_>) -> Result<T, Cancelled>,
+) -> Result<T, Cancelled> {
+    let gather = |_: &Retrieval<'_>, _: &Supply<'_>| Ok(found(view, indices, described));
+    ask(view, call, call_context, give_up, gather, then)
 }
 
 fn work_out_from<T>(
@@ -163,6 +176,31 @@ fn work_out_from<T>(
     give_up: &GiveUp<'_>,
     gather: impl FnOnce(&Retrieval<'_>, &Supply<'_>) -> Result<Pool, Cancelled>,
     look: impl FnOnce(List<'_>) -> T,
+) -> Result<T, Cancelled> {
+    ask(view, call, call_context, give_up, gather, |asked| {
+        let Asked { candidates, request, eligible, retrieval, unknown } = *asked;
+        let ranked = rank(view, candidates, request)?;
+        let unknown = unknown.to_vec();
+        Ok(look(List { candidates, request, eligible, retrieval, ranked, call_context, unknown }))
+    })
+}
+
+/// A call that is ready to be ranked.
+pub struct Asked<'a> {
+    pub candidates: &'a [Candidate<'a>],
+    pub request: &'a RankRequest<'a>,
+    pub eligible: &'a Eligibility<'a>,
+    retrieval: &'a Retrieval<'a>,
+    unknown: &'a [String],
+}
+
+fn ask<T>(
+    view: &View,
+    call: &PersonalizeCall,
+    call_context: &CallContext,
+    give_up: &GiveUp<'_>,
+    gather: impl FnOnce(&Retrieval<'_>, &Supply<'_>) -> Result<Pool, Cancelled>,
+    then: impl FnOnce(&Asked<'_>) -> Result<T, Cancelled>,
 ) -> Result<T, Cancelled> {
     let user = view.profiled(call.user_id.as_str());
     let (boosts, own_boosts) = boosts(view, call);
@@ -211,16 +249,13 @@ fn work_out_from<T>(
         decision_id: call.decision_id.as_str(),
         give_up,
     };
-    let ranked = rank(view, &candidates, &request)?;
-    Ok(look(List {
+    then(&Asked {
         candidates: &candidates,
         request: &request,
         eligible: &eligible,
         retrieval: &retrieval,
-        ranked,
-        call_context,
-        unknown: pool.unknown.clone(),
-    }))
+        unknown: &pool.unknown,
+    })
 }
 
 fn request_context(view: &View, call: &PersonalizeCall, values: RequestValues) -> RequestContext {
@@ -376,6 +411,17 @@ fn pins(
             .then_some(Pin { candidate, position: pin.position })
     };
     pinned.iter().filter_map(position_of).collect()
+}
+
+/// Candidates that were found before.
+fn found(view: &View, indices: Vec<ItemIndex>, described: Vec<Arc<Item>>) -> Pool {
+    let mut pool = Pool { indices, ..Pool::default() };
+    for item in described {
+        let index = view.item_index(item.item_id.as_str());
+        let (entry, terms) = view.describe_inline(item);
+        pool.inline.push((index, entry, terms));
+    }
+    pool
 }
 
 /// Those that the request names or describes.

@@ -4,5 +4,6 @@ pub mod backfill;
 pub mod lab;
 pub mod life;
 mod lists;
+mod rehearsal;
 mod variants;
 mod wrong;

@@ -111,6 +111,15 @@ pub fn assignments(
     assigned
 }
 
+/// Whether an experiment is for a user: one who may be profiled and satisfies its eligibility. Who
+/// takes part in it does not count.
+pub fn is_eligible(view: &View, entry: &Entry, user: UserFacts<'_>, now: Timestamp) -> bool {
+    let known = view.user_index(user.user_id).map(|index| view.user(index));
+    let own = known.map(|known| &known.attributes);
+    let is_for_user = || entry.is_for(Subject::user(UserFacts { own, ..user }, now));
+    known.is_none_or(|known| known.is_profiled()) && is_for_user()
+}
+
 struct Asked<'a> {
     view: &'a View,
     /// The id that the user answers as.

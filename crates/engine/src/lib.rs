@@ -55,7 +55,7 @@ mod training;
 
 use std::sync::Arc;
 
-pub use assignment::{AskedList, Assigned, assignments};
+pub use assignment::{AskedList, Assigned, assignments, is_eligible};
 pub use bandit::arms::{Arm, ArmChoice, ArmSet, ChosenArm, Shape, choose as choose_arm};
 pub use bandit::strategy;
 pub use bandit::{
@@ -90,8 +90,9 @@ pub use models::hybrid::Hybrid;
 pub use models::prequential::PrequentialFigures;
 pub use models::published::{Configuration, Found, Model, ModelFault, Origin};
 pub use ranking::{
-    Baseline, CandidateRank, Choice, Earlier, Exploring, Pin, RankRequest, Ranked, RankedBy,
-    RankedItem, Reason, Rival, Trial, candidate_rank, rank, score_candidates,
+    Baseline, CandidateRank, Choice, Earlier, Exploring, Pin, Placed, RankRequest, Ranked,
+    RankedBy, RankedItem, Reason, Rival, Trial, boosted_rewards, candidate_rank, mean_similarity,
+    propensities_of, rank, score_candidates,
 };
 pub use retrieval::{
     Boost, CandidateSource, Caps, Eligibility, Exclusion, Filter, OnboardingItem, Retrieval,

@@ -49,7 +49,7 @@ pub fn evaluation(
 }
 
 /// The length of the time that is looked at, in milliseconds.
-fn period(message: Option<prost_types::Duration>) -> Result<i64, String> {
+pub(super) fn period(message: Option<prost_types::Duration>) -> Result<i64, String> {
     let days = i64::from(limits::EVALUATION_DAYS);
     match message.map(millis).transpose()? {
         None => Ok(i64::from(limits::EVALUATION_DAYS_DEFAULT) * Timestamp::DAY_MS),

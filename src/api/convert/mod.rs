@@ -25,6 +25,7 @@ mod lists;
 mod mask;
 mod overrides;
 mod record;
+mod rehearsal;
 mod rejection;
 mod request;
 mod rules;
@@ -55,9 +56,11 @@ pub use keys::{
 };
 pub use lists::{onboarding, similar};
 pub use overrides::{
-    assign, assignment_message, exposure_message, overridden, overrides, settings_of,
+    Proposal, assign, assign_again, assignment_message, exposure_message, overridden, overrides,
+    settings_of,
 };
-pub use record::{RequestUnreadable, recorded_call, recorded_request, request_record};
+pub use record::{RequestUnreadable, call_again, recorded_call, recorded_request, request_record};
+pub use rehearsal::{Proposed, rehearsal};
 pub use rejection::rejection;
 pub use request::{absence, personalize};
 pub use scalars::timestamp_message;

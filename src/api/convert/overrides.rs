@@ -95,60 +95,73 @@ pub fn assign(call: &mut PersonalizeCall, assigned: Vec<Assigned>) -> Vec<Assign
     let competes = call.baseline.is_some();
     let acts = |one: &Assigned| !(one.is_in_turns() && competes);
     let acting: Vec<Assigned> = assigned.into_iter().filter(acts).collect();
-    let mut masked = Vec::new();
     let whole = acting.iter().filter(|one| !one.is_in_turns());
-    whole.for_each(|one| apply_variant(call, one, usize::from(one.variant), &mut masked));
-    call.division = acting.iter().find_map(|one| divide(call, one, &masked)).map(Box::new);
+    whole.for_each(|one| apply_variant(call, one, usize::from(one.variant)));
+    call.division = acting.iter().find_map(|one| divide(call, one)).map(Box::new);
     if let Some(one) = acting.iter().find(|one| one.is_in_turns()) {
-        apply_variant(call, one, 0, &mut masked);
+        apply_variant(call, one, 0);
     }
-    call.ranked_by.mask = mask(&masked);
     call.ranked_by.own_ranker = acting.iter().find_map(Assigned::own_ranker);
     let own_ranker = call.ranked_by.own_ranker;
     call.assignments = acting.iter().map(|one| one.recorded(own_ranker)).collect();
     acting
 }
 
-fn mask(features: &[String]) -> FeatureMask {
-    let features: Vec<&str> = features.iter().map(String::as_str).collect();
-    FeatureMask::without(&features)
-}
-
-/// How a variant that a call does not have yet divides its list; `masked`: the features that it is
-/// without.
-fn divide(call: &PersonalizeCall, one: &Assigned, masked: &[String]) -> Option<CallDivision> {
+/// How a variant that a call does not have yet divides its list.
+fn divide(call: &PersonalizeCall, one: &Assigned) -> Option<CallDivision> {
     let experiment = one.entry.number;
     if !one.is_in_turns() {
         let (variant, chances) = (one.variant, one.chances.clone()?);
         return Some(CallDivision::Drawn { experiment, variant, chances });
     }
-    let (mut treated, mut masked) = (call.clone(), masked.to_vec());
-    apply_variant(&mut treated, one, 1, &mut masked);
+    let mut treated = call.clone();
+    apply_variant(&mut treated, one, 1);
     let PersonalizeCall { choice, boosts, ranked_by, .. } = treated;
-    let ranked_by = RankedBy { mask: mask(&masked), ..ranked_by };
     Some(CallDivision::InTurns { experiment, rival: Rival { choice, boosts, ranked_by } })
 }
 
-/// Applies a variant; the features that it goes without are added to `masked`.
-fn apply_variant(
-    call: &mut PersonalizeCall,
-    one: &Assigned,
-    variant: usize,
-    masked: &mut Vec<String>,
-) {
+fn apply_variant(call: &mut PersonalizeCall, one: &Assigned, variant: usize) {
     call.ranked_by.popular |= one.is_held_back();
     let variant = &one.entry.experiment.variants[variant];
-    if variant.overrides.is_empty() {
-        return;
+    if !variant.overrides.is_empty() {
+        apply(call, overrides(variant));
     }
-    let message = overrides(variant);
-    call.ranked_by.popular |= message.popular;
-    masked.extend(message.without_features.iter().cloned());
-    apply(call, message);
+}
+
+/// What is proposed to act on calls in addition to the variants of their users.
+#[derive(Debug, Clone, Default)]
+pub struct Proposal {
+    pub overrides: proto::VariantOverrides,
+    /// The variant that it is, in an experiment.
+    pub variant: Option<(Arc<ExperimentEntry>, u8)>,
+}
+
+impl Proposal {
+    /// A variant of an experiment; `None` when it has none of this name.
+    pub fn of(entry: &Arc<ExperimentEntry>, variant: &str) -> Option<Self> {
+        let at = entry.experiment.variant(variant)?;
+        let overrides = overrides(&entry.experiment.variants[at]);
+        Some(Self { overrides, variant: Some((entry.clone(), u8::try_from(at).ok()?)) })
+    }
+
+    /// Applies it to a call, after the variants of the user. A ranker of its own that does not exist yet
+    /// begins as the shared one.
+    pub fn apply(&self, call: &mut PersonalizeCall) {
+        let assigned = self.variant.as_ref().map(|(entry, variant)| {
+            let (entry, variant) = (entry.clone(), *variant);
+            Assigned { entry, variant, is_tester: false, chances: None }
+        });
+        let assigned = assigned.as_ref();
+        call.ranked_by.popular |= assigned.is_some_and(Assigned::is_held_back);
+        if has_own_ranker(&self.overrides) {
+            call.ranked_by.own_ranker = assigned.and_then(Assigned::own_ranker);
+        }
+        apply(call, self.overrides.clone());
+    }
 }
 
 /// Applies the variants that a recorded decision had to its call.
-pub(super) fn assign_again(call: &mut PersonalizeCall, decision: &Decision, view: &View) {
+pub fn assign_again(call: &mut PersonalizeCall, decision: &Decision, view: &View) {
     let division = decision.division.as_deref();
     let again = |assignment: &Assignment| {
         let entry = view.experiments().numbered(assignment.experiment)?.clone();
@@ -164,6 +177,10 @@ pub(super) fn assign_again(call: &mut PersonalizeCall, decision: &Decision, view
 }
 
 fn apply(call: &mut PersonalizeCall, message: proto::VariantOverrides) {
+    let left_out: Vec<&str> = message.without_features.iter().map(String::as_str).collect();
+    let RankedBy { popular, mask, .. } = &mut call.ranked_by;
+    *popular |= message.popular;
+    *mask = mask.and(FeatureMask::without(&left_out));
     if let Some(diversity) = message.diversity {
         apply_diversity(&mut call.choice, &diversity);
     }

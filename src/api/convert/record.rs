@@ -106,14 +106,29 @@ pub fn recorded_call(
     view: &View,
 ) -> Result<PersonalizeCall, RequestUnreadable> {
     let message = recorded_request(decision, detail)?;
+    let mut call = call_again(message, decision, detail, view)?;
+    assign_again(&mut call, decision, view);
+    Ok(PersonalizeCall { record: RequestRecord::of(detail), ..call })
+}
+
+/// The call of a recorded request, without what variants override: by the settings of a view, at the time of its
+/// decision, below the pages that were above.
+///
+/// # Errors
+/// When it is none that this version takes.
+pub fn call_again(
+    message: proto::PersonalizeRequest,
+    decision: &Decision,
+    detail: &DecisionDetail,
+    view: &View,
+) -> Result<PersonalizeCall, RequestUnreadable> {
     let (settings, at) = (view.request_settings(), decision.decided_at);
     let call = personalize(message, settings, at, decision.decision_id.clone());
-    let mut call = call.map_err(RequestUnreadable::Refused)?;
-    assign_again(&mut call, decision, view);
+    let call = call.map_err(RequestUnreadable::Refused)?;
     let origin = decision.continues.as_ref().and_then(|continues| continues.origin);
     let (items, pinned) = (detail.earlier.clone(), detail.earlier_pinned.clone());
     let earlier = Arc::new(EarlierPages { items, pinned, origin, drawn: None });
-    Ok(PersonalizeCall { record: RequestRecord::of(detail), earlier, ..call })
+    Ok(PersonalizeCall { earlier, ..call })
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! An experiment in a file: YAML with comments, by the names of the proto, as in JSON.
+//! An experiment, or what a variant overrides, in a file: YAML with comments, by the names of the proto, as in
+//! JSON.
 
 use std::path::Path;
 
@@ -8,13 +9,23 @@ use prost_reflect::DynamicMessage;
 use crate::cli::Failure;
 use crate::proto;
 
-const MESSAGE: &str = "personalization.v1.Experiment";
-
 /// Reads an experiment.
 ///
 /// # Errors
 /// With the file, and the line where there is one.
 pub fn read(path: &Path) -> Result<proto::Experiment, Failure> {
+    read_with(path, parse)
+}
+
+/// Reads what a variant overrides.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_overrides(path: &Path) -> Result<proto::VariantOverrides, Failure> {
+    read_with(path, parse_overrides)
+}
+
+fn read_with<T>(path: &Path, parse: fn(&str) -> Result<T, Failure>) -> Result<T, Failure> {
     let text = std::fs::read_to_string(path)
         .map_err(|cause| format!("failed to read {}: {cause}", path.display()))?;
     parse(&text).map_err(|cause| format!("{}: {cause}", path.display()).into())
@@ -23,9 +34,19 @@ pub fn read(path: &Path) -> Result<proto::Experiment, Failure> {
 /// # Errors
 /// What is wrong, with the line where there is one.
 pub fn parse(text: &str) -> Result<proto::Experiment, Failure> {
+    Ok(message("Experiment", text)?.transcode_to()?)
+}
+
+/// # Errors
+/// As [`parse`].
+pub fn parse_overrides(text: &str) -> Result<proto::VariantOverrides, Failure> {
+    Ok(message("VariantOverrides", text)?.transcode_to()?)
+}
+
+fn message(name: &str, text: &str) -> Result<DynamicMessage, Failure> {
     let pool = DescriptorPool::decode(proto::DESCRIPTORS)?;
-    let message = pool.get_message_by_name(MESSAGE).expect("the service has this message");
+    let message = pool.get_message_by_name(&format!("personalization.v1.{name}"));
+    let message = message.expect("the service has this message");
     let document = serde_yaml_ng::Deserializer::from_str(text);
-    let read = DynamicMessage::deserialize(message, document)?;
-    Ok(read.transcode_to()?)
+    Ok(DynamicMessage::deserialize(message, document)?)
 }

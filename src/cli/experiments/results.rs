@@ -140,7 +140,7 @@ fn figures(text: &mut String, metric: &proto::MetricResult) {
 }
 
 /// Words in lines that fit a terminal.
-fn wrapped(text: &mut String, words: &str) {
+pub fn wrapped(text: &mut String, words: &str) {
     let mut length = 0;
     for word in words.split_whitespace() {
         if length > 0 && length + word.len() >= LINE {

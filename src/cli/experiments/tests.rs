@@ -7,6 +7,7 @@ use super::Command;
 use super::compare;
 use super::file;
 use super::plan;
+use super::rehearse;
 use super::results::told_in_full;
 use crate::proto;
 
@@ -191,4 +192,83 @@ fn results_are_told_as_a_table_a_verdict_and_a_plot() {
     assert!(told.contains("added later: 40.0 % of what was before is computed"), "{told}");
     assert!(told.lines().all(|line| line.chars().count() <= 110), "{told}");
     assert_eq!(told.lines().filter(|line| line.contains("o-")).count(), 3, "{told}");
+}
+
+#[test]
+fn what_is_rehearsed_is_a_variant_or_a_file_and_not_both() {
+    let parses = |line: &str| {
+        let words = std::iter::once("experiments").chain(line.split_whitespace());
+        Line::try_parse_from(words).is_ok()
+    };
+    assert!(parses("rehearse more-variety varied --requests 50 --days 30"));
+    assert!(parses("rehearse --file overrides.yaml"));
+    for wrong in [
+        "rehearse",
+        "rehearse more-variety",
+        "rehearse more-variety varied --file overrides.yaml",
+        "rehearse more-variety varied --days 91",
+    ] {
+        assert!(!parses(wrong), "{wrong}");
+    }
+    let text = include_str!("../../../examples/experiments/overrides.yaml");
+    let read = file::parse_overrides(text).expect("overrides");
+    assert!(!read.boosts.is_empty() && read.diversity.is_some(), "{read:?}");
+    let wrong = file::parse_overrides("diversity: 3\n").expect_err("no overrides");
+    assert!(wrong.to_string().contains("line 1"), "{wrong}");
+}
+
+#[test]
+fn a_rehearsal_is_told_as_tables_with_what_is_left_out_and_a_verdict() {
+    let bounded = |value| proto::BoundedMean { value, low: Some(value / 2.0), high: Some(1.0) };
+    let mean = |now, proposed| {
+        Some(proto::RehearsedMean {
+            now: Some(now),
+            proposed: Some(proposed),
+            difference: Some(bounded(proposed - now)),
+        })
+    };
+    let label =
+        |name: &str, now, proposed| proto::RehearsedShare { name: name.into(), now, proposed };
+    let pair = |now, proposed| Some(proto::RehearsedPair { now, proposed });
+    let rewarded = |value| Some(proto::EstimatedReward { value, ..Default::default() });
+    let rehearsal = proto::Rehearsal {
+        decisions: 4_312,
+        rehearsed: 200,
+        users: 151,
+        left_out: vec![proto::RehearsalOmission {
+            reason: proto::RehearsalOmissionReason::NoRequest.into(),
+            decisions: 1_000,
+        }],
+        changed_positions: Some(bounded(0.25)),
+        expected_reward: mean(0.05, 0.06),
+        new_items: mean(0.1, 0.2),
+        distinct_items: pair(1_200.0, 1_500.0),
+        by_topic: Some(proto::RehearsedExposure {
+            labels: vec![label("jazz", 0.5, 0.75), label("", 0.3, 0.1)],
+            rest: pair(0.2, 0.15),
+        }),
+        reward: Some(proto::RehearsedReward {
+            positions: 2_000,
+            users: 151,
+            logged: rewarded(0.04),
+            effective_sample_size: 1_234.5,
+            warnings: vec![proto::EvaluationWarning { reason: 1, text: "beware".into() }],
+            ..Default::default()
+        }),
+        verdict: "Something changes. ".repeat(20),
+        ..Default::default()
+    };
+    let told = rehearse::told_in_full(&rehearsal);
+    assert!(told.starts_with("200 of 4,312 requests were rehearsed, of 151 users."), "{told}");
+    assert!(told.contains("1,000 were left out: the record holds no request."), "{told}");
+    assert_eq!(cell(&told, "positions with another item"), ["25.0 %", "12.5 % to 100.0 %"]);
+    assert_eq!(cell(&told, "expected reward of a position")[..3], ["0.0500", "0.0600", "+0.0100"]);
+    assert_eq!(cell(&told, "positions with new items")[..3], ["10.0 %", "20.0 %", "+10.0 %"]);
+    assert_eq!(cell(&told, "different items"), ["1,200", "1,500"]);
+    assert_eq!(cell(&told, "jazz"), ["50.0 %", "75.0 %", "+25.0 %"]);
+    assert_eq!(cell(&told, "(none)"), ["30.0 %", "10.0 %", "-20.0 %"]);
+    assert_eq!(cell(&told, "as it was logged"), ["0.0400"]);
+    assert!(told.contains("worth 1,234 of the proposal's own"), "{told}");
+    assert!(told.contains("Warning: beware."), "{told}");
+    assert!(told.lines().all(|line| line.chars().count() <= 110), "{told}");
 }

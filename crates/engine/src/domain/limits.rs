@@ -158,6 +158,10 @@ pub const ONBOARDING_DEFAULT: usize = 10;
 pub const EVALUATION_DAYS: u32 = 90;
 /// The same when the caller names no number: a week has all weekdays.
 pub const EVALUATION_DAYS_DEFAULT: u32 = 7;
+/// Requests of one rehearsal: each is worked out four times.
+pub const REHEARSED: usize = 1_000;
+/// The same when the caller names no number: a second or two.
+pub const REHEARSED_DEFAULT: usize = 200;
 /// Arms that one selection chooses among: beyond that, they are items to rank.
 pub const ARMS: usize = 200;
 /// Arms that a set knows, those it does not offer any more included.

@@ -25,12 +25,12 @@ impl Timestamp {
         self.0
     }
 
-    /// Hours from `earlier` to `self`; negative when `self` comes first.
     /// Whole seconds since a time, less than 0 before it.
     pub fn whole_seconds_since(self, earlier: Self) -> i64 {
         self.as_millis().saturating_sub(earlier.as_millis()).div_euclid(1_000)
     }
 
+    /// Hours from `earlier` to `self`; negative when `self` comes first.
     pub fn hours_since(self, earlier: Self) -> f64 {
         self.0.saturating_sub(earlier.0) as f64 / Self::HOUR_MS as f64
     }

@@ -17,6 +17,7 @@ pub mod metrics;
 pub mod off_policy;
 pub mod protocols;
 mod recommender;
+pub mod rehearsal;
 pub mod report;
 mod scale;
 mod summary;

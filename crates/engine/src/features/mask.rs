@@ -24,6 +24,12 @@ impl FeatureMask {
         Self(left_out.fold(u64::MAX, |mask, at| mask & !(1 << at)))
     }
 
+    /// Features that are in both sets.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
     /// Sets the features that are left out to 0.
     pub fn apply(self, features: &mut FeatureMatrix) {
         if self == Self::ALL {

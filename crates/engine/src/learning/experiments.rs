@@ -35,8 +35,6 @@ use crate::state::View;
 /// How long before its record an answer may have been given: the order of exposures is about that
 /// of their records.
 const RECORDED_AFTER_MS: i64 = 60_000;
-/// How long an item is new.
-const NEW_MS: i64 = 7 * Timestamp::DAY_MS;
 
 /// When an answer was given, no further before its record than [`RECORDED_AFTER_MS`].
 pub(super) fn answered_at(decided_at: Timestamp, recorded_at: Timestamp) -> Timestamp {
@@ -130,7 +128,7 @@ impl View {
             let entry = self.catalogue_item(shown.item_id.as_str());
             // Of one that came later nothing was known.
             if let Some(entry) = entry.filter(|entry| entry.added_at <= recorded_at) {
-                new_items += usize::from(recorded_at < entry.added_at.plus_millis(NEW_MS));
+                new_items += usize::from(entry.is_new(recorded_at));
                 topics.extend(entry.topics.iter().copied());
             }
         }

@@ -3,6 +3,7 @@
 mod choose;
 mod explain;
 mod exploration;
+mod given;
 mod item_effects;
 mod prior;
 mod rank;
@@ -11,8 +12,9 @@ mod scale;
 mod supply;
 mod trial;
 
-pub use choose::{Choice, Exploring, Pin};
+pub use choose::{Choice, Exploring, Pin, Placed, mean_similarity};
 pub use explain::Reason;
+pub use given::{boosted_rewards, propensities_of};
 pub use prior::align_features;
 #[cfg(test)]
 pub use prior::{RANKER_DIMENSION, ranker_prior};

@@ -88,7 +88,7 @@ pub fn rank(
         return in_turns(view, candidates, (request, scored), &rivals, &mut rng);
     }
     let costs = scored.costs(view, request);
-    let slate = slate(view, candidates, &scored, costs.as_ref(), request);
+    let slate = slate(view, candidates, scored.weighed(), costs.as_ref(), request);
     let choice = in_force(view, request);
     let (list, origin, trial) = match (request.baseline, request.earlier.origin) {
         _ if request.ranked_by.popular => {
@@ -131,7 +131,7 @@ fn in_turns(
     });
     let slates = [0, 1].map(|side| {
         let (request, scored) = both[side];
-        slate(view, candidates, scored, costs[side].as_ref(), request)
+        slate(view, candidates, scored.weighed(), costs[side].as_ref(), request)
     });
     let choices = both.map(|(request, _)| in_force(view, request));
     let popular = both
@@ -226,12 +226,7 @@ fn contest(
     let orders = Orders { drawn, chances, baseline: callers, popular: &popular };
     let list = choose(&slate, choice, Some(&orders), rng);
     request.give_up.check()?;
-    let scores: Vec<f64> = scored
-        .estimates
-        .iter()
-        .zip(&scored.boosts)
-        .map(|(estimate, boost)| estimate + boost)
-        .collect();
+    let scores = scored.boosted();
     let (exploration, costs) = (&Exploration::default(), None);
     let slate = Slate { scores: &scores, deviations: &[], exploration, costs, ..slate };
     let own = choose(&slate, &Choice { strategy: Strategy::Greedy, ..*choice }, None, rng);
@@ -242,7 +237,7 @@ fn contest(
 
 /// The choice with gamma scaled by what was learnt: with more knowledge of rewards, less is
 /// explored (Foster and Rakhlin 2020: by the square root of the rounds).
-fn in_force(view: &View, request: &RankRequest<'_>) -> Choice {
+pub(super) fn in_force(view: &View, request: &RankRequest<'_>) -> Choice {
     let choice = &request.choice;
     // All lists that may be shown are equally long.
     let reach = request.baseline.and_then(Baseline::reach);
@@ -286,7 +281,7 @@ pub fn candidate_rank(
 }
 
 /// The scores of all candidates with their parts.
-struct Scored<'v> {
+pub(super) struct Scored<'v> {
     scale: Scale<'v>,
     segment: u8,
     estimates: Vec<f64>,
@@ -303,7 +298,7 @@ struct Scored<'v> {
 }
 
 impl<'v> Scored<'v> {
-    fn new(
+    pub(super) fn new(
         view: &'v View,
         candidates: &[Candidate<'_>],
         request: &RankRequest<'_>,
@@ -350,6 +345,17 @@ impl<'v> Scored<'v> {
         let estimates = scored.estimates.iter().enumerate();
         scored.scores = estimates.map(|(position, estimate)| estimate + added(position)).collect();
         Ok(scored)
+    }
+
+    fn weighed(&self) -> Weighed<'_> {
+        let Self { scores, deviations, exploration, .. } = self;
+        Weighed { scores, deviations, exploration }
+    }
+
+    /// Estimates with boosts.
+    pub(super) fn boosted(&self) -> Vec<f64> {
+        let estimates = self.estimates.iter().zip(&self.boosts);
+        estimates.map(|(estimate, boost)| estimate + boost).collect()
     }
 
     /// What a score holds for the uncertainty of the reward.
@@ -420,11 +426,18 @@ fn boosts(
     candidates.iter().zip(estimates).map(boost).collect()
 }
 
+/// What a choice goes by, of each candidate; see [`Slate`].
+pub(super) struct Weighed<'a> {
+    pub scores: &'a [f64],
+    pub deviations: &'a [f64],
+    pub exploration: &'a Exploration,
+}
+
 /// The candidates with all data for the choice.
-fn slate<'a>(
+pub(super) fn slate<'a>(
     view: &'a View,
     candidates: &'a [Candidate<'a>],
-    scored: &'a Scored<'_>,
+    weighed: Weighed<'a>,
     costs: Option<&'a Costs<'a>>,
     request: &'a RankRequest<'_>,
 ) -> Slate<'a> {
@@ -440,7 +453,7 @@ fn slate<'a>(
         _ => Vec::new(),
     };
     let recent = recent.iter().map(|&item| Candidate::known(view, item)).collect();
-    let Scored { scores, deviations, exploration, .. } = scored;
+    let Weighed { scores, deviations, exploration } = weighed;
     let pins = request.pins;
     let excluded = request.baseline.map_or(&[][..], Baseline::excluded);
     Slate {

@@ -103,6 +103,14 @@ impl<'a> Eligibility<'a> {
         })
     }
 
+    /// Whether an item satisfies the conditions of the request, whatever the user did with it and
+    /// whether it may be shown now.
+    pub fn is_asked_for(&self, entry: &Entry, index: Option<ItemIndex>) -> bool {
+        let conditions = || Exclusion::RULES.into_iter().filter(|rule| rule.is_condition());
+        let meets = |item| !conditions().any(|rule| self.excludes_item(rule, item, index));
+        entry.item.as_deref().is_some_and(meets)
+    }
+
     /// Every rule that excludes an item; none when it may be shown.
     pub fn exclusions(&self, entry: &Entry, index: Option<ItemIndex>) -> Vec<Exclusion> {
         let Some(item) = &entry.item else {

@@ -95,6 +95,19 @@ impl Exclusion {
         Self::FrequencyCap,
     ];
 
+    /// Whether it is a condition of the request on the item alone.
+    pub fn is_condition(self) -> bool {
+        matches!(
+            self,
+            Self::Topics
+                | Self::Sources
+                | Self::Attributes
+                | Self::PublishedAfter
+                | Self::Listed
+                | Self::Expression
+        )
+    }
+
     /// Whether no field of a request lifts the rule.
     pub fn is_beyond_requests(self) -> bool {
         match self {

@@ -9,6 +9,9 @@ use crate::domain::Item;
 use crate::domain::Timestamp;
 use crate::models::content::TermCounts;
 
+/// How long an item is new.
+const NEW_MS: i64 = 7 * Timestamp::DAY_MS;
+
 /// What the engine knows about an item.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
@@ -27,5 +30,10 @@ impl Entry {
     /// The time of its publication, else of its first upsert.
     pub fn born(&self) -> Timestamp {
         self.item.as_ref().and_then(|item| item.published_at).unwrap_or(self.added_at)
+    }
+
+    /// Whether the catalogue has had it for less than a week.
+    pub fn is_new(&self, now: Timestamp) -> bool {
+        now < self.added_at.plus_millis(NEW_MS)
     }
 }

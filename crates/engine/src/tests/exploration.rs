@@ -2,6 +2,7 @@
 
 use rand_chacha::ChaCha8Rng;
 
+use crate::bandit::strategy::Beliefs;
 use crate::domain::DiversityMethod;
 use crate::domain::RankerSettings;
 use crate::models::contexts::RequestValues;
@@ -43,6 +44,18 @@ impl Shop {
     }
 
     fn choose(&self, number: usize, strategy: Strategy) -> Ranked {
+        self.ask(number, strategy, |view, candidates, request| {
+            rank(view, candidates, request).unwrap()
+        })
+    }
+
+    /// A request for three of all items.
+    fn ask<T>(
+        &self,
+        number: usize,
+        strategy: Strategy,
+        look: impl FnOnce(&View, &[Candidate<'_>], &RankRequest<'_>) -> T,
+    ) -> T {
         let view = self.engine.state();
         let candidates: Vec<_> =
             view.item_indices().take(self.items).map(|item| Candidate::known(view, item)).collect();
@@ -86,7 +99,7 @@ impl Shop {
             decision_id: &id,
             give_up: &GiveUp::never(),
         };
-        rank(view, &candidates, &request).unwrap()
+        look(view, &candidates, &request)
     }
 
     /// Shows a list to a visitor, who looks at all of it.
@@ -185,4 +198,54 @@ fn parts_of_a_score_add_up_with_that_of_the_item() {
         let own = item.components.get("item").copied().unwrap_or(0.0);
         assert_eq!(own, shop.effect(item.candidate).mean);
     }
+}
+
+#[test]
+fn a_ranked_list_has_the_propensities_that_the_ranking_gave_it() {
+    let mut shop = Shop::new(20);
+    for _ in 0..50 {
+        shop.visit(|item| if item == 2 { 0.9 } else { 0.1 });
+    }
+    for (number, strategy) in (0..40).flat_map(|number| Strategy::ALL.map(|it| (number, it))) {
+        shop.ask(number, strategy, |view, candidates, request| {
+            for popular in [false, true] {
+                let ranked_by = crate::RankedBy { popular, ..crate::RankedBy::default() };
+                let request = RankRequest { ranked_by, ..request.clone() };
+                let ranked = rank(view, candidates, &request).unwrap();
+                // What the record of its decision says.
+                let width = if strategy == Strategy::LinUcb { 1.0 } else { 0.0 };
+                let pairs = ranked.scores.iter().zip(&ranked.deviations);
+                let means: Vec<f64> =
+                    pairs.map(|(score, deviation)| score - width * deviation).collect();
+                let of = |shown: &[Placed], excluded: &[usize]| {
+                    let beliefs = Beliefs { means: &means, deviations: &ranked.deviations };
+                    propensities_of(view, candidates, &request, beliefs, shown, excluded).unwrap()
+                };
+                let placed =
+                    |item: &RankedItem| Placed { candidate: item.candidate, pinned: false };
+                let shown: Vec<Placed> = ranked.items.iter().map(placed).collect();
+                for (found, item) in of(&shown, &[]).iter().zip(&ranked.items) {
+                    let expected = item.propensity;
+                    assert!((found - expected).abs() < 1e-9, "{strategy:?}: {found} {expected}");
+                }
+                // What is excluded was not to be expected, and takes its position all the same.
+                let found = of(&shown, &[shown[0].candidate]);
+                assert_eq!(found[0], 0.0);
+                assert!(found[1..].iter().all(|&p| (0.0..=1.0).contains(&p)), "{found:?}");
+            }
+        });
+    }
+}
+
+#[test]
+fn expected_rewards_with_boosts_are_scores_without_what_exploring_adds() {
+    let shop = Shop::new(5);
+    shop.ask(1, Strategy::Greedy, |view, candidates, request| {
+        let target = crate::Target::Item("item-3".into());
+        let change = crate::domain::ScoreChange::Add(0.25);
+        let boosts = [crate::Boost { target, change }];
+        let request = RankRequest { boosts: &boosts, ..request.clone() };
+        let ranked = rank(view, candidates, &request).unwrap();
+        assert_eq!(boosted_rewards(view, candidates, &request).unwrap(), ranked.scores);
+    });
 }

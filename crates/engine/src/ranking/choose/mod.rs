@@ -15,6 +15,7 @@
 mod allowance;
 mod caps;
 mod draft;
+mod followed;
 mod gathering;
 mod origin;
 mod plan;
@@ -32,9 +33,12 @@ pub use self::allowance::Costs;
 pub use self::caps::Cap;
 pub use self::draft::Side;
 pub use self::draft::choose_in_turns;
+pub use self::followed::Placed;
+pub use self::followed::follow;
 pub use self::origin::Orders;
 use self::origin::Origins;
 use self::ranker::RankerList;
+pub use self::similarity::mean_similarity;
 use crate::domain::DiversityMethod;
 use crate::domain::RankerSettings;
 use crate::domain::Strategy;
@@ -98,7 +102,7 @@ pub struct Pin {
 }
 
 /// The candidates to choose from, with all data for the choice.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Slate<'a> {
     pub candidates: &'a [Candidate<'a>],
     /// One for each candidate.

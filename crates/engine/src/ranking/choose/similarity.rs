@@ -8,7 +8,9 @@
 //!
 //! Cost: one item against n others reads the terms of all of them, about 1 ns each.
 
+use crate::features::Candidate;
 use crate::models::content::SparseVector;
+use crate::ranking::choose::caps::Labels;
 
 /// Topics matter most for diversity; content tells items of the same topics apart. A greater
 /// share gives less topic diversity for the same loss of accuracy.
@@ -86,4 +88,27 @@ impl<'a> Similarity<'a> {
             marked[label as usize] = false;
         }
     }
+}
+
+/// The mean similarity of all pairs of items; `None` of fewer than two.
+pub fn mean_similarity<'a>(items: &[Candidate<'a>]) -> Option<f64> {
+    let pairs = items.len() * items.len().saturating_sub(1) / 2;
+    if pairs == 0 {
+        return None;
+    }
+    let mut numbers = Labels::default();
+    let numbered = |item: &Candidate<'a>| -> Vec<u32> {
+        let topics = item.entry.item.iter().flat_map(|item| &item.topics);
+        topics.map(|topic| numbers.number(topic)).collect()
+    };
+    let labels: Vec<Vec<u32>> = items.iter().map(numbered).collect();
+    let rows = items.iter().map(|item| item.terms.whole()).zip(labels.iter().map(Vec::as_slice));
+    let mut similarity = Similarity::new(rows, numbers.len());
+    let mut row = vec![0.0; items.len()];
+    let mut sum = 0.0;
+    for item in 1..items.len() {
+        similarity.compare_all(item, &mut row);
+        sum += row[..item].iter().sum::<f64>();
+    }
+    Some(sum / pairs as f64)
 }

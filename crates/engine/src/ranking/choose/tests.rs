@@ -1,5 +1,6 @@
 //! Lists from scored candidates: order, variety, caps, pins, propensities.
 
+mod followed;
 mod origins;
 mod pages;
 mod propensities;

@@ -52,7 +52,7 @@ fn visit(world: &mut World, number: usize) {
     if number.is_multiple_of(5) {
         world.like(&user, &item);
     }
-    if number % 4 > 0 {
+    if !number.is_multiple_of(4) {
         let paid = (number * 13 % 90 + 1) as f32;
         world.happens(Event::of(&user, &item, Kind::Purchase).value(paid));
     }

@@ -9,7 +9,7 @@ use crate::ranking::choose::policy::Policy;
 use crate::ranking::choose::pool::Pool;
 use crate::ranking::choose::tests::*;
 
-const METHODS: [DiversityMethod; 3] =
+pub const METHODS: [DiversityMethod; 3] =
     [DiversityMethod::None, DiversityMethod::Dpp, DiversityMethod::Calibrated];
 
 fn varied(strategy: Strategy, method: DiversityMethod, positions: usize) -> Choice {
