@@ -1,7 +1,7 @@
 //! An even sample of the decisions of a time, with what they earned.
 //!
 //! - Of all decisions whose records hold the request, those with the smallest hashes of their ids: each is as
-//!   likely as any other, whenever and for whomever it was made.
+//!   likely as any other, at whatever time and for whichever user it was made.
 //! - Bounded in number and bytes; beyond either the greatest hash goes. Rewards are kept of decisions in the sample
 //!   only, and of items that they showed to their user.
 
