@@ -463,4 +463,4 @@ fn the_golden_log_leads_to_the_golden_digest() {
     assert_eq!((ENGINE_REVISION, digest.as_str()), (4, GOLDEN_DIGEST));
 }
 
-const GOLDEN_DIGEST: &str = "9f71fa11835e0575ea32f7eab50a37f2e37ea5a8e83f4f260bfb7dba77da6572";
+const GOLDEN_DIGEST: &str = "188cdff9ea3d7e6bf37cd000b4e7c7a344a48b6e90181ecc5409663842487a05";

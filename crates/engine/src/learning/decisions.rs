@@ -191,7 +191,9 @@ impl View {
         let Self { decisions, counts, .. } = self;
         let mut numbers = decisions.first()..decisions.end();
         decisions.end() == counts.decisions
-            && (decisions.first()..=decisions.end()).contains(&counts.settled)
+            && [counts.settled, counts.settled_lists]
+                .iter()
+                .all(|settled| (decisions.first()..=decisions.end()).contains(settled))
             && numbers.all(|number| {
                 let decision = decisions.get(number);
                 decision.is_some_and(|one| one.number == number && one.is_whole())
@@ -328,8 +330,12 @@ impl Engine {
     /// The oldest decision can be rewarded no more. Returns whether there was one to forget.
     fn forget_oldest(&mut self, now: Timestamp, effects: &mut Vec<Effect>) -> bool {
         let oldest = self.view.decisions.first();
-        if self.view.counts.settled == oldest && self.view.decisions.held() > 1 {
+        let is_newest = self.view.decisions.held() <= 1;
+        if self.view.counts.settled == oldest && !is_newest {
             self.settle_next(now, effects);
+        }
+        if self.view.counts.settled_lists == oldest && !is_newest {
+            self.settle_next_list(now);
         }
         let Some(forgotten) = self.view.decisions.pop() else {
             return false;
@@ -345,16 +351,16 @@ impl Engine {
     pub(crate) fn settle_decisions(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
         let window = self.view.takeover.reward_window_seconds;
         while let Some(next) = self.view.decisions.get(self.view.counts.settled) {
-            let of_trial = next.trial.as_ref().map(|trial| trial.due(window));
-            let of_division = next.division.as_ref().and_then(|division| division.due);
-            if [of_trial, of_division].into_iter().flatten().any(|due| now < due) {
+            if next.trial.as_ref().is_some_and(|trial| now < trial.due(window)) {
                 break;
             }
             self.settle_next(now, effects);
         }
+        self.settle_lists(now);
         let kept = Timestamp::HOUR_MS * i64::from(self.view.settings.ranker.credit_hours);
         let is_over = |view: &View| {
-            let is_settled = view.counts.settled > view.decisions.first();
+            let settled = view.counts.settled.min(view.counts.settled_lists);
+            let is_settled = settled > view.decisions.first();
             let oldest = view.decisions.oldest().filter(|_| is_settled);
             oldest.is_some_and(|oldest| oldest.recorded_at.plus_millis(kept) <= now)
         };
@@ -366,9 +372,6 @@ impl Engine {
             return;
         };
         self.view.counts.settled += 1;
-        if let Some(division) = &decision.division {
-            self.settle_list(division, now);
-        }
         let Some(trial) = &decision.trial else {
             return;
         };

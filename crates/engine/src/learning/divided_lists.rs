@@ -129,8 +129,29 @@ impl Engine {
         }
     }
 
+    /// Takes in what came of drawn lists whose time is over. They wait for each other, and for nothing else:
+    /// the takeover's trials are settled on their own.
+    pub(super) fn settle_lists(&mut self, now: Timestamp) {
+        while let Some(next) = self.view.decisions.get(self.view.counts.settled_lists) {
+            let due = next.division.as_ref().and_then(|division| division.due);
+            if due.is_some_and(|due| now < due) {
+                break;
+            }
+            self.settle_next_list(now);
+        }
+    }
+
+    pub(super) fn settle_next_list(&mut self, now: Timestamp) {
+        let next = self.view.decisions.get(self.view.counts.settled_lists);
+        let division = next.and_then(|decision| decision.division.clone());
+        self.view.counts.settled_lists += 1;
+        if let Some(division) = division {
+            self.settle_list(&division, now);
+        }
+    }
+
     /// Takes in what came of a drawn list.
-    pub(super) fn settle_list(&mut self, pending: &PendingDivision, now: Timestamp) {
+    fn settle_list(&mut self, pending: &PendingDivision, now: Timestamp) {
         let Division::Drawn { experiment, variant, chances } = &pending.division else {
             return;
         };

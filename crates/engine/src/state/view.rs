@@ -78,8 +78,10 @@ const REPEATS_POSITIVES_MIN: u64 = 200;
 pub struct Counts {
     pub interactions: u64,
     pub decisions: u64,
-    /// How many of these, from the first on, wait for no more rewards.
+    /// How many of these, from the first on, wait for no more rewards: as trials of the takeover.
     pub settled: u64,
+    /// The same, as lists whose variant was drawn.
+    pub settled_lists: u64,
     /// Rewards of decisions, and of selections of arms, that are no longer remembered.
     pub late_rewards: u64,
     pub late_arm_rewards: u64,
@@ -99,8 +101,7 @@ pub struct View {
     pub(crate) watermark: Sequence,
     /// When the first record was appended. It tells logs apart.
     pub(crate) began: Timestamp,
-    /// The time of the latest interactions (`models::clock`): the "now" of all decay. A pause
-    /// in the stream therefore decays nothing.
+    /// The time of the latest interactions (`models::clock`): a pause in the stream decays nothing.
     pub(crate) clock: Timestamp,
     pub(crate) event_times: EventTimes,
     pub(crate) decays: Arc<Decays>,
@@ -429,8 +430,7 @@ impl View {
         )
     }
 
-    /// The examples of a user that have factors, the newest first: item, factors, signed
-    /// weight.
+    /// Examples of a user that have factors, the newest first: item, factors, signed weight.
     fn fold_in_events(&self, model: &Model, user: &User) -> Vec<(ItemIndex, &[f32], f32)> {
         let examples = model.origin.configuration.weighing.examples(&user.history, 0).into_iter();
         let factors = |item: ItemIndex| self.items.factors.row(item);

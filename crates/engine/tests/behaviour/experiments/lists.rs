@@ -173,6 +173,21 @@ fn a_later_page_has_the_variant_of_the_first_and_is_no_list_of_its_own() {
 }
 
 #[test]
+fn lists_that_are_waited_for_delay_no_trial_of_the_takeover() {
+    let mut world = world();
+    world.start(&Plans::new("learning").learning(0.1));
+    world.decide_in_experiments(Ask::of("ada", 3));
+    world.decide(Ask::of("bob", 3).popular_baseline());
+    world.pass_hours(0.6);
+    world.impression("nobody", "item-0");
+    assert_eq!(world.baseline_outcome().0, 1, "half an hour is over");
+    assert!(world.counted("learning").iter().all(|arm| arm.0 == 0), "an hour is not");
+    world.pass_hours(0.6);
+    world.impression("nobody", "item-0");
+    assert_eq!(world.counted("learning").iter().map(|arm| arm.0).sum::<u64>(), 1);
+}
+
+#[test]
 fn lists_that_are_drawn_give_no_variant_to_who_only_asks() {
     let mut world = world();
     world.start(&Plans::new("learning").learning(0.1).layer("one").tester("tess", 1));
