@@ -128,6 +128,8 @@ fn candidate_source(source: CandidateSource) -> proto::CandidateSource {
         CandidateSource::Factors => Message::Collaborative,
         CandidateSource::Cooccurrence => Message::Cooccurrence,
         CandidateSource::ItemItem => Message::ItemItem,
+        CandidateSource::Sequence => Message::Sequence,
+        CandidateSource::Overlap => Message::Overlap,
         CandidateSource::Content => Message::Content,
         CandidateSource::Embedding => Message::Embedding,
         CandidateSource::Cohorts => Message::Cohorts,

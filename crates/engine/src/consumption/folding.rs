@@ -33,7 +33,11 @@
 //! Other models learn from the [`Change`]: the rise of evidence for within the session. A click
 //! and a like add what the like alone adds. A new session adds again.
 //!
-//! 28 bytes. Times are seconds from 1970 to 2106, those outside at the nearest end. Source of the
+//! The first session and the one before the latest are remembered by their times: how often the user
+//! comes back to the item ([`Consumption::usual_interval`]), and what was known before the latest
+//! session ([`Consumption::without_latest_session`]), which a training withholds.
+//!
+//! 36 bytes. Times are seconds from 1970 to 2106, those outside at the nearest end. Source of the
 //! two sorts of evidence: Hu, Koren, Volinsky 2008 (implicit confidence); Jawaheer et al. 2014
 //! (explicit statements are fewer and count for more).
 
@@ -142,6 +146,9 @@ pub struct Consumption {
     /// Of the latest session, seconds since 1970.
     start: u32,
     end: u32,
+    /// Start of the first counted session, and end of the one before the latest; 0 for none.
+    first: u32,
+    before: u32,
     /// Of the latest explicit statement; 0 for none.
     stated_at: u32,
     /// The strongest evidence ever.
@@ -165,6 +172,8 @@ impl Consumption {
             item,
             start: at,
             end: at,
+            first: 0,
+            before: 0,
             stated_at: 0,
             in_favour: Strength::default(),
             in_session: Strength::default(),
@@ -222,11 +231,15 @@ impl Consumption {
             change.since_last = Some(at - self.end);
         }
         if change.opened {
+            if self.flags & COUNTED != 0 {
+                self.before = self.end;
+            }
             (self.start, self.end) = (at, at);
             self.in_session = Strength::default();
             self.flags &= !COUNTED;
         } else {
             (self.start, self.end) = (self.start.min(at), self.end.max(at));
+            self.first = self.first.min(self.start);
         }
     }
 
@@ -237,6 +250,9 @@ impl Consumption {
             self.sessions = self.sessions.saturating_add(1);
         } else if self.sessions == 0 {
             self.sessions = 1;
+        }
+        if self.first == 0 {
+            self.first = self.start;
         }
     }
 
@@ -275,6 +291,36 @@ impl Consumption {
     /// When the latest session ended.
     pub fn at(&self) -> Timestamp {
         Timestamp::from_seconds(i64::from(self.end))
+    }
+
+    /// Seconds from one session to the next, as a mean; `None` before the second.
+    pub fn usual_interval(&self) -> Option<f32> {
+        let intervals = self.sessions.checked_sub(1).filter(|intervals| *intervals > 0)?;
+        let span = self.start.saturating_sub(self.first);
+        (span > 0).then(|| span as f32 / f32::from(intervals))
+    }
+
+    /// What was known before the latest session: `None` where it is the only one. Evidence of the
+    /// sessions before is not kept apart, so it stays.
+    #[must_use]
+    pub fn without_latest_session(&self) -> Option<Self> {
+        if self.sessions < 2 || self.before == 0 || self.flags & COUNTED == 0 {
+            return None;
+        }
+        Some(Self {
+            start: self.before,
+            end: self.before,
+            before: 0,
+            in_session: self.in_favour,
+            stated_at: self.stated_at.min(self.before),
+            sessions: self.sessions - 1,
+            ..*self
+        })
+    }
+
+    /// Strongest evidence for the item in the latest session, 0 or more.
+    pub fn in_session(&self) -> f32 {
+        self.in_session.get()
     }
 
     /// Type of the latest event of the latest session.
@@ -331,6 +377,8 @@ impl Consumption {
         self.start <= self.end
             && self.in_session <= self.in_favour
             && self.stated_at <= self.end
+            && self.first <= self.start
+            && self.before <= self.start
             && self.latest().is_some()
             && self.flags & KINDS != 0
     }
@@ -341,34 +389,42 @@ pub(super) fn seconds(at: Timestamp) -> u32 {
     u32::try_from((at.as_millis() / 1_000).max(1)).unwrap_or(u32::MAX)
 }
 
-/// An entry as it is written: item, end, how long before it the session began and (from 1 on) the
-/// latest statement was made, since small numbers are short as variable-length integers.
-type Written = (ItemIndex, u32, u32, u32, [Strength; 4], u16, u16);
+/// An entry as it is written: item, end, and how long before it the session began and (from 1 on) the
+/// first session, the one before and the latest statement were, since small numbers are short as
+/// variable-length integers.
+type Written = (ItemIndex, u32, u32, [u32; 3], [Strength; 4], u16, u16);
 
 impl Serialize for Consumption {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let strengths =
             [self.in_favour, self.in_session, self.implicit_against, self.explicit_against];
-        let stated = match self.stated_at {
+        let earlier = [self.first, self.before, self.stated_at].map(|at| match at {
             0 => 0,
-            stated_at => self.end - stated_at + 1,
-        };
+            at => self.end - at + 1,
+        });
         let Self { item, start, end, sessions, flags, .. } = *self;
-        let written: Written = (item, end, end - start, stated, strengths, sessions, flags);
+        let written: Written = (item, end, end - start, earlier, strengths, sessions, flags);
         written.serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for Consumption {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let (item, end, length, stated, strengths, sessions, flags) =
+        let (item, end, length, earlier, strengths, sessions, flags) =
             Written::deserialize(deserializer)?;
         let [in_favour, in_session, implicit_against, explicit_against] = strengths;
-        let stated_at = stated.checked_sub(1).map_or(Some(0), |before| end.checked_sub(before));
-        let read = end.checked_sub(length).zip(stated_at).map(|(start, stated_at)| Self {
+        let instant = |written: u32| match written.checked_sub(1) {
+            None => Some(0),
+            Some(before) => end.checked_sub(before),
+        };
+        let [first, before, stated_at] = earlier.map(instant);
+        let times = (|| Some((end.checked_sub(length)?, first?, before?, stated_at?)))();
+        let read = times.map(|(start, first, before, stated_at)| Self {
             item,
             start,
             end,
+            first,
+            before,
             stated_at,
             in_favour,
             in_session,

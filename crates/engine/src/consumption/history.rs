@@ -23,7 +23,7 @@ use crate::domain::Timestamp;
 
 /// Bytes of a history at most.
 const HISTORY_BYTES: usize = 64 << 10;
-/// Entries of a history at most: 2,184, more distinct items than nearly every user consumes.
+/// Entries of a history at most: 1,724, more distinct items than nearly every user consumes.
 pub const HISTORY_MAX: usize = HISTORY_BYTES / (size_of::<Consumption>() + size_of::<u16>());
 /// The oldest entries among which the weakest is forgotten.
 const WEAKEST_OF: usize = 64;
@@ -89,6 +89,25 @@ impl History {
     pub fn find(&self, item: ItemIndex) -> Option<&Consumption> {
         let found = self.position(item).ok()?;
         Some(&self.entries[usize::from(self.by_item[found])])
+    }
+
+    /// As it was before the newest `positives` positives: neither they nor anything after the
+    /// oldest of them has happened. Of items that were used before, the sessions until then stay.
+    #[must_use]
+    pub fn without_newest(&self, positives: usize) -> Self {
+        if positives == 0 {
+            return self.clone();
+        }
+        let found = self.entries.iter().enumerate().rev().filter(|(_, entry)| entry.net() > 0.0);
+        let kept = found.map(|(position, _)| position).nth(positives - 1).unwrap_or(0);
+        let (before, after) = self.entries.split_at(kept);
+        let until = after.first().map_or(u32::MAX, Consumption::end_seconds);
+        let earlier = after.iter().filter_map(Consumption::without_latest_session);
+        let mut entries: Vec<Consumption> = before.to_vec();
+        entries.extend(earlier.filter(|entry| entry.end_seconds() < until));
+        entries.sort_by_key(Consumption::end_seconds);
+        let by_item = index(&entries);
+        Self { entries, by_item }
     }
 
     /// Items with positive evidence, the latest first.

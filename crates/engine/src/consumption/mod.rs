@@ -16,4 +16,3 @@ pub use history::History;
 pub use impressions::{Impressions, is_within_a_day};
 pub use return_gap::ReturnGap;
 pub use user::{Event, Live, User};
-pub use weighing::kept;

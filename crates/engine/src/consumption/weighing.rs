@@ -23,13 +23,12 @@ pub const EXAMPLES_MAX: usize = 500;
 const OLD_TASTE: f32 = 0.1;
 
 impl Weighing {
-    /// Items with signed weights, the newest first, at most [`EXAMPLES_MAX`]. The newest
-    /// `withheld` positives and all that came after the oldest of them are left out.
-    pub fn examples(&self, history: &History, withheld: usize) -> Vec<(ItemIndex, f32)> {
-        let kept = &history.entries()[..kept(history, withheld)];
+    /// Items with signed weights, the newest first, at most [`EXAMPLES_MAX`].
+    pub fn examples(&self, history: &History) -> Vec<(ItemIndex, f32)> {
+        let entries = history.entries();
         let mut newest = None;
-        let mut examples = Vec::with_capacity(kept.len().min(EXAMPLES_MAX));
-        for entry in kept.iter().rev() {
+        let mut examples = Vec::with_capacity(entries.len().min(EXAMPLES_MAX));
+        for entry in entries.iter().rev() {
             let net = entry.net();
             if net > 0.0 || self.negatives && net < 0.0 {
                 let newest = *newest.get_or_insert(entry.at());
@@ -55,17 +54,6 @@ impl Weighing {
     }
 }
 
-/// How many of a history's entries are left when its newest `withheld` positives and all
-/// after the oldest of them are taken away.
-pub fn kept(history: &History, withheld: usize) -> usize {
-    let entries = history.entries();
-    if withheld == 0 {
-        return entries.len();
-    }
-    let positives = entries.iter().enumerate().rev().filter(|(_, entry)| entry.net() > 0.0);
-    positives.map(|(position, _)| position).nth(withheld - 1).unwrap_or(0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,7 +76,7 @@ mod tests {
     }
 
     fn examples(weighing: Weighing, withheld: usize) -> Vec<(u32, f32)> {
-        let examples = weighing.examples(&history(), withheld).into_iter();
+        let examples = weighing.examples(&history().without_newest(withheld)).into_iter();
         examples.map(|(item, weight)| (item.get(), weight)).collect()
     }
 
@@ -110,8 +98,9 @@ mod tests {
     }
 
     #[test]
-    fn withholding_a_positive_withholds_everything_after_it() {
-        assert_eq!(examples(Weighing::default(), 2), [(2, -1.0)]);
-        assert!(examples(Weighing::default(), 9).is_empty());
+    fn withholding_a_positive_withholds_everything_after_it_but_earlier_uses() {
+        // Item 1 was liked on the first day, too.
+        assert_eq!(examples(Weighing::default(), 1), [(3, 1.0), (2, -1.0), (1, 2.0)]);
+        assert_eq!(examples(Weighing::default(), 2), [(2, -1.0), (1, 2.0)]);
     }
 }

@@ -2,10 +2,9 @@
 //! and the same ranker that serve.
 //!
 //! Items become catalogue records in the order of the data set, so that indices
-//! agree; rows become rating interactions. A model is trained when the service would
-//! train one, on what has been seen so far: so the hybrid learns what a model's scores are
-//! worth before they decide anything. Only the number of trainings is bounded, since years
-//! of recorded rows pass in minutes.
+//! agree; rows become rating interactions. Where rankings are asked for on the way, a model is
+//! trained when the service would train one, on what has been seen so far. Only the number of trainings
+//! is bounded, since years of recorded rows pass in minutes.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -43,6 +42,7 @@ use crate::evaluation::dataset::Dataset;
 use crate::evaluation::dataset::Row;
 use crate::evaluation::protocols::Protocol;
 use crate::evaluation::recommender::Recommender;
+use crate::features;
 use crate::rank;
 use crate::score_candidates;
 use crate::train_and_tell;
@@ -78,6 +78,8 @@ pub struct EngineRecommender {
     stride: u64,
     trainings: Vec<TrainingReport>,
     mask: FeatureMask,
+    /// The one feature to score by, instead of all.
+    alone: Option<usize>,
 }
 
 impl EngineRecommender {
@@ -100,10 +102,15 @@ impl EngineRecommender {
             users: dataset.users.iter().map(user).collect(),
             items: dataset.items.iter().map(|entry| item(&entry.id)).collect(),
             learnt: 0,
-            next_training: 0,
+            next_training: match options.protocol {
+                // Nothing is asked on the way: a training would be for nothing.
+                Protocol::Temporal | Protocol::LeaveLastOut => u64::MAX,
+                Protocol::Prequential | Protocol::ColdStart => 0,
+            },
             stride: (dataset.rows.len() as u64 / TRAININGS_MAX).max(1),
             trainings: Vec::new(),
             mask: FeatureMask::ALL,
+            alone: None,
         };
         for (item, entry) in dataset.items.iter().enumerate() {
             let item = Item {
@@ -152,6 +159,7 @@ impl EngineRecommender {
             stride: self.stride,
             trainings: Vec::new(),
             mask: self.mask,
+            alone: self.alone,
         }
     }
 
@@ -165,6 +173,16 @@ impl EngineRecommender {
     pub fn without(&self, component: &str, features: &[&str]) -> Self {
         let mask = FeatureMask::without(features);
         Self { name: format!("without {component}"), mask, ..self.copy() }
+    }
+
+    /// A copy that ranks by one feature alone: a plain model on the same data, at the same training.
+    ///
+    /// # Panics
+    /// When there is no feature of this name.
+    #[must_use]
+    pub fn alone(&self, feature: &str) -> Self {
+        let alone = features::feature(feature).map(|(at, _)| at).expect("the name of a feature");
+        Self { name: feature.to_owned(), alone: Some(alone), ..self.copy() }
     }
 
     /// The best of `candidates` for a user at `now` as the service would list them.
@@ -256,8 +274,13 @@ impl Recommender for EngineRecommender {
         let indices = (0..scores.len() as u32).map(ItemIndex::new);
         let candidates: Vec<Candidate<'_>> =
             indices.map(|index| Candidate::known(view, index)).collect();
-        let ranked =
-            score_candidates(view, user, &context, &request_context(now), &candidates, self.mask);
+        let asked = request_context(now);
+        if let Some(alone) = self.alone {
+            let rows = features::describe_raw(view, user, &context, &asked, &candidates);
+            scores.iter_mut().zip(rows.rows()).for_each(|(score, row)| *score = row[alone]);
+            return;
+        }
+        let ranked = score_candidates(view, user, &context, &asked, &candidates, self.mask);
         for (score, ranked) in scores.iter_mut().zip(ranked) {
             *score = ranked as f32;
         }

@@ -28,12 +28,14 @@ pub use prequential::prequential;
 pub use split::Split;
 pub use split::Test;
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use crate::domain::Timestamp;
 use crate::numeric::TopK;
 
 use crate::evaluation::dataset::Dataset;
+use crate::evaluation::dataset::Row;
 use crate::evaluation::recommender::Recommender;
 
 /// A protocol, by the name that `evaluate --protocol` takes.
@@ -123,16 +125,33 @@ fn learnt_share(rows: usize) -> usize {
     rows * 4 / 5
 }
 
-/// Share of the positives among the first four fifths of all rows that repeat an
-/// earlier positive of the same user and item. 0 without positives.
+/// Hours after which the same item is used again; sooner, it is still in use. As the engine assumes
+/// before it has learnt better.
+const RETURN_HOURS: f64 = 4.0;
+
+/// By row: whether it is a positive that begins a use of its item, and no further row of the use
+/// before: [`RETURN_HOURS`] or less after it.
+pub fn uses(dataset: &Dataset, positive: f32) -> Vec<bool> {
+    let mut last: BTreeMap<(u32, u32), Timestamp> = BTreeMap::new();
+    let begins = |row: &Row| {
+        if row.value < positive {
+            return false;
+        }
+        let before = last.insert((row.user, row.item), row.at);
+        before.is_none_or(|before| row.at.hours_since(before) > RETURN_HOURS)
+    };
+    dataset.rows.iter().map(begins).collect()
+}
+
+/// Share of the uses among the first four fifths of all rows that return to an item. 0 without any.
 pub fn repeat_share(dataset: &Dataset, positive: f32) -> f64 {
-    let learnt = &dataset.rows[..learnt_share(dataset.rows.len())];
-    let mut pairs: Vec<(u32, u32)> =
-        learnt.iter().filter(|row| row.value >= positive).map(|row| (row.user, row.item)).collect();
-    let positives = pairs.len();
+    let rows = dataset.rows.iter().zip(uses(dataset, positive));
+    let learnt = rows.take(learnt_share(dataset.rows.len())).filter(|(_, begins)| *begins);
+    let mut pairs: Vec<(u32, u32)> = learnt.map(|(row, _)| (row.user, row.item)).collect();
+    let uses = pairs.len();
     pairs.sort_unstable();
     pairs.dedup();
-    if positives == 0 { 0.0 } else { (positives - pairs.len()) as f64 / positives as f64 }
+    if uses == 0 { 0.0 } else { (uses - pairs.len()) as f64 / uses as f64 }
 }
 
 /// Fills `scores`; those of `excluded` items are minus infinity, hence never ranked.

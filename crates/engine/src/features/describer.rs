@@ -18,6 +18,7 @@ use crate::models::cold_start::CohortScorer;
 use crate::models::cold_start::ItemStatistics;
 use crate::models::cold_start::Scales;
 use crate::models::collaborative::CooccurrenceScorer;
+use crate::models::collaborative::ItemItemScores;
 use crate::models::contexts::RequestContext;
 use crate::models::decay::decay;
 use crate::numeric;
@@ -29,6 +30,8 @@ const CHEAP_ITEMS_PER_CANDIDATE: usize = 100;
 /// Scores above which evidence counts by the logarithm.
 const COLLABORATIVE_UNIT: f32 = 0.02;
 const COOCCURRENCE_UNIT: f32 = 0.01;
+const ASSOCIATION_UNIT: f32 = 0.01;
+const FORTNIGHT_HOURS: f32 = 14.0 * 24.0;
 /// Hours since the last consumption above which time counts by the logarithm.
 const REPEAT_UNIT_HOURS: f64 = 1.0;
 
@@ -83,8 +86,8 @@ pub struct Describer<'a> {
     cohorts: Option<CohortScorer<'a>>,
     /// At the view's clock.
     scales: Scales,
-    /// Weights of popularity and of trend at the time of the request, 0 to 1.
-    timeliness: [f32; 2],
+    /// Weights of popularity, of trend and of a fortnight at the time of the request, 0 to 1.
+    timeliness: [f32; 3],
     request_context: RequestContext,
     together: PathScores<'a>,
     next: PathScores<'a>,
@@ -121,6 +124,11 @@ impl<'a> PathScores<'a> {
 /// `ln(1 + score / unit)`, 0 for a score of 0 or below.
 fn evidence(score: f32, unit: f32) -> f32 {
     if score > 0.0 { math::log1p_f32(score / unit) } else { 0.0 }
+}
+
+/// The same of a score that may be evidence against an item.
+fn signed_evidence(score: f32, unit: f32) -> f32 {
+    evidence(score.abs(), unit).copysign(score)
 }
 
 impl<'a> Describer<'a> {
@@ -187,9 +195,17 @@ impl<'a> Describer<'a> {
         }
     }
 
-    pub fn item_item(&self, subject: &Subject<'_>) -> f32 {
-        let score = subject.candidate.index.map_or(0.0, |index| self.context.item_item.of(index));
-        evidence(score, COOCCURRENCE_UNIT)
+    /// By the weights of what is consumed together; `at`: of which recency.
+    pub fn together(&self, subject: &Subject<'_>, at: usize) -> f32 {
+        associated(&self.context.associated.together[at], subject)
+    }
+
+    pub fn sequence(&self, subject: &Subject<'_>) -> f32 {
+        associated(&self.context.associated.sequence, subject)
+    }
+
+    pub fn overlap(&self, subject: &Subject<'_>) -> f32 {
+        associated(&self.context.associated.overlap, subject)
     }
 
     pub fn cooccurrence(&self, subject: &Subject<'_>) -> f32 {
@@ -247,9 +263,15 @@ impl<'a> Describer<'a> {
         subject.statistics.map_or(0.0, |one| one.log_positives())
     }
 
-    pub fn activity(&self, subject: &Subject<'_>) -> f32 {
-        let mass = subject.statistics.map_or(0.0, |one| self.scales.activity(one));
+    /// A count of positives that decays by their number.
+    pub fn activity(&self, subject: &Subject<'_>, sum: fn(&Scales, &ItemStatistics) -> f32) -> f32 {
+        let mass = subject.statistics.map_or(0.0, |one| sum(&self.scales, one));
         self.timeliness[0] * math::log1p_f32(mass)
+    }
+
+    pub fn popularity_fortnight(&self, subject: &Subject<'_>) -> f32 {
+        let mass = subject.statistics.map_or(0.0, |one| self.scales.fortnight(one));
+        self.timeliness[2] * math::log1p_f32(mass)
     }
 
     pub fn trend(&self, subject: &Subject<'_>) -> f32 {
@@ -283,19 +305,41 @@ impl<'a> Describer<'a> {
         }
     }
 
+    /// How near the user is to the usual interval of the item: `-|ln(time since / usual interval)|`,
+    /// 0 for a perfect match and where no interval is known.
+    pub fn repeat_due(&self, subject: &Subject<'_>) -> f32 {
+        let seen = subject.candidate.index.and_then(|index| self.context.seen(index));
+        let due = seen.and_then(|had| {
+            let since = (self.request_context.now.hours_since(had.last) * 3_600.0).max(1.0) as f32;
+            Some(-math::ln_f32(since / had.interval?).abs())
+        });
+        due.unwrap_or(0.0)
+    }
+
+    /// Share of the item in all sessions of the user with any item.
+    pub fn repeat_share(&self, subject: &Subject<'_>) -> f32 {
+        let seen = subject.candidate.index.and_then(|index| self.context.seen(index));
+        seen.map_or(0.0, |had| f32::from(had.times) / self.context.uses.max(1.0))
+    }
+
     /// `-0.1 ln(1 + hours since)`; 0 for "just now" and for "never", which `repeat` tells apart.
     pub fn repeat_recency(&self, subject: &Subject<'_>) -> f32 {
         let seen = subject.candidate.index.and_then(|index| self.context.seen(index));
-        seen.map_or(0.0, |(_, last)| {
-            let hours = self.request_context.now.hours_since(last).max(0.0);
+        seen.map_or(0.0, |had| {
+            let hours = self.request_context.now.hours_since(had.last).max(0.0);
             -0.1 * math::log1p_f32((hours / REPEAT_UNIT_HOURS) as f32)
         })
     }
 }
 
-/// Weights of popularity and of trend, by their half-lives: the earlier the request is than the
+fn associated(scores: &ItemItemScores<ItemIndex>, subject: &Subject<'_>) -> f32 {
+    let score = subject.candidate.index.map_or(0.0, |index| scores.of(index));
+    signed_evidence(score, ASSOCIATION_UNIT)
+}
+
+/// Weights of popularity, of trend and of a fortnight, by their half-lives: the earlier the request is than the
 /// view's clock, the lower they are. 1 at the clock and after it.
-fn timeliness(view: &View, now: Timestamp) -> [f32; 2] {
-    [view.popularity_half_life_hours(), view.settings.trend_half_life_hours]
+fn timeliness(view: &View, now: Timestamp) -> [f32; 3] {
+    [view.popularity_half_life_hours(), view.settings.trend_half_life_hours, FORTNIGHT_HOURS]
         .map(|half_life| decay(now.min(view.clock), view.clock, half_life))
 }

@@ -53,6 +53,10 @@ pub enum Cause {
     Before,
     /// The item that adds most to the item-item score.
     Neighbour,
+    /// The item that adds most to the score by what comes next.
+    Next,
+    /// The item whose users are most those of the item.
+    Overlap,
     /// The item that adds most to the score of the factors.
     Factors,
     /// The liked item that is most similar.

@@ -12,6 +12,7 @@ use crate::features::describer::Needs;
 use crate::features::describer::Subject;
 use crate::features::reason::Cause;
 use crate::features::reason::ReasonKind;
+use crate::models::cold_start::Scales;
 use crate::models::hybrid::Prior;
 use crate::models::hybrid::ScaleOf;
 
@@ -56,12 +57,13 @@ const fn row(
 }
 
 use ReasonKind as Kind;
+use ScaleOf::Fitted;
 use ScaleOf::Fixed;
 use ScaleOf::Learnt;
 
 /// All features, in the order of vectors.
 #[rustfmt::skip]
-pub static FEATURES: [Feature; 26] = [
+pub static FEATURES: [Feature; 35] = [
     row((2, "collaborative", "collaborative"), Needs::Model, (Learnt(1.5), 0.9), (Kind::SharedTaste, Cause::Factors),
         |of, one| of.collaborative(one), "How much users of the same taste consume it, by the factors of the model."),
     row((3, "cooccurrence", "co-occurrence"), Needs::History, (Learnt(2.0), 1.0), (Kind::ConsumedTogether, Cause::Together),
@@ -101,12 +103,12 @@ pub static FEATURES: [Feature; 26] = [
         |of, one| of.session_content(one), "Cosine of its words with those of the items of the session."),
     row((21, "session_topics", "session"), Needs::Session, (Learnt(0.4), 0.12), (Kind::SessionTopic, Cause::SessionTopic),
         |of, one| of.session_topics(one), "Share of its topics in what the user consumes in this session."),
-    row((22, "item_item", "item-item"), Needs::History, (Learnt(1.5), 0.75), (Kind::ConsumedTogether, Cause::Neighbour),
-        |of, one| of.item_item(one), "What the user's items say of it by the item-item weights of the model."),
+    row((22, "item_item", "item-item"), Needs::Model, (Learnt(1.5), 0.75), (Kind::ConsumedTogether, Cause::Neighbour),
+        |of, one| of.together(one, 0), "What the user's items say of it by the item-item weights of the model, the newest above all."),
     row((23, "succession", "co-occurrence"), Needs::History, (Learnt(1.5), 0.3), (Kind::ConsumedTogether, Cause::Before),
         |of, one| of.succession(one), "How often it comes next after the user's latest items."),
     row((24, "activity", "popularity"), Needs::Nothing, (Learnt(2.0), 0.2), (Kind::Popular, Cause::Topic),
-        |of, one| of.activity(one), "Positives of all users, decayed by their number and not by time."),
+        |of, one| of.activity(one, Scales::activity), "Positives of all users, decayed by their number and not by time."),
     row((25, "repeat_recency", "repeat"), Needs::History, (Learnt(0.4), 0.0), (Kind::Repeat, Cause::Itself),
         |of, one| of.repeat_recency(one), "How long ago the user had it, negative."),
     row((26, "embedding", "content"), Needs::History, (Learnt(0.3), 0.15), (Kind::SimilarContent, Cause::SimilarLiked),
@@ -115,6 +117,24 @@ pub static FEATURES: [Feature; 26] = [
         |_, one| one.lifts.attributes, "How much more its topics are consumed under the attributes of the context; the mean over them."),
     row((28, "attribute_popularity", "context"), Needs::Attributes, (Learnt(0.3), 0.06), (Kind::Attributes, Cause::Attributes),
         |of, one| of.attribute_popularity(one), "How much more it is consumed under the attributes of the context than overall; the mean over them."),
+    row((29, "item_item_slow", "item-item"), Needs::Model, (Fitted, 0.0), (Kind::ConsumedTogether, Cause::Neighbour),
+        |of, one| of.together(one, 1), "The same, the newest a little more."),
+    row((30, "item_item_all", "item-item"), Needs::Model, (Fitted, 0.0), (Kind::ConsumedTogether, Cause::Neighbour),
+        |of, one| of.together(one, 2), "The same, all of the user's items alike."),
+    row((31, "sequence", "sequence"), Needs::Model, (Learnt(1.5), 0.3), (Kind::ConsumedTogether, Cause::Next),
+        |of, one| of.sequence(one), "How likely it comes next, by weights of the model over the order of histories."),
+    row((32, "overlap", "item-item"), Needs::Model, (Fitted, 0.0), (Kind::ConsumedTogether, Cause::Overlap),
+        |of, one| of.overlap(one), "How much its users have in common with those of all of the user's items."),
+    row((33, "repeat_due", "repeat"), Needs::History, (Fitted, 0.0), (Kind::Repeat, Cause::Itself),
+        |of, one| of.repeat_due(one), "How far the time since the user had it is from the usual interval, negative."),
+    row((34, "repeat_share", "repeat"), Needs::History, (Fitted, 0.0), (Kind::Repeat, Cause::Itself),
+        |of, one| of.repeat_share(one), "Its share of everything that the user had."),
+    row((35, "activity_short", "popularity"), Needs::Nothing, (Fitted, 0.0), (Kind::Popular, Cause::Topic),
+        |of, one| of.activity(one, Scales::activity_short), "Positives of all users, decayed by their number four times as fast."),
+    row((36, "activity_long", "popularity"), Needs::Nothing, (Fitted, 0.0), (Kind::Popular, Cause::Topic),
+        |of, one| of.activity(one, Scales::activity_long), "Positives of all users, decayed by their number a fifth as fast."),
+    row((37, "popularity_fortnight", "popularity"), Needs::Nothing, (Fitted, 0.0), (Kind::Popular, Cause::Topic),
+        |of, one| of.popularity_fortnight(one), "Positives of all users, decayed by half in 14 days."),
 ];
 
 pub const FEATURE_COUNT: usize = FEATURES.len();

@@ -1,11 +1,14 @@
 //! Values derived from a user once per change, for all requests until the next change.
 
 use crate::columns::index::ItemIndex;
+use crate::consumption::Consumption;
 use crate::consumption::User;
 use crate::domain::Timestamp;
 use crate::features::embedding::EmbeddingTaste;
+use crate::models::collaborative::Associations;
 use crate::models::collaborative::ItemItemScores;
 use crate::models::collaborative::RECENT;
+use crate::models::collaborative::sequence;
 use crate::models::content::Centroid;
 use crate::state::View;
 
@@ -13,6 +16,10 @@ use crate::state::View;
 const TASTE_ITEMS: usize = 200;
 /// The weight of each older item, relative to the next newer one.
 const TASTE_DECAY: f32 = 0.98;
+/// What each older positive counts of the next newer one: all alike where the order of a history
+/// means nothing, the newest above all where it does. What fits is for the hybrid to learn.
+pub const TOGETHER_RECENCY: [f32; 3] = [0.9, 0.97, 1.0];
+pub const OVERLAP_RECENCY: f32 = 1.0;
 /// Mass at which a profile's share is shrunk to half.
 pub(super) const SHARE_PRIOR: f32 = 3.0;
 
@@ -26,12 +33,50 @@ pub struct UserContext {
     /// The items of the latest positives, the newest first.
     pub recent: Vec<ItemIndex>,
     pub positives: u32,
-    /// Scores of other items by the user's positives.
-    pub item_item: ItemItemScores<ItemIndex>,
-    /// Every item the user had, sorted, with the number of times and the last time.
-    seen: Vec<(ItemIndex, u16, Timestamp)>,
+    /// Scores of items by the weights of the model, from the user's positives.
+    pub associated: Associated,
+    /// Sessions of all items together.
+    pub uses: f32,
+    /// Every item the user had, in the order of items.
+    seen: Vec<Had>,
     /// Shares of topics in the user's preferences, sorted by topic.
     topic_shares: Vec<(u32, f32)>,
+}
+
+/// An item that the user had.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Had {
+    item: ItemIndex,
+    pub times: u16,
+    pub last: Timestamp,
+    /// Seconds from one time to the next, as a mean; `None` before the second.
+    pub interval: Option<f32>,
+}
+
+impl Had {
+    fn of(entry: &Consumption) -> Self {
+        let interval = entry.usual_interval();
+        Self { item: entry.item, times: entry.sessions(), last: entry.at(), interval }
+    }
+}
+
+/// What the weights of items of the model say of items, from all positives of a user.
+#[derive(Debug, Clone, Default)]
+pub struct Associated {
+    /// By the weights of what is consumed together, for each [`TOGETHER_RECENCY`].
+    pub together: [ItemItemScores<ItemIndex>; TOGETHER_RECENCY.len()],
+    pub sequence: ItemItemScores<ItemIndex>,
+    pub overlap: ItemItemScores<ItemIndex>,
+}
+
+impl Associated {
+    fn new(view: &View, user: &User) -> Self {
+        let path = || user.history.positives().map(|entry| entry.item);
+        let Associations { together, sequence, overlap } = &view.associations;
+        let [sequence] = sequence.scores(path(), [sequence::RECENCY]);
+        let [overlap] = overlap.scores(path(), [OVERLAP_RECENCY]);
+        Self { together: together.scores(path(), TOGETHER_RECENCY), sequence, overlap }
+    }
 }
 
 impl UserContext {
@@ -57,26 +102,34 @@ impl UserContext {
         let taste = Some(Centroid::new(parts)).filter(|centroid| !centroid.is_empty());
         let positives = user.history.positives().count() as u32;
         let had = user.history.entries().iter();
-        let mut seen: Vec<_> =
-            had.map(|entry| (entry.item, entry.sessions(), entry.at())).collect();
-        seen.sort_unstable();
+        let mut seen: Vec<Had> = had.map(Had::of).collect();
+        seen.sort_unstable_by_key(|had| had.item);
+        let uses = seen.iter().map(|had| f32::from(had.times)).sum();
         let topic_shares = user.topics.shares(view.profile_time(user), SHARE_PRIOR);
-        let path = user.history.positives().map(|entry| entry.item);
-        let item_item = view.item_item.scores(path);
+        let associated = Associated::new(view, user);
         let factors = view.fold_in(user);
-        Self { factors, taste, embedding_taste, recent, positives, item_item, seen, topic_shares }
+        Self {
+            factors,
+            taste,
+            embedding_taste,
+            recent,
+            positives,
+            associated,
+            uses,
+            seen,
+            topic_shares,
+        }
     }
 
     /// How often the user had an item; 0 when never.
     pub fn times_seen(&self, item: ItemIndex) -> u16 {
-        self.seen(item).map_or(0, |(times, _)| times)
+        self.seen(item).map_or(0, |had| had.times)
     }
 
-    /// How often the user had an item, and when last; `None` when never.
-    pub fn seen(&self, item: ItemIndex) -> Option<(u16, Timestamp)> {
-        let position = self.seen.binary_search_by_key(&item, |entry| entry.0).ok()?;
-        let (_, times, last) = self.seen[position];
-        Some((times, last))
+    /// What the user had of an item; `None` when never.
+    pub fn seen(&self, item: ItemIndex) -> Option<&Had> {
+        let position = self.seen.binary_search_by_key(&item, |had| had.item).ok()?;
+        Some(&self.seen[position])
     }
 
     /// Share of a topic in the user's preferences, signed.

@@ -158,6 +158,6 @@ impl Engine {
             .map(|entry| vocabulary.weigh_all(&entry.counts))
             .collect();
         self.view.inverted = Inverted::new(self.view.items.terms.iter());
-        self.embed_all();
+        self.view.embed_all();
     }
 }

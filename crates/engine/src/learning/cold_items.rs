@@ -35,27 +35,37 @@ impl View {
         let (space, row) = self.items.embeddings.row(item)?;
         self.model.as_ref()?.content.factors(space, row)
     }
-}
 
-impl Engine {
     /// Derives the embeddings of all items.
     pub(crate) fn embed_all(&mut self) {
-        let view = &self.view;
-        let rank = view.model.as_ref().map_or(0, |model| model.content.rank());
-        let mut embeddings = Embeddings::new(view.settings.embedding_dimension as usize, rank);
-        let items = 0..view.items.entries.len() as u32;
+        let rank = self.model.as_ref().map_or(0, |model| model.content.rank());
+        let mut embeddings = Embeddings::new(self.settings.embedding_dimension as usize, rank);
+        let items = 0..self.items.entries.len() as u32;
         // An embedding depends on its item alone, so threads change no bit.
         let derived: Vec<_> = items
             .into_par_iter()
             .map(ItemIndex::new)
-            .map(|index| view.embed(&view.items.entries[index], &view.items.terms[index]))
+            .map(|index| self.embed(&self.items.entries[index], &self.items.terms[index]))
             .collect();
-        for (index, embedding) in view.item_indices().zip(derived) {
+        for (index, embedding) in self.item_indices().zip(derived) {
             embeddings.set(index, embedding);
         }
-        self.view.items.embeddings = embeddings;
+        self.items.embeddings = embeddings;
     }
 
+    /// Gives every item that the model was not trained on the factors its content predicts, right
+    /// after a switch.
+    pub(crate) fn predict_all_factors(&mut self) {
+        let rows = self
+            .item_indices()
+            .filter(|&index| !self.items.factors.is_trained(index))
+            .filter_map(|index| Some((index, self.predicted_factors(index)?)));
+        let rows: Vec<(ItemIndex, Vec<f32>)> = rows.collect();
+        self.items.factors.set_rows(rows.into_iter());
+    }
+}
+
+impl Engine {
     /// Derives the embedding of one item.
     pub(crate) fn embed_item(&mut self, index: ItemIndex) {
         let view = &self.view;
@@ -79,17 +89,6 @@ impl Engine {
         }
         let row = self.view.predicted_factors(index).unwrap_or_else(|| vec![0.0; k]);
         self.view.items.factors.set_row(index, &row);
-    }
-
-    /// As [`Self::predict_factors`] for every item, right after a switch.
-    pub(crate) fn predict_all_factors(&mut self) {
-        let view = &self.view;
-        let rows = view
-            .item_indices()
-            .filter(|&index| !view.items.factors.is_trained(index))
-            .filter_map(|index| Some((index, view.predicted_factors(index)?)));
-        let rows: Vec<(ItemIndex, Vec<f32>)> = rows.collect();
-        self.view.items.factors.set_rows(rows.into_iter());
     }
 }
 

@@ -17,7 +17,6 @@ use crate::domain::Sequence;
 use crate::domain::Timestamp;
 use crate::learning::apply::Effect;
 use crate::models::collaborative::ItemAccumulator;
-use crate::models::collaborative::ItemItem;
 use crate::models::collaborative::ItemSolve;
 use crate::models::published::Model;
 use crate::models::published::ModelFault;
@@ -92,7 +91,7 @@ impl Engine {
         let rows = indices.iter().zip(publication.rows());
         let rows = rows.filter_map(|(index, row)| Some(((*index)?, row)));
         self.view.items.factors = ModelFactors::published(publication.k, rows);
-        self.view.item_item = Arc::new(publication.item_item.renamed(&indices));
+        self.view.associations = publication.associations.renamed(&indices);
         self.view.model = Some(Arc::new(Model {
             version,
             trained_at: published.trained_at,
@@ -104,6 +103,9 @@ impl Engine {
             figures: publication.figures,
             content: publication.content,
         }));
+        if let Some(fit) = &publication.hybrid {
+            Arc::make_mut(&mut self.view.hybrid).adopt(fit);
+        }
         self.view.release_rows_of_old_model();
         // Terms are weighed again here, too: doublings are rare in old catalogues.
         let evicted = self.view.vocabulary.refit();
@@ -112,7 +114,7 @@ impl Engine {
         // Sums over the old user factors mean nothing with the new ones.
         self.view.items.online = Default::default();
         self.view.unsolved.clear();
-        self.predict_all_factors();
+        self.view.predict_all_factors();
         Effect::ModelSwitched { version }
     }
 
@@ -167,7 +169,7 @@ impl Engine {
     pub(crate) fn forget_factors(&mut self, item: ItemIndex) {
         self.view.items.factors.forget(item);
         self.view.items.online.forget(item);
-        ItemItem::forget(&mut self.view.item_item, item);
+        self.view.associations.forget(item);
         if let Ok(position) = self.view.unsolved.binary_search(&item) {
             self.view.unsolved.remove(position);
         }

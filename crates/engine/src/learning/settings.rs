@@ -23,7 +23,7 @@ impl Engine {
         view.settings_records.add(sequence);
         view.change_half_lives(&old);
         if old.embedding_dimension != settings.embedding_dimension {
-            self.embed_all();
+            self.view.embed_all();
         }
     }
 }

@@ -27,6 +27,8 @@ use crate::numeric::rounding;
 
 /// Exponent at which the landmark of a row moves: f32 keeps 24 bits around it either way.
 const EXPONENT_MAX: f64 = 32.0;
+/// What is left of a sum, as a share of what was taken back, that may be rounding.
+const ROUNDING_LEFT: f32 = 1e-3;
 /// Half-lives after which a weight counts as forgotten; also the largest exponent.
 pub const FORGOTTEN: f64 = 60.0;
 /// Changes of a half-life that are remembered.
@@ -163,6 +165,21 @@ impl<K: Copy + Ord> DecayedRow<K> {
                 }
             }
         }
+    }
+
+    /// Takes back a weight above 0 that was added to `key` at time `at`. An entry of which nothing but
+    /// rounding is left is dropped. What was lost by dropping entries is not restored.
+    pub fn take_back(&mut self, key: K, weight: f32, at: DecayTime) {
+        let Ok(found) = self.entries.binary_search_by_key(&key, |entry| entry.0) else {
+            return;
+        };
+        let weight = (f64::from(weight) * power(at.since(self.landmark))) as f32;
+        let sum = &mut self.entries[found].1;
+        *sum -= weight;
+        if *sum <= weight * ROUNDING_LEFT {
+            self.entries.remove(found);
+        }
+        self.total = (self.total - f64::from(weight)).max(0.0);
     }
 
     /// Adds the sums of another row, as if all of its weights had been added here. Over

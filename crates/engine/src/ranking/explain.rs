@@ -16,11 +16,14 @@ use crate::columns::index::ItemIndex;
 use crate::consumption::User;
 use crate::features::Candidate;
 use crate::features::Cause;
+use crate::features::OVERLAP_RECENCY;
 use crate::features::ReasonKind;
+use crate::features::TOGETHER_RECENCY;
 use crate::features::UserContext;
 use crate::features::feature;
 use crate::models::collaborative::CooccurrenceScorer;
 use crate::models::collaborative::Influence;
+use crate::models::collaborative::sequence;
 use crate::models::content::TermVectors;
 use crate::models::contexts::RequestContext;
 use crate::ranking::scale::BASE;
@@ -187,9 +190,15 @@ impl<'a> Explainer<'a> {
                 let recent = self.view.succession_scorer(&self.context.recent);
                 about_item(Some(recent.cause(candidate.index?)?))
             }
-            Cause::Neighbour => {
+            Cause::Neighbour | Cause::Next | Cause::Overlap => {
+                let weights = &self.view.associations;
+                let (rows, recency) = match cause {
+                    Cause::Neighbour => (&weights.together, TOGETHER_RECENCY[0]),
+                    Cause::Next => (&weights.sequence, sequence::RECENCY),
+                    _ => (&weights.overlap, OVERLAP_RECENCY),
+                };
                 let path = self.user?.history.positives().map(|entry| entry.item);
-                about_item(Some(self.view.item_item.cause(path, candidate.index?)?))
+                about_item(Some(rows.cause(path, recency, candidate.index?)?))
             }
             Cause::Factors => {
                 let factors = self.view.items.factors.row(candidate.index?)?;

@@ -19,6 +19,7 @@ use crate::domain::Timestamp;
 use crate::domain::UserRules;
 use crate::expression::Expression;
 use crate::expression::Subject;
+use crate::features::Had;
 use crate::features::UserContext;
 use crate::give_up::GiveUp;
 use crate::retrieval::condition::of_blocks;
@@ -197,12 +198,12 @@ impl<'a> Eligibility<'a> {
             Exclusion::Seen => !filter.include_seen && seen().is_some(),
             Exclusion::SeenCooldown => {
                 let hours = f64::from(filter.seen_cooldown_hours);
-                let recent = |(_, last)| self.now.hours_since(last) < hours;
+                let recent = |had: &Had| self.now.hours_since(had.last) < hours;
                 hours > 0.0 && seen().is_some_and(recent)
             }
             Exclusion::SeenAfterSessions => {
                 let most = filter.seen_after_sessions;
-                most > 0 && seen().is_some_and(|(times, _)| u32::from(times) >= most)
+                most > 0 && seen().is_some_and(|had| u32::from(had.times) >= most)
             }
             _ => false,
         }

@@ -46,7 +46,7 @@ use crate::takeover::Takeover;
 
 /// The revision of the sections and of learning. Raised with every change of either. Snapshots
 /// of another revision are ignored and the log is replayed.
-pub const ENGINE_REVISION: u32 = 4;
+pub const ENGINE_REVISION: u32 = 5;
 
 const HEAD: &str = "head";
 
@@ -236,7 +236,7 @@ impl View {
             ("online_items", self.items.online.is_whole(k, items)),
             ("named_at", self.items.named_at.len() == items),
             ("factors", model_fits && self.items.factors.is_whole(k, items)),
-            ("item_item", self.item_item.is_sound(items)),
+            ("associations", self.associations.is_sound(items)),
             ("terms", self.vocabulary.is_whole()),
             ("cohort_rows", self.cohorts.rows.len() == self.cohorts.names.len()),
             (

@@ -46,7 +46,7 @@ macro_rules! parts_of {
             aging,
             cohorts,
             context_values,
-            item_item,
+            associations,
             item_effects,
             decisions,
             arms,
@@ -70,8 +70,9 @@ macro_rules! parts_of {
         parts.extend(arms.$parts());
         parts.extend(aging.$parts());
         parts.extend(item_effects.$parts());
+        parts.extend(associations.$parts());
         let more: Vec<(&'static str, $part)> =
-            vec![("item_item", item_item), ("decisions", decisions), ("experiment_units", units)];
+            vec![("decisions", decisions), ("experiment_units", units)];
         parts.extend(more);
         parts
     }};

@@ -41,10 +41,10 @@ use crate::models::aging::Aging;
 use crate::models::clock::EventTimes;
 use crate::models::cold_start::Cohorts;
 use crate::models::cold_start::ContextValues;
+use crate::models::collaborative::Associations;
 use crate::models::collaborative::CooccurrenceScorer;
 use crate::models::collaborative::FoldIn;
 use crate::models::collaborative::Influence;
-use crate::models::collaborative::ItemItem;
 use crate::models::collaborative::SUCCESSION;
 use crate::models::content::Document;
 use crate::models::content::Inverted;
@@ -123,7 +123,7 @@ pub struct View {
 
     pub(crate) model: Option<Arc<Model>>,
     /// Weights of the model; empty when it has none.
-    pub(crate) item_item: Arc<ItemItem<ItemIndex>>,
+    pub(crate) associations: Associations<ItemIndex>,
     /// Items with evidence since their factors were last solved, in order.
     pub(crate) unsolved: Vec<ItemIndex>,
 
@@ -175,7 +175,7 @@ impl View {
             cohorts: Cohorts::default(),
             context_values: ContextValues::default(),
             model: None,
-            item_item: Arc::default(),
+            associations: Associations::default(),
             unsolved: Vec::new(),
             hybrid: Arc::default(),
             ranker: Arc::default(),
@@ -432,7 +432,7 @@ impl View {
 
     /// Examples of a user that have factors, the newest first: item, factors, signed weight.
     fn fold_in_events(&self, model: &Model, user: &User) -> Vec<(ItemIndex, &[f32], f32)> {
-        let examples = model.origin.configuration.weighing.examples(&user.history, 0).into_iter();
+        let examples = model.origin.configuration.weighing.examples(&user.history).into_iter();
         let factors = |item: ItemIndex| self.items.factors.row(item);
         examples.filter_map(|(item, weight)| Some((item, factors(item)?, weight))).collect()
     }

@@ -148,7 +148,7 @@ fn a_rank_is_the_position_and_score_that_the_list_goes_by() {
 }
 
 #[test]
-fn the_factors_name_an_item_of_the_users_own_taste_as_cause() {
+fn what_others_of_the_same_taste_do_names_an_item_of_that_taste_as_cause() {
     let mut world = World::new(12);
     world.catalogue();
     for _ in 0..1_500 {
@@ -159,7 +159,8 @@ fn the_factors_name_an_item_of_the_users_own_taste_as_cause() {
     let user = view.user_index("person-4").unwrap();
     let causes = ranked(view, user, &[], choice(Strategy::Greedy, 10), |_, _, list| {
         let reasons = list.items.into_iter().flat_map(|item| item.reasons);
-        let shared = reasons.filter(|reason| reason.kind == ReasonKind::SharedTaste);
+        let kinds = [ReasonKind::SharedTaste, ReasonKind::ConsumedTogether];
+        let shared = reasons.filter(|reason| kinds.contains(&reason.kind));
         shared.filter_map(|reason| reason.item).collect::<Vec<ItemIndex>>()
     });
     assert!(!causes.is_empty());

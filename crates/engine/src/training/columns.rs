@@ -8,7 +8,7 @@
 //! - Weights of regularization count columns and the users that have any of them, not indices.
 
 use crate::columns::index::ItemIndex;
-use crate::columns::index::UserIndex;
+use crate::consumption::History;
 use crate::models::weighing::Weighing;
 use crate::state::View;
 
@@ -32,7 +32,7 @@ impl Columns {
         let weighing = Weighing { negatives: false, ..Weighing::default() };
         let mut counts = vec![0_u32; view.items_len()];
         for (_, user) in view.profiled_users() {
-            for (item, _) in weighing.examples(&user.history, 0) {
+            for (item, _) in weighing.examples(&user.history) {
                 counts[item.as_usize()] += 1;
             }
         }
@@ -77,17 +77,13 @@ impl Columns {
         columns.filter_map(|(item, weight)| Some((self.of_item(item)?, weight))).collect()
     }
 
-    /// The examples of all users who have any; the newest positives that
-    /// `withheld` counts are left out.
-    pub fn rows(
+    /// The examples of each history that has any.
+    pub fn rows<'h>(
         &self,
-        view: &View,
         weighing: &Weighing,
-        withheld: impl Fn(UserIndex) -> usize,
+        histories: impl Iterator<Item = &'h History>,
     ) -> Vec<Row> {
-        view.profiled_users()
-            .map(|(user, state)| self.row(weighing.examples(&state.history, withheld(user))))
-            .filter(|row| !row.is_empty())
-            .collect()
+        let rows = histories.map(|history| self.row(weighing.examples(history)));
+        rows.filter(|row| !row.is_empty()).collect()
     }
 }

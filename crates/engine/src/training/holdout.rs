@@ -1,6 +1,7 @@
 //! The newest positives of some users, held out of a training to judge it by.
 //!
-//! - Users are those seen last, with five positives at least; the newest quarter of
+//! - Users are those seen last, of one day drawn by a hash, with two positives at least: who was
+//!   last of all may be who does most. The newest quarter of
 //!   their positives, three at most, is held out with all that came after. Of few users a half
 //!   is left alone: a trial must not miss most of what is new. Of a user who came since the
 //!   serving model was trained, only what is newer than that: its trial knows the rest, as
@@ -10,12 +11,15 @@
 //!   down to rank 20, as a mean over the items. Of large catalogues every n-th item is ranked.
 //! - Items are columns of the training throughout.
 
+use std::sync::Arc;
+
 use rayon::iter::IntoParallelRefIterator;
 use rayon::iter::ParallelIterator;
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::columns::index::UserIndex;
+use crate::consumption::Consumption;
 use crate::consumption::History;
-use crate::consumption::kept;
 use crate::domain::Timestamp;
 use crate::models::weighing::Weighing;
 use crate::numeric::math;
@@ -27,7 +31,7 @@ use crate::training::columns::Row;
 const USERS_MAX: usize = 1_024;
 /// ...but always this many, if there are.
 const USERS_EXPECTED: usize = 100;
-const POSITIVES_MIN: usize = 5;
+const POSITIVES_MIN: usize = 2;
 const HELD_OUT_MAX: usize = 3;
 const HELD_OUT_ONE_IN: usize = 4;
 /// Fewest users to judge by.
@@ -42,8 +46,8 @@ pub struct Holdout<'v> {
     view: &'v View,
     columns: &'v Columns,
     tests: Vec<Test>,
-    /// By user: positives withheld.
-    withheld: Vec<u8>,
+    /// By user: the history of one of whom something is withheld, without it.
+    before: Vec<Option<Arc<History>>>,
     /// By column: whether it is ranked and folded in.
     open: Vec<bool>,
     /// Whether users are folded in by open columns only.
@@ -58,7 +62,9 @@ pub struct Test {
     pub held_out: Vec<u32>,
     /// When the first of them was consumed.
     pub since: Timestamp,
-    /// Columns the user had before, sorted.
+    /// The history without what is held out.
+    pub before: Arc<History>,
+    /// Columns that are not ranked, sorted: those the user had before, unless they may come again.
     had: Vec<u32>,
 }
 
@@ -67,16 +73,22 @@ impl<'v> Holdout<'v> {
     pub fn new(view: &'v View, columns: &'v Columns) -> Option<Self> {
         let known_until =
             view.model().map_or(Timestamp::default(), |model| model.origin.trained_until);
-        let mut users: Vec<(Timestamp, UserIndex, usize)> = Vec::new();
+        let mut users: Vec<((i64, u64), UserIndex, usize)> = Vec::new();
         for (index, user) in view.profiled_users() {
             let positives = user.history.positives().count();
-            if positives >= POSITIVES_MIN {
-                users.push((user.last_seen, index, positives));
+            let uses: usize =
+                user.history.positives().map(|entry| usize::from(entry.sessions())).sum();
+            // Where users come back, one who has one item only can be tested by it.
+            let enough = if view.recommends_seen() { uses } else { positives };
+            if enough >= POSITIVES_MIN {
+                let days = view.clock.hours_since(user.last_seen).max(0.0) / 24.0;
+                let drawn = xxh3_64(&index.get().to_le_bytes());
+                users.push(((days as i64, drawn), index, positives));
             }
         }
-        users.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
+        users.sort_unstable();
         let most = (users.len() / 2).clamp(USERS_EXPECTED, USERS_MAX);
-        let mut withheld = vec![0; view.users.states.len()];
+        let mut before = vec![None; view.users.states.len()];
         let mut tests = Vec::new();
         for (_, index, positives) in users {
             let history = &view.users.states[index].history;
@@ -86,9 +98,9 @@ impl<'v> Holdout<'v> {
             if new > 0 {
                 count = new;
             }
-            let test = Test::new(index, history, count, columns);
+            let test = Test::new(index, history, count, columns, view.recommends_seen());
             if !test.held_out.is_empty() {
-                withheld[index.as_usize()] = count as u8;
+                before[index.as_usize()] = Some(test.before.clone());
                 tests.push(test);
             }
             if tests.len() == most {
@@ -96,12 +108,20 @@ impl<'v> Holdout<'v> {
             }
         }
         let open = columns.open().to_vec();
-        let holdout = Self { view, columns, tests, withheld, open, folds_open_only: false };
+        let holdout = Self { view, columns, tests, before, open, folds_open_only: false };
         (holdout.len() >= USERS_MIN).then_some(holdout)
     }
 
     pub fn len(&self) -> usize {
         self.tests.len()
+    }
+
+    pub fn view(&self) -> &'v View {
+        self.view
+    }
+
+    pub fn tests(&self) -> &[Test] {
+        &self.tests
     }
 
     pub fn columns(&self) -> &Columns {
@@ -110,14 +130,17 @@ impl<'v> Holdout<'v> {
 
     /// The examples of all users without what is held out.
     pub fn rows(&self, weighing: &Weighing) -> Vec<Row> {
-        self.columns.rows(self.view, weighing, |user| usize::from(self.withheld[user.as_usize()]))
+        self.columns.rows(
+            weighing,
+            self.view.profiled_users().map(|(user, state)| {
+                self.before[user.as_usize()].as_ref().unwrap_or(&state.history).as_ref()
+            }),
+        )
     }
 
     /// What a tested user had done before, as examples.
     pub fn examples(&self, test: &Test, weighing: &Weighing) -> Row {
-        let history = &self.view.users.states[test.user].history;
-        let withheld = usize::from(self.withheld[test.user.as_usize()]);
-        let mut row = self.columns.row(weighing.examples(history, withheld));
+        let mut row = self.columns.row(weighing.examples(&test.before));
         if self.folds_open_only {
             row.retain(|example| self.open[example.0 as usize]);
         }
@@ -143,7 +166,10 @@ impl<'v> Holdout<'v> {
         let says_something = |test: &Test| {
             test.since > instant
                 && !test.held_out.is_empty()
-                && test.had.iter().any(|&column| within.open[column as usize])
+                && test.before.entries().iter().any(|entry| {
+                    let column = self.columns.of_item(entry.item);
+                    column.is_some_and(|column| within.open[column as usize])
+                })
         };
         let tests: Vec<Test> = tests.into_iter().filter(says_something).collect();
         Self { tests, ..within }
@@ -156,7 +182,7 @@ impl<'v> Holdout<'v> {
         half.tests.retain(|test| {
             is_kept = test.since > instant && !is_kept;
             if !is_kept {
-                half.withheld[test.user.as_usize()] = 0;
+                half.before[test.user.as_usize()] = None;
             }
             is_kept
         });
@@ -183,20 +209,36 @@ impl<'v> Holdout<'v> {
 }
 
 impl Test {
-    fn new(user: UserIndex, history: &History, withheld: usize, columns: &Columns) -> Self {
-        let kept = kept(history, withheld);
-        let (before, after) = history.entries().split_at(kept);
-        let mut had: Vec<u32> =
-            before.iter().filter_map(|entry| columns.of_item(entry.item)).collect();
-        had.sort_unstable();
-        let positives = after.iter().filter(|entry| entry.net() > 0.0);
-        let held_out = positives.filter_map(|entry| columns.of_item(entry.item));
+    fn new(
+        user: UserIndex,
+        history: &History,
+        withheld: usize,
+        columns: &Columns,
+        repeats: bool,
+    ) -> Self {
+        let before = history.without_newest(withheld);
+        let mut had: Vec<u32> = Vec::new();
+        if !repeats {
+            let known = before.entries().iter();
+            had.extend(known.filter_map(|entry| columns.of_item(entry.item)));
+            had.sort_unstable();
+        }
+        let positives = history.positives().take(withheld);
+        let after: Vec<&Consumption> = positives.collect();
+        let held_out = after.iter().rev().filter_map(|entry| columns.of_item(entry.item));
         Self {
             user,
             held_out: held_out.filter(|&column| columns.open()[column as usize]).collect(),
-            since: after.first().map_or(Timestamp::default(), |entry| entry.at()),
+            since: after.last().map_or(Timestamp::default(), |entry| entry.at()),
+            before: Arc::new(before),
             had,
         }
+    }
+
+    /// Of someone of whom nothing is known.
+    pub fn of_newcomer(user: UserIndex, chosen: u32, at: Timestamp) -> Self {
+        let (before, had) = (Arc::default(), Vec::new());
+        Self { user, held_out: vec![chosen], since: at, before, had }
     }
 
     /// Ties count as half; a score that is no number ranks last.
@@ -231,11 +273,14 @@ impl Test {
         Some(rank)
     }
 
+    /// Whether a column is ranked for this user.
+    pub fn ranks(&self, column: u32) -> bool {
+        self.had.binary_search(&column).is_err()
+    }
+
     /// Whether a column stands against one held out: neither had before nor held out, too.
     fn competes(&self, other: u32, column: u32) -> bool {
-        other != column
-            && !self.held_out.contains(&other)
-            && self.had.binary_search(&other).is_err()
+        other != column && !self.held_out.contains(&other) && self.ranks(other)
     }
 }
 
@@ -264,6 +309,7 @@ mod tests {
             user: UserIndex::new(0),
             held_out: vec![1, 3],
             since: Timestamp::default(),
+            before: Arc::default(),
             had: vec![0],
         }
     }

@@ -6,14 +6,17 @@
 //!    better.
 //! 3. The gate: where enough was consumed since the serving model was trained, the trial must
 //!    not rank it worse than that model, beyond chance. Else nothing comes out.
-//! 4. The winner is trained on with everything, from where its trial ended.
+//! 4. The hybrid is fitted on what is held out, with the features of the trial.
+//! 5. The winner is trained on with everything, from where its trial ended.
 //!
 //! The result depends on the view alone, not on threads or time.
 
+mod associations;
 mod columns;
 mod content;
 mod gate;
 mod holdout;
+mod hybrid;
 mod progress;
 mod publish;
 mod report;
@@ -97,21 +100,25 @@ fn train_telling(
     let columns = Columns::of(view);
     told.items = columns.len();
     let previous = view.model().map(|model| model.origin);
-    let mut item_item_l2 = publish::previous_l2(previous.as_ref());
-    let mut warm = None;
+    let mut item_item_l2 = associations::previous_l2(previous.as_ref());
+    let (mut warm, mut hybrid) = (None, None);
+    let latent = content::latent(view);
     let holdout = Holdout::new(view, &columns);
     if let Some(holdout) = &holdout {
         told.held_out_users = holdout.len();
         told.searched = searches(view, effort, holdout);
-        let Trial { configuration, item_factors, .. } = tried(view, holdout, report, told)?;
+        let trial = tried(view, holdout, report, told)?;
         if told.searched {
-            let best = publish::best_l2(holdout, &configuration.weighing);
+            let best = associations::best_l2(holdout, &trial.configuration.weighing);
             item_item_l2 = best.map_or(item_item_l2, |best| best.0);
         }
-        (told.chosen, warm) = (Some(configuration), Some(item_factors));
+        let fit = hybrid::fit(holdout, &trial, item_item_l2, latent.clone());
+        (hybrid, told.hybrid) = fit.map_or((None, None), |fit| (Some(fit.0), Some(fit.1)));
+        (told.chosen, warm) = (Some(trial.configuration), Some(trial.item_factors));
     }
     let configuration = *told.chosen.get_or_insert_with(|| starts(view, true)[0]);
-    let rows = columns.rows(view, &configuration.weighing, |_| 0);
+    let histories = view.profiled_users().map(|(_, user)| user.history.as_ref());
+    let rows = columns.rows(&configuration.weighing, histories);
     let set = trial::training_set(columns.len(), &rows);
     let trained = finish(&set, &configuration, warm.as_deref(), report)?;
     let origin = Origin {
@@ -128,7 +135,7 @@ fn train_telling(
         positive_mass: Staleness::of(view).mass,
         trained_until: view.clock,
     };
-    Ok(publish::published(view, &columns, &set, trained, origin, told))
+    Ok(publish::published(view, &columns, &set, trained, origin, latent, hybrid, told))
 }
 
 /// Whether a training searches: when it is asked to, or the data have doubled, or other settings

@@ -6,6 +6,9 @@ use std::fmt;
 use crate::models::published::Configuration;
 use crate::training::progress::TrainingError;
 
+/// The name of the hybrid that serves at the time of a training.
+pub const SERVING: &str = "serving weights";
+
 /// A configuration that was tried.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Tried {
@@ -28,6 +31,23 @@ pub struct Judgement {
     pub is_refused: bool,
 }
 
+/// How the hybrid was fitted on what was held out.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct HybridReport {
+    /// Positives that were ranked.
+    pub choices: usize,
+    /// Each way to score with its NDCG@20 by cross-validation, the best first.
+    pub tried: Vec<(String, f64)>,
+    /// The one that serves.
+    pub chosen: String,
+}
+
+impl HybridReport {
+    fn ndcg_of(&self, name: &str) -> Option<f64> {
+        self.tried.iter().find(|tried| tried.0 == name).map(|tried| tried.1)
+    }
+}
+
 /// How a training went. The same data give the same report.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct TrainingReport {
@@ -45,6 +65,8 @@ pub struct TrainingReport {
     pub chosen: Option<Configuration>,
     /// `None` where there was nothing to judge by.
     pub judgement: Option<Judgement>,
+    /// How the hybrid was fitted; `None` where it was not.
+    pub hybrid: Option<HybridReport>,
     /// Version of the model that came out, or why none did.
     pub outcome: Option<Result<u64, TrainingError>>,
 }
@@ -75,6 +97,11 @@ impl TrainingReport {
             figures.push(("gate_ndcg_at_20", candidate));
             figures.push(("gate_serving_ndcg_at_20", serving));
         }
+        if let Some(hybrid) = &self.hybrid {
+            figures.push(("hybrid_choices", hybrid.choices as f64));
+            figures.extend(hybrid.ndcg_of(&hybrid.chosen).map(|ndcg| ("hybrid_ndcg_at_20", ndcg)));
+            figures.extend(hybrid.ndcg_of(SERVING).map(|ndcg| ("hybrid_serving_ndcg_at_20", ndcg)));
+        }
         figures.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
 }
@@ -100,6 +127,13 @@ impl fmt::Display for TrainingReport {
                 f,
                 "  since the serving model, {users} users: new {candidate:.4}, serving {serving:.4}"
             )?;
+        }
+        if let Some(HybridReport { choices, tried, chosen }) = &self.hybrid {
+            writeln!(f, "  hybrid fitted on {choices} choices; NDCG@20 by cross-validation:")?;
+            for (name, ndcg) in tried {
+                let mark = if name == chosen { "  <- serves" } else { "" };
+                writeln!(f, "    {ndcg:.4}  {name}{mark}")?;
+            }
         }
         match &self.outcome {
             Some(Ok(version)) => write!(f, "  published as version {version}"),

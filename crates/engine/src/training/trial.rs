@@ -134,7 +134,8 @@ pub fn judge_item_item(holdout: &Holdout<'_>, fitted: &ItemItem, weighing: &Weig
     holdout.ndcg(|test: &Test, scores: &mut [f32]| {
         let examples = holdout.examples(test, weighing);
         let path = examples.iter().filter(|example| example.1 > 0.0).map(|example| example.0);
-        for &(column, score) in fitted.scores(path).entries() {
+        let [found] = fitted.scores(path, [1.0]);
+        for &(column, score) in found.entries() {
             scores[column as usize] = score;
         }
     })

@@ -31,6 +31,11 @@ impl Consumption {
             merged.sessions -= u16::from(both_counted);
             merged.flags |= earlier.flags & COUNTED;
         }
+        let first = [self.first, other.first].into_iter().filter(|first| *first > 0).min();
+        merged.first = first.map_or(0, |first| first.min(merged.start));
+        let counted = if earlier.flags & COUNTED != 0 { earlier.end } else { 0 };
+        let ends = [self.before, other.before, counted].into_iter();
+        merged.before = ends.filter(|end| *end < merged.start).max().unwrap_or(0);
         merged.flags |= earlier.flags & KINDS;
         merged.in_favour = later.in_favour.max(earlier.in_favour);
         merged.implicit_against = later.implicit_against.max(earlier.implicit_against);

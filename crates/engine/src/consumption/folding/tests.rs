@@ -33,8 +33,8 @@ fn learnt(events: &[Evidence]) -> (usize, f32) {
 }
 
 #[test]
-fn an_entry_takes_28_bytes() {
-    assert_eq!(size_of::<Consumption>(), 28);
+fn an_entry_takes_36_bytes() {
+    assert_eq!(size_of::<Consumption>(), 36);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //!
 //! - Candidates are the items that the user has not yet had as a positive. A positive
 //!   that the user had before cannot be ranked: it is learnt and not counted. With
-//!   repeats every item is a candidate and every positive counts.
+//!   repeats every item is a candidate and every begin of a use counts ([`super::uses`]).
 //! - `now` is the time of the event. Nothing is ever seen before it is tested.
 
 use xxhash_rust::xxh3::xxh3_64;
@@ -14,6 +14,7 @@ use crate::evaluation::protocols::Progress;
 use crate::evaluation::protocols::Task;
 use crate::evaluation::protocols::best;
 use crate::evaluation::protocols::score_open;
+use crate::evaluation::protocols::uses;
 use crate::evaluation::recommender::Recommender;
 
 /// One case per positive that is tested, in order of time.
@@ -30,12 +31,14 @@ pub fn prequential(
     let mut had_by_user: Vec<Vec<u32>> = vec![Vec::new(); dataset.users.len()];
     let mut history_of = vec![0_u32; dataset.users.len()];
     let mut scores = vec![f32::NAN; dataset.items.len()];
-    for (done, row) in (0..).zip(dataset.rows.iter().filter(|row| row.value >= task.positive)) {
+    let begins = uses(dataset, task.positive);
+    let rows = dataset.rows.iter().zip(&begins).filter(|(row, _)| row.value >= task.positive);
+    for (done, (row, begins)) in (0..).zip(rows) {
         progress(done, total);
         let had = &mut had_by_user[row.user as usize];
         let history = &mut history_of[row.user as usize];
         let position = had.binary_search(&row.item);
-        if (task.repeats || position.is_err()) && is_drawn(done, share) {
+        if *begins && (task.repeats || position.is_err()) && is_drawn(done, share) {
             let excluded: &[u32] = if task.repeats { &[] } else { had };
             score_open(&*recommender, row.user, row.at, excluded, &mut scores);
             let rank = rank_of(row.item as usize, &scores, scores.len() - excluded.len());

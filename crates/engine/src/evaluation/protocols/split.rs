@@ -8,7 +8,8 @@
 //!   are training, the rows after it are dropped; seen as above. Users count when
 //!   they have a training positive. A user without positives is training throughout.
 //!   `now` is the time of the test row.
-//! - With repeats nothing is left out: a seen item may be ranked and tested.
+//! - With repeats nothing is left out: a seen item may be ranked and tested. A test is the begin of a
+//!   use of an item: what follows within [`super::RETURN_HOURS`] is the same use.
 
 use rayon::iter::IntoParallelRefIterator;
 use rayon::iter::ParallelIterator;
@@ -24,6 +25,7 @@ use crate::evaluation::protocols::Task;
 use crate::evaluation::protocols::best;
 use crate::evaluation::protocols::learnt_share;
 use crate::evaluation::protocols::score_open;
+use crate::evaluation::protocols::uses;
 use crate::evaluation::recommender::Recommender;
 
 /// Rows between two words on progress.
@@ -58,9 +60,10 @@ pub struct Test {
 impl Split {
     /// Cuts the data as the protocol says, which is temporal or leave-last-out.
     pub fn of(dataset: &Dataset, protocol: Protocol, task: &Task) -> Self {
+        let tested = uses(dataset, task.positive);
         let (is_training, positives) = match protocol {
-            Protocol::Temporal => temporal(dataset, task.positive),
-            _ => leave_last_out(dataset, task.positive),
+            Protocol::Temporal => temporal(dataset, &tested),
+            _ => leave_last_out(dataset, &tested),
         };
         let facts = Facts::new(dataset, task.positive, |position| is_training[position]);
         let tests = qualified_tests(dataset, task, &is_training, positives);
@@ -144,23 +147,23 @@ impl Split {
 /// For each user the time of the test and its positives.
 type Positives = Vec<Option<(Timestamp, Vec<u32>)>>;
 
-fn temporal(dataset: &Dataset, positive: f32) -> (Vec<bool>, Positives) {
+fn temporal(dataset: &Dataset, tested: &[bool]) -> (Vec<bool>, Positives) {
     let learnt = learnt_share(dataset.rows.len());
     let is_training: Vec<bool> = (0..dataset.rows.len()).map(|row| row < learnt).collect();
     let mut positives: Positives = vec![None; dataset.users.len()];
-    for row in &dataset.rows[learnt..] {
+    for (row, is_tested) in dataset.rows.iter().zip(tested).skip(learnt) {
         let (_, items) = positives[row.user as usize].get_or_insert((row.at, Vec::new()));
-        if row.value >= positive {
+        if *is_tested {
             items.push(row.item);
         }
     }
     (is_training, positives)
 }
 
-fn leave_last_out(dataset: &Dataset, positive: f32) -> (Vec<bool>, Positives) {
+fn leave_last_out(dataset: &Dataset, tested: &[bool]) -> (Vec<bool>, Positives) {
     let mut last_positive: Vec<Option<usize>> = vec![None; dataset.users.len()];
-    for (index, row) in dataset.rows.iter().enumerate() {
-        if row.value >= positive {
+    for (index, (row, is_tested)) in dataset.rows.iter().zip(tested).enumerate() {
+        if *is_tested {
             last_positive[row.user as usize] = Some(index);
         }
     }

@@ -66,6 +66,15 @@ impl Recommender for Scripted {
 
 /// Rows (user, item, value); their second is their index.
 fn dataset(rows: &[(u32, u32, f32)]) -> Dataset {
+    spaced(rows, 1)
+}
+
+/// Whose rows are uses of their own.
+fn days_apart(rows: &[(u32, u32, f32)]) -> Dataset {
+    spaced(rows, 86_400)
+}
+
+fn spaced(rows: &[(u32, u32, f32)], seconds: i64) -> Dataset {
     let mut builder = DatasetBuilder::default();
     for item in 0..6 {
         let item = crate::evaluation::DatasetItem { id: item.to_string(), ..Default::default() };
@@ -74,8 +83,8 @@ fn dataset(rows: &[(u32, u32, f32)]) -> Dataset {
     for user in 0..3 {
         builder.add_user(&user.to_string(), Default::default()).unwrap();
     }
-    for (second, (user, item, value)) in (0..).zip(rows) {
-        let at = Timestamp::from_seconds(second);
+    for (number, (user, item, value)) in (0..).zip(rows) {
+        let at = Timestamp::from_seconds(number * seconds);
         builder.add_interaction(&user.to_string(), &item.to_string(), *value, at);
     }
     builder.build()
@@ -147,7 +156,7 @@ fn leave_last_out_learns_what_came_before_each_users_last_positive() {
 
 #[test]
 fn a_last_positive_that_was_seen_before_is_no_test() {
-    let data = dataset(&[(0, 0, 5.0), (0, 1, 5.0), (0, 0, 5.0)]);
+    let data = days_apart(&[(0, 0, 5.0), (0, 1, 5.0), (0, 0, 5.0)]);
     let mut recommender = Scripted::new(&[1.0; 6]);
     assert!(lists(Protocol::LeaveLastOut, &data, &task(2), &mut recommender).is_empty());
 }
@@ -209,7 +218,7 @@ fn an_empty_data_set_has_no_cases() {
 #[test]
 fn with_repeats_what_was_had_is_ranked_and_tested() {
     let repeating = Task { repeats: true, ..task(2) };
-    let data = dataset(&[(0, 0, 5.0), (0, 1, 5.0), (0, 0, 5.0)]);
+    let data = days_apart(&[(0, 0, 5.0), (0, 1, 5.0), (0, 0, 5.0)]);
     let scores = [3.0, 2.0, 1.0, 0.0, 0.0, 0.0];
     let cases = lists(Protocol::LeaveLastOut, &data, &repeating, &mut Scripted::new(&scores));
     assert_eq!(cases, [(0, vec![0, 1], vec![0])]);
@@ -219,7 +228,7 @@ fn with_repeats_what_was_had_is_ranked_and_tested() {
 
 #[test]
 fn repeats_are_counted_in_the_first_four_fifths() {
-    let data = dataset(&[
+    let data = days_apart(&[
         (0, 0, 5.0),
         (0, 0, 5.0), // a repeat
         (0, 0, 1.0), // not a positive
@@ -227,6 +236,16 @@ fn repeats_are_counted_in_the_first_four_fifths() {
         (0, 0, 5.0), // behind floor(.8 * 5)
     ]);
     assert_eq!(repeat_share(&data, 4.0), 1.0 / 3.0);
+}
+
+#[test]
+fn further_rows_of_one_use_are_neither_repeats_nor_tests() {
+    let data = dataset(&[(0, 0, 5.0), (0, 1, 5.0), (0, 1, 5.0), (0, 0, 5.0), (1, 0, 5.0)]);
+    assert_eq!(repeat_share(&data, 4.0), 0.0);
+    let repeating = Task { repeats: true, ..task(2) };
+    let scores = [3.0, 2.0, 1.0, 0.0, 0.0, 0.0];
+    let cases = lists(Protocol::LeaveLastOut, &data, &repeating, &mut Scripted::new(&scores));
+    assert_eq!(cases, [(0, vec![0, 1], vec![1])], "the last use that begins is of item 1");
 }
 
 #[test]

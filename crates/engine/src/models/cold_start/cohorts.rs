@@ -228,6 +228,14 @@ impl Cohorts {
         }
     }
 
+    /// Takes back what was added for an item.
+    pub fn take_back(&mut self, cohorts: &[u32], item: ItemIndex, weight: f32, at: DecayTime) {
+        for &cohort in cohorts {
+            let row = Arc::make_mut(self.rows.get_mut(cohort as usize));
+            row.items.take_back(item, weight, at);
+        }
+    }
+
     /// Estimates the strengths of shrinkage, level by level from the top, against the
     /// shares of all users.
     pub fn estimate(&mut self, overall: impl Fn(ItemIndex) -> f32, now: DecayTime) {

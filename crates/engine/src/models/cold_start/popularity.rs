@@ -9,7 +9,7 @@
 //!   stored sum is scaled once. Source: Cormode et al., "Forward Decay" (ICDE 2009).
 //! - Which of them is *popularity* is learnt (`memory`): a news site forgets in hours, a film
 //!   archive hardly at all.
-//! - 56 bytes an item. Sums of an item are f32, rounded so that no weight is lost when added to a
+//! - 64 bytes an item. Sums of an item are f32, rounded so that no weight is lost when added to a
 //!   large sum. Its counters stop at 2^32 - 1, which is 27 years at five a second. Totals are
 //!   f64 and u64.
 
@@ -31,9 +31,11 @@ use crate::numeric::rounding;
 
 /// Exponent of a candidate's own mass in the co-occurrence score.
 const CANDIDATE_EXPONENT: f64 = 0.3;
-/// Activity counts half after this many further positives of all users: the same for a
+/// Activity counts half after so many further positives of all users: the same for a
 /// catalogue of ten events a day and one of ten a second.
-const ACTIVITY_HALF_LIFE: f64 = 2_000.0;
+const ACTIVITY_SHORT: f64 = 500.0;
+const ACTIVITY: f64 = 2_000.0;
+const ACTIVITY_LONG: f64 = 10_000.0;
 
 /// The decayed sums that are kept of each item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,21 +46,36 @@ enum Sum {
     Trend,
     Fortnight,
     Quarter,
-    /// Positives by number, not by weight; decays by events.
+    /// Positives by number, not by weight; decay by events.
+    ActivityShort,
     Activity,
+    ActivityLong,
     /// Positives by number, as the co-occurrence counts decay.
     Cooccurrence,
     /// As the rows of cohorts and values of contexts decay.
     Share,
 }
 
-const SUMS: [Sum; 8] = [
+impl Sum {
+    /// Whether it counts positives instead of adding their weights.
+    fn counts(self) -> bool {
+        match self {
+            Self::ActivityShort | Self::Activity | Self::ActivityLong | Self::Cooccurrence => true,
+            Self::SixHours | Self::Day | Self::Trend | Self::Fortnight | Self::Quarter => false,
+            Self::Share => false,
+        }
+    }
+}
+
+const SUMS: [Sum; 10] = [
     Sum::SixHours,
     Sum::Day,
     Sum::Trend,
     Sum::Fortnight,
     Sum::Quarter,
+    Sum::ActivityShort,
     Sum::Activity,
+    Sum::ActivityLong,
     Sum::Cooccurrence,
     Sum::Share,
 ];
@@ -200,7 +217,7 @@ impl Popularity {
         let statistics = self.items.get_mut(item);
         statistics.positives = statistics.positives.saturating_add(u32::from(starts));
         for (index, sum) in SUMS.into_iter().enumerate() {
-            let counts = matches!(sum, Sum::Activity | Sum::Cooccurrence);
+            let counts = sum.counts();
             if counts && !starts {
                 continue;
             }
@@ -229,7 +246,7 @@ impl Popularity {
         let weight = totals.weight / totals.positives as f64;
         let (scales, statistics) = (self.scales(at, decays), &self.items[item]);
         let evidence = Memory::ALL.map(|memory| {
-            let counts = matches!(memory, Memory::Activity | Memory::Everything);
+            let counts = sum_of(memory).is_none_or(Sum::counts);
             Evidence {
                 of_item: f64::from(scales.of(memory, statistics)),
                 of_all: scales.of_all(memory, totals),
@@ -264,17 +281,46 @@ impl Popularity {
         self.head.totals.rewarded += 1;
     }
 
+    /// Takes back one positive of this weight, which came when there had been `positives`.
+    pub fn take_back(
+        &mut self,
+        item: ItemIndex,
+        weight: f32,
+        (at, positives): (Timestamp, f64),
+        decays: &Decays,
+    ) {
+        let growth = self.growth(&self.times_after(positives, at, decays));
+        let statistics = self.items.get_mut(item);
+        statistics.positives = statistics.positives.saturating_sub(1);
+        for (index, sum) in SUMS.into_iter().enumerate() {
+            let counts = sum.counts();
+            let weight = growth[index] * if counts { 1.0 } else { f64::from(weight) };
+            statistics.sums[index] = (statistics.sums[index] - weight as f32).max(0.0);
+        }
+        statistics.weigh();
+    }
+
     fn times(&self, at: Timestamp, decays: &Decays) -> [DecayTime; SUMS.len()] {
+        self.times_after(self.head.totals.positives as f64, at, decays)
+    }
+
+    fn times_after(
+        &self,
+        positives: f64,
+        at: Timestamp,
+        decays: &Decays,
+    ) -> [DecayTime; SUMS.len()] {
         let of_hours =
             |hours: f64| DecayTime::from_half_lives(at.hours_since(Timestamp::default()) / hours);
-        let positives = self.head.totals.positives as f64;
         SUMS.map(|sum| match sum {
             Sum::SixHours => of_hours(6.0),
             Sum::Day => of_hours(24.0),
             Sum::Trend => decays.trend.at(at),
             Sum::Fortnight => of_hours(14.0 * 24.0),
             Sum::Quarter => of_hours(90.0 * 24.0),
-            Sum::Activity => DecayTime::from_half_lives(positives / ACTIVITY_HALF_LIFE),
+            Sum::ActivityShort => DecayTime::from_half_lives(positives / ACTIVITY_SHORT),
+            Sum::Activity => DecayTime::from_half_lives(positives / ACTIVITY),
+            Sum::ActivityLong => DecayTime::from_half_lives(positives / ACTIVITY_LONG),
             Sum::Cooccurrence => decays.cooccurrence.at(at),
             Sum::Share => decays.shares.at(at),
         })
@@ -354,6 +400,20 @@ impl Scales {
     /// Number of positive interactions, each counting half after 2,000 further ones.
     pub fn activity(&self, statistics: &ItemStatistics) -> f32 {
         self.sum(Sum::Activity, statistics)
+    }
+
+    /// The same after 500 and after 10,000.
+    pub fn activity_short(&self, statistics: &ItemStatistics) -> f32 {
+        self.sum(Sum::ActivityShort, statistics)
+    }
+
+    pub fn activity_long(&self, statistics: &ItemStatistics) -> f32 {
+        self.sum(Sum::ActivityLong, statistics)
+    }
+
+    /// Decayed sum of positive weights, with a half-life of 14 days.
+    pub fn fortnight(&self, statistics: &ItemStatistics) -> f32 {
+        self.sum(Sum::Fortnight, statistics)
     }
 
     /// Decayed number of positive interactions, on the time scale of the

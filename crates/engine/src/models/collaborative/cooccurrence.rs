@@ -54,6 +54,27 @@ pub fn note_succession(rows: &mut ItemRows, item: ItemIndex, recent: &[ItemIndex
     }
 }
 
+/// Takes back what [`note`] counted.
+pub fn take_back(rows: &mut ItemRows, item: ItemIndex, recent: &[ItemIndex], at: DecayTime) {
+    for &other in recent.iter().filter(|&&other| other != item) {
+        for (from, to) in [(item, other), (other, item)] {
+            Arc::make_mut(rows.get_mut(from)).take_back(to, 1.0, at);
+        }
+    }
+}
+
+/// Takes back what [`note_succession`] counted.
+pub fn take_back_succession(
+    rows: &mut ItemRows,
+    item: ItemIndex,
+    recent: &[ItemIndex],
+    at: DecayTime,
+) {
+    for &other in recent.iter().take(SUCCESSION).filter(|&&other| other != item) {
+        Arc::make_mut(rows.get_mut(other)).take_back(item, 1.0, at);
+    }
+}
+
 /// Scores candidates against the recent path of one user.
 #[derive(Debug)]
 pub struct CooccurrenceScorer<'v> {

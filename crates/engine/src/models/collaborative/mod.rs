@@ -23,11 +23,14 @@ mod scan;
 mod train;
 mod training_set;
 
-pub use cooccurrence::{CooccurrenceScorer, ItemRows, RECENT, SUCCESSION, note, note_succession};
+pub use cooccurrence::{
+    CooccurrenceScorer, ItemRows, RECENT, SUCCESSION, note, note_succession, take_back,
+    take_back_succession,
+};
 pub use fold_in::{FACTOR_MAX, FoldIn, gram, is_usable, update_gram};
 pub use hyperparameters::{Hyperparameters, InvalidHyperparameter, Regularization};
 pub use influence::Influence;
-pub use item_item::{ConsumedTogether, ItemItem, ItemItemScores};
+pub use item_item::{Associations, ConsumedTogether, ItemItem, ItemItemScores, overlap, sequence};
 pub use online_items::{ItemAccumulator, ItemSolve};
 pub use scan::{Page, scan};
 pub use train::{EpochProgress, Trained, Verdict, train, train_watched};

@@ -35,6 +35,8 @@ pub enum ScaleOf {
     /// This, whatever the values: for what tests hardly see, since they are of users who are
     /// known.
     Fixed(f64),
+    /// What a training finds. Until then the feature is not used: it counts as 0.
+    Fitted,
 }
 
 /// What each feature is divided by.
@@ -61,13 +63,14 @@ impl FeatureScale {
             let (unit, fixed) = match of {
                 ScaleOf::Learnt(unit) => (unit, false),
                 ScaleOf::Fixed(unit) => (unit, true),
+                ScaleOf::Fitted => (0.0, true),
             };
             Unit { square: unit * unit, tests: 0, fixed }
         };
         Self { features: units.into_iter().map(unit).collect(), non_finite: 0 }
     }
 
-    /// What each feature is divided by.
+    /// What each feature is divided by; 0 for one that is not used.
     pub fn units(&self) -> impl ExactSizeIterator<Item = f64> {
         self.features.iter().map(|feature| feature.square.sqrt())
     }
@@ -77,15 +80,22 @@ impl FeatureScale {
     pub fn aligned(&self, positions: &[Option<usize>], new: &Self) -> Self {
         let features = positions.iter().zip(&new.features);
         let features = features.map(|(position, new)| match position {
-            Some(position) if !new.fixed => self.features[*position],
+            Some(position) if !new.fixed || new.square == 0.0 => self.features[*position],
             _ => *new,
         });
         Self { features: features.collect(), non_finite: self.non_finite }
     }
 
+    /// Sets what a feature is divided by from now on, as a training found it. It is learnt no further:
+    /// the weights of the training hold for this unit.
+    pub fn fix(&mut self, position: usize, unit: f64) {
+        self.features[position] = Unit { square: unit * unit, tests: WINDOW, fixed: true };
+    }
+
     /// Puts rows onto the scale.
     pub fn apply(&self, matrix: &mut FeatureMatrix) {
-        let factors: Vec<f32> = self.units().map(|unit| (1.0 / unit) as f32).collect();
+        let factor = |unit: f64| if unit > 0.0 { (1.0 / unit) as f32 } else { 0.0 };
+        let factors: Vec<f32> = self.units().map(factor).collect();
         for row in matrix.rows_mut() {
             for (value, factor) in row.iter_mut().zip(&factors) {
                 let scaled = *value * factor;

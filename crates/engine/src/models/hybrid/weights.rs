@@ -24,6 +24,7 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use crate::domain::FeatureLayout;
+use crate::models::hybrid::fit::HybridFit;
 use crate::models::hybrid::rows::FeatureMatrix;
 use crate::models::hybrid::scale::FeatureScale;
 use crate::models::hybrid::scale::ScaleOf;
@@ -42,8 +43,13 @@ const SCORE_STEP: f64 = 0.5;
 /// average, in choices.
 const LEVEL_PRIOR: f64 = 10.0;
 const LEVEL_WINDOW: f64 = 5_000.0;
+/// Choices that mean and spread of a training count as.
+const LEVEL_FITTED: f64 = 200.0;
 /// Lower bound of the spread: where all scores are equal, noise is not amplified.
 const SPREAD_MIN: f64 = 0.05;
+/// Spreads up to which a standard score is in proportion, and beyond which all are alike.
+const STRAIGHT: f64 = 6.0;
+const FAR: f64 = 1e6;
 /// A mean counts as at most this many spreads from the present one, and a variance as at most
 /// this many times the present one.
 const LEVEL_SURPRISE: f64 = 4.0;
@@ -148,6 +154,28 @@ impl Hybrid {
         aligned
     }
 
+    /// Goes on from what a training has fitted. Features of which it says nothing keep what they have.
+    pub fn adopt(&mut self, fit: &HybridFit) {
+        let d = self.layout.len();
+        let is_fitted = |at: &usize| fit.units[*at].is_some();
+        let positions = self.layout.positions_in(&fit.layout);
+        let positions: Vec<Option<usize>> =
+            positions.into_iter().map(|position| position.filter(is_fitted)).collect();
+        for (row, from) in positions.iter().enumerate() {
+            let Some(from) = *from else { continue };
+            self.weights[row] = fit.weights[from];
+            self.scale.fix(row, fit.units[from].expect("a fitted feature has a unit"));
+            for (column, other) in positions.iter().enumerate() {
+                let precision =
+                    other.map_or(0.0, |other| fit.precision[from * fit.layout.len() + other]);
+                self.precision[row * d + column] = precision;
+                self.precision[column * d + row] = precision;
+            }
+        }
+        let variance = fit.variance.max(SPREAD_MIN * SPREAD_MIN);
+        self.level = Level { mean: fit.mean, variance, choices: LEVEL_FITTED };
+    }
+
     pub fn layout(&self) -> &FeatureLayout {
         &self.layout
     }
@@ -181,10 +209,14 @@ impl Hybrid {
     }
 
     /// A score in spreads from the mean of scores, the same for all requests; within plus or
-    /// minus [`VALUE_MAX`], as features are.
+    /// minus [`VALUE_MAX`], as features are. Beyond [`STRAIGHT`] it is bent and not cut: the best
+    /// items of a user are far from the mean, and must not be ties.
     pub fn standardise(&self, score: f64) -> f32 {
-        let standard = ((score - self.level.mean) / self.level.spread()) as f32;
-        standard.clamp(-VALUE_MAX, VALUE_MAX)
+        let standard = (score - self.level.mean) / self.level.spread();
+        let left = f64::from(VALUE_MAX) - STRAIGHT;
+        let beyond = (standard.abs().min(FAR) - STRAIGHT).max(0.0) / left;
+        let bent = standard.abs().min(STRAIGHT) + left * beyond / (1.0 + beyond);
+        bent.copysign(standard) as f32
     }
 
     /// The factor from differences of scores to differences after [`Self::standardise`].
@@ -370,6 +402,8 @@ mod tests {
         assert!(numbers.chain(hybrid.standard_deviations()).all(f64::is_finite), "{hybrid:?}");
         assert_eq!(hybrid.scale().non_finite, 6 * 6);
         let (learnt, _) = learnt(300);
-        assert!(learnt.standardise(1e30) == VALUE_MAX && learnt.standardise(-1e30) == -VALUE_MAX);
+        let (highest, lowest) = (learnt.standardise(1e30), learnt.standardise(-1e30));
+        assert!(highest <= VALUE_MAX && highest > 7.99 && lowest == -highest);
+        assert!(learnt.standardise(1e3) < learnt.standardise(1.1e3), "the best are no ties");
     }
 }

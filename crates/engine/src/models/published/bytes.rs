@@ -12,10 +12,11 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use crate::domain::Timestamp;
+use crate::models::collaborative::Associations;
 use crate::models::collaborative::FACTOR_MAX;
-use crate::models::collaborative::ItemItem;
 use crate::models::collaborative::Regularization;
 use crate::models::content::ContentModel;
+use crate::models::hybrid::HybridFit;
 use crate::models::published::Configuration;
 use crate::models::published::Origin;
 use crate::numeric;
@@ -47,7 +48,9 @@ pub struct Publication {
     pub user_gram: Vec<f32>,
     pub figures: BTreeMap<String, f64>,
     pub origin: Origin,
-    pub item_item: ItemItem,
+    pub associations: Associations,
+    /// Fitted with the features of this model; `None` where there was too little to fit it on.
+    pub hybrid: Option<HybridFit>,
     pub content: ContentModel,
 }
 
@@ -102,7 +105,7 @@ impl Publication {
             ("item factors", items.len().checked_mul(*k) == Some(item_factors.len())),
             ("user factors", user_gram.len() == k * k),
             ("regularization", self.regularization.n_items == items.len()),
-            ("item-item weights", self.item_item.is_sound(items.len())),
+            ("weights of items", self.associations.is_sound(items.len())),
             ("content", self.content.is_whole(*k)),
             ("figures", figures.len() <= FIGURES_MAX),
         ];
@@ -117,7 +120,7 @@ impl Publication {
         // No element of their Gram matrix is larger than this sum.
         within(GRAM_MAX, "item factors", [&numeric::sum_squares(&self.item_factors)])?;
         within(GRAM_MAX, "user factors", &self.user_gram)?;
-        within(FACTOR_MAX, "item-item weights", self.item_item.weights())?;
+        within(FACTOR_MAX, "weights of items", self.associations.weights())?;
         within(FACTOR_MAX, "content", self.content.numbers())?;
         let Regularization { lambda, frequency_exponent, unobserved_weight, n_users, .. } =
             self.regularization;
@@ -126,6 +129,9 @@ impl Publication {
             && (0.0..=UNOBSERVED_WEIGHT_MAX).contains(&unobserved_weight)
             && n_users <= USERS_MAX;
         let are_finite = self.figures.values().all(|figure| figure.is_finite());
+        if !self.hybrid.iter().all(HybridFit::is_sound) {
+            return Err(ModelFault::Number("hybrid"));
+        }
         match (is_regular, self.origin.is_in_range(), are_finite) {
             (false, ..) => Err(ModelFault::Number("regularization")),
             (_, false, _) => Err(ModelFault::Number("origin")),

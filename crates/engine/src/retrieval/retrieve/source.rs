@@ -1,11 +1,19 @@
 //! The sources of candidates.
 
+use std::slice::from_ref;
+
+use crate::columns::index::ItemIndex;
+use crate::features::Associated;
+use crate::models::collaborative::ItemItemScores;
+
 /// Where candidates come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
     Factors,
     Cooccurrence,
     ItemItem,
+    Sequence,
+    Overlap,
     Content,
     Embedding,
     Cohorts,
@@ -21,8 +29,15 @@ pub enum Source {
 
 impl Source {
     /// Sources that depend on the user.
-    pub const PERSONAL: [Self; 5] =
-        [Self::Factors, Self::Cooccurrence, Self::ItemItem, Self::Content, Self::Embedding];
+    pub const PERSONAL: [Self; 7] = [
+        Self::Factors,
+        Self::Cooccurrence,
+        Self::ItemItem,
+        Self::Sequence,
+        Self::Overlap,
+        Self::Content,
+        Self::Embedding,
+    ];
     /// Sources that are the same for many users.
     pub const SHARED: [Self; 9] = [
         Self::Cohorts,
@@ -35,4 +50,15 @@ impl Source {
         Self::Boosts,
         Self::Explore,
     ];
+
+    /// The lists of scores by weights of items that a source searches.
+    pub fn associations(self, associated: &Associated) -> &[ItemItemScores<ItemIndex>] {
+        let Associated { together, sequence, overlap } = associated;
+        match self {
+            Self::ItemItem => together,
+            Self::Sequence => from_ref(sequence),
+            Self::Overlap => from_ref(overlap),
+            _ => &[],
+        }
+    }
 }

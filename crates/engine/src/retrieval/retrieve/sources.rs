@@ -113,9 +113,7 @@ impl<'r> Search<'r> {
         let found = match source {
             Source::Factors => self.by_factors(),
             Source::Cooccurrence => self.by_cooccurrence(),
-            Source::ItemItem => {
-                self.best_of(self.retrieval.context.item_item.entries(), PERSONAL_MAX)
-            }
+            Source::ItemItem | Source::Sequence | Source::Overlap => self.by_associations(source),
             Source::Content => self.by_content(),
             Source::Embedding => self.by_embedding(),
             Source::Cohorts => self.by_cohorts(),
@@ -184,6 +182,11 @@ impl<'r> Search<'r> {
             return Vec::new();
         }
         self.best_of(&self.view.cooccurrence_scorer(recent).neighbours(), PERSONAL_MAX)
+    }
+
+    fn by_associations(&self, source: Source) -> Vec<ItemIndex> {
+        let lists = source.associations(&self.retrieval.context.associated).iter();
+        lists.flat_map(|scores| self.best_of(scores.entries(), PERSONAL_MAX)).collect()
     }
 
     /// The best allowed of scored items.

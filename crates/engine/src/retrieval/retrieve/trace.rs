@@ -59,8 +59,8 @@ impl Retrieval<'_> {
             Source::Cooccurrence if !context.recent.is_empty() => {
                 Some(f64::from(view.cooccurrence_scorer(&context.recent).score(item)))
             }
-            Source::ItemItem => {
-                let scores = context.item_item.entries();
+            Source::ItemItem | Source::Sequence | Source::Overlap => {
+                let scores = source.associations(&context.associated).first()?.entries();
                 let position = scores.binary_search_by_key(&item, |score| score.0).ok()?;
                 Some(f64::from(scores[position].1))
             }

@@ -47,7 +47,7 @@ fn items_outside_the_catalogue_tell_of_tastes_and_are_never_named_by_item_item_w
     let gone = |index: ItemIndex| view.entry(index).item.is_none();
     assert!(view.item_indices().any(|index| gone(index) && view.items.factors.is_trained(index)));
     for index in view.item_indices() {
-        let scores = view.item_item.scores([index].into_iter());
+        let scores = view.associations.together.scores([index].into_iter(), [1.0])[0].clone();
         assert!(scores.entries().iter().all(|entry| !gone(entry.0)));
     }
 }
@@ -86,7 +86,7 @@ fn rows_go_to_the_items_of_their_ids_whatever_the_index() {
         assert_eq!(left.items.factors.is_trained(a), right.items.factors.is_trained(b));
         let name = |view: &crate::View, index: ItemIndex| view.item_id(index).unwrap().to_owned();
         let by_name = |view: &crate::View, index: ItemIndex| {
-            let scores = view.item_item.scores([index].into_iter());
+            let scores = view.associations.together.scores([index].into_iter(), [1.0])[0].clone();
             let mut named: Vec<(String, f32)> =
                 scores.entries().iter().map(|entry| (name(view, entry.0), entry.1)).collect();
             named.sort_by(|a, b| a.0.cmp(&b.0));
@@ -114,7 +114,9 @@ fn a_forgotten_item_has_nothing_of_the_model_and_the_rest_serves_on() {
     let view = planted.engine.state();
     assert!(!view.items.factors.is_trained(index) && view.items.factors.row(index).is_none());
     let mut all = view.item_indices();
-    assert!(all.all(|item| view.item_item.scores([item].into_iter()).of(index) == 0.0));
+    assert!(all.all(|item| {
+        view.associations.together.scores([item].into_iter(), [1.0])[0].clone().of(index) == 0.0
+    }));
     let restored = Engine::restore(view.sections()).unwrap();
     assert_eq!(restored.state().digest(), view.digest());
     // Evidence of its own counts from here on.

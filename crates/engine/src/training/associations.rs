@@ -1,0 +1,63 @@
+//! The weights between items that are fitted with each training.
+
+use std::sync::Arc;
+
+use rayon::iter::IntoParallelRefIterator;
+use rayon::iter::ParallelIterator;
+
+use crate::models::collaborative::Associations;
+use crate::models::collaborative::ConsumedTogether;
+use crate::models::collaborative::TrainingSet;
+use crate::models::collaborative::overlap;
+use crate::models::collaborative::sequence;
+use crate::models::published::Origin;
+use crate::models::weighing::Weighing;
+use crate::training::columns::Columns;
+use crate::training::holdout::Holdout;
+use crate::training::holdout::mean;
+use crate::training::trial;
+
+/// L2 weights tried for the item-item weights, in observations.
+const ITEM_ITEM_L2: [f64; 4] = [100.0, 400.0, 30.0, 1_000.0];
+/// Of these, those fitted at a time: each takes memory for two more matrices.
+const FITTED_TOGETHER: usize = 2;
+
+/// The L2 weight of the serving model; without one, the first that is tried.
+pub fn previous_l2(previous: Option<&Origin>) -> f64 {
+    let l2 = previous.map(|origin| origin.item_item_l2).filter(|l2| *l2 > 0.0);
+    l2.unwrap_or(ITEM_ITEM_L2[0])
+}
+
+/// The L2 weight of the item-item weights that ranks best what is held out, and how well.
+/// `None` when none can be fitted.
+pub fn best_l2(holdout: &Holdout<'_>, weighing: &Weighing) -> Option<(f64, f64)> {
+    let columns = holdout.columns();
+    let set = trial::training_set(columns.len(), &holdout.rows(weighing));
+    let counts = ConsumedTogether::of(&set, |column| columns.open()[column as usize])?;
+    let judged = |&l2: &f64| {
+        let fitted = counts.fit(l2)?;
+        Some((l2, mean(&trial::judge_item_item(holdout, &fitted, weighing))))
+    };
+    let mut best: Option<(f64, f64)> = None;
+    for some in ITEM_ITEM_L2.chunks(FITTED_TOGETHER) {
+        let tried: Vec<Option<(f64, f64)>> = some.par_iter().map(judged).collect();
+        for (l2, ndcg) in tried.into_iter().flatten() {
+            if best.is_none_or(|(_, highest)| ndcg > highest) {
+                best = Some((l2, ndcg));
+            }
+        }
+    }
+    best
+}
+
+/// All weights, of rows that have the newest items first; empty ones where they cannot be fitted.
+pub fn fit(set: &TrainingSet, columns: &Columns, l2: f64) -> Associations {
+    let open = |column: u32| columns.open()[column as usize];
+    let together = || ConsumedTogether::of(set, open)?.fit(l2);
+    let sequence = || sequence::fit(set, open, &sequence::Window::default());
+    let (together, (sequence, overlap)) =
+        rayon::join(together, || rayon::join(sequence, || overlap::fit(set, open)));
+    let [together, sequence, overlap] =
+        [together, sequence, overlap].map(|rows| Arc::new(rows.unwrap_or_default()));
+    Associations { together, sequence, overlap }
+}

@@ -1,0 +1,221 @@
+//! What the hybrid is fitted on: for each person held out the best items of every source, described by
+//! their features, among them those that the person consumed next.
+//!
+//! The best of each source are the ones that have to be told apart. All other items are
+//! represented by some that are drawn evenly, each for as many as were not. Without them a
+//! feature whose own best items are missing would look harmless.
+
+use rayon::iter::IndexedParallelIterator;
+use rayon::iter::IntoParallelRefIterator;
+use rayon::iter::ParallelIterator;
+
+use crate::columns::index::ItemIndex;
+use crate::consumption::User;
+use crate::features::Candidate;
+use crate::features::FEATURE_COUNT;
+use crate::features::UserContext;
+use crate::features::describe_raw;
+use crate::models::cold_start::ItemStatistics;
+use crate::models::cold_start::Scales;
+use crate::models::hybrid::FeatureMatrix;
+use crate::numeric;
+use crate::numeric::TopK;
+use crate::seed;
+use crate::state::View;
+use crate::training::columns::Columns;
+use crate::training::holdout::Holdout;
+use crate::training::holdout::Test;
+use crate::training::hybrid::withheld::request_context;
+
+/// Items of each source that depends on the user, and of each that all users share.
+const PERSONAL: usize = 60;
+const SHARED: usize = 40;
+/// Items that the user had before, where they may come again: the latest.
+const FAMILIAR: usize = 100;
+/// Of the people tested, one in so many is tested as a newcomer, too.
+const NEWCOMERS_ONE_IN: usize = 3;
+/// Items drawn evenly from all others.
+const DRAWN: usize = 300;
+
+/// The candidates of one person.
+#[derive(Debug, Clone)]
+pub struct ChoiceSet {
+    /// Features without a scale; what was consumed next comes first.
+    pub features: FeatureMatrix,
+    /// How many rows were consumed.
+    pub chosen: usize,
+    /// How many items each row stands for.
+    pub counts: Vec<f32>,
+}
+
+/// What is fitted on. `view` knows nothing of what is held out.
+pub struct ChoiceSets {
+    /// One set for each test of which something can be told.
+    pub known: Vec<ChoiceSet>,
+    /// The first thing that some of these people did, as of one of whom nothing is known: what
+    /// decides for newcomers must be fitted on newcomers.
+    pub newcomers: Vec<ChoiceSet>,
+}
+
+/// See [`ChoiceSets`].
+pub fn of(view: &View, holdout: &Holdout<'_>) -> ChoiceSets {
+    let shared = shared_items(view, holdout);
+    let tests = holdout.tests();
+    let known = tests.par_iter().map(|test| {
+        let user = &view.users.states[test.user];
+        choice_set(view, holdout, test, user, &shared)
+    });
+    let first = tests.par_iter().step_by(NEWCOMERS_ONE_IN);
+    let newcomers = first.filter_map(|test| first_choice(view, holdout, test, &shared));
+    let tells = |set: &ChoiceSet| set.features.len() > set.chosen;
+    ChoiceSets {
+        known: known.filter(tells).collect(),
+        newcomers: newcomers.filter(tells).collect(),
+    }
+}
+
+/// The first positive of a person, as of a newcomer.
+fn first_choice(
+    view: &View,
+    holdout: &Holdout<'_>,
+    test: &Test,
+    shared: &[u32],
+) -> Option<ChoiceSet> {
+    let columns = holdout.columns();
+    let first = test.before.positives().last()?;
+    let column = columns.of_item(first.item).filter(|&column| columns.open()[column as usize])?;
+    let newcomer = Test::of_newcomer(test.user, column, first.at());
+    Some(described(view, holdout, &newcomer, None, &UserContext::default(), shared.to_vec()))
+}
+
+/// Columns that are popular by any memory.
+fn shared_items(view: &View, holdout: &Holdout<'_>) -> Vec<u32> {
+    let columns = holdout.columns();
+    let scales = view.popularity_scales();
+    let open = || (0..columns.len() as u32).filter(|&column| columns.open()[column as usize]);
+    let mut found = Vec::new();
+    let sums: [fn(&Scales, &ItemStatistics) -> f32; 4] =
+        [Scales::popularity, Scales::trend, Scales::activity, |_, one| one.log_positives()];
+    for sum in sums {
+        let mut top = TopK::new(SHARED);
+        for column in open() {
+            let item = columns.items()[column as usize];
+            top.push(sum(&scales, &view.items.popularity.items[item]), column);
+        }
+        found.extend(top.into_sorted_vec().into_iter().map(|entry| entry.0));
+    }
+    found
+}
+
+fn choice_set(
+    view: &View,
+    holdout: &Holdout<'_>,
+    test: &Test,
+    user: &User,
+    shared: &[u32],
+) -> ChoiceSet {
+    let columns = holdout.columns();
+    let context = UserContext::new(view, Some(user));
+    let mut found = personal_items(view, holdout, &context);
+    if view.recommends_seen() {
+        let had = test.before.entries().iter().rev().take(FAMILIAR);
+        found.extend(had.filter_map(|entry| columns.of_item(entry.item)));
+    }
+    found.extend_from_slice(shared);
+    described(view, holdout, test, Some(user), &context, found)
+}
+
+/// Describes what was chosen, what was found and some of the rest.
+fn described(
+    view: &View,
+    holdout: &Holdout<'_>,
+    test: &Test,
+    user: Option<&User>,
+    context: &UserContext,
+    mut found: Vec<u32>,
+) -> ChoiceSet {
+    let columns = holdout.columns();
+    found.sort_unstable();
+    found.dedup();
+    let competes = |column: &u32| {
+        columns.open()[*column as usize] && test.ranks(*column) && !test.held_out.contains(column)
+    };
+    found.retain(competes);
+    let (drawn, each) = drawn(columns, test, &found, view.settings().seed);
+    let mut counts = vec![1.0; test.held_out.len() + found.len()];
+    counts.resize(counts.len() + drawn.len(), each);
+    let rows = test
+        .held_out
+        .iter()
+        .chain(&found)
+        .chain(&drawn)
+        .map(|&column| columns.items()[column as usize]);
+    let candidates: Vec<Candidate<'_>> = rows.map(|item| Candidate::known(view, item)).collect();
+    let asked = request_context(test.since);
+    let features = describe_raw(view, user, context, &asked, &candidates);
+    debug_assert!(features.is_empty() || features.width() == FEATURE_COUNT);
+    ChoiceSet { features, chosen: test.held_out.len(), counts }
+}
+
+/// Columns that compete and are not among the `found`, which are sorted, and how many of these each
+/// stands for.
+fn drawn(columns: &Columns, test: &Test, found: &[u32], seed: u64) -> (Vec<u32>, f32) {
+    let is_left = |column: &u32| {
+        columns.open()[*column as usize]
+            && test.ranks(*column)
+            && !test.held_out.contains(column)
+            && found.binary_search(column).is_err()
+    };
+    let user = test.user.as_usize().to_le_bytes();
+    let mut rng = seed::stream(seed, seed::Purpose::Negatives, &user);
+    let n = columns.len();
+    let draws = 2 * DRAWN.min(n);
+    let tried: Vec<u32> = (0..draws).map(|_| seed::below(&mut rng, n) as u32).collect();
+    let mut drawn: Vec<u32> = tried.iter().copied().filter(is_left).collect();
+    let left = drawn.len() as f64 / draws.max(1) as f64 * n as f64;
+    drawn.truncate(DRAWN);
+    drawn.sort_unstable();
+    let each = (left / drawn.len().max(1) as f64).max(1.0);
+    drawn.dedup();
+    (drawn, each as f32)
+}
+
+/// The best columns of each source that depends on the user.
+fn personal_items(view: &View, holdout: &Holdout<'_>, context: &UserContext) -> Vec<u32> {
+    let columns = holdout.columns();
+    let mut found: Vec<u32> = Vec::new();
+    if let Some(factors) = &context.factors {
+        let mut top = TopK::new(PERSONAL);
+        for (column, &item) in (0..).zip(columns.items()) {
+            if columns.open()[column as usize]
+                && let Some(row) = view.items.factors.row(item)
+            {
+                top.push(numeric::dot(factors, row), column);
+            }
+        }
+        found.extend(top.into_sorted_vec().into_iter().map(|entry| entry.0));
+    }
+    let mut best = |scored: &[(ItemIndex, f32)]| {
+        let mut top = TopK::new(PERSONAL);
+        for &(item, score) in scored {
+            if let Some(column) = columns.of_item(item) {
+                top.push(score, column);
+            }
+        }
+        found.extend(top.into_sorted_vec().into_iter().map(|entry| entry.0));
+    };
+    let associated = &context.associated;
+    associated.together.iter().for_each(|scores| best(scores.entries()));
+    best(associated.sequence.entries());
+    best(associated.overlap.entries());
+    best(&view.cooccurrence_scorer(&context.recent).neighbours());
+    best(&view.succession_scorer(&context.recent).neighbours());
+    if let Some(taste) = &context.taste {
+        let has_column = |item: ItemIndex| columns.of_item(item).is_some();
+        let alike = view.inverted.candidates(taste.terms(), has_column).into_iter();
+        let scored: Vec<(ItemIndex, f32)> =
+            alike.map(|item| (item, taste.score_best(&view.items.terms[item]))).collect();
+        best(&scored);
+    }
+    found
+}
