@@ -9,6 +9,7 @@ use crate::service::PersonalizeCall;
 use engine::AskedList;
 use engine::Assigned;
 use engine::ExperimentEntry;
+use engine::NoVariant;
 use engine::UserFacts;
 use engine::View;
 use engine::assignments;
@@ -38,6 +39,17 @@ pub fn is_eligible(
     now: Timestamp,
 ) -> bool {
     with_facts(user_id, context, |user| engine::is_eligible(view, entry, user, now))
+}
+
+/// Why none of the variants that are assigned to the user of a request is of an experiment.
+pub fn why_none(
+    view: &View,
+    entry: &ExperimentEntry,
+    (user_id, context): (&str, Option<&proto::RequestContext>),
+    assigned: &[Assigned],
+    now: Timestamp,
+) -> NoVariant {
+    with_facts(user_id, context, |user| engine::why_none(view, entry, user, assigned, now))
 }
 
 /// Looks at what a request says of its user.

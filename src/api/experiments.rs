@@ -410,12 +410,12 @@ impl ExperimentService for ExperimentApi {
         let required = RequiredView::Record(asked.min_watermark);
         let admitted = Admitted::new(&self.service, time, &asked.namespace, required).await?;
         let Admitted { namespace, view, .. } = admitted;
-        if view.experiments().find(key.as_str()).is_none() {
-            return Err(unknown(&key).into());
-        }
-        let now = self.service.clock.now();
-        let assigned = assigning::assigned(&view, user_id.as_str(), context, None, now);
-        let assigned = assigned.into_iter().find(|it| it.entry.experiment.key == key);
+        let entry = view.experiments().find(key.as_str()).ok_or_else(|| unknown(&key))?;
+        let (now, user) = (self.service.clock.now(), (user_id.as_str(), context));
+        let all = assigning::assigned(&view, user_id.as_str(), context, None, now);
+        let assigned = all.iter().find(|it| it.entry.number == entry.number).cloned();
+        let why_none = || assigning::why_none(&view, entry, user, &all, now);
+        let reason = if assigned.is_some() { None } else { Some(why_none()) };
         if let Some(assigned) = assigned.as_ref().filter(|_| !asked.without_exposure) {
             let segment = assigning::segment(&view, user_id.as_str(), context);
             self.service.expose(&namespace, &view, (user_id, segment), assigned, now).await?;
@@ -423,8 +423,10 @@ impl ExperimentService for ExperimentApi {
         Ok(Response::new(proto::GetAssignmentResponse {
             assignment: assigned.as_ref().map(convert::assignment_message),
             watermark: view.watermark(),
+            no_assignment_reason: reason.map_or(0, |why| convert::no_variant_message(why).into()),
         }))
     }
+
     async fn rehearse_experiment(
         &self,
         request: Request<proto::RehearseExperimentRequest>,

@@ -22,7 +22,7 @@ use crate::domain::Split;
 use crate::domain::Timestamp;
 use crate::experiments::Entry;
 use crate::experiments::bucket;
-use crate::experiments::layer_salt;
+use crate::experiments::layer_bucket;
 use crate::experiments::slice_at;
 use crate::expression::Subject;
 use crate::expression::UserFacts;
@@ -120,6 +120,61 @@ pub fn is_eligible(view: &View, entry: &Entry, user: UserFacts<'_>, now: Timesta
     known.is_none_or(|known| known.is_profiled()) && is_for_user()
 }
 
+/// Why a user gets no variant of an experiment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoVariant {
+    /// It does not give variants at this time.
+    NotRunning,
+    /// It gives them to lists, and none is asked for.
+    DividesLists,
+    /// Nothing may be learnt of the user.
+    NotProfiled,
+    /// Its eligibility does not hold.
+    NotEligible,
+    /// The user is the control of a holdback.
+    HeldBack,
+    /// The user is in another experiment of the layer, or gets a variant of one by hand.
+    InOtherExperiment,
+    /// The bucket of the user is none of its own.
+    NotAllocated,
+    /// There is no memory for more users.
+    NoMemory,
+}
+
+/// Why none of the variants that are assigned to a user is of this experiment.
+pub fn why_none(
+    view: &View,
+    entry: &Entry,
+    user: UserFacts<'_>,
+    assigned: &[Assigned],
+    now: Timestamp,
+) -> NoVariant {
+    let (experiment, id) = (&entry.experiment, view.aliases().resolve(user.user_id));
+    let known = view.user_index(id).map(|index| view.user(index));
+    let is_of_layer =
+        |other: &Entry| other.number != entry.number && other.experiment.layer == experiment.layer;
+    let exposures = view.exposures_of(id);
+    let is_elsewhere = exposures.iter().any(|(other, _)| is_of_layer(other))
+        || assigned.iter().any(|it| it.is_tester && is_of_layer(&it.entry));
+    if !experiment.is_open(now) {
+        NoVariant::NotRunning
+    } else if experiment.split.divides_lists() {
+        NoVariant::DividesLists
+    } else if known.is_some_and(|known| !known.is_profiled()) {
+        NoVariant::NotProfiled
+    } else if !is_eligible(view, entry, user, now) {
+        NoVariant::NotEligible
+    } else if assigned.iter().any(Assigned::is_held_back) {
+        NoVariant::HeldBack
+    } else if is_elsewhere {
+        NoVariant::InOtherExperiment
+    } else if !experiment.has_bucket(layer_bucket(experiment.layer.as_str(), id)) {
+        NoVariant::NotAllocated
+    } else {
+        NoVariant::NoMemory
+    }
+}
+
 struct Asked<'a> {
     view: &'a View,
     /// The id that the user answers as.
@@ -197,6 +252,6 @@ impl Asked<'_> {
     fn may_enter(&self, experiment: &Experiment) -> bool {
         let layer = &experiment.layer;
         let is_taken = self.exposures.iter().any(|(other, _)| other.experiment.layer == *layer);
-        !is_taken && experiment.has_bucket(bucket(&layer_salt(layer.as_str()), self.id))
+        !is_taken && experiment.has_bucket(layer_bucket(layer.as_str(), self.id))
     }
 }

@@ -55,7 +55,7 @@ mod training;
 
 use std::sync::Arc;
 
-pub use assignment::{AskedList, Assigned, assignments, is_eligible};
+pub use assignment::{AskedList, Assigned, NoVariant, assignments, is_eligible, why_none};
 pub use bandit::arms::{Arm, ArmChoice, ArmSet, ChosenArm, Shape, choose as choose_arm};
 pub use bandit::strategy;
 pub use bandit::{
@@ -71,7 +71,7 @@ pub use experiments::layers::grown as grown_buckets;
 pub use experiments::{
     Advice, ArmResult, Entry as ExperimentEntry, HistoryLine, MetricResult, RatioFinding,
     Registry as Experiments, Results as ExperimentResults, SeriesPoint, StopCause, TreatmentResult,
-    Verdict as ExperimentVerdict, bucket, layer_salt, users_for_lift,
+    Verdict as ExperimentVerdict, bucket, layer_bucket, users_for_lift,
 };
 pub use expression::{Expression, SyntaxError, UserFacts, parse as parse_expression};
 pub use features::{

@@ -138,6 +138,7 @@ pub fn results_message(
         verdict: Some(verdict_message(experiment, &results)),
         series: if with_series { series(experiment, &results) } else { Vec::new() },
         refused: entry.refused,
+        cut_short: entry.cut_short,
         watermark: view.watermark(),
     }
 }

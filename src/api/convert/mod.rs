@@ -56,8 +56,8 @@ pub use keys::{
 };
 pub use lists::{onboarding, similar};
 pub use overrides::{
-    Proposal, assign, assign_again, assignment_message, exposure_message, overridden, overrides,
-    settings_of,
+    Proposal, assign, assign_again, assignment_message, exposure_message, no_variant_message,
+    overridden, overrides, settings_of,
 };
 pub use record::{RequestUnreadable, call_again, recorded_call, recorded_request, request_record};
 pub use rehearsal::{Proposed, rehearsal};

@@ -19,6 +19,7 @@ use engine::ExperimentEntry;
 use engine::Expression;
 use engine::FEATURES;
 use engine::FeatureMask;
+use engine::NoVariant;
 use engine::RankedBy;
 use engine::Rival;
 use engine::View;
@@ -294,5 +295,19 @@ pub fn assignment_message(assigned: &Assigned) -> proto::ExperimentAssignment {
         parameters: if is_plain { None } else { overrides(variant).parameters },
         tester: assigned.is_tester,
         interleaved,
+    }
+}
+
+/// Why a user has no variant, in messages.
+pub fn no_variant_message(why: NoVariant) -> proto::NoAssignmentReason {
+    match why {
+        NoVariant::NotRunning => proto::NoAssignmentReason::NotRunning,
+        NoVariant::DividesLists => proto::NoAssignmentReason::DividesLists,
+        NoVariant::NotProfiled => proto::NoAssignmentReason::NonProfiled,
+        NoVariant::NotEligible => proto::NoAssignmentReason::NotEligible,
+        NoVariant::HeldBack => proto::NoAssignmentReason::HeldBack,
+        NoVariant::InOtherExperiment => proto::NoAssignmentReason::InOtherExperiment,
+        NoVariant::NotAllocated => proto::NoAssignmentReason::NotAllocated,
+        NoVariant::NoMemory => proto::NoAssignmentReason::NoMemory,
     }
 }

@@ -76,6 +76,14 @@ fn exposures(text: &mut String, results: &proto::ExperimentResults) {
         writeln!(text, "{refused} users found no memory left and are not in it.")
             .expect("a string");
     }
+    if results.cut_short > 0 {
+        let lists = grouped(results.cut_short as f64);
+        writeln!(
+            text,
+            "{lists} lists were forgotten before their window was over: see CREDIT_MEGABYTES."
+        )
+        .expect("a string");
+    }
 }
 
 fn figures(text: &mut String, metric: &proto::MetricResult) {

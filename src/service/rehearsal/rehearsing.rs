@@ -141,6 +141,10 @@ impl<'a> Rehearsing<'a> {
         let is_of_takeover =
             decision.trial.is_some() || continued.is_some_and(|it| it.origin.is_some());
         let shown = &decision.shown[..decision.shown.len().min(WEIGHED)];
+        let division = decision.division.as_deref();
+        // What the ranking that chose first in a round would show next had no chance.
+        let is_open =
+            |position: u32| !division.is_some_and(|it| it.is_second_choice(position as usize));
         if is_of_takeover || shown.iter().all(is_pinned) {
             return Ok(false);
         }
@@ -163,7 +167,7 @@ impl<'a> Rehearsing<'a> {
         };
         let targets = now.into_iter().zip(proposed);
         for ((position, one), (now, proposed)) in (0..).zip(shown).zip(targets) {
-            if is_pinned(one) {
+            if is_pinned(one) || !is_open(position) {
                 continue;
             }
             self.rounds.add(&LoggedPosition {

@@ -13,12 +13,15 @@ use personalization::proto::GetAssignmentResponse;
 use personalization::proto::GetExperimentRequest;
 use personalization::proto::GetExperimentResultsRequest;
 use personalization::proto::InteractionType;
+use personalization::proto::Interleaving;
 use personalization::proto::MetricDirection;
+use personalization::proto::MetricKind;
 use personalization::proto::MetricRole;
 use personalization::proto::MetricTest;
 use personalization::proto::UpdateExperimentRequest;
 use personalization::proto::UpdateExperimentResponse;
 use personalization::proto::VariantOverrides;
+use personalization::proto::experiment::Split;
 use personalization::proto::experiment_measure::Measure;
 use prost_types::Duration;
 use prost_types::FieldMask;
@@ -68,6 +71,16 @@ pub fn experiment(key: &str, treatment: VariantOverrides) -> Experiment {
         late_events: seconds(0),
         ..Experiment::default()
     }
+}
+
+/// Lists that both variants fill in turns; what users click on within six seconds is their vote.
+pub fn turns(key: &str, treatment: VariantOverrides) -> Experiment {
+    let mut written = experiment(key, treatment);
+    written.split = Some(Split::Interleaving(Interleaving {}));
+    written.metrics[0].kind = MetricKind::Preference.into();
+    written.metrics[0].test = 0;
+    written.metrics[0].window = seconds(6);
+    written
 }
 
 pub async fn try_create(api: &Api, experiment: Experiment) -> Result<Experiment, Status> {

@@ -5,10 +5,10 @@ use std::cell::Cell;
 use personalization::proto::Experiment;
 use personalization::proto::Interaction;
 use personalization::proto::InteractionType;
-use personalization::proto::Interleaving;
 use personalization::proto::LearningAllocation;
 use personalization::proto::ListExperimentsRequest;
 use personalization::proto::MetricKind;
+use personalization::proto::NoAssignmentReason;
 use personalization::proto::PersonalizeRequest;
 use personalization::proto::PersonalizeResponse;
 use personalization::proto::VariantOverrides;
@@ -33,13 +33,7 @@ use crate::harness::eventually;
 use crate::harness::greedy;
 
 fn turns(key: &str) -> Experiment {
-    let popular = VariantOverrides { popular: true, ..VariantOverrides::default() };
-    let mut written = experiment(key, popular);
-    written.split = Some(Split::Interleaving(Interleaving {}));
-    written.metrics[0].kind = MetricKind::Preference.into();
-    written.metrics[0].test = 0;
-    written.metrics[0].window = seconds(6);
-    written
+    super::lab::turns(key, VariantOverrides { popular: true, ..VariantOverrides::default() })
 }
 
 fn learning(key: &str) -> Experiment {
@@ -101,7 +95,9 @@ async fn both_variants_fill_a_list_in_turns_and_users_vote_by_what_they_click() 
         assert!(assignment.interleaved && assignment.variant.is_empty(), "{assignment:?}");
         assert!(list.recommendations.iter().all(|item| item.propensity > 0.0));
     }
-    assert!(try_assign(&api, "turns", "ada", false).await.unwrap().assignment.is_none());
+    let asked = try_assign(&api, "turns", "ada", false).await.unwrap();
+    assert!(asked.assignment.is_none());
+    assert_eq!(asked.no_assignment_reason(), NoAssignmentReason::DividesLists);
     are_exposed(&api, "turns", 24).await;
     let clicks = lists.iter().map(|(user, list)| click_on(list, user, 0)).collect();
     api.record(clicks).await;

@@ -29,6 +29,7 @@ use super::lab::experiment;
 use super::lab::exposed;
 use super::lab::results;
 use super::lab::run;
+use super::lab::turns;
 use crate::harness::Api;
 use crate::harness::Server;
 use crate::harness::World;
@@ -267,6 +268,42 @@ async fn lists_of_a_running_experiment_are_rehearsed_as_those_of_its_control() {
     // For another proposal half of the fans already have lists without metal.
     let other = rehearse(&api, overrides(without_metal()), lists).await;
     assert!(share(&other.by_topic, "metal").0 < share(&found.by_topic, "metal").0);
+}
+
+#[tokio::test]
+async fn lists_that_two_rankings_fill_in_turns_are_rehearsed_as_those_of_neither() {
+    let server = Server::start_with(&["--epsilon", "1"]).await;
+    let api = server.api().await;
+    let known = World::fill(&api).await;
+    let popular = VariantOverrides { popular: true, ..VariantOverrides::default() };
+    let started = run(&api, turns("turns", popular)).await;
+    let lists = visitors_click_at_jazz(&api, known.max(started)).await;
+    assert_eq!(exposed(&results(&api, "turns", 0).await), 2 * lists, "all lists are in turns");
+    // Nobody's list of now has turns, so the control, which changes nothing, changes no position.
+    for proposal in [overrides(VariantOverrides::default()), named("turns", "control")] {
+        let found = rehearse(&api, proposal, lists).await;
+        assert_eq!(found.changed_positions.unwrap().value, 0.0);
+        let reward = found.reward.unwrap();
+        // One choice of each round has both rankings open; the other one follows from it.
+        assert_eq!((reward.positions, reward.decisions_left_out), (lists, 0));
+        let reasons: Vec<_> = reward.warnings.iter().map(|warning| warning.reason()).collect();
+        assert!(!reasons.contains(&EvaluationWarningReason::SeemsUnsupported), "{reasons:?}");
+        assert_eq!(reward.difference.unwrap().value, 0.0);
+        // Half of all items are of jazz, and those who see them click.
+        let now = reward.now.unwrap();
+        assert!((0.3..0.7).contains(&now.value), "{now:?}");
+        assert!(found.verdict.starts_with("None of 150 lists would change."), "{}", found.verdict);
+    }
+    // The treatment in the lists of all, and another proposal on top of what they get now.
+    let found = rehearse(&api, named("turns", "treatment"), lists).await;
+    assert!(found.changed_positions.unwrap().value > 0.5, "{found:?}");
+    let found = rehearse(&api, overrides(without_metal()), lists).await;
+    let reward = found.reward.unwrap();
+    assert_eq!(share(&found.by_topic, "metal").1, 0.0);
+    assert!(reward.difference.unwrap().low > Some(0.2), "{reward:?}");
+    assert!((reward.proposed[0].reward.as_ref().unwrap().value - 1.0).abs() < 1e-6, "{reward:?}");
+    // Nobody was exposed and no vote was given by it.
+    assert_eq!(exposed(&results(&api, "turns", 0).await), 2 * lists);
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use personalization::proto::DiversityParams;
 use personalization::proto::ExperimentTester;
 use personalization::proto::ListOrigin;
 use personalization::proto::MetricKind;
+use personalization::proto::NoAssignmentReason;
 use personalization::proto::PersonalizeRequest;
 use personalization::proto::RequestContext;
 use personalization::proto::Strategy;
@@ -24,6 +25,7 @@ use super::lab::exposed;
 use super::lab::results;
 use super::lab::run;
 use super::lab::seconds;
+use super::lab::start;
 use super::lab::try_assign;
 use crate::harness::Api;
 use crate::harness::Server;
@@ -210,6 +212,46 @@ async fn popular_lists_and_testers_are_told_as_what_they_are() {
         (ListOrigin::Ranker, "control")
     );
     assert!(api.personalize(ask("ada")).await.assignments.is_empty());
+}
+
+#[tokio::test]
+async fn it_is_said_why_a_user_has_no_variant() {
+    let server = Server::start().await;
+    let api = server.api().await;
+    let mut half = experiment("half", VariantOverrides::default());
+    half.allocation = 0.5;
+    run(&api, half).await;
+    let mut rest = experiment("rest", VariantOverrides::default());
+    rest.allocation = 0.5;
+    rest.eligibility = "id != \"stranger\"".to_owned();
+    create(&api, rest).await;
+    let why = async |key: &str, user: &str| {
+        let answer = try_assign(&api, key, user, false).await.unwrap();
+        assert_eq!(answer.assignment.is_none(), answer.no_assignment_reason != 0);
+        answer.no_assignment_reason()
+    };
+    assert_eq!(why("rest", "user-0").await, NoAssignmentReason::NotRunning);
+    start(&api, "rest").await;
+    assert_eq!(why("rest", "stranger").await, NoAssignmentReason::NotEligible);
+    let (mut with, mut without) = (0, 0);
+    for user in (0..40).map(|number| format!("user-{number}")) {
+        // Half of the users are in the first one, and so in no other of its layer.
+        let [first, second] = [why("half", &user).await, why("rest", &user).await];
+        match first {
+            NoAssignmentReason::Unspecified => {
+                with += 1;
+                let expected =
+                    [NoAssignmentReason::InOtherExperiment, NoAssignmentReason::NotAllocated];
+                assert!(expected.contains(&second), "{second:?}");
+            }
+            NoAssignmentReason::NotAllocated => {
+                without += 1;
+                assert_eq!(second, NoAssignmentReason::Unspecified);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(with > 5 && without > 5, "{with} {without}");
 }
 
 #[tokio::test]

@@ -25,36 +25,46 @@ const INITIAL: [u32; 8] = [
     0x5be0_cd19,
 ];
 
+/// What the salt of a layer begins with. A slash is in no salt of an experiment.
+const LAYER: &str = "layer/";
+
 /// The bucket of a unit under a salt: below [`BUCKETS`], uniform and independent between salts.
 #[must_use]
 pub fn bucket(salt: &str, unit: &str) -> u32 {
-    let scaled = u128::from(hash_head(salt, unit)) * u128::from(BUCKETS);
+    scaled(hash_head(["", salt, ":", unit]))
+}
+
+/// The bucket of a user in a layer.
+#[must_use]
+pub fn layer_bucket(layer: &str, user: &str) -> u32 {
+    scaled(hash_head([LAYER, layer, ":", user]))
+}
+
+fn scaled(hash_head: u64) -> u32 {
+    let scaled = u128::from(hash_head) * u128::from(BUCKETS);
     (scaled >> 64) as u32
 }
 
-/// The first 8 bytes of the hash. Most texts fit into one block, which needs no buffer.
-fn hash_head(salt: &str, unit: &str) -> u64 {
-    let length = salt.len() + 1 + unit.len();
+/// The first 8 bytes of the hash of a text in parts. Most fit into one block, which needs no buffer.
+fn hash_head(parts: [&str; 4]) -> u64 {
+    let length = parts.iter().map(|part| part.len()).sum::<usize>();
     if length > ONE_BLOCK {
-        let hash = Sha256::new().chain_update(salt).chain_update(":").chain_update(unit).finalize();
+        let hash = parts.iter().fold(Sha256::new(), |hash, part| hash.chain_update(part));
+        let hash = hash.finalize();
         let (head, _) = hash.split_first_chunk().expect("a hash has 32 bytes");
         return u64::from_be_bytes(*head);
     }
     let mut block = [0; 64];
-    block[..salt.len()].copy_from_slice(salt.as_bytes());
-    block[salt.len()] = b':';
-    block[salt.len() + 1..length].copy_from_slice(unit.as_bytes());
+    let mut reach = 0;
+    for part in parts {
+        block[reach..reach + part.len()].copy_from_slice(part.as_bytes());
+        reach += part.len();
+    }
     block[length] = 0x80;
     block[ONE_BLOCK + 1..].copy_from_slice(&(8 * length as u64).to_be_bytes());
     let mut state = INITIAL;
     compress256(&mut state, &[block]);
     u64::from(state[0]) << 32 | u64::from(state[1])
-}
-
-/// The salt that places users in a layer. A slash is in no salt of an experiment.
-#[must_use]
-pub fn layer_salt(layer: &str) -> String {
-    format!("layer/{layer}")
 }
 
 #[cfg(test)]
@@ -77,6 +87,7 @@ mod tests {
         for ((salt, unit), expected) in vectors {
             assert_eq!(bucket(salt, unit), expected, "{salt}:{unit}");
         }
+        assert_eq!(layer_bucket("default", "ada"), 313930);
     }
 
     #[test]
@@ -85,7 +96,7 @@ mod tests {
             let unit = "u".repeat(length);
             let hash = Sha256::digest(format!("salt:{unit}"));
             let head = u64::from_be_bytes(*hash.first_chunk().unwrap());
-            assert_eq!(hash_head("salt", &unit), head, "{length} bytes");
+            assert_eq!(hash_head(["", "salt", ":", &unit]), head, "{length} bytes");
         }
     }
 

@@ -96,6 +96,8 @@ pub struct Entry {
     series: Series,
     /// Units that found no memory left.
     pub refused: u64,
+    /// Divided lists that were forgotten before what users do with them was waited for.
+    pub cut_short: u64,
     /// Of each variant that has one, while it is live.
     rankers: Vec<Option<Arc<OwnRanker>>>,
     /// Of the lists of each variant.
@@ -130,6 +132,7 @@ impl Entry {
             exposed: ExposureCounts::new(variants),
             series: Series::default(),
             refused: 0,
+            cut_short: 0,
             rankers: vec![None; variants],
             coverage: vec![Coverage::default(); variants],
             learnt: None,
@@ -398,37 +401,72 @@ impl Entry {
     }
 
     /// Takes in the units whose windows are over, for metrics that lack nothing. Returns what stops the
-    /// experiment, if anything does.
+    /// experiment, if anything does: its end waits until all that is over is taken in.
     pub fn advance(&mut self, units: &Units, now: Timestamp) -> Option<StopCause> {
         let experiment = self.experiment.clone();
-        let late = experiment.late_events_seconds;
-        let mut cause = None;
-        for (number, metric) in experiment.metrics.iter().enumerate() {
+        let (mut cause, mut is_behind) = (None, self.awaits_lists());
+        for number in 0..experiment.metrics.len() {
             if self.lacking(number).next().is_some() {
+                is_behind = true;
                 continue;
             }
-            let (tally, columns) = (&mut self.tallies[number], self.layout.columns[number]);
+            let mut is_more = true;
             for _ in 0..TAKEN_PER_RECORD {
-                let is_more = tally.advance(metric, columns, units, late, now);
-                if metric.role == Role::Primary {
-                    self.series.note(now, &tally.sums, experiment.split);
-                }
-                if tally.is_look(experiment.split)
-                    && let Role::Guardrail { stops: true, .. } = metric.role
-                {
-                    let harmed = judge::harmed_variant(&experiment, number, &tally.sums);
-                    cause = cause.or(harmed.map(|variant| StopCause::Guardrail {
-                        metric: metric.name.as_str().into(),
-                        variant: experiment.variants[variant].name.as_str().into(),
-                    }));
-                }
-                if !is_more || cause.is_some() {
+                is_more = self.take_in(&experiment, number, units, now);
+                if self.is_harmed(&experiment, number, &mut cause) || !is_more {
                     break;
                 }
             }
+            is_behind |= is_more;
         }
         let is_over = self.over_at().is_some_and(|over| over <= now);
-        cause.or(is_over.then_some(StopCause::Ended))
+        cause.or((is_over && !is_behind).then_some(StopCause::Ended))
+    }
+
+    /// Takes in a few units for a metric. Returns whether there may be more.
+    fn take_in(
+        &mut self,
+        experiment: &Experiment,
+        number: usize,
+        units: &Units,
+        now: Timestamp,
+    ) -> bool {
+        let (metric, columns) = (&experiment.metrics[number], self.layout.columns[number]);
+        let late = experiment.late_events_seconds;
+        let tally = &mut self.tallies[number];
+        let is_more = tally.advance(metric, columns, units, late, now);
+        if metric.role == Role::Primary {
+            self.series.note(now, &tally.sums, experiment.split);
+        }
+        is_more
+    }
+
+    /// Looks at a guardrail that may stop the experiment, when it is time to.
+    fn is_harmed(
+        &mut self,
+        experiment: &Experiment,
+        number: usize,
+        cause: &mut Option<StopCause>,
+    ) -> bool {
+        let (metric, tally) = (&experiment.metrics[number], &mut self.tallies[number]);
+        if tally.is_look(experiment.split)
+            && let Role::Guardrail { stops: true, .. } = metric.role
+            && cause.is_none()
+        {
+            let harmed = judge::harmed_variant(experiment, number, &tally.sums);
+            *cause = harmed.map(|variant| StopCause::Guardrail {
+                metric: metric.name.as_str().into(),
+                variant: experiment.variants[variant].name.as_str().into(),
+            });
+        }
+        cause.is_some()
+    }
+
+    /// Whether lists whose variant was drawn are not settled yet.
+    fn awaits_lists(&self) -> bool {
+        let split = self.experiment.split;
+        let settled = self.tallies.first().map_or(0, |tally| tally.sums.units(split));
+        matches!(split, Split::Learnt { .. }) && settled < self.exposed_units()
     }
 
     /// Whether what was read from a snapshot fits together.

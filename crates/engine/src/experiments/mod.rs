@@ -28,7 +28,7 @@ mod verdict;
 
 pub use backfill::Backfill;
 pub use buckets::bucket;
-pub use buckets::layer_salt;
+pub use buckets::layer_bucket;
 pub use contribution::Contribution;
 pub use entry::Entry;
 pub use entry::HistoryLine;

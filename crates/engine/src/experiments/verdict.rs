@@ -170,14 +170,17 @@ fn seen(
     let mean = |variant: usize| number(metric, result.arms[variant].mean);
     let variant = treatment.variant;
     let comparison = &treatment.comparison;
-    let figures = format!(
-        "{} is {} with {} and {} with {}",
-        metric.name,
-        mean(variant),
-        name(variant),
-        mean(0),
-        name(0)
-    );
+    let figures = match metric.kind {
+        MetricKind::Preference => preference(experiment, metric, result, variant),
+        MetricKind::Rate | MetricKind::Mean | MetricKind::Ratio(_) => format!(
+            "{} is {} with {} and {} with {}",
+            metric.name,
+            mean(variant),
+            name(variant),
+            mean(0),
+            name(0)
+        ),
+    };
     let effect = match (&comparison.lift, &comparison.difference) {
         (Some(lift), _) => format!(", a lift of {}", words::effect(lift, words::signed_percent)),
         (None, Some(difference)) => {
@@ -199,6 +202,33 @@ fn seen(
         }
     };
     format!("{figures}{effect}{meaning}")
+}
+
+/// How many users have a preference, and for which variant.
+fn preference(
+    experiment: &Experiment,
+    metric: &Metric,
+    result: &MetricResult,
+    variant: usize,
+) -> String {
+    let [control, treatment] = [0, variant].map(|of: usize| result.arms[of].nonzero);
+    let votes = control + treatment;
+    let users = count(experiment, result.arms[variant].units);
+    let share = |of: u64| words::percent(of as f64 / votes.max(1) as f64);
+    let name = |variant: usize| &experiment.variants[variant].name;
+    let of_them = format!(
+        ": {} of them for {} and {} for {}",
+        share(treatment),
+        name(variant),
+        share(control),
+        name(0)
+    );
+    format!(
+        "{} of {users} have a preference by {}{}",
+        words::grouped(votes as f64),
+        metric.name,
+        if votes > 0 { of_them } else { String::new() }
+    )
 }
 
 fn how_sure(experiment: &Experiment, metric: &Metric) -> String {

@@ -334,6 +334,9 @@ impl Engine {
         if self.view.counts.settled == oldest && !is_newest {
             self.settle_next(now, effects);
         }
+        if !is_newest {
+            self.count_cut_short(now);
+        }
         if self.view.counts.settled_lists == oldest && !is_newest {
             self.settle_next_list(now);
         }

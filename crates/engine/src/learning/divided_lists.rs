@@ -3,6 +3,7 @@
 //! - Interleaved: an event with an item of such a list is a credit for the variant that chose it.
 //! - Drawn: a list is a unit by itself. It is settled when its time is over, or earlier when its decision
 //!   is forgotten; only then the allocation learns.
+//! - What is forgotten too early, since decisions fill their memory, is counted.
 
 use std::sync::Arc;
 
@@ -147,6 +148,33 @@ impl Engine {
         self.view.counts.settled_lists += 1;
         if let Some(division) = division {
             self.settle_list(&division, now);
+        }
+    }
+
+    /// Counts the oldest decision for the experiment that divided its list, if what users do with it is not
+    /// waited for any more: as long as the experiment would, or for the items of an interleaved list as long
+    /// as decisions are held.
+    pub(super) fn count_cut_short(&mut self, now: Timestamp) {
+        let held = Timestamp::HOUR_MS * i64::from(self.view.settings.ranker.credit_hours);
+        let View { decisions, experiments, .. } = &mut self.view;
+        let Some(oldest) = decisions.oldest() else {
+            return;
+        };
+        let Some(pending) = oldest.division.as_ref() else {
+            return;
+        };
+        let Some(entry) = experiments.numbered(pending.division.experiment()) else {
+            return;
+        };
+        let until = pending.due.unwrap_or_else(|| {
+            let wait = 1_000 * entry.longest_wait_seconds();
+            oldest.recorded_at.plus_millis(wait.min(held))
+        });
+        if entry.experiment.state.is_live() && now < until {
+            let number = entry.number;
+            if let Some(entry) = Arc::make_mut(experiments).numbered_mut(number) {
+                entry.cut_short += 1;
+            }
         }
     }
 

@@ -363,6 +363,22 @@ fn an_experiment_ends_at_its_end_without_anyone() {
 }
 
 #[test]
+fn the_end_waits_until_all_whose_windows_are_over_are_taken_in() {
+    const USERS: usize = 3_000;
+    let mut world = world();
+    world.start(&Plans::new("short").ends_in_hours(&world, 5.0));
+    (0..USERS).for_each(|number| drop(world.visits(&user(number))));
+    // The first record for days finds more windows over than one record takes in.
+    world.pass_hours(72.0);
+    world.impression("nobody", "item-0");
+    assert!(world.is_running("short"));
+    (0..3).for_each(|_| world.impression("nobody", "item-0"));
+    assert!(!world.is_running("short"));
+    let counted = world.counted("short");
+    assert_eq!(counted[0].0 + counted[1].0, USERS as u64);
+}
+
+#[test]
 fn those_held_back_are_in_no_other_experiment() {
     let mut world = world();
     world.start(&Plans::new("hold").layer("holdback").share(0.2).holdback());

@@ -18,4 +18,14 @@ impl Division {
             Self::InTurns { experiment, .. } | Self::Drawn { experiment, .. } => *experiment,
         }
     }
+
+    /// Whether a position of a list in turns is the second choice of its round: whose turn it is then follows
+    /// from the first one.
+    pub fn is_second_choice(&self, position: usize) -> bool {
+        let Self::InTurns { chosen_by, .. } = self else {
+            return false;
+        };
+        let is_choice = |at: usize| chosen_by.get(at).is_some_and(Option::is_some);
+        is_choice(position) && (0..position).filter(|&above| is_choice(above)).count() % 2 == 1
+    }
 }

@@ -401,3 +401,22 @@ fn slices_of_time_have_the_figures_of_a_metric_from_the_start_over_a_pause_and_l
     assert_eq!(outcome(&added), outcome(&first));
     assert!(units(&first, 1) > 60, "{}", units(&first, 1));
 }
+
+#[test]
+fn the_end_waits_for_what_is_computed_from_the_log() {
+    let mut world = world(40);
+    world.start(&plans().ends_in_hours(&world, 40.0));
+    days(&mut world, 0..40);
+    world.add_metrics(NAME, &further_metrics());
+    the_end(&mut world);
+    assert!(world.is_running(NAME), "metrics lack values");
+    world.backfill();
+    world.impression("nobody", "item-0");
+    world.impression("nobody", "item-0");
+    assert!(!world.is_running(NAME));
+    let results = world.results(NAME);
+    assert!(results.metrics.iter().all(|metric| metric.backfilled.is_none()));
+    for metric in results.metrics.iter().filter(|metric| metric.learning_cap.is_none()) {
+        assert_eq!(metric.arms[0].units + metric.arms[1].units, 40, "{metric:?}");
+    }
+}

@@ -9,7 +9,9 @@ use crate::harness::Event;
 use crate::harness::ExperimentAdvice as Advice;
 use crate::harness::Kind;
 use crate::harness::Plans;
+use crate::harness::RankerSettings;
 use crate::harness::Settings;
+use crate::harness::Split;
 use crate::harness::Strategy;
 use crate::harness::World;
 
@@ -185,6 +187,49 @@ fn lists_that_are_waited_for_delay_no_trial_of_the_takeover() {
     world.pass_hours(0.6);
     world.impression("nobody", "item-0");
     assert_eq!(world.counted("learning").iter().map(|arm| arm.0).sum::<u64>(), 1);
+}
+
+#[test]
+fn the_end_waits_for_lists_that_wait_for_those_of_another_experiment() {
+    let mut world = world();
+    // Each has half of the users of the layer; the lists of one are waited for a day.
+    world.start(&Plans::new("slow").learning(0.1).share(0.5).within_hours(24));
+    world.start(&Plans::new("short").learning(0.1).share(0.5).ends_in_hours(&world, 1.0));
+    (0..20).for_each(|number| drop(world.decide_in_experiments(Ask::of(&user(number), 3))));
+    world.pass_hours(4.0);
+    world.impression("nobody", "item-0");
+    assert!(world.is_running("short"));
+    world.pass_hours(24.0);
+    (0..2).for_each(|_| world.impression("nobody", "item-0"));
+    assert!(!world.is_running("short"));
+    let (results, counted) = (world.results("short"), world.counted("short"));
+    let lists = results.exposed.iter().sum::<u64>();
+    assert!(lists > 0 && counted[0].0 + counted[1].0 == lists, "{results:?}");
+}
+
+#[test]
+fn lists_that_are_forgotten_before_their_window_is_over_are_counted() {
+    for plans in [Plans::new("lists").learning(0.1), Plans::new("lists").in_turns()] {
+        let mut world = world();
+        let ranker = RankerSettings { credit_megabytes: 1, ..world.settings().ranker };
+        world.set(Settings { ranker, ..world.settings() });
+        let is_in_turns = plans.0.split == Split::Interleaved;
+        world.start(&plans);
+        let list = |world: &mut World, number: usize| {
+            let ask = Ask::of(&user(number), 4).plain();
+            let ask = if is_in_turns { ask.clone().against(ask) } else { ask };
+            world.decide_in_experiments(ask);
+        };
+        (0..50).for_each(|number| list(&mut world, number));
+        assert_eq!(world.cut_short("lists"), 0);
+        (50..4_000).for_each(|number| list(&mut world, number));
+        let cut_short = world.cut_short("lists");
+        assert!(cut_short > 100, "{cut_short} {is_in_turns}");
+        // What is forgotten in its time is not.
+        (0..3).for_each(|_| a_day_passes(&mut world));
+        assert_eq!(world.cut_short("lists"), cut_short);
+        assert_eq!(world.restored().digest(), world.digest());
+    }
 }
 
 #[test]

@@ -150,6 +150,12 @@ impl Plans {
         self
     }
 
+    /// All windows end so many hours after their begin.
+    pub fn within_hours(mut self, hours: u32) -> Self {
+        self.0.metrics.iter_mut().for_each(|metric| metric.window = (0, hours * HOUR));
+        self
+    }
+
     /// Judged by the sum of what purchases are worth.
     pub fn on_revenue(mut self, cap: Cap) -> Self {
         let types = Measure::types([Kind::Purchase]);
@@ -322,6 +328,11 @@ impl World {
     /// How much of what its metrics lack is computed; none: a metric lacks nothing.
     pub fn backfilled(&self, name: &str) -> Vec<Option<f64>> {
         self.results(name).metrics.iter().map(|metric| metric.backfilled).collect()
+    }
+
+    /// Lists that were forgotten too early.
+    pub fn cut_short(&self, name: &str) -> u64 {
+        self.experiment(name).cut_short
     }
 
     pub fn is_running(&self, name: &str) -> bool {

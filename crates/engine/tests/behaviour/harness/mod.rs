@@ -39,7 +39,9 @@ pub use world::quick_settings;
 pub use engine::domain::BackfillChunk;
 pub use engine::domain::Cap;
 pub use engine::domain::InteractionType as Kind;
+pub use engine::domain::RankerSettings;
 pub use engine::domain::Settings;
+pub use engine::domain::Split;
 pub use engine::domain::Strategy;
 pub use engine::domain::Timestamp;
 
