@@ -4,6 +4,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::features::Candidate;
+
 /// Numbers texts in the order they are first seen.
 #[derive(Debug, Default)]
 pub struct Labels<'a>(BTreeMap<&'a str, u32>);
@@ -12,6 +14,12 @@ impl<'a> Labels<'a> {
     pub fn number(&mut self, label: &'a str) -> u32 {
         let next = self.0.len() as u32;
         *self.0.entry(label).or_insert(next)
+    }
+
+    /// Adds the numbers of an item's topics.
+    pub fn number_topics(&mut self, item: &Candidate<'a>, numbers: &mut Vec<u32>) {
+        let topics = item.entry.item.iter().flat_map(|item| &item.topics);
+        numbers.extend(topics.map(|topic| self.number(topic)));
     }
 
     pub fn find(&self, label: &str) -> Option<u32> {

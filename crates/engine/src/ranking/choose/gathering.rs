@@ -224,8 +224,8 @@ impl<'s, 'a> Gathering<'s, 'a> {
 
     /// Adds the labels of an item's topics to `topics`; returns that of its source.
     fn label(&mut self, candidate: &Candidate<'a>, topics: &mut Vec<u32>) -> Option<u32> {
+        self.topic_labels.number_topics(candidate, topics);
         let item = candidate.entry.item.as_ref()?;
-        topics.extend(item.topics.iter().map(|topic| self.topic_labels.number(topic)));
         item.source.as_deref().map(|source| self.source_labels.number(source))
     }
 

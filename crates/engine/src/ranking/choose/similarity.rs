@@ -91,17 +91,16 @@ impl<'a> Similarity<'a> {
 }
 
 /// The mean similarity of all pairs of items; `None` of fewer than two.
-pub fn mean_similarity<'a>(items: &[Candidate<'a>]) -> Option<f64> {
+pub fn mean_similarity(items: &[Candidate<'_>]) -> Option<f64> {
     let pairs = items.len() * items.len().saturating_sub(1) / 2;
     if pairs == 0 {
         return None;
     }
     let mut numbers = Labels::default();
-    let numbered = |item: &Candidate<'a>| -> Vec<u32> {
-        let topics = item.entry.item.iter().flat_map(|item| &item.topics);
-        topics.map(|topic| numbers.number(topic)).collect()
-    };
-    let labels: Vec<Vec<u32>> = items.iter().map(numbered).collect();
+    let mut labels = vec![Vec::new(); items.len()];
+    for (item, labels) in items.iter().zip(&mut labels) {
+        numbers.number_topics(item, labels);
+    }
     let rows = items.iter().map(|item| item.terms.whole()).zip(labels.iter().map(Vec::as_slice));
     let mut similarity = Similarity::new(rows, numbers.len());
     let mut row = vec![0.0; items.len()];

@@ -1,14 +1,11 @@
 //! Lists of three origins, and the cost of exploring.
 
-use std::collections::BTreeMap;
-
 use crate::bandit::Belief;
 use crate::bandit::Posterior;
 use crate::bandit::RankerPrior;
 use crate::domain::ListOrigin;
 use crate::models::hybrid::FeatureMatrix;
-use crate::ranking::choose::tests::propensities::bound;
-use crate::ranking::choose::tests::propensities::chi_square;
+use crate::ranking::choose::tests::propensities::assert_frequencies;
 use crate::ranking::choose::tests::*;
 use crate::ranking::prior::RANKER_DIMENSION;
 
@@ -39,18 +36,10 @@ fn propensities_of_lists_of_all_origins_are_their_frequencies_under_every_strate
     for strategy in Strategy::ALL {
         for diversity_weight in [0.0, 0.5] {
             let choice = Choice { strategy, positions: 2, diversity_weight, ..CHOICE };
-            let mut lists = BTreeMap::<Vec<usize>, (u32, f64)>::new();
-            for draw in 0..DRAWS {
-                let list = contested(&choice, draw, &[], &[]).chosen;
-                let propensity: f64 = list.iter().map(|one| one.propensity).product();
-                let known = lists.entry(order(&list)).or_insert((0, propensity));
-                // The probability does not depend on the drawn origin.
-                assert!((known.1 - propensity).abs() < 1e-9, "{strategy:?} {list:?}");
-                known.0 += 1;
-            }
-            let counts: Vec<(u32, f64)> = lists.into_values().collect();
-            let (statistic, cells) = chi_square(&counts, DRAWS);
-            assert!(statistic < bound(cells), "{strategy:?}: {statistic} of {cells} cells");
+            // They do not depend on the drawn origin.
+            assert_frequencies(&format!("{strategy:?}"), DRAWS, |draw| {
+                contested(&choice, draw, &[], &[]).chosen
+            });
         }
     }
 }

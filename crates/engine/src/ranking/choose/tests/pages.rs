@@ -1,9 +1,6 @@
 //! Later pages of a list: what is above counts.
 
-use std::collections::BTreeMap;
-
-use crate::ranking::choose::tests::propensities::bound;
-use crate::ranking::choose::tests::propensities::chi_square;
+use crate::ranking::choose::tests::propensities::assert_frequencies;
 use crate::ranking::choose::tests::*;
 
 /// The page below these items: of the ten items of [`chosen`], those that are left.
@@ -84,14 +81,8 @@ fn propensities_of_a_later_page_are_its_frequencies_given_the_pages_before() {
             topic_threshold: 0.5,
             ..CHOICE
         };
-        let mut lists = BTreeMap::<Vec<usize>, (u32, f64)>::new();
-        for draw in 0..DRAWS {
-            let list = below(&choice, &draw.to_le_bytes(), &[0, 3, 2]);
-            let propensity = list.iter().map(|one| one.propensity).product();
-            lists.entry(order(&list)).or_insert((0, propensity)).0 += 1;
-        }
-        let counts: Vec<(u32, f64)> = lists.into_values().collect();
-        let (statistic, cells) = chi_square(&counts, DRAWS);
-        assert!(statistic < bound(cells), "{strategy:?} {method:?}: {statistic} of {cells} cells");
+        assert_frequencies(&format!("{strategy:?} {method:?}"), DRAWS, |draw| {
+            below(&choice, &draw.to_le_bytes(), &[0, 3, 2])
+        });
     }
 }

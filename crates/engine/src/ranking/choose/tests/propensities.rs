@@ -24,7 +24,7 @@ fn new_items(share: f64) -> Exploration {
 
 /// The statistic of counts against expectations of at least 5, the rest pooled, and the number
 /// of cells.
-pub fn chi_square(counts: &[(u32, f64)], draws: u32) -> (f64, usize) {
+fn chi_square(counts: &[(u32, f64)], draws: u32) -> (f64, usize) {
     let mut cells: Vec<(f64, f64)> = Vec::new();
     let mut rest = (f64::from(draws), f64::from(draws));
     for &(count, share) in counts {
@@ -41,13 +41,27 @@ pub fn chi_square(counts: &[(u32, f64)], draws: u32) -> (f64, usize) {
 }
 
 /// Exceeded with a probability below 1e-5 (Wilson and Hilferty).
-pub fn bound(cells: usize) -> f64 {
+fn bound(cells: usize) -> f64 {
     let k = (cells.max(2) - 1) as f64;
     k * (1.0 - 2.0 / (9.0 * k) + 4.26 * (2.0 / (9.0 * k)).sqrt()).powi(3)
 }
 
-/// The propensity of a list is the product over its positions, each given those above. So the
-/// frequency of a list must be this product.
+/// The propensity of a list is the product over its positions, each given those above, whatever else was
+/// drawn. So the frequency of a list must be this product.
+pub fn assert_frequencies(what: &str, draws: u32, list: impl Fn(u32) -> Vec<Chosen>) {
+    let mut lists = BTreeMap::<Vec<usize>, (u32, f64)>::new();
+    for draw in 0..draws {
+        let list = list(draw);
+        let propensity: f64 = list.iter().map(|one| one.propensity).product();
+        let known = lists.entry(order(&list)).or_insert((0, propensity));
+        assert!((known.1 - propensity).abs() < 1e-9, "{what} {list:?}");
+        known.0 += 1;
+    }
+    let counts: Vec<(u32, f64)> = lists.into_values().collect();
+    let (statistic, cells) = chi_square(&counts, draws);
+    assert!(statistic < bound(cells), "{what}: {statistic} of {cells} cells");
+}
+
 #[test]
 fn propensities_of_lists_are_their_frequencies_under_every_strategy_and_method() {
     const DRAWS: u32 = 12_000;
@@ -56,16 +70,9 @@ fn propensities_of_lists_are_their_frequencies_under_every_strategy_and_method()
             // Every other method has a share for new items.
             let exploration = new_items(if number % 2 == 0 { 0.2 } else { 0.0 });
             let choice = varied(strategy, method, 2);
-            let mut lists = BTreeMap::<Vec<usize>, (u32, f64)>::new();
-            for draw in 0..DRAWS {
-                let list = exploring(&choice, &draw.to_le_bytes(), &[], &exploration);
-                let propensity = list.iter().map(|one| one.propensity).product();
-                lists.entry(order(&list)).or_insert((0, propensity)).0 += 1;
-            }
-            let counts: Vec<(u32, f64)> = lists.into_values().collect();
-            let (statistic, cells) = chi_square(&counts, DRAWS);
-            let most = bound(cells);
-            assert!(statistic < most, "{strategy:?} {method:?}: {statistic} of {cells} cells");
+            assert_frequencies(&format!("{strategy:?} {method:?}"), DRAWS, |draw| {
+                exploring(&choice, &draw.to_le_bytes(), &[], &exploration)
+            });
         }
     }
 }

@@ -1,9 +1,6 @@
 //! Lists that two rankings fill in turns.
 
-use std::collections::BTreeMap;
-
-use crate::ranking::choose::tests::propensities::bound;
-use crate::ranking::choose::tests::propensities::chi_square;
+use crate::ranking::choose::tests::propensities::assert_frequencies;
 use crate::ranking::choose::tests::*;
 
 const POPULAR: [usize; 10] = [3, 2, 1, 0, 4, 5, 6, 7, 8, 9];
@@ -46,18 +43,10 @@ fn propensities_of_lists_in_turns_are_their_frequencies() {
     for strategy in Strategy::ALL {
         for other in [Other::Ranker(&calm), Other::Popular] {
             let choice = varied(strategy, 3);
-            let mut lists = BTreeMap::<Vec<usize>, (u32, f64)>::new();
-            for draw in 0..DRAWS {
-                let list = turns(&choice, &other, draw, &[]);
-                let propensity: f64 = list.iter().map(|one| one.propensity).product();
-                let known = lists.entry(order(&list)).or_insert((0, propensity));
-                // It is over the coins: who chose does not matter.
-                assert!((known.1 - propensity).abs() < 1e-9, "{strategy:?} {list:?}");
-                known.0 += 1;
-            }
-            let counts: Vec<(u32, f64)> = lists.into_values().collect();
-            let (statistic, cells) = chi_square(&counts, DRAWS);
-            assert!(statistic < bound(cells), "{strategy:?}: {statistic} of {cells} cells");
+            // They are over the coins: who chose does not matter.
+            assert_frequencies(&format!("{strategy:?}"), DRAWS, |draw| {
+                turns(&choice, &other, draw, &[])
+            });
         }
     }
 }
