@@ -10,6 +10,7 @@ use super::plan;
 use super::rehearse;
 use super::results::told_in_full;
 use crate::proto;
+use crate::proto::experiment::Split;
 
 #[derive(Debug, Parser)]
 struct Line {
@@ -124,6 +125,18 @@ fn the_experiment_of_the_documentation_is_read_with_its_comments() {
     assert_eq!(overrides.diversity.expect("diversity").diversity_weight, Some(0.6));
     assert_eq!(read.metrics[2].role(), proto::MetricRole::Guardrail);
     assert_eq!(read.metrics[0].window.map(|window| window.seconds), Some(60));
+}
+
+#[test]
+fn experiments_of_the_documentation_that_divide_lists_are_read() {
+    let text = include_str!("../../../examples/experiments/popular-or-personal.yaml");
+    let read = file::parse(text).expect("an experiment");
+    assert_eq!(read.split, Some(Split::Interleaving(proto::Interleaving {})));
+    assert_eq!(read.metrics[0].kind(), proto::MetricKind::Preference);
+    let text = include_str!("../../../examples/experiments/learnt-variety.yaml");
+    let read = file::parse(text).expect("an experiment");
+    let floor = proto::LearningAllocation { floor: 0.05 };
+    assert_eq!(read.split, Some(Split::LearningAllocation(floor)));
 }
 
 #[test]
