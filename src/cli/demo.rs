@@ -4,17 +4,16 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use indicatif::ProgressBar;
 use indicatif::ProgressStyle;
 use tokio_util::sync::CancellationToken;
-use tonic::Code;
 use tonic::transport::Channel;
 use tonic::transport::Endpoint;
 
 use super::Failure;
 use super::import;
+use super::training;
 use crate::proto;
 use crate::proto::model_service_client::ModelServiceClient;
 use crate::proto::personalization_service_client::PersonalizationServiceClient;
@@ -87,44 +86,22 @@ async fn train(models: &mut ModelServiceClient<Channel>) -> Result<(), Failure> 
         ProgressStyle::with_template("Training {bar:40} {percent:>3} % {msg}")
             .expect("the template is well-formed"),
     );
-    // The schedule may be faster: it trains on a part of the data already.
-    while watch_training(models, &bar).await? {}
-    Ok(())
-}
-
-/// Shows a training until it has ended; returns whether another one has to follow.
-async fn watch_training(
-    models: &mut ModelServiceClient<Channel>,
-    bar: &ProgressBar,
-) -> Result<bool, Failure> {
-    let begun = match models.retrain(proto::RetrainRequest::default()).await {
-        Ok(answer) => answer.into_inner(),
-        Err(status) if status.code() == Code::Aborted => {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            return Ok(true);
-        }
-        Err(status) => return Err(status.into()),
-    };
-    let training_id = begun.training.unwrap_or_default().training_id;
-    let request = proto::WatchTrainingRequest { training_id, ..Default::default() };
-    let mut messages = models.watch_training(request).await?.into_inner();
-    while let Some(message) = messages.message().await? {
-        let training = message.training.unwrap_or_default();
+    let told = |training: &proto::Training| {
         bar.set_position((training.progress * 100.0) as u64);
         if training.epochs > 0 {
             bar.set_message(format!("epoch {} of {}", training.epoch, training.epochs));
         }
-        match training.state() {
-            proto::TrainingState::Succeeded => {
-                bar.finish_with_message(format!("model version {}", training.model_version));
-            }
-            proto::TrainingState::Failed if !begun.already_running => {
-                return Err(training.failure_text.into());
-            }
-            _ => {}
+    };
+    // The schedule may be faster: it trains on a part of the data already.
+    let training = training::train(models, "", told).await?;
+    match training.state() {
+        proto::TrainingState::Succeeded => {
+            bar.finish_with_message(format!("model version {}", training.model_version));
         }
+        proto::TrainingState::Failed => return Err(training.failure_text.into()),
+        _ => {}
     }
-    Ok(begun.already_running)
+    Ok(())
 }
 
 async fn print_tour(server: SocketAddr, channel: Channel) -> Result<(), Failure> {

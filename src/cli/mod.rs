@@ -3,6 +3,7 @@
 //! `stores` is the one file that names storage backends, `serve` the composition root.
 //! Commands that talk to a server are clients like any other; `evaluate` needs none.
 
+mod channel;
 mod dataset;
 mod decisions;
 mod demo;
@@ -13,12 +14,16 @@ mod export_decisions;
 mod healthcheck;
 mod import;
 mod loadtest;
+mod messages;
 mod migrate;
 mod output;
+mod plot;
 mod rebuild_projection;
 mod replay_decision;
 mod serve;
+mod simulate;
 mod stores;
+mod training;
 mod verify;
 
 use clap::Parser;
@@ -52,6 +57,8 @@ enum Command {
     ExportDecisions(export_decisions::Args),
     /// Put an open-loop load on a running server and report latencies.
     Loadtest(loadtest::Args),
+    /// Drive a running server with a simulated audience, and compare click rates.
+    Simulate(Box<simulate::Args>),
     /// Replay a stopped server's log from the start and check what is stored.
     Verify(verify::Args),
     /// Work a past decision out again and compare it with its record, bit by bit.
@@ -79,6 +86,7 @@ pub async fn run() -> Result<(), Failure> {
             off_the_runtime(move || export_decisions::run(&args)).await
         }
         Command::Loadtest(args) => loadtest::run(args).await,
+        Command::Simulate(args) => simulate::run(*args).await,
         Command::Verify(args) => off_the_runtime(move || verify::run(&args)).await,
         Command::ReplayDecision(args) => off_the_runtime(move || replay_decision::run(&args)).await,
         Command::Migrate(args) => off_the_runtime(move || migrate::run(&args)).await,

@@ -30,6 +30,7 @@ mod recommendations;
 mod replicas;
 mod rules;
 mod settings;
+mod simulation;
 mod takeover;
 mod users;
 mod validation;

@@ -24,6 +24,8 @@ pub enum Purpose {
     SelectArm,
     /// The variant of a list, keyed by the decision id.
     Experiment,
+    /// People and items of a simulation and what people do, keyed by what is drawn of whom.
+    Simulation,
 }
 
 impl Purpose {
@@ -37,6 +39,7 @@ impl Purpose {
             Self::Takeover => "takeover",
             Self::SelectArm => "select_arm",
             Self::Experiment => "experiment",
+            Self::Simulation => "simulation",
         }
     }
 }

@@ -3,10 +3,8 @@
 
 use std::path::Path;
 
-use prost_reflect::DescriptorPool;
-use prost_reflect::DynamicMessage;
-
 use crate::cli::Failure;
+use crate::cli::messages::message;
 use crate::proto;
 
 /// Reads an experiment.
@@ -34,19 +32,11 @@ fn read_with<T>(path: &Path, parse: fn(&str) -> Result<T, Failure>) -> Result<T,
 /// # Errors
 /// What is wrong, with the line where there is one.
 pub fn parse(text: &str) -> Result<proto::Experiment, Failure> {
-    Ok(message("Experiment", text)?.transcode_to()?)
+    message("Experiment", text)
 }
 
 /// # Errors
 /// As [`parse`].
 pub fn parse_overrides(text: &str) -> Result<proto::VariantOverrides, Failure> {
-    Ok(message("VariantOverrides", text)?.transcode_to()?)
-}
-
-fn message(name: &str, text: &str) -> Result<DynamicMessage, Failure> {
-    let pool = DescriptorPool::decode(proto::DESCRIPTORS)?;
-    let message = pool.get_message_by_name(&format!("personalization.v1.{name}"));
-    let message = message.expect("the service has this message");
-    let document = serde_yaml_ng::Deserializer::from_str(text);
-    Ok(DynamicMessage::deserialize(message, document)?)
+    message("VariantOverrides", text)
 }

@@ -1,8 +1,8 @@
 //! `experiments list`.
 
 use super::server::Server;
-use super::server::told;
 use crate::cli::Failure;
+use crate::cli::channel::told;
 use crate::cli::output::align;
 use crate::proto;
 use statistics::words::percent;

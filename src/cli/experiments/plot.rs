@@ -2,14 +2,13 @@
 
 use std::fmt::Write;
 
+use crate::cli::plot::WIDTH;
+use crate::cli::plot::place;
+use crate::cli::plot::thinned;
 use crate::proto::EffectEstimate;
 use statistics::words::grouped;
 use statistics::words::signed_percent;
 
-/// Characters from the lowest to the highest value.
-const WIDTH: usize = 60;
-/// Lines at most; of more points those in between are left out.
-const LINES: usize = 16;
 /// Effects beyond this are cut: early intervals are very wide.
 const MOST: f64 = 1.0;
 
@@ -18,9 +17,7 @@ pub type Point = (u64, EffectEstimate);
 
 /// Draws the points; nothing without any.
 pub fn draw(text: &mut String, points: &[Point]) {
-    let every = points.len().div_ceil(LINES).max(1);
-    let is_drawn = |at: &usize| (points.len() - 1 - at).is_multiple_of(every);
-    let drawn: Vec<&Point> = (0..points.len()).filter(is_drawn).map(|at| &points[at]).collect();
+    let drawn = thinned(points);
     let reach = drawn.iter().flat_map(|(_, effect)| [effect.low.abs(), effect.high.abs()]);
     let reach = reach.fold(0.0, f64::max).min(MOST);
     if drawn.is_empty() || reach <= 0.0 {
@@ -35,10 +32,7 @@ pub fn draw(text: &mut String, points: &[Point]) {
 }
 
 fn line(effect: &EffectEstimate, reach: f64) -> String {
-    let place = |value: f64| {
-        let share = (value.clamp(-reach, reach) + reach) / (2.0 * reach);
-        (share * WIDTH as f64).round() as usize
-    };
+    let place = |value: f64| place(value, -reach, reach);
     let mut line = vec![' '; WIDTH + 1];
     line[WIDTH / 2] = '|';
     let (low, high) = (place(effect.low), place(effect.high));
@@ -51,6 +45,7 @@ fn line(effect: &EffectEstimate, reach: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::plot::LINES;
 
     #[test]
     fn the_newest_point_is_drawn_and_intervals_are_where_they_are() {

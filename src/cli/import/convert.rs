@@ -17,6 +17,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use crate::cli::dataset::InteractionRow;
 use crate::cli::dataset::UserRow;
+use crate::cli::messages::timestamp;
 use crate::proto::Interaction;
 use crate::proto::InteractionType;
 use crate::proto::Item;
@@ -24,7 +25,6 @@ use crate::proto::UpdateUserRequest;
 use crate::proto::User;
 use engine::domain::AttributeValue;
 use engine::domain::Attributes;
-use engine::domain::Timestamp;
 use engine::evaluation::DatasetItem;
 
 /// Changes when the meaning of the hashed bytes does, which makes all ids new.
@@ -138,19 +138,12 @@ fn value(attribute: &AttributeValue) -> Value {
     Value { kind: Some(kind) }
 }
 
-fn timestamp(at: Timestamp) -> prost_types::Timestamp {
-    let millis = at.as_millis();
-    prost_types::Timestamp {
-        seconds: millis.div_euclid(1_000),
-        nanos: i32::try_from(millis.rem_euclid(1_000)).expect("less than 1,000") * 1_000_000,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use engine::domain::Timestamp;
 
     fn row(user: &str, item: &str, rating: Option<f32>, millis: i64) -> InteractionRow {
         InteractionRow {

@@ -20,6 +20,7 @@ mod recommender;
 pub mod rehearsal;
 pub mod report;
 mod scale;
+pub mod simulation;
 mod summary;
 pub mod tradeoff;
 

@@ -117,9 +117,11 @@ pub fn lines(steps: &[String], x_name: &str, y_name: &str, lines: &[Line]) -> St
         text(&mut svg, step(position), PLOT_HEIGHT - BOTTOM + 16.0, "middle", "label", name);
     }
     text(&mut svg, PLOT_WIDTH / 2.0, PLOT_HEIGHT - 6.0, "middle", "name", x_name);
+    let has_intervals = |line: &Line| line.values.iter().flatten().any(|it| it.interval.is_some());
+    // Shifted a little, so that intervals can be told apart.
+    let apart = if lines.iter().any(has_intervals) { 7.0 } else { 0.0 };
     for (order, line) in lines.iter().enumerate() {
-        // Shifted a little, so that intervals can be told apart.
-        let shift = (order as f64 - (lines.len() as f64 - 1.0) / 2.0) * 7.0;
+        let shift = (order as f64 - (lines.len() as f64 - 1.0) / 2.0) * apart;
         let points: Vec<(f64, f64, Value)> = line
             .values
             .iter()

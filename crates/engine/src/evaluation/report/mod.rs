@@ -1,4 +1,4 @@
-//! A run of `evaluate` as one page: plots, and the table of every figure.
+//! A run of `evaluate` or `simulate` as one page: plots, and the table of every figure.
 //!
 //! - One file: styles and drawings are inline, nothing is fetched, no script runs.
 //! - Everything that came from data (names, reasons) goes through [`markup::escape`].
@@ -7,8 +7,10 @@
 mod chart;
 mod markup;
 mod page;
+mod simulated;
 
 pub use page::render;
+pub use simulated::{Simulated, render_simulation};
 
 pub use crate::evaluation::tradeoff::{Tradeoff, TradeoffPoint};
 

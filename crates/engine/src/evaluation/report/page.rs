@@ -42,7 +42,7 @@ const PLOTTED: [(&str, &str); 12] = [
 /// Width of a drawing on a card.
 const CARD: f64 = 340.0;
 /// Series of the style sheet.
-const SERIES: usize = 5;
+const SERIES: usize = 6;
 
 /// The whole page as HTML.
 pub fn render(page: &Page<'_>) -> String {
@@ -55,13 +55,17 @@ pub fn render(page: &Page<'_>) -> String {
         page.inside.as_ref().map_or_else(String::new, accuracy_against_diversity),
         every_figure(page),
     ];
+    document(&format!("Ranking quality, {}", page.protocol.name()), &sections.concat())
+}
+
+/// A whole page around its sections.
+pub fn document(title: &str, sections: &str) -> String {
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta name=\"color-scheme\" content=\"light dark\">\n\
-         <title>Ranking quality, {}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n{}</main>\n</body>\n</html>\n",
-        page.protocol.name(),
-        sections.concat(),
+         <title>{}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n{sections}</main>\n</body>\n</html>\n",
+        escape(title),
     )
 }
 
@@ -73,11 +77,13 @@ fn value(figure: &Figure) -> Value {
     Value { point: figure.point, interval: figure.low.zip(figure.high) }
 }
 
-fn series(position: usize) -> usize {
+/// The series of the model at a position.
+pub fn series(position: usize) -> usize {
     position.min(SERIES - 1)
 }
 
-fn legend<'a>(names: impl Iterator<Item = (usize, &'a str)>) -> String {
+/// What the colours stand for.
+pub fn legend<'a>(names: impl Iterator<Item = (usize, &'a str)>) -> String {
     let entry = |(series, name): (usize, &str)| {
         format!("<span><i class=\"s{series}\"></i>{}</span>", escape(name))
     };
@@ -94,7 +100,8 @@ fn models_legend(page: &Page<'_>) -> String {
     )
 }
 
-fn verdict(words: &str) -> String {
+/// A sentence that matters.
+pub fn verdict(words: &str) -> String {
     format!("<p class=\"verdict\">{}</p>\n", escape(words))
 }
 
@@ -127,19 +134,23 @@ fn judgement(page: &Page<'_>, gain: &Comparison) -> Option<String> {
     ))
 }
 
+/// Numbers about what was measured: name, value.
+pub fn facts(facts: &[(&str, String)]) -> String {
+    let fact = |(name, value): &(&str, String)| {
+        format!("<div><b>{}</b><span>{}</span></div>", escape(value), escape(name))
+    };
+    format!("<div class=\"facts\">{}</div>\n", facts.iter().map(fact).collect::<String>())
+}
+
 fn head(page: &Page<'_>) -> String {
-    let facts: String = page
-        .data
-        .iter()
-        .map(|(name, value)| format!("<div><b>{}</b><span>{name}</span></div>", escape(value)))
-        .collect();
+    let facts = facts(&page.data);
     let notes: String =
         page.notes.iter().map(|note| format!("<li>{}</li>\n", escape(note))).collect();
     let gains = page.summary.comparisons.iter().filter_map(|gain| judgement(page, gain));
     let verdicts: String = gains.map(|words| verdict(&words)).collect();
     format!(
         "<h1>Ranking quality</h1>\n<p class=\"soft\">Protocol: {}. Bars and points with whiskers: \
-         mean and 95 % bootstrap interval over users.</p>\n<div class=\"facts\">{facts}</div>\n\
+         mean and 95 % bootstrap interval over users.</p>\n{facts}\
          {verdicts}<p class=\"soft\">What was assumed about the data:</p>\n<ul class=\"soft\">\n{notes}</ul>\n",
         page.protocol.name(),
     )
