@@ -11,7 +11,6 @@ mod catalogue;
 mod convert;
 mod feed;
 mod ledger;
-mod retry;
 mod state;
 mod stream;
 mod tally;
@@ -35,11 +34,12 @@ use crate::cli::dataset::InteractionRow;
 use crate::cli::dataset::Rows;
 use crate::cli::import::convert::EventIds;
 use crate::cli::import::ledger::Ledger;
-use crate::cli::import::retry::RetryLimit;
-use crate::cli::import::retry::Trouble;
 use crate::cli::import::state::Fingerprint;
 use crate::cli::import::state::State;
 use crate::cli::import::stream::Sending;
+use crate::cli::retry::RetryLimit;
+use crate::cli::retry::Trouble;
+use crate::cli::retry::interruption;
 use engine::domain::Timestamp;
 
 pub(in crate::cli) use crate::cli::import::tally::Summary;
@@ -156,25 +156,15 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         ends_at: None,
         progress: true,
     };
-    let stop = CancellationToken::new();
-    let ctrl_c = tokio::spawn({
-        let stop = stop.clone();
-        async move {
-            if tokio::signal::ctrl_c().await.is_ok() {
-                stop.cancel();
-            }
-        }
-    });
     let link = Link {
         channel: Endpoint::from_shared(args.addr.clone())?
             .connect_timeout(CONNECT_TIMEOUT)
             .connect_lazy(),
         namespace: args.namespace.clone(),
         window: options.window,
-        retry_limit: RetryLimit::new(options.retry, stop),
+        retry_limit: RetryLimit::new(options.retry, interruption()),
     };
     let result = import(&link, &inputs, &options, &mut state).await;
-    ctrl_c.abort();
     match result {
         Ok(summary) => {
             println!("{summary}");

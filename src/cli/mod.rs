@@ -20,6 +20,7 @@ mod output;
 mod plot;
 mod rebuild_projection;
 mod replay_decision;
+mod retry;
 mod serve;
 mod simulate;
 mod stores;

@@ -14,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::Failure;
 use crate::cli::dataset;
 use crate::cli::dataset::open_unpacked;
-use crate::cli::import::retry::Trouble;
 use crate::cli::import::tally::Tally;
+use crate::cli::retry::Trouble;
 
 /// Batches that may wait for the sender.
 const AHEAD: usize = 4;

@@ -28,6 +28,7 @@ pub fn text(args: &Args, world: &World, outcomes: &[Outcome]) -> String {
     draw(&mut text, outcomes);
     align(&mut text, &simulation::by_earlier_visits(outcomes));
     align(&mut text, &simulation::by_age(outcomes));
+    align(&mut text, &simulation::of_items(outcomes));
     if let Some(rows) = simulation::of_recovery(outcomes) {
         align(&mut text, &rows);
     }

@@ -1,5 +1,7 @@
 //! The site that the people visit: a namespace of the server, its catalogue, its lists and its events.
 
+use std::time::Duration;
+
 use tokio::task::JoinSet;
 use tonic::Code;
 use tonic::transport::Channel;
@@ -9,6 +11,9 @@ use engine::evaluation::simulation::Item;
 use crate::cli::Failure;
 use crate::cli::channel::told;
 use crate::cli::messages::message;
+use crate::cli::retry::RetryLimit;
+use crate::cli::retry::interruption;
+use crate::cli::retry::retried;
 use crate::cli::simulate::Args;
 use crate::cli::training::train;
 use crate::proto;
@@ -21,6 +26,8 @@ use crate::service::SystemClock;
 
 /// Items or events of one message.
 const PER_MESSAGE: usize = 500;
+/// How long to bridge a server that is overloaded or away.
+const RETRY: Duration = Duration::from_secs(60);
 
 /// A list of the server's.
 #[derive(Debug)]
@@ -36,6 +43,7 @@ pub struct Site {
     namespace: String,
     /// The sequence that lists wait for.
     watermark: u64,
+    retry_limit: RetryLimit,
 }
 
 impl Site {
@@ -54,7 +62,8 @@ impl Site {
         };
         let mut admin = AdminServiceClient::new(channel.clone());
         admin.create_namespace(request).await.map_err(told)?;
-        Ok(Self { channel, namespace, watermark: 0 })
+        let retry_limit = RetryLimit::new(RETRY, interruption());
+        Ok(Self { channel, namespace, watermark: 0, retry_limit })
     }
 
     /// # Errors
@@ -83,9 +92,12 @@ impl Site {
             ..Default::default()
         };
         let requests: Vec<_> = items.chunks(PER_MESSAGE).map(request).collect();
-        let mut catalog = CatalogServiceClient::new(self.channel.clone());
-        let answer = catalog.upsert_items(tokio_stream::iter(requests)).await.map_err(told)?;
-        let answer = answer.into_inner();
+        let answer = retried(&self.retry_limit, || {
+            let mut client = CatalogServiceClient::new(self.channel.clone());
+            let requests = tokio_stream::iter(requests.clone());
+            async move { client.upsert_items(requests).await }
+        });
+        let answer = answer.await?.into_inner();
         all_accepted(answer.rejected, answer.rejections)?;
         self.watermark = self.watermark.max(answer.last_sequence);
         Ok(())
@@ -107,12 +119,19 @@ impl Site {
                 min_watermark: self.watermark,
                 ..request
             };
-            let mut client = PersonalizationServiceClient::new(self.channel.clone());
-            calls.spawn(async move { (at, client.personalize(request).await) });
+            let client = PersonalizationServiceClient::new(self.channel.clone());
+            let retry_limit = self.retry_limit.clone();
+            calls.spawn(async move {
+                let answer = retried(&retry_limit, || {
+                    let (mut client, request) = (client.clone(), request.clone());
+                    async move { client.personalize(request).await }
+                });
+                (at, answer.await)
+            });
         }
         while let Some(call) = calls.join_next().await {
             let (at, answer) = call?;
-            lists.push((at, list(answer.map_err(told)?.into_inner())?));
+            lists.push((at, list(answer?.into_inner())?));
         }
         lists.sort_unstable_by_key(|(at, _)| *at);
         Ok(lists.into_iter().map(|(_, list)| list).collect())
@@ -132,9 +151,12 @@ impl Site {
             interactions: events.to_vec(),
         };
         let requests: Vec<_> = events.chunks(PER_MESSAGE).map(request).collect();
-        let mut client = PersonalizationServiceClient::new(self.channel.clone());
-        let answer = client.record_interactions(tokio_stream::iter(requests)).await;
-        let answer = answer.map_err(told)?.into_inner();
+        let answer = retried(&self.retry_limit, || {
+            let mut client = PersonalizationServiceClient::new(self.channel.clone());
+            let requests = tokio_stream::iter(requests.clone());
+            async move { client.record_interactions(requests).await }
+        });
+        let answer = answer.await?.into_inner();
         all_accepted(answer.rejected, answer.rejections)?;
         self.watermark = self.watermark.max(answer.last_sequence);
         Ok(())

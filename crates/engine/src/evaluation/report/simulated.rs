@@ -46,6 +46,7 @@ pub fn render_simulation(page: &Simulated<'_>) -> String {
     }
     section("Click rate by earlier visits", &simulation::by_earlier_visits(outcomes));
     section("Share of positions and click rate by age of the item", &simulation::by_age(outcomes));
+    section("Items", &simulation::of_items(outcomes));
     section("Every round", &simulation::by_round(outcomes));
     document(page.title, &sections)
 }

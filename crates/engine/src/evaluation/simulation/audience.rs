@@ -73,9 +73,9 @@ impl<'w> Audience<'w> {
             let had = Had { round: visit.round, is_bought: response.is_bought };
             self.had[visit.person].insert(*item, had);
         }
-        let age = |item: &usize| i64::from(visit.round) - self.world.items()[*item].published;
-        let ages: Vec<u32> = list.iter().map(|item| age(item).max(0) as u32).collect();
-        self.tally.add(visit, &ages, &responses);
+        let age = |item: usize| i64::from(visit.round) - self.world.items()[item].published;
+        let shown: Vec<_> = list.iter().map(|item| (*item, age(*item).max(0) as u32)).collect();
+        self.tally.add(visit, &shown, &responses);
         responses
     }
 

@@ -20,6 +20,8 @@ mod world;
 pub use audience::Audience;
 pub use items::Item;
 pub use policy::{Newest, Oracle, Policy, Popular, Random, run};
-pub use rows::{LATE, Outcome, by_age, by_earlier_visits, by_round, of_recovery, verdict};
+pub use rows::{
+    LATE, Outcome, by_age, by_earlier_visits, by_round, of_items, of_recovery, verdict,
+};
 pub use tally::{Count, Recovery, Tally};
 pub use world::{Drift, Kind, Response, Settings, Visit, World};

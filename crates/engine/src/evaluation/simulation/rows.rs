@@ -11,6 +11,9 @@ use super::tally::Tally;
 /// From this round on a service should have learnt; figures of the rounds before are of learning.
 pub const LATE: u32 = 10;
 
+/// Items whose share of the positions tells how alike lists are.
+const MOST_SHOWN: usize = 20;
+
 /// What a policy earned. The last of several is the oracle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Outcome {
@@ -57,6 +60,18 @@ pub fn by_age(outcomes: &[Outcome]) -> Vec<Vec<String>> {
             format!("{}: {}", share(Some(count.shown as f64 / shown)), rate(count.rate()))
         };
         std::iter::once(outcome.policy.clone()).chain(outcome.tally.ages.iter().map(cell)).collect()
+    }));
+    rows
+}
+
+/// A line for each policy: how many items it showed, and how much of its lists a few of them take.
+pub fn of_items(outcomes: &[Outcome]) -> Vec<Vec<String>> {
+    let most = format!("positions of the {MOST_SHOWN} most shown");
+    let mut rows = vec![vec![String::new(), "items shown".to_owned(), most]];
+    rows.extend(outcomes.iter().map(|outcome| {
+        let tally = &outcome.tally;
+        let most = share(tally.share_of_most_shown(MOST_SHOWN));
+        vec![outcome.policy.clone(), tally.items_shown().to_string(), most]
     }));
     rows
 }

@@ -1,5 +1,7 @@
 //! What a policy earned: positions that were shown and clicked, by round, by person and since a drift.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::world::Response;
@@ -71,6 +73,9 @@ pub struct Tally {
     pub ages: [Count; AGES.len()],
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recovery: Option<Recovery>,
+    /// By item: how often it was shown.
+    #[serde(skip)]
+    items: BTreeMap<usize, u64>,
     /// The rounds whose click rate recovery is measured by.
     #[serde(skip)]
     former_rounds: std::ops::Range<u32>,
@@ -84,17 +89,19 @@ impl Tally {
             positions: vec![Count::default(); settings.positions],
             earlier_visits: Default::default(),
             ages: Default::default(),
+            items: BTreeMap::new(),
             recovery: settings.drift.map(|_| Recovery::default()),
             former_rounds: drift.saturating_sub(FORMER_ROUNDS)..drift,
         }
     }
 
-    /// Takes in what a person did with a list; `ages` are rounds since its items appeared.
-    pub fn add(&mut self, visit: &Visit, ages: &[u32], responses: &[Response]) {
+    /// Takes in what a person did with a list: items, and the rounds since they appeared.
+    pub fn add(&mut self, visit: &Visit, list: &[(usize, u32)], responses: &[Response]) {
         self.rounds[visit.round as usize].add(responses);
-        for ((count, age), response) in self.positions.iter_mut().zip(ages).zip(responses) {
+        for ((count, (item, age)), response) in self.positions.iter_mut().zip(list).zip(responses) {
             count.add(std::slice::from_ref(response));
             self.ages[bin(&AGES, *age)].add(std::slice::from_ref(response));
+            *self.items.entry(*item).or_default() += 1;
         }
         self.earlier_visits[bin(&EARLIER_VISITS, visit.earlier)].add(responses);
         if let Some(recovery) = self.recovery.as_mut().filter(|_| visit.drifts) {
@@ -111,6 +118,19 @@ impl Tally {
     /// The click rate from a round on.
     pub fn rate_from(&self, round: u32) -> Option<f64> {
         Count::sum(self.rounds.iter().skip(round as usize)).rate()
+    }
+
+    /// How many different items were shown.
+    pub fn items_shown(&self) -> usize {
+        self.items.len()
+    }
+
+    /// The share of the positions that so many items have which were shown most often.
+    pub fn share_of_most_shown(&self, items: usize) -> Option<f64> {
+        let mut counts: Vec<u64> = self.items.values().copied().collect();
+        counts.sort_unstable_by(|a, b| b.cmp(a));
+        let all: u64 = counts.iter().sum();
+        (all > 0).then(|| counts.iter().take(items).sum::<u64>() as f64 / all as f64)
     }
 }
 

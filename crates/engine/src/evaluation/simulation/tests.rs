@@ -146,6 +146,9 @@ fn figures_are_told_in_tables_and_a_sentence() {
     assert_eq!(rows[10][2], "100 %");
     assert_eq!(by_earlier_visits(&outcomes)[0][1..], ["0", "1-2", "3-5", "6-11", "12+"]);
     assert_eq!(by_age(&outcomes)[0][1..], ["0", "1", "2-3", "4-7", "8+"]);
+    let [random, oracle] = [0, 1].map(|at| outcomes[at].tally.share_of_most_shown(20).unwrap());
+    assert!(random < oracle, "the oracle shows what has appeal: {random} {oracle}");
+    assert_eq!(of_items(&outcomes)[1][1], outcomes[0].tally.items_shown().to_string());
     let recovery = of_recovery(&outcomes).unwrap();
     assert_eq!((recovery.len(), recovery[0].len()), (3, 7));
     let said = verdict(&outcomes);

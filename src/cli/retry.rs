@@ -28,7 +28,7 @@ const WAIT_MAX: Duration = Duration::from_secs(5);
 /// The longest wait for one answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Why an import ended early. What was acknowledged is kept.
+/// Why a command that goes on after cuts ended early. What was acknowledged is kept.
 #[derive(Debug, thiserror::Error)]
 pub enum Trouble {
     #[error("interrupted")]
@@ -50,7 +50,7 @@ pub fn passes(status: &Status) -> bool {
     }
 }
 
-/// How long an import retries; clones share whether a failure was reported.
+/// How long a command retries; clones share whether a failure was reported.
 #[derive(Clone, Debug)]
 pub struct RetryLimit {
     limit: Duration,
@@ -65,7 +65,7 @@ impl RetryLimit {
         Self { limit, stop, reported: Arc::default() }
     }
 
-    /// What cancels the import.
+    /// What cancels the command.
     pub fn stop(&self) -> &CancellationToken {
         &self.stop
     }
@@ -77,6 +77,20 @@ impl RetryLimit {
             eprintln!("{code:?}: {message}; trying again for up to {seconds} s");
         }
     }
+}
+
+/// What Ctrl-C cancels.
+pub fn interruption() -> CancellationToken {
+    let stop = CancellationToken::new();
+    tokio::spawn({
+        let stop = stop.clone();
+        async move {
+            if tokio::signal::ctrl_c().await.is_ok() {
+                stop.cancel();
+            }
+        }
+    });
+    stop
 }
 
 /// Waits between attempts, over a bounded time.
@@ -121,7 +135,7 @@ impl Backoff {
     /// Waits after a failure.
     ///
     /// # Errors
-    /// When the failure does not pass, has lasted too long, or the import is to stop.
+    /// When the failure does not pass, has lasted too long, or the command is to stop.
     pub async fn wait(&mut self, status: Status) -> Result<(), Trouble> {
         let status = Box::new(status);
         if !passes(&status) {
