@@ -6,11 +6,11 @@ use serde_json::Value;
 use crate::harness::Server;
 use crate::harness::command;
 
-/// A tiny world on a server; the figures as JSON, and the text.
+/// A small world on a server; the figures as JSON, and the text.
 fn simulate(server: &Server, arguments: &[&str]) -> (Value, String) {
     let output = command("simulate")
         .args(["--server", &format!("http://{}", server.grpc), "--json", "-"])
-        .args(["--people", "80", "--rounds", "8", "--positions", "6"])
+        .args(["--people", "200", "--rounds", "10", "--positions", "6"])
         .args(arguments)
         .output()
         .expect("the command runs");
