@@ -463,4 +463,4 @@ fn the_golden_log_leads_to_the_golden_digest() {
     assert_eq!((ENGINE_REVISION, digest.as_str()), (5, GOLDEN_DIGEST));
 }
 
-const GOLDEN_DIGEST: &str = "477f4647409b56156f1889a2dc0730a1a117de2f82b089db50449c85d72ea8eb";
+const GOLDEN_DIGEST: &str = "ce647032c8588fad1cc9857aced32ef655088f305a9911fd488740085de2508a";

@@ -261,7 +261,8 @@ mod tests {
         let once: String = (0..20).map(row).collect();
         let head = "user_id,item_id,timestamp\n";
         assert!(!loaded(&format!("{head}{once}"), Positive::Auto).repeats);
-        let again: String = (0..20).map(|n| format!("u,{},{n}\n", n % 7)).collect();
+        // Hours apart: sooner, it is the same use.
+        let again: String = (0..20).map(|n| format!("u,{},{}\n", n % 7, n * 20_000)).collect();
         let again = loaded(&format!("{head}{again}"), Positive::Auto);
         assert!(again.repeats && again.notes.join("\n").contains("recommended and tested"));
     }

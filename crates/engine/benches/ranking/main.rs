@@ -15,17 +15,22 @@
 mod read;
 
 use std::path::Path;
+use std::time::Instant;
 
 use engine::evaluation::EngineRecommender;
+use engine::evaluation::Facts;
+use engine::evaluation::Figure;
 use engine::evaluation::Popularity;
 use engine::evaluation::Recommender;
 use engine::evaluation::RecommenderOptions;
-use engine::evaluation::metrics::ndcg_at;
-use engine::evaluation::metrics::recall_at;
+use engine::evaluation::Subset;
+use engine::evaluation::Summary;
+use engine::evaluation::protocols;
 use engine::evaluation::protocols::Case;
 use engine::evaluation::protocols::Protocol;
 use engine::evaluation::protocols::Split;
 use engine::evaluation::protocols::Task;
+use engine::evaluation::summarize;
 
 /// Plain models that are features of the engine.
 const ALONE: [&str; 12] = [
@@ -87,69 +92,96 @@ fn run(directory: &Path, options: &Options, seed: u64) {
     let dataset = &data.dataset;
     let task =
         Task { positive: data.positive, repeats: data.repeats, k: 20, max_cases: options.cases };
-    let split = Split::of(dataset, options.protocol, &task);
-    let recommender = RecommenderOptions {
-        protocol: options.protocol,
-        positive: data.positive,
-        repeats: data.repeats,
-        seed,
-    };
     println!(
-        "\n{} seed {seed}: {} users, {} items, {} rows, repeats {}, {} cases",
+        "\n{} seed {seed}: {} users, {} items, {} rows, repeats {}",
         directory.display(),
         dataset.users.len(),
         dataset.items.len(),
         dataset.rows.len(),
         data.repeats,
-        split.tests.len()
     );
-    let mut engine = EngineRecommender::new(dataset, recommender);
-    let began = std::time::Instant::now();
-    split.learn(dataset, &mut engine, &mut |_, _| {});
-    println!("learnt in {:.1} s", began.elapsed().as_secs_f64());
-    if let Some(report) = engine.trainings().last() {
-        println!("{report}");
-    }
-    let items = dataset.items.len();
-    let test = |recommender: &dyn Recommender| split.test(recommender, items, 20, &mut |_, _| {});
-    let began = std::time::Instant::now();
-    let own = test(&engine);
-    println!("tested in {:.1} s", began.elapsed().as_secs_f64());
-    print(&engine, &own, &own);
-    for feature in ALONE {
-        if !data.repeats && feature == "repeat" {
-            continue;
-        }
-        let plain = engine.alone(feature);
-        print(&plain, &test(&plain), &own);
-    }
-    for half_life in HALF_LIVES {
-        let mut plain = Popularity::with_half_life(items, data.positive, half_life);
-        split.learn(dataset, &mut plain, &mut |_, _| {});
-        print(&plain, &test(&plain), &own);
-    }
+    let engine = EngineRecommender::new(
+        dataset,
+        RecommenderOptions {
+            protocol: options.protocol,
+            positive: data.positive,
+            repeats: data.repeats,
+            seed,
+        },
+    );
+    let (cases, facts) = match options.protocol {
+        Protocol::Prequential => on_the_way(&data, &task, engine),
+        _ => after_all(&data, &task, options.protocol, engine),
+    };
+    print(&summarize(&cases, &[10, 20], &facts, seed));
 }
 
-/// A line of the table: figures, and what the engine gains, with a 95 % interval.
-fn print(recommender: &dyn Recommender, cases: &[Case], own: &[Case]) {
-    let ndcg = |cases: &[Case]| -> Vec<f64> {
-        cases.iter().map(|case| ndcg_at(10, &case.list, &case.relevant)).collect()
+/// Half-lives of popularity in the table.
+fn popularity(data: &read::Data) -> impl Iterator<Item = Popularity> {
+    let items = data.dataset.items.len();
+    let decaying = HALF_LIVES.map(|half| Popularity::with_half_life(items, data.positive, half));
+    std::iter::once(Popularity::new(items, data.positive)).chain(decaying)
+}
+
+type Outcome = (Vec<(String, Vec<Case>)>, Facts);
+
+/// Every positive is a case just before it is learnt.
+fn on_the_way(data: &read::Data, task: &Task, mut engine: EngineRecommender) -> Outcome {
+    let facts = Facts::new(&data.dataset, task.positive, |_| true);
+    let ask = |recommender: &mut dyn Recommender| {
+        let cases =
+            protocols::prequential(&data.dataset, task, &facts, recommender, &mut |_, _| {});
+        (recommender.name().to_owned(), cases)
     };
-    let (plain, engine) = (ndcg(cases), ndcg(own));
-    let n = plain.len().max(1) as f64;
-    let mean = |values: &[f64]| values.iter().sum::<f64>() / n;
-    let recall: Vec<f64> =
-        cases.iter().map(|case| recall_at(20, &case.list, &case.relevant)).collect();
-    let gains: Vec<f64> = engine.iter().zip(&plain).map(|(own, plain)| own - plain).collect();
-    let gain = mean(&gains);
-    let variance =
-        gains.iter().map(|one| (one - gain) * (one - gain)).sum::<f64>() / (n - 1.0).max(1.0);
-    println!(
-        "  {:28} NDCG@10 {:.4}  Recall@20 {:.4}   engine gains {:+.4} ± {:.4}",
-        recommender.name(),
-        mean(&plain),
-        mean(&recall),
-        gain,
-        1.96 * (variance / n).sqrt()
-    );
+    let mut cases = vec![ask(&mut engine)];
+    cases.extend(popularity(data).map(|mut plain| ask(&mut plain)));
+    (cases, facts)
+}
+
+/// All is learnt, then all is asked.
+fn after_all(
+    data: &read::Data,
+    task: &Task,
+    protocol: Protocol,
+    mut engine: EngineRecommender,
+) -> Outcome {
+    let split = Split::of(&data.dataset, protocol, task);
+    let items = data.dataset.items.len();
+    let test = |recommender: &dyn Recommender| {
+        (recommender.name().to_owned(), split.test(recommender, items, task.k, &mut |_, _| {}))
+    };
+    let began = Instant::now();
+    split.learn(&data.dataset, &mut engine, &mut |_, _| {});
+    println!("learnt in {:.1} s", began.elapsed().as_secs_f64());
+    engine.trainings().iter().for_each(|report| println!("{report}"));
+    let mut cases = vec![test(&engine)];
+    let features = ALONE.iter().filter(|feature| data.repeats || **feature != "repeat");
+    cases.extend(features.map(|feature| test(&engine.alone(feature))));
+    for mut plain in popularity(data) {
+        split.learn(&data.dataset, &mut plain, &mut |_, _| {});
+        cases.push(test(&plain));
+    }
+    (cases, split.facts)
+}
+
+/// A line for each model: figures with 95 % intervals, and what the engine gains over it.
+fn print(summary: &Summary) {
+    println!("{} cases of {} users", summary.cases, summary.users);
+    let with_interval = |figure: &Figure| {
+        let bound = |bound: Option<f64>| bound.unwrap_or(f64::NAN);
+        format!("{:+.4} ({:+.4} to {:+.4})", figure.point, bound(figure.low), bound(figure.high))
+    };
+    for (number, model) in summary.models.iter().enumerate() {
+        print!("  {:28}", model.model);
+        let gains = number.checked_sub(1).map(|baseline| &summary.comparisons[baseline].figures);
+        for metric in ["NDCG@10", "DCG@10", "Recall@20", "Hit@10"] {
+            let Some(figure) = model.find(metric, Subset::All) else { continue };
+            print!("  {metric} {}", with_interval(figure));
+            let is_same = |other: &&Figure| other.metric == metric && other.subset == Subset::All;
+            if let Some(gain) = gains.and_then(|gains| gains.iter().find(is_same)) {
+                print!(", engine gains {}", with_interval(gain));
+            }
+        }
+        println!();
+    }
 }

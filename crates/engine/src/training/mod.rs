@@ -135,7 +135,8 @@ fn train_telling(
         positive_mass: Staleness::of(view).mass,
         trained_until: view.clock,
     };
-    Ok(publish::published(view, &columns, &set, trained, origin, latent, hybrid, told))
+    let outcome = publish::Outcome { trained, origin, latent, hybrid };
+    Ok(publish::published(view, &columns, &set, outcome, told))
 }
 
 /// Whether a training searches: when it is asked to, or the data have doubled, or other settings

@@ -18,17 +18,24 @@ use crate::training::columns::Columns;
 use crate::training::content;
 use crate::training::report::TrainingReport;
 
+/// What a training on everything came to.
+pub struct Outcome {
+    pub trained: Trained,
+    pub origin: Origin,
+    /// The latent space of content.
+    pub latent: Option<Latent>,
+    pub hybrid: Option<HybridFit>,
+}
+
 /// The record of a model that was trained on everything.
 pub fn published(
     view: &View,
     columns: &Columns,
     set: &TrainingSet,
-    trained: Trained,
-    origin: Origin,
-    latent: Option<Latent>,
-    hybrid: Option<HybridFit>,
+    outcome: Outcome,
     told: &TrainingReport,
 ) -> PublishedModel {
+    let Outcome { trained, origin, latent, hybrid } = outcome;
     // In parallel, one core each.
     let (content, associations) = rayon::join(
         || content::fit(view, columns, (&trained.item_factors, trained.factors), set, latent),

@@ -31,20 +31,22 @@ const USERS: usize = 160;
 
 /// A stream of likes: users have a taste each, items have one each, and nine likes in ten are of
 /// the user's taste, newer items more often.
-struct Planted {
+pub(super) struct Planted {
     rng: rand_chacha::ChaCha8Rng,
-    engine: Engine,
-    seconds: i64,
+    pub(super) engine: Engine,
+    pub(super) seconds: i64,
     items: usize,
     tastes: Vec<usize>,
     /// Which item is at each slot; slot `s` is of taste `s % TASTES`.
     slots: Vec<usize>,
     /// By user, so that no user likes an item twice.
     had: Vec<Vec<usize>>,
+    /// All likes: the time before, user, item.
+    pub(super) likes: Vec<(i64, usize, usize)>,
 }
 
 impl Planted {
-    fn new(seed: u64, items: usize) -> Self {
+    pub(super) fn new(seed: u64, items: usize) -> Self {
         let rng = seed::stream(seed, seed::Purpose::Choose, b"planted");
         let mut planted = Self {
             rng,
@@ -54,6 +56,7 @@ impl Planted {
             tastes: (0..USERS).map(|user| user % TASTES).collect(),
             slots: Vec::new(),
             had: vec![Vec::new(); USERS],
+            likes: Vec::new(),
         };
         planted.settings(|settings| settings);
         for _ in 0..items {
@@ -89,7 +92,7 @@ impl Planted {
     }
 
     /// One like of a random user.
-    fn like(&mut self) {
+    pub(super) fn like(&mut self) {
         let user = self.below(USERS);
         let (items, taste) = (self.items / TASTES, self.tastes[user]);
         for _ in 0..20 {
@@ -98,13 +101,14 @@ impl Planted {
             let item = self.slots[newest * TASTES + taste];
             if !self.had[user].contains(&item) {
                 self.had[user].push(item);
+                self.likes.push((self.seconds, user, item));
                 self.like_of(user, &item_id(item));
                 return;
             }
         }
     }
 
-    fn like_of(&mut self, user: usize, item_id: &ItemId) {
+    pub(super) fn like_of(&mut self, user: usize, item_id: &ItemId) {
         self.push(Record::Interaction(Interaction {
             event_id: EventId::parse(format!("e{}", self.seconds)).unwrap(),
             user_id: UserId::parse(format!("u{user}")).unwrap(),
@@ -130,6 +134,6 @@ impl Planted {
     }
 }
 
-fn item_id(number: usize) -> ItemId {
+pub(super) fn item_id(number: usize) -> ItemId {
     ItemId::parse(format!("i{number}")).unwrap()
 }

@@ -9,6 +9,8 @@
 
 mod choices;
 mod logit;
+#[cfg(test)]
+mod tests;
 mod withheld;
 
 use crate::features::FEATURES;

@@ -37,11 +37,7 @@ pub fn without(
     associations: &Associations,
     content: ContentModel,
 ) -> View {
-    let mut view = holdout.view().clone();
-    let times = times_of_positives(&view);
-    for test in holdout.tests() {
-        take_back(&mut view, test, &times);
-    }
+    let mut view = taken_back(holdout);
     let columns = holdout.columns();
     let k = trial.configuration.hyperparameters.factors;
     let rows = columns.items().iter().copied().zip(trial.item_factors.chunks_exact(k));
@@ -52,6 +48,16 @@ pub fn without(
     view.items.online = Default::default();
     view.embed_all();
     view.predict_all_factors();
+    view
+}
+
+/// A view that knows nothing of what is held out.
+pub fn taken_back(holdout: &Holdout<'_>) -> View {
+    let mut view = holdout.view().clone();
+    let times = times_of_positives(&view);
+    for test in holdout.tests() {
+        take_back(&mut view, test, &times);
+    }
     view
 }
 

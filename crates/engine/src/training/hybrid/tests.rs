@@ -1,0 +1,94 @@
+//! Does a fit see what it is to predict, and does it find what was planted?
+
+use super::*;
+use crate::columns::index::ItemIndex;
+use crate::models::collaborative::RECENT;
+use crate::models::hybrid::FeatureMatrix;
+use crate::state::View;
+use crate::training::columns::Columns;
+use crate::training::tests::Planted;
+use crate::training::tests::item_id;
+
+const ITEMS: usize = 120;
+
+fn assert_near(own: f32, expected: f32, what: &str) {
+    let least = 0.05 * own.abs().max(expected.abs()) + 2e-3;
+    assert!((own - expected).abs() <= least, "{what}: {own}, expected {expected}");
+}
+
+/// Counts of common consumption leak most: of rare pairs the one that is held out is the only one.
+#[test]
+fn what_is_held_out_is_taken_back_as_if_it_had_not_happened() {
+    let mut planted = Planted::new(11, ITEMS);
+    (0..1_500).for_each(|_| planted.like());
+    let view = planted.engine.state();
+    let columns = Columns::of(view);
+    let holdout = Holdout::new(view, &columns).unwrap();
+    let taken = withheld::taken_back(&holdout);
+    let is_held_out = |user: usize, item: usize| {
+        let index = view.user_index(&format!("u{user}")).unwrap();
+        let item = view.item_index(item_id(item).as_str()).unwrap();
+        let test = holdout.tests().iter().find(|test| test.user == index);
+        test.is_some_and(|test| test.before.find(item).is_none())
+    };
+    let mut other = Planted::new(11, ITEMS);
+    for &(seconds, user, item) in planted.likes.iter().filter(|like| !is_held_out(like.1, like.2)) {
+        other.seconds = seconds;
+        other.like_of(user, &item_id(item));
+    }
+    let without = other.engine.state();
+    for test in holdout.tests().iter().step_by(7) {
+        let state = &taken.users.states[test.user];
+        let id = view.users.states.indices().find(|&index| index == test.user).unwrap();
+        assert_eq!(state.history.entries().len(), test.before.entries().len(), "{id:?}");
+        let recent: Vec<ItemIndex> =
+            state.history.positives().take(RECENT).map(|entry| entry.item).collect();
+        let scores = |view: &View, item: ItemIndex| {
+            [
+                view.cooccurrence_scorer(&recent).score(item),
+                view.succession_scorer(&recent).score(item),
+                view.popularity(item),
+            ]
+        };
+        for item in view.item_indices() {
+            let pairs = scores(&taken, item).into_iter().zip(scores(without, item));
+            for ((own, expected), what) in pairs.zip(["co-occurrence", "succession", "popularity"])
+            {
+                assert_near(own, expected, what);
+            }
+        }
+    }
+}
+
+fn set(rows: &[[f32; 3]], chosen: usize) -> Scaled {
+    let counts = vec![1.0; rows.len()];
+    Scaled { rows: FeatureMatrix::from_rows(rows.iter().map(|row| &row[..])), chosen, counts }
+}
+
+#[test]
+fn a_fit_finds_the_feature_that_decides_and_its_sign() {
+    let mut sets = Vec::new();
+    for number in 0..200_u32 {
+        let value =
+            |row: u32, column: u32| ((number * 31 + row * 17 + column * 7) % 13) as f32 / 13.0;
+        let mut rows: Vec<[f32; 3]> =
+            (0..8).map(|row| [value(row, 0), value(row, 1), value(row, 2)]).collect();
+        // The first feature speaks for an item, the second against it, the third says nothing.
+        let worth = |row: &[f32; 3]| row[0] - row[1];
+        rows.sort_by(|a, b| worth(b).total_cmp(&worth(a)));
+        sets.push(set(&rows, 1));
+    }
+    let all: Vec<&Scaled> = sets.iter().collect();
+    let fitted = logit::fit(&all, &Prior::even(&[0.0; 3], 1.0)).unwrap();
+    let [first, second, third] = [0, 1, 2].map(|at| fitted.weights[at]);
+    assert!(first > 3.0 && second < -3.0 && third.abs() < 1.0, "{:?}", fitted.weights);
+    assert!(all.iter().all(|set| ndcg(set, &fitted.weights) > 0.6));
+}
+
+#[test]
+fn a_row_that_stands_for_many_items_counts_as_many() {
+    let mut one = set(&[[1.0, 0.0, 0.0], [2.0, 0.0, 0.0]], 1);
+    assert!((ndcg(&one, &[1.0, 0.0, 0.0]) - 1.0 / 3.0_f64.log2()).abs() < 1e-12);
+    one.counts[1] = 30.0;
+    assert_eq!(ndcg(&one, &[1.0, 0.0, 0.0]), 0.0, "thirty are better");
+}
