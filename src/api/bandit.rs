@@ -7,6 +7,7 @@ use tonic::Status;
 use super::admission::Admitted;
 use super::admission::RequiredView;
 use super::convert;
+use super::convert::GetArmSet;
 use super::deadline::CallTime;
 use super::personalization::new_id;
 use super::status;
@@ -51,6 +52,7 @@ impl BanditService for BanditApi {
             may_repeat,
             set: checked.set,
             offered: checked.offered,
+            features: checked.features,
             context: checked.context,
             strategy: checked.strategy,
             epsilon: checked.epsilon,
@@ -90,9 +92,11 @@ impl BanditService for BanditApi {
         let required = RequiredView::Record(message.min_watermark);
         let admitted = Admitted::new(&self.service, time, &message.namespace, required).await?;
         let Admitted { view, deadline, .. } = admitted;
-        let (name, context) = convert::arm_set(message).map_err(status::invalid)?;
-        let watermark = view.watermark();
-        let beliefs = self.service.arm_set(view.clone(), &name, context, deadline).await?;
+        let GetArmSet { set, context, features } =
+            convert::arm_set(message).map_err(status::invalid)?;
+        let (name, watermark) = (set, view.watermark());
+        let beliefs =
+            self.service.arm_set(view.clone(), &name, context, features, deadline).await?;
         let set = view.arm_set(name.as_str()).expect("the report was of this view");
         Ok(Response::new(set_message(set, &beliefs, watermark)))
     }
@@ -126,9 +130,11 @@ fn set_message(set: &ArmSet, beliefs: &[(f64, f64)], watermark: u64) -> proto::G
     });
     proto::GetArmSetResponse {
         arms: arms.collect(),
-        selections: set.selections,
+        selections: set.selections(),
         context_numbers: set.shape.map_or(0, |shape| shape.numbers),
         context_attributes: set.shape.is_some_and(|shape| shape.attributes),
+        feature_numbers: set.features.map_or(0, |shape| shape.numbers),
+        feature_attributes: set.features.is_some_and(|shape| shape.attributes),
         noise: set.noise(),
         watermark,
     }

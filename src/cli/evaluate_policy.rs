@@ -3,10 +3,12 @@
 //! - One reward model, cross-fitted, serves all policies of a run; every estimator that
 //!   the log allows is shown, with intervals and warnings.
 //! - Where the log has the score of what was shown, so is how it compares with rewards.
+//! - A bandit over arms (`--bandit`) is no fixed policy: it goes over the log and learns on its way.
 //! - The table goes to standard output, or to standard error when the figures take
 //!   standard output with `--json -`; lines that could not be read and what was assumed
 //!   go to standard error.
 
+mod bandit;
 mod document;
 mod load;
 mod policy;
@@ -14,6 +16,7 @@ mod table;
 
 use std::path::PathBuf;
 
+use self::bandit::BanditName;
 use self::document::Document;
 use self::load::Loaded;
 use self::load::Unit;
@@ -49,8 +52,14 @@ pub struct Args {
     /// the candidates' standard deviations in the log and the share of a position that is spread
     /// evenly; without numbers 0.3 and 0.01); constant:ACTION; file (the probabilities of the columns
     /// target_probability and candidate_target_probabilities).
-    #[arg(long, value_name = "POLICY", required = true, value_parser = policy::parse)]
+    #[arg(long, value_name = "POLICY", required_unless_present = "bandit", value_parser = policy::parse)]
     policy: Vec<PolicyName>,
+    /// A bandit over arms, as SelectArm has it, that starts from nothing and learns from the rounds in which the
+    /// log shows what it would; may be given several times. thompson or upper-confidence, each with :SCALE or
+    /// :SCALE:FLOOR as in --policy; square-cb; epsilon-greedy or epsilon-greedy:0.05; greedy. Rewards lie within
+    /// --reward-range.
+    #[arg(long, value_name = "STRATEGY", value_parser = bandit::parse)]
+    bandit: Vec<BanditName>,
     /// What greedy, epsilon-greedy and softmax go by: the candidates' scores of the log, or
     /// the reward model fitted on the other half of the units. auto: scores where the log
     /// has them.
@@ -143,11 +152,17 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         let report = off_policy::evaluate(&loaded.log, target, &fitted, &options);
         evaluated.push(Evaluated { name: described, report });
     }
+    let mut learners = Vec::with_capacity(args.bandit.len());
+    for name in &args.bandit {
+        learners.push(name.over(&loaded.log, args.seed, reward_range)?);
+    }
     let reliability = Reliability::of(&loaded.log);
-    let table = table::render(&loaded, reliability.as_ref(), &evaluated);
+    let mut table = table::render(&loaded, reliability.as_ref(), &evaluated);
+    learners.iter().for_each(|learner| table::append_learner(&mut table, learner));
     output::print(&table, args.json.as_deref().is_some_and(output::is_stdout))?;
     if let Some(path) = &args.json {
-        let document = Document::new(args, &loaded, &options, reliability.as_ref(), &evaluated);
+        let document =
+            Document::new(args, &loaded, &options, reliability.as_ref(), (&evaluated, &learners));
         output::write_json(path, &document)?;
     }
     Ok(())

@@ -1,9 +1,10 @@
-//! Selecting an arm and rewarding it: both answers wait for the commit.
+//! Selecting an arm, rewarding and withdrawing it: all answers wait for the commit.
 //!
 //! - A selection whose id the caller made may be sent again, to any replica. The first record with
 //!   the id counts: the engine passes over later ones while that one may be rewarded. So a call
 //!   waits until its record is learnt, asks the view which record is the first, and answers from it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,21 +19,23 @@ use crate::storage::AppendOutcome;
 use engine::ArmChoice;
 use engine::ArmSet;
 use engine::ChosenArm;
+use engine::Shape;
 use engine::View;
 use engine::choose_arm;
 use engine::decision_key;
 use engine::domain::ArmContext;
+use engine::domain::ArmFeatures;
 use engine::domain::ArmName;
 use engine::domain::ArmReward;
 use engine::domain::ArmSelection;
 use engine::domain::ArmSetName;
 use engine::domain::ArmStrategy;
 use engine::domain::DecisionId;
-use engine::domain::OfferedArm;
 use engine::domain::Record;
 use engine::domain::Sequence;
 use engine::domain::Timestamp;
 use engine::domain::Violation;
+use engine::domain::Violations;
 use engine::domain::limits;
 
 /// One call of SelectArm, checked.
@@ -43,6 +46,8 @@ pub struct SelectArmCall {
     pub may_repeat: bool,
     pub set: ArmSetName,
     pub offered: Vec<ArmName>,
+    /// Of each offered arm; empty where none has any.
+    pub features: Vec<ArmFeatures>,
     pub context: ArmContext,
     pub strategy: ArmStrategy,
     pub epsilon: f64,
@@ -67,31 +72,29 @@ pub struct RewardedArm {
 }
 
 impl SelectArmCall {
-    fn choose(&self, view: &View) -> ChosenArm {
+    fn choice<'a>(&'a self, view: &'a View) -> ArmChoice<'a> {
         let settings = view.settings();
-        let choice = ArmChoice {
+        ArmChoice {
             offered: &self.offered,
+            features: &self.features,
             context: &self.context,
             strategy: self.strategy,
             epsilon: self.epsilon,
             settings: &settings.arms,
             seed: settings.seed,
             decision_id: &self.decision_id,
-        };
-        choose_arm(view.arm_set(self.set.as_str()), &choice)
+        }
+    }
+
+    fn choose(&self, view: &View) -> ChosenArm {
+        choose_arm(view.arm_set(self.set.as_str()), &self.choice(view))
     }
 
     fn selection(&self, view: &View, found: &ChosenArm) -> ArmSelection {
-        let offered = self.offered.iter().enumerate().map(|(position, name)| OfferedArm {
-            name: name.clone(),
-            propensity: found.propensities[position],
-            mean: found.means[position],
-            deviation: found.deviations[position],
-        });
         ArmSelection {
             decision_id: self.decision_id.clone(),
             set: self.set.clone(),
-            offered: offered.collect(),
+            offered: found.offered(&self.choice(view)),
             chosen: found.chosen as u32,
             context: self.context.clone(),
             strategy: self.strategy,
@@ -176,7 +179,7 @@ impl Service {
         }
     }
 
-    /// Writes a reward.
+    /// Writes a reward, or that a selection is withdrawn.
     ///
     /// # Errors
     /// What kept the record from being written.
@@ -192,34 +195,38 @@ impl Service {
         Ok(RewardedArm { sequence, is_unknown: recorded.unknown_decisions > 0 })
     }
 
-    /// Mean and standard deviation of each arm of a set, in a context if there is one.
+    /// Mean and standard deviation of each arm of a set, in a context and by features if there are any.
     ///
     /// # Errors
-    /// `NoArmSet`; `Invalid` for a context that does not fit the set.
+    /// `NoArmSet`; `Invalid` for a context or features that do not fit the set.
     pub async fn arm_set(
         &self,
         view: Arc<View>,
         name: &ArmSetName,
         context: ArmContext,
+        mut features: BTreeMap<ArmName, ArmFeatures>,
         deadline: Deadline,
     ) -> Result<Vec<(f64, f64)>, Error> {
         let set = view.arm_set(name.as_str()).ok_or_else(|| Error::NoArmSet(name.to_string()))?;
-        check_context(set, &context).map_err(Error::Invalid)?;
+        let offered: Vec<ArmName> = set
+            .arms
+            .iter()
+            .map(|arm| ArmName::parse(&*arm.name).expect("it was checked before"))
+            .collect();
+        let features = offered.iter().map(|arm| features.remove(arm).unwrap_or_default()).collect();
         let call = SelectArmCall {
             decision_id: DecisionId::parse("report").expect("an id"),
             may_repeat: false,
             set: name.clone(),
-            offered: set
-                .arms
-                .iter()
-                .map(|arm| ArmName::parse(&*arm.name).expect("it was checked before"))
-                .collect(),
+            offered,
+            features,
             context,
             // Beliefs are the same under each; this one is cheap.
             strategy: ArmStrategy::Greedy,
             epsilon: 0.0,
             now: Timestamp::default(),
         };
+        check_inputs(set, &call).map_err(Error::Invalid)?;
         let found = self.reads.run(deadline, move |_| call.choose(&view)).await?;
         Ok(found.means.into_iter().zip(found.deviations).collect())
     }
@@ -238,38 +245,41 @@ fn accepted(appended: &Recorded) -> Option<Sequence> {
     }
 }
 
-/// Whether the limits of the namespace allow the set, and those of the set the arms and the context.
+/// Whether the limits of the namespace allow the set, and the set the context and the features.
 fn check_capacity(view: &View, call: &SelectArmCall) -> Result<(), Vec<Violation>> {
-    let violation = |field: &str, reason: String| Err(vec![Violation::new(field, reason)]);
-    let Some(set) = view.arm_set(call.set.as_str()) else {
-        let most = limits::ARM_SETS;
-        if view.arm_sets_len() >= most {
-            return violation("arm_set", format!("must be one of the {most} that there are"));
-        }
-        return Ok(());
-    };
-    let new = call.offered.iter().filter(|arm| set.find(arm.as_str()).is_none()).count();
-    let most = limits::ARMS_KNOWN;
-    if set.arms.len() + new > most {
-        let reason = format!("must be at most {most} different ones over all selections");
-        return violation("arms", reason);
+    if let Some(set) = view.arm_set(call.set.as_str()) {
+        return check_inputs(set, call);
     }
-    check_context(set, &call.context)
+    let most = limits::ARM_SETS;
+    if view.arm_sets_len() >= most {
+        let reason = format!("must be one of the {most} that there are");
+        return Err(vec![Violation::new("arm_set", reason)]);
+    }
+    Ok(())
 }
 
-fn check_context(set: &ArmSet, context: &ArmContext) -> Result<(), Vec<Violation>> {
-    let Some(shape) = set.shape.filter(|shape| !context.is_empty() && !shape.fits(context)) else {
-        return Ok(());
-    };
-    let mut violations = Vec::new();
-    let (found, expected) = (context.numbers.len(), shape.numbers as usize);
+fn check_inputs(set: &ArmSet, call: &SelectArmCall) -> Result<(), Vec<Violation>> {
+    let mut violations = Violations::default();
+    let has_features = call.features.iter().any(|features| !features.is_empty());
+    if let Some(shape) = set.shape.filter(|_| has_features || !call.context.is_empty()) {
+        check_shape("context", shape, &call.context, &mut violations);
+    }
+    if let Some(shape) = set.features {
+        let described = call.offered.iter().zip(&call.features);
+        for (arm, features) in described.filter(|(_, features)| !features.is_empty()) {
+            check_shape(&format!("features[{arm}]"), shape, features, &mut violations);
+        }
+    }
+    violations.finish(())
+}
+
+fn check_shape(field: &str, shape: Shape, inputs: &ArmContext, violations: &mut Violations) {
+    let (found, expected) = (inputs.numbers.len(), shape.numbers as usize);
     if found != expected {
-        let reason = format!("must hold {expected} as in the set's first selection, holds {found}");
-        violations.push(Violation::new("context.numbers", reason));
+        let reason = format!("must hold {expected} as the set's first, holds {found}");
+        violations.add(format!("{field}.numbers"), reason);
     }
-    if !shape.attributes && !context.attributes.is_empty() {
-        let reason = "must be unset as in the set's first selection with a context";
-        violations.push(Violation::new("context.attributes", reason));
+    if !shape.attributes && !inputs.attributes.is_empty() {
+        violations.add(format!("{field}.attributes"), "must be unset as in the set's first");
     }
-    Err(violations)
 }

@@ -1,5 +1,6 @@
 //! Named arms over gRPC: choosing, rewarding, learning, surviving a kill.
 
+pub mod features;
 pub mod retries;
 
 use std::collections::BTreeMap;

@@ -13,8 +13,8 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use engine::domain::{
-    ArmContext, ArmName, ArmReward, ArmSelection, ArmSetName, ArmSettings, ArmStrategy, DecisionId,
-    EventId, LogRecord, OfferedArm, Record, Settings, Timestamp,
+    ArmContext, ArmName, ArmOutcome, ArmReward, ArmSelection, ArmSetName, ArmSettings, ArmStrategy,
+    DecisionId, EventId, LogRecord, Record, Settings, Timestamp,
 };
 use engine::strategy::{Beliefs, Policy, Thompson, ThompsonSlate};
 use engine::{ArmChoice, Engine, choose_arm};
@@ -53,6 +53,7 @@ impl World {
         let decision_id = DecisionId::parse(view.watermark().to_string()).expect("an id");
         let choice = ArmChoice {
             offered: &self.offered,
+            features: &[],
             context,
             strategy: self.settings.strategy,
             epsilon,
@@ -61,16 +62,11 @@ impl World {
             decision_id: &decision_id,
         };
         let found = choose_arm(view.arm_set(self.set.as_str()), &choice);
-        let offered = self.offered.iter().enumerate().map(|(position, name)| OfferedArm {
-            name: name.clone(),
-            propensity: found.propensities[position],
-            mean: found.means[position],
-            deviation: found.deviations[position],
-        });
+        let offered = found.offered(&choice);
         let selection = ArmSelection {
             decision_id,
             set: self.set.clone(),
-            offered: offered.collect(),
+            offered,
             chosen: found.chosen as u32,
             context: context.clone(),
             strategy: self.settings.strategy,
@@ -96,8 +92,7 @@ impl World {
             self.learn(Record::ArmRewarded(ArmReward {
                 event_id: EventId::parse(decision_id.as_str()).expect("an id"),
                 decision_id,
-                reward,
-                corrects: false,
+                outcome: ArmOutcome::Reward(reward),
                 occurred_at: Timestamp::default(),
             }));
         }

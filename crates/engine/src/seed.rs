@@ -22,6 +22,8 @@ pub enum Purpose {
     Takeover,
     /// Selecting an arm, keyed by the decision id.
     SelectArm,
+    /// Whether a bandit keeps a round of a log, keyed by the round.
+    ArmReplay,
     /// The variant of a list, keyed by the decision id.
     Experiment,
     /// People and items of a simulation and what people do, keyed by what is drawn of whom.
@@ -38,6 +40,7 @@ impl Purpose {
             Self::Latent => "latent",
             Self::Takeover => "takeover",
             Self::SelectArm => "select_arm",
+            Self::ArmReplay => "arm_replay",
             Self::Experiment => "experiment",
             Self::Simulation => "simulation",
         }

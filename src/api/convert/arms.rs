@@ -1,5 +1,6 @@
 //! Requests of `BanditService`, and the settings of arms.
 
+use std::collections::BTreeMap;
 use std::collections::HashSet;
 
 use super::attributes::attributes;
@@ -10,7 +11,9 @@ use super::scalars::share;
 use super::scalars::timestamp_near;
 use crate::proto;
 use engine::domain::ArmContext;
+use engine::domain::ArmFeatures;
 use engine::domain::ArmName;
+use engine::domain::ArmOutcome;
 use engine::domain::ArmReward;
 use engine::domain::ArmSetName;
 use engine::domain::ArmSettings;
@@ -31,6 +34,8 @@ pub struct SelectArm {
     pub decision_id: Option<DecisionId>,
     pub set: ArmSetName,
     pub offered: Vec<ArmName>,
+    /// Of each offered arm; empty where none has any.
+    pub features: Vec<ArmFeatures>,
     pub context: ArmContext,
     pub strategy: ArmStrategy,
     pub epsilon: f64,
@@ -49,15 +54,67 @@ pub fn select_arm(
     let set = violations.take("arm_set", ArmSetName::parse(message.arm_set));
     let offered = merge(&mut violations, offered(message.arms));
     let context = violations.absorb("context", context(message.context));
+    let features = merge(&mut violations, features(message.features));
     let strategy = violations.take("strategy", strategy(message.strategy)).flatten();
     let epsilon = share(message.epsilon.unwrap_or_else(|| decimal(settings.epsilon)));
     let epsilon = violations.take("epsilon", epsilon);
-    let (Some(set), Some(offered), Some(context), Some(epsilon)) = (set, offered, context, epsilon)
+    let (Some(set), Some(offered), Some(context), Some(features), Some(epsilon)) =
+        (set, offered, context, features, epsilon)
     else {
         return Err(violations.into_vec());
     };
+    let features = merge(&mut violations, of_offered(&offered, features)).unwrap_or_default();
     let strategy = strategy.unwrap_or(settings.arms.strategy);
-    violations.finish(SelectArm { decision_id, set, offered, context, strategy, epsilon })
+    violations.finish(SelectArm { decision_id, set, offered, features, context, strategy, epsilon })
+}
+
+/// The features of each offered arm; nothing where no arm has any.
+fn of_offered(
+    offered: &[ArmName],
+    mut features: BTreeMap<ArmName, ArmFeatures>,
+) -> Result<Vec<ArmFeatures>, Vec<Violation>> {
+    if features.is_empty() {
+        return Ok(Vec::new());
+    }
+    let of_each = offered.iter().map(|arm| features.remove(arm).unwrap_or_default()).collect();
+    let not_offered = |arm: &ArmName| Violation::new(format!("features[{arm}]"), "must be offered");
+    let violations: Vec<Violation> = features.keys().map(not_offered).collect();
+    if violations.is_empty() { Ok(of_each) } else { Err(violations) }
+}
+
+/// Features by arm, those that are there with as many numbers each.
+fn features(
+    messages: BTreeMap<String, proto::ArmFeatures>,
+) -> Result<BTreeMap<ArmName, ArmFeatures>, Vec<Violation>> {
+    let most = limits::ARMS_KNOWN;
+    if messages.len() > most {
+        let reason = format!("must hold at most {most}, holds {}", messages.len());
+        return Err(vec![Violation::new("features", reason)]);
+    }
+    let mut violations = Violations::default();
+    let mut features = BTreeMap::new();
+    let mut numbers = None;
+    for (name, message) in messages {
+        let field = format!("features[{name}]");
+        let inputs = inputs(message.numbers, message.attributes, limits::ARM_NUMBERS);
+        let arm = violations.take(&field, ArmName::parse(name));
+        let (Some(arm), Some(inputs)) = (arm, violations.absorb(&field, inputs)) else {
+            continue;
+        };
+        let found = inputs.numbers.len();
+        let expected = if inputs.is_empty() { found } else { *numbers.get_or_insert(found) };
+        if found != expected {
+            let reason = format!("must hold {expected} as the other arms, holds {found}");
+            violations.add(format!("{field}.numbers"), reason);
+        }
+        features.insert(arm, inputs);
+    }
+    let bytes: usize = features.values().map(ArmFeatures::bytes).sum();
+    if bytes > limits::ARM_FEATURES_BYTES {
+        let reason = format!("must take at most {} bytes in all", limits::ARM_FEATURES_BYTES);
+        violations.add("features", reason);
+    }
+    violations.finish(features)
 }
 
 /// One to some hundred names, each once.
@@ -79,15 +136,24 @@ fn offered(texts: Vec<String>) -> Result<Vec<ArmName>, Vec<Violation>> {
 
 fn context(message: Option<proto::ArmContext>) -> Result<ArmContext, Vec<Violation>> {
     let message = message.unwrap_or_default();
+    inputs(message.numbers, message.attributes, limits::CONTEXT_NUMBERS)
+}
+
+/// A context, or what describes an arm, of at most so many numbers.
+fn inputs(
+    numbers: Vec<f64>,
+    named: Option<prost_types::Struct>,
+    most: usize,
+) -> Result<ArmContext, Vec<Violation>> {
     let mut violations = Violations::default();
-    let attributes = merge(&mut violations, attributes(message.attributes));
-    let (found, most) = (message.numbers.len(), limits::CONTEXT_NUMBERS);
+    let attributes = merge(&mut violations, attributes(named));
+    let found = numbers.len();
     if found > most {
         violations.add("numbers", format!("must hold at most {most}, holds {found}"));
         return Err(violations.into_vec());
     }
     let largest = f64::from(limits::CONTEXT_NUMBER);
-    let numbers = each("numbers", message.numbers, |number| {
+    let numbers = each("numbers", numbers, |number| {
         // Written so that NaN fails, too.
         if number.abs() <= largest {
             Ok(number as f32)
@@ -136,29 +202,57 @@ pub fn reward_arm(
     let event_id =
         if message.event_id.is_empty() { Ok(make_id()) } else { EventId::parse(message.event_id) };
     let event_id = violations.take("event_id", event_id);
-    let reward = message.reward.ok_or("must be set".to_owned()).and_then(share);
-    let reward = violations.take("reward", reward);
+    let outcome = outcome(message.reward, message.corrects, message.withdrawn);
+    let outcome = merge(&mut violations, outcome);
     let occurred_at = message.occurred_at.map(|time| timestamp_near(time, now)).transpose();
     let occurred_at = violations.take("occurred_at", occurred_at).flatten().unwrap_or(now);
-    let (Some(decision_id), Some(event_id), Some(reward)) = (decision_id, event_id, reward) else {
+    let (Some(decision_id), Some(event_id), Some(outcome)) = (decision_id, event_id, outcome)
+    else {
         return Err(violations.into_vec());
     };
-    let (reward, corrects) = (reward as f32, message.corrects);
-    violations.finish(ArmReward { event_id, decision_id, reward, corrects, occurred_at })
+    violations.finish(ArmReward { event_id, decision_id, outcome, occurred_at })
 }
 
-/// The set and the context of a GetArmSet request.
-///
+fn outcome(
+    reward: Option<f64>,
+    corrects: bool,
+    withdrawn: bool,
+) -> Result<ArmOutcome, Vec<Violation>> {
+    let mut violations = Violations::default();
+    if withdrawn {
+        for (field, is_set) in [("reward", reward.is_some()), ("corrects", corrects)] {
+            if is_set {
+                violations.add(field, "must be unset where the selection is withdrawn");
+            }
+        }
+        return violations.finish(ArmOutcome::Withdrawal);
+    }
+    let reward = reward.ok_or("must be set".to_owned()).and_then(share);
+    let Some(reward) = violations.take("reward", reward).map(|reward| reward as f32) else {
+        return Err(violations.into_vec());
+    };
+    Ok(if corrects { ArmOutcome::Correction(reward) } else { ArmOutcome::Reward(reward) })
+}
+
+/// A checked GetArmSet request.
+#[derive(Debug)]
+pub struct GetArmSet {
+    pub set: ArmSetName,
+    pub context: ArmContext,
+    pub features: BTreeMap<ArmName, ArmFeatures>,
+}
+
 /// # Errors
 /// Every wrong field.
-pub fn arm_set(
-    message: proto::GetArmSetRequest,
-) -> Result<(ArmSetName, ArmContext), Vec<Violation>> {
+pub fn arm_set(message: proto::GetArmSetRequest) -> Result<GetArmSet, Vec<Violation>> {
     let mut violations = Violations::default();
     let set = violations.take("arm_set", ArmSetName::parse(message.arm_set));
     let context = violations.absorb("context", context(message.context));
-    match (set, context) {
-        (Some(set), Some(context)) => violations.finish((set, context)),
+    let features = merge(&mut violations, features(message.features));
+    match (set, context, features) {
+        (Some(set), Some(context), Some(features)) => {
+            violations.finish(GetArmSet { set, context, features })
+        }
         _ => Err(violations.into_vec()),
     }
 }
@@ -226,7 +320,7 @@ mod tests {
             arm_set: String::new(),
             arms: vec!["a".to_owned(), "b".to_owned(), "a".to_owned()],
             context: Some(proto::ArmContext {
-                numbers: vec![0.0, f64::NAN, 1_001.0],
+                numbers: vec![0.0, f64::NAN, 1.1e12],
                 attributes: None,
             }),
             strategy: 9,
@@ -252,6 +346,51 @@ mod tests {
         let context = Some(proto::ArmContext { numbers, attributes: None });
         let wrong = proto::SelectArmRequest { context, ..request() };
         assert_eq!(fields(select_arm(wrong, &Settings::default())), ["context.numbers"]);
+    }
+
+    #[test]
+    fn features_are_of_offered_arms_and_of_one_length() {
+        let of =
+            |numbers: &[f64]| proto::ArmFeatures { numbers: numbers.to_vec(), attributes: None };
+        type Features<'a> = &'a [(&'a str, &'a [f64])];
+        let asked = |features: Features<'_>| {
+            let features = features.iter().map(|(arm, numbers)| ((*arm).to_owned(), of(numbers)));
+            select_arm(
+                proto::SelectArmRequest { features: features.collect(), ..request() },
+                &Settings::default(),
+            )
+        };
+        let checked = asked(&[("list", &[0.5, 1e9])]).unwrap();
+        assert!(checked.features[0].is_empty() && checked.features[1].numbers == [0.5, 1e9]);
+        assert!(asked(&[]).unwrap().features.is_empty());
+        let most = vec![0.0; limits::ARM_NUMBERS + 1];
+        let wrong: [(Features<'_>, &str); 4] = [
+            (&[("cards", &[1.0])], "features[cards]"),
+            (&[("grid", &[1.0]), ("list", &[1.0, 2.0])], "features[list].numbers"),
+            (&[("grid", &[f64::INFINITY])], "features[grid].numbers[0]"),
+            (&[("grid", &most)], "features[grid].numbers"),
+        ];
+        for (features, field) in wrong {
+            assert_eq!(fields(asked(features)), [field]);
+        }
+    }
+
+    #[test]
+    fn a_withdrawal_has_no_reward() {
+        let withdrawn = |reward, corrects| {
+            let decision_id = "d".to_owned();
+            let withdrawn = true;
+            let message = proto::RewardArmRequest {
+                decision_id,
+                reward,
+                corrects,
+                withdrawn,
+                ..Default::default()
+            };
+            reward_arm(message, Timestamp::default(), || EventId::parse("made").unwrap())
+        };
+        assert_eq!(withdrawn(None, false).unwrap().outcome, ArmOutcome::Withdrawal);
+        assert_eq!(fields(withdrawn(Some(0.0), true)), ["reward", "corrects"]);
     }
 
     #[test]

@@ -39,7 +39,7 @@ mod takeover;
 mod tests;
 mod user;
 
-pub use arms::{arm_set, arm_strategy_message, reward_arm, select_arm};
+pub use arms::{GetArmSet, arm_set, arm_strategy_message, reward_arm, select_arm};
 pub use attributes::attributes;
 pub use durations::{seconds_message, watch_interval};
 pub use evaluation::evaluation;

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::Args;
 use super::Evaluated;
+use super::bandit::Learner;
 use super::load::Loaded;
 use super::policy::PolicyName;
 use engine::evaluation::bootstrap;
@@ -33,6 +34,7 @@ pub struct Document<'a> {
     /// Of the logged scores; null where not every round has one.
     reliability: Option<&'a Reliability>,
     policies: Vec<PolicyDocument<'a>>,
+    bandits: &'a [Learner],
 }
 
 #[derive(Serialize)]
@@ -56,7 +58,7 @@ impl<'a> Document<'a> {
         loaded: &'a Loaded,
         options: &Options,
         reliability: Option<&'a Reliability>,
-        evaluated: &'a [Evaluated],
+        (evaluated, bandits): (&'a [Evaluated], &'a [Learner]),
     ) -> Self {
         let policy = |(asked, policy): (&'a PolicyName, &'a Evaluated)| PolicyDocument {
             policy: asked.to_string(),
@@ -80,6 +82,7 @@ impl<'a> Document<'a> {
             bounds: options.bounds,
             reward_range: options.reward_range,
             reliability,
+            bandits,
             policies: args.policy.iter().zip(evaluated).map(policy).collect(),
         }
     }

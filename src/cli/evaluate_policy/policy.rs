@@ -96,7 +96,7 @@ pub fn parse(text: &str) -> Result<PolicyName, String> {
 }
 
 /// `SCALE` or `SCALE:FLOOR`; without them those of a new namespace.
-fn exploring(name: &str, argument: Option<&str>) -> Result<Exploring, String> {
+pub fn exploring(name: &str, argument: Option<&str>) -> Result<Exploring, String> {
     let (scale, floor) = match argument.map(|text| text.split_once(':').unwrap_or((text, ""))) {
         None => ("", ""),
         Some(("", _)) => return Err(format!("{name}: must be {name}:SCALE or {name}:SCALE:FLOOR")),

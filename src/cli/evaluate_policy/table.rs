@@ -1,12 +1,14 @@
 //! The figures of each policy as aligned text, and warnings.
 
 use super::Evaluated;
+use super::bandit::Learner;
 use super::load::Loaded;
 use crate::cli::output::align;
 use engine::evaluation::off_policy::Interval;
 use engine::evaluation::off_policy::PolicyEstimate;
 use engine::evaluation::off_policy::Reliability;
 use engine::evaluation::off_policy::ReliabilityBin;
+use engine::evaluation::off_policy::ReplayPoint;
 
 /// Everything as text.
 pub fn render(
@@ -80,6 +82,25 @@ fn append(text: &mut String, policy: &Evaluated) {
     for warning in &report.warnings {
         *text += &format!("warning: {warning}\n");
     }
+}
+
+/// The progressive reward of a bandit that learnt from the log.
+pub fn append_learner(text: &mut String, learner: &Learner) {
+    let replayed = &learner.replayed;
+    let header = [learner.name.as_str(), "mean reward so far", "since the row above"];
+    let row = |point: &ReplayPoint| {
+        vec![point.kept.to_string(), decimal(point.so_far), decimal(point.since)]
+    };
+    let mut rows = vec![header.map(str::to_owned).to_vec()];
+    rows.extend(replayed.curve.iter().map(row));
+    align(text, &rows);
+    *text += &format!(
+        "kept {} of {} rounds, which earned {} each, standard error {}\n",
+        replayed.kept,
+        replayed.rounds,
+        decimal(replayed.reward),
+        decimal(replayed.standard_error)
+    );
 }
 
 fn row(estimate: &PolicyEstimate) -> Vec<String> {

@@ -318,3 +318,29 @@ fn what_cannot_be_evaluated_is_refused_with_the_reason() {
     let ridge = refused(&one, &["--policy", "uniform", "--reward-model", "ridge"]);
     assert!(ridge.contains("no features"), "{ridge}");
 }
+
+#[test]
+fn a_bandit_learns_from_a_log_and_its_progressive_reward_is_told() {
+    let found = evaluated(
+        "log.csv",
+        &uniform_table(),
+        &["--bandit", "thompson:0.5", "--bandit", "epsilon-greedy:1", "--bandit", "square-cb"],
+    )
+    .unwrap();
+    let bandits = found["bandits"].as_array().unwrap();
+    let names: Vec<&str> = bandits.iter().map(|one| one["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["bandit thompson:0.5:0.01", "bandit epsilon-greedy:1", "bandit square-cb"]);
+    let reward = |index: usize| bandits[index]["reward"].as_f64().unwrap();
+    assert!(reward(0) > 0.85 && reward(2) > 0.6, "{bandits:?}");
+    assert!((reward(1) - 0.5).abs() < 0.1, "{bandits:?}");
+    let kept = bandits[0]["kept"].as_u64().unwrap();
+    assert!((300..500).contains(&kept), "{kept}");
+    assert_eq!(bandits[0]["curve"].as_array().unwrap().last().unwrap()["kept"], kept);
+    let scaled = uniform_table().replace(",1,0.3", ",7,0.3");
+    let refused = evaluated("log.csv", &scaled, &["--bandit", "greedy"]).unwrap_err();
+    assert!(refused.to_string().contains("--reward-range"), "{refused}");
+    assert!(
+        evaluated("log.csv", &scaled, &["--bandit", "greedy", "--reward-range", "0,7"]).is_ok()
+    );
+    assert!(parse(&["--bandit", "thompson:x"]).is_err() && parse(&[]).is_err());
+}

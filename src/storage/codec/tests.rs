@@ -17,6 +17,7 @@ use self::users::user_update;
 use super::*;
 use engine::domain::ArmContext;
 use engine::domain::ArmName;
+use engine::domain::ArmOutcome;
 use engine::domain::ArmReward;
 use engine::domain::ArmSelection;
 use engine::domain::ArmSetName;
@@ -195,22 +196,31 @@ fn model() -> impl Strategy<Value = Record> {
 
 fn arm_selection() -> impl Strategy<Value = Record> {
     let figure = || number().prop_map(f64::from);
-    let offered = (id(ArmName::parse), figure(), figure(), figure()).prop_map(
-        |(name, propensity, mean, deviation)| OfferedArm { name, propensity, mean, deviation },
+    let context = || {
+        (prop::collection::vec(number(), 0..6), attributes())
+            .prop_map(|(numbers, attributes)| ArmContext { numbers, attributes })
+    };
+    let offered = (id(ArmName::parse), context(), figure(), figure(), figure()).prop_map(
+        |(name, features, propensity, mean, deviation)| OfferedArm {
+            name,
+            features,
+            propensity,
+            mean,
+            deviation,
+        },
     );
     let ids = (id(DecisionId::parse), id(ArmSetName::parse), time());
     let numbers = (any::<u64>(), any::<u64>(), number());
-    let context = (prop::collection::vec(number(), 0..6), attributes());
     let strategy = prop::sample::select(&ArmStrategy::ALL[..]);
     let offered = prop::collection::vec(offered, 1..5);
-    (ids, strategy, numbers, context, offered, any::<prop::sample::Index>()).prop_map(
-        |(ids, strategy, numbers, (context, attributes), offered, chosen)| {
+    (ids, strategy, numbers, context(), offered, any::<prop::sample::Index>()).prop_map(
+        |(ids, strategy, numbers, context, offered, chosen)| {
             Record::ArmSelected(ArmSelection {
                 decision_id: ids.0,
                 set: ids.1,
                 chosen: chosen.index(offered.len()) as u32,
                 offered,
-                context: ArmContext { numbers: context, attributes },
+                context,
                 strategy,
                 epsilon: numbers.2,
                 selected_at: ids.2,
@@ -222,9 +232,14 @@ fn arm_selection() -> impl Strategy<Value = Record> {
 }
 
 fn arm_reward() -> impl Strategy<Value = Record> {
-    (id(EventId::parse), id(DecisionId::parse), number(), any::<bool>(), time()).prop_map(
-        |(event_id, decision_id, reward, corrects, occurred_at)| {
-            Record::ArmRewarded(ArmReward { event_id, decision_id, reward, corrects, occurred_at })
+    let outcome = prop_oneof![
+        number().prop_map(ArmOutcome::Reward),
+        number().prop_map(ArmOutcome::Correction),
+        Just(ArmOutcome::Withdrawal),
+    ];
+    (id(EventId::parse), id(DecisionId::parse), outcome, time()).prop_map(
+        |(event_id, decision_id, outcome, occurred_at)| {
+            Record::ArmRewarded(ArmReward { event_id, decision_id, outcome, occurred_at })
         },
     )
 }

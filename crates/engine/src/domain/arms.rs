@@ -58,22 +58,30 @@ impl ArmStrategy {
 /// The context of a selection.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ArmContext {
-    /// Numbers of the caller's; as many in all selections of an arm set. Best scaled to
-    /// about -1 to 1.
+    /// Numbers of the caller's on any scale; as many in all selections of an arm set.
     pub numbers: Vec<f32>,
     pub attributes: Attributes,
 }
 
 impl ArmContext {
+    /// Of numbers, names and values.
+    pub fn bytes(&self) -> usize {
+        size_of_val(&*self.numbers) + self.attributes.bytes()
+    }
+
     pub fn is_empty(&self) -> bool {
         self.numbers.is_empty() && self.attributes.is_empty()
     }
 }
 
+/// What describes an arm, in the form of a context; empty for an arm that is only a name.
+pub type ArmFeatures = ArmContext;
+
 /// One arm as it was offered, and answered.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OfferedArm {
     pub name: ArmName,
+    pub features: ArmFeatures,
     pub propensity: f64,
     /// Expected reward, in the context where there is one.
     pub mean: f64,
@@ -100,15 +108,23 @@ pub struct ArmSelection {
     pub seed: u64,
 }
 
+/// What is reported of a selection. Rewards are from 0 to 1.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum ArmOutcome {
+    /// The best of several counts.
+    Reward(f32),
+    /// Replaces the reward so far.
+    Correction(f32),
+    /// The arm was never shown: the selection is taken back, whatever else is reported of it.
+    Withdrawal,
+}
+
 /// What came of a selection.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ArmReward {
     pub event_id: EventId,
     pub decision_id: DecisionId,
-    /// 0 to 1.
-    pub reward: f32,
-    /// Whether this replaces the reward so far; else the better of both counts.
-    pub corrects: bool,
+    pub outcome: ArmOutcome,
     pub occurred_at: Timestamp,
 }
 

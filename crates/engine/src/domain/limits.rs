@@ -170,8 +170,12 @@ pub const ARMS_KNOWN: usize = 500;
 pub const ARM_SETS: usize = 1_000;
 /// Numbers of a context of arms: learning costs their square.
 pub const CONTEXT_NUMBERS: usize = 128;
-/// Largest absolute number of a context.
-pub const CONTEXT_NUMBER: f32 = 1_000.0;
+/// Largest absolute number of a context or of an arm's features.
+pub const CONTEXT_NUMBER: f32 = 1e12;
+/// Numbers that describe one arm.
+pub const ARM_NUMBERS: usize = 32;
+/// Bytes of the features of all arms of a selection, which its record holds.
+pub const ARM_FEATURES_BYTES: usize = 256 * 1024;
 /// Longest wait for `min_watermark` when the caller set no deadline.
 pub const WATERMARK_WAIT_MS: u64 = 10_000;
 /// Bytes of one gRPC message, in and out.

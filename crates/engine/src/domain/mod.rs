@@ -32,7 +32,10 @@ mod user_rules;
 mod user_update;
 mod violation;
 
-pub use arms::{ArmContext, ArmReward, ArmSelection, ArmSettings, ArmStrategy, OfferedArm};
+pub use arms::{
+    ArmContext, ArmFeatures, ArmOutcome, ArmReward, ArmSelection, ArmSettings, ArmStrategy,
+    OfferedArm,
+};
 pub use attributes::{AttributeValue, Attributes};
 pub use decision::{Continues, Decision, DiversityMethod, ShownItem, Strategy};
 pub use decision_detail::{Believed, CandidateScores, DecisionDetail};

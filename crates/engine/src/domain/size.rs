@@ -318,7 +318,7 @@ impl Heap for DecisionDetail {
 
 impl Heap for OfferedArm {
     fn heap(&self) -> usize {
-        self.name.heap()
+        self.name.heap() + self.features.heap()
     }
 }
 

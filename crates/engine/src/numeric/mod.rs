@@ -12,6 +12,7 @@ pub mod cholesky;
 pub mod cholesky_f64;
 pub mod conjugate_gradient;
 mod dispatch;
+pub mod downdate;
 mod empirical_bernstein;
 mod gram;
 mod kernels;

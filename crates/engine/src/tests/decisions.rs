@@ -1,6 +1,7 @@
 //! What is known of decisions, and what they leave behind.
 
 use crate::domain::ArmContext;
+use crate::domain::ArmFeatures;
 use crate::domain::ArmName;
 use crate::domain::ArmSelection;
 use crate::domain::ArmSetName;
@@ -21,6 +22,7 @@ const LITTLE: usize = 2_600;
 fn selection(id: &str) -> ArmSelection {
     let offered = ["red", "blue"].map(|name| OfferedArm {
         name: ArmName::parse(name).unwrap(),
+        features: ArmFeatures::default(),
         propensity: 0.5,
         mean: 0.0,
         deviation: 0.0,

@@ -3,8 +3,10 @@
 
 use crate::bandit::arms::context::Shape;
 use crate::bandit::arms::linear::Linear;
+use crate::bandit::arms::linear::Prediction;
 use crate::bandit::arms::linear::predict_all;
 use crate::bandit::arms::set::ArmSet;
+use crate::bandit::arms::shared::Described;
 use crate::bandit::strategy;
 use crate::bandit::strategy::Beliefs;
 use crate::bandit::strategy::BetaThompson;
@@ -15,10 +17,12 @@ use crate::bandit::strategy::SquareCb;
 use crate::bandit::strategy::Thompson;
 use crate::bandit::strategy::UpperConfidence;
 use crate::domain::ArmContext;
+use crate::domain::ArmFeatures;
 use crate::domain::ArmName;
 use crate::domain::ArmSettings;
 use crate::domain::ArmStrategy;
 use crate::domain::DecisionId;
+use crate::domain::OfferedArm;
 use crate::numeric::math;
 use crate::seed;
 use crate::seed::Purpose;
@@ -31,6 +35,8 @@ const GAMMA: f64 = 10.0;
 pub struct ArmChoice<'a> {
     /// At least one, each once.
     pub offered: &'a [ArmName],
+    /// What describes each of them, in their order; nothing for arms that are only names.
+    pub features: &'a [ArmFeatures],
     pub context: &'a ArmContext,
     pub strategy: ArmStrategy,
     pub epsilon: f64,
@@ -51,12 +57,26 @@ pub struct ChosenArm {
     pub deviations: Vec<f64>,
 }
 
+impl ChosenArm {
+    /// The arms as they are answered and recorded.
+    pub fn offered(&self, choice: &ArmChoice<'_>) -> Vec<OfferedArm> {
+        let arm = |(position, name): (usize, &ArmName)| OfferedArm {
+            name: name.clone(),
+            features: choice.features.get(position).cloned().unwrap_or_default(),
+            propensity: self.propensities[position],
+            mean: self.means[position],
+            deviation: self.deviations[position],
+        };
+        choice.offered.iter().enumerate().map(arm).collect()
+    }
+}
+
 /// Chooses among the offered arms of a set; `None` is an unknown set. A
-/// context that does not fit the set counts as none.
+/// context that does not fit the set counts as none, and so do features.
 pub fn choose(set: Option<&ArmSet>, choice: &ArmChoice<'_>) -> ChosenArm {
     let known = set.and_then(|set| set.shape);
-    let shape = known.or_else(|| Shape::of(choice.context));
-    let shape = shape.filter(|shape| !choice.context.is_empty() && shape.fits(choice.context));
+    let has_features = choice.features.iter().any(|features| !features.is_empty());
+    let shape = Shape::of_selection(known, choice.context, has_features);
     let mut propensities = vec![0.0; choice.offered.len()];
     let (means, deviations) = match shape {
         Some(shape) => by_context(set, shape, choice, &mut propensities),
@@ -77,8 +97,7 @@ fn by_context(
 ) -> (Vec<f64>, Vec<f64>) {
     let fresh = ArmSet::default();
     let set = set.unwrap_or(&fresh);
-    let vector = shape.vector(choice.context);
-    let x: Vec<f64> = vector.iter().map(|x| f64::from(*x)).collect();
+    let x = set.inputs(shape, choice.context);
     let models: Vec<Option<&Linear>> = choice
         .offered
         .iter()
@@ -88,7 +107,7 @@ fn by_context(
         })
         .collect();
     let noise = set.noise();
-    let (means, deviations): (Vec<f64>, Vec<f64>) = predict_all(&models, &x)
+    let (means, deviations): (Vec<f64>, Vec<f64>) = predicted(set, choice, &models, &x)
         .into_iter()
         .map(|predicted| (predicted.mean, noise * predicted.variance.sqrt()))
         .unzip();
@@ -104,6 +123,24 @@ fn by_context(
     (means, deviations)
 }
 
+/// The predictions of each arm's own model, and of the shared one where arms have features.
+fn predicted(
+    set: &ArmSet,
+    choice: &ArmChoice<'_>,
+    models: &[Option<&Linear>],
+    x: &[f64],
+) -> Vec<Prediction> {
+    let (Some(shared), Some(shape)) = (&set.shared, set.features) else {
+        return predict_all(models, x);
+    };
+    let nothing = ArmFeatures::default();
+    let of = |(position, own): (usize, &Option<&Linear>)| {
+        let given = choice.features.get(position).unwrap_or(&nothing);
+        shared.predict(x, Described { own: *own, features: &shared.features(shape, given) })
+    };
+    models.iter().enumerate().map(of).collect()
+}
+
 fn linear_of<'a>(set: &'a ArmSet, name: &ArmName, hint: usize) -> Option<&'a Linear> {
     let hinted = set.arms.get(hint).filter(|arm| &*arm.name == name.as_str());
     let arm = hinted.or_else(|| set.find(name.as_str()).map(|arm| &set.arms[arm]));
@@ -111,7 +148,7 @@ fn linear_of<'a>(set: &'a ArmSet, name: &ArmName, hint: usize) -> Option<&'a Lin
 }
 
 fn square_cb(set: &ArmSet) -> SquareCb {
-    SquareCb { gamma: GAMMA * (set.selections as f64 + 1.0).sqrt() }
+    SquareCb { gamma: GAMMA * (set.selections() as f64 + 1.0).sqrt() }
 }
 
 fn by_rate(

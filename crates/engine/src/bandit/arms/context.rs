@@ -1,4 +1,4 @@
-//! Contexts as vectors: a constant, the numbers as given, the attributes hashed.
+//! Contexts, and features of arms, as vectors: a constant, the numbers as given, the attributes hashed.
 //!
 //! Text attributes, flags and list members count as `name=value`: each adds 1 or -1 at a
 //! hashed index. A number adds its value at the index of its name. The sign is hashed,
@@ -9,15 +9,16 @@ use serde::Serialize;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::domain::ArmContext;
+use crate::domain::ArmFeatures;
 use crate::domain::AttributeValue;
 use crate::domain::limits;
 
 /// Number of indices that attributes are hashed to.
 const POSITIONS: usize = 64;
 
-/// The shape of the vectors of an arm set; its first selection with a context
-/// decides it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// The shape of the vectors of an arm set: that of its first context, and that of the first
+/// features of an arm.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shape {
     pub numbers: u32,
     pub attributes: bool,
@@ -31,10 +32,27 @@ impl Shape {
             .then_some(Self { numbers, attributes: !context.attributes.is_empty() })
     }
 
+    /// The shape in which a selection is learnt; `None` where it has neither context nor features,
+    /// or another form than the set's.
+    pub fn of_selection(
+        known: Option<Self>,
+        context: &ArmContext,
+        has_features: bool,
+    ) -> Option<Self> {
+        let own = || Self::of(context).unwrap_or_default();
+        let shape = (has_features || !context.is_empty()).then(|| known.unwrap_or_else(own))?;
+        shape.fits(context).then_some(shape)
+    }
+
     /// Whether the given context fits this shape.
     pub fn fits(self, context: &ArmContext) -> bool {
         context.numbers.len() == self.numbers as usize
             && (self.attributes || context.attributes.is_empty())
+    }
+
+    /// Whether the given features of an arm are there and fit this shape.
+    pub fn describes(&self, features: &ArmFeatures) -> bool {
+        !features.is_empty() && self.fits(features)
     }
 
     pub fn dimension(self) -> usize {

@@ -4,37 +4,38 @@
 //!   [`PENDING_BYTES`] allow. A later one is ignored.
 //! - Of several rewards of one selection the best counts, in any order,
 //!   unless one is marked as a correction: then it replaces the reward so far.
+//! - A selection that is withdrawn is taken back with its reward; what is reported of it before or after
+//!   makes no difference. Its id stays taken.
 //! - A selection whose id is that of one that may still be rewarded is one sent again: it
 //!   teaches nothing, so the first one in the log is the one that counts, on every replica.
 //! - Sets beyond the limit of a namespace are not learnt. The caller of a selection checks the
 //!   limit before; two concurrent callers may both be told that one more set fits.
 //! - Models of contexts have a budget of memory, [`MODEL_BYTES`]. Beyond it, the arm that was
 //!   offered the longest ago, of the set that was used the longest ago, loses its model and
-//!   keeps its rate. It gets a new model when it is selected again.
+//!   keeps its rate. It gets a new model when it is selected again. The model that the arms of a set share goes
+//!   after those of its arms.
 //! - The reward fades as much as the evidence of its selection has faded since.
 
 use std::sync::Arc;
 
-use serde::Deserialize;
-use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::bandit::arms::context::Shape;
-use crate::bandit::arms::linear::Linear;
+use crate::bandit::arms::evidence;
+use crate::bandit::arms::evidence::Learnt;
+use crate::bandit::arms::pending::PendingSelection;
 use crate::bandit::arms::set::Arm;
 use crate::bandit::arms::set::ArmSet;
 use crate::columns::column::Column;
 use crate::columns::interner::Interner;
 use crate::columns::key_index::KeyIndex;
 use crate::columns::part::Part;
-use crate::columns::window::Weighed;
 use crate::columns::window::Window;
+use crate::domain::ArmOutcome;
 use crate::domain::ArmReward;
 use crate::domain::ArmSelection;
 use crate::domain::Sequence;
 use crate::domain::Timestamp;
 use crate::domain::limits;
-use crate::numeric::math;
 
 /// How long a selection may be rewarded, as far as memory allows.
 const PENDING_HOURS: i64 = 24;
@@ -43,36 +44,6 @@ const PENDING_HOURS: i64 = 24;
 pub(super) const PENDING_BYTES: u64 = 32 << 20;
 /// Memory of the models of all arms: 800 of the largest, 50,000 of a context of 20 numbers.
 pub(super) const MODEL_BYTES: u64 = 128 << 20;
-/// Memory of a pending selection besides its vector, with its entries in tables.
-const SELECTION_BYTES: usize = size_of::<PendingSelection>() + 64;
-
-/// A selection that may still get a reward.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct PendingSelection {
-    /// 128-bit hash of the decision id.
-    pub key: u128,
-    /// Of its record.
-    sequence: Sequence,
-    number: u64,
-    set: u32,
-    arm: u32,
-    generation: u32,
-    /// Empty without a context.
-    vector: Box<[f32]>,
-    /// What the model predicted.
-    predicted: f64,
-    reward: f32,
-    rewarded: bool,
-    /// [`ArmSet::faded`] at the selection.
-    faded: f64,
-    recorded_at: Timestamp,
-}
-
-impl Weighed for PendingSelection {
-    fn bytes(&self) -> u64 {
-        (SELECTION_BYTES + size_of_val(&*self.vector)) as u64
-    }
-}
 
 /// All arm sets of a namespace.
 #[derive(Debug, Clone, Default)]
@@ -188,7 +159,7 @@ impl Arms {
             return;
         };
         let number = self.pending.end();
-        let (vector, predicted) = select(set, arm, selection, number);
+        let Learnt { vector, features, predicted } = evidence::select(set, arm, selection, number);
         self.model_bytes = self.model_bytes + set.model_bytes() - before;
         let pending = PendingSelection {
             key,
@@ -197,10 +168,12 @@ impl Arms {
             set: index,
             arm: arm as u32,
             generation: set.arms[arm].generation,
-            vector: vector.into(),
+            vector,
+            features,
             predicted,
             reward: 0.0,
             rewarded: false,
+            withdrawn: false,
             faded: set.faded,
             recorded_at,
         };
@@ -230,7 +203,8 @@ impl Arms {
                 move |arm: usize, one: &Arm| one.linear.is_some() && (set, arm) != selected
             };
             let has_one = |(number, set): &(usize, &Arc<ArmSet>)| {
-                set.arms.iter().enumerate().any(|(arm, one)| may(*number)(arm, one))
+                let of_arms = set.arms.iter().enumerate().any(|(arm, one)| may(*number)(arm, one));
+                of_arms || (set.shared.is_some() && *number != selected.0)
             };
             let sets = self.sets.iter().enumerate().filter(has_one);
             let Some((oldest, _)) = sets.min_by_key(|(_, set)| set.used_at) else {
@@ -238,75 +212,44 @@ impl Arms {
             };
             let set = Arc::make_mut(self.sets.get_mut(oldest));
             let unused = set.longest_unused(may(oldest));
-            let model = unused.and_then(|arm| set.arms[arm].linear.take());
-            self.model_bytes -= model.map_or(0, |linear| linear.bytes());
+            let freed = match unused {
+                Some(arm) => set.arms[arm].linear.take().map_or(0, |linear| linear.bytes()),
+                None => set.shared.take().map_or(0, |shared| shared.bytes()),
+            };
+            self.model_bytes -= freed;
         }
     }
 
-    /// Learns what a selection earned. Returns whether the selection is still remembered.
+    /// Learns what a selection earned, or that it was withdrawn. Returns whether the selection is
+    /// still remembered.
     pub fn learn_reward(&mut self, reward: &ArmReward) -> bool {
         let key = xxh3_128(reward.decision_id.as_str().as_bytes());
         let number = self.number_of(key);
         let Some(pending) = number.and_then(|number| self.pending.get_mut(number)) else {
             return false;
         };
-        let (before, after) = (pending.reward, reward.reward.clamp(0.0, 1.0));
-        let is_no_better = pending.rewarded && !reward.corrects && after <= before;
-        if after.is_nan() || is_no_better {
+        let before = pending.reward;
+        let (after, is_better) = match reward.outcome {
+            ArmOutcome::Reward(reward) => (reward, !pending.rewarded || reward > before),
+            ArmOutcome::Correction(reward) => (reward, true),
+            ArmOutcome::Withdrawal => (0.0, true),
+        };
+        if pending.withdrawn || after.is_nan() || !is_better {
             return true;
         }
+        let after = after.clamp(0.0, 1.0);
         pending.rewarded = true;
         pending.reward = after;
+        pending.withdrawn = reward.outcome == ArmOutcome::Withdrawal;
         let set = Arc::make_mut(self.sets.get_mut(pending.set as usize));
-        let is_its_arm = set.arms[pending.arm as usize].generation == pending.generation;
-        if after != before && is_its_arm {
-            change_reward(set, pending, (f64::from(before), f64::from(after)));
+        if set.arms[pending.arm as usize].generation == pending.generation {
+            if after != before {
+                evidence::change_reward(set, pending, (f64::from(before), f64::from(after)));
+            }
+            if pending.withdrawn {
+                evidence::withdraw(set, pending);
+            }
         }
         true
     }
-}
-
-/// Changes the reward of a selection from `before` to `after`.
-fn change_reward(set: &mut ArmSet, pending: &PendingSelection, (before, after): (f64, f64)) {
-    let weight = math::exp2(pending.faded - set.faded);
-    let arm = &mut set.arms[pending.arm as usize];
-    arm.reward += after - before;
-    arm.successes += weight * (after - before);
-    if pending.vector.is_empty() {
-        return;
-    }
-    let error = |reward: f64| (reward - pending.predicted) * (reward - pending.predicted);
-    set.errors.0 = (set.errors.0 + weight * (error(after) - error(before))).max(0.0);
-    // A model made since then does not include the selection.
-    let model = arm.linear.as_mut().filter(|_| pending.number >= arm.model_since);
-    if let Some(linear) = model {
-        let mut x: Vec<f64> = pending.vector.iter().map(|x| f64::from(*x)).collect();
-        Arc::make_mut(linear).reward(&mut x, weight * (after - before));
-    }
-}
-
-/// Learns that an arm was selected, so far without reward. Returns the vector of the
-/// context, empty where there is none that fits the set, and the predicted reward.
-fn select(set: &mut ArmSet, arm: usize, selection: &ArmSelection, number: u64) -> (Vec<f32>, f64) {
-    let context = &selection.context;
-    set.shape = set.shape.or_else(|| Shape::of(context));
-    let shape = set.shape.filter(|shape| !context.is_empty() && shape.fits(context));
-    let arm = &mut set.arms[arm];
-    arm.selections += 1;
-    arm.weight += 1.0;
-    let Some(shape) = shape else {
-        return (Vec::new(), 0.0);
-    };
-    let vector = shape.vector(context);
-    let mut x: Vec<f64> = vector.iter().map(|x| f64::from(*x)).collect();
-    if arm.linear.is_none() {
-        arm.model_since = number;
-    }
-    let linear = arm.linear.get_or_insert_with(|| Arc::new(Linear::new(shape.dimension())));
-    Arc::make_mut(linear).select(&mut x);
-    let mean = selection.offered[selection.chosen as usize].mean;
-    let predicted = if mean.is_finite() { mean.clamp(-1.0, 1.0) } else { 0.0 };
-    set.errors.0 += predicted * predicted;
-    set.errors.1 += 1.0;
-    (vector, predicted)
 }

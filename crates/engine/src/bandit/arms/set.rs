@@ -16,6 +16,9 @@ use serde::Serialize;
 
 use crate::bandit::arms::context::Shape;
 use crate::bandit::arms::linear::Linear;
+use crate::bandit::arms::scale::Scale;
+use crate::bandit::arms::shared::Shared;
+use crate::domain::ArmContext;
 use crate::domain::limits;
 use crate::numeric::math;
 
@@ -24,6 +27,8 @@ const TICKS: u32 = 16;
 /// Variance of a single reward before any data, that of a fair coin, and the
 /// observations that it counts as.
 const ERROR_PRIOR: (f64, f64) = (0.25, 10.0);
+/// About how long vectors of contexts are.
+const LENGTH: f64 = 5.0;
 
 /// One arm.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -77,7 +82,15 @@ pub struct ArmSet {
     by_name: Vec<u32>,
     /// `None` before the first selection with a context.
     pub shape: Option<Shape>,
-    pub selections: u64,
+    /// Of the features of its arms; `None` before the first ones.
+    pub features: Option<Shape>,
+    /// Of contexts.
+    pub(super) scale: Scale,
+    /// What the features explain. `None` before the first ones, and again when memory is short.
+    pub(super) shared: Option<Arc<Shared>>,
+    /// Those withdrawn included: a clock that does not go back.
+    pub(super) selections: u64,
+    pub(super) withdrawn: u64,
     /// Its last selection, as a number in the namespace.
     pub(super) used_at: u64,
     /// Half-lives that passed so far.
@@ -136,15 +149,36 @@ impl ArmSet {
         oldest.map(|(arm, _)| arm)
     }
 
-    /// Memory of the models of its arms.
+    /// Selections of all time that were not withdrawn.
+    pub fn selections(&self) -> u64 {
+        self.selections.saturating_sub(self.withdrawn)
+    }
+
+    /// A context that fits, as the models take it.
+    pub(super) fn inputs(&self, shape: Shape, context: &ArmContext) -> Vec<f64> {
+        self.scale.apply(&shape.vector(context), LENGTH)
+    }
+
+    /// The shared model, made where there is none.
+    pub(super) fn shared_for(&mut self, contexts: Shape, features: Shape) -> &mut Shared {
+        let make = || Shared::new(contexts.dimension(), features.dimension(), self.used_at);
+        Arc::make_mut(self.shared.get_or_insert_with(|| Arc::new(make())))
+    }
+
+    /// Memory of its models: those of the arms and the shared one.
     pub(super) fn model_bytes(&self) -> u64 {
-        self.arms.iter().filter_map(|arm| arm.linear.as_ref()).map(|linear| linear.bytes()).sum()
+        let own = self.arms.iter().filter_map(|arm| arm.linear.as_ref());
+        let shared = self.shared.as_ref().map_or(0, |shared| shared.bytes());
+        own.map(|linear| linear.bytes()).sum::<u64>() + shared
     }
 
     /// Whether data read from a snapshot is consistent.
     pub(super) fn is_whole(&self) -> bool {
         let named = |rank: &u32| self.arms.get(*rank as usize).map(|arm| &*arm.name);
-        self.arms.len() <= limits::ARMS_KNOWN
+        let dimension = |shape: Option<Shape>| shape.map_or(0, Shape::dimension);
+        let sizes = (dimension(self.shape), dimension(self.features));
+        self.shared.as_ref().is_none_or(|shared| shared.is_whole(sizes.0, sizes.1))
+            && self.arms.len() <= limits::ARMS_KNOWN
             && self.by_name.len() == self.arms.len()
             && self.by_name.iter().all(|arm| named(arm).is_some())
             && self.by_name.windows(2).all(|pair| named(&pair[0]) < named(&pair[1]))
@@ -170,6 +204,10 @@ impl ArmSet {
         let keep = math::exp2(-half_lives);
         self.faded += half_lives;
         self.errors = (self.errors.0 * keep, self.errors.1 * keep);
+        self.scale.fade(keep);
+        if let Some(shared) = &mut self.shared {
+            Arc::make_mut(shared).fade(keep);
+        }
         for arm in &mut self.arms {
             arm.weight *= keep;
             arm.successes *= keep;

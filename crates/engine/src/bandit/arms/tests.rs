@@ -3,6 +3,8 @@
 //! Statistical tests have fixed seeds, so they do not fail by chance.
 
 mod bounds;
+mod features;
+mod withdrawal;
 
 use std::collections::BTreeMap;
 
@@ -12,7 +14,9 @@ use rand_chacha::ChaCha8Rng;
 use crate::Engine;
 use crate::bandit::arms::*;
 use crate::domain::ArmContext;
+use crate::domain::ArmFeatures;
 use crate::domain::ArmName;
+use crate::domain::ArmOutcome;
 use crate::domain::ArmReward;
 use crate::domain::ArmSelection;
 use crate::domain::ArmSetName;
@@ -23,7 +27,6 @@ use crate::domain::Attributes;
 use crate::domain::DecisionId;
 use crate::domain::EventId;
 use crate::domain::LogRecord;
-use crate::domain::OfferedArm;
 use crate::domain::Record;
 use crate::domain::Settings;
 use crate::domain::Timestamp;
@@ -34,6 +37,7 @@ struct World {
     engine: Engine,
     settings: ArmSettings,
     offered: Vec<ArmName>,
+    features: Vec<ArmFeatures>,
     round: u64,
     /// Seconds.
     clock: i64,
@@ -49,7 +53,8 @@ impl World {
     fn new(arms: usize, seed: u64, settings: ArmSettings) -> Self {
         let engine = Engine::new(Settings { arms: settings, ..Settings::default() });
         let offered = (0..arms).map(name).collect();
-        Self { engine, settings, offered, round: 0, clock: 1_700_000_000, seed, log: Vec::new() }
+        let (features, log) = (Vec::new(), Vec::new());
+        Self { engine, settings, offered, features, round: 0, clock: 1_700_000_000, seed, log }
     }
 
     fn learn(&mut self, record: Record) {
@@ -69,6 +74,7 @@ impl World {
         let strategy = self.settings.strategy;
         let choice = ArmChoice {
             offered: &self.offered,
+            features: &self.features,
             context,
             strategy,
             epsilon: 0.1,
@@ -77,16 +83,10 @@ impl World {
             decision_id: &decision_id,
         };
         let found = choose(self.engine.state().arm_set(set), &choice);
-        let offered = self.offered.iter().enumerate().map(|(position, name)| OfferedArm {
-            name: name.clone(),
-            propensity: found.propensities[position],
-            mean: found.means[position],
-            deviation: found.deviations[position],
-        });
         self.learn(Record::ArmSelected(ArmSelection {
             decision_id: decision_id.clone(),
             set: ArmSetName::parse(set).unwrap(),
-            offered: offered.collect(),
+            offered: found.offered(&choice),
             chosen: found.chosen as u32,
             context: context.clone(),
             strategy,
@@ -99,12 +99,17 @@ impl World {
     }
 
     fn reward(&mut self, decision_id: &DecisionId, reward: f32, corrects: bool) {
+        let outcome =
+            if corrects { ArmOutcome::Correction(reward) } else { ArmOutcome::Reward(reward) };
+        self.report(decision_id, outcome);
+    }
+
+    fn report(&mut self, decision_id: &DecisionId, outcome: ArmOutcome) {
         let event_id = EventId::parse(format!("e{}", self.log.len())).unwrap();
         self.learn(Record::ArmRewarded(ArmReward {
             event_id,
             decision_id: decision_id.clone(),
-            reward,
-            corrects,
+            outcome,
             occurred_at: Timestamp::from_seconds(1_700_000_000),
         }));
     }
@@ -301,6 +306,7 @@ fn assert_near(found: &ArmSet, expected: &ArmSet) {
             Some(set),
             &ArmChoice {
                 offered: &offered,
+                features: &[],
                 context: &context,
                 strategy: ArmStrategy::Thompson,
                 epsilon: 0.0,
@@ -361,7 +367,7 @@ fn a_context_that_does_not_fit_the_set_counts_as_none() {
     let before = world.set().arms.iter().map(|arm| arm.linear.clone()).collect::<Vec<_>>();
     world.select(&numbers(vec![1.0]));
     let after = world.set().arms.iter().map(|arm| arm.linear.clone()).collect::<Vec<_>>();
-    assert!(before == after && world.set().selections == 2);
+    assert!(before == after && world.set().selections() == 2);
 }
 
 #[test]
@@ -386,7 +392,7 @@ fn a_selection_whose_id_is_that_of_a_pending_one_teaches_nothing() {
     world.select(&numbers(vec![0.5]));
     world.learn(world.log[0].record.clone());
     assert_eq!(first_of(&world.engine), Some(5));
-    assert_eq!(world.set().selections, 3);
+    assert_eq!(world.set().selections(), 3);
 }
 
 /// Selections and rewards of two sets, contexts or none, late and repeated rewards.
@@ -448,6 +454,7 @@ proptest! {
         for strategy in ArmStrategy::ALL {
             let found = choose(engine.state().arm_set("set"), &ArmChoice {
                 offered: &offered,
+                features: &[],
                 context: &context,
                 strategy,
                 epsilon: 0.1,

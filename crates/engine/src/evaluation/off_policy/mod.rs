@@ -40,6 +40,7 @@
 //! Cost: rounds x candidates predictions and probabilities, 17 MB for a million rounds per
 //! column, one estimator's sums at a time.
 
+mod arm_replay;
 pub mod confidence_sequence;
 mod estimators;
 mod log;
@@ -50,6 +51,7 @@ mod reward_model;
 mod support;
 mod terms;
 
+pub use arm_replay::{ArmReplay, ReplayPoint, Replayed, Unreplayable};
 pub use confidence_sequence::ConfidenceSequence;
 pub use estimators::{Bounds, Estimator};
 pub use log::{Candidate, Incomplete, InvalidRound, Log, LogBuilder, NewRound, Round, RoundView};

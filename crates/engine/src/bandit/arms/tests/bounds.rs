@@ -129,6 +129,7 @@ proptest! {
         }
         let found = choose(Some(set), &ArmChoice {
             offered: &[name(0), name(1)],
+            features: &[],
             context: &numbers(vec![0.5, 1.0]),
             strategy: ArmStrategy::Thompson,
             epsilon: 0.1,
