@@ -2,7 +2,7 @@
 
 Each simulated user asks for a list, once, and clicks with a chance that depends on the variant that
 the answer names. So you know what is true, and can see whether the experiment finds it. With --tastes
-each user likes a genre, and clicks at films of it more often than at others, whoever chose them.
+each user likes a genre, and clicks at films of it more often than at others, whichever variant chose them.
 
     python3 -m venv .venv
     .venv/bin/pip install -r ../python/requirements.txt
