@@ -4,6 +4,7 @@ use super::*;
 use crate::columns::index::ItemIndex;
 use crate::models::collaborative::RECENT;
 use crate::models::hybrid::FeatureMatrix;
+use crate::seed;
 use crate::state::View;
 use crate::training::columns::Columns;
 use crate::training::tests::Planted;
@@ -67,12 +68,11 @@ fn set(rows: &[[f32; 3]], chosen: usize) -> Scaled {
 
 #[test]
 fn a_fit_finds_the_feature_that_decides_and_its_sign() {
+    let mut rng = seed::stream(1, seed::Purpose::Choose, b"fit");
     let mut sets = Vec::new();
-    for number in 0..200_u32 {
-        let value =
-            |row: u32, column: u32| ((number * 31 + row * 17 + column * 7) % 13) as f32 / 13.0;
-        let mut rows: Vec<[f32; 3]> =
-            (0..8).map(|row| [value(row, 0), value(row, 1), value(row, 2)]).collect();
+    for _ in 0..200 {
+        let mut value = || seed::unit(&mut rng) as f32;
+        let mut rows: Vec<[f32; 3]> = (0..8).map(|_| [value(), value(), value()]).collect();
         // The first feature speaks for an item, the second against it, the third says nothing.
         let worth = |row: &[f32; 3]| row[0] - row[1];
         rows.sort_by(|a, b| worth(b).total_cmp(&worth(a)));
