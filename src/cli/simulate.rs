@@ -49,7 +49,7 @@ const SHOP_HALF_LIFE: f64 = 5.0;
 pub async fn run(args: Args) -> Result<(), Failure> {
     let settings = args.world()?;
     let world = Arc::new(World::new(settings));
-    let channel = connect(&args.server).await?;
+    let channel = connect(&args.addr).await?;
     let mut site = Site::create(channel, &args).await?;
     let served = drive(&args, &world, &mut site).await;
     if !args.keep {

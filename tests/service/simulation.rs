@@ -9,7 +9,7 @@ use crate::harness::command;
 /// A small world on a server; the figures as JSON, and the text.
 fn simulate(server: &Server, arguments: &[&str]) -> (Value, String) {
     let output = command("simulate")
-        .args(["--server", &format!("http://{}", server.grpc), "--json", "-"])
+        .args(["--addr", &format!("http://{}", server.grpc), "--json", "-"])
         .args(["--people", "200", "--rounds", "10", "--positions", "6"])
         .args(arguments)
         .output()
@@ -54,7 +54,7 @@ async fn served_lists_earn_more_than_random_ones_in_both_worlds() {
 async fn a_simulation_takes_no_namespace_that_exists() {
     let server = Server::start().await;
     let output = command("simulate")
-        .args(["--server", &format!("http://{}", server.grpc)])
+        .args(["--addr", &format!("http://{}", server.grpc)])
         .args(["--world", "shop", "--namespace", "default"])
         .output()
         .expect("the command runs");

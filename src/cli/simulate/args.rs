@@ -40,8 +40,8 @@ pub struct Args {
     #[arg(long, value_enum)]
     pub world: World,
     /// Address of the server.
-    #[arg(long, alias = "addr", default_value = "http://127.0.0.1:50051", value_name = "URL")]
-    pub server: String,
+    #[arg(long, default_value = "http://127.0.0.1:50051", value_name = "URL")]
+    pub addr: String,
     /// The namespace, which must not exist. Default: a name of its own for each run.
     #[arg(long, value_name = "NAME")]
     pub namespace: Option<String>,
