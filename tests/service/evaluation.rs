@@ -6,7 +6,6 @@ use personalization::proto::EvaluatedPolicy;
 use personalization::proto::ExplorationParams;
 use personalization::proto::GetEvaluationMetricsRequest;
 use personalization::proto::GetEvaluationMetricsResponse;
-use personalization::proto::Interaction;
 use personalization::proto::PersonalizeRequest;
 use personalization::proto::Strategy;
 use personalization::proto::boost;
@@ -15,7 +14,7 @@ use tonic::Code;
 use crate::harness::Api;
 use crate::harness::Server;
 use crate::harness::World;
-use crate::harness::click;
+use crate::harness::clicks_at;
 use crate::harness::eventually;
 use crate::harness::greedy;
 use crate::harness::strings;
@@ -45,12 +44,7 @@ async fn show_any_of_four(api: &Api, min_watermark: u64) {
             ..greedy(&user, 2)
         };
         let answer = api.personalize(request).await;
-        let jazz = answer.recommendations.iter().filter(|one| one.item_id.starts_with("jazz"));
-        let clicks = jazz.map(|one| Interaction {
-            decision_id: answer.decision_id.clone(),
-            ..click(&user, &one.item_id)
-        });
-        api.record(clicks.collect()).await;
+        api.record(clicks_at(&answer, &user, "jazz")).await;
     }
 }
 

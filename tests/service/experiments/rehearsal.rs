@@ -6,7 +6,6 @@ use personalization::proto::Estimator;
 use personalization::proto::EvaluationWarningReason;
 use personalization::proto::ExplorationParams;
 use personalization::proto::Filters;
-use personalization::proto::Interaction;
 use personalization::proto::PersonalizeRequest;
 use personalization::proto::Pin;
 use personalization::proto::RehearsalOmissionReason;
@@ -34,6 +33,7 @@ use crate::harness::Api;
 use crate::harness::Server;
 use crate::harness::World;
 use crate::harness::click;
+use crate::harness::clicks_at;
 use crate::harness::eventually;
 use crate::harness::greedy;
 use crate::harness::reason_of;
@@ -119,12 +119,7 @@ async fn visitors_click_at_jazz(api: &Api, min_watermark: u64) -> u64 {
             ..greedy(&user, 2)
         };
         let answer = api.personalize(request).await;
-        let jazz = answer.recommendations.iter().filter(|one| one.item_id.starts_with("jazz"));
-        let clicks = jazz.map(|one| Interaction {
-            decision_id: answer.decision_id.clone(),
-            ..click(&user, &one.item_id)
-        });
-        api.record(clicks.collect()).await;
+        api.record(clicks_at(&answer, &user, "jazz")).await;
     }
     VISITORS
 }

@@ -3,6 +3,7 @@
 use personalization::proto::Interaction;
 use personalization::proto::InteractionType;
 use personalization::proto::Item;
+use personalization::proto::PersonalizeResponse;
 use personalization::service::Clock;
 use personalization::service::SystemClock;
 use prost_types::Struct;
@@ -26,6 +27,15 @@ pub fn event(event_id: &str, user: &str, item: &str, kind: InteractionType) -> I
 /// Its id is made of the two others.
 pub fn click(user: &str, item: &str) -> Interaction {
     event(&format!("click/{user}/{item}"), user, item, InteractionType::Click)
+}
+
+/// Clicks of a user at those items of an answer whose ids begin so.
+pub fn clicks_at(answer: &PersonalizeResponse, user: &str, begin: &str) -> Vec<Interaction> {
+    let items = answer.recommendations.iter().filter(|one| one.item_id.starts_with(begin));
+    let decision_id = &answer.decision_id;
+    items
+        .map(|one| Interaction { decision_id: decision_id.clone(), ..click(user, &one.item_id) })
+        .collect()
 }
 
 /// Clicks with ids `{prefix}-{n}` of a hundred users on a hundred items.

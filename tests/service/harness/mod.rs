@@ -20,7 +20,9 @@ pub use api::Api;
 pub use health::{INGEST, health, is_serving};
 pub use hostile::{Hostile, PREFACE};
 pub use http::{counter, get};
-pub use make::{click, event, events, item, now_plus, reason_of, strings, structure, text};
+pub use make::{
+    click, clicks_at, event, events, item, now_plus, reason_of, strings, structure, text,
+};
 pub use postgres::Postgres;
 pub use process::{free_address, prlimit};
 pub use producer::{Ledger, produce};

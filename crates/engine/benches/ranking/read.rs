@@ -1,8 +1,8 @@
 //! Reads a converted data set.
 
-use std::fs::read_to_string;
 use std::path::Path;
 
+use csv::StringRecord;
 use engine::domain::Timestamp;
 use engine::evaluation::Dataset;
 use engine::evaluation::DatasetBuilder;
@@ -20,60 +20,44 @@ pub struct Data {
     pub repeats: bool,
 }
 
-/// One row of comma-separated values, quotes as usual.
-fn fields(line: &str) -> Vec<String> {
-    let (mut fields, mut field, mut is_quoted) = (Vec::new(), String::new(), false);
-    let mut characters = line.chars().peekable();
-    while let Some(character) = characters.next() {
-        match character {
-            '"' if is_quoted && characters.peek() == Some(&'"') => {
-                field.push('"');
-                characters.next();
-            }
-            '"' => is_quoted = !is_quoted,
-            ',' if !is_quoted => fields.push(std::mem::take(&mut field)),
-            _ => field.push(character),
-        }
+/// A file of comma-separated values.
+struct Table {
+    header: StringRecord,
+    rows: Vec<StringRecord>,
+}
+
+impl Table {
+    /// `None` when there is no such file.
+    fn read(path: &Path) -> Option<Self> {
+        let mut reader = csv::Reader::from_path(path).ok()?;
+        let header = reader.headers().expect("a header").clone();
+        let rows = reader.records().map(|row| row.expect("rows as wide as the header"));
+        Some(Self { header, rows: rows.collect() })
     }
-    fields.push(field);
-    fields
+
+    fn column(&self, name: &str) -> Option<usize> {
+        self.header.iter().position(|column| column == name)
+    }
 }
 
 pub fn read(directory: &Path) -> Data {
     let mut builder = DatasetBuilder::default();
-    let items = read_to_string(directory.join("items.csv")).unwrap_or_default();
-    let mut lines = items.lines();
-    let header = fields(lines.next().unwrap_or_default());
-    let column = |name: &str| header.iter().position(|column| column == name);
-    for line in lines {
-        let row = fields(line);
-        let value =
-            |name: &str| column(name).and_then(|at| row.get(at)).cloned().unwrap_or_default();
-        let topics = value("topics");
-        let topics = topics.split('|').filter(|topic| !topic.is_empty());
-        // Of content the words count as those of a title do.
-        let title = format!("{} {}", value("title"), value("content"));
-        let title: String = title.trim().chars().take(1_000).collect();
-        let topics = topics.take(20).map(|topic| topic.chars().take(60).collect()).collect();
-        let _repeated =
-            builder.add_item(DatasetItem { id: value("item"), title, topics, source: None });
+    if let Some(items) = Table::read(&directory.join("items.csv")) {
+        describe(&items, &mut builder);
     }
-    let interactions =
-        read_to_string(directory.join("interactions.csv")).expect("interactions.csv");
-    let mut lines = interactions.lines();
-    let header = fields(lines.next().expect("a header"));
-    let column = |name: &str| header.iter().position(|column| column == name);
-    let (user, item) = (column("user").expect("user"), column("item").expect("item"));
-    let (time, rating) = (column("timestamp"), column("rating"));
-    let mut rows: Vec<Vec<String>> = lines.map(fields).collect();
+    let mut table = Table::read(&directory.join("interactions.csv")).expect("interactions.csv");
+    let [user, item] = ["user", "item"].map(|name| table.column(name).expect("a column"));
+    let [time, rating] = ["timestamp", "rating"].map(|name| table.column(name));
     if time.is_none() {
         // By user, then by chance.
-        rows.sort_by_cached_key(|row| (row[user].clone(), xxh3_64(row.join(",").as_bytes())));
+        let drawn = |row: &StringRecord| xxh3_64(row.as_slice().as_bytes());
+        table.rows.sort_by_cached_key(|row| (row[user].to_owned(), drawn(row)));
     }
+    let number = |row: &StringRecord, at: usize| row[at].parse::<f64>().expect("a number");
     let mut ratings = Vec::new();
-    for row in &rows {
-        let seconds = time.map_or(0.0, |at| row[at].parse::<f64>().expect("a time"));
-        let value = rating.map(|at| row[at].parse::<f32>().expect("a rating"));
+    for row in &table.rows {
+        let seconds = time.map_or(0.0, |at| number(row, at));
+        let value = rating.map(|at| number(row, at) as f32);
         ratings.push(value);
         let at = Timestamp::from_millis((seconds * 1e3) as i64);
         builder.add_interaction(&row[user], &row[item], value.unwrap_or(0.0), at);
@@ -85,4 +69,17 @@ pub fn read(directory: &Path) -> Data {
     let dataset = builder.build_with(|row, value| ratings[row].map_or(positive, |_| value));
     let repeats = repeat_share(&dataset, positive) >= REPEATING_SHARE;
     Data { dataset, positive, repeats }
+}
+
+fn describe(items: &Table, builder: &mut DatasetBuilder) {
+    for row in &items.rows {
+        let value = |name: &str| items.column(name).map_or("", |at| &row[at]);
+        let topics = value("topics").split('|').filter(|topic| !topic.is_empty());
+        let topics = topics.take(20).map(|topic| topic.chars().take(60).collect()).collect();
+        // Of content the words count as those of a title do.
+        let title = format!("{} {}", value("title"), value("content"));
+        let title: String = title.trim().chars().take(1_000).collect();
+        let id = value("item").to_owned();
+        let _repeated = builder.add_item(DatasetItem { id, title, topics, source: None });
+    }
 }

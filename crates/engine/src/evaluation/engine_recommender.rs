@@ -19,7 +19,6 @@ use crate::FeatureMask;
 use crate::GiveUp;
 use crate::RankRequest;
 use crate::RequestContext;
-use crate::RequestValues;
 use crate::TrainingReport;
 use crate::UserContext;
 use crate::columns::index::ItemIndex;
@@ -195,7 +194,7 @@ impl EngineRecommender {
         let request = RankRequest {
             user,
             context: &UserContext::new(view, user),
-            request_context: request_context(now),
+            request_context: RequestContext::at(now),
             choice,
             boosts: &[],
             own_boosts: 0,
@@ -224,11 +223,6 @@ impl EngineRecommender {
         let record = LogRecord { sequence, recorded_at: at, record };
         self.engine.apply(&[record]).expect("records made here are in order and readable");
     }
-}
-
-/// Recorded rows say when, not where.
-fn request_context(now: Timestamp) -> RequestContext {
-    RequestContext { now, utc_offset_minutes: 0, device: None, values: RequestValues::NONE }
 }
 
 impl Recommender for EngineRecommender {
@@ -274,7 +268,8 @@ impl Recommender for EngineRecommender {
         let indices = (0..scores.len() as u32).map(ItemIndex::new);
         let candidates: Vec<Candidate<'_>> =
             indices.map(|index| Candidate::known(view, index)).collect();
-        let asked = request_context(now);
+        // Recorded rows say when, not where.
+        let asked = RequestContext::at(now);
         if let Some(alone) = self.alone {
             let rows = features::describe_raw(view, user, &context, &asked, &candidates);
             scores.iter_mut().zip(rows.rows()).for_each(|(score, row)| *score = row[alone]);

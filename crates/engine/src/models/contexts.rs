@@ -85,6 +85,11 @@ impl RequestValues {
 }
 
 impl RequestContext {
+    /// One of which only the time is known.
+    pub const fn at(now: Timestamp) -> Self {
+        Self { now, utc_offset_minutes: 0, device: None, values: RequestValues::NONE }
+    }
+
     /// Local weekday (Monday is 0) and part of the day.
     fn day_and_part(&self) -> (u32, u32) {
         let (day, hour) = self.now.day_and_hour(self.utc_offset_minutes);
@@ -332,10 +337,6 @@ mod tests {
     const SATURDAY_NIGHT: Timestamp = Timestamp::from_seconds(1_704_574_800);
     const MONDAY_NOON: Timestamp = Timestamp::from_seconds(1_704_715_200);
 
-    fn request_context(now: Timestamp) -> RequestContext {
-        RequestContext { now, utc_offset_minutes: 0, device: None, values: RequestValues::NONE }
-    }
-
     /// A location, and an attribute with as many values.
     fn at_place(number: u32) -> RequestValues {
         RequestValues::new(Some(number), std::iter::once(100 + number))
@@ -351,7 +352,7 @@ mod tests {
                 let request_context = RequestContext {
                     device: position,
                     values: at_place(topic),
-                    ..request_context(at)
+                    ..RequestContext::at(at)
                 };
                 contexts.note(&[topic], &request_context, &half_lives);
             }
@@ -362,11 +363,11 @@ mod tests {
     #[test]
     fn a_topic_consumed_on_weekend_nights_is_lifted_then_and_lowered_at_noon() {
         let (contexts, half_lives) = (two_habits(), HalfLives::new(90.0 * 24.0));
-        let lift = |at| contexts.at(&request_context(at), MONDAY_NOON, &half_lives).time(0);
+        let lift = |at| contexts.at(&RequestContext::at(at), MONDAY_NOON, &half_lives).time(0);
         assert!(lift(SATURDAY_NIGHT) > 0.3);
         assert!(lift(MONDAY_NOON) < -0.3);
         assert_eq!(
-            contexts.at(&request_context(MONDAY_NOON), MONDAY_NOON, &half_lives).time(9),
+            contexts.at(&RequestContext::at(MONDAY_NOON), MONDAY_NOON, &half_lives).time(9),
             0.0
         );
     }
@@ -376,7 +377,7 @@ mod tests {
         let (contexts, half_lives) = (two_habits(), HalfLives::new(90.0 * 24.0));
         let lift = |days: i64| {
             let at = SATURDAY_NIGHT.plus_millis(days * Timestamp::DAY_MS);
-            contexts.at(&request_context(at), MONDAY_NOON, &half_lives).time(0)
+            contexts.at(&RequestContext::at(at), MONDAY_NOON, &half_lives).time(0)
         };
         assert!(lift(1) > 0.3, "{}", lift(1));
         assert!(lift(0) >= lift(1), "{} {}", lift(0), lift(1));
@@ -388,22 +389,27 @@ mod tests {
         let (contexts, half_lives) = (two_habits(), HalfLives::new(90.0 * 24.0));
         // Ten hours later by UTC, but the same hour by local time.
         let sunday_morning = SATURDAY_NIGHT.plus_millis(10 * Timestamp::HOUR_MS);
-        let local = RequestContext { utc_offset_minutes: -600, ..request_context(sunday_morning) };
+        let local =
+            RequestContext { utc_offset_minutes: -600, ..RequestContext::at(sunday_morning) };
         assert!(contexts.at(&local, MONDAY_NOON, &half_lives).time(0) > 0.3);
-        let utc = contexts.at(&request_context(sunday_morning), MONDAY_NOON, &half_lives).time(0);
+        let utc =
+            contexts.at(&RequestContext::at(sunday_morning), MONDAY_NOON, &half_lives).time(0);
         assert_eq!(utc, 0.0);
     }
 
     #[test]
     fn devices_locations_and_attributes_lift_their_topics() {
         let (contexts, half_lives) = (two_habits(), HalfLives::new(90.0 * 24.0));
-        let there =
-            RequestContext { device: Some(0), values: at_place(0), ..request_context(MONDAY_NOON) };
+        let there = RequestContext {
+            device: Some(0),
+            values: at_place(0),
+            ..RequestContext::at(MONDAY_NOON)
+        };
         let lifts = contexts.at(&there, MONDAY_NOON, &half_lives);
         assert!(lifts.device(0) > 0.3 && lifts.device(1) < -0.3);
         assert!(lifts.location(0) > 0.3 && lifts.location(1) < -0.3);
         assert!(lifts.attributes(0) > 0.3 && lifts.attributes(1) < -0.3);
-        let nowhere = contexts.at(&request_context(MONDAY_NOON), MONDAY_NOON, &half_lives);
+        let nowhere = contexts.at(&RequestContext::at(MONDAY_NOON), MONDAY_NOON, &half_lives);
         let lifts = [nowhere.device(0), nowhere.location(0), nowhere.attributes(0)];
         assert_eq!(lifts, [0.0; 3]);
     }
@@ -418,10 +424,10 @@ mod tests {
             let hour = |hours: i64| MONDAY_NOON.plus_millis(hours * 11 * Timestamp::HOUR_MS);
             for (topic, hours, position) in events {
                 let (device, values) = (Some(position), at_place(position));
-                let request_context = RequestContext { device, values, ..request_context(hour(hours)) };
+                let request_context = RequestContext { device, values, ..RequestContext::at(hour(hours)) };
                 contexts.note(&[topic], &request_context, &half_lives);
             }
-            let there = RequestContext { device: Some(1), values: at_place(1), ..request_context(hour(at)) };
+            let there = RequestContext { device: Some(1), values: at_place(1), ..RequestContext::at(hour(at)) };
             let lifts = contexts.at(&there, hour(2_000), &half_lives);
             for topic in 0..4 {
                 let all = [lifts.time(topic), lifts.device(topic), lifts.location(topic), lifts.attributes(topic)];

@@ -7,6 +7,7 @@ use rayon::iter::ParallelIterator;
 
 use crate::models::collaborative::Associations;
 use crate::models::collaborative::ConsumedTogether;
+use crate::models::collaborative::ItemItem;
 use crate::models::collaborative::TrainingSet;
 use crate::models::collaborative::overlap;
 use crate::models::collaborative::sequence;
@@ -28,32 +29,44 @@ pub fn previous_l2(previous: Option<&Origin>) -> f64 {
     l2.unwrap_or(ITEM_ITEM_L2[0])
 }
 
-/// The L2 weight of the item-item weights that ranks best what is held out, and how well.
-/// `None` when none can be fitted.
-pub fn best_l2(holdout: &Holdout<'_>, weighing: &Weighing) -> Option<(f64, f64)> {
+/// What is consumed together, by the L2 weight that ranks best what is held out.
+pub struct Best {
+    pub l2: f64,
+    pub together: ItemItem,
+}
+
+/// The best weights of what is consumed together, fitted to the `set` without what is held out. `None` when
+/// none can be fitted.
+pub fn best(holdout: &Holdout<'_>, set: &TrainingSet, weighing: &Weighing) -> Option<Best> {
     let columns = holdout.columns();
-    let set = trial::training_set(columns.len(), &holdout.rows(weighing));
-    let counts = ConsumedTogether::of(&set, |column| columns.open()[column as usize])?;
+    let counts = ConsumedTogether::of(set, |column| columns.open()[column as usize])?;
     let judged = |&l2: &f64| {
-        let fitted = counts.fit(l2)?;
-        Some((l2, mean(&trial::judge_item_item(holdout, &fitted, weighing))))
+        let together = counts.fit(l2)?;
+        let ndcg = mean(&trial::judge_item_item(holdout, &together, weighing));
+        Some((ndcg, Best { l2, together }))
     };
-    let mut best: Option<(f64, f64)> = None;
+    let mut best: Option<(f64, Best)> = None;
     for some in ITEM_ITEM_L2.chunks(FITTED_TOGETHER) {
-        let tried: Vec<Option<(f64, f64)>> = some.par_iter().map(judged).collect();
-        for (l2, ndcg) in tried.into_iter().flatten() {
-            if best.is_none_or(|(_, highest)| ndcg > highest) {
-                best = Some((l2, ndcg));
+        let tried: Vec<Option<(f64, Best)>> = some.par_iter().map(judged).collect();
+        for (ndcg, tried) in tried.into_iter().flatten() {
+            if best.as_ref().is_none_or(|(highest, _)| ndcg > *highest) {
+                best = Some((ndcg, tried));
             }
         }
     }
-    best
+    best.map(|(_, best)| best)
 }
 
 /// All weights, of rows that have the newest items first; empty ones where they cannot be fitted.
-pub fn fit(set: &TrainingSet, columns: &Columns, l2: f64) -> Associations {
+/// `together`: those of what is consumed together, if they are known.
+pub fn fit(
+    set: &TrainingSet,
+    columns: &Columns,
+    l2: f64,
+    together: Option<ItemItem>,
+) -> Associations {
     let open = |column: u32| columns.open()[column as usize];
-    let together = || ConsumedTogether::of(set, open)?.fit(l2);
+    let together = || together.or_else(|| ConsumedTogether::of(set, open)?.fit(l2));
     let sequence = || sequence::fit(set, open, &sequence::Window::default());
     let (together, (sequence, overlap)) =
         rayon::join(together, || rayon::join(sequence, || overlap::fit(set, open)));

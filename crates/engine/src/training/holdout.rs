@@ -40,6 +40,11 @@ const USERS_MIN: usize = 10;
 const ITEMS_MAX: usize = 20_000;
 const DEPTH: usize = 20;
 
+/// What a rank from 1 adds to NDCG@20 of one item; half a rank where it is tied.
+pub fn gain(rank: f64) -> f64 {
+    if rank > DEPTH as f64 { 0.0 } else { 1.0 / math::log2(rank + 1.0) }
+}
+
 /// Who is tested, and with how much withheld.
 #[derive(Debug, Clone)]
 pub struct Holdout<'v> {
@@ -243,11 +248,8 @@ impl Test {
 
     /// Ties count as half; a score that is no number ranks last.
     fn ndcg(&self, scores: &[f32], open: &[bool], stride: usize) -> f64 {
-        let gain = |&column: &u32| {
-            let rank = self.rank(column, scores, open, stride);
-            rank.map_or(0.0, |rank| 1.0 / math::log2(rank + 1.0))
-        };
-        self.held_out.iter().map(gain).sum::<f64>() / self.held_out.len().max(1) as f64
+        let gain_of = |&column: &u32| self.rank(column, scores, open, stride).map_or(0.0, gain);
+        self.held_out.iter().map(gain_of).sum::<f64>() / self.held_out.len().max(1) as f64
     }
 
     /// The rank of a column held out; `None` beyond [`DEPTH`], which most are known to be

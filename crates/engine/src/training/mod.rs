@@ -26,6 +26,8 @@ mod search;
 mod tests;
 mod trial;
 
+use std::ops::ControlFlow;
+
 use crate::domain::PublishedModel;
 use crate::domain::Settings;
 use crate::models::collaborative;
@@ -107,13 +109,27 @@ fn train_telling(
     if let Some(holdout) = &holdout {
         told.held_out_users = holdout.len();
         told.searched = searches(view, effort, holdout);
-        let trial = tried(view, holdout, report, told)?;
-        if told.searched {
-            let best = associations::best_l2(holdout, &trial.configuration.weighing);
-            item_item_l2 = best.map_or(item_item_l2, |best| best.0);
+        let mut newest = None;
+        let watched = &mut |progress| {
+            newest = Some(progress);
+            report(progress)
+        };
+        let trial = tried(view, holdout, watched, told)?;
+        let weighing = &trial.configuration.weighing;
+        let set = trial::training_set(columns.len(), &holdout.rows(weighing));
+        let best = told.searched.then(|| associations::best(holdout, &set, weighing)).flatten();
+        item_item_l2 = best.as_ref().map_or(item_item_l2, |best| best.l2);
+        if holdout.len() >= hybrid::PEOPLE_MIN {
+            let together = best.map(|best| best.together);
+            let weights = || associations::fit(&set, &columns, item_item_l2, together);
+            let factors = (&trial.item_factors[..], trial.configuration.hyperparameters.factors);
+            let content = || content::fit(view, &columns, factors, &set, latent.clone());
+            let (weights, content) = rayon::join(weights, content);
+            let without = hybrid::without(holdout, &trial, &weights, content);
+            // There is nothing new to tell: the last word is repeated to hear whether to go on.
+            let go_on = &mut || newest.map_or(ControlFlow::Continue(()), &mut *report);
+            (hybrid, told.hybrid) = hybrid::fit(&without, holdout, go_on)?.unzip();
         }
-        let fit = hybrid::fit(holdout, &trial, item_item_l2, latent.clone());
-        (hybrid, told.hybrid) = fit.map_or((None, None), |fit| (Some(fit.0), Some(fit.1)));
         (told.chosen, warm) = (Some(trial.configuration), Some(trial.item_factors));
     }
     let configuration = *told.chosen.get_or_insert_with(|| starts(view, true)[0]);

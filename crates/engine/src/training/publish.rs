@@ -39,7 +39,7 @@ pub fn published(
     // In parallel, one core each.
     let (content, associations) = rayon::join(
         || content::fit(view, columns, (&trained.item_factors, trained.factors), set, latent),
-        || associations::fit(set, columns, origin.item_item_l2),
+        || associations::fit(set, columns, origin.item_item_l2, None),
     );
     let mut figures = told.figures();
     figures.append(&mut content::figures(&content));

@@ -8,6 +8,7 @@ use super::tally::Tally;
 use super::world::Response;
 use super::world::Visit;
 use super::world::World;
+use crate::numeric::math;
 
 /// A rule that makes lists, and learns from what people did with its own ones.
 pub trait Policy {
@@ -75,12 +76,15 @@ impl Policy for Random {
 pub struct Popular {
     /// Rounds in which a click loses half its weight.
     half_life: Option<f64>,
+    /// The end of the world: a click counts 1 there, at most.
+    rounds: f64,
     clicks: Vec<f64>,
 }
 
 impl Popular {
     pub fn new(world: &World, half_life: Option<f64>) -> Self {
-        Self { half_life, clicks: vec![0.0; world.items().len()] }
+        let rounds = f64::from(world.settings.rounds);
+        Self { half_life, rounds, clicks: vec![0.0; world.items().len()] }
     }
 }
 
@@ -95,9 +99,8 @@ impl Policy for Popular {
 
     fn learn(&mut self, visit: &Visit, list: &[usize], responses: &[Response]) {
         // A later click weighs more, instead of all earlier ones less.
-        let age = f64::from(visit.round) + visit.moment;
-        let weight =
-            self.half_life.map_or(1.0, |half_life| crate::numeric::math::exp2(age / half_life));
+        let left = self.rounds - f64::from(visit.round) - visit.moment;
+        let weight = self.half_life.map_or(1.0, |half_life| math::exp2(-left / half_life));
         for (item, _) in list.iter().zip(responses).filter(|(_, it)| it.is_clicked) {
             self.clicks[*item] += weight;
         }

@@ -4,11 +4,12 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use crate::domain::FeatureLayout;
+use crate::models::hybrid::scale::UNIT_RANGE;
 
 /// Bounds of what is published: others are no fit.
 const WEIGHT_MAX: f64 = 1e6;
-const PRECISION_MAX: f64 = 1e12;
-const UNITS: std::ops::RangeInclusive<f64> = 1e-6..=1e6;
+const INFORMATION_MAX: f64 = 1e12;
+const VARIANCE_MAX: f64 = 1e12;
 
 /// See the header. All lists are in the order of the layout.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -17,13 +18,12 @@ pub struct HybridFit {
     /// What each feature is divided by; `None` for one that was 0 throughout: nothing is said of it.
     pub units: Vec<Option<f64>>,
     pub weights: Vec<f64>,
-    /// Precision of the weights, d x d.
-    pub precision: Vec<f64>,
+    /// What the choices tell of the weights: the curvature of their likelihood, d x d. A prior that they
+    /// were fitted with is not in it.
+    pub information: Vec<f64>,
     /// Mean and variance of scores.
     pub mean: f64,
     pub variance: f64,
-    /// Choices fitted on.
-    pub choices: u64,
 }
 
 impl HybridFit {
@@ -31,13 +31,14 @@ impl HybridFit {
     pub fn is_sound(&self) -> bool {
         let d = self.layout.len();
         let is_within = |most: f64| move |value: &f64| value.abs() <= most;
+        let (least, most) = UNIT_RANGE;
         let lengths = [self.units.len(), self.weights.len()];
         lengths == [d; 2]
-            && d.checked_mul(d) == Some(self.precision.len())
-            && self.units.iter().flatten().all(|unit| UNITS.contains(unit))
+            && d.checked_mul(d) == Some(self.information.len())
+            && self.units.iter().flatten().all(|unit| (least..=most).contains(unit))
             && self.weights.iter().all(is_within(WEIGHT_MAX))
-            && self.precision.iter().all(is_within(PRECISION_MAX))
+            && self.information.iter().all(is_within(INFORMATION_MAX))
             && self.mean.abs() <= WEIGHT_MAX
-            && (0.0..=PRECISION_MAX).contains(&self.variance)
+            && (0.0..=VARIANCE_MAX).contains(&self.variance)
     }
 }

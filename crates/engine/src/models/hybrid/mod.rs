@@ -7,5 +7,5 @@ mod weights;
 
 pub use fit::HybridFit;
 pub use rows::FeatureMatrix;
-pub use scale::{ScaleOf, VALUE_MAX};
-pub use weights::{Hybrid, Prior};
+pub use scale::{FeatureScale, ScaleOf, UNIT_RANGE, VALUE_MAX};
+pub use weights::{Hybrid, Prior, score};

@@ -25,7 +25,7 @@ const STEP_MAX: f64 = 0.02;
 /// A square of one test counts as at most this many times the present one.
 const SURPRISE_MAX: f64 = 4.0;
 /// Bounds of a unit: smaller values are rounding errors, larger ones are no features.
-const UNIT_RANGE: (f64, f64) = (1e-6, 1e6);
+pub const UNIT_RANGE: (f64, f64) = (1e-6, 1e6);
 
 /// How the unit of a feature comes about.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -154,7 +154,9 @@ impl Hybrid {
         aligned
     }
 
-    /// Goes on from what a training has fitted. Features of which it says nothing keep what they have.
+    /// Goes on from what a training has fitted, as sure of it as its choices make one: what users choose
+    /// later moves it as if they had come after those. Features of which it says nothing keep what
+    /// they have.
     pub fn adopt(&mut self, fit: &HybridFit) {
         let d = self.layout.len();
         let is_fitted = |at: &usize| fit.units[*at].is_some();
@@ -166,10 +168,11 @@ impl Hybrid {
             self.weights[row] = fit.weights[from];
             self.scale.fix(row, fit.units[from].expect("a fitted feature has a unit"));
             for (column, other) in positions.iter().enumerate() {
-                let precision =
-                    other.map_or(0.0, |other| fit.precision[from * fit.layout.len() + other]);
-                self.precision[row * d + column] = precision;
-                self.precision[column * d + row] = precision;
+                let own = if row == column { PRIOR_PRECISION } else { 0.0 };
+                let told =
+                    other.map_or(0.0, |other| fit.information[from * fit.layout.len() + other]);
+                self.precision[row * d + column] = own + told;
+                self.precision[column * d + row] = own + told;
             }
         }
         let variance = fit.variance.max(SPREAD_MIN * SPREAD_MIN);
@@ -205,7 +208,7 @@ impl Hybrid {
 
     /// `w' x` of features on their scale.
     pub fn score(&self, features: &[f32]) -> f64 {
-        self.weights.iter().zip(features).map(|(weight, &x)| weight * f64::from(x)).sum()
+        score(&self.weights, features)
     }
 
     /// A score in spreads from the mean of scores, the same for all requests; within plus or
@@ -304,6 +307,11 @@ impl Hybrid {
         let chosen = features.row(0).iter();
         chosen.zip(&expected).map(|(&x, mean)| weight * (f64::from(x) - mean)).collect()
     }
+}
+
+/// `w' x`.
+pub fn score(weights: &[f64], features: &[f32]) -> f64 {
+    weights.iter().zip(features).map(|(weight, &x)| weight * f64::from(x)).sum()
 }
 
 /// What a step is shortened by, so that it moves no score of its choice by more than [`SCORE_STEP`].

@@ -12,11 +12,11 @@ use rayon::iter::ParallelIterator;
 use crate::columns::index::ItemIndex;
 use crate::consumption::User;
 use crate::features::Candidate;
-use crate::features::FEATURE_COUNT;
 use crate::features::UserContext;
 use crate::features::describe_raw;
 use crate::models::cold_start::ItemStatistics;
 use crate::models::cold_start::Scales;
+use crate::models::contexts::RequestContext;
 use crate::models::hybrid::FeatureMatrix;
 use crate::numeric;
 use crate::numeric::TopK;
@@ -25,7 +25,6 @@ use crate::state::View;
 use crate::training::columns::Columns;
 use crate::training::holdout::Holdout;
 use crate::training::holdout::Test;
-use crate::training::hybrid::withheld::request_context;
 
 /// Items of each source that depends on the user, and of each that all users share.
 const PERSONAL: usize = 60;
@@ -53,7 +52,8 @@ pub struct ChoiceSets {
     /// One set for each test of which something can be told.
     pub known: Vec<ChoiceSet>,
     /// The first thing that some of these people did, as of one of whom nothing is known: what
-    /// decides for newcomers must be fitted on newcomers.
+    /// decides for newcomers must be fitted on newcomers. It is still among what is popular, as
+    /// one of many.
     pub newcomers: Vec<ChoiceSet>,
 }
 
@@ -137,10 +137,7 @@ fn described(
     let columns = holdout.columns();
     found.sort_unstable();
     found.dedup();
-    let competes = |column: &u32| {
-        columns.open()[*column as usize] && test.ranks(*column) && !test.held_out.contains(column)
-    };
-    found.retain(competes);
+    found.retain(|column| competes(columns, test, *column));
     let (drawn, each) = drawn(columns, test, &found, view.settings().seed);
     let mut counts = vec![1.0; test.held_out.len() + found.len()];
     counts.resize(counts.len() + drawn.len(), each);
@@ -151,21 +148,21 @@ fn described(
         .chain(&drawn)
         .map(|&column| columns.items()[column as usize]);
     let candidates: Vec<Candidate<'_>> = rows.map(|item| Candidate::known(view, item)).collect();
-    let asked = request_context(test.since);
+    let asked = RequestContext::at(test.since);
     let features = describe_raw(view, user, context, &asked, &candidates);
-    debug_assert!(features.is_empty() || features.width() == FEATURE_COUNT);
     ChoiceSet { features, chosen: test.held_out.len(), counts }
+}
+
+/// Whether a column is one of the others that were not chosen.
+fn competes(columns: &Columns, test: &Test, column: u32) -> bool {
+    columns.open()[column as usize] && test.ranks(column) && !test.held_out.contains(&column)
 }
 
 /// Columns that compete and are not among the `found`, which are sorted, and how many of these each
 /// stands for.
 fn drawn(columns: &Columns, test: &Test, found: &[u32], seed: u64) -> (Vec<u32>, f32) {
-    let is_left = |column: &u32| {
-        columns.open()[*column as usize]
-            && test.ranks(*column)
-            && !test.held_out.contains(column)
-            && found.binary_search(column).is_err()
-    };
+    let is_left =
+        |column: &u32| competes(columns, test, *column) && found.binary_search(column).is_err();
     let user = test.user.as_usize().to_le_bytes();
     let mut rng = seed::stream(seed, seed::Purpose::Negatives, &user);
     let n = columns.len();

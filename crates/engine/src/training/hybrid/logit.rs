@@ -1,13 +1,14 @@
 //! A multinomial logit over choice sets, fitted by Newton's method.
 //!
 //! `P(i is consumed) = exp(w' x_i) / (exp(w' x_i) + sum_j n_j exp(w' x_j))` over the `j` that were
-//! not, of which each stands for `n_j` items; a Gaussian prior `w ~ N(w_0, 1 / l)`. The objective is convex. Sums are cut at fixed points, so
-//! threads change no bit.
+//! not, of which each stands for `n_j` items; a Gaussian prior `w ~ N(w_0, 1 / l)`. The objective
+//! is convex. Sums are cut at fixed points, so threads change no bit.
 
 use rayon::iter::ParallelIterator;
 use rayon::slice::ParallelSlice;
 
 use crate::models::hybrid::FeatureMatrix;
+use crate::models::hybrid::score;
 use crate::numeric::cholesky_f64;
 use crate::numeric::math;
 
@@ -33,14 +34,6 @@ impl Prior {
     }
 }
 
-/// A fit.
-#[derive(Debug, Clone)]
-pub struct Fit {
-    pub weights: Vec<f64>,
-    /// d x d: the curvature at the weights, prior included.
-    pub precision: Vec<f64>,
-}
-
 /// A choice set on its scale: rows, those chosen first.
 #[derive(Debug, Clone)]
 pub struct Scaled {
@@ -53,10 +46,7 @@ pub struct Scaled {
 impl Scaled {
     /// Of all rows, in order.
     pub fn scores(&self, weights: &[f64]) -> Vec<f64> {
-        let score = |row: &[f32]| -> f64 {
-            weights.iter().zip(row).map(|(weight, &x)| weight * f64::from(x)).sum()
-        };
-        self.rows.rows().map(score).collect()
+        self.rows.rows().map(|row| score(weights, row)).collect()
     }
 }
 
@@ -149,8 +139,13 @@ fn sums(sets: &[&Scaled], weights: &[f64]) -> Sums {
     chunks.iter().fold(Sums::new(weights.len()), Sums::join)
 }
 
+/// What the sets tell of weights: the curvature of the likelihood there, d x d.
+pub fn information(sets: &[&Scaled], weights: &[f64]) -> Vec<f64> {
+    full(&sums(sets, weights).curvature, weights.len())
+}
+
 /// Fits from the mean of the prior. `None` where the system cannot be solved.
-pub fn fit(sets: &[&Scaled], prior: &Prior) -> Option<Fit> {
+pub fn fit(sets: &[&Scaled], prior: &Prior) -> Option<Vec<f64>> {
     let mut weights = prior.mean.clone();
     let d = weights.len();
     let mut last = posterior(sums(sets, &weights), &weights, prior);
@@ -178,7 +173,7 @@ pub fn fit(sets: &[&Scaled], prior: &Prior) -> Option<Fit> {
             break;
         }
     }
-    Some(Fit { precision: full(&last.curvature, d), weights })
+    Some(weights)
 }
 
 /// With the prior.

@@ -2,8 +2,10 @@
 
 use super::*;
 use crate::columns::index::ItemIndex;
+use crate::domain::FeatureLayout;
 use crate::models::collaborative::RECENT;
 use crate::models::hybrid::FeatureMatrix;
+use crate::models::hybrid::Hybrid;
 use crate::seed;
 use crate::state::View;
 use crate::training::columns::Columns;
@@ -66,23 +68,28 @@ fn set(rows: &[[f32; 3]], chosen: usize) -> Scaled {
     Scaled { rows: FeatureMatrix::from_rows(rows.iter().map(|row| &row[..])), chosen, counts }
 }
 
-#[test]
-fn a_fit_finds_the_feature_that_decides_and_its_sign() {
+/// Sets in which the first feature speaks for an item, the second against it, and the third says nothing.
+fn planted() -> Vec<Scaled> {
     let mut rng = seed::stream(1, seed::Purpose::Choose, b"fit");
     let mut sets = Vec::new();
     for _ in 0..200 {
         let mut value = || seed::unit(&mut rng) as f32;
         let mut rows: Vec<[f32; 3]> = (0..8).map(|_| [value(), value(), value()]).collect();
-        // The first feature speaks for an item, the second against it, the third says nothing.
         let worth = |row: &[f32; 3]| row[0] - row[1];
         rows.sort_by(|a, b| worth(b).total_cmp(&worth(a)));
         sets.push(set(&rows, 1));
     }
+    sets
+}
+
+#[test]
+fn a_fit_finds_the_feature_that_decides_and_its_sign() {
+    let sets = planted();
     let all: Vec<&Scaled> = sets.iter().collect();
     let fitted = logit::fit(&all, &Prior::even(&[0.0; 3], 1.0)).unwrap();
-    let [first, second, third] = [0, 1, 2].map(|at| fitted.weights[at]);
-    assert!(first > 3.0 && second < -3.0 && third.abs() < 1.0, "{:?}", fitted.weights);
-    assert!(all.iter().all(|set| ndcg(set, &fitted.weights) > 0.6));
+    let [first, second, third] = [0, 1, 2].map(|at| fitted[at]);
+    assert!(first > 3.0 && second < -3.0 && third.abs() < 1.0, "{fitted:?}");
+    assert!(all.iter().all(|set| ndcg(set, &fitted) > 0.6));
 }
 
 #[test]
@@ -91,4 +98,34 @@ fn a_row_that_stands_for_many_items_counts_as_many() {
     assert!((ndcg(&one, &[1.0, 0.0, 0.0]) - 1.0 / 3.0_f64.log2()).abs() < 1e-12);
     one.counts[1] = 30.0;
     assert_eq!(ndcg(&one, &[1.0, 0.0, 0.0]), 0.0, "thirty are better");
+}
+
+/// However sure the prior was that the fit was made with: it is chosen to rank well now, and must not keep
+/// the weights where they are.
+#[test]
+fn what_users_choose_after_a_fit_moves_it() {
+    let sets = planted();
+    let all: Vec<&Scaled> = sets.iter().collect();
+    let weights = logit::fit(&all, &Prior::even(&[2.0, 0.0, 0.0], 1e9)).unwrap();
+    assert!((weights[0] - 2.0).abs() < 1e-3, "the prior is sure: {weights:?}");
+    let layout = FeatureLayout::new(2..5);
+    let mut hybrid = Hybrid::new(&crate::models::hybrid::Prior {
+        layout: layout.clone(),
+        scales: vec![ScaleOf::Fitted; 3],
+        weights: vec![0.0; 3],
+    });
+    let information = logit::information(&all, &weights);
+    hybrid.adopt(&HybridFit {
+        layout,
+        units: vec![Some(1.0); 3],
+        weights,
+        information,
+        mean: 0.0,
+        variance: 1.0,
+    });
+    assert!((hybrid.weights()[0] - 2.0).abs() < 1e-3, "it goes on from the fit");
+    for set in &sets {
+        hybrid.learn_choice(&set.rows, &vec![0.0; set.rows.len()], 1.0);
+    }
+    assert!(hybrid.weights()[1] < -1.0, "users choose against the second: {:?}", hybrid.weights());
 }

@@ -20,7 +20,6 @@ use crate::models::collaborative;
 use crate::models::collaborative::Associations;
 use crate::models::content::ContentModel;
 use crate::models::contexts::RequestContext;
-use crate::models::contexts::RequestValues;
 use crate::models::contexts::SLOTS;
 use crate::models::published::Model;
 use crate::models::published::Origin;
@@ -150,15 +149,10 @@ fn forget_preference(view: &View, state: &mut User, entry: &Consumption) {
     let at = view.decays.profile.at(entry.at().min(view.clock));
     for &topic in &described.topics {
         state.topics.take_back(topic, entry.in_session(), at);
-        let key = topic * SLOTS + request_context(entry.at()).slot();
+        let key = topic * SLOTS + RequestContext::at(entry.at()).slot();
         state.topic_slots.take_back(key, 1.0, at);
     }
     if let Some(source) = described.source {
         state.sources.take_back(source, entry.in_session(), at);
     }
-}
-
-/// A request of which only the time is known.
-pub fn request_context(now: Timestamp) -> RequestContext {
-    RequestContext { now, utc_offset_minutes: 0, device: None, values: RequestValues::NONE }
 }

@@ -10,6 +10,8 @@ use rayon::iter::IntoParallelIterator;
 use rayon::iter::ParallelIterator;
 
 use crate::models::collaborative::item_item::rows::ItemItem;
+use crate::models::collaborative::item_item::rows::ROW_MAX;
+use crate::models::collaborative::item_item::rows::WEIGHTS_MAX;
 use crate::models::collaborative::item_item::rows::strongest;
 use crate::models::collaborative::item_item::solve::Chosen;
 use crate::models::collaborative::training_set::TrainingSet;
@@ -18,15 +20,14 @@ use crate::numeric::math;
 const USER_EXPONENT: f64 = 0.6;
 const ITEM_EXPONENT: f64 = 0.4;
 const POWER: f64 = 0.7;
-/// Weights kept of a row, and of all rows together: 32 MB.
-const NEIGHBOURS: std::ops::RangeInclusive<usize> = 16..=512;
-const WEIGHTS_MAX: usize = 4 << 20;
+/// Weights kept of a row at least; of more items than that allows the most consumed take part.
+const NEIGHBOURS_MIN: usize = 16;
 
 /// Computes the weights. Only items that are `open` take part. `None` when fewer than two do.
 pub fn fit(set: &TrainingSet, open: impl Fn(u32) -> bool) -> Option<ItemItem> {
-    let chosen = Chosen::of(set, open, WEIGHTS_MAX / NEIGHBOURS.start())?;
+    let chosen = Chosen::of(set, open, WEIGHTS_MAX / NEIGHBOURS_MIN)?;
     let n = chosen.len();
-    let neighbours = (WEIGHTS_MAX / n).clamp(*NEIGHBOURS.start(), *NEIGHBOURS.end());
+    let neighbours = (WEIGHTS_MAX / n).clamp(NEIGHBOURS_MIN, ROW_MAX);
     let histories: Vec<Vec<u32>> =
         (0..set.n_users()).map(|user| chosen.positives(set, user).collect()).collect();
     let mut users: Vec<Vec<u32>> = vec![Vec::new(); n];

@@ -16,9 +16,9 @@ use crate::columns::part::Digest;
 use crate::columns::part::Part;
 use crate::columns::part::Sections;
 
-/// Weights of a row, and of all rows together, at most.
-const ROW_MAX: usize = 512;
-const WEIGHTS_MAX: usize = 4 << 20;
+/// Weights of a row, and of all rows together, at most: 32 MB.
+pub const ROW_MAX: usize = 512;
+pub const WEIGHTS_MAX: usize = 4 << 20;
 const WORD: usize = u64::BITS as usize;
 /// Newest items of a user that are scored from.
 const PATH: usize = 500;
@@ -198,9 +198,8 @@ impl<K: Index> ItemItem<K> {
         }
         found.sort_unstable();
         found.dedup();
-        let scores = |at: usize| found.iter().map(move |&item| (item, at));
         std::array::from_fn(|at| {
-            let scored = scores(at).map(|(item, at)| (item, sums[item.slot()][at]));
+            let scored = found.iter().map(|&item| (item, sums[item.slot()][at]));
             ItemItemScores(highest(scored.collect()))
         })
     }
