@@ -92,7 +92,7 @@ async fn a_change_is_in_the_next_answer_and_outlives_crash_and_restart_also_of_d
     assert!(info.created_at.unwrap().seconds > 1_700_000_000 && !info.etag.is_empty());
     assert_eq!((before.items, before.users, before.interactions), (40, 40, 274));
     let in_force = before.settings_in_force.unwrap();
-    assert_eq!((in_force.epsilon, in_force.recommend_seen), (Some(0.1), None));
+    assert_eq!((in_force.epsilon, in_force.recommend_seen), (Some(0.02), None));
     let unchanged = answer(&api, 0).await;
     assert_eq!(
         (unchanged.strategy(), has_seen_items(&unchanged)),

@@ -463,4 +463,4 @@ fn the_golden_log_leads_to_the_golden_digest() {
     assert_eq!((ENGINE_REVISION, digest.as_str()), (5, GOLDEN_DIGEST));
 }
 
-const GOLDEN_DIGEST: &str = "ce647032c8588fad1cc9857aced32ef655088f305a9911fd488740085de2508a";
+const GOLDEN_DIGEST: &str = "df9ac18eff745e21cdfbe46185050277fe0cd1f7d6e3c947777365302d48b0c8";

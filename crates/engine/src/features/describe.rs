@@ -50,7 +50,8 @@ pub fn describe_raw(
             known.iter().for_each(|&at| row[at] = (FEATURES[at].extract)(&describer, &subject));
         }
     };
-    let mut features = FeatureMatrix::zeros(candidates.len(), FEATURE_COUNT);
+    let features = FeatureMatrix::zeros(candidates.len(), FEATURE_COUNT);
+    let mut features = features.of_history(context.positives);
     let values = features.values_mut();
     if candidates.len() > PARALLEL_CANDIDATES {
         // A row depends only on its candidate, so threads change no result.

@@ -8,7 +8,6 @@
 
 use crate::columns::index::ItemIndex;
 use crate::consumption::User;
-use crate::domain::Timestamp;
 use crate::features::candidate::Candidate;
 use crate::features::context::Circumstances;
 use crate::features::context::TopicLifts;
@@ -20,7 +19,6 @@ use crate::models::cold_start::Scales;
 use crate::models::collaborative::CooccurrenceScorer;
 use crate::models::collaborative::ItemItemScores;
 use crate::models::contexts::RequestContext;
-use crate::models::decay::decay;
 use crate::numeric;
 use crate::numeric::math;
 use crate::state::View;
@@ -31,7 +29,6 @@ const CHEAP_ITEMS_PER_CANDIDATE: usize = 100;
 const COLLABORATIVE_UNIT: f32 = 0.02;
 const COOCCURRENCE_UNIT: f32 = 0.01;
 const ASSOCIATION_UNIT: f32 = 0.01;
-const FORTNIGHT_HOURS: f32 = 14.0 * 24.0;
 /// Hours since the last consumption above which time counts by the logarithm.
 const REPEAT_UNIT_HOURS: f64 = 1.0;
 
@@ -86,8 +83,6 @@ pub struct Describer<'a> {
     cohorts: Option<CohortScorer<'a>>,
     /// At the view's clock.
     scales: Scales,
-    /// Weights of popularity, of trend and of a fortnight at the time of the request, 0 to 1.
-    timeliness: [f32; 3],
     request_context: RequestContext,
     together: PathScores<'a>,
     next: PathScores<'a>,
@@ -153,7 +148,6 @@ impl<'a> Describer<'a> {
             circumstances: Circumstances::new(view, user, request_context, candidates),
             cohorts,
             scales: view.popularity_scales(),
-            timeliness: timeliness(view, request_context.now),
             request_context: *request_context,
             together: PathScores::new(cooccurrence, count, items),
             next: PathScores::new(view.succession_scorer(&context.recent), count, items),
@@ -251,7 +245,7 @@ impl<'a> Describer<'a> {
 
     pub fn popularity(&self, subject: &Subject<'_>) -> f32 {
         let mass = subject.statistics.map_or(0.0, |one| self.scales.popularity(one));
-        self.timeliness[0] * math::log1p_f32(mass)
+        math::log1p_f32(mass)
     }
 
     /// Popularity, less the more is known of the user.
@@ -266,17 +260,17 @@ impl<'a> Describer<'a> {
     /// A count of positives that decays by their number.
     pub fn activity(&self, subject: &Subject<'_>, sum: fn(&Scales, &ItemStatistics) -> f32) -> f32 {
         let mass = subject.statistics.map_or(0.0, |one| sum(&self.scales, one));
-        self.timeliness[0] * math::log1p_f32(mass)
+        math::log1p_f32(mass)
     }
 
     pub fn popularity_fortnight(&self, subject: &Subject<'_>) -> f32 {
         let mass = subject.statistics.map_or(0.0, |one| self.scales.fortnight(one));
-        self.timeliness[2] * math::log1p_f32(mass)
+        math::log1p_f32(mass)
     }
 
     pub fn trend(&self, subject: &Subject<'_>) -> f32 {
         let mass = subject.statistics.map_or(0.0, |one| self.scales.trend(one));
-        self.timeliness[1] * math::log1p_f32(mass)
+        math::log1p_f32(mass)
     }
 
     pub fn cohort(&self, subject: &Subject<'_>) -> f32 {
@@ -335,11 +329,4 @@ impl<'a> Describer<'a> {
 fn associated(scores: &ItemItemScores<ItemIndex>, subject: &Subject<'_>) -> f32 {
     let score = subject.candidate.index.map_or(0.0, |index| scores.of(index));
     signed_evidence(score, ASSOCIATION_UNIT)
-}
-
-/// Weights of popularity, of trend and of a fortnight, by their half-lives: the earlier the request is than the
-/// view's clock, the lower they are. 1 at the clock and after it.
-fn timeliness(view: &View, now: Timestamp) -> [f32; 3] {
-    [view.popularity_half_life_hours(), view.settings.trend_half_life_hours, FORTNIGHT_HOURS]
-        .map(|half_life| decay(now.min(view.clock), view.clock, half_life))
 }

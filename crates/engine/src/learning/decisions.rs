@@ -107,7 +107,9 @@ impl View {
             .collect();
         let head = self.ranker.layout().len() - self.hybrid.layout().len();
         let rows = vectors.iter().filter_map(|vector| vector.get(head..));
-        Some(FeatureMatrix::from_rows(rows)).filter(|shown| shown.len() > 1)
+        let rows =
+            FeatureMatrix::from_rows(rows).of_history(user.history.positives().count() as u32);
+        Some(rows).filter(|shown| shown.len() > 1)
     }
 
     fn index_decision(&mut self, number: u64) {

@@ -267,8 +267,8 @@ impl Engine {
         let raw = describe_raw(view, Some(state), &context, request_context, &candidates);
         let mut features = raw.clone();
         view.hybrid.scale().apply(&mut features);
-        let scores = features.rows().map(|row| view.hybrid.score(row));
-        let hybrid_rank = sampling::rank_of_first(scores);
+        let shaped = view.hybrid.shaped(&features);
+        let hybrid_rank = sampling::rank_of_first(view.hybrid.scores(&shaped));
         let now = view.popularity_scales();
         let popularity = indices
             .iter()

@@ -17,6 +17,7 @@ mod empirical_bernstein;
 mod gram;
 mod kernels;
 mod lanes;
+pub mod lbfgs;
 pub mod math;
 pub mod normal;
 pub mod packing;

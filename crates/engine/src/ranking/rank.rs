@@ -395,7 +395,7 @@ impl<'v> Scored<'v> {
 
     /// The parts of a candidate's score.
     fn components(&self, position: usize) -> BTreeMap<&'static str, f64> {
-        let mut components = self.scale.components(self.scale.vectors.row(position));
+        let mut components = self.scale.components(position);
         let (bonus, uncertain) = (self.exploration.bonus(position), self.uncertainty(position));
         let added = [
             (ITEM, self.effects[position].mean),

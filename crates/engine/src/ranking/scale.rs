@@ -26,6 +26,8 @@ pub struct Scale<'v> {
     pub belief: &'v Belief,
     /// Rows of [`RANKER_DIMENSION`] values.
     pub vectors: FeatureMatrix,
+    /// What the features add to the hybrid, by row.
+    shaped: FeatureMatrix,
 }
 
 impl<'v> Scale<'v> {
@@ -37,13 +39,15 @@ impl<'v> Scale<'v> {
         features: &FeatureMatrix,
     ) -> Self {
         let hybrid = view.hybrid();
+        let shaped = hybrid.shaped(features);
         let mut vectors = FeatureMatrix::zeros(features.len(), RANKER_DIMENSION);
-        for (vector, row) in vectors.rows_mut().zip(features.rows()) {
+        let rows = features.rows().zip(hybrid.scores(&shaped));
+        for (vector, (row, score)) in vectors.rows_mut().zip(rows) {
             vector[BIAS] = 1.0;
-            vector[HYBRID] = hybrid.standardise(hybrid.score(row));
+            vector[HYBRID] = hybrid.standardise(score);
             vector[2..].copy_from_slice(row);
         }
-        Self { hybrid, belief: view.belief_for(own, segment), vectors }
+        Self { hybrid, belief: view.belief_for(own, segment), vectors, shaped }
     }
 
     /// The values of the features of a candidate.
@@ -69,15 +73,20 @@ impl<'v> Scale<'v> {
         deviations
     }
 
-    /// The score of a vector by feature, each with its part by the hybrid and its own weight. The
+    /// The score of a candidate by feature, each with its part by the hybrid and its own weight. The
     /// rest is `base`.
-    pub fn components(&self, vector: &[f32]) -> BTreeMap<&'static str, f64> {
+    pub fn components(&self, candidate: usize) -> BTreeMap<&'static str, f64> {
+        self.parts(self.vectors.row(candidate), self.shaped.row(candidate))
+    }
+
+    fn parts(&self, vector: &[f32], shaped: &[f32]) -> BTreeMap<&'static str, f64> {
         let (mean, weights) = (&self.belief.mean, self.hybrid.weights());
         let gain = mean[HYBRID] * self.hybrid.per_spread();
         let mut base = self.score(vector);
         let mut components = BTreeMap::new();
         for (at, feature) in FEATURES.iter().enumerate() {
-            let part = (gain * weights[at] + mean[2 + at]) * f64::from(vector[2 + at]);
+            let by_hybrid = gain * weights[at] * f64::from(shaped[at]);
+            let part = by_hybrid + mean[2 + at] * f64::from(vector[2 + at]);
             if part != 0.0 {
                 components.insert(feature.name, part);
                 base -= part;
@@ -89,6 +98,6 @@ impl<'v> Scale<'v> {
 
     /// The components of the average candidate.
     pub fn average(&self) -> BTreeMap<&'static str, f64> {
-        self.components(&self.vectors.mean())
+        self.parts(&self.vectors.mean(), &self.shaped.mean())
     }
 }

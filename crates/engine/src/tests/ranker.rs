@@ -339,8 +339,7 @@ proptest! {
         let mut features = raw.clone();
         hybrid.scale().apply(&mut features);
         let mut ranker = Ranker::default().aligned(ranker_prior());
-        for row in features.rows() {
-            let score = hybrid.score(row);
+        for (row, score) in features.rows().zip(hybrid.scores(&hybrid.shaped(&features))) {
             let head = [1.0, hybrid.standardise(score)];
             let vector: Vec<f32> = head.iter().chain(row).copied().collect();
             prop_assert!(vector.iter().all(|value| value.abs() <= 8.0), "{:?}", vector);

@@ -1,9 +1,10 @@
-//! Scale and weights of the hybrid as a training fitted them: part of a published model.
+//! Scale, curves and weights of the hybrid as a training fitted them: part of a published model.
 
 use serde::Deserialize;
 use serde::Serialize;
 
 use crate::domain::FeatureLayout;
+use crate::models::hybrid::curve::Curves;
 use crate::models::hybrid::scale::UNIT_RANGE;
 
 /// Bounds of what is published: others are no fit.
@@ -17,6 +18,8 @@ pub struct HybridFit {
     pub layout: FeatureLayout,
     /// What each feature is divided by; `None` for one that was 0 throughout: nothing is said of it.
     pub units: Vec<Option<f64>>,
+    /// Of values on this scale.
+    pub curves: Curves,
     pub weights: Vec<f64>,
     /// What the choices tell of the weights: the curvature of their likelihood, d x d. A prior that they
     /// were fitted with is not in it.
@@ -35,6 +38,7 @@ impl HybridFit {
         let lengths = [self.units.len(), self.weights.len()];
         lengths == [d; 2]
             && d.checked_mul(d) == Some(self.information.len())
+            && self.curves.is_sound(d)
             && self.units.iter().flatten().all(|unit| (least..=most).contains(unit))
             && self.weights.iter().all(is_within(WEIGHT_MAX))
             && self.information.iter().all(is_within(INFORMATION_MAX))

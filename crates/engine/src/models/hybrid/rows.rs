@@ -1,28 +1,43 @@
-//! Features of many candidates, one row each.
+//! Features of many candidates for one user, one row each.
+
+use crate::models::hybrid::curve;
 
 /// Rows of equal width.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct FeatureMatrix {
     width: usize,
     values: Vec<f32>,
+    /// Of the user's history: see [`curve::length`].
+    length: f32,
 }
 
 impl FeatureMatrix {
     /// Rows of zeros.
     pub fn zeros(rows: usize, width: usize) -> Self {
-        Self { width, values: vec![0.0; rows * width] }
+        Self { width, values: vec![0.0; rows * width], length: curve::length(0) }
     }
 
     /// # Panics
     /// When rows are not equally long.
     pub fn from_rows<'a>(rows: impl IntoIterator<Item = &'a [f32]>) -> Self {
-        let mut matrix = Self::default();
+        let mut matrix = Self::zeros(0, 0);
         for row in rows {
             assert!(matrix.values.is_empty() || row.len() == matrix.width, "rows are as wide");
             matrix.width = row.len();
             matrix.values.extend_from_slice(row);
         }
         matrix
+    }
+
+    /// The same for a user with so many positives.
+    #[must_use]
+    pub fn of_history(self, positives: u32) -> Self {
+        Self { length: curve::length(positives), ..self }
+    }
+
+    /// The length of the user's history, by [`curve::length`].
+    pub fn length(&self) -> f32 {
+        self.length
     }
 
     pub fn width(&self) -> usize {

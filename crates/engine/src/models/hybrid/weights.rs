@@ -14,6 +14,8 @@
 //! - Where the item was chosen from a list that was shown, the alternatives are the others of that
 //!   list. Among all items, the choice would teach that shown items are chosen.
 //! - Weights are stored by feature, so an engine with other features keeps those it has.
+//! - A training may give features a [curve](crate::models::hybrid::Curve): `x` is then what the curve makes of a value. What users
+//!   choose later moves the weights of curves, not their shape.
 //! - A score has one scale for all requests: [`Hybrid::standardise`] subtracts the mean
 //!   of the tests and divides by their standard deviation. Both are learnt and change slowly.
 //!
@@ -24,6 +26,7 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use crate::domain::FeatureLayout;
+use crate::models::hybrid::curve::Curves;
 use crate::models::hybrid::fit::HybridFit;
 use crate::models::hybrid::rows::FeatureMatrix;
 use crate::models::hybrid::scale::FeatureScale;
@@ -103,6 +106,8 @@ impl Level {
 pub struct Hybrid {
     layout: FeatureLayout,
     scale: FeatureScale,
+    /// As the last training fitted them.
+    curves: Curves,
     weights: Vec<f64>,
     /// Precision of the weights, d x d.
     precision: Vec<f64>,
@@ -119,6 +124,7 @@ impl Hybrid {
         Self {
             layout: prior.layout.clone(),
             scale: FeatureScale::new(prior.scales.iter().copied()),
+            curves: Curves::default(),
             weights: prior.weights.clone(),
             precision,
             level: Level::default(),
@@ -138,6 +144,7 @@ impl Hybrid {
         let (d, before) = (prior.layout.len(), self.layout.len());
         let mut aligned = Self {
             scale: self.scale.aligned(&positions, &new.scale),
+            curves: self.curves.aligned(&positions),
             level: self.level,
             choices: self.choices,
             ..new
@@ -175,6 +182,7 @@ impl Hybrid {
                 self.precision[column * d + row] = own + told;
             }
         }
+        self.curves = fit.curves.aligned(&positions);
         let variance = fit.variance.max(SPREAD_MIN * SPREAD_MIN);
         self.level = Level { mean: fit.mean, variance, choices: LEVEL_FITTED };
     }
@@ -206,9 +214,20 @@ impl Hybrid {
         }
     }
 
-    /// `w' x` of features on their scale.
-    pub fn score(&self, features: &[f32]) -> f64 {
-        score(&self.weights, features)
+    pub fn curves(&self) -> &Curves {
+        &self.curves
+    }
+
+    /// What features on their scale add, each still to be weighed.
+    pub fn shaped(&self, features: &FeatureMatrix) -> FeatureMatrix {
+        let mut shaped = features.clone();
+        self.curves.apply(&mut shaped);
+        shaped
+    }
+
+    /// `w' x` of each of the rows that are [`Self::shaped`].
+    pub fn scores<'r>(&'r self, shaped: &'r FeatureMatrix) -> impl Iterator<Item = f64> + 'r {
+        shaped.rows().map(|row| score(&self.weights, row))
     }
 
     /// A score in spreads from the mean of scores, the same for all requests; within plus or
@@ -245,7 +264,7 @@ impl Hybrid {
         let mut features = raw.clone();
         self.scale.apply(&mut features);
         self.scale.learn(raw, weight);
-        let scores: Vec<f64> = features.rows().map(|row| self.score(row)).collect();
+        let scores: Vec<f64> = self.scores(&self.shaped(&features)).collect();
         self.level.learn(&scores, weight);
         Some(features)
     }
@@ -255,8 +274,9 @@ impl Hybrid {
         if features.is_empty() || features.width() != self.weights.len() {
             return;
         }
-        let rows = features.rows().zip(offsets);
-        let scores: Vec<f64> = rows.map(|(row, offset)| self.score(row) + offset).collect();
+        let features = &self.shaped(features);
+        let scores = self.scores(features).zip(offsets);
+        let scores: Vec<f64> = scores.map(|(score, offset)| score + offset).collect();
         let best = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let mut shares: Vec<f64> = scores.iter().map(|score| math::exp(score - best)).collect();
         let total: f64 = shares.iter().sum();
@@ -392,7 +412,7 @@ mod tests {
         let mut rows = FeatureMatrix::from_rows(rows.iter().map(|row| &row[..]));
         hybrid.scale().apply(&mut rows);
         let scores: Vec<f64> =
-            rows.rows().map(|row| f64::from(hybrid.standardise(hybrid.score(row)))).collect();
+            hybrid.scores(&rows).map(|score| f64::from(hybrid.standardise(score))).collect();
         let mean = scores.iter().sum::<f64>() / 4_000.0;
         let spread = (scores.iter().map(|score| score * score).sum::<f64>() / 4_000.0).sqrt();
         assert!(mean.abs() < 0.2 && (spread - 1.0).abs() < 0.2, "{mean} {spread}");

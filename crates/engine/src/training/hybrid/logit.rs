@@ -7,6 +7,7 @@
 use rayon::iter::ParallelIterator;
 use rayon::slice::ParallelSlice;
 
+use crate::models::hybrid::Curves;
 use crate::models::hybrid::FeatureMatrix;
 use crate::models::hybrid::score;
 use crate::numeric::cholesky_f64;
@@ -44,6 +45,13 @@ pub struct Scaled {
 }
 
 impl Scaled {
+    /// The same, with what curves make of the values.
+    pub fn shaped(&self, curves: &Curves) -> Self {
+        let mut shaped = self.clone();
+        curves.apply(&mut shaped.rows);
+        shaped
+    }
+
     /// Of all rows, in order.
     pub fn scores(&self, weights: &[f64]) -> Vec<f64> {
         self.rows.rows().map(|row| score(weights, row)).collect()
@@ -108,6 +116,28 @@ impl Sums {
             }
         }
     }
+}
+
+/// The log-likelihood of scores, and for each row how much more often it was chosen than expected, with a
+/// bound of the variance of that.
+pub fn residuals(set: &Scaled, scores: &[f64]) -> (f64, Vec<(f64, f64)>) {
+    let best = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let shares = scores.iter().zip(&set.counts);
+    let shares: Vec<f64> =
+        shares.map(|(score, &count)| f64::from(count) * math::exp(score - best)).collect();
+    let (chosen, others) = shares.split_at(set.chosen);
+    let mass: f64 = others.iter().sum();
+    let mut likelihood = 0.0;
+    let mut expected = 0.0;
+    let mut residuals = Vec::with_capacity(shares.len());
+    for (share, score) in chosen.iter().zip(scores) {
+        let all = mass + share;
+        likelihood += score - best - math::ln(all);
+        expected += 1.0 / all;
+        residuals.push((1.0 - share / all, share / all * (1.0 - share / all)));
+    }
+    residuals.extend(others.iter().map(|share| (-share * expected, share * expected)));
+    (likelihood, residuals)
 }
 
 fn add_moments(mean: &mut [f64], second: &mut [f64], row: &[f32], share: f64) {

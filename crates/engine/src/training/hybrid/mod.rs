@@ -3,11 +3,12 @@
 //! - Features are those of the trial, which does not know what is held out, over a state from which it was
 //!   taken back ([`withheld`]).
 //! - Several ways to score are compared by cross-validation over people: fits with a weak and with a
-//!   strong prior, one near the best feature alone, and the weights that serve, which stay only
-//!   where they are better beyond one standard error. Newcomers are fitted on, too.
+//!   strong prior, one near the best feature alone, the best of these with a [curve](curves) for each feature, and
+//!   what serves, which stays only where it is better beyond one standard error. Newcomers are fitted on, too.
 //! - What comes out is published with the model. The online learner goes on from there.
 
 mod choices;
+mod curves;
 mod logit;
 #[cfg(test)]
 mod tests;
@@ -15,10 +16,16 @@ mod withheld;
 
 use std::ops::ControlFlow;
 
+use rayon::iter::IndexedParallelIterator;
+use rayon::iter::IntoParallelRefIterator;
+use rayon::iter::ParallelIterator;
+
 use crate::features::FEATURES;
 use crate::features::feature;
 use crate::features::hybrid_prior;
+use crate::models::hybrid::Curves;
 use crate::models::hybrid::FeatureScale;
+use crate::models::hybrid::Hybrid;
 use crate::models::hybrid::HybridFit;
 use crate::models::hybrid::ScaleOf;
 use crate::models::hybrid::UNIT_RANGE;
@@ -33,6 +40,7 @@ use crate::training::report::HybridReport;
 use crate::training::report::SERVING;
 use choices::ChoiceSet;
 use choices::ChoiceSets;
+use curves::Shapes;
 use logit::Prior;
 use logit::Scaled;
 
@@ -56,19 +64,21 @@ pub type GoOn<'a> = &'a mut dyn FnMut() -> ControlFlow<()>;
 /// A way to score.
 struct Way {
     name: String,
-    /// NDCG@20 of each set, by weights that were fitted without it.
+    /// NDCG@20 of each set, by a fit without it.
     figures: Vec<f64>,
-    weights: Weights,
+    scores: Scores,
 }
 
-enum Weights {
-    /// Fitted with this prior.
-    Fitted(Prior),
-    /// Those that serve.
-    Serving(Vec<f64>),
+enum Scores {
+    /// Weights that are fitted with this prior.
+    Weights(Prior),
+    /// Curves, from such weights.
+    Curves(Prior),
+    /// What serves.
+    Serving,
 }
 
-/// Choice sets on their scale.
+/// Choice sets on a scale.
 struct Sets {
     units: Vec<Option<f64>>,
     known: Vec<Scaled>,
@@ -90,14 +100,10 @@ pub fn fit(
     }
     let sets = Sets::of(&choices);
     let alone = alone(&sets);
-    let mut ways = Vec::new();
-    for (name, prior) in priors(&sets, &alone) {
-        if let Some(figures) = cross_validated(&sets, &prior, go_on)? {
-            ways.push(Way { name, figures, weights: Weights::Fitted(prior) });
-        }
-    }
+    let shapes = Shapes::of(&sets.all());
+    let mut ways = fitted(&sets, &shapes, &alone, go_on)?;
     if holdout.view().model().is_some() {
-        ways.push(serving(holdout, &choices.known, &sets.units));
+        ways.push(serving(holdout.view().hybrid(), &choices.known));
     }
     let Some(chosen) = chosen(&ways) else {
         return Ok(None);
@@ -106,24 +112,86 @@ pub fn fit(
         ways.iter().map(|way| (way.name.clone(), mean(&way.figures))).collect();
     tried.extend(alone.iter().map(|&(at, ndcg)| (format!("{} alone", FEATURES[at].name), ndcg)));
     tried.sort_by(|a, b| b.1.total_cmp(&a.1));
-    let all = sets.all();
-    let report = HybridReport {
-        choices: all.iter().map(|set| set.chosen).sum(),
-        tried,
-        chosen: chosen.name.clone(),
+    let choices_fitted = sets.all().iter().map(|set| set.chosen).sum();
+    let report = HybridReport { choices: choices_fitted, tried, chosen: chosen.name.clone() };
+    let fit = match &chosen.scores {
+        Scores::Weights(prior) => {
+            logit::fit(&sets.all(), prior).map(|weights| sets.straight(weights))
+        }
+        Scores::Curves(prior) => {
+            logit::fit(&sets.all(), prior).map(|start| sets.curved(&shapes, prior, &start))
+        }
+        Scores::Serving => Some(unchanged(holdout.view().hybrid(), &choices)),
     };
-    let weights = match &chosen.weights {
-        Weights::Fitted(prior) => logit::fit(&all, prior),
-        Weights::Serving(weights) => Some(weights.clone()),
-    };
-    let fit = weights.map(|weights| published(&all, sets.units.clone(), weights));
     Ok(fit.filter(HybridFit::is_sound).map(|fit| (fit, report)))
 }
 
-fn published(sets: &[&Scaled], units: Vec<Option<f64>>, weights: Vec<f64>) -> HybridFit {
-    let information = logit::information(sets, &weights);
-    let (mean, variance) = level(sets, &weights);
-    HybridFit { layout: hybrid_prior().layout, units, weights, information, mean, variance }
+/// The ways that are fitted, each with its figures by cross-validation.
+fn fitted(
+    sets: &Sets,
+    shapes: &Shapes,
+    alone: &[(usize, f64)],
+    go_on: GoOn<'_>,
+) -> Result<Vec<Way>, TrainingError> {
+    let mut straight: Vec<(String, Prior, Crossed<Vec<f64>>)> = Vec::new();
+    for (name, prior) in priors(sets, alone) {
+        let fit = |_: usize, sets: &[&Scaled]| logit::fit(sets, &prior);
+        let score = |weights: &Vec<f64>, set: &Scaled| set.scores(weights);
+        if let Some(crossed) = cross_validated(sets, fit, score, go_on)? {
+            straight.push((name, prior, crossed));
+        }
+    }
+    let figure = |at: &usize| mean(&straight[*at].2.figures);
+    let best = (0..straight.len()).max_by(|a, b| figure(a).total_cmp(&figure(b)));
+    let mut ways = Vec::new();
+    // Curves from the best lines, and from those of the weakest prior: they leave curves more room.
+    for at in best.into_iter().chain((best > Some(0)).then_some(0)) {
+        let (name, prior, lines) = &straight[at];
+        let fit = |fold: usize, sets: &[&Scaled]| {
+            Some(curves::fit(sets, shapes, prior, &lines.fits[fold]))
+        };
+        let score = |parameters: &Vec<f64>, set: &Scaled| shapes.scores(parameters, set);
+        if let Some(Crossed { figures, .. }) = cross_validated(sets, fit, score, go_on)? {
+            let name = format!("{name}, with curves");
+            ways.push(Way { name, figures, scores: Scores::Curves(prior.clone()) });
+        }
+    }
+    ways.extend(straight.into_iter().map(|(name, prior, Crossed { figures, .. })| Way {
+        name,
+        figures,
+        scores: Scores::Weights(prior),
+    }));
+    Ok(ways)
+}
+
+/// What cross-validation gives.
+struct Crossed<F> {
+    /// NDCG@20 of each set of a known person, by a fit on the other folds and on newcomers.
+    figures: Vec<f64>,
+    /// By fold.
+    fits: Vec<F>,
+}
+
+/// What is published.
+fn published(
+    sets: &[&Scaled],
+    units: &[Option<f64>],
+    curves: Curves,
+    weights: Vec<f64>,
+) -> HybridFit {
+    let shaped: Vec<Scaled> = sets.par_iter().map(|set| set.shaped(&curves)).collect();
+    let shaped: Vec<&Scaled> = shaped.iter().collect();
+    let information = logit::information(&shaped, &weights);
+    let (mean, variance) = level(&shaped, &weights);
+    let (layout, units) = (hybrid_prior().layout, units.to_vec());
+    HybridFit { layout, units, curves, weights, information, mean, variance }
+}
+
+/// What serves, as it is.
+fn unchanged(serving: &Hybrid, choices: &ChoiceSets) -> HybridFit {
+    let units = serving.scale().units().map(|unit| (unit > 0.0).then_some(unit));
+    let sets = Sets::on_scale(choices, units.collect(), serving.scale());
+    published(&sets.all(), &sets.units, serving.curves().clone(), serving.weights().to_vec())
 }
 
 impl Sets {
@@ -132,9 +200,27 @@ impl Sets {
         let scale = FeatureScale::new(
             units.iter().map(|unit| unit.map_or(ScaleOf::Fitted, ScaleOf::Fixed)),
         );
-        let on_scale = |sets: &[ChoiceSet]| sets.iter().map(|set| scaled(set, &scale)).collect();
+        Self::on_scale(choices, units, &scale)
+    }
+
+    fn on_scale(choices: &ChoiceSets, units: Vec<Option<f64>>, scale: &FeatureScale) -> Self {
+        let on_scale = |sets: &[ChoiceSet]| sets.iter().map(|set| scaled(set, scale)).collect();
         let (known, newcomers) = (on_scale(&choices.known), on_scale(&choices.newcomers));
         Self { units, known, newcomers }
+    }
+
+    fn straight(&self, weights: Vec<f64>) -> HybridFit {
+        published(&self.all(), &self.units, Curves::default(), weights)
+    }
+
+    fn curved(&self, shapes: &Shapes, prior: &Prior, start: &[f64]) -> HybridFit {
+        let all = self.all();
+        let parameters = curves::fit(&all, shapes, prior, start);
+        let (curves, weights) = curves::weighed(&all, shapes.curves(&parameters));
+        let lengths = all.iter().map(|set| set.rows.length());
+        let least = lengths.clone().fold(f32::INFINITY, f32::min);
+        let greatest = lengths.fold(f32::NEG_INFINITY, f32::max);
+        published(&all, &self.units, Curves::new(curves, (least, greatest)), weights)
     }
 
     fn all(&self) -> Vec<&Scaled> {
@@ -182,7 +268,8 @@ fn alone(sets: &Sets) -> Vec<(usize, f64)> {
     let figure = |at: usize| {
         let mut weights = vec![0.0; FEATURES.len()];
         weights[at] = 1.0;
-        let figures: Vec<f64> = sets.known.iter().map(|set| ndcg(set, &weights)).collect();
+        let figures: Vec<f64> =
+            sets.known.iter().map(|set| ndcg(set, &set.scores(&weights))).collect();
         (at, mean(&figures))
     };
     says.map(figure).collect()
@@ -215,48 +302,44 @@ fn weights_alone(sets: &Sets, at: usize) -> Option<Vec<f64>> {
     logit::fit(&sets.all(), &prior)
 }
 
-/// The weights that serve.
-fn serving(holdout: &Holdout<'_>, sets: &[ChoiceSet], units: &[Option<f64>]) -> Way {
-    let serving = holdout.view().hybrid();
-    let figure = |set: &ChoiceSet| ndcg(&scaled(set, serving.scale()), serving.weights());
+/// What serves.
+fn serving(serving: &Hybrid, sets: &[ChoiceSet]) -> Way {
+    let figure = |set: &ChoiceSet| {
+        let set = scaled(set, serving.scale()).shaped(serving.curves());
+        ndcg(&set, &set.scores(serving.weights()))
+    };
     let figures = sets.iter().map(figure).collect();
-    // The same scores on the scale of this fit.
-    let weights = serving.weights().iter().zip(serving.scale().units()).zip(units);
-    let weights = weights.map(|((weight, own), unit)| match unit {
-        Some(unit) if own > 0.0 => weight * unit / own,
-        _ => 0.0,
-    });
-    Way { name: SERVING.to_owned(), figures, weights: Weights::Serving(weights.collect()) }
+    Way { name: SERVING.to_owned(), figures, scores: Scores::Serving }
 }
 
-/// NDCG@20 of each set of a known person by a fit on the other folds and on newcomers. `None` where
-/// one cannot be fitted.
-fn cross_validated(
+/// `None` where one cannot be fitted.
+fn cross_validated<F: Sync>(
     sets: &Sets,
-    prior: &Prior,
+    fit: impl Fn(usize, &[&Scaled]) -> Option<F>,
+    score: impl Fn(&F, &Scaled) -> Vec<f64> + Sync,
     go_on: GoOn<'_>,
-) -> Result<Option<Vec<f64>>, TrainingError> {
-    let mut figures = vec![0.0; sets.known.len()];
+) -> Result<Option<Crossed<F>>, TrainingError> {
+    let mut fits = Vec::new();
     for fold in 0..FOLDS {
         if go_on().is_break() {
             return Err(TrainingError::Cancelled);
         }
-        let Some(weights) = logit::fit(&sets.without(fold), prior) else {
+        let Some(fitted) = fit(fold, &sets.without(fold)) else {
             return Ok(None);
         };
-        for (at, set) in sets.known.iter().enumerate().skip(fold).step_by(FOLDS) {
-            figures[at] = ndcg(set, &weights);
-        }
+        fits.push(fitted);
     }
-    Ok(Some(figures))
+    let figure = |(at, set): (usize, &Scaled)| ndcg(set, &score(&fits[at % FOLDS], set));
+    let figures = sets.known.par_iter().enumerate().map(figure).collect();
+    Ok(Some(Crossed { figures, fits }))
 }
 
-/// The best fit, unless the weights that serve are better beyond one standard error.
+/// The best fit, unless what serves is better beyond one standard error.
 fn chosen(ways: &[Way]) -> Option<&Way> {
     let figure = |way: &&Way| mean(&way.figures);
-    let fits = ways.iter().filter(|way| matches!(way.weights, Weights::Fitted(_)));
+    let fits = ways.iter().filter(|way| !matches!(way.scores, Scores::Serving));
     let fit = fits.max_by(|a, b| figure(a).total_cmp(&figure(b)))?;
-    let serving = ways.iter().find(|way| matches!(way.weights, Weights::Serving(_)));
+    let serving = ways.iter().find(|way| matches!(way.scores, Scores::Serving));
     let is_better = |serving: &&Way| {
         let (gain, error) = difference(&serving.figures, &fit.figures);
         gain > error
@@ -265,8 +348,7 @@ fn chosen(ways: &[Way]) -> Option<&Way> {
 }
 
 /// Mean over the rows chosen, each ranked among those that were not; ties count half.
-fn ndcg(set: &Scaled, weights: &[f64]) -> f64 {
-    let scores = set.scores(weights);
+fn ndcg(set: &Scaled, scores: &[f64]) -> f64 {
     let (chosen, others) = scores.split_at(set.chosen);
     let gain_of = |own: &f64| {
         let mut rank = 1.0;

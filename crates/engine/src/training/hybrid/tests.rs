@@ -89,15 +89,16 @@ fn a_fit_finds_the_feature_that_decides_and_its_sign() {
     let fitted = logit::fit(&all, &Prior::even(&[0.0; 3], 1.0)).unwrap();
     let [first, second, third] = [0, 1, 2].map(|at| fitted[at]);
     assert!(first > 3.0 && second < -3.0 && third.abs() < 1.0, "{fitted:?}");
-    assert!(all.iter().all(|set| ndcg(set, &fitted) > 0.6));
+    assert!(all.iter().all(|set| ndcg(set, &set.scores(&fitted)) > 0.6));
 }
 
 #[test]
 fn a_row_that_stands_for_many_items_counts_as_many() {
     let mut one = set(&[[1.0, 0.0, 0.0], [2.0, 0.0, 0.0]], 1);
-    assert!((ndcg(&one, &[1.0, 0.0, 0.0]) - 1.0 / 3.0_f64.log2()).abs() < 1e-12);
+    let score = |set: &Scaled| ndcg(set, &set.scores(&[1.0, 0.0, 0.0]));
+    assert!((score(&one) - 1.0 / 3.0_f64.log2()).abs() < 1e-12);
     one.counts[1] = 30.0;
-    assert_eq!(ndcg(&one, &[1.0, 0.0, 0.0]), 0.0, "thirty are better");
+    assert_eq!(score(&one), 0.0, "thirty are better");
 }
 
 /// However sure the prior was that the fit was made with: it is chosen to rank well now, and must not keep
@@ -118,6 +119,7 @@ fn what_users_choose_after_a_fit_moves_it() {
     hybrid.adopt(&HybridFit {
         layout,
         units: vec![Some(1.0); 3],
+        curves: Curves::default(),
         weights,
         information,
         mean: 0.0,
@@ -128,4 +130,50 @@ fn what_users_choose_after_a_fit_moves_it() {
         hybrid.learn_choice(&set.rows, &vec![0.0; set.rows.len()], 1.0);
     }
     assert!(hybrid.weights()[1] < -1.0, "users choose against the second: {:?}", hybrid.weights());
+}
+
+/// Sets of people with long and with short histories. All take what is near 1.5 by the first feature, neither less nor
+/// more; the second decides for those with long histories only.
+fn bent() -> Vec<Scaled> {
+    let mut rng = seed::stream(2, seed::Purpose::Choose, b"bent");
+    let mut sets = Vec::new();
+    for at in 0..400 {
+        let positives = if at % 2 == 0 { 0 } else { 400 };
+        let mut value = || seed::unit(&mut rng) as f32;
+        let mut rows: Vec<Vec<f32>> = Vec::new();
+        for _ in 0..20 {
+            let mut row = vec![0.0; FEATURES.len()];
+            (row[0], row[1]) = (3.0 * value() + 0.01, value() + 0.01);
+            rows.push(row);
+        }
+        let is_long = f32::from(u8::from(positives > 0));
+        let worth = |row: &Vec<f32>| -(row[0] - 1.5).abs() + is_long * row[1];
+        rows.sort_by(|a, b| worth(b).total_cmp(&worth(a)));
+        let rows = FeatureMatrix::from_rows(rows.iter().map(|row| &row[..])).of_history(positives);
+        sets.push(Scaled { counts: vec![1.0; rows.len()], rows, chosen: 1 });
+    }
+    sets
+}
+
+#[test]
+fn curves_find_a_preference_that_rises_and_falls_and_one_of_long_histories_only() {
+    let (sets, others) = (bent(), bent());
+    let all: Vec<&Scaled> = sets.iter().collect();
+    let prior = Prior::even(&vec![0.0; FEATURES.len()], 1.0);
+    let lines = logit::fit(&all, &prior).unwrap();
+    let shapes = Shapes::of(&all);
+    let parameters = curves::fit(&all, &shapes, &prior, &lines);
+    let (curves, weights) = curves::weighed(&all, shapes.curves(&parameters));
+    let curves = Curves::new(curves, (-1.0, 1.0));
+    let figure = |score: &dyn Fn(&Scaled) -> Vec<f64>| {
+        let figures: Vec<f64> = others.iter().map(|set| ndcg(set, &score(set))).collect();
+        mean(&figures)
+    };
+    let straight = figure(&|set| set.scores(&lines));
+    let bent = figure(&|set| shapes.scores(&parameters, set));
+    assert!(straight < 0.55 && bent > 0.7, "{straight} {bent}");
+    // What is published scores as what was fitted, but for rounding.
+    let published = figure(&|set| set.shaped(&curves).scores(&weights));
+    assert!((published - bent).abs() < 0.01, "{published} {bent}");
+    assert!(curves.is_sound(FEATURES.len()));
 }
