@@ -107,17 +107,29 @@ pub fn fit(
     tried.extend(alone.iter().map(|&(at, ndcg)| (format!("{} alone", FEATURES[at].name), ndcg)));
     tried.sort_by(|a, b| b.1.total_cmp(&a.1));
     let all = sets.all();
-    let report = HybridReport {
+    let mut report = HybridReport {
         choices: all.iter().map(|set| set.chosen).sum(),
         tried,
         chosen: chosen.name.clone(),
+        weights: Vec::new(),
     };
     let weights = match &chosen.weights {
         Weights::Fitted(prior) => logit::fit(&all, prior),
         Weights::Serving(weights) => Some(weights.clone()),
     };
     let fit = weights.map(|weights| published(&all, sets.units.clone(), weights));
-    Ok(fit.filter(HybridFit::is_sound).map(|fit| (fit, report)))
+    Ok(fit.filter(HybridFit::is_sound).map(|fit| {
+        report.weights = largest(&fit.weights);
+        (fit, report)
+    }))
+}
+
+/// Weights by name, the largest first.
+fn largest(weights: &[f64]) -> Vec<(&'static str, f64)> {
+    let named = FEATURES.iter().zip(weights).filter(|(_, weight)| **weight != 0.0);
+    let mut named: Vec<_> = named.map(|(feature, &weight)| (feature.name, weight)).collect();
+    named.sort_by(|a, b| b.1.abs().total_cmp(&a.1.abs()));
+    named
 }
 
 fn published(sets: &[&Scaled], units: Vec<Option<f64>>, weights: Vec<f64>) -> HybridFit {
