@@ -28,7 +28,7 @@ pub struct Results {
 impl Results {
     /// The lowest and the highest of a figure over the seeds.
     pub fn spread(&self, figure: impl Fn(&Summary) -> Option<f64>) -> Option<(f64, f64)> {
-        let figures = self.by_seed.iter().map(|summary| figure(summary));
+        let figures = self.by_seed.iter().map(figure);
         figures.collect::<Option<Vec<f64>>>()?.into_iter().fold(None, |bounds, figure| {
             let (low, high) = bounds.unwrap_or((figure, figure));
             Some((figure.min(low), figure.max(high)))

@@ -18,9 +18,9 @@ use crate::evaluation::protocols::Test;
 use crate::evaluation::summary::Summary;
 use crate::evaluation::tradeoff;
 
-/// Names in reports, and whether the strategy explores.
-pub const SERVED: &str = "engine as served";
-pub const EXPLORING: &str = "engine as served, exploring";
+/// Names in reports: greedily, and by the strategy of the settings.
+pub const SERVED: &str = tradeoff::SERVED;
+pub const EXPLORING: &str = "as served, exploring";
 
 /// The cases of the lists as they are served: greedily, then by the strategy of the settings.
 pub fn served(
@@ -81,7 +81,9 @@ impl AsServed {
     pub fn verdict(&self) -> String {
         let Self { settings, metric, pure, varied, exploring } = self;
         let below = |value: &f64| {
-            format!("{value:.4} ({:.1} % below the pure ranking)", 100.0 * (1.0 - value / pure))
+            let share = 100.0 * (1.0 - value / pure);
+            let side = if share < 0.0 { "above" } else { "below" };
+            format!("{value:.4} ({:.1} % {side} the pure ranking)", share.abs())
         };
         format!(
             "As served by default ({settings}): {metric} {}; with what it explores, too: {}.",
@@ -100,4 +102,25 @@ fn in_words(settings: &Settings) -> String {
         1.0 - settings.topic_diversity_threshold,
         settings.strategy.name(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_serving_costs_is_told_as_a_share_of_the_pure_ranking() {
+        let served = AsServed {
+            settings: in_words(&Settings::default()),
+            metric: "NDCG@10".to_owned(),
+            pure: 0.1,
+            varied: 0.098,
+            exploring: 0.101,
+        };
+        assert_eq!(
+            served.verdict(),
+            "As served by default (DPP 0.3, a topic in at most 0.7 of a list; epsilon_greedy): NDCG@10 0.0980 \
+             (2.0 % below the pure ranking); with what it explores, too: 0.1010 (1.0 % above the pure ranking)."
+        );
+    }
 }
