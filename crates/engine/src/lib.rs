@@ -104,8 +104,9 @@ pub use takeover::{
     Agreement, Comparison, EstimatedLift, Fallback, Lift, Outcome, Takeover, WindowNotHeld,
 };
 pub use training::{
-    Effort, Judgement, Staleness, TRAINING_POSITIVES_MIN, TrainingError, TrainingProgress,
-    TrainingReport, TrainingStage, Tried, train, train_and_tell, training_is_due,
+    Effort, HybridReport, Judgement, Part as TrainingPart, Staleness, TRAINING_POSITIVES_MIN,
+    TrainingError, TrainingProgress, TrainingReport, TrainingStage, Tried, Unwatched, Watch, train,
+    train_and_tell, train_watched, training_is_due,
 };
 
 use crate::domain::Settings;

@@ -357,6 +357,16 @@ mod tests {
     }
 
     #[test]
+    fn a_request_that_says_nothing_is_served_as_evaluations_measure_it() {
+        let settings = Settings::default();
+        let asked = choice(None, 0, 0, None, &settings).unwrap();
+        let served = Choice::served(&settings, limits::RESULTS_DEFAULT);
+        // Settings are stored in f32, and requests read as their decimals.
+        let rounded = |choice: Choice| format!("{choice:.5?}");
+        assert_eq!(rounded(asked), rounded(served));
+    }
+
+    #[test]
     fn a_wrong_expression_is_named_with_the_byte_and_what_was_expected_there() {
         let filters = proto::Filters { expression: "price < ".to_owned(), ..Default::default() };
         let reasons = reasons(filter(Some(filters), &Settings::default()));

@@ -14,7 +14,7 @@ use engine::evaluation::Recommender;
 use engine::evaluation::Row;
 
 /// Time that one recommender took.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Clone, Copy, Default, Serialize)]
 pub struct Cost {
     pub rows_learnt: u64,
     pub rankings: u64,
@@ -28,11 +28,22 @@ pub struct Cost {
 }
 
 /// A bar that is gone when it is done.
-pub fn bar(name: &str) -> ProgressBar {
+fn bar(name: &str) -> ProgressBar {
     let style =
         ProgressStyle::with_template("{msg:28} {wide_bar} {percent:>3} % {elapsed} + {eta}")
             .expect("the template is well-formed");
     ProgressBar::new(1).with_style(style).with_message(name.to_owned())
+}
+
+/// Runs something that reports its progress under a bar.
+pub fn with_bar<T>(name: &str, run: impl FnOnce(&mut dyn FnMut(u64, u64)) -> T) -> T {
+    let bar = bar(name);
+    let done = run(&mut |done, total| {
+        bar.set_length(total);
+        bar.set_position(done);
+    });
+    bar.finish_and_clear();
+    done
 }
 
 /// Runs `protocol` on a recommender under a stopwatch; it is given whom to ask, and where
@@ -41,11 +52,7 @@ pub fn observe<T>(
     inner: &mut dyn Recommender,
     protocol: impl FnOnce(&mut dyn Recommender, &mut dyn FnMut(u64, u64)) -> T,
 ) -> (T, Cost) {
-    let bar = bar(inner.name());
-    let mut progress = |done, total| {
-        bar.set_length(total);
-        bar.set_position(done);
-    };
+    let name = inner.name().to_owned();
     let mut timed = Timed {
         inner,
         rows_learnt: 0,
@@ -54,9 +61,8 @@ pub fn observe<T>(
         scoring_nanoseconds: AtomicU64::new(0),
     };
     let start = Instant::now();
-    let outcome = protocol(&mut timed, &mut progress);
+    let outcome = with_bar(&name, |progress| protocol(&mut timed, progress));
     let seconds = start.elapsed().as_secs_f64();
-    bar.finish_and_clear();
     let cost = Cost {
         rows_learnt: timed.rows_learnt,
         rankings: timed.rankings.into_inner(),
@@ -96,8 +102,18 @@ impl Recommender for Timed<'_> {
     }
 
     fn score(&self, user: u32, now: Timestamp, scores: &mut [f32]) {
+        self.score_with_parts(user, now, scores, &mut []);
+    }
+
+    fn score_with_parts(
+        &self,
+        user: u32,
+        now: Timestamp,
+        scores: &mut [f32],
+        parts: &mut [Vec<f32>],
+    ) {
         let start = Instant::now();
-        self.inner.score(user, now, scores);
+        self.inner.score_with_parts(user, now, scores, parts);
         let nanoseconds = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
         // Counters of their own: nothing is read through them before the run has ended.
         self.scoring_nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
@@ -106,5 +122,9 @@ impl Recommender for Timed<'_> {
 
     fn fork(&self) -> Box<dyn Recommender> {
         self.inner.fork()
+    }
+
+    fn parts(&self) -> Vec<&'static str> {
+        self.inner.parts()
     }
 }

@@ -1,34 +1,29 @@
 //! The figures of an evaluation as aligned text, and a verdict in plain words.
 
-use super::Analyses;
-use super::Cost;
-use super::Question;
+use super::observe::Cost;
+use super::question::Question;
+use super::results::Results;
 use crate::cli::output::align;
-use engine::evaluation::Comparison;
 use engine::evaluation::CurvePoint;
-use engine::evaluation::Dataset;
 use engine::evaluation::Figure;
+use engine::evaluation::ModelFigures;
 use engine::evaluation::Subset;
 use engine::evaluation::Summary;
 use engine::evaluation::headline;
+use engine::evaluation::plain;
 use engine::evaluation::protocols::Protocol;
 use engine::evaluation::tradeoff;
-use engine::evaluation::verdicts;
+use engine::evaluation::verdict::verdicts;
 
 /// Metrics of accuracy; all others make lists good in other ways and are shown apart.
 const ACCURACY: [&str; 6] = ["Recall", "NDCG", "DCG", "Hit", "MRR", "MAP"];
 
-/// Everything as text; `costs` are those of the summary's models, in order.
-pub fn render(
-    question: &Question,
-    protocol: Protocol,
-    summary: &Summary,
-    costs: &[Cost],
-    analyses: &Analyses,
-) -> String {
-    let mut text = heading(&question.dataset, question.task.positive, protocol, summary);
+/// Everything as text.
+pub fn render(question: &Question, results: &Results) -> String {
+    let Results { summary, costs, analyses, .. } = results;
+    let mut text = heading(question, summary);
     let first_k = question.ks[0];
-    append_figures(&mut text, protocol, first_k, summary);
+    append_figures(&mut text, question, summary);
     align(&mut text, &cost_rows(summary, costs));
     if let Some(curve) = &analyses.curve {
         align(&mut text, &curve_rows(curve, first_k));
@@ -36,59 +31,69 @@ pub fn render(
     if let Some(ablations) = &analyses.ablations {
         align(&mut text, &ablation_rows(ablations, first_k));
     }
-    for gain in &summary.comparisons {
-        align(&mut text, &gain_rows(gain));
-    }
+    align(&mut text, &gain_rows(question, results));
     text.push('\n');
-    for gain in &summary.comparisons {
-        text += &verdict(summary, gain);
-    }
-    for words in analyses.curve.iter().flat_map(|curve| verdicts(curve, first_k)) {
-        text += &format!("{words}\n");
-    }
-    for words in analyses.tradeoff.iter().flat_map(tradeoff::verdicts) {
+    let told = verdicts(summary, &question.headline());
+    let of_curve =
+        analyses.curve.iter().flat_map(|curve| engine::evaluation::verdicts(curve, first_k));
+    let of_tradeoff = analyses.tradeoff.iter().flat_map(tradeoff::verdicts);
+    for words in told.into_iter().chain(results.told(question)).chain(of_curve).chain(of_tradeoff) {
         text += &format!("{words}\n");
     }
     text
 }
 
-fn heading(dataset: &Dataset, positive: f32, protocol: Protocol, summary: &Summary) -> String {
+fn heading(question: &Question, summary: &Summary) -> String {
+    let Question { dataset, protocol, task, seeds, .. } = question;
+    let of_seeds = if seeds.len() > 1 {
+        format!("; means over the seeds {} to {}", seeds[0], seeds[seeds.len() - 1])
+    } else {
+        String::new()
+    };
     format!(
-        "{}: {} users, {} items, {} rows, {} of them positive (at least {positive})\n\
-         tested: {} users, {} cases; in brackets: 95 % bootstrap intervals over users\n",
+        "{}: {} users, {} items, {} rows, {} of them positive (at least {})\n\
+         tested: {} users, {} cases{of_seeds}; in brackets: 95 % bootstrap intervals over users\n",
         protocol.name(),
         dataset.users.len(),
         dataset.items.len(),
         dataset.rows.len(),
-        dataset.positives(positive),
+        dataset.positives(task.positive),
+        task.positive,
         summary.users,
         summary.cases,
     )
 }
 
-/// The figures of all cases, a table for each kind and cut-off, then the headline
-/// metric by segment.
-fn append_figures(text: &mut String, protocol: Protocol, first_k: usize, summary: &Summary) {
-    let is_prequential = protocol == Protocol::Prequential;
+/// The figures of all cases, a table for each kind and cut-off, then the headline metric by segment. Components
+/// of the engine are in those of accuracy only.
+fn append_figures(text: &mut String, question: &Question, summary: &Summary) {
+    let is_prequential = question.protocol == Protocol::Prequential;
+    let components = plain::components(&question.dataset);
+    let shown = |is_accurate: bool| -> Vec<&ModelFigures> {
+        let is_shown =
+            |model: &&ModelFigures| is_accurate || !components.contains(&model.model.as_str());
+        summary.models.iter().filter(is_shown).collect()
+    };
     let first = &summary.models[0].figures;
     for block in blocks(first, is_prequential) {
+        let is_accurate = is_accuracy(&first[block[0]]);
         let title = match first[block[0]].subset {
-            _ if !is_accuracy(&first[block[0]]) => "beyond accuracy",
+            _ if !is_accurate => "beyond accuracy",
             Subset::Warm => "warm users' events",
             _ if is_prequential => "all events",
-            _ if protocol == Protocol::ColdStart => "warm",
+            _ if question.protocol == Protocol::ColdStart => "warm",
             _ => "",
         };
         let names = block.iter().map(|at| first[*at].metric.clone());
         let mut rows: Vec<Vec<String>> =
             vec![std::iter::once(title.to_owned()).chain(names).collect()];
-        for model in &summary.models {
+        for model in shown(is_accurate) {
             let values = block.iter().map(|at| with_interval(&model.figures[*at]));
             rows.push(std::iter::once(model.model.clone()).chain(values).collect());
         }
         align(text, &rows);
     }
-    let metric = headline(first_k, is_prequential);
+    let metric = question.headline();
     let is_segment = |figure: &&Figure| {
         figure.metric == metric && !matches!(figure.subset, Subset::All | Subset::Warm)
     };
@@ -98,7 +103,7 @@ fn append_figures(text: &mut String, protocol: Protocol, first_k: usize, summary
             segments.iter().map(|figure| format!("{} ({})", figure.subset.label(), figure.n));
         let mut rows: Vec<Vec<String>> =
             vec![std::iter::once(metric.clone()).chain(names).collect()];
-        for model in &summary.models {
+        for model in shown(false) {
             let value = |figure: &&Figure| {
                 model.find(&metric, figure.subset).map_or_else(String::new, with_interval)
             };
@@ -160,11 +165,12 @@ fn ablation_rows(ablations: &Summary, k: usize) -> Vec<Vec<String>> {
     rows
 }
 
-fn cost_rows(summary: &Summary, costs: &[Cost]) -> Vec<Vec<String>> {
+fn cost_rows(summary: &Summary, costs: &[Option<Cost>]) -> Vec<Vec<String>> {
     let header =
         ["time", "rows learnt", "learning s", "rankings", "scoring s", "all s", "events/s"];
     let mut rows = vec![header.map(str::to_owned).to_vec()];
     for (model, cost) in summary.models.iter().zip(costs) {
+        let Some(cost) = cost else { continue };
         rows.push(vec![
             model.model.clone(),
             cost.rows_learnt.to_string(),
@@ -178,13 +184,34 @@ fn cost_rows(summary: &Summary, costs: &[Cost]) -> Vec<Vec<String>> {
     rows
 }
 
-fn gain_rows(gain: &Comparison) -> Vec<Vec<String>> {
-    let title = format!("{} - {}", gain.model, gain.baseline);
-    let mut rows = vec![vec![title, "paired difference".to_owned()]];
-    let is_shown = |figure: &&Figure| matches!(figure.subset, Subset::All | Subset::Warm);
-    for figure in gain.figures.iter().filter(is_shown) {
-        let warm = if figure.subset == Subset::Warm { ", warm" } else { "" };
-        rows.push(vec![format!("{}{warm}", figure.metric), with_interval(figure)]);
+/// The headline figure of each model and what the first one gains over it; of several seeds with the lowest and
+/// the highest.
+fn gain_rows(question: &Question, results: &Results) -> Vec<Vec<String>> {
+    let (summary, metric) = (&results.summary, question.headline());
+    let several = !results.by_seed.is_empty();
+    let with_spread = |spread: Option<(f64, f64)>| {
+        let spread = spread.map_or_else(String::new, |(low, high)| {
+            format!("{} to {}", decimal(low), decimal(high))
+        });
+        several.then_some(spread)
+    };
+    let row = |name: &str, cells: [Option<String>; 4]| -> Vec<String> {
+        std::iter::once(name.to_owned()).chain(cells.into_iter().flatten()).collect()
+    };
+    let seeds = several.then(|| "over seeds".to_owned());
+    let first = summary.models.first().map_or("", |model| model.model.as_str());
+    let gains = format!("{first} gains");
+    let mut rows = vec![row("", [Some(metric.clone()), seeds.clone(), Some(gains), seeds])];
+    for model in summary.models.iter().map(|model| model.model.as_str()) {
+        let figure = |summary: &Summary| Some(summary.figure(model, &metric)?.point);
+        let gain = |summary: &Summary| Some(summary.gain(model, &metric)?.point);
+        let cells = [
+            summary.figure(model, &metric).map(with_interval),
+            with_spread(results.spread(figure)),
+            summary.gain(model, &metric).map(with_interval),
+            with_spread(results.spread(gain)),
+        ];
+        rows.push(row(model, cells));
     }
     rows
 }
@@ -207,40 +234,11 @@ fn decimal(value: f64) -> String {
     }
 }
 
-/// One plain sentence on the first discounted metric.
-fn verdict(summary: &Summary, gain: &Comparison) -> String {
-    let is_discounted = |figure: &&Figure| figure.metric.contains("DCG");
-    let Some(difference) = gain.figures.iter().find(is_discounted) else { return String::new() };
-    let value_of = |name: &str| {
-        let model = summary.models.iter().find(|model| model.model == name);
-        let figures = &model.expect("comparisons are between models of the report").figures;
-        let same = |figure: &&Figure| figure.metric == difference.metric;
-        figures.iter().find(same).map_or(f64::NAN, |figure| figure.point)
-    };
-    let (low, high) = (difference.low.unwrap_or(f64::NAN), difference.high.unwrap_or(f64::NAN));
-    let (model, baseline) = (&gain.model, &gain.baseline);
-    let judgement = if low > 0.0 {
-        format!("{model} ranks better than {baseline}")
-    } else if high < 0.0 {
-        format!("{model} ranks worse than {baseline}")
-    } else {
-        format!("these data do not tell {model} and {baseline} apart")
-    };
-    format!(
-        "By {}, {judgement}: {} against {}, a difference of {} (95 % interval {} to {}).\n",
-        difference.metric,
-        decimal(value_of(model)),
-        decimal(value_of(baseline)),
-        decimal(difference.point),
-        decimal(low),
-        decimal(high),
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use engine::evaluation::ModelFigures;
+    use engine::evaluation::Comparison;
+    use engine::evaluation::Dataset;
     use engine::evaluation::protocols::Task;
 
     fn figure(metric: &str, k: usize, point: f64, low: f64, high: f64) -> Figure {
@@ -270,12 +268,16 @@ mod tests {
         Summary { users: 7, cases: 7, models, comparisons: vec![gain] }
     }
 
-    fn rendered(summary: &Summary) -> String {
+    fn question(seeds: Vec<u64>) -> Question {
         let task = Task { positive: 4.0, repeats: false, k: 2, max_cases: 9 };
-        let (dataset, ks) = (Dataset::default(), vec![1, 2]);
-        let question = Question { dataset, task, ks, seed: 1, notes: Vec::new() };
-        let costs = [Cost::default(), Cost::default()];
-        render(&question, Protocol::Temporal, summary, &costs, &Analyses::default())
+        let (dataset, protocol) = (Dataset::default(), Protocol::Temporal);
+        Question { dataset, protocol, task, ks: vec![1, 2], seeds, notes: Vec::new() }
+    }
+
+    fn rendered(summary: &Summary) -> String {
+        let costs = vec![Some(Cost::default()), None];
+        let results = Results { summary: summary.clone(), costs, ..Results::default() };
+        render(&question(vec![1]), &results)
     }
 
     #[test]
@@ -302,14 +304,29 @@ popularity  .1250 (.1000 to .2000)
     }
 
     #[test]
-    fn the_verdict_follows_the_interval() {
+    fn what_the_engine_gains_is_one_table_and_its_verdict_ends_the_text() {
         let text = rendered(&summary(0.01, 0.1));
-        assert!(text.ends_with(
-            "By NDCG@1, engine ranks better than popularity: .2500 against .2000, \
-             a difference of .0500 (95 % interval .0100 to .1000).\n"
-        ));
-        assert!(rendered(&summary(-0.1, -0.01)).contains("engine ranks worse than popularity"));
-        assert!(rendered(&summary(-0.1, 0.1)).contains("do not tell engine and popularity apart"));
+        let golden = "
+                           NDCG@1           engine gains
+engine      .2500 (.1000 to .4000)
+popularity  .2000 (.1000 to .4000)  .0500 (.0100 to .1000)
+";
+        assert!(text.contains(golden), "{text}");
+        assert!(text.ends_with("(95 % interval 0.0100 to 0.1000).\n"), "{text}");
+    }
+
+    #[test]
+    fn of_several_seeds_the_lowest_and_the_highest_are_shown() {
+        let of_seed = |gain: f64| {
+            let mut one = summary(0.01, 0.1);
+            one.comparisons[0].figures[0].point = gain;
+            one
+        };
+        let by_seed = vec![of_seed(0.02), of_seed(0.08), of_seed(0.05)];
+        let results = Results { summary: summary(0.01, 0.1), by_seed, ..Results::default() };
+        let text = render(&question(vec![1, 2, 3]), &results);
+        assert!(text.contains("means over the seeds 1 to 3"), "{text}");
+        assert!(text.contains(".0500 (.0100 to .1000)  .0200 to .0800\n"), "{text}");
     }
 
     #[test]

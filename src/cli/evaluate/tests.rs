@@ -145,6 +145,30 @@ fn the_report_is_one_page_with_everything_measured() {
 }
 
 #[test]
+fn several_seeds_are_told_one_by_one_next_to_their_mean() {
+    let words = ["--protocol", "leave-last-out", "--seeds", "2", "--seed", "5"];
+    let document = evaluated(&books(120, 16), &words).unwrap();
+    let by_seed = document["by_seed"].as_array().unwrap();
+    assert_eq!((by_seed.len(), document["seeds"].to_string()), (2, "[5,6]".to_owned()));
+    let of = |document| figure(document, "engine", "NDCG@10");
+    let mean = f64::midpoint(of(&by_seed[0]), of(&by_seed[1]));
+    assert!((of(&document) - mean).abs() < 1e-9, "{mean}");
+    assert_eq!(document["trainings"].as_array().map(Vec::len), Some(2));
+}
+
+#[test]
+fn next_to_the_engine_stand_its_own_models_alone_and_its_lists_as_they_are_served() {
+    let document = evaluated(&books(120, 16), &["--protocol", "leave-last-out"]).unwrap();
+    let plain = ["popularity", "popularity, half-life 500", "item_item_all", "sequence"];
+    for model in plain.into_iter().chain(["as served", "as served, exploring"]) {
+        assert!(figure(&document, model, "NDCG@10").is_finite(), "{model}");
+    }
+    assert_eq!(document["as_served"]["pure"], figure(&document, "engine", "NDCG@10"));
+    let on_the_way = evaluated(&books(120, 16), &["--protocol", "prequential"]).unwrap();
+    assert!(figure(&on_the_way, "item_item_all", "Hit@10").is_finite());
+}
+
+#[test]
 fn the_learning_curve_tests_the_same_users_at_every_step() {
     let document = evaluated(&books(200, 18), &["--protocol", "cold-start"]).unwrap();
     let curve = document["learning_curve"].as_array().unwrap();

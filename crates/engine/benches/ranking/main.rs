@@ -6,12 +6,15 @@
 //! ```
 //!
 //! `--seeds N`: runs with so many seeds. `--protocol`: as of `evaluate`; leave-last-out by default.
+//! `--costs`: prints instead what each part of a training costs, with the items of the data and with ten times as
+//! many.
 //! Each directory has `interactions.csv` (user, item, and where there are any timestamp and rating) and
 //! may have `items.csv`. Without times the order of a user's rows is drawn by a hash, since the order
 //! of a file says nothing.
 
 #![expect(clippy::print_stdout, reason = "it prints its table")]
 
+mod costs;
 mod read;
 
 use std::path::Path;
@@ -20,39 +23,23 @@ use std::time::Instant;
 use engine::evaluation::EngineRecommender;
 use engine::evaluation::Facts;
 use engine::evaluation::Figure;
-use engine::evaluation::Popularity;
 use engine::evaluation::Recommender;
 use engine::evaluation::RecommenderOptions;
 use engine::evaluation::Subset;
 use engine::evaluation::Summary;
+use engine::evaluation::plain;
 use engine::evaluation::protocols;
-use engine::evaluation::protocols::Case;
+use engine::evaluation::protocols::Outcome;
 use engine::evaluation::protocols::Protocol;
 use engine::evaluation::protocols::Split;
 use engine::evaluation::protocols::Task;
 use engine::evaluation::summarize;
 
-/// Plain models that are features of the engine.
-const ALONE: [&str; 12] = [
-    "collaborative",
-    "item_item",
-    "item_item_slow",
-    "item_item_all",
-    "sequence",
-    "overlap",
-    "cooccurrence",
-    "succession",
-    "repeat",
-    "content",
-    "popularity",
-    "popularity_all_time",
-];
-const HALF_LIVES: [u32; 3] = [500, 2_000, 10_000];
-
 struct Options {
     protocol: Protocol,
     seeds: u64,
     cases: usize,
+    costs: bool,
     directories: Vec<String>,
 }
 
@@ -61,6 +48,7 @@ fn options() -> Options {
         protocol: Protocol::LeaveLastOut,
         seeds: 1,
         cases: 3_000,
+        costs: false,
         directories: Vec::new(),
     };
     let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
@@ -72,6 +60,7 @@ fn options() -> Options {
             }
             "--seeds" => options.seeds = value().parse().expect("a number"),
             "--cases" => options.cases = value().parse().expect("a number"),
+            "--costs" => options.costs = true,
             _ => options.directories.push(argument),
         }
     }
@@ -81,6 +70,10 @@ fn options() -> Options {
 fn main() {
     let options = options();
     for directory in &options.directories {
+        if options.costs {
+            costs::print(Path::new(directory), options.protocol);
+            continue;
+        }
         for seed in 1..=options.seeds {
             run(Path::new(directory), &options, seed);
         }
@@ -108,7 +101,8 @@ fn run(directory: &Path, options: &Options, seed: u64) {
             repeats: data.repeats,
             seed,
         },
-    );
+    )
+    .with_parts(&plain::components(dataset));
     let (cases, facts) = match options.protocol {
         Protocol::Prequential => on_the_way(&data, &task, engine),
         _ => after_all(&data, &task, options.protocol, engine),
@@ -116,25 +110,16 @@ fn run(directory: &Path, options: &Options, seed: u64) {
     print(&summarize(&cases, &[10, 20], &facts, seed));
 }
 
-/// Half-lives of popularity in the table.
-fn popularity(data: &read::Data) -> impl Iterator<Item = Popularity> {
-    let items = data.dataset.items.len();
-    let decaying = HALF_LIVES.map(|half| Popularity::with_half_life(items, data.positive, half));
-    std::iter::once(Popularity::new(items, data.positive)).chain(decaying)
-}
-
-type Outcome = (Vec<(String, Vec<Case>)>, Facts);
-
 /// Every positive is a case just before it is learnt.
-fn on_the_way(data: &read::Data, task: &Task, mut engine: EngineRecommender) -> Outcome {
+fn on_the_way(data: &read::Data, task: &Task, mut engine: EngineRecommender) -> (Outcome, Facts) {
     let facts = Facts::new(&data.dataset, task.positive, |_| true);
     let ask = |recommender: &mut dyn Recommender| {
-        let cases =
-            protocols::prequential(&data.dataset, task, &facts, recommender, &mut |_, _| {});
-        (recommender.name().to_owned(), cases)
+        protocols::prequential(&data.dataset, task, &facts, recommender, &mut |_, _| {})
     };
-    let mut cases = vec![ask(&mut engine)];
-    cases.extend(popularity(data).map(|mut plain| ask(&mut plain)));
+    let mut cases = ask(&mut engine);
+    for mut plain in plain::baselines(&data.dataset, task) {
+        cases.append(&mut ask(&mut *plain));
+    }
     (cases, facts)
 }
 
@@ -144,22 +129,17 @@ fn after_all(
     task: &Task,
     protocol: Protocol,
     mut engine: EngineRecommender,
-) -> Outcome {
+) -> (Outcome, Facts) {
     let split = Split::of(&data.dataset, protocol, task);
     let items = data.dataset.items.len();
-    let test = |recommender: &dyn Recommender| {
-        (recommender.name().to_owned(), split.test(recommender, items, task.k, &mut |_, _| {}))
-    };
     let began = Instant::now();
     split.learn(&data.dataset, &mut engine, &mut |_, _| {});
     println!("learnt in {:.1} s", began.elapsed().as_secs_f64());
     engine.trainings().iter().for_each(|report| println!("{report}"));
-    let mut cases = vec![test(&engine)];
-    let features = ALONE.iter().filter(|feature| data.repeats || **feature != "repeat");
-    cases.extend(features.map(|feature| test(&engine.alone(feature))));
-    for mut plain in popularity(data) {
-        split.learn(&data.dataset, &mut plain, &mut |_, _| {});
-        cases.push(test(&plain));
+    let mut cases = split.test_with_parts(&engine, items, task.k, &mut |_, _| {});
+    for mut plain in plain::baselines(&data.dataset, task) {
+        split.learn(&data.dataset, &mut *plain, &mut |_, _| {});
+        cases.append(&mut split.test_with_parts(&*plain, items, task.k, &mut |_, _| {}));
     }
     (cases, split.facts)
 }

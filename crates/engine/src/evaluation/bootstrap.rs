@@ -11,9 +11,14 @@
 use rand::Rng;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
+use rayon::iter::IndexedParallelIterator;
+use rayon::iter::IntoParallelRefIterator;
+use rayon::iter::ParallelIterator;
 
 /// Resamples of a report: percentiles at 2.5 % then rest on 25 of them.
 pub const RESAMPLES: usize = 1_000;
+/// Columns that one thread takes at least.
+const COLUMNS_MIN: usize = 32;
 /// Share of resamples inside an interval.
 pub const CONFIDENCE: f64 = 0.95;
 
@@ -66,10 +71,12 @@ impl Bootstrap {
         let mut weights = vec![0.0; users];
         for _ in 0..resamples {
             draw(&mut random, &mut weights);
-            for (column, means) in columns.iter().zip(&mut means) {
-                let sum = weighted_sum(&weights, &column.sums);
-                means.push(sum / weighted_sum(&weights, &column.counts));
-            }
+            columns.par_iter().zip(&mut means).with_min_len(COLUMNS_MIN).for_each(
+                |(column, means)| {
+                    let sum = weighted_sum(&weights, &column.sums);
+                    means.push(sum / weighted_sum(&weights, &column.counts));
+                },
+            );
         }
         Self { points: columns.iter().map(|column| column.mean()).collect(), means }
     }

@@ -3,13 +3,13 @@
 use serde::Serialize;
 
 use crate::evaluation::facts::Facts;
+use crate::evaluation::measured::Figure;
+use crate::evaluation::measured::Measured;
+use crate::evaluation::measured::Subset;
 use crate::evaluation::protocols::Step;
 use crate::evaluation::protocols::StepCases;
-use crate::evaluation::summary::Figure;
-use crate::evaluation::summary::Subset;
 use crate::evaluation::summary::Summary;
 use crate::evaluation::summary::headline;
-use crate::evaluation::summary::summarize;
 
 /// Events from which on a recommender should be clearly better than popularity.
 const CLEARLY_BETTER_AFTER: usize = 1;
@@ -38,24 +38,26 @@ impl CurvePoint {
     }
 }
 
-/// Figures by step of models that walked through the same steps.
-pub fn learning_curve(
-    walks: &[(String, Vec<StepCases>)],
-    ks: &[usize],
-    facts: &Facts,
-    seed: u64,
-) -> Vec<CurvePoint> {
-    let steps = walks.first().map_or(0, |(_, steps)| steps.len());
-    let point = |at: usize| {
+/// Models by name that walked through the same steps.
+pub type Walks = Vec<(String, Vec<StepCases>)>;
+
+/// Figures by step, as means over runs that walked through the same steps.
+pub fn learning_curve(runs: &[Walks], ks: &[usize], facts: &Facts, seed: u64) -> Vec<CurvePoint> {
+    let steps = runs.first().and_then(|walks| walks.first()).map_or(&[][..], |(_, steps)| steps);
+    let measured = |walks: &Walks, at: usize| {
         let models: Vec<_> =
             walks.iter().map(|(name, steps)| (name.clone(), steps[at].cases.clone())).collect();
-        let events = match walks[0].1[at].step {
+        Measured::of(&models, ks, facts)
+    };
+    let point = |(at, step): (usize, &StepCases)| {
+        let measured: Vec<Measured> = runs.iter().map(|walks| measured(walks, at)).collect();
+        let events = match step.step {
             Step::Events(events) => Some(events),
             Step::Warm => None,
         };
-        CurvePoint { events, summary: summarize(&models, ks, facts, seed) }
+        CurvePoint { events, summary: Summary::of(&Measured::mean(&measured), seed) }
     };
-    (0..steps).map(point).collect()
+    steps.iter().enumerate().map(point).collect()
 }
 
 /// What the curve says, in plain words: against popularity after the first event, and
@@ -125,11 +127,11 @@ mod tests {
             builder.add_interaction(user, item, 1.0, Timestamp::default());
         }
         let facts = Facts::new(&builder.build(), 1.0, |_| true);
-        let walks = [
+        let walks = vec![
             ("engine".to_owned(), steps(&[false, true])),
             ("other".to_owned(), steps(&[true, true])),
         ];
-        let points = learning_curve(&walks, &[1], &facts, 1);
+        let points = learning_curve(&[walks], &[1], &facts, 1);
         let labels: Vec<String> = points.iter().map(CurvePoint::label).collect();
         assert_eq!(labels, ["1 event", "warm"]);
         assert_eq!(points[0].figure(0, 1).unwrap().point, 0.5);

@@ -20,7 +20,9 @@ use crate::GiveUp;
 use crate::RankRequest;
 use crate::RequestContext;
 use crate::TrainingReport;
+use crate::Unwatched;
 use crate::UserContext;
+use crate::Watch;
 use crate::columns::index::ItemIndex;
 use crate::domain::Attributes;
 use crate::domain::AttributesChange;
@@ -43,8 +45,8 @@ use crate::evaluation::protocols::Protocol;
 use crate::evaluation::recommender::Recommender;
 use crate::features;
 use crate::rank;
-use crate::score_candidates;
-use crate::train_and_tell;
+use crate::ranking::score_described;
+use crate::train_watched;
 use crate::training_is_due;
 
 /// Least growth of a stream between two trainings while it is short...
@@ -77,8 +79,8 @@ pub struct EngineRecommender {
     stride: u64,
     trainings: Vec<TrainingReport>,
     mask: FeatureMask,
-    /// The one feature to score by, instead of all.
-    alone: Option<usize>,
+    /// Features that rank by themselves, too.
+    parts: Vec<&'static str>,
 }
 
 impl EngineRecommender {
@@ -109,7 +111,7 @@ impl EngineRecommender {
             stride: (dataset.rows.len() as u64 / TRAININGS_MAX).max(1),
             trainings: Vec::new(),
             mask: FeatureMask::ALL,
-            alone: None,
+            parts: Vec::new(),
         };
         for (item, entry) in dataset.items.iter().enumerate() {
             let item = Item {
@@ -135,15 +137,31 @@ impl EngineRecommender {
         recommender
     }
 
-    fn train_with(&mut self, effort: Effort) {
-        let (report, trained) =
-            train_and_tell(self.engine.state(), effort, &mut |_epoch| ControlFlow::Continue(()));
+    /// Trains as after an import; `watch` hears when parts of it begin and end.
+    pub fn train_watched(&mut self, watch: &dyn Watch) {
+        self.train_with(Effort::Search, watch);
+    }
+
+    fn train_with(&mut self, effort: Effort, watch: &dyn Watch) {
+        let go_on = &mut |_epoch| ControlFlow::Continue(());
+        let (report, trained) = train_watched(self.engine.state(), effort, go_on, watch);
         self.trainings.push(report);
         // Too little data leaves the engine as it is, and so does a model that is no better.
         if let Ok(model) = trained {
             let at = self.engine.state().clock();
             self.apply(Record::ModelPublished(model), at);
         }
+    }
+
+    /// Ranks by each of these features alone, too: plain models on the same data, at the same training.
+    ///
+    /// # Panics
+    /// When there is no feature of such a name.
+    #[must_use]
+    pub fn with_parts(mut self, features: &[&'static str]) -> Self {
+        assert!(features.iter().all(|name| features::feature(name).is_some()), "{features:?}");
+        self.parts = features.to_vec();
+        self
     }
 
     /// A copy that learns on its own and is never trained again.
@@ -158,7 +176,7 @@ impl EngineRecommender {
             stride: self.stride,
             trainings: Vec::new(),
             mask: self.mask,
-            alone: self.alone,
+            parts: Vec::new(),
         }
     }
 
@@ -174,18 +192,10 @@ impl EngineRecommender {
         Self { name: format!("without {component}"), mask, ..self.copy() }
     }
 
-    /// A copy that ranks by one feature alone: a plain model on the same data, at the same training.
-    ///
-    /// # Panics
-    /// When there is no feature of this name.
-    #[must_use]
-    pub fn alone(&self, feature: &str) -> Self {
-        let alone = features::feature(feature).map(|(at, _)| at).expect("the name of a feature");
-        Self { name: feature.to_owned(), alone: Some(alone), ..self.copy() }
-    }
-
-    /// The best of `candidates` for a user at `now` as the service would list them.
+    /// The best of `candidates` for a user at `now` as the service would list them. What explores draws by
+    /// the user.
     pub fn list(&self, user: u32, now: Timestamp, candidates: &[u32], choice: Choice) -> Vec<u32> {
+        let decision_id = &self.users[user as usize];
         let view = self.engine.state();
         let user = view.user_index(self.users[user as usize].as_str());
         let user = user.map(|index| view.user(index).as_ref());
@@ -206,7 +216,7 @@ impl EngineRecommender {
             unlearnt_cost: 0.0,
             explain: false,
             deviations: false,
-            decision_id: "",
+            decision_id: decision_id.as_str(),
             give_up: &GiveUp::never(),
         };
         let ranked = rank(view, &known, &request).expect("the call is not given up");
@@ -250,17 +260,31 @@ impl Recommender for EngineRecommender {
         };
         self.apply(Record::Interaction(interaction), row.at);
         if self.learnt >= self.next_training && training_is_due(self.engine.state(), row.at) {
-            self.train_with(Effort::WhenDue);
+            self.train_with(Effort::WhenDue, &Unwatched);
             let growth = (self.learnt as f64 * GROWTH_MIN) as u64;
             self.next_training = self.learnt + growth.min(self.stride) + 1;
         }
     }
 
     fn train(&mut self) {
-        self.train_with(Effort::Search);
+        self.train_with(Effort::Search, &Unwatched);
+    }
+
+    fn parts(&self) -> Vec<&'static str> {
+        self.parts.clone()
     }
 
     fn score(&self, user: u32, now: Timestamp, scores: &mut [f32]) {
+        self.score_with_parts(user, now, scores, &mut []);
+    }
+
+    fn score_with_parts(
+        &self,
+        user: u32,
+        now: Timestamp,
+        scores: &mut [f32],
+        parts: &mut [Vec<f32>],
+    ) {
         let view = self.engine.state();
         let user = view.user_index(self.users[user as usize].as_str());
         let user = user.map(|index| view.user(index).as_ref());
@@ -270,12 +294,13 @@ impl Recommender for EngineRecommender {
             indices.map(|index| Candidate::known(view, index)).collect();
         // Recorded rows say when, not where.
         let asked = RequestContext::at(now);
-        if let Some(alone) = self.alone {
-            let rows = features::describe_raw(view, user, &context, &asked, &candidates);
-            scores.iter_mut().zip(rows.rows()).for_each(|(score, row)| *score = row[alone]);
-            return;
+        let mut features = features::describe_raw(view, user, &context, &asked, &candidates);
+        for (name, scores) in self.parts.iter().zip(parts) {
+            let at = features::feature(name).map(|(at, _)| at).expect("checked at the begin");
+            scores.iter_mut().zip(features.rows()).for_each(|(score, row)| *score = row[at]);
         }
-        let ranked = score_candidates(view, user, &context, &asked, &candidates, self.mask);
+        view.hybrid().scale().apply(&mut features);
+        let ranked = score_described(view, user, &asked, &candidates, (features, self.mask));
         for (score, ranked) in scores.iter_mut().zip(ranked) {
             *score = ranked as f32;
         }

@@ -13,24 +13,26 @@ mod curve;
 mod dataset;
 mod engine_recommender;
 mod facts;
+mod measured;
 pub mod metrics;
 pub mod off_policy;
+pub mod plain;
 pub mod protocols;
 mod recommender;
 pub mod rehearsal;
 pub mod report;
 mod scale;
+pub mod served;
 pub mod simulation;
 mod summary;
 pub mod tradeoff;
+pub mod verdict;
 
-pub use curve::{CurvePoint, learning_curve, verdicts};
+pub use curve::{CurvePoint, Walks, learning_curve, verdicts};
 pub use dataset::{Dataset, DatasetBuilder, DatasetItem, Repeated, Row};
 pub use engine_recommender::{EngineRecommender, RecommenderOptions};
 pub use facts::Facts;
+pub use measured::{Figure, Measured, NEW_USER_MAX, Subset, WARM_USER_MAX};
 pub use recommender::{OwnFrequency, Popularity, Recommender};
 pub use scale::{Kind, Scale};
-pub use summary::{
-    Comparison, Figure, ModelFigures, NEW_USER_MAX, Subset, Summary, WARM_USER_MAX, headline,
-    summarize,
-};
+pub use summary::{Comparison, ModelFigures, Summary, headline, summarize};

@@ -154,18 +154,45 @@ pub fn repeat_share(dataset: &Dataset, positive: f32) -> f64 {
     if uses == 0 { 0.0 } else { (uses - pairs.len()) as f64 / uses as f64 }
 }
 
-/// Fills `scores`; those of `excluded` items are minus infinity, hence never ranked.
-fn score_open(
-    recommender: &dyn Recommender,
-    user: u32,
-    now: Timestamp,
-    excluded: &[u32],
-    scores: &mut [f32],
-) {
-    scores.fill(f32::NAN);
-    recommender.score(user, now, scores);
-    for item in excluded {
-        scores[*item as usize] = f32::NEG_INFINITY;
+/// The cases of a recommender, then those of each of its parts, by name.
+pub type Outcome = Vec<(String, Vec<Case>)>;
+
+/// Of a recommender and of its parts.
+fn names(recommender: &dyn Recommender) -> Vec<String> {
+    let parts = recommender.parts();
+    std::iter::once(recommender.name()).chain(parts).map(str::to_owned).collect()
+}
+
+/// Scores by one recommender and its parts, ready to be filled.
+struct Scores {
+    own: Vec<f32>,
+    parts: Vec<Vec<f32>>,
+}
+
+impl Scores {
+    fn new(items: usize, parts: usize) -> Self {
+        Self { own: vec![f32::NAN; items], parts: vec![vec![f32::NAN; items]; parts] }
+    }
+
+    /// Those of `excluded` items are minus infinity, hence never ranked.
+    fn fill(
+        &mut self,
+        recommender: &dyn Recommender,
+        (user, now): (u32, Timestamp),
+        excluded: &[u32],
+    ) {
+        let Self { own, parts } = self;
+        own.fill(f32::NAN);
+        parts.iter_mut().for_each(|part| part.fill(f32::NAN));
+        recommender.score_with_parts(user, now, own, parts);
+        for scores in std::iter::once(own).chain(parts) {
+            excluded.iter().for_each(|item| scores[*item as usize] = f32::NEG_INFINITY);
+        }
+    }
+
+    /// The recommender's own, then those of its parts.
+    fn all(&self) -> impl Iterator<Item = &Vec<f32>> {
+        std::iter::once(&self.own).chain(&self.parts)
     }
 }
 

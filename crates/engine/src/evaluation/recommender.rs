@@ -28,7 +28,24 @@ pub trait Recommender: Sync {
     /// and holds NaN at entry. Higher is better; what is not finite ranks last.
     fn score(&self, user: u32, now: Timestamp, scores: &mut [f32]);
 
-    /// A copy that goes on learning on its own from here, and is never trained again.
+    /// Names of plain models inside of it, which have learnt what it has.
+    fn parts(&self) -> Vec<&'static str> {
+        Vec::new()
+    }
+
+    /// As [`Self::score`], and by each of its parts: one buffer each, with NaN at entry.
+    fn score_with_parts(
+        &self,
+        user: u32,
+        now: Timestamp,
+        scores: &mut [f32],
+        parts: &mut [Vec<f32>],
+    ) {
+        debug_assert!(parts.is_empty(), "a recommender with parts scores by them");
+        self.score(user, now, scores);
+    }
+
+    /// A copy that goes on learning on its own from here, and is never trained again. It has no parts.
     fn fork(&self) -> Box<dyn Recommender>;
 }
 

@@ -16,26 +16,36 @@ use crate::Choice;
 use crate::Exploring;
 use crate::domain::DiversityMethod;
 use crate::domain::RankerSettings;
+use crate::domain::Settings;
 use crate::domain::Strategy;
+use crate::domain::limits::RESULTS_DEFAULT;
 use crate::evaluation::engine_recommender::EngineRecommender;
 use crate::evaluation::facts::Facts;
+use crate::evaluation::measured::Figure;
+use crate::evaluation::measured::Subset;
 use crate::evaluation::protocols::Case;
 use crate::evaluation::protocols::Progress;
 use crate::evaluation::protocols::Split;
 use crate::evaluation::protocols::Test;
-use crate::evaluation::protocols::best;
-use crate::evaluation::recommender::Recommender;
-use crate::evaluation::summary::Figure;
 use crate::evaluation::summary::ModelFigures;
-use crate::evaluation::summary::Subset;
 use crate::evaluation::summary::summarize;
 
 /// Candidates that the list is chosen among.
-const CANDIDATES: usize = 500;
+pub const CANDIDATES: usize = 500;
 /// Strengths that are tried, besides 0.
 const STRENGTHS: [f64; 10] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0];
-const METHODS: [(&str, DiversityMethod); 2] =
-    [("DPP", DiversityMethod::Dpp), ("calibrated", DiversityMethod::Calibrated)];
+const METHODS: [DiversityMethod; 2] = [DiversityMethod::Dpp, DiversityMethod::Calibrated];
+/// The point of what is served by default: with the share of a topic that the curves are without.
+pub const SERVED: &str = "as served";
+
+/// How reports call a method.
+pub const fn name(method: DiversityMethod) -> &'static str {
+    match method {
+        DiversityMethod::None => "none",
+        DiversityMethod::Dpp => "DPP",
+        DiversityMethod::Calibrated => "calibrated",
+    }
+}
 
 /// One point of the curve.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,7 +56,7 @@ pub struct Variation {
     pub cases: Vec<Case>,
 }
 
-/// The split's cases without diversification, then by method and rising strength.
+/// The split's cases without diversification, then by method and rising strength, then as served.
 pub fn vary(
     engine: &EngineRecommender,
     split: &Split,
@@ -54,40 +64,41 @@ pub fn vary(
     k: usize,
     progress: Progress<'_>,
 ) -> Vec<Variation> {
-    let candidates = split.lists(
-        &|test: &Test| {
-            let mut scores = vec![f32::NAN; items];
-            engine.score(test.user, test.now, &mut scores);
-            for item in &test.excluded {
-                scores[*item as usize] = f32::NEG_INFINITY;
-            }
-            best(CANDIDATES, &scores)
-        },
-        CANDIDATES,
-        &mut |_, _| {},
-    );
-    let plain = std::iter::once(("none", DiversityMethod::None, 0.0));
-    let varied = METHODS.into_iter().flat_map(|(name, method)| {
-        STRENGTHS.into_iter().map(move |strength| (name, method, strength))
-    });
-    let plan: Vec<_> = plain.chain(varied).collect();
+    let retrieved = |test: &Test| split.ranking(engine, test, items, CANDIDATES);
+    let candidates = split.lists(&retrieved, CANDIDATES, &mut |_, _| {});
+    let plan = plan(engine.settings(), k);
     let total = plan.len() as u64;
     let mut variations = Vec::with_capacity(plan.len());
-    for (done, (name, method, strength)) in (0..).zip(plan) {
+    for (done, (method, choice)) in (0..).zip(plan) {
         progress(done, total);
         let list = |test: &Test| {
             let at = split.tests.binary_search_by_key(&test.user, |test| test.user);
             let candidates = &candidates[at.expect("a test of this split")].list;
-            engine.list(test.user, test.now, candidates, choice(method, strength, k))
+            engine.list(test.user, test.now, candidates, choice)
         };
         let cases = split.lists(&list, k, &mut |_, _| {});
-        variations.push(Variation { method: name, strength, cases });
+        variations.push(Variation { method, strength: choice.diversity_weight, cases });
     }
     progress(total, total);
     variations
 }
 
-/// How a list is chosen, for all points of the curve.
+/// All points: method and how lists are chosen.
+fn plan(settings: &Settings, k: usize) -> Vec<(&'static str, Choice)> {
+    let point = |method, strength| (name(method), choice(method, strength, k));
+    let plain = std::iter::once(point(DiversityMethod::None, 0.0));
+    let varied = METHODS
+        .into_iter()
+        .flat_map(|method| STRENGTHS.into_iter().map(move |strength| (method, strength)));
+    let served = Choice::served(settings, RESULTS_DEFAULT.max(k));
+    let served = (SERVED, Choice { strategy: Strategy::Greedy, ..served });
+    plain
+        .chain(varied.map(|(method, strength)| point(method, strength)))
+        .chain(std::iter::once(served))
+        .collect()
+}
+
+/// How a list is chosen, for all points of the curves.
 fn choice(method: DiversityMethod, diversity_weight: f64, positions: usize) -> Choice {
     Choice {
         strategy: Strategy::Greedy,
@@ -125,7 +136,7 @@ const LOSS_MAX: f64 = 0.03;
 /// The curve, and what it is good for.
 #[derive(Debug, Clone, Serialize)]
 pub struct Tradeoff {
-    /// Without diversification, then by method and rising strength.
+    /// Without diversification, then by method and rising strength, then what is served by default.
     pub points: Vec<TradeoffPoint>,
     pub held_out: Option<HeldOutChoice>,
 }
@@ -173,9 +184,11 @@ fn cheapest(points: &[TradeoffPoint]) -> Option<&TradeoffPoint> {
     let plain = points.iter().find(|point| point.strength == 0.0)?;
     let is_cheap =
         |point: &&TradeoffPoint| point.accuracy.point >= (1.0 - LOSS_MAX) * plain.accuracy.point;
-    points
+    let curves: Vec<&TradeoffPoint> =
+        points.iter().filter(|point| point.method != SERVED).collect();
+    curves
         .chunk_by(|one, next| one.method == next.method)
-        .filter_map(|method| method.iter().take_while(is_cheap).last())
+        .filter_map(|method| method.iter().copied().take_while(is_cheap).last())
         .max_by(|a, b| a.diversity.point.total_cmp(&b.diversity.point))
 }
 

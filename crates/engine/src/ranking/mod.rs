@@ -18,6 +18,6 @@ pub use given::{boosted_rewards, propensities_of};
 pub use prior::align_features;
 #[cfg(test)]
 pub use prior::{RANKER_DIMENSION, ranker_prior};
-pub use rank::{CandidateRank, candidate_rank, rank, score_candidates};
+pub use rank::{CandidateRank, candidate_rank, rank, score_candidates, score_described};
 pub use request::{Earlier, RankRequest, Ranked, RankedBy, RankedItem, Rival};
 pub use trial::{Baseline, Trial};

@@ -21,6 +21,7 @@ use crate::features::UserContext;
 use crate::features::describe;
 use crate::give_up::Cancelled;
 use crate::models::contexts::RequestContext;
+use crate::models::hybrid::FeatureMatrix;
 use crate::ranking::choose::Choice;
 use crate::ranking::choose::Chosen;
 use crate::ranking::choose::ChosenList;
@@ -64,7 +65,18 @@ pub fn score_candidates(
     candidates: &[Candidate<'_>],
     mask: FeatureMask,
 ) -> Vec<f64> {
-    let mut features = describe(view, user, context, request_context, candidates);
+    let features = describe(view, user, context, request_context, candidates);
+    score_described(view, user, request_context, candidates, (features, mask))
+}
+
+/// The same of candidates that are described already, on the scale of the view.
+pub fn score_described(
+    view: &View,
+    user: Option<&User>,
+    request_context: &RequestContext,
+    candidates: &[Candidate<'_>],
+    (mut features, mask): (FeatureMatrix, FeatureMask),
+) -> Vec<f64> {
     mask.apply(&mut features);
     let segment = View::segment(user, request_context.device);
     let mut scores = Scale::over(view, None, segment, &features).scores();

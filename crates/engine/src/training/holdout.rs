@@ -194,11 +194,15 @@ impl<'v> Holdout<'v> {
         half
     }
 
-    /// NDCG@20 of each test, in order. `score` fills the scores of the columns for a
-    /// tested user.
+    /// Of the columns every so many-th is ranked.
+    pub fn stride(&self) -> usize {
+        self.columns.len().div_ceil(ITEMS_MAX).max(1)
+    }
+
+    /// NDCG@20 of each test, in order. `score` fills the scores for a tested user: of the columns that are
+    /// ranked ([`Self::stride`]) and of those held out.
     pub fn ndcg(&self, score: impl Fn(&Test, &mut [f32]) + Sync) -> Vec<f64> {
-        let columns = self.columns.len();
-        let stride = columns.div_ceil(ITEMS_MAX).max(1);
+        let (columns, stride) = (self.columns.len(), self.stride());
         self.tests
             .par_iter()
             .map_init(

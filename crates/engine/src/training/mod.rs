@@ -25,6 +25,7 @@ mod search;
 #[cfg(test)]
 mod tests;
 mod trial;
+mod watch;
 
 use std::ops::ControlFlow;
 
@@ -34,6 +35,8 @@ use crate::models::collaborative;
 use crate::models::collaborative::Hyperparameters;
 use crate::models::collaborative::Trained;
 use crate::models::collaborative::TrainingSet;
+use crate::models::content::Latent;
+use crate::models::hybrid::HybridFit;
 use crate::models::published::Configuration;
 use crate::models::published::Found;
 use crate::models::published::Origin;
@@ -43,6 +46,7 @@ use columns::Columns;
 use holdout::Holdout;
 use search::Search;
 use trial::Trial;
+use watch::watched;
 
 pub use progress::Effort;
 pub use progress::Report;
@@ -50,11 +54,15 @@ pub use progress::TRAINING_POSITIVES_MIN;
 pub use progress::TrainingError;
 pub use progress::TrainingProgress;
 pub use progress::TrainingStage;
+pub use report::HybridReport;
 pub use report::Judgement;
 pub use report::TrainingReport;
 pub use report::Tried;
 pub use schedule::Staleness;
 pub use schedule::is_due as training_is_due;
+pub use watch::Part;
+pub use watch::Unwatched;
+pub use watch::Watch;
 
 /// Growth of the positives from which on a search is due again.
 const SEARCH_GROWTH: u64 = 2;
@@ -83,16 +91,29 @@ pub fn train_and_tell(
     effort: Effort,
     report: Report<'_>,
 ) -> (TrainingReport, Result<PublishedModel, TrainingError>) {
+    train_watched(view, effort, report, &Unwatched)
+}
+
+/// As [`train_and_tell`]; `watch` hears when parts begin and end.
+pub fn train_watched(
+    view: &View,
+    effort: Effort,
+    report: Report<'_>,
+    watch: &dyn Watch,
+) -> (TrainingReport, Result<PublishedModel, TrainingError>) {
     let mut told = TrainingReport { positives: view.counts.positives, ..TrainingReport::default() };
-    let trained = train_telling(view, effort, report, &mut told);
+    let trained = train_telling(view, effort, (report, watch), &mut told);
     told.outcome = Some(trained.as_ref().map(|model| model.version).map_err(TrainingError::clone));
     (told, trained)
 }
 
+/// Who hears of the epochs and may cancel, and who measures.
+type Heard<'a> = (Report<'a>, &'a dyn Watch);
+
 fn train_telling(
     view: &View,
     effort: Effort,
-    report: Report<'_>,
+    (report, watch): Heard<'_>,
     told: &mut TrainingReport,
 ) -> Result<PublishedModel, TrainingError> {
     let found = view.profiled_users().map(|(_, user)| user.history.positives().count()).sum();
@@ -102,46 +123,25 @@ fn train_telling(
     let columns = Columns::of(view);
     told.items = columns.len();
     let previous = view.model().map(|model| model.origin);
-    let mut item_item_l2 = associations::previous_l2(previous.as_ref());
-    let (mut warm, mut hybrid) = (None, None);
-    let latent = content::latent(view);
+    let latent = watched(watch, Part::Content, || content::latent(view));
+    told.item_item_l2 = associations::previous_l2(previous.as_ref());
     let holdout = Holdout::new(view, &columns);
-    if let Some(holdout) = &holdout {
-        told.held_out_users = holdout.len();
-        told.searched = searches(view, effort, holdout);
-        let mut newest = None;
-        let watched = &mut |progress| {
-            newest = Some(progress);
-            report(progress)
-        };
-        let trial = tried(view, holdout, watched, told)?;
-        let weighing = &trial.configuration.weighing;
-        let set = trial::training_set(columns.len(), &holdout.rows(weighing));
-        let best = told.searched.then(|| associations::best(holdout, &set, weighing)).flatten();
-        item_item_l2 = best.as_ref().map_or(item_item_l2, |best| best.l2);
-        if holdout.len() >= hybrid::PEOPLE_MIN {
-            let together = best.map(|best| best.together);
-            let weights = || associations::fit(&set, &columns, item_item_l2, together);
-            let factors = (&trial.item_factors[..], trial.configuration.hyperparameters.factors);
-            let content = || content::fit(view, &columns, factors, &set, latent.clone());
-            let (weights, content) = rayon::join(weights, content);
-            let without = hybrid::without(holdout, &trial, &weights, content);
-            // There is nothing new to tell: the last word is repeated to hear whether to go on.
-            let go_on = &mut || newest.map_or(ControlFlow::Continue(()), &mut *report);
-            (hybrid, told.hybrid) = hybrid::fit(&without, holdout, go_on)?.unzip();
-        }
-        (told.chosen, warm) = (Some(trial.configuration), Some(trial.item_factors));
-    }
+    let decided = match &holdout {
+        Some(holdout) => decide(holdout, effort, latent.as_ref(), (&mut *report, watch), told)?,
+        None => Decided::default(),
+    };
+    let Decided { warm, hybrid } = decided;
     let configuration = *told.chosen.get_or_insert_with(|| starts(view, true)[0]);
     let histories = view.profiled_users().map(|(_, user)| user.history.as_ref());
     let rows = columns.rows(&configuration.weighing, histories);
     let set = trial::training_set(columns.len(), &rows);
-    let trained = finish(&set, &configuration, warm.as_deref(), report)?;
+    let trained =
+        watched(watch, Part::Factors, || finish(&set, &configuration, warm.as_deref(), report))?;
     let origin = Origin {
         configuration,
         asked: asked(&view.settings),
         best: best_ever(view, told),
-        item_item_l2,
+        item_item_l2: told.item_item_l2,
         searched_positives: match previous {
             _ if told.searched => view.counts.positives,
             Some(previous) => previous.searched_positives,
@@ -152,7 +152,56 @@ fn train_telling(
         trained_until: view.clock,
     };
     let outcome = publish::Outcome { trained, origin, latent, hybrid };
-    Ok(publish::published(view, &columns, &set, outcome, told))
+    Ok(publish::published(view, &columns, &set, outcome, (told, watch)))
+}
+
+/// What the trials without what is held out decided.
+#[derive(Default)]
+struct Decided {
+    /// Factors to go on from.
+    warm: Option<Vec<f32>>,
+    hybrid: Option<HybridFit>,
+}
+
+/// Tries, chooses and fits the hybrid on what is held out.
+fn decide(
+    holdout: &Holdout<'_>,
+    effort: Effort,
+    latent: Option<&Latent>,
+    (report, watch): Heard<'_>,
+    told: &mut TrainingReport,
+) -> Result<Decided, TrainingError> {
+    let (view, columns) = (holdout.view(), holdout.columns());
+    told.held_out_users = holdout.len();
+    told.searched = searches(view, effort, holdout);
+    let mut newest = None;
+    let heard = &mut |progress| {
+        newest = Some(progress);
+        report(progress)
+    };
+    let trial = watched(watch, Part::Search, || tried(view, holdout, heard, told))?;
+    told.chosen = Some(trial.configuration);
+    let weighing = &trial.configuration.weighing;
+    let set = trial::training_set(columns.len(), &holdout.rows(weighing));
+    let best = told.searched.then(|| {
+        watched(watch, Part::Together, || associations::best(holdout, &set, weighing, told))
+    });
+    let mut hybrid = None;
+    if holdout.len() >= hybrid::PEOPLE_MIN {
+        let l2 = told.item_item_l2;
+        let weights = || associations::fit(&set, columns, l2, best.flatten(), watch);
+        let factors = (&trial.item_factors[..], trial.configuration.hyperparameters.factors);
+        let content = || content::fit(view, columns, factors, &set, latent.cloned());
+        let content = || watched(watch, Part::Content, content);
+        let (weights, content) = rayon::join(weights, content);
+        let without =
+            watched(watch, Part::Withheld, || hybrid::without(holdout, &trial, &weights, content));
+        // There is nothing new to tell: the last word is repeated to hear whether to go on.
+        let go_on = &mut || newest.map_or(ControlFlow::Continue(()), &mut *report);
+        let fit = watched(watch, Part::Hybrid, || hybrid::fit(&without, holdout, go_on))?;
+        (hybrid, told.hybrid) = fit.unzip();
+    }
+    Ok(Decided { warm: Some(trial.item_factors), hybrid })
 }
 
 /// Whether a training searches: when it is asked to, or the data have doubled, or other settings

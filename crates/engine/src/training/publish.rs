@@ -17,6 +17,9 @@ use crate::training::associations;
 use crate::training::columns::Columns;
 use crate::training::content;
 use crate::training::report::TrainingReport;
+use crate::training::watch::Part;
+use crate::training::watch::Watch;
+use crate::training::watch::watched;
 
 /// What a training on everything came to.
 pub struct Outcome {
@@ -33,13 +36,15 @@ pub fn published(
     columns: &Columns,
     set: &TrainingSet,
     outcome: Outcome,
-    told: &TrainingReport,
+    (told, watch): (&TrainingReport, &dyn Watch),
 ) -> PublishedModel {
     let Outcome { trained, origin, latent, hybrid } = outcome;
     // In parallel, one core each.
+    let factors = (&trained.item_factors[..], trained.factors);
+    let content = || content::fit(view, columns, factors, set, latent);
     let (content, associations) = rayon::join(
-        || content::fit(view, columns, (&trained.item_factors, trained.factors), set, latent),
-        || associations::fit(set, columns, origin.item_item_l2, None),
+        || watched(watch, Part::Content, content),
+        || associations::fit(set, columns, origin.item_item_l2, None, watch),
     );
     let mut figures = told.figures();
     figures.append(&mut content::figures(&content));

@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use serde::Serialize;
+use serde::Serializer;
+
 use crate::models::published::Configuration;
 use crate::training::progress::TrainingError;
 
@@ -10,7 +13,7 @@ use crate::training::progress::TrainingError;
 pub const SERVING: &str = "serving weights";
 
 /// A configuration that was tried.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Tried {
     /// With the epochs after which it was best.
     pub configuration: Configuration,
@@ -19,7 +22,7 @@ pub struct Tried {
 }
 
 /// The new and the serving model on what came since the serving one was trained.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Judgement {
     /// Users whose newest positives were ranked.
     pub users: usize,
@@ -32,7 +35,7 @@ pub struct Judgement {
 }
 
 /// How the hybrid was fitted on what was held out.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct HybridReport {
     /// Positives that were ranked.
     pub choices: usize,
@@ -40,6 +43,9 @@ pub struct HybridReport {
     pub tried: Vec<(String, f64)>,
     /// The one that serves.
     pub chosen: String,
+    /// Its weights that are not 0, the largest first: on the scale of the fit, on which the values of a feature
+    /// that are not 0 have a root mean square of 1, or less.
+    pub weights: Vec<(&'static str, f64)>,
 }
 
 impl HybridReport {
@@ -49,7 +55,7 @@ impl HybridReport {
 }
 
 /// How a training went. The same data give the same report.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct TrainingReport {
     /// Positives that had been learnt.
     pub positives: u64,
@@ -63,12 +69,17 @@ pub struct TrainingReport {
     pub tried: Vec<Tried>,
     /// What was trained on everything.
     pub chosen: Option<Configuration>,
+    /// L2 weights of the item-item weights that were tried, with their NDCG@20 on what was held out.
+    pub item_item: Vec<(f64, f64)>,
+    /// The one that was taken.
+    pub item_item_l2: f64,
     /// `None` where there was nothing to judge by.
     pub judgement: Option<Judgement>,
     /// How the hybrid was fitted; `None` where it was not.
     pub hybrid: Option<HybridReport>,
     /// Version of the model that came out, or why none did.
-    pub outcome: Option<Result<u64, TrainingError>>,
+    #[serde(serialize_with = "told")]
+    pub outcome: Outcome,
 }
 
 impl TrainingReport {
@@ -76,6 +87,16 @@ impl TrainingReport {
     pub fn ndcg_of(&self, configuration: &Configuration) -> Option<f64> {
         let tried = self.tried.iter().find(|tried| tried.configuration == *configuration);
         tried.and_then(|tried| tried.ndcg)
+    }
+
+    /// What serves, in a sentence; `None` where nothing was trained.
+    pub fn chosen_in_words(&self) -> Option<String> {
+        let configuration = Words(self.chosen.as_ref()?);
+        let mut words = format!("{configuration}; item-item L2 weight {}", self.item_item_l2);
+        if let Some(HybridReport { chosen, weights, .. }) = &self.hybrid {
+            words += &format!("; hybrid of {chosen}, its largest weights {}", Weights(weights));
+        }
+        Some(words)
     }
 
     /// The same as figures by name.
@@ -122,24 +143,63 @@ impl fmt::Display for TrainingReport {
             let mark = if is_chosen { "  <- chosen" } else { "" };
             writeln!(f, "    {figure}  {}{mark}", Words(&one.configuration))?;
         }
+        if !self.item_item.is_empty() {
+            writeln!(f, "  NDCG@20 of item-item weights by their L2 weight:")?;
+        }
+        for (l2, ndcg) in &self.item_item {
+            let mark = if *l2 == self.item_item_l2 { "  <- chosen" } else { "" };
+            writeln!(f, "    {ndcg:.4}  {l2}{mark}")?;
+        }
         if let Some(Judgement { users, candidate, serving, .. }) = self.judgement {
             writeln!(
                 f,
                 "  since the serving model, {users} users: new {candidate:.4}, serving {serving:.4}"
             )?;
         }
-        if let Some(HybridReport { choices, tried, chosen }) = &self.hybrid {
+        if let Some(HybridReport { choices, tried, chosen, weights }) = &self.hybrid {
             writeln!(f, "  hybrid fitted on {choices} choices; NDCG@20 by cross-validation:")?;
             for (name, ndcg) in tried {
                 let mark = if name == chosen { "  <- serves" } else { "" };
                 writeln!(f, "    {ndcg:.4}  {name}{mark}")?;
             }
+            writeln!(f, "    largest weights: {}", Weights(weights))?;
         }
-        match &self.outcome {
-            Some(Ok(version)) => write!(f, "  published as version {version}"),
-            Some(Err(error)) => write!(f, "  not published: {error}"),
-            None => write!(f, "  not finished"),
+        write!(f, "  {}", Ended(&self.outcome))
+    }
+}
+
+type Outcome = Option<Result<u64, TrainingError>>;
+
+/// How a training ended, in words.
+struct Ended<'a>(&'a Outcome);
+
+impl fmt::Display for Ended<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(Ok(version)) => write!(f, "published as version {version}"),
+            Some(Err(error)) => write!(f, "not published: {error}"),
+            None => write!(f, "not finished"),
         }
+    }
+}
+
+fn told<S: Serializer>(outcome: &Outcome, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(&Ended(outcome))
+}
+
+/// Largest weights that are named.
+const NAMED: usize = 6;
+
+/// The largest weights in words.
+struct Weights<'a>(&'a [(&'static str, f64)]);
+
+impl fmt::Display for Weights<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, (name, weight)) in self.0.iter().take(NAMED).enumerate() {
+            let before = if at == 0 { "" } else { ", " };
+            write!(f, "{before}{name} {weight:+.2}")?;
+        }
+        Ok(())
     }
 }
 

@@ -119,13 +119,29 @@ pub fn judge(
     weighing: &Weighing,
 ) -> Vec<f64> {
     let gram = collaborative::gram(item_factors, k);
+    let row = |column: u32| &item_factors[column as usize * k..][..k];
+    // Of a large catalogue only the rows that are ranked, one after the other: what is read for each test grows no
+    // more, and stays in the cache.
+    let stride = holdout.stride();
+    let ranked: Vec<f32> = match stride {
+        1 => Vec::new(),
+        _ => item_factors.chunks_exact(k).step_by(stride).flatten().copied().collect(),
+    };
     holdout.ndcg(|test: &Test, scores: &mut [f32]| {
         let examples = holdout.examples(test, weighing);
-        let row = |column: u32| &item_factors[column as usize * k..][..k];
         let events = examples.iter().map(|&(column, weight)| (row(column), weight));
         let mut user = vec![0.0; k];
         FoldIn::new(k).solve(&gram, regularization, events, None, &mut user);
-        numeric::dot_rows(item_factors, k, &user, scores);
+        if stride == 1 {
+            numeric::dot_rows(item_factors, k, &user, scores);
+            return;
+        }
+        let mut products = vec![0.0; ranked.len() / k];
+        numeric::dot_rows(&ranked, k, &user, &mut products);
+        scores.iter_mut().step_by(stride).zip(products).for_each(|(score, own)| *score = own);
+        for &column in &test.held_out {
+            scores[column as usize] = numeric::dot(row(column), &user);
+        }
     })
 }
 

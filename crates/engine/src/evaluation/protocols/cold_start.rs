@@ -25,9 +25,9 @@ use crate::evaluation::dataset::Row;
 use crate::evaluation::facts::Facts;
 use crate::evaluation::protocols::Case;
 use crate::evaluation::protocols::Progress;
+use crate::evaluation::protocols::Scores;
 use crate::evaluation::protocols::Task;
 use crate::evaluation::protocols::best;
-use crate::evaluation::protocols::score_open;
 use crate::evaluation::recommender::Recommender;
 
 /// One user in so many is held out.
@@ -205,12 +205,12 @@ impl ColdStart {
             for positive in revealed {
                 own.learn(&positive.row);
             }
-            let mut scores = vec![f32::NAN; items];
-            score_open(&*own, held_out.user, held_out.now, &held_out.excluded, &mut scores);
+            let mut scores = Scores::new(items, 0);
+            scores.fill(&*own, (held_out.user, held_out.now), &held_out.excluded);
             Case {
                 user: held_out.user,
                 had: revealed.first().map_or(held_out.tested, |first| first.order)..held_out.tested,
-                list: best(k, &scores),
+                list: best(k, &scores.own),
                 expected: self.facts.expected(k, &held_out.excluded),
                 relevant: held_out.relevant.clone(),
                 rank: None,

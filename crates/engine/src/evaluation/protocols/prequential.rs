@@ -4,33 +4,37 @@
 //!   that the user had before cannot be ranked: it is learnt and not counted. With
 //!   repeats every item is a candidate and every begin of a use counts ([`super::uses`]).
 //! - `now` is the time of the event. Nothing is ever seen before it is tested.
+//! - A recommender and its parts are scored in one pass over its state.
 
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::evaluation::dataset::Dataset;
 use crate::evaluation::facts::Facts;
 use crate::evaluation::protocols::Case;
+use crate::evaluation::protocols::Outcome;
 use crate::evaluation::protocols::Progress;
+use crate::evaluation::protocols::Scores;
 use crate::evaluation::protocols::Task;
 use crate::evaluation::protocols::best;
-use crate::evaluation::protocols::score_open;
+use crate::evaluation::protocols::names;
 use crate::evaluation::protocols::uses;
 use crate::evaluation::recommender::Recommender;
 
-/// One case per positive that is tested, in order of time.
+/// One case per positive that is tested, in order of time, for the recommender and for each of its parts.
 pub fn prequential(
     dataset: &Dataset,
     task: &Task,
     facts: &Facts,
     recommender: &mut dyn Recommender,
     progress: Progress<'_>,
-) -> Vec<Case> {
+) -> Outcome {
     let total = dataset.positives(task.positive) as u64;
     let share = task.max_cases as f64 / total.max(1) as f64;
-    let mut cases = Vec::new();
+    let mut outcome: Outcome =
+        names(&*recommender).into_iter().map(|name| (name, Vec::new())).collect();
     let mut had_by_user: Vec<Vec<u32>> = vec![Vec::new(); dataset.users.len()];
     let mut history_of = vec![0_u32; dataset.users.len()];
-    let mut scores = vec![f32::NAN; dataset.items.len()];
+    let mut scores = Scores::new(dataset.items.len(), outcome.len() - 1);
     let begins = uses(dataset, task.positive);
     let rows = dataset.rows.iter().zip(&begins).filter(|(row, _)| row.value >= task.positive);
     for (done, (row, begins)) in (0..).zip(rows) {
@@ -40,16 +44,18 @@ pub fn prequential(
         let position = had.binary_search(&row.item);
         if *begins && (task.repeats || position.is_err()) && is_drawn(done, share) {
             let excluded: &[u32] = if task.repeats { &[] } else { had };
-            score_open(&*recommender, row.user, row.at, excluded, &mut scores);
-            let rank = rank_of(row.item as usize, &scores, scores.len() - excluded.len());
-            cases.push(Case {
-                user: row.user,
-                had: 0..*history,
-                list: best(task.k, &scores),
-                expected: facts.expected(task.k, excluded),
-                relevant: vec![row.item],
-                rank: Some(rank),
-            });
+            scores.fill(&*recommender, (row.user, row.at), excluded);
+            let candidates = dataset.items.len() - excluded.len();
+            for ((_, cases), scores) in outcome.iter_mut().zip(scores.all()) {
+                cases.push(Case {
+                    user: row.user,
+                    had: 0..*history,
+                    list: best(task.k, scores),
+                    expected: facts.expected(task.k, excluded),
+                    relevant: vec![row.item],
+                    rank: Some(rank_of(row.item as usize, scores, candidates)),
+                });
+            }
         }
         if let Err(position) = position {
             had.insert(position, row.item);
@@ -58,7 +64,7 @@ pub fn prequential(
         recommender.learn(row);
     }
     progress(total, total);
-    cases
+    outcome
 }
 
 /// Whether the event is among the share of them that is tested.

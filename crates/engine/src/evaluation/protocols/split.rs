@@ -19,12 +19,14 @@ use crate::domain::Timestamp;
 use crate::evaluation::dataset::Dataset;
 use crate::evaluation::facts::Facts;
 use crate::evaluation::protocols::Case;
+use crate::evaluation::protocols::Outcome;
 use crate::evaluation::protocols::Progress;
 use crate::evaluation::protocols::Protocol;
+use crate::evaluation::protocols::Scores;
 use crate::evaluation::protocols::Task;
 use crate::evaluation::protocols::best;
 use crate::evaluation::protocols::learnt_share;
-use crate::evaluation::protocols::score_open;
+use crate::evaluation::protocols::names;
 use crate::evaluation::protocols::uses;
 use crate::evaluation::recommender::Recommender;
 
@@ -89,6 +91,17 @@ impl Split {
         recommender: &mut dyn Recommender,
         progress: Progress<'_>,
     ) {
+        self.feed(dataset, recommender, progress);
+        recommender.train();
+    }
+
+    /// Learns the training part and leaves the training to the caller.
+    pub fn feed(
+        &self,
+        dataset: &Dataset,
+        recommender: &mut dyn Recommender,
+        progress: Progress<'_>,
+    ) {
         let total = (self.is_training.len() + self.tests.len()) as u64;
         for (index, (row, is_training)) in dataset.rows.iter().zip(&self.is_training).enumerate() {
             if *is_training {
@@ -98,7 +111,6 @@ impl Split {
                 progress(index as u64, total);
             }
         }
-        recommender.train();
     }
 
     /// Ranks the catalogue for every tested user.
@@ -109,12 +121,38 @@ impl Split {
         k: usize,
         progress: Progress<'_>,
     ) -> Vec<Case> {
-        let ranking = |test: &Test| {
-            let mut scores = vec![f32::NAN; items];
-            score_open(recommender, test.user, test.now, &test.excluded, &mut scores);
-            best(k, &scores)
+        self.lists(&|test| self.ranking(recommender, test, items, k), k, progress)
+    }
+
+    /// The same for the recommender and each of its parts, scored in one pass.
+    pub fn test_with_parts(
+        &self,
+        recommender: &dyn Recommender,
+        items: usize,
+        k: usize,
+        progress: Progress<'_>,
+    ) -> Outcome {
+        let parts = recommender.parts();
+        let rankings = |test: &Test| {
+            let mut scores = Scores::new(items, parts.len());
+            scores.fill(recommender, (test.user, test.now), &test.excluded);
+            scores.all().map(|scores| best(k, scores)).collect()
         };
-        self.lists(&ranking, k, progress)
+        self.lists_of(names(recommender), &rankings, k, progress)
+    }
+
+    /// The best items for the user of a test, without what is no candidate.
+    pub fn ranking(
+        &self,
+        recommender: &dyn Recommender,
+        test: &Test,
+        items: usize,
+        k: usize,
+    ) -> Vec<u32> {
+        let mut scores = vec![f32::NAN; items];
+        recommender.score(test.user, test.now, &mut scores);
+        test.excluded.iter().for_each(|item| scores[*item as usize] = f32::NEG_INFINITY);
+        best(k, &scores)
     }
 
     /// A case for each test, with the list that `list` makes for it.
@@ -124,23 +162,44 @@ impl Split {
         k: usize,
         progress: Progress<'_>,
     ) -> Vec<Case> {
+        let mut outcome = self.lists_of(vec![String::new()], &|test| vec![list(test)], k, progress);
+        outcome.remove(0).1
+    }
+
+    /// A case for each test and name, with the lists that `lists` makes for them.
+    pub fn lists_of(
+        &self,
+        names: Vec<String>,
+        lists: &(dyn Fn(&Test) -> Vec<Vec<u32>> + Sync),
+        k: usize,
+        progress: Progress<'_>,
+    ) -> Outcome {
         let learnt = self.is_training.len() as u64;
         let total = learnt + self.tests.len() as u64;
-        let case = |test: &Test| Case {
+        let ask = |test: &Test| -> Vec<Case> {
+            lists(test).into_iter().map(|list| self.case(test, list, k)).collect()
+        };
+        let mut outcome: Outcome = names.into_iter().map(|name| (name, Vec::new())).collect();
+        for (done, tests) in (0..).zip(self.tests.chunks(TESTS_PER_PROGRESS)) {
+            progress(learnt + done * TESTS_PER_PROGRESS as u64, total);
+            let asked: Vec<Vec<Case>> = tests.par_iter().map(ask).collect();
+            for cases in asked {
+                outcome.iter_mut().zip(cases).for_each(|((_, all), case)| all.push(case));
+            }
+        }
+        progress(total, total);
+        outcome
+    }
+
+    fn case(&self, test: &Test, list: Vec<u32>, k: usize) -> Case {
+        Case {
             user: test.user,
             had: 0..test.history,
-            list: list(test),
+            list,
             expected: self.facts.expected(k, &test.excluded),
             relevant: test.relevant.clone(),
             rank: None,
-        };
-        let mut cases = Vec::with_capacity(self.tests.len());
-        for tests in self.tests.chunks(TESTS_PER_PROGRESS) {
-            progress(learnt + cases.len() as u64, total);
-            cases.append(&mut tests.par_iter().map(case).collect());
         }
-        progress(total, total);
-        cases
     }
 }
 

@@ -109,7 +109,8 @@ fn lists(protocol: Protocol, data: &Dataset, task: &Task, recommender: &mut Scri
 /// User, rank, history of each case.
 fn ranks(data: &Dataset, task: &Task, recommender: &mut Scripted) -> Vec<(u32, u32, u32)> {
     let facts = Facts::new(data, task.positive, |_| true);
-    let cases = prequential(data, task, &facts, recommender, &mut ignore);
+    let mut outcome = prequential(data, task, &facts, recommender, &mut ignore);
+    let (_, cases) = outcome.remove(0);
     cases.into_iter().map(|case| (case.user, case.rank.unwrap(), case.history())).collect()
 }
 

@@ -31,8 +31,10 @@ pub struct Page<'a> {
     pub summary: &'a Summary,
     pub curve: Option<LearningCurve<'a>>,
     pub inside: Option<Inside<'a>>,
-    /// Of each model: seconds of its run, rows learnt.
-    pub seconds: Vec<(f64, u64)>,
+    /// Of each model: seconds of its run, rows learnt; `None` for one within another.
+    pub seconds: Vec<Option<(f64, u64)>>,
+    /// What was chosen and how the seeds differ, a sentence each.
+    pub told: Vec<String>,
 }
 
 /// Quality by number of events of a new user.

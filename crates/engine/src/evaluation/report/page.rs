@@ -1,6 +1,10 @@
 //! The page, section by section.
 
 use crate::evaluation::curve;
+use crate::evaluation::measured::Figure;
+use crate::evaluation::measured::NEW_USER_MAX;
+use crate::evaluation::measured::Subset;
+use crate::evaluation::measured::WARM_USER_MAX;
 use crate::evaluation::protocols::Protocol;
 use crate::evaluation::report::Inside;
 use crate::evaluation::report::LearningCurve;
@@ -14,13 +18,9 @@ use crate::evaluation::report::chart::Value;
 use crate::evaluation::report::markup::escape;
 use crate::evaluation::report::markup::number;
 use crate::evaluation::report::markup::table;
-use crate::evaluation::summary::Comparison;
-use crate::evaluation::summary::Figure;
-use crate::evaluation::summary::NEW_USER_MAX;
-use crate::evaluation::summary::Subset;
-use crate::evaluation::summary::WARM_USER_MAX;
 use crate::evaluation::summary::headline;
 use crate::evaluation::tradeoff;
+use crate::evaluation::verdict::verdicts;
 
 const STYLE: &str = include_str!("style.css");
 
@@ -90,48 +90,9 @@ pub fn legend<'a>(names: impl Iterator<Item = (usize, &'a str)>) -> String {
     format!("<div class=\"legend\">{}</div>\n", names.map(entry).collect::<String>())
 }
 
-fn models_legend(page: &Page<'_>) -> String {
-    legend(
-        page.summary
-            .models
-            .iter()
-            .enumerate()
-            .map(|(at, model)| (series(at), model.model.as_str())),
-    )
-}
-
 /// A sentence that matters.
 pub fn verdict(words: &str) -> String {
     format!("<p class=\"verdict\">{}</p>\n", escape(words))
-}
-
-/// Such as `engine ranks better than popularity by NDCG@10: .0500 against .0240`.
-fn judgement(page: &Page<'_>, gain: &Comparison) -> Option<String> {
-    let metric = metric(page);
-    let difference = gain.figures.iter().find(|figure| figure.metric == metric)?;
-    let point = |name: &str| {
-        let model = page.summary.models.iter().find(|model| model.model == name);
-        model
-            .and_then(|model| model.find(&metric, Subset::All))
-            .map_or(f64::NAN, |found| found.point)
-    };
-    let (low, high) = difference.low.zip(difference.high)?;
-    let (model, baseline) = (&gain.model, &gain.baseline);
-    let judged = if low > 0.0 {
-        format!("{model} ranks better than {baseline}")
-    } else if high < 0.0 {
-        format!("{model} ranks worse than {baseline}")
-    } else {
-        format!("these data do not tell {model} and {baseline} apart")
-    };
-    Some(format!(
-        "By {metric}, {judged}: {} against {} (difference {}, 95 % interval {} to {}).",
-        number(point(model)),
-        number(point(baseline)),
-        number(difference.point),
-        number(low),
-        number(high),
-    ))
 }
 
 /// Numbers about what was measured: name, value.
@@ -146,8 +107,9 @@ fn head(page: &Page<'_>) -> String {
     let facts = facts(&page.data);
     let notes: String =
         page.notes.iter().map(|note| format!("<li>{}</li>\n", escape(note))).collect();
-    let gains = page.summary.comparisons.iter().filter_map(|gain| judgement(page, gain));
-    let verdicts: String = gains.map(|words| verdict(&words)).collect();
+    let told = verdicts(page.summary, &metric(page));
+    let told = told.iter().chain(&page.told);
+    let verdicts: String = told.map(|words| verdict(words)).collect();
     format!(
         "<h1>Ranking quality</h1>\n<p class=\"soft\">Protocol: {}. Bars and points with whiskers: \
          mean and 95 % bootstrap interval over users.</p>\n{facts}\
@@ -296,6 +258,11 @@ fn accuracy_against_diversity(inside: &Inside<'_>) -> String {
     };
     let mut curves: Vec<Curve> = Vec::new();
     for point in points.iter().filter(|point| point.strength > 0.0) {
+        if point.method == tradeoff::SERVED {
+            let (label, series) = (point.method.to_owned(), 1);
+            curves.push(Curve { label, series, points: vec![told(point)] });
+            continue;
+        }
         match curves.last_mut().filter(|curve| curve.label == point.method) {
             Some(curve) => curve.points.push(told(point)),
             None => curves.push(Curve {
@@ -309,7 +276,8 @@ fn accuracy_against_diversity(inside: &Inside<'_>) -> String {
         tradeoff::verdicts(inside.tradeoff).iter().map(|words| verdict(words)).collect();
     format!(
         "<h2>Accuracy against diversity</h2>\n<p class=\"soft\">The same scores, listed with rising \
-         strength of diversification (0 to 1). Diversity is the mean distance within a list, by the \
+         strength of diversification (0 to 1); the single dot is what is served by default, with its bound on the \
+         share of a topic. Diversity is the mean distance within a list, by the \
          items' {}; {}.</p>\n{words}<figure>{}{}</figure>\n{}",
         escape(inside.distance),
         inside.protocol.name(),
@@ -348,13 +316,9 @@ fn every_figure(page: &Page<'_>) -> String {
         rows.push(first.into_iter().chain(values).collect());
     }
     let mut seconds = vec![["time", "seconds", "rows learnt"].map(str::to_owned).to_vec()];
-    for (model, (spent, learnt)) in models.iter().zip(&page.seconds) {
+    let timed = models.iter().zip(&page.seconds);
+    for (model, (spent, learnt)) in timed.filter_map(|(model, spent)| Some((model, (*spent)?))) {
         seconds.push(vec![model.model.clone(), format!("{spent:.1}"), learnt.to_string()]);
     }
-    format!(
-        "<h2>Every figure</h2>\n{}{}<p></p>\n{}",
-        models_legend(page),
-        table(&rows),
-        table(&seconds)
-    )
+    format!("<h2>Every figure</h2>\n{}<p></p>\n{}", table(&rows), table(&seconds))
 }

@@ -41,6 +41,7 @@ use self::ranker::RankerList;
 pub use self::similarity::mean_similarity;
 use crate::domain::DiversityMethod;
 use crate::domain::RankerSettings;
+use crate::domain::Settings;
 use crate::domain::Strategy;
 use crate::features::Candidate;
 use crate::ranking::exploration::Exploration;
@@ -69,6 +70,26 @@ pub struct Choice {
     /// The same for sources.
     pub max_per_source: u32,
     pub positions: usize,
+}
+
+impl Choice {
+    /// How a list is chosen where a request says nothing.
+    pub fn served(settings: &Settings, positions: usize) -> Self {
+        Self {
+            strategy: settings.strategy,
+            epsilon: f64::from(settings.epsilon),
+            exploring: Exploring::of(&settings.ranker),
+            method: settings.diversity_method,
+            diversity_weight: f64::from(settings.diversity_weight),
+            serendipity_weight: f64::from(settings.serendipity_weight),
+            novelty_weight: f64::from(settings.novelty_weight),
+            topic_threshold: f64::from(settings.topic_diversity_threshold),
+            source_threshold: 0.0,
+            max_per_topic: settings.max_per_topic,
+            max_per_source: settings.max_per_source,
+            positions,
+        }
+    }
 }
 
 /// Parameters of the strategies that explore by the ranker's beliefs.

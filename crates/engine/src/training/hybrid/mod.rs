@@ -113,7 +113,7 @@ pub fn fit(
     tried.extend(alone.iter().map(|&(at, ndcg)| (format!("{} alone", FEATURES[at].name), ndcg)));
     tried.sort_by(|a, b| b.1.total_cmp(&a.1));
     let choices_fitted = sets.all().iter().map(|set| set.chosen).sum();
-    let report = HybridReport { choices: choices_fitted, tried, chosen: chosen.name.clone() };
+    let name = chosen.name.clone();
     let fit = match &chosen.scores {
         Scores::Weights(prior) => {
             logit::fit(&sets.all(), prior).map(|weights| sets.straight(weights))
@@ -123,7 +123,18 @@ pub fn fit(
         }
         Scores::Serving => Some(unchanged(holdout.view().hybrid(), &choices)),
     };
-    Ok(fit.filter(HybridFit::is_sound).map(|fit| (fit, report)))
+    Ok(fit.filter(HybridFit::is_sound).map(|fit| {
+        let weights = largest(&fit.weights);
+        (fit, HybridReport { choices: choices_fitted, tried, chosen: name, weights })
+    }))
+}
+
+/// Weights by name, the largest first.
+fn largest(weights: &[f64]) -> Vec<(&'static str, f64)> {
+    let named = FEATURES.iter().zip(weights).filter(|(_, weight)| **weight != 0.0);
+    let mut named: Vec<_> = named.map(|(feature, &weight)| (feature.name, weight)).collect();
+    named.sort_by(|a, b| b.1.abs().total_cmp(&a.1.abs()));
+    named
 }
 
 /// The ways that are fitted, each with its figures by cross-validation.
