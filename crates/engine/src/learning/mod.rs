@@ -14,7 +14,8 @@ mod model;
 mod own_rankers;
 mod pages;
 mod pool;
-pub mod sampling;
+pub mod responses;
+mod sampling;
 mod settings;
 mod users;
 

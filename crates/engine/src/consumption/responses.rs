@@ -1,0 +1,165 @@
+//! What a user did with the latest positions of lists that the user looked at, and whether that still goes
+//! with the taste of before.
+//!
+//! - A position has what was expected of it, and what would have been without the parts of its score that tell of
+//!   the long-term taste. Where the taste has changed, the latter predicts better: the liked is passed over, the rest
+//!   is clicked as before.
+//! - A change is found by the cumulative sum of the log-likelihood ratio of both (CUSUM, Page 1954) over the newest
+//!   positions: at the position from which on the ratio is greatest, once that is great enough. Rewards are taken as
+//!   counts (Poisson).
+//! - Bounded: the newest [`RESPONSES_MAX`] positions, 12 bytes each.
+
+use serde::Deserialize;
+use serde::Serialize;
+
+use crate::columns::index::ItemIndex;
+use crate::domain::Timestamp;
+use crate::numeric::math;
+
+/// Positions that are remembered: those of about ten lists.
+pub const RESPONSES_MAX: usize = 48;
+/// Expected rewards have steps of 1 over this.
+const STEPS: f32 = 255.0;
+/// Rewards that are expected at least.
+const EXPECTED_MIN: f32 = 0.02;
+/// By what factor the taste of before raises or lowers what is expected, at most: so that one click does not
+/// decide.
+const RATIO_MAX: f32 = 4.0;
+/// What positions of the newest list count, whose clicks may still come.
+const NEWEST: f32 = 0.5;
+/// The log-likelihood ratio at which the taste has changed.
+const EVIDENCE: f32 = 2.5;
+
+/// A position that the user looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Response {
+    pub item: ItemIndex,
+    /// When its list was made, in seconds since 1970.
+    at: u32,
+    /// The expected reward, with and without the long-term taste, in steps.
+    expected: u8,
+    without: u8,
+    is_taken: bool,
+}
+
+impl Response {
+    pub fn new(item: ItemIndex, at: Timestamp, expected: f32, without: f32) -> Self {
+        let expected = expected.clamp(EXPECTED_MIN, 1.0);
+        let without = without.clamp(expected / RATIO_MAX, (expected * RATIO_MAX).min(1.0));
+        // The casts saturate and turn NaN into 0.
+        let steps = |reward: f32| (reward * STEPS).round_ties_even().max(1.0) as u8;
+        Self {
+            item,
+            at: seconds(at),
+            expected: steps(expected),
+            without: steps(without),
+            is_taken: false,
+        }
+    }
+
+    pub fn expected(&self) -> f32 {
+        f32::from(self.expected) / STEPS
+    }
+
+    /// 1 for what was taken, else 0.
+    pub fn reward(&self) -> f32 {
+        if self.is_taken { 1.0 } else { 0.0 }
+    }
+
+    /// The log-likelihood ratio of a changed taste.
+    fn tells_change(&self) -> f32 {
+        let (expected, without) = (self.expected(), f32::from(self.without) / STEPS);
+        self.reward() * math::ln_f32(without / expected) + expected - without
+    }
+}
+
+/// The latest positions that a user looked at.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Responses {
+    /// The oldest first, in the order of the log.
+    newest: Vec<Response>,
+}
+
+impl Responses {
+    /// The oldest first.
+    pub fn newest(&self) -> &[Response] {
+        &self.newest
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.newest.is_empty()
+    }
+
+    /// Whether the item of a list is among them, and as taken where it `is_taken`.
+    pub fn knows(&self, item: ItemIndex, at: Timestamp, is_taken: bool) -> bool {
+        self.position(item, at).is_some_and(|found| self.newest[found].is_taken || !is_taken)
+    }
+
+    /// Takes in that the user looked at a position, or also took it.
+    pub fn note(&mut self, response: Response, is_taken: bool) {
+        let at = Timestamp::from_seconds(i64::from(response.at));
+        match self.position(response.item, at) {
+            Some(found) => self.newest[found].is_taken |= is_taken,
+            None => {
+                if self.newest.len() == RESPONSES_MAX {
+                    self.newest.remove(0);
+                }
+                self.newest.push(Response { is_taken, ..response });
+            }
+        }
+    }
+
+    fn position(&self, item: ItemIndex, at: Timestamp) -> Option<usize> {
+        let at = seconds(at);
+        self.newest.iter().rposition(|one| one.item == item && one.at == at)
+    }
+
+    /// When the taste changed, if it has: the time of the list from which on the taste of before predicts
+    /// worse. What has told of it tells of no other change.
+    pub fn find_change(&mut self) -> Option<Timestamp> {
+        let newest = self.newest.last()?.at;
+        let (mut sum, mut most, mut from) = (0.0_f32, 0.0_f32, None);
+        for (position, response) in self.newest.iter().enumerate().rev() {
+            // Clicks of the newest list may still come.
+            let share = if response.at == newest { crate::knobs::knob("NEWEST", NEWEST) } else { 1.0 };
+            sum += share * response.tells_change();
+            if sum > most {
+                (most, from) = (sum, Some(position));
+            }
+        }
+        let from = from.filter(|_| most >= crate::knobs::knob("EVIDENCE", EVIDENCE))?;
+        let at = self.newest[from].at;
+        self.newest.iter_mut().for_each(|one| one.without = one.expected);
+        Some(Timestamp::from_seconds(i64::from(at)))
+    }
+
+    /// Those to lists that were made before.
+    #[must_use]
+    pub fn before(&self, at: Timestamp) -> Self {
+        let at = seconds(at);
+        Self { newest: self.newest.iter().filter(|one| one.at < at).copied().collect() }
+    }
+
+    /// Those of both, of two users who turn out to be one.
+    #[must_use]
+    pub fn merged_with(&self, other: &Self) -> Self {
+        let mut newest = [&other.newest[..], &self.newest[..]].concat();
+        newest.sort_by_key(|one| one.at);
+        newest.drain(..newest.len().saturating_sub(RESPONSES_MAX));
+        Self { newest }
+    }
+
+    /// Whether any of its items is one of these.
+    pub fn refers_to(&self, is_one: &dyn Fn(ItemIndex) -> bool) -> bool {
+        self.newest.iter().any(|one| is_one(one.item))
+    }
+
+    /// Drops the items that `keeps` denies.
+    pub fn retain(&mut self, keeps: impl Fn(ItemIndex) -> bool) {
+        self.newest.retain(|one| keeps(one.item));
+    }
+}
+
+fn seconds(at: Timestamp) -> u32 {
+    u32::try_from(at.as_millis().max(0) / 1_000).unwrap_or(u32::MAX)
+}
