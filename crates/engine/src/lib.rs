@@ -41,7 +41,6 @@ mod experiments;
 mod expression;
 mod features;
 mod give_up;
-pub mod knobs;
 mod learning;
 mod models;
 pub mod numeric;

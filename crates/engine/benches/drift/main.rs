@@ -5,12 +5,13 @@
 //! the schedule of trainings, the search of hyperparameters.
 //!
 //!     cargo bench -p personalization-engine --bench drift -- shop 1 2 3       a world and seeds
+//!     cargo bench -p personalization-engine --bench drift -- news 1 --strong     tastes decide twice as much
 //!     cargo bench -p personalization-engine --bench drift -- shop 1 --no-drift
 
 mod report;
 mod site;
 
-use engine::evaluation::simulation::{Audience, Drift, Kind, Settings, World};
+use engine::evaluation::simulation::{Audience, Drift, Kind, Oracle, Policy, Settings, World};
 
 use report::Report;
 use site::Site;
@@ -30,10 +31,10 @@ fn main() {
         }
         let mut report = Report::default();
         for &seed in &seeds {
-            let drift =
-                (!has("--no-drift")).then_some(Drift { share: 0.3, round: ROUNDS / 2 });
-            let settings =
-                Settings { kind, people: 600, items, rounds: ROUNDS, positions: 10, drift, seed };
+            let drift = (!has("--no-drift")).then_some(Drift { share: 0.3, round: ROUNDS / 2 });
+            let taste = if has("--strong") { 2.0 } else { 1.0 };
+            let (people, rounds, positions) = (600, ROUNDS, 10);
+            let settings = Settings { kind, people, items, rounds, positions, drift, taste, seed };
             drive(&World::new(settings), &mut report);
         }
         println!("{name}, seeds {seeds:?}\n{report}");
@@ -41,7 +42,8 @@ fn main() {
 }
 
 fn drive(world: &World, report: &mut Report) {
-    let (mut site, mut audience) = (Site::new(world), Audience::new(world));
+    let mut site = Site::new(world);
+    let [mut audience, mut of_oracle] = [(), ()].map(|()| Audience::new(world));
     for round in 0..ROUNDS {
         site.publish(round);
         for visits in world.visits(round).chunks(TOGETHER) {
@@ -49,12 +51,10 @@ fn drive(world: &World, report: &mut Report) {
             lists.iter().for_each(|list| site.decide(list));
             for (visit, list) in visits.iter().zip(&lists) {
                 let responses = audience.show(visit, &list.items);
-                report.add(visit, &responses);
+                let best = Oracle.list(world, &of_oracle, visit);
+                report.add(visit, [&responses, &of_oracle.show(visit, &best)]);
                 site.learn(visit, list, &responses);
             }
-        }
-        if std::env::var("K_W").is_ok() {
-            site.tell(round);
         }
         if (round + 1) % TRAIN_EVERY == 0 && round + 1 < ROUNDS {
             site.train();

@@ -157,12 +157,6 @@ impl<'w> Site<'w> {
         }
     }
 
-    pub fn tell(&self, round: u32) {
-        let hybrid = self.engine.state().hybrid();
-        let line: Vec<String> = engine::FEATURES.iter().zip(hybrid.weights()).map(|(f, w)| format!("{} {w:.2}", f.name)).collect();
-        println!("{round}: {}", line.join(", "));
-    }
-
     /// The round from which on a person's taste was taken to be another one.
     pub fn turned_at(&self, person: usize) -> Option<i64> {
         let view = self.engine.state();

@@ -44,9 +44,9 @@ pub struct Response {
 
 impl Response {
     pub fn new(item: ItemIndex, at: Timestamp, expected: f32, without: f32) -> Self {
-        let expected = expected.clamp(EXPECTED_MIN, 1.0);
-        let without = without.clamp(expected / RATIO_MAX, (expected * RATIO_MAX).min(1.0));
-        // The casts saturate and turn NaN into 0.
+        // `max` prefers a number to NaN.
+        let expected = expected.max(EXPECTED_MIN).min(1.0);
+        let without = without.max(expected / RATIO_MAX).min(expected * RATIO_MAX).min(1.0);
         let steps = |reward: f32| (reward * STEPS).round_ties_even().max(1.0) as u8;
         Self {
             item,
@@ -121,23 +121,25 @@ impl Responses {
         let (mut sum, mut most, mut from) = (0.0_f32, 0.0_f32, None);
         for (position, response) in self.newest.iter().enumerate().rev() {
             // Clicks of the newest list may still come.
-            let share = if response.at == newest { crate::knobs::knob("NEWEST", NEWEST) } else { 1.0 };
+            let share = if response.at == newest { NEWEST } else { 1.0 };
             sum += share * response.tells_change();
             if sum > most {
                 (most, from) = (sum, Some(position));
             }
         }
-        let from = from.filter(|_| most >= crate::knobs::knob("EVIDENCE", EVIDENCE))?;
+        let from = from.filter(|_| most >= EVIDENCE)?;
         let at = self.newest[from].at;
         self.newest.iter_mut().for_each(|one| one.without = one.expected);
         Some(Timestamp::from_seconds(i64::from(at)))
     }
 
-    /// Those to lists that were made before.
+    /// Those to lists that were made before, and before any list of which one of these items was taken.
     #[must_use]
-    pub fn before(&self, at: Timestamp) -> Self {
-        let at = seconds(at);
-        Self { newest: self.newest.iter().filter(|one| one.at < at).copied().collect() }
+    pub fn before(&self, at: Timestamp, items: &[ItemIndex]) -> Self {
+        let tells = |one: &&Response| one.is_taken && items.contains(&one.item);
+        let lists = self.newest.iter().filter(tells).map(|one| one.at);
+        let until = lists.fold(seconds(at), u32::min);
+        Self { newest: self.newest.iter().filter(|one| one.at < until).copied().collect() }
     }
 
     /// Those of both, of two users who turn out to be one.
@@ -162,4 +164,89 @@ impl Responses {
 
 fn seconds(at: Timestamp) -> u32 {
     u32::try_from(at.as_millis().max(0) / 1_000).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lists of three, an hour apart: two of the liked, which are expected to be taken and would not be without the
+    /// taste, and another one. `takes`: whether the user takes the first, and the last one.
+    fn lists(responses: &mut Responses, hours: std::ops::Range<i64>, takes: (bool, bool)) {
+        for hour in hours {
+            let at = Timestamp::from_seconds(3_600 * (hour + 1));
+            let position = |item: u32, expected, without| {
+                Response::new(ItemIndex::new(hour as u32 * 3 + item), at, expected, without)
+            };
+            responses.note(position(0, 0.4, 0.1), takes.0);
+            responses.note(position(1, 0.4, 0.1), false);
+            responses.note(position(2, 0.1, 0.1), takes.1);
+        }
+    }
+
+    #[test]
+    fn a_taste_that_no_longer_predicts_has_changed_when_it_began_to_fail() {
+        let mut responses = Responses::default();
+        lists(&mut responses, 0..8, (true, false));
+        assert_eq!(responses.find_change(), None);
+        lists(&mut responses, 8..16, (false, true));
+        assert_eq!(responses.find_change(), Some(Timestamp::from_seconds(3_600 * 9)));
+        assert_eq!(responses.find_change(), None, "one change is found once");
+    }
+
+    #[test]
+    fn one_list_of_which_nothing_is_taken_is_no_change() {
+        let mut responses = Responses::default();
+        lists(&mut responses, 0..4, (true, false));
+        lists(&mut responses, 4..5, (false, false));
+        assert_eq!(responses.find_change(), None);
+        lists(&mut responses, 5..8, (true, false));
+        assert_eq!(responses.find_change(), None);
+    }
+
+    #[test]
+    fn a_position_counts_once_and_as_taken_once_it_is() {
+        let (item, at) = (ItemIndex::new(7), Timestamp::from_seconds(50));
+        let mut responses = Responses::default();
+        let one = Response::new(item, at, 0.3, 0.1);
+        responses.note(one, false);
+        assert!(responses.knows(item, at, false) && !responses.knows(item, at, true));
+        responses.note(one, true);
+        responses.note(one, false);
+        assert!(responses.knows(item, at, true));
+        assert_eq!(responses.newest().len(), 1);
+        assert_eq!(responses.newest()[0].reward(), 1.0);
+    }
+
+    #[test]
+    fn the_newest_positions_are_kept_of_one_user_and_of_two_that_are_one() {
+        let (mut one, mut other) = (Responses::default(), Responses::default());
+        lists(&mut one, 0..40, (true, false));
+        lists(&mut other, 40..60, (false, false));
+        assert_eq!(one.newest().len(), RESPONSES_MAX);
+        let merged = one.merged_with(&other);
+        assert_eq!(merged.newest().len(), RESPONSES_MAX);
+        assert_eq!(merged.newest()[RESPONSES_MAX - 1], other.newest()[RESPONSES_MAX - 1]);
+    }
+
+    #[test]
+    fn what_is_held_out_takes_its_list_and_all_later_ones_with_it() {
+        let mut responses = Responses::default();
+        lists(&mut responses, 0..6, (true, false));
+        let late = Timestamp::from_seconds(3_600 * 100);
+        assert_eq!(responses.before(late, &[]), responses);
+        // The first item of the fifth list was taken.
+        let before = responses.before(late, &[ItemIndex::new(12)]);
+        assert_eq!(before.newest().len(), 12);
+        // The second one of it was not: nothing tells of it.
+        assert_eq!(responses.before(late, &[ItemIndex::new(13)]), responses);
+    }
+
+    #[test]
+    fn strange_expectations_stay_within_bounds() {
+        for expected in [f32::NAN, f32::NEG_INFINITY, f32::INFINITY, 0.0] {
+            let one = Response::new(ItemIndex::new(1), Timestamp::default(), expected, expected);
+            assert!(one.tells_change().is_finite(), "{expected}");
+        }
+    }
 }

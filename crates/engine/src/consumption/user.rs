@@ -3,7 +3,7 @@
 //! Preferences are decayed sums of how much the evidence for and against items rose
 //! ([`Change::taste`]). A dislike lowers a topic as a like raises it. A repeated event without new
 //! evidence changes nothing. Each list is bounded: with the default bounds a user costs 300 bytes,
-//! 8 more per preference and 30 per item of history.
+//! 8 more per preference, 30 per item of history and 12 per position of lists, of which 48 are kept.
 
 use std::sync::Arc;
 
@@ -17,6 +17,7 @@ use crate::consumption::folding::Consumption;
 use crate::consumption::history::History;
 use crate::consumption::responses::Responses;
 use crate::consumption::session::Session;
+use crate::consumption::weighing::OUTGROWN;
 use crate::domain::Attributes;
 use crate::domain::InteractionType;
 use crate::domain::Sequence;
@@ -161,12 +162,12 @@ impl User {
         }
     }
 
-    /// From `at` on the taste is another one: preferences of before keep `share` of their weight, and so do the
-    /// items of before.
-    pub fn turn(&mut self, at: Timestamp, share: f32) {
+    /// From `at` on the taste is another one: preferences of before keep [`OUTGROWN`] of their weight, as the items of
+    /// before do.
+    pub fn turn(&mut self, at: Timestamp) {
         Arc::make_mut(&mut self.history).turn(at);
         for row in [&mut self.topics, &mut self.sources, &mut self.topic_slots] {
-            row.scale_by(share);
+            row.scale_by(OUTGROWN);
         }
     }
 

@@ -7,6 +7,7 @@
 //! - The weight is the net evidence of the consumption.
 //! - With a half-life, an example counts less the older it is than the newest of the same user,
 //!   down to a tenth.
+//! - What is of a taste of before a change keeps a tenth, too.
 //! - Where users return to items, the n-th session adds by the logarithm.
 
 use crate::columns::index::ItemIndex;
@@ -34,7 +35,7 @@ impl Weighing {
             let net = entry.net();
             if net > 0.0 || self.negatives && net < 0.0 {
                 let newest = *newest.get_or_insert(entry.at());
-                let left = if history.is_outgrown(entry) { crate::knobs::knob("TAU", OUTGROWN) } else { 1.0 };
+                let left = if history.is_outgrown(entry) { OUTGROWN } else { 1.0 };
                 examples.push((entry.item, left * self.weight(entry, newest)));
                 if examples.len() == EXAMPLES_MAX {
                     break;

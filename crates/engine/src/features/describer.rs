@@ -253,21 +253,21 @@ impl<'a> Describer<'a> {
     pub fn latest_topics(&self, subject: &Subject<'_>) -> f32 {
         let topics = &subject.candidate.entry.topics;
         let shares = topics.iter().map(|&topic| self.context.latest.topic_share(topic));
-        shares.sum::<f32>() / (topics.len().max(1) as f32).sqrt() * crate::knobs::knob("LATEST", 1.0)
+        shares.sum::<f32>() / (topics.len().max(1) as f32).sqrt()
     }
 
     /// As [`Self::content`], by the latest positives alone.
     pub fn latest_content(&self, subject: &Subject<'_>) -> f32 {
         let taste = self.context.latest.content.as_ref();
-        taste.map_or(0.0, |taste| taste.score_best(subject.candidate.terms)) * crate::knobs::knob("LATEST", 1.0)
+        taste.map_or(0.0, |taste| taste.score_best(subject.candidate.terms))
     }
 
     pub fn topic_response(&self, subject: &Subject<'_>) -> f32 {
-        self.responses.of_topics(&subject.candidate.entry.topics) * crate::knobs::knob("TRESP", 1.0)
+        self.responses.of_topics(&subject.candidate.entry.topics)
     }
 
     pub fn content_response(&self, subject: &Subject<'_>) -> f32 {
-        self.responses.of_content(subject.candidate.terms) * crate::knobs::knob("CRESP", 1.0)
+        self.responses.of_content(subject.candidate.terms)
     }
 
     pub fn source_affinity(&self, subject: &Subject<'_>) -> f32 {

@@ -32,8 +32,6 @@ impl ResponseTaste {
         let responses = user.map_or(&[][..], |user| user.responses.newest());
         let mut sums: BTreeMap<u32, (f32, f32)> = BTreeMap::new();
         let (mut parts, mut weight, mut strength) = (Vec::new(), 1.0, 0.0);
-        let decay = crate::knobs::knob("RDECAY", DECAY);
-        let prior = crate::knobs::knob("RPRIOR", PRIOR);
         for response in responses.iter().rev() {
             for &topic in &view.items.entries[response.item].topics {
                 let sum = sums.entry(topic).or_default();
@@ -43,10 +41,10 @@ impl ResponseTaste {
             let surprise = weight * (response.reward() - response.expected());
             parts.push((surprise, view.items.terms[response.item].whole()));
             strength += surprise.abs();
-            weight *= decay;
+            weight *= DECAY;
         }
         let topics = sums.into_iter().map(|(topic, (taken, expected))| {
-            (topic, math::ln_f32((taken + prior) / (expected + prior)))
+            (topic, math::ln_f32((taken + PRIOR) / (expected + PRIOR)))
         });
         let topics = topics.collect();
         let strength = strength / (strength + 1.0);

@@ -1,4 +1,7 @@
 //! Values derived from a user once per change, for all requests until the next change.
+//!
+//! The taste has two horizons: all that the user had, and the latest positives alone. Where a change of taste was
+//! found, what was before keeps little weight, and paths begin after it.
 
 use std::collections::BTreeMap;
 
@@ -65,8 +68,7 @@ impl Latest {
     fn new(view: &View, user: &User) -> Self {
         let positives = user.history.present_positives().take(LATEST_ITEMS);
         let weights = std::iter::successors(Some(1.0_f32), |weight| Some(weight * LATEST_DECAY));
-        let items: Vec<(f32, ItemIndex)> =
-            weights.zip(positives.map(|entry| entry.item)).collect();
+        let items: Vec<(f32, ItemIndex)> = weights.zip(positives.map(|entry| entry.item)).collect();
         let parts = items.iter().map(|&(weight, item)| (weight, view.items.terms[item].whole()));
         let content = Some(Centroid::new(parts)).filter(|centroid| !centroid.is_empty());
         let mut topics: BTreeMap<u32, f32> = BTreeMap::new();
@@ -132,11 +134,12 @@ impl UserContext {
         let Some(user) = user.filter(uses) else {
             return Self::default();
         };
-        let recent = user.history.present_positives().take(RECENT).map(|entry| entry.item).collect();
+        let recent =
+            user.history.present_positives().take(RECENT).map(|entry| entry.item).collect();
         let mut weight = 1.0;
         let mut had: Vec<(f32, ItemIndex)> = Vec::new();
         for entry in user.history.entries().iter().rev().take(TASTE_ITEMS) {
-            let left = if user.history.is_outgrown(entry) { crate::knobs::knob("TAUC", OUTGROWN) } else { 1.0 };
+            let left = if user.history.is_outgrown(entry) { OUTGROWN } else { 1.0 };
             let sign = left * entry.net().clamp(-0.5, 1.0);
             if sign != 0.0 {
                 had.push((weight * sign, entry.item));

@@ -14,8 +14,8 @@ mod model;
 mod own_rankers;
 mod pages;
 mod pool;
-pub mod responses;
-mod sampling;
+mod responses;
+pub mod sampling;
 mod settings;
 mod users;
 

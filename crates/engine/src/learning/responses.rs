@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use crate::Engine;
 use crate::columns::index::UserIndex;
-use crate::consumption::OUTGROWN;
 use crate::consumption::Response;
 use crate::domain::Interaction;
 use crate::domain::Sequence;
@@ -38,7 +37,7 @@ impl View {
             }
             let vector = decision.vector(position)?;
             let expected = decision.expected(position);
-            let without = expected * math::exp(-f64::from(crate::knobs::knob("LOGIT", 1.0)) * self.of_long_term(&vector));
+            let without = expected * math::exp(-self.of_long_term(&vector));
             let (expected, without) = (expected as f32, without as f32);
             Some((Response::new(item, decision.decided_at, expected, without), is_taken))
         };
@@ -75,7 +74,7 @@ impl Engine {
             known.note(response, is_taken);
         }
         if let Some(at) = known.find_change() {
-            state.turn(at, crate::knobs::knob("TAU", OUTGROWN));
+            state.turn(at);
             state.changed_at = sequence;
         }
     }
