@@ -15,7 +15,7 @@ const NEW: [usize; 2] = [5, 0];
 
 /// A shop of eight topics whose people have clicked in lists for ten days, with a model.
 fn shop() -> Planted {
-    let mut planted = Planted::topics(World::new(), 40, 400, TOPICS);
+    let mut planted = Planted::topics(World::new(), 40, 1_000, TOPICS);
     planted.browse(6, 0.8);
     planted.world.train().unwrap();
     for _ in 0..4 {
@@ -34,7 +34,7 @@ fn has(item: &str, topics: &[usize]) -> bool {
 /// The user looks at a list, clicks half of what has one of the topics, and comes back a day later. The share of the
 /// list that has one of them.
 fn visit(world: &mut World, liked: &[usize]) -> f64 {
-    let answer = world.decide(Ask::of(USER, 10).strategy(Strategy::EpsilonGreedy));
+    let answer = world.decide(Ask::of(USER, 10).plain().strategy(Strategy::EpsilonGreedy));
     let mut found = 0;
     for item in answer.items() {
         world.reacts(&answer, &item, Kind::Impression);
@@ -64,6 +64,7 @@ fn a_user_whose_taste_changes_has_the_new_one_in_the_lists_within_five_visits() 
     let before = visits(world, &OLD, 8);
     let former = mean(&before[4..]);
     let after = visits(world, &NEW, 8);
+    println!("{before:?} {after:?}");
     let now = mean(&after[4..]);
     assert!(now >= 0.8 * former, "{before:?}, then {after:?}");
 }
@@ -75,6 +76,7 @@ fn a_single_odd_visit_does_not_take_the_taste_away() {
     let before = visits(world, &OLD, 8);
     let odd = visit(world, &NEW);
     let after = visits(world, &OLD, 2);
+    println!("{before:?} {odd} {after:?}");
     let (former, now) = (mean(&before[4..]), mean(&after));
     assert!(now >= 0.8 * former, "{before:?}, {odd}, then {after:?}");
 }
@@ -90,6 +92,7 @@ fn a_user_of_two_tastes_in_turns_keeps_both() {
         shares.extend(visits(world, &OLD, 5));
         shares.extend(visits(world, &NEW, 2));
     }
+    println!("{shares:?}");
     let late = mean(&shares[14..]);
     assert!(late >= 0.35, "{shares:?}");
 }
