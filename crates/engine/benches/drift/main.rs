@@ -60,4 +60,5 @@ fn drive(world: &World, report: &mut Report) {
             site.train();
         }
     }
+    report.add_turns(world, |person| site.turned_at(person));
 }

@@ -1,8 +1,9 @@
 //! Click rates of those whose taste changes and of all others, before and since.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
-use engine::evaluation::simulation::{Response, Visit};
+use engine::evaluation::simulation::{Response, Visit, World};
 
 /// Visits since the change that a column begins with.
 const SINCE: [u32; 9] = [0, 1, 2, 3, 4, 5, 6, 10, 15];
@@ -41,6 +42,8 @@ pub struct Report {
     others: [Count; SINCE.len()],
     /// Of all of them: before and from the change on.
     steady: [Count; 2],
+    /// Those whose taste changes: all, and those of whom that was found; the same of the others.
+    turns: [[u64; 2]; 2],
 }
 
 impl Report {
@@ -58,6 +61,20 @@ impl Report {
         } else if !visit.drifts && visit.round >= BEFORE.end {
             self.steady[1].add(responses);
             self.others[bin(visit.earlier)].add(responses);
+        }
+    }
+
+    /// `turned_at`: the round of the change that was found of a person.
+    pub fn add_turns(&mut self, world: &World, turned_at: impl Fn(usize) -> Option<i64>) {
+        let mut people = BTreeMap::new();
+        for visit in (0..world.settings.rounds).flat_map(|round| world.visits(round)) {
+            people.insert(visit.person, visit.since_drift.is_some());
+        }
+        for (person, drifted) in people {
+            let is_right = |round: i64| !drifted || round >= i64::from(BEFORE.end) - 1;
+            let counts = &mut self.turns[usize::from(!drifted)];
+            counts[0] += 1;
+            counts[1] += u64::from(turned_at(person).is_some_and(is_right));
         }
     }
 }
@@ -79,6 +96,8 @@ impl fmt::Display for Report {
         for (name, counts, of, unit) in rows {
             writeln!(f, "{name:<34}{}", line(counts, of, unit))?;
         }
+        let [[changed, found], [others, wrong]] = self.turns;
+        writeln!(f, "changes found of {found} of {changed}, and of {wrong} of {others} others")?;
         let rates = [&self.former, before, after].map(Count::rate);
         let shares = [&self.former, before, after].map(Count::of_oracle);
         writeln!(f, "rates: before {:.4}, others {:.4} then {:.4}", rates[0], rates[1], rates[2])?;

@@ -157,6 +157,14 @@ impl<'w> Site<'w> {
         }
     }
 
+    /// The round from which on a person's taste was taken to be another one.
+    pub fn turned_at(&self, person: usize) -> Option<i64> {
+        let view = self.engine.state();
+        let user = view.profiled(&self.world.person_id(person))?;
+        let at = user.history.turned_at()?;
+        Some((at.as_millis() - START.as_millis()).div_euclid(self.round_ms))
+    }
+
     /// Trains where there is enough to learn from.
     pub fn train(&mut self) {
         let go = &mut |_| ControlFlow::Continue(());

@@ -18,3 +18,4 @@ pub use impressions::{Impressions, is_within_a_day};
 pub use responses::Response;
 pub use return_gap::ReturnGap;
 pub use user::{Event, Live, User};
+pub use weighing::OUTGROWN;

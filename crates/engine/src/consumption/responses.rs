@@ -1,6 +1,12 @@
-//! What a user did with the latest positions of lists that the user looked at, against what was expected of each.
+//! What a user did with the latest positions of lists that the user looked at, and whether that still goes
+//! with the taste of before.
 //!
-//! - A position counts once, and as taken once any event of it earns a reward.
+//! - A position has what was expected of it, and what would have been without the parts of its score that tell of
+//!   the long-term taste. Where the taste has changed, the latter predicts better: the liked is passed over, the rest
+//!   is clicked as before.
+//! - A change is found by the cumulative sum of the log-likelihood ratio of both (CUSUM, Page 1954) over the newest
+//!   lists, each of which counts up to a bound: at the list from which on the ratio is greatest, once that is great
+//!   enough. Rewards are taken as counts (Poisson).
 //! - Bounded: the newest [`RESPONSES_MAX`] positions, 12 bytes each.
 
 use serde::Deserialize;
@@ -8,6 +14,7 @@ use serde::Serialize;
 
 use crate::columns::index::ItemIndex;
 use crate::domain::Timestamp;
+use crate::numeric::math;
 
 /// Positions that are remembered: those of about ten lists.
 pub const RESPONSES_MAX: usize = 48;
@@ -15,23 +22,41 @@ pub const RESPONSES_MAX: usize = 48;
 const STEPS: f32 = 255.0;
 /// Rewards that are expected at least.
 const EXPECTED_MIN: f32 = 0.02;
+/// By what factor the taste of before raises or lowers what is expected, at most: so that one click does not
+/// decide.
+const RATIO_MAX: f32 = 4.0;
+/// What one list says at most: a single visit may be an odd one, however long its list is.
+const LIST_MAX: f32 = 1.0;
+/// What positions of the newest list count, whose clicks may still come.
+const NEWEST: f32 = 0.5;
+/// The log-likelihood ratio at which the taste has changed: that of three lists one after the other.
+const EVIDENCE: f32 = 2.4;
+
 /// A position that the user looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Response {
     pub item: ItemIndex,
     /// When its list was made, in seconds since 1970.
     at: u32,
-    /// The expected reward, in steps.
+    /// The expected reward, with and without the long-term taste, in steps.
     expected: u8,
+    without: u8,
     is_taken: bool,
 }
 
 impl Response {
-    pub fn new(item: ItemIndex, at: Timestamp, expected: f32) -> Self {
+    pub fn new(item: ItemIndex, at: Timestamp, expected: f32, without: f32) -> Self {
         // `max` prefers a number to NaN.
         let expected = expected.max(EXPECTED_MIN).min(1.0);
-        let expected = (expected * STEPS).round_ties_even() as u8;
-        Self { item, at: seconds(at), expected, is_taken: false }
+        let without = without.max(expected / RATIO_MAX).min(expected * RATIO_MAX).min(1.0);
+        let steps = |reward: f32| (reward * STEPS).round_ties_even().max(1.0) as u8;
+        Self {
+            item,
+            at: seconds(at),
+            expected: steps(expected),
+            without: steps(without),
+            is_taken: false,
+        }
     }
 
     pub fn expected(&self) -> f32 {
@@ -41,6 +66,12 @@ impl Response {
     /// 1 for what was taken, else 0.
     pub fn reward(&self) -> f32 {
         if self.is_taken { 1.0 } else { 0.0 }
+    }
+
+    /// The log-likelihood ratio of a changed taste.
+    fn tells_change(&self) -> f32 {
+        let (expected, without) = (self.expected(), f32::from(self.without) / STEPS);
+        self.reward() * math::ln_f32(without / expected) + expected - without
     }
 }
 
@@ -85,6 +116,25 @@ impl Responses {
         self.newest.iter().rposition(|one| one.item == item && one.at == at)
     }
 
+    /// When the taste changed, if it has: the time of the list from which on the taste of before predicts
+    /// worse. What has told of it tells of no other change.
+    pub fn find_change(&mut self) -> Option<Timestamp> {
+        let newest = self.newest.last()?.at;
+        let (mut sum, mut most, mut from) = (0.0_f32, 0.0_f32, None);
+        for list in self.newest.chunk_by(|a, b| a.at == b.at).rev() {
+            let told: f32 = list.iter().map(Response::tells_change).sum();
+            // Clicks of the newest list may still come.
+            let share = if list[0].at == newest { NEWEST } else { 1.0 };
+            sum += share * told.clamp(-LIST_MAX, LIST_MAX);
+            if sum > most {
+                (most, from) = (sum, Some(list[0].at));
+            }
+        }
+        let from = from.filter(|_| most >= EVIDENCE)?;
+        self.newest.iter_mut().for_each(|one| one.without = one.expected);
+        Some(Timestamp::from_seconds(i64::from(from)))
+    }
+
     /// Those to lists that were made before, and before any list of which one of these items was taken.
     #[must_use]
     pub fn before(&self, at: Timestamp, items: &[ItemIndex]) -> Self {
@@ -122,22 +172,45 @@ fn seconds(at: Timestamp) -> u32 {
 mod tests {
     use super::*;
 
-    /// Lists of three, an hour apart, of which the first one is taken.
-    fn lists(responses: &mut Responses, hours: std::ops::Range<i64>) {
+    /// Lists of three, an hour apart: two of the liked, which are expected to be taken and would not be without the
+    /// taste, and another one. `takes`: whether the user takes the first, and the last one.
+    fn lists(responses: &mut Responses, hours: std::ops::Range<i64>, takes: (bool, bool)) {
         for hour in hours {
             let at = Timestamp::from_seconds(3_600 * (hour + 1));
-            for position in 0..3 {
-                let item = ItemIndex::new(hour as u32 * 3 + position);
-                responses.note(Response::new(item, at, 0.4), position == 0);
-            }
+            let position = |item: u32, expected, without| {
+                Response::new(ItemIndex::new(hour as u32 * 3 + item), at, expected, without)
+            };
+            responses.note(position(0, 0.4, 0.1), takes.0);
+            responses.note(position(1, 0.4, 0.1), false);
+            responses.note(position(2, 0.1, 0.1), takes.1);
         }
+    }
+
+    #[test]
+    fn a_taste_that_no_longer_predicts_has_changed_when_it_began_to_fail() {
+        let mut responses = Responses::default();
+        lists(&mut responses, 0..8, (true, false));
+        assert_eq!(responses.find_change(), None);
+        lists(&mut responses, 8..16, (false, true));
+        assert_eq!(responses.find_change(), Some(Timestamp::from_seconds(3_600 * 9)));
+        assert_eq!(responses.find_change(), None, "one change is found once");
+    }
+
+    #[test]
+    fn one_list_of_which_nothing_is_taken_is_no_change() {
+        let mut responses = Responses::default();
+        lists(&mut responses, 0..4, (true, false));
+        lists(&mut responses, 4..5, (false, false));
+        assert_eq!(responses.find_change(), None);
+        lists(&mut responses, 5..8, (true, false));
+        assert_eq!(responses.find_change(), None);
     }
 
     #[test]
     fn a_position_counts_once_and_as_taken_once_it_is() {
         let (item, at) = (ItemIndex::new(7), Timestamp::from_seconds(50));
         let mut responses = Responses::default();
-        let one = Response::new(item, at, 0.3);
+        let one = Response::new(item, at, 0.3, 0.1);
         responses.note(one, false);
         assert!(responses.knows(item, at, false) && !responses.knows(item, at, true));
         responses.note(one, true);
@@ -150,8 +223,8 @@ mod tests {
     #[test]
     fn the_newest_positions_are_kept_of_one_user_and_of_two_that_are_one() {
         let (mut one, mut other) = (Responses::default(), Responses::default());
-        lists(&mut one, 0..40);
-        lists(&mut other, 40..60);
+        lists(&mut one, 0..40, (true, false));
+        lists(&mut other, 40..60, (false, false));
         assert_eq!(one.newest().len(), RESPONSES_MAX);
         let merged = one.merged_with(&other);
         assert_eq!(merged.newest().len(), RESPONSES_MAX);
@@ -161,7 +234,7 @@ mod tests {
     #[test]
     fn what_is_held_out_takes_its_list_and_all_later_ones_with_it() {
         let mut responses = Responses::default();
-        lists(&mut responses, 0..6);
+        lists(&mut responses, 0..6, (true, false));
         let late = Timestamp::from_seconds(3_600 * 100);
         assert_eq!(responses.before(late, &[]), responses);
         // The first item of the fifth list was taken.
@@ -174,8 +247,8 @@ mod tests {
     #[test]
     fn strange_expectations_stay_within_bounds() {
         for expected in [f32::NAN, f32::NEG_INFINITY, f32::INFINITY, 0.0] {
-            let one = Response::new(ItemIndex::new(1), Timestamp::default(), expected);
-            assert!((0.01..=1.0).contains(&one.expected()), "{expected}");
+            let one = Response::new(ItemIndex::new(1), Timestamp::default(), expected, expected);
+            assert!(one.tells_change().is_finite(), "{expected}");
         }
     }
 }

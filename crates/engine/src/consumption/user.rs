@@ -17,6 +17,7 @@ use crate::consumption::folding::Consumption;
 use crate::consumption::history::History;
 use crate::consumption::responses::Responses;
 use crate::consumption::session::Session;
+use crate::consumption::weighing::OUTGROWN;
 use crate::domain::Attributes;
 use crate::domain::InteractionType;
 use crate::domain::Sequence;
@@ -158,6 +159,15 @@ impl User {
         }
         if let Some(source) = event.source {
             self.sources.add(source, taste, decayed_at, SOURCES_MAX);
+        }
+    }
+
+    /// From `at` on the taste is another one: preferences of before keep [`OUTGROWN`] of their weight, as the items of
+    /// before do.
+    pub fn turn(&mut self, at: Timestamp) {
+        Arc::make_mut(&mut self.history).turn(at);
+        for row in [&mut self.topics, &mut self.sources, &mut self.topic_slots] {
+            row.scale_by(OUTGROWN);
         }
     }
 

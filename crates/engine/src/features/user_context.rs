@@ -1,11 +1,13 @@
 //! Values derived from a user once per change, for all requests until the next change.
 //!
-//! The taste has two horizons: all that the user had, and the latest positives alone.
+//! The taste has two horizons: all that the user had, and the latest positives alone. Where a change of taste was
+//! found, what was before keeps little weight, and paths begin after it.
 
 use std::collections::BTreeMap;
 
 use crate::columns::index::ItemIndex;
 use crate::consumption::Consumption;
+use crate::consumption::OUTGROWN;
 use crate::consumption::User;
 use crate::domain::Timestamp;
 use crate::features::embedding::EmbeddingTaste;
@@ -64,7 +66,7 @@ pub struct Latest {
 
 impl Latest {
     fn new(view: &View, user: &User) -> Self {
-        let positives = user.history.positives().take(LATEST_ITEMS);
+        let positives = user.history.present_positives().take(LATEST_ITEMS);
         let weights = std::iter::successors(Some(1.0_f32), |weight| Some(weight * LATEST_DECAY));
         let items: Vec<(f32, ItemIndex)> = weights.zip(positives.map(|entry| entry.item)).collect();
         let parts = items.iter().map(|&(weight, item)| (weight, view.items.terms[item].whole()));
@@ -116,7 +118,7 @@ pub struct Associated {
 
 impl Associated {
     fn new(view: &View, user: &User) -> Self {
-        let path = || user.history.positives().map(|entry| entry.item);
+        let path = || user.history.present_positives().map(|entry| entry.item);
         let Associations { together, sequence, overlap } = &view.associations;
         let [sequence] = sequence.scores(path(), [sequence::RECENCY]);
         let [overlap] = overlap.scores(path(), [OVERLAP_RECENCY]);
@@ -132,11 +134,13 @@ impl UserContext {
         let Some(user) = user.filter(uses) else {
             return Self::default();
         };
-        let recent = user.history.positives().take(RECENT).map(|entry| entry.item).collect();
+        let recent =
+            user.history.present_positives().take(RECENT).map(|entry| entry.item).collect();
         let mut weight = 1.0;
         let mut had: Vec<(f32, ItemIndex)> = Vec::new();
         for entry in user.history.entries().iter().rev().take(TASTE_ITEMS) {
-            let sign = entry.net().clamp(-0.5, 1.0);
+            let left = if user.history.is_outgrown(entry) { OUTGROWN } else { 1.0 };
+            let sign = left * entry.net().clamp(-0.5, 1.0);
             if sign != 0.0 {
                 had.push((weight * sign, entry.item));
                 weight *= TASTE_DECAY;
