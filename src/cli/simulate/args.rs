@@ -74,6 +74,9 @@ pub struct Args {
     /// The round in which tastes change. Default: half of the rounds.
     #[arg(long, value_name = "ROUND")]
     pub drift_round: Option<u32>,
+    /// How strongly tastes decide: the factor of topic and nearness in the logit of a click, 0 to 10.
+    #[arg(long, default_value_t = 1.0, value_name = "FACTOR")]
+    pub taste: f64,
     /// Which positions are reported as impressions.
     #[arg(long, value_enum, default_value = "seen")]
     pub impressions: Impressions,
@@ -93,7 +96,7 @@ pub struct Args {
 
 impl Args {
     /// # Errors
-    /// A drift that cannot be.
+    /// A drift or a strength of tastes that cannot be.
     pub fn world(&self) -> Result<simulation::Settings, Failure> {
         let (kind, items) = match self.world {
             World::News => (Kind::News, NEWS_ITEMS),
@@ -101,6 +104,9 @@ impl Args {
         };
         if !(0.0..=1.0).contains(&self.drift) {
             return Err("--drift must be 0 to 1".into());
+        }
+        if !(0.0..=10.0).contains(&self.taste) {
+            return Err("--taste must be 0 to 10".into());
         }
         let round = self.drift_round.unwrap_or(self.rounds / 2);
         let drift = (self.drift > 0.0).then_some(Drift { share: self.drift, round });
@@ -114,6 +120,7 @@ impl Args {
             rounds: self.rounds,
             positions: self.positions as usize,
             drift,
+            taste: self.taste,
             seed: self.seed,
         })
     }

@@ -289,6 +289,17 @@ impl PendingDecision {
         Some(row.iter().map(|packed| unpack(*packed)).collect())
     }
 
+    /// Positions that the user is known to have looked at, and whether they earned a reward.
+    pub fn looked_at(&self) -> impl Iterator<Item = (usize, bool)> {
+        let shown = self.shown.iter().enumerate().filter(|(_, shown)| shown.has(SEEN));
+        shown.map(|(position, shown)| (position, shown.reward > 0))
+    }
+
+    /// What was expected of a position, without the item's own effect.
+    pub fn expected(&self, position: usize) -> f64 {
+        self.shown[position].base()
+    }
+
     /// What the list earned, -1 to 1.
     pub fn reward(&self) -> f64 {
         let sum: f64 = self.shown.iter().map(|shown| f64::from(shown.reward())).sum();

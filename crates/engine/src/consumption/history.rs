@@ -34,6 +34,8 @@ pub struct History {
     entries: Vec<Consumption>,
     /// Positions in `entries`, by item. Derived.
     by_item: Vec<u16>,
+    /// Until when what was consumed is of another taste, in seconds since 1970; 0 if the taste never changed.
+    turned_at: u32,
 }
 
 impl History {
@@ -72,7 +74,8 @@ impl History {
         entries.extend(own);
         entries.sort_by_key(|entry| (entry.end_seconds(), entry.item));
         let by_item = index(&entries);
-        let mut merged = Self { entries, by_item };
+        let turned_at = self.turned_at.max(other.turned_at);
+        let mut merged = Self { entries, by_item, turned_at };
         while merged.entries.len() > HISTORY_MAX {
             merged.forget_one();
         }
@@ -107,7 +110,27 @@ impl History {
         entries.extend(earlier.filter(|entry| entry.end_seconds() < until));
         entries.sort_by_key(Consumption::end_seconds);
         let by_item = index(&entries);
-        Self { entries, by_item }
+        Self { entries, by_item, turned_at: self.turned_at }
+    }
+
+    /// What ended before `at` is of another taste.
+    pub fn turn(&mut self, at: Timestamp) {
+        self.turned_at = self.turned_at.max(seconds(at));
+    }
+
+    /// When the taste changed last, if ever.
+    pub fn turned_at(&self) -> Option<Timestamp> {
+        (self.turned_at > 0).then(|| Timestamp::from_seconds(i64::from(self.turned_at)))
+    }
+
+    /// Whether an entry is of the taste of before the last change.
+    pub fn is_outgrown(&self, entry: &Consumption) -> bool {
+        entry.end_seconds() < self.turned_at
+    }
+
+    /// Items with positive evidence since the taste changed, the latest first.
+    pub fn present_positives(&self) -> impl Iterator<Item = &Consumption> {
+        self.positives().take_while(|entry| !self.is_outgrown(entry))
     }
 
     /// Items with positive evidence, the latest first.
@@ -209,13 +232,13 @@ fn index(entries: &[Consumption]) -> Vec<u16> {
 
 impl Serialize for History {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.entries.serialize(serializer)
+        (self.turned_at, &self.entries).serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for History {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let entries = Vec::<Consumption>::deserialize(deserializer)?;
+        let (turned_at, entries) = <(u32, Vec<Consumption>)>::deserialize(deserializer)?;
         if entries.len() > HISTORY_MAX {
             return Err(D::Error::custom("a history is longer than any"));
         }
@@ -226,7 +249,7 @@ impl<'de> Deserialize<'de> for History {
         {
             return Err(D::Error::custom("a history is not in its order"));
         }
-        Ok(Self { entries, by_item })
+        Ok(Self { entries, by_item, turned_at })
     }
 }
 

@@ -3,7 +3,7 @@
 //! Preferences are decayed sums of how much the evidence for and against items rose
 //! ([`Change::taste`]). A dislike lowers a topic as a like raises it. A repeated event without new
 //! evidence changes nothing. Each list is bounded: with the default bounds a user costs 300 bytes,
-//! 8 more per preference and 30 per item of history.
+//! 8 more per preference, 30 per item of history and 12 per position of lists, of which 48 are kept.
 
 use std::sync::Arc;
 
@@ -15,7 +15,9 @@ use crate::consumption::activity::Activity;
 use crate::consumption::folding::Change;
 use crate::consumption::folding::Consumption;
 use crate::consumption::history::History;
+use crate::consumption::responses::Responses;
 use crate::consumption::session::Session;
+use crate::consumption::weighing::OUTGROWN;
 use crate::domain::Attributes;
 use crate::domain::InteractionType;
 use crate::domain::Sequence;
@@ -50,6 +52,9 @@ pub struct User {
     /// Positives by topic and part of the week: topic * [`SLOTS`] + slot.
     pub topic_slots: DecayedRow,
     pub session: Session,
+    /// What the user did with positions of lists. Shared as the history is; nothing that is derived of the user once per
+    /// change reads it.
+    pub responses: Arc<Responses>,
     pub attributes: Attributes,
     /// What the user has set. Changed by the store of users, which counts its bytes.
     pub rules: Arc<UserRules>,
@@ -96,6 +101,7 @@ impl User {
         };
         self.history.entries().iter().any(|entry| !item(entry.item))
             || self.session.refers_to(&|index| !item(index))
+            || self.responses.refers_to(&|index| !item(index))
             || is_dead(&self.topics, topic)
             || is_dead(&self.topic_slots, &|key| topic(key / SLOTS))
             || is_dead(&self.sources, source)
@@ -108,6 +114,7 @@ impl User {
         let Live { item, topic, source, device, cohort } = live;
         Arc::make_mut(&mut self.history).retain(item);
         self.session.retain(item);
+        Arc::make_mut(&mut self.responses).retain(item);
         self.topics.retain(topic);
         self.topic_slots.retain(|key| topic(key / SLOTS));
         self.sources.retain(source);
@@ -155,6 +162,15 @@ impl User {
         }
     }
 
+    /// From `at` on the taste is another one: preferences of before keep [`OUTGROWN`] of their weight, as the items of
+    /// before do.
+    pub fn turn(&mut self, at: Timestamp) {
+        Arc::make_mut(&mut self.history).turn(at);
+        for row in [&mut self.topics, &mut self.sources, &mut self.topic_slots] {
+            row.scale_by(OUTGROWN);
+        }
+    }
+
     /// Bytes of what is set for the user.
     pub fn set_bytes(&self) -> u64 {
         (self.rules.bytes() + self.attributes.bytes()) as u64
@@ -181,6 +197,7 @@ impl User {
             slots,
             topic_slots,
             session,
+            responses,
             attributes,
             rules,
             cohorts,
@@ -205,6 +222,7 @@ impl User {
         slots.absorb(&other.slots, SLOTS_MAX);
         topic_slots.absorb(&other.topic_slots, TOPIC_SLOTS_MAX);
         *session = session.or_later(&other.session);
+        *responses = Arc::new(responses.merged_with(&other.responses));
         *attributes = attributes.completed_with(&other.attributes);
         *rules = Arc::new(rules.merged_with(&other.rules, at));
         cohorts.clear();

@@ -7,6 +7,7 @@
 //! - The weight is the net evidence of the consumption.
 //! - With a half-life, an example counts less the older it is than the newest of the same user,
 //!   down to a tenth.
+//! - What is of a taste of before a change keeps a tenth, too.
 //! - Where users return to items, the n-th session adds by the logarithm.
 
 use crate::columns::index::ItemIndex;
@@ -21,6 +22,8 @@ use crate::numeric::math;
 pub const EXAMPLES_MAX: usize = 500;
 /// What the oldest example keeps of its weight.
 const OLD_TASTE: f32 = 0.1;
+/// What an example of before a change of taste keeps of its weight.
+pub const OUTGROWN: f32 = 0.02;
 
 impl Weighing {
     /// Items with signed weights, the newest first, at most [`EXAMPLES_MAX`].
@@ -32,7 +35,8 @@ impl Weighing {
             let net = entry.net();
             if net > 0.0 || self.negatives && net < 0.0 {
                 let newest = *newest.get_or_insert(entry.at());
-                examples.push((entry.item, self.weight(entry, newest)));
+                let left = if history.is_outgrown(entry) { OUTGROWN } else { 1.0 };
+                examples.push((entry.item, left * self.weight(entry, newest)));
                 if examples.len() == EXAMPLES_MAX {
                     break;
                 }

@@ -11,6 +11,7 @@ use crate::consumption::User;
 use crate::features::candidate::Candidate;
 use crate::features::context::Circumstances;
 use crate::features::context::TopicLifts;
+use crate::features::response_taste::ResponseTaste;
 use crate::features::user_context::SHARE_PRIOR;
 use crate::features::user_context::UserContext;
 use crate::models::cold_start::CohortScorer;
@@ -38,6 +39,8 @@ pub enum Needs {
     Nothing,
     /// Items that the user had.
     History,
+    /// Positions of lists that the user looked at.
+    Responses,
     /// A trained model, and items of the user that it knows.
     Model,
     /// Attributes of the user that form a cohort.
@@ -55,6 +58,7 @@ impl Needs {
         match self {
             Self::Nothing => "nothing",
             Self::History => "the user's history",
+            Self::Responses => "lists that the user looked at",
             Self::Model => "a model, the user's history",
             Self::Cohort => "the user's attributes",
             Self::Session => "a session",
@@ -84,6 +88,7 @@ pub struct Describer<'a> {
     /// At the view's clock.
     scales: Scales,
     request_context: RequestContext,
+    responses: ResponseTaste,
     together: PathScores<'a>,
     next: PathScores<'a>,
 }
@@ -149,6 +154,7 @@ impl<'a> Describer<'a> {
             cohorts,
             scales: view.popularity_scales(),
             request_context: *request_context,
+            responses: ResponseTaste::new(view, user),
             together: PathScores::new(cooccurrence, count, items),
             next: PathScores::new(view.succession_scorer(&context.recent), count, items),
         }
@@ -159,6 +165,7 @@ impl<'a> Describer<'a> {
         match needs {
             Needs::Nothing => true,
             Needs::History => self.user.is_some_and(|user| !user.history.is_empty()),
+            Needs::Responses => !self.responses.is_empty(),
             Needs::Model => self.context.factors.is_some(),
             Needs::Cohort => self.cohorts.is_some(),
             Needs::Session => self.circumstances.has_session(),
@@ -234,6 +241,27 @@ impl<'a> Describer<'a> {
         }
         let shares = topics.iter().map(|&topic| self.context.topic_share(topic));
         shares.sum::<f32>() / (topics.len() as f32).sqrt()
+    }
+
+    /// As [`Self::topic_affinity`], by the latest positives alone.
+    pub fn latest_topics(&self, subject: &Subject<'_>) -> f32 {
+        let topics = &subject.candidate.entry.topics;
+        let shares = topics.iter().map(|&topic| self.context.latest.topic_share(topic));
+        shares.sum::<f32>() / (topics.len().max(1) as f32).sqrt()
+    }
+
+    /// As [`Self::content`], by the latest positives alone.
+    pub fn latest_content(&self, subject: &Subject<'_>) -> f32 {
+        let taste = self.context.latest.content.as_ref();
+        taste.map_or(0.0, |taste| taste.score_best(subject.candidate.terms))
+    }
+
+    pub fn topic_response(&self, subject: &Subject<'_>) -> f32 {
+        self.responses.of_topics(&subject.candidate.entry.topics)
+    }
+
+    pub fn content_response(&self, subject: &Subject<'_>) -> f32 {
+        self.responses.of_content(subject.candidate.terms)
     }
 
     pub fn source_affinity(&self, subject: &Subject<'_>) -> f32 {

@@ -8,6 +8,7 @@ mod describer;
 mod embedding;
 mod mask;
 mod reason;
+mod response_taste;
 mod table;
 mod user_context;
 

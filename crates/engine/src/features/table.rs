@@ -63,7 +63,7 @@ use ScaleOf::Learnt;
 
 /// All features, in the order of vectors.
 #[rustfmt::skip]
-pub static FEATURES: [Feature; 35] = [
+pub static FEATURES: [Feature; 39] = [
     row((2, "collaborative", "collaborative"), Needs::Model, (Learnt(1.5), 0.9), (Kind::SharedTaste, Cause::Factors),
         |of, one| of.collaborative(one), "How much users of the same taste consume it, by the factors of the model."),
     row((3, "cooccurrence", "co-occurrence"), Needs::History, (Learnt(2.0), 1.0), (Kind::ConsumedTogether, Cause::Together),
@@ -135,6 +135,14 @@ pub static FEATURES: [Feature; 35] = [
         |of, one| of.activity(one, Scales::activity_long), "Positives of all users, decayed by their number a fifth as fast."),
     row((37, "popularity_fortnight", "popularity"), Needs::Nothing, (Fitted, 0.0), (Kind::Popular, Cause::Topic),
         |of, one| of.popularity_fortnight(one), "Positives of all users, decayed by half in 14 days."),
+    row((40, "latest_topics", "latest"), Needs::History, (Fitted, 0.0), (Kind::LikedTopic, Cause::LikedTopic),
+        |of, one| of.latest_topics(one), "Share of its topics in the latest dozen items that the user likes, the newest above all."),
+    row((41, "latest_content", "latest"), Needs::History, (Fitted, 0.0), (Kind::SimilarContent, Cause::SimilarLiked),
+        |of, one| of.latest_content(one), "Cosine of its words with those of the latest dozen items that the user likes, the newest above all."),
+    row((42, "topic_response", "response"), Needs::Responses, (Learnt(0.4), 0.15), (Kind::LikedTopic, Cause::LikedTopic),
+        |of, one| of.topic_response(one), "How often the user takes its topics in lists of late, against what was expected; a logarithm."),
+    row((43, "content_response", "response"), Needs::Responses, (Learnt(0.1), 0.1), (Kind::SimilarContent, Cause::SimilarLiked),
+        |of, one| of.content_response(one), "Cosine of its words with what the user takes in lists of late, against those of what is passed over."),
 ];
 
 pub const FEATURE_COUNT: usize = FEATURES.len();

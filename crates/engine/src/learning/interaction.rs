@@ -60,6 +60,7 @@ impl Engine {
             self.consume(user, item, event, &evidence, (sequence, recorded_at));
         }
         self.credit_decision(event, item, confidence);
+        self.note_responses(event, user, sequence);
         self.measure_event(event, at, recorded_at);
     }
 

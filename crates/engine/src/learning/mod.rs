@@ -14,6 +14,7 @@ mod model;
 mod own_rankers;
 mod pages;
 mod pool;
+mod responses;
 pub mod sampling;
 mod settings;
 mod users;

@@ -182,6 +182,12 @@ impl<K: Copy + Ord> DecayedRow<K> {
         self.total = (self.total - f64::from(weight)).max(0.0);
     }
 
+    /// Multiplies all sums.
+    pub fn scale_by(&mut self, factor: f32) {
+        self.entries.iter_mut().for_each(|entry| entry.1 *= factor);
+        self.total *= f64::from(factor);
+    }
+
     /// Adds the sums of another row, as if all of its weights had been added here. Over
     /// `capacity` entries those of least absolute value are dropped.
     pub fn absorb(&mut self, other: &Self, capacity: usize) {

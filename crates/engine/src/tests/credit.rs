@@ -113,7 +113,7 @@ fn what_does_not_fit_the_budget_is_forgotten_and_late_rewards_are_counted() {
         assert!(stream.engine.state().pending_decision_bytes() <= 1 << 20);
     }
     let held = stream.engine.state().decisions.held();
-    assert!((700..1_200).contains(&held), "{held} decisions of 20 items in a mebibyte");
+    assert!((650..1_200).contains(&held), "{held} decisions of 20 items in a mebibyte");
     stream.act(4_000, 3_999, InteractionType::Click);
     assert_eq!((stream.rewards(), stream.engine.state().counts().late_rewards), (1, 0));
     stream.act(4_000, 0, InteractionType::Click);
@@ -126,8 +126,8 @@ fn what_does_not_fit_the_budget_is_forgotten_and_late_rewards_are_counted() {
 }
 
 #[test]
-fn a_pending_decision_takes_1_500_bytes_for_20_items_and_29_kilobytes_for_500() {
-    for (items, most) in [(20, 1_500), (500, 29_000)] {
+fn a_pending_decision_takes_1_600_bytes_for_20_items_and_31_kilobytes_for_500() {
+    for (items, most) in [(20, 1_600), (500, 31_000)] {
         let mut stream = Stream::new(64);
         stream.decide(0, items, None);
         let bytes = stream.engine.state().pending_decision_bytes();
@@ -142,7 +142,7 @@ fn lists_of_500_keep_to_the_budget() {
     (0..400).for_each(|number| stream.decide(number, 500, None));
     let view = stream.engine.state();
     assert!(view.pending_decision_bytes() <= 4 << 20);
-    assert!((140..400).contains(&view.decisions.held()), "{}", view.decisions.held());
+    assert!((130..400).contains(&view.decisions.held()), "{}", view.decisions.held());
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod caps;
 mod consumption;
 mod context;
 mod credit;
+mod drift;
 mod experiments;
 mod exploration;
 mod harness;

@@ -87,6 +87,7 @@ mod tests {
             rounds: 40,
             positions: 3,
             drift: None,
+            taste: 1.0,
             seed: 1,
         };
         let world = World::new(settings);

@@ -3,7 +3,16 @@
 use super::*;
 
 fn settings(kind: Kind) -> Settings {
-    Settings { kind, people: 150, items: 120, rounds: 8, positions: 8, drift: None, seed: 1 }
+    Settings {
+        kind,
+        people: 150,
+        items: 120,
+        rounds: 8,
+        positions: 8,
+        drift: None,
+        taste: 1.0,
+        seed: 1,
+    }
 }
 
 fn tally(world: &World, policy: &mut dyn Policy) -> Tally {

@@ -38,6 +38,8 @@ pub struct Settings {
     /// Positions of a list.
     pub positions: usize,
     pub drift: Option<Drift>,
+    /// How strongly tastes decide: the factor of topic and nearness in the logit. 1: as in the documentation.
+    pub taste: f64,
     pub seed: u64,
 }
 
@@ -176,8 +178,8 @@ impl World {
         let (taste, item) = (self.taste(visit), &self.items[item]);
         let shape = self.settings.kind.shape();
         let logit = shape.base
-            + shape.topic * taste.of_topic(item)
-            + shape.nearness * taste.of_position(item)
+            + self.settings.taste * shape.topic * taste.of_topic(item)
+            + self.settings.taste * shape.nearness * taste.of_position(item)
             + shape.appeal * item.appeal;
         let age = (i64::from(visit.round) - item.published) as f64 + visit.moment;
         let fresh = shape.half_life.map_or(1.0, |half_life| math::exp2(-age / half_life));

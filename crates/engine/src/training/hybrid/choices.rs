@@ -1,7 +1,9 @@
 //! What the hybrid is fitted on: for each person held out the best items of every source, described by
 //! their features, among them those that the person consumed next.
 //!
-//! The best of each source are the ones that have to be told apart. All other items are
+//! What was taken from a list that is remembered is compared with the rest of that list ([`lists`](super::lists)).
+//!
+//! Of all items, the best of each source are the ones that have to be told apart. All other items are
 //! represented by some that are drawn evenly, each for as many as were not. Without them a
 //! feature whose own best items are missing would look harmless.
 
@@ -11,6 +13,7 @@ use rayon::iter::ParallelIterator;
 
 use crate::columns::index::ItemIndex;
 use crate::consumption::User;
+use crate::domain::Timestamp;
 use crate::features::Candidate;
 use crate::features::UserContext;
 use crate::features::describe_raw;
@@ -25,6 +28,8 @@ use crate::state::View;
 use crate::training::columns::Columns;
 use crate::training::holdout::Holdout;
 use crate::training::holdout::Test;
+use crate::training::hybrid::lists;
+use crate::training::hybrid::lists::List;
 
 /// Items of each source that depends on the user, and of each that all users share.
 const PERSONAL: usize = 60;
@@ -45,13 +50,15 @@ pub struct ChoiceSet {
     pub chosen: usize,
     /// How many items each row stands for.
     pub counts: Vec<f32>,
+    /// Whose choice it is, by the position of the test.
+    pub person: usize,
 }
 
 /// What is fitted on. `view` knows nothing of what is held out.
 pub struct ChoiceSets {
-    /// One set for each test of which something can be told.
+    /// For each person one set for each list and one for what came from none, as far as they tell something.
     pub known: Vec<ChoiceSet>,
-    /// The first thing that some of these people did, as of one of whom nothing is known: what
+    /// The first thing that some of these people did, unless it may have been in a list, as of one of whom nothing is known: what
     /// decides for newcomers must be fitted on newcomers. It is still among what is popular, as
     /// one of many.
     pub newcomers: Vec<ChoiceSet>,
@@ -61,11 +68,11 @@ pub struct ChoiceSets {
 pub fn of(view: &View, holdout: &Holdout<'_>) -> ChoiceSets {
     let shared = shared_items(view, holdout);
     let tests = holdout.tests();
-    let known = tests.par_iter().map(|test| {
-        let user = &view.users.states[test.user];
-        choice_set(view, holdout, test, user, &shared)
-    });
-    let first = tests.par_iter().step_by(NEWCOMERS_ONE_IN);
+    let known = tests
+        .par_iter()
+        .enumerate()
+        .flat_map_iter(|test| choice_sets(view, holdout, test, &shared));
+    let first = tests.par_iter().enumerate().step_by(NEWCOMERS_ONE_IN);
     let newcomers = first.filter_map(|test| first_choice(view, holdout, test, &shared));
     let tells = |set: &ChoiceSet| set.features.len() > set.chosen;
     ChoiceSets {
@@ -74,18 +81,23 @@ pub fn of(view: &View, holdout: &Holdout<'_>) -> ChoiceSets {
     }
 }
 
-/// The first positive of a person, as of a newcomer.
+/// The first positive of a person, as of a newcomer. None of one who was shown lists: it may come from one.
 fn first_choice(
     view: &View,
     holdout: &Holdout<'_>,
-    test: &Test,
+    (person, test): (usize, &Test),
     shared: &[u32],
 ) -> Option<ChoiceSet> {
     let columns = holdout.columns();
+    if !holdout.view().users.states[test.user].responses.is_empty() {
+        return None;
+    }
     let first = test.before.positives().last()?;
     let column = columns.of_item(first.item).filter(|&column| columns.open()[column as usize])?;
     let newcomer = Test::of_newcomer(test.user, column, first.at());
-    Some(described(view, holdout, &newcomer, None, &UserContext::default(), shared.to_vec()))
+    let context = UserContext::default();
+    let chooser = Chooser { view, holdout, test: &newcomer, person, user: None, context: &context };
+    Some(chooser.described(&newcomer.held_out, shared.to_vec()))
 }
 
 /// Columns that are popular by any memory.
@@ -107,50 +119,83 @@ fn shared_items(view: &View, holdout: &Holdout<'_>) -> Vec<u32> {
     found
 }
 
-fn choice_set(
+/// What a person chose, of each list and of all items.
+fn choice_sets(
     view: &View,
     holdout: &Holdout<'_>,
-    test: &Test,
-    user: &User,
+    (person, test): (usize, &Test),
     shared: &[u32],
-) -> ChoiceSet {
+) -> Vec<ChoiceSet> {
     let columns = holdout.columns();
+    let user = view.users.states[test.user].as_ref();
     let context = UserContext::new(view, Some(user));
+    let chooser = Chooser { view, holdout, test, person, user: Some(user), context: &context };
+    let lists = lists::of(holdout, test);
+    let mut sets: Vec<ChoiceSet> = lists.iter().map(|list| chooser.of_list(list)).collect();
+    let in_a_list = |column: &u32| {
+        let item = columns.items()[*column as usize];
+        lists.iter().any(|list| list.taken.contains(&item))
+    };
+    let chosen: Vec<u32> =
+        test.held_out.iter().copied().filter(|column| !in_a_list(column)).collect();
+    if chosen.is_empty() {
+        return sets;
+    }
     let mut found = personal_items(view, holdout, &context);
     if view.recommends_seen() {
         let had = test.before.entries().iter().rev().take(FAMILIAR);
         found.extend(had.filter_map(|entry| columns.of_item(entry.item)));
     }
     found.extend_from_slice(shared);
-    described(view, holdout, test, Some(user), &context, found)
+    sets.push(chooser.described(&chosen, found));
+    sets
 }
 
-/// Describes what was chosen, what was found and some of the rest.
-fn described(
-    view: &View,
-    holdout: &Holdout<'_>,
-    test: &Test,
-    user: Option<&User>,
-    context: &UserContext,
-    mut found: Vec<u32>,
-) -> ChoiceSet {
-    let columns = holdout.columns();
-    found.sort_unstable();
-    found.dedup();
-    found.retain(|column| competes(columns, test, *column));
-    let (drawn, each) = drawn(columns, test, &found, view.settings().seed);
-    let mut counts = vec![1.0; test.held_out.len() + found.len()];
-    counts.resize(counts.len() + drawn.len(), each);
-    let rows = test
-        .held_out
-        .iter()
-        .chain(&found)
-        .chain(&drawn)
-        .map(|&column| columns.items()[column as usize]);
-    let candidates: Vec<Candidate<'_>> = rows.map(|item| Candidate::known(view, item)).collect();
-    let asked = RequestContext::at(test.since);
-    let features = describe_raw(view, user, context, &asked, &candidates);
-    ChoiceSet { features, chosen: test.held_out.len(), counts }
+/// A person who chooses.
+struct Chooser<'a> {
+    view: &'a View,
+    holdout: &'a Holdout<'a>,
+    test: &'a Test,
+    person: usize,
+    user: Option<&'a User>,
+    context: &'a UserContext,
+}
+
+impl Chooser<'_> {
+    /// Describes what was taken of a list and what was left.
+    fn of_list(&self, list: &List) -> ChoiceSet {
+        let rows = list.taken.iter().chain(&list.left).copied();
+        let counts = vec![1.0; list.taken.len() + list.left.len()];
+        self.set(rows, list.taken.len(), counts, list.at)
+    }
+
+    /// Describes what was chosen, what was found and some of the rest.
+    fn described(&self, chosen: &[u32], mut found: Vec<u32>) -> ChoiceSet {
+        let (test, columns) = (self.test, self.holdout.columns());
+        found.sort_unstable();
+        found.dedup();
+        found.retain(|column| competes(columns, test, *column));
+        let (drawn, each) = drawn(columns, test, &found, self.view.settings().seed);
+        let mut counts = vec![1.0; chosen.len() + found.len()];
+        counts.resize(counts.len() + drawn.len(), each);
+        let rows = chosen.iter().chain(&found).chain(&drawn);
+        let rows = rows.map(|&column| columns.items()[column as usize]);
+        self.set(rows, chosen.len(), counts, test.since)
+    }
+
+    fn set(
+        &self,
+        items: impl Iterator<Item = ItemIndex>,
+        chosen: usize,
+        counts: Vec<f32>,
+        at: Timestamp,
+    ) -> ChoiceSet {
+        let candidates: Vec<Candidate<'_>> =
+            items.map(|item| Candidate::known(self.view, item)).collect();
+        let asked = RequestContext::at(at);
+        let features = describe_raw(self.view, self.user, self.context, &asked, &candidates);
+        ChoiceSet { features, chosen, counts, person: self.person }
+    }
 }
 
 /// Whether a column is one of the others that were not chosen.

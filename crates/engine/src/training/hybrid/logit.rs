@@ -42,6 +42,8 @@ pub struct Scaled {
     pub chosen: usize,
     /// How many items each row stands for.
     pub counts: Vec<f32>,
+    /// Whose choice it is.
+    pub person: usize,
 }
 
 impl Scaled {
@@ -84,7 +86,7 @@ impl Sums {
 
     /// Adds the choices of one set.
     fn add(&mut self, set: &Scaled, weights: &[f64]) {
-        let Scaled { rows, chosen, counts } = set;
+        let Scaled { rows, chosen, counts, .. } = set;
         let d = weights.len();
         let scores = set.scores(weights);
         let best = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);

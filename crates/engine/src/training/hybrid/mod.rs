@@ -1,7 +1,7 @@
 //! The weights of the features, fitted with each training on the people who are held out.
 //!
 //! - Features are those of the trial, which does not know what is held out, over a state from which it was
-//!   taken back ([`withheld`]).
+//!   taken back ([`withheld`]). What was taken from a list is compared with that list ([`lists`]).
 //! - Several ways to score are compared by cross-validation over people: fits with a weak and with a
 //!   strong prior, one near the best feature alone, the best of these with a [curve](curves) for each feature, and
 //!   what serves, which stays only where it is better beyond one standard error. Newcomers are fitted on, too.
@@ -9,6 +9,7 @@
 
 mod choices;
 mod curves;
+mod lists;
 mod logit;
 #[cfg(test)]
 mod tests;
@@ -16,7 +17,6 @@ mod withheld;
 
 use std::ops::ControlFlow;
 
-use rayon::iter::IndexedParallelIterator;
 use rayon::iter::IntoParallelRefIterator;
 use rayon::iter::ParallelIterator;
 
@@ -240,8 +240,8 @@ impl Sets {
 
     /// All but the known people of a fold.
     fn without(&self, fold: usize) -> Vec<&Scaled> {
-        let others = self.known.iter().enumerate().filter(|(at, _)| at % FOLDS != fold);
-        others.map(|(_, set)| set).chain(&self.newcomers).collect()
+        let others = self.known.iter().filter(|set| set.person % FOLDS != fold);
+        others.chain(&self.newcomers).collect()
     }
 }
 
@@ -270,7 +270,7 @@ fn units<'s>(sets: impl Iterator<Item = &'s ChoiceSet>) -> Vec<Option<f64>> {
 fn scaled(set: &ChoiceSet, scale: &FeatureScale) -> Scaled {
     let mut rows = set.features.clone();
     scale.apply(&mut rows);
-    Scaled { rows, chosen: set.chosen, counts: set.counts.clone() }
+    Scaled { rows, chosen: set.chosen, counts: set.counts.clone(), person: set.person }
 }
 
 /// NDCG@20 of each feature alone, by position, without those that say nothing.
@@ -340,8 +340,8 @@ fn cross_validated<F: Sync>(
         };
         fits.push(fitted);
     }
-    let figure = |(at, set): (usize, &Scaled)| ndcg(set, &score(&fits[at % FOLDS], set));
-    let figures = sets.known.par_iter().enumerate().map(figure).collect();
+    let figure = |set: &Scaled| ndcg(set, &score(&fits[set.person % FOLDS], set));
+    let figures = sets.known.par_iter().map(figure).collect();
     Ok(Some(Crossed { figures, fits }))
 }
 

@@ -65,7 +65,12 @@ fn what_is_held_out_is_taken_back_as_if_it_had_not_happened() {
 
 fn set(rows: &[[f32; 3]], chosen: usize) -> Scaled {
     let counts = vec![1.0; rows.len()];
-    Scaled { rows: FeatureMatrix::from_rows(rows.iter().map(|row| &row[..])), chosen, counts }
+    Scaled {
+        rows: FeatureMatrix::from_rows(rows.iter().map(|row| &row[..])),
+        chosen,
+        counts,
+        person: 0,
+    }
 }
 
 /// Sets in which the first feature speaks for an item, the second against it, and the third says nothing.
@@ -150,7 +155,7 @@ fn bent() -> Vec<Scaled> {
         let worth = |row: &Vec<f32>| -(row[0] - 1.5).abs() + is_long * row[1];
         rows.sort_by(|a, b| worth(b).total_cmp(&worth(a)));
         let rows = FeatureMatrix::from_rows(rows.iter().map(|row| &row[..])).of_history(positives);
-        sets.push(Scaled { counts: vec![1.0; rows.len()], rows, chosen: 1 });
+        sets.push(Scaled { counts: vec![1.0; rows.len()], rows, chosen: 1, person: at });
     }
     sets
 }

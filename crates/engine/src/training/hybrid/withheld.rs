@@ -121,6 +121,7 @@ fn take_back(view: &mut View, test: &Test, times: &[Timestamp]) {
     state.session.retain(|item| !gone.contains(&item));
     let newest = test.before.entries().last().map_or(user.first_seen, Consumption::at);
     state.last_seen = newest;
+    state.responses = Arc::new(user.responses.before(test.since, &gone));
     *view.users.states.get_mut(test.user) = Arc::new(state);
 }
 
