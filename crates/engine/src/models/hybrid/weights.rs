@@ -214,6 +214,14 @@ impl Hybrid {
         }
     }
 
+    /// What the choices learnt from tell of the weights: the precision without that of the prior, d x d.
+    pub fn information(&self) -> Vec<f64> {
+        let d = self.weights.len();
+        let mut information = self.precision.clone();
+        (0..d).for_each(|at| information[at * (d + 1)] -= PRIOR_PRECISION);
+        information
+    }
+
     pub fn curves(&self) -> &Curves {
         &self.curves
     }

@@ -52,16 +52,25 @@ pub struct ChoiceSet {
     pub counts: Vec<f32>,
     /// Whose choice it is, by the position of the test.
     pub person: usize,
+    /// Whether its rows are those of a list.
+    pub is_list: bool,
 }
 
 /// What is fitted on. `view` knows nothing of what is held out.
 pub struct ChoiceSets {
     /// For each person one set for each list and one for what came from none, as far as they tell something.
     pub known: Vec<ChoiceSet>,
-    /// The first thing that some of these people did, unless it may have been in a list, as of one of whom nothing is known: what
+    /// The first thing that some of these people did, as of one of whom nothing is known: what
     /// decides for newcomers must be fitted on newcomers. It is still among what is popular, as
-    /// one of many.
+    /// one of many. Of people who were shown lists there is none: it may come from one.
     pub newcomers: Vec<ChoiceSet>,
+}
+
+impl ChoiceSets {
+    /// Whether most choices of known people are of lists.
+    pub fn are_of_lists(&self) -> bool {
+        2 * self.known.iter().filter(|set| set.is_list).count() > self.known.len()
+    }
 }
 
 /// See [`ChoiceSets`].
@@ -166,7 +175,7 @@ impl Chooser<'_> {
     fn of_list(&self, list: &List) -> ChoiceSet {
         let rows = list.taken.iter().chain(&list.left).copied();
         let counts = vec![1.0; list.taken.len() + list.left.len()];
-        self.set(rows, list.taken.len(), counts, list.at)
+        ChoiceSet { is_list: true, ..self.set(rows, list.taken.len(), counts, list.at) }
     }
 
     /// Describes what was chosen, what was found and some of the rest.
@@ -194,7 +203,7 @@ impl Chooser<'_> {
             items.map(|item| Candidate::known(self.view, item)).collect();
         let asked = RequestContext::at(at);
         let features = describe_raw(self.view, self.user, self.context, &asked, &candidates);
-        ChoiceSet { features, chosen, counts, person: self.person }
+        ChoiceSet { features, chosen, counts, person: self.person, is_list: false }
     }
 }
 

@@ -3,8 +3,9 @@
 //! - Features are those of the trial, which does not know what is held out, over a state from which it was
 //!   taken back ([`withheld`]). What was taken from a list is compared with that list ([`lists`]).
 //! - Several ways to score are compared by cross-validation over people: fits with a weak and with a
-//!   strong prior, one near the best feature alone, the best of these with a [curve](curves) for each feature, and
-//!   what serves, which stays only where it is better beyond one standard error. Newcomers are fitted on, too.
+//!   strong prior, one near the best feature alone, the best of these with a [curve](curves) for each feature, fits near
+//!   what serves, which has learnt from far more choices than are held out, and what serves as it is: that stays only
+//!   where it is better beyond one standard error. Newcomers are fitted on, too.
 //! - What comes out is published with the model. The online learner goes on from there.
 
 mod choices;
@@ -55,6 +56,8 @@ const PRECISIONS: [f64; 3] = [3.0, 60.0, 1_000.0];
 /// this feature is fitted alone.
 const NEAR: [f64; 2] = [300.0, 30_000.0];
 const ALONE: f64 = 1e9;
+/// How sure the prior is of the weights that serve.
+const NEAR_SERVING: [f64; 2] = [100.0, 1_000.0];
 /// What orders items for people of whom nothing is known.
 const NEWCOMERS: &str = "popularity_for_newcomers";
 
@@ -69,11 +72,19 @@ struct Way {
     scores: Scores,
 }
 
+impl Way {
+    fn is_serving(&self) -> bool {
+        matches!(self.scores, Scores::NearServing(_) | Scores::Serving)
+    }
+}
+
 enum Scores {
     /// Weights that are fitted with this prior.
     Weights(Prior),
     /// Curves, from such weights.
     Curves(Prior),
+    /// Weights that are fitted with this prior on the scale and with the curves that serve.
+    NearServing(Prior),
     /// What serves.
     Serving,
 }
@@ -102,10 +113,13 @@ pub fn fit(
     let alone = alone(&sets);
     let shapes = Shapes::of(&sets.all());
     let mut ways = fitted(&sets, &shapes, &alone, go_on)?;
+    let serving_hybrid = holdout.view().hybrid();
+    let served = Sets::as_served(&choices, &sets.units, serving_hybrid);
+    ways.extend(near_serving(&served, serving_hybrid, go_on)?);
     if holdout.view().model().is_some() {
-        ways.push(serving(holdout.view().hybrid(), &choices.known));
+        ways.push(serving(serving_hybrid, &served));
     }
-    let Some(chosen) = chosen(&ways) else {
+    let Some(chosen) = chosen(&ways, choices.are_of_lists()) else {
         return Ok(None);
     };
     let mut tried: Vec<(String, f64)> =
@@ -121,7 +135,10 @@ pub fn fit(
         Scores::Curves(prior) => {
             logit::fit(&sets.all(), prior).map(|start| sets.curved(&shapes, prior, &start))
         }
-        Scores::Serving => Some(unchanged(holdout.view().hybrid(), &choices)),
+        Scores::NearServing(prior) => {
+            logit::fit(&served.all(), prior).map(|weights| served.served(serving_hybrid, weights))
+        }
+        Scores::Serving => Some(served.served(serving_hybrid, serving_hybrid.weights().to_vec())),
     };
     Ok(fit.filter(HybridFit::is_sound).map(|fit| {
         let weights = largest(&fit.weights);
@@ -198,19 +215,10 @@ fn published(
     HybridFit { layout, units, curves, weights, information, mean, variance }
 }
 
-/// What serves, as it is.
-fn unchanged(serving: &Hybrid, choices: &ChoiceSets) -> HybridFit {
-    let units = serving.scale().units().map(|unit| (unit > 0.0).then_some(unit));
-    let sets = Sets::on_scale(choices, units.collect(), serving.scale());
-    published(&sets.all(), &sets.units, serving.curves().clone(), serving.weights().to_vec())
-}
-
 impl Sets {
     fn of(choices: &ChoiceSets) -> Self {
         let units = units(choices.known.iter().chain(&choices.newcomers));
-        let scale = FeatureScale::new(
-            units.iter().map(|unit| unit.map_or(ScaleOf::Fitted, ScaleOf::Fixed)),
-        );
+        let scale = scale_of(&units);
         Self::on_scale(choices, units, &scale)
     }
 
@@ -218,6 +226,33 @@ impl Sets {
         let on_scale = |sets: &[ChoiceSet]| sets.iter().map(|set| scaled(set, scale)).collect();
         let (known, newcomers) = (on_scale(&choices.known), on_scale(&choices.newcomers));
         Self { units, known, newcomers }
+    }
+
+    /// On the scale and with the curves that serve; what they do not use yet has its unit of the fit.
+    fn as_served(choices: &ChoiceSets, units: &[Option<f64>], serving: &Hybrid) -> Self {
+        let own = serving.scale().units().zip(units);
+        let units: Vec<Option<f64>> =
+            own.map(|(own, unit)| if own > 0.0 { Some(own) } else { *unit }).collect();
+        let scale = scale_of(&units);
+        let mut sets = Self::on_scale(choices, units, &scale);
+        for set in sets.known.iter_mut().chain(&mut sets.newcomers) {
+            serving.curves().apply(&mut set.rows);
+        }
+        sets
+    }
+
+    /// Weights of sets [`Self::as_served`], with what was learnt before: it has the choices that are held out, too.
+    fn served(&self, serving: &Hybrid, weights: Vec<f64>) -> HybridFit {
+        let (mean, variance) = level(&self.all(), &weights);
+        HybridFit {
+            layout: hybrid_prior().layout,
+            units: self.units.clone(),
+            curves: serving.curves().clone(),
+            weights,
+            information: serving.information(),
+            mean,
+            variance,
+        }
     }
 
     fn straight(&self, weights: Vec<f64>) -> HybridFit {
@@ -267,6 +302,10 @@ fn units<'s>(sets: impl Iterator<Item = &'s ChoiceSet>) -> Vec<Option<f64>> {
     sums.into_iter().map(unit).collect()
 }
 
+fn scale_of(units: &[Option<f64>]) -> FeatureScale {
+    FeatureScale::new(units.iter().map(|unit| unit.map_or(ScaleOf::Fitted, ScaleOf::Fixed)))
+}
+
 fn scaled(set: &ChoiceSet, scale: &FeatureScale) -> Scaled {
     let mut rows = set.features.clone();
     scale.apply(&mut rows);
@@ -313,13 +352,29 @@ fn weights_alone(sets: &Sets, at: usize) -> Option<Vec<f64>> {
     logit::fit(&sets.all(), &prior)
 }
 
+/// Fits near the weights that serve.
+fn near_serving(
+    served: &Sets,
+    serving: &Hybrid,
+    go_on: GoOn<'_>,
+) -> Result<Vec<Way>, TrainingError> {
+    let mut ways = Vec::new();
+    for precision in NEAR_SERVING {
+        let prior = Prior::even(serving.weights(), precision);
+        let fit = |_: usize, sets: &[&Scaled]| logit::fit(sets, &prior);
+        let score = |weights: &Vec<f64>, set: &Scaled| set.scores(weights);
+        if let Some(Crossed { figures, .. }) = cross_validated(served, fit, score, go_on)? {
+            let name = format!("near {SERVING}, prior {precision}");
+            ways.push(Way { name, figures, scores: Scores::NearServing(prior) });
+        }
+    }
+    Ok(ways)
+}
+
 /// What serves.
-fn serving(serving: &Hybrid, sets: &[ChoiceSet]) -> Way {
-    let figure = |set: &ChoiceSet| {
-        let set = scaled(set, serving.scale()).shaped(serving.curves());
-        ndcg(&set, &set.scores(serving.weights()))
-    };
-    let figures = sets.iter().map(figure).collect();
+fn serving(serving: &Hybrid, served: &Sets) -> Way {
+    let figure = |set: &Scaled| ndcg(set, &set.scores(serving.weights()));
+    let figures = served.known.iter().map(figure).collect();
     Way { name: SERVING.to_owned(), figures, scores: Scores::Serving }
 }
 
@@ -345,17 +400,23 @@ fn cross_validated<F: Sync>(
     Ok(Some(Crossed { figures, fits }))
 }
 
-/// The best fit, unless what serves is better beyond one standard error.
-fn chosen(ways: &[Way]) -> Option<&Way> {
-    let figure = |way: &&Way| mean(&way.figures);
-    let fits = ways.iter().filter(|way| !matches!(way.scores, Scores::Serving));
-    let fit = fits.max_by(|a, b| figure(a).total_cmp(&figure(b)))?;
-    let serving = ways.iter().find(|way| matches!(way.scores, Scores::Serving));
-    let is_better = |serving: &&Way| {
-        let (gain, error) = difference(&serving.figures, &fit.figures);
-        gain > error
+/// The best fit, unless what serves, or what is near to it, is better beyond one standard error. What serves has
+/// learnt from lists one after the other: where most choices are of lists, it is enough that the fit is not
+/// better beyond one standard error.
+fn chosen(ways: &[Way], of_lists: bool) -> Option<&Way> {
+    let (serving, fitted): (Vec<&Way>, Vec<&Way>) = ways.iter().partition(|way| way.is_serving());
+    let (serving, fit) = match (best(serving), best(fitted)) {
+        (Some(serving), Some(fit)) => (serving, fit),
+        (serving, fit) => return serving.or(fit),
     };
-    Some(serving.filter(is_better).unwrap_or(fit))
+    let (gain, error) = difference(&serving.figures, &fit.figures);
+    let least = if of_lists { -error } else { error };
+    Some(if gain > least { serving } else { fit })
+}
+
+/// The way with the highest figure.
+fn best(ways: Vec<&Way>) -> Option<&Way> {
+    ways.into_iter().max_by(|a, b| mean(&a.figures).total_cmp(&mean(&b.figures)))
 }
 
 /// Mean over the rows chosen, each ranked among those that were not; ties count half.
