@@ -463,4 +463,4 @@ fn the_golden_log_leads_to_the_golden_digest() {
     assert_eq!((ENGINE_REVISION, digest.as_str()), (5, GOLDEN_DIGEST));
 }
 
-const GOLDEN_DIGEST: &str = "6713c84a2839d4fce980b35e68dc474941d491c11e414f69a514aedfcd298c9a";
+const GOLDEN_DIGEST: &str = "a6774a0fb45f16e3866cd200340de10f2b9e2d90b00185db24856f11bf41fa06";
