@@ -7,7 +7,7 @@
 //! - The weight is the net evidence of the consumption.
 //! - With a half-life, an example counts less the older it is than the newest of the same user,
 //!   down to a tenth.
-//! - What is of a taste of before a change keeps a tenth, too.
+//! - What is of the taste of before a change keeps a fiftieth.
 //! - Where users return to items, the n-th session adds by the logarithm.
 
 use crate::columns::index::ItemIndex;

@@ -132,7 +132,7 @@ fn bytes_of_a_history_out_of_order_are_rejected() {
         Consumption::begun(ItemIndex::new(item), &event, GAP).0
     };
     let read = |entries: &[Consumption]| {
-        postcard::from_bytes::<History>(&postcard::to_stdvec(entries).unwrap())
+        postcard::from_bytes::<History>(&postcard::to_stdvec(&(0_u32, entries)).unwrap())
     };
     assert!(read(&[one(1, 1_000), one(2, 2_000)]).is_ok());
     assert!(read(&[one(1, 2_000), one(2, 1_000)]).is_err());
