@@ -88,13 +88,16 @@ impl fmt::Display for Report {
         writeln!(f, "visits since                      {head}")?;
         let (rate, of_oracle) = (&Count::rate, &Count::of_oracle);
         let [before, after] = &self.steady;
-        let rows: [(_, &[Count], &dyn Fn(&Count) -> f64, f64); 3] = [
-            ("of the former rate", &self.since, rate, self.former.rate()),
-            ("of the former share of the oracle", &self.since, of_oracle, self.former.of_oracle()),
-            ("others, by all visits", &self.others, of_oracle, before.of_oracle()),
+        let rows = [
+            ("of the former rate", line(&self.since, rate, self.former.rate())),
+            (
+                "of the former share of the oracle",
+                line(&self.since, of_oracle, self.former.of_oracle()),
+            ),
+            ("others, by all visits", line(&self.others, of_oracle, before.of_oracle())),
         ];
-        for (name, counts, of, unit) in rows {
-            writeln!(f, "{name:<34}{}", line(counts, of, unit))?;
+        for (name, line) in rows {
+            writeln!(f, "{name:<34}{line}")?;
         }
         let [[changed, found], [others, wrong]] = self.turns;
         writeln!(f, "changes found of {found} of {changed}, and of {wrong} of {others} others")?;

@@ -46,8 +46,9 @@ pub struct Response {
 
 impl Response {
     pub fn new(item: ItemIndex, at: Timestamp, expected: f32, without: f32) -> Self {
+        let expected = if expected.is_nan() { EXPECTED_MIN } else { expected };
+        let expected = expected.clamp(EXPECTED_MIN, 1.0);
         // `max` prefers a number to NaN.
-        let expected = expected.max(EXPECTED_MIN).min(1.0);
         let without = without.max(expected / RATIO_MAX).min(expected * RATIO_MAX).min(1.0);
         let steps = |reward: f32| (reward * STEPS).round_ties_even().max(1.0) as u8;
         Self {
