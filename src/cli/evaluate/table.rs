@@ -307,7 +307,7 @@ popularity  .1250 (.1000 to .2000)
     fn what_the_engine_gains_is_one_table_and_its_verdict_ends_the_text() {
         let text = rendered(&summary(0.01, 0.1));
         let golden = "
-                           NDCG@1           engine gains
+                            NDCG@1            engine gains
 engine      .2500 (.1000 to .4000)
 popularity  .2000 (.1000 to .4000)  .0500 (.0100 to .1000)
 ";
