@@ -463,4 +463,4 @@ fn the_golden_log_leads_to_the_golden_digest() {
     assert_eq!((ENGINE_REVISION, digest.as_str()), (5, GOLDEN_DIGEST));
 }
 
-const GOLDEN_DIGEST: &str = "df9ac18eff745e21cdfbe46185050277fe0cd1f7d6e3c947777365302d48b0c8";
+const GOLDEN_DIGEST: &str = "10cf2e33db79c537e4f50ae8f42a119e89d63201351a82e276236a9a8cd974ec";

@@ -29,7 +29,7 @@ fn a_drift_is_in_the_middle_where_nothing_is_said_and_never_at_an_end() {
     assert_eq!(drift, Some(Drift { share: 0.3, round: 10 }));
     assert_eq!(args("--world news").world().unwrap().drift, None);
     for wrong in
-        ["--drift 2", "--taste -1", "--drift 0.3 --drift-round 30", "--drift 0.3 --rounds 1"]
+        ["--drift 2", "--taste 11", "--drift 0.3 --drift-round 30", "--drift 0.3 --rounds 1"]
     {
         assert!(args(&format!("--world news {wrong}")).world().is_err(), "{wrong}");
     }

@@ -93,15 +93,19 @@ impl AsServed {
     }
 }
 
-/// Such as `DPP 0.3, a topic in at most 0.7 of a list; epsilon_greedy`.
+/// Such as `DPP 0.1, a topic in at most 0.7 of a list; epsilon_greedy 0.02`.
 fn in_words(settings: &Settings) -> String {
-    format!(
-        "{} {}, a topic in at most {:.1} of a list; {}",
-        tradeoff::name(settings.diversity_method),
-        settings.diversity_weight,
-        1.0 - settings.topic_diversity_threshold,
-        settings.strategy.name(),
-    )
+    let method = tradeoff::name(settings.diversity_method);
+    let mut words = format!("{method} {}", settings.diversity_weight);
+    if settings.topic_diversity_threshold > 0.0 {
+        let most = 1.0 - settings.topic_diversity_threshold;
+        words += &format!(", a topic in at most {most:.1} of a list");
+    }
+    words += &format!("; {}", settings.strategy.name());
+    if settings.strategy == Strategy::EpsilonGreedy {
+        words += &format!(" {}", settings.epsilon);
+    }
+    words
 }
 
 #[cfg(test)]
@@ -119,8 +123,8 @@ mod tests {
         };
         assert_eq!(
             served.verdict(),
-            "As served by default (DPP 0.3, a topic in at most 0.7 of a list; epsilon_greedy): NDCG@10 0.0980 \
-             (2.0 % below the pure ranking); with what it explores, too: 0.1010 (1.0 % above the pure ranking)."
+            "As served by default (DPP 0.1; epsilon_greedy 0.02): NDCG@10 0.0980 (2.0 % \
+              below the pure ranking); with what it explores, too: 0.1010 (1.0 % above the pure ranking)."
         );
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! - `f(x, l) = 0` for `x = 0`, which means "nothing known"; else
 //!   `f(x, l) = known + slope x + sum_k bend_k (max(0, x - at_k) - max(0, -at_k)) + length l x`, with `x` on
-//!   the scale of features and `l` the length of the user's history ([`length`]).
+//!   the scale of features and `l` the [length](FeatureMatrix::length) of the user's history.
 //! - Curves add up, so a score is still a sum over features (a generalised additive model with one
 //!   interaction: Hastie and Tibshirani 1986).
 //! - A curve is divided by its own unit, so that its weight tells what it is worth.
@@ -12,17 +12,11 @@ use serde::Serialize;
 
 use crate::models::hybrid::rows::FeatureMatrix;
 use crate::models::hybrid::scale::VALUE_MAX;
-use crate::numeric::math;
 
 /// Bends of a curve at most.
 pub const BENDS_MAX: usize = 3;
 /// Bound of all numbers of a curve: others are no fit.
 const NUMBER_MAX: f32 = 1e6;
-
-/// The length of a history of so many positives: -1 without any, 0 at 19, 1 at 402.
-pub fn length(positives: u32) -> f32 {
-    math::log1p_f32(positives as f32) / 3.0 - 1.0
-}
 
 /// See the header.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

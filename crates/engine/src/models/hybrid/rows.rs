@@ -1,20 +1,24 @@
 //! Features of many candidates for one user, one row each.
 
-use crate::models::hybrid::curve;
+use crate::numeric::math;
 
 /// Rows of equal width.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct FeatureMatrix {
     width: usize,
     values: Vec<f32>,
-    /// Of the user's history: see [`curve::length`].
+    /// Of the user's history.
     length: f32,
+}
+
+fn length(positives: u32) -> f32 {
+    math::log1p_f32(positives as f32) / 3.0 - 1.0
 }
 
 impl FeatureMatrix {
     /// Rows of zeros.
     pub fn zeros(rows: usize, width: usize) -> Self {
-        Self { width, values: vec![0.0; rows * width], length: curve::length(0) }
+        Self { width, values: vec![0.0; rows * width], length: length(0) }
     }
 
     /// # Panics
@@ -32,10 +36,10 @@ impl FeatureMatrix {
     /// The same for a user with so many positives.
     #[must_use]
     pub fn of_history(self, positives: u32) -> Self {
-        Self { length: curve::length(positives), ..self }
+        Self { length: length(positives), ..self }
     }
 
-    /// The length of the user's history, by [`curve::length`].
+    /// The length of the user's history: -1 without positives, 0 with 19, 1 with 402.
     pub fn length(&self) -> f32 {
         self.length
     }
