@@ -8,7 +8,7 @@ use engine::domain::{
 };
 use engine::evaluation::simulation::{self, Kind, Response, Visit, World};
 use engine::{
-    Candidate, Choice, Earlier, Effort, Eligibility, Engine, Exploring, Filter, GiveUp, ItemIndex,
+    Candidate, Choice, Earlier, Effort, Eligibility, Engine, Filter, GiveUp, ItemIndex,
     RankRequest, Ranked, RankedBy, RequestContext, RequestValues, Retrieval, Supply, UserContext,
     View, draw_key, rank, train,
 };
@@ -84,7 +84,7 @@ impl<'w> Site<'w> {
         let now = self.at(visit.round.into(), visit.moment);
         let user = view.profiled(&user_id);
         let context = UserContext::new(view, user);
-        let choice = choice(view, self.world.settings.positions);
+        let choice = Choice::served(view.request_settings(), self.world.settings.positions);
         let include_seen = view.request_settings().recommend_seen == Some(true);
         let filter = Filter { include_seen, ..Filter::default() };
         let eligible = Eligibility::new(view, &filter, &user_id, &context, now, &[]);
@@ -171,24 +171,6 @@ impl<'w> Site<'w> {
         if let Ok(model) = train(self.engine.state(), Effort::WhenDue, go) {
             self.record(Record::ModelPublished(model));
         }
-    }
-}
-
-fn choice(view: &View, positions: usize) -> Choice {
-    let settings = view.request_settings();
-    Choice {
-        strategy: settings.strategy,
-        epsilon: f64::from(settings.epsilon),
-        exploring: Exploring::of(&settings.ranker),
-        method: settings.diversity_method,
-        diversity_weight: f64::from(settings.diversity_weight),
-        serendipity_weight: f64::from(settings.serendipity_weight),
-        novelty_weight: f64::from(settings.novelty_weight),
-        topic_threshold: f64::from(settings.topic_diversity_threshold),
-        source_threshold: 0.0,
-        max_per_topic: 0,
-        max_per_source: 0,
-        positions,
     }
 }
 
