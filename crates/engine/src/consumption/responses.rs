@@ -13,6 +13,7 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use crate::columns::index::ItemIndex;
+use crate::consumption::folding::seconds;
 use crate::domain::Timestamp;
 use crate::numeric::math;
 
@@ -109,8 +110,7 @@ impl Responses {
 
     /// Takes in that the user looked at a position, or also took it.
     pub fn note(&mut self, response: Response, is_taken: bool) {
-        let at = Timestamp::from_seconds(i64::from(response.at));
-        match self.position(response.item, at) {
+        match self.position(response.item, response.at()) {
             Some(found) => self.newest[found].is_taken |= is_taken,
             None => {
                 if self.newest.len() == RESPONSES_MAX {
@@ -172,10 +172,6 @@ impl Responses {
     pub fn retain(&mut self, keeps: impl Fn(ItemIndex) -> bool) {
         self.newest.retain(|one| keeps(one.item));
     }
-}
-
-fn seconds(at: Timestamp) -> u32 {
-    u32::try_from(at.as_millis().max(0) / 1_000).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

@@ -31,12 +31,16 @@ pub struct Curve {
 impl Curve {
     /// Its value, within plus or minus [`VALUE_MAX`]. `x` is finite.
     pub fn at(&self, x: f32, length: f32) -> f32 {
+        self.unbounded(x, length).clamp(-VALUE_MAX, VALUE_MAX)
+    }
+
+    /// The same without the bound, which would make the objective of a fit no longer convex.
+    pub fn unbounded(&self, x: f32, length: f32) -> f32 {
         if x == 0.0 {
             return 0.0;
         }
         let bent = self.bends.iter().map(|&(at, bend)| bend * hinge(x, at)).sum::<f32>();
-        let value = self.known + (self.slope + self.length * length) * x + bent;
-        value.clamp(-VALUE_MAX, VALUE_MAX)
+        self.known + (self.slope + self.length * length) * x + bent
     }
 
     /// The same curve, so many times lower.
@@ -58,7 +62,7 @@ impl Curve {
 }
 
 /// What a bend of 1 adds at `x`: 0 at 0.
-pub fn hinge(x: f32, at: f32) -> f32 {
+fn hinge(x: f32, at: f32) -> f32 {
     (x - at).max(0.0) - (-at).max(0.0)
 }
 

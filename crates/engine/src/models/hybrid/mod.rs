@@ -6,7 +6,7 @@ mod rows;
 mod scale;
 mod weights;
 
-pub use curve::{BENDS_MAX, Curve, Curves, hinge};
+pub use curve::{BENDS_MAX, Curve, Curves};
 pub use fit::HybridFit;
 pub use rows::FeatureMatrix;
 pub use scale::{FeatureScale, ScaleOf, UNIT_RANGE, VALUE_MAX};

@@ -15,7 +15,6 @@ use crate::features::FEATURES;
 use crate::models::hybrid::BENDS_MAX;
 use crate::models::hybrid::Curve;
 use crate::models::hybrid::VALUE_MAX;
-use crate::models::hybrid::hinge;
 use crate::numeric::lbfgs;
 use crate::numeric::lbfgs::Objective;
 use crate::training::hybrid::logit::Prior;
@@ -31,6 +30,8 @@ const UNKNOWN_MIN: f64 = 0.1;
 /// Least precision of the prior of what is no slope.
 const BENT_MIN: f64 = 10.0;
 const STEPS_MAX: usize = 60;
+/// A curve that adds less than this, in logits, is left out.
+const WORTH_MIN: f64 = 1e-4;
 /// Sets of which the sums are made by one thread.
 const CHUNK: usize = 16;
 const SEGMENTS: usize = BENDS_MAX + 1;
@@ -118,7 +119,7 @@ impl Shapes {
         let score = |row: &[f32]| {
             let values = curves.iter().zip(row);
             values
-                .filter_map(|(curve, &x)| Some(f64::from(unbounded(curve.as_ref()?, x, length))))
+                .filter_map(|(curve, &x)| Some(f64::from(curve.as_ref()?.unbounded(x, length))))
                 .sum()
         };
         set.rows.rows().map(score).collect()
@@ -211,7 +212,7 @@ fn add(set: &Scaled, shapes: &Shapes, curves: &[Curve], parts: &mut [Part]) -> f
     let length = set.rows.length();
     let score = |row: &[f32]| {
         let values = shapes.shapes.iter().zip(curves);
-        values.map(|(shape, curve)| f64::from(unbounded(curve, row[shape.at], length))).sum()
+        values.map(|(shape, curve)| f64::from(curve.unbounded(row[shape.at], length))).sum()
     };
     let scores: Vec<f64> = set.rows.rows().map(score).collect();
     let (likelihood, residuals) = residuals(set, &scores);
@@ -230,15 +231,6 @@ fn add(set: &Scaled, shapes: &Shapes, curves: &[Curve], parts: &mut [Part]) -> f
         }
     }
     likelihood
-}
-
-/// As [`Curve::at`] without a bound, which would make the objective no longer convex.
-fn unbounded(curve: &Curve, x: f32, length: f32) -> f32 {
-    if x == 0.0 {
-        return 0.0;
-    }
-    let bent = curve.bends.iter().map(|&(at, bend)| bend * hinge(x, at)).sum::<f32>();
-    curve.known + (curve.slope + curve.length * length) * x + bent
 }
 
 impl Sums {
@@ -278,7 +270,7 @@ pub fn weighed(sets: &[&Scaled], curves: Vec<Option<Curve>>) -> (Vec<Option<Curv
         let (mut squares, mut count, mut most) = (0.0_f64, 0_u64, 0.0_f64);
         for set in sets {
             for row in set.rows.rows().filter(|row| row[at] != 0.0) {
-                let value = f64::from(unbounded(&curve, row[at], set.rows.length()));
+                let value = f64::from(curve.unbounded(row[at], set.rows.length()));
                 (squares, count, most) =
                     (squares + value * value, count + 1, most.max(value.abs()));
             }
@@ -291,6 +283,3 @@ pub fn weighed(sets: &[&Scaled], curves: Vec<Option<Curve>>) -> (Vec<Option<Curv
     }
     (weighed, weights)
 }
-
-/// A curve that adds less than this, in logits, is left out.
-const WORTH_MIN: f64 = 1e-4;

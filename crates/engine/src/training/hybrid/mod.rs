@@ -163,9 +163,7 @@ fn fitted(
 ) -> Result<Vec<Way>, TrainingError> {
     let mut straight: Vec<(String, Prior, Crossed<Vec<f64>>)> = Vec::new();
     for (name, prior) in priors(sets, alone) {
-        let fit = |_: usize, sets: &[&Scaled]| logit::fit(sets, &prior);
-        let score = |weights: &Vec<f64>, set: &Scaled| set.scores(weights);
-        if let Some(crossed) = cross_validated(sets, fit, score, go_on)? {
+        if let Some(crossed) = lines(sets, &prior, go_on)? {
             straight.push((name, prior, crossed));
         }
     }
@@ -361,9 +359,7 @@ fn near_serving(
     let mut ways = Vec::new();
     for precision in NEAR_SERVING {
         let prior = Prior::even(serving.weights(), precision);
-        let fit = |_: usize, sets: &[&Scaled]| logit::fit(sets, &prior);
-        let score = |weights: &Vec<f64>, set: &Scaled| set.scores(weights);
-        if let Some(Crossed { figures, .. }) = cross_validated(served, fit, score, go_on)? {
+        if let Some(Crossed { figures, .. }) = lines(served, &prior, go_on)? {
             let name = format!("near {SERVING}, prior {precision}");
             ways.push(Way { name, figures, scores: Scores::NearServing(prior) });
         }
@@ -376,6 +372,16 @@ fn serving(serving: &Hybrid, served: &Sets) -> Way {
     let figure = |set: &Scaled| ndcg(set, &set.scores(serving.weights()));
     let figures = served.known.iter().map(figure).collect();
     Way { name: SERVING.to_owned(), figures, scores: Scores::Serving }
+}
+
+/// Weights with a prior.
+fn lines(
+    sets: &Sets,
+    prior: &Prior,
+    go_on: GoOn<'_>,
+) -> Result<Option<Crossed<Vec<f64>>>, TrainingError> {
+    let fit = |_: usize, sets: &[&Scaled]| logit::fit(sets, prior);
+    cross_validated(sets, fit, |weights, set| set.scores(weights), go_on)
 }
 
 /// `None` where one cannot be fitted.
